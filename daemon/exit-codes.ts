@@ -1,0 +1,32 @@
+/** How the process ends: the name is an error's `code`, the unit file and the README name the numbers. Numbers are never reused. */
+const exitCodes = [
+  ['ok', 0, 'ended as asked'],
+  ['internal', 1, 'a fault of ours; `LOG_LEVEL=debug` shows where'],
+  ['usage', 2, 'wrong command or option, or a Node.js that is too old'],
+  ['settings-invalid', 64, 'one or more settings are wrong; all are listed'],
+  ['port-busy', 65, 'PORT or MYCELIUM_PORT is taken by another process'],
+  ['database-locked', 66, 'another process uses this database or this identity'],
+  ['database-newer', 67, 'the database was written by a newer agrinetd'],
+  ['folder-unwritable', 68, 'DATA_DIR cannot be created, read or written'],
+  ['disk-full', 69, 'no space left for DATA_DIR'],
+  ['identity-invalid', 70, 'the identity file is damaged or readable by others'],
+  ['database-missing', 71, 'the database was here before and is gone'],
+  ['database-damaged', 72, 'the database does not open, or `agrinet fsck` found problems'],
+  ['daemon-not-running', 73, 'no daemon answers at BACKEND_URL'],
+  ['not-converged', 74, 'the digests of the demo differ'],
+  ['request-refused', 75, 'the daemon refused what the command asked'],
+  ['api-key-invalid', 76, 'the file DATA_DIR/api-key is damaged or readable by others'],
+] as const satisfies readonly (readonly [string, number, string])[];
+
+const byName: ReadonlyMap<string, number> = new Map(exitCodes.map(([name, code]) => [name, code]));
+
+/** The exit code of an error code; 1 for one that has none of its own. */
+export function exitCodeFor(errorCode: string): number {
+  return byName.get(errorCode) ?? 1;
+}
+
+/** The README's table of exit codes, in markdown. */
+export function exitCodeTable(): string {
+  const rows = exitCodes.map(([name, code, meaning]) => `| ${code} | \`${name}\` | ${meaning} |`);
+  return ['| exit code | name | meaning |', '|---|---|---|', ...rows].join('\n');
+}

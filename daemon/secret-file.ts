@@ -1,0 +1,84 @@
+import { randomBytes } from 'node:crypto';
+import { link, mkdir, open, unlink, type FileHandle } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { AgrinetError, errorMessage } from '../protocols/errors.ts';
+
+/** Far above any key we write; a larger file is not one of ours. */
+const MAX_BYTES = 4096;
+
+/**
+ * The text of a file that only its owner may read; undefined when there is none. Throws `code` when it is readable
+ * by others, no file, or too large, and `folder-unwritable` when it cannot be read. No message repeats its content.
+ */
+export async function readSecretFile(path: string, code: string): Promise<string | undefined> {
+  let file: FileHandle;
+  try {
+    file = await open(path, 'r');
+  } catch (error) {
+    if (errno(error) === 'ENOENT') return undefined;
+    throw folderError(path, error);
+  }
+  try {
+    const { mode, size } = await file.stat().then((stats) => {
+      if (!stats.isFile()) throw new AgrinetError(code, `${path} is not a regular file. Put your copy of it there.`);
+      return stats;
+    });
+    if ((mode & 0o077) !== 0 && process.platform !== 'win32') {
+      const octal = (mode & 0o777).toString(8);
+      throw new AgrinetError(code, `${path} can be read or changed by others (mode ${octal}). Run: chmod 600 ${path}`);
+    }
+    if (size > MAX_BYTES) throw new AgrinetError(code, `${path} is too large to be a key. Put your copy of it there.`);
+    return await file.readFile('utf8');
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * Writes a new secret file, mode 0600, and makes its folder (0700). It appears whole or not at all, survives a power
+ * loss once this returns, and never replaces one that is there: false when another process was faster.
+ */
+export async function createSecretFile(path: string, content: string): Promise<boolean> {
+  const folder = dirname(path);
+  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const file = await open(temporary, 'wx', 0o600);
+    try {
+      await file.writeFile(content);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    try {
+      await link(temporary, path); // a rename would replace the key of a process that starts at the same moment
+    } catch (error) {
+      if (errno(error) === 'EEXIST') return false;
+      throw error;
+    } finally {
+      await unlink(temporary);
+    }
+    const directory = await open(folder, 'r');
+    try {
+      await directory.sync();
+    } finally {
+      await directory.close();
+    }
+    return true;
+  } catch (error) {
+    throw folderError(path, error);
+  }
+}
+
+function errno(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+}
+
+function folderError(path: string, cause: unknown): AgrinetError {
+  if (errno(cause) === 'ENOSPC' || errno(cause) === 'EDQUOT') {
+    return new AgrinetError('disk-full', `No space left to write ${path}. Free some and start again.`, { cause });
+  }
+  const reason = errno(cause) ?? errorMessage(cause);
+  const advice = 'Give this user read and write access to the folder, or set another DATA_DIR.';
+  return new AgrinetError('folder-unwritable', `Cannot open ${path} (${reason}). ${advice}`, { cause });
+}

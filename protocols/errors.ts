@@ -1,0 +1,23 @@
+/** What every layer throws: `code` is stable and machine-readable, the message is for people, `details` never holds a secret. */
+export class AgrinetError extends Error {
+  readonly code: string;
+  readonly details: Readonly<Record<string, unknown>>;
+
+  constructor(code: string, message: string, options: { cause?: unknown; details?: Record<string, unknown> } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'AgrinetError';
+    this.code = code;
+    this.details = options.details ?? {};
+  }
+}
+
+/** The code of any thrown value; what is not ours is `internal`. */
+export function errorCode(error: unknown): string {
+  return error instanceof AgrinetError ? error.code : 'internal';
+}
+
+/** The message of any thrown value, on one line, for logs and the CLI; never sent to a peer. */
+export function errorMessage(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return text.replace(/\s+/g, ' ');
+}

@@ -1,0 +1,37 @@
+import { LIMITS } from '../wire/limits.ts';
+
+/** A hybrid logical clock reading: milliseconds since 1970 and a counter (Kulkarni et al. 2014). For display and sorting only. */
+export type HlcTime = readonly [ms: number, counter: number];
+
+export interface Clock {
+  /** A reading later than every earlier one. */
+  tick(): HlcTime;
+  /** Takes another node's reading in, unless it is too far ahead of our wall clock. */
+  observe(time: HlcTime): void;
+}
+
+export function createClock(now: () => number): Clock {
+  let ms = 0;
+  let counter = 0;
+  return {
+    tick() {
+      const wall = now();
+      if (wall > ms) {
+        ms = wall;
+        counter = 0;
+      } else counter++;
+      return [ms, counter];
+    },
+    observe([theirs, theirCounter]) {
+      if (theirs > now() + LIMITS.clockAheadMs) return;
+      if (theirs > ms) {
+        ms = theirs;
+        counter = theirCounter;
+      } else if (theirs === ms) counter = Math.max(counter, theirCounter);
+    },
+  };
+}
+
+export function compareTimes(a: HlcTime, b: HlcTime): number {
+  return a[0] - b[0] || a[1] - b[1];
+}

@@ -1,0 +1,86 @@
+import { AgrinetError } from '../errors.ts';
+import { bytesEqual, concat, hex, sha256 } from '../wire/bytes.ts';
+import { bytesOf, type Cbor, decodeCbor, encodeCbor } from '../wire/cbor.ts';
+import { type Envelope, readEnvelope, seal } from '../wire/envelope.ts';
+import type { Identity, PeerId } from '../wire/identity.ts';
+import { LIMITS } from '../wire/limits.ts';
+import { decodeHeader, encodeHeader, ENTRY_ENVELOPE, type Header, headerHash } from './header.ts';
+
+/** One op as it stands in a body: its bytes, or only their hash after an erasure. */
+export type BodyItem = { readonly op: Uint8Array } | { readonly erased: Uint8Array };
+
+/** One signed batch of ops. `bytes` is exactly what was received or written and is what gets stored and relayed. */
+export interface Entry {
+  readonly bytes: Uint8Array;
+  readonly envelope: Envelope;
+  readonly envelopeBytes: Uint8Array;
+  readonly author: PeerId;
+  readonly header: Header;
+  /** SHA-256 of the header payload, hex. */
+  readonly hash: string;
+  readonly body: readonly BodyItem[];
+}
+
+/** Reads an entry strictly, without its signature. Throws `entry-too-large`, `entry-malformed`, `not-canonical`, `envelope-malformed`, `header-malformed` or `header-version`. */
+export function decodeEntry(bytes: Uint8Array): Entry {
+  if (bytes.length > LIMITS.entryBytes) throw new AgrinetError('entry-too-large', 'entry over 1 MiB');
+  const value = decodeCbor(bytes);
+  const malformed = (why: string): AgrinetError => new AgrinetError('entry-malformed', `entry: ${why}`);
+  if (!Array.isArray(value) || value.length !== 2) throw malformed('not a pair');
+  const [envelopeBytes, items] = value as [unknown, unknown];
+  if (!(envelopeBytes instanceof Uint8Array) || !Array.isArray(items)) throw malformed('wrong types');
+  if (items.length > LIMITS.entryOps) throw malformed('too many ops');
+  const body = items.map((item: unknown): BodyItem => {
+    if (item instanceof Uint8Array) {
+      if (item.length > LIMITS.opBytes) throw malformed('an op is too large');
+      return { op: item };
+    }
+    const erased = Array.isArray(item) && item.length === 1 ? bytesOf(item[0], 32) : undefined;
+    if (erased === undefined) throw malformed('neither an op nor a hash');
+    return { erased };
+  });
+  const envelope = readEnvelope(ENTRY_ENVELOPE, envelopeBytes);
+  const header = decodeHeader(envelope.payload);
+  return {
+    bytes,
+    envelope,
+    envelopeBytes,
+    author: envelope.author,
+    header,
+    hash: headerHash(envelope.payload),
+    body,
+  };
+}
+
+/** SHA-256 over the SHA-256 of each op, so that one op can be erased while the rest still verifies. Hex. */
+export function bodyRoot(body: readonly BodyItem[]): string {
+  return hex(sha256(concat(body.map((item) => ('op' in item ? sha256(item.op) : item.erased)))));
+}
+
+/** True when header and body belong together. */
+export function bodyMatches(entry: Entry): boolean {
+  return entry.body.length === entry.header.n && bodyRoot(entry.body) === entry.header.root;
+}
+
+/** Signs ops into an entry. `place` is everything of the header that the ops do not determine. */
+export function sealEntry(identity: Identity, place: Omit<Header, 'n' | 'root'>, ops: readonly Uint8Array[]): Entry {
+  const body: BodyItem[] = ops.map((op) => ({ op }));
+  const header: Header = { ...place, n: ops.length, root: bodyRoot(body) };
+  const payload = encodeHeader(header);
+  const envelopeBytes = seal(identity, ENTRY_ENVELOPE, payload);
+  const bytes = encodeCbor([envelopeBytes, [...ops]] satisfies Cbor);
+  return {
+    bytes,
+    envelope: readEnvelope(ENTRY_ENVELOPE, envelopeBytes),
+    envelopeBytes,
+    author: identity.peerId,
+    header,
+    hash: headerHash(payload),
+    body,
+  };
+}
+
+/** True when two entries are the same header with different bodies or the same in all; erased bodies differ. */
+export function sameEntry(a: Entry, b: Entry): boolean {
+  return a.hash === b.hash && bytesEqual(a.envelope.payload, b.envelope.payload);
+}

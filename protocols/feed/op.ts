@@ -1,0 +1,40 @@
+import { decodeCbor, encodeCbor, mapOf } from '../wire/cbor.ts';
+import { isCollection } from '../wire/ids.ts';
+import { LIMITS } from '../wire/limits.ts';
+
+/** What op version 1 knows. `transition` carries a signed envelope of its own; its rules come with contracts. */
+export type OpType = 'create' | 'delta' | 'fact' | 'tombstone' | 'transition';
+
+/**
+ * One op: collection `c`; record key `k` without the collection (`owner/local id`), empty where the local id is the hash of
+ * `d` itself (facts, and the creation of a private record); type `t`; payload `d`.
+ */
+export interface Op {
+  readonly v: number;
+  readonly c: string;
+  readonly k: string;
+  readonly t: string;
+  readonly d: Uint8Array;
+}
+
+export function encodeOp(op: Op): Uint8Array {
+  return encodeCbor({ v: op.v, c: op.c, k: op.k, t: op.t, d: op.d });
+}
+
+const KEYS = ['v', 'c', 'k', 't', 'd'] as const;
+
+/** Reads an op; undefined when it is malformed (the op is then void with `op-malformed`). An unknown version is no fault. */
+export function decodeOp(bytes: Uint8Array): Op | undefined {
+  let value: unknown;
+  try {
+    value = decodeCbor(bytes);
+  } catch {
+    return undefined; // the caller's verdict, not an exception: a void op never stops its entry
+  }
+  const map = mapOf(value, KEYS);
+  if (map === undefined || !isCollection(map.c)) return undefined;
+  const { v, k, t, d } = map;
+  if (typeof v !== 'number' || !Number.isSafeInteger(v) || v < 1) return undefined;
+  if (typeof k !== 'string' || k.length > LIMITS.keyBytes || typeof t !== 'string' || t.length > 32) return undefined;
+  return d instanceof Uint8Array ? { v, c: map.c, k, t, d } : undefined;
+}

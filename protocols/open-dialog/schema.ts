@@ -1,0 +1,224 @@
+import type { Scalar } from './change.ts';
+
+/** What one field may hold. Lengths are UTF-16 code units; numbers are finite. A rule across fields is never a validity rule. */
+export type FieldRule =
+  | { readonly type: 'string'; readonly max: number; readonly pattern?: RegExp; readonly oneOf?: readonly string[] }
+  | { readonly type: 'number'; readonly min?: number; readonly max?: number }
+  | { readonly type: 'boolean' };
+
+/** A collection of op version 1. */
+export interface Collection {
+  readonly name: string;
+  readonly kind: 'document' | 'fact';
+  /** Schema version, part of the golden genesis change of documents. */
+  readonly version: number;
+  readonly fields: Readonly<Record<string, FieldRule>>;
+  /** Further fields by pattern, such as `terms.<id>`. */
+  readonly family?: { readonly pattern: RegExp; readonly rule: FieldRule };
+  /** Fields that the creation sets and no op deletes. Only public documents and facts have them. */
+  readonly required: readonly string[];
+  /** Where records of it may stand. */
+  readonly channels: 'public' | 'private' | 'both';
+}
+
+const text = (max = 256): FieldRule => ({ type: 'string', max });
+const long: FieldRule = { type: 'string', max: 8192 };
+const oneOf = (...values: string[]): FieldRule => ({ type: 'string', max: 64, oneOf: values });
+const number: FieldRule = { type: 'number' };
+const positive: FieldRule = { type: 'number', min: 0 };
+const flag: FieldRule = { type: 'boolean' };
+const coordinate: FieldRule = { type: 'string', max: 12, pattern: /^-?\d{1,3}\.\d{1,6}$/ };
+const day: FieldRule = { type: 'string', max: 10, pattern: /^\d{4}-\d{2}-\d{2}$/ };
+
+const goods = {
+  title: text(),
+  commodity: text(),
+  productId: text(),
+  category: text(),
+  quantity: positive,
+  unit: text(64),
+  price: positive,
+  currency: text(16),
+};
+
+const listings: Collection = {
+  name: 'listings',
+  kind: 'document',
+  version: 1,
+  channels: 'public',
+  required: ['type', 'status'],
+  fields: {
+    type: oneOf('offer', 'request'),
+    status: text(32),
+    ...goods,
+    description: long,
+    region: text(),
+    location: text(),
+    market: text(),
+    geoLat_: coordinate,
+    geoLong_: coordinate,
+    priceType: text(64),
+    priceDate: day,
+    source: text(64),
+    images: long,
+    tags: long,
+    notes: long,
+    userId: text(128),
+    availability: text(),
+  },
+};
+
+const contracts: Collection = {
+  name: 'contracts',
+  kind: 'document',
+  version: 1,
+  channels: 'both',
+  required: [],
+  fields: {
+    ...goods,
+    status: text(32),
+    type: text(64),
+    variety: text(),
+    buyerId: text(128),
+    supplierId: text(128),
+    producerId: text(128),
+    listingId: text(160),
+    requestId: text(160),
+    amountNeeded: text(64),
+    dateNeeded: text(32),
+    pingRate: text(64),
+    'deliveryWindow.start': text(32),
+    'deliveryWindow.end': text(32),
+    notes: long,
+  },
+  family: { pattern: /^terms\.[A-Za-z0-9_-]{1,64}$/, rule: long },
+};
+
+/** The Agrinet node template, flattened: nested objects become dotted names, lists become one JSON scalar. */
+const nodes: Collection = {
+  name: 'nodes',
+  kind: 'document',
+  version: 1,
+  channels: 'public',
+  required: ['nodeId'],
+  fields: {
+    nodeId: text(128),
+    name: text(),
+    region: text(),
+    url: text(512),
+    schemaVersion: number,
+    'production.capabilities': long,
+    'services.educational': long,
+    'services.socialMedia': long,
+    'services.extension': long,
+    'services.financial.marketListings': long,
+    'services.financial.grants': long,
+    'services.marketing.onNetwork': long,
+    'services.marketing.socialMediaSyndication': long,
+    'services.messaging.enabled': flag,
+    'services.messaging.levesonRatings': long,
+    'reputation.leveson': number,
+    interoperability: long,
+    'support.compostingGrazing': long,
+    'support.environmentalServices': long,
+    'support.labor': long,
+    'support.collectiveManagement': long,
+  },
+};
+
+const conversations: Collection = {
+  name: 'conversations',
+  kind: 'document',
+  version: 1,
+  channels: 'private',
+  required: [],
+  fields: { title: text(), pinned: flag, metadata: long, archived: flag },
+};
+
+const prices: Collection = {
+  name: 'prices',
+  kind: 'fact',
+  version: 1,
+  channels: 'public',
+  required: ['date', 'market', 'commodity', 'unit', 'currency', 'price', 'priceType'],
+  fields: {
+    date: day,
+    admin1: text(),
+    admin2: text(),
+    market: text(),
+    marketId: text(64),
+    latitude: { type: 'number', min: -90, max: 90 },
+    longitude: { type: 'number', min: -180, max: 180 },
+    category: text(),
+    commodity: text(),
+    commodityId: text(64),
+    unit: text(64),
+    priceFlag: text(64),
+    priceType: text(64),
+    currency: text(16),
+    price: positive,
+    usdPrice: positive,
+    source: text(64),
+    supersedes: text(64),
+  },
+};
+
+const messages: Collection = {
+  name: 'messages',
+  kind: 'fact',
+  version: 1,
+  channels: 'private',
+  required: ['from', 'type', 'content', 'sentAt'],
+  fields: {
+    from: text(128),
+    to: text(128),
+    type: oneOf('text', 'image', 'file', 'ping'),
+    content: { type: 'string', max: 16_384 },
+    attachments: long,
+    sentAt: positive,
+    nonce: text(64),
+    /** Hashes of the newest messages its author had seen, comma-separated. */
+    seen: { type: 'string', max: 2048 },
+    supersedes: text(64),
+  },
+};
+
+/** Every collection of op version 1; an op of another one is stored and relayed and waits for an upgrade. */
+export const COLLECTIONS: Readonly<Record<string, Collection>> = Object.freeze(
+  Object.assign(Object.create(null) as Record<string, Collection>, {
+    listings,
+    contracts,
+    nodes,
+    conversations,
+    prices,
+    messages,
+  }),
+);
+
+/** The version that nodes show one another: raised with any change to a collection. */
+export const SCHEMA_VERSION = 1;
+
+/** The rule of a field, or undefined for a field the collection does not have. */
+export function fieldRule(collection: Collection, field: string): FieldRule | undefined {
+  if (Object.hasOwn(collection.fields, field)) return collection.fields[field];
+  return collection.family?.pattern.test(field) === true ? collection.family.rule : undefined;
+}
+
+/** Why a value is not valid for its field, by itself; undefined when it is. */
+export function valueProblem(rule: FieldRule, value: Scalar): string | undefined {
+  switch (rule.type) {
+    case 'string':
+      if (typeof value !== 'string') return 'must be text';
+      if (value.length > rule.max) return `must have at most ${rule.max} characters`;
+      if (rule.oneOf !== undefined && !rule.oneOf.includes(value)) return `must be one of ${rule.oneOf.join(', ')}`;
+      if (rule.pattern !== undefined && !rule.pattern.test(value)) return `must match ${rule.pattern.source}`;
+      return undefined;
+    case 'number':
+      if (typeof value !== 'number' || !Number.isFinite(value)) return 'must be a finite number';
+      if (rule.min !== undefined && value < rule.min) return `must be at least ${rule.min}`;
+      if (rule.max !== undefined && value > rule.max) return `must be at most ${rule.max}`;
+      return undefined;
+    case 'boolean':
+      return typeof value === 'boolean' ? undefined : 'must be true or false';
+  }
+}

@@ -1,0 +1,32 @@
+/**
+ * Every limit of the wire format, with its reason. `protocols/README.md` shows the same table.
+ * Sizes are bytes, times milliseconds.
+ */
+export const LIMITS = {
+  /** One entry with its body: fits a stream frame, and one bad entry costs little to refuse. */
+  entryBytes: 1024 * 1024,
+  /** Ops in one entry. */
+  entryOps: 1024,
+  /** Above this an entry is announced and pulled, because every gossip message is sent several times. */
+  gossipEntryBytes: 64 * 1024,
+  /** One header payload; two of them and their signatures make a proof under 2 KiB. */
+  headerBytes: 4096,
+  /** Feeds of earlier epochs that one header may name; a node writes at most this many and leaves the oldest out. */
+  afterEpochs: 32,
+  /** One op, its payload included. */
+  opBytes: 64 * 1024,
+  /** A record key (`owner` or `owner/local id`). */
+  keyBytes: 160,
+  /** Field ops in one change. */
+  changeOps: 256,
+  /** Ops of one feed on one record; later ones are void, so that judging a record is bounded. */
+  recordOpsPerFeed: 65_536,
+  /** Participants of one private record. */
+  participants: 16,
+  /** New epochs of one author that are taken in one day: a restart each 90 seconds. */
+  epochsPerDay: 1000,
+  /** A clock further ahead than this is kept but does not move ours. */
+  clockAheadMs: 5 * 60 * 1000,
+  /** One frontier page. */
+  frontierBytes: 64 * 1024,
+} as const;
