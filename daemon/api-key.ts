@@ -10,7 +10,10 @@ export function apiKeyPath(dataDir: string): string {
 }
 
 /** The daemon's key: API_KEY, else the file's, which is made at first start (0600, 32 random bytes in base64url). */
-export async function loadOrCreateApiKey(dataDir: string, settings: Pick<Settings, 'apiKey'>): Promise<string> {
+export async function loadOrCreateApiKey(
+  dataDir: string,
+  settings: Pick<Settings, 'apiKey'>,
+): Promise<string> {
   if (settings.apiKey !== undefined) return settings.apiKey;
   const existing = await readKeyFile(dataDir);
   if (existing !== undefined) return existing;
@@ -22,7 +25,9 @@ export async function loadOrCreateApiKey(dataDir: string, settings: Pick<Setting
 }
 
 /** The key the command line sends to a daemon on this host: API_KEY, else the file's; undefined when there is none. */
-export async function readLocalApiKey(settings: Pick<Settings, 'apiKey' | 'dataDir'>): Promise<string | undefined> {
+export async function readLocalApiKey(
+  settings: Pick<Settings, 'apiKey' | 'dataDir'>,
+): Promise<string | undefined> {
   return settings.apiKey ?? (await readKeyFile(settings.dataDir));
 }
 
@@ -37,5 +42,8 @@ async function readKeyFile(dataDir: string): Promise<string | undefined> {
 
 function invalid(path: string): AgrinetError {
   const advice = 'Delete the file to have a new key made at the next start, or set API_KEY.';
-  return new AgrinetError('api-key-invalid', `${path} holds no key of 8 to 256 visible characters. ${advice}`);
+  return new AgrinetError(
+    'api-key-invalid',
+    `${path} holds no key of 8 to 256 visible characters. ${advice}`,
+  );
 }

@@ -5,7 +5,11 @@ import { AgrinetError } from '../protocols/errors.ts';
 import { identityFromSeed, type Identity } from '../protocols/wire/identity.ts';
 import { createSecretFile, readSecretFile } from './secret-file.ts';
 
-const format = z.strictObject({ version: z.literal(1), type: z.literal('ed25519'), seed: z.base64().length(44) });
+const format = z.strictObject({
+  version: z.literal(1),
+  type: z.literal('ed25519'),
+  seed: z.base64().length(44),
+});
 
 /** Where the node's key is: `DATA_DIR/identity.json`. */
 export function identityPath(dataDir: string): string {

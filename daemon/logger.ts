@@ -6,7 +6,16 @@ import type { Settings } from './settings.ts';
 export type Logger = PinoLogger;
 
 /** Names under which a secret could ever reach a log line, at the top or one level down. */
-const SECRET_FIELDS = ['apiKey', 'API_KEY', 'privateKey', 'privateKeyRaw', 'seed', 'psk', 'password', 'authorization'];
+const SECRET_FIELDS = [
+  'apiKey',
+  'API_KEY',
+  'privateKey',
+  'privateKeyRaw',
+  'seed',
+  'psk',
+  'password',
+  'authorization',
+];
 const redact = {
   paths: [
     ...SECRET_FIELDS.flatMap((name) => [name, `*.${name}`]),
@@ -23,13 +32,22 @@ const redact = {
 const BACKLOG_BYTES = 8 * 1024 * 1024;
 
 /** JSON lines on stdout, or lines for people when stdout is a terminal. Another destination is for tests. */
-export function createLogger(settings: Pick<Settings, 'logLevel'>, destination: DestinationStream = standardOutput()): Logger {
+export function createLogger(
+  settings: Pick<Settings, 'logLevel'>,
+  destination: DestinationStream = standardOutput(),
+): Logger {
   return pino({ level: settings.logLevel, base: { pid: process.pid }, redact }, destination);
 }
 
 function standardOutput(): DestinationStream {
   if (process.stdout.isTTY) {
-    return pretty({ colorize: true, sync: true, destination: 1, translateTime: 'SYS:HH:MM:ss.l', ignore: 'pid,hostname' });
+    return pretty({
+      colorize: true,
+      sync: true,
+      destination: 1,
+      translateTime: 'SYS:HH:MM:ss.l',
+      ignore: 'pid,hostname',
+    });
   }
   // Not synchronous: a full pipe would stop the main loop. pino flushes what is left at exit.
   return pino.destination({ dest: 1, sync: false, maxLength: BACKLOG_BYTES });

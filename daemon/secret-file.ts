@@ -20,14 +20,19 @@ export async function readSecretFile(path: string, code: string): Promise<string
   }
   try {
     const { mode, size } = await file.stat().then((stats) => {
-      if (!stats.isFile()) throw new AgrinetError(code, `${path} is not a regular file. Put your copy of it there.`);
+      if (!stats.isFile())
+        throw new AgrinetError(code, `${path} is not a regular file. Put your copy of it there.`);
       return stats;
     });
     if ((mode & 0o077) !== 0 && process.platform !== 'win32') {
       const octal = (mode & 0o777).toString(8);
-      throw new AgrinetError(code, `${path} can be read or changed by others (mode ${octal}). Run: chmod 600 ${path}`);
+      throw new AgrinetError(
+        code,
+        `${path} can be read or changed by others (mode ${octal}). Run: chmod 600 ${path}`,
+      );
     }
-    if (size > MAX_BYTES) throw new AgrinetError(code, `${path} is too large to be a key. Put your copy of it there.`);
+    if (size > MAX_BYTES)
+      throw new AgrinetError(code, `${path} is too large to be a key. Put your copy of it there.`);
     return await file.readFile('utf8');
   } finally {
     await file.close();
@@ -76,7 +81,9 @@ function errno(error: unknown): string | undefined {
 
 function folderError(path: string, cause: unknown): AgrinetError {
   if (errno(cause) === 'ENOSPC' || errno(cause) === 'EDQUOT') {
-    return new AgrinetError('disk-full', `No space left to write ${path}. Free some and start again.`, { cause });
+    return new AgrinetError('disk-full', `No space left to write ${path}. Free some and start again.`, {
+      cause,
+    });
   }
   const reason = errno(cause) ?? errorMessage(cause);
   const advice = 'Give this user read and write access to the folder, or set another DATA_DIR.';

@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { multiaddr } from '@multiformats/multiaddr';
 import { z } from 'zod';
 import { AgrinetError } from '../protocols/errors.ts';
+import { editDistance } from './edit-distance.ts';
 
 /** One setting. An empty environment variable counts as unset, as in a unit's EnvironmentFile. */
 interface Definition {
@@ -297,10 +298,15 @@ export function loadSettings(env: Environment): Settings {
   }
   if (problems.length > 0) {
     const hints = settingsWarnings(env);
-    const title = problems.length === 1 ? 'One setting is invalid:' : `${problems.length} settings are invalid:`;
-    throw new AgrinetError('settings-invalid', [title, ...[...problems, ...hints].map((each) => `  ${each}`)].join('\n'), {
-      details: { problems },
-    });
+    const title =
+      problems.length === 1 ? 'One setting is invalid:' : `${problems.length} settings are invalid:`;
+    throw new AgrinetError(
+      'settings-invalid',
+      [title, ...[...problems, ...hints].map((each) => `  ${each}`)].join('\n'),
+      {
+        details: { problems },
+      },
+    );
   }
   const host = String(values['host']);
   values['myceliumHost'] ??= isIP(host) === 0 ? '127.0.0.1' : host;
@@ -309,11 +315,12 @@ export function loadSettings(env: Environment): Settings {
 
 function problemLine(definition: Definition, raw: string, error: z.ZodError): string {
   const index = error.issues[0]?.path[0];
-  const item = typeof index === 'number' ? `item ${index + 1}` : undefined;
+  const where = typeof index === 'number' ? ` (item ${index + 1} is wrong)` : '';
   // A URL can carry a password; what holds an @ is not shown.
-  const shown = definition.secret === true || raw.includes('@') ? undefined : JSON.stringify(raw.slice(0, 80));
-  const what = [shown ?? 'the value', item === undefined ? undefined : `(${item})`].filter(Boolean).join(' ');
-  return `${definition.env}: ${what} is not ${definition.expects}. Set for example ${definition.env}=${definition.example}, or unset it.`;
+  const hidden = definition.secret === true || raw.includes('@');
+  const what = hidden ? 'the value' : JSON.stringify(raw.slice(0, 80));
+  const advice = `Set for example ${definition.env}=${definition.example}, or unset it.`;
+  return `${definition.env}: ${what} is not ${definition.expects}${where}. ${advice}`;
 }
 
 /** Names in the environment that look like a mistyped setting, one line each. */
@@ -323,30 +330,14 @@ export function settingsWarnings(env: Environment): string[] {
   for (const name of Object.keys(env)) {
     if (known.includes(name)) continue;
     // Short names have innocent neighbours (HOME is two letters from HOST), so they get one slip, longer ones two.
-    const near = known.find((each) => editDistance(name.toUpperCase(), each) <= (each.length < 8 ? 1 : 2));
+    const near = known
+      .map((each) => ({ each, slips: editDistance(name.toUpperCase(), each) }))
+      .filter(({ each, slips }) => slips <= (each.length < 8 ? 1 : 2))
+      .sort((a, b) => a.slips - b.slips)[0]?.each;
     if (near !== undefined) warnings.push(`${name}: no such setting and ignored. Did you mean ${near}?`);
     else if (name.startsWith('MYCELIUM_')) warnings.push(`${name}: no such setting and ignored. Unset it.`);
   }
   return warnings;
-}
-
-/** Levenshtein distance in which a swap of two neighbours counts once. */
-function editDistance(a: string, b: string): number {
-  if (Math.abs(a.length - b.length) > 2) return 3;
-  let before: number[] = [];
-  let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const current = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const same = a[i - 1] === b[j - 1];
-      let best = Math.min((previous[j] ?? 0) + 1, (current[j - 1] ?? 0) + 1, (previous[j - 1] ?? 0) + (same ? 0 : 1));
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) best = Math.min(best, (before[j - 2] ?? 0) + 1);
-      current.push(best);
-    }
-    before = previous;
-    previous = current;
-  }
-  return previous[b.length] ?? 0;
 }
 
 /** The README's table of settings, in markdown. */

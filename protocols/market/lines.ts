@@ -9,7 +9,10 @@ export interface TextLine {
 }
 
 /** Splits a stream of UTF-8 (with or without a byte order mark) at LF or CRLF; invalid bytes become U+FFFD. */
-export async function* readLines(source: AsyncIterable<Uint8Array | string>): AsyncGenerator<TextLine> {
+export async function* readLines(
+  source: AsyncIterable<Uint8Array | string>,
+  limit = MAX_LINE_CHARACTERS,
+): AsyncGenerator<TextLine> {
   const decoder = new TextDecoder();
   let line = 0;
   let rest = '';
@@ -24,14 +27,14 @@ export async function* readLines(source: AsyncIterable<Uint8Array | string>): As
     if (line === 0 && text.startsWith('\uFEFF')) text = text.slice(1);
     let start = 0;
     for (let end = text.indexOf('\n'); end !== -1; end = text.indexOf('\n', start)) {
-      if (end - start > MAX_LINE_CHARACTERS) tooLong = true;
-      yield cut(text.slice(start, Math.min(end, start + MAX_LINE_CHARACTERS)));
+      if (end - start > limit) tooLong = true;
+      yield cut(text.slice(start, Math.min(end, start + limit)));
       start = end + 1;
     }
     rest = text.slice(start);
-    if (rest.length > MAX_LINE_CHARACTERS) {
+    if (rest.length > limit) {
       tooLong = true;
-      rest = rest.slice(0, MAX_LINE_CHARACTERS);
+      rest = rest.slice(0, limit);
     }
   }
   rest += decoder.decode();

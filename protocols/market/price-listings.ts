@@ -66,6 +66,10 @@ export class NewestPrices<T> {
     if (held === undefined || isNewer(price, held.price)) this.#newest.set(id, { price, extra });
   }
 
+  get size(): number {
+    return this.#newest.size;
+  }
+
   /** The listings in the order of their ids, so that two runs over shuffled rows write the same feed. */
   *listings(): Generator<{ listing: PriceListing; extra: T }> {
     for (const [, { price, extra }] of [...this.#newest].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))) {

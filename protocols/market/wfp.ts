@@ -75,7 +75,10 @@ export function parseHeader(header: readonly string[]): WfpColumns {
   }
   const twice = names.filter((name, index) => at.get(name) !== index);
   if (twice.length > 0) {
-    throw new AgrinetError('wfp.header', `the header names ${[...new Set(twice)].join(', ')} twice`);
+    throw new AgrinetError(
+      'wfp.header',
+      `the header names ${[...new Set(twice)].map(quote).join(', ')} twice`,
+    );
   }
   return { width: names.length, at };
 }

@@ -1,5 +1,6 @@
 import { decodeCbor, encodeCbor, mapOf } from '../wire/cbor.ts';
-import { base64url, sha256 } from '../wire/bytes.ts';
+import { base64url, concat, sha256 } from '../wire/bytes.ts';
+import type { Channel } from '../wire/ids.ts';
 import { parsePeerId, type PeerId } from '../wire/identity.ts';
 import { LIMITS } from '../wire/limits.ts';
 import type { Membership } from './record.ts';
@@ -45,7 +46,11 @@ function peerList(value: unknown): PeerId[] | undefined {
   return peers;
 }
 
-/** The local id of content-addressed records: SHA-256 of the payload in base64url, 43 characters. */
-export function contentId(payload: Uint8Array): string {
-  return base64url(sha256(payload));
+/**
+ * The local id of a content-addressed record, 43 characters of base64url: SHA-256 of the payload; for a fact in a private
+ * channel SHA-256 of the channel's key, a line feed and the payload's SHA-256, so that equal bytes in two channels are two records.
+ */
+export function contentId(payloadHash: Uint8Array, channel: Channel = 'public'): string {
+  if (channel === 'public') return base64url(payloadHash);
+  return base64url(sha256(concat([new TextEncoder().encode(`${channel}\n`), payloadHash])));
 }

@@ -1,5 +1,6 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { parse } from 'csv-parse/sync';
 
 /** The fields of one listing as `POST /listings` and the import take them; `id` is its local id. */
@@ -7,16 +8,14 @@ export interface ListingFields extends Record<string, string | number> {
   id: string;
 }
 
-const PROJECT = new URL('../..', import.meta.url).pathname;
+const PROJECT = fileURLToPath(new URL('../..', import.meta.url));
 
 /** The price file to measure with: the given one, the full Kenya file beside the project, or the trimmed copy. */
 export function pricesFile(given?: string): string {
-  if (given !== undefined) return given;
-  for (const folder of [join(PROJECT, '../shared/data'), join(PROJECT, 'test/data')]) {
-    const name = existsSync(folder) ? readdirSync(folder).find((entry) => entry.endsWith('.csv')) : undefined;
-    if (name !== undefined) return join(folder, name);
-  }
-  throw new Error('no price file: put one into test/data or name it with --prices');
+  const places = ['../shared/data/wfp_food_prices_ken.csv', 'test/data/wfp-kenya-trimmed.csv'];
+  const found = given ?? places.map((place) => join(PROJECT, place)).find((path) => existsSync(path));
+  if (found === undefined) throw new Error('no price file: name one with --prices');
+  return found;
 }
 
 /** `count` listings, one per row of a WFP price file; when it has fewer rows they are repeated under new ids. */
@@ -30,6 +29,18 @@ export function listingRecords(file: string, count: number): ListingFields[] {
     if (row !== undefined) listings.push(listingOf(row, `bench-${String(i).padStart(6, '0')}`));
   }
   return listings;
+}
+
+/** The listings of a file that `run.ts` wrote, one JSON document a line. */
+export function readListings(file: string): ListingFields[] {
+  const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
+  return lines.map((line) => JSON.parse(line) as ListingFields);
+}
+
+/** The fields of a listing whose id the node chooses. */
+export function withoutId(listing: ListingFields): Record<string, string | number> {
+  const { id: _, ...fields } = listing;
+  return fields;
 }
 
 function listingOf(row: Record<string, string>, id: string): ListingFields {

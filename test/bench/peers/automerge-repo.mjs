@@ -46,18 +46,28 @@ async function reader() {
     if (readable.size === wanted) process.send({ do: 'catch-up', ms: now() - started });
     if (readable.size % 500 === 0) progress(`${readable.size} documents readable`);
   };
-  repo.on('document', ({ handle }) => {
+  // Announced documents show only in `repo.handles`; the metrics say when to look there.
+  const followed = new Set();
+  repo.on('doc-metrics', ({ documentId }) => {
+    const handle = repo.handles[documentId];
+    if (handle === undefined) return;
+    look(handle);
+    if (followed.has(documentId)) return;
+    followed.add(documentId);
     handle.on('heads-changed', () => look(handle));
+    // The first heads come while the handle still counts as requested.
     handle.whenReady().then(
       () => look(handle),
-      () => undefined, // unavailable so far: `heads-changed` comes when it arrives
+      (error) => progress(`${documentId}: ${error.message}`),
     );
   });
   process.on('message', (message) => {
     if (message.do === 'catch-up') {
       wanted = message.count;
       started = now();
-      repo.networkSubsystem.addNetworkAdapter(new WebSocketClientAdapter(`ws://127.0.0.1:${process.env.BENCH_PORT}`));
+      repo.networkSubsystem.addNetworkAdapter(
+        new WebSocketClientAdapter(`ws://127.0.0.1:${process.env.BENCH_PORT}`),
+      );
     }
     if (message.do === 'follow') {
       follow = true;

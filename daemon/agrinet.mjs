@@ -1,0 +1,60 @@
+#!/usr/bin/env node
+// Plain JavaScript, so that an old Node.js can still read it and say what it needs. Everything else is TypeScript,
+// which Node 24 runs as it stands.
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const NEEDED = 24;
+const USAGE = 2;
+const project = fileURLToPath(new URL('..', import.meta.url));
+const bundled = fileURLToPath(new URL('../node_modules/.bin/node', import.meta.url));
+
+if (!existsSync(new URL('../node_modules', import.meta.url))) {
+  fail(`agrinet: its dependencies are missing. Run \`npm ci\` in ${project}`);
+} else if (major(process.version) >= NEEDED) {
+  await import('./cli.ts');
+} else if (
+  existsSync(bundled) &&
+  major(spawnSync(bundled, ['--version'], { encoding: 'utf8' }).stdout) >= NEEDED
+) {
+  handOver();
+} else {
+  fail(
+    `agrinet: needs Node.js ${NEEDED} or later, this is ${process.version}. Run \`npm ci\` in ${project}, which brings one along.`,
+  );
+}
+
+/** @param {string | null} version */
+function major(version) {
+  return Number(/^v(\d+)\./.exec(version ?? '')?.[1] ?? 0);
+}
+
+/** @param {string} message */
+function fail(message) {
+  console.error(message);
+  process.exitCode = USAGE;
+}
+
+/** Runs this program with the Node.js that npm brought, passes signals on, and ends as it ended. */
+function handOver() {
+  const child = spawn(bundled, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
+    stdio: 'inherit',
+  });
+  // Ctrl-C and a closing terminal reach the child by themselves; a second signal would make it stop at once.
+  const onTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
+  for (const signal of /** @type {const} */ (['SIGINT', 'SIGHUP', 'SIGTERM'])) {
+    process.on(signal, () => {
+      if (signal === 'SIGTERM' || !onTerminal) child.kill(signal);
+    });
+  }
+  child.on('error', (error) => fail(`agrinet: cannot run ${bundled}: ${error.message}`));
+  child.on('exit', (code, signal) => {
+    if (signal === null) {
+      process.exitCode = code ?? 1;
+      return;
+    }
+    process.removeAllListeners(signal);
+    process.kill(process.pid, signal);
+  });
+}

@@ -1,0 +1,67 @@
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { z } from 'zod';
+import { AgrinetError, errorCode, errorMessage } from '../protocols/errors.ts';
+import { conflictsCommand } from './cli/conflicts.ts';
+import { demoCommand } from './cli/demo.ts';
+import { digestCommand } from './cli/digest.ts';
+import { fsckCommand } from './cli/fsck.ts';
+import { identityCommand } from './cli/identity.ts';
+import { importCommand } from './cli/import.ts';
+import { joinCommand } from './cli/join.ts';
+import { nodesCommand, resumeCommand, suspendCommand } from './cli/nodes.ts';
+import { rebuildCommand } from './cli/rebuild.ts';
+import { startCommand } from './cli/start.ts';
+import { statusCommand } from './cli/status.ts';
+import { exitCodeFor } from './exit-codes.ts';
+
+const manifest = z
+  .object({ version: z.string() })
+  .parse(JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')));
+
+const program = new Command('agrinet')
+  .description('The federation daemon of Agrinet and its command line.')
+  .version(manifest.version)
+  .showHelpAfterError('`agrinet --help` shows every command.');
+for (const command of [
+  startCommand(),
+  statusCommand(),
+  joinCommand(),
+  importCommand(),
+  demoCommand(),
+  digestCommand(),
+  identityCommand(),
+  nodesCommand(),
+  suspendCommand(),
+  resumeCommand(),
+  conflictsCommand(),
+  rebuildCommand(),
+  fsckCommand(),
+]) {
+  program.addCommand(command.copyInheritedSettings(program).exitOverride());
+}
+program.exitOverride();
+
+// The exit code is set and the process left to end: what then still holds it open is a leak to be found.
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = report(error);
+}
+
+/** One line for the person, the exit code for the script. Commander has already printed its own errors. */
+function report(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : exitCodeFor('usage');
+  const debug = process.env['LOG_LEVEL'] === 'debug' || process.env['LOG_LEVEL'] === 'trace';
+  if (debug && error instanceof Error) console.error(error.stack);
+  const code = errorCode(error);
+  // The one message of several lines: every wrong setting has its own.
+  const text =
+    error instanceof AgrinetError && code === 'settings-invalid' ? error.message : errorMessage(error);
+  console.error(
+    error instanceof AgrinetError
+      ? `agrinet: ${text}`
+      : `agrinet: internal error: ${text} (LOG_LEVEL=debug shows where)`,
+  );
+  return exitCodeFor(code);
+}

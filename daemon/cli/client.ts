@@ -1,0 +1,101 @@
+import { z } from 'zod';
+import { AgrinetError } from '../../protocols/errors.ts';
+import { readLocalApiKey } from '../api-key.ts';
+import { isLoopbackHost, type Settings } from '../settings.ts';
+import { printable } from './output.ts';
+
+/** The running daemon, as the command line sees it. Every call throws `daemon-not-running` or `request-refused`. */
+export interface Api {
+  get<T>(path: string, answer: z.ZodType<T>): Promise<T>;
+  post<T>(path: string, body: unknown, answer: z.ZodType<T>): Promise<T>;
+  /** A request whose answer, always a 2xx, is read as it comes; the deadline is for its headers only. */
+  postStream(path: string, body: string, contentType: string): Promise<Response>;
+}
+
+const GET_MS = 10_000;
+/** Joining asks another node, which asks back. */
+const POST_MS = 60_000;
+const refusal = z.object({
+  error: z.string().optional(),
+  message: z.string().optional(),
+  code: z.string().optional(),
+});
+
+/**
+ * A client of the daemon at BACKEND_URL. It sends API_KEY; the key in DATA_DIR only to a daemon on this host, since
+ * it belongs to no other. Redirects are refused, as they would carry the key along.
+ */
+export function api(settings: Settings): Api {
+  const base = settings.backendUrl;
+  const local = isLoopbackHost(new URL(base).hostname);
+  /** `timeoutMs` ends with the headers, or with the whole answer when `whole`. */
+  const request = async (
+    path: string,
+    init: RequestInit,
+    timeoutMs: number,
+    whole: boolean,
+  ): Promise<Response> => {
+    const key = local ? await readLocalApiKey(settings) : settings.apiKey;
+    const headers = new Headers(init.headers);
+    if (key !== undefined) headers.set('x-api-key', key);
+    const deadline = new AbortController();
+    const timer = setTimeout(() => deadline.abort(), timeoutMs).unref();
+    let response: Response;
+    try {
+      response = await fetch(base + path, { ...init, headers, signal: deadline.signal, redirect: 'manual' });
+    } catch (cause) {
+      throw deadline.signal.aborted ? silent(base, timeoutMs, cause) : absent(base, cause);
+    } finally {
+      if (!whole) clearTimeout(timer);
+    }
+    if (!response.ok) throw await refused(base, response, key !== undefined);
+    return response;
+  };
+  const json = async <T>(
+    path: string,
+    init: RequestInit,
+    timeoutMs: number,
+    answer: z.ZodType<T>,
+  ): Promise<T> => {
+    const response = await request(path, init, timeoutMs, true);
+    const result = answer.safeParse(await response.json().catch(() => undefined));
+    if (result.success) return result.data;
+    const message = `What answers at ${base} is not an agrinetd of this version. Check BACKEND_URL.`;
+    throw new AgrinetError('request-refused', message, { details: { path } });
+  };
+  return {
+    get: (path, answer) => json(path, {}, GET_MS, answer),
+    post: (path, body, answer) => {
+      const headers = { 'content-type': 'application/json' };
+      return json(path, { method: 'POST', body: JSON.stringify(body), headers }, POST_MS, answer);
+    },
+    postStream: (path, body, contentType) =>
+      request(path, { method: 'POST', body, headers: { 'content-type': contentType } }, POST_MS, false),
+  };
+}
+
+function absent(base: string, cause: unknown): AgrinetError {
+  const message = `No daemon answers at ${base}. Start one with \`npx agrinet start\` or set BACKEND_URL.`;
+  return new AgrinetError('daemon-not-running', message, { cause });
+}
+
+function silent(base: string, timeoutMs: number, cause: unknown): AgrinetError {
+  const message = `The daemon at ${base} did not answer within ${timeoutMs / 1000} s. Look at its log, or set BACKEND_URL.`;
+  return new AgrinetError('daemon-not-running', message, { cause });
+}
+
+async function refused(base: string, response: Response, withKey: boolean): Promise<AgrinetError> {
+  const answer = refusal.safeParse(await response.json().catch(() => undefined)).data;
+  const reason = printable(answer?.error ?? answer?.message ?? `HTTP ${response.status}`, 300);
+  const denied = response.status === 401 || response.status === 403;
+  const advice = withKey
+    ? 'Set API_KEY to a key of that node.'
+    : 'Set API_KEY, or run this as the daemon’s user with its DATA_DIR.';
+  return new AgrinetError(
+    'request-refused',
+    `The daemon at ${base} refused: ${reason}${denied ? `. ${advice}` : ''}`,
+    {
+      details: { status: response.status, code: answer?.code },
+    },
+  );
+}

@@ -1,0 +1,43 @@
+import { Command } from 'commander';
+import { z } from 'zod';
+import { AgrinetError, errorCode } from '../../protocols/errors.ts';
+import { identityPath, readIdentity } from '../identity-file.ts';
+import { isLoopbackHost, loadSettings, type Settings } from '../settings.ts';
+import { api } from './client.ts';
+import { printable, printJson, printLine } from './output.ts';
+
+const answer = z.looseObject({ peerId: z.string(), multiaddrs: z.array(z.string()).optional() });
+
+/** `agrinet identity`: who this node is; from DATA_DIR while the daemon is down. */
+export function identityCommand(): Command {
+  return new Command('identity')
+    .description(
+      'show the peer id and addresses of this node; without a running daemon, the peer id in DATA_DIR',
+    )
+    .option('--json', 'print one line of JSON')
+    .action(async (options: { json?: true }) => {
+      const who = await whoIs(loadSettings(process.env));
+      if (options.json) {
+        printJson(who);
+        return;
+      }
+      for (const [name, value] of Object.entries(who)) {
+        for (const each of Array.isArray(value) ? value : [value])
+          printLine(`${printable(name)}: ${printable(String(each), 300)}`);
+      }
+    });
+}
+
+async function whoIs(settings: Settings): Promise<Record<string, unknown>> {
+  try {
+    return { ...(await api(settings).get('/federation/identity', answer)), running: true };
+  } catch (error) {
+    // A BACKEND_URL elsewhere asks for another node; the key in our folder is no answer to that.
+    const local = isLoopbackHost(new URL(settings.backendUrl).hostname);
+    if (errorCode(error) !== 'daemon-not-running' || !local) throw error;
+  }
+  const identity = await readIdentity(settings.dataDir);
+  if (identity !== undefined) return { peerId: identity.peerId, running: false };
+  const message = `There is no ${identityPath(settings.dataDir)} yet. \`npx agrinet start\` makes one.`;
+  throw new AgrinetError('daemon-not-running', message);
+}

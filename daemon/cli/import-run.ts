@@ -1,0 +1,200 @@
+import { z } from 'zod';
+import { readLines } from '../../protocols/market/lines.ts';
+import { NewestPrices, NO_REGION } from '../../protocols/market/price-listings.ts';
+import { readWfp } from '../../protocols/market/wfp.ts';
+import { AgrinetError } from '../../protocols/errors.ts';
+import { printable } from './output.ts';
+
+/** Rows in one request: enough to fill the daemon's batches, few enough that a lost connection costs little. */
+const BATCH_ROWS = 2_000;
+/** A progress line of the daemon names each refused row, so it may be as long as the batch that it answers. */
+const MAX_ANSWER_LINE = 4_194_304;
+
+/** What an import did. Rows outside the wanted regions are in none of the figures but `skipped`. */
+export interface ImportSummary {
+  prices: { created: number; unchanged: number };
+  listings: { created: number; changed: number; unchanged: number };
+  /** Rows that could not be read, and records that the daemon refused. */
+  refused: number;
+  skipped: number;
+}
+
+/** A row that did not go in; `line` is its line in the file. */
+export interface RefusedRow {
+  line: number;
+  reason: string;
+}
+
+/** What `importPrices` needs from outside. */
+export interface ImportComponents {
+  source: AsyncIterable<Uint8Array | string>;
+  /** POSTs NDJSON to the daemon's /import; resolves to the answer whatever its status. */
+  post: (body: string) => Promise<Response>;
+}
+
+/** How `importPrices` goes about it. */
+export interface ImportOptions {
+  /** Whether rows of this region (`unspecified` where there is none) are wanted. Default: all. */
+  wanted?: (region: string) => boolean;
+  /** Called with the records of a kind that the daemon has answered so far; `total` is known for listings only. */
+  onProgress?: (kind: 'price' | 'listing', done: number, total: number | undefined) => void;
+  onRefused?: (row: RefusedRow) => void;
+}
+
+/**
+ * Sends each price of a file to the daemon, then the newest of each market, commodity, unit and price type as a listing.
+ * Running it again changes nothing. In memory: one batch, and one price for each listing.
+ */
+export async function importPrices(
+  { source, post }: ImportComponents,
+  { wanted, onProgress, onRefused }: ImportOptions = {},
+): Promise<ImportSummary> {
+  const newest = new NewestPrices<number>();
+  const refuse = (row: RefusedRow): void => {
+    summary.refused += 1;
+    onRefused?.(row);
+  };
+  const prices = new Batches('price', post, refuse, (done) => onProgress?.('price', done, undefined));
+  const summary: ImportSummary = {
+    prices: { created: 0, unchanged: 0 },
+    listings: { created: 0, changed: 0, unchanged: 0 },
+    refused: 0,
+    skipped: 0,
+  };
+  for await (const row of readWfp(source)) {
+    if ('error' in row) {
+      refuse({ line: row.line, reason: row.error });
+    } else if (wanted?.(row.price.admin1 ?? NO_REGION) ?? true) {
+      newest.add(row.price, row.line);
+      await prices.add({ ...row.price }, row.line);
+    } else {
+      summary.skipped += 1;
+    }
+  }
+  const { created, unchanged } = await prices.end();
+  summary.prices = { created, unchanged };
+
+  const listings = new Batches('listing', post, refuse, (done) => onProgress?.('listing', done, newest.size));
+  for (const { listing, extra } of newest.listings()) await listings.add({ ...listing }, extra);
+  summary.listings = await listings.end();
+  return summary;
+}
+
+const totals = { created: z.number(), changed: z.number().default(0), unchanged: z.number() };
+const refusal = z.object({ line: z.number(), error: z.string() });
+/** One line of the daemon's answer: progress, the end with its totals, or what stopped it half-way. */
+const answerLine = z.union([
+  z.object({
+    finished: z.literal(true),
+    ...totals,
+    refused: z.union([z.array(refusal), z.number()]).default([]),
+  }),
+  z.object({ done: z.number(), refused: z.union([z.array(refusal), z.number()]).default([]) }),
+  z.object({ error: z.string(), code: z.string().default('unknown') }),
+]);
+
+interface Totals {
+  created: number;
+  changed: number;
+  unchanged: number;
+}
+
+/** Records of one kind on their way to the daemon, in requests of bounded size. */
+class Batches {
+  readonly #kind: 'price' | 'listing';
+  readonly #post: ImportComponents['post'];
+  readonly #refuse: (row: RefusedRow) => void;
+  readonly #onDone: (done: number) => void;
+  readonly #totals: Totals = { created: 0, changed: 0, unchanged: 0 };
+  #body = '';
+  /** The line in the file of each line of the body. */
+  #lines: number[] = [];
+  #done = 0;
+
+  constructor(
+    kind: 'price' | 'listing',
+    post: ImportComponents['post'],
+    refuse: (row: RefusedRow) => void,
+    onDone: (done: number) => void,
+  ) {
+    this.#kind = kind;
+    this.#post = post;
+    this.#refuse = refuse;
+    this.#onDone = onDone;
+  }
+
+  async add(record: Record<string, unknown>, line: number): Promise<void> {
+    this.#body += `${JSON.stringify({ kind: this.#kind, ...record })}\n`;
+    this.#lines.push(line);
+    if (this.#lines.length >= BATCH_ROWS) await this.#send();
+  }
+
+  async end(): Promise<Totals> {
+    if (this.#lines.length > 0) await this.#send();
+    return this.#totals;
+  }
+
+  async #send(): Promise<void> {
+    const [body, lines] = [this.#body, this.#lines];
+    [this.#body, this.#lines] = ['', []];
+    const refused = new Map<number, string>();
+    const response = await this.#post(body);
+    if (!response.ok) throw await refusalOf(response);
+    let finished = false;
+    for await (const line of answer(response)) {
+      if ('error' in line)
+        throw new AgrinetError('request-refused', `the daemon stopped the import: ${line.error}`);
+      // The refused rows may come with the progress, at the end, or both: each counts once.
+      if (typeof line.refused !== 'number') for (const row of line.refused) refused.set(row.line, row.error);
+      if ('finished' in line) {
+        finished = true;
+        this.#totals.created += line.created;
+        this.#totals.changed += line.changed;
+        this.#totals.unchanged += line.unchanged;
+      } else {
+        this.#onDone(this.#done + line.done);
+      }
+    }
+    if (!finished) {
+      const from = lines[0] ?? 0;
+      throw new AgrinetError(
+        'request-refused',
+        `the daemon broke off during the rows from line ${from} on; run the import again, nothing goes in twice`,
+      );
+    }
+    this.#done += lines.length;
+    this.#onDone(this.#done);
+    for (const [line, error] of [...refused].sort(([a], [b]) => a - b)) {
+      this.#refuse({ line: lines[line - 1] ?? 0, reason: printable(error, 300) });
+    }
+  }
+}
+
+async function* answer(response: Response): AsyncGenerator<z.output<typeof answerLine>> {
+  if (response.body === null) return;
+  for await (const { text } of readLines(response.body, MAX_ANSWER_LINE)) {
+    if (text.trim() === '') continue;
+    const line = answerLine.safeParse(parseJson(text));
+    if (!line.success) {
+      throw new AgrinetError(
+        'request-refused',
+        'the daemon answered the import with something else than progress',
+      );
+    }
+    yield line.data;
+  }
+}
+
+async function refusalOf(response: Response): Promise<AgrinetError> {
+  const body = z.object({ error: z.string() }).safeParse(parseJson(await response.text()));
+  const reason = body.success ? printable(body.data.error, 300) : `status ${response.status}`;
+  return new AgrinetError('request-refused', `the daemon refused the import: ${reason}`);
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined; // what is not JSON fails the schema, with its message
+  }
+}

@@ -1,0 +1,135 @@
+import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { SingleBar } from 'cli-progress';
+import { Command } from 'commander';
+import { AgrinetError, errorCode, errorMessage } from '../../protocols/errors.ts';
+import { exitCodeFor } from '../exit-codes.ts';
+import { loadSettings } from '../settings.ts';
+import { api } from './client.ts';
+import { importPrices } from './import-run.ts';
+import type { ImportSummary, RefusedRow } from './import-run.ts';
+
+/** So many bad rows are named one by one; of the rest only the number is said. */
+const SHOWN_ROWS = 20;
+
+/** `agrinet import`: the prices of a WFP file, and their listings, into the running daemon. */
+export function importCommand(): Command {
+  return new Command('import')
+    .description('import a WFP food price file: each row as a price, the newest prices as listings')
+    .argument('<file>', 'CSV file, with or without the HXL line and the id columns')
+    .option('--region <name...>', 'only rows of these regions (admin1); "unspecified" for rows without one')
+    .option('--json', 'print the figures as JSON')
+    .action(async (file: string, options: { region?: string[]; json?: boolean }) => {
+      await run(file, options);
+    });
+}
+
+/** Which regions `--region` lets through, whatever their case; all of them without it. */
+export function regionFilter(regions: readonly string[] | undefined): (region: string) => boolean {
+  if (regions === undefined || regions.length === 0) return () => true;
+  const wanted = new Set(regions.map(fold));
+  return (region) => wanted.has(fold(region));
+}
+
+function fold(region: string): string {
+  return region.trim().normalize('NFC').toLowerCase();
+}
+
+async function run(file: string, options: { region?: string[]; json?: boolean }): Promise<void> {
+  const daemon = api(loadSettings(process.env));
+  const size = await readableSize(file);
+  const source = createReadStream(file);
+  const progress = createProgress(size, () => source.bytesRead);
+  const refused: RefusedRow[] = [];
+  const started = performance.now();
+  let count = 0;
+  try {
+    const summary = await importPrices(
+      { source, post: async (body) => await daemon.postStream('/import', body, 'application/x-ndjson') },
+      {
+        wanted: regionFilter(options.region),
+        onProgress: progress.update,
+        onRefused: (row) => {
+          count += 1;
+          if (refused.length < SHOWN_ROWS) refused.push(row);
+        },
+      },
+    );
+    progress.stop();
+    report(summary, (performance.now() - started) / 1000, options.json === true);
+    if (nothingWentIn(summary)) process.exitCode = exitCodeFor('request-refused');
+  } catch (error) {
+    // A file of another kind is the caller's mistake, as is one that is not there.
+    if (errorCode(error) !== 'wfp.header') throw error;
+    throw new AgrinetError('usage', `${file}: ${errorMessage(error)}`, { cause: error });
+  } finally {
+    progress.stop();
+    source.destroy();
+    for (const row of refused) process.stderr.write(`line ${row.line}: ${row.reason}\n`);
+    if (count > refused.length) process.stderr.write(`and ${count - refused.length} more rows\n`);
+  }
+}
+
+async function readableSize(file: string): Promise<number> {
+  try {
+    await using handle = await open(file);
+    const stat = await handle.stat();
+    if (stat.isDirectory()) throw new Error('is a folder');
+    return stat.size;
+  } catch (error) {
+    throw new AgrinetError('usage', `cannot read ${file}: ${errorMessage(error)}`, { cause: error });
+  }
+}
+
+function nothingWentIn({ prices, listings, refused }: ImportSummary): boolean {
+  const held = prices.created + prices.unchanged + listings.created + listings.changed + listings.unchanged;
+  return refused > 0 && held === 0;
+}
+
+interface Progress {
+  update: (kind: 'price' | 'listing', done: number, total: number | undefined) => void;
+  stop: () => void;
+}
+
+/** A bar on a terminal, nothing elsewhere. How far the prices are is told from the bytes read, for want of a row count. */
+function createProgress(size: number, bytesRead: () => number): Progress {
+  if (!process.stderr.isTTY) return { update: () => undefined, stop: () => undefined };
+  const bar = new SingleBar({
+    format: '{kind} {bar} {percentage} % | {done} | {rate}/s',
+    stream: process.stderr,
+    hideCursor: true,
+  });
+  const started = { price: performance.now(), listing: 0 };
+  bar.start(1, 0, { kind: 'prices  ', done: 0, rate: 0 });
+  return {
+    update: (kind, done, total) => {
+      if (kind === 'listing') started.listing ||= performance.now();
+      const seconds = Math.max((performance.now() - started[kind]) / 1000, 0.001);
+      bar.setTotal(total ?? Math.max(size, 1));
+      bar.update(total === undefined ? Math.min(bytesRead(), size) : done, {
+        kind: kind === 'price' ? 'prices  ' : 'listings',
+        done,
+        rate: Math.round(done / seconds),
+      });
+    },
+    stop: () => {
+      if (bar.isActive) bar.stop();
+    },
+  };
+}
+
+function report({ prices, listings, refused, skipped }: ImportSummary, seconds: number, json: boolean): void {
+  const records =
+    prices.created + prices.unchanged + listings.created + listings.changed + listings.unchanged;
+  const rate = Math.round(records / Math.max(seconds, 0.001));
+  if (json) {
+    console.log(JSON.stringify({ prices, listings, refused, skipped, seconds, recordsPerSecond: rate }));
+    return;
+  }
+  console.log(
+    `prices: ${prices.created} created, ${prices.unchanged} unchanged; ` +
+      `listings: ${listings.created} created, ${listings.changed} changed, ${listings.unchanged} unchanged; ` +
+      `refused: ${refused}${skipped > 0 ? `; of other regions: ${skipped}` : ''} ` +
+      `(${seconds.toFixed(1)} s, ${rate} records/s)`,
+  );
+}

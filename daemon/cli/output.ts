@@ -1,0 +1,63 @@
+import chalk from 'chalk';
+import Table from 'cli-table3';
+import { SingleBar } from 'cli-progress';
+
+/** What `--json` prints: one line. */
+export function printJson(value: unknown): void {
+  console.log(JSON.stringify(value));
+}
+
+/** What people read. */
+export function printLine(text: string): void {
+  console.log(text);
+}
+
+/** Text from a peer, made harmless for a terminal: control and direction characters become `?`, `max` characters at most. */
+export function printable(text: string, max = 120): string {
+  const plain = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '?');
+  return plain.length > max ? `${plain.slice(0, max - 1)}…` : plain;
+}
+
+/** A table in box-drawing lines. Cells from peers go through `printable` first. Coloured on a terminal only. */
+export function boxTable(head: string[], rows: readonly string[][]): string {
+  const table = new Table({ head: head.map((each) => chalk.bold(each)), style: { head: [], border: [] } });
+  table.push(...rows);
+  return table.toString();
+}
+
+/** A time from a peer in this machine's manner; `N/A` for none. */
+export function localTime(time: string | number | null | undefined): string {
+  if (time === null || time === undefined || time === '') return 'N/A';
+  const date = new Date(time);
+  return Number.isNaN(date.getTime()) ? 'N/A' : date.toLocaleString();
+}
+
+/** A count as the Agrinet status CLI shows it: `-` for 0 or missing. */
+export function count(value: number | null | undefined): string {
+  return value === null || value === undefined || value === 0 ? '-' : String(value);
+}
+
+/** Runs a long job with a progress bar, on stderr and only on a terminal. */
+export async function withProgress<T>(
+  label: string,
+  job: (onProgress: (done: number, total: number) => void) => Promise<T>,
+): Promise<T> {
+  const bar = new SingleBar({
+    format: `${label} {bar} {percentage}% {value}/{total} {eta_formatted}`,
+    stream: process.stderr,
+    barCompleteChar: '█',
+    barIncompleteChar: '░',
+    hideCursor: true,
+  });
+  const shown = process.stderr.isTTY === true;
+  if (shown) bar.start(1, 0);
+  try {
+    return await job((done, total) => {
+      if (!shown) return;
+      bar.setTotal(Math.max(total, 1));
+      bar.update(done);
+    });
+  } finally {
+    if (shown) bar.stop();
+  }
+}

@@ -1,0 +1,17 @@
+import { Command } from 'commander';
+import { loadSettings } from '../settings.ts';
+import { printJson, printLine, withProgress } from './output.ts';
+
+/** `agrinet rebuild`: makes views, indexes and digests anew from the feeds, while the daemon is down. */
+export function rebuildCommand(): Command {
+  return new Command('rebuild')
+    .description('make views, indexes and digests anew from the feeds; stop the daemon first')
+    .option('--json', 'print one line of JSON')
+    .action(async (options: { json?: true }) => {
+      const settings = loadSettings(process.env);
+      const { rebuild } = await import('../maintenance.ts');
+      const result = await withProgress('Rebuilding', (onProgress) => rebuild(settings, onProgress));
+      if (options.json) printJson(result);
+      else printLine(`Rebuilt ${result.records} records from ${result.entries} entries.`);
+    });
+}

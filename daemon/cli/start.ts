@@ -1,0 +1,15 @@
+import { Command } from 'commander';
+import { loadSettings, settingsHelp, settingsWarnings } from '../settings.ts';
+
+/** `agrinet start`: runs the daemon until it is told to stop. */
+export function startCommand(): Command {
+  return new Command('start')
+    .description('run the daemon in the foreground; SIGINT or SIGTERM stops it')
+    .addHelpText('after', () => `\n${settingsHelp()}`)
+    .action(async () => {
+      const settings = loadSettings(process.env);
+      for (const warning of settingsWarnings(process.env)) console.error(`agrinet: ${warning}`);
+      const { runDaemon } = await import('../daemon.ts'); // libp2p and Automerge, which no other command needs
+      await runDaemon(settings);
+    });
+}

@@ -1,0 +1,149 @@
+import {
+  StrictNoSign,
+  type GossipSub,
+  type GossipsubOpts,
+  type TopicValidatorResult,
+} from '@libp2p/gossipsub';
+import { createTopicScoreParams } from '@libp2p/gossipsub/score';
+import type { Libp2p } from '@libp2p/interface';
+import { AgrinetError } from '../protocols/errors.ts';
+import { sha256 } from '../protocols/wire/bytes.ts';
+import { LIMITS } from '../protocols/wire/limits.ts';
+import type { Logger } from './logger.ts';
+
+/** Limits of gossip, each with its reason. Times are milliseconds. */
+export const GOSSIP_LIMITS = {
+  /** What waits for one slow peer; beyond it its gossip stream is reset, and catch-up serves it. */
+  backlogBytes: 8 * 1024 * 1024,
+  /** One RPC: 1 MiB, because an answer to IWANT carries several entries. */
+  rpcBytes: LIMITS.gossipEntryBytes * 16,
+  /** How often lost gossip streams are looked for. */
+  watchMs: 5000,
+} as const;
+
+/** gossipsub with the part that asynchronous validation needs and its exported type leaves out. */
+export interface Gossip extends GossipSub {
+  reportMessageValidationResult(
+    msgId: string,
+    propagationSource: string,
+    acceptance: TopicValidatorResult,
+  ): void;
+}
+
+/** Far below the graylist: nothing of a stranger's gossip is read, and nothing is sent to it. */
+const STRANGER_SCORE = -1_000_000;
+const HEARTBEAT_MS = 1000;
+
+/** How gossipsub runs here: entries are signed already, so it signs nothing; strangers are below every threshold. */
+export function gossipOptions(
+  topic: string,
+  isRegistered: (peerId: string) => boolean,
+): Partial<GossipsubOpts> {
+  return {
+    globalSignaturePolicy: StrictNoSign,
+    msgIdFn: (message) => sha256(message.data),
+    allowedTopics: [topic],
+    asyncValidation: true,
+    emitSelf: false,
+    floodPublish: true,
+    doPX: false,
+    fallbackToFloodsub: false,
+    allowPublishToZeroTopicPeers: true,
+    ignoreDuplicatePublishError: true,
+    heartbeatInterval: HEARTBEAT_MS,
+    // federations are small: up to nine nodes everybody is in everybody's mesh
+    D: 8,
+    Dlo: 6,
+    Dhi: 12,
+    Dout: 2,
+    Dscore: 4,
+    maxInboundStreams: 4,
+    maxOutboundStreams: 4,
+    maxInboundDataLength: GOSSIP_LIMITS.rpcBytes,
+    maxOutboundBufferSize: GOSSIP_LIMITS.backlogBytes,
+    maxTopicBytesPerPeer: 8 * 1024,
+    decodeRpcLimits: {
+      maxSubscriptions: 16,
+      maxMessages: 1024,
+      maxIhaveMessageIDs: 5000,
+      maxIwantMessageIDs: 5000,
+      maxIdontwantMessageIDs: 512,
+      maxControlMessages: 64,
+      maxPeerInfos: 4,
+    },
+    scoreThresholds: { gossipThreshold: -100, publishThreshold: -500, graylistThreshold: -1000 },
+    scoreParams: {
+      appSpecificScore: (peerId) => (isRegistered(peerId) ? 0 : STRANGER_SCORE),
+      appSpecificWeight: 1,
+      // several nodes behind one address are ordinary, and the registry already says who counts
+      IPColocationFactorWeight: 0,
+      topics: {
+        [topic]: createTopicScoreParams({
+          topicWeight: 1,
+          timeInMeshWeight: 0,
+          firstMessageDeliveriesWeight: 0,
+          // a quiet node is not a bad one
+          meshMessageDeliveriesWeight: 0,
+          meshFailurePenaltyWeight: 0,
+          // four entries that no honest node relays, and the sender is not heard for a while
+          invalidMessageDeliveriesWeight: -100,
+          invalidMessageDeliveriesDecay: 0.9,
+        }),
+      },
+    },
+  };
+}
+
+/** The service with its whole interface; throws `internal` after an upgrade that took it away. */
+export function asGossip(pubsub: GossipSub): Gossip {
+  if (
+    'reportMessageValidationResult' in pubsub &&
+    typeof pubsub.reportMessageValidationResult === 'function'
+  ) {
+    return pubsub as Gossip;
+  }
+  throw new AgrinetError('internal', 'this gossipsub has no asynchronous validation');
+}
+
+/** gossipsub caches a score for a heartbeat; a peer that was a stranger a moment ago would be ignored that long. */
+export function forgetScore(gossip: Gossip, peerId: string): void {
+  const score: unknown = Reflect.get(gossip, 'score');
+  if (typeof score !== 'object' || score === null) return;
+  const cache: unknown = Reflect.get(score, 'scoreCache');
+  if (cache instanceof Map) cache.delete(peerId);
+}
+
+const GOSSIP_GRACE_MS = 10_000;
+
+/**
+ * gossipsub opens its streams once per connection. When one of them was reset (a backlog too long, a frame too large),
+ * that peer would be deaf until the connection ends: so end it.
+ */
+export function restartDeafGossip(
+  libp2p: Libp2p,
+  isRegistered: (peerId: string) => boolean,
+  logger: Logger,
+): void {
+  const ready = new Map<string, boolean>();
+  const old = libp2p.getConnections().filter((connection) => {
+    const settled = Date.now() - connection.timeline.open > GOSSIP_GRACE_MS && connection.status === 'open';
+    return settled && connection.limits === undefined && isRegistered(connection.remotePeer.toString());
+  });
+  for (const { remotePeer } of old) {
+    const streams = libp2p.getConnections(remotePeer).flatMap((connection) => connection.streams);
+    const gossip = streams.filter(
+      (stream) => stream.protocol.startsWith('/meshsub/') && stream.status === 'open',
+    );
+    ready.set(
+      remotePeer.toString(),
+      gossip.some(({ direction }) => direction === 'inbound') &&
+        gossip.some(({ direction }) => direction === 'outbound'),
+    );
+  }
+  for (const connection of old) {
+    const peer = connection.remotePeer.toString();
+    if (ready.get(peer) !== false) continue;
+    logger.warn({ peer }, 'gossip stream lost, connecting anew');
+    connection.abort(new AgrinetError('gossip-lost', 'no gossip stream on this connection'));
+  }
+}

@@ -1,0 +1,275 @@
+import { randomBytes } from 'node:crypto';
+import { noise } from '@chainsafe/libp2p-noise';
+import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2';
+import { privateKeyFromRaw } from '@libp2p/crypto/keys';
+import { gossipsub, type GossipSub } from '@libp2p/gossipsub';
+import { identify, type Identify } from '@libp2p/identify';
+import type { Connection, ConnectionGater, Libp2p, PeerId, Stream } from '@libp2p/interface';
+import { kadDHT, passthroughMapper, type KadDHT } from '@libp2p/kad-dht';
+import { mdns } from '@libp2p/mdns';
+import { ping, type Ping } from '@libp2p/ping';
+import { preSharedKey } from '@libp2p/pnet';
+import { tcp } from '@libp2p/tcp';
+import { byteStream } from '@libp2p/utils';
+import { yamux } from '@libp2p/yamux';
+import type { Multiaddr } from '@multiformats/multiaddr';
+import { createLibp2p } from 'libp2p';
+import { AgrinetError } from '../protocols/errors.ts';
+import type { Identity } from '../protocols/wire/identity.ts';
+import { DhtStore } from './dht-store.ts';
+import {
+  asGossip,
+  forgetScore,
+  GOSSIP_LIMITS,
+  gossipOptions,
+  restartDeafGossip,
+  type Gossip,
+} from './gossip-host.ts';
+import type { Logger } from './logger.ts';
+
+/** Limits of the host, each with its reason. Times are milliseconds, sizes bytes. */
+export const HOST_LIMITS = {
+  /** Above every registry we foresee; strangers are held far below it by their slots. */
+  connections: 4096,
+  /** Connections of one registered peer; beyond them the oldest goes, which is likely the dead one. */
+  connectionsPerPeer: 4,
+  /** Both sides may dial at once. */
+  connectionsPerStranger: 2,
+  /** Handshakes under way at once; each costs a key exchange. */
+  pendingInbound: 64,
+  /** New connections per second from one address: a whole co-operative may sit behind one NAT. */
+  inboundPerSecond: 50,
+  /** A handshake is four round trips. */
+  upgradeMs: 5000,
+  dialMs: 5000,
+  /** What one stream may have under way unread: 10 MB/s at 100 ms, and bounded memory. */
+  streamWindow: 1024 * 1024,
+  /** Streams of one connection. */
+  streamsPerConnection: 256,
+} as const;
+
+export interface HostOptions {
+  readonly identity: Identity;
+  readonly network: string;
+  /** Multiaddrs to listen on. */
+  readonly listen: readonly string[];
+  /** Multiaddrs to tell others instead of those listened on. */
+  readonly announce?: readonly string[];
+  /** A libp2p pre-shared key file (`/key/swarm/psk/1.0.0/…`); without the same one nobody connects. */
+  readonly psk?: Uint8Array;
+  readonly mdns?: boolean;
+  readonly relay?: boolean;
+  /** Asked often, and at the moment of every decision: must be a look-up in memory. */
+  readonly isRegistered: (peerId: string) => boolean;
+  /** Connections strangers may hold, in both directions together; inbound ones at most three quarters of them. */
+  readonly strangerSlots: number;
+  /** Whether an address may be dialled, whoever named it; the peer id where it is known. */
+  readonly mayDial?: (address: Multiaddr, peerId: string | undefined) => boolean;
+  readonly logger: Logger;
+}
+
+/** The services of our libp2p node. */
+export interface HostServices extends Record<string, unknown> {
+  readonly identify: Identify;
+  readonly ping: Ping;
+  readonly dht: KadDHT;
+  readonly pubsub: GossipSub;
+}
+
+export interface Host {
+  readonly libp2p: Libp2p<HostServices>;
+  readonly dht: KadDHT;
+  readonly gossip: Gossip;
+  /** The one topic of entries and announcements. */
+  readonly topic: string;
+  readonly peerId: string;
+  /** One round trip over this very connection, in milliseconds; throws when the signal fires first. */
+  ping(connection: Connection, signal: AbortSignal): Promise<number>;
+  /**
+   * To be called after a peer's registration changed: drops its connections, so that both sides start anew under the new
+   * rules (gossipsub has ignored what it subscribed to as a stranger). The supervisor dials it again.
+   */
+  readmit(peerId: string): void;
+  stop(): Promise<void>;
+}
+
+/** Starts the libp2p node. Throws `mycelium-listen` when no address can be listened on. */
+export async function createHost(options: HostOptions): Promise<Host> {
+  const { network, identity, isRegistered, logger } = options;
+  const prefix = `agrinet/${network}`;
+  const topic = `/${prefix}/entries/1`;
+  const privateKey = privateKeyFromRaw(identity.privateKeyRaw);
+  let connections: () => Connection[] = () => [];
+  const relay = options.relay === true;
+
+  const libp2p = await createLibp2p<HostServices>({
+    start: false,
+    privateKey,
+    datastore: new DhtStore(),
+    addresses: {
+      listen: [...options.listen, ...(relay ? ['/p2p-circuit'] : [])],
+      announce: [...(options.announce ?? [])],
+    },
+    transports: [
+      tcp({ dialOpts: { noDelay: true, keepAlive: true }, listenOpts: { noDelay: true, keepAlive: true } }),
+      ...(relay ? [circuitRelayTransport()] : []),
+    ],
+    connectionEncrypters: [noise()],
+    streamMuxers: [
+      yamux({
+        maxInboundStreams: HOST_LIMITS.streamsPerConnection,
+        maxOutboundStreams: HOST_LIMITS.streamsPerConnection,
+        streamOptions: { maxStreamWindowSize: HOST_LIMITS.streamWindow },
+      }),
+    ],
+    ...(options.psk === undefined ? {} : { connectionProtector: preSharedKey({ psk: options.psk }) }),
+    ...(options.mdns === true
+      ? { peerDiscovery: [mdns({ serviceTag: `_agrinet-${network}._udp.local` })] }
+      : {}),
+    connectionGater: strangerGate(options, () => connections()),
+    // the supervisor pings, and knows whom it expects
+    connectionMonitor: { enabled: false },
+    connectionManager: {
+      maxConnections: HOST_LIMITS.connections,
+      maxIncomingPendingConnections: HOST_LIMITS.pendingInbound,
+      inboundConnectionThreshold: HOST_LIMITS.inboundPerSecond,
+      inboundUpgradeTimeout: HOST_LIMITS.upgradeMs,
+      dialTimeout: HOST_LIMITS.dialMs,
+      addressDialTimeout: HOST_LIMITS.dialMs,
+      // the supervisor redials; libp2p's own way gives up after half a minute
+      reconnectRetries: 0,
+    },
+    services: {
+      identify: identify({ protocolPrefix: prefix, timeout: HOST_LIMITS.upgradeMs }),
+      ping: ping({ protocolPrefix: prefix, maxInboundStreams: 4, timeout: HOST_LIMITS.upgradeMs }),
+      dht: kadDHT({
+        protocol: `/${prefix}/kad/1`,
+        // both are needed on private addresses: either one alone finds nobody
+        clientMode: false,
+        peerInfoMapper: passthroughMapper,
+        // a first node must be able to provide before it has met anybody
+        allowQueryWithZeroPeers: true,
+        initialQuerySelfInterval: 200,
+        maxInboundStreams: 16,
+        maxOutboundStreams: 32,
+      }),
+      pubsub: gossipsub(gossipOptions(topic, isRegistered)),
+      ...(relay ? { relay: circuitRelayServer() } : {}),
+    },
+  });
+  connections = () => libp2p.getConnections();
+  const gossip = asGossip(libp2p.services.pubsub);
+
+  libp2p.addEventListener('connection:open', ({ detail: opened }) => {
+    const id = opened.remotePeer.toString();
+    const registered = isRegistered(id);
+    const most = registered ? HOST_LIMITS.connectionsPerPeer : HOST_LIMITS.connectionsPerStranger;
+    const own = libp2p
+      .getConnections(opened.remotePeer)
+      .toSorted((a, b) => a.timeline.open - b.timeline.open);
+    for (const old of own.slice(0, Math.max(0, own.length - most))) {
+      old.abort(
+        new AgrinetError('too-many-connections', 'a newer connection of the same peer replaces this one'),
+      );
+    }
+    // handshakes that ran at the same moment may each have seen the last free slot
+    if (!registered && strangersAmong(connections(), isRegistered).length > options.strangerSlots) {
+      opened.abort(new AgrinetError('no-slot', 'no slot for strangers is free'));
+    }
+  });
+
+  try {
+    await libp2p.start();
+  } catch (error) {
+    await libp2p.stop();
+    throw new AgrinetError('mycelium-listen', 'cannot listen for peers', {
+      cause: error,
+      details: { listen: options.listen },
+    });
+  }
+  const gossipWatch = setInterval(
+    () => restartDeafGossip(libp2p, isRegistered, logger),
+    GOSSIP_LIMITS.watchMs,
+  );
+  gossipWatch.unref();
+
+  return {
+    libp2p,
+    dht: libp2p.services.dht,
+    gossip,
+    topic,
+    peerId: libp2p.peerId.toString(),
+    ping: (connection, signal) => pingConnection(connection, `/${prefix}/ping/1.0.0`, signal),
+    readmit(peerId) {
+      forgetScore(gossip, peerId);
+      for (const connection of connections()) {
+        if (connection.remotePeer.toString() !== peerId) continue;
+        connection.abort(new AgrinetError('readmitted', 'the registration of this peer changed'));
+      }
+    },
+    async stop() {
+      clearInterval(gossipWatch);
+      await libp2p.stop();
+    },
+  };
+}
+
+function strangersAmong(all: readonly Connection[], isRegistered: (peerId: string) => boolean): Connection[] {
+  return all.filter((connection) => !isRegistered(connection.remotePeer.toString()));
+}
+
+/** Registered peers always pass; strangers while a slot is free. Nobody is ever put out to make room. */
+function strangerGate(options: HostOptions, connections: () => Connection[]): ConnectionGater {
+  const { isRegistered, strangerSlots, mayDial } = options;
+  // so that a crowd which comes in cannot keep this node from dialling a bootstrap address
+  const inboundSlots = Math.ceil((strangerSlots * 3) / 4);
+  const refuse = (peer: PeerId, direction: 'inbound' | 'outbound'): boolean => {
+    if (isRegistered(peer.toString())) return false;
+    const strangers = strangersAmong(connections(), isRegistered);
+    if (strangers.length >= strangerSlots) return true;
+    if (strangers.filter((one) => one.remotePeer.equals(peer)).length >= HOST_LIMITS.connectionsPerStranger)
+      return true;
+    return (
+      direction === 'inbound' && strangers.filter((one) => one.direction === 'inbound').length >= inboundSlots
+    );
+  };
+  return {
+    denyInboundEncryptedConnection: (peer) => refuse(peer, 'inbound'),
+    denyInboundUpgradedConnection: (peer) => refuse(peer, 'inbound'),
+    denyOutboundEncryptedConnection: (peer) => refuse(peer, 'outbound'),
+    denyInboundRelayReservation: (peer) => !isRegistered(peer.toString()),
+    ...(mayDial === undefined
+      ? {}
+      : {
+          denyDialMultiaddr: (address: Multiaddr) => !mayDial(address, peerIdIn(address)),
+          filterMultiaddrForPeer: (peer: PeerId, address: Multiaddr) => mayDial(address, peer.toString()),
+        }),
+  };
+}
+
+function peerIdIn(address: Multiaddr): string | undefined {
+  return address.getComponents().findLast((part) => part.name === 'p2p')?.value;
+}
+
+/** libp2p's ping, but over one given connection: with two to a peer, the dead one must be found too. */
+async function pingConnection(
+  connection: Connection,
+  protocol: string,
+  signal: AbortSignal,
+): Promise<number> {
+  const started = performance.now();
+  let stream: Stream | undefined;
+  try {
+    stream = await connection.newStream(protocol, { signal, runOnLimitedConnection: true });
+    const bytes = byteStream(stream, { maxBufferSize: 1024 });
+    const sent = randomBytes(32);
+    await bytes.write(sent, { signal });
+    const got = await bytes.read({ bytes: sent.length, signal });
+    if (!sent.equals(got.subarray())) throw new AgrinetError('ping-mismatch', 'a ping came back altered');
+    await stream.close({ signal });
+    return performance.now() - started;
+  } catch (error) {
+    stream?.abort(error instanceof Error ? error : new Error('ping failed'));
+    throw error;
+  }
+}

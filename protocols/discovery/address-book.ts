@@ -1,0 +1,181 @@
+import { isIP } from 'node:net';
+import { isLoopback, isPrivate } from '@libp2p/utils';
+import { multiaddr, type Multiaddr } from '@multiformats/multiaddr';
+import { parsePeerId } from '../wire/identity.ts';
+
+/**
+ * Where peers were last found: bounded, kept on disk through `AddressStore`, so that a node that starts again needs
+ * nobody to tell it. What stands here is a hint from whoever said so, never a reason to trust the peer.
+ */
+export const ADDRESS_BOOK_LIMITS = {
+  peers: 1000,
+  addressesPerPeer: 8,
+  /** One multiaddr in text form; a relayed one with two peer ids has about 180 characters. */
+  addressChars: 256,
+  /** Changes are written together, at most this long after the first of them. */
+  saveMs: 10_000,
+} as const;
+
+/** Who said so, most believed first: the operator or the registration, the peer itself, a signed record, anybody. */
+export const ADDRESS_SOURCES = ['registered', 'connected', 'exchange', 'dht'] as const;
+export type AddressSource = (typeof ADDRESS_SOURCES)[number];
+
+/** One peer as the store keeps it. */
+export interface StoredAddresses {
+  readonly peerId: string;
+  /** Multiaddrs without `/p2p/<peerId>`, best first. */
+  readonly addresses: readonly string[];
+  /** Unix milliseconds of the last contact or mention. */
+  readonly lastSeen: number;
+  readonly source: AddressSource;
+}
+
+export interface AddressStore {
+  load(): Promise<readonly StoredAddresses[]>;
+  /** Replaces everything. */
+  save(entries: readonly StoredAddresses[]): Promise<void>;
+}
+
+export interface AddressPolicy {
+  /** Only where this host itself listens on loopback: elsewhere somebody else's 127.0.0.1 is our own services. */
+  readonly allowLoopback: boolean;
+  readonly allowPrivate: boolean;
+}
+
+/**
+ * Whether an address that somebody told us may be kept and dialled. A name can lead anywhere, our own network included,
+ * and is resolved out of our sight: names are taken of registered peers, or where private addresses are allowed anyway.
+ */
+export function addressAllowed(address: Multiaddr, policy: AddressPolicy, registered: boolean): boolean {
+  const parts = address.getComponents();
+  const first = parts[0];
+  if (first === undefined || !parts.some((part) => part.name === 'tcp')) return false;
+  if (first.name.startsWith('dns')) return registered || policy.allowPrivate;
+  if (first.value === undefined || isIP(first.value) === 0) return false;
+  const { value } = first;
+  if (value === '0.0.0.0' || value === '::') return false;
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(value)?.[1];
+  const plain = mapped === undefined ? address : multiaddr(`/ip4/${mapped}/tcp/1`);
+  if (isLoopback(plain) || mapped?.startsWith('127.') === true) return policy.allowLoopback;
+  return policy.allowPrivate || isPrivate(plain) !== true;
+}
+
+export interface AddressBook {
+  /** Reads what was stored; entries that are not valid are left out. */
+  load(): Promise<void>;
+  /** Notes addresses of a peer; what the policy forbids is left out. True when the peer is in the book afterwards. */
+  add(peerId: string, addresses: readonly string[], source: AddressSource): boolean;
+  /** Notes that a peer was reached here, and puts this address first. */
+  reached(peerId: string, address: string): void;
+  addressesOf(peerId: string): readonly string[];
+  /** The peers with their addresses, seen last first. */
+  entries(): StoredAddresses[];
+  /** Writes what has changed. */
+  save(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export interface AddressBookComponents {
+  readonly store: AddressStore;
+  /** Unix milliseconds. */
+  readonly now: () => number;
+  /** Registered peers are never put out of a full book. */
+  readonly isRegistered: (peerId: string) => boolean;
+  readonly onSaveFailure: (error: unknown) => void;
+}
+
+/** An empty book; call `load` before use. */
+export function createAddressBook(components: AddressBookComponents, policy: AddressPolicy): AddressBook {
+  const { store, now, isRegistered } = components;
+  const book = new Map<string, StoredAddresses>();
+  let dirty = false;
+  let timer: NodeJS.Timeout | undefined;
+  let saving: Promise<void> = Promise.resolve();
+
+  function clean(peerId: string, text: string): string | undefined {
+    if (text.length > ADDRESS_BOOK_LIMITS.addressChars) return undefined;
+    try {
+      const address = multiaddr(text);
+      if (!addressAllowed(address, policy, isRegistered(peerId))) return undefined;
+      const suffix = `/p2p/${peerId}`;
+      const plain = address.toString();
+      const bare = plain.endsWith(suffix) ? plain.slice(0, -suffix.length) : plain;
+      // an address of another peer, unless it is the relay on the way to this one
+      return bare.includes('/p2p/') && !bare.includes('/p2p-circuit') ? undefined : bare;
+    } catch {
+      return undefined; // not a multiaddr
+    }
+  }
+
+  function put(peerId: string, found: readonly string[], source: AddressSource, lastSeen: number): boolean {
+    if (parsePeerId(peerId) === undefined) return false;
+    const before = book.get(peerId);
+    const fresh = found.map((text) => clean(peerId, text)).filter((text) => text !== undefined);
+    const better =
+      before === undefined || ADDRESS_SOURCES.indexOf(source) <= ADDRESS_SOURCES.indexOf(before.source);
+    const old = before?.addresses ?? [];
+    const merged = [...new Set(better ? [...fresh, ...old] : [...old, ...fresh])];
+    if (merged.length === 0 || (before === undefined && !makeRoom(peerId))) return before !== undefined;
+    book.delete(peerId);
+    book.set(peerId, {
+      peerId,
+      addresses: merged.slice(0, ADDRESS_BOOK_LIMITS.addressesPerPeer),
+      lastSeen: Math.max(lastSeen, before?.lastSeen ?? 0),
+      source: better ? source : before.source,
+    });
+    touch();
+    return true;
+  }
+
+  /** The unregistered peer seen longest ago goes; a book full of registered peers takes only registered ones. */
+  function makeRoom(peerId: string): boolean {
+    if (book.size < ADDRESS_BOOK_LIMITS.peers) return true;
+    let oldest: StoredAddresses | undefined;
+    for (const entry of book.values()) {
+      if (!isRegistered(entry.peerId) && (oldest === undefined || entry.lastSeen < oldest.lastSeen))
+        oldest = entry;
+    }
+    if (oldest === undefined) return isRegistered(peerId);
+    book.delete(oldest.peerId);
+    return true;
+  }
+
+  function touch(): void {
+    dirty = true;
+    if (timer !== undefined) return;
+    timer = setTimeout(() => void save().catch(components.onSaveFailure), ADDRESS_BOOK_LIMITS.saveMs);
+    timer.unref();
+  }
+
+  function save(): Promise<void> {
+    clearTimeout(timer);
+    timer = undefined;
+    if (!dirty) return saving;
+    dirty = false;
+    const entries = [...book.values()];
+    saving = saving
+      .catch(() => undefined) // told to whoever asked for that save
+      .then(() => store.save(entries))
+      .catch((error: unknown) => {
+        dirty = true;
+        throw error;
+      });
+    return saving;
+  }
+
+  return {
+    async load() {
+      for (const entry of (await store.load()).slice(0, ADDRESS_BOOK_LIMITS.peers)) {
+        if (ADDRESS_SOURCES.includes(entry.source))
+          put(entry.peerId, entry.addresses, entry.source, entry.lastSeen);
+      }
+    },
+    add: (peerId, addresses, source) =>
+      put(peerId, addresses.slice(0, ADDRESS_BOOK_LIMITS.addressesPerPeer), source, now()),
+    reached: (peerId, address) => void put(peerId, [address], 'connected', now()),
+    addressesOf: (peerId) => book.get(peerId)?.addresses ?? [],
+    entries: () => [...book.values()].toSorted((a, b) => b.lastSeen - a.lastSeen),
+    save,
+    stop: save,
+  };
+}

@@ -1,0 +1,187 @@
+import type { Connection, Libp2p, Stream } from '@libp2p/interface';
+import { peerIdFromPublicKey } from '@libp2p/peer-id';
+import { PeerRecord, RecordEnvelope } from '@libp2p/peer-record';
+import { AgrinetError } from '../errors.ts';
+import { bytesEqual } from '../wire/bytes.ts';
+import { decodeCbor, encodeCbor, integer } from '../wire/cbor.ts';
+import { framed } from '../wire/framed-stream.ts';
+
+/**
+ * Peer exchange, `/agrinet/<network>/peers/1`: whom do you know?
+ *
+ * request:  one frame, dag-cbor integer, how many records are wanted (1 to 32); then the asker closes its side
+ * response: one frame, dag-cbor list of at most that many byte strings, each a libp2p RecordEnvelope of a PeerRecord
+ *           (RFC 0002 and 0003) as its owner signed it; then the answerer closes
+ *
+ * Open to strangers, because it is how they become candidates. Guaranteed to the asker: each record is signed by the
+ * peer it is about, in its canonical bytes. Not guaranteed: that it is current, that anybody is there, or that the
+ * choice is fair. A malformed answer is thrown away whole.
+ */
+export const PEER_EXCHANGE_LIMITS = {
+  /** As many as a node needs to fill its degree a few times over. */
+  records: 32,
+  /** One envelope: eight addresses fit three times. */
+  recordBytes: 2048,
+  requestBytes: 16,
+  /** All records, each with its CBOR head. */
+  responseBytes: 32 * (2048 + 3) + 8,
+  /** The whole exchange, either side. */
+  timeoutMs: 5000,
+  /** Per connection, both ways. */
+  streams: 2,
+  /** Answered at once, over all connections. */
+  answering: 16,
+  /** One answer per peer and this many milliseconds; sooner, the stream is reset. */
+  everyMs: 5000,
+  /** Peers whose last question is remembered. */
+  remembered: 1024,
+} as const;
+
+/** A record whose signature was checked. */
+export interface SignedPeer {
+  readonly peerId: string;
+  readonly addresses: readonly string[];
+}
+
+export interface PeerExchange {
+  readonly protocol: string;
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  /** Asks the peer behind this connection. Throws when it does not speak the protocol, is too slow or malformed. */
+  ask(connection: Connection, signal: AbortSignal): Promise<SignedPeer[]>;
+}
+
+export interface PeerExchangeComponents {
+  readonly libp2p: Pick<Libp2p, 'peerId' | 'handle' | 'unhandle' | 'peerStore' | 'getPeers'>;
+  readonly now: () => number;
+  readonly random: () => number;
+  readonly onFailure: (peerId: string, error: unknown) => void;
+}
+
+/** The protocol's two sides. */
+export function createPeerExchange(
+  components: PeerExchangeComponents,
+  options: { readonly network: string },
+): PeerExchange {
+  const { libp2p, now, random } = components;
+  const protocol = `/agrinet/${options.network}/peers/1`;
+  const answered = new Map<string, number>();
+  let answering = 0;
+  let stopping = new AbortController();
+
+  const within = (): AbortSignal =>
+    AbortSignal.any([stopping.signal, AbortSignal.timeout(PEER_EXCHANGE_LIMITS.timeoutMs)]);
+
+  /** One question per peer and interval. Peers seen longest ago are forgotten. */
+  function admit(peerId: string): boolean {
+    const last = answered.get(peerId);
+    if (last !== undefined && now() - last < PEER_EXCHANGE_LIMITS.everyMs) return false;
+    answered.delete(peerId);
+    answered.set(peerId, now());
+    const oldest = answered.keys().next().value;
+    if (answered.size > PEER_EXCHANGE_LIMITS.remembered && oldest !== undefined) answered.delete(oldest);
+    return true;
+  }
+
+  /** Signed records of the peers connected now, in random order: those are the ones that live. */
+  async function records(most: number, asker: string): Promise<Uint8Array[]> {
+    const found: Uint8Array[] = [];
+    const peers = libp2p.getPeers().map((peer) => ({ peer, order: random() }));
+    for (const { peer } of peers.toSorted((a, b) => a.order - b.order)) {
+      if (found.length >= most) break;
+      if (peer.toString() === asker || !(await libp2p.peerStore.has(peer))) continue;
+      const { peerRecordEnvelope } = await libp2p.peerStore.get(peer);
+      if (peerRecordEnvelope === undefined || peerRecordEnvelope.length > PEER_EXCHANGE_LIMITS.recordBytes)
+        continue;
+      found.push(peerRecordEnvelope);
+    }
+    return found;
+  }
+
+  async function answer(stream: Stream, connection: Connection): Promise<void> {
+    const asker = connection.remotePeer.toString();
+    const frames = framed(stream, { maxFrame: PEER_EXCHANGE_LIMITS.responseBytes });
+    if (answering >= PEER_EXCHANGE_LIMITS.answering || !admit(asker)) {
+      return frames.abort(new AgrinetError('rate-limited', 'asked too often'));
+    }
+    answering++;
+    const signal = within();
+    try {
+      const request = await frames.read(signal);
+      if (request === null || request.length > PEER_EXCHANGE_LIMITS.requestBytes) throw malformed();
+      const most = integer(decodeCbor(request), 1, PEER_EXCHANGE_LIMITS.records);
+      if (most === undefined) throw malformed();
+      await frames.write(encodeCbor(await records(most, asker)), signal);
+      await frames.close(signal);
+      if ((await frames.read(signal)) !== null) throw malformed();
+    } catch (error) {
+      frames.abort(error instanceof Error ? error : malformed());
+      components.onFailure(asker, error);
+    } finally {
+      answering--;
+    }
+  }
+
+  return {
+    protocol,
+    async start() {
+      stopping = new AbortController();
+      await libp2p.handle(protocol, answer, {
+        maxInboundStreams: PEER_EXCHANGE_LIMITS.streams,
+        maxOutboundStreams: PEER_EXCHANGE_LIMITS.streams,
+      });
+    },
+    async stop() {
+      stopping.abort();
+      await libp2p.unhandle(protocol);
+    },
+    async ask(connection, outer) {
+      const signal = AbortSignal.any([outer, within()]);
+      const stream = await connection.newStream(protocol, { signal });
+      const frames = framed(stream, { maxFrame: PEER_EXCHANGE_LIMITS.responseBytes });
+      try {
+        await frames.write(encodeCbor(PEER_EXCHANGE_LIMITS.records), signal);
+        await frames.close(signal);
+        const response = await frames.read(signal);
+        if (response === null || (await frames.read(signal)) !== null) throw malformed();
+        return await openRecords(decodeCbor(response), signal);
+      } catch (error) {
+        frames.abort(error instanceof Error ? error : malformed());
+        throw error;
+      }
+    },
+  };
+}
+
+async function openRecords(value: unknown, signal: AbortSignal): Promise<SignedPeer[]> {
+  if (!Array.isArray(value) || value.length > PEER_EXCHANGE_LIMITS.records) throw malformed();
+  const peers: SignedPeer[] = [];
+  for (const item of value as unknown[]) {
+    if (!(item instanceof Uint8Array) || item.length > PEER_EXCHANGE_LIMITS.recordBytes) throw malformed();
+    peers.push(await openPeerRecord(item, signal));
+  }
+  return peers;
+}
+
+/** Checks one signed peer record: signature, type, canonical bytes, and that it is about its signer. Throws `peers-malformed`. */
+export async function openPeerRecord(bytes: Uint8Array, signal: AbortSignal): Promise<SignedPeer> {
+  let envelope: RecordEnvelope;
+  let record: PeerRecord;
+  try {
+    envelope = await RecordEnvelope.openAndCertify(bytes, PeerRecord.DOMAIN, { signal });
+    record = PeerRecord.createFromProtobuf(envelope.payload);
+  } catch (error) {
+    throw malformed(error);
+  }
+  const canonical =
+    bytesEqual(envelope.marshal(), bytes) && bytesEqual(envelope.payloadType, PeerRecord.CODEC);
+  if (!canonical || !peerIdFromPublicKey(envelope.publicKey).equals(record.peerId)) throw malformed();
+  return {
+    peerId: record.peerId.toString(),
+    addresses: record.multiaddrs.map((address) => address.toString()),
+  };
+}
+
+function malformed(cause?: unknown): AgrinetError {
+  return new AgrinetError('peers-malformed', 'not a peer exchange message', { cause });
+}

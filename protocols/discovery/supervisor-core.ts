@@ -1,0 +1,324 @@
+/**
+ * Whom to dial, ping and close: pure decisions of the peer supervisor. State and time in, effects out; no I/O.
+ *
+ * Registered peers are redialled for ever, each on its own clock, so that a dead one holds up nobody. The wait grows
+ * with the outage, not with the number of tries: after 30 s away the next try is at most 7.5 s off, after six minutes
+ * it reaches 90 s. It is forgotten at any contact, and shortened for all when one of them comes back, because then it
+ * was probably our own network.
+ */
+
+/** Limits and times of the supervisor, each with its reason. Times are milliseconds. */
+export const SUPERVISOR_LIMITS = {
+  /** Dials at once; candidates may have half of them. */
+  dials: 4,
+  dialMs: 5000,
+  /** A dial that fails at once must not be repeated at once. */
+  backoffMinMs: 1000,
+  /** A peer that was away for long is found again this soon after it is back. */
+  backoffMaxMs: 90_000,
+  /** The next try comes after this share of the outage at most. */
+  outageShare: 1 / 4,
+  /** A connection that lasted less did not end the outage. */
+  stableMs: 5000,
+  /** When the network is back, everybody is tried within this time, not in the same instant. */
+  spreadMs: 1000,
+  /** A blackholed connection is found within this and `pingTimeoutMs`. */
+  pingMs: 5000,
+  strangerPingMs: 30_000,
+  pingTimeoutMs: 4000,
+  /** Candidates kept; the one heard of longest ago goes first. */
+  candidates: 256,
+  /** A candidate that failed so often is forgotten until somebody names it again. */
+  candidateTries: 3,
+  registered: 4096,
+  bootstrap: 64,
+} as const;
+
+/** What the supervisor may dial: a peer (by its id), or an address whose peer is not known yet. */
+export type Target = { readonly kind: 'registered' | 'candidate'; readonly peerId: string } | BootstrapTarget;
+export interface BootstrapTarget {
+  readonly kind: 'bootstrap';
+  readonly address: string;
+}
+
+interface Entry {
+  readonly target: Target;
+  /** Of a bootstrap address only once it has been reached. */
+  peerId: string | undefined;
+  dialing: boolean;
+  tries: number;
+  /** When it was lost or first wanted; undefined while it is stably connected. */
+  outageSince: number | undefined;
+  nextTryAt: number;
+}
+
+interface Link {
+  readonly id: string;
+  readonly peerId: string;
+  readonly openedAt: number;
+  nextPingAt: number;
+  pinging: boolean;
+  dead: boolean;
+}
+
+/** All the supervisor knows. Made by `emptyState`, changed only by `apply` and `decide`. */
+export interface SupervisorState {
+  readonly self: string;
+  readonly targetDegree: number;
+  readonly entries: Map<string, Entry>;
+  readonly links: Map<string, Link>;
+  networkBackAt: number;
+}
+
+/** What happened. */
+export type SupervisorEvent =
+  | { readonly type: 'registered'; readonly peerIds: readonly string[] }
+  | { readonly type: 'bootstrap'; readonly addresses: readonly string[] }
+  | { readonly type: 'candidate'; readonly peerId: string }
+  | { readonly type: 'opened'; readonly linkId: string; readonly peerId: string }
+  | { readonly type: 'closed'; readonly linkId: string }
+  | { readonly type: 'dialled'; readonly key: string; readonly peerId: string }
+  | { readonly type: 'dial-failed'; readonly key: string; readonly forGood?: boolean }
+  /** `inconclusive`: our own loop stood still meanwhile, which says nothing about the peer. */
+  | { readonly type: 'pinged'; readonly linkId: string; readonly result: 'ok' | 'failed' | 'inconclusive' }
+  | { readonly type: 'dial-now'; readonly peerId: string };
+
+/** What to do; each dial is answered by `dialled` or `dial-failed`, each ping by `pinged`. */
+export interface SupervisorEffects {
+  readonly dials: readonly { readonly key: string; readonly target: Target; readonly attempt: number }[];
+  readonly pings: readonly string[];
+  readonly closes: readonly string[];
+}
+
+export function emptyState(self: string, targetDegree: number): SupervisorState {
+  return { self, targetDegree, entries: new Map(), links: new Map(), networkBackAt: -Infinity };
+}
+
+export function keyOf(target: Target): string {
+  return target.kind === 'bootstrap' ? target.address : target.peerId;
+}
+
+/** Milliseconds until the next try after an outage of `outageMs`; `random` is in [0, 1). */
+export function backoff(outageMs: number, random: number): number {
+  const { outageShare, backoffMinMs, backoffMaxMs } = SUPERVISOR_LIMITS;
+  const cap = Math.min(Math.max(outageMs * outageShare, backoffMinMs), backoffMaxMs);
+  return cap * (0.5 + random / 2);
+}
+
+/** Takes in what happened. */
+export function apply(
+  state: SupervisorState,
+  event: SupervisorEvent,
+  now: number,
+  random: () => number,
+): void {
+  switch (event.type) {
+    case 'registered':
+      return setRegistered(state, event.peerIds, now);
+    case 'bootstrap':
+      for (const address of event.addresses.slice(0, SUPERVISOR_LIMITS.bootstrap)) {
+        if (!state.entries.has(address)) add(state, { kind: 'bootstrap', address }, now);
+      }
+      return;
+    case 'candidate':
+      if (event.peerId !== state.self && !state.entries.has(event.peerId)) {
+        makeRoom(state);
+        add(state, { kind: 'candidate', peerId: event.peerId }, now);
+      }
+      return;
+    case 'opened':
+      return opened(state, event.linkId, event.peerId, now, random);
+    case 'closed':
+      return closed(state, event.linkId, now, random);
+    case 'dialled': {
+      const entry = state.entries.get(event.key);
+      if (entry === undefined) return;
+      entry.dialing = false;
+      entry.tries = 0;
+      entry.peerId = event.peerId;
+      // should the connection be gone again already, the next try still waits
+      entry.nextTryAt = now + backoff(0, random());
+      return;
+    }
+    case 'dial-failed': {
+      const entry = state.entries.get(event.key);
+      if (entry === undefined) return;
+      entry.dialing = false;
+      entry.tries++;
+      entry.outageSince ??= now;
+      entry.nextTryAt = now + backoff(now - entry.outageSince, random());
+      const tired = entry.target.kind === 'candidate' && entry.tries >= SUPERVISOR_LIMITS.candidateTries;
+      if (event.forGood === true || tired) state.entries.delete(event.key);
+      return;
+    }
+    case 'pinged': {
+      const link = state.links.get(event.linkId);
+      if (link === undefined) return;
+      link.pinging = false;
+      link.dead = event.result === 'failed';
+      if (event.result === 'inconclusive') link.nextPingAt = now;
+      return;
+    }
+    case 'dial-now': {
+      const entry = state.entries.get(event.peerId);
+      if (entry !== undefined) entry.nextTryAt = now;
+      return;
+    }
+  }
+}
+
+function add(state: SupervisorState, target: Target, now: number): void {
+  const peerId = target.kind === 'bootstrap' ? /\/p2p\/([^/]+)$/.exec(target.address)?.[1] : target.peerId;
+  if (peerId === state.self) return;
+  state.entries.set(keyOf(target), {
+    target,
+    peerId,
+    dialing: false,
+    tries: 0,
+    outageSince: now,
+    nextTryAt: now,
+  });
+}
+
+function makeRoom(state: SupervisorState): void {
+  const candidates = [...state.entries.values()].filter((entry) => entry.target.kind === 'candidate');
+  if (candidates.length < SUPERVISOR_LIMITS.candidates) return;
+  const oldest =
+    candidates.find((entry) => !entry.dialing && !isConnected(state, entry.peerId)) ?? candidates[0];
+  if (oldest !== undefined) state.entries.delete(keyOf(oldest.target));
+}
+
+function setRegistered(state: SupervisorState, peerIds: readonly string[], now: number): void {
+  const wanted = new Set(peerIds.slice(0, SUPERVISOR_LIMITS.registered));
+  wanted.delete(state.self);
+  for (const [key, entry] of [...state.entries]) {
+    if (entry.target.kind === 'registered' && !wanted.has(key)) state.entries.delete(key);
+  }
+  for (const peerId of wanted) {
+    const before = state.entries.get(peerId);
+    if (before?.target.kind === 'registered') continue;
+    add(state, { kind: 'registered', peerId }, now);
+    const entry = state.entries.get(peerId);
+    // a dial under way goes on under its new kind
+    if (before?.dialing === true && entry !== undefined) entry.dialing = true;
+    for (const link of state.links.values()) {
+      if (link.peerId === peerId) link.nextPingAt = Math.min(link.nextPingAt, now + SUPERVISOR_LIMITS.pingMs);
+    }
+  }
+}
+
+function isConnected(state: SupervisorState, peerId: string | undefined): boolean {
+  if (peerId === undefined) return false;
+  for (const link of state.links.values()) if (link.peerId === peerId && !link.dead) return true;
+  return false;
+}
+
+/** The entries that a peer stands behind: itself, and the bootstrap addresses that led to it. */
+function entriesOf(state: SupervisorState, peerId: string): Entry[] {
+  return [...state.entries.values()].filter((entry) => entry.peerId === peerId);
+}
+
+function opened(state: SupervisorState, id: string, peerId: string, now: number, random: () => number): void {
+  if (state.links.has(id)) return;
+  const own = state.entries.get(peerId);
+  const registered = own?.target.kind === 'registered';
+  const wasAway = registered && !isConnected(state, peerId) && own.outageSince !== undefined;
+  const every = registered ? SUPERVISOR_LIMITS.pingMs : SUPERVISOR_LIMITS.strangerPingMs;
+  const nextPingAt = now + every * (0.5 + random() / 2);
+  state.links.set(id, { id, peerId, openedAt: now, nextPingAt, pinging: false, dead: false });
+  for (const entry of entriesOf(state, peerId)) {
+    entry.tries = 0;
+    entry.nextTryAt = now;
+  }
+  if (!wasAway || now - state.networkBackAt < SUPERVISOR_LIMITS.stableMs) return;
+  state.networkBackAt = now;
+  for (const entry of state.entries.values()) {
+    if (entry.target.kind === 'candidate' || isConnected(state, entry.peerId)) continue;
+    entry.nextTryAt = Math.min(entry.nextTryAt, now + random() * SUPERVISOR_LIMITS.spreadMs);
+  }
+}
+
+function closed(state: SupervisorState, id: string, now: number, random: () => number): void {
+  const link = state.links.get(id);
+  if (link === undefined) return;
+  state.links.delete(id);
+  if (isConnected(state, link.peerId)) return;
+  const stable = now - link.openedAt >= SUPERVISOR_LIMITS.stableMs;
+  for (const entry of entriesOf(state, link.peerId)) {
+    if (stable || entry.outageSince === undefined) entry.outageSince = now;
+    // at once after a connection that had lasted, a little apart so that both sides do not dial in the same instant
+    entry.nextTryAt = stable ? now + random() * 250 : now + backoff(now - entry.outageSince, random());
+  }
+}
+
+/** What is to be done now. Marks what it returns as under way. */
+export function decide(state: SupervisorState, now: number, random: () => number): SupervisorEffects {
+  const pings: string[] = [];
+  const closes: string[] = [];
+  const connected = new Set<string>();
+  for (const link of state.links.values()) {
+    if (link.dead) {
+      closes.push(link.id);
+      continue;
+    }
+    connected.add(link.peerId);
+    if (link.pinging || now < link.nextPingAt) continue;
+    const registered = state.entries.get(link.peerId)?.target.kind === 'registered';
+    link.pinging = true;
+    link.nextPingAt =
+      now +
+      (registered ? SUPERVISOR_LIMITS.pingMs : SUPERVISOR_LIMITS.strangerPingMs) * (0.8 + random() * 0.4);
+    pings.push(link.id);
+  }
+
+  const due: Entry[] = [];
+  let dialing = 0;
+  let candidatesDialing = 0;
+  for (const entry of state.entries.values()) {
+    if (entry.dialing) {
+      dialing++;
+      if (entry.target.kind === 'candidate') candidatesDialing++;
+    } else if (entry.peerId !== undefined && connected.has(entry.peerId)) {
+      if (entry.outageSince !== undefined && hasStableLink(state, entry.peerId, now))
+        entry.outageSince = undefined;
+    } else if (now >= entry.nextTryAt) {
+      due.push(entry);
+    }
+  }
+  due.sort((a, b) => rank(a) - rank(b) || (b.outageSince ?? now) - (a.outageSince ?? now));
+
+  const dials: { key: string; target: Target; attempt: number }[] = [];
+  let degree = connected.size + candidatesDialing;
+  for (const entry of due) {
+    if (dialing >= SUPERVISOR_LIMITS.dials) break;
+    if (entry.target.kind === 'candidate') {
+      if (degree >= state.targetDegree || candidatesDialing * 2 >= SUPERVISOR_LIMITS.dials) continue;
+      candidatesDialing++;
+      degree++;
+    }
+    dialing++;
+    entry.dialing = true;
+    dials.push({ key: keyOf(entry.target), target: entry.target, attempt: entry.tries });
+  }
+  return { dials, pings, closes };
+}
+
+function hasStableLink(state: SupervisorState, peerId: string, now: number): boolean {
+  for (const link of state.links.values()) {
+    if (link.peerId === peerId && !link.dead && now - link.openedAt >= SUPERVISOR_LIMITS.stableMs)
+      return true;
+  }
+  return false;
+}
+
+/** Registered peers before bootstrap addresses before candidates; among equals the one lost last, which is likeliest back. */
+function rank(entry: Entry): number {
+  switch (entry.target.kind) {
+    case 'registered':
+      return 0;
+    case 'bootstrap':
+      return 1;
+    case 'candidate':
+      return 2;
+  }
+}

@@ -1,0 +1,30 @@
+import type { PeerId } from '../wire/identity.ts';
+import type { Channel } from '../wire/ids.ts';
+import type { EpochTail } from './header.ts';
+
+/** How far one feed is held. `no` is this node's own number for it, never on the wire. */
+export interface FeedState {
+  readonly no: number;
+  readonly author: PeerId;
+  readonly channel: Channel;
+  readonly epoch: string;
+  /** Entries 1..seq are held; 0 when only a proof is. */
+  readonly seq: number;
+  /** Hash of the header at `seq`; empty when seq is 0. */
+  readonly hash: string;
+  /** What the first header names in `after`; empty until it is held. */
+  readonly after: readonly EpochTail[];
+  /** Lowest known fork: nothing at or above its seq has effect. */
+  readonly fork?: { readonly seq: number; readonly proof: string };
+  /** Day (since 1970) on which this node first took an entry of it: bounds new epochs per day. */
+  readonly day: number;
+}
+
+export function feedId(feed: { author: PeerId; channel: Channel; epoch: string }): string {
+  return `${feed.author}|${feed.channel}|${feed.epoch}`;
+}
+
+/** The last entry that can have effect. */
+export function effectiveSeq(feed: FeedState): number {
+  return feed.fork === undefined ? feed.seq : Math.min(feed.seq, feed.fork.seq - 1);
+}

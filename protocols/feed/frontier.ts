@@ -1,0 +1,57 @@
+import { effectiveSeq, type FeedState } from './feed.ts';
+
+/** One epoch as a frontier shows it. */
+export interface FrontierItem {
+  readonly epoch: string;
+  readonly seq: number;
+  /** Hash of the header at `seq`; empty when it is not known because a fork cut the feed below what is held. */
+  readonly hash: string;
+  /** SHA-256 of the lowest known proof of equivocation, hex. */
+  readonly fork?: string;
+}
+
+/**
+ * The frontier of one author in one channel: every epoch but those that a held first header names in `after` with exactly
+ * the sequence held. So a feed that was restarted a thousand times still has a frontier of one item.
+ */
+export function frontierOf(feeds: readonly FeedState[]): FrontierItem[] {
+  const covered = new Map<string, number>();
+  for (const feed of feeds) {
+    for (const tail of feed.after) covered.set(tail.epoch, Math.max(covered.get(tail.epoch) ?? 0, tail.seq));
+  }
+  const items: FrontierItem[] = [];
+  for (const feed of feeds) {
+    if (feed.fork === undefined && covered.get(feed.epoch) === feed.seq) continue;
+    if (feed.seq === 0 && feed.fork === undefined) continue;
+    const seq = effectiveSeq(feed);
+    const hash = seq === feed.seq ? feed.hash : '';
+    items.push(feed.fork === undefined ? { epoch: feed.epoch, seq, hash } : { epoch: feed.epoch, seq, hash, fork: feed.fork.proof });
+  }
+  return items.sort((a, b) => (a.epoch < b.epoch ? -1 : 1));
+}
+
+/** Epochs that held headers name beyond what is held: `[epoch, from seq]`. They are fetched like any gap. */
+export function missingEpochs(feeds: readonly FeedState[]): string[] {
+  const held = new Map(feeds.map((feed) => [feed.epoch, feed]));
+  const missing = new Set<string>();
+  for (const feed of feeds) {
+    for (const tail of feed.after) {
+      const known = held.get(tail.epoch);
+      if (known?.fork === undefined && (known?.seq ?? 0) < tail.seq) missing.add(tail.epoch);
+    }
+  }
+  return [...missing];
+}
+
+/** True when a peer's frontier of one author and channel shows something that is not held here. */
+export function isBehind(feeds: readonly FeedState[], theirs: readonly FrontierItem[]): boolean {
+  const held = new Map(feeds.map((feed) => [feed.epoch, feed]));
+  for (const item of theirs) {
+    const mine = held.get(item.epoch);
+    if (mine === undefined) return true;
+    if (item.fork !== undefined && item.fork !== mine.fork?.proof) return true;
+    if (mine.fork === undefined ? mine.seq < item.seq : mine.seq < Math.min(item.seq, mine.fork.seq - 1)) return true;
+    if (mine.fork === undefined && mine.seq === item.seq && item.hash !== '' && mine.hash !== item.hash) return true;
+  }
+  return missingEpochs(feeds).length > 0;
+}

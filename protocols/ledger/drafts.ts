@@ -1,0 +1,117 @@
+import { randomBytes } from 'node:crypto';
+import { AgrinetError } from '../errors.ts';
+import { encodeOp } from '../feed/op.ts';
+import { encodeChange, type FieldOp, type OpId, type Scalar } from '../open-dialog/change.ts';
+import { emptyState } from '../open-dialog/fast-road.ts';
+import { contentId, encodeMembership } from '../open-dialog/membership.ts';
+import { actorOf } from '../open-dialog/read-op.ts';
+import type { Membership, RecordState } from '../open-dialog/record.ts';
+import { COLLECTIONS, type Collection, fieldRule, valueProblem } from '../open-dialog/schema.ts';
+import { sha256 } from '../wire/bytes.ts';
+import { type Cbor, encodeCbor } from '../wire/cbor.ts';
+import type { PeerId } from '../wire/identity.ts';
+import { type Channel, parseRecordKey, recordKey, type RecordKey } from '../wire/ids.ts';
+
+/** Fields to set; `undefined` deletes. */
+export type Patch = Readonly<Record<string, Scalar | undefined>>;
+
+/** Ops of one local write, authored against the record as it stands. */
+export interface Draft {
+  readonly key: RecordKey;
+  readonly channel: Channel;
+  /** Ops in order; none when nothing would change. */
+  readonly ops: readonly Uint8Array[];
+}
+
+/** Who writes and in which epoch. */
+export interface Pen {
+  readonly author: PeerId;
+  readonly epoch: string;
+}
+
+export function collectionNamed(name: string): Collection {
+  const collection = COLLECTIONS[name];
+  if (collection === undefined) throw new AgrinetError('collection-unknown', `there is no collection ${name}`);
+  return collection;
+}
+
+/** All that is wrong with a patch, one sentence a field. */
+export function patchProblems(collection: Collection, patch: Patch): string[] {
+  const problems: string[] = [];
+  for (const [field, value] of Object.entries(patch)) {
+    const rule = fieldRule(collection, field);
+    if (rule === undefined) problems.push(`${field}: not a field of ${collection.name}`);
+    else if (value === undefined) {
+      if (collection.required.includes(field)) problems.push(`${field}: required, cannot be removed`);
+    } else {
+      const problem = valueProblem(rule, value);
+      if (problem !== undefined) problems.push(`${field}: ${problem}`);
+    }
+  }
+  return problems;
+}
+
+function refuse(problems: string[]): void {
+  if (problems.length > 0) throw new AgrinetError('fields-invalid', problems.join('; '), { details: { problems } });
+}
+
+/** A fact; throws `fields-invalid`. Its key is the hash of its bytes: the same fact twice is one record. */
+export function draftFact(pen: Pen, collectionName: string, fields: Patch, channel: Channel = 'public'): Draft {
+  const collection = collectionNamed(collectionName);
+  const given: Record<string, Cbor> = {};
+  for (const [field, value] of Object.entries(fields)) if (value !== undefined) given[field] = value;
+  const missing = collection.required.filter((field) => !Object.hasOwn(given, field)).map((field) => `${field}: required`);
+  refuse([...missing, ...patchProblems(collection, fields)]);
+  const d = encodeCbor(given);
+  const key = recordKey(collection.name, pen.author, contentId(sha256(d), channel));
+  return { key, channel, ops: [encodeOp({ v: 1, c: collection.name, k: '', t: 'fact', d })] };
+}
+
+const parseOpId = (text: string): OpId => {
+  const [counter = '', actor = ''] = text.split('@');
+  return { counter: Number(counter), actor };
+};
+
+/**
+ * Creates or edits a document: only fields whose value changes, or that are in conflict, become ops. Throws `fields-invalid`
+ * and `record-ended` (a tombstone ends a record for good).
+ */
+export function draftEdit(pen: Pen, key: RecordKey, channel: Channel, known: RecordState | undefined, patch: Patch): Draft {
+  const parts = parseRecordKey(key);
+  if (parts === undefined) throw new AgrinetError('key-malformed', `${key} is not a record key`);
+  const collection = collectionNamed(parts.collection);
+  if (known?.tombstone === true) throw new AgrinetError('record-ended', 'this record was deleted; create a new one');
+  refuse(patchProblems(collection, patch));
+  const state = known ?? emptyState(key, collection, { author: pen.author, channel, epoch: '', seq: 0, index: 0, bytes: NONE, time: [0, 0] });
+  const creates = channel === 'public' && !state.exists;
+  if (creates) refuse(collection.required.filter((f) => patch[f] === undefined).map((f) => `${f}: required`));
+  const ops: FieldOp[] = [];
+  for (const [field, value] of Object.entries(patch)) {
+    const pred = (state.fieldOps[field] ?? []).map(parseOpId);
+    if (value === undefined) {
+      if (pred.length > 0) ops.push({ action: 'del', field, pred });
+    } else if (pred.length !== 1 || state.view[field] !== value) ops.push({ action: 'set', field, value, pred });
+  }
+  if (ops.length === 0 && !creates) return { key, channel, ops: [] };
+  const actor = actorOf(pen.author, pen.epoch, key);
+  const change = encodeChange({ actor, seq: (state.seqs[actor] ?? 0) + 1, startOp: state.maxOp + 1, time: 0, deps: state.heads, ops });
+  const op = { v: 1, c: collection.name, k: `${parts.owner}/${parts.id}`, t: creates ? 'create' : 'delta', d: change };
+  return { key, channel, ops: [encodeOp(op)] };
+}
+
+/** The creation of a private record; its channel is its own key. */
+export function draftPrivate(pen: Pen, collectionName: string, members: Omit<Membership, 'owner'>): Draft {
+  const d = encodeMembership({ owner: pen.author, ...members }, randomBytes(16));
+  const key = recordKey(collectionNamed(collectionName).name, pen.author, contentId(sha256(d)));
+  return { key, channel: key, ops: [encodeOp({ v: 1, c: collectionName, k: '', t: 'create', d })] };
+}
+
+/** Ends a public record of this node's own. */
+export function draftTombstone(key: RecordKey, channel: Channel): Draft {
+  const parts = parseRecordKey(key);
+  if (parts === undefined) throw new AgrinetError('key-malformed', `${key} is not a record key`);
+  const op = { v: 1, c: parts.collection, k: `${parts.owner}/${parts.id}`, t: 'tombstone', d: NONE };
+  return { key, channel, ops: [encodeOp(op)] };
+}
+
+const NONE = new Uint8Array(0);

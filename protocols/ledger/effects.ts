@@ -1,0 +1,169 @@
+import type { Entry } from '../feed/entry.ts';
+import { applyFast } from '../open-dialog/fast-road.ts';
+import { readOp } from '../open-dialog/read-op.ts';
+import { type Membership, type OpRef, type PlacedOp, type RecordState, type Verdict } from '../open-dialog/record.ts';
+import type { RecordKey } from '../wire/ids.ts';
+import type { Judge, LedgerStore, RecordChange } from './ports.ts';
+
+/** The verdict on one op, and whether the op is new or was judged again. */
+export interface Judged {
+  readonly ref: OpRef;
+  readonly key: RecordKey | undefined;
+  readonly verdict: Verdict;
+  readonly fresh: boolean;
+}
+
+/**
+ * Takes effect: what the ops of one commit do to their records. Local writes and remote entries both go through here. The fast
+ * road applies an op to the cached state; what it cannot decide is judged whole, with every op the record has.
+ */
+export class Effects {
+  readonly #store: LedgerStore;
+  readonly #judge: Judge;
+  readonly #before = new Map<RecordKey, RecordState | undefined>();
+  readonly #now = new Map<RecordKey, RecordState>();
+  readonly #fresh = new Map<RecordKey, PlacedOp[]>();
+  readonly #slow = new Set<RecordKey>();
+  readonly #judged: Judged[] = [];
+  readonly lacking: { lacks: string; key: RecordKey }[] = [];
+
+  readonly #effective: (ref: OpRef) => boolean;
+
+  /** `effective` says of a stored op whether it stands below every fork of its feed. */
+  constructor(store: LedgerStore, judge: Judge, effective: (ref: OpRef) => boolean) {
+    this.#store = store;
+    this.#judge = judge;
+    this.#effective = effective;
+  }
+
+  /** Reads the records of these keys, each once. */
+  async load(keys: Iterable<RecordKey>): Promise<void> {
+    const missing = [...new Set(keys)].filter((key) => !this.#before.has(key));
+    if (missing.length === 0) return;
+    const states = await this.#store.records(missing);
+    missing.forEach((key, i) => this.#before.set(key, states[i]));
+  }
+
+  /** A loaded record as it stands within this commit. */
+  state(key: RecordKey): RecordState | undefined {
+    return this.#now.get(key) ?? this.#before.get(key);
+  }
+
+  /** Members of the record whose channel an op stands in; loaded before. */
+  #members(placed: PlacedOp): Membership | undefined {
+    return placed.channel === 'public' ? undefined : this.state(placed.channel)?.members;
+  }
+
+  /** Takes one op in. Its record and its channel's record must be loaded. */
+  take(placed: PlacedOp, read = readOp(placed)): Verdict | undefined {
+    if ('problem' in read) {
+      const verdict: Verdict = read.waits
+        ? { state: 'waits', code: read.problem, lacks: 'upgrade' }
+        : { state: 'void', code: read.problem };
+      this.#judged.push({ ref: placed, key: read.key, verdict, fresh: true });
+      return verdict;
+    }
+    const { key } = read;
+    const fresh = this.#fresh.get(key);
+    if (fresh === undefined) this.#fresh.set(key, [placed]);
+    else fresh.push(placed);
+    if (this.#slow.has(key)) return undefined;
+    const effect = applyFast(this.state(key), read, placed, this.#members(placed));
+    if (effect === undefined) {
+      this.#slow.add(key);
+      return undefined;
+    }
+    this.#now.set(key, effect.state);
+    this.#judged.push({ ref: placed, key, verdict: effect.verdict, fresh: true });
+    if (effect.verdict.state === 'waits') this.lacking.push({ lacks: effect.verdict.lacks, key });
+    if (read.reading.kind === 'members') this.#revealed.push(key);
+    return effect.verdict;
+  }
+
+  readonly #revealed: RecordKey[] = [];
+
+  /** Reads all ops of an entry and takes them in. */
+  async takeEntry(entry: Entry): Promise<void> {
+    const ops = placedOps(entry);
+    const read = ops.map((placed) => ({ placed, read: readOp(placed) }));
+    const keys = read.flatMap(({ read: { key } }) => (key === undefined ? [] : [key]));
+    if (entry.header.channel !== 'public') keys.push(entry.header.channel);
+    await this.load(keys);
+    for (const { placed, read: what } of read) this.take(placed, what);
+  }
+
+  /** A record whose ops no longer all have effect, or that waited for something that came. */
+  async again(key: RecordKey): Promise<void> {
+    await this.load([key]);
+    this.#slow.add(key);
+  }
+
+  /** Judges what the fast road left, and what became decidable by it. */
+  async settle(): Promise<void> {
+    for (;;) {
+      const channel = this.#revealed.pop();
+      if (channel !== undefined) {
+        for (const key of await this.#store.lacking(channel)) await this.again(key);
+        continue;
+      }
+      const [key] = this.#slow;
+      if (key === undefined) return;
+      this.#slow.delete(key);
+      await this.#judgeWhole(key);
+    }
+  }
+
+  async #judgeWhole(key: RecordKey): Promise<void> {
+    const all = await this.#store.recordOps(key);
+    const stored = all.filter(this.#effective);
+    for (const ref of all) {
+      if (!this.#effective(ref)) this.#judged.push({ ref, key, verdict: { state: 'void', code: 'forked' }, fresh: false });
+    }
+    const fresh = this.#fresh.get(key) ?? [];
+    const ops = [...stored, ...fresh];
+    const first = ops[0];
+    if (first === undefined) {
+      const before = this.state(key);
+      if (before !== undefined) this.#now.set(key, { ...before, exists: false, tombstone: false, waiting: 0, ops: 0 });
+      return;
+    }
+    if (first.channel !== 'public') await this.load([first.channel]);
+    const hadMembers = this.state(key)?.members !== undefined;
+    const { verdicts, state } = await this.#judge.judge(key, ops, this.#members(first));
+    this.#now.set(key, state);
+    verdicts.forEach((verdict, i) => {
+      const ref = ops[i];
+      if (ref === undefined) return;
+      this.#judged.push({ ref, key, verdict, fresh: i >= stored.length });
+      if (verdict.state === 'waits') this.lacking.push({ lacks: verdict.lacks, key });
+    });
+    if (!hadMembers && state.members !== undefined) this.#revealed.push(key);
+  }
+
+  /** The last verdict on every op that was judged. */
+  verdicts(): Judged[] {
+    const last = new Map<string, Judged>();
+    for (const judged of this.#judged) {
+      const { ref } = judged;
+      const id = `${ref.author}|${ref.channel}|${ref.epoch}|${ref.seq}|${ref.index}`;
+      last.set(id, { ...judged, fresh: judged.fresh || (last.get(id)?.fresh ?? false) });
+    }
+    return [...last.values()];
+  }
+
+  /** The records that this commit changes. */
+  changes(): RecordChange[] {
+    return [...this.#now].map(([key, after]) => ({ key, before: this.#before.get(key), after }));
+  }
+}
+
+/** The ops of an entry at their places; erased ones are left out, they have no effect. */
+export function placedOps(entry: Entry): PlacedOp[] {
+  const { author, header } = entry;
+  return entry.body.flatMap((item, index) =>
+    'op' in item
+      ? [{ author, channel: header.channel, epoch: header.epoch, seq: header.seq, index, bytes: item.op, time: header.time }]
+      : [],
+  );
+}
+

@@ -1,0 +1,401 @@
+import { randomBytes } from 'node:crypto';
+import { AgrinetError } from '../errors.ts';
+import { admitUnverified, admitVerified, type Following } from '../feed/admission.ts';
+import type { Clock } from '../feed/clock.ts';
+import { bodyMatches, decodeEntry, type Entry, sealEntry } from '../feed/entry.ts';
+import { feedId, type FeedState } from '../feed/feed.ts';
+import { type ForkProof, makeForkProof, openForkProof, proofWins } from '../feed/fork.ts';
+import { frontierOf } from '../feed/frontier.ts';
+import { ENTRY_ENVELOPE, type EpochTail } from '../feed/header.ts';
+import type { OpRef, RecordState } from '../open-dialog/record.ts';
+import { signatureHolds } from '../wire/envelope.ts';
+import type { Identity, PeerId } from '../wire/identity.ts';
+import type { Channel, RecordKey } from '../wire/ids.ts';
+import { LIMITS } from '../wire/limits.ts';
+import { Effects, placedOps } from './effects.ts';
+import { draftEdit, draftFact, draftTombstone, type Draft, type Pen } from './drafts.ts';
+import type { Judge, LedgerStore, RecordChange } from './ports.ts';
+import { readOp } from '../open-dialog/read-op.ts';
+import { parseRecordKey } from '../wire/ids.ts';
+import { COLLECTIONS } from '../open-dialog/schema.ts';
+
+/** A local write: the records it looks at, and what it drafts once they are loaded. Throwing refuses it alone. */
+export interface WriteRequest {
+  readonly keys: readonly RecordKey[];
+  draft(pen: Pen, read: (key: RecordKey) => RecordState | undefined): readonly Draft[];
+}
+
+/** A write that is on disk: the records as they stood before and stand now, in the order of the drafts. */
+export interface Written {
+  readonly records: readonly { readonly key: RecordKey; readonly before: RecordState | undefined; readonly after: RecordState | undefined; readonly changed: boolean }[];
+}
+
+/** What became of one received entry. */
+export interface Received {
+  readonly kind: 'accept' | 'known' | 'ignore' | 'reject' | 'gap' | 'fork';
+  readonly code?: string;
+  readonly entry?: Entry;
+}
+
+/** Told after each commit, in order. */
+export interface Committed {
+  readonly entries: readonly Entry[];
+  readonly local: boolean;
+  readonly changes: readonly RecordChange[];
+  readonly proofs: readonly ForkProof[];
+}
+
+export type Alarm =
+  | { readonly kind: 'own-key-elsewhere'; readonly epoch: string }
+  | { readonly kind: 'own-feed-forked'; readonly epoch: string; readonly seq: number }
+  | { readonly kind: 'feed-forked'; readonly author: PeerId; readonly epoch: string; readonly seq: number }
+  | { readonly kind: 'commit-failed'; readonly code: string };
+
+export interface LedgerParts {
+  readonly identity: Identity;
+  readonly net: string;
+  readonly store: LedgerStore;
+  readonly judge: Judge;
+  readonly following: Following;
+  readonly clock: Clock;
+  readonly now: () => number;
+  onCommit(committed: Committed): void;
+  onAlarm(alarm: Alarm): void;
+}
+
+/** The one way in: local writes and entries of others meet here at the same effect and the same commit, one at a time. */
+export interface Ledger {
+  /** Resolves when the write is on disk. Writes that wait together share one entry, one signature and one fsync. */
+  write(request: WriteRequest): Promise<Written>;
+  /** Takes entries as they came, in order; one commit for all that are admitted. */
+  receive(entries: readonly Uint8Array[]): Promise<Received[]>;
+  /** Takes a proof of equivocation. Throws when it proves nothing. */
+  receiveProof(bytes: Uint8Array): Promise<'new' | 'known' | 'ignored'>;
+  /** The epoch that this process writes in. */
+  epoch(): string;
+  /** Resolves when all that was queued is done. */
+  drain(): Promise<void>;
+}
+
+interface PendingWrite {
+  readonly request: WriteRequest;
+  resolve(written: Written): void;
+  reject(error: unknown): void;
+}
+
+const DAY_MS = 86_400_000;
+/** Room for envelope, header and framing in an entry of `LIMITS.entryBytes`. */
+const ENTRY_OPS_BYTES = LIMITS.entryBytes - 16_384;
+
+export function createLedger(parts: LedgerParts): Ledger {
+  const { identity, store, judge, following, clock } = parts;
+  const startedAt = parts.now();
+  let epoch = randomBytes(8).toString('hex');
+  const writes: PendingWrite[] = [];
+  const tasks: (() => Promise<void>)[] = [];
+  let running: Promise<void> | undefined;
+
+  function wake(): void {
+    running ??= run().finally(() => {
+      running = undefined;
+      if (writes.length > 0 || tasks.length > 0) wake();
+    });
+  }
+
+  async function run(): Promise<void> {
+    // One turn of the event loop lets the writes of one burst share an entry.
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    while (writes.length > 0 || tasks.length > 0) {
+      if (writes.length > 0) await commitWrites();
+      const task = tasks.shift();
+      if (task !== undefined) await task();
+    }
+  }
+
+  function inLane<T>(work: () => Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      tasks.push(() => work().then(resolve, reject));
+      wake();
+    });
+  }
+
+  /** Pending forks count from the moment they are known, before their commit. */
+  const effects = (forks: ReadonlyMap<string, number> = new Map<string, number>()): Effects =>
+    new Effects(store, judge, (ref: OpRef) => {
+      const known = store.feed(ref.author, ref.channel, ref.epoch)?.fork?.seq ?? Infinity;
+      return ref.seq < Math.min(known, forks.get(feedId(ref)) ?? Infinity);
+    });
+
+  async function commit(what: Parameters<LedgerStore['commit']>[0], local: boolean, entries: readonly Entry[]): Promise<void> {
+    try {
+      await store.commit(what);
+    } catch (error) {
+      // Whether the batch reached the disk is unknown: another entry at the same place could fork the feed.
+      epoch = randomBytes(8).toString('hex');
+      parts.onAlarm({ kind: 'commit-failed', code: error instanceof AgrinetError ? error.code : 'internal' });
+      throw error;
+    }
+    parts.onCommit({ entries, local, changes: what.records, proofs: what.proofs.map((p) => p.proof) });
+  }
+
+  // ---- local writes
+
+  interface Page {
+    readonly feed: FeedState;
+    readonly place: Omit<Entry['header'], 'n' | 'root'>;
+    readonly ops: Uint8Array[];
+    bytes: number;
+  }
+
+  function openPage(channel: Channel): Page {
+    const known = store.feed(identity.peerId, channel, epoch);
+    const feed: FeedState = known ?? { no: store.nextFeedNo(), author: identity.peerId, channel, epoch, seq: 0, hash: '', after: [], day: today() };
+    const seq = feed.seq + 1;
+    const after: EpochTail[] = seq > 1 ? [] : tails(store.feeds(identity.peerId, channel));
+    const place = { net: parts.net, channel, epoch, seq, prev: seq === 1 ? null : feed.hash, after, time: clock.tick() };
+    return { feed, place, ops: [], bytes: 0 };
+  }
+
+  const today = (): number => Math.floor(parts.now() / DAY_MS);
+
+  async function commitWrites(): Promise<void> {
+    const effect = effects();
+    const pages = new Map<Channel, Page>();
+    const done: { pending: PendingWrite; drafts: readonly Draft[]; before: (RecordState | undefined)[] }[] = [];
+    const batch = writes.slice(0, LIMITS.entryOps);
+    try {
+      await effect.load(batch.flatMap((pending) => pending.request.keys));
+      let taken = 0;
+      for (const pending of batch) {
+        const outcome = await draftOne(pending, effect, pages);
+        if (outcome === 'full') break;
+        taken++;
+        if (outcome !== 'refused') done.push({ pending, ...outcome });
+      }
+      writes.splice(0, taken);
+      await effect.settle();
+      const entries = [...pages.values()].filter((page) => page.ops.length > 0).map((page) => ({ page, entry: sealEntry(identity, page.place, page.ops) }));
+      if (entries.length > 0) {
+        await commit(
+          {
+            entries: entries.map(({ page, entry }) => ({ feed: page.feed, entry })),
+            feeds: entries.map(({ page, entry }) => advanced(page.feed, entry)),
+            records: effect.changes(),
+            verdicts: effect.verdicts(),
+            lacking: effect.lacking,
+            proofs: [],
+            sync: true,
+          },
+          true,
+          entries.map(({ entry }) => entry),
+        );
+      }
+    } catch (error) {
+      for (const { pending } of done) pending.reject(error);
+      if (done.length === 0) for (const pending of writes.splice(0, batch.length)) pending.reject(error);
+      return;
+    }
+    for (const { pending, drafts, before } of done) {
+      const records = drafts.map(({ key, ops }, i) => ({ key, before: before[i], after: effect.state(key), changed: ops.length > 0 }));
+      pending.resolve({ records });
+    }
+  }
+
+  async function draftOne(
+    pending: PendingWrite,
+    effect: Effects,
+    pages: Map<Channel, Page>,
+  ): Promise<'full' | 'refused' | { drafts: readonly Draft[]; before: (RecordState | undefined)[] }> {
+    const pen: Pen = { author: identity.peerId, epoch };
+    let drafts: readonly Draft[];
+    try {
+      drafts = pending.request.draft(pen, (key) => effect.state(key));
+    } catch (error) {
+      pending.reject(error);
+      return 'refused';
+    }
+    await effect.load(drafts.flatMap((draft) => (draft.channel === 'public' ? [draft.key] : [draft.key, draft.channel])));
+    const before = drafts.map((draft) => effect.state(draft.key));
+    const size = drafts.reduce((sum, { ops }) => sum + ops.reduce((bytes, op) => bytes + op.length + 4, 0), 0);
+    const count = drafts.reduce((sum, { ops }) => sum + ops.length, 0);
+    for (const page of pages.values()) {
+      if (page.bytes + size > ENTRY_OPS_BYTES || page.ops.length + count > LIMITS.entryOps) return 'full';
+    }
+    for (const draft of drafts) {
+      if (draft.ops.length === 0) continue;
+      const page = pages.get(draft.channel) ?? openPage(draft.channel);
+      pages.set(draft.channel, page);
+      for (const op of draft.ops) {
+        const index = page.ops.push(op) - 1;
+        page.bytes += op.length + 4;
+        const { channel, seq, time } = page.place;
+        const placed = { author: identity.peerId, channel, epoch, seq, index, bytes: op, time };
+        if (effect.take(placed) === undefined) await effect.settle();
+      }
+    }
+    return { drafts, before };
+  }
+
+  // ---- entries of others
+
+  async function receiveNow(list: readonly Uint8Array[]): Promise<Received[]> {
+    const effect = effects();
+    const feeds = new Map<string, FeedState>();
+    const accepted: { feed: FeedState; entry: Entry }[] = [];
+    const forks: { entry: Entry; held: Entry }[] = [];
+    const results: Received[] = [];
+    for (const bytes of list) {
+      const result = await admitOne(bytes, feeds, accepted, forks);
+      results.push(result);
+      if (result.kind === 'accept' && result.entry !== undefined) await effect.takeEntry(result.entry);
+    }
+    if (accepted.length > 0) {
+      await effect.settle();
+      const entries = accepted.map(({ entry }) => entry);
+      await commit(
+        { entries: accepted, feeds: [...feeds.values()], records: effect.changes(), verdicts: effect.verdicts(), lacking: effect.lacking, proofs: [], sync: false },
+        false,
+        entries,
+      );
+      for (const entry of entries) noteAccepted(entry);
+    }
+    for (const { entry, held } of forks) await takeProof(makeForkProof(entry, held));
+    return results;
+  }
+
+  function noteAccepted(entry: Entry): void {
+    clock.observe(entry.header.time);
+    if (entry.author !== identity.peerId) return;
+    const mine = entry.header.epoch === epoch;
+    if (mine || entry.header.time[0] > startedAt) parts.onAlarm({ kind: 'own-key-elsewhere', epoch: entry.header.epoch });
+    if (mine) epoch = randomBytes(8).toString('hex');
+  }
+
+  async function admitOne(
+    bytes: Uint8Array,
+    feeds: Map<string, FeedState>,
+    accepted: { feed: FeedState; entry: Entry }[],
+    forks: { entry: Entry; held: Entry }[],
+  ): Promise<Received> {
+    let entry: Entry;
+    try {
+      entry = decodeEntry(bytes);
+    } catch (error) {
+      return { kind: 'reject', code: error instanceof AgrinetError ? error.code : 'entry-malformed' };
+    }
+    const { author, header } = entry;
+    const id = feedId({ author, channel: header.channel, epoch: header.epoch });
+    const feed = feeds.get(id) ?? store.feed(author, header.channel, header.epoch);
+    const standing = author === identity.peerId ? 'followed' : following.standing(author);
+    const held = standing === 'no' || feed === undefined || header.seq > feed.seq ? undefined : await heldAt(feed, header.seq, accepted);
+    const state = { net: parts.net, standing, feed, heldHash: held?.hash, epochsToday: epochsToday(author) };
+    const early = admitUnverified(entry, state);
+    if (early !== undefined) return { ...early, entry };
+    if (!signatureHolds(ENTRY_ENVELOPE, entry.envelope)) return { kind: 'reject', code: 'signature-invalid', entry };
+    const verdict = admitVerified(entry, state, () => bodyMatches(entry));
+    if (verdict.kind === 'fork' && held !== undefined) forks.push({ entry, held });
+    if (verdict.kind !== 'accept') return { ...verdict, entry };
+    const base: FeedState = feed ?? { no: store.nextFeedNo(), author, channel: header.channel, epoch: header.epoch, seq: 0, hash: '', after: [], day: today() };
+    feeds.set(id, advanced(base, entry));
+    accepted.push({ feed: base, entry });
+    return { kind: 'accept', entry };
+  }
+
+  async function heldAt(feed: FeedState, seq: number, accepted: readonly { feed: FeedState; entry: Entry }[]): Promise<Entry | undefined> {
+    const fresh = accepted.find((a) => a.feed.no === feed.no && a.entry.header.seq === seq);
+    return fresh?.entry ?? (await store.entry(feed.no, seq));
+  }
+
+  function epochsToday(author: PeerId): number {
+    const day = today();
+    let count = 0;
+    for (const feed of store.feeds(author, 'public')) if (feed.day === day) count++;
+    return count;
+  }
+
+  // ---- equivocation
+
+  async function takeProof(proof: ForkProof): Promise<'new' | 'known' | 'ignored'> {
+    const { author, channel, epoch: forked } = proof;
+    if (proof.net !== parts.net) throw new AgrinetError('network-wrong', 'a proof of another network');
+    if (author !== identity.peerId && following.standing(author) === 'no') return 'ignored';
+    const known = store.feed(author, channel, forked);
+    const base: FeedState = known ?? { no: store.nextFeedNo(), author, channel, epoch: forked, seq: 0, hash: '', after: [], day: today() };
+    if (!proofWins(proof, base.fork && (await store.proof(base.no)))) return 'known';
+    const feed: FeedState = { ...base, fork: { seq: proof.seq, proof: proof.id } };
+    const effect = effects(new Map([[feedId(feed), proof.seq]]));
+    for (let seq = proof.seq; seq <= base.seq; seq++) {
+      const entry = await store.entry(base.no, seq);
+      for (const placed of entry === undefined ? [] : placedOps(entry)) {
+        const { key } = readOp(placed);
+        if (key !== undefined) await effect.again(key);
+      }
+    }
+    await effect.settle();
+    const changes = effect.changes();
+    await commit(
+      { entries: [], feeds: [feed], records: changes, verdicts: effect.verdicts(), lacking: effect.lacking, proofs: [{ feed, proof }], sync: true },
+      false,
+      [],
+    );
+    if (author !== identity.peerId) {
+      parts.onAlarm({ kind: 'feed-forked', author, epoch: forked, seq: proof.seq });
+    } else {
+      if (forked === epoch) epoch = randomBytes(8).toString('hex');
+      parts.onAlarm({ kind: 'own-feed-forked', epoch: forked, seq: proof.seq });
+      reissue(changes);
+    }
+    return 'new';
+  }
+
+  /** The author's honest records come back in a new epoch, as they were before the fork took their ops away. */
+  function reissue(changes: readonly RecordChange[]): void {
+    for (const { key, before } of changes) {
+      const parts_ = parseRecordKey(key);
+      if (before === undefined || parts_ === undefined || !(before.exists || before.tombstone)) continue;
+      const request: WriteRequest = {
+        keys: [key],
+        draft: (pen, read) => {
+          if (before.tombstone) return read(key)?.tombstone === true ? [] : [draftTombstone(key, before.channel)];
+          if (COLLECTIONS[parts_.collection]?.kind === 'fact') {
+            return read(key)?.exists === true ? [] : [draftFact(pen, parts_.collection, before.view, before.channel)];
+          }
+          return [draftEdit(pen, key, before.channel, read(key), before.view)];
+        },
+      };
+      void write(request).catch(() => parts.onAlarm({ kind: 'commit-failed', code: 'reissue' }));
+    }
+  }
+
+  function write(request: WriteRequest): Promise<Written> {
+    return new Promise<Written>((resolve, reject) => {
+      writes.push({ request, resolve, reject });
+      wake();
+    });
+  }
+
+  return {
+    write,
+    receive: (entries) => inLane(() => receiveNow(entries)),
+    receiveProof: (bytes) => {
+      const proof = openForkProof(bytes);
+      return inLane(() => takeProof(proof));
+    },
+    epoch: () => epoch,
+    drain: () => inLane(async () => undefined),
+  };
+}
+
+/** The feed after one more entry. */
+function advanced(feed: FeedState, entry: Entry): FeedState {
+  const { seq, after } = entry.header;
+  return { ...feed, seq, hash: entry.hash, after: seq === 1 ? after : feed.after };
+}
+
+/** What a new epoch names in `after`: the frontier of the author's own feeds, newest last held first, without forked ones. */
+function tails(feeds: readonly FeedState[]): EpochTail[] {
+  return frontierOf(feeds)
+    .filter((item) => item.fork === undefined)
+    .slice(0, LIMITS.afterEpochs)
+    .map(({ epoch, seq, hash }) => ({ epoch, seq, hash }));
+}

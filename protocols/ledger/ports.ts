@@ -1,0 +1,49 @@
+import type { Entry } from '../feed/entry.ts';
+import type { FeedState } from '../feed/feed.ts';
+import type { ForkProof } from '../feed/fork.ts';
+import type { Judgement } from '../open-dialog/judge.ts';
+import type { Membership, OpRef, PlacedOp, RecordState, Verdict } from '../open-dialog/record.ts';
+import type { PeerId } from '../wire/identity.ts';
+import type { Channel, RecordKey } from '../wire/ids.ts';
+
+/** A record before and after a commit. */
+export interface RecordChange {
+  readonly key: RecordKey;
+  readonly before: RecordState | undefined;
+  readonly after: RecordState;
+}
+
+/** What one commit writes: all of it or nothing. */
+export interface Commit {
+  readonly entries: readonly { readonly feed: FeedState; readonly entry: Entry }[];
+  /** Feeds as they stand afterwards, those of `entries` included. */
+  readonly feeds: readonly FeedState[];
+  readonly records: readonly RecordChange[];
+  /** Ops that belong to a record: where they stand, and their verdict. */
+  readonly verdicts: readonly { readonly ref: OpRef; readonly key: RecordKey | undefined; readonly verdict: Verdict; readonly fresh: boolean }[];
+  readonly lacking: readonly { readonly lacks: string; readonly key: RecordKey }[];
+  readonly proofs: readonly { readonly feed: FeedState; readonly proof: ForkProof }[];
+  /** Wait for the disk: own writes that somebody waits for. */
+  readonly sync: boolean;
+}
+
+/** What the ledger needs of a database. Reads throw `value-damaged` rather than serve what is wrong. */
+export interface LedgerStore {
+  feeds(author: PeerId, channel: Channel): readonly FeedState[];
+  feed(author: PeerId, channel: Channel, epoch: string): FeedState | undefined;
+  /** A number for a feed not held yet. */
+  nextFeedNo(): number;
+  entry(feedNo: number, seq: number): Promise<Entry | undefined>;
+  records(keys: readonly RecordKey[]): Promise<(RecordState | undefined)[]>;
+  /** Every effective op of a record. */
+  recordOps(key: RecordKey): Promise<PlacedOp[]>;
+  /** Records that wait for this. */
+  lacking(lacks: string): Promise<RecordKey[]>;
+  proof(feedNo: number): Promise<ForkProof | undefined>;
+  commit(commit: Commit): Promise<void>;
+}
+
+/** Judges one record with all its ops, off the main thread. */
+export interface Judge {
+  judge(key: RecordKey, ops: readonly PlacedOp[], channelMembers: Membership | undefined): Promise<Judgement>;
+}

@@ -1,0 +1,285 @@
+import { compareTimes } from '../feed/clock.ts';
+import type { RecordKey } from '../wire/ids.ts';
+import { LIMITS } from '../wire/limits.ts';
+import type { Change, Scalar } from './change.ts';
+import { COUNTS, emptyState, opIdText } from './fast-road.ts';
+import { genesisOf } from './genesis.ts';
+import { readOp } from './read-op.ts';
+import type { FieldValue, Membership, PlacedOp, RecordState, Verdict } from './record.ts';
+import { COLLECTIONS } from './schema.ts';
+import { decodeOp } from '../feed/op.ts';
+
+/** The verdict on every op of a record, and the state they give together. */
+export interface Judgement {
+  /** Beside `ops`, in the same order. */
+  readonly verdicts: readonly Verdict[];
+  readonly state: RecordState;
+  /** The counting changes, every one after those it depends on: what Automerge merges. */
+  readonly changes: readonly Uint8Array[];
+}
+
+type HashedChange = Change & { readonly hash: string };
+interface Pending {
+  readonly at: number;
+  readonly change: HashedChange;
+  readonly bytes: Uint8Array;
+}
+/** A counting change with what it has seen: the last sequence of each actor, itself included. */
+interface Counting extends Pending {
+  readonly seen: ReadonlyMap<string, number>;
+  readonly lastOp: number;
+}
+
+/**
+ * Judges all ops of one record: a pure function of the set, whatever its order. Within one feed, ops on the record are
+ * judged in the feed's order, and one that waits makes the later ones wait: so every verdict, once given, stays, however
+ * many ops are still to come. `channelMembers` are those of a private fact's channel.
+ */
+export function judge(key: RecordKey, ops: readonly PlacedOp[], channelMembers: Membership | undefined): Judgement {
+  const verdicts: Verdict[] = ops.map(() => ({ state: 'void', code: 'internal' }));
+  const result = new Builder(key, ops);
+  const feeds = new Map<string, Pending[]>();
+  const perFeed = new Map<string, number>();
+  for (const at of feedOrder(ops)) {
+    const placed = ops[at];
+    if (placed === undefined) continue;
+    const feed = `${placed.author}/${placed.epoch}`;
+    const count = (perFeed.get(feed) ?? 0) + 1;
+    perFeed.set(feed, count);
+    if (count > LIMITS.recordOpsPerFeed) {
+      verdicts[at] = { state: 'void', code: 'record-ops-exceeded' };
+      continue;
+    }
+    const read = readOp(placed);
+    if ('problem' in read) {
+      verdicts[at] = read.waits
+        ? { state: 'waits', code: read.problem, lacks: 'upgrade' }
+        : { state: 'void', code: read.problem };
+    } else if (read.reading.kind === 'tombstone') {
+      verdicts[at] = COUNTS;
+      result.count(placed, { tombstone: true });
+    } else if (read.reading.kind === 'members') {
+      verdicts[at] = COUNTS;
+      result.count(placed, { exists: true, members: read.reading.members });
+    } else if (read.reading.kind === 'fact') {
+      verdicts[at] = factVerdict(placed, channelMembers);
+      if (verdicts[at]?.state === 'counts') {
+        result.count(placed, { exists: true, heads: [read.reading.hash], view: read.reading.fields });
+      }
+    } else {
+      const op = decodeOp(placed.bytes);
+      const list = feeds.get(feed) ?? [];
+      if (op !== undefined) list.push({ at, change: read.reading.change, bytes: op.d });
+      feeds.set(feed, list);
+    }
+  }
+  const dag = judgeChanges(key, ops, feeds, result.members, verdicts, result);
+  return { verdicts, state: result.finish(dag, verdicts), changes: dag.order.map((c) => c.bytes) };
+}
+
+function factVerdict(placed: PlacedOp, members: Membership | undefined): Verdict {
+  if (placed.channel === 'public') return COUNTS;
+  if (members === undefined) return { state: 'waits', code: 'channel-unknown', lacks: placed.channel };
+  return members.writers.includes(placed.author) ? COUNTS : { state: 'void', code: 'not-a-writer' };
+}
+
+function feedOrder(ops: readonly PlacedOp[]): number[] {
+  const place = (at: number): PlacedOp | undefined => ops[at];
+  return ops
+    .map((_, at) => at)
+    .sort((x, y) => {
+      const a = place(x);
+      const b = place(y);
+      if (a === undefined || b === undefined) return 0;
+      if (a.author !== b.author) return a.author < b.author ? -1 : 1;
+      if (a.epoch !== b.epoch) return a.epoch < b.epoch ? -1 : 1;
+      return a.seq - b.seq || a.index - b.index;
+    });
+}
+
+/** The counting changes: their graph, and which op ids stand for which field. */
+interface Dag {
+  readonly order: Counting[];
+  readonly byHash: Map<string, Counting>;
+  readonly sets: Map<string, { readonly field: string; readonly value: Scalar; readonly by: Counting }>;
+  readonly overwritten: Set<string>;
+  readonly lastSeq: Map<string, number>;
+}
+
+function judgeChanges(
+  key: RecordKey,
+  ops: readonly PlacedOp[],
+  feeds: ReadonlyMap<string, readonly Pending[]>,
+  members: Membership | undefined,
+  verdicts: Verdict[],
+  result: Builder,
+): Dag {
+  const dag: Dag = { order: [], byHash: new Map(), sets: new Map(), overwritten: new Set(), lastSeq: new Map() };
+  const next = new Map<string, number>();
+  const blocked = new Map<string, string[]>();
+  const genesis = genesisHash(key);
+  const todo = [...feeds.keys()];
+  for (let feed = todo.pop(); feed !== undefined; feed = todo.pop()) {
+    const list = feeds.get(feed) ?? [];
+    for (let i = next.get(feed) ?? 0; ; i++) {
+      next.set(feed, i);
+      const pending = list[i];
+      if (pending === undefined) break;
+      const placed = ops[pending.at];
+      if (placed === undefined) break;
+      const isPublic = placed.channel === 'public';
+      const lacks = !isPublic && members === undefined ? key : pending.change.deps.find((d) => d !== genesis && !dag.byHash.has(d));
+      if (lacks !== undefined) {
+        for (let j = i; j < list.length; j++) {
+          const waiting = list[j];
+          if (waiting === undefined) continue;
+          const lacking = j === i ? lacks : pending.change.hash;
+          verdicts[waiting.at] = { state: 'waits', code: 'dependency-missing', lacks: lacking };
+        }
+        blocked.set(lacks, [...(blocked.get(lacks) ?? []), feed]);
+        break;
+      }
+      const problem =
+        !isPublic && members?.writers.includes(placed.author) !== true ? 'not-a-writer' : changeProblem(dag, pending, genesis, key);
+      if (problem !== undefined) {
+        verdicts[pending.at] = { state: 'void', code: problem };
+        continue;
+      }
+      add(dag, pending, genesis, genesisOps(key));
+      verdicts[pending.at] = COUNTS;
+      result.count(placed, isPublic ? { exists: true } : {});
+      for (const waiting of blocked.get(pending.change.hash) ?? []) todo.push(waiting);
+      blocked.delete(pending.change.hash);
+    }
+  }
+  return dag;
+}
+
+function collectionOf(key: RecordKey): (typeof COLLECTIONS)[string] | undefined {
+  return COLLECTIONS[key.slice(0, key.indexOf('/'))];
+}
+
+function genesisHash(key: RecordKey): string {
+  const collection = collectionOf(key);
+  return collection?.kind === 'document' ? genesisOf(collection).hash : '';
+}
+
+function genesisOps(key: RecordKey): number {
+  const collection = collectionOf(key);
+  return collection?.kind === 'document' ? genesisOf(collection).maxOp : 0;
+}
+
+function changeProblem(dag: Dag, { change }: Pending, genesis: string, key: RecordKey): string | undefined {
+  if (dag.byHash.has(change.hash)) return 'change-twice';
+  const seen = ancestors(dag, change.deps);
+  if (change.seq !== (dag.lastSeq.get(change.actor) ?? 0) + 1) return 'seq-wrong';
+  if (change.seq > 1 && seen.get(change.actor) !== change.seq - 1) return 'seq-not-ancestor';
+  let largest = change.deps.includes(genesis) ? genesisOps(key) : 0;
+  for (const dep of change.deps) largest = Math.max(largest, dag.byHash.get(dep)?.lastOp ?? 0);
+  if (change.startOp !== largest + 1) return 'start-op-wrong';
+  for (const { action, field, pred } of change.ops) {
+    if (action === 'del' && pred.length === 0) return 'pred-missing';
+    for (const id of pred) {
+      const op = dag.sets.get(opIdText(id));
+      if (op === undefined || op.field !== field) return 'pred-wrong';
+      if ((seen.get(id.actor) ?? 0) < op.by.change.seq) return 'pred-not-ancestor';
+    }
+  }
+  return undefined;
+}
+
+function ancestors(dag: Dag, deps: readonly string[]): Map<string, number> {
+  const seen = new Map<string, number>();
+  for (const dep of deps) {
+    for (const [actor, seq] of dag.byHash.get(dep)?.seen ?? []) {
+      if ((seen.get(actor) ?? 0) < seq) seen.set(actor, seq);
+    }
+  }
+  return seen;
+}
+
+function add(dag: Dag, pending: Pending, genesis: string, genesisLast: number): void {
+  const { change } = pending;
+  const seen = ancestors(dag, change.deps);
+  seen.set(change.actor, change.seq);
+  const floor = change.deps.includes(genesis) ? genesisLast : 0;
+  const counting: Counting = { ...pending, seen, lastOp: Math.max(floor, change.startOp + change.ops.length - 1) };
+  dag.order.push(counting);
+  dag.lastSeq.set(change.actor, change.seq);
+  dag.byHash.set(change.hash, counting);
+  change.ops.forEach((op, i) => {
+    const id = `${change.startOp + i}@${change.actor}`;
+    if (op.action === 'set') dag.sets.set(id, { field: op.field, value: op.value ?? null, by: counting });
+    for (const pred of op.pred) dag.overwritten.add(opIdText(pred));
+  });
+}
+
+/** Gathers what counts into a state. */
+class Builder {
+  readonly #key: RecordKey;
+  readonly #ops: readonly PlacedOp[];
+  #state: RecordState | undefined;
+  #any = false;
+
+  constructor(key: RecordKey, ops: readonly PlacedOp[]) {
+    this.#key = key;
+    this.#ops = ops;
+    const collection = collectionOf(key);
+    const first = ops[0];
+    if (collection !== undefined && first !== undefined) this.#state = emptyState(key, collection, first);
+  }
+
+  get members(): Membership | undefined {
+    return this.#state?.members;
+  }
+
+  count(placed: PlacedOp, patch: Partial<RecordState>): void {
+    const state = this.#state;
+    if (state === undefined) return;
+    this.#state = {
+      ...state,
+      ...patch,
+      created: this.#any && compareTimes(state.created, placed.time) < 0 ? state.created : placed.time,
+      updated: this.#any && compareTimes(state.updated, placed.time) > 0 ? state.updated : placed.time,
+    };
+    this.#any = true;
+  }
+
+  finish(dag: Dag, verdicts: readonly Verdict[]): RecordState {
+    const state = this.#state;
+    if (state === undefined) throw new TypeError(`no ops to judge for ${this.#key}`);
+    const waiting = verdicts.filter((v) => v.state === 'waits').length;
+    const base = { ...state, waiting, ops: this.#ops.length };
+    return dag.order.length === 0 ? base : { ...base, ...mergedView(dag) };
+  }
+}
+
+function mergedView(dag: Dag): Pick<RecordState, 'heads' | 'view' | 'fieldOps' | 'conflicts' | 'seqs' | 'maxOp'> {
+  const heads = new Set(dag.order.map((c) => c.change.hash));
+  const seqs: Record<string, number> = {};
+  let maxOp = 0;
+  for (const { change, lastOp } of dag.order) {
+    for (const dep of change.deps) heads.delete(dep);
+    seqs[change.actor] = Math.max(seqs[change.actor] ?? 0, change.seq);
+    maxOp = Math.max(maxOp, lastOp);
+  }
+  const visible = new Map<string, (FieldValue & { counter: number; actor: string })[]>();
+  for (const [op, { field, value }] of dag.sets) {
+    if (dag.overwritten.has(op)) continue;
+    const [counter = '0', actor = ''] = op.split('@');
+    visible.set(field, [...(visible.get(field) ?? []), { op, value, counter: Number(counter), actor }]);
+  }
+  const view = Object.create(null) as Record<string, Scalar>;
+  const fieldOps = Object.create(null) as Record<string, string[]>;
+  const conflicts = Object.create(null) as Record<string, FieldValue[]>;
+  for (const [field, values] of visible) {
+    values.sort((a, b) => b.counter - a.counter || (a.actor < b.actor ? 1 : -1));
+    const winner = values[0];
+    if (winner === undefined) continue;
+    view[field] = winner.value;
+    fieldOps[field] = values.map((v) => v.op);
+    if (values.length > 1) conflicts[field] = values.map(({ op, value }) => ({ op, value }));
+  }
+  return { heads: [...heads].sort(), view, fieldOps, conflicts, seqs, maxOp };
+}
+

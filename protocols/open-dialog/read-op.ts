@@ -1,0 +1,163 @@
+import { AgrinetError } from '../errors.ts';
+import { sha256, sha256Hex } from '../wire/bytes.ts';
+import { decodeCbor } from '../wire/cbor.ts';
+import { parseRecordKey, recordKey, type RecordKey } from '../wire/ids.ts';
+import type { PeerId } from '../wire/identity.ts';
+import { type Change, decodeChange, type Scalar } from './change.ts';
+import { decodeOp, type Op } from '../feed/op.ts';
+import { genesisOf } from './genesis.ts';
+import { contentId, decodeMembership } from './membership.ts';
+import type { Membership, PlacedOp } from './record.ts';
+import { COLLECTIONS, type Collection, fieldRule, valueProblem } from './schema.ts';
+
+/** What an op says, when it is valid by itself: everything that can be told without any other op. */
+export type Reading =
+  | { readonly kind: 'change'; readonly change: Change & { readonly hash: string }; readonly creates: boolean }
+  | { readonly kind: 'members'; readonly members: Membership }
+  | { readonly kind: 'fact'; readonly fields: Readonly<Record<string, Scalar>>; readonly hash: string }
+  | { readonly kind: 'tombstone' };
+
+/** An op read by itself: its record, and what it says or why it cannot count. */
+export type ReadOp =
+  | { readonly key: RecordKey; readonly collection: Collection; readonly reading: Reading }
+  | { readonly key: RecordKey | undefined; readonly problem: string; readonly waits: boolean };
+
+const isVoid = (problem: string, key?: RecordKey): ReadOp => ({ key, problem, waits: false });
+
+/** The Automerge actor of an author's epoch on a record: first 16 bytes of the hash, hex. */
+export function actorOf(author: PeerId, epoch: string, key: RecordKey): string {
+  return sha256Hex(`${author}\n${epoch}\n${key}`).slice(0, 32);
+}
+
+/** Reads an op on its own, as the wire specification's section "Effect" orders the checks. Never throws for bad input. */
+export function readOp(placed: PlacedOp): ReadOp {
+  const op = decodeOp(placed.bytes);
+  if (op === undefined) return isVoid('op-malformed');
+  const collection = COLLECTIONS[op.c];
+  if (op.v !== 1) return { key: undefined, problem: 'op-version-unknown', waits: true };
+  if (collection === undefined) return { key: undefined, problem: 'collection-unknown', waits: true };
+  switch (op.t) {
+    case 'fact':
+      return readFact(placed, op, collection);
+    case 'create':
+    case 'delta':
+      return collection.kind === 'document' ? readDocumentOp(placed, op, collection) : isVoid('op-type-wrong');
+    case 'tombstone':
+      return readTombstone(placed, op, collection);
+    default:
+      return { key: undefined, problem: 'op-type-unknown', waits: true };
+  }
+}
+
+function keyOf(op: Op): { key: RecordKey; owner: PeerId } | undefined {
+  const parts = parseRecordKey(`${op.c}/${op.k}`);
+  return parts && { key: recordKey(parts.collection, parts.owner, parts.id), owner: parts.owner };
+}
+
+function channelAllowed(collection: Collection, placed: PlacedOp): boolean {
+  const isPublic = placed.channel === 'public';
+  return collection.channels === 'both' || (collection.channels === 'public') === isPublic;
+}
+
+function readFact(placed: PlacedOp, op: Op, collection: Collection): ReadOp {
+  if (collection.kind !== 'fact') return isVoid('op-type-wrong');
+  if (op.k !== '') return isVoid('key-malformed');
+  const id = contentId(sha256(op.d), placed.channel);
+  const key = recordKey(op.c, placed.author, id);
+  if (!channelAllowed(collection, placed)) return isVoid('channel-wrong', key);
+  let value: unknown;
+  try {
+    value = decodeCbor(op.d);
+  } catch {
+    return isVoid('fact-malformed', key);
+  }
+  const fields = fieldsOf(collection, value);
+  if (typeof fields === 'string') return isVoid(fields, key);
+  return { key, collection, reading: { kind: 'fact', fields, hash: id } };
+}
+
+/** Copies a decoded map own key by own key into a null-prototype object of scalars, or says why it cannot. */
+function fieldsOf(collection: Collection, value: unknown): Record<string, Scalar> | string {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'fact-malformed';
+  const fields: Record<string, Scalar> = Object.create(null) as Record<string, Scalar>;
+  for (const [field, item] of Object.entries(value) as [string, unknown][]) {
+    const rule = fieldRule(collection, field);
+    if (rule === undefined) return 'field-unknown';
+    if (typeof item !== 'string' && typeof item !== 'number' && typeof item !== 'boolean') return 'value-invalid';
+    if (valueProblem(rule, item) !== undefined) return 'value-invalid';
+    fields[field] = item;
+  }
+  return collection.required.every((field) => Object.hasOwn(fields, field)) ? fields : 'field-missing';
+}
+
+function readTombstone(placed: PlacedOp, op: Op, collection: Collection): ReadOp {
+  const at = keyOf(op);
+  if (at === undefined) return isVoid('key-malformed');
+  if (at.owner !== placed.author) return isVoid('not-owner', at.key);
+  if (!inItsChannel(collection, placed, at.key)) return isVoid('channel-wrong', at.key);
+  // A private fact's tombstone shows by the fact's hash that the fact belongs to this very channel.
+  const secret = collection.kind === 'fact' && placed.channel !== 'public';
+  if (op.d.length !== (secret ? 32 : 0)) return isVoid('tombstone-malformed', at.key);
+  if (secret && at.key !== recordKey(op.c, at.owner, contentId(op.d, placed.channel))) return isVoid('channel-wrong', at.key);
+  return { key: at.key, collection, reading: { kind: 'tombstone' } };
+}
+
+/** A document stands in the public channel or in the channel named after it; a private fact's own channel is checked by its place. */
+function inItsChannel(collection: Collection, placed: PlacedOp, key: RecordKey): boolean {
+  if (!channelAllowed(collection, placed)) return false;
+  return placed.channel === 'public' || collection.kind === 'fact' || placed.channel === key;
+}
+
+function readDocumentOp(placed: PlacedOp, op: Op, collection: Collection): ReadOp {
+  if (op.t === 'create' && placed.channel !== 'public') return readMembers(placed, op, collection);
+  const at = keyOf(op);
+  if (at === undefined) return isVoid('key-malformed');
+  if (!inItsChannel(collection, placed, at.key)) return isVoid('channel-wrong', at.key);
+  if (placed.channel === 'public' && at.owner !== placed.author) return isVoid('not-owner', at.key);
+  let change: Change & { readonly hash: string };
+  try {
+    change = decodeChange(op.d);
+  } catch (error) {
+    return isVoid(error instanceof AgrinetError ? error.code : 'change-malformed', at.key);
+  }
+  const creates = op.t === 'create';
+  const problem = changeProblem(placed, at.key, collection, change, creates);
+  if (problem !== undefined) return isVoid(problem, at.key);
+  return { key: at.key, collection, reading: { kind: 'change', change, creates } };
+}
+
+function readMembers(placed: PlacedOp, op: Op, collection: Collection): ReadOp {
+  if (op.k !== '') return isVoid('key-malformed');
+  const key = recordKey(op.c, placed.author, contentId(sha256(op.d)));
+  if (collection.channels === 'public' || placed.channel !== key) return isVoid('channel-wrong', key);
+  const members = decodeMembership(op.d);
+  if (members === undefined) return isVoid('members-malformed', key);
+  if (members.owner !== placed.author) return isVoid('not-owner', key);
+  return { key, collection, reading: { kind: 'members', members } };
+}
+
+function changeProblem(
+  placed: PlacedOp,
+  key: RecordKey,
+  collection: Collection,
+  change: Change,
+  creates: boolean,
+): string | undefined {
+  if (change.actor !== actorOf(placed.author, placed.epoch, key)) return 'actor-foreign';
+  const genesis = genesisOf(collection).hash;
+  const first = change.deps.length === 1 && change.deps[0] === genesis;
+  if (placed.channel === 'public' && creates !== first) return creates ? 'create-not-first' : 'delta-without-create';
+  if (placed.channel !== 'public' && change.deps.length === 0) return 'deps-missing';
+  const fields = new Set<string>();
+  for (const { action, field, value } of change.ops) {
+    if (fields.has(field)) return 'field-twice';
+    fields.add(field);
+    const rule = fieldRule(collection, field);
+    if (rule === undefined) return 'field-unknown';
+    if (action === 'del') {
+      if (collection.required.includes(field)) return 'field-required';
+    } else if (value === undefined || valueProblem(rule, value) !== undefined) return 'value-invalid';
+  }
+  if (creates && !collection.required.every((field) => fields.has(field))) return 'field-missing';
+  return undefined;
+}

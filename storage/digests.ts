@@ -1,0 +1,87 @@
+import { digestElement } from '../protocols/digest/element.ts';
+import { addElement, emptySum, removeElement, sumBytes, sumDigest, sumFrom } from '../protocols/digest/lthash.ts';
+import type { RecordState } from '../protocols/open-dialog/record.ts';
+import { type BatchOp, fullKey, innerKey, range } from './keyspace.ts';
+import type { Database } from './database.ts';
+import { openValue, sealValue } from './values.ts';
+import { concat } from '../protocols/wire/bytes.ts';
+
+interface Sum {
+  readonly lanes: Uint16Array;
+  count: number;
+}
+
+/** One digest as shown: how many records count, and the hash over them. */
+export interface Digest {
+  readonly count: number;
+  readonly digest: string;
+}
+
+/** Set hashes per channel, owner and collection, kept in memory and written with each commit that moves them. */
+export class Digests {
+  readonly #sums = new Map<string, Sum>();
+
+  async load(db: Database): Promise<void> {
+    this.#sums.clear();
+    for await (const [full, sealed] of db.level.iterator(range('digests'))) {
+      const value = openValue(full, sealed);
+      const count = new DataView(value.buffer, value.byteOffset, 4).getUint32(0);
+      this.#sums.set(innerKey(full), { count, lanes: sumFrom(value.subarray(4)) });
+    }
+  }
+
+  /** Digests of one channel: owner -> collection -> digest. Groups that hold nothing are left out, as if they had never been. */
+  of(channel: string): Map<string, Map<string, Digest>> {
+    const owners = new Map<string, Map<string, Digest>>();
+    for (const [key, sum] of this.#sums) {
+      const [at = '', owner = '', collection = ''] = key.split('|');
+      if (at !== channel || sum.count === 0) continue;
+      const group = owners.get(owner) ?? new Map<string, Digest>();
+      group.set(collection, { count: sum.count, digest: sumDigest(sum.lanes) });
+      owners.set(owner, group);
+    }
+    return owners;
+  }
+
+  /** The moves of one commit: on copies until the batch is on disk. */
+  begin(): { change(before: RecordState | undefined, after: RecordState): void; write(ops: BatchOp[]): void; commit(): void } {
+    const moved = new Map<string, Sum>();
+    const sumOf = (state: RecordState): Sum => {
+      const [collection = '', owner = ''] = state.key.split('/');
+      const id = `${state.channel}|${owner}|${collection}`;
+      const known = moved.get(id);
+      if (known !== undefined) return known;
+      const current = this.#sums.get(id);
+      const copy = current === undefined ? { lanes: emptySum(), count: 0 } : { lanes: current.lanes.slice(), count: current.count };
+      moved.set(id, copy);
+      return copy;
+    };
+    return {
+      change: (before, after) => {
+        const old = digestElement(before);
+        const now = digestElement(after);
+        if (old === now) return;
+        const sum = sumOf(after);
+        if (old !== undefined) {
+          removeElement(sum.lanes, old);
+          sum.count--;
+        }
+        if (now !== undefined) {
+          addElement(sum.lanes, now);
+          sum.count++;
+        }
+      },
+      write: (ops) => {
+        for (const [id, sum] of moved) {
+          const key = fullKey('digests', id);
+          const count = new Uint8Array(4);
+          new DataView(count.buffer).setUint32(0, sum.count);
+          ops.push({ type: 'put', key, value: sealValue(key, concat([count, sumBytes(sum.lanes)])) });
+        }
+      },
+      commit: () => {
+        for (const [id, sum] of moved) this.#sums.set(id, sum);
+      },
+    };
+  }
+}

@@ -1,0 +1,50 @@
+import geohash from 'ngeohash';
+import { isLive, type RecordState } from '../protocols/open-dialog/record.ts';
+import { numberKey } from './keyspace.ts';
+
+/** What each collection is found by. Values are lower-case; the key ends with the record key, so equal values sort by it. */
+const TEXT_INDEXES: Readonly<Record<string, readonly string[]>> = {
+  listings: ['region', 'commodity', 'status', 'type'],
+  prices: ['market', 'commodity'],
+};
+
+/** Characters of a geohash cell in the index: 5 is about 5 km. */
+export const GEOHASH_LENGTH = 5;
+
+/** An index value as it stands in keys. */
+export function indexValue(text: string): string {
+  return text.trim().toLowerCase().replaceAll('\0', ' ').slice(0, 128);
+}
+
+/** The start of the keys of one value in one index. */
+export function indexStart(name: string, value: string): string {
+  return `${name}\0${value}\0`;
+}
+
+/** The coordinates of a listing, when it has valid ones. */
+export function coordinatesOf(view: RecordState['view']): { lat: number; long: number } | undefined {
+  const lat = Number(view['geoLat_'] ?? NaN);
+  const long = Number(view['geoLong_'] ?? NaN);
+  return Math.abs(lat) <= 90 && Math.abs(long) <= 180 ? { lat, long } : undefined;
+}
+
+/** All index keys of a record as it stands; none when it is not live. */
+export function indexKeys(state: RecordState | undefined): string[] {
+  if (!isLive(state)) return [];
+  const collection = state.key.slice(0, state.key.indexOf('/'));
+  const keys: string[] = [];
+  const put = (name: string, value: string): number => keys.push(indexStart(`${collection}.${name}`, value) + state.key);
+  for (const name of TEXT_INDEXES[collection] ?? []) {
+    const value = state.view[name];
+    if (typeof value === 'string') put(name, indexValue(value));
+  }
+  if (collection === 'listings') {
+    const at = coordinatesOf(state.view);
+    if (at !== undefined) put('geohash', geohash.encode(at.lat, at.long, GEOHASH_LENGTH));
+  }
+  if (collection === 'prices' && typeof state.view['date'] === 'string') put('date', state.view['date']);
+  else put('updatedAt', numberKey(state.updated[0], 12));
+  if (state.channel !== 'public') put('channel', `${state.channel}\0${numberKey(state.created[0], 12)}${numberKey(state.created[1])}`);
+  if (Object.keys(state.conflicts).length > 0) put('conflicts', '');
+  return keys;
+}

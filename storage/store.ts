@@ -1,0 +1,211 @@
+import { decodeEntry, type Entry } from '../protocols/feed/entry.ts';
+import { feedId, type FeedState } from '../protocols/feed/feed.ts';
+import { type ForkProof, openForkProof } from '../protocols/feed/fork.ts';
+import type { Commit, LedgerStore } from '../protocols/ledger/ports.ts';
+import { placedOps } from '../protocols/ledger/effects.ts';
+import type { OpRef, PlacedOp, RecordState, Verdict } from '../protocols/open-dialog/record.ts';
+import { AgrinetError } from '../protocols/errors.ts';
+import type { PeerId } from '../protocols/wire/identity.ts';
+import type { Channel, RecordKey } from '../protocols/wire/ids.ts';
+import type { Database } from './database.ts';
+import { Digests } from './digests.ts';
+import { indexKeys } from './indexes.ts';
+import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
+import { openJson, openValue, sealJson, sealValue } from './values.ts';
+
+/** A record as stored: its state and its place in this node's own change order. */
+export interface StoredRecord {
+  readonly state: RecordState;
+  readonly change: number;
+}
+
+const EMPTY = new Uint8Array(0);
+const refKey = (no: number, ref: OpRef): string => `${numberKey(no)}${numberKey(ref.seq)}${numberKey(ref.index, 4)}`;
+
+/** An op that is void or waits, as the operator sees it. */
+export interface ListedVerdict {
+  readonly ref: Omit<OpRef, 'bytes'>;
+  readonly key: RecordKey | undefined;
+  readonly verdict: Verdict;
+}
+
+/** Entries, records, indexes and digests in one LevelDB; `commit` writes all that belongs together in one batch. */
+export class Store implements LedgerStore {
+  readonly #db: Database;
+  readonly #feeds = new Map<string, FeedState>();
+  readonly #byNo = new Map<number, FeedState>();
+  readonly #byChannel = new Map<string, Map<string, FeedState>>();
+  readonly digests: Digests;
+  #lastFeedNo = 0;
+  #lastChange = 0;
+
+  private constructor(db: Database, digests: Digests) {
+    this.#db = db;
+    this.digests = digests;
+  }
+
+  static async open(db: Database): Promise<Store> {
+    const store = new Store(db, new Digests());
+    await store.reload();
+    return store;
+  }
+
+  /** Reads the feeds and counters again, after a re-opening or a rebuild. */
+  async reload(): Promise<void> {
+    this.#feeds.clear();
+    this.#byNo.clear();
+    this.#byChannel.clear();
+    for await (const [key, value] of this.#db.level.iterator(range('feeds'))) this.#keep(openJson<FeedState>(key, value));
+    for await (const key of this.#db.level.keys({ ...range('changes'), reverse: true, limit: 1 })) {
+      this.#lastChange = Number.parseInt(innerKey(key), 16);
+    }
+    await this.digests.load(this.#db);
+  }
+
+  #keep(feed: FeedState): void {
+    this.#feeds.set(feedId(feed), feed);
+    this.#byNo.set(feed.no, feed);
+    const id = `${feed.author}|${feed.channel}`;
+    const group = this.#byChannel.get(id) ?? new Map<string, FeedState>();
+    group.set(feed.epoch, feed);
+    this.#byChannel.set(id, group);
+    this.#lastFeedNo = Math.max(this.#lastFeedNo, feed.no);
+  }
+
+  feeds(author: PeerId, channel: Channel): readonly FeedState[] {
+    return [...(this.#byChannel.get(`${author}|${channel}`)?.values() ?? [])];
+  }
+
+  feed(author: PeerId, channel: Channel, epoch: string): FeedState | undefined {
+    return this.#feeds.get(feedId({ author, channel, epoch }));
+  }
+
+  /** Every feed held, grouped by author and channel. */
+  feedGroups(): { author: PeerId; channel: Channel; feeds: FeedState[] }[] {
+    return [...this.#byChannel.values()].flatMap((group) => {
+      const feeds = [...group.values()];
+      const first = feeds[0];
+      return first === undefined ? [] : [{ author: first.author, channel: first.channel, feeds }];
+    });
+  }
+
+  nextFeedNo(): number {
+    return ++this.#lastFeedNo;
+  }
+
+  async entry(feedNo: number, seq: number): Promise<Entry | undefined> {
+    const bytes = await this.entryBytes(feedNo, seq);
+    return bytes && decodeEntry(bytes);
+  }
+
+  async entryBytes(feedNo: number, seq: number): Promise<Uint8Array | undefined> {
+    const key = fullKey('entries', numberKey(feedNo) + numberKey(seq));
+    const value = await this.#db.level.get(key);
+    return value && openValue(key, value);
+  }
+
+  /** The entries of one feed from a sequence on, in order, as signed. */
+  async *entriesFrom(feedNo: number, from: number, to: number): AsyncGenerator<Uint8Array> {
+    const bounds = {
+      gte: fullKey('entries', numberKey(feedNo) + numberKey(from)),
+      lte: fullKey('entries', numberKey(feedNo) + numberKey(to)),
+      highWaterMarkBytes: 256 * 1024,
+    };
+    for await (const [key, value] of this.#db.level.iterator(bounds)) yield openValue(key, value);
+  }
+
+  async storedRecords(keys: readonly RecordKey[]): Promise<(StoredRecord | undefined)[]> {
+    const full = keys.map((key) => fullKey('records', key));
+    const values = await this.#db.level.getMany(full);
+    return values.map((value, i) => (value === undefined ? undefined : openJson<StoredRecord>(full[i] ?? '', value)));
+  }
+
+  async records(keys: readonly RecordKey[]): Promise<(RecordState | undefined)[]> {
+    return (await this.storedRecords(keys)).map((stored) => stored?.state);
+  }
+
+  async recordOps(key: RecordKey): Promise<PlacedOp[]> {
+    const ops: PlacedOp[] = [];
+    let entry: { no: number; seq: number; ops: PlacedOp[] } | undefined;
+    const start = fullKey('recordOps', `${key}\0`);
+    for await (const full of this.#db.level.keys({ gte: start, lt: `${start}g` })) {
+      const ref = full.slice(start.length);
+      const no = Number.parseInt(ref.slice(0, 8), 16);
+      const seq = Number.parseInt(ref.slice(8, 16), 16);
+      const index = Number.parseInt(ref.slice(16), 16);
+      if (entry?.no !== no || entry.seq !== seq) {
+        const found = await this.entry(no, seq);
+        if (found === undefined) throw new AgrinetError('value-damaged', 'an entry is missing; run: agrinet fsck', { details: { key } });
+        entry = { no, seq, ops: placedOps(found) };
+      }
+      const op = entry.ops.find((placed) => placed.index === index);
+      if (op !== undefined) ops.push(op);
+    }
+    return ops;
+  }
+
+  async lacking(lacks: string): Promise<RecordKey[]> {
+    const start = fullKey('lacking', `${lacks}\0`);
+    const keys: RecordKey[] = [];
+    for await (const full of this.#db.level.keys({ gte: start, lt: `${start}\u{10ffff}` })) keys.push(full.slice(start.length) as RecordKey);
+    return keys;
+  }
+
+  async proof(feedNo: number): Promise<ForkProof | undefined> {
+    const key = fullKey('forks', numberKey(feedNo));
+    const value = await this.#db.level.get(key);
+    return value && openForkProof(openValue(key, value));
+  }
+
+  async commit(commit: Commit): Promise<void> {
+    const ops: BatchOp[] = [];
+    const put = (key: string, value: Uint8Array): number => ops.push({ type: 'put', key, value });
+    const del = (key: string): number => ops.push({ type: 'del', key });
+    const numbers = new Map(commit.feeds.map((feed) => [feedId(feed), feed.no]));
+    const numberOf = (ref: OpRef): number => numbers.get(feedId(ref)) ?? this.feed(ref.author, ref.channel, ref.epoch)?.no ?? 0;
+    for (const { feed, entry } of commit.entries) {
+      const key = fullKey('entries', numberKey(feed.no) + numberKey(entry.header.seq));
+      put(key, sealValue(key, entry.bytes));
+    }
+    for (const feed of commit.feeds) {
+      const key = fullKey('feeds', numberKey(feed.no));
+      put(key, sealJson(key, feed));
+    }
+    for (const { feed, proof } of commit.proofs) {
+      const key = fullKey('forks', numberKey(feed.no));
+      put(key, sealValue(key, proof.bytes));
+    }
+    for (const { ref, key, verdict, fresh } of commit.verdicts) {
+      const at = refKey(numberOf(ref), ref);
+      if (fresh && key !== undefined) put(fullKey('recordOps', `${key}\0${at}`), EMPTY);
+      const verdictKey = fullKey('verdicts', at);
+      if (verdict.state !== 'counts') {
+        const { author, channel, epoch, seq, index } = ref;
+        put(verdictKey, sealJson(verdictKey, { ref: { author, channel, epoch, seq, index }, key, verdict } satisfies ListedVerdict));
+      } else if (!fresh) del(verdictKey);
+    }
+    for (const { lacks, key } of commit.lacking) put(fullKey('lacking', `${lacks}\0${key}`), EMPTY);
+    let change = this.#lastChange;
+    const known = commit.records.filter(({ before }) => before !== undefined).map(({ key }) => key);
+    const old = new Map((await this.storedRecords(known)).map((stored, i) => [known[i], stored?.change]));
+    const sums = this.digests.begin();
+    for (const { key, before, after } of commit.records) {
+      const previous = old.get(key);
+      if (previous !== undefined) del(fullKey('changes', numberKey(previous, 12)));
+      change++;
+      put(fullKey('changes', numberKey(change, 12)), Buffer.from(key));
+      const full = fullKey('records', key);
+      put(full, sealJson(full, { state: after, change } satisfies StoredRecord));
+      const oldKeys = indexKeys(before);
+      const newKeys = indexKeys(after);
+      for (const index of oldKeys) if (!newKeys.includes(index)) del(fullKey('index', index));
+      for (const index of newKeys) if (!oldKeys.includes(index)) put(fullKey('index', index), EMPTY);
+      sums.change(before, after);
+    }
+    sums.write(ops);
+    await this.#db.batch(ops, commit.sync);
+    this.#lastChange = change;
+    sums.commit();
+    for (const feed of commit.feeds) this.#keep(feed);
+  }
+}

@@ -1,0 +1,184 @@
+import { spawnSync } from 'node:child_process';
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { errorCode } from '../../../protocols/errors.ts';
+import { exitCodeFor, exitCodeTable } from '../../../daemon/exit-codes.ts';
+import { isLoopbackHost, loadSettings, settingsTable, settingsWarnings } from '../../../daemon/settings.ts';
+
+const agrinet = fileURLToPath(new URL('../../../daemon/agrinet.mjs', import.meta.url));
+
+function failure(env: Record<string, string>): Error {
+  try {
+    loadSettings(env);
+  } catch (error) {
+    if (error instanceof Error && errorCode(error) === 'settings-invalid') return error;
+    throw error;
+  }
+  throw new Error('the settings were taken');
+}
+
+describe('loadSettings', () => {
+  test('has a default for everything but what may be absent', () => {
+    expect(loadSettings({})).toEqual({
+      port: 5000,
+      host: '127.0.0.1',
+      publicUrl: undefined,
+      apiKey: undefined,
+      publicReads: true,
+      allowPrivatePeers: false,
+      region: 'unspecified',
+      contactEmail: undefined,
+      myceliumNodeName: undefined,
+      myceliumPort: 7000,
+      myceliumHost: '127.0.0.1',
+      myceliumAnnounce: [],
+      myceliumPeers: [],
+      myceliumPeerUrls: [],
+      myceliumNetwork: 'agrinet',
+      myceliumPskFile: undefined,
+      myceliumMdns: false,
+      myceliumRelay: false,
+      myceliumTargetDegree: 8,
+      myceliumStrangerSlots: 16,
+      dataDir: resolve('data'),
+      diskReserveMb: 64,
+      logLevel: 'info',
+      backendUrl: 'http://127.0.0.1:5000',
+    });
+  });
+
+  test('reads numbers, switches, lists and URLs', () => {
+    const settings = loadSettings({
+      PORT: '0',
+      PUBLIC_READS: 'off',
+      MYCELIUM_PEERS: ' /ip4/10.0.0.1/tcp/7000 , /dns4/a.example/tcp/7000,',
+      PUBLIC_URL: 'https://node.example.org/',
+      DATA_DIR: '/var/lib/agrinet',
+    });
+    expect(settings).toMatchObject({
+      port: 0,
+      publicReads: false,
+      myceliumPeers: ['/ip4/10.0.0.1/tcp/7000', '/dns4/a.example/tcp/7000'],
+      publicUrl: 'https://node.example.org',
+      dataDir: '/var/lib/agrinet',
+    });
+  });
+
+  test('an empty variable is unset', () => {
+    expect(loadSettings({ PORT: '', API_KEY: ' ', MYCELIUM_PEERS: '' })).toEqual(loadSettings({}));
+  });
+
+  test('Mycelium listens where HTTP does, if that is an address', () => {
+    expect(loadSettings({ HOST: '0.0.0.0' }).myceliumHost).toBe('0.0.0.0');
+    expect(loadSettings({ HOST: 'localhost' }).myceliumHost).toBe('127.0.0.1');
+    expect(loadSettings({ HOST: '127.0.0.1', MYCELIUM_HOST: '::' }).myceliumHost).toBe('::');
+  });
+
+  test('names every problem at once, with what to do', () => {
+    const lines = failure({
+      PORT: '65536',
+      PUBLIC_READS: 'yes',
+      MYCELIUM_NETWORK: 'Agri Net',
+      MYCELIUM_PEERS: '/ip4/10.0.0.1/tcp/7000,nonsense',
+      BACKEND_URL: 'ftp://x',
+      DATADIR: '/x',
+    }).message.split('\n');
+    expect(lines[0]).toBe('5 settings are invalid:');
+    expect(lines[1]).toBe(
+      '  PORT: "65536" is not a whole number from 0 to 65535. Set for example PORT=5000, or unset it.',
+    );
+    for (const name of ['PUBLIC_READS', 'MYCELIUM_NETWORK', 'MYCELIUM_PEERS', 'BACKEND_URL', 'DATADIR']) {
+      expect(lines.filter((line) => line.startsWith(`  ${name}: `))).toHaveLength(1);
+    }
+    expect(lines.find((line) => line.includes('MYCELIUM_PEERS'))).toContain('(item 2 is wrong)');
+    expect(lines).toHaveLength(7);
+  });
+
+  test.each([
+    ['PORT', ['-1', '1.5', '0x10', '5000a', '1e3']],
+    ['HOST', ['a b', 'http://x', '-x', '[::1]']],
+    ['PUBLIC_URL', ['node.example.org', 'javascript:1', 'http://x/?q=1', 'http://x/#f']],
+    ['CONTACT_EMAIL', ['ops', 'a@b\nc']],
+    ['REGION', ['x'.repeat(65), 'a\nb', 'a\u202eb']],
+    ['MYCELIUM_HOST', ['example.org']],
+    ['MYCELIUM_NETWORK', ['a'.repeat(33), 'A', 'a/b']],
+    ['MYCELIUM_TARGET_DEGREE', ['0', '65']],
+    ['MYCELIUM_PEERS', [Array.from({ length: 65 }, () => '/ip4/10.0.0.1/tcp/1').join(',')]],
+    ['LOG_LEVEL', ['verbose']],
+  ])('refuses a bad %s', (name, values) => {
+    for (const value of values) expect(failure({ [name]: value }).message).toContain(`${name}: `);
+  });
+
+  test('repeats no secret', () => {
+    const error = failure({ API_KEY: 'hunter2 with spaces', BACKEND_URL: 'http://me:hunter2@x' });
+    expect(JSON.stringify([error.message, error])).not.toContain('hunter2');
+  });
+});
+
+test('a mistyped name is noticed, an innocent neighbour is not', () => {
+  const near = settingsWarnings({
+    PROT: '1',
+    MYCELIUM_PERS: 'x',
+    DATADIR: 'y',
+    mycelium_port: '7',
+    API_KEYS: 's3cret',
+  });
+  expect(near.map((line) => /^(\S+):.* (\S+)\?$/.exec(line)?.slice(1))).toEqual([
+    ['PROT', 'PORT'],
+    ['MYCELIUM_PERS', 'MYCELIUM_PEERS'],
+    ['DATADIR', 'DATA_DIR'],
+    ['mycelium_port', 'MYCELIUM_PORT'],
+    ['API_KEYS', 'API_KEY'],
+  ]);
+  expect(near.join()).not.toContain('s3cret');
+  expect(settingsWarnings({ MYCELIUM_COLOUR: 'x' })).toHaveLength(1);
+  expect(
+    settingsWarnings({ HOME: '/', PWD: '/', PATH: '', USER: 'x', LANG: 'C', AWS_REGION: 'x', PORT: '1' }),
+  ).toEqual([]);
+});
+
+test('the tables for the README have a row for each', () => {
+  expect(settingsTable().split('\n')).toHaveLength(2 + Object.keys(loadSettings({})).length);
+  expect(settingsTable()).toContain('| HTTP | `PORT` | `5000` | a whole number from 0 to 65535 |');
+  expect(exitCodeTable()).toContain('| 64 | `settings-invalid` |');
+  expect(exitCodeFor('no-such-code')).toBe(1);
+});
+
+test('isLoopbackHost', () => {
+  for (const host of ['localhost', '127.0.0.1', '127.9.9.9', '::1', '[::1]', '::ffff:127.0.0.1']) {
+    expect(isLoopbackHost(host), host).toBe(true);
+  }
+  for (const host of ['0.0.0.0', '::', '10.0.0.1', '127.evil.org', 'localhost.evil.org', '']) {
+    expect(isLoopbackHost(host), host).toBe(false);
+  }
+});
+
+test('agrinet start with bad settings: a line each, exit code 64', () => {
+  const env = { PATH: process.env['PATH'] ?? '', PORT: 'abc', DISK_RESERVE_MB: '-3', API_KEY: 'hunter2' };
+  const { status, stdout, stderr } = spawnSync(process.execPath, [agrinet, 'start'], {
+    env,
+    encoding: 'utf8',
+    timeout: 30_000,
+  });
+  expect(status).toBe(exitCodeFor('settings-invalid'));
+  expect(stdout).toBe('');
+  expect(stderr.trimEnd().split('\n')).toEqual([
+    'agrinet: 3 settings are invalid:',
+    expect.stringMatching(/^ {2}PORT: "abc" is not /),
+    expect.stringMatching(/^ {2}API_KEY: the value is not /),
+    expect.stringMatching(/^ {2}DISK_RESERVE_MB: "-3" is not /),
+  ]);
+});
+
+test('agrinet with a wrong option or no daemon: one line, its exit code', () => {
+  const env = { PATH: process.env['PATH'] ?? '', BACKEND_URL: 'http://127.0.0.1:1' };
+  const run = (...args: string[]) =>
+    spawnSync(process.execPath, [agrinet, ...args], { env, encoding: 'utf8', timeout: 30_000 });
+  expect(run('status', '--bogus').status).toBe(exitCodeFor('usage'));
+  const status = run('status');
+  expect(status.status).toBe(exitCodeFor('daemon-not-running'));
+  expect(status.stderr).toBe(
+    'agrinet: No daemon answers at http://127.0.0.1:1. Start one with `npx agrinet start` or set BACKEND_URL.\n',
+  );
+});

@@ -1,0 +1,164 @@
+import { multiaddr } from '@multiformats/multiaddr';
+import { describe, expect, it } from 'vitest';
+import {
+  ADDRESS_BOOK_LIMITS,
+  addressAllowed,
+  createAddressBook,
+  type AddressBook,
+  type AddressPolicy,
+  type StoredAddresses,
+} from '../../../protocols/discovery/address-book.ts';
+import { identityFromSeed } from '../../../protocols/wire/identity.ts';
+
+const open: AddressPolicy = { allowLoopback: true, allowPrivate: true };
+const closed: AddressPolicy = { allowLoopback: false, allowPrivate: false };
+const peer = (at: number): string => {
+  const seed = new Uint8Array(32);
+  new DataView(seed.buffer).setUint32(0, at + 1);
+  return identityFromSeed(seed).peerId;
+};
+
+function bookOf(
+  policy: AddressPolicy,
+  options: { stored?: readonly StoredAddresses[]; registered?: (peerId: string) => boolean } = {},
+): { book: AddressBook; saved: (readonly StoredAddresses[])[]; clock: { now: number } } {
+  const saved: (readonly StoredAddresses[])[] = [];
+  const clock = { now: 1000 };
+  const book = createAddressBook(
+    {
+      store: {
+        load: () => Promise.resolve(options.stored ?? []),
+        save: async (entries) => void saved.push(entries),
+      },
+      now: () => clock.now++,
+      isRegistered: options.registered ?? (() => false),
+      onSaveFailure: (error) => {
+        throw error;
+      },
+    },
+    policy,
+  );
+  return { book, saved, clock };
+}
+
+describe('address policy', () => {
+  it.each([
+    ['/ip4/8.8.8.8/tcp/7000', true],
+    ['/ip6/2a00:1450:4001:80b::200e/tcp/7000', true],
+    ['/ip4/127.0.0.1/tcp/7000', false],
+    ['/ip4/127.9.9.9/tcp/7000', false],
+    ['/ip6/::1/tcp/7000', false],
+    ['/ip6/::ffff:127.0.0.1/tcp/7000', false],
+    ['/ip6/::ffff:7f00:1/tcp/7000', false],
+    ['/ip6/::ffff:10.0.0.1/tcp/7000', false],
+    ['/ip4/10.1.2.3/tcp/7000', false],
+    ['/ip4/192.168.1.1/tcp/7000', false],
+    ['/ip4/172.16.0.1/tcp/7000', false],
+    ['/ip4/169.254.169.254/tcp/80', false],
+    ['/ip4/100.64.0.1/tcp/7000', false],
+    ['/ip4/0.0.0.0/tcp/7000', false],
+    ['/ip6/fe80::1/tcp/7000', false],
+    ['/ip6/fd00::1/tcp/7000', false],
+    ['/dns4/node.example.org/tcp/7000', false],
+    ['/ip4/8.8.8.8/udp/7000', false],
+  ])('%s from a stranger, private not allowed: %s', (text, allowed) => {
+    expect(addressAllowed(multiaddr(text), closed, false)).toBe(allowed);
+  });
+
+  it('takes loopback only where the host is on loopback, private only by setting, names of registered peers', () => {
+    const loopback = multiaddr('/ip4/127.0.0.1/tcp/1');
+    expect(addressAllowed(loopback, { allowLoopback: true, allowPrivate: false }, false)).toBe(true);
+    expect(addressAllowed(loopback, { allowLoopback: false, allowPrivate: true }, false)).toBe(false);
+    expect(
+      addressAllowed(multiaddr('/ip4/10.0.0.1/tcp/1'), { allowLoopback: false, allowPrivate: true }, false),
+    ).toBe(true);
+    expect(addressAllowed(multiaddr('/dns4/node.example.org/tcp/1'), closed, true)).toBe(true);
+  });
+});
+
+describe('address book', () => {
+  it('keeps the bare address, each once, and the one that worked first', () => {
+    const { book } = bookOf(open);
+    const id = peer(0);
+    expect(
+      book.add(id, [`/ip4/127.0.0.1/tcp/1/p2p/${id}`, '/ip4/127.0.0.1/tcp/1', '/ip4/127.0.0.1/tcp/2'], 'dht'),
+    ).toBe(true);
+    expect(book.addressesOf(id)).toEqual(['/ip4/127.0.0.1/tcp/1', '/ip4/127.0.0.1/tcp/2']);
+    book.reached(id, `/ip4/127.0.0.1/tcp/2/p2p/${id}`);
+    expect(book.addressesOf(id)[0]).toBe('/ip4/127.0.0.1/tcp/2');
+  });
+
+  it('hearsay does not displace what the peer itself said', () => {
+    const { book } = bookOf(open);
+    const many = (from: number): string[] =>
+      Array.from(
+        { length: ADDRESS_BOOK_LIMITS.addressesPerPeer },
+        (_, at) => `/ip4/127.0.0.1/tcp/${from + at}`,
+      );
+    book.add(peer(0), many(100), 'connected');
+    book.add(peer(0), many(500), 'dht');
+    expect(book.addressesOf(peer(0))).toEqual(many(100));
+    book.add(peer(0), many(700), 'registered');
+    expect(book.addressesOf(peer(0))).toEqual(many(700));
+  });
+
+  it('refuses what is not an address, not a peer id, of another peer, or too long', () => {
+    const { book } = bookOf(open);
+    expect(
+      book.add(
+        peer(0),
+        ['nonsense', '', `/ip4/1.2.3.4/tcp/1/p2p/${peer(1)}`, `/dns4/${'a'.repeat(300)}/tcp/1`],
+        'dht',
+      ),
+    ).toBe(false);
+    expect(book.add('not-a-peer', ['/ip4/127.0.0.1/tcp/1'], 'dht')).toBe(false);
+    expect(book.entries()).toEqual([]);
+  });
+
+  it('is bounded: the stranger seen longest ago goes, a registered peer never', () => {
+    const { book } = bookOf(open, { registered: (peerId) => peerId === peer(0) });
+    for (let at = 0; at < ADDRESS_BOOK_LIMITS.peers + 10; at++)
+      book.add(peer(at), ['/ip4/127.0.0.1/tcp/1'], 'dht');
+    expect(book.entries()).toHaveLength(ADDRESS_BOOK_LIMITS.peers);
+    expect(book.addressesOf(peer(0))).toHaveLength(1);
+    expect(book.addressesOf(peer(1))).toHaveLength(0);
+    expect(book.addressesOf(peer(ADDRESS_BOOK_LIMITS.peers + 9))).toHaveLength(1);
+  });
+
+  it('comes back from its store, checked again by the policy of today', async () => {
+    const first = bookOf(open);
+    first.book.add(peer(0), ['/ip4/127.0.0.1/tcp/1', '/ip4/8.8.8.8/tcp/1'], 'exchange');
+    await first.book.stop();
+    expect(first.saved).toHaveLength(1);
+    const again = bookOf(closed, { stored: first.saved[0] ?? [] });
+    await again.book.load();
+    expect(again.book.entries()).toMatchObject([
+      { peerId: peer(0), addresses: ['/ip4/8.8.8.8/tcp/1'], lastSeen: 1000 },
+    ]);
+  });
+
+  it('writes again after a save that failed', async () => {
+    let fail = true;
+    const saved: (readonly StoredAddresses[])[] = [];
+    const book = createAddressBook(
+      {
+        store: {
+          load: () => Promise.resolve([]),
+          save: async (entries) => {
+            if (fail) throw new Error('disk full');
+            saved.push(entries);
+          },
+        },
+        now: Date.now,
+        isRegistered: () => false,
+        onSaveFailure: () => undefined,
+      },
+      open,
+    );
+    book.add(peer(0), ['/ip4/127.0.0.1/tcp/1'], 'dht');
+    await expect(book.save()).rejects.toThrow('disk full');
+    fail = false;
+    await book.stop();
+    expect(saved[0]).toHaveLength(1);
+  });
+});
