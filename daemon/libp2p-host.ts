@@ -84,7 +84,7 @@ export interface Host {
   readonly topic: string;
   readonly peerId: string;
   /** One round trip over this very connection, in milliseconds; throws when the signal fires first. */
-  ping(connection: Connection, signal: AbortSignal): Promise<number>;
+  readonly ping: (connection: Connection, signal: AbortSignal) => Promise<number>;
   /**
    * To be called after a peer's registration changed: drops its connections, so that both sides start anew under the new
    * rules (gossipsub has ignored what it subscribed to as a stranger). The supervisor dials it again.

@@ -60,6 +60,26 @@ export function addressAllowed(address: Multiaddr, policy: AddressPolicy, regist
   return policy.allowPrivate || isPrivate(plain) !== true;
 }
 
+/**
+ * The rule for the host's dialler: what the policy allows, and the addresses the operator wrote down (bootstrap), which
+ * are his own business. Multiaddrs in text form, with or without `/p2p/…`.
+ */
+export function dialRule(
+  policy: AddressPolicy,
+  isRegistered: (peerId: string) => boolean,
+  operators: readonly string[],
+): (address: Multiaddr, peerId: string | undefined) => boolean {
+  const exempt = new Set(operators.map(bareAddress));
+  return (address, peerId) =>
+    exempt.has(bareAddress(address.toString())) ||
+    addressAllowed(address, policy, peerId !== undefined && isRegistered(peerId));
+}
+
+/** A multiaddr without the id of the peer it leads to. */
+export function bareAddress(address: string): string {
+  return address.replace(/\/p2p\/[^/]+$/, '');
+}
+
 export interface AddressBook {
   /** Reads what was stored; entries that are not valid are left out. */
   load(): Promise<void>;

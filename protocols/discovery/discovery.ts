@@ -3,7 +3,7 @@ import type { KadDHT } from '@libp2p/kad-dht';
 import { peerIdFromString } from '@libp2p/peer-id';
 import { multiaddr } from '@multiformats/multiaddr';
 import { AgrinetError } from '../errors.ts';
-import type { AddressBook, AddressSource } from './address-book.ts';
+import { bareAddress, type AddressBook, type AddressSource } from './address-book.ts';
 import { createPeerExchange } from './peer-exchange.ts';
 import { createRendezvous } from './rendezvous.ts';
 import {
@@ -139,14 +139,14 @@ export function createDiscovery(components: DiscoveryComponents, options: Discov
     const known = new Set(book.addressesOf(peerId));
     if (await libp2p.peerStore.has(id)) {
       for (const { multiaddr: address } of (await libp2p.peerStore.get(id)).addresses)
-        known.add(bare(address.toString()));
+        known.add(bareAddress(address.toString()));
     }
     if (known.size === 0 || attempt % LOOK_UP_EVERY === LOOK_UP_EVERY - 1) {
       try {
         const peer = await libp2p.peerRouting.findPeer(id, {
           signal: AbortSignal.any([signal, AbortSignal.timeout(2000)]),
         });
-        for (const address of peer.multiaddrs) known.add(bare(address.toString()));
+        for (const address of peer.multiaddrs) known.add(bareAddress(address.toString()));
       } catch (error) {
         debug('peer not found in the DHT', { peerId, err: error });
       }
@@ -228,10 +228,6 @@ export function createDiscovery(components: DiscoveryComponents, options: Discov
     dialNow: (peerId) => supervisor.dialNow(peerId),
     snapshot: () => supervisor.snapshot(),
   };
-}
-
-function bare(address: string): string {
-  return address.replace(/\/p2p\/[^/]+$/, '');
 }
 
 /** kad-dht's exported type leaves its routing table out. */

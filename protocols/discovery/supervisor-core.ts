@@ -50,6 +50,8 @@ interface Entry {
   /** When it was lost or first wanted; undefined while it is stably connected. */
   outageSince: number | undefined;
   nextTryAt: number;
+  /** How long the wait up to `nextTryAt` was. */
+  wait: number;
 }
 
 interface Link {
@@ -137,7 +139,7 @@ export function apply(
       entry.tries = 0;
       entry.peerId = event.peerId;
       // should the connection be gone again already, the next try still waits
-      entry.nextTryAt = now + backoff(0, random());
+      retryIn(entry, backoff(0, random()), now);
       return;
     }
     case 'dial-failed': {
@@ -146,7 +148,7 @@ export function apply(
       entry.dialing = false;
       entry.tries++;
       entry.outageSince ??= now;
-      entry.nextTryAt = now + backoff(now - entry.outageSince, random());
+      retryIn(entry, backoff(now - entry.outageSince, random()), now);
       const tired = entry.target.kind === 'candidate' && entry.tries >= SUPERVISOR_LIMITS.candidateTries;
       if (event.forGood === true || tired) state.entries.delete(event.key);
       return;
@@ -177,7 +179,13 @@ function add(state: SupervisorState, target: Target, now: number): void {
     tries: 0,
     outageSince: now,
     nextTryAt: now,
+    wait: SUPERVISOR_LIMITS.backoffMinMs,
   });
+}
+
+function retryIn(entry: Entry, wait: number, now: number): void {
+  entry.wait = Math.max(wait, SUPERVISOR_LIMITS.backoffMinMs);
+  entry.nextTryAt = now + wait;
 }
 
 function makeRoom(state: SupervisorState): void {
@@ -191,7 +199,7 @@ function makeRoom(state: SupervisorState): void {
 function setRegistered(state: SupervisorState, peerIds: readonly string[], now: number): void {
   const wanted = new Set(peerIds.slice(0, SUPERVISOR_LIMITS.registered));
   wanted.delete(state.self);
-  for (const [key, entry] of [...state.entries]) {
+  for (const [key, entry] of state.entries) {
     if (entry.target.kind === 'registered' && !wanted.has(key)) state.entries.delete(key);
   }
   for (const peerId of wanted) {
@@ -247,7 +255,7 @@ function closed(state: SupervisorState, id: string, now: number, random: () => n
   for (const entry of entriesOf(state, link.peerId)) {
     if (stable || entry.outageSince === undefined) entry.outageSince = now;
     // at once after a connection that had lasted, a little apart so that both sides do not dial in the same instant
-    entry.nextTryAt = stable ? now + random() * 250 : now + backoff(now - entry.outageSince, random());
+    retryIn(entry, stable ? random() * 250 : backoff(now - entry.outageSince, random()), now);
   }
 }
 
@@ -285,7 +293,7 @@ export function decide(state: SupervisorState, now: number, random: () => number
       due.push(entry);
     }
   }
-  due.sort((a, b) => rank(a) - rank(b) || (b.outageSince ?? now) - (a.outageSince ?? now));
+  due.sort((a, b) => rank(a) - rank(b) || overdue(b, now) - overdue(a, now));
 
   const dials: { key: string; target: Target; attempt: number }[] = [];
   let degree = connected.size + candidatesDialing;
@@ -311,7 +319,15 @@ function hasStableLink(state: SupervisorState, peerId: string, now: number): boo
   return false;
 }
 
-/** Registered peers before bootstrap addresses before candidates; among equals the one lost last, which is likeliest back. */
+/**
+ * How late a try is, in units of its own wait. A peer lost just now soon overtakes those long dead, and yet every one
+ * comes to its turn, however many of them swallow their five seconds.
+ */
+function overdue(entry: Entry, now: number): number {
+  return (now - entry.nextTryAt) / entry.wait;
+}
+
+/** Registered peers before bootstrap addresses before candidates. */
 function rank(entry: Entry): number {
   switch (entry.target.kind) {
     case 'registered':

@@ -15,7 +15,13 @@ export interface FeedState {
   /** What the first header names in `after`; empty until it is held. */
   readonly after: readonly EpochTail[];
   /** Lowest known fork: nothing at or above its seq has effect. */
-  readonly fork?: { readonly seq: number; readonly proof: string };
+  readonly fork?: {
+    readonly seq: number;
+    /** SHA-256 of the proof, hex. */
+    readonly proof: string;
+    /** Hash of the header held below the fork; empty when nothing is held there. */
+    readonly below: string;
+  };
   /** Day (since 1970) on which this node first took an entry of it: bounds new epochs per day. */
   readonly day: number;
 }
@@ -24,7 +30,8 @@ export function feedId(feed: { author: PeerId; channel: Channel; epoch: string }
   return `${feed.author}|${feed.channel}|${feed.epoch}`;
 }
 
-/** The last entry that can have effect. */
-export function effectiveSeq(feed: FeedState): number {
-  return feed.fork === undefined ? feed.seq : Math.min(feed.seq, feed.fork.seq - 1);
+/** The last entry that can have effect, and its hash; hash empty at 0. */
+export function effectiveHead(feed: FeedState): { seq: number; hash: string } {
+  if (feed.fork === undefined || feed.seq < feed.fork.seq) return { seq: feed.seq, hash: feed.hash };
+  return { seq: feed.fork.seq - 1, hash: feed.fork.below };
 }

@@ -1,10 +1,10 @@
-import { effectiveSeq, type FeedState } from './feed.ts';
+import { effectiveHead, type FeedState } from './feed.ts';
 
 /** One epoch as a frontier shows it. */
 export interface FrontierItem {
   readonly epoch: string;
   readonly seq: number;
-  /** Hash of the header at `seq`; empty when it is not known because a fork cut the feed below what is held. */
+  /** Hash of the header at `seq`; empty when seq is 0. */
   readonly hash: string;
   /** SHA-256 of the lowest known proof of equivocation, hex. */
   readonly fork?: string;
@@ -23,14 +23,13 @@ export function frontierOf(feeds: readonly FeedState[]): FrontierItem[] {
   for (const feed of feeds) {
     if (feed.fork === undefined && covered.get(feed.epoch) === feed.seq) continue;
     if (feed.seq === 0 && feed.fork === undefined) continue;
-    const seq = effectiveSeq(feed);
-    const hash = seq === feed.seq ? feed.hash : '';
+    const { seq, hash } = effectiveHead(feed);
     items.push(feed.fork === undefined ? { epoch: feed.epoch, seq, hash } : { epoch: feed.epoch, seq, hash, fork: feed.fork.proof });
   }
   return items.sort((a, b) => (a.epoch < b.epoch ? -1 : 1));
 }
 
-/** Epochs that held headers name beyond what is held: `[epoch, from seq]`. They are fetched like any gap. */
+/** Epochs that held headers name beyond what is held. They are fetched like any gap. */
 export function missingEpochs(feeds: readonly FeedState[]): string[] {
   const held = new Map(feeds.map((feed) => [feed.epoch, feed]));
   const missing = new Set<string>();
@@ -50,8 +49,10 @@ export function isBehind(feeds: readonly FeedState[], theirs: readonly FrontierI
     const mine = held.get(item.epoch);
     if (mine === undefined) return true;
     if (item.fork !== undefined && item.fork !== mine.fork?.proof) return true;
-    if (mine.fork === undefined ? mine.seq < item.seq : mine.seq < Math.min(item.seq, mine.fork.seq - 1)) return true;
-    if (mine.fork === undefined && mine.seq === item.seq && item.hash !== '' && mine.hash !== item.hash) return true;
+    const head = effectiveHead(mine);
+    if (head.seq < (mine.fork === undefined ? item.seq : Math.min(item.seq, mine.fork.seq - 1))) return true;
+    // Two hashes at one place: the peer has the other half of a proof.
+    if (head.seq === item.seq && head.hash !== item.hash) return true;
   }
   return missingEpochs(feeds).length > 0;
 }

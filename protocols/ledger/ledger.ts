@@ -322,7 +322,8 @@ export function createLedger(parts: LedgerParts): Ledger {
     const known = store.feed(author, channel, forked);
     const base: FeedState = known ?? { no: store.nextFeedNo(), author, channel, epoch: forked, seq: 0, hash: '', after: [], day: today() };
     if (!proofWins(proof, base.fork && (await store.proof(base.no)))) return 'known';
-    const feed: FeedState = { ...base, fork: { seq: proof.seq, proof: proof.id } };
+    const below = proof.seq === 1 || base.seq < proof.seq - 1 ? '' : ((await store.entry(base.no, proof.seq - 1))?.hash ?? '');
+    const feed: FeedState = { ...base, fork: { seq: proof.seq, proof: proof.id, below } };
     const effect = effects(new Map([[feedId(feed), proof.seq]]));
     for (let seq = proof.seq; seq <= base.seq; seq++) {
       const entry = await store.entry(base.no, seq);
@@ -389,7 +390,8 @@ export function createLedger(parts: LedgerParts): Ledger {
 /** The feed after one more entry. */
 function advanced(feed: FeedState, entry: Entry): FeedState {
   const { seq, after } = entry.header;
-  return { ...feed, seq, hash: entry.hash, after: seq === 1 ? after : feed.after };
+  const next = { ...feed, seq, hash: entry.hash, after: seq === 1 ? after : feed.after };
+  return feed.fork?.seq === seq + 1 ? { ...next, fork: { ...feed.fork, below: entry.hash } } : next;
 }
 
 /** What a new epoch names in `after`: the frontier of the author's own feeds, newest last held first, without forked ones. */

@@ -47,11 +47,12 @@ export function framed(stream: Stream, options: FramedStreamOptions): FramedStre
   let failure: AgrinetError | undefined;
   let remoteEnded = stream.remoteWriteStatus === 'closed' && stream.status !== 'closed';
   let reading = false;
+  let resuming = false;
   const readers = new Set<() => void>();
   const writers = new Set<() => void>();
 
   const wake = (waiting: Set<() => void>): void => {
-    for (const go of [...waiting]) go();
+    for (const go of waiting) go();
   };
 
   const fail = (error: AgrinetError): AgrinetError => {
@@ -91,7 +92,6 @@ export function framed(stream: Stream, options: FramedStreamOptions): FramedStre
     fail(new AgrinetError('stream-closed', 'the stream is closed already'));
   }
 
-  let resuming = false;
   function pauseWhenFull(): void {
     if (buffered >= highWater && stream.readStatus === 'readable') stream.pause();
   }

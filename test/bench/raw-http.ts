@@ -53,9 +53,9 @@ function overSocket(socket: Socket): RawConnection {
     const parsed = parseAnswer(received);
     if (parsed === undefined || waiting === undefined) return;
     received = received.subarray(parsed.bytes);
-    const { resolve } = waiting;
+    const asked = waiting;
     waiting = undefined;
-    resolve(parsed.answer);
+    asked.resolve(parsed.answer);
   });
   return {
     send(request) {

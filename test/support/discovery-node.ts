@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { multiaddr } from '@multiformats/multiaddr';
 import { createHost } from '../../daemon/libp2p-host.ts';
 import { createLogger } from '../../daemon/logger.ts';
-import { addressAllowed, createAddressBook } from '../../protocols/discovery/address-book.ts';
+import { createAddressBook, dialRule } from '../../protocols/discovery/address-book.ts';
 import { createDiscovery } from '../../protocols/discovery/discovery.ts';
 import { identityFromSeed } from '../../protocols/wire/identity.ts';
 
@@ -27,7 +27,7 @@ const host = await createHost({
   listen: ['/ip4/127.0.0.1/tcp/0'],
   isRegistered,
   strangerSlots: 32,
-  mayDial: (address, peerId) => addressAllowed(address, policy, peerId !== undefined && isRegistered(peerId)),
+  mayDial: dialRule(policy, isRegistered, bootstrap),
   logger: createLogger({ logLevel: 'silent' }),
 });
 const book = createAddressBook(

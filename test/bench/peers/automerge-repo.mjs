@@ -148,11 +148,16 @@ async function writer() {
     }
     metrics.burstPerS = (BURST / ((await seen).at - started)) * 1000;
     report('automerge-repo', metrics, notes);
+  } catch (error) {
+    progress(String(error));
+    process.exitCode = 1;
   } finally {
     await second.stop();
     await repo.shutdown();
     server.close();
-    folder.close();
+    // The repo still writes sync states after its shutdown, and fails where the folder has gone.
+    process.once('exit', () => folder.close());
+    process.exit();
   }
 }
 

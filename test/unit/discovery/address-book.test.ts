@@ -4,6 +4,7 @@ import {
   ADDRESS_BOOK_LIMITS,
   addressAllowed,
   createAddressBook,
+  dialRule,
   type AddressBook,
   type AddressPolicy,
   type StoredAddresses,
@@ -74,6 +75,16 @@ describe('address policy', () => {
     ).toBe(true);
     expect(addressAllowed(multiaddr('/dns4/node.example.org/tcp/1'), closed, true)).toBe(true);
   });
+});
+
+it('the operator may dial what he wrote down, and nothing else on that account', () => {
+  const rule = dialRule(closed, () => false, [
+    `/ip4/10.0.0.1/tcp/7000/p2p/${peer(0)}`,
+    '/dns4/boot.example.org/tcp/7000',
+  ]);
+  expect(rule(multiaddr('/ip4/10.0.0.1/tcp/7000'), undefined)).toBe(true);
+  expect(rule(multiaddr(`/dns4/boot.example.org/tcp/7000/p2p/${peer(1)}`), peer(1))).toBe(true);
+  expect(rule(multiaddr('/ip4/10.0.0.1/tcp/7001'), undefined)).toBe(false);
 });
 
 describe('address book', () => {

@@ -1,0 +1,66 @@
+import type { Connection, Stream } from '@libp2p/interface';
+import { AgrinetError } from '../errors.ts';
+import { framed } from '../wire/framed-stream.ts';
+import { type Announcement, decodeMessage, encodeMessage } from './message.ts';
+import type { Access, StreamHost } from './ports.ts';
+
+/**
+ * Direct announcements, `/agrinet/<network>/announce/1`: one frame with one announcement, no answer. Entries of a private
+ * channel are made known this way to the participants alone and pulled over the range protocol; they never touch gossip.
+ * Not guaranteed: delivery. The next frontier exchange makes up for it.
+ */
+export const ANNOUNCE_LIMITS = { frameBytes: 1024, ms: 3000, streams: 16 } as const;
+
+export interface AnnounceProtocol {
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  announce(connection: Connection, announcement: Announcement): Promise<void>;
+}
+
+export function createAnnounceProtocol(
+  components: {
+    readonly libp2p: StreamHost;
+    readonly access: Access;
+    readonly onAnnouncement: (connection: Connection, announcement: Announcement) => void;
+    readonly onFailure: (peer: string, error: unknown) => void;
+  },
+  network: string,
+): AnnounceProtocol {
+  const { libp2p, access, onAnnouncement, onFailure } = components;
+  const protocol = `/agrinet/${network}/announce/1`;
+
+  async function answer(stream: Stream, connection: Connection): Promise<void> {
+    const peer = connection.remotePeer.toString();
+    const frames = framed(stream, { maxFrame: ANNOUNCE_LIMITS.frameBytes });
+    try {
+      if (!access.mayReplicate(peer)) throw new AgrinetError('not-registered', 'not registered here');
+      const signal = AbortSignal.timeout(ANNOUNCE_LIMITS.ms);
+      const frame = await frames.read(signal);
+      const message = frame === null ? undefined : decodeMessage(frame);
+      if (message?.kind !== 'announcement') throw new AgrinetError('message-malformed', 'not an announcement');
+      await frames.close(signal);
+      onAnnouncement(connection, message.announcement);
+    } catch (error) {
+      frames.abort(error instanceof Error ? error : new AgrinetError('internal', 'not an error'));
+      onFailure(peer, error);
+    }
+  }
+
+  return {
+    start: () => libp2p.handle(protocol, answer, { maxInboundStreams: ANNOUNCE_LIMITS.streams, maxOutboundStreams: ANNOUNCE_LIMITS.streams }),
+    stop: () => libp2p.unhandle(protocol),
+    async announce(connection, announcement) {
+      const signal = AbortSignal.timeout(ANNOUNCE_LIMITS.ms);
+      const stream = await connection.newStream(protocol, { signal });
+      const frames = framed(stream, { maxFrame: ANNOUNCE_LIMITS.frameBytes });
+      try {
+        await frames.write(encodeMessage({ kind: 'announcement', announcement }), signal);
+        await frames.close(signal);
+        await frames.read(signal);
+      } catch (error) {
+        frames.abort(error instanceof Error ? error : new AgrinetError('internal', 'not an error'));
+        throw error;
+      }
+    },
+  };
+}

@@ -1,0 +1,105 @@
+import type { Connection, Stream } from '@libp2p/interface';
+import { AgrinetError } from '../errors.ts';
+import { framed, type FramedStream } from '../wire/framed-stream.ts';
+import { LIMITS } from '../wire/limits.ts';
+import { decodeFrontier, encodeFrontier, type FrontierGroup } from './frontier-page.ts';
+import type { Access, StreamHost } from './ports.ts';
+
+/**
+ * Frontier exchange, `/agrinet/<network>/frontier/1`: the asker sends its frontier in pages and closes its side, the other
+ * answers with its own. Afterwards each knows what the other has. A private channel stands only in what its participants are
+ * shown. Not guaranteed: that either still has the same a moment later.
+ */
+export const FRONTIER_LIMITS = {
+  /** Pages of one frontier: about 40,000 feeds. */
+  pages: 64,
+  /** One page in either direction. */
+  pageMs: 5000,
+  streams: 4,
+  /** Exchanges answered at once. */
+  answering: 32,
+} as const;
+
+export interface FrontierComponents {
+  readonly libp2p: StreamHost;
+  readonly access: Access;
+  /** This node's frontier as this peer may see it. */
+  readonly frontierFor: (peer: string) => readonly FrontierGroup[];
+  /** A peer has shown its frontier, whoever asked. */
+  readonly onFrontier: (connection: Connection, groups: readonly FrontierGroup[]) => void;
+  readonly onFailure: (peer: string, error: unknown) => void;
+}
+
+export interface FrontierProtocol {
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  /** Exchanges frontiers over a connection; the peer's goes to `onFrontier`. */
+  exchange(connection: Connection, signal: AbortSignal): Promise<void>;
+}
+
+export function createFrontierProtocol(components: FrontierComponents, network: string): FrontierProtocol {
+  const { libp2p, access, frontierFor, onFrontier, onFailure } = components;
+  const protocol = `/agrinet/${network}/frontier/1`;
+  let stopping = new AbortController();
+  let answering = 0;
+
+  const soon = (outer?: AbortSignal): AbortSignal => {
+    const signals = [stopping.signal, AbortSignal.timeout(FRONTIER_LIMITS.pageMs)];
+    return AbortSignal.any(outer === undefined ? signals : [...signals, outer]);
+  };
+
+  async function send(frames: FramedStream, peer: string, outer?: AbortSignal): Promise<void> {
+    for (const page of encodeFrontier(frontierFor(peer))) await frames.write(page, soon(outer));
+    await frames.close(soon(outer));
+  }
+
+  async function receive(frames: FramedStream, outer?: AbortSignal): Promise<FrontierGroup[]> {
+    const groups: FrontierGroup[] = [];
+    for (let pages = 0; ; pages++) {
+      const page = await frames.read(soon(outer));
+      if (page === null) return groups;
+      if (pages >= FRONTIER_LIMITS.pages) throw new AgrinetError('frontier-malformed', 'too many pages');
+      groups.push(...decodeFrontier(page));
+    }
+  }
+
+  async function answer(stream: Stream, connection: Connection): Promise<void> {
+    const peer = connection.remotePeer.toString();
+    const frames = framed(stream, { maxFrame: LIMITS.frontierBytes });
+    if (!access.mayReplicate(peer)) return frames.abort(new AgrinetError('not-registered', 'not registered here'));
+    if (answering >= FRONTIER_LIMITS.answering) return frames.abort(new AgrinetError('busy', 'too many at once'));
+    answering++;
+    try {
+      const groups = await receive(frames);
+      await send(frames, peer);
+      onFrontier(connection, groups);
+    } catch (error) {
+      frames.abort(error instanceof Error ? error : new AgrinetError('internal', 'not an error'));
+      onFailure(peer, error);
+    } finally {
+      answering--;
+    }
+  }
+
+  return {
+    async start() {
+      stopping = new AbortController();
+      await libp2p.handle(protocol, answer, { maxInboundStreams: FRONTIER_LIMITS.streams, maxOutboundStreams: FRONTIER_LIMITS.streams });
+    },
+    async stop() {
+      stopping.abort();
+      await libp2p.unhandle(protocol);
+    },
+    async exchange(connection, signal) {
+      const stream = await connection.newStream(protocol, { signal: soon(signal) });
+      const frames = framed(stream, { maxFrame: LIMITS.frontierBytes });
+      try {
+        await send(frames, connection.remotePeer.toString(), signal);
+        onFrontier(connection, await receive(frames, signal));
+      } catch (error) {
+        frames.abort(error instanceof Error ? error : new AgrinetError('internal', 'not an error'));
+        throw error;
+      }
+    },
+  };
+}

@@ -1,0 +1,308 @@
+import type { Connection } from '@libp2p/interface';
+import { AgrinetError } from '../errors.ts';
+import type { ForkProof } from '../feed/fork.ts';
+import type { Entry } from '../feed/entry.ts';
+import { frontierOf, isBehind } from '../feed/frontier.ts';
+import type { Committed, Ledger, Received } from '../ledger/ledger.ts';
+import type { PeerId } from '../wire/identity.ts';
+import type { Channel } from '../wire/ids.ts';
+import { LIMITS } from '../wire/limits.ts';
+import { createAnnounceProtocol } from './announce.ts';
+import { CatchUpPlan, type Need } from './catch-up.ts';
+import { createFrontierProtocol } from './frontier-exchange.ts';
+import type { FrontierGroup } from './frontier-page.ts';
+import { type Announcement, decodeMessage, encodeMessage } from './message.ts';
+import type { Access, FeedSource, StreamHost } from './ports.ts';
+import { createRangeProtocol, rangeRequest } from './range.ts';
+
+/**
+ * Mycelium moves entries. Gossip tells quickly and guarantees nothing; what it missed shows in the frontiers, which are
+ * exchanged on every connection, on a gap and every 45 s ± 50 % with a random peer, and is pulled as ranges from anybody who
+ * has it. Guaranteed, as long as a holder can be reached now and then: everything arrives. Not guaranteed: when.
+ */
+export const MYCELIUM_LIMITS = {
+  /** Anti-entropy with a random peer, ± 50 %. */
+  everyMs: 45_000,
+  /** Gossip messages being admitted; above it they are ignored and catch-up brings them. */
+  admitting: 512,
+} as const;
+
+export type MyceliumEvent =
+  | { readonly kind: 'peer-synced'; readonly peer: string; readonly received: number }
+  | { readonly kind: 'pull-failed'; readonly peer: string; readonly code: string }
+  | { readonly kind: 'entry-refused'; readonly peer: string; readonly code: string }
+  | { readonly kind: 'digest-differs'; readonly peer: string; readonly author: PeerId };
+
+export interface MyceliumComponents {
+  readonly self: PeerId;
+  readonly libp2p: StreamHost;
+  readonly source: FeedSource;
+  readonly ledger: Ledger;
+  readonly access: Access;
+  /** Digest over an author's public records, hex. */
+  readonly digestOf: (author: PeerId) => string;
+  /** Whether feeds of this author are taken. */
+  readonly follows: (author: PeerId) => boolean;
+  /** Participants of a private channel, this node left out. */
+  readonly participants: (channel: Channel) => readonly string[];
+  readonly publish: (data: Uint8Array) => Promise<void>;
+  readonly now: () => number;
+  readonly random: () => number;
+  readonly onEvent: (event: MyceliumEvent) => void;
+}
+
+export interface Mycelium {
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  /** A peer has connected: exchange frontiers. */
+  connected(connection: Connection): void;
+  /** One gossip message; says whether to forward it, drop it, or hold it against the sender. */
+  gossiped(data: Uint8Array, from: string): Promise<'accept' | 'ignore' | 'reject'>;
+  /** Tells peers about a commit of this node's own. */
+  announce(committed: Committed): void;
+  /** Exchanges frontiers with every connected registered peer now. */
+  syncNow(): Promise<void>;
+  /** The last frontier each peer has shown. */
+  frontiers(): ReadonlyMap<string, readonly FrontierGroup[]>;
+  readonly pending: number;
+}
+
+export function createMycelium(components: MyceliumComponents, network: string): Mycelium {
+  const { source, ledger, access, now, random, onEvent } = components;
+  const plan = new CatchUpPlan();
+  const shown = new Map<string, readonly FrontierGroup[]>();
+  let stopping = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  let retry: NodeJS.Timeout | undefined;
+  let admitting = 0;
+
+  const onFailure = (peer: string, error: unknown): void => onEvent({ kind: 'pull-failed', peer, code: codeOf(error) });
+  const range = createRangeProtocol({ libp2p: components.libp2p, source, access, onFailure }, network);
+  const frontier = createFrontierProtocol(
+    { libp2p: components.libp2p, access, frontierFor, onFrontier: (connection, groups) => onFrontier(connection.remotePeer.toString(), groups), onFailure },
+    network,
+  );
+  const direct = createAnnounceProtocol(
+    { libp2p: components.libp2p, access, onFailure, onAnnouncement: (connection, a) => announced(connection.remotePeer.toString(), a) },
+    network,
+  );
+
+  function frontierFor(peer: string): FrontierGroup[] {
+    const groups: FrontierGroup[] = [];
+    for (const { author, channel, feeds } of source.feedGroups()) {
+      if (channel !== 'public' && !access.mayHold(peer, channel)) continue;
+      groups.push({ author, channel, items: frontierOf(feeds), digest: channel === 'public' ? components.digestOf(author) : '' });
+    }
+    return groups;
+  }
+
+  const lacks = (group: FrontierGroup): boolean =>
+    (group.author === components.self || components.follows(group.author)) && isBehind(source.feeds(group.author, group.channel), group.items);
+
+  function onFrontier(peer: string, groups: readonly FrontierGroup[]): void {
+    shown.set(peer, groups);
+    let behind = 0;
+    for (const group of groups) {
+      if (lacks(group)) {
+        behind++;
+        plan.want(peer, group);
+      } else if (group.channel === 'public' && differs(group)) onEvent({ kind: 'digest-differs', peer, author: group.author });
+    }
+    if (behind === 0) onEvent({ kind: 'peer-synced', peer, received: 0 });
+    pullMore();
+  }
+
+  /** Equal frontier, unequal digest: a fault of somebody's. */
+  function differs(group: FrontierGroup): boolean {
+    const mine = frontierOf(source.feeds(group.author, 'public'));
+    const same = mine.length === group.items.length && mine.every((item, i) => {
+      const other = group.items[i];
+      return other !== undefined && item.epoch === other.epoch && item.seq === other.seq && item.hash === other.hash && item.fork === other.fork;
+    });
+    return same && components.digestOf(group.author) !== group.digest;
+  }
+
+  const connectionTo = (peer: string): Connection | undefined =>
+    components.libp2p.getConnections().find((c) => c.remotePeer.toString() === peer && c.status === 'open');
+
+  function pullMore(): void {
+    if (stopping.signal.aborted) return;
+    const reachable = (peer: string): boolean => access.mayReplicate(peer) && connectionTo(peer) !== undefined;
+    for (const { peer, need } of plan.next(now(), reachable)) void pull(peer, need);
+    const wake = plan.wakeAt(now());
+    clearTimeout(retry);
+    if (wake !== undefined) retry = setTimeout(pullMore, Math.max(10, wake - now()));
+  }
+
+  async function pull(peer: string, need: Need): Promise<void> {
+    const { author, channel } = need.group;
+    let received = 0;
+    let ok = false;
+    try {
+      const connection = connectionTo(peer);
+      if (connection === undefined) throw new AgrinetError('stream-closed', 'the connection went');
+      const request = rangeRequest(author, channel, source.feeds(author, channel));
+      for await (const items of range.pull(connection, request, stopping.signal)) received += await takeItems(peer, items);
+      ok = true;
+    } catch (error) {
+      if (!stopping.signal.aborted) onEvent({ kind: 'pull-failed', peer, code: codeOf(error) });
+    }
+    const target = shown.get(peer)?.filter((g) => g.author === author && g.channel === channel) ?? [];
+    plan.ended(peer, need, ok, target.some(lacks), now());
+    if (ok) onEvent({ kind: 'peer-synced', peer, received });
+    pullMore();
+  }
+
+  async function takeItems(peer: string, items: readonly { readonly kind: 'entry' | 'proof'; readonly bytes: Uint8Array }[]): Promise<number> {
+    for (const item of items) if (item.kind === 'proof') await ledger.receiveProof(item.bytes);
+    const results = await ledger.receive(items.flatMap((item) => (item.kind === 'entry' ? [item.bytes] : [])));
+    let accepted = 0;
+    for (const result of results) {
+      if (result.kind === 'accept') accepted++;
+      else if (result.kind === 'ignore' || result.kind === 'reject') onEvent({ kind: 'entry-refused', peer, code: result.code ?? 'unknown' });
+      if (result.kind === 'reject') throw new AgrinetError('peer-sent-invalid', `the peer sent an entry refused with ${result.code ?? ''}`);
+    }
+    return accepted;
+  }
+
+  function announced(peer: string, { author, channel, epoch, seq, hash }: Announcement): void {
+    const item = { epoch, seq, hash };
+    if (!lacks({ author, channel, items: [item], digest: '' })) return;
+    noteShown(peer, { author, channel, items: [item], digest: '' });
+    plan.want(peer, { author, channel });
+    pullMore();
+  }
+
+  /** Remembers that a peer has this, so that a pull that brought less is seen as one. */
+  function noteShown(peer: string, group: FrontierGroup): void {
+    const known = (shown.get(peer) ?? []).filter((g) => g.items.length !== 1 || g.author !== group.author || g.channel !== group.channel);
+    shown.set(peer, [...known, group]);
+  }
+
+  async function gossiped(data: Uint8Array, from: string): Promise<'accept' | 'ignore' | 'reject'> {
+    if (!access.mayReplicate(from)) return 'ignore';
+    if (admitting >= MYCELIUM_LIMITS.admitting) return 'ignore';
+    admitting++;
+    try {
+      const message = decodeMessage(data);
+      switch (message.kind) {
+        case 'entry':
+          return takeGossip(from, (await ledger.receive([message.bytes]))[0]);
+        case 'announcement':
+          if (message.announcement.channel !== 'public') return 'reject';
+          announced(from, message.announcement);
+          return components.follows(message.announcement.author) ? 'accept' : 'ignore';
+        case 'proof':
+          return (await ledger.receiveProof(message.bytes)) === 'new' ? 'accept' : 'ignore';
+      }
+    } catch (error) {
+      const code = codeOf(error);
+      onEvent({ kind: 'entry-refused', peer: from, code });
+      // A full disk is ours; a malformed message is the sender's.
+      return /malformed|canonical|version|invalid|too-large|network/.test(code) ? 'reject' : 'ignore';
+    } finally {
+      admitting--;
+    }
+  }
+
+  function takeGossip(from: string, result: Received | undefined): 'accept' | 'ignore' | 'reject' {
+    const entry = result?.entry;
+    if (result?.kind === 'accept') return entry?.header.channel === 'public' ? 'accept' : 'reject';
+    if (result?.kind === 'gap' && entry !== undefined) {
+      announced(from, announcementOf(entry));
+      return 'accept';
+    }
+    if (result?.kind === 'known') return 'accept';
+    onEvent({ kind: 'entry-refused', peer: from, code: result?.code ?? result?.kind ?? 'unknown' });
+    return result?.kind === 'reject' ? 'reject' : 'ignore';
+  }
+
+  function announce({ entries, local, proofs }: Committed): void {
+    for (const proof of proofs) tell({ kind: 'proof', bytes: proof.bytes });
+    for (const proof of proofs) if (proof.prevs[0] !== proof.prevs[1]) seekLower(proof);
+    if (!local) return;
+    for (const entry of entries) {
+      if (entry.header.channel === 'public') {
+        const small = entry.bytes.length <= LIMITS.gossipEntryBytes;
+        tell(small ? { kind: 'entry', bytes: entry.bytes } : { kind: 'announcement', announcement: announcementOf(entry) });
+      } else {
+        for (const peer of components.participants(entry.header.channel)) tellOne(peer, announcementOf(entry));
+      }
+    }
+  }
+
+  /** The two headers follow different ones: the lowest fork is below, and everybody who took part may have the other half. */
+  function seekLower(proof: ForkProof): void {
+    for (const connection of components.libp2p.getConnections()) {
+      const peer = connection.remotePeer.toString();
+      if (access.mayReplicate(peer)) plan.want(peer, { author: proof.author, channel: proof.channel });
+    }
+    pullMore();
+  }
+
+  function tell(message: Parameters<typeof encodeMessage>[0]): void {
+    components.publish(encodeMessage(message)).catch((error: unknown) => onEvent({ kind: 'pull-failed', peer: 'gossip', code: codeOf(error) }));
+  }
+
+  function tellOne(peer: string, announcement: Announcement): void {
+    const connection = connectionTo(peer);
+    if (connection === undefined || !access.mayReplicate(peer)) return;
+    direct.announce(connection, announcement).catch((error: unknown) => onFailure(peer, error));
+  }
+
+  async function exchangeWith(connection: Connection): Promise<void> {
+    const peer = connection.remotePeer.toString();
+    if (!access.mayReplicate(peer)) return;
+    try {
+      await frontier.exchange(connection, stopping.signal);
+    } catch (error) {
+      if (!stopping.signal.aborted) onFailure(peer, error);
+    }
+  }
+
+  function schedule(): void {
+    timer = setTimeout(
+      () => {
+        const peers = components.libp2p.getConnections().filter((c) => c.status === 'open' && access.mayReplicate(c.remotePeer.toString()));
+        const chosen = peers[Math.floor(random() * peers.length)];
+        if (chosen !== undefined) void exchangeWith(chosen);
+        schedule();
+      },
+      MYCELIUM_LIMITS.everyMs * (0.5 + random()),
+    );
+  }
+
+  return {
+    async start() {
+      stopping = new AbortController();
+      await Promise.all([range.start(), frontier.start(), direct.start()]);
+      schedule();
+    },
+    async stop() {
+      stopping.abort(new AgrinetError('stopping', 'the node stops'));
+      clearTimeout(timer);
+      clearTimeout(retry);
+      await Promise.allSettled([range.stop(), frontier.stop(), direct.stop()]);
+    },
+    connected: (connection) => void exchangeWith(connection),
+    gossiped,
+    announce,
+    async syncNow() {
+      const peers = new Map(components.libp2p.getConnections().map((c) => [c.remotePeer.toString(), c]));
+      await Promise.all([...peers.values()].map(exchangeWith));
+    },
+    frontiers: () => shown,
+    get pending() {
+      return plan.pending;
+    },
+  };
+}
+
+function announcementOf(entry: Entry): Announcement {
+  const { channel, epoch, seq } = entry.header;
+  return { author: entry.author, channel, epoch, seq, hash: entry.hash };
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof AgrinetError ? error.code : 'internal';
+}

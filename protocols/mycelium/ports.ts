@@ -1,0 +1,25 @@
+import type { Connection, Libp2p } from '@libp2p/interface';
+import type { FeedState } from '../feed/feed.ts';
+import type { ForkProof } from '../feed/fork.ts';
+import type { PeerId } from '../wire/identity.ts';
+import type { Channel } from '../wire/ids.ts';
+
+/** What the replication protocols read. */
+export interface FeedSource {
+  feeds(author: PeerId, channel: Channel): readonly FeedState[];
+  feedGroups(): { author: PeerId; channel: Channel; feeds: FeedState[] }[];
+  entriesFrom(feedNo: number, from: number, to: number): AsyncIterable<Uint8Array>;
+  entry(feedNo: number, seq: number): Promise<{ readonly hash: string } | undefined>;
+  proof(feedNo: number): Promise<ForkProof | undefined>;
+}
+
+/** Who may have what. */
+export interface Access {
+  /** Registered, and not suspended: our own protocols serve nobody else. */
+  mayReplicate(peer: string): boolean;
+  /** True when the peer takes part in the private record whose channel this is. */
+  mayHold(peer: string, channel: Channel): boolean;
+}
+
+export type StreamHost = Pick<Libp2p, 'handle' | 'unhandle' | 'getConnections'>;
+export type { Connection };

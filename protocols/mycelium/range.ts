@@ -1,0 +1,231 @@
+import { promisify } from 'node:util';
+import { constants, zstdCompress, zstdDecompress } from 'node:zlib';
+import type { Connection, Stream } from '@libp2p/interface';
+import { AgrinetError } from '../errors.ts';
+import { effectiveHead, type FeedState } from '../feed/feed.ts';
+import { hex } from '../wire/bytes.ts';
+import { bytesOf, type Cbor, decodeCbor, encodeCbor, integer, mapOf } from '../wire/cbor.ts';
+import { framed, type FramedStream } from '../wire/framed-stream.ts';
+import { parsePeerId, type PeerId } from '../wire/identity.ts';
+import { type Channel, isChannel } from '../wire/ids.ts';
+import { LIMITS } from '../wire/limits.ts';
+import type { Access, FeedSource, StreamHost } from './ports.ts';
+
+/**
+ * Range catch-up, `/agrinet/<network>/range/1`.
+ *
+ * The asker sends one frame `{author, channel, have: [[epoch, seq, hash, fork | null], …]}` with every epoch it holds; the holder
+ * answers with frames of zstd over dag-cbor `[[0, entry] | [1, proof], …]` and closes. Entries of a feed come in order,
+ * feeds in the order in which the holder got them, so the asker may stop anywhere and ask again from there, or from
+ * somebody else: the bytes prove themselves. Where both hold a place with two hashes, the holder sends that epoch from
+ * its beginning: the first difference is the lowest fork.
+ * Not guaranteed: that the holder has everything, or answers at all.
+ */
+export const RANGE_LIMITS = {
+  /** The request: 5,000 epochs. */
+  requestBytes: 512 * 1024,
+  /** One frame: the largest entry, which may not compress, and its framing. */
+  frameBytes: LIMITS.entryBytes + 64 * 1024,
+  /** Entries are gathered up to this many bytes a frame: large enough to compress, small enough to go on smoothly. */
+  gatherBytes: 256 * 1024,
+  /** A frame inflated. */
+  inflatedBytes: LIMITS.entryBytes + 512 * 1024,
+  /** No frame for this long ends a pull: a tarpit holds nobody up. */
+  idleMs: 5000,
+  /** All of one answer. */
+  answerMs: 10 * 60 * 1000,
+  /** Answers under way, in total and for one peer. */
+  answering: 16,
+  answeringPerPeer: 4,
+  streams: 8,
+} as const;
+
+/** What one frame holds. */
+export type RangeItem = { readonly kind: 'entry' | 'proof'; readonly bytes: Uint8Array };
+
+export interface RangeRequest {
+  readonly author: PeerId;
+  readonly channel: Channel;
+  readonly have: readonly { readonly epoch: string; readonly seq: number; readonly hash: string; readonly fork?: string }[];
+}
+
+const compress = promisify(zstdCompress);
+const inflate = promisify(zstdDecompress);
+const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'hex'));
+const malformed = (): AgrinetError => new AgrinetError('range-malformed', 'malformed range request');
+
+export function encodeRangeRequest({ author, channel, have }: RangeRequest): Uint8Array {
+  const items = have.map((h) => [bytes(h.epoch), h.seq, bytes(h.hash), h.fork === undefined ? null : bytes(h.fork)]);
+  return encodeCbor({ author, channel, have: items });
+}
+
+/** Reads a request strictly. Throws `range-malformed` or `not-canonical`. */
+export function decodeRangeRequest(data: Uint8Array): RangeRequest {
+  const map = data.length > RANGE_LIMITS.requestBytes ? undefined : mapOf(decodeCbor(data), ['author', 'channel', 'have'] as const);
+  const author = parsePeerId(map?.author);
+  if (map === undefined || author === undefined || !isChannel(map.channel) || !Array.isArray(map.have)) throw malformed();
+  const have = map.have.map((item: unknown) => {
+    if (!Array.isArray(item) || item.length !== 4) throw malformed();
+    const [epochValue, seqValue, hashValue, forkValue] = item as readonly unknown[];
+    const epoch = bytesOf(epochValue, 8);
+    const seq = integer(seqValue, 0);
+    const hash = bytesOf(hashValue, 32) ?? bytesOf(hashValue, 0);
+    const fork = forkValue === null ? null : bytesOf(forkValue, 32);
+    if (epoch === undefined || seq === undefined || hash === undefined || fork === undefined) throw malformed();
+    const base = { epoch: hex(epoch), seq, hash: hex(hash) };
+    return fork === null ? base : { ...base, fork: hex(fork) };
+  });
+  return { author, channel: map.channel, have };
+}
+
+/** What a node asks with: every epoch it holds of this author and channel. */
+export function rangeRequest(author: PeerId, channel: Channel, feeds: readonly FeedState[]): RangeRequest {
+  const newest = [...feeds].sort((a, b) => b.no - a.no).slice(0, 5000);
+  const have = newest.map((feed) => {
+    const base = { epoch: feed.epoch, ...effectiveHead(feed) };
+    return feed.fork === undefined ? base : { ...base, fork: feed.fork.proof };
+  });
+  return { author, channel, have };
+}
+
+/** Everything the asker lacks, in an order it can take in. Pure but for reading the feeds. */
+export async function* rangeItems(source: FeedSource, request: RangeRequest): AsyncGenerator<RangeItem> {
+  const have = new Map(request.have.map((item) => [item.epoch, item]));
+  const feeds = [...source.feeds(request.author, request.channel)].sort((a, b) => a.no - b.no);
+  for (const feed of feeds) {
+    const theirs = have.get(feed.epoch);
+    if (feed.fork !== undefined && theirs?.fork !== feed.fork.proof) {
+      const proof = await source.proof(feed.no);
+      if (proof !== undefined) yield { kind: 'proof', bytes: proof.bytes };
+    }
+    const head = effectiveHead(feed);
+    let from = (theirs?.seq ?? 0) + 1;
+    if (theirs !== undefined && theirs.seq > 0 && theirs.seq <= head.seq && (await hashAt(source, feed, theirs.seq)) !== theirs.hash) from = 1;
+    if (from > head.seq) continue;
+    for await (const entry of source.entriesFrom(feed.no, from, head.seq)) yield { kind: 'entry', bytes: entry };
+  }
+}
+
+async function hashAt(source: FeedSource, feed: FeedState, seq: number): Promise<string | undefined> {
+  const head = effectiveHead(feed);
+  return seq === head.seq ? head.hash : (await source.entry(feed.no, seq))?.hash;
+}
+
+/** Frames of an answer. */
+export async function* rangeFrames(source: FeedSource, request: RangeRequest): AsyncGenerator<Uint8Array> {
+  let gathered: Cbor[] = [];
+  let size = 0;
+  const flush = async (): Promise<Uint8Array> => {
+    const raw = encodeCbor(gathered);
+    gathered = [];
+    size = 0;
+    return new Uint8Array(await compress(raw, { params: { [constants.ZSTD_c_compressionLevel]: 3 } }));
+  };
+  for await (const { kind, bytes: item } of rangeItems(source, request)) {
+    if (size > 0 && size + item.length > RANGE_LIMITS.inflatedBytes - 1024) yield await flush();
+    gathered.push([kind === 'entry' ? 0 : 1, item]);
+    size += item.length + 8;
+    if (size >= RANGE_LIMITS.gatherBytes) yield await flush();
+  }
+  if (gathered.length > 0) yield await flush();
+}
+
+/** Reads one frame: bounded inflation, then strict. Throws `range-malformed` or `not-canonical`. */
+export async function decodeRangeFrame(frame: Uint8Array): Promise<RangeItem[]> {
+  let raw: Buffer;
+  try {
+    raw = await inflate(frame, { maxOutputLength: RANGE_LIMITS.inflatedBytes });
+  } catch (error) {
+    throw new AgrinetError('range-malformed', 'a range frame does not inflate within its limit', { cause: error });
+  }
+  const value = decodeCbor(new Uint8Array(raw.buffer, raw.byteOffset, raw.length));
+  if (!Array.isArray(value)) throw malformed();
+  return value.map((item: unknown): RangeItem => {
+    if (!Array.isArray(item) || item.length !== 2) throw malformed();
+    const [kind, data] = item as readonly unknown[];
+    if ((kind !== 0 && kind !== 1) || !(data instanceof Uint8Array)) throw malformed();
+    return { kind: kind === 0 ? 'entry' : 'proof', bytes: data };
+  });
+}
+
+export interface RangeProtocol {
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  /** Asks one peer; frames come as they arrive. Throws when the peer is silent for `idleMs` or misbehaves. */
+  pull(connection: Connection, request: RangeRequest, signal: AbortSignal): AsyncGenerator<readonly RangeItem[]>;
+}
+
+export interface RangeComponents {
+  readonly libp2p: StreamHost;
+  readonly source: FeedSource;
+  readonly access: Access;
+  readonly onFailure: (peer: string, error: unknown) => void;
+}
+
+export function createRangeProtocol({ libp2p, source, access, onFailure }: RangeComponents, network: string): RangeProtocol {
+  const protocol = `/agrinet/${network}/range/1`;
+  const answering = new Map<string, number>();
+  let total = 0;
+  let stopping = new AbortController();
+
+  async function answer(stream: Stream, connection: Connection): Promise<void> {
+    const peer = connection.remotePeer.toString();
+    const frames = framed(stream, { maxFrame: RANGE_LIMITS.requestBytes });
+    const busy = answering.get(peer) ?? 0;
+    if (!access.mayReplicate(peer)) return frames.abort(new AgrinetError('not-registered', 'not registered here'));
+    if (total >= RANGE_LIMITS.answering || busy >= RANGE_LIMITS.answeringPerPeer) return frames.abort(new AgrinetError('busy', 'too many answers under way'));
+    answering.set(peer, busy + 1);
+    total++;
+    try {
+      await serve(frames, peer);
+    } catch (error) {
+      frames.abort(error instanceof Error ? error : malformed());
+      onFailure(peer, error);
+    } finally {
+      total--;
+      const left = (answering.get(peer) ?? 1) - 1;
+      if (left === 0) answering.delete(peer);
+      else answering.set(peer, left);
+    }
+  }
+
+  async function serve(frames: FramedStream, peer: string): Promise<void> {
+    const overall = AbortSignal.any([stopping.signal, AbortSignal.timeout(RANGE_LIMITS.answerMs)]);
+    const soon = (): AbortSignal => AbortSignal.any([overall, AbortSignal.timeout(RANGE_LIMITS.idleMs * 4)]);
+    const request = await frames.read(soon());
+    if (request === null) throw malformed();
+    const wanted = decodeRangeRequest(request);
+    if (wanted.channel !== 'public' && !access.mayHold(peer, wanted.channel)) throw new AgrinetError('not-a-participant', 'nothing to tell');
+    for await (const frame of rangeFrames(source, wanted)) await frames.write(frame, soon());
+    await frames.close(soon());
+  }
+
+  return {
+    async start() {
+      stopping = new AbortController();
+      await libp2p.handle(protocol, answer, { maxInboundStreams: RANGE_LIMITS.streams, maxOutboundStreams: RANGE_LIMITS.streams });
+    },
+    async stop() {
+      stopping.abort();
+      await libp2p.unhandle(protocol);
+    },
+    async *pull(connection, request, outer) {
+      const soon = (): AbortSignal => AbortSignal.any([outer, stopping.signal, AbortSignal.timeout(RANGE_LIMITS.idleMs)]);
+      const stream = await connection.newStream(protocol, { signal: soon() });
+      const frames = framed(stream, { maxFrame: RANGE_LIMITS.frameBytes });
+      let done = false;
+      try {
+        await frames.write(encodeRangeRequest(request), soon());
+        await frames.close(soon());
+        for (;;) {
+          const frame = await frames.read(soon());
+          if (frame === null) break;
+          yield await decodeRangeFrame(frame);
+        }
+        done = true;
+      } finally {
+        if (!done) frames.abort(new AgrinetError('stream-aborted', 'stopped reading'));
+      }
+    },
+  };
+}

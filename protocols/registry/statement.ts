@@ -1,0 +1,80 @@
+import { AgrinetError } from '../errors.ts';
+import { bytesOf, decodeCbor, encodeCbor, integer, mapOf } from '../wire/cbor.ts';
+import { hex } from '../wire/bytes.ts';
+import { type EnvelopeType, openEnvelope, seal } from '../wire/envelope.ts';
+import { type Identity, parsePeerId, type PeerId } from '../wire/identity.ts';
+
+/** A registration's own domain string: no other signature of a node can be passed off as one. */
+export const REGISTRATION_ENVELOPE: EnvelopeType = {
+  domain: 'agrinet-registration',
+  payloadType: new TextEncoder().encode('/agrinet/registration/1'),
+};
+
+/** Statements older or newer than this are refused; nonces are kept twice as long. */
+export const REGISTRATION_WINDOW_MS = 5 * 60 * 1000;
+const MAX_STATEMENT = 8192;
+
+/** What a node signs when it registers with another. */
+export interface RegistrationStatement {
+  readonly caller: PeerId;
+  readonly receiver: PeerId;
+  /** Where the caller answers HTTP; empty when it has no address others can reach. */
+  readonly nodeUrl: string;
+  readonly region: string;
+  readonly name: string;
+  readonly multiaddrs: readonly string[];
+  readonly schemaVersion: number;
+  /** Milliseconds since 1970. */
+  readonly time: number;
+  /** 32 hex digits; in an answer the nonce of the request. */
+  readonly nonce: string;
+  /** SHA-256 of the caller's TLS certificate, hex; empty without TLS. */
+  readonly tlsFingerprint: string;
+}
+
+const KEYS = ['v', 'net', 'caller', 'receiver', 'nodeUrl', 'region', 'name', 'multiaddrs', 'schemaVersion', 'time', 'nonce', 'tlsFingerprint'] as const;
+
+/** Signs a statement: an envelope over canonical dag-cbor. */
+export function sealStatement(identity: Identity, net: string, statement: RegistrationStatement): Uint8Array {
+  const { nonce, multiaddrs, ...rest } = statement;
+  return seal(identity, REGISTRATION_ENVELOPE, encodeCbor({ v: 1, net, ...rest, multiaddrs: [...multiaddrs], nonce: new Uint8Array(Buffer.from(nonce, 'hex')) }));
+}
+
+/** Verifies a statement made for this receiver, network and time. Throws `registration-invalid` with what was wrong. */
+export function openStatement(bytes: Uint8Array, expected: { net: string; receiver: PeerId; now: number }): RegistrationStatement {
+  const invalid = (why: string, cause?: unknown): AgrinetError => new AgrinetError('registration-invalid', `registration: ${why}`, { cause });
+  if (bytes.length > MAX_STATEMENT) throw invalid('too long');
+  let author: PeerId;
+  let map: Record<(typeof KEYS)[number], unknown> | undefined;
+  try {
+    const envelope = openEnvelope(REGISTRATION_ENVELOPE, bytes);
+    author = envelope.author;
+    map = mapOf(decodeCbor(envelope.payload), KEYS);
+  } catch (error) {
+    throw invalid('the signature does not hold, or it is malformed', error);
+  }
+  const caller = parsePeerId(map?.caller);
+  const nonce = bytesOf(map?.nonce, 16);
+  const time = integer(map?.time, 0);
+  const schemaVersion = integer(map?.schemaVersion, 1);
+  if (map?.v !== 1 || caller === undefined || nonce === undefined || time === undefined || schemaVersion === undefined) throw invalid('wrong fields');
+  if (caller !== author) throw invalid('signed by somebody else than the caller');
+  if (map.receiver !== expected.receiver) throw invalid('made for another receiver');
+  if (map.net !== expected.net) throw invalid(`made for another network than ${expected.net}`);
+  if (Math.abs(time - expected.now) > REGISTRATION_WINDOW_MS) throw invalid('more than five minutes old or ahead; check the clocks of both nodes');
+  const { nodeUrl, region, name, multiaddrs, tlsFingerprint } = map;
+  for (const text of [nodeUrl, region, name, tlsFingerprint]) if (typeof text !== 'string' || text.length > 512) throw invalid('a text is missing or too long');
+  if (!Array.isArray(multiaddrs) || multiaddrs.length > 16 || !multiaddrs.every((a) => typeof a === 'string' && a.length <= 256)) throw invalid('multiaddrs');
+  return {
+    caller,
+    receiver: expected.receiver,
+    nodeUrl: String(nodeUrl),
+    region: String(region),
+    name: String(name),
+    multiaddrs: multiaddrs.map(String),
+    schemaVersion,
+    time,
+    nonce: hex(nonce),
+    tlsFingerprint: String(tlsFingerprint),
+  };
+}
