@@ -58,6 +58,10 @@ export interface HostOptions {
   /** A libp2p pre-shared key file (`/key/swarm/psk/1.0.0/…`); without the same one nobody connects. */
   readonly psk?: Uint8Array;
   readonly mdns?: boolean;
+  /**
+   * Dial through circuit relays, and be one for registered peers. To be reached through one, listen on its
+   * `<multiaddr>/p2p-circuit`; a bare `/p2p-circuit` searches for relays without pause while nobody is connected.
+   */
   readonly relay?: boolean;
   /** Asked often, and at the moment of every decision: must be a look-up in memory. */
   readonly isRegistered: (peerId: string) => boolean;
@@ -107,7 +111,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     privateKey,
     datastore: new DhtStore(),
     addresses: {
-      listen: [...options.listen, ...(relay ? ['/p2p-circuit'] : [])],
+      listen: [...options.listen],
       announce: [...(options.announce ?? [])],
     },
     transports: [
@@ -147,8 +151,6 @@ export async function createHost(options: HostOptions): Promise<Host> {
         // both are needed on private addresses: either one alone finds nobody
         clientMode: false,
         peerInfoMapper: passthroughMapper,
-        // a first node must be able to provide before it has met anybody
-        allowQueryWithZeroPeers: true,
         initialQuerySelfInterval: 200,
         maxInboundStreams: 16,
         maxOutboundStreams: 32,

@@ -1,4 +1,4 @@
-import { cp, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { ClassicLevel } from 'classic-level';
@@ -44,7 +44,8 @@ export class Database {
     this.findings = findings;
   }
 
-  static async open(dataDir: string): Promise<Database> {
+  /** `create` makes a database at the first start; maintenance wants one that is there. */
+  static async open(dataDir: string, create = true): Promise<Database> {
     const folder = join(dataDir, 'db');
     const marker = join(dataDir, 'initialized');
     await mkdir(dataDir, { recursive: true }).catch(fail);
@@ -56,6 +57,7 @@ export class Database {
         `${folder} is gone although this node was initialised before. Put it back, or restore a backup; to begin with an empty one and refill it from peers, delete ${marker}`,
       );
     }
+    if (!create && !present) throw new AgrinetError('database-missing', `there is no database in ${dataDir}; start the node once, or set DATA_DIR`);
     const { level, repaired } = await openLevel(folder, !initialized);
     const head = openSync(join(dataDir, 'head'), 'a+', 0o600);
     closeSync(head);
@@ -213,10 +215,4 @@ async function keepCopy(folder: string): Promise<string> {
   await rm(copy, { recursive: true, force: true });
   await cp(folder, copy, { recursive: true }).catch(fail);
   return copy;
-}
-
-/** True when the folder holds anything of a database. */
-export async function hasDatabase(dataDir: string): Promise<boolean> {
-  const files = await readdir(join(dataDir, 'db')).catch(() => []);
-  return files.length > 0;
 }

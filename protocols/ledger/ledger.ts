@@ -59,6 +59,8 @@ export interface LedgerParts {
   readonly following: Following;
   readonly clock: Clock;
   readonly now: () => number;
+  /** Why nothing may be written now (a full disk), or undefined. */
+  refusal(): AgrinetError | undefined;
   onCommit(committed: Committed): void;
   onAlarm(alarm: Alarm): void;
 }
@@ -84,6 +86,8 @@ interface PendingWrite {
 }
 
 const DAY_MS = 86_400_000;
+/** Local writes that may wait; beyond it the caller is told to come back. */
+const MAX_WAITING = 20_000;
 /** Room for envelope, header and framing in an entry of `LIMITS.entryBytes`. */
 const ENTRY_OPS_BYTES = LIMITS.entryBytes - 16_384;
 
@@ -215,6 +219,8 @@ export function createLedger(parts: LedgerParts): Ledger {
       return 'refused';
     }
     await effect.load(drafts.flatMap((draft) => (draft.channel === 'public' ? [draft.key] : [draft.key, draft.channel])));
+    // A fact that stands already is not said again: the same import twice writes nothing.
+    drafts = drafts.map((draft) => (isFact(draft.key) && effect.state(draft.key)?.exists === true ? { ...draft, ops: [] } : draft));
     const before = drafts.map((draft) => effect.state(draft.key));
     const size = drafts.reduce((sum, { ops }) => sum + ops.reduce((bytes, op) => bytes + op.length + 4, 0), 0);
     const count = drafts.reduce((sum, { ops }) => sum + ops.length, 0);
@@ -239,6 +245,8 @@ export function createLedger(parts: LedgerParts): Ledger {
   // ---- entries of others
 
   async function receiveNow(list: readonly Uint8Array[]): Promise<Received[]> {
+    const refusal = parts.refusal();
+    if (refusal !== undefined) return list.map(() => ({ kind: 'ignore', code: refusal.code }));
     const effect = effects();
     const feeds = new Map<string, FeedState>();
     const accepted: { feed: FeedState; entry: Entry }[] = [];
@@ -369,6 +377,9 @@ export function createLedger(parts: LedgerParts): Ledger {
   }
 
   function write(request: WriteRequest): Promise<Written> {
+    const refusal = parts.refusal();
+    if (refusal !== undefined) return Promise.reject(refusal);
+    if (writes.length >= MAX_WAITING) return Promise.reject(new AgrinetError('busy', 'too many writes are waiting; try again'));
     return new Promise<Written>((resolve, reject) => {
       writes.push({ request, resolve, reject });
       wake();
@@ -385,6 +396,10 @@ export function createLedger(parts: LedgerParts): Ledger {
     epoch: () => epoch,
     drain: () => inLane(async () => undefined),
   };
+}
+
+function isFact(key: RecordKey): boolean {
+  return COLLECTIONS[key.slice(0, key.indexOf('/'))]?.kind === 'fact';
 }
 
 /** The feed after one more entry. */

@@ -1,0 +1,58 @@
+import { html, raw } from 'hono/html';
+import { parseRecordKey, publicId } from '../protocols/wire/ids.ts';
+import type { ApiContext } from './context.ts';
+
+/** No script, no request beyond this one: a page for a look at the node. */
+const STYLE = `:root{color-scheme:light dark;--line:#8884;--good:#2a7a3b;--bad:#b3261e}
+body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}
+h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .5rem}
+code{font-size:.85em;overflow-wrap:anywhere}table{border-collapse:collapse;width:100%}
+th,td{text-align:left;padding:.35rem .6rem;border-bottom:1px solid var(--line)}td.n{text-align:right;font-variant-numeric:tabular-nums}
+.bar{background:var(--line);height:.6rem;border-radius:.3rem;overflow:hidden;min-width:6rem}.bar i{display:block;height:100%;background:var(--good)}
+.on{color:var(--good)}.off,.alarm{color:var(--bad)}.muted{opacity:.7}.scroll{overflow-x:auto}`;
+
+/** The node's one plain page: itself, its peers and their lag, the digest, the newest listings. */
+export async function page(node: ApiContext): Promise<string> {
+  const me = node.identity();
+  const { digest, owners } = node.digest();
+  const nodes = node.nodes();
+  const { records } = await node.reader.list('listings', { fields: {} }, 20);
+  const nameOf = (peer: string): string => (peer === me.peerId ? `${me.name} (this node)` : (nodes.find((n) => n.peerId === peer)?.name ?? peer));
+  const counts = Object.entries(owners).map(([owner, { collections }]) => ({
+    owner,
+    listings: collections['listings']?.count ?? 0,
+    prices: collections['prices']?.count ?? 0,
+  }));
+  const most = Math.max(1, ...counts.map((c) => c.listings));
+  const trouble = node.trouble();
+  const body = html`<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>${me.name} · agrinetd</title><style>${raw(STYLE)}</style></head>
+<body>
+<h1>${me.name}</h1>
+<p class="muted">Region ${me.region} · network ${me.network} · <code>${me.peerId}</code></p>
+${trouble === undefined ? html`<p class="on">● ready</p>` : html`<p class="off">● not ready: ${trouble.message}</p>`}
+${node.alarms().map((alarm) => html`<p class="alarm">▲ ${alarm.text} <span class="muted">${alarm.at}</span></p>`)}
+<h2>Peers</h2>
+${nodes.length === 0 ? html`<p class="muted">No node is registered yet. Join one with <code>npx agrinet join &lt;its url&gt; --key &lt;its API key&gt;</code></p>` : html`<div class="scroll"><table>
+<tr><th>Node</th><th>Region</th><th>Status</th><th>Lag</th><th>Last sync</th></tr>
+${nodes.map((n) => html`<tr><td>${n.name === '' ? n.peerId : n.name}</td><td>${n.region}</td><td class="${n.connected ? 'on' : 'off'}">${n.connected ? '● connected' : '○ away'}${n.status === 'active' ? '' : ` (${n.status})`}</td><td class="n">${n.lag}</td><td>${n.lastSyncAt === 0 ? 'never' : new Date(n.lastSyncAt).toISOString().slice(0, 19).replace('T', ' ')}</td></tr>`)}
+</table></div>`}
+<h2>What this node holds</h2>
+<p class="muted">Digest <code>${digest}</code> — nodes that hold the same show the same.</p>
+<div class="scroll"><table><tr><th>Owner</th><th>Listings</th><th></th><th>Prices</th></tr>
+${counts.map((c) => html`<tr><td>${nameOf(c.owner)}</td><td class="n">${c.listings}</td><td><div class="bar"><i style="width:${Math.round((100 * c.listings) / most)}%"></i></div></td><td class="n">${c.prices}</td></tr>`)}
+</table></div>
+<h2>Newest listings</h2>
+${records.length === 0 ? html`<p class="muted">None yet. Import prices with <code>npx agrinet import &lt;prices.csv&gt;</code></p>` : html`<div class="scroll"><table><tr><th>Listing</th><th>Market</th><th>Price</th><th>Region</th><th>Owner</th></tr>
+${records.map((state) => {
+  const { view } = state;
+  const parts = parseRecordKey(state.key);
+  const title = String(view['title'] ?? view['commodity'] ?? view['productId'] ?? '');
+  return html`<tr><td><a href="/listings/${parts ? publicId(parts) : ''}">${title}</a></td><td>${String(view['market'] ?? view['location'] ?? '')}</td><td class="n">${String(view['price'] ?? '')} ${String(view['currency'] ?? '')}</td><td>${String(view['region'] ?? '')}</td><td>${nameOf(parts?.owner ?? '')}</td></tr>`;
+})}
+</table></div>`}
+<p class="muted"><a href="/federation/nodes">nodes</a> · <a href="/federation/digest">digest</a> · <a href="/federation/export">export</a> · <a href="/ready">ready</a></p>
+</body></html>`;
+  return String(await body);
+}

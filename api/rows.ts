@@ -1,0 +1,68 @@
+import { AgrinetError, errorMessage } from '../protocols/errors.ts';
+import { readLines } from '../protocols/market/lines.ts';
+import type { Saved } from '../protocols/market/catalogue.ts';
+import { jsonObject } from './body.ts';
+import { errorAnswer } from './errors.ts';
+
+/** What became of the rows of one request so far. */
+export interface RowTotals {
+  done: number;
+  created: number;
+  changed: number;
+  unchanged: number;
+  /** Every refused row by its line, counted from 1; the first thousand are listed. */
+  refused: { line: number; error: string }[];
+  refusedCount: number;
+}
+
+/** Rows written at once: enough for full entries, few enough to stay small. */
+const IN_FLIGHT = 1024;
+const LISTED = 1000;
+
+/**
+ * Writes the rows of an NDJSON stream as they come, with bounded memory; a bad row is reported with its line and the rest goes
+ * in. A full disk or a stopping node ends the whole: the rest would fail the same way.
+ */
+export async function takeRows(
+  body: ReadableStream<Uint8Array> | null,
+  write: (row: Record<string, unknown>) => Promise<Saved>,
+  onProgress?: (totals: RowTotals) => void,
+): Promise<RowTotals> {
+  const totals: RowTotals = { done: 0, created: 0, changed: 0, unchanged: 0, refused: [], refusedCount: 0 };
+  const under = new Set<Promise<void>>();
+  let fatal: unknown;
+  const refuse = (line: number, error: string): void => {
+    totals.refusedCount++;
+    if (totals.refused.length < LISTED) totals.refused.push({ line, error });
+  };
+  async function one(line: number, text: string): Promise<void> {
+    try {
+      const { created, changed } = await write(jsonObject(text));
+      if (created) totals.created++;
+      else if (changed) totals.changed++;
+      else totals.unchanged++;
+    } catch (error) {
+      if (errorAnswer(error).status >= 500) fatal ??= error;
+      else refuse(line, errorMessage(error));
+    }
+    totals.done++;
+  }
+  if (body === null) throw new AgrinetError('body-malformed', 'the request has no body');
+  for await (const { line, text, tooLong } of readLines(body)) {
+    if (fatal !== undefined) break;
+    if (tooLong) {
+      refuse(line, 'the line is too long');
+      continue;
+    }
+    if (text.trim() === '') continue;
+    const task = one(line, text).finally(() => under.delete(task));
+    under.add(task);
+    if (under.size >= IN_FLIGHT) {
+      await Promise.all([...under].slice(0, IN_FLIGHT / 2));
+      onProgress?.(totals);
+    }
+  }
+  await Promise.all(under);
+  if (fatal !== undefined) throw fatal;
+  return totals;
+}

@@ -1,0 +1,41 @@
+import type { Alarm } from '../protocols/ledger/ledger.ts';
+import type { Logger } from './logger.ts';
+
+/** An alarm as the operator sees it on the page, in /ready and in the log. */
+export interface RaisedAlarm {
+  readonly kind: string;
+  readonly at: string;
+  readonly text: string;
+}
+
+const KEPT = 50;
+
+function textOf(alarm: Alarm): string {
+  switch (alarm.kind) {
+    case 'own-key-elsewhere':
+      return 'Another process writes with this node\'s key. Stop one of the two, or give it an identity of its own.';
+    case 'own-feed-forked':
+      return 'This node\'s feed was forked: somebody else signs with its key. Its records were issued again; consider a new identity.';
+    case 'feed-forked':
+      return `Node ${alarm.author} signed two histories. What follows the fork has no effect here.`;
+    case 'commit-failed':
+      return 'A write did not reach the disk and was refused.';
+  }
+}
+
+/** Raised alarms, newest first; the same kind about the same thing is told once in a minute. */
+export function createAlarms(logger: Logger, now: () => number): { raise(alarm: Alarm): void; list(): RaisedAlarm[] } {
+  const raised: RaisedAlarm[] = [];
+  const last = new Map<string, number>();
+  return {
+    raise(alarm) {
+      const id = alarm.kind === 'feed-forked' ? `${alarm.kind}|${alarm.author}|${alarm.epoch}` : alarm.kind;
+      if (now() - (last.get(id) ?? -Infinity) < 60_000) return;
+      last.set(id, now());
+      raised.unshift({ kind: alarm.kind, at: new Date(now()).toISOString(), text: textOf(alarm) });
+      raised.splice(KEPT);
+      logger.error({ ...alarm }, 'alarm');
+    },
+    list: () => [...raised],
+  };
+}

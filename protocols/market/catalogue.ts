@@ -1,0 +1,164 @@
+import { randomBytes } from 'node:crypto';
+import { AgrinetError } from '../errors.ts';
+import { draftEdit, draftFact, draftPrivate, draftTombstone, type Draft, type Patch } from '../ledger/drafts.ts';
+import type { Ledger, Written } from '../ledger/ledger.ts';
+import type { Scalar } from '../open-dialog/change.ts';
+import type { RecordState } from '../open-dialog/record.ts';
+import { COLLECTIONS, fieldRule } from '../open-dialog/schema.ts';
+import { base64url } from '../wire/bytes.ts';
+import type { PeerId } from '../wire/identity.ts';
+import { isLocalId, parseRecordKey, recordKey, type RecordKey } from '../wire/ids.ts';
+
+/** A write that is on disk. */
+export interface Saved {
+  readonly state: RecordState;
+  readonly created: boolean;
+  readonly changed: boolean;
+}
+
+/** What HTTP clients do to this node's own records. Every call resolves when the write is on disk. */
+export interface Catalogue {
+  /** Throws `fields-invalid`, `id-invalid`, `listing-exists`. */
+  createListing(body: Readonly<Record<string, unknown>>): Promise<Saved>;
+  /** Creates or replaces; an ended one throws `record-ended`. */
+  putListing(id: string, body: Readonly<Record<string, unknown>>): Promise<Saved>;
+  patch(key: RecordKey, body: Readonly<Record<string, unknown>>): Promise<Saved>;
+  /** Throws `not-found`. */
+  remove(key: RecordKey): Promise<void>;
+  addPrice(body: Readonly<Record<string, unknown>>): Promise<Saved>;
+  putProfile(fields: Patch): Promise<Saved>;
+  createContract(body: Readonly<Record<string, unknown>>, parties: readonly PeerId[]): Promise<Saved>;
+  settleConflict(key: RecordKey, field: string, value: Scalar): Promise<Saved>;
+}
+
+const LIST_FIELDS = new Set(['images', 'tags', 'interoperability']);
+
+/** The fields of a JSON body as scalars: numbers in text where a number belongs, lists as one JSON scalar, coordinates with five decimals. */
+export function scalarsOf(collectionName: string, body: Readonly<Record<string, unknown>>): Record<string, Scalar | undefined> {
+  const collection = COLLECTIONS[collectionName];
+  const fields: Record<string, Scalar | undefined> = {};
+  for (const [field, value] of Object.entries(body)) {
+    const rule = collection && fieldRule(collection, field);
+    if (value === null) fields[field] = undefined;
+    else if (typeof value === 'number' && rule?.type === 'string') fields[field] = field.startsWith('geo') ? value.toFixed(5) : String(value);
+    else if (typeof value === 'number') fields[field] = value === 0 ? 0 : value;
+    else if (typeof value === 'string' && rule?.type === 'number' && value.trim() !== '') fields[field] = Number(value);
+    else if (typeof value === 'string' || typeof value === 'boolean') fields[field] = value;
+    else if (Array.isArray(value) || typeof value === 'object') fields[field] = JSON.stringify(value);
+    else throw new AgrinetError('fields-invalid', `${field}: must be text, a number, true or false, or a list`);
+  }
+  return fields;
+}
+
+/** A view as JSON: lists that were kept as one scalar are lists again. */
+export function viewJson(view: RecordState['view']): Record<string, unknown> {
+  const json: Record<string, unknown> = {};
+  for (const [field, value] of Object.entries(view)) json[field] = LIST_FIELDS.has(field) && typeof value === 'string' ? listOf(value) : value;
+  return json;
+}
+
+function listOf(text: string): unknown {
+  if (!text.startsWith('[')) return text;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text; // written by somebody who meant text that begins with a bracket
+  }
+}
+
+const NAMES = ['title', 'commodity', 'productId'] as const;
+
+export function createCatalogue(ledger: Ledger, self: PeerId): Catalogue {
+  const keyFor = (collection: string, id: string): RecordKey => recordKey(collection, self, id);
+
+  function requireName(fields: Patch): void {
+    const problems = [
+      ...(fields['type'] === undefined ? ['type: required, "offer" or "request"'] : []),
+      ...(NAMES.some((name) => typeof fields[name] === 'string' && fields[name] !== '') ? [] : ['one of title, commodity or productId is required']),
+    ];
+    if (problems.length > 0) throw new AgrinetError('fields-invalid', problems.join('; '), { details: { problems } });
+  }
+
+  async function save(key: RecordKey, draft: (read: RecordState | undefined, pen: Parameters<Parameters<Ledger['write']>[0]['draft']>[0]) => Draft): Promise<Saved> {
+    const written = await ledger.write({ keys: [key], draft: (pen, read) => [draft(read(key), pen)] });
+    return savedOf(written, 0);
+  }
+
+  function savedOf(written: Written, at: number): Saved {
+    const record = written.records[at];
+    if (record?.after === undefined) throw new AgrinetError('internal', 'a written record has no state');
+    return { state: record.after, created: record.before?.exists !== true, changed: record.changed };
+  }
+
+  return {
+    async createListing(body) {
+      const { id: given, ...rest } = body;
+      const id = given === undefined ? base64url(randomBytes(12)) : String(given);
+      if (!isLocalId(id)) throw new AgrinetError('id-invalid', 'id: 1 to 64 letters, digits, - or _');
+      const fields = { status: 'active', ...scalarsOf('listings', rest) };
+      requireName(fields);
+      const key = keyFor('listings', id);
+      return save(key, (known, pen) => {
+        if (known?.exists === true && !known.tombstone) throw new AgrinetError('listing-exists', `listing ${id} exists; change it with PATCH or PUT`);
+        return draftEdit(pen, key, 'public', known, fields);
+      });
+    },
+    async putListing(id, body) {
+      if (!isLocalId(id)) throw new AgrinetError('id-invalid', 'id: 1 to 64 letters, digits, - or _');
+      const fields = { status: 'active', ...scalarsOf('listings', body) };
+      requireName(fields);
+      const key = keyFor('listings', id);
+      return save(key, (known, pen) => {
+        const gone = Object.keys(known?.view ?? {}).filter((field) => !Object.hasOwn(fields, field));
+        return draftEdit(pen, key, 'public', known, { ...Object.fromEntries(gone.map((f) => [f, undefined])), ...fields });
+      });
+    },
+    patch(key, body) {
+      const parts = parseRecordKey(key);
+      const fields = scalarsOf(parts?.collection ?? '', body);
+      return save(key, (known, pen) => {
+        if (known?.exists !== true) throw new AgrinetError('not-found', 'Not found');
+        return draftEdit(pen, key, known.channel, known, fields);
+      });
+    },
+    async remove(key) {
+      await save(key, (known) => {
+        if (known?.exists !== true || known.tombstone) throw new AgrinetError('not-found', 'Not found');
+        return draftTombstone(key, known.channel);
+      });
+    },
+    async addPrice(body) {
+      const written = await ledger.write({
+        keys: [],
+        draft: (pen) => [draftFact(pen, 'prices', scalarsOf('prices', body))],
+      });
+      return savedOf(written, 0);
+    },
+    putProfile(fields) {
+      const key = keyFor('nodes', 'profile');
+      return save(key, (known, pen) => draftEdit(pen, key, 'public', known, { nodeId: self, ...fields }));
+    },
+    async createContract(body, parties) {
+      const fields = { status: 'open', ...scalarsOf('contracts', body) };
+      if (parties.every((party) => party === self)) {
+        const key = keyFor('contracts', base64url(randomBytes(12)));
+        return save(key, (known, pen) => draftEdit(pen, key, 'public', known, fields));
+      }
+      const members = [...new Set([self, ...parties])];
+      const written = await ledger.write({
+        keys: [],
+        draft: (pen) => {
+          const created = draftPrivate(pen, 'contracts', { writers: members, participants: members });
+          return [created, draftEdit(pen, created.key, created.channel, undefined, fields)];
+        },
+      });
+      return savedOf(written, 1);
+    },
+    settleConflict(key, field, value) {
+      return save(key, (known, pen) => {
+        if (known?.conflicts[field] === undefined) throw new AgrinetError('not-found', `${field} of this record is not in conflict`);
+        return draftEdit(pen, key, known.channel, known, { [field]: value });
+      });
+    },
+  };
+}

@@ -1,0 +1,145 @@
+import geohash from 'ngeohash';
+import { isLive, type RecordState } from '../protocols/open-dialog/record.ts';
+import type { RecordKey } from '../protocols/wire/ids.ts';
+import type { Database } from './database.ts';
+import { coordinatesOf, GEOHASH_LENGTH, indexStart, indexValue } from './indexes.ts';
+import { fullKey, range } from './keyspace.ts';
+import type { ListedVerdict, StoredRecord } from './store.ts';
+import { openJson } from './values.ts';
+
+/** What a list is narrowed by. */
+export interface ListFilter {
+  /** Exact values of indexed text fields, case-insensitive. */
+  readonly fields: Readonly<Record<string, string | undefined>>;
+  readonly owner?: string | undefined;
+  /** Within a great-circle distance. */
+  readonly near?: { readonly lat: number; readonly long: number; readonly km: number } | undefined;
+}
+
+/** One page; `cursor` continues it, absent at the end. */
+export interface Page {
+  readonly records: readonly RecordState[];
+  readonly cursor?: string;
+}
+
+/** Records looked at for one page: a filter that matches little gives a short page and a cursor, never a long wait. */
+const SCAN_LIMIT = 20_000;
+const CHUNK = 128;
+
+/** Reads for the API: materialised views and indexes only, no document is ever opened. */
+export class Reader {
+  readonly #db: Database;
+
+  constructor(db: Database) {
+    this.#db = db;
+  }
+
+  async get(key: RecordKey): Promise<RecordState | undefined> {
+    return (await this.many([key]))[0];
+  }
+
+  async many(keys: readonly RecordKey[]): Promise<(RecordState | undefined)[]> {
+    const full = keys.map((key) => fullKey('records', key));
+    const values = await this.#db.level.getMany(full);
+    return values.map((value, i) => (value === undefined ? undefined : openJson<StoredRecord>(full[i] ?? '', value).state));
+  }
+
+  /** Live records of a collection: newest first without a filter, else in index order. */
+  async list(collection: string, filter: ListFilter, limit: number, cursor?: string): Promise<Page> {
+    const from = cursor === undefined ? undefined : Buffer.from(cursor, 'base64url').toString('utf8');
+    const records: RecordState[] = [];
+    let last: string | undefined;
+    let scanned = 0;
+    for await (const keys of this.#candidates(collection, filter, from)) {
+      const states = await this.many(keys.map((key) => key.slice(key.lastIndexOf('\0') + 1).replace(/^r!/, '') as RecordKey));
+      for (const [i, state] of states.entries()) {
+        last = keys[i];
+        scanned++;
+        if (isLive(state) && matches(state, filter)) records.push(state);
+        if (records.length >= limit || scanned >= SCAN_LIMIT) return last === undefined ? { records } : { records, cursor: Buffer.from(last).toString('base64url') };
+      }
+    }
+    return { records };
+  }
+
+  async *#candidates(collection: string, { fields, owner, near }: ListFilter, from: string | undefined): AsyncGenerator<string[]> {
+    const [name, value] = Object.entries(fields).find(([, v]) => v !== undefined) ?? [];
+    if (near !== undefined && near.km <= 200 && Math.abs(near.lat) < 80) yield* this.#cells(collection, near, from);
+    else if (name !== undefined && value !== undefined) yield* this.#keys(fullKey('index', indexStart(`${collection}.${name}`, indexValue(value))), from, false);
+    else if (owner !== undefined) yield* this.#keys(fullKey('records', `${collection}/${owner}/`), from, false);
+    else yield* this.#keys(fullKey('index', `${collection}.${collection === 'prices' ? 'date' : 'updatedAt'}\0`), from, true);
+  }
+
+  /** Geohash cells that cover the circle's bounding box, in order. */
+  async *#cells(collection: string, { lat, long, km }: { lat: number; long: number; km: number }, from: string | undefined): AsyncGenerator<string[]> {
+    const dLat = km / 111;
+    const dLong = km / (111 * Math.cos((lat * Math.PI) / 180));
+    const digits = km > 20 ? Math.min(GEOHASH_LENGTH, 3) : 4;
+    const south = Math.max(-90, lat - dLat);
+    const north = Math.min(90, lat + dLat);
+    const boxes: [number, number][] = long - dLong < -180 ? [[-180, long + dLong], [long - dLong + 360, 180]] : long + dLong > 180 ? [[long - dLong, 180], [-180, long + dLong - 360]] : [[long - dLong, long + dLong]];
+    const cells = new Set(boxes.flatMap(([west, east]) => geohash.bboxes(south, west, north, east, digits)));
+    for (const cell of [...cells].sort()) yield* this.#keys(fullKey('index', `${collection}.geohash\0${cell}`), from, false);
+  }
+
+  async *#keys(start: string, from: string | undefined, reverse: boolean): AsyncGenerator<string[]> {
+    const end = `${start}\u{10ffff}`;
+    const bounds = reverse ? { gte: start, lt: from !== undefined && from < end ? from : end, reverse } : { ...(from !== undefined && from >= start ? { gt: from } : { gte: start }), lt: end };
+    if (!reverse && from !== undefined && from >= end) return;
+    const keys = this.#db.level.keys(bounds);
+    try {
+      for (;;) {
+        const chunk = await keys.nextv(CHUNK);
+        if (chunk.length === 0) return;
+        yield chunk;
+      }
+    } finally {
+      await keys.close();
+    }
+  }
+
+  /** Every live record of a collection, in key order, with bounded memory. */
+  async *all(collection: string): AsyncGenerator<RecordState> {
+    for await (const [key, value] of this.#db.level.iterator({ ...range('records', `${collection}/`), highWaterMarkBytes: 128 * 1024 })) {
+      const { state } = openJson<StoredRecord>(key, value);
+      if (isLive(state)) yield state;
+    }
+  }
+
+  /** Records with a field in conflict. */
+  async conflicts(limit: number): Promise<RecordState[]> {
+    const found: RecordState[] = [];
+    for (const collection of ['listings', 'contracts', 'nodes', 'conversations']) {
+      const start = fullKey('index', indexStart(`${collection}.conflicts`, ''));
+      for await (const keys of this.#keys(start, undefined, false)) {
+        const states = await this.many(keys.map((key) => key.slice(start.length) as RecordKey));
+        for (const state of states) if (isLive(state) && found.length < limit) found.push(state);
+      }
+    }
+    return found;
+  }
+
+  /** Ops that are void or wait, with their reasons. */
+  async verdicts(limit: number): Promise<ListedVerdict[]> {
+    const found: ListedVerdict[] = [];
+    for await (const [key, value] of this.#db.level.iterator({ ...range('verdicts'), limit })) found.push(openJson<ListedVerdict>(key, value));
+    return found;
+  }
+}
+
+function matches(state: RecordState, { fields, owner, near }: ListFilter): boolean {
+  if (owner !== undefined && state.key.split('/')[1] !== owner) return false;
+  for (const [field, value] of Object.entries(fields)) {
+    if (value !== undefined && indexValue(String(state.view[field] ?? '')) !== indexValue(value)) return false;
+  }
+  if (near === undefined) return true;
+  const at = coordinatesOf(state.view);
+  return at !== undefined && distanceKm(at, near) <= near.km;
+}
+
+/** Great-circle distance by haversine, R = 6371 km, as the Agrinet back end has it. */
+export function distanceKm(a: { lat: number; long: number }, b: { lat: number; long: number }): number {
+  const rad = Math.PI / 180;
+  const h = Math.sin(((b.lat - a.lat) * rad) / 2) ** 2 + Math.cos(a.lat * rad) * Math.cos(b.lat * rad) * Math.sin(((b.long - a.long) * rad) / 2) ** 2;
+  return 2 * 6371 * Math.asin(Math.min(1, Math.sqrt(h)));
+}
