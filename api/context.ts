@@ -1,6 +1,5 @@
 import type { Catalogue } from '../protocols/market/catalogue.ts';
 import type { RegisteredNode } from '../protocols/registry/registry.ts';
-import type { Scalar } from '../protocols/open-dialog/change.ts';
 import type { RecordState } from '../protocols/open-dialog/record.ts';
 import type { PeerId } from '../protocols/wire/identity.ts';
 import type { Channel, RecordKey } from '../protocols/wire/ids.ts';
@@ -70,6 +69,5 @@ export interface ApiContext {
   register(statement: Uint8Array, contactEmail: string | undefined): Promise<{ readonly node: RegisteredNode; readonly statement: Uint8Array }>;
   setStatus(peerId: string, status: 'active' | 'suspended'): Promise<RegisteredNode>;
   sync(): Promise<void>;
-  settle(key: RecordKey, field: string, value: Scalar): Promise<unknown>;
   log(message: string, fields: Record<string, unknown>): void;
 }

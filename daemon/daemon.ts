@@ -1,0 +1,60 @@
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { AgrinetError } from '../protocols/errors.ts';
+import { loadOrCreateApiKey } from './api-key.ts';
+import { startHttp } from './http.ts';
+import { identityPath, loadOrCreateIdentity, readIdentity } from './identity-file.ts';
+import { lockIdentity } from './lock.ts';
+import { createLogger } from './logger.ts';
+import { createNode } from './node.ts';
+import { type Settings, settingsWarnings } from './settings.ts';
+
+/**
+ * Runs one daemon until it is told to stop: the first SIGTERM or SIGINT stops gracefully, the second at once.
+ * Resolves when everything is stopped.
+ */
+export async function runDaemon(settings: Settings): Promise<void> {
+  const logger = createLogger(settings);
+  for (const warning of settingsWarnings(process.env)) logger.warn({ warning }, 'settings');
+  await refuseLostIdentity(settings.dataDir);
+  const identity = await loadOrCreateIdentity(settings.dataDir);
+  const lock = await lockIdentity(identity.peerId);
+  try {
+    const apiKey = await loadOrCreateApiKey(settings.dataDir, settings);
+    const node = await createNode(settings, identity, logger);
+    try {
+      const http = await startHttp(node, apiKey);
+      logger.info({ peerId: identity.peerId, network: settings.myceliumNetwork, region: settings.region }, 'started');
+      await signalled();
+      logger.info('stopping');
+      await http.stop();
+    } finally {
+      await node.stop();
+    }
+    logger.info('stopped');
+  } finally {
+    lock.release();
+  }
+}
+
+/** A database without its identity would go on under a new name, and its own records could never be changed again. */
+async function refuseLostIdentity(dataDir: string): Promise<void> {
+  const initialized = await stat(join(dataDir, 'initialized')).catch(() => undefined);
+  if (initialized !== undefined && (await readIdentity(dataDir)) === undefined) {
+    throw new AgrinetError('identity-invalid', `${identityPath(dataDir)} is gone, but the database it belongs to is there; put it back from a backup`);
+  }
+}
+
+/** Resolves at the first signal; the second ends the process at once. */
+function signalled(): Promise<void> {
+  return new Promise((resolve) => {
+    let told = false;
+    const onSignal = (): void => {
+      if (told) process.kill(process.pid, 'SIGKILL');
+      told = true;
+      resolve();
+    };
+    process.on('SIGTERM', onSignal);
+    process.on('SIGINT', onSignal);
+  });
+}
