@@ -79,15 +79,26 @@ export function apiContext(node: Node, apiKey: string, url: () => string): ApiCo
   }
 
   function standings(): NodeStanding[] {
-    const peers = new Map(discovery.snapshot().map((peer) => [peer.peerId, peer]));
+    const peers = new Map(discovery.snapshot().map((peer) => [peer.subject, peer]));
     const counts = store.digests.of('public');
     return registry.list().map((each) => ({
       ...each,
-      connected: peers.get(each.peerId)?.connected ?? false,
+      connected: peers.get(each.peerId)?.connected ?? host.libp2p.getPeers().some((peer) => peer.toString() === each.peerId),
       nextRetryAt: peers.get(each.peerId)?.nextRetryAt,
       lag: lagOf(each.peerId),
       listings: counts.get(each.peerId)?.get('listings')?.count ?? 0,
     }));
+  }
+
+  /** Everybody this node knows of: connected, discovered or registered. */
+  function knownPeers(): ReturnType<ApiContext['peers']> {
+    const connected = new Set(host.libp2p.getPeers().map(String));
+    const waiting = new Map(discovery.snapshot().flatMap((p) => (p.kind === 'bootstrap' ? [] : [[p.subject, p.nextRetryAt] as const])));
+    return [...new Set([...connected, ...waiting.keys()])].map((peerId) => {
+      const nextRetryAt = waiting.get(peerId);
+      const base = { peerId, registered: registry.isActive(peerId), connected: connected.has(peerId) };
+      return nextRetryAt === undefined ? base : { ...base, nextRetryAt };
+    });
   }
 
   function ownersDigest(): ReturnType<ApiContext['digest']> {
@@ -117,8 +128,7 @@ export function apiContext(node: Node, apiKey: string, url: () => string): ApiCo
     },
     alarms: () => alarms.list(),
     nodes: standings,
-    peers: () =>
-      discovery.snapshot().map(({ peerId, registered, connected, nextRetryAt }) => ({ peerId, registered, connected, ...(nextRetryAt === undefined ? {} : { nextRetryAt }) })),
+    peers: knownPeers,
     digest: ownersDigest,
     feeds: () => store.feedGroups().map(({ author, channel, feeds }) => ({ author, channel, items: frontierOf(feeds) })),
     async *feedRange(author, have) {
