@@ -16,9 +16,11 @@ import { priceRoutes } from './routes/prices.ts';
 export function createApp(node: ApiContext): Hono {
   const app = new Hono();
   const key = sha256(new TextEncoder().encode(node.apiKey));
-  const holdsKey = (given: string | undefined): boolean => given !== undefined && timingSafeEqual(sha256(new TextEncoder().encode(given)), key);
+  const holdsKey = (given: string | undefined): boolean =>
+    given !== undefined && timingSafeEqual(sha256(new TextEncoder().encode(given)), key);
   const needsKey: MiddlewareHandler = async (c, next) => {
-    if (!holdsKey(c.req.header('x-api-key'))) throw new AgrinetError('unauthorized', 'Unauthorized: Invalid API Key');
+    if (!holdsKey(c.req.header('x-api-key')))
+      throw new AgrinetError('unauthorized', 'Unauthorized: Invalid API Key');
     await next();
   };
   const mayRead: MiddlewareHandler = node.publicReads ? async (_, next) => next() : needsKey;
@@ -35,7 +37,10 @@ export function createApp(node: ApiContext): Hono {
   app.get('/ready', (c) => {
     const trouble = node.trouble();
     if (trouble === undefined) return c.json({ status: 'ready', alarms: node.alarms() });
-    return c.json({ status: 'not-ready', error: trouble.message, code: trouble.code, alarms: node.alarms() }, 503);
+    return c.json(
+      { status: 'not-ready', error: trouble.message, code: trouble.code, alarms: node.alarms() },
+      503,
+    );
   });
   app.get('/', mayRead, async (c) => c.html(await page(node)));
   app.route('/listings', listingRoutes(node, guards));

@@ -20,17 +20,20 @@ export function jsonObject(text: string): Record<string, unknown> {
   } catch (error) {
     throw new AgrinetError('body-malformed', 'the body is not JSON', { cause: error });
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new AgrinetError('body-malformed', 'the body must be a JSON object');
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new AgrinetError('body-malformed', 'the body must be a JSON object');
   return value as Record<string, unknown>;
 }
 
-const tooLarge = (): AgrinetError => new AgrinetError('body-too-large', `the body is over ${MAX_BODY_BYTES / 1024} KiB`);
+const tooLarge = (): AgrinetError =>
+  new AgrinetError('body-too-large', `the body is over ${MAX_BODY_BYTES / 1024} KiB`);
 
 /** A whole number of the query in its range, or the default. Throws `query-invalid`. */
 export function queryNumber(c: Context, name: string, fallback: number, min: number, max: number): number {
   const text = c.req.query(name);
   if (text === undefined) return fallback;
   const value = Number(text);
-  if (!Number.isInteger(value) || value < min || value > max) throw new AgrinetError('query-invalid', `${name}: a whole number from ${min} to ${max}`);
+  if (!Number.isInteger(value) || value < min || value > max)
+    throw new AgrinetError('query-invalid', `${name}: a whole number from ${min} to ${max}`);
   return value;
 }

@@ -15,7 +15,12 @@ export interface ListQuery {
 
 export interface RecordReader {
   get(key: RecordKey): Promise<RecordState | undefined>;
-  list(collection: string, query: ListQuery, limit: number, cursor?: string): Promise<{ readonly records: readonly RecordState[]; readonly cursor?: string }>;
+  list(
+    collection: string,
+    query: ListQuery,
+    limit: number,
+    cursor?: string,
+  ): Promise<{ readonly records: readonly RecordState[]; readonly cursor?: string }>;
   all(collection: string): AsyncGenerator<RecordState>;
   conflicts(limit: number): Promise<RecordState[]>;
   verdicts(limit: number): Promise<unknown[]>;
@@ -59,14 +64,26 @@ export interface ApiContext {
   trouble(): { readonly code: string; readonly message: string } | undefined;
   alarms(): readonly { readonly kind: string; readonly at: string; readonly text: string }[];
   nodes(): readonly NodeStanding[];
-  peers(): readonly { readonly peerId: string; readonly registered: boolean; readonly connected: boolean; readonly nextRetryAt?: number }[];
+  peers(): readonly {
+    readonly peerId: string;
+    readonly registered: boolean;
+    readonly connected: boolean;
+    readonly nextRetryAt?: number;
+  }[];
   digest(): { readonly digest: string; readonly owners: Readonly<Record<string, OwnerDigest>> };
-  feeds(): readonly { readonly author: PeerId; readonly channel: Channel; readonly items: readonly FrontierItem[] }[];
+  feeds(): readonly {
+    readonly author: PeerId;
+    readonly channel: Channel;
+    readonly items: readonly FrontierItem[];
+  }[];
   /** Signed entries of an author's public feeds beyond what the asker has. */
   feedRange(author: PeerId, have: readonly FrontierItem[]): AsyncGenerator<Uint8Array>;
   join(url: string, key: string): Promise<RegisteredNode>;
   /** A verified registration: answers with this node's own statement. */
-  register(statement: Uint8Array, contactEmail: string | undefined): Promise<{ readonly node: RegisteredNode; readonly statement: Uint8Array }>;
+  register(
+    statement: Uint8Array,
+    contactEmail: string | undefined,
+  ): Promise<{ readonly node: RegisteredNode; readonly statement: Uint8Array }>;
   setStatus(peerId: string, status: 'active' | 'suspended'): Promise<RegisteredNode>;
   sync(): Promise<void>;
   log(message: string, fields: Record<string, unknown>): void;

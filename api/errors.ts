@@ -37,5 +37,8 @@ export function errorAnswer(error: unknown): ErrorAnswer {
     const status = STATUS[error.code];
     if (status !== undefined) return { status, body: { error: error.message, code: error.code } };
   }
-  return { status: 500, body: { error: 'Internal error; the log of the node has the details', code: 'internal' } };
+  return {
+    status: 500,
+    body: { error: 'Internal error; the log of the node has the details', code: 'internal' },
+  };
 }

@@ -3,9 +3,23 @@ import type { RecordState } from '../protocols/open-dialog/record.ts';
 
 /** Fields of the Agrinet node template that are lists; everywhere else the template has scalars. */
 const LISTS = new Set(
-  Object.keys(COLLECTIONS['nodes']?.fields ?? {}).filter((f) => !['nodeId', 'name', 'region', 'url', 'schemaVersion', 'services.messaging.enabled', 'reputation.leveson'].includes(f)),
+  Object.keys(COLLECTIONS['nodes']?.fields ?? {}).filter(
+    (f) =>
+      ![
+        'nodeId',
+        'name',
+        'region',
+        'url',
+        'schemaVersion',
+        'services.messaging.enabled',
+        'reputation.leveson',
+      ].includes(f),
+  ),
 );
-const DEFAULTS: Readonly<Record<string, unknown>> = { 'services.messaging.enabled': false, 'reputation.leveson': 0 };
+const DEFAULTS: Readonly<Record<string, unknown>> = {
+  'services.messaging.enabled': false,
+  'reputation.leveson': 0,
+};
 
 /** A profile in the nested form of the Agrinet node template, with its defaults where a field is not set. */
 export function nodeTemplate(nodeId: string, view: RecordState['view'] | undefined): Record<string, unknown> {
@@ -46,7 +60,8 @@ export function profileFields(body: Readonly<Record<string, unknown>>, prefix = 
   for (const [name, value] of Object.entries(body)) {
     const path = prefix + name;
     if (path === 'nodeId') continue;
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) Object.assign(fields, profileFields(value as Record<string, unknown>, `${path}.`));
+    if (typeof value === 'object' && value !== null && !Array.isArray(value))
+      Object.assign(fields, profileFields(value as Record<string, unknown>, `${path}.`));
     else fields[path] = value;
   }
   return fields;

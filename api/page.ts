@@ -17,7 +17,8 @@ export async function page(node: ApiContext): Promise<string> {
   const { digest, owners } = node.digest();
   const nodes = node.nodes();
   const { records } = await node.reader.list('listings', { fields: {} }, 20);
-  const nameOf = (peer: string): string => (peer === me.peerId ? `${me.name} (this node)` : (nodes.find((n) => n.peerId === peer)?.name ?? peer));
+  const nameOf = (peer: string): string =>
+    peer === me.peerId ? `${me.name} (this node)` : (nodes.find((n) => n.peerId === peer)?.name ?? peer);
   const counts = Object.entries(owners).map(([owner, { collections }]) => ({
     owner,
     listings: collections['listings']?.count ?? 0,
@@ -26,33 +27,111 @@ export async function page(node: ApiContext): Promise<string> {
   const most = Math.max(1, ...counts.map((c) => c.listings));
   const trouble = node.trouble();
   const body = html`<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>${me.name} · agrinetd</title><style>${raw(STYLE)}</style></head>
-<body>
-<h1>${me.name}</h1>
-<p class="muted">Region ${me.region} · network ${me.network} · <code>${me.peerId}</code></p>
-${trouble === undefined ? html`<p class="on">● ready</p>` : html`<p class="off">● not ready: ${trouble.message}</p>`}
-${node.alarms().map((alarm) => html`<p class="alarm">▲ ${alarm.text} <span class="muted">${alarm.at}</span></p>`)}
-<h2>Peers</h2>
-${nodes.length === 0 ? html`<p class="muted">No node is registered yet. Join one with <code>npx agrinet join &lt;its url&gt; --key &lt;its API key&gt;</code></p>` : html`<div class="scroll"><table>
-<tr><th>Node</th><th>Region</th><th>Status</th><th>Lag</th><th>Last sync</th></tr>
-${nodes.map((n) => html`<tr><td>${n.name === '' ? n.peerId : n.name}</td><td>${n.region}</td><td class="${n.connected ? 'on' : 'off'}">${n.connected ? '● connected' : '○ away'}${n.status === 'active' ? '' : ` (${n.status})`}</td><td class="n">${n.lag}</td><td>${n.lastSyncAt === 0 ? 'never' : new Date(n.lastSyncAt).toISOString().slice(0, 19).replace('T', ' ')}</td></tr>`)}
-</table></div>`}
-<h2>What this node holds</h2>
-<p class="muted">Digest <code>${digest}</code> — nodes that hold the same show the same.</p>
-<div class="scroll"><table><tr><th>Owner</th><th>Listings</th><th></th><th>Prices</th></tr>
-${counts.map((c) => html`<tr><td>${nameOf(c.owner)}</td><td class="n">${c.listings}</td><td><div class="bar"><i style="width:${Math.round((100 * c.listings) / most)}%"></i></div></td><td class="n">${c.prices}</td></tr>`)}
-</table></div>
-<h2>Newest listings</h2>
-${records.length === 0 ? html`<p class="muted">None yet. Import prices with <code>npx agrinet import &lt;prices.csv&gt;</code></p>` : html`<div class="scroll"><table><tr><th>Listing</th><th>Market</th><th>Price</th><th>Region</th><th>Owner</th></tr>
-${records.map((state) => {
-  const { view } = state;
-  const parts = parseRecordKey(state.key);
-  const title = String(view['title'] ?? view['commodity'] ?? view['productId'] ?? '');
-  return html`<tr><td><a href="/listings/${parts ? publicId(parts) : ''}">${title}</a></td><td>${String(view['market'] ?? view['location'] ?? '')}</td><td class="n">${String(view['price'] ?? '')} ${String(view['currency'] ?? '')}</td><td>${String(view['region'] ?? '')}</td><td>${nameOf(parts?.owner ?? '')}</td></tr>`;
-})}
-</table></div>`}
-<p class="muted"><a href="/federation/nodes">nodes</a> · <a href="/federation/digest">digest</a> · <a href="/federation/export">export</a> · <a href="/ready">ready</a></p>
-</body></html>`;
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width,initial-scale=1" />
+        <title>${me.name} · agrinetd</title>
+        <style>
+          ${raw(STYLE)}
+        </style>
+      </head>
+      <body>
+        <h1>${me.name}</h1>
+        <p class="muted">Region ${me.region} · network ${me.network} · <code>${me.peerId}</code></p>
+        ${trouble === undefined ? html`<p class="on">● ready</p>` : html`<p class="off">● not ready: ${trouble.message}</p>`}
+        ${node.alarms().map((alarm) => html`<p class="alarm">▲ ${alarm.text} <span class="muted">${alarm.at}</span></p>`)}
+        <h2>Peers</h2>
+        ${
+          nodes.length === 0
+            ? html`<p class="muted">
+                No node is registered yet. Join one with
+                <code>npx agrinet join &lt;its url&gt; --key &lt;its API key&gt;</code>
+              </p>`
+            : html`<div class="scroll">
+                <table>
+                  <tr>
+                    <th>Node</th>
+                    <th>Region</th>
+                    <th>Status</th>
+                    <th>Lag</th>
+                    <th>Last sync</th>
+                  </tr>
+                  ${nodes.map(
+                    (n) =>
+                      html`<tr>
+                        <td>${n.name === '' ? n.peerId : n.name}</td>
+                        <td>${n.region}</td>
+                        <td class="${n.connected ? 'on' : 'off'}">
+                          ${n.connected ? '● connected' : '○ away'}${n.status === 'active' ? '' : ` (${n.status})`}
+                        </td>
+                        <td class="n">${n.lag}</td>
+                        <td>
+                          ${n.lastSyncAt === 0 ? 'never' : new Date(n.lastSyncAt).toISOString().slice(0, 19).replace('T', ' ')}
+                        </td>
+                      </tr>`,
+                  )}
+                </table>
+              </div>`
+        }
+        <h2>What this node holds</h2>
+        <p class="muted">Digest <code>${digest}</code> — nodes that hold the same show the same.</p>
+        <div class="scroll">
+          <table>
+            <tr>
+              <th>Owner</th>
+              <th>Listings</th>
+              <th></th>
+              <th>Prices</th>
+            </tr>
+            ${counts.map(
+              (c) =>
+                html`<tr>
+                  <td>${nameOf(c.owner)}</td>
+                  <td class="n">${c.listings}</td>
+                  <td>
+                    <div class="bar"><i style="width:${Math.round((100 * c.listings) / most)}%"></i></div>
+                  </td>
+                  <td class="n">${c.prices}</td>
+                </tr>`,
+            )}
+          </table>
+        </div>
+        <h2>Newest listings</h2>
+        ${
+          records.length === 0
+            ? html`<p class="muted">
+                None yet. Import prices with <code>npx agrinet import &lt;prices.csv&gt;</code>
+              </p>`
+            : html`<div class="scroll">
+                <table>
+                  <tr>
+                    <th>Listing</th>
+                    <th>Market</th>
+                    <th>Price</th>
+                    <th>Region</th>
+                    <th>Owner</th>
+                  </tr>
+                  ${records.map((state) => {
+                    const { view } = state;
+                    const parts = parseRecordKey(state.key);
+                    const title = String(view['title'] ?? view['commodity'] ?? view['productId'] ?? '');
+                    return html`<tr>
+                      <td><a href="/listings/${parts ? publicId(parts) : ''}">${title}</a></td>
+                      <td>${String(view['market'] ?? view['location'] ?? '')}</td>
+                      <td class="n">${String(view['price'] ?? '')} ${String(view['currency'] ?? '')}</td>
+                      <td>${String(view['region'] ?? '')}</td>
+                      <td>${nameOf(parts?.owner ?? '')}</td>
+                    </tr>`;
+                  })}
+                </table>
+              </div>`
+        }
+        <p class="muted">
+          <a href="/federation/nodes">nodes</a> · <a href="/federation/digest">digest</a> ·
+          <a href="/federation/export">export</a> · <a href="/ready">ready</a>
+        </p>
+      </body>
+    </html>`;
   return String(await body);
 }

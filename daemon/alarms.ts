@@ -13,9 +13,9 @@ const KEPT = 50;
 function textOf(alarm: Alarm): string {
   switch (alarm.kind) {
     case 'own-key-elsewhere':
-      return 'Another process writes with this node\'s key. Stop one of the two, or give it an identity of its own.';
+      return "Another process writes with this node's key. Stop one of the two, or give it an identity of its own.";
     case 'own-feed-forked':
-      return 'This node\'s feed was forked: somebody else signs with its key. Its records were issued again; consider a new identity.';
+      return "This node's feed was forked: somebody else signs with its key. Its records were issued again; consider a new identity.";
     case 'feed-forked':
       return `Node ${alarm.author} signed two histories. What follows the fork has no effect here.`;
     case 'commit-failed':
@@ -24,7 +24,10 @@ function textOf(alarm: Alarm): string {
 }
 
 /** Raised alarms, newest first; the same kind about the same thing is told once in a minute. */
-export function createAlarms(logger: Logger, now: () => number): { raise(alarm: Alarm): void; list(): RaisedAlarm[] } {
+export function createAlarms(
+  logger: Logger,
+  now: () => number,
+): { raise(alarm: Alarm): void; list(): RaisedAlarm[] } {
   const raised: RaisedAlarm[] = [];
   const last = new Map<string, number>();
   return {

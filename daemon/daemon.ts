@@ -24,7 +24,10 @@ export async function runDaemon(settings: Settings): Promise<void> {
     const node = await createNode(settings, identity, logger);
     try {
       const http = await startHttp(node, apiKey);
-      logger.info({ peerId: identity.peerId, network: settings.myceliumNetwork, region: settings.region }, 'started');
+      logger.info(
+        { peerId: identity.peerId, network: settings.myceliumNetwork, region: settings.region },
+        'started',
+      );
       await signalled();
       logger.info('stopping');
       await http.stop();
@@ -33,7 +36,7 @@ export async function runDaemon(settings: Settings): Promise<void> {
     }
     logger.info('stopped');
   } finally {
-    lock.release();
+    await lock.release();
   }
 }
 
@@ -41,7 +44,10 @@ export async function runDaemon(settings: Settings): Promise<void> {
 async function refuseLostIdentity(dataDir: string): Promise<void> {
   const initialized = await stat(join(dataDir, 'initialized')).catch(() => undefined);
   if (initialized !== undefined && (await readIdentity(dataDir)) === undefined) {
-    throw new AgrinetError('identity-invalid', `${identityPath(dataDir)} is gone, but the database it belongs to is there; put it back from a backup`);
+    throw new AgrinetError(
+      'identity-invalid',
+      `${identityPath(dataDir)} is gone, but the database it belongs to is there; put it back from a backup`,
+    );
   }
 }
 

@@ -28,9 +28,24 @@ export async function startHttp(node: Node, apiKey: string): Promise<HttpServer>
   let url = '';
   const app = createApp(apiContext(node, apiKey, () => url));
   const server = await new Promise<ServerType>((resolve, reject) => {
-    const listening = serve({ fetch: app.fetch, hostname: settings.host, port: settings.port, serverOptions: { requestTimeout: 0 } }, () => resolve(listening));
+    const listening = serve(
+      {
+        fetch: app.fetch,
+        hostname: settings.host,
+        port: settings.port,
+        serverOptions: { requestTimeout: 0 },
+      },
+      () => resolve(listening),
+    );
     listening.once('error', (error: NodeJS.ErrnoException) =>
-      reject(error.code === 'EADDRINUSE' ? new AgrinetError('port-busy', `port ${settings.port} of ${settings.host} is in use; stop what listens there or set PORT`) : error),
+      reject(
+        error.code === 'EADDRINUSE'
+          ? new AgrinetError(
+              'port-busy',
+              `port ${settings.port} of ${settings.host} is in use; stop what listens there or set PORT`,
+            )
+          : error,
+      ),
     );
   });
   const address = server.address() as AddressInfo;
@@ -40,7 +55,10 @@ export async function startHttp(node: Node, apiKey: string): Promise<HttpServer>
     url,
     stop: () =>
       new Promise<void>((resolve) => {
-        const late = setTimeout(() => 'closeAllConnections' in server && server.closeAllConnections(), DRAIN_MS);
+        const late = setTimeout(
+          () => 'closeAllConnections' in server && server.closeAllConnections(),
+          DRAIN_MS,
+        );
         server.close(() => {
           clearTimeout(late);
           resolve();
@@ -55,7 +73,8 @@ export function apiContext(node: Node, apiKey: string, url: () => string): ApiCo
   const { settings, identity, store, registry, mycelium, discovery, host, ledger, guard, alarms } = node;
   const self = identity.peerId;
   const catalogue = createCatalogue(ledger, self);
-  const name = settings.myceliumNodeName ?? (settings.region === 'unspecified' ? self.slice(-8) : settings.region);
+  const name =
+    settings.myceliumNodeName ?? (settings.region === 'unspecified' ? self.slice(-8) : settings.region);
   const multiaddrs = (): string[] => host.libp2p.getMultiaddrs().map(String);
   const nodeUrl = (): string => settings.publicUrl ?? url();
   const joining = createJoining({
@@ -63,7 +82,12 @@ export function apiContext(node: Node, apiKey: string, url: () => string): ApiCo
     network: settings.myceliumNetwork,
     registry,
     allowPrivate: settings.allowPrivatePeers || isLoopbackHost(settings.host),
-    self: () => ({ nodeUrl: nodeUrl(), region: settings.region, name, multiaddrs: multiaddrs().slice(0, 16) }),
+    self: () => ({
+      nodeUrl: nodeUrl(),
+      region: settings.region,
+      name,
+      multiaddrs: multiaddrs().slice(0, 16),
+    }),
     contactEmail: settings.contactEmail,
     now: Date.now,
   });
@@ -83,7 +107,9 @@ export function apiContext(node: Node, apiKey: string, url: () => string): ApiCo
     const counts = store.digests.of('public');
     return registry.list().map((each) => ({
       ...each,
-      connected: peers.get(each.peerId)?.connected ?? host.libp2p.getPeers().some((peer) => peer.toString() === each.peerId),
+      connected:
+        peers.get(each.peerId)?.connected ??
+        host.libp2p.getPeers().some((peer) => peer.toString() === each.peerId),
       nextRetryAt: peers.get(each.peerId)?.nextRetryAt,
       lag: lagOf(each.peerId),
       listings: counts.get(each.peerId)?.get('listings')?.count ?? 0,
@@ -93,7 +119,11 @@ export function apiContext(node: Node, apiKey: string, url: () => string): ApiCo
   /** Everybody this node knows of: connected, discovered or registered. */
   function knownPeers(): ReturnType<ApiContext['peers']> {
     const connected = new Set(host.libp2p.getPeers().map(String));
-    const waiting = new Map(discovery.snapshot().flatMap((p) => (p.kind === 'bootstrap' ? [] : [[p.subject, p.nextRetryAt] as const])));
+    const waiting = new Map(
+      discovery
+        .snapshot()
+        .flatMap((p) => (p.kind === 'bootstrap' ? [] : [[p.subject, p.nextRetryAt] as const])),
+    );
     return [...new Set([...connected, ...waiting.keys()])].map((peerId) => {
       const nextRetryAt = waiting.get(peerId);
       const base = { peerId, registered: registry.isActive(peerId), connected: connected.has(peerId) };
@@ -104,11 +134,16 @@ export function apiContext(node: Node, apiKey: string, url: () => string): ApiCo
   function ownersDigest(): ReturnType<ApiContext['digest']> {
     const byOwner = store.digests.of('public');
     const owners = Object.create(null) as Record<string, ReturnType<ApiContext['digest']>['owners'][string]>;
-    const authors = new Set<string>([...byOwner.keys(), ...store.feedGroups().flatMap((g) => (g.channel === 'public' ? [g.author] : []))]);
+    const authors = new Set<string>([
+      ...byOwner.keys(),
+      ...store.feedGroups().flatMap((g) => (g.channel === 'public' ? [g.author] : [])),
+    ]);
     const totals = new Map<string, string>();
     for (const owner of [...authors].sort()) {
       const digest = node.digestOf(owner as PeerId);
-      const collections = Object.fromEntries([...(byOwner.get(owner) ?? [])].sort(([a], [b]) => (a < b ? -1 : 1)));
+      const collections = Object.fromEntries(
+        [...(byOwner.get(owner) ?? [])].sort(([a], [b]) => (a < b ? -1 : 1)),
+      );
       owners[owner] = { frontier: frontierOf(store.feeds(owner as PeerId, 'public')), digest, collections };
       if (byOwner.has(owner)) totals.set(owner, digest);
     }
@@ -121,7 +156,15 @@ export function apiContext(node: Node, apiKey: string, url: () => string): ApiCo
     publicReads: settings.publicReads,
     catalogue,
     reader: new Reader(node.db),
-    identity: () => ({ peerId: self, name, network: settings.myceliumNetwork, schemaVersion: SCHEMA_VERSION, multiaddrs: multiaddrs(), region: settings.region, nodeUrl: nodeUrl() }),
+    identity: () => ({
+      peerId: self,
+      name,
+      network: settings.myceliumNetwork,
+      schemaVersion: SCHEMA_VERSION,
+      multiaddrs: multiaddrs(),
+      region: settings.region,
+      nodeUrl: nodeUrl(),
+    }),
     trouble: () => {
       const refusal = guard.refusal();
       return refusal && { code: refusal.code, message: refusal.message };
@@ -130,9 +173,11 @@ export function apiContext(node: Node, apiKey: string, url: () => string): ApiCo
     nodes: standings,
     peers: knownPeers,
     digest: ownersDigest,
-    feeds: () => store.feedGroups().map(({ author, channel, feeds }) => ({ author, channel, items: frontierOf(feeds) })),
+    feeds: () =>
+      store.feedGroups().map(({ author, channel, feeds }) => ({ author, channel, items: frontierOf(feeds) })),
     async *feedRange(author, have) {
-      for await (const item of rangeItems(store, { author, channel: 'public', have })) if (item.kind === 'entry') yield item.bytes;
+      for await (const item of rangeItems(store, { author, channel: 'public', have }))
+        if (item.kind === 'entry') yield item.bytes;
     },
     join: (target, key) => joining.join(target, key),
     register: (statement, contactEmail) => joining.accept(statement, contactEmail),

@@ -19,7 +19,12 @@ export interface JoiningParts {
   readonly registry: Registry;
   readonly allowPrivate: boolean;
   /** What this node says of itself. */
-  self(): { readonly nodeUrl: string; readonly region: string; readonly name: string; readonly multiaddrs: readonly string[] };
+  self(): {
+    readonly nodeUrl: string;
+    readonly region: string;
+    readonly name: string;
+    readonly multiaddrs: readonly string[];
+  };
   readonly contactEmail: string | undefined;
   readonly now: () => number;
 }
@@ -27,7 +32,10 @@ export interface JoiningParts {
 /** Registration from both ends: `join` asks another node, `accept` answers one. Both sides register one another, or neither. */
 export interface Joining {
   join(url: string, key: string): Promise<RegisteredNode>;
-  accept(statement: Uint8Array, contactEmail: string | undefined): Promise<{ node: RegisteredNode; statement: Uint8Array }>;
+  accept(
+    statement: Uint8Array,
+    contactEmail: string | undefined,
+  ): Promise<{ node: RegisteredNode; statement: Uint8Array }>;
 }
 
 export function createJoining(parts: JoiningParts): Joining {
@@ -54,8 +62,13 @@ export function createJoining(parts: JoiningParts): Joining {
       throw new AgrinetError('fields-invalid', `url: ${url} is not a URL`, { cause: error });
     }
     const { protocol, hostname, username } = parsed;
-    if ((protocol !== 'http:' && protocol !== 'https:') || username !== '') throw new AgrinetError('fields-invalid', 'url: http(s)://host[:port]');
-    if (isPrivateHost(hostname) && !parts.allowPrivate) throw new AgrinetError('fields-invalid', `url: ${hostname} is a private address; set ALLOW_PRIVATE_PEERS=on to allow it`);
+    if ((protocol !== 'http:' && protocol !== 'https:') || username !== '')
+      throw new AgrinetError('fields-invalid', 'url: http(s)://host[:port]');
+    if (isPrivateHost(hostname) && !parts.allowPrivate)
+      throw new AgrinetError(
+        'fields-invalid',
+        `url: ${hostname} is a private address; set ALLOW_PRIVATE_PEERS=on to allow it`,
+      );
     return parsed.origin;
   }
 
@@ -65,13 +78,29 @@ export function createJoining(parts: JoiningParts): Joining {
       const their = identityAnswer.parse(await ask(`${origin}/federation/identity`, undefined, undefined));
       const receiver = parsePeerId(their.peerId);
       if (receiver === undefined) throw new AgrinetError('join-failed', `${origin} gave no valid peer id`);
-      if (their.network !== network) throw new AgrinetError('join-failed', `${origin} is on network ${their.network.slice(0, 32)}, this node on ${network}`);
+      if (their.network !== network)
+        throw new AgrinetError(
+          'join-failed',
+          `${origin} is on network ${their.network.slice(0, 32)}, this node on ${network}`,
+        );
       const nonce = randomBytes(16).toString('hex');
-      const body = { statement: Buffer.from(statementFor(receiver, nonce)).toString('base64url'), contactEmail: parts.contactEmail };
+      const body = {
+        statement: Buffer.from(statementFor(receiver, nonce)).toString('base64url'),
+        contactEmail: parts.contactEmail,
+      };
       const answer = registerAnswer.parse(await ask(`${origin}/federation/node/register`, body, key));
-      const statement = openStatement(new Uint8Array(Buffer.from(answer.statement, 'base64url')), { net: network, receiver: identity.peerId, now: parts.now() });
-      if (statement.caller !== receiver || statement.nonce !== nonce) throw new AgrinetError('join-failed', 'the answer was not made for this registration');
-      return registry.register({ ...statement, nodeUrl: statement.nodeUrl === '' ? origin : statement.nodeUrl }, undefined, parts.now());
+      const statement = openStatement(new Uint8Array(Buffer.from(answer.statement, 'base64url')), {
+        net: network,
+        receiver: identity.peerId,
+        now: parts.now(),
+      });
+      if (statement.caller !== receiver || statement.nonce !== nonce)
+        throw new AgrinetError('join-failed', 'the answer was not made for this registration');
+      return registry.register(
+        { ...statement, nodeUrl: statement.nodeUrl === '' ? origin : statement.nodeUrl },
+        undefined,
+        parts.now(),
+      );
     },
     async accept(bytes, contactEmail) {
       const statement = openStatement(bytes, { net: network, receiver: identity.peerId, now: parts.now() });
@@ -87,7 +116,11 @@ async function ask(url: string, body: unknown, key: string | undefined): Promise
   try {
     response = await fetch(url, {
       method: body === undefined ? 'GET' : 'POST',
-      headers: { accept: 'application/json', ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...(key === undefined ? {} : { 'x-api-key': key }) },
+      headers: {
+        accept: 'application/json',
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(key === undefined ? {} : { 'x-api-key': key }),
+      },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       redirect: 'error',
       signal: AbortSignal.timeout(TIMEOUT_MS),
@@ -95,7 +128,8 @@ async function ask(url: string, body: unknown, key: string | undefined): Promise
   } catch (error) {
     throw new AgrinetError('join-failed', `${new URL(url).origin} does not answer`, { cause: error });
   }
-  if (response.status === 401 || response.status === 403) throw new AgrinetError('join-failed', 'the other node refused the API key');
+  if (response.status === 401 || response.status === 403)
+    throw new AgrinetError('join-failed', 'the other node refused the API key');
   if (!response.ok) throw new AgrinetError('join-failed', `the other node answered ${response.status}`);
   const text = await bounded(response);
   try {

@@ -21,7 +21,10 @@ async function withDatabase<T>(settings: Settings, work: (db: Database) => Promi
 }
 
 /** Derives records, indexes and digests anew from the feeds, while the daemon is down. */
-export function rebuild(settings: Settings, onProgress: Progress): Promise<{ entries: number; records: number }> {
+export function rebuild(
+  settings: Settings,
+  onProgress: Progress,
+): Promise<{ entries: number; records: number }> {
   return withDatabase(settings, async (db) => {
     const merger = createMerger(() => undefined);
     try {
@@ -34,22 +37,39 @@ export function rebuild(settings: Settings, onProgress: Progress): Promise<{ ent
 }
 
 /** Checks every entry and every value, while the daemon is down. Changes nothing. */
-export function fsck(settings: Settings, onProgress: Progress): Promise<{ entries: number; problems: Problem[] }> {
+export function fsck(
+  settings: Settings,
+  onProgress: Progress,
+): Promise<{ entries: number; problems: Problem[] }> {
   return withDatabase(settings, async (db) => {
     let total = 0;
     for await (const key of db.level.keys(range('entries'))) total += key === '' ? 0 : 1;
     const survey = await surveyFeeds(db, (done) => onProgress(done, total));
     const { holes, tailLost } = db.findings;
     const problems = [...survey.problems];
-    if (holes > 0) problems.push({ code: 'journal-holes', message: `${holes} commits are missing; run: agrinet rebuild` });
-    if (tailLost > 0) problems.push({ code: 'tail-lost', message: `${tailLost} commits at the end are gone; peers will fill them in` });
+    if (holes > 0)
+      problems.push({ code: 'journal-holes', message: `${holes} commits are missing; run: agrinet rebuild` });
+    if (tailLost > 0)
+      problems.push({
+        code: 'tail-lost',
+        message: `${tailLost} commits at the end are gone; peers will fill them in`,
+      });
     await checkValues(db, problems);
     await checkDigests(db, problems);
     return { entries: survey.entries, problems };
   });
 }
 
-const SEALED: readonly SublevelName[] = ['meta', 'feeds', 'records', 'verdicts', 'digests', 'forks', 'registry', 'addresses'];
+const SEALED: readonly SublevelName[] = [
+  'meta',
+  'feeds',
+  'records',
+  'verdicts',
+  'digests',
+  'forks',
+  'registry',
+  'addresses',
+];
 
 async function checkValues(db: Database, problems: Problem[]): Promise<void> {
   for (const name of SEALED) {
@@ -81,7 +101,13 @@ async function checkDigests(db: Database, problems: Problem[]): Promise<void> {
   }
   sums.commit();
   for (const channel of channels) {
-    const [a, b] = [kept.of(channel), fresh.of(channel)].map((owners) => JSON.stringify([...owners].map(([o, g]) => [o, [...g].sort()]).sort()));
-    if (a !== b) problems.push({ code: 'digest-wrong', message: `the digests of ${channel} do not match the records; run: agrinet rebuild` });
+    const [a, b] = [kept.of(channel), fresh.of(channel)].map((owners) =>
+      JSON.stringify([...owners].map(([o, g]) => [o, [...g].sort()]).sort()),
+    );
+    if (a !== b)
+      problems.push({
+        code: 'digest-wrong',
+        message: `the digests of ${channel} do not match the records; run: agrinet rebuild`,
+      });
   }
 }

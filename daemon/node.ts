@@ -57,7 +57,10 @@ class Parts {
       const { name, stop } = part;
       let timer: NodeJS.Timeout | undefined;
       const late = new Promise<never>((_, reject) => {
-        timer = setTimeout(() => reject(new AgrinetError('stop-late', `${name} did not stop in time`)), STOP_MS);
+        timer = setTimeout(
+          () => reject(new AgrinetError('stop-late', `${name} did not stop in time`)),
+          STOP_MS,
+        );
       });
       try {
         await Promise.race([Promise.resolve(stop()), late]);
@@ -137,9 +140,17 @@ async function compose(settings: Settings, identity: Identity, logger: Logger, p
   parts.started('ledger', () => ledger.drain());
 
   // -- network
-  const policy = { allowLoopback: isLoopbackHost(settings.myceliumHost), allowPrivate: settings.allowPrivatePeers };
+  const policy = {
+    allowLoopback: isLoopbackHost(settings.myceliumHost),
+    allowPrivate: settings.allowPrivatePeers,
+  };
   const book: AddressBook = createAddressBook(
-    { store: addressStore(db), now, isRegistered, onSaveFailure: (error) => logger.warn({ err: error }, 'address book not saved') },
+    {
+      store: addressStore(db),
+      now,
+      isRegistered,
+      onSaveFailure: (error) => logger.warn({ err: error }, 'address book not saved'),
+    },
     policy,
   );
   await book.load();
@@ -162,13 +173,27 @@ async function compose(settings: Settings, identity: Identity, logger: Logger, p
   const running = host;
   parts.started('libp2p', () => running.stop());
   discovery = createDiscovery(
-    { libp2p: host.libp2p, dht: host.dht, book, ping: host.ping, now: () => performance.now(), random: Math.random, onDebug: (message, fields) => logger.debug(fields, message) },
-    { network, region: settings.region, bootstrap: settings.myceliumPeers, targetDegree: settings.myceliumTargetDegree },
+    {
+      libp2p: host.libp2p,
+      dht: host.dht,
+      book,
+      ping: host.ping,
+      now: () => performance.now(),
+      random: Math.random,
+      onDebug: (message, fields) => logger.debug(fields, message),
+    },
+    {
+      network,
+      region: settings.region,
+      bootstrap: settings.myceliumPeers,
+      targetDegree: settings.myceliumTargetDegree,
+    },
   );
   const found = discovery;
 
   // -- replication
-  const digestOf = (author: PeerId): string => ownerDigest(store.digests.of('public').get(author) ?? new Map());
+  const digestOf = (author: PeerId): string =>
+    ownerDigest(store.digests.of('public').get(author) ?? new Map());
   mycelium = createMycelium(
     {
       self,
@@ -190,21 +215,43 @@ async function compose(settings: Settings, identity: Identity, logger: Logger, p
   );
   const replication = mycelium;
   host.gossip.addEventListener('gossipsub:message', ({ detail: { msg, msgId, propagationSource } }) => {
-    const verdicts = { accept: TopicValidatorResult.Accept, ignore: TopicValidatorResult.Ignore, reject: TopicValidatorResult.Reject };
+    const verdicts = {
+      accept: TopicValidatorResult.Accept,
+      ignore: TopicValidatorResult.Ignore,
+      reject: TopicValidatorResult.Reject,
+    };
     void replication
       .gossiped(msg.data, propagationSource.toString())
-      .then((verdict) => running.gossip.reportMessageValidationResult(msgId, propagationSource.toString(), verdicts[verdict]));
+      .then((verdict) =>
+        running.gossip.reportMessageValidationResult(msgId, propagationSource.toString(), verdicts[verdict]),
+      );
   });
   host.gossip.subscribe(host.topic);
   host.libp2p.addEventListener('connection:open', ({ detail }) => replication.connected(detail));
   await mycelium.start();
   parts.started('mycelium', () => replication.stop());
   discovery.setRegistered(activePeers(registry));
-  for (const node of registry.list()) if (node.status === 'active') discovery.addPeer(node.peerId, node.multiaddrs, 'registered');
+  for (const node of registry.list())
+    if (node.status === 'active') discovery.addPeer(node.peerId, node.multiaddrs, 'registered');
   await discovery.start();
   parts.started('discovery', () => found.stop());
 
-  return { settings, identity, store, db, ledger, registry, host, discovery, mycelium, guard, alarms, logger, digestOf, stop: () => parts.stop() };
+  return {
+    settings,
+    identity,
+    store,
+    db,
+    ledger,
+    registry,
+    host,
+    discovery,
+    mycelium,
+    guard,
+    alarms,
+    logger,
+    digestOf,
+    stop: () => parts.stop(),
+  };
 }
 
 function activePeers(registry: Registry): string[] {
@@ -212,9 +259,17 @@ function activePeers(registry: Registry): string[] {
 }
 
 /** Opens the store; after damage or a cut-off rebuild everything is derived anew from the entries that hold. */
-async function openStore(db: Database, merger: ReturnType<typeof createMerger>, logger: Logger): Promise<Store> {
+async function openStore(
+  db: Database,
+  merger: ReturnType<typeof createMerger>,
+  logger: Logger,
+): Promise<Store> {
   const { holes, tailLost, repaired } = db.findings;
-  if (tailLost > 0) logger.error({ commits: tailLost }, 'commits at the end of the database are gone; peers will fill them in');
+  if (tailLost > 0)
+    logger.error(
+      { commits: tailLost },
+      'commits at the end of the database are gone; peers will fill them in',
+    );
   if (!repaired && holes === 0 && !(await wasRebuilding(db))) return Store.open(db);
   logger.error({ repaired, holes }, 'the database was damaged: rebuilding from the feeds');
   const { store, entries, problems } = await rebuildStore(db, merger, () => undefined);
@@ -244,8 +299,10 @@ function onMyceliumEvent(event: MyceliumEvent, registry: Registry, logger: Logge
       logger.debug({ peer: event.peer, code: event.code }, 'entry refused');
       break;
     case 'digest-differs':
-      logger.error({ peer: event.peer, author: event.author }, 'equal frontier but unequal digest: run agrinet fsck on both nodes');
+      logger.error(
+        { peer: event.peer, author: event.author },
+        'equal frontier but unequal digest: run agrinet fsck on both nodes',
+      );
       break;
   }
 }
-

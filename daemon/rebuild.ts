@@ -49,11 +49,17 @@ export async function surveyFeeds(db: Database, onEntry: (done: number) => void)
     if (feed !== undefined && (feed.seq > 0 || feed.fork !== undefined)) survey.feeds.push(feed);
     const told = feed === undefined ? undefined : known.get(feed.no);
     if (feed !== undefined && told !== undefined && told.seq > feed.seq) {
-      survey.problems.push({ code: 'feed-short', message: `feed ${feed.author} ${feed.epoch} holds ${feed.seq} of ${told.seq} entries` });
+      survey.problems.push({
+        code: 'feed-short',
+        message: `feed ${feed.author} ${feed.epoch} holds ${feed.seq} of ${told.seq} entries`,
+      });
     }
     if (feed !== undefined) known.delete(feed.no);
   };
-  for await (const [key, value] of db.level.iterator({ ...range('entries'), highWaterMarkBytes: 1024 * 1024 })) {
+  for await (const [key, value] of db.level.iterator({
+    ...range('entries'),
+    highWaterMarkBytes: 1024 * 1024,
+  })) {
     const no = Number.parseInt(innerKey(key).slice(0, 8), 16);
     onEntry(++done);
     if (feed?.no !== no) {
@@ -64,7 +70,11 @@ export async function surveyFeeds(db: Database, onEntry: (done: number) => void)
     const entry = broken ? undefined : usable(key, value, survey.problems);
     const next = entry === undefined ? undefined : follow(feed, no, entry, known.get(no), forks.get(no));
     if (next === undefined) {
-      if (entry !== undefined) survey.problems.push({ code: 'chain-broken', message: `feed ${no} breaks at entry ${entry.header.seq}` });
+      if (entry !== undefined)
+        survey.problems.push({
+          code: 'chain-broken',
+          message: `feed ${no} breaks at entry ${entry.header.seq}`,
+        });
       broken = true;
       survey.unusable.push(key);
     } else feed = next;
@@ -72,7 +82,11 @@ export async function surveyFeeds(db: Database, onEntry: (done: number) => void)
   finish();
   for (const rest of known.values()) {
     if (rest.fork !== undefined) survey.feeds.push({ ...rest, seq: 0, hash: '', after: [] });
-    else if (rest.seq > 0) survey.problems.push({ code: 'feed-missing', message: `feed ${rest.author} ${rest.epoch} lost all its ${rest.seq} entries` });
+    else if (rest.seq > 0)
+      survey.problems.push({
+        code: 'feed-missing',
+        message: `feed ${rest.author} ${rest.epoch} lost all its ${rest.seq} entries`,
+      });
   }
   return { ...survey, entries: done };
 }
@@ -98,22 +112,46 @@ function usable(key: string, value: Uint8Array, problems: Problem[]): Entry | un
   try {
     const entry = decodeEntry(openValue(key, value));
     if (signatureHolds(ENTRY_ENVELOPE, entry.envelope) && bodyMatches(entry)) return entry;
-    problems.push({ code: 'entry-invalid', message: `${JSON.stringify(key)}: signature or body does not hold` });
+    problems.push({
+      code: 'entry-invalid',
+      message: `${JSON.stringify(key)}: signature or body does not hold`,
+    });
   } catch (error) {
     problems.push({ code: 'value-damaged', message: errorMessage(error) });
   }
   return undefined;
 }
 
-function follow(feed: FeedState | undefined, no: number, entry: Entry, known: FeedState | undefined, fork: { seq: number; proof: string } | undefined): FeedState | undefined {
+function follow(
+  feed: FeedState | undefined,
+  no: number,
+  entry: Entry,
+  known: FeedState | undefined,
+  fork: { seq: number; proof: string } | undefined,
+): FeedState | undefined {
   const { author, header, hash } = entry;
   if (feed === undefined) {
     if (header.seq !== 1) return undefined;
     const day = known?.day ?? Math.floor(header.time[0] / 86_400_000);
-    const base = { no, author, channel: header.channel, epoch: header.epoch, seq: 1, hash, after: header.after, day };
+    const base = {
+      no,
+      author,
+      channel: header.channel,
+      epoch: header.epoch,
+      seq: 1,
+      hash,
+      after: header.after,
+      day,
+    };
     return fork === undefined ? base : { ...base, fork: { ...fork, below: fork.seq === 2 ? hash : '' } };
   }
-  if (header.seq !== feed.seq + 1 || header.prev !== feed.hash || author !== feed.author || header.epoch !== feed.epoch) return undefined;
+  if (
+    header.seq !== feed.seq + 1 ||
+    header.prev !== feed.hash ||
+    author !== feed.author ||
+    header.epoch !== feed.epoch
+  )
+    return undefined;
   const next = { ...feed, seq: header.seq, hash };
   return feed.fork?.seq === header.seq + 1 ? { ...next, fork: { ...feed.fork, below: hash } } : next;
 }
@@ -149,7 +187,15 @@ export async function rebuildStore(
     await effects.settle();
     const changes = effects.changes();
     records += changes.filter((c) => c.before === undefined).length;
-    await store.commit({ entries: [], feeds: [], records: changes, verdicts: effects.verdicts(), lacking: effects.lacking, proofs: [], sync: false });
+    await store.commit({
+      entries: [],
+      feeds: [],
+      records: changes,
+      verdicts: effects.verdicts(),
+      lacking: effects.lacking,
+      proofs: [],
+      sync: false,
+    });
     effects = newEffects(store, judge);
     ops = 0;
   };
@@ -169,5 +215,9 @@ export async function rebuildStore(
 }
 
 function newEffects(store: Store, judge: Judge): Effects {
-  return new Effects(store, judge, (ref) => ref.seq < (store.feed(ref.author, ref.channel, ref.epoch)?.fork?.seq ?? Infinity));
+  return new Effects(
+    store,
+    judge,
+    (ref) => ref.seq < (store.feed(ref.author, ref.channel, ref.epoch)?.fork?.seq ?? Infinity),
+  );
 }

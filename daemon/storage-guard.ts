@@ -17,7 +17,13 @@ export interface StorageGuard {
 const CHECK_MS = 1000;
 const REOPEN_MAX_MS = 15_000;
 
-export function createStorageGuard(db: Database, store: Store, dataDir: string, reserveBytes: number, logger: Logger): StorageGuard {
+export function createStorageGuard(
+  db: Database,
+  store: Store,
+  dataDir: string,
+  reserveBytes: number,
+  logger: Logger,
+): StorageGuard {
   let refusal: AgrinetError | undefined;
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
@@ -32,7 +38,12 @@ export function createStorageGuard(db: Database, store: Store, dataDir: string, 
     try {
       const free = await freeBytes();
       if (free < reserveBytes) {
-        note(new AgrinetError('disk-full', `less than ${Math.round(reserveBytes / 1024 / 1024)} MiB are free on the disk of ${dataDir}; free some space, the node goes on by itself`));
+        note(
+          new AgrinetError(
+            'disk-full',
+            `less than ${Math.round(reserveBytes / 1024 / 1024)} MiB are free on the disk of ${dataDir}; free some space, the node goes on by itself`,
+          ),
+        );
         return;
       }
       if (db.failed) {
@@ -45,7 +56,11 @@ export function createStorageGuard(db: Database, store: Store, dataDir: string, 
       wait = CHECK_MS;
     } catch (error) {
       wait = Math.min(wait * 2, REOPEN_MAX_MS);
-      note(error instanceof AgrinetError ? error : new AgrinetError('storage-failed', 'the database cannot be opened', { cause: error }));
+      note(
+        error instanceof AgrinetError
+          ? error
+          : new AgrinetError('storage-failed', 'the database cannot be opened', { cause: error }),
+      );
     }
   }
 
@@ -67,7 +82,9 @@ export function createStorageGuard(db: Database, store: Store, dataDir: string, 
       stopped = true;
       clearTimeout(timer);
     },
-    refusal: () => refusal ?? (db.failed ? new AgrinetError('storage-failed', 'the database is being opened again') : undefined),
+    refusal: () =>
+      refusal ??
+      (db.failed ? new AgrinetError('storage-failed', 'the database is being opened again') : undefined),
     failed: () => schedule(0),
   };
 }

@@ -57,16 +57,26 @@ export class Database {
         `${folder} is gone although this node was initialised before. Put it back, or restore a backup; to begin with an empty one and refill it from peers, delete ${marker}`,
       );
     }
-    if (!create && !present) throw new AgrinetError('database-missing', `there is no database in ${dataDir}; start the node once, or set DATA_DIR`);
+    if (!create && !present)
+      throw new AgrinetError(
+        'database-missing',
+        `there is no database in ${dataDir}; start the node once, or set DATA_DIR`,
+      );
     const { level, repaired } = await openLevel(folder, !initialized);
     const head = openSync(join(dataDir, 'head'), 'a+', 0o600);
     closeSync(head);
     const writable = openSync(join(dataDir, 'head'), 'r+');
-    const db = new Database(folder, level, writable, { holes: 0, tailLost: 0, repaired, firstStart: !initialized });
+    const db = new Database(folder, level, writable, {
+      holes: 0,
+      tailLost: 0,
+      repaired,
+      firstStart: !initialized,
+    });
     try {
       await db.#checkVersion();
       await db.#checkJournal(join(dataDir, 'head'));
-      if (!initialized) await writeFile(marker, `${new Date().toISOString()}\n`, { flag: 'wx' }).catch(ignoreExisting);
+      if (!initialized)
+        await writeFile(marker, `${new Date().toISOString()}\n`, { flag: 'wx' }).catch(ignoreExisting);
     } catch (error) {
       await db.close();
       throw error;
@@ -89,7 +99,8 @@ export class Database {
     const no = this.#commitNo + 1;
     const key = fullKey('journal', numberKey(no, 12));
     ops.push({ type: 'put', key, value: EMPTY });
-    if (no > JOURNAL_KEPT) ops.push({ type: 'del', key: fullKey('journal', numberKey(no - JOURNAL_KEPT, 12)) });
+    if (no > JOURNAL_KEPT)
+      ops.push({ type: 'del', key: fullKey('journal', numberKey(no - JOURNAL_KEPT, 12)) });
     try {
       await this.#level.batch(ops, { sync });
     } catch (error) {
@@ -133,7 +144,8 @@ export class Database {
 
   async #readCommitNo(): Promise<number[]> {
     const numbers: number[] = [];
-    for await (const key of this.#level.keys(range('journal'))) numbers.push(Number.parseInt(innerKey(key), 16));
+    for await (const key of this.#level.keys(range('journal')))
+      numbers.push(Number.parseInt(innerKey(key), 16));
     this.#commitNo = numbers.at(-1) ?? 0;
     return numbers;
   }
@@ -171,11 +183,18 @@ function fail(error: unknown): Promise<never> {
 export function storageError(error: unknown): AgrinetError {
   if (error instanceof AgrinetError) return error;
   const text = causes(error);
-  if (/ENOSPC|No space left/i.test(text)) return new AgrinetError('disk-full', 'the disk is full; free some space, the node goes on by itself', { cause: error });
+  if (/ENOSPC|No space left/i.test(text))
+    return new AgrinetError('disk-full', 'the disk is full; free some space, the node goes on by itself', {
+      cause: error,
+    });
   if (/EACCES|EROFS|EPERM|Permission denied|Read-only/i.test(text)) {
-    return new AgrinetError('folder-unwritable', `cannot write to the data folder: ${text.slice(0, 200)}`, { cause: error });
+    return new AgrinetError('folder-unwritable', `cannot write to the data folder: ${text.slice(0, 200)}`, {
+      cause: error,
+    });
   }
-  return new AgrinetError('storage-failed', `the database cannot write: ${text.slice(0, 200)}`, { cause: error });
+  return new AgrinetError('storage-failed', `the database cannot write: ${text.slice(0, 200)}`, {
+    cause: error,
+  });
 }
 
 function causes(error: unknown): string {
@@ -184,13 +203,18 @@ function causes(error: unknown): string {
   return `${code} ${errorMessage(error)}${cause === undefined ? '' : ` ${causes(cause)}`}`.trim();
 }
 
-async function openLevel(folder: string, createIfMissing: boolean): Promise<{ level: Level; repaired: boolean }> {
+async function openLevel(
+  folder: string,
+  createIfMissing: boolean,
+): Promise<{ level: Level; repaired: boolean }> {
   try {
     return { level: await tryOpen(folder, createIfMissing), repaired: false };
   } catch (error) {
     const text = causes(error);
     if (/LEVEL_LOCKED|lock /i.test(text)) {
-      throw new AgrinetError('database-locked', `another process has ${folder} open; stop it first`, { cause: error });
+      throw new AgrinetError('database-locked', `another process has ${folder} open; stop it first`, {
+        cause: error,
+      });
     }
     if (!/LEVEL_CORRUPTION|Corruption|missing files/i.test(text)) throw storageError(error);
   }
@@ -199,12 +223,20 @@ async function openLevel(folder: string, createIfMissing: boolean): Promise<{ le
     await ClassicLevel.repair(folder);
     return { level: await tryOpen(folder, false), repaired: true };
   } catch (error) {
-    throw new AgrinetError('database-damaged', `${folder} is damaged and could not be repaired; a copy is in ${kept}`, { cause: error });
+    throw new AgrinetError(
+      'database-damaged',
+      `${folder} is damaged and could not be repaired; a copy is in ${kept}`,
+      { cause: error },
+    );
   }
 }
 
 async function tryOpen(folder: string, createIfMissing: boolean): Promise<Level> {
-  const level: Level = new ClassicLevel(folder, { valueEncoding: 'view', createIfMissing, writeBufferSize: 8 * 1024 * 1024 });
+  const level: Level = new ClassicLevel(folder, {
+    valueEncoding: 'view',
+    createIfMissing,
+    writeBufferSize: 8 * 1024 * 1024,
+  });
   await level.open();
   return level;
 }

@@ -1,5 +1,12 @@
 import { digestElement } from '../protocols/digest/element.ts';
-import { addElement, emptySum, removeElement, sumBytes, sumDigest, sumFrom } from '../protocols/digest/lthash.ts';
+import {
+  addElement,
+  emptySum,
+  removeElement,
+  sumBytes,
+  sumDigest,
+  sumFrom,
+} from '../protocols/digest/lthash.ts';
 import type { RecordState } from '../protocols/open-dialog/record.ts';
 import { type BatchOp, fullKey, innerKey, range } from './keyspace.ts';
 import type { Database } from './database.ts';
@@ -44,7 +51,11 @@ export class Digests {
   }
 
   /** The moves of one commit: on copies until the batch is on disk. */
-  begin(): { change(before: RecordState | undefined, after: RecordState): void; write(ops: BatchOp[]): void; commit(): void } {
+  begin(): {
+    change(before: RecordState | undefined, after: RecordState): void;
+    write(ops: BatchOp[]): void;
+    commit(): void;
+  } {
     const moved = new Map<string, Sum>();
     const sumOf = (state: RecordState): Sum => {
       const [collection = '', owner = ''] = state.key.split('/');
@@ -52,7 +63,10 @@ export class Digests {
       const known = moved.get(id);
       if (known !== undefined) return known;
       const current = this.#sums.get(id);
-      const copy = current === undefined ? { lanes: emptySum(), count: 0 } : { lanes: current.lanes.slice(), count: current.count };
+      const copy =
+        current === undefined
+          ? { lanes: emptySum(), count: 0 }
+          : { lanes: current.lanes.slice(), count: current.count };
       moved.set(id, copy);
       return copy;
     };

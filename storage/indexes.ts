@@ -33,7 +33,8 @@ export function indexKeys(state: RecordState | undefined): string[] {
   if (!isLive(state)) return [];
   const collection = state.key.slice(0, state.key.indexOf('/'));
   const keys: string[] = [];
-  const put = (name: string, value: string): number => keys.push(indexStart(`${collection}.${name}`, value) + state.key);
+  const put = (name: string, value: string): number =>
+    keys.push(indexStart(`${collection}.${name}`, value) + state.key);
   for (const name of TEXT_INDEXES[collection] ?? []) {
     const value = state.view[name];
     if (typeof value === 'string') put(name, indexValue(value));
@@ -44,7 +45,8 @@ export function indexKeys(state: RecordState | undefined): string[] {
   }
   if (collection === 'prices' && typeof state.view['date'] === 'string') put('date', state.view['date']);
   else put('updatedAt', numberKey(state.updated[0], 12));
-  if (state.channel !== 'public') put('channel', `${state.channel}\0${numberKey(state.created[0], 12)}${numberKey(state.created[1])}`);
+  if (state.channel !== 'public')
+    put('channel', `${state.channel}\0${numberKey(state.created[0], 12)}${numberKey(state.created[1])}`);
   if (Object.keys(state.conflicts).length > 0) put('conflicts', '');
   return keys;
 }

@@ -1,6 +1,3 @@
-import type { AbstractBatchOperation } from 'abstract-level';
-import type { ClassicLevel } from 'classic-level';
-
 /**
  * Every sublevel of the database: prefix, key and value. A prefix is never used again for something else.
  * Values of `checked` sublevels carry a checksum (see values.ts): they are the truth or served as such.
@@ -12,20 +9,26 @@ export const KEYSPACE = {
   records: { prefix: 'r', key: 'record key', value: 'state and view of a record' },
   recordOps: { prefix: 'o', key: 'record key, feed number, seq, index', value: 'empty: points into entries' },
   verdicts: { prefix: 'v', key: 'feed number, seq, index', value: 'why an op is void or waits' },
-  lacking: { prefix: 'l', key: 'what is lacking, record key', value: 'empty: records to judge again when it comes' },
+  lacking: {
+    prefix: 'l',
+    key: 'what is lacking, record key',
+    value: 'empty: records to judge again when it comes',
+  },
   digests: { prefix: 'd', key: 'channel, owner, collection', value: 'LtHash state and count' },
   index: { prefix: 'i', key: 'index name, value, record key', value: 'empty' },
   changes: { prefix: 'c', key: 'local change number', value: 'record key' },
   forks: { prefix: 'k', key: 'feed number', value: 'equivocation proof' },
   registry: { prefix: 'g', key: 'peer id', value: 'registered node' },
-  journal: { prefix: 'j', key: 'commit number', value: 'empty: shows holes in LevelDB\'s log' },
+  journal: { prefix: 'j', key: 'commit number', value: "empty: shows holes in LevelDB's log" },
   addresses: { prefix: 'a', key: 'peer id', value: 'address book entry' },
 } as const;
 
 export type SublevelName = keyof typeof KEYSPACE;
 
 /** A batch operation over the whole database. */
-export type BatchOp = AbstractBatchOperation<ClassicLevel<string, Uint8Array>, string, Uint8Array>;
+export type BatchOp =
+  | { readonly type: 'put'; readonly key: string; readonly value: Uint8Array }
+  | { readonly type: 'del'; readonly key: string };
 
 /** The full key in the database. `!` and `"` bound a sublevel's range. */
 export function fullKey(name: SublevelName, key: string): string {
@@ -39,7 +42,10 @@ export function innerKey(full: string): string {
 
 /** The range of a sublevel, or of the keys in it that begin with `start`. */
 export function range(name: SublevelName, start = ''): { gte: string; lt: string } {
-  return { gte: fullKey(name, start), lt: start === '' ? `${KEYSPACE[name].prefix}"` : `${fullKey(name, start)}\u{10ffff}` };
+  return {
+    gte: fullKey(name, start),
+    lt: start === '' ? `${KEYSPACE[name].prefix}"` : `${fullKey(name, start)}\u{10ffff}`,
+  };
 }
 
 /** Numbers as fixed-width hex, so that keys sort as numbers do. */

@@ -41,7 +41,9 @@ export class Reader {
   async many(keys: readonly RecordKey[]): Promise<(RecordState | undefined)[]> {
     const full = keys.map((key) => fullKey('records', key));
     const values = await this.#db.level.getMany(full);
-    return values.map((value, i) => (value === undefined ? undefined : openJson<StoredRecord>(full[i] ?? '', value).state));
+    return values.map((value, i) =>
+      value === undefined ? undefined : openJson<StoredRecord>(full[i] ?? '', value).state,
+    );
   }
 
   /** Live records of a collection: newest first without a filter, else in index order. */
@@ -51,40 +53,79 @@ export class Reader {
     let last: string | undefined;
     let scanned = 0;
     for await (const keys of this.#candidates(collection, filter, from)) {
-      const states = await this.many(keys.map((key) => key.slice(key.lastIndexOf('\0') + 1).replace(/^r!/, '') as RecordKey));
+      const states = await this.many(
+        keys.map((key) => key.slice(key.lastIndexOf('\0') + 1).replace(/^r!/, '') as RecordKey),
+      );
       for (const [i, state] of states.entries()) {
         last = keys[i];
         scanned++;
         if (isLive(state) && matches(state, filter)) records.push(state);
-        if (records.length >= limit || scanned >= SCAN_LIMIT) return last === undefined ? { records } : { records, cursor: Buffer.from(last).toString('base64url') };
+        if (records.length >= limit || scanned >= SCAN_LIMIT)
+          return last === undefined
+            ? { records }
+            : { records, cursor: Buffer.from(last).toString('base64url') };
       }
     }
     return { records };
   }
 
-  async *#candidates(collection: string, { fields, owner, near }: ListFilter, from: string | undefined): AsyncGenerator<string[]> {
+  async *#candidates(
+    collection: string,
+    { fields, owner, near }: ListFilter,
+    from: string | undefined,
+  ): AsyncGenerator<string[]> {
     const [name, value] = Object.entries(fields).find(([, v]) => v !== undefined) ?? [];
-    if (near !== undefined && near.km <= 200 && Math.abs(near.lat) < 80) yield* this.#cells(collection, near, from);
-    else if (name !== undefined && value !== undefined) yield* this.#keys(fullKey('index', indexStart(`${collection}.${name}`, indexValue(value))), from, false);
-    else if (owner !== undefined) yield* this.#keys(fullKey('records', `${collection}/${owner}/`), from, false);
-    else yield* this.#keys(fullKey('index', `${collection}.${collection === 'prices' ? 'date' : 'updatedAt'}\0`), from, true);
+    if (near !== undefined && near.km <= 200 && Math.abs(near.lat) < 80)
+      yield* this.#cells(collection, near, from);
+    else if (name !== undefined && value !== undefined)
+      yield* this.#keys(
+        fullKey('index', indexStart(`${collection}.${name}`, indexValue(value))),
+        from,
+        false,
+      );
+    else if (owner !== undefined)
+      yield* this.#keys(fullKey('records', `${collection}/${owner}/`), from, false);
+    else
+      yield* this.#keys(
+        fullKey('index', `${collection}.${collection === 'prices' ? 'date' : 'updatedAt'}\0`),
+        from,
+        true,
+      );
   }
 
   /** Geohash cells that cover the circle's bounding box, in order. */
-  async *#cells(collection: string, { lat, long, km }: { lat: number; long: number; km: number }, from: string | undefined): AsyncGenerator<string[]> {
+  async *#cells(
+    collection: string,
+    { lat, long, km }: { lat: number; long: number; km: number },
+    from: string | undefined,
+  ): AsyncGenerator<string[]> {
     const dLat = km / 111;
     const dLong = km / (111 * Math.cos((lat * Math.PI) / 180));
     const digits = km > 20 ? Math.min(GEOHASH_LENGTH, 3) : 4;
     const south = Math.max(-90, lat - dLat);
     const north = Math.min(90, lat + dLat);
-    const boxes: [number, number][] = long - dLong < -180 ? [[-180, long + dLong], [long - dLong + 360, 180]] : long + dLong > 180 ? [[long - dLong, 180], [-180, long + dLong - 360]] : [[long - dLong, long + dLong]];
+    const boxes: [number, number][] =
+      long - dLong < -180
+        ? [
+            [-180, long + dLong],
+            [long - dLong + 360, 180],
+          ]
+        : long + dLong > 180
+          ? [
+              [long - dLong, 180],
+              [-180, long + dLong - 360],
+            ]
+          : [[long - dLong, long + dLong]];
     const cells = new Set(boxes.flatMap(([west, east]) => geohash.bboxes(south, west, north, east, digits)));
-    for (const cell of [...cells].sort()) yield* this.#keys(fullKey('index', `${collection}.geohash\0${cell}`), from, false);
+    for (const cell of [...cells].sort())
+      yield* this.#keys(fullKey('index', `${collection}.geohash\0${cell}`), from, false);
   }
 
   async *#keys(start: string, from: string | undefined, reverse: boolean): AsyncGenerator<string[]> {
     const end = `${start}\u{10ffff}`;
-    const bounds = reverse ? { gte: start, lt: from !== undefined && from < end ? from : end, reverse } : { ...(from !== undefined && from >= start ? { gt: from } : { gte: start }), lt: end };
+    const bounds = reverse
+      ? { gte: start, lt: from !== undefined && from < end ? from : end, reverse }
+      : { ...(from !== undefined && from >= start ? { gt: from } : { gte: start }), lt: end };
     if (!reverse && from !== undefined && from >= end) return;
     const keys = this.#db.level.keys(bounds);
     try {
@@ -100,7 +141,10 @@ export class Reader {
 
   /** Every live record of a collection, in key order, with bounded memory. */
   async *all(collection: string): AsyncGenerator<RecordState> {
-    for await (const [key, value] of this.#db.level.iterator({ ...range('records', `${collection}/`), highWaterMarkBytes: 128 * 1024 })) {
+    for await (const [key, value] of this.#db.level.iterator({
+      ...range('records', `${collection}/`),
+      highWaterMarkBytes: 128 * 1024,
+    })) {
       const { state } = openJson<StoredRecord>(key, value);
       if (isLive(state)) yield state;
     }
@@ -122,7 +166,8 @@ export class Reader {
   /** Ops that are void or wait, with their reasons. */
   async verdicts(limit: number): Promise<ListedVerdict[]> {
     const found: ListedVerdict[] = [];
-    for await (const [key, value] of this.#db.level.iterator({ ...range('verdicts'), limit })) found.push(openJson<ListedVerdict>(key, value));
+    for await (const [key, value] of this.#db.level.iterator({ ...range('verdicts'), limit }))
+      found.push(openJson<ListedVerdict>(key, value));
     return found;
   }
 }
@@ -130,7 +175,8 @@ export class Reader {
 function matches(state: RecordState, { fields, owner, near }: ListFilter): boolean {
   if (owner !== undefined && state.key.split('/')[1] !== owner) return false;
   for (const [field, value] of Object.entries(fields)) {
-    if (value !== undefined && indexValue(String(state.view[field] ?? '')) !== indexValue(value)) return false;
+    if (value !== undefined && indexValue(String(state.view[field] ?? '')) !== indexValue(value))
+      return false;
   }
   if (near === undefined) return true;
   const at = coordinatesOf(state.view);
@@ -140,6 +186,8 @@ function matches(state: RecordState, { fields, owner, near }: ListFilter): boole
 /** Great-circle distance by haversine, R = 6371 km, as the Agrinet back end has it. */
 export function distanceKm(a: { lat: number; long: number }, b: { lat: number; long: number }): number {
   const rad = Math.PI / 180;
-  const h = Math.sin(((b.lat - a.lat) * rad) / 2) ** 2 + Math.cos(a.lat * rad) * Math.cos(b.lat * rad) * Math.sin(((b.long - a.long) * rad) / 2) ** 2;
+  const h =
+    Math.sin(((b.lat - a.lat) * rad) / 2) ** 2 +
+    Math.cos(a.lat * rad) * Math.cos(b.lat * rad) * Math.sin(((b.long - a.long) * rad) / 2) ** 2;
   return 2 * 6371 * Math.asin(Math.min(1, Math.sqrt(h)));
 }

@@ -20,7 +20,8 @@ export interface StoredRecord {
 }
 
 const EMPTY = new Uint8Array(0);
-const refKey = (no: number, ref: OpRef): string => `${numberKey(no)}${numberKey(ref.seq)}${numberKey(ref.index, 4)}`;
+const refKey = (no: number, ref: OpRef): string =>
+  `${numberKey(no)}${numberKey(ref.seq)}${numberKey(ref.index, 4)}`;
 
 /** An op that is void or waits, as the operator sees it. */
 export interface ListedVerdict {
@@ -55,7 +56,8 @@ export class Store implements LedgerStore {
     this.#feeds.clear();
     this.#byNo.clear();
     this.#byChannel.clear();
-    for await (const [key, value] of this.#db.level.iterator(range('feeds'))) this.#keep(openJson<FeedState>(key, value));
+    for await (const [key, value] of this.#db.level.iterator(range('feeds')))
+      this.#keep(openJson<FeedState>(key, value));
     for await (const key of this.#db.level.keys({ ...range('changes'), reverse: true, limit: 1 })) {
       this.#lastChange = Number.parseInt(innerKey(key), 16);
     }
@@ -117,7 +119,9 @@ export class Store implements LedgerStore {
   async storedRecords(keys: readonly RecordKey[]): Promise<(StoredRecord | undefined)[]> {
     const full = keys.map((key) => fullKey('records', key));
     const values = await this.#db.level.getMany(full);
-    return values.map((value, i) => (value === undefined ? undefined : openJson<StoredRecord>(full[i] ?? '', value)));
+    return values.map((value, i) =>
+      value === undefined ? undefined : openJson<StoredRecord>(full[i] ?? '', value),
+    );
   }
 
   async records(keys: readonly RecordKey[]): Promise<(RecordState | undefined)[]> {
@@ -135,7 +139,10 @@ export class Store implements LedgerStore {
       const index = Number.parseInt(ref.slice(16), 16);
       if (entry?.no !== no || entry.seq !== seq) {
         const found = await this.entry(no, seq);
-        if (found === undefined) throw new AgrinetError('value-damaged', 'an entry is missing; run: agrinet fsck', { details: { key } });
+        if (found === undefined)
+          throw new AgrinetError('value-damaged', 'an entry is missing; run: agrinet fsck', {
+            details: { key },
+          });
         entry = { no, seq, ops: placedOps(found) };
       }
       const op = entry.ops.find((placed) => placed.index === index);
@@ -147,7 +154,8 @@ export class Store implements LedgerStore {
   async lacking(lacks: string): Promise<RecordKey[]> {
     const start = fullKey('lacking', `${lacks}\0`);
     const keys: RecordKey[] = [];
-    for await (const full of this.#db.level.keys({ gte: start, lt: `${start}\u{10ffff}` })) keys.push(full.slice(start.length) as RecordKey);
+    for await (const full of this.#db.level.keys({ gte: start, lt: `${start}\u{10ffff}` }))
+      keys.push(full.slice(start.length) as RecordKey);
     return keys;
   }
 
@@ -162,7 +170,8 @@ export class Store implements LedgerStore {
     const put = (key: string, value: Uint8Array): number => ops.push({ type: 'put', key, value });
     const del = (key: string): number => ops.push({ type: 'del', key });
     const numbers = new Map(commit.feeds.map((feed) => [feedId(feed), feed.no]));
-    const numberOf = (ref: OpRef): number => numbers.get(feedId(ref)) ?? this.feed(ref.author, ref.channel, ref.epoch)?.no ?? 0;
+    const numberOf = (ref: OpRef): number =>
+      numbers.get(feedId(ref)) ?? this.feed(ref.author, ref.channel, ref.epoch)?.no ?? 0;
     for (const { feed, entry } of commit.entries) {
       const key = fullKey('entries', numberKey(feed.no) + numberKey(entry.header.seq));
       put(key, sealValue(key, entry.bytes));
@@ -181,7 +190,14 @@ export class Store implements LedgerStore {
       const verdictKey = fullKey('verdicts', at);
       if (verdict.state !== 'counts') {
         const { author, channel, epoch, seq, index } = ref;
-        put(verdictKey, sealJson(verdictKey, { ref: { author, channel, epoch, seq, index }, key, verdict } satisfies ListedVerdict));
+        put(
+          verdictKey,
+          sealJson(verdictKey, {
+            ref: { author, channel, epoch, seq, index },
+            key,
+            verdict,
+          } satisfies ListedVerdict),
+        );
       } else if (!fresh) del(verdictKey);
     }
     for (const { lacks, key } of commit.lacking) put(fullKey('lacking', `${lacks}\0${key}`), EMPTY);

@@ -9,7 +9,8 @@ export function registryStore(db: Database): RegistryStore {
   return {
     async load() {
       const nodes: RegisteredNode[] = [];
-      for await (const [key, value] of db.level.iterator(range('registry'))) nodes.push(openJson<RegisteredNode>(key, value));
+      for await (const [key, value] of db.level.iterator(range('registry')))
+        nodes.push(openJson<RegisteredNode>(key, value));
       return nodes;
     },
     async save(node) {
@@ -24,7 +25,8 @@ export function addressStore(db: Database): AddressStore {
   return {
     async load() {
       const peers: StoredAddresses[] = [];
-      for await (const [key, value] of db.level.iterator(range('addresses'))) peers.push(openJson<StoredAddresses>(key, value));
+      for await (const [key, value] of db.level.iterator(range('addresses')))
+        peers.push(openJson<StoredAddresses>(key, value));
       return peers;
     },
     async save(peers) {
@@ -35,7 +37,8 @@ export function addressStore(db: Database): AddressStore {
         kept.add(key);
         ops.push({ type: 'put', key, value: sealJson(key, peer) });
       }
-      for await (const key of db.level.keys(range('addresses'))) if (!kept.has(key)) ops.push({ type: 'del', key });
+      for await (const key of db.level.keys(range('addresses')))
+        if (!kept.has(key)) ops.push({ type: 'del', key });
       await db.batch(ops, false);
     },
   };

@@ -20,9 +20,13 @@ export function openValue(key: string, sealed: Uint8Array): Uint8Array {
     const stored = new DataView(sealed.buffer, sealed.byteOffset + end, 4).getUint32(0);
     if (crc32(value, crc32(key)) === stored) return value;
   }
-  throw new AgrinetError('value-damaged', `the value of ${JSON.stringify(key)} is damaged; run: agrinet fsck`, {
-    details: { key },
-  });
+  throw new AgrinetError(
+    'value-damaged',
+    `the value of ${JSON.stringify(key)} is damaged; run: agrinet fsck`,
+    {
+      details: { key },
+    },
+  );
 }
 
 const encoder = new TextEncoder();

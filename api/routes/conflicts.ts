@@ -28,12 +28,19 @@ export function conflictRoutes(node: ApiContext, { needsKey }: Guards): Hono {
     const key = Buffer.from(c.req.param('id'), 'base64url').toString('utf8');
     const { field, value } = await jsonBody(c);
     if (parseRecordKey(key) === undefined) throw new AgrinetError('not-found', 'Not found');
-    if (typeof field !== 'string' || (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean')) {
+    if (
+      typeof field !== 'string' ||
+      (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean')
+    ) {
       throw new AgrinetError('fields-invalid', 'field: its name; value: the value that shall stand');
     }
     const state = await node.reader.get(key as RecordKey);
-    const mine = state?.channel === 'public' ? key.split('/')[1] === node.self : state?.members?.writers.includes(node.self);
-    if (mine !== true) throw new AgrinetError('unauthorized', 'only a writer of the record can settle its conflicts');
+    const mine =
+      state?.channel === 'public'
+        ? key.split('/')[1] === node.self
+        : state?.members?.writers.includes(node.self);
+    if (mine !== true)
+      throw new AgrinetError('unauthorized', 'only a writer of the record can settle its conflicts');
     const saved = await node.catalogue.settleConflict(key as RecordKey, field, value);
     return c.json(recordJson(saved.state, 'recordId'));
   });

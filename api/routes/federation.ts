@@ -19,7 +19,9 @@ export function federationRoutes(node: ApiContext, guards: Guards): Hono {
   routes.get('/identity', (c) => c.json(node.identity()));
   routes.get('/digest', mayRead, (c) => c.json(node.digest()));
   routes.get('/peers', needsKey, (c) => c.json({ peers: node.peers() }));
-  routes.get('/ops', needsKey, async (c) => c.json({ ops: await node.reader.verdicts(queryNumber(c, 'limit', 100, 1, 1000)) }));
+  routes.get('/ops', needsKey, async (c) =>
+    c.json({ ops: await node.reader.verdicts(queryNumber(c, 'limit', 100, 1, 1000)) }),
+  );
 
   routes.get('/nodes', mayRead, async (c) => {
     const nodes = await Promise.all(node.nodes().map((each) => nodeJson(node, each)));
@@ -49,26 +51,39 @@ export function federationRoutes(node: ApiContext, guards: Guards): Hono {
 
   routes.post('/join', needsKey, async (c) => {
     const { url, key } = await jsonBody(c);
-    if (typeof url !== 'string' || typeof key !== 'string') throw new AgrinetError('fields-invalid', 'url: the node to join; key: an API key of that node');
+    if (typeof url !== 'string' || typeof key !== 'string')
+      throw new AgrinetError('fields-invalid', 'url: the node to join; key: an API key of that node');
     return c.json(publicNode(await node.join(url, key)));
   });
   routes.post('/node/register', needsKey, async (c) => {
     const { statement, contactEmail } = await jsonBody(c);
     if (typeof statement !== 'string') {
-      throw new AgrinetError('fields-invalid', 'statement: the signed registration in base64url; register with: agrinet join <url> --key <key>');
+      throw new AgrinetError(
+        'fields-invalid',
+        'statement: the signed registration in base64url; register with: agrinet join <url> --key <key>',
+      );
     }
     const email = typeof contactEmail === 'string' && contactEmail.length <= 256 ? contactEmail : undefined;
     const done = await node.register(new Uint8Array(Buffer.from(statement, 'base64url')), email);
-    return c.json({ ...publicNode(done.node), statement: Buffer.from(done.statement).toString('base64url') }, 201);
+    return c.json(
+      { ...publicNode(done.node), statement: Buffer.from(done.statement).toString('base64url') },
+      201,
+    );
   });
-  routes.post('/nodes/:id/suspend', needsKey, async (c) => c.json(publicNode(await node.setStatus(c.req.param('id'), 'suspended'))));
-  routes.post('/nodes/:id/resume', needsKey, async (c) => c.json(publicNode(await node.setStatus(c.req.param('id'), 'active'))));
+  routes.post('/nodes/:id/suspend', needsKey, async (c) =>
+    c.json(publicNode(await node.setStatus(c.req.param('id'), 'suspended'))),
+  );
+  routes.post('/nodes/:id/resume', needsKey, async (c) =>
+    c.json(publicNode(await node.setStatus(c.req.param('id'), 'active'))),
+  );
   routes.get('/sync', async (c) => {
     await node.sync();
     return c.json({ status: 'queued' }, 202);
   });
 
-  routes.get('/feeds', mayRead, (c) => c.json({ feeds: node.feeds().filter((feed) => feed.channel === 'public') }));
+  routes.get('/feeds', mayRead, (c) =>
+    c.json({ feeds: node.feeds().filter((feed) => feed.channel === 'public') }),
+  );
   routes.get('/feeds/:author', mayRead, (c) => {
     const author = parsePeerId(c.req.param('author'));
     if (author === undefined) throw new AgrinetError('not-found', 'Not found');
@@ -82,7 +97,10 @@ export function federationRoutes(node: ApiContext, guards: Guards): Hono {
     c.header('content-type', 'application/json');
     return stream(c, async (out) => {
       // One JSON body for old clients, written piece by piece: memory stays bounded whatever the size.
-      const sections = [['listings', 'listingId'], ['contracts', 'contractId']] as const;
+      const sections = [
+        ['listings', 'listingId'],
+        ['contracts', 'contractId'],
+      ] as const;
       let open = '{';
       for (const [collection, idField] of sections) {
         let text = `${open}"${collection}":[`;
@@ -112,12 +130,19 @@ function haveOf(text: string | undefined, author: string): RangeRequest['have'] 
     const request = decodeRangeRequest(new Uint8Array(Buffer.from(text, 'base64url')));
     if (request.author === author && request.channel === 'public') return request.have;
   } catch (error) {
-    throw new AgrinetError('query-invalid', 'have: a range request in base64url, see protocols/README.md', { cause: error });
+    throw new AgrinetError('query-invalid', 'have: a range request in base64url, see protocols/README.md', {
+      cause: error,
+    });
   }
   throw new AgrinetError('query-invalid', 'have: made for another author or channel');
 }
 
-function publicNode(node: { peerId: string; url: string; region: string; status: string }): Record<string, string> {
+function publicNode(node: {
+  peerId: string;
+  url: string;
+  region: string;
+  status: string;
+}): Record<string, string> {
   const { peerId, url, region, status } = node;
   return { peerId, nodeId: peerId, url, region, status };
 }

@@ -25,7 +25,12 @@ export function importRoutes(node: ApiContext, { needsKey }: Guards): Hono {
       let told = 0;
       let line = '';
       const progress = (totals: RowTotals): void => {
-        line = JSON.stringify({ done: totals.done, created: totals.created, unchanged: totals.unchanged, refused: totals.refused.slice(told) });
+        line = JSON.stringify({
+          done: totals.done,
+          created: totals.created,
+          unchanged: totals.unchanged,
+          refused: totals.refused.slice(told),
+        });
         told = totals.refused.length;
         void out.write(`${line}\n`);
       };
@@ -33,7 +38,9 @@ export function importRoutes(node: ApiContext, { needsKey }: Guards): Hono {
         const totals = await takeRows(c.req.raw.body, async (row) => write(row), progress);
         progress(totals);
         const { done, created, changed, unchanged, refusedCount } = totals;
-        await out.write(`${JSON.stringify({ finished: true, done, created, changed, unchanged, refused: refusedCount })}\n`);
+        await out.write(
+          `${JSON.stringify({ finished: true, done, created, changed, unchanged, refused: refusedCount })}\n`,
+        );
       } catch (error) {
         const { status, body } = errorAnswer(error);
         if (status >= 500) node.log('import failed', { err: error });

@@ -2,7 +2,13 @@ import { type Context, Hono } from 'hono';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { viewJson } from '../../protocols/market/catalogue.ts';
 import { isLive, type RecordState } from '../../protocols/open-dialog/record.ts';
-import { parsePublicId, parseRecordKey, publicId, recordKey, type RecordKey } from '../../protocols/wire/ids.ts';
+import {
+  parsePublicId,
+  parseRecordKey,
+  publicId,
+  recordKey,
+  type RecordKey,
+} from '../../protocols/wire/ids.ts';
 import type { Guards } from '../app.ts';
 import { jsonBody, queryNumber } from '../body.ts';
 import type { ApiContext, ListQuery } from '../context.ts';
@@ -31,7 +37,8 @@ export function keyFrom(c: Context, node: ApiContext, collection: string): Recor
 
 function ownKey(c: Context, node: ApiContext): RecordKey {
   const key = keyFrom(c, node, 'listings');
-  if (parseRecordKey(key)?.owner !== node.self) throw new AgrinetError('unauthorized', 'only the node that owns a listing can change it');
+  if (parseRecordKey(key)?.owner !== node.self)
+    throw new AgrinetError('unauthorized', 'only the node that owns a listing can change it');
   return key;
 }
 
@@ -42,8 +49,17 @@ export function listQuery(c: Context, names: readonly string[]): ListQuery {
   const [lat, long, radius] = ['geoLat_', 'geoLong_', 'radiusKm'].map((name) => c.req.query(name));
   if (lat === undefined && long === undefined && radius === undefined) return { fields, owner };
   const near = { lat: Number(lat), long: Number(long), km: Number(radius) };
-  if (lat === undefined || long === undefined || !(Math.abs(near.lat) <= 90) || !(Math.abs(near.long) <= 180) || !(near.km > 0 && near.km <= 20_100)) {
-    throw new AgrinetError('query-invalid', 'geoLat_ (-90 to 90), geoLong_ (-180 to 180) and radiusKm (over 0) belong together');
+  if (
+    lat === undefined ||
+    long === undefined ||
+    !(Math.abs(near.lat) <= 90) ||
+    !(Math.abs(near.long) <= 180) ||
+    !(near.km > 0 && near.km <= 20_100)
+  ) {
+    throw new AgrinetError(
+      'query-invalid',
+      'geoLat_ (-90 to 90), geoLong_ (-180 to 180) and radiusKm (over 0) belong together',
+    );
   }
   return { fields, owner, near };
 }
@@ -58,8 +74,16 @@ export function listingRoutes(node: ApiContext, { needsKey, mayRead }: Guards): 
   });
   routes.get('/', mayRead, async (c) => {
     const query = listQuery(c, ['commodity', 'region', 'type', 'status', 'productId']);
-    const { records, cursor } = await node.reader.list('listings', query, queryNumber(c, 'limit', 50, 1, 500), c.req.query('cursor'));
-    return c.json({ listings: records.map((state) => recordJson(state, 'listingId')), ...(cursor === undefined ? {} : { cursor }) });
+    const { records, cursor } = await node.reader.list(
+      'listings',
+      query,
+      queryNumber(c, 'limit', 50, 1, 500),
+      c.req.query('cursor'),
+    );
+    return c.json({
+      listings: records.map((state) => recordJson(state, 'listingId')),
+      ...(cursor === undefined ? {} : { cursor }),
+    });
   });
   routes.get('/:id', mayRead, async (c) => {
     const state = await node.reader.get(keyFrom(c, node, 'listings'));

@@ -10,7 +10,15 @@ export function priceRoutes(node: ApiContext, { needsKey, mayRead }: Guards): Ho
   routes.post('/', needsKey, async (c) => {
     if (c.req.header('content-type')?.includes('ndjson') !== true) {
       const { state, created } = await node.catalogue.addPrice(await jsonBody(c));
-      return c.json({ created: created ? 1 : 0, unchanged: created ? 0 : 1, refused: [], price: recordJson(state, 'priceId') }, 201);
+      return c.json(
+        {
+          created: created ? 1 : 0,
+          unchanged: created ? 0 : 1,
+          refused: [],
+          price: recordJson(state, 'priceId'),
+        },
+        201,
+      );
     }
     const totals = await takeRows(c.req.raw.body, (row) => node.catalogue.addPrice(row));
     const { created, unchanged, refused } = totals;
@@ -18,8 +26,16 @@ export function priceRoutes(node: ApiContext, { needsKey, mayRead }: Guards): Ho
   });
   routes.get('/', mayRead, async (c) => {
     const query = listQuery(c, ['market', 'commodity']);
-    const { records, cursor } = await node.reader.list('prices', query, queryNumber(c, 'limit', 50, 1, 500), c.req.query('cursor'));
-    return c.json({ prices: records.map((state) => recordJson(state, 'priceId')), ...(cursor === undefined ? {} : { cursor }) });
+    const { records, cursor } = await node.reader.list(
+      'prices',
+      query,
+      queryNumber(c, 'limit', 50, 1, 500),
+      c.req.query('cursor'),
+    );
+    return c.json({
+      prices: records.map((state) => recordJson(state, 'priceId')),
+      ...(cursor === undefined ? {} : { cursor }),
+    });
   });
   return routes;
 }

@@ -14,5 +14,10 @@ export function ownerDigest(collections: ReadonlyMap<string, CollectionDigest>):
 
 /** The total: SHA-256 over a line `owner digest` for each owner, sorted. */
 export function totalDigest(owners: ReadonlyMap<string, string>): string {
-  return sha256Hex([...owners].map(([owner, digest]) => `${owner} ${digest}\n`).sort().join(''));
+  return sha256Hex(
+    [...owners]
+      .map(([owner, digest]) => `${owner} ${digest}\n`)
+      .sort()
+      .join(''),
+  );
 }

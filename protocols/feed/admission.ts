@@ -41,7 +41,11 @@ export function admitUnverified(entry: Entry, state: AdmissionState): Admission 
   if (state.standing === 'suspended') return { kind: 'ignore', code: 'beyond-cut' };
   const { feed } = state;
   if (feed?.fork !== undefined && header.seq >= feed.fork.seq) return { kind: 'ignore', code: 'forked' };
-  if ((feed === undefined || feed.seq === 0) && header.seq === 1 && state.epochsToday >= LIMITS.epochsPerDay) {
+  if (
+    (feed === undefined || feed.seq === 0) &&
+    header.seq === 1 &&
+    state.epochsToday >= LIMITS.epochsPerDay
+  ) {
     return { kind: 'ignore', code: 'epochs-exceeded' };
   }
   return undefined;

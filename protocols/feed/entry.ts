@@ -1,5 +1,5 @@
 import { AgrinetError } from '../errors.ts';
-import { bytesEqual, concat, hex, sha256 } from '../wire/bytes.ts';
+import { concat, hex, sha256 } from '../wire/bytes.ts';
 import { bytesOf, type Cbor, decodeCbor, encodeCbor } from '../wire/cbor.ts';
 import { type Envelope, readEnvelope, seal } from '../wire/envelope.ts';
 import type { Identity, PeerId } from '../wire/identity.ts';
@@ -63,7 +63,11 @@ export function bodyMatches(entry: Entry): boolean {
 }
 
 /** Signs ops into an entry. `place` is everything of the header that the ops do not determine. */
-export function sealEntry(identity: Identity, place: Omit<Header, 'n' | 'root'>, ops: readonly Uint8Array[]): Entry {
+export function sealEntry(
+  identity: Identity,
+  place: Omit<Header, 'n' | 'root'>,
+  ops: readonly Uint8Array[],
+): Entry {
   const body: BodyItem[] = ops.map((op) => ({ op }));
   const header: Header = { ...place, n: ops.length, root: bodyRoot(body) };
   const payload = encodeHeader(header);
@@ -78,9 +82,4 @@ export function sealEntry(identity: Identity, place: Omit<Header, 'n' | 'root'>,
     hash: headerHash(payload),
     body,
   };
-}
-
-/** True when two entries are the same header with different bodies or the same in all; erased bodies differ. */
-export function sameEntry(a: Entry, b: Entry): boolean {
-  return a.hash === b.hash && bytesEqual(a.envelope.payload, b.envelope.payload);
 }

@@ -30,12 +30,17 @@ export function openForkProof(bytes: Uint8Array): ForkProof {
   const [first, second] = value.map((item: unknown) => {
     if (!(item instanceof Uint8Array)) throw malformed('not envelopes');
     const envelope = openEnvelope(ENTRY_ENVELOPE, item);
-    return { author: envelope.author, header: decodeHeader(envelope.payload), hash: headerHash(envelope.payload) };
+    return {
+      author: envelope.author,
+      header: decodeHeader(envelope.payload),
+      hash: headerHash(envelope.payload),
+    };
   });
   if (first === undefined || second === undefined || first.hash >= second.hash) throw malformed('order');
   const a = first.header;
   const b = second.header;
-  const same = first.author === second.author && a.channel === b.channel && a.epoch === b.epoch && a.seq === b.seq;
+  const same =
+    first.author === second.author && a.channel === b.channel && a.epoch === b.epoch && a.seq === b.seq;
   if (!same || a.net !== b.net) throw malformed('two places');
   return {
     bytes,
@@ -51,7 +56,10 @@ export function openForkProof(bytes: Uint8Array): ForkProof {
 }
 
 /** The proof made of two envelopes whose payloads differ. */
-export function makeForkProof(one: { envelopeBytes: Uint8Array; hash: string }, other: { envelopeBytes: Uint8Array; hash: string }): ForkProof {
+export function makeForkProof(
+  one: { envelopeBytes: Uint8Array; hash: string },
+  other: { envelopeBytes: Uint8Array; hash: string },
+): ForkProof {
   const [low, high] = one.hash < other.hash ? [one, other] : [other, one];
   return openForkProof(encodeCbor([low.envelopeBytes, high.envelopeBytes]));
 }

@@ -24,7 +24,11 @@ export function frontierOf(feeds: readonly FeedState[]): FrontierItem[] {
     if (feed.fork === undefined && covered.get(feed.epoch) === feed.seq) continue;
     if (feed.seq === 0 && feed.fork === undefined) continue;
     const { seq, hash } = effectiveHead(feed);
-    items.push(feed.fork === undefined ? { epoch: feed.epoch, seq, hash } : { epoch: feed.epoch, seq, hash, fork: feed.fork.proof });
+    items.push(
+      feed.fork === undefined
+        ? { epoch: feed.epoch, seq, hash }
+        : { epoch: feed.epoch, seq, hash, fork: feed.fork.proof },
+    );
   }
   return items.sort((a, b) => (a.epoch < b.epoch ? -1 : 1));
 }

@@ -1,5 +1,5 @@
 import { AgrinetError } from '../errors.ts';
-import { hex, sha256Hex } from '../wire/bytes.ts';
+import { fromHex, hex, sha256Hex } from '../wire/bytes.ts';
 import { bytesOf, decodeCbor, encodeCbor, integer, mapOf } from '../wire/cbor.ts';
 import type { EnvelopeType } from '../wire/envelope.ts';
 import { type Channel, isChannel } from '../wire/ids.ts';
@@ -39,21 +39,19 @@ export interface Header {
   readonly root: string;
 }
 
-const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'hex'));
-
 /** The payload of a header: canonical dag-cbor. */
 export function encodeHeader(header: Header): Uint8Array {
   return encodeCbor({
     v: 1,
     net: header.net,
     channel: header.channel,
-    epoch: bytes(header.epoch),
+    epoch: fromHex(header.epoch),
     seq: header.seq,
-    prev: header.prev === null ? null : bytes(header.prev),
-    after: header.after.map((tail) => [bytes(tail.epoch), tail.seq, bytes(tail.hash)]),
+    prev: header.prev === null ? null : fromHex(header.prev),
+    after: header.after.map((tail) => [fromHex(tail.epoch), tail.seq, fromHex(tail.hash)]),
     time: [header.time[0], header.time[1]],
     n: header.n,
-    root: bytes(header.root),
+    root: fromHex(header.root),
   });
 }
 
@@ -77,7 +75,13 @@ export function decodeHeader(payload: Uint8Array): Header {
   const time = hlcTime(map.time);
   if (typeof map.net !== 'string' || map.net.length > 32) throw malformed('net');
   if (!isChannel(map.channel)) throw malformed('channel');
-  if (epoch === undefined || seq === undefined || n === undefined || root === undefined || time === undefined) {
+  if (
+    epoch === undefined ||
+    seq === undefined ||
+    n === undefined ||
+    root === undefined ||
+    time === undefined
+  ) {
     throw malformed('a field has the wrong type or size');
   }
   if (prev === undefined || (prev === null) !== (seq === 1)) throw malformed('prev');
@@ -103,7 +107,8 @@ function hlcTime(value: unknown): HlcTime | undefined {
 
 function afterOf(value: unknown, seq: number): EpochTail[] {
   const malformed = new AgrinetError('header-malformed', 'header: after');
-  if (!Array.isArray(value) || value.length > LIMITS.afterEpochs || (seq !== 1 && value.length > 0)) throw malformed;
+  if (!Array.isArray(value) || value.length > LIMITS.afterEpochs || (seq !== 1 && value.length > 0))
+    throw malformed;
   return value.map((item: unknown) => {
     if (!Array.isArray(item) || item.length !== 3) throw malformed;
     const epoch = bytesOf(item[0], 8);

@@ -2,12 +2,9 @@ import { decodeCbor, encodeCbor, mapOf } from '../wire/cbor.ts';
 import { isCollection } from '../wire/ids.ts';
 import { LIMITS } from '../wire/limits.ts';
 
-/** What op version 1 knows. `transition` carries a signed envelope of its own; its rules come with contracts. */
-export type OpType = 'create' | 'delta' | 'fact' | 'tombstone' | 'transition';
-
 /**
  * One op: collection `c`; record key `k` without the collection (`owner/local id`), empty where the local id is the hash of
- * `d` itself (facts, and the creation of a private record); type `t`; payload `d`.
+ * `d` itself (facts, and the creation of a private record); type `t` (`create`, `delta`, `fact`, `tombstone`; others wait for an upgrade); payload `d`.
  */
 export interface Op {
   readonly v: number;
@@ -35,6 +32,7 @@ export function decodeOp(bytes: Uint8Array): Op | undefined {
   if (map === undefined || !isCollection(map.c)) return undefined;
   const { v, k, t, d } = map;
   if (typeof v !== 'number' || !Number.isSafeInteger(v) || v < 1) return undefined;
-  if (typeof k !== 'string' || k.length > LIMITS.keyBytes || typeof t !== 'string' || t.length > 32) return undefined;
+  if (typeof k !== 'string' || k.length > LIMITS.keyBytes || typeof t !== 'string' || t.length > 32)
+    return undefined;
   return d instanceof Uint8Array ? { v, c: map.c, k, t, d } : undefined;
 }

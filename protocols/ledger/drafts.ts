@@ -31,7 +31,8 @@ export interface Pen {
 
 export function collectionNamed(name: string): Collection {
   const collection = COLLECTIONS[name];
-  if (collection === undefined) throw new AgrinetError('collection-unknown', `there is no collection ${name}`);
+  if (collection === undefined)
+    throw new AgrinetError('collection-unknown', `there is no collection ${name}`);
   return collection;
 }
 
@@ -52,15 +53,23 @@ export function patchProblems(collection: Collection, patch: Patch): string[] {
 }
 
 function refuse(problems: string[]): void {
-  if (problems.length > 0) throw new AgrinetError('fields-invalid', problems.join('; '), { details: { problems } });
+  if (problems.length > 0)
+    throw new AgrinetError('fields-invalid', problems.join('; '), { details: { problems } });
 }
 
 /** A fact; throws `fields-invalid`. Its key is the hash of its bytes: the same fact twice is one record. */
-export function draftFact(pen: Pen, collectionName: string, fields: Patch, channel: Channel = 'public'): Draft {
+export function draftFact(
+  pen: Pen,
+  collectionName: string,
+  fields: Patch,
+  channel: Channel = 'public',
+): Draft {
   const collection = collectionNamed(collectionName);
   const given: Record<string, Cbor> = {};
   for (const [field, value] of Object.entries(fields)) if (value !== undefined) given[field] = value;
-  const missing = collection.required.filter((field) => !Object.hasOwn(given, field)).map((field) => `${field}: required`);
+  const missing = collection.required
+    .filter((field) => !Object.hasOwn(given, field))
+    .map((field) => `${field}: required`);
   refuse([...missing, ...patchProblems(collection, fields)]);
   const d = encodeCbor(given);
   const key = recordKey(collection.name, pen.author, contentId(sha256(d), channel));
@@ -76,13 +85,30 @@ const parseOpId = (text: string): OpId => {
  * Creates or edits a document: only fields whose value changes, or that are in conflict, become ops. Throws `fields-invalid`
  * and `record-ended` (a tombstone ends a record for good).
  */
-export function draftEdit(pen: Pen, key: RecordKey, channel: Channel, known: RecordState | undefined, patch: Patch): Draft {
+export function draftEdit(
+  pen: Pen,
+  key: RecordKey,
+  channel: Channel,
+  known: RecordState | undefined,
+  patch: Patch,
+): Draft {
   const parts = parseRecordKey(key);
   if (parts === undefined) throw new AgrinetError('key-malformed', `${key} is not a record key`);
   const collection = collectionNamed(parts.collection);
-  if (known?.tombstone === true) throw new AgrinetError('record-ended', 'this record was deleted; create a new one');
+  if (known?.tombstone === true)
+    throw new AgrinetError('record-ended', 'this record was deleted; create a new one');
   refuse(patchProblems(collection, patch));
-  const state = known ?? emptyState(key, collection, { author: pen.author, channel, epoch: '', seq: 0, index: 0, bytes: NONE, time: [0, 0] });
+  const state =
+    known ??
+    emptyState(key, collection, {
+      author: pen.author,
+      channel,
+      epoch: '',
+      seq: 0,
+      index: 0,
+      bytes: NONE,
+      time: [0, 0],
+    });
   const creates = channel === 'public' && !state.exists;
   if (creates) refuse(collection.required.filter((f) => patch[f] === undefined).map((f) => `${f}: required`));
   const ops: FieldOp[] = [];
@@ -90,12 +116,26 @@ export function draftEdit(pen: Pen, key: RecordKey, channel: Channel, known: Rec
     const pred = (state.fieldOps[field] ?? []).map(parseOpId);
     if (value === undefined) {
       if (pred.length > 0) ops.push({ action: 'del', field, pred });
-    } else if (pred.length !== 1 || state.view[field] !== value) ops.push({ action: 'set', field, value, pred });
+    } else if (pred.length !== 1 || state.view[field] !== value)
+      ops.push({ action: 'set', field, value, pred });
   }
   if (ops.length === 0 && !creates) return { key, channel, ops: [] };
   const actor = actorOf(pen.author, pen.epoch, key);
-  const change = encodeChange({ actor, seq: (state.seqs[actor] ?? 0) + 1, startOp: state.maxOp + 1, time: 0, deps: state.heads, ops });
-  const op = { v: 1, c: collection.name, k: `${parts.owner}/${parts.id}`, t: creates ? 'create' : 'delta', d: change };
+  const change = encodeChange({
+    actor,
+    seq: (state.seqs[actor] ?? 0) + 1,
+    startOp: state.maxOp + 1,
+    time: 0,
+    deps: state.heads,
+    ops,
+  });
+  const op = {
+    v: 1,
+    c: collection.name,
+    k: `${parts.owner}/${parts.id}`,
+    t: creates ? 'create' : 'delta',
+    d: change,
+  };
   return { key, channel, ops: [encodeOp(op)] };
 }
 

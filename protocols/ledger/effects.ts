@@ -1,7 +1,13 @@
 import type { Entry } from '../feed/entry.ts';
 import { applyFast } from '../open-dialog/fast-road.ts';
 import { readOp } from '../open-dialog/read-op.ts';
-import { type Membership, type OpRef, type PlacedOp, type RecordState, type Verdict } from '../open-dialog/record.ts';
+import {
+  type Membership,
+  type OpRef,
+  type PlacedOp,
+  type RecordState,
+  type Verdict,
+} from '../open-dialog/record.ts';
 import type { RecordKey } from '../wire/ids.ts';
 import type { Judge, LedgerStore, RecordChange } from './ports.ts';
 
@@ -117,14 +123,16 @@ export class Effects {
     const all = await this.#store.recordOps(key);
     const stored = all.filter(this.#effective);
     for (const ref of all) {
-      if (!this.#effective(ref)) this.#judged.push({ ref, key, verdict: { state: 'void', code: 'forked' }, fresh: false });
+      if (!this.#effective(ref))
+        this.#judged.push({ ref, key, verdict: { state: 'void', code: 'forked' }, fresh: false });
     }
     const fresh = this.#fresh.get(key) ?? [];
     const ops = [...stored, ...fresh];
     const first = ops[0];
     if (first === undefined) {
       const before = this.state(key);
-      if (before !== undefined) this.#now.set(key, { ...before, exists: false, tombstone: false, waiting: 0, ops: 0 });
+      if (before !== undefined)
+        this.#now.set(key, { ...before, exists: false, tombstone: false, waiting: 0, ops: 0 });
       return;
     }
     if (first.channel !== 'public') await this.load([first.channel]);
@@ -162,8 +170,17 @@ export function placedOps(entry: Entry): PlacedOp[] {
   const { author, header } = entry;
   return entry.body.flatMap((item, index) =>
     'op' in item
-      ? [{ author, channel: header.channel, epoch: header.epoch, seq: header.seq, index, bytes: item.op, time: header.time }]
+      ? [
+          {
+            author,
+            channel: header.channel,
+            epoch: header.epoch,
+            seq: header.seq,
+            index,
+            bytes: item.op,
+            time: header.time,
+          },
+        ]
       : [],
   );
 }
-

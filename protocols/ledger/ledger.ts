@@ -27,7 +27,12 @@ export interface WriteRequest {
 
 /** A write that is on disk: the records as they stood before and stand now, in the order of the drafts. */
 export interface Written {
-  readonly records: readonly { readonly key: RecordKey; readonly before: RecordState | undefined; readonly after: RecordState | undefined; readonly changed: boolean }[];
+  readonly records: readonly {
+    readonly key: RecordKey;
+    readonly before: RecordState | undefined;
+    readonly after: RecordState | undefined;
+    readonly changed: boolean;
+  }[];
 }
 
 /** What became of one received entry. */
@@ -130,7 +135,11 @@ export function createLedger(parts: LedgerParts): Ledger {
       return ref.seq < Math.min(known, forks.get(feedId(ref)) ?? Infinity);
     });
 
-  async function commit(what: Parameters<LedgerStore['commit']>[0], local: boolean, entries: readonly Entry[]): Promise<void> {
+  async function commit(
+    what: Parameters<LedgerStore['commit']>[0],
+    local: boolean,
+    entries: readonly Entry[],
+  ): Promise<void> {
     try {
       await store.commit(what);
     } catch (error) {
@@ -153,10 +162,27 @@ export function createLedger(parts: LedgerParts): Ledger {
 
   function openPage(channel: Channel): Page {
     const known = store.feed(identity.peerId, channel, epoch);
-    const feed: FeedState = known ?? { no: store.nextFeedNo(), author: identity.peerId, channel, epoch, seq: 0, hash: '', after: [], day: today() };
+    const feed: FeedState = known ?? {
+      no: store.nextFeedNo(),
+      author: identity.peerId,
+      channel,
+      epoch,
+      seq: 0,
+      hash: '',
+      after: [],
+      day: today(),
+    };
     const seq = feed.seq + 1;
     const after: EpochTail[] = seq > 1 ? [] : tails(store.feeds(identity.peerId, channel));
-    const place = { net: parts.net, channel, epoch, seq, prev: seq === 1 ? null : feed.hash, after, time: clock.tick() };
+    const place = {
+      net: parts.net,
+      channel,
+      epoch,
+      seq,
+      prev: seq === 1 ? null : feed.hash,
+      after,
+      time: clock.tick(),
+    };
     return { feed, place, ops: [], bytes: 0 };
   }
 
@@ -165,7 +191,8 @@ export function createLedger(parts: LedgerParts): Ledger {
   async function commitWrites(): Promise<void> {
     const effect = effects();
     const pages = new Map<Channel, Page>();
-    const done: { pending: PendingWrite; drafts: readonly Draft[]; before: (RecordState | undefined)[] }[] = [];
+    const done: { pending: PendingWrite; drafts: readonly Draft[]; before: (RecordState | undefined)[] }[] =
+      [];
     const batch = writes.slice(0, LIMITS.entryOps);
     try {
       await effect.load(batch.flatMap((pending) => pending.request.keys));
@@ -178,7 +205,9 @@ export function createLedger(parts: LedgerParts): Ledger {
       }
       writes.splice(0, taken);
       await effect.settle();
-      const entries = [...pages.values()].filter((page) => page.ops.length > 0).map((page) => ({ page, entry: sealEntry(identity, page.place, page.ops) }));
+      const entries = [...pages.values()]
+        .filter((page) => page.ops.length > 0)
+        .map((page) => ({ page, entry: sealEntry(identity, page.place, page.ops) }));
       if (entries.length > 0) {
         await commit(
           {
@@ -200,7 +229,12 @@ export function createLedger(parts: LedgerParts): Ledger {
       return;
     }
     for (const { pending, drafts, before } of done) {
-      const records = drafts.map(({ key, ops }, i) => ({ key, before: before[i], after: effect.state(key), changed: ops.length > 0 }));
+      const records = drafts.map(({ key, ops }, i) => ({
+        key,
+        before: before[i],
+        after: effect.state(key),
+        changed: ops.length > 0,
+      }));
       pending.resolve({ records });
     }
   }
@@ -218,11 +252,18 @@ export function createLedger(parts: LedgerParts): Ledger {
       pending.reject(error);
       return 'refused';
     }
-    await effect.load(drafts.flatMap((draft) => (draft.channel === 'public' ? [draft.key] : [draft.key, draft.channel])));
+    await effect.load(
+      drafts.flatMap((draft) => (draft.channel === 'public' ? [draft.key] : [draft.key, draft.channel])),
+    );
     // A fact that stands already is not said again: the same import twice writes nothing.
-    drafts = drafts.map((draft) => (isFact(draft.key) && effect.state(draft.key)?.exists === true ? { ...draft, ops: [] } : draft));
+    drafts = drafts.map((draft) =>
+      isFact(draft.key) && effect.state(draft.key)?.exists === true ? { ...draft, ops: [] } : draft,
+    );
     const before = drafts.map((draft) => effect.state(draft.key));
-    const size = drafts.reduce((sum, { ops }) => sum + ops.reduce((bytes, op) => bytes + op.length + 4, 0), 0);
+    const size = drafts.reduce(
+      (sum, { ops }) => sum + ops.reduce((bytes, op) => bytes + op.length + 4, 0),
+      0,
+    );
     const count = drafts.reduce((sum, { ops }) => sum + ops.length, 0);
     for (const page of pages.values()) {
       if (page.bytes + size > ENTRY_OPS_BYTES || page.ops.length + count > LIMITS.entryOps) return 'full';
@@ -261,7 +302,15 @@ export function createLedger(parts: LedgerParts): Ledger {
       await effect.settle();
       const entries = accepted.map(({ entry }) => entry);
       await commit(
-        { entries: accepted, feeds: [...feeds.values()], records: effect.changes(), verdicts: effect.verdicts(), lacking: effect.lacking, proofs: [], sync: false },
+        {
+          entries: accepted,
+          feeds: [...feeds.values()],
+          records: effect.changes(),
+          verdicts: effect.verdicts(),
+          lacking: effect.lacking,
+          proofs: [],
+          sync: false,
+        },
         false,
         entries,
       );
@@ -275,7 +324,8 @@ export function createLedger(parts: LedgerParts): Ledger {
     clock.observe(entry.header.time);
     if (entry.author !== identity.peerId) return;
     const mine = entry.header.epoch === epoch;
-    if (mine || entry.header.time[0] > startedAt) parts.onAlarm({ kind: 'own-key-elsewhere', epoch: entry.header.epoch });
+    if (mine || entry.header.time[0] > startedAt)
+      parts.onAlarm({ kind: 'own-key-elsewhere', epoch: entry.header.epoch });
     if (mine) epoch = randomBytes(8).toString('hex');
   }
 
@@ -295,21 +345,38 @@ export function createLedger(parts: LedgerParts): Ledger {
     const id = feedId({ author, channel: header.channel, epoch: header.epoch });
     const feed = feeds.get(id) ?? store.feed(author, header.channel, header.epoch);
     const standing = author === identity.peerId ? 'followed' : following.standing(author);
-    const held = standing === 'no' || feed === undefined || header.seq > feed.seq ? undefined : await heldAt(feed, header.seq, accepted);
+    const held =
+      standing === 'no' || feed === undefined || header.seq > feed.seq
+        ? undefined
+        : await heldAt(feed, header.seq, accepted);
     const state = { net: parts.net, standing, feed, heldHash: held?.hash, epochsToday: epochsToday(author) };
     const early = admitUnverified(entry, state);
     if (early !== undefined) return { ...early, entry };
-    if (!signatureHolds(ENTRY_ENVELOPE, entry.envelope)) return { kind: 'reject', code: 'signature-invalid', entry };
+    if (!signatureHolds(ENTRY_ENVELOPE, entry.envelope))
+      return { kind: 'reject', code: 'signature-invalid', entry };
     const verdict = admitVerified(entry, state, () => bodyMatches(entry));
     if (verdict.kind === 'fork' && held !== undefined) forks.push({ entry, held });
     if (verdict.kind !== 'accept') return { ...verdict, entry };
-    const base: FeedState = feed ?? { no: store.nextFeedNo(), author, channel: header.channel, epoch: header.epoch, seq: 0, hash: '', after: [], day: today() };
+    const base: FeedState = feed ?? {
+      no: store.nextFeedNo(),
+      author,
+      channel: header.channel,
+      epoch: header.epoch,
+      seq: 0,
+      hash: '',
+      after: [],
+      day: today(),
+    };
     feeds.set(id, advanced(base, entry));
     accepted.push({ feed: base, entry });
     return { kind: 'accept', entry };
   }
 
-  async function heldAt(feed: FeedState, seq: number, accepted: readonly { feed: FeedState; entry: Entry }[]): Promise<Entry | undefined> {
+  async function heldAt(
+    feed: FeedState,
+    seq: number,
+    accepted: readonly { feed: FeedState; entry: Entry }[],
+  ): Promise<Entry | undefined> {
     const fresh = accepted.find((a) => a.feed.no === feed.no && a.entry.header.seq === seq);
     return fresh?.entry ?? (await store.entry(feed.no, seq));
   }
@@ -328,9 +395,21 @@ export function createLedger(parts: LedgerParts): Ledger {
     if (proof.net !== parts.net) throw new AgrinetError('network-wrong', 'a proof of another network');
     if (author !== identity.peerId && following.standing(author) === 'no') return 'ignored';
     const known = store.feed(author, channel, forked);
-    const base: FeedState = known ?? { no: store.nextFeedNo(), author, channel, epoch: forked, seq: 0, hash: '', after: [], day: today() };
+    const base: FeedState = known ?? {
+      no: store.nextFeedNo(),
+      author,
+      channel,
+      epoch: forked,
+      seq: 0,
+      hash: '',
+      after: [],
+      day: today(),
+    };
     if (!proofWins(proof, base.fork && (await store.proof(base.no)))) return 'known';
-    const below = proof.seq === 1 || base.seq < proof.seq - 1 ? '' : ((await store.entry(base.no, proof.seq - 1))?.hash ?? '');
+    const below =
+      proof.seq === 1 || base.seq < proof.seq - 1
+        ? ''
+        : ((await store.entry(base.no, proof.seq - 1))?.hash ?? '');
     const feed: FeedState = { ...base, fork: { seq: proof.seq, proof: proof.id, below } };
     const effect = effects(new Map([[feedId(feed), proof.seq]]));
     for (let seq = proof.seq; seq <= base.seq; seq++) {
@@ -343,7 +422,15 @@ export function createLedger(parts: LedgerParts): Ledger {
     await effect.settle();
     const changes = effect.changes();
     await commit(
-      { entries: [], feeds: [feed], records: changes, verdicts: effect.verdicts(), lacking: effect.lacking, proofs: [{ feed, proof }], sync: true },
+      {
+        entries: [],
+        feeds: [feed],
+        records: changes,
+        verdicts: effect.verdicts(),
+        lacking: effect.lacking,
+        proofs: [{ feed, proof }],
+        sync: true,
+      },
       false,
       [],
     );
@@ -365,9 +452,12 @@ export function createLedger(parts: LedgerParts): Ledger {
       const request: WriteRequest = {
         keys: [key],
         draft: (pen, read) => {
-          if (before.tombstone) return read(key)?.tombstone === true ? [] : [draftTombstone(key, before.channel)];
+          if (before.tombstone)
+            return read(key)?.tombstone === true ? [] : [draftTombstone(key, before.channel)];
           if (COLLECTIONS[parts_.collection]?.kind === 'fact') {
-            return read(key)?.exists === true ? [] : [draftFact(pen, parts_.collection, before.view, before.channel)];
+            return read(key)?.exists === true
+              ? []
+              : [draftFact(pen, parts_.collection, before.view, before.channel)];
           }
           return [draftEdit(pen, key, before.channel, read(key), before.view)];
         },
@@ -379,7 +469,8 @@ export function createLedger(parts: LedgerParts): Ledger {
   function write(request: WriteRequest): Promise<Written> {
     const refusal = parts.refusal();
     if (refusal !== undefined) return Promise.reject(refusal);
-    if (writes.length >= MAX_WAITING) return Promise.reject(new AgrinetError('busy', 'too many writes are waiting; try again'));
+    if (writes.length >= MAX_WAITING)
+      return Promise.reject(new AgrinetError('busy', 'too many writes are waiting; try again'));
     return new Promise<Written>((resolve, reject) => {
       writes.push({ request, resolve, reject });
       wake();

@@ -20,7 +20,12 @@ export interface Commit {
   readonly feeds: readonly FeedState[];
   readonly records: readonly RecordChange[];
   /** Ops that belong to a record: where they stand, and their verdict. */
-  readonly verdicts: readonly { readonly ref: OpRef; readonly key: RecordKey | undefined; readonly verdict: Verdict; readonly fresh: boolean }[];
+  readonly verdicts: readonly {
+    readonly ref: OpRef;
+    readonly key: RecordKey | undefined;
+    readonly verdict: Verdict;
+    readonly fresh: boolean;
+  }[];
   readonly lacking: readonly { readonly lacks: string; readonly key: RecordKey }[];
   readonly proofs: readonly { readonly feed: FeedState; readonly proof: ForkProof }[];
   /** Wait for the disk: own writes that somebody waits for. */

@@ -1,6 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { AgrinetError } from '../errors.ts';
-import { draftEdit, draftFact, draftPrivate, draftTombstone, type Draft, type Patch } from '../ledger/drafts.ts';
+import {
+  draftEdit,
+  draftFact,
+  draftPrivate,
+  draftTombstone,
+  type Draft,
+  type Patch,
+} from '../ledger/drafts.ts';
 import type { Ledger, Written } from '../ledger/ledger.ts';
 import type { Scalar } from '../open-dialog/change.ts';
 import type { RecordState } from '../open-dialog/record.ts';
@@ -34,18 +41,24 @@ export interface Catalogue {
 const LIST_FIELDS = new Set(['images', 'tags', 'interoperability']);
 
 /** The fields of a JSON body as scalars: numbers in text where a number belongs, lists as one JSON scalar, coordinates with five decimals. */
-export function scalarsOf(collectionName: string, body: Readonly<Record<string, unknown>>): Record<string, Scalar | undefined> {
+export function scalarsOf(
+  collectionName: string,
+  body: Readonly<Record<string, unknown>>,
+): Record<string, Scalar | undefined> {
   const collection = COLLECTIONS[collectionName];
   const fields: Record<string, Scalar | undefined> = {};
   for (const [field, value] of Object.entries(body)) {
     const rule = collection && fieldRule(collection, field);
     if (value === null) fields[field] = undefined;
-    else if (typeof value === 'number' && rule?.type === 'string') fields[field] = field.startsWith('geo') ? value.toFixed(5) : String(value);
+    else if (typeof value === 'number' && rule?.type === 'string')
+      fields[field] = field.startsWith('geo') ? value.toFixed(5) : String(value);
     else if (typeof value === 'number') fields[field] = value === 0 ? 0 : value;
-    else if (typeof value === 'string' && rule?.type === 'number' && value.trim() !== '') fields[field] = Number(value);
+    else if (typeof value === 'string' && rule?.type === 'number' && value.trim() !== '')
+      fields[field] = Number(value);
     else if (typeof value === 'string' || typeof value === 'boolean') fields[field] = value;
     else if (Array.isArray(value) || typeof value === 'object') fields[field] = JSON.stringify(value);
-    else throw new AgrinetError('fields-invalid', `${field}: must be text, a number, true or false, or a list`);
+    else
+      throw new AgrinetError('fields-invalid', `${field}: must be text, a number, true or false, or a list`);
   }
   return fields;
 }
@@ -53,7 +66,8 @@ export function scalarsOf(collectionName: string, body: Readonly<Record<string, 
 /** A view as JSON: lists that were kept as one scalar are lists again. */
 export function viewJson(view: RecordState['view']): Record<string, unknown> {
   const json: Record<string, unknown> = {};
-  for (const [field, value] of Object.entries(view)) json[field] = LIST_FIELDS.has(field) && typeof value === 'string' ? listOf(value) : value;
+  for (const [field, value] of Object.entries(view))
+    json[field] = LIST_FIELDS.has(field) && typeof value === 'string' ? listOf(value) : value;
   return json;
 }
 
@@ -74,12 +88,21 @@ export function createCatalogue(ledger: Ledger, self: PeerId): Catalogue {
   function requireName(fields: Patch): void {
     const problems = [
       ...(fields['type'] === undefined ? ['type: required, "offer" or "request"'] : []),
-      ...(NAMES.some((name) => typeof fields[name] === 'string' && fields[name] !== '') ? [] : ['one of title, commodity or productId is required']),
+      ...(NAMES.some((name) => typeof fields[name] === 'string' && fields[name] !== '')
+        ? []
+        : ['one of title, commodity or productId is required']),
     ];
-    if (problems.length > 0) throw new AgrinetError('fields-invalid', problems.join('; '), { details: { problems } });
+    if (problems.length > 0)
+      throw new AgrinetError('fields-invalid', problems.join('; '), { details: { problems } });
   }
 
-  async function save(key: RecordKey, draft: (read: RecordState | undefined, pen: Parameters<Parameters<Ledger['write']>[0]['draft']>[0]) => Draft): Promise<Saved> {
+  async function save(
+    key: RecordKey,
+    draft: (
+      read: RecordState | undefined,
+      pen: Parameters<Parameters<Ledger['write']>[0]['draft']>[0],
+    ) => Draft,
+  ): Promise<Saved> {
     const written = await ledger.write({ keys: [key], draft: (pen, read) => [draft(read(key), pen)] });
     return savedOf(written, 0);
   }
@@ -93,13 +116,15 @@ export function createCatalogue(ledger: Ledger, self: PeerId): Catalogue {
   return {
     async createListing(body) {
       const { id: given, ...rest } = body;
-      const id = given === undefined ? base64url(randomBytes(12)) : String(given);
-      if (!isLocalId(id)) throw new AgrinetError('id-invalid', 'id: 1 to 64 letters, digits, - or _');
+      const id = given === undefined ? base64url(randomBytes(12)) : given;
+      if (typeof id !== 'string' || !isLocalId(id))
+        throw new AgrinetError('id-invalid', 'id: 1 to 64 letters, digits, - or _');
       const fields = { status: 'active', ...scalarsOf('listings', rest) };
       requireName(fields);
       const key = keyFor('listings', id);
       return save(key, (known, pen) => {
-        if (known?.exists === true && !known.tombstone) throw new AgrinetError('listing-exists', `listing ${id} exists; change it with PATCH or PUT`);
+        if (known?.exists === true && !known.tombstone)
+          throw new AgrinetError('listing-exists', `listing ${id} exists; change it with PATCH or PUT`);
         return draftEdit(pen, key, 'public', known, fields);
       });
     },
@@ -110,7 +135,10 @@ export function createCatalogue(ledger: Ledger, self: PeerId): Catalogue {
       const key = keyFor('listings', id);
       return save(key, (known, pen) => {
         const gone = Object.keys(known?.view ?? {}).filter((field) => !Object.hasOwn(fields, field));
-        return draftEdit(pen, key, 'public', known, { ...Object.fromEntries(gone.map((f) => [f, undefined])), ...fields });
+        return draftEdit(pen, key, 'public', known, {
+          ...Object.fromEntries(gone.map((f) => [f, undefined])),
+          ...fields,
+        });
       });
     },
     patch(key, body) {
@@ -156,7 +184,8 @@ export function createCatalogue(ledger: Ledger, self: PeerId): Catalogue {
     },
     settleConflict(key, field, value) {
       return save(key, (known, pen) => {
-        if (known?.conflicts[field] === undefined) throw new AgrinetError('not-found', `${field} of this record is not in conflict`);
+        if (known?.conflicts[field] === undefined)
+          throw new AgrinetError('not-found', `${field} of this record is not in conflict`);
         return draftEdit(pen, key, known.channel, known, { [field]: value });
       });
     },

@@ -37,7 +37,8 @@ export function createAnnounceProtocol(
       const signal = AbortSignal.timeout(ANNOUNCE_LIMITS.ms);
       const frame = await frames.read(signal);
       const message = frame === null ? undefined : decodeMessage(frame);
-      if (message?.kind !== 'announcement') throw new AgrinetError('message-malformed', 'not an announcement');
+      if (message?.kind !== 'announcement')
+        throw new AgrinetError('message-malformed', 'not an announcement');
       await frames.close(signal);
       onAnnouncement(connection, message.announcement);
     } catch (error) {
@@ -47,7 +48,11 @@ export function createAnnounceProtocol(
   }
 
   return {
-    start: () => libp2p.handle(protocol, answer, { maxInboundStreams: ANNOUNCE_LIMITS.streams, maxOutboundStreams: ANNOUNCE_LIMITS.streams }),
+    start: () =>
+      libp2p.handle(protocol, answer, {
+        maxInboundStreams: ANNOUNCE_LIMITS.streams,
+        maxOutboundStreams: ANNOUNCE_LIMITS.streams,
+      }),
     stop: () => libp2p.unhandle(protocol),
     async announce(connection, announcement) {
       const signal = AbortSignal.timeout(ANNOUNCE_LIMITS.ms);

@@ -43,7 +43,13 @@ export class CatchUpPlan {
       known.holders.add(peer);
       known.again = known.running;
     } else if (this.#wanted.size < CATCH_UP_LIMITS.wanted) {
-      this.#wanted.set(id, { id, group: { author: group.author, channel: group.channel }, holders: new Set([peer]), running: false, again: false });
+      this.#wanted.set(id, {
+        id,
+        group: { author: group.author, channel: group.channel },
+        holders: new Set([peer]),
+        running: false,
+        again: false,
+      });
     }
   }
 
@@ -73,7 +79,8 @@ export class CatchUpPlan {
       }
       if ((this.#pausedUntil.get(`${peer}|${wanted.id}`) ?? 0) > now) continue;
       const load = this.#busy.get(peer) ?? 0;
-      if (load < CATCH_UP_LIMITS.pullsPerPeer && (best === undefined || load < (this.#busy.get(best) ?? 0))) best = peer;
+      if (load < CATCH_UP_LIMITS.pullsPerPeer && (best === undefined || load < (this.#busy.get(best) ?? 0)))
+        best = peer;
     }
     if (wanted.holders.size === 0) this.#wanted.delete(wanted.id);
     return best;

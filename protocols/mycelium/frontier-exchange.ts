@@ -66,8 +66,10 @@ export function createFrontierProtocol(components: FrontierComponents, network: 
   async function answer(stream: Stream, connection: Connection): Promise<void> {
     const peer = connection.remotePeer.toString();
     const frames = framed(stream, { maxFrame: LIMITS.frontierBytes });
-    if (!access.mayReplicate(peer)) return frames.abort(new AgrinetError('not-registered', 'not registered here'));
-    if (answering >= FRONTIER_LIMITS.answering) return frames.abort(new AgrinetError('busy', 'too many at once'));
+    if (!access.mayReplicate(peer))
+      return frames.abort(new AgrinetError('not-registered', 'not registered here'));
+    if (answering >= FRONTIER_LIMITS.answering)
+      return frames.abort(new AgrinetError('busy', 'too many at once'));
     answering++;
     try {
       const groups = await receive(frames);
@@ -84,7 +86,10 @@ export function createFrontierProtocol(components: FrontierComponents, network: 
   return {
     async start() {
       stopping = new AbortController();
-      await libp2p.handle(protocol, answer, { maxInboundStreams: FRONTIER_LIMITS.streams, maxOutboundStreams: FRONTIER_LIMITS.streams });
+      await libp2p.handle(protocol, answer, {
+        maxInboundStreams: FRONTIER_LIMITS.streams,
+        maxOutboundStreams: FRONTIER_LIMITS.streams,
+      });
     },
     async stop() {
       stopping.abort();

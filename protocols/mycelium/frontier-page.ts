@@ -1,6 +1,6 @@
 import { AgrinetError } from '../errors.ts';
 import type { FrontierItem } from '../feed/frontier.ts';
-import { hex } from '../wire/bytes.ts';
+import { fromHex, hex } from '../wire/bytes.ts';
 import { bytesOf, type Cbor, decodeCbor, encodeCbor, integer } from '../wire/cbor.ts';
 import { parsePeerId, type PeerId } from '../wire/identity.ts';
 import { type Channel, isChannel } from '../wire/ids.ts';
@@ -15,15 +15,18 @@ export interface FrontierGroup {
   readonly digest: string;
 }
 
-const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'hex'));
-
 /** Pages of a frontier, each canonical dag-cbor of at most `LIMITS.frontierBytes`: a list of `[author, channel, digest, [[epoch, seq, hash, fork | null], …]]`. */
 export function encodeFrontier(groups: readonly FrontierGroup[]): Uint8Array[] {
   const pages: Uint8Array[] = [];
   let page: Cbor[] = [];
   let size = 0;
   for (const { author, channel, items, digest } of groups) {
-    const encoded = items.map((i) => [bytes(i.epoch), i.seq, bytes(i.hash), i.fork === undefined ? null : bytes(i.fork)]);
+    const encoded = items.map((i) => [
+      fromHex(i.epoch),
+      i.seq,
+      fromHex(i.hash),
+      i.fork === undefined ? null : fromHex(i.fork),
+    ]);
     // A group with more epochs than fit a page is shown in parts; `isBehind` looks at items one by one.
     for (let at = 0; at < Math.max(1, encoded.length); at += ITEMS_PER_GROUP) {
       const part = encoded.slice(at, at + ITEMS_PER_GROUP);
@@ -33,7 +36,7 @@ export function encodeFrontier(groups: readonly FrontierGroup[]): Uint8Array[] {
         page = [];
         size = 0;
       }
-      page.push([author, channel, bytes(digest), part]);
+      page.push([author, channel, fromHex(digest), part]);
       size += cost;
     }
   }

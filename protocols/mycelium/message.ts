@@ -1,5 +1,5 @@
 import { AgrinetError } from '../errors.ts';
-import { hex } from '../wire/bytes.ts';
+import { fromHex, hex } from '../wire/bytes.ts';
 import { bytesOf, decodeCbor, encodeCbor, integer } from '../wire/cbor.ts';
 import { parsePeerId, type PeerId } from '../wire/identity.ts';
 import { type Channel, isChannel } from '../wire/ids.ts';
@@ -21,8 +21,6 @@ export type GossipMessage =
   | { readonly kind: 'announcement'; readonly announcement: Announcement }
   | { readonly kind: 'proof'; readonly bytes: Uint8Array };
 
-const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'hex'));
-
 /** Canonical dag-cbor: `[0, entry]`, `[1, author, channel, epoch, seq, hash]` or `[2, proof]`. */
 export function encodeMessage(message: GossipMessage): Uint8Array {
   switch (message.kind) {
@@ -30,7 +28,7 @@ export function encodeMessage(message: GossipMessage): Uint8Array {
       return encodeCbor([0, message.bytes]);
     case 'announcement': {
       const { author, channel, epoch, seq, hash } = message.announcement;
-      return encodeCbor([1, author, channel, bytes(epoch), seq, bytes(hash)]);
+      return encodeCbor([1, author, channel, fromHex(epoch), seq, fromHex(hash)]);
     }
     case 'proof':
       return encodeCbor([2, message.bytes]);

@@ -76,14 +76,26 @@ export function createMycelium(components: MyceliumComponents, network: string):
   let retry: NodeJS.Timeout | undefined;
   let admitting = 0;
 
-  const onFailure = (peer: string, error: unknown): void => onEvent({ kind: 'pull-failed', peer, code: codeOf(error) });
+  const onFailure = (peer: string, error: unknown): void =>
+    onEvent({ kind: 'pull-failed', peer, code: codeOf(error) });
   const range = createRangeProtocol({ libp2p: components.libp2p, source, access, onFailure }, network);
   const frontier = createFrontierProtocol(
-    { libp2p: components.libp2p, access, frontierFor, onFrontier: (connection, groups) => onFrontier(connection.remotePeer.toString(), groups), onFailure },
+    {
+      libp2p: components.libp2p,
+      access,
+      frontierFor,
+      onFrontier: (connection, groups) => onFrontier(connection.remotePeer.toString(), groups),
+      onFailure,
+    },
     network,
   );
   const direct = createAnnounceProtocol(
-    { libp2p: components.libp2p, access, onFailure, onAnnouncement: (connection, a) => announced(connection.remotePeer.toString(), a) },
+    {
+      libp2p: components.libp2p,
+      access,
+      onFailure,
+      onAnnouncement: (connection, a) => announced(connection.remotePeer.toString(), a),
+    },
     network,
   );
 
@@ -91,13 +103,19 @@ export function createMycelium(components: MyceliumComponents, network: string):
     const groups: FrontierGroup[] = [];
     for (const { author, channel, feeds } of source.feedGroups()) {
       if (channel !== 'public' && !access.mayHold(peer, channel)) continue;
-      groups.push({ author, channel, items: frontierOf(feeds), digest: channel === 'public' ? components.digestOf(author) : '' });
+      groups.push({
+        author,
+        channel,
+        items: frontierOf(feeds),
+        digest: channel === 'public' ? components.digestOf(author) : '',
+      });
     }
     return groups;
   }
 
   const lacks = (group: FrontierGroup): boolean =>
-    (group.author === components.self || components.follows(group.author)) && isBehind(source.feeds(group.author, group.channel), group.items);
+    (group.author === components.self || components.follows(group.author)) &&
+    isBehind(source.feeds(group.author, group.channel), group.items);
 
   function onFrontier(peer: string, groups: readonly FrontierGroup[]): void {
     shown.set(peer, groups);
@@ -106,7 +124,8 @@ export function createMycelium(components: MyceliumComponents, network: string):
       if (lacks(group)) {
         behind++;
         plan.want(peer, group);
-      } else if (group.channel === 'public' && differs(group)) onEvent({ kind: 'digest-differs', peer, author: group.author });
+      } else if (group.channel === 'public' && differs(group))
+        onEvent({ kind: 'digest-differs', peer, author: group.author });
     }
     if (behind === 0) onEvent({ kind: 'peer-synced', peer, received: 0 });
     pullMore();
@@ -115,10 +134,18 @@ export function createMycelium(components: MyceliumComponents, network: string):
   /** Equal frontier, unequal digest: a fault of somebody's. */
   function differs(group: FrontierGroup): boolean {
     const mine = frontierOf(source.feeds(group.author, 'public'));
-    const same = mine.length === group.items.length && mine.every((item, i) => {
-      const other = group.items[i];
-      return other !== undefined && item.epoch === other.epoch && item.seq === other.seq && item.hash === other.hash && item.fork === other.fork;
-    });
+    const same =
+      mine.length === group.items.length &&
+      mine.every((item, i) => {
+        const other = group.items[i];
+        return (
+          other !== undefined &&
+          item.epoch === other.epoch &&
+          item.seq === other.seq &&
+          item.hash === other.hash &&
+          item.fork === other.fork
+        );
+      });
     return same && components.digestOf(group.author) !== group.digest;
   }
 
@@ -127,7 +154,8 @@ export function createMycelium(components: MyceliumComponents, network: string):
 
   function pullMore(): void {
     if (stopping.signal.aborted) return;
-    const reachable = (peer: string): boolean => access.mayReplicate(peer) && connectionTo(peer) !== undefined;
+    const reachable = (peer: string): boolean =>
+      access.mayReplicate(peer) && connectionTo(peer) !== undefined;
     for (const { peer, need } of plan.next(now(), reachable)) void pull(peer, need);
     const wake = plan.wakeAt(now());
     clearTimeout(retry);
@@ -142,7 +170,8 @@ export function createMycelium(components: MyceliumComponents, network: string):
       const connection = connectionTo(peer);
       if (connection === undefined) throw new AgrinetError('stream-closed', 'the connection went');
       const request = rangeRequest(author, channel, source.feeds(author, channel));
-      for await (const items of range.pull(connection, request, stopping.signal)) received += await takeItems(peer, items);
+      for await (const items of range.pull(connection, request, stopping.signal))
+        received += await takeItems(peer, items);
       ok = true;
     } catch (error) {
       if (!stopping.signal.aborted) onEvent({ kind: 'pull-failed', peer, code: codeOf(error) });
@@ -153,14 +182,24 @@ export function createMycelium(components: MyceliumComponents, network: string):
     pullMore();
   }
 
-  async function takeItems(peer: string, items: readonly { readonly kind: 'entry' | 'proof'; readonly bytes: Uint8Array }[]): Promise<number> {
+  async function takeItems(
+    peer: string,
+    items: readonly { readonly kind: 'entry' | 'proof'; readonly bytes: Uint8Array }[],
+  ): Promise<number> {
     for (const item of items) if (item.kind === 'proof') await ledger.receiveProof(item.bytes);
-    const results = await ledger.receive(items.flatMap((item) => (item.kind === 'entry' ? [item.bytes] : [])));
+    const results = await ledger.receive(
+      items.flatMap((item) => (item.kind === 'entry' ? [item.bytes] : [])),
+    );
     let accepted = 0;
     for (const result of results) {
       if (result.kind === 'accept') accepted++;
-      else if (result.kind === 'ignore' || result.kind === 'reject') onEvent({ kind: 'entry-refused', peer, code: result.code ?? 'unknown' });
-      if (result.kind === 'reject') throw new AgrinetError('peer-sent-invalid', `the peer sent an entry refused with ${result.code ?? ''}`);
+      else if (result.kind === 'ignore' || result.kind === 'reject')
+        onEvent({ kind: 'entry-refused', peer, code: result.code ?? 'unknown' });
+      if (result.kind === 'reject')
+        throw new AgrinetError(
+          'peer-sent-invalid',
+          `the peer sent an entry refused with ${result.code ?? ''}`,
+        );
     }
     return accepted;
   }
@@ -175,7 +214,9 @@ export function createMycelium(components: MyceliumComponents, network: string):
 
   /** Remembers that a peer has this, so that a pull that brought less is seen as one. */
   function noteShown(peer: string, group: FrontierGroup): void {
-    const known = (shown.get(peer) ?? []).filter((g) => g.items.length !== 1 || g.author !== group.author || g.channel !== group.channel);
+    const known = (shown.get(peer) ?? []).filter(
+      (g) => g.items.length !== 1 || g.author !== group.author || g.channel !== group.channel,
+    );
     shown.set(peer, [...known, group]);
   }
 
@@ -224,9 +265,14 @@ export function createMycelium(components: MyceliumComponents, network: string):
     for (const entry of entries) {
       if (entry.header.channel === 'public') {
         const small = entry.bytes.length <= LIMITS.gossipEntryBytes;
-        tell(small ? { kind: 'entry', bytes: entry.bytes } : { kind: 'announcement', announcement: announcementOf(entry) });
+        tell(
+          small
+            ? { kind: 'entry', bytes: entry.bytes }
+            : { kind: 'announcement', announcement: announcementOf(entry) },
+        );
       } else {
-        for (const peer of components.participants(entry.header.channel)) tellOne(peer, announcementOf(entry));
+        for (const peer of components.participants(entry.header.channel))
+          tellOne(peer, announcementOf(entry));
       }
     }
   }
@@ -241,7 +287,9 @@ export function createMycelium(components: MyceliumComponents, network: string):
   }
 
   function tell(message: Parameters<typeof encodeMessage>[0]): void {
-    components.publish(encodeMessage(message)).catch((error: unknown) => onEvent({ kind: 'pull-failed', peer: 'gossip', code: codeOf(error) }));
+    components
+      .publish(encodeMessage(message))
+      .catch((error: unknown) => onEvent({ kind: 'pull-failed', peer: 'gossip', code: codeOf(error) }));
   }
 
   function tellOne(peer: string, announcement: Announcement): void {
@@ -263,7 +311,9 @@ export function createMycelium(components: MyceliumComponents, network: string):
   function schedule(): void {
     timer = setTimeout(
       () => {
-        const peers = components.libp2p.getConnections().filter((c) => c.status === 'open' && access.mayReplicate(c.remotePeer.toString()));
+        const peers = components.libp2p
+          .getConnections()
+          .filter((c) => c.status === 'open' && access.mayReplicate(c.remotePeer.toString()));
         const chosen = peers[Math.floor(random() * peers.length)];
         if (chosen !== undefined) void exchangeWith(chosen);
         schedule();

@@ -1,4 +1,4 @@
-import type { Connection, Libp2p } from '@libp2p/interface';
+import type { Libp2p } from '@libp2p/interface';
 import type { FeedState } from '../feed/feed.ts';
 import type { ForkProof } from '../feed/fork.ts';
 import type { PeerId } from '../wire/identity.ts';
@@ -22,4 +22,3 @@ export interface Access {
 }
 
 export type StreamHost = Pick<Libp2p, 'handle' | 'unhandle' | 'getConnections'>;
-export type { Connection };

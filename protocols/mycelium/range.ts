@@ -3,7 +3,7 @@ import { constants, zstdCompress, zstdDecompress } from 'node:zlib';
 import type { Connection, Stream } from '@libp2p/interface';
 import { AgrinetError } from '../errors.ts';
 import { effectiveHead, type FeedState } from '../feed/feed.ts';
-import { hex } from '../wire/bytes.ts';
+import { fromHex, hex } from '../wire/bytes.ts';
 import { bytesOf, type Cbor, decodeCbor, encodeCbor, integer, mapOf } from '../wire/cbor.ts';
 import { framed, type FramedStream } from '../wire/framed-stream.ts';
 import { parsePeerId, type PeerId } from '../wire/identity.ts';
@@ -46,24 +46,37 @@ export type RangeItem = { readonly kind: 'entry' | 'proof'; readonly bytes: Uint
 export interface RangeRequest {
   readonly author: PeerId;
   readonly channel: Channel;
-  readonly have: readonly { readonly epoch: string; readonly seq: number; readonly hash: string; readonly fork?: string }[];
+  readonly have: readonly {
+    readonly epoch: string;
+    readonly seq: number;
+    readonly hash: string;
+    readonly fork?: string;
+  }[];
 }
 
 const compress = promisify(zstdCompress);
 const inflate = promisify(zstdDecompress);
-const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'hex'));
 const malformed = (): AgrinetError => new AgrinetError('range-malformed', 'malformed range request');
 
 export function encodeRangeRequest({ author, channel, have }: RangeRequest): Uint8Array {
-  const items = have.map((h) => [bytes(h.epoch), h.seq, bytes(h.hash), h.fork === undefined ? null : bytes(h.fork)]);
+  const items = have.map((h) => [
+    fromHex(h.epoch),
+    h.seq,
+    fromHex(h.hash),
+    h.fork === undefined ? null : fromHex(h.fork),
+  ]);
   return encodeCbor({ author, channel, have: items });
 }
 
 /** Reads a request strictly. Throws `range-malformed` or `not-canonical`. */
 export function decodeRangeRequest(data: Uint8Array): RangeRequest {
-  const map = data.length > RANGE_LIMITS.requestBytes ? undefined : mapOf(decodeCbor(data), ['author', 'channel', 'have'] as const);
+  const map =
+    data.length > RANGE_LIMITS.requestBytes
+      ? undefined
+      : mapOf(decodeCbor(data), ['author', 'channel', 'have'] as const);
   const author = parsePeerId(map?.author);
-  if (map === undefined || author === undefined || !isChannel(map.channel) || !Array.isArray(map.have)) throw malformed();
+  if (map === undefined || author === undefined || !isChannel(map.channel) || !Array.isArray(map.have))
+    throw malformed();
   const have = map.have.map((item: unknown) => {
     if (!Array.isArray(item) || item.length !== 4) throw malformed();
     const [epochValue, seqValue, hashValue, forkValue] = item as readonly unknown[];
@@ -71,7 +84,8 @@ export function decodeRangeRequest(data: Uint8Array): RangeRequest {
     const seq = integer(seqValue, 0);
     const hash = bytesOf(hashValue, 32) ?? bytesOf(hashValue, 0);
     const fork = forkValue === null ? null : bytesOf(forkValue, 32);
-    if (epoch === undefined || seq === undefined || hash === undefined || fork === undefined) throw malformed();
+    if (epoch === undefined || seq === undefined || hash === undefined || fork === undefined)
+      throw malformed();
     const base = { epoch: hex(epoch), seq, hash: hex(hash) };
     return fork === null ? base : { ...base, fork: hex(fork) };
   });
@@ -100,9 +114,16 @@ export async function* rangeItems(source: FeedSource, request: RangeRequest): As
     }
     const head = effectiveHead(feed);
     let from = (theirs?.seq ?? 0) + 1;
-    if (theirs !== undefined && theirs.seq > 0 && theirs.seq <= head.seq && (await hashAt(source, feed, theirs.seq)) !== theirs.hash) from = 1;
+    if (
+      theirs !== undefined &&
+      theirs.seq > 0 &&
+      theirs.seq <= head.seq &&
+      (await hashAt(source, feed, theirs.seq)) !== theirs.hash
+    )
+      from = 1;
     if (from > head.seq) continue;
-    for await (const entry of source.entriesFrom(feed.no, from, head.seq)) yield { kind: 'entry', bytes: entry };
+    for await (const entry of source.entriesFrom(feed.no, from, head.seq))
+      yield { kind: 'entry', bytes: entry };
   }
 }
 
@@ -136,7 +157,9 @@ export async function decodeRangeFrame(frame: Uint8Array): Promise<RangeItem[]> 
   try {
     raw = await inflate(frame, { maxOutputLength: RANGE_LIMITS.inflatedBytes });
   } catch (error) {
-    throw new AgrinetError('range-malformed', 'a range frame does not inflate within its limit', { cause: error });
+    throw new AgrinetError('range-malformed', 'a range frame does not inflate within its limit', {
+      cause: error,
+    });
   }
   const value = decodeCbor(new Uint8Array(raw.buffer, raw.byteOffset, raw.length));
   if (!Array.isArray(value)) throw malformed();
@@ -152,7 +175,11 @@ export interface RangeProtocol {
   start(): Promise<void>;
   stop(): Promise<void>;
   /** Asks one peer; frames come as they arrive. Throws when the peer is silent for `idleMs` or misbehaves. */
-  pull(connection: Connection, request: RangeRequest, signal: AbortSignal): AsyncGenerator<readonly RangeItem[]>;
+  pull(
+    connection: Connection,
+    request: RangeRequest,
+    signal: AbortSignal,
+  ): AsyncGenerator<readonly RangeItem[]>;
 }
 
 export interface RangeComponents {
@@ -162,7 +189,10 @@ export interface RangeComponents {
   readonly onFailure: (peer: string, error: unknown) => void;
 }
 
-export function createRangeProtocol({ libp2p, source, access, onFailure }: RangeComponents, network: string): RangeProtocol {
+export function createRangeProtocol(
+  { libp2p, source, access, onFailure }: RangeComponents,
+  network: string,
+): RangeProtocol {
   const protocol = `/agrinet/${network}/range/1`;
   const answering = new Map<string, number>();
   let total = 0;
@@ -172,8 +202,10 @@ export function createRangeProtocol({ libp2p, source, access, onFailure }: Range
     const peer = connection.remotePeer.toString();
     const frames = framed(stream, { maxFrame: RANGE_LIMITS.requestBytes });
     const busy = answering.get(peer) ?? 0;
-    if (!access.mayReplicate(peer)) return frames.abort(new AgrinetError('not-registered', 'not registered here'));
-    if (total >= RANGE_LIMITS.answering || busy >= RANGE_LIMITS.answeringPerPeer) return frames.abort(new AgrinetError('busy', 'too many answers under way'));
+    if (!access.mayReplicate(peer))
+      return frames.abort(new AgrinetError('not-registered', 'not registered here'));
+    if (total >= RANGE_LIMITS.answering || busy >= RANGE_LIMITS.answeringPerPeer)
+      return frames.abort(new AgrinetError('busy', 'too many answers under way'));
     answering.set(peer, busy + 1);
     total++;
     try {
@@ -195,7 +227,8 @@ export function createRangeProtocol({ libp2p, source, access, onFailure }: Range
     const request = await frames.read(soon());
     if (request === null) throw malformed();
     const wanted = decodeRangeRequest(request);
-    if (wanted.channel !== 'public' && !access.mayHold(peer, wanted.channel)) throw new AgrinetError('not-a-participant', 'nothing to tell');
+    if (wanted.channel !== 'public' && !access.mayHold(peer, wanted.channel))
+      throw new AgrinetError('not-a-participant', 'nothing to tell');
     for await (const frame of rangeFrames(source, wanted)) await frames.write(frame, soon());
     await frames.close(soon());
   }
@@ -203,14 +236,18 @@ export function createRangeProtocol({ libp2p, source, access, onFailure }: Range
   return {
     async start() {
       stopping = new AbortController();
-      await libp2p.handle(protocol, answer, { maxInboundStreams: RANGE_LIMITS.streams, maxOutboundStreams: RANGE_LIMITS.streams });
+      await libp2p.handle(protocol, answer, {
+        maxInboundStreams: RANGE_LIMITS.streams,
+        maxOutboundStreams: RANGE_LIMITS.streams,
+      });
     },
     async stop() {
       stopping.abort();
       await libp2p.unhandle(protocol);
     },
     async *pull(connection, request, outer) {
-      const soon = (): AbortSignal => AbortSignal.any([outer, stopping.signal, AbortSignal.timeout(RANGE_LIMITS.idleMs)]);
+      const soon = (): AbortSignal =>
+        AbortSignal.any([outer, stopping.signal, AbortSignal.timeout(RANGE_LIMITS.idleMs)]);
       const stream = await connection.newStream(protocol, { signal: soon() });
       const frames = framed(stream, { maxFrame: RANGE_LIMITS.frameBytes });
       let done = false;

@@ -6,8 +6,6 @@
 
 export { changeHash, decodeChange } from './change-decode.ts';
 export { encodeChange } from './change-encode.ts';
-export { MAX_CHUNK_BYTES, MAX_COUNTER, MAX_OPS, MAX_PREDS } from './columns.ts';
-export type { ChangeErrorCode } from './columns.ts';
 
 /** A field's value. A safe integer is an `int`, any other finite number a `float64`; -0 has no encoding. */
 export type Scalar = string | number | boolean | null;

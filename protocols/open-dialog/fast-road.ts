@@ -36,7 +36,9 @@ export function emptyState(key: RecordState['key'], collection: Collection, plac
 }
 
 const EMPTY: Readonly<Record<string, Scalar>> = Object.freeze(Object.create(null) as Record<string, Scalar>);
-const EMPTY_OPS: Readonly<Record<string, readonly string[]>> = Object.freeze(Object.create(null) as Record<string, string[]>);
+const EMPTY_OPS: Readonly<Record<string, readonly string[]>> = Object.freeze(
+  Object.create(null) as Record<string, string[]>,
+);
 const EMPTY_CONFLICTS: Readonly<Record<string, readonly FieldValue[]>> = Object.freeze(
   Object.create(null) as Record<string, FieldValue[]>,
 );
@@ -65,7 +67,10 @@ export function applyFast(
       return applyFact(known, state, reading, placed, channelMembers);
     case 'members':
       if (state.waiting > 0) return undefined;
-      return { verdict: COUNTS, state: counted(known, state, placed, { exists: true, members: reading.members }) };
+      return {
+        verdict: COUNTS,
+        state: counted(known, state, placed, { exists: true, members: reading.members }),
+      };
     case 'change': {
       if (state.waiting > 0) return undefined;
       const next = applyChange(state, reading.change);
@@ -118,7 +123,8 @@ type Patch = { -readonly [K in keyof RecordState]?: RecordState[K] };
 
 function applyChange(state: RecordState, change: Change & { readonly hash: string }): Patch | undefined {
   const { heads, seqs } = state;
-  if (change.deps.length !== heads.length || !change.deps.every((dep, i) => dep === heads[i])) return undefined;
+  if (change.deps.length !== heads.length || !change.deps.every((dep, i) => dep === heads[i]))
+    return undefined;
   if (change.seq !== (seqs[change.actor] ?? 0) + 1 || change.startOp !== state.maxOp + 1) return undefined;
   const view = Object.assign(Object.create(null) as Record<string, Scalar>, state.view);
   const fieldOps = Object.assign(Object.create(null) as Record<string, readonly string[]>, state.fieldOps);

@@ -1,6 +1,6 @@
 import { sha256Hex } from '../wire/bytes.ts';
 import { changeHash, encodeChange } from './change.ts';
-import { COLLECTIONS, type Collection } from './schema.ts';
+import type { Collection } from './schema.ts';
 
 /** The golden genesis change of a document schema: the same bytes on every node, so that two creations share a root. */
 export interface Genesis {
@@ -31,9 +31,4 @@ export function genesisOf(collection: Collection): Genesis {
   const genesis = { bytes, hash: changeHash(bytes), maxOp: 1 };
   made.set(collection.name, genesis);
   return genesis;
-}
-
-/** Every document collection's genesis by its hash. */
-export function isGenesis(hash: string): boolean {
-  return Object.values(COLLECTIONS).some((c) => c.kind === 'document' && genesisOf(c).hash === hash);
 }

@@ -35,7 +35,11 @@ interface Counting extends Pending {
  * judged in the feed's order, and one that waits makes the later ones wait: so every verdict, once given, stays, however
  * many ops are still to come. `channelMembers` are those of a private fact's channel.
  */
-export function judge(key: RecordKey, ops: readonly PlacedOp[], channelMembers: Membership | undefined): Judgement {
+export function judge(
+  key: RecordKey,
+  ops: readonly PlacedOp[],
+  channelMembers: Membership | undefined,
+): Judgement {
   const verdicts: Verdict[] = ops.map(() => ({ state: 'void', code: 'internal' }));
   const result = new Builder(key, ops);
   const feeds = new Map<string, Pending[]>();
@@ -114,7 +118,13 @@ function judgeChanges(
   verdicts: Verdict[],
   result: Builder,
 ): Dag {
-  const dag: Dag = { order: [], byHash: new Map(), sets: new Map(), overwritten: new Set(), lastSeq: new Map() };
+  const dag: Dag = {
+    order: [],
+    byHash: new Map(),
+    sets: new Map(),
+    overwritten: new Set(),
+    lastSeq: new Map(),
+  };
   const next = new Map<string, number>();
   const blocked = new Map<string, string[]>();
   const genesis = genesisHash(key);
@@ -128,7 +138,10 @@ function judgeChanges(
       const placed = ops[pending.at];
       if (placed === undefined) break;
       const isPublic = placed.channel === 'public';
-      const lacks = !isPublic && members === undefined ? key : pending.change.deps.find((d) => d !== genesis && !dag.byHash.has(d));
+      const lacks =
+        !isPublic && members === undefined
+          ? key
+          : pending.change.deps.find((d) => d !== genesis && !dag.byHash.has(d));
       if (lacks !== undefined) {
         for (let j = i; j < list.length; j++) {
           const waiting = list[j];
@@ -140,7 +153,9 @@ function judgeChanges(
         break;
       }
       const problem =
-        !isPublic && members?.writers.includes(placed.author) !== true ? 'not-a-writer' : changeProblem(dag, pending, genesis, key);
+        !isPublic && members?.writers.includes(placed.author) !== true
+          ? 'not-a-writer'
+          : changeProblem(dag, pending, genesis, key);
       if (problem !== undefined) {
         verdicts[pending.at] = { state: 'void', code: problem };
         continue;
@@ -203,7 +218,11 @@ function add(dag: Dag, pending: Pending, genesis: string, genesisLast: number): 
   const seen = ancestors(dag, change.deps);
   seen.set(change.actor, change.seq);
   const floor = change.deps.includes(genesis) ? genesisLast : 0;
-  const counting: Counting = { ...pending, seen, lastOp: Math.max(floor, change.startOp + change.ops.length - 1) };
+  const counting: Counting = {
+    ...pending,
+    seen,
+    lastOp: Math.max(floor, change.startOp + change.ops.length - 1),
+  };
   dag.order.push(counting);
   dag.lastSeq.set(change.actor, change.seq);
   dag.byHash.set(change.hash, counting);
@@ -254,7 +273,9 @@ class Builder {
   }
 }
 
-function mergedView(dag: Dag): Pick<RecordState, 'heads' | 'view' | 'fieldOps' | 'conflicts' | 'seqs' | 'maxOp'> {
+function mergedView(
+  dag: Dag,
+): Pick<RecordState, 'heads' | 'view' | 'fieldOps' | 'conflicts' | 'seqs' | 'maxOp'> {
   const heads = new Set(dag.order.map((c) => c.change.hash));
   const seqs: Record<string, number> = {};
   let maxOp = 0;
@@ -282,4 +303,3 @@ function mergedView(dag: Dag): Pick<RecordState, 'heads' | 'view' | 'fieldOps' |
   }
   return { heads: [...heads].sort(), view, fieldOps, conflicts, seqs, maxOp };
 }
-

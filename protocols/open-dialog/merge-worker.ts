@@ -16,11 +16,18 @@ export interface MergeRequest {
 }
 
 export type MergeAnswer =
-  | { readonly id: number; readonly judgement: Judgement; readonly view: Readonly<Record<string, Scalar>> | undefined }
+  | {
+      readonly id: number;
+      readonly judgement: Judgement;
+      readonly view: Readonly<Record<string, Scalar>> | undefined;
+    }
   | { readonly id: number; readonly error: string };
 
 /** Merges the counting changes in an Automerge document and copies the result own key by own key. */
-export function mergedView(key: RecordKey, changes: readonly Uint8Array[]): Record<string, Scalar> | undefined {
+export function mergedView(
+  key: RecordKey,
+  changes: readonly Uint8Array[],
+): Record<string, Scalar> | undefined {
   const collection = COLLECTIONS[key.slice(0, key.indexOf('/'))];
   if (collection?.kind !== 'document' || changes.length === 0) return undefined;
   let doc = Automerge.init<Record<string, unknown>>();
@@ -31,7 +38,8 @@ export function mergedView(key: RecordKey, changes: readonly Uint8Array[]): Reco
       if (field === SCHEMA_FIELD) continue;
       const value = doc[field];
       if (value === null || typeof value === 'number' || typeof value === 'boolean') view[field] = value;
-      else view[field] = String(value);
+      else if (typeof value === 'string') view[field] = value;
+      else view[field] = JSON.stringify(value);
     }
     return view;
   } finally {

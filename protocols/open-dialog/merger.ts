@@ -6,7 +6,10 @@ import type { MergeAnswer, MergeRequest } from './merge-worker.ts';
 import type { RecordState } from './record.ts';
 
 /** Alarms of the merging worker, for the log. */
-export type MergeAlarm = { readonly kind: 'merge-deadline' | 'merge-failed' | 'merge-differs'; readonly key: string };
+export type MergeAlarm = {
+  readonly kind: 'merge-deadline' | 'merge-failed' | 'merge-differs';
+  readonly key: string;
+};
 
 export interface Merger extends Judge {
   stop(): Promise<void>;
@@ -81,7 +84,8 @@ export function createMerger(onAlarm: (alarm: MergeAlarm) => void): Merger {
         try {
           const answer = await ask({ key, ops, members });
           if ('error' in answer) throw new AgrinetError('merge-failed', answer.error);
-          if (answer.view !== undefined && !sameView(answer.view, answer.judgement.state)) onAlarm({ kind: 'merge-differs', key });
+          if (answer.view !== undefined && !sameView(answer.view, answer.judgement.state))
+            onAlarm({ kind: 'merge-differs', key });
           return answer.judgement;
         } catch {
           onAlarm({ kind: 'merge-failed', key });
@@ -98,5 +102,8 @@ export function createMerger(onAlarm: (alarm: MergeAlarm) => void): Merger {
 /** Automerge and the judge must see the same values; a difference is a fault of ours and is told. */
 function sameView(merged: Readonly<Record<string, unknown>>, state: RecordState): boolean {
   const fields = Object.keys(merged);
-  return fields.length === Object.keys(state.view).length && fields.every((field) => merged[field] === state.view[field]);
+  return (
+    fields.length === Object.keys(state.view).length &&
+    fields.every((field) => merged[field] === state.view[field])
+  );
 }

@@ -12,7 +12,11 @@ import { COLLECTIONS, type Collection, fieldRule, valueProblem } from './schema.
 
 /** What an op says, when it is valid by itself: everything that can be told without any other op. */
 export type Reading =
-  | { readonly kind: 'change'; readonly change: Change & { readonly hash: string }; readonly creates: boolean }
+  | {
+      readonly kind: 'change';
+      readonly change: Change & { readonly hash: string };
+      readonly creates: boolean;
+    }
   | { readonly kind: 'members'; readonly members: Membership }
   | { readonly kind: 'fact'; readonly fields: Readonly<Record<string, Scalar>>; readonly hash: string }
   | { readonly kind: 'tombstone' };
@@ -41,7 +45,9 @@ export function readOp(placed: PlacedOp): ReadOp {
       return readFact(placed, op, collection);
     case 'create':
     case 'delta':
-      return collection.kind === 'document' ? readDocumentOp(placed, op, collection) : isVoid('op-type-wrong');
+      return collection.kind === 'document'
+        ? readDocumentOp(placed, op, collection)
+        : isVoid('op-type-wrong');
     case 'tombstone':
       return readTombstone(placed, op, collection);
     default:
@@ -83,7 +89,8 @@ function fieldsOf(collection: Collection, value: unknown): Record<string, Scalar
   for (const [field, item] of Object.entries(value) as [string, unknown][]) {
     const rule = fieldRule(collection, field);
     if (rule === undefined) return 'field-unknown';
-    if (typeof item !== 'string' && typeof item !== 'number' && typeof item !== 'boolean') return 'value-invalid';
+    if (typeof item !== 'string' && typeof item !== 'number' && typeof item !== 'boolean')
+      return 'value-invalid';
     if (valueProblem(rule, item) !== undefined) return 'value-invalid';
     fields[field] = item;
   }
@@ -98,7 +105,8 @@ function readTombstone(placed: PlacedOp, op: Op, collection: Collection): ReadOp
   // A private fact's tombstone shows by the fact's hash that the fact belongs to this very channel.
   const secret = collection.kind === 'fact' && placed.channel !== 'public';
   if (op.d.length !== (secret ? 32 : 0)) return isVoid('tombstone-malformed', at.key);
-  if (secret && at.key !== recordKey(op.c, at.owner, contentId(op.d, placed.channel))) return isVoid('channel-wrong', at.key);
+  if (secret && at.key !== recordKey(op.c, at.owner, contentId(op.d, placed.channel)))
+    return isVoid('channel-wrong', at.key);
   return { key: at.key, collection, reading: { kind: 'tombstone' } };
 }
 
@@ -146,7 +154,8 @@ function changeProblem(
   if (change.actor !== actorOf(placed.author, placed.epoch, key)) return 'actor-foreign';
   const genesis = genesisOf(collection).hash;
   const first = change.deps.length === 1 && change.deps[0] === genesis;
-  if (placed.channel === 'public' && creates !== first) return creates ? 'create-not-first' : 'delta-without-create';
+  if (placed.channel === 'public' && creates !== first)
+    return creates ? 'create-not-first' : 'delta-without-create';
   if (placed.channel !== 'public' && change.deps.length === 0) return 'deps-missing';
   const fields = new Set<string>();
   for (const { action, field, value } of change.ops) {

@@ -2,7 +2,12 @@ import type { Scalar } from './change.ts';
 
 /** What one field may hold. Lengths are UTF-16 code units; numbers are finite. A rule across fields is never a validity rule. */
 export type FieldRule =
-  | { readonly type: 'string'; readonly max: number; readonly pattern?: RegExp; readonly oneOf?: readonly string[] }
+  | {
+      readonly type: 'string';
+      readonly max: number;
+      readonly pattern?: RegExp;
+      readonly oneOf?: readonly string[];
+    }
   | { readonly type: 'number'; readonly min?: number; readonly max?: number }
   | { readonly type: 'boolean' };
 
@@ -210,7 +215,8 @@ export function valueProblem(rule: FieldRule, value: Scalar): string | undefined
     case 'string':
       if (typeof value !== 'string') return 'must be text';
       if (value.length > rule.max) return `must have at most ${rule.max} characters`;
-      if (rule.oneOf !== undefined && !rule.oneOf.includes(value)) return `must be one of ${rule.oneOf.join(', ')}`;
+      if (rule.oneOf !== undefined && !rule.oneOf.includes(value))
+        return `must be one of ${rule.oneOf.join(', ')}`;
       if (rule.pattern !== undefined && !rule.pattern.test(value)) return `must match ${rule.pattern.source}`;
       return undefined;
     case 'number':

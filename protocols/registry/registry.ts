@@ -41,7 +41,11 @@ export interface Registry extends Following {
   get(peerId: string): RegisteredNode | undefined;
   isActive(peerId: string): boolean;
   /** Takes a verified statement in: the caller is active. Throws `registration-replayed` or `registry-full`. */
-  register(statement: RegistrationStatement, contactEmail: string | undefined, now: number): Promise<RegisteredNode>;
+  register(
+    statement: RegistrationStatement,
+    contactEmail: string | undefined,
+    now: number,
+  ): Promise<RegisteredNode>;
   /** Throws `node-unknown`. */
   setStatus(peerId: string, status: NodeStatus): Promise<RegisteredNode>;
   synced(peerId: string, now: number): void;
@@ -49,7 +53,11 @@ export interface Registry extends Following {
   flush(): Promise<void>;
 }
 
-export async function createRegistry(self: PeerId, store: RegistryStore, onChange: (node: RegisteredNode) => void): Promise<Registry> {
+export async function createRegistry(
+  self: PeerId,
+  store: RegistryStore,
+  onChange: (node: RegisteredNode) => void,
+): Promise<Registry> {
   const nodes = new Map<string, RegisteredNode>((await store.load()).map((node) => [node.peerId, node]));
   const nonces = new Map<string, number>();
   const dirty = new Set<string>();
@@ -68,8 +76,10 @@ export async function createRegistry(self: PeerId, store: RegistryStore, onChang
       nonces.delete(nonce);
     }
     const id = `${statement.caller}|${statement.nonce}`;
-    if (nonces.has(id)) throw new AgrinetError('registration-replayed', 'this registration was used before; make a new one');
-    if (nonces.size >= REGISTRY_LIMITS.nonces) throw new AgrinetError('registry-full', 'too many registrations at once; try again in ten minutes');
+    if (nonces.has(id))
+      throw new AgrinetError('registration-replayed', 'this registration was used before; make a new one');
+    if (nonces.size >= REGISTRY_LIMITS.nonces)
+      throw new AgrinetError('registry-full', 'too many registrations at once; try again in ten minutes');
     nonces.set(id, now + 2 * REGISTRATION_WINDOW_MS);
   }
 
@@ -84,10 +94,15 @@ export async function createRegistry(self: PeerId, store: RegistryStore, onChang
     isActive: (peerId) => nodes.get(peerId)?.status === 'active',
     async register(statement, contactEmail, now) {
       const known = nodes.get(statement.caller);
-      if (statement.caller === self) throw new AgrinetError('registration-self', 'a node cannot register with itself');
-      if (known === undefined && nodes.size >= REGISTRY_LIMITS.nodes) throw new AgrinetError('registry-full', `the registry holds ${REGISTRY_LIMITS.nodes} nodes`);
+      if (statement.caller === self)
+        throw new AgrinetError('registration-self', 'a node cannot register with itself');
+      if (known === undefined && nodes.size >= REGISTRY_LIMITS.nodes)
+        throw new AgrinetError('registry-full', `the registry holds ${REGISTRY_LIMITS.nodes} nodes`);
       if (known?.status === 'suspended' || known?.status === 'revoked') {
-        throw new AgrinetError('node-suspended', `this node is ${known.status} here; its operator must resume it first`);
+        throw new AgrinetError(
+          'node-suspended',
+          `this node is ${known.status} here; its operator must resume it first`,
+        );
       }
       useNonce(statement, now);
       const { caller, nodeUrl, region, name, multiaddrs, schemaVersion, tlsFingerprint } = statement;

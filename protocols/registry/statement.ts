@@ -32,17 +32,44 @@ export interface RegistrationStatement {
   readonly tlsFingerprint: string;
 }
 
-const KEYS = ['v', 'net', 'caller', 'receiver', 'nodeUrl', 'region', 'name', 'multiaddrs', 'schemaVersion', 'time', 'nonce', 'tlsFingerprint'] as const;
+const KEYS = [
+  'v',
+  'net',
+  'caller',
+  'receiver',
+  'nodeUrl',
+  'region',
+  'name',
+  'multiaddrs',
+  'schemaVersion',
+  'time',
+  'nonce',
+  'tlsFingerprint',
+] as const;
 
 /** Signs a statement: an envelope over canonical dag-cbor. */
 export function sealStatement(identity: Identity, net: string, statement: RegistrationStatement): Uint8Array {
   const { nonce, multiaddrs, ...rest } = statement;
-  return seal(identity, REGISTRATION_ENVELOPE, encodeCbor({ v: 1, net, ...rest, multiaddrs: [...multiaddrs], nonce: new Uint8Array(Buffer.from(nonce, 'hex')) }));
+  return seal(
+    identity,
+    REGISTRATION_ENVELOPE,
+    encodeCbor({
+      v: 1,
+      net,
+      ...rest,
+      multiaddrs: [...multiaddrs],
+      nonce: new Uint8Array(Buffer.from(nonce, 'hex')),
+    }),
+  );
 }
 
 /** Verifies a statement made for this receiver, network and time. Throws `registration-invalid` with what was wrong. */
-export function openStatement(bytes: Uint8Array, expected: { net: string; receiver: PeerId; now: number }): RegistrationStatement {
-  const invalid = (why: string, cause?: unknown): AgrinetError => new AgrinetError('registration-invalid', `registration: ${why}`, { cause });
+export function openStatement(
+  bytes: Uint8Array,
+  expected: { net: string; receiver: PeerId; now: number },
+): RegistrationStatement {
+  const invalid = (why: string, cause?: unknown): AgrinetError =>
+    new AgrinetError('registration-invalid', `registration: ${why}`, { cause });
   if (bytes.length > MAX_STATEMENT) throw invalid('too long');
   let author: PeerId;
   let map: Record<(typeof KEYS)[number], unknown> | undefined;
@@ -57,14 +84,28 @@ export function openStatement(bytes: Uint8Array, expected: { net: string; receiv
   const nonce = bytesOf(map?.nonce, 16);
   const time = integer(map?.time, 0);
   const schemaVersion = integer(map?.schemaVersion, 1);
-  if (map?.v !== 1 || caller === undefined || nonce === undefined || time === undefined || schemaVersion === undefined) throw invalid('wrong fields');
+  if (
+    map?.v !== 1 ||
+    caller === undefined ||
+    nonce === undefined ||
+    time === undefined ||
+    schemaVersion === undefined
+  )
+    throw invalid('wrong fields');
   if (caller !== author) throw invalid('signed by somebody else than the caller');
   if (map.receiver !== expected.receiver) throw invalid('made for another receiver');
   if (map.net !== expected.net) throw invalid(`made for another network than ${expected.net}`);
-  if (Math.abs(time - expected.now) > REGISTRATION_WINDOW_MS) throw invalid('more than five minutes old or ahead; check the clocks of both nodes');
+  if (Math.abs(time - expected.now) > REGISTRATION_WINDOW_MS)
+    throw invalid('more than five minutes old or ahead; check the clocks of both nodes');
   const { nodeUrl, region, name, multiaddrs, tlsFingerprint } = map;
-  for (const text of [nodeUrl, region, name, tlsFingerprint]) if (typeof text !== 'string' || text.length > 512) throw invalid('a text is missing or too long');
-  if (!Array.isArray(multiaddrs) || multiaddrs.length > 16 || !multiaddrs.every((a) => typeof a === 'string' && a.length <= 256)) throw invalid('multiaddrs');
+  for (const text of [nodeUrl, region, name, tlsFingerprint])
+    if (typeof text !== 'string' || text.length > 512) throw invalid('a text is missing or too long');
+  if (
+    !Array.isArray(multiaddrs) ||
+    multiaddrs.length > 16 ||
+    !multiaddrs.every((a) => typeof a === 'string' && a.length <= 256)
+  )
+    throw invalid('multiaddrs');
   return {
     caller,
     receiver: expected.receiver,

@@ -43,8 +43,14 @@ export function mapOf<K extends string>(value: unknown, keys: readonly K[]): Rec
 }
 
 /** A safe integer in the range, or undefined. */
-export function integer(value: unknown, min: number, max: number = Number.MAX_SAFE_INTEGER): number | undefined {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= min && value <= max ? value : undefined;
+export function integer(
+  value: unknown,
+  min: number,
+  max: number = Number.MAX_SAFE_INTEGER,
+): number | undefined {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= min && value <= max
+    ? value
+    : undefined;
 }
 
 /** Bytes of exactly this length, or undefined. */

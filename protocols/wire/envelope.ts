@@ -77,7 +77,12 @@ export function readEnvelope(type: EnvelopeType, bytes: Uint8Array): Envelope {
   if (!bytesEqual(bytes.subarray(0, KEY_PREFIX.length), KEY_PREFIX)) throw malformed('not an Ed25519 key');
   const publicKey = bytes.subarray(KEY_PREFIX.length, KEY_PREFIX.length + 32);
   let at = KEY_PREFIX.length + 32;
-  const head = concat([Uint8Array.of(0x12), varint(type.payloadType.length), type.payloadType, Uint8Array.of(0x1a)]);
+  const head = concat([
+    Uint8Array.of(0x12),
+    varint(type.payloadType.length),
+    type.payloadType,
+    Uint8Array.of(0x1a),
+  ]);
   if (!bytesEqual(bytes.subarray(at, at + head.length), head)) throw malformed('another payload type');
   at += head.length;
   let length = 0;
@@ -90,7 +95,8 @@ export function readEnvelope(type: EnvelopeType, bytes: Uint8Array): Envelope {
   if (bytes.length !== at + length + 2 + SIGNATURE_LENGTH) throw malformed('wrong length');
   const payload = bytes.subarray(at, at + length);
   const signature = bytes.subarray(at + length + 2);
-  if (!bytesEqual(encodeEnvelope(type, publicKey, payload, signature), bytes)) throw malformed('not its one encoding');
+  if (!bytesEqual(encodeEnvelope(type, publicKey, payload, signature), bytes))
+    throw malformed('not its one encoding');
   return { author: peerIdOf(publicKey), publicKey, payload, signature };
 }
 
@@ -102,6 +108,7 @@ export function signatureHolds(type: EnvelopeType, envelope: Envelope): boolean 
 /** Reads and verifies. Throws `envelope-malformed` or `signature-invalid`. */
 export function openEnvelope(type: EnvelopeType, bytes: Uint8Array): Envelope {
   const envelope = readEnvelope(type, bytes);
-  if (!signatureHolds(type, envelope)) throw new AgrinetError('signature-invalid', 'the signature does not hold');
+  if (!signatureHolds(type, envelope))
+    throw new AgrinetError('signature-invalid', 'the signature does not hold');
   return envelope;
 }

@@ -1,4 +1,10 @@
-import { createPrivateKey, createPublicKey, sign as edSign, verify as edVerify, type KeyObject } from 'node:crypto';
+import {
+  createPrivateKey,
+  createPublicKey,
+  sign as edSign,
+  verify as edVerify,
+  type KeyObject,
+} from 'node:crypto';
 import { base58btc } from 'multiformats/bases/base58';
 import { AgrinetError } from '../errors.ts';
 import { bytesEqual, concat } from './bytes.ts';
@@ -23,7 +29,11 @@ const PEER_ID_PREFIX = Uint8Array.of(0x00, 0x24, 0x08, 0x01, 0x12, 0x20);
 /** The identity of a 32-byte Ed25519 seed. Throws `identity-invalid` for any other length. */
 export function identityFromSeed(seed: Uint8Array): Identity {
   if (seed.length !== 32) throw new AgrinetError('identity-invalid', 'an Ed25519 seed has 32 bytes');
-  const privateKey = createPrivateKey({ key: Buffer.concat([PKCS8_ED25519, seed]), format: 'der', type: 'pkcs8' });
+  const privateKey = createPrivateKey({
+    key: Buffer.concat([PKCS8_ED25519, seed]),
+    format: 'der',
+    type: 'pkcs8',
+  });
   const spki = createPublicKey(privateKey).export({ format: 'der', type: 'spki' });
   const publicKey = new Uint8Array(spki.subarray(SPKI_ED25519.length));
   return {
@@ -49,11 +59,6 @@ export function parsePeerId(text: unknown): PeerId | undefined {
   } catch {
     return undefined; // not base58
   }
-}
-
-/** The public key inside a peer id. */
-export function publicKeyOf(peerId: PeerId): Uint8Array {
-  return base58btc.baseDecode(peerId).subarray(6);
 }
 
 /** Imported keys by peer id: importing costs as much as verifying. Bounded, oldest out. */

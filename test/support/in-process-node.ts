@@ -1,0 +1,97 @@
+import { randomBytes } from 'node:crypto';
+import { apiContext } from '../../daemon/http.ts';
+import { createApp } from '../../api/app.ts';
+import { createLogger } from '../../daemon/logger.ts';
+import { createNode, type Node } from '../../daemon/node.ts';
+import { loadSettings } from '../../daemon/settings.ts';
+import { identityFromSeed, type Identity } from '../../protocols/wire/identity.ts';
+
+/** A whole node in this process: real LevelDB, real libp2p on loopback, the API without a socket. */
+export interface TestNode {
+  readonly node: Node;
+  readonly app: ReturnType<typeof createApp>;
+  readonly peerId: string;
+  readonly addresses: string[];
+  /** A request with the node's key. */
+  request(method: string, path: string, body?: unknown): Promise<Response>;
+  digest(): Promise<string>;
+  stop(): Promise<void>;
+}
+
+export const TEST_KEY = 'test-key-of-a-node-in-this-process';
+
+/** Starts a node in a folder; `env` as the daemon would get it. */
+export async function startNode(
+  dataDir: string,
+  env: Record<string, string> = {},
+  identity: Identity = identityFromSeed(randomBytes(32)),
+): Promise<TestNode> {
+  const settings = loadSettings({
+    DATA_DIR: dataDir,
+    MYCELIUM_PORT: '0',
+    MYCELIUM_NETWORK: 'test',
+    LOG_LEVEL: 'silent',
+    ...env,
+  });
+  const node = await createNode(settings, identity, createLogger(settings));
+  const app = createApp(apiContext(node, TEST_KEY, () => ''));
+  const request = async (method: string, path: string, body?: unknown): Promise<Response> =>
+    app.request(path, {
+      method,
+      headers: {
+        'x-api-key': TEST_KEY,
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+  return {
+    node,
+    app,
+    peerId: identity.peerId,
+    addresses: node.host.libp2p.getMultiaddrs().map(String),
+    request,
+    digest: async () =>
+      ((await (await request('GET', '/federation/digest')).json()) as { digest: string }).digest,
+    stop: () => node.stop(),
+  };
+}
+
+/** Registers two nodes of this process with one another, as their operators' `join` would. */
+export async function befriend(a: TestNode, b: TestNode): Promise<void> {
+  for (const [one, other] of [
+    [a, b],
+    [b, a],
+  ] as const) {
+    await one.node.registry.register(
+      {
+        caller: other.node.identity.peerId,
+        receiver: one.node.identity.peerId,
+        nodeUrl: '',
+        region: other.node.settings.region,
+        name: '',
+        multiaddrs: other.addresses,
+        schemaVersion: 1,
+        time: Date.now(),
+        nonce: randomBytes(16).toString('hex'),
+        tlsFingerprint: '',
+      },
+      undefined,
+      Date.now(),
+    );
+  }
+}
+
+/** For the benchmark of in-process writes: acknowledged means fsynced. */
+export async function createBenchNode(
+  dir: string,
+): Promise<{ writeListing(fields: Record<string, unknown>): Promise<void>; close(): Promise<void> }> {
+  const { createCatalogue } = await import('../../protocols/market/catalogue.ts');
+  const started = await startNode(dir);
+  const catalogue = createCatalogue(started.node.ledger, started.node.identity.peerId);
+  return {
+    writeListing: async (fields) => {
+      await catalogue.createListing(fields);
+    },
+    close: () => started.stop(),
+  };
+}
