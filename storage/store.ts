@@ -39,6 +39,8 @@ export class Store implements LedgerStore {
   readonly digests: Digests;
   #lastFeedNo = 0;
   #lastChange = 0;
+  /** The change number of states read or written here, so that a commit need not read them again. */
+  readonly #changeOf = new WeakMap<RecordState, number>();
 
   private constructor(db: Database, digests: Digests) {
     this.#db = db;
@@ -116,16 +118,15 @@ export class Store implements LedgerStore {
     for await (const [key, value] of this.#db.level.iterator(bounds)) yield openValue(key, value);
   }
 
-  async storedRecords(keys: readonly RecordKey[]): Promise<(StoredRecord | undefined)[]> {
+  async records(keys: readonly RecordKey[]): Promise<(RecordState | undefined)[]> {
     const full = keys.map((key) => fullKey('records', key));
     const values = await this.#db.level.getMany(full);
-    return values.map((value, i) =>
-      value === undefined ? undefined : openJson<StoredRecord>(full[i] ?? '', value),
-    );
-  }
-
-  async records(keys: readonly RecordKey[]): Promise<(RecordState | undefined)[]> {
-    return (await this.storedRecords(keys)).map((stored) => stored?.state);
+    return values.map((value, i) => {
+      if (value === undefined) return undefined;
+      const { state, change } = openJson<StoredRecord>(full[i] ?? '', value);
+      this.#changeOf.set(state, change);
+      return state;
+    });
   }
 
   async recordOps(key: RecordKey): Promise<PlacedOp[]> {
@@ -202,14 +203,13 @@ export class Store implements LedgerStore {
     }
     for (const { lacks, key } of commit.lacking) put(fullKey('lacking', `${lacks}\0${key}`), EMPTY);
     let change = this.#lastChange;
-    const known = commit.records.filter(({ before }) => before !== undefined).map(({ key }) => key);
-    const old = new Map((await this.storedRecords(known)).map((stored, i) => [known[i], stored?.change]));
     const sums = this.digests.begin();
     for (const { key, before, after } of commit.records) {
-      const previous = old.get(key);
+      const previous = before && this.#changeOf.get(before);
       if (previous !== undefined) del(fullKey('changes', numberKey(previous, 12)));
       change++;
       put(fullKey('changes', numberKey(change, 12)), Buffer.from(key));
+      this.#changeOf.set(after, change);
       const full = fullKey('records', key);
       put(full, sealJson(full, { state: after, change } satisfies StoredRecord));
       const oldKeys = indexKeys(before);

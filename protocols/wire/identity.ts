@@ -52,6 +52,19 @@ export function peerIdOf(publicKey: Uint8Array): PeerId {
 /** Reads a peer id, strictly: base58btc, Ed25519, the one encoding. Undefined for anything else. */
 export function parsePeerId(text: unknown): PeerId | undefined {
   if (typeof text !== 'string' || text.length !== 52 || !text.startsWith('12D3KooW')) return undefined;
+  if (validPeerIds.has(text)) return text as PeerId;
+  const peerId = decodePeerId(text);
+  if (peerId !== undefined) {
+    if (validPeerIds.size >= KEYS_KEPT) validPeerIds.clear();
+    validPeerIds.add(peerId);
+  }
+  return peerId;
+}
+
+/** Base58 costs as much as the rest of a record key: the few peer ids a node meets are remembered. */
+const validPeerIds = new Set<string>();
+
+function decodePeerId(text: string): PeerId | undefined {
   try {
     const bytes = base58btc.baseDecode(text);
     if (bytes.length !== 38 || !bytesEqual(bytes.subarray(0, 6), PEER_ID_PREFIX)) return undefined;
