@@ -17,6 +17,7 @@ import { createAlarms } from './alarms.ts';
 import { createHost, type Host } from './libp2p-host.ts';
 import type { Logger } from './logger.ts';
 import { createParticipants } from './participants.ts';
+import { startPeerUrls } from './peer-urls.ts';
 import { rebuildStore, wasRebuilding } from './rebuild.ts';
 import { isLoopbackHost, type Settings } from './settings.ts';
 import { createStorageGuard, type StorageGuard } from './storage-guard.ts';
@@ -235,6 +236,16 @@ async function compose(settings: Settings, identity: Identity, logger: Logger, p
     if (node.status === 'active') discovery.addPeer(node.peerId, node.multiaddrs, 'registered');
   await discovery.start();
   parts.started('discovery', () => found.stop());
+  const askPrivate = settings.allowPrivatePeers || isLoopbackHost(settings.host);
+  parts.started(
+    'peer URLs',
+    startPeerUrls(
+      settings.myceliumPeerUrls,
+      askPrivate,
+      (peerId, addresses) => found.addPeer(peerId, addresses, 'exchange'),
+      logger,
+    ),
+  );
 
   return {
     settings,

@@ -1,0 +1,20 @@
+import { readFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { exitCodeTable } from '../../../daemon/exit-codes.ts';
+import { settingsTable } from '../../../daemon/settings.ts';
+
+const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8');
+
+/** What stands between two markers of the README. */
+function section(name: string): string {
+  const [, rest = ''] = readme.split(`<!-- ${name} -->`);
+  return (rest.split(`<!-- /${name} -->`)[0] ?? '').trim();
+}
+
+it('the README shows the settings as the schema has them', () => {
+  expect(section('settings')).toBe(settingsTable().trim());
+});
+
+it('the README shows the exit codes as the table has them', () => {
+  expect(section('exit-codes')).toBe(exitCodeTable().trim());
+});
