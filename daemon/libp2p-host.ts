@@ -97,7 +97,7 @@ export interface Host {
   stop(): Promise<void>;
 }
 
-/** Starts the libp2p node. Throws `mycelium-listen` when no address can be listened on. */
+/** Starts the libp2p node. Throws `port-busy` when no address can be listened on. */
 export async function createHost(options: HostOptions): Promise<Host> {
   const { network, identity, isRegistered, logger } = options;
   const prefix = `agrinet/${network}`;
@@ -184,10 +184,15 @@ export async function createHost(options: HostOptions): Promise<Host> {
     await libp2p.start();
   } catch (error) {
     await libp2p.stop();
-    throw new AgrinetError('mycelium-listen', 'cannot listen for peers', {
-      cause: error,
-      details: { listen: options.listen },
-    });
+    const where = options.listen.join(', ');
+    throw new AgrinetError(
+      'port-busy',
+      `cannot listen for peers on ${where}; another process may: stop it or set MYCELIUM_PORT`,
+      {
+        cause: error,
+        details: { listen: options.listen },
+      },
+    );
   }
   const gossipWatch = setInterval(
     () => restartDeafGossip(libp2p, isRegistered, logger),

@@ -130,7 +130,7 @@ it('says in one line when it cannot listen', async () => {
     strangerSlots: 4,
     logger: createLogger({ logLevel: 'silent' }),
   });
-  await expect(second).rejects.toMatchObject({ code: 'mycelium-listen' });
+  await expect(second).rejects.toMatchObject({ code: 'port-busy' });
 });
 
 describe('peer exchange', () => {
