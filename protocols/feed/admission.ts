@@ -51,14 +51,15 @@ export function admitUnverified(entry: Entry, state: AdmissionState): Admission 
   return undefined;
 }
 
-/** The part after the signature held: place in the feed, then the body. */
+/** The part after the signature held: proof of a fork (the header alone is one), then the body, then the place in the feed. */
 export function admitVerified(entry: Entry, state: AdmissionState, bodyMatches: () => boolean): Admission {
   const { header } = entry;
   const { feed } = state;
   const head = feed?.seq ?? 0;
   if (header.seq <= head) return { kind: 'fork' };
+  // Before the gap, because an entry beyond one is forwarded too: whoever has what is between must find it whole.
+  if (!bodyMatches()) return { kind: 'reject', code: 'body-mismatch' };
   if (header.seq > head + 1) return { kind: 'gap' };
   if (header.seq > 1 && header.prev !== feed?.hash) return { kind: 'gap' };
-  if (!bodyMatches()) return { kind: 'reject', code: 'body-mismatch' };
   return { kind: 'accept' };
 }

@@ -15,13 +15,11 @@ export interface FrontierItem {
  * the sequence held. So a feed that was restarted a thousand times still has a frontier of one item.
  */
 export function frontierOf(feeds: readonly FeedState[]): FrontierItem[] {
-  const covered = new Map<string, number>();
-  for (const feed of feeds) {
-    for (const tail of feed.after) covered.set(tail.epoch, Math.max(covered.get(tail.epoch) ?? 0, tail.seq));
-  }
+  const covered = highestTails(feeds);
   const items: FrontierItem[] = [];
   for (const feed of feeds) {
-    if (feed.fork === undefined && covered.get(feed.epoch) === feed.seq) continue;
+    const tail = covered.get(feed.epoch);
+    if (feed.fork === undefined && tail?.seq === feed.seq && tail.hash === feed.hash) continue;
     if (feed.seq === 0 && feed.fork === undefined) continue;
     const { seq, hash } = effectiveHead(feed);
     items.push(
@@ -31,6 +29,22 @@ export function frontierOf(feeds: readonly FeedState[]): FrontierItem[] {
     );
   }
   return items.sort((a, b) => (a.epoch < b.epoch ? -1 : 1));
+}
+
+/**
+ * The furthest place that any `after` names of each epoch. It covers only by its hash: a chain of hashes has no cycle, so
+ * epochs cannot hide one another, and where two names differ at one place the epoch stays to be seen.
+ */
+function highestTails(feeds: readonly FeedState[]): Map<string, { seq: number; hash: string }> {
+  const highest = new Map<string, { seq: number; hash: string }>();
+  for (const feed of feeds) {
+    for (const { epoch, seq, hash } of feed.after) {
+      const known = highest.get(epoch);
+      if (known === undefined || seq > known.seq) highest.set(epoch, { seq, hash });
+      else if (seq === known.seq && hash !== known.hash) known.hash = '';
+    }
+  }
+  return highest;
 }
 
 /** Epochs that held headers name beyond what is held. They are fetched like any gap. */

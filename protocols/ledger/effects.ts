@@ -66,7 +66,8 @@ export class Effects {
       const verdict: Verdict = read.waits
         ? { state: 'waits', code: read.problem, lacks: 'upgrade' }
         : { state: 'void', code: read.problem };
-      this.#judged.push({ ref: placed, key: read.key, verdict, fresh: true });
+      // What is void by itself is listed but not kept with the record: `judge` and the fast road must count the same ops.
+      this.#judged.push({ ref: placed, key: read.key, verdict, fresh: false });
       return verdict;
     }
     const { key } = read;

@@ -1,3 +1,4 @@
+import { CID } from 'multiformats/cid';
 import { AgrinetError } from '../errors.ts';
 import { sha256, sha256Hex } from '../wire/bytes.ts';
 import { decodeCbor } from '../wire/cbor.ts';
@@ -84,7 +85,9 @@ function readFact(placed: PlacedOp, op: Op, collection: Collection): ReadOp {
 
 /** Copies a decoded map own key by own key into a null-prototype object of scalars, or says why it cannot. */
 function fieldsOf(collection: Collection, value: unknown): Record<string, Scalar> | string {
+  // Bytes and links are objects too, but no maps.
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'fact-malformed';
+  if (value instanceof Uint8Array || CID.asCID(value) !== null) return 'fact-malformed';
   const fields: Record<string, Scalar> = Object.create(null) as Record<string, Scalar>;
   for (const [field, item] of Object.entries(value) as [string, unknown][]) {
     const rule = fieldRule(collection, field);

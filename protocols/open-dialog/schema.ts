@@ -214,6 +214,9 @@ export function valueProblem(rule: FieldRule, value: Scalar): string | undefined
   switch (rule.type) {
     case 'string':
       if (typeof value !== 'string') return 'must be text';
+      // Text decoders swallow a leading byte order mark, and with it the one encoding of a value.
+      if (value.startsWith('\uFEFF')) return 'must not begin with a byte order mark';
+      if (!value.isWellFormed()) return 'must be well-formed Unicode';
       if (value.length > rule.max) return `must have at most ${rule.max} characters`;
       if (rule.oneOf !== undefined && !rule.oneOf.includes(value))
         return `must be one of ${rule.oneOf.join(', ')}`;

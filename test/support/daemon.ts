@@ -31,8 +31,15 @@ export async function freePort(): Promise<number> {
   return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
-/** Starts a daemon and waits until it answers. `env` overrides the settings. */
-export async function startDaemon(dataDir: string, env: Record<string, string> = {}): Promise<Daemon> {
+/**
+ * Starts a daemon and waits until it answers. `env` overrides the settings; `prefix` is a command that runs it, such as
+ * `ip netns exec NAME`, and must become it (exec), so that signals reach the daemon.
+ */
+export async function startDaemon(
+  dataDir: string,
+  env: Record<string, string> = {},
+  prefix: readonly string[] = [],
+): Promise<Daemon> {
   const port = env['PORT'] ?? String(await freePort());
   const apiKey = env['API_KEY'] ?? randomBytes(24).toString('base64url');
   const all: Record<string, string> = {
@@ -45,12 +52,13 @@ export async function startDaemon(dataDir: string, env: Record<string, string> =
     LOG_LEVEL: 'info',
     ...env,
   };
-  const child = spawn(process.execPath, [BIN, 'start'], { env: all, stdio: ['ignore', 'pipe', 'pipe'] });
+  const [command = process.execPath, ...args] = [...prefix, process.execPath, BIN, 'start'];
+  const child = spawn(command, args, { env: all, stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream?.setEncoding('utf8').on('data', (text: string) => (output = (output + text).slice(-200_000)));
   }
-  const url = `http://127.0.0.1:${port}`;
+  const url = `http://${env['HOST'] ?? '127.0.0.1'}:${port}`;
   const request = (method: string, path: string, body?: unknown): Promise<Response> =>
     fetch(url + path, {
       method,
