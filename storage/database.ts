@@ -3,13 +3,10 @@ import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { ClassicLevel } from 'classic-level';
 import { AgrinetError, errorMessage } from '../protocols/errors.ts';
+import { migrate } from './migrations.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
-import { openJson, sealJson } from './values.ts';
 
 export type Level = ClassicLevel<string, Uint8Array>;
-
-/** The layout of keys and values. A database of a newer one is refused, an older one is migrated forward. */
-export const STORAGE_VERSION = 1;
 
 /** Commits whose numbers are kept: more than one write buffer of LevelDB can hold, so that a hole in its log shows. */
 const JOURNAL_KEPT = 16_384;
@@ -73,7 +70,7 @@ export class Database {
       firstStart: !initialized,
     });
     try {
-      await db.#checkVersion();
+      await migrate(db.#level);
       await db.#checkJournal(join(dataDir, 'head'));
       if (!initialized)
         await writeFile(marker, `${new Date().toISOString()}\n`, { flag: 'wx' }).catch(ignoreExisting);
@@ -124,22 +121,6 @@ export class Database {
   async close(): Promise<void> {
     closeSync(this.#head);
     await this.#level.close();
-  }
-
-  async #checkVersion(): Promise<void> {
-    const key = fullKey('meta', 'version');
-    const value = await this.#level.get(key);
-    if (value === undefined) {
-      await this.#level.put(key, sealJson(key, STORAGE_VERSION), { sync: true });
-      return;
-    }
-    const version = openJson<number>(key, value);
-    if (version > STORAGE_VERSION) {
-      throw new AgrinetError(
-        'database-newer',
-        `the database has layout ${version}, this agrinetd knows ${STORAGE_VERSION}: install the newer version that wrote it`,
-      );
-    }
   }
 
   async #readCommitNo(): Promise<number[]> {

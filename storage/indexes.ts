@@ -2,9 +2,9 @@ import geohash from 'ngeohash';
 import { isLive, type RecordState } from '../protocols/open-dialog/record.ts';
 import { numberKey } from './keyspace.ts';
 
-/** What each collection is found by. Values are lower-case; the key ends with the record key, so equal values sort by it. */
-const TEXT_INDEXES: Readonly<Record<string, readonly string[]>> = {
-  listings: ['region', 'commodity', 'status', 'type'],
+/** What each collection is found by, the narrowest first. Values are lower-case; the key ends with the record key, so equal values sort by it. */
+export const TEXT_INDEXES: Readonly<Record<string, readonly string[]>> = {
+  listings: ['productId', 'commodity', 'region', 'status', 'type'],
   prices: ['market', 'commodity'],
 };
 

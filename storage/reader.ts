@@ -2,7 +2,7 @@ import geohash from 'ngeohash';
 import { isLive, type RecordState } from '../protocols/open-dialog/record.ts';
 import type { RecordKey } from '../protocols/wire/ids.ts';
 import type { Database } from './database.ts';
-import { coordinatesOf, GEOHASH_LENGTH, indexStart, indexValue } from './indexes.ts';
+import { coordinatesOf, GEOHASH_LENGTH, indexStart, indexValue, TEXT_INDEXES } from './indexes.ts';
 import { fullKey, range } from './keyspace.ts';
 import type { ListedVerdict, StoredRecord } from './store.ts';
 import { openJson } from './values.ts';
@@ -74,7 +74,7 @@ export class Reader {
     { fields, owner, near }: ListFilter,
     from: string | undefined,
   ): AsyncGenerator<string[]> {
-    const [name, value] = Object.entries(fields).find(([, v]) => v !== undefined) ?? [];
+    const [name, value] = indexed(collection, fields) ?? [];
     if (near !== undefined && near.km <= 200 && Math.abs(near.lat) < 80)
       yield* this.#cells(collection, near, from);
     else if (name !== undefined && value !== undefined)
@@ -170,6 +170,15 @@ export class Reader {
       found.push(openJson<ListedVerdict>(key, value));
     return found;
   }
+}
+
+/** The filter whose index narrows most: the fields stand in that order in the table. */
+function indexed(collection: string, fields: ListFilter['fields']): [string, string] | undefined {
+  for (const name of TEXT_INDEXES[collection] ?? []) {
+    const value = fields[name];
+    if (value !== undefined) return [name, value];
+  }
+  return undefined;
 }
 
 function matches(state: RecordState, { fields, owner, near }: ListFilter): boolean {

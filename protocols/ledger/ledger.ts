@@ -8,6 +8,7 @@ import { type ForkProof, makeForkProof, openForkProof, proofWins } from '../feed
 import { frontierOf } from '../feed/frontier.ts';
 import { ENTRY_ENVELOPE, type EpochTail } from '../feed/header.ts';
 import type { OpRef, RecordState } from '../open-dialog/record.ts';
+import { bytesEqual } from '../wire/bytes.ts';
 import { signatureHolds } from '../wire/envelope.ts';
 import type { Identity, PeerId } from '../wire/identity.ts';
 import type { Channel, RecordKey } from '../wire/ids.ts';
@@ -351,6 +352,9 @@ export function createLedger(parts: LedgerParts): Ledger {
         : await heldAt(feed, header.seq, accepted);
     const state = { net: parts.net, standing, feed, heldHash: held?.hash, epochsToday: epochsToday(author) };
     const early = admitUnverified(entry, state);
+    // The hash is the header's: signature and body of a copy may be anybody's, so only the very same bytes are passed on.
+    if (early?.kind === 'known' && held !== undefined && !bytesEqual(held.bytes, bytes))
+      return { kind: 'known', code: 'copy-differs', entry };
     if (early !== undefined) return { ...early, entry };
     if (!signatureHolds(ENTRY_ENVELOPE, entry.envelope))
       return { kind: 'reject', code: 'signature-invalid', entry };

@@ -253,7 +253,7 @@ export function createMycelium(components: MyceliumComponents, network: string):
       announced(from, announcementOf(entry));
       return 'accept';
     }
-    if (result?.kind === 'known') return 'accept';
+    if (result?.kind === 'known') return result.code === undefined ? 'accept' : 'ignore';
     onEvent({ kind: 'entry-refused', peer: from, code: result?.code ?? result?.kind ?? 'unknown' });
     return result?.kind === 'reject' ? 'reject' : 'ignore';
   }

@@ -1,0 +1,42 @@
+import { AgrinetError } from '../protocols/errors.ts';
+import type { Level } from './database.ts';
+import { type BatchOp, fullKey } from './keyspace.ts';
+import { openJson, sealJson } from './values.ts';
+
+/** Brings the database from the version before to `to`, in one batch with the version stamp. */
+export interface Migration {
+  readonly to: number;
+  /** What to write; it may read all it likes. It may be cut off and then begins again. */
+  run(level: Level): Promise<BatchOp[]>;
+}
+
+/** Every migration there is, ascending; never changed once released. */
+export const MIGRATIONS: readonly Migration[] = [];
+
+const VERSION = fullKey('meta', 'version');
+
+/** Stamps a new database, migrates an older one forward, refuses a newer one with `database-newer`. */
+export async function migrate(level: Level, migrations: readonly Migration[] = MIGRATIONS): Promise<number> {
+  const newest = migrations.at(-1)?.to ?? 1;
+  const value = await level.get(VERSION);
+  if (value === undefined) {
+    await level.put(VERSION, sealJson(VERSION, newest), { sync: true });
+    return newest;
+  }
+  let version = openJson<number>(VERSION, value);
+  if (version > newest) {
+    throw new AgrinetError(
+      'database-newer',
+      `the database has layout ${version}, this agrinetd knows ${newest}: install the newer version that wrote it`,
+    );
+  }
+  for (const migration of migrations) {
+    if (migration.to <= version) continue;
+    const ops = await migration.run(level);
+    await level.batch([...ops, { type: 'put', key: VERSION, value: sealJson(VERSION, migration.to) }], {
+      sync: true,
+    });
+    version = migration.to;
+  }
+  return version;
+}

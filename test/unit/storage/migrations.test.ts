@@ -1,0 +1,48 @@
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { Database } from '../../../storage/database.ts';
+import { fullKey } from '../../../storage/keyspace.ts';
+import { type Migration, migrate } from '../../../storage/migrations.ts';
+import { openJson, sealJson } from '../../../storage/values.ts';
+import { tempDir } from '../../support/temp-dir.ts';
+
+let dir: ReturnType<typeof tempDir>;
+let db: Database;
+beforeEach(async () => {
+  dir = tempDir('migrations');
+  db = await Database.open(dir.path);
+});
+afterEach(async () => {
+  await db.close();
+  dir.remove();
+});
+
+const OLD = fullKey('meta', 'old');
+const NEW = fullKey('meta', 'new');
+const VERSION = fullKey('meta', 'version');
+const rename: Migration = {
+  to: 2,
+  run: async (level) => {
+    const value = await level.get(OLD);
+    if (value === undefined) return [];
+    return [
+      { type: 'put', key: NEW, value },
+      { type: 'del', key: OLD },
+    ];
+  },
+};
+const fails: Migration = { to: 3, run: () => Promise.reject(new Error('cut off')) };
+
+it('migrates forward, each step whole or not at all', async () => {
+  await db.level.put(OLD, new Uint8Array([7]));
+  await expect(migrate(db.level, [rename, fails])).rejects.toThrow('cut off');
+  expect(await db.level.get(OLD)).toBeUndefined();
+  expect(await db.level.get(NEW)).toEqual(Buffer.from([7]));
+  const stamped = await db.level.get(VERSION);
+  expect(stamped && openJson(VERSION, stamped)).toBe(2);
+  expect(await migrate(db.level, [rename])).toBe(2);
+});
+
+it('refuses a database of a newer version', async () => {
+  await db.level.put(VERSION, sealJson(VERSION, 9));
+  await expect(migrate(db.level)).rejects.toMatchObject({ code: 'database-newer' });
+});
