@@ -3,7 +3,7 @@ import { Hono, type MiddlewareHandler } from 'hono';
 import { AgrinetError } from '../protocols/errors.ts';
 import { sha256 } from '../protocols/wire/bytes.ts';
 import type { ApiContext } from './context.ts';
-import { errorAnswer } from './errors.ts';
+import { errorAnswer, isClientGone } from './errors.ts';
 import { page } from './page.ts';
 import { conflictRoutes } from './routes/conflicts.ts';
 import { contractRoutes } from './routes/contracts.ts';
@@ -28,7 +28,7 @@ export function createApp(node: ApiContext): Hono {
 
   app.onError((error, c) => {
     const { status, body } = errorAnswer(error);
-    if (status >= 500) node.log('request failed', { err: error, path: c.req.path });
+    if (status >= 500 && !isClientGone(error)) node.log('request failed', { err: error, path: c.req.path });
     return c.json(body, status);
   });
   app.notFound((c) => c.json({ error: 'Not found', code: 'not-found' }, 404));
@@ -42,7 +42,10 @@ export function createApp(node: ApiContext): Hono {
       503,
     );
   });
-  app.get('/', mayRead, async (c) => c.html(await page(node)));
+  app.get('/', mayRead, async (c) => {
+    c.header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'");
+    return c.html(await page(node));
+  });
   app.route('/listings', listingRoutes(node, guards));
   app.route('/prices', priceRoutes(node, guards));
   app.route('/contracts', contractRoutes(node, guards));
@@ -50,10 +53,4 @@ export function createApp(node: ApiContext): Hono {
   app.route('/import', importRoutes(node, guards));
   app.route('/federation', federationRoutes(node, guards));
   return app;
-}
-
-/** Who may call: `needsKey` for writes and the operator, `mayRead` for public records. */
-export interface Guards {
-  readonly needsKey: MiddlewareHandler;
-  readonly mayRead: MiddlewareHandler;
 }

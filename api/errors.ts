@@ -42,3 +42,8 @@ export function errorAnswer(error: unknown): ErrorAnswer {
     body: { error: 'Internal error; the log of the node has the details', code: 'internal' },
   };
 }
+
+/** Whether the client closed the connection in the middle of its request: nobody's fault here, and nobody to answer. */
+export function isClientGone(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ECONNRESET';
+}

@@ -7,7 +7,7 @@ const STYLE = `:root{color-scheme:light dark;--line:#8884;--good:#2a7a3b;--bad:#
 body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .5rem}
 code{font-size:.85em;overflow-wrap:anywhere}table{border-collapse:collapse;width:100%}
-th,td{text-align:left;padding:.35rem .6rem;border-bottom:1px solid var(--line)}td.n{text-align:right;font-variant-numeric:tabular-nums}
+th,td{text-align:left;padding:.35rem .6rem;border-bottom:1px solid var(--line)}.n{text-align:right;font-variant-numeric:tabular-nums}
 .bar{background:var(--line);height:.6rem;border-radius:.3rem;overflow:hidden;min-width:6rem}.bar i{display:block;height:100%;background:var(--good)}
 .on{color:var(--good)}.off,.alarm{color:var(--bad)}.muted{opacity:.7}.scroll{overflow-x:auto}`;
 
@@ -54,7 +54,7 @@ export async function page(node: ApiContext): Promise<string> {
                     <th>Node</th>
                     <th>Region</th>
                     <th>Status</th>
-                    <th>Lag</th>
+                    <th class="n">Lag</th>
                     <th>Last sync</th>
                   </tr>
                   ${nodes.map(
@@ -80,9 +80,9 @@ export async function page(node: ApiContext): Promise<string> {
           <table>
             <tr>
               <th>Owner</th>
-              <th>Listings</th>
+              <th class="n">Listings</th>
               <th></th>
-              <th>Prices</th>
+              <th class="n">Prices</th>
             </tr>
             ${counts.map(
               (c) =>
@@ -108,7 +108,7 @@ export async function page(node: ApiContext): Promise<string> {
                   <tr>
                     <th>Listing</th>
                     <th>Market</th>
-                    <th>Price</th>
+                    <th class="n">Price</th>
                     <th>Region</th>
                     <th>Owner</th>
                   </tr>

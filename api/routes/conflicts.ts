@@ -1,10 +1,10 @@
 import { Hono } from 'hono';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { parseRecordKey, publicId, type RecordKey } from '../../protocols/wire/ids.ts';
-import type { Guards } from '../app.ts';
+import type { Guards } from '../guards.ts';
 import { jsonBody, queryNumber } from '../body.ts';
 import type { ApiContext } from '../context.ts';
-import { recordJson } from './listings.ts';
+import { recordJson } from '../records.ts';
 
 /** Fields that two writers changed without knowing of one another, and the settling of them. */
 export function conflictRoutes(node: ApiContext, { needsKey }: Guards): Hono {

@@ -2,10 +2,10 @@ import { Hono } from 'hono';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { isLive } from '../../protocols/open-dialog/record.ts';
 import { parsePeerId, type PeerId } from '../../protocols/wire/identity.ts';
-import type { Guards } from '../app.ts';
+import type { Guards } from '../guards.ts';
 import { jsonBody } from '../body.ts';
 import type { ApiContext } from '../context.ts';
-import { keyFrom, recordJson } from './listings.ts';
+import { keyFrom, recordJson } from '../records.ts';
 
 const PARTIES = ['buyerId', 'supplierId'] as const;
 

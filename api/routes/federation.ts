@@ -4,12 +4,12 @@ import { AgrinetError } from '../../protocols/errors.ts';
 import { decodeRangeRequest, type RangeRequest } from '../../protocols/mycelium/range.ts';
 import { parsePeerId } from '../../protocols/wire/identity.ts';
 import { recordKey } from '../../protocols/wire/ids.ts';
-import type { Guards } from '../app.ts';
+import type { Guards } from '../guards.ts';
 import { jsonBody, queryNumber } from '../body.ts';
 import type { ApiContext, NodeStanding } from '../context.ts';
 import { scalarsOf, viewJson } from '../../protocols/market/catalogue.ts';
 import { nodeTemplate, profileFields } from '../node-template.ts';
-import { recordJson } from './listings.ts';
+import { recordJson } from '../records.ts';
 
 const iso = (ms: number): string | null => (ms === 0 ? null : new Date(ms).toISOString());
 

@@ -2,9 +2,9 @@ import { Hono } from 'hono';
 import { stream } from 'hono/streaming';
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { Saved } from '../../protocols/market/catalogue.ts';
-import type { Guards } from '../app.ts';
+import type { Guards } from '../guards.ts';
 import type { ApiContext } from '../context.ts';
-import { errorAnswer } from '../errors.ts';
+import { errorAnswer, isClientGone } from '../errors.ts';
 import { type RowTotals, takeRows } from '../rows.ts';
 
 /** Rows of prices and listings as NDJSON; answers NDJSON progress, the last line with `finished` or `error`. */
@@ -43,7 +43,7 @@ export function importRoutes(node: ApiContext, { needsKey }: Guards): Hono {
         );
       } catch (error) {
         const { status, body } = errorAnswer(error);
-        if (status >= 500) node.log('import failed', { err: error });
+        if (status >= 500 && !isClientGone(error)) node.log('import failed', { err: error });
         await out.write(`${JSON.stringify(body)}\n`);
       }
     });

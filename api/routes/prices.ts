@@ -1,9 +1,9 @@
 import { Hono } from 'hono';
-import type { Guards } from '../app.ts';
+import type { Guards } from '../guards.ts';
 import { jsonBody, queryNumber } from '../body.ts';
 import type { ApiContext } from '../context.ts';
 import { takeRows } from '../rows.ts';
-import { listQuery, recordJson } from './listings.ts';
+import { listQuery, recordJson } from '../records.ts';
 
 export function priceRoutes(node: ApiContext, { needsKey, mayRead }: Guards): Hono {
   const routes = new Hono();

@@ -1,6 +1,6 @@
 import { hash as digestOf } from 'node:crypto';
 
-import type { DecodedChange, FieldOp, OpId, Scalar } from './change.ts';
+import type { DecodedChange, FieldOp, OpId, Scalar } from './change-types.ts';
 import { encodeUnsealed } from './change-encode.ts';
 import { Reader } from './column-reader.ts';
 import { COLUMN, DEFLATE_BIT, MAX_CHUNK_BYTES, MAX_OPS, MAX_PREDS, VALUE, refusal } from './columns.ts';

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 
-import type { Change, FieldOp, OpId, Scalar } from './change.ts';
+import type { Change, FieldOp, OpId, Scalar } from './change-types.ts';
 import { Writer } from './column-writer.ts';
 import { COLUMN, MAX_CHUNK_BYTES, MAX_COUNTER, MAX_OPS, MAX_PREDS, VALUE, refusal } from './columns.ts';
 
