@@ -32,10 +32,20 @@ export function priceRoutes(node: ApiContext, { needsKey, mayRead }: Guards): Ho
       queryNumber(c, 'limit', 50, 1, 500),
       c.req.query('cursor'),
     );
-    return c.json({
-      prices: records.map((state) => recordJson(state, 'priceId')),
-      ...(cursor === undefined ? {} : { cursor }),
-    });
+    const prices = records.map((state) => recordJson(state, 'priceId'));
+    if (c.req.header('accept')?.includes('ndjson') === true) {
+      // The cursor has no place among the lines: it stands in the Link header (RFC 8288).
+      if (cursor !== undefined) c.header('link', `<?${nextQuery(c.req.url, cursor)}>; rel="next"`);
+      c.header('content-type', 'application/x-ndjson');
+      return c.body(prices.map((price) => `${JSON.stringify(price)}\n`).join(''));
+    }
+    return c.json({ prices, ...(cursor === undefined ? {} : { cursor }) });
   });
   return routes;
+}
+
+function nextQuery(url: string, cursor: string): string {
+  const query = new URL(url).searchParams;
+  query.set('cursor', cursor);
+  return query.toString();
 }

@@ -229,4 +229,14 @@ it('takes prices as JSON and as NDJSON; the same price twice is one', async () =
   expect(await response.json()).toMatchObject({ created: 1, unchanged: 1, refused: [{ line: 3 }] });
   const { prices } = (await (await node.app.request('/prices?market=kitui')).json()) as { prices: unknown[] };
   expect(prices).toHaveLength(2);
+  const lines = await node.app.request('/prices?market=kitui&limit=1', {
+    headers: { accept: 'application/x-ndjson' },
+  });
+  expect((await lines.text()).trim().split('\n')).toHaveLength(1);
+  const next = /<(.*)>; rel="next"/.exec(lines.headers.get('link') ?? '')?.[1];
+  const rest = (await (await node.app.request(`/prices${next}`)).json()) as {
+    prices: unknown[];
+    cursor?: string;
+  };
+  expect(rest.prices).toHaveLength(1);
 });
