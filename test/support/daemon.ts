@@ -80,7 +80,10 @@ export async function startDaemon(
       );
     },
     20_000,
-  );
+  ).catch((error: unknown) => {
+    child.kill('SIGKILL');
+    throw error;
+  });
   return {
     url,
     apiKey,

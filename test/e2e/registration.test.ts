@@ -1,0 +1,142 @@
+import { randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { REGISTRATION_ENVELOPE, sealStatement } from '../../protocols/registry/statement.ts';
+import type { RegistrationStatement } from '../../protocols/registry/statement.ts';
+import { encodeCbor } from '../../protocols/wire/cbor.ts';
+import { seal } from '../../protocols/wire/envelope.ts';
+import { type Identity, identityFromSeed, parsePeerId } from '../../protocols/wire/identity.ts';
+import { agrinet } from '../support/cli.ts';
+import { Federation, type Member } from '../support/federation.ts';
+
+const WINDOW_MS = 5 * 60 * 1000;
+
+interface Answer {
+  readonly status: number;
+  readonly code: string | undefined;
+}
+
+describe('registration', () => {
+  const federation = new Federation();
+  const caller = identityFromSeed(randomBytes(32));
+  let receiver: Member;
+  let network = '';
+
+  beforeAll(async () => {
+    receiver = await federation.add();
+    await federation.add();
+    network = (await receiver.json<{ network: string }>('GET', '/federation/identity')).network;
+  });
+  afterAll(() => federation.close());
+
+  function statement(changes: Partial<RegistrationStatement> = {}): RegistrationStatement {
+    const peerId = parsePeerId(receiver.peerId);
+    if (peerId === undefined) throw new Error('no peer id');
+    return {
+      caller: caller.peerId,
+      receiver: peerId,
+      nodeUrl: 'http://127.0.0.1:1',
+      region: 'Coast',
+      name: 'caller',
+      multiaddrs: [],
+      schemaVersion: 1,
+      time: Date.now(),
+      nonce: randomBytes(16).toString('hex'),
+      tlsFingerprint: '',
+      ...changes,
+    };
+  }
+
+  async function register(bytes: Uint8Array, key: string | undefined = receiver.apiKey): Promise<Answer> {
+    const response = await fetch(`${receiver.url}/federation/node/register`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...(key === '' ? {} : { 'x-api-key': key }) },
+      body: JSON.stringify({ statement: Buffer.from(bytes).toString('base64url') }),
+    });
+    const { code } = (await response.json()) as { code?: string };
+    return { status: response.status, code };
+  }
+
+  const nodes = async (): Promise<unknown[]> =>
+    (await receiver.json<{ nodes: unknown[] }>('GET', '/federation/nodes')).nodes;
+
+  async function expectRefused(
+    bytes: Uint8Array,
+    expected: Answer,
+    key: string | undefined = receiver.apiKey,
+  ): Promise<void> {
+    expect(await register(bytes, key)).toEqual(expected);
+    expect(await nodes()).toEqual([]);
+  }
+
+  const invalid = { status: 400, code: 'registration-invalid' };
+
+  it('is refused without a key and with a wrong one, however well it is signed', async () => {
+    const bytes = sealStatement(caller, network, statement());
+    await expectRefused(bytes, { status: 403, code: 'unauthorized' }, '');
+    await expectRefused(bytes, { status: 403, code: 'unauthorized' }, 'not-the-key-of-that-node');
+  });
+
+  it('is refused when somebody else has signed it', async () => {
+    const other: Identity = identityFromSeed(randomBytes(32));
+    await expectRefused(sealStatement(other, network, statement()), invalid);
+  });
+
+  it('is refused when a byte of it was changed', async () => {
+    const bytes = sealStatement(caller, network, statement());
+    const at = Math.floor(bytes.length / 2);
+    bytes[at] = (bytes[at] ?? 0) ^ 1;
+    await expectRefused(bytes, invalid);
+  });
+
+  it('is refused when the signature was made for another purpose', async () => {
+    const type = { ...REGISTRATION_ENVELOPE, domain: 'agrinet-entry' };
+    const { nonce, ...rest } = statement();
+    const payload = encodeCbor({
+      v: 1,
+      net: network,
+      ...rest,
+      multiaddrs: [],
+      nonce: new Uint8Array(Buffer.from(nonce, 'hex')),
+    });
+    await expectRefused(seal(caller, type, payload), invalid);
+    // The same payload under the right domain would have been taken: only the purpose was wrong.
+  });
+
+  it('is refused when it was made for another network, receiver or time', async () => {
+    await expectRefused(sealStatement(caller, 'another', statement()), invalid);
+    const elsewhere = identityFromSeed(randomBytes(32)).peerId;
+    await expectRefused(sealStatement(caller, network, statement({ receiver: elsewhere })), invalid);
+    for (const ms of [-WINDOW_MS - 5000, WINDOW_MS + 5000])
+      await expectRefused(sealStatement(caller, network, statement({ time: Date.now() + ms })), invalid);
+  });
+
+  it('is taken when all of it is right, and not a second time', async () => {
+    const bytes = sealStatement(caller, network, statement());
+    expect((await register(bytes)).status).toBe(201);
+    expect(await nodes()).toMatchObject([{ peerId: caller.peerId, status: 'active', region: 'Coast' }]);
+    expect(await register(bytes)).toEqual({ status: 409, code: 'registration-replayed' });
+  });
+
+  it('registers neither side when the join is refused', async () => {
+    const joiner = federation.members[1];
+    if (joiner === undefined) throw new Error('no joiner');
+    const refused = await agrinet(joiner, ['join', receiver.url, '--key', 'not-the-key-of-that-node']);
+    expect(refused.code).toBe(75);
+    expect(refused.stderr).toContain('the other node refused the API key');
+    expect((await joiner.json<{ nodes: unknown[] }>('GET', '/federation/nodes')).nodes).toEqual([]);
+    expect(await nodes()).toHaveLength(1);
+
+    const stranger = await federation.add({ MYCELIUM_NETWORK: 'quite-another', MYCELIUM_PEERS: '' });
+    const elsewhere = await agrinet(stranger, ['join', receiver.url, '--key', receiver.apiKey]);
+    expect(elsewhere.code).toBe(75);
+    expect(elsewhere.stderr).toContain(`is on network ${network.slice(0, 32)}`);
+    expect(await nodes()).toHaveLength(1);
+
+    const done = await agrinet(joiner, ['join', receiver.url, '--key', receiver.apiKey]);
+    expect({ code: done.code, stdout: done.stdout }).toEqual({
+      code: 0,
+      stdout: `Joined ${receiver.peerId} (unspecified): active\n`,
+    });
+    expect(await nodes()).toHaveLength(2);
+  });
+});

@@ -1,0 +1,109 @@
+import { decodeEntry } from '../../protocols/feed/entry.ts';
+import type { Received } from '../../protocols/ledger/ledger.ts';
+import { randomFrom, listingOps, priceOps } from '../support/forge.ts';
+import { tempDir } from '../support/temp-dir.ts';
+import { FORGERIES, type Forgery, setTheStage, type Stage } from './forgeries.ts';
+
+/** What a campaign of forgeries found. */
+export interface ForgeryReport {
+  readonly seed: number;
+  readonly each: number;
+  /** How often each outcome was seen, by class. */
+  readonly outcomes: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  /** Everything that went otherwise than it should. */
+  readonly faults: readonly string[];
+}
+
+const BATCH = 100;
+
+/**
+ * Throws `each` forgeries of every class at a ledger on disk: none may have an effect, each is refused, or its op void, with a code
+ * of its own, and the digest stays what it was. At the end a feed full of void ops takes an honest op as if nothing had been.
+ */
+export async function forge(each: number, seed: number): Promise<ForgeryReport> {
+  const folder = tempDir('forgery');
+  const stage = await setTheStage(folder.path, randomFrom(seed));
+  const faults: string[] = [];
+  const outcomes: Record<string, Record<string, number>> = {};
+  try {
+    for (const [name, make] of Object.entries(FORGERIES)) {
+      const before = stage.test.digest();
+      const counts: Record<string, number> = {};
+      for (let done = 0; done < each; done += BATCH) {
+        const size = Math.min(BATCH, each - done);
+        const forgeries = Array.from({ length: size }, () => make(stage));
+        await judgeBatch(stage, forgeries, counts, (fault) => faults.push(`${name}: ${fault}`));
+      }
+      if (stage.test.digest() !== before) faults.push(`${name}: the digest has changed`);
+      outcomes[name] = counts;
+    }
+    await voidStopsNothing(stage, faults);
+    for (const alarm of stage.test.alarms) faults.push(`alarm: ${JSON.stringify(alarm)}`);
+  } finally {
+    await stage.test.close();
+    folder.remove();
+  }
+  return { seed, each, outcomes, faults };
+}
+
+async function judgeBatch(
+  { test }: Stage,
+  forgeries: readonly Forgery[],
+  counts: Record<string, number>,
+  fault: (text: string) => void,
+): Promise<void> {
+  const results = await test.ledger.receive(forgeries.map(({ bytes }) => bytes));
+  const verdicts = new Map(
+    test.verdicts().map(({ ref, verdict }) => [`${ref.author}|${ref.epoch}|${ref.seq}`, verdict]),
+  );
+  results.forEach((result, i) => {
+    const forgery = forgeries[i];
+    if (forgery === undefined) return;
+    let outcome = outcomeOf(result);
+    if (!forgery.expect.includes(outcome)) fault(`${outcome} instead of ${forgery.expect.join(' or ')}`);
+    if (result.kind === 'accept' && result.entry !== undefined) {
+      const { author, header } = result.entry;
+      const verdict = verdicts.get(`${author}|${header.epoch}|${header.seq}`);
+      const told = verdict === undefined ? 'no verdict' : JSON.stringify(verdict);
+      if (verdict?.state !== 'void' || verdict.code !== forgery.voidCode)
+        fault(`${told} instead of void with ${forgery.voidCode ?? ''}`);
+      outcome = verdict?.state === 'void' ? `void:${verdict.code}` : told;
+    }
+    counts[outcome] = (counts[outcome] ?? 0) + 1;
+  });
+}
+
+function outcomeOf({ kind, code }: Received): string {
+  return code === undefined ? kind : `${kind}:${code}`;
+}
+
+/** One entry with a void op of every class between two honest ones, and one more after it. */
+async function voidStopsNothing(stage: Stage, faults: string[]): Promise<void> {
+  const { attacker, test } = stage;
+  const voids = Object.values(FORGERIES).flatMap((make) => {
+    const { seq, hash } = attacker;
+    const forgery = make(stage);
+    // only the op is wanted: the entry it was signed into is not sent, so its place is free again
+    attacker.seq = seq;
+    attacker.hash = hash;
+    return forgery.voidCode === undefined ? [] : opsOf(forgery.bytes);
+  });
+  const honest = listingOps(attacker.pen, 'honest', undefined, { title: 'honest' });
+  const mixed = attacker.next([...honest, ...voids, ...priceOps(attacker.pen, 'Honest', 1)]);
+  const after = attacker.next(priceOps(attacker.pen, 'After', 2));
+  test.verdicts();
+  const results = await test.ledger.receive([mixed.bytes, after.bytes]);
+  if (results.some(({ kind }) => kind !== 'accept')) faults.push('an entry with void ops was not taken');
+  // the slow road judges whole records anew: only what these two entries brought is looked at
+  const verdicts = test
+    .verdicts()
+    .filter(({ ref }) => ref.epoch === attacker.epoch && ref.seq >= mixed.header.seq);
+  const counting = verdicts.filter(({ verdict }) => verdict.state === 'counts').length;
+  const isVoid = verdicts.filter(({ verdict }) => verdict.state === 'void').length;
+  if (counting !== 3 || isVoid !== voids.length)
+    faults.push(`beside ${isVoid} void ops (of ${voids.length}) ${counting} of 3 honest ones count`);
+}
+
+function opsOf(bytes: Uint8Array): Uint8Array[] {
+  return decodeEntry(bytes).body.flatMap((item) => ('op' in item ? [item.op] : []));
+}

@@ -1,0 +1,107 @@
+import { createAlarms } from '../../daemon/alarms.ts';
+import { createLogger } from '../../daemon/logger.ts';
+import { openStore } from '../../daemon/open-store.ts';
+import { ownerDigest } from '../../protocols/digest/state-digest.ts';
+import { createClock } from '../../protocols/feed/clock.ts';
+import type { FeedState } from '../../protocols/feed/feed.ts';
+import { createLedger, type Ledger } from '../../protocols/ledger/ledger.ts';
+import { type Catalogue, createCatalogue } from '../../protocols/market/catalogue.ts';
+import { rangeItems, rangeRequest } from '../../protocols/mycelium/range.ts';
+import type { Merger } from '../../protocols/open-dialog/merger.ts';
+import type { RecordState } from '../../protocols/open-dialog/record.ts';
+import type { Identity, PeerId } from '../../protocols/wire/identity.ts';
+import { Database } from '../../storage/database.ts';
+import { range } from '../../storage/keyspace.ts';
+import type { Store, StoredRecord } from '../../storage/store.ts';
+import { openJson } from '../../storage/values.ts';
+
+/** A node without network and HTTP: the same database, recovery and ledger as the daemon's, quick to open and close. */
+export interface LedgerNode {
+  readonly db: Database;
+  readonly store: Store;
+  readonly ledger: Ledger;
+  readonly catalogue: Catalogue;
+  /** Kinds of the alarms raised since it was opened. */
+  alarms(): string[];
+  digestOf(author: PeerId): string;
+  /** Every record that can be read, by key: its view, or `ended`. Throws when one cannot be read. */
+  views(): Promise<Map<string, string>>;
+  close(): Promise<void>;
+}
+
+const silent = createLogger({ logLevel: 'silent' });
+
+/** Opens the node of a folder, as the daemon does at its start. It follows everybody. */
+export async function openLedgerNode(dir: string, identity: Identity, merger: Merger): Promise<LedgerNode> {
+  const db = await Database.open(dir);
+  const alarms = createAlarms(silent, Date.now);
+  try {
+    const store = await openStore(db, merger, async () => undefined, alarms, silent);
+    const ledger = createLedger({
+      identity,
+      net: 'test',
+      store,
+      judge: merger,
+      following: { standing: () => 'followed' },
+      clock: createClock(Date.now),
+      now: Date.now,
+      refusal: () => undefined,
+      onCommit: () => undefined,
+      onAlarm: (alarm) => alarms.raise(alarm),
+    });
+    return {
+      db,
+      store,
+      ledger,
+      catalogue: createCatalogue(ledger, identity.peerId),
+      alarms: () => alarms.list().map(({ kind }) => kind),
+      digestOf: (author) => ownerDigest(store.digests.of('public').get(author) ?? new Map()),
+      async views() {
+        const views = new Map<string, string>();
+        for await (const [key, value] of db.level.iterator(range('records'))) {
+          const { state } = openJson<StoredRecord>(key, value);
+          views.set(state.key, viewText(state));
+        }
+        return views;
+      },
+      async close() {
+        await ledger.drain();
+        await db.close();
+      },
+    };
+  } catch (error) {
+    await db.close();
+    throw error;
+  }
+}
+
+/** A record as one string; the order of fields does not matter. */
+export function viewText(state: RecordState): string {
+  if (state.tombstone || !state.exists) return 'ended';
+  return JSON.stringify(Object.entries(state.view).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** Pulls what `to` lacks of these authors' public feeds, by the range protocol's own functions. Returns the entries taken. */
+export async function pull(from: LedgerNode, to: LedgerNode, authors: readonly PeerId[]): Promise<number> {
+  let taken = 0;
+  for (const author of authors) {
+    const request = rangeRequest(author, 'public', to.store.feeds(author, 'public'));
+    const bytes: Uint8Array[] = [];
+    for await (const item of rangeItems(from.store, request)) {
+      if (item.kind === 'proof') throw new Error(`${author} has a fork`);
+      bytes.push(item.bytes);
+    }
+    for (const { kind, code } of await to.ledger.receive(bytes)) {
+      if (kind === 'accept') taken++;
+      else if (kind !== 'known') throw new Error(`an entry of ${author} became ${kind} ${code ?? ''}`);
+    }
+  }
+  return taken;
+}
+
+/** Entries held of these authors. */
+export function held(node: LedgerNode, authors: readonly PeerId[]): number {
+  return authors
+    .flatMap((author): readonly FeedState[] => node.store.feeds(author, 'public'))
+    .reduce((n, feed) => n + feed.seq, 0);
+}

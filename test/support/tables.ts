@@ -1,0 +1,124 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { PEER_EXCHANGE_LIMITS } from '../../protocols/discovery/peer-exchange.ts';
+import { RENDEZVOUS_LIMITS } from '../../protocols/discovery/rendezvous.ts';
+import { ANNOUNCE_LIMITS } from '../../protocols/mycelium/announce.ts';
+import { CATCH_UP_LIMITS } from '../../protocols/mycelium/catch-up.ts';
+import { FRONTIER_LIMITS } from '../../protocols/mycelium/frontier-exchange.ts';
+import { MYCELIUM_LIMITS } from '../../protocols/mycelium/mycelium.ts';
+import { RANGE_LIMITS } from '../../protocols/mycelium/range.ts';
+import { COLLECTIONS, type Collection, type FieldRule } from '../../protocols/open-dialog/schema.ts';
+import { REGISTRY_LIMITS } from '../../protocols/registry/registry.ts';
+import { LIMITS } from '../../protocols/wire/limits.ts';
+import { KEYSPACE } from '../../storage/keyspace.ts';
+
+const root = new URL('../../', import.meta.url);
+
+/** Files with generated tables, and the tables by the name of their markers. */
+export const GENERATED: Readonly<Record<string, Readonly<Record<string, () => string>>>> = {
+  'protocols/README.md': { collections: collectionTables, limits: limitTables },
+  'storage/README.md': { keyspace: keyspaceTable },
+};
+
+/** The text of a document. */
+export function documentText(name: string): string {
+  return readFileSync(new URL(name, root), 'utf8');
+}
+
+/** What stands between two markers. */
+export function section(text: string, name: string): string {
+  const [, rest = ''] = text.split(`<!-- ${name} -->`);
+  return (rest.split(`<!-- /${name} -->`)[0] ?? '').trim();
+}
+
+/** Writes every generated table into its document. */
+export function writeTables(): void {
+  for (const [name, tables] of Object.entries(GENERATED)) {
+    let text = documentText(name);
+    for (const [marker, table] of Object.entries(tables)) {
+      const pattern = new RegExp(`(<!-- ${marker} -->)[^]*(<!-- /${marker} -->)`);
+      text = text.replace(pattern, (_, open: string, close: string) => `${open}\n${table()}\n${close}`);
+    }
+    writeFileSync(new URL(name, root), text);
+  }
+}
+
+function rows(head: readonly string[], body: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]): string =>
+    `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  return [line(head), `|${'---|'.repeat(head.length)}`, ...body.map(line)].join('\n');
+}
+
+function keyspaceTable(): string {
+  const body = Object.entries(KEYSPACE).map(([name, { prefix, key, value }]) => [
+    `\`${prefix}!\``,
+    name,
+    key,
+    value,
+  ]);
+  return rows(['prefix', 'sublevel', 'key', 'value'], body);
+}
+
+function ruleText(rule: FieldRule): string {
+  switch (rule.type) {
+    case 'boolean':
+      return 'boolean';
+    case 'number': {
+      const { min, max } = rule;
+      if (min === undefined) return 'number';
+      return max === undefined ? `number ≥ ${min}` : `number, ${min} to ${max}`;
+    }
+    case 'string': {
+      if (rule.oneOf !== undefined) return rule.oneOf.map((each) => `"${each}"`).join(', ');
+      const pattern = rule.pattern === undefined ? '' : `, \`${rule.pattern.source}\``;
+      return `text ≤ ${rule.max}${pattern}`;
+    }
+  }
+}
+
+function collectionTables(): string {
+  return Object.values(COLLECTIONS).map(collectionTable).join('\n\n');
+}
+
+function collectionTable(collection: Collection): string {
+  const { name, kind, version, channels, fields, family, required } = collection;
+  const channel = channels === 'both' ? 'public or private' : channels;
+  const body = Object.entries(fields).map(([field, rule]) => [
+    `\`${field}\``,
+    ruleText(rule),
+    required.includes(field) ? 'yes' : '',
+  ]);
+  if (family !== undefined) body.push([`\`${family.pattern.source}\``, ruleText(family.rule), '']);
+  return `**${name}**, ${kind}, schema version ${version}, ${channel}\n\n${rows(['field', 'value', 'required'], body)}`;
+}
+
+const LIMIT_FILES: readonly (readonly [string, string, Readonly<Record<string, number>>])[] = [
+  ['Entries, ops, documents', 'protocols/wire/limits.ts', LIMITS],
+  ['Mycelium', 'protocols/mycelium/mycelium.ts', MYCELIUM_LIMITS],
+  ['Frontier exchange', 'protocols/mycelium/frontier-exchange.ts', FRONTIER_LIMITS],
+  ['Range', 'protocols/mycelium/range.ts', RANGE_LIMITS],
+  ['Catch-up', 'protocols/mycelium/catch-up.ts', CATCH_UP_LIMITS],
+  ['Direct announcements', 'protocols/mycelium/announce.ts', ANNOUNCE_LIMITS],
+  ['Peer exchange', 'protocols/discovery/peer-exchange.ts', PEER_EXCHANGE_LIMITS],
+  ['Rendezvous', 'protocols/discovery/rendezvous.ts', RENDEZVOUS_LIMITS],
+  ['Registry', 'protocols/registry/registry.ts', REGISTRY_LIMITS],
+];
+
+/** Names and values from the code that runs, the reasons from the comments beside them. */
+function limitTables(): string {
+  return LIMIT_FILES.map(([title, file, limits]) => {
+    const reasons = reasonsIn(documentText(file));
+    const body = Object.entries(limits).map(([name, value]) => [
+      `\`${name}\``,
+      value.toLocaleString('en-US'),
+      reasons.get(name) ?? '',
+    ]);
+    return `**${title}** (\`${file.slice('protocols/'.length)}\`)\n\n${rows(['limit', 'value', 'reason'], body)}`;
+  }).join('\n\n');
+}
+
+function reasonsIn(source: string): Map<string, string> {
+  const reasons = new Map<string, string>();
+  for (const [, reason = '', name = ''] of source.matchAll(/\/\*\* ((?:(?!\*\/)[^])*?) \*\/\n {2}(\w+): /g))
+    reasons.set(name, reason.replace(/\s*\n\s*\* ?/g, ' '));
+  return reasons;
+}

@@ -1,0 +1,38 @@
+import {
+  changeVectors,
+  contentIdVectors,
+  digestVectors,
+  genesisVectors,
+  recordVectors,
+} from './documents.ts';
+import { envelopeVectors, signatureVectors } from './signatures.ts';
+import {
+  cborVectors,
+  entryVectors,
+  headerVectors,
+  identityVectors,
+  keyVectors,
+  messageVectors,
+} from './wire.ts';
+
+/** The text of `protocols/vectors.json`: everything an implementation can check its bytes against. The same every time. */
+export function vectorsText(): string {
+  const vectors = {
+    about:
+      'Test vectors of the Agrinet wire format; protocols/README.md explains them. Bytes are hex. Generated: node test/support/make-vectors.ts',
+    identities: identityVectors(),
+    signatures: signatureVectors(),
+    cbor: cborVectors(),
+    recordKeys: keyVectors(),
+    envelopes: envelopeVectors(),
+    headers: headerVectors(),
+    entries: entryVectors(),
+    contentIds: contentIdVectors(),
+    genesis: genesisVectors(),
+    changes: changeVectors(),
+    records: recordVectors(),
+    digest: digestVectors(),
+    messages: messageVectors(),
+  };
+  return `${JSON.stringify(vectors, undefined, 2)}\n`;
+}

@@ -1,0 +1,279 @@
+import { digestElement } from '../../../protocols/digest/element.ts';
+import { addElement, emptySum, sumDigest } from '../../../protocols/digest/lthash.ts';
+import { ownerDigest, totalDigest } from '../../../protocols/digest/state-digest.ts';
+import { encodeOp } from '../../../protocols/feed/op.ts';
+import {
+  type Change,
+  changeHash,
+  encodeChange,
+  type FieldOp,
+} from '../../../protocols/open-dialog/change.ts';
+import { genesisOf } from '../../../protocols/open-dialog/genesis.ts';
+import { judge } from '../../../protocols/open-dialog/judge.ts';
+import { contentId, encodeMembership } from '../../../protocols/open-dialog/membership.ts';
+import { actorOf } from '../../../protocols/open-dialog/read-op.ts';
+import type { PlacedOp } from '../../../protocols/open-dialog/record.ts';
+import { COLLECTIONS, type Collection } from '../../../protocols/open-dialog/schema.ts';
+import { hex, sha256 } from '../../../protocols/wire/bytes.ts';
+import { type Cbor, encodeCbor } from '../../../protocols/wire/cbor.ts';
+import type { PeerId } from '../../../protocols/wire/identity.ts';
+import { type Channel, parseRecordKey, recordKey, type RecordKey } from '../../../protocols/wire/ids.ts';
+import { nodeOf } from './signatures.ts';
+
+const A = nodeOf(1).peerId;
+const B = nodeOf(2).peerId;
+const EPOCHS = ['0000000000000001', '0000000000000002'] as const;
+
+export function collection(name: string): Collection {
+  const found = COLLECTIONS[name];
+  if (found === undefined) throw new TypeError(name);
+  return found;
+}
+
+/** The golden genesis change of every document collection. */
+export function genesisVectors(): unknown {
+  return Object.values(COLLECTIONS)
+    .filter((each) => each.kind === 'document')
+    .map((each) => {
+      const { bytes, hash } = genesisOf(each);
+      return { collection: each.name, version: each.version, bytes: hex(bytes), hash };
+    });
+}
+
+const set = (field: string, value: string | number | boolean, ...pred: string[]): FieldOp => ({
+  action: 'set',
+  field,
+  value,
+  pred: pred.map(opId),
+});
+const del = (field: string, ...pred: string[]): FieldOp => ({ action: 'del', field, pred: pred.map(opId) });
+function opId(text: string): { counter: number; actor: string } {
+  const [counter, actor = ''] = text.split('@');
+  return { counter: Number(counter), actor };
+}
+
+/** Changes with their bytes: every kind of value, runs, several actors. */
+export function changeVectors(): unknown {
+  const one = '11'.repeat(16);
+  const two = '22'.repeat(16);
+  const changes: [string, Change][] = [
+    ['no field op', { actor: one, seq: 1, startOp: 2, time: 0, deps: ['ab'.repeat(32)], ops: [] }],
+    [
+      'every kind of value',
+      {
+        actor: one,
+        seq: 1,
+        startOp: 2,
+        time: 0,
+        deps: ['ab'.repeat(32)],
+        ops: [
+          set('text', 'Mahindi ½ kg'),
+          set('empty', ''),
+          set('int', 300),
+          set('negative', -129),
+          set('largest', Number.MAX_SAFE_INTEGER),
+          set('float', 12.5),
+          set('beyond', 2 ** 53),
+          set('yes', true),
+          set('no', false),
+        ],
+      },
+    ],
+    [
+      'deletions, predecessors of two actors, two deps',
+      {
+        actor: one,
+        seq: 2,
+        startOp: 9,
+        time: 0,
+        deps: ['cd'.repeat(32), 'ab'.repeat(32)],
+        ops: [del('title', `3@${one}`), set('unit', 'kg', `7@${two}`, `4@${one}`, `7@${one}`)],
+      },
+    ],
+  ];
+  return changes.map(([name, change]) => {
+    const bytes = encodeChange(change);
+    return { name, change, bytes: hex(bytes), hash: changeHash(bytes) };
+  });
+}
+
+interface Step {
+  readonly author: PeerId;
+  readonly channel: Channel;
+  readonly epoch: string;
+  readonly seq: number;
+  readonly op: Uint8Array;
+}
+
+function placed(step: Step): PlacedOp {
+  const { author, channel, epoch, seq, op } = step;
+  return { author, channel, epoch, seq, index: 0, bytes: op, time: [1_700_000_000_000 + seq, 0] };
+}
+
+function delta(t: 'create' | 'delta', key: RecordKey, change: Change): { op: Uint8Array; hash: string } {
+  const parts = parseRecordKey(key);
+  const d = encodeChange(change);
+  const op = encodeOp({ v: 1, c: parts?.collection ?? '', k: `${parts?.owner}/${parts?.id}`, t, d });
+  return { op, hash: changeHash(d) };
+}
+
+function listing(): { name: string; key: RecordKey; steps: Step[] } {
+  const key = recordKey('listings', A, 'maize-1');
+  const genesis = genesisOf(collection('listings')).hash;
+  const [one, two] = EPOCHS.map((epoch) => actorOf(A, epoch, key));
+  if (one === undefined || two === undefined) throw new TypeError('two epochs');
+  const create = delta('create', key, {
+    actor: one,
+    seq: 1,
+    startOp: 2,
+    time: 0,
+    deps: [genesis],
+    ops: [set('type', 'offer'), set('status', 'active'), set('title', 'Maize'), set('price', 40)],
+  });
+  const left = delta('delta', key, {
+    actor: one,
+    seq: 2,
+    startOp: 6,
+    time: 0,
+    deps: [create.hash],
+    ops: [set('price', 41.5, `5@${one}`)],
+  });
+  const right = delta('delta', key, {
+    actor: two,
+    seq: 1,
+    startOp: 6,
+    time: 0,
+    deps: [create.hash],
+    ops: [set('price', 45, `5@${one}`), del('title', `4@${one}`)],
+  });
+  const bad = delta('delta', key, {
+    actor: two,
+    seq: 2,
+    startOp: 7,
+    time: 0,
+    deps: [right.hash],
+    ops: [set('status', 'sold', `3@${one}`)],
+  });
+  const early = delta('delta', key, {
+    actor: one,
+    seq: 3,
+    startOp: 8,
+    time: 0,
+    deps: ['ee'.repeat(32)],
+    ops: [set('unit', 'kg')],
+  });
+  const step = (epoch: string, seq: number, op: Uint8Array): Step => ({
+    author: A,
+    channel: 'public',
+    epoch,
+    seq,
+    op,
+  });
+  const steps = [
+    step(EPOCHS[0], 1, create.op),
+    step(EPOCHS[0], 2, left.op),
+    step(EPOCHS[1], 1, right.op),
+    step(EPOCHS[1], 2, bad.op),
+    step(EPOCHS[0], 3, early.op),
+  ];
+  return { name: 'a public listing: two epochs in conflict, a void and a waiting change', key, steps };
+}
+
+function contract(): { name: string; key: RecordKey; steps: Step[] } {
+  const d = encodeMembership({ owner: A, writers: [A, B], participants: [A, B] }, new Uint8Array(16).fill(7));
+  const key = recordKey('contracts', A, contentId(sha256(d)));
+  const genesis = genesisOf(collection('contracts')).hash;
+  const members = encodeOp({ v: 1, c: 'contracts', k: '', t: 'create', d });
+  const terms = (author: PeerId, epoch: string, price: number): { op: Uint8Array; hash: string } =>
+    delta('delta', key, {
+      actor: actorOf(author, epoch, key),
+      seq: 1,
+      startOp: 2,
+      time: 0,
+      deps: [genesis],
+      ops: [set('price', price)],
+    });
+  const foreign = nodeOf(3).peerId;
+  const steps: Step[] = [
+    { author: A, channel: key, epoch: EPOCHS[0], seq: 1, op: members },
+    { author: A, channel: key, epoch: EPOCHS[0], seq: 2, op: terms(A, EPOCHS[0], 10).op },
+    { author: B, channel: key, epoch: EPOCHS[1], seq: 1, op: terms(B, EPOCHS[1], 12).op },
+    { author: foreign, channel: key, epoch: EPOCHS[0], seq: 1, op: terms(foreign, EPOCHS[0], 1).op },
+  ];
+  return { name: 'a private contract of two writers, and somebody who is none', key, steps };
+}
+
+function price(): { name: string; key: RecordKey; steps: Step[] } {
+  const d = encodeCbor(PRICE);
+  const key = recordKey('prices', A, contentId(sha256(d)));
+  const op = encodeOp({ v: 1, c: 'prices', k: '', t: 'fact', d });
+  return {
+    name: 'a public fact',
+    key,
+    steps: [{ author: A, channel: 'public', epoch: EPOCHS[0], seq: 1, op }],
+  };
+}
+
+const PRICE: Record<string, Cbor> = {
+  date: '2021-08-15',
+  market: 'Nairobi',
+  commodity: 'Maize (white)',
+  unit: 'KG',
+  currency: 'KES',
+  price: 32.5,
+  priceType: 'Retail',
+};
+
+function tombstone(): { name: string; key: RecordKey; steps: Step[] } {
+  const first = price();
+  const k = first.key.slice('prices/'.length);
+  const op = encodeOp({ v: 1, c: 'prices', k, t: 'tombstone', d: new Uint8Array(0) });
+  const end: Step = { author: A, channel: 'public', epoch: EPOCHS[0], seq: 2, op };
+  return { name: 'a fact that was ended', key: first.key, steps: [...first.steps, end] };
+}
+
+/** Records with the verdict on each of their ops, in the given order and so in any, and the state they give. */
+export function recordVectors(): unknown {
+  return [listing(), contract(), price(), tombstone()].map(({ name, key, steps }) => {
+    const { verdicts, state } = judge(key, steps.map(placed), undefined);
+    return {
+      name,
+      key,
+      ops: steps.map((step, i) => ({ ...step, op: hex(step.op), verdict: verdicts[i] })),
+      heads: state.heads,
+      view: state.view,
+      conflicts: state.conflicts,
+      element: digestElement(state) ?? null,
+    };
+  });
+}
+
+/** Content ids of one fact in public and in a private channel. */
+export function contentIdVectors(): unknown {
+  const payload = encodeCbor({ a: 1 });
+  const channel = recordKey('conversations', A, 'x'.repeat(43));
+  return {
+    payload: hex(payload),
+    public: contentId(sha256(payload)),
+    channel,
+    private: contentId(sha256(payload), channel),
+    actor: { author: A, epoch: EPOCHS[0], key: channel, actor: actorOf(A, EPOCHS[0], channel) },
+  };
+}
+
+/** Set hashes and the digests above them. */
+export function digestVectors(): unknown {
+  const elements = ['listings/a\nheads', 'listings/b\ntombstone', 'listings/c\n1,2'];
+  const sum = emptySum();
+  for (const element of elements) addElement(sum, element);
+  const listings = { count: elements.length, digest: sumDigest(sum) };
+  const owner = ownerDigest(new Map([['listings', listings]]));
+  return {
+    empty: sumDigest(emptySum()),
+    elements,
+    collection: listings,
+    owner,
+    nothing: ownerDigest(new Map()),
+    total: totalDigest(new Map([[A, owner]])),
+  };
+}
