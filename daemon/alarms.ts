@@ -10,7 +10,12 @@ export interface RaisedAlarm {
 
 const KEPT = 50;
 
-function textOf(alarm: Alarm): string {
+/** What opening the database found. */
+type StorageAlarm =
+  | { readonly kind: 'tail-lost'; readonly commits: number }
+  | { readonly kind: 'database-damaged'; readonly holes: number; readonly problems: number };
+
+function textOf(alarm: Alarm | StorageAlarm): string {
   switch (alarm.kind) {
     case 'own-key-elsewhere':
       return "Another process writes with this node's key. Stop one of the two, or give it an identity of its own.";
@@ -20,6 +25,12 @@ function textOf(alarm: Alarm): string {
       return `Node ${alarm.author} signed two histories. What follows the fork has no effect here.`;
     case 'commit-failed':
       return 'A write did not reach the disk and was refused.';
+    case 'own-entries-returned':
+      return 'A peer gave back entries of this node that were gone here: the disk lost them, or an older copy of DATA_DIR was put back.';
+    case 'tail-lost':
+      return `The last ${alarm.commits} commits were gone from the database at the start; peers fill in what they have.`;
+    case 'database-damaged':
+      return `The database was damaged (${alarm.holes} commits missing, ${alarm.problems} problems) and rebuilt at the start; peers fill in what they have, the log names what was taken away.`;
   }
 }
 
@@ -27,7 +38,7 @@ function textOf(alarm: Alarm): string {
 export function createAlarms(
   logger: Logger,
   now: () => number,
-): { raise(alarm: Alarm): void; list(): RaisedAlarm[] } {
+): { raise(alarm: Alarm | StorageAlarm): void; list(): RaisedAlarm[] } {
   const raised: RaisedAlarm[] = [];
   const last = new Map<string, number>();
   return {

@@ -1,20 +1,23 @@
 import { createMerger } from '../protocols/open-dialog/merger.ts';
 import { errorMessage } from '../protocols/errors.ts';
-import type { RecordState } from '../protocols/open-dialog/record.ts';
-import { Database } from '../storage/database.ts';
-import { Digests } from '../storage/digests.ts';
-import { range, type SublevelName } from '../storage/keyspace.ts';
-import type { StoredRecord } from '../storage/store.ts';
-import { openJson, openValue } from '../storage/values.ts';
-import { type Problem, rebuildStore, surveyFeeds } from './rebuild.ts';
+import { Database, isCorruption, storageError } from '../storage/database.ts';
+import { range } from '../storage/keyspace.ts';
+import { checkDerived } from './check-derived.ts';
+import { type Problem, rebuildDamaged, surveyFeeds } from './rebuild.ts';
 import type { Settings } from './settings.ts';
 
 type Progress = (done: number, total: number) => void;
 
-async function withDatabase<T>(settings: Settings, work: (db: Database) => Promise<T>): Promise<T> {
-  const db = await Database.open(settings.dataDir, false);
+async function withDatabase<T>(
+  settings: Settings,
+  repair: boolean,
+  work: (db: Database) => Promise<T>,
+): Promise<T> {
+  const db = await Database.open(settings.dataDir, { create: false, repair });
   try {
     return await work(db);
+  } catch (error) {
+    throw storageError(error);
   } finally {
     await db.close();
   }
@@ -24,12 +27,12 @@ async function withDatabase<T>(settings: Settings, work: (db: Database) => Promi
 export function rebuild(
   settings: Settings,
   onProgress: Progress,
-): Promise<{ entries: number; records: number }> {
-  return withDatabase(settings, async (db) => {
+): Promise<{ entries: number; records: number; problems: Problem[] }> {
+  return withDatabase(settings, true, async (db) => {
     const merger = createMerger(() => undefined);
     try {
-      const { entries, records } = await rebuildStore(db, merger, onProgress);
-      return { entries, records };
+      const { entries, records, problems } = await rebuildDamaged(db, merger, onProgress);
+      return { entries, records, problems: [...found(db), ...problems] };
     } finally {
       await merger.stop();
     }
@@ -41,73 +44,39 @@ export function fsck(
   settings: Settings,
   onProgress: Progress,
 ): Promise<{ entries: number; problems: Problem[] }> {
-  return withDatabase(settings, async (db) => {
-    let total = 0;
-    for await (const key of db.level.keys(range('entries'))) total += key === '' ? 0 : 1;
-    const survey = await surveyFeeds(db, (done) => onProgress(done, total));
-    const { holes, tailLost } = db.findings;
-    const problems = [...survey.problems];
-    if (holes > 0)
-      problems.push({ code: 'journal-holes', message: `${holes} commits are missing; run: agrinet rebuild` });
-    if (tailLost > 0)
-      problems.push({
-        code: 'tail-lost',
-        message: `${tailLost} commits at the end are gone; peers will fill them in`,
-      });
-    await checkValues(db, problems);
-    await checkDigests(db, problems);
-    return { entries: survey.entries, problems };
+  return withDatabase(settings, false, async (db) => {
+    const problems = found(db);
+    let entries = 0;
+    try {
+      let total = 0;
+      for await (const key of db.level.keys(range('entries'))) total += key === '' ? 0 : 1;
+      const survey = await surveyFeeds(db, (done) => onProgress(done, total));
+      entries = survey.entries;
+      problems.push(...survey.problems);
+      await checkDerived(db, problems);
+    } catch (error) {
+      if (!isCorruption(error)) throw error;
+      problems.push({ code: 'table-damaged', message: `${errorMessage(error)}; run: agrinet rebuild` });
+    }
+    return { entries, problems };
   });
 }
 
-const SEALED: readonly SublevelName[] = [
-  'meta',
-  'feeds',
-  'records',
-  'verdicts',
-  'digests',
-  'forks',
-  'registry',
-  'addresses',
-];
-
-async function checkValues(db: Database, problems: Problem[]): Promise<void> {
-  for (const name of SEALED) {
-    for await (const [key, value] of db.level.iterator(range(name))) {
-      try {
-        openValue(key, value);
-      } catch (error) {
-        problems.push({ code: 'value-damaged', message: errorMessage(error) });
-      }
-    }
-  }
-}
-
-/** The kept digests against ones computed from the records. */
-async function checkDigests(db: Database, problems: Problem[]): Promise<void> {
-  const kept = new Digests();
-  const fresh = new Digests();
-  const sums = fresh.begin();
-  const channels = new Set<string>(['public']);
-  try {
-    await kept.load(db);
-    for await (const [key, value] of db.level.iterator(range('records'))) {
-      const state: RecordState = openJson<StoredRecord>(key, value).state;
-      channels.add(state.channel);
-      sums.change(undefined, state);
-    }
-  } catch {
-    return; // told by checkValues
-  }
-  sums.commit();
-  for (const channel of channels) {
-    const [a, b] = [kept.of(channel), fresh.of(channel)].map((owners) =>
-      JSON.stringify([...owners].map(([o, g]) => [o, [...g].sort()]).sort()),
-    );
-    if (a !== b)
-      problems.push({
-        code: 'digest-wrong',
-        message: `the digests of ${channel} do not match the records; run: agrinet rebuild`,
-      });
-  }
+/** What opening found. */
+function found(db: Database): Problem[] {
+  const { holes, tailLost, repaired } = db.findings;
+  const problems: Problem[] = [];
+  if (repaired)
+    problems.push({
+      code: 'repaired',
+      message: `LevelDB was repaired; what it was is in ${db.folder}.damaged`,
+    });
+  if (holes > 0)
+    problems.push({ code: 'journal-holes', message: `${holes} commits are missing; run: agrinet rebuild` });
+  if (tailLost > 0)
+    problems.push({
+      code: 'tail-lost',
+      message: `${tailLost} commits at the end are gone; peers will fill them in`,
+    });
+  return problems;
 }

@@ -11,14 +11,14 @@ import { createMerger } from '../protocols/open-dialog/merger.ts';
 import { createRegistry, type Registry } from '../protocols/registry/registry.ts';
 import type { Identity, PeerId } from '../protocols/wire/identity.ts';
 import { Database } from '../storage/database.ts';
-import { Store } from '../storage/store.ts';
+import type { Store } from '../storage/store.ts';
 import { addressStore, registryStore } from '../storage/tables.ts';
 import { createAlarms } from './alarms.ts';
 import { createHost, type Host } from './libp2p-host.ts';
 import type { Logger } from './logger.ts';
 import { createParticipants } from './participants.ts';
+import { openStore } from './open-store.ts';
 import { startPeerUrls } from './peer-urls.ts';
-import { rebuildStore, wasRebuilding } from './rebuild.ts';
 import { isLoopbackHost, type Settings } from './settings.ts';
 import { createStorageGuard, type StorageGuard } from './storage-guard.ts';
 
@@ -98,17 +98,24 @@ async function compose(settings: Settings, identity: Identity, logger: Logger, p
   parts.started('database', () => db.close());
   const merger = createMerger((alarm) => logger.error({ ...alarm }, 'merging'));
   parts.started('merger', () => merger.stop());
-  const store = await openStore(db, merger, logger);
-  const guard = createStorageGuard(db, store, settings.dataDir, settings.diskReserveMb * 1024 * 1024, logger);
-  guard.start();
-  parts.started('storage guard', () => guard.stop());
   const participants = createParticipants(self);
-  await participants.load(store);
+  const store = await openStore(db, merger, (opened) => participants.load(opened), alarms, logger);
+  const guard = createStorageGuard({
+    db,
+    store,
+    dataDir: settings.dataDir,
+    reserveBytes: settings.diskReserveMb * 1024 * 1024,
+    logger,
+    alone: (work) => ledger.alone(work),
+    onRecovered: () => void mycelium?.syncNow(),
+  });
 
   // -- registry
   let discovery: Discovery | undefined;
   let host: Host | undefined;
-  const registry = await createRegistry(self, registryStore(db), (node) => {
+  const onDamaged = (key: string): void =>
+    logger.error({ key }, 'a registration is damaged and not in force; register that node again');
+  const registry = await createRegistry(self, registryStore(db, onDamaged), (node) => {
     logger.info({ peer: node.peerId, status: node.status }, 'registration');
     if (node.status === 'active') discovery?.addPeer(node.peerId, node.multiaddrs, 'registered');
     discovery?.setRegistered(activePeers(registry));
@@ -138,6 +145,8 @@ async function compose(settings: Settings, identity: Identity, logger: Logger, p
       if (alarm.kind === 'commit-failed') guard.failed();
     },
   });
+  guard.start();
+  parts.started('storage guard', () => guard.stop());
   parts.started('ledger', () => ledger.drain());
 
   // -- network
@@ -188,6 +197,7 @@ async function compose(settings: Settings, identity: Identity, logger: Logger, p
       region: settings.region,
       bootstrap: settings.myceliumPeers,
       targetDegree: settings.myceliumTargetDegree,
+      peerExchange: settings.myceliumPeerExchange,
     },
   );
   const found = discovery;
@@ -226,6 +236,10 @@ async function compose(settings: Settings, identity: Identity, logger: Logger, p
       .then((verdict) =>
         running.gossip.reportMessageValidationResult(msgId, propagationSource.toString(), verdicts[verdict]),
       );
+  });
+  host.gossip.addEventListener('subscription-change', ({ detail: { peerId, subscriptions } }) => {
+    if (subscriptions.some(({ topic, subscribe }) => topic === running.topic && subscribe))
+      replication.subscribed(peerId.toString());
   });
   host.gossip.subscribe(host.topic);
   host.libp2p.addEventListener('connection:open', ({ detail }) => replication.connected(detail));
@@ -267,26 +281,6 @@ async function compose(settings: Settings, identity: Identity, logger: Logger, p
 
 function activePeers(registry: Registry): string[] {
   return registry.list().flatMap((node) => (node.status === 'active' ? [node.peerId] : []));
-}
-
-/** Opens the store; after damage or a cut-off rebuild everything is derived anew from the entries that hold. */
-async function openStore(
-  db: Database,
-  merger: ReturnType<typeof createMerger>,
-  logger: Logger,
-): Promise<Store> {
-  const { holes, tailLost, repaired } = db.findings;
-  if (tailLost > 0)
-    logger.error(
-      { commits: tailLost },
-      'commits at the end of the database are gone; peers will fill them in',
-    );
-  if (!repaired && holes === 0 && !(await wasRebuilding(db))) return Store.open(db);
-  logger.error({ repaired, holes }, 'the database was damaged: rebuilding from the feeds');
-  const { store, entries, problems } = await rebuildStore(db, merger, () => undefined);
-  for (const problem of problems.slice(0, 20)) logger.error({ ...problem }, 'taken away by the damage');
-  logger.warn({ entries, problems: problems.length }, 'rebuilt');
-  return store;
 }
 
 async function readPsk(file: string): Promise<Uint8Array> {

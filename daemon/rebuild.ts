@@ -1,13 +1,13 @@
-import { errorMessage } from '../protocols/errors.ts';
+import { AgrinetError, errorMessage } from '../protocols/errors.ts';
 import { bodyMatches, decodeEntry, type Entry } from '../protocols/feed/entry.ts';
 import type { FeedState } from '../protocols/feed/feed.ts';
-import { openForkProof } from '../protocols/feed/fork.ts';
+import { type ForkProof, openForkProof } from '../protocols/feed/fork.ts';
 import { ENTRY_ENVELOPE } from '../protocols/feed/header.ts';
 import { Effects } from '../protocols/ledger/effects.ts';
-import type { Judge } from '../protocols/ledger/ports.ts';
+import type { Judge } from '../protocols/open-dialog/merger.ts';
 import { signatureHolds } from '../protocols/wire/envelope.ts';
-import type { Database } from '../storage/database.ts';
-import { type BatchOp, fullKey, innerKey, numberKey, range } from '../storage/keyspace.ts';
+import { type Database, isCorruption, REBUILDING } from '../storage/database.ts';
+import { type BatchOp, fullKey, innerKey, numberKey, range, type SublevelName } from '../storage/keyspace.ts';
 import { Store } from '../storage/store.ts';
 import { openJson, openValue, sealJson } from '../storage/values.ts';
 
@@ -26,8 +26,6 @@ interface Survey {
   readonly problems: Problem[];
 }
 
-const REBUILDING = fullKey('meta', 'rebuilding');
-
 /** True when a rebuild was cut off: what is derived is not whole. */
 export async function wasRebuilding(db: Database): Promise<boolean> {
   return (await db.level.get(REBUILDING)) !== undefined;
@@ -40,9 +38,10 @@ export async function surveyFeeds(db: Database, onEntry: (done: number) => void)
     const feed = readable<FeedState>(key, value);
     if (feed !== undefined) known.set(feed.no, feed);
   }
-  const forks = await forksOf(db);
   const survey: Survey = { feeds: [], entries: 0, unusable: [], problems: [] };
+  const forks = await forksOf(db, survey);
   let feed: FeedState | undefined;
+  let current = -1;
   let broken = false;
   let done = 0;
   const finish = (): void => {
@@ -54,7 +53,9 @@ export async function surveyFeeds(db: Database, onEntry: (done: number) => void)
         message: `feed ${feed.author} ${feed.epoch} holds ${feed.seq} of ${told.seq} entries`,
       });
     }
-    if (feed !== undefined) known.delete(feed.no);
+    if (feed === undefined) return;
+    known.delete(feed.no);
+    forks.delete(feed.no);
   };
   for await (const [key, value] of db.level.iterator({
     ...range('entries'),
@@ -62,13 +63,14 @@ export async function surveyFeeds(db: Database, onEntry: (done: number) => void)
   })) {
     const no = Number.parseInt(innerKey(key).slice(0, 8), 16);
     onEntry(++done);
-    if (feed?.no !== no) {
+    if (current !== no) {
       finish();
+      current = no;
       feed = undefined;
       broken = false;
     }
     const entry = broken ? undefined : usable(key, value, survey.problems);
-    const next = entry === undefined ? undefined : follow(feed, no, entry, known.get(no), forks.get(no));
+    const next = entry && follow(feed, no, entry, known.get(no), forks.get(no));
     if (next === undefined) {
       if (entry !== undefined)
         survey.problems.push({
@@ -80,13 +82,17 @@ export async function surveyFeeds(db: Database, onEntry: (done: number) => void)
     } else feed = next;
   }
   finish();
-  for (const rest of known.values()) {
-    if (rest.fork !== undefined) survey.feeds.push({ ...rest, seq: 0, hash: '', after: [] });
-    else if (rest.seq > 0)
+  for (const rest of known.values())
+    if (rest.seq > 0)
       survey.problems.push({
         code: 'feed-missing',
         message: `feed ${rest.author} ${rest.epoch} lost all its ${rest.seq} entries`,
       });
+  // Of these only the proof is held. It names its feed, whatever became of the feed's own row.
+  for (const [no, { author, channel, epoch, seq, id }] of forks) {
+    const day = known.get(no)?.day ?? 0;
+    const fork = { seq, proof: id, below: '' };
+    survey.feeds.push({ no, author, channel, epoch, seq: 0, hash: '', after: [], day, fork });
   }
   return { ...survey, entries: done };
 }
@@ -99,14 +105,20 @@ function readable<T>(key: string, value: Uint8Array): T | undefined {
   }
 }
 
-async function forksOf(db: Database): Promise<Map<number, { seq: number; proof: string }>> {
-  const forks = new Map<number, { seq: number; proof: string }>();
+async function forksOf(db: Database, survey: Survey): Promise<Map<number, ForkProof>> {
+  const forks = new Map<number, ForkProof>();
   for await (const [key, value] of db.level.iterator(range('forks'))) {
-    const proof = openForkProof(openValue(key, value));
-    forks.set(Number.parseInt(innerKey(key), 16), { seq: proof.seq, proof: proof.id });
+    try {
+      forks.set(Number.parseInt(innerKey(key), 16), openForkProof(openValue(key, value)));
+    } catch (error) {
+      survey.problems.push({ code: codeOf(error), message: errorMessage(error) });
+      survey.unusable.push(key);
+    }
   }
   return forks;
 }
+
+const codeOf = (error: unknown): string => (error instanceof AgrinetError ? error.code : 'value-damaged');
 
 function usable(key: string, value: Uint8Array, problems: Problem[]): Entry | undefined {
   try {
@@ -127,7 +139,7 @@ function follow(
   no: number,
   entry: Entry,
   known: FeedState | undefined,
-  fork: { seq: number; proof: string } | undefined,
+  proof: ForkProof | undefined,
 ): FeedState | undefined {
   const { author, header, hash } = entry;
   if (feed === undefined) {
@@ -143,7 +155,9 @@ function follow(
       after: header.after,
       day,
     };
-    return fork === undefined ? base : { ...base, fork: { ...fork, below: fork.seq === 2 ? hash : '' } };
+    const ofIt = proof?.author === author && proof.channel === header.channel && proof.epoch === header.epoch;
+    if (!ofIt) return base;
+    return { ...base, fork: { seq: proof.seq, proof: proof.id, below: proof.seq === 2 ? hash : '' } };
   }
   if (
     header.seq !== feed.seq + 1 ||
@@ -159,6 +173,46 @@ function follow(
 const DERIVED = ['records', 'recordOps', 'verdicts', 'lacking', 'digests', 'index', 'changes'] as const;
 const OPS_PER_COMMIT = 2000;
 
+/** Empties a sublevel. Over damaged keys LevelDB may stop before the end, and what then stayed would count as derived. */
+async function clear(db: Database, name: SublevelName): Promise<void> {
+  for (let rows = Infinity; ;) {
+    await db.level.clear(range(name));
+    let left = 0;
+    for await (const key of db.level.keys(range(name))) left += key === '' ? 0 : 1;
+    if (left === 0) return;
+    if (left >= rows) throw beyondRepair(db, undefined);
+    rows = left;
+  }
+}
+
+function beyondRepair(db: Database, cause: unknown): AgrinetError {
+  return new AgrinetError(
+    'database-damaged',
+    `${db.folder} is damaged beyond repair. Restore a backup; or move it and the file initialized away, start, register with the peers again, and they fill it in`,
+    { cause },
+  );
+}
+
+/** As `rebuildStore`; damage that LevelDB finds only while it reads is repaired first. */
+export async function rebuildDamaged(
+  db: Database,
+  judge: Judge,
+  onProgress: (done: number, total: number) => void,
+): ReturnType<typeof rebuildStore> {
+  try {
+    return await rebuildStore(db, judge, onProgress);
+  } catch (error) {
+    if (!isCorruption(error)) throw error;
+    await db.repair();
+  }
+  try {
+    return await rebuildStore(db, judge, onProgress);
+  } catch (error) {
+    if (!isCorruption(error)) throw error;
+    throw beyondRepair(db, error);
+  }
+}
+
 /**
  * Derives everything anew from the entries that hold. What does not hold is taken out and told, and comes back from peers. May be
  * cut off at any point and is then done again at the next start.
@@ -170,13 +224,17 @@ export async function rebuildStore(
 ): Promise<{ store: Store; entries: number; records: number; problems: Problem[] }> {
   await db.batch([{ type: 'put', key: REBUILDING, value: sealJson(REBUILDING, true) }], true);
   const survey = await surveyFeeds(db, () => undefined);
-  for (const name of DERIVED) await db.level.clear(range(name));
-  await db.level.clear(range('feeds'));
-  const heads: BatchOp[] = survey.feeds.map((feed) => {
+  for (const name of DERIVED) await clear(db, name);
+  // The rows of all feeds change in one batch: cut off between, a fork's row would be gone and its number given to another feed.
+  const feeds = new Set(survey.feeds.map((feed) => fullKey('feeds', numberKey(feed.no))));
+  const heads: BatchOp[] = survey.unusable.map((key) => ({ type: 'del', key }));
+  for await (const key of db.level.keys(range('feeds')))
+    if (!feeds.has(key)) heads.push({ type: 'del', key });
+  for (const feed of survey.feeds) {
     const key = fullKey('feeds', numberKey(feed.no));
-    return { type: 'put', key, value: sealJson(key, feed) };
-  });
-  await db.batch([...heads, ...survey.unusable.map((key): BatchOp => ({ type: 'del', key }))], true);
+    heads.push({ type: 'put', key, value: sealJson(key, feed) });
+  }
+  await db.batch(heads, true);
   const store = await Store.open(db);
   const total = survey.entries - survey.unusable.length;
   let done = 0;
@@ -210,7 +268,7 @@ export async function rebuildStore(
     }
   }
   await flush();
-  await db.batch([{ type: 'del', key: REBUILDING }], true);
+  await db.rebuilt();
   return { store, entries: done, records, problems: survey.problems };
 }
 

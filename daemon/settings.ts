@@ -203,6 +203,15 @@ const table = {
     example: 'on',
     help: 'Look for nodes on the local network by mDNS.',
   },
+  myceliumPeerExchange: {
+    env: 'MYCELIUM_PEER_EXCHANGE',
+    section: 'Mycelium',
+    schema: onOff,
+    fallback: 'on',
+    expects: '"on" or "off"',
+    example: 'off',
+    help: 'Exchange signed addresses of peers with peers, beside the DHT.',
+  },
   myceliumRelay: {
     env: 'MYCELIUM_RELAY',
     section: 'Mycelium',

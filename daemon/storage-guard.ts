@@ -16,17 +16,27 @@ export interface StorageGuard {
 
 const CHECK_MS = 1000;
 const REOPEN_MAX_MS = 15_000;
+/** Opening writes the log into a table first: with less than this free it would fail half way, and reading with it. */
+const REOPEN_BYTES = 12 * 1024 * 1024;
 
-export function createStorageGuard(
-  db: Database,
-  store: Store,
-  dataDir: string,
-  reserveBytes: number,
-  logger: Logger,
-): StorageGuard {
+export interface StorageGuardParts {
+  readonly db: Database;
+  readonly store: Store;
+  readonly dataDir: string;
+  readonly reserveBytes: number;
+  readonly logger: Logger;
+  /** Runs work while no write is under way. */
+  alone(work: () => Promise<void>): Promise<void>;
+  /** Writing goes on: what could not be taken in meanwhile can be asked for now. */
+  onRecovered(): void;
+}
+
+export function createStorageGuard(parts: StorageGuardParts): StorageGuard {
+  const { db, store, dataDir, reserveBytes, logger } = parts;
   let refusal: AgrinetError | undefined;
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
+  let checking = false;
   let wait = CHECK_MS;
 
   async function freeBytes(): Promise<number> {
@@ -37,23 +47,26 @@ export function createStorageGuard(
   async function check(): Promise<void> {
     try {
       const free = await freeBytes();
-      if (free < reserveBytes) {
+      const needed = db.failed ? Math.max(reserveBytes, REOPEN_BYTES) : reserveBytes;
+      if (free < needed) {
         note(
           new AgrinetError(
             'disk-full',
-            `less than ${Math.round(reserveBytes / 1024 / 1024)} MiB are free on the disk of ${dataDir}; free some space, the node goes on by itself`,
+            `less than ${Math.ceil(needed / 1024 / 1024)} MiB are free on the disk of ${dataDir}; free some space, the node goes on by itself`,
           ),
         );
         return;
       }
       if (db.failed) {
-        await db.reopen();
-        await store.reload();
+        note(new AgrinetError('storage-failed', 'the database is being opened again; try again soon'));
+        await parts.alone(() => db.reopen(() => store.reload()));
         logger.warn('the database was opened again');
       }
-      if (refusal !== undefined) logger.info({ code: refusal.code }, 'writing again');
-      refusal = undefined;
       wait = CHECK_MS;
+      if (refusal === undefined) return;
+      logger.info({ code: refusal.code }, 'writing again');
+      refusal = undefined;
+      parts.onRecovered();
     } catch (error) {
       wait = Math.min(wait * 2, REOPEN_MAX_MS);
       note(
@@ -70,9 +83,15 @@ export function createStorageGuard(
   }
 
   function schedule(ms: number): void {
-    if (stopped) return;
+    if (stopped || checking) return;
     clearTimeout(timer);
-    timer = setTimeout(() => void check().finally(() => schedule(wait)), ms);
+    timer = setTimeout(() => {
+      checking = true;
+      void check().finally(() => {
+        checking = false;
+        schedule(wait);
+      });
+    }, ms);
     timer.unref();
   }
 
@@ -84,7 +103,9 @@ export function createStorageGuard(
     },
     refusal: () =>
       refusal ??
-      (db.failed ? new AgrinetError('storage-failed', 'the database is being opened again') : undefined),
+      (db.failed
+        ? new AgrinetError('storage-failed', 'the database is being opened again; try again soon')
+        : undefined),
     failed: () => schedule(0),
   };
 }

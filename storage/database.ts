@@ -5,11 +5,15 @@ import { ClassicLevel } from 'classic-level';
 import { AgrinetError, errorMessage } from '../protocols/errors.ts';
 import { migrate } from './migrations.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
+import { sealJson } from './values.ts';
 
 export type Level = ClassicLevel<string, Uint8Array>;
 
 /** Commits whose numbers are kept: more than one write buffer of LevelDB can hold, so that a hole in its log shows. */
 const JOURNAL_KEPT = 16_384;
+
+/** Stands in the database while what is derived is not whole: from a repair or the begin of a rebuild to its end. */
+export const REBUILDING = fullKey('meta', 'rebuilding');
 
 /** What opening found wrong. Anything but `none` means: derive everything anew from the entries that are left. */
 export interface Findings {
@@ -19,6 +23,13 @@ export interface Findings {
   readonly tailLost: number;
   readonly repaired: boolean;
   readonly firstStart: boolean;
+}
+
+export interface OpenOptions {
+  /** Make a database at the first start; maintenance wants one that is there. */
+  readonly create?: boolean;
+  /** Repair what does not open, on the original, after a copy stands beside it. Otherwise it is `database-damaged`. */
+  readonly repair?: boolean;
 }
 
 /**
@@ -33,6 +44,7 @@ export class Database {
   #head: number;
   findings: Findings;
   #broken: unknown;
+  #lane: Promise<void> = Promise.resolve();
 
   private constructor(folder: string, level: Level, head: number, findings: Findings) {
     this.folder = folder;
@@ -41,8 +53,7 @@ export class Database {
     this.findings = findings;
   }
 
-  /** `create` makes a database at the first start; maintenance wants one that is there. */
-  static async open(dataDir: string, create = true): Promise<Database> {
+  static async open(dataDir: string, { create = true, repair = true }: OpenOptions = {}): Promise<Database> {
     const folder = join(dataDir, 'db');
     const marker = join(dataDir, 'initialized');
     await mkdir(dataDir, { recursive: true }).catch(fail);
@@ -59,30 +70,50 @@ export class Database {
         'database-missing',
         `there is no database in ${dataDir}; start the node once, or set DATA_DIR`,
       );
-    const { level, repaired } = await openLevel(folder, !initialized);
-    const head = openSync(join(dataDir, 'head'), 'a+', 0o600);
-    closeSync(head);
-    const writable = openSync(join(dataDir, 'head'), 'r+');
-    const db = new Database(folder, level, writable, {
-      holes: 0,
-      tailLost: 0,
-      repaired,
-      firstStart: !initialized,
-    });
+    const { level, repaired } = await openLevel(folder, !initialized, repair);
+    let db: Database;
     try {
-      await migrate(db.#level);
-      await db.#checkJournal(join(dataDir, 'head'));
+      closeSync(openSync(join(dataDir, 'head'), 'a+', 0o600));
+      const head = openSync(join(dataDir, 'head'), 'r+');
+      db = new Database(folder, level, head, { holes: 0, tailLost: 0, repaired, firstStart: !initialized });
+    } catch (error) {
+      await level.close();
+      throw storageError(error);
+    }
+    try {
+      await db.#begin(join(dataDir, 'head'), repair);
       if (!initialized)
         await writeFile(marker, `${new Date().toISOString()}\n`, { flag: 'wx' }).catch(ignoreExisting);
     } catch (error) {
       await db.close();
-      throw error;
+      throw storageError(error);
     }
     return db;
   }
 
-  /** The open LevelDB; throws `storage-failed` while it is being re-opened. */
+  async #begin(headFile: string, mayRepair: boolean): Promise<void> {
+    try {
+      await migrate(this.#level);
+      await this.#checkJournal(headFile);
+    } catch (error) {
+      if (error instanceof AgrinetError && error.code === 'value-damaged')
+        throw new AgrinetError(
+          'database-damaged',
+          `${this.folder}: the version stamp is damaged; restore a backup`,
+          { cause: error },
+        );
+      if (!isCorruption(error)) throw error;
+      if (!mayRepair) throw damaged(this.folder, error);
+      await this.repair();
+      await migrate(this.#level);
+      await this.#checkJournal(headFile);
+    }
+  }
+
+  /** The open LevelDB; throws `storage-failed` while it is being opened again. */
   get level(): Level {
+    if (this.#level.status !== 'open')
+      throw new AgrinetError('storage-failed', 'the database is being opened again; try again soon');
     return this.#level;
   }
 
@@ -90,8 +121,17 @@ export class Database {
     return this.#broken !== undefined;
   }
 
-  /** One atomic batch. After an error nothing is written until `reopen` succeeded. Throws `disk-full` or `storage-failed`. */
-  async batch(ops: BatchOp[], sync: boolean): Promise<void> {
+  /**
+   * One atomic batch, after those before it. After an error nothing is written until `reopen` succeeded: what LevelDB would append
+   * behind a torn record, it would lose again at the next start. Throws `disk-full` or `storage-failed`.
+   */
+  batch(ops: BatchOp[], sync: boolean): Promise<void> {
+    const written = this.#lane.then(() => this.#write(ops, sync));
+    this.#lane = written.catch(() => undefined); // told to whoever wrote; the next one looks at #broken
+    return written;
+  }
+
+  async #write(ops: BatchOp[], sync: boolean): Promise<void> {
     if (this.#broken !== undefined) throw storageError(this.#broken);
     const no = this.#commitNo + 1;
     const key = fullKey('journal', numberKey(no, 12));
@@ -105,17 +145,53 @@ export class Database {
       throw storageError(error);
     }
     this.#commitNo = no;
-    // Not fsynced: it tells after a crash how much a damaged log lost, nothing depends on it.
-    writeSync(this.#head, numberKey(no, 12), 0);
+    this.#noteHead(no);
   }
 
-  /** Closes and opens again after an I/O error; LevelDB refuses writes until then. */
-  async reopen(): Promise<void> {
-    await this.#level.close().catch(() => undefined);
-    const { level } = await openLevel(this.folder, false);
+  /**
+   * Not fsynced: it tells after a crash how much a damaged log lost, nothing depends on it. So a disk too full for it must not
+   * turn a commit that stands into one that failed.
+   */
+  #noteHead(no: number): void {
+    try {
+      writeSync(this.#head, numberKey(no, 12), 0);
+    } catch {
+      return; // the next commit notes a higher number
+    }
+  }
+
+  /**
+   * Closes and opens again after an I/O error; LevelDB refuses writes until then. Whether the batch that failed is in the
+   * database shows only now: `reload` reads again what is kept in memory, before anything is written.
+   */
+  async reopen(reload: () => Promise<void>): Promise<void> {
+    await this.#lane;
+    await this.#level.close();
+    const { level } = await openLevel(this.folder, false, false);
     this.#level = level;
-    await this.#readCommitNo();
+    await this.#readJournal();
+    await reload();
     this.#broken = undefined;
+  }
+
+  /** Salvages what can be read, on the original, after a copy stands beside it. Everything derived has to be made anew then. */
+  async repair(): Promise<void> {
+    await this.#level.close();
+    this.#level = await repairLevel(this.folder);
+    await this.#readJournal();
+    this.findings = { ...this.findings, repaired: true };
+  }
+
+  /** After a rebuild: the holes in the journal have been dealt with, and what is derived is whole. */
+  async rebuilt(): Promise<void> {
+    const held = new Set(await this.#readJournal());
+    const ops: BatchOp[] = [{ type: 'del', key: REBUILDING }];
+    for (let no = Math.max(1, this.#commitNo - JOURNAL_KEPT + 1); no < this.#commitNo; no++)
+      if (!held.has(no)) ops.push({ type: 'put', key: fullKey('journal', numberKey(no, 12)), value: EMPTY });
+    for (const no of held)
+      if (no <= this.#commitNo - JOURNAL_KEPT)
+        ops.push({ type: 'del', key: fullKey('journal', numberKey(no, 12)) });
+    await this.batch(ops, true);
   }
 
   async close(): Promise<void> {
@@ -123,7 +199,7 @@ export class Database {
     await this.#level.close();
   }
 
-  async #readCommitNo(): Promise<number[]> {
+  async #readJournal(): Promise<number[]> {
     const numbers: number[] = [];
     for await (const key of this.#level.keys(range('journal')))
       numbers.push(Number.parseInt(innerKey(key), 16));
@@ -132,13 +208,13 @@ export class Database {
   }
 
   async #checkJournal(headFile: string): Promise<void> {
-    const numbers = await this.#readCommitNo();
-    const first = numbers[0] ?? 1;
-    const holes = numbers.length === 0 ? 0 : this.#commitNo - first + 1 - numbers.length;
+    const numbers = await this.#readJournal();
+    const first = Math.max(1, this.#commitNo - JOURNAL_KEPT + 1);
+    const holes = this.#commitNo - first + 1 - numbers.filter((no) => no >= first).length;
     const text = readFileSync(headFile, 'utf8').trim();
     const noted = text === '' ? 0 : Number.parseInt(text, 16);
-    const lost = Number.isSafeInteger(noted) ? Math.max(0, noted - this.#commitNo) : 0;
-    this.findings = { ...this.findings, holes, tailLost: lost };
+    const tailLost = Number.isSafeInteger(noted) ? Math.max(0, noted - this.#commitNo) : 0;
+    this.findings = { ...this.findings, holes, tailLost };
   }
 }
 
@@ -184,25 +260,45 @@ function causes(error: unknown): string {
   return `${code} ${errorMessage(error)}${cause === undefined ? '' : ` ${causes(cause)}`}`.trim();
 }
 
+/** LevelDB itself says that its files are damaged. */
+export function isCorruption(error: unknown): boolean {
+  return /LEVEL_CORRUPTION|Corruption|missing files/i.test(causes(error));
+}
+
+function damaged(folder: string, cause: unknown): AgrinetError {
+  return new AgrinetError(
+    'database-damaged',
+    `${folder} is damaged; \`agrinet rebuild\` and every start of the node repair what can be read, after keeping a copy`,
+    { cause },
+  );
+}
+
 async function openLevel(
   folder: string,
   createIfMissing: boolean,
+  mayRepair: boolean,
 ): Promise<{ level: Level; repaired: boolean }> {
   try {
     return { level: await tryOpen(folder, createIfMissing), repaired: false };
   } catch (error) {
-    const text = causes(error);
-    if (/LEVEL_LOCKED|lock /i.test(text)) {
+    if (/LEVEL_LOCKED|lock /i.test(causes(error))) {
       throw new AgrinetError('database-locked', `another process has ${folder} open; stop it first`, {
         cause: error,
       });
     }
-    if (!/LEVEL_CORRUPTION|Corruption|missing files/i.test(text)) throw storageError(error);
+    if (!isCorruption(error)) throw storageError(error);
+    if (!mayRepair) throw damaged(folder, error);
   }
+  return { level: await repairLevel(folder), repaired: true };
+}
+
+async function repairLevel(folder: string): Promise<Level> {
   const kept = await keepCopy(folder);
   try {
     await ClassicLevel.repair(folder);
-    return { level: await tryOpen(folder, false), repaired: true };
+    const level = await tryOpen(folder, false);
+    await level.put(REBUILDING, sealJson(REBUILDING, true), { sync: true });
+    return level;
   } catch (error) {
     throw new AgrinetError(
       'database-damaged',

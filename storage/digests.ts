@@ -28,13 +28,18 @@ export interface Digest {
 export class Digests {
   readonly #sums = new Map<string, Sum>();
 
-  async load(db: Database): Promise<void> {
-    this.#sums.clear();
+  /** Reads the stored sums; they are shown once the result is called. */
+  async read(db: Database): Promise<() => void> {
+    const sums = new Map<string, Sum>();
     for await (const [full, sealed] of db.level.iterator(range('digests'))) {
       const value = openValue(full, sealed);
       const count = new DataView(value.buffer, value.byteOffset, 4).getUint32(0);
-      this.#sums.set(innerKey(full), { count, lanes: sumFrom(value.subarray(4)) });
+      sums.set(innerKey(full), { count, lanes: sumFrom(value.subarray(4)) });
     }
+    return () => {
+      this.#sums.clear();
+      for (const [key, sum] of sums) this.#sums.set(key, sum);
+    };
   }
 
   /** Digests of one channel: owner -> collection -> digest. Groups that hold nothing are left out, as if they had never been. */

@@ -23,6 +23,11 @@ const EMPTY = new Uint8Array(0);
 const refKey = (no: number, ref: OpRef): string =>
   `${numberKey(no)}${numberKey(ref.seq)}${numberKey(ref.index, 4)}`;
 
+/** The row that leads from a record to one of its ops. */
+export function recordOpKey(key: RecordKey, feedNo: number, ref: OpRef): string {
+  return fullKey('recordOps', `${key}\0${refKey(feedNo, ref)}`);
+}
+
 /** An op that is void or waits, as the operator sees it. */
 export interface ListedVerdict {
   readonly ref: Omit<OpRef, 'bytes'>;
@@ -55,15 +60,19 @@ export class Store implements LedgerStore {
 
   /** Reads the feeds and counters again, after a re-opening or a rebuild. */
   async reload(): Promise<void> {
-    this.#feeds.clear();
-    this.#byNo.clear();
-    this.#byChannel.clear();
+    const feeds: FeedState[] = [];
     for await (const [key, value] of this.#db.level.iterator(range('feeds')))
-      this.#keep(openJson<FeedState>(key, value));
+      feeds.push(openJson<FeedState>(key, value));
     for await (const key of this.#db.level.keys({ ...range('changes'), reverse: true, limit: 1 })) {
       this.#lastChange = Number.parseInt(innerKey(key), 16);
     }
-    await this.digests.load(this.#db);
+    const show = await this.digests.read(this.#db);
+    // At one stroke: nobody is shown half of the feeds, or digests that are not theirs.
+    this.#feeds.clear();
+    this.#byNo.clear();
+    this.#byChannel.clear();
+    for (const feed of feeds) this.#keep(feed);
+    show();
   }
 
   #keep(feed: FeedState): void {
@@ -187,7 +196,7 @@ export class Store implements LedgerStore {
     }
     for (const { ref, key, verdict, fresh } of commit.verdicts) {
       const at = refKey(numberOf(ref), ref);
-      if (fresh && key !== undefined) put(fullKey('recordOps', `${key}\0${at}`), EMPTY);
+      if (fresh && key !== undefined) put(recordOpKey(key, numberOf(ref), ref), EMPTY);
       const verdictKey = fullKey('verdicts', at);
       if (verdict.state !== 'counts') {
         const { author, channel, epoch, seq, index } = ref;

@@ -1,18 +1,26 @@
 import type { RegisteredNode, RegistryStore } from '../protocols/registry/registry.ts';
 import type { AddressStore, StoredAddresses } from '../protocols/discovery/address-book.ts';
 import type { Database } from './database.ts';
-import { type BatchOp, fullKey, range } from './keyspace.ts';
+import { type BatchOp, fullKey, range, type SublevelName } from './keyspace.ts';
 import { openJson, sealJson } from './values.ts';
 
+/** The rows of a table that can be read; one that is damaged is named, and does not stop the node. */
+async function rows<T>(db: Database, name: SublevelName, onDamaged: (key: string) => void): Promise<T[]> {
+  const found: T[] = [];
+  for await (const [key, value] of db.level.iterator(range(name))) {
+    try {
+      found.push(openJson<T>(key, value));
+    } catch {
+      onDamaged(key);
+    }
+  }
+  return found;
+}
+
 /** The operator's registry: not derived from feeds, and not in any digest. */
-export function registryStore(db: Database): RegistryStore {
+export function registryStore(db: Database, onDamaged: (key: string) => void): RegistryStore {
   return {
-    async load() {
-      const nodes: RegisteredNode[] = [];
-      for await (const [key, value] of db.level.iterator(range('registry')))
-        nodes.push(openJson<RegisteredNode>(key, value));
-      return nodes;
-    },
+    load: () => rows<RegisteredNode>(db, 'registry', onDamaged),
     async save(node) {
       const key = fullKey('registry', node.peerId);
       await db.batch([{ type: 'put', key, value: sealJson(key, node) }], true);
@@ -23,12 +31,7 @@ export function registryStore(db: Database): RegistryStore {
 /** Where peers were last seen; losing it costs a look-up. */
 export function addressStore(db: Database): AddressStore {
   return {
-    async load() {
-      const peers: StoredAddresses[] = [];
-      for await (const [key, value] of db.level.iterator(range('addresses')))
-        peers.push(openJson<StoredAddresses>(key, value));
-      return peers;
-    },
+    load: () => rows<StoredAddresses>(db, 'addresses', () => undefined),
     async save(peers) {
       const ops: BatchOp[] = [];
       const kept = new Set<string>();

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { loadSettings } from '../settings.ts';
-import { printJson, printLine, withProgress } from './output.ts';
+import { printable, printJson, printLine, withProgress } from './output.ts';
 
 /** `agrinet rebuild`: makes views, indexes and digests anew from the feeds, while the daemon is down. */
 export function rebuildCommand(): Command {
@@ -12,6 +12,10 @@ export function rebuildCommand(): Command {
       const { rebuild } = await import('../maintenance.ts');
       const result = await withProgress('Rebuilding', (onProgress) => rebuild(settings, onProgress));
       if (options.json) printJson(result);
-      else printLine(`Rebuilt ${result.records} records from ${result.entries} entries.`);
+      else {
+        for (const { code, message } of result.problems)
+          printLine(`${printable(code)}: ${printable(message, 300)}`);
+        printLine(`Rebuilt ${result.records} records from ${result.entries} entries.`);
+      }
     });
 }

@@ -17,7 +17,7 @@ export interface FeedState {
   /** Lowest known fork: nothing at or above its seq has effect. */
   readonly fork?: {
     readonly seq: number;
-    /** SHA-256 of the proof, hex. */
+    /** The proof's id, hex. */
     readonly proof: string;
     /** Hash of the header held below the fork; empty when nothing is held there. */
     readonly below: string;
@@ -28,6 +28,11 @@ export interface FeedState {
 
 export function feedId(feed: { author: PeerId; channel: Channel; epoch: string }): string {
   return `${feed.author}|${feed.channel}|${feed.epoch}`;
+}
+
+/** What the first header names in `after`; nothing when that header is itself forked, for then nodes hold different ones. */
+export function effectiveAfter(feed: FeedState): readonly EpochTail[] {
+  return feed.fork?.seq === 1 ? [] : feed.after;
 }
 
 /** The last entry that can have effect, and its hash; hash empty at 0. */

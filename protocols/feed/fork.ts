@@ -1,5 +1,5 @@
 import { AgrinetError } from '../errors.ts';
-import { sha256Hex } from '../wire/bytes.ts';
+import { concat, fromHex, sha256Hex } from '../wire/bytes.ts';
 import { decodeCbor, encodeCbor } from '../wire/cbor.ts';
 import { openEnvelope } from '../wire/envelope.ts';
 import type { PeerId } from '../wire/identity.ts';
@@ -9,7 +9,7 @@ import { decodeHeader, ENTRY_ENVELOPE, headerHash } from './header.ts';
 /** Proof that an author signed two headers for one place: both envelopes, the one with the lower payload hash first. */
 export interface ForkProof {
   readonly bytes: Uint8Array;
-  /** SHA-256 of the bytes, hex. */
+  /** SHA-256 of the two payload hashes, hex. Not of the bytes: a key can sign one payload in many ways. */
   readonly id: string;
   readonly author: PeerId;
   readonly channel: Channel;
@@ -44,7 +44,7 @@ export function openForkProof(bytes: Uint8Array): ForkProof {
   if (!same || a.net !== b.net) throw malformed('two places');
   return {
     bytes,
-    id: sha256Hex(bytes),
+    id: sha256Hex(concat([fromHex(first.hash), fromHex(second.hash)])),
     author: first.author,
     channel: a.channel,
     epoch: a.epoch,

@@ -1,4 +1,4 @@
-import { effectiveHead, type FeedState } from './feed.ts';
+import { effectiveAfter, effectiveHead, type FeedState } from './feed.ts';
 
 /** One epoch as a frontier shows it. */
 export interface FrontierItem {
@@ -6,7 +6,7 @@ export interface FrontierItem {
   readonly seq: number;
   /** Hash of the header at `seq`; empty when seq is 0. */
   readonly hash: string;
-  /** SHA-256 of the lowest known proof of equivocation, hex. */
+  /** Id of the lowest known proof of equivocation, hex. */
   readonly fork?: string;
 }
 
@@ -38,7 +38,7 @@ export function frontierOf(feeds: readonly FeedState[]): FrontierItem[] {
 function highestTails(feeds: readonly FeedState[]): Map<string, { seq: number; hash: string }> {
   const highest = new Map<string, { seq: number; hash: string }>();
   for (const feed of feeds) {
-    for (const { epoch, seq, hash } of feed.after) {
+    for (const { epoch, seq, hash } of effectiveAfter(feed)) {
       const known = highest.get(epoch);
       if (known === undefined || seq > known.seq) highest.set(epoch, { seq, hash });
       else if (seq === known.seq && hash !== known.hash) known.hash = '';
@@ -52,7 +52,7 @@ export function missingEpochs(feeds: readonly FeedState[]): string[] {
   const held = new Map(feeds.map((feed) => [feed.epoch, feed]));
   const missing = new Set<string>();
   for (const feed of feeds) {
-    for (const tail of feed.after) {
+    for (const tail of effectiveAfter(feed)) {
       const known = held.get(tail.epoch);
       if (known?.fork === undefined && (known?.seq ?? 0) < tail.seq) missing.add(tail.epoch);
     }

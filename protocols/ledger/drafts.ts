@@ -98,17 +98,7 @@ export function draftEdit(
   if (known?.tombstone === true)
     throw new AgrinetError('record-ended', 'this record was deleted; create a new one');
   refuse(patchProblems(collection, patch));
-  const state =
-    known ??
-    emptyState(key, collection, {
-      author: pen.author,
-      channel,
-      epoch: '',
-      seq: 0,
-      index: 0,
-      bytes: NONE,
-      time: [0, 0],
-    });
+  const state = known ?? emptyState(key, collection, channel);
   const creates = channel === 'public' && !state.exists;
   if (creates) refuse(collection.required.filter((f) => patch[f] === undefined).map((f) => `${f}: required`));
   const ops: FieldOp[] = [];

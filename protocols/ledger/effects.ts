@@ -1,5 +1,5 @@
 import type { Entry } from '../feed/entry.ts';
-import { applyFast } from '../open-dialog/fast-road.ts';
+import { applyFast, emptyState } from '../open-dialog/fast-road.ts';
 import { readOp } from '../open-dialog/read-op.ts';
 import {
   type Membership,
@@ -8,8 +8,10 @@ import {
   type RecordState,
   type Verdict,
 } from '../open-dialog/record.ts';
-import type { RecordKey } from '../wire/ids.ts';
-import type { Judge, LedgerStore, RecordChange } from './ports.ts';
+import { COLLECTIONS } from '../open-dialog/schema.ts';
+import type { Channel, RecordKey } from '../wire/ids.ts';
+import type { Judge } from '../open-dialog/merger.ts';
+import type { LedgerStore, RecordChange } from './ports.ts';
 
 /** The verdict on one op, and whether the op is new or was judged again. */
 export interface Judged {
@@ -31,6 +33,7 @@ export class Effects {
   readonly #fresh = new Map<RecordKey, PlacedOp[]>();
   readonly #slow = new Set<RecordKey>();
   readonly #judged: Judged[] = [];
+  /** Records to judge again when what they lack comes; those of a private channel's facts also when its creation goes. */
   readonly lacking: { lacks: string; key: RecordKey }[] = [];
 
   readonly #effective: (ref: OpRef) => boolean;
@@ -82,12 +85,18 @@ export class Effects {
     }
     this.#now.set(key, effect.state);
     this.#judged.push({ ref: placed, key, verdict: effect.verdict, fresh: true });
-    if (effect.verdict.state === 'waits') this.lacking.push({ lacks: effect.verdict.lacks, key });
-    if (read.reading.kind === 'members') this.#revealed.push(key);
+    if (read.reading.kind === 'fact') this.#standsIn(placed.channel, key);
+    if (read.reading.kind === 'members') this.#turned.push(key);
     return effect.verdict;
   }
 
-  readonly #revealed: RecordKey[] = [];
+  /** Private records whose creation came or went: what stands in their channels is judged again. */
+  readonly #turned: Channel[] = [];
+
+  /** A private fact depends on its channel's creation for good, whichever of the two comes first. */
+  #standsIn(channel: Channel, key: RecordKey): void {
+    if (channel !== 'public' && channel !== key) this.lacking.push({ lacks: channel, key });
+  }
 
   /** Reads all ops of an entry and takes them in. */
   async takeEntry(entry: Entry): Promise<void> {
@@ -108,9 +117,12 @@ export class Effects {
   /** Judges what the fast road left, and what became decidable by it. */
   async settle(): Promise<void> {
     for (;;) {
-      const channel = this.#revealed.pop();
+      const channel = this.#turned.pop();
       if (channel !== undefined) {
         for (const key of await this.#store.lacking(channel)) await this.again(key);
+        // And what came in this very commit, before its channel's creation.
+        for (const { lacks, key } of [...this.lacking])
+          if (lacks === channel && key !== channel) await this.again(key);
         continue;
       }
       const [key] = this.#slow;
@@ -131,9 +143,7 @@ export class Effects {
     const ops = [...stored, ...fresh];
     const first = ops[0];
     if (first === undefined) {
-      const before = this.state(key);
-      if (before !== undefined)
-        this.#now.set(key, { ...before, exists: false, tombstone: false, waiting: 0, ops: 0 });
+      this.#empty(key);
       return;
     }
     if (first.channel !== 'public') await this.load([first.channel]);
@@ -144,9 +154,18 @@ export class Effects {
       const ref = ops[i];
       if (ref === undefined) return;
       this.#judged.push({ ref, key, verdict, fresh: i >= stored.length });
-      if (verdict.state === 'waits') this.lacking.push({ lacks: verdict.lacks, key });
+      this.#standsIn(ref.channel, key);
     });
-    if (!hadMembers && state.members !== undefined) this.#revealed.push(key);
+    if (hadMembers !== (state.members !== undefined)) this.#turned.push(key);
+  }
+
+  /** Nothing of the record has effect any more: the next op finds it as if it had never been. */
+  #empty(key: RecordKey): void {
+    const before = this.state(key);
+    const collection = COLLECTIONS[key.slice(0, key.indexOf('/'))];
+    if (before === undefined || collection === undefined) return;
+    this.#now.set(key, emptyState(key, collection, before.channel));
+    if (before.members !== undefined) this.#turned.push(key);
   }
 
   /** The last verdict on every op that was judged. */

@@ -7,17 +7,18 @@ import { feedId, type FeedState } from '../feed/feed.ts';
 import { type ForkProof, makeForkProof, openForkProof, proofWins } from '../feed/fork.ts';
 import { frontierOf } from '../feed/frontier.ts';
 import { ENTRY_ENVELOPE, type EpochTail } from '../feed/header.ts';
-import type { OpRef, RecordState } from '../open-dialog/record.ts';
+import type { OpRef, PlacedOp, RecordState } from '../open-dialog/record.ts';
 import { bytesEqual } from '../wire/bytes.ts';
 import { signatureHolds } from '../wire/envelope.ts';
 import type { Identity, PeerId } from '../wire/identity.ts';
 import type { Channel, RecordKey } from '../wire/ids.ts';
 import { LIMITS } from '../wire/limits.ts';
 import { Effects, placedOps } from './effects.ts';
-import { draftEdit, draftFact, draftTombstone, type Draft, type Pen } from './drafts.ts';
-import type { Judge, LedgerStore, RecordChange } from './ports.ts';
+import type { Draft, Pen } from './drafts.ts';
+import { reissueRequests } from './reissue.ts';
+import type { Judge } from '../open-dialog/merger.ts';
+import type { LedgerStore, RecordChange } from './ports.ts';
 import { readOp } from '../open-dialog/read-op.ts';
-import { parseRecordKey } from '../wire/ids.ts';
 import { COLLECTIONS } from '../open-dialog/schema.ts';
 
 /** A local write: the records it looks at, and what it drafts once they are loaded. Throwing refuses it alone. */
@@ -53,6 +54,8 @@ export interface Committed {
 
 export type Alarm =
   | { readonly kind: 'own-key-elsewhere'; readonly epoch: string }
+  /** Entries of an earlier process of this node, lost here and back from a peer. */
+  | { readonly kind: 'own-entries-returned'; readonly epoch: string }
   | { readonly kind: 'own-feed-forked'; readonly epoch: string; readonly seq: number }
   | { readonly kind: 'feed-forked'; readonly author: PeerId; readonly epoch: string; readonly seq: number }
   | { readonly kind: 'commit-failed'; readonly code: string };
@@ -75,12 +78,14 @@ export interface LedgerParts {
 export interface Ledger {
   /** Resolves when the write is on disk. Writes that wait together share one entry, one signature and one fsync. */
   write(request: WriteRequest): Promise<Written>;
-  /** Takes entries as they came, in order; one commit for all that are admitted. */
-  receive(entries: readonly Uint8Array[]): Promise<Received[]>;
+  /** Takes entries as they came, in order; one commit for all that are admitted. `publicOnly` rejects those of private channels. */
+  receive(entries: readonly Uint8Array[], publicOnly?: boolean): Promise<Received[]>;
   /** Takes a proof of equivocation. Throws when it proves nothing. */
   receiveProof(bytes: Uint8Array): Promise<'new' | 'known' | 'ignored'>;
   /** The epoch that this process writes in. */
   epoch(): string;
+  /** Runs work between two commits, with none under way: what it changes in the store no commit has read before. */
+  alone(work: () => Promise<void>): Promise<void>;
   /** Resolves when all that was queued is done. */
   drain(): Promise<void>;
 }
@@ -92,6 +97,11 @@ interface PendingWrite {
 }
 
 const DAY_MS = 86_400_000;
+/**
+ * Judging a record anew costs time in proportion to all ops it has. What an author's entries cost beyond the free part is owed,
+ * runs off at a share of the clock, and above the bound its entries are ignored; catch-up brings them later. Milliseconds.
+ */
+const JUDGING = { freeMs: 50, freeMsPerOp: 5, owedMs: 10_000, share: 0.25 } as const;
 /** Local writes that may wait; beyond it the caller is told to come back. */
 const MAX_WAITING = 20_000;
 /** Room for envelope, header and framing in an entry of `LIMITS.entryBytes`. */
@@ -286,7 +296,7 @@ export function createLedger(parts: LedgerParts): Ledger {
 
   // ---- entries of others
 
-  async function receiveNow(list: readonly Uint8Array[]): Promise<Received[]> {
+  async function receiveNow(list: readonly Uint8Array[], publicOnly: boolean): Promise<Received[]> {
     const refusal = parts.refusal();
     if (refusal !== undefined) return list.map(() => ({ kind: 'ignore', code: refusal.code }));
     const effect = effects();
@@ -295,13 +305,15 @@ export function createLedger(parts: LedgerParts): Ledger {
     const forks: { entry: Entry; held: Entry }[] = [];
     const results: Received[] = [];
     for (const bytes of list) {
-      const result = await admitOne(bytes, feeds, accepted, forks);
+      const result = await admitOne(bytes, publicOnly, feeds, accepted, forks);
       results.push(result);
       if (result.kind === 'accept' && result.entry !== undefined) await effect.takeEntry(result.entry);
     }
     if (accepted.length > 0) {
+      const started = parts.now();
       await effect.settle();
       const entries = accepted.map(({ entry }) => entry);
+      chargeJudging(entries, parts.now() - started);
       await commit(
         {
           entries: accepted,
@@ -327,11 +339,13 @@ export function createLedger(parts: LedgerParts): Ledger {
     const mine = entry.header.epoch === epoch;
     if (mine || entry.header.time[0] > startedAt)
       parts.onAlarm({ kind: 'own-key-elsewhere', epoch: entry.header.epoch });
+    else parts.onAlarm({ kind: 'own-entries-returned', epoch: entry.header.epoch });
     if (mine) epoch = randomBytes(8).toString('hex');
   }
 
   async function admitOne(
     bytes: Uint8Array,
+    publicOnly: boolean,
     feeds: Map<string, FeedState>,
     accepted: { feed: FeedState; entry: Entry }[],
     forks: { entry: Entry; held: Entry }[],
@@ -343,6 +357,9 @@ export function createLedger(parts: LedgerParts): Ledger {
       return { kind: 'reject', code: error instanceof AgrinetError ? error.code : 'entry-malformed' };
     }
     const { author, header } = entry;
+    if (publicOnly && header.channel !== 'public') return { kind: 'reject', code: 'channel-private', entry };
+    // Root and signature hold for any op replaced by its hash: whoever brings an entry could take ops out of it for good.
+    if (entry.body.some((item) => 'erased' in item)) return { kind: 'ignore', code: 'ops-erased', entry };
     const id = feedId({ author, channel: header.channel, epoch: header.epoch });
     const feed = feeds.get(id) ?? store.feed(author, header.channel, header.epoch);
     const standing = author === identity.peerId ? 'followed' : following.standing(author);
@@ -350,7 +367,20 @@ export function createLedger(parts: LedgerParts): Ledger {
       standing === 'no' || feed === undefined || header.seq > feed.seq
         ? undefined
         : await heldAt(feed, header.seq, accepted);
-    const state = { net: parts.net, standing, feed, heldHash: held?.hash, epochsToday: epochsToday(author) };
+    const opens = header.seq === 1 && (feed === undefined || feed.seq === 0);
+    if (standing === 'followed' && author !== identity.peerId && judgingOwed(author) > JUDGING.owedMs)
+      return { kind: 'ignore', code: 'author-too-costly', entry };
+    const state = {
+      net: parts.net,
+      standing,
+      feed,
+      heldHash: held?.hash,
+      // Its own a node takes back without a bound: only its own key can have signed them.
+      epochsToday:
+        opens && standing === 'followed' && author !== identity.peerId
+          ? feedsToday(author, header.channel)
+          : 0,
+    };
     const early = admitUnverified(entry, state);
     // The hash is the header's: signature and body of a copy may be anybody's, so only the very same bytes are passed on.
     if (early?.kind === 'known' && held !== undefined && !bytesEqual(held.bytes, bytes))
@@ -371,9 +401,29 @@ export function createLedger(parts: LedgerParts): Ledger {
       after: [],
       day: today(),
     };
+    if (feed === undefined) noteNewFeed(author, header.channel);
     feeds.set(id, advanced(base, entry));
     accepted.push({ feed: base, entry });
     return { kind: 'accept', entry };
+  }
+
+  // ---- what judging costs
+
+  const judging = new Map<PeerId, { owed: number; at: number }>();
+
+  function judgingOwed(author: PeerId): number {
+    const known = judging.get(author);
+    return known === undefined ? 0 : Math.max(0, known.owed - (parts.now() - known.at) * JUDGING.share);
+  }
+
+  /** Local writes wait while the records of others are judged: an author whose ops cost out of proportion waits himself. */
+  function chargeJudging(entries: readonly Entry[], ms: number): void {
+    const ops = entries.reduce((sum, { header }) => sum + header.n, 0);
+    const cost = ms - JUDGING.freeMs - ops * JUDGING.freeMsPerOp;
+    if (cost <= 0) return;
+    const authors = new Set(entries.map(({ author }) => author));
+    for (const author of authors)
+      judging.set(author, { owed: judgingOwed(author) + cost / authors.size, at: parts.now() });
   }
 
   async function heldAt(
@@ -385,20 +435,48 @@ export function createLedger(parts: LedgerParts): Ledger {
     return fresh?.entry ?? (await store.entry(feed.no, seq));
   }
 
-  function epochsToday(author: PeerId): number {
+  /** New feeds per author today: counted once from what is held, then kept, because this is asked before any signature is checked. */
+  const newFeeds = new Map<PeerId, { readonly day: number; public: number; private: number }>();
+
+  function feedsOfToday(author: PeerId): { public: number; private: number } {
     const day = today();
-    let count = 0;
-    for (const feed of store.feeds(author, 'public')) if (feed.day === day) count++;
-    return count;
+    const known = newFeeds.get(author);
+    if (known?.day === day) return known;
+    const fresh = { day, public: 0, private: 0 };
+    for (const group of store.feedGroups()) {
+      if (group.author !== author) continue;
+      for (const feed of group.feeds)
+        if (feed.day === day) fresh[group.channel === 'public' ? 'public' : 'private']++;
+    }
+    newFeeds.set(author, fresh);
+    return fresh;
+  }
+
+  /** In a share of `LIMITS.epochsPerDay`: private channels are many, and each has feeds of its own. */
+  function feedsToday(author: PeerId, channel: Channel): number {
+    const counts = feedsOfToday(author);
+    return channel === 'public' ? counts.public : counts.private / LIMITS.privateFeedsPerEpoch;
+  }
+
+  function noteNewFeed(author: PeerId, channel: Channel): void {
+    feedsOfToday(author)[channel === 'public' ? 'public' : 'private']++;
   }
 
   // ---- equivocation
 
   async function takeProof(proof: ForkProof): Promise<'new' | 'known' | 'ignored'> {
     const { author, channel, epoch: forked } = proof;
+    const refusal = parts.refusal();
+    // The author's own records could not be issued again now: the proof comes again.
+    if (refusal !== undefined) throw refusal;
     if (proof.net !== parts.net) throw new AgrinetError('network-wrong', 'a proof of another network');
     if (author !== identity.peerId && following.standing(author) === 'no') return 'ignored';
     const known = store.feed(author, channel, forked);
+    if (known === undefined) {
+      // Otherwise an author could fill every node with proofs against itself.
+      if (author !== identity.peerId && feedsToday(author, channel) >= LIMITS.epochsPerDay) return 'ignored';
+      noteNewFeed(author, channel);
+    }
     const base: FeedState = known ?? {
       no: store.nextFeedNo(),
       author,
@@ -416,11 +494,13 @@ export function createLedger(parts: LedgerParts): Ledger {
         : ((await store.entry(base.no, proof.seq - 1))?.hash ?? '');
     const feed: FeedState = { ...base, fork: { seq: proof.seq, proof: proof.id, below } };
     const effect = effects(new Map([[feedId(feed), proof.seq]]));
+    const undone: PlacedOp[] = [];
     for (let seq = proof.seq; seq <= base.seq; seq++) {
       const entry = await store.entry(base.no, seq);
       for (const placed of entry === undefined ? [] : placedOps(entry)) {
         const { key } = readOp(placed);
         if (key !== undefined) await effect.again(key);
+        if (author === identity.peerId) undone.push(placed);
       }
     }
     await effect.settle();
@@ -441,33 +521,19 @@ export function createLedger(parts: LedgerParts): Ledger {
     if (author !== identity.peerId) {
       parts.onAlarm({ kind: 'feed-forked', author, epoch: forked, seq: proof.seq });
     } else {
-      if (forked === epoch) epoch = randomBytes(8).toString('hex');
+      // Whichever epoch was forked: a change of this one that now waits would make all that follow it here wait.
+      epoch = randomBytes(8).toString('hex');
       parts.onAlarm({ kind: 'own-feed-forked', epoch: forked, seq: proof.seq });
-      reissue(changes);
+      void reissue(undone, changes).catch(() => parts.onAlarm({ kind: 'commit-failed', code: 'reissue' }));
     }
     return 'new';
   }
 
   /** The author's honest records come back in a new epoch, as they were before the fork took their ops away. */
-  function reissue(changes: readonly RecordChange[]): void {
-    for (const { key, before } of changes) {
-      const parts_ = parseRecordKey(key);
-      if (before === undefined || parts_ === undefined || !(before.exists || before.tombstone)) continue;
-      const request: WriteRequest = {
-        keys: [key],
-        draft: (pen, read) => {
-          if (before.tombstone)
-            return read(key)?.tombstone === true ? [] : [draftTombstone(key, before.channel)];
-          if (COLLECTIONS[parts_.collection]?.kind === 'fact') {
-            return read(key)?.exists === true
-              ? []
-              : [draftFact(pen, parts_.collection, before.view, before.channel)];
-          }
-          return [draftEdit(pen, key, before.channel, read(key), before.view)];
-        },
-      };
-      void write(request).catch(() => parts.onAlarm({ kind: 'commit-failed', code: 'reissue' }));
-    }
+  async function reissue(undone: readonly PlacedOp[], changes: readonly RecordChange[]): Promise<void> {
+    const requests = reissueRequests(undone, changes);
+    for (let at = 0; at < requests.length; at += LIMITS.entryOps)
+      await Promise.all(requests.slice(at, at + LIMITS.entryOps).map(write));
   }
 
   function write(request: WriteRequest): Promise<Written> {
@@ -483,12 +549,13 @@ export function createLedger(parts: LedgerParts): Ledger {
 
   return {
     write,
-    receive: (entries) => inLane(() => receiveNow(entries)),
+    receive: (entries, publicOnly = false) => inLane(() => receiveNow(entries, publicOnly)),
     receiveProof: (bytes) => {
       const proof = openForkProof(bytes);
       return inLane(() => takeProof(proof));
     },
     epoch: () => epoch,
+    alone: inLane,
     drain: () => inLane(async () => undefined),
   };
 }

@@ -1,8 +1,7 @@
 import type { Entry } from '../feed/entry.ts';
 import type { FeedState } from '../feed/feed.ts';
 import type { ForkProof } from '../feed/fork.ts';
-import type { Judgement } from '../open-dialog/judge.ts';
-import type { Membership, OpRef, PlacedOp, RecordState, Verdict } from '../open-dialog/record.ts';
+import type { OpRef, PlacedOp, RecordState, Verdict } from '../open-dialog/record.ts';
 import type { PeerId } from '../wire/identity.ts';
 import type { Channel, RecordKey } from '../wire/ids.ts';
 
@@ -36,6 +35,8 @@ export interface Commit {
 export interface LedgerStore {
   feeds(author: PeerId, channel: Channel): readonly FeedState[];
   feed(author: PeerId, channel: Channel, epoch: string): FeedState | undefined;
+  /** Every feed held, grouped by author and channel. */
+  feedGroups(): { author: PeerId; channel: Channel; feeds: FeedState[] }[];
   /** A number for a feed not held yet. */
   nextFeedNo(): number;
   entry(feedNo: number, seq: number): Promise<Entry | undefined>;
@@ -46,9 +47,4 @@ export interface LedgerStore {
   lacking(lacks: string): Promise<RecordKey[]>;
   proof(feedNo: number): Promise<ForkProof | undefined>;
   commit(commit: Commit): Promise<void>;
-}
-
-/** Judges one record with all its ops, off the main thread. */
-export interface Judge {
-  judge(key: RecordKey, ops: readonly PlacedOp[], channelMembers: Membership | undefined): Promise<Judgement>;
 }

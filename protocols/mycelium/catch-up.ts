@@ -13,13 +13,23 @@ export const CATCH_UP_LIMITS = {
   pullsPerPeer: 3,
   /** A peer whose pull failed is asked again for the same feeds after this, if nobody else has them. */
   retryMs: 3000,
+  /** Failures one after another until a peer no longer counts as holder; its next frontier makes it one again. */
+  tries: 5,
+  /** Failures one after another, of any feed, until it counts as holder of nothing: lies about thousands of feeds cost so many pulls. */
+  patience: 20,
   /** Feeds wanted at once; the next frontier exchange finds what did not fit. */
   wanted: 10_000,
+  /** Of them those that one peer was the first to show: a liar leaves room for what the others have. */
+  wantedPerPeer: 2500,
 } as const;
 
 interface Wanted extends Need {
+  /** The peer that showed it first. */
+  readonly shownBy: string;
   /** Peers known to have it. */
   readonly holders: Set<string>;
+  /** Pulls that failed, by peer. */
+  readonly failed: Map<string, number>;
   running: boolean;
   /** Shown again while a pull was running: run once more. */
   again: boolean;
@@ -31,26 +41,58 @@ interface Wanted extends Need {
  */
 export class CatchUpPlan {
   readonly #wanted = new Map<string, Wanted>();
+  /** Failures of each peer since its last success. */
+  readonly #fails = new Map<string, number>();
+  /** How many each peer was the first to show. */
+  readonly #first = new Map<string, number>();
   readonly #busy = new Map<string, number>();
   readonly #pausedUntil = new Map<string, number>();
   #running = 0;
 
-  /** A peer has something of this feed that is lacking here. */
-  want(peer: string, group: Pick<FrontierGroup, 'author' | 'channel'>): void {
+  /** A peer has something of this feed that is lacking here. False when there is no room to note it. */
+  want(peer: string, group: Pick<FrontierGroup, 'author' | 'channel'>): boolean {
     const id = `${group.author}|${group.channel}`;
     const known = this.#wanted.get(id);
     if (known !== undefined) {
       known.holders.add(peer);
       known.again = known.running;
-    } else if (this.#wanted.size < CATCH_UP_LIMITS.wanted) {
+    } else {
+      const first = this.#first.get(peer) ?? 0;
+      if (this.#wanted.size >= CATCH_UP_LIMITS.wanted || first >= CATCH_UP_LIMITS.wantedPerPeer) return false;
+      this.#first.set(peer, first + 1);
       this.#wanted.set(id, {
         id,
         group: { author: group.author, channel: group.channel },
+        shownBy: peer,
         holders: new Set([peer]),
+        failed: new Map(),
         running: false,
         again: false,
       });
     }
+    return true;
+  }
+
+  #forget(peer: string): void {
+    for (const { id, holders, running } of this.#wanted.values()) {
+      holders.delete(peer);
+      if (holders.size === 0 && !running) this.#drop(id);
+    }
+  }
+
+  #drop(id: string): void {
+    const peer = this.#wanted.get(id)?.shownBy;
+    this.#wanted.delete(id);
+    if (peer === undefined) return;
+    const left = (this.#first.get(peer) ?? 1) - 1;
+    if (left === 0) this.#first.delete(peer);
+    else this.#first.set(peer, left);
+  }
+
+  /** A peer has connected anew: what failed over the connection before says nothing about this one. */
+  reconnected(peer: string): void {
+    this.#fails.delete(peer);
+    for (const key of this.#pausedUntil.keys()) if (key.startsWith(`${peer}|`)) this.#pausedUntil.delete(key);
   }
 
   /** Pulls to start now. `reachable` says who is connected. */
@@ -72,6 +114,7 @@ export class CatchUpPlan {
 
   #pick(wanted: Wanted, now: number, reachable: (peer: string) => boolean): string | undefined {
     let best: string | undefined;
+    let least = Infinity;
     for (const peer of wanted.holders) {
       if (!reachable(peer)) {
         wanted.holders.delete(peer);
@@ -79,11 +122,22 @@ export class CatchUpPlan {
       }
       if ((this.#pausedUntil.get(`${peer}|${wanted.id}`) ?? 0) > now) continue;
       const load = this.#busy.get(peer) ?? 0;
-      if (load < CATCH_UP_LIMITS.pullsPerPeer && (best === undefined || load < (this.#busy.get(best) ?? 0)))
+      if (load >= CATCH_UP_LIMITS.pullsPerPeer) continue;
+      // Who failed last comes last, also when it shows the feed again and again.
+      const cost = (wanted.failed.get(peer) ?? 0) * CATCH_UP_LIMITS.pullsPerPeer + load;
+      if (cost < least) {
         best = peer;
+        least = cost;
+      }
     }
-    if (wanted.holders.size === 0) this.#wanted.delete(wanted.id);
+    if (wanted.holders.size === 0) this.#drop(wanted.id);
     return best;
+  }
+
+  /** True when somebody besides this peer has shown the feed. */
+  hasOthers(peer: string, need: Need): boolean {
+    const holders = this.#wanted.get(need.id)?.holders;
+    return holders !== undefined && holders.size > (holders.has(peer) ? 1 : 0);
   }
 
   /** A pull has ended; `behind` says whether something that was shown is still lacking. */
@@ -92,19 +146,25 @@ export class CatchUpPlan {
     const load = (this.#busy.get(peer) ?? 1) - 1;
     if (load === 0) this.#busy.delete(peer);
     else this.#busy.set(peer, load);
+    const fails = ok ? 0 : (this.#fails.get(peer) ?? 0) + 1;
+    if (fails === 0 || fails >= CATCH_UP_LIMITS.patience) this.#fails.delete(peer);
+    else this.#fails.set(peer, fails);
     const wanted = this.#wanted.get(need.id);
     if (wanted === undefined) return;
     wanted.running = false;
+    if (fails >= CATCH_UP_LIMITS.patience) return this.#forget(peer);
     if (ok && !behind && !wanted.again) {
-      this.#wanted.delete(need.id);
+      this.#drop(need.id);
       return;
     }
+    const failed = ok ? 0 : (wanted.failed.get(peer) ?? 0) + 1;
+    wanted.failed.set(peer, failed);
     if (!wanted.again) {
       if (this.#pausedUntil.size > CATCH_UP_LIMITS.wanted) this.#pausedUntil.clear();
       // What it has was taken or could not be: the others first, then it again after a pause.
-      if (ok && behind) wanted.holders.delete(peer);
+      if ((ok && behind) || failed >= CATCH_UP_LIMITS.tries) wanted.holders.delete(peer);
       else this.#pausedUntil.set(`${peer}|${need.id}`, now + CATCH_UP_LIMITS.retryMs);
-      if (wanted.holders.size === 0) this.#wanted.delete(need.id);
+      if (wanted.holders.size === 0) this.#drop(need.id);
     }
   }
 

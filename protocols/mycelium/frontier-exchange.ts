@@ -11,7 +11,7 @@ import type { Access, StreamHost } from './ports.ts';
  * shown. Not guaranteed: that either still has the same a moment later.
  */
 export const FRONTIER_LIMITS = {
-  /** Pages of one frontier: about 40,000 feeds. */
+  /** Pages in one exchange: about 10,000 feeds; a longer frontier is shown in turns. */
   pages: 64,
   /** One page in either direction. */
   pageMs: 5000,
@@ -42,6 +42,7 @@ export function createFrontierProtocol(components: FrontierComponents, network: 
   const protocol = `/agrinet/${network}/frontier/1`;
   let stopping = new AbortController();
   let answering = 0;
+  let turn = 0;
 
   const soon = (outer?: AbortSignal): AbortSignal => {
     const signals = [stopping.signal, AbortSignal.timeout(FRONTIER_LIMITS.pageMs)];
@@ -49,7 +50,11 @@ export function createFrontierProtocol(components: FrontierComponents, network: 
   };
 
   async function send(frames: FramedStream, peer: string, outer?: AbortSignal): Promise<void> {
-    for (const page of encodeFrontier(frontierFor(peer))) await frames.write(page, soon(outer));
+    const pages = encodeFrontier(frontierFor(peer));
+    // What is too long for one exchange is shown part by part: refused whole, nothing of it would ever be caught up.
+    const first = pages.length > FRONTIER_LIMITS.pages ? (turn++ * FRONTIER_LIMITS.pages) % pages.length : 0;
+    for (const page of pages.slice(first, first + FRONTIER_LIMITS.pages))
+      await frames.write(page, soon(outer));
     await frames.close(soon(outer));
   }
 

@@ -1,6 +1,6 @@
 import type { Connection } from '@libp2p/interface';
 import { AgrinetError } from '../errors.ts';
-import type { ForkProof } from '../feed/fork.ts';
+import { type ForkProof, openForkProof } from '../feed/fork.ts';
 import type { Entry } from '../feed/entry.ts';
 import { frontierOf, isBehind } from '../feed/frontier.ts';
 import type { Committed, Ledger, Received } from '../ledger/ledger.ts';
@@ -23,8 +23,15 @@ import { createRangeProtocol, rangeRequest } from './range.ts';
 export const MYCELIUM_LIMITS = {
   /** Anti-entropy with a random peer, ± 50 %. */
   everyMs: 45_000,
+  /** One pull, when somebody else has the feed too: frames that trickle must not hold it up. */
+  sliceMs: 15_000,
   /** Gossip messages being admitted; above it they are ignored and catch-up brings them. */
   admitting: 512,
+  /** Groups of one peer's frontier that announcements may add to. */
+  shown: 10_000,
+  /** Frontier exchanges tried over a new connection, and the wait between them. */
+  greetings: 3,
+  greetAgainMs: 2000,
 } as const;
 
 export type MyceliumEvent =
@@ -56,6 +63,8 @@ export interface Mycelium {
   stop(): Promise<void>;
   /** A peer has connected: exchange frontiers. */
   connected(connection: Connection): void;
+  /** A peer listens to gossip from now on: what was told since the exchange at its connection has passed it by. */
+  subscribed(peer: string): void;
   /** One gossip message; says whether to forward it, drop it, or hold it against the sender. */
   gossiped(data: Uint8Array, from: string): Promise<'accept' | 'ignore' | 'reject'>;
   /** Tells peers about a commit of this node's own. */
@@ -149,8 +158,15 @@ export function createMycelium(components: MyceliumComponents, network: string):
     return same && components.digestOf(group.author) !== group.digest;
   }
 
+  /** The newest: after a cut the older ones are likely dead and not yet found out. */
   const connectionTo = (peer: string): Connection | undefined =>
-    components.libp2p.getConnections().find((c) => c.remotePeer.toString() === peer && c.status === 'open');
+    components.libp2p
+      .getConnections()
+      .filter((c) => c.remotePeer.toString() === peer && c.status === 'open')
+      .reduce<Connection | undefined>(
+        (newest, c) => (newest === undefined || c.timeline.open >= newest.timeline.open ? c : newest),
+        undefined,
+      );
 
   function pullMore(): void {
     if (stopping.signal.aborted) return;
@@ -170,8 +186,13 @@ export function createMycelium(components: MyceliumComponents, network: string):
       const connection = connectionTo(peer);
       if (connection === undefined) throw new AgrinetError('stream-closed', 'the connection went');
       const request = rangeRequest(author, channel, source.feeds(author, channel));
-      for await (const items of range.pull(connection, request, stopping.signal))
+      const started = now();
+      for await (const items of range.pull(connection, request, stopping.signal)) {
         received += await takeItems(peer, items);
+        // Resumable at any point: a holder that only trickles gives way to the next one.
+        if (now() - started > MYCELIUM_LIMITS.sliceMs && plan.hasOthers(peer, need))
+          throw new AgrinetError('pull-slow', 'another holder goes on');
+      }
       ok = true;
     } catch (error) {
       if (!stopping.signal.aborted) onEvent({ kind: 'pull-failed', peer, code: codeOf(error) });
@@ -195,6 +216,9 @@ export function createMycelium(components: MyceliumComponents, network: string):
       if (result.kind === 'accept') accepted++;
       else if (result.kind === 'ignore' || result.kind === 'reject')
         onEvent({ kind: 'entry-refused', peer, code: result.code ?? 'unknown' });
+      // Nothing can be stored now: the peer keeps the rest, and is asked again.
+      if (result.code === 'disk-full' || result.code === 'storage-failed')
+        throw new AgrinetError(result.code, 'this node cannot write now');
       if (result.kind === 'reject')
         throw new AgrinetError(
           'peer-sent-invalid',
@@ -207,8 +231,8 @@ export function createMycelium(components: MyceliumComponents, network: string):
   function announced(peer: string, { author, channel, epoch, seq, hash }: Announcement): void {
     const item = { epoch, seq, hash };
     if (!lacks({ author, channel, items: [item], digest: '' })) return;
+    if (!plan.want(peer, { author, channel })) return;
     noteShown(peer, { author, channel, items: [item], digest: '' });
-    plan.want(peer, { author, channel });
     pullMore();
   }
 
@@ -217,7 +241,8 @@ export function createMycelium(components: MyceliumComponents, network: string):
     const known = (shown.get(peer) ?? []).filter(
       (g) => g.items.length !== 1 || g.author !== group.author || g.channel !== group.channel,
     );
-    shown.set(peer, [...known, group]);
+    // One that names ever new channels fills only its own place, and not beyond it.
+    if (known.length < MYCELIUM_LIMITS.shown) shown.set(peer, [...known, group]);
   }
 
   async function gossiped(data: Uint8Array, from: string): Promise<'accept' | 'ignore' | 'reject'> {
@@ -228,12 +253,13 @@ export function createMycelium(components: MyceliumComponents, network: string):
       const message = decodeMessage(data);
       switch (message.kind) {
         case 'entry':
-          return takeGossip(from, (await ledger.receive([message.bytes]))[0]);
+          return takeGossip(from, (await ledger.receive([message.bytes], true))[0]);
         case 'announcement':
           if (message.announcement.channel !== 'public') return 'reject';
           announced(from, message.announcement);
           return components.follows(message.announcement.author) ? 'accept' : 'ignore';
         case 'proof':
+          if (openForkProof(message.bytes).channel !== 'public') return 'reject';
           return (await ledger.receiveProof(message.bytes)) === 'new' ? 'accept' : 'ignore';
       }
     } catch (error) {
@@ -248,7 +274,7 @@ export function createMycelium(components: MyceliumComponents, network: string):
 
   function takeGossip(from: string, result: Received | undefined): 'accept' | 'ignore' | 'reject' {
     const entry = result?.entry;
-    if (result?.kind === 'accept') return entry?.header.channel === 'public' ? 'accept' : 'reject';
+    if (result?.kind === 'accept') return 'accept';
     if (result?.kind === 'gap' && entry !== undefined) {
       announced(from, announcementOf(entry));
       return 'accept';
@@ -259,7 +285,10 @@ export function createMycelium(components: MyceliumComponents, network: string):
   }
 
   function announce({ entries, local, proofs }: Committed): void {
-    for (const proof of proofs) tell({ kind: 'proof', bytes: proof.bytes });
+    for (const proof of proofs) {
+      if (proof.channel === 'public') tell({ kind: 'proof', bytes: proof.bytes });
+      else showTo(components.participants(proof.channel));
+    }
     for (const proof of proofs) if (proof.prevs[0] !== proof.prevs[1]) seekLower(proof);
     if (!local) return;
     for (const entry of entries) {
@@ -286,6 +315,14 @@ export function createMycelium(components: MyceliumComponents, network: string):
     pullMore();
   }
 
+  /** A proof in a private channel names it: its participants see it in the frontier, nobody else hears of it. */
+  function showTo(peers: readonly string[]): void {
+    for (const peer of peers) {
+      const connection = connectionTo(peer);
+      if (connection !== undefined) void exchangeWith(connection);
+    }
+  }
+
   function tell(message: Parameters<typeof encodeMessage>[0]): void {
     components
       .publish(encodeMessage(message))
@@ -298,14 +335,32 @@ export function createMycelium(components: MyceliumComponents, network: string):
     direct.announce(connection, announcement).catch((error: unknown) => onFailure(peer, error));
   }
 
-  async function exchangeWith(connection: Connection): Promise<void> {
+  async function exchangeWith(connection: Connection): Promise<boolean> {
     const peer = connection.remotePeer.toString();
-    if (!access.mayReplicate(peer)) return;
+    if (!access.mayReplicate(peer)) return true;
     try {
       await frontier.exchange(connection, stopping.signal);
+      return true;
     } catch (error) {
       if (!stopping.signal.aborted) onFailure(peer, error);
+      return false;
     }
+  }
+
+  /** The first exchange of a connection finds all that was missed while there was none, so it is tried more than once. */
+  async function greet(connection: Connection): Promise<void> {
+    for (let tries = MYCELIUM_LIMITS.greetings; tries > 0; tries--) {
+      if (await exchangeWith(connection)) return;
+      await new Promise<void>((next) => setTimeout(next, MYCELIUM_LIMITS.greetAgainMs).unref());
+      if (stopping.signal.aborted || connection.status !== 'open') return;
+    }
+  }
+
+  /** Two exchanges: gossip's own stream to the peer may open a moment later than its subscription arrives. */
+  async function settle(connection: Connection): Promise<void> {
+    await greet(connection);
+    await new Promise<void>((next) => setTimeout(next, MYCELIUM_LIMITS.greetAgainMs).unref());
+    if (!stopping.signal.aborted && connection.status === 'open') await exchangeWith(connection);
   }
 
   function schedule(): void {
@@ -334,7 +389,15 @@ export function createMycelium(components: MyceliumComponents, network: string):
       clearTimeout(retry);
       await Promise.allSettled([range.stop(), frontier.stop(), direct.stop()]);
     },
-    connected: (connection) => void exchangeWith(connection),
+    connected(connection) {
+      plan.reconnected(connection.remotePeer.toString());
+      pullMore();
+      void greet(connection);
+    },
+    subscribed(peer) {
+      const connection = connectionTo(peer);
+      if (connection !== undefined) void settle(connection);
+    },
     gossiped,
     announce,
     async syncNow() {

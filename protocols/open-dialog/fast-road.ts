@@ -1,4 +1,5 @@
 import { compareTimes } from '../feed/clock.ts';
+import type { Channel } from '../wire/ids.ts';
 import { LIMITS } from '../wire/limits.ts';
 import type { Change, OpId, Scalar } from './change.ts';
 import { genesisOf } from './genesis.ts';
@@ -14,20 +15,20 @@ export interface Effect {
 
 export const COUNTS: Verdict = { state: 'counts' };
 
-/** The state of a record of which nothing is held yet. */
-export function emptyState(key: RecordState['key'], collection: Collection, placed: PlacedOp): RecordState {
+/** The state of a record of which nothing counts. Its times are zero: those of what does not count would depend on who held it. */
+export function emptyState(key: RecordState['key'], collection: Collection, channel: Channel): RecordState {
   const document = collection.kind === 'document';
   return {
     key,
-    channel: placed.channel,
+    channel,
     heads: document ? [genesisOf(collection).hash] : [],
     view: EMPTY,
     fieldOps: EMPTY_OPS,
     conflicts: EMPTY_CONFLICTS,
     seqs: {},
     maxOp: document ? genesisOf(collection).maxOp : 0,
-    created: placed.time,
-    updated: placed.time,
+    created: [0, 0],
+    updated: [0, 0],
     tombstone: false,
     exists: false,
     waiting: 0,
@@ -57,7 +58,7 @@ export function applyFast(
   placed: PlacedOp,
   channelMembers: Membership | undefined,
 ): Effect | undefined {
-  const state = known ?? emptyState(op.key, op.collection, placed);
+  const state = known ?? emptyState(op.key, op.collection, placed.channel);
   if (state.ops >= LIMITS.recordOpsPerFeed) return undefined;
   const { reading } = op;
   switch (reading.kind) {

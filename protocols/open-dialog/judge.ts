@@ -245,7 +245,8 @@ class Builder {
     this.#ops = ops;
     const collection = collectionOf(key);
     const first = ops[0];
-    if (collection !== undefined && first !== undefined) this.#state = emptyState(key, collection, first);
+    if (collection !== undefined && first !== undefined)
+      this.#state = emptyState(key, collection, first.channel);
   }
 
   get members(): Membership | undefined {

@@ -46,6 +46,9 @@ function peerList(value: unknown): PeerId[] | undefined {
   return peers;
 }
 
+/** Characters of every content-addressed local id. */
+export const CONTENT_ID_LENGTH = 43;
+
 /**
  * The local id of a content-addressed record, 43 characters of base64url: SHA-256 of the payload; for a fact in a private
  * channel SHA-256 of the channel's key, a line feed and the payload's SHA-256, so that equal bytes in two channels are two records.

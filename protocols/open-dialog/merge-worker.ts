@@ -38,7 +38,8 @@ export function mergedView(
       if (field === SCHEMA_FIELD) continue;
       const value = doc[field];
       if (value === null || typeof value === 'number' || typeof value === 'boolean') view[field] = value;
-      else if (typeof value === 'string') view[field] = value;
+      // Scalar strings come as objects of their own class.
+      else if (typeof value === 'string' || Automerge.isImmutableString(value)) view[field] = String(value);
       else view[field] = JSON.stringify(value);
     }
     return view;

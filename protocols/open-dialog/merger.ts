@@ -1,9 +1,9 @@
 import { Worker } from 'node:worker_threads';
 import { AgrinetError } from '../errors.ts';
-import type { Judge } from '../ledger/ports.ts';
 import { judge, type Judgement } from './judge.ts';
 import type { MergeAnswer, MergeRequest } from './merge-worker.ts';
-import type { RecordState } from './record.ts';
+import type { Membership, PlacedOp, RecordState } from './record.ts';
+import type { RecordKey } from '../wire/ids.ts';
 
 /** Alarms of the merging worker, for the log. */
 export type MergeAlarm = {
@@ -11,12 +11,18 @@ export type MergeAlarm = {
   readonly key: string;
 };
 
+/** Judges one record with all its ops, off the main thread. */
+export interface Judge {
+  judge(key: RecordKey, ops: readonly PlacedOp[], channelMembers: Membership | undefined): Promise<Judgement>;
+}
+
 export interface Merger extends Judge {
   stop(): Promise<void>;
 }
 
 /** After this many judgements a worker is replaced, so that its wasm memory goes back to the system. */
 const JUDGEMENTS_PER_WORKER = 20_000;
+/** Of the first try; each further one has four times as long, because a record can really be that large. */
 const DEADLINE_MS = 10_000;
 const RETRIES = 2;
 
@@ -53,7 +59,7 @@ export function createMerger(onAlarm: (alarm: MergeAlarm) => void): Merger {
     return fresh;
   }
 
-  async function ask(request: Omit<MergeRequest, 'id'>): Promise<MergeAnswer> {
+  async function ask(request: Omit<MergeRequest, 'id'>, deadline: number): Promise<MergeAnswer> {
     if (worker !== undefined && ++spent > JUDGEMENTS_PER_WORKER && open.size === 0) {
       const old = worker;
       worker = undefined;
@@ -68,7 +74,7 @@ export function createMerger(onAlarm: (alarm: MergeAlarm) => void): Merger {
     const timer = setTimeout(() => {
       onAlarm({ kind: 'merge-deadline', key: request.key });
       void current.terminate();
-    }, DEADLINE_MS);
+    }, deadline);
     current.postMessage({ id, ...request } satisfies MergeRequest);
     try {
       return await answer;
@@ -82,7 +88,7 @@ export function createMerger(onAlarm: (alarm: MergeAlarm) => void): Merger {
     async judge(key, ops, members): Promise<Judgement> {
       for (let attempt = 0; attempt <= RETRIES; attempt++) {
         try {
-          const answer = await ask({ key, ops, members });
+          const answer = await ask({ key, ops, members }, DEADLINE_MS * 4 ** attempt);
           if ('error' in answer) throw new AgrinetError('merge-failed', answer.error);
           if (answer.view !== undefined && !sameView(answer.view, answer.judgement.state))
             onAlarm({ kind: 'merge-differs', key });

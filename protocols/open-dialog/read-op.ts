@@ -7,7 +7,7 @@ import type { PeerId } from '../wire/identity.ts';
 import { type Change, decodeChange, type Scalar } from './change.ts';
 import { decodeOp, type Op } from '../feed/op.ts';
 import { genesisOf } from './genesis.ts';
-import { contentId, decodeMembership } from './membership.ts';
+import { CONTENT_ID_LENGTH, contentId, decodeMembership } from './membership.ts';
 import type { Membership, PlacedOp } from './record.ts';
 import { COLLECTIONS, type Collection, fieldRule, valueProblem } from './schema.ts';
 
@@ -113,9 +113,14 @@ function readTombstone(placed: PlacedOp, op: Op, collection: Collection): ReadOp
   return { key: at.key, collection, reading: { kind: 'tombstone' } };
 }
 
+const idLength = (key: RecordKey): number => key.length - key.lastIndexOf('/') - 1;
+
 /** A document stands in the public channel or in the channel named after it; a private fact's own channel is checked by its place. */
 function inItsChannel(collection: Collection, placed: PlacedOp, key: RecordKey): boolean {
   if (!channelAllowed(collection, placed)) return false;
+  // Where both are allowed, ids as long as a hash are those of private records: no record has ops in two channels.
+  if (placed.channel === 'public' && collection.channels === 'both' && idLength(key) === CONTENT_ID_LENGTH)
+    return false;
   return placed.channel === 'public' || collection.kind === 'fact' || placed.channel === key;
 }
 

@@ -121,7 +121,8 @@ const SMALL_ORDER = new Set([
 ]);
 const SMALL_ORDER_FIRST = new Set([0x00, 0x01, 0x26, 0xc7, 0xec, 0xed, 0xee]);
 
-function isSmallOrder(point: Uint8Array): boolean {
+/** True for every encoding of a point of order 1, 2, 4 or 8, whatever its sign bit. Recent OpenSSL refuses them too; older ones do not. */
+export function isSmallOrder(point: Uint8Array): boolean {
   if (!SMALL_ORDER_FIRST.has(point[0] ?? 0)) return false;
   const y = Buffer.from(point);
   y[31] = (y[31] ?? 0) & 0x7f;

@@ -25,6 +25,8 @@ export const LIMITS = {
   participants: 16,
   /** New epochs of one author that are taken in one day: a restart each 90 seconds. */
   epochsPerDay: 1000,
+  /** So many times as many feeds of private channels: each new conversation is one. */
+  privateFeedsPerEpoch: 10,
   /** A clock further ahead than this is kept but does not move ours. */
   clockAheadMs: 5 * 60 * 1000,
   /** One frontier page. */

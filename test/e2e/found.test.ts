@@ -7,15 +7,19 @@ interface PeersAnswer {
   readonly peers: readonly { readonly peerId: string; readonly registered: boolean }[];
 }
 
+// Without peer exchange there is only the DHT to find one another by.
+const DHT_ONLY = { MYCELIUM_PEER_EXCHANGE: 'off' };
+
 describe('five daemons with one bootstrap address', () => {
   const federation = new Federation();
   const { members } = federation;
   let startedAt = 0;
 
   beforeAll(async () => {
-    await federation.add();
+    await federation.add(DHT_ONLY);
+    await Promise.all([1, 2, 3, 4].map(() => federation.add(DHT_ONLY)));
+    // From when all five answer: how long Node takes to load five times over on two cores is not the question.
     startedAt = performance.now();
-    await Promise.all([1, 2, 3, 4].map(() => federation.add()));
   });
   afterAll(() => federation.close());
 
@@ -31,7 +35,7 @@ describe('five daemons with one bootstrap address', () => {
       ),
     );
     const ms = Math.round(performance.now() - startedAt);
-    console.log(`five daemons know one another ${ms} ms after the start of the last four`);
+    console.log(`five daemons know one another ${ms} ms after the last of them answers`);
     expect(ms).toBeLessThan(10_000);
     for (const member of members)
       expect((await member.json<{ nodes: unknown[] }>('GET', '/federation/nodes')).nodes).toEqual([]);

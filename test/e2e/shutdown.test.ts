@@ -37,12 +37,14 @@ async function endlessImport(member: Member): Promise<number> {
   let done = 0;
   let text = '';
   try {
-    const response = await fetch(`${member.url}/import`, {
+    // Node's fetch wants `duplex` for a body that streams; the DOM's types do not know it.
+    const init: RequestInit & { duplex: 'half' } = {
       method: 'POST',
       headers: { 'x-api-key': member.apiKey, 'content-type': 'application/x-ndjson' },
       body,
       duplex: 'half',
-    });
+    };
+    const response = await fetch(`${member.url}/import`, init);
     for await (const chunk of response.body ?? []) {
       text += Buffer.from(chunk).toString('utf8');
       for (const [, count] of text.matchAll(/"created":(\d+)/g)) done = Math.max(done, Number(count));

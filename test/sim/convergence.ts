@@ -1,12 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import * as Automerge from '@automerge/automerge';
 import type { Draft, Patch, Pen } from '../../protocols/ledger/drafts.ts';
-import {
-  draftEdit,
-  draftFact,
-  draftPrivate,
-  draftTombstone,
-} from '../../protocols/ledger/drafts.ts';
+import { draftEdit, draftFact, draftPrivate, draftTombstone } from '../../protocols/ledger/drafts.ts';
 import type { Received } from '../../protocols/ledger/ledger.ts';
 import { encodeOp } from '../../protocols/feed/op.ts';
 import { encodeChange } from '../../protocols/open-dialog/change.ts';
@@ -79,7 +74,6 @@ class Schedule {
   readonly #private: { key: RecordKey; collection: string }[] = [];
   readonly writers: Replica[];
   readonly #seen = new Map<string, number>();
-  clash = 0;
 
   constructor(random: () => number, writers: Replica[]) {
     this.#random = random;
@@ -232,10 +226,17 @@ class Schedule {
         () => encodeOp({ v: 2, c: 'listings', k: 'x', t: 'create', d: new Uint8Array(0) }),
         () => encodeOp({ v: 1, c: 'spaceships', k: 'x', t: 'create', d: new Uint8Array(0) }),
         () => op('tombstone', new Uint8Array(0), (foreign ?? key).slice('listings/'.length)),
-        () => encodeOp({ v: 1, c: 'contracts', k: `${self}/${'a'.repeat(43)}`, t: 'tombstone', d: new Uint8Array(0) }),
+        () =>
+          encodeOp({
+            v: 1,
+            c: 'contracts',
+            k: `${self}/${'a'.repeat(43)}`,
+            t: 'tombstone',
+            d: new Uint8Array(0),
+          }),
       ])();
-      const good = this.#random() < 0.5 ? this.#price(pen).ops : [];
-      return [{ key, channel: 'public', ops: [...good, bad] }];
+      const good = this.#random() < 0.5 ? [this.#price(pen)] : [];
+      return [...good, { key, channel: 'public', ops: [bad] }];
     });
   }
 
@@ -287,7 +288,11 @@ async function deliver(to: Replica, feeds: Feeds, random: () => number, style: n
 }
 
 /** What Automerge itself makes of the counting changes. */
-function automergeProblem(key: RecordKey, changes: readonly Uint8Array[], state: RecordState): string | undefined {
+function automergeProblem(
+  key: RecordKey,
+  changes: readonly Uint8Array[],
+  state: RecordState,
+): string | undefined {
   const collection = COLLECTIONS[key.slice(0, key.indexOf('/'))];
   if (collection?.kind !== 'document' || changes.length === 0) return undefined;
   let doc = Automerge.init<Record<string, unknown>>();
@@ -337,8 +342,7 @@ export async function checkAgainstJudge(replica: Replica): Promise<number> {
     const ops: PlacedOp[] = await replica.effectiveOps(key);
     const channel = ops[0]?.channel;
     if (state === undefined || channel === undefined) continue;
-    const members =
-      channel === 'public' ? undefined : (await replica.state(channel))?.members;
+    const members = channel === 'public' ? undefined : (await replica.state(channel))?.members;
     const judgement = judge(key, ops, members);
     const whole: unknown = JSON.parse(JSON.stringify(judgement.state));
     if (!isDeepStrictEqual(whole, JSON.parse(JSON.stringify(state))))
@@ -391,7 +395,11 @@ async function oneSchedule(seed: number, steps: number, figures: ConvergenceFigu
 }
 
 /** Runs `count` schedules; the seed of a failing one is in the error. */
-export async function convergenceCampaign(count: number, seed: number, steps = 60): Promise<ConvergenceFigures> {
+export async function convergenceCampaign(
+  count: number,
+  seed: number,
+  steps = 60,
+): Promise<ConvergenceFigures> {
   const figures: ConvergenceFigures = {
     schedules: 0,
     entries: 0,
@@ -407,9 +415,12 @@ export async function convergenceCampaign(count: number, seed: number, steps = 6
     try {
       await oneSchedule(seed + i, steps, figures);
     } catch (error) {
-      throw new Error(`COUNT=1 SEED=${seed + i} fails: ${error instanceof Error ? error.message : String(error)}`, {
-        cause: error,
-      });
+      throw new Error(
+        `COUNT=1 SEED=${seed + i} fails: ${error instanceof Error ? error.message : String(error)}`,
+        {
+          cause: error,
+        },
+      );
     }
   }
   return figures;

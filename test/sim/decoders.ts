@@ -8,16 +8,29 @@ import { readLines } from '../../protocols/market/lines.ts';
 import { jsonObject } from '../../api/body.ts';
 import { decodeFrontier, encodeFrontier } from '../../protocols/mycelium/frontier-page.ts';
 import { decodeMessage, encodeMessage } from '../../protocols/mycelium/message.ts';
-import { decodeRangeFrame, decodeRangeRequest, encodeRangeRequest, RANGE_LIMITS } from '../../protocols/mycelium/range.ts';
+import {
+  decodeRangeFrame,
+  decodeRangeRequest,
+  encodeRangeRequest,
+  RANGE_LIMITS,
+} from '../../protocols/mycelium/range.ts';
 import { decodeChange } from '../../protocols/open-dialog/change.ts';
 import { decodeMembership } from '../../protocols/open-dialog/membership.ts';
 import { readOp } from '../../protocols/open-dialog/read-op.ts';
 import { openStatement, sealStatement } from '../../protocols/registry/statement.ts';
-import { concat } from '../../protocols/wire/bytes.ts';
 import { decodeCbor, encodeCbor } from '../../protocols/wire/cbor.ts';
 import { openEnvelope, readEnvelope } from '../../protocols/wire/envelope.ts';
 import { LIMITS } from '../../protocols/wire/limits.ts';
-import { Hand, listingOps, NET, priceOps, privateRecord, type Random, someIdentity } from '../support/forge.ts';
+import {
+  Hand,
+  listingOps,
+  NET,
+  priceOps,
+  privateRecord,
+  type Random,
+  someIdentity,
+} from '../support/forge.ts';
+import { bomb } from './mutate.ts';
 
 /** One decoder with well-formed input: it may give a value or throw an error of ours, and nothing else. */
 export interface Decoder {
@@ -26,13 +39,6 @@ export interface Decoder {
   /** The longest input that its transport lets through. */
   readonly longest: number;
   run(bytes: Uint8Array): unknown;
-}
-
-/** A change of 181 bytes whose action column repeats one value a million times. */
-export function bomb(change: Uint8Array): Uint8Array {
-  // the action column (specifier 0x42) of one run: count as signed LEB128, value
-  const run = Uint8Array.of(0xc0, 0x84, 0x3d, 0x01);
-  return concat([change, run]);
 }
 
 /** Every decoder that bytes of others reach. */
@@ -47,10 +53,24 @@ export function decoders(random: Random): Decoder[] {
   const [first, second] = entries;
   if (first === undefined || second === undefined) throw new Error('no entries');
   const fork = makeForkProof(first, hand.sign(price, { seq: 1, prev: null }));
-  const ops = [...listing, ...price, ...secret.ops, encodeOp({ v: 1, c: 'listings', k: `${identity.peerId}/a`, t: 'tombstone', d: new Uint8Array(0) })];
+  const ops = [
+    ...listing,
+    ...price,
+    ...secret.ops,
+    encodeOp({ v: 1, c: 'listings', k: `${identity.peerId}/a`, t: 'tombstone', d: new Uint8Array(0) }),
+  ];
   const payloads = ops.flatMap((op) => decodeOp(op)?.d ?? []);
-  const announcement = { author: identity.peerId, channel: 'public', epoch: hand.epoch, seq: 2, hash: second.hash } as const;
-  const items = [{ epoch: hand.epoch, seq: 2, hash: second.hash }, { epoch: random.hex(8), seq: 0, hash: '', fork: fork.id }];
+  const announcement = {
+    author: identity.peerId,
+    channel: 'public',
+    epoch: hand.epoch,
+    seq: 2,
+    hash: second.hash,
+  } as const;
+  const items = [
+    { epoch: hand.epoch, seq: 2, hash: second.hash },
+    { epoch: random.hex(8), seq: 0, hash: '', fork: fork.id },
+  ];
   const frames = [encodeCbor(entries.map((entry) => [0, entry.bytes])), encodeCbor([[1, fork.bytes]])];
   const statement = sealStatement(identity, NET, {
     caller: identity.peerId,
@@ -64,27 +84,107 @@ export function decoders(random: Random): Decoder[] {
     nonce: random.hex(16),
     tlsFingerprint: '',
   });
-  const rows = ['{"kind":"price","market":"A","price":1}', '{"kind":"listing","id":"x","type":"offer"}\r\n{}\n[]'].map(
-    (text) => new TextEncoder().encode(text),
-  );
-  const place = { author: identity.peerId, channel: 'public', epoch: hand.epoch, seq: 1, index: 0, time: [1, 0] } as const;
+  const rows = [
+    '{"kind":"price","market":"A","price":1}',
+    '{"kind":"listing","id":"x","type":"offer"}\r\n{}\n[]',
+  ].map((text) => new TextEncoder().encode(text));
+  const place = {
+    author: identity.peerId,
+    channel: 'public',
+    epoch: hand.epoch,
+    seq: 1,
+    index: 0,
+    time: [1, 0],
+  } as const;
   return [
-    { name: 'cbor', seeds: [...entries.map((e) => e.bytes), ...ops], longest: LIMITS.entryBytes, run: decodeCbor },
+    {
+      name: 'cbor',
+      seeds: [...entries.map((e) => e.bytes), ...ops],
+      longest: LIMITS.entryBytes,
+      run: decodeCbor,
+    },
     { name: 'entry', seeds: entries.map((e) => e.bytes), longest: LIMITS.entryBytes, run: decodeEntry },
-    { name: 'header', seeds: entries.map((e) => e.envelope.payload), longest: LIMITS.headerBytes, run: decodeHeader },
-    { name: 'envelope', seeds: entries.map((e) => e.envelopeBytes), longest: LIMITS.entryBytes, run: (b) => [readEnvelope(ENTRY_ENVELOPE, b), openEnvelope(ENTRY_ENVELOPE, b)] },
-    { name: 'message', seeds: [encodeMessage({ kind: 'entry', bytes: first.bytes }), encodeMessage({ kind: 'announcement', announcement }), encodeMessage({ kind: 'proof', bytes: fork.bytes })], longest: LIMITS.gossipEntryBytes + 1024, run: decodeMessage },
-    { name: 'frontier', seeds: encodeFrontier([{ author: identity.peerId, channel: 'public', digest: random.hex(32), items }]), longest: LIMITS.frontierBytes, run: decodeFrontier },
-    { name: 'range request', seeds: [encodeRangeRequest({ author: identity.peerId, channel: 'public', have: items })], longest: RANGE_LIMITS.requestBytes, run: decodeRangeRequest },
-    { name: 'range frame', seeds: [...frames.map((f) => new Uint8Array(zstdCompressSync(f))), new Uint8Array(zstdCompressSync(new Uint8Array(64 * 1024 * 1024)))], longest: RANGE_LIMITS.frameBytes, run: decodeRangeFrame },
-    { name: 'range frame inflated', seeds: frames, longest: RANGE_LIMITS.inflatedBytes, run: (b) => decodeRangeFrame(new Uint8Array(zstdCompressSync(b))) },
+    {
+      name: 'header',
+      seeds: entries.map((e) => e.envelope.payload),
+      longest: LIMITS.headerBytes,
+      run: decodeHeader,
+    },
+    {
+      name: 'envelope',
+      seeds: entries.map((e) => e.envelopeBytes),
+      longest: LIMITS.entryBytes,
+      run: (b) => [readEnvelope(ENTRY_ENVELOPE, b), openEnvelope(ENTRY_ENVELOPE, b)],
+    },
+    {
+      name: 'message',
+      seeds: [
+        encodeMessage({ kind: 'entry', bytes: first.bytes }),
+        encodeMessage({ kind: 'announcement', announcement }),
+        encodeMessage({ kind: 'proof', bytes: fork.bytes }),
+      ],
+      longest: LIMITS.gossipEntryBytes + 1024,
+      run: decodeMessage,
+    },
+    {
+      name: 'frontier',
+      seeds: encodeFrontier([{ author: identity.peerId, channel: 'public', digest: random.hex(32), items }]),
+      longest: LIMITS.frontierBytes,
+      run: decodeFrontier,
+    },
+    {
+      name: 'range request',
+      seeds: [encodeRangeRequest({ author: identity.peerId, channel: 'public', have: items })],
+      longest: RANGE_LIMITS.requestBytes,
+      run: decodeRangeRequest,
+    },
+    {
+      name: 'range frame',
+      seeds: [
+        ...frames.map((f) => new Uint8Array(zstdCompressSync(f))),
+        new Uint8Array(zstdCompressSync(new Uint8Array(64 * 1024 * 1024))),
+      ],
+      longest: RANGE_LIMITS.frameBytes,
+      run: decodeRangeFrame,
+    },
+    {
+      name: 'range frame inflated',
+      seeds: frames,
+      longest: RANGE_LIMITS.inflatedBytes,
+      run: (b) => decodeRangeFrame(new Uint8Array(zstdCompressSync(b))),
+    },
     { name: 'fork proof', seeds: [fork.bytes], longest: LIMITS.entryBytes, run: openForkProof },
-    { name: 'statement', seeds: [statement], longest: 16_384, run: (b) => openStatement(b, { net: NET, receiver: other.peerId, now: Date.now() }) },
-    { name: 'op', seeds: ops, longest: LIMITS.opBytes, run: (bytes) => [decodeOp(bytes), readOp({ ...place, bytes })] },
-    { name: 'op in a private channel', seeds: ops, longest: LIMITS.opBytes, run: (bytes) => readOp({ ...place, channel: secret.key, bytes }) },
-    { name: 'change', seeds: payloads.slice(0, 1).flatMap((p) => [p, bomb(p)]), longest: LIMITS.opBytes, run: decodeChange },
+    {
+      name: 'statement',
+      seeds: [statement],
+      longest: 16_384,
+      run: (b) => openStatement(b, { net: NET, receiver: other.peerId, now: Date.now() }),
+    },
+    {
+      name: 'op',
+      seeds: ops,
+      longest: LIMITS.opBytes,
+      run: (bytes) => [decodeOp(bytes), readOp({ ...place, bytes })],
+    },
+    {
+      name: 'op in a private channel',
+      seeds: ops,
+      longest: LIMITS.opBytes,
+      run: (bytes) => readOp({ ...place, channel: secret.key, bytes }),
+    },
+    {
+      name: 'change',
+      seeds: payloads.slice(0, 1).flatMap((p) => [p, bomb(random.hex(16), [random.hex(32)])]),
+      longest: LIMITS.opBytes,
+      run: decodeChange,
+    },
     { name: 'membership', seeds: payloads.slice(2, 3), longest: LIMITS.opBytes, run: decodeMembership },
-    { name: 'peer record', seeds: [first.envelopeBytes], longest: 2048, run: (b) => openPeerRecord(b, AbortSignal.timeout(1000)) },
+    {
+      name: 'peer record',
+      seeds: [first.envelopeBytes],
+      longest: 2048,
+      run: (b) => openPeerRecord(b, AbortSignal.timeout(1000)),
+    },
     { name: 'import rows', seeds: rows, longest: 256 * 1024, run: readRows },
   ];
 }

@@ -292,6 +292,8 @@ export const FORGERIES: Readonly<Record<string, (stage: Stage) => Forgery>> = {
     const ops = someOps(victim, random);
     const head = victim.seq;
     return random.pick<() => Forgery>([
+      // the right header before it, but a place left out
+      () => ({ bytes: victim.sign(ops, { seq: head + 2, prev: victim.hash }).bytes, expect: ['gap'] }),
       () => ({
         bytes: victim.sign(ops, { seq: head + 2 + random.int(5), prev: random.hex(32) }).bytes,
         expect: ['gap'],

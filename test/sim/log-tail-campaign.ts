@@ -9,6 +9,7 @@ import { fsck } from '../../daemon/maintenance.ts';
 import { loadSettings } from '../../daemon/settings.ts';
 import { createMerger, type Merger } from '../../protocols/open-dialog/merger.ts';
 import { type Identity, identityFromSeed } from '../../protocols/wire/identity.ts';
+import { recordKey } from '../../protocols/wire/ids.ts';
 import { held, type LedgerNode, openLedgerNode, pull } from '../support/ledger-node.ts';
 import { seededRandom } from '../support/random.ts';
 import { tempDir } from '../support/temp-dir.ts';
@@ -114,11 +115,9 @@ async function writeSomething(node: LedgerNode, i: number, tag: string): Promise
       priceType: 'Retail',
       price: i,
     });
-  else if (i % 8 === 3) {
-    const { state } = await catalogue.putListing(`${tag}end${i}`, { type: 'offer', title: 'soon gone' });
-    await catalogue.remove(state.key);
-  } else
-    await catalogue.putListing(`${tag}${i}`, { type: 'offer', title: `listing ${i}`, description: text });
+  else if (i % 8 === 3) await catalogue.putListing(`${tag}end${i}`, { type: 'offer', title: 'soon gone' });
+  else if (i % 8 === 7) await catalogue.remove(recordKey('listings', node.self, `${tag}end${i - 4}`));
+  else await catalogue.putListing(`${tag}${i}`, { type: 'offer', title: `listing ${i}`, description: text });
 }
 
 async function oneRound(

@@ -1,5 +1,6 @@
 import { type Cbor, encodeCbor } from '../../protocols/wire/cbor.ts';
-import { concat } from '../../protocols/wire/bytes.ts';
+import { concat, fromHex, sha256 } from '../../protocols/wire/bytes.ts';
+import { COLUMN } from '../../protocols/open-dialog/columns.ts';
 import type { Random } from '../support/forge.ts';
 
 /** Heads of CBOR that promise far more than follows, and other bytes that readers stumble over. */
@@ -113,7 +114,8 @@ export function mutatedCbor(value: Cbor, random: Random): Cbor {
     const list = [...value];
     const at = random.int(list.length + 1);
     const there = list[at];
-    if (there === undefined) list.push(list.length > 0 && random.int(2) === 0 ? random.pick(list) : anyCbor(random));
+    if (there === undefined)
+      list.push(list.length > 0 && random.int(2) === 0 ? random.pick(list) : anyCbor(random));
     else if (random.int(5) === 0) list.splice(at, 1);
     else if (random.int(5) === 0) list.splice(at, 0, there);
     else list[at] = mutatedCbor(there, random);
@@ -135,4 +137,38 @@ function isList(value: Cbor): value is readonly Cbor[] {
 /** The bytes of mutated plain data. */
 export function mutatedBytes(value: Cbor, random: Random): Uint8Array {
   return encodeCbor(mutatedCbor(value, random));
+}
+
+/** The chunk of a change with the checksum its bytes have now. */
+export function resealed(chunk: Uint8Array): Uint8Array {
+  const copy = chunk.slice();
+  if (copy.length > 8) copy.set(sha256(copy.subarray(8)).subarray(0, 4), 4);
+  return copy;
+}
+
+/** A change below 200 bytes that sets one field a million times: seconds and hundreds of megabytes, to whoever expands it. */
+export function bomb(actor: string, deps: readonly string[]): Uint8Array {
+  const million = [0xc0, 0x84, 0x3d];
+  const columns: [number, number[]][] = [
+    [COLUMN.keyString, [...million, 5, ...Buffer.from('title')]],
+    [COLUMN.insert, million],
+    [COLUMN.action, [...million, 1]],
+    [COLUMN.valueMeta, [...million, 0]],
+    [COLUMN.predGroup, [...million, 0]],
+  ];
+  const body = concat([
+    Uint8Array.of(deps.length),
+    ...deps.map(fromHex),
+    Uint8Array.of(16),
+    fromHex(actor),
+    Uint8Array.of(1, 2, 0, 0, 0, columns.length),
+    ...columns.map(([specifier, data]) => Uint8Array.of(...leb(specifier), data.length)),
+    ...columns.map(([, data]) => Uint8Array.from(data)),
+  ]);
+  const head = Uint8Array.of(0x85, 0x6f, 0x4a, 0x83, 0, 0, 0, 0, 1, ...leb(body.length));
+  return resealed(concat([head, body]));
+}
+
+function leb(value: number): number[] {
+  return value < 128 ? [value] : [(value & 0x7f) | 0x80, ...leb(value >>> 7)];
 }

@@ -6,7 +6,7 @@ import { judge } from '../../protocols/open-dialog/judge.ts';
 import type { PlacedOp, RecordState } from '../../protocols/open-dialog/record.ts';
 import type { Identity, PeerId } from '../../protocols/wire/identity.ts';
 import type { RecordKey } from '../../protocols/wire/ids.ts';
-import { rebuildStore } from '../../daemon/rebuild.ts';
+import { rebuildDamaged } from '../../daemon/rebuild.ts';
 import { Database } from '../../storage/database.ts';
 import { innerKey, range } from '../../storage/keyspace.ts';
 import { type ListedVerdict, Store, type StoredRecord } from '../../storage/store.ts';
@@ -90,7 +90,7 @@ export class Replica {
   /** As `agrinet rebuild`: everything derived anew. */
   async rebuild(): Promise<void> {
     await this.ledger.drain();
-    const { store, problems } = await rebuildStore(this.#db, inline, () => undefined);
+    const { store, problems } = await rebuildDamaged(this.#db, inline, () => undefined);
     if (problems.length > 0) throw new Error(`rebuild found problems: ${JSON.stringify(problems)}`);
     this.store = store;
     this.ledger = this.#newLedger();

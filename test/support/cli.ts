@@ -25,6 +25,9 @@ export async function agrinet(
       ...env,
     },
     stdio: ['ignore', 'pipe', 'pipe'],
+    // A command that should have ended, and a daemon that should not have started, must not outlive the test.
+    timeout: 60_000,
+    killSignal: 'SIGKILL',
   });
   let stdout = '';
   let stderr = '';

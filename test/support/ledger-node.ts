@@ -9,6 +9,7 @@ import { type Catalogue, createCatalogue } from '../../protocols/market/catalogu
 import { rangeItems, rangeRequest } from '../../protocols/mycelium/range.ts';
 import type { Merger } from '../../protocols/open-dialog/merger.ts';
 import type { RecordState } from '../../protocols/open-dialog/record.ts';
+import type { RecordKey } from '../../protocols/wire/ids.ts';
 import type { Identity, PeerId } from '../../protocols/wire/identity.ts';
 import { Database } from '../../storage/database.ts';
 import { range } from '../../storage/keyspace.ts';
@@ -17,6 +18,7 @@ import { openJson } from '../../storage/values.ts';
 
 /** A node without network and HTTP: the same database, recovery and ledger as the daemon's, quick to open and close. */
 export interface LedgerNode {
+  readonly self: PeerId;
   readonly db: Database;
   readonly store: Store;
   readonly ledger: Ledger;
@@ -25,7 +27,7 @@ export interface LedgerNode {
   alarms(): string[];
   digestOf(author: PeerId): string;
   /** Every record that can be read, by key: its view, or `ended`. Throws when one cannot be read. */
-  views(): Promise<Map<string, string>>;
+  views(): Promise<Map<RecordKey, string>>;
   close(): Promise<void>;
 }
 
@@ -50,6 +52,7 @@ export async function openLedgerNode(dir: string, identity: Identity, merger: Me
       onAlarm: (alarm) => alarms.raise(alarm),
     });
     return {
+      self: identity.peerId,
       db,
       store,
       ledger,
@@ -57,7 +60,7 @@ export async function openLedgerNode(dir: string, identity: Identity, merger: Me
       alarms: () => alarms.list().map(({ kind }) => kind),
       digestOf: (author) => ownerDigest(store.digests.of('public').get(author) ?? new Map()),
       async views() {
-        const views = new Map<string, string>();
+        const views = new Map<RecordKey, string>();
         for await (const [key, value] of db.level.iterator(range('records'))) {
           const { state } = openJson<StoredRecord>(key, value);
           views.set(state.key, viewText(state));

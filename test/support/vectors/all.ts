@@ -4,6 +4,7 @@ import {
   digestVectors,
   genesisVectors,
   recordVectors,
+  refusedChangeVectors,
 } from './documents.ts';
 import { envelopeVectors, signatureVectors } from './signatures.ts';
 import {
@@ -30,6 +31,7 @@ export function vectorsText(): string {
     contentIds: contentIdVectors(),
     genesis: genesisVectors(),
     changes: changeVectors(),
+    refusedChanges: refusedChangeVectors(),
     records: recordVectors(),
     digest: digestVectors(),
     messages: messageVectors(),

@@ -97,6 +97,43 @@ export function changeVectors(): unknown {
   });
 }
 
+/** Changes that are refused, each with its code; all but the first have the checksum they ought to have. */
+export function refusedChangeVectors(): { name: string; code: string; bytes: string }[] {
+  const good = encodeChange({
+    actor: '11'.repeat(16),
+    seq: 1,
+    startOp: 2,
+    time: 0,
+    deps: ['ab'.repeat(32), 'cd'.repeat(32)],
+    ops: [set('unit', 'kg'), set('price', 7)],
+  });
+  const at = (offset: number, byte: number): Uint8Array => good.with(offset, byte);
+  const deps = good.indexOf(0xab, 9);
+  const swapped = Uint8Array.from(good);
+  swapped.set(good.subarray(deps, deps + 32), deps + 32);
+  swapped.set(good.subarray(deps + 32, deps + 64), deps);
+  const named: [string, string, Uint8Array][] = [
+    ['a type that says compressed', 'change-compressed', at(8, 2)],
+    ['a document chunk', 'change-unsupported', at(8, 0)],
+    ['another magic', 'change-malformed', at(0, 0)],
+    ['a length that is not the chunk', 'change-malformed', at(9, 0x80)],
+    ['deps in another order', 'change-not-canonical', swapped],
+    ['a byte too many', 'change-malformed', new Uint8Array([...good, 0])],
+    ['cut short', 'change-malformed', good.subarray(0, 40)],
+  ];
+  const sealed = named.map(([name, code, bytes]) => ({ name, code, bytes: hex(withChecksum(bytes)) }));
+  return [
+    { name: 'a wrong checksum', code: 'change-checksum', bytes: hex(at(4, (good[4] ?? 0) ^ 1)) },
+    ...sealed,
+  ];
+}
+
+function withChecksum(bytes: Uint8Array): Uint8Array {
+  const copy = Uint8Array.from(bytes);
+  copy.set(sha256(bytes.subarray(8)).subarray(0, 4), 4);
+  return copy;
+}
+
 interface Step {
   readonly author: PeerId;
   readonly channel: Channel;

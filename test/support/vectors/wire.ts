@@ -40,6 +40,9 @@ export function identityVectors() {
       `1${peerId}`,
       peerId.toLowerCase(),
       `${peerId.slice(0, -1)}0`,
+      // Of the right length and beginning, and no Ed25519 key all the same.
+      `12D3KooW${'1'.repeat(44)}`,
+      `12D3KooW${'z'.repeat(44)}`,
       'QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N',
       '',
     ],

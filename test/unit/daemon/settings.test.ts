@@ -38,6 +38,7 @@ describe('loadSettings', () => {
       myceliumNetwork: 'agrinet',
       myceliumPskFile: undefined,
       myceliumMdns: false,
+      myceliumPeerExchange: true,
       myceliumRelay: false,
       myceliumTargetDegree: 8,
       myceliumStrangerSlots: 16,

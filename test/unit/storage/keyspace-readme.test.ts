@@ -1,5 +1,12 @@
 import { expect, it } from 'vitest';
-import { innerKey, fullKey, KEYSPACE, numberKey, range, type SublevelName } from '../../../storage/keyspace.ts';
+import {
+  innerKey,
+  fullKey,
+  KEYSPACE,
+  numberKey,
+  range,
+  type SublevelName,
+} from '../../../storage/keyspace.ts';
 import { documentText, GENERATED, section } from '../../support/tables.ts';
 
 const name = 'storage/README.md';

@@ -13,6 +13,7 @@ import { readEnvelope, signatureHolds } from '../../../protocols/wire/envelope.t
 import { identityFromSeed, parsePeerId, verifySignature } from '../../../protocols/wire/identity.ts';
 import { parseRecordKey, type RecordKey } from '../../../protocols/wire/ids.ts';
 import { cborVectors, headerVectors, identityVectors, keyVectors } from '../../support/vectors/wire.ts';
+import { refusedChangeVectors } from '../../support/vectors/documents.ts';
 import { vectorsText } from '../../support/vectors/all.ts';
 
 const file = new URL('../../../protocols/vectors.json', import.meta.url);
@@ -93,6 +94,10 @@ it('the proof of equivocation opens', () => {
 
 test.each(vectors.changes)('change: $name', ({ bytes, hash }) => {
   expect(decodeChange(fromHex(bytes)).hash).toBe(hash);
+});
+
+test.each(refusedChangeVectors())('no change: $name', ({ bytes, code }) => {
+  expect(codeOf(() => decodeChange(fromHex(bytes)))).toBe(code);
 });
 
 test.each(vectors.records)('record, in any order of arrival: $name', ({ key, ops, heads, view }) => {

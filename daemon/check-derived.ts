@@ -1,0 +1,114 @@
+import { errorMessage } from '../protocols/errors.ts';
+import { decodeEntry } from '../protocols/feed/entry.ts';
+import { placedOps } from '../protocols/ledger/effects.ts';
+import { readOp } from '../protocols/open-dialog/read-op.ts';
+import type { RecordState } from '../protocols/open-dialog/record.ts';
+import type { Database } from '../storage/database.ts';
+import { Digests } from '../storage/digests.ts';
+import { indexKeys } from '../storage/indexes.ts';
+import { fullKey, KEYSPACE, range, type SublevelName } from '../storage/keyspace.ts';
+import { recordOpKey, Store, type StoredRecord } from '../storage/store.ts';
+import { openJson, openValue } from '../storage/values.ts';
+import type { Problem } from './rebuild.ts';
+
+/** Everything that is derived, against the entries and itself. Reads only; LevelDB's own complaints are thrown. */
+export async function checkDerived(db: Database, problems: Problem[]): Promise<void> {
+  const before = problems.length;
+  await checkValues(db, problems);
+  // The rest reads what this has just found wanting.
+  if (problems.length > before) return;
+  await checkDigests(db, problems);
+  await checkIndexes(db, problems);
+  await checkOps(db, problems);
+}
+
+const SEALED: readonly SublevelName[] = [
+  'meta',
+  'feeds',
+  'records',
+  'verdicts',
+  'digests',
+  'forks',
+  'registry',
+  'addresses',
+];
+
+async function checkValues(db: Database, problems: Problem[]): Promise<void> {
+  // Every table is read to its end: LevelDB notices some damage only then.
+  const names = Object.keys(KEYSPACE) as SublevelName[];
+  for (const name of names.filter((each) => !SEALED.includes(each)))
+    for await (const key of db.level.keys(range(name))) if (key === '') break;
+  for (const name of SEALED) {
+    for await (const [key, value] of db.level.iterator(range(name))) {
+      try {
+        openValue(key, value);
+      } catch (error) {
+        problems.push({ code: 'value-damaged', message: errorMessage(error) });
+      }
+    }
+  }
+}
+
+/** The kept digests against ones computed from the records. */
+async function checkDigests(db: Database, problems: Problem[]): Promise<void> {
+  const kept = new Digests();
+  const fresh = new Digests();
+  const sums = fresh.begin();
+  const channels = new Set<string>(['public']);
+  (await kept.read(db))();
+  for await (const [key, value] of db.level.iterator(range('records'))) {
+    const state: RecordState = openJson<StoredRecord>(key, value).state;
+    channels.add(state.channel);
+    sums.change(undefined, state);
+  }
+  sums.commit();
+  for (const channel of channels) {
+    const [a, b] = [kept.of(channel), fresh.of(channel)].map((owners) =>
+      JSON.stringify([...owners].map(([o, g]) => [o, [...g].sort()]).sort()),
+    );
+    if (a !== b)
+      problems.push({
+        code: 'digest-wrong',
+        message: `the digests of ${channel} do not match the records; run: agrinet rebuild`,
+      });
+  }
+}
+
+/** Each index row has its record and the other way round. */
+async function checkIndexes(db: Database, problems: Problem[]): Promise<void> {
+  let expected = 0;
+  let missing = 0;
+  for await (const [key, value] of db.level.iterator(range('records'))) {
+    const keys = indexKeys(openJson<StoredRecord>(key, value).state).map((index) => fullKey('index', index));
+    expected += keys.length;
+    for (const row of await db.level.getMany(keys)) if (row === undefined) missing++;
+  }
+  let rows = 0;
+  for await (const key of db.level.keys(range('index'))) rows += key === '' ? 0 : 1;
+  if (missing > 0 || rows !== expected)
+    problems.push({
+      code: 'index-wrong',
+      message: `the indexes have ${rows} rows of ${expected}, ${missing} are missing; run: agrinet rebuild`,
+    });
+}
+
+/** Each op of an entry is found from its record. */
+async function checkOps(db: Database, problems: Problem[]): Promise<void> {
+  const store = await Store.open(db);
+  let missing = 0;
+  for (const feed of store.feedGroups().flatMap((group) => group.feeds)) {
+    const last = feed.fork === undefined ? feed.seq : Math.min(feed.seq, feed.fork.seq - 1);
+    for await (const bytes of store.entriesFrom(feed.no, 1, last)) {
+      const keys = placedOps(decodeEntry(bytes)).flatMap((placed) => {
+        const read = readOp(placed);
+        return 'problem' in read ? [] : [recordOpKey(read.key, feed.no, placed)];
+      });
+      for (const row of await db.level.getMany(keys)) if (row === undefined) missing++;
+    }
+  }
+  if (missing > 0)
+    problems.push({
+      code: 'ops-missing',
+      message: `${missing} ops are not found from their records; run: agrinet rebuild`,
+    });
+}

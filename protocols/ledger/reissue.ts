@@ -1,0 +1,73 @@
+import { readOp } from '../open-dialog/read-op.ts';
+import type { PlacedOp, RecordState } from '../open-dialog/record.ts';
+import { COLLECTIONS } from '../open-dialog/schema.ts';
+import type { RecordKey } from '../wire/ids.ts';
+import { draftEdit } from './drafts.ts';
+import type { WriteRequest } from './ledger.ts';
+import type { RecordChange } from './ports.ts';
+
+/**
+ * The writes that bring back what a fork of this node's own feed took away. Facts, creations of private records and tombstones
+ * are the same op again, for their names are hashes of their bytes; a document gets the values that it showed before. Creations come first.
+ */
+export function reissueRequests(
+  undone: readonly PlacedOp[],
+  changes: readonly RecordChange[],
+): WriteRequest[] {
+  const before = new Map(changes.map((change) => [change.key, change.before]));
+  const creations: WriteRequest[] = [];
+  const others: WriteRequest[] = [];
+  const documents = new Set<RecordKey>();
+  for (const placed of undone) {
+    const read = readOp(placed);
+    if ('problem' in read) continue;
+    const { key, reading } = read;
+    const known = before.get(key);
+    if (known === undefined || !(known.exists || known.tombstone)) continue;
+    switch (reading.kind) {
+      case 'change':
+        documents.add(key);
+        break;
+      case 'members':
+        creations.push(again(placed, key, (state) => state?.members !== undefined));
+        break;
+      case 'fact':
+        others.push(again(placed, key, (state) => state?.exists === true));
+        break;
+      case 'tombstone':
+        others.push(again(placed, key, (state) => state?.tombstone === true));
+        break;
+    }
+  }
+  // A record that ended shows nothing, and no edit would count for it.
+  for (const { key, before: known } of changes) {
+    if (known === undefined || !known.exists || known.tombstone || !isDocument(key)) continue;
+    if (documents.has(key)) others.push(restore(key, known));
+  }
+  return [...creations, ...others];
+}
+
+function isDocument(key: RecordKey): boolean {
+  return COLLECTIONS[key.slice(0, key.indexOf('/'))]?.kind === 'document';
+}
+
+function again(
+  { bytes, channel }: PlacedOp,
+  key: RecordKey,
+  stands: (state: RecordState | undefined) => boolean,
+): WriteRequest {
+  return { keys: [key], draft: (_pen, read) => (stands(read(key)) ? [] : [{ key, channel, ops: [bytes] }]) };
+}
+
+function restore(key: RecordKey, before: RecordState): WriteRequest {
+  return {
+    keys: [key],
+    draft: (pen, read) => {
+      const now = read(key);
+      // What was deleted before the fork shows again without the deletion, and is deleted again.
+      const gone = Object.keys(now?.view ?? {}).filter((field) => !Object.hasOwn(before.view, field));
+      const patch = { ...Object.fromEntries(gone.map((field) => [field, undefined])), ...before.view };
+      return now?.tombstone === true ? [] : [draftEdit(pen, key, before.channel, now, patch)];
+    },
+  };
+}

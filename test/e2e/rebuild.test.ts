@@ -1,0 +1,92 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { expect, it } from 'vitest';
+import { agrinet } from '../support/cli.ts';
+import { type Daemon, startDaemon } from '../support/daemon.ts';
+import { seededRandom } from '../support/random.ts';
+import { tempDir } from '../support/temp-dir.ts';
+
+const BIN = fileURLToPath(new URL('../../daemon/agrinet.mjs', import.meta.url));
+const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
+const RECORDS = 6000;
+
+/** Everything the node shows: the digest, the export, and two lists that come from indexes. */
+async function shown(daemon: Daemon): Promise<string[]> {
+  const texts = [await daemon.digest()];
+  for (const path of [
+    '/federation/export',
+    '/listings?region=coast&limit=500',
+    '/prices?market=Mombasa&limit=100',
+  ])
+    texts.push(await (await daemon.request('GET', path)).text());
+  return texts;
+}
+
+it(`a rebuild gives the same digest and views, however often it is cut off (seed ${seed})`, async () => {
+  const random = seededRandom(seed);
+  const dir = tempDir('rebuild');
+  let daemon: Daemon | undefined;
+  try {
+    daemon = await startDaemon(dir.path);
+    const lines = Array.from({ length: RECORDS }, (_, i) =>
+      JSON.stringify(
+        i % 2 === 0
+          ? {
+              kind: 'listing',
+              id: `l${i}`,
+              type: 'offer',
+              title: `listing ${i}`,
+              region: i % 3 === 0 ? 'coast' : 'rift',
+            }
+          : {
+              kind: 'price',
+              date: '2026-01-01',
+              market: i % 5 === 0 ? 'Mombasa' : 'Nairobi',
+              category: 'c',
+              commodity: `c${i}`,
+              unit: 'KG',
+              priceFlag: 'actual',
+              priceType: 'Retail',
+              currency: 'KES',
+              price: i,
+            },
+      ),
+    );
+    const imported = await fetch(`${daemon.url}/import`, {
+      method: 'POST',
+      headers: { 'x-api-key': daemon.apiKey, 'content-type': 'application/x-ndjson' },
+      body: lines.join('\n'),
+    });
+    expect(await imported.text()).toContain(`"created":${RECORDS}`);
+    for (let i = 0; i < 40; i += 2) await daemon.json('PATCH', `/listings/l${i}`, { title: `edited ${i}` });
+    await daemon.request('DELETE', '/listings/l2');
+    const before = await shown(daemon);
+    expect(await daemon.stop()).toBe(0);
+
+    const env = { DATA_DIR: dir.path };
+    expect((await agrinet(undefined, ['fsck'], env)).code).toBe(0);
+    const whole = await agrinet(undefined, ['rebuild', '--json'], env);
+    expect(JSON.parse(whole.stdout)).toMatchObject({ records: RECORDS, problems: [] });
+    const started = performance.now();
+    await agrinet(undefined, ['rebuild'], env);
+    const ms = performance.now() - started;
+    for (let round = 0; round < 4; round++) {
+      const child = spawn(process.execPath, [BIN, 'rebuild'], {
+        env: { PATH: process.env['PATH'] ?? '', ...env },
+        stdio: 'ignore',
+      });
+      const timer = setTimeout(() => child.kill('SIGKILL'), ms * (0.3 + 0.65 * random()));
+      await once(child, 'exit');
+      clearTimeout(timer);
+    }
+    daemon = await startDaemon(dir.path);
+    expect(await shown(daemon)).toEqual(before);
+    expect(await daemon.stop()).toBe(0);
+    const checked = await agrinet(undefined, ['fsck'], env);
+    expect([checked.code, checked.stderr]).toEqual([0, '']);
+  } finally {
+    await daemon?.stop();
+    dir.remove();
+  }
+}, 120_000);

@@ -1,0 +1,14 @@
+import { expect, test } from 'vitest';
+import { convergenceCampaign } from './convergence.ts';
+
+const COUNT = Number(process.env.COUNT ?? 40);
+const SEED = Number(process.env.SEED ?? Math.floor(Math.random() * 1_000_000));
+
+test('the same entries in any order, grouping and route, with repetitions, give the same state, which is Automerge’s', async () => {
+  const figures = await convergenceCampaign(COUNT, SEED);
+  console.info(`convergence from seed ${SEED}: ${JSON.stringify(figures)}`);
+  expect(figures.schedules).toBe(COUNT);
+  // A campaign in which nothing conflicts, waits or is void shows nothing.
+  for (const kind of ['conflicts', 'waiting', 'void', 'messages'] as const)
+    expect(figures[kind], kind).toBeGreaterThan(0);
+}, 180_000);

@@ -1,0 +1,289 @@
+import { randomBytes } from 'node:crypto';
+import { zstdCompressSync } from 'node:zlib';
+import type { Connection } from '@libp2p/interface';
+import { createHost, type Host } from '../../daemon/libp2p-host.ts';
+import { createLogger } from '../../daemon/logger.ts';
+import { loadSettings } from '../../daemon/settings.ts';
+import { encodeFrontier } from '../../protocols/mycelium/frontier-page.ts';
+import { encodeMessage } from '../../protocols/mycelium/message.ts';
+import { encodeRangeRequest } from '../../protocols/mycelium/range.ts';
+import { encodeCbor } from '../../protocols/wire/cbor.ts';
+import { framed } from '../../protocols/wire/framed-stream.ts';
+import { type Identity, identityFromSeed } from '../../protocols/wire/identity.ts';
+import { type Channel, recordKey } from '../../protocols/wire/ids.ts';
+import { multiaddr } from '@multiformats/multiaddr';
+import { Hand, listingOps, NET, priceOps, type Random, randomFrom, someIdentity } from '../support/forge.ts';
+import { startNode, type TestNode } from '../support/in-process-node.ts';
+import { tempDir } from '../support/temp-dir.ts';
+import { waitFor } from '../support/wait.ts';
+import { type FuzzReport, uncaughtDuring, worstLag } from './fuzz.ts';
+import { mutated } from './mutate.ts';
+
+/** A libp2p host that speaks our protocols as it pleases. */
+interface Attacker {
+  readonly identity: Identity;
+  readonly hand: Hand;
+  readonly host: Host;
+  connection: Connection | undefined;
+}
+
+const PROTOCOLS = ['frontier', 'range', 'announce', 'peers'] as const;
+const ROUNDS = 4;
+const BOMB = new Uint8Array(zstdCompressSync(new Uint8Array(32 * 1024 * 1024)));
+
+/**
+ * A whole node between a registered and an unregistered attacker, who throw malformed, oversized and lying frames at its real
+ * streams and its gossip. Its digest stays, it serves its own users meanwhile, and stalls no more than under as many honest frames.
+ */
+export async function fuzzNode(count: number, seed: number): Promise<FuzzReport> {
+  const random = randomFrom(seed);
+  const folder = tempDir('fuzz-node');
+  const victim = await startNode(folder.path);
+  const outcomes: Record<string, Record<string, number>> = {};
+  const note = (kind: string, outcome: string): void => {
+    const counts = (outcomes[kind] ??= {});
+    counts[outcome] = (counts[outcome] ?? 0) + 1;
+  };
+  const faults: string[] = [];
+  const lag = { control: 0, attack: 0 };
+  const attackers: Attacker[] = [];
+  try {
+    const registered = await attacker(random, victim);
+    const stranger = await attacker(random, victim);
+    attackers.push(registered, stranger);
+    await register(victim, registered);
+    const each = Math.ceil(count / ROUNDS / 2);
+    const uncaught = await uncaughtDuring(async () => {
+      for (let round = 0; round <= ROUNDS; round++) {
+        const size = round === 0 ? 20 : each;
+        const control = await worstLag(() => honestRound(victim, registered, size, random));
+        const before = await digestWithout(victim);
+        const attack = await worstLag(async () => {
+          for (const [kind, one] of [
+            ['registered', registered],
+            ['stranger', stranger],
+          ] as const)
+            await attackRound(victim, one, size, random, (what, outcome) => note(`${kind} ${what}`, outcome));
+          await serves(victim, faults);
+        });
+        if ((await digestWithout(victim)) !== before) faults.push('the digest has changed');
+        if (round === 0) continue;
+        lag.control = Math.max(lag.control, control);
+        lag.attack = Math.max(lag.attack, attack);
+      }
+      // nothing is left of lies: what was wanted because of them has been asked for once and given up
+      await waitFor('the pulls to end', () => victim.node.mycelium.pending === 0, 60_000).catch(
+        (error: unknown) => faults.push(`${String(error)}: ${victim.node.mycelium.pending} pending`),
+      );
+    });
+    faults.push(...uncaught);
+    if (victim.node.store.feedGroups().some(({ channel }) => channel !== 'public'))
+      faults.push('it holds a private channel that it takes no part in');
+  } finally {
+    for (const { host } of attackers) await host.stop();
+    await victim.stop();
+    folder.remove();
+  }
+  return { seed, outcomes, faults, lag };
+}
+
+async function attacker(random: Random, victim: TestNode): Promise<Attacker> {
+  const identity = identityFromSeed(random.bytes(32));
+  const host = await createHost({
+    identity,
+    network: NET,
+    listen: ['/ip4/127.0.0.1/tcp/0'],
+    isRegistered: () => true,
+    strangerSlots: 8,
+    logger: createLogger(loadSettings({ LOG_LEVEL: 'silent' })),
+  });
+  host.gossip.subscribe(host.topic);
+  // it answers what is asked of it with garbage, too
+  for (const name of ['range', 'frontier'] as const) {
+    await host.libp2p.handle(`/agrinet/${NET}/${name}/1`, async (stream) => {
+      const frames = framed(stream, { maxFrame: 2 ** 20 });
+      const signal = AbortSignal.timeout(2000);
+      try {
+        await frames.write(garbage(name, random, undefined), signal);
+        await frames.close(signal);
+      } catch (error) {
+        frames.abort(error instanceof Error ? error : new Error('answer'));
+      }
+    });
+  }
+  void victim;
+  return { identity, hand: new Hand(identity, random.hex(8)), host, connection: undefined };
+}
+
+async function register(victim: TestNode, { identity, host }: Attacker): Promise<void> {
+  await victim.node.registry.register(
+    {
+      caller: identity.peerId,
+      receiver: victim.node.identity.peerId,
+      nodeUrl: '',
+      region: '',
+      name: '',
+      multiaddrs: host.libp2p.getMultiaddrs().map(String),
+      schemaVersion: 1,
+      time: Date.now(),
+      nonce: randomBytes(16).toString('hex'),
+      tlsFingerprint: '',
+    },
+    undefined,
+    Date.now(),
+  );
+}
+
+async function connect(victim: TestNode, one: Attacker): Promise<Connection> {
+  if (one.connection?.status === 'open') return one.connection;
+  one.connection = await one.host.libp2p.dial(
+    victim.addresses.map((address) => multiaddr(address)),
+    {
+      signal: AbortSignal.timeout(5000),
+    },
+  );
+  return one.connection;
+}
+
+/** One stream: a prefix of frames, then the reading of whatever comes back. Answers how it ended. */
+async function throwFrame(victim: TestNode, one: Attacker, name: string, frame: Uint8Array): Promise<string> {
+  const signal = AbortSignal.timeout(3000);
+  try {
+    const connection = await connect(victim, one);
+    const stream = await connection.newStream(`/agrinet/${NET}/${name}/1`, { signal });
+    const frames = framed(stream, { maxFrame: 2 ** 21 });
+    try {
+      await frames.write(frame, signal);
+      await frames.close(signal);
+      for (let answers = 0; ; answers++)
+        if ((await frames.read(signal)) === null) return answers > 0 ? 'answered' : 'closed';
+    } catch (error) {
+      frames.abort(error instanceof Error ? error : new Error('frame'));
+      return 'reset';
+    }
+  } catch {
+    return 'no stream'; // refused, or the connection went: the next frame dials again
+  }
+}
+
+async function attackRound(
+  victim: TestNode,
+  one: Attacker,
+  size: number,
+  random: Random,
+  note: (what: string, outcome: string) => void,
+): Promise<void> {
+  for (let done = 0; done < size; done += 8) {
+    await Promise.all(
+      Array.from({ length: 8 }, async (_, i) => {
+        if (i >= 6) {
+          const data = garbage('gossip', random, one);
+          note('gossip', await victim.node.mycelium.gossiped(data, one.identity.peerId));
+          await one.host.gossip.publish(one.host.topic, data).catch(() => note('gossip', 'not published'));
+          return;
+        }
+        const name = random.pick(PROTOCOLS);
+        note(name, await throwFrame(victim, one, name, garbage(name, random, one)));
+      }),
+    );
+  }
+}
+
+/** Frames for one protocol: malformed, too long, bombs, and well-formed lies. */
+function garbage(name: string, random: Random, one: Attacker | undefined): Uint8Array {
+  const author = one?.identity.peerId ?? someIdentity(random).peerId;
+  const channel: Channel =
+    random.int(2) === 0 ? 'public' : recordKey('conversations', author, random.hex(16));
+  const item = { epoch: random.hex(8), seq: random.pick([1, 1e15, 2 ** 53 - 1]), hash: random.hex(32) };
+  const announcement = { author, channel, epoch: item.epoch, seq: item.seq, hash: item.hash };
+  const hand = one?.hand ?? new Hand(someIdentity(random), random.hex(8));
+  const gap = hand.sign(priceOps(hand.pen, 'gap', 1), { seq: 2 ** 50, prev: random.hex(32) });
+  const secret = new Hand(hand.identity, random.hex(8), recordKey('conversations', author, random.hex(16)));
+  const make: Record<string, () => Uint8Array[]> = {
+    frontier: () =>
+      encodeFrontier(
+        Array.from({ length: 1 + random.int(300) }, () => ({
+          author,
+          channel: recordKey('conversations', author, random.hex(16)),
+          digest: '',
+          items: [item],
+        })),
+      ),
+    range: () => [
+      encodeRangeRequest({ author, channel, have: Array.from({ length: random.int(2000) }, () => item) }),
+      BOMB,
+      new Uint8Array(
+        zstdCompressSync(
+          encodeCbor([
+            [0, gap.bytes],
+            [1, gap.bytes],
+          ]),
+        ),
+      ),
+    ],
+    announce: () => [encodeMessage({ kind: 'announcement', announcement })],
+    peers: () => [encodeCbor(32), encodeCbor(1e9)],
+    gossip: () => [
+      encodeMessage({ kind: 'entry', bytes: gap.bytes }),
+      encodeMessage({ kind: 'entry', bytes: secret.sign(priceOps(secret.pen, 'x', 1)).bytes }),
+      encodeMessage({ kind: 'announcement', announcement }),
+      encodeMessage({ kind: 'proof', bytes: encodeCbor([gap.envelopeBytes, gap.envelopeBytes]) }),
+    ],
+  };
+  const honest = random.pick(make[name]?.() ?? [new Uint8Array(1)]);
+  return random.int(3) === 0 ? honest : mutated([honest], random, random.int(50) === 0 ? 2 ** 20 : 70_000);
+}
+
+/** As many honest frames as an attack has: frontier exchanges, pulls, and entries of the registered one through gossip. */
+async function honestRound(victim: TestNode, one: Attacker, size: number, random: Random): Promise<void> {
+  const self = victim.node.identity.peerId;
+  for (let done = 0; done < size; done += 8) {
+    await Promise.all(
+      Array.from({ length: 8 }, async (_, i) => {
+        if (i >= 6) {
+          const entry = one.hand.next(
+            listingOps(one.hand.pen, random.hex(8), undefined, { title: random.hex(4) }),
+          );
+          await victim.node.mycelium.gossiped(
+            encodeMessage({ kind: 'entry', bytes: entry.bytes }),
+            one.identity.peerId,
+          );
+        } else if (i >= 3) {
+          await throwFrame(
+            victim,
+            one,
+            'range',
+            encodeRangeRequest({ author: self, channel: 'public', have: [] }),
+          );
+        } else await throwFrame(victim, one, 'frontier', encodeFrontier([])[0] ?? new Uint8Array(0));
+      }),
+    );
+    await serves(victim, []);
+  }
+}
+
+/** The node's own users are served: a listing is written and read. */
+async function serves(victim: TestNode, faults: string[]): Promise<void> {
+  const started = performance.now();
+  const posted = await victim.request('PUT', '/listings/served', {
+    type: 'offer',
+    title: randomBytes(4).toString('hex'),
+  });
+  const read = await victim.request('GET', `/listings/served`);
+  if (posted.status >= 300 || read.status !== 200)
+    faults.push(`its own user got ${posted.status} and ${read.status}`);
+  if (performance.now() - started > 5000) faults.push('its own user waited for over 5 s');
+}
+
+/** The digests of everybody but the node itself, whose own user writes meanwhile. */
+async function digestWithout(victim: TestNode): Promise<string> {
+  const { owners } = (await (await victim.request('GET', '/federation/digest')).json()) as {
+    owners: Record<string, { digest: string }>;
+  };
+  const own = victim.node.identity.peerId;
+  return JSON.stringify(
+    Object.entries(owners)
+      .map(([owner, { digest }]) => [owner, owner === own ? '' : digest])
+      .sort(),
+  );
+}

@@ -1,0 +1,30 @@
+import { expect, test } from 'vitest';
+import { compareTimes, createClock, type HlcTime } from '../../../protocols/feed/clock.ts';
+import { LIMITS } from '../../../protocols/wire/limits.ts';
+
+test('every reading is later than the one before, also when the wall clock stands or goes back', () => {
+  let wall = 1000;
+  const clock = createClock(() => wall);
+  let last: HlcTime = [0, 0];
+  for (const now of [1000, 1000, 1001, 900, 900, 1001, 1002]) {
+    wall = now;
+    const reading = clock.tick();
+    expect(compareTimes(reading, last)).toBeGreaterThan(0);
+    last = reading;
+  }
+  expect(last).toEqual([1002, 0]);
+});
+
+test('a reading is later than what was observed', () => {
+  const clock = createClock(() => 1000);
+  clock.observe([1000 + LIMITS.clockAheadMs, 7]);
+  expect(clock.tick()).toEqual([1000 + LIMITS.clockAheadMs, 8]);
+  clock.observe([1000 + LIMITS.clockAheadMs, 3]);
+  expect(clock.tick()).toEqual([1000 + LIMITS.clockAheadMs, 9]);
+});
+
+test('a clock more than five minutes ahead does not move this one', () => {
+  const clock = createClock(() => 1000);
+  clock.observe([1000 + LIMITS.clockAheadMs + 1, 0]);
+  expect(clock.tick()).toEqual([1000, 0]);
+});

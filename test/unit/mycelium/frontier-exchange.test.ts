@@ -1,0 +1,81 @@
+import type { Connection, StreamHandler } from '@libp2p/interface';
+import { streamPair } from '@libp2p/utils';
+import { expect, it } from 'vitest';
+import {
+  createFrontierProtocol,
+  FRONTIER_LIMITS,
+  type FrontierProtocol,
+} from '../../../protocols/mycelium/frontier-exchange.ts';
+import { encodeFrontier, type FrontierGroup } from '../../../protocols/mycelium/frontier-page.ts';
+import { recordKey } from '../../../protocols/wire/ids.ts';
+import { nodeOf } from '../../support/vectors/signatures.ts';
+
+const author = nodeOf(1).peerId;
+
+function groupsOf(count: number): FrontierGroup[] {
+  return Array.from({ length: count }, (_, i) => ({
+    author,
+    channel: recordKey('conversations', author, String(i)),
+    digest: '',
+    items: [{ epoch: '00'.repeat(8), seq: 1, hash: '11'.repeat(32) }],
+  }));
+}
+
+/** Two protocols whose connection is a pair of streams; `asked` shows what each of them is told. */
+async function twoNodes(groups: readonly FrontierGroup[], registered = true) {
+  const handlers: StreamHandler[] = [];
+  const told: FrontierGroup[][] = [];
+  const failures: unknown[] = [];
+  const connection = (stream?: () => Promise<unknown>): Connection =>
+    ({ remotePeer: nodeOf(2).peerId, newStream: stream }) as never;
+  const make = (mine: readonly FrontierGroup[]): FrontierProtocol =>
+    createFrontierProtocol(
+      {
+        libp2p: {
+          handle: async (_, handler) => void handlers.push(handler),
+          unhandle: async () => undefined,
+          getConnections: () => [],
+        },
+        access: { mayReplicate: () => registered, mayHold: () => true },
+        frontierFor: () => mine,
+        onFrontier: (_, shown) => told.push([...shown]),
+        onFailure: (_, error) => failures.push(error),
+      },
+      'test',
+    );
+  const asker = make([]);
+  await make(groups).start();
+  const [handler] = handlers;
+  const dialled = connection(async () => {
+    const [ours, theirs] = await streamPair();
+    void handler?.(theirs, connection());
+    return ours;
+  });
+  return { exchange: () => asker.exchange(dialled, AbortSignal.timeout(10_000)), told, failures };
+}
+
+it('both sides are shown the frontier of the other', async () => {
+  const groups = groupsOf(3);
+  const { exchange, told } = await twoNodes(groups);
+  await exchange();
+  expect(told).toContainEqual(groups);
+  expect(told).toContainEqual([]);
+});
+
+it('a frontier longer than one exchange is shown in turns, and whole in the end', async () => {
+  const groups = groupsOf(14_000);
+  const pages = encodeFrontier(groups).length;
+  expect(pages).toBeGreaterThan(FRONTIER_LIMITS.pages);
+  const { exchange, told, failures } = await twoNodes(groups);
+  await exchange();
+  await exchange();
+  const seen = new Set(told.flat().map(({ channel }) => channel));
+  expect(failures).toEqual([]);
+  expect(seen.size).toBe(groups.length);
+});
+
+it('a stranger is told nothing', async () => {
+  const { exchange, told } = await twoNodes(groupsOf(3), false);
+  await expect(exchange()).rejects.toThrow();
+  expect(told).toEqual([]);
+});

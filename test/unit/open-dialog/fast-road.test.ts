@@ -1,0 +1,177 @@
+import { isDeepStrictEqual } from 'node:util';
+import { expect, test } from 'vitest';
+import { encodeOp } from '../../../protocols/feed/op.ts';
+import type { Draft, Patch, Pen } from '../../../protocols/ledger/drafts.ts';
+import { draftEdit, draftFact, draftPrivate, draftTombstone } from '../../../protocols/ledger/drafts.ts';
+import { applyFast } from '../../../protocols/open-dialog/fast-road.ts';
+import { judge } from '../../../protocols/open-dialog/judge.ts';
+import { readOp } from '../../../protocols/open-dialog/read-op.ts';
+import type { Membership, PlacedOp, RecordState, Verdict } from '../../../protocols/open-dialog/record.ts';
+import { identityFromSeed } from '../../../protocols/wire/identity.ts';
+import { type Channel, recordKey, type RecordKey } from '../../../protocols/wire/ids.ts';
+import { seededRandom } from '../../support/random.ts';
+
+const HISTORIES = Number(process.env.COUNT ?? 3000);
+const SEED = Number(process.env.SEED ?? Math.floor(Math.random() * 1_000_000));
+const [OWNER, SECOND, THIRD] = [1, 2, 3].map((n) => identityFromSeed(new Uint8Array(32).fill(n)).peerId);
+
+type Kind = 'public' | 'private' | 'fact' | 'message';
+
+/** The ops of one record, written by several epochs that see one another's in part. */
+class History {
+  readonly key: RecordKey;
+  readonly ops: PlacedOp[] = [];
+  readonly members: Membership | undefined;
+  readonly #random: () => number;
+  readonly #pens: (Pen & { seen: Set<PlacedOp>; seq: number })[] = [];
+  readonly #kind: Kind;
+  readonly #channel: Channel;
+  readonly #creation: Draft | undefined;
+
+  constructor(random: () => number, kind: Kind) {
+    if (OWNER === undefined || SECOND === undefined || THIRD === undefined) throw new TypeError('no authors');
+    this.#random = random;
+    this.#kind = kind;
+    // The third is a writer of some private records and only takes part in others.
+    const authors = { public: [OWNER], private: [OWNER, SECOND, THIRD], fact: [OWNER], message: [THIRD] }[
+      kind
+    ];
+    const writers = random() < 0.5 ? [OWNER, SECOND].sort() : [OWNER, SECOND, THIRD].sort();
+    for (let i = 0; i < 4; i++) {
+      const author = authors[i % authors.length] ?? OWNER;
+      this.#pens.push({ author, epoch: `000000000000000${i}`, seen: new Set(), seq: 0 });
+    }
+    const pen = { author: OWNER, epoch: '0000000000000000' };
+    const creation = draftPrivate(pen, 'contracts', { writers, participants: [OWNER, SECOND, THIRD].sort() });
+    switch (kind) {
+      case 'public':
+        this.key = recordKey('listings', OWNER, 'x');
+        this.#channel = 'public';
+        break;
+      case 'private':
+        this.#creation = creation;
+        this.key = creation.key;
+        this.#channel = creation.key;
+        break;
+      case 'fact':
+        this.key = this.#price(pen).key;
+        this.#channel = 'public';
+        break;
+      case 'message':
+        this.#channel = creation.key;
+        this.key = this.#message({ ...pen, author: THIRD }).key;
+        // Membership may be unknown: then it stays so for this history.
+        this.members = random() < 0.6 ? { owner: OWNER, writers, participants: writers } : undefined;
+        break;
+    }
+  }
+
+  #price(pen: Pen): Draft {
+    const fields = { date: '2026-01-15', market: 'm', commodity: 'c', unit: 'KG', currency: 'KES', price: 1 };
+    return draftFact(pen, 'prices', { ...fields, priceType: 'Retail' });
+  }
+
+  #message(pen: Pen): Draft {
+    return draftFact(pen, 'messages', { from: 'u', type: 'text', content: 'c', sentAt: 1 }, this.#channel);
+  }
+
+  #draft(pen: Pen, known: RecordState | undefined): Draft | undefined {
+    const roll = this.#random();
+    if (this.#kind === 'fact') return roll < 0.2 ? draftTombstone(this.key, 'public') : this.#price(pen);
+    if (this.#kind === 'message') return this.#message(pen);
+    if (this.#creation !== undefined && pen.author === OWNER && (known?.exists !== true || roll < 0.03))
+      if (this.#random() < 0.7) return this.#creation;
+    if (roll < 0.03 && pen.author === OWNER) return draftTombstone(this.key, this.#channel);
+    if (known?.tombstone === true) return undefined;
+    const patch: Record<string, Patch[string]> = {};
+    if (this.#kind === 'public' && known?.exists !== true)
+      Object.assign(patch, { type: 'offer', status: 'active' });
+    for (const field of ['title', 'unit', 'commodity'])
+      if (this.#random() < 0.4)
+        patch[field] = this.#random() < 0.2 ? undefined : `v${Math.floor(this.#random() * 4)}`;
+    return draftEdit(pen, this.key, this.#channel, known, patch);
+  }
+
+  /** Some pen writes on what it has seen; now and then it sees more, and now and then it spoils its op. */
+  step(): void {
+    const pen = this.#pens[Math.floor(this.#random() * this.#pens.length)];
+    if (pen === undefined) return;
+    const share = this.#random() < 0.5 ? 1 : 0.4;
+    for (const op of this.ops) if (this.#random() < share) pen.seen.add(op);
+    const seen = this.ops.filter((op) => pen.seen.has(op));
+    const known = seen.length === 0 ? undefined : judge(this.key, seen, this.members).state;
+    const draft = this.#draft(pen, known);
+    for (const bytes of draft?.ops ?? []) {
+      pen.seq++;
+      const spoiled =
+        this.#random() < 0.04 ? encodeOp({ v: 1, c: 'listings', k: 'x', t: 'delta', d: bytes }) : bytes;
+      const time = [1000 + Math.floor(this.#random() * 50), 0] as const;
+      const placed = { author: pen.author, channel: this.#channel, epoch: pen.epoch, seq: pen.seq, index: 0 };
+      const op: PlacedOp = { ...placed, bytes: spoiled, time };
+      this.ops.push(op);
+      pen.seen.add(op);
+    }
+  }
+}
+
+/** As the database would give it back; `expect` only for what differs, it is slow. */
+function same(one: unknown, other: unknown, at: string): void {
+  const [a, b]: unknown[] = [one, other].map((value) => JSON.parse(JSON.stringify(value)));
+  if (!isDeepStrictEqual(a, b)) expect(a, at).toEqual(b);
+}
+
+/** An order of arrival: each feed in its own order, the feeds mixed. */
+function arrival(random: () => number, ops: readonly PlacedOp[]): PlacedOp[] {
+  const feeds = new Map<string, PlacedOp[]>();
+  for (const op of ops) feeds.set(op.epoch, [...(feeds.get(op.epoch) ?? []), op]);
+  const order: PlacedOp[] = [];
+  const calm = random() < 0.4;
+  if (calm) return [...ops];
+  for (let left = [...feeds.values()]; left.length > 0; left = left.filter((feed) => feed.length > 0)) {
+    const op = left[Math.floor(random() * left.length)]?.shift();
+    if (op !== undefined) order.push(op);
+  }
+  return order;
+}
+
+test('op by op, the fast road or judge where it declines, is the judgement of everything', () => {
+  const seen = { fast: 0, slow: 0, waits: 0, void: 0, conflicts: 0 };
+  for (let i = 0; i < HISTORIES; i++) {
+    const random = seededRandom(SEED + i);
+    const kind = (['public', 'private', 'private', 'fact', 'message'] as const)[i % 5] ?? 'public';
+    const history = new History(random, kind);
+    for (let n = 3 + Math.floor(random() * 12); n > 0; n--) history.step();
+    const taken: PlacedOp[] = [];
+    let state: RecordState | undefined;
+    let verdicts: Verdict[] = [];
+    for (const placed of arrival(random, history.ops)) {
+      const read = readOp(placed);
+      // As the ledger does: what is void by itself is not kept with the record.
+      if ('problem' in read) continue;
+      taken.push(placed);
+      const whole = judge(history.key, taken, history.members);
+      const effect = applyFast(state, read, placed, history.members);
+      const at = `COUNT=1 SEED=${SEED + i}, op ${taken.length} of a ${kind} record`;
+      if (effect === undefined) {
+        seen.slow++;
+        state = whole.state;
+        verdicts = [...whole.verdicts];
+      } else {
+        seen.fast++;
+        state = effect.state;
+        verdicts = [...verdicts, effect.verdict];
+      }
+      same(state, whole.state, at);
+      same(verdicts, whole.verdicts, at);
+      // And the order of the set does not matter.
+      const mixed = judge(history.key, [...taken].reverse(), history.members);
+      same(mixed.state, whole.state, at);
+      same([...mixed.verdicts].reverse(), whole.verdicts, at);
+    }
+    seen.waits += verdicts.filter((v) => v.state === 'waits').length;
+    seen.void += verdicts.filter((v) => v.state === 'void').length;
+    seen.conflicts += Object.keys(state?.conflicts ?? {}).length;
+  }
+  console.info(`${HISTORIES} histories from seed ${SEED}: ${JSON.stringify(seen)}`);
+  for (const [what, count] of Object.entries(seen)) expect(count, what).toBeGreaterThan(HISTORIES / 100);
+});
