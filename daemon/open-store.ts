@@ -1,7 +1,10 @@
 import { errorCode } from '../protocols/errors.ts';
 import type { Judge } from '../protocols/open-dialog/merger.ts';
+import { SCHEMA_VERSION } from '../protocols/open-dialog/schema.ts';
 import { type Database, isCorruption } from '../storage/database.ts';
+import { fullKey } from '../storage/keyspace.ts';
 import { Store } from '../storage/store.ts';
+import { openJson, sealJson } from '../storage/values.ts';
 import type { createAlarms } from './alarms.ts';
 import type { Logger } from './logger.ts';
 import { rebuildDamaged, wasRebuilding } from './rebuild.ts';
@@ -25,25 +28,44 @@ export async function openStore(
     );
     alarms.raise({ kind: 'tail-lost', commits: tailLost });
   }
-  if (!repaired && holes === 0 && !(await wasRebuilding(db))) {
+  const damaged = repaired || holes > 0 || (await wasRebuilding(db));
+  const upgraded = !damaged && (await schemaDiffers(db));
+  if (!damaged && !upgraded) {
     try {
       const store = await Store.open(db);
       await load(store);
+      await stampSchema(db);
       return store;
     } catch (error) {
       if (errorCode(error) !== 'value-damaged' && !isCorruption(error)) throw error;
       logger.error({ err: error }, 'the database is damaged');
     }
   }
-  logger.error(
-    { repaired, holes },
-    'the database was damaged or a rebuild cut off: rebuilding from the feeds',
-  );
+  if (upgraded) logger.info('another schema version: judging everything anew');
+  else
+    logger.error(
+      { repaired, holes },
+      'the database was damaged or a rebuild cut off: rebuilding from the feeds',
+    );
   const { store, entries, problems } = await rebuildDamaged(db, judge, () => undefined);
   for (const problem of problems.slice(0, 20)) logger.error({ ...problem }, 'taken away by the damage');
   if (repaired || holes > 0 || problems.length > 0)
     alarms.raise({ kind: 'database-damaged', holes, problems: problems.length });
   logger.warn({ entries, problems: problems.length }, 'rebuilt');
   await load(store);
+  await stampSchema(db);
   return store;
+}
+
+const SCHEMA = fullKey('meta', 'schema');
+
+/** Ops of versions and collections unknown so far have waited in the feeds: after an upgrade they are judged. */
+async function schemaDiffers(db: Database): Promise<boolean> {
+  const value = await db.level.get(SCHEMA);
+  return value !== undefined && openJson<number>(SCHEMA, value) !== SCHEMA_VERSION;
+}
+
+async function stampSchema(db: Database): Promise<void> {
+  if ((await db.level.get(SCHEMA)) !== undefined && !(await schemaDiffers(db))) return;
+  await db.batch([{ type: 'put', key: SCHEMA, value: sealJson(SCHEMA, SCHEMA_VERSION) }], true);
 }
