@@ -43,7 +43,9 @@ export function errorAnswer(error: unknown): ErrorAnswer {
   };
 }
 
+const CLIENT_GONE: ReadonlySet<unknown> = new Set(['ECONNRESET', 'EPIPE', 'ERR_STREAM_PREMATURE_CLOSE']);
+
 /** Whether the client closed the connection in the middle of its request: nobody's fault here, and nobody to answer. */
 export function isClientGone(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ECONNRESET';
+  return error instanceof Error && 'code' in error && CLIENT_GONE.has(error.code);
 }

@@ -9,6 +9,7 @@ import { signatureHolds } from '../protocols/wire/envelope.ts';
 import { type Database, isCorruption, REBUILDING } from '../storage/database.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range, type SublevelName } from '../storage/keyspace.ts';
 import { Store } from '../storage/store.ts';
+import { checkDerived } from './check-derived.ts';
 import { openJson, openValue, sealJson } from '../storage/values.ts';
 
 /** What is wrong with the stored entries or derived data. */
@@ -200,17 +201,30 @@ export async function rebuildDamaged(
   onProgress: (done: number, total: number) => void,
 ): ReturnType<typeof rebuildStore> {
   try {
-    return await rebuildStore(db, judge, onProgress);
+    return await rebuildAndCheck(db, judge, onProgress);
   } catch (error) {
     if (!isCorruption(error)) throw error;
     await db.repair();
   }
   try {
-    return await rebuildStore(db, judge, onProgress);
+    return await rebuildAndCheck(db, judge, onProgress);
   } catch (error) {
     if (!isCorruption(error)) throw error;
     throw beyondRepair(db, error);
   }
+}
+
+/** Rows under damaged keys may outlive the clearing: what a rebuild leaves is checked like anything else, before it is served. */
+async function rebuildAndCheck(...args: Parameters<typeof rebuildStore>): ReturnType<typeof rebuildStore> {
+  const [db] = args;
+  const rebuilt = await rebuildStore(...args);
+  const wrong: Problem[] = [];
+  await checkDerived(db, wrong);
+  if (wrong.length > 0) {
+    await db.batch([{ type: 'put', key: REBUILDING, value: sealJson(REBUILDING, true) }], true);
+    throw beyondRepair(db, new AgrinetError('database-damaged', JSON.stringify(wrong.slice(0, 5))));
+  }
+  return rebuilt;
 }
 
 /**

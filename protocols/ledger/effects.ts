@@ -121,8 +121,7 @@ export class Effects {
       if (channel !== undefined) {
         for (const key of await this.#store.lacking(channel)) await this.again(key);
         // And what came in this very commit, before its channel's creation.
-        for (const { lacks, key } of [...this.lacking])
-          if (lacks === channel && key !== channel) await this.again(key);
+        for (const { lacks, key } of this.lacking) if (lacks === channel) await this.again(key);
         continue;
       }
       const [key] = this.#slow;

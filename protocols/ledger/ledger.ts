@@ -204,17 +204,22 @@ export function createLedger(parts: LedgerParts): Ledger {
     const pages = new Map<Channel, Page>();
     const done: { pending: PendingWrite; drafts: readonly Draft[]; before: (RecordState | undefined)[] }[] =
       [];
-    const batch = writes.slice(0, LIMITS.entryOps);
+    const batch = writes.splice(0, LIMITS.entryOps);
+    let taken = 0;
+    let rest: PendingWrite[] | undefined;
     try {
       await effect.load(batch.flatMap((pending) => pending.request.keys));
-      let taken = 0;
       for (const pending of batch) {
-        const outcome = await draftOne(pending, effect, pages);
-        if (outcome === 'full') break;
         taken++;
+        const outcome = await draftOne(pending, effect, pages);
+        if (outcome === 'full') {
+          taken--;
+          break;
+        }
         if (outcome !== 'refused') done.push({ pending, ...outcome });
       }
-      writes.splice(0, taken);
+      rest = batch.slice(taken);
+      writes.unshift(...rest);
       await effect.settle();
       const entries = [...pages.values()]
         .filter((page) => page.ops.length > 0)
@@ -235,8 +240,10 @@ export function createLedger(parts: LedgerParts): Ledger {
         );
       }
     } catch (error) {
-      for (const { pending } of done) pending.reject(error);
-      if (done.length === 0) for (const pending of writes.splice(0, batch.length)) pending.reject(error);
+      // Whoever is told of the failure has left the queue: a write that was refused must not be done later.
+      if (taken === 0) taken = batch.length;
+      if (rest === undefined) writes.unshift(...batch.slice(taken));
+      for (const pending of batch.slice(0, taken)) pending.reject(error);
       return;
     }
     for (const { pending, drafts, before } of done) {

@@ -38,7 +38,8 @@ export function mergedView(
       if (field === SCHEMA_FIELD) continue;
       const value = doc[field];
       if (value === null || typeof value === 'number' || typeof value === 'boolean') view[field] = value;
-      // Scalar strings come as objects of their own class.
+      // The largest safe integers come as bigints, scalar strings as objects of their own class.
+      else if (typeof value === 'bigint') view[field] = Number(value);
       else if (typeof value === 'string' || Automerge.isImmutableString(value)) view[field] = String(value);
       else view[field] = JSON.stringify(value);
     }

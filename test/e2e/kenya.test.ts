@@ -14,9 +14,9 @@ const file = isWhole ? WHOLE : TRIMMED;
 type Row = Readonly<Record<string, string>>;
 
 /** The file read by csv-parse alone: nothing of the importer under test takes part in the count. */
-const rows: readonly Row[] = (
-  parse(readFileSync(file), { columns: true, skip_empty_lines: true }) as Row[]
-).filter((row) => !(row['date'] ?? '').startsWith('#'));
+const rows = parse<Row>(readFileSync(file), { columns: true, skip_empty_lines: true }).filter(
+  (row) => !(row['date'] ?? '').startsWith('#'),
+);
 
 const regionOf = (row: Row): string => ((row['admin1'] ?? '') === '' ? 'unspecified' : (row['admin1'] ?? ''));
 const regions = [...new Set(rows.map(regionOf))];

@@ -101,8 +101,8 @@ describe('SIGTERM', () => {
     expect(complaints(writer)).toEqual([]);
     const held = await listingIds(writer);
     expect(acknowledged.filter((id) => !held.has(id))).toEqual([]);
-    await sameDigest([writer, peer], 15_000);
-  }, 60_000);
+    await sameDigest([writer, peer], 30_000);
+  }, 90_000);
 
   it('during an import: the same', async () => {
     const before = (await digestOf(writer)).owners[writer.peerId]?.collections['listings']?.count ?? 0;
@@ -121,8 +121,8 @@ describe('SIGTERM', () => {
     expect(complaints(writer)).toEqual([]);
     const after = (await digestOf(writer)).owners[writer.peerId]?.collections['listings']?.count ?? 0;
     expect(after - before).toBeGreaterThanOrEqual(done);
-    await sameDigest([writer, peer], 15_000);
-  }, 60_000);
+    await sameDigest([writer, peer], 30_000);
+  }, 90_000);
 
   it('while it catches up from a peer: the same, and the rest comes after the next start', async () => {
     await expectOrderlyStop(peer);
@@ -142,7 +142,7 @@ describe('SIGTERM', () => {
     await expectOrderlyStop(peer);
     expect(complaints(peer)).toEqual([]);
     peer = await federation.start(peer.dir);
-    await sameDigest([writer, peer], 20_000);
+    await sameDigest([writer, peer], 40_000);
     expect(complaints(peer)).toEqual([]);
-  }, 60_000);
+  }, 90_000);
 });

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { convergenceCampaign } from './convergence.ts';
 
-const COUNT = Number(process.env.COUNT ?? 40);
+const COUNT = Number(process.env.COUNT ?? 25);
 const SEED = Number(process.env.SEED ?? Math.floor(Math.random() * 1_000_000));
 
 test('the same entries in any order, grouping and route, with repetitions, give the same state, which is Automerge’s', async () => {

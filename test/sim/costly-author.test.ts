@@ -14,7 +14,8 @@ test(
   async () => {
     const random = randomFrom(seed);
     const folder = tempDir('costly');
-    const { ledger, standing, close } = await openLedger(folder.path, someIdentity(random));
+    const held = await openLedger(folder.path, someIdentity(random));
+    const { ledger, standing } = held;
     try {
       const hand = new Hand(someIdentity(random), random.hex(8));
       standing.set(hand.identity.peerId, 'followed');
@@ -52,7 +53,7 @@ test(
       );
       expect(waited).toBeLessThan(1000);
     } finally {
-      await close();
+      await held.close();
       folder.remove();
     }
   },

@@ -97,7 +97,10 @@ export async function fuzzDecoders(count: number, seed: number): Promise<FuzzRep
           throwAt(
             all,
             round === 0 ? 1 : each,
-            ({ seeds, longest }) => mutated(seeds, random, longest),
+            ({ seeds, longest, bombs }) =>
+              bombs !== undefined && random.int(20) === 0
+                ? random.pick(bombs)
+                : mutated(seeds, random, longest),
             (decoder, code, bytes) => {
               const counts = (outcomes[decoder.name] ??= {});
               counts[code] = (counts[code] ?? 0) + 1;

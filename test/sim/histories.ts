@@ -208,8 +208,11 @@ function compare(key: RecordKey, { state, changes }: Judgement, held: RecordStat
       [doc] = Automerge.applyChanges(doc, [genesisOf(collection).bytes, ...order]);
       const again = Automerge.load<Record<string, unknown>>(Automerge.save(doc));
       if (changes.length > 0) same('heads merged', Automerge.getHeads(again).sort(), state.heads);
-      const view = Object.fromEntries(
-        Object.entries(again).map(([f, v]) => [f, Automerge.isImmutableString(v) ? String(v) : v]),
+      const view = Object.fromEntries<unknown>(
+        Object.entries(again).map(([f, v]) => [
+          f,
+          Automerge.isImmutableString(v) ? String(v) : typeof v === 'bigint' ? Number(v) : v,
+        ]),
       );
       delete view[SCHEMA_FIELD];
       same('view merged', sorted(view), sorted(state.view));

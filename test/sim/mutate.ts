@@ -24,6 +24,7 @@ const NASTY = [
 export function mutated(seeds: readonly Uint8Array[], random: Random, longest: number): Uint8Array {
   let bytes = random.pick(seeds);
   if (random.int(100) === 0) return deep(random, longest);
+  if (random.int(50) === 0) return mutatedBytes(anyCbor(random), random);
   for (let times = 1 + random.int(3); times > 0; times--) {
     const at = random.int(bytes.length + 1);
     switch (random.int(8)) {
@@ -116,9 +117,8 @@ export function mutatedCbor(value: Cbor, random: Random): Cbor {
     const there = list[at];
     if (there === undefined)
       list.push(list.length > 0 && random.int(2) === 0 ? random.pick(list) : anyCbor(random));
-    else if (random.int(5) === 0) list.splice(at, 1);
-    else if (random.int(5) === 0) list.splice(at, 0, there);
-    else list[at] = mutatedCbor(there, random);
+    else
+      list.splice(at, 1, ...random.pick<readonly Cbor[]>([[], [there, there], [mutatedCbor(there, random)]]));
     return list;
   }
   const map: Record<string, Cbor> = { ...value };

@@ -142,6 +142,7 @@ async function oneRound(
     figures.beyondRepair++;
     rmSync(work, { recursive: true }); // as the message says: begin with an empty one
   }
+  // Where fsck found nothing, starting is all there is to do.
   node = await openLedgerNode(work, a, merger);
   const other = await openLedgerNode(dirB, b, merger);
   try {

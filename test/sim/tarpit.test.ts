@@ -3,6 +3,7 @@ import { zstdCompressSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { framed } from '../../protocols/wire/framed-stream.ts';
 import { encodeCbor } from '../../protocols/wire/cbor.ts';
+import { MYCELIUM_LIMITS } from '../../protocols/mycelium/mycelium.ts';
 import { RANGE_LIMITS } from '../../protocols/mycelium/range.ts';
 import { befriend, startNode, type TestNode } from '../support/in-process-node.ts';
 import { tempDir } from '../support/temp-dir.ts';
@@ -102,7 +103,7 @@ const ended = (signal: AbortSignal): Promise<void> =>
 test('a peer that never answers a range request holds up nobody for longer than a pull may be idle', async () => {
   const took = await joinBehind((_write, _entry, over) => ended(over), 20_000);
   console.info(`converged ${Math.round(took)} ms after the other holder was known`);
-  expect(took).toBeLessThan(RANGE_LIMITS.idleMs * 2 + 3000);
+  expect(took).toBeLessThan(RANGE_LIMITS.idleMs + 4000);
 }, 90_000);
 
 test('a peer that trickles what is known already gives way to another holder', async () => {
@@ -114,4 +115,5 @@ test('a peer that trickles what is known already gives way to another holder', a
     }
   }, 40_000);
   console.info(`converged ${Math.round(took)} ms after the other holder was known`);
+  expect(took).toBeLessThan(MYCELIUM_LIMITS.sliceMs + 5000);
 }, 120_000);

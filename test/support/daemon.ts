@@ -52,8 +52,8 @@ export async function startDaemon(
     LOG_LEVEL: 'info',
     ...env,
   };
-  const [command = process.execPath, ...args] = [...prefix, process.execPath, BIN, 'start'];
-  const child = spawn(command, args, { env: all, stdio: ['ignore', 'pipe', 'pipe'] });
+  const [command, ...args] = [...prefix, process.execPath, BIN, 'start'];
+  const child = spawn(command ?? process.execPath, args, { env: all, stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream?.setEncoding('utf8').on('data', (text: string) => (output = (output + text).slice(-200_000)));

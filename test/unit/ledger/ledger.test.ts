@@ -52,6 +52,28 @@ test('one refused write does not refuse those beside it', async () => {
   expect(taken?.status).toBe('fulfilled');
 });
 
+test('a write that fails on a damaged record is refused once and not done later', async () => {
+  const node = await replica();
+  await addListing(node, 'sound');
+  const records = node.store.records.bind(node.store);
+  const broken = recordKey('listings', node.identity.peerId, 'broken');
+  let damaged = true;
+  node.store.records = (keys) =>
+    damaged && keys.includes(broken) ? Promise.reject(new Error('damaged')) : records(keys);
+  const first = addListing(node, 'first');
+  // Its draft names a record that was not loaded with the batch: the failure comes in the middle of it.
+  const bad = node.ledger.write({
+    keys: [],
+    draft: (pen) => [draftEdit(pen, broken, 'public', undefined, { type: 'offer', status: 'x' })],
+  });
+  const results = await Promise.allSettled([first, bad, addListing(node, 'last')]);
+  damaged = false;
+  expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'fulfilled']);
+  await node.ledger.drain();
+  const keys = (await node.keys()).map((key) => key.slice(key.lastIndexOf('/') + 1)).sort();
+  expect(keys).toEqual(['last', 'sound']);
+});
+
 test('after 100 restarts the frontier is one item, and who joins late gets all 100 epochs', async () => {
   const node = await replica();
   for (let i = 0; i < 100; i++) {
