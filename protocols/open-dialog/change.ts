@@ -6,4 +6,4 @@
 
 export { changeHash, decodeChange } from './change-decode.ts';
 export { encodeChange } from './change-encode.ts';
-export type { Change, DecodedChange, FieldOp, OpId, Scalar } from './change-types.ts';
+export type { Change, FieldOp, OpId, Scalar } from './change-types.ts';
