@@ -6,7 +6,8 @@ import { type AddressBook, createAddressBook, dialRule } from '../protocols/disc
 import { createDiscovery, type Discovery } from '../protocols/discovery/discovery.ts';
 import { createClock } from '../protocols/feed/clock.ts';
 import { createLedger, type Ledger } from '../protocols/ledger/ledger.ts';
-import { createMycelium, type Mycelium, type MyceliumEvent } from '../protocols/mycelium/mycelium.ts';
+import { createMycelium, type Mycelium } from '../protocols/mycelium/mycelium.ts';
+import type { PullEvent } from '../protocols/mycelium/puller.ts';
 import { createMerger } from '../protocols/open-dialog/merger.ts';
 import { createRegistry, type Registry } from '../protocols/registry/registry.ts';
 import type { Identity, PeerId } from '../protocols/wire/identity.ts';
@@ -220,7 +221,7 @@ async function compose(settings: Settings, identity: Identity, logger: Logger, p
       },
       now,
       random: Math.random,
-      onEvent: (event) => onMyceliumEvent(event, registry, logger, now),
+      onEvent: (event) => onPullEvent(event, registry, logger, now),
     },
     network,
   );
@@ -291,7 +292,7 @@ async function readPsk(file: string): Promise<Uint8Array> {
   }
 }
 
-function onMyceliumEvent(event: MyceliumEvent, registry: Registry, logger: Logger, now: () => number): void {
+function onPullEvent(event: PullEvent, registry: Registry, logger: Logger, now: () => number): void {
   switch (event.kind) {
     case 'peer-synced':
       registry.synced(event.peer, now());

@@ -1,19 +1,19 @@
 import type { Connection } from '@libp2p/interface';
-import { AgrinetError } from '../errors.ts';
-import { type ForkProof, openForkProof } from '../feed/fork.ts';
+import { AgrinetError, errorCode } from '../errors.ts';
+import { openForkProof } from '../feed/fork.ts';
 import type { Entry } from '../feed/entry.ts';
-import { frontierOf, isBehind } from '../feed/frontier.ts';
+import { frontierOf } from '../feed/frontier.ts';
 import type { Committed, Ledger, Received } from '../ledger/ledger.ts';
 import type { PeerId } from '../wire/identity.ts';
 import type { Channel } from '../wire/ids.ts';
 import { LIMITS } from '../wire/limits.ts';
 import { createAnnounceProtocol } from './announce.ts';
-import { CatchUpPlan, type Need } from './catch-up.ts';
 import { createFrontierProtocol } from './frontier-exchange.ts';
 import type { FrontierGroup } from './frontier-page.ts';
 import { type Announcement, decodeMessage, encodeMessage } from './message.ts';
-import type { Access, FeedSource, StreamHost } from './ports.ts';
-import { createRangeProtocol, rangeRequest } from './range.ts';
+import { type Access, type FeedSource, newestConnection, type StreamHost } from './ports.ts';
+import { createPuller, type PullEvent, type Puller } from './puller.ts';
+import { createRangeProtocol } from './range.ts';
 
 /**
  * Mycelium moves entries. Gossip tells quickly and guarantees nothing; what it missed shows in the frontiers, which are
@@ -23,22 +23,12 @@ import { createRangeProtocol, rangeRequest } from './range.ts';
 export const MYCELIUM_LIMITS = {
   /** Anti-entropy with a random peer, ± 50 %. */
   everyMs: 45_000,
-  /** One pull, when somebody else has the feed too: frames that trickle must not hold it up. */
-  sliceMs: 15_000,
   /** Gossip messages being admitted; above it they are ignored and catch-up brings them. */
   admitting: 512,
-  /** Groups of one peer's frontier that announcements may add to. */
-  shown: 10_000,
   /** Frontier exchanges tried over a new connection, and the wait between them. */
   greetings: 3,
   greetAgainMs: 2000,
 } as const;
-
-export type MyceliumEvent =
-  | { readonly kind: 'peer-synced'; readonly peer: string; readonly received: number }
-  | { readonly kind: 'pull-failed'; readonly peer: string; readonly code: string }
-  | { readonly kind: 'entry-refused'; readonly peer: string; readonly code: string }
-  | { readonly kind: 'digest-differs'; readonly peer: string; readonly author: PeerId };
 
 export interface MyceliumComponents {
   readonly self: PeerId;
@@ -55,7 +45,7 @@ export interface MyceliumComponents {
   readonly publish: (data: Uint8Array) => Promise<void>;
   readonly now: () => number;
   readonly random: () => number;
-  readonly onEvent: (event: MyceliumEvent) => void;
+  readonly onEvent: (event: PullEvent) => void;
 }
 
 export interface Mycelium {
@@ -77,23 +67,21 @@ export interface Mycelium {
 }
 
 export function createMycelium(components: MyceliumComponents, network: string): Mycelium {
-  const { source, ledger, access, now, random, onEvent } = components;
-  const plan = new CatchUpPlan();
-  const shown = new Map<string, readonly FrontierGroup[]>();
+  const { source, ledger, access, random, onEvent } = components;
   let stopping = new AbortController();
   let timer: NodeJS.Timeout | undefined;
-  let retry: NodeJS.Timeout | undefined;
   let admitting = 0;
 
   const onFailure = (peer: string, error: unknown): void =>
-    onEvent({ kind: 'pull-failed', peer, code: codeOf(error) });
+    onEvent({ kind: 'pull-failed', peer, code: errorCode(error) });
   const range = createRangeProtocol({ libp2p: components.libp2p, source, access, onFailure }, network);
+  const puller: Puller = createPuller({ ...components, range });
   const frontier = createFrontierProtocol(
     {
       libp2p: components.libp2p,
       access,
       frontierFor,
-      onFrontier: (connection, groups) => onFrontier(connection.remotePeer.toString(), groups),
+      onFrontier: (connection, groups) => puller.onFrontier(connection.remotePeer.toString(), groups),
       onFailure,
     },
     network,
@@ -103,7 +91,7 @@ export function createMycelium(components: MyceliumComponents, network: string):
       libp2p: components.libp2p,
       access,
       onFailure,
-      onAnnouncement: (connection, a) => announced(connection.remotePeer.toString(), a),
+      onAnnouncement: (connection, a) => puller.announced(connection.remotePeer.toString(), a),
     },
     network,
   );
@@ -122,129 +110,6 @@ export function createMycelium(components: MyceliumComponents, network: string):
     return groups;
   }
 
-  const lacks = (group: FrontierGroup): boolean =>
-    (group.author === components.self || components.follows(group.author)) &&
-    isBehind(source.feeds(group.author, group.channel), group.items);
-
-  function onFrontier(peer: string, groups: readonly FrontierGroup[]): void {
-    shown.set(peer, groups);
-    let behind = 0;
-    for (const group of groups) {
-      if (lacks(group)) {
-        behind++;
-        plan.want(peer, group);
-      } else if (group.channel === 'public' && differs(group))
-        onEvent({ kind: 'digest-differs', peer, author: group.author });
-    }
-    if (behind === 0) onEvent({ kind: 'peer-synced', peer, received: 0 });
-    pullMore();
-  }
-
-  /** Equal frontier, unequal digest: a fault of somebody's. */
-  function differs(group: FrontierGroup): boolean {
-    const mine = frontierOf(source.feeds(group.author, 'public'));
-    const same =
-      mine.length === group.items.length &&
-      mine.every((item, i) => {
-        const other = group.items[i];
-        return (
-          other !== undefined &&
-          item.epoch === other.epoch &&
-          item.seq === other.seq &&
-          item.hash === other.hash &&
-          item.fork === other.fork
-        );
-      });
-    return same && components.digestOf(group.author) !== group.digest;
-  }
-
-  /** The newest: after a cut the older ones are likely dead and not yet found out. */
-  const connectionTo = (peer: string): Connection | undefined =>
-    components.libp2p
-      .getConnections()
-      .filter((c) => c.remotePeer.toString() === peer && c.status === 'open')
-      .reduce<Connection | undefined>(
-        (newest, c) => (newest === undefined || c.timeline.open >= newest.timeline.open ? c : newest),
-        undefined,
-      );
-
-  function pullMore(): void {
-    if (stopping.signal.aborted) return;
-    const reachable = (peer: string): boolean =>
-      access.mayReplicate(peer) && connectionTo(peer) !== undefined;
-    for (const { peer, need } of plan.next(now(), reachable)) void pull(peer, need);
-    const wake = plan.wakeAt(now());
-    clearTimeout(retry);
-    if (wake !== undefined) retry = setTimeout(pullMore, Math.max(10, wake - now()));
-  }
-
-  async function pull(peer: string, need: Need): Promise<void> {
-    const { author, channel } = need.group;
-    let received = 0;
-    let ok = false;
-    try {
-      const connection = connectionTo(peer);
-      if (connection === undefined) throw new AgrinetError('stream-closed', 'the connection went');
-      const request = rangeRequest(author, channel, source.feeds(author, channel));
-      const started = now();
-      for await (const items of range.pull(connection, request, stopping.signal)) {
-        received += await takeItems(peer, items);
-        // Resumable at any point: a holder that only trickles gives way to the next one.
-        if (now() - started > MYCELIUM_LIMITS.sliceMs && plan.hasOthers(peer, need))
-          throw new AgrinetError('pull-slow', 'another holder goes on');
-      }
-      ok = true;
-    } catch (error) {
-      if (!stopping.signal.aborted) onEvent({ kind: 'pull-failed', peer, code: codeOf(error) });
-    }
-    const target = shown.get(peer)?.filter((g) => g.author === author && g.channel === channel) ?? [];
-    plan.ended(peer, need, ok, target.some(lacks), now());
-    if (ok) onEvent({ kind: 'peer-synced', peer, received });
-    pullMore();
-  }
-
-  async function takeItems(
-    peer: string,
-    items: readonly { readonly kind: 'entry' | 'proof'; readonly bytes: Uint8Array }[],
-  ): Promise<number> {
-    for (const item of items) if (item.kind === 'proof') await ledger.receiveProof(item.bytes);
-    const results = await ledger.receive(
-      items.flatMap((item) => (item.kind === 'entry' ? [item.bytes] : [])),
-    );
-    let accepted = 0;
-    for (const result of results) {
-      if (result.kind === 'accept') accepted++;
-      else if (result.kind === 'ignore' || result.kind === 'reject')
-        onEvent({ kind: 'entry-refused', peer, code: result.code ?? 'unknown' });
-      // Nothing can be stored now: the peer keeps the rest, and is asked again.
-      if (result.code === 'disk-full' || result.code === 'storage-failed')
-        throw new AgrinetError(result.code, 'this node cannot write now');
-      if (result.kind === 'reject')
-        throw new AgrinetError(
-          'peer-sent-invalid',
-          `the peer sent an entry refused with ${result.code ?? ''}`,
-        );
-    }
-    return accepted;
-  }
-
-  function announced(peer: string, { author, channel, epoch, seq, hash }: Announcement): void {
-    const item = { epoch, seq, hash };
-    if (!lacks({ author, channel, items: [item], digest: '' })) return;
-    if (!plan.want(peer, { author, channel })) return;
-    noteShown(peer, { author, channel, items: [item], digest: '' });
-    pullMore();
-  }
-
-  /** Remembers that a peer has this, so that a pull that brought less is seen as one. */
-  function noteShown(peer: string, group: FrontierGroup): void {
-    const known = (shown.get(peer) ?? []).filter(
-      (g) => g.items.length !== 1 || g.author !== group.author || g.channel !== group.channel,
-    );
-    // One that names ever new channels fills only its own place, and not beyond it.
-    if (known.length < MYCELIUM_LIMITS.shown) shown.set(peer, [...known, group]);
-  }
-
   async function gossiped(data: Uint8Array, from: string): Promise<'accept' | 'ignore' | 'reject'> {
     if (!access.mayReplicate(from)) return 'ignore';
     if (admitting >= MYCELIUM_LIMITS.admitting) return 'ignore';
@@ -256,14 +121,14 @@ export function createMycelium(components: MyceliumComponents, network: string):
           return takeGossip(from, (await ledger.receive([message.bytes], true))[0]);
         case 'announcement':
           if (message.announcement.channel !== 'public') return 'reject';
-          announced(from, message.announcement);
+          puller.announced(from, message.announcement);
           return components.follows(message.announcement.author) ? 'accept' : 'ignore';
         case 'proof':
           if (openForkProof(message.bytes).channel !== 'public') return 'reject';
           return (await ledger.receiveProof(message.bytes)) === 'new' ? 'accept' : 'ignore';
       }
     } catch (error) {
-      const code = codeOf(error);
+      const code = errorCode(error);
       onEvent({ kind: 'entry-refused', peer: from, code });
       // A full disk is ours; a malformed message is the sender's.
       return /malformed|canonical|version|invalid|too-large|network/.test(code) ? 'reject' : 'ignore';
@@ -276,7 +141,7 @@ export function createMycelium(components: MyceliumComponents, network: string):
     const entry = result?.entry;
     if (result?.kind === 'accept') return 'accept';
     if (result?.kind === 'gap' && entry !== undefined) {
-      announced(from, announcementOf(entry));
+      puller.announced(from, announcementOf(entry));
       return 'accept';
     }
     if (result?.kind === 'known') return result.code === undefined ? 'accept' : 'ignore';
@@ -289,7 +154,7 @@ export function createMycelium(components: MyceliumComponents, network: string):
       if (proof.channel === 'public') tell({ kind: 'proof', bytes: proof.bytes });
       else showTo(components.participants(proof.channel));
     }
-    for (const proof of proofs) if (proof.prevs[0] !== proof.prevs[1]) seekLower(proof);
+    for (const proof of proofs) if (proof.prevs[0] !== proof.prevs[1]) puller.seekLower(proof);
     if (!local) return;
     for (const entry of entries) {
       if (entry.header.channel === 'public') {
@@ -306,19 +171,10 @@ export function createMycelium(components: MyceliumComponents, network: string):
     }
   }
 
-  /** The two headers follow different ones: the lowest fork is below, and everybody who took part may have the other half. */
-  function seekLower(proof: ForkProof): void {
-    for (const connection of components.libp2p.getConnections()) {
-      const peer = connection.remotePeer.toString();
-      if (access.mayReplicate(peer)) plan.want(peer, { author: proof.author, channel: proof.channel });
-    }
-    pullMore();
-  }
-
   /** A proof in a private channel names it: its participants see it in the frontier, nobody else hears of it. */
   function showTo(peers: readonly string[]): void {
     for (const peer of peers) {
-      const connection = connectionTo(peer);
+      const connection = newestConnection(components.libp2p, peer);
       if (connection !== undefined) void exchangeWith(connection);
     }
   }
@@ -326,11 +182,11 @@ export function createMycelium(components: MyceliumComponents, network: string):
   function tell(message: Parameters<typeof encodeMessage>[0]): void {
     components
       .publish(encodeMessage(message))
-      .catch((error: unknown) => onEvent({ kind: 'pull-failed', peer: 'gossip', code: codeOf(error) }));
+      .catch((error: unknown) => onEvent({ kind: 'pull-failed', peer: 'gossip', code: errorCode(error) }));
   }
 
   function tellOne(peer: string, announcement: Announcement): void {
-    const connection = connectionTo(peer);
+    const connection = newestConnection(components.libp2p, peer);
     if (connection === undefined || !access.mayReplicate(peer)) return;
     direct.announce(connection, announcement).catch((error: unknown) => onFailure(peer, error));
   }
@@ -385,17 +241,16 @@ export function createMycelium(components: MyceliumComponents, network: string):
     },
     async stop() {
       stopping.abort(new AgrinetError('stopping', 'the node stops'));
+      puller.stop();
       clearTimeout(timer);
-      clearTimeout(retry);
       await Promise.allSettled([range.stop(), frontier.stop(), direct.stop()]);
     },
     connected(connection) {
-      plan.reconnected(connection.remotePeer.toString());
-      pullMore();
+      puller.reconnected(connection.remotePeer.toString());
       void greet(connection);
     },
     subscribed(peer) {
-      const connection = connectionTo(peer);
+      const connection = newestConnection(components.libp2p, peer);
       if (connection !== undefined) void settle(connection);
     },
     gossiped,
@@ -404,9 +259,9 @@ export function createMycelium(components: MyceliumComponents, network: string):
       const peers = new Map(components.libp2p.getConnections().map((c) => [c.remotePeer.toString(), c]));
       await Promise.all([...peers.values()].map(exchangeWith));
     },
-    frontiers: () => shown,
+    frontiers: () => puller.frontiers(),
     get pending() {
-      return plan.pending;
+      return puller.pending;
     },
   };
 }
@@ -414,8 +269,4 @@ export function createMycelium(components: MyceliumComponents, network: string):
 function announcementOf(entry: Entry): Announcement {
   const { channel, epoch, seq } = entry.header;
   return { author: entry.author, channel, epoch, seq, hash: entry.hash };
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof AgrinetError ? error.code : 'internal';
 }

@@ -1,4 +1,4 @@
-import type { Libp2p } from '@libp2p/interface';
+import type { Connection, Libp2p } from '@libp2p/interface';
 import type { FeedState } from '../feed/feed.ts';
 import type { ForkProof } from '../feed/fork.ts';
 import type { PeerId } from '../wire/identity.ts';
@@ -22,3 +22,17 @@ export interface Access {
 }
 
 export type StreamHost = Pick<Libp2p, 'handle' | 'unhandle' | 'getConnections'>;
+
+/** The newest open connection to a peer: after a cut the older ones are likely dead and not yet found out. */
+export function newestConnection(
+  libp2p: Pick<StreamHost, 'getConnections'>,
+  peer: string,
+): Connection | undefined {
+  return libp2p
+    .getConnections()
+    .filter((c) => c.remotePeer.toString() === peer && c.status === 'open')
+    .reduce<Connection | undefined>(
+      (newest, c) => (newest === undefined || c.timeline.open >= newest.timeline.open ? c : newest),
+      undefined,
+    );
+}

@@ -3,7 +3,7 @@ import { zstdCompressSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { framed } from '../../protocols/wire/framed-stream.ts';
 import { encodeCbor } from '../../protocols/wire/cbor.ts';
-import { MYCELIUM_LIMITS } from '../../protocols/mycelium/mycelium.ts';
+import { PULLER_LIMITS } from '../../protocols/mycelium/puller.ts';
 import { RANGE_LIMITS } from '../../protocols/mycelium/range.ts';
 import { befriend, startNode, type TestNode } from '../support/in-process-node.ts';
 import { tempDir } from '../support/temp-dir.ts';
@@ -115,5 +115,5 @@ test('a peer that trickles what is known already gives way to another holder', a
     }
   }, 40_000);
   console.info(`converged ${Math.round(took)} ms after the other holder was known`);
-  expect(took).toBeLessThan(MYCELIUM_LIMITS.sliceMs + 5000);
+  expect(took).toBeLessThan(PULLER_LIMITS.sliceMs + 5000);
 }, 120_000);

@@ -5,6 +5,7 @@ import { ANNOUNCE_LIMITS } from '../../protocols/mycelium/announce.ts';
 import { CATCH_UP_LIMITS } from '../../protocols/mycelium/catch-up.ts';
 import { FRONTIER_LIMITS } from '../../protocols/mycelium/frontier-exchange.ts';
 import { MYCELIUM_LIMITS } from '../../protocols/mycelium/mycelium.ts';
+import { PULLER_LIMITS } from '../../protocols/mycelium/puller.ts';
 import { RANGE_LIMITS } from '../../protocols/mycelium/range.ts';
 import { COLLECTIONS, type Collection, type FieldRule } from '../../protocols/open-dialog/schema.ts';
 import { REGISTRY_LIMITS } from '../../protocols/registry/registry.ts';
@@ -94,6 +95,7 @@ function collectionTable(collection: Collection): string {
 const LIMIT_FILES: readonly (readonly [string, string, Readonly<Record<string, number>>])[] = [
   ['Entries, ops, documents', 'protocols/wire/limits.ts', LIMITS],
   ['Mycelium', 'protocols/mycelium/mycelium.ts', MYCELIUM_LIMITS],
+  ['Pulls', 'protocols/mycelium/puller.ts', PULLER_LIMITS],
   ['Frontier exchange', 'protocols/mycelium/frontier-exchange.ts', FRONTIER_LIMITS],
   ['Range', 'protocols/mycelium/range.ts', RANGE_LIMITS],
   ['Catch-up', 'protocols/mycelium/catch-up.ts', CATCH_UP_LIMITS],

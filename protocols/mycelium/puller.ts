@@ -1,0 +1,198 @@
+import { AgrinetError, errorCode } from '../errors.ts';
+import type { ForkProof } from '../feed/fork.ts';
+import { frontierOf, isBehind } from '../feed/frontier.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { PeerId } from '../wire/identity.ts';
+import { CatchUpPlan, type Need } from './catch-up.ts';
+import type { FrontierGroup } from './frontier-page.ts';
+import type { Announcement } from './message.ts';
+import { type Access, type FeedSource, newestConnection, type StreamHost } from './ports.ts';
+import { type RangeProtocol, rangeRequest } from './range.ts';
+
+export const PULLER_LIMITS = {
+  /** One pull, when somebody else has the feed too: frames that trickle must not hold it up. */
+  sliceMs: 15_000,
+  /** Groups of one peer's frontier that announcements may add to. */
+  shown: 10_000,
+} as const;
+
+export type PullEvent =
+  | { readonly kind: 'peer-synced'; readonly peer: string; readonly received: number }
+  | { readonly kind: 'pull-failed'; readonly peer: string; readonly code: string }
+  | { readonly kind: 'entry-refused'; readonly peer: string; readonly code: string }
+  | { readonly kind: 'digest-differs'; readonly peer: string; readonly author: PeerId };
+
+export interface PullerComponents {
+  readonly self: PeerId;
+  readonly libp2p: Pick<StreamHost, 'getConnections'>;
+  readonly range: RangeProtocol;
+  readonly source: FeedSource;
+  readonly ledger: Ledger;
+  readonly access: Access;
+  readonly digestOf: (author: PeerId) => string;
+  readonly follows: (author: PeerId) => boolean;
+  readonly now: () => number;
+  readonly onEvent: (event: PullEvent) => void;
+}
+
+/** Pulls what peers have shown and this node lacks, until it lacks nothing that somebody reachable has. */
+export interface Puller {
+  /** A peer has shown its frontier. */
+  onFrontier(peer: string, groups: readonly FrontierGroup[]): void;
+  /** A peer has told of one entry. */
+  announced(peer: string, announcement: Announcement): void;
+  /** A proof says that the fork is lower still. */
+  seekLower(proof: ForkProof): void;
+  reconnected(peer: string): void;
+  frontiers(): ReadonlyMap<string, readonly FrontierGroup[]>;
+  readonly pending: number;
+  stop(): void;
+}
+
+export function createPuller(components: PullerComponents): Puller {
+  const { libp2p, source, ledger, access, now, onEvent } = components;
+  const plan = new CatchUpPlan();
+  const shown = new Map<string, readonly FrontierGroup[]>();
+  const stopping = new AbortController();
+  let retry: NodeJS.Timeout | undefined;
+
+  const lacks = (group: FrontierGroup): boolean =>
+    (group.author === components.self || components.follows(group.author)) &&
+    isBehind(source.feeds(group.author, group.channel), group.items);
+
+  function onFrontier(peer: string, groups: readonly FrontierGroup[]): void {
+    shown.set(peer, groups);
+    let behind = 0;
+    for (const group of groups) {
+      if (lacks(group)) {
+        behind++;
+        plan.want(peer, group);
+      } else if (group.channel === 'public' && differs(group))
+        onEvent({ kind: 'digest-differs', peer, author: group.author });
+    }
+    if (behind === 0) onEvent({ kind: 'peer-synced', peer, received: 0 });
+    pullMore();
+  }
+
+  /** Equal frontier, unequal digest: a fault of somebody's. */
+  function differs(group: FrontierGroup): boolean {
+    const mine = frontierOf(source.feeds(group.author, 'public'));
+    const same =
+      mine.length === group.items.length &&
+      mine.every((item, i) => {
+        const other = group.items[i];
+        return (
+          other !== undefined &&
+          item.epoch === other.epoch &&
+          item.seq === other.seq &&
+          item.hash === other.hash &&
+          item.fork === other.fork
+        );
+      });
+    return same && components.digestOf(group.author) !== group.digest;
+  }
+
+  function pullMore(): void {
+    if (stopping.signal.aborted) return;
+    const reachable = (peer: string): boolean =>
+      access.mayReplicate(peer) && newestConnection(libp2p, peer) !== undefined;
+    for (const { peer, need } of plan.next(now(), reachable)) void pull(peer, need);
+    const wake = plan.wakeAt(now());
+    clearTimeout(retry);
+    if (wake !== undefined) retry = setTimeout(pullMore, Math.max(10, wake - now()));
+  }
+
+  async function pull(peer: string, need: Need): Promise<void> {
+    const { author, channel } = need.group;
+    let received = 0;
+    let ok = false;
+    try {
+      const connection = newestConnection(libp2p, peer);
+      if (connection === undefined) throw new AgrinetError('stream-closed', 'the connection went');
+      const request = rangeRequest(author, channel, source.feeds(author, channel));
+      const started = now();
+      for await (const items of components.range.pull(connection, request, stopping.signal)) {
+        received += await takeItems(peer, items);
+        // Resumable at any point: a holder that only trickles gives way to the next one.
+        if (now() - started > PULLER_LIMITS.sliceMs && plan.hasOthers(peer, need))
+          throw new AgrinetError('pull-slow', 'another holder goes on');
+      }
+      ok = true;
+    } catch (error) {
+      if (!stopping.signal.aborted) onEvent({ kind: 'pull-failed', peer, code: errorCode(error) });
+    }
+    const target = shown.get(peer)?.filter((g) => g.author === author && g.channel === channel) ?? [];
+    plan.ended(peer, need, ok, target.some(lacks), now());
+    if (ok) onEvent({ kind: 'peer-synced', peer, received });
+    pullMore();
+  }
+
+  async function takeItems(
+    peer: string,
+    items: readonly { readonly kind: 'entry' | 'proof'; readonly bytes: Uint8Array }[],
+  ): Promise<number> {
+    for (const item of items) if (item.kind === 'proof') await ledger.receiveProof(item.bytes);
+    const results = await ledger.receive(
+      items.flatMap((item) => (item.kind === 'entry' ? [item.bytes] : [])),
+    );
+    let accepted = 0;
+    for (const result of results) {
+      if (result.kind === 'accept') accepted++;
+      else if (result.kind === 'ignore' || result.kind === 'reject')
+        onEvent({ kind: 'entry-refused', peer, code: result.code ?? 'unknown' });
+      // Nothing can be stored now: the peer keeps the rest, and is asked again.
+      if (result.code === 'disk-full' || result.code === 'storage-failed')
+        throw new AgrinetError(result.code, 'this node cannot write now');
+      if (result.kind === 'reject')
+        throw new AgrinetError(
+          'peer-sent-invalid',
+          `the peer sent an entry refused with ${result.code ?? ''}`,
+        );
+    }
+    return accepted;
+  }
+
+  function announced(peer: string, { author, channel, epoch, seq, hash }: Announcement): void {
+    const item = { epoch, seq, hash };
+    if (!lacks({ author, channel, items: [item], digest: '' })) return;
+    if (!plan.want(peer, { author, channel })) return;
+    noteShown(peer, { author, channel, items: [item], digest: '' });
+    pullMore();
+  }
+
+  /** Remembers that a peer has this, so that a pull that brought less is seen as one. */
+  function noteShown(peer: string, group: FrontierGroup): void {
+    const known = (shown.get(peer) ?? []).filter(
+      (g) => g.items.length !== 1 || g.author !== group.author || g.channel !== group.channel,
+    );
+    // One that names ever new channels fills only its own place, and not beyond it.
+    if (known.length < PULLER_LIMITS.shown) shown.set(peer, [...known, group]);
+  }
+
+  /** The two headers follow different ones: the lowest fork is below, and everybody who took part may have the other half. */
+  function seekLower(proof: ForkProof): void {
+    for (const connection of libp2p.getConnections()) {
+      const peer = connection.remotePeer.toString();
+      if (access.mayReplicate(peer)) plan.want(peer, { author: proof.author, channel: proof.channel });
+    }
+    pullMore();
+  }
+
+  return {
+    onFrontier,
+    announced,
+    seekLower,
+    reconnected(peer) {
+      plan.reconnected(peer);
+      pullMore();
+    },
+    frontiers: () => shown,
+    get pending() {
+      return plan.pending;
+    },
+    stop() {
+      stopping.abort(new AgrinetError('stopping', 'the node stops'));
+      clearTimeout(retry);
+    },
+  };
+}
