@@ -81,7 +81,7 @@ export function createMycelium(components: MyceliumComponents, network: string):
       libp2p: components.libp2p,
       access,
       frontierFor,
-      onFrontier: (connection, groups) => puller.onFrontier(connection.remotePeer.toString(), groups),
+      onFrontier: (connection, groups) => puller.onFrontier(connection, groups),
       onFailure,
     },
     network,

@@ -1,3 +1,4 @@
+import type { Connection } from '@libp2p/interface';
 import { AgrinetError, errorCode } from '../errors.ts';
 import type { ForkProof } from '../feed/fork.ts';
 import { frontierOf, isBehind } from '../feed/frontier.ts';
@@ -38,7 +39,7 @@ export interface PullerComponents {
 /** Pulls what peers have shown and this node lacks, until it lacks nothing that somebody reachable has. */
 export interface Puller {
   /** A peer has shown its frontier. */
-  onFrontier(peer: string, groups: readonly FrontierGroup[]): void;
+  onFrontier(connection: Connection, groups: readonly FrontierGroup[]): void;
   /** A peer has told of one entry. */
   announced(peer: string, announcement: Announcement): void;
   /** A proof says that the fork is lower still. */
@@ -53,6 +54,8 @@ export function createPuller(components: PullerComponents): Puller {
   const { libp2p, source, ledger, access, now, onEvent } = components;
   const plan = new CatchUpPlan();
   const shown = new Map<string, readonly FrontierGroup[]>();
+  /** What was shown is pulled from whom it was shown by: two processes may have one key, and so one peer id. */
+  const shownOver = new Map<string, Connection>();
   const stopping = new AbortController();
   let retry: NodeJS.Timeout | undefined;
 
@@ -60,7 +63,9 @@ export function createPuller(components: PullerComponents): Puller {
     (group.author === components.self || components.follows(group.author)) &&
     isBehind(source.feeds(group.author, group.channel), group.items);
 
-  function onFrontier(peer: string, groups: readonly FrontierGroup[]): void {
+  function onFrontier(connection: Connection, groups: readonly FrontierGroup[]): void {
+    const peer = connection.remotePeer.toString();
+    shownOver.set(peer, connection);
     shown.set(peer, groups);
     let behind = 0;
     for (const group of groups) {
@@ -107,7 +112,8 @@ export function createPuller(components: PullerComponents): Puller {
     let received = 0;
     let ok = false;
     try {
-      const connection = newestConnection(libp2p, peer);
+      const over = shownOver.get(peer);
+      const connection = over?.status === 'open' ? over : newestConnection(libp2p, peer);
       if (connection === undefined) throw new AgrinetError('stream-closed', 'the connection went');
       const request = rangeRequest(author, channel, source.feeds(author, channel));
       const started = now();
