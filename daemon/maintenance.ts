@@ -1,6 +1,7 @@
 import { createMerger } from '../protocols/open-dialog/merger.ts';
 import { errorMessage } from '../protocols/errors.ts';
-import { Database, isCorruption, storageError } from '../storage/database.ts';
+import { Database } from '../storage/database.ts';
+import { isCorruption, storageError } from '../storage/storage-error.ts';
 import { range } from '../storage/keyspace.ts';
 import { checkDerived } from './check-derived.ts';
 import { type Problem, rebuildDamaged, surveyFeeds } from './rebuild.ts';

@@ -1,7 +1,8 @@
 import { errorCode } from '../protocols/errors.ts';
 import type { Judge } from '../protocols/open-dialog/merger.ts';
 import { SCHEMA_VERSION } from '../protocols/open-dialog/schema.ts';
-import { type Database, isCorruption } from '../storage/database.ts';
+import type { Database } from '../storage/database.ts';
+import { isCorruption } from '../storage/storage-error.ts';
 import { fullKey } from '../storage/keyspace.ts';
 import { Store } from '../storage/store.ts';
 import { openJson, sealJson } from '../storage/values.ts';

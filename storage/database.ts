@@ -1,19 +1,18 @@
-import { cp, mkdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { ClassicLevel } from 'classic-level';
-import { AgrinetError, errorMessage } from '../protocols/errors.ts';
-import { migrate } from './migrations.ts';
+import { AgrinetError } from '../protocols/errors.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
-import { sealJson } from './values.ts';
-
-export type Level = ClassicLevel<string, Uint8Array>;
+import { type Level, openLevel, REBUILDING, repairLevel } from './level.ts';
+import { migrate } from './migrations.ts';
+import { damaged, isCorruption, storageError } from './storage-error.ts';
+import { noteTables } from './table-check.ts';
 
 /** Commits whose numbers are kept: more than one write buffer of LevelDB can hold, so that a hole in its log shows. */
 const JOURNAL_KEPT = 16_384;
 
-/** Stands in the database while what is derived is not whole: from a repair or the begin of a rebuild to its end. */
-export const REBUILDING = fullKey('meta', 'rebuilding');
+/** Commits after which the checksums of new tables are noted. */
+const NOTE_EVERY = 4096;
 
 /** What opening found wrong. Anything but `none` means: derive everything anew from the entries that are left. */
 export interface Findings {
@@ -44,6 +43,7 @@ export class Database {
   #head: number;
   findings: Findings;
   #broken: unknown;
+  #noting = false;
   #lane: Promise<void> = Promise.resolve();
 
   private constructor(folder: string, level: Level, head: number, findings: Findings) {
@@ -146,6 +146,7 @@ export class Database {
     }
     this.#commitNo = no;
     this.#noteHead(no);
+    if (no % NOTE_EVERY === 0) void this.#note();
   }
 
   /**
@@ -194,9 +195,18 @@ export class Database {
     await this.batch(ops, true);
   }
 
+  /** What fails here costs a check, nothing else. */
+  async #note(): Promise<void> {
+    if (this.#noting) return;
+    this.#noting = true;
+    await noteTables(this.folder).catch(() => undefined);
+    this.#noting = false;
+  }
+
   async close(): Promise<void> {
     closeSync(this.#head);
     await this.#level.close();
+    await this.#note();
   }
 
   async #readJournal(): Promise<number[]> {
@@ -234,94 +244,4 @@ async function ignoreExisting(error: unknown): Promise<void> {
 
 function fail(error: unknown): Promise<never> {
   throw storageError(error);
-}
-
-/** An error of the file system or LevelDB under its own code. */
-export function storageError(error: unknown): AgrinetError {
-  if (error instanceof AgrinetError) return error;
-  const text = causes(error);
-  if (/ENOSPC|No space left/i.test(text))
-    return new AgrinetError('disk-full', 'the disk is full; free some space, the node goes on by itself', {
-      cause: error,
-    });
-  if (/EACCES|EROFS|EPERM|Permission denied|Read-only/i.test(text)) {
-    return new AgrinetError('folder-unwritable', `cannot write to the data folder: ${text.slice(0, 200)}`, {
-      cause: error,
-    });
-  }
-  return new AgrinetError('storage-failed', `the database cannot write: ${text.slice(0, 200)}`, {
-    cause: error,
-  });
-}
-
-function causes(error: unknown): string {
-  const cause = error instanceof Error ? error.cause : undefined;
-  const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '';
-  return `${code} ${errorMessage(error)}${cause === undefined ? '' : ` ${causes(cause)}`}`.trim();
-}
-
-/** LevelDB itself says that its files are damaged. */
-export function isCorruption(error: unknown): boolean {
-  return /LEVEL_CORRUPTION|Corruption|missing files/i.test(causes(error));
-}
-
-function damaged(folder: string, cause: unknown): AgrinetError {
-  return new AgrinetError(
-    'database-damaged',
-    `${folder} is damaged; \`agrinet rebuild\` and every start of the node repair what can be read, after keeping a copy`,
-    { cause },
-  );
-}
-
-async function openLevel(
-  folder: string,
-  createIfMissing: boolean,
-  mayRepair: boolean,
-): Promise<{ level: Level; repaired: boolean }> {
-  try {
-    return { level: await tryOpen(folder, createIfMissing), repaired: false };
-  } catch (error) {
-    if (/LEVEL_LOCKED|lock /i.test(causes(error))) {
-      throw new AgrinetError('database-locked', `another process has ${folder} open; stop it first`, {
-        cause: error,
-      });
-    }
-    if (!isCorruption(error)) throw storageError(error);
-    if (!mayRepair) throw damaged(folder, error);
-  }
-  return { level: await repairLevel(folder), repaired: true };
-}
-
-async function repairLevel(folder: string): Promise<Level> {
-  const kept = await keepCopy(folder);
-  try {
-    await ClassicLevel.repair(folder);
-    const level = await tryOpen(folder, false);
-    await level.put(REBUILDING, sealJson(REBUILDING, true), { sync: true });
-    return level;
-  } catch (error) {
-    throw new AgrinetError(
-      'database-damaged',
-      `${folder} is damaged and could not be repaired; a copy is in ${kept}`,
-      { cause: error },
-    );
-  }
-}
-
-async function tryOpen(folder: string, createIfMissing: boolean): Promise<Level> {
-  const level: Level = new ClassicLevel(folder, {
-    valueEncoding: 'view',
-    createIfMissing,
-    writeBufferSize: 8 * 1024 * 1024,
-  });
-  await level.open();
-  return level;
-}
-
-/** Repair may throw data away: it runs on the original only after a copy stands beside it. The newest copy is kept. */
-async function keepCopy(folder: string): Promise<string> {
-  const copy = `${folder}.damaged`;
-  await rm(copy, { recursive: true, force: true });
-  await cp(folder, copy, { recursive: true }).catch(fail);
-  return copy;
 }

@@ -1,5 +1,5 @@
 import { AgrinetError } from '../protocols/errors.ts';
-import type { Level } from './database.ts';
+import type { Level } from './level.ts';
 import { type BatchOp, fullKey } from './keyspace.ts';
 import { openJson, sealJson } from './values.ts';
 

@@ -11,7 +11,7 @@ import { errorCode } from '../../protocols/errors.ts';
 import { createMerger, type Merger } from '../../protocols/open-dialog/merger.ts';
 import { type Identity, identityFromSeed } from '../../protocols/wire/identity.ts';
 import type { RecordKey } from '../../protocols/wire/ids.ts';
-import { isCorruption } from '../../storage/database.ts';
+import { isCorruption } from '../../storage/storage-error.ts';
 import { held, type LedgerNode, openLedgerNode, pull, viewText } from '../support/ledger-node.ts';
 import { seededRandom } from '../support/random.ts';
 import { tempDir } from '../support/temp-dir.ts';

@@ -1,0 +1,40 @@
+import { AgrinetError, errorMessage } from '../protocols/errors.ts';
+
+/** An error of the file system or LevelDB under its own code. */
+export function storageError(error: unknown): AgrinetError {
+  if (error instanceof AgrinetError) return error;
+  const text = causes(error);
+  if (/ENOSPC|No space left/i.test(text))
+    return new AgrinetError('disk-full', 'the disk is full; free some space, the node goes on by itself', {
+      cause: error,
+    });
+  if (/EACCES|EROFS|EPERM|Permission denied|Read-only/i.test(text)) {
+    return new AgrinetError('folder-unwritable', `cannot write to the data folder: ${text.slice(0, 200)}`, {
+      cause: error,
+    });
+  }
+  return new AgrinetError('storage-failed', `the database cannot write: ${text.slice(0, 200)}`, {
+    cause: error,
+  });
+}
+
+/** What an error and its causes say, on one line. */
+export function causes(error: unknown): string {
+  const cause = error instanceof Error ? error.cause : undefined;
+  const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '';
+  return `${code} ${errorMessage(error)}${cause === undefined ? '' : ` ${causes(cause)}`}`.trim();
+}
+
+/** LevelDB itself says that its files are damaged. */
+export function isCorruption(error: unknown): boolean {
+  return /LEVEL_CORRUPTION|Corruption|missing files/i.test(causes(error));
+}
+
+/** A database that maintenance may look at but not repair. */
+export function damaged(folder: string, cause: unknown): AgrinetError {
+  return new AgrinetError(
+    'database-damaged',
+    `${folder} is damaged; \`agrinet rebuild\` and every start of the node repair what can be read, after keeping a copy`,
+    { cause },
+  );
+}
