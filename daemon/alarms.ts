@@ -1,4 +1,4 @@
-import type { Alarm } from '../protocols/ledger/ledger.ts';
+import type { Alarm } from '../protocols/ledger/types.ts';
 import type { Logger } from './logger.ts';
 
 /** An alarm as the operator sees it on the page, in /ready and in the log. */

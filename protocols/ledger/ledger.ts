@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { AgrinetError } from '../errors.ts';
-import { admitUnverified, admitVerified, type Following } from '../feed/admission.ts';
-import type { Clock } from '../feed/clock.ts';
+import { admitUnverified, admitVerified } from '../feed/admission.ts';
 import { bodyMatches, decodeEntry, type Entry, sealEntry } from '../feed/entry.ts';
 import { feedId, type FeedState } from '../feed/feed.ts';
 import { type ForkProof, makeForkProof, openForkProof, proofWins } from '../feed/fork.ts';
@@ -10,85 +9,17 @@ import { ENTRY_ENVELOPE, type EpochTail } from '../feed/header.ts';
 import type { OpRef, PlacedOp, RecordState } from '../open-dialog/record.ts';
 import { bytesEqual } from '../wire/bytes.ts';
 import { signatureHolds } from '../wire/envelope.ts';
-import type { Identity, PeerId } from '../wire/identity.ts';
 import type { Channel, RecordKey } from '../wire/ids.ts';
 import { LIMITS } from '../wire/limits.ts';
 import { Effects, placedOps } from './effects.ts';
 import type { Draft, Pen } from './drafts.ts';
+import { JudgingDebts } from './judging-debts.ts';
+import { dayOf, NewFeeds } from './new-feeds.ts';
 import { reissueRequests } from './reissue.ts';
-import type { Judge } from '../open-dialog/merger.ts';
+import type { Ledger, LedgerParts, Received, WriteRequest, Written } from './types.ts';
 import type { LedgerStore, RecordChange } from './ports.ts';
 import { readOp } from '../open-dialog/read-op.ts';
 import { COLLECTIONS } from '../open-dialog/schema.ts';
-
-/** A local write: the records it looks at, and what it drafts once they are loaded. Throwing refuses it alone. */
-export interface WriteRequest {
-  readonly keys: readonly RecordKey[];
-  draft(pen: Pen, read: (key: RecordKey) => RecordState | undefined): readonly Draft[];
-}
-
-/** A write that is on disk: the records as they stood before and stand now, in the order of the drafts. */
-export interface Written {
-  readonly records: readonly {
-    readonly key: RecordKey;
-    readonly before: RecordState | undefined;
-    readonly after: RecordState | undefined;
-    readonly changed: boolean;
-  }[];
-}
-
-/** What became of one received entry. */
-export interface Received {
-  readonly kind: 'accept' | 'known' | 'ignore' | 'reject' | 'gap' | 'fork';
-  readonly code?: string;
-  readonly entry?: Entry;
-}
-
-/** Told after each commit, in order. */
-export interface Committed {
-  readonly entries: readonly Entry[];
-  readonly local: boolean;
-  readonly changes: readonly RecordChange[];
-  readonly proofs: readonly ForkProof[];
-}
-
-export type Alarm =
-  | { readonly kind: 'own-key-elsewhere'; readonly epoch: string }
-  /** Entries of an earlier process of this node, lost here and back from a peer. */
-  | { readonly kind: 'own-entries-returned'; readonly epoch: string }
-  | { readonly kind: 'own-feed-forked'; readonly epoch: string; readonly seq: number }
-  | { readonly kind: 'feed-forked'; readonly author: PeerId; readonly epoch: string; readonly seq: number }
-  | { readonly kind: 'commit-failed'; readonly code: string };
-
-export interface LedgerParts {
-  readonly identity: Identity;
-  readonly net: string;
-  readonly store: LedgerStore;
-  readonly judge: Judge;
-  readonly following: Following;
-  readonly clock: Clock;
-  readonly now: () => number;
-  /** Why nothing may be written now (a full disk), or undefined. */
-  refusal(): AgrinetError | undefined;
-  onCommit(committed: Committed): void;
-  onAlarm(alarm: Alarm): void;
-}
-
-/** The one way in: local writes and entries of others meet here at the same effect and the same commit, one at a time. */
-export interface Ledger {
-  /** Resolves when the write is on disk. Writes that wait together share one entry, one signature and one fsync. */
-  write(request: WriteRequest): Promise<Written>;
-  /** Takes entries as they came, in order; one commit for all that are admitted. `publicOnly` rejects those of private channels. */
-  receive(entries: readonly Uint8Array[], publicOnly?: boolean): Promise<Received[]>;
-  /** Takes a proof of equivocation. Throws when it proves nothing. */
-  receiveProof(bytes: Uint8Array): Promise<'new' | 'known' | 'ignored'>;
-  /** The epoch that this process writes in. */
-  epoch(): string;
-  /** Runs work between two commits, with none under way: what it changes in the store no commit has read before. */
-  alone(work: () => Promise<void>): Promise<void>;
-  /** Resolves when all that was queued is done. */
-  drain(): Promise<void>;
-}
 
 interface PendingWrite {
   readonly request: WriteRequest;
@@ -96,12 +27,6 @@ interface PendingWrite {
   reject(error: unknown): void;
 }
 
-const DAY_MS = 86_400_000;
-/**
- * Judging a record anew costs time in proportion to all ops it has. What an author's entries cost beyond the free part is owed,
- * runs off at a share of the clock, and above the bound its entries are ignored; catch-up brings them later. Milliseconds.
- */
-const JUDGING = { freeMs: 50, freeMsPerOp: 5, owedMs: 10_000, share: 0.25 } as const;
 /** Local writes that may wait; beyond it the caller is told to come back. */
 const MAX_WAITING = 20_000;
 /** Room for envelope, header and framing in an entry of `LIMITS.entryBytes`. */
@@ -110,6 +35,8 @@ const ENTRY_OPS_BYTES = LIMITS.entryBytes - 16_384;
 export function createLedger(parts: LedgerParts): Ledger {
   const { identity, store, judge, following, clock } = parts;
   const startedAt = parts.now();
+  const newFeeds = new NewFeeds(store, parts.now);
+  const debts = new JudgingDebts(parts.now);
   let epoch = randomBytes(8).toString('hex');
   const writes: PendingWrite[] = [];
   const tasks: (() => Promise<void>)[] = [];
@@ -197,7 +124,7 @@ export function createLedger(parts: LedgerParts): Ledger {
     return { feed, place, ops: [], bytes: 0 };
   }
 
-  const today = (): number => Math.floor(parts.now() / DAY_MS);
+  const today = (): number => dayOf(parts.now());
 
   async function commitWrites(): Promise<void> {
     const effect = effects();
@@ -320,7 +247,7 @@ export function createLedger(parts: LedgerParts): Ledger {
       const started = parts.now();
       await effect.settle();
       const entries = accepted.map(({ entry }) => entry);
-      chargeJudging(entries, parts.now() - started);
+      debts.charge(entries, parts.now() - started);
       await commit(
         {
           entries: accepted,
@@ -375,7 +302,7 @@ export function createLedger(parts: LedgerParts): Ledger {
         ? undefined
         : await heldAt(feed, header.seq, accepted);
     const opens = header.seq === 1 && (feed === undefined || feed.seq === 0);
-    if (standing === 'followed' && author !== identity.peerId && judgingOwed(author) > JUDGING.owedMs)
+    if (standing === 'followed' && author !== identity.peerId && debts.isOver(author))
       return { kind: 'ignore', code: 'author-too-costly', entry };
     const state = {
       net: parts.net,
@@ -385,7 +312,7 @@ export function createLedger(parts: LedgerParts): Ledger {
       // Its own a node takes back without a bound: only its own key can have signed them.
       epochsToday:
         opens && standing === 'followed' && author !== identity.peerId
-          ? feedsToday(author, header.channel)
+          ? newFeeds.today(author, header.channel)
           : 0,
     };
     const early = admitUnverified(entry, state);
@@ -408,29 +335,10 @@ export function createLedger(parts: LedgerParts): Ledger {
       after: [],
       day: today(),
     };
-    if (feed === undefined) noteNewFeed(author, header.channel);
+    if (feed === undefined) newFeeds.note(author, header.channel);
     feeds.set(id, advanced(base, entry));
     accepted.push({ feed: base, entry });
     return { kind: 'accept', entry };
-  }
-
-  // ---- what judging costs
-
-  const judging = new Map<PeerId, { owed: number; at: number }>();
-
-  function judgingOwed(author: PeerId): number {
-    const known = judging.get(author);
-    return known === undefined ? 0 : Math.max(0, known.owed - (parts.now() - known.at) * JUDGING.share);
-  }
-
-  /** Local writes wait while the records of others are judged: an author whose ops cost out of proportion waits himself. */
-  function chargeJudging(entries: readonly Entry[], ms: number): void {
-    const ops = entries.reduce((sum, { header }) => sum + header.n, 0);
-    const cost = ms - JUDGING.freeMs - ops * JUDGING.freeMsPerOp;
-    if (cost <= 0) return;
-    const authors = new Set(entries.map(({ author }) => author));
-    for (const author of authors)
-      judging.set(author, { owed: judgingOwed(author) + cost / authors.size, at: parts.now() });
   }
 
   async function heldAt(
@@ -440,33 +348,6 @@ export function createLedger(parts: LedgerParts): Ledger {
   ): Promise<Entry | undefined> {
     const fresh = accepted.find((a) => a.feed.no === feed.no && a.entry.header.seq === seq);
     return fresh?.entry ?? (await store.entry(feed.no, seq));
-  }
-
-  /** New feeds per author today: counted once from what is held, then kept, because this is asked before any signature is checked. */
-  const newFeeds = new Map<PeerId, { readonly day: number; public: number; private: number }>();
-
-  function feedsOfToday(author: PeerId): { public: number; private: number } {
-    const day = today();
-    const known = newFeeds.get(author);
-    if (known?.day === day) return known;
-    const fresh = { day, public: 0, private: 0 };
-    for (const group of store.feedGroups()) {
-      if (group.author !== author) continue;
-      for (const feed of group.feeds)
-        if (feed.day === day) fresh[group.channel === 'public' ? 'public' : 'private']++;
-    }
-    newFeeds.set(author, fresh);
-    return fresh;
-  }
-
-  /** In a share of `LIMITS.epochsPerDay`: private channels are many, and each has feeds of its own. */
-  function feedsToday(author: PeerId, channel: Channel): number {
-    const counts = feedsOfToday(author);
-    return channel === 'public' ? counts.public : counts.private / LIMITS.privateFeedsPerEpoch;
-  }
-
-  function noteNewFeed(author: PeerId, channel: Channel): void {
-    feedsOfToday(author)[channel === 'public' ? 'public' : 'private']++;
   }
 
   // ---- equivocation
@@ -481,8 +362,9 @@ export function createLedger(parts: LedgerParts): Ledger {
     const known = store.feed(author, channel, forked);
     if (known === undefined) {
       // Otherwise an author could fill every node with proofs against itself.
-      if (author !== identity.peerId && feedsToday(author, channel) >= LIMITS.epochsPerDay) return 'ignored';
-      noteNewFeed(author, channel);
+      if (author !== identity.peerId && newFeeds.today(author, channel) >= LIMITS.epochsPerDay)
+        return 'ignored';
+      newFeeds.note(author, channel);
     }
     const base: FeedState = known ?? {
       no: store.nextFeedNo(),

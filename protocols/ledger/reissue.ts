@@ -3,7 +3,7 @@ import type { PlacedOp, RecordState } from '../open-dialog/record.ts';
 import { COLLECTIONS } from '../open-dialog/schema.ts';
 import type { RecordKey } from '../wire/ids.ts';
 import { draftEdit } from './drafts.ts';
-import type { WriteRequest } from './ledger.ts';
+import type { WriteRequest } from './types.ts';
 import type { RecordChange } from './ports.ts';
 
 /**

@@ -8,7 +8,7 @@ import {
   type Draft,
   type Patch,
 } from '../ledger/drafts.ts';
-import type { Ledger, Written } from '../ledger/ledger.ts';
+import type { Ledger, Written } from '../ledger/types.ts';
 import type { Scalar } from '../open-dialog/change.ts';
 import type { RecordState } from '../open-dialog/record.ts';
 import { COLLECTIONS, fieldRule } from '../open-dialog/schema.ts';

@@ -3,7 +3,7 @@ import { AgrinetError, errorCode } from '../errors.ts';
 import { openForkProof } from '../feed/fork.ts';
 import type { Entry } from '../feed/entry.ts';
 import { frontierOf } from '../feed/frontier.ts';
-import type { Committed, Ledger, Received } from '../ledger/ledger.ts';
+import type { Committed, Ledger, Received } from '../ledger/types.ts';
 import type { PeerId } from '../wire/identity.ts';
 import type { Channel } from '../wire/ids.ts';
 import { LIMITS } from '../wire/limits.ts';

@@ -2,7 +2,7 @@ import type { Connection } from '@libp2p/interface';
 import { AgrinetError, errorCode } from '../errors.ts';
 import type { ForkProof } from '../feed/fork.ts';
 import { frontierOf, isBehind } from '../feed/frontier.ts';
-import type { Ledger } from '../ledger/ledger.ts';
+import type { Ledger } from '../ledger/types.ts';
 import type { PeerId } from '../wire/identity.ts';
 import { CatchUpPlan, type Need } from './catch-up.ts';
 import type { FrontierGroup } from './frontier-page.ts';

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import * as Automerge from '@automerge/automerge';
 import type { Draft, Patch, Pen } from '../../protocols/ledger/drafts.ts';
 import { draftEdit, draftFact, draftPrivate, draftTombstone } from '../../protocols/ledger/drafts.ts';
-import type { Received } from '../../protocols/ledger/ledger.ts';
+import type { Received } from '../../protocols/ledger/types.ts';
 import { encodeOp } from '../../protocols/feed/op.ts';
 import { encodeChange } from '../../protocols/open-dialog/change.ts';
 import { genesisOf, SCHEMA_FIELD } from '../../protocols/open-dialog/genesis.ts';

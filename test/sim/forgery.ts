@@ -1,5 +1,5 @@
 import { decodeEntry } from '../../protocols/feed/entry.ts';
-import type { Received } from '../../protocols/ledger/ledger.ts';
+import type { Received } from '../../protocols/ledger/types.ts';
 import { randomFrom, listingOps, priceOps } from '../support/forge.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { FORGERIES, type Forgery, setTheStage, type Stage } from './forgeries.ts';

@@ -1,6 +1,7 @@
 import { createClock } from '../../protocols/feed/clock.ts';
 import { frontierOf } from '../../protocols/feed/frontier.ts';
-import { type Alarm, createLedger, type Ledger, type Received } from '../../protocols/ledger/ledger.ts';
+import { createLedger } from '../../protocols/ledger/ledger.ts';
+import type { Alarm, Ledger, Received } from '../../protocols/ledger/types.ts';
 import type { Judge } from '../../protocols/open-dialog/merger.ts';
 import { judge } from '../../protocols/open-dialog/judge.ts';
 import type { PlacedOp, RecordState } from '../../protocols/open-dialog/record.ts';

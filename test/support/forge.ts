@@ -1,5 +1,6 @@
 import { draftEdit, draftFact, draftPrivate, type Patch, type Pen } from '../../protocols/ledger/drafts.ts';
-import { createLedger, type Alarm, type Ledger } from '../../protocols/ledger/ledger.ts';
+import { createLedger } from '../../protocols/ledger/ledger.ts';
+import type { Alarm, Ledger } from '../../protocols/ledger/types.ts';
 import type { Commit, LedgerStore } from '../../protocols/ledger/ports.ts';
 import { createClock } from '../../protocols/feed/clock.ts';
 import { bodyRoot, type Entry, sealEntry } from '../../protocols/feed/entry.ts';

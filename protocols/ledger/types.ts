@@ -1,0 +1,80 @@
+import type { AgrinetError } from '../errors.ts';
+import type { Following } from '../feed/admission.ts';
+import type { Clock } from '../feed/clock.ts';
+import type { Entry } from '../feed/entry.ts';
+import type { ForkProof } from '../feed/fork.ts';
+import type { Judge } from '../open-dialog/merger.ts';
+import type { RecordState } from '../open-dialog/record.ts';
+import type { Identity, PeerId } from '../wire/identity.ts';
+import type { RecordKey } from '../wire/ids.ts';
+import type { Draft, Pen } from './drafts.ts';
+import type { LedgerStore, RecordChange } from './ports.ts';
+
+/** A local write: the records it looks at, and what it drafts once they are loaded. Throwing refuses it alone. */
+export interface WriteRequest {
+  readonly keys: readonly RecordKey[];
+  draft(pen: Pen, read: (key: RecordKey) => RecordState | undefined): readonly Draft[];
+}
+
+/** A write that is on disk: the records as they stood before and stand now, in the order of the drafts. */
+export interface Written {
+  readonly records: readonly {
+    readonly key: RecordKey;
+    readonly before: RecordState | undefined;
+    readonly after: RecordState | undefined;
+    readonly changed: boolean;
+  }[];
+}
+
+/** What became of one received entry. */
+export interface Received {
+  readonly kind: 'accept' | 'known' | 'ignore' | 'reject' | 'gap' | 'fork';
+  readonly code?: string;
+  readonly entry?: Entry;
+}
+
+/** Told after each commit, in order. */
+export interface Committed {
+  readonly entries: readonly Entry[];
+  readonly local: boolean;
+  readonly changes: readonly RecordChange[];
+  readonly proofs: readonly ForkProof[];
+}
+
+export type Alarm =
+  | { readonly kind: 'own-key-elsewhere'; readonly epoch: string }
+  /** Entries of an earlier process of this node, lost here and back from a peer. */
+  | { readonly kind: 'own-entries-returned'; readonly epoch: string }
+  | { readonly kind: 'own-feed-forked'; readonly epoch: string; readonly seq: number }
+  | { readonly kind: 'feed-forked'; readonly author: PeerId; readonly epoch: string; readonly seq: number }
+  | { readonly kind: 'commit-failed'; readonly code: string };
+
+export interface LedgerParts {
+  readonly identity: Identity;
+  readonly net: string;
+  readonly store: LedgerStore;
+  readonly judge: Judge;
+  readonly following: Following;
+  readonly clock: Clock;
+  readonly now: () => number;
+  /** Why nothing may be written now (a full disk), or undefined. */
+  refusal(): AgrinetError | undefined;
+  onCommit(committed: Committed): void;
+  onAlarm(alarm: Alarm): void;
+}
+
+/** The one way in: local writes and entries of others meet here at the same effect and the same commit, one at a time. */
+export interface Ledger {
+  /** Resolves when the write is on disk. Writes that wait together share one entry, one signature and one fsync. */
+  write(request: WriteRequest): Promise<Written>;
+  /** Takes entries as they came, in order; one commit for all that are admitted. `publicOnly` rejects those of private channels. */
+  receive(entries: readonly Uint8Array[], publicOnly?: boolean): Promise<Received[]>;
+  /** Takes a proof of equivocation. Throws when it proves nothing. */
+  receiveProof(bytes: Uint8Array): Promise<'new' | 'known' | 'ignored'>;
+  /** The epoch that this process writes in. */
+  epoch(): string;
+  /** Runs work between two commits, with none under way: what it changes in the store no commit has read before. */
+  alone(work: () => Promise<void>): Promise<void>;
+  /** Resolves when all that was queued is done. */
+  drain(): Promise<void>;
+}
