@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 
 const NEEDED = 24;
 const USAGE = 2;
-const SMALL = ['--max-semi-space-size=4', '--heap-growing-percent=30'];
+const SMALL = ['--max-semi-space-size=16', '--heap-growing-percent=40'];
 const project = fileURLToPath(new URL('..', import.meta.url));
 const bundled = fileURLToPath(new URL('../node_modules/.bin/node', import.meta.url));
 

@@ -19,6 +19,8 @@ export interface HttpServer {
   stop(): Promise<void>;
 }
 
+/** Longer than the minute that proxies keep an idle connection: the one who closes first must not be us. */
+const KEEP_ALIVE_MS = 65_000;
 /** Requests under way may take this long after a stop was asked for. */
 const DRAIN_MS = 2000;
 
@@ -33,7 +35,7 @@ export async function startHttp(node: Node, apiKey: string): Promise<HttpServer>
         fetch: app.fetch,
         hostname: settings.host,
         port: settings.port,
-        serverOptions: { requestTimeout: 0 },
+        serverOptions: { requestTimeout: 0, keepAliveTimeout: KEEP_ALIVE_MS },
       },
       () => resolve(listening),
     );
