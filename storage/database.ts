@@ -6,13 +6,9 @@ import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts
 import { type Level, openLevel, REBUILDING, repairLevel } from './level.ts';
 import { migrate } from './migrations.ts';
 import { damaged, isCorruption, storageError } from './storage-error.ts';
-import { noteTables } from './table-check.ts';
 
 /** Commits whose numbers are kept: more than one write buffer of LevelDB can hold, so that a hole in its log shows. */
 const JOURNAL_KEPT = 16_384;
-
-/** Commits after which the checksums of new tables are noted. */
-const NOTE_EVERY = 4096;
 
 /** What opening found wrong. Anything but `none` means: derive everything anew from the entries that are left. */
 export interface Findings {
@@ -43,7 +39,6 @@ export class Database {
   #head: number;
   findings: Findings;
   #broken: unknown;
-  #noting = false;
   #lane: Promise<void> = Promise.resolve();
 
   private constructor(folder: string, level: Level, head: number, findings: Findings) {
@@ -146,7 +141,6 @@ export class Database {
     }
     this.#commitNo = no;
     this.#noteHead(no);
-    if (no % NOTE_EVERY === 0) void this.#note();
   }
 
   /**
@@ -195,18 +189,9 @@ export class Database {
     await this.batch(ops, true);
   }
 
-  /** What fails here costs a check, nothing else. */
-  async #note(): Promise<void> {
-    if (this.#noting) return;
-    this.#noting = true;
-    await noteTables(this.folder).catch(() => undefined);
-    this.#noting = false;
-  }
-
   async close(): Promise<void> {
     closeSync(this.#head);
     await this.#level.close();
-    await this.#note();
   }
 
   async #readJournal(): Promise<number[]> {

@@ -4,7 +4,7 @@ import { ClassicLevel } from 'classic-level';
 import { AgrinetError } from '../protocols/errors.ts';
 import { fullKey } from './keyspace.ts';
 import { causes, damaged, isCorruption, storageError } from './storage-error.ts';
-import { damagedTables } from './table-check.ts';
+import { damagedTables, noteTables, tablesIn } from './table-check.ts';
 import { sealJson } from './values.ts';
 
 export type Level = ClassicLevel<string, Uint8Array>;
@@ -18,19 +18,20 @@ export async function openLevel(
   createIfMissing: boolean,
   mayRepair: boolean,
 ): Promise<{ level: Level; repaired: boolean }> {
+  const before = await tablesIn(folder);
   const broken = await damagedTables(folder);
   if (broken.length > 0) {
     if (!mayRepair) throw damaged(folder, new Error(`damaged: ${broken.join(', ')}`));
+    await refuseLocked(folder);
     return { level: await repairLevel(folder, broken), repaired: true };
   }
   try {
-    return { level: await tryOpen(folder, createIfMissing), repaired: false };
+    const level = await tryOpen(folder, createIfMissing);
+    // What fails here costs a check, nothing else.
+    if (mayRepair) await noteTables(folder, before).catch(() => undefined);
+    return { level, repaired: false };
   } catch (error) {
-    if (/LEVEL_LOCKED|lock /i.test(causes(error))) {
-      throw new AgrinetError('database-locked', `another process has ${folder} open; stop it first`, {
-        cause: error,
-      });
-    }
+    if (isLocked(error)) throw locked(folder, error);
     if (!isCorruption(error)) throw storageError(error);
     if (!mayRepair) throw damaged(folder, error);
   }
@@ -73,4 +74,19 @@ async function keepCopy(folder: string): Promise<string> {
     throw storageError(error);
   });
   return copy;
+}
+
+/** Repair knows no lock: on a folder that another process has open it must not begin. Throws `database-locked`. */
+async function refuseLocked(folder: string): Promise<void> {
+  try {
+    await (await tryOpen(folder, false)).close();
+  } catch (error) {
+    if (isLocked(error)) throw locked(folder, error);
+  }
+}
+
+const isLocked = (error: unknown): boolean => /LEVEL_LOCKED|lock /i.test(causes(error));
+
+function locked(folder: string, cause: unknown): AgrinetError {
+  return new AgrinetError('database-locked', `another process has ${folder} open; stop it first`, { cause });
 }

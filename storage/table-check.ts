@@ -6,13 +6,21 @@ import { crc32 } from 'node:zlib';
 /**
  * LevelDB reads a damaged table without looking at its checksums, and on some damage ends the whole process. Its tables never
  * change once written: their checksums are noted beside them, and a table that no longer matches is taken out before
- * LevelDB opens it. A table younger than the last note is not covered; the values in it have checksums of their own.
+ * LevelDB opens it. Only tables that were there before an opening and are still there after it are noted: those are whole and their
+ * names are never used again, while one that a stop cut short is dropped at the next opening and its name goes to another.
+ * A table younger than the last start is not covered; the values in it have checksums of their own.
  */
 const NOTES = 'tables.json';
 
-type Notes = Record<string, { readonly size: number; readonly crc: number }>;
+interface Noted {
+  readonly size: number;
+  readonly crc: number;
+}
 
-async function tablesIn(folder: string): Promise<string[]> {
+type Notes = Record<string, Noted | undefined>;
+
+/** The names of LevelDB's tables. */
+export async function tablesIn(folder: string): Promise<string[]> {
   const names = await readdir(folder).catch(() => []);
   return names.filter((name) => name.endsWith('.ldb') || name.endsWith('.sst'));
 }
@@ -33,6 +41,16 @@ async function checksum(file: string): Promise<number> {
   return crc;
 }
 
+async function matches(file: string, noted: Noted): Promise<boolean> {
+  try {
+    return (await stat(file)).size === noted.size && (await checksum(file)) === noted.crc;
+  } catch (error) {
+    // Dropped this moment by a process that has the database open: the opening will say so.
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return true;
+    throw error;
+  }
+}
+
 /** The tables that are not what they were when they were noted. */
 export async function damagedTables(folder: string): Promise<string[]> {
   const notes = await readNotes(folder);
@@ -41,16 +59,18 @@ export async function damagedTables(folder: string): Promise<string[]> {
     const noted = notes[name];
     if (noted === undefined) continue;
     const file = join(folder, name);
-    if ((await stat(file)).size !== noted.size || (await checksum(file)) !== noted.crc) broken.push(name);
+    if (!(await matches(file, noted))) broken.push(name);
   }
   return broken;
 }
 
-/** Notes the tables that are new and forgets those that are gone. */
-export async function noteTables(folder: string): Promise<void> {
+/** Notes the tables of `before` that an opening has left standing, and forgets all others. */
+export async function noteTables(folder: string, before: readonly string[]): Promise<void> {
   const known = await readNotes(folder);
   const notes: Notes = {};
-  for (const name of await tablesIn(folder)) {
+  const after = new Set(await tablesIn(folder));
+  for (const name of before) {
+    if (!after.has(name)) continue;
     const file = join(folder, name);
     // LevelDB may drop a table meanwhile, when this runs beside it.
     const found =

@@ -95,6 +95,8 @@ async function makeTables(
   await one.db.level.compactRange('\0', '\u{10ffff}');
   await one.close();
   await other.close();
+  // The checksums of tables are noted at the start after the one that wrote them.
+  await (await openLedgerNode(dirA, a, merger)).close();
   return views;
 }
 
