@@ -1,37 +1,75 @@
-import type { Context } from 'hono';
+import type { JSONValue } from 'hono/utils/types';
 import { AgrinetError } from '../protocols/errors.ts';
 import { viewJson } from '../protocols/market/catalogue.ts';
+import type { Scalar } from '../protocols/open-dialog/change.ts';
 import type { RecordState } from '../protocols/open-dialog/record.ts';
+import type { PeerId } from '../protocols/wire/identity.ts';
 import { parsePublicId, parseRecordKey, publicId, recordKey, type RecordKey } from '../protocols/wire/ids.ts';
-import type { ApiContext, ListQuery } from './context.ts';
+import type { ListQuery } from './context.ts';
 
 /** A record as clients see it: its fields, its ids, and the values that lost to a concurrent write. */
-export function recordJson(state: RecordState, idField: string): Record<string, unknown> {
+export interface RecordJson {
+  [field: string]: JSONValue;
+  id: string;
+  owner: string;
+  createdAt: string;
+  updatedAt: string;
+  conflicts?: Record<string, { value: Scalar; op: string }[]>;
+}
+
+export function recordJson(state: RecordState): RecordJson {
   const parts = parseRecordKey(state.key);
-  const id = parts === undefined ? state.key : publicId(parts);
-  const base = {
+  const json: RecordJson = {
     ...viewJson(state.view),
-    [idField]: id,
-    id,
-    owner: parts?.owner,
+    id: parts === undefined ? state.key : publicId(parts),
+    owner: parts?.owner ?? '',
     createdAt: new Date(state.created[0]).toISOString(),
     updatedAt: new Date(state.updated[0]).toISOString(),
   };
-  return Object.keys(state.conflicts).length === 0 ? base : { ...base, conflicts: state.conflicts };
+  const conflicts = Object.entries(state.conflicts);
+  if (conflicts.length > 0)
+    json.conflicts = Object.fromEntries(
+      conflicts.map(([field, values]) => [field, values.map(({ value, op }) => ({ value, op }))]),
+    );
+  return json;
+}
+
+export function listingJson(state: RecordState) {
+  const json = recordJson(state);
+  return {
+    ...json,
+    listingId: json.id,
+    type: String(state.view['type'] ?? ''),
+    status: String(state.view['status'] ?? ''),
+  };
+}
+
+export function priceJson(state: RecordState) {
+  const json = recordJson(state);
+  return { ...json, priceId: json.id };
+}
+
+export function contractJson(state: RecordState) {
+  const json = recordJson(state);
+  return { ...json, contractId: json.id };
 }
 
 /** The record an id in the path names; throws `not-found`. */
-export function keyFrom(c: Context, node: ApiContext, collection: string): RecordKey {
-  const id = parsePublicId(c.req.param('id') ?? '', node.self);
+export function keyOf(given: string, self: PeerId, collection: string): RecordKey {
+  const id = parsePublicId(given, self);
   if (id === undefined) throw new AgrinetError('not-found', 'Not found');
   return recordKey(collection, id.owner, id.id);
 }
 
 /** Filters of a list; throws `query-invalid`. */
-export function listQuery(c: Context, names: readonly string[]): ListQuery {
-  const fields = Object.fromEntries(names.map((name) => [name, c.req.query(name)]));
-  const owner = c.req.query('owner') ?? c.req.query('ownerId');
-  const [lat, long, radius] = ['geoLat_', 'geoLong_', 'radiusKm'].map((name) => c.req.query(name));
+export function listQuery(query: Readonly<Record<string, unknown>>, names: readonly string[]): ListQuery {
+  const text = (name: string): string | undefined => {
+    const value = query[name];
+    return typeof value === 'string' ? value : undefined;
+  };
+  const fields = Object.fromEntries(names.map((name) => [name, text(name)]));
+  const owner = text('owner') ?? text('ownerId');
+  const [lat, long, radius] = ['geoLat_', 'geoLong_', 'radiusKm'].map(text);
   if (lat === undefined && long === undefined && radius === undefined) return { fields, owner };
   const near = { lat: Number(lat), long: Number(long), km: Number(radius) };
   if (

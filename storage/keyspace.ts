@@ -20,6 +20,23 @@ export const KEYSPACE = {
   forks: { prefix: 'k', key: 'feed number', value: 'equivocation proof' },
   registry: { prefix: 'g', key: 'peer id', value: 'registered node' },
   journal: { prefix: 'j', key: 'commit number', value: "empty: shows holes in LevelDB's log" },
+  httpNodes: {
+    prefix: 'h',
+    key: 'origin',
+    value: 'node without an identity: pending, or old and read over HTTP only',
+  },
+  nonces: { prefix: 'z', key: 'caller, nonce', value: 'until when a registration cannot be used again' },
+  sources: { prefix: 'u', key: 'node id', value: 'how far a pull over HTTP has come; last hash' },
+  legacy: {
+    prefix: 'x',
+    key: 'origin, collection, id',
+    value: 'item of an old node; in no feed and no digest',
+  },
+  apiKeys: { prefix: 'p', key: 'key id', value: 'keyed hash, owner, scopes, expiry' },
+  jobs: { prefix: 'q', key: 'job id', value: 'job and its state' },
+  notifications: { prefix: 'n', key: 'user, notification id', value: 'message, read, time' },
+  events: { prefix: 's', key: 'event number', value: 'event, kept for those who resume' },
+  idempotency: { prefix: 'w', key: 'caller, Idempotency-Key', value: 'answer given, until when' },
   addresses: { prefix: 'a', key: 'peer id', value: 'address book entry' },
 } as const;
 

@@ -1,57 +1,136 @@
-import { type Context, Hono } from 'hono';
+import { z } from '@hono/zod-openapi';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { isLive } from '../../protocols/open-dialog/record.ts';
 import { parseRecordKey, type RecordKey } from '../../protocols/wire/ids.ts';
-import type { Guards } from '../guards.ts';
-import { jsonBody, queryNumber } from '../body.ts';
+import { actingUser, isOperator, type Principal } from '../access.ts';
 import type { ApiContext } from '../context.ts';
-import { keyFrom, listQuery, recordJson } from '../records.ts';
+import { keyOf, listingJson, listQuery } from '../records.ts';
+import { json, jsonInput, route, router } from '../route.ts';
+import { fieldsInput, idParam, Listing, nearQuery, ownerQuery, pageQuery, textQuery } from '../schemas.ts';
 
-function ownKey(c: Context, node: ApiContext): RecordKey {
-  const key = keyFrom(c, node, 'listings');
-  if (parseRecordKey(key)?.owner !== node.self)
-    throw new AgrinetError('unauthorized', 'only the node that owns a listing can change it');
-  return key;
-}
+const FILTERS = ['commodity', 'region', 'type', 'status', 'productId'] as const;
+const tags = ['Market'];
+const body = jsonInput(fieldsInput('listings'));
 
-export function listingRoutes(node: ApiContext, { needsKey, mayRead }: Guards): Hono {
-  const routes = new Hono();
-  routes.post('/', needsKey, async (c) => {
-    const { state } = await node.catalogue.createListing(await jsonBody(c));
-    const json = recordJson(state, 'listingId');
-    c.header('location', `/listings/${String(json['listingId'])}`);
-    return c.json(json, 201);
-  });
-  routes.get('/', mayRead, async (c) => {
-    const query = listQuery(c, ['commodity', 'region', 'type', 'status', 'productId']);
-    const { records, cursor } = await node.reader.list(
-      'listings',
-      query,
-      queryNumber(c, 'limit', 50, 1, 500),
-      c.req.query('cursor'),
-    );
-    return c.json({
-      listings: records.map((state) => recordJson(state, 'listingId')),
-      ...(cursor === undefined ? {} : { cursor }),
+const create = route('write', {
+  method: 'post',
+  path: '/',
+  tags,
+  summary: 'Offer or request something; the answer comes when it is on disk',
+  request: { body },
+  responses: { 201: json(Listing, 'The new listing; `Location` leads to it') },
+});
+const list = route('read', {
+  method: 'get',
+  path: '/',
+  tags,
+  summary: 'Listings, newest first without a filter',
+  request: {
+    query: z.object({
+      ...Object.fromEntries(FILTERS.map((name) => [name, textQuery])),
+      ...ownerQuery,
+      ...nearQuery,
+      ...pageQuery,
+    }),
+  },
+  responses: {
+    200: json(z.object({ listings: z.array(Listing), cursor: z.string().optional() }), 'One page'),
+  },
+});
+const read = route('read', {
+  method: 'get',
+  path: '/{id}',
+  tags,
+  summary: 'One listing',
+  request: { params: idParam },
+  responses: { 200: json(Listing, 'The listing') },
+});
+const change = route('write', {
+  method: 'patch',
+  path: '/{id}',
+  tags,
+  summary: 'Change fields of an own listing; null deletes one',
+  request: { params: idParam, body },
+  responses: { 200: json(Listing, 'The listing as it stands now') },
+});
+const replace = route('write', {
+  method: 'put',
+  path: '/{id}',
+  tags,
+  summary: 'Create or replace an own listing under an id of the caller’s choice',
+  request: { params: idParam, body },
+  responses: {
+    200: json(Listing.extend({ changed: z.boolean() }), 'It was there'),
+    201: json(Listing.extend({ changed: z.boolean() }), 'It is new'),
+  },
+});
+const retire = route('write', {
+  method: 'delete',
+  path: '/{id}',
+  tags,
+  summary: 'End an own listing for good',
+  request: { params: idParam },
+  responses: { 204: { description: 'Ended' } },
+});
+
+export function listingRoutes(node: ApiContext) {
+  /** A listing this caller may change; throws `unauthorized`, `forbidden`. */
+  async function own(id: string, principal: Principal): Promise<RecordKey> {
+    const key = keyOf(id, node.self, 'listings');
+    if (parseRecordKey(key)?.owner !== node.self)
+      throw new AgrinetError('unauthorized', 'only the node that owns a listing can change it');
+    if (isOperator(principal)) return key;
+    const state = await node.reader.get(key);
+    if (isLive(state) && state.view['userId'] !== principal.userId)
+      throw new AgrinetError('forbidden', 'only the user who made a listing, or the operator, can change it');
+    return key;
+  }
+  /** The body with the user it is for. */
+  function forUser(fields: Record<string, unknown>, principal: Principal): Record<string, unknown> {
+    const named = typeof fields['userId'] === 'string' ? fields['userId'] : undefined;
+    const userId = actingUser(principal, named);
+    return userId === undefined ? fields : { ...fields, userId };
+  }
+
+  return router()
+    .openapi(create, async (c) => {
+      const { state } = await node.catalogue.createListing(forUser(c.req.valid('json'), c.get('principal')));
+      const made = listingJson(state);
+      c.header('location', `/listings/${made.listingId}`);
+      return c.json(made, 201);
+    })
+    .openapi(list, async (c) => {
+      const query = c.req.valid('query');
+      const { records, cursor } = await node.reader.list(
+        'listings',
+        listQuery(query, FILTERS),
+        query.limit,
+        query.cursor,
+      );
+      const listings = records.map(listingJson);
+      return c.json(cursor === undefined ? { listings } : { listings, cursor }, 200);
+    })
+    .openapi(read, async (c) => {
+      const state = await node.reader.get(keyOf(c.req.valid('param').id, node.self, 'listings'));
+      if (!isLive(state)) throw new AgrinetError('not-found', 'Not found');
+      return c.json(listingJson(state), 200);
+    })
+    .openapi(change, async (c) => {
+      const principal = c.get('principal');
+      const fields = c.req.valid('json');
+      const key = await own(c.req.valid('param').id, principal);
+      if (fields['userId'] !== undefined) forUser(fields, principal);
+      return c.json(listingJson((await node.catalogue.patch(key, fields)).state), 200);
+    })
+    .openapi(replace, async (c) => {
+      const principal = c.get('principal');
+      const id = parseRecordKey(await own(c.req.valid('param').id, principal))?.id ?? '';
+      const fields = forUser(c.req.valid('json'), principal);
+      const { state, created, changed } = await node.catalogue.putListing(id, fields);
+      return c.json({ ...listingJson(state), changed }, created ? 201 : 200);
+    })
+    .openapi(retire, async (c) => {
+      await node.catalogue.remove(await own(c.req.valid('param').id, c.get('principal')));
+      return c.body(null, 204);
     });
-  });
-  routes.get('/:id', mayRead, async (c) => {
-    const state = await node.reader.get(keyFrom(c, node, 'listings'));
-    if (!isLive(state)) throw new AgrinetError('not-found', 'Not found');
-    return c.json(recordJson(state, 'listingId'));
-  });
-  routes.patch('/:id', needsKey, async (c) => {
-    const { state } = await node.catalogue.patch(ownKey(c, node), await jsonBody(c));
-    return c.json(recordJson(state, 'listingId'));
-  });
-  routes.put('/:id', needsKey, async (c) => {
-    const id = parseRecordKey(ownKey(c, node))?.id ?? '';
-    const { state, created, changed } = await node.catalogue.putListing(id, await jsonBody(c));
-    return c.json({ ...recordJson(state, 'listingId'), changed }, created ? 201 : 200);
-  });
-  routes.delete('/:id', needsKey, async (c) => {
-    await node.catalogue.remove(ownKey(c, node));
-    return c.body(null, 204);
-  });
-  return routes;
 }

@@ -63,18 +63,21 @@ export function scalarsOf(
   return fields;
 }
 
+/** Any JSON value. */
+export type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
+
 /** A view as JSON: lists that were kept as one scalar are lists again. */
-export function viewJson(view: RecordState['view']): Record<string, unknown> {
-  const json: Record<string, unknown> = {};
+export function viewJson(view: RecordState['view']): Record<string, Json> {
+  const json: Record<string, Json> = {};
   for (const [field, value] of Object.entries(view))
     json[field] = LIST_FIELDS.has(field) && typeof value === 'string' ? listOf(value) : value;
   return json;
 }
 
-function listOf(text: string): unknown {
+function listOf(text: string): Json {
   if (!text.startsWith('[')) return text;
   try {
-    return JSON.parse(text);
+    return JSON.parse(text) as Json; // what JSON.parse returns is JSON
   } catch {
     return text; // written by somebody who meant text that begins with a bracket
   }

@@ -1,0 +1,61 @@
+import { createMiddleware } from 'hono/factory';
+import { AgrinetError } from '../protocols/errors.ts';
+
+/**
+ * What a key or token may do. `read`: public records; `write`: act for its own user; `register`: register a node here;
+ * `worker`: do the daemon's jobs in another process; `operator`: everything.
+ */
+export const SCOPES = ['read', 'write', 'register', 'worker', 'operator'] as const;
+export type Scope = (typeof SCOPES)[number];
+
+/** Who sends a request. Without credentials: id `anonymous`, scope `read` unless PUBLIC_READS=off. */
+export interface Principal {
+  /** `anonymous`, the id of a key, or `token:<subject>`: for limits and the audit log. */
+  readonly id: string;
+  /** The user it acts for; only an operator has none. */
+  readonly userId?: string;
+  readonly scopes: ReadonlySet<Scope>;
+}
+
+/** Who may call a route: everybody, or who holds a scope (an operator holds all). */
+export type RouteAccess = 'open' | Scope;
+
+/** What the middleware of the whole API has set before a route runs. */
+export interface ApiEnv {
+  Variables: { principal: Principal; requestId: string };
+}
+
+/** Whether a caller may use a route of this access. */
+export function mayCall(principal: Principal, access: RouteAccess): boolean {
+  return access === 'open' || principal.scopes.has(access) || principal.scopes.has('operator');
+}
+
+export function isOperator(principal: Principal): boolean {
+  return principal.scopes.has('operator');
+}
+
+/** Refuses who may not call a route: `unauthorized` without credentials, `forbidden` with too few scopes. */
+export function guard(access: RouteAccess) {
+  return createMiddleware<ApiEnv>(async (c, next) => {
+    const principal = c.get('principal');
+    if (!mayCall(principal, access)) {
+      throw principal.id === 'anonymous'
+        ? new AgrinetError('unauthorized', 'Unauthorized: Invalid API Key')
+        : new AgrinetError(
+            'forbidden',
+            `Unauthorized: this needs the scope ${access}; the operator can issue such a key with: agrinet keys issue`,
+          );
+    }
+    await next();
+  });
+}
+
+/**
+ * The user a write is for: a key or token acts only for its own. Throws `forbidden` when the body names another; an operator may name anybody.
+ */
+export function actingUser(principal: Principal, named: string | undefined): string | undefined {
+  if (isOperator(principal)) return named ?? principal.userId;
+  if (named !== undefined && named !== principal.userId)
+    throw new AgrinetError('forbidden', `this key acts for ${principal.userId ?? 'nobody'} only`);
+  return principal.userId;
+}

@@ -1,0 +1,66 @@
+import { createRoute, OpenAPIHono, type RouteConfig, z } from '@hono/zod-openapi';
+import { AgrinetError } from '../protocols/errors.ts';
+import { type ApiEnv, guard, type RouteAccess } from './access.ts';
+
+/** The one shape of every refusal. `message` repeats `error` for clients that look there. */
+export const ErrorBody = z
+  .object({
+    error: z.string(),
+    message: z.string(),
+    code: z.string(),
+    requestId: z.string().optional(),
+  })
+  .openapi('Error');
+
+/** A JSON answer of a route. */
+export function json<S extends z.ZodType>(schema: S, description: string) {
+  return { description, content: { 'application/json': { schema } } } as const;
+}
+
+/** A JSON body of a request; one that is missing or not JSON is refused. */
+export function jsonInput<S extends z.ZodType>(schema: S) {
+  return { required: true, content: { 'application/json': { schema } } } as const;
+}
+
+const refusal = json(
+  ErrorBody,
+  'Refused; `error` says what was wrong and what to do, `code` is for programs.',
+);
+
+/**
+ * Declares a route once: validation, the OpenAPI document and the typed client come from here, and so does who may call it
+ * (`access`, shown as `x-access`).
+ */
+export function route<P extends string, R extends Omit<RouteConfig, 'path'> & { path: P }>(
+  access: RouteAccess,
+  config: R,
+) {
+  const declared = createRoute<P, R>(config);
+  return Object.assign(declared, {
+    middleware: guard(access),
+    security: access === 'open' || access === 'read' ? [{}, ...CREDENTIALS] : CREDENTIALS,
+    'x-access': access,
+    responses: { ...config.responses, default: refusal },
+  }) as typeof declared; // what is added changes no type of the handler
+}
+
+const CREDENTIALS: Record<string, string[]>[] = [{ apiKey: [] }, { bearer: [] }];
+
+/** A group of routes. What does not fit its schema is `fields-invalid` (body) or `query-invalid`, with every problem named. */
+export function router() {
+  return new OpenAPIHono<ApiEnv>({
+    defaultHook: (result) => {
+      if (result.success) return;
+      const problems = result.error.issues.slice(0, 10).map((issue) => {
+        const where = issue.path.join('.');
+        return where === '' ? issue.message : `${where}: ${issue.message}`;
+      });
+      if (result.target === 'param') throw new AgrinetError('not-found', 'Not found');
+      throw new AgrinetError(
+        result.target === 'json' ? 'fields-invalid' : 'query-invalid',
+        problems.join('; '),
+        { details: { problems } },
+      );
+    },
+  });
+}
