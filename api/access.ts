@@ -17,8 +17,8 @@ export interface Principal {
   readonly scopes: ReadonlySet<Scope>;
 }
 
-/** Who may call a route: everybody, or who holds a scope (an operator holds all). */
-export type RouteAccess = 'open' | Scope;
+/** Who may call a route: everybody, who has any key or token (`known`), or who holds a scope (an operator holds all). */
+export type RouteAccess = 'open' | 'known' | Scope;
 
 /** What the middleware of the whole API has set before a route runs. */
 export interface ApiEnv {
@@ -27,7 +27,9 @@ export interface ApiEnv {
 
 /** Whether a caller may use a route of this access. */
 export function mayCall(principal: Principal, access: RouteAccess): boolean {
-  return access === 'open' || principal.scopes.has(access) || principal.scopes.has('operator');
+  if (access === 'open') return true;
+  if (access === 'known') return principal.id !== 'anonymous';
+  return principal.scopes.has(access) || principal.scopes.has('operator');
 }
 
 export function isOperator(principal: Principal): boolean {

@@ -1,56 +1,85 @@
-import { timingSafeEqual } from 'node:crypto';
-import { Hono, type MiddlewareHandler } from 'hono';
-import { AgrinetError } from '../protocols/errors.ts';
-import { sha256 } from '../protocols/wire/bytes.ts';
+import { authenticate } from './authenticate.ts';
 import type { ApiContext } from './context.ts';
 import { errorAnswer, isClientGone } from './errors.ts';
-import { page } from './page.ts';
+import { bodyLimits } from './limits/body.ts';
+import { cors } from './limits/cors.ts';
+import { hostCheck } from './limits/host-check.ts';
+import { idempotency } from './limits/idempotency.ts';
+import { rateLimit } from './limits/rate-limit.ts';
+import { requestId } from './limits/request-id.ts';
+import { describeRoutes } from './openapi.ts';
+import { router } from './route.ts';
 import { conflictRoutes } from './routes/conflicts.ts';
 import { contractRoutes } from './routes/contracts.ts';
-import { federationRoutes } from './routes/federation.ts';
+import { digestRoutes } from './routes/digest.ts';
+import { eventRoutes } from './routes/events.ts';
+import { exportRoutes } from './routes/export.ts';
+import { feedRoutes } from './routes/feeds.ts';
 import { importRoutes } from './routes/import.ts';
+import { jobRoutes } from './routes/jobs.ts';
+import { keyRoutes } from './routes/keys.ts';
 import { listingRoutes } from './routes/listings.ts';
+import { nodeRoutes } from './routes/node.ts';
+import { notificationRoutes } from './routes/notifications.ts';
 import { priceRoutes } from './routes/prices.ts';
+import { pullRoutes } from './routes/pull.ts';
+import { registrationRoutes } from './routes/registration.ts';
+import { syncWorkerRoutes } from './routes/sync-worker.ts';
+import { trendRoutes } from './routes/trends.ts';
 
-/** Every route of the node. `app.request()` tests it without a socket. */
-export function createApp(node: ApiContext): Hono {
-  const app = new Hono();
-  const key = sha256(new TextEncoder().encode(node.apiKey));
-  const holdsKey = (given: string | undefined): boolean =>
-    given !== undefined && timingSafeEqual(sha256(new TextEncoder().encode(given)), key);
-  const needsKey: MiddlewareHandler = async (c, next) => {
-    if (!holdsKey(c.req.header('x-api-key')))
-      throw new AgrinetError('unauthorized', 'Unauthorized: Invalid API Key');
-    await next();
-  };
-  const mayRead: MiddlewareHandler = node.publicReads ? async (_, next) => next() : needsKey;
-  const guards = { needsKey, mayRead };
-
+/** Every route of the node, behind what bounds them all. `app.request()` tests it without a socket. */
+export function createApp(node: ApiContext) {
+  const { limits } = node;
+  const app = router();
   app.onError((error, c) => {
     const { status, body } = errorAnswer(error);
-    if (status >= 500 && !isClientGone(error)) node.log('request failed', { err: error, path: c.req.path });
-    return c.json(body, status);
+    const id = c.get('requestId');
+    if (status >= 500 && !isClientGone(error))
+      node.log('request failed', { err: error, path: c.req.path, requestId: id });
+    return c.json({ ...body, requestId: id }, status);
   });
-  app.notFound((c) => c.json({ error: 'Not found', code: 'not-found' }, 404));
+  app.notFound((c) =>
+    c.json(
+      { error: 'Not found', message: 'Not found', code: 'not-found', requestId: c.get('requestId') },
+      404,
+    ),
+  );
 
-  app.get('/health', (c) => c.json({ status: 'ok' }));
-  app.get('/ready', (c) => {
-    const trouble = node.trouble();
-    if (trouble === undefined) return c.json({ status: 'ready', alarms: node.alarms() });
-    return c.json(
-      { status: 'not-ready', error: trouble.message, code: trouble.code, alarms: node.alarms() },
-      503,
-    );
+  const rates = rateLimit(limits);
+  app.use(requestId);
+  app.use(async (c, next) => {
+    c.header('x-agrinet-version', node.version);
+    await next();
   });
-  app.get('/', mayRead, async (c) => {
-    c.header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'");
-    return c.html(await page(node));
-  });
-  app.route('/listings', listingRoutes(node, guards));
-  app.route('/prices', priceRoutes(node, guards));
-  app.route('/contracts', contractRoutes(node, guards));
-  app.route('/conflicts', conflictRoutes(node, guards));
-  app.route('/import', importRoutes(node, guards));
-  app.route('/federation', federationRoutes(node, guards));
-  return app;
+  app.use(hostCheck(limits));
+  app.use(cors(limits.corsOrigins));
+  app.use(rates.byAddress);
+  app.use(authenticate(node.access));
+  app.use(rates.byPrincipal);
+  app.use(bodyLimits());
+  app.use(idempotency({ table: node.idempotency, secretPaths: /^\/api\/keys/ }));
+
+  const routes = app
+    .route('/', nodeRoutes(node))
+    .route('/listings', listingRoutes(node))
+    .route('/prices', priceRoutes(node))
+    .route('/contracts', contractRoutes(node))
+    .route('/conflicts', conflictRoutes(node))
+    .route('/trends', trendRoutes(node))
+    .route('/import', importRoutes(node))
+    .route('/federation', registrationRoutes(node))
+    .route('/federation', exportRoutes(node))
+    .route('/federation', pullRoutes(node))
+    .route('/federation', feedRoutes(node))
+    .route('/federation', digestRoutes(node))
+    .route('/federation', syncWorkerRoutes(node))
+    .route('/jobs', jobRoutes(node))
+    .route('/notifications', notificationRoutes(node))
+    .route('/api/keys', keyRoutes(node))
+    .route('/', eventRoutes(node));
+  describeRoutes(app, node.version);
+  return routes;
 }
+
+/** The type of the API, for its typed client. */
+export type Api = ReturnType<typeof createApp>;

@@ -1,10 +1,17 @@
+import type { CollectionDigest } from '../protocols/digest/state-digest.ts';
+import type { FrontierItem } from '../protocols/feed/frontier.ts';
 import type { Catalogue } from '../protocols/market/catalogue.ts';
-import type { RegisteredNode } from '../protocols/registry/registry.ts';
 import type { RecordState } from '../protocols/open-dialog/record.ts';
 import type { PeerId } from '../protocols/wire/identity.ts';
-import type { Channel, RecordKey } from '../protocols/wire/ids.ts';
-import type { FrontierItem } from '../protocols/feed/frontier.ts';
-import type { CollectionDigest } from '../protocols/digest/state-digest.ts';
+import type { RecordKey } from '../protocols/wire/ids.ts';
+import type { HostCheckOptions } from './limits/host-check.ts';
+import type { RateLimitOptions } from './limits/rate-limit.ts';
+import type { Access, Keys } from './ports/access.ts';
+import type { EventsPort } from './ports/events.ts';
+import type { ExchangePort } from './ports/exchange.ts';
+import type { IdempotencyTable } from './ports/idempotency.ts';
+import type { JobsPort, NotificationsPort } from './ports/jobs.ts';
+import type { RegistrationPort } from './ports/registration.ts';
 
 /** A list's filter and page, as the storage reader takes them. */
 export interface ListQuery {
@@ -26,65 +33,45 @@ export interface RecordReader {
   verdicts(limit: number): Promise<unknown[]>;
 }
 
-/** This node as others see it. */
-export interface NodeIdentity {
-  readonly peerId: PeerId;
-  readonly name: string;
-  readonly network: string;
-  readonly schemaVersion: number;
-  readonly multiaddrs: readonly string[];
-  readonly region: string;
-  readonly nodeUrl: string;
-}
-
-/** A registered node with what this process knows of it. */
-export interface NodeStanding extends RegisteredNode {
-  readonly connected: boolean;
-  /** Entries it has shown that are lacking here. */
-  readonly lag: number;
-  readonly nextRetryAt: number | undefined;
-  readonly listings: number;
-}
-
 export interface OwnerDigest {
   readonly frontier: readonly FrontierItem[];
   readonly digest: string;
   readonly collections: Readonly<Record<string, CollectionDigest>>;
 }
 
+/** A peer this node knows of, registered or not. */
+export interface KnownPeer {
+  readonly peerId: string;
+  readonly registered: boolean;
+  readonly connected: boolean;
+  readonly nextRetryAt?: number;
+}
+
 /** What the HTTP API needs of the node. */
 export interface ApiContext {
   readonly self: PeerId;
-  readonly apiKey: string;
-  readonly publicReads: boolean;
+  readonly version: string;
+  readonly limits: RateLimitOptions & HostCheckOptions;
+  readonly access: Access;
+  readonly keys: Keys;
+  readonly idempotency: IdempotencyTable;
   readonly catalogue: Catalogue;
   readonly reader: RecordReader;
-  identity(): NodeIdentity;
+  readonly registration: RegistrationPort;
+  readonly exchange: ExchangePort;
+  readonly jobs: JobsPort;
+  readonly notifications: NotificationsPort;
+  readonly events: EventsPort;
   /** Why the node is not ready to write, or undefined. */
   trouble(): { readonly code: string; readonly message: string } | undefined;
+  /** What works only in part, in a line each. */
+  degraded(): readonly string[];
   alarms(): readonly { readonly kind: string; readonly at: string; readonly text: string }[];
-  nodes(): readonly NodeStanding[];
-  peers(): readonly {
-    readonly peerId: string;
-    readonly registered: boolean;
-    readonly connected: boolean;
-    readonly nextRetryAt?: number;
-  }[];
+  /** Whether a node is registered here and active. */
+  isActive(peer: PeerId): boolean;
+  peers(): readonly KnownPeer[];
   digest(): { readonly digest: string; readonly owners: Readonly<Record<string, OwnerDigest>> };
-  feeds(): readonly {
-    readonly author: PeerId;
-    readonly channel: Channel;
-    readonly items: readonly FrontierItem[];
-  }[];
-  /** Signed entries of an author's public feeds beyond what the asker has. */
-  feedRange(author: PeerId, have: readonly FrontierItem[]): AsyncGenerator<Uint8Array>;
-  join(url: string, key: string): Promise<RegisteredNode>;
-  /** A verified registration: answers with this node's own statement. */
-  register(
-    statement: Uint8Array,
-    contactEmail: string | undefined,
-  ): Promise<{ readonly node: RegisteredNode; readonly statement: Uint8Array }>;
-  setStatus(peerId: string, status: 'active' | 'suspended'): Promise<RegisteredNode>;
-  sync(): Promise<void>;
+  /** Changes whenever a price comes or goes. */
+  priceDigest(): string;
   log(message: string, fields: Record<string, unknown>): void;
 }

@@ -1,46 +1,102 @@
+import type { ContentfulStatusCode } from 'hono/utils/http-status';
+import { HTTPException } from 'hono/http-exception';
 import { AgrinetError } from '../protocols/errors.ts';
 
 /** HTTP status of an error code; what is not listed is our own fault and stays unexplained. */
-const STATUS: Readonly<Record<string, 400 | 401 | 403 | 404 | 409 | 413 | 415 | 502 | 503 | 507>> = {
+const STATUS: Readonly<Record<string, ContentfulStatusCode>> = {
+  'address-refused': 400,
   'body-malformed': 400,
+  'body-too-deep': 400,
+  'export-differs': 400,
+  'export-malformed': 400,
   'fields-invalid': 400,
-  'query-invalid': 400,
   'id-invalid': 400,
+  'idempotency-malformed': 400,
+  'key-invalid': 400,
+  'key-limit': 400,
   'key-malformed': 400,
+  'not-asked-for': 400,
+  'peer-sent-invalid': 400,
+  'query-invalid': 400,
   'registration-invalid': 400,
   'registration-self': 400,
   'wfp.header': 400,
+  'token-invalid': 401,
+  forbidden: 403,
+  'host-refused': 403,
+  'origin-refused': 403,
+  'request-unsigned': 403,
   unauthorized: 403,
-  'not-found': 404,
+  'key-unknown': 404,
   'node-unknown': 404,
+  'not-found': 404,
+  'source-unknown': 404,
+  'body-slow': 408,
+  'attempt-over': 409,
+  'idempotency-busy': 409,
+  'idempotency-done': 409,
+  'job-claimed': 409,
+  'job-ended': 409,
+  'job-not-dead': 409,
+  'job-not-due': 409,
+  'key-inactive': 409,
+  'keys-full': 409,
   'listing-exists': 409,
+  'node-state': 409,
+  'node-suspended': 409,
+  'party-unknown': 409,
   'record-ended': 409,
   'registration-replayed': 409,
-  'node-suspended': 409,
   'registry-full': 409,
-  'party-unknown': 409,
+  'schema-newer': 409,
   'body-too-large': 413,
+  'media-unsupported': 415,
+  'idempotency-mismatch': 422,
+  'rate-limited': 429,
+  'too-many-streams': 429,
+  // What another node did wrong, or did not do, while this one asked it for a caller.
+  'answer-malformed': 502,
+  'answer-too-large': 502,
+  'certificate-changed': 502,
+  'certificate-foreign': 502,
+  'identity-absent': 502,
   'join-failed': 502,
+  'peer-redirects': 502,
+  'peer-refused': 502,
+  'peer-timeout': 502,
+  'peer-unreachable': 502,
+  'proof-invalid': 502,
   busy: 503,
+  'jobs-full': 503,
   'storage-failed': 503,
+  stopping: 503,
+  'streams-full': 503,
+  'token-unverifiable': 503,
   'disk-full': 507,
 };
 
+/** What a client is told of an error. */
 export interface ErrorAnswer {
-  readonly status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 500 | 502 | 503 | 507;
-  readonly body: { readonly error: string; readonly code: string };
+  readonly status: ContentfulStatusCode;
+  readonly body: { readonly error: string; readonly message: string; readonly code: string };
 }
 
 /** The one error shape. An internal error's message never leaves the node. */
 export function errorAnswer(error: unknown): ErrorAnswer {
   if (error instanceof AgrinetError) {
     const status = STATUS[error.code];
-    if (status !== undefined) return { status, body: { error: error.message, code: error.code } };
+    if (status !== undefined) return answer(status, error.code, error.message);
   }
-  return {
-    status: 500,
-    body: { error: 'Internal error; the log of the node has the details', code: 'internal' },
-  };
+  // hono's own refusals: a body that is not JSON.
+  if (error instanceof HTTPException && error.status === 400)
+    return answer(400, 'body-malformed', 'the body is not JSON');
+  if (error instanceof HTTPException && error.status === 415)
+    return answer(415, 'media-unsupported', 'send JSON, with content-type: application/json');
+  return answer(500, 'internal', 'Internal error; the log of the node has the details');
+}
+
+function answer(status: ContentfulStatusCode, code: string, message: string): ErrorAnswer {
+  return { status, body: { error: message, message, code } };
 }
 
 const CLIENT_GONE: ReadonlySet<unknown> = new Set(['ECONNRESET', 'EPIPE', 'ERR_STREAM_PREMATURE_CLOSE']);

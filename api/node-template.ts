@@ -1,3 +1,4 @@
+import type { JSONValue } from 'hono/utils/types';
 import { COLLECTIONS } from '../protocols/open-dialog/schema.ts';
 import type { RecordState } from '../protocols/open-dialog/record.ts';
 
@@ -16,40 +17,52 @@ const LISTS = new Set(
       ].includes(f),
   ),
 );
-const DEFAULTS: Readonly<Record<string, unknown>> = {
+const DEFAULTS: Readonly<Record<string, JSONValue>> = {
   'services.messaging.enabled': false,
   'reputation.leveson': 0,
 };
 
+/** The nested template. */
+export interface NodeTemplate {
+  [name: string]: JSONValue | undefined;
+  nodeId: string;
+}
+
 /** A profile in the nested form of the Agrinet node template, with its defaults where a field is not set. */
-export function nodeTemplate(nodeId: string, view: RecordState['view'] | undefined): Record<string, unknown> {
-  const out: Record<string, unknown> = { nodeId };
+export function nodeTemplate(nodeId: string, view: RecordState['view'] | undefined): NodeTemplate {
+  const out: NodeTemplate = { nodeId };
   for (const field of Object.keys(COLLECTIONS['nodes']?.fields ?? {})) {
     const value = view?.[field];
     if (LISTS.has(field)) setPath(out, field, listOf(value));
-    else if (value !== undefined || field in DEFAULTS) setPath(out, field, value ?? DEFAULTS[field]);
+    else if (value !== undefined || field in DEFAULTS) setPath(out, field, value ?? DEFAULTS[field] ?? null);
   }
   return out;
 }
 
-function listOf(value: unknown): unknown[] {
+function listOf(value: unknown): JSONValue[] {
   if (typeof value !== 'string') return [];
   try {
     const list: unknown = JSON.parse(value);
-    return Array.isArray(list) ? list : [value];
+    return Array.isArray(list) ? (list as JSONValue[]) : [value]; // what JSON.parse returns is JSON
   } catch {
     return [value]; // a peer may have written plain text
   }
 }
 
-function setPath(out: Record<string, unknown>, path: string, value: unknown): void {
+type Branch = Record<string, JSONValue | undefined>;
+
+function setPath(out: Branch, path: string, value: JSONValue): void {
   const names = path.split('.');
   const last = names.pop() ?? path;
   let at = out;
   for (const name of names) {
     const next = at[name];
-    if (typeof next === 'object' && next !== null) at = next as Record<string, unknown>;
-    else at = at[name] = {};
+    if (typeof next === 'object' && next !== null && !Array.isArray(next)) at = next as Branch;
+    else {
+      const made: Branch = {};
+      at[name] = made;
+      at = made;
+    }
   }
   at[last] = value;
 }

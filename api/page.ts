@@ -13,12 +13,12 @@ th,td{text-align:left;padding:.35rem .6rem;border-bottom:1px solid var(--line)}.
 
 /** The node's one plain page: itself, its peers and their lag, the digest, the newest listings. */
 export async function page(node: ApiContext): Promise<string> {
-  const me = node.identity();
+  const me = node.registration.identity();
   const { digest, owners } = node.digest();
-  const nodes = node.nodes();
+  const nodes = await node.registration.nodes();
   const { records } = await node.reader.list('listings', { fields: {} }, 20);
   const nameOf = (peer: string): string =>
-    peer === me.peerId ? `${me.name} (this node)` : (nodes.find((n) => n.peerId === peer)?.name ?? peer);
+    peer === me.peerId ? `${me.name} (this node)` : (nodes.find((n) => n.id === peer)?.name ?? peer);
   const counts = Object.entries(owners).map(([owner, { collections }]) => ({
     owner,
     listings: collections['listings']?.count ?? 0,
@@ -40,6 +40,7 @@ export async function page(node: ApiContext): Promise<string> {
         <h1>${me.name}</h1>
         <p class="muted">Region ${me.region} · network ${me.network} · <code>${me.peerId}</code></p>
         ${trouble === undefined ? html`<p class="on">● ready</p>` : html`<p class="off">● not ready: ${trouble.message}</p>`}
+        ${node.degraded().map((what) => html`<p class="off">◐ degraded: ${what}</p>`)}
         ${node.alarms().map((alarm) => html`<p class="alarm">▲ ${alarm.text} <span class="muted">${alarm.at}</span></p>`)}
         <h2>Peers</h2>
         ${
@@ -60,12 +61,12 @@ export async function page(node: ApiContext): Promise<string> {
                   ${nodes.map(
                     (n) =>
                       html`<tr>
-                        <td>${n.name === '' ? n.peerId : n.name}</td>
+                        <td>${n.name === '' ? n.id : n.name}</td>
                         <td>${n.region}</td>
-                        <td class="${n.connected ? 'on' : 'off'}">
-                          ${n.connected ? '● connected' : '○ away'}${n.status === 'active' ? '' : ` (${n.status})`}
+                        <td class="${n.online ? 'on' : 'off'}">
+                          ${n.connected ? '● connected' : n.online ? '● reached over HTTP' : '○ away'}${n.status === 'active' ? '' : ` (${n.status})`}
                         </td>
-                        <td class="n">${n.lag}</td>
+                        <td class="n">${n.lag ?? '–'}</td>
                         <td>
                           ${n.lastSyncAt === 0 ? 'never' : new Date(n.lastSyncAt).toISOString().slice(0, 19).replace('T', ' ')}
                         </td>
@@ -129,7 +130,9 @@ export async function page(node: ApiContext): Promise<string> {
         }
         <p class="muted">
           <a href="/federation/nodes">nodes</a> · <a href="/federation/digest">digest</a> ·
-          <a href="/federation/export">export</a> · <a href="/ready">ready</a>
+          <a href="/federation/export">export</a> · <a href="/trends">trends</a> ·
+          <a href="/openapi.json">API</a> ·
+          <a href="/ready">ready</a>
         </p>
       </body>
     </html>`;

@@ -22,6 +22,39 @@ export function jsonInput<S extends z.ZodType>(schema: S) {
   return { required: true, content: { 'application/json': { schema } } } as const;
 }
 
+/** An answer that is no JSON body, such as a stream: its handler returns a plain Response. */
+export function media(description: string, ...types: string[]): { description: string } {
+  const content = Object.fromEntries(types.map((type) => [type, { schema: z.string() }]));
+  return Object.assign({ description }, { content });
+}
+
+/** A JSON body, or many as NDJSON, which the route then reads itself. */
+export function jsonOrLines<S extends z.ZodType>(schema: S) {
+  const input = jsonInput(schema);
+  const lines = { schema: z.string().openapi({ description: 'One JSON object in each line' }) };
+  return Object.assign(input, {
+    content: { ...input.content, 'application/x-ndjson': lines },
+  }) as typeof input;
+}
+
+/** JSON, or other media by Accept: its handler returns a plain Response. */
+export function jsonOrMedia(
+  schema: z.ZodType,
+  description: string,
+  ...types: string[]
+): { description: string } {
+  const other = Object.fromEntries(types.map((type) => [type, { schema: z.string() }]));
+  return Object.assign({ description }, { content: { 'application/json': { schema }, ...other } });
+}
+
+/** A body that the route reads itself, line by line or as bytes. */
+export function rawInput(
+  type: string,
+  description: string,
+): { description: string; required: true; content: {} } {
+  return { required: true, description, content: { [type]: { schema: z.string() } } };
+}
+
 const refusal = json(
   ErrorBody,
   'Refused; `error` says what was wrong and what to do, `code` is for programs.',

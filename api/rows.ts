@@ -1,7 +1,6 @@
 import { AgrinetError, errorMessage } from '../protocols/errors.ts';
 import { readLines } from '../protocols/market/lines.ts';
 import type { Saved } from '../protocols/market/catalogue.ts';
-import { jsonObject } from './body.ts';
 import { errorAnswer } from './errors.ts';
 
 /** What became of the rows of one request so far. */
@@ -65,4 +64,17 @@ export async function takeRows(
   await Promise.all(under);
   if (fatal !== undefined) throw fatal;
   return totals;
+}
+
+/** Reads one JSON object. Throws `body-malformed`. */
+export function jsonObject(text: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new AgrinetError('body-malformed', 'the body is not JSON', { cause: error });
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new AgrinetError('body-malformed', 'the body must be a JSON object');
+  return value as Record<string, unknown>;
 }

@@ -15,7 +15,15 @@ type StorageAlarm =
   | { readonly kind: 'tail-lost'; readonly commits: number }
   | { readonly kind: 'database-damaged'; readonly holes: number; readonly problems: number };
 
-function textOf(alarm: Alarm | StorageAlarm): string {
+/** A node shows a certificate that its key does not vouch for. */
+interface CertificateAlarm {
+  readonly kind: 'foreign-certificate';
+  readonly node: string;
+}
+
+type AnyAlarm = Alarm | StorageAlarm | CertificateAlarm;
+
+function textOf(alarm: AnyAlarm): string {
   switch (alarm.kind) {
     case 'own-key-elsewhere':
       return "Another process writes with this node's key. Stop one of the two, or give it an identity of its own.";
@@ -27,6 +35,8 @@ function textOf(alarm: Alarm | StorageAlarm): string {
       return 'A write did not reach the disk and was refused.';
     case 'own-entries-returned':
       return 'A peer gave back entries of this node that were gone here: the disk lost them, or an older copy of DATA_DIR was put back.';
+    case 'foreign-certificate':
+      return `Node ${alarm.node} shows a TLS certificate that its key does not vouch for. Nothing is taken from there over HTTPS until it does.`;
     case 'tail-lost':
       return `The last ${alarm.commits} commits were gone from the database at the start; peers fill in what they have.`;
     case 'database-damaged':
@@ -34,16 +44,21 @@ function textOf(alarm: Alarm | StorageAlarm): string {
   }
 }
 
+function subjectOf(alarm: AnyAlarm): string {
+  if (alarm.kind === 'feed-forked') return `${alarm.kind}|${alarm.author}|${alarm.epoch}`;
+  return alarm.kind === 'foreign-certificate' ? `${alarm.kind}|${alarm.node}` : alarm.kind;
+}
+
 /** Raised alarms, newest first; the same kind about the same thing is told once in a minute. */
 export function createAlarms(
   logger: Logger,
   now: () => number,
-): { raise(alarm: Alarm | StorageAlarm): void; list(): RaisedAlarm[] } {
+): { raise(alarm: AnyAlarm): void; list(): RaisedAlarm[] } {
   const raised: RaisedAlarm[] = [];
   const last = new Map<string, number>();
   return {
     raise(alarm) {
-      const id = alarm.kind === 'feed-forked' ? `${alarm.kind}|${alarm.author}|${alarm.epoch}` : alarm.kind;
+      const id = subjectOf(alarm);
       if (now() - (last.get(id) ?? -Infinity) < 60_000) return;
       last.set(id, now());
       raised.unshift({ kind: alarm.kind, at: new Date(now()).toISOString(), text: textOf(alarm) });

@@ -1,6 +1,4 @@
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
-import { z } from 'zod';
 import { AgrinetError, errorCode, errorMessage } from '../protocols/errors.ts';
 import { conflictsCommand } from './cli/conflicts.ts';
 import { demoCommand } from './cli/demo.ts';
@@ -8,20 +6,20 @@ import { digestCommand } from './cli/digest.ts';
 import { fsckCommand } from './cli/fsck.ts';
 import { identityCommand } from './cli/identity.ts';
 import { importCommand } from './cli/import.ts';
+import { jobsCommand } from './cli/jobs.ts';
 import { joinCommand } from './cli/join.ts';
+import { keysCommand } from './cli/keys.ts';
 import { nodesCommand, resumeCommand, suspendCommand } from './cli/nodes.ts';
 import { rebuildCommand } from './cli/rebuild.ts';
 import { startCommand } from './cli/start.ts';
 import { statusCommand } from './cli/status.ts';
+import { workerCommand } from './cli/worker.ts';
 import { exitCodeFor } from './exit-codes.ts';
-
-const manifest = z
-  .object({ version: z.string() })
-  .parse(JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')));
+import { VERSION } from './version.ts';
 
 const program = new Command('agrinet')
   .description('The federation daemon of Agrinet and its command line.')
-  .version(manifest.version)
+  .version(VERSION)
   .showHelpAfterError('`agrinet --help` shows every command.');
 for (const command of [
   startCommand(),
@@ -35,6 +33,9 @@ for (const command of [
   suspendCommand(),
   resumeCommand(),
   conflictsCommand(),
+  keysCommand(),
+  jobsCommand(),
+  workerCommand(),
   rebuildCommand(),
   fsckCommand(),
 ]) {

@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AgrinetError } from '../protocols/errors.ts';
 import { loadOrCreateApiKey } from './api-key.ts';
+import { openTlsCertificate } from './federation/tls-certificate.ts';
 import { startHttp } from './http.ts';
 import { identityPath, loadOrCreateIdentity, readIdentity } from './identity-file.ts';
 import { lockIdentity } from './lock.ts';
@@ -21,9 +22,15 @@ export async function runDaemon(settings: Settings): Promise<void> {
   const lock = await lockIdentity(identity.peerId);
   try {
     const apiKey = await loadOrCreateApiKey(settings.dataDir, settings);
+    const tls = openTlsCertificate({
+      certFile: settings.tlsCertFile,
+      keyFile: settings.tlsKeyFile,
+      onProblem: (error) => logger.error({ err: error }, 'TLS certificate not taken over'),
+      onRenewed: (fingerprint) => logger.info({ fingerprint }, 'TLS certificate renewed'),
+    });
     const node = await createNode(settings, identity, logger);
     try {
-      const http = await startHttp(node, apiKey);
+      const http = await startHttp(node, apiKey, tls);
       logger.info(
         { peerId: identity.peerId, network: settings.myceliumNetwork, region: settings.region },
         'started',
@@ -33,6 +40,7 @@ export async function runDaemon(settings: Settings): Promise<void> {
       await http.stop();
     } finally {
       await node.stop();
+      tls.stop();
     }
     logger.info('stopped');
   } finally {

@@ -16,6 +16,8 @@ const exitCodes = [
   ['not-converged', 74, 'the digests of the demo differ'],
   ['request-refused', 75, 'the daemon refused what the command asked'],
   ['api-key-invalid', 76, 'the file DATA_DIR/api-key is damaged or readable by others'],
+  ['key-pepper-invalid', 77, 'the file DATA_DIR/key-pepper is damaged or readable by others'],
+  ['tls-invalid', 78, 'TLS_CERT_FILE or TLS_KEY_FILE cannot be used'],
 ] as const satisfies readonly (readonly [string, number, string])[];
 
 const byName: ReadonlyMap<string, number> = new Map(exitCodes.map(([name, code]) => [name, code]));

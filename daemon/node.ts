@@ -12,14 +12,25 @@ import type { PullEvent } from '../protocols/mycelium/puller.ts';
 import { createMerger } from '../protocols/open-dialog/merger.ts';
 import { createRegistry, type Registry } from '../protocols/registry/registry.ts';
 import type { Identity, PeerId } from '../protocols/wire/identity.ts';
+import type { Channel } from '../protocols/wire/ids.ts';
 import { Database } from '../storage/database.ts';
+import { openEventTable } from '../storage/event-table.ts';
 import type { Store } from '../storage/store.ts';
 import { addressStore, registryStore } from '../storage/tables.ts';
 import { createAlarms } from './alarms.ts';
+import { createEventLog, type EventLog } from './events/event-log.ts';
+import { recordEvents } from './events/record-events.ts';
+import {
+  createGuardedFetch,
+  type GuardedFetch,
+  type GuardedFetchOptions,
+} from './federation/guarded-fetch.ts';
+import type { AddressPolicy } from './federation/peer-addresses.ts';
 import { createHost, type Host } from './libp2p-host.ts';
 import type { Logger } from './logger.ts';
 import { createParticipants } from './participants.ts';
 import { openStore } from './open-store.ts';
+import { Parts } from './parts.ts';
 import { startPeerUrls } from './peer-urls.ts';
 import { isLoopbackHost, type Settings } from './settings.ts';
 import { createStorageGuard, type StorageGuard } from './storage-guard.ts';
@@ -37,59 +48,44 @@ export interface Node {
   readonly mycelium: Mycelium;
   readonly guard: StorageGuard;
   readonly alarms: ReturnType<typeof createAlarms>;
+  readonly events: EventLog;
+  /** The only way out over HTTP to other nodes, and where it may lead. */
+  readonly fetch: GuardedFetch;
+  readonly policy: AddressPolicy;
   readonly logger: Logger;
   digestOf(author: PeerId): string;
+  mayHold(peer: string, channel: Channel): boolean;
+  /** To be called whenever the database was opened anew. */
+  onReopen(reload: () => Promise<void>): void;
   stop(): Promise<void>;
 }
 
-/** Stops parts in the reverse order of their start, each in its own time; one that fails does not keep the others from stopping. */
-class Parts {
-  readonly #stops: { name: string; stop: () => unknown }[] = [];
-  readonly #logger: Logger;
-
-  constructor(logger: Logger) {
-    this.#logger = logger;
-  }
-
-  started(name: string, stop: () => unknown): void {
-    this.#stops.push({ name, stop });
-  }
-
-  async stop(): Promise<void> {
-    for (let part = this.#stops.pop(); part !== undefined; part = this.#stops.pop()) {
-      const { name, stop } = part;
-      let timer: NodeJS.Timeout | undefined;
-      const late = new Promise<never>((_, reject) => {
-        timer = setTimeout(
-          () => reject(new AgrinetError('stop-late', `${name} did not stop in time`)),
-          STOP_MS,
-        );
-      });
-      try {
-        await Promise.race([Promise.resolve(stop()), late]);
-      } catch (error) {
-        this.#logger.warn({ part: name, err: error }, 'a part did not stop cleanly');
-      } finally {
-        clearTimeout(timer);
-      }
-    }
-  }
-}
-
-const STOP_MS = 3000;
+/** What a test puts in the place of the world outside: names, and whom to trust with TLS. */
+export type Outside = Pick<GuardedFetchOptions, 'lookup' | 'ca'>;
 
 /** Composes one node. Everything that was started is stopped again when a later part fails. */
-export async function createNode(settings: Settings, identity: Identity, logger: Logger): Promise<Node> {
+export async function createNode(
+  settings: Settings,
+  identity: Identity,
+  logger: Logger,
+  outside: Outside = {},
+): Promise<Node> {
   const parts = new Parts(logger);
   try {
-    return await compose(settings, identity, logger, parts);
+    return await compose(settings, identity, logger, parts, outside);
   } catch (error) {
     await parts.stop();
     throw error;
   }
 }
 
-async function compose(settings: Settings, identity: Identity, logger: Logger, parts: Parts): Promise<Node> {
+async function compose(
+  settings: Settings,
+  identity: Identity,
+  logger: Logger,
+  parts: Parts,
+  outside: Outside,
+): Promise<Node> {
   const now = Date.now;
   const self = identity.peerId;
   const network = settings.myceliumNetwork;
@@ -102,6 +98,7 @@ async function compose(settings: Settings, identity: Identity, logger: Logger, p
   parts.started('merger', () => merger.stop());
   const participants = createParticipants(self);
   const store = await openStore(db, merger, (opened) => participants.load(opened), alarms, logger);
+  const reloads: (() => Promise<void>)[] = [];
   const guard = createStorageGuard({
     db,
     store,
@@ -109,8 +106,18 @@ async function compose(settings: Settings, identity: Identity, logger: Logger, p
     reserveBytes: settings.diskReserveMb * 1024 * 1024,
     logger,
     alone: (work) => ledger.alone(work),
+    reload: async () => {
+      for (const reload of reloads) await reload();
+    },
     onRecovered: () => void mycelium?.syncNow(),
   });
+
+  const events = await createEventLog({
+    table: await openEventTable(db),
+    now,
+    warn: (message, fields) => logger.warn(fields, message),
+  });
+  parts.started('events', () => events.close());
 
   // -- registry
   let discovery: Discovery | undefined;
@@ -119,6 +126,7 @@ async function compose(settings: Settings, identity: Identity, logger: Logger, p
     logger.error({ key }, 'a registration is damaged and not in force; register that node again');
   const registry = await createRegistry(self, registryStore(db, onDamaged), (node) => {
     logger.info({ peer: node.peerId, status: node.status }, 'registration');
+    events.emit('federation.node', { node: node.peerId, status: node.status });
     if (node.status === 'active') discovery?.addPeer(node.peerId, node.multiaddrs, 'registered');
     discovery?.setRegistered(activePeers(registry));
     host?.readmit(node.peerId);
@@ -140,6 +148,7 @@ async function compose(settings: Settings, identity: Identity, logger: Logger, p
     refusal: () => guard.refusal(),
     onCommit: (committed) => {
       participants.note(committed.changes);
+      for (const { type, data, audience } of recordEvents(committed)) events.emit(type, data, audience);
       mycelium?.announce(committed);
     },
     onAlarm: (alarm) => {
@@ -152,6 +161,11 @@ async function compose(settings: Settings, identity: Identity, logger: Logger, p
   parts.started('ledger', () => ledger.drain());
 
   // -- network
+  const reachable = {
+    allowPrivate: settings.allowPrivatePeers,
+    allowLoopback: isLoopbackHost(settings.host),
+  };
+  const fetch = createGuardedFetch({ ...reachable, ...outside });
   const policy = {
     allowLoopback: isLoopbackHost(settings.myceliumHost),
     allowPrivate: settings.allowPrivatePeers,
@@ -222,7 +236,7 @@ async function compose(settings: Settings, identity: Identity, logger: Logger, p
       },
       now,
       random: Math.random,
-      onEvent: (event) => onPullEvent(event, registry, logger, now),
+      onEvent: (event) => onPullEvent(event, registry, events, logger, now),
     },
     network,
   );
@@ -252,12 +266,11 @@ async function compose(settings: Settings, identity: Identity, logger: Logger, p
     if (node.status === 'active') discovery.addPeer(node.peerId, node.multiaddrs, 'registered');
   await discovery.start();
   parts.started('discovery', () => found.stop());
-  const askPrivate = settings.allowPrivatePeers || isLoopbackHost(settings.host);
   parts.started(
     'peer URLs',
     startPeerUrls(
       settings.myceliumPeerUrls,
-      askPrivate,
+      fetch,
       (peerId, addresses) => found.addPeer(peerId, addresses, 'exchange'),
       logger,
     ),
@@ -275,8 +288,13 @@ async function compose(settings: Settings, identity: Identity, logger: Logger, p
     mycelium,
     guard,
     alarms,
+    events,
+    fetch,
+    policy: reachable,
     logger,
     digestOf,
+    mayHold: (peer, channel) => participants.mayHold(peer, channel),
+    onReopen: (reload) => void reloads.push(reload),
     stop: () => parts.stop(),
   };
 }
@@ -293,11 +311,19 @@ async function readPsk(file: string): Promise<Uint8Array> {
   }
 }
 
-function onPullEvent(event: PullEvent, registry: Registry, logger: Logger, now: () => number): void {
+function onPullEvent(
+  event: PullEvent,
+  registry: Registry,
+  events: EventLog,
+  logger: Logger,
+  now: () => number,
+): void {
   switch (event.kind) {
     case 'peer-synced':
       registry.synced(event.peer, now());
-      if (event.received > 0) logger.info({ peer: event.peer, entries: event.received }, 'caught up');
+      if (event.received === 0) break;
+      logger.info({ peer: event.peer, entries: event.received }, 'caught up');
+      events.emit('federation.sync', { node: event.peer, received: event.received });
       break;
     case 'pull-failed':
       logger.debug({ peer: event.peer, code: event.code }, 'exchange failed');

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { errorCode } from '../protocols/errors.ts';
 import { parsePeerId } from '../protocols/wire/identity.ts';
-import { allowedOrigin, askNode } from './ask-node.ts';
+import { ask } from './federation/ask-node.ts';
+import type { GuardedFetch } from './federation/guarded-fetch.ts';
 import type { Logger } from './logger.ts';
 
 const answer = z.object({ peerId: z.string(), multiaddrs: z.array(z.string().max(256)).max(16) });
@@ -11,12 +12,15 @@ const LONGEST_RETRY_MS = 5 * 60_000;
 /** A node may have moved: it is asked again now and then. */
 const AGAIN_MS = 30 * 60_000;
 
-/** Asks the nodes at `MYCELIUM_PEER_URLS` where they are; what they say are candidates, not members. Returns the stop. */
+/**
+ * Asks the nodes at `MYCELIUM_PEER_URLS` where they are; what they say are candidates, not members: libp2p proves who
+ * they are, so any certificate will do. Returns the stop.
+ */
 export function startPeerUrls(
   urls: readonly string[],
-  allowPrivate: boolean,
+  fetch: GuardedFetch,
   found: (peerId: string, multiaddrs: readonly string[]) => void,
-  logger: Logger,
+  logger: Pick<Logger, 'warn'>,
 ): () => void {
   const timers = new Map<string, NodeJS.Timeout>();
   let stopped = false;
@@ -24,14 +28,15 @@ export function startPeerUrls(
     if (!stopped)
       timers.set(
         url,
-        setTimeout(() => void ask(url, wait), ms * (0.75 + Math.random() / 2)),
+        setTimeout(() => void askOne(url, wait), ms * (0.75 + Math.random() / 2)),
       );
   };
-  async function ask(url: string, wait: number): Promise<void> {
+  async function askOne(url: string, wait: number): Promise<void> {
     try {
-      const { peerId, multiaddrs } = answer.parse(
-        await askNode(`${allowedOrigin(url, allowPrivate)}/federation/identity`, undefined, undefined),
-      );
+      const response = await ask(fetch, `${url.replace(/\/+$/, '')}/federation/identity`, {
+        anyCertificate: true,
+      });
+      const { peerId, multiaddrs } = answer.parse(await response.json());
       if (parsePeerId(peerId) !== undefined) found(peerId, multiaddrs);
       later(url, AGAIN_MS, FIRST_RETRY_MS);
     } catch (error) {
@@ -39,7 +44,7 @@ export function startPeerUrls(
       later(url, wait, Math.min(wait * 2, LONGEST_RETRY_MS));
     }
   }
-  for (const url of urls) void ask(url, FIRST_RETRY_MS);
+  for (const url of urls) void askOne(url, FIRST_RETRY_MS);
   return () => {
     stopped = true;
     for (const timer of timers.values()) clearTimeout(timer);

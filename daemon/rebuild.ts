@@ -6,6 +6,7 @@ import { ENTRY_ENVELOPE } from '../protocols/feed/header.ts';
 import { Effects } from '../protocols/ledger/effects.ts';
 import type { Judge } from '../protocols/open-dialog/merger.ts';
 import { signatureHolds } from '../protocols/wire/envelope.ts';
+import { newGeneration } from '../storage/change-order.ts';
 import type { Database } from '../storage/database.ts';
 import { REBUILDING } from '../storage/level.ts';
 import { isCorruption } from '../storage/storage-error.ts';
@@ -238,7 +239,10 @@ export async function rebuildStore(
   judge: Judge,
   onProgress: (done: number, total: number) => void,
 ): Promise<{ store: Store; entries: number; records: number; problems: Problem[] }> {
-  await db.batch([{ type: 'put', key: REBUILDING, value: sealJson(REBUILDING, true) }], true);
+  await db.batch(
+    [{ type: 'put', key: REBUILDING, value: sealJson(REBUILDING, true) }, newGeneration()],
+    true,
+  );
   const survey = await surveyFeeds(db, () => undefined);
   for (const name of DERIVED) await clear(db, name);
   // The rows of all feeds change in one batch: cut off between, a fork's row would be gone and its number given to another feed.

@@ -27,6 +27,8 @@ export interface StorageGuardParts {
   readonly logger: Logger;
   /** Runs work while no write is under way. */
   alone(work: () => Promise<void>): Promise<void>;
+  /** Reads again what others keep in memory of the database, after it was opened anew. */
+  reload(): Promise<void>;
   /** Writing goes on: what could not be taken in meanwhile can be asked for now. */
   onRecovered(): void;
 }
@@ -59,7 +61,12 @@ export function createStorageGuard(parts: StorageGuardParts): StorageGuard {
       }
       if (db.failed) {
         note(new AgrinetError('storage-failed', 'the database is being opened again; try again soon'));
-        await parts.alone(() => db.reopen(() => store.reload()));
+        await parts.alone(() =>
+          db.reopen(async () => {
+            await store.reload();
+            await parts.reload();
+          }),
+        );
         logger.warn('the database was opened again');
       }
       wait = CHECK_MS;

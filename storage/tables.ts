@@ -1,7 +1,9 @@
 import type { RegisteredNode, RegistryStore } from '../protocols/registry/registry.ts';
+import type { HttpNode, HttpNodeStore } from '../protocols/registry/http-nodes.ts';
+import type { NonceStore } from '../protocols/registry/nonces.ts';
 import type { AddressStore, StoredAddresses } from '../protocols/discovery/address-book.ts';
 import type { Database } from './database.ts';
-import { type BatchOp, fullKey, range, type SublevelName } from './keyspace.ts';
+import { type BatchOp, fullKey, innerKey, range, type SublevelName } from './keyspace.ts';
 import { openJson, sealJson } from './values.ts';
 
 /** The rows of a table that can be read; one that is damaged is named, and does not stop the node. */
@@ -24,6 +26,37 @@ export function registryStore(db: Database, onDamaged: (key: string) => void): R
     async save(node) {
       const key = fullKey('registry', node.peerId);
       await db.batch([{ type: 'put', key, value: sealJson(key, node) }], true);
+    },
+  };
+}
+
+/** Nodes without an identity: beside the registry, and like it in no digest. */
+export function httpNodeStore(db: Database, onDamaged: (key: string) => void): HttpNodeStore {
+  return {
+    load: () => rows<HttpNode>(db, 'httpNodes', onDamaged),
+    async save(node) {
+      const key = fullKey('httpNodes', node.id);
+      await db.batch([{ type: 'put', key, value: sealJson(key, node) }], true);
+    },
+    async remove(id) {
+      await db.batch([{ type: 'del', key: fullKey('httpNodes', id) }], true);
+    },
+  };
+}
+
+/** Nonces of registrations that were used. */
+export function nonceStore(db: Database): NonceStore {
+  return {
+    async load() {
+      const found: [string, number][] = [];
+      for await (const [key, value] of db.level.iterator(range('nonces')))
+        found.push([innerKey(key), Number(Buffer.from(value).toString())]);
+      return found.filter(([, until]) => Number.isFinite(until));
+    },
+    async save(id, until, expired) {
+      const ops: BatchOp[] = expired.map((each) => ({ type: 'del', key: fullKey('nonces', each) }));
+      ops.push({ type: 'put', key: fullKey('nonces', id), value: Buffer.from(String(until)) });
+      await db.batch(ops, true);
     },
   };
 }

@@ -1,48 +1,79 @@
-import { Hono } from 'hono';
+import { z } from '@hono/zod-openapi';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { parseRecordKey, publicId, type RecordKey } from '../../protocols/wire/ids.ts';
-import type { Guards } from '../guards.ts';
-import { jsonBody, queryNumber } from '../body.ts';
 import type { ApiContext } from '../context.ts';
 import { recordJson } from '../records.ts';
+import { json, jsonInput, route, router } from '../route.ts';
+import { idParam } from '../schemas.ts';
 
-/** Fields that two writers changed without knowing of one another, and the settling of them. */
-export function conflictRoutes(node: ApiContext, { needsKey }: Guards): Hono {
-  const routes = new Hono();
-  routes.get('/', needsKey, async (c) => {
-    const states = await node.reader.conflicts(queryNumber(c, 'limit', 100, 1, 1000));
-    const conflicts = states.flatMap((state) => {
-      const parts = parseRecordKey(state.key);
-      return Object.entries(state.conflicts).map(([field, values]) => ({
-        id: Buffer.from(state.key).toString('base64url'),
-        collection: parts?.collection,
-        record: parts && publicId(parts),
-        field,
-        winner: values[0]?.value,
-        losing: values.slice(1).map(({ value }) => value),
-      }));
+const scalar = z.union([z.string().max(16_384), z.number(), z.boolean()]);
+const tags = ['Market'];
+const Conflict = z
+  .object({
+    id: z.string(),
+    collection: z.string(),
+    record: z.string(),
+    field: z.string(),
+    winner: scalar.nullable().optional(),
+    losing: z.array(scalar.nullable()),
+  })
+  .openapi('Conflict');
+
+const Settled = z.object({ record: z.string(), field: z.string(), value: scalar, updatedAt: z.string() });
+
+const list = route('operator', {
+  method: 'get',
+  path: '/',
+  tags,
+  summary: 'Fields that two writers changed without knowing of one another',
+  request: { query: z.object({ limit: z.coerce.number().int().min(1).max(1000).default(100) }) },
+  responses: { 200: json(z.object({ conflicts: z.array(Conflict) }), 'The open conflicts') },
+});
+const settle = route('operator', {
+  method: 'post',
+  path: '/{id}/settle',
+  tags,
+  summary: 'Write the value that shall stand',
+  request: { params: idParam, body: jsonInput(z.object({ field: z.string().max(256), value: scalar })) },
+  responses: { 200: json(Settled, 'It stands') },
+});
+
+export function conflictRoutes(node: ApiContext) {
+  return router()
+    .openapi(list, async (c) => {
+      const states = await node.reader.conflicts(c.req.valid('query').limit);
+      const conflicts = states.flatMap((state) => {
+        const parts = parseRecordKey(state.key);
+        if (parts === undefined) return [];
+        return Object.entries(state.conflicts).map(([field, values]) => {
+          const [winner, ...losing] = values.map(({ value }) => value);
+          const conflict = {
+            id: Buffer.from(state.key).toString('base64url'),
+            collection: parts.collection,
+            record: publicId(parts),
+            field,
+            losing,
+          };
+          return winner === undefined ? conflict : { ...conflict, winner };
+        });
+      });
+      return c.json({ conflicts }, 200);
+    })
+    .openapi(settle, async (c) => {
+      const key = Buffer.from(c.req.valid('param').id, 'base64url').toString('utf8');
+      const { field, value } = c.req.valid('json');
+      if (parseRecordKey(key) === undefined) throw new AgrinetError('not-found', 'Not found');
+      const state = await node.reader.get(key as RecordKey); // it has just been parsed as one
+      if (state === undefined) throw new AgrinetError('not-found', 'Not found');
+      const mine =
+        state.channel === 'public'
+          ? key.split('/')[1] === node.self
+          : state.members?.writers.includes(node.self) === true;
+      if (!mine)
+        throw new AgrinetError('unauthorized', 'only a writer of the record can settle its conflicts');
+      const { id, updatedAt } = recordJson(
+        (await node.catalogue.settleConflict(state.key, field, value)).state,
+      );
+      return c.json({ record: id, field, value, updatedAt }, 200);
     });
-    return c.json({ conflicts });
-  });
-  routes.post('/:id/settle', needsKey, async (c) => {
-    const key = Buffer.from(c.req.param('id'), 'base64url').toString('utf8');
-    const { field, value } = await jsonBody(c);
-    if (parseRecordKey(key) === undefined) throw new AgrinetError('not-found', 'Not found');
-    if (
-      typeof field !== 'string' ||
-      (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean')
-    ) {
-      throw new AgrinetError('fields-invalid', 'field: its name; value: the value that shall stand');
-    }
-    const state = await node.reader.get(key as RecordKey);
-    const mine =
-      state?.channel === 'public'
-        ? key.split('/')[1] === node.self
-        : state?.members?.writers.includes(node.self);
-    if (mine !== true)
-      throw new AgrinetError('unauthorized', 'only a writer of the record can settle its conflicts');
-    const saved = await node.catalogue.settleConflict(key as RecordKey, field, value);
-    return c.json(recordJson(saved.state, 'recordId'));
-  });
-  return routes;
 }

@@ -1,15 +1,29 @@
-import { Hono } from 'hono';
 import { stream } from 'hono/streaming';
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { Saved } from '../../protocols/market/catalogue.ts';
-import type { Guards } from '../guards.ts';
 import type { ApiContext } from '../context.ts';
 import { errorAnswer, isClientGone } from '../errors.ts';
+import { media, rawInput, route, router } from '../route.ts';
 import { type RowTotals, takeRows } from '../rows.ts';
 
+const NDJSON = 'application/x-ndjson';
+
+const take = route('operator', {
+  method: 'post',
+  path: '/',
+  tags: ['Market'],
+  summary: 'Write many prices and listings as this node’s own; the same rows again change nothing',
+  request: { body: rawInput(NDJSON, 'A row a line: {"kind":"price", …} or {"kind":"listing", "id", …}') },
+  responses: {
+    200: media(
+      'Progress lines {done, created, unchanged, refused}; the last has `finished` or `error`',
+      NDJSON,
+    ),
+  },
+});
+
 /** Rows of prices and listings as NDJSON; answers NDJSON progress, the last line with `finished` or `error`. */
-export function importRoutes(node: ApiContext, { needsKey }: Guards): Hono {
-  const routes = new Hono();
+export function importRoutes(node: Pick<ApiContext, 'catalogue' | 'trouble' | 'log'>) {
   function write({ kind, ...fields }: Record<string, unknown>): Promise<Saved> {
     if (kind === 'price') return node.catalogue.addPrice(fields);
     const { id, ...rest } = fields;
@@ -17,22 +31,16 @@ export function importRoutes(node: ApiContext, { needsKey }: Guards): Hono {
     if (kind === 'listing') return node.catalogue.createListing(fields);
     throw new AgrinetError('fields-invalid', 'kind: "price" or "listing"');
   }
-  routes.post('/', needsKey, (c) => {
+  return router().openapi(take, (c) => {
     const trouble = node.trouble();
     if (trouble !== undefined) throw new AgrinetError(trouble.code, trouble.message);
-    c.header('content-type', 'application/x-ndjson');
+    c.header('content-type', NDJSON);
     return stream(c, async (out) => {
       let told = 0;
-      let line = '';
       const progress = (totals: RowTotals): void => {
-        line = JSON.stringify({
-          done: totals.done,
-          created: totals.created,
-          unchanged: totals.unchanged,
-          refused: totals.refused.slice(told),
-        });
-        told = totals.refused.length;
-        void out.write(`${line}\n`);
+        const { done, created, unchanged, refused } = totals;
+        void out.write(`${JSON.stringify({ done, created, unchanged, refused: refused.slice(told) })}\n`);
+        told = refused.length;
       };
       try {
         const totals = await takeRows(c.req.raw.body, async (row) => write(row), progress);
@@ -48,5 +56,4 @@ export function importRoutes(node: ApiContext, { needsKey }: Guards): Hono {
       }
     });
   });
-  return routes;
 }

@@ -1,9 +1,10 @@
 import { z } from '@hono/zod-openapi';
 import { AgrinetError } from '../../protocols/errors.ts';
-import { isLive } from '../../protocols/open-dialog/record.ts';
-import { parseRecordKey, type RecordKey } from '../../protocols/wire/ids.ts';
+import { isLive, type RecordState } from '../../protocols/open-dialog/record.ts';
+import { parseRecordKey, recordKey, type RecordKey } from '../../protocols/wire/ids.ts';
 import { actingUser, isOperator, type Principal } from '../access.ts';
 import type { ApiContext } from '../context.ts';
+import { idempotentId } from '../limits/idempotency.ts';
 import { keyOf, listingJson, listQuery } from '../records.ts';
 import { json, jsonInput, route, router } from '../route.ts';
 import { fieldsInput, idParam, Listing, nearQuery, ownerQuery, pageQuery, textQuery } from '../schemas.ts';
@@ -92,10 +93,19 @@ export function listingRoutes(node: ApiContext) {
     return userId === undefined ? fields : { ...fields, userId };
   }
 
+  /** Creates under the caller's id, or under that of its Idempotency-Key: then a repetition after a crash finds what is there. */
+  async function created(fields: Record<string, unknown>, id: string | undefined): Promise<RecordState> {
+    if (id === undefined || fields['id'] !== undefined)
+      return (await node.catalogue.createListing(fields)).state;
+    const known = await node.reader.get(recordKey('listings', node.self, id));
+    return isLive(known) ? known : (await node.catalogue.createListing({ ...fields, id })).state;
+  }
+
   return router()
     .openapi(create, async (c) => {
-      const { state } = await node.catalogue.createListing(forUser(c.req.valid('json'), c.get('principal')));
-      const made = listingJson(state);
+      const made = listingJson(
+        await created(forUser(c.req.valid('json'), c.get('principal')), idempotentId(c)),
+      );
       c.header('location', `/listings/${made.listingId}`);
       return c.json(made, 201);
     })

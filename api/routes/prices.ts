@@ -1,47 +1,84 @@
-import { Hono } from 'hono';
-import type { Guards } from '../guards.ts';
-import { jsonBody, queryNumber } from '../body.ts';
+import { z } from '@hono/zod-openapi';
 import type { ApiContext } from '../context.ts';
+import { listQuery, priceJson } from '../records.ts';
+import { json, jsonOrLines, jsonOrMedia, route, router } from '../route.ts';
 import { takeRows } from '../rows.ts';
-import { listQuery, recordJson } from '../records.ts';
+import { fieldsInput, ownerQuery, pageQuery, Price, textQuery } from '../schemas.ts';
 
-export function priceRoutes(node: ApiContext, { needsKey, mayRead }: Guards): Hono {
-  const routes = new Hono();
-  routes.post('/', needsKey, async (c) => {
-    if (c.req.header('content-type')?.includes('ndjson') !== true) {
-      const { state, created } = await node.catalogue.addPrice(await jsonBody(c));
-      return c.json(
-        {
-          created: created ? 1 : 0,
-          unchanged: created ? 0 : 1,
-          refused: [],
-          price: recordJson(state, 'priceId'),
-        },
-        201,
+const FILTERS = ['market', 'commodity'] as const;
+const tags = ['Market'];
+const NDJSON = 'application/x-ndjson';
+
+const Refused = z.array(z.object({ line: z.number().int(), error: z.string() }));
+const add = route('write', {
+  method: 'post',
+  path: '/',
+  tags,
+  summary: 'Publish one price (JSON) or many (NDJSON, a price a line); the same price again changes nothing',
+  request: {
+    body: jsonOrLines(fieldsInput('prices')),
+  },
+  responses: {
+    201: json(
+      z.object({
+        created: z.number().int(),
+        unchanged: z.number().int(),
+        refused: Refused,
+        price: Price.optional(),
+      }),
+      'What became of the rows; refused ones by line',
+    ),
+  },
+});
+const list = route('read', {
+  method: 'get',
+  path: '/',
+  tags,
+  summary: 'Prices, newest first without a filter; NDJSON by Accept, the next page then in Link',
+  request: {
+    query: z.object({
+      market: textQuery,
+      commodity: textQuery,
+      ...ownerQuery,
+      ...pageQuery,
+    }),
+  },
+  responses: {
+    200: jsonOrMedia(z.object({ prices: z.array(Price), cursor: z.string().optional() }), 'One page', NDJSON),
+  },
+});
+
+export function priceRoutes({ catalogue, reader }: Pick<ApiContext, 'catalogue' | 'reader'>) {
+  return router()
+    .openapi(add, async (c) => {
+      if (c.req.header('content-type')?.includes('ndjson') !== true) {
+        const { state, created } = await catalogue.addPrice(c.req.valid('json'));
+        return c.json(
+          { created: created ? 1 : 0, unchanged: created ? 0 : 1, refused: [], price: priceJson(state) },
+          201,
+        );
+      }
+      const totals = await takeRows(c.req.raw.body, (row) => catalogue.addPrice(row));
+      const { created, unchanged, refused } = totals;
+      return c.json({ created, unchanged, refused }, 201);
+    })
+    .openapi(list, async (c) => {
+      const query = c.req.valid('query');
+      const { records, cursor } = await reader.list(
+        'prices',
+        listQuery(query, FILTERS),
+        query.limit,
+        query.cursor,
       );
-    }
-    const totals = await takeRows(c.req.raw.body, (row) => node.catalogue.addPrice(row));
-    const { created, unchanged, refused } = totals;
-    return c.json({ created, unchanged, refused }, 201);
-  });
-  routes.get('/', mayRead, async (c) => {
-    const query = listQuery(c, ['market', 'commodity']);
-    const { records, cursor } = await node.reader.list(
-      'prices',
-      query,
-      queryNumber(c, 'limit', 50, 1, 500),
-      c.req.query('cursor'),
-    );
-    const prices = records.map((state) => recordJson(state, 'priceId'));
-    if (c.req.header('accept')?.includes('ndjson') === true) {
-      // The cursor has no place among the lines: it stands in the Link header (RFC 8288).
-      if (cursor !== undefined) c.header('link', `<?${nextQuery(c.req.url, cursor)}>; rel="next"`);
-      c.header('content-type', 'application/x-ndjson');
-      return c.body(prices.map((price) => `${JSON.stringify(price)}\n`).join(''));
-    }
-    return c.json({ prices, ...(cursor === undefined ? {} : { cursor }) });
-  });
-  return routes;
+      const prices = records.map(priceJson);
+      if (c.req.header('accept')?.includes('ndjson') === true) {
+        // The cursor has no place among the lines: it stands in the Link header (RFC 8288).
+        if (cursor !== undefined) c.header('link', `<?${nextQuery(c.req.url, cursor)}>; rel="next"`);
+        c.header('content-type', NDJSON);
+        return c.body(prices.map((price) => `${JSON.stringify(price)}\n`).join(''), 200);
+      }
+      return c.json(cursor === undefined ? { prices } : { prices, cursor }, 200);
+    });
 }
 
 function nextQuery(url: string, cursor: string): string {

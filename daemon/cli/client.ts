@@ -1,13 +1,15 @@
+import { type ClientResponse, hc } from 'hono/client';
 import { z } from 'zod';
+import type { Api } from '../../api/app.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { readLocalApiKey } from '../api-key.ts';
 import { isLoopbackHost, type Settings } from '../settings.ts';
 import { printable } from './output.ts';
 
 /** The running daemon, as the command line sees it. Every call throws `daemon-not-running` or `request-refused`. */
-export interface Api {
-  get<T>(path: string, answer: z.ZodType<T>): Promise<T>;
-  post<T>(path: string, body: unknown, answer: z.ZodType<T>): Promise<T>;
+export interface DaemonClient {
+  /** Calls by route, typed by what the routes declare: `client.api.listings.$get({ query: {} })`. */
+  readonly api: ReturnType<typeof hc<Api>>;
   /** A request whose answer, always a 2xx, is read as it comes; the deadline is for its headers only. */
   postStream(path: string, body: string, contentType: string): Promise<Response>;
 }
@@ -25,53 +27,52 @@ const refusal = z.object({
  * A client of the daemon at BACKEND_URL. It sends API_KEY; the key in DATA_DIR only to a daemon on this host, since
  * it belongs to no other. Redirects are refused, as they would carry the key along.
  */
-export function api(settings: Settings): Api {
+export function connect(settings: Settings): DaemonClient {
   const base = settings.backendUrl;
   const local = isLoopbackHost(new URL(base).hostname);
-  /** `timeoutMs` ends with the headers, or with the whole answer when `whole`. */
+  /** The deadline ends with the headers, or with the whole answer when `whole`. */
   const request = async (
-    path: string,
-    init: RequestInit,
-    timeoutMs: number,
+    url: string | URL | Request,
+    init: RequestInit | undefined,
     whole: boolean,
   ): Promise<Response> => {
+    const timeoutMs = (init?.method ?? 'GET') === 'GET' ? GET_MS : POST_MS;
     const key = local ? await readLocalApiKey(settings) : settings.apiKey;
-    const headers = new Headers(init.headers);
+    const headers = new Headers(init?.headers);
     if (key !== undefined) headers.set('x-api-key', key);
     const deadline = new AbortController();
     const timer = setTimeout(() => deadline.abort(), timeoutMs).unref();
     let response: Response;
     try {
-      response = await fetch(base + path, { ...init, headers, signal: deadline.signal, redirect: 'manual' });
+      response = await fetch(url, { ...init, headers, signal: deadline.signal, redirect: 'manual' });
     } catch (cause) {
       throw deadline.signal.aborted ? silent(base, timeoutMs, cause) : absent(base, cause);
     } finally {
       if (!whole) clearTimeout(timer);
     }
     if (!response.ok) throw await refused(base, response, key !== undefined);
+    if (!response.headers.has('x-agrinet-version')) throw stranger(base);
     return response;
   };
-  const json = async <T>(
-    path: string,
-    init: RequestInit,
-    timeoutMs: number,
-    answer: z.ZodType<T>,
-  ): Promise<T> => {
-    const response = await request(path, init, timeoutMs, true);
-    const result = answer.safeParse(await response.json().catch(() => undefined));
-    if (result.success) return result.data;
-    const message = `What answers at ${base} is not an agrinetd of this version. Check BACKEND_URL.`;
-    throw new AgrinetError('request-refused', message, { details: { path } });
-  };
   return {
-    get: (path, answer) => json(path, {}, GET_MS, answer),
-    post: (path, body, answer) => {
-      const headers = { 'content-type': 'application/json' };
-      return json(path, { method: 'POST', body: JSON.stringify(body), headers }, POST_MS, answer);
-    },
+    api: hc<Api>(base, {
+      fetch: (url: string | URL | Request, init?: RequestInit) => request(url, init, true),
+    }),
     postStream: (path, body, contentType) =>
-      request(path, { method: 'POST', body, headers: { 'content-type': contentType } }, POST_MS, false),
+      request(base + path, { method: 'POST', body, headers: { 'content-type': contentType } }, false),
   };
+}
+
+/** The JSON of an answer; a refusal has been thrown before. */
+export async function answerOf<T>(pending: Promise<ClientResponse<T, number, 'json'>>): Promise<T> {
+  return (await pending).json() as Promise<T>; // hono's own type of it is this T, spelt longer
+}
+
+function stranger(base: string): AgrinetError {
+  return new AgrinetError(
+    'request-refused',
+    `What answers at ${base} is not an agrinetd of this version. Check BACKEND_URL.`,
+  );
 }
 
 function absent(base: string, cause: unknown): AgrinetError {

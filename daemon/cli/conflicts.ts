@@ -1,10 +1,7 @@
 import { Command } from 'commander';
-import { z } from 'zod';
-import { loadSettings } from '../settings.ts';
-import { api } from './client.ts';
+import { readSettings } from '../secrets.ts';
+import { answerOf, connect } from './client.ts';
 import { boxTable, printable, printJson, printLine } from './output.ts';
-
-const answer = z.looseObject({ conflicts: z.array(z.record(z.string(), z.unknown())) });
 
 /** `agrinet conflicts`: fields that were written concurrently and not settled yet. */
 export function conflictsCommand(): Command {
@@ -12,7 +9,7 @@ export function conflictsCommand(): Command {
     .description('list the conflicts that nobody has settled yet')
     .option('--json', 'print what the daemon answers')
     .action(async (options: { json?: true }) => {
-      const open = await api(loadSettings(process.env)).get('/conflicts', answer);
+      const open = await answerOf(connect(readSettings()).api.conflicts.$get({ query: {} }));
       if (options.json) {
         printJson(open);
         return;
@@ -22,7 +19,10 @@ export function conflictsCommand(): Command {
         return;
       }
       const columns = [...new Set(open.conflicts.flatMap((each) => Object.keys(each)))];
-      const rows = open.conflicts.map((each) => columns.map((column) => cell(each[column])));
+      const rows = open.conflicts
+        .map((each) => Object.entries(each))
+        .map((fields) => new Map<string, unknown>(fields))
+        .map((each) => columns.map((column) => cell(each.get(column))));
       printLine(
         boxTable(
           columns.map((column) => printable(column)),

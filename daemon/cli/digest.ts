@@ -1,12 +1,7 @@
 import { Command } from 'commander';
-import { z } from 'zod';
-import { loadSettings } from '../settings.ts';
-import { api } from './client.ts';
+import { readSettings } from '../secrets.ts';
+import { answerOf, connect } from './client.ts';
 import { boxTable, printable, printJson, printLine } from './output.ts';
-
-const collection = z.looseObject({ count: z.number().optional() });
-const owner = z.looseObject({ digest: z.string(), collections: z.record(z.string(), collection).optional() });
-const answer = z.looseObject({ digest: z.string(), owners: z.record(z.string(), owner) });
 
 /** `agrinet digest`: the state digest; two nodes that hold the same show the same. */
 export function digestCommand(): Command {
@@ -14,7 +9,7 @@ export function digestCommand(): Command {
     .description('show the digest of what this node holds, for each owner')
     .option('--json', 'print what the daemon answers')
     .action(async (options: { json?: true }) => {
-      const state = await api(loadSettings(process.env)).get('/federation/digest', answer);
+      const state = await answerOf(connect(readSettings()).api.federation.digest.$get());
       if (options.json) {
         printJson(state);
         return;

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { AgrinetError } from '../../protocols/errors.ts';
-import { loadSettings } from '../settings.ts';
+import { readSettings } from '../secrets.ts';
 import { printable, printJson, printLine, withProgress } from './output.ts';
 
 /** `agrinet fsck`: checks everything the database holds, and changes nothing, while the daemon is down. */
@@ -9,7 +9,7 @@ export function fsckCommand(): Command {
     .description('check signatures, chains, views and digests, changing nothing; stop the daemon first')
     .option('--json', 'print one line of JSON')
     .action(async (options: { json?: true }) => {
-      const settings = loadSettings(process.env);
+      const settings = readSettings();
       const { fsck } = await import('../maintenance.ts');
       const result = await withProgress('Checking', (onProgress) => fsck(settings, onProgress));
       if (options.json) printJson(result);

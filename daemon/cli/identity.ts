@@ -1,12 +1,10 @@
 import { Command } from 'commander';
-import { z } from 'zod';
 import { AgrinetError, errorCode } from '../../protocols/errors.ts';
 import { identityPath, readIdentity } from '../identity-file.ts';
-import { isLoopbackHost, loadSettings, type Settings } from '../settings.ts';
-import { api } from './client.ts';
+import { readSettings } from '../secrets.ts';
+import { isLoopbackHost, type Settings } from '../settings.ts';
+import { answerOf, connect } from './client.ts';
 import { printable, printJson, printLine } from './output.ts';
-
-const answer = z.looseObject({ peerId: z.string(), multiaddrs: z.array(z.string()).optional() });
 
 /** `agrinet identity`: who this node is; from DATA_DIR while the daemon is down. */
 export function identityCommand(): Command {
@@ -16,7 +14,7 @@ export function identityCommand(): Command {
     )
     .option('--json', 'print one line of JSON')
     .action(async (options: { json?: true }) => {
-      const who = await whoIs(loadSettings(process.env));
+      const who = await whoIs(readSettings());
       if (options.json) {
         printJson(who);
         return;
@@ -30,7 +28,10 @@ export function identityCommand(): Command {
 
 async function whoIs(settings: Settings): Promise<Record<string, unknown>> {
   try {
-    return { ...(await api(settings).get('/federation/identity', answer)), running: true };
+    return {
+      ...(await answerOf(connect(settings).api.federation.identity.$get({ query: {} }))),
+      running: true,
+    };
   } catch (error) {
     // A BACKEND_URL elsewhere asks for another node; the key in our folder is no answer to that.
     const local = isLoopbackHost(new URL(settings.backendUrl).hostname);

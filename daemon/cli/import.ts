@@ -4,8 +4,8 @@ import { SingleBar } from 'cli-progress';
 import { Command } from 'commander';
 import { AgrinetError, errorCode, errorMessage } from '../../protocols/errors.ts';
 import { exitCodeFor } from '../exit-codes.ts';
-import { loadSettings } from '../settings.ts';
-import { api } from './client.ts';
+import { readSettings } from '../secrets.ts';
+import { connect } from './client.ts';
 import { importPrices } from './import-run.ts';
 import type { ImportSummary, RefusedRow } from './import-run.ts';
 
@@ -36,7 +36,7 @@ function fold(region: string): string {
 }
 
 async function run(file: string, options: { region?: string[]; json?: boolean }): Promise<void> {
-  const daemon = api(loadSettings(process.env));
+  const daemon = connect(readSettings());
   const size = await readableSize(file);
   const source = createReadStream(file);
   const progress = createProgress(size, () => source.bytesRead);

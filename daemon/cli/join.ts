@@ -1,11 +1,8 @@
 import { Command } from 'commander';
-import { z } from 'zod';
 import { AgrinetError } from '../../protocols/errors.ts';
-import { loadSettings } from '../settings.ts';
-import { api } from './client.ts';
+import { readSettings } from '../secrets.ts';
+import { answerOf, connect } from './client.ts';
 import { printable, printJson, printLine } from './output.ts';
-
-const answer = z.looseObject({ peerId: z.string(), region: z.string().nullish(), status: z.string() });
 
 /** `agrinet join`: registers this node and another with one another. */
 export function joinCommand(): Command {
@@ -18,16 +15,18 @@ export function joinCommand(): Command {
       if (!/^https?:$/.test(URL.parse(url)?.protocol ?? '')) {
         throw new AgrinetError('usage', 'join: the URL of the other node starts with http:// or https://');
       }
-      const peer = await api(loadSettings(process.env)).post(
-        '/federation/join',
-        { url, key: options.key },
-        answer,
-      );
+      const { api } = connect(readSettings());
+      const peer = await answerOf(api.federation.join.$post({ json: { url, key: options.key } }));
       if (options.json) {
         printJson(peer);
         return;
       }
+      const id = printable(peer.nodeId);
       const region = peer.region ? ` (${printable(peer.region)})` : '';
-      printLine(`Joined ${printable(peer.peerId)}${region}: ${printable(peer.status)}`);
+      printLine(`Joined ${id}${region}: ${peer.status}`);
+      if (peer.status === 'pending')
+        printLine(
+          `The operator there decides, with agrinet nodes approve. After that join again, or here: agrinet nodes approve ${id}`,
+        );
     });
 }

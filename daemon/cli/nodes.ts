@@ -1,66 +1,82 @@
 import chalk from 'chalk';
 import { Command } from 'commander';
-import { z } from 'zod';
-import { loadSettings } from '../settings.ts';
-import { api } from './client.ts';
+import { readSettings } from '../secrets.ts';
+import { answerOf, connect } from './client.ts';
 import { boxTable, localTime, printable, printJson, printLine } from './output.ts';
 
-const node = z.looseObject({
-  peerId: z.string().nullish(),
-  url: z.string().nullish(),
-  region: z.string().nullish(),
-  status: z.string(),
-  lastSync: z.union([z.string(), z.number()]).nullish(),
-  connected: z.boolean().nullish(),
-  lag: z.number().nullish(),
-});
-const list = z.looseObject({ nodes: z.array(node) });
-const changed = z.looseObject({ status: z.string().optional() });
-
-/** `agrinet nodes`: the registry of this node. */
+/** `agrinet nodes`: the registry of this node, and what its operator decides about it. */
 export function nodesCommand(): Command {
   return new Command('nodes')
     .description('list the nodes registered with this one')
     .option('--json', 'print what the daemon answers')
     .action(async (options: { json?: true }) => {
-      const registry = await api(loadSettings(process.env)).get('/federation/nodes', list);
+      const registry = await answerOf(connect(readSettings()).api.federation.nodes.$get());
       if (options.json) {
         printJson(registry);
         return;
       }
-      const head = ['Peer', 'URL', 'Region', 'Status', 'Connected', 'Lag', 'Last Sync'];
+      const head = ['Node', 'URL', 'Region', 'Status', 'Connected', 'Lag', 'Last Sync'];
       const rows = registry.nodes.map((each) => [
-        printable(each.peerId ?? '-'),
-        printable(each.url ?? '-'),
-        printable(each.region ?? '-'),
-        each.status === 'active' ? chalk.green('active') : chalk.yellow(printable(each.status)),
-        each.connected ? 'yes' : 'no',
-        each.lag === null || each.lag === undefined ? '-' : String(each.lag),
+        printable(each.nodeId),
+        printable(each.url === '' ? '-' : each.url),
+        printable(each.region),
+        each.status === 'active' ? chalk.green('active') : chalk.yellow(each.status),
+        each.kind === 'http' ? 'HTTP only' : each.connected ? 'yes' : 'no',
+        each.lag === null ? '-' : String(each.lag),
         localTime(each.lastSync),
       ]);
       printLine(boxTable(head, rows));
-    });
+    })
+    .addCommand(
+      switchCommand('approve', 'make a pending node active; one that is an agrinetd is asked for its key'),
+    )
+    .addCommand(switchCommand('revoke', 'end a registration until it is approved anew'))
+    .addCommand(addCommand());
 }
 
 /** `agrinet suspend`: nothing the node writes from now on is taken; what is held stays. */
 export function suspendCommand(): Command {
-  return switchCommand('suspend', 'take no more entries of a node; what is held stays', 'suspended');
+  return switchCommand('suspend', 'take no more entries of a node; what is held stays');
 }
 
 /** `agrinet resume`: ends a suspension; what was written meanwhile is fetched. */
 export function resumeCommand(): Command {
-  return switchCommand('resume', 'end a suspension and fetch what was missed', 'active');
+  return switchCommand('resume', 'end a suspension and fetch what was missed');
 }
 
-function switchCommand(name: 'suspend' | 'resume', description: string, outcome: string): Command {
+function switchCommand(name: 'approve' | 'revoke' | 'suspend' | 'resume', description: string): Command {
   return new Command(name)
     .description(description)
-    .argument('<peerId>', 'peer id of a registered node; `agrinet nodes` lists them')
+    .argument('<node>', 'peer id, or legacy:<url>, of a node; `agrinet nodes` lists them')
     .option('--json', 'print what the daemon answers')
-    .action(async (peerId: string, options: { json?: true }) => {
-      const path = `/federation/nodes/${encodeURIComponent(peerId)}/${name}`;
-      const answer = await api(loadSettings(process.env)).post(path, {}, changed);
-      if (options.json) printJson(answer);
-      else printLine(`${printable(peerId)}: ${printable(answer.status ?? outcome)}`);
+    .action(async (id: string, _: unknown, command: Command) => {
+      const node = connect(readSettings()).api.federation.nodes[':id'];
+      const answer = await answerOf(node[name].$post({ param: { id: encodeURIComponent(id) } }));
+      if (wantsJson(command)) printJson(answer);
+      else printLine(`${printable(answer.nodeId)}: ${answer.status}`);
     });
+}
+
+function addCommand(): Command {
+  return new Command('add')
+    .description('register a node by its URL; an old back end without a key is read over HTTP only')
+    .argument('<url>', 'URL of the node')
+    .option('--region <region>', 'its region')
+    .option('--email <address>', 'its operator; stays in this registry')
+    .option('--json', 'print what the daemon answers')
+    .action(async (url: string, options: { region?: string; email?: string }, command: Command) => {
+      const body = {
+        url,
+        ...(options.region === undefined ? {} : { region: options.region }),
+        ...(options.email === undefined ? {} : { contactEmail: options.email }),
+      };
+      const answer = await answerOf(connect(readSettings()).api.federation.nodes.$post({ json: body }));
+      if (wantsJson(command)) printJson(answer);
+      else printLine(`${printable(answer.nodeId)}: ${answer.status}`);
+    });
+}
+
+/** `--json` belongs to `nodes` too, which then takes it before its subcommands see it. */
+function wantsJson(command: Command): boolean {
+  return command.optsWithGlobals<{ json?: true }>().json === true;
 }

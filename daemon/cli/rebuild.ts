@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { loadSettings } from '../settings.ts';
+import { readSettings } from '../secrets.ts';
 import { printable, printJson, printLine, withProgress } from './output.ts';
 
 /** `agrinet rebuild`: makes views, indexes and digests anew from the feeds, while the daemon is down. */
@@ -8,7 +8,7 @@ export function rebuildCommand(): Command {
     .description('make views, indexes and digests anew from the feeds; stop the daemon first')
     .option('--json', 'print one line of JSON')
     .action(async (options: { json?: true }) => {
-      const settings = loadSettings(process.env);
+      const settings = readSettings();
       const { rebuild } = await import('../maintenance.ts');
       const result = await withProgress('Rebuilding', (onProgress) => rebuild(settings, onProgress));
       if (options.json) printJson(result);

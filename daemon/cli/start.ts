@@ -1,5 +1,6 @@
 import { Command } from 'commander';
-import { loadSettings, settingsHelp, settingsWarnings } from '../settings.ts';
+import { readSettings, refuseWeakSecrets } from '../secrets.ts';
+import { settingsHelp, settingsWarnings } from '../settings.ts';
 
 /** `agrinet start`: runs the daemon until it is told to stop. */
 export function startCommand(): Command {
@@ -7,7 +8,8 @@ export function startCommand(): Command {
     .description('run the daemon in the foreground; SIGINT or SIGTERM stops it')
     .addHelpText('after', () => `\n${settingsHelp()}`)
     .action(async () => {
-      const settings = loadSettings(process.env);
+      const settings = readSettings();
+      refuseWeakSecrets(settings);
       for (const warning of settingsWarnings(process.env)) console.error(`agrinet: ${warning}`);
       const { runDaemon } = await import('../daemon.ts'); // libp2p and Automerge, which no other command needs
       await runDaemon(settings);

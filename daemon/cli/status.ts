@@ -1,22 +1,13 @@
 import chalk from 'chalk';
 import { Command } from 'commander';
-import { z } from 'zod';
-import { loadSettings } from '../settings.ts';
-import { api } from './client.ts';
+import { readSettings } from '../secrets.ts';
+import { answerOf, connect } from './client.ts';
 import { boxTable, count, localTime, printable, printJson, printLine } from './output.ts';
 
-const health = z.looseObject({
-  node: z.string(),
-  status: z.string(),
-  listings: z.number().nullish(),
-  transactions: z.number().nullish(),
-  users: z.number().nullish(),
-  lastSync: z.union([z.string(), z.number()]).nullish(),
-});
-const answer = z.object({ federationHealth: z.array(health) });
+const status = () => answerOf(connect(readSettings()).api.federation.status.$get());
 
 /** One row for each node, as `GET /federation/status` tells it. */
-type NodeHealth = z.output<typeof health>;
+type NodeHealth = Awaited<ReturnType<typeof status>>['federationHealth'][number];
 
 /** `agrinet status`: the table of the Agrinet status CLI. */
 export function statusCommand(): Command {
@@ -24,9 +15,9 @@ export function statusCommand(): Command {
     .description('show how every node of the federation is')
     .option('--json', 'print what the daemon answers')
     .action(async (options: { json?: true }) => {
-      const status = await api(loadSettings(process.env)).get('/federation/status', answer);
-      if (options.json) printJson(status);
-      else printLine(statusReport(status.federationHealth));
+      const answer = await status();
+      if (options.json) printJson(answer);
+      else printLine(statusReport(answer.federationHealth));
     });
 }
 

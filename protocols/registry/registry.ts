@@ -1,9 +1,10 @@
 import { AgrinetError } from '../errors.ts';
 import type { Following } from '../feed/admission.ts';
 import { parsePeerId, type PeerId } from '../wire/identity.ts';
-import { REGISTRATION_WINDOW_MS, type RegistrationStatement } from './statement.ts';
+import { changedStatus, type NodeAction, type NodeStatus } from './node-status.ts';
+import type { RegistrationStatement } from './statement.ts';
 
-export type NodeStatus = 'pending' | 'active' | 'suspended' | 'revoked';
+export type { NodeStatus } from './node-status.ts';
 
 /** One node in this node's own registry. */
 export interface RegisteredNode {
@@ -17,10 +18,17 @@ export interface RegisteredNode {
   readonly registeredAt: number;
   /** Last time its frontier and ours were found equal, or 0. */
   readonly lastSyncAt: number;
+  /** SHA-256 of its certificate, hex; empty without TLS, or when a CA vouches for it. */
   readonly tlsFingerprint: string;
   /** Stays in this operator's registry. */
   readonly contactEmail?: string;
 }
+
+/** What is registered of a node; a signed statement has it all. */
+export type Registration = Pick<
+  RegistrationStatement,
+  'caller' | 'nodeUrl' | 'region' | 'name' | 'multiaddrs' | 'schemaVersion' | 'tlsFingerprint'
+>;
 
 /** Where the registry is kept. */
 export interface RegistryStore {
@@ -31,8 +39,6 @@ export interface RegistryStore {
 export const REGISTRY_LIMITS = {
   /** Registered nodes. */
   nodes: 1024,
-  /** Nonces remembered; a flood beyond it is refused, not forgotten. */
-  nonces: 10_000,
 } as const;
 
 /** Who is registered here. Being discovered is not being registered; an empty registry means nobody. */
@@ -40,14 +46,23 @@ export interface Registry extends Following {
   list(): readonly RegisteredNode[];
   get(peerId: string): RegisteredNode | undefined;
   isActive(peerId: string): boolean;
-  /** Takes a verified statement in: the caller is active. Throws `registration-replayed` or `registry-full`. */
+  /** Throws `registration-self`, `registry-full` or `node-suspended` for who could not be registered now. */
+  mayRegister(peerId: PeerId): void;
+  /** Takes in what was verified, as `active`, or as `pending` until the operator approves it; who is active stays so. */
   register(
-    statement: RegistrationStatement,
+    statement: Registration,
     contactEmail: string | undefined,
     now: number,
+    status?: 'active' | 'pending',
   ): Promise<RegisteredNode>;
   /** Throws `node-unknown`. */
   setStatus(peerId: string, status: NodeStatus): Promise<RegisteredNode>;
+  /** The operator's word. Throws `node-unknown`, `node-state`. */
+  change(peerId: string, action: NodeAction): Promise<RegisteredNode>;
+  /** The node took its registration back: from active to pending. */
+  withdraw(peerId: PeerId): Promise<RegisteredNode | undefined>;
+  /** A renewed certificate that the node key vouches for. Throws `node-unknown`. */
+  certificate(peerId: PeerId, fingerprint: string): Promise<RegisteredNode>;
   synced(peerId: string, now: number): void;
   /** Writes what `synced` noted. */
   flush(): Promise<void>;
@@ -59,7 +74,6 @@ export async function createRegistry(
   onChange: (node: RegisteredNode) => void,
 ): Promise<Registry> {
   const nodes = new Map<string, RegisteredNode>((await store.load()).map((node) => [node.peerId, node]));
-  const nonces = new Map<string, number>();
   const dirty = new Set<string>();
 
   async function put(node: RegisteredNode): Promise<RegisteredNode> {
@@ -70,17 +84,21 @@ export async function createRegistry(
     return node;
   }
 
-  function useNonce(statement: RegistrationStatement, now: number): void {
-    for (const [nonce, until] of nonces) {
-      if (until > now) break;
-      nonces.delete(nonce);
-    }
-    const id = `${statement.caller}|${statement.nonce}`;
-    if (nonces.has(id))
-      throw new AgrinetError('registration-replayed', 'this registration was used before; make a new one');
-    if (nonces.size >= REGISTRY_LIMITS.nonces)
-      throw new AgrinetError('registry-full', 'too many registrations at once; try again in ten minutes');
-    nonces.set(id, now + 2 * REGISTRATION_WINDOW_MS);
+  function mayRegister(peerId: PeerId): void {
+    const known = nodes.get(peerId);
+    if (peerId === self) throw new AgrinetError('registration-self', 'a node cannot register with itself');
+    if (known === undefined && nodes.size >= REGISTRY_LIMITS.nodes)
+      throw new AgrinetError('registry-full', `the registry holds ${REGISTRY_LIMITS.nodes} nodes`);
+    if (known?.status === 'suspended' || known?.status === 'revoked')
+      throw new AgrinetError(
+        'node-suspended',
+        `this node is ${known.status} here; its operator must resume it first`,
+      );
+  }
+  function known(peerId: string): RegisteredNode {
+    const node = parsePeerId(peerId) && nodes.get(peerId);
+    if (node === undefined) throw new AgrinetError('node-unknown', `no node ${peerId} is registered here`);
+    return node;
   }
 
   return {
@@ -92,19 +110,10 @@ export async function createRegistry(
     list: () => [...nodes.values()],
     get: (peerId) => nodes.get(peerId),
     isActive: (peerId) => nodes.get(peerId)?.status === 'active',
-    async register(statement, contactEmail, now) {
-      const known = nodes.get(statement.caller);
-      if (statement.caller === self)
-        throw new AgrinetError('registration-self', 'a node cannot register with itself');
-      if (known === undefined && nodes.size >= REGISTRY_LIMITS.nodes)
-        throw new AgrinetError('registry-full', `the registry holds ${REGISTRY_LIMITS.nodes} nodes`);
-      if (known?.status === 'suspended' || known?.status === 'revoked') {
-        throw new AgrinetError(
-          'node-suspended',
-          `this node is ${known.status} here; its operator must resume it first`,
-        );
-      }
-      useNonce(statement, now);
+    mayRegister,
+    async register(statement, contactEmail, now, status = 'active') {
+      mayRegister(statement.caller);
+      const before = nodes.get(statement.caller);
       const { caller, nodeUrl, region, name, multiaddrs, schemaVersion, tlsFingerprint } = statement;
       const node: RegisteredNode = {
         peerId: caller,
@@ -112,19 +121,30 @@ export async function createRegistry(
         region,
         name,
         multiaddrs,
-        status: 'active',
+        status: before?.status === 'active' ? 'active' : status,
         schemaVersion,
-        registeredAt: known?.registeredAt ?? now,
-        lastSyncAt: known?.lastSyncAt ?? 0,
+        registeredAt: before?.registeredAt ?? now,
+        lastSyncAt: before?.lastSyncAt ?? 0,
         tlsFingerprint,
       };
-      const email = contactEmail ?? known?.contactEmail;
+      const email = contactEmail ?? before?.contactEmail;
       return put(email === undefined ? node : { ...node, contactEmail: email });
     },
     async setStatus(peerId, status) {
-      const node = parsePeerId(peerId) && nodes.get(peerId);
-      if (node === undefined) throw new AgrinetError('node-unknown', `no node ${peerId} is registered here`);
+      const node = known(peerId);
       return node.status === status ? node : put({ ...node, status });
+    },
+    async change(peerId, action) {
+      const node = known(peerId);
+      const status = changedStatus(node.status, action);
+      return node.status === status ? node : put({ ...node, status });
+    },
+    async withdraw(peerId) {
+      const node = nodes.get(peerId);
+      return node?.status === 'active' ? put({ ...node, status: 'pending' }) : node;
+    },
+    async certificate(peerId, fingerprint) {
+      return put({ ...known(peerId), tlsFingerprint: fingerprint });
     },
     synced(peerId, now) {
       const node = nodes.get(peerId);

@@ -54,6 +54,7 @@ export async function startDaemon(folder: string, name: string): Promise<DaemonP
       MYCELIUM_PORT: String(myceliumPort),
       MYCELIUM_ANNOUNCE: `/ip4/127.0.0.1/tcp/${proxy.port}`,
       LOG_LEVEL: 'warn',
+      RATE_LIMIT: 'off', // what is measured is how much it can take
     },
   });
   let output = '';

@@ -16,6 +16,8 @@ export interface LoadPlan {
   requests: { method: string; path: string; body?: unknown }[];
   inFlight: number;
   warmUp: number;
+  /** Whether the result lists every request. */
+  samples?: boolean;
 }
 
 /** What came of it. `startedAt` and `endedAt` are of the shared monotonic clock, in milliseconds. */
@@ -25,6 +27,8 @@ export interface LoadResult {
   endedAt: number;
   /** How many answers there were of each status that is not 2xx, the warm-up included. */
   refused: Record<string, number>;
+  /** Of every request after the warm-up: when its answer was there, and how long it took, in milliseconds. */
+  samples?: { at: number; ms: number }[];
 }
 
 /** Runs a plan in a second process. */
@@ -53,11 +57,17 @@ async function run(plan: LoadPlan): Promise<LoadResult> {
   const bytes = plan.requests.map(({ method, path, body }) => requestBytes(method, path, plan.headers, body));
   const idle = [...connections];
   const refused: Record<string, number> = {};
+  const samples: { at: number; ms: number }[] = [];
   const send = async (index: number): Promise<void> => {
     const connection = idle.pop();
     const request = bytes[index];
     if (connection === undefined || request === undefined) throw new Error('more requests than connections');
+    const sent = plan.samples === true ? now() : 0;
     const { status } = await connection.send(request);
+    if (plan.samples === true && index >= plan.warmUp) {
+      const at = now();
+      samples.push({ at, ms: at - sent });
+    }
     if (status < 200 || status > 299) refused[status] = (refused[status] ?? 0) + 1;
     idle.push(connection);
   };
@@ -67,7 +77,8 @@ async function run(plan: LoadPlan): Promise<LoadResult> {
   const ms = await inFlight(count, plan.inFlight, (i) => send(i + plan.warmUp));
   const endedAt = now();
   for (const connection of connections) connection.close();
-  return { perS: (count / ms) * 1000, startedAt, endedAt, refused };
+  const result = { perS: (count / ms) * 1000, startedAt, endedAt, refused };
+  return plan.samples === true ? { ...result, samples } : result;
 }
 
 if (import.meta.main) {

@@ -133,7 +133,8 @@ export async function burst({ a, b }: Pair, ids: string[], notes: string[]): Pro
   return (BURST / (now() - startedAt)) * 1000;
 }
 
-async function importListings(
+/** Writes listings through the import; gives the milliseconds it took. Throws when it does not finish. */
+export async function importListings(
   daemon: DaemonProcess,
   listings: ListingFields[],
   notes: string[],

@@ -37,6 +37,7 @@ const raw = (name: string): Part => ({
 const PARTS: readonly Part[] = [
   ...['leveldb', 'ed25519', 'automerge', 'hono', 'echo'].map(raw),
   { name: 'agrinetd', script: 'agrinetd.ts', args: [], timeoutMs: 15 * MINUTES },
+  { name: 'http', script: 'http.ts', args: [], timeoutMs: 10 * MINUTES },
   { name: 'hypercore', script: 'peers/hypercore.mjs', args: [], timeoutMs: 5 * MINUTES },
   {
     name: 'automerge-repo',

@@ -66,6 +66,12 @@ export const RATIOS: readonly Ratio[] = [
     of: 'agrinetd.httpWritesPerS',
     to: 'raw leveldb.batch64PerS',
   },
+  { title: 'GET /listings / bare hono', of: 'http.getPerS', to: 'http.bareGetPerS' },
+  { title: 'POST /listings, fsynced / bare hono', of: 'http.postPerS', to: 'http.barePostPerS' },
+  { title: 'export / bare hono', of: 'http.exportMBPerS', to: 'http.bareExportMBPerS' },
+  { title: 'GET /listings p99, catching up / quiet', of: 'http.catchingUpGetP99Ms', to: 'http.getP99Ms' },
+  { title: 'POST /listings p99, catching up / quiet', of: 'http.catchingUpPostP99Ms', to: 'http.postP99Ms' },
+  { title: 'export MB/s, catching up / quiet', of: 'http.catchingUpExportMBPerS', to: 'http.exportMBPerS' },
 ];
 
 /** The value of a ratio; undefined when a figure of it is missing. */

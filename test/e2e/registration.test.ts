@@ -6,7 +6,9 @@ import { encodeCbor } from '../../protocols/wire/cbor.ts';
 import { seal } from '../../protocols/wire/envelope.ts';
 import { type Identity, identityFromSeed, parsePeerId } from '../../protocols/wire/identity.ts';
 import { agrinet } from '../support/cli.ts';
+import { freePort } from '../support/daemon.ts';
 import { Federation, type Member } from '../support/federation.ts';
+import { serve } from '../support/loopback-server.ts';
 
 const WINDOW_MS = 5 * 60 * 1000;
 
@@ -34,7 +36,7 @@ describe('registration', () => {
     return {
       caller: caller.peerId,
       receiver: peerId,
-      nodeUrl: 'http://127.0.0.1:1',
+      nodeUrl: '',
       region: 'Coast',
       name: 'caller',
       multiaddrs: [],
@@ -110,11 +112,21 @@ describe('registration', () => {
       await expectRefused(sealStatement(caller, network, statement({ time: Date.now() + ms })), invalid);
   });
 
+  it('is refused when at the claimed URL nobody answers, or somebody else', async () => {
+    const absent = statement({ nodeUrl: `http://127.0.0.1:${await freePort()}` });
+    await expectRefused(sealStatement(caller, network, absent), { status: 502, code: 'peer-unreachable' });
+    const other = statement({ nodeUrl: federation.members[1]?.url ?? '' });
+    await expectRefused(sealStatement(caller, network, other), { status: 502, code: 'proof-invalid' });
+  });
+
   it('is taken when all of it is right, and not a second time', async () => {
     const bytes = sealStatement(caller, network, statement());
-    expect((await register(bytes)).status).toBe(201);
-    expect(await nodes()).toMatchObject([{ peerId: caller.peerId, status: 'active', region: 'Coast' }]);
+    // Without a URL to be asked at, it waits for the operator.
+    expect((await register(bytes)).status).toBe(202);
+    expect(await nodes()).toMatchObject([{ peerId: caller.peerId, status: 'pending', region: 'Coast' }]);
     expect(await register(bytes)).toEqual({ status: 409, code: 'registration-replayed' });
+    const approved = await agrinet(receiver, ['nodes', 'approve', caller.peerId]);
+    expect(approved).toMatchObject({ code: 0, stdout: `${caller.peerId}: active\n` });
   });
 
   it('registers neither side when the join is refused', async () => {
@@ -138,5 +150,26 @@ describe('registration', () => {
       stdout: `Joined ${receiver.peerId} (unspecified): active\n`,
     });
     expect(await nodes()).toHaveLength(2);
+  });
+
+  it('waits for the operator after the guide’s plain curl, and becomes HTTP-only without an identity', async () => {
+    const old = await serve((_, outgoing) => outgoing.writeHead(404).end('Cannot GET'));
+    try {
+      const body = { nodeUrl: old.url, region: 'West Africa', contactEmail: 'ops@node.org' };
+      const answer = await receiver.request('POST', '/federation/node/register', body);
+      expect(answer.status).toBe(202);
+      const id = `legacy:${old.url}`;
+      expect(await answer.json()).toMatchObject({ nodeId: id, status: 'pending' });
+      expect(old.connections()).toBe(0);
+      const approved = await agrinet(receiver, ['nodes', 'approve', id]);
+      expect(approved).toMatchObject({ code: 0, stdout: `${id}: active\n` });
+      const listed = await agrinet(receiver, ['nodes']);
+      expect(listed.stdout).toContain('HTTP only');
+      expect(JSON.stringify(await nodes())).not.toContain('ops@node.org');
+      const revoked = await agrinet(receiver, ['nodes', 'revoke', id, '--json']);
+      expect(JSON.parse(revoked.stdout)).toMatchObject({ nodeId: id, status: 'revoked' });
+    } finally {
+      await old.close();
+    }
   });
 });

@@ -5,7 +5,7 @@ import { decodeHeader, ENTRY_ENVELOPE } from '../../protocols/feed/header.ts';
 import { decodeOp, encodeOp } from '../../protocols/feed/op.ts';
 import { openPeerRecord } from '../../protocols/discovery/peer-exchange.ts';
 import { readLines } from '../../protocols/market/lines.ts';
-import { jsonObject } from '../../api/body.ts';
+import { jsonObject } from '../../api/rows.ts';
 import { decodeFrontier, encodeFrontier } from '../../protocols/mycelium/frontier-page.ts';
 import { decodeMessage, encodeMessage } from '../../protocols/mycelium/message.ts';
 import {

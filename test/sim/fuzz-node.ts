@@ -119,14 +119,11 @@ async function register(victim: TestNode, { identity, host }: Attacker): Promise
   await victim.node.registry.register(
     {
       caller: identity.peerId,
-      receiver: victim.node.identity.peerId,
       nodeUrl: '',
       region: '',
       name: '',
       multiaddrs: host.libp2p.getMultiaddrs().map(String),
       schemaVersion: 1,
-      time: Date.now(),
-      nonce: randomBytes(16).toString('hex'),
       tlsFingerprint: '',
     },
     undefined,

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { zstdCompressSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { framed } from '../../protocols/wire/framed-stream.ts';
@@ -82,14 +81,11 @@ async function follow(one: TestNode, other: TestNode): Promise<void> {
   await one.node.registry.register(
     {
       caller: other.node.identity.peerId,
-      receiver: one.node.identity.peerId,
       nodeUrl: '',
       region: '',
       name: '',
       multiaddrs: [],
       schemaVersion: 1,
-      time: Date.now(),
-      nonce: randomBytes(16).toString('hex'),
       tlsFingerprint: '',
     },
     undefined,

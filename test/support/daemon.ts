@@ -50,6 +50,7 @@ export async function startDaemon(
     MYCELIUM_NETWORK: 'test',
     API_KEY: apiKey,
     LOG_LEVEL: 'info',
+    RATE_LIMIT: 'off',
     ...env,
   };
   const [command, ...args] = [...prefix, process.execPath, BIN, 'start'];

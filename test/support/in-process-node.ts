@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { apiContext } from '../../daemon/http.ts';
+import { createServices } from '../../daemon/services.ts';
 import { createApp } from '../../api/app.ts';
 import { createLogger } from '../../daemon/logger.ts';
-import { createNode, type Node } from '../../daemon/node.ts';
+import { createNode, type Node, type Outside } from '../../daemon/node.ts';
 import { loadSettings } from '../../daemon/settings.ts';
 import { identityFromSeed, type Identity } from '../../protocols/wire/identity.ts';
 
@@ -20,6 +20,12 @@ export interface TestNode {
 
 export const TEST_KEY = 'test-key-of-a-node-in-this-process';
 
+/** Names lead nowhere but here: no test asks a name server. */
+const onlyThisMachine: NonNullable<Outside['lookup']> = (name, _, done) => {
+  if (name === 'localhost') done(null, [{ address: '127.0.0.1', family: 4 }]);
+  else done(Object.assign(new Error('no such name'), { code: 'ENOTFOUND' }), []);
+};
+
 /** Starts a node in a folder; `env` as the daemon would get it. */
 export async function startNode(
   dataDir: string,
@@ -33,8 +39,13 @@ export async function startNode(
     LOG_LEVEL: 'silent',
     ...env,
   });
-  const node = await createNode(settings, identity, createLogger(settings));
-  const app = createApp(apiContext(node, TEST_KEY, () => ''));
+  const node = await createNode(settings, identity, createLogger(settings), { lookup: onlyThisMachine });
+  const services = await createServices(node, {
+    apiKey: TEST_KEY,
+    url: () => '',
+    tls: { fingerprint: () => '' },
+  });
+  const app = createApp(services.context);
   const request = async (method: string, path: string, body?: unknown): Promise<Response> =>
     app.request(path, {
       method,
@@ -52,7 +63,11 @@ export async function startNode(
     request,
     digest: async () =>
       ((await (await request('GET', '/federation/digest')).json()) as { digest: string }).digest,
-    stop: () => node.stop(),
+    async stop() {
+      services.close();
+      await services.stop();
+      await node.stop();
+    },
   };
 }
 
@@ -65,14 +80,11 @@ export async function befriend(a: TestNode, b: TestNode): Promise<void> {
     await one.node.registry.register(
       {
         caller: other.node.identity.peerId,
-        receiver: one.node.identity.peerId,
         nodeUrl: '',
         region: other.node.settings.region,
         name: '',
         multiaddrs: other.addresses,
         schemaVersion: 1,
-        time: Date.now(),
-        nonce: randomBytes(16).toString('hex'),
         tlsFingerprint: '',
       },
       undefined,

@@ -1,0 +1,82 @@
+import type { Context } from 'hono';
+import { createMiddleware } from 'hono/factory';
+import { AgrinetError } from '../../protocols/errors.ts';
+import type { ApiEnv } from '../access.ts';
+import { isDeeper } from './json-depth.ts';
+
+export interface BodyLimits {
+  /** The largest body that is read as a whole, in bytes: a listing with long texts is far below. */
+  readonly maxBytes: number;
+  /** How deep arrays and objects may lie in one another: nothing here needs more, and what walks them is recursive. */
+  readonly maxDepth: number;
+  /** How long the whole of it may take to arrive, in milliseconds. A body that is streamed has the server's idle limit instead. */
+  readonly timeoutMs: number;
+}
+
+export const BODY_LIMITS: BodyLimits = { maxBytes: 256 * 1024, maxDepth: 32, timeoutMs: 30_000 };
+
+/**
+ * Bounds every body that a route reads as JSON or text, when it reads it: a caller whom the route's guard refuses sends in vain. Routes
+ * that stream (`c.req.raw.body`) count for themselves. Throws `body-too-large`, `body-too-deep`, `body-slow`.
+ */
+export function bodyLimits(limits: BodyLimits = BODY_LIMITS) {
+  return createMiddleware<ApiEnv>(async (c, next) => {
+    if (c.req.method === 'GET' || c.req.method === 'HEAD') return next();
+    let text: Promise<string> | undefined;
+    let failed: unknown;
+    const read = (): Promise<string> => {
+      text ??= readText(c, limits).catch((error: unknown) => {
+        failed = error;
+        throw error;
+      });
+      return text;
+    };
+    // Not enumerable: hono would otherwise take this for a body that has been read, when one is read as bytes.
+    Object.defineProperty(c.req.bodyCache, 'text', { get: read, configurable: true });
+    await next();
+    // hono's validator says "malformed" of whatever went wrong in reading; what it was is known here.
+    if (failed instanceof AgrinetError) throw failed;
+  });
+}
+
+async function readText(c: Context, limits: BodyLimits): Promise<string> {
+  const { maxBytes, maxDepth, timeoutMs } = limits;
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      c.header('connection', 'close');
+      reject(
+        new AgrinetError('body-slow', `the body has not arrived within ${timeoutMs / 1000} s; send it again`),
+      );
+    }, timeoutMs);
+  });
+  try {
+    const text = await Promise.race([whole(c, maxBytes), late]);
+    if (isDeeper(text, maxDepth))
+      throw new AgrinetError('body-too-deep', `the body is nested more than ${maxDepth} levels deep`);
+    return text;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** A body of known length cannot be longer, the HTTP parser sees to it; any other is counted while it comes. */
+async function whole(c: Context, maxBytes: number): Promise<string> {
+  const length = c.req.header('content-length');
+  if (length !== undefined && c.req.header('transfer-encoding') === undefined) {
+    if (Number(length) > maxBytes) throw tooLarge(maxBytes);
+    return c.req.raw.text();
+  }
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of c.req.raw.body ?? []) {
+    bytes += chunk.byteLength;
+    if (bytes > maxBytes) throw tooLarge(maxBytes);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function tooLarge(maxBytes: number): AgrinetError {
+  return new AgrinetError('body-too-large', `the body is over ${Math.floor(maxBytes / 1024)} KiB`);
+}

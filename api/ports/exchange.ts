@@ -1,0 +1,135 @@
+import type { FrontierItem } from '../../protocols/feed/frontier.ts';
+import type { Json } from '../../protocols/market/catalogue.ts';
+import type { RangeItem, RangeRequest } from '../../protocols/mycelium/range.ts';
+import type { RecordState } from '../../protocols/open-dialog/record.ts';
+import type { PeerId } from '../../protocols/wire/identity.ts';
+import type { Channel } from '../../protocols/wire/ids.ts';
+
+/** A place in this node's own change order; another generation means that everything derived was made anew. */
+export interface ChangePosition {
+  readonly generation: string;
+  readonly change: number;
+}
+
+/** The change order, for exports that begin where the last one ended. */
+export interface ChangeReader {
+  now(): Promise<ChangePosition>;
+  /** Records changed after a place, in that order, each once and as it stands now; those that ended are among them. */
+  since(change: number): AsyncGenerator<RecordState>;
+}
+
+/** A feed group as shown over HTTP; `digest` only for public ones. */
+export interface ShownFeed {
+  readonly author: PeerId;
+  readonly channel: Channel;
+  readonly items: readonly FrontierItem[];
+  readonly digest?: string;
+}
+
+/** What an import or a legacy pull did. */
+export interface ImportTotals {
+  imported: number;
+  unchanged: number;
+  refusedCount: number;
+  /** The first hundred, one by one. */
+  refused: { collection: string; index: number; id?: string; reason: string }[];
+}
+
+/** What entries brought in over HTTP came to. */
+export interface TakenEntries {
+  accepted: number;
+  known: number;
+  ignored: number;
+  /** Codes of what was ignored, by how often. */
+  reasons: Record<string, number>;
+}
+
+/** An item of an old node, as kept. */
+export interface LegacyItem {
+  readonly source: string;
+  readonly collection: string;
+  readonly id: string;
+  /** Milliseconds since 1970. */
+  readonly updatedAt: number;
+  readonly item: Readonly<Record<string, Json>>;
+}
+
+export interface LegacyReader {
+  sources(): Promise<string[]>;
+  /** One page, in the order of ids; `cursor` continues it. */
+  list(
+    collection: string,
+    source: string,
+    limit: number,
+    cursor?: string,
+  ): Promise<{ readonly items: readonly LegacyItem[]; readonly cursor?: string }>;
+}
+
+/** A registered node that can be synced with over HTTP, named by node id. */
+export type SyncSource =
+  | {
+      readonly kind: 'agrinetd';
+      readonly id: PeerId;
+      readonly url: string;
+      /** SHA-256 hex; empty without TLS. */
+      readonly tlsFingerprint: string;
+      /** Of the frontier, when nothing was lacking after it. */
+      readonly etag?: string;
+    }
+  | {
+      readonly kind: 'legacy';
+      readonly id: `legacy:${string}`;
+      readonly url: string;
+      readonly etag?: string;
+    };
+
+/** How a sync ended; kept per source. */
+export interface SyncOutcome {
+  readonly received: number;
+  readonly imported: number;
+  readonly unchanged: number;
+  readonly refused: number;
+  readonly bytes: number;
+  /** State digest of the source's total, or the SHA-256 of its export. */
+  readonly lastHash?: string;
+  readonly etag?: string;
+  readonly error?: { readonly code: string; readonly message: string };
+}
+
+/** What the exchange routes need of the node. */
+export interface ExchangePort {
+  readonly changes: ChangeReader;
+  readonly feeds: {
+    /** Public feeds, and the private channels that a verified signer takes part in. */
+    list(signer: PeerId | undefined): readonly ShownFeed[];
+    /** Digest over all public records, hex. */
+    totalDigest(): string;
+    mayHold(peer: PeerId, channel: Channel): boolean;
+    range(request: RangeRequest): AsyncGenerator<RangeItem>;
+  };
+  /** The signer of a request header for this method and path; throws `request-unsigned`. */
+  openRequest(header: string, method: string, path: string): PeerId;
+  readonly legacy: LegacyReader;
+  /** Active registered nodes that have an address. */
+  sources(): readonly SyncSource[];
+  /** Throws `source-unknown`. */
+  pull(sourceUrl: string, force: boolean): Promise<{ readonly id: string; readonly state: string }>;
+  /** Queues a sync of every source, at most once a minute. */
+  syncAll(): Promise<{ readonly jobs: number } | { readonly coalesced: true; readonly next: number }>;
+  /** Takes an export body in under a source. Throws `export-malformed`, `export-differs`, `schema-newer`, `body-too-large`. */
+  importLegacy(
+    source: string,
+    body: AsyncIterable<Uint8Array>,
+    options: { readonly force: boolean; readonly signal?: AbortSignal },
+  ): Promise<ImportTotals & { readonly sha256: string }>;
+  /** For workers in other processes. */
+  readonly worker: {
+    source(id: string): Promise<SyncSource | undefined>;
+    plan(id: string, feeds: readonly ShownFeed[]): Promise<readonly RangeRequest[]>;
+    receive(id: string, asked: RangeRequest, items: readonly RangeItem[]): Promise<TakenEntries>;
+    signRequest(id: string, method: string, path: string): Promise<string>;
+    /** The fingerprint in force after the owner was asked; throws `certificate-foreign`. */
+    renewCertificate(id: string): Promise<string>;
+    noteSync(id: string, outcome: SyncOutcome): Promise<void>;
+  };
+}

@@ -1,0 +1,26 @@
+/** An answer as it is given again. Without `body` it was too large, or a secret that is shown once. */
+export interface StoredAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string;
+}
+
+/** What is known of a request that names an Idempotency-Key. */
+export type Standing =
+  /** Carry it out; the node has noted that it has begun. */
+  | { readonly kind: 'begun' }
+  | { readonly kind: 'answered'; readonly answer: StoredAnswer }
+  /** The same request is being carried out right now. */
+  | { readonly kind: 'busy' }
+  /** The key was used with another body. */
+  | { readonly kind: 'mismatch' };
+
+/** The table behind `Idempotency-Key`. `id` stands for caller, route and key together, `bodyHash` for the body. */
+export interface IdempotencyTable {
+  /** Notes the request before it is carried out. Throws `storage-failed`, `disk-full`. */
+  begin(id: string, bodyHash: string): Promise<Standing>;
+  /** Keeps the answer; resolves when it is on disk, so that what a client was told holds after a crash. */
+  finish(id: string, answer: StoredAnswer): Promise<void>;
+  /** Ends a request that has no answer to keep. With `forget` nothing of it was done, and the key is free again. */
+  release(id: string, forget: boolean): Promise<void>;
+}

@@ -1,0 +1,89 @@
+import type { NodeAction, NodeStatus } from '../../protocols/registry/node-status.ts';
+import type { PeerId } from '../../protocols/wire/identity.ts';
+
+/** This node as it tells everybody; with a nonce also a proof of it, signed by the node key, base64url. */
+export interface NodeIdentityAnswer {
+  readonly peerId: string;
+  readonly name: string;
+  readonly network: string;
+  readonly schemaVersion: number;
+  readonly multiaddrs: readonly string[];
+  readonly region: string;
+  readonly nodeUrl: string;
+  readonly tlsFingerprint?: string;
+  readonly proof?: string;
+}
+
+/** A node of the registry with what this process knows of it: an agrinetd, or one that speaks HTTP only. */
+export interface NodeEntry {
+  /** Peer id, or `legacy:<origin>`. */
+  readonly id: string;
+  readonly kind: 'agrinetd' | 'http';
+  readonly peerId?: PeerId;
+  readonly url: string;
+  readonly region: string;
+  readonly name: string;
+  readonly status: NodeStatus;
+  /** Undefined for a node that tells none. */
+  readonly schemaVersion: number | undefined;
+  readonly registeredAt: number;
+  /** Milliseconds since 1970; 0 before the first. */
+  readonly lastSyncAt: number;
+  /** State digest or export hash that was received last. */
+  readonly lastHash: string | undefined;
+  /** Over libp2p. */
+  readonly connected: boolean;
+  /** Whether it was reached the last time it was tried. */
+  readonly online: boolean;
+  /** Entries it has shown that are lacking here. */
+  readonly lag: number | undefined;
+  readonly nextRetryAt: number | undefined;
+  readonly listings: number;
+  readonly transactions: number;
+  readonly users: number;
+  /** In this node's words. */
+  readonly error: string | undefined;
+}
+
+/** What the operator alone sees. */
+export interface PrivateNodeEntry extends NodeEntry {
+  readonly contactEmail: string | undefined;
+  readonly tlsFingerprint: string;
+  readonly multiaddrs: readonly string[];
+}
+
+/** A request to be registered here. Without a statement it is the guide's plain `curl`. */
+export interface RegisterRequest {
+  /** Empty only beside a statement: a node that nobody can reach over HTTP. */
+  readonly nodeUrl?: string | undefined;
+  readonly region?: string | undefined;
+  readonly contactEmail?: string | undefined;
+  /** Plain copies of what is signed; they must agree with it. */
+  readonly peerId?: string | undefined;
+  readonly multiaddrs?: readonly string[] | undefined;
+  readonly time?: number | undefined;
+  readonly nonce?: string | undefined;
+  readonly tlsFingerprint?: string | undefined;
+  /** The signed registration, base64url. */
+  readonly statement?: string | undefined;
+}
+
+/** What the registration routes need of the node. */
+export interface RegistrationPort {
+  identity(nonce?: string): NodeIdentityAnswer;
+  nodes(): Promise<readonly NodeEntry[]>;
+  /** Throws `node-unknown`. */
+  node(id: string): Promise<PrivateNodeEntry>;
+  /** Registers both nodes with one another, or neither. */
+  join(url: string, key: string): Promise<NodeEntry>;
+  /** `statement`: this node's own, in answer to a signed one. `created`: it was not active before. */
+  register(
+    request: RegisterRequest,
+  ): Promise<{ readonly node: NodeEntry; readonly created: boolean; readonly statement?: string }>;
+  /** A signed withdrawal, base64url: its signer alone goes from active to pending. */
+  withdraw(statement: string): Promise<void>;
+  /** The operator registers a node by its URL. */
+  add(url: string, region: string, contactEmail: string | undefined): Promise<NodeEntry>;
+  /** Throws `node-unknown`, `node-state`; approving asks the node who it is. */
+  change(id: string, action: NodeAction): Promise<NodeEntry>;
+}

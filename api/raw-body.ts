@@ -1,0 +1,20 @@
+import type { Context } from 'hono';
+import { AgrinetError } from '../protocols/errors.ts';
+
+/** The body as it comes, for routes that read it themselves; each counts for itself. */
+export async function* bodyChunks(c: Context): AsyncGenerator<Uint8Array> {
+  for await (const chunk of c.req.raw.body ?? []) yield chunk;
+}
+
+/** The whole body as bytes. Throws `body-too-large`. */
+export async function bodyBytes(c: Context, maxBytes: number): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of bodyChunks(c)) {
+    bytes += chunk.length;
+    if (bytes > maxBytes)
+      throw new AgrinetError('body-too-large', `the body is over ${Math.floor(maxBytes / 1024)} KiB`);
+    chunks.push(chunk);
+  }
+  return new Uint8Array(Buffer.concat(chunks));
+}

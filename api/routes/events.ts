@@ -1,0 +1,127 @@
+import { z } from '@hono/zod-openapi';
+import type { Context } from 'hono';
+import { AgrinetError } from '../../protocols/errors.ts';
+import { type ApiEnv, isOperator, type Principal } from '../access.ts';
+import { callerAddress } from '../limits/address.ts';
+import type { EventsPort, TellableEvent } from '../ports/events.ts';
+import { json, jsonInput, media, route, router } from '../route.ts';
+import { createSseStreams, type SseLimits } from '../sse.ts';
+
+const tags = ['Events'];
+const SSE = 'text/event-stream';
+/** EventSource can send no headers, so here, and only here, a key may stand in the query. */
+const keyQuery = {
+  'x-api-key': z.string().max(512).optional().openapi({ description: 'The key, for EventSource' }),
+};
+const headers = z.object({
+  'last-event-id': z
+    .string()
+    .max(64)
+    .optional()
+    .openapi({ description: 'Id of the last event that was received: goes on after it' }),
+});
+const conversationParam = z.object({ conversationId: z.string().min(1).max(256) });
+
+const all = route('read', {
+  method: 'get',
+  path: '/events',
+  tags,
+  summary: 'What happens in this node, as server-sent events',
+  description:
+    'federation.sync, federation.node, ping.update, notification, notification.read, conflict; `ping` every 15 s. `reset` {oldest}: events after Last-Event-ID are no longer kept.',
+  request: {
+    headers,
+    query: z.object({
+      types: z
+        .string()
+        .regex(/^[a-z.,]{1,512}$/)
+        .optional()
+        .openapi({ description: 'Only these types, comma-separated' }),
+      ...keyQuery,
+    }),
+  },
+  responses: { 200: media('Events until one side closes', SSE) },
+});
+const conversation = route('write', {
+  method: 'get',
+  path: '/stream/{conversationId}',
+  tags,
+  summary: 'Messages of a conversation and pieces of those being written, as server-sent events',
+  description:
+    '`message` {"message": {…}}, `token` {"id", "token"} (not kept, without an id); `ping` every 15 s.',
+  request: { headers, params: conversationParam, query: z.object(keyQuery) },
+  responses: { 200: media('Events until one side closes', SSE) },
+});
+const tokens = route('write', {
+  method: 'post',
+  path: '/stream/{conversationId}/tokens',
+  tags,
+  summary: 'Pass a piece of a message being written to those who listen; it is not kept',
+  request: {
+    params: conversationParam,
+    body: jsonInput(z.object({ id: z.string().min(1).max(128), token: z.string().max(4096) })),
+  },
+  responses: { 202: json(z.object({ relayed: z.literal(true) }), 'Passed on') },
+});
+
+/** What the routes take beside the port. */
+export interface EventRoutesContext {
+  readonly events: EventsPort;
+  readonly limits: { readonly trustProxy: boolean };
+  /** Other limits than the usual, for tests. */
+  readonly sse?: Partial<SseLimits>;
+}
+
+export function eventRoutes({ events, limits, sse }: EventRoutesContext) {
+  const streams = createSseStreams(events.closing, sse);
+
+  const holderOf = (c: Context<ApiEnv>): string => {
+    const { id } = c.get('principal');
+    return id === 'anonymous' ? `address:${callerAddress(c, limits.trustProxy) ?? ''}` : id;
+  };
+  /** The record key of a conversation that the caller may hear; to others it does not exist. */
+  async function heard(principal: Principal, conversationId: string): Promise<string> {
+    const key = await events.mayHear(principal, conversationId);
+    if (key === undefined) throw new AgrinetError('not-found', 'Not found');
+    return key;
+  }
+
+  return router()
+    .openapi(all, (c) => {
+      const principal = c.get('principal');
+      const { types } = c.req.valid('query');
+      const chosen = types === undefined ? undefined : new Set(types.split(','));
+      const wants = (event: TellableEvent): boolean =>
+        (chosen === undefined || chosen.has(event.type)) && maySee(principal, event);
+      return streams.open(c, holderOf(c), (push) =>
+        events.subscribe({ ...resumption(c.req.valid('header')['last-event-id']), wants }, push),
+      );
+    })
+    .openapi(conversation, async (c) => {
+      const key = await heard(c.get('principal'), c.req.valid('param').conversationId);
+      const wants = (event: TellableEvent): boolean => event.audience?.conversation === key;
+      return streams.open(c, holderOf(c), (push) =>
+        events.subscribe({ ...resumption(c.req.valid('header')['last-event-id']), wants }, push),
+      );
+    })
+    .openapi(tokens, async (c) => {
+      const key = await heard(c.get('principal'), c.req.valid('param').conversationId);
+      const { id, token } = c.req.valid('json');
+      events.relayToken(key, { id, token });
+      return c.json({ relayed: true } as const, 202);
+    });
+}
+
+/** Whether an event is for this caller's feed of all events. What is said in conversations has streams of its own. */
+export function maySee(principal: Principal, { audience }: TellableEvent): boolean {
+  if (audience === undefined) return true;
+  if (audience.conversation !== undefined) return false;
+  if (isOperator(principal)) return true;
+  if (audience.operatorOnly === true) return false;
+  return audience.userId === undefined || audience.userId === principal.userId;
+}
+
+/** A Last-Event-ID that is no number of ours is as good as none. */
+function resumption(lastEventId: string | undefined): { after?: number } {
+  return lastEventId !== undefined && /^\d{1,15}$/.test(lastEventId) ? { after: Number(lastEventId) } : {};
+}

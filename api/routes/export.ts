@@ -1,0 +1,202 @@
+import { createHash } from 'node:crypto';
+import { z } from '@hono/zod-openapi';
+import { AgrinetError } from '../../protocols/errors.ts';
+import { isLive, type RecordState } from '../../protocols/open-dialog/record.ts';
+import { SCHEMA_VERSION } from '../../protocols/open-dialog/schema.ts';
+import { sha256Hex } from '../../protocols/wire/bytes.ts';
+import { parseRecordKey, publicId } from '../../protocols/wire/ids.ts';
+import { byteStream } from '../byte-stream.ts';
+import type { ApiContext } from '../context.ts';
+import type { ChangePosition, ExchangePort } from '../ports/exchange.ts';
+import { recordJson } from '../records.ts';
+import { route, router } from '../route.ts';
+import { Contract, Listing } from '../schemas.ts';
+
+const NDJSON = 'application/x-ndjson';
+
+/** A record that ended since the cursor. */
+const Ended = z.looseObject({ id: z.string(), owner: z.string(), deleted: z.literal(true) });
+const Export = z
+  .object({
+    schemaVersion: z.number().int(),
+    node: z.string(),
+    generatedAt: z.iso.datetime(),
+    full: z.boolean().openapi({ description: 'All there is; false: only what changed since the cursor' }),
+    listings: z.array(z.union([Ended, Listing])),
+    contracts: z.array(z.union([Ended, Contract])),
+    trends: z.array(z.unknown()),
+    transactions: z.array(z.unknown()),
+    users: z.array(z.unknown()),
+    count: z.number().int(),
+    sha256: z.string().openapi({
+      description: 'Over each item’s JSON text as sent and a line feed, in order, hex',
+    }),
+    cursor: z.string().openapi({ description: 'For `since` of the next export' }),
+  })
+  .openapi('Export');
+
+/** Written as a stream, not by c.json: the document knows its schema, the handler returns a plain Response. */
+const answer: { description: string } = Object.assign(
+  { description: 'The export; its ETag is that of this cursor and format' },
+  { content: { 'application/json': { schema: Export }, [NDJSON]: { schema: z.string() } } },
+);
+
+const exported = route('read', {
+  method: 'get',
+  path: '/export',
+  tags: ['Federation'],
+  summary: 'The public catalogue of this node: all of it, or what changed since a cursor',
+  description:
+    'One JSON body, or with `Accept: application/x-ndjson` a line each: {"kind":"header"}, {"kind":"listings"} … {"kind":"end"}.',
+  request: {
+    query: z.object({
+      since: z.string().max(128).optional(),
+      owner: z.enum(['self', 'all']).default('all'),
+    }),
+    headers: z.object({
+      accept: z.string().max(1024).optional(),
+      'if-none-match': z.string().max(1024).optional(),
+    }),
+  },
+  responses: {
+    200: answer,
+    304: { description: 'Nothing has changed' },
+  },
+});
+
+/** Sections that hold records, with the id that clients know. Trends, transactions and users have none yet. */
+const SECTIONS = [
+  ['listings', 'listingId'],
+  ['contracts', 'contractId'],
+] as const;
+const EMPTY_SECTIONS = ['trends', 'transactions', 'users'] as const;
+
+/** Characters gathered for one write to the socket. */
+const GATHER = 48 * 1024;
+
+interface Plan {
+  readonly from: number | undefined;
+  readonly end: ChangePosition;
+  readonly owner: 'self' | 'all';
+}
+
+export function exportRoutes(
+  node: { readonly exchange: Pick<ExchangePort, 'changes'> } & Pick<ApiContext, 'self' | 'reader' | 'log'>,
+) {
+  const { changes } = node.exchange;
+
+  /** Records of one section as items: what is live, and in part of the whole also what ended. */
+  async function* sectionItems(
+    [collection, idField]: (typeof SECTIONS)[number],
+    { from, owner }: Plan,
+  ): AsyncGenerator<object> {
+    const start = `${collection}/${owner === 'self' ? `${node.self}/` : ''}`;
+    const states = from === undefined ? node.reader.all(collection) : changes.since(from);
+    for await (const state of states) {
+      if (state.channel !== 'public' || !state.key.startsWith(start)) continue;
+      if (isLive(state)) yield live(state, idField);
+      else if (from !== undefined) yield ended(state, idField);
+    }
+  }
+
+  function headOf(plan: Plan): Record<string, string | number | boolean> {
+    const generatedAt = new Date().toISOString();
+    return { schemaVersion: SCHEMA_VERSION, node: node.self, generatedAt, full: plan.from === undefined };
+  }
+
+  async function* asJson(plan: Plan): AsyncGenerator<string> {
+    const hash = createHash('sha256');
+    let count = 0;
+    let text = JSON.stringify(headOf(plan)).slice(0, -1);
+    for (const section of SECTIONS) {
+      text += `,"${section[0]}":[`;
+      let first = true;
+      for await (const item of sectionItems(section, plan)) {
+        const json = JSON.stringify(item);
+        hash.update(`${json}\n`);
+        count++;
+        text += first ? json : `,${json}`;
+        first = false;
+        if (text.length < GATHER) continue;
+        yield text;
+        text = '';
+      }
+      text += ']';
+    }
+    for (const name of EMPTY_SECTIONS) text += `,"${name}":[]`;
+    const end = { count, sha256: hash.digest('hex'), cursor: cursorOf(plan.end) };
+    yield `${text},${JSON.stringify(end).slice(1)}`;
+  }
+
+  async function* asLines(plan: Plan): AsyncGenerator<string> {
+    const hash = createHash('sha256');
+    let count = 0;
+    let text = `${JSON.stringify({ kind: 'header', ...headOf(plan) })}\n`;
+    for (const section of SECTIONS) {
+      for await (const item of sectionItems(section, plan)) {
+        const line = `${JSON.stringify({ kind: section[0], ...item })}\n`;
+        hash.update(line);
+        count++;
+        text += line;
+        if (text.length < GATHER) continue;
+        yield text;
+        text = '';
+      }
+    }
+    const end = { kind: 'end', count, sha256: hash.digest('hex'), cursor: cursorOf(plan.end) };
+    yield `${text}${JSON.stringify(end)}\n`;
+  }
+
+  return router().openapi(exported, async (c) => {
+    const { since, owner } = c.req.valid('query');
+    const end = await changes.now();
+    const plan: Plan = { from: placeOf(since, end), end, owner };
+    const lines = wantsLines(c.req.header('accept'));
+    const etag = `"${sha256Hex(JSON.stringify([end, plan.from, owner, lines, SCHEMA_VERSION])).slice(0, 32)}"`;
+    const headers = { etag, vary: 'accept', 'content-type': lines ? NDJSON : 'application/json' };
+    if (matches(c.req.header('if-none-match'), etag))
+      return new Response(null, { status: 304, headers: { etag, vary: 'accept' } });
+    const body = byteStream(encoded(lines ? asLines(plan) : asJson(plan)), (error) =>
+      node.log('an export broke off', { err: error }),
+    );
+    return new Response(body, { headers });
+  });
+}
+
+async function* encoded(texts: AsyncGenerator<string>): AsyncGenerator<Uint8Array> {
+  const encoder = new TextEncoder();
+  for await (const text of texts) yield encoder.encode(text);
+}
+
+function live(state: RecordState, idField: string): object {
+  const json = recordJson(state);
+  return { ...json, [idField]: json.id };
+}
+
+function ended({ key }: RecordState, idField: string): object {
+  const parts = parseRecordKey(key);
+  const id = parts === undefined ? key : publicId(parts);
+  return { id, [idField]: id, owner: parts?.owner ?? '', deleted: true };
+}
+
+function cursorOf({ generation, change }: ChangePosition): string {
+  return `${generation}.${change.toString(36)}`;
+}
+
+/** Where a cursor stands in this generation; nothing for one of another, which gets everything. Throws `query-invalid`. */
+function placeOf(since: string | undefined, end: ChangePosition): number | undefined {
+  if (since === undefined || since === '') return undefined;
+  const [, generation, change] = /^([0-9a-f]{1,32})\.([0-9a-z]{1,9})$/.exec(since) ?? [];
+  if (generation === undefined || change === undefined)
+    throw new AgrinetError('query-invalid', 'since: the cursor of an earlier export');
+  const place = Number.parseInt(change, 36);
+  return generation === end.generation && place <= end.change ? place : undefined;
+}
+
+function wantsLines(accept: string | undefined): boolean {
+  return accept !== undefined && /application\/(x-)?ndjson/i.test(accept);
+}
+
+function matches(header: string | undefined, etag: string): boolean {
+  return header?.split(',').some((each) => each.trim().replace(/^W\//, '') === etag) ?? false;
+}

@@ -1,0 +1,189 @@
+import { z } from '@hono/zod-openapi';
+import type { Context } from 'hono';
+import { AgrinetError } from '../../protocols/errors.ts';
+import { encodeItem, ITEM_SEQUENCE } from '../../protocols/mycelium/item-sequence.ts';
+import { decodeRangeRequest, RANGE_LIMITS, type RangeRequest } from '../../protocols/mycelium/range.ts';
+import { REQUEST_HEADER } from '../../protocols/mycelium/signed-request.ts';
+import { concat, sha256Hex } from '../../protocols/wire/bytes.ts';
+import { parsePeerId, type PeerId } from '../../protocols/wire/identity.ts';
+import { isChannel } from '../../protocols/wire/ids.ts';
+import { type ApiEnv, mayCall } from '../access.ts';
+import { byteStream } from '../byte-stream.ts';
+import type { ApiContext } from '../context.ts';
+import type { ExchangePort } from '../ports/exchange.ts';
+import { bodyBytes } from '../raw-body.ts';
+import { json, media, rawInput, route, router } from '../route.ts';
+
+const tags = ['Federation'];
+
+const FrontierItem = z.object({
+  epoch: z.string(),
+  seq: z.number().int(),
+  hash: z.string(),
+  fork: z.string().optional(),
+});
+const headers = z.object({
+  [REQUEST_HEADER]: z.string().max(32_768).optional().openapi({
+    description: 'A request signed by a registered node; see protocols/README.md',
+  }),
+  'if-none-match': z.string().max(256).optional(),
+});
+const signed = 'Without PUBLIC_READS a key, or a request signed by a registered node. ';
+
+const frontier = route('open', {
+  method: 'get',
+  path: '/feeds',
+  tags,
+  summary:
+    'How far this node has every feed; private channels only for a signed request of one who takes part',
+  description: signed,
+  request: { headers },
+  responses: {
+    200: json(
+      z.object({
+        feeds: z.array(
+          z.object({
+            author: z.string(),
+            channel: z.string(),
+            items: z.array(FrontierItem),
+            digest: z.string().optional(),
+          }),
+        ),
+        digest: z.string(),
+      }),
+      'The frontier, and the state digest over all public records',
+    ),
+    304: { description: 'As the ETag says' },
+  },
+});
+const params = z.object({ author: z.string().min(1).max(128) });
+const channel = z.string().max(256).default('public');
+const sequence = media(
+  'What the asker lacks: dag-cbor of [0, entry] or [1, proof], one behind the other (RFC 8742)',
+  ITEM_SEQUENCE,
+);
+const range = route('open', {
+  method: 'get',
+  path: '/feeds/{author}',
+  tags,
+  summary: 'Signed entries of an author that the asker lacks',
+  description: `${signed}A private channel only for a signed request of one who takes part.`,
+  request: {
+    params,
+    headers,
+    query: z.object({
+      channel,
+      have: z.string().max(16_384).optional().openapi({
+        description: 'What the asker has: a range request in base64url; nothing means all',
+      }),
+    }),
+  },
+  responses: { 200: sequence },
+});
+const postedRange = route('open', {
+  method: 'post',
+  path: '/feeds/{author}',
+  tags,
+  summary: 'The same for askers who have more epochs than fit a query',
+  description: signed,
+  request: {
+    params,
+    headers,
+    query: z.object({ channel }),
+    body: rawInput('application/cbor', 'A range request'),
+  },
+  responses: { 200: sequence },
+});
+
+/** Bytes gathered for one write to the socket. */
+const GATHER_BYTES = 64 * 1024;
+
+/** Mycelium over HTTPS: frontiers and ranges of signed entries. */
+export function feedRoutes(node: { readonly exchange: ExchangePort } & Pick<ApiContext, 'log'>) {
+  const { feeds } = node.exchange;
+
+  /** Who signed the request, if anybody; a signature that does not hold is refused, not ignored. */
+  function signerOf(c: Context<ApiEnv>): PeerId | undefined {
+    const header = c.req.header(REQUEST_HEADER);
+    const { pathname, search } = new URL(c.req.url);
+    if (header !== undefined) return node.exchange.openRequest(header, c.req.method, pathname + search);
+    if (mayCall(c.get('principal'), 'read')) return undefined;
+    throw new AgrinetError('unauthorized', 'Unauthorized: Invalid API Key');
+  }
+
+  /** Throws `not-a-participant` for whoever may not hold the channel, whether it exists or not. */
+  function answer(request: RangeRequest, signer: PeerId | undefined): Response {
+    if (request.channel !== 'public' && (signer === undefined || !feeds.mayHold(signer, request.channel)))
+      throw new AgrinetError(
+        'not-a-participant',
+        'a private channel is shown only to a signed request of a node that takes part in it',
+      );
+    const body = byteStream(gathered(request), (error) =>
+      node.log('a range broke off', { err: error, author: request.author }),
+    );
+    return new Response(body, { headers: { 'content-type': ITEM_SEQUENCE } });
+  }
+
+  async function* gathered(request: RangeRequest): AsyncGenerator<Uint8Array> {
+    let parts: Uint8Array[] = [];
+    let size = 0;
+    for await (const item of feeds.range(request)) {
+      const part = encodeItem(item);
+      parts.push(part);
+      size += part.length;
+      if (size < GATHER_BYTES) continue;
+      yield concat(parts);
+      parts = [];
+      size = 0;
+    }
+    if (size > 0) yield concat(parts);
+  }
+
+  function authorOf(text: string): PeerId {
+    const author = parsePeerId(text);
+    if (author === undefined) throw new AgrinetError('not-found', 'Not found');
+    return author;
+  }
+
+  return router()
+    .openapi(frontier, (c) => {
+      const shown = feeds.list(signerOf(c)).map((feed) => ({ ...feed, items: [...feed.items] }));
+      const body = { feeds: shown, digest: feeds.totalDigest() };
+      const etag = `"${sha256Hex(JSON.stringify(body)).slice(0, 32)}"`;
+      c.header('etag', etag);
+      c.header('vary', REQUEST_HEADER);
+      return c.req.header('if-none-match') === etag ? c.body(null, 304) : c.json(body, 200);
+    })
+    .openapi(range, (c) => {
+      const author = authorOf(c.req.valid('param').author);
+      const query = c.req.valid('query');
+      const signer = signerOf(c);
+      return answer(rangeRequestOf(query.have, author, query.channel), signer);
+    })
+    .openapi(postedRange, async (c) => {
+      const author = authorOf(c.req.valid('param').author);
+      const query = c.req.valid('query');
+      const signer = signerOf(c);
+      return answer(decoded(await bodyBytes(c, RANGE_LIMITS.requestBytes), author, query.channel), signer);
+    });
+}
+
+/** Throws `query-invalid`. */
+function rangeRequestOf(have: string | undefined, author: PeerId, channelText: string): RangeRequest {
+  if (have !== undefined) return decoded(new Uint8Array(Buffer.from(have, 'base64url')), author, channelText);
+  if (!isChannel(channelText)) throw new AgrinetError('query-invalid', 'channel: public, or a record key');
+  return { author, channel: channelText, have: [] };
+}
+
+function decoded(data: Uint8Array, author: PeerId, channelText: string): RangeRequest {
+  let request: RangeRequest;
+  try {
+    request = decodeRangeRequest(data);
+  } catch (error) {
+    throw new AgrinetError('query-invalid', 'have: a range request in base64url, see protocols/README.md', {
+      cause: error,
+    });
+  }
+  if (request.author === author && request.channel === channelText) return request;
+  throw new AgrinetError('query-invalid', 'have: made for another author or channel');
+}

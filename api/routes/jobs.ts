@@ -1,0 +1,223 @@
+import { z } from '@hono/zod-openapi';
+import type { JSONValue } from 'hono/utils/types';
+import { type Job, JOB_NAMES, JOB_STATES, type JobsPort } from '../ports/jobs.ts';
+import { AgrinetError } from '../../protocols/errors.ts';
+import { json, jsonInput, route, router } from '../route.ts';
+import { idParam } from '../schemas.ts';
+
+const tags = ['Jobs'];
+const value = z.unknown() as z.ZodType<JSONValue | undefined>; // it has been JSON all along
+const open = z.object({}).catchall(value);
+const failure = z.object({ code: z.string(), message: z.string() });
+
+const JobBody = z
+  .object({
+    id: z.string(),
+    name: z.enum(JOB_NAMES),
+    data: open,
+    key: z.string(),
+    state: z.enum(JOB_STATES),
+    attempts: z.number().int(),
+    maxAttempts: z.number().int(),
+    createdAt: z.iso.datetime(),
+    runAt: z.iso.datetime(),
+    endedAt: z.iso.datetime().optional(),
+    progress: open.optional(),
+    result: open.optional(),
+    error: failure.optional(),
+  })
+  .openapi('Job');
+const counts = z.object({
+  waiting: z.number().int(),
+  delayed: z.number().int(),
+  active: z.number().int(),
+  completed: z.number().int(),
+  dead: z.number().int(),
+});
+
+/** What a worker tells: few and small, since every one is kept. */
+const told = z
+  .record(z.string().max(64), z.union([z.string().max(2048), z.number(), z.boolean(), z.null()]))
+  .refine((fields) => Object.keys(fields).length <= 32, 'at most 32 fields');
+const attempt = z.string().min(1).max(64);
+
+const list = route('operator', {
+  method: 'get',
+  path: '/',
+  tags,
+  summary: 'Jobs, newest first',
+  request: {
+    query: z.object({
+      state: z.enum(JOB_STATES).optional(),
+      limit: z.coerce.number().int().min(1).max(500).default(50),
+      cursor: z.string().max(256).optional(),
+    }),
+  },
+  responses: { 200: json(z.object({ jobs: z.array(JobBody), cursor: z.string().optional() }), 'One page') },
+});
+const health = route('operator', {
+  method: 'get',
+  path: '/health',
+  tags,
+  summary: 'How many jobs there are, and whether they can be worked on; not ok while Redis is away',
+  responses: {
+    200: json(
+      z.object({ ok: z.boolean(), detail: z.string(), counts }),
+      'How it stands; while it is not ok nothing is lost',
+    ),
+  },
+});
+const read = route('operator', {
+  method: 'get',
+  path: '/{id}',
+  tags,
+  summary: 'One job',
+  request: { params: idParam },
+  responses: { 200: json(JobBody, 'The job') },
+});
+const retry = route('operator', {
+  method: 'post',
+  path: '/{id}/retry',
+  tags,
+  summary: 'Begin a dead job anew',
+  request: { params: idParam },
+  responses: { 200: json(JobBody, 'It waits again') },
+});
+const enqueue = route('worker', {
+  method: 'post',
+  path: '/',
+  tags,
+  summary: 'Queue a sync with a registered node; one that waits or runs already is returned',
+  request: {
+    body: jsonInput(
+      z.object({
+        name: z.literal('federation-sync'),
+        data: z.object({ source: z.string().min(1).max(2048) }),
+      }),
+    ),
+  },
+  responses: { 202: json(JobBody, 'The job') },
+});
+const claim = route('worker', {
+  method: 'post',
+  path: '/{id}/claim',
+  tags,
+  summary: 'Take a job: one live attempt at a time',
+  request: { params: idParam },
+  responses: {
+    200: json(
+      z.object({ job: JobBody, attempt: z.string(), leaseMs: z.number().int() }),
+      'The job is this caller’s as long as it reports progress within `leaseMs`',
+    ),
+  },
+});
+const progress = route('worker', {
+  method: 'post',
+  path: '/{id}/progress',
+  tags,
+  summary: 'A sign of life, with news when there are some',
+  request: { params: idParam, body: jsonInput(z.object({ attempt, progress: told.optional() })) },
+  responses: { 204: { description: 'Noted' } },
+});
+const complete = route('worker', {
+  method: 'post',
+  path: '/{id}/complete',
+  tags,
+  summary: 'End a job; the same report again gets the same answer',
+  request: { params: idParam, body: jsonInput(z.object({ attempt, result: told })) },
+  responses: { 200: json(JobBody, 'The job, completed') },
+});
+const fail = route('worker', {
+  method: 'post',
+  path: '/{id}/fail',
+  tags,
+  summary: 'End an attempt that failed; the job is tried again later, or dead',
+  request: {
+    params: idParam,
+    body: jsonInput(
+      z.object({
+        attempt,
+        error: z.object({
+          code: z.string().min(1).max(64),
+          message: z.string().max(1024),
+          final: z.boolean().optional(),
+        }),
+      }),
+    ),
+  },
+  responses: { 200: json(JobBody, 'The job as it stands now') },
+});
+const release = route('worker', {
+  method: 'post',
+  path: '/{id}/release',
+  tags,
+  summary: 'Give a job back undone; the attempt does not count',
+  request: { params: idParam, body: jsonInput(z.object({ attempt })) },
+  responses: { 204: { description: 'It waits again' } },
+});
+
+/** A phone number leaves the node for Twilio only. */
+const HIDDEN = new Set(['phone']);
+
+function whole(job: Job): z.infer<typeof JobBody> {
+  const { createdAt, runAt, endedAt, data, progress, result, ...rest } = job;
+  return {
+    ...rest,
+    createdAt: iso(createdAt),
+    runAt: iso(runAt),
+    ...(endedAt === undefined ? {} : { endedAt: iso(endedAt) }),
+    data: { ...data },
+    ...(progress === undefined ? {} : { progress: { ...progress } }),
+    ...(result === undefined ? {} : { result: { ...result } }),
+  };
+}
+function shown(job: Job): z.infer<typeof JobBody> {
+  const hidden = Object.keys(job.data).filter((name) => HIDDEN.has(name));
+  const data = { ...job.data, ...Object.fromEntries(hidden.map((name) => [name, '[hidden]'])) };
+  return whole({ ...job, data });
+}
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+/** Jobs for the operator, and what workers in other processes need of them. */
+export function jobRoutes({ jobs }: { readonly jobs: JobsPort }) {
+  const { attempts } = jobs;
+  return router()
+    .openapi(list, async (c) => {
+      const page = await jobs.list(c.req.valid('query'));
+      const found = page.jobs.map(shown);
+      return c.json(page.cursor === undefined ? { jobs: found } : { jobs: found, cursor: page.cursor }, 200);
+    })
+    .openapi(health, (c) => c.json({ ...jobs.health(), counts: { ...jobs.counts() } }, 200))
+    .openapi(read, async (c) => {
+      const job = await jobs.get(c.req.valid('param').id);
+      if (job === undefined) throw new AgrinetError('not-found', 'Not found');
+      return c.json(shown(job), 200);
+    })
+    .openapi(retry, async (c) => c.json(shown(await jobs.retry(c.req.valid('param').id)), 200))
+    .openapi(enqueue, async (c) =>
+      c.json(shown(await jobs.enqueueSync(c.req.valid('json').data.source)), 202),
+    )
+    .openapi(claim, async (c) => {
+      const { job, ...rest } = await attempts.claim(c.req.valid('param').id);
+      return c.json({ job: whole(job), ...rest }, 200);
+    })
+    .openapi(progress, async (c) => {
+      const body = c.req.valid('json');
+      await attempts.progress(c.req.valid('param').id, body.attempt, body.progress);
+      return c.body(null, 204);
+    })
+    .openapi(complete, async (c) => {
+      const body = c.req.valid('json');
+      return c.json(shown(await attempts.complete(c.req.valid('param').id, body.attempt, body.result)), 200);
+    })
+    .openapi(fail, async (c) => {
+      const body = c.req.valid('json');
+      return c.json(shown(await attempts.fail(c.req.valid('param').id, body.attempt, body.error)), 200);
+    })
+    .openapi(release, async (c) => {
+      await attempts.release(c.req.valid('param').id, c.req.valid('json').attempt);
+      return c.body(null, 204);
+    });
+}

@@ -1,0 +1,108 @@
+import { z } from '@hono/zod-openapi';
+import type { NodeAction } from '../../protocols/registry/node-status.ts';
+import type { RegistrationPort } from '../ports/registration.ts';
+import { json, jsonInput, route, router } from '../route.ts';
+import { entryJson, NodeRow, nodeJson, Registered } from './node-rows.ts';
+
+const tags = ['Federation'];
+const params = z.object({ id: z.string().min(1).max(1024) });
+const responses = { 200: json(Registered, 'The node as it stands now') };
+
+const join = route('operator', {
+  method: 'post',
+  path: '/join',
+  tags,
+  summary: 'Register this node and another with one another, or neither',
+  request: {
+    body: jsonInput(z.object({ url: z.string().min(1).max(2048), key: z.string().min(1).max(512) })),
+  },
+  responses,
+});
+const add = route('operator', {
+  method: 'post',
+  path: '/nodes',
+  tags,
+  summary: 'Register a node by its URL: an old back end is read over HTTP only',
+  request: {
+    body: jsonInput(
+      z.object({
+        url: z.string().min(1).max(512),
+        region: z.string().max(64).default('unspecified'),
+        contactEmail: z.string().max(254).nullish(),
+      }),
+    ),
+  },
+  responses,
+});
+const one = route('operator', {
+  method: 'get',
+  path: '/nodes/{id}',
+  tags,
+  summary: 'One node with what only the operator sees',
+  request: { params },
+  responses: {
+    200: json(
+      NodeRow.extend({
+        contactEmail: z.string().nullable(),
+        tlsFingerprint: z.string(),
+        multiaddrs: z.array(z.string()),
+        error: z.string().nullable(),
+      }),
+      'The node',
+    ),
+  },
+});
+
+function step<A extends NodeAction>(action: A, summary: string) {
+  return route('operator', {
+    method: 'post',
+    path: `/nodes/{id}/${action}` as const,
+    tags,
+    summary,
+    request: { params },
+    responses,
+  });
+}
+const approve = step('approve', 'Make a pending or revoked node active; it is asked who it is');
+const suspend = step('suspend', 'Take no more entries of a node; what is held stays');
+const resume = step('resume', 'End a suspension and fetch what was missed');
+const revoke = step('revoke', 'End a registration until the operator approves it anew');
+
+/** What the operator does about nodes. Ids in paths are URL-encoded. */
+export function nodeAdminRoutes(registration: RegistrationPort) {
+  return router()
+    .openapi(join, async (c) => {
+      const { url, key } = c.req.valid('json');
+      return c.json(entryJson(await registration.join(url, key)), 200);
+    })
+    .openapi(add, async (c) => {
+      const { url, region, contactEmail } = c.req.valid('json');
+      return c.json(entryJson(await registration.add(url, region, contactEmail ?? undefined)), 200);
+    })
+    .openapi(one, async (c) => {
+      const node = await registration.node(c.req.valid('param').id);
+      const { contactEmail, tlsFingerprint, multiaddrs, error } = node;
+      return c.json(
+        {
+          ...nodeJson(node, undefined),
+          contactEmail: contactEmail ?? null,
+          tlsFingerprint,
+          multiaddrs: [...multiaddrs],
+          error: error ?? null,
+        },
+        200,
+      );
+    })
+    .openapi(approve, async (c) =>
+      c.json(entryJson(await registration.change(c.req.valid('param').id, 'approve')), 200),
+    )
+    .openapi(suspend, async (c) =>
+      c.json(entryJson(await registration.change(c.req.valid('param').id, 'suspend')), 200),
+    )
+    .openapi(resume, async (c) =>
+      c.json(entryJson(await registration.change(c.req.valid('param').id, 'resume')), 200),
+    )
+    .openapi(revoke, async (c) =>
+      c.json(entryJson(await registration.change(c.req.valid('param').id, 'revoke')), 200),
+    );
+}

@@ -1,0 +1,72 @@
+import { z } from '@hono/zod-openapi';
+import type { JSONValue } from 'hono/utils/types';
+import type { RecordState } from '../../protocols/open-dialog/record.ts';
+import { nodeTemplate } from '../node-template.ts';
+import type { NodeEntry } from '../ports/registration.ts';
+
+const value = z.unknown() as z.ZodType<JSONValue | undefined>; // it has been JSON all along
+const status = z.enum(['pending', 'active', 'suspended', 'revoked']);
+const base = {
+  /** Peer id, or `legacy:<origin>`. */
+  nodeId: z.string(),
+  kind: z.enum(['agrinetd', 'http']),
+  peerId: z.string().optional(),
+  url: z.string(),
+  region: z.string(),
+  status,
+};
+
+/** A node in one line: the answer to what was done about it. */
+export const Registered = z
+  .object({ ...base, statement: z.string().optional(), message: z.string().optional() })
+  .openapi('RegisteredNode');
+
+/** A node in the Agrinet node template, with its standing. */
+export const NodeRow = z
+  .object({
+    ...base,
+    name: z.string(),
+    lastSync: z.string().nullable(),
+    lastSyncAt: z.string().nullable(),
+    lastHash: z.string().nullable(),
+    lag: z.number().nullable(),
+    schemaVersion: z.number().nullable(),
+    /** LBTAS score; null while no rating counts. */
+    trustScore: z.number().nullable(),
+    connected: z.boolean(),
+    listings: z.number(),
+    nextRetryAt: z.string().nullable(),
+  })
+  .catchall(value)
+  .openapi('Node');
+
+const iso = (ms: number | undefined): string | null =>
+  ms === undefined || ms === 0 ? null : new Date(ms).toISOString();
+
+export function entryJson({ id, kind, peerId, url, region, status }: NodeEntry) {
+  return { nodeId: id, kind, ...(peerId === undefined ? {} : { peerId }), url, region, status };
+}
+
+/** Its own profile tells the template's fields; what the registry knows wins. */
+export function nodeJson(
+  each: NodeEntry,
+  profile: RecordState['view'] | undefined,
+): z.output<typeof NodeRow> {
+  // Ratings are not counted yet; what a node says of its own reputation in its profile counts for nothing.
+  const trustScore = null;
+  return {
+    ...nodeTemplate(each.id, profile),
+    reputation: { leveson: trustScore ?? 0 },
+    ...entryJson(each),
+    name: each.name,
+    lastSync: iso(each.lastSyncAt),
+    lastSyncAt: iso(each.lastSyncAt),
+    lastHash: each.lastHash ?? null,
+    lag: each.lag ?? null,
+    schemaVersion: each.schemaVersion ?? null,
+    trustScore,
+    connected: each.connected,
+    listings: each.listings,
+    nextRetryAt: iso(each.nextRetryAt),
+  };
+}

@@ -1,0 +1,55 @@
+import { z } from '@hono/zod-openapi';
+import type { ApiContext } from '../context.ts';
+import { page } from '../page.ts';
+import { json, media, route, router } from '../route.ts';
+
+const tags = ['Node'];
+const Alarms = z.array(z.object({ kind: z.string(), at: z.string(), text: z.string() }));
+
+const health = route('open', {
+  method: 'get',
+  path: '/health',
+  tags,
+  summary: 'Whether the process answers',
+  responses: { 200: json(z.object({ status: z.literal('ok') }), 'It does') },
+});
+const ready = route('open', {
+  method: 'get',
+  path: '/ready',
+  tags,
+  summary: 'Whether the node can write, and what its operator should look at',
+  responses: {
+    200: json(
+      z.object({ status: z.literal('ready'), degraded: z.array(z.string()), alarms: Alarms }),
+      'It can; `degraded` names what works only in part',
+    ),
+    503: json(
+      z.object({ status: z.literal('not-ready'), error: z.string(), code: z.string(), alarms: Alarms }),
+      'It cannot; reads go on',
+    ),
+  },
+});
+const front = route('read', {
+  method: 'get',
+  path: '/',
+  tags,
+  summary: 'The node’s one plain page',
+  responses: { 200: media('A page without scripts', 'text/html') },
+});
+
+export function nodeRoutes(node: ApiContext) {
+  return router()
+    .openapi(health, (c) => c.json({ status: 'ok' as const }, 200))
+    .openapi(ready, (c) => {
+      const trouble = node.trouble();
+      const alarms = [...node.alarms()];
+      if (trouble === undefined)
+        return c.json({ status: 'ready' as const, degraded: [...node.degraded()], alarms }, 200);
+      const { message, code } = trouble;
+      return c.json({ status: 'not-ready' as const, error: message, code, alarms }, 503);
+    })
+    .openapi(front, async (c) => {
+      c.header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'");
+      return c.html(await page(node));
+    });
+}

@@ -1,0 +1,209 @@
+import { z } from '@hono/zod-openapi';
+import { AgrinetError } from '../../protocols/errors.ts';
+import { decodeItems, ITEM_SEQUENCE } from '../../protocols/mycelium/item-sequence.ts';
+import type { RangeItem, RangeRequest } from '../../protocols/mycelium/range.ts';
+import { readShownFeeds } from '../../protocols/mycelium/shown-feeds.ts';
+import { parsePeerId } from '../../protocols/wire/identity.ts';
+import { isChannel } from '../../protocols/wire/ids.ts';
+import type { ExchangePort, SyncOutcome } from '../ports/exchange.ts';
+import { bodyBytes, bodyChunks } from '../raw-body.ts';
+import { json, jsonInput, rawInput, route, router } from '../route.ts';
+
+/**
+ * What `agrinet worker` asks of the daemon: it fetches from registered nodes and hands in what it got. It has no key of the node:
+ * requests are signed here, and every entry and item is checked here as if the daemon had fetched it.
+ */
+const tags = ['Workers'];
+
+/** One batch of a worker, with room for the largest entry. */
+const BATCH_BYTES = 4 * 1024 * 1024;
+const BATCH_ITEMS = 4096;
+/** A frontier as JSON, the size that a pull takes. */
+const FRONTIER_BYTES = 16 * 1024 * 1024;
+
+const id = z.string().min(1).max(2048);
+const named = jsonInput(z.object({ source: id }));
+
+const source = route('worker', {
+  method: 'get',
+  path: '/source',
+  tags,
+  summary: 'A registered node to sync with',
+  request: { query: z.object({ id }) },
+  responses: {
+    200: json(
+      z.object({
+        source: z
+          .object({
+            kind: z.enum(['agrinetd', 'legacy']),
+            id: z.string(),
+            url: z.string(),
+            tlsFingerprint: z.string().optional(),
+            etag: z.string().optional(),
+          })
+          .nullable(),
+      }),
+      'Null when it is not an active registered node with an address',
+    ),
+  },
+});
+const item = z.object({
+  epoch: z.string(),
+  seq: z.number().int(),
+  hash: z.string(),
+  fork: z.string().optional(),
+});
+const plan = route('worker', {
+  method: 'post',
+  path: '/plan',
+  tags,
+  summary: 'What is lacking here of what a node shows',
+  request: {
+    // Not a zod schema: a frontier is larger than other JSON, and the route reads it itself.
+    body: {
+      required: true,
+      description: '{source, feeds}; feeds as GET /federation/feeds shows them',
+      content: { 'application/json': { schema: { type: 'object' as const } } },
+    },
+  },
+  responses: {
+    200: json(
+      z.object({
+        requests: z.array(z.object({ author: z.string(), channel: z.string(), have: z.array(item) })),
+      }),
+      'What to ask it for',
+    ),
+  },
+});
+const entries = route('worker', {
+  method: 'post',
+  path: '/entries',
+  tags,
+  summary: 'Signed entries that a worker has fetched',
+  request: {
+    query: z.object({ source: id, author: z.string().max(128), channel: z.string().max(256) }),
+    body: rawInput(ITEM_SEQUENCE, 'Range items, as GET /federation/feeds/{author} gives them'),
+  },
+  responses: {
+    200: json(
+      z.object({
+        accepted: z.number().int(),
+        known: z.number().int(),
+        ignored: z.number().int(),
+        reasons: z.record(z.string(), z.number().int()),
+      }),
+      'What became of them',
+    ),
+  },
+});
+const requests = route('worker', {
+  method: 'post',
+  path: '/requests',
+  tags,
+  summary: 'Sign a request for the feeds of a registered node',
+  request: {
+    body: jsonInput(
+      z.object({ source: id, method: z.enum(['GET', 'POST']), path: z.string().min(1).max(20_000) }),
+    ),
+  },
+  responses: { 200: json(z.object({ header: z.string() }), 'The value of x-agrinet-request') },
+});
+const certificates = route('worker', {
+  method: 'post',
+  path: '/certificates',
+  tags,
+  summary: 'Ask the node key of a registered node about the certificate it shows now',
+  request: { body: named },
+  responses: { 200: json(z.object({ tlsFingerprint: z.string() }), 'The one in force') },
+});
+const count = z.number().int().min(0);
+const synced = route('worker', {
+  method: 'post',
+  path: '/synced',
+  tags,
+  summary: 'Note how a sync ended',
+  request: {
+    body: jsonInput(
+      z.object({
+        source: id,
+        outcome: z.object({
+          received: count,
+          imported: count,
+          unchanged: count,
+          refused: count,
+          bytes: count,
+          lastHash: z
+            .string()
+            .regex(/^[0-9a-f]{64}$/)
+            .optional(),
+          etag: z.string().max(256).optional(),
+          error: z.object({ code: z.string().max(64), message: z.string().max(512) }).optional(),
+        }),
+      }),
+    ),
+  },
+  responses: { 200: json(z.object({ noted: z.literal(true) }), 'Noted') },
+});
+
+export function syncWorkerRoutes({ exchange }: { readonly exchange: Pick<ExchangePort, 'worker'> }) {
+  const { worker } = exchange;
+  return router()
+    .openapi(source, async (c) => {
+      const found = await worker.source(c.req.valid('query').id);
+      return c.json({ source: found ?? null }, 200);
+    })
+    .openapi(plan, async (c) => {
+      const body = jsonOf(await bodyBytes(c, FRONTIER_BYTES));
+      if (typeof body['source'] !== 'string')
+        throw new AgrinetError('fields-invalid', 'source: the id of a registered node');
+      const asked = await worker.plan(body['source'], readShownFeeds(body['feeds']));
+      const found = asked.map(({ author, channel, have }) => ({ author, channel, have: [...have] }));
+      return c.json({ requests: found }, 200);
+    })
+    .openapi(entries, async (c) => {
+      const query = c.req.valid('query');
+      const author = parsePeerId(query.author);
+      if (author === undefined || !isChannel(query.channel))
+        throw new AgrinetError('query-invalid', 'author: a peer id; channel: public, or a record key');
+      const asked: RangeRequest = { author, channel: query.channel, have: [] };
+      const items: RangeItem[] = [];
+      let bytes = 0;
+      for await (const each of decodeItems(bodyChunks(c))) {
+        bytes += each.bytes.length;
+        if (bytes > BATCH_BYTES || items.push(each) > BATCH_ITEMS)
+          throw new AgrinetError('body-too-large', `entries: at most ${BATCH_ITEMS} in ${BATCH_BYTES} bytes`);
+      }
+      return c.json(await worker.receive(query.source, asked, items), 200);
+    })
+    .openapi(requests, async (c) => {
+      const { source: to, method, path } = c.req.valid('json');
+      return c.json({ header: await worker.signRequest(to, method, path) }, 200);
+    })
+    .openapi(certificates, async (c) =>
+      c.json({ tlsFingerprint: await worker.renewCertificate(c.req.valid('json').source) }, 200),
+    )
+    .openapi(synced, async (c) => {
+      const { source: of, outcome } = c.req.valid('json');
+      if ((await worker.source(of)) === undefined)
+        throw new AgrinetError('source-unknown', `${of} is not an active registered node with an address`);
+      const { lastHash, etag, error, ...counts } = outcome;
+      const noted: SyncOutcome = {
+        ...counts,
+        ...(lastHash === undefined ? {} : { lastHash }),
+        ...(etag === undefined ? {} : { etag }),
+        ...(error === undefined ? {} : { error }),
+      };
+      await worker.noteSync(of, noted);
+      return c.json({ noted: true as const }, 200);
+    });
+}
+
+function jsonOf(data: Uint8Array): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(data).toString());
+    if (typeof value === 'object' && value !== null) return value as Record<string, unknown>;
+  } catch (error) {
+    throw new AgrinetError('body-malformed', 'the body is not JSON', { cause: error });
+  }
+  throw new AgrinetError('body-malformed', 'the body must be a JSON object');
+}

@@ -1,0 +1,224 @@
+import { timingSafeEqual } from 'node:crypto';
+import type { Scope } from '../../api/access.ts';
+import type { IssuedKey, KeyInfo, KeyRequest, Keys } from '../../api/ports/access.ts';
+import { AgrinetError } from '../../protocols/errors.ts';
+import type { KeyTable, StoredKey } from '../../storage/key-table.ts';
+import {
+  endOf,
+  idOf,
+  infoOf,
+  KEY_LIMITS,
+  keyedHash,
+  makeKey,
+  makeRoom,
+  scopesOf,
+  stateOf,
+} from './key-rules.ts';
+
+/** What a valid key says of its holder. */
+export interface KeyHolder {
+  readonly id: string;
+  readonly userId: string;
+  readonly scopes: readonly Scope[];
+}
+
+export interface KeyRingParts {
+  readonly table: KeyTable;
+  /** Secret of the keyed hash. */
+  readonly pepper: string;
+  readonly now: () => number;
+  /** Why nothing may be written now: uses are then noted later, and changes refused with it. */
+  readonly refusal: () => AgrinetError | undefined;
+  /** What is written behind everybody's back and could not be. */
+  readonly onError: (error: unknown) => void;
+}
+
+/** Uses are written this long after the first: never an fsync, nor a batch, for each request. */
+const USES_MS = 30_000;
+
+/**
+ * The API keys of this node, all in memory: looking one up is one get and one HMAC. Changes run one after the other, and memory
+ * moves only when they are on disk. `reload` after the database was opened again, `stop` writes what uses are still to be noted.
+ */
+export class KeyRing implements Keys {
+  readonly #parts: KeyRingParts;
+  #rows: Map<string, StoredKey>;
+  #uses = new Map<string, { count: number; last: number }>();
+  #lane: Promise<unknown> = Promise.resolve();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(parts: KeyRingParts, rows: readonly StoredKey[]) {
+    this.#parts = parts;
+    this.#rows = new Map(rows.map((row) => [row.id, row]));
+  }
+
+  /** Whom a key belongs to; undefined for one that is unknown, expired or revoked. Counts as a use. */
+  use(key: string): KeyHolder | undefined {
+    const row = this.#find(key);
+    if (row === undefined) return undefined;
+    this.#note(row.id, 1, this.#parts.now());
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.flush().catch(this.#parts.onError);
+    }, USES_MS).unref();
+    return { id: row.id, userId: row.userId, scopes: scopesOf(row.scopes) };
+  }
+
+  async list(query: { userId?: string | undefined; limit: number; cursor?: string | undefined }) {
+    const { userId, limit, cursor } = query;
+    const rows = [...this.#rows.values()]
+      .filter((row) => userId === undefined || row.userId === userId)
+      .filter((row) => cursor === undefined || row.id < cursor)
+      .toSorted((a, b) => (a.id < b.id ? 1 : -1));
+    const keys = rows.slice(0, limit).map((row) => this.#info(row));
+    const last = keys.at(-1);
+    return rows.length > limit && last !== undefined ? { keys, cursor: last.id } : { keys };
+  }
+
+  issue({ userId, scopes = ['read', 'write'], expiresIn }: KeyRequest): Promise<IssuedKey> {
+    const wanted = expiresIn === undefined ? KEY_LIMITS.lifetimeMs : expiresIn * 1000;
+    const lifetime = Math.min(wanted, KEY_LIMITS.maxLifetimeMs);
+    return this.#change(async () => {
+      const del = makeRoom(this.#rows.values(), userId, this.#parts.now());
+      const { row, key } = this.#make(userId, scopes, lifetime);
+      await this.#write([row], del, true);
+      return { ...this.#info(row), key };
+    });
+  }
+
+  revoke(which: { readonly id: string } | { readonly key: string }): Promise<KeyInfo> {
+    return this.#change(async () => {
+      const row = 'id' in which ? this.#rows.get(which.id) : this.#find(which.key);
+      if (row === undefined) throw unknown();
+      if (stateOf(row, this.#parts.now()) !== 'active') return this.#info(row);
+      const revoked = { ...row, revokedAt: this.#parts.now() };
+      await this.#write([revoked], [], true);
+      return this.#info(revoked);
+    });
+  }
+
+  rotate(id: string, graceSeconds: number = KEY_LIMITS.graceMs / 1000) {
+    return this.#change(async () => {
+      const row = this.#rows.get(id);
+      if (row === undefined) throw unknown();
+      const now = this.#parts.now();
+      if (stateOf(row, now) !== 'active' || row.replacedBy !== undefined)
+        throw new AgrinetError(
+          'key-inactive',
+          'this key has ended or was rotated before; rotate its successor, or issue a new key',
+        );
+      const expiresAt = Math.min(row.expiresAt, now + graceSeconds * 1000);
+      const del = makeRoom(this.#rows.values(), row.userId, now, { id, grace: expiresAt > now });
+      const made = this.#make(row.userId, scopesOf(row.scopes), row.expiresAt - row.issuedAt);
+      const previous = { ...row, expiresAt, replacedBy: made.row.id };
+      await this.#write([previous, made.row], del, true);
+      return { issued: { ...this.#info(made.row), key: made.key }, previous: this.#info(previous) };
+    });
+  }
+
+  async validate(userId: string, key: string): Promise<boolean> {
+    return this.#find(key)?.userId === userId;
+  }
+
+  purgeExpired(now: number): Promise<number> {
+    return this.#change(async () => {
+      const gone = [...this.#rows.values()].filter((row) => endOf(row) < now - KEY_LIMITS.keptMs);
+      if (gone.length > 0)
+        await this.#write(
+          [],
+          gone.map((row) => row.id),
+          true,
+        );
+      return gone.length;
+    });
+  }
+
+  /** Writes how often and when keys were used; not fsynced. While nothing may be written it is kept for later. */
+  flush(): Promise<void> {
+    return this.#alone(async () => {
+      if (this.#uses.size === 0 || this.#parts.refusal() !== undefined) return;
+      const uses = this.#uses;
+      this.#uses = new Map();
+      const rows = [...uses].flatMap(([id, { count, last }]) => {
+        const row = this.#rows.get(id);
+        return row === undefined ? [] : [{ ...row, usageCount: row.usageCount + count, lastUsedAt: last }];
+      });
+      try {
+        await this.#write(rows, [], false);
+      } catch (error) {
+        for (const [id, { count, last }] of uses) this.#note(id, count, last);
+        throw error;
+      }
+    });
+  }
+
+  /** Reads the table anew: after an I/O error only the database knows which change was written. */
+  reload(): Promise<void> {
+    return this.#alone(async () => {
+      this.#rows = new Map((await this.#parts.table.load()).map((row) => [row.id, row]));
+    });
+  }
+
+  async stop(): Promise<void> {
+    clearTimeout(this.#timer);
+    await this.flush();
+  }
+
+  #note(id: string, count: number, last: number): void {
+    const before = this.#uses.get(id) ?? { count: 0, last: 0 };
+    this.#uses.set(id, { count: before.count + count, last: Math.max(before.last, last) });
+  }
+
+  #find(key: string): StoredKey | undefined {
+    const id = idOf(key);
+    const row = id === undefined ? undefined : this.#rows.get(id);
+    if (row === undefined || stateOf(row, this.#parts.now()) !== 'active') return undefined;
+    const kept = Buffer.from(row.hash, 'hex');
+    const given = keyedHash(this.#parts.pepper, key);
+    return kept.length === given.length && timingSafeEqual(kept, given) ? row : undefined;
+  }
+
+  #make(userId: string, scopes: readonly Scope[], lifetimeMs: number): { row: StoredKey; key: string } {
+    const now = this.#parts.now();
+    const { id, key } = makeKey(now);
+    const hash = keyedHash(this.#parts.pepper, key).toString('hex');
+    const row = { id, hash, userId, scopes: scopesOf(scopes), issuedAt: now, expiresAt: now + lifetimeMs };
+    return { row: { ...row, usageCount: 0 }, key };
+  }
+
+  #info(row: StoredKey): KeyInfo {
+    const uses = this.#uses.get(row.id);
+    const info = infoOf(row, this.#parts.now());
+    return uses === undefined
+      ? info
+      : { ...info, usageCount: info.usageCount + uses.count, lastUsedAt: uses.last };
+  }
+
+  async #write(put: readonly StoredKey[], del: readonly string[], sync: boolean): Promise<void> {
+    await this.#parts.table.write(put, del, { sync });
+    for (const row of put) this.#rows.set(row.id, row);
+    for (const id of del) {
+      this.#rows.delete(id);
+      this.#uses.delete(id);
+    }
+  }
+
+  /** A change that has to be on disk; throws what `refusal` says while nothing may be written. */
+  #change<T>(work: () => Promise<T>): Promise<T> {
+    return this.#alone(async () => {
+      const refusal = this.#parts.refusal();
+      if (refusal !== undefined) throw refusal;
+      return work();
+    });
+  }
+
+  #alone<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#lane.then(work);
+    this.#lane = done.catch(() => undefined); // told to whoever asked for it
+    return done;
+  }
+}
+
+function unknown(): AgrinetError {
+  return new AgrinetError('key-unknown', 'this node has no such key; `agrinet keys list` shows them');
+}

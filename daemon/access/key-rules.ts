@@ -1,0 +1,113 @@
+import { createHmac, randomBytes } from 'node:crypto';
+import type { KeyInfo, KeyState } from '../../api/ports/access.ts';
+import { type Scope, SCOPES } from '../../api/access.ts';
+import { AgrinetError } from '../../protocols/errors.ts';
+import { numberKey } from '../../storage/keyspace.ts';
+import type { StoredKey } from '../../storage/key-table.ts';
+
+const DAY_MS = 24 * 3600 * 1000;
+
+/** What bounds the key ring. */
+export const KEY_LIMITS = {
+  /** Of one user, as the old API had it; a key in its grace time after a rotation does not count. */
+  activePerUser: 7,
+  /** Old keys of one user still valid after a rotation: nobody can multiply keys by rotating. */
+  gracePerUser: 7,
+  /** Ended keys of one user kept for the operator to look at; the oldest go first. */
+  endedPerUser: 50,
+  /** All of them: they are held in memory, about 500 bytes each. */
+  total: 10_000,
+  lifetimeMs: 90 * DAY_MS,
+  maxLifetimeMs: 366 * DAY_MS,
+  graceMs: DAY_MS,
+  /** How long a key that ended stays in the list. */
+  keptMs: 30 * DAY_MS,
+} as const;
+
+const FORM = /^agk_([0-9a-f]{20})_[A-Za-z0-9_-]{43}$/;
+
+/** A new key and its id: the time, so that ids sort by age, and 4 random bytes; the secret has 32. */
+export function makeKey(now: number): { id: string; key: string } {
+  const id = numberKey(now, 12) + randomBytes(4).toString('hex');
+  return { id, key: `agk_${id}_${randomBytes(32).toString('base64url')}` };
+}
+
+/** The id in a key; undefined for what has not the form of one. */
+export function idOf(key: string): string | undefined {
+  return FORM.exec(key)?.[1];
+}
+
+/** What is kept of a key: whoever reads the database alone can neither use nor guess one. */
+export function keyedHash(pepper: string, key: string): Buffer {
+  return createHmac('sha256', pepper).update(key).digest();
+}
+
+export function stateOf(row: StoredKey, now: number): KeyState {
+  if (row.revokedAt !== undefined) return 'revoked';
+  return now < row.expiresAt ? 'active' : 'expired';
+}
+
+/** When a key ended, or will. */
+export function endOf(row: StoredKey): number {
+  return Math.min(row.revokedAt ?? row.expiresAt, row.expiresAt);
+}
+
+const known: ReadonlySet<string> = new Set(SCOPES);
+
+/** Those of these names that are scopes. */
+export function scopesOf(names: readonly string[]): Scope[] {
+  return [...new Set(names)].filter((name): name is Scope => known.has(name));
+}
+
+/** What may be shown of a key. */
+export function infoOf(row: StoredKey, now: number): KeyInfo {
+  const { hash: _, scopes, ...shown } = row;
+  return { ...shown, scopes: scopesOf(scopes), state: stateOf(row, now) };
+}
+
+/**
+ * Which ended keys have to go so that one more key of this user fits in. `replacing` is the key that it is to replace.
+ * Throws `key-limit`, `keys-full`.
+ */
+export function makeRoom(
+  rows: Iterable<StoredKey>,
+  userId: string,
+  now: number,
+  replacing?: { readonly id: string; readonly grace: boolean },
+): string[] {
+  let total = 0;
+  let active = 0;
+  let grace = replacing?.grace === true ? 1 : 0;
+  const ended: StoredKey[] = [];
+  for (const row of rows) {
+    total += 1;
+    if (stateOf(row, now) !== 'active') ended.push(row);
+    else if (row.userId === userId && row.id !== replacing?.id) {
+      if (row.replacedBy === undefined) active += 1;
+      else grace += 1;
+    }
+  }
+  if (active >= KEY_LIMITS.activePerUser)
+    throw new AgrinetError(
+      'key-limit',
+      `Max key limit reached: a user has at most ${KEY_LIMITS.activePerUser} active keys; revoke one first`,
+    );
+  if (grace > KEY_LIMITS.gracePerUser)
+    throw new AgrinetError(
+      'key-limit',
+      `at most ${KEY_LIMITS.gracePerUser} rotated keys of a user stay valid at a time; rotate with graceSeconds 0, or revoke one`,
+    );
+  ended.sort((a, b) => endOf(b) - endOf(a));
+  const own = ended.filter((row) => row.userId === userId).slice(KEY_LIMITS.endedPerUser);
+  const going = new Set(own.map((row) => row.id));
+  while (total - going.size >= KEY_LIMITS.total) {
+    const oldest = ended.pop();
+    if (oldest === undefined)
+      throw new AgrinetError(
+        'keys-full',
+        `this node holds at most ${KEY_LIMITS.total} keys, and all are in use; revoke some`,
+      );
+    going.add(oldest.id);
+  }
+  return [...going];
+}

@@ -1,0 +1,92 @@
+import { createSecretKey } from 'node:crypto';
+import { decodeProtectedHeader, errors, type JWTPayload, jwtVerify, type JWTVerifyOptions } from 'jose';
+import type { Principal, Scope } from '../../api/access.ts';
+import { AgrinetError } from '../../protocols/errors.ts';
+import type { Settings } from '../settings.ts';
+import { createIssuer, issuerNames, type IssuerParts } from './issuer.ts';
+import { scopesOf } from './key-rules.ts';
+
+/** What an issuer may sign with. HS256 is not among them: its public key is no secret. */
+const ISSUER_ALGORITHMS = ['RS256', 'PS256', 'ES256', 'EdDSA', 'Ed25519'];
+const MAX_CHARS = 16 * 1024;
+/** Clocks of the issuer and this node may differ by this many seconds. */
+const TOLERANCE_S = 5;
+const DEFAULT_SCOPES: readonly Scope[] = ['read', 'write'];
+
+/** Checks bearer tokens. */
+export interface Tokens {
+  /** Whom the token stands for. Throws `token-invalid`, and `token-unverifiable` while its issuer cannot be asked. */
+  verify(token: string): Promise<Principal>;
+}
+
+/**
+ * JWTs (RFC 7519, checked as RFC 8725 asks): HS256 with JWT_SECRET, or of the OAuth2/OIDC issuer by its JWKS. The algorithm alone
+ * decides which of the two keys is tried, so neither can stand in for the other. `exp` is required, from the issuer `iss` and
+ * `aud` too. Throws `settings-invalid` for an issuer without an audience.
+ */
+export function createTokens(
+  settings: Pick<Settings, 'jwtSecret' | 'oauthIssuer' | 'oauthAudience'>,
+  parts: IssuerParts = { now: Date.now, fetch },
+): Tokens {
+  const { jwtSecret, oauthIssuer, oauthAudience } = settings;
+  if (oauthIssuer !== undefined && oauthAudience === undefined)
+    throw new AgrinetError(
+      'settings-invalid',
+      'OAUTH_AUDIENCE: unset, so tokens that OAUTH_ISSUER made for others would be accepted. Set it to the audience of this node.',
+    );
+  const secret = jwtSecret === undefined ? undefined : createSecretKey(jwtSecret, 'utf8');
+  const issuer = oauthIssuer === undefined ? undefined : createIssuer(oauthIssuer, parts);
+
+  async function payloadOf(token: string): Promise<JWTPayload> {
+    const { alg } = decodeProtectedHeader(token);
+    const common: JWTVerifyOptions = {
+      requiredClaims: ['exp'],
+      clockTolerance: TOLERANCE_S,
+      currentDate: new Date(parts.now()),
+    };
+    if (alg === 'HS256' && secret !== undefined)
+      return (await jwtVerify(token, secret, { ...common, algorithms: ['HS256'] })).payload;
+    if (alg === undefined || !ISSUER_ALGORITHMS.includes(alg)) throw invalid();
+    if (issuer === undefined || oauthIssuer === undefined || oauthAudience === undefined) throw invalid();
+    const asked = { issuer: issuerNames(oauthIssuer), audience: oauthAudience };
+    return (await jwtVerify(token, issuer.key, { ...common, ...asked, algorithms: ISSUER_ALGORITHMS }))
+      .payload;
+  }
+
+  return {
+    async verify(token) {
+      if (token.length > MAX_CHARS) throw invalid();
+      try {
+        return principalOf(await payloadOf(token));
+      } catch (error) {
+        // jose's own errors and what it says of bytes that are no token: the holder learns no more than that it is refused.
+        if (error instanceof errors.JOSEError || error instanceof TypeError) throw invalid(error);
+        throw error;
+      }
+    },
+  };
+}
+
+/** Old tokens name the user as `id` or `userId`; scopes come as a list or as text, and roles of an operator count as that scope. */
+function principalOf(payload: JWTPayload): Principal {
+  const userId = [payload.sub, payload['userId'], payload['id']].find(isName);
+  if (userId === undefined) throw invalid();
+  const named = scopesOf(['scope', 'scopes'].flatMap((claim) => words(payload[claim])));
+  const scopes = new Set(named.length === 0 ? DEFAULT_SCOPES : named);
+  const roles = [...words(payload['role']), ...words(payload['roles'])];
+  if (roles.includes('admin') || roles.includes('operator')) scopes.add('operator');
+  return { id: `token:${userId}`, userId, scopes };
+}
+
+function isName(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && value.length <= 256;
+}
+
+function words(claim: unknown): string[] {
+  if (typeof claim === 'string') return claim.split(/[\s,]+/);
+  return Array.isArray(claim) ? claim.filter((each) => typeof each === 'string') : [];
+}
+
+function invalid(cause?: unknown): AgrinetError {
+  return new AgrinetError('token-invalid', 'Unauthorized: Invalid Token', { cause });
+}

@@ -1,0 +1,52 @@
+import { Command, Option } from 'commander';
+import { JOB_STATES, type JobState } from '../../api/ports/jobs.ts';
+import { readSettings } from '../secrets.ts';
+import { answerOf, connect } from './client.ts';
+import { boxTable, localTime, printable, printJson, printLine } from './output.ts';
+
+/** `agrinet jobs`: how many there are and which, and dead ones tried again. */
+export function jobsCommand(): Command {
+  const command = new Command('jobs').description('the daemon’s jobs: syncs, notifications, SMS, webhooks');
+  command
+    .command('list', { isDefault: true })
+    .description('how many there are, and the newest')
+    .addOption(new Option('--state <state>', 'only those').choices([...JOB_STATES]))
+    .option('--json', 'print what the daemon answers')
+    .action(async (options: { state?: JobState; json?: true }) => {
+      const daemon = connect(readSettings()).api;
+      const { state } = options;
+      const found = await answerOf(
+        daemon.jobs.$get({ query: { limit: '50', ...(state === undefined ? {} : { state }) } }),
+      );
+      if (options.json) {
+        printJson(found);
+        return;
+      }
+      const { ok, detail, counts } = await answerOf(daemon.jobs.health.$get());
+      printLine(
+        Object.entries(counts)
+          .map(([name, count]) => `${count} ${printable(name, 20)}`)
+          .join(', '),
+      );
+      if (!ok) printLine(printable(detail, 400));
+      if (found.jobs.length === 0) return;
+      const rows = found.jobs.map((each) => [
+        printable(each.id, 64),
+        printable(each.key.startsWith(each.name) ? each.key : each.name, 80),
+        each.state === 'delayed' ? `delayed until ${localTime(each.runAt)}` : printable(each.state, 20),
+        `${each.attempts}/${each.maxAttempts}`,
+        each.error === undefined ? '-' : printable(each.error.message),
+      ]);
+      printLine(boxTable(['Job', 'What', 'State', 'Attempts', 'Last error'], rows));
+    });
+  command
+    .command('retry <id>')
+    .description('begin a dead job anew')
+    .action(async (id: string) => {
+      const { state } = await answerOf(
+        connect(readSettings()).api.jobs[':id'].retry.$post({ param: { id: encodeURIComponent(id) } }),
+      );
+      printLine(`${printable(id)}: ${printable(state)}`);
+    });
+  return command;
+}

@@ -1,0 +1,138 @@
+import chalk from 'chalk';
+import type { InferResponseType } from 'hono/client';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { SCOPES, type Scope } from '../../api/access.ts';
+import { readSettings } from '../secrets.ts';
+import { answerOf, connect } from './client.ts';
+import { boxTable, localTime, printable, printJson, printLine } from './output.ts';
+
+const daemon = () => connect(readSettings()).api.api.keys;
+type Page = InferResponseType<ReturnType<typeof daemon>['$get']>;
+type Issued = InferResponseType<ReturnType<typeof daemon>['issue']['$post']>;
+const asJson = () => new Option('--json', 'print what the daemon answers');
+
+/** `agrinet keys`: the API keys that this node has issued. */
+export function keysCommand(): Command {
+  const keys = new Command('keys').description('list, issue, revoke and rotate API keys').exitOverride(); // before the subcommands are made: they take it over, and a usage error keeps its exit code
+  keys
+    .command('list', { isDefault: true })
+    .description('list keys, newest first')
+    .option('--user <id>', 'only those of this user')
+    .addOption(asJson())
+    .action(list);
+  keys
+    .command('issue')
+    .description('issue a key; it is shown this once')
+    .requiredOption('--user <id>', 'user the key acts for')
+    .option('--scopes <list>', 'of read, write, register, worker, operator, comma-separated', names, [
+      'read',
+      'write',
+    ])
+    .option('--expires <time>', 'seconds, or with a unit: 12h, 30d (default: 90d)', seconds)
+    .addOption(asJson())
+    .action(issue);
+  keys
+    .command('revoke')
+    .description('end a key at once')
+    .argument('<id>', 'id of the key; `agrinet keys list` shows it')
+    .addOption(asJson())
+    .action(revoke);
+  keys
+    .command('rotate')
+    .description('replace a key; the new one is shown this once')
+    .argument('<id>', 'id of the key; `agrinet keys list` shows it')
+    .option('--grace <time>', 'how long the old key stays valid: seconds, 12h, 7d (default: 1d)', seconds)
+    .addOption(asJson())
+    .action(rotate);
+  return keys;
+}
+
+async function list({ user, json }: { user?: string; json?: true }): Promise<void> {
+  const client = daemon();
+  const keys: Page['keys'] = [];
+  let cursor: string | undefined;
+  do {
+    const query = {
+      limit: '500',
+      ...(user === undefined ? {} : { userId: user }),
+      ...(cursor === undefined ? {} : { cursor }),
+    };
+    const page: Page = await answerOf(client.$get({ query }));
+    keys.push(...page.keys);
+    ({ cursor } = page);
+  } while (cursor !== undefined);
+  if (json) {
+    printJson({ keys });
+    return;
+  }
+  const head = ['Id', 'User', 'Scopes', 'Status', 'Expires', 'Uses', 'Last Used'];
+  const rows = keys.map((each) => [
+    printable(each.id),
+    printable(each.userId),
+    printable(each.scopes.join(', ')),
+    each.status === 'active' ? chalk.green('active') : chalk.yellow(printable(each.status)),
+    localTime(each.expiresAt),
+    String(each.usageCount),
+    localTime(each.lastUsedAt),
+  ]);
+  printLine(boxTable(head, rows));
+}
+
+async function issue(options: {
+  user: string;
+  scopes: Scope[];
+  expires?: number;
+  json?: true;
+}): Promise<void> {
+  const { user, scopes, expires } = options;
+  const body = { userId: user, scopes, ...(expires === undefined ? {} : { expiresIn: expires }) };
+  const answer = await answerOf(daemon().issue.$post({ json: body }));
+  if (options.json) printJson(answer);
+  else show(answer);
+}
+
+async function revoke(id: string, { json }: { json?: true }): Promise<void> {
+  const answer = await answerOf(daemon().revoke.$post({ json: { id } }));
+  if (json) printJson(answer);
+  else printLine(`${printable(answer.id)}: ${printable(answer.status)}`);
+}
+
+async function rotate(id: string, { grace, json }: { grace?: number; json?: true }): Promise<void> {
+  const body = grace === undefined ? {} : { graceSeconds: grace };
+  const answer = await answerOf(
+    daemon()[':id'].rotate.$post({ param: { id: encodeURIComponent(id) }, json: body }),
+  );
+  if (json) {
+    printJson(answer);
+    return;
+  }
+  show(answer);
+  printLine(
+    `The old one, ${printable(answer.previous.id)}, is valid until ${localTime(answer.previous.expiresAt)}.`,
+  );
+}
+
+function show(answer: Issued): void {
+  printLine(printable(answer.key, 256));
+  const scopes = printable(answer.scopes.join(', '));
+  printLine(`Id ${printable(answer.id)}, for ${printable(answer.userId)}, scopes ${scopes},`);
+  printLine(`valid until ${localTime(answer.expiresAt)}. Keep it now: it is not shown again.`);
+}
+
+function names(text: string): Scope[] {
+  return text.split(',').map((each) => {
+    const scope = SCOPES.find((known) => known === each.trim());
+    if (scope === undefined) throw new InvalidArgumentError(`Scopes are ${SCOPES.join(', ')}.`);
+    return scope;
+  });
+}
+
+const UNITS: Readonly<Record<string, number>> = { '': 1, s: 1, m: 60, h: 3600, d: 24 * 3600 };
+
+function seconds(text: string): number {
+  const [, digits = '', unit = ''] = /^(\d{1,9})([smhd]?)$/.exec(text) ?? [];
+  const factor = UNITS[unit];
+  if (digits === '' || factor === undefined)
+    throw new InvalidArgumentError('Write seconds, or a number with s, m, h or d: 90d.');
+  return Number(digits) * factor;
+}

@@ -1,0 +1,68 @@
+import { Command } from 'commander';
+import { AgrinetError } from '../../protocols/errors.ts';
+import { readLocalApiKey } from '../api-key.ts';
+import type { JobHandlers } from '../jobs/job-queue.ts';
+import { readSettings } from '../secrets.ts';
+import { isLoopbackHost, type Settings } from '../settings.ts';
+import { printLine } from './output.ts';
+
+/** `agrinet worker`: does the jobs of the daemon at BACKEND_URL until it is told to stop. */
+export function workerCommand(): Command {
+  return new Command('worker')
+    .description(
+      'work on jobs of the daemon at BACKEND_URL, through Redis at REDIS_URL; run as many as you like',
+    )
+    .addHelpText(
+      'after',
+      '\nNeeds REDIS_URL, as the daemon has it, and API_KEY with the scope worker (agrinet keys issue).\nOne Redis database belongs to one daemon.',
+    )
+    .action(async () => {
+      const settings = readSettings();
+      const { redisUrl, backendUrl } = settings;
+      if (redisUrl === undefined)
+        throw new AgrinetError(
+          'settings-invalid',
+          'REDIS_URL: not set. Workers take jobs from Redis; without it the daemon does them itself.',
+        );
+      const local = isLoopbackHost(new URL(backendUrl).hostname);
+      const apiKey = local ? await readLocalApiKey(settings) : settings.apiKey;
+      if (apiKey === undefined)
+        throw new AgrinetError(
+          'settings-invalid',
+          'API_KEY: not set. Set it to a key with the scope worker: agrinet keys issue',
+        );
+      const stop = new AbortController();
+      process.once('SIGTERM', () => stop.abort());
+      process.once('SIGINT', () => stop.abort());
+      const { runWorker } = await import('../jobs/worker-process.ts'); // BullMQ, which no other command needs
+      await runWorker(
+        {
+          redisUrl,
+          backendUrl,
+          apiKey,
+          syncIntervalMinutes: settings.syncIntervalMinutes,
+          handlers: await handlersOf(settings, apiKey),
+          say: printLine,
+        },
+        stop.signal,
+      );
+      printLine('stopped');
+    });
+}
+
+/** What a worker does: syncs against the daemon behind its API, and SMS. */
+async function handlersOf(settings: Settings, apiKey: string): Promise<JobHandlers> {
+  const { smsHandler } = await import('../jobs/sms.ts');
+  const { createGuardedFetch } = await import('../federation/guarded-fetch.ts');
+  const { createHttpTarget } = await import('../federation/http-target.ts');
+  const { syncHandler } = await import('../jobs/sync-handler.ts');
+  const allowPrivate = settings.allowPrivatePeers || isLoopbackHost(settings.host);
+  const sms = smsHandler(settings);
+  return {
+    'federation-sync': syncHandler({
+      target: createHttpTarget(settings.backendUrl, apiKey),
+      fetch: createGuardedFetch({ allowPrivate }),
+    }),
+    ...(sms === undefined ? {} : { sms }),
+  };
+}

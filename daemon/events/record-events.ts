@@ -1,0 +1,62 @@
+import type { Committed } from '../../protocols/ledger/types.ts';
+import { isLive, type RecordState } from '../../protocols/open-dialog/record.ts';
+import { parseRecordKey, publicId } from '../../protocols/wire/ids.ts';
+import type { Audience, EventData } from './event-log.ts';
+
+/** An event to be emitted. */
+export interface EventDraft {
+  readonly type: 'conflict' | 'message';
+  readonly data: EventData;
+  readonly audience?: Audience;
+}
+
+/** Events of one commit at most; a catch-up brings many commits. */
+const MOST = 1024;
+
+/**
+ * What a commit means to those who listen: a field with a conflict that it did not have, a new message. Nothing per listing: the
+ * catalogue changes faster than anybody reads.
+ */
+export function recordEvents({ changes }: Pick<Committed, 'changes'>): EventDraft[] {
+  const drafts: EventDraft[] = [];
+  for (const { key, before, after } of changes) {
+    const parts = parseRecordKey(key);
+    if (parts === undefined || !isLive(after)) continue;
+    if (parts.collection === 'messages' && !isLive(before)) {
+      const draft = messageEvent(after, publicId(parts));
+      if (draft !== undefined) drafts.push(draft);
+    }
+    for (const field of Object.keys(after.conflicts)) {
+      if (before !== undefined && Object.hasOwn(before.conflicts, field)) continue;
+      const data = { record: publicId(parts), collection: parts.collection, field };
+      // Whether a private record exists at all is for its participants; of them only the operator is known here.
+      const draft: EventDraft = { type: 'conflict', data };
+      drafts.push(after.channel === 'public' ? draft : { ...draft, audience: { operatorOnly: true } });
+    }
+    if (drafts.length >= MOST) break;
+  }
+  return drafts.slice(0, MOST);
+}
+
+/** A message as old clients know it, for those who listen to its conversation: the private channel that it is in. */
+function messageEvent({ channel, view, created }: RecordState, id: string): EventDraft | undefined {
+  const conversation = parseRecordKey(channel);
+  if (conversation === undefined) return undefined;
+  const sentAt = view['sentAt'];
+  const sent = new Date(typeof sentAt === 'number' ? sentAt : created[0]);
+  const time = Number.isNaN(sent.getTime()) ? new Date(created[0]) : sent;
+  const message = {
+    id,
+    conversationId: publicId(conversation),
+    from: text(view['from']),
+    to: text(view['to']),
+    content: text(view['content']),
+    type: text(view['type']),
+    timestamp: time.toISOString(),
+  };
+  return { type: 'message', data: { message }, audience: { conversation: channel } };
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}

@@ -1,0 +1,158 @@
+import { createHmac } from 'node:crypto';
+import { AgrinetError } from '../../protocols/errors.ts';
+import type { EventSubscription, TellableEvent } from '../../api/ports/events.ts';
+import type { JsonObject } from '../../api/ports/jobs.ts';
+
+export interface WebhookOptions {
+  /** FEDERATION_WEBHOOK_URLS: the operator's own setting, so private addresses are his choice. */
+  readonly urls: readonly string[];
+  /** FEDERATION_WEBHOOK_SECRET; without it nothing is posted. */
+  readonly secret: string | undefined;
+  /** Peer id of this node, told to receivers. */
+  readonly node: string;
+  readonly now: () => number;
+  readonly timeoutMs?: number;
+  readonly warn: (message: string, fields: Record<string, unknown>) => void;
+}
+
+/** Queues a delivery; the key keeps one job per event and address. */
+export type AddWebhookJob = (
+  name: 'webhook',
+  data: JsonObject,
+  options: { readonly key: string },
+) => Promise<unknown>;
+
+/** How long a receiver may take for its whole answer. */
+const TIMEOUT_MS = 10_000;
+/** Events that wait for a queue that takes none, and how long until it is asked again. */
+const MOST_WAITING = 1000;
+const AGAIN_MS = 5000;
+
+/** Whether an event goes out: nothing that is for one user, or said in a conversation. */
+export function isPosted({ id, type, audience }: TellableEvent): boolean {
+  if (id === undefined || audience?.userId !== undefined || audience?.conversation !== undefined)
+    return false;
+  return type.startsWith('federation.') || type === 'notification' || type === 'conflict';
+}
+
+/** `t=<unix seconds>,v1=<hex HMAC-SHA256 over "t.body">`. */
+export function signWebhook(secret: string, seconds: number, body: string): string {
+  return `t=${seconds},v1=${createHmac('sha256', secret).update(`${seconds}.${body}`).digest('hex')}`;
+}
+
+/** Makes a job of each event that goes out, for each address. Warns once when there are addresses and no secret. */
+export function startWebhooks(
+  options: WebhookOptions,
+  events: {
+    subscribe(
+      options: { readonly wants: (event: TellableEvent) => boolean },
+      push: (event: TellableEvent) => undefined,
+    ): EventSubscription;
+  },
+  addJob: AddWebhookJob,
+): EventSubscription {
+  const { urls, secret, warn, now } = options;
+  if (urls.length === 0) return { close: () => undefined };
+  if (secret === undefined) {
+    warn('no webhooks: set FEDERATION_WEBHOOK_SECRET, which signs them', { urls: urls.length });
+    return { close: () => undefined };
+  }
+  const waiting: { url: number; event: TellableEvent; time: number }[] = [];
+  let adding = false;
+  let timer: NodeJS.Timeout | undefined;
+  let closed = false;
+
+  async function addAll(): Promise<void> {
+    if (adding || closed) return;
+    adding = true;
+    try {
+      for (let next = waiting[0]; next !== undefined && !closed; next = waiting[0]) {
+        const { url, event, time } = next;
+        const id = event.id ?? 0;
+        const told = { id, type: event.type, time, data: { ...event.data } };
+        await addJob('webhook', { url, event: told }, { key: `webhook:${url}:${id}` });
+        if (waiting[0] === next) waiting.shift();
+      }
+    } catch (error) {
+      warn('a webhook was not queued yet', { err: error, waiting: waiting.length });
+      timer = setTimeout(() => void addAll(), AGAIN_MS).unref();
+    } finally {
+      adding = false;
+    }
+  }
+
+  const subscription = events.subscribe({ wants: isPosted }, (event) => {
+    for (const url of urls.keys()) waiting.push({ url, event, time: now() });
+    const over = waiting.length - MOST_WAITING;
+    if (over > 0) {
+      waiting.splice(0, over);
+      warn('webhooks given up: the job queue takes none', { count: over });
+    }
+    void addAll();
+    return undefined;
+  });
+  return {
+    close() {
+      closed = true;
+      clearTimeout(timer);
+      subscription.close();
+    },
+  };
+}
+
+/**
+ * The handler of `webhook` jobs. Throws `webhook-refused` (not 2xx; redirects count as that) and `webhook-unreachable`, so that the
+ * job is tried again. The receiver's words are not repeated.
+ */
+export function createWebhookHandler({ urls, secret, node, now, timeoutMs = TIMEOUT_MS }: WebhookOptions) {
+  return async (
+    job: { readonly id: string; readonly data: JsonObject },
+    run: { readonly signal: AbortSignal },
+  ): Promise<JsonObject> => {
+    const { url: index, event } = job.data;
+    const url = typeof index === 'number' ? urls[index] : undefined;
+    if (url === undefined || secret === undefined || !isEvent(event))
+      return { skipped: 'this address, or the secret, is no longer set' };
+    const time = new Date(event.time).toISOString();
+    const body = JSON.stringify({ id: event.id, type: event.type, time, data: event.data, node });
+    const status = await post(url, body, {
+      'x-agrinet-signature': signWebhook(secret, Math.floor(now() / 1000), body),
+      'x-agrinet-event': event.type,
+      'x-agrinet-delivery': job.id,
+    });
+    if (status < 200 || status > 299)
+      throw new AgrinetError('webhook-refused', `${new URL(url).origin} answered ${status}`);
+    return { status };
+
+    async function post(to: string, content: string, headers: Record<string, string>): Promise<number> {
+      try {
+        const answer = await fetch(to, {
+          method: 'POST',
+          redirect: 'manual',
+          headers: { 'content-type': 'application/json', 'user-agent': 'agrinetd', ...headers },
+          body: content,
+          signal: AbortSignal.any([run.signal, AbortSignal.timeout(timeoutMs)]),
+        });
+        await answer.body?.cancel();
+        return answer.status;
+      } catch (error) {
+        throw new AgrinetError('webhook-unreachable', `${new URL(to).origin} did not answer`, {
+          cause: error,
+        });
+      }
+    }
+  };
+}
+
+interface PostedEvent {
+  readonly id: number;
+  readonly type: string;
+  readonly time: number;
+  readonly data: unknown;
+}
+
+function isEvent(value: unknown): value is PostedEvent {
+  if (typeof value !== 'object' || value === null) return false;
+  if (!('id' in value && 'type' in value && 'time' in value && 'data' in value)) return false;
+  return typeof value.id === 'number' && typeof value.type === 'string' && typeof value.time === 'number';
+}

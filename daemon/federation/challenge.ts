@@ -1,0 +1,114 @@
+import { randomBytes } from 'node:crypto';
+import { z } from 'zod';
+import { AgrinetError } from '../../protocols/errors.ts';
+import { openProof } from '../../protocols/registry/identity-proof.ts';
+import { parsePeerId, type PeerId } from '../../protocols/wire/identity.ts';
+import { ask, type Trust } from './ask-node.ts';
+import type { GuardedAnswer, GuardedFetch } from './guarded-fetch.ts';
+import { samePlace } from './node-url.ts';
+
+const identityAnswer = z.object({
+  peerId: z.string(),
+  network: z.string(),
+  name: z.string().max(512).catch(''),
+  region: z.string().max(512).catch('unspecified'),
+  schemaVersion: z.number().int().min(1).catch(1),
+  multiaddrs: z.array(z.string().max(256)).catch([]),
+  proof: z.string().max(8192).optional(),
+});
+
+/** What a node has proved of itself, and what it said beside it. */
+export interface Proven {
+  readonly peerId: PeerId;
+  /** Where it was asked. */
+  readonly nodeUrl: string;
+  /** To be pinned; empty without TLS, or when a CA vouches for the certificate. */
+  readonly tlsFingerprint: string;
+  readonly identity: {
+    readonly name: string;
+    readonly region: string;
+    readonly schemaVersion: number;
+    readonly multiaddrs: readonly string[];
+  };
+}
+
+/**
+ * Asks who is at a URL, with a fresh nonce. The answer is signed over the nonce, the URL, the peer id and the
+ * certificate of this very connection. Throws `proof-invalid` when it does not hold, `identity-absent` when there is
+ * nothing that could be an agrinetd, and what the guarded fetch throws.
+ */
+export type Challenge = (url: string, expected?: PeerId, pin?: string) => Promise<Proven>;
+
+export interface ChallengeParts {
+  readonly fetch: GuardedFetch;
+  readonly network: string;
+  readonly now: () => number;
+}
+
+export function createChallenge({ fetch, network, now }: ChallengeParts): Challenge {
+  async function once(url: string, trust: Trust): Promise<{ signed: string; seen: string; proven: Proven }> {
+    const nonce = randomBytes(16).toString('hex');
+    const answer = await ask(fetch, `${url}/federation/identity?nonce=${nonce}`, trust);
+    const body = await identityOf(url, answer);
+    if (body.network !== network)
+      throw new AgrinetError(
+        'network-other',
+        `${url} is on network ${printable(body.network)}, this node on ${network}`,
+      );
+    if (body.proof === undefined)
+      throw new AgrinetError('proof-invalid', `${url} does not sign its identity; its agrinetd is too old`);
+    const proof = openProof(new Uint8Array(Buffer.from(body.proof, 'base64url')), {
+      net: network,
+      nonce,
+      now: now(),
+    });
+    if (body.peerId !== proof.peerId)
+      throw new AgrinetError('proof-invalid', `${url} names another peer id than it signs with`);
+    if (!samePlace(proof.nodeUrl, url))
+      throw new AgrinetError(
+        'proof-invalid',
+        `the node that answers at ${url} says it is somewhere else; ask it there, or set its PUBLIC_URL`,
+      );
+    const { name, region, schemaVersion } = body;
+    const identity = { name, region, schemaVersion, multiaddrs: body.multiaddrs.slice(0, 16) };
+    const { peerId, tlsFingerprint } = proof;
+    return {
+      signed: tlsFingerprint,
+      seen: answer.tlsFingerprint,
+      proven: { peerId, nodeUrl: url, tlsFingerprint, identity },
+    };
+  }
+
+  return async (url, expected, pin) => {
+    const trust = pin === undefined || pin === '' ? { anyCertificate: true } : { pin };
+    let { signed, seen, proven } = await once(url, trust);
+    // A node behind a proxy may not know its certificate: then a CA has to vouch for it.
+    if (signed === '' && seen !== '') ({ signed, seen, proven } = await once(url, {}));
+    if (signed !== '' && signed !== seen)
+      throw new AgrinetError(
+        'proof-invalid',
+        `${url} shows another TLS certificate than its node key signs; check its TLS_CERT_FILE`,
+      );
+    if (expected !== undefined && proven.peerId !== expected)
+      throw new AgrinetError('proof-invalid', `at ${url} another node answers`);
+    return proven;
+  };
+}
+
+/** An old back end answers 404, or with a page or a refusal of its own. */
+async function identityOf(url: string, answer: GuardedAnswer): Promise<z.output<typeof identityAnswer>> {
+  if (answer.status >= 500)
+    throw new AgrinetError('peer-refused', `${url} answered with status ${answer.status}; try again later`);
+  const body: unknown = await answer.json().catch((error: unknown) => {
+    if (error instanceof AgrinetError && error.code === 'answer-malformed') return undefined;
+    throw error;
+  });
+  const parsed = identityAnswer.safeParse(body);
+  if (answer.status !== 200 || !parsed.success || parsePeerId(parsed.data.peerId) === undefined)
+    throw new AgrinetError('identity-absent', `at ${url} no agrinetd answers`);
+  return parsed.data;
+}
+
+function printable(text: string): string {
+  return text.slice(0, 32).replace(/[^a-z0-9-]/g, '?');
+}

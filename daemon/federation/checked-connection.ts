@@ -1,0 +1,104 @@
+import { lookup as systemLookup, type LookupAddress, type LookupOptions } from 'node:dns';
+import { connect as netConnect, isIP, type LookupFunction, type Socket } from 'node:net';
+import { connect as tlsConnect, type TLSSocket } from 'node:tls';
+import { AgrinetError } from '../../protocols/errors.ts';
+import { type AddressPolicy, bareHost, refusalOf } from './peer-addresses.ts';
+
+/** Resolves a name to all its addresses. */
+export type Resolve = (
+  name: string,
+  options: LookupOptions & { all: true },
+  done: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
+) => void;
+
+export interface ConnectionOptions {
+  readonly policy: AddressPolicy;
+  /** For tests; the system's otherwise. */
+  readonly resolve?: Resolve | undefined;
+  /** Certificates trusted instead of the system's, PEM; for tests. */
+  readonly ca?: string | undefined;
+  readonly pin?: string | undefined;
+  readonly anyCertificate?: boolean | undefined;
+}
+
+/**
+ * A connection whose address was checked in the very look-up it was made with: what a name leads to a moment later is
+ * of no importance. Nothing is sent before the certificate was compared. The caller destroys `pending` to give up.
+ * Throws `address-refused`, `certificate-changed`, `peer-unreachable`.
+ */
+export function checkedConnection(
+  url: URL,
+  { policy, resolve = systemLookup, ca, pin, anyCertificate = false }: ConnectionOptions,
+): { readonly pending: Socket; readonly ready: Promise<{ socket: Socket; tlsFingerprint: string }> } {
+  const host = bareHost(url);
+  const secure = url.protocol === 'https:';
+  const lookup: LookupFunction = (name, options, done) => {
+    resolve(name, { ...options, all: true }, (error, addresses) => {
+      if (error !== null) {
+        done(error, []);
+        return;
+      }
+      // One bad address refuses the name: an honest peer has none.
+      for (const { address } of addresses) {
+        const why = refusalOf(address, url.protocol, policy);
+        if (why === undefined) continue;
+        done(new AgrinetError('address-refused', `url: ${host} ${why}`), []);
+        return;
+      }
+      const first = addresses[0];
+      if (first === undefined) done(new AgrinetError('peer-unreachable', `${host} has no address`), []);
+      else if (options.all === true) done(null, addresses);
+      else done(null, first.address, first.family);
+    });
+  };
+  const target = { host, port: Number(url.port === '' ? (secure ? 443 : 80) : url.port), lookup };
+  if (!secure) {
+    const socket = netConnect(target);
+    return { pending: socket, ready: settled(socket, 'connect', () => ({ socket, tlsFingerprint: '' })) };
+  }
+  const vouched = pin !== undefined || anyCertificate;
+  const socket = tlsConnect({
+    ...target,
+    ...(isIP(host) === 0 ? { servername: host } : {}),
+    ...(ca === undefined ? {} : { ca }),
+    minVersion: 'TLSv1.2',
+    // A pinned certificate is vouched for by the peer's node key, not by a CA.
+    rejectUnauthorized: !vouched,
+    ALPNProtocols: ['http/1.1'],
+  });
+  const ready = settled(socket, 'secureConnect', () => {
+    const tlsFingerprint = fingerprintOf(socket);
+    if (pin !== undefined && tlsFingerprint !== pin.toLowerCase())
+      throw new AgrinetError(
+        'certificate-changed',
+        `${url.origin} shows another TLS certificate than registered`,
+      );
+    return { socket, tlsFingerprint };
+  });
+  return { pending: socket, ready };
+}
+
+function settled<T>(socket: Socket, event: 'connect' | 'secureConnect', value: () => T): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const fail = (error: Error): void => reject(error);
+    const closed = (): void => reject(new AgrinetError('peer-unreachable', 'the connection was closed'));
+    socket.once('error', fail).once('close', closed);
+    socket.once(event, () => {
+      socket.off('error', fail).off('close', closed);
+      try {
+        resolve(value());
+      } catch (error) {
+        socket.destroy();
+        reject(error);
+      }
+    });
+  });
+}
+
+/** SHA-256 of the certificate the other side showed, lower-case hex. Throws `certificate-changed` when there is none. */
+function fingerprintOf(socket: TLSSocket): string {
+  const certificate = socket.getPeerX509Certificate();
+  if (certificate === undefined)
+    throw new AgrinetError('certificate-changed', 'no TLS certificate was shown');
+  return certificate.fingerprint256.replaceAll(':', '').toLowerCase();
+}

@@ -1,0 +1,195 @@
+import type {
+  ExchangePort,
+  LegacyReader,
+  ShownFeed,
+  SyncOutcome,
+  SyncSource,
+} from '../../api/ports/exchange.ts';
+import { AgrinetError } from '../../protocols/errors.ts';
+import { frontierOf } from '../../protocols/feed/frontier.ts';
+import type { Ledger } from '../../protocols/ledger/types.ts';
+import type { FeedSource } from '../../protocols/mycelium/ports.ts';
+import { rangeItems } from '../../protocols/mycelium/range.ts';
+import { openRequest, RequestNonces } from '../../protocols/mycelium/signed-request.ts';
+import type { RegisteredNode, Registry } from '../../protocols/registry/registry.ts';
+import type { Identity, PeerId } from '../../protocols/wire/identity.ts';
+import type { Channel } from '../../protocols/wire/ids.ts';
+import { ChangeOrder } from '../../storage/change-order.ts';
+import type { Database } from '../../storage/database.ts';
+import { LegacyTable } from '../../storage/legacy-table.ts';
+import type { Reader } from '../../storage/reader.ts';
+import { sourceTable, type SourceTable } from '../../storage/source-table.ts';
+import { createLegacyImporter, IMPORT_LIMITS } from './legacy-import.ts';
+import { spool } from './spool.ts';
+import type { SyncTarget } from './sync.ts';
+import { createLocalTarget } from './sync-target.ts';
+
+/** `GET /federation/sync` is public: however often it is called, sources are asked once in this time. */
+export const COALESCE_MS = 60_000;
+
+export interface ExchangeParts {
+  readonly identity: Identity;
+  readonly net: string;
+  readonly db: Database;
+  readonly reader: Reader;
+  readonly feeds: FeedSource;
+  readonly ledger: Pick<Ledger, 'receive' | 'receiveProof'>;
+  readonly registry: Pick<Registry, 'list' | 'isActive' | 'standing'>;
+  /** Nodes without an identity that the operator registered. */
+  readonly httpNodes: () => readonly {
+    readonly id: `legacy:${string}`;
+    readonly origin: string;
+    readonly status: RegisteredNode['status'];
+  }[];
+  readonly mayHold: (peer: string, channel: Channel) => boolean;
+  readonly digestOf: (author: PeerId) => string;
+  readonly totalDigest: () => string;
+  readonly addJob: (
+    data: { readonly source: string; readonly force: boolean },
+    key: string,
+  ) => Promise<{ readonly id: string; readonly state: string }>;
+  /** Asks the node key of a peer about the certificate that it shows now. */
+  readonly renewCertificate: (peer: PeerId) => Promise<string>;
+  readonly onOutcome: (id: string, outcome: SyncOutcome) => void;
+  /** Frontiers with connected peers, at once. */
+  readonly syncNow: () => void;
+  readonly now: () => number;
+}
+
+export interface Exchange {
+  readonly port: ExchangePort;
+  /** For the handler of `federation-sync` jobs in this process. */
+  readonly target: SyncTarget;
+  readonly table: SourceTable;
+}
+
+/** Export, import and pulls over HTTP of this node. */
+export function createExchange(parts: ExchangeParts): Exchange {
+  const { identity, db, feeds, registry, now } = parts;
+  const changes = new ChangeOrder(db, parts.reader);
+  const legacyTable = new LegacyTable(db);
+  const importer = createLegacyImporter(legacyTable, now);
+  const table = sourceTable(db);
+  const nonces = new RequestNonces();
+  let queuedAt = -Infinity;
+
+  function sources(): SyncSource[] {
+    const peers = registry.list().flatMap(({ peerId, url, status, tlsFingerprint }): SyncSource[] => {
+      const address = url.replace(/\/+$/, '');
+      return status === 'active' && address !== ''
+        ? [{ kind: 'agrinetd', id: peerId, url: address, tlsFingerprint }]
+        : [];
+    });
+    const old = parts
+      .httpNodes()
+      .flatMap(({ id, origin, status }): SyncSource[] =>
+        status === 'active' ? [{ kind: 'legacy', id, url: origin }] : [],
+      );
+    return [...peers, ...old];
+  }
+
+  const target = createLocalTarget({
+    identity,
+    net: parts.net,
+    feeds,
+    ledger: parts.ledger,
+    follows: (author) => registry.standing(author) === 'followed',
+    sources,
+    importer,
+    table,
+    renewCertificate: parts.renewCertificate,
+    onOutcome: parts.onOutcome,
+    now,
+  });
+
+  const legacy: LegacyReader = {
+    sources: () => legacyTable.sources(),
+    list: (collection, source, limit, cursor) => legacyTable.list(collection, source, limit, cursor),
+  };
+
+  /** The registered node of a URL: this very one, or its origin. */
+  function sourceOf(sourceUrl: string): SyncSource {
+    const plain = sourceUrl.replace(/\/+$/, '');
+    const origin = originOf(sourceUrl);
+    const all = sources();
+    const found =
+      all.find(({ url }) => url === plain) ??
+      all.find(({ url }) => origin !== undefined && originOf(url) === origin);
+    if (found !== undefined) return found;
+    throw new AgrinetError(
+      'source-unknown',
+      'sourceUrl is not the URL of an active registered node; see agrinet nodes, and register it with agrinet join',
+    );
+  }
+
+  const port: ExchangePort = {
+    changes,
+    feeds: {
+      list: (signer) =>
+        feeds.feedGroups().flatMap(({ author, channel, feeds: group }): ShownFeed[] => {
+          if (channel === 'public')
+            return [{ author, channel, items: frontierOf(group), digest: parts.digestOf(author) }];
+          return signer !== undefined && parts.mayHold(signer, channel)
+            ? [{ author, channel, items: frontierOf(group) }]
+            : [];
+        }),
+      totalDigest: parts.totalDigest,
+      mayHold: parts.mayHold,
+      range: (request) => rangeItems(feeds, request),
+    },
+    openRequest(header, method, path) {
+      const at = now();
+      const expected = { net: parts.net, receiver: identity.peerId, method, path, now: at };
+      const { caller, nonce } = openRequest(header, expected);
+      if (!registry.isActive(caller))
+        throw new AgrinetError('request-unsigned', 'signed request: the caller is not registered here');
+      nonces.use(caller, nonce, at);
+      return caller;
+    },
+    legacy,
+    sources,
+    pull(sourceUrl, force) {
+      const { id } = sourceOf(sourceUrl);
+      return parts.addJob({ source: id, force }, id);
+    },
+    async syncAll() {
+      const at = now();
+      if (at - queuedAt < COALESCE_MS) return { coalesced: true, next: queuedAt + COALESCE_MS };
+      queuedAt = at;
+      try {
+        parts.syncNow();
+        const all = sources();
+        for (const { id } of all) await parts.addJob({ source: id, force: false }, id);
+        return { jobs: all.length };
+      } catch (error) {
+        queuedAt = -Infinity; // nothing was queued for certain: the next call tries again
+        throw error;
+      }
+    },
+    async importLegacy(source, body, { force, signal }) {
+      const held = await spool(body, IMPORT_LIMITS.bodyBytes);
+      try {
+        return await importer.take(source, held, { force, signal });
+      } finally {
+        await held.close();
+      }
+    },
+    worker: {
+      source: (id) => target.source(id),
+      plan: (id, shown) =>
+        target.plan(
+          id,
+          shown.map((feed) => ({ ...feed, digest: feed.digest ?? '' })),
+        ),
+      receive: (id, asked, items) => target.receive(id, asked, items),
+      signRequest: (id, method, path) => target.signRequest(id, method, path),
+      renewCertificate: (id) => target.renewCertificate(id),
+      noteSync: (id, outcome) => target.noteSync(id, outcome),
+    },
+  };
+  return { port, target, table };
+}
+
+function originOf(url: string): string | undefined {
+  return URL.canParse(url) ? new URL(url).origin : undefined;
+}

@@ -1,0 +1,223 @@
+import { type IncomingMessage, request as httpRequest } from 'node:http';
+import type { Socket } from 'node:net';
+import { AgrinetError } from '../../protocols/errors.ts';
+import { concat } from '../../protocols/wire/bytes.ts';
+import { checkedConnection, type Resolve } from './checked-connection.ts';
+import { type AddressPolicy, peerUrl } from './peer-addresses.ts';
+
+export interface GuardedRequest {
+  readonly method?: 'GET' | 'POST';
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array | string;
+  /** For the whole exchange, to the last byte of the answer. */
+  readonly timeoutMs: number;
+  /** Longest silence while something is waited for; a slow reader on our side does not count. Default: `timeoutMs`. */
+  readonly idleMs?: number;
+  readonly maxBytes: number;
+  /** What the TLS certificate must be: SHA-256, hex. Without it a certificate is verified by the system's CAs. */
+  readonly pin?: string;
+  /** Takes any certificate for this one exchange: only for the challenge, whose answer is signed over its fingerprint. */
+  readonly anyCertificate?: boolean;
+}
+
+export interface GuardedAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  /** SHA-256 of the certificate, lower-case hex; empty over plain http. */
+  readonly tlsFingerprint: string;
+  /** Once. Leaving it early ends the connection. */
+  readonly body: AsyncIterable<Uint8Array>;
+  bytes(): Promise<Uint8Array>;
+  /** Throws `answer-malformed`. */
+  json(): Promise<unknown>;
+}
+
+/**
+ * Asks another node: the only way out over HTTP. The address is checked inside the connection, redirects are refused,
+ * time and size are bounded, nothing is pooled and no message repeats what was answered. Throws `address-refused`,
+ * `peer-unreachable`, `peer-timeout`, `peer-redirects`, `certificate-changed` (not the pinned one, or not valid), `answer-too-large`, `answer-malformed`.
+ */
+export type GuardedFetch = (url: string, request: GuardedRequest) => Promise<GuardedAnswer>;
+
+export interface GuardedFetchOptions extends AddressPolicy {
+  /** For tests; the system's otherwise. */
+  readonly lookup?: Resolve;
+  /** Certificates trusted instead of the system's, PEM; for tests. */
+  readonly ca?: string;
+}
+
+export function createGuardedFetch(options: GuardedFetchOptions): GuardedFetch {
+  return async (text, request) => {
+    const url = peerUrl(text, options);
+    const { pending, ready } = checkedConnection(url, {
+      policy: options,
+      resolve: options.lookup,
+      ca: options.ca,
+      pin: request.pin,
+      anyCertificate: request.anyCertificate,
+    });
+    const exchange = watch(pending, url.origin, request);
+    // The connection may fail at any time; whoever waits is told by `exchange`.
+    pending.on('error', (error) => exchange.fail(error));
+    try {
+      const { socket, tlsFingerprint } = await exchange.within(ready);
+      const response = await exchange.within(send(url, request, socket, exchange.fail));
+      const status = response.statusCode ?? 0;
+      if (status >= 300 && status < 400 && status !== 304)
+        throw new AgrinetError('peer-redirects', `${url.origin} redirects; give its final URL`);
+      const encoding = response.headers['content-encoding'] ?? 'identity';
+      if (encoding !== 'identity')
+        throw new AgrinetError('answer-malformed', `${url.origin} answered with a content encoding`);
+      if (Number(response.headers['content-length'] ?? 0) > request.maxBytes) throw tooLarge(url, request);
+      return answerOf(url, request, response, tlsFingerprint, exchange);
+    } catch (error) {
+      exchange.end();
+      throw error;
+    }
+  };
+}
+
+interface Exchange {
+  /** The value, unless time runs out or the connection fails first. */
+  within<T>(work: Promise<T>): Promise<T>;
+  readonly fail: (error: Error) => void;
+  /** Closes the connection; what still comes is not read. */
+  end(): void;
+}
+
+/** Bounds an exchange in time: the whole of it, and each wait. */
+function watch(socket: Socket, origin: string, { timeoutMs, idleMs = timeoutMs }: GuardedRequest): Exchange {
+  let failure: Error | undefined;
+  let wake: ((error: Error) => void) | undefined;
+  const end = (): void => {
+    clearTimeout(deadline);
+    socket.destroy();
+  };
+  const fail = (error: Error): void => {
+    failure ??= told(error, origin);
+    wake?.(failure);
+    end();
+  };
+  const late = (what: string): void =>
+    fail(new AgrinetError('peer-timeout', `${origin} ${what}; try again later`));
+  const deadline = setTimeout(() => late('took too long'), timeoutMs);
+  return {
+    async within(work) {
+      if (failure !== undefined) {
+        work.catch(() => undefined); // its end is known already
+        throw failure;
+      }
+      let idle: NodeJS.Timeout | undefined;
+      const stopped = new Promise<never>((_, reject) => {
+        wake = reject;
+        idle = setTimeout(() => late('fell silent'), idleMs);
+      });
+      try {
+        return await Promise.race([work, stopped]);
+      } catch (error) {
+        throw failure ?? told(error, origin);
+      } finally {
+        clearTimeout(idle);
+        wake = undefined;
+      }
+    },
+    fail,
+    end,
+  };
+}
+
+/** Only our own words: what the connection says may hold what the peer wrote. */
+function told(error: unknown, origin: string): Error {
+  if (error instanceof AgrinetError) return error;
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  if (code.startsWith('HPE_'))
+    return new AgrinetError('answer-malformed', `${origin} does not answer in HTTP`, { cause: error });
+  if (/CERT|ALTNAME|SELF_SIGNED|ISSUER|^ERR_TLS/.test(code))
+    return new AgrinetError(
+      'certificate-changed',
+      `${origin} shows a TLS certificate that is not valid for it`,
+      {
+        cause: error,
+      },
+    );
+  return new AgrinetError('peer-unreachable', `${origin} does not answer`, { cause: error });
+}
+
+function send(
+  url: URL,
+  { method = 'GET', headers = {}, body }: GuardedRequest,
+  socket: Socket,
+  fail: (error: Error) => void,
+): Promise<IncomingMessage> {
+  return new Promise((resolve) => {
+    const out = httpRequest({
+      method,
+      path: url.pathname + url.search,
+      headers: {
+        accept: 'application/json',
+        ...headers,
+        host: url.host,
+        'accept-encoding': 'identity',
+        connection: 'close',
+        ...(body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) }),
+      },
+      setHost: false,
+      createConnection: () => socket,
+    });
+    out.once('response', resolve);
+    out.on('error', fail);
+    out.end(body);
+  });
+}
+
+function tooLarge(url: URL, { maxBytes }: GuardedRequest): AgrinetError {
+  return new AgrinetError('answer-too-large', `${url.origin} answered with more than ${maxBytes} bytes`);
+}
+
+function answerOf(
+  url: URL,
+  request: GuardedRequest,
+  response: IncomingMessage,
+  tlsFingerprint: string,
+  exchange: Exchange,
+): GuardedAnswer {
+  response.on('error', exchange.fail);
+  async function* read(): AsyncGenerator<Uint8Array> {
+    let size = 0;
+    const chunks = response[Symbol.asyncIterator]();
+    try {
+      for (;;) {
+        const next = await exchange.within<IteratorResult<Buffer>>(chunks.next());
+        if (next.done === true) return;
+        size += next.value.length;
+        if (size > request.maxBytes) throw tooLarge(url, request);
+        yield new Uint8Array(next.value.buffer, next.value.byteOffset, next.value.length);
+      }
+    } finally {
+      exchange.end();
+    }
+  }
+  const body = read();
+  const bytes = async (): Promise<Uint8Array> => {
+    const parts: Uint8Array[] = [];
+    for await (const part of body) parts.push(part);
+    return concat(parts);
+  };
+  return {
+    status: response.statusCode ?? 0,
+    headers: response.headers,
+    tlsFingerprint,
+    body,
+    bytes,
+    async json() {
+      const data = await bytes();
+      try {
+        return JSON.parse(Buffer.from(data).toString());
+      } catch (error) {
+        throw new AgrinetError('answer-malformed', `${url.origin} answered with something else than JSON`, {
+          cause: error,
+        });
+      }
+    },
+  };
+}

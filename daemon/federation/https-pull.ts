@@ -1,0 +1,154 @@
+import type { SyncOutcome, SyncSource } from '../../api/ports/exchange.ts';
+import { AgrinetError, errorCode } from '../../protocols/errors.ts';
+import { decodeItems } from '../../protocols/mycelium/item-sequence.ts';
+import { encodeRangeRequest, type RangeItem, type RangeRequest } from '../../protocols/mycelium/range.ts';
+import { readShownFeeds } from '../../protocols/mycelium/shown-feeds.ts';
+import { REQUEST_HEADER } from '../../protocols/mycelium/signed-request.ts';
+import { base64url } from '../../protocols/wire/bytes.ts';
+import type { GuardedAnswer } from './guarded-fetch.ts';
+import type { SyncParts, SyncRun } from './sync.ts';
+
+export const PULL_LIMITS = {
+  /** A frontier as JSON. */
+  frontierBytes: 16 * 1024 * 1024,
+  frontierMs: 30_000,
+  /** One range: a hundred thousand entries; what is left comes with the next sync. */
+  rangeBytes: 1024 * 1024 * 1024,
+  rangeMs: 10 * 60_000,
+  /** Silence that ends a request. */
+  idleMs: 15_000,
+  /** Taken in at once: enough for one commit to be worth it, and one body of a worker. */
+  batchItems: 256,
+  batchBytes: 1024 * 1024,
+  /** Ranges asked of one source at a time. */
+  parallel: 3,
+  /** Epochs named in a query; beyond it the request is posted, because heads of requests are short. */
+  epochsInQuery: 100,
+} as const;
+
+type Agrinetd = Extract<SyncSource, { kind: 'agrinetd' }>;
+type Body = { readonly method: 'GET' | 'POST'; readonly body?: Uint8Array };
+
+/** Mycelium over HTTPS: the source's frontier, then the ranges that are lacking here. */
+export async function pullFeeds(
+  { target, fetch }: SyncParts,
+  source: Agrinetd,
+  force: boolean,
+  run: SyncRun,
+): Promise<SyncOutcome> {
+  let pin = source.tlsFingerprint;
+  let bytes = 0;
+  let received = 0;
+  let ignored = 0;
+
+  async function ask(
+    path: string,
+    { method, body }: Body,
+    limits: { timeoutMs: number; maxBytes: number },
+    headers: Record<string, string> = {},
+  ): Promise<GuardedAnswer> {
+    run.signal.throwIfAborted();
+    const once = async (): Promise<GuardedAnswer> =>
+      fetch(`${source.url}${path}`, {
+        method,
+        headers: { ...headers, [REQUEST_HEADER]: await target.signRequest(source.id, method, path) },
+        ...(body === undefined ? {} : { body }),
+        ...(pin === '' ? {} : { pin }),
+        ...limits,
+        idleMs: PULL_LIMITS.idleMs,
+      });
+    let answer: GuardedAnswer;
+    try {
+      answer = await once();
+    } catch (error) {
+      if (errorCode(error) !== 'certificate-changed') throw error;
+      pin = await target.renewCertificate(source.id);
+      answer = await once();
+    }
+    if (answer.status !== 200 && answer.status !== 304) {
+      await answer.bytes().catch(() => undefined); // only so that the connection is free again
+      throw new AgrinetError('peer-refused', `${source.url} answered with status ${answer.status}`);
+    }
+    return answer;
+  }
+
+  async function pullRange(request: RangeRequest): Promise<void> {
+    const encoded = encodeRangeRequest(request);
+    const posted = request.have.length > PULL_LIMITS.epochsInQuery;
+    const query = new URLSearchParams({ channel: request.channel });
+    if (!posted) query.set('have', base64url(encoded));
+    const answer = await ask(
+      `/federation/feeds/${request.author}?${query.toString()}`,
+      posted ? { method: 'POST', body: encoded } : { method: 'GET' },
+      { timeoutMs: PULL_LIMITS.rangeMs, maxBytes: PULL_LIMITS.rangeBytes },
+      posted ? { 'content-type': 'application/cbor' } : {},
+    );
+    let batch: RangeItem[] = [];
+    let size = 0;
+    const flush = async (): Promise<void> => {
+      run.signal.throwIfAborted();
+      const taken = await target.receive(source.id, request, batch);
+      received += taken.accepted;
+      ignored += taken.ignored;
+      bytes += size;
+      batch = [];
+      size = 0;
+      await run.progress({ received, bytes });
+    };
+    for await (const item of decodeItems(answer.body)) {
+      batch.push(item);
+      size += item.bytes.length + 8;
+      if (batch.length >= PULL_LIMITS.batchItems || size >= PULL_LIMITS.batchBytes) await flush();
+    }
+    if (batch.length > 0) await flush();
+  }
+
+  const answer = await ask(
+    '/federation/feeds',
+    { method: 'GET' },
+    { timeoutMs: PULL_LIMITS.frontierMs, maxBytes: PULL_LIMITS.frontierBytes },
+    !force && source.etag !== undefined ? { 'if-none-match': source.etag } : {},
+  );
+  const nothing = { received: 0, imported: 0, unchanged: 0, refused: 0 };
+  if (answer.status === 304) {
+    await answer.bytes();
+    return source.etag === undefined ? { ...nothing, bytes } : { ...nothing, bytes, etag: source.etag };
+  }
+  const data = await answer.bytes();
+  bytes += data.length;
+  const { feeds, digest } = frontierOf(data);
+  const waiting = [...(await target.plan(source.id, readShownFeeds(feeds)))];
+  let failure: unknown;
+  // One feed that fails does not keep the others from coming.
+  const worker = async (): Promise<void> => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      try {
+        await pullRange(next);
+      } catch (error) {
+        failure ??= error;
+        if (run.signal.aborted || errorCode(error) === 'certificate-foreign') waiting.length = 0;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: PULL_LIMITS.parallel }, worker));
+  if (failure !== undefined) throw failure;
+  const etag = answer.headers['etag'];
+  return {
+    ...nothing,
+    received,
+    refused: ignored,
+    bytes,
+    ...(typeof digest === 'string' && /^[0-9a-f]{64}$/.test(digest) ? { lastHash: digest } : {}),
+    ...(ignored === 0 && typeof etag === 'string' ? { etag } : {}),
+  };
+}
+
+function frontierOf(data: Uint8Array): { feeds?: unknown; digest?: unknown } {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(data).toString());
+    if (typeof value === 'object' && value !== null) return value;
+  } catch (error) {
+    throw new AgrinetError('answer-malformed', 'the source’s frontier is not JSON', { cause: error });
+  }
+  throw new AgrinetError('answer-malformed', 'the source’s frontier is not a JSON object');
+}

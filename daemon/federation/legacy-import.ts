@@ -1,0 +1,159 @@
+import type { ImportTotals } from '../../api/ports/exchange.ts';
+import { AgrinetError } from '../../protocols/errors.ts';
+import {
+  LEGACY_COLLECTIONS,
+  type LegacyCollection,
+  legacyRow,
+  type LegacyRow,
+} from '../../protocols/market/legacy.ts';
+import { SCHEMA_VERSION } from '../../protocols/open-dialog/schema.ts';
+import type { LegacyTable, LegacyWriter } from '../../storage/legacy-table.ts';
+import { type ExportItem, type ExportSummary, readExport } from './legacy-stream.ts';
+
+export const IMPORT_LIMITS = {
+  /** One export of an old node. */
+  bodyBytes: 256 * 1024 * 1024,
+  /** Refused items that are named one by one; the others are counted. */
+  named: 100,
+  /** Items judged and written at once. */
+  batch: 256,
+} as const;
+
+export interface ImportOptions {
+  /** Begin with nothing of this source; what was held stays until all of it is there. */
+  readonly force: boolean;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((totals: ImportTotals) => Promise<void>) | undefined;
+}
+
+/** The one way in for items of old nodes. */
+export interface LegacyImporter {
+  /** Throws `export-malformed`, `export-differs`, `schema-newer`; then nothing has changed. */
+  take(
+    source: string,
+    body: { read(): AsyncIterable<Uint8Array> },
+    options: ImportOptions,
+  ): Promise<ImportTotals & { readonly sha256: string }>;
+}
+
+export function createLegacyImporter(table: LegacyTable, now: () => number): LegacyImporter {
+  /** One import of a source at a time. */
+  const lanes = new Map<string, Promise<unknown>>();
+
+  async function takeNow(
+    source: string,
+    body: { read(): AsyncIterable<Uint8Array> },
+    options: ImportOptions,
+  ): Promise<ImportTotals & { sha256: string }> {
+    // Read twice: nothing is stored of a body that breaks off, or is not what its own hash says.
+    const { sha256 } = await surveyExport(body.read(), options.signal);
+    const writer = await table.begin(source, options.force);
+    try {
+      const totals = await importItems(body.read(), writer, options, now());
+      await writer.finish();
+      return { ...totals, sha256 };
+    } catch (error) {
+      await writer.abandon();
+      throw error;
+    }
+  }
+
+  return {
+    async take(source, body, options) {
+      const before = lanes.get(source) ?? Promise.resolve();
+      const run = before.then(() => takeNow(source, body, options));
+      const settled = run.then(
+        () => undefined,
+        () => undefined, // told to its caller; the next import begins anew
+      );
+      lanes.set(source, settled);
+      try {
+        return await run;
+      } finally {
+        if (lanes.get(source) === settled) lanes.delete(source);
+      }
+    },
+  };
+}
+
+/** Reads all of an export and holds it against what it says of itself. */
+async function surveyExport(
+  body: AsyncIterable<Uint8Array>,
+  signal: AbortSignal | undefined,
+): Promise<ExportSummary> {
+  const items = readExport(body);
+  let next = await items.next();
+  while (next.done !== true) {
+    signal?.throwIfAborted();
+    next = await items.next();
+  }
+  const found = next.value;
+  if (found.schemaVersion !== undefined && found.schemaVersion > SCHEMA_VERSION) {
+    throw new AgrinetError(
+      'schema-newer',
+      `the export has schema version ${found.schemaVersion}, this node knows ${SCHEMA_VERSION}: update agrinetd`,
+    );
+  }
+  if (found.claimedCount !== undefined && found.claimedCount !== found.count) {
+    throw new AgrinetError(
+      'export-differs',
+      `the export holds ${found.count} items and says ${found.claimedCount}: ask for it again`,
+    );
+  }
+  if (found.claimedSha256 !== undefined && found.claimedSha256 !== found.sha256)
+    throw new AgrinetError(
+      'export-differs',
+      'the items of the export do not have its sha256: ask for it again',
+    );
+  return found;
+}
+
+async function importItems(
+  body: AsyncIterable<Uint8Array>,
+  writer: LegacyWriter,
+  options: ImportOptions,
+  now: number,
+): Promise<ImportTotals> {
+  const totals: ImportTotals = { imported: 0, unchanged: 0, refusedCount: 0, refused: [] };
+  let waiting: { row: LegacyRow; index: number }[] = [];
+  const refuse = (collection: string, index: number, id: string | undefined, reason: string): void => {
+    totals.refusedCount++;
+    if (totals.refused.length < IMPORT_LIMITS.named)
+      totals.refused.push(
+        id === undefined ? { collection, index, reason } : { collection, index, id, reason },
+      );
+  };
+  const flush = async (): Promise<void> => {
+    options.signal?.throwIfAborted();
+    const verdicts = await writer.write(waiting.map(({ row }) => row));
+    for (const [i, verdict] of verdicts.entries()) {
+      const item = waiting[i];
+      if (verdict === 'imported') totals.imported++;
+      else if (verdict === 'unchanged') totals.unchanged++;
+      else if (item !== undefined)
+        refuse(item.row.collection, item.index, item.row.id, 'not newer than what is held of it');
+    }
+    waiting = [];
+    await options.onProgress?.(totals);
+  };
+  for await (const item of readExport(body)) {
+    if (!isCollection(item.section)) continue;
+    const row = item.problem ?? legacyRow(item.section, item.value, now);
+    if (typeof row === 'string') refuse(item.section, item.index, idOf(item), row);
+    else waiting.push({ row, index: item.index });
+    if (waiting.length >= IMPORT_LIMITS.batch) await flush();
+  }
+  if (waiting.length > 0) await flush();
+  return totals;
+}
+
+function isCollection(section: string): section is LegacyCollection {
+  return LEGACY_COLLECTIONS.some((name) => name === section);
+}
+
+/** Its id for the report, when it has one that can be shown. */
+function idOf({ value }: ExportItem): string | undefined {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+  const id = value['id'];
+  return typeof id === 'string' && /^[\x21-\x7e]{1,128}$/.test(id) ? id : undefined;
+}

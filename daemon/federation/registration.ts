@@ -1,0 +1,196 @@
+import type {
+  NodeEntry,
+  NodeIdentityAnswer,
+  PrivateNodeEntry,
+  RegistrationPort,
+} from '../../api/ports/registration.ts';
+import { AgrinetError } from '../../protocols/errors.ts';
+import { SCHEMA_VERSION } from '../../protocols/open-dialog/schema.ts';
+import type { HttpNode, HttpNodes } from '../../protocols/registry/http-nodes.ts';
+import { sealProof } from '../../protocols/registry/identity-proof.ts';
+import type { Nonces } from '../../protocols/registry/nonces.ts';
+import type { RegisteredNode, Registry } from '../../protocols/registry/registry.ts';
+import { base64url } from '../../protocols/wire/bytes.ts';
+import type { Identity, PeerId } from '../../protocols/wire/identity.ts';
+import { type ApprovalParts, createApproval } from './approval.ts';
+import { createChallenge } from './challenge.ts';
+import type { GuardedFetch } from './guarded-fetch.ts';
+import { createJoining, type OwnAddress } from './joining.ts';
+import type { AddressPolicy } from './peer-addresses.ts';
+
+/** What is held of a node beside the registry. */
+export interface NodeCounts {
+  readonly listings: number;
+  readonly transactions: number;
+  readonly users: number;
+}
+
+/** What this process knows of a peer over libp2p. */
+export interface PeerStanding extends NodeCounts {
+  readonly connected: boolean;
+  readonly lag: number;
+  readonly nextRetryAt: number | undefined;
+}
+
+/** What the last syncs with a node came to; a row of the source table fits. */
+export interface SyncStanding {
+  readonly lastSyncAt: number;
+  readonly lastHash?: string;
+  readonly error?: { readonly message: string };
+}
+
+export interface RegistrationParts {
+  readonly identity: Identity;
+  readonly network: string;
+  readonly registry: Registry;
+  readonly httpNodes: HttpNodes;
+  readonly nonces: Nonces;
+  readonly fetch: GuardedFetch;
+  readonly policy: AddressPolicy;
+  readonly own: () => OwnAddress;
+  readonly contactEmail: string | undefined;
+  readonly peerStanding: (peer: PeerId) => PeerStanding;
+  readonly syncStanding: (id: string) => Promise<SyncStanding | undefined>;
+  /** Of an HTTP-only node, by its id. */
+  readonly legacyCounts: (id: string) => Promise<NodeCounts>;
+  readonly alarm: ApprovalParts['alarm'];
+  readonly log: (message: string, fields: Record<string, unknown>) => void;
+  readonly now: () => number;
+}
+
+export interface Registration {
+  readonly port: RegistrationPort;
+  /** For pulls that met another certificate: the fingerprint now in force; throws `certificate-foreign`. */
+  renewCertificate(peer: PeerId): Promise<string>;
+  /** Notes how a sync over HTTP ended. */
+  noteSync(id: string, error: string | undefined): Promise<void>;
+}
+
+/** Registration of this node with others, and of others here. */
+export function createRegistration(parts: RegistrationParts): Registration {
+  const { identity, network, registry, httpNodes, own, now } = parts;
+  const challenge = createChallenge({ fetch: parts.fetch, network, now });
+  const joining = createJoining({ ...parts, challenge });
+  /** Where this node answers, as it signs it. */
+  const ownUrl = (): string => own().publicUrl ?? own().listening;
+  const approval = createApproval({ ...parts, challenge, ownUrl });
+
+  async function entry(node: RegisteredNode | HttpNode): Promise<PrivateNodeEntry> {
+    return 'peerId' in node ? peerEntry(node) : httpEntry(node);
+  }
+
+  async function peerEntry(node: RegisteredNode): Promise<PrivateNodeEntry> {
+    const { peerId, url, region, name, status, schemaVersion, registeredAt, contactEmail } = node;
+    const standing = parts.peerStanding(peerId);
+    const sync = await parts.syncStanding(peerId);
+    const pulled = sync !== undefined && sync.lastSyncAt > 0 && sync.error === undefined;
+    const trouble = sync?.error?.message ?? (pulled ? undefined : 'not connected');
+    return {
+      id: peerId,
+      kind: 'agrinetd',
+      peerId,
+      url,
+      region,
+      name,
+      status,
+      schemaVersion,
+      registeredAt,
+      lastSyncAt: Math.max(node.lastSyncAt, sync?.lastSyncAt ?? 0),
+      lastHash: sync?.lastHash,
+      ...standing,
+      online: status === 'active' && (standing.connected || pulled),
+      error: status === 'active' ? (standing.connected ? undefined : trouble) : status,
+      contactEmail,
+      tlsFingerprint: node.tlsFingerprint,
+      multiaddrs: node.multiaddrs,
+    };
+  }
+
+  async function httpEntry(node: HttpNode): Promise<PrivateNodeEntry> {
+    const { id, origin, region, status, registeredAt, contactEmail } = node;
+    const sync = await parts.syncStanding(id);
+    const lastSyncAt = Math.max(node.lastSyncAt, sync?.lastSyncAt ?? 0);
+    const trouble =
+      sync?.error?.message ?? node.lastError ?? (lastSyncAt === 0 ? 'not pulled yet' : undefined);
+    return {
+      id,
+      kind: 'http',
+      url: origin,
+      region,
+      name: '',
+      status,
+      schemaVersion: undefined,
+      registeredAt,
+      lastSyncAt,
+      lastHash: sync?.lastHash,
+      connected: false,
+      online: status === 'active' && trouble === undefined,
+      lag: undefined,
+      nextRetryAt: undefined,
+      ...(await parts.legacyCounts(id)),
+      error: status === 'active' ? trouble : status,
+      contactEmail,
+      tlsFingerprint: '',
+      multiaddrs: [],
+    };
+  }
+
+  /** Without what only the operator sees. */
+  async function shown(node: RegisteredNode | HttpNode): Promise<NodeEntry> {
+    const { contactEmail: _, tlsFingerprint: __, multiaddrs: ___, ...rest } = await entry(node);
+    return rest;
+  }
+
+  const all = (): (RegisteredNode | HttpNode)[] => [...registry.list(), ...httpNodes.list()];
+
+  const port: RegistrationPort = {
+    identity(nonce) {
+      const { region, name, multiaddrs, tlsFingerprint } = own();
+      const nodeUrl = ownUrl();
+      const answer: NodeIdentityAnswer = {
+        peerId: identity.peerId,
+        name,
+        network,
+        schemaVersion: SCHEMA_VERSION,
+        multiaddrs,
+        region,
+        nodeUrl,
+        ...(tlsFingerprint === '' ? {} : { tlsFingerprint }),
+      };
+      if (nonce === undefined) return answer;
+      const proof = sealProof(identity, network, { nonce, nodeUrl, tlsFingerprint, time: now() });
+      return { ...answer, proof: base64url(proof) };
+    },
+    nodes: () => Promise.all(all().map(shown)),
+    async node(id) {
+      const node = registry.get(id) ?? httpNodes.get(id);
+      if (node === undefined) throw new AgrinetError('node-unknown', `no node ${id} is registered here`);
+      return entry(node);
+    },
+    join: async (url, key) => shown(await joining.join(url, key)),
+    async register(request) {
+      const { statement } = request;
+      if (statement !== undefined) {
+        const done = await joining.accept({ ...request, statement });
+        return { ...done, node: await shown(done.node) };
+      }
+      const { nodeUrl = '', region = 'unspecified', contactEmail } = request;
+      const node = await approval.request(nodeUrl, region, contactEmail);
+      return { node: await shown(node), created: node.status !== 'active' };
+    },
+    withdraw: (statement) => joining.withdraw(statement),
+    async add(url, region, contactEmail) {
+      const node = await approval.request(url, region, contactEmail);
+      return shown('peerId' in node ? node : await approval.change(node.id, 'approve'));
+    },
+    change: async (id, action) => shown(await approval.change(id, action)),
+  };
+  return {
+    port,
+    renewCertificate: (peer) => approval.renewCertificate(peer),
+    async noteSync(id, error) {
+      if (httpNodes.get(id) !== undefined) await httpNodes.synced(id, now(), error);
+      else if (error === undefined) registry.synced(id, now());
+    },
+  };
+}

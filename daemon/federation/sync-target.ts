@@ -1,0 +1,158 @@
+import { randomBytes } from 'node:crypto';
+import type { SyncOutcome, SyncSource, TakenEntries } from '../../api/ports/exchange.ts';
+import { AgrinetError, errorCode } from '../../protocols/errors.ts';
+import { decodeEntry } from '../../protocols/feed/entry.ts';
+import { openForkProof } from '../../protocols/feed/fork.ts';
+import { isBehind } from '../../protocols/feed/frontier.ts';
+import type { Ledger } from '../../protocols/ledger/types.ts';
+import { CATCH_UP_LIMITS } from '../../protocols/mycelium/catch-up.ts';
+import type { FeedSource } from '../../protocols/mycelium/ports.ts';
+import { type RangeItem, rangeRequest, type RangeRequest } from '../../protocols/mycelium/range.ts';
+import { sealRequest } from '../../protocols/mycelium/signed-request.ts';
+import type { Identity, PeerId } from '../../protocols/wire/identity.ts';
+import type { SourceTable } from '../../storage/source-table.ts';
+import type { LegacyImporter } from './legacy-import.ts';
+import type { SyncTarget } from './sync.ts';
+
+export interface LocalTargetParts {
+  readonly identity: Identity;
+  readonly net: string;
+  readonly feeds: FeedSource;
+  readonly ledger: Pick<Ledger, 'receive' | 'receiveProof'>;
+  /** Whether feeds of this author are taken. */
+  readonly follows: (author: PeerId) => boolean;
+  /** Active registered nodes that have an address. */
+  readonly sources: () => readonly SyncSource[];
+  readonly importer: LegacyImporter;
+  readonly table: SourceTable;
+  readonly renewCertificate: (peer: PeerId) => Promise<string>;
+  readonly onOutcome: (id: string, outcome: SyncOutcome) => void;
+  readonly now: () => number;
+}
+
+/** The entries were good, this node is not: the job comes again. */
+const CANNOT_WRITE: ReadonlySet<string> = new Set(['disk-full', 'storage-failed']);
+/** The paths for which a worker may have requests signed. */
+const SIGNED_PATH = /^\/federation\/feeds(\/[A-Za-z0-9]+)?(\?[\x21-\x7e]*)?$/;
+
+/** This node as the target of a sync: entries go through the ledger, the one way in. */
+export function createLocalTarget(parts: LocalTargetParts): SyncTarget {
+  const { identity, feeds, ledger, table } = parts;
+  /** Frontiers after which nothing was lacking, and who was followed then. In memory: a restart may have lost entries. */
+  const frontiers = new Map<string, { etag: string; following: string }>();
+
+  const following = (): string =>
+    parts
+      .sources()
+      .flatMap((source) => (source.kind === 'agrinetd' && parts.follows(source.id) ? [source.id] : []))
+      .sort()
+      .join();
+
+  async function source(id: string): Promise<SyncSource | undefined> {
+    const found = parts.sources().find((each) => each.id === id);
+    if (found?.kind === 'agrinetd') {
+      const known = frontiers.get(id);
+      return known?.following === following() ? { ...found, etag: known.etag } : found;
+    }
+    const row = found && (await table.get(id));
+    return found !== undefined && row?.etag !== undefined ? { ...found, etag: row.etag } : found;
+  }
+
+  /** Nobody brings anything under the name of a request that was not for it. */
+  function checkAsked({ author, channel }: RangeRequest, { kind, bytes }: RangeItem): void {
+    const entry = kind === 'entry' ? decodeEntry(bytes) : undefined;
+    const found = entry === undefined ? openForkProof(bytes) : { ...entry.header, author: entry.author };
+    if (found.author !== author || found.channel !== channel)
+      throw new AgrinetError('not-asked-for', 'an entry of another author or channel');
+  }
+
+  return {
+    source,
+    async plan(id, shown) {
+      if ((await source(id))?.kind !== 'agrinetd')
+        throw new AgrinetError('source-unknown', `${id} is not an active registered node`);
+      return shown
+        .filter(
+          ({ author, channel, items }) =>
+            (author === identity.peerId || parts.follows(author)) &&
+            isBehind(feeds.feeds(author, channel), items),
+        )
+        .slice(0, CATCH_UP_LIMITS.wantedPerPeer)
+        .map(({ author, channel }) => rangeRequest(author, channel, feeds.feeds(author, channel)));
+    },
+    async receive(id, asked, items) {
+      const invalid = (code: string): AgrinetError =>
+        new AgrinetError('peer-sent-invalid', `${id} sent an entry that is refused with ${code}`);
+      try {
+        for (const item of items) checkAsked(asked, item);
+        for (const item of items) if (item.kind === 'proof') await ledger.receiveProof(item.bytes);
+      } catch (error) {
+        const code = errorCode(error);
+        throw CANNOT_WRITE.has(code) ? error : invalid(code);
+      }
+      const taken: TakenEntries = { accepted: 0, known: 0, ignored: 0, reasons: {} };
+      const entries = items.flatMap((item) => (item.kind === 'entry' ? [item.bytes] : []));
+      for (const { kind, code } of await ledger.receive(entries)) {
+        if (kind === 'reject') throw invalid(code ?? 'unknown');
+        if (code !== undefined && CANNOT_WRITE.has(code))
+          throw new AgrinetError(
+            code,
+            'this node cannot write now; what is lacking comes with the next sync',
+          );
+        if (kind === 'accept') taken.accepted++;
+        else if (kind === 'known' || kind === 'fork') taken.known++;
+        else {
+          taken.ignored++;
+          taken.reasons[code ?? kind] = (taken.reasons[code ?? kind] ?? 0) + 1;
+        }
+      }
+      return taken;
+    },
+    importLegacy: (id, body, options) => parts.importer.take(id, body, options),
+    async signRequest(id, method, path) {
+      const found = await source(id);
+      if (found?.kind !== 'agrinetd')
+        throw new AgrinetError('source-unknown', `${id} is not an active registered node`);
+      if ((method !== 'GET' && method !== 'POST') || !SIGNED_PATH.test(path))
+        throw new AgrinetError('fields-invalid', 'path: only requests for feeds are signed');
+      return sealRequest(identity, {
+        net: parts.net,
+        receiver: found.id,
+        method,
+        path,
+        time: parts.now(),
+        nonce: new Uint8Array(randomBytes(16)),
+      });
+    },
+    async renewCertificate(id) {
+      const found = await source(id);
+      if (found?.kind !== 'agrinetd')
+        throw new AgrinetError('source-unknown', `${id} is not an active registered node`);
+      return parts.renewCertificate(found.id);
+    },
+    async noteSync(id, outcome) {
+      const now = parts.now();
+      const known = await table.get(id);
+      const { etag, lastHash, error } = outcome;
+      const legacy = id.startsWith('legacy:');
+      if (!legacy && error === undefined && etag !== undefined)
+        frontiers.set(id, { etag, following: following() });
+      else frontiers.delete(id);
+      const hash = lastHash ?? known?.lastHash;
+      const kept = legacy ? (error === undefined ? etag : known?.etag) : undefined;
+      await table.save({
+        id,
+        lastSyncAt: error === undefined ? now : (known?.lastSyncAt ?? 0),
+        lastTryAt: now,
+        received: outcome.received,
+        imported: outcome.imported,
+        refused: outcome.refused,
+        bytes: outcome.bytes,
+        ...(hash === undefined ? {} : { lastHash: hash }),
+        ...(kept === undefined ? {} : { etag: kept }),
+        ...(error === undefined ? {} : { error }),
+      });
+      parts.onOutcome(id, outcome);
+    },
+  };
+}

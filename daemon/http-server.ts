@@ -1,0 +1,213 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { getRequestListener } from '@hono/node-server';
+import { addressGroup, isLoopback } from '../api/limits/address.ts';
+
+/** What one connection, and all of them together, may take. Times in milliseconds. */
+export interface ServerLimits {
+  /** Headers of one request: ours take less than 1 KiB, a token 8 KiB at most. */
+  readonly maxHeaderBytes: number;
+  /** From the first byte, or the connection, to the end of the headers: who takes longer holds the connection on purpose. */
+  readonly headersMs: number;
+  /** A body that brings nothing, or a reader that takes nothing, for so long. A whole request has no limit: imports and exports stream. */
+  readonly stalledMs: number;
+  /** Longer than the minute that proxies keep an idle connection: the one who closes first must not be us. */
+  readonly keepAliveMs: number;
+  readonly connections: number;
+  /** Of one address (IPv6: one /64), so that one caller cannot take them all. */
+  readonly perAddress: number;
+  /** Loopback: a proxy with everybody behind it. */
+  readonly perLoopback: number;
+}
+
+export const SERVER_LIMITS: ServerLimits = {
+  maxHeaderBytes: 16 * 1024,
+  headersMs: 10_000,
+  stalledMs: 30_000,
+  keepAliveMs: 65_000,
+  connections: 2048,
+  perAddress: 256,
+  perLoopback: 1024,
+};
+
+/** PEM certificate chain and key. */
+export interface TlsKeys {
+  readonly cert: string | Uint8Array;
+  readonly key: string | Uint8Array;
+}
+
+export interface HttpServerOptions {
+  readonly fetch: Parameters<typeof getRequestListener>[0];
+  readonly tls?: TlsKeys | undefined;
+  readonly limits?: Partial<ServerLimits>;
+}
+
+type Listener = (incoming: IncomingMessage, outgoing: ServerResponse) => unknown;
+
+/** The HTTP(S) server with its limits, not listening yet. `renew` takes over a new certificate for new connections. */
+export function createHttpServer({ fetch, tls, limits }: HttpServerOptions): {
+  readonly server: Server;
+  readonly renew: (keys: TlsKeys) => void;
+} {
+  const bounds = { ...SERVER_LIMITS, ...limits };
+  const listener = getRequestListener(fetch) as Listener; // it serves HTTP/2 as well, hence its wider type
+  const options = {
+    maxHeaderSize: bounds.maxHeaderBytes,
+    headersTimeout: bounds.headersMs,
+    requestTimeout: 0,
+    keepAliveTimeout: bounds.keepAliveMs,
+    connectionsCheckingInterval: Math.ceil(bounds.headersMs / 4),
+  };
+  if (tls === undefined) {
+    const server = createServer(options, listener);
+    limitServer(server, bounds);
+    return { server, renew: () => undefined };
+  }
+  const secure: TlsServer = createTlsServer(
+    {
+      ...options,
+      cert: asPem(tls.cert),
+      key: asPem(tls.key),
+      minVersion: 'TLSv1.2',
+      handshakeTimeout: bounds.headersMs,
+    },
+    listener,
+  );
+  limitServer(secure, bounds);
+  return {
+    server: secure,
+    renew: ({ cert, key }) =>
+      secure.setSecureContext({ cert: asPem(cert), key: asPem(key), minVersion: 'TLSv1.2' }),
+  };
+}
+
+function limitServer(server: Server, limits: ServerLimits): void {
+  server.maxConnections = limits.connections;
+  capAddresses(server, limits);
+  const standing = endStandstills(server, limits.stalledMs);
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    // After a failed handshake (ERR_SSL_…, ERR_TLS_…) there is nobody who could read an answer.
+    const unheard = /^(ERR_SSL|ERR_TLS|ECONNRESET|EPIPE)/.test(error.code ?? '');
+    if (unheard || !socket.writable || standing(socket)) {
+      socket.destroy();
+      return;
+    }
+    const [status, code, message] = REFUSALS.get(error.code) ?? MALFORMED;
+    refuse(socket, status, code, message);
+  });
+  server.on('connect', (_, socket) => {
+    refuse(socket, 405, 'method-refused', 'this is not a proxy');
+  });
+}
+
+/** What the last look found of a connection that has carried a request. */
+interface Exchange {
+  incoming: IncomingMessage;
+  outgoing: ServerResponse;
+  read: number;
+  readAt: number;
+  sent: string;
+  sentAt: number;
+}
+
+/**
+ * Looks now and then at every connection: one whose body stopped coming is answered 408, one that takes nothing of its answer is
+ * destroyed. A socket's own timer would not do: a byte in one direction sets it back for both. Gives whether an answer is under way.
+ */
+function endStandstills(server: Server, stalledMs: number): (socket: Duplex) => boolean {
+  const exchanges = new Map<Duplex, Exchange>();
+  server.prependListener('request', (incoming, outgoing) => {
+    const { socket } = incoming;
+    const known = exchanges.get(socket);
+    if (known !== undefined) Object.assign(known, { incoming, outgoing });
+    else {
+      const at = performance.now();
+      exchanges.set(socket, { incoming, outgoing, read: 0, readAt: at, sent: '', sentAt: at });
+      socket.once('close', () => exchanges.delete(socket));
+    }
+  });
+  function look(exchange: Exchange, now: number): void {
+    const { incoming, outgoing } = exchange;
+    const { socket } = incoming;
+    const sent = `${socket.bytesWritten - socket.writableLength} ${queuedBytes(socket)}`;
+    if (socket.writableLength === 0 || sent !== exchange.sent) Object.assign(exchange, { sent, sentAt: now });
+    // What has come and was not read yet is the node's own delay.
+    const owes = !outgoing.writableFinished && !incoming.complete && incoming.readableLength === 0;
+    if (!owes || socket.bytesRead !== exchange.read)
+      Object.assign(exchange, { read: socket.bytesRead, readAt: now });
+    if (now - exchange.sentAt >= stalledMs) socket.destroy();
+    else if (now - exchange.readAt < stalledMs) return;
+    else if (outgoing.headersSent) socket.destroy();
+    else refuse(socket, 408, 'body-slow', 'the body stopped coming; send it again');
+  }
+  const timer = setInterval(
+    () => {
+      const now = performance.now();
+      for (const exchange of exchanges.values()) look(exchange, now);
+    },
+    Math.ceil(stalledMs / 6),
+  ).unref();
+  server.once('close', () => clearInterval(timer));
+  return (socket) => exchanges.get(socket)?.outgoing.writableFinished === false;
+}
+
+/**
+ * Bytes of the chunk being written that the kernel has not taken. Node shows it nowhere else, and reads it itself for its timers; without
+ * it a large chunk on a slow line would look like a standstill.
+ */
+function queuedBytes(socket: Socket): number {
+  const handle: unknown = Reflect.get(socket, '_handle');
+  return typeof handle === 'object' && handle !== null ? Number(Reflect.get(handle, 'writeQueueSize')) : 0;
+}
+
+/** Counts connections by address and closes those beyond the cap before anything is read from them. */
+function capAddresses(server: Server, limits: ServerLimits): void {
+  const counts = new Map<string, number>();
+  server.on('connection', (socket: Socket) => {
+    const { remoteAddress } = socket;
+    if (remoteAddress === undefined) return;
+    const group = addressGroup(remoteAddress);
+    const count = counts.get(group) ?? 0;
+    if (count >= (isLoopback(remoteAddress) ? limits.perLoopback : limits.perAddress)) {
+      socket.destroy();
+      return;
+    }
+    counts.set(group, count + 1);
+    socket.once('close', () => {
+      const left = (counts.get(group) ?? 1) - 1;
+      if (left > 0) counts.set(group, left);
+      else counts.delete(group);
+    });
+  });
+}
+
+type Refusal = readonly [status: number, code: string, message: string];
+
+const MALFORMED: Refusal = [400, 'request-malformed', 'this is not HTTP'];
+/** What Node's parser complains of, by its code. */
+const REFUSALS: ReadonlyMap<string | undefined, Refusal> = new Map([
+  ['HPE_HEADER_OVERFLOW', [431, 'headers-too-large', 'the headers are too large']],
+  ['HPE_CHUNK_EXTENSIONS_OVERFLOW', [413, 'body-too-large', 'the chunk extensions are too large']],
+  ['ERR_HTTP_REQUEST_TIMEOUT', [408, 'headers-slow', 'the headers took too long']],
+]);
+
+const REASONS: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  405: 'Method Not Allowed',
+  408: 'Request Timeout',
+  413: 'Content Too Large',
+  431: 'Request Header Fields Too Large',
+};
+
+/** Answers outside of any route, in the error shape of the API, and closes. */
+function refuse(socket: Duplex, status: number, code: string, message: string): void {
+  const body = JSON.stringify({ error: message, message, code });
+  const head = `HTTP/1.1 ${status} ${REASONS[status]}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n`;
+  socket.end(head + body, () => socket.destroy());
+}
+
+function asPem(pem: string | Uint8Array): string | Buffer {
+  return typeof pem === 'string' ? pem : Buffer.from(pem);
+}

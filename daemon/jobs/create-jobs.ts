@@ -1,0 +1,86 @@
+import type { Job, JobName, JobsPort } from '../../api/ports/jobs.ts';
+import { AgrinetError } from '../../protocols/errors.ts';
+import type { JobTable } from '../../storage/job-table.ts';
+import { createBullmqQueue } from './bullmq-queue.ts';
+import { asked, createEmbeddedQueue } from './embedded-queue.ts';
+import { type JobRow, type LedgerLimits, openJobLedger } from './job-ledger.ts';
+import type { JobQueue } from './job-queue.ts';
+
+/** What `agrinet worker` does when REDIS_URL is set; all others are the daemon's own matter. */
+export const WORKER_JOBS = ['federation-sync', 'sms'] as const satisfies readonly JobName[];
+const OWN_JOBS = ['key-expiry', 'notification', 'webhook'] as const satisfies readonly JobName[];
+
+export interface JobsParts {
+  readonly settings: { readonly redisUrl: string | undefined };
+  readonly table: JobTable<JobRow>;
+  readonly logger: {
+    error(fields: Record<string, unknown>, message: string): void;
+    warn(fields: Record<string, unknown>, message: string): void;
+  };
+  /** `tellSync` of the notifications. */
+  readonly tell: (job: Job, what: 'progress' | 'ended') => Promise<void>;
+  /** Whether a node can be synced with; asked before a worker's wish is queued. */
+  readonly knowsSource: (id: string) => Promise<boolean> | boolean;
+  readonly now?: () => number;
+  readonly random?: () => number;
+  readonly limits?: Partial<LedgerLimits>;
+  /** BullMQ's key prefix; default its own. */
+  readonly prefix?: string;
+}
+
+export interface Jobs {
+  readonly queue: JobQueue;
+  /** For the routes. */
+  readonly port: JobsPort;
+}
+
+/** The jobs of a node: one ledger; without REDIS_URL all done here, with it those of workers handed over through Redis. */
+export async function createJobs(parts: JobsParts): Promise<Jobs> {
+  const { settings, table, logger, tell, knowsSource, limits, prefix } = parts;
+  const now = parts.now ?? Date.now;
+  const onTrouble = (message: string, fields: Record<string, unknown>): void => logger.warn(fields, message);
+  const ledger = await openJobLedger({
+    table,
+    now,
+    random: parts.random ?? Math.random,
+    tell,
+    onTrouble,
+    ...(limits === undefined ? {} : { limits }),
+  });
+  const { redisUrl } = settings;
+  const remote =
+    redisUrl === undefined
+      ? undefined
+      : createBullmqQueue(
+          { ledger, redisUrl, onTrouble, now, ...(prefix === undefined ? {} : { prefix }) },
+          WORKER_JOBS,
+        );
+  const local = createEmbeddedQueue({ ledger, onTrouble }, remote === undefined ? undefined : OWN_JOBS);
+  const queue: JobQueue = {
+    kind: remote?.kind ?? local.kind,
+    ...asked(ledger),
+    health: () => (remote ?? local).health(),
+    async start(handlers) {
+      await local.start(handlers);
+      await remote?.start({});
+    },
+    async stop() {
+      await Promise.all([local.stop(), remote?.stop()]);
+      await ledger.stop();
+    },
+  };
+  const port: JobsPort = {
+    get: (id) => queue.get(id),
+    list: (query) => queue.list(query),
+    retry: (id) => queue.retry(id),
+    counts: () => queue.counts(),
+    health: () => queue.health(),
+    async enqueueSync(source) {
+      if (!(await knowsSource(source)))
+        throw new AgrinetError('source-unknown', 'source is not an active registered node with an address');
+      return queue.add('federation-sync', { source, force: false });
+    },
+    attempts: ledger,
+  };
+  return { queue, port };
+}

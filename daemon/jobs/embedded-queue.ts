@@ -1,0 +1,114 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Job, JobHealth, JobName } from '../../api/ports/jobs.ts';
+import { errorCode } from '../../protocols/errors.ts';
+import type { JobLedger } from './job-ledger.ts';
+import type { JobHandlers, JobQueue } from './job-queue.ts';
+import { runHandler } from './job-runner.ts';
+
+const CONCURRENCY = 4;
+/** Between tries to write while the disk does not let us. */
+const RETRY_MS = 1000;
+const STORAGE: ReadonlySet<string> = new Set(['storage-failed', 'disk-full']);
+
+export interface EmbeddedParts {
+  readonly ledger: JobLedger;
+  readonly onTrouble: (message: string, fields: Record<string, unknown>) => void;
+  readonly concurrency?: number;
+}
+
+/** The ledger's jobs, worked on in this process. `names`: those that are left to it; default all that get a handler. */
+export function createEmbeddedQueue(parts: EmbeddedParts, names?: readonly JobName[]): JobQueue {
+  const { ledger, onTrouble, concurrency = CONCURRENCY } = parts;
+  const stopping = new AbortController();
+  const running = new Map<string, Promise<void>>();
+  let handlers: JobHandlers = {};
+  let mine: ReadonlySet<JobName> = new Set();
+  let unsubscribe = (): unknown => undefined;
+
+  function pump(): void {
+    if (stopping.signal.aborted) return;
+    for (const { id } of ledger.due(mine, concurrency)) {
+      if (running.size >= concurrency) return;
+      if (running.has(id)) continue;
+      const done = carryOut(id);
+      running.set(id, done);
+    }
+  }
+  async function carryOut(id: string): Promise<void> {
+    try {
+      await work(id);
+      setImmediate(pump);
+    } catch (error) {
+      onTrouble('a job could not be noted', { job: id, err: error });
+      setTimeout(pump, RETRY_MS).unref();
+    } finally {
+      running.delete(id);
+    }
+  }
+  async function work(id: string): Promise<void> {
+    const { job, attempt } = await ledger.claimLocal(id);
+    const outcome = await runHandler(
+      handlers[job.name],
+      job,
+      stopping.signal,
+      (update) => ledger.progress(id, attempt, update),
+      (error) => onTrouble('a job failed', { job: id, name: job.name, err: error }),
+    );
+    // While the disk is full or opened again the outcome is kept here; should the process end, the job is done again.
+    for (;;) {
+      try {
+        await settle(job, attempt, outcome);
+        return;
+      } catch (error) {
+        if (stopping.signal.aborted || !STORAGE.has(errorCode(error))) throw error;
+        await pause(RETRY_MS, undefined, { ref: false, signal: stopping.signal });
+      }
+    }
+  }
+  async function settle(
+    { id }: Job,
+    attempt: string,
+    outcome: Awaited<ReturnType<typeof runHandler>>,
+  ): Promise<void> {
+    switch (outcome.kind) {
+      case 'completed':
+        await ledger.complete(id, attempt, outcome.result);
+        break;
+      case 'failed':
+        await ledger.fail(id, attempt, outcome.error);
+        break;
+      case 'stopped':
+        await ledger.release(id, attempt);
+        break;
+    }
+  }
+
+  return {
+    kind: 'embedded',
+    ...asked(ledger),
+    health: (): JobHealth => ({ ok: true, detail: 'jobs are done by the daemon itself' }),
+    start: async (given) => {
+      handlers = given;
+      const able = (Object.keys(given) as JobName[]).filter((name) => given[name] !== undefined);
+      mine = new Set(names === undefined ? able : able.filter((name) => names.includes(name)));
+      unsubscribe = ledger.onDue(pump);
+      pump();
+    },
+    stop: async () => {
+      stopping.abort();
+      unsubscribe();
+      await Promise.all(running.values());
+    },
+  };
+}
+
+/** What both queues answer out of the ledger. */
+export function asked(ledger: JobLedger): Pick<JobQueue, 'add' | 'get' | 'list' | 'retry' | 'counts'> {
+  return {
+    add: (name, data, options) => ledger.add(name, data, options),
+    get: async (id) => ledger.get(id),
+    list: async (query) => ledger.list(query),
+    retry: (id) => ledger.retry(id),
+    counts: () => ledger.counts(),
+  };
+}

@@ -1,0 +1,57 @@
+import type { Job, JsonObject } from '../../api/ports/jobs.ts';
+import { AgrinetError, errorCode } from '../../protocols/errors.ts';
+import type { JobHandler } from './job-queue.ts';
+
+/** Longest that one attempt may take. */
+const JOB_MS = 30 * 60_000;
+
+/** How an attempt ended. */
+export type Outcome =
+  | { readonly kind: 'completed'; readonly result: JsonObject }
+  | { readonly kind: 'stopped' }
+  | {
+      readonly kind: 'failed';
+      readonly error: { readonly code: string; readonly message: string; readonly final?: boolean };
+    };
+
+/** Runs a handler once; never throws. `stop` is the process being told to end; an internal error's message goes to `onInternal` only. */
+export async function runHandler(
+  handler: JobHandler | undefined,
+  job: Job,
+  stop: AbortSignal,
+  progress: (update: JsonObject) => Promise<void>,
+  onInternal: (error: unknown) => void,
+): Promise<Outcome> {
+  const timeout = new AbortController();
+  const timer = setTimeout(
+    () => timeout.abort(new AgrinetError('job-timeout', `it took longer than ${JOB_MS / 60_000} minutes`)),
+    JOB_MS,
+  );
+  timer.unref();
+  try {
+    if (handler === undefined)
+      throw new AgrinetError('job-unhandled', `nothing here does ${job.name}; its settings may be missing`);
+    const result = await handler(job, {
+      signal: AbortSignal.any([stop, timeout.signal]),
+      // News that cannot be told now are no reason to fail; an attempt that is over is.
+      progress: (update) =>
+        progress(update).catch((error: unknown) => {
+          if (errorCode(error) === 'attempt-over') throw error;
+        }),
+    });
+    return { kind: 'completed', result };
+  } catch (error) {
+    if (stop.aborted) return { kind: 'stopped' };
+    const reason: unknown = timeout.signal.aborted ? timeout.signal.reason : error;
+    if (!(reason instanceof AgrinetError)) onInternal(reason);
+    // Only our own words: what others answered, or a phone number, must not end up in a list of jobs.
+    const message =
+      reason instanceof AgrinetError
+        ? reason.message.slice(0, 500)
+        : 'internal error; the log has the details';
+    const final = reason instanceof AgrinetError && reason.details['final'] === true;
+    return { kind: 'failed', error: { code: errorCode(reason), message, ...(final ? { final } : {}) } };
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,30 @@
+export interface ScheduleParts {
+  /** SYNC_INTERVAL_MINUTES; 0 leaves syncs to cron. */
+  readonly syncMinutes: number;
+  readonly syncAll: () => Promise<unknown>;
+  readonly expireKeys: () => Promise<unknown>;
+  readonly onFailure: (error: unknown) => void;
+}
+
+const DAY_MS = 24 * 60 * 60_000;
+/** Not in the first moments, when everything else begins too. */
+const FIRST_EXPIRY_MS = 60_000;
+
+/** Queues the jobs that come again and again. A failed one is tried at its next time. */
+export function startSchedule({ syncMinutes, syncAll, expireKeys, onFailure }: ScheduleParts): {
+  stop(): void;
+} {
+  const timers: NodeJS.Timeout[] = [];
+  const again =
+    (job: () => Promise<unknown>): (() => void) =>
+    () =>
+      void job().catch(onFailure);
+  if (syncMinutes > 0) timers.push(setInterval(again(syncAll), syncMinutes * 60_000));
+  timers.push(setTimeout(again(expireKeys), FIRST_EXPIRY_MS), setInterval(again(expireKeys), DAY_MS));
+  for (const timer of timers) timer.unref();
+  return {
+    stop() {
+      for (const timer of timers) clearTimeout(timer);
+    },
+  };
+}

@@ -1,0 +1,118 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { Redis } from 'ioredis';
+import { AgrinetError, errorCode, errorMessage } from '../../protocols/errors.ts';
+import { createWorkerApi, type WorkerApi } from './http-attempts.ts';
+import type { JobHandlers } from './job-queue.ts';
+import { createJobWorker } from './job-worker.ts';
+
+/** How often the registered nodes are looked through for syncs that are due. */
+const POLL_MS = 2 * 60_000;
+const AWAY_MS = 2000;
+
+export interface WorkerProcessParts {
+  readonly redisUrl: string;
+  readonly backendUrl: string;
+  readonly apiKey: string;
+  /** 0: syncs are left to cron. */
+  readonly syncIntervalMinutes: number;
+  readonly handlers: JobHandlers;
+  /** Lines for the operator: what is waited for, what went wrong. */
+  readonly say: (line: string) => void;
+  readonly prefix?: string;
+}
+
+/**
+ * Works on jobs until `stop`: waits for Redis and the daemon to be there, then takes what BullMQ hands out. Throws `request-refused`
+ * for a key without the scope, `settings-invalid` for a Redis that refuses us.
+ */
+export async function runWorker(parts: WorkerProcessParts, stop: AbortSignal): Promise<void> {
+  const { redisUrl, backendUrl, say } = parts;
+  // Reports outlive the signal: what is done is still to be told.
+  const patience = new AbortController();
+  const api = createWorkerApi(backendUrl, parts.apiKey, patience.signal);
+  await waitFor(`the daemon at ${backendUrl}`, 'daemon-unreachable', () => api.check(), say, stop);
+  await waitFor('Redis', 'redis-away', () => checkRedis(redisUrl), say, stop);
+  if (stop.aborted) return;
+  const worker = createJobWorker({
+    redisUrl,
+    attempts: api.attempts,
+    handlers: parts.handlers,
+    onTrouble: (message, { job, err }) =>
+      say(`${message}${typeof job === 'string' ? ` (${job})` : ''}: ${errorMessage(err)}`),
+    ...(parts.prefix === undefined ? {} : { prefix: parts.prefix }),
+  });
+  say(`working on jobs of ${backendUrl}`);
+  try {
+    await poll(api, parts.syncIntervalMinutes * 60_000, say, stop);
+  } finally {
+    await worker.stop();
+    patience.abort();
+  }
+}
+
+/** Asks for the syncs that are due, every few minutes until `stop`. */
+async function poll(
+  api: WorkerApi,
+  intervalMs: number,
+  say: (line: string) => void,
+  stop: AbortSignal,
+): Promise<void> {
+  while (!stop.aborted) {
+    try {
+      if (intervalMs > 0)
+        for (const { id, lastSyncAt } of await api.nodes())
+          if (lastSyncAt <= Date.now() - intervalMs) await api.enqueueSync(id);
+    } catch (error) {
+      say(`syncs that are due could not be queued: ${errorMessage(error)}`);
+    }
+    await pause(POLL_MS, undefined, { signal: stop }).catch(() => undefined); // told to stop
+  }
+}
+
+/** Tries until it works or `stop`; says once that it waits. Throws what is not `away`. */
+async function waitFor(
+  what: string,
+  away: string,
+  check: () => Promise<void>,
+  say: (line: string) => void,
+  stop: AbortSignal,
+): Promise<void> {
+  let said = false;
+  while (!stop.aborted) {
+    try {
+      await check();
+      return;
+    } catch (error) {
+      if (errorCode(error) !== away) throw error;
+      if (!said) say(`waiting for ${what}: ${errorMessage(error)}`);
+      said = true;
+    }
+    await pause(AWAY_MS, undefined, { signal: stop }).catch(() => undefined); // told to stop
+  }
+}
+
+/** Throws `redis-away`, or `settings-invalid` when it is there and refuses us. */
+async function checkRedis(url: string): Promise<void> {
+  const redis = new Redis(url, {
+    lazyConnect: true,
+    connectTimeout: 3000,
+    maxRetriesPerRequest: 0,
+    retryStrategy: () => null,
+  });
+  let last: unknown;
+  redis.on('error', (error) => (last = error));
+  try {
+    await redis.connect();
+    await redis.ping();
+  } catch (error) {
+    const reason = errorMessage(last ?? error);
+    if (/NOAUTH|WRONGPASS|NOPERM/.test(`${reason} ${errorMessage(error)}`))
+      throw new AgrinetError(
+        'settings-invalid',
+        'REDIS_URL: Redis refuses the password; put the right one into it',
+      );
+    throw new AgrinetError('redis-away', reason);
+  } finally {
+    redis.disconnect();
+  }
+}

@@ -1,0 +1,146 @@
+import { readFileSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { AgrinetError, errorMessage } from '../protocols/errors.ts';
+import { isLoopbackHost, loadSettings, type Settings } from './settings.ts';
+import { type Definition, SETTINGS } from './settings-table.ts';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Far above any secret; a larger file is not one. */
+const MAX_BYTES = 4096;
+const MIN_CHARS = 24;
+const MIN_KINDS = 8;
+const MAKE_ONE = 'Make one with: openssl rand -base64 32';
+
+const definitions: readonly Definition[] = Object.values(SETTINGS);
+const secretSettings = definitions.filter(({ secret }) => secret === true);
+
+/**
+ * The environment with secrets from files filled in: for each secret setting X the file that `X_FILE` names, or the systemd credential
+ * `$CREDENTIALS_DIRECTORY/X` (or `x-in-lower-case`). Throws `settings-invalid`, one line for each that is given twice, cannot be
+ * read, is empty, or can be read by others. No message repeats a secret.
+ */
+export function withSecretFiles(env: Environment): Record<string, string | undefined> {
+  const filled: Record<string, string | undefined> = { ...env };
+  const problems: string[] = [];
+  const folder = env['CREDENTIALS_DIRECTORY'] || undefined;
+  for (const { env: name, aliases = [] } of secretSettings) {
+    const sources: { readonly from: string; readonly path: string }[] = [];
+    const named = env[`${name}_FILE`] || undefined;
+    if (named !== undefined) sources.push({ from: `${name}_FILE`, path: resolve(named) });
+    for (const file of folder === undefined ? [] : [name, name.toLowerCase().replaceAll('_', '-')]) {
+      const path = join(folder ?? '', file);
+      if (exists(path) && !sources.some((each) => each.path === path))
+        sources.push({ from: `the credential ${file}`, path });
+    }
+    const [source] = sources;
+    if (source === undefined) continue;
+    const plain = [name, ...aliases].filter((each) => (env[each]?.trim() ?? '') !== '');
+    const given = [...plain, ...sources.map(({ from }) => from)];
+    if (given.length > 1) {
+      problems.push(`${name}: given ${given.length} times (${given.join(', ')}). Keep one of them.`);
+      continue;
+    }
+    const read = readSecret(source.path, folder);
+    if ('problem' in read) problems.push(`${name}: ${source.from}: ${read.problem}`);
+    else filled[name] = read.secret;
+    delete filled[`${name}_FILE`];
+  }
+  if (problems.length > 0) throw refused(problems);
+  return filled;
+}
+
+/** The settings of this process, secrets from files among them. Throws `settings-invalid`. */
+export function readSettings(env: Environment = process.env): Settings {
+  return loadSettings(withSecretFiles(env));
+}
+
+/**
+ * Refuses secrets that can be guessed on a node that others can reach: HOST or PUBLIC_URL is not loopback. Throws `settings-invalid`
+ * with a line for each.
+ */
+export function refuseWeakSecrets(
+  settings: Pick<Settings, 'host' | 'publicUrl' | 'apiKey' | 'jwtSecret' | 'federationWebhookSecret'>,
+): void {
+  const url = settings.publicUrl === undefined ? undefined : URL.parse(settings.publicUrl);
+  if (isLoopbackHost(settings.host) && (url === undefined || url === null || isLoopbackHost(url.hostname)))
+    return;
+  const secrets = {
+    API_KEY: settings.apiKey,
+    JWT_SECRET: settings.jwtSecret,
+    FEDERATION_WEBHOOK_SECRET: settings.federationWebhookSecret,
+  };
+  const problems = Object.entries(secrets).flatMap(([name, secret]) => {
+    const weakness = secret === undefined ? undefined : weaknessOf(secret);
+    return weakness === undefined
+      ? []
+      : [`${name}: ${weakness}; too weak for a node that others can reach. ${MAKE_ONE}`];
+  });
+  if (problems.length > 0) throw refused(problems);
+}
+
+/** Words of examples and defaults, longest first: what is left of a secret without them has to be long enough by itself. */
+const WELL_KNOWN =
+  /replacethis|replaceme|changethis|changeme|placeholder|development|randomstring|your|password|passwort|agrinet|default|example|webhook|secret|apikey|random|string|federation|letmein|qwerty|admin|token|test|demo|jwt|key/g;
+
+/** Why a secret can be guessed, or undefined. */
+export function weaknessOf(secret: string): string | undefined {
+  if (/^[<${[].*[>}\]]$/.test(secret)) return 'it is the placeholder of an example';
+  if (secret.length < MIN_CHARS) return `it is shorter than ${MIN_CHARS} characters`;
+  if (new Set(secret).size < MIN_KINDS) return `it has fewer than ${MIN_KINDS} different characters`;
+  if (isRepetition(secret)) return 'it repeats itself';
+  const left = secret
+    .toLowerCase()
+    .replace(/[^a-z0-9]/g, '')
+    .replace(WELL_KNOWN, '');
+  if (left.length < MIN_CHARS / 2) return 'it is made of well-known words';
+  let steps = 0;
+  for (let at = 1; at < secret.length; at++)
+    if (Math.abs(secret.charCodeAt(at) - secret.charCodeAt(at - 1)) <= 1) steps += 1;
+  return steps > secret.length / 2 ? 'its characters follow one another' : undefined;
+}
+
+/** Whether some unit of at most 16 characters makes up the whole, its last repetition perhaps cut off. */
+function isRepetition(secret: string): boolean {
+  for (let unit = 1; unit <= 16 && unit * 2 <= secret.length; unit++)
+    if (secret.slice(unit) === secret.slice(0, -unit)) return true;
+  return false;
+}
+
+function readSecret(
+  path: string,
+  credentials: string | undefined,
+): { readonly secret: string } | { readonly problem: string } {
+  try {
+    const stats = statSync(path);
+    if (!stats.isFile()) return { problem: `${path} is not a regular file. Name a file with the secret.` };
+    // systemd lets the service read a credential by an ACL, which shows as a right of the group.
+    const open = credentials !== undefined && dirname(path) === resolve(credentials) ? 0o037 : 0o077;
+    if ((stats.mode & open) !== 0 && process.platform !== 'win32') {
+      const mode = (stats.mode & 0o777).toString(8);
+      return { problem: `${path} can be read or changed by others (mode ${mode}). Run: chmod 600 ${path}` };
+    }
+    if (stats.size > MAX_BYTES) return { problem: `${path} is larger than ${MAX_BYTES} bytes: no secret.` };
+    const secret = readFileSync(path, 'utf8').trim();
+    return secret === '' ? { problem: `${path} is empty. Write the secret into it.` } : { secret };
+  } catch (error) {
+    return { problem: `cannot be read (${errorMessage(error)}). Give this user read access, or unset it.` };
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false }) !== undefined;
+  } catch (error) {
+    const advice = 'Give this user read access to the folder, or unset it.';
+    throw refused([`CREDENTIALS_DIRECTORY: cannot be read (${errorMessage(error)}). ${advice}`]);
+  }
+}
+
+function refused(problems: readonly string[]): AgrinetError {
+  const title =
+    problems.length === 1 ? 'One setting is invalid:' : `${problems.length} settings are invalid:`;
+  return new AgrinetError('settings-invalid', [title, ...problems.map((each) => `  ${each}`)].join('\n'), {
+    details: { problems },
+  });
+}

@@ -1,0 +1,227 @@
+import type { ApiContext } from '../api/context.ts';
+import { createCatalogue } from '../protocols/market/catalogue.ts';
+import { createHttpNodes } from '../protocols/registry/http-nodes.ts';
+import { createNonces } from '../protocols/registry/nonces.ts';
+import { openIdempotencyTable } from '../storage/idempotency-table.ts';
+import { openJobTable } from '../storage/job-table.ts';
+import { LegacyTable } from '../storage/legacy-table.ts';
+import { openNotificationTable } from '../storage/notification-table.ts';
+import { Reader } from '../storage/reader.ts';
+import { httpNodeStore, nonceStore } from '../storage/tables.ts';
+import { openAccess } from './access/access.ts';
+import { conversationEar } from './events/conversation-ear.ts';
+import { createWebhookHandler, startWebhooks } from './events/webhooks.ts';
+import { createExchange } from './federation/exchange.ts';
+import { createRegistration } from './federation/registration.ts';
+import type { TlsCertificate } from './federation/tls-certificate.ts';
+import { createJobs } from './jobs/create-jobs.ts';
+import type { JobRow } from './jobs/job-ledger.ts';
+import { notificationHandler } from './jobs/notify-handlers.ts';
+import { createNotifications } from './jobs/notifications.ts';
+import { startSchedule } from './jobs/schedule.ts';
+import { smsEnabled, smsHandler } from './jobs/sms.ts';
+import { syncHandler } from './jobs/sync-handler.ts';
+import type { Node } from './node.ts';
+import { Parts } from './parts.ts';
+import { isLoopbackHost } from './settings.ts';
+import { createStandings } from './standings.ts';
+import { VERSION } from './version.ts';
+
+/** What a node offers over HTTP, and the jobs that keep it going. */
+export interface Services {
+  readonly context: ApiContext;
+  /** Before the server is closed: streams end, and no job begins. */
+  close(): void;
+  /** After the server was closed. */
+  stop(): Promise<void>;
+}
+
+export interface ServiceOptions {
+  readonly apiKey: string;
+  /** Where the API listens; known once it does. */
+  readonly url: () => string;
+  readonly tls: Pick<TlsCertificate, 'fingerprint'>;
+}
+
+/** Composes keys, registration, exchange, jobs and events on a running node. */
+export async function createServices(node: Node, options: ServiceOptions): Promise<Services> {
+  const parts = new Parts(node.logger);
+  try {
+    return await compose(node, options, parts);
+  } catch (error) {
+    await parts.stop();
+    throw error;
+  }
+}
+
+async function compose(node: Node, { apiKey, url, tls }: ServiceOptions, parts: Parts): Promise<Services> {
+  const { settings, identity, db, store, registry, mycelium, host, ledger, guard, alarms, events, logger } =
+    node;
+  const self = identity.peerId;
+  const now = Date.now;
+  const reader = new Reader(db);
+  const standings = createStandings(node);
+  const closing = new AbortController();
+  const log = (message: string, fields: Record<string, unknown>): void => logger.info(fields, message);
+
+  // -- who may do what
+  const control = await openAccess({ db, settings, apiKey, logger, refusal: () => guard.refusal() });
+  parts.started('keys', () => control.stop());
+  node.onReopen(() => control.reload());
+
+  // -- jobs
+  const notifications = createNotifications({
+    table: openNotificationTable(db),
+    now,
+    emit: (type, data, audience) => events.emit(type, data, audience),
+  });
+  const jobs = await createJobs({
+    settings,
+    table: openJobTable<JobRow>(db),
+    logger,
+    tell: (job, what) => notifications.tellSync(job, what),
+    knowsSource: (id) => exchange.port.sources().some((source) => source.id === id),
+  });
+  parts.started('jobs', () => jobs.queue.stop());
+
+  // -- other nodes
+  const onDamaged = (key: string): void =>
+    logger.error({ key }, 'a registration is damaged and not in force; register that node again');
+  const httpNodes = await createHttpNodes(httpNodeStore(db, onDamaged), ({ id, status }) => {
+    logger.info({ node: id, status }, 'registration');
+    events.emit('federation.node', { node: id, status });
+  });
+  const legacy = new LegacyTable(db);
+  const registration = createRegistration({
+    identity,
+    network: settings.myceliumNetwork,
+    registry,
+    httpNodes,
+    nonces: await createNonces(nonceStore(db)),
+    fetch: node.fetch,
+    policy: node.policy,
+    own: () => ({
+      publicUrl: settings.publicUrl,
+      listening: url(),
+      region: settings.region,
+      name:
+        settings.myceliumNodeName ?? (settings.region === 'unspecified' ? self.slice(-8) : settings.region),
+      multiaddrs: host.libp2p.getMultiaddrs().map(String),
+      tlsFingerprint: tls.fingerprint(),
+    }),
+    contactEmail: settings.contactEmail,
+    peerStanding: (peer) => standings.peer(peer),
+    syncStanding: (id) => exchange.table.get(id),
+    legacyCounts: async (id) => {
+      const { listings = 0, transactions = 0, users = 0 } = await legacy.counts(id);
+      return { listings, transactions, users };
+    },
+    alarm: (alarm) => alarms.raise(alarm),
+    log,
+    now,
+  });
+  const exchange = createExchange({
+    identity,
+    net: settings.myceliumNetwork,
+    db,
+    reader,
+    feeds: store,
+    ledger,
+    registry,
+    httpNodes: () => httpNodes.list(),
+    mayHold: (peer, channel) => node.mayHold(peer, channel),
+    digestOf: (author) => node.digestOf(author),
+    totalDigest: () => standings.totalDigest(),
+    addJob: (data, key) => jobs.queue.add('federation-sync', data, { key }),
+    renewCertificate: (peer) => registration.renewCertificate(peer),
+    onOutcome: (id, { received, imported, error }) => {
+      events.emit('federation.sync', {
+        node: id,
+        received,
+        imported,
+        ...(error === undefined ? {} : { error: error.message }),
+      });
+      void registration.noteSync(id, error?.message).catch((failed: unknown) => {
+        logger.warn({ node: id, err: failed }, 'the end of a sync could not be noted');
+      });
+    },
+    syncNow: () => void mycelium.syncNow(),
+    now,
+  });
+
+  // -- events to others
+  const webhook = {
+    urls: settings.federationWebhookUrls,
+    secret: settings.federationWebhookSecret,
+    node: self,
+    now,
+    warn: (message: string, fields: Record<string, unknown>) => logger.warn(fields, message),
+  };
+  const webhooks = startWebhooks(webhook, events, (name, data, { key }) =>
+    jobs.queue.add(name, data, { key }),
+  );
+  parts.started('webhooks', () => webhooks.close());
+
+  const sms = smsHandler(settings);
+  await jobs.queue.start({
+    'federation-sync': syncHandler({ target: exchange.target, fetch: node.fetch }),
+    'key-expiry': async () => ({ removed: await control.keys.purgeExpired(now()) }),
+    notification: notificationHandler(notifications, jobs.queue, smsEnabled(settings)),
+    webhook: createWebhookHandler(webhook),
+    ...(sms === undefined ? {} : { sms }),
+  });
+  const schedule = startSchedule({
+    syncMinutes: settings.syncIntervalMinutes,
+    syncAll: () => exchange.port.syncAll(),
+    expireKeys: () => jobs.queue.add('key-expiry', {}, { key: 'key-expiry' }),
+    onFailure: (error) => logger.warn({ err: error }, 'a regular job was not queued'),
+  });
+  parts.started('schedule', () => schedule.stop());
+
+  const ear = conversationEar(reader, self);
+  const context: ApiContext = {
+    self,
+    version: VERSION,
+    limits: {
+      loopback: isLoopbackHost(settings.host),
+      publicUrl: settings.publicUrl,
+      corsOrigins: settings.corsOrigins,
+      perSecond: settings.rateLimit,
+      trustProxy: settings.trustProxy,
+    },
+    access: control.access,
+    keys: control.keys,
+    idempotency: await openIdempotencyTable(db),
+    catalogue: createCatalogue(ledger, self),
+    reader,
+    registration: registration.port,
+    exchange: exchange.port,
+    jobs: jobs.port,
+    notifications,
+    events: {
+      subscribe: (wanted, push) => events.subscribe(wanted, push),
+      relayToken: (conversation, token) => events.relay('token', { ...token }, { conversation }),
+      mayHear: ear,
+      closing: closing.signal,
+    },
+    trouble: () => {
+      const refusal = guard.refusal();
+      return refusal && { code: refusal.code, message: refusal.message };
+    },
+    degraded: () => {
+      const { ok, detail } = jobs.port.health();
+      return ok ? [] : [detail];
+    },
+    alarms: () => alarms.list(),
+    isActive: (peer) => registry.isActive(peer),
+    peers: () => standings.known(),
+    digest: () => standings.digest(),
+    priceDigest: () => standings.priceDigest(),
+    log: (message, fields) => logger.error(fields, message),
+  };
+  return {
+    context,
+    close: () => closing.abort(),
+    stop: () => parts.stop(),
+  };
+}

@@ -1,0 +1,100 @@
+import type { ApiContext, KnownPeer } from '../api/context.ts';
+import { totalDigest } from '../protocols/digest/state-digest.ts';
+import { frontierOf } from '../protocols/feed/frontier.ts';
+import type { PeerId } from '../protocols/wire/identity.ts';
+import type { PeerStanding } from './federation/registration.ts';
+import type { Node } from './node.ts';
+
+/** What this process knows of its peers, and the digests of what it holds. */
+export interface Standings {
+  peer(peer: PeerId): PeerStanding;
+  /** Everybody this node knows of: connected, discovered or registered. */
+  known(): KnownPeer[];
+  digest(): ReturnType<ApiContext['digest']>;
+  totalDigest(): string;
+  /** Over the prices of all owners. */
+  priceDigest(): string;
+}
+
+export function createStandings({
+  identity,
+  store,
+  registry,
+  mycelium,
+  discovery,
+  host,
+  digestOf,
+}: Node): Standings {
+  const self = identity.peerId;
+
+  function lagOf(peer: string): number {
+    let lag = 0;
+    for (const { author, channel, items } of mycelium.frontiers().get(peer) ?? []) {
+      const held = new Map(store.feeds(author, channel).map((feed) => [feed.epoch, feed.seq]));
+      if (author !== self && registry.standing(author) !== 'followed') continue;
+      for (const { epoch, seq } of items) lag += Math.max(0, seq - (held.get(epoch) ?? 0));
+    }
+    return lag;
+  }
+
+  function ownerTotals(): Map<string, string> {
+    return new Map([...store.digests.of('public').keys()].map((owner) => [owner, digestOf(owner as PeerId)]));
+  }
+
+  return {
+    peer(peer) {
+      const found = discovery.snapshot().find(({ subject }) => subject === peer);
+      const connected = found?.connected ?? host.libp2p.getPeers().some((each) => each.toString() === peer);
+      const listings = store.digests.of('public').get(peer)?.get('listings')?.count ?? 0;
+      return {
+        connected,
+        nextRetryAt: found?.nextRetryAt,
+        lag: lagOf(peer),
+        listings,
+        transactions: 0,
+        users: 0,
+      };
+    },
+    known() {
+      const connected = new Set(host.libp2p.getPeers().map(String));
+      const waiting = new Map(
+        discovery
+          .snapshot()
+          .flatMap((p) => (p.kind === 'bootstrap' ? [] : [[p.subject, p.nextRetryAt] as const])),
+      );
+      return [...new Set([...connected, ...waiting.keys()])].map((peerId) => {
+        const nextRetryAt = waiting.get(peerId);
+        const base = { peerId, registered: registry.isActive(peerId), connected: connected.has(peerId) };
+        return nextRetryAt === undefined ? base : { ...base, nextRetryAt };
+      });
+    },
+    digest() {
+      const byOwner = store.digests.of('public');
+      const owners = Object.create(null) as Record<
+        string,
+        ReturnType<ApiContext['digest']>['owners'][string]
+      >;
+      const authors = new Set<PeerId>([
+        ...[...byOwner.keys()].map((owner) => owner as PeerId), // owners are authors of admitted entries
+        ...store.feedGroups().flatMap((g) => (g.channel === 'public' ? [g.author] : [])),
+      ]);
+      for (const owner of [...authors].sort()) {
+        const collections = Object.fromEntries(
+          [...(byOwner.get(owner) ?? [])].sort(([a], [b]) => (a < b ? -1 : 1)),
+        );
+        owners[owner] = {
+          frontier: frontierOf(store.feeds(owner, 'public')),
+          digest: digestOf(owner),
+          collections,
+        };
+      }
+      return { digest: totalDigest(ownerTotals()), owners };
+    },
+    totalDigest: () => totalDigest(ownerTotals()),
+    priceDigest: () =>
+      [...store.digests.of('public')]
+        .map(([owner, collections]) => `${owner}:${collections.get('prices')?.digest ?? ''}`)
+        .sort()
+        .join(),
+  };
+}

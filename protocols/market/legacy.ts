@@ -1,0 +1,113 @@
+import { sha256Hex } from '../wire/bytes.ts';
+import type { Json } from './catalogue.ts';
+
+/** What an old node's export holds and is kept here; its other sections are not read. */
+export const LEGACY_COLLECTIONS = ['listings', 'contracts', 'transactions', 'users'] as const;
+export type LegacyCollection = (typeof LEGACY_COLLECTIONS)[number];
+
+export const LEGACY_LIMITS = {
+  /** JSON characters of one item. */
+  itemCharacters: 256 * 1024,
+  /** Nesting inside an item. */
+  depth: 16,
+  /** A time further ahead would keep every later version out. */
+  aheadMs: 24 * 60 * 60 * 1000,
+} as const;
+
+/** An item of an old node in the form in which it is kept. */
+export interface LegacyRow {
+  readonly collection: LegacyCollection;
+  readonly id: string;
+  /** Milliseconds since 1970. */
+  readonly updatedAt: number;
+  /** SHA-256 of the kept item's JSON, hex. */
+  readonly hash: string;
+  readonly item: { readonly [field: string]: Json };
+}
+
+/** What never leaves a node that holds it, whatever its spelling. */
+const PERSONAL = /^(e[-_]?mail|(tele|mobile)?[-_]?phone|mobile|password|passwd|pwd)/i;
+const PERSONAL_END = /(e[-_]?mail|phone|phone[-_]?number|password|password[-_]?hash)$/i;
+const ID = /^[\x21-\x7e]{1,128}$/;
+const NAMES = ['title', 'commodity', 'productId', 'category', 'description'] as const;
+
+/** Checks one item of an export. A text is the reason why it is refused. */
+export function legacyRow(collection: LegacyCollection, value: unknown, now: number): LegacyRow | string {
+  if (!isObject(value)) return 'not an object';
+  const id = typeof value['id'] === 'number' ? String(value['id']) : value['id'];
+  if (typeof id !== 'string' || !ID.test(id)) return 'id: missing, or not 1 to 128 visible ASCII characters';
+  const updatedAt = timeOf(value['updatedAt'] ?? value['createdAt']);
+  if (updatedAt === undefined) return 'neither updatedAt nor createdAt is a time';
+  if (updatedAt > now + LEGACY_LIMITS.aheadMs) return 'updatedAt: more than a day ahead; check the clocks';
+  const problem = problemOf(collection, value);
+  if (problem !== undefined) return problem;
+  const item = collection === 'users' ? publicUser(id, value) : withoutPersonal(value);
+  return { collection, id, updatedAt, hash: sha256Hex(JSON.stringify(item)), item };
+}
+
+/** `imported` when nothing is held of it, or something older; otherwise why not. */
+export function judgeLegacy(
+  known: Pick<LegacyRow, 'updatedAt' | 'hash'> | undefined,
+  row: Pick<LegacyRow, 'updatedAt' | 'hash'>,
+): 'imported' | 'unchanged' | 'older' {
+  if (known === undefined || row.updatedAt > known.updatedAt) return 'imported';
+  return row.updatedAt === known.updatedAt && row.hash === known.hash ? 'unchanged' : 'older';
+}
+
+function isObject(value: unknown): value is Record<string, Json> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** A time as old nodes write it: ISO 8601, or milliseconds. */
+function timeOf(value: unknown): number | undefined {
+  const time =
+    typeof value === 'string' && /^\d{4}-\d{2}-\d{2}([T ][\d:.]+(Z|[+-]\d{2}:?\d{2})?)?$/.test(value)
+      ? Date.parse(value)
+      : value;
+  return typeof time === 'number' && Number.isFinite(time) && time > 0 ? Math.floor(time) : undefined;
+}
+
+function problemOf(collection: LegacyCollection, item: Record<string, Json>): string | undefined {
+  const amount = (name: string): boolean => {
+    const value = item[name] ?? 0;
+    const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
+    return typeof number === 'number' && Number.isFinite(number) && number >= 0;
+  };
+  switch (collection) {
+    case 'listings':
+      if (!NAMES.some((name) => typeof item[name] === 'string' && item[name] !== ''))
+        return 'title: a listing needs a title, commodity, productId, category or description';
+      for (const name of ['price', 'quantity']) if (!amount(name)) return `${name}: not a number from 0 on`;
+      return undefined;
+    case 'transactions': {
+      const rating = item['rating'] ?? 0;
+      const ok = typeof rating === 'number' && Number.isInteger(rating) && rating >= -1 && rating <= 4;
+      return ok ? undefined : 'rating: not a whole number from -1 to 4';
+    }
+    case 'contracts':
+      return ['string', 'undefined'].includes(typeof item['status']) ? undefined : 'status: not a text';
+    case 'users':
+      return ['string', 'undefined'].includes(typeof item['role']) ? undefined : 'role: not a text';
+  }
+}
+
+/** Nothing of a user but what is public. */
+function publicUser(id: string, item: Record<string, Json>): Record<string, Json> {
+  const user: Record<string, Json> = { id };
+  if (typeof item['role'] === 'string') user['role'] = item['role'].slice(0, 64);
+  const score = Number(item['reputationScore'] ?? Number.NaN);
+  if (Number.isFinite(score)) user['reputationScore'] = score;
+  return user;
+}
+
+function withoutPersonal(value: Record<string, Json>): Record<string, Json> {
+  const kept: Record<string, Json> = Object.create(null) as Record<string, Json>;
+  for (const [name, inner] of Object.entries(value))
+    if (!PERSONAL.test(name) && !PERSONAL_END.test(name)) kept[name] = cleaned(inner);
+  return kept;
+}
+
+function cleaned(value: Json): Json {
+  if (Array.isArray(value)) return value.map(cleaned);
+  return isObject(value) ? withoutPersonal(value) : value;
+}

@@ -1,0 +1,104 @@
+import { AgrinetError } from '../errors.ts';
+import { base64url, hex } from '../wire/bytes.ts';
+import { bytesOf, decodeCbor, encodeCbor, integer, mapOf } from '../wire/cbor.ts';
+import { type EnvelopeType, openEnvelope, seal } from '../wire/envelope.ts';
+import { type Identity, parsePeerId, type PeerId } from '../wire/identity.ts';
+
+/** Header of a request that a node signs, as base64url of an envelope over {v, net, caller, receiver, method, path, time, nonce}. */
+export const REQUEST_HEADER = 'x-agrinet-request';
+
+/** A request's own domain string: no other signature of a node can be passed off as one. */
+const REQUEST_ENVELOPE: EnvelopeType = {
+  domain: 'agrinet-request',
+  payloadType: new TextEncoder().encode('/agrinet/request/1'),
+};
+
+export const REQUEST_LIMITS = {
+  /** Requests older or newer than this are refused. */
+  windowMs: 5 * 60 * 1000,
+  /** The header: a path with a range of a hundred epochs in it. */
+  headerCharacters: 32 * 1024,
+  /** Nonces remembered, in total and of one caller; a flood beyond it is refused, not forgotten. */
+  nonces: 65_536,
+  noncesPerCaller: 4096,
+} as const;
+
+const KEYS = ['v', 'net', 'caller', 'receiver', 'method', 'path', 'time', 'nonce'] as const;
+
+export interface RequestToSign {
+  readonly net: string;
+  readonly receiver: PeerId;
+  readonly method: string;
+  /** Path and query behind the receiver's registered URL. */
+  readonly path: string;
+  /** Milliseconds since 1970. */
+  readonly time: number;
+  /** 16 random bytes. */
+  readonly nonce: Uint8Array;
+}
+
+/** The header's value. */
+export function sealRequest(identity: Identity, request: RequestToSign): string {
+  const { net, receiver, method, path, time, nonce } = request;
+  const payload = { v: 1, net, caller: identity.peerId, receiver, method, path, time, nonce };
+  return base64url(seal(identity, REQUEST_ENVELOPE, encodeCbor(payload)));
+}
+
+/** Verifies a header for the request that it came with. Throws `request-unsigned` with what was wrong. */
+export function openRequest(
+  header: string,
+  expected: { net: string; receiver: PeerId; method: string; path: string; now: number },
+): { readonly caller: PeerId; readonly nonce: string; readonly time: number } {
+  const invalid = (why: string, cause?: unknown): AgrinetError =>
+    new AgrinetError('request-unsigned', `signed request: ${why}`, { cause });
+  if (header.length > REQUEST_LIMITS.headerCharacters) throw invalid('too long');
+  let author: PeerId;
+  let map: Record<(typeof KEYS)[number], unknown> | undefined;
+  try {
+    const envelope = openEnvelope(REQUEST_ENVELOPE, new Uint8Array(Buffer.from(header, 'base64url')));
+    author = envelope.author;
+    map = mapOf(decodeCbor(envelope.payload), KEYS);
+  } catch (error) {
+    throw invalid('the signature does not hold, or it is malformed', error);
+  }
+  const nonce = bytesOf(map?.nonce, 16);
+  const time = integer(map?.time, 0);
+  if (map?.v !== 1 || nonce === undefined || time === undefined) throw invalid('wrong fields');
+  if (parsePeerId(map.caller) !== author) throw invalid('signed by somebody else than the caller');
+  if (map.net !== expected.net) throw invalid('made for another network');
+  if (map.receiver !== expected.receiver) throw invalid('made for another receiver');
+  if (map.method !== expected.method || map.path !== expected.path)
+    throw invalid('made for another method or path');
+  if (Math.abs(time - expected.now) > REQUEST_LIMITS.windowMs)
+    throw invalid('more than five minutes old or ahead; check the clocks of both nodes');
+  return { caller: author, nonce: hex(nonce), time };
+}
+
+/** Nonces of requests that were answered: each counts once, for as long as its time could still pass. */
+export class RequestNonces {
+  readonly #until = new Map<string, number>();
+  readonly #ofCaller = new Map<string, number>();
+
+  /** Throws `request-unsigned` for one used before, `busy` when there is no room to remember it. */
+  use(caller: PeerId, nonce: string, now: number): void {
+    for (const [id, until] of this.#until) {
+      if (until > now) break;
+      this.#forget(id);
+    }
+    const id = `${caller}|${nonce}`;
+    if (this.#until.has(id)) throw new AgrinetError('request-unsigned', 'signed request: used before');
+    const count = this.#ofCaller.get(caller) ?? 0;
+    if (this.#until.size >= REQUEST_LIMITS.nonces || count >= REQUEST_LIMITS.noncesPerCaller)
+      throw new AgrinetError('busy', 'too many signed requests at once; try again in ten minutes');
+    this.#until.set(id, now + 2 * REQUEST_LIMITS.windowMs);
+    this.#ofCaller.set(caller, count + 1);
+  }
+
+  #forget(id: string): void {
+    this.#until.delete(id);
+    const caller = id.slice(0, id.indexOf('|'));
+    const left = (this.#ofCaller.get(caller) ?? 1) - 1;
+    if (left === 0) this.#ofCaller.delete(caller);
+    else this.#ofCaller.set(caller, left);
+  }
+}

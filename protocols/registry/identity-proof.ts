@@ -1,0 +1,76 @@
+import { AgrinetError } from '../errors.ts';
+import { hex } from '../wire/bytes.ts';
+import { bytesOf, decodeCbor, encodeCbor, integer, mapOf } from '../wire/cbor.ts';
+import { type EnvelopeType, openEnvelope, seal } from '../wire/envelope.ts';
+import { type Identity, parsePeerId, type PeerId } from '../wire/identity.ts';
+import { REGISTRATION_WINDOW_MS } from './statement.ts';
+
+/** A proof's own domain string: a signature over a stranger's nonce must be good for nothing else. */
+export const IDENTITY_ENVELOPE: EnvelopeType = {
+  domain: 'agrinet-identity',
+  payloadType: new TextEncoder().encode('/agrinet/identity/1'),
+};
+
+const MAX_PROOF = 2048;
+const KEYS = ['v', 'net', 'peerId', 'nonce', 'nodeUrl', 'tlsFingerprint', 'time'] as const;
+
+/** What a node signs when it is asked who it is. */
+export interface IdentityProof {
+  readonly peerId: PeerId;
+  /** 32 hex digits, drawn by the asker. */
+  readonly nonce: string;
+  /** Where the node says that it answers: an answer passed on from another address does not fit. */
+  readonly nodeUrl: string;
+  /** SHA-256 of its TLS certificate, lower-case hex; empty when it has none, or one that a CA vouches for. */
+  readonly tlsFingerprint: string;
+  /** Milliseconds since 1970. */
+  readonly time: number;
+}
+
+/** Signs a proof: an envelope over canonical dag-cbor. */
+export function sealProof(identity: Identity, net: string, proof: Omit<IdentityProof, 'peerId'>): Uint8Array {
+  const payload = encodeCbor({
+    v: 1,
+    net,
+    peerId: identity.peerId,
+    nonce: new Uint8Array(Buffer.from(proof.nonce, 'hex')),
+    nodeUrl: proof.nodeUrl,
+    tlsFingerprint: proof.tlsFingerprint,
+    time: proof.time,
+  });
+  return seal(identity, IDENTITY_ENVELOPE, payload);
+}
+
+/** Verifies a proof made for this nonce, network and time. Throws `proof-invalid` with what was wrong. */
+export function openProof(
+  bytes: Uint8Array,
+  expected: { readonly net: string; readonly nonce: string; readonly now: number },
+): IdentityProof {
+  const invalid = (why: string, cause?: unknown): AgrinetError =>
+    new AgrinetError('proof-invalid', `identity proof: ${why}`, { cause });
+  if (bytes.length > MAX_PROOF) throw invalid('too long');
+  let author: PeerId;
+  let map: Record<(typeof KEYS)[number], unknown> | undefined;
+  try {
+    const envelope = openEnvelope(IDENTITY_ENVELOPE, bytes);
+    author = envelope.author;
+    map = mapOf(decodeCbor(envelope.payload), KEYS);
+  } catch (error) {
+    throw invalid('the signature does not hold, or it is malformed', error);
+  }
+  const peerId = parsePeerId(map?.peerId);
+  const nonce = bytesOf(map?.nonce, 16);
+  const time = integer(map?.time, 0);
+  if (map?.v !== 1 || peerId === undefined || nonce === undefined || time === undefined)
+    throw invalid('wrong fields');
+  const { nodeUrl, tlsFingerprint } = map;
+  if (typeof nodeUrl !== 'string' || nodeUrl.length > 512) throw invalid('nodeUrl');
+  if (typeof tlsFingerprint !== 'string' || !/^([0-9a-f]{64})?$/.test(tlsFingerprint))
+    throw invalid('tlsFingerprint');
+  if (peerId !== author) throw invalid('signed by somebody else than the node it names');
+  if (map.net !== expected.net) throw invalid(`made for another network than ${expected.net}`);
+  if (hex(nonce) !== expected.nonce) throw invalid('made for another nonce');
+  if (Math.abs(time - expected.now) > REGISTRATION_WINDOW_MS)
+    throw invalid('more than five minutes old or ahead; check the clocks of both nodes');
+  return { peerId, nonce: hex(nonce), nodeUrl, tlsFingerprint, time };
+}

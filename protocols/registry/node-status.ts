@@ -1,0 +1,24 @@
+import { AgrinetError } from '../errors.ts';
+
+/** `pending`: waits for the operator; `active`: replicated with; `suspended`: for a while; `revoked`: for good, until approved anew. */
+export type NodeStatus = 'pending' | 'active' | 'suspended' | 'revoked';
+/** What the operator can do about a node. */
+export type NodeAction = 'approve' | 'suspend' | 'resume' | 'revoke';
+
+const STEPS: Readonly<Record<NodeAction, { to: NodeStatus; from: readonly NodeStatus[] }>> = {
+  approve: { to: 'active', from: ['pending', 'revoked'] },
+  suspend: { to: 'suspended', from: ['active', 'pending'] },
+  resume: { to: 'active', from: ['suspended'] },
+  revoke: { to: 'revoked', from: ['pending', 'active', 'suspended'] },
+};
+
+/** The status after an action; doing it twice is no error. Throws `node-state` for a step that is none. */
+export function changedStatus(status: NodeStatus, action: NodeAction): NodeStatus {
+  const { to, from } = STEPS[action];
+  if (status === to || from.includes(status)) return to;
+  const instead = status === 'suspended' ? 'resume' : 'approve';
+  throw new AgrinetError(
+    'node-state',
+    `this node is ${status}; it can be made active again with: ${instead}`,
+  );
+}

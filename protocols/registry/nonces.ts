@@ -1,0 +1,43 @@
+import { AgrinetError } from '../errors.ts';
+import { REGISTRATION_WINDOW_MS } from './statement.ts';
+
+export const NONCE_LIMITS = {
+  /** Nonces remembered; a flood beyond it is refused, not forgotten. */
+  nonces: 10_000,
+} as const;
+
+/** Where used nonces are kept, so that a restart forgets none. `until` in milliseconds since 1970. */
+export interface NonceStore {
+  load(): Promise<[id: string, until: number][]>;
+  /** On disk when it resolves. */
+  save(id: string, until: number, expired: readonly string[]): Promise<void>;
+}
+
+export interface Nonces {
+  /** Uses a nonce up. Throws `registration-replayed` or `registry-full`. */
+  use(caller: string, nonce: string, now: number): Promise<void>;
+}
+
+/** Each signed registration counts once: nonces are kept for twice the window in which their statement is good. */
+export async function createNonces(store: NonceStore): Promise<Nonces> {
+  // Oldest first, because all are kept equally long.
+  const used = new Map((await store.load()).sort(([, a], [, b]) => a - b));
+  return {
+    async use(caller, nonce, now) {
+      const expired: string[] = [];
+      for (const [id, until] of used) {
+        if (until > now) break;
+        expired.push(id);
+      }
+      for (const id of expired) used.delete(id);
+      const id = `${caller}|${nonce}`;
+      if (used.has(id))
+        throw new AgrinetError('registration-replayed', 'this registration was used before; make a new one');
+      if (used.size >= NONCE_LIMITS.nonces)
+        throw new AgrinetError('registry-full', 'too many registrations at once; try again in ten minutes');
+      const until = now + 2 * REGISTRATION_WINDOW_MS;
+      used.set(id, until); // before the disk: a second use that comes meanwhile is one
+      await store.save(id, until, expired);
+    },
+  };
+}

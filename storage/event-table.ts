@@ -1,0 +1,107 @@
+import type { Json } from '../protocols/market/catalogue.ts';
+import type { Database } from './database.ts';
+import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
+import { openJson, sealJson } from './values.ts';
+
+/** An event as kept. `time` in milliseconds since 1970. */
+export interface EventRow {
+  readonly id: number;
+  readonly type: string;
+  readonly time: number;
+  readonly data: Readonly<Record<string, Json>>;
+  readonly audience?: {
+    readonly conversation?: string;
+    readonly userId?: string;
+    readonly operatorOnly?: boolean;
+  };
+}
+
+/** The newest events, and up to where numbers have been handed out. */
+export interface EventTable {
+  /** Numbers below this may have been given to events; synced before the first of them is. */
+  readonly reservedTo: number;
+  /** Ids of the oldest and the newest event kept. */
+  readonly kept: { readonly oldest: number; readonly newest: number } | undefined;
+  reserve(to: number): Promise<void>;
+  /** Adds events and deletes those with ids from `deleteFrom` to below `deleteTo`; not synced. */
+  write(
+    events: readonly EventRow[],
+    prune: { readonly from: number; readonly to: number } | undefined,
+  ): Promise<void>;
+  /** Events with ids above `after`, oldest first, and the last id looked at: a damaged event is left out. */
+  read(
+    after: number,
+    limit: number,
+  ): Promise<{ readonly events: readonly EventRow[]; readonly through: number }>;
+  /** Whether writing would fail now. */
+  unavailable(): boolean;
+}
+
+/** In `meta`, not beside the events: it must outlive them all. */
+const RESERVED = fullKey('meta', 'events reserved');
+const DIGITS = 12;
+
+const eventKey = (id: number): string => fullKey('events', numberKey(id, DIGITS));
+
+/** Opens the table of events. Where the reservation is damaged or gone, numbers go on a wide step beyond the newest event. */
+export async function openEventTable(db: Database): Promise<EventTable> {
+  const first = await edge(false);
+  const last = await edge(true);
+  const kept = first === undefined || last === undefined ? undefined : { oldest: first, newest: last };
+  const reservedTo = reservedIn(await db.level.get(RESERVED), kept?.newest);
+
+  async function edge(reverse: boolean): Promise<number | undefined> {
+    for await (const key of db.level.keys({ ...range('events'), reverse, limit: 1 }))
+      return Number.parseInt(innerKey(key), 16);
+    return undefined;
+  }
+
+  return {
+    reservedTo,
+    kept,
+    reserve: (to) => db.batch([{ type: 'put', key: RESERVED, value: sealJson(RESERVED, to) }], true),
+    write(events, prune) {
+      const ops: BatchOp[] = [];
+      for (const event of events) {
+        const key = eventKey(event.id);
+        ops.push({ type: 'put', key, value: sealJson(key, event) });
+      }
+      for (let id = prune?.from ?? 0; id < (prune?.to ?? 0); id++)
+        ops.push({ type: 'del', key: eventKey(id) });
+      return db.batch(ops, false);
+    },
+    async read(after, limit) {
+      const events: EventRow[] = [];
+      let through = after;
+      const { lt } = range('events');
+      for await (const [key, value] of db.level.iterator({ gt: eventKey(after), lt, limit })) {
+        const event = openRow(key, value);
+        if (event !== undefined) events.push(event);
+        through = Number.parseInt(innerKey(key), 16);
+      }
+      return { events, through };
+    },
+    unavailable: () => db.failed,
+  };
+}
+
+/** Far enough that no number handed out before the damage comes again. */
+const WIDE_STEP = 1_000_000;
+
+function reservedIn(value: Uint8Array | undefined, newest: number | undefined): number {
+  const beyond = (newest ?? 0) + 1;
+  if (value === undefined) return newest === undefined ? 1 : beyond + WIDE_STEP;
+  try {
+    return Math.max(beyond, openJson<number>(RESERVED, value));
+  } catch {
+    return beyond + WIDE_STEP; // the numbers between are given up
+  }
+}
+
+function openRow(key: string, value: Uint8Array): EventRow | undefined {
+  try {
+    return openJson<EventRow>(key, value);
+  } catch {
+    return undefined; // an event is told once more nowhere else, so one that is damaged is left out
+  }
+}

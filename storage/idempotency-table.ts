@@ -1,0 +1,155 @@
+import type { Database } from './database.ts';
+import { type BatchOp, fullKey, innerKey, range } from './keyspace.ts';
+import { openJson, sealJson } from './values.ts';
+
+interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string;
+}
+
+interface Row {
+  readonly bodyHash: string;
+  /** When it began, in milliseconds since 1970. */
+  readonly at: number;
+  readonly answer?: Answer;
+}
+
+type Standing =
+  | { readonly kind: 'begun' | 'busy' | 'mismatch' }
+  | { readonly kind: 'answered'; readonly answer: Answer };
+
+export interface IdempotencyLimits {
+  readonly keptMs: number;
+  readonly rows: number;
+  /** Of all rows together; the oldest go. */
+  readonly bytes: number;
+}
+
+const LIMITS: IdempotencyLimits = { keptMs: 24 * 3_600_000, rows: 100_000, bytes: 64 * 1024 * 1024 };
+/** What a row takes beside its answer. */
+const ROW_BYTES = 200;
+
+/**
+ * Answers given under an Idempotency-Key. That a request has begun is not synced: its commit comes later in the same log, so where
+ * the commit is, this is too. The answer is synced before it is sent; those that wait together share one sync.
+ */
+export async function openIdempotencyTable(
+  db: Database,
+  now: () => number = Date.now,
+  limits: IdempotencyLimits = LIMITS,
+) {
+  /** Oldest first. */
+  const rows = new Map<string, { at: number; bytes: number }>();
+  const busy = new Map<string, Row>();
+  let bytes = 0;
+  let waiting: BatchOp[] = [];
+  let flush: Promise<void> | undefined;
+  let writing: Promise<void> = Promise.resolve();
+
+  const put = (id: string, row: Row): BatchOp => {
+    drop(id);
+    const key = fullKey('idempotency', id);
+    const value = sealJson(key, row);
+    rows.set(id, { at: row.at, bytes: value.length + ROW_BYTES });
+    bytes += value.length + ROW_BYTES;
+    return { type: 'put', key, value };
+  };
+  function drop(id: string): void {
+    bytes -= rows.get(id)?.bytes ?? 0;
+    rows.delete(id);
+  }
+  /** Deletes what is too old or too many; a request under way stays. */
+  function expired(): BatchOp[] {
+    const ops: BatchOp[] = [];
+    for (const [id, { at }] of rows) {
+      if (rows.size <= limits.rows && bytes <= limits.bytes && at > now() - limits.keptMs) break;
+      if (busy.has(id)) continue;
+      drop(id);
+      ops.push({ type: 'del', key: fullKey('idempotency', id) });
+    }
+    return ops;
+  }
+  async function read(id: string): Promise<Row | undefined> {
+    const known = rows.get(id);
+    if (known === undefined || known.at <= now() - limits.keptMs) return undefined;
+    const key = fullKey('idempotency', id);
+    const value = await db.level.get(key);
+    return value === undefined ? undefined : openRow(key, value);
+  }
+  /** One synced write at a time; what comes meanwhile goes together in the next. */
+  function flushed(): Promise<void> {
+    flush ??= writing.then(() => {
+      const ops = waiting;
+      waiting = [];
+      flush = undefined;
+      const written = db.batch(ops, true);
+      writing = written.catch(() => undefined); // told to those who wait for it
+      return written;
+    });
+    return flush;
+  }
+
+  await load();
+
+  async function load(): Promise<void> {
+    const found: { id: string; at: number; bytes: number }[] = [];
+    for await (const [key, value] of db.level.iterator(range('idempotency'))) {
+      // A damaged row is forgotten like an old one: at 0 it goes with the next write.
+      const at = openRow(key, value)?.at ?? 0;
+      found.push({ id: innerKey(key), at, bytes: value.length + ROW_BYTES });
+    }
+    for (const { id, ...row } of found.sort((a, b) => a.at - b.at)) {
+      rows.set(id, row);
+      bytes += row.bytes;
+    }
+  }
+
+  return {
+    async begin(id: string, bodyHash: string): Promise<Standing> {
+      const running = busy.get(id);
+      if (running !== undefined) return { kind: running.bodyHash === bodyHash ? 'busy' : 'mismatch' };
+      const row = { bodyHash, at: now() };
+      busy.set(id, row);
+      try {
+        const known = await read(id);
+        if (known !== undefined && known.bodyHash !== bodyHash) return end(id, { kind: 'mismatch' });
+        if (known?.answer !== undefined) return end(id, { kind: 'answered', answer: known.answer });
+        await db.batch([put(id, row), ...expired()], false);
+        return { kind: 'begun' };
+      } catch (error) {
+        busy.delete(id);
+        throw error;
+      }
+    },
+    async finish(id: string, answer: Answer): Promise<void> {
+      const row = busy.get(id);
+      if (row === undefined) return;
+      try {
+        waiting.push(put(id, { ...row, answer }));
+        await flushed();
+      } finally {
+        busy.delete(id);
+      }
+    },
+    async release(id: string, forget: boolean): Promise<void> {
+      busy.delete(id);
+      if (!forget) return;
+      drop(id);
+      await db.batch([{ type: 'del', key: fullKey('idempotency', id) }], false);
+    },
+  };
+
+  function end(id: string, standing: Standing): Standing {
+    busy.delete(id);
+    return standing;
+  }
+}
+
+function openRow(key: string, value: Uint8Array): Row | undefined {
+  try {
+    return openJson<Row>(key, value);
+  } catch {
+    return undefined; // a damaged row is as good as none: the request is carried out again
+  }
+}

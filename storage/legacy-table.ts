@@ -1,0 +1,142 @@
+import { judgeLegacy, type LegacyRow } from '../protocols/market/legacy.ts';
+import type { Database } from './database.ts';
+import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
+import { openJson, sealJson } from './values.ts';
+
+/** Which of a source's parts is the one that is read. */
+interface Head {
+  readonly part: number;
+}
+
+/** One import of a source. Rows are judged against what the part holds; a fresh part is seen only after `finish`. */
+export interface LegacyWriter {
+  write(rows: readonly LegacyRow[]): Promise<('imported' | 'unchanged' | 'older')[]>;
+  /** On disk, and what the fresh part replaces is gone. */
+  finish(): Promise<void>;
+  abandon(): Promise<void>;
+}
+
+/**
+ * Items of old nodes by source, part, collection and id: in no feed and in no digest. A rebuild of a source's part writes a
+ * new one beside it, and one small batch at the end makes it the one that counts.
+ */
+export class LegacyTable {
+  readonly #db: Database;
+
+  constructor(db: Database) {
+    this.#db = db;
+  }
+
+  async sources(): Promise<string[]> {
+    const found: string[] = [];
+    let after = '';
+    for (;;) {
+      const bounds = range('legacy');
+      const next = after === '' ? bounds : { gt: after, lt: bounds.lt };
+      const [key] = await this.#db.level.keys({ ...next, limit: 1 }).all();
+      if (key === undefined) return found;
+      const source = innerKey(key).split('\0')[0] ?? '';
+      if (!innerKey(key).includes('\0')) found.push(source);
+      after = `${fullKey('legacy', source)}\0\u{10ffff}`;
+    }
+  }
+
+  async #part(source: string): Promise<number> {
+    const key = fullKey('legacy', source);
+    const value = await this.#db.level.get(key);
+    return value === undefined ? 0 : openJson<Head>(key, value).part;
+  }
+
+  /** `fresh` begins with nothing. One import of a source at a time: the caller sees to it. */
+  async begin(source: string, fresh: boolean): Promise<LegacyWriter> {
+    const current = await this.#part(source);
+    const part = fresh ? current + 1 : current;
+    await this.#clearOthers(source, current);
+    const db = this.#db;
+    return {
+      async write(rows) {
+        const keys = rows.map((row) => rowKey(source, part, row.collection, row.id));
+        const held = await db.level.getMany(keys);
+        const known = new Map<string, Pick<LegacyRow, 'updatedAt' | 'hash'>>();
+        for (const [i, value] of held.entries()) {
+          const key = keys[i] ?? '';
+          if (value !== undefined) known.set(key, openJson<LegacyRow>(key, value));
+        }
+        const ops: BatchOp[] = [];
+        const verdicts = rows.map((row, i) => {
+          const key = keys[i] ?? '';
+          const verdict = judgeLegacy(known.get(key), row);
+          if (verdict === 'imported') {
+            known.set(key, row);
+            ops.push({ type: 'put', key, value: sealJson(key, row) });
+          }
+          return verdict;
+        });
+        if (ops.length > 0) await db.batch(ops, false);
+        return verdicts;
+      },
+      finish: async () => {
+        const key = fullKey('legacy', source);
+        await db.batch([{ type: 'put', key, value: sealJson(key, { part } satisfies Head) }], true);
+        await this.#clearOthers(source, part);
+      },
+      abandon: async () => {
+        if (fresh) await this.#clearOthers(source, current);
+      },
+    };
+  }
+
+  /** Also what an import that was cut off has left. */
+  async #clearOthers(source: string, part: number): Promise<void> {
+    const start = fullKey('legacy', `${source}\0`);
+    const mine = `${start}${numberKey(part)}\0`;
+    await this.#db.level.clear({ gte: start, lt: mine });
+    await this.#db.level.clear({ gt: `${mine}\u{10ffff}`, lt: `${start}\u{10ffff}` });
+  }
+
+  /** Items held of a source, by collection. */
+  async counts(source: string): Promise<Record<string, number>> {
+    const start = fullKey('legacy', `${source}\0${numberKey(await this.#part(source))}\0`);
+    const counts: Record<string, number> = {};
+    for await (const key of this.#db.level.keys({ gte: start, lt: `${start}\u{10ffff}` })) {
+      const collection = key.slice(start.length).split('\0')[0] ?? '';
+      counts[collection] = (counts[collection] ?? 0) + 1;
+    }
+    return counts;
+  }
+
+  /** One page in the order of ids, as JSON-safe rows; a damaged row is left out. */
+  async list(
+    collection: string,
+    source: string,
+    limit: number,
+    cursor?: string,
+  ): Promise<{ items: (LegacyRow & { source: string })[]; cursor?: string }> {
+    const start = rowKey(source, await this.#part(source), collection, '');
+    const from = cursor === undefined ? undefined : start + Buffer.from(cursor, 'base64url').toString();
+    const bounds = from !== undefined && from > start ? { gt: from } : { gte: start };
+    const items: (LegacyRow & { source: string })[] = [];
+    let last: string | undefined;
+    let seen = 0;
+    for await (const [key, value] of this.#db.level.iterator({
+      ...bounds,
+      lt: `${start}\u{10ffff}`,
+      limit: limit + 1,
+    })) {
+      if (++seen > limit) break;
+      last = key.slice(start.length);
+      try {
+        items.push({ ...openJson<LegacyRow>(key, value), source });
+      } catch {
+        continue; // the next pull with force brings it again
+      }
+    }
+    return seen > limit && last !== undefined
+      ? { items, cursor: Buffer.from(last).toString('base64url') }
+      : { items };
+  }
+}
+
+function rowKey(source: string, part: number, collection: string, id: string): string {
+  return fullKey('legacy', `${source}\0${numberKey(part)}\0${collection}\0${id}`);
+}

@@ -1,0 +1,63 @@
+import { Validator } from '@seriousme/openapi-schema-validator';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type ApiDocument, operationsOf } from '../support/api-document.ts';
+import { startNode, TEST_KEY, type TestNode } from '../support/in-process-node.ts';
+import { tempDir } from '../support/temp-dir.ts';
+import { fuzzApi } from './openapi-fuzz.ts';
+
+/** Calls in all; the full campaign is COUNT=20000 (npm run campaign:openapi). */
+const COUNT = Number(process.env['COUNT'] ?? 5000);
+const SEED = Number(process.env['SEED'] ?? 7);
+
+const dir = tempDir('openapi');
+let node: TestNode;
+let document: ApiDocument;
+beforeAll(async () => {
+  node = await startNode(dir.path, { RATE_LIMIT: 'off' });
+  document = (await (await node.app.request('/openapi.json')).json()) as ApiDocument;
+});
+afterAll(async () => {
+  await node.stop();
+  dir.remove();
+});
+
+describe('the OpenAPI document', () => {
+  it('is valid OpenAPI 3.1', async () => {
+    const result = await new Validator().validate(
+      JSON.parse(JSON.stringify(document)) as Record<string, unknown>,
+    );
+    expect(result.errors).toBeUndefined();
+    expect(result.valid).toBe(true);
+  });
+
+  it('documents every route there is, and every documented route is there', async () => {
+    const documented = new Set(operationsOf(document).map(({ method, path }) => `${method} ${path}`));
+    const routed = new Set(
+      node.app.routes
+        .filter(({ method }) => method !== 'ALL')
+        .map(
+          ({ method, path }) => `${method.toLowerCase()} ${path.replaceAll(/:(\w+)(\{[^}]*\})?/g, '{$1}')}`,
+        ),
+    );
+    expect([...documented].filter((each) => !routed.has(each))).toEqual([]);
+    expect([...routed].filter((each) => !documented.has(each))).toEqual([]);
+  });
+
+  it(`takes ${COUNT} generated calls without a 5xx and without an answer outside its schema`, async () => {
+    const perOperation = Math.ceil(COUNT / operationsOf(document).length);
+    const report = await fuzzApi(
+      document,
+      async (method, { path, headers, body }) =>
+        node.app.request(path, {
+          method: method.toUpperCase(),
+          headers: { 'x-api-key': TEST_KEY, ...headers },
+          ...(body === undefined ? {} : { body }),
+        }),
+      { perOperation, seed: SEED },
+    );
+    expect(report.faults, `seed ${SEED}`).toEqual([]);
+    expect(report.calls).toBeGreaterThanOrEqual(COUNT);
+    expect(Object.keys(report.statuses).map(Number)).toEqual(expect.arrayContaining([200, 201, 400, 404]));
+    console.log(`openapi: ${report.calls} calls of ${report.operations} routes`, report.statuses);
+  }, 300_000);
+});

@@ -1,0 +1,220 @@
+import { createServer } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { AddressInfo, Socket } from 'node:net';
+import { randomBytes } from 'node:crypto';
+import { getRequestListener } from '@hono/node-server';
+import type { Principal, Scope } from '../../api/access.ts';
+import { errorAnswer } from '../../api/errors.ts';
+import type { SyncOutcome } from '../../api/ports/exchange.ts';
+import { router } from '../../api/route.ts';
+import { digestRoutes } from '../../api/routes/digest.ts';
+import { exportRoutes } from '../../api/routes/export.ts';
+import { feedRoutes } from '../../api/routes/feeds.ts';
+import { pullRoutes } from '../../api/routes/pull.ts';
+import { syncWorkerRoutes } from '../../api/routes/sync-worker.ts';
+import { createExchange, type Exchange } from '../../daemon/federation/exchange.ts';
+import { createGuardedFetch } from '../../daemon/federation/guarded-fetch.ts';
+import { syncSource, type SyncTarget } from '../../daemon/federation/sync.ts';
+import { createParticipants } from '../../daemon/participants.ts';
+import { AgrinetError } from '../../protocols/errors.ts';
+import { totalDigest } from '../../protocols/digest/state-digest.ts';
+import { createMerger } from '../../protocols/open-dialog/merger.ts';
+import type { RegisteredNode } from '../../protocols/registry/registry.ts';
+import { identityFromSeed, type Identity, type PeerId } from '../../protocols/wire/identity.ts';
+import { Reader } from '../../storage/reader.ts';
+import type { SelfSigned } from './self-signed.ts';
+import { type LedgerNode, openLedgerNode } from './ledger-node.ts';
+import { tempDir } from './temp-dir.ts';
+
+const EXCHANGE_CODES: Readonly<Record<string, 400 | 403 | 404 | 409 | 413 | 422 | 502>> = {
+  'frontier-malformed': 400,
+  'range-malformed': 400,
+  'not-canonical': 400,
+  'export-malformed': 400,
+  'request-unsigned': 403,
+  'not-a-participant': 403,
+  'source-unknown': 404,
+  'certificate-foreign': 409,
+  'export-differs': 422,
+  'schema-newer': 422,
+  'peer-sent-invalid': 422,
+  'peer-refused': 502,
+};
+
+/** A node without libp2p: the real store, ledger and exchange, and its routes on a socket. So whatever it gets, it gets over HTTP. */
+export interface ExchangeNode {
+  readonly identity: Identity;
+  readonly ledgerNode: LedgerNode;
+  readonly exchange: Exchange;
+  readonly url: string;
+  readonly outcomes: { id: string; outcome: SyncOutcome }[];
+  readonly jobs: { source: string; force: boolean }[];
+  readonly httpNodes: { id: `legacy:${string}`; origin: string; status: 'active' }[];
+  /** What was asked for. */
+  readonly served: { path: string; status: number }[];
+  /** Bytes written to all connections so far: heads of answers and TLS included. */
+  sent(): number;
+  now: number | undefined;
+  /** Scopes of every caller that names none. */
+  trustEveryone: Scope[];
+  /** A request to the routes without the socket. */
+  request(path: string, headers: Record<string, string>): Promise<Response>;
+  renewCertificate: (peer: PeerId) => Promise<string>;
+  befriend(other: ExchangeNode, tlsFingerprint?: string): void;
+  /** Serves another certificate from now on. */
+  present(certificate: SelfSigned): void;
+  /** What the node knows of who takes part where, read again. */
+  refreshParticipants(): Promise<void>;
+  sync(source: string, options?: { force?: boolean; target?: SyncTarget }): Promise<SyncOutcome>;
+  digest(): string;
+  fetch(
+    path: string,
+    init?: { method?: string; headers?: Record<string, string>; body?: string; scopes?: Scope[] },
+  ): Promise<Response>;
+  stop(): Promise<void>;
+}
+
+export async function startExchangeNode(certificate?: SelfSigned): Promise<ExchangeNode> {
+  const dir = tempDir('exchange');
+  const identity = identityFromSeed(new Uint8Array(randomBytes(32)));
+  const merger = createMerger(() => undefined);
+  const ledgerNode = await openLedgerNode(dir.path, identity, merger);
+  const { db, store, ledger, self } = ledgerNode;
+  const participants = createParticipants(self);
+  const registered: RegisteredNode[] = [];
+  const outcomes: ExchangeNode['outcomes'] = [];
+  const jobs: ExchangeNode['jobs'] = [];
+  const httpNodes: ExchangeNode['httpNodes'] = [];
+  const served: ExchangeNode['served'] = [];
+  const reader = new Reader(db);
+  const digest = (): string =>
+    totalDigest(
+      new Map(
+        [...store.digests.of('public').keys()].map((owner) => [owner, ledgerNode.digestOf(owner as PeerId)]),
+      ),
+    );
+  const exchange = createExchange({
+    identity,
+    net: 'test',
+    db,
+    reader,
+    feeds: store,
+    ledger,
+    registry: {
+      list: () => registered,
+      isActive: (peer) => registered.some(({ peerId, status }) => peerId === peer && status === 'active'),
+      standing: (author) => (registered.some(({ peerId }) => peerId === author) ? 'followed' : 'no'),
+    },
+    httpNodes: () => httpNodes,
+    mayHold: (peer, channel) => participants.mayHold(peer, channel),
+    digestOf: (author) => ledgerNode.digestOf(author),
+    totalDigest: digest,
+    addJob: async (data, key) => {
+      jobs.push(data);
+      return { id: `job-of-${key}`, state: 'waiting' };
+    },
+    renewCertificate: (peer) => node.renewCertificate(peer),
+    onOutcome: (id, outcome) => outcomes.push({ id, outcome }),
+    syncNow: () => undefined,
+    now: () => node.now ?? Date.now(),
+  });
+
+  const context = {
+    self,
+    exchange: exchange.port,
+    reader,
+    digest: () => ({ digest: digest(), owners: {} }),
+    peers: () => [],
+    log: () => undefined,
+  };
+  const app = router();
+  app.onError((error, c) => {
+    const { status, body } = errorAnswer(error);
+    const known = error instanceof AgrinetError ? EXCHANGE_CODES[error.code] : undefined;
+    if (known !== undefined && error instanceof AgrinetError)
+      return c.json({ error: error.message, code: error.code }, known);
+    return c.json(body, status);
+  });
+  app.use(async (c, next) => {
+    const scopes = (c.req.header('x-test-scopes')?.split(' ') as Scope[] | undefined) ?? node.trustEveryone;
+    const principal: Principal = { id: scopes.length === 1 ? 'anonymous' : 'key', scopes: new Set(scopes) };
+    c.set('principal', principal);
+    await next();
+    const { pathname, search } = new URL(c.req.url);
+    served.push({ path: pathname + search, status: c.res.status });
+  });
+  app.route('/federation', exportRoutes(context));
+  app.route('/federation', feedRoutes(context));
+  app.route('/federation', pullRoutes(context));
+  app.route('/federation', syncWorkerRoutes(context));
+  app.route('/federation', digestRoutes(context));
+  const listener = getRequestListener(app.fetch);
+  const tls =
+    certificate === undefined
+      ? undefined
+      : createTlsServer({ cert: certificate.cert, key: certificate.key }, (i, o) => void listener(i, o));
+  const server = tls ?? createServer((i, o) => void listener(i, o));
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => sockets.add(socket));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const url = `${certificate === undefined ? 'http' : 'https'}://127.0.0.1:${port}`;
+  const guarded = createGuardedFetch({ allowPrivate: true });
+
+  const node: ExchangeNode = {
+    identity,
+    ledgerNode,
+    exchange,
+    url,
+    outcomes,
+    jobs,
+    httpNodes,
+    served,
+    sent: () => [...sockets].reduce((sum, { bytesWritten }) => sum + bytesWritten, 0),
+    now: undefined,
+    trustEveryone: ['read'],
+    request: async (path, headers) => app.request(path, { headers }),
+    renewCertificate: async () => {
+      throw new Error('not expected in this test');
+    },
+    befriend(other, tlsFingerprint = '') {
+      registered.push({
+        peerId: other.identity.peerId,
+        url: other.url,
+        region: '',
+        name: '',
+        multiaddrs: [],
+        status: 'active',
+        schemaVersion: 1,
+        registeredAt: 0,
+        lastSyncAt: 0,
+        tlsFingerprint,
+      });
+    },
+    present: (next) => tls?.setSecureContext({ cert: next.cert, key: next.key }),
+    refreshParticipants: () => participants.load(store),
+    sync: (source, { force = false, target = exchange.target } = {}) =>
+      syncSource(
+        { target, fetch: guarded },
+        { source, force },
+        { signal: new AbortController().signal, progress: async () => undefined },
+      ),
+    digest,
+    fetch: (path, { scopes = ['read'], headers = {}, method = 'GET', body } = {}) =>
+      fetch(`${url}${path}`, {
+        method,
+        headers: { 'x-test-scopes': scopes.join(' '), ...headers },
+        ...(body === undefined ? {} : { body }),
+      }),
+    async stop() {
+      await new Promise<void>((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      });
+      await ledgerNode.close();
+      await merger.stop();
+      dir.remove();
+    },
+  };
+  return node;
+}

@@ -1,0 +1,157 @@
+import { randomBytes } from 'node:crypto';
+import { getRequestListener } from '@hono/node-server';
+import { errorAnswer } from '../../api/errors.ts';
+import type { RegistrationPort } from '../../api/ports/registration.ts';
+import { router } from '../../api/route.ts';
+import { registrationRoutes } from '../../api/routes/registration.ts';
+import type { Scope } from '../../api/access.ts';
+import type { Resolve } from '../../daemon/federation/checked-connection.ts';
+import { createGuardedFetch, type GuardedFetch } from '../../daemon/federation/guarded-fetch.ts';
+import type { OwnAddress } from '../../daemon/federation/joining.ts';
+import { createRegistration, type Registration } from '../../daemon/federation/registration.ts';
+import { createHttpNodes, type HttpNodes } from '../../protocols/registry/http-nodes.ts';
+import { createNonces } from '../../protocols/registry/nonces.ts';
+import { createRegistry, type Registry } from '../../protocols/registry/registry.ts';
+import { type Identity, identityFromSeed } from '../../protocols/wire/identity.ts';
+import { Database } from '../../storage/database.ts';
+import { httpNodeStore, nonceStore, registryStore } from '../../storage/tables.ts';
+import type { Certificate } from './certificates.ts';
+import { type LoopbackServer, serve } from './loopback-server.ts';
+import { tempDir } from './temp-dir.ts';
+
+/** The registration of one node over real sockets and a real database, without the rest of the daemon. */
+export interface RegistrationNode {
+  readonly identity: Identity;
+  readonly url: string;
+  readonly server: LoopbackServer;
+  readonly registry: Registry;
+  readonly httpNodes: HttpNodes;
+  readonly registration: Registration;
+  readonly port: RegistrationPort;
+  readonly alarms: { kind: string; node: string }[];
+  /** What the node says of itself; tests change it. */
+  readonly own: { -readonly [K in keyof OwnAddress]: OwnAddress[K] };
+  /** With the operator's key, unless another is given; empty for none. */
+  request(method: string, path: string, body?: unknown, key?: string): Promise<Response>;
+  /** Closes and opens the database again, as a restart does. */
+  restart(): Promise<RegistrationNode>;
+  close(): Promise<void>;
+}
+
+export interface RegistrationNodeOptions {
+  readonly tls?: Certificate;
+  readonly allowLoopback?: boolean;
+  readonly lookup?: Resolve;
+  readonly now?: () => number;
+}
+
+const SCOPES: Readonly<Record<string, Scope>> = { operator: 'operator', register: 'register', read: 'read' };
+
+export async function registrationNode(
+  options: RegistrationNodeOptions = {},
+  dir = tempDir('registration'),
+  identity = identityFromSeed(randomBytes(32)),
+): Promise<RegistrationNode> {
+  const { tls, allowLoopback = true, lookup, now = Date.now } = options;
+  const db = await Database.open(dir.path);
+  const registry = await createRegistry(
+    identity.peerId,
+    registryStore(db, () => undefined),
+    () => undefined,
+  );
+  const httpNodes = await createHttpNodes(
+    httpNodeStore(db, () => undefined),
+    () => undefined,
+  );
+  const nonces = await createNonces(nonceStore(db));
+  const policy = { allowPrivate: false, allowLoopback };
+  const fetch: GuardedFetch = createGuardedFetch({ ...policy, ...(lookup === undefined ? {} : { lookup }) });
+  const alarms: { kind: string; node: string }[] = [];
+  const own = {
+    publicUrl: undefined,
+    listening: '',
+    region: 'Coast',
+    name: 'test',
+    multiaddrs: [],
+    tlsFingerprint: tls?.fingerprint ?? '',
+  } as RegistrationNode['own'];
+  const registration = createRegistration({
+    identity,
+    network: 'test',
+    registry,
+    httpNodes,
+    nonces,
+    fetch,
+    policy,
+    own: () => own,
+    contactEmail: 'ops@coast.example',
+    peerStanding: () => ({
+      connected: false,
+      lag: 0,
+      nextRetryAt: undefined,
+      listings: 0,
+      transactions: 0,
+      users: 0,
+    }),
+    syncStanding: () => Promise.resolve(undefined),
+    legacyCounts: () => Promise.resolve({ listings: 0, transactions: 0, users: 0 }),
+    alarm: (alarm) => alarms.push(alarm),
+    log: () => undefined,
+    now,
+  });
+  const app = router();
+  app.onError((error, c) => {
+    const { status, body } = errorAnswer(error);
+    return c.json(body, status);
+  });
+  app.use(async (c, next) => {
+    const scope = SCOPES[c.req.header('x-api-key') ?? ''];
+    c.set('principal', {
+      id: scope ?? 'anonymous',
+      userId: scope ?? 'nobody',
+      scopes: new Set([scope ?? 'read']),
+    });
+    await next();
+  });
+  app.route(
+    '/federation',
+    registrationRoutes({
+      self: identity.peerId,
+      reader: { get: () => Promise.resolve(undefined) },
+      catalogue: { putProfile: () => Promise.reject(new Error('no catalogue here')) },
+      registration: registration.port,
+    }),
+  );
+  const listener = getRequestListener(app.fetch);
+  const server = await serve((incoming, outgoing) => void listener(incoming, outgoing), tls ? { tls } : {});
+  own.listening = server.url;
+  const stop = async (): Promise<void> => {
+    await server.close();
+    await db.close();
+  };
+  return {
+    identity,
+    url: server.url,
+    server,
+    registry,
+    httpNodes,
+    registration,
+    port: registration.port,
+    alarms,
+    own,
+    request: async (method, path, body, key = 'operator') =>
+      app.request(path, {
+        method,
+        headers: { 'x-api-key': key, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      }),
+    async restart() {
+      await stop();
+      return registrationNode(options, dir, identity);
+    },
+    async close() {
+      await stop();
+      dir.remove();
+    },
+  };
+}

@@ -1,0 +1,156 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { waitFor } from '../../support/wait.ts';
+import { deafClient, type EventServer, eventServer, listenTo, type SseClient } from './event-server.ts';
+
+const OPERATOR = { 'x-test-user': 'op::operator' };
+const AMINA = { 'x-test-user': 'k1:amina:read,write' };
+const BARAKA = { 'x-test-user': 'k2:baraka:read,write' };
+
+describe('server-sent events over a socket', () => {
+  let server: EventServer | undefined;
+  const clients: SseClient[] = [];
+
+  afterEach(async () => {
+    for (const client of clients.splice(0)) client.close();
+    await server?.close();
+    server = undefined;
+  });
+  async function listen(path: string, headers: Record<string, string> = {}): Promise<SseClient> {
+    const client = await listenTo(`${server?.url}${path}`, headers);
+    clients.push(client);
+    return client;
+  }
+  const seen = (client: SseClient) => client.messages.map(({ data }) => data['n']);
+  const told = async (client: SseClient, count: number) =>
+    waitFor(`${count} events`, () => client.messages.length >= count);
+
+  it('tells events with ids and headers, and resumes after Last-Event-ID', async () => {
+    server = await eventServer();
+    const first = await listen('/events');
+    expect(first.status).toBe(200);
+    expect(Object.fromEntries(first.headers)).toMatchObject({
+      'content-type': 'text/event-stream; charset=utf-8',
+      'cache-control': 'no-store',
+      'x-accel-buffering': 'no',
+    });
+    for (let n = 1; n <= 5; n++) server.log.emit('federation.sync', { n });
+    await told(first, 5);
+    expect(first.messages[4]).toEqual({ event: 'federation.sync', id: '5', data: { n: 5 } });
+    first.close();
+
+    for (let n = 6; n <= 900; n++) server.log.emit(n % 2 === 0 ? 'conflict' : 'ping.update', { n });
+    const second = await listen('/events', { 'last-event-id': '3' });
+    await told(second, 897);
+    expect(seen(second)).toEqual(Array.from({ length: 897 }, (_, i) => i + 4));
+    const some = await listen('/events?types=conflict,notification', { 'last-event-id': '890' });
+    await told(some, 5);
+    expect(seen(some)).toEqual([892, 894, 896, 898, 900]);
+    const odd = await listen('/events', { 'last-event-id': 'not ours' });
+    server.log.emit('conflict', { n: 901 });
+    await told(odd, 1);
+    expect(seen(odd)).toEqual([901]);
+    const ahead = await listen('/events', { 'last-event-id': '70000' });
+    await told(ahead, 1);
+    expect(ahead.messages[0]).toMatchObject({ event: 'reset', id: '0', data: { oldest: 1 } });
+  });
+
+  it('shows nobody what is not for him', async () => {
+    server = await eventServer();
+    const [operator, amina, baraka, anonymous] = await Promise.all([
+      listen('/events', OPERATOR),
+      listen('/events', AMINA),
+      listen('/events', BARAKA),
+      listen('/events'),
+    ]);
+    const stream = await listen('/stream/c1', AMINA);
+    server.log.emit('conflict', { n: 1 });
+    server.log.emit('notification', { n: 2 }, { userId: 'amina' });
+    server.log.emit('federation.node', { n: 3 }, { operatorOnly: true });
+    server.log.emit('message', { n: 4 }, { conversation: 'conversations/o/c1' });
+    server.log.emit('message', { n: 5 }, { conversation: 'conversations/o/c2' });
+    const relayed = await fetch(`${server.url}/stream/c1/tokens`, {
+      method: 'POST',
+      headers: { ...AMINA, 'content-type': 'application/json' },
+      body: JSON.stringify({ id: 'm', token: 'Ja' }),
+    });
+    expect([relayed.status, await relayed.json()]).toEqual([202, { relayed: true }]);
+    server.log.emit('conflict', { n: 6 });
+    for (const client of [operator, amina, baraka, anonymous])
+      await waitFor('the last event', () => seen(client).includes(6));
+    await told(stream, 2);
+    expect(seen(operator)).toEqual([1, 2, 3, 6]);
+    expect(seen(amina)).toEqual([1, 2, 6]);
+    expect(seen(baraka)).toEqual([1, 6]);
+    expect(seen(anonymous)).toEqual([1, 6]);
+    expect(stream.messages).toEqual([
+      { event: 'message', id: '4', data: { n: 4 } },
+      { event: 'token', data: { id: 'm', token: 'Ja' } },
+    ]);
+    expect((await listen('/stream/c1', BARAKA)).status).toBe(404);
+    expect((await listen('/stream/c9', AMINA)).status).toBe(404);
+    expect((await listen('/stream/c1')).status).toBe(403);
+    // Resuming shows no more than listening did.
+    const later = await listen('/events', { ...BARAKA, 'last-event-id': '0' });
+    await told(later, 2);
+    expect(seen(later)).toEqual([1, 6]);
+  });
+
+  it('sends heartbeats when nothing else happens', async () => {
+    server = await eventServer({ heartbeatMs: 30 });
+    const client = await listen('/events');
+    await told(client, 3);
+    expect(client.messages.slice(0, 3)).toEqual(Array(3).fill({ event: 'ping', data: {} }));
+  });
+
+  it('caps streams per key and in total, frees them when the client is gone, ends them when the node stops', async () => {
+    server = await eventServer({ perKey: 2, total: 3 });
+    const [one] = [await listen('/events', AMINA), await listen('/events', AMINA)];
+    expect((await listen('/events', AMINA)).status).toBe(429);
+    const other = await listen('/events', BARAKA);
+    expect((await listen('/events')).status).toBe(503);
+    expect((await fetch(`${server.url}/events`, { method: 'HEAD' })).status).toBe(503);
+    one?.close();
+    await waitFor('the place to be free', async () => (await listen('/events', AMINA)).status === 200);
+    server.stopping();
+    await other.ended;
+    expect((await listen('/events')).status).toBe(503);
+  });
+
+  it('begins no stream for HEAD', async () => {
+    server = await eventServer({ total: 1 });
+    for (let n = 0; n < 3; n++)
+      expect((await fetch(`${server.url}/events`, { method: 'HEAD' })).status).toBe(200);
+    expect((await listen('/events')).status).toBe(200);
+  });
+
+  /** Lets events flow until nobody but the reader is connected; how many that took. */
+  async function floodUntilClosed(running: EventServer, text: string, most: number): Promise<number> {
+    const deaf = await deafClient(running.port, 'deaf');
+    const reader = await listen('/events', AMINA);
+    let sent = 0;
+    await waitFor(
+      'the deaf client to be closed',
+      async () => {
+        for (let i = 0; i < 10 && sent < most; i++) {
+          running.log.emit('conflict', { n: sent++, text });
+          await waitFor('the one who reads', () => seen(reader).includes(sent - 1));
+        }
+        return (await running.connections()) === 1;
+      },
+      30_000,
+    );
+    expect(seen(reader).filter((n) => n !== undefined)).toHaveLength(sent);
+    deaf.destroy();
+    return sent;
+  }
+
+  it('closes who does not read when his queue is full', async () => {
+    server = await eventServer({ queueEvents: 16, queueBytes: 1e9 });
+    expect(await floodUntilClosed(server, 'x'.repeat(60_000), Infinity)).toBeGreaterThan(16);
+  });
+
+  it('closes who takes nothing for a time, with room left in his queue', async () => {
+    server = await eventServer({ queueEvents: 10_000, queueBytes: 1e9, stalledMs: 300, heartbeatMs: 50 });
+    expect(await floodUntilClosed(server, 'x'.repeat(60_000), 200)).toBeGreaterThan(20);
+  });
+});

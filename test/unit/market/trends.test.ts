@@ -1,0 +1,119 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { type PricePoint, trendsOf, trendSummary } from '../../../protocols/market/trends.ts';
+
+const everywhere = { back: 1 };
+let made = 0;
+const price = (over: Partial<PricePoint>): PricePoint => ({
+  id: String(made++),
+  date: '2026-01-15',
+  commodity: 'Maize',
+  market: 'Kisumu',
+  region: 'Nyanza',
+  unit: '90 KG',
+  currency: 'KES',
+  priceType: 'Wholesale',
+  price: 100,
+  ...over,
+});
+/** A year of monthly prices in each market, the last month changed by a factor. */
+const year = (markets: readonly string[], factor: number, over: Partial<PricePoint> = {}): PricePoint[] =>
+  markets.flatMap((market) =>
+    Array.from({ length: 12 }, (_, month) =>
+      price({
+        ...over,
+        market,
+        date: `2025-${String(month + 1).padStart(2, '0')}-15`,
+        price: month === 11 ? 100 * factor : 100,
+      }),
+    ),
+  );
+
+describe('trendsOf', () => {
+  it('tells the change of the newest month against the one before, and what it compared', () => {
+    const { signals, asOf, prices } = trendsOf(year(['A', 'B', 'C'], 1.12), everywhere);
+    expect(asOf).toBe('2025-12-15');
+    expect(prices).toBe(36);
+    expect(signals).toEqual([
+      expect.objectContaining({
+        commodity: 'Maize',
+        changePct: 12,
+        cadence: 'month',
+        from: { period: '2025-11', median: 100 },
+        to: { period: '2025-12', median: 112 },
+        sampleSize: 3,
+        coverage: 1,
+        excluded: 0,
+      }),
+    ]);
+    expect(signals[0]?.confidence).toBeGreaterThan(0.5);
+  });
+
+  it('is not moved by one fat-finger price, in a market of many or of one', () => {
+    const slip = price({ market: 'A', date: '2025-12-20', price: 11_200 });
+    const [among] = trendsOf([...year(['A', 'B', 'C'], 1.12), slip], everywhere).signals;
+    expect(among).toMatchObject({ changePct: 12, excluded: 1 });
+    const [alone] = trendsOf([...year(['A'], 1.12), slip], everywhere).signals;
+    expect(alone).toMatchObject({ changePct: 12, excluded: 1 });
+  });
+
+  it('never mixes units, currencies or price types', () => {
+    const all = [
+      ...year(['A'], 1.1),
+      ...year(['A'], 2, { unit: 'KG' }),
+      ...year(['A'], 0.5, { currency: 'USD' }),
+      ...year(['A'], 1.5, { priceType: 'Retail' }),
+    ];
+    const changes = trendsOf(all, everywhere).signals.map((s) => [
+      s.unit,
+      s.currency,
+      s.priceType,
+      s.changePct,
+    ]);
+    expect(changes).toHaveLength(4);
+    expect(changes).toEqual(
+      expect.arrayContaining([
+        ['90 KG', 'KES', 'Wholesale', 10],
+        ['KG', 'KES', 'Wholesale', 100],
+        ['90 KG', 'USD', 'Wholesale', -50],
+        ['90 KG', 'KES', 'Retail', 50],
+      ]),
+    );
+  });
+
+  it('compares weeks where prices are weekly', () => {
+    const days = ['2026-03-02', '2026-03-09', '2026-03-16'];
+    const points = days.map((date, i) => price({ date, price: [100, 100, 90][i] ?? 0 }));
+    expect(trendsOf(points, everywhere).signals[0]).toMatchObject({
+      cadence: 'week',
+      changePct: -10,
+      from: { period: '2026-03-09' },
+      to: { period: '2026-03-16' },
+    });
+  });
+
+  it('keeps to the region and the commodity asked for; global is all', () => {
+    const all = [...year(['A'], 1.2), ...year(['B'], 0.8, { region: 'Coast', commodity: 'Beans' })];
+    expect(trendsOf(all, { back: 1, region: 'coast' }).signals.map((s) => s.commodity)).toEqual(['Beans']);
+    expect(trendsOf(all, { back: 1, commodity: 'maize' }).signals.map((s) => s.commodity)).toEqual(['Maize']);
+    expect(trendsOf(all, { back: 1, region: 'global' }).signals).toHaveLength(2);
+  });
+
+  it('says so when there is nothing to compare', () => {
+    const none = trendsOf([], everywhere);
+    expect(none).toMatchObject({ signals: [], asOf: null, prices: 0 });
+    expect(trendSummary(none, 'global')).toMatch(/too few prices/);
+    expect(trendsOf([price({})], everywhere).signals).toEqual([]);
+  });
+
+  it('does not depend on the order of its inputs', () => {
+    const all = [...year(['A', 'B'], 1.2), ...year(['C'], 0.7, { commodity: 'Beans' })];
+    const expected = JSON.stringify(trendsOf(all, everywhere));
+    fc.assert(
+      fc.property(fc.shuffledSubarray(all, { minLength: all.length }), (shuffled) => {
+        expect(JSON.stringify(trendsOf(shuffled, everywhere))).toBe(expected);
+      }),
+      { numRuns: 20 },
+    );
+  });
+});

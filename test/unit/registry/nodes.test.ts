@@ -1,0 +1,83 @@
+import { describe, expect, it } from 'vitest';
+import { errorCode } from '../../../protocols/errors.ts';
+import { createHttpNodes, HTTP_NODE_LIMITS, type HttpNode } from '../../../protocols/registry/http-nodes.ts';
+import { changedStatus } from '../../../protocols/registry/node-status.ts';
+import { createNonces, NONCE_LIMITS, type NonceStore } from '../../../protocols/registry/nonces.ts';
+
+const codeOf = async (work: Promise<unknown>): Promise<string> =>
+  work.then(
+    () => 'none',
+    (error: unknown) => errorCode(error),
+  );
+
+function memory(): NonceStore & { kept: Map<string, number> } {
+  const kept = new Map<string, number>();
+  return {
+    kept,
+    load: () => Promise.resolve([...kept]),
+    save(id, until, expired) {
+      for (const each of expired) kept.delete(each);
+      kept.set(id, until);
+      return Promise.resolve();
+    },
+  };
+}
+
+describe('nonces', () => {
+  it('count once for ten minutes, over restarts, and then are forgotten', async () => {
+    const store = memory();
+    const first = await createNonces(store);
+    await first.use('a', '1', 0);
+    expect(await codeOf(first.use('a', '1', 1))).toBe('registration-replayed');
+    await first.use('b', '1', 1);
+    const again = await createNonces(store);
+    expect(await codeOf(again.use('a', '1', 599_999))).toBe('registration-replayed');
+    await again.use('a', '1', 600_000);
+    expect([...store.kept.keys()].sort()).toEqual(['a|1', 'b|1']);
+  });
+
+  it('are bounded: a flood is refused, not forgotten', async () => {
+    const store = memory();
+    for (let n = 0; n < NONCE_LIMITS.nonces; n++) store.kept.set(`a|${n}`, 600_000);
+    const nonces = await createNonces(store);
+    expect(await codeOf(nonces.use('a', 'new', 0))).toBe('registry-full');
+    expect(await codeOf(nonces.use('a', 'new', 600_000))).toBe('none');
+  });
+});
+
+describe('HTTP nodes', () => {
+  it('bound what waits for the operator', async () => {
+    const saved: HttpNode[] = [];
+    const nodes = await createHttpNodes(
+      {
+        load: () => Promise.resolve([]),
+        save: (node) => Promise.resolve(void saved.push(node)),
+        remove: () => Promise.resolve(),
+      },
+      () => undefined,
+    );
+    for (let n = 0; n < HTTP_NODE_LIMITS.pending; n++)
+      await nodes.request(`https://n${n}.example`, 'x', undefined, n);
+    expect(await codeOf(nodes.request('https://more.example', 'x', undefined, 0))).toBe('registry-full');
+    // Who waits already may ask again.
+    expect(await codeOf(nodes.request('https://n1.example', 'y', undefined, 0))).toBe('none');
+    await nodes.change('legacy:https://n1.example', 'approve');
+    expect(await codeOf(nodes.request('https://more.example', 'x', undefined, 0))).toBe('none');
+    expect((await nodes.request('https://n1.example', 'z', undefined, 0)).region).toBe('y');
+    await nodes.synced('legacy:https://n1.example', 5, 'peer-timeout');
+    await nodes.synced('legacy:https://n1.example', 6);
+    expect(nodes.get('legacy:https://n1.example')).toMatchObject({ lastSyncAt: 6, status: 'active' });
+    expect(nodes.get('legacy:https://n1.example')?.lastError).toBeUndefined();
+  });
+
+  it('change their status only as the operator can', () => {
+    expect(changedStatus('pending', 'approve')).toBe('active');
+    expect(changedStatus('active', 'suspend')).toBe('suspended');
+    expect(changedStatus('suspended', 'resume')).toBe('active');
+    expect(changedStatus('active', 'revoke')).toBe('revoked');
+    expect(changedStatus('active', 'approve')).toBe('active');
+    expect(() => changedStatus('suspended', 'approve')).toThrow('resume');
+    expect(() => changedStatus('revoked', 'resume')).toThrow('approve');
+    expect(() => changedStatus('revoked', 'suspend')).toThrow('approve');
+  });
+});
