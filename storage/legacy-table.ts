@@ -6,6 +6,8 @@ import { openJson, sealJson } from './values.ts';
 /** Which of a source's parts is the one that is read. */
 interface Head {
   readonly part: number;
+  /** Items in it, by collection. */
+  readonly counts: Readonly<Record<string, number>>;
 }
 
 /** One import of a source. Rows are judged against what the part holds; a fresh part is seen only after `finish`. */
@@ -41,24 +43,31 @@ export class LegacyTable {
     }
   }
 
-  async #part(source: string): Promise<number> {
+  async #head(source: string): Promise<Head> {
     const key = fullKey('legacy', source);
     const value = await this.#db.level.get(key);
-    return value === undefined ? 0 : openJson<Head>(key, value).part;
+    return value === undefined ? { part: 0, counts: {} } : openJson<Head>(key, value);
+  }
+
+  /** Items held of a source, by collection. */
+  async counts(source: string): Promise<Readonly<Record<string, number>>> {
+    return (await this.#head(source)).counts;
   }
 
   /** `fresh` begins with nothing. One import of a source at a time: the caller sees to it. */
   async begin(source: string, fresh: boolean): Promise<LegacyWriter> {
-    const current = await this.#part(source);
+    const { part: current, counts: held } = await this.#head(source);
+    const counts: Record<string, number> = fresh ? {} : { ...held };
+    const headKey = fullKey('legacy', source);
     const part = fresh ? current + 1 : current;
     await this.#clearOthers(source, current);
     const db = this.#db;
     return {
       async write(rows) {
         const keys = rows.map((row) => rowKey(source, part, row.collection, row.id));
-        const held = await db.level.getMany(keys);
+        const found = await db.level.getMany(keys);
         const known = new Map<string, Pick<LegacyRow, 'updatedAt' | 'hash'>>();
-        for (const [i, value] of held.entries()) {
+        for (const [i, value] of found.entries()) {
           const key = keys[i] ?? '';
           if (value !== undefined) known.set(key, openJson<LegacyRow>(key, value));
         }
@@ -67,17 +76,20 @@ export class LegacyTable {
           const key = keys[i] ?? '';
           const verdict = judgeLegacy(known.get(key), row);
           if (verdict === 'imported') {
+            if (!known.has(key)) counts[row.collection] = (counts[row.collection] ?? 0) + 1;
             known.set(key, row);
             ops.push({ type: 'put', key, value: sealJson(key, row) });
           }
           return verdict;
         });
+        if (ops.length > 0 && !fresh)
+          ops.push({ type: 'put', key: headKey, value: sealJson(headKey, { part, counts } satisfies Head) });
         if (ops.length > 0) await db.batch(ops, false);
         return verdicts;
       },
       finish: async () => {
-        const key = fullKey('legacy', source);
-        await db.batch([{ type: 'put', key, value: sealJson(key, { part } satisfies Head) }], true);
+        const head: Head = { part, counts };
+        await db.batch([{ type: 'put', key: headKey, value: sealJson(headKey, head) }], true);
         await this.#clearOthers(source, part);
       },
       abandon: async () => {
@@ -94,17 +106,6 @@ export class LegacyTable {
     await this.#db.level.clear({ gt: `${mine}\u{10ffff}`, lt: `${start}\u{10ffff}` });
   }
 
-  /** Items held of a source, by collection. */
-  async counts(source: string): Promise<Record<string, number>> {
-    const start = fullKey('legacy', `${source}\0${numberKey(await this.#part(source))}\0`);
-    const counts: Record<string, number> = {};
-    for await (const key of this.#db.level.keys({ gte: start, lt: `${start}\u{10ffff}` })) {
-      const collection = key.slice(start.length).split('\0')[0] ?? '';
-      counts[collection] = (counts[collection] ?? 0) + 1;
-    }
-    return counts;
-  }
-
   /** One page in the order of ids, as JSON-safe rows; a damaged row is left out. */
   async list(
     collection: string,
@@ -112,7 +113,7 @@ export class LegacyTable {
     limit: number,
     cursor?: string,
   ): Promise<{ items: (LegacyRow & { source: string })[]; cursor?: string }> {
-    const start = rowKey(source, await this.#part(source), collection, '');
+    const start = rowKey(source, (await this.#head(source)).part, collection, '');
     const from = cursor === undefined ? undefined : start + Buffer.from(cursor, 'base64url').toString();
     const bounds = from !== undefined && from > start ? { gt: from } : { gte: start };
     const items: (LegacyRow & { source: string })[] = [];

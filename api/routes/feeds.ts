@@ -111,11 +111,11 @@ export function feedRoutes(node: { readonly exchange: ExchangePort } & Pick<ApiC
     throw new AgrinetError('unauthorized', 'Unauthorized: Invalid API Key');
   }
 
-  /** Throws `not-a-participant` for whoever may not hold the channel, whether it exists or not. */
+  /** Throws `forbidden` for whoever may not hold the channel, whether it exists or not. */
   function answer(request: RangeRequest, signer: PeerId | undefined): Response {
     if (request.channel !== 'public' && (signer === undefined || !feeds.mayHold(signer, request.channel)))
       throw new AgrinetError(
-        'not-a-participant',
+        'forbidden',
         'a private channel is shown only to a signed request of a node that takes part in it',
       );
     const body = byteStream(gathered(request), (error) =>

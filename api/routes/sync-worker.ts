@@ -1,6 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { decodeItems, ITEM_SEQUENCE } from '../../protocols/mycelium/item-sequence.ts';
+import type { FrontierGroup } from '../../protocols/mycelium/frontier-page.ts';
 import type { RangeItem, RangeRequest } from '../../protocols/mycelium/range.ts';
 import { readShownFeeds } from '../../protocols/mycelium/shown-feeds.ts';
 import { parsePeerId } from '../../protocols/wire/identity.ts';
@@ -156,7 +157,7 @@ export function syncWorkerRoutes({ exchange }: { readonly exchange: Pick<Exchang
       const body = jsonOf(await bodyBytes(c, FRONTIER_BYTES));
       if (typeof body['source'] !== 'string')
         throw new AgrinetError('fields-invalid', 'source: the id of a registered node');
-      const asked = await worker.plan(body['source'], readShownFeeds(body['feeds']));
+      const asked = await worker.plan(body['source'], shownFeeds(body['feeds']));
       const found = asked.map(({ author, channel, have }) => ({ author, channel, have: [...have] }));
       return c.json({ requests: found }, 200);
     })
@@ -168,10 +169,17 @@ export function syncWorkerRoutes({ exchange }: { readonly exchange: Pick<Exchang
       const asked: RangeRequest = { author, channel: query.channel, have: [] };
       const items: RangeItem[] = [];
       let bytes = 0;
-      for await (const each of decodeItems(bodyChunks(c))) {
-        bytes += each.bytes.length;
-        if (bytes > BATCH_BYTES || items.push(each) > BATCH_ITEMS)
-          throw new AgrinetError('body-too-large', `entries: at most ${BATCH_ITEMS} in ${BATCH_BYTES} bytes`);
+      try {
+        for await (const each of decodeItems(bodyChunks(c))) {
+          bytes += each.bytes.length;
+          if (bytes > BATCH_BYTES || items.push(each) > BATCH_ITEMS)
+            throw new AgrinetError(
+              'body-too-large',
+              `entries: at most ${BATCH_ITEMS} in ${BATCH_BYTES} bytes`,
+            );
+        }
+      } catch (error) {
+        throw malformedInput(error);
       }
       return c.json(await worker.receive(query.source, asked, items), 200);
     })
@@ -196,6 +204,21 @@ export function syncWorkerRoutes({ exchange }: { readonly exchange: Pick<Exchang
       await worker.noteSync(of, noted);
       return c.json({ noted: true as const }, 200);
     });
+}
+
+function shownFeeds(value: unknown): FrontierGroup[] {
+  try {
+    return readShownFeeds(value);
+  } catch (error) {
+    throw malformedInput(error);
+  }
+}
+
+/** A codec’s refusal as that of a body; anything else as it is. */
+function malformedInput(error: unknown): unknown {
+  const codes = ['frontier-malformed', 'range-malformed', 'not-canonical'];
+  if (!(error instanceof AgrinetError) || !codes.includes(error.code)) return error;
+  return new AgrinetError('body-malformed', error.message, { cause: error });
 }
 
 function jsonOf(data: Uint8Array): Record<string, unknown> {

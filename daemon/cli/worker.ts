@@ -14,7 +14,7 @@ export function workerCommand(): Command {
     )
     .addHelpText(
       'after',
-      '\nNeeds REDIS_URL, as the daemon has it, and API_KEY with the scope worker (agrinet keys issue).\nOne Redis database belongs to one daemon.',
+      '\nNeeds REDIS_URL, as the daemon has it, and API_KEY with the scopes worker and read (agrinet keys issue).\nOne Redis database belongs to one daemon.',
     )
     .action(async () => {
       const settings = readSettings();

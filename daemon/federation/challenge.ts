@@ -52,7 +52,7 @@ export function createChallenge({ fetch, network, now }: ChallengeParts): Challe
     const body = await identityOf(url, answer);
     if (body.network !== network)
       throw new AgrinetError(
-        'network-other',
+        'proof-invalid',
         `${url} is on network ${printable(body.network)}, this node on ${network}`,
       );
     if (body.proof === undefined)
@@ -97,8 +97,10 @@ export function createChallenge({ fetch, network, now }: ChallengeParts): Challe
 
 /** An old back end answers 404, or with a page or a refusal of its own. */
 async function identityOf(url: string, answer: GuardedAnswer): Promise<z.output<typeof identityAnswer>> {
-  if (answer.status >= 500)
+  if (answer.status >= 500) {
+    await answer.bytes().catch(() => undefined); // only so that the connection is closed now
     throw new AgrinetError('peer-refused', `${url} answered with status ${answer.status}; try again later`);
+  }
   const body: unknown = await answer.json().catch((error: unknown) => {
     if (error instanceof AgrinetError && error.code === 'answer-malformed') return undefined;
     throw error;

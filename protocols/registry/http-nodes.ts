@@ -1,5 +1,6 @@
 import { AgrinetError } from '../errors.ts';
 import { changedStatus, type NodeAction, type NodeStatus } from './node-status.ts';
+import { REGISTRY_LIMITS } from './registry.ts';
 
 /** A node without an identity of its own: an old back end, or one that asked with a key alone and waits for the operator. */
 export interface HttpNode {
@@ -15,13 +16,6 @@ export interface HttpNode {
   readonly contactEmail?: string;
   readonly lastError?: string;
 }
-
-export const HTTP_NODE_LIMITS = {
-  /** Nodes without an identity. */
-  nodes: 1024,
-  /** Of them waiting for the operator: a key must not be able to fill the rest. */
-  pending: 256,
-} as const;
 
 export interface HttpNodeStore {
   load(): Promise<HttpNode[]>;
@@ -71,7 +65,7 @@ export async function createHttpNodes(
       if (known?.status === 'active') return known;
       if (known === undefined) {
         const waiting = [...nodes.values()].filter((each) => each.status === 'pending').length;
-        if (nodes.size >= HTTP_NODE_LIMITS.nodes || waiting >= HTTP_NODE_LIMITS.pending)
+        if (nodes.size >= REGISTRY_LIMITS.httpNodes || waiting >= REGISTRY_LIMITS.pending)
           throw new AgrinetError(
             'registry-full',
             'too many nodes wait for approval; the operator sees them with: agrinet nodes',

@@ -1,10 +1,6 @@
 import { AgrinetError } from '../errors.ts';
+import { REGISTRY_LIMITS } from './registry.ts';
 import { REGISTRATION_WINDOW_MS } from './statement.ts';
-
-export const NONCE_LIMITS = {
-  /** Nonces remembered; a flood beyond it is refused, not forgotten. */
-  nonces: 10_000,
-} as const;
 
 /** Where used nonces are kept, so that a restart forgets none. `until` in milliseconds since 1970. */
 export interface NonceStore {
@@ -33,7 +29,7 @@ export async function createNonces(store: NonceStore): Promise<Nonces> {
       const id = `${caller}|${nonce}`;
       if (used.has(id))
         throw new AgrinetError('registration-replayed', 'this registration was used before; make a new one');
-      if (used.size >= NONCE_LIMITS.nonces)
+      if (used.size >= REGISTRY_LIMITS.nonces)
         throw new AgrinetError('registry-full', 'too many registrations at once; try again in ten minutes');
       const until = now + 2 * REGISTRATION_WINDOW_MS;
       used.set(id, until); // before the disk: a second use that comes meanwhile is one

@@ -39,6 +39,12 @@ export interface RegistryStore {
 export const REGISTRY_LIMITS = {
   /** Registered nodes. */
   nodes: 1024,
+  /** Nodes without an identity. */
+  httpNodes: 1024,
+  /** Of them waiting for the operator: a key must not be able to fill the rest. */
+  pending: 256,
+  /** Nonces remembered; a flood beyond it is refused, not forgotten. */
+  nonces: 10_000,
 } as const;
 
 /** Who is registered here. Being discovered is not being registered; an empty registry means nobody. */

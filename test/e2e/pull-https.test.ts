@@ -3,8 +3,8 @@ import { createHttpTarget } from '../../daemon/federation/http-target.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { sealRequest } from '../../protocols/mycelium/signed-request.ts';
 import type { Channel } from '../../protocols/wire/ids.ts';
+import { type Certificate, makeCertificate } from '../support/certificates.ts';
 import { type ExchangeNode, startExchangeNode } from '../support/exchange-node.ts';
-import { selfSigned, type SelfSigned } from '../support/self-signed.ts';
 
 async function write(node: ExchangeNode, count: number, from = 0): Promise<void> {
   const titles = Array.from({ length: count }, (_, i) => `Lot ${from + i}`);
@@ -14,11 +14,11 @@ async function write(node: ExchangeNode, count: number, from = 0): Promise<void>
 describe('two nodes that reach one another over HTTPS alone', () => {
   let a: ExchangeNode;
   let b: ExchangeNode;
-  const certificates: Record<'a' | 'b' | 'renewed' | 'foreign', SelfSigned> = {
-    a: selfSigned(),
-    b: selfSigned(),
-    renewed: selfSigned(),
-    foreign: selfSigned(),
+  const certificates: Record<'a' | 'b' | 'renewed' | 'foreign', Certificate> = {
+    a: makeCertificate(),
+    b: makeCertificate(),
+    renewed: makeCertificate(),
+    foreign: makeCertificate(),
   };
 
   beforeAll(async () => {

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { SyncOutcome } from '../../api/ports/exchange.ts';
+import { LegacyTable } from '../../storage/legacy-table.ts';
 import { type ExchangeNode, startExchangeNode } from '../support/exchange-node.ts';
 import { type LegacyNode, startLegacyNode } from '../support/legacy-node.ts';
 
@@ -42,6 +43,8 @@ describe('an old node', () => {
   it('is pulled, and again after one change: only what is newer comes in', async () => {
     expect(counts(await node.sync(id))).toEqual({ imported: 611, unchanged: 0, refused: 0 });
     expect((await shown('listings')).size).toBe(600);
+    const held = new LegacyTable(node.ledgerNode.db);
+    expect(await held.counts(id)).toEqual({ listings: 600, transactions: 1, users: 10 });
     expect((await shown('listings')).get('listing-7')).toMatchObject({
       title: 'White maize, lot 7',
       owner: id,
@@ -136,6 +139,7 @@ describe('an old node', () => {
     expect(counts(await node.sync(id, { force: true }))).toEqual({ imported: 110, unchanged: 0, refused: 1 });
     const listings = await shown('listings');
     expect(listings.size).toBe(99);
+    expect((await new LegacyTable(node.ledgerNode.db).counts(id))['listings']).toBe(99);
     expect(listings.get('listing-0')).toMatchObject({ title: 'Rolled back' });
 
     for (const broken of ['{"listings":[{"id":"a","title":"b","updatedAt":"2026-01-01"}', 'no JSON', '[]']) {

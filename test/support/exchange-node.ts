@@ -16,30 +16,14 @@ import { createExchange, type Exchange } from '../../daemon/federation/exchange.
 import { createGuardedFetch } from '../../daemon/federation/guarded-fetch.ts';
 import { syncSource, type SyncTarget } from '../../daemon/federation/sync.ts';
 import { createParticipants } from '../../daemon/participants.ts';
-import { AgrinetError } from '../../protocols/errors.ts';
 import { totalDigest } from '../../protocols/digest/state-digest.ts';
 import { createMerger } from '../../protocols/open-dialog/merger.ts';
 import type { RegisteredNode } from '../../protocols/registry/registry.ts';
 import { identityFromSeed, type Identity, type PeerId } from '../../protocols/wire/identity.ts';
 import { Reader } from '../../storage/reader.ts';
-import type { SelfSigned } from './self-signed.ts';
+import type { Certificate } from './certificates.ts';
 import { type LedgerNode, openLedgerNode } from './ledger-node.ts';
 import { tempDir } from './temp-dir.ts';
-
-const EXCHANGE_CODES: Readonly<Record<string, 400 | 403 | 404 | 409 | 413 | 422 | 502>> = {
-  'frontier-malformed': 400,
-  'range-malformed': 400,
-  'not-canonical': 400,
-  'export-malformed': 400,
-  'request-unsigned': 403,
-  'not-a-participant': 403,
-  'source-unknown': 404,
-  'certificate-foreign': 409,
-  'export-differs': 422,
-  'schema-newer': 422,
-  'peer-sent-invalid': 422,
-  'peer-refused': 502,
-};
 
 /** A node without libp2p: the real store, ledger and exchange, and its routes on a socket. So whatever it gets, it gets over HTTP. */
 export interface ExchangeNode {
@@ -62,7 +46,7 @@ export interface ExchangeNode {
   renewCertificate: (peer: PeerId) => Promise<string>;
   befriend(other: ExchangeNode, tlsFingerprint?: string): void;
   /** Serves another certificate from now on. */
-  present(certificate: SelfSigned): void;
+  present(certificate: Certificate): void;
   /** What the node knows of who takes part where, read again. */
   refreshParticipants(): Promise<void>;
   sync(source: string, options?: { force?: boolean; target?: SyncTarget }): Promise<SyncOutcome>;
@@ -74,7 +58,7 @@ export interface ExchangeNode {
   stop(): Promise<void>;
 }
 
-export async function startExchangeNode(certificate?: SelfSigned): Promise<ExchangeNode> {
+export async function startExchangeNode(certificate?: Certificate): Promise<ExchangeNode> {
   const dir = tempDir('exchange');
   const identity = identityFromSeed(new Uint8Array(randomBytes(32)));
   const merger = createMerger(() => undefined);
@@ -130,9 +114,6 @@ export async function startExchangeNode(certificate?: SelfSigned): Promise<Excha
   const app = router();
   app.onError((error, c) => {
     const { status, body } = errorAnswer(error);
-    const known = error instanceof AgrinetError ? EXCHANGE_CODES[error.code] : undefined;
-    if (known !== undefined && error instanceof AgrinetError)
-      return c.json({ error: error.message, code: error.code }, known);
     return c.json(body, status);
   });
   app.use(async (c, next) => {

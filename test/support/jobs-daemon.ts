@@ -7,7 +7,7 @@ import { notificationRoutes } from '../../api/routes/notifications.ts';
 import { createJobs } from '../../daemon/jobs/create-jobs.ts';
 import type { JobRow } from '../../daemon/jobs/job-ledger.ts';
 import { createNotifications } from '../../daemon/jobs/notifications.ts';
-import { errorCode, errorMessage } from '../../protocols/errors.ts';
+import { errorMessage } from '../../protocols/errors.ts';
 import { Database } from '../../storage/database.ts';
 import { openJobTable } from '../../storage/job-table.ts';
 import { openNotificationTable } from '../../storage/notification-table.ts';
@@ -33,11 +33,8 @@ const { queue, port } = await createJobs({
 });
 await queue.start({});
 
-const CONFLICTS = new Set(['job-claimed', 'job-ended', 'job-not-due', 'job-not-dead', 'attempt-over']);
 const app = router();
 app.onError((error, c) => {
-  const code = errorCode(error);
-  if (CONFLICTS.has(code)) return c.json({ error: errorMessage(error), code }, 409);
   const { status, body } = errorAnswer(error);
   return c.json(body, status);
 });

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { errorCode } from '../../../protocols/errors.ts';
-import { createHttpNodes, HTTP_NODE_LIMITS, type HttpNode } from '../../../protocols/registry/http-nodes.ts';
+import { createHttpNodes, type HttpNode } from '../../../protocols/registry/http-nodes.ts';
 import { changedStatus } from '../../../protocols/registry/node-status.ts';
-import { createNonces, NONCE_LIMITS, type NonceStore } from '../../../protocols/registry/nonces.ts';
+import { createNonces, type NonceStore } from '../../../protocols/registry/nonces.ts';
+import { REGISTRY_LIMITS } from '../../../protocols/registry/registry.ts';
 
 const codeOf = async (work: Promise<unknown>): Promise<string> =>
   work.then(
@@ -38,7 +39,7 @@ describe('nonces', () => {
 
   it('are bounded: a flood is refused, not forgotten', async () => {
     const store = memory();
-    for (let n = 0; n < NONCE_LIMITS.nonces; n++) store.kept.set(`a|${n}`, 600_000);
+    for (let n = 0; n < REGISTRY_LIMITS.nonces; n++) store.kept.set(`a|${n}`, 600_000);
     const nonces = await createNonces(store);
     expect(await codeOf(nonces.use('a', 'new', 0))).toBe('registry-full');
     expect(await codeOf(nonces.use('a', 'new', 600_000))).toBe('none');
@@ -56,7 +57,7 @@ describe('HTTP nodes', () => {
       },
       () => undefined,
     );
-    for (let n = 0; n < HTTP_NODE_LIMITS.pending; n++)
+    for (let n = 0; n < REGISTRY_LIMITS.pending; n++)
       await nodes.request(`https://n${n}.example`, 'x', undefined, n);
     expect(await codeOf(nodes.request('https://more.example', 'x', undefined, 0))).toBe('registry-full');
     // Who waits already may ask again.
