@@ -16,15 +16,8 @@ export interface Standings {
   priceDigest(): string;
 }
 
-export function createStandings({
-  identity,
-  store,
-  registry,
-  mycelium,
-  discovery,
-  host,
-  digestOf,
-}: Node): Standings {
+export function createStandings(node: Node): Standings {
+  const { identity, store, registry, mycelium, discovery, host } = node;
   const self = identity.peerId;
 
   function lagOf(peer: string): number {
@@ -38,7 +31,9 @@ export function createStandings({
   }
 
   function ownerTotals(): Map<string, string> {
-    return new Map([...store.digests.of('public').keys()].map((owner) => [owner, digestOf(owner as PeerId)]));
+    return new Map(
+      [...store.digests.of('public').keys()].map((owner) => [owner, node.digestOf(owner as PeerId)]),
+    );
   }
 
   return {
@@ -84,7 +79,7 @@ export function createStandings({
         );
         owners[owner] = {
           frontier: frontierOf(store.feeds(owner, 'public')),
-          digest: digestOf(owner),
+          digest: node.digestOf(owner),
           collections,
         };
       }

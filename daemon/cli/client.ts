@@ -65,7 +65,7 @@ export function connect(settings: Settings): DaemonClient {
 
 /** The JSON of an answer; a refusal has been thrown before. */
 export async function answerOf<T>(pending: Promise<ClientResponse<T, number, 'json'>>): Promise<T> {
-  return (await pending).json() as Promise<T>; // hono's own type of it is this T, spelt longer
+  return (await pending).json();
 }
 
 function stranger(base: string): AgrinetError {

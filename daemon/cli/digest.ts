@@ -14,10 +14,8 @@ export function digestCommand(): Command {
         printJson(state);
         return;
       }
-      const rows = Object.entries(state.owners).map(([peerId, { digest, collections = {} }]) => {
-        const counts = Object.entries(collections).map(
-          ([name, each]) => `${printable(name)} ${each.count ?? '?'}`,
-        );
+      const rows = Object.entries(state.owners).map(([peerId, { digest, collections }]) => {
+        const counts = Object.entries(collections).map(([name, each]) => `${printable(name)} ${each.count}`);
         return [printable(peerId), counts.join(', ') || '-', printable(digest)];
       });
       printLine(boxTable(['Owner', 'Records', 'Digest'], rows));

@@ -38,7 +38,7 @@ export function validValue(schema: JsonSchema, resolve: Resolve, depth = 0): fc.
     return fc
       .tuple(...schema.allOf.map((each) => validValue(each, resolve, depth)))
       .map((parts) => Object.assign({}, ...parts) as unknown);
-  const type = typeof schema.type === 'string' ? schema.type : schema.type;
+  const { type } = schema;
   if (Array.isArray(type))
     return fc.oneof(...type.map((each: string) => validValue({ ...schema, type: each }, resolve, depth)));
   switch (type) {
@@ -66,6 +66,7 @@ export function validValue(schema: JsonSchema, resolve: Resolve, depth = 0): fc.
       });
     case 'object':
       return object(schema, resolve, depth);
+    case undefined:
     default:
       return depth > 2 ? fc.constant('any') : fc.jsonValue({ maxDepth: 1 });
   }
@@ -131,7 +132,7 @@ const HOSTILE: readonly unknown[] = [
   0,
   -1,
   1e308,
-  9007199254740993,
+  Number.MAX_SAFE_INTEGER,
   '',
   ' ',
   '\u0000',
