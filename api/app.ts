@@ -19,6 +19,7 @@ import { importRoutes } from './routes/import.ts';
 import { jobRoutes } from './routes/jobs.ts';
 import { keyRoutes } from './routes/keys.ts';
 import { listingRoutes } from './routes/listings.ts';
+import { logRoutes } from './routes/logs.ts';
 import { nodeRoutes } from './routes/node.ts';
 import { notificationRoutes } from './routes/notifications.ts';
 import { priceRoutes } from './routes/prices.ts';
@@ -26,6 +27,7 @@ import { pullRoutes } from './routes/pull.ts';
 import { registrationRoutes } from './routes/registration.ts';
 import { syncWorkerRoutes } from './routes/sync-worker.ts';
 import { trendRoutes } from './routes/trends.ts';
+import { createTrendReports } from './trend-reports.ts';
 
 /** Every route of the node, behind what bounds them all. `app.request()` tests it without a socket. */
 export function createApp(node: ApiContext) {
@@ -34,7 +36,8 @@ export function createApp(node: ApiContext) {
   app.onError((error, c) => {
     const { status, body } = errorAnswer(error);
     const id = c.get('requestId');
-    if (status >= 500 && !isClientGone(error))
+    // What a peer did wrong, or a full disk, is told to the caller and where it is noticed: not in a line for each request.
+    if ((status === 500 || body.code === 'token-unverifiable') && !isClientGone(error))
       node.log('request failed', { err: error, path: c.req.path, requestId: id });
     return c.json({ ...body, requestId: id }, status);
   });
@@ -57,15 +60,22 @@ export function createApp(node: ApiContext) {
   app.use(authenticate(node.access));
   app.use(rates.byPrincipal);
   app.use(bodyLimits());
-  app.use(idempotency({ table: node.idempotency, secretPaths: /^\/api\/keys/ }));
+  app.use(
+    idempotency({
+      table: node.idempotency,
+      secretPaths: /^\/api\/keys/,
+      streamedPaths: /^\/federation\/(import|plan|entries|feeds\/[^/]+)$/,
+    }),
+  );
 
+  const trends = createTrendReports(node);
   const routes = app
-    .route('/', nodeRoutes(node))
+    .route('/', nodeRoutes(node, trends))
     .route('/listings', listingRoutes(node))
     .route('/prices', priceRoutes(node))
     .route('/contracts', contractRoutes(node))
     .route('/conflicts', conflictRoutes(node))
-    .route('/trends', trendRoutes(node))
+    .route('/trends', trendRoutes(trends))
     .route('/import', importRoutes(node))
     .route('/federation', registrationRoutes(node))
     .route('/federation', exportRoutes(node))
@@ -74,6 +84,7 @@ export function createApp(node: ApiContext) {
     .route('/federation', digestRoutes(node))
     .route('/federation', syncWorkerRoutes(node))
     .route('/jobs', jobRoutes(node))
+    .route('/logs', logRoutes(node))
     .route('/notifications', notificationRoutes(node))
     .route('/api/keys', keyRoutes(node))
     .route('/', eventRoutes(node));

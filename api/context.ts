@@ -7,6 +7,7 @@ import type { RecordKey } from '../protocols/wire/ids.ts';
 import type { HostCheckOptions } from './limits/host-check.ts';
 import type { RateLimitOptions } from './limits/rate-limit.ts';
 import type { Access, Keys } from './ports/access.ts';
+import type { AuditPort } from './ports/audit.ts';
 import type { EventsPort } from './ports/events.ts';
 import type { ExchangePort } from './ports/exchange.ts';
 import type { IdempotencyTable } from './ports/idempotency.ts';
@@ -21,6 +22,8 @@ export interface ListQuery {
 }
 
 export interface RecordReader {
+  /** Another number after every write: between two equal ones every answer was the same. */
+  version(): number;
   get(key: RecordKey): Promise<RecordState | undefined>;
   list(
     collection: string,
@@ -61,6 +64,7 @@ export interface ApiContext {
   readonly exchange: ExchangePort;
   readonly jobs: JobsPort;
   readonly notifications: NotificationsPort;
+  readonly audit: AuditPort;
   readonly events: EventsPort;
   /** Why the node is not ready to write, or undefined. */
   trouble(): { readonly code: string; readonly message: string } | undefined;

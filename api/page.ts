@@ -1,18 +1,25 @@
 import { html, raw } from 'hono/html';
 import { parseRecordKey, publicId } from '../protocols/wire/ids.ts';
+import { trendSummary, type TrendSignal } from '../protocols/market/trends.ts';
 import type { ApiContext } from './context.ts';
+import type { NodeEntry } from './ports/registration.ts';
+import type { TrendReports } from './trend-reports.ts';
 
 /** No script, no request beyond this one: a page for a look at the node. */
-const STYLE = `:root{color-scheme:light dark;--line:#8884;--good:#2a7a3b;--bad:#b3261e}
+const STYLE = `:root{color-scheme:light dark;--line:#8884;--good:#2a7a3b;--bad:#b3261e;--warn:#9a6700}
 body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .5rem}
 code{font-size:.85em;overflow-wrap:anywhere}table{border-collapse:collapse;width:100%}
 th,td{text-align:left;padding:.35rem .6rem;border-bottom:1px solid var(--line)}.n{text-align:right;font-variant-numeric:tabular-nums}
 .bar{background:var(--line);height:.6rem;border-radius:.3rem;overflow:hidden;min-width:6rem}.bar i{display:block;height:100%;background:var(--good)}
-.on{color:var(--good)}.off,.alarm{color:var(--bad)}.muted{opacity:.7}.scroll{overflow-x:auto}`;
+.move{display:grid;grid-template-columns:1fr 1fr;min-width:8rem}.move i{display:block;height:.6rem}.move .down{background:var(--bad);justify-self:end;border-radius:.3rem 0 0 .3rem}.move .up{background:var(--good);grid-column:2;border-radius:0 .3rem .3rem 0}
+.on{color:var(--good)}.wait{color:var(--warn)}.off,.alarm{color:var(--bad)}small{display:block}.muted{opacity:.7}.scroll{overflow-x:auto}`;
 
-/** The node's one plain page: itself, its peers and their lag, the digest, the newest listings. */
-export async function page(node: ApiContext): Promise<string> {
+/** Price movements shown. */
+const SIGNALS = 8;
+
+/** The node's one plain page: itself, its nodes and their lag, its jobs, the digest, price movements, the newest listings. */
+export async function page(node: ApiContext, trends: TrendReports): Promise<string> {
   const me = node.registration.identity();
   const { digest, owners } = node.digest();
   const nodes = await node.registration.nodes();
@@ -26,6 +33,8 @@ export async function page(node: ApiContext): Promise<string> {
   }));
   const most = Math.max(1, ...counts.map((c) => c.listings));
   const trouble = node.trouble();
+  const { waiting, delayed, active, completed, dead } = node.jobs.counts();
+  const report = await trends(undefined, undefined, 1);
   const body = html`<!doctype html>
     <html lang="en">
       <head>
@@ -42,7 +51,15 @@ export async function page(node: ApiContext): Promise<string> {
         ${trouble === undefined ? html`<p class="on">● ready</p>` : html`<p class="off">● not ready: ${trouble.message}</p>`}
         ${node.degraded().map((what) => html`<p class="off">◐ degraded: ${what}</p>`)}
         ${node.alarms().map((alarm) => html`<p class="alarm">▲ ${alarm.text} <span class="muted">${alarm.at}</span></p>`)}
-        <h2>Peers</h2>
+        <p>
+          Jobs: ${waiting + delayed + active} to do, ${completed} done,
+          <span class="${dead === 0 ? '' : 'off'}">${dead} dead</span>${
+            dead === 0
+              ? ''
+              : html` · <span class="muted">look with <code>npx agrinet jobs list --state dead</code></span>`
+          }
+        </p>
+        <h2>Nodes</h2>
         ${
           nodes.length === 0
             ? html`<p class="muted">
@@ -55,23 +72,11 @@ export async function page(node: ApiContext): Promise<string> {
                     <th>Node</th>
                     <th>Region</th>
                     <th>Status</th>
+                    <th class="n">Listings</th>
                     <th class="n">Lag</th>
                     <th>Last sync</th>
                   </tr>
-                  ${nodes.map(
-                    (n) =>
-                      html`<tr>
-                        <td>${n.name === '' ? n.id : n.name}</td>
-                        <td>${n.region}</td>
-                        <td class="${n.online ? 'on' : 'off'}">
-                          ${n.connected ? '● connected' : n.online ? '● reached over HTTP' : '○ away'}${n.status === 'active' ? '' : ` (${n.status})`}
-                        </td>
-                        <td class="n">${n.lag ?? '–'}</td>
-                        <td>
-                          ${n.lastSyncAt === 0 ? 'never' : new Date(n.lastSyncAt).toISOString().slice(0, 19).replace('T', ' ')}
-                        </td>
-                      </tr>`,
-                  )}
+                  ${nodes.map(nodeRow)}
                 </table>
               </div>`
         }
@@ -98,6 +103,11 @@ export async function page(node: ApiContext): Promise<string> {
             )}
           </table>
         </div>
+        <h2>How prices move</h2>
+        <p class="muted">
+          ${trendSummary(report, undefined)}${report.asOf === null ? '' : ` As of ${report.asOf}, from ${report.prices} prices.`}
+        </p>
+        ${movements(report.signals.slice(0, SIGNALS))}
         <h2>Newest listings</h2>
         ${
           records.length === 0
@@ -137,4 +147,63 @@ export async function page(node: ApiContext): Promise<string> {
       </body>
     </html>`;
   return String(await body);
+}
+
+/** Green: reached. Amber: waits for somebody. Red: trouble. */
+function nodeRow(node: NodeEntry) {
+  const { name, id, url, kind, region, status, listings, lag, lastSyncAt, error } = node;
+  const [look, state] =
+    status !== 'active'
+      ? ['wait', `◌ ${status}`]
+      : node.connected
+        ? ['on', '● connected']
+        : node.online
+          ? ['on', `● ${kind === 'http' ? 'HTTP only' : 'reached over HTTP'}`]
+          : ['off', `○ ${kind === 'http' ? 'HTTP only, ' : ''}away`];
+  const why = status === 'active' ? error : undefined;
+  return html`<tr>
+    <td>
+      ${name === '' ? url : name}<small class="muted"
+        ><code>${name === '' || url === '' ? id : url}</code></small
+      >
+    </td>
+    <td>${region}</td>
+    <td class="${look}">${state}${why === undefined ? '' : html`<small>${why}</small>`}</td>
+    <td class="n">${listings}</td>
+    <td class="n">${lag ?? '–'}</td>
+    <td>${lastSyncAt === 0 ? 'never' : new Date(lastSyncAt).toISOString().slice(0, 19).replace('T', ' ')}</td>
+  </tr>`;
+}
+
+/** Bars to the left for what fell and to the right for what rose, against the largest change; paler when less certain. */
+function movements(signals: readonly TrendSignal[]) {
+  if (signals.length === 0) return '';
+  const most = Math.max(1, ...signals.map(({ changePct }) => Math.abs(changePct)));
+  const rows = signals.map(({ commodity, unit, changePct, confidence, sampleSize, from, to }) => {
+    const width = Math.round((100 * Math.abs(changePct)) / most);
+    const style = `width:${width}%;opacity:${(0.4 + 0.6 * confidence).toFixed(2)}`;
+    return html`<tr>
+      <td>${commodity} <span class="muted">${unit}</span></td>
+      <td>
+        <div class="move"><i class="${changePct < 0 ? 'down' : 'up'}" style="${style}"></i></div>
+      </td>
+      <td class="n">${changePct > 0 ? '+' : ''}${changePct} %</td>
+      <td class="n">${sampleSize}</td>
+      <td class="n">${confidence}</td>
+      <td>${from.period} → ${to.period}</td>
+    </tr>`;
+  });
+  return html`<div class="scroll">
+    <table>
+      <tr>
+        <th>Commodity</th>
+        <th></th>
+        <th class="n">Change</th>
+        <th class="n">Markets</th>
+        <th class="n">Confidence</th>
+        <th>Periods</th>
+      </tr>
+      ${rows}
+    </table>
+  </div>`;
 }

@@ -6,9 +6,11 @@ import type { EventSubscription, PushEvent, TellableEvent } from './ports/events
 export interface SseLimits {
   /** Streams of one key, or of one address without a key: six tabs on three devices and some to spare. */
   readonly perKey: number;
+  /** Of everybody together. */
   readonly total: number;
   /** What waits for one client; one that is further behind is closed and resumes with Last-Event-ID. */
   readonly queueEvents: number;
+  /** The same in bytes. */
   readonly queueBytes: number;
   /** Proxies give up after a minute without a byte. */
   readonly heartbeatMs: number;

@@ -11,10 +11,13 @@ import { recordOpKey, Store, type StoredRecord } from '../storage/store.ts';
 import { openJson, openValue } from '../storage/values.ts';
 import type { Problem } from './rebuild.ts';
 
-/** Everything that is derived, against the entries and itself. Reads only; LevelDB's own complaints are thrown. */
-export async function checkDerived(db: Database, problems: Problem[]): Promise<void> {
+/**
+ * Everything that is derived, against the entries and itself; `all`: also what stands beside the feeds. Reads only; LevelDB's own
+ * complaints are thrown.
+ */
+export async function checkDerived(db: Database, problems: Problem[], all: boolean): Promise<void> {
   const before = problems.length;
-  await checkValues(db, problems);
+  await checkValues(db, problems, all ? [...OF_FEEDS, ...BESIDE] : OF_FEEDS);
   // The rest reads what this has just found wanting.
   if (problems.length > before) return;
   await checkDigests(db, problems);
@@ -22,23 +25,34 @@ export async function checkDerived(db: Database, problems: Problem[]): Promise<v
   await checkOps(db, problems);
 }
 
-const SEALED: readonly SublevelName[] = [
-  'meta',
-  'feeds',
-  'records',
-  'verdicts',
-  'digests',
-  'forks',
+/** Tables beside the feeds: no feed has what stands in them, so a rebuild leaves them as they are but for what cannot be read. */
+export const KEPT: readonly SublevelName[] = [
   'registry',
+  'httpNodes',
+  'sources',
+  'legacy',
+  'apiKeys',
+  'jobs',
+  'notifications',
+  'events',
+  'idempotency',
   'addresses',
 ];
+/** Values with a checksum that a rebuild answers for. Entries are looked at with their feeds. */
+const OF_FEEDS: readonly SublevelName[] = ['feeds', 'records', 'verdicts', 'digests', 'forks'];
+/** The others; nonces and indexes have no checksum. What is damaged in the audit log stays: it is to show that it is not whole. */
+const BESIDE: readonly SublevelName[] = ['meta', 'audit', ...KEPT];
 
-async function checkValues(db: Database, problems: Problem[]): Promise<void> {
+async function checkValues(
+  db: Database,
+  problems: Problem[],
+  sealed: readonly SublevelName[],
+): Promise<void> {
   // Every table is read to its end: LevelDB notices some damage only then.
   const names = Object.keys(KEYSPACE) as SublevelName[];
-  for (const name of names.filter((each) => !SEALED.includes(each)))
+  for (const name of names.filter((each) => !sealed.includes(each)))
     for await (const key of db.level.keys(range(name))) if (key === '') break;
-  for (const name of SEALED) {
+  for (const name of sealed) {
     for await (const [key, value] of db.level.iterator(range(name))) {
       try {
         openValue(key, value);

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { AgrinetError, errorCode, errorMessage } from '../protocols/errors.ts';
+import { auditCommand } from './cli/audit.ts';
 import { conflictsCommand } from './cli/conflicts.ts';
 import { demoCommand } from './cli/demo.ts';
 import { digestCommand } from './cli/digest.ts';
@@ -34,6 +35,7 @@ for (const command of [
   resumeCommand(),
   conflictsCommand(),
   keysCommand(),
+  auditCommand(),
   jobsCommand(),
   workerCommand(),
   rebuildCommand(),

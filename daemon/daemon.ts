@@ -16,7 +16,7 @@ import { type Settings, settingsWarnings } from './settings.ts';
  */
 export async function runDaemon(settings: Settings): Promise<void> {
   const logger = createLogger(settings);
-  for (const warning of settingsWarnings(process.env)) logger.warn({ warning }, 'settings');
+  for (const warning of settingsWarnings(process.env)) logger.warn({ warning }, 'unknown setting ignored');
   await refuseLostIdentity(settings.dataDir);
   const identity = await loadOrCreateIdentity(settings.dataDir);
   const lock = await lockIdentity(identity.peerId);

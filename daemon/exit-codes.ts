@@ -18,6 +18,7 @@ const exitCodes = [
   ['api-key-invalid', 76, 'the file DATA_DIR/api-key is damaged or readable by others'],
   ['key-pepper-invalid', 77, 'the file DATA_DIR/key-pepper is damaged or readable by others'],
   ['tls-invalid', 78, 'TLS_CERT_FILE or TLS_KEY_FILE cannot be used'],
+  ['audit-broken', 79, '`agrinet audit verify` found a line that was changed, removed, put in or cut off'],
 ] as const satisfies readonly (readonly [string, number, string])[];
 
 const byName: ReadonlyMap<string, number> = new Map(exitCodes.map(([name, code]) => [name, code]));

@@ -15,11 +15,14 @@ export interface ServerLimits {
   readonly stalledMs: number;
   /** Longer than the minute that proxies keep an idle connection: the one who closes first must not be us. */
   readonly keepAliveMs: number;
+  /** Of everybody together: below the usual limit of open files, with room for the database and peers. */
   readonly connections: number;
   /** Of one address (IPv6: one /64), so that one caller cannot take them all. */
   readonly perAddress: number;
   /** Loopback: a proxy with everybody behind it. */
   readonly perLoopback: number;
+  /** Requests of one connection that are not answered yet: browsers and proxies wait for each answer. */
+  readonly pipelined: number;
 }
 
 export const SERVER_LIMITS: ServerLimits = {
@@ -30,6 +33,7 @@ export const SERVER_LIMITS: ServerLimits = {
   connections: 2048,
   perAddress: 256,
   perLoopback: 1024,
+  pipelined: 64000,
 };
 
 /** PEM certificate chain and key. */
@@ -52,7 +56,8 @@ export function createHttpServer({ fetch, tls, limits }: HttpServerOptions): {
   readonly renew: (keys: TlsKeys) => void;
 } {
   const bounds = { ...SERVER_LIMITS, ...limits };
-  const listener = getRequestListener(fetch) as Listener; // it serves HTTP/2 as well, hence its wider type
+  const serve = getRequestListener(fetch) as Listener; // it serves HTTP/2 as well, hence its wider type
+  const listener = onlySoMany(bounds.pipelined, serve);
   const options = {
     maxHeaderSize: bounds.maxHeaderBytes,
     headersTimeout: bounds.headersMs,
@@ -80,6 +85,22 @@ export function createHttpServer({ fetch, tls, limits }: HttpServerOptions): {
     server: secure,
     renew: ({ cert, key }) =>
       secure.setSecureContext({ cert: asPem(cert), key: asPem(key), minVersion: 'TLSv1.2' }),
+  };
+}
+
+/** Ends a connection that sends requests faster than they are answered: Node would begin all of a chunk of them at once. */
+function onlySoMany(most: number, serve: Listener): Listener {
+  const underWay = new WeakMap<Socket, number>();
+  return (incoming, outgoing) => {
+    const { socket } = incoming;
+    const count = (underWay.get(socket) ?? 0) + 1;
+    if (count > most) {
+      socket.destroy();
+      return undefined;
+    }
+    underWay.set(socket, count);
+    outgoing.once('close', () => underWay.set(socket, (underWay.get(socket) ?? 1) - 1));
+    return serve(incoming, outgoing);
   };
 }
 

@@ -54,7 +54,7 @@ export function fsck(
       const survey = await surveyFeeds(db, (done) => onProgress(done, total));
       entries = survey.entries;
       problems.push(...survey.problems);
-      await checkDerived(db, problems);
+      await checkDerived(db, problems, true);
     } catch (error) {
       if (!isCorruption(error)) throw error;
       problems.push({ code: 'table-damaged', message: `${errorMessage(error)}; run: agrinet rebuild` });

@@ -6,7 +6,7 @@ import { type AddressBook, createAddressBook, dialRule } from '../protocols/disc
 import { createDiscovery, type Discovery } from '../protocols/discovery/discovery.ts';
 import { createClock } from '../protocols/feed/clock.ts';
 import { createLedger } from '../protocols/ledger/ledger.ts';
-import type { Ledger } from '../protocols/ledger/types.ts';
+import type { Committed, Ledger } from '../protocols/ledger/types.ts';
 import { createMycelium, type Mycelium } from '../protocols/mycelium/mycelium.ts';
 import type { PullEvent } from '../protocols/mycelium/puller.ts';
 import { createMerger } from '../protocols/open-dialog/merger.ts';
@@ -57,6 +57,8 @@ export interface Node {
   mayHold(peer: string, channel: Channel): boolean;
   /** To be called whenever the database was opened anew. */
   onReopen(reload: () => Promise<void>): void;
+  /** Told of each commit, in order; must not throw. */
+  onCommit(listener: (committed: Committed) => void): void;
   stop(): Promise<void>;
 }
 
@@ -99,6 +101,7 @@ async function compose(
   const participants = createParticipants(self);
   const store = await openStore(db, merger, (opened) => participants.load(opened), alarms, logger);
   const reloads: (() => Promise<void>)[] = [];
+  const committers: ((committed: Committed) => void)[] = [];
   const guard = createStorageGuard({
     db,
     store,
@@ -149,6 +152,7 @@ async function compose(
     onCommit: (committed) => {
       participants.note(committed.changes);
       for (const { type, data, audience } of recordEvents(committed)) events.emit(type, data, audience);
+      for (const listener of committers) listener(committed);
       mycelium?.announce(committed);
     },
     onAlarm: (alarm) => {
@@ -295,6 +299,7 @@ async function compose(
     digestOf,
     mayHold: (peer, channel) => participants.mayHold(peer, channel),
     onReopen: (reload) => void reloads.push(reload),
+    onCommit: (listener) => void committers.push(listener),
     stop: () => parts.stop(),
   };
 }

@@ -1,6 +1,7 @@
 import { errorCode } from '../protocols/errors.ts';
 import type { Judge } from '../protocols/open-dialog/merger.ts';
 import { SCHEMA_VERSION } from '../protocols/open-dialog/schema.ts';
+import { ensureGeneration } from '../storage/change-order.ts';
 import type { Database } from '../storage/database.ts';
 import { isCorruption } from '../storage/storage-error.ts';
 import { fullKey } from '../storage/keyspace.ts';
@@ -36,6 +37,7 @@ export async function openStore(
       const store = await Store.open(db);
       await load(store);
       await stampSchema(db);
+      await ensureGeneration(db);
       return store;
     } catch (error) {
       if (errorCode(error) !== 'value-damaged' && !isCorruption(error)) throw error;

@@ -12,7 +12,7 @@ import { REBUILDING } from '../storage/level.ts';
 import { isCorruption } from '../storage/storage-error.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range, type SublevelName } from '../storage/keyspace.ts';
 import { Store } from '../storage/store.ts';
-import { checkDerived } from './check-derived.ts';
+import { checkDerived, KEPT } from './check-derived.ts';
 import { openJson, openValue, sealJson } from '../storage/values.ts';
 
 /** What is wrong with the stored entries or derived data. */
@@ -189,6 +189,29 @@ async function clear(db: Database, name: SublevelName): Promise<void> {
   }
 }
 
+/** Rows of `meta` that come by themselves at the next start. */
+const MADE_ANEW: readonly string[] = [fullKey('meta', 'schema'), fullKey('meta', 'events reserved')];
+
+/**
+ * Takes damaged rows out of the tables that no feed can fill: whoever reads them passes over such a row or writes it anew, and left
+ * there it would make every rebuild look as if it had failed.
+ */
+async function dropDamaged(db: Database, problems: Problem[]): Promise<void> {
+  const damaged: BatchOp[] = [];
+  for (const name of ['meta', ...KEPT] as const) {
+    for await (const [key, value] of db.level.iterator(range(name))) {
+      if (name === 'meta' && !MADE_ANEW.includes(key)) continue;
+      try {
+        openValue(key, value);
+      } catch (error) {
+        problems.push({ code: 'value-damaged', message: errorMessage(error) });
+        damaged.push({ type: 'del', key });
+      }
+    }
+  }
+  if (damaged.length > 0) await db.batch(damaged, true);
+}
+
 function beyondRepair(db: Database, cause: unknown): AgrinetError {
   return new AgrinetError(
     'database-damaged',
@@ -222,7 +245,7 @@ async function rebuildAndCheck(...args: Parameters<typeof rebuildStore>): Return
   const [db] = args;
   const rebuilt = await rebuildStore(...args);
   const wrong: Problem[] = [];
-  await checkDerived(db, wrong);
+  await checkDerived(db, wrong, false);
   if (wrong.length > 0) {
     await db.batch([{ type: 'put', key: REBUILDING, value: sealJson(REBUILDING, true) }], true);
     throw beyondRepair(db, new AgrinetError('database-damaged', JSON.stringify(wrong.slice(0, 5))));
@@ -245,6 +268,7 @@ export async function rebuildStore(
   );
   const survey = await surveyFeeds(db, () => undefined);
   for (const name of DERIVED) await clear(db, name);
+  await dropDamaged(db, survey.problems);
   // The rows of all feeds change in one batch: cut off between, a fork's row would be gone and its number given to another feed.
   const feeds = new Set(survey.feeds.map((feed) => fullKey('feeds', numberKey(feed.no))));
   const heads: BatchOp[] = survey.unusable.map((key) => ({ type: 'del', key }));

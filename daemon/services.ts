@@ -1,4 +1,6 @@
 import type { ApiContext } from '../api/context.ts';
+import type { AuditHead } from '../protocols/audit/chain.ts';
+import { draftFact } from '../protocols/ledger/drafts.ts';
 import { createCatalogue } from '../protocols/market/catalogue.ts';
 import { createHttpNodes } from '../protocols/registry/http-nodes.ts';
 import { createNonces } from '../protocols/registry/nonces.ts';
@@ -8,7 +10,11 @@ import { LegacyTable } from '../storage/legacy-table.ts';
 import { openNotificationTable } from '../storage/notification-table.ts';
 import { Reader } from '../storage/reader.ts';
 import { httpNodeStore, nonceStore } from '../storage/tables.ts';
+import { auditTable } from '../storage/audit-table.ts';
 import { openAccess } from './access/access.ts';
+import { openAuditLog } from './audit/audit-log.ts';
+import { auditedAccess, federationLine } from './audit/service-lines.ts';
+import { commitLines } from './audit/commit-lines.ts';
 import { conversationEar } from './events/conversation-ear.ts';
 import { createWebhookHandler, startWebhooks } from './events/webhooks.ts';
 import { createExchange } from './federation/exchange.ts';
@@ -79,7 +85,11 @@ async function compose(node: Node, { apiKey, url, tls }: ServiceOptions, parts: 
     settings,
     table: openJobTable<JobRow>(db),
     logger,
-    tell: (job, what) => notifications.tellSync(job, what),
+    tell: (job, what) => {
+      if (job.state === 'dead')
+        logger.warn({ job: job.id, key: job.key, error: job.error }, 'a job is dead: agrinet jobs');
+      return notifications.tellSync(job, what);
+    },
     knowsSource: (id) => exchange.port.sources().some((source) => source.id === id),
   });
   parts.started('jobs', () => jobs.queue.stop());
@@ -149,6 +159,38 @@ async function compose(node: Node, { apiKey, url, tls }: ServiceOptions, parts: 
     now,
   });
 
+  // -- what is written down
+  const audit = await openAuditLog({
+    table: auditTable(db),
+    signHead: async ({ no, hash }) => {
+      const fields = { head: hash, count: no, at: now() };
+      await ledger.write({ keys: [], draft: (pen) => [draftFact(pen, 'audit-heads', fields)] });
+    },
+    signedHeads: async () => {
+      const heads: AuditHead[] = [];
+      for await (const { key, view } of reader.all('audit-heads'))
+        if (key.split('/')[1] === self) heads.push({ no: Number(view['count']), hash: String(view['head']) });
+      return heads;
+    },
+    now,
+    onFailure: (error, waiting) => logger.warn({ err: error, waiting }, 'audit lines wait for the disk'),
+  });
+  parts.started('audit log', async () => {
+    await audit.sign();
+    await audit.stop();
+  });
+  node.onCommit((committed) => {
+    for (const line of commitLines(committed)) audit.record(line);
+  });
+
+  const told = events.subscribe({ wants: ({ type }) => type.startsWith('federation.') }, (event) => {
+    const line = federationLine(event);
+    if (line !== undefined) audit.record(line);
+    return undefined;
+  });
+  parts.started('audit of the federation', () => told.close());
+  const { access, keys } = auditedAccess(control, (line) => audit.record(line), now);
+
   // -- events to others
   const webhook = {
     urls: settings.federationWebhookUrls,
@@ -174,6 +216,7 @@ async function compose(node: Node, { apiKey, url, tls }: ServiceOptions, parts: 
     syncMinutes: settings.syncIntervalMinutes,
     syncAll: () => exchange.port.syncAll(),
     expireKeys: () => jobs.queue.add('key-expiry', {}, { key: 'key-expiry' }),
+    signAudit: () => audit.sign(),
     onFailure: (error) => logger.warn({ err: error }, 'a regular job was not queued'),
   });
   parts.started('schedule', () => schedule.stop());
@@ -189,8 +232,8 @@ async function compose(node: Node, { apiKey, url, tls }: ServiceOptions, parts: 
       perSecond: settings.rateLimit,
       trustProxy: settings.trustProxy,
     },
-    access: control.access,
-    keys: control.keys,
+    access,
+    keys,
     idempotency: await openIdempotencyTable(db),
     catalogue: createCatalogue(ledger, self),
     reader,
@@ -198,6 +241,7 @@ async function compose(node: Node, { apiKey, url, tls }: ServiceOptions, parts: 
     exchange: exchange.port,
     jobs: jobs.port,
     notifications,
+    audit,
     events: {
       subscribe: (wanted, push) => events.subscribe(wanted, push),
       relayToken: (conversation, token) => events.relay('token', { ...token }, { conversation }),

@@ -15,6 +15,8 @@ export type Settings = {
 };
 
 type Environment = Readonly<Record<string, string | undefined>>;
+/** Names of others that look like ours: OpenSSL's own. */
+const FOREIGN: ReadonlySet<string> = new Set(['SSL_CERT_FILE', 'SSL_CERT_DIR']);
 const definitions: readonly (readonly [string, Definition])[] = Object.entries(SETTINGS);
 
 /** Reads the settings; throws `settings-invalid` with one line for each problem there is. */
@@ -66,7 +68,7 @@ export function settingsWarnings(env: Environment): string[] {
   const known = definitions.flatMap(([, definition]) => [definition.env, ...(definition.aliases ?? [])]);
   const warnings: string[] = [];
   for (const name of Object.keys(env)) {
-    if (known.includes(name)) continue;
+    if (known.includes(name) || FOREIGN.has(name)) continue;
     // Short names have innocent neighbours (HOME is two letters from HOST), so they get one slip, longer ones two.
     const near = known
       .map((each) => ({ each, slips: editDistance(name.toUpperCase(), each) }))

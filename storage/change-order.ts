@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { AgrinetError } from '../protocols/errors.ts';
 import type { RecordState } from '../protocols/open-dialog/record.ts';
 import type { RecordKey } from '../protocols/wire/ids.ts';
 import type { Database } from './database.ts';
@@ -12,6 +13,17 @@ const CHUNK = 128;
 /** Begins another generation: for the batch that begins a rebuild, because that numbers all changes anew. */
 export function newGeneration(): BatchOp {
   return { type: 'put', key: GENERATION, value: sealJson(GENERATION, randomBytes(8).toString('hex')) };
+}
+
+/** Begins a generation where there is none, or a damaged one: at the start, so that no export has to write. Throws `disk-full`, `storage-failed`. */
+export async function ensureGeneration(db: Database): Promise<void> {
+  const value = await db.level.get(GENERATION);
+  try {
+    if (value !== undefined) return void openJson<string>(GENERATION, value);
+  } catch {
+    return db.batch([newGeneration()], true); // whoever comes with a cursor gets everything
+  }
+  await db.batch([newGeneration()], true);
 }
 
 /** This node's own order of changes: each record stands at its newest one. Arrival decides, so nothing comes in behind a cursor. */
@@ -34,10 +46,8 @@ export class ChangeOrder {
 
   async #generation(): Promise<string> {
     const value = await this.#db.level.get(GENERATION);
-    if (value !== undefined) return openJson<string>(GENERATION, value);
-    await this.#db.batch([newGeneration()], true);
-    const made = await this.#db.level.get(GENERATION);
-    return made === undefined ? '' : openJson<string>(GENERATION, made);
+    if (value === undefined) throw new AgrinetError('internal', 'the change order has no generation');
+    return openJson<string>(GENERATION, value);
   }
 
   /** Records changed after a number, as they stand now, with bounded memory. */

@@ -36,6 +36,7 @@ export class Database {
   readonly folder: string;
   #level: Level;
   #commitNo = 0;
+  #version = 0;
   #head: number;
   findings: Findings;
   #broken: unknown;
@@ -112,6 +113,11 @@ export class Database {
     return this.#level;
   }
 
+  /** Another number after every batch, also one that failed: what it changed is not known then. */
+  get version(): number {
+    return this.#version;
+  }
+
   get failed(): boolean {
     return this.#broken !== undefined;
   }
@@ -138,6 +144,8 @@ export class Database {
     } catch (error) {
       this.#broken = error;
       throw storageError(error);
+    } finally {
+      this.#version++;
     }
     this.#commitNo = no;
     this.#noteHead(no);
@@ -166,6 +174,7 @@ export class Database {
     this.#level = level;
     await this.#readJournal();
     await reload();
+    this.#version++;
     this.#broken = undefined;
   }
 

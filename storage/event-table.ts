@@ -1,4 +1,4 @@
-import type { Json } from '../protocols/market/catalogue.ts';
+import type { Json } from '../protocols/wire/json.ts';
 import type { Database } from './database.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
 import { openJson, sealJson } from './values.ts';

@@ -20,13 +20,25 @@ type Standing =
   | { readonly kind: 'answered'; readonly answer: Answer };
 
 export interface IdempotencyLimits {
+  /** A client that repeats a request does so within a day. */
   readonly keptMs: number;
+  /** Keys remembered; the time and size of each are held in memory. */
   readonly rows: number;
   /** Of all rows together; the oldest go. */
   readonly bytes: number;
+  /** Rows of one caller: one who floods the table loses his own. */
+  readonly rowsPerCaller: number;
+  /** Bytes of one caller's rows. */
+  readonly bytesPerCaller: number;
 }
 
-const LIMITS: IdempotencyLimits = { keptMs: 24 * 3_600_000, rows: 100_000, bytes: 64 * 1024 * 1024 };
+export const IDEMPOTENCY_LIMITS: IdempotencyLimits = {
+  keptMs: 24 * 3_600_000,
+  rows: 100_000,
+  bytes: 64 * 1024 * 1024,
+  rowsPerCaller: 20_000,
+  bytesPerCaller: 8 * 1024 * 1024,
+};
 /** What a row takes beside its answer. */
 const ROW_BYTES = 200;
 
@@ -37,10 +49,12 @@ const ROW_BYTES = 200;
 export async function openIdempotencyTable(
   db: Database,
   now: () => number = Date.now,
-  limits: IdempotencyLimits = LIMITS,
+  limits: IdempotencyLimits = IDEMPOTENCY_LIMITS,
 ) {
   /** Oldest first. */
   const rows = new Map<string, { at: number; bytes: number }>();
+  /** The same by caller. */
+  const callers = new Map<string, { readonly ids: Set<string>; bytes: number }>();
   const busy = new Map<string, Row>();
   let bytes = 0;
   let waiting: BatchOp[] = [];
@@ -51,22 +65,47 @@ export async function openIdempotencyTable(
     drop(id);
     const key = fullKey('idempotency', id);
     const value = sealJson(key, row);
-    rows.set(id, { at: row.at, bytes: value.length + ROW_BYTES });
-    bytes += value.length + ROW_BYTES;
+    hold(id, { at: row.at, bytes: value.length + ROW_BYTES });
     return { type: 'put', key, value };
   };
-  function drop(id: string): void {
-    bytes -= rows.get(id)?.bytes ?? 0;
-    rows.delete(id);
+  function hold(id: string, row: { at: number; bytes: number }): void {
+    rows.set(id, row);
+    bytes += row.bytes;
+    const name = callerOf(id);
+    const caller = callers.get(name) ?? { ids: new Set<string>(), bytes: 0 };
+    caller.ids.add(id);
+    caller.bytes += row.bytes;
+    callers.set(name, caller);
   }
-  /** Deletes what is too old or too many; a request under way stays. */
-  function expired(): BatchOp[] {
+  function drop(id: string): void {
+    const row = rows.get(id);
+    if (row === undefined) return;
+    bytes -= row.bytes;
+    rows.delete(id);
+    const name = callerOf(id);
+    const caller = callers.get(name);
+    if (caller === undefined) return;
+    caller.ids.delete(id);
+    caller.bytes -= row.bytes;
+    if (caller.ids.size === 0) callers.delete(name);
+  }
+  /** Deletes what is too old or too many, of this caller first; a request under way stays. */
+  function expired(by: string): BatchOp[] {
     const ops: BatchOp[] = [];
-    for (const [id, { at }] of rows) {
-      if (rows.size <= limits.rows && bytes <= limits.bytes && at > now() - limits.keptMs) break;
-      if (busy.has(id)) continue;
+    const forget = (id: string): void => {
+      if (busy.has(id)) return;
       drop(id);
       ops.push({ type: 'del', key: fullKey('idempotency', id) });
+    };
+    const own = callers.get(callerOf(by));
+    for (const id of own?.ids ?? []) {
+      if (own === undefined) break;
+      if (own.ids.size <= limits.rowsPerCaller && own.bytes <= limits.bytesPerCaller) break;
+      forget(id);
+    }
+    for (const [id, { at }] of rows) {
+      if (rows.size <= limits.rows && bytes <= limits.bytes && at > now() - limits.keptMs) break;
+      forget(id);
     }
     return ops;
   }
@@ -99,10 +138,7 @@ export async function openIdempotencyTable(
       const at = openRow(key, value)?.at ?? 0;
       found.push({ id: innerKey(key), at, bytes: value.length + ROW_BYTES });
     }
-    for (const { id, ...row } of found.sort((a, b) => a.at - b.at)) {
-      rows.set(id, row);
-      bytes += row.bytes;
-    }
+    for (const { id, ...row } of found.sort((a, b) => a.at - b.at)) hold(id, row);
   }
 
   return {
@@ -115,7 +151,7 @@ export async function openIdempotencyTable(
         const known = await read(id);
         if (known !== undefined && known.bodyHash !== bodyHash) return end(id, { kind: 'mismatch' });
         if (known?.answer !== undefined) return end(id, { kind: 'answered', answer: known.answer });
-        await db.batch([put(id, row), ...expired()], false);
+        await db.batch([put(id, row), ...expired(id)], false);
         return { kind: 'begun' };
       } catch (error) {
         busy.delete(id);
@@ -144,6 +180,11 @@ export async function openIdempotencyTable(
     busy.delete(id);
     return standing;
   }
+}
+
+/** Ids begin with that of the caller: `caller.hash`. */
+function callerOf(id: string): string {
+  return id.slice(0, id.indexOf('.') + 1);
 }
 
 function openRow(key: string, value: Uint8Array): Row | undefined {

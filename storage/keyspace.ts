@@ -36,6 +36,7 @@ export const KEYSPACE = {
   jobs: { prefix: 'q', key: 'job id', value: 'job and its state' },
   notifications: { prefix: 'n', key: 'user, notification id', value: 'message, read, time' },
   events: { prefix: 's', key: 'event number', value: 'event, kept for those who resume' },
+  audit: { prefix: 't', key: 'line number', value: 'audit line, chained by hashes' },
   idempotency: { prefix: 'w', key: 'caller, Idempotency-Key', value: 'answer given, until when' },
   addresses: { prefix: 'a', key: 'peer id', value: 'address book entry' },
 } as const;

@@ -46,7 +46,25 @@ export class LegacyTable {
   async #head(source: string): Promise<Head> {
     const key = fullKey('legacy', source);
     const value = await this.#db.level.get(key);
-    return value === undefined ? { part: 0, counts: {} } : openJson<Head>(key, value);
+    if (value === undefined) return { part: 0, counts: {} };
+    try {
+      return openJson<Head>(key, value);
+    } catch {
+      return this.#headFromRows(source); // all that it says stands in the keys as well
+    }
+  }
+
+  /** The lowest part is the one that counts: a fresh one has a higher number. */
+  async #headFromRows(source: string): Promise<Head> {
+    let part: number | undefined;
+    const counts: Record<string, number> = {};
+    for await (const key of this.#db.level.keys(range('legacy', `${source}\0`))) {
+      const [, of = '', collection = ''] = innerKey(key).split('\0');
+      part ??= Number.parseInt(of, 16);
+      if (of !== numberKey(part)) break;
+      counts[collection] = (counts[collection] ?? 0) + 1;
+    }
+    return { part: part ?? 0, counts };
   }
 
   /** Items held of a source, by collection. */

@@ -24,6 +24,7 @@ export interface Page {
 
 /** Records looked at for one page: a filter that matches little gives a short page and a cursor, never a long wait. */
 const SCAN_LIMIT = 20_000;
+/** Records read at once where a filter will drop some of them. */
 const CHUNK = 128;
 
 /** Reads for the API: materialised views and indexes only, no document is ever opened. */
@@ -32,6 +33,11 @@ export class Reader {
 
   constructor(db: Database) {
     this.#db = db;
+  }
+
+  /** Another number after every write: between two equal ones every answer was the same. */
+  version(): number {
+    return this.#db.version;
   }
 
   async get(key: RecordKey): Promise<RecordState | undefined> {
@@ -52,7 +58,9 @@ export class Reader {
     const records: RecordState[] = [];
     let last: string | undefined;
     let scanned = 0;
-    for await (const keys of this.#candidates(collection, filter, from)) {
+    // What an index gives without a further filter is shown as it is: nothing is read beyond the page.
+    const chunk = isNarrowedAfter(collection, filter) ? CHUNK : Math.min(limit, CHUNK);
+    for await (const keys of this.#candidates(collection, filter, from, chunk)) {
       const states = await this.many(
         keys.map((key) => key.slice(key.lastIndexOf('\0') + 1).replace(/^r!/, '') as RecordKey),
       );
@@ -73,6 +81,7 @@ export class Reader {
     collection: string,
     { fields, owner, near }: ListFilter,
     from: string | undefined,
+    chunk: number,
   ): AsyncGenerator<string[]> {
     const [name, value] = indexed(collection, fields) ?? [];
     if (near !== undefined && near.km <= 200 && Math.abs(near.lat) < 80)
@@ -82,14 +91,16 @@ export class Reader {
         fullKey('index', indexStart(`${collection}.${name}`, indexValue(value))),
         from,
         false,
+        chunk,
       );
     else if (owner !== undefined)
-      yield* this.#keys(fullKey('records', `${collection}/${owner}/`), from, false);
+      yield* this.#keys(fullKey('records', `${collection}/${owner}/`), from, false, chunk);
     else
       yield* this.#keys(
         fullKey('index', `${collection}.${collection === 'prices' ? 'date' : 'updatedAt'}\0`),
         from,
         true,
+        chunk,
       );
   }
 
@@ -121,7 +132,12 @@ export class Reader {
       yield* this.#keys(fullKey('index', `${collection}.geohash\0${cell}`), from, false);
   }
 
-  async *#keys(start: string, from: string | undefined, reverse: boolean): AsyncGenerator<string[]> {
+  async *#keys(
+    start: string,
+    from: string | undefined,
+    reverse: boolean,
+    chunkSize = CHUNK,
+  ): AsyncGenerator<string[]> {
     const end = `${start}\u{10ffff}`;
     const bounds = reverse
       ? { gte: start, lt: from !== undefined && from < end ? from : end, reverse }
@@ -130,7 +146,7 @@ export class Reader {
     const keys = this.#db.level.keys(bounds);
     try {
       for (;;) {
-        const chunk = await keys.nextv(CHUNK);
+        const chunk = await keys.nextv(chunkSize);
         if (chunk.length === 0) return;
         yield chunk;
       }
@@ -141,12 +157,25 @@ export class Reader {
 
   /** Every live record of a collection, in key order, with bounded memory. */
   async *all(collection: string): AsyncGenerator<RecordState> {
-    for await (const [key, value] of this.#db.level.iterator({
+    const rows = this.#db.level.iterator({
       ...range('records', `${collection}/`),
       highWaterMarkBytes: 128 * 1024,
-    })) {
-      const { state } = openJson<StoredRecord>(key, value);
-      if (isLive(state)) yield state;
+    });
+    try {
+      // The next rows are read while these are being used.
+      let next = rows.nextv(CHUNK);
+      for (;;) {
+        const chunk = await next;
+        if (chunk.length === 0) return;
+        next = rows.nextv(CHUNK);
+        next.catch(() => undefined); // told when they are asked for
+        for (const [key, value] of chunk) {
+          const { state } = openJson<StoredRecord>(key, value);
+          if (isLive(state)) yield state;
+        }
+      }
+    } finally {
+      await rows.close();
     }
   }
 
@@ -179,6 +208,13 @@ function indexed(collection: string, fields: ListFilter['fields']): [string, str
     if (value !== undefined) return [name, value];
   }
   return undefined;
+}
+
+/** Whether the candidates that one index gives still have to be looked at one by one. */
+function isNarrowedAfter(collection: string, { fields, owner, near }: ListFilter): boolean {
+  const given = Object.keys(fields).filter((name) => fields[name] !== undefined);
+  const byIndex = indexed(collection, fields) === undefined ? 0 : 1;
+  return near !== undefined || given.length > byIndex || (owner !== undefined && byIndex === 1);
 }
 
 function matches(state: RecordState, { fields, owner, near }: ListFilter): boolean {

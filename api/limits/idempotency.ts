@@ -10,6 +10,8 @@ export interface IdempotencyOptions {
   readonly table: IdempotencyTable;
   /** Paths whose answers hold a secret that is shown once: repetitions are told that it was done, without it. */
   readonly secretPaths: RegExp;
+  /** Paths whose routes read a JSON body as a stream: it is not held here to be compared. */
+  readonly streamedPaths?: RegExp;
 }
 
 const KEY = /^[\x21-\x7e]{1,128}$/;
@@ -26,15 +28,18 @@ type Env = { Variables: ApiEnv['Variables'] & { idempotentId?: string } };
  * Callers without credentials have no name to keep it under; their header is ignored. Throws `idempotency-malformed`,
  * `idempotency-mismatch`, `idempotency-busy`, `idempotency-done`.
  */
-export function idempotency({ table, secretPaths }: IdempotencyOptions) {
+export function idempotency({ table, secretPaths, streamedPaths }: IdempotencyOptions) {
   return createMiddleware<Env>(async (c, next) => {
     const key = c.req.method === 'POST' ? c.req.header('idempotency-key') : undefined;
     const caller = c.get('principal').id;
     // A body that is streamed is not held here to be compared; those routes write the same row twice without harm.
-    if (key === undefined || caller === 'anonymous' || streamed(c)) return next();
+    const read = streamed(c) || streamedPaths?.test(c.req.path) === true;
+    if (key === undefined || caller === 'anonymous' || read) return next();
     if (!KEY.test(key))
       throw new AgrinetError('idempotency-malformed', 'Idempotency-Key: 1 to 128 visible ASCII characters');
-    const id = hash(JSON.stringify([caller, c.req.path, key]));
+    // A query names what the request is about as much as the path does.
+    const route = c.req.path + (URL.parse(c.req.url)?.search ?? '');
+    const id = `${hash(caller).slice(0, 16)}.${hash(JSON.stringify([caller, route, key]))}`;
     const bodyHash = hash(await c.req.text());
     const standing = await table.begin(id, bodyHash);
     if (standing.kind !== 'begun') return again(c, standing);
@@ -107,7 +112,8 @@ async function answerOf(c: Context, secretPaths: RegExp): Promise<StoredAnswer> 
 
 function streamed(c: Context): boolean {
   const type = c.req.header('content-type');
-  return type !== undefined && !/^application\/([\w.-]+\+)?json\b/i.test(type);
+  if (type === undefined) return false;
+  return !/^application\/([\w.-]+\+)?json\b/i.test(type) || type.includes('ndjson');
 }
 
 function hash(text: string): string {

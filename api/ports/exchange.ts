@@ -1,5 +1,5 @@
 import type { FrontierItem } from '../../protocols/feed/frontier.ts';
-import type { Json } from '../../protocols/market/catalogue.ts';
+import type { Json } from '../../protocols/wire/json.ts';
 import type { RangeItem, RangeRequest } from '../../protocols/mycelium/range.ts';
 import type { RecordState } from '../../protocols/open-dialog/record.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';

@@ -15,7 +15,7 @@ export type Standing =
   /** The key was used with another body. */
   | { readonly kind: 'mismatch' };
 
-/** The table behind `Idempotency-Key`. `id` stands for caller, route and key together, `bodyHash` for the body. */
+/** The table behind `Idempotency-Key`. `id` stands for caller, route and key together and begins with `<caller>.`, `bodyHash` for the body. */
 export interface IdempotencyTable {
   /** Notes the request before it is carried out. Throws `storage-failed`, `disk-full`. */
   begin(id: string, bodyHash: string): Promise<Standing>;

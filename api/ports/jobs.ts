@@ -1,4 +1,4 @@
-import type { Json } from '../../protocols/market/catalogue.ts';
+import type { Json } from '../../protocols/wire/json.ts';
 
 /** JSON as it is kept with a job. */
 export type JsonObject = Readonly<Record<string, Json>>;

@@ -66,6 +66,8 @@ export interface RegisterRequest {
   readonly tlsFingerprint?: string | undefined;
   /** The signed registration, base64url. */
   readonly statement?: string | undefined;
+  /** Whose key it came with; undefined for the operator's. */
+  readonly by?: string | undefined;
 }
 
 /** What the registration routes need of the node. */

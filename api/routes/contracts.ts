@@ -4,6 +4,7 @@ import { isLive, type RecordState } from '../../protocols/open-dialog/record.ts'
 import { parsePeerId, type PeerId } from '../../protocols/wire/identity.ts';
 import { isOperator, type Principal } from '../access.ts';
 import type { ApiContext } from '../context.ts';
+import { idempotentId } from '../limits/idempotency.ts';
 import { contractJson, keyOf } from '../records.ts';
 import { json, jsonInput, route, router } from '../route.ts';
 import { Contract, fieldsInput, idParam, pageQuery } from '../schemas.ts';
@@ -64,7 +65,8 @@ export function contractRoutes(node: ApiContext) {
       const { userId } = principal;
       if (!isOperator(principal) && !PARTIES.some((name) => isUser(node.self, fields[name], userId)))
         throw new AgrinetError('forbidden', `this key makes contracts of ${userId ?? 'nobody'} only`);
-      return c.json(contractJson((await node.catalogue.createContract(fields, parties)).state), 201);
+      const { state } = await node.catalogue.createContract(fields, parties, idempotentId(c));
+      return c.json(contractJson(state), 201);
     })
     .openapi(list, async (c) => {
       const { limit, cursor: from } = c.req.valid('query');
@@ -84,7 +86,9 @@ export function contractRoutes(node: ApiContext) {
           : state.members?.writers.includes(node.self) === true;
       if (!writable || !isParty(node.self, state, principal))
         throw new AgrinetError('unauthorized', 'only a party of the contract can change its terms');
-      return c.json(contractJson((await node.catalogue.patch(state.key, c.req.valid('json'))).state), 200);
+      const fields = c.req.valid('json');
+      if (isOperator(principal)) keepsParties(state, fields);
+      return c.json(contractJson((await node.catalogue.patch(state.key, fields)).state), 200);
     });
 }
 
@@ -95,6 +99,15 @@ function isUser(self: PeerId, named: unknown, userId: string | undefined): boole
 
 function isParty(self: PeerId, state: RecordState, principal: Principal): boolean {
   return isOperator(principal) || PARTIES.some((name) => isUser(self, state.view[name], principal.userId));
+}
+
+/** No party can put another in the other's place, or leave. Throws `forbidden`. */
+function keepsParties({ view }: RecordState, fields: Readonly<Record<string, unknown>>): void {
+  const moved = PARTIES.find(
+    (name) => fields[name] !== undefined && view[name] !== undefined && fields[name] !== view[name],
+  );
+  if (moved !== undefined)
+    throw new AgrinetError('forbidden', `${moved}: the parties of a contract stay; begin a new contract`);
 }
 
 /** The nodes of the parties named as `user@peer-id`; throws `party-unknown` for one that is not registered. */

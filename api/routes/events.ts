@@ -4,6 +4,7 @@ import { AgrinetError } from '../../protocols/errors.ts';
 import { type ApiEnv, isOperator, type Principal } from '../access.ts';
 import { callerAddress } from '../limits/address.ts';
 import type { EventsPort, TellableEvent } from '../ports/events.ts';
+import { OPERATOR_USER } from '../ports/jobs.ts';
 import { json, jsonInput, media, route, router } from '../route.ts';
 import { createSseStreams, type SseLimits } from '../sse.ts';
 
@@ -117,7 +118,7 @@ export function maySee(principal: Principal, { audience }: TellableEvent): boole
   if (audience === undefined) return true;
   if (audience.conversation !== undefined) return false;
   if (isOperator(principal)) return true;
-  if (audience.operatorOnly === true) return false;
+  if (audience.operatorOnly === true || audience.userId === OPERATOR_USER) return false;
   return audience.userId === undefined || audience.userId === principal.userId;
 }
 

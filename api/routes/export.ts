@@ -170,7 +170,8 @@ async function* encoded(texts: AsyncGenerator<string>): AsyncGenerator<Uint8Arra
 
 function live(state: RecordState, idField: string): object {
   const json = recordJson(state);
-  return { ...json, [idField]: json.id };
+  json[idField] = json.id;
+  return json;
 }
 
 function ended({ key }: RecordState, idField: string): object {

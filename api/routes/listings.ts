@@ -3,8 +3,9 @@ import { AgrinetError } from '../../protocols/errors.ts';
 import { isLive, type RecordState } from '../../protocols/open-dialog/record.ts';
 import { parseRecordKey, recordKey, type RecordKey } from '../../protocols/wire/ids.ts';
 import { actingUser, isOperator, type Principal } from '../access.ts';
-import type { ApiContext } from '../context.ts';
+import type { ApiContext, ListQuery } from '../context.ts';
 import { idempotentId } from '../limits/idempotency.ts';
+import { createListAnswers } from '../list-answers.ts';
 import { keyOf, listingJson, listQuery } from '../records.ts';
 import { json, jsonInput, route, router } from '../route.ts';
 import { fieldsInput, idParam, Listing, nearQuery, ownerQuery, pageQuery, textQuery } from '../schemas.ts';
@@ -101,6 +102,13 @@ export function listingRoutes(node: ApiContext) {
     return isLive(known) ? known : (await node.catalogue.createListing({ ...fields, id })).state;
   }
 
+  const answers = createListAnswers<Awaited<ReturnType<typeof page>>>(() => node.reader.version());
+  async function page(filter: ListQuery, limit: number, from: string | undefined) {
+    const { records, cursor } = await node.reader.list('listings', filter, limit, from);
+    const listings = records.map(listingJson);
+    return cursor === undefined ? { listings } : { listings, cursor };
+  }
+
   return router()
     .openapi(create, async (c) => {
       const made = listingJson(
@@ -111,14 +119,8 @@ export function listingRoutes(node: ApiContext) {
     })
     .openapi(list, async (c) => {
       const query = c.req.valid('query');
-      const { records, cursor } = await node.reader.list(
-        'listings',
-        listQuery(query, FILTERS),
-        query.limit,
-        query.cursor,
-      );
-      const listings = records.map(listingJson);
-      return c.json(cursor === undefined ? { listings } : { listings, cursor }, 200);
+      const filter = listQuery(query, FILTERS);
+      return answers(c, JSON.stringify(query), () => page(filter, query.limit, query.cursor));
     })
     .openapi(read, async (c) => {
       const state = await node.reader.get(keyOf(c.req.valid('param').id, node.self, 'listings'));
@@ -129,8 +131,9 @@ export function listingRoutes(node: ApiContext) {
       const principal = c.get('principal');
       const fields = c.req.valid('json');
       const key = await own(c.req.valid('param').id, principal);
-      if (fields['userId'] !== undefined) forUser(fields, principal);
-      return c.json(listingJson((await node.catalogue.patch(key, fields)).state), 200);
+      // Also a number or null in its place: whoever writes cannot give its listing to another, or to nobody.
+      const patch = fields['userId'] === undefined ? fields : forUser(fields, principal);
+      return c.json(listingJson((await node.catalogue.patch(key, patch)).state), 200);
     })
     .openapi(replace, async (c) => {
       const principal = c.get('principal');

@@ -2,6 +2,7 @@ import { z } from '@hono/zod-openapi';
 import type { ApiContext } from '../context.ts';
 import { page } from '../page.ts';
 import { json, media, route, router } from '../route.ts';
+import type { TrendReports } from '../trend-reports.ts';
 
 const tags = ['Node'];
 const Alarms = z.array(z.object({ kind: z.string(), at: z.string(), text: z.string() }));
@@ -37,7 +38,7 @@ const front = route('read', {
   responses: { 200: media('A page without scripts', 'text/html') },
 });
 
-export function nodeRoutes(node: ApiContext) {
+export function nodeRoutes(node: ApiContext, trends: TrendReports) {
   return router()
     .openapi(health, (c) => c.json({ status: 'ok' as const }, 200))
     .openapi(ready, (c) => {
@@ -50,6 +51,6 @@ export function nodeRoutes(node: ApiContext) {
     })
     .openapi(front, async (c) => {
       c.header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'");
-      return c.html(await page(node));
+      return c.html(await page(node, trends));
     });
 }

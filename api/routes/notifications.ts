@@ -45,6 +45,9 @@ const markRead = route('write', {
 function userOf(principal: Principal, named: string | undefined): string {
   const user = actingUser(principal, named) ?? (isOperator(principal) ? OPERATOR_USER : undefined);
   if (user === undefined) throw new AgrinetError('forbidden', 'this key acts for no user');
+  // A user may have any name, at an issuer of tokens too; the operator's lines are not for one of that name.
+  if (user === OPERATOR_USER && !isOperator(principal))
+    throw new AgrinetError('forbidden', 'these are the notifications of the operator');
   return user;
 }
 

@@ -4,6 +4,7 @@ import { scalarsOf } from '../../protocols/market/catalogue.ts';
 import type { Catalogue } from '../../protocols/market/catalogue.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import { recordKey } from '../../protocols/wire/ids.ts';
+import { isOperator } from '../access.ts';
 import type { RecordReader } from '../context.ts';
 import { nodeTemplate, profileFields } from '../node-template.ts';
 import type { NodeEntry, RegistrationPort } from '../ports/registration.ts';
@@ -191,7 +192,9 @@ export function registrationRoutes({ self, reader, catalogue, registration }: Re
     })
     .openapi(register, async (c) => {
       const { contactEmail, ...body } = c.req.valid('json');
-      const done = await registration.register({ ...body, contactEmail: contactEmail ?? undefined });
+      const principal = c.get('principal');
+      const by = isOperator(principal) ? undefined : (principal.userId ?? principal.id);
+      const done = await registration.register({ ...body, contactEmail: contactEmail ?? undefined, by });
       const shown = entryJson(done.node);
       if (done.statement !== undefined) {
         const answer = { ...shown, statement: done.statement };

@@ -1,11 +1,8 @@
 import { z } from '@hono/zod-openapi';
-import { type PricePoint, trendsOf, trendSummary, type TrendReport } from '../../protocols/market/trends.ts';
-import { isLive } from '../../protocols/open-dialog/record.ts';
-import { hex, sha256 } from '../../protocols/wire/bytes.ts';
-import type { RecordState } from '../../protocols/open-dialog/record.ts';
-import type { ApiContext } from '../context.ts';
+import { trendSummary } from '../../protocols/market/trends.ts';
 import { json, route, router } from '../route.ts';
 import { textQuery } from '../schemas.ts';
+import type { TrendReports } from '../trend-reports.ts';
 
 const Period = z.object({ period: z.string(), median: z.number() });
 const Signal = z
@@ -38,8 +35,6 @@ const Trends = z
 
 /** Signals shown; the strongest come first. */
 const TOP = 10;
-/** Reports kept between requests. */
-const KEPT = 64;
 
 const trends = route('read', {
   method: 'get',
@@ -58,24 +53,10 @@ const trends = route('read', {
   responses: { 200: json(Trends, 'The strongest signals first; none when too little is held') },
 });
 
-export function trendRoutes(node: Pick<ApiContext, 'reader' | 'priceDigest'>) {
-  // The same prices give the same report: it is made anew only when a price has come or gone.
-  let state: string | undefined;
-  const reports = new Map<string, Promise<TrendReport>>();
-  async function report(region: string | undefined, commodity: string | undefined, back: number) {
-    const now = node.priceDigest();
-    if (now !== state || reports.size >= KEPT) reports.clear();
-    state = now;
-    const key = JSON.stringify([region, commodity, back]);
-    const made =
-      reports.get(key) ?? pricePoints(node).then((all) => trendsOf(all, { region, commodity, back }));
-    reports.set(key, made);
-    made.catch(() => reports.delete(key));
-    return made;
-  }
+export function trendRoutes(reports: TrendReports) {
   return router().openapi(trends, async (c) => {
     const { region, commodity, window } = c.req.valid('query');
-    const made = await report(region, commodity, window);
+    const made = await reports(region, commodity, window);
     return c.json(
       {
         summary: trendSummary(made, region),
@@ -89,34 +70,4 @@ export function trendRoutes(node: Pick<ApiContext, 'reader' | 'priceDigest'>) {
       200,
     );
   });
-}
-
-async function pricePoints({ reader }: Pick<ApiContext, 'reader'>): Promise<PricePoint[]> {
-  const points: PricePoint[] = [];
-  for await (const state of reader.all('prices')) {
-    const point = isLive(state) ? pointOf(state) : undefined;
-    if (point !== undefined) points.push(point);
-  }
-  return points;
-}
-
-function pointOf({ key, heads, view }: RecordState): PricePoint | undefined {
-  const text = (field: string): string => {
-    const value = view[field];
-    return typeof value === 'string' ? value : '';
-  };
-  const { price, date } = view;
-  if (typeof price !== 'number' || typeof date !== 'string' || Number.isNaN(Date.parse(date)))
-    return undefined;
-  return {
-    id: heads[0] ?? hex(sha256(new TextEncoder().encode(key))),
-    date,
-    commodity: text('commodity'),
-    market: text('market'),
-    region: text('admin1'),
-    unit: text('unit'),
-    currency: text('currency'),
-    priceType: text('priceType'),
-    price,
-  };
 }

@@ -17,8 +17,11 @@ export const KEY_LIMITS = {
   endedPerUser: 50,
   /** All of them: they are held in memory, about 500 bytes each. */
   total: 10_000,
+  /** Without `expiresIn`. */
   lifetimeMs: 90 * DAY_MS,
+  /** The longest that can be asked for: a forgotten key ends by itself. */
   maxLifetimeMs: 366 * DAY_MS,
+  /** Without `graceSeconds`: how long a rotated key stays valid beside the new one. */
   graceMs: DAY_MS,
   /** How long a key that ended stays in the list. */
   keptMs: 30 * DAY_MS,

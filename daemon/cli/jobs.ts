@@ -28,7 +28,7 @@ export function jobsCommand(): Command {
           .map(([name, count]) => `${count} ${printable(name, 20)}`)
           .join(', '),
       );
-      if (!ok) printLine(printable(detail, 400));
+      if (!ok) printLine(`degraded: ${printable(detail, 400)}`);
       if (found.jobs.length === 0) return;
       const rows = found.jobs.map((each) => [
         printable(each.id, 64),

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { readSettings, refuseWeakSecrets } from '../secrets.ts';
-import { settingsHelp, settingsWarnings } from '../settings.ts';
+import { settingsHelp } from '../settings.ts';
 
 /** `agrinet start`: runs the daemon until it is told to stop. */
 export function startCommand(): Command {
@@ -10,7 +10,6 @@ export function startCommand(): Command {
     .action(async () => {
       const settings = readSettings();
       refuseWeakSecrets(settings);
-      for (const warning of settingsWarnings(process.env)) console.error(`agrinet: ${warning}`);
       const { runDaemon } = await import('../daemon.ts'); // libp2p and Automerge, which no other command needs
       await runDaemon(settings);
     });

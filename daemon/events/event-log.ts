@@ -30,8 +30,9 @@ export interface EventLimits {
   readonly ring: number;
   /** Events kept in memory, so that those who were away for a moment cost no disk. */
   readonly window: number;
-  /** Events, and characters of their JSON, that may wait to be written. */
+  /** Events that may wait to be written. */
   readonly unwritten: number;
+  /** Characters of their JSON. */
   readonly unwrittenChars: number;
   /** Characters of JSON of one event; a larger one is not told. */
   readonly eventChars: number;

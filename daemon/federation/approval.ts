@@ -21,7 +21,12 @@ export interface ApprovalParts {
 /** What the operator decides about nodes, and what a node key decides about certificates. */
 export interface Approval {
   /** Notes who asked with a key alone; nobody is contacted. Throws `address-refused`, `node-suspended`, `registry-full`. */
-  request(url: string, region: string, contactEmail: string | undefined): Promise<RegisteredNode | HttpNode>;
+  request(
+    url: string,
+    region: string,
+    contactEmail: string | undefined,
+    by?: string,
+  ): Promise<RegisteredNode | HttpNode>;
   change(id: string, action: NodeAction): Promise<RegisteredNode | HttpNode>;
   /** The fingerprint in force after the owner was asked. Throws `certificate-foreign`, or why it could not be asked. */
   renewCertificate(peer: PeerId): Promise<string>;
@@ -49,12 +54,12 @@ export function createApproval(parts: ApprovalParts): Approval {
   }
 
   return {
-    async request(url, region, contactEmail) {
+    async request(url, region, contactEmail, by) {
       const origin = baseUrl(url, parts.policy);
       if (samePlace(origin, parts.ownUrl()))
         throw new AgrinetError('registration-self', 'a node cannot register with itself');
       const known = registry.list().find((each) => each.url !== '' && samePlace(each.url, origin));
-      return known ?? httpNodes.request(origin, region, contactEmail, now());
+      return known ?? httpNodes.request(origin, region, contactEmail, now(), by);
     },
     async change(id, action) {
       const node = httpNodes.get(id);

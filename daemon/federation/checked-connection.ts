@@ -1,3 +1,4 @@
+import { constants } from 'node:crypto';
 import { lookup as systemLookup, type LookupAddress, type LookupOptions } from 'node:dns';
 import { connect as netConnect, isIP, type LookupFunction, type Socket } from 'node:net';
 import { connect as tlsConnect, type TLSSocket } from 'node:tls';
@@ -51,7 +52,8 @@ export function checkedConnection(
       else done(null, first.address, first.family);
     });
   };
-  const target = { host, port: Number(url.port === '' ? (secure ? 443 : 80) : url.port), lookup };
+  const port = Number(url.port === '' ? (secure ? 443 : 80) : url.port);
+  const target = { host, port, lookup, noDelay: true };
   if (!secure) {
     const socket = netConnect(target);
     return { pending: socket, ready: settled(socket, 'connect', () => ({ socket, tlsFingerprint: '' })) };
@@ -65,6 +67,8 @@ export function checkedConnection(
     // A pinned certificate is vouched for by the peer's node key, not by a CA.
     rejectUnauthorized: !vouched,
     ALPNProtocols: ['http/1.1'],
+    // What was checked stays what is talked to: no other certificate on a connection in use.
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
   });
   const ready = settled(socket, 'secureConnect', () => {
     const tlsFingerprint = fingerprintOf(socket);

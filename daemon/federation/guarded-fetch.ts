@@ -1,8 +1,9 @@
 import { type IncomingMessage, request as httpRequest } from 'node:http';
 import type { Socket } from 'node:net';
-import { AgrinetError } from '../../protocols/errors.ts';
+import { AgrinetError, errorCode } from '../../protocols/errors.ts';
 import { concat } from '../../protocols/wire/bytes.ts';
 import { checkedConnection, type Resolve } from './checked-connection.ts';
+import type { CheckedSocket, ConnectionSession } from './connection-session.ts';
 import { type AddressPolicy, peerUrl } from './peer-addresses.ts';
 
 export interface GuardedRequest {
@@ -13,11 +14,15 @@ export interface GuardedRequest {
   readonly timeoutMs: number;
   /** Longest silence while something is waited for; a slow reader on our side does not count. Default: `timeoutMs`. */
   readonly idleMs?: number;
+  /** Ends the exchange at once: a node that is told to stop waits for nobody. */
+  readonly signal?: AbortSignal;
   readonly maxBytes: number;
   /** What the TLS certificate must be: SHA-256, hex. Without it a certificate is verified by the system's CAs. */
   readonly pin?: string;
   /** Takes any certificate for this one exchange: only for the challenge, whose answer is signed over its fingerprint. */
   readonly anyCertificate?: boolean;
+  /** Uses connections again that were checked for the same origin and pin. Without it each request has its own. */
+  readonly session?: ConnectionSession;
 }
 
 export interface GuardedAnswer {
@@ -34,7 +39,7 @@ export interface GuardedAnswer {
 
 /**
  * Asks another node: the only way out over HTTP. The address is checked inside the connection, redirects are refused,
- * time and size are bounded, nothing is pooled and no message repeats what was answered. Throws `address-refused`,
+ * time and size are bounded, nothing is pooled beyond a `session` and no message repeats what was answered. Throws `address-refused`,
  * `peer-unreachable`, `peer-timeout`, `peer-redirects`, `certificate-changed` (not the pinned one, or not valid), `answer-too-large`, `answer-malformed`.
  */
 export type GuardedFetch = (url: string, request: GuardedRequest) => Promise<GuardedAnswer>;
@@ -47,21 +52,26 @@ export interface GuardedFetchOptions extends AddressPolicy {
 }
 
 export function createGuardedFetch(options: GuardedFetchOptions): GuardedFetch {
-  return async (text, request) => {
-    const url = peerUrl(text, options);
-    const { pending, ready } = checkedConnection(url, {
-      policy: options,
-      resolve: options.lookup,
-      ca: options.ca,
-      pin: request.pin,
-      anyCertificate: request.anyCertificate,
-    });
+  async function exchangeOver(
+    url: URL,
+    request: GuardedRequest,
+    kept?: CheckedSocket,
+  ): Promise<GuardedAnswer> {
+    const { pending, ready } =
+      kept === undefined
+        ? checkedConnection(url, {
+            policy: options,
+            resolve: options.lookup,
+            ca: options.ca,
+            pin: request.pin,
+            anyCertificate: request.anyCertificate,
+          })
+        : { pending: kept.socket, ready: Promise.resolve(kept) };
     const exchange = watch(pending, url.origin, request);
-    // The connection may fail at any time; whoever waits is told by `exchange`.
-    pending.on('error', (error) => exchange.fail(error));
     try {
-      const { socket, tlsFingerprint } = await exchange.within(ready);
-      const response = await exchange.within(send(url, request, socket, exchange.fail));
+      const connection = await exchange.within(ready);
+      if (kept === undefined) sessionOf(request)?.add(url.origin, request.pin, connection);
+      const response = await exchange.within(send(url, request, connection.socket, exchange.fail));
       const status = response.statusCode ?? 0;
       if (status >= 300 && status < 400 && status !== 304)
         throw new AgrinetError('peer-redirects', `${url.origin} redirects; give its final URL`);
@@ -69,12 +79,31 @@ export function createGuardedFetch(options: GuardedFetchOptions): GuardedFetch {
       if (encoding !== 'identity')
         throw new AgrinetError('answer-malformed', `${url.origin} answered with a content encoding`);
       if (Number(response.headers['content-length'] ?? 0) > request.maxBytes) throw tooLarge(url, request);
-      return answerOf(url, request, response, tlsFingerprint, exchange);
+      return answerOf(url, request, response, connection.tlsFingerprint, exchange);
     } catch (error) {
       exchange.end();
       throw error;
     }
+  }
+
+  return async (text, request) => {
+    const url = peerUrl(text, options);
+    // Only what may be asked twice goes over a kept connection: the other side may be closing it just now.
+    const again = (request.method ?? 'GET') === 'GET' && request.body === undefined;
+    const kept = again ? sessionOf(request)?.take(url.origin, request.pin) : undefined;
+    if (kept === undefined) return exchangeOver(url, request);
+    try {
+      return await exchangeOver(url, request, kept);
+    } catch (error) {
+      if (errorCode(error) !== 'peer-unreachable') throw error;
+      return exchangeOver(url, request);
+    }
   };
+}
+
+/** A connection of which any certificate was taken is never used for anything else. */
+function sessionOf({ session, anyCertificate = false }: GuardedRequest): ConnectionSession | undefined {
+  return anyCertificate ? undefined : session;
 }
 
 interface Exchange {
@@ -83,14 +112,21 @@ interface Exchange {
   readonly fail: (error: Error) => void;
   /** Closes the connection; what still comes is not read. */
   end(): void;
+  /** The answer is read to its end: the connection is its session's again, or closed. */
+  done(): void;
 }
 
 /** Bounds an exchange in time: the whole of it, and each wait. */
-function watch(socket: Socket, origin: string, { timeoutMs, idleMs = timeoutMs }: GuardedRequest): Exchange {
+function watch(socket: Socket, origin: string, request: GuardedRequest): Exchange {
+  const { timeoutMs, idleMs = timeoutMs, signal } = request;
   let failure: Error | undefined;
   let wake: ((error: Error) => void) | undefined;
-  const end = (): void => {
+  const unwatch = (): void => {
     clearTimeout(deadline);
+    signal?.removeEventListener('abort', onAbort);
+  };
+  const end = (): void => {
+    unwatch();
     socket.destroy();
   };
   const fail = (error: Error): void => {
@@ -98,9 +134,14 @@ function watch(socket: Socket, origin: string, { timeoutMs, idleMs = timeoutMs }
     wake?.(failure);
     end();
   };
+  const onAbort = (): void =>
+    fail(new AgrinetError('peer-timeout', `${origin} is not waited for any longer`));
   const late = (what: string): void =>
     fail(new AgrinetError('peer-timeout', `${origin} ${what}; try again later`));
   const deadline = setTimeout(() => late('took too long'), timeoutMs);
+  signal?.addEventListener('abort', onAbort);
+  // The connection may fail at any time; whoever waits is told.
+  socket.on('error', fail);
   return {
     async within(work) {
       if (failure !== undefined) {
@@ -123,6 +164,14 @@ function watch(socket: Socket, origin: string, { timeoutMs, idleMs = timeoutMs }
     },
     fail,
     end,
+    done() {
+      if (sessionOf(request) === undefined) {
+        end();
+        return;
+      }
+      unwatch();
+      socket.off('error', fail);
+    },
   };
 }
 
@@ -145,10 +194,11 @@ function told(error: unknown, origin: string): Error {
 
 function send(
   url: URL,
-  { method = 'GET', headers = {}, body }: GuardedRequest,
+  request: GuardedRequest,
   socket: Socket,
   fail: (error: Error) => void,
 ): Promise<IncomingMessage> {
+  const { method = 'GET', headers = {}, body } = request;
   return new Promise((resolve) => {
     const out = httpRequest({
       method,
@@ -158,7 +208,7 @@ function send(
         ...headers,
         host: url.host,
         'accept-encoding': 'identity',
-        connection: 'close',
+        connection: sessionOf(request) === undefined ? 'close' : 'keep-alive',
         ...(body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) }),
       },
       setHost: false,
@@ -184,17 +234,22 @@ function answerOf(
   response.on('error', exchange.fail);
   async function* read(): AsyncGenerator<Uint8Array> {
     let size = 0;
+    let whole = false;
     const chunks = response[Symbol.asyncIterator]();
     try {
       for (;;) {
         const next = await exchange.within<IteratorResult<Buffer>>(chunks.next());
-        if (next.done === true) return;
+        if (next.done === true) {
+          whole = true;
+          return;
+        }
         size += next.value.length;
         if (size > request.maxBytes) throw tooLarge(url, request);
         yield new Uint8Array(next.value.buffer, next.value.byteOffset, next.value.length);
       }
     } finally {
-      exchange.end();
+      if (whole) exchange.done();
+      else exchange.end();
     }
   }
   const body = read();

@@ -11,14 +11,17 @@ import type { SyncParts, SyncRun } from './sync.ts';
 export const PULL_LIMITS = {
   /** A frontier as JSON. */
   frontierBytes: 16 * 1024 * 1024,
+  /** All of that answer. */
   frontierMs: 30_000,
   /** One range: a hundred thousand entries; what is left comes with the next sync. */
   rangeBytes: 1024 * 1024 * 1024,
+  /** All of that answer. */
   rangeMs: 10 * 60_000,
   /** Silence that ends a request. */
   idleMs: 15_000,
   /** Taken in at once: enough for one commit to be worth it, and one body of a worker. */
   batchItems: 256,
+  /** The same in bytes. */
   batchBytes: 1024 * 1024,
   /** Ranges asked of one source at a time. */
   parallel: 3,
@@ -56,6 +59,7 @@ export async function pullFeeds(
         ...(pin === '' ? {} : { pin }),
         ...limits,
         idleMs: PULL_LIMITS.idleMs,
+        signal: run.signal,
       });
     let answer: GuardedAnswer;
     try {

@@ -145,7 +145,7 @@ export function createJoining(parts: JoiningParts): Joining {
         if (statement.caller !== their.peerId || statement.nonce !== nonce)
           throw new AgrinetError('join-failed', 'the answer was not made for this registration');
         const taken = { ...statement, nodeUrl: target, tlsFingerprint: their.tlsFingerprint };
-        return await registry.register(taken, undefined, now(), answer.data.status);
+        return await registry.register(taken, undefined, now(), { status: answer.data.status });
       } catch (error) {
         if (before?.status !== 'active') await takeBack(target, their.peerId, trust);
         throw error;
@@ -159,18 +159,15 @@ export function createJoining(parts: JoiningParts): Joining {
         now: now(),
       });
       agree(request, statement);
-      await nonces.use(statement.caller, statement.nonce, now());
-      registry.mayRegister(statement.caller);
-      const before = registry.get(statement.caller)?.status;
+      const { by } = request;
+      await nonces.use(statement.caller, statement.nonce, now(), by);
       const reachable = statement.nodeUrl !== '';
+      const asked = { status: reachable ? ('active' as const) : ('pending' as const), by };
+      registry.mayRegister(statement.caller, asked);
+      const before = registry.get(statement.caller)?.status;
       const nodeUrl = reachable ? baseUrl(statement.nodeUrl, policy) : '';
       if (reachable) await answersThere(statement, nodeUrl);
-      const node = await registry.register(
-        { ...statement, nodeUrl },
-        request.contactEmail,
-        now(),
-        reachable ? 'active' : 'pending',
-      );
+      const node = await registry.register({ ...statement, nodeUrl }, request.contactEmail, now(), asked);
       const answer = statementFor(statement.caller, statement.nonce, urlFor(nodeUrl, parts.own()));
       return {
         node,

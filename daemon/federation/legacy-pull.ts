@@ -7,6 +7,8 @@ import type { SyncParts, SyncRun } from './sync.ts';
 /** All of an export; old nodes are slow. */
 const EXPORT_MS = 10 * 60_000;
 const IDLE_MS = 30_000;
+/** Characters; it is kept, and sent back with the next request. */
+const MAX_ETAG = 256;
 
 /** Asks an old node for its export and imports it; one that has not changed costs an ETag, or its transfer. */
 export async function pullExport(
@@ -43,7 +45,7 @@ export async function pullExport(
       refused: totals.refusedCount,
       bytes: body.bytes,
       lastHash: body.sha256,
-      ...(typeof etag === 'string' ? { etag } : {}),
+      ...(typeof etag === 'string' && etag.length <= MAX_ETAG ? { etag } : {}),
     };
   } finally {
     await body.close();

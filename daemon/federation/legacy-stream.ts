@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { jsonParser } from 'stream-json/core/parser.js';
 import { AgrinetError } from '../../protocols/errors.ts';
-import type { Json } from '../../protocols/market/catalogue.ts';
+import type { Json } from '../../protocols/wire/json.ts';
 import { LEGACY_LIMITS } from '../../protocols/market/legacy.ts';
 
 /** What an export says of itself beside its items. */
@@ -45,6 +46,7 @@ export async function* readExport(
   const parse = jsonParser({ packValues: false, streamValues: true });
   const decoder = new TextDecoder('utf-8', { fatal: true });
   const reader = new ExportReader();
+  let seen = 0;
   for await (const chunk of body) {
     for (let at = 0; at < chunk.length; at += PIECE) {
       let tokens: readonly Token[];
@@ -53,6 +55,10 @@ export async function* readExport(
       } catch (error) {
         throw malformed('is not JSON', error);
       }
+      seen += tokens.length;
+      if (seen > MOST_TOKENS) throw malformed('holds more values than any market has');
+      // A body of the tiniest values costs most: whoever is served meanwhile waits for one piece of it only.
+      if (at > 0) await nextTurn();
       for (const token of tokens) {
         const item = reader.take(token);
         if (item !== undefined) yield item;
@@ -62,7 +68,10 @@ export async function* readExport(
   return reader.summary();
 }
 
-const PIECE = 32 * 1024;
+const PIECE = 16 * 1024;
+/** Items, and tokens of all of them: a hundred thousand records are far below, and a body full of `1,` costs minutes. */
+const MOST_ITEMS = 1_000_000;
+const MOST_TOKENS = 32_000_000;
 
 /** A value that is being put together. */
 class Builder {
@@ -201,7 +210,7 @@ class ExportReader {
         this.#scalars.set(this.#key, value);
       return undefined;
     }
-    this.#count++;
+    if (++this.#count > MOST_ITEMS) throw malformed(`holds more than ${MOST_ITEMS} items`);
     const place = { section: this.#section, index: this.#index++ };
     if (problem !== undefined || value === undefined)
       return { ...place, value: undefined, problem: problem ?? 'empty' };

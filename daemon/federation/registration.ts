@@ -174,14 +174,21 @@ export function createRegistration(parts: RegistrationParts): Registration {
         const done = await joining.accept({ ...request, statement });
         return { ...done, node: await shown(done.node) };
       }
-      const { nodeUrl = '', region = 'unspecified', contactEmail } = request;
-      const node = await approval.request(nodeUrl, region, contactEmail);
+      const { nodeUrl = '', region = 'unspecified', contactEmail, by } = request;
+      const node = await approval.request(nodeUrl, region, contactEmail, by);
       return { node: await shown(node), created: node.status !== 'active' };
     },
     withdraw: (statement) => joining.withdraw(statement),
     async add(url, region, contactEmail) {
       const node = await approval.request(url, region, contactEmail);
-      return shown('peerId' in node ? node : await approval.change(node.id, 'approve'));
+      if ('peerId' in node) return shown(node);
+      try {
+        return await shown(await approval.change(node.id, 'approve'));
+      } catch (error) {
+        if (!(error instanceof AgrinetError)) throw error;
+        const hint = `it stays pending; when it can be reached: agrinet nodes approve ${node.id}`;
+        throw new AgrinetError(error.code, `${error.message}; ${hint}`, { cause: error });
+      }
     },
     change: async (id, action) => shown(await approval.change(id, action)),
   };

@@ -2,6 +2,7 @@ import type { ImportTotals, SyncOutcome, SyncSource, TakenEntries } from '../../
 import { AgrinetError, errorCode } from '../../protocols/errors.ts';
 import type { FrontierGroup } from '../../protocols/mycelium/frontier-page.ts';
 import type { RangeItem, RangeRequest } from '../../protocols/mycelium/range.ts';
+import { openSession } from './connection-session.ts';
 import type { GuardedFetch } from './guarded-fetch.ts';
 import { pullFeeds } from './https-pull.ts';
 import { pullExport } from './legacy-pull.ts';
@@ -55,11 +56,15 @@ export async function syncSource(parts: SyncParts, job: SyncJob, run: SyncRun): 
       'source-unknown',
       `${job.source} is not an active registered node with an address`,
     );
+  // One connection for the frontier and the ranges; none is left open when the sync is over.
+  const session = openSession();
+  const over: SyncParts = { target, fetch: (url, request) => parts.fetch(url, { ...request, session }) };
   try {
     const outcome =
       source.kind === 'agrinetd'
-        ? await pullFeeds(parts, source, job.force, run)
-        : await pullExport(parts, source, job.force, run);
+        ? await pullFeeds(over, source, job.force, run)
+        : await pullExport(over, source, job.force, run);
+    session.close();
     await target.noteSync(source.id, outcome);
     return outcome;
   } catch (error) {
@@ -67,5 +72,7 @@ export async function syncSource(parts: SyncParts, job: SyncJob, run: SyncRun): 
     const message = error instanceof AgrinetError ? error.message : 'internal error; see the log';
     await target.noteSync(source.id, { ...NOTHING, error: { code: errorCode(error), message } });
     throw error;
+  } finally {
+    session.close();
   }
 }

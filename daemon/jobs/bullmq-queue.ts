@@ -104,7 +104,8 @@ export function createBullmqQueue(parts: BullmqParts, names: readonly JobName[])
       const { waiting } = ledger.counts();
       return {
         ok: false,
-        detail: `degraded: Redis is away since ${since} (${reason}); ${waiting} jobs wait on disk and go on when it is back`,
+        // Everybody may read it in /ready: where Redis is, and why it does not answer, is in the log alone.
+        detail: `Redis is away since ${since}; jobs wait on disk (${waiting} now) and go on when it is back`,
       };
     },
     /** Handlers given here are run by a worker in this process. */

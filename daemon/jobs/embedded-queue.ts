@@ -5,6 +5,7 @@ import type { JobLedger } from './job-ledger.ts';
 import type { JobHandlers, JobQueue } from './job-queue.ts';
 import { runHandler } from './job-runner.ts';
 
+/** Of syncs, and of everything else: a peer that answers as slowly as it may holds up no webhook and no expiry of keys. */
 const CONCURRENCY = 4;
 /** Between tries to write while the disk does not let us. */
 const RETRY_MS = 1000;
@@ -22,19 +23,20 @@ export function createEmbeddedQueue(parts: EmbeddedParts, names?: readonly JobNa
   const stopping = new AbortController();
   const running = new Map<string, Promise<void>>();
   let handlers: JobHandlers = {};
-  let mine: ReadonlySet<JobName> = new Set();
+  let lanes: readonly { readonly names: ReadonlySet<JobName>; readonly busy: Set<string> }[] = [];
   let unsubscribe = (): unknown => undefined;
 
   function pump(): void {
     if (stopping.signal.aborted) return;
-    for (const { id } of ledger.due(mine, concurrency)) {
-      if (running.size >= concurrency) return;
-      if (running.has(id)) continue;
-      const done = carryOut(id);
-      running.set(id, done);
-    }
+    for (const { names, busy } of lanes)
+      for (const { id } of ledger.due(names, concurrency)) {
+        if (busy.size >= concurrency) break;
+        if (running.has(id)) continue;
+        busy.add(id);
+        running.set(id, carryOut(id, busy));
+      }
   }
-  async function carryOut(id: string): Promise<void> {
+  async function carryOut(id: string, busy: Set<string>): Promise<void> {
     try {
       await work(id);
       setImmediate(pump);
@@ -43,6 +45,7 @@ export function createEmbeddedQueue(parts: EmbeddedParts, names?: readonly JobNa
       setTimeout(pump, RETRY_MS).unref();
     } finally {
       running.delete(id);
+      busy.delete(id);
     }
   }
   async function work(id: string): Promise<void> {
@@ -90,7 +93,12 @@ export function createEmbeddedQueue(parts: EmbeddedParts, names?: readonly JobNa
     start: async (given) => {
       handlers = given;
       const able = (Object.keys(given) as JobName[]).filter((name) => given[name] !== undefined);
-      mine = new Set(names === undefined ? able : able.filter((name) => names.includes(name)));
+      const mine = names === undefined ? able : able.filter((name) => names.includes(name));
+      const isSync = (name: JobName): boolean => name !== undefined;
+      lanes = [mine.filter(isSync), mine.filter((name) => !isSync(name))].map((each) => ({
+        names: new Set(each),
+        busy: new Set(),
+      }));
       unsubscribe = ledger.onDue(pump);
       pump();
     },

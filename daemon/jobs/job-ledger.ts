@@ -19,7 +19,9 @@ export type { JobRow };
 export interface LedgerLimits {
   /** Waiting, delayed and active together. */
   readonly live: number;
+  /** Kept to be looked at; the oldest go. */
   readonly completed: number;
+  /** Kept until they are retried; the oldest go. */
   readonly dead: number;
   /** A worker that gives no sign of life for so long has lost the job. */
   readonly leaseMs: number;

@@ -3,6 +3,8 @@ export interface ScheduleParts {
   readonly syncMinutes: number;
   readonly syncAll: () => Promise<unknown>;
   readonly expireKeys: () => Promise<unknown>;
+  /** Puts the audit log's head into the feed. */
+  readonly signAudit: () => Promise<unknown>;
   readonly onFailure: (error: unknown) => void;
 }
 
@@ -11,16 +13,21 @@ const DAY_MS = 24 * 60 * 60_000;
 const FIRST_EXPIRY_MS = 60_000;
 
 /** Queues the jobs that come again and again. A failed one is tried at its next time. */
-export function startSchedule({ syncMinutes, syncAll, expireKeys, onFailure }: ScheduleParts): {
+export function startSchedule(parts: ScheduleParts): {
   stop(): void;
 } {
+  const { syncMinutes, syncAll, expireKeys, signAudit, onFailure } = parts;
   const timers: NodeJS.Timeout[] = [];
   const again =
     (job: () => Promise<unknown>): (() => void) =>
     () =>
       void job().catch(onFailure);
   if (syncMinutes > 0) timers.push(setInterval(again(syncAll), syncMinutes * 60_000));
-  timers.push(setTimeout(again(expireKeys), FIRST_EXPIRY_MS), setInterval(again(expireKeys), DAY_MS));
+  timers.push(
+    setTimeout(again(expireKeys), FIRST_EXPIRY_MS),
+    setInterval(again(expireKeys), DAY_MS),
+    setInterval(again(signAudit), DAY_MS),
+  );
   for (const timer of timers) timer.unref();
   return {
     stop() {

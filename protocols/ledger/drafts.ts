@@ -129,9 +129,14 @@ export function draftEdit(
   return { key, channel, ops: [encodeOp(op)] };
 }
 
-/** The creation of a private record; its channel is its own key. */
-export function draftPrivate(pen: Pen, collectionName: string, members: Omit<Membership, 'owner'>): Draft {
-  const d = encodeMembership({ owner: pen.author, ...members }, randomBytes(16));
+/** The creation of a private record; its channel is its own key. The same members and `nonce` (16 bytes) make the same record. */
+export function draftPrivate(
+  pen: Pick<Pen, 'author'>,
+  collectionName: string,
+  members: Omit<Membership, 'owner'>,
+  nonce: Uint8Array = randomBytes(16),
+): Draft {
+  const d = encodeMembership({ owner: pen.author, ...members }, nonce);
   const key = recordKey(collectionNamed(collectionName).name, pen.author, contentId(sha256(d)));
   return { key, channel: key, ops: [encodeOp({ v: 1, c: collectionName, k: '', t: 'create', d })] };
 }

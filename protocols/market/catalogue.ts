@@ -12,8 +12,9 @@ import type { Ledger, Written } from '../ledger/types.ts';
 import type { Scalar } from '../open-dialog/change.ts';
 import type { RecordState } from '../open-dialog/record.ts';
 import { COLLECTIONS, fieldRule } from '../open-dialog/schema.ts';
-import { base64url } from '../wire/bytes.ts';
+import { base64url, sha256 } from '../wire/bytes.ts';
 import type { PeerId } from '../wire/identity.ts';
+import type { Json } from '../wire/json.ts';
 import { isLocalId, parseRecordKey, recordKey, type RecordKey } from '../wire/ids.ts';
 
 /** A write that is on disk. */
@@ -34,7 +35,12 @@ export interface Catalogue {
   remove(key: RecordKey): Promise<void>;
   addPrice(body: Readonly<Record<string, unknown>>): Promise<Saved>;
   putProfile(fields: Patch): Promise<Saved>;
-  createContract(body: Readonly<Record<string, unknown>>, parties: readonly PeerId[]): Promise<Saved>;
+  /** With a local `id` that is used for this one request: its repetition finds the contract as it stands, and changes nothing. */
+  createContract(
+    body: Readonly<Record<string, unknown>>,
+    parties: readonly PeerId[],
+    id?: string,
+  ): Promise<Saved>;
   settleConflict(key: RecordKey, field: string, value: Scalar): Promise<Saved>;
 }
 
@@ -63,14 +69,11 @@ export function scalarsOf(
   return fields;
 }
 
-/** Any JSON value. */
-export type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
-
 /** A view as JSON: lists that were kept as one scalar are lists again. */
 export function viewJson(view: RecordState['view']): Record<string, Json> {
   const json: Record<string, Json> = {};
   for (const [field, value] of Object.entries(view))
-    json[field] = LIST_FIELDS.has(field) && typeof value === 'string' ? listOf(value) : value;
+    json[field] = typeof value === 'string' && LIST_FIELDS.has(field) ? listOf(value) : value;
   return json;
 }
 
@@ -169,21 +172,32 @@ export function createCatalogue(ledger: Ledger, self: PeerId): Catalogue {
       const key = keyFor('nodes', 'profile');
       return save(key, (known, pen) => draftEdit(pen, key, 'public', known, { nodeId: self, ...fields }));
     },
-    async createContract(body, parties) {
+    async createContract(body, parties, id) {
       const fields = { status: 'open', ...scalarsOf('contracts', body) };
       if (parties.every((party) => party === self)) {
-        const key = keyFor('contracts', base64url(randomBytes(12)));
-        return save(key, (known, pen) => draftEdit(pen, key, 'public', known, fields));
+        const key = keyFor('contracts', id ?? base64url(randomBytes(12)));
+        return save(key, (known, pen) =>
+          draftEdit(pen, key, 'public', known, known?.exists === true ? {} : fields),
+        );
       }
       const members = [...new Set([self, ...parties])];
+      const nonce = id === undefined ? randomBytes(16) : sha256(new TextEncoder().encode(id)).subarray(0, 16);
+      const created = draftPrivate(
+        { author: self },
+        'contracts',
+        { writers: members, participants: members },
+        nonce,
+      );
+      const { key, channel } = created;
       const written = await ledger.write({
-        keys: [],
-        draft: (pen) => {
-          const created = draftPrivate(pen, 'contracts', { writers: members, participants: members });
-          return [created, draftEdit(pen, created.key, created.channel, undefined, fields)];
+        keys: [key],
+        draft: (pen, read) => {
+          const known = read(key);
+          if (known?.exists === true) return [draftEdit(pen, key, channel, known, {})];
+          return [created, draftEdit(pen, key, channel, undefined, fields)];
         },
       });
-      return savedOf(written, 1);
+      return savedOf(written, written.records.length - 1);
     },
     settleConflict(key, field, value) {
       return save(key, (known, pen) => {

@@ -1,5 +1,5 @@
 import { sha256Hex } from '../wire/bytes.ts';
-import type { Json } from './catalogue.ts';
+import type { Json } from '../wire/json.ts';
 
 /** What an old node's export holds and is kept here; its other sections are not read. */
 export const LEGACY_COLLECTIONS = ['listings', 'contracts', 'transactions', 'users'] as const;
@@ -26,8 +26,7 @@ export interface LegacyRow {
 }
 
 /** What never leaves a node that holds it, whatever its spelling. */
-const PERSONAL = /^(e[-_]?mail|(tele|mobile)?[-_]?phone|mobile|password|passwd|pwd)/i;
-const PERSONAL_END = /(e[-_]?mail|phone|phone[-_]?number|password|password[-_]?hash)$/i;
+const PERSONAL = /e[-_ ]?mail|phone|^(mobile|whats[-_ ]?app)|^(tel|fax|cell)(?![a-z])|password|passwd|pwd/i;
 const ID = /^[\x21-\x7e]{1,128}$/;
 const NAMES = ['title', 'commodity', 'productId', 'category', 'description'] as const;
 
@@ -102,8 +101,7 @@ function publicUser(id: string, item: Record<string, Json>): Record<string, Json
 
 function withoutPersonal(value: Record<string, Json>): Record<string, Json> {
   const kept: Record<string, Json> = Object.create(null) as Record<string, Json>;
-  for (const [name, inner] of Object.entries(value))
-    if (!PERSONAL.test(name) && !PERSONAL_END.test(name)) kept[name] = cleaned(inner);
+  for (const [name, inner] of Object.entries(value)) if (!PERSONAL.test(name)) kept[name] = cleaned(inner);
   return kept;
 }
 

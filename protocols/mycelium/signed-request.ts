@@ -18,8 +18,9 @@ export const REQUEST_LIMITS = {
   windowMs: 5 * 60 * 1000,
   /** The header: a path with a range of a hundred epochs in it. */
   headerCharacters: 32 * 1024,
-  /** Nonces remembered, in total and of one caller; a flood beyond it is refused, not forgotten. */
+  /** Nonces remembered; a flood beyond it is refused, not forgotten. */
   nonces: 65_536,
+  /** Of one caller, so that it shuts out nobody else. */
   noncesPerCaller: 4096,
 } as const;
 

@@ -70,6 +70,8 @@ const listings: Collection = {
     notes: long,
     userId: text(128),
     availability: text(),
+    /** What can still be promised of `quantity`; written by the supplier's node with each grant. */
+    available: positive,
   },
 };
 
@@ -137,7 +139,16 @@ const conversations: Collection = {
   version: 1,
   channels: 'private',
   required: [],
-  fields: { title: text(), pinned: flag, metadata: long, archived: flag },
+  fields: {
+    title: text(),
+    pinned: flag,
+    metadata: long,
+    archived: flag,
+    /** Users as `user@peer-id`, a JSON list; fixed at creation. */
+    participants: long,
+  },
+  /** The newest message that a user has read. */
+  family: { pattern: /^read\.[A-Za-z0-9._@+-]{1,128}$/, rule: text(128) },
 };
 
 const prices: Collection = {
@@ -188,6 +199,89 @@ const messages: Collection = {
   },
 };
 
+/** A step of a contract: a statement signed by itself, and those of the other party that it follows. */
+const transitions: Collection = {
+  name: 'transitions',
+  kind: 'fact',
+  version: 1,
+  channels: 'private',
+  required: ['statement'],
+  fields: {
+    /** The envelope, base64url. */
+    statement: { type: 'string', max: 12_288, pattern: /^[A-Za-z0-9_-]+$/ },
+    /** Envelopes of the other party, base64url, joined by dots. */
+    carried: { type: 'string', max: 262_144, pattern: /^[A-Za-z0-9_.-]*$/ },
+  },
+};
+
+/** News of a contract's progress; they commute. */
+const pings: Collection = {
+  name: 'pings',
+  kind: 'fact',
+  version: 1,
+  channels: 'private',
+  required: ['from', 'sentAt'],
+  fields: {
+    from: text(128),
+    status: text(64),
+    percentComplete: { type: 'number', min: 0, max: 100 },
+    notes: long,
+    attachments: long,
+    sentAt: positive,
+    nonce: text(64),
+  },
+};
+
+/** An LBTAS rating with the receipt of the settled contract that entitles to it. */
+const ratings: Collection = {
+  name: 'ratings',
+  kind: 'fact',
+  version: 1,
+  channels: 'public',
+  required: ['from', 'to', 'score', 'receipt', 'ratedAt'],
+  fields: {
+    from: text(192),
+    to: text(192),
+    score: { type: 'number', min: -1, max: 4 },
+    comment: long,
+    tags: long,
+    /** Both parties' `settle` statements, base64url, joined by a dot. */
+    receipt: { type: 'string', max: 24_576, pattern: /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/ },
+    ratedAt: positive,
+    supersedes: text(64),
+  },
+};
+
+/** A published trend report; its inputs' digest lets a peer recompute it. */
+const trends: Collection = {
+  name: 'trends',
+  kind: 'fact',
+  version: 1,
+  channels: 'public',
+  required: ['region', 'inputs', 'body', 'publishedAt'],
+  fields: {
+    asOf: day,
+    region: text(),
+    inputs: { type: 'string', max: 64, pattern: /^[0-9a-f]{64}$/ },
+    body: { type: 'string', max: 65_536 },
+    publishedAt: positive,
+  },
+};
+
+/** The head of this node's audit log: what was logged before cannot be changed or cut off unseen. */
+const auditHeads: Collection = {
+  name: 'audit-heads',
+  kind: 'fact',
+  version: 1,
+  channels: 'public',
+  required: ['head', 'count', 'at'],
+  fields: {
+    head: { type: 'string', max: 64, pattern: /^[0-9a-f]{64}$/ },
+    count: positive,
+    at: positive,
+  },
+};
+
 /** Every collection of op version 1; an op of another one is stored and relayed and waits for an upgrade. */
 export const COLLECTIONS: Readonly<Record<string, Collection>> = Object.freeze(
   Object.assign(Object.create(null) as Record<string, Collection>, {
@@ -197,6 +291,11 @@ export const COLLECTIONS: Readonly<Record<string, Collection>> = Object.freeze(
     conversations,
     prices,
     messages,
+    transitions,
+    pings,
+    ratings,
+    trends,
+    [auditHeads.name]: auditHeads,
   }),
 );
 

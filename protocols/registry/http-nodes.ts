@@ -1,6 +1,6 @@
 import { AgrinetError } from '../errors.ts';
 import { changedStatus, type NodeAction, type NodeStatus } from './node-status.ts';
-import { REGISTRY_LIMITS } from './registry.ts';
+import { checkRoom, REGISTRY_LIMITS } from './registry.ts';
 
 /** A node without an identity of its own: an old back end, or one that asked with a key alone and waits for the operator. */
 export interface HttpNode {
@@ -15,6 +15,8 @@ export interface HttpNode {
   /** Stays in this operator's registry. */
   readonly contactEmail?: string;
   readonly lastError?: string;
+  /** Whose key it was asked with; absent when that was the operator's. */
+  readonly askedBy?: string;
 }
 
 export interface HttpNodeStore {
@@ -30,7 +32,13 @@ export interface HttpNodes {
    * Notes that a node asked to be registered; it waits for the operator. What is decided already stays as it is.
    * Throws `node-suspended`, `registry-full`.
    */
-  request(origin: string, region: string, contactEmail: string | undefined, now: number): Promise<HttpNode>;
+  request(
+    origin: string,
+    region: string,
+    contactEmail: string | undefined,
+    now: number,
+    by?: string,
+  ): Promise<HttpNode>;
   /** Throws `node-unknown`, `node-state`. */
   change(id: string, action: NodeAction): Promise<HttpNode>;
   /** Notes a sync that went well, or its error; not fsynced. */
@@ -45,6 +53,9 @@ export async function createHttpNodes(
 ): Promise<HttpNodes> {
   const nodes = new Map<string, HttpNode>((await store.load()).map((node) => [node.id, node]));
 
+  /** On their way to the disk: what comes meanwhile counts them too. */
+  const arriving = new Map<string, HttpNode>();
+
   async function put(node: HttpNode): Promise<HttpNode> {
     await store.save(node);
     nodes.set(node.id, node);
@@ -54,7 +65,7 @@ export async function createHttpNodes(
   return {
     list: () => [...nodes.values()],
     get: (id) => nodes.get(id),
-    async request(origin, region, contactEmail, now) {
+    async request(origin, region, contactEmail, now, by) {
       const id = `legacy:${origin}` as const;
       const known = nodes.get(id);
       if (known?.status === 'suspended' || known?.status === 'revoked')
@@ -63,14 +74,11 @@ export async function createHttpNodes(
           `this node is ${known.status} here; its operator must resume it first`,
         );
       if (known?.status === 'active') return known;
-      if (known === undefined) {
-        const waiting = [...nodes.values()].filter((each) => each.status === 'pending').length;
-        if (nodes.size >= REGISTRY_LIMITS.httpNodes || waiting >= REGISTRY_LIMITS.pending)
-          throw new AgrinetError(
-            'registry-full',
-            'too many nodes wait for approval; the operator sees them with: agrinet nodes',
-          );
-      }
+      if (known === undefined && !arriving.has(id))
+        checkRoom([...nodes.values(), ...arriving.values()], REGISTRY_LIMITS.httpNodes, {
+          status: 'pending',
+          by,
+        });
       const node: HttpNode = {
         id,
         origin,
@@ -80,9 +88,20 @@ export async function createHttpNodes(
         lastSyncAt: known?.lastSyncAt ?? 0,
       };
       const email = contactEmail ?? known?.contactEmail;
-      const saved = await put(email === undefined ? node : { ...node, contactEmail: email });
-      if (known === undefined) onChange(saved);
-      return saved;
+      const askedBy = known === undefined ? by : known.askedBy;
+      const whole: HttpNode = {
+        ...node,
+        ...(email === undefined ? {} : { contactEmail: email }),
+        ...(askedBy === undefined ? {} : { askedBy }),
+      };
+      if (known === undefined) arriving.set(id, whole);
+      try {
+        const saved = await put(whole);
+        if (known === undefined) onChange(saved);
+        return saved;
+      } finally {
+        arriving.delete(id);
+      }
     },
     async change(id, action) {
       const node = nodes.get(id);

@@ -10,28 +10,46 @@ export interface NonceStore {
 }
 
 export interface Nonces {
-  /** Uses a nonce up. Throws `registration-replayed` or `registry-full`. */
-  use(caller: string, nonce: string, now: number): Promise<void>;
+  /** Uses a nonce up, with the key of `by` if it was not the operator's. Throws `registration-replayed` or `registry-full`. */
+  use(caller: string, nonce: string, now: number, by?: string): Promise<void>;
 }
 
 /** Each signed registration counts once: nonces are kept for twice the window in which their statement is good. */
 export async function createNonces(store: NonceStore): Promise<Nonces> {
   // Oldest first, because all are kept equally long.
   const used = new Map((await store.load()).sort(([, a], [, b]) => a - b));
+  /** By whose key, and how many of each: since the start only, which a flood cannot choose. */
+  const askers = new Map<string, string>();
+  const counts = new Map<string, number>();
+  const count = (by: string, change: number): void => {
+    const left = (counts.get(by) ?? 0) + change;
+    if (left > 0) counts.set(by, left);
+    else counts.delete(by);
+  };
   return {
-    async use(caller, nonce, now) {
+    async use(caller, nonce, now, by) {
       const expired: string[] = [];
       for (const [id, until] of used) {
         if (until > now) break;
         expired.push(id);
       }
-      for (const id of expired) used.delete(id);
+      for (const id of expired) {
+        used.delete(id);
+        const asker = askers.get(id);
+        if (asker !== undefined) count(asker, -1);
+        askers.delete(id);
+      }
       const id = `${caller}|${nonce}`;
       if (used.has(id))
         throw new AgrinetError('registration-replayed', 'this registration was used before; make a new one');
-      if (used.size >= REGISTRY_LIMITS.nonces)
+      const many = by !== undefined && (counts.get(by) ?? 0) >= REGISTRY_LIMITS.noncesPerAsker;
+      if (many || used.size >= REGISTRY_LIMITS.nonces)
         throw new AgrinetError('registry-full', 'too many registrations at once; try again in ten minutes');
       const until = now + 2 * REGISTRATION_WINDOW_MS;
+      if (by !== undefined) {
+        askers.set(id, by);
+        count(by, 1);
+      }
       used.set(id, until); // before the disk: a second use that comes meanwhile is one
       await store.save(id, until, expired);
     },

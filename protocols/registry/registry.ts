@@ -22,6 +22,8 @@ export interface RegisteredNode {
   readonly tlsFingerprint: string;
   /** Stays in this operator's registry. */
   readonly contactEmail?: string;
+  /** Whose key it registered with; absent when that was the operator's. */
+  readonly askedBy?: string;
 }
 
 /** What is registered of a node; a signed statement has it all. */
@@ -41,11 +43,43 @@ export const REGISTRY_LIMITS = {
   nodes: 1024,
   /** Nodes without an identity. */
   httpNodes: 1024,
-  /** Of them waiting for the operator: a key must not be able to fill the rest. */
+  /** Waiting for the operator, of either kind: those must not be able to fill the rest. */
   pending: 256,
+  /** Of either kind, by the keys of one user: a key given to one node must not shut the others out. */
+  perAsker: 32,
   /** Nonces remembered; a flood beyond it is refused, not forgotten. */
   nonces: 10_000,
+  /** Of them by the keys of one user. */
+  noncesPerAsker: 256,
 } as const;
+
+/** How a registration came about. */
+export interface Asked {
+  /** What it is to be; default `active`. */
+  readonly status?: 'active' | 'pending' | undefined;
+  /** Whose key it was; undefined for the operator's. */
+  readonly by?: string | undefined;
+}
+
+/** Throws `registry-full` when one more does not fit. */
+export function checkRoom(
+  held: Iterable<{ readonly status: NodeStatus; readonly askedBy?: string }>,
+  most: number,
+  { status = 'active', by }: Asked,
+): void {
+  let [all, waiting, theirs] = [0, 0, 0];
+  for (const node of held) {
+    all++;
+    if (node.status === 'pending') waiting++;
+    if (by !== undefined && node.askedBy === by) theirs++;
+  }
+  const full = (message: string): AgrinetError => new AgrinetError('registry-full', message);
+  if (all >= most) throw full(`the registry holds ${most} nodes`);
+  if (theirs >= REGISTRY_LIMITS.perAsker)
+    throw full(`with the keys of one user at most ${REGISTRY_LIMITS.perAsker} nodes can be registered`);
+  if (by !== undefined && status === 'pending' && waiting >= REGISTRY_LIMITS.pending)
+    throw full('too many nodes wait for approval; the operator sees them with: agrinet nodes');
+}
 
 /** Who is registered here. Being discovered is not being registered; an empty registry means nobody. */
 export interface Registry extends Following {
@@ -53,13 +87,13 @@ export interface Registry extends Following {
   get(peerId: string): RegisteredNode | undefined;
   isActive(peerId: string): boolean;
   /** Throws `registration-self`, `registry-full` or `node-suspended` for who could not be registered now. */
-  mayRegister(peerId: PeerId): void;
+  mayRegister(peerId: PeerId, asked?: Asked): void;
   /** Takes in what was verified, as `active`, or as `pending` until the operator approves it; who is active stays so. */
   register(
     statement: Registration,
     contactEmail: string | undefined,
     now: number,
-    status?: 'active' | 'pending',
+    asked?: Asked,
   ): Promise<RegisteredNode>;
   /** Throws `node-unknown`. */
   setStatus(peerId: string, status: NodeStatus): Promise<RegisteredNode>;
@@ -81,6 +115,8 @@ export async function createRegistry(
 ): Promise<Registry> {
   const nodes = new Map<string, RegisteredNode>((await store.load()).map((node) => [node.peerId, node]));
   const dirty = new Set<string>();
+  /** On their way to the disk: what comes meanwhile counts them too. */
+  const arriving = new Map<string, RegisteredNode>();
 
   async function put(node: RegisteredNode): Promise<RegisteredNode> {
     await store.save(node);
@@ -90,11 +126,11 @@ export async function createRegistry(
     return node;
   }
 
-  function mayRegister(peerId: PeerId): void {
+  function mayRegister(peerId: PeerId, asked: Asked = {}): void {
     const known = nodes.get(peerId);
     if (peerId === self) throw new AgrinetError('registration-self', 'a node cannot register with itself');
-    if (known === undefined && nodes.size >= REGISTRY_LIMITS.nodes)
-      throw new AgrinetError('registry-full', `the registry holds ${REGISTRY_LIMITS.nodes} nodes`);
+    if (known === undefined && !arriving.has(peerId))
+      checkRoom([...nodes.values(), ...arriving.values()], REGISTRY_LIMITS.nodes, asked);
     if (known?.status === 'suspended' || known?.status === 'revoked')
       throw new AgrinetError(
         'node-suspended',
@@ -117,8 +153,9 @@ export async function createRegistry(
     get: (peerId) => nodes.get(peerId),
     isActive: (peerId) => nodes.get(peerId)?.status === 'active',
     mayRegister,
-    async register(statement, contactEmail, now, status = 'active') {
-      mayRegister(statement.caller);
+    async register(statement, contactEmail, now, asked = {}) {
+      mayRegister(statement.caller, asked);
+      const { status = 'active', by } = asked;
       const before = nodes.get(statement.caller);
       const { caller, nodeUrl, region, name, multiaddrs, schemaVersion, tlsFingerprint } = statement;
       const node: RegisteredNode = {
@@ -134,7 +171,18 @@ export async function createRegistry(
         tlsFingerprint,
       };
       const email = contactEmail ?? before?.contactEmail;
-      return put(email === undefined ? node : { ...node, contactEmail: email });
+      const askedBy = before === undefined ? by : before.askedBy;
+      const whole: RegisteredNode = {
+        ...node,
+        ...(email === undefined ? {} : { contactEmail: email }),
+        ...(askedBy === undefined ? {} : { askedBy }),
+      };
+      if (before === undefined) arriving.set(caller, whole);
+      try {
+        return await put(whole);
+      } finally {
+        arriving.delete(caller);
+      }
     },
     async setStatus(peerId, status) {
       const node = known(peerId);

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import { type HttpsFetch, httpsFetch } from './https-fetch.ts';
 import { waitFor } from './wait.ts';
 
 const BIN = fileURLToPath(new URL('../../daemon/agrinet.mjs', import.meta.url));
@@ -33,7 +34,8 @@ export async function freePort(): Promise<number> {
 
 /**
  * Starts a daemon and waits until it answers. `env` overrides the settings; `prefix` is a command that runs it, such as
- * `ip netns exec NAME`, and must become it (exec), so that signals reach the daemon.
+ * `ip netns exec NAME`, and must become it (exec), so that signals reach the daemon. With TLS_CERT_FILE and TLS_KEY_FILE it is
+ * spoken to over HTTPS.
  */
 export async function startDaemon(
   dataDir: string,
@@ -59,9 +61,12 @@ export async function startDaemon(
   for (const stream of [child.stdout, child.stderr]) {
     stream?.setEncoding('utf8').on('data', (text: string) => (output = (output + text).slice(-200_000)));
   }
-  const url = `http://${env['HOST'] ?? '127.0.0.1'}:${port}`;
+  const { TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile } = env;
+  const secure = certFile !== undefined && keyFile !== undefined;
+  const url = `${secure ? 'https' : 'http'}://${env['HOST'] ?? '127.0.0.1'}:${port}`;
+  const ask: HttpsFetch = secure ? httpsFetch(certFile) : fetch;
   const request = (method: string, path: string, body?: unknown): Promise<Response> =>
-    fetch(url + path, {
+    ask(url + path, {
       method,
       headers: { 'x-api-key': apiKey, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
@@ -75,7 +80,8 @@ export async function startDaemon(
     `the daemon to answer on ${url}`,
     async () => {
       if (child.exitCode !== null) throw new Error(`the daemon ended with ${child.exitCode}: ${output}`);
-      return request('GET', '/health').then(
+      // Without the key: the daemon may have it from elsewhere.
+      return ask(`${url}/health`).then(
         (r) => r.ok,
         () => false,
       );

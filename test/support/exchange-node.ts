@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
@@ -38,6 +39,10 @@ export interface ExchangeNode {
   readonly served: { path: string; status: number }[];
   /** Bytes written to all connections so far: heads of answers and TLS included. */
   sent(): number;
+  /** Connections taken so far. */
+  connections(): number;
+  /** Resolves when no connection is open; rejects after a second, which is shorter than either side keeps an idle one. */
+  allClosed(): Promise<void>;
   now: number | undefined;
   /** Scopes of every caller that names none. */
   trustEveryone: Scope[];
@@ -152,6 +157,12 @@ export async function startExchangeNode(certificate?: Certificate): Promise<Exch
     httpNodes,
     served,
     sent: () => [...sockets].reduce((sum, { bytesWritten }) => sum + bytesWritten, 0),
+    connections: () => sockets.size,
+    async allClosed() {
+      const signal = AbortSignal.timeout(1000);
+      const left = [...sockets].filter(({ closed }) => !closed);
+      await Promise.all(left.map((socket) => once(socket, 'close', { signal })));
+    },
     now: undefined,
     trustEveryone: ['read'],
     request: async (path, headers) => app.request(path, { headers }),

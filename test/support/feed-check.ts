@@ -35,9 +35,10 @@ export async function checkFeeds(daemon: Daemon, author: string): Promise<FeedSu
   let ops = 0;
   while (rest.length > 0) {
     const end = itemEnd(rest, 0);
-    const entry = decode<[Uint8Array, Uint8Array[]]>(rest.subarray(0, end));
+    const [kind, item] = decode<[number, Uint8Array]>(rest.subarray(0, end));
     rest = rest.subarray(end);
-    ops += checkEntry(entry, epochs);
+    if (kind !== 0) throw new Error(`${author} has a fork`);
+    ops += checkEntry(decode<[Uint8Array, Uint8Array[]]>(item), epochs);
   }
   for (const [epoch, { after }] of epochs)
     for (const [named, seq, hash] of after) {
@@ -108,7 +109,7 @@ function varint(value: number): Buffer {
   }
 }
 
-/** Where the CBOR item that begins at `at` ends. Entries are arrays and byte strings only. */
+/** Where the CBOR item that begins at `at` ends. A sequence holds arrays of a number and a byte string only. */
 function itemEnd(bytes: Uint8Array, at: number): number {
   const head = bytes[at] ?? 0xff;
   const info = head & 0x1f;
@@ -116,8 +117,9 @@ function itemEnd(bytes: Uint8Array, at: number): number {
   let value = info < 24 ? info : 0;
   for (let i = 1; i <= width; i++) value = value * 256 + (bytes[at + i] ?? 0);
   const start = at + 1 + width;
+  if (head >> 5 === 0) return start;
   if (head >> 5 === 2) return start + value;
-  if (head >> 5 !== 4) throw new Error('not an array of byte strings');
+  if (head >> 5 !== 4) throw new Error('not an array of a number and a byte string');
   let end = start;
   for (let i = 0; i < value; i++) end = itemEnd(bytes, end);
   return end;

@@ -1,4 +1,14 @@
 import { readFileSync, writeFileSync } from 'node:fs';
+import { BODY_LIMITS } from '../../api/limits/body.ts';
+import { SSE_LIMITS } from '../../api/sse.ts';
+import { KEY_LIMITS } from '../../daemon/access/key-rules.ts';
+import { EVENT_LIMITS } from '../../daemon/events/event-log.ts';
+import { PULL_LIMITS } from '../../daemon/federation/https-pull.ts';
+import { IMPORT_LIMITS } from '../../daemon/federation/legacy-import.ts';
+import { SERVER_LIMITS } from '../../daemon/http-server.ts';
+import { LEDGER_LIMITS } from '../../daemon/jobs/job-ledger.ts';
+import { LEGACY_LIMITS } from '../../protocols/market/legacy.ts';
+import { IDEMPOTENCY_LIMITS } from '../../storage/idempotency-table.ts';
 import { PEER_EXCHANGE_LIMITS } from '../../protocols/discovery/peer-exchange.ts';
 import { RENDEZVOUS_LIMITS } from '../../protocols/discovery/rendezvous.ts';
 import { ANNOUNCE_LIMITS } from '../../protocols/mycelium/announce.ts';
@@ -7,6 +17,7 @@ import { FRONTIER_LIMITS } from '../../protocols/mycelium/frontier-exchange.ts';
 import { MYCELIUM_LIMITS } from '../../protocols/mycelium/mycelium.ts';
 import { PULLER_LIMITS } from '../../protocols/mycelium/puller.ts';
 import { RANGE_LIMITS } from '../../protocols/mycelium/range.ts';
+import { REQUEST_LIMITS } from '../../protocols/mycelium/signed-request.ts';
 import { COLLECTIONS, type Collection, type FieldRule } from '../../protocols/open-dialog/schema.ts';
 import { REGISTRY_LIMITS } from '../../protocols/registry/registry.ts';
 import { LIMITS } from '../../protocols/wire/limits.ts';
@@ -16,7 +27,8 @@ const root = new URL('../../', import.meta.url);
 
 /** Files with generated tables, and the tables by the name of their markers. */
 export const GENERATED: Readonly<Record<string, Readonly<Record<string, () => string>>>> = {
-  'protocols/README.md': { collections: collectionTables, limits: limitTables },
+  'README.md': { limits: () => limitTables(HTTP_LIMIT_FILES) },
+  'protocols/README.md': { collections: collectionTables, limits: () => limitTables(LIMIT_FILES) },
   'storage/README.md': { keyspace: keyspaceTable },
 };
 
@@ -92,7 +104,23 @@ function collectionTable(collection: Collection): string {
   return `**${name}**, ${kind}, schema version ${version}, ${channel}\n\n${rows(['field', 'value', 'required'], body)}`;
 }
 
-const LIMIT_FILES: readonly (readonly [string, string, Readonly<Record<string, number>>])[] = [
+type LimitFiles = readonly (readonly [title: string, file: string, limits: object])[];
+
+/** What operators and clients meet; the README shows them. */
+const HTTP_LIMIT_FILES: LimitFiles = [
+  ['Connections', 'daemon/http-server.ts', SERVER_LIMITS],
+  ['Request bodies', 'api/limits/body.ts', BODY_LIMITS],
+  ['Repeated requests', 'storage/idempotency-table.ts', IDEMPOTENCY_LIMITS],
+  ['Keys', 'daemon/access/key-rules.ts', KEY_LIMITS],
+  ['Event streams', 'api/sse.ts', SSE_LIMITS],
+  ['Events kept', 'daemon/events/event-log.ts', EVENT_LIMITS],
+  ['Pulls from an agrinetd', 'daemon/federation/https-pull.ts', PULL_LIMITS],
+  ['Exports of old back ends', 'daemon/federation/legacy-import.ts', IMPORT_LIMITS],
+  ['Their items', 'protocols/market/legacy.ts', LEGACY_LIMITS],
+  ['Jobs', 'daemon/jobs/job-ledger.ts', LEDGER_LIMITS],
+];
+
+const LIMIT_FILES: LimitFiles = [
   ['Entries, ops, documents', 'protocols/wire/limits.ts', LIMITS],
   ['Mycelium', 'protocols/mycelium/mycelium.ts', MYCELIUM_LIMITS],
   ['Pulls', 'protocols/mycelium/puller.ts', PULLER_LIMITS],
@@ -100,27 +128,33 @@ const LIMIT_FILES: readonly (readonly [string, string, Readonly<Record<string, n
   ['Range', 'protocols/mycelium/range.ts', RANGE_LIMITS],
   ['Catch-up', 'protocols/mycelium/catch-up.ts', CATCH_UP_LIMITS],
   ['Direct announcements', 'protocols/mycelium/announce.ts', ANNOUNCE_LIMITS],
+  ['Signed requests', 'protocols/mycelium/signed-request.ts', REQUEST_LIMITS],
   ['Peer exchange', 'protocols/discovery/peer-exchange.ts', PEER_EXCHANGE_LIMITS],
   ['Rendezvous', 'protocols/discovery/rendezvous.ts', RENDEZVOUS_LIMITS],
   ['Registry', 'protocols/registry/registry.ts', REGISTRY_LIMITS],
 ];
 
-/** Names and values from the code that runs, the reasons from the comments beside them. */
-function limitTables(): string {
-  return LIMIT_FILES.map(([title, file, limits]) => {
-    const reasons = reasonsIn(documentText(file));
-    const body = Object.entries(limits).map(([name, value]) => [
-      `\`${name}\``,
-      value.toLocaleString('en-US'),
-      reasons.get(name) ?? '',
-    ]);
-    return `**${title}** (\`${file.slice('protocols/'.length)}\`)\n\n${rows(['limit', 'value', 'reason'], body)}`;
-  }).join('\n\n');
+/** Names and values from the code that runs, the reasons from the comments beside them or beside their types. */
+function limitTables(files: LimitFiles): string {
+  return files
+    .map(([title, file, limits]) => {
+      const reasons = reasonsIn(documentText(file));
+      const body = Object.entries(limits).map(([name, value]) => [
+        `\`${name}\``,
+        Number(value).toLocaleString('en-US'),
+        reasons.get(name) ?? '',
+      ]);
+      const shown = file.replace(/^protocols\/(?!market)/, '');
+      return `**${title}** (\`${shown}\`)\n\n${rows(['limit', 'value', 'reason'], body)}`;
+    })
+    .join('\n\n');
 }
 
 function reasonsIn(source: string): Map<string, string> {
   const reasons = new Map<string, string>();
-  for (const [, reason = '', name = ''] of source.matchAll(/\/\*\* ((?:(?!\*\/)[^])*?) \*\/\n {2}(\w+): /g))
+  for (const [, reason = '', name = ''] of source.matchAll(
+    /\/\*\* ((?:(?!\*\/)[^])*?) \*\/\n {2}(?:readonly )?(\w+): /g,
+  ))
     reasons.set(name, reason.replace(/\s*\n\s*\* ?/g, ' '));
   return reasons;
 }

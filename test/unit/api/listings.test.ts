@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startNode, type TestNode } from '../../support/in-process-node.ts';
+import { startNode, TEST_KEY, type TestNode } from '../../support/in-process-node.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
 const dir = tempDir('api');
@@ -43,7 +43,7 @@ describe('/listings', () => {
   it.each([
     [{ title: 'no type' }, 'type: required'],
     [{ type: 'offer' }, 'one of title, commodity or productId'],
-    [{ type: 'gift', title: 'x' }, 'type: must be one of offer, request'],
+    [{ type: 'gift', title: 'x' }, 'type: Invalid option: expected one of "offer"|"request"'],
     [{ type: 'offer', title: 'x', price: -1 }, 'price: must be at least 0'],
     [{ type: 'offer', title: 'x', email: 'a@b.example' }, 'email: not a field of listings'],
     [{ type: 'offer', title: 'x', geoLat_: 'north' }, 'geoLat_: must match'],
@@ -58,16 +58,30 @@ describe('/listings', () => {
 
   it.each([
     ['not JSON', 'body-malformed', 400],
-    ['[]', 'body-malformed', 400],
+    ['', 'body-malformed', 400],
+    ['[]', 'fields-invalid', 400],
+    ['null', 'fields-invalid', 400],
     [`{"title":"${'x'.repeat(300_000)}"}`, 'body-too-large', 413],
   ])('refuses a body that is no listing (%#)', async (body, code, status) => {
     const response = await node.app.request('/listings', {
       method: 'POST',
-      headers: { 'x-api-key': 'test-key-of-a-node-in-this-process' },
+      headers: { 'x-api-key': TEST_KEY, 'content-type': 'application/json' },
       body,
     });
     expect(response.status).toBe(status);
     expect(await response.json()).toMatchObject({ code });
+  });
+
+  it('refuses JSON under another content type, and writes nothing', async () => {
+    const before = await node.digest();
+    const response = await node.app.request('/listings', {
+      method: 'POST',
+      headers: { 'x-api-key': TEST_KEY },
+      body: JSON.stringify({ type: 'offer', title: 'Maize' }),
+    });
+    expect(response.status).toBe(415);
+    expect(await response.json()).toMatchObject({ code: 'media-unsupported' });
+    expect(await node.digest()).toBe(before);
   });
 
   it('patches, replaces and retires; an ended listing stays ended', async () => {
@@ -170,7 +184,12 @@ describe('who may call', () => {
     for (const headers of [{}, { 'x-api-key': 'wrong' }]) {
       const response = await node.app.request(path, { method, headers });
       expect(response.status).toBe(403);
-      expect(await response.json()).toEqual({ error: 'Unauthorized: Invalid API Key', code: 'unauthorized' });
+      expect(await response.json()).toEqual({
+        error: 'Unauthorized: Invalid API Key',
+        message: 'Unauthorized: Invalid API Key',
+        code: 'unauthorized',
+        requestId: response.headers.get('x-request-id'),
+      });
     }
   });
 
@@ -223,7 +242,7 @@ it('takes prices as JSON and as NDJSON; the same price twice is one', async () =
     .join('\n');
   const response = await node.app.request('/prices', {
     method: 'POST',
-    headers: { 'x-api-key': 'test-key-of-a-node-in-this-process', 'content-type': 'application/x-ndjson' },
+    headers: { 'x-api-key': TEST_KEY, 'content-type': 'application/x-ndjson' },
     body,
   });
   expect(await response.json()).toMatchObject({ created: 1, unchanged: 1, refused: [{ line: 3 }] });

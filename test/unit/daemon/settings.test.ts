@@ -46,6 +46,21 @@ describe('loadSettings', () => {
       diskReserveMb: 64,
       logLevel: 'info',
       backendUrl: 'http://127.0.0.1:5000',
+      rateLimit: 1000,
+      corsOrigins: [],
+      trustProxy: false,
+      tlsCertFile: undefined,
+      tlsKeyFile: undefined,
+      jwtSecret: undefined,
+      oauthIssuer: undefined,
+      oauthAudience: undefined,
+      redisUrl: undefined,
+      syncIntervalMinutes: 30,
+      federationWebhookUrls: [],
+      federationWebhookSecret: undefined,
+      twilioAccountSid: undefined,
+      twilioAuthToken: undefined,
+      twilioSmsNumber: undefined,
     });
   });
 
@@ -135,7 +150,15 @@ test('a mistyped name is noticed, an innocent neighbour is not', () => {
   expect(near.join()).not.toContain('s3cret');
   expect(settingsWarnings({ MYCELIUM_COLOUR: 'x' })).toHaveLength(1);
   expect(
-    settingsWarnings({ HOME: '/', PWD: '/', PATH: '', USER: 'x', LANG: 'C', AWS_REGION: 'x', PORT: '1' }),
+    settingsWarnings({
+      HOME: '/',
+      PATH: '',
+      USER: 'x',
+      LANG: 'C',
+      AWS_REGION: 'x',
+      SSL_CERT_FILE: 'x',
+      PORT: '1',
+    }),
   ).toEqual([]);
 });
 

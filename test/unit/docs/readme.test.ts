@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { exitCodeTable } from '../../../daemon/exit-codes.ts';
 import { settingsTable } from '../../../daemon/settings.ts';
+import { GENERATED } from '../../support/tables.ts';
 
 const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8');
 
@@ -17,4 +18,10 @@ it('the README shows the settings as the schema has them', () => {
 
 it('the README shows the exit codes as the table has them', () => {
   expect(section('exit-codes')).toBe(exitCodeTable().trim());
+});
+
+it('the README shows the limits as the code has them, each with a reason', () => {
+  const table = GENERATED['README.md']?.['limits']?.() ?? '';
+  expect(section('limits')).toBe(table);
+  expect(table.split('\n').filter((line) => line.endsWith('|  |'))).toEqual([]);
 });

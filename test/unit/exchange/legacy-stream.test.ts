@@ -58,6 +58,11 @@ describe('an export read as a stream', () => {
     await expect(read(text)).rejects.toMatchObject({ code: 'export-malformed' });
   });
 
+  it('ends a body of more items than any market has, before it has cost minutes', async () => {
+    const text = `{"listings":[${'1,'.repeat(1_000_001)}1]}`;
+    await expect(read(text, 65_536)).rejects.toMatchObject({ code: 'export-malformed' });
+  });
+
   it('keeps names of objects from reaching their prototype', async () => {
     const { items } = await read(
       '{"listings":[{"__proto__":{"polluted":1},"id":"a","title":"b","updatedAt":"2026-01-01"}]}',
@@ -106,11 +111,18 @@ describe('an item of an old node', () => {
       Email: 'x',
       e_mail: 'x',
       a: [{ contactEmail: 'x', phoneNumber: 'x', passwordHash: 'x', name: 'n' }],
+      contactEmails: ['x'],
+      userEmailAddress: 'x',
+      owner_phone_2: 'x',
+      hashedPassword1: 'x',
+      tel: 'x',
+      telescope: 1,
     };
     const row = legacyRow('listings', item, now);
     expect(typeof row === 'object' && JSON.parse(JSON.stringify(row.item))).toEqual({
       ...good,
       a: [{ name: 'n' }],
+      telescope: 1,
     });
   });
 });

@@ -102,6 +102,45 @@ describe('idempotency', () => {
     expect(made.slice(0, 3).every((id) => id !== undefined && isLocalId(id))).toBe(true);
   });
 
+  it('keeps apart what a query tells apart, and leaves bodies that are streamed alone', async () => {
+    const { made, post } = appOf();
+    await post('k1', '{}', 'alice', '/things?source=a');
+    await post('k1', '{}', 'alice', '/things?source=b');
+    expect(made).toHaveLength(2);
+    const app = bareApp();
+    app.use(async (c, next) => {
+      c.set('principal', principal('alice', 'worker'));
+      await next();
+    });
+    app.use(idempotency({ table, secretPaths: /^\/keys/, streamedPaths: /^\/stream$/ }));
+    app.post('/stream', async (c) => {
+      let bytes = 0;
+      for await (const chunk of c.req.raw.body ?? []) bytes += chunk.length;
+      return c.json({ bytes }, 200);
+    });
+    const headers = { 'content-type': 'application/json', 'idempotency-key': 'k' };
+    const answer = await app.request('/stream', { method: 'POST', body: '{}', headers });
+    expect(await answer.json()).toEqual({ bytes: 2 });
+  });
+
+  it('takes from who floods it, not from others', async () => {
+    table = await openIdempotencyTable(db, () => time, {
+      keptMs: DAY,
+      rows: 20,
+      bytes: 1e9,
+      rowsPerCaller: 5,
+      bytesPerCaller: 1e9,
+    });
+    const { made, post } = appOf();
+    await post('mine', '{}', 'alice');
+    for (let n = 0; n < 40; n++) await post(`k${n}`, '{}', 'mallory');
+    const before = made.length;
+    expect((await post('mine', '{}', 'alice')).headers.get('idempotent-replayed')).toBe('true');
+    expect((await post('k39', '{}', 'mallory')).headers.get('idempotent-replayed')).toBe('true');
+    await post('k1', '{}', 'mallory'); // his own oldest went
+    expect(made).toHaveLength(before + 1);
+  });
+
   it('refuses another body, and a malformed key', async () => {
     const { made, post } = appOf();
     await post('k1', '{"a":1}');
@@ -202,7 +241,7 @@ describe('openIdempotencyTable', () => {
     const dir = tempDir('idempotency');
     const db = await Database.open(dir.path);
     try {
-      const limits = { keptMs: DAY, rows: 10, bytes: 20_000 };
+      const limits = { keptMs: DAY, rows: 10, bytes: 20_000, rowsPerCaller: 1e9, bytesPerCaller: 1e9 };
       const answer = { status: 201, headers: {}, body: 'x'.repeat(100) };
       const rows = async (): Promise<number> => (await db.level.keys({ gte: 'w!', lt: 'w"' }).all()).length;
       let time = 1;

@@ -1,0 +1,48 @@
+import type { Context } from 'hono';
+import type { TypedResponse } from 'hono/types';
+import type { JSONValue } from 'hono/utils/types';
+import { LRUCache } from 'lru-cache';
+
+/** All kept pages together, in bytes: some hundred pages of fifty records. */
+const KEPT_BYTES = 4 * 1024 * 1024;
+
+/** A page as the typed client sees it. */
+type PageAnswer<T> = Response & TypedResponse<T, 200, 'json'>;
+
+/**
+ * Pages of a list as the bytes that were sent, while nothing is written: market pages ask for the same first page again and again, and
+ * reading it costs far more than sending it. Who asks must not matter, only what is asked. `version` changes with every write, so a caller
+ * always sees what was acknowledged before it asked; those who ask for one page at once share one reading.
+ */
+export function createListAnswers<T extends JSONValue | object>(version: () => number) {
+  const kept = new LRUCache<string, { readonly version: number; readonly bytes: Uint8Array<ArrayBuffer> }>({
+    maxSize: KEPT_BYTES,
+    sizeCalculation: ({ bytes }, query) => bytes.length + query.length,
+  });
+  const under = new Map<string, Promise<Uint8Array<ArrayBuffer>>>();
+
+  async function read(query: string, at: number, make: () => Promise<T>): Promise<Uint8Array<ArrayBuffer>> {
+    const bytes = new TextEncoder().encode(JSON.stringify(await make()));
+    kept.set(query, { version: at, bytes });
+    return bytes;
+  }
+
+  async function bytesOf(query: string, make: () => Promise<T>): Promise<Uint8Array<ArrayBuffer>> {
+    const at = version();
+    const known = kept.get(query);
+    if (known?.version === at) return known.bytes;
+    const name = `${at} ${query}`;
+    let reading = under.get(name);
+    if (reading === undefined) {
+      reading = read(query, at, make).finally(() => under.delete(name));
+      under.set(name, reading);
+    }
+    return reading;
+  }
+
+  /** Answers with the page that `query` names; `make` reads it when it is not at hand. */
+  return async (c: Context, query: string, make: () => Promise<T>): Promise<PageAnswer<T>> => {
+    const answer: Response = c.body(await bytesOf(query, make), 200, { 'content-type': 'application/json' });
+    return answer as PageAnswer<T>; // the bytes are the JSON of a T
+  };
+}

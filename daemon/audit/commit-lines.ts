@@ -1,0 +1,40 @@
+import type { AuditEvent } from '../../protocols/audit/chain.ts';
+import type { Committed } from '../../protocols/ledger/types.ts';
+import { isLive, type RecordState } from '../../protocols/open-dialog/record.ts';
+import { parseRecordKey, publicId } from '../../protocols/wire/ids.ts';
+
+/** Lines of one commit at most; a catch-up brings many commits. */
+const MOST = 1024;
+
+/**
+ * What a commit means to an auditor: steps and news of contracts, ratings, and messages by their hash; texts stay in their
+ * channel. Listings and prices are in the feeds themselves, signed.
+ */
+export function commitLines({ changes }: Pick<Committed, 'changes'>): AuditEvent[] {
+  const lines: AuditEvent[] = [];
+  for (const { key, before, after } of changes) {
+    const parts = parseRecordKey(key);
+    if (parts === undefined || !isLive(after) || isLive(before)) continue;
+    const actor = textOf(after, 'from') ?? parts.owner;
+    const channel = parseRecordKey(after.channel);
+    const transactionId = channel === undefined ? undefined : publicId(channel);
+    const base = {
+      actor,
+      subject: publicId(parts),
+      ...(transactionId === undefined ? {} : { transactionId }),
+      detail: { hash: after.heads[0] ?? '' },
+    };
+    if (parts.collection === 'transitions') lines.push({ kind: 'contract', ...base, actor: parts.owner });
+    else if (parts.collection === 'pings') lines.push({ kind: 'ping', ...base });
+    else if (parts.collection === 'ratings')
+      lines.push({ kind: 'rating', ...base, detail: { ...base.detail, score: after.view['score'] ?? null } });
+    else if (parts.collection === 'messages') lines.push({ kind: 'dialog', ...base });
+    if (lines.length >= MOST) break;
+  }
+  return lines;
+}
+
+function textOf({ view }: RecordState, field: string): string | undefined {
+  const value = view[field];
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}

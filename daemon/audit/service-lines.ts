@@ -1,0 +1,73 @@
+import type { Access, Keys } from '../../api/ports/access.ts';
+import type { TellableEvent } from '../../api/ports/events.ts';
+import type { AuditEvent } from '../../protocols/audit/chain.ts';
+
+const DAY_MS = 24 * 60 * 60_000;
+/** Callers whose use of today is remembered; one forgotten gets a second line. */
+const REMEMBERED = 10_000;
+
+/** Keys and tokens whose issue, end and daily first use are written down. */
+export function auditedAccess(
+  { access, keys }: { readonly access: Access; readonly keys: Keys },
+  record: (event: AuditEvent) => void,
+  now: () => number,
+): { readonly access: Access; readonly keys: Keys } {
+  let day = 0;
+  const seen = new Set<string>();
+  return {
+    access: {
+      async authenticate(credentials) {
+        const principal = await access.authenticate(credentials);
+        const today = Math.floor(now() / DAY_MS);
+        if (today !== day || seen.size >= REMEMBERED) seen.clear();
+        day = today;
+        if (principal.id !== 'anonymous' && !seen.has(principal.id)) {
+          seen.add(principal.id);
+          record({ kind: 'key', actor: principal.id, note: 'first used today' });
+        }
+        return principal;
+      },
+    },
+    keys: {
+      list: (query) => keys.list(query),
+      async issue(request) {
+        const issued = await keys.issue(request);
+        record({
+          kind: 'key',
+          actor: issued.userId,
+          subject: issued.id,
+          note: `issued: ${issued.scopes.join()}`,
+        });
+        return issued;
+      },
+      async revoke(which) {
+        const info = await keys.revoke(which);
+        record({ kind: 'key', actor: info.userId, subject: info.id, note: 'revoked' });
+        return info;
+      },
+      async rotate(id, graceSeconds) {
+        const rotated = await keys.rotate(id, graceSeconds);
+        const { issued } = rotated;
+        record({ kind: 'key', actor: issued.userId, subject: id, note: `replaced by ${issued.id}` });
+        return rotated;
+      },
+      validate: (userId, key) => keys.validate(userId, key),
+      purgeExpired: (at) => keys.purgeExpired(at),
+    },
+  };
+}
+
+/** What an event of the federation means to an auditor: registrations, suspensions, imports, and what was refused. */
+export function federationLine({ type, data }: Pick<TellableEvent, 'type' | 'data'>): AuditEvent | undefined {
+  const node = String(data['node'] ?? '');
+  if (type === 'federation.node') {
+    const status = String(data['status'] ?? '');
+    const kind = status === 'suspended' || status === 'revoked' ? 'suspension' : 'registration';
+    return { kind, actor: node, subject: node, note: status };
+  }
+  if (type !== 'federation.sync') return undefined;
+  const { error, received = 0, imported = 0 } = data;
+  if (error !== undefined) return { kind: 'refusal', actor: node, note: String(error) };
+  if (received === 0 && imported === 0) return undefined;
+  return { kind: 'import', actor: node, detail: { received, imported } };
+}

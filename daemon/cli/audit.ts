@@ -1,0 +1,50 @@
+import { Command } from 'commander';
+import { AgrinetError } from '../../protocols/errors.ts';
+import { readSettings } from '../secrets.ts';
+import { answerOf, connect } from './client.ts';
+import { boxTable, localTime, printable, printJson, printLine } from './output.ts';
+
+/** `agrinet audit`: the newest lines of the audit log, and the check of its chain. */
+export function auditCommand(): Command {
+  const command = new Command('audit')
+    .description('the audit log: who did what, chained by hashes')
+    .exitOverride();
+  command
+    .command('list', { isDefault: true })
+    .description('the newest lines')
+    .option('--transaction <id>', 'only those of one contract or conversation')
+    .option('--json', 'print what the daemon answers')
+    .action(async (options: { transaction?: string; json?: true }) => {
+      const { transaction } = options;
+      const query = { limit: '50', ...(transaction === undefined ? {} : { transactionId: transaction }) };
+      const found = await answerOf(connect(readSettings()).api.logs.$get({ query }));
+      if (options.json) {
+        printJson(found);
+        return;
+      }
+      const rows = found.logs.map((line) => [
+        String(line.no),
+        localTime(line.timestamp),
+        printable(line.action),
+        printable(line.actorId, 40),
+        printable(line.note ?? line.subject ?? '-'),
+      ]);
+      printLine(boxTable(['No', 'Time', 'What', 'Who', 'Note'], rows));
+    });
+  command
+    .command('verify')
+    .description('follow the whole chain and hold it against the heads signed in the feed')
+    .option('--json', 'print what the daemon answers')
+    .action(async (options: { json?: true }) => {
+      const { lines, head, problems } = await answerOf(connect(readSettings()).api.logs.verify.$get());
+      if (options.json) printJson({ lines, head, problems });
+      const [first] = problems;
+      if (first !== undefined)
+        throw new AgrinetError(
+          'audit-broken',
+          `line ${first.line} of the audit log: ${first.problem} (${problems.length} problems in all)`,
+        );
+      if (!options.json) printLine(`${lines} lines, unbroken up to line ${head.no}: ${head.hash}`);
+    });
+  return command;
+}

@@ -1,0 +1,141 @@
+import { AgrinetError } from '../errors.ts';
+import type { Scalar } from '../open-dialog/change.ts';
+import { base64url } from '../wire/bytes.ts';
+import type { PeerId } from '../wire/identity.ts';
+import { isLocalId, parseRecordKey, recordKey, type RecordKey } from '../wire/ids.ts';
+import { parseParty } from './party.ts';
+import { LBTAS, type RatingInput } from './trust.ts';
+
+/** What a receipt needs of a contract statement whose signature holds. */
+export interface SignedStep {
+  /** Who signed. */
+  readonly author: PeerId;
+  readonly net: string;
+  readonly contract: RecordKey;
+  /** `user@peer-id`. */
+  readonly party: string;
+  readonly kind: string;
+}
+
+/** Opens a signed contract statement; throws an AgrinetError when it is malformed or its signature does not hold. */
+export type OpenStep = (envelope: Uint8Array) => SignedStep;
+
+/** A rating fact, read. With a problem it never counts, and `contract` is empty when the receipt does not tell it. */
+export interface Rating extends RatingInput {
+  readonly id: RecordKey;
+  readonly comment: string;
+  readonly tags: string;
+  /** Milliseconds since 1970, as the rater says. */
+  readonly ratedAt: number;
+  readonly problem: RatingProblem | null;
+}
+
+export type RatingProblem =
+  /** A field is missing or of the wrong type. */
+  | 'rating-malformed'
+  /** Not a whole number from -1 to 4. */
+  | 'rating-score'
+  /** `from` or `to` is not `user@peer-id`, or both are the same. */
+  | 'rating-party'
+  /** Published by another node than the rater's. */
+  | 'rating-foreign'
+  /** `supersedes` is no local id. */
+  | 'rating-supersedes'
+  /** Not two different base64url texts joined by a dot. */
+  | 'receipt-malformed'
+  /** A statement cannot be opened: its form or signature is wrong, or not its party's node signed. */
+  | 'receipt-signature'
+  /** A statement of another network. */
+  | 'receipt-net'
+  /** A statement other than `settle`. */
+  | 'receipt-kind'
+  /** The statements name two contracts, or a contract that neither party's node began. */
+  | 'receipt-contract'
+  /** The statements are not by exactly the rater and the rated. */
+  | 'receipt-party';
+
+/** The `receipt` field of two signed `settle` statements, the same whichever is given first. */
+export function writeReceipt(one: Uint8Array, other: Uint8Array): string {
+  return [base64url(one), base64url(other)].sort().join('.');
+}
+
+/**
+ * Reads a fact of `ratings` and judges it by itself: it is a rating only with the receipt of a contract that both parties
+ * settled. Never throws for bad input; `problem` says what is wrong.
+ */
+export function readRating(
+  key: RecordKey,
+  view: Readonly<Record<string, Scalar>>,
+  net: string,
+  open: OpenStep,
+): Rating {
+  const text = (name: string): string => (typeof view[name] === 'string' ? view[name] : '');
+  const owner = parseRecordKey(key)?.owner;
+  const older = text('supersedes');
+  const rating = {
+    id: key,
+    from: text('from'),
+    to: text('to'),
+    score: typeof view['score'] === 'number' ? view['score'] : Number.NaN,
+    comment: text('comment'),
+    tags: text('tags'),
+    ratedAt: typeof view['ratedAt'] === 'number' ? view['ratedAt'] : Number.NaN,
+    contract: '',
+    supersedes: owner !== undefined && isLocalId(older) ? recordKey('ratings', owner, older) : null,
+  };
+  const problem = fieldProblem(rating, owner, view);
+  if (problem !== null) return { ...rating, problem };
+  const receipt = readReceipt(text('receipt'), open);
+  if (typeof receipt === 'string') return { ...rating, problem: receipt };
+  return { ...rating, contract: receipt[0].contract, problem: receiptProblem(receipt, rating, net) };
+}
+
+function fieldProblem(
+  rating: Pick<Rating, 'from' | 'to' | 'score' | 'ratedAt' | 'supersedes'>,
+  owner: PeerId | undefined,
+  view: Readonly<Record<string, Scalar>>,
+): RatingProblem | null {
+  if (Number.isNaN(rating.score) || Number.isNaN(rating.ratedAt)) return 'rating-malformed';
+  if (!Number.isInteger(rating.score) || rating.score < LBTAS.min || rating.score > LBTAS.max)
+    return 'rating-score';
+  const from = parseParty(rating.from);
+  if (from === undefined || parseParty(rating.to) === undefined || rating.from === rating.to)
+    return 'rating-party';
+  if (from.node !== owner) return 'rating-foreign';
+  return view['supersedes'] !== undefined && rating.supersedes === null ? 'rating-supersedes' : null;
+}
+
+function readReceipt(text: string, open: OpenStep): [SignedStep, SignedStep] | RatingProblem {
+  const parts = text.split('.');
+  const [one, other] = parts.map(strictBase64url);
+  if (parts.length !== 2 || one === undefined || other === undefined || parts[0] === parts[1])
+    return 'receipt-malformed';
+  try {
+    return [open(one), open(other)];
+  } catch (error) {
+    if (error instanceof AgrinetError) return 'receipt-signature';
+    throw error;
+  }
+}
+
+function receiptProblem(
+  receipt: readonly [SignedStep, SignedStep],
+  { from, to }: Pick<Rating, 'from' | 'to'>,
+  net: string,
+): RatingProblem | null {
+  const [one, other] = receipt;
+  if (receipt.some((step) => step.author !== parseParty(step.party)?.node)) return 'receipt-signature';
+  if (receipt.some((step) => step.net !== net)) return 'receipt-net';
+  if (receipt.some((step) => step.kind !== 'settle')) return 'receipt-kind';
+  const parts = parseRecordKey(one.contract);
+  const begun = parts?.collection === 'contracts' && receipt.some(({ author }) => author === parts.owner);
+  if (!begun || one.contract !== other.contract) return 'receipt-contract';
+  const theirs = (a: SignedStep, b: SignedStep): boolean => a.party === from && b.party === to;
+  return theirs(one, other) || theirs(other, one) ? null : 'receipt-party';
+}
+
+/** Buffer passes over what is not base64url; only the one encoding of the bytes is taken. */
+function strictBase64url(text: string): Uint8Array | undefined {
+  const bytes = new Uint8Array(Buffer.from(text, 'base64url'));
+  return bytes.length > 0 && base64url(bytes) === text ? bytes : undefined;
+}

@@ -1,0 +1,69 @@
+import type { AuditHead, AuditLine } from '../protocols/audit/chain.ts';
+import { NO_LINES } from '../protocols/audit/chain.ts';
+import type { Database } from './database.ts';
+import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
+import { openJson, sealJson } from './values.ts';
+
+/** The end of the log and where it begins, beside the lines: a cut tail shows. */
+const HEAD = fullKey('meta', 'audit head');
+const BASE = fullKey('meta', 'audit base');
+const DIGITS = 12;
+
+const lineKey = (no: number): string => fullKey('audit', numberKey(no, DIGITS));
+
+/** The audit log on disk. What is damaged is read as a line that cannot be right, so that a check names it. */
+export interface AuditTable {
+  head(): Promise<AuditHead>;
+  /** What retention dropped ends here. */
+  base(): Promise<AuditHead>;
+  append(lines: readonly AuditLine[]): Promise<void>;
+  /** In order, from a line on. */
+  read(from: number): AsyncGenerator<AuditLine>;
+  /** The other way round, from below a line. */
+  backwards(below: number): AsyncGenerator<AuditLine>;
+  /** Drops the lines up to and including `to`, and keeps its hash as the base. */
+  drop(to: AuditHead): Promise<void>;
+}
+
+export function auditTable(db: Database): AuditTable {
+  async function place(key: string): Promise<AuditHead> {
+    const value = await db.level.get(key);
+    return value === undefined ? NO_LINES : openJson<AuditHead>(key, value);
+  }
+  function lineOf(key: string, value: Uint8Array): AuditLine {
+    try {
+      return openJson<AuditLine>(key, value);
+    } catch {
+      const no = Number.parseInt(innerKey(key), 16);
+      return { no, at: 0, prev: '', hash: 'damaged', kind: 'operator', actor: '' };
+    }
+  }
+  return {
+    head: () => place(HEAD),
+    base: () => place(BASE),
+    async append(lines) {
+      const last = lines.at(-1);
+      if (last === undefined) return;
+      const ops: BatchOp[] = lines.map((line) => {
+        const key = lineKey(line.no);
+        return { type: 'put', key, value: sealJson(key, line) };
+      });
+      ops.push({ type: 'put', key: HEAD, value: sealJson(HEAD, { no: last.no, hash: last.hash }) });
+      await db.batch(ops, false);
+    },
+    async *read(from) {
+      const bounds = { gte: lineKey(from), lt: range('audit').lt };
+      for await (const [key, value] of db.level.iterator(bounds)) yield lineOf(key, value);
+    },
+    async *backwards(below) {
+      const bounds = { gte: range('audit').gte, lt: lineKey(below), reverse: true };
+      for await (const [key, value] of db.level.iterator(bounds)) yield lineOf(key, value);
+    },
+    async drop(to) {
+      const ops: BatchOp[] = [{ type: 'put', key: BASE, value: sealJson(BASE, to) }];
+      for await (const key of db.level.keys({ gte: range('audit').gte, lte: lineKey(to.no) }))
+        ops.push({ type: 'del', key });
+      await db.batch(ops, true);
+    },
+  };
+}
