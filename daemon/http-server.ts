@@ -33,7 +33,7 @@ export const SERVER_LIMITS: ServerLimits = {
   connections: 2048,
   perAddress: 256,
   perLoopback: 1024,
-  pipelined: 64000,
+  pipelined: 64,
 };
 
 /** PEM certificate chain and key. */

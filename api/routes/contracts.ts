@@ -87,7 +87,7 @@ export function contractRoutes(node: ApiContext) {
       if (!writable || !isParty(node.self, state, principal))
         throw new AgrinetError('unauthorized', 'only a party of the contract can change its terms');
       const fields = c.req.valid('json');
-      if (isOperator(principal)) keepsParties(state, fields);
+      if (!isOperator(principal)) keepsParties(state, fields);
       return c.json(contractJson((await node.catalogue.patch(state.key, fields)).state), 200);
     });
 }

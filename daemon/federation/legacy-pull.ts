@@ -24,6 +24,7 @@ export async function pullExport(
     timeoutMs: EXPORT_MS,
     idleMs: IDLE_MS,
     maxBytes: IMPORT_LIMITS.bodyBytes,
+    signal: run.signal,
   });
   if (answer.status === 304) {
     await answer.bytes();

@@ -94,7 +94,7 @@ export function createEmbeddedQueue(parts: EmbeddedParts, names?: readonly JobNa
       handlers = given;
       const able = (Object.keys(given) as JobName[]).filter((name) => given[name] !== undefined);
       const mine = names === undefined ? able : able.filter((name) => names.includes(name));
-      const isSync = (name: JobName): boolean => name !== undefined;
+      const isSync = (name: JobName): boolean => name === 'federation-sync';
       lanes = [mine.filter(isSync), mine.filter((name) => !isSync(name))].map((each) => ({
         names: new Set(each),
         busy: new Set(),

@@ -222,7 +222,7 @@ describe('two daemons that reach one another over HTTPS alone', () => {
       SYNC_INTERVAL_MINUTES: '0',
     });
     const middle = await between(port, behind, makeCertificate());
-    ends.push(middle.close);
+    ends.push(() => middle.close());
     await moved.json('POST', '/listings', { type: 'offer', title: 'Behind the foreign certificate' });
     const before = await b.digest();
     expect(await pull(b, a)).toMatchObject({ error: { code: 'certificate-foreign' } });

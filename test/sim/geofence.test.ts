@@ -10,7 +10,7 @@ import { seededRandom } from '../support/random.ts';
 type Position = readonly [long: number, lat: number];
 type Vector = readonly [number, number, number];
 
-/** Rings as drawn, with longitudes that run on; and as they are written in the file. */
+/** Rings as drawn, with longitudes that run on, the first point again at the end; and as they are written in the file. */
 interface Drawing {
   readonly name: string;
   readonly rings: readonly (readonly Position[])[];
@@ -31,8 +31,8 @@ function vector([long, lat]: Position): Vector {
 const dot = (a: Vector, b: Vector): number => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
 
 function walk(ring: readonly Position[]): Vector[] {
-  return ring.flatMap((from, i) => {
-    const to = ring[(i + 1) % ring.length] ?? from;
+  return ring.slice(1).flatMap((to, i) => {
+    const from = ring[i] ?? to;
     const steps = Math.max(1, Math.ceil(Math.hypot(to[0] - from[0], to[1] - from[1]) / STEP));
     return Array.from({ length: steps }, (_, s): Vector =>
       vector([from[0] + ((to[0] - from[0]) * s) / steps, from[1] + ((to[1] - from[1]) * s) / steps]),
@@ -58,7 +58,6 @@ function projection(from: Position): (v: Vector) => [number, number] {
 /** A judge of points: true, false, or undefined when too near to the border to tell. */
 function bruteForce({ rings, outside }: Drawing): (point: Position) => boolean | undefined {
   const see = projection(outside);
-  // A ring around a pole ends where it began, one turn later: its last point is the first again.
   const walks = rings.map(walk);
   const pictures = walks.map((path) => path.map(see));
   const near = Math.cos((DOUBT * Math.PI) / 180);
@@ -84,6 +83,12 @@ const closed = (ring: readonly Position[]): Position[] => {
   const [first] = all;
   return first === undefined ? all : [...all, first];
 };
+
+/** The first point again, one turn later for a ring around a pole. */
+const ended = (ring: readonly Position[], turn = 0): Position[] => [
+  ...ring,
+  ...ring.slice(0, 1).map(([long, lat]): Position => [long + turn, lat]),
+];
 
 /** Corners around a point, at growing angles; a star for uneven, an ellipse for even spread. */
 function around(random: () => number, center: Position, spread: () => number): Position[] {
@@ -119,7 +124,7 @@ function drawing(random: () => number, kind: number): Drawing {
       const hole = around(random, center, () => 2 + random() * 6);
       return {
         name: 'star with a hole',
-        rings: [outer, hole],
+        rings: [ended(outer), ended(hole)],
         outside: opposite,
         written: polygon(outer, hole),
       };
@@ -133,21 +138,26 @@ function drawing(random: () => number, kind: number): Drawing {
       });
       return {
         name: `cut at the antimeridian in ${halves.length}`,
-        rings: [outer],
+        rings: [ended(outer)],
         outside: opposite,
         written: { type: 'MultiPolygon', coordinates: halves },
       };
     }
     case 2: {
       const cap = girdle(random, 40, 75, sign);
-      return { name: 'around a pole', rings: [cap], outside: [0, -sign * 90], written: polygon(cap) };
+      return {
+        name: 'around a pole',
+        rings: [ended(cap, 360)],
+        outside: [0, -sign * 90],
+        written: polygon(cap),
+      };
     }
     case 3: {
       const cap = girdle(random, 30, 60, sign);
       const hole = girdle(random, 65, 88, sign);
       return {
         name: 'around a pole with a hole around it',
-        rings: [cap, hole],
+        rings: [ended(cap, 360), ended(hole, 360)],
         outside: [0, -sign * 90],
         written: polygon(cap, hole),
       };
@@ -163,7 +173,7 @@ function drawing(random: () => number, kind: number): Drawing {
       ];
       return {
         name: 'to a pole, cut at the antimeridian',
-        rings: [cap],
+        rings: [ended(cap, 360)],
         outside: [0, -sign * 90],
         written: { type: 'Polygon', coordinates: [[...cap, ...ends]] },
       };
@@ -260,16 +270,14 @@ describe('the geofence against brute force', () => {
 
 /** Corners and the middles of edges are inside. */
 function checkBorder(fence: Fence, { rings, name }: Drawing, seed: number): void {
-  for (const ring of rings) {
-    const turn = name.includes('pole') ? 360 : 0;
-    ring.forEach((from, i) => {
-      const next = ring[i + 1] ?? [(ring[0]?.[0] ?? 0) + turn, ring[0]?.[1] ?? 0];
+  for (const ring of rings)
+    for (const [i, from] of ring.slice(0, -1).entries()) {
+      const next = ring[i + 1] ?? from;
       for (const share of [0, 0.25, 0.5]) {
         const long = wrapped(from[0] + (next[0] - from[0]) * share);
         const lat = from[1] + (next[1] - from[1]) * share;
         if (!inside(fence, { lat, long }))
           throw new Error(`seed ${seed}, ${name}: ${long} ${lat} on the border is not inside`);
       }
-    });
-  }
+    }
 }
