@@ -59,15 +59,19 @@ export function auditedAccess(
 
 /** What an event of the federation means to an auditor: registrations, suspensions, imports, and what was refused. */
 export function federationLine({ type, data }: Pick<TellableEvent, 'type' | 'data'>): AuditEvent | undefined {
-  const node = String(data['node'] ?? '');
+  const node = textOf(data['node']);
   if (type === 'federation.node') {
-    const status = String(data['status'] ?? '');
+    const status = textOf(data['status']);
     const kind = status === 'suspended' || status === 'revoked' ? 'suspension' : 'registration';
     return { kind, actor: node, subject: node, note: status };
   }
   if (type !== 'federation.sync') return undefined;
   const { error, received = 0, imported = 0 } = data;
-  if (error !== undefined) return { kind: 'refusal', actor: node, note: String(error) };
+  if (error !== undefined) return { kind: 'refusal', actor: node, note: textOf(error) };
   if (received === 0 && imported === 0) return undefined;
   return { kind: 'import', actor: node, detail: { received, imported } };
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
 }

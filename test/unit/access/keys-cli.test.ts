@@ -32,6 +32,10 @@ beforeEach(async () => {
       await next();
     }),
   );
+  app.use(async (c, next) => {
+    c.header('x-agrinet-version', 'test');
+    await next();
+  });
   app.onError((error, c) => c.json({ error: errorMessage(error) }, 400));
   app.route('/api/keys', keyRoutes(control));
   server = await new Promise<ServerType>((resolve) => {
