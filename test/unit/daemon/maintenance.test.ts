@@ -4,6 +4,7 @@ import { loadSettings } from '../../../daemon/settings.ts';
 import { Database } from '../../../storage/database.ts';
 import { fullKey, range, type SublevelName } from '../../../storage/keyspace.ts';
 import { openNotificationTable } from '../../../storage/notification-table.ts';
+import { catalogueDigest } from '../../support/catalogue-digest.ts';
 import { startNode, type TestNode } from '../../support/in-process-node.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
@@ -27,7 +28,7 @@ describe('what stands beside the feeds', () => {
   }
   async function shown(node: TestNode): Promise<typeof before> {
     return {
-      digest: await node.digest(),
+      digest: catalogueDigest(await (await node.request('GET', '/federation/digest')).json()),
       legacy: await json(node, 'GET', '/federation/legacy/listings'),
       keys: await json(node, 'GET', '/api/keys'),
       notifications: await json(node, 'GET', '/notifications?userId=amina'),
@@ -132,7 +133,7 @@ describe('what stands beside the feeds', () => {
       expect(await rowsOf(others)).toEqual(held);
       const node = await startNode(dir.path);
       try {
-        expect(await node.digest()).toBe(before.digest);
+        expect((await shown(node)).digest).toBe(before.digest);
         expect(await writes(node)).toBe(name === 'apiKeys' ? 403 : 201);
       } finally {
         await node.stop();
