@@ -1,6 +1,8 @@
 import { errorMessage } from '../protocols/errors.ts';
 import { decodeEntry } from '../protocols/feed/entry.ts';
-import { placedOps } from '../protocols/ledger/effects.ts';
+import { isProven } from '../protocols/feed/erasure.ts';
+import { erasuresAt } from '../protocols/ledger/erasing.ts';
+import { placedOps } from '../protocols/ledger/placed-ops.ts';
 import { readOp } from '../protocols/open-dialog/read-op.ts';
 import type { RecordState } from '../protocols/open-dialog/record.ts';
 import type { Database } from '../storage/database.ts';
@@ -22,7 +24,7 @@ export async function checkDerived(db: Database, problems: Problem[], all: boole
   if (problems.length > before) return;
   await checkDigests(db, problems);
   await checkIndexes(db, problems);
-  await checkOps(db, problems);
+  await checkOps(db, problems, all);
 }
 
 /** Tables beside the feeds: no feed has what stands in them, so a rebuild leaves them as they are but for what cannot be read. */
@@ -37,6 +39,7 @@ export const KEPT: readonly SublevelName[] = [
   'events',
   'idempotency',
   'addresses',
+  'erasures',
 ];
 /** Values with a checksum that a rebuild answers for. Entries are looked at with their feeds. */
 const OF_FEEDS: readonly SublevelName[] = ['feeds', 'records', 'verdicts', 'digests', 'forks'];
@@ -106,20 +109,29 @@ async function checkIndexes(db: Database, problems: Problem[]): Promise<void> {
     });
 }
 
-/** Each op of an entry is found from its record. */
-async function checkOps(db: Database, problems: Problem[]): Promise<void> {
+/** Each op of an entry is found from its record; for one that is erased its author's word is held. */
+async function checkOps(db: Database, problems: Problem[], all: boolean): Promise<void> {
   const store = await Store.open(db);
   let missing = 0;
+  let unproven = 0;
   for (const feed of store.feedGroups().flatMap((group) => group.feeds)) {
     const last = feed.fork === undefined ? feed.seq : Math.min(feed.seq, feed.fork.seq - 1);
     for await (const bytes of store.entriesFrom(feed.no, 1, last)) {
-      const keys = placedOps(decodeEntry(bytes)).flatMap((placed) => {
+      const entry = decodeEntry(bytes);
+      if (all && entry.body.some((item) => 'erased' in item))
+        if (!isProven(entry, await erasuresAt(store, { ...feed, seq: entry.header.seq }))) unproven++;
+      const keys = placedOps(entry).flatMap((placed) => {
         const read = readOp(placed);
         return 'problem' in read ? [] : [recordOpKey(read.key, feed.no, placed)];
       });
       for (const row of await db.level.getMany(keys)) if (row === undefined) missing++;
     }
   }
+  if (unproven > 0)
+    problems.push({
+      code: 'erasure-unproven',
+      message: `${unproven} entries lack ops without their author's word, and no new node will take them; run: agrinet rebuild`,
+    });
   if (missing > 0)
     problems.push({
       code: 'ops-missing',

@@ -287,15 +287,18 @@ export async function rebuildStore(
   let ops = 0;
   const flush = async (): Promise<void> => {
     await effects.settle();
+    const { erasing } = effects;
     const changes = effects.changes();
     records += changes.filter((c) => c.before === undefined).length;
     await store.commit({
-      entries: [],
+      entries: erasing.rewritten(),
       feeds: [],
       records: changes,
       verdicts: effects.verdicts(),
       lacking: effects.lacking,
       proofs: [],
+      erasures: erasing.erasures,
+      erased: erasing.erased,
       sync: false,
     });
     effects = newEffects(store, judge);

@@ -18,6 +18,11 @@ export const KEYSPACE = {
   index: { prefix: 'i', key: 'index name, value, record key', value: 'empty' },
   changes: { prefix: 'c', key: 'local change number', value: 'record key' },
   forks: { prefix: 'k', key: 'feed number', value: 'equivocation proof' },
+  erasures: {
+    prefix: 'y',
+    key: 'author, channel, epoch, seq, id',
+    value: "author's word that ops of the entry are erased",
+  },
   registry: { prefix: 'g', key: 'peer id', value: 'registered node' },
   journal: { prefix: 'j', key: 'commit number', value: "empty: shows holes in LevelDB's log" },
   httpNodes: {
@@ -38,6 +43,12 @@ export const KEYSPACE = {
   events: { prefix: 's', key: 'event number', value: 'event, kept for those who resume' },
   audit: { prefix: 't', key: 'line number', value: 'audit line, chained by hashes' },
   idempotency: { prefix: 'w', key: 'caller, Idempotency-Key', value: 'answer given, until when' },
+  reliability: {
+    prefix: 'b',
+    key: 'node id',
+    value: 'how its syncs ended, and what it sent that was invalid',
+  },
+  fences: { prefix: '1', key: 'node id', value: 'the geofence for what comes from that node' },
   addresses: { prefix: 'a', key: 'peer id', value: 'address book entry' },
 } as const;
 

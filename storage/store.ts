@@ -2,7 +2,7 @@ import { decodeEntry, type Entry } from '../protocols/feed/entry.ts';
 import { feedId, type FeedState } from '../protocols/feed/feed.ts';
 import { type ForkProof, openForkProof } from '../protocols/feed/fork.ts';
 import type { Commit, LedgerStore } from '../protocols/ledger/ports.ts';
-import { placedOps } from '../protocols/ledger/effects.ts';
+import { placedOps } from '../protocols/ledger/placed-ops.ts';
 import type { OpRef, PlacedOp, RecordState, Verdict } from '../protocols/open-dialog/record.ts';
 import { AgrinetError } from '../protocols/errors.ts';
 import type { PeerId } from '../protocols/wire/identity.ts';
@@ -19,7 +19,12 @@ export interface StoredRecord {
   readonly change: number;
 }
 
+/** Stands from the commit that erased ops of a record until nothing on disk repeats them. */
+export const ERASING = 'erasing ';
+
 const EMPTY = new Uint8Array(0);
+const erasureKey = (feed: { author: PeerId; channel: Channel; epoch: string }, seq: number): string =>
+  `${feed.author}|${feed.channel}|${feed.epoch}|${numberKey(seq)}|`;
 const refKey = (no: number, ref: OpRef): string =>
   `${numberKey(no)}${numberKey(ref.seq)}${numberKey(ref.index, 4)}`;
 
@@ -41,6 +46,8 @@ export class Store implements LedgerStore {
   readonly #feeds = new Map<string, FeedState>();
   readonly #byNo = new Map<number, FeedState>();
   readonly #byChannel = new Map<string, Map<string, FeedState>>();
+  /** Feeds that something was erased of: for all others no erasure is looked for. */
+  readonly #erasedFeeds = new Set<string>();
   readonly digests: Digests;
   #lastFeedNo = 0;
   #lastChange = 0;
@@ -66,12 +73,16 @@ export class Store implements LedgerStore {
     for await (const key of this.#db.level.keys({ ...range('changes'), reverse: true, limit: 1 })) {
       this.#lastChange = Number.parseInt(innerKey(key), 16);
     }
+    const erasedFeeds: string[] = [];
+    for await (const key of this.#db.level.keys(range('erasures')))
+      erasedFeeds.push(innerKey(key).split('|').slice(0, 3).join('|'));
     const show = await this.digests.read(this.#db);
     // At one stroke: nobody is shown half of the feeds, or digests that are not theirs.
     this.#feeds.clear();
     this.#byNo.clear();
     this.#byChannel.clear();
     for (const feed of feeds) this.#keep(feed);
+    for (const id of erasedFeeds) this.#erasedFeeds.add(id);
     show();
   }
 
@@ -175,6 +186,20 @@ export class Store implements LedgerStore {
     return value && openForkProof(openValue(key, value));
   }
 
+  async erasures(
+    feed: { readonly author: PeerId; readonly channel: Channel; readonly epoch: string },
+    from: number,
+    to: number,
+  ): Promise<{ readonly seq: number; readonly bytes: Uint8Array }[]> {
+    if (!this.#erasedFeeds.has(feedId(feed))) return [];
+    const found: { seq: number; bytes: Uint8Array }[] = [];
+    const gte = fullKey('erasures', erasureKey(feed, from));
+    const lt = fullKey('erasures', erasureKey(feed, to + 1));
+    for await (const [key, value] of this.#db.level.iterator({ gte, lt }))
+      found.push({ seq: Number.parseInt(key.split('|').at(-2) ?? '', 16), bytes: openValue(key, value) });
+    return found;
+  }
+
   async commit(commit: Commit): Promise<void> {
     const ops: BatchOp[] = [];
     const put = (key: string, value: Uint8Array): number => ops.push({ type: 'put', key, value });
@@ -210,6 +235,16 @@ export class Store implements LedgerStore {
         );
       } else if (!fresh) del(verdictKey);
     }
+    for (const erasure of commit.erasures) {
+      const key = fullKey('erasures', erasureKey(erasure, erasure.seq) + erasure.id);
+      put(key, sealValue(key, erasure.bytes));
+    }
+    for (const { ref, key } of commit.erased) {
+      del(recordOpKey(key, numberOf(ref), ref));
+      del(fullKey('verdicts', refKey(numberOf(ref), ref)));
+      const todo = fullKey('meta', ERASING + key);
+      put(todo, sealJson(todo, key));
+    }
     for (const { lacks, key } of commit.lacking) put(fullKey('lacking', `${lacks}\0${key}`), EMPTY);
     let change = this.#lastChange;
     const sums = this.digests.begin();
@@ -232,5 +267,6 @@ export class Store implements LedgerStore {
     this.#lastChange = change;
     sums.commit();
     for (const feed of commit.feeds) this.#keep(feed);
+    for (const erasure of commit.erasures) this.#erasedFeeds.add(feedId(erasure));
   }
 }

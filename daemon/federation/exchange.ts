@@ -33,7 +33,7 @@ export interface ExchangeParts {
   readonly db: Database;
   readonly reader: Reader;
   readonly feeds: FeedSource;
-  readonly ledger: Pick<Ledger, 'receive' | 'receiveProof'>;
+  readonly ledger: Pick<Ledger, 'receive' | 'receiveProof' | 'receiveErasure'>;
   readonly registry: Pick<Registry, 'list' | 'isActive' | 'standing'>;
   /** Nodes without an identity that the operator registered. */
   readonly httpNodes: () => readonly {

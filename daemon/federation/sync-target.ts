@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { SyncOutcome, SyncSource, TakenEntries } from '../../api/ports/exchange.ts';
 import { AgrinetError, errorCode } from '../../protocols/errors.ts';
 import { decodeEntry } from '../../protocols/feed/entry.ts';
+import { openErasure } from '../../protocols/feed/erasure.ts';
 import { openForkProof } from '../../protocols/feed/fork.ts';
 import { isBehind } from '../../protocols/feed/frontier.ts';
 import type { Ledger } from '../../protocols/ledger/types.ts';
@@ -10,6 +11,7 @@ import type { FeedSource } from '../../protocols/mycelium/ports.ts';
 import { type RangeItem, rangeRequest, type RangeRequest } from '../../protocols/mycelium/range.ts';
 import { sealRequest } from '../../protocols/mycelium/signed-request.ts';
 import type { Identity, PeerId } from '../../protocols/wire/identity.ts';
+import type { Channel } from '../../protocols/wire/ids.ts';
 import type { SourceTable } from '../../storage/source-table.ts';
 import type { LegacyImporter } from './legacy-import.ts';
 import type { SyncTarget } from './sync.ts';
@@ -18,7 +20,7 @@ export interface LocalTargetParts {
   readonly identity: Identity;
   readonly net: string;
   readonly feeds: FeedSource;
-  readonly ledger: Pick<Ledger, 'receive' | 'receiveProof'>;
+  readonly ledger: Pick<Ledger, 'receive' | 'receiveProof' | 'receiveErasure'>;
   /** Whether feeds of this author are taken. */
   readonly follows: (author: PeerId) => boolean;
   /** Active registered nodes that have an address. */
@@ -34,6 +36,14 @@ export interface LocalTargetParts {
 const CANNOT_WRITE: ReadonlySet<string> = new Set(['disk-full', 'storage-failed']);
 /** The paths for which a worker may have requests signed. */
 const SIGNED_PATH = /^\/federation\/feeds(\/[A-Za-z0-9]+)?(\?[\x21-\x7e]*)?$/;
+
+/** The feed that an item is about. Throws what reading it throws. */
+function standingOf({ kind, bytes }: RangeItem): { readonly author: PeerId; readonly channel: Channel } {
+  if (kind === 'proof') return openForkProof(bytes);
+  if (kind === 'erasure') return openErasure(bytes);
+  const { author, header } = decodeEntry(bytes);
+  return { author, channel: header.channel };
+}
 
 /** This node as the target of a sync: entries go through the ledger, the one way in. */
 export function createLocalTarget(parts: LocalTargetParts): SyncTarget {
@@ -59,9 +69,8 @@ export function createLocalTarget(parts: LocalTargetParts): SyncTarget {
   }
 
   /** Nobody brings anything under the name of a request that was not for it. */
-  function checkAsked({ author, channel }: RangeRequest, { kind, bytes }: RangeItem): void {
-    const entry = kind === 'entry' ? decodeEntry(bytes) : undefined;
-    const found = entry === undefined ? openForkProof(bytes) : { ...entry.header, author: entry.author };
+  function checkAsked({ author, channel }: RangeRequest, item: RangeItem): void {
+    const found = standingOf(item);
     if (found.author !== author || found.channel !== channel)
       throw new AgrinetError('not-asked-for', 'an entry of another author or channel');
   }
@@ -85,7 +94,10 @@ export function createLocalTarget(parts: LocalTargetParts): SyncTarget {
         new AgrinetError('peer-sent-invalid', `${id} sent an entry that is refused with ${code}`);
       try {
         for (const item of items) checkAsked(asked, item);
-        for (const item of items) if (item.kind === 'proof') await ledger.receiveProof(item.bytes);
+        for (const item of items) {
+          if (item.kind === 'proof') await ledger.receiveProof(item.bytes);
+          if (item.kind === 'erasure') await ledger.receiveErasure(item.bytes);
+        }
       } catch (error) {
         const code = errorCode(error);
         throw CANNOT_WRITE.has(code) ? error : invalid(code);

@@ -83,3 +83,9 @@ export function sealEntry(
     body,
   };
 }
+
+/** The same entry with another body of equal hashes, written anew around the signed envelope. */
+export function withBody(entry: Entry, body: readonly BodyItem[]): Entry {
+  const items = body.map((item): Cbor => ('op' in item ? item.op : [item.erased]));
+  return { ...entry, bytes: encodeCbor([entry.envelopeBytes, items]), body };
+}

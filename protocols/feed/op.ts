@@ -4,7 +4,7 @@ import { LIMITS } from '../wire/limits.ts';
 
 /**
  * One op: collection `c`; record key `k` without the collection (`owner/local id`), empty where the local id is the hash of
- * `d` itself (facts, and the creation of a private record); type `t` (`create`, `delta`, `fact`, `tombstone`; others wait for an upgrade); payload `d`.
+ * `d` itself (facts, and the creation of a private record) and for `erase`; type `t` (`create`, `delta`, `fact`, `tombstone`, `erase`; others wait for an upgrade); payload `d`.
  */
 export interface Op {
   readonly v: number;

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { AgrinetError } from '../errors.ts';
+import { type ErasureStatement, sealErasure } from '../feed/erasure.ts';
 import { encodeOp } from '../feed/op.ts';
 import { encodeChange, type FieldOp, type OpId, type Scalar } from '../open-dialog/change.ts';
 import { emptyState } from '../open-dialog/fast-road.ts';
@@ -9,8 +10,9 @@ import type { Membership, RecordState } from '../open-dialog/record.ts';
 import { COLLECTIONS, type Collection, fieldRule, valueProblem } from '../open-dialog/schema.ts';
 import { sha256 } from '../wire/bytes.ts';
 import { type Cbor, encodeCbor } from '../wire/cbor.ts';
-import type { PeerId } from '../wire/identity.ts';
+import type { Identity, PeerId } from '../wire/identity.ts';
 import { type Channel, parseRecordKey, recordKey, type RecordKey } from '../wire/ids.ts';
+import { isPersonalName, withoutPersonalText } from '../wire/personal.ts';
 
 /** Fields to set; `undefined` deletes. */
 export type Patch = Readonly<Record<string, Scalar | undefined>>;
@@ -57,21 +59,32 @@ function refuse(problems: string[]): void {
     throw new AgrinetError('fields-invalid', problems.join('; '), { details: { problems } });
 }
 
+/** What a user gave, without fields named like an e-mail address, telephone or password in any JSON: nothing signed ever holds one. */
+function withoutPersonalFields(patch: Patch): Patch {
+  return Object.fromEntries(
+    Object.entries(patch)
+      // The one family whose names users choose.
+      .filter(([field]) => !field.startsWith('terms.') || !isPersonalName(field.slice('terms.'.length)))
+      .map(([field, value]) => [field, typeof value === 'string' ? withoutPersonalText(value) : value]),
+  );
+}
+
 /** A fact; throws `fields-invalid`. Its key is the hash of its bytes: the same fact twice is one record. */
 export function draftFact(
   pen: Pen,
   collectionName: string,
-  fields: Patch,
+  given: Patch,
   channel: Channel = 'public',
 ): Draft {
+  const fields = withoutPersonalFields(given);
   const collection = collectionNamed(collectionName);
-  const given: Record<string, Cbor> = {};
-  for (const [field, value] of Object.entries(fields)) if (value !== undefined) given[field] = value;
+  const present: Record<string, Cbor> = {};
+  for (const [field, value] of Object.entries(fields)) if (value !== undefined) present[field] = value;
   const missing = collection.required
-    .filter((field) => !Object.hasOwn(given, field))
+    .filter((field) => !Object.hasOwn(present, field))
     .map((field) => `${field}: required`);
   refuse([...missing, ...patchProblems(collection, fields)]);
-  const d = encodeCbor(given);
+  const d = encodeCbor(present);
   const key = recordKey(collection.name, pen.author, contentId(sha256(d), channel));
   return { key, channel, ops: [encodeOp({ v: 1, c: collection.name, k: '', t: 'fact', d })] };
 }
@@ -90,8 +103,9 @@ export function draftEdit(
   key: RecordKey,
   channel: Channel,
   known: RecordState | undefined,
-  patch: Patch,
+  given: Patch,
 ): Draft {
+  const patch = withoutPersonalFields(given);
   const parts = parseRecordKey(key);
   if (parts === undefined) throw new AgrinetError('key-malformed', `${key} is not a record key`);
   const collection = collectionNamed(parts.collection);
@@ -147,6 +161,21 @@ export function draftTombstone(key: RecordKey, channel: Channel): Draft {
   if (parts === undefined) throw new AgrinetError('key-malformed', `${key} is not a record key`);
   const op = { v: 1, c: parts.collection, k: `${parts.owner}/${parts.id}`, t: 'tombstone', d: NONE };
   return { key, channel, ops: [encodeOp(op)] };
+}
+
+/** Takes ops out of entries of this node's own, one op for each statement. */
+export function draftErasure(
+  identity: Identity,
+  channel: Channel,
+  statements: readonly ErasureStatement[],
+): Draft {
+  const first = statements[0];
+  if (first === undefined) throw new AgrinetError('erasure-malformed', 'an erasure of nothing');
+  const c = parseRecordKey(first.record)?.collection ?? '';
+  const ops = statements.map((statement) =>
+    encodeOp({ v: 1, c, k: '', t: 'erase', d: sealErasure(identity, statement) }),
+  );
+  return { key: channel === 'public' ? first.record : channel, channel, ops };
 }
 
 const NONE = new Uint8Array(0);

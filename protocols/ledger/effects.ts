@@ -1,6 +1,9 @@
+import { AgrinetError } from '../errors.ts';
 import type { Entry } from '../feed/entry.ts';
+import { type Erasure, openErasure } from '../feed/erasure.ts';
+import { decodeOp } from '../feed/op.ts';
 import { applyFast, emptyState } from '../open-dialog/fast-road.ts';
-import { readOp } from '../open-dialog/read-op.ts';
+import { ERASURE, readOp } from '../open-dialog/read-op.ts';
 import {
   type Membership,
   type OpRef,
@@ -11,6 +14,8 @@ import {
 import { COLLECTIONS } from '../open-dialog/schema.ts';
 import type { Channel, RecordKey } from '../wire/ids.ts';
 import type { Judge } from '../open-dialog/merger.ts';
+import { Erasing } from './erasing.ts';
+import { placedOps } from './placed-ops.ts';
 import type { LedgerStore, RecordChange } from './ports.ts';
 
 /** The verdict on one op, and whether the op is new or was judged again. */
@@ -37,12 +42,15 @@ export class Effects {
   readonly lacking: { lacks: string; key: RecordKey }[] = [];
 
   readonly #effective: (ref: OpRef) => boolean;
+  /** What the erasures of this commit do to entries. */
+  readonly erasing: Erasing;
 
   /** `effective` says of a stored op whether it stands below every fork of its feed. */
   constructor(store: LedgerStore, judge: Judge, effective: (ref: OpRef) => boolean) {
     this.#store = store;
     this.#judge = judge;
     this.#effective = effective;
+    this.erasing = new Erasing(store);
   }
 
   /** Reads the records of these keys, each once. */
@@ -66,6 +74,7 @@ export class Effects {
   /** Takes one op in. Its record and its channel's record must be loaded. */
   take(placed: PlacedOp, read = readOp(placed)): Verdict | undefined {
     if ('problem' in read) {
+      if (read.problem === ERASURE) return this.#takeErasure(placed);
       const verdict: Verdict = read.waits
         ? { state: 'waits', code: read.problem, lacks: 'upgrade' }
         : { state: 'void', code: read.problem };
@@ -90,6 +99,17 @@ export class Effects {
     return effect.verdict;
   }
 
+  #takeErasure(placed: PlacedOp): Verdict {
+    const verdict = erasureOf(placed);
+    if ('state' in verdict) {
+      this.#judged.push({ ref: placed, key: undefined, verdict, fresh: false });
+      return verdict;
+    }
+    this.erasing.add(verdict);
+    this.#judged.push({ ref: placed, key: undefined, verdict: { state: 'counts' }, fresh: false });
+    return { state: 'counts' };
+  }
+
   /** Private records whose creation came or went: what stands in their channels is judged again. */
   readonly #turned: Channel[] = [];
 
@@ -100,6 +120,7 @@ export class Effects {
 
   /** Reads all ops of an entry and takes them in. */
   async takeEntry(entry: Entry): Promise<void> {
+    this.erasing.entry(entry);
     const ops = placedOps(entry);
     const read = ops.map((placed) => ({ placed, read: readOp(placed) }));
     const keys = read.flatMap(({ read: { key } }) => (key === undefined ? [] : [key]));
@@ -116,6 +137,7 @@ export class Effects {
 
   /** Judges what the fast road left, and what became decidable by it. */
   async settle(): Promise<void> {
+    for (const key of await this.erasing.apply()) await this.again(key);
     for (;;) {
       const channel = this.#turned.pop();
       if (channel !== undefined) {
@@ -133,12 +155,13 @@ export class Effects {
 
   async #judgeWhole(key: RecordKey): Promise<void> {
     const all = await this.#store.recordOps(key);
-    const stored = all.filter(this.#effective);
-    for (const ref of all) {
+    const whole = all.filter((ref) => !this.erasing.isErased(ref));
+    const stored = whole.filter(this.#effective);
+    for (const ref of whole) {
       if (!this.#effective(ref))
         this.#judged.push({ ref, key, verdict: { state: 'void', code: 'forked' }, fresh: false });
     }
-    const fresh = this.#fresh.get(key) ?? [];
+    const fresh = (this.#fresh.get(key) ?? []).filter((ref) => !this.erasing.isErased(ref));
     const ops = [...stored, ...fresh];
     const first = ops[0];
     if (first === undefined) {
@@ -172,6 +195,7 @@ export class Effects {
     const last = new Map<string, Judged>();
     for (const judged of this.#judged) {
       const { ref } = judged;
+      if (this.erasing.isErased(ref)) continue;
       const id = `${ref.author}|${ref.channel}|${ref.epoch}|${ref.seq}|${ref.index}`;
       last.set(id, { ...judged, fresh: judged.fresh || (last.get(id)?.fresh ?? false) });
     }
@@ -184,22 +208,15 @@ export class Effects {
   }
 }
 
-/** The ops of an entry at their places; erased ones are left out, they have no effect. */
-export function placedOps(entry: Entry): PlacedOp[] {
-  const { author, header } = entry;
-  return entry.body.flatMap((item, index) =>
-    'op' in item
-      ? [
-          {
-            author,
-            channel: header.channel,
-            epoch: header.epoch,
-            seq: header.seq,
-            index,
-            bytes: item.op,
-            time: header.time,
-          },
-        ]
-      : [],
-  );
+/** The statement that an op carries, or why it is void. A pure function of the op and its place. */
+function erasureOf(placed: PlacedOp): Erasure | Verdict {
+  const op = decodeOp(placed.bytes);
+  if (op === undefined || op.k !== '') return { state: 'void', code: 'erasure-malformed' };
+  try {
+    const erasure = openErasure(op.d);
+    const own = erasure.author === placed.author && erasure.channel === placed.channel;
+    return own ? erasure : { state: 'void', code: 'erasure-foreign' };
+  } catch (error) {
+    return { state: 'void', code: error instanceof AgrinetError ? error.code : 'erasure-malformed' };
+  }
 }

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { AgrinetError } from '../errors.ts';
 import { admitUnverified, admitVerified } from '../feed/admission.ts';
 import { bodyMatches, decodeEntry, type Entry, sealEntry } from '../feed/entry.ts';
+import { entryPlace, type Erasure, isProven, openErasure, withoutOps } from '../feed/erasure.ts';
 import { feedId, type FeedState } from '../feed/feed.ts';
 import { type ForkProof, makeForkProof, openForkProof, proofWins } from '../feed/fork.ts';
 import { frontierOf } from '../feed/frontier.ts';
@@ -11,7 +12,10 @@ import { bytesEqual } from '../wire/bytes.ts';
 import { signatureHolds } from '../wire/envelope.ts';
 import type { Channel, RecordKey } from '../wire/ids.ts';
 import { LIMITS } from '../wire/limits.ts';
-import { Effects, placedOps } from './effects.ts';
+import { Effects } from './effects.ts';
+import { BroughtErasures } from './brought-erasures.ts';
+import { erasable, erasuresAt } from './erasing.ts';
+import { placedOps } from './placed-ops.ts';
 import type { Draft, Pen } from './drafts.ts';
 import { JudgingDebts } from './judging-debts.ts';
 import { dayOf, NewFeeds } from './new-feeds.ts';
@@ -37,6 +41,7 @@ export function createLedger(parts: LedgerParts): Ledger {
   const startedAt = parts.now();
   const newFeeds = new NewFeeds(store, parts.now);
   const debts = new JudgingDebts(parts.now);
+  const brought = new BroughtErasures();
   let epoch = randomBytes(8).toString('hex');
   const writes: PendingWrite[] = [];
   const tasks: (() => Promise<void>)[] = [];
@@ -86,7 +91,9 @@ export function createLedger(parts: LedgerParts): Ledger {
       parts.onAlarm({ kind: 'commit-failed', code: error instanceof AgrinetError ? error.code : 'internal' });
       throw error;
     }
-    parts.onCommit({ entries, local, changes: what.records, proofs: what.proofs.map((p) => p.proof) });
+    const erased = [...new Set(what.erased.map(({ key }) => key))];
+    const proofs = what.proofs.map((p) => p.proof);
+    parts.onCommit({ entries, local, changes: what.records, proofs, erased });
   }
 
   // ---- local writes
@@ -154,12 +161,17 @@ export function createLedger(parts: LedgerParts): Ledger {
       if (entries.length > 0) {
         await commit(
           {
-            entries: entries.map(({ page, entry }) => ({ feed: page.feed, entry })),
+            entries: [
+              ...entries.map(({ page, entry }) => ({ feed: page.feed, entry })),
+              ...effect.erasing.rewritten(),
+            ],
             feeds: entries.map(({ page, entry }) => advanced(page.feed, entry)),
             records: effect.changes(),
             verdicts: effect.verdicts(),
             lacking: effect.lacking,
             proofs: [],
+            erasures: effect.erasing.erasures,
+            erased: effect.erasing.erased,
             sync: true,
           },
           true,
@@ -237,9 +249,10 @@ export function createLedger(parts: LedgerParts): Ledger {
     const feeds = new Map<string, FeedState>();
     const accepted: { feed: FeedState; entry: Entry }[] = [];
     const forks: { entry: Entry; held: Entry }[] = [];
+    const words = new Map<string, Erasure>();
     const results: Received[] = [];
     for (const bytes of list) {
-      const result = await admitOne(bytes, publicOnly, feeds, accepted, forks);
+      const result = await admitOne(bytes, publicOnly, feeds, accepted, forks, words);
       results.push(result);
       if (result.kind === 'accept' && result.entry !== undefined) await effect.takeEntry(result.entry);
     }
@@ -250,12 +263,17 @@ export function createLedger(parts: LedgerParts): Ledger {
       debts.charge(entries, parts.now() - started);
       await commit(
         {
-          entries: accepted,
+          entries: [
+            ...accepted.map(({ feed, entry }) => ({ feed, entry: effect.erasing.asStored(entry) })),
+            ...effect.erasing.rewritten(),
+          ],
           feeds: [...feeds.values()],
           records: effect.changes(),
           verdicts: effect.verdicts(),
           lacking: effect.lacking,
           proofs: [],
+          erasures: [...words.values(), ...effect.erasing.erasures],
+          erased: effect.erasing.erased,
           sync: false,
         },
         false,
@@ -283,6 +301,7 @@ export function createLedger(parts: LedgerParts): Ledger {
     feeds: Map<string, FeedState>,
     accepted: { feed: FeedState; entry: Entry }[],
     forks: { entry: Entry; held: Entry }[],
+    words: Map<string, Erasure>,
   ): Promise<Received> {
     let entry: Entry;
     try {
@@ -292,8 +311,13 @@ export function createLedger(parts: LedgerParts): Ledger {
     }
     const { author, header } = entry;
     if (publicOnly && header.channel !== 'public') return { kind: 'reject', code: 'channel-private', entry };
-    // Root and signature hold for any op replaced by its hash: whoever brings an entry could take ops out of it for good.
-    if (entry.body.some((item) => 'erased' in item)) return { kind: 'ignore', code: 'ops-erased', entry };
+    // Root and signature hold for any op replaced by its hash: without the author's word anybody could take ops out for good.
+    const isWhole = entry.body.every((item) => 'op' in item);
+    const told = isWhole
+      ? []
+      : [...(await erasuresAt(store, placeIn(entry))), ...brought.at(entryPlace(entry))];
+    if (!isWhole && told.length === 0) return { kind: 'ignore', code: 'ops-erased', entry };
+    if (!isProven(entry, told)) return { kind: 'reject', code: 'erasure-mismatch', entry };
     const id = feedId({ author, channel: header.channel, epoch: header.epoch });
     const feed = feeds.get(id) ?? store.feed(author, header.channel, header.epoch);
     const standing = author === identity.peerId ? 'followed' : following.standing(author);
@@ -336,9 +360,13 @@ export function createLedger(parts: LedgerParts): Ledger {
       day: today(),
     };
     if (feed === undefined) newFeeds.note(author, header.channel);
-    feeds.set(id, advanced(base, entry));
-    accepted.push({ feed: base, entry });
-    return { kind: 'accept', entry };
+    for (const erasure of told) words.set(erasure.id, erasure);
+    // Whoever has not yet heard of an erasure brings the op whole.
+    const gone = new Set(erasable(entry, await erasuresAt(store, placeIn(entry))).map(({ index }) => index));
+    const kept = gone.size === 0 ? entry : withoutOps(entry, gone);
+    feeds.set(id, advanced(base, kept));
+    accepted.push({ feed: base, entry: kept });
+    return { kind: 'accept', entry: kept };
   }
 
   async function heldAt(
@@ -402,6 +430,8 @@ export function createLedger(parts: LedgerParts): Ledger {
         verdicts: effect.verdicts(),
         lacking: effect.lacking,
         proofs: [{ feed, proof }],
+        erasures: [],
+        erased: [],
         sync: true,
       },
       false,
@@ -443,6 +473,12 @@ export function createLedger(parts: LedgerParts): Ledger {
       const proof = openForkProof(bytes);
       return inLane(() => takeProof(proof));
     },
+    receiveErasure: async (bytes) => {
+      const erasure = openErasure(bytes);
+      const isKnown = erasure.author === identity.peerId || following.standing(erasure.author) !== 'no';
+      if (isKnown) brought.add(erasure);
+      return isKnown ? 'new' : 'ignored';
+    },
     epoch: () => epoch,
     alone: inLane,
     drain: () => inLane(async () => undefined),
@@ -451,6 +487,14 @@ export function createLedger(parts: LedgerParts): Ledger {
 
 function isFact(key: RecordKey): boolean {
   return COLLECTIONS[key.slice(0, key.indexOf('/'))]?.kind === 'fact';
+}
+
+/** Where an entry stands. */
+function placeIn({
+  author,
+  header: { channel, epoch, seq },
+}: Entry): Pick<Erasure, 'author' | 'channel' | 'epoch' | 'seq'> {
+  return { author, channel, epoch, seq };
 }
 
 /** The feed after one more entry. */

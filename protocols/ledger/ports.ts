@@ -1,4 +1,5 @@
 import type { Entry } from '../feed/entry.ts';
+import type { Erasure } from '../feed/erasure.ts';
 import type { FeedState } from '../feed/feed.ts';
 import type { ForkProof } from '../feed/fork.ts';
 import type { OpRef, PlacedOp, RecordState, Verdict } from '../open-dialog/record.ts';
@@ -27,6 +28,10 @@ export interface Commit {
   }[];
   readonly lacking: readonly { readonly lacks: string; readonly key: RecordKey }[];
   readonly proofs: readonly { readonly feed: FeedState; readonly proof: ForkProof }[];
+  /** Erasures that took effect here or wait for their entry; entries they change are among `entries`. */
+  readonly erasures: readonly Erasure[];
+  /** Ops that are gone from their entries. */
+  readonly erased: readonly { readonly ref: OpRef; readonly key: RecordKey }[];
   /** Wait for the disk: own writes that somebody waits for. */
   readonly sync: boolean;
 }
@@ -46,5 +51,11 @@ export interface LedgerStore {
   /** Records that wait for this. */
   lacking(lacks: string): Promise<RecordKey[]>;
   proof(feedNo: number): Promise<ForkProof | undefined>;
+  /** Statements that stand for the entries `from` to `to` of a feed, held or not, by sequence. */
+  erasures(
+    feed: { readonly author: PeerId; readonly channel: Channel; readonly epoch: string },
+    from: number,
+    to: number,
+  ): Promise<{ readonly seq: number; readonly bytes: Uint8Array }[]>;
   commit(commit: Commit): Promise<void>;
 }

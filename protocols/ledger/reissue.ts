@@ -1,4 +1,6 @@
-import { readOp } from '../open-dialog/read-op.ts';
+import { decodeOp } from '../feed/op.ts';
+import { openErasure } from '../feed/erasure.ts';
+import { ERASURE, readOp } from '../open-dialog/read-op.ts';
 import type { PlacedOp, RecordState } from '../open-dialog/record.ts';
 import { COLLECTIONS } from '../open-dialog/schema.ts';
 import type { RecordKey } from '../wire/ids.ts';
@@ -20,7 +22,10 @@ export function reissueRequests(
   const documents = new Set<RecordKey>();
   for (const placed of undone) {
     const read = readOp(placed);
-    if ('problem' in read) continue;
+    if ('problem' in read) {
+      if (read.problem === ERASURE) others.push(eraseAgain(placed));
+      continue;
+    }
     const { key, reading } = read;
     const known = before.get(key);
     if (known === undefined || !(known.exists || known.tombstone)) continue;
@@ -57,6 +62,21 @@ function again(
   stands: (state: RecordState | undefined) => boolean,
 ): WriteRequest {
   return { keys: [key], draft: (_pen, read) => (stands(read(key)) ? [] : [{ key, channel, ops: [bytes] }]) };
+}
+
+/** What was erased stays so: who has not heard of it below the fork hears of it above. */
+function eraseAgain({ bytes, channel }: PlacedOp): WriteRequest {
+  const key = channel === 'public' ? erasedRecord(bytes) : channel;
+  return { keys: [], draft: () => (key === undefined ? [] : [{ key, channel, ops: [bytes] }]) };
+}
+
+function erasedRecord(bytes: Uint8Array): RecordKey | undefined {
+  const op = decodeOp(bytes);
+  try {
+    return op && openErasure(op.d).record;
+  } catch {
+    return undefined; // it was void before
+  }
 }
 
 function restore(key: RecordKey, before: RecordState): WriteRequest {

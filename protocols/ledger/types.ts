@@ -39,6 +39,8 @@ export interface Committed {
   readonly local: boolean;
   readonly changes: readonly RecordChange[];
   readonly proofs: readonly ForkProof[];
+  /** Records of which ops were erased: whatever else repeats them has to go too. */
+  readonly erased?: readonly RecordKey[];
 }
 
 export type Alarm =
@@ -71,6 +73,10 @@ export interface Ledger {
   receive(entries: readonly Uint8Array[], publicOnly?: boolean): Promise<Received[]>;
   /** Takes a proof of equivocation. Throws when it proves nothing. */
   receiveProof(bytes: Uint8Array): Promise<'new' | 'known' | 'ignored'>;
+  /**
+   * Takes an author's word that ops of an entry are erased; that entry may then come without them. Throws what `openErasure` throws.
+   */
+  receiveErasure(bytes: Uint8Array): Promise<'new' | 'ignored'>;
   /** The epoch that this process writes in. */
   epoch(): string;
   /** Runs work between two commits, with none under way: what it changes in the store no commit has read before. */

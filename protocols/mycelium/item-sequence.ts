@@ -2,10 +2,10 @@ import { AgrinetError } from '../errors.ts';
 import { concat } from '../wire/bytes.ts';
 import { decodeCbor, encodeCbor } from '../wire/cbor.ts';
 import { LIMITS } from '../wire/limits.ts';
-import type { RangeItem } from './range.ts';
+import { ITEM_KINDS, type RangeItem } from './range.ts';
 
 /**
- * Range items over HTTP, `application/cbor-seq` (RFC 8742): the dag-cbor of `[0, entry]` or `[1, proof]`, one behind the other
+ * Range items over HTTP, `application/cbor-seq` (RFC 8742): the dag-cbor of `[0, entry]`, `[1, proof]` or `[2, erasure]`, one behind the other
  * and nothing between them. They come in the order of a range answer, so whoever reads may stop anywhere and ask again.
  */
 export const ITEM_SEQUENCE = 'application/cbor-seq';
@@ -14,7 +14,7 @@ export const ITEM_SEQUENCE = 'application/cbor-seq';
 const HEAD_BYTES = 7;
 
 export function encodeItem({ kind, bytes }: RangeItem): Uint8Array {
-  return encodeCbor([kind === 'entry' ? 0 : 1, bytes]);
+  return encodeCbor([ITEM_KINDS.indexOf(kind), bytes]);
 }
 
 const malformed = (): AgrinetError => new AgrinetError('range-malformed', 'malformed sequence of entries');
@@ -23,7 +23,7 @@ const malformed = (): AgrinetError => new AgrinetError('range-malformed', 'malfo
 function itemLength(data: Uint8Array): number | undefined {
   const [array, kind, head] = data;
   if (array !== undefined && array !== 0x82) throw malformed();
-  if (kind !== undefined && kind > 1) throw malformed();
+  if (kind !== undefined && kind >= ITEM_KINDS.length) throw malformed();
   if (head === undefined) return undefined;
   if (head >= 0x40 && head <= 0x57) return 3 + (head - 0x40);
   const width = head === 0x58 ? 1 : head === 0x59 ? 2 : head === 0x5a ? 4 : 0;
@@ -46,9 +46,10 @@ export async function* decodeItems(source: AsyncIterable<Uint8Array>): AsyncGene
       const value = decodeCbor(rest.subarray(0, length));
       rest = rest.subarray(length);
       if (!Array.isArray(value)) throw malformed();
-      const [kind, bytes] = value as readonly unknown[];
-      if (!(bytes instanceof Uint8Array)) throw malformed();
-      yield { kind: kind === 0 ? 'entry' : 'proof', bytes };
+      const [number, bytes] = value as readonly unknown[];
+      const kind = typeof number === 'number' ? ITEM_KINDS[number] : undefined;
+      if (kind === undefined || !(bytes instanceof Uint8Array)) throw malformed();
+      yield { kind, bytes };
     }
   }
   if (rest.length > 0) throw malformed();

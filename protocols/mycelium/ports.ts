@@ -11,6 +11,12 @@ export interface FeedSource {
   entriesFrom(feedNo: number, from: number, to: number): AsyncIterable<Uint8Array>;
   entry(feedNo: number, seq: number): Promise<{ readonly hash: string } | undefined>;
   proof(feedNo: number): Promise<ForkProof | undefined>;
+  /** Authors' words for what is erased in the entries `from` to `to`, by sequence. */
+  erasures(
+    feed: Pick<FeedState, 'author' | 'channel' | 'epoch'>,
+    from: number,
+    to: number,
+  ): Promise<{ readonly seq: number; readonly bytes: Uint8Array }[]>;
 }
 
 /** Who may have what. */

@@ -8,7 +8,7 @@ import { CatchUpPlan, type Need } from './catch-up.ts';
 import type { FrontierGroup } from './frontier-page.ts';
 import type { Announcement } from './message.ts';
 import { type Access, type FeedSource, newestConnection, type StreamHost } from './ports.ts';
-import { type RangeProtocol, rangeRequest } from './range.ts';
+import { type RangeItem, type RangeProtocol, rangeRequest } from './range.ts';
 
 export const PULLER_LIMITS = {
   /** One pull, when somebody else has the feed too: frames that trickle must not hold it up. */
@@ -133,11 +133,9 @@ export function createPuller(components: PullerComponents): Puller {
     pullMore();
   }
 
-  async function takeItems(
-    peer: string,
-    items: readonly { readonly kind: 'entry' | 'proof'; readonly bytes: Uint8Array }[],
-  ): Promise<number> {
+  async function takeItems(peer: string, items: readonly RangeItem[]): Promise<number> {
     for (const item of items) if (item.kind === 'proof') await ledger.receiveProof(item.bytes);
+    for (const item of items) if (item.kind === 'erasure') await ledger.receiveErasure(item.bytes);
     const results = await ledger.receive(
       items.flatMap((item) => (item.kind === 'entry' ? [item.bytes] : [])),
     );

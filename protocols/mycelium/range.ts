@@ -15,7 +15,7 @@ import type { Access, FeedSource, StreamHost } from './ports.ts';
  * Range catch-up, `/agrinet/<network>/range/1`.
  *
  * The asker sends one frame `{author, channel, have: [[epoch, seq, hash, fork | null], …]}` with every epoch it holds; the holder
- * answers with frames of zstd over dag-cbor `[[0, entry] | [1, proof], …]` and closes. Entries of a feed come in order,
+ * answers with frames of zstd over dag-cbor `[[0, entry] | [1, proof] | [2, erasure], …]` and closes. Entries of a feed come in order,
  * feeds in the order in which the holder got them, so the asker may stop anywhere and ask again from there, or from
  * somebody else: the bytes prove themselves. Where both hold a place with two hashes, the holder sends that epoch from
  * its beginning: the first difference is the lowest fork.
@@ -41,7 +41,13 @@ export const RANGE_LIMITS = {
 } as const;
 
 /** What one frame holds. */
-export type RangeItem = { readonly kind: 'entry' | 'proof'; readonly bytes: Uint8Array };
+export interface RangeItem {
+  readonly kind: (typeof ITEM_KINDS)[number];
+  readonly bytes: Uint8Array;
+}
+
+/** The kinds of items by their number on the wire; an erasure comes before the entry that it takes ops out of. */
+export const ITEM_KINDS = ['entry', 'proof', 'erasure'] as const;
 
 export interface RangeRequest {
   readonly author: PeerId;
@@ -122,8 +128,13 @@ export async function* rangeItems(source: FeedSource, request: RangeRequest): As
     )
       from = 1;
     if (from > head.seq) continue;
-    for await (const entry of source.entriesFrom(feed.no, from, head.seq))
+    const erasures = await source.erasures(feed, from, head.seq);
+    let seq = from;
+    for await (const entry of source.entriesFrom(feed.no, from, head.seq)) {
+      for (; erasures[0]?.seq === seq; erasures.shift()) yield { kind: 'erasure', bytes: erasures[0].bytes };
       yield { kind: 'entry', bytes: entry };
+      seq++;
+    }
   }
 }
 
@@ -144,7 +155,7 @@ export async function* rangeFrames(source: FeedSource, request: RangeRequest): A
   };
   for await (const { kind, bytes: item } of rangeItems(source, request)) {
     if (size > 0 && size + item.length > RANGE_LIMITS.inflatedBytes - 1024) yield await flush();
-    gathered.push([kind === 'entry' ? 0 : 1, item]);
+    gathered.push([ITEM_KINDS.indexOf(kind), item]);
     size += item.length + 8;
     if (size >= RANGE_LIMITS.gatherBytes) yield await flush();
   }
@@ -165,9 +176,10 @@ export async function decodeRangeFrame(frame: Uint8Array): Promise<RangeItem[]> 
   if (!Array.isArray(value)) throw malformed();
   return value.map((item: unknown): RangeItem => {
     if (!Array.isArray(item) || item.length !== 2) throw malformed();
-    const [kind, data] = item as readonly unknown[];
-    if ((kind !== 0 && kind !== 1) || !(data instanceof Uint8Array)) throw malformed();
-    return { kind: kind === 0 ? 'entry' : 'proof', bytes: data };
+    const [number, data] = item as readonly unknown[];
+    const kind = typeof number === 'number' ? ITEM_KINDS[number] : undefined;
+    if (kind === undefined || !(data instanceof Uint8Array)) throw malformed();
+    return { kind, bytes: data };
   });
 }
 

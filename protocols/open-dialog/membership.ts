@@ -1,5 +1,5 @@
 import { decodeCbor, encodeCbor, mapOf } from '../wire/cbor.ts';
-import { base64url, concat, sha256 } from '../wire/bytes.ts';
+import { base64url, concat, hex, sha256 } from '../wire/bytes.ts';
 import type { Channel } from '../wire/ids.ts';
 import { parsePeerId, type PeerId } from '../wire/identity.ts';
 import { LIMITS } from '../wire/limits.ts';
@@ -31,7 +31,7 @@ export function decodeMembership(bytes: Uint8Array): Membership | undefined {
   const participants = peerList(map.participants);
   if (writers === undefined || participants === undefined) return undefined;
   if (!writers.includes(owner) || !writers.every((writer) => participants.includes(writer))) return undefined;
-  return { owner, writers, participants };
+  return { owner, writers, participants, nonce: hex(map.nonce) };
 }
 
 function peerList(value: unknown): PeerId[] | undefined {

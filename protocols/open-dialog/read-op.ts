@@ -27,6 +27,9 @@ export type ReadOp =
   | { readonly key: RecordKey; readonly collection: Collection; readonly reading: Reading }
   | { readonly key: RecordKey | undefined; readonly problem: string; readonly waits: boolean };
 
+/** No op of a record: it says which ops of earlier entries have no effect any more (feed/erasure.ts). */
+export const ERASURE = 'erasure';
+
 const isVoid = (problem: string, key?: RecordKey): ReadOp => ({ key, problem, waits: false });
 
 /** The Automerge actor of an author's epoch on a record: first 16 bytes of the hash, hex. */
@@ -51,6 +54,8 @@ export function readOp(placed: PlacedOp): ReadOp {
         : isVoid('op-type-wrong');
     case 'tombstone':
       return readTombstone(placed, op, collection);
+    case 'erase':
+      return isVoid(ERASURE);
     default:
       return { key: undefined, problem: 'op-type-unknown', waits: true };
   }

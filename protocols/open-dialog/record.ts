@@ -35,6 +35,8 @@ export interface Membership {
   readonly owner: PeerId;
   readonly writers: readonly PeerId[];
   readonly participants: readonly PeerId[];
+  /** 16 bytes, hex; what a record's id is bound to beside its members (see market/contract-book/binding.ts). */
+  readonly nonce?: string;
 }
 
 /**

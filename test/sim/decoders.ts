@@ -1,5 +1,6 @@
 import { zstdCompressSync } from 'node:zlib';
 import { decodeEntry } from '../../protocols/feed/entry.ts';
+import { ERASURE_BYTES, openErasure, sealErasure } from '../../protocols/feed/erasure.ts';
 import { makeForkProof, openForkProof } from '../../protocols/feed/fork.ts';
 import { decodeHeader, ENTRY_ENVELOPE } from '../../protocols/feed/header.ts';
 import { decodeOp, encodeOp } from '../../protocols/feed/op.ts';
@@ -20,6 +21,7 @@ import { readOp } from '../../protocols/open-dialog/read-op.ts';
 import { openStatement, sealStatement } from '../../protocols/registry/statement.ts';
 import { decodeCbor, encodeCbor } from '../../protocols/wire/cbor.ts';
 import { openEnvelope, readEnvelope } from '../../protocols/wire/envelope.ts';
+import { recordKey } from '../../protocols/wire/ids.ts';
 import { LIMITS } from '../../protocols/wire/limits.ts';
 import {
   Hand,
@@ -117,6 +119,21 @@ export function decoders(random: Random): Decoder[] {
       seeds: entries.map((e) => e.envelopeBytes),
       longest: LIMITS.entryBytes,
       run: (b) => [readEnvelope(ENTRY_ENVELOPE, b), openEnvelope(ENTRY_ENVELOPE, b)],
+    },
+    {
+      name: 'erasure',
+      seeds: [
+        sealErasure(identity, {
+          channel: 'public',
+          epoch: first.header.epoch,
+          seq: 1,
+          record: recordKey('listings', identity.peerId, 'a'),
+          ops: [{ index: 0, hash: random.hex(32) }],
+          time: 1,
+        }),
+      ],
+      longest: ERASURE_BYTES,
+      run: openErasure,
     },
     {
       name: 'message',

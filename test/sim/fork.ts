@@ -65,6 +65,7 @@ async function sync(to: Replica, from: Replica): Promise<boolean> {
     const entries: Uint8Array[] = [];
     for await (const { kind, bytes } of rangeItems(from.store, rangeRequest(author, channel, mine))) {
       if (kind === 'proof') brought = (await to.ledger.receiveProof(bytes)) === 'new' || brought;
+      else if (kind === 'erasure') await to.ledger.receiveErasure(bytes);
       else entries.push(bytes);
     }
     const results = await to.receive(entries);

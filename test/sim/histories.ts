@@ -1,6 +1,6 @@
 import * as Automerge from '@automerge/automerge';
 import { draftEdit } from '../../protocols/ledger/drafts.ts';
-import { placedOps } from '../../protocols/ledger/effects.ts';
+import { placedOps } from '../../protocols/ledger/placed-ops.ts';
 import type { Entry } from '../../protocols/feed/entry.ts';
 import { decodeOp, encodeOp } from '../../protocols/feed/op.ts';
 import { type Change, decodeChange, encodeChange, type FieldOp } from '../../protocols/open-dialog/change.ts';

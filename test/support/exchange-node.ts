@@ -114,6 +114,12 @@ export async function startExchangeNode(certificate?: Certificate): Promise<Exch
     reader,
     digest: () => ({ digest: digest(), owners: {} }),
     peers: () => [],
+    fence: { reason: () => undefined },
+    trust: {
+      roots: () => [self],
+      rated: () => Promise.resolve([]),
+      score: (subject: string) => Promise.resolve({ subject, score: null, counterparties: 0 }),
+    },
     log: () => undefined,
   };
   const app = router();

@@ -189,6 +189,7 @@ export async function openLedger(folder: string, identity: Identity): Promise<Te
     recordOps: (key) => store.recordOps(key),
     lacking: (lacks) => store.lacking(lacks),
     proof: (no) => store.proof(no),
+    erasures: (feed, from, to) => store.erasures(feed, from, to),
     async commit(commit) {
       seen.push(...commit.verdicts);
       await store.commit(commit);

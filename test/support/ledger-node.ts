@@ -93,7 +93,8 @@ export async function pull(from: LedgerNode, to: LedgerNode, authors: readonly P
     const bytes: Uint8Array[] = [];
     for await (const item of rangeItems(from.store, request)) {
       if (item.kind === 'proof') throw new Error(`${author} has a fork`);
-      bytes.push(item.bytes);
+      if (item.kind === 'erasure') await to.ledger.receiveErasure(item.bytes);
+      else bytes.push(item.bytes);
     }
     for (const { kind, code } of await to.ledger.receive(bytes)) {
       if (kind === 'accept') taken++;

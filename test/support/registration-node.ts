@@ -120,6 +120,19 @@ export async function registrationNode(
       reader: { get: () => Promise.resolve(undefined) },
       catalogue: { putProfile: () => Promise.reject(new Error('no catalogue here')) },
       registration: registration.port,
+      fence: { set: () => Promise.reject(new Error('no fence here')), describe: () => 'off' },
+      trust: {
+        score: (subject) => Promise.resolve({ subject, score: null, counterparties: 0 }),
+        reliability: () => ({
+          syncs: 0,
+          syncsFailed: 0,
+          invalidEntries: 0,
+          equivocations: 0,
+          since: null,
+          lastFailedAt: null,
+          lastFailure: null,
+        }),
+      },
     }),
   );
   const listener = getRequestListener(app.fetch);

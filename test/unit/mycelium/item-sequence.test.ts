@@ -46,7 +46,7 @@ describe('range items as a sequence', () => {
       whole.subarray(0, 50),
       whole.subarray(0, 2),
       encodeItem({ kind: 'entry', bytes: new Uint8Array(LIMITS.entryBytes + 1) }),
-      Uint8Array.of(0x82, 2, 0x40),
+      Uint8Array.of(0x82, 3, 0x40),
       Uint8Array.of(0x83, 0, 0x40, 0x40),
       Uint8Array.of(0x82, 0, 0x58, 1, 0),
       Uint8Array.of(0x82, 0, 0x5b, 0, 0, 0, 0, 0, 0, 0, 1, 0),

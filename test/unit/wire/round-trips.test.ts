@@ -203,6 +203,7 @@ describe('what is written is read back, and only those bytes are read', () => {
         expect(decodeMembership(encodeMembership(members, nonce))).toEqual({
           ...members,
           participants: [...list].sort(),
+          nonce: Buffer.from(nonce).toString('hex'),
         });
       }),
     );

@@ -1,0 +1,121 @@
+import type { Erased, ErasurePort } from '../api/ports/erasure.ts';
+import { AgrinetError } from '../protocols/errors.ts';
+import { draftErasure, draftTombstone } from '../protocols/ledger/drafts.ts';
+import { erasureStatements } from '../protocols/ledger/erasure-request.ts';
+import type { Ledger } from '../protocols/ledger/types.ts';
+import { parseParty } from '../protocols/market/party.ts';
+import type { RecordState } from '../protocols/open-dialog/record.ts';
+import type { Identity } from '../protocols/wire/identity.ts';
+import { parsePublicId, parseRecordKey, recordKey, type RecordKey } from '../protocols/wire/ids.ts';
+import type { Database } from '../storage/database.ts';
+import { erasedRecords, namesOf, purgeErased } from '../storage/purge.ts';
+import type { Store } from '../storage/store.ts';
+import type { EventLog } from './events/event-log.ts';
+
+export interface ErasureParts {
+  readonly identity: Identity;
+  readonly db: Database;
+  readonly store: Pick<Store, 'records' | 'recordOps'>;
+  readonly ledger: Ledger;
+  readonly events: Pick<EventLog, 'forget'>;
+  readonly now: () => number;
+  readonly warn: (message: string, fields: Record<string, unknown>) => void;
+}
+
+const EVIDENCE =
+  'The ops are hashes from now on, here at once and at every node that follows this one once it has heard of it. What others hold as evidence stays with them: contracts, their transitions and terms, and ratings.';
+
+/** Erases records of this node's own, and clears the disk after every erasure, its own or a peer's. */
+export interface Erasures extends ErasurePort {
+  /** After a commit that erased ops. Never throws; what fails is done again at the next start. */
+  committed(records: readonly RecordKey[]): void;
+  /** Finishes what was cut off, and waits for what is under way. */
+  settled(): Promise<void>;
+}
+
+export function createErasures(parts: ErasureParts): Erasures {
+  const { identity, db, store, ledger, now } = parts;
+  const self = identity.peerId;
+  let clearing: Promise<void> = Promise.resolve();
+  let queued = false;
+  /** Of which ops were erased since the last clearing began. */
+  const fresh = new Set<RecordKey>();
+
+  async function clear(): Promise<void> {
+    queued = false;
+    try {
+      const taken = [...fresh];
+      fresh.clear();
+      const records = [...new Set([...taken, ...(await erasedRecords(db))])];
+      // First what may still be written, then what is.
+      await parts.events.forget(records.map(namesOf));
+      await purgeErased(db, records, (key) => !fresh.has(key));
+    } catch (error) {
+      parts.warn('what was erased is still on the disk; it is cleared at the next start', { err: error });
+    }
+  }
+
+  /** One clearing at a time; commits that come meanwhile share the next. */
+  function settled(): Promise<void> {
+    if (!queued) {
+      queued = true;
+      clearing = clearing.then(clear);
+    }
+    return clearing;
+  }
+
+  async function state(key: RecordKey): Promise<RecordState | undefined> {
+    return (await store.records([key]))[0];
+  }
+
+  async function erase(key: RecordKey, known: RecordState): Promise<Erased> {
+    const ops = await store.recordOps(key);
+    const statements = erasureStatements(self, key, ops, now());
+    if (statements.length > 0)
+      await ledger.write({
+        keys: [],
+        draft: () => [draftErasure(identity, known.channel, statements)],
+      });
+    await settled();
+    return { erased: true, evidence: EVIDENCE };
+  }
+
+  return {
+    async message(conversationId, messageId, userId) {
+      const conversation = parsePublicId(conversationId, self);
+      const id = parsePublicId(messageId, self);
+      const channel = conversation && recordKey('conversations', conversation.owner, conversation.id);
+      const key = id && recordKey('messages', id.owner, id.id);
+      const known = key && (await state(key));
+      if (key === undefined || known?.exists !== true || known.channel !== channel)
+        throw new AgrinetError('not-found', 'Not found');
+      if (parseRecordKey(key)?.owner !== self)
+        throw new AgrinetError(
+          'forbidden',
+          'only the node of its author can erase a message; ask its operator',
+        );
+      if (userId !== undefined && parseParty(known.view['from'])?.user !== userId)
+        throw new AgrinetError(
+          'forbidden',
+          'only the user who sent a message, or the operator, can erase it',
+        );
+      return erase(key, known);
+    },
+    async listing(key) {
+      const known = await state(key);
+      if (known === undefined || !(known.exists || known.tombstone))
+        throw new AgrinetError('not-found', 'Not found');
+      if (!known.tombstone)
+        await ledger.write({
+          keys: [key],
+          draft: (_, read) => (read(key)?.tombstone === true ? [] : [draftTombstone(key, known.channel)]),
+        });
+      return erase(key, known);
+    },
+    committed(records) {
+      for (const key of records) fresh.add(key);
+      if (records.length > 0) void settled();
+    },
+    settled,
+  };
+}

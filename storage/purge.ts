@@ -1,0 +1,87 @@
+import { AgrinetError } from '../protocols/errors.ts';
+import { parseRecordKey, publicId, type RecordKey } from '../protocols/wire/ids.ts';
+import type { Database } from './database.ts';
+import { type BatchOp, fullKey, range, type SublevelName } from './keyspace.ts';
+import { ERASING } from './store.ts';
+import { openJson, sealJson } from './values.ts';
+
+/** Tables beside the feeds whose rows may repeat what a record says. */
+const REPEATING: readonly SublevelName[] = ['events', 'notifications', 'jobs', 'idempotency'];
+/** What a repeated request gets whose first answer told of something that is erased since. */
+const GONE = {
+  status: 410,
+  headers: { 'content-type': 'application/json' },
+  body: JSON.stringify({
+    error: 'what this request wrote has been erased',
+    message: 'what this request wrote has been erased',
+    code: 'erased',
+  }),
+};
+/** Below and above every key of every sublevel. */
+const LOWEST = '!';
+const HIGHEST = '~';
+const NOTHING = new Uint8Array(0);
+
+/** Records of which ops were erased and that may still be repeated on the disk. */
+export async function erasedRecords(db: Database): Promise<RecordKey[]> {
+  const keys: RecordKey[] = [];
+  for await (const [key, value] of db.level.iterator(range('meta', ERASING)))
+    keys.push(openJson<RecordKey>(key, value));
+  return keys;
+}
+
+/** How a record is named in JSON, to whoever repeats it. */
+export function namesOf(key: RecordKey): string {
+  const parts = parseRecordKey(key);
+  if (parts === undefined) throw new AgrinetError('key-malformed', `${key} is not a record key`);
+  return publicId(parts);
+}
+
+/**
+ * Takes what repeats erased records out of the tables beside the feeds, then out of LevelDB's files: a value that was overwritten
+ * stays in them until they are compacted. Done again at the next start when it is cut off. `isDone` says at the end of each record
+ * whether no more of it was erased meanwhile.
+ */
+export async function purgeErased(
+  db: Database,
+  records: readonly RecordKey[],
+  isDone: (key: RecordKey) => boolean = () => true,
+): Promise<void> {
+  if (records.length === 0) return;
+  const names = records.map((key) => Buffer.from(namesOf(key)));
+  const ops: BatchOp[] = [];
+  for (const name of REPEATING) {
+    for await (const [key, value] of db.level.iterator(range(name))) {
+      const text = Buffer.from(value.buffer, value.byteOffset, value.length);
+      if (!names.some((each) => text.includes(each))) continue;
+      if (name !== 'idempotency') ops.push({ type: 'del', key });
+      else
+        ops.push({
+          type: 'put',
+          key,
+          value: sealJson(key, { ...openJson<object>(key, value), answer: GONE }),
+        });
+    }
+  }
+  if (ops.length > 0) await db.batch(ops, true);
+  await compact(db);
+  await db.batch(
+    records.filter(isDone).map((key) => ({ type: 'del', key: fullKey('meta', ERASING + key) })),
+    true,
+  );
+}
+
+/**
+ * Makes LevelDB write all its tables anew. It leaves alone what lies in the last level by itself, and writes its memory out with
+ * every version of a value; so a row below and a row above everything are written between, which makes all of it overlap.
+ */
+async function compact(db: Database): Promise<void> {
+  await db.level.compactRange(LOWEST, HIGHEST);
+  for (const type of ['put', 'del'] as const) {
+    const ends = [LOWEST, HIGHEST].map((key): BatchOp =>
+      type === 'put' ? { type, key, value: NOTHING } : { type, key },
+    );
+    await db.batch(ends, true);
+    await db.level.compactRange(LOWEST, HIGHEST);
+  }
+}
