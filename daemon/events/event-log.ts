@@ -13,6 +13,8 @@ export interface EventLog extends Pick<EventsPort, 'subscribe'> {
   emit(type: string, data: EventData, audience?: Audience): void;
   /** Tells an event to those who listen now; it has no number and is not kept. */
   relay(type: string, data: EventData, audience: Audience): void;
+  /** Forgets what events in memory say of the records of these names. Once it resolves none of it is written to the disk any more. */
+  forget(names: readonly string[]): Promise<void>;
   /** Writes what is not yet written; nothing is told any more. */
   close(): Promise<void>;
 }
@@ -257,6 +259,18 @@ export async function createEventLog({ table, now, warn, limits }: EventLogOptio
           listeners.delete(listener);
         },
       };
+    },
+    async forget(names) {
+      const isNamed = ({ data }: Pick<EventRow, 'data'>): boolean => {
+        const text = JSON.stringify(data);
+        return names.some((name) => text.includes(name));
+      };
+      const blank = <E extends Omit<EventRow, 'id'>>(event: E): E =>
+        isNamed(event) ? { ...event, data: { erased: true } } : event;
+      recent.forEach((event, at) => (recent[at] = blank(event)));
+      recentChars = recent.reduce((sum, { data }) => sum + (chars.get(data) ?? 0), 0);
+      unnumbered.forEach((event, at) => (unnumbered[at] = blank(event)));
+      await writing;
     },
     async close() {
       closed = true;

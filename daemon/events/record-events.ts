@@ -1,6 +1,7 @@
 import type { Committed } from '../../protocols/ledger/types.ts';
 import { isLive, type RecordState } from '../../protocols/open-dialog/record.ts';
 import { parseRecordKey, publicId } from '../../protocols/wire/ids.ts';
+import { isMessageTime, placeOf } from '../../protocols/market/message-order.ts';
 import type { Audience, EventData } from './event-log.ts';
 
 /** An event to be emitted. */
@@ -38,13 +39,16 @@ export function recordEvents({ changes }: Pick<Committed, 'changes'>): EventDraf
   return drafts.slice(0, MOST);
 }
 
-/** A message as old clients know it, for those who listen to its conversation: the private channel that it is in. */
-function messageEvent({ channel, view, created }: RecordState, id: string): EventDraft | undefined {
+/**
+ * A message as old clients know it, for those who listen to its conversation: the private channel that it is in. One that no list
+ * shows is told to nobody.
+ */
+function messageEvent(state: RecordState, id: string): EventDraft | undefined {
+  const { channel, view, created } = state;
   const conversation = parseRecordKey(channel);
-  if (conversation === undefined) return undefined;
+  if (conversation?.collection !== 'conversations' || typeof placeOf(state) === 'string') return undefined;
   const sentAt = view['sentAt'];
-  const sent = new Date(typeof sentAt === 'number' ? sentAt : created[0]);
-  const time = Number.isNaN(sent.getTime()) ? new Date(created[0]) : sent;
+  const time = new Date(isMessageTime(sentAt) ? sentAt : created[0]);
   const message = {
     id,
     conversationId: publicId(conversation),

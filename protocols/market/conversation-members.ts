@@ -1,0 +1,109 @@
+import type { Scalar } from '../open-dialog/change.ts';
+import { contentId, encodeMembership } from '../open-dialog/membership.ts';
+import type { Membership, RecordState } from '../open-dialog/record.ts';
+import { base64url, sha256 } from '../wire/bytes.ts';
+import type { PeerId } from '../wire/identity.ts';
+import { parseRecordKey, type RecordKey } from '../wire/ids.ts';
+import { nodeOf, parseParty } from './party.ts';
+
+/** The field `participants`: a JSON list of users as `user@peer-id`, and at its end 16 bytes of salt, base64url. */
+export function writeParticipants(users: readonly string[], salt: Uint8Array): string {
+  return JSON.stringify([...users, base64url(salt)]);
+}
+
+/**
+ * The nonce of a conversation's creation. It binds the users: the nodes that take part stand in the creation itself, but any
+ * of them can edit the document that names their users.
+ */
+export function participantsNonce(field: string): Uint8Array {
+  return sha256(new TextEncoder().encode(field)).subarray(0, 16);
+}
+
+/** Whether a text is the field `participants` as it was at the creation. */
+export function isOriginal(key: string, members: Membership, field: string): boolean {
+  return contentId(sha256(encodeMembership(members, participantsNonce(field)))) === parseRecordKey(key)?.id;
+}
+
+/**
+ * The users who take part in a conversation, as `user@peer-id`: those of its creation, whoever has written over them since.
+ * Undefined when the list of the creation is not among the field's values.
+ */
+export function participantsOf({
+  key,
+  members,
+  view,
+  conflicts,
+}: RecordState): readonly string[] | undefined {
+  if (members === undefined) return undefined;
+  const values = [view['participants'], ...(conflicts['participants'] ?? []).map(({ value }) => value)];
+  for (const value of values)
+    if (typeof value === 'string' && isOriginal(key, members, value)) return usersOf(value);
+  return undefined;
+}
+
+/** Every value that a document's field has had, in any order. */
+export type FieldHistory = (key: RecordKey, field: string) => Promise<readonly Scalar[]>;
+
+/** Lists found in histories that are remembered. */
+const REMEMBERED = 10_000;
+
+/**
+ * The users who take part, also where a node has written over the list: then it is looked for in the document's history, so
+ * that nobody can shut others out. Empty when the creation bound no list that was ever written.
+ */
+export function createParticipantLists(
+  history: FieldHistory,
+): (state: RecordState) => Promise<readonly string[]> {
+  /** `heads`: as nothing was found then, it is looked for again with the next change. */
+  const remembered = new Map<RecordKey, { readonly users: readonly string[]; readonly heads?: string }>();
+  return async (state) => {
+    const { key, members } = state;
+    const users = participantsOf(state);
+    if (users !== undefined || members === undefined) return users ?? [];
+    const heads = state.heads.join();
+    const known = remembered.get(key);
+    if (known !== undefined && (known.heads === undefined || known.heads === heads)) return known.users;
+    const values = await history(key, 'participants');
+    const original = values.find(
+      (value): value is string => typeof value === 'string' && isOriginal(key, members, value),
+    );
+    const found = original === undefined ? { users: [], heads } : { users: usersOf(original) };
+    const [oldest] = remembered.keys();
+    if (remembered.size >= REMEMBERED && oldest !== undefined) remembered.delete(oldest);
+    remembered.set(key, found);
+    return found.users;
+  };
+}
+
+/** The users that a field `participants` names. */
+export function usersOf(field: string): string[] {
+  try {
+    const list: unknown = JSON.parse(field);
+    if (!Array.isArray(list)) return [];
+    return list.filter((each: unknown): each is string => parseParty(each) !== undefined);
+  } catch {
+    return []; // its creator wrote something else; nobody is named
+  }
+}
+
+/** Whether an op of a document, `counter@actor`, is a node's. */
+export type WroteOp = (node: PeerId, key: RecordKey, op: string) => boolean;
+
+/** The newest message that a user has read, as the user's own node says; what another wrote there is not shown. */
+export function readBy(state: RecordState, user: string, wrote: WroteOp): string | undefined {
+  const node = nodeOf(user);
+  const field = readField(user);
+  const [op] = state.fieldOps[field] ?? [];
+  if (node === undefined || op === undefined) return undefined;
+  const values = state.conflicts[field] ?? [{ value: state.view[field], op }];
+  const own = values.find((each) => wrote(node, state.key, each.op))?.value;
+  return typeof own === 'string' ? own : undefined;
+}
+
+const FIELD = /^read\.[A-Za-z0-9._@+-]{1,128}$/;
+
+/** The field that holds the newest message a user has read; a name that a field cannot have stands as its hash. */
+export function readField(user: string): string {
+  const plain = `read.${user}`;
+  return FIELD.test(plain) ? plain : `read.sha256-${base64url(sha256(new TextEncoder().encode(user)))}`;
+}

@@ -1,0 +1,103 @@
+import type { RecordChange } from '../ledger/ports.ts';
+import type { Ledger } from '../ledger/types.ts';
+import type { RecordState } from '../open-dialog/record.ts';
+import type { PeerId } from '../wire/identity.ts';
+import type { RecordKey } from '../wire/ids.ts';
+import type { FieldHistory, WroteOp } from './conversation-members.ts';
+import type { ReadChannel } from './conversation-views.ts';
+import type { HiddenReason } from './message-order.ts';
+
+/** Who asks: a user of this node, or its operator, who may see and do everything here. */
+export interface Caller {
+  readonly user?: string | undefined;
+  readonly operator: boolean;
+}
+
+export interface NewMessage {
+  /** A user of this node, bare or as `user@peer-id`. */
+  readonly from: string;
+  readonly to?: string | undefined;
+  readonly type: string;
+  readonly content: string;
+  /** JSON. */
+  readonly attachments?: string | undefined;
+  /** Of a request that may be repeated: the message is written once. */
+  readonly nonce?: string | undefined;
+}
+
+/** A conversation as far as its participants see it. */
+export interface Conversation {
+  readonly state: RecordState;
+  readonly participants: readonly string[];
+  /** The newest message that each has read, by its public id. */
+  readonly read: Readonly<Record<string, string>>;
+}
+
+export interface ConversationReader {
+  get(key: RecordKey): Promise<RecordState | undefined>;
+  many(keys: readonly RecordKey[]): Promise<readonly (RecordState | undefined)[]>;
+  list(
+    collection: string,
+    filter: { readonly fields: {} },
+    limit: number,
+    cursor?: string,
+  ): Promise<{ readonly records: readonly RecordState[]; readonly cursor?: string }>;
+  readonly newestInChannel: ReadChannel;
+}
+
+/** Conversations of this node's users. To who takes no part in one it does not exist: `not-found`. */
+export interface Conversations {
+  /**
+   * Begins a private conversation between users here and elsewhere; who takes part is fixed. The caller always does. Throws
+   * `party-unknown`, `fields-invalid`. With an `id` of a request that may be repeated it is made once.
+   */
+  create(
+    caller: Caller,
+    asked: { readonly title: string; readonly participants: readonly string[]; readonly metadata?: string },
+    id?: string,
+  ): Promise<Conversation>;
+  /** Undefined when there is none that the caller takes part in. */
+  find(caller: Caller, id: string): Promise<Conversation | undefined>;
+  /** Those the caller takes part in, archived ones left out. A page may be short; `cursor` goes on. */
+  list(
+    caller: Caller,
+    query: {
+      readonly participant?: string | undefined;
+      readonly limit: number;
+      readonly cursor?: string | undefined;
+    },
+  ): Promise<{ readonly conversations: readonly Conversation[]; readonly cursor?: string }>;
+  /** For everybody who takes part. An archived one can be read, and no longer changed. */
+  edit(
+    caller: Caller,
+    id: string,
+    fields: { readonly title?: string; readonly pinned?: boolean; readonly archived?: true },
+  ): Promise<Conversation>;
+  /** Throws `forbidden` for a `from` that is not here or takes no part. */
+  send(caller: Caller, id: string, message: NewMessage): Promise<RecordState>;
+  /** The messages before one, or the newest, oldest first. */
+  messages(caller: Caller, id: string, limit: number, before?: string): Promise<readonly RecordState[]>;
+  /** Notes the newest message a user of this node has read; never one before what was noted. */
+  read(caller: Caller, id: string, user: string, messageId: string): Promise<Conversation>;
+  /** Messages that count and are not shown, and why. */
+  hidden(
+    conversation: Conversation,
+  ): Promise<readonly { readonly id: string; readonly reason: HiddenReason }[]>;
+  /** To be told of every commit. */
+  noted(changes: readonly RecordChange[]): void;
+  /** After the database was opened anew. */
+  forget(): void;
+}
+
+export interface ConversationParts {
+  readonly self: PeerId;
+  readonly ledger: Pick<Ledger, 'write'>;
+  readonly reader: ConversationReader;
+  readonly history: FieldHistory;
+  readonly wrote: WroteOp;
+  /** Whether a node is registered here and active. */
+  readonly isActive: (peer: PeerId) => boolean;
+  readonly now: () => number;
+  /** Another window than the usual, for tests. */
+  readonly window?: number;
+}
