@@ -1,62 +1,52 @@
-import { type PricePoint, trendsOf, type TrendReport } from '../protocols/market/trends.ts';
-import { isLive } from '../protocols/open-dialog/record.ts';
-import type { RecordState } from '../protocols/open-dialog/record.ts';
-import { hex, sha256 } from '../protocols/wire/bytes.ts';
-import type { ApiContext } from './context.ts';
+import { LRUCache } from 'lru-cache';
+import { AgrinetError } from '../protocols/errors.ts';
+import { lastDay, standingPrices } from '../protocols/market/trend-snapshot.ts';
+import { type TrendQuery, trendsOf, type TrendReport } from '../protocols/market/trends.ts';
+import type { TrendsPort } from './ports/trends.ts';
 
-/** The report for a region, a commodity and so many periods back; all of them without. */
-export type TrendReports = (
-  region: string | undefined,
-  commodity: string | undefined,
-  back: number,
-) => Promise<TrendReport>;
+/** A report, and how many of the oldest prices it does not know of. */
+export interface HeldReport extends TrendReport {
+  readonly leftOut: number;
+}
+
+export type TrendReports = (query: Omit<TrendQuery, 'until'>) => Promise<HeldReport>;
 
 /** Reports kept between requests. */
 const KEPT = 64;
 
 /** Reports from what the node holds. The same prices give the same one: it is made anew only when a price has come or gone. */
-export function createTrendReports(node: Pick<ApiContext, 'reader' | 'priceDigest'>): TrendReports {
-  let state: string | undefined;
-  const reports = new Map<string, Promise<TrendReport>>();
-  return (region, commodity, back) => {
-    const now = node.priceDigest();
-    if (now !== state || reports.size >= KEPT) reports.clear();
-    state = now;
-    const key = JSON.stringify([region, commodity, back]);
-    const made =
-      reports.get(key) ?? pricePoints(node).then((all) => trendsOf(all, { region, commodity, back }));
+export function createTrendReports(
+  port: Pick<TrendsPort, 'prices'>,
+  now: () => number = Date.now,
+): TrendReports {
+  const reports = new LRUCache<string, HeldReport>({ max: KEPT });
+  return async (query) => {
+    const { prices, leftOut, state } = await port.prices();
+    const until = lastDay(now());
+    const key = JSON.stringify([state, until, query.region, query.commodity, query.back, query.per]);
+    const known = reports.get(key);
+    if (known !== undefined) return known;
+    const made = { ...trendsOf(standingPrices(prices), { ...query, until }), leftOut };
     reports.set(key, made);
-    made.catch(() => reports.delete(key));
     return made;
   };
 }
 
-async function pricePoints({ reader }: Pick<ApiContext, 'reader'>): Promise<PricePoint[]> {
-  const points: PricePoint[] = [];
-  for await (const state of reader.all('prices')) {
-    const point = isLive(state) ? pointOf(state) : undefined;
-    if (point !== undefined) points.push(point);
-  }
-  return points;
-}
+/** Periods back at most. */
+const MOST = { week: 104, month: 24 } as const;
 
-function pointOf({ key, heads, view }: RecordState): PricePoint | undefined {
-  const text = (field: string): string => {
-    const value = view[field];
-    return typeof value === 'string' ? value : '';
-  };
-  const { price, date } = view;
-  if (typeof price !== 'number' || typeof date !== 'string' || Number.isNaN(Date.parse(date)))
-    return undefined;
-  return {
-    id: heads[0] ?? hex(sha256(new TextEncoder().encode(key))),
-    date,
-    commodity: text('commodity'),
-    market: text('market'),
-    region: text('admin1'),
-    unit: text('unit'),
-    currency: text('currency'),
-    priceType: text('priceType'),
-    price,
-  };
+/**
+ * `3`: so many periods back, weeks or months as the data have them. `2w`: weeks. `3m`: months, weekly data taken by month. `1y`: 12
+ * months. Throws `query-invalid`.
+ */
+export function windowOf(text: string): Pick<TrendQuery, 'back' | 'per'> {
+  const [, digits = '', unit = ''] = /^(\d{1,3})([wmy]?)$/.exec(text.trim().toLowerCase()) ?? [];
+  const count = Number(digits) * (unit === 'y' ? 12 : 1);
+  const per = unit === '' ? undefined : unit === 'w' ? 'week' : 'month';
+  if (digits === '' || count < 1 || count > MOST[per ?? 'month'])
+    throw new AgrinetError(
+      'query-invalid',
+      `window: 1 to ${MOST.month} periods, or so many weeks (2w, to ${MOST.week}w), months (3m, to ${MOST.month}m) or years (1y, 2y)`,
+    );
+  return { back: count, per };
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-/** One price as trends read it; `id` is the hash of the signed fact. */
+/** One price as trends read it; `id` is the hash of the signed fact: two nodes that publish the same fact count once. */
 export interface PricePoint {
   readonly id: string;
   /** YYYY-MM-DD. */
@@ -35,6 +35,10 @@ export interface TrendSignal {
   readonly coverage: number;
   /** Prices left out as slips: more than five times off their market's own median. */
   readonly excluded: number;
+  /** Newest date among this good's prices. */
+  readonly asOf: string;
+  /** As in the report, over this good's prices alone. */
+  readonly inputs: string;
 }
 
 export interface TrendReport {
@@ -52,40 +56,67 @@ export interface TrendQuery {
   readonly commodity?: string | undefined;
   /** Periods back that the newest is compared with. */
   readonly back: number;
+  /**
+   * What a period is; undefined leaves it to the data of each good. `month` takes weekly data by month; `week` leaves goods
+   * with monthly data out, which say nothing of weeks.
+   */
+  readonly per?: Cadence | undefined;
+  /** YYYY-MM-DD: prices dated later are slips of the date and left out. */
+  readonly until?: string | undefined;
 }
 
 /** A price this far off its market's own median is a slip of the pen, not a movement. */
 const SLIP = 5;
+/** Fewer prices than this do not tell what is usual in a market. */
+const FEW = 3;
 /** Markets silent for longer than this many periods no longer count as reporting. */
 const RECENT = 6;
 /** Periods before the older of the two compared that tell what is usual. */
 const YEAR = 12;
+/** Days after which a good without a new price no longer comes among the first. */
+const STALE = 183;
 const DAY = 86_400_000;
 
-/** Price movements in a set of prices: a pure function of it, whatever the order. */
+/**
+ * Price movements in a set of prices: a pure function of it, whatever the order. Only operations that IEEE 754 rounds
+ * correctly (+ - * / and the square root) lead to its numbers, so that every implementation gets the same bytes.
+ */
 export function trendsOf(prices: Iterable<PricePoint>, query: TrendQuery): TrendReport {
-  const chosen = [...prices].filter((point) => wanted(point, query));
-  const inputs = createHash('sha256');
-  for (const id of chosen.map(({ id }) => id).sort()) inputs.update(`${id}\n`);
+  const unique = new Map<string, PricePoint>();
+  for (const point of prices) if (wanted(point, query)) unique.set(point.id, point);
+  const chosen = [...unique.values()];
+  const asOf = newestDate(chosen);
   const goods = group(chosen, (p) => [p.commodity, p.unit, p.currency, p.priceType].join('\0'));
-  const signals = [...goods.values()].flatMap((points) => signalOf(points, query.back) ?? []);
+  const signals = [...goods.values()].flatMap((points) => signalOf(points, query) ?? []);
+  const stale = (signal: TrendSignal): number =>
+    Date.parse(asOf ?? signal.asOf) - Date.parse(signal.asOf) > STALE * DAY ? 1 : 0;
+  const name = (s: TrendSignal): string => [s.commodity, s.unit, s.currency, s.priceType].join('\0');
   signals.sort(
     (a, b) =>
+      stale(a) - stale(b) ||
       Math.abs(b.changePct) * b.confidence - Math.abs(a.changePct) * a.confidence ||
-      (a.commodity + a.unit + a.priceType < b.commodity + b.unit + b.priceType ? -1 : 1),
+      (name(a) < name(b) ? -1 : 1),
   );
-  const asOf = chosen.reduce<string | null>(
-    (last, { date }) => (last === null || date > last ? date : last),
-    null,
-  );
-  return { signals, asOf, prices: chosen.length, inputs: inputs.digest('hex') };
+  return { signals, asOf, prices: chosen.length, inputs: inputsDigest(chosen.map(({ id }) => id)) };
 }
 
-function wanted(point: PricePoint, { region, commodity }: TrendQuery): boolean {
+/** SHA-256 over ids, sorted, each with a line feed; hex. */
+export function inputsDigest(ids: readonly string[]): string {
+  const hash = createHash('sha256');
+  for (const id of ids.toSorted()) hash.update(`${id}\n`);
+  return hash.digest('hex');
+}
+
+function newestDate(points: readonly PricePoint[]): string | null {
+  return points.reduce<string | null>((last, { date }) => (last === null || date > last ? date : last), null);
+}
+
+function wanted(point: PricePoint, { region, commodity, until }: TrendQuery): boolean {
   const place = region?.trim().toLowerCase();
   const good = commodity?.trim().toLowerCase();
   return (
     point.price > 0 &&
+    (until === undefined || point.date <= until) &&
     (good === undefined || point.commodity.toLowerCase() === good) &&
     (place === undefined ||
       place === 'global' ||
@@ -95,16 +126,20 @@ function wanted(point: PricePoint, { region, commodity }: TrendQuery): boolean {
 }
 
 /** The signal of one good: each market against itself, then the median of the markets. */
-function signalOf(points: readonly PricePoint[], back: number): TrendSignal | undefined {
-  const cadence = cadenceOf(points);
+function signalOf(points: readonly PricePoint[], { back, per }: TrendQuery): TrendSignal | undefined {
+  const own = cadenceOf(points);
+  if (per === 'week' && own === 'month') return undefined;
+  const cadence = per ?? own;
   const newest = points.reduce((last, { date }) => Math.max(last, periodOf(date, cadence)), -Infinity);
   let excluded = 0;
   let reporting = 0;
   const compared: { before: number; after: number }[] = [];
   // Only the recent past: over many years inflation alone exceeds any bound for slips.
   const recent = points.filter(({ date }) => periodOf(date, cadence) > newest - back - YEAR);
+  const everywhere = median(recent.map(({ price }) => price));
   for (const market of group(recent, (p) => p.market).values()) {
-    const usual = median(market.map(({ price }) => price));
+    // One slip is half of two prices: so few are held against those of all markets.
+    const usual = market.length < FEW ? everywhere : median(market.map(({ price }) => price));
     const kept = market.filter(({ price }) => price <= usual * SLIP && price >= usual / SLIP);
     excluded += market.length - kept.length;
     const periods = group(kept, ({ date }) => String(periodOf(date, cadence)));
@@ -116,15 +151,15 @@ function signalOf(points: readonly PricePoint[], back: number): TrendSignal | un
   }
   const [first] = points;
   if (compared.length === 0 || first === undefined) return undefined;
-  const changes = compared.map(({ before, after }) => Math.log(after / before));
-  const change = median(changes);
-  const spread = median(changes.map((each) => Math.abs(each - change)));
+  const changes = compared.map(({ before, after }) => after / before);
+  const change = geometricMedian(changes);
+  const spread = median(changes.map((each) => Math.max(each / change, change / each) - 1));
   const coverage = compared.length / Math.max(1, reporting);
   const { commodity, unit, currency, priceType } = first;
   return {
     commodity,
-    changePct: round((Math.exp(change) - 1) * 100, 1),
-    confidence: round(((1 - Math.exp(-compared.length / 3)) * coverage) / (1 + 4 * spread), 2),
+    changePct: round((change - 1) * 100, 1),
+    confidence: round(((compared.length / (compared.length + 2)) * coverage) / (1 + 4 * spread), 2),
     cadence,
     from: {
       period: periodName(newest - back, cadence),
@@ -137,6 +172,8 @@ function signalOf(points: readonly PricePoint[], back: number): TrendSignal | un
     sampleSize: compared.length,
     coverage: round(coverage, 2),
     excluded,
+    asOf: newestDate(points) ?? '',
+    inputs: inputsDigest(points.map(({ id }) => id)),
   };
 }
 
@@ -166,9 +203,10 @@ function periodName(period: number, cadence: Cadence): string {
 }
 
 /** One sentence for people. */
-export function trendSummary({ signals }: TrendReport, region: string | undefined): string {
+export function trendSummary({ signals, prices }: TrendReport, region: string | undefined): string {
   const place = region === undefined || region.trim().toLowerCase() === 'global' ? 'all regions' : region;
   const [top] = signals;
+  if (prices === 0) return `No price movements can be told for ${place}: no prices are held here.`;
   if (top === undefined) return `No price movements can be told for ${place}: too few prices are held here.`;
   const { commodity, changePct, cadence } = top;
   const moved = changePct === 0 ? 'unchanged' : `${changePct > 0 ? 'up' : 'down'} ${Math.abs(changePct)}%`;
@@ -187,10 +225,21 @@ function group<T>(items: Iterable<T>, keyOf: (item: T) => string): Map<string, T
 }
 
 function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  const upper = sorted[middle] ?? NaN;
-  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? NaN) + upper) / 2;
+  const [lower, upper] = middleOf(values);
+  return (lower + upper) / 2;
+}
+
+/** Between two middle factors their geometric mean: half and double cancel. */
+function geometricMedian(factors: readonly number[]): number {
+  const [lower, upper] = middleOf(factors);
+  return lower === upper ? lower : Math.sqrt(lower * upper);
+}
+
+/** The two middle values; of an odd number the one, twice. */
+function middleOf(values: readonly number[]): [number, number] {
+  const sorted = values.toSorted((a, b) => a - b);
+  const upper = sorted[sorted.length >> 1] ?? NaN;
+  return [sorted.length % 2 === 1 ? upper : (sorted[(sorted.length >> 1) - 1] ?? NaN), upper];
 }
 
 function round(value: number, digits: number): number {

@@ -92,6 +92,56 @@ describe('trendsOf', () => {
     });
   });
 
+  it('takes weeks by month when asked, and says nothing of weeks from monthly data', () => {
+    const weekly = Array.from({ length: 12 }, (_, i) =>
+      price({
+        date: new Date(Date.UTC(2026, 0, 5 + 7 * i)).toISOString().slice(0, 10),
+        price: i < 8 ? 100 : 130,
+      }),
+    );
+    expect(trendsOf(weekly, { back: 1, per: 'month' }).signals[0]).toMatchObject({
+      cadence: 'month',
+      changePct: 30,
+      from: { period: '2026-02' },
+      to: { period: '2026-03' },
+    });
+    const monthly = [...year(['A'], 1.1), price({ market: 'A', date: '2025-12-22' })];
+    expect(trendsOf(monthly, { back: 1, per: 'week' }).signals).toEqual([]);
+  });
+
+  it('takes the mean of two middle prices, and of two middle changes their geometric mean', () => {
+    const points = [...year(['A'], 2), ...year(['B'], 0.5)];
+    expect(trendsOf(points, everywhere).signals[0]).toMatchObject({
+      changePct: 0,
+      from: { median: 100 },
+      to: { median: 125 },
+    });
+  });
+
+  it('holds a market with few prices against the others', () => {
+    const few = [
+      price({ market: 'New', date: '2025-11-15' }),
+      price({ market: 'New', date: '2025-12-15', price: 700 }),
+    ];
+    expect(trendsOf([...year(['A', 'B'], 1.1), ...few], everywhere).signals[0]).toMatchObject({
+      changePct: 10,
+      sampleSize: 2,
+      excluded: 1,
+    });
+  });
+
+  it('shows goods without new prices last, and each with its own date and inputs', () => {
+    const old = year(['A'], 3, { commodity: 'Beans' });
+    const fresh = year(['A'], 1.01).map((each) => ({ ...each, date: each.date.replace('2025', '2026') }));
+    const { signals, inputs } = trendsOf([...old, ...fresh], everywhere);
+    expect(signals.map(({ commodity, asOf }) => [commodity, asOf])).toEqual([
+      ['Maize', '2026-12-15'],
+      ['Beans', '2025-12-15'],
+    ]);
+    expect(signals[0]?.inputs).toBe(trendsOf(fresh, everywhere).inputs);
+    expect(new Set([inputs, ...signals.map((each) => each.inputs)]).size).toBe(3);
+  });
+
   it('keeps to the region and the commodity asked for; global is all', () => {
     const all = [...year(['A'], 1.2), ...year(['B'], 0.8, { region: 'Coast', commodity: 'Beans' })];
     expect(trendsOf(all, { back: 1, region: 'coast' }).signals.map((s) => s.commodity)).toEqual(['Beans']);
@@ -102,7 +152,7 @@ describe('trendsOf', () => {
   it('says so when there is nothing to compare', () => {
     const none = trendsOf([], everywhere);
     expect(none).toMatchObject({ signals: [], asOf: null, prices: 0 });
-    expect(trendSummary(none, 'global')).toMatch(/too few prices/);
+    expect(trendSummary(none, 'global')).toMatch(/no prices are held/);
     expect(trendsOf([price({})], everywhere).signals).toEqual([]);
   });
 

@@ -1,0 +1,57 @@
+import type { HeldPrice } from '../../protocols/market/trend-snapshot.ts';
+import type { RecordKey } from '../../protocols/wire/ids.ts';
+
+/** All prices of this node, as trends read them. */
+export interface HeldPrices {
+  readonly prices: readonly HeldPrice[];
+  /** The oldest ones, beyond what is read at all. */
+  readonly leftOut: number;
+  /** Another text when a price has come or gone. */
+  readonly state: string;
+}
+
+/** A producer's score, for `/trends/top-rated`. */
+export interface ProducerScore {
+  /** `user@peer-id`. */
+  readonly subject: string;
+  /** Points of LBTAS, -1 to 4; producers without a counted rating are not here. */
+  readonly score: number;
+  readonly counterparties: number;
+  /** The region of the producer's node, as far as it is known. */
+  readonly region: string;
+}
+
+/** A contract from `accepted` on, as far as trends are concerned. */
+export interface Transaction {
+  readonly contract: RecordKey;
+  /** `user@peer-id`, or as the contract names the supplier. */
+  readonly supplier: string;
+  readonly region: string;
+  /** Milliseconds since 1970. */
+  readonly acceptedAt: number;
+  /** When delivery was due; absent when nothing was agreed. */
+  readonly dueAt?: number;
+  /** Neither settled nor cancelled yet. */
+  readonly open: boolean;
+  /** Whether this node is the supplier's: it alone counts the transaction for others. */
+  readonly ours: boolean;
+}
+
+/** What became of the wish to publish. */
+export interface Published {
+  /** The snapshot that stands: the new one, or the last. */
+  readonly id: string | undefined;
+  readonly published: boolean;
+  /** Why not. */
+  readonly reason?: 'no-prices' | 'unchanged' | 'not-due';
+}
+
+/** What the routes of trends need beside the records. */
+export interface TrendsPort {
+  prices(): Promise<HeldPrices>;
+  /** Producers whose score is known, in any order. */
+  scores(): Promise<readonly ProducerScore[]>;
+  transactions(): AsyncIterable<Transaction>;
+  /** Publishes a snapshot now, unless nothing has changed since the last. */
+  publish(): Promise<Published>;
+}

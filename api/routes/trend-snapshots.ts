@@ -1,0 +1,181 @@
+import { z } from '@hono/zod-openapi';
+import { LRUCache } from 'lru-cache';
+import { AgrinetError } from '../../protocols/errors.ts';
+import type { Snapshot } from '../../protocols/market/trend-snapshot.ts';
+import { type SnapshotVerdict, verifySnapshot } from '../../protocols/market/trend-verify.ts';
+import { isLive, type RecordState } from '../../protocols/open-dialog/record.ts';
+import { parseRecordKey, publicId } from '../../protocols/wire/ids.ts';
+import type { ApiContext } from '../context.ts';
+import { keyOf } from '../records.ts';
+import { json, route, router } from '../route.ts';
+import { idParam, textQuery } from '../schemas.ts';
+
+const tags = ['Market'];
+const head = {
+  trendId: z.string(),
+  owner: z.string(),
+  region: z.string(),
+  asOf: z.string().nullable(),
+  inputs: z.string().openapi({ description: 'Digest of the prices it was made from' }),
+  publishedAt: z.iso.datetime(),
+};
+const Head = z.object(head).openapi('TrendSnapshotHead');
+
+const publish = route('operator', {
+  method: 'post',
+  path: '/',
+  tags,
+  summary: 'Publish what trends this node sees now, unless nothing has changed since the last time',
+  responses: {
+    200: json(
+      z.object({ trendId: z.string().nullable(), published: z.boolean(), reason: z.string().optional() }),
+      'The snapshot that stands, and whether it is new',
+    ),
+  },
+});
+const list = route('read', {
+  method: 'get',
+  path: '/',
+  tags,
+  summary: 'Published trend snapshots of this node and others, newest first',
+  request: {
+    query: z.object({
+      owner: textQuery,
+      limit: z.coerce.number().int().min(1).max(100).default(20),
+      cursor: z.string().max(2048).optional(),
+    }),
+  },
+  responses: {
+    200: json(
+      z.object({ snapshots: z.array(Head), cursor: z.string().optional() }),
+      'One page; with `owner` it may be short, or empty, and still have a cursor',
+    ),
+  },
+});
+const read = route('read', {
+  method: 'get',
+  path: '/{id}',
+  tags,
+  summary: 'One snapshot',
+  request: { params: idParam },
+  responses: {
+    200: json(
+      z
+        .object({
+          ...head,
+          body: z.string().openapi({ description: 'Canonical JSON, to the byte as it was signed' }),
+        })
+        .openapi('TrendSnapshot'),
+      'The snapshot',
+    ),
+  },
+});
+const verify = route('write', {
+  method: 'get',
+  path: '/{id}/verify',
+  tags,
+  summary: 'Make a snapshot again from the prices held here and compare',
+  request: { params: idParam },
+  responses: {
+    200: json(
+      z
+        .object({
+          ...head,
+          verdict: z.enum(['verified', 'differs', 'other-inputs', 'malformed']),
+          detail: z.string(),
+          differs: z.array(z.string()),
+          owners: z.array(
+            z.object({
+              owner: z.string(),
+              named: z.number().int(),
+              held: z.number().int(),
+              state: z.enum(['lacking', 'differs']),
+            }),
+          ),
+          lacking: z.number().int(),
+          beyond: z.number().int(),
+        })
+        .openapi('TrendVerdict'),
+      'What was found',
+    ),
+  },
+});
+
+/** Snapshots looked at for one page of one owner's. */
+const SCANNED = 400;
+const PAGE = 50;
+/** Later times have no date of four digits. */
+const YEAR_10000 = Date.UTC(10_000, 0, 1);
+/** Verdicts kept between requests. */
+const KEPT = 256;
+
+/** Snapshots under `/trends/snapshots`. */
+export function snapshotRoutes(node: Pick<ApiContext, 'self' | 'reader' | 'trends'>) {
+  const verdicts = new LRUCache<string, SnapshotVerdict>({ max: KEPT });
+
+  async function found(id: string): Promise<RecordState> {
+    const state = await node.reader.get(keyOf(id, node.self, 'trends'));
+    if (!isLive(state)) throw new AgrinetError('not-found', 'Not found');
+    return state;
+  }
+
+  return router()
+    .openapi(publish, async (c) => {
+      const { id = null, published, reason } = await node.trends.publish();
+      return c.json({ trendId: id, published, ...(reason === undefined ? {} : { reason }) }, 200);
+    })
+    .openapi(list, async (c) => {
+      const { owner, limit, cursor: from } = c.req.valid('query');
+      const snapshots: z.infer<typeof Head>[] = [];
+      let cursor = from;
+      for (let scanned = 0; scanned < SCANNED && snapshots.length < limit;) {
+        const size = Math.min(PAGE, limit - snapshots.length);
+        const page = await node.reader.list('trends', { fields: {} }, size, cursor);
+        for (const state of page.records)
+          if (owner === undefined || parseRecordKey(state.key)?.owner === owner)
+            snapshots.push(headOf(state));
+        scanned += size;
+        cursor = page.cursor;
+        if (cursor === undefined) break;
+      }
+      return c.json(cursor === undefined ? { snapshots } : { snapshots, cursor }, 200);
+    })
+    .openapi(read, async (c) => {
+      const state = await found(c.req.valid('param').id);
+      return c.json({ ...headOf(state), body: snapshotOf(state).body }, 200);
+    })
+    .openapi(verify, async (c) => {
+      const state = await found(c.req.valid('param').id);
+      const held = await node.trends.prices();
+      const known = `${state.key}\n${held.state}`;
+      const verdict = verdicts.get(known) ?? verifySnapshot(snapshotOf(state), held.prices);
+      verdicts.set(known, verdict);
+      const { differs, owners, ...rest } = verdict;
+      return c.json({ ...headOf(state), ...rest, differs: [...differs], owners: [...owners] }, 200);
+    });
+}
+
+function headOf(state: RecordState): z.infer<typeof Head> {
+  const parts = parseRecordKey(state.key);
+  const { region, asOf, inputs, publishedAt } = snapshotOf(state);
+  return {
+    trendId: parts === undefined ? state.key : publicId(parts),
+    owner: parts?.owner ?? '',
+    region,
+    asOf: asOf ?? null,
+    inputs,
+    // As its publisher says; one that is no date is shown as the time it was signed with.
+    publishedAt: new Date(publishedAt < YEAR_10000 ? publishedAt : state.created[0]).toISOString(),
+  };
+}
+
+function snapshotOf({ view }: RecordState): Snapshot {
+  const text = (field: string): string => String(view[field] ?? '');
+  return {
+    ...(view['asOf'] === undefined ? {} : { asOf: text('asOf') }),
+    region: text('region'),
+    inputs: text('inputs'),
+    body: text('body'),
+    publishedAt: Number(view['publishedAt']),
+  };
+}

@@ -1,0 +1,178 @@
+import { nodeOf } from '../protocols/market/party.ts';
+import { SNAPSHOT_LIMITS } from '../protocols/market/trend-snapshot.ts';
+import { isLive } from '../protocols/open-dialog/record.ts';
+import type { PeerId } from '../protocols/wire/identity.ts';
+import type { RecordReader } from './context.ts';
+import type { ProducerScore, TrendsPort } from './ports/trends.ts';
+
+/** What the old trend routes count. */
+export interface TrendFigures {
+  readonly listings: number;
+  readonly byLocation: ReadonlyMap<string, number>;
+  /** By day of creation, YYYY-MM-DD. */
+  readonly byDay: ReadonlyMap<string, number>;
+  /** By region, lower-case. */
+  readonly byRegion: ReadonlyMap<string, number>;
+  readonly sellers: readonly SellerPings[];
+  /** Transactions whose delivery is over its day and that nobody has settled. */
+  readonly delayed: number;
+}
+
+/**
+ * A seller's mean days between signs of life: from the acceptance of a contract to the seller's first ping, and from each ping to
+ * the next, over all its transactions.
+ */
+export interface SellerPings {
+  readonly sellerId: string;
+  readonly avgDays: number;
+  readonly transactions: number;
+}
+
+/** Names counted one by one, of each kind; what is beyond counts as `(others)`. */
+const NAMES = 20_000;
+const OTHERS = '(others)';
+/** Transactions whose pings are followed. */
+const FOLLOWED = 100_000;
+const DAY_MS = 86_400_000;
+/** Counting again takes at most a twentieth of the time: what took long is good for so much longer, milliseconds. */
+const REST = 20;
+const QUICK_MS = 50;
+
+type Port = Pick<TrendsPort, 'transactions'>;
+
+/** Counts what is held, once for all who ask while nothing is written; memory is bounded by names, not by records. */
+export function createTrendFigures(
+  { self, reader, trends }: { readonly self: PeerId; readonly reader: Figured; readonly trends: Port },
+  now: () => number = Date.now,
+): () => Promise<TrendFigures> {
+  let kept: { version: number; until: number; made: Promise<TrendFigures> } | undefined;
+  return () => {
+    const version = reader.version();
+    const start = now();
+    if (kept !== undefined && (kept.version === version || start < kept.until)) return kept.made;
+    const counting = { version, until: Infinity, made: count(self, reader, trends, start) };
+    kept = counting;
+    counting.made.then(
+      () => {
+        const took = now() - start;
+        counting.until = took < QUICK_MS ? 0 : now() + took * REST;
+      },
+      () => {
+        if (kept === counting) kept = undefined;
+      },
+    );
+    return counting.made;
+  };
+}
+
+type Figured = Pick<RecordReader, 'all' | 'version'>;
+
+async function count(self: PeerId, reader: Figured, trends: Port, now: number): Promise<TrendFigures> {
+  const byLocation = new Map<string, number>();
+  const byDay = new Map<string, number>();
+  const byRegion = new Map<string, number>();
+  let listings = 0;
+  for await (const { view, created, tombstone } of reader.all('listings')) {
+    if (tombstone) continue;
+    listings++;
+    const text = (field: string): string => String(view[field] ?? '').trim();
+    tally(byLocation, text('location') || text('market') || text('region') || 'unknown');
+    tally(byRegion, text('region').toLowerCase());
+    tally(byDay, new Date(created[0]).toISOString().slice(0, 10));
+  }
+  const { sellers, delayed } = await pings(self, reader, trends, now);
+  return { listings, byLocation, byDay, byRegion, sellers, delayed };
+}
+
+function tally(counts: Map<string, number>, name: string): void {
+  const known = counts.get(name);
+  const under = known === undefined && counts.size >= NAMES ? OTHERS : name;
+  counts.set(under, (counts.get(under) ?? 0) + 1);
+}
+
+async function pings(
+  self: PeerId,
+  reader: Figured,
+  trends: Port,
+  now: number,
+): Promise<Pick<TrendFigures, 'sellers' | 'delayed'>> {
+  const full = (party: string): string =>
+    party === '' || nodeOf(party) !== undefined ? party : `${party}@${self}`;
+  const followed = new Map<string, { seller: string; from: number; last: number; pings: number }>();
+  let delayed = 0;
+  for await (const { contract, supplier, acceptedAt, dueAt, open } of trends.transactions()) {
+    if (open && dueAt !== undefined && dueAt < now) delayed++;
+    if (supplier !== '' && followed.size < FOLLOWED)
+      followed.set(contract, { seller: full(supplier), from: acceptedAt, last: acceptedAt, pings: 0 });
+  }
+  if (followed.size > 0)
+    for await (const state of reader.all('pings')) {
+      const contract = isLive(state) ? followed.get(state.channel) : undefined;
+      const [at] = state.created;
+      if (contract === undefined || full(String(state.view['from'])) !== contract.seller) continue;
+      if (at < contract.from) continue;
+      contract.last = Math.max(contract.last, at);
+      contract.pings++;
+    }
+  const bySeller = Map.groupBy(
+    [...followed.values()].filter((each) => each.pings > 0),
+    ({ seller }) => seller,
+  );
+  const sellers = [...bySeller].map(([sellerId, contracts]) => {
+    const time = contracts.reduce((sum, { from, last }) => sum + last - from, 0);
+    const signs = contracts.reduce((sum, each) => sum + each.pings, 0);
+    return { sellerId, avgDays: round(time / DAY_MS / signs), transactions: contracts.length };
+  });
+  sellers.sort((a, b) => a.avgDays - b.avgDays || (a.sellerId < b.sellerId ? -1 : 1));
+  return { sellers, delayed };
+}
+
+/** Two decimals. */
+function round(value: number): number {
+  return Number(value.toFixed(2));
+}
+
+/** Producers, the best first; of one region when it is given. */
+export function topRated(
+  scores: readonly ProducerScore[],
+  limit: number,
+  region: string | undefined,
+): ProducerScore[] {
+  const place = region?.trim().toLowerCase();
+  return scores
+    .filter((each) => place === undefined || place === 'global' || each.region.toLowerCase() === place)
+    .toSorted(
+      (a, b) => b.score - a.score || b.counterparties - a.counterparties || (a.subject < b.subject ? -1 : 1),
+    )
+    .slice(0, limit);
+}
+
+const BUSY = 100;
+const QUIET = 10;
+
+/** What the old back end called AI: sentences by rule. `all` tells small numbers of transactions, too. */
+export function insights(
+  figures: TrendFigures,
+  top: readonly ProducerScore[],
+  region: string | undefined,
+  all: boolean,
+): string[] {
+  const place = region?.trim().toLowerCase();
+  const here = place === undefined || place === '' || place === 'global';
+  const volume = here ? figures.listings : (figures.byRegion.get(place) ?? 0);
+  const where = here ? 'all regions' : region?.trim();
+  const sentences: string[] = [];
+  if (volume > BUSY) sentences.push(`High market activity: ${volume} listings in ${where}.`);
+  if (volume < QUIET) sentences.push(`Low market activity: only ${volume} listings in ${where}.`);
+  if (top.length > 0)
+    sentences.push(
+      `Top rated producers: ${top.map(({ subject, score }) => `${subject} (${round(score)})`).join(', ')}.`,
+    );
+  if (figures.delayed >= (all ? 1 : SNAPSHOT_LIMITS.group))
+    sentences.push(
+      figures.delayed === 1
+        ? '1 transaction is delayed: its day of delivery is over.'
+        : `${figures.delayed} transactions are delayed: their day of delivery is over.`,
+    );
+  return sentences;
+}

@@ -1,0 +1,156 @@
+import { canonicalJson, type Json } from '../wire/json.ts';
+import { sha256Hex } from '../wire/bytes.ts';
+import {
+  inputsDigest,
+  type PricePoint,
+  type TrendReport,
+  type TrendSignal,
+  trendsOf,
+  trendSummary,
+} from './trends.ts';
+
+/**
+ * A published trend report: a fact whose body is a pure function of the prices it names, the publisher's region, the day it
+ * was published and the counts of transactions. Whoever holds the same prices makes the same bytes.
+ */
+export interface HeldPrice extends PricePoint {
+  /** Whose fact it is. */
+  readonly owner: string;
+  /** Local id of the price of the same owner that this one corrects. */
+  readonly supersedes?: string;
+  /** The time its owner signed it with: within an owner's prices the order in which they became known. */
+  readonly at: readonly [number, number];
+}
+
+/** Transactions of one region; the only thing in a snapshot that others cannot recompute. */
+export interface RegionCount {
+  readonly region: string;
+  readonly count: number;
+}
+
+/** Prices of one owner that a snapshot was made from: the first so many in its owner's order, ids digested as in `inputsDigest`. */
+export interface OwnerInputs {
+  readonly owner: string;
+  readonly prices: number;
+  readonly digest: string;
+}
+
+/** The fields of the fact. */
+export interface Snapshot {
+  readonly asOf?: string;
+  readonly region: string;
+  readonly inputs: string;
+  readonly body: string;
+  readonly publishedAt: number;
+}
+
+export const SNAPSHOT_LIMITS = {
+  /** Strongest signals of a section. */
+  signals: 20,
+  /** Owners named one by one; of more, only the whole is digested. */
+  owners: 100,
+  /** Regions with counts. */
+  regions: 100,
+  /** Characters of the body, as the collection has it. */
+  body: 65_536,
+  /** Fewer transactions than this are told of nobody. */
+  group: 5,
+} as const;
+
+const DAY_MS = 86_400_000;
+
+/** The last day whose prices count on a day: the next, because some are ahead of us. */
+export function lastDay(ms: number): string {
+  return new Date(ms + DAY_MS).toISOString().slice(0, 10);
+}
+
+/** What counts of prices held: those that no other price of their owner corrects. */
+export function standingPrices(held: readonly HeldPrice[]): HeldPrice[] {
+  const corrected = new Set(
+    held.flatMap(({ owner, id, supersedes }) =>
+      supersedes === undefined || supersedes === id ? [] : [`${owner}/${supersedes}`],
+    ),
+  );
+  return corrected.size === 0 ? [...held] : held.filter(({ owner, id }) => !corrected.has(`${owner}/${id}`));
+}
+
+/** The snapshot of what is held: equal inputs give equal bytes, whatever their order. */
+export function makeSnapshot(
+  held: readonly HeldPrice[],
+  from: {
+    readonly region: string;
+    readonly publishedAt: number;
+    readonly transactions: readonly RegionCount[];
+  },
+): Snapshot {
+  const { region, publishedAt } = from;
+  const until = lastDay(publishedAt);
+  const used = held.filter(({ date }) => date <= until);
+  const owners = [...byOwner(used)].map(([owner, prices]) => ownerInputs(owner, prices));
+  const inputs = sha256Hex(owners.map((o) => `${o.owner} ${o.prices} ${o.digest}\n`).join(''));
+  const standing = standingPrices(used);
+  const everywhere = trendsOf(standing, { back: 1 });
+  const local = isRegion(region) ? trendsOf(standing, { back: 1, region }) : undefined;
+  const transactions = publishedCounts(from.transactions);
+  for (let signals: number = SNAPSHOT_LIMITS.signals; ; signals--) {
+    const body = canonicalJson({
+      v: 1,
+      generatedBy: 'aiTrendHelper',
+      asOf: everywhere.asOf,
+      region,
+      inputs: {
+        digest: inputs,
+        prices: used.length,
+        owners: owners.length > SNAPSHOT_LIMITS.owners ? [] : owners.map((each) => ({ ...each })),
+      },
+      global: section(everywhere, undefined, signals),
+      local: local === undefined ? null : section(local, region, signals),
+      transactions: transactions.map((each) => ({ ...each })),
+    });
+    if (body.length > SNAPSHOT_LIMITS.body && signals > 0) continue;
+    const { asOf } = everywhere;
+    return { ...(asOf === null ? {} : { asOf }), region, inputs, body, publishedAt };
+  }
+}
+
+/** What may be told of counts: no group under five, nor a sum that gives one away. Sorted by region. */
+export function publishedCounts(counts: readonly RegionCount[]): RegionCount[] {
+  return counts
+    .filter(({ count }) => count >= SNAPSHOT_LIMITS.group)
+    .toSorted((a, b) => b.count - a.count || (a.region < b.region ? -1 : 1))
+    .slice(0, SNAPSHOT_LIMITS.regions)
+    .sort((a, b) => (a.region < b.region ? -1 : 1));
+}
+
+/** An owner's prices in its own order: what is held of them at any time is, but for gaps, a beginning of it. */
+export function byOwner(held: readonly HeldPrice[]): Map<string, HeldPrice[]> {
+  const owners = Map.groupBy(held, ({ owner }) => owner);
+  for (const prices of owners.values())
+    prices.sort((a, b) => a.at[0] - b.at[0] || a.at[1] - b.at[1] || (a.id < b.id ? -1 : 1));
+  return new Map([...owners].sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** How a snapshot names prices of one owner. */
+export function ownerInputs(owner: string, prices: readonly HeldPrice[]): OwnerInputs {
+  return { owner, prices: prices.length, digest: inputsDigest(prices.map(({ id }) => id)) };
+}
+
+function isRegion(region: string): boolean {
+  return !['', 'global', 'unspecified'].includes(region.trim().toLowerCase());
+}
+
+function section(report: TrendReport, region: string | undefined, most: number): Json {
+  const { signals, asOf, prices, inputs } = report;
+  return {
+    summary: trendSummary(report, region),
+    asOf,
+    prices,
+    inputs,
+    found: signals.length,
+    signals: signals.slice(0, most).map((signal) => signalJson(signal)),
+  };
+}
+
+function signalJson({ from, to, ...rest }: TrendSignal): Json {
+  return { ...rest, from: { ...from }, to: { ...to } };
+}
