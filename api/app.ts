@@ -10,9 +10,12 @@ import { requestId } from './limits/request-id.ts';
 import { describeRoutes } from './openapi.ts';
 import { router } from './route.ts';
 import { conflictRoutes } from './routes/conflicts.ts';
-import { contractRoutes } from './routes/contracts.ts';
+import { contractRoutes, oldContractRoutes } from './routes/contracts.ts';
+import { conversationRoutes } from './routes/conversations.ts';
 import { digestRoutes } from './routes/digest.ts';
+import { erasureRoutes } from './routes/erasure.ts';
 import { eventRoutes } from './routes/events.ts';
+import { fenceRoutes } from './routes/fence.ts';
 import { exportRoutes } from './routes/export.ts';
 import { feedRoutes } from './routes/feeds.ts';
 import { importRoutes } from './routes/import.ts';
@@ -20,13 +23,17 @@ import { jobRoutes } from './routes/jobs.ts';
 import { keyRoutes } from './routes/keys.ts';
 import { listingRoutes } from './routes/listings.ts';
 import { logRoutes } from './routes/logs.ts';
+import { messageRoutes } from './routes/messages.ts';
 import { nodeRoutes } from './routes/node.ts';
 import { notificationRoutes } from './routes/notifications.ts';
 import { priceRoutes } from './routes/prices.ts';
 import { pullRoutes } from './routes/pull.ts';
+import { ratingRoutes } from './routes/ratings.ts';
 import { registrationRoutes } from './routes/registration.ts';
 import { syncWorkerRoutes } from './routes/sync-worker.ts';
+import { transactionRoutes } from './routes/transactions.ts';
 import { trendRoutes } from './routes/trends.ts';
+import { trustRoutes } from './routes/trust.ts';
 import { createTrendReports } from './trend-reports.ts';
 
 /** Every route of the node, behind what bounds them all. `app.request()` tests it without a socket. */
@@ -68,14 +75,22 @@ export function createApp(node: ApiContext) {
     }),
   );
 
-  const trends = createTrendReports(node);
+  const trends = createTrendReports(node.trends);
   const routes = app
     .route('/', nodeRoutes(node, trends))
     .route('/listings', listingRoutes(node))
     .route('/prices', priceRoutes(node))
     .route('/contracts', contractRoutes(node))
+    .route('/', oldContractRoutes(node))
+    .route('/transactions', transactionRoutes(node))
+    .route('/', ratingRoutes(node))
+    .route('/trust', trustRoutes(node))
+    .route('/geofence', fenceRoutes(node))
+    .route('/conversations', conversationRoutes(node))
+    .route('/messages', messageRoutes(node))
+    .route('/messages', erasureRoutes(node))
     .route('/conflicts', conflictRoutes(node))
-    .route('/trends', trendRoutes(trends))
+    .route('/trends', trendRoutes(node, trends))
     .route('/import', importRoutes(node))
     .route('/federation', registrationRoutes(node))
     .route('/federation', exportRoutes(node))

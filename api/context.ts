@@ -8,17 +8,24 @@ import type { HostCheckOptions } from './limits/host-check.ts';
 import type { RateLimitOptions } from './limits/rate-limit.ts';
 import type { Access, Keys } from './ports/access.ts';
 import type { AuditPort } from './ports/audit.ts';
+import type { ConversationsPort } from './ports/conversations.ts';
+import type { ErasurePort } from './ports/erasure.ts';
+import type { ContractsPort } from './ports/contracts.ts';
 import type { EventsPort } from './ports/events.ts';
 import type { ExchangePort } from './ports/exchange.ts';
 import type { IdempotencyTable } from './ports/idempotency.ts';
 import type { JobsPort, NotificationsPort } from './ports/jobs.ts';
 import type { RegistrationPort } from './ports/registration.ts';
+import type { TrendsPort } from './ports/trends.ts';
+import type { FencePort, RatingsPort, TrustPort } from './ports/trust.ts';
 
 /** A list's filter and page, as the storage reader takes them. */
 export interface ListQuery {
   readonly fields: Readonly<Record<string, string | undefined>>;
   readonly owner?: string | undefined;
   readonly near?: { readonly lat: number; readonly long: number; readonly km: number } | undefined;
+  /** Whether a record is shown at all. */
+  readonly keep?: ((state: RecordState) => boolean) | undefined;
 }
 
 export interface RecordReader {
@@ -59,12 +66,19 @@ export interface ApiContext {
   readonly keys: Keys;
   readonly idempotency: IdempotencyTable;
   readonly catalogue: Catalogue;
+  readonly conversations: ConversationsPort;
+  readonly erasure: ErasurePort;
   readonly reader: RecordReader;
+  readonly contracts: ContractsPort;
   readonly registration: RegistrationPort;
   readonly exchange: ExchangePort;
   readonly jobs: JobsPort;
   readonly notifications: NotificationsPort;
   readonly audit: AuditPort;
+  readonly trends: TrendsPort;
+  readonly ratings: RatingsPort;
+  readonly trust: TrustPort;
+  readonly fence: FencePort;
   readonly events: EventsPort;
   /** Why the node is not ready to write, or undefined. */
   trouble(): { readonly code: string; readonly message: string } | undefined;
@@ -75,7 +89,5 @@ export interface ApiContext {
   isActive(peer: PeerId): boolean;
   peers(): readonly KnownPeer[];
   digest(): { readonly digest: string; readonly owners: Readonly<Record<string, OwnerDigest>> };
-  /** Changes whenever a price comes or goes. */
-  priceDigest(): string;
   log(message: string, fields: Record<string, unknown>): void;
 }

@@ -2,6 +2,7 @@ import { html, raw } from 'hono/html';
 import { parseRecordKey, publicId } from '../protocols/wire/ids.ts';
 import { trendSummary, type TrendSignal } from '../protocols/market/trends.ts';
 import type { ApiContext } from './context.ts';
+import { insideFence } from './fenced.ts';
 import type { NodeEntry } from './ports/registration.ts';
 import type { TrendReports } from './trend-reports.ts';
 
@@ -23,7 +24,7 @@ export async function page(node: ApiContext, trends: TrendReports): Promise<stri
   const me = node.registration.identity();
   const { digest, owners } = node.digest();
   const nodes = await node.registration.nodes();
-  const { records } = await node.reader.list('listings', { fields: {} }, 20);
+  const { records } = await node.reader.list('listings', { fields: {}, keep: insideFence(node.fence) }, 20);
   const nameOf = (peer: string): string =>
     peer === me.peerId ? `${me.name} (this node)` : (nodes.find((n) => n.id === peer)?.name ?? peer);
   const counts = Object.entries(owners).map(([owner, { collections }]) => ({
@@ -34,7 +35,7 @@ export async function page(node: ApiContext, trends: TrendReports): Promise<stri
   const most = Math.max(1, ...counts.map((c) => c.listings));
   const trouble = node.trouble();
   const { waiting, delayed, active, completed, dead } = node.jobs.counts();
-  const report = await trends(undefined, undefined, 1);
+  const report = await trends({ back: 1 });
   const body = html`<!doctype html>
     <html lang="en">
       <head>

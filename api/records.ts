@@ -1,6 +1,8 @@
 import type { JSONValue } from 'hono/utils/types';
 import { AgrinetError } from '../protocols/errors.ts';
 import { viewJson } from '../protocols/market/catalogue.ts';
+import { parseCoordinates } from '../protocols/market/coordinates.ts';
+import { coordinatesText } from '../protocols/market/listing-place.ts';
 import type { Scalar } from '../protocols/open-dialog/change.ts';
 import type { RecordState } from '../protocols/open-dialog/record.ts';
 import type { PeerId } from '../protocols/wire/identity.ts';
@@ -36,8 +38,10 @@ export function recordJson(state: RecordState): RecordJson {
 
 export function listingJson(state: RecordState) {
   const json = recordJson(state);
+  const coordinates = coordinatesText(state.view);
   return {
     ...json,
+    ...(coordinates === undefined ? {} : { coordinates }),
     listingId: json.id,
     type: String(state.view['type'] ?? ''),
     status: String(state.view['status'] ?? ''),
@@ -49,11 +53,6 @@ export function priceJson(state: RecordState) {
   return { ...json, priceId: json.id };
 }
 
-export function contractJson(state: RecordState) {
-  const json = recordJson(state);
-  return { ...json, contractId: json.id };
-}
-
 /** The record an id in the path names; throws `not-found`. */
 export function keyOf(given: string, self: PeerId, collection: string): RecordKey {
   const id = parsePublicId(given, self);
@@ -61,7 +60,7 @@ export function keyOf(given: string, self: PeerId, collection: string): RecordKe
   return recordKey(collection, id.owner, id.id);
 }
 
-/** Filters of a list; throws `query-invalid`. */
+/** Filters of a list; throws `query-invalid`, `coordinates-malformed`. */
 export function listQuery(query: Readonly<Record<string, unknown>>, names: readonly string[]): ListQuery {
   const text = (name: string): string | undefined => {
     const value = query[name];
@@ -69,7 +68,11 @@ export function listQuery(query: Readonly<Record<string, unknown>>, names: reado
   };
   const fields = Object.fromEntries(names.map((name) => [name, text(name)]));
   const owner = text('owner') ?? text('ownerId');
-  const [lat, long, radius] = ['geoLat_', 'geoLong_', 'radiusKm'].map(text);
+  const given = text('coordinates');
+  const at = given === undefined ? undefined : parseCoordinates(given);
+  const lat = at === undefined ? text('geoLat_') : String(at.lat);
+  const long = at === undefined ? text('geoLong_') : String(at.long);
+  const radius = text('radiusKm');
   if (lat === undefined && long === undefined && radius === undefined) return { fields, owner };
   const near = { lat: Number(lat), long: Number(long), km: Number(radius) };
   if (
@@ -81,7 +84,7 @@ export function listQuery(query: Readonly<Record<string, unknown>>, names: reado
   ) {
     throw new AgrinetError(
       'query-invalid',
-      'geoLat_ (-90 to 90), geoLong_ (-180 to 180) and radiusKm (over 0) belong together',
+      'geoLat_ (-90 to 90), geoLong_ (-180 to 180) and radiusKm (over 0) belong together; coordinates says the first two in one',
     );
   }
   return { fields, owner, near };

@@ -63,12 +63,18 @@ export const Contract = z
   .object({ contractId: z.string(), ...record })
   .catchall(value)
   .openapi('Contract');
+/** A trend snapshot as a record; its `body` is JSON in a text, as it was signed. */
+export const TrendRecord = z
+  .object({ trendId: z.string(), ...record })
+  .catchall(value)
+  .openapi('TrendRecord');
 
 /** Filters by place: the three belong together. */
 export const nearQuery = {
   geoLat_: z.string().max(24).optional(),
   geoLong_: z.string().max(24).optional(),
   radiusKm: z.string().max(24).optional(),
+  coordinates: z.string().max(64).optional(),
 };
 
 const text = z.string().max(256).optional();

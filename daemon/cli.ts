@@ -14,6 +14,7 @@ import { nodesCommand, resumeCommand, suspendCommand } from './cli/nodes.ts';
 import { rebuildCommand } from './cli/rebuild.ts';
 import { startCommand } from './cli/start.ts';
 import { statusCommand } from './cli/status.ts';
+import { trendsCommand } from './cli/trends.ts';
 import { workerCommand } from './cli/worker.ts';
 import { exitCodeFor } from './exit-codes.ts';
 import { VERSION } from './version.ts';
@@ -36,6 +37,7 @@ for (const command of [
   conflictsCommand(),
   keysCommand(),
   auditCommand(),
+  trendsCommand(),
   jobsCommand(),
   workerCommand(),
   rebuildCommand(),

@@ -57,6 +57,8 @@ export interface Node {
   mayHold(peer: string, channel: Channel): boolean;
   /** To be called whenever the database was opened anew. */
   onReopen(reload: () => Promise<void>): void;
+  /** Told how exchanges with peers go; must not throw. */
+  onPull(listener: (event: PullEvent) => void): void;
   /** Told of each commit, in order; must not throw. */
   onCommit(listener: (committed: Committed) => void): void;
   stop(): Promise<void>;
@@ -102,6 +104,7 @@ async function compose(
   const store = await openStore(db, merger, (opened) => participants.load(opened), alarms, logger);
   const reloads: (() => Promise<void>)[] = [];
   const committers: ((committed: Committed) => void)[] = [];
+  const pullers: ((event: PullEvent) => void)[] = [];
   const guard = createStorageGuard({
     db,
     store,
@@ -240,7 +243,10 @@ async function compose(
       },
       now,
       random: Math.random,
-      onEvent: (event) => onPullEvent(event, registry, events, logger, now),
+      onEvent: (event) => {
+        onPullEvent(event, registry, events, logger, now);
+        for (const listener of pullers) listener(event);
+      },
     },
     network,
   );
@@ -299,6 +305,7 @@ async function compose(
     digestOf,
     mayHold: (peer, channel) => participants.mayHold(peer, channel),
     onReopen: (reload) => void reloads.push(reload),
+    onPull: (listener) => void pullers.push(listener),
     onCommit: (listener) => void committers.push(listener),
     stop: () => parts.stop(),
   };

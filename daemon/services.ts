@@ -1,13 +1,14 @@
 import type { ApiContext } from '../api/context.ts';
 import type { AuditHead } from '../protocols/audit/chain.ts';
 import { draftFact } from '../protocols/ledger/drafts.ts';
-import { createCatalogue } from '../protocols/market/catalogue.ts';
+import { createConversations } from '../protocols/market/conversations.ts';
 import { createHttpNodes } from '../protocols/registry/http-nodes.ts';
 import { createNonces } from '../protocols/registry/nonces.ts';
 import { openIdempotencyTable } from '../storage/idempotency-table.ts';
 import { openJobTable } from '../storage/job-table.ts';
 import { LegacyTable } from '../storage/legacy-table.ts';
 import { openNotificationTable } from '../storage/notification-table.ts';
+import { fenceTable } from '../storage/node-tables.ts';
 import { Reader } from '../storage/reader.ts';
 import { httpNodeStore, nonceStore } from '../storage/tables.ts';
 import { auditTable } from '../storage/audit-table.ts';
@@ -15,6 +16,7 @@ import { openAccess } from './access/access.ts';
 import { openAuditLog } from './audit/audit-log.ts';
 import { auditedAccess, federationLine } from './audit/service-lines.ts';
 import { commitLines } from './audit/commit-lines.ts';
+import { createErasures } from './erasure.ts';
 import { conversationEar } from './events/conversation-ear.ts';
 import { createWebhookHandler, startWebhooks } from './events/webhooks.ts';
 import { createExchange } from './federation/exchange.ts';
@@ -27,6 +29,12 @@ import { createNotifications } from './jobs/notifications.ts';
 import { startSchedule } from './jobs/schedule.ts';
 import { smsEnabled, smsHandler } from './jobs/sms.ts';
 import { syncHandler } from './jobs/sync-handler.ts';
+import { startContracts } from './market/contracts.ts';
+import { heldTransactions } from './market/transactions.ts';
+import { openFence } from './market/fence.ts';
+import { producerScores, startTrust } from './market/trust.ts';
+import { createTrends } from './market/trends.ts';
+import { fieldHistory, wroteOp } from './market/field-history.ts';
 import type { Node } from './node.ts';
 import { Parts } from './parts.ts';
 import { isLoopbackHost } from './settings.ts';
@@ -120,7 +128,7 @@ async function compose(node: Node, { apiKey, url, tls }: ServiceOptions, parts: 
       tlsFingerprint: tls.fingerprint(),
     }),
     contactEmail: settings.contactEmail,
-    peerStanding: (peer) => standings.peer(peer),
+    peerStanding: (peer) => ({ ...standings.peer(peer), transactions: contracts.agreedWith(peer) }),
     syncStanding: (id) => exchange.table.get(id),
     legacyCounts: async (id) => {
       const { listings = 0, transactions = 0, users = 0 } = await legacy.counts(id);
@@ -145,6 +153,7 @@ async function compose(node: Node, { apiKey, url, tls }: ServiceOptions, parts: 
     addJob: (data, key) => jobs.queue.add('federation-sync', data, { key }),
     renewCertificate: (peer) => registration.renewCertificate(peer),
     onOutcome: (id, { received, imported, error }) => {
+      reliability.synced(id, error?.code);
       events.emit('federation.sync', {
         node: id,
         received,
@@ -204,6 +213,33 @@ async function compose(node: Node, { apiKey, url, tls }: ServiceOptions, parts: 
   );
   parts.started('webhooks', () => webhooks.close());
 
+  // -- the market
+  const fence = await openFence({
+    self,
+    geofence: settings.geofence,
+    table: fenceTable(db),
+    warn: (message, fields) => logger.warn(fields, message),
+  });
+  const { ratings, trust, reliability } = await startTrust(
+    node,
+    reader,
+    { get: (key, actor) => contracts.get(key, actor) },
+    parts,
+    (id) => registry.get(id) !== undefined || httpNodes.get(id) !== undefined,
+  );
+  const trends = createTrends({
+    self,
+    settings,
+    ledger,
+    reader,
+    priceDigest: () => standings.priceDigest(),
+    scores: producerScores(trust, (peer) =>
+      peer === self ? settings.region : (registry.get(peer)?.region ?? ''),
+    ),
+    transactions: () => heldTransactions(contracts, { self, region: settings.region }),
+    now,
+  });
+
   const sms = smsHandler(settings);
   await jobs.queue.start({
     'federation-sync': syncHandler({ target: exchange.target, fetch: node.fetch }),
@@ -217,11 +253,41 @@ async function compose(node: Node, { apiKey, url, tls }: ServiceOptions, parts: 
     syncAll: () => exchange.port.syncAll(),
     expireKeys: () => jobs.queue.add('key-expiry', {}, { key: 'key-expiry' }),
     signAudit: () => audit.sign(),
+    publishTrends: () => trends.publisher.publishIfDue(),
     onFailure: (error) => logger.warn({ err: error }, 'a regular job was not queued'),
   });
   parts.started('schedule', () => schedule.stop());
 
-  const ear = conversationEar(reader, self);
+  // -- erasures
+  const erasures = createErasures({
+    identity,
+    db,
+    store,
+    ledger,
+    events,
+    now,
+    warn: (message, fields) => logger.warn(fields, message),
+  });
+  node.onCommit(({ erased }) => erasures.committed(erased ?? []));
+  void erasures.settled();
+  parts.started('erasures', () => erasures.settled());
+
+  // -- contracts
+  const contracts = startContracts(node, reader, parts);
+
+  // -- conversations
+  const conversations = createConversations({
+    self,
+    ledger,
+    reader,
+    history: fieldHistory(store),
+    wrote: wroteOp(store),
+    isActive: (peer) => registry.isActive(peer),
+    now,
+  });
+  node.onCommit(({ changes }) => conversations.noted(changes));
+  node.onReopen(async () => conversations.forget());
+
   const context: ApiContext = {
     self,
     version: VERSION,
@@ -235,17 +301,24 @@ async function compose(node: Node, { apiKey, url, tls }: ServiceOptions, parts: 
     access,
     keys,
     idempotency: await openIdempotencyTable(db),
-    catalogue: createCatalogue(ledger, self),
+    catalogue: contracts.catalogue,
+    contracts,
+    conversations,
+    erasure: erasures,
     reader,
     registration: registration.port,
     exchange: exchange.port,
     jobs: jobs.port,
     notifications,
     audit,
+    trends: trends.port,
+    ratings,
+    trust,
+    fence,
     events: {
       subscribe: (wanted, push) => events.subscribe(wanted, push),
       relayToken: (conversation, token) => events.relay('token', { ...token }, { conversation }),
-      mayHear: ear,
+      mayHear: conversationEar(conversations),
       closing: closing.signal,
     },
     trouble: () => {
@@ -260,7 +333,6 @@ async function compose(node: Node, { apiKey, url, tls }: ServiceOptions, parts: 
     isActive: (peer) => registry.isActive(peer),
     peers: () => standings.known(),
     digest: () => standings.digest(),
-    priceDigest: () => standings.priceDigest(),
     log: (message, fields) => logger.error(fields, message),
   };
   return {

@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { multiaddr } from '@multiformats/multiaddr';
 import { z } from 'zod';
+import { fenceFromText } from '../protocols/market/geofence.ts';
 
 /** One setting. An empty environment variable counts as unset, as in a unit's EnvironmentFile. */
 export interface Definition {
@@ -185,6 +186,14 @@ export const SETTINGS = {
     example: 'Rift Valley',
     help: 'Region whose market this node serves; nodes of a region find one another by it.',
   },
+  geofence: {
+    env: 'GEOFENCE',
+    section: 'Node',
+    schema: line(4096).refine(isFence),
+    expects: 'lat,long,km; or geoLat_<lat>,geoLong_<long>,km; or the path of a GeoJSON file',
+    example: '-1.28333,36.81667,150',
+    help: 'What of others’ listings is shown: those in a circle or in the polygons of a file. Own ones always are; what is held and replicated stays the same.',
+  },
   contactEmail: {
     env: 'CONTACT_EMAIL',
     section: 'Node',
@@ -209,6 +218,15 @@ export const SETTINGS = {
     expects: 'a whole number from 0 to 10080',
     example: '30',
     help: 'How often every registered node is synced with; 0 leaves it to cron.',
+  },
+  trendSnapshotHours: {
+    env: 'TREND_SNAPSHOT_HOURS',
+    section: 'Jobs and events',
+    schema: wholeNumber(0, 8760),
+    fallback: '24',
+    expects: 'a whole number from 0 to 8760',
+    example: '24',
+    help: 'Hours between two trend snapshots that are published, if prices have changed; 0 publishes none by itself.',
   },
   redisUrl: {
     env: 'REDIS_URL',
@@ -408,6 +426,16 @@ export const SETTINGS = {
     help: 'The daemon the command line talks to.',
   },
 } as const satisfies Record<string, Definition>;
+
+/** Whether a circle is one; a file is read at start. */
+function isFence(text: string): boolean {
+  try {
+    fenceFromText(text);
+    return true;
+  } catch {
+    return false; // that it is malformed is the answer
+  }
+}
 
 function isPlainHttpUrl(text: string): boolean {
   const url = URL.parse(text);

@@ -6,6 +6,8 @@ import { numberKey } from './keyspace.ts';
 export const TEXT_INDEXES: Readonly<Record<string, readonly string[]>> = {
   listings: ['productId', 'commodity', 'region', 'status', 'type'],
   prices: ['market', 'commodity'],
+  contracts: ['listingId', 'requestId'],
+  ratings: ['to'],
 };
 
 /** Characters of a geohash cell in the index: 5 is about 5 km. */
@@ -21,11 +23,21 @@ export function indexStart(name: string, value: string): string {
   return `${name}\0${value}\0`;
 }
 
+/** Where a record stands among those of its private channel: by creation; its key follows. */
+export function placeInChannel({ created: [ms, counter] }: Pick<RecordState, 'created'>): string {
+  return `${numberKey(ms, 12)}${numberKey(counter)}\0`;
+}
+
 /** The coordinates of a listing, when it has valid ones. */
 export function coordinatesOf(view: RecordState['view']): { lat: number; long: number } | undefined {
   const lat = Number(view['geoLat_'] ?? NaN);
   const long = Number(view['geoLong_'] ?? NaN);
   return Math.abs(lat) <= 90 && Math.abs(long) <= 180 ? { lat, long } : undefined;
+}
+
+/** The node of `user@peer-id`, as far as there is one: ratings are found by whom they rate, and by that node. */
+export function ratedNode(to: unknown): string {
+  return indexValue(typeof to === 'string' ? to.slice(to.lastIndexOf('@') + 1) : '');
 }
 
 /** All index keys of a record as it stands; none when it is not live. */
@@ -43,10 +55,11 @@ export function indexKeys(state: RecordState | undefined): string[] {
     const at = coordinatesOf(state.view);
     if (at !== undefined) put('geohash', geohash.encode(at.lat, at.long, GEOHASH_LENGTH));
   }
+  if (collection === 'ratings') put('node', ratedNode(state.view['to']));
   if (collection === 'prices' && typeof state.view['date'] === 'string') put('date', state.view['date']);
   else put('updatedAt', numberKey(state.updated[0], 12));
   if (state.channel !== 'public')
-    put('channel', `${state.channel}\0${numberKey(state.created[0], 12)}${numberKey(state.created[1])}`);
+    keys.push(`${collection}.channel\0${state.channel}\0${placeInChannel(state)}${state.key}`);
   if (Object.keys(state.conflicts).length > 0) put('conflicts', '');
   return keys;
 }

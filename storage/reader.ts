@@ -1,8 +1,15 @@
 import geohash from 'ngeohash';
 import { isLive, type RecordState } from '../protocols/open-dialog/record.ts';
-import type { RecordKey } from '../protocols/wire/ids.ts';
+import type { Channel, RecordKey } from '../protocols/wire/ids.ts';
 import type { Database } from './database.ts';
-import { coordinatesOf, GEOHASH_LENGTH, indexStart, indexValue, TEXT_INDEXES } from './indexes.ts';
+import {
+  coordinatesOf,
+  GEOHASH_LENGTH,
+  indexStart,
+  indexValue,
+  placeInChannel,
+  TEXT_INDEXES,
+} from './indexes.ts';
 import { fullKey, range } from './keyspace.ts';
 import type { ListedVerdict, StoredRecord } from './store.ts';
 import { openJson } from './values.ts';
@@ -14,6 +21,8 @@ export interface ListFilter {
   readonly owner?: string | undefined;
   /** Within a great-circle distance. */
   readonly near?: { readonly lat: number; readonly long: number; readonly km: number } | undefined;
+  /** Whether a record is shown at all. */
+  readonly keep?: ((state: RecordState) => boolean) | undefined;
 }
 
 /** One page; `cursor` continues it, absent at the end. */
@@ -179,6 +188,61 @@ export class Reader {
     }
   }
 
+  /** Live records of a collection in a private channel, newest first by creation; `before` goes on after that one. */
+  async newestInChannel(
+    collection: string,
+    channel: Channel,
+    limit: number,
+    before?: Pick<RecordState, 'key' | 'created'>,
+  ): Promise<RecordState[]> {
+    const start = fullKey('index', `${collection}.channel\0${channel}\0`);
+    const lt = before === undefined ? `${start}\u{10ffff}` : start + placeInChannel(before) + before.key;
+    const found = await this.#db.level.keys({ gte: start, lt, reverse: true, limit }).all();
+    const states = await this.many(found.map((key) => key.slice(key.lastIndexOf('\0') + 1) as RecordKey));
+    return states.filter(isLive);
+  }
+
+  /**
+   * Live facts of a private channel, oldest first, at most so many of each owner: who writes more crowds out nothing but its own.
+   */
+  async factsOf(collection: string, channel: Channel, perOwner: number): Promise<RecordState[]> {
+    const found: RecordState[] = [];
+    const counts = new Map<string, number>();
+    const start = fullKey('index', indexStart(`${collection}.channel`, channel));
+    for await (const keys of this.#keys(start, undefined, false)) {
+      const wanted = keys
+        .map((key) => key.slice(key.lastIndexOf('\0') + 1) as RecordKey)
+        .filter((key) => {
+          const owner = key.split('/')[1] ?? '';
+          const count = (counts.get(owner) ?? 0) + 1;
+          counts.set(owner, count);
+          return count <= perOwner;
+        });
+      found.push(...(await this.many(wanted)).filter(isLive));
+    }
+    return found;
+  }
+
+  /**
+   * Keys of live records with this value in an index, in order of their owners, at most so many of each: who writes more crowds
+   * out nothing but its own. Values are matched as an index holds them, cut and in lower case.
+   */
+  async keysOf(index: string, value: string, perOwner: number): Promise<RecordKey[]> {
+    const found: RecordKey[] = [];
+    const counts = new Map<string, number>();
+    const start = fullKey('index', indexStart(index, indexValue(value)));
+    for await (const keys of this.#keys(start, undefined, false)) {
+      for (const key of keys) {
+        const record = key.slice(start.length) as RecordKey;
+        const owner = record.split('/')[1] ?? '';
+        const count = (counts.get(owner) ?? 0) + 1;
+        counts.set(owner, count);
+        if (count <= perOwner) found.push(record);
+      }
+    }
+    return found;
+  }
+
   /** Records with a field in conflict. */
   async conflicts(limit: number): Promise<RecordState[]> {
     const found: RecordState[] = [];
@@ -211,18 +275,24 @@ function indexed(collection: string, fields: ListFilter['fields']): [string, str
 }
 
 /** Whether the candidates that one index gives still have to be looked at one by one. */
-function isNarrowedAfter(collection: string, { fields, owner, near }: ListFilter): boolean {
+function isNarrowedAfter(collection: string, { fields, owner, near, keep }: ListFilter): boolean {
   const given = Object.keys(fields).filter((name) => fields[name] !== undefined);
   const byIndex = indexed(collection, fields) === undefined ? 0 : 1;
-  return near !== undefined || given.length > byIndex || (owner !== undefined && byIndex === 1);
+  return (
+    near !== undefined ||
+    keep !== undefined ||
+    given.length > byIndex ||
+    (owner !== undefined && byIndex === 1)
+  );
 }
 
-function matches(state: RecordState, { fields, owner, near }: ListFilter): boolean {
+function matches(state: RecordState, { fields, owner, near, keep }: ListFilter): boolean {
   if (owner !== undefined && state.key.split('/')[1] !== owner) return false;
   for (const [field, value] of Object.entries(fields)) {
     if (value !== undefined && indexValue(String(state.view[field] ?? '')) !== indexValue(value))
       return false;
   }
+  if (keep !== undefined && !keep(state)) return false;
   if (near === undefined) return true;
   const at = coordinatesOf(state.view);
   return at !== undefined && distanceKm(at, near) <= near.km;

@@ -1,127 +1,191 @@
 import { z } from '@hono/zod-openapi';
 import { AgrinetError } from '../../protocols/errors.ts';
-import { isLive, type RecordState } from '../../protocols/open-dialog/record.ts';
-import { parsePeerId, type PeerId } from '../../protocols/wire/identity.ts';
+import type { PeerId } from '../../protocols/wire/identity.ts';
 import { isOperator, type Principal } from '../access.ts';
-import type { ApiContext } from '../context.ts';
+import { contractJson, ContractSight } from '../contract-json.ts';
 import { idempotentId } from '../limits/idempotency.ts';
-import { contractJson, keyOf } from '../records.ts';
+import type { Actor, ContractsPort, StepRequest } from '../ports/contracts.ts';
+import { keyOf } from '../records.ts';
 import { json, jsonInput, route, router } from '../route.ts';
-import { Contract, fieldsInput, idParam, pageQuery } from '../schemas.ts';
+import { fieldsInput, idParam, pageQuery, textQuery } from '../schemas.ts';
 
-const PARTIES = ['buyerId', 'supplierId'] as const;
 const tags = ['Market'];
-const body = jsonInput(fieldsInput('contracts'));
+const body = jsonInput(
+  fieldsInput('contracts').extend({
+    deliveryWindow: z.looseObject({}).nullable().optional(),
+    terms: z.union([z.array(z.unknown()).max(64), z.record(z.string().max(64), z.unknown())]).optional(),
+    /** False: begins as a draft; otherwise the terms are proposed to the other party at once. */
+    propose: z.boolean().optional(),
+  }),
+);
+const answer = json(ContractSight, 'The contract as it stands now');
+const party = z.string().max(192).optional();
+const hash = z.string().regex(/^[0-9a-f]{64}$/);
+const note = z.string().max(8192).optional();
 
-const create = route('write', {
-  method: 'post',
-  path: '/',
-  tags,
-  summary: 'Begin a contract; parties on other nodes are named user@peer-id',
-  request: { body },
-  responses: { 201: json(Contract, 'The new contract') },
-});
+const created = (path: '/' | '/createContract', summary: string) =>
+  route('write', {
+    method: 'post',
+    path,
+    tags,
+    summary,
+    request: { body },
+    responses: {
+      201: json(ContractSight, 'The new contract, or an open request when only one party is named'),
+    },
+  });
+const create = created('/', 'Begin a contract; parties on other nodes are named user@peer-id');
+const createOld = created('/createContract', 'The old name of POST /contracts');
 const list = route('read', {
   method: 'get',
   path: '/',
   tags,
-  summary: 'Public contracts, newest first',
-  request: { query: z.object(pageQuery) },
+  summary: 'Open requests, and the caller’s own contracts; an operator sees all, newest first',
+  request: { query: z.object({ listingId: textQuery, requestId: textQuery, ...pageQuery }) },
   responses: {
-    200: json(z.object({ contracts: z.array(Contract), cursor: z.string().optional() }), 'One page'),
+    200: json(z.object({ contracts: z.array(ContractSight), cursor: z.string().optional() }), 'One page'),
   },
 });
-const read = route('write', {
+const read = route('read', {
   method: 'get',
   path: '/{id}',
   tags,
-  summary: 'One contract, for its parties and the operator',
+  summary: 'One contract: an open request, or one’s own; the operator reads all',
   request: { params: idParam },
-  responses: { 200: json(Contract, 'The contract') },
+  responses: { 200: answer },
 });
 const change = route('write', {
   method: 'patch',
   path: '/{id}',
   tags,
-  summary: 'Change terms, as a party',
+  summary: 'Change terms, as a party, while no agreement stands; settles a field in conflict',
   request: { params: idParam, body },
-  responses: { 200: json(Contract, 'The contract as it stands now') },
+  responses: { 200: answer },
 });
 
-export function contractRoutes(node: ApiContext) {
-  /** A contract this caller may see: a public one, or as a party or the operator. Throws `not-found`. */
-  async function seen(id: string, principal: Principal): Promise<RecordState> {
-    const state = await node.reader.get(keyOf(id, node.self, 'contracts'));
-    if (!isLive(state) || (state.channel !== 'public' && !isParty(node.self, state, principal)))
-      throw new AgrinetError('not-found', 'Not found');
-    return state;
+function step<P extends string, S extends z.ZodRawShape>(path: P, summary: string, shape: S) {
+  return route('write', {
+    method: 'post',
+    path,
+    tags,
+    summary,
+    request: { params: idParam, body: jsonInput(z.object(shape)) },
+    responses: { 200: answer },
+  });
+}
+const propose = step(
+  '/{id}/propose',
+  'Propose the terms as they stand; a supplier’s proposal on its listing holds the quantity until validUntil',
+  {
+    proposedBy: party,
+    validUntil: z.union([z.number().int().min(0).max(8.64e15), z.iso.datetime({ offset: true })]).optional(),
+    message: note,
+  },
+);
+const accept = step('/{id}/accept', 'Accept a proposal of the other party, unchanged', {
+  acceptedBy: party,
+  proposal: hash.optional(),
+  message: note,
+});
+const settle = step('/{id}/settle', 'Say that it is done; settled when both have', {
+  settledBy: party,
+  message: note,
+});
+const cancel = step('/{id}/cancel', 'Withdraw; after an agreement it ends when both have cancelled', {
+  cancelledBy: party,
+  message: note,
+});
+const resolve = step('/{id}/resolve', 'End a dispute; it ends when both say the same', {
+  outcome: z.enum(['accepted', 'settled', 'cancelled']),
+  proposal: hash.optional(),
+  resolvedBy: party,
+  message: note,
+});
+const ping = step('/{id}/pings', 'Tell how far it is', {
+  from: party,
+  status: z.string().max(64).optional(),
+  percentComplete: z.number().min(0).max(100).optional(),
+  notes: z.string().max(8192).optional(),
+  attachments: z.array(z.unknown()).max(64).optional(),
+});
+
+/** What the routes take. */
+export interface ContractsContext {
+  readonly self: PeerId;
+  readonly contracts: ContractsPort;
+}
+
+export function actorOf(principal: Principal): Actor {
+  return { operator: isOperator(principal), userId: principal.userId };
+}
+
+/** Beside the contracts themselves stands the old name of their beginning. */
+export function oldContractRoutes({ contracts }: ContractsContext) {
+  return router().openapi(createOld, async (c) => {
+    const sight = await contracts.create(c.req.valid('json'), actorOf(c.get('principal')), idempotentId(c));
+    return c.json(contractJson(sight), 201);
+  });
+}
+
+export function contractRoutes({ self, contracts }: ContractsContext) {
+  const keyIn = (id: string) => keyOf(id, self, 'contracts');
+  async function stepped(id: string, principal: Principal, request: StepRequest) {
+    return contractJson(await contracts.step(keyIn(id), request, actorOf(principal)));
   }
 
   return router()
     .openapi(create, async (c) => {
-      const fields = c.req.valid('json');
-      const principal = c.get('principal');
-      const parties = partiesOf(node, fields);
-      const { userId } = principal;
-      if (!isOperator(principal) && !PARTIES.some((name) => isUser(node.self, fields[name], userId)))
-        throw new AgrinetError('forbidden', `this key makes contracts of ${userId ?? 'nobody'} only`);
-      const { state } = await node.catalogue.createContract(fields, parties, idempotentId(c));
-      return c.json(contractJson(state), 201);
+      const sight = await contracts.create(c.req.valid('json'), actorOf(c.get('principal')), idempotentId(c));
+      const made = contractJson(sight);
+      c.header('location', `/contracts/${made.contractId}`);
+      return c.json(made, 201);
     })
     .openapi(list, async (c) => {
-      const { limit, cursor: from } = c.req.valid('query');
-      const { records, cursor } = await node.reader.list('contracts', { fields: {} }, limit, from);
-      const contracts = records.filter((state) => state.channel === 'public').map(contractJson);
-      return c.json(cursor === undefined ? { contracts } : { contracts, cursor }, 200);
+      const { limit, cursor: from, listingId, requestId } = c.req.valid('query');
+      const actor = actorOf(c.get('principal'));
+      const { items, cursor } = await contracts.list({ listingId, requestId }, limit, from, actor);
+      const page = { contracts: items.map(contractJson) };
+      return c.json(cursor === undefined ? page : { ...page, cursor }, 200);
     })
-    .openapi(read, async (c) =>
-      c.json(contractJson(await seen(c.req.valid('param').id, c.get('principal'))), 200),
-    )
+    .openapi(read, async (c) => {
+      const sight = await contracts.get(keyIn(c.req.valid('param').id), actorOf(c.get('principal')));
+      return c.json(contractJson(sight), 200);
+    })
     .openapi(change, async (c) => {
-      const principal = c.get('principal');
-      const state = await seen(c.req.valid('param').id, principal);
-      const writable =
-        state.channel === 'public'
-          ? state.key.split('/')[1] === node.self
-          : state.members?.writers.includes(node.self) === true;
-      if (!writable || !isParty(node.self, state, principal))
-        throw new AgrinetError('unauthorized', 'only a party of the contract can change its terms');
-      const fields = c.req.valid('json');
-      if (!isOperator(principal)) keepsParties(state, fields);
-      return c.json(contractJson((await node.catalogue.patch(state.key, fields)).state), 200);
+      const actor = actorOf(c.get('principal'));
+      const sight = await contracts.patch(keyIn(c.req.valid('param').id), c.req.valid('json'), actor);
+      return c.json(contractJson(sight), 200);
+    })
+    .openapi(propose, async (c) => {
+      const { proposedBy: as, validUntil: until } = c.req.valid('json');
+      const validUntil = typeof until === 'string' ? Date.parse(until) : until;
+      if (validUntil !== undefined && !(validUntil >= 0))
+        throw new AgrinetError('fields-invalid', 'validUntil: not a time');
+      const request: StepRequest = { kind: 'propose', as, validUntil };
+      return c.json(await stepped(c.req.valid('param').id, c.get('principal'), request), 200);
+    })
+    .openapi(accept, async (c) => {
+      const { acceptedBy: as, proposal } = c.req.valid('json');
+      const request: StepRequest = { kind: 'accept', as, proposal };
+      return c.json(await stepped(c.req.valid('param').id, c.get('principal'), request), 200);
+    })
+    .openapi(settle, async (c) => {
+      const request: StepRequest = { kind: 'settle', as: c.req.valid('json').settledBy };
+      return c.json(await stepped(c.req.valid('param').id, c.get('principal'), request), 200);
+    })
+    .openapi(cancel, async (c) => {
+      const request: StepRequest = { kind: 'cancel', as: c.req.valid('json').cancelledBy };
+      return c.json(await stepped(c.req.valid('param').id, c.get('principal'), request), 200);
+    })
+    .openapi(resolve, async (c) => {
+      const { outcome, proposal, resolvedBy: as } = c.req.valid('json');
+      const request: StepRequest = { kind: 'resolve', as, outcome, proposal };
+      return c.json(await stepped(c.req.valid('param').id, c.get('principal'), request), 200);
+    })
+    .openapi(ping, async (c) => {
+      const { from: as, ...news } = c.req.valid('json');
+      const key = keyIn(c.req.valid('param').id);
+      const sight = await contracts.ping(key, { ...news, as }, actorOf(c.get('principal')), idempotentId(c));
+      return c.json(contractJson(sight), 200);
     });
-}
-
-/** Whether a party named as `user` or `user@peer-id` is this user of this node. */
-function isUser(self: PeerId, named: unknown, userId: string | undefined): boolean {
-  return userId !== undefined && (named === userId || named === `${userId}@${self}`);
-}
-
-function isParty(self: PeerId, state: RecordState, principal: Principal): boolean {
-  return isOperator(principal) || PARTIES.some((name) => isUser(self, state.view[name], principal.userId));
-}
-
-/** No party can put another in the other's place, or leave. Throws `forbidden`. */
-function keepsParties({ view }: RecordState, fields: Readonly<Record<string, unknown>>): void {
-  const moved = PARTIES.find(
-    (name) => fields[name] !== undefined && view[name] !== undefined && fields[name] !== view[name],
-  );
-  if (moved !== undefined)
-    throw new AgrinetError('forbidden', `${moved}: the parties of a contract stay; begin a new contract`);
-}
-
-/** The nodes of the parties named as `user@peer-id`; throws `party-unknown` for one that is not registered. */
-function partiesOf(node: ApiContext, fields: Readonly<Record<string, unknown>>): PeerId[] {
-  return PARTIES.flatMap((name) => {
-    const value = fields[name];
-    if (typeof value !== 'string' || !value.includes('@')) return [];
-    const peer = parsePeerId(value.slice(value.lastIndexOf('@') + 1));
-    const known = peer !== undefined && (peer === node.self || node.isActive(peer));
-    if (peer === undefined || !known)
-      throw new AgrinetError(
-        'party-unknown',
-        `${name}: that node is not registered here; register it with: agrinet join <its url> --key <its key>`,
-      );
-    return [peer];
-  });
 }

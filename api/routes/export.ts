@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { z } from '@hono/zod-openapi';
 import { AgrinetError } from '../../protocols/errors.ts';
+import { nodeOf } from '../../protocols/market/party.ts';
 import { isLive, type RecordState } from '../../protocols/open-dialog/record.ts';
 import { SCHEMA_VERSION } from '../../protocols/open-dialog/schema.ts';
 import { sha256Hex } from '../../protocols/wire/bytes.ts';
@@ -8,14 +9,28 @@ import { parseRecordKey, publicId } from '../../protocols/wire/ids.ts';
 import { byteStream } from '../byte-stream.ts';
 import type { ApiContext } from '../context.ts';
 import type { ChangePosition, ExchangePort } from '../ports/exchange.ts';
+import type { TrustPort } from '../ports/trust.ts';
 import { recordJson } from '../records.ts';
 import { route, router } from '../route.ts';
-import { Contract, Listing } from '../schemas.ts';
+import { Contract, Listing, TrendRecord } from '../schemas.ts';
+import { pointsOf } from '../trust-json.ts';
 
 const NDJSON = 'application/x-ndjson';
 
 /** A record that ended since the cursor. */
 const Ended = z.looseObject({ id: z.string(), owner: z.string(), deleted: z.literal(true) });
+/** Somebody whom others have rated; nothing else is told of anybody. */
+const ExportedUser = z
+  .object({
+    /** `user@peer-id`. */
+    id: z.string(),
+    owner: z.string(),
+    role: z.literal('user'),
+    /** LBTAS points as this node sees them; null while no rating counts. */
+    reputationScore: z.number().nullable(),
+    updatedAt: z.iso.datetime(),
+  })
+  .openapi('ExportedUser');
 const Export = z
   .object({
     schemaVersion: z.number().int(),
@@ -24,9 +39,9 @@ const Export = z
     full: z.boolean().openapi({ description: 'All there is; false: only what changed since the cursor' }),
     listings: z.array(z.union([Ended, Listing])),
     contracts: z.array(z.union([Ended, Contract])),
-    trends: z.array(z.unknown()),
+    trends: z.array(z.union([Ended, TrendRecord])),
     transactions: z.array(z.unknown()),
-    users: z.array(z.unknown()),
+    users: z.array(ExportedUser),
     count: z.number().int(),
     sha256: z.string().openapi({
       description: 'Over each item’s JSON text as sent and a line feed, in order, hex',
@@ -64,15 +79,19 @@ const exported = route('read', {
   },
 });
 
-/** Sections that hold records, with the id that clients know. Trends, transactions and users have none yet. */
+/** Sections that hold records, with the id that clients know. Users are those who have been rated; transactions stay with their parties. */
 const SECTIONS = [
   ['listings', 'listingId'],
   ['contracts', 'contractId'],
+  ['trends', 'trendId'],
 ] as const;
-const EMPTY_SECTIONS = ['trends', 'transactions', 'users'] as const;
 
 /** Characters gathered for one write to the socket. */
 const GATHER = 48 * 1024;
+
+/** All sections, in the order of the export. */
+const NAMES = [...SECTIONS.map(([name]) => name), 'transactions', 'users'] as const;
+type Name = (typeof NAMES)[number];
 
 interface Plan {
   readonly from: number | undefined;
@@ -81,7 +100,9 @@ interface Plan {
 }
 
 export function exportRoutes(
-  node: { readonly exchange: Pick<ExchangePort, 'changes'> } & Pick<ApiContext, 'self' | 'reader' | 'log'>,
+  node: { readonly exchange: Pick<ExchangePort, 'changes'> } & Pick<ApiContext, 'self' | 'reader' | 'log'> & {
+      readonly trust: Pick<TrustPort, 'rated' | 'score' | 'roots'>;
+    },
 ) {
   const { changes } = node.exchange;
 
@@ -99,6 +120,35 @@ export function exportRoutes(
     }
   }
 
+  /** Those who were rated since, with their score as it stands now. */
+  async function* users({ from, owner }: Plan): AsyncGenerator<z.output<typeof ExportedUser>> {
+    let some: Set<unknown> | undefined;
+    if (from !== undefined) {
+      some = new Set();
+      for await (const { key, view } of changes.since(from))
+        if (key.startsWith('ratings/')) some.add(view['to']);
+    }
+    const now = Date.now();
+    for (const { subject, at } of await node.trust.rated()) {
+      const of = nodeOf(subject) ?? '';
+      if ((owner === 'self' && of !== node.self) || some?.has(subject) === false) continue;
+      const { score } = await node.trust.score(subject);
+      yield {
+        id: subject,
+        owner: of,
+        role: 'user',
+        reputationScore: pointsOf(score),
+        updatedAt: new Date(Math.min(at, now)).toISOString(),
+      };
+    }
+  }
+
+  async function* items(name: Name, plan: Plan): AsyncGenerator<object> {
+    const section = SECTIONS.find(([collection]) => collection === name);
+    if (section !== undefined) yield* sectionItems(section, plan);
+    else if (name === 'users') yield* users(plan);
+  }
+
   function headOf(plan: Plan): Record<string, string | number | boolean> {
     const generatedAt = new Date().toISOString();
     return { schemaVersion: SCHEMA_VERSION, node: node.self, generatedAt, full: plan.from === undefined };
@@ -108,10 +158,10 @@ export function exportRoutes(
     const hash = createHash('sha256');
     let count = 0;
     let text = JSON.stringify(headOf(plan)).slice(0, -1);
-    for (const section of SECTIONS) {
-      text += `,"${section[0]}":[`;
+    for (const name of NAMES) {
+      text += `,"${name}":[`;
       let first = true;
-      for await (const item of sectionItems(section, plan)) {
+      for await (const item of items(name, plan)) {
         const json = JSON.stringify(item);
         hash.update(`${json}\n`);
         count++;
@@ -123,7 +173,6 @@ export function exportRoutes(
       }
       text += ']';
     }
-    for (const name of EMPTY_SECTIONS) text += `,"${name}":[]`;
     const end = { count, sha256: hash.digest('hex'), cursor: cursorOf(plan.end) };
     yield `${text},${JSON.stringify(end).slice(1)}`;
   }
@@ -132,9 +181,9 @@ export function exportRoutes(
     const hash = createHash('sha256');
     let count = 0;
     let text = `${JSON.stringify({ kind: 'header', ...headOf(plan) })}\n`;
-    for (const section of SECTIONS) {
-      for await (const item of sectionItems(section, plan)) {
-        const line = `${JSON.stringify({ kind: section[0], ...item })}\n`;
+    for (const name of NAMES) {
+      for await (const item of items(name, plan)) {
+        const line = `${JSON.stringify({ kind: name, ...item })}\n`;
         hash.update(line);
         count++;
         text += line;
@@ -152,7 +201,9 @@ export function exportRoutes(
     const end = await changes.now();
     const plan: Plan = { from: placeOf(since, end), end, owner };
     const lines = wantsLines(c.req.header('accept'));
-    const etag = `"${sha256Hex(JSON.stringify([end, plan.from, owner, lines, SCHEMA_VERSION])).slice(0, 32)}"`;
+    // Scores are seen from here: who is registered is a part of what is told.
+    const state = [end, plan.from, owner, lines, SCHEMA_VERSION, node.trust.roots()];
+    const etag = `"${sha256Hex(JSON.stringify(state)).slice(0, 32)}"`;
     const headers = { etag, vary: 'accept', 'content-type': lines ? NDJSON : 'application/json' };
     if (matches(c.req.header('if-none-match'), etag))
       return new Response(null, { status: 304, headers: { etag, vary: 'accept' } });

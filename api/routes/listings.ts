@@ -4,10 +4,12 @@ import { isLive, type RecordState } from '../../protocols/open-dialog/record.ts'
 import { parseRecordKey, recordKey, type RecordKey } from '../../protocols/wire/ids.ts';
 import { actingUser, isOperator, type Principal } from '../access.ts';
 import type { ApiContext, ListQuery } from '../context.ts';
+import { insideFence, outsideOf } from '../fenced.ts';
 import { idempotentId } from '../limits/idempotency.ts';
 import { createListAnswers } from '../list-answers.ts';
 import { keyOf, listingJson, listQuery } from '../records.ts';
 import { json, jsonInput, route, router } from '../route.ts';
+import { Erasure } from './erasure.ts';
 import { fieldsInput, idParam, Listing, nearQuery, ownerQuery, pageQuery, textQuery } from '../schemas.ts';
 
 const FILTERS = ['commodity', 'region', 'type', 'status', 'productId'] as const;
@@ -33,6 +35,9 @@ const list = route('read', {
       ...ownerQuery,
       ...nearQuery,
       ...pageQuery,
+      fence: z.enum(['on', 'off']).default('on').openapi({
+        description: 'off: also what GEOFENCE leaves outside, each with its reason as `outside`',
+      }),
     }),
   },
   responses: {
@@ -70,9 +75,10 @@ const retire = route('write', {
   method: 'delete',
   path: '/{id}',
   tags,
-  summary: 'End an own listing for good',
-  request: { params: idParam },
-  responses: { 204: { description: 'Ended' } },
+  summary:
+    'End an own listing for good; with `erase` what it said is erased too, here and at every node that follows',
+  request: { params: idParam, query: z.object({ erase: z.enum(['true', 'false']).optional() }) },
+  responses: { 200: json(Erasure, 'Ended, and erased'), 204: { description: 'Ended' } },
 });
 
 export function listingRoutes(node: ApiContext) {
@@ -86,6 +92,12 @@ export function listingRoutes(node: ApiContext) {
     if (isLive(state) && state.view['userId'] !== principal.userId)
       throw new AgrinetError('forbidden', 'only the user who made a listing, or the operator, can change it');
     return key;
+  }
+  /** Whether it has ended or not: what a user wrote only that user erases. */
+  async function ownText(key: RecordKey, principal: Principal): Promise<void> {
+    const state = await node.reader.get(key);
+    if (!isOperator(principal) && state?.view['userId'] !== principal.userId)
+      throw new AgrinetError('forbidden', 'only the user who made a listing, or the operator, can erase it');
   }
   /** The body with the user it is for. */
   function forUser(fields: Record<string, unknown>, principal: Principal): Record<string, unknown> {
@@ -102,10 +114,16 @@ export function listingRoutes(node: ApiContext) {
     return isLive(known) ? known : (await node.catalogue.createListing({ ...fields, id })).state;
   }
 
+  /** With the reason when it lies outside the fence. */
+  const shown = (state: RecordState) => {
+    const outside = outsideOf(node.fence, state);
+    const listing = listingJson(state);
+    return outside === undefined ? listing : { ...listing, outside };
+  };
   const answers = createListAnswers<Awaited<ReturnType<typeof page>>>(() => node.reader.version());
   async function page(filter: ListQuery, limit: number, from: string | undefined) {
     const { records, cursor } = await node.reader.list('listings', filter, limit, from);
-    const listings = records.map(listingJson);
+    const listings = records.map(shown);
     return cursor === undefined ? { listings } : { listings, cursor };
   }
 
@@ -119,13 +137,14 @@ export function listingRoutes(node: ApiContext) {
     })
     .openapi(list, async (c) => {
       const query = c.req.valid('query');
-      const filter = listQuery(query, FILTERS);
+      const keep = query.fence === 'on' ? insideFence(node.fence) : undefined;
+      const filter = { ...listQuery(query, FILTERS), keep };
       return answers(c, JSON.stringify(query), () => page(filter, query.limit, query.cursor));
     })
     .openapi(read, async (c) => {
       const state = await node.reader.get(keyOf(c.req.valid('param').id, node.self, 'listings'));
       if (!isLive(state)) throw new AgrinetError('not-found', 'Not found');
-      return c.json(listingJson(state), 200);
+      return c.json(shown(state), 200);
     })
     .openapi(change, async (c) => {
       const principal = c.get('principal');
@@ -143,7 +162,12 @@ export function listingRoutes(node: ApiContext) {
       return c.json({ ...listingJson(state), changed }, created ? 201 : 200);
     })
     .openapi(retire, async (c) => {
-      await node.catalogue.remove(await own(c.req.valid('param').id, c.get('principal')));
+      const key = await own(c.req.valid('param').id, c.get('principal'));
+      if (c.req.valid('query').erase === 'true') {
+        await ownText(key, c.get('principal'));
+        return c.json(await node.erasure.listing(key), 200);
+      }
+      await node.catalogue.remove(key);
       return c.body(null, 204);
     });
 }

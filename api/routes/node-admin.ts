@@ -1,7 +1,9 @@
 import { z } from '@hono/zod-openapi';
 import type { NodeAction } from '../../protocols/registry/node-status.ts';
 import type { RegistrationPort } from '../ports/registration.ts';
+import type { FencePort, TrustPort } from '../ports/trust.ts';
 import { json, jsonInput, route, router } from '../route.ts';
+import { nodeTrust } from '../trust-json.ts';
 import { entryJson, NodeRow, nodeJson, Registered } from './node-rows.ts';
 
 const tags = ['Federation'];
@@ -47,6 +49,7 @@ const one = route('operator', {
         tlsFingerprint: z.string(),
         multiaddrs: z.array(z.string()),
         error: z.string().nullable(),
+        fence: z.string(),
       }),
       'The node',
     ),
@@ -68,8 +71,32 @@ const suspend = step('suspend', 'Take no more entries of a node; what is held st
 const resume = step('resume', 'End a suspension and fetch what was missed');
 const revoke = step('revoke', 'End a registration until the operator approves it anew');
 
+const fenced = route('operator', {
+  method: 'post',
+  path: '/nodes/{id}/fence',
+  tags,
+  summary: 'Another geofence than GEOFENCE for what comes from a node',
+  request: {
+    params,
+    body: jsonInput(
+      z.object({
+        fence: z.union([z.string().min(1).max(256), z.looseObject({ type: z.string().max(64) })]).openapi({
+          description: 'lat,long,radiusKm; the Agrinet string and radiusKm; GeoJSON; `off`; or `default`',
+        }),
+      }),
+    ),
+  },
+  responses: { 200: json(Registered.extend({ fence: z.string() }), 'The node with the fence in words') },
+});
+
+export interface NodeAdminContext {
+  readonly registration: RegistrationPort;
+  readonly fence: Pick<FencePort, 'set' | 'describe'>;
+  readonly trust: Pick<TrustPort, 'score' | 'reliability'>;
+}
+
 /** What the operator does about nodes. Ids in paths are URL-encoded. */
-export function nodeAdminRoutes(registration: RegistrationPort) {
+export function nodeAdminRoutes({ registration, fence, trust }: NodeAdminContext) {
   return router()
     .openapi(join, async (c) => {
       const { url, key } = c.req.valid('json');
@@ -84,7 +111,8 @@ export function nodeAdminRoutes(registration: RegistrationPort) {
       const { contactEmail, tlsFingerprint, multiaddrs, error } = node;
       return c.json(
         {
-          ...nodeJson(node, undefined),
+          ...nodeJson(node, undefined, await nodeTrust(trust, node.id)),
+          fence: fence.describe(node.id),
           contactEmail: contactEmail ?? null,
           tlsFingerprint,
           multiaddrs: [...multiaddrs],
@@ -92,6 +120,11 @@ export function nodeAdminRoutes(registration: RegistrationPort) {
         },
         200,
       );
+    })
+    .openapi(fenced, async (c) => {
+      const node = await registration.node(c.req.valid('param').id);
+      await fence.set(node.id, c.req.valid('json').fence);
+      return c.json({ ...entryJson(node), fence: fence.describe(node.id) }, 200);
     })
     .openapi(approve, async (c) =>
       c.json(entryJson(await registration.change(c.req.valid('param').id, 'approve')), 200),

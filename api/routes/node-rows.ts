@@ -3,6 +3,7 @@ import type { JSONValue } from 'hono/utils/types';
 import type { RecordState } from '../../protocols/open-dialog/record.ts';
 import { nodeTemplate } from '../node-template.ts';
 import type { NodeEntry } from '../ports/registration.ts';
+import { ReliabilityJson } from '../trust-json.ts';
 
 const value = z.unknown() as z.ZodType<JSONValue | undefined>; // it has been JSON all along
 const status = z.enum(['pending', 'active', 'suspended', 'revoked']);
@@ -33,12 +34,19 @@ export const NodeRow = z
     schemaVersion: z.number().nullable(),
     /** LBTAS score; null while no rating counts. */
     trustScore: z.number().nullable(),
+    reliability: ReliabilityJson,
     connected: z.boolean(),
     listings: z.number(),
     nextRetryAt: z.string().nullable(),
   })
   .catchall(value)
   .openapi('Node');
+
+/** What others' ratings say of a node, and how it does as a peer. */
+export interface NodeTrust {
+  readonly trustScore: number | null;
+  readonly reliability: z.output<typeof ReliabilityJson>;
+}
 
 const iso = (ms: number | undefined): string | null =>
   ms === undefined || ms === 0 ? null : new Date(ms).toISOString();
@@ -51,9 +59,10 @@ export function entryJson({ id, kind, peerId, url, region, status }: NodeEntry) 
 export function nodeJson(
   each: NodeEntry,
   profile: RecordState['view'] | undefined,
+  trust: NodeTrust,
 ): z.output<typeof NodeRow> {
-  // Ratings are not counted yet; what a node says of its own reputation in its profile counts for nothing.
-  const trustScore = null;
+  // What a node says of its own reputation in its profile counts for nothing.
+  const { trustScore } = trust;
   return {
     ...nodeTemplate(each.id, profile),
     reputation: { leveson: trustScore ?? 0 },
@@ -65,6 +74,7 @@ export function nodeJson(
     lag: each.lag ?? null,
     schemaVersion: each.schemaVersion ?? null,
     trustScore,
+    reliability: trust.reliability,
     connected: each.connected,
     listings: each.listings,
     nextRetryAt: iso(each.nextRetryAt),

@@ -2,6 +2,7 @@ import { z } from '@hono/zod-openapi';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { isOperator, type Principal } from '../access.ts';
 import type { ExchangePort } from '../ports/exchange.ts';
+import type { FencePort } from '../ports/trust.ts';
 import { bodyChunks } from '../raw-body.ts';
 import { json, jsonInput, route, router } from '../route.ts';
 import type { JSONValue } from 'hono/utils/types';
@@ -103,7 +104,11 @@ const legacy = route('read', {
   summary: 'Items pulled from an old node: never part of this node’s feeds, export or digest',
   request: {
     params: z.object({ collection: z.enum(['listings', 'contracts', 'transactions', 'users']) }),
-    query: z.object({ source: z.string().max(2048).optional(), ...pageQuery }),
+    query: z.object({
+      source: z.string().max(2048).optional(),
+      ...pageQuery,
+      fence: z.enum(['on', 'off']).default('on'),
+    }),
   },
   responses: {
     200: json(
@@ -119,7 +124,13 @@ const legacy = route('read', {
   },
 });
 /** Pulls and imports, and what they brought from old nodes. */
-export function pullRoutes({ exchange }: { readonly exchange: ExchangePort }) {
+export function pullRoutes({
+  exchange,
+  fence,
+}: {
+  readonly exchange: ExchangePort;
+  readonly fence: Pick<FencePort, 'reason'>;
+}) {
   return router()
     .openapi(pull, async (c) => {
       const { sourceUrl, force } = c.req.valid('json');
@@ -149,12 +160,13 @@ export function pullRoutes({ exchange }: { readonly exchange: ExchangePort }) {
       const chosen = source === undefined ? sources[0] : sourceOf(source);
       if (chosen === undefined) return c.json({ sources, items: [] }, 200);
       const page = await exchange.legacy.list(c.req.valid('param').collection, chosen, limit, cursor);
-      const items = page.items.map(({ item, id, updatedAt }) => ({
-        ...item,
-        id,
-        owner: chosen,
-        updatedAt: new Date(updatedAt).toISOString(),
-      }));
+      const { collection } = c.req.valid('param');
+      const items = page.items.flatMap(({ item, id, updatedAt }) => {
+        const outside = collection === 'listings' ? fence.reason(chosen, item) : undefined;
+        if (outside !== undefined && c.req.valid('query').fence === 'on') return [];
+        const row = { ...item, id, owner: chosen, updatedAt: new Date(updatedAt).toISOString() };
+        return [outside === undefined ? row : { ...row, outside }];
+      });
       return c.json(
         page.cursor === undefined ? { sources, items } : { sources, items, cursor: page.cursor },
         200,

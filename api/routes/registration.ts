@@ -7,9 +7,10 @@ import { recordKey } from '../../protocols/wire/ids.ts';
 import { isOperator } from '../access.ts';
 import type { RecordReader } from '../context.ts';
 import { nodeTemplate, profileFields } from '../node-template.ts';
-import type { NodeEntry, RegistrationPort } from '../ports/registration.ts';
+import type { NodeEntry } from '../ports/registration.ts';
 import { json, jsonInput, route, router } from '../route.ts';
-import { nodeAdminRoutes } from './node-admin.ts';
+import { nodeTrust } from '../trust-json.ts';
+import { type NodeAdminContext, nodeAdminRoutes } from './node-admin.ts';
 import { entryJson, nodeJson, NodeRow, Registered } from './node-rows.ts';
 
 const tags = ['Federation'];
@@ -145,18 +146,19 @@ const withdraw = route('open', {
 const iso = (ms: number): string | null => (ms === 0 ? null : new Date(ms).toISOString());
 
 /** What the registration routes need of the node. */
-export interface RegistrationContext {
+export interface RegistrationContext extends NodeAdminContext {
   readonly self: PeerId;
   readonly reader: Pick<RecordReader, 'get'>;
   readonly catalogue: Pick<Catalogue, 'putProfile'>;
-  readonly registration: RegistrationPort;
 }
 
-export function registrationRoutes({ self, reader, catalogue, registration }: RegistrationContext) {
+export function registrationRoutes(node: RegistrationContext) {
+  const { self, reader, catalogue, registration, trust } = node;
   async function row(each: NodeEntry): Promise<z.output<typeof NodeRow>> {
-    if (each.peerId === undefined) return nodeJson(each, undefined);
+    const score = await nodeTrust(trust, each.id);
+    if (each.peerId === undefined) return nodeJson(each, undefined, score);
     const state = await reader.get(recordKey('nodes', each.peerId, 'profile'));
-    return nodeJson(each, state?.view);
+    return nodeJson(each, state?.view, score);
   }
 
   return router()
@@ -182,8 +184,9 @@ export function registrationRoutes({ self, reader, catalogue, registration }: Re
     })
     .openapi(readProfile, async (c) => {
       const state = await reader.get(recordKey('nodes', self, 'profile'));
+      const { trustScore } = await nodeTrust(trust, self);
       const profile: z.output<typeof Profile> = nodeTemplate(self, state?.view);
-      return c.json(profile, 200);
+      return c.json({ ...profile, reputation: { leveson: trustScore ?? 0 } }, 200);
     })
     .openapi(writeProfile, async (c) => {
       const { state } = await catalogue.putProfile(scalarsOf('nodes', profileFields(c.req.valid('json'))));
@@ -208,5 +211,5 @@ export function registrationRoutes({ self, reader, catalogue, registration }: Re
       await registration.withdraw(c.req.valid('json').statement);
       return c.body(null, 204);
     })
-    .route('/', nodeAdminRoutes(registration));
+    .route('/', nodeAdminRoutes(node));
 }

@@ -1,5 +1,8 @@
+import { resolve } from 'node:path';
 import chalk from 'chalk';
 import { Command } from 'commander';
+import { fenceFromGeoJson, fenceFromText } from '../../protocols/market/geofence.ts';
+import { jsonOf } from '../market/geofence-file.ts';
 import { readSettings } from '../secrets.ts';
 import { answerOf, connect } from './client.ts';
 import { boxTable, localTime, printable, printJson, printLine } from './output.ts';
@@ -31,7 +34,33 @@ export function nodesCommand(): Command {
       switchCommand('approve', 'make a pending node active; one that is an agrinetd is asked for its key'),
     )
     .addCommand(switchCommand('revoke', 'end a registration until it is approved anew'))
-    .addCommand(addCommand());
+    .addCommand(addCommand())
+    .addCommand(fenceCommand());
+}
+
+function fenceCommand(): Command {
+  return new Command('fence')
+    .description('another geofence for what comes from a node')
+    .argument('<node>', 'peer id, or legacy:<url>, of a node; `agrinet nodes` lists them')
+    .argument('<fence>', 'lat,long,km; a GeoJSON file; off; or default, which is GEOFENCE')
+    .option('--json', 'print what the daemon answers')
+    .action(async (id: string, given: string, _: unknown, command: Command) => {
+      const fence = await fenceBody(given);
+      const node = connect(readSettings()).api.federation.nodes[':id'];
+      const answer = await answerOf(
+        node.fence.$post({ param: { id: encodeURIComponent(id) }, json: { fence } }),
+      );
+      if (wantsJson(command)) printJson(answer);
+      else printLine(`${printable(answer.nodeId)}: ${printable(answer.fence)}`);
+    });
+}
+
+/** Files are read here: the daemon is sent what they hold, not where they are. */
+async function fenceBody(given: string): Promise<string | { [field: string]: unknown; type: string }> {
+  if (given === 'off' || given === 'default' || fenceFromText(given) !== undefined) return given;
+  const value = await jsonOf(resolve(given));
+  fenceFromGeoJson(value);
+  return value as { type: string }; // what is a fence is a GeoJSON object
 }
 
 /** `agrinet suspend`: nothing the node writes from now on is taken; what is held stays. */

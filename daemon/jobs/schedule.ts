@@ -5,18 +5,23 @@ export interface ScheduleParts {
   readonly expireKeys: () => Promise<unknown>;
   /** Puts the audit log's head into the feed. */
   readonly signAudit: () => Promise<unknown>;
+  /** Publishes a trend snapshot when one is due. */
+  readonly publishTrends: () => Promise<unknown>;
   readonly onFailure: (error: unknown) => void;
 }
 
 const DAY_MS = 24 * 60 * 60_000;
 /** Not in the first moments, when everything else begins too. */
 const FIRST_EXPIRY_MS = 60_000;
+/** When the node has caught up with its peers; then it is looked whether a snapshot is due. */
+const FIRST_TRENDS_MS = 10 * 60_000;
+const HOUR_MS = 60 * 60_000;
 
 /** Queues the jobs that come again and again. A failed one is tried at its next time. */
 export function startSchedule(parts: ScheduleParts): {
   stop(): void;
 } {
-  const { syncMinutes, syncAll, expireKeys, signAudit, onFailure } = parts;
+  const { syncMinutes, syncAll, expireKeys, signAudit, publishTrends, onFailure } = parts;
   const timers: NodeJS.Timeout[] = [];
   const again =
     (job: () => Promise<unknown>): (() => void) =>
@@ -27,6 +32,8 @@ export function startSchedule(parts: ScheduleParts): {
     setTimeout(again(expireKeys), FIRST_EXPIRY_MS),
     setInterval(again(expireKeys), DAY_MS),
     setInterval(again(signAudit), DAY_MS),
+    setTimeout(again(publishTrends), FIRST_TRENDS_MS),
+    setInterval(again(publishTrends), HOUR_MS),
   );
   for (const timer of timers) timer.unref();
   return {

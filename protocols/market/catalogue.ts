@@ -16,6 +16,7 @@ import { base64url, sha256 } from '../wire/bytes.ts';
 import type { PeerId } from '../wire/identity.ts';
 import type { Json } from '../wire/json.ts';
 import { isLocalId, parseRecordKey, recordKey, type RecordKey } from '../wire/ids.ts';
+import { withPlace } from './listing-place.ts';
 
 /** A write that is on disk. */
 export interface Saved {
@@ -35,11 +36,15 @@ export interface Catalogue {
   remove(key: RecordKey): Promise<void>;
   addPrice(body: Readonly<Record<string, unknown>>): Promise<Saved>;
   putProfile(fields: Patch): Promise<Saved>;
-  /** With a local `id` that is used for this one request: its repetition finds the contract as it stands, and changes nothing. */
+  /**
+   * The document of a contract: in a private channel of these nodes, or public without any. With a local `id` that is used for this one
+   * request, or with a `nonce` (16 bytes): its repetition finds the contract as it stands, and changes nothing.
+   */
   createContract(
     body: Readonly<Record<string, unknown>>,
     parties: readonly PeerId[],
     id?: string,
+    nonce?: Uint8Array,
   ): Promise<Saved>;
   settleConflict(key: RecordKey, field: string, value: Scalar): Promise<Saved>;
 }
@@ -121,7 +126,7 @@ export function createCatalogue(ledger: Ledger, self: PeerId): Catalogue {
 
   return {
     async createListing(body) {
-      const { id: given, ...rest } = body;
+      const { id: given, ...rest } = withPlace(body);
       const id = given === undefined ? base64url(randomBytes(12)) : given;
       if (typeof id !== 'string' || !isLocalId(id))
         throw new AgrinetError('id-invalid', 'id: 1 to 64 letters, digits, - or _');
@@ -136,7 +141,7 @@ export function createCatalogue(ledger: Ledger, self: PeerId): Catalogue {
     },
     async putListing(id, body) {
       if (!isLocalId(id)) throw new AgrinetError('id-invalid', 'id: 1 to 64 letters, digits, - or _');
-      const fields = { status: 'active', ...scalarsOf('listings', body) };
+      const fields = { status: 'active', ...scalarsOf('listings', withPlace(body)) };
       requireName(fields);
       const key = keyFor('listings', id);
       return save(key, (known, pen) => {
@@ -149,7 +154,8 @@ export function createCatalogue(ledger: Ledger, self: PeerId): Catalogue {
     },
     patch(key, body) {
       const parts = parseRecordKey(key);
-      const fields = scalarsOf(parts?.collection ?? '', body);
+      const collection = parts?.collection ?? '';
+      const fields = scalarsOf(collection, collection === 'listings' ? withPlace(body) : body);
       return save(key, (known, pen) => {
         if (known?.exists !== true) throw new AgrinetError('not-found', 'Not found');
         return draftEdit(pen, key, known.channel, known, fields);
@@ -172,16 +178,17 @@ export function createCatalogue(ledger: Ledger, self: PeerId): Catalogue {
       const key = keyFor('nodes', 'profile');
       return save(key, (known, pen) => draftEdit(pen, key, 'public', known, { nodeId: self, ...fields }));
     },
-    async createContract(body, parties, id) {
+    async createContract(body, parties, id, given) {
       const fields = { status: 'open', ...scalarsOf('contracts', body) };
-      if (parties.every((party) => party === self)) {
+      if (parties.length === 0) {
         const key = keyFor('contracts', id ?? base64url(randomBytes(12)));
         return save(key, (known, pen) =>
           draftEdit(pen, key, 'public', known, known?.exists === true ? {} : fields),
         );
       }
       const members = [...new Set([self, ...parties])];
-      const nonce = id === undefined ? randomBytes(16) : sha256(new TextEncoder().encode(id)).subarray(0, 16);
+      const nonce =
+        given ?? (id === undefined ? randomBytes(16) : sha256(new TextEncoder().encode(id)).subarray(0, 16));
       const created = draftPrivate(
         { author: self },
         'contracts',

@@ -1,5 +1,6 @@
 import { sha256Hex } from '../wire/bytes.ts';
 import type { Json } from '../wire/json.ts';
+import { withoutPersonal } from '../wire/personal.ts';
 
 /** What an old node's export holds and is kept here; its other sections are not read. */
 export const LEGACY_COLLECTIONS = ['listings', 'contracts', 'transactions', 'users'] as const;
@@ -25,8 +26,6 @@ export interface LegacyRow {
   readonly item: { readonly [field: string]: Json };
 }
 
-/** What never leaves a node that holds it, whatever its spelling. */
-const PERSONAL = /e[-_ ]?mail|phone|^(mobile|whats[-_ ]?app)|^(tel|fax|cell)(?![a-z])|password|passwd|pwd/i;
 const ID = /^[\x21-\x7e]{1,128}$/;
 const NAMES = ['title', 'commodity', 'productId', 'category', 'description'] as const;
 
@@ -97,15 +96,4 @@ function publicUser(id: string, item: Record<string, Json>): Record<string, Json
   const score = Number(item['reputationScore'] ?? Number.NaN);
   if (Number.isFinite(score)) user['reputationScore'] = score;
   return user;
-}
-
-function withoutPersonal(value: Record<string, Json>): Record<string, Json> {
-  const kept: Record<string, Json> = Object.create(null) as Record<string, Json>;
-  for (const [name, inner] of Object.entries(value)) if (!PERSONAL.test(name)) kept[name] = cleaned(inner);
-  return kept;
-}
-
-function cleaned(value: Json): Json {
-  if (Array.isArray(value)) return value.map(cleaned);
-  return isObject(value) ? withoutPersonal(value) : value;
 }

@@ -3,22 +3,9 @@ import type { Scalar } from '../open-dialog/change.ts';
 import { base64url } from '../wire/bytes.ts';
 import type { PeerId } from '../wire/identity.ts';
 import { isLocalId, parseRecordKey, recordKey, type RecordKey } from '../wire/ids.ts';
-import { parseParty } from './party.ts';
+import { openTransition, type Transition } from './contract/statement.ts';
+import { nodeOf, parseParty } from './party.ts';
 import { LBTAS, type RatingInput } from './trust.ts';
-
-/** What a receipt needs of a contract statement whose signature holds. */
-export interface SignedStep {
-  /** Who signed. */
-  readonly author: PeerId;
-  readonly net: string;
-  readonly contract: RecordKey;
-  /** `user@peer-id`. */
-  readonly party: string;
-  readonly kind: string;
-}
-
-/** Opens a signed contract statement; throws an AgrinetError when it is malformed or its signature does not hold. */
-export type OpenStep = (envelope: Uint8Array) => SignedStep;
 
 /** A rating fact, read. With a problem it never counts, and `contract` is empty when the receipt does not tell it. */
 export interface Rating extends RatingInput {
@@ -63,12 +50,7 @@ export function writeReceipt(one: Uint8Array, other: Uint8Array): string {
  * Reads a fact of `ratings` and judges it by itself: it is a rating only with the receipt of a contract that both parties
  * settled. Never throws for bad input; `problem` says what is wrong.
  */
-export function readRating(
-  key: RecordKey,
-  view: Readonly<Record<string, Scalar>>,
-  net: string,
-  open: OpenStep,
-): Rating {
+export function readRating(key: RecordKey, view: Readonly<Record<string, Scalar>>, net: string): Rating {
   const text = (name: string): string => (typeof view[name] === 'string' ? view[name] : '');
   const owner = parseRecordKey(key)?.owner;
   const older = text('supersedes');
@@ -85,10 +67,12 @@ export function readRating(
   };
   const problem = fieldProblem(rating, owner, view);
   if (problem !== null) return { ...rating, problem };
-  const receipt = readReceipt(text('receipt'), open);
+  const receipt = readReceipt(text('receipt'));
   if (typeof receipt === 'string') return { ...rating, problem: receipt };
   return { ...rating, contract: receipt[0].contract, problem: receiptProblem(receipt, rating, net) };
 }
+
+type Receipt = readonly [Transition, Transition];
 
 function fieldProblem(
   rating: Pick<Rating, 'from' | 'to' | 'score' | 'ratedAt' | 'supersedes'>,
@@ -105,13 +89,13 @@ function fieldProblem(
   return view['supersedes'] !== undefined && rating.supersedes === null ? 'rating-supersedes' : null;
 }
 
-function readReceipt(text: string, open: OpenStep): [SignedStep, SignedStep] | RatingProblem {
+function readReceipt(text: string): Receipt | RatingProblem {
   const parts = text.split('.');
   const [one, other] = parts.map(strictBase64url);
   if (parts.length !== 2 || one === undefined || other === undefined || parts[0] === parts[1])
     return 'receipt-malformed';
   try {
-    return [open(one), open(other)];
+    return [openTransition(one), openTransition(other)];
   } catch (error) {
     if (error instanceof AgrinetError) return 'receipt-signature';
     throw error;
@@ -119,18 +103,18 @@ function readReceipt(text: string, open: OpenStep): [SignedStep, SignedStep] | R
 }
 
 function receiptProblem(
-  receipt: readonly [SignedStep, SignedStep],
+  receipt: Receipt,
   { from, to }: Pick<Rating, 'from' | 'to'>,
   net: string,
 ): RatingProblem | null {
   const [one, other] = receipt;
-  if (receipt.some((step) => step.author !== parseParty(step.party)?.node)) return 'receipt-signature';
   if (receipt.some((step) => step.net !== net)) return 'receipt-net';
   if (receipt.some((step) => step.kind !== 'settle')) return 'receipt-kind';
   const parts = parseRecordKey(one.contract);
-  const begun = parts?.collection === 'contracts' && receipt.some(({ author }) => author === parts.owner);
+  const begun =
+    parts?.collection === 'contracts' && receipt.some(({ party }) => nodeOf(party) === parts.owner);
   if (!begun || one.contract !== other.contract) return 'receipt-contract';
-  const theirs = (a: SignedStep, b: SignedStep): boolean => a.party === from && b.party === to;
+  const theirs = (a: Transition, b: Transition): boolean => a.party === from && b.party === to;
   return theirs(one, other) || theirs(other, one) ? null : 'receipt-party';
 }
 

@@ -103,7 +103,7 @@ describe('a user’s key acts for its own user only', () => {
     const path = `/contracts/${String(made.body['contractId'])}`;
     expect(await as('ben', 'PATCH', path, { title: 'one bag' })).toMatchObject({
       status: 403,
-      body: { code: 'unauthorized' },
+      body: { code: 'not-a-party' },
     });
     expect((await as('ben', 'PATCH', path, { buyerId: 'ben' })).status).toBe(403);
     for (const change of [{ supplierId: 'ben' }, { supplierId: null }, { buyerId: 'ben' }, { buyerId: null }])

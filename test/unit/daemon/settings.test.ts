@@ -48,6 +48,7 @@ describe('loadSettings', () => {
       backendUrl: 'http://127.0.0.1:5000',
       rateLimit: 1000,
       corsOrigins: [],
+      trendSnapshotHours: 24,
       trustProxy: false,
       tlsCertFile: undefined,
       tlsKeyFile: undefined,

@@ -58,7 +58,8 @@ describe('what a commit means to those who listen', () => {
   });
 
   it('a new message, once, for its conversation, as old clients know it', () => {
-    const view = { from: 'amina', to: 'baraka', type: 'text', content: 'Habari', sentAt: 1_700_000_000_500 };
+    const from = `amina@${owner}`;
+    const view = { from, to: 'baraka', type: 'text', content: 'Habari', sentAt: 1_700_000_000_500 };
     const after = state(message, { channel: conversation, view });
     expect(recordEvents({ changes: [change(after)] })).toEqual([
       {
@@ -67,7 +68,7 @@ describe('what a commit means to those who listen', () => {
           message: {
             id: `${owner}.m1`,
             conversationId: `${owner}.c1`,
-            from: 'amina',
+            from,
             to: 'baraka',
             content: 'Habari',
             type: 'text',
@@ -78,6 +79,14 @@ describe('what a commit means to those who listen', () => {
       },
     ]);
     expect(recordEvents({ changes: [change(after, after)] })).toEqual([]);
+    // What another node's user is made to say is told to nobody, as no list shows it.
+    const other = someIdentity(randomFrom(2)).peerId;
+    for (const stolen of [`amina@${other}`, 'amina'])
+      expect(
+        recordEvents({
+          changes: [change(state(message, { channel: conversation, view: { ...view, from: stolen } }))],
+        }),
+      ).toEqual([]);
     const far = state(message, { channel: conversation, view: { ...view, sentAt: 9e18 } });
     expect(recordEvents({ changes: [change(far)] })).toMatchObject([
       { data: { message: { timestamp: '2023-11-14T22:13:20.000Z' } } },

@@ -117,7 +117,7 @@ describe('a circle', () => {
 
   it('has its border inside, to the millimetre', () => {
     const degree = (Math.PI * 6371) / 180;
-    const fence = text(`0,0,${degree.toFixed(9)}`);
+    const fence = text(`0,0,${(degree - 5e-7).toFixed(7)}`);
     for (const [lat, long] of [
       [1, 0],
       [-1, 0],
@@ -218,6 +218,14 @@ describe('a polygon', () => {
       for (const lat of [-20.00001, -14.99999]) expect(at(fence, lat, long), `${lat} ${long}`).toBe(false);
     }
     for (const long of [176.99999, -177.99999, 0, -90]) expect(at(fence, -17, long)).toBe(false);
+  });
+
+  it('may end at the antimeridian, from either side', () => {
+    for (const fence of [polygon(box(170, 0, 180, 10)), polygon(box(-180, 0, -170, 10))]) {
+      for (const lat of [0, 5, 10]) expect(at(fence, lat, 180) && at(fence, lat, -180)).toBe(true);
+      expect(at(fence, 11, 180) || at(fence, -1, -180)).toBe(false);
+    }
+    expect(at(polygon(box(170, 0, 180, 10)), 5, -179.99999)).toBe(false);
   });
 
   it('keeps a hole whole across the antimeridian', () => {
@@ -339,6 +347,9 @@ describe('a polygon', () => {
     ]);
     for (const long of [-180, 5, 100]) expect(at(wedge, 90, long)).toBe(true);
     expect(at(wedge, 89, 100)).toBe(false);
+    const bitten = polygon(box(-180, 50, 180, 90), box(0, 80, 90, 90));
+    expect(at(bitten, 90, 45)).toBe(true);
+    expect(at(bitten, 85, 45)).toBe(false);
     const collar = polygon(box(-180, 50, 180, 90), [
       [-135, 80],
       [-45, 80],

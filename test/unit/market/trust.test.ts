@@ -38,8 +38,9 @@ function recomputed(text: string): bigint | null {
   const { subject, inputs, roots } = JSON.parse(text) as {
     subject: string;
     roots: string[];
-    inputs: Record<'id' | 'from' | 'to' | 'contract' | 'supersedes' | 'problem', string>[] &
-      { score: number }[];
+    inputs: (Record<'id' | 'from' | 'to' | 'contract' | 'supersedes' | 'problem', string> & {
+      score: number;
+    })[];
   };
   const floor = (n: bigint, d: bigint): bigint => (n - (((n % d) + d) % d)) / d;
   const home = (party: string): string => party.slice(-52);

@@ -1,0 +1,199 @@
+import { z } from '@hono/zod-openapi';
+import type { JSONValue } from 'hono/utils/types';
+import type { Scalar } from '../protocols/open-dialog/change.ts';
+import type { RecordState } from '../protocols/open-dialog/record.ts';
+import type { Transition } from '../protocols/market/contract/statement.ts';
+import { parseRecordKey, publicId } from '../protocols/wire/ids.ts';
+import type { Sight } from './ports/contracts.ts';
+import { recordJson } from './records.ts';
+import { Contract } from './schemas.ts';
+
+const value = z.unknown() as z.ZodType<JSONValue>; // it has been JSON all along
+const STATES = ['open', 'draft', 'proposed', 'accepted', 'settled', 'cancelled', 'disputed'] as const;
+
+const TransitionJson = z.object({
+  hash: z.string(),
+  kind: z.string(),
+  party: z.string(),
+  at: z.string(),
+  before: z.array(z.string()),
+  /** `late`: signed and valid, but overtaken. */
+  standing: z.enum(['counts', 'late', 'void', 'waits']),
+  code: z.string().optional(),
+  proposal: z.string().optional(),
+  outcome: z.string().optional(),
+  terms: z.record(z.string(), value).optional(),
+  heads: z.array(z.string()).optional(),
+  validUntil: z.string().optional(),
+});
+const PingJson = z.object({
+  id: z.string(),
+  from: z.string(),
+  at: z.string(),
+  status: value.optional(),
+  percentComplete: value.optional(),
+  notes: value.optional(),
+  attachments: value.optional(),
+});
+
+/** A contract with where it stands; of an open request only its document. */
+export const ContractSight = Contract.extend({
+  state: z.enum(STATES),
+  status: z.string(),
+  terms: z.array(value),
+  parties: z.array(z.string()).optional(),
+  agreement: z
+    .object({ propose: z.string(), accept: z.string(), terms: z.record(z.string(), value) })
+    .optional(),
+  settledBy: z.array(z.string()).optional(),
+  cancelledBy: z.array(z.string()).optional(),
+  transitions: z.array(TransitionJson).optional(),
+  pings: z.array(PingJson).optional(),
+  progressUpdates: z.array(z.object({ progress: value, updateTime: z.string() })),
+}).openapi('ContractSight');
+
+/** A contract from `accepted` on, as old clients know it. */
+export const TransactionJson = z
+  .object({
+    id: z.string(),
+    contractId: z.string(),
+    consumerId: z.string(),
+    producerId: z.string(),
+    rating: z.number().nullable(),
+    status: z.string(),
+    createdAt: z.string(),
+    updatedAt: z.string(),
+  })
+  .openapi('Transaction');
+
+const iso = (ms: number): string => {
+  const at = new Date(ms);
+  return Number.isNaN(at.getTime()) ? new Date(0).toISOString() : at.toISOString();
+};
+
+function jsonText(text: Scalar): JSONValue {
+  if (typeof text !== 'string' || !/^[[{]/.test(text)) return text;
+  try {
+    return JSON.parse(text) as JSONValue; // what JSON.parse returns is JSON
+  } catch {
+    return text; // it only begins like JSON
+  }
+}
+
+function pingJson({ key, view, created }: RecordState): z.output<typeof PingJson> {
+  const parts = parseRecordKey(key);
+  return {
+    id: parts === undefined ? key : publicId(parts),
+    from: String(view['from'] ?? ''),
+    at: iso(typeof view['sentAt'] === 'number' ? view['sentAt'] : created[0]),
+    ...Object.fromEntries(
+      ['status', 'percentComplete', 'notes', 'attachments'].flatMap((field) => {
+        const said = view[field];
+        return said === undefined ? [] : [[field, jsonText(said)]];
+      }),
+    ),
+  };
+}
+
+function transitionJson(
+  t: Transition,
+  { verdict }: NonNullable<Sight['held']>,
+): z.output<typeof TransitionJson> {
+  const voided = verdict.void.find(([hash]) => hash === t.hash)?.[1];
+  const standing = verdict.late.includes(t.hash)
+    ? 'late'
+    : voided !== undefined
+      ? 'void'
+      : verdict.counted.includes(t.hash)
+        ? 'counts'
+        : 'waits';
+  return {
+    hash: t.hash,
+    kind: t.kind,
+    party: t.party,
+    at: iso(t.at),
+    before: [...t.before],
+    standing,
+    ...(voided === undefined ? {} : { code: voided }),
+    ...('proposal' in t && t.proposal !== undefined ? { proposal: t.proposal } : {}),
+    ...(t.kind === 'resolve' ? { outcome: t.outcome } : {}),
+    ...(t.kind === 'propose' ? { terms: t.terms, heads: [...t.heads] } : {}),
+    ...(t.kind === 'propose' && t.validUntil !== undefined ? { validUntil: iso(t.validUntil) } : {}),
+  };
+}
+
+/** The same on every node that holds the same of it. */
+export function contractJson({ state, held, pings }: Sight): z.output<typeof ContractSight> {
+  const json = recordJson(state);
+  const news = pings
+    .map(pingJson)
+    .sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : a.id < b.id ? -1 : 1));
+  const start = state.view['deliveryWindow.start'];
+  const end = state.view['deliveryWindow.end'];
+  const terms = Object.keys(state.view)
+    .filter((field) => field.startsWith('terms.'))
+    .sort((a, b) => Number(a.slice(6)) - Number(b.slice(6)) || (a < b ? -1 : 1))
+    .map((field) => jsonText(state.view[field] ?? null));
+  const base = {
+    ...json,
+    contractId: json.id,
+    ...(start === undefined && end === undefined
+      ? {}
+      : {
+          deliveryWindow: {
+            ...(start === undefined ? {} : { start }),
+            ...(end === undefined ? {} : { end }),
+          },
+        }),
+    terms,
+    progressUpdates: news.flatMap(({ percentComplete, at }) =>
+      percentComplete === undefined ? [] : [{ progress: percentComplete, updateTime: at }],
+    ),
+  };
+  if (held === undefined)
+    return {
+      ...base,
+      state: state.channel === 'public' ? 'open' : 'draft',
+      status: String(state.view['status'] ?? 'open'),
+    };
+  const { verdict, known, contract } = held;
+  const agreed = known.find(({ transition }) => transition.hash === verdict.agreement?.propose)?.transition;
+  const transitions = known
+    .map(({ transition }) => transitionJson(transition, held))
+    .sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : a.hash < b.hash ? -1 : 1));
+  return {
+    ...base,
+    state: verdict.state,
+    // Old clients know a contract that nobody has accepted as open.
+    status: verdict.state === 'draft' || verdict.state === 'proposed' ? 'open' : verdict.state,
+    parties: [...contract.parties],
+    ...(verdict.agreement !== undefined && agreed?.kind === 'propose'
+      ? { agreement: { ...verdict.agreement, terms: agreed.terms } }
+      : {}),
+    settledBy: [...verdict.settledBy],
+    cancelledBy: [...verdict.cancelledBy],
+    transitions,
+    pings: news,
+  };
+}
+
+/** In the old shape; undefined before both have agreed. */
+export function transactionJson({ state, held }: Sight): z.output<typeof TransactionJson> | undefined {
+  if (held === undefined) return undefined;
+  const { verdict, binding, known } = held;
+  const counted = new Set(verdict.counted);
+  const agreed = known.some(({ transition: t }) => t.kind === 'accept' && counted.has(t.hash));
+  if (!agreed || verdict.state === 'draft' || verdict.state === 'proposed') return undefined;
+  const { id, createdAt, updatedAt } = recordJson(state);
+  return {
+    id,
+    contractId: id,
+    consumerId: binding.buyer,
+    producerId: binding.supplier,
+    // Ratings are public facts with their own score; none is repeated here.
+    rating: null,
+    status: verdict.state,
+    createdAt,
+    updatedAt,
+  };
+}

@@ -1,0 +1,126 @@
+import { z } from '@hono/zod-openapi';
+import { AgrinetError } from '../../protocols/errors.ts';
+import { coordinatesText } from '../../protocols/market/listing-place.ts';
+import type { RecordState } from '../../protocols/open-dialog/record.ts';
+import { parseRecordKey, publicId } from '../../protocols/wire/ids.ts';
+import type { RecordReader } from '../context.ts';
+import { outsideOf } from '../fenced.ts';
+import type { ExchangePort, LegacyItem } from '../ports/exchange.ts';
+import type { FencePort } from '../ports/trust.ts';
+import { json, route, router } from '../route.ts';
+import { pageQuery } from '../schemas.ts';
+
+const tags = ['Market'];
+const Outside = z
+  .object({
+    /** As `GET /listings/{id}` takes it; for an item of an old node, its own. */
+    id: z.string(),
+    owner: z.string(),
+    title: z.string(),
+    reason: z.enum(['outside-fence', 'no-coordinates']),
+    coordinates: z.string().nullable(),
+  })
+  .openapi('OutsideFence');
+
+const fenceNow = route('read', {
+  method: 'get',
+  path: '/',
+  tags,
+  summary: 'The geofence of this node in words',
+  responses: { 200: json(z.object({ fence: z.string(), active: z.boolean() }), 'GEOFENCE, or `off`') },
+});
+const outside = route('read', {
+  method: 'get',
+  path: '/outside',
+  tags,
+  summary: 'What the geofence leaves out of lists, and why; it comes in when the fence moves',
+  request: { query: z.object(pageQuery) },
+  responses: {
+    200: json(z.object({ outside: z.array(Outside), cursor: z.string().optional() }), 'One page'),
+  },
+});
+
+export interface FenceContext {
+  readonly reader: Pick<RecordReader, 'list'>;
+  readonly exchange: { readonly legacy: ExchangePort['legacy'] };
+  readonly fence: FencePort;
+}
+
+type Row = z.output<typeof Outside>;
+
+/** Where a page begins: among the listings of feeds (source empty), or among the items of an old node. */
+interface Place {
+  readonly source: string;
+  readonly at: string | undefined;
+}
+
+export function fenceRoutes({ reader, exchange, fence }: FenceContext) {
+  async function listings(limit: number, at: string | undefined) {
+    const keep = (state: RecordState): boolean => outsideOf(fence, state) !== undefined;
+    const { records, cursor } = await reader.list('listings', { fields: {}, keep }, limit, at);
+    const rows = records.flatMap((state): Row[] => {
+      const reason = outsideOf(fence, state);
+      const parts = parseRecordKey(state.key);
+      if (reason === undefined || parts === undefined) return [];
+      return [rowOf(publicId(parts), parts.owner, state.view, reason)];
+    });
+    return { rows, cursor };
+  }
+  async function old(source: string, limit: number, at: string | undefined) {
+    const { items, cursor } = await exchange.legacy.list('listings', source, limit, at);
+    const rows = items.flatMap(({ id, item }: LegacyItem): Row[] => {
+      const reason = fence.reason(source, item);
+      return reason === undefined ? [] : [rowOf(id, source, item, reason)];
+    });
+    return { rows, cursor };
+  }
+
+  return router()
+    .openapi(fenceNow, (c) => c.json({ fence: fence.describe(), active: fence.active }, 200))
+    .openapi(outside, async (c) => {
+      const { limit, cursor: from } = c.req.valid('query');
+      const { source, at } = placeOf(from);
+      const { rows, cursor } = source === '' ? await listings(limit, at) : await old(source, limit, at);
+      if (cursor !== undefined) return c.json({ outside: rows, cursor: cursorOf(source, cursor) }, 200);
+      const next = (await exchange.legacy.sources()).toSorted().find((each) => each > source);
+      const answer = { outside: rows };
+      return c.json(next === undefined ? answer : { ...answer, cursor: cursorOf(next, undefined) }, 200);
+    });
+}
+
+function rowOf(
+  id: string,
+  owner: string,
+  fields: Readonly<Record<string, unknown>>,
+  reason: Row['reason'],
+): Row {
+  const title = [fields['title'], fields['commodity'], fields['productId'], fields['category']].find(
+    (text) => typeof text === 'string' && text !== '',
+  );
+  return {
+    id,
+    owner,
+    title: typeof title === 'string' ? title : '',
+    reason,
+    coordinates: coordinatesText(fields) ?? null,
+  };
+}
+
+function cursorOf(source: string, at: string | undefined): string {
+  return Buffer.from(JSON.stringify(at === undefined ? [source] : [source, at])).toString('base64url');
+}
+
+/** Throws `query-invalid`. */
+function placeOf(cursor: string | undefined): Place {
+  if (cursor === undefined) return { source: '', at: undefined };
+  try {
+    const value: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString());
+    if (Array.isArray(value)) {
+      const [source, at] = value as unknown[];
+      if (typeof source === 'string' && (at === undefined || typeof at === 'string')) return { source, at };
+    }
+  } catch {
+    // Not of this list: said below.
+  }
+  throw new AgrinetError('query-invalid', 'cursor: the one of the page before');
+}

@@ -1,0 +1,47 @@
+import { z } from '@hono/zod-openapi';
+import { parsePeerId } from '../protocols/wire/identity.ts';
+import type { Reliability, TrustPort } from './ports/trust.ts';
+
+/** Micro-points of a score to one point of LBTAS. */
+const SCALE = 1_000_000;
+
+const time = z.string().nullable();
+export const ReliabilityJson = z
+  .object({
+    syncs: z.number(),
+    syncsFailed: z.number(),
+    invalidEntries: z.number(),
+    equivocations: z.number(),
+    since: time,
+    lastFailedAt: time,
+    lastFailure: z.string().nullable(),
+  })
+  .openapi('Reliability');
+
+const iso = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
+
+export function reliabilityJson({
+  since,
+  lastFailedAt,
+  ...counts
+}: Reliability): z.output<typeof ReliabilityJson> {
+  return { ...counts, since: iso(since), lastFailedAt: iso(lastFailedAt) };
+}
+
+/** Points of LBTAS from micro-points. */
+export function pointsOf(micro: number | null): number | null {
+  return micro === null ? null : micro / SCALE;
+}
+
+/** The score of a node in points, null while unknown, and beside it how it does as a peer. */
+export async function nodeTrust(
+  trust: Pick<TrustPort, 'score' | 'reliability'>,
+  id: string,
+): Promise<{ trustScore: number | null; reliability: z.output<typeof ReliabilityJson> }> {
+  // An old node over HTTP has no key: nobody can have settled anything with it.
+  const { score } = parsePeerId(id) === undefined ? { score: null } : await trust.score(id);
+  return {
+    trustScore: pointsOf(score),
+    reliability: reliabilityJson(trust.reliability(id)),
+  };
+}

@@ -1,0 +1,54 @@
+import type { ContractBook } from '../../protocols/market/contract-book/types.ts';
+import { openContractBook } from '../../protocols/market/contract-book/book.ts';
+import { createCatalogue } from '../../protocols/market/catalogue.ts';
+import type { RecordState } from '../../protocols/open-dialog/record.ts';
+import type { Json } from '../../protocols/wire/json.ts';
+import { parseRecordKey, publicId, type RecordKey } from '../../protocols/wire/ids.ts';
+import type { Reader } from '../../storage/reader.ts';
+import type { Node } from '../node.ts';
+import type { Parts } from '../parts.ts';
+
+/** How often holds are looked at that may be over, milliseconds. */
+const HOLD_SWEEP_MS = 1000;
+
+/** Opens the contracts of a running node and keeps them going: holds end, news is told, listings say what is left. */
+export function startContracts(node: Node, reader: Reader, parts: Parts): ContractBook {
+  const { identity, settings, ledger, registry, events, logger } = node;
+  const book = openContractBook({
+    identity,
+    net: settings.myceliumNetwork,
+    ledger,
+    catalogue: createCatalogue(ledger, identity.peerId),
+    reader,
+    isActive: (peer) => registry.isActive(peer),
+    now: Date.now,
+    onPing: (userId, contract, ping) =>
+      events.emit('ping.update', { contractId: idOf(contract), ping: newsOf(ping) }, { userId }),
+    onFailure: (error) => logger.warn({ err: error }, 'contracts could not be looked through'),
+  });
+  parts.started('contracts', () => book.stop());
+  node.onCommit(({ changes }) => book.note(changes));
+  const sweeper = setInterval(() => {
+    book
+      .sweep()
+      .catch((error: unknown) => logger.warn({ err: error }, 'a hold could not be released; tried again'));
+  }, HOLD_SWEEP_MS);
+  sweeper.unref();
+  parts.started('hold sweeper', () => clearInterval(sweeper));
+  return book;
+}
+
+function idOf(key: RecordKey): string {
+  const parts = parseRecordKey(key);
+  return parts === undefined ? key : publicId(parts);
+}
+
+/** What the news says, without what holds it together. */
+function newsOf({ key, view }: RecordState): Record<string, Json> {
+  const said: Record<string, Json> = { id: idOf(key) };
+  for (const field of ['from', 'status', 'percentComplete', 'notes', 'sentAt']) {
+    const value = view[field];
+    if (value !== undefined) said[field] = value;
+  }
+  return said;
+}

@@ -1,0 +1,111 @@
+import type { Reliability } from '../../api/ports/trust.ts';
+import type { ForkProof } from '../../protocols/feed/fork.ts';
+import type { PullEvent } from '../../protocols/mycelium/puller.ts';
+import { parsePeerId } from '../../protocols/wire/identity.ts';
+import type { NodeTable, ReliabilityRow } from '../../storage/node-tables.ts';
+
+/** How often what was counted is written, milliseconds: a crash loses that much of it. */
+const SAVE_MS = 10_000;
+/** Nodes counted: as many as can be registered, of either kind. */
+const NODES = 2048;
+/** Codes of what no honest node could have relayed; the rest depends on this node's own registry or disk. */
+const INVALID = /malformed|canonical|version|invalid|too-large|network|mismatch|private/;
+
+export interface ReliabilityParts {
+  readonly table: NodeTable<ReliabilityRow>;
+  /** Only these are counted: strangers must not fill the table. */
+  readonly isKnown: (node: string) => boolean;
+  readonly now: () => number;
+  readonly onFailure: (error: unknown) => void;
+}
+
+/** Counts how nodes do as peers. It says nothing of the trade of their users. */
+export interface ReliabilityCounts {
+  of(node: string): Reliability;
+  pulled(event: PullEvent): void;
+  /** A sync over HTTP has ended. */
+  synced(node: string, error: string | undefined): void;
+  forked(proofs: readonly ForkProof[]): void;
+  stop(): Promise<void>;
+}
+
+const NONE: Omit<ReliabilityRow, 'since'> = { syncs: 0, syncsFailed: 0, invalidEntries: 0, forks: 0 };
+
+export async function countReliability(parts: ReliabilityParts): Promise<ReliabilityCounts> {
+  const rows = await parts.table.load();
+  const dirty = new Set<string>();
+  let writing: Promise<void> | undefined;
+
+  function change(node: string, update: (row: ReliabilityRow) => Partial<ReliabilityRow>): void {
+    if (!parts.isKnown(node)) return;
+    const row = rows.get(node) ?? { ...NONE, since: parts.now() };
+    if (!rows.has(node) && rows.size >= NODES) return;
+    rows.set(node, { ...row, ...update(row) });
+    dirty.add(node);
+  }
+  const failed = (code: string): Partial<ReliabilityRow> => ({
+    lastFailedAt: parts.now(),
+    lastFailure: code,
+  });
+
+  async function save(): Promise<void> {
+    for (const node of dirty) {
+      const row = rows.get(node);
+      dirty.delete(node);
+      if (row !== undefined) await parts.table.save(node, row, false);
+    }
+  }
+  function write(): Promise<void> {
+    writing ??= save()
+      .catch(parts.onFailure)
+      .finally(() => {
+        writing = undefined;
+      });
+    return writing;
+  }
+  const timer = setInterval(() => void write(), SAVE_MS);
+  timer.unref();
+
+  return {
+    of(node) {
+      const row = rows.get(node);
+      return {
+        syncs: row?.syncs ?? 0,
+        syncsFailed: row?.syncsFailed ?? 0,
+        invalidEntries: row?.invalidEntries ?? 0,
+        equivocations: row?.forks ?? 0,
+        since: row?.since ?? null,
+        lastFailedAt: row?.lastFailedAt ?? null,
+        lastFailure: row?.lastFailure ?? null,
+      };
+    },
+    pulled(event) {
+      const { kind, peer } = event;
+      if (kind === 'peer-synced') change(peer, ({ syncs }) => ({ syncs: syncs + 1 }));
+      else if (kind === 'pull-failed')
+        change(peer, ({ syncsFailed }) => ({ syncsFailed: syncsFailed + 1, ...failed(event.code) }));
+      else if (kind === 'entry-refused' && INVALID.test(event.code))
+        change(peer, ({ invalidEntries }) => ({ invalidEntries: invalidEntries + 1, ...failed(event.code) }));
+    },
+    synced(node, error) {
+      change(node, ({ syncs, syncsFailed, invalidEntries }) =>
+        error === undefined
+          ? { syncs: syncs + 1 }
+          : {
+              syncsFailed: syncsFailed + 1,
+              invalidEntries: invalidEntries + (error === 'peer-sent-invalid' ? 1 : 0),
+              ...failed(error),
+            },
+      );
+    },
+    forked(proofs) {
+      for (const { author } of proofs)
+        if (parsePeerId(author) !== undefined) change(author, ({ forks }) => ({ forks: forks + 1 }));
+    },
+    async stop() {
+      clearInterval(timer);
+      await write();
+      await write();
+    },
+  };
+}

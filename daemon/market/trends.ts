@@ -1,0 +1,38 @@
+import type { TrendsPort } from '../../api/ports/trends.ts';
+import type { Ledger } from '../../protocols/ledger/types.ts';
+import type { PeerId } from '../../protocols/wire/identity.ts';
+import type { Reader } from '../../storage/reader.ts';
+import type { Settings } from '../settings.ts';
+import { createHeldPrices } from './held-prices.ts';
+import { createTrendPublisher, type TrendPublisher } from './trend-publisher.ts';
+
+export interface TrendsParts {
+  readonly self: PeerId;
+  readonly settings: Pick<Settings, 'region' | 'trendSnapshotHours'>;
+  readonly ledger: Pick<Ledger, 'write'>;
+  readonly reader: Pick<Reader, 'all' | 'list'>;
+  /** Changes whenever a price comes or goes. */
+  readonly priceDigest: () => string;
+  readonly now: () => number;
+  /** Producers whose score is known. */
+  readonly scores?: TrendsPort['scores'];
+  /** Contracts from `accepted` on. */
+  readonly transactions: TrendsPort['transactions'];
+}
+
+/** Trends of this node: what the routes need, and what publishes. */
+export function createTrends(parts: TrendsParts): { port: TrendsPort; publisher: TrendPublisher } {
+  const { self, settings, ledger, reader, priceDigest, transactions, now } = parts;
+  const { region, trendSnapshotHours: hours } = settings;
+  const prices = createHeldPrices(reader, priceDigest);
+  const publisher = createTrendPublisher({ self, region, hours, ledger, reader, prices, transactions, now });
+  return {
+    port: {
+      prices,
+      transactions,
+      scores: parts.scores ?? (() => Promise.resolve([])),
+      publish: () => publisher.publish(),
+    },
+    publisher,
+  };
+}

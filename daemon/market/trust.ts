@@ -1,0 +1,80 @@
+import type { TrendsPort } from '../../api/ports/trends.ts';
+import type { RatingsPort, TrustPort } from '../../api/ports/trust.ts';
+import type { ContractBook } from '../../protocols/market/contract-book/types.ts';
+import { createRatings } from '../../protocols/market/ratings.ts';
+import { nodeOf } from '../../protocols/market/party.ts';
+import type { PeerId } from '../../protocols/wire/identity.ts';
+import type { Reader } from '../../storage/reader.ts';
+import { reliabilityTable } from '../../storage/node-tables.ts';
+import type { Node } from '../node.ts';
+import type { Parts } from '../parts.ts';
+import { countReliability, type ReliabilityCounts } from './reliability.ts';
+
+export interface Trust {
+  readonly ratings: RatingsPort;
+  readonly trust: TrustPort;
+  readonly reliability: ReliabilityCounts;
+}
+
+/** Ratings, the scores that come of them, and how nodes do as peers, on a running node. */
+export async function startTrust(
+  node: Node,
+  reader: Reader,
+  contracts: Pick<ContractBook, 'get'>,
+  parts: Parts,
+  isKnown: (node: string) => boolean,
+): Promise<Trust> {
+  const { identity, settings, ledger, registry, db, logger } = node;
+  const self = identity.peerId;
+  const ratings = createRatings({
+    self,
+    net: settings.myceliumNetwork,
+    ledger,
+    reader,
+    contract: (key) => contracts.get(key, { operator: true }),
+    now: Date.now,
+  });
+  node.onCommit(({ changes }) => ratings.note(changes));
+  node.onReopen(async () => ratings.forget());
+
+  const reliability = await countReliability({
+    table: reliabilityTable(db),
+    isKnown,
+    now: Date.now,
+    onFailure: (error) => logger.warn({ err: error }, 'the reliability of peers was not saved'),
+  });
+  parts.started('reliability', () => reliability.stop());
+  node.onPull((event) => reliability.pulled(event));
+  node.onCommit(({ proofs }) => reliability.forked(proofs));
+
+  const roots = (): PeerId[] =>
+    [self, ...registry.list().flatMap(({ peerId, status }) => (status === 'active' ? [peerId] : []))].sort();
+  const trust: TrustPort = {
+    roots,
+    async score(subject) {
+      const { score, counterparties } = await ratings.proof(subject, roots());
+      return { subject, score, counterparties };
+    },
+    proof: (subject, others) => ratings.proof(subject, others ?? roots()),
+    reliability: (id) => reliability.of(id),
+    rated: () => ratings.rated(),
+  };
+  return { ratings, trust, reliability };
+}
+
+/** Everybody whose score is known, for the trends; in points, and with the region of their node. */
+export function producerScores(
+  trust: Pick<TrustPort, 'rated' | 'proof'>,
+  regionOf: (node: PeerId) => string,
+): TrendsPort['scores'] {
+  return async () => {
+    const found: Awaited<ReturnType<TrendsPort['scores']>>[number][] = [];
+    for (const { subject } of await trust.rated()) {
+      const { score, scale, counterparties } = await trust.proof(subject);
+      const node = nodeOf(subject);
+      if (score !== null && node !== undefined)
+        found.push({ subject, score: score / scale, counterparties, region: regionOf(node) });
+    }
+    return found;
+  };
+}

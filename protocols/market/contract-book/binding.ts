@@ -1,0 +1,68 @@
+import type { RecordState } from '../../open-dialog/record.ts';
+import { concat, fromHex, sha256 } from '../../wire/bytes.ts';
+import { encodeCbor } from '../../wire/cbor.ts';
+import type { Transition } from '../contract/statement.ts';
+import { parseParty } from '../party.ts';
+
+/** Who a contract is between and what it takes from: `user@peer` twice, and the public id of a listing or ''. */
+export interface Binding {
+  readonly buyer: string;
+  readonly supplier: string;
+  readonly listing: string;
+}
+
+/** Of the creation's 16 bytes: so many of chance, and the rest of the hash of the binding. */
+const SALT = 6;
+/** Combinations that are tried for one contract: a party that signs under many names costs no more. */
+const TRIES = 4096;
+
+function tagOf({ buyer, supplier, listing }: Binding): Uint8Array {
+  return sha256(encodeCbor({ buyer, supplier, listing })).subarray(0, 16 - SALT);
+}
+
+/**
+ * The nonce of a contract's creation. The terms are a document that either node may edit, and the parties stand in it too; the
+ * contract's id, the hash of its creation, is bound to them by this, so that no later edit can put another in a party's place.
+ */
+export function bindingNonce(binding: Binding, salt: Uint8Array): Uint8Array {
+  return concat([sha256(salt).subarray(0, SALT), tagOf(binding)]);
+}
+
+/**
+ * The binding that this contract's id commits to, found among the names that its document and its statements hold; undefined
+ * when none fits (made elsewhere by other rules, or edited before anybody signed).
+ */
+export function bindingOf(state: RecordState, statements: Iterable<Transition>): Binding | undefined {
+  const nonce = state.members?.nonce;
+  if (nonce === undefined) return undefined;
+  const owner = state.members?.owner ?? '';
+  const names = { buyer: new Set<string>(), supplier: new Set<string>(), listing: new Set<string>() };
+  const party = (value: unknown): string[] => {
+    if (typeof value !== 'string') return [];
+    return [value, `${value}@${owner}`].filter((name) => parseParty(name) !== undefined);
+  };
+  const note = (field: string, value: unknown): void => {
+    if (field === 'buyerId') for (const name of party(value)) names.buyer.add(name);
+    if (field === 'supplierId') for (const name of party(value)) names.supplier.add(name);
+    if (field === 'listingId' && typeof value === 'string') names.listing.add(value);
+  };
+  for (const [field, value] of Object.entries(state.view)) note(field, value);
+  for (const [field, values] of Object.entries(state.conflicts))
+    for (const { value } of values) note(field, value);
+  names.listing.add('');
+  for (const t of statements) {
+    names.buyer.add(t.party);
+    names.supplier.add(t.party);
+    if (t.kind === 'propose') for (const [field, value] of Object.entries(t.terms)) note(field, value);
+  }
+  const wanted = Buffer.from(fromHex(nonce)).subarray(SALT);
+  let tries = 0;
+  for (const listing of names.listing)
+    for (const buyer of names.buyer)
+      for (const supplier of names.supplier) {
+        if (tries++ > TRIES) return undefined;
+        const binding = { buyer, supplier, listing };
+        if (buyer !== supplier && wanted.equals(tagOf(binding))) return binding;
+      }
+  return undefined;
+}

@@ -1,0 +1,80 @@
+import { AgrinetError } from '../../errors.ts';
+import type { RecordState } from '../../open-dialog/record.ts';
+import { COLLECTIONS } from '../../open-dialog/schema.ts';
+import type { Scalar } from '../../open-dialog/change.ts';
+import { parseTerms, type Terms } from '../contract/terms.ts';
+import type { Body } from './types.ts';
+
+/** What a client says about the request itself and not about the terms; `status` follows from the steps. */
+const NOT_TERMS = new Set(['status', 'propose', 'validUntil', 'createdBy', 'id', 'progressUpdates']);
+/** What stays as the contract was begun. */
+export const FIXED = ['buyerId', 'supplierId', 'listingId', 'requestId'] as const;
+
+/**
+ * A contract's body as fields of its document: `deliveryWindow {start, end}` as two dotted fields, `terms` (a list of clauses, or
+ * an object of them by id) as `terms.<id>`. A list replaces the clauses that stand. Throws `fields-invalid`.
+ */
+export function contractFields(body: Body, known?: RecordState): Record<string, unknown> {
+  const fields: Record<string, unknown> = {};
+  for (const [field, value] of Object.entries(body)) {
+    if (NOT_TERMS.has(field)) continue;
+    if (field === 'deliveryWindow') flatten(fields, field, value, ['start', 'end']);
+    else if (field === 'terms') clauses(fields, value, known);
+    else fields[field] = value;
+  }
+  return fields;
+}
+
+function flatten(
+  fields: Record<string, unknown>,
+  name: string,
+  value: unknown,
+  parts: readonly string[],
+): void {
+  if (value !== null && (typeof value !== 'object' || Array.isArray(value)))
+    throw new AgrinetError('fields-invalid', `${name}: must be an object {${parts.join(', ')}}`);
+  const given = new Map<string, unknown>(Object.entries(value ?? {}));
+  for (const part of parts)
+    if (value === null || given.has(part)) fields[`${name}.${part}`] = given.get(part) ?? null;
+}
+
+function clauses(fields: Record<string, unknown>, value: unknown, known: RecordState | undefined): void {
+  if (Array.isArray(value)) {
+    for (const field of Object.keys(known?.view ?? {})) if (field.startsWith('terms.')) fields[field] = null;
+    for (const [i, clause] of value.entries()) fields[`terms.${i + 1}`] = clause;
+  } else if (typeof value === 'object' && value !== null)
+    for (const [id, clause] of Object.entries(value)) fields[`terms.${id}`] = clause;
+  else
+    throw new AgrinetError('fields-invalid', 'terms: must be a list of clauses, or an object of them by id');
+}
+
+/** The terms of a document as a proposal signs them. Throws `terms-conflict` (409), `fields-invalid`. */
+export function termsOf(state: RecordState): Terms {
+  const open = Object.keys(state.conflicts);
+  if (open.length > 0)
+    throw new AgrinetError(
+      'terms-conflict',
+      `${open.join(', ')}: changed by both parties without knowing of one another; write the value that shall stand with PATCH first`,
+    );
+  const terms: Record<string, Scalar> = {};
+  for (const [field, value] of Object.entries(state.view)) if (!NOT_TERMS.has(field)) terms[field] = value;
+  try {
+    return parseTerms(terms);
+  } catch (error) {
+    if (!(error instanceof AgrinetError)) throw error;
+    throw new AgrinetError('fields-invalid', `these terms cannot be proposed: ${error.message}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Fields that an answer to an open request takes over from it. */
+export function termsOfRequest(request: RecordState): Record<string, Scalar> {
+  const rules = COLLECTIONS['contracts']?.fields ?? {};
+  const keep = (field: string): boolean =>
+    (Object.hasOwn(rules, field) || field.startsWith('terms.')) &&
+    !NOT_TERMS.has(field) &&
+    !FIXED.some((one) => one === field) &&
+    field !== 'producerId';
+  return Object.fromEntries(Object.entries(request.view).filter(([field]) => keep(field)));
+}

@@ -1,0 +1,141 @@
+import { AgrinetError } from '../../errors.ts';
+import type { RecordState } from '../../open-dialog/record.ts';
+import { isLive } from '../../open-dialog/record.ts';
+import type { PeerId } from '../../wire/identity.ts';
+import { parsePublicId, parseRecordKey, type RecordKey } from '../../wire/ids.ts';
+import { judgeContract } from '../contract/machine.ts';
+import { openTransition, splitCarried } from '../contract/statement.ts';
+import { nodeOf } from '../party.ts';
+import { type Binding, bindingOf } from './binding.ts';
+import type { BookReader, Case, Known } from './types.ts';
+
+/** Facts of each owner, and statements of each party, that are looked at: who writes more hides only its own. */
+const FACTS = 256;
+const STATEMENTS = 128;
+/** Contracts and opened statements kept in memory. */
+const KEPT = 2048;
+const OPENED = 16_384;
+
+/** Contracts as they stand, judged anew after each change of their channel. */
+export interface Histories {
+  /** A contract of two parties, or undefined: no live one, a public one, or one whose parties cannot be told. */
+  load(state: RecordState | undefined): Promise<Case | undefined>;
+  /** The parties alone, when they can be told without reading further. */
+  binding(state: RecordState): Binding | undefined;
+  changed(channel: string): void;
+}
+
+/** Whether the supplier's own listing is what a contract takes from. */
+export function takesStock({ supplier, listing }: Binding): boolean {
+  const supplying = nodeOf(supplier);
+  return supplying !== undefined && parsePublicId(listing, supplying)?.owner === supplying;
+}
+
+export function createHistories(reader: BookReader, net: string, self: PeerId): Histories {
+  const cases = new Map<RecordKey, { readonly version: number; readonly held: Case }>();
+  const bindings = new Map<RecordKey, Binding>();
+  const versions = new Map<string, number>();
+  const opened = new Map<string, Known | undefined>();
+  /** Outlives the versions that are forgotten, so that no old one comes again. */
+  let changes = 0;
+  let forgotten = 0;
+
+  function remember<K, V>(map: Map<K, V>, key: K, value: V, most: number): V {
+    map.delete(key);
+    map.set(key, value);
+    const [oldest] = map.keys();
+    if (map.size > most && oldest !== undefined) map.delete(oldest);
+    return value;
+  }
+
+  const versionOf = (channel: string): number => versions.get(channel) ?? forgotten;
+
+  function open(text: string, bytes: Uint8Array): Known | undefined {
+    if (opened.has(text)) return opened.get(text);
+    let known: Known | undefined;
+    try {
+      known = { transition: openTransition(bytes), bytes };
+    } catch (error) {
+      // What a counterparty wrote and did not sign right is as good as not written.
+      if (!(error instanceof AgrinetError)) throw error;
+    }
+    return remember(opened, text, known, OPENED);
+  }
+
+  /** All statements of a channel, verified, those that another repeats first: nobody can crowd those out. */
+  async function statements(channel: RecordKey): Promise<{ all: Known[]; here: Set<string> }> {
+    const own: Known[] = [];
+    const carried: Known[] = [];
+    const here = new Set<string>();
+    for (const { key, view } of await reader.factsOf('transitions', channel, FACTS)) {
+      const text = String(view['statement'] ?? '');
+      const one = open(text, new Uint8Array(Buffer.from(text, 'base64url')));
+      if (one === undefined) continue;
+      own.push(one);
+      try {
+        for (const bytes of splitCarried(String(view['carried'] ?? ''))) {
+          const repeated = open(Buffer.from(bytes).toString('base64url'), bytes);
+          if (repeated === undefined) continue;
+          carried.push(repeated);
+          if (parseRecordKey(key)?.owner === self) here.add(repeated.transition.hash);
+        }
+      } catch (error) {
+        if (!(error instanceof AgrinetError)) throw error; // it repeats nothing then
+      }
+    }
+    const byHash = new Map<string, Known>();
+    for (const one of [...carried, ...own])
+      if (one.transition.contract === channel) byHash.set(one.transition.hash, one);
+    return { all: [...byHash.values()], here };
+  }
+
+  function bound(state: RecordState, known: readonly Known[]): Binding | undefined {
+    const binding =
+      bindings.get(state.key) ??
+      bindingOf(
+        state,
+        known.map(({ transition }) => transition),
+      );
+    return binding && remember(bindings, state.key, binding, OPENED);
+  }
+
+  return {
+    binding: (state) => bound(state, []),
+    async load(state) {
+      if (!isLive(state) || state.channel !== state.key) return undefined;
+      const version = versionOf(state.key);
+      const kept = cases.get(state.key);
+      if (kept?.version === version) return { ...kept.held, state };
+      const { all, here } = await statements(state.key);
+      const binding = bound(state, all);
+      if (binding === undefined) return undefined;
+      const parties = [binding.buyer, binding.supplier] as const;
+      const known = parties.flatMap((party) =>
+        all.filter(({ transition }) => transition.party === party).slice(0, STATEMENTS),
+      );
+      const contract = {
+        key: state.key,
+        net,
+        parties,
+        supplier: binding.supplier,
+        stock: takesStock(binding),
+      };
+      const verdict = judgeContract(
+        contract,
+        known.map(({ transition }) => transition),
+      );
+      const held = { state, binding, contract, known, verdict, repeated: here };
+      if (versionOf(state.key) === version) remember(cases, state.key, { version, held }, KEPT);
+      return held;
+    },
+    changed(channel) {
+      changes++;
+      versions.delete(channel);
+      versions.set(channel, changes);
+      if (versions.size <= OPENED) return;
+      versions.clear();
+      cases.clear();
+      forgotten = ++changes;
+    },
+  };
+}

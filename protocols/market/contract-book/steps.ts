@@ -1,0 +1,188 @@
+import { AgrinetError } from '../../errors.ts';
+import { draftFact } from '../../ledger/drafts.ts';
+import { base64url } from '../../wire/bytes.ts';
+import type { PeerId } from '../../wire/identity.ts';
+import { judgeContract } from '../contract/machine.ts';
+import { nextStep, toCarry } from '../contract/next.ts';
+import { joinCarried, openTransition, sealTransition, type TransitionBody } from '../contract/statement.ts';
+import { grantOf } from '../contract/stock.ts';
+import { nodeOf } from '../party.ts';
+import { termsOf } from './fields.ts';
+import type { Shelf } from './shelf.ts';
+import type { Actor, BookParts, Case, Known, StepRequest } from './types.ts';
+
+/** Characters of `carried`: with the statement itself it stays within one op of 64 KiB. */
+const CARRIED = 44_000;
+
+const stateError = (message: string): AgrinetError => new AgrinetError('contract-state', message);
+
+/**
+ * The party a caller acts as. A user acts for itself; an operator for a party of this node, named where both are here. Throws
+ * `not-a-party` and `forbidden` (403), `fields-invalid`.
+ */
+export function partyOf({ contract }: Case, self: PeerId, actor: Actor, as: string | undefined): string {
+  const here = contract.parties.filter((party) => nodeOf(party) === self);
+  const named = as === undefined ? undefined : nodeOf(as) === undefined ? `${as}@${self}` : as;
+  if (!actor.operator) {
+    const me = `${actor.userId ?? ''}@${self}`;
+    if (!here.includes(me)) throw notAParty();
+    if (named !== undefined && named !== me)
+      throw new AgrinetError('forbidden', `this key acts for ${actor.userId ?? 'nobody'} only`);
+    return me;
+  }
+  if (named !== undefined) {
+    if (!here.includes(named)) throw notAParty();
+    return named;
+  }
+  const [only, other] = here;
+  if (only === undefined) throw notAParty();
+  if (other !== undefined)
+    throw new AgrinetError('fields-invalid', 'both parties are users of this node; say which of them acts');
+  return only;
+}
+
+export const notAParty = (): AgrinetError =>
+  new AgrinetError('not-a-party', 'only the two parties of a contract act in it, each at its own node');
+
+/** What a request comes to, given what stands. Throws `contract-state`, `terms-changed`, `proposal-unnamed`, `terms-conflict`. */
+export function bodyOf(held: Case, party: string, request: StepRequest): TransitionBody {
+  switch (request.kind) {
+    case 'propose': {
+      const body = { kind: 'propose', terms: termsOf(held.state), heads: held.state.heads } as const;
+      return request.validUntil === undefined ? body : { ...body, validUntil: request.validUntil };
+    }
+    case 'accept':
+      return { kind: 'accept', proposal: request.proposal ?? onlyProposal(held, party) };
+    case 'resolve':
+      return {
+        kind: 'resolve',
+        outcome: request.outcome,
+        ...(request.proposal === undefined ? {} : { proposal: request.proposal }),
+      };
+    case 'settle':
+    case 'cancel':
+      return { kind: request.kind };
+  }
+}
+
+/** The proposal of the other party that stands, where the caller names none: what was read is what is accepted. */
+function onlyProposal({ state, known, verdict }: Case, party: string): string {
+  const counted = new Set(verdict.counted);
+  const all = known.map(({ transition }) => transition).filter(({ hash }) => counted.has(hash));
+  const proposals = all.filter((t) => t.kind === 'propose');
+  const theirs = proposals.filter((t) => t.party !== party);
+  const expired = new Set(all.flatMap((t) => (t.kind === 'expire' ? [t.proposal] : [])));
+  const replaced = new Set(proposals.flatMap((t) => t.before));
+  const open = theirs.filter(({ hash }) => !expired.has(hash) && !replaced.has(hash));
+  const [one, another] = open;
+  if (one === undefined)
+    throw proposals.length > theirs.length && theirs.length === 0
+      ? new AgrinetError('accept-own', 'a party cannot accept its own proposal; the other party has to')
+      : stateError('no proposal of the other party stands; propose with POST /contracts/:id/propose');
+  if (another !== undefined)
+    throw new AgrinetError('proposal-unnamed', 'several proposals stand; name the one as proposal');
+  if (one.kind === 'propose' && [...one.heads].sort().join() !== [...state.heads].sort().join())
+    throw new AgrinetError(
+      'terms-changed',
+      'the terms were changed after they were proposed; have them proposed again, or name the proposal to accept it as it was made',
+    );
+  return one.hash;
+}
+
+/** Signs a step and writes it, with what it changes of the supplier's listing in the same commit. */
+export async function takeStep(
+  parts: Pick<BookParts, 'identity' | 'ledger' | 'now'>,
+  shelf: Shelf,
+  held: Case,
+  party: string,
+  body: TransitionBody,
+): Promise<void> {
+  const { contract, known } = held;
+  const transitions = known.map(({ transition }) => transition);
+  const statement = nextStep(contract, transitions, party, body, parts.now());
+  const bytes = sealed(parts, statement);
+  const after = judgeContract(contract, [...transitions, openTransition(bytes)]);
+  const carried = carriedOf(
+    known,
+    toCarry(transitions, statement).map(({ hash }) => hash),
+  );
+  const fields = { statement: base64url(bytes), ...(carried === '' ? {} : { carried }) };
+  const listing = shelf.listingOf(held);
+  const grant = grantOf(held.state.key, after);
+  const before = grantOf(held.state.key, held.verdict).quantity;
+  await parts.ledger.write({
+    keys: listing === undefined ? [contract.key as typeof held.state.key] : [held.state.key, listing],
+    draft: (pen, read) => {
+      const fact = draftFact(pen, 'transitions', fields, held.state.key);
+      if (listing === undefined || grant.quantity === before) return [fact];
+      return [fact, ...shelf.draft(pen, listing, read(listing), { ...grant, before })];
+    },
+  });
+}
+
+/** What the other party has answered and no fact of this node repeats yet, with this node's own last statement. */
+export function unrepeated(
+  { known, verdict, repeated }: Case,
+  self: PeerId,
+): { own: Known; answers: readonly Known[] } | undefined {
+  const counted = new Set(verdict.counted);
+  const standing = known.filter(({ transition }) => counted.has(transition.hash));
+  const own = standing
+    .filter(({ transition }) => nodeOf(transition.party) === self)
+    .reduce<Known | undefined>(
+      (a, b) => (a !== undefined && a.transition.at > b.transition.at ? a : b),
+      undefined,
+    );
+  const answers = standing.filter(
+    ({ transition: { kind, party, hash } }) =>
+      nodeOf(party) !== self && kind !== 'propose' && kind !== 'expire' && !repeated.has(hash),
+  );
+  return own === undefined || answers.length === 0 ? undefined : { own, answers };
+}
+
+/**
+ * Repeats the other party's answers beside this node's own last statement: so that they count here even when that party's feed
+ * forks or its disk is lost, before this node has anything more to say.
+ */
+export async function keepAnswers(parts: Pick<BookParts, 'identity' | 'ledger'>, held: Case): Promise<void> {
+  const { state, known } = held;
+  const found = unrepeated(held, parts.identity.peerId);
+  if (found === undefined) return;
+  const { own, answers } = found;
+  const before = answers.map(({ transition }) => transition.hash);
+  const transitions = known.map(({ transition }) => transition);
+  const carried = carriedOf(
+    known,
+    toCarry(transitions, { ...own.transition, before }).map(({ hash }) => hash),
+  );
+  const fields = { statement: base64url(own.bytes), carried };
+  await parts.ledger.write({
+    keys: [state.key],
+    draft: (pen) => [draftFact(pen, 'transitions', fields, state.key)],
+  });
+}
+
+function sealed(parts: Pick<BookParts, 'identity'>, statement: Parameters<typeof sealTransition>[1]) {
+  try {
+    return sealTransition(parts.identity, statement);
+  } catch (error) {
+    if (!(error instanceof AgrinetError) || error.code !== 'transition-invalid') throw error;
+    throw new AgrinetError('fields-invalid', `this cannot be signed: ${error.message}`, { cause: error });
+  }
+}
+
+/** The other party's statements as they go along: the short ones, which are all but proposals, first. */
+function carriedOf(known: readonly Known[], hashes: readonly string[]): string {
+  const wanted = new Set(hashes);
+  const chosen: Uint8Array[] = [];
+  let length = 0;
+  const all = known
+    .filter(({ transition }) => wanted.has(transition.hash))
+    .sort((a, b) => a.bytes.length - b.bytes.length);
+  for (const { bytes } of all) {
+    length += Math.ceil((bytes.length * 4) / 3) + 1;
+    if (length > CARRIED) break;
+    chosen.push(bytes);
+  }
+  return joinCarried(chosen);
+}

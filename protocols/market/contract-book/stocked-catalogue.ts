@@ -1,0 +1,61 @@
+import { AgrinetError } from '../../errors.ts';
+import type { PeerId } from '../../wire/identity.ts';
+import { recordKey, type RecordKey } from '../../wire/ids.ts';
+import { type Catalogue, scalarsOf } from '../catalogue.ts';
+import { available } from '../contract/stock.ts';
+import type { Locks } from './locks.ts';
+import type { Shelf } from './shelf.ts';
+import type { Body } from './types.ts';
+
+/**
+ * The catalogue for this node's clients: `available` is the node's to write, and no listing offers less than what is promised
+ * of it. Adds `quantity-granted` (409) to what changing a listing may throw.
+ */
+export function stockedCatalogue(
+  catalogue: Catalogue,
+  parts: {
+    readonly self: PeerId;
+    readonly shelf: Shelf;
+    readonly locks: Locks;
+    readonly ready: () => Promise<void>;
+  },
+): Catalogue {
+  const { self, shelf, locks, ready } = parts;
+
+  const withoutAvailable = (body: Body): Body =>
+    Object.hasOwn(body, 'available')
+      ? Object.fromEntries(Object.entries(body).filter(([field]) => field !== 'available'))
+      : body;
+
+  /** The body with what is then left; under the listing's lock. */
+  function stocked(key: RecordKey, body: Body, replaces: boolean): Body {
+    const fields = withoutAvailable(body);
+    const promised = shelf.granted(key);
+    if (promised === 0 && !replaces && !Object.hasOwn(fields, 'quantity')) return fields;
+    const named = replaces || Object.hasOwn(fields, 'quantity');
+    const quantity = scalarsOf('listings', { quantity: fields['quantity'] ?? null })['quantity'];
+    if (!named) return fields;
+    if (promised > 0 && !(typeof quantity === 'number' && quantity >= promised))
+      throw new AgrinetError(
+        'quantity-granted',
+        `${promised} of this listing are promised in contracts; its quantity cannot be less`,
+      );
+    if (promised === 0) return replaces ? fields : { ...fields, available: null };
+    return { ...fields, available: available(Number(quantity), shelf.grants(key)) };
+  }
+
+  return {
+    ...catalogue,
+    createListing: (body) => catalogue.createListing(withoutAvailable(body)),
+    async putListing(id, body) {
+      await ready();
+      const key = recordKey('listings', self, id);
+      return locks(key, () => catalogue.putListing(id, stocked(key, body, true)));
+    },
+    async patch(key, body) {
+      if (!key.startsWith('listings/')) return catalogue.patch(key, body);
+      await ready();
+      return locks(key, () => catalogue.patch(key, stocked(key, body, false)));
+    },
+  };
+}

@@ -1,0 +1,112 @@
+import type { Ledger } from '../../ledger/types.ts';
+import type { RecordChange } from '../../ledger/ports.ts';
+import type { RecordState } from '../../open-dialog/record.ts';
+import type { Identity, PeerId } from '../../wire/identity.ts';
+import type { Channel, RecordKey } from '../../wire/ids.ts';
+import type { Catalogue } from '../catalogue.ts';
+import type { Verdict } from '../contract/machine.ts';
+import type { Contract } from '../contract/model.ts';
+import type { Outcome, Transition } from '../contract/statement.ts';
+import type { Binding } from './binding.ts';
+
+/** Who acts: a user of this node, or its operator, who may name any of them. */
+export interface Actor {
+  readonly operator: boolean;
+  readonly userId?: string | undefined;
+}
+
+/** A statement with the bytes that were signed. */
+export interface Known {
+  readonly transition: Transition;
+  readonly bytes: Uint8Array;
+}
+
+/** A two-party contract as this node holds it. */
+export interface Case {
+  readonly state: RecordState;
+  readonly binding: Binding;
+  readonly contract: Contract;
+  readonly known: readonly Known[];
+  readonly verdict: Verdict;
+  /** Hashes of the statements that this node's own facts repeat. */
+  readonly repeated: ReadonlySet<string>;
+}
+
+/** What is shown of a contract; an open request, or one whose parties cannot be told, has no `held`. */
+export interface Sight {
+  readonly state: RecordState;
+  readonly held?: Case;
+  readonly pings: readonly RecordState[];
+}
+
+export type Body = Readonly<Record<string, unknown>>;
+
+/** A step as a client asks for it; `as` is the party, when the caller is not one by itself. */
+export type StepRequest = { readonly as?: string | undefined } & (
+  | { readonly kind: 'propose'; readonly validUntil?: number | undefined }
+  | { readonly kind: 'accept'; readonly proposal?: string | undefined }
+  | { readonly kind: 'settle' | 'cancel' }
+  | { readonly kind: 'resolve'; readonly outcome: Outcome; readonly proposal?: string | undefined }
+);
+
+export interface Page<T> {
+  readonly items: readonly T[];
+  readonly cursor?: string;
+}
+
+/** The reads that the contract book needs. */
+export interface BookReader {
+  get(key: RecordKey): Promise<RecordState | undefined>;
+  list(
+    collection: string,
+    query: { readonly fields: Readonly<Record<string, string | undefined>> },
+    limit: number,
+    cursor?: string,
+  ): Promise<{ readonly records: readonly RecordState[]; readonly cursor?: string }>;
+  all(collection: string): AsyncGenerator<RecordState>;
+  /** Live facts of a private channel, oldest first, at most so many of each owner. */
+  factsOf(collection: string, channel: Channel, perOwner: number): Promise<readonly RecordState[]>;
+  /** Live records of a private channel, newest first. */
+  newestInChannel(collection: string, channel: Channel, limit: number): Promise<readonly RecordState[]>;
+}
+
+export interface BookParts {
+  readonly identity: Identity;
+  readonly net: string;
+  readonly ledger: Pick<Ledger, 'write'>;
+  readonly catalogue: Catalogue;
+  readonly reader: BookReader;
+  readonly isActive: (peer: PeerId) => boolean;
+  readonly now: () => number;
+  /** Told of news of a contract's progress, once for each party of this node. */
+  readonly onPing: (userId: string, contract: RecordKey, ping: RecordState) => void;
+  /** Work in the background that failed; it is tried again at the next change or sweep. */
+  readonly onFailure: (error: unknown) => void;
+}
+
+/** Contracts of this node's users: what they may see and do, and what they take from its listings. */
+export interface ContractBook {
+  create(body: Body, actor: Actor, id?: string): Promise<Sight>;
+  /** Throws `not-found` for who may not see it. */
+  get(key: RecordKey, actor: Actor): Promise<Sight>;
+  list(
+    query: Readonly<Record<'listingId' | 'requestId', string | undefined>>,
+    limit: number,
+    cursor: string | undefined,
+    actor: Actor,
+  ): Promise<Page<Sight>>;
+  patch(key: RecordKey, body: Body, actor: Actor): Promise<Sight>;
+  step(key: RecordKey, request: StepRequest, actor: Actor): Promise<Sight>;
+  ping(key: RecordKey, body: Body & { as?: string | undefined }, actor: Actor, id?: string): Promise<Sight>;
+  /** How many agreed contracts this node has with the users of another. */
+  agreedWith(peer: string): number;
+  /** Changes of own listings that keep to what was promised of them. */
+  readonly catalogue: Catalogue;
+  /** Told of each commit. */
+  note(changes: readonly RecordChange[]): void;
+  /** Resolves when nothing is left to look at. */
+  idle(): Promise<void>;
+  /** Ends holds that are over now. */
+  sweep(): Promise<void>;
+  stop(): Promise<void>;
+}

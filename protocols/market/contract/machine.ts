@@ -1,0 +1,80 @@
+import type { Contract, ContractState, History } from './model.ts';
+import type { Transition } from './statement.ts';
+import { proposals, type Summary } from './summary.ts';
+import { quantityOf } from './terms.ts';
+import { ascending, weigh } from './weigh.ts';
+
+/**
+ * The contract machine: a pure function of the set of verified statements, so that nodes which hold the same set agree.
+ *
+ * A statement counts when it is of this contract and network, by one of its parties, everything in its `before` counts
+ * (else it waits), and its kind may follow what it names. That last is judged on its own ancestors alone: what others
+ * sign at the same time never makes it void, so a verdict never changes as more arrives.
+ *   propose  while its past is `draft` or `proposed`; the supplier's, where the contract takes from stock, has `validUntil`.
+ *   accept   the same, and names a proposal of the other party in its past, neither expired there nor over at its own time.
+ *   expire   the supplier, for its own proposal with `validUntil` that its past has not accepted, at or after that time, or
+ *            sooner when the other party has cancelled before it.
+ *   settle   its past is `accepted`.
+ *   cancel   its past is neither settled, disputed nor resolved, and does not hold both parties' cancellation.
+ *   resolve  its past is `disputed`; with several agreements it names which, unless it cancels.
+ *
+ * Concurrent steps. An accept stands against a concurrent cancel, which is late. It does not stand against a concurrent
+ * expire: an offer with `validUntil` is open until its maker closes it, and what was closed may have been sold. But a
+ * supplier that signs anything after the accept and not after its own expire has seen the accept: then the accept stands.
+ * How a round of settling, cancelling and resolving ends is in rounds.ts; what may follow what, as code, in lawful.ts.
+ */
+
+/** What a set of statements comes to; lists are sorted. */
+export interface Verdict {
+  readonly state: ContractState;
+  /** The one agreement that stands, by hashes. */
+  readonly agreement?: { readonly propose: string; readonly accept: string };
+  readonly settledBy: readonly string[];
+  readonly cancelledBy: readonly string[];
+  /** Signed, valid, and overtaken. */
+  readonly late: readonly string[];
+  readonly void: readonly (readonly [hash: string, code: string])[];
+  readonly waiting: readonly (readonly [hash: string, lacks: readonly string[]])[];
+  /** What counts and nothing follows: the next statement's `before`. */
+  readonly heads: readonly string[];
+  /** One `settle` of each party, when settled by both. */
+  readonly receipt?: readonly [string, string];
+  /** Proposals the supplier is bound by: holds not yet released and agreements not cancelled. */
+  readonly claims: readonly { readonly proposal: string; readonly quantity: number }[];
+  /** Everything that counts, sorted by hash. */
+  readonly counted: readonly string[];
+}
+
+/** What the supplier is still bound by. Only what no single signature of the buyer can bring back is left out. */
+function claimsOf({ all, contract }: History, end: Summary): Verdict['claims'] {
+  if (end.state === 'cancelled' && end.cancelledBy.length === 2) return [];
+  const agreed = proposals(end.standing);
+  const expired = proposals(all.filter((x) => x.t.kind === 'expire'));
+  return all.flatMap(({ t }) => {
+    if (t.kind !== 'propose') return [];
+    const bound = agreed.has(t.hash)
+      ? !end.released.has(t.hash)
+      : t.party === contract.supplier && !expired.has(t.hash);
+    return bound ? [{ proposal: t.hash, quantity: quantityOf(t.terms) ?? 0 }] : [];
+  });
+}
+
+/** Judges a set of verified statements in any order, repeated or not. Throws nothing. */
+export function judgeContract(contract: Contract, statements: Iterable<Transition>): Verdict {
+  const { history, end, voided, waiting } = weigh(contract, statements);
+  const { state, settledBy, cancelledBy, late, agreement, receipt } = end;
+  const counted = new Set(history.all.map((s) => s.t.hash));
+  return {
+    state,
+    ...(agreement === undefined ? {} : { agreement }),
+    settledBy,
+    cancelledBy,
+    late,
+    void: [...voided].sort((a, b) => ascending(a[0], b[0])),
+    waiting: waiting.map((t) => [t.hash, t.before.filter((hash) => !counted.has(hash))] as const),
+    heads: history.all.filter((s) => s.followers === 0n).map((s) => s.t.hash),
+    ...(receipt === undefined ? {} : { receipt }),
+    claims: claimsOf(history, end),
+    counted: [...counted],
+  };
+}

@@ -1,0 +1,245 @@
+import { AgrinetError } from '../errors.ts';
+import { draftFact } from '../ledger/drafts.ts';
+import type { RecordChange } from '../ledger/ports.ts';
+import type { Ledger } from '../ledger/types.ts';
+import { isLive, type RecordState } from '../open-dialog/record.ts';
+import { parsePeerId, type PeerId } from '../wire/identity.ts';
+import { parseRecordKey, type RecordKey } from '../wire/ids.ts';
+import { createLocks } from './contract-book/locks.ts';
+import { partyOf } from './contract-book/steps.ts';
+import type { Actor, Case, Sight } from './contract-book/types.ts';
+import { nodeOf } from './party.ts';
+import { type Rating, readRating, writeReceipt } from './rating.ts';
+import { LBTAS, type RatingInput, trustProof, type TrustProof } from './trust.ts';
+
+export const RATING_LIMITS = {
+  /**
+   * Ratings of one subject by one node that are looked at, those with the lowest keys: still a function of the facts alone, and
+   * more of them could hardly move the one weight that node has.
+   */
+  perNode: 10_000,
+  /** Readings kept: each costs two signatures. */
+  readings: 50_000,
+  /** Subjects whose inputs are kept. */
+  subjects: 512,
+  /** Readings after which other work gets its turn. */
+  turn: 64,
+} as const;
+
+/** A rating as a client sends it. */
+export interface RatingRequest {
+  readonly contract: RecordKey;
+  /** The rater, when the caller is not one by itself; a bare name is this node's user. */
+  readonly from?: string | undefined;
+  /** Checked against the contract when it is given. */
+  readonly to?: string | undefined;
+  readonly score: number;
+  readonly comment?: string | undefined;
+  readonly tags?: string | undefined;
+}
+
+export interface Submitted {
+  readonly rating: Rating;
+  /** False when the rating that stands says the same already. */
+  readonly changed: boolean;
+}
+
+/** Somebody who has been rated, `user@peer-id`, and when last, milliseconds since 1970. */
+export interface Rated {
+  readonly subject: string;
+  readonly at: number;
+}
+
+export interface RatingsParts {
+  readonly self: PeerId;
+  readonly net: string;
+  readonly ledger: Pick<Ledger, 'write'>;
+  readonly reader: {
+    many(keys: readonly RecordKey[]): Promise<readonly (RecordState | undefined)[]>;
+    keysOf(index: string, value: string, perOwner: number): Promise<RecordKey[]>;
+    all(collection: string): AsyncGenerator<RecordState>;
+    list(
+      collection: string,
+      query: { readonly fields: Readonly<Record<string, string | undefined>> },
+      limit: number,
+      cursor?: string,
+    ): Promise<{ readonly records: readonly RecordState[]; readonly cursor?: string }>;
+  };
+  /** The contract as its node's operator sees it; throws `not-found`. */
+  readonly contract: (key: RecordKey) => Promise<Sight>;
+  readonly now: () => number;
+}
+
+export interface RatingsService {
+  /** Throws `rating-score` (400), `not-found`, `not-a-party`, `forbidden`, `contract-unsettled` (409). */
+  submit(request: RatingRequest, actor: Actor): Promise<Submitted>;
+  /** All ratings, newest first, or those of one who is rated. */
+  list(
+    to: string | undefined,
+    limit: number,
+    cursor?: string,
+  ): Promise<{ readonly items: readonly Rating[]; readonly cursor?: string }>;
+  /** Throws `subject-malformed`. */
+  proof(subject: string, roots: readonly PeerId[]): Promise<TrustProof>;
+  /** Everybody who has been rated, sorted. */
+  rated(): Promise<readonly Rated[]>;
+  /** Told of each commit. */
+  note(changes: readonly Pick<RecordChange, 'key' | 'before' | 'after'>[]): void;
+  /** Forgets what it has read. */
+  forget(): void;
+}
+
+/** Ratings of settled contracts: public facts, each with the receipt that entitles to it. */
+export function createRatings(parts: RatingsParts): RatingsService {
+  const { self, net, ledger, reader, now } = parts;
+  const locks = createLocks();
+  const readings = new Map<RecordKey, Rating>();
+  const subjects = new Map<string, Promise<readonly Rating[]>>();
+  let everybody: Promise<readonly Rated[]> | undefined;
+
+  function remember<K, V>(map: Map<K, V>, key: K, value: V, most: number): V {
+    map.delete(key);
+    map.set(key, value);
+    const [oldest] = map.keys();
+    if (map.size > most && oldest !== undefined) map.delete(oldest);
+    return value;
+  }
+
+  function read({ key, view }: RecordState): Rating {
+    const known = readings.get(key);
+    return known ?? remember(readings, key, readRating(key, view, net), RATING_LIMITS.readings);
+  }
+
+  /** The ratings of a user, or of all users of a node, as far as an index tells them apart. */
+  async function readAll(subject: string): Promise<readonly Rating[]> {
+    const index = parsePeerId(subject) === undefined ? 'ratings.to' : 'ratings.node';
+    const keys = await reader.keysOf(index, subject, RATING_LIMITS.perNode);
+    const found: Rating[] = [];
+    for (let i = 0; i < keys.length; i += RATING_LIMITS.turn) {
+      for (const state of await reader.many(keys.slice(i, i + RATING_LIMITS.turn)))
+        if (isLive(state)) found.push(read(state));
+    }
+    return found;
+  }
+
+  function inputsOf(subject: string): Promise<readonly Rating[]> {
+    const known = subjects.get(subject);
+    if (known !== undefined) return remember(subjects, subject, known, RATING_LIMITS.subjects);
+    const reading = readAll(subject);
+    void remember(subjects, subject, reading, RATING_LIMITS.subjects);
+    reading.catch(() => {
+      if (subjects.get(subject) === reading) subjects.delete(subject);
+    });
+    return reading;
+  }
+
+  function forget(to: unknown): void {
+    if (typeof to !== 'string') return;
+    subjects.delete(to);
+    subjects.delete(nodeOf(to) ?? '');
+  }
+
+  /** What entitles to a rating. Throws `contract-unsettled`. */
+  function receiptOf({ known, verdict }: Case): string {
+    const envelopes = (verdict.receipt ?? []).map(
+      (hash) => known.find(({ transition }) => transition.hash === hash)?.bytes,
+    );
+    const [one, other] = envelopes;
+    if (one !== undefined && other !== undefined) return writeReceipt(one, other);
+    throw new AgrinetError(
+      'contract-unsettled',
+      `the contract is ${verdict.state}; a rating comes when both parties have settled it`,
+    );
+  }
+
+  /** Who is rated, when `named` is that. Throws `fields-invalid`. */
+  function ratedOf({ contract }: Case, from: string, named: string | undefined): string {
+    const to = contract.parties.find((party) => party !== from) ?? '';
+    if (named === undefined || named === to || `${named}@${nodeOf(to) ?? ''}` === to) return to;
+    throw new AgrinetError('fields-invalid', `to: the other party of this contract is ${to}`);
+  }
+
+  async function submitNow(held: Case, from: string, request: RatingRequest): Promise<Submitted> {
+    const to = ratedOf(held, from, request.to);
+    const receipt = receiptOf(held);
+    const { score, comment, tags } = request;
+    const inputs = (await inputsOf(to)).filter(
+      (one) => one.from === from && one.contract === request.contract && one.problem === null,
+    );
+    const corrected = new Set(inputs.map(({ supersedes }) => supersedes));
+    const [standing] = inputs.filter(({ id }) => !corrected.has(id)).sort((a, b) => (a.id < b.id ? -1 : 1));
+    if (standing?.score === score && standing.comment === (comment ?? '') && standing.tags === (tags ?? ''))
+      return { rating: standing, changed: false };
+    const fields = {
+      from,
+      to,
+      score,
+      receipt,
+      ratedAt: now(),
+      comment,
+      tags,
+      supersedes: standing === undefined ? undefined : parseRecordKey(standing.id)?.id,
+    };
+    const { records } = await ledger.write({ keys: [], draft: (pen) => [draftFact(pen, 'ratings', fields)] });
+    const state = records[0]?.after;
+    if (state === undefined) throw new AgrinetError('internal', 'a written rating has no state');
+    const rating = read(state);
+    if (rating.problem !== null) throw new AgrinetError('internal', `a written rating is ${rating.problem}`);
+    return { rating, changed: true };
+  }
+
+  return {
+    async submit(request, actor) {
+      const { score, contract } = request;
+      if (!Number.isInteger(score) || score < LBTAS.min || score > LBTAS.max)
+        throw new AgrinetError('rating-score', 'the score is a whole number from -1 to 4');
+      const { held } = await parts.contract(contract);
+      if (held === undefined)
+        throw new AgrinetError('contract-unsettled', 'this is no contract of two parties that was settled');
+      const from = partyOf(held, self, actor, request.from);
+      return locks(`${contract} ${from}`, () => submitNow(held, from, request));
+    },
+    async list(to, limit, cursor) {
+      const page = await reader.list('ratings', { fields: { to } }, limit, cursor);
+      const items = page.records.map(read).filter((one) => to === undefined || one.to === to);
+      return page.cursor === undefined ? { items } : { items, cursor: page.cursor };
+    },
+    async proof(subject, roots) {
+      const ratings: readonly RatingInput[] =
+        parsePeerId(subject) === undefined && nodeOf(subject) === undefined ? [] : await inputsOf(subject);
+      return trustProof(subject, ratings, roots);
+    },
+    rated() {
+      everybody ??= (async () => {
+        const found = new Map<string, number>();
+        for await (const { view, updated } of reader.all('ratings')) {
+          const to = view['to'];
+          if (typeof to === 'string' && nodeOf(to) !== undefined)
+            found.set(to, Math.max(found.get(to) ?? 0, updated[0]));
+        }
+        return [...found]
+          .map(([subject, at]) => ({ subject, at }))
+          .sort((a, b) => (a.subject < b.subject ? -1 : 1));
+      })();
+      const reading = everybody;
+      reading.catch(() => {
+        if (everybody === reading) everybody = undefined;
+      });
+      return reading;
+    },
+    note(changes) {
+      for (const { key, before, after } of changes) {
+        if (!key.startsWith('ratings/')) continue;
+        everybody = undefined;
+        if (!isLive(after)) readings.delete(key);
+        forget(before?.view['to']);
+        forget(after.view['to']);
+      }
+    },
+    forget() {
+      readings.clear();
+      subjects.clear();
+      everybody = undefined;
+    },
+  };
+}

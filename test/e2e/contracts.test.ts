@@ -1,0 +1,367 @@
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { sealEntry } from '../../protocols/feed/entry.ts';
+import { makeForkProof } from '../../protocols/feed/fork.ts';
+import { openTransition } from '../../protocols/market/contract/statement.ts';
+import { type Identity, identityFromSeed, type PeerId } from '../../protocols/wire/identity.ts';
+import { parsePublicId, recordKey, type RecordKey } from '../../protocols/wire/ids.ts';
+import { Reader } from '../../storage/reader.ts';
+import { befriend, startNode, type TestNode } from '../support/in-process-node.ts';
+import { seededRandom } from '../support/random.ts';
+import { tempDir } from '../support/temp-dir.ts';
+import { waitFor } from '../support/wait.ts';
+
+interface Step {
+  readonly kind: string;
+  readonly party: string;
+  readonly standing: string;
+  readonly hash: string;
+  readonly proposal?: string;
+  readonly terms?: { readonly quantity?: number };
+}
+interface Contract {
+  readonly contractId: string;
+  readonly state: string;
+  readonly code?: string;
+  readonly price?: number;
+  readonly settledBy?: readonly string[];
+  readonly cancelledBy?: readonly string[];
+  readonly conflicts?: Readonly<Record<string, readonly { readonly value: unknown }[]>>;
+  readonly transitions: readonly Step[];
+  readonly pings: readonly { readonly notes?: string }[];
+}
+
+const identities = [21, 22, 23].map((seed) => identityFromSeed(new Uint8Array(32).fill(seed)));
+const [BUYER, SUPPLIER, THIRD] = identities as [Identity, Identity, Identity];
+const env = { RATE_LIMIT: 'off' };
+const settings: Record<string, string> = env;
+let dirs: ReturnType<typeof tempDir>[] = [];
+let running: TestNode[] = [];
+
+async function start(identity: Identity, dir?: string): Promise<TestNode & { readonly dir: string }> {
+  const own = dir === undefined ? tempDir('contracts') : undefined;
+  if (own !== undefined) dirs.push(own);
+  const path = dir ?? own?.path ?? '';
+  const node = Object.assign(await startNode(path, settings, identity), { dir: path });
+  running.push(node);
+  return node;
+}
+async function stop(node: TestNode): Promise<void> {
+  running = running.filter((each) => each !== node);
+  await node.stop();
+}
+beforeEach(() => {
+  dirs = [];
+  running = [];
+});
+afterEach(async () => {
+  await Promise.all(running.map((node) => node.stop()));
+  for (const dir of dirs) dir.remove();
+});
+
+const ask = async (node: TestNode, method: string, path: string, body?: unknown): Promise<Contract> =>
+  (await (await node.request(method, path, body)).json()) as Contract;
+const at = ({ contractId }: Pick<Contract, 'contractId'>): string => `/contracts/${contractId}`;
+
+/** What one node holds, once the check agrees to it. */
+async function seen(node: TestNode, path: string, check: (contract: Contract) => boolean): Promise<Contract> {
+  let last: unknown;
+  try {
+    return await waitFor(
+      'the contract to stand so',
+      async () => {
+        const contract = await ask(node, 'GET', path);
+        last = contract;
+        return contract.contractId !== undefined && check(contract) && contract;
+      },
+      20_000,
+    );
+  } catch (error) {
+    throw new Error(JSON.stringify(last), { cause: error });
+  }
+}
+const inState =
+  (state: string) =>
+  (contract: Contract): boolean =>
+    contract.state === state;
+
+/** Neither takes what the other writes, until they are joined again. */
+async function cut(a: TestNode, b: TestNode): Promise<void> {
+  await a.request('POST', `/federation/nodes/${b.peerId}/suspend`);
+  await b.request('POST', `/federation/nodes/${a.peerId}/suspend`);
+}
+async function heal(a: TestNode, b: TestNode): Promise<void> {
+  await a.request('POST', `/federation/nodes/${b.peerId}/resume`);
+  await b.request('POST', `/federation/nodes/${a.peerId}/resume`);
+}
+
+async function begin(buyer: TestNode, supplier: TestNode, fields: object = {}): Promise<string> {
+  const made = await ask(buyer, 'POST', '/contracts', {
+    buyerId: 'amina',
+    supplierId: `ben@${supplier.peerId}`,
+    title: 'Maize',
+    ...fields,
+  });
+  expect(made).toMatchObject({ state: 'proposed' });
+  await seen(supplier, at(made), inState('proposed'));
+  return at(made);
+}
+function keyOf(path: string, self: PeerId): RecordKey {
+  const id = parsePublicId(path.slice('/contracts/'.length), self);
+  if (id === undefined) throw new Error('no id');
+  return recordKey('contracts', id.owner, id.id);
+}
+
+/** Everything that the author has said in this channel is said twice, from its first entry on: as if its key were used by two. */
+async function fork(holder: TestNode, author: Identity, channel: RecordKey): Promise<void> {
+  const { store, ledger } = holder.node;
+  let forked = 0;
+  for (const feed of store.feeds(author.peerId, channel)) {
+    const entry = await store.entry(feed.no, 1);
+    if (entry === undefined) continue;
+    const { n, root, ...place } = entry.header;
+    const other = sealEntry(author, { ...place, time: [place.time[0] + n + root.length, 7] }, [
+      new TextEncoder().encode('something else'),
+    ]);
+    expect(await ledger.receiveProof(makeForkProof(entry, other).bytes)).toBe('new');
+    forked++;
+  }
+  expect(forked).toBeGreaterThan(0);
+}
+
+describe('what a party has signed stands', () => {
+  it('when that party’s feed forks after it accepted, and again after it settled', async () => {
+    const [buyer, supplier] = [await start(BUYER), await start(SUPPLIER)];
+    await befriend(buyer, supplier);
+    for (const settles of [false, true]) {
+      const path = await begin(buyer, supplier);
+      await ask(supplier, 'POST', `${path}/accept`, {});
+      await seen(buyer, path, inState('accepted'));
+      if (settles) {
+        await ask(buyer, 'POST', `${path}/settle`, {});
+        await seen(supplier, path, ({ settledBy }) => settledBy?.length === 1);
+        await ask(supplier, 'POST', `${path}/settle`, {});
+        await seen(buyer, path, inState('settled'));
+      }
+      const key = keyOf(path, BUYER.peerId);
+      const signed = (await ask(buyer, 'GET', path)).transitions.filter(({ party }) =>
+        party.startsWith('ben@'),
+      );
+      const reader = new Reader(buyer.node.db);
+      // The buyer's node has repeated the answer in a fact of its own by itself.
+      await waitFor('the answer to be kept', async () => {
+        const own = (await reader.factsOf('transitions', key, 100)).filter(({ key: k }) =>
+          k.includes(BUYER.peerId),
+        );
+        const carried = own.flatMap(({ view }) =>
+          String(view['carried'] ?? '')
+            .split('.')
+            .filter((one) => one !== ''),
+        );
+        const hashes = carried.map(
+          (one) => openTransition(new Uint8Array(Buffer.from(one, 'base64url'))).hash,
+        );
+        return signed.every(({ hash }) => hashes.includes(hash));
+      });
+      await fork(buyer, SUPPLIER, key);
+      const facts = await reader.factsOf('transitions', key, 100);
+      expect(facts.filter(({ key: fact }) => fact.includes(SUPPLIER.peerId))).toEqual([]);
+      const after = await ask(buyer, 'GET', path);
+      expect(after.state).toBe(settles ? 'settled' : 'accepted');
+      if (!settles) expect((await ask(buyer, 'POST', `${path}/settle`, {})).settledBy).toHaveLength(1);
+    }
+  });
+
+  it('when that party is suspended, and when it loses its disk', async () => {
+    const buyer = await start(BUYER);
+    let supplier = await start(SUPPLIER);
+    await befriend(buyer, supplier);
+    const path = await begin(buyer, supplier);
+    await ask(supplier, 'POST', `${path}/accept`, {});
+    await seen(buyer, path, inState('accepted'));
+    await ask(supplier, 'POST', `${path}/settle`, {});
+    await seen(buyer, path, ({ settledBy }) => settledBy?.length === 1);
+    await buyer.request('POST', `/federation/nodes/${supplier.peerId}/suspend`);
+    expect((await ask(buyer, 'POST', `${path}/settle`, {})).state).toBe('settled');
+    await buyer.request('POST', `/federation/nodes/${supplier.peerId}/resume`);
+    await stop(supplier);
+    rmSync(supplier.dir, { recursive: true });
+    supplier = await start(SUPPLIER, supplier.dir);
+    expect((await supplier.request('GET', path)).status).toBe(404);
+    await befriend(buyer, supplier);
+    const back = await seen(supplier, path, inState('settled'));
+    expect(back).toEqual(await ask(buyer, 'GET', path));
+    expect(back.transitions.every(({ standing }) => standing === 'counts')).toBe(true);
+  });
+});
+
+it('two who edit one term apart see the same winner and loser, and one of them settles it for both', async () => {
+  const [buyer, supplier] = [await start(BUYER), await start(SUPPLIER)];
+  await befriend(buyer, supplier);
+  const path = await begin(buyer, supplier, { price: 40 });
+  await cut(buyer, supplier);
+  expect((await ask(buyer, 'PATCH', path, { price: 42 })).price).toBe(42);
+  expect((await ask(supplier, 'PATCH', path, { price: 43 })).price).toBe(43);
+  await heal(buyer, supplier);
+  const torn = ({ conflicts }: Contract): boolean => conflicts?.['price']?.length === 2;
+  const both = [await seen(buyer, path, torn), await seen(supplier, path, torn)];
+  expect(both[0]).toEqual(both[1]);
+  expect((await ask(buyer, 'POST', `${path}/propose`, {})).code).toBe('terms-conflict');
+  expect((await ask(supplier, 'POST', `${path}/accept`, {})).code).toBe('terms-changed');
+  await ask(supplier, 'PATCH', path, { price: 41 });
+  const whole = ({ price, conflicts }: Contract): boolean => price === 41 && conflicts === undefined;
+  expect(await seen(buyer, path, whole)).toEqual(await seen(supplier, path, whole));
+  await ask(buyer, 'POST', `${path}/propose`, {});
+  await seen(supplier, path, ({ transitions }) => transitions.length === 2);
+  expect(await ask(supplier, 'POST', `${path}/accept`, {})).toMatchObject({
+    agreement: { terms: { price: 41 } },
+  });
+});
+
+it('a third node holds no byte of it, neither of its terms nor of its news', async () => {
+  const MARK = 'heliotrope-93-sacks-under-the-bridge';
+  const [buyer, supplier, third] = [await start(BUYER), await start(SUPPLIER), await start(THIRD)];
+  for (const [a, b] of [
+    [buyer, supplier],
+    [buyer, third],
+    [supplier, third],
+  ] as const)
+    await befriend(a, b);
+  const path = await begin(buyer, supplier, { notes: MARK });
+  await ask(supplier, 'POST', `${path}/accept`, {});
+  await seen(buyer, path, inState('accepted'));
+  await ask(supplier, 'POST', `${path}/pings`, { percentComplete: 10, notes: MARK });
+  await seen(buyer, path, ({ pings }) => pings[0]?.notes === MARK);
+  // Something public of both has come all the way: the way was open.
+  for (const author of [buyer, supplier])
+    await author.request('POST', '/listings', { type: 'offer', title: 'sign' });
+  await waitFor('the signs to arrive', async () => {
+    const { listings } = (await (await third.request('GET', '/listings')).json()) as { listings: unknown[] };
+    return listings.length === 2;
+  });
+  expect((await third.request('GET', path)).status).toBe(404);
+  expect(await (await third.request('GET', '/contracts')).json()).toEqual({ contracts: [] });
+  const nodes = [buyer, supplier, third];
+  for (const node of nodes) await stop(node);
+  const id = path.split('.').at(-1) ?? '';
+  for (const text of [MARK, id, 'amina@']) {
+    const holds = nodes.map(({ dir }) => filesWith(dir, text).length > 0);
+    expect(holds, text).toEqual([true, true, false]);
+  }
+});
+
+function filesWith(dir: string, text: string): string[] {
+  return readdirSync(dir, { recursive: true, withFileTypes: true })
+    .filter((file) => file.isFile())
+    .map((file) => join(file.parentPath, file.name))
+    .filter((path) => readFileSync(path).includes(text));
+}
+
+const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
+
+it(`never grants more than there is, over twenty schedules of two nodes (seed ${seed})`, async () => {
+  const random = seededRandom(seed);
+  const int = (below: number): number => Math.floor(random() * below);
+  const buyer = await start(BUYER);
+  let supplier = await start(SUPPLIER);
+  await befriend(buyer, supplier);
+  for (let round = 0; round < 20; round++) {
+    const QUANTITY = 10;
+    const made = await supplier.request('POST', '/listings', {
+      type: 'offer',
+      title: 'Maize',
+      quantity: QUANTITY,
+      userId: 'ben',
+    });
+    const { listingId } = (await made.json()) as { listingId: string };
+    await waitFor(
+      'the listing to arrive',
+      async () => {
+        // After a partition gossip takes a while to find its way again; the exchange of frontiers does not.
+        await Promise.all([buyer, supplier].map(({ node }) => node.mycelium.syncNow()));
+        return (await buyer.request('GET', `/listings/${listingId}`)).ok;
+      },
+      30_000,
+    );
+    const paths: string[] = [];
+    const offer = (quantity: number) => begin(buyer, supplier, { listingId, quantity });
+    for (let i = 0; i < 4; i++) paths.push(await offer(1 + int(6)));
+    const pick = (): string => paths[int(paths.length)] ?? '';
+    if (random() < 0.5) await cut(buyer, supplier);
+    for (let i = 0; i < 10; i++) {
+      const path = pick();
+      const what = int(6);
+      if (what <= 1) await ask(supplier, 'POST', `${path}/accept`, {});
+      else if (what === 2)
+        await ask(supplier, 'POST', `${path}/propose`, { validUntil: Date.now() + 100 + int(400) });
+      else if (what === 3) await ask(buyer, 'POST', `${path}/accept`, {});
+      else if (what === 4) await ask(random() < 0.5 ? buyer : supplier, 'POST', `${path}/cancel`, {});
+      else if (round % 5 === 4 && i === 5) {
+        await stop(supplier);
+        supplier = await start(SUPPLIER, supplier.dir);
+        await heal(buyer, supplier);
+        await befriend(buyer, supplier);
+      }
+      expect(await takenOf(supplier, paths)).toBeLessThanOrEqual(QUANTITY);
+    }
+    await heal(buyer, supplier);
+    await waitFor(
+      'both to hold the same, and every hold to have ended',
+      async () => {
+        await Promise.all([buyer, supplier].map(({ node }) => node.mycelium.syncNow()));
+        for (const path of paths) {
+          const [here, there] = [await ask(buyer, 'GET', path), await ask(supplier, 'GET', path)];
+          if (JSON.stringify(here) !== JSON.stringify(there)) return false;
+          if (heldBy(there) > 0) return false;
+        }
+        return true;
+      },
+      30_000,
+    );
+    const taken = await takenOf(supplier, paths);
+    expect(await takenOf(buyer, paths)).toBe(taken);
+    expect(taken).toBeLessThanOrEqual(QUANTITY);
+    // Every unit that is not granted can be sold, and not one more.
+    if (taken < QUANTITY) {
+      const sold = await ask(supplier, 'POST', `${await offer(QUANTITY - taken)}/accept`, {});
+      expect(sold).toMatchObject({ state: 'accepted' });
+    }
+    expect((await ask(supplier, 'POST', `${await offer(1)}/accept`, {})).code).toBe('stock-short');
+    const rest = (await (await supplier.request('GET', `/listings/${listingId}`)).json()) as {
+      available: number;
+    };
+    expect(rest.available).toBe(0);
+  }
+}, 240_000);
+
+/** Counted anew from the steps as shown: agreements that both have not cancelled, and the supplier's holds. */
+async function takenOf(node: TestNode, paths: readonly string[]): Promise<number> {
+  let sum = 0;
+  for (const path of paths) {
+    const contract = await ask(node, 'GET', path);
+    sum += Math.max(agreedIn(contract), heldBy(contract));
+  }
+  return sum;
+}
+function proposalIn({ transitions }: Contract, hash: string | undefined): number {
+  return transitions.find((t) => t.hash === hash)?.terms?.quantity ?? 0;
+}
+function agreedIn(contract: Contract): number {
+  if (contract.state !== 'accepted' && contract.state !== 'settled' && contract.state !== 'disputed')
+    return 0;
+  const accepts = contract.transitions.filter((t) => t.kind === 'accept' && t.standing === 'counts');
+  return Math.max(0, ...accepts.map((t) => proposalIn(contract, t.proposal)));
+}
+function heldBy(contract: Contract): number {
+  const { transitions } = contract;
+  const ended = new Set(
+    transitions.filter((t) => t.kind === 'expire' || t.kind === 'accept').map((t) => t.proposal),
+  );
+  if (contract.cancelledBy?.length === 2) return 0;
+  const holds = transitions.filter(
+    (t) =>
+      t.kind === 'propose' && t.party.startsWith('ben@') && t.standing === 'counts' && !ended.has(t.hash),
+  );
+  return Math.max(0, ...holds.map((t) => t.terms?.quantity ?? 0));
+}

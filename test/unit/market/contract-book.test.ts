@@ -1,0 +1,203 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { collectionNamed, draftEdit, draftFact } from '../../../protocols/ledger/drafts.ts';
+import { bindingNonce, bindingOf } from '../../../protocols/market/contract-book/binding.ts';
+import { openContractBook } from '../../../protocols/market/contract-book/book.ts';
+import { createLocks } from '../../../protocols/market/contract-book/locks.ts';
+import type { Body, ContractBook, Sight } from '../../../protocols/market/contract-book/types.ts';
+import { emptyState } from '../../../protocols/open-dialog/fast-road.ts';
+import type { RecordState } from '../../../protocols/open-dialog/record.ts';
+import { createMerger, type Merger } from '../../../protocols/open-dialog/merger.ts';
+import { identityFromSeed } from '../../../protocols/wire/identity.ts';
+import { parseRecordKey, publicId, recordKey, type RecordKey } from '../../../protocols/wire/ids.ts';
+import { Reader } from '../../../storage/reader.ts';
+import { type LedgerNode, openLedgerNode } from '../../support/ledger-node.ts';
+import { tempDir } from '../../support/temp-dir.ts';
+
+const identity = identityFromSeed(new Uint8Array(32).fill(1));
+const self = identity.peerId;
+const amina = { operator: false, userId: 'amina' };
+const ben = { operator: false, userId: 'ben' };
+let dir: ReturnType<typeof tempDir>;
+let merger: Merger;
+let node: LedgerNode;
+let book: ContractBook;
+let clock = Date.now();
+let failures: unknown[] = [];
+
+/** The ledger of these tests tells nobody of commits; the book is told by hand where a step would be. */
+function open(): ContractBook {
+  const opened = openContractBook({
+    identity,
+    net: 'test',
+    ledger: {
+      async write(request) {
+        const written = await node.ledger.write(request);
+        opened.note(
+          written.records.flatMap(({ key, before, after }) =>
+            after === undefined ? [] : [{ key, before, after }],
+          ),
+        );
+        return written;
+      },
+    },
+    catalogue: node.catalogue,
+    reader: new Reader(node.db),
+    isActive: () => false,
+    now: () => clock,
+    onPing: () => undefined,
+    onFailure: (error) => failures.push(error),
+  });
+  return opened;
+}
+beforeEach(async () => {
+  clock = Date.now();
+  failures = [];
+  dir = tempDir('contract-book');
+  merger = createMerger(() => undefined);
+  node = await openLedgerNode(dir.path, identity, merger);
+  book = open();
+});
+afterEach(async () => {
+  await book.stop();
+  expect(failures).toEqual([]);
+  await node.close();
+  await merger.stop();
+  dir.remove();
+});
+
+const stateOf = ({ held }: Sight): string | undefined => held?.verdict.state;
+async function listing(quantity: number): Promise<RecordKey> {
+  const { state } = await book.catalogue.createListing({
+    type: 'offer',
+    title: 'Maize',
+    quantity,
+    userId: 'ben',
+  });
+  return state.key;
+}
+async function asked(of: RecordKey, quantity: number, body: Body = {}): Promise<RecordKey> {
+  const parts = parseRecordKey(of);
+  const listingId = parts === undefined ? '' : publicId(parts);
+  return (await book.create({ listingId, quantity, ...body }, amina)).state.key;
+}
+const left = async (of: RecordKey): Promise<unknown> =>
+  (await new Reader(node.db).get(of))?.view['available'];
+
+describe('the parties of a contract', () => {
+  it('are those that its id was made with, whatever is written into its document', async () => {
+    const { state } = await book.create({ title: 'ten bags', supplierId: 'ben' }, amina);
+    const accepted = await book.step(state.key, { kind: 'accept' }, ben);
+    expect(stateOf(accepted)).toBe('accepted');
+    for (const name of ['supplierId', 'buyerId', 'listingId'])
+      await node.ledger.write({
+        keys: [state.key],
+        draft: (pen, read) => [draftEdit(pen, state.key, state.key, read(state.key), { [name]: 'mallory' })],
+      });
+    // Also after a restart, which knows only what is on disk.
+    await book.stop();
+    book = open();
+    const after = await book.get(state.key, ben);
+    expect(after.held?.binding).toEqual({ buyer: `amina@${self}`, supplier: `ben@${self}`, listing: '' });
+    expect(stateOf(after)).toBe('accepted');
+    await expect(book.get(state.key, { operator: false, userId: 'mallory' })).rejects.toThrow('Not found');
+  });
+
+  it('cannot be guessed from another contract’s nonce', () => {
+    const binding = { buyer: `amina@${self}`, supplier: `ben@${self}`, listing: '' };
+    const nonce = Buffer.from(bindingNonce(binding, new Uint8Array(16))).toString('hex');
+    const key = recordKey('contracts', self, 'x'.repeat(43));
+    const state = (buyerId: string, supplierId: string, made: object = { nonce }): RecordState => ({
+      ...emptyState(key, collectionNamed('contracts'), key),
+      view: { buyerId, supplierId },
+      members: { owner: self, writers: [self], participants: [self], ...made },
+    });
+    expect(bindingOf(state('amina', 'ben'), [])).toEqual(binding);
+    expect(bindingOf(state('ben', 'amina'), [])).toBeUndefined();
+    expect(bindingOf(state('amina', 'mallory'), [])).toBeUndefined();
+    expect(bindingOf(state('amina', 'ben', {}), [])).toBeUndefined();
+  });
+});
+
+it('a statement that is not signed right, or of another contract, changes nothing', async () => {
+  const [one, two] = [
+    await book.create({ title: 'one', supplierId: 'ben' }, amina),
+    await book.create({ title: 'two', supplierId: 'ben' }, amina),
+  ];
+  const proposal = one.held?.known[0];
+  if (proposal === undefined) throw new Error('nothing was proposed');
+  const bytes = Buffer.from(proposal.bytes);
+  const torn = Buffer.from(bytes);
+  torn[torn.length - 1] = (torn.at(-1) ?? 0) ^ 1;
+  for (const statement of [bytes, torn])
+    await node.ledger.write({
+      keys: [two.state.key],
+      draft: (pen) => [
+        draftFact(
+          pen,
+          'transitions',
+          { statement: statement.toString('base64url'), carried: '...' },
+          two.state.key,
+        ),
+      ],
+    });
+  await book.stop();
+  book = open();
+  const after = await book.get(two.state.key, amina);
+  expect(after.held?.known).toHaveLength(1);
+  expect(after.held?.verdict).toEqual(two.held?.verdict);
+});
+
+describe('stock', () => {
+  it('is known again after a restart, and a hold that is over meanwhile is free', async () => {
+    const of = await listing(10);
+    const [first, second, third] = [await asked(of, 4), await asked(of, 5), await asked(of, 6)];
+    await book.step(first, { kind: 'accept' }, ben);
+    await book.step(second, { kind: 'propose', validUntil: clock + 1000 }, ben);
+    expect(await left(of)).toBe(1);
+    await book.stop();
+    book = open();
+    await expect(book.step(third, { kind: 'accept' }, ben)).rejects.toMatchObject({ code: 'stock-short' });
+    await expect(book.catalogue.patch(of, { quantity: 8 })).rejects.toMatchObject({
+      code: 'quantity-granted',
+    });
+    clock += 1001;
+    await book.stop();
+    book = open();
+    expect(stateOf(await book.step(third, { kind: 'accept' }, ben))).toBe('accepted');
+    expect(await left(of)).toBe(0);
+    await expect(book.step(second, { kind: 'accept' }, amina)).rejects.toMatchObject({
+      code: 'contract-state',
+    });
+  });
+
+  it('is free at once when the buyer does not want what is held', async () => {
+    const of = await listing(10);
+    const key = await asked(of, 4);
+    await book.step(key, { kind: 'propose', validUntil: clock + 100_000 }, ben);
+    expect(await left(of)).toBe(6);
+    await book.step(key, { kind: 'cancel' }, amina);
+    await book.idle();
+    expect(await left(of)).toBe(10);
+  });
+
+  it('is not given from a listing that has ended', async () => {
+    const of = await listing(10);
+    const key = await asked(of, 4);
+    await book.catalogue.remove(of);
+    await expect(book.step(key, { kind: 'accept' }, ben)).rejects.toMatchObject({ code: 'listing-ended' });
+  });
+});
+
+it('locks run one after the other for one name, also after a failure', async () => {
+  const locks = createLocks();
+  const order: string[] = [];
+  const task = (name: string, fails = false) =>
+    locks('one', async () => {
+      order.push(`${name} begins`);
+      await new Promise((next) => setImmediate(next));
+      order.push(`${name} ends`);
+      if (fails) throw new Error(name);
+    });
+  await Promise.allSettled([task('a', true), task('b'), locks('other', async () => order.push('other'))]);
+  expect(order.filter((line) => line !== 'other')).toEqual(['a begins', 'a ends', 'b begins', 'b ends']);
+});

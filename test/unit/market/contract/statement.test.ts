@@ -1,0 +1,39 @@
+import { expect, it } from 'vitest';
+import {
+  joinCarried,
+  openTransition,
+  sealTransition,
+  splitCarried,
+} from '../../../../protocols/market/contract/statement.ts';
+import { identityFromSeed } from '../../../../protocols/wire/identity.ts';
+
+const ann = identityFromSeed(new Uint8Array(32).fill(1));
+const ben = identityFromSeed(new Uint8Array(32).fill(2));
+const base = { net: 'n', contract: 'c', party: `ann@${ann.peerId}`, before: [], at: 5 };
+const bytes = sealTransition(ann, {
+  ...base,
+  kind: 'propose',
+  terms: { quantity: 3 },
+  heads: [],
+  validUntil: 9,
+});
+
+it('opens what was sealed, and carries it', () => {
+  const opened = openTransition(bytes);
+  expect(opened).toMatchObject({ ...base, kind: 'propose', terms: { quantity: 3 }, validUntil: 9 });
+  expect(splitCarried(joinCarried([bytes, bytes])).map((one) => openTransition(one).hash)).toEqual([
+    opened.hash,
+    opened.hash,
+  ]);
+});
+
+it('refuses every changed byte, another signer and bad terms', () => {
+  for (let i = 0; i < bytes.length; i++) {
+    const changed = Uint8Array.from(bytes, (byte, at) => (at === i ? byte ^ 1 : byte));
+    expect(() => openTransition(changed)).toThrow(expect.objectContaining({ code: 'transition-invalid' }));
+  }
+  expect(() => sealTransition(ben, { ...base, kind: 'settle' })).toThrow('another node');
+  expect(() => sealTransition(ann, { ...base, kind: 'propose', terms: { quantity: -1 }, heads: [] })).toThrow(
+    'quantity',
+  );
+});
