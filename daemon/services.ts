@@ -1,22 +1,14 @@
 import type { ApiContext } from '../api/context.ts';
-import type { AuditHead } from '../protocols/audit/chain.ts';
-import { draftFact } from '../protocols/ledger/drafts.ts';
-import { createConversations } from '../protocols/market/conversations.ts';
 import { createHttpNodes } from '../protocols/registry/http-nodes.ts';
 import { createNonces } from '../protocols/registry/nonces.ts';
 import { openIdempotencyTable } from '../storage/idempotency-table.ts';
 import { openJobTable } from '../storage/job-table.ts';
 import { LegacyTable } from '../storage/legacy-table.ts';
 import { openNotificationTable } from '../storage/notification-table.ts';
-import { fenceTable } from '../storage/node-tables.ts';
 import { Reader } from '../storage/reader.ts';
 import { httpNodeStore, nonceStore } from '../storage/tables.ts';
-import { auditTable } from '../storage/audit-table.ts';
 import { openAccess } from './access/access.ts';
-import { openAuditLog } from './audit/audit-log.ts';
-import { auditedAccess, federationLine } from './audit/service-lines.ts';
-import { commitLines } from './audit/commit-lines.ts';
-import { createErasures } from './erasure.ts';
+import { startAudit } from './audit/start-audit.ts';
 import { conversationEar } from './events/conversation-ear.ts';
 import { createWebhookHandler, startWebhooks } from './events/webhooks.ts';
 import { createExchange } from './federation/exchange.ts';
@@ -29,12 +21,7 @@ import { createNotifications } from './jobs/notifications.ts';
 import { startSchedule } from './jobs/schedule.ts';
 import { smsEnabled, smsHandler } from './jobs/sms.ts';
 import { syncHandler } from './jobs/sync-handler.ts';
-import { startContracts } from './market/contracts.ts';
-import { heldTransactions } from './market/transactions.ts';
-import { openFence } from './market/fence.ts';
-import { producerScores, startTrust } from './market/trust.ts';
-import { createTrends } from './market/trends.ts';
-import { fieldHistory, wroteOp } from './market/field-history.ts';
+import { startMarket } from './market/start-market.ts';
 import type { Node } from './node.ts';
 import { Parts } from './parts.ts';
 import { isLoopbackHost } from './settings.ts';
@@ -110,6 +97,14 @@ async function compose(node: Node, { apiKey, url, tls }: ServiceOptions, parts: 
     events.emit('federation.node', { node: id, status });
   });
   const legacy = new LegacyTable(db);
+
+  // -- the market
+  const market = await startMarket(node, reader, parts, {
+    standings,
+    isKnown: (id) => registry.get(id) !== undefined || httpNodes.get(id) !== undefined,
+  });
+  const { contracts, conversations, fence, ratings, trust, trends, reliability } = market;
+
   const registration = createRegistration({
     identity,
     network: settings.myceliumNetwork,
@@ -169,36 +164,7 @@ async function compose(node: Node, { apiKey, url, tls }: ServiceOptions, parts: 
   });
 
   // -- what is written down
-  const audit = await openAuditLog({
-    table: auditTable(db),
-    signHead: async ({ no, hash }) => {
-      const fields = { head: hash, count: no, at: now() };
-      await ledger.write({ keys: [], draft: (pen) => [draftFact(pen, 'audit-heads', fields)] });
-    },
-    signedHeads: async () => {
-      const heads: AuditHead[] = [];
-      for await (const { key, view } of reader.all('audit-heads'))
-        if (key.split('/')[1] === self) heads.push({ no: Number(view['count']), hash: String(view['head']) });
-      return heads;
-    },
-    now,
-    onFailure: (error, waiting) => logger.warn({ err: error, waiting }, 'audit lines wait for the disk'),
-  });
-  parts.started('audit log', async () => {
-    await audit.sign();
-    await audit.stop();
-  });
-  node.onCommit((committed) => {
-    for (const line of commitLines(committed)) audit.record(line);
-  });
-
-  const told = events.subscribe({ wants: ({ type }) => type.startsWith('federation.') }, (event) => {
-    const line = federationLine(event);
-    if (line !== undefined) audit.record(line);
-    return undefined;
-  });
-  parts.started('audit of the federation', () => told.close());
-  const { access, keys } = auditedAccess(control, (line) => audit.record(line), now);
+  const { audit, access, keys } = await startAudit(node, reader, control, parts);
 
   // -- events to others
   const webhook = {
@@ -212,33 +178,6 @@ async function compose(node: Node, { apiKey, url, tls }: ServiceOptions, parts: 
     jobs.queue.add(name, data, { key }),
   );
   parts.started('webhooks', () => webhooks.close());
-
-  // -- the market
-  const fence = await openFence({
-    self,
-    geofence: settings.geofence,
-    table: fenceTable(db),
-    warn: (message, fields) => logger.warn(fields, message),
-  });
-  const { ratings, trust, reliability } = await startTrust(
-    node,
-    reader,
-    { get: (key, actor) => contracts.get(key, actor) },
-    parts,
-    (id) => registry.get(id) !== undefined || httpNodes.get(id) !== undefined,
-  );
-  const trends = createTrends({
-    self,
-    settings,
-    ledger,
-    reader,
-    priceDigest: () => standings.priceDigest(),
-    scores: producerScores(trust, (peer) =>
-      peer === self ? settings.region : (registry.get(peer)?.region ?? ''),
-    ),
-    transactions: () => heldTransactions(contracts, { self, region: settings.region }),
-    now,
-  });
 
   const sms = smsHandler(settings);
   await jobs.queue.start({
@@ -258,36 +197,6 @@ async function compose(node: Node, { apiKey, url, tls }: ServiceOptions, parts: 
   });
   parts.started('schedule', () => schedule.stop());
 
-  // -- erasures
-  const erasures = createErasures({
-    identity,
-    db,
-    store,
-    ledger,
-    events,
-    now,
-    warn: (message, fields) => logger.warn(fields, message),
-  });
-  node.onCommit(({ erased }) => erasures.committed(erased ?? []));
-  void erasures.settled();
-  parts.started('erasures', () => erasures.settled());
-
-  // -- contracts
-  const contracts = startContracts(node, reader, parts);
-
-  // -- conversations
-  const conversations = createConversations({
-    self,
-    ledger,
-    reader,
-    history: fieldHistory(store),
-    wrote: wroteOp(store),
-    isActive: (peer) => registry.isActive(peer),
-    now,
-  });
-  node.onCommit(({ changes }) => conversations.noted(changes));
-  node.onReopen(async () => conversations.forget());
-
   const context: ApiContext = {
     self,
     version: VERSION,
@@ -304,7 +213,7 @@ async function compose(node: Node, { apiKey, url, tls }: ServiceOptions, parts: 
     catalogue: contracts.catalogue,
     contracts,
     conversations,
-    erasure: erasures,
+    erasure: market.erasures,
     reader,
     registration: registration.port,
     exchange: exchange.port,

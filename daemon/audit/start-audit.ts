@@ -1,0 +1,57 @@
+import type { Access, Keys } from '../../api/ports/access.ts';
+import type { AuditHead } from '../../protocols/audit/chain.ts';
+import { draftFact } from '../../protocols/ledger/drafts.ts';
+import { parseRecordKey, publicId } from '../../protocols/wire/ids.ts';
+import { auditTable } from '../../storage/audit-table.ts';
+import type { Reader } from '../../storage/reader.ts';
+import type { Node } from '../node.ts';
+import type { Parts } from '../parts.ts';
+import { type AuditLog, openAuditLog } from './audit-log.ts';
+import { commitLines } from './commit-lines.ts';
+import { auditedAccess, federationLine } from './service-lines.ts';
+
+/** The audit log of a node, fed by its commits, its events and the use of its keys. */
+export async function startAudit(
+  node: Node,
+  reader: Reader,
+  control: { readonly access: Access; readonly keys: Keys },
+  parts: Parts,
+): Promise<{ readonly audit: AuditLog; readonly access: Access; readonly keys: Keys }> {
+  const { db, ledger, events, logger } = node;
+  const self = node.identity.peerId;
+  const now = Date.now;
+  const audit = await openAuditLog({
+    table: auditTable(db),
+    signHead: async ({ no, hash }) => {
+      const fields = { head: hash, count: no, at: now() };
+      await ledger.write({ keys: [], draft: (pen) => [draftFact(pen, 'audit-heads', fields)] });
+    },
+    signedHeads: async () => {
+      const heads: AuditHead[] = [];
+      for await (const { key, view } of reader.all('audit-heads'))
+        if (key.split('/')[1] === self) heads.push({ no: Number(view['count']), hash: String(view['head']) });
+      return heads;
+    },
+    now,
+    onFailure: (error, waiting) => logger.warn({ err: error, waiting }, 'audit lines wait for the disk'),
+  });
+  parts.started('audit log', async () => {
+    await audit.sign();
+    await audit.stop();
+  });
+  node.onCommit((committed) => {
+    for (const line of commitLines(committed)) audit.record(line);
+    for (const key of committed.erased ?? []) {
+      const record = parseRecordKey(key);
+      if (record !== undefined)
+        audit.record({ kind: 'erasure', actor: record.owner, subject: publicId(record) });
+    }
+  });
+  const told = events.subscribe({ wants: ({ type }) => type.startsWith('federation.') }, (event) => {
+    const line = federationLine(event);
+    if (line !== undefined) audit.record(line);
+    return undefined;
+  });
+  parts.started('audit of the federation', () => told.close());
+  return { audit, ...auditedAccess(control, (line) => audit.record(line), now) };
+}

@@ -1,0 +1,64 @@
+import { createConversations } from '../../protocols/market/conversations.ts';
+import { fenceTable } from '../../storage/node-tables.ts';
+import type { Reader } from '../../storage/reader.ts';
+import { createErasures } from '../erasure.ts';
+import type { Node } from '../node.ts';
+import type { Parts } from '../parts.ts';
+import type { Standings } from '../standings.ts';
+import { startContracts } from './contracts.ts';
+import { openFence } from './fence.ts';
+import { fieldHistory, wroteOp } from './field-history.ts';
+import { heldTransactions } from './transactions.ts';
+import { createTrends } from './trends.ts';
+import { producerScores, startTrust } from './trust.ts';
+
+/** The market's rules on a running node: contracts and stock, conversations, ratings and trust, fence, trends, erasures. */
+export async function startMarket(
+  node: Node,
+  reader: Reader,
+  parts: Parts,
+  options: {
+    readonly standings: Pick<Standings, 'priceDigest'>;
+    /** Whether a node, by its id, is registered here in any way. */
+    readonly isKnown: (id: string) => boolean;
+  },
+) {
+  const { settings, identity, db, store, registry, ledger, events, logger } = node;
+  const self = identity.peerId;
+  const now = Date.now;
+  const warn = (message: string, fields: Record<string, unknown>): void => logger.warn(fields, message);
+
+  const contracts = startContracts(node, reader, parts);
+  const conversations = createConversations({
+    self,
+    ledger,
+    reader,
+    history: fieldHistory(store),
+    wrote: wroteOp(store),
+    isActive: (peer) => registry.isActive(peer),
+    now,
+  });
+  node.onCommit(({ changes }) => conversations.noted(changes));
+  node.onReopen(async () => conversations.forget());
+
+  const erasures = createErasures({ identity, db, store, ledger, events, now, warn });
+  node.onCommit(({ erased }) => erasures.committed(erased ?? []));
+  void erasures.settled();
+  parts.started('erasures', () => erasures.settled());
+
+  const fence = await openFence({ self, geofence: settings.geofence, table: fenceTable(db), warn });
+  const { ratings, trust, reliability } = await startTrust(node, reader, contracts, parts, options.isKnown);
+  const trends = createTrends({
+    self,
+    settings,
+    ledger,
+    reader,
+    priceDigest: () => options.standings.priceDigest(),
+    scores: producerScores(trust, (peer) =>
+      peer === self ? settings.region : (registry.get(peer)?.region ?? ''),
+    ),
+    transactions: () => heldTransactions(contracts, { self, region: settings.region }),
+    now,
+  });
+  return { contracts, conversations, erasures, fence, ratings, trust, reliability, trends };
+}
