@@ -177,8 +177,11 @@ export function contractJson({ state, held, pings }: Sight): z.output<typeof Con
   };
 }
 
-/** In the old shape; undefined before both have agreed. */
-export function transactionJson({ state, held }: Sight): z.output<typeof TransactionJson> | undefined {
+/** In the old shape, with the consumer's rating of the producer; undefined before both have agreed. */
+export function transactionJson(
+  { state, held }: Sight,
+  rating: number | null,
+): z.output<typeof TransactionJson> | undefined {
   if (held === undefined) return undefined;
   const { verdict, binding, known } = held;
   const counted = new Set(verdict.counted);
@@ -190,8 +193,7 @@ export function transactionJson({ state, held }: Sight): z.output<typeof Transac
     contractId: id,
     consumerId: binding.buyer,
     producerId: binding.supplier,
-    // Ratings are public facts with their own score; none is repeated here.
-    rating: null,
+    rating,
     status: verdict.state,
     createdAt,
     updatedAt,

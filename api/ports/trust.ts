@@ -29,7 +29,7 @@ export interface TrustPort {
   rated(): Promise<readonly Rated[]>;
 }
 
-export type RatingsPort = Pick<RatingsService, 'submit' | 'list'>;
+export type RatingsPort = Pick<RatingsService, 'submit' | 'list' | 'standing'>;
 
 /** What of others' records is shown here. */
 export interface FencePort {

@@ -1,6 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import { TransactionJson, transactionJson } from '../contract-json.ts';
 import type { ContractsPort } from '../ports/contracts.ts';
+import type { RatingsPort } from '../ports/trust.ts';
 import { json, route, router } from '../route.ts';
 import { pageQuery } from '../schemas.ts';
 import { actorOf } from './contracts.ts';
@@ -19,7 +20,13 @@ const list = route('write', {
   },
 });
 
-export function transactionRoutes({ contracts }: { readonly contracts: Pick<ContractsPort, 'list'> }) {
+export function transactionRoutes({
+  contracts,
+  ratings,
+}: {
+  readonly contracts: Pick<ContractsPort, 'list'>;
+  readonly ratings: Pick<RatingsPort, 'standing'>;
+}) {
   return router().openapi(list, async (c) => {
     const { limit, cursor: from } = c.req.valid('query');
     const { items, cursor } = await contracts.list(
@@ -28,7 +35,16 @@ export function transactionRoutes({ contracts }: { readonly contracts: Pick<Cont
       from,
       actorOf(c.get('principal')),
     );
-    const transactions = items.map(transactionJson).filter((one) => one !== undefined);
+    const transactions: z.output<typeof TransactionJson>[] = [];
+    for (const sight of items) {
+      const { buyer, supplier } = sight.held?.binding ?? {};
+      const rated =
+        buyer === undefined || supplier === undefined
+          ? undefined
+          : await ratings.standing(sight.state.key, buyer, supplier);
+      const one = transactionJson(sight, rated?.score ?? null);
+      if (one !== undefined) transactions.push(one);
+    }
     return c.json(cursor === undefined ? { transactions } : { transactions, cursor }, 200);
   });
 }

@@ -1,5 +1,7 @@
 import type { AuditEvent } from '../../protocols/audit/chain.ts';
+import { AgrinetError } from '../../protocols/errors.ts';
 import type { Committed } from '../../protocols/ledger/types.ts';
+import { openTransition } from '../../protocols/market/contract/statement.ts';
 import { isLive, type RecordState } from '../../protocols/open-dialog/record.ts';
 import { parseRecordKey, publicId } from '../../protocols/wire/ids.ts';
 
@@ -24,7 +26,8 @@ export function commitLines({ changes }: Pick<Committed, 'changes'>): AuditEvent
       ...(transactionId === undefined ? {} : { transactionId }),
       detail: { hash: after.heads[0] ?? '' },
     };
-    if (parts.collection === 'transitions') lines.push({ kind: 'contract', ...base, actor: parts.owner });
+    if (parts.collection === 'transitions')
+      lines.push({ kind: 'contract', ...base, ...stepOf(after, parts.owner) });
     else if (parts.collection === 'pings') lines.push({ kind: 'ping', ...base });
     else if (parts.collection === 'ratings')
       lines.push({ kind: 'rating', ...base, detail: { ...base.detail, score: after.view['score'] ?? null } });
@@ -32,6 +35,18 @@ export function commitLines({ changes }: Pick<Committed, 'changes'>): AuditEvent
     if (lines.length >= MOST) break;
   }
   return lines;
+}
+
+/** Which step it was and whose; what its node did not sign right is noted as that. */
+function stepOf(state: RecordState, owner: string): Pick<AuditEvent, 'actor' | 'note' | 'detail'> {
+  const hash = state.heads[0] ?? '';
+  try {
+    const step = openTransition(new Uint8Array(Buffer.from(textOf(state, 'statement') ?? '', 'base64url')));
+    return { actor: step.party, note: step.kind, detail: { hash, step: step.hash } };
+  } catch (error) {
+    if (!(error instanceof AgrinetError)) throw error;
+    return { actor: owner, note: error.code, detail: { hash } };
+  }
 }
 
 function textOf({ view }: RecordState, field: string): string | undefined {

@@ -27,7 +27,7 @@ export function auditCommand(): Command {
         localTime(line.timestamp),
         printable(line.action),
         printable(line.actorId, 40),
-        printable(line.note ?? line.subject ?? '-'),
+        printable(line.note ?? line.subject ?? JSON.stringify(line.detail ?? {}), 160),
       ]);
       printLine(boxTable(['No', 'Time', 'What', 'Who', 'Note'], rows));
     });

@@ -7,6 +7,7 @@ import { parseRecordKey, publicId, type RecordKey } from '../../protocols/wire/i
 import type { Reader } from '../../storage/reader.ts';
 import type { Node } from '../node.ts';
 import type { Parts } from '../parts.ts';
+import { fieldHistory } from './field-history.ts';
 
 /** How often holds are looked at that may be over, milliseconds. */
 const HOLD_SWEEP_MS = 1000;
@@ -20,6 +21,7 @@ export function startContracts(node: Node, reader: Reader, parts: Parts): Contra
     ledger,
     catalogue: createCatalogue(ledger, identity.peerId),
     reader,
+    history: fieldHistory(node.store),
     isActive: (peer) => registry.isActive(peer),
     now: Date.now,
     onPing: (userId, contract, ping) =>

@@ -79,6 +79,8 @@ export interface RatingsService {
     limit: number,
     cursor?: string,
   ): Promise<{ readonly items: readonly Rating[]; readonly cursor?: string }>;
+  /** What one party of a contract says of the other, as last corrected. */
+  standing(contract: RecordKey, from: string, to: string): Promise<Rating | undefined>;
   /** Throws `subject-malformed`. */
   proof(subject: string, roots: readonly PeerId[]): Promise<TrustProof>;
   /** Everybody who has been rated, sorted. */
@@ -159,15 +161,19 @@ export function createRatings(parts: RatingsParts): RatingsService {
     throw new AgrinetError('fields-invalid', `to: the other party of this contract is ${to}`);
   }
 
+  async function standingOf(contract: RecordKey, from: string, to: string): Promise<Rating | undefined> {
+    const ratings = (await inputsOf(to)).filter(
+      (one) => one.from === from && one.contract === contract && one.problem === null,
+    );
+    const corrected = new Set(ratings.map(({ supersedes }) => supersedes));
+    return ratings.filter(({ id }) => !corrected.has(id)).sort((a, b) => (a.id < b.id ? -1 : 1))[0];
+  }
+
   async function submitNow(held: Case, from: string, request: RatingRequest): Promise<Submitted> {
     const to = ratedOf(held, from, request.to);
     const receipt = receiptOf(held);
     const { score, comment, tags } = request;
-    const inputs = (await inputsOf(to)).filter(
-      (one) => one.from === from && one.contract === request.contract && one.problem === null,
-    );
-    const corrected = new Set(inputs.map(({ supersedes }) => supersedes));
-    const [standing] = inputs.filter(({ id }) => !corrected.has(id)).sort((a, b) => (a.id < b.id ? -1 : 1));
+    const standing = await standingOf(request.contract, from, to);
     if (standing?.score === score && standing.comment === (comment ?? '') && standing.tags === (tags ?? ''))
       return { rating: standing, changed: false };
     const fields = {
@@ -199,6 +205,7 @@ export function createRatings(parts: RatingsParts): RatingsService {
       const from = partyOf(held, self, actor, request.from);
       return locks(`${contract} ${from}`, () => submitNow(held, from, request));
     },
+    standing: standingOf,
     async list(to, limit, cursor) {
       const page = await reader.list('ratings', { fields: { to } }, limit, cursor);
       const items = page.records.map(read).filter((one) => to === undefined || one.to === to);

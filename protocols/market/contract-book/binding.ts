@@ -15,6 +15,8 @@ export interface Binding {
 const SALT = 6;
 /** Combinations that are tried for one contract: a party that signs under many names costs no more. */
 const TRIES = 4096;
+/** Names of each kind that are tried. */
+const NAMES = 256;
 
 function tagOf({ buyer, supplier, listing }: Binding): Uint8Array {
   return sha256(encodeCbor({ buyer, supplier, listing })).subarray(0, 16 - SALT);
@@ -28,11 +30,18 @@ export function bindingNonce(binding: Binding, salt: Uint8Array): Uint8Array {
   return concat([sha256(salt).subarray(0, SALT), tagOf(binding)]);
 }
 
+/** What a document's fields were set to, whoever has written over it since. */
+export type PastValues = ReadonlyMap<string, readonly unknown[]>;
+
 /**
- * The binding that this contract's id commits to, found among the names that its document and its statements hold; undefined
- * when none fits (made elsewhere by other rules, or edited before anybody signed).
+ * The binding that this contract's id commits to, found among the names that its document and its statements hold, and `past`
+ * where it is given; undefined when none fits (made elsewhere by other rules).
  */
-export function bindingOf(state: RecordState, statements: Iterable<Transition>): Binding | undefined {
+export function bindingOf(
+  state: RecordState,
+  statements: Iterable<Transition>,
+  past: PastValues = new Map(),
+): Binding | undefined {
   const nonce = state.members?.nonce;
   if (nonce === undefined) return undefined;
   const owner = state.members?.owner ?? '';
@@ -50,6 +59,7 @@ export function bindingOf(state: RecordState, statements: Iterable<Transition>):
   for (const [field, values] of Object.entries(state.conflicts))
     for (const { value } of values) note(field, value);
   names.listing.add('');
+  for (const [field, values] of past) for (const value of values) note(field, value);
   for (const t of statements) {
     names.buyer.add(t.party);
     names.supplier.add(t.party);
@@ -57,12 +67,21 @@ export function bindingOf(state: RecordState, statements: Iterable<Transition>):
   }
   const wanted = Buffer.from(fromHex(nonce)).subarray(SALT);
   let tries = 0;
-  for (const listing of names.listing)
-    for (const buyer of names.buyer)
-      for (const supplier of names.supplier) {
-        if (tries++ > TRIES) return undefined;
-        const binding = { buyer, supplier, listing };
-        if (buyer !== supplier && wanted.equals(tagOf(binding))) return binding;
-      }
+  for (const binding of nearestFirst(names)) {
+    if (tries++ > TRIES) return undefined;
+    if (binding.buyer !== binding.supplier && wanted.equals(tagOf(binding))) return binding;
+  }
   return undefined;
+}
+
+/** Every combination, those of names that came first before all others: names in plenty put off only their own. */
+function* nearestFirst(names: Readonly<Record<keyof Binding, ReadonlySet<string>>>): Generator<Binding> {
+  const [listings, buyers, suppliers] = [names.listing, names.buyer, names.supplier].map((set) =>
+    [...set].slice(0, NAMES),
+  ) as [string[], string[], string[]];
+  for (let far = 0; far < NAMES; far++)
+    for (const [l, listing] of listings.slice(0, far + 1).entries())
+      for (const [b, buyer] of buyers.slice(0, far + 1).entries())
+        for (const [s, supplier] of suppliers.slice(0, far + 1).entries())
+          if (Math.max(l, b, s) === far) yield { buyer, supplier, listing };
 }

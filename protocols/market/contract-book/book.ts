@@ -26,7 +26,7 @@ export function openContractBook(parts: BookParts): ContractBook {
   const { identity, reader, ledger, now } = parts;
   const self = identity.peerId;
   const locks = createLocks();
-  const histories = createHistories(reader, parts.net, self);
+  const histories = createHistories(reader, parts.history, parts.net, self);
   const shelf = new Shelf(self);
   /** Contracts with an agreement, and the other node. */
   const agreed = new Map<RecordKey, string>();

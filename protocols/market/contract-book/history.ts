@@ -5,6 +5,7 @@ import type { PeerId } from '../../wire/identity.ts';
 import { parsePublicId, parseRecordKey, type RecordKey } from '../../wire/ids.ts';
 import { judgeContract } from '../contract/machine.ts';
 import { openTransition, splitCarried } from '../contract/statement.ts';
+import type { FieldHistory } from '../conversation-members.ts';
 import { nodeOf } from '../party.ts';
 import { type Binding, bindingOf } from './binding.ts';
 import type { BookReader, Case, Known } from './types.ts';
@@ -20,8 +21,6 @@ const OPENED = 16_384;
 export interface Histories {
   /** A contract of two parties, or undefined: no live one, a public one, or one whose parties cannot be told. */
   load(state: RecordState | undefined): Promise<Case | undefined>;
-  /** The parties alone, when they can be told without reading further. */
-  binding(state: RecordState): Binding | undefined;
   changed(channel: string): void;
 }
 
@@ -31,9 +30,16 @@ export function takesStock({ supplier, listing }: Binding): boolean {
   return supplying !== undefined && parsePublicId(listing, supplying)?.owner === supplying;
 }
 
-export function createHistories(reader: BookReader, net: string, self: PeerId): Histories {
+export function createHistories(
+  reader: BookReader,
+  history: FieldHistory,
+  net: string,
+  self: PeerId,
+): Histories {
   const cases = new Map<RecordKey, { readonly version: number; readonly held: Case }>();
   const bindings = new Map<RecordKey, Binding>();
+  /** Contracts without one, as of which change. */
+  const unbound = new Map<RecordKey, number>();
   const versions = new Map<string, number>();
   const opened = new Map<string, Known | undefined>();
   /** Outlives the versions that are forgotten, so that no old one comes again. */
@@ -62,52 +68,60 @@ export function createHistories(reader: BookReader, net: string, self: PeerId): 
     return remember(opened, text, known, OPENED);
   }
 
-  /** All statements of a channel, verified, those that another repeats first: nobody can crowd those out. */
+  /** All statements of a channel, verified, those that another node repeats first: nobody can crowd those out. */
   async function statements(channel: RecordKey): Promise<{ all: Known[]; here: Set<string> }> {
     const own: Known[] = [];
     const carried: Known[] = [];
+    const itsOwn: Known[] = [];
     const here = new Set<string>();
     for (const { key, view } of await reader.factsOf('transitions', channel, FACTS)) {
       const text = String(view['statement'] ?? '');
       const one = open(text, new Uint8Array(Buffer.from(text, 'base64url')));
       if (one === undefined) continue;
       own.push(one);
+      const owner = parseRecordKey(key)?.owner;
       try {
         for (const bytes of splitCarried(String(view['carried'] ?? ''))) {
           const repeated = open(Buffer.from(bytes).toString('base64url'), bytes);
           if (repeated === undefined) continue;
-          carried.push(repeated);
-          if (parseRecordKey(key)?.owner === self) here.add(repeated.transition.hash);
+          (nodeOf(repeated.transition.party) === owner ? itsOwn : carried).push(repeated);
+          if (owner === self) here.add(repeated.transition.hash);
         }
       } catch (error) {
         if (!(error instanceof AgrinetError)) throw error; // it repeats nothing then
       }
     }
     const byHash = new Map<string, Known>();
-    for (const one of [...carried, ...own])
+    for (const one of [...carried, ...own, ...itsOwn])
       if (one.transition.contract === channel) byHash.set(one.transition.hash, one);
     return { all: [...byHash.values()], here };
   }
 
-  function bound(state: RecordState, known: readonly Known[]): Binding | undefined {
-    const binding =
-      bindings.get(state.key) ??
-      bindingOf(
-        state,
-        known.map(({ transition }) => transition),
-      );
-    return binding && remember(bindings, state.key, binding, OPENED);
+  /** Where the document was written over, its history is read, once for each change: so nobody can make a contract unfindable. */
+  async function bound(state: RecordState, known: readonly Known[]): Promise<Binding | undefined> {
+    const { key } = state;
+    const kept = bindings.get(key);
+    if (kept !== undefined) return remember(bindings, key, kept, OPENED);
+    const statements = known.map(({ transition }) => transition);
+    let binding = bindingOf(state, statements);
+    const version = versionOf(key);
+    if (binding === undefined && unbound.get(key) !== version) {
+      const past = new Map<string, readonly unknown[]>();
+      for (const field of ['listingId', 'buyerId', 'supplierId']) past.set(field, await history(key, field));
+      binding = bindingOf(state, statements, past);
+      if (binding === undefined) remember(unbound, key, version, OPENED);
+    }
+    return binding && remember(bindings, key, binding, OPENED);
   }
 
   return {
-    binding: (state) => bound(state, []),
     async load(state) {
       if (!isLive(state) || state.channel !== state.key) return undefined;
       const version = versionOf(state.key);
       const kept = cases.get(state.key);
       if (kept?.version === version) return { ...kept.held, state };
       const { all, here } = await statements(state.key);
-      const binding = bound(state, all);
+      const binding = await bound(state, all);
       if (binding === undefined) return undefined;
       const parties = [binding.buyer, binding.supplier] as const;
       const known = parties.flatMap((party) =>

@@ -5,6 +5,7 @@ import type { Identity, PeerId } from '../../wire/identity.ts';
 import type { Channel, RecordKey } from '../../wire/ids.ts';
 import type { Catalogue } from '../catalogue.ts';
 import type { Verdict } from '../contract/machine.ts';
+import type { FieldHistory } from '../conversation-members.ts';
 import type { Contract } from '../contract/model.ts';
 import type { Outcome, Transition } from '../contract/statement.ts';
 import type { Binding } from './binding.ts';
@@ -76,6 +77,8 @@ export interface BookParts {
   readonly ledger: Pick<Ledger, 'write'>;
   readonly catalogue: Catalogue;
   readonly reader: BookReader;
+  /** What a contract's document said before: its parties are those that it was made with. */
+  readonly history: FieldHistory;
   readonly isActive: (peer: PeerId) => boolean;
   readonly now: () => number;
   /** Told of news of a contract's progress, once for each party of this node. */

@@ -154,6 +154,11 @@ describe('POST /submitRating', () => {
       ]),
     );
     expect(ratings).toHaveLength(2);
+    // In the old shape: the consumer's rating of the producer, as corrected.
+    const { transactions } = (await (await as(a, 'amina', 'GET', '/transactions')).json()) as {
+      transactions: { id: string; rating: number | null }[];
+    };
+    expect(transactions.find(({ id }) => id === settled)?.rating).toBe(0);
   });
 
   it('keeps one of many that come at once', async () => {

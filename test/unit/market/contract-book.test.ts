@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { fieldHistory } from '../../../daemon/market/field-history.ts';
 import { collectionNamed, draftEdit, draftFact } from '../../../protocols/ledger/drafts.ts';
 import { bindingNonce, bindingOf } from '../../../protocols/market/contract-book/binding.ts';
 import { openContractBook } from '../../../protocols/market/contract-book/book.ts';
@@ -42,6 +43,7 @@ function open(): ContractBook {
     },
     catalogue: node.catalogue,
     reader: new Reader(node.db),
+    history: fieldHistory(node.store),
     isActive: () => false,
     now: () => clock,
     onPing: () => undefined,
