@@ -30,6 +30,7 @@ import { priceRoutes } from './routes/prices.ts';
 import { pullRoutes } from './routes/pull.ts';
 import { ratingRoutes } from './routes/ratings.ts';
 import { registrationRoutes } from './routes/registration.ts';
+import { rejoinRoutes } from './routes/rejoin.ts';
 import { syncWorkerRoutes } from './routes/sync-worker.ts';
 import { transactionRoutes } from './routes/transactions.ts';
 import { trendRoutes } from './routes/trends.ts';
@@ -98,6 +99,7 @@ export function createApp(node: ApiContext) {
     .route('/federation', feedRoutes(node))
     .route('/federation', digestRoutes(node))
     .route('/federation', syncWorkerRoutes(node))
+    .route('/rejoin', rejoinRoutes(node))
     .route('/jobs', jobRoutes(node))
     .route('/logs', logRoutes(node))
     .route('/notifications', notificationRoutes(node))

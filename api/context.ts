@@ -15,6 +15,7 @@ import type { EventsPort } from './ports/events.ts';
 import type { ExchangePort } from './ports/exchange.ts';
 import type { IdempotencyTable } from './ports/idempotency.ts';
 import type { JobsPort, NotificationsPort } from './ports/jobs.ts';
+import type { RejoinPort } from './ports/rejoin.ts';
 import type { RegistrationPort } from './ports/registration.ts';
 import type { TrendsPort } from './ports/trends.ts';
 import type { FencePort, RatingsPort, TrustPort } from './ports/trust.ts';
@@ -75,6 +76,7 @@ export interface ApiContext {
   readonly jobs: JobsPort;
   readonly notifications: NotificationsPort;
   readonly audit: AuditPort;
+  readonly rejoin: RejoinPort;
   readonly trends: TrendsPort;
   readonly ratings: RatingsPort;
   readonly trust: TrustPort;

@@ -88,6 +88,7 @@ const STATUS: Readonly<Record<string, ContentfulStatusCode>> = {
   'proof-invalid': 502,
   busy: 503,
   'jobs-full': 503,
+  rejoining: 503,
   'storage-failed': 503,
   stopping: 503,
   'streams-full': 503,

@@ -12,6 +12,7 @@ import { joinCommand } from './cli/join.ts';
 import { keysCommand } from './cli/keys.ts';
 import { nodesCommand, resumeCommand, suspendCommand } from './cli/nodes.ts';
 import { rebuildCommand } from './cli/rebuild.ts';
+import { rejoinCommand } from './cli/rejoin.ts';
 import { startCommand } from './cli/start.ts';
 import { statusCommand } from './cli/status.ts';
 import { trendsCommand } from './cli/trends.ts';
@@ -40,6 +41,7 @@ for (const command of [
   trendsCommand(),
   jobsCommand(),
   workerCommand(),
+  rejoinCommand(),
   rebuildCommand(),
   fsckCommand(),
 ]) {

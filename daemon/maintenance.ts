@@ -3,6 +3,7 @@ import { errorMessage } from '../protocols/errors.ts';
 import { Database } from '../storage/database.ts';
 import { isCorruption, storageError } from '../storage/storage-error.ts';
 import { range } from '../storage/keyspace.ts';
+import { saveRejoin } from '../storage/rejoin-row.ts';
 import { checkDerived } from './check-derived.ts';
 import { type Problem, rebuildDamaged, surveyFeeds } from './rebuild.ts';
 import type { Settings } from './settings.ts';
@@ -33,7 +34,10 @@ export function rebuild(
     const merger = createMerger(() => undefined);
     try {
       const { entries, records, problems } = await rebuildDamaged(db, merger, onProgress);
-      return { entries, records, problems: [...found(db), ...problems] };
+      const all = [...found(db), ...problems];
+      // The next start opens a database without a fault: that something is gone has to be told here.
+      if (all.length > 0) await saveRejoin(db, { cause: 'repaired', since: Date.now(), answered: [] });
+      return { entries, records, problems: all };
     } finally {
       await merger.stop();
     }

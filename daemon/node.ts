@@ -9,6 +9,7 @@ import { createLedger } from '../protocols/ledger/ledger.ts';
 import type { Committed, Ledger } from '../protocols/ledger/types.ts';
 import { createMycelium, type Mycelium } from '../protocols/mycelium/mycelium.ts';
 import type { PullEvent } from '../protocols/mycelium/puller.ts';
+import type { Rejoin } from '../protocols/mycelium/rejoin.ts';
 import { createMerger } from '../protocols/open-dialog/merger.ts';
 import { createRegistry, type Registry } from '../protocols/registry/registry.ts';
 import type { Identity, PeerId } from '../protocols/wire/identity.ts';
@@ -32,6 +33,7 @@ import { createParticipants } from './participants.ts';
 import { openStore } from './open-store.ts';
 import { Parts } from './parts.ts';
 import { startPeerUrls } from './peer-urls.ts';
+import { openRejoin } from './rejoin.ts';
 import { isLoopbackHost, type Settings } from './settings.ts';
 import { createStorageGuard, type StorageGuard } from './storage-guard.ts';
 
@@ -49,6 +51,8 @@ export interface Node {
   readonly guard: StorageGuard;
   readonly alarms: ReturnType<typeof createAlarms>;
   readonly events: EventLog;
+  /** Whether this node may promise something, or may have lost what it promised. */
+  readonly rejoin: Rejoin;
   /** The only way out over HTTP to other nodes, and where it may lead. */
   readonly fetch: GuardedFetch;
   readonly policy: AddressPolicy;
@@ -101,7 +105,14 @@ async function compose(
   const merger = createMerger((alarm) => logger.error({ ...alarm }, 'merging'));
   parts.started('merger', () => merger.stop());
   const participants = createParticipants(self);
-  const store = await openStore(db, merger, (opened) => participants.load(opened), alarms, logger);
+  const opening: Parameters<typeof alarms.raise>[0][] = [];
+  const store = await openStore(
+    db,
+    merger,
+    (opened) => participants.load(opened),
+    { raise: (alarm) => void opening.push(alarm) },
+    logger,
+  );
   const reloads: (() => Promise<void>)[] = [];
   const committers: ((committed: Committed) => void)[] = [];
   const pullers: ((event: PullEvent) => void)[] = [];
@@ -125,7 +136,7 @@ async function compose(
   });
   parts.started('events', () => events.close());
 
-  // -- registry
+  // -- registry, and who of it has answered
   let discovery: Discovery | undefined;
   let host: Host | undefined;
   const onDamaged = (key: string): void =>
@@ -135,11 +146,20 @@ async function compose(
     events.emit('federation.node', { node: node.peerId, status: node.status });
     if (node.status === 'active') discovery?.addPeer(node.peerId, node.multiaddrs, 'registered');
     discovery?.setRegistered(activePeers(registry));
+    rejoin.peersChanged();
     host?.readmit(node.peerId);
     if (node.status === 'active') discovery?.dialNow(node.peerId);
   });
   parts.started('registry', () => registry.flush());
   const isRegistered = (peer: string): boolean => registry.isActive(peer);
+  const rejoining = await openRejoin(db, () => activePeers(registry), now, logger);
+  const { rejoin } = rejoining;
+  parts.started('rejoin', () => rejoining.stop());
+  const raise: typeof alarms.raise = (alarm) => {
+    alarms.raise(alarm);
+    rejoining.noteAlarm(alarm);
+  };
+  for (const alarm of opening) raise(alarm);
 
   // -- ledger
   let mycelium: Mycelium | undefined;
@@ -159,7 +179,7 @@ async function compose(
       mycelium?.announce(committed);
     },
     onAlarm: (alarm) => {
-      alarms.raise(alarm);
+      raise(alarm);
       if (alarm.kind === 'commit-failed') guard.failed();
     },
   });
@@ -244,7 +264,7 @@ async function compose(
       now,
       random: Math.random,
       onEvent: (event) => {
-        onPullEvent(event, registry, events, logger, now);
+        onPullEvent(event, registry, rejoin, events, logger, now);
         for (const listener of pullers) listener(event);
       },
     },
@@ -299,6 +319,7 @@ async function compose(
     guard,
     alarms,
     events,
+    rejoin,
     fetch,
     policy: reachable,
     logger,
@@ -326,6 +347,7 @@ async function readPsk(file: string): Promise<Uint8Array> {
 function onPullEvent(
   event: PullEvent,
   registry: Registry,
+  rejoin: Rejoin,
   events: EventLog,
   logger: Logger,
   now: () => number,
@@ -342,6 +364,9 @@ function onPullEvent(
       break;
     case 'entry-refused':
       logger.debug({ peer: event.peer, code: event.code }, 'entry refused');
+      break;
+    case 'own-held':
+      if (registry.isActive(event.peer)) rejoin.answered(event.peer);
       break;
     case 'digest-differs':
       logger.error(

@@ -25,6 +25,7 @@ import { startMarket } from './market/start-market.ts';
 import type { Node } from './node.ts';
 import { Parts } from './parts.ts';
 import { isLoopbackHost } from './settings.ts';
+import { rejoinLine } from './rejoin.ts';
 import { createStandings } from './standings.ts';
 import { VERSION } from './version.ts';
 
@@ -56,8 +57,21 @@ export async function createServices(node: Node, options: ServiceOptions): Promi
 }
 
 async function compose(node: Node, { apiKey, url, tls }: ServiceOptions, parts: Parts): Promise<Services> {
-  const { settings, identity, db, store, registry, mycelium, host, ledger, guard, alarms, events, logger } =
-    node;
+  const {
+    settings,
+    identity,
+    db,
+    store,
+    registry,
+    mycelium,
+    host,
+    ledger,
+    guard,
+    alarms,
+    events,
+    rejoin,
+    logger,
+  } = node;
   const self = identity.peerId;
   const now = Date.now;
   const reader = new Reader(db);
@@ -147,8 +161,10 @@ async function compose(node: Node, { apiKey, url, tls }: ServiceOptions, parts: 
     totalDigest: () => standings.totalDigest(),
     addJob: (data, key) => jobs.queue.add('federation-sync', data, { key }),
     renewCertificate: (peer) => registration.renewCertificate(peer),
-    onOutcome: (id, { received, imported, error }) => {
+    onOutcome: (id, { received, imported, refused, error }) => {
       reliability.synced(id, error?.code);
+      // Whatever it has of this node's own entries came with the rest.
+      if (error === undefined && refused === 0 && registry.isActive(id)) rejoin.answered(id);
       events.emit('federation.sync', {
         node: id,
         received,
@@ -208,7 +224,13 @@ async function compose(node: Node, { apiKey, url, tls }: ServiceOptions, parts: 
       trustProxy: settings.trustProxy,
     },
     access,
-    keys,
+    keys: {
+      ...keys,
+      async rotate(id, graceSeconds) {
+        await rejoin.mayPromise();
+        return keys.rotate(id, graceSeconds);
+      },
+    },
     idempotency: await openIdempotencyTable(db),
     catalogue: contracts.catalogue,
     contracts,
@@ -236,9 +258,16 @@ async function compose(node: Node, { apiKey, url, tls }: ServiceOptions, parts: 
     },
     degraded: () => {
       const { ok, detail } = jobs.port.health();
-      return ok ? [] : [detail];
+      return [...(ok ? [] : [detail]), ...rejoinLine(rejoin.standing())];
     },
     alarms: () => alarms.list(),
+    rejoin: {
+      standing: () => rejoin.standing(),
+      force() {
+        rejoin.force();
+        audit.record({ kind: 'operator', actor: 'operator', note: 'rejoin forced' });
+      },
+    },
     isActive: (peer) => registry.isActive(peer),
     peers: () => standings.known(),
     digest: () => standings.digest(),

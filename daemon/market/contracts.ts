@@ -24,6 +24,7 @@ export function startContracts(node: Node, reader: Reader, parts: Parts): Contra
     history: fieldHistory(node.store),
     isActive: (peer) => registry.isActive(peer),
     now: Date.now,
+    mayPromise: () => node.rejoin.mayPromise(),
     onPing: (userId, contract, ping) =>
       events.emit('ping.update', { contractId: idOf(contract), ping: newsOf(ping) }, { userId }),
     onFailure: (error) => logger.warn({ err: error }, 'contracts could not be looked through'),

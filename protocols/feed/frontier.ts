@@ -60,8 +60,13 @@ export function missingEpochs(feeds: readonly FeedState[]): string[] {
   return [...missing];
 }
 
-/** True when a peer's frontier of one author and channel shows something that is not held here. */
+/** True when something is lacking here: a peer's frontier of one author and channel shows it, or a held header names it. */
 export function isBehind(feeds: readonly FeedState[], theirs: readonly FrontierItem[]): boolean {
+  return lacksShown(feeds, theirs) || missingEpochs(feeds).length > 0;
+}
+
+/** True when a peer's frontier of one author and channel shows something that is not held here. */
+export function lacksShown(feeds: readonly FeedState[], theirs: readonly FrontierItem[]): boolean {
   const held = new Map(feeds.map((feed) => [feed.epoch, feed]));
   for (const item of theirs) {
     const mine = held.get(item.epoch);
@@ -72,5 +77,5 @@ export function isBehind(feeds: readonly FeedState[], theirs: readonly FrontierI
     // Two hashes at one place: the peer has the other half of a proof.
     if (head.seq === item.seq && head.hash !== item.hash) return true;
   }
-  return missingEpochs(feeds).length > 0;
+  return false;
 }

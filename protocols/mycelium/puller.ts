@@ -1,7 +1,7 @@
 import type { Connection } from '@libp2p/interface';
 import { AgrinetError, errorCode } from '../errors.ts';
 import type { ForkProof } from '../feed/fork.ts';
-import { frontierOf, isBehind } from '../feed/frontier.ts';
+import { frontierOf, isBehind, lacksShown } from '../feed/frontier.ts';
 import type { Ledger } from '../ledger/types.ts';
 import type { PeerId } from '../wire/identity.ts';
 import { CatchUpPlan, type Need } from './catch-up.ts';
@@ -21,6 +21,8 @@ export type PullEvent =
   | { readonly kind: 'peer-synced'; readonly peer: string; readonly received: number }
   | { readonly kind: 'pull-failed'; readonly peer: string; readonly code: string }
   | { readonly kind: 'entry-refused'; readonly peer: string; readonly code: string }
+  /** All that a peer has shown of this node's own feeds is held here. */
+  | { readonly kind: 'own-held'; readonly peer: string }
   | { readonly kind: 'digest-differs'; readonly peer: string; readonly author: PeerId };
 
 export interface PullerComponents {
@@ -76,7 +78,15 @@ export function createPuller(components: PullerComponents): Puller {
         onEvent({ kind: 'digest-differs', peer, author: group.author });
     }
     if (behind === 0) onEvent({ kind: 'peer-synced', peer, received: 0 });
+    tellOwn(peer);
     pullMore();
+  }
+
+  /** What a held header names and nobody has does not count: this is about what the peer can give back. */
+  function tellOwn(peer: string): void {
+    const own = (shown.get(peer) ?? []).filter(({ author }) => author === components.self);
+    if (!own.some(({ author, channel, items }) => lacksShown(source.feeds(author, channel), items)))
+      onEvent({ kind: 'own-held', peer });
   }
 
   /** Equal frontier, unequal digest: a fault of somebody's. */
@@ -130,6 +140,7 @@ export function createPuller(components: PullerComponents): Puller {
     const target = shown.get(peer)?.filter((g) => g.author === author && g.channel === channel) ?? [];
     plan.ended(peer, need, ok, target.some(lacks), now());
     if (ok) onEvent({ kind: 'peer-synced', peer, received });
+    if (ok && author === components.self) tellOwn(peer);
     pullMore();
   }
 

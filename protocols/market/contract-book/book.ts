@@ -213,6 +213,7 @@ export function openContractBook(parts: BookParts): ContractBook {
     const first = await held(key, actor);
     const party = partyOf(first, self, actor, as);
     const listing = shelf.listingOf(first);
+    if (request.kind === 'settle' || (listing !== undefined && takesStock(request))) await parts.mayPromise();
     if (listing !== undefined) await sweepListing(listing, key);
     await inOrder(listing, key, async () => {
       const current = await held(key, actor);
@@ -361,6 +362,15 @@ const REFUSALS = new Set([
   'not-supplier',
   'proposal-unknown',
 ]);
+
+/** Steps that can take of a listing: what else was promised of it has to be known first. */
+function takesStock(request: StepRequest): boolean {
+  return (
+    request.kind === 'accept' ||
+    request.kind === 'resolve' ||
+    (request.kind === 'propose' && request.validUntil !== undefined)
+  );
+}
 
 /** From `accepted` on it is what old clients call a transaction. */
 function isTransaction({ known, verdict }: Case): boolean {

@@ -81,6 +81,8 @@ export interface BookParts {
   readonly history: FieldHistory;
   readonly isActive: (peer: PeerId) => boolean;
   readonly now: () => number;
+  /** Resolves when this node knows what it has promised so far. Throws `rejoining`. */
+  readonly mayPromise: () => Promise<void>;
   /** Told of news of a contract's progress, once for each party of this node. */
   readonly onPing: (userId: string, contract: RecordKey, ping: RecordState) => void;
   /** Work in the background that failed; it is tried again at the next change or sweep. */

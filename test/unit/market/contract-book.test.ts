@@ -46,6 +46,7 @@ function open(): ContractBook {
     history: fieldHistory(node.store),
     isActive: () => false,
     now: () => clock,
+    mayPromise: async () => undefined,
     onPing: () => undefined,
     onFailure: (error) => failures.push(error),
   });

@@ -1,0 +1,70 @@
+import {
+  createRejoin,
+  type Rejoin,
+  type RejoinCause,
+  type RejoinStanding,
+} from '../protocols/mycelium/rejoin.ts';
+import type { Database } from '../storage/database.ts';
+import { readRejoin, saveRejoin } from '../storage/rejoin-row.ts';
+import type { Logger } from './logger.ts';
+
+/** Alarms that say that entries of this node were lost. */
+const LOSSES: Readonly<Record<string, RejoinCause>> = {
+  'tail-lost': 'tail-lost',
+  'database-damaged': 'repaired',
+  'own-entries-returned': 'entries-returned',
+};
+
+/** The rejoin of a node, with what an earlier process has left unsettled. */
+export async function openRejoin(
+  db: Database,
+  active: () => readonly string[],
+  now: () => number,
+  logger: Logger,
+): Promise<{
+  readonly rejoin: Rejoin;
+  noteAlarm(alarm: { readonly kind: string }): void;
+  stop(): Promise<void>;
+}> {
+  let saving: Promise<void> = Promise.resolve();
+  const rejoin = createRejoin({
+    now,
+    active,
+    recovery: await readRejoin(db, now()),
+    save: (recovery) => {
+      saving = saving
+        .then(() => saveRejoin(db, recovery))
+        .catch((error: unknown) =>
+          logger.warn({ err: error }, 'who has answered could not be noted; a restart asks again'),
+        );
+    },
+    onChange: (recovery) => {
+      if (recovery === undefined) logger.info('all active nodes have answered: promises go on');
+      else
+        logger.warn(
+          { cause: recovery.cause },
+          'promises wait until every active node has answered: agrinet rejoin',
+        );
+    },
+  });
+  return {
+    rejoin,
+    noteAlarm({ kind }) {
+      const cause = LOSSES[kind];
+      if (cause !== undefined) rejoin.lost(cause);
+    },
+    async stop() {
+      rejoin.stop();
+      await saving;
+    },
+  };
+}
+
+/** What waits after a loss, in a line; nothing to say after an ordinary start. */
+export function rejoinLine({ waiting, recovery, peers }: RejoinStanding): string[] {
+  if (!waiting || recovery === undefined) return [];
+  const silent = peers.filter(({ answered }) => !answered).length;
+  return [
+    `promises wait for ${silent} of ${peers.length} nodes to answer (${recovery.cause}): agrinet rejoin`,
+  ];
+}

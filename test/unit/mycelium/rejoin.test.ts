@@ -1,0 +1,145 @@
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import {
+  createRejoin,
+  type Recovery,
+  REJOIN_LIMITS,
+  type Rejoin,
+  waiting,
+} from '../../../protocols/mycelium/rejoin.ts';
+
+let active: string[] = [];
+let saved: (Recovery | undefined)[] = [];
+let told: (Recovery | undefined)[] = [];
+
+function open(recovery?: Recovery): Rejoin {
+  return createRejoin({
+    now: Date.now,
+    active: () => active,
+    recovery,
+    save: (next) => void saved.push(next),
+    onChange: (next) => void told.push(next),
+  });
+}
+/** `may`, `waits`, or the code it is refused with; looked at once nothing else is to be done. */
+async function outcome(promise: Promise<void>): Promise<string> {
+  let seen = 'waits';
+  promise.then(
+    () => (seen = 'may'),
+    (error: { code: string }) => (seen = error.code),
+  );
+  await vi.advanceTimersByTimeAsync(0);
+  return seen;
+}
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: 1_000_000 });
+  active = ['b', 'c'];
+  saved = [];
+  told = [];
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+describe('after an ordinary start', () => {
+  test('a node without active peers promises at once', async () => {
+    active = [];
+    expect(await outcome(open().mayPromise())).toBe('may');
+  });
+  test('promises wait for the first answer', async () => {
+    const rejoin = open();
+    const promise = rejoin.mayPromise();
+    expect(await outcome(promise)).toBe('waits');
+    expect(rejoin.standing()).toMatchObject({ waiting: true, until: 1_000_000 + REJOIN_LIMITS.ordinaryMs });
+    rejoin.answered('c');
+    expect(await outcome(promise)).toBe('may');
+    expect(saved).toEqual([]);
+  });
+  test('and without one no longer than the limit', async () => {
+    const promise = open().mayPromise();
+    await vi.advanceTimersByTimeAsync(REJOIN_LIMITS.ordinaryMs - 1);
+    expect(await outcome(promise)).toBe('waits');
+    await vi.advanceTimersByTimeAsync(1);
+    expect(await outcome(promise)).toBe('may');
+  });
+  test('a node whose only peer is suspended meanwhile goes on', async () => {
+    const rejoin = open();
+    const promise = rejoin.mayPromise();
+    active = [];
+    rejoin.peersChanged();
+    expect(await outcome(promise)).toBe('may');
+  });
+  test('who waits when the node stops is told so', async () => {
+    const rejoin = open();
+    const promise = rejoin.mayPromise();
+    rejoin.stop();
+    expect(await outcome(promise)).toBe('stopping');
+  });
+});
+
+describe('after a loss', () => {
+  test('every active peer has to answer, however long it takes; then it is settled', async () => {
+    const rejoin = open();
+    rejoin.answered('b');
+    rejoin.lost('entries-returned');
+    expect(saved).toEqual([{ cause: 'entries-returned', since: 1_000_000, answered: ['b'] }]);
+    await vi.advanceTimersByTimeAsync(10 * REJOIN_LIMITS.ordinaryMs);
+    expect(await outcome(rejoin.mayPromise())).toBe('rejoining');
+    rejoin.answered('c');
+    expect(await outcome(rejoin.mayPromise())).toBe('may');
+    expect(saved.at(-1)).toBeUndefined();
+    expect(told.map((each) => each?.cause)).toEqual(['entries-returned', undefined]);
+  });
+  test('who waits for a first answer is refused when the loss shows', async () => {
+    const rejoin = open();
+    const promise = rejoin.mayPromise();
+    expect(await outcome(promise)).toBe('waits');
+    rejoin.lost('entries-returned');
+    expect(await outcome(promise)).toBe('rejoining');
+  });
+  test('it outlives the process, with those that have answered', async () => {
+    const rejoin = open({ cause: 'restored', since: 5, answered: ['b'] });
+    expect(rejoin.standing()).toEqual({
+      waiting: true,
+      recovery: { cause: 'restored', since: 5, answered: ['b'] },
+      peers: [
+        { peer: 'b', answered: true },
+        { peer: 'c', answered: false },
+      ],
+    });
+    expect(await outcome(rejoin.mayPromise())).toBe('rejoining');
+  });
+  test('a peer registered meanwhile is waited for too, a suspended one is not', async () => {
+    const rejoin = open({ cause: 'restored', since: 5, answered: ['b'] });
+    active = ['b', 'd'];
+    rejoin.peersChanged();
+    expect(await outcome(rejoin.mayPromise())).toBe('rejoining');
+    active = ['b'];
+    rejoin.peersChanged();
+    expect(await outcome(rejoin.mayPromise())).toBe('may');
+  });
+  test('the operator ends it, and a later loss begins anew', async () => {
+    const rejoin = open({ cause: 'restored', since: 5, answered: [] });
+    rejoin.force();
+    expect(saved).toEqual([undefined]);
+    expect(await outcome(rejoin.mayPromise())).toBe('may');
+    rejoin.lost('entries-returned');
+    expect(await outcome(rejoin.mayPromise())).toBe('rejoining');
+  });
+});
+
+test('promises go on exactly when nobody is silent, one answered an ordinary start, or its time is over', () => {
+  const peers = fc.subarray(['b', 'c', 'd', 'e']);
+  fc.assert(
+    fc.property(peers, peers, fc.boolean(), fc.nat(60_000), (list, answers, isLoss, elapsed) => {
+      const recovery = isLoss ? ({ cause: 'restored', since: 0, answered: [] } as const) : undefined;
+      const wait = waiting({ startedAt: 0, answered: new Set(answers), recovery, active: list }, elapsed);
+      const silent = list.filter((peer) => !answers.includes(peer));
+      const heard = list.some((peer) => answers.includes(peer));
+      const open = silent.length === 0 || (!isLoss && (heard || elapsed >= REJOIN_LIMITS.ordinaryMs));
+      expect(wait === undefined).toBe(open);
+      if (wait !== undefined) expect(wait.peers).toEqual(silent);
+    }),
+  );
+});
