@@ -7,6 +7,7 @@ import { hostCheck } from './limits/host-check.ts';
 import { idempotency } from './limits/idempotency.ts';
 import { rateLimit } from './limits/rate-limit.ts';
 import { requestId } from './limits/request-id.ts';
+import { measure } from './measure.ts';
 import { describeRoutes } from './openapi.ts';
 import { router } from './route.ts';
 import { conflictRoutes } from './routes/conflicts.ts';
@@ -24,6 +25,7 @@ import { keyRoutes } from './routes/keys.ts';
 import { listingRoutes } from './routes/listings.ts';
 import { logRoutes } from './routes/logs.ts';
 import { messageRoutes } from './routes/messages.ts';
+import { metricsRoutes } from './routes/metrics.ts';
 import { nodeRoutes } from './routes/node.ts';
 import { notificationRoutes } from './routes/notifications.ts';
 import { priceRoutes } from './routes/prices.ts';
@@ -44,6 +46,7 @@ export function createApp(node: ApiContext) {
   app.onError((error, c) => {
     const { status, body } = errorAnswer(error);
     const id = c.get('requestId');
+    node.metrics.refused(body.code);
     // What a peer did wrong, or a full disk, is told to the caller and where it is noticed: not in a line for each request.
     if ((status === 500 || body.code === 'token-unverifiable') && !isClientGone(error))
       node.log('request failed', { err: error, path: c.req.path, requestId: id });
@@ -58,6 +61,7 @@ export function createApp(node: ApiContext) {
 
   const rates = rateLimit(limits);
   app.use(requestId);
+  app.use(measure(node.metrics));
   app.use(async (c, next) => {
     c.header('x-agrinet-version', node.version);
     await next();
@@ -79,6 +83,7 @@ export function createApp(node: ApiContext) {
   const trends = createTrendReports(node.trends);
   const routes = app
     .route('/', nodeRoutes(node, trends))
+    .route('/metrics', metricsRoutes(node))
     .route('/listings', listingRoutes(node))
     .route('/prices', priceRoutes(node))
     .route('/contracts', contractRoutes(node))

@@ -16,6 +16,7 @@ import type { ExchangePort } from './ports/exchange.ts';
 import type { IdempotencyTable } from './ports/idempotency.ts';
 import type { JobsPort, NotificationsPort } from './ports/jobs.ts';
 import type { RejoinPort } from './ports/rejoin.ts';
+import type { MetricsPort } from './ports/metrics.ts';
 import type { RegistrationPort } from './ports/registration.ts';
 import type { TrendsPort } from './ports/trends.ts';
 import type { FencePort, RatingsPort, TrustPort } from './ports/trust.ts';
@@ -82,6 +83,7 @@ export interface ApiContext {
   readonly trust: TrustPort;
   readonly fence: FencePort;
   readonly events: EventsPort;
+  readonly metrics: MetricsPort;
   /** Why the node is not ready to write, or undefined. */
   trouble(): { readonly code: string; readonly message: string } | undefined;
   /** What works only in part, in a line each. */

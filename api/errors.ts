@@ -96,6 +96,9 @@ const STATUS: Readonly<Record<string, ContentfulStatusCode>> = {
   'disk-full': 507,
 };
 
+/** Every code that a refusal can have: what counts refusals by code has so many places and no more. */
+export const REFUSAL_CODES: ReadonlySet<string> = new Set([...Object.keys(STATUS), 'internal']);
+
 /** What a client is told of an error. */
 export interface ErrorAnswer {
   readonly status: ContentfulStatusCode;

@@ -27,6 +27,13 @@ export const SSE_LIMITS: SseLimits = {
   stalledMs: 30_000,
 };
 
+/** Told of each stream that opens and ends; must not throw. */
+export interface SseWatch {
+  opened(): void;
+  /** `slow`: its queue was full, or it took nothing for too long, and the node closed it. */
+  ended(why: 'done' | 'slow'): void;
+}
+
 export interface SseStreams {
   /**
    * Answers with a stream. Throws `too-many-streams` for one more than `key` may have, `streams-full` when there are as many as the
@@ -71,7 +78,11 @@ interface Client {
  * Server-sent events. Nothing is handed to the socket before it has taken what came before (the body is only asked for more after
  * `drain`), so what a slow client costs is its queue.
  */
-export function createSseStreams(closing: AbortSignal, limits: Partial<SseLimits> = {}): SseStreams {
+export function createSseStreams(
+  closing: AbortSignal,
+  limits: Partial<SseLimits> = {},
+  watch?: SseWatch,
+): SseStreams {
   const bounds = { ...SSE_LIMITS, ...limits };
   const clients = new Set<Client>();
   const counts = new Map<string, number>();
@@ -79,6 +90,7 @@ export function createSseStreams(closing: AbortSignal, limits: Partial<SseLimits
 
   function add(client: Client): void {
     clients.add(client);
+    watch?.opened();
     counts.set(client.key, (counts.get(client.key) ?? 0) + 1);
     ticker ??= setInterval(
       () => {
@@ -126,6 +138,8 @@ export function createSseStreams(closing: AbortSignal, limits: Partial<SseLimits
     let stuckSince: number | undefined;
     let lastSent = performance.now();
     let ended = false;
+    /** Whether the node ends it because its client is too slow. */
+    let slow = false;
     let body: ReadableStreamDefaultController<Uint8Array> | undefined;
     let subscription: EventSubscription | undefined;
     let onRoom: (() => void) | undefined;
@@ -151,7 +165,7 @@ export function createSseStreams(closing: AbortSignal, limits: Partial<SseLimits
         queue.length >= bounds.queueEvents ||
         (queue.length > 0 && bytes + frame.length > bounds.queueBytes)
       ) {
-        end();
+        drop();
         return undefined;
       }
       enqueue(frame);
@@ -174,11 +188,16 @@ export function createSseStreams(closing: AbortSignal, limits: Partial<SseLimits
       if (ended) return;
       ended = true;
       remove(client);
+      watch?.ended(slow ? 'slow' : 'done');
       subscription?.close();
       c.req.raw.signal.removeEventListener('abort', end);
       queue.length = 0;
       bytes = 0;
       onRoom?.();
+    }
+    function drop(): void {
+      slow = true;
+      end();
     }
     function end(): void {
       if (ended) return;
@@ -191,7 +210,7 @@ export function createSseStreams(closing: AbortSignal, limits: Partial<SseLimits
     const client: Client = {
       key,
       beat(now) {
-        if (stuckSince !== undefined && now - stuckSince >= bounds.stalledMs) end();
+        if (stuckSince !== undefined && now - stuckSince >= bounds.stalledMs) drop();
         else if (queue.length === 0 && now - lastSent >= bounds.heartbeatMs) enqueue(HEARTBEAT);
       },
       end,

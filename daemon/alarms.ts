@@ -53,9 +53,15 @@ function subjectOf(alarm: AnyAlarm): string {
 export function createAlarms(
   logger: Logger,
   now: () => number,
-): { raise(alarm: AnyAlarm): void; list(): RaisedAlarm[] } {
+): {
+  raise(alarm: AnyAlarm): void;
+  list(): RaisedAlarm[];
+  /** How often each kind was raised since the start. */
+  counts(): ReadonlyMap<string, number>;
+} {
   const raised: RaisedAlarm[] = [];
   const last = new Map<string, number>();
+  const counts = new Map<string, number>();
   return {
     raise(alarm) {
       const id = subjectOf(alarm);
@@ -63,8 +69,10 @@ export function createAlarms(
       last.set(id, now());
       raised.unshift({ kind: alarm.kind, at: new Date(now()).toISOString(), text: textOf(alarm) });
       raised.splice(KEPT);
+      counts.set(alarm.kind, (counts.get(alarm.kind) ?? 0) + 1);
       logger.error({ ...alarm }, 'alarm');
     },
     list: () => [...raised],
+    counts: () => counts,
   };
 }

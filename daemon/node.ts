@@ -63,10 +63,16 @@ export interface Node {
   onReopen(reload: () => Promise<void>): void;
   /** Told how exchanges with peers go; must not throw. */
   onPull(listener: (event: PullEvent) => void): void;
+  /** Told of each gossip message: what became of one that came, or that one was sent; must not throw. */
+  onGossip(listener: (what: GossipVerdict | 'published') => void): void;
+  /** Told how long each judgement of a whole record took, in milliseconds; must not throw. */
+  onJudged(listener: (ms: number) => void): void;
   /** Told of each commit, in order; must not throw. */
   onCommit(listener: (committed: Committed) => void): void;
   stop(): Promise<void>;
 }
+
+export type GossipVerdict = 'accept' | 'ignore' | 'reject';
 
 /** What a test puts in the place of the world outside: names, and whom to trust with TLS. */
 export type Outside = Pick<GuardedFetchOptions, 'lookup' | 'ca'>;
@@ -116,6 +122,8 @@ async function compose(
   const reloads: (() => Promise<void>)[] = [];
   const committers: ((committed: Committed) => void)[] = [];
   const pullers: ((event: PullEvent) => void)[] = [];
+  const gossipers: ((what: GossipVerdict | 'published') => void)[] = [];
+  const judges: ((ms: number) => void)[] = [];
   const guard = createStorageGuard({
     db,
     store,
@@ -167,7 +175,14 @@ async function compose(
     identity,
     net: network,
     store,
-    judge: merger,
+    judge: {
+      async judge(...record) {
+        const started = performance.now();
+        const judgement = await merger.judge(...record);
+        for (const listener of judges) listener(performance.now() - started);
+        return judgement;
+      },
+    },
     following: registry,
     clock: createClock(now),
     now,
@@ -260,6 +275,7 @@ async function compose(
       participants: (channel) => participants.others(channel),
       publish: async (data) => {
         await running.gossip.publish(running.topic, data);
+        for (const listener of gossipers) listener('published');
       },
       now,
       random: Math.random,
@@ -277,11 +293,10 @@ async function compose(
       ignore: TopicValidatorResult.Ignore,
       reject: TopicValidatorResult.Reject,
     };
-    void replication
-      .gossiped(msg.data, propagationSource.toString())
-      .then((verdict) =>
-        running.gossip.reportMessageValidationResult(msgId, propagationSource.toString(), verdicts[verdict]),
-      );
+    void replication.gossiped(msg.data, propagationSource.toString()).then((verdict) => {
+      for (const listener of gossipers) listener(verdict);
+      running.gossip.reportMessageValidationResult(msgId, propagationSource.toString(), verdicts[verdict]);
+    });
   });
   host.gossip.addEventListener('subscription-change', ({ detail: { peerId, subscriptions } }) => {
     if (subscriptions.some(({ topic, subscribe }) => topic === running.topic && subscribe))
@@ -327,6 +342,8 @@ async function compose(
     mayHold: (peer, channel) => participants.mayHold(peer, channel),
     onReopen: (reload) => void reloads.push(reload),
     onPull: (listener) => void pullers.push(listener),
+    onGossip: (listener) => void gossipers.push(listener),
+    onJudged: (listener) => void judges.push(listener),
     onCommit: (listener) => void committers.push(listener),
     stop: () => parts.stop(),
   };

@@ -22,6 +22,7 @@ import { startSchedule } from './jobs/schedule.ts';
 import { smsEnabled, smsHandler } from './jobs/sms.ts';
 import { syncHandler } from './jobs/sync-handler.ts';
 import { startMarket } from './market/start-market.ts';
+import { startMetrics } from './metrics/start-metrics.ts';
 import type { Node } from './node.ts';
 import { Parts } from './parts.ts';
 import { isLoopbackHost } from './settings.ts';
@@ -213,6 +214,9 @@ async function compose(node: Node, { apiKey, url, tls }: ServiceOptions, parts: 
   });
   parts.started('schedule', () => schedule.stop());
 
+  // -- how it does
+  const metrics = startMetrics(node, { standings, jobs });
+
   const context: ApiContext = {
     self,
     version: VERSION,
@@ -246,6 +250,7 @@ async function compose(node: Node, { apiKey, url, tls }: ServiceOptions, parts: 
     ratings,
     trust,
     fence,
+    metrics,
     events: {
       subscribe: (wanted, push) => events.subscribe(wanted, push),
       relayToken: (conversation, token) => events.relay('token', { ...token }, { conversation }),

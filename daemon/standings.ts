@@ -8,6 +8,8 @@ import type { Node } from './node.ts';
 /** What this process knows of its peers, and the digests of what it holds. */
 export interface Standings {
   peer(peer: PeerId): PeerStanding;
+  /** Entries that a peer has shown and that are lacking here. */
+  lag(peer: string): number;
   /** Everybody this node knows of: connected, discovered or registered. */
   known(): KnownPeer[];
   digest(): ReturnType<ApiContext['digest']>;
@@ -50,6 +52,7 @@ export function createStandings(node: Node): Standings {
         users: 0,
       };
     },
+    lag: lagOf,
     known() {
       const connected = new Set(host.libp2p.getPeers().map(String));
       const waiting = new Map(

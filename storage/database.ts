@@ -41,6 +41,8 @@ export class Database {
   findings: Findings;
   #broken: unknown;
   #lane: Promise<void> = Promise.resolve();
+  readonly #counts = { batches: 0, synced: 0, failed: 0, reopened: 0 };
+  #onSynced: ((ms: number) => void) | undefined;
 
   private constructor(folder: string, level: Level, head: number, findings: Findings) {
     this.folder = folder;
@@ -122,6 +124,23 @@ export class Database {
     return this.#broken !== undefined;
   }
 
+  /** Since it was opened: batches written, those of them that waited for the disk, those that failed, and openings after a failure. */
+  get counts(): Readonly<Record<'batches' | 'synced' | 'failed' | 'reopened', number>> {
+    return this.#counts;
+  }
+
+  /** Told how long each batch took that waited for the disk, in milliseconds; must not throw. */
+  onSynced(listener: (ms: number) => void): void {
+    this.#onSynced = listener;
+  }
+
+  /** Files of each level of LevelDB; the first counts towards a stall when it grows. */
+  levelFiles(): number[] {
+    return Array.from({ length: LEVELS }, (_, level) =>
+      Number(this.level.getProperty(`leveldb.num-files-at-level${level}`)),
+    );
+  }
+
   /**
    * One atomic batch, after those before it. After an error nothing is written until `reopen` succeeded: what LevelDB would append
    * behind a torn record, it would lose again at the next start. Throws `disk-full` or `storage-failed`.
@@ -139,15 +158,22 @@ export class Database {
     ops.push({ type: 'put', key, value: EMPTY });
     if (no > JOURNAL_KEPT)
       ops.push({ type: 'del', key: fullKey('journal', numberKey(no - JOURNAL_KEPT, 12)) });
+    const started = performance.now();
     try {
       await this.#level.batch(ops, { sync });
     } catch (error) {
+      this.#counts.failed++;
       this.#broken = error;
       throw storageError(error);
     } finally {
       this.#version++;
     }
     this.#commitNo = no;
+    this.#counts.batches++;
+    if (sync) {
+      this.#counts.synced++;
+      this.#onSynced?.(performance.now() - started);
+    }
     this.#noteHead(no);
   }
 
@@ -176,6 +202,7 @@ export class Database {
     await reload();
     this.#version++;
     this.#broken = undefined;
+    this.#counts.reopened++;
   }
 
   /** Salvages what can be read, on the original, after a copy stands beside it. Everything derived has to be made anew then. */
@@ -223,6 +250,8 @@ export class Database {
 }
 
 const EMPTY = new Uint8Array(0);
+/** LevelDB's own, fixed when it is built. */
+const LEVELS = 7;
 
 async function exists(path: string): Promise<boolean> {
   return stat(path).then(

@@ -55,6 +55,16 @@ export class Digests {
     return owners;
   }
 
+  /** Records of one channel by collection, over all owners; cheap, because no digest is made. */
+  counts(channel: string): Map<string, number> {
+    const counts = new Map<string, number>();
+    for (const [key, { count }] of this.#sums) {
+      const [at = '', , collection = ''] = key.split('|');
+      if (at === channel) counts.set(collection, (counts.get(collection) ?? 0) + count);
+    }
+    return counts;
+  }
+
   /** The moves of one commit: on copies until the batch is on disk. */
   begin(): {
     change(before: RecordState | undefined, after: RecordState): void;

@@ -6,7 +6,7 @@ import { callerAddress } from '../limits/address.ts';
 import type { EventsPort, TellableEvent } from '../ports/events.ts';
 import { OPERATOR_USER } from '../ports/jobs.ts';
 import { json, jsonInput, media, route, router } from '../route.ts';
-import { createSseStreams, type SseLimits } from '../sse.ts';
+import { createSseStreams, type SseLimits, type SseWatch } from '../sse.ts';
 
 const tags = ['Events'];
 const SSE = 'text/event-stream';
@@ -69,12 +69,13 @@ const tokens = route('write', {
 export interface EventRoutesContext {
   readonly events: EventsPort;
   readonly limits: { readonly trustProxy: boolean };
+  readonly metrics?: { readonly streams: SseWatch };
   /** Other limits than the usual, for tests. */
   readonly sse?: Partial<SseLimits>;
 }
 
-export function eventRoutes({ events, limits, sse }: EventRoutesContext) {
-  const streams = createSseStreams(events.closing, sse);
+export function eventRoutes({ events, limits, metrics, sse }: EventRoutesContext) {
+  const streams = createSseStreams(events.closing, sse, metrics?.streams);
 
   const holderOf = (c: Context<ApiEnv>): string => {
     const { id } = c.get('principal');

@@ -54,6 +54,8 @@ export interface Discovery {
   /** Dials a registered peer now. */
   dialNow(peerId: string): void;
   snapshot(): SupervisedPeer[];
+  /** Peers in the routing table of the DHT. */
+  tableSize(): number;
 }
 
 /** Composes supervisor, rendezvous and peer exchange over one libp2p node. */
@@ -227,6 +229,7 @@ export function createDiscovery(components: DiscoveryComponents, options: Discov
     },
     dialNow: (peerId) => supervisor.dialNow(peerId),
     snapshot: () => supervisor.snapshot(),
+    tableSize: () => routingTableSize(dht),
   };
 }
 

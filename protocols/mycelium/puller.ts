@@ -18,7 +18,13 @@ export const PULLER_LIMITS = {
 } as const;
 
 export type PullEvent =
-  | { readonly kind: 'peer-synced'; readonly peer: string; readonly received: number }
+  /** Nothing more is lacking of what was looked at; `pulled` when a pull ended so, and not a look at frontiers alone. */
+  | {
+      readonly kind: 'peer-synced';
+      readonly peer: string;
+      readonly received: number;
+      readonly pulled?: true;
+    }
   | { readonly kind: 'pull-failed'; readonly peer: string; readonly code: string }
   | { readonly kind: 'entry-refused'; readonly peer: string; readonly code: string }
   /** All that a peer has shown of this node's own feeds is held here. */
@@ -139,7 +145,7 @@ export function createPuller(components: PullerComponents): Puller {
     }
     const target = shown.get(peer)?.filter((g) => g.author === author && g.channel === channel) ?? [];
     plan.ended(peer, need, ok, target.some(lacks), now());
-    if (ok) onEvent({ kind: 'peer-synced', peer, received });
+    if (ok) onEvent({ kind: 'peer-synced', peer, received, pulled: true });
     if (ok && author === components.self) tellOwn(peer);
     pullMore();
   }

@@ -1,7 +1,8 @@
 import { AgrinetError } from '../errors.ts';
 
 /** `pending`: waits for the operator; `active`: replicated with; `suspended`: for a while; `revoked`: for good, until approved anew. */
-export type NodeStatus = 'pending' | 'active' | 'suspended' | 'revoked';
+export const NODE_STATUSES = ['pending', 'active', 'suspended', 'revoked'] as const;
+export type NodeStatus = (typeof NODE_STATUSES)[number];
 /** What the operator can do about a node. */
 export type NodeAction = 'approve' | 'suspend' | 'resume' | 'revoke';
 

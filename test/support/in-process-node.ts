@@ -93,6 +93,17 @@ export async function befriend(a: TestNode, b: TestNode): Promise<void> {
   }
 }
 
+/** Registers somebody here who runs no node: what he signs is taken from whoever brings it. */
+export async function registerHere(
+  { node }: TestNode,
+  caller: Identity['peerId'],
+  about: { readonly schemaVersion?: number; readonly nodeUrl?: string } = {},
+): Promise<void> {
+  const { schemaVersion = 1, nodeUrl = '' } = about;
+  const statement = { caller, nodeUrl, region: 'unspecified', name: '', multiaddrs: [], schemaVersion };
+  await node.registry.register({ ...statement, tlsFingerprint: '' }, undefined, Date.now());
+}
+
 /** For the benchmark of in-process writes: acknowledged means fsynced. */
 export async function createBenchNode(
   dir: string,

@@ -6,6 +6,7 @@ import { EVENT_LIMITS } from '../../daemon/events/event-log.ts';
 import { PULL_LIMITS } from '../../daemon/federation/https-pull.ts';
 import { IMPORT_LIMITS } from '../../daemon/federation/legacy-import.ts';
 import { SERVER_LIMITS } from '../../daemon/http-server.ts';
+import { METRICS_LIMITS, metricsTable } from '../../daemon/metrics/metrics-table.ts';
 import { LEDGER_LIMITS } from '../../daemon/jobs/job-ledger.ts';
 import { LEGACY_LIMITS } from '../../protocols/market/legacy.ts';
 import { IDEMPOTENCY_LIMITS } from '../../storage/idempotency-table.ts';
@@ -27,7 +28,7 @@ const root = new URL('../../', import.meta.url);
 
 /** Files with generated tables, and the tables by the name of their markers. */
 export const GENERATED: Readonly<Record<string, Readonly<Record<string, () => string>>>> = {
-  'README.md': { limits: () => limitTables(HTTP_LIMIT_FILES) },
+  'README.md': { limits: () => limitTables(HTTP_LIMIT_FILES), metrics: metricsTable },
   'protocols/README.md': { collections: collectionTables, limits: () => limitTables(LIMIT_FILES) },
   'storage/README.md': { keyspace: keyspaceTable },
 };
@@ -118,6 +119,7 @@ const HTTP_LIMIT_FILES: LimitFiles = [
   ['Exports of old back ends', 'daemon/federation/legacy-import.ts', IMPORT_LIMITS],
   ['Their items', 'protocols/market/legacy.ts', LEGACY_LIMITS],
   ['Jobs', 'daemon/jobs/job-ledger.ts', LEDGER_LIMITS],
+  ['Metrics', 'daemon/metrics/metrics-table.ts', METRICS_LIMITS],
 ];
 
 const LIMIT_FILES: LimitFiles = [

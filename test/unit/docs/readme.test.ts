@@ -20,6 +20,10 @@ it('the README shows the exit codes as the table has them', () => {
   expect(section('exit-codes')).toBe(exitCodeTable().trim());
 });
 
+it('the README shows the metrics as the table has them', () => {
+  expect(section('metrics')).toBe(GENERATED['README.md']?.['metrics']?.());
+});
+
 it('the README shows the limits as the code has them, each with a reason', () => {
   const table = GENERATED['README.md']?.['limits']?.() ?? '';
   expect(section('limits')).toBe(table);

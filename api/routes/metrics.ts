@@ -1,0 +1,17 @@
+import type { MetricsPort } from '../ports/metrics.ts';
+import { media, route, router } from '../route.ts';
+
+const metrics = route('read', {
+  method: 'get',
+  path: '/',
+  tags: ['Node'],
+  summary: 'Counters and gauges for Prometheus; with PUBLIC_READS=off a key with the scope read is needed',
+  responses: { 200: media('Prometheus text format 0.0.4', 'text/plain') },
+});
+
+/** What Prometheus scrapes. */
+export function metricsRoutes({ metrics: port }: { readonly metrics: MetricsPort }) {
+  return router().openapi(metrics, async (c) =>
+    c.body(await port.text(), 200, { 'content-type': port.contentType }),
+  );
+}

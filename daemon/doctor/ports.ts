@@ -1,0 +1,22 @@
+/** What metrics and the doctor want to know of a mirror. */
+export interface MirrorStanding {
+  /** A word of its own, such as `running`. */
+  readonly state: string;
+  /** In this node's words; nothing while all is well. */
+  readonly detail?: string | undefined;
+  /** Items that wait. */
+  readonly pending: number;
+  /** Age of the oldest of them. */
+  readonly lagSeconds: number;
+  readonly inFlight: number;
+  /** Items that the tables cannot take. */
+  readonly refused: number;
+}
+
+/** What the doctor wants to know of promises that wait after a restore. */
+export interface RejoinStanding {
+  readonly waiting: boolean;
+  /** Active peers that have answered, and those that have not. */
+  readonly answered: readonly string[];
+  readonly missing: readonly string[];
+}

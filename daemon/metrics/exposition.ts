@@ -1,0 +1,47 @@
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { METRICS, type MetricDefinition, type MetricKey } from './metrics-table.ts';
+
+type KeyOf<T extends MetricDefinition['type']> = {
+  [K in MetricKey]: (typeof METRICS)[K]['type'] extends T ? K : never;
+}[MetricKey];
+type Labels = Readonly<Record<string, string>>;
+/** A value with its labels. */
+export type Figure = readonly [labels: Labels, value: number];
+
+/** The library's registry over the table of metrics; one for each node. */
+export interface Exposition {
+  /** Shows these series of a metric, and no others. Counters are given as they stand, not as what was added. */
+  show(key: KeyOf<'counter' | 'gauge'>, figures: Iterable<Figure> | number): void;
+  histogram(key: KeyOf<'histogram'>): Histogram;
+  text(): Promise<string>;
+  readonly contentType: string;
+}
+
+export function createExposition(): Exposition {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const shown = new Map<string, Counter | Gauge>();
+  const histograms = new Map<string, Histogram>();
+  for (const [key, { name, type, help, labels = [], buckets = [] }] of Object.entries<MetricDefinition>(
+    METRICS,
+  )) {
+    const common = { name, help: help.replaceAll('`', ''), labelNames: [...labels], registers: [registry] };
+    if (type === 'histogram') histograms.set(key, new Histogram({ ...common, buckets: [...buckets] }));
+    else shown.set(key, type === 'counter' ? new Counter(common) : new Gauge(common));
+  }
+  return {
+    show(key, figures) {
+      const metric = shown.get(key);
+      metric?.reset();
+      if (typeof figures === 'number') metric?.inc(figures);
+      else for (const [labels, value] of figures) metric?.inc(labels, value);
+    },
+    histogram(key) {
+      const found = histograms.get(key);
+      if (found === undefined) throw new TypeError(`no histogram ${key}`);
+      return found;
+    },
+    text: () => registry.metrics(),
+    contentType: registry.contentType,
+  };
+}

@@ -1,0 +1,232 @@
+/** One metric: what it is for Prometheus, and what stands in the README. */
+export interface MetricDefinition {
+  readonly name: `agrinet_${string}`;
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  readonly help: string;
+  readonly labels?: readonly string[];
+  /** Upper bounds, in the metric's unit. */
+  readonly buckets?: readonly number[];
+}
+
+export const METRICS_LIMITS = {
+  /** Registered peers with series of their own, in the order of their ids; the rest is summed as `other`. */
+  peers: 64,
+  /** Codes of one counter: ours are fewer; whatever else comes is counted as `other`. */
+  codes: 96,
+  /** All series together, whatever callers and peers do; a node at rest has about 250. */
+  series: 5000,
+  /** How long the size of the database on disk is kept: each look is a `stat` of every file, milliseconds. */
+  sizeKeptMs: 30_000,
+} as const;
+
+/** Every metric of this node; the process’s own come from the library beside them. The README’s table is made from this. */
+export const METRICS = {
+  build: {
+    name: 'agrinet_build_info',
+    type: 'gauge',
+    help: 'Always 1; the version of agrinetd and of Node.js.',
+    labels: ['version', 'node'],
+  },
+  writable: { name: 'agrinet_writable', type: 'gauge', help: '1 while writes are taken, 0 while refused.' },
+  alarms: {
+    name: 'agrinet_alarms_total',
+    type: 'counter',
+    help: 'Alarms raised.',
+    labels: ['kind'],
+  },
+
+  feeds: { name: 'agrinet_feeds', type: 'gauge', help: 'Feeds held.', labels: ['channel'] },
+  entries: { name: 'agrinet_entries', type: 'gauge', help: 'Entries held.', labels: ['channel'] },
+  forkedFeeds: { name: 'agrinet_forked_feeds', type: 'gauge', help: 'Feeds with a proof of equivocation.' },
+  records: {
+    name: 'agrinet_records',
+    type: 'gauge',
+    help: 'Public records that count, over all owners.',
+    labels: ['collection'],
+  },
+  commits: { name: 'agrinet_commits_total', type: 'counter', help: 'Commits.', labels: ['origin'] },
+  committedEntries: {
+    name: 'agrinet_committed_entries_total',
+    type: 'counter',
+    help: 'Entries stored.',
+    labels: ['origin'],
+  },
+  merges: {
+    name: 'agrinet_merges_total',
+    type: 'counter',
+    help: 'Records changed: `fast` without opening a document, `automerge` judged and merged as a whole.',
+    labels: ['road'],
+  },
+  mergeSeconds: {
+    name: 'agrinet_merge_seconds',
+    type: 'histogram',
+    help: 'Time of a judgement of a whole record, in the merging worker.',
+    buckets: [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10],
+  },
+
+  nodes: {
+    name: 'agrinet_registered_nodes',
+    type: 'gauge',
+    help: 'Nodes in the registry.',
+    labels: ['status'],
+  },
+  connections: {
+    name: 'agrinet_connections',
+    type: 'gauge',
+    help: 'Open libp2p connections.',
+    labels: ['kind'],
+  },
+  dht: { name: 'agrinet_dht_table_peers', type: 'gauge', help: 'Peers in the routing table of the DHT.' },
+  lag: {
+    name: 'agrinet_peer_lag_entries',
+    type: 'gauge',
+    help: 'Entries that a registered peer has shown and that are lacking here.',
+    labels: ['peer'],
+  },
+  connected: {
+    name: 'agrinet_peer_connected',
+    type: 'gauge',
+    help: '1 while a registered peer is connected; of `other` how many are.',
+    labels: ['peer'],
+  },
+  gossipReceived: {
+    name: 'agrinet_gossip_received_total',
+    type: 'counter',
+    help: 'Gossip messages that came, by what became of them.',
+    labels: ['verdict'],
+  },
+  gossipPublished: {
+    name: 'agrinet_gossip_published_total',
+    type: 'counter',
+    help: 'Gossip messages of this node’s own.',
+  },
+  pulls: {
+    name: 'agrinet_catch_up_pulls_total',
+    type: 'counter',
+    help: 'Pulls from peers over libp2p that ended well.',
+  },
+  pulledEntries: {
+    name: 'agrinet_catch_up_entries_total',
+    type: 'counter',
+    help: 'Entries that such pulls brought.',
+  },
+  pullFailures: {
+    name: 'agrinet_catch_up_failures_total',
+    type: 'counter',
+    help: 'Exchanges with peers that failed.',
+    labels: ['code'],
+  },
+  wanted: { name: 'agrinet_catch_up_pending', type: 'gauge', help: 'Feeds to be pulled now.' },
+  entriesRefused: {
+    name: 'agrinet_entries_refused_total',
+    type: 'counter',
+    help: 'Entries of peers that were not taken.',
+    labels: ['code'],
+  },
+  digestDiffers: {
+    name: 'agrinet_digest_differs_total',
+    type: 'counter',
+    help: 'Times that a peer showed an equal frontier and another digest.',
+  },
+
+  requests: {
+    name: 'agrinet_http_requests_total',
+    type: 'counter',
+    help: 'Requests answered. `route` is a pattern, `none` what no route took; `status` is a class such as 2xx.',
+    labels: ['route', 'method', 'status'],
+  },
+  requestSeconds: {
+    name: 'agrinet_http_request_seconds',
+    type: 'histogram',
+    help: 'Time to the begin of the answer.',
+    labels: ['route'],
+    buckets: [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10],
+  },
+  refusals: {
+    name: 'agrinet_http_refusals_total',
+    type: 'counter',
+    help: 'Requests refused with an error body.',
+    labels: ['code'],
+  },
+  streams: { name: 'agrinet_sse_streams', type: 'gauge', help: 'Open event streams.' },
+  streamsOpened: { name: 'agrinet_sse_opened_total', type: 'counter', help: 'Event streams opened.' },
+  streamsDropped: {
+    name: 'agrinet_sse_dropped_total',
+    type: 'counter',
+    help: 'Event streams closed because their client was too slow.',
+  },
+
+  batches: {
+    name: 'agrinet_leveldb_batches_total',
+    type: 'counter',
+    help: 'Batches written; `synced` waited for the disk.',
+    labels: ['synced'],
+  },
+  batchesFailed: { name: 'agrinet_leveldb_failures_total', type: 'counter', help: 'Batches that failed.' },
+  reopenings: {
+    name: 'agrinet_leveldb_reopenings_total',
+    type: 'counter',
+    help: 'Openings of the database after a failure.',
+  },
+  syncSeconds: {
+    name: 'agrinet_leveldb_sync_seconds',
+    type: 'histogram',
+    help: 'Time of a batch that waited for the disk.',
+    buckets: [0.0005, 0.002, 0.005, 0.01, 0.025, 0.1, 0.5, 2],
+  },
+  levelFiles: {
+    name: 'agrinet_leveldb_files',
+    type: 'gauge',
+    help: 'Table files by level.',
+    labels: ['level'],
+  },
+  size: { name: 'agrinet_leveldb_size_bytes', type: 'gauge', help: 'Size of the database on disk.' },
+  diskFree: { name: 'agrinet_disk_free_bytes', type: 'gauge', help: 'Free on the disk of `DATA_DIR`.' },
+  diskReserve: {
+    name: 'agrinet_disk_reserve_bytes',
+    type: 'gauge',
+    help: 'Below this writes are refused (`DISK_RESERVE_MB`).',
+  },
+
+  jobs: { name: 'agrinet_jobs', type: 'gauge', help: 'Jobs.', labels: ['queue', 'state'] },
+  jobsUp: {
+    name: 'agrinet_jobs_queue_up',
+    type: 'gauge',
+    help: '1 while jobs can be handed out, 0 while Redis is away.',
+    labels: ['queue'],
+  },
+
+  mirrorState: {
+    name: 'agrinet_mirror_state',
+    type: 'gauge',
+    help: '1 for the state that the mirror is in; no series without a mirror.',
+    labels: ['state'],
+  },
+  mirrorPending: {
+    name: 'agrinet_mirror_pending',
+    type: 'gauge',
+    help: 'Items that wait for the mirror’s tables.',
+  },
+  mirrorLag: {
+    name: 'agrinet_mirror_lag_seconds',
+    type: 'gauge',
+    help: 'Age of the oldest of them.',
+  },
+  mirrorInFlight: { name: 'agrinet_mirror_in_flight', type: 'gauge', help: 'Items being written now.' },
+  mirrorRefused: {
+    name: 'agrinet_mirror_refused',
+    type: 'gauge',
+    help: 'Items that the tables cannot take.',
+  },
+} as const satisfies Record<string, MetricDefinition>;
+
+export type MetricKey = keyof typeof METRICS;
+
+/** The README's table of metrics, in markdown. */
+export function metricsTable(): string {
+  const rows = Object.values<MetricDefinition>(METRICS).map(
+    ({ name, type, labels = [], help }) =>
+      `| \`${name}\` | ${type} | ${labels.map((label) => `\`${label}\``).join(', ')} | ${help} |`,
+  );
+  return ['| metric | type | labels | meaning |', '|---|---|---|---|', ...rows].join('\n');
+}
