@@ -14,6 +14,7 @@ import { conflictRoutes } from './routes/conflicts.ts';
 import { contractRoutes, oldContractRoutes } from './routes/contracts.ts';
 import { conversationRoutes } from './routes/conversations.ts';
 import { digestRoutes } from './routes/digest.ts';
+import { doctorRoutes } from './routes/doctor.ts';
 import { erasureRoutes } from './routes/erasure.ts';
 import { eventRoutes } from './routes/events.ts';
 import { fenceRoutes } from './routes/fence.ts';
@@ -105,6 +106,7 @@ export function createApp(node: ApiContext) {
     .route('/federation', digestRoutes(node))
     .route('/federation', syncWorkerRoutes(node))
     .route('/rejoin', rejoinRoutes(node))
+    .route('/doctor', doctorRoutes(node))
     .route('/jobs', jobRoutes(node))
     .route('/logs', logRoutes(node))
     .route('/notifications', notificationRoutes(node))

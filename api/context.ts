@@ -9,6 +9,7 @@ import type { RateLimitOptions } from './limits/rate-limit.ts';
 import type { Access, Keys } from './ports/access.ts';
 import type { AuditPort } from './ports/audit.ts';
 import type { ConversationsPort } from './ports/conversations.ts';
+import type { DoctorPort } from './ports/doctor.ts';
 import type { ErasurePort } from './ports/erasure.ts';
 import type { ContractsPort } from './ports/contracts.ts';
 import type { EventsPort } from './ports/events.ts';
@@ -84,6 +85,7 @@ export interface ApiContext {
   readonly fence: FencePort;
   readonly events: EventsPort;
   readonly metrics: MetricsPort;
+  readonly doctor: DoctorPort;
   /** Why the node is not ready to write, or undefined. */
   trouble(): { readonly code: string; readonly message: string } | undefined;
   /** What works only in part, in a line each. */

@@ -4,6 +4,7 @@ import { auditCommand } from './cli/audit.ts';
 import { conflictsCommand } from './cli/conflicts.ts';
 import { demoCommand } from './cli/demo.ts';
 import { digestCommand } from './cli/digest.ts';
+import { doctorCommand } from './cli/doctor.ts';
 import { fsckCommand } from './cli/fsck.ts';
 import { identityCommand } from './cli/identity.ts';
 import { importCommand } from './cli/import.ts';
@@ -31,6 +32,7 @@ for (const command of [
   importCommand(),
   demoCommand(),
   digestCommand(),
+  doctorCommand(),
   identityCommand(),
   nodesCommand(),
   suspendCommand(),

@@ -20,6 +20,7 @@ const exitCodes = [
   ['tls-invalid', 78, 'TLS_CERT_FILE or TLS_KEY_FILE cannot be used'],
   ['audit-broken', 79, '`agrinet audit verify` found a line that was changed, removed, put in or cut off'],
   ['trends-differ', 80, '`agrinet trends verify` found a snapshot that its own prices do not give'],
+  ['unhealthy', 81, '`agrinet doctor` found errors or warnings; each names what mends it'],
 ] as const satisfies readonly (readonly [string, number, string])[];
 
 const byName: ReadonlyMap<string, number> = new Map(exitCodes.map(([name, code]) => [name, code]));

@@ -10,6 +10,7 @@ import { httpNodeStore, nonceStore } from '../storage/tables.ts';
 import { openAccess } from './access/access.ts';
 import { startAudit } from './audit/start-audit.ts';
 import { conversationEar } from './events/conversation-ear.ts';
+import { startDoctor } from './doctor/start-doctor.ts';
 import { createWebhookHandler, startWebhooks } from './events/webhooks.ts';
 import { createExchange } from './federation/exchange.ts';
 import { createRegistration } from './federation/registration.ts';
@@ -216,6 +217,11 @@ async function compose(node: Node, { apiKey, url, tls }: ServiceOptions, parts: 
 
   // -- how it does
   const metrics = startMetrics(node, { standings, jobs });
+  const doctor = startDoctor(
+    node,
+    { standings, registration: registration.port, jobs: jobs.port, reader },
+    parts,
+  );
 
   const context: ApiContext = {
     self,
@@ -251,6 +257,7 @@ async function compose(node: Node, { apiKey, url, tls }: ServiceOptions, parts: 
     trust,
     fence,
     metrics,
+    doctor,
     events: {
       subscribe: (wanted, push) => events.subscribe(wanted, push),
       relayToken: (conversation, token) => events.relay('token', { ...token }, { conversation }),

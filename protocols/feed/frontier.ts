@@ -47,6 +47,23 @@ function highestTails(feeds: readonly FeedState[]): Map<string, { seq: number; h
   return highest;
 }
 
+/** Whether two frontiers of one author and channel are the same, item by item: both sorted, as `frontierOf` gives them. */
+export function sameFrontier(mine: readonly FrontierItem[], theirs: readonly FrontierItem[]): boolean {
+  return (
+    mine.length === theirs.length &&
+    mine.every((item, i) => {
+      const other = theirs[i];
+      return (
+        other !== undefined &&
+        item.epoch === other.epoch &&
+        item.seq === other.seq &&
+        item.hash === other.hash &&
+        item.fork === other.fork
+      );
+    })
+  );
+}
+
 /** Epochs that held headers name beyond what is held. They are fetched like any gap. */
 export function missingEpochs(feeds: readonly FeedState[]): string[] {
   const held = new Map(feeds.map((feed) => [feed.epoch, feed]));

@@ -1,7 +1,7 @@
 import type { Connection } from '@libp2p/interface';
 import { AgrinetError, errorCode } from '../errors.ts';
 import type { ForkProof } from '../feed/fork.ts';
-import { frontierOf, isBehind, lacksShown } from '../feed/frontier.ts';
+import { frontierOf, isBehind, lacksShown, sameFrontier } from '../feed/frontier.ts';
 import type { Ledger } from '../ledger/types.ts';
 import type { PeerId } from '../wire/identity.ts';
 import { CatchUpPlan, type Need } from './catch-up.ts';
@@ -97,19 +97,7 @@ export function createPuller(components: PullerComponents): Puller {
 
   /** Equal frontier, unequal digest: a fault of somebody's. */
   function differs(group: FrontierGroup): boolean {
-    const mine = frontierOf(source.feeds(group.author, 'public'));
-    const same =
-      mine.length === group.items.length &&
-      mine.every((item, i) => {
-        const other = group.items[i];
-        return (
-          other !== undefined &&
-          item.epoch === other.epoch &&
-          item.seq === other.seq &&
-          item.hash === other.hash &&
-          item.fork === other.fork
-        );
-      });
+    const same = sameFrontier(frontierOf(source.feeds(group.author, 'public')), group.items);
     return same && components.digestOf(group.author) !== group.digest;
   }
 

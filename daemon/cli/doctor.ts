@@ -1,0 +1,124 @@
+import chalk from 'chalk';
+import { Command } from 'commander';
+import type { DoctorReport, FindingRow } from '../../api/ports/doctor.ts';
+import { AgrinetError, errorCode, errorMessage } from '../../protocols/errors.ts';
+import { isLoopbackHost, type Settings } from '../settings.ts';
+import { readSettings } from '../secrets.ts';
+import { answerOf, connect } from './client.ts';
+import { printable, printJson, printLine } from './output.ts';
+
+type Shown = Pick<DoctorReport, 'findings' | 'checked' | 'unchecked'> & { readonly healthy: boolean };
+
+/** `agrinet doctor`: what is wrong with the node, and what mends it. While the daemon is down, what can be seen without it. */
+export function doctorCommand(): Command {
+  return new Command('doctor')
+    .description('what is wrong with this node or will be, each with the command that mends it')
+    .option('--json', 'print one line of JSON')
+    .action(async (options: { json?: true }) => {
+      const { report, down } = await examined();
+      if (options.json) printJson(report);
+      else printLine(reportText(report));
+      if (report.healthy) return;
+      const other = report.findings.some(({ check, severity }) => check !== 'daemon' && severity !== 'info');
+      if (down !== undefined && !other) throw down;
+      const count = report.findings.filter(({ severity }) => severity !== 'info').length;
+      const what = count === 1 ? 'One thing is' : `${count} things are`;
+      throw new AgrinetError('unhealthy', `${what} to be mended.`);
+    });
+}
+
+async function examined(): Promise<{ readonly report: Shown; readonly down?: AgrinetError }> {
+  let settings: Settings;
+  try {
+    settings = readSettings();
+  } catch (error) {
+    if (errorCode(error) !== 'settings-invalid') throw error;
+    return { report: await wrongSettings(error) };
+  }
+  try {
+    return { report: await answerOf(connect(settings).api.doctor.$get()) };
+  } catch (error) {
+    if (!(error instanceof AgrinetError) || error.code !== 'daemon-not-running') throw error;
+    return { report: await withoutDaemon(settings, error), down: error };
+  }
+}
+
+async function withoutDaemon(settings: Settings, down: AgrinetError): Promise<Shown> {
+  const { CHECKS } = await import('../doctor/finding.ts');
+  const { examineOffline } = await import('../doctor/examine.ts');
+  const { gatherOffline } = await import('../doctor/offline-facts.ts');
+  const local = isLoopbackHost(new URL(settings.backendUrl).hostname);
+  const found = local
+    ? examineOffline(await gatherOffline({ settings, env: process.env, now: Date.now() }))
+    : [];
+  const checks = Object.entries(CHECKS);
+  const seen = ([check, { offline }]: (typeof checks)[number]): boolean =>
+    check === 'daemon' || (offline && local);
+  const daemon: FindingRow = {
+    check: 'daemon',
+    severity: 'error',
+    subject: settings.backendUrl,
+    message: down.message,
+    mend: local ? 'agrinet start' : 'BACKEND_URL=<the URL of the node>',
+  };
+  return {
+    healthy: false,
+    findings: [daemon, ...found],
+    checked: checks.filter(seen).map(([check, { what }]) => ({ check, what })),
+    unchecked: checks.filter((each) => !seen(each)).map(([check]) => ({ check, code: down.code })),
+  };
+}
+
+/** With settings that cannot be read nothing else can be asked: each wrong one is a finding. */
+async function wrongSettings(error: unknown): Promise<Shown> {
+  const { CHECKS } = await import('../doctor/finding.ts');
+  const problems = error instanceof AgrinetError ? error.details['problems'] : undefined;
+  const lines = Array.isArray(problems) ? problems.map(String) : [errorMessage(error)];
+  return {
+    healthy: false,
+    findings: lines.map((line) => {
+      const name = /^[A-Z_]+/.exec(line)?.[0] ?? 'settings';
+      const example = /Set for example (\S+?),? or/.exec(line)?.[1];
+      return {
+        check: 'settings',
+        severity: 'error',
+        subject: name,
+        message: line,
+        mend: example ?? `unset ${name}`,
+      };
+    }),
+    checked: [{ check: 'settings', what: CHECKS.settings.what }],
+    unchecked: Object.keys(CHECKS)
+      .filter((check) => check !== 'settings')
+      .map((check) => ({ check, code: 'settings-invalid' })),
+  };
+}
+
+const TITLES = [
+  ['error', 'Errors', chalk.red],
+  ['warning', 'Warnings', chalk.yellow],
+  ['info', 'Good to know', chalk.cyan],
+] as const;
+
+function reportText({ findings, checked, unchecked, healthy }: Shown): string {
+  const lines = TITLES.flatMap(([severity, title, colour]) => {
+    const group = findings.filter((each) => each.severity === severity);
+    if (group.length === 0) return [];
+    return [
+      chalk.bold(colour(title)),
+      ...group.flatMap(({ check, message, mend }) => [
+        `  ${printable(check)}: ${printable(message, 500)}`,
+        `      ${chalk.dim('→')} ${printable(mend, 300)}`,
+      ]),
+      '',
+    ];
+  });
+  const left = unchecked.map(({ check }) => printable(check));
+  if (left.length > 0) lines.push(`Not looked at: ${[...new Set(left)].join(', ')}.`);
+  lines.push(
+    healthy
+      ? `${checked.length} checks, nothing to mend.`
+      : `${checked.length} checks: ${checked.map(({ check }) => printable(check)).join(', ')}.`,
+  );
+  return lines.join('\n');
+}

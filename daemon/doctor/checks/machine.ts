@@ -1,0 +1,116 @@
+import { daysLeft } from '../disk-trend.ts';
+import { DOCTOR_LIMITS, type OfflineFacts } from '../facts.ts';
+import type { Finding } from '../finding.ts';
+
+const MIB = 1024 * 1024;
+
+/** Identity, API key and pepper. */
+export function checkFiles({ files, dataDirMode, settings }: OfflineFacts): Finding[] {
+  const found = files.flatMap(({ path, kind, present, needed, mode, problem }): Finding[] => {
+    const about = { check: 'files', severity: 'error', subject: path } as const;
+    if (mode !== undefined && (mode & 0o077) !== 0)
+      return [
+        {
+          ...about,
+          message: `${path} can be read or changed by others (mode ${(mode & 0o777).toString(8)})`,
+          mend: `chmod 600 ${path}`,
+        },
+      ];
+    if (problem !== undefined)
+      return [{ ...about, message: problem, mend: `put ${path} back from a backup` }];
+    if (present || !needed) return [];
+    const message =
+      kind === 'identity'
+        ? `${path} is gone: without it this node's records can never be changed again`
+        : `${path} is gone: the keys that were issued are refused without it`;
+    return [{ ...about, message, mend: `put ${path} back from a backup` }];
+  });
+  if (dataDirMode !== undefined && (dataDirMode & 0o022) !== 0)
+    found.push({
+      check: 'files',
+      severity: 'warning',
+      subject: settings.dataDir,
+      message: `${settings.dataDir} can be changed by others (mode ${(dataDirMode & 0o777).toString(8)}): they can replace its files`,
+      mend: `chmod 700 ${settings.dataDir}`,
+    });
+  return found;
+}
+
+/** The database as far as it shows from outside, and what the running daemon says of it. */
+export function checkDatabase({ database, settings }: OfflineFacts): Finding[] {
+  const { initialized, present, damagedCopy, heldBy, refusal } = database;
+  const folder = `${settings.dataDir}/db`;
+  const found: Finding[] = [];
+  const about = { check: 'database', subject: folder } as const;
+  if (initialized && !present)
+    found.push({
+      ...about,
+      severity: 'error',
+      message: `${folder} is gone although this node was initialised before`,
+      mend: `put ${folder} back from a backup`,
+    });
+  if (heldBy !== undefined)
+    found.push({ ...about, severity: 'error', message: heldBy, mend: 'agrinet status' });
+  if (refusal !== undefined && refusal.code !== 'disk-full')
+    found.push({
+      ...about,
+      severity: 'error',
+      message: `writing is refused (${refusal.code}): ${refusal.message}`,
+      mend: 'agrinet fsck',
+    });
+  if (damagedCopy)
+    found.push({
+      ...about,
+      severity: 'info',
+      message: `${folder}.damaged is a copy from before a repair; it may hold what only this node had`,
+      mend: `rm -r ${folder}.damaged`,
+    });
+  return found;
+}
+
+/** Free space, now and at the pace of the last day. */
+export function checkDisk({ disk, settings, database }: OfflineFacts): Finding[] {
+  const { freeBytes, samples } = disk;
+  const reserve = settings.diskReserveMb * MIB;
+  const about = { check: 'disk', subject: settings.dataDir } as const;
+  const mend = `df -h ${settings.dataDir}`;
+  if (freeBytes === undefined)
+    return [
+      {
+        ...about,
+        severity: 'warning',
+        message: `the disk of ${settings.dataDir} cannot be asked for its free space`,
+        mend,
+      },
+    ];
+  const free = `${Math.floor(freeBytes / MIB)} MiB are free`;
+  if (freeBytes < reserve || database.refusal?.code === 'disk-full')
+    return [
+      {
+        ...about,
+        severity: 'error',
+        message: `${free}, and DISK_RESERVE_MB=${settings.diskReserveMb} shall stay so: writes are refused, reads go on`,
+        mend,
+      },
+    ];
+  const days = daysLeft(samples, reserve);
+  if (days !== undefined && days < DOCTOR_LIMITS.diskDays)
+    return [
+      {
+        ...about,
+        severity: 'warning',
+        message: `${free}; at the pace of the last day writes are refused in ${days.toFixed(1)} days`,
+        mend,
+      },
+    ];
+  if (freeBytes < 2 * reserve)
+    return [
+      {
+        ...about,
+        severity: 'warning',
+        message: `${free}; below ${settings.diskReserveMb} writes are refused`,
+        mend,
+      },
+    ];
+  return [];
+}

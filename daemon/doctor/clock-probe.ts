@@ -1,0 +1,77 @@
+import { randomBytes } from 'node:crypto';
+import { z } from 'zod';
+import { openProof } from '../../protocols/registry/identity-proof.ts';
+import type { PeerId } from '../../protocols/wire/identity.ts';
+import type { GuardedFetch } from '../federation/guarded-fetch.ts';
+import { type ClockFact, DOCTOR_LIMITS } from './facts.ts';
+
+const answerSchema = z.object({ proof: z.string().max(8192) });
+/** An identity is far below. */
+const MAX_BYTES = 64 * 1024;
+
+/** Whom to ask. */
+export interface ProbedNode {
+  readonly id: PeerId;
+  readonly label: string;
+  readonly url: string;
+  /** Pinned certificate, hex; empty for none. */
+  readonly tlsFingerprint: string;
+}
+
+export interface ProbeParts {
+  readonly fetch: GuardedFetch;
+  readonly network: string;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+/**
+ * A peer's clock, from the time that it signs over a fresh nonce: nobody between can alter it, and an old answer does not fit. It was
+ * signed somewhere between question and answer, so the middle of the two is off by half of the round trip at most. Undefined when
+ * it does not answer, or somebody else does: that is the matter of other checks.
+ */
+export async function probeClock(
+  { fetch, network, now }: ProbeParts,
+  { id, label, url, tlsFingerprint }: ProbedNode,
+  signal: AbortSignal,
+): Promise<ClockFact | undefined> {
+  const nonce = randomBytes(16).toString('hex');
+  const asked = performance.now();
+  try {
+    const answer = await fetch(`${url}/federation/identity?nonce=${nonce}`, {
+      timeoutMs: DOCTOR_LIMITS.probeMs,
+      maxBytes: MAX_BYTES,
+      signal,
+      ...(tlsFingerprint === '' ? {} : { pin: tlsFingerprint }),
+    });
+    const body: unknown = await answer.json();
+    const roundTripMs = performance.now() - asked;
+    const middle = now() - roundTripMs / 2;
+    const { proof } = answerSchema.parse(body);
+    const bytes = new Uint8Array(Buffer.from(proof, 'base64url'));
+    const { peerId, time } = openProof(bytes, { net: network, nonce, now: middle, windowMs: Infinity });
+    if (peerId !== id) return undefined;
+    return { id, label, offsetMs: Math.round(time - middle), uncertaintyMs: Math.ceil(roundTripMs / 2) };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Asks the first of them, some at a time. */
+export async function probeClocks(
+  parts: ProbeParts,
+  nodes: readonly ProbedNode[],
+  signal: AbortSignal,
+): Promise<ClockFact[]> {
+  const waiting = nodes.slice(0, DOCTOR_LIMITS.probes);
+  const found: ClockFact[] = [];
+  const ask = async (): Promise<void> => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      if (signal.aborted) return;
+      const clock = await probeClock(parts, next, signal);
+      if (clock !== undefined) found.push(clock);
+    }
+  };
+  await Promise.all(Array.from({ length: DOCTOR_LIMITS.probesAtOnce }, ask));
+  return found;
+}

@@ -1,0 +1,58 @@
+/** Free space at one moment. */
+export interface DiskSample {
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  readonly freeBytes: number;
+}
+
+const HOUR_MS = 60 * 60_000;
+export const TREND_LIMITS = {
+  /** Between two samples: 144 of them are a day. */
+  everyMs: 10 * 60_000,
+  /** A day, so that what comes once a day, such as a backup, is in it. */
+  samples: 144,
+  /** Less says nothing: an import of an hour is no trend. */
+  leastMs: 6 * HOUR_MS,
+} as const;
+
+/**
+ * Days until free space is down to the reserve, at the mean pace of the samples (least squares); undefined when it does not
+ * shrink, or too little is known.
+ */
+export function daysLeft(samples: readonly DiskSample[], reserveBytes: number): number | undefined {
+  const [first] = samples;
+  const last = samples.at(-1);
+  if (first === undefined || last === undefined || last.at - first.at < TREND_LIMITS.leastMs)
+    return undefined;
+  const meanAt = samples.reduce((sum, { at }) => sum + (at - first.at), 0) / samples.length;
+  const meanFree = samples.reduce((sum, { freeBytes }) => sum + freeBytes, 0) / samples.length;
+  let [over, under] = [0, 0];
+  for (const { at, freeBytes } of samples) {
+    const x = at - first.at - meanAt;
+    over += x * (freeBytes - meanFree);
+    under += x * x;
+  }
+  const bytesPerMs = over / under;
+  if (!(bytesPerMs < 0)) return undefined;
+  return Math.max(0, last.freeBytes - reserveBytes) / -bytesPerMs / (24 * HOUR_MS);
+}
+
+/** Takes a sample now and then; keeps those of a day. */
+export function startDiskTrend(
+  freeBytes: () => Promise<number>,
+  now: () => number,
+): { samples(): readonly DiskSample[]; stop(): void } {
+  const kept: DiskSample[] = [];
+  const take = (): void => {
+    freeBytes().then(
+      (free) => {
+        kept.push({ at: now(), freeBytes: free });
+        if (kept.length > TREND_LIMITS.samples) kept.shift();
+      },
+      () => undefined, // the check of the disk itself tells that it cannot be asked
+    );
+  };
+  take();
+  const timer = setInterval(take, TREND_LIMITS.everyMs).unref();
+  return { samples: () => kept, stop: () => clearInterval(timer) };
+}

@@ -1,0 +1,154 @@
+import type { Settings } from '../settings.ts';
+import type { DiskSample } from './disk-trend.ts';
+import type { MirrorStanding, RejoinStanding } from './ports.ts';
+
+export const DOCTOR_LIMITS = {
+  /** All of an examination: what has not answered by then is not waited for. Below the patience of the command line. */
+  totalMs: 8000,
+  /** One question to a peer about its clock. */
+  probeMs: 4000,
+  /** Peers asked for their clocks, in the order of their ids. */
+  probes: 32,
+  /** Of them at a time. */
+  probesAtOnce: 8,
+  /** A difference of clocks that is told: a minute is far above what a synchronised machine shows. */
+  skewMs: 60_000,
+  /** Signed requests and registrations are refused from here on. */
+  skewMostMs: 5 * 60_000,
+  /** After a start, or a new connection, things are given so long to settle. */
+  settleMs: 60_000,
+  /** What was shown and has not come after so long is a gap and not a delay. */
+  gapMs: 3 * 60_000,
+  /** Days before its end from which on a certificate is told of. */
+  tlsDays: 14,
+  /** Days until the disk is full, at the pace of the last day, from which on it is told. */
+  diskDays: 7,
+  /** Jobs waiting from which on the queue counts as behind. */
+  backlog: 500,
+  /** Oldest job that may wait, whatever their number. */
+  backlogMs: 15 * 60_000,
+  /** Verdicts and records in conflict read for a report. */
+  rows: 10_000,
+  /** Seconds of mirror lag that are told. */
+  mirrorLagSeconds: 300,
+  /** Ops that wait for longer than this are told as a warning. */
+  waitingMs: 60 * 60_000,
+} as const;
+
+/** What a file of DATA_DIR is like: `problem` in words that end with what to do. */
+export interface FileFact {
+  readonly path: string;
+  readonly kind: 'identity' | 'api-key' | 'key-pepper';
+  readonly present: boolean;
+  readonly needed: boolean;
+  readonly mode: number | undefined;
+  readonly problem: string | undefined;
+}
+
+export interface CertificateFact {
+  readonly path: string;
+  /** Milliseconds since 1970. */
+  readonly notBefore: number;
+  readonly notAfter: number;
+  /** Whether it names the host of PUBLIC_URL; undefined without one. */
+  readonly names: boolean | undefined;
+  readonly host: string | undefined;
+}
+
+/** What can be known without a running daemon. */
+export interface OfflineFacts {
+  /** Milliseconds since 1970. */
+  readonly now: number;
+  readonly settings: Settings;
+  /** Lines about names in the environment that are no setting. */
+  readonly strayNames: readonly string[];
+  readonly files: readonly FileFact[];
+  readonly dataDirMode: number | undefined;
+  readonly disk: {
+    readonly freeBytes: number | undefined;
+    readonly samples: readonly DiskSample[];
+  };
+  readonly database: {
+    readonly initialized: boolean;
+    readonly present: boolean;
+    /** A copy from before a repair. */
+    readonly damagedCopy: boolean;
+    /** The process that uses this identity, when it is not the one that looks. */
+    readonly heldBy: string | undefined;
+    /** Why the running daemon refuses writes. */
+    readonly refusal: { readonly code: string; readonly message: string } | undefined;
+  };
+  readonly certificate: CertificateFact | { readonly path: string; readonly problem: string } | undefined;
+}
+
+/** One registered node as the doctor sees it. */
+export interface NodeFact {
+  readonly id: string;
+  /** Its name or URL, harmless. */
+  readonly label: string;
+  readonly kind: 'agrinetd' | 'http';
+  readonly status: 'pending' | 'active' | 'suspended' | 'revoked';
+  readonly schemaVersion: number | undefined;
+  readonly registeredAt: number;
+  readonly lastSyncAt: number;
+  readonly online: boolean;
+  readonly connected: boolean;
+  readonly nextRetryAt: number | undefined;
+  readonly error: string | undefined;
+}
+
+/** A peer's clock against this one. */
+export interface ClockFact {
+  readonly id: string;
+  readonly label: string;
+  /** Its clock minus this one, milliseconds, in the middle of the exchange. */
+  readonly offsetMs: number;
+  /** The truth is within so much of it: half of the round trip. */
+  readonly uncertaintyMs: number;
+}
+
+/** What a running daemon knows beside that. */
+export interface OnlineFacts extends OfflineFacts {
+  readonly startedAt: number;
+  readonly ownId: string;
+  readonly schemaVersion: number;
+  readonly nodes: readonly NodeFact[];
+  readonly clocks: readonly ClockFact[];
+  readonly dht: {
+    readonly tablePeers: number;
+    /** Peers that are connected, and since when the first of them has been. */
+    readonly connected: number;
+    readonly since: number | undefined;
+  };
+  readonly gaps: readonly {
+    /** The peer that shows more, or the author whose own feed names more. */
+    readonly subject: string;
+    readonly kind: 'shown' | 'named';
+    readonly entries: number;
+    readonly since: number;
+  }[];
+  readonly unequal: readonly { readonly peer: string; readonly author: string }[];
+  readonly forks: readonly { readonly author: string; readonly channel: string; readonly epoch: string }[];
+  readonly quarantine: readonly {
+    readonly state: 'waits' | 'void';
+    readonly code: string;
+    readonly count: number;
+    /** It waits for a newer agrinetd, which `schema` tells. */
+    readonly forUpgrade: boolean;
+    /** Whether some of it is of this node’s own. */
+    readonly own: boolean;
+    /** Time of the oldest entry among those looked at; 0 when that is not known. */
+    readonly oldest: number;
+  }[];
+  readonly conflicts: number;
+  readonly alarms: readonly { readonly kind: string; readonly at: string; readonly text: string }[];
+  readonly jobs: {
+    readonly waiting: number;
+    readonly dead: number;
+    readonly oldestWaiting: number | undefined;
+    readonly lastDead: { readonly id: string; readonly error: string } | undefined;
+    readonly queue: { readonly ok: boolean; readonly detail: string };
+  };
+  readonly mirror: MirrorStanding | undefined;
+  readonly rejoin: RejoinStanding | undefined;
+}

@@ -1,0 +1,71 @@
+/** How bad it is: `error` something does not work or is wrong, `warning` it will be unless somebody acts, `info` good to know. */
+export const SEVERITIES = ['error', 'warning', 'info'] as const;
+export type Severity = (typeof SEVERITIES)[number];
+
+/** Everything that is looked at. `offline` checks need no running daemon. */
+export const CHECKS = {
+  daemon: { offline: true, what: 'whether a daemon answers' },
+  settings: { offline: true, what: 'names in the environment that are no setting' },
+  secrets: { offline: true, what: 'secrets that can be guessed' },
+  exposure: { offline: true, what: 'settings that together open more than is meant' },
+  files: { offline: true, what: 'identity, API key and pepper: there, and readable by nobody else' },
+  database: { offline: true, what: 'the database: there, not locked by another process, writing' },
+  disk: { offline: true, what: 'free space against DISK_RESERVE_MB, and how long it will last' },
+  tls: { offline: true, what: 'the certificate: its dates and its names' },
+  clock: { offline: false, what: 'this clock against those of registered peers' },
+  dht: { offline: false, what: 'an empty DHT table while peers are connected' },
+  peers: { offline: false, what: 'registered nodes that cannot be reached' },
+  registrations: { offline: false, what: 'nodes that wait, or are suspended or revoked' },
+  schema: { offline: false, what: 'nodes and ops of a newer schema than this one' },
+  gaps: { offline: false, what: 'entries that are known of and do not come' },
+  digests: { offline: false, what: 'equal frontiers with unequal digests' },
+  forks: { offline: false, what: 'feeds with two histories' },
+  quarantine: { offline: false, what: 'ops that wait or are void' },
+  conflicts: { offline: false, what: 'fields that two writers changed at once' },
+  alarms: { offline: false, what: 'alarms since the start' },
+  jobs: { offline: false, what: 'dead jobs, and a queue that grows' },
+  redis: { offline: false, what: 'Redis, with REDIS_URL' },
+  mirror: { offline: false, what: 'the mirror’s lag, and what its tables refuse' },
+  rejoin: { offline: false, what: 'promises that wait after a restore' },
+} as const satisfies Record<string, { readonly offline: boolean; readonly what: string }>;
+
+export type CheckId = keyof typeof CHECKS;
+
+/** One thing that the operator should know. */
+export interface Finding {
+  readonly check: CheckId;
+  readonly severity: Severity;
+  /** What it is about: a node, a file, a setting. */
+  readonly subject?: string;
+  readonly message: string;
+  /** The command, or the setting, that mends it. */
+  readonly mend: string;
+}
+
+/** Whether somebody has to act. */
+export function isUnhealthy(findings: readonly { readonly severity: Severity }[]): boolean {
+  return findings.some(({ severity }) => severity !== 'info');
+}
+
+/** Worst first, then in the order of the checks. */
+export function sorted(findings: readonly Finding[]): Finding[] {
+  const order = Object.keys(CHECKS);
+  const rank = ({ severity, check }: Finding): number =>
+    SEVERITIES.indexOf(severity) * order.length + order.indexOf(check);
+  return findings.toSorted((a, b) => rank(a) - rank(b));
+}
+
+/** Findings about many subjects stay readable: the first ones, and a last one that counts the rest. */
+export function firstOf(findings: readonly Finding[], most = 10): Finding[] {
+  const [next] = findings.slice(most);
+  if (next === undefined) return [...findings];
+  const { check, severity, mend } = next;
+  const message = `and ${findings.length - most} more of the kind`;
+  return [...findings.slice(0, most), { check, severity, message, mend }];
+}
+
+/** Text of a peer or of the environment, harmless for a terminal and of bounded length. */
+export function harmless(text: string, max = 80): string {
+  const plain = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '?');
+  return plain.length > max ? `${plain.slice(0, max - 1)}…` : plain;
+}

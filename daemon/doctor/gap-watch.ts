@@ -1,0 +1,46 @@
+import { missingEpochs } from '../../protocols/feed/frontier.ts';
+import type { Node } from '../node.ts';
+import type { Standings } from '../standings.ts';
+import type { OnlineFacts } from './facts.ts';
+
+/** Between two looks: a gap is told after minutes, so its begin need not be known better. */
+const LOOK_MS = 20_000;
+
+/** Notes since when something that is known of is lacking. A gap that closes and opens again begins anew. */
+export interface GapWatch {
+  gaps(): OnlineFacts['gaps'];
+  stop(): void;
+}
+
+export function startGapWatch(
+  { identity, registry, store }: Pick<Node, 'identity' | 'registry' | 'store'>,
+  standings: Pick<Standings, 'lag'>,
+  now: () => number,
+): GapWatch {
+  let open = new Map<string, OnlineFacts['gaps'][number]>();
+
+  function look(): void {
+    const next = new Map<string, OnlineFacts['gaps'][number]>();
+    const note = (kind: 'shown' | 'named', subject: string, entries: number): void => {
+      if (entries === 0) return;
+      const id = `${kind}|${subject}`;
+      next.set(id, { subject, kind, entries, since: open.get(id)?.since ?? now() });
+    };
+    for (const { peerId, status } of registry.list())
+      if (status === 'active') note('shown', peerId, standings.lag(peerId));
+    for (const { author, channel, feeds } of store.feedGroups()) {
+      const followed = author === identity.peerId || registry.standing(author) === 'followed';
+      if (channel === 'public' && followed) note('named', author, missingEpochs(feeds).length);
+    }
+    open = next;
+  }
+  look();
+  const timer = setInterval(look, LOOK_MS).unref();
+  return {
+    gaps() {
+      look();
+      return [...open.values()];
+    },
+    stop: () => clearInterval(timer),
+  };
+}

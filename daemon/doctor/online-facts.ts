@@ -1,0 +1,193 @@
+import type { JobsPort } from '../../api/ports/jobs.ts';
+import type { RegistrationPort } from '../../api/ports/registration.ts';
+import { errorCode } from '../../protocols/errors.ts';
+import { frontierOf, sameFrontier } from '../../protocols/feed/frontier.ts';
+import { SCHEMA_VERSION } from '../../protocols/open-dialog/schema.ts';
+import type { Reader } from '../../storage/reader.ts';
+import type { ListedVerdict } from '../../storage/store.ts';
+import type { Node } from '../node.ts';
+import { probeClocks } from './clock-probe.ts';
+import { DOCTOR_LIMITS, type NodeFact, type OfflineFacts, type OnlineFacts } from './facts.ts';
+import { type CheckId, harmless } from './finding.ts';
+import type { GapWatch } from './gap-watch.ts';
+import type { MirrorStanding, RejoinStanding } from './ports.ts';
+
+/** What the doctor reads of a running node. */
+export interface OnlineSources {
+  readonly node: Node;
+  readonly registration: Pick<RegistrationPort, 'nodes'>;
+  readonly jobs: Pick<JobsPort, 'counts' | 'health' | 'list'>;
+  readonly reader: Pick<Reader, 'verdicts' | 'conflicts'>;
+  readonly gaps: GapWatch;
+  readonly startedAt: number;
+  readonly now: () => number;
+  readonly mirror?: (() => MirrorStanding) | undefined;
+  readonly rejoin?: (() => RejoinStanding) | undefined;
+}
+
+/** The facts, and what could not be looked at: a database that fails must not hide what else is wrong. */
+export interface Gathered {
+  readonly facts: OnlineFacts;
+  readonly unchecked: { readonly check: CheckId; readonly code: string }[];
+}
+
+/** Entries read for the time of the oldest op of one code. */
+const TIMES_READ = 8;
+
+/** Asks every part, each for itself. Ends by itself soon after `signal`. */
+export async function gatherOnline(
+  sources: OnlineSources,
+  offline: OfflineFacts,
+  signal: AbortSignal,
+): Promise<Gathered> {
+  const { node, registration, reader, gaps, startedAt, now, mirror, rejoin } = sources;
+  const unchecked: { check: CheckId; code: string }[] = [];
+  async function ask<T>(checks: readonly CheckId[], read: () => T | Promise<T>, otherwise: T): Promise<T> {
+    try {
+      return await read();
+    } catch (error) {
+      for (const check of checks) unchecked.push({ check, code: errorCode(error) });
+      return otherwise;
+    }
+  }
+
+  const nodes = await ask(
+    ['peers', 'registrations', 'schema'],
+    async () => (await registration.nodes()).map(nodeFact),
+    [],
+  );
+  const labels = new Map(nodes.map(({ id, label }) => [id, label]));
+  const probed = node.registry
+    .list()
+    .filter(({ status, url }) => status === 'active' && url !== '')
+    .toSorted((a, b) => (a.peerId < b.peerId ? -1 : 1))
+    .map(({ peerId, url, tlsFingerprint }) => ({
+      id: peerId,
+      label: labels.get(peerId) ?? peerId,
+      url: url.replace(/\/+$/, ''),
+      tlsFingerprint,
+    }));
+  const parts = { fetch: node.fetch, network: node.settings.myceliumNetwork, now };
+  const facts: OnlineFacts = {
+    ...offline,
+    startedAt,
+    ownId: node.identity.peerId,
+    schemaVersion: SCHEMA_VERSION,
+    nodes,
+    clocks: await probeClocks(parts, probed, signal),
+    dht: dhtFact(node),
+    gaps: gaps.gaps(),
+    unequal: unequalDigests(node),
+    forks: forkFacts(node),
+    quarantine: await ask(
+      ['quarantine', 'schema'],
+      async () => quarantineFacts(node, await reader.verdicts(DOCTOR_LIMITS.rows)),
+      [],
+    ),
+    conflicts: await ask(['conflicts'], async () => (await reader.conflicts(DOCTOR_LIMITS.rows)).length, 0),
+    alarms: node.alarms.list(),
+    jobs: await jobsFact(sources.jobs),
+    mirror: await ask(['mirror'], () => mirror?.(), undefined),
+    rejoin: await ask(['rejoin'], () => rejoin?.(), undefined),
+  };
+  return { facts, unchecked };
+}
+
+function nodeFact(node: Awaited<ReturnType<RegistrationPort['nodes']>>[number]): NodeFact {
+  const { id, kind, status, schemaVersion, registeredAt, lastSyncAt, online, connected, nextRetryAt } = node;
+  const label = harmless(node.name || node.url || id);
+  const error = node.error === undefined ? undefined : harmless(node.error, 200);
+  return {
+    id,
+    label: label === id ? id : `${label} (${harmless(id)})`,
+    kind,
+    status,
+    schemaVersion,
+    registeredAt,
+    lastSyncAt,
+    online,
+    connected,
+    nextRetryAt,
+    error,
+  };
+}
+
+function dhtFact({ host, discovery }: Node): OnlineFacts['dht'] {
+  const open = host.libp2p.getConnections().filter(({ status }) => status === 'open');
+  return {
+    tablePeers: discovery.tableSize(),
+    connected: new Set(open.map(({ remotePeer }) => remotePeer.toString())).size,
+    since: open.length === 0 ? undefined : Math.min(...open.map(({ timeline }) => timeline.open)),
+  };
+}
+
+/** What registered peers have shown last, against what is held now. */
+function unequalDigests({ mycelium, registry, store, digestOf }: Node): OnlineFacts['unequal'] {
+  const found: { peer: string; author: string }[] = [];
+  for (const [peer, groups] of mycelium.frontiers()) {
+    if (!registry.isActive(peer)) continue;
+    for (const { author, channel, items, digest } of groups) {
+      // An announcement alone tells no digest.
+      if (channel !== 'public' || digest === '') continue;
+      if (sameFrontier(frontierOf(store.feeds(author, 'public')), items) && digestOf(author) !== digest)
+        found.push({ peer, author });
+    }
+  }
+  return found;
+}
+
+function forkFacts({ store }: Node): OnlineFacts['forks'] {
+  return store
+    .feedGroups()
+    .flatMap(({ author, channel, feeds }) =>
+      feeds.flatMap(({ epoch, fork }) => (fork === undefined ? [] : [{ author, channel, epoch }])),
+    );
+}
+
+async function quarantineFacts(
+  { identity, store }: Node,
+  rows: readonly ListedVerdict[],
+): Promise<OnlineFacts['quarantine']> {
+  const groups = Map.groupBy(
+    rows,
+    ({ verdict }) => `${verdict.state} ${'code' in verdict ? verdict.code : ''}`,
+  );
+  const found: OnlineFacts['quarantine'][number][] = [];
+  for (const listed of groups.values()) {
+    const verdict = listed[0]?.verdict;
+    if (verdict === undefined || verdict.state === 'counts') continue;
+    // The first of each feed is the oldest of that feed.
+    const firsts = new Map(
+      listed.toReversed().map(({ ref }) => [`${ref.author}|${ref.channel}|${ref.epoch}`, ref]),
+    );
+    const times: number[] = [];
+    for (const { author, channel, epoch, seq } of [...firsts.values()].slice(0, TIMES_READ)) {
+      const feed = store.feed(author, channel, epoch);
+      const entry = feed && (await store.entry(feed.no, seq));
+      if (entry !== undefined) times.push(entry.header.time[0]);
+    }
+    found.push({
+      state: verdict.state,
+      code: verdict.code,
+      count: listed.length,
+      forUpgrade: verdict.state === 'waits' && verdict.lacks === 'upgrade',
+      own: listed.some(({ ref }) => ref.author === identity.peerId),
+      oldest: times.length === 0 ? 0 : Math.min(...times),
+    });
+  }
+  return found;
+}
+
+async function jobsFact(jobs: OnlineSources['jobs']): Promise<OnlineFacts['jobs']> {
+  const { waiting, dead } = jobs.counts();
+  const [lastDead] = (await jobs.list({ state: 'dead', limit: 1 })).jobs;
+  // Newest first: the oldest of a thousand is old enough to tell by.
+  const oldest = (await jobs.list({ state: 'waiting', limit: 1000 })).jobs.at(-1);
+  return {
+    waiting,
+    dead,
+    oldestWaiting: oldest?.runAt,
+    lastDead: lastDead && { id: lastDead.id, error: lastDead.error?.message ?? 'no reason is known' },
+    queue: jobs.health(),
+  };
+}

@@ -1,0 +1,65 @@
+import type { DoctorPort, DoctorReport } from '../../api/ports/doctor.ts';
+import type { Node } from '../node.ts';
+import type { Parts } from '../parts.ts';
+import type { Standings } from '../standings.ts';
+import { startDiskTrend } from './disk-trend.ts';
+import { examineOnline } from './examine.ts';
+import { DOCTOR_LIMITS } from './facts.ts';
+import { CHECKS, isUnhealthy } from './finding.ts';
+import { startGapWatch } from './gap-watch.ts';
+import { freeBytes, gatherOffline } from './offline-facts.ts';
+import { gatherOnline, type OnlineSources } from './online-facts.ts';
+
+export type DoctorSources = Pick<OnlineSources, 'registration' | 'jobs' | 'reader' | 'mirror' | 'rejoin'> & {
+  readonly standings: Pick<Standings, 'lag'>;
+};
+
+/** The doctor of a running node: it notes disk space and gaps as time goes, and examines the node when it is asked. */
+export function startDoctor(node: Node, sources: DoctorSources, parts: Parts): DoctorPort {
+  const { settings, guard } = node;
+  const now = Date.now;
+  const startedAt = now();
+  const disk = startDiskTrend(async () => {
+    const free = await freeBytes(settings.dataDir);
+    if (free === undefined) throw new TypeError('the disk does not tell');
+    return free;
+  }, now);
+  parts.started('disk trend', () => disk.stop());
+  const gaps = startGapWatch(node, sources.standings, now);
+  parts.started('gap watch', () => gaps.stop());
+  let running: Promise<DoctorReport> | undefined;
+
+  async function examine(): Promise<DoctorReport> {
+    const refusal = guard.refusal();
+    const offline = await gatherOffline({
+      settings,
+      env: process.env,
+      now: now(),
+      running: {
+        samples: disk.samples(),
+        refusal: refusal && { code: refusal.code, message: refusal.message },
+      },
+    });
+    const signal = AbortSignal.timeout(DOCTOR_LIMITS.totalMs);
+    const { facts, unchecked } = await gatherOnline(
+      { node, ...sources, gaps, startedAt, now },
+      offline,
+      signal,
+    );
+    const findings = examineOnline(facts);
+    return {
+      at: new Date(facts.now).toISOString(),
+      healthy: !isUnhealthy(findings),
+      findings,
+      checked: Object.entries(CHECKS).map(([check, { what }]) => ({ check, what })),
+      unchecked,
+    };
+  }
+  return {
+    // However often it is asked at once, the peers are asked once.
+    examine() {
+      running ??= examine().finally(() => (running = undefined));
+      return running;
+    },
+  };
+}
