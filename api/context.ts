@@ -1,3 +1,4 @@
+import type { PrefixAnswer } from '../protocols/digest/prefix.ts';
 import type { CollectionDigest } from '../protocols/digest/state-digest.ts';
 import type { FrontierItem } from '../protocols/feed/frontier.ts';
 import type { Catalogue } from '../protocols/market/catalogue.ts';
@@ -95,5 +96,7 @@ export interface ApiContext {
   isActive(peer: PeerId): boolean;
   peers(): readonly KnownPeer[];
   digest(): { readonly digest: string; readonly owners: Readonly<Record<string, OwnerDigest>> };
+  /** Public records of an owner and collection under a prefix; throws `busy`, `digest-too-large`. */
+  digestBranch(owner: PeerId, collection: string, prefix: string): Promise<PrefixAnswer>;
   log(message: string, fields: Record<string, unknown>): void;
 }

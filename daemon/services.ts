@@ -10,6 +10,7 @@ import { httpNodeStore, nonceStore } from '../storage/tables.ts';
 import { openAccess } from './access/access.ts';
 import { startAudit } from './audit/start-audit.ts';
 import { conversationEar } from './events/conversation-ear.ts';
+import { createDigestTrees } from './doctor/digest-trees.ts';
 import { startDoctor } from './doctor/start-doctor.ts';
 import { createWebhookHandler, startWebhooks } from './events/webhooks.ts';
 import { createExchange } from './federation/exchange.ts';
@@ -217,9 +218,14 @@ async function compose(node: Node, { apiKey, url, tls }: ServiceOptions, parts: 
 
   // -- how it does
   const metrics = startMetrics(node, { standings, jobs });
+  const trees = createDigestTrees({
+    reader,
+    stamp: (owner, collection) => store.digests.one('public', owner, collection)?.digest ?? '',
+  });
+  parts.started('digest trees', () => trees.stop());
   const doctor = startDoctor(
     node,
-    { standings, registration: registration.port, jobs: jobs.port, reader },
+    { standings, registration: registration.port, jobs: jobs.port, reader, trees },
     parts,
   );
 
@@ -283,6 +289,7 @@ async function compose(node: Node, { apiKey, url, tls }: ServiceOptions, parts: 
     isActive: (peer) => registry.isActive(peer),
     peers: () => standings.known(),
     digest: () => standings.digest(),
+    digestBranch: (owner, collection, prefix) => trees.branch(owner, collection, prefix),
     log: (message, fields) => logger.error(fields, message),
   };
   return {

@@ -55,6 +55,14 @@ export class Digests {
     return owners;
   }
 
+  /** One digest; undefined of what holds nothing. */
+  one(channel: string, owner: string, collection: string): Digest | undefined {
+    const sum = this.#sums.get(`${channel}|${owner}|${collection}`);
+    return sum === undefined || sum.count === 0
+      ? undefined
+      : { count: sum.count, digest: sumDigest(sum.lanes) };
+  }
+
   /** Records of one channel by collection, over all owners; cheap, because no digest is made. */
   counts(channel: string): Map<string, number> {
     const counts = new Map<string, number>();

@@ -1,5 +1,8 @@
 import geohash from 'ngeohash';
+import { digestElement } from '../protocols/digest/element.ts';
+import { errorCode } from '../protocols/errors.ts';
 import { isLive, type RecordState } from '../protocols/open-dialog/record.ts';
+import { sha256Hex } from '../protocols/wire/bytes.ts';
 import type { Channel, RecordKey } from '../protocols/wire/ids.ts';
 import type { Database } from './database.ts';
 import {
@@ -10,7 +13,7 @@ import {
   placeInChannel,
   TEXT_INDEXES,
 } from './indexes.ts';
-import { fullKey, range } from './keyspace.ts';
+import { fullKey, innerKey, range } from './keyspace.ts';
 import type { ListedVerdict, StoredRecord } from './store.ts';
 import { openJson } from './values.ts';
 
@@ -241,6 +244,29 @@ export class Reader {
       }
     }
     return found;
+  }
+
+  /**
+   * What each public record of an owner and collection adds to the digest, as SHA-256 of it, hex. A record whose value is damaged is
+   * among them with a hash that no other node has.
+   */
+  async *elements(
+    collection: string,
+    owner: string,
+  ): AsyncGenerator<{ readonly id: string; readonly hash: string }> {
+    const start = `${collection}/${owner}/`;
+    const rows = this.#db.level.iterator({ ...range('records', start), highWaterMarkBytes: 128 * 1024 });
+    for await (const [full, value] of rows) {
+      const id = innerKey(full).slice(start.length);
+      try {
+        const { state } = openJson<StoredRecord>(full, value);
+        const element = state.channel === 'public' ? digestElement(state) : undefined;
+        if (element !== undefined) yield { id, hash: sha256Hex(element) };
+      } catch (error) {
+        if (errorCode(error) !== 'value-damaged') throw error;
+        yield { id, hash: sha256Hex('value-damaged') };
+      }
+    }
   }
 
   /** Records with a field in conflict. */

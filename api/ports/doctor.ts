@@ -18,7 +18,42 @@ export interface DoctorReport {
   readonly unchecked: readonly { readonly check: string; readonly code: string }[];
 }
 
+/** One owner's public records here and at a peer. Records are named by their local ids. */
+export interface OwnerDiff {
+  readonly owner: string;
+  /** Who has more of the owner's entries: `both` is each something that the other lacks. */
+  readonly frontier: 'equal' | 'here' | 'there' | 'both';
+  /**
+   * `lag`: entries are lacking on one side, and will come. `damage`: the same entries, and other records. `one-sided`: only one of the two
+   * follows this owner.
+   */
+  readonly verdict: 'same' | 'lag' | 'damage' | 'one-sided';
+  readonly collections: readonly {
+    readonly collection: string;
+    readonly onlyHere: readonly string[];
+    readonly onlyThere: readonly string[];
+    readonly different: readonly string[];
+    /** A bound ended the search: there are more than are named. */
+    readonly more: boolean;
+  }[];
+}
+
+export interface DiffReport {
+  readonly peer: string;
+  readonly same: boolean;
+  readonly damaged: boolean;
+  readonly owners: readonly OwnerDiff[];
+  /** What it took. */
+  readonly requests: number;
+  readonly bytes: number;
+}
+
 /** What the doctor routes need of the node. */
 export interface DoctorPort {
   examine(): Promise<DoctorReport>;
+  /**
+   * Compares what both hold of each owner; `deep` also where both say the same. Throws `node-unknown`, `source-unknown`, `busy`,
+   * `digest-too-large` and what asking a peer throws.
+   */
+  diff(peer: string, deep: boolean): Promise<DiffReport>;
 }

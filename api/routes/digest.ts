@@ -1,7 +1,13 @@
 import { z } from '@hono/zod-openapi';
 import type { JSONValue } from 'hono/utils/types';
+import { isPrefix, PREFIX_LIMITS } from '../../protocols/digest/prefix.ts';
+import { AgrinetError } from '../../protocols/errors.ts';
+import { REQUEST_HEADER } from '../../protocols/mycelium/signed-request.ts';
+import { parsePeerId } from '../../protocols/wire/identity.ts';
+import { isCollection } from '../../protocols/wire/ids.ts';
 import type { ApiContext } from '../context.ts';
 import { json, route, router } from '../route.ts';
+import { signerOf } from '../signed-reader.ts';
 
 const tags = ['Federation'];
 const anyValue = z.unknown() as z.ZodType<JSONValue>; // rows of the database, JSON all along
@@ -32,6 +38,37 @@ const digest = route('read', {
         ),
       }),
       'The total, and each owner’s',
+    ),
+  },
+});
+const Branch = z.object({ prefix: z.string(), count: z.number().int(), digest: z.string() });
+const branch = route('open', {
+  method: 'get',
+  path: '/digest/{owner}/{collection}',
+  tags,
+  summary:
+    'Public records of an owner by prefixes of the hashes of their keys: what two nodes find differences by',
+  description:
+    'Without PUBLIC_READS a key, or a request signed by a registered node. Few records are told one by one, many as branches; see protocols/README.md.',
+  request: {
+    params: z.object({ owner: z.string().min(1).max(128), collection: z.string().min(1).max(64) }),
+    headers: z.object({ [REQUEST_HEADER]: z.string().max(32_768).optional() }),
+    query: z.object({
+      prefix: z
+        .string()
+        .max(PREFIX_LIMITS.digits)
+        .refine(isPrefix, 'lower-case hex digits')
+        .default('')
+        .openapi({ description: 'Lower-case hex digits', pattern: '^[0-9a-f]*$' }),
+    }),
+  },
+  responses: {
+    200: json(
+      Branch.extend({
+        records: z.array(z.object({ id: z.string(), hash: z.string() })).optional(),
+        branches: z.array(Branch).optional(),
+      }),
+      'The branch at the prefix: its records, or the branches below it',
     ),
   },
 });
@@ -66,7 +103,9 @@ const ops = route('operator', {
 });
 
 /** What this node holds and whom it knows. */
-export function digestRoutes(node: Pick<ApiContext, 'digest' | 'peers' | 'reader'>) {
+export function digestRoutes(
+  node: Pick<ApiContext, 'digest' | 'digestBranch' | 'exchange' | 'peers' | 'reader'>,
+) {
   return router()
     .openapi(digest, (c) => {
       const found = node.digest();
@@ -77,6 +116,16 @@ export function digestRoutes(node: Pick<ApiContext, 'digest' | 'peers' | 'reader
         ]),
       );
       return c.json({ digest: found.digest, owners }, 200);
+    })
+    .openapi(branch, async (c) => {
+      const { owner: ownerText, collection } = c.req.valid('param');
+      signerOf(c, node.exchange);
+      const owner = parsePeerId(ownerText);
+      if (owner === undefined || !isCollection(collection)) throw new AgrinetError('not-found', 'Not found');
+      const found = await node.digestBranch(owner, collection, c.req.valid('query').prefix);
+      const { prefix, count, digest } = found;
+      const held = 'records' in found ? { records: [...found.records] } : { branches: [...found.branches] };
+      return c.json({ prefix, count, digest, ...held }, 200);
     })
     .openapi(peers, (c) => c.json({ peers: [...node.peers()] }, 200))
     .openapi(ops, async (c) =>

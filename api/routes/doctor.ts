@@ -1,6 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import type { DoctorPort } from '../ports/doctor.ts';
-import { json, route, router } from '../route.ts';
+import { json, jsonInput, route, router } from '../route.ts';
 
 const tags = ['Operator'];
 const Finding = z
@@ -32,13 +32,74 @@ const examine = route('operator', {
   },
 });
 
+const names = z.array(z.string());
+const diff = route('operator', {
+  method: 'post',
+  path: '/diff',
+  tags,
+  summary: 'Name the records that differ between this node and a peer, and say whether that is lag or damage',
+  request: {
+    body: jsonInput(
+      z.object({
+        peer: z.string().min(1).max(2048).openapi({ description: 'Peer id or URL of a registered node' }),
+        deep: z.boolean().default(false).openapi({
+          description: 'Compare record by record also where both show the same digest',
+        }),
+      }),
+    ),
+  },
+  responses: {
+    200: json(
+      z.object({
+        peer: z.string(),
+        same: z.boolean(),
+        damaged: z.boolean(),
+        owners: z.array(
+          z.object({
+            owner: z.string(),
+            frontier: z.enum(['equal', 'here', 'there', 'both']),
+            verdict: z.enum(['same', 'lag', 'damage', 'one-sided']),
+            collections: z.array(
+              z.object({
+                collection: z.string(),
+                onlyHere: names,
+                onlyThere: names,
+                different: names,
+                more: z.boolean(),
+              }),
+            ),
+          }),
+        ),
+        requests: z.number().int(),
+        bytes: z.number().int(),
+      }),
+      'Owner by owner; `frontier` says who has more of its entries',
+    ),
+  },
+});
+
 /** The doctor, for the operator. */
 export function doctorRoutes({ doctor }: { readonly doctor: DoctorPort }) {
-  return router().openapi(examine, async (c) => {
-    const { findings, checked, unchecked, ...report } = await doctor.examine();
-    return c.json(
-      { ...report, findings: [...findings], checked: [...checked], unchecked: [...unchecked] },
-      200,
-    );
-  });
+  return router()
+    .openapi(examine, async (c) => {
+      const { findings, checked, unchecked, ...report } = await doctor.examine();
+      return c.json(
+        { ...report, findings: [...findings], checked: [...checked], unchecked: [...unchecked] },
+        200,
+      );
+    })
+    .openapi(diff, async (c) => {
+      const { peer, deep } = c.req.valid('json');
+      const { owners, ...report } = await doctor.diff(peer, deep);
+      const shown = owners.map((each) => ({
+        ...each,
+        collections: each.collections.map(({ onlyHere, onlyThere, different, ...rest }) => ({
+          ...rest,
+          onlyHere: [...onlyHere],
+          onlyThere: [...onlyThere],
+          different: [...different],
+        })),
+      }));
+      return c.json({ ...report, owners: shown }, 200);
+    });
 }

@@ -1,5 +1,4 @@
 import { z } from '@hono/zod-openapi';
-import type { Context } from 'hono';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { encodeItem, ITEM_SEQUENCE } from '../../protocols/mycelium/item-sequence.ts';
 import { decodeRangeRequest, RANGE_LIMITS, type RangeRequest } from '../../protocols/mycelium/range.ts';
@@ -7,12 +6,12 @@ import { REQUEST_HEADER } from '../../protocols/mycelium/signed-request.ts';
 import { concat, sha256Hex } from '../../protocols/wire/bytes.ts';
 import { parsePeerId, type PeerId } from '../../protocols/wire/identity.ts';
 import { isChannel } from '../../protocols/wire/ids.ts';
-import { type ApiEnv, mayCall } from '../access.ts';
 import { byteStream } from '../byte-stream.ts';
 import type { ApiContext } from '../context.ts';
 import type { ExchangePort } from '../ports/exchange.ts';
 import { bodyBytes } from '../raw-body.ts';
 import { json, media, rawInput, route, router } from '../route.ts';
+import { signerOf } from '../signed-reader.ts';
 
 const tags = ['Federation'];
 
@@ -102,15 +101,6 @@ const GATHER_BYTES = 64 * 1024;
 export function feedRoutes(node: { readonly exchange: ExchangePort } & Pick<ApiContext, 'log'>) {
   const { feeds } = node.exchange;
 
-  /** Who signed the request, if anybody; a signature that does not hold is refused, not ignored. */
-  function signerOf(c: Context<ApiEnv>): PeerId | undefined {
-    const header = c.req.header(REQUEST_HEADER);
-    const { pathname, search } = new URL(c.req.url);
-    if (header !== undefined) return node.exchange.openRequest(header, c.req.method, pathname + search);
-    if (mayCall(c.get('principal'), 'read')) return undefined;
-    throw new AgrinetError('unauthorized', 'Unauthorized: Invalid API Key');
-  }
-
   /** Throws `forbidden` for whoever may not hold the channel, whether it exists or not. */
   function answer(request: RangeRequest, signer: PeerId | undefined): Response {
     if (request.channel !== 'public' && (signer === undefined || !feeds.mayHold(signer, request.channel)))
@@ -147,7 +137,9 @@ export function feedRoutes(node: { readonly exchange: ExchangePort } & Pick<ApiC
 
   return router()
     .openapi(frontier, (c) => {
-      const shown = feeds.list(signerOf(c)).map((feed) => ({ ...feed, items: [...feed.items] }));
+      const shown = feeds
+        .list(signerOf(c, node.exchange))
+        .map((feed) => ({ ...feed, items: [...feed.items] }));
       const body = { feeds: shown, digest: feeds.totalDigest() };
       const etag = `"${sha256Hex(JSON.stringify(body)).slice(0, 32)}"`;
       c.header('etag', etag);
@@ -157,13 +149,13 @@ export function feedRoutes(node: { readonly exchange: ExchangePort } & Pick<ApiC
     .openapi(range, (c) => {
       const author = authorOf(c.req.valid('param').author);
       const query = c.req.valid('query');
-      const signer = signerOf(c);
+      const signer = signerOf(c, node.exchange);
       return answer(rangeRequestOf(query.have, author, query.channel), signer);
     })
     .openapi(postedRange, async (c) => {
       const author = authorOf(c.req.valid('param').author);
       const query = c.req.valid('query');
-      const signer = signerOf(c);
+      const signer = signerOf(c, node.exchange);
       return answer(decoded(await bodyBytes(c, RANGE_LIMITS.requestBytes), author, query.channel), signer);
     });
 }

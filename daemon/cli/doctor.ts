@@ -1,6 +1,6 @@
 import chalk from 'chalk';
 import { Command } from 'commander';
-import type { DoctorReport, FindingRow } from '../../api/ports/doctor.ts';
+import type { DiffReport, DoctorReport, FindingRow } from '../../api/ports/doctor.ts';
 import { AgrinetError, errorCode, errorMessage } from '../../protocols/errors.ts';
 import { isLoopbackHost, type Settings } from '../settings.ts';
 import { readSettings } from '../secrets.ts';
@@ -13,8 +13,11 @@ type Shown = Pick<DoctorReport, 'findings' | 'checked' | 'unchecked'> & { readon
 export function doctorCommand(): Command {
   return new Command('doctor')
     .description('what is wrong with this node or will be, each with the command that mends it')
+    .option('--diff <peer>', 'name the records that differ from those of a registered node, by its id or URL')
+    .option('--deep', 'with --diff: look record by record also where both show the same digest')
     .option('--json', 'print one line of JSON')
-    .action(async (options: { json?: true }) => {
+    .action(async (options: { json?: true; diff?: string; deep?: true }) => {
+      if (options.diff !== undefined) return diff(options.diff, options.deep === true, options.json === true);
       const { report, down } = await examined();
       if (options.json) printJson(report);
       else printLine(reportText(report));
@@ -92,6 +95,48 @@ async function wrongSettings(error: unknown): Promise<Shown> {
       .filter((check) => check !== 'settings')
       .map((check) => ({ check, code: 'settings-invalid' })),
   };
+}
+
+/** Ends with `unhealthy` when entries are the same and records are not; lag is no fault. */
+async function diff(peer: string, deep: boolean, asJson: boolean): Promise<void> {
+  const report = await answerOf(connect(readSettings()).api.doctor.diff.$post({ json: { peer, deep } }));
+  if (asJson) printJson(report);
+  else printLine(diffText(report));
+  if (report.damaged)
+    throw new AgrinetError(
+      'unhealthy',
+      'Equal entries and unequal records: run `agrinet fsck` on both nodes, and `agrinet rebuild` where it finds a problem.',
+    );
+}
+
+const SIDES = {
+  equal: 'both have the same entries of it',
+  here: 'this node has more of its entries',
+  there: 'the peer has more of its entries',
+  both: 'each has entries of it that the other lacks',
+} as const;
+
+function diffText(report: DiffReport): string {
+  const cost = `${report.requests} requests, ${report.bytes} bytes`;
+  if (report.same) return `Both hold the same records of ${report.owners.length} owners (${cost}).`;
+  const lines = report.owners.flatMap(({ owner, frontier, verdict, collections }) => {
+    const who = printable(owner);
+    if (verdict === 'same') return [];
+    if (verdict === 'one-sided') return [`${who}: only one of the two follows it`];
+    const title = `${verdict === 'damage' ? chalk.red('damage') : chalk.yellow('lag')} ${who}: ${SIDES[frontier]}`;
+    if (collections.length === 0)
+      return [title, '  its records are the same; one of the two has kept a wrong sum over them'];
+    return [
+      title,
+      ...collections.flatMap(({ collection, onlyHere, onlyThere, different, more }) => [
+        ...onlyHere.map((id) => `  only here   ${printable(collection)}/${printable(id)}`),
+        ...onlyThere.map((id) => `  only there  ${printable(collection)}/${printable(id)}`),
+        ...different.map((id) => `  different   ${printable(collection)}/${printable(id)}`),
+        ...(more ? [`  and more of ${printable(collection)}`] : []),
+      ]),
+    ];
+  });
+  return [...lines, `(${cost})`].join('\n');
 }
 
 const TITLES = [

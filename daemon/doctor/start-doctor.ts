@@ -2,6 +2,8 @@ import type { DoctorPort, DoctorReport } from '../../api/ports/doctor.ts';
 import type { Node } from '../node.ts';
 import type { Parts } from '../parts.ts';
 import type { Standings } from '../standings.ts';
+import { createDiffer } from './diff.ts';
+import type { DigestTrees } from './digest-trees.ts';
 import { startDiskTrend } from './disk-trend.ts';
 import { examineOnline } from './examine.ts';
 import { DOCTOR_LIMITS } from './facts.ts';
@@ -12,6 +14,7 @@ import { gatherOnline, type OnlineSources } from './online-facts.ts';
 
 export type DoctorSources = Pick<OnlineSources, 'registration' | 'jobs' | 'reader' | 'mirror' | 'rejoin'> & {
   readonly standings: Pick<Standings, 'lag'>;
+  readonly trees: DigestTrees;
 };
 
 /** The doctor of a running node: it notes disk space and gaps as time goes, and examines the node when it is asked. */
@@ -19,6 +22,7 @@ export function startDoctor(node: Node, sources: DoctorSources, parts: Parts): D
   const { settings, guard } = node;
   const now = Date.now;
   const startedAt = now();
+  const diff = createDiffer(node, sources.trees);
   const disk = startDiskTrend(async () => {
     const free = await freeBytes(settings.dataDir);
     if (free === undefined) throw new TypeError('the disk does not tell');
@@ -56,6 +60,7 @@ export function startDoctor(node: Node, sources: DoctorSources, parts: Parts): D
     };
   }
   return {
+    diff,
     // However often it is asked at once, the peers are asked once.
     examine() {
       running ??= examine().finally(() => (running = undefined));

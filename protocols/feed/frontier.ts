@@ -64,6 +64,25 @@ export function sameFrontier(mine: readonly FrontierItem[], theirs: readonly Fro
   );
 }
 
+/** Who has more of an owner's feeds: neither, this node, the other one, or each something. */
+export type FrontierRelation = 'equal' | 'here' | 'there' | 'both';
+
+/** What is held of one author and channel against a frontier that somebody shows. */
+export function frontierRelation(
+  feeds: readonly FeedState[],
+  theirs: readonly FrontierItem[],
+): FrontierRelation {
+  const mine = frontierOf(feeds);
+  if (sameFrontier(mine, theirs)) return 'equal';
+  const held = new Map(feeds.map((feed) => [feed.epoch, effectiveHead(feed).seq]));
+  const shown = new Map(theirs.map((item) => [item.epoch, item.seq]));
+  const lacking = theirs.some(({ epoch, seq }) => (held.get(epoch) ?? 0) < seq);
+  // An epoch that is not shown is covered by one that is, when that one is not held here.
+  const ahead = mine.some(({ epoch, seq }) => seq > (shown.get(epoch) ?? (lacking ? seq : 0)));
+  if (lacking) return ahead ? 'both' : 'there';
+  return ahead ? 'here' : 'both';
+}
+
 /** Epochs that held headers name beyond what is held. They are fetched like any gap. */
 export function missingEpochs(feeds: readonly FeedState[]): string[] {
   const held = new Map(feeds.map((feed) => [feed.epoch, feed]));

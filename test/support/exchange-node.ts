@@ -13,6 +13,7 @@ import { exportRoutes } from '../../api/routes/export.ts';
 import { feedRoutes } from '../../api/routes/feeds.ts';
 import { pullRoutes } from '../../api/routes/pull.ts';
 import { syncWorkerRoutes } from '../../api/routes/sync-worker.ts';
+import { createDigestTrees } from '../../daemon/doctor/digest-trees.ts';
 import { createExchange, type Exchange } from '../../daemon/federation/exchange.ts';
 import { createGuardedFetch } from '../../daemon/federation/guarded-fetch.ts';
 import { syncSource, type SyncTarget } from '../../daemon/federation/sync.ts';
@@ -76,6 +77,10 @@ export async function startExchangeNode(certificate?: Certificate): Promise<Exch
   const httpNodes: ExchangeNode['httpNodes'] = [];
   const served: ExchangeNode['served'] = [];
   const reader = new Reader(db);
+  const trees = createDigestTrees({
+    reader,
+    stamp: (owner, collection) => store.digests.one('public', owner, collection)?.digest ?? '',
+  });
   const digest = (): string =>
     totalDigest(
       new Map(
@@ -114,6 +119,8 @@ export async function startExchangeNode(certificate?: Certificate): Promise<Exch
     reader,
     digest: () => ({ digest: digest(), owners: {} }),
     peers: () => [],
+    digestBranch: (owner: PeerId, collection: string, prefix: string) =>
+      trees.branch(owner, collection, prefix),
     fence: { reason: () => undefined },
     trust: {
       roots: () => [self],

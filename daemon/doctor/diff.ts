@@ -1,0 +1,212 @@
+import { randomBytes } from 'node:crypto';
+import type { DiffReport, OwnerDiff } from '../../api/ports/doctor.ts';
+import { type PrefixAnswer, readPrefixAnswer } from '../../protocols/digest/prefix.ts';
+import { findDifferences } from '../../protocols/digest/search.ts';
+import { AgrinetError } from '../../protocols/errors.ts';
+import { type FrontierRelation, frontierRelation } from '../../protocols/feed/frontier.ts';
+import type { FrontierGroup } from '../../protocols/mycelium/frontier-page.ts';
+import { readShownFeeds } from '../../protocols/mycelium/shown-feeds.ts';
+import { REQUEST_HEADER, sealRequest } from '../../protocols/mycelium/signed-request.ts';
+import { COLLECTIONS } from '../../protocols/open-dialog/schema.ts';
+import type { RegisteredNode } from '../../protocols/registry/registry.ts';
+import type { PeerId } from '../../protocols/wire/identity.ts';
+import { openSession } from '../federation/connection-session.ts';
+import { PULL_LIMITS } from '../federation/https-pull.ts';
+import type { Node } from '../node.ts';
+import type { DigestTrees } from './digest-trees.ts';
+
+export const DIFF_LIMITS = {
+  /** All of it; the command line waits a minute. */
+  totalMs: 45_000,
+  /** One question. */
+  askMs: 15_000,
+  /** Questions to the peer: a thousand scattered differences take about so many. */
+  requests: 1500,
+  /** Bytes of all answers: a frontier of a large federation, and the digests. */
+  bytes: 32 * 1024 * 1024,
+  /** Of one answer about a prefix: 16 branches or 32 records are below 8 KiB. */
+  answerBytes: 64 * 1024,
+  /** Questions under way. */
+  parallel: 4,
+  /** Records named of one owner and collection; what is more is said to be more. */
+  named: 200,
+} as const;
+
+const PUBLIC_COLLECTIONS = Object.values(COLLECTIONS)
+  .filter(({ channels }) => channels !== 'private')
+  .map(({ name }) => name);
+
+/** Compares what this node and a peer hold, over HTTP, and names the records that differ. */
+export type Differ = (peer: string, deep: boolean) => Promise<DiffReport>;
+
+export function createDiffer(node: Node, trees: DigestTrees): Differ {
+  const { identity, registry, store, settings } = node;
+
+  function nodeOf(peer: string): RegisteredNode {
+    const plain = peer.replace(/\/+$/, '');
+    const found = registry.get(peer) ?? registry.list().find(({ url }) => url.replace(/\/+$/, '') === plain);
+    if (found === undefined)
+      throw new AgrinetError(
+        'node-unknown',
+        `no node ${peer.slice(0, 80)} is registered here; see agrinet nodes`,
+      );
+    if (found.url === '')
+      throw new AgrinetError('source-unknown', 'that node has no URL, so it cannot be asked over HTTP');
+    return found;
+  }
+
+  return async (peer, deep) => {
+    const other = nodeOf(peer);
+    const session = openSession();
+    const asker = createAsker(node, other, session);
+    try {
+      const shown = await asker.frontier();
+      const owners = await compareOwners(shown, asker, deep);
+      const { requests, bytes } = asker;
+      return {
+        peer: other.peerId,
+        same: owners.every(({ verdict }) => verdict === 'same'),
+        damaged: owners.some(({ verdict }) => verdict === 'damage'),
+        owners,
+        requests,
+        bytes,
+      };
+    } finally {
+      session.close();
+    }
+  };
+
+  async function compareOwners(
+    shown: ReadonlyMap<PeerId, FrontierGroup>,
+    asker: Asker,
+    deep: boolean,
+  ): Promise<OwnerDiff[]> {
+    const here = new Set(
+      store.feedGroups().flatMap(({ author, channel }) => (channel === 'public' ? [author] : [])),
+    );
+    const found: OwnerDiff[] = [];
+    for (const owner of [...new Set([...here, ...shown.keys()])].sort()) {
+      const theirs = shown.get(owner);
+      const relation = relationTo(owner, theirs);
+      const digest = node.digestOf(owner);
+      if (theirs === undefined || !here.has(owner)) {
+        // Whom only one of the two follows: nothing to compare.
+        found.push({ owner, frontier: relation, verdict: 'one-sided', collections: [] });
+        continue;
+      }
+      if (theirs.digest === digest && !deep) {
+        found.push({ owner, frontier: relation, verdict: 'same', collections: [] });
+        continue;
+      }
+      const collections: OwnerDiff['collections'][number][] = [];
+      for (const collection of PUBLIC_COLLECTIONS) {
+        const rows = await trees.rows(owner, collection);
+        const differences = await findDifferences({
+          collection,
+          owner,
+          rows,
+          ask: (prefix) => asker.branch(owner, collection, prefix),
+          parallel: DIFF_LIMITS.parallel,
+          most: DIFF_LIMITS.named,
+        });
+        const { onlyHere, onlyThere, different, cut } = differences;
+        if (cut || onlyHere.length + onlyThere.length + different.length > 0)
+          collections.push({ collection, onlyHere, onlyThere, different, more: cut });
+      }
+      const differs = collections.length > 0 || theirs.digest !== digest;
+      const verdict = !differs ? 'same' : relation === 'equal' ? 'damage' : 'lag';
+      found.push({ owner, frontier: relation, verdict, collections });
+    }
+    return found;
+  }
+
+  function relationTo(owner: PeerId, theirs: FrontierGroup | undefined): FrontierRelation {
+    return frontierRelation(store.feeds(owner, 'public'), theirs?.items ?? []);
+  }
+
+  interface Asker {
+    frontier(): Promise<Map<PeerId, FrontierGroup>>;
+    /** Undefined when no more may be asked. */
+    branch(owner: PeerId, collection: string, prefix: string): Promise<PrefixAnswer | undefined>;
+    readonly requests: number;
+    readonly bytes: number;
+  }
+
+  function createAsker(
+    { fetch }: Pick<Node, 'fetch'>,
+    { peerId, url, tlsFingerprint }: RegisteredNode,
+    session: ReturnType<typeof openSession>,
+  ): Asker {
+    const base = url.replace(/\/+$/, '');
+    const signal = AbortSignal.timeout(DIFF_LIMITS.totalMs);
+    let [requests, bytes] = [0, 0];
+    /** With PUBLIC_READS=off there, only what a registered node signs is answered. */
+    let signing = false;
+
+    const once = (path: string, maxBytes: number) =>
+      fetch(base + path, {
+        timeoutMs: DIFF_LIMITS.askMs,
+        maxBytes,
+        signal,
+        session,
+        ...(tlsFingerprint === '' ? {} : { pin: tlsFingerprint }),
+        headers: signing ? { [REQUEST_HEADER]: signed(path) } : {},
+      });
+    const signed = (path: string): string =>
+      sealRequest(identity, {
+        net: settings.myceliumNetwork,
+        receiver: peerId,
+        method: 'GET',
+        path,
+        time: Date.now(),
+        nonce: new Uint8Array(randomBytes(16)),
+      });
+
+    async function ask(path: string, maxBytes: number): Promise<unknown> {
+      requests++;
+      let answer = await once(path, maxBytes);
+      if (answer.status === 403 && !signing) {
+        await answer.bytes();
+        signing = true;
+        requests++;
+        answer = await once(path, maxBytes);
+      }
+      const data = await answer.bytes();
+      bytes += data.length;
+      if (answer.status !== 200)
+        throw new AgrinetError(
+          'peer-refused',
+          `${base} answered with status ${answer.status}${answer.status === 404 ? '; its agrinetd is too old to be compared with' : ''}`,
+        );
+      try {
+        return JSON.parse(Buffer.from(data).toString());
+      } catch (error) {
+        throw new AgrinetError('answer-malformed', `${base} answered with something else than JSON`, {
+          cause: error,
+        });
+      }
+    }
+
+    return {
+      async frontier() {
+        const body = await ask('/federation/feeds', PULL_LIMITS.frontierBytes);
+        const feeds: unknown =
+          typeof body === 'object' && body !== null ? Reflect.get(body, 'feeds') : undefined;
+        const groups = readShownFeeds(feeds).filter(({ channel }) => channel === 'public');
+        return new Map(groups.map((group) => [group.author, group]));
+      },
+      async branch(owner, collection, prefix) {
+        if (requests >= DIFF_LIMITS.requests || bytes >= DIFF_LIMITS.bytes || signal.aborted)
+          return undefined;
+        const path = `/federation/digest/${owner}/${collection}?prefix=${prefix}`;
+        return readPrefixAnswer(await ask(path, DIFF_LIMITS.answerBytes), { collection, owner, prefix });
+      },
+      get requests() {
+        return requests;
+      },
+      get bytes() {
+        return bytes;
+      },
+    };
+  }
+}
