@@ -105,7 +105,7 @@ async function diff(peer: string, deep: boolean, asJson: boolean): Promise<void>
   if (report.damaged)
     throw new AgrinetError(
       'unhealthy',
-      'Equal entries and unequal records: run `agrinet fsck` on both nodes, and `agrinet rebuild` where it finds a problem.',
+      'Equal entries and unequal records: run `agrinet rebuild` on both nodes, each while it is stopped; it derives them anew from the signed entries.',
     );
 }
 

@@ -1,6 +1,11 @@
+import { execFileSync } from 'node:child_process';
+import { chmodSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { DoctorReport, FindingRow } from '../../api/ports/doctor.ts';
 import { agrinet } from '../support/cli.ts';
 import { Federation, sameDigest } from '../support/federation.ts';
+import { waitFor } from '../support/wait.ts';
 
 let federation: Federation;
 beforeEach(() => {

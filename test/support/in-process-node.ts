@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { createServices } from '../../daemon/services.ts';
 import { createApp } from '../../api/app.ts';
+import type { ApiContext } from '../../api/context.ts';
 import { createLogger } from '../../daemon/logger.ts';
 import { createNode, type Node, type Outside } from '../../daemon/node.ts';
 import { loadSettings } from '../../daemon/settings.ts';
@@ -10,6 +11,8 @@ import { identityFromSeed, type Identity } from '../../protocols/wire/identity.t
 export interface TestNode {
   readonly node: Node;
   readonly app: ReturnType<typeof createApp>;
+  /** What stands behind the routes. */
+  readonly context: ApiContext;
   readonly peerId: string;
   readonly addresses: string[];
   /** A request with the node's key. */
@@ -58,6 +61,7 @@ export async function startNode(
   return {
     node,
     app,
+    context: services.context,
     peerId: identity.peerId,
     addresses: node.host.libp2p.getMultiaddrs().map(String),
     request,

@@ -19,6 +19,16 @@ export function checkFiles({ files, dataDirMode, settings }: OfflineFacts): Find
     if (problem !== undefined)
       return [{ ...about, message: problem, mend: `put ${path} back from a backup` }];
     if (present || !needed) return [];
+    // The daemon may have its key from elsewhere than whoever looks.
+    if (kind === 'api-key')
+      return [
+        {
+          ...about,
+          severity: 'info',
+          message: `${path} is not there: without API_KEY a new one is made at the next start`,
+          mend: 'API_KEY=<the key>',
+        },
+      ];
     const message =
       kind === 'identity'
         ? `${path} is gone: without it this node's records can never be changed again`

@@ -1,0 +1,36 @@
+import { startGapWatch } from '../../daemon/doctor/gap-watch.ts';
+import type { OnlineFacts } from '../../daemon/doctor/facts.ts';
+import { gatherOffline } from '../../daemon/doctor/offline-facts.ts';
+import { gatherOnline } from '../../daemon/doctor/online-facts.ts';
+import { createStandings } from '../../daemon/standings.ts';
+import { Reader } from '../../storage/reader.ts';
+import type { TestNode } from './in-process-node.ts';
+
+/** The facts of a running node, gathered as its doctor does; `laterMs` sets the doctor's clock forward, so that nobody waits for minutes. */
+export async function factsOf({ node, context }: TestNode, laterMs = 0): Promise<OnlineFacts> {
+  const now = (): number => Date.now() + laterMs;
+  const startedAt = Date.now();
+  const offline = await gatherOffline({
+    settings: node.settings,
+    env: {},
+    now: now(),
+    running: { samples: [], refusal: context.trouble() },
+  });
+  const gaps = startGapWatch(node, createStandings(node), Date.now);
+  try {
+    const sources = {
+      node,
+      registration: context.registration,
+      jobs: context.jobs,
+      reader: new Reader(node.db),
+    };
+    const { facts } = await gatherOnline(
+      { ...sources, gaps, startedAt, now },
+      offline,
+      AbortSignal.timeout(8000),
+    );
+    return facts;
+  } finally {
+    gaps.stop();
+  }
+}
