@@ -388,7 +388,7 @@ function onPullEvent(
     case 'digest-differs':
       logger.error(
         { peer: event.peer, author: event.author },
-        'equal frontier but unequal digest: run agrinet fsck on both nodes',
+        'equal frontier but unequal digest: agrinet doctor --diff names the records',
       );
       break;
   }

@@ -31,6 +31,14 @@ export const CHECKS = {
 
 export type CheckId = keyof typeof CHECKS;
 
+/** The README's table of checks, in markdown. */
+export function checksTable(): string {
+  const rows = Object.entries(CHECKS).map(
+    ([check, { offline, what }]) => `| \`${check}\` | ${what} | ${offline ? 'yes' : ''} |`,
+  );
+  return ['| check | what is looked at | without the daemon |', '|---|---|---|', ...rows].join('\n');
+}
+
 /** One thing that the operator should know. */
 export interface Finding {
   readonly check: CheckId;

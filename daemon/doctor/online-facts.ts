@@ -122,14 +122,15 @@ function dhtFact({ host, discovery }: Node): OnlineFacts['dht'] {
 }
 
 /** What registered peers have shown last, against what is held now. */
-function unequalDigests({ mycelium, registry, store, digestOf }: Node): OnlineFacts['unequal'] {
+function unequalDigests(node: Node): OnlineFacts['unequal'] {
+  const { mycelium, registry, store } = node;
   const found: { peer: string; author: string }[] = [];
   for (const [peer, groups] of mycelium.frontiers()) {
     if (!registry.isActive(peer)) continue;
     for (const { author, channel, items, digest } of groups) {
       // An announcement alone tells no digest.
       if (channel !== 'public' || digest === '') continue;
-      if (sameFrontier(frontierOf(store.feeds(author, 'public')), items) && digestOf(author) !== digest)
+      if (sameFrontier(frontierOf(store.feeds(author, 'public')), items) && node.digestOf(author) !== digest)
         found.push({ peer, author });
     }
   }

@@ -23,6 +23,9 @@ export const PREFIX_LIMITS = {
   waiting: 8,
 } as const;
 
+/** What a prefix grows by. */
+export const HEX_DIGITS: readonly string[] = Array.from({ length: 16 }, (_, digit) => digit.toString(16));
+
 /** A record in the tree. */
 export interface PrefixRow {
   /** SHA-256 of the record key, hex: where it stands. */
@@ -58,7 +61,7 @@ export function branchAt(rows: readonly PrefixRow[], prefix: string): PrefixAnsw
   const branch = { prefix, count: under.length, digest: digestOf(under) };
   if (under.length <= PREFIX_LIMITS.leaf || prefix.length >= PREFIX_LIMITS.digits)
     return { ...branch, records: under.map(({ id, hash }) => ({ id, hash })) };
-  const branches = [...'0123456789abcdef'].flatMap((digit): PrefixBranch[] => {
+  const branches = HEX_DIGITS.flatMap((digit): PrefixBranch[] => {
     const child = rowsUnder(under, prefix + digit);
     return child.length === 0
       ? []

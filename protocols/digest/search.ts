@@ -1,4 +1,4 @@
-import { branchAt, type PrefixAnswer, type PrefixRow, placeOf, rowsUnder } from './prefix.ts';
+import { branchAt, HEX_DIGITS, type PrefixAnswer, type PrefixRow, placeOf, rowsUnder } from './prefix.ts';
 import type { PeerId } from '../wire/identity.ts';
 
 /** Local ids of the records in which two sides differ. */
@@ -50,7 +50,7 @@ export async function findDifferences(parts: SearchParts): Promise<Differences> 
     );
     const shown = new Set(theirs.branches.map((branch) => branch.prefix));
     // A branch that the other side does not have holds records of this side only; there is nothing to ask about.
-    for (const digit of '0123456789abcdef') if (!shown.has(prefix + digit)) compare(prefix + digit, []);
+    for (const digit of HEX_DIGITS) if (!shown.has(prefix + digit)) compare(prefix + digit, []);
     return theirs.branches.flatMap((branch) =>
       digests.get(branch.prefix) === branch.digest ? [] : [branch.prefix],
     );

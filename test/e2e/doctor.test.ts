@@ -34,3 +34,59 @@ describe('a healthy federation', () => {
     ]);
   });
 });
+
+describe('agrinet doctor', () => {
+  it('names the command that mends, and is content when it was run: exit codes 81 and 0', async () => {
+    const node = await federation.add();
+    const identity = join(node.dir, 'identity.json');
+    chmodSync(identity, 0o644);
+    const sick = await agrinet(node, ['doctor']);
+    expect([sick.code, sick.stderr]).toEqual([81, 'agrinet: One thing is to be mended.\n']);
+    expect(sick.stdout).toContain(`Errors\n  files: ${identity} can be read or changed by others (mode 644)`);
+    const [, command] = /→ (chmod .*)/.exec(sick.stdout) ?? [];
+    expect(command).toBe(`chmod 600 ${identity}`);
+    execFileSync('sh', ['-c', command ?? 'false']);
+    expect((await agrinet(node, ['doctor'])).code).toBe(0);
+  });
+
+  it('tells of a registered node that is stopped, and when it is tried again', async () => {
+    const [here, there] = [await federation.add(), await federation.add()];
+    await federation.registerAll();
+    await there.stop();
+    const found = await waitFor(
+      'the finding',
+      async () => {
+        const { findings } = await here.json<{ findings: FindingRow[] }>('GET', '/doctor');
+        return findings.find(({ check, subject }) => check === 'peers' && subject === there.peerId);
+      },
+      100_000,
+    );
+    expect(found.message).toMatch(
+      /cannot be reached \(.*\); last synced at 20\d\d-.*; tried again at 20\d\d-/,
+    );
+    // In the first minute it may only be late.
+    expect(['info', 'warning']).toContain(found.severity);
+  }, 120_000);
+
+  it('without the daemon says so, and looks at what it can: 73, or 81 when something is wrong', async () => {
+    const node = await federation.add();
+    const env = { DATA_DIR: node.dir, MYCELIUM_NETWORK: 'test' };
+    const busy = await agrinet({ url: 'http://127.0.0.1:9', apiKey: node.apiKey }, ['doctor'], env);
+    expect([busy.code, busy.stdout]).toEqual([81, expect.stringMatching(/Process \d+ already runs as/)]);
+    await node.stop();
+    const down = await agrinet(node, ['doctor', '--json'], env);
+    const report = JSON.parse(down.stdout) as DoctorReport;
+    expect([down.code, report.healthy]).toEqual([73, false]);
+    expect(report.findings.map(({ check, mend }) => [check, mend])).toEqual([['daemon', 'agrinet start']]);
+    expect(report.checked.map(({ check }) => check)).toContain('files');
+    expect(report.unchecked.map(({ check }) => check)).toContain('clock');
+    expect(down.stderr).toMatch(/^agrinet: No daemon answers/);
+  });
+
+  it('is for the operator alone', async () => {
+    const node = await federation.add();
+    expect((await fetch(`${node.url}/doctor`)).status).toBe(403);
+    const other = await agrinet({ url: node.url, apiKey: 'another-key-that-is-none' }, ['doctor']);
+    expect(other.code).toBe(75);
+  });
+});

@@ -5,11 +5,16 @@ import { KEY_LIMITS } from '../../daemon/access/key-rules.ts';
 import { EVENT_LIMITS } from '../../daemon/events/event-log.ts';
 import { PULL_LIMITS } from '../../daemon/federation/https-pull.ts';
 import { IMPORT_LIMITS } from '../../daemon/federation/legacy-import.ts';
+import { DIFF_LIMITS } from '../../daemon/doctor/diff.ts';
+import { TREND_LIMITS } from '../../daemon/doctor/disk-trend.ts';
+import { DOCTOR_LIMITS } from '../../daemon/doctor/facts.ts';
 import { SERVER_LIMITS } from '../../daemon/http-server.ts';
+import { checksTable } from '../../daemon/doctor/finding.ts';
 import { METRICS_LIMITS, metricsTable } from '../../daemon/metrics/metrics-table.ts';
 import { LEDGER_LIMITS } from '../../daemon/jobs/job-ledger.ts';
 import { LEGACY_LIMITS } from '../../protocols/market/legacy.ts';
 import { IDEMPOTENCY_LIMITS } from '../../storage/idempotency-table.ts';
+import { PREFIX_LIMITS } from '../../protocols/digest/prefix.ts';
 import { PEER_EXCHANGE_LIMITS } from '../../protocols/discovery/peer-exchange.ts';
 import { RENDEZVOUS_LIMITS } from '../../protocols/discovery/rendezvous.ts';
 import { ANNOUNCE_LIMITS } from '../../protocols/mycelium/announce.ts';
@@ -28,7 +33,11 @@ const root = new URL('../../', import.meta.url);
 
 /** Files with generated tables, and the tables by the name of their markers. */
 export const GENERATED: Readonly<Record<string, Readonly<Record<string, () => string>>>> = {
-  'README.md': { limits: () => limitTables(HTTP_LIMIT_FILES), metrics: metricsTable },
+  'README.md': {
+    limits: () => limitTables(HTTP_LIMIT_FILES),
+    metrics: metricsTable,
+    checks: checksTable,
+  },
   'protocols/README.md': { collections: collectionTables, limits: () => limitTables(LIMIT_FILES) },
   'storage/README.md': { keyspace: keyspaceTable },
 };
@@ -120,6 +129,9 @@ const HTTP_LIMIT_FILES: LimitFiles = [
   ['Their items', 'protocols/market/legacy.ts', LEGACY_LIMITS],
   ['Jobs', 'daemon/jobs/job-ledger.ts', LEDGER_LIMITS],
   ['Metrics', 'daemon/metrics/metrics-table.ts', METRICS_LIMITS],
+  ['Doctor', 'daemon/doctor/facts.ts', DOCTOR_LIMITS],
+  ['Its trend of the disk', 'daemon/doctor/disk-trend.ts', TREND_LIMITS],
+  ['doctor --diff', 'daemon/doctor/diff.ts', DIFF_LIMITS],
 ];
 
 const LIMIT_FILES: LimitFiles = [
@@ -128,6 +140,7 @@ const LIMIT_FILES: LimitFiles = [
   ['Pulls', 'protocols/mycelium/puller.ts', PULLER_LIMITS],
   ['Frontier exchange', 'protocols/mycelium/frontier-exchange.ts', FRONTIER_LIMITS],
   ['Range', 'protocols/mycelium/range.ts', RANGE_LIMITS],
+  ['Differences by prefix', 'protocols/digest/prefix.ts', PREFIX_LIMITS],
   ['Catch-up', 'protocols/mycelium/catch-up.ts', CATCH_UP_LIMITS],
   ['Direct announcements', 'protocols/mycelium/announce.ts', ANNOUNCE_LIMITS],
   ['Signed requests', 'protocols/mycelium/signed-request.ts', REQUEST_LIMITS],

@@ -49,14 +49,11 @@ export function checkDht({ dht, now }: OnlineFacts): Finding[] {
 /** Registered nodes that neither are connected nor answered the last sync. */
 export function checkPeers({ nodes, now, startedAt }: OnlineFacts): Finding[] {
   const settling = now - startedAt < DOCTOR_LIMITS.settleMs;
-  const away = nodes.filter(({ status, online, registeredAt }) => {
-    const fresh = now - registeredAt < DOCTOR_LIMITS.settleMs;
-    return status === 'active' && !online && !fresh;
-  });
+  const away = nodes.filter(({ status, online }) => status === 'active' && !online);
   return firstOf(
-    away.map(({ id, label, lastSyncAt, nextRetryAt, error }) => ({
+    away.map(({ id, label, registeredAt, lastSyncAt, nextRetryAt, error }) => ({
       check: 'peers',
-      severity: settling ? 'info' : 'warning',
+      severity: settling || now - registeredAt < DOCTOR_LIMITS.settleMs ? 'info' : 'warning',
       subject: id,
       message: [
         `${label} cannot be reached${error === undefined ? '' : ` (${error})`}`,

@@ -24,6 +24,10 @@ it('the README shows the metrics as the table has them', () => {
   expect(section('metrics')).toBe(GENERATED['README.md']?.['metrics']?.());
 });
 
+it('the README shows the checks of the doctor as the table has them', () => {
+  expect(section('checks')).toBe(GENERATED['README.md']?.['checks']?.());
+});
+
 it('the README shows the limits as the code has them, each with a reason', () => {
   const table = GENERATED['README.md']?.['limits']?.() ?? '';
   expect(section('limits')).toBe(table);
