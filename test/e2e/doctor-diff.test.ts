@@ -54,6 +54,8 @@ describe('agrinet doctor --diff', () => {
       (await here.request('GET', `/listings/${there.peerId}.changed`)).ok;
     await waitFor('the listings here', listings);
 
+    const asked = await fetch(`${there.url}/federation/digest/${there.peerId}/listings?prefix=`);
+    expect(asked.status).toBe(403);
     const equal = await diff(here, there.peerId);
     expect([equal.code, equal.report.same, equal.report.requests]).toEqual([0, true, 2]);
     const said = await agrinet(here, ['doctor', '--diff', there.url]);
