@@ -16,9 +16,11 @@ import { rebuildCommand } from './cli/rebuild.ts';
 import { rejoinCommand } from './cli/rejoin.ts';
 import { startCommand } from './cli/start.ts';
 import { statusCommand } from './cli/status.ts';
+import { syncCommand } from './cli/sync.ts';
 import { trendsCommand } from './cli/trends.ts';
 import { workerCommand } from './cli/worker.ts';
 import { exitCodeFor } from './exit-codes.ts';
+import { errorText } from './service/journal.ts';
 import { VERSION } from './version.ts';
 
 const program = new Command('agrinet')
@@ -41,6 +43,7 @@ for (const command of [
   keysCommand(),
   auditCommand(),
   trendsCommand(),
+  syncCommand(),
   jobsCommand(),
   workerCommand(),
   rejoinCommand(),
@@ -62,15 +65,15 @@ try {
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : exitCodeFor('usage');
   const debug = process.env['LOG_LEVEL'] === 'debug' || process.env['LOG_LEVEL'] === 'trace';
-  if (debug && error instanceof Error) console.error(error.stack);
+  if (debug && error instanceof Error) console.error(errorText(error.stack ?? error.message));
   const code = errorCode(error);
   // The one message of several lines: every wrong setting has its own.
   const text =
     error instanceof AgrinetError && code === 'settings-invalid' ? error.message : errorMessage(error);
-  console.error(
+  const line =
     error instanceof AgrinetError
       ? `agrinet: ${text}`
-      : `agrinet: internal error: ${text} (LOG_LEVEL=debug shows where)`,
-  );
+      : `agrinet: internal error: ${text} (LOG_LEVEL=debug shows where)`;
+  console.error(errorText(line));
   return exitCodeFor(code);
 }

@@ -1,13 +1,16 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AgrinetError } from '../protocols/errors.ts';
+import { fullKey } from '../storage/keyspace.ts';
 import { loadOrCreateApiKey } from './api-key.ts';
 import { openTlsCertificate } from './federation/tls-certificate.ts';
 import { startHttp } from './http.ts';
 import { identityPath, loadOrCreateIdentity, readIdentity } from './identity-file.ts';
 import { lockIdentity } from './lock.ts';
-import { createLogger } from './logger.ts';
-import { createNode } from './node.ts';
+import { createLogger, type Logger } from './logger.ts';
+import { createNode, type Node } from './node.ts';
+import { askHealth, createSelfCheck, type SelfCheck } from './service/self-check.ts';
+import { createSupervision, type Supervision } from './service/supervision.ts';
 import { type Settings, settingsWarnings } from './settings.ts';
 
 /**
@@ -17,6 +20,15 @@ import { type Settings, settingsWarnings } from './settings.ts';
 export async function runDaemon(settings: Settings): Promise<void> {
   const logger = createLogger(settings);
   for (const warning of settingsWarnings(process.env)) logger.warn({ warning }, 'unknown setting ignored');
+  const supervision = createSupervision(process.env, logger);
+  try {
+    await run(settings, logger, supervision);
+  } finally {
+    supervision.close();
+  }
+}
+
+async function run(settings: Settings, logger: Logger, supervision: Supervision): Promise<void> {
   await refuseLostIdentity(settings.dataDir);
   const identity = await loadOrCreateIdentity(settings.dataDir);
   const lock = await lockIdentity(identity.peerId);
@@ -35,7 +47,9 @@ export async function runDaemon(settings: Settings): Promise<void> {
         { peerId: identity.peerId, network: settings.myceliumNetwork, region: settings.region },
         'started',
       );
+      supervision.ready(selfCheck(node, http.url), () => statusLine(node));
       await signalled();
+      supervision.stopping();
       logger.info('stopping');
       await http.stop();
     } finally {
@@ -46,6 +60,26 @@ export async function runDaemon(settings: Settings): Promise<void> {
   } finally {
     await lock.release();
   }
+}
+
+/** What has to answer for the daemon to be alive. */
+function selfCheck({ ledger, db, guard }: Node, url: string): SelfCheck {
+  return createSelfCheck({
+    ledger: () => ledger.drain(),
+    storage: () => db.level.get(fullKey('meta', 'version')),
+    storageTrouble: () => guard.refusal(),
+    http: (signal) => askHealth(url, signal),
+  });
+}
+
+/** One line for `systemctl status`. */
+function statusLine({ guard, registry, host }: Node): string {
+  const refusal = guard.refusal();
+  if (refusal !== undefined) return `not ready: ${refusal.message}`;
+  const connected = new Set(host.libp2p.getPeers().map(String));
+  const active = registry.list().filter(({ status }) => status === 'active');
+  const here = active.filter(({ peerId }) => connected.has(peerId)).length;
+  return `ready, ${here} of ${active.length} registered nodes connected`;
 }
 
 /** A database without its identity would go on under a new name, and its own records could never be changed again. */

@@ -1,33 +1,41 @@
-/** How the process ends: the name is an error's `code`, the unit file and the README name the numbers. Numbers are never reused. */
+/**
+ * How the process ends: the name is an error's `code`, the unit file and the README name the numbers. Numbers are never reused.
+ * `stays`: starting again changes nothing, so the units do not (RestartPreventExitStatus).
+ */
 const exitCodes = [
   ['ok', 0, 'ended as asked'],
   ['internal', 1, 'a fault of ours; `LOG_LEVEL=debug` shows where'],
-  ['usage', 2, 'wrong command or option, or a Node.js that is too old'],
-  ['settings-invalid', 64, 'one or more settings are wrong; all are listed'],
+  ['usage', 2, 'wrong command or option, or a Node.js that is too old', 'stays'],
+  ['settings-invalid', 64, 'one or more settings are wrong; all are listed', 'stays'],
   ['port-busy', 65, 'PORT or MYCELIUM_PORT is taken by another process'],
-  ['database-locked', 66, 'another process uses this database or this identity'],
-  ['database-newer', 67, 'the database was written by a newer agrinetd'],
-  ['folder-unwritable', 68, 'DATA_DIR cannot be created, read or written'],
+  ['database-locked', 66, 'another process uses this database or this identity', 'stays'],
+  ['database-newer', 67, 'the database was written by a newer agrinetd', 'stays'],
+  ['folder-unwritable', 68, 'DATA_DIR cannot be created, read or written', 'stays'],
   ['disk-full', 69, 'no space left for DATA_DIR'],
-  ['identity-invalid', 70, 'the identity file is damaged or readable by others'],
-  ['database-missing', 71, 'the database was here before and is gone'],
-  ['database-damaged', 72, 'the database does not open, or `agrinet fsck` found problems'],
+  ['identity-invalid', 70, 'the identity file is damaged or readable by others', 'stays'],
+  ['database-missing', 71, 'the database was here before and is gone', 'stays'],
+  ['database-damaged', 72, 'the database does not open, or `agrinet fsck` found problems', 'stays'],
   ['daemon-not-running', 73, 'no daemon answers at BACKEND_URL'],
   ['not-converged', 74, 'the digests of the demo differ'],
-  ['request-refused', 75, 'the daemon refused what the command asked'],
-  ['api-key-invalid', 76, 'the file DATA_DIR/api-key is damaged or readable by others'],
-  ['key-pepper-invalid', 77, 'the file DATA_DIR/key-pepper is damaged or readable by others'],
-  ['tls-invalid', 78, 'TLS_CERT_FILE or TLS_KEY_FILE cannot be used'],
+  ['request-refused', 75, 'the daemon refused what the command asked', 'stays'],
+  ['api-key-invalid', 76, 'the file DATA_DIR/api-key is damaged or readable by others', 'stays'],
+  ['key-pepper-invalid', 77, 'the file DATA_DIR/key-pepper is damaged or readable by others', 'stays'],
+  ['tls-invalid', 78, 'TLS_CERT_FILE or TLS_KEY_FILE cannot be used', 'stays'],
   ['audit-broken', 79, '`agrinet audit verify` found a line that was changed, removed, put in or cut off'],
   ['trends-differ', 80, '`agrinet trends verify` found a snapshot that its own prices do not give'],
   ['unhealthy', 81, '`agrinet doctor` found errors or warnings; each names what mends it'],
-] as const satisfies readonly (readonly [string, number, string])[];
+] as const satisfies readonly (readonly [name: string, code: number, meaning: string, restart?: 'stays'])[];
 
 const byName: ReadonlyMap<string, number> = new Map(exitCodes.map(([name, code]) => [name, code]));
 
 /** The exit code of an error code; 1 for one that has none of its own. */
 export function exitCodeFor(errorCode: string): number {
   return byName.get(errorCode) ?? 1;
+}
+
+/** Codes that starting again cannot mend; the units name the same. */
+export function lastingExitCodes(): number[] {
+  return exitCodes.flatMap(([, code, , restart]) => (restart === 'stays' ? [code] : []));
 }
 
 /** The README's table of exit codes, in markdown. */

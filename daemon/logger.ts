@@ -1,5 +1,6 @@
 import { pino, type DestinationStream, type Logger as PinoLogger } from 'pino';
 import pretty from 'pino-pretty';
+import { isJournal, withPriorities } from './service/journal.ts';
 import type { Settings } from './settings.ts';
 
 /** What every part of the daemon logs to: a static message, with fields before it. */
@@ -31,7 +32,7 @@ const redact = {
 /** Bytes of log kept for a reader that has stopped reading; beyond them lines are dropped, and the daemon goes on. */
 const BACKLOG_BYTES = 8 * 1024 * 1024;
 
-/** JSON lines on stdout, or lines for people when stdout is a terminal. Another destination is for tests. */
+/** JSON lines on stdout, with priorities when the journal reads it, or lines for people when it is a terminal. Another destination is for tests. */
 export function createLogger(
   settings: Pick<Settings, 'logLevel'>,
   destination: DestinationStream = standardOutput(),
@@ -50,5 +51,6 @@ function standardOutput(): DestinationStream {
     });
   }
   // Not synchronous: a full pipe would stop the main loop. pino flushes what is left at exit.
-  return pino.destination({ dest: 1, sync: false, maxLength: BACKLOG_BYTES });
+  const lines = pino.destination({ dest: 1, sync: false, maxLength: BACKLOG_BYTES });
+  return isJournal(1) ? withPriorities(lines) : lines;
 }

@@ -18,7 +18,8 @@ const secretSettings = definitions.filter(({ secret }) => secret === true);
 /**
  * The environment with secrets from files filled in: for each secret setting X the file that `X_FILE` names, or the systemd credential
  * `$CREDENTIALS_DIRECTORY/X` (or `x-in-lower-case`). Throws `settings-invalid`, one line for each that is given twice, cannot be
- * read, is empty, or can be read by others. No message repeats a secret.
+ * read, is empty, or can be read by others. No message repeats a secret. A blank credential counts as not given, as a blank variable
+ * does: it is what the units put in place of a file that is not there (SetCredential).
  */
 export function withSecretFiles(env: Environment): Record<string, string | undefined> {
   const filled: Record<string, string | undefined> = { ...env };
@@ -30,7 +31,7 @@ export function withSecretFiles(env: Environment): Record<string, string | undef
     if (named !== undefined) sources.push({ from: `${name}_FILE`, path: resolve(named) });
     for (const file of folder === undefined ? [] : [name, name.toLowerCase().replaceAll('_', '-')]) {
       const path = join(folder ?? '', file);
-      if (exists(path) && !sources.some((each) => each.path === path))
+      if (exists(path) && !isBlank(path) && !sources.some((each) => each.path === path))
         sources.push({ from: `the credential ${file}`, path });
     }
     const [source] = sources;
@@ -134,6 +135,16 @@ function exists(path: string): boolean {
   } catch (error) {
     const advice = 'Give this user read access to the folder, or unset it.';
     throw refused([`CREDENTIALS_DIRECTORY: cannot be read (${errorMessage(error)}). ${advice}`]);
+  }
+}
+
+/** Whether a credential holds nothing; one that cannot be read is for `readSecret` to report. */
+function isBlank(path: string): boolean {
+  try {
+    const { size } = statSync(path);
+    return size === 0 || (size <= MAX_BYTES && readFileSync(path, 'utf8').trim() === '');
+  } catch {
+    return false;
   }
 }
 
