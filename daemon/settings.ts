@@ -89,6 +89,25 @@ export function settingsTable(): string {
   return ['| section | setting | default | value | meaning |', '|---|---|---|---|---|', ...rows].join('\n');
 }
 
+/** The settings as an EnvironmentFile of systemd, all of them commented out: `systemd/agrinetd.env`. */
+export function settingsExample(): string {
+  const lines = [
+    '# Settings of agrinetd. Remove the # in front of what is to be changed, then: systemctl restart agrinetd',
+    '# Values with spaces or # stand in "double quotes". DATA_DIR is the unit\'s.',
+    '# Secrets are files of their own in /etc/agrinet/credentials, named as here, mode 600:',
+    ...definitions.flatMap(([, { env, secret }]) => (secret === true ? [`#   ${env}`] : [])),
+  ];
+  let before = '';
+  for (const [, { env, section, fallback, example, help, secret }] of definitions) {
+    if (secret === true || env === 'DATA_DIR') continue;
+    if (section !== before) lines.push('', `# -- ${section}`);
+    before = section;
+    const value = fallback === undefined || fallback === '' ? example : fallback;
+    lines.push('', `# ${help}`, `#${env}=${/[\s#"'\\]/.test(value) ? JSON.stringify(value) : value}`);
+  }
+  return `${lines.join('\n')}\n`;
+}
+
 /** The same for `agrinet start --help`. */
 export function settingsHelp(): string {
   const lines = definitions.map(([, { env, fallback, help }]) => {

@@ -12,9 +12,10 @@ use Socket qw(AF_UNIX SOCK_DGRAM pack_sockaddr_un);
 
 my $NOTIFY = 3;    # the first that sd_listen_fds(3) knows
 
+my $socket;        # out here: Perl closes it where its name ends
 if (defined(my $path = $ENV{NOTIFY_SOCKET})) {
     $path =~ s/^@/\0/;
-    socket(my $socket, AF_UNIX, SOCK_DGRAM, 0) or die "socket: $!\n";
+    socket($socket, AF_UNIX, SOCK_DGRAM, 0) or die "socket: $!\n";
     connect($socket, pack_sockaddr_un($path)) or die "$ENV{NOTIFY_SOCKET}: $!\n";
     fcntl($socket, F_SETFL, O_NONBLOCK) or die "fcntl: $!\n";
     if (fileno($socket) == $NOTIFY) { fcntl($socket, F_SETFD, 0) or die "fcntl: $!\n" }

@@ -1,4 +1,7 @@
-/** Writes the generated tables into protocols/README.md and storage/README.md: `node test/support/make-tables.ts`. */
+/** Writes the generated tables into the READMEs, and systemd/agrinetd.env: `node test/support/make-tables.ts`. */
+import { writeFileSync } from 'node:fs';
+import { settingsExample } from '../../daemon/settings.ts';
 import { writeTables } from './tables.ts';
 
 writeTables();
+writeFileSync(new URL('../../systemd/agrinetd.env', import.meta.url), settingsExample());
