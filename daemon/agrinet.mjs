@@ -33,6 +33,8 @@ if (!existsSync(new URL('../node_modules', import.meta.url))) {
  */
 function keepSmall() {
   if (SMALL.every((flag) => process.execArgv.includes(flag)) || process.execve === undefined) return;
+  // Descriptors that the service manager passed on would be lost on the way; its unit gives the flags.
+  if (Number(process.env.LISTEN_PID) === process.pid) return;
   process.execve(
     process.execPath,
     [

@@ -44,7 +44,8 @@ if (lacking.length > 0) {
     mkdirSync(join(target, folder), { recursive: true });
     for (const name of readdirSync(from))
       // Packages within packages have their own line in the lock.
-      if (name !== 'node_modules') cpSync(join(from, name), join(target, folder, name), { recursive: true, verbatimSymlinks: true });
+      if (name !== 'node_modules')
+        cpSync(join(from, name), join(target, folder, name), { recursive: true, verbatimSymlinks: true });
   }
   // Commands of what was copied, Node.js among them.
   const bin = join(project, 'node_modules/.bin');

@@ -11,6 +11,9 @@ export function syncCommand(): Command {
     .action(async ({ json }: { json?: true }) => {
       const answer = await answerOf(connect(readSettings()).api.federation.sync.$get());
       if (json) printJson(answer);
-      else printLine(answer.coalesced ? 'Queued already, less than a minute ago' : `Queued: ${answer.jobs ?? 0}`);
+      else
+        printLine(
+          answer.coalesced ? 'Queued already, less than a minute ago' : `Queued: ${answer.jobs ?? 0}`,
+        );
     });
 }

@@ -2,7 +2,10 @@ import { fstatSync } from 'node:fs';
 import type { DestinationStream } from 'pino';
 
 /** Whether systemd's journal reads a file descriptor: JOURNAL_STREAM names its device and inode, see systemd.exec(5). */
-export function isJournal(fd: number, env: Readonly<Record<string, string | undefined>> = process.env): boolean {
+export function isJournal(
+  fd: number,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): boolean {
   const named = env['JOURNAL_STREAM'];
   if (named === undefined) return false;
   const { dev, ino } = fstatSync(fd, { bigint: true });

@@ -51,7 +51,8 @@ export function createNotify(env: Environment, warn: (error: unknown) => void): 
 /** The notice as lines `NAME=value`: each value on one line, in printable characters. */
 export function assignments(notice: Notice): string[] {
   return Object.entries(notice).map(
-    ([name, value]) => `${name}=${value.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ').slice(0, STATUS_CHARS)}`,
+    ([name, value]) =>
+      `${name}=${value.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ').slice(0, STATUS_CHARS)}`,
   );
 }
 

@@ -26,7 +26,8 @@ export function createSupervision(
   const notify = createNotify(env, (error) =>
     logger.warn({ err: error }, 'systemd cannot be told how the daemon is'),
   );
-  if (notify === undefined) return { ready: () => undefined, stopping: () => undefined, close: () => undefined };
+  if (notify === undefined)
+    return { ready: () => undefined, stopping: () => undefined, close: () => undefined };
   const tell = (notice: Notice): void => void notify(notice); // it never fails
   const watchdogMs = watchdogOf(env);
   let timer: NodeJS.Timeout | undefined;

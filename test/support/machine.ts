@@ -72,7 +72,9 @@ export function machineLacking(): string | undefined {
     { encoding: 'utf8' },
   );
   dir.remove();
-  return status === 0 ? undefined : `namespaces with an overlay cannot be made (${error?.message ?? stderr.trim()})`;
+  return status === 0
+    ? undefined
+    : `namespaces with an overlay cannot be made (${error?.message ?? stderr.trim()})`;
 }
 
 /** Starts one over `lower`, a folder with a Debian in it. */
@@ -111,7 +113,9 @@ export async function startMachine(lower = '/'): Promise<Machine> {
       'systemd to be up',
       async () => {
         if (child.exitCode !== null) throw new Error(`systemd ended with ${child.exitCode}: ${said}`);
-        return firstProcess(child) !== '' && (await run('systemctl', 'is-active', 'machine.target')).code === 0;
+        return (
+          firstProcess(child) !== '' && (await run('systemctl', 'is-active', 'machine.target')).code === 0
+        );
       },
       30_000,
     );

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { closeSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { tempDir } from './temp-dir.ts';
 
@@ -55,7 +55,57 @@ export function smallDisk(mebibytes: number): SmallDisk {
   };
 }
 
+/** A file system on a file of its own, whose writes can be made to hang: what a dying disk or a lost network drive does. */
+export interface FreezableDisk {
+  readonly path: string;
+  /** Every write waits from now on; reads go on. */
+  freeze(): void;
+  thaw(): void;
+  remove(): void;
+}
+
+/** Why none can be made here, with the cure, or undefined when one can. */
+export function freezableDiskLacking(): string | undefined {
+  if (process.platform !== 'linux' || process.getuid?.() !== 0)
+    return 'mounting a file system needs root, on Linux';
+  try {
+    freezableDisk(16).remove();
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : 'mount fails';
+  }
+}
+
+/** Mounts one of so many MiB. `remove` unmounts it, after it was thawed and the processes that use it have ended. */
+export function freezableDisk(mebibytes: number): FreezableDisk {
+  const dir = tempDir('freezable');
+  const image = join(dir.path, 'image');
+  const path = join(dir.path, 'mounted');
+  mkdirSync(path);
+  try {
+    command('truncate', '-s', `${mebibytes}M`, image);
+    command('mkfs.ext4', '-q', '-F', image);
+    command('mount', '-o', 'loop', image, path);
+  } catch (error) {
+    dir.remove();
+    throw error;
+  }
+  return {
+    path,
+    freeze: () => command('fsfreeze', '--freeze', path),
+    thaw: () => command('fsfreeze', '--unfreeze', path),
+    remove() {
+      command('umount', path);
+      dir.remove();
+    },
+  };
+}
+
+function command(name: string, ...args: string[]): void {
+  const { status, stderr, error } = spawnSync(name, args, { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`${name}: ${error?.message ?? stderr.trim()}`);
+}
+
 function mount(...args: string[]): void {
-  const { status, stderr, error } = spawnSync('mount', args, { encoding: 'utf8' });
-  if (status !== 0) throw new Error(`mount: ${error?.message ?? stderr.trim()}`);
+  command('mount', ...args);
 }

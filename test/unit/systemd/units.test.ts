@@ -1,0 +1,79 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { describe, expect, it, test } from 'vitest';
+import { lastingExitCodes } from '../../../daemon/exit-codes.ts';
+import { settingsExample } from '../../../daemon/settings.ts';
+import { SETTINGS } from '../../../daemon/settings-table.ts';
+
+const text = (name: string): string =>
+  readFileSync(new URL(`../../../systemd/${name}`, import.meta.url), 'utf8');
+const UNITS = ['agrinetd.service', 'agrinet-worker@.service', 'agrinet-sync.service', 'agrinet-sync.timer'];
+const secrets = Object.values(SETTINGS).flatMap((each) => ('secret' in each ? [each.env] : []));
+
+/** Every value that a unit gives to a directive. */
+function values(unit: string, directive: string): string[] {
+  return text(unit)
+    .split('\n')
+    .flatMap((line) => (line.startsWith(`${directive}=`) ? [line.slice(directive.length + 1)] : []));
+}
+
+test.each(UNITS)('%s: a reason stands above each directive', (unit) => {
+  let before = '';
+  const bare: string[] = [];
+  for (const line of text(unit).split('\n')) {
+    // Secrets come in pairs under one reason.
+    const paired = /^(Load|Set)Credential=/.test(line) && /^((Load|Set)Credential=|#)/.test(before);
+    if (/^\w+=/.test(line) && !before.startsWith('#') && !paired) bare.push(line);
+    before = line;
+  }
+  expect(bare).toEqual([]);
+  expect(text(unit)).toMatch(/^\w+=/m);
+});
+
+test.each(['agrinetd.service', 'agrinet-worker@.service'])(
+  '%s: no restart after an exit code that a restart cannot mend, as the table has them',
+  (unit) => {
+    expect(values(unit, 'RestartPreventExitStatus').join(' ').split(' ').map(Number)).toEqual(
+      lastingExitCodes(),
+    );
+    expect(lastingExitCodes()).toContain(64);
+    expect(lastingExitCodes()).not.toContain(1);
+  },
+);
+
+test('PM2 leaves the same codes alone, and 0', () => {
+  const { apps } = createRequire(import.meta.url)('../../../systemd/ecosystem.config.cjs') as {
+    apps: { stop_exit_codes: number[] }[];
+  };
+  for (const { stop_exit_codes } of apps) expect(stop_exit_codes).toEqual([0, ...lastingExitCodes()]);
+  expect(apps).toHaveLength(2);
+});
+
+describe('agrinetd.service', () => {
+  it('takes every secret setting as a credential, each with a blank in the place of a file that is missing', () => {
+    const loaded = values('agrinetd.service', 'LoadCredential').map((each) => each.split(':')[0]);
+    expect(loaded.toSorted()).toEqual([...secrets, 'aws'].toSorted());
+    expect(values('agrinetd.service', 'SetCredential')).toEqual(loaded.map((name) => `${name}:\\n`));
+  });
+
+  it('gives Node.js the flags with which agrinet.mjs would begin again', () => {
+    const [, flags = ''] =
+      /const SMALL = \[(.*)\]/.exec(
+        readFileSync(new URL('../../../daemon/agrinet.mjs', import.meta.url), 'utf8'),
+      ) ?? [];
+    const wanted = flags.split(',').map((each) => each.trim().replaceAll("'", ''));
+    const given = (values('agrinetd.service', 'ExecStart')[0] ?? '')
+      .split(' ')
+      .filter((each) => each.startsWith('--'));
+    expect(given).toEqual(wanted);
+  });
+});
+
+test('agrinetd.env shows the settings as the table has them, all of them commented out', () => {
+  expect(text('agrinetd.env')).toBe(settingsExample());
+  expect(text('agrinetd.env')).not.toMatch(/^[^#\n]/m);
+  for (const { env } of Object.values(SETTINGS))
+    expect(text('agrinetd.env')).toMatch(
+      new RegExp(secrets.includes(env) ? `^#   ${env}$` : `\\b${env}\\b`, 'm'),
+    );
+});
