@@ -26,7 +26,9 @@ trap 'exit 1' HUP INT TERM
 [ "$(id -u)" = 0 ] || die 'needs root'
 command -v debootstrap >/dev/null || die 'no debootstrap here; install it with: apt-get install debootstrap'
 # What apt itself would ask, whatever form its sources have.
+# shellcheck disable=SC2016 # the $( ) is apt's
 mirror=${MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Codename: $suite" 2>/dev/null | head -n 1)}
+# shellcheck disable=SC2016
 [ -n "$mirror" ] || mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null | head -n 1)
 [ -n "$mirror" ] || die 'apt has no sources here; set MIRROR'
 
@@ -48,14 +50,14 @@ for round in first second; do
   say "$round installation"
   inside /project/systemd/install.sh
 done
-[ "$(ls "$root/opt/agrinet-releases" | wc -l)" = 1 ] || die 'an old version was left'
+[ "$(find "$root/opt/agrinet-releases" -mindepth 1 -maxdepth 1 | wc -l)" = 1 ] || die 'an old version was left'
 inside id agrinet
-[ "$(stat -c '%a %U' "$root/var/lib/agrinet/api-key" | cut -d' ' -f1)" = 600 ] || die 'the key can be read by others'
+[ "$(stat -c %a "$root/var/lib/agrinet/api-key")" = 600 ] || die 'the key can be read by others'
 inside /usr/bin/systemd-analyze verify --man=no agrinetd.service agrinet-worker@1.service agrinet-sync.timer || die 'the units are not clean'
 
 say 'the installed daemon, as its unit starts it'
 port=${PORT:-5987}
-env -i PATH=/usr/bin:/bin DATA_DIR=/var/lib/agrinet PORT="$port" MYCELIUM_PORT=0 \
+env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DATA_DIR=/var/lib/agrinet PORT="$port" MYCELIUM_PORT=0 \
   chroot --userspec=agrinet:agrinet "$root" /usr/bin/perl /opt/agrinet/systemd/with-notify-fd.pl \
   /opt/agrinet/node_modules/.bin/node --max-semi-space-size=16 --heap-growing-percent=40 /opt/agrinet/daemon/agrinet.mjs start >"$dir/daemon" 2>&1 &
 daemon=$!
@@ -75,6 +77,8 @@ daemon=''
 
 say 'uninstalled'
 inside /project/systemd/install.sh --uninstall
-[ -s "$root/var/lib/agrinet/identity.json" ] && [ -s "$root/etc/agrinet/agrinetd.env" ] || die 'data or settings are gone'
+for kept in var/lib/agrinet/identity.json etc/agrinet/agrinetd.env; do
+  [ -s "$root/$kept" ] || die "$kept is gone"
+done
 [ ! -e "$root/opt/agrinet" ] || die 'the program is still there'
 say 'done'

@@ -31,7 +31,11 @@ fi
 
 shift
 [ "$(id -u)" != 0 ] || ip link set lo up
-trap 'for job in $(jobs -p); do kill "$job" 2>/dev/null || true; done; wait' EXIT
+leave() {
+  for job in $(jobs -p); do kill "$job" 2>/dev/null || true; done
+  wait
+}
+trap leave EXIT
 no=2
 starts=0
 for command in "$@"; do
