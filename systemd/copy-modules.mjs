@@ -36,7 +36,7 @@ for (const [folder, { version, optional, devOptional }] of wanted()) {
 }
 if (lacking.length > 0) {
   const others = lacking.length > 1 ? ` and ${lacking.length - 1} more` : '';
-  console.log(`${lacking[0]}${others} missing in ${project}`);
+  process.stdout.write(`${lacking[0]}${others} missing in ${project}\n`);
   process.exitCode = INCOMPLETE;
 } else {
   for (const folder of present) {

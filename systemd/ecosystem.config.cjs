@@ -1,16 +1,16 @@
 // agrinetd under PM2: pm2 start systemd/ecosystem.config.cjs && pm2 save. `npm ci` first; the data goes to ./data of this project.
 // The settings stand in the environment that PM2 is started in, or in env below; secrets best in files: API_KEY_FILE=/path.
-const { join } = require('node:path');
+const path = require('node:path');
 
-const project = join(__dirname, '..');
+const project = path.join(__dirname, '..');
 /** Exit codes that starting again cannot mend (daemon/exit-codes.ts). */
 const STAYS = [2, 64, 66, 67, 68, 70, 71, 72, 75, 76, 77, 78];
 
 const common = {
   cwd: project,
-  script: join(project, 'daemon/agrinet.mjs'),
+  script: path.join(project, 'daemon/agrinet.mjs'),
   // The Node.js that npm brought; PM2's own may be too old.
-  interpreter: join(project, 'node_modules/.bin/node'),
+  interpreter: path.join(project, 'node_modules/.bin/node'),
   exec_mode: 'fork', // one process has the database; a cluster of them would be refused
   autorestart: true,
   stop_exit_codes: [0, ...STAYS],
@@ -26,7 +26,7 @@ module.exports = {
       args: 'start',
       interpreter_args: '--max-semi-space-size=16 --heap-growing-percent=40',
       kill_timeout: 60_000, // it ends within ten seconds; a part that hangs costs three more
-      env: { DATA_DIR: join(project, 'data') },
+      env: { DATA_DIR: path.join(project, 'data') },
     },
     // With REDIS_URL: pm2 start systemd/ecosystem.config.cjs --only agrinet-worker. More of them: pm2 scale agrinet-worker 3
     {
@@ -34,7 +34,7 @@ module.exports = {
       name: 'agrinet-worker',
       args: 'worker',
       kill_timeout: 30_000, // it gives its jobs back first
-      env: { DATA_DIR: join(project, 'data') },
+      env: { DATA_DIR: path.join(project, 'data') },
       autostart: process.env.REDIS_URL !== undefined,
     },
   ],

@@ -8,7 +8,7 @@ import { SETTINGS } from '../../../daemon/settings-table.ts';
 const text = (name: string): string =>
   readFileSync(new URL(`../../../systemd/${name}`, import.meta.url), 'utf8');
 const UNITS = ['agrinetd.service', 'agrinet-worker@.service', 'agrinet-sync.service', 'agrinet-sync.timer'];
-const secrets = Object.values(SETTINGS).flatMap((each) => ('secret' in each ? [each.env] : []));
+const secrets: string[] = Object.values(SETTINGS).flatMap((each) => ('secret' in each ? [each.env] : []));
 
 /** Every value that a unit gives to a directive. */
 function values(unit: string, directive: string): string[] {
