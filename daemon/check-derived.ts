@@ -4,7 +4,6 @@ import { isProven } from '../protocols/feed/erasure.ts';
 import { erasuresAt } from '../protocols/ledger/erasing.ts';
 import { placedOps } from '../protocols/ledger/placed-ops.ts';
 import { readOp } from '../protocols/open-dialog/read-op.ts';
-import type { RecordState } from '../protocols/open-dialog/record.ts';
 import type { Database } from '../storage/database.ts';
 import { Digests } from '../storage/digests.ts';
 import { indexKeys } from '../storage/indexes.ts';
@@ -69,16 +68,11 @@ async function checkValues(
 /** The kept digests against ones computed from the records. */
 async function checkDigests(db: Database, problems: Problem[]): Promise<void> {
   const kept = new Digests();
-  const fresh = new Digests();
-  const sums = fresh.begin();
   const channels = new Set<string>(['public']);
   (await kept.read(db))();
-  for await (const [key, value] of db.level.iterator(range('records'))) {
-    const state: RecordState = openJson<StoredRecord>(key, value).state;
-    channels.add(state.channel);
-    sums.change(undefined, state);
-  }
-  sums.commit();
+  for await (const [key, value] of db.level.iterator(range('records')))
+    channels.add(openJson<StoredRecord>(key, value).state.channel);
+  const fresh = await Digests.ofRecords(db.level);
   for (const channel of channels) {
     const [a, b] = [kept.of(channel), fresh.of(channel)].map((owners) =>
       JSON.stringify([...owners].map(([o, g]) => [o, [...g].sort()]).sort()),

@@ -5,6 +5,7 @@ import { AgrinetError } from '../protocols/errors.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
 import { type Level, openLevel, REBUILDING, repairLevel } from './level.ts';
 import { migrate } from './migrations.ts';
+import { refuseHalfRestored } from './restored.ts';
 import { damaged, isCorruption, storageError } from './storage-error.ts';
 
 /** Commits whose numbers are kept: more than one write buffer of LevelDB can hold, so that a hole in its log shows. */
@@ -30,7 +31,7 @@ export interface OpenOptions {
 /**
  * LevelDB with what it lacks: a marker that tells a first start from a lost database, a numbered journal that shows holes and
  * short tails, repair on a copy, re-opening after an I/O error. Throws `database-missing`, `database-locked`,
- * `database-newer`, `database-damaged`, `folder-unwritable`, `disk-full`.
+ * `database-newer`, `database-damaged`, `restore-unfinished`, `folder-unwritable`, `disk-full`.
  */
 export class Database {
   readonly folder: string;
@@ -55,6 +56,7 @@ export class Database {
     const folder = join(dataDir, 'db');
     const marker = join(dataDir, 'initialized');
     await mkdir(dataDir, { recursive: true }).catch(fail);
+    await refuseHalfRestored(dataDir);
     const initialized = await exists(marker);
     const present = await exists(join(folder, 'CURRENT'));
     if (initialized && !present) {

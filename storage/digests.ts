@@ -7,10 +7,14 @@ import {
   sumDigest,
   sumFrom,
 } from '../protocols/digest/lthash.ts';
+import { ownerDigest, totalDigest } from '../protocols/digest/state-digest.ts';
 import type { RecordState } from '../protocols/open-dialog/record.ts';
+import type { Snapshot } from 'classic-level';
+import type { Level } from './level.ts';
+import type { StoredRecord } from './store.ts';
 import { type BatchOp, fullKey, innerKey, range } from './keyspace.ts';
 import type { Database } from './database.ts';
-import { openValue, sealValue } from './values.ts';
+import { openJson, openValue, sealValue } from './values.ts';
 import { concat } from '../protocols/wire/bytes.ts';
 
 interface Sum {
@@ -28,10 +32,21 @@ export interface Digest {
 export class Digests {
   readonly #sums = new Map<string, Sum>();
 
-  /** Reads the stored sums; they are shown once the result is called. */
-  async read(db: Database): Promise<() => void> {
+  /** The sums computed anew from the records that a database holds. */
+  static async ofRecords(level: Level): Promise<Digests> {
+    const digests = new Digests();
+    const sums = digests.begin();
+    for await (const [key, value] of level.iterator(range('records')))
+      sums.change(undefined, openJson<StoredRecord>(key, value).state);
+    sums.commit();
+    return digests;
+  }
+
+  /** Reads the stored sums, of now or of a snapshot; they are shown once the result is called. */
+  async read({ level }: Pick<Database, 'level'>, snapshot?: Snapshot): Promise<() => void> {
     const sums = new Map<string, Sum>();
-    for await (const [full, sealed] of db.level.iterator(range('digests'))) {
+    const at = snapshot === undefined ? {} : { snapshot };
+    for await (const [full, sealed] of level.iterator({ ...range('digests'), ...at })) {
       const value = openValue(full, sealed);
       const count = new DataView(value.buffer, value.byteOffset, 4).getUint32(0);
       sums.set(innerKey(full), { count, lanes: sumFrom(value.subarray(4)) });
@@ -71,6 +86,13 @@ export class Digests {
       if (at === channel) counts.set(collection, (counts.get(collection) ?? 0) + count);
     }
     return counts;
+  }
+
+  /** The total state digest over all public records. */
+  total(): string {
+    return totalDigest(
+      new Map([...this.of('public')].map(([owner, collections]) => [owner, ownerDigest(collections)])),
+    );
   }
 
   /** The moves of one commit: on copies until the batch is on disk. */

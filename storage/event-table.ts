@@ -1,6 +1,7 @@
 import type { Json } from '../protocols/wire/json.ts';
 import type { Database } from './database.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
+import type { Level } from './level.ts';
 import { openJson, sealJson } from './values.ts';
 
 /** An event as kept. `time` in milliseconds since 1970. */
@@ -87,6 +88,13 @@ export async function openEventTable(db: Database): Promise<EventTable> {
 
 /** Far enough that no number handed out before the damage comes again. */
 const WIDE_STEP = 1_000_000;
+
+/** For a database that goes back in time: numbers given out since are not given to other events. */
+export async function skippedEventNumbers(level: Level): Promise<BatchOp[]> {
+  const value = await level.get(RESERVED);
+  if (value === undefined) return [];
+  return [{ type: 'put', key: RESERVED, value: sealJson(RESERVED, reservedIn(value, 0) + WIDE_STEP) }];
+}
 
 function reservedIn(value: Uint8Array | undefined, newest: number | undefined): number {
   const beyond = (newest ?? 0) + 1;

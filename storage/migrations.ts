@@ -13,7 +13,11 @@ export interface Migration {
 /** Every migration there is, ascending; never changed once released. */
 export const MIGRATIONS: readonly Migration[] = [];
 
-const VERSION = fullKey('meta', 'version');
+/** The layout that this program writes. */
+export const LAYOUT = MIGRATIONS.at(-1)?.to ?? 1;
+
+/** The version stamp. */
+export const VERSION = fullKey('meta', 'version');
 
 /** Stamps a new database, migrates an older one forward, refuses a newer one with `database-newer`. */
 export async function migrate(level: Level, migrations: readonly Migration[] = MIGRATIONS): Promise<number> {

@@ -1,0 +1,55 @@
+import { AgrinetError } from '../../protocols/errors.ts';
+import { newGeneration } from '../change-order.ts';
+import { Digests } from '../digests.ts';
+import { skippedEventNumbers } from '../event-table.ts';
+import { KEYSPACE, type BatchOp } from '../keyspace.ts';
+import { type Level, openLevel } from '../level.ts';
+import { RESTORED, type RestoredMark } from '../restored.ts';
+import { sealJson } from '../values.ts';
+import { type ReadBackup, readBackup } from './backup-file.ts';
+import { damagedBackup } from './format.ts';
+
+const known: ReadonlySet<string> = new Set(Object.values(KEYSPACE).map(({ prefix }) => `${prefix}!`));
+
+/**
+ * Makes a database in a folder of its own out of a backup; on disk when this resolves, and what it holds has the digest that the
+ * backup names. What a restored node must not do twice begins anew: numbers of events and the generation of its change order.
+ * Throws `backup-damaged` and what LevelDB throws; the folder is then of no use.
+ */
+export async function loadBackup(
+  source: AsyncIterable<Uint8Array>,
+  folder: string,
+  now: number,
+): Promise<ReadBackup> {
+  const { level } = await openLevel(folder, true, false);
+  try {
+    const backup = await readBackup(source, {
+      async pairs(pairs) {
+        for (const [key] of pairs)
+          if (!known.has(key.slice(0, 2)))
+            throw damagedBackup(`the key ${JSON.stringify(key.slice(0, 40))} belongs to no table`, 0);
+        await level.batch(pairs.map(([key, value]) => ({ type: 'put', key, value })));
+      },
+    });
+    await settle(level, { at: now, from: backup.manifest.createdAt });
+    const digest = (await Digests.ofRecords(level)).total();
+    if (digest !== backup.manifest.digest)
+      throw new AgrinetError(
+        'backup-damaged',
+        `what the backup holds has the digest ${digest}, but its manifest says ${backup.manifest.digest}. Take another backup.`,
+      );
+    return backup;
+  } finally {
+    await level.close();
+  }
+}
+
+/** The last batch; its fsync takes along those before it. */
+async function settle(level: Level, mark: RestoredMark): Promise<void> {
+  const ops: BatchOp[] = [
+    newGeneration(),
+    { type: 'put', key: RESTORED, value: sealJson(RESTORED, mark) },
+    ...(await skippedEventNumbers(level)),
+  ];
+  await level.batch(ops, { sync: true });
+}

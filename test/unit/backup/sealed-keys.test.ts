@@ -1,0 +1,49 @@
+import { describe, expect, it } from 'vitest';
+import { openKeys, sealKeys } from '../../../storage/backup/sealed-keys.ts';
+
+const keys = { 'identity.json': '{"seed": "a secret"}\n', 'api-key': 'another\n' };
+const manifest = Buffer.from('a manifest');
+const passphrase = 'lorry maize nine market scale';
+
+describe('the keys in a backup', async () => {
+  const sealed = await sealKeys(keys, passphrase, manifest);
+  const box = JSON.parse(Buffer.from(sealed).toString()) as Record<string, unknown>;
+  const altered = (fields: object): Uint8Array => Buffer.from(JSON.stringify({ ...box, ...fields }));
+
+  it('open with their passphrase, however its letters are composed, and show nothing without', async () => {
+    expect(await openKeys(sealed, passphrase, manifest)).toEqual(keys);
+    const composed = await sealKeys(keys, 'caf\u00e9 caf\u00e9 caf\u00e9', manifest);
+    expect(await openKeys(composed, 'cafe\u0301 cafe\u0301 cafe\u0301', manifest)).toEqual(keys);
+    expect(Buffer.from(sealed).toString()).not.toMatch(/secret|another|identity/);
+    expect(await sealKeys(keys, passphrase, manifest)).not.toEqual(sealed);
+  });
+
+  it('do not open with another passphrase, beside another manifest, or altered', async () => {
+    const wrong = { code: 'passphrase-wrong' };
+    await expect(openKeys(sealed, `${passphrase} `, manifest)).rejects.toMatchObject(wrong);
+    await expect(openKeys(sealed, passphrase, Buffer.from('another'))).rejects.toMatchObject(wrong);
+    const tag = Buffer.from(String(box['tag']), 'base64');
+    tag[3] = (tag[3] ?? 0) ^ 1;
+    const forged = altered({ tag: tag.toString('base64') });
+    await expect(openKeys(forged, passphrase, manifest)).rejects.toMatchObject(wrong);
+    // The same data with less work for a guesser is not taken either.
+    await expect(openKeys(altered({ N: 2 ** 15 }), passphrase, manifest)).rejects.toMatchObject(wrong);
+  });
+
+  it('never cost all memory, and are never cheap to guess', async () => {
+    for (const fields of [
+      { N: 2 ** 24 },
+      { N: 2 ** 20, r: 64 },
+      { N: 2 },
+      { N: 100_000 },
+      { p: 1000 },
+      { r: 1 },
+      { kdf: 'none' },
+    ]) {
+      const refused = openKeys(altered(fields), passphrase, manifest);
+      await expect(refused, JSON.stringify(fields)).rejects.toMatchObject({ code: 'backup-damaged' });
+    }
+    for (const bytes of [Buffer.from('no JSON'), Buffer.from('{}'), altered({ more: 1 })])
+      await expect(openKeys(bytes, passphrase, manifest)).rejects.toMatchObject({ code: 'backup-damaged' });
+  });
+});
