@@ -10,6 +10,7 @@ import { requestId } from './limits/request-id.ts';
 import { measure } from './measure.ts';
 import { describeRoutes } from './openapi.ts';
 import { router } from './route.ts';
+import { backupRoutes } from './routes/backup.ts';
 import { conflictRoutes } from './routes/conflicts.ts';
 import { contractRoutes, oldContractRoutes } from './routes/contracts.ts';
 import { conversationRoutes } from './routes/conversations.ts';
@@ -19,6 +20,7 @@ import { erasureRoutes } from './routes/erasure.ts';
 import { eventRoutes } from './routes/events.ts';
 import { fenceRoutes } from './routes/fence.ts';
 import { exportRoutes } from './routes/export.ts';
+import { feedFileRoutes } from './routes/feed-file.ts';
 import { feedRoutes } from './routes/feeds.ts';
 import { importRoutes } from './routes/import.ts';
 import { jobRoutes } from './routes/jobs.ts';
@@ -77,7 +79,7 @@ export function createApp(node: ApiContext) {
     idempotency({
       table: node.idempotency,
       secretPaths: /^\/api\/keys/,
-      streamedPaths: /^\/federation\/(import|plan|entries|feeds\/[^/]+)$/,
+      streamedPaths: /^\/federation\/(import|plan|entries|feed-file|feeds\/[^/]+)$/,
     }),
   );
 
@@ -103,10 +105,12 @@ export function createApp(node: ApiContext) {
     .route('/federation', exportRoutes(node))
     .route('/federation', pullRoutes(node))
     .route('/federation', feedRoutes(node))
+    .route('/federation', feedFileRoutes(node))
     .route('/federation', digestRoutes(node))
     .route('/federation', syncWorkerRoutes(node))
     .route('/rejoin', rejoinRoutes(node))
     .route('/doctor', doctorRoutes(node))
+    .route('/backup', backupRoutes(node))
     .route('/jobs', jobRoutes(node))
     .route('/logs', logRoutes(node))
     .route('/notifications', notificationRoutes(node))

@@ -1,9 +1,11 @@
+import type { ByteSource } from './ports/backup.ts';
+
 /**
  * Bytes as the body of an answer or a request: asked for piece by piece, so that a slow reader slows the source and a reader that is
  * gone ends it, iterators of the database included. `onError` sees what breaks it off; the other side sees only that.
  */
 export function byteStream(
-  source: AsyncGenerator<Uint8Array>,
+  source: ByteSource,
   onError: (error: unknown) => void = () => undefined,
 ): ReadableStream<Uint8Array> {
   return new ReadableStream<Uint8Array>(

@@ -37,6 +37,7 @@ const STATUS: Readonly<Record<string, ContentfulStatusCode>> = {
   'source-unknown': 404,
   'body-slow': 408,
   'attempt-over': 409,
+  'backup-busy': 409,
   'idempotency-busy': 409,
   'idempotency-done': 409,
   'job-claimed': 409,

@@ -1,12 +1,15 @@
 import { Command, CommanderError } from 'commander';
 import { AgrinetError, errorCode, errorMessage } from '../protocols/errors.ts';
 import { auditCommand } from './cli/audit.ts';
+import { backupCommand } from './cli/backup.ts';
 import { conflictsCommand } from './cli/conflicts.ts';
 import { demoCommand } from './cli/demo.ts';
 import { digestCommand } from './cli/digest.ts';
 import { doctorCommand } from './cli/doctor.ts';
+import { exportFeedCommand } from './cli/export-feed.ts';
 import { fsckCommand } from './cli/fsck.ts';
 import { identityCommand } from './cli/identity.ts';
+import { importFeedCommand } from './cli/import-feed.ts';
 import { importCommand } from './cli/import.ts';
 import { jobsCommand } from './cli/jobs.ts';
 import { joinCommand } from './cli/join.ts';
@@ -14,6 +17,7 @@ import { keysCommand } from './cli/keys.ts';
 import { nodesCommand, resumeCommand, suspendCommand } from './cli/nodes.ts';
 import { rebuildCommand } from './cli/rebuild.ts';
 import { rejoinCommand } from './cli/rejoin.ts';
+import { restoreCommand } from './cli/restore.ts';
 import { startCommand } from './cli/start.ts';
 import { statusCommand } from './cli/status.ts';
 import { syncCommand } from './cli/sync.ts';
@@ -47,6 +51,10 @@ for (const command of [
   jobsCommand(),
   workerCommand(),
   rejoinCommand(),
+  backupCommand(),
+  restoreCommand(),
+  exportFeedCommand(),
+  importFeedCommand(),
   rebuildCommand(),
   fsckCommand(),
 ]) {

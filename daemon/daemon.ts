@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AgrinetError } from '../protocols/errors.ts';
 import { fullKey } from '../storage/keyspace.ts';
+import { refuseHalfRestored } from '../storage/restored.ts';
 import { loadOrCreateApiKey } from './api-key.ts';
 import { openTlsCertificate } from './federation/tls-certificate.ts';
 import { startHttp } from './http.ts';
@@ -29,6 +30,7 @@ export async function runDaemon(settings: Settings): Promise<void> {
 }
 
 async function run(settings: Settings, logger: Logger, supervision: Supervision): Promise<void> {
+  await refuseHalfRestored(settings.dataDir);
   await refuseLostIdentity(settings.dataDir);
   const identity = await loadOrCreateIdentity(settings.dataDir);
   const lock = await lockIdentity(identity.peerId);

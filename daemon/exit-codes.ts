@@ -24,6 +24,13 @@ const exitCodes = [
   ['audit-broken', 79, '`agrinet audit verify` found a line that was changed, removed, put in or cut off'],
   ['trends-differ', 80, '`agrinet trends verify` found a snapshot that its own prices do not give'],
   ['unhealthy', 81, '`agrinet doctor` found errors or warnings; each names what mends it'],
+  ['backup-damaged', 82, 'the file is cut off, altered or no backup'],
+  ['backup-foreign', 83, 'the backup, or the folder, belongs to another node'],
+  ['passphrase-wrong', 84, 'the passphrase does not open the keys in the backup'],
+  ['backup-newer', 85, 'a newer agrinetd wrote the backup'],
+  ['folder-not-empty', 86, '`agrinet restore` wants an empty DATA_DIR; keys may lie there'],
+  ['restore-unfinished', 87, 'a restore was cut off: run it again', 'stays'],
+  ['feed-file-damaged', 88, 'the feed file is cut off or altered; what came before stays'],
 ] as const satisfies readonly (readonly [name: string, code: number, meaning: string, restart?: 'stays'])[];
 
 const byName: ReadonlyMap<string, number> = new Map(exitCodes.map(([name, code]) => [name, code]));

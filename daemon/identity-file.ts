@@ -23,7 +23,7 @@ export function identityPath(dataDir: string): string {
 export async function readIdentity(dataDir: string): Promise<Identity | undefined> {
   const path = identityPath(dataDir);
   const text = await readSecretFile(path, 'identity-invalid');
-  return text === undefined ? undefined : parse(path, text);
+  return text === undefined ? undefined : parseIdentity(path, text);
 }
 
 /** The identity in the folder, made at first start (mode 0600). Throws as `readIdentity`, `folder-unwritable` and `disk-full`. */
@@ -38,7 +38,8 @@ export async function loadOrCreateIdentity(dataDir: string): Promise<Identity> {
   return other;
 }
 
-function parse(path: string, text: string): Identity {
+/** The identity in the text of such a file. Throws `identity-invalid`. */
+export function parseIdentity(path: string, text: string): Identity {
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -13,7 +13,9 @@ import { conversationEar } from './events/conversation-ear.ts';
 import { createDigestTrees } from './doctor/digest-trees.ts';
 import { startDoctor } from './doctor/start-doctor.ts';
 import { createWebhookHandler, startWebhooks } from './events/webhooks.ts';
+import { createBackups } from './backup/backups.ts';
 import { createExchange } from './federation/exchange.ts';
+import { createFeedFiles } from './federation/feed-files.ts';
 import { createRegistration } from './federation/registration.ts';
 import type { TlsCertificate } from './federation/tls-certificate.ts';
 import { createJobs } from './jobs/create-jobs.ts';
@@ -258,6 +260,19 @@ async function compose(node: Node, { apiKey, url, tls }: ServiceOptions, parts: 
     jobs: jobs.port,
     notifications,
     audit,
+    backups: createBackups({
+      db,
+      identity,
+      network: settings.myceliumNetwork,
+      now,
+      onTaken: () => audit.record({ kind: 'operator', actor: 'node', note: 'a backup was taken' }),
+    }),
+    feedFiles: createFeedFiles({
+      self,
+      feeds: store,
+      ledger,
+      mayHold: (peer, channel) => node.mayHold(peer, channel),
+    }),
     trends: trends.port,
     ratings,
     trust,

@@ -425,6 +425,15 @@ export const SETTINGS = {
     example: 'http://127.0.0.1:5000',
     help: 'The daemon the command line talks to.',
   },
+  backupPassphrase: {
+    env: 'BACKUP_PASSPHRASE',
+    section: 'Command line',
+    schema: line(1024),
+    expects: 'one line of at most 1024 characters',
+    example: 'a sentence of many words',
+    help: 'Passphrase of the keys in a backup, for `backup --with-keys` and `restore`; without it they ask on a terminal.',
+    secret: true,
+  },
 } as const satisfies Record<string, Definition>;
 
 /** Whether a circle is one; a file is read at start. */

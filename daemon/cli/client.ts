@@ -11,7 +11,9 @@ export interface DaemonClient {
   /** Calls by route, typed by what the routes declare: `client.api.listings.$get({ query: {} })`. */
   readonly api: ReturnType<typeof hc<Api>>;
   /** A request whose answer, always a 2xx, is read as it comes; the deadline is for its headers only. */
-  postStream(path: string, body: string, contentType: string): Promise<Response>;
+  postStream(path: string, body: string | Uint8Array<ArrayBuffer>, contentType: string): Promise<Response>;
+  /** The same for what is only read. */
+  getStream(path: string): Promise<Response>;
 }
 
 const GET_MS = 10_000;
@@ -60,6 +62,7 @@ export function connect(settings: Settings): DaemonClient {
     }),
     postStream: (path, body, contentType) =>
       request(base + path, { method: 'POST', body, headers: { 'content-type': contentType } }, false),
+    getStream: (path) => request(base + path, {}, false),
   };
 }
 

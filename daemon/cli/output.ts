@@ -40,24 +40,61 @@ export function count(value: number | null | undefined): string {
 /** Runs a long job with a progress bar, on stderr and only on a terminal. */
 export async function withProgress<T>(
   label: string,
-  job: (onProgress: (done: number, total: number) => void) => Promise<T>,
+  job: (onProgress: (done: number, total: number) => void, rename: (label: string) => void) => Promise<T>,
 ): Promise<T> {
+  const figures = label === '' ? '' : ' {value}/{total}';
   const bar = new SingleBar({
-    format: `${label} {bar} {percentage}% {value}/{total} {eta_formatted}`,
+    format: `{label} {bar} {percentage}%${figures} {eta_formatted}`,
     stream: process.stderr,
     barCompleteChar: '█',
     barIncompleteChar: '░',
     hideCursor: true,
   });
   const shown = process.stderr.isTTY === true;
-  if (shown) bar.start(1, 0);
+  let shownLabel = label;
+  if (shown) bar.start(1, 0, { label });
   try {
-    return await job((done, total) => {
-      if (!shown) return;
-      bar.setTotal(Math.max(total, 1));
-      bar.update(done);
-    });
+    return await job(
+      (done, total) => {
+        if (!shown) return;
+        bar.setTotal(Math.max(total, 1));
+        bar.update(done, { label: shownLabel });
+      },
+      (name) => (shownLabel = name),
+    );
   } finally {
     if (shown) bar.stop();
   }
+}
+
+/** Runs a job of several steps, each with a progress bar from 0 to 1. */
+export function withSteps<T>(
+  job: (onProgress: (step: string, done: number) => void) => Promise<T>,
+): Promise<T> {
+  return withProgress('', (onProgress, rename) =>
+    job((step, done) => {
+      rename(step);
+      onProgress(Math.round(done * 1000), 1000);
+    }),
+  );
+}
+
+/** Bytes for people. */
+export function bytesText(bytes: number): string {
+  if (bytes < 1024 * 1024) return `${Math.max(1, Math.round(bytes / 1024))} KiB`;
+  return `${(bytes / 1024 / 1024).toFixed(1)} MiB`;
+}
+
+/** A duration for people, in its largest unit. */
+export function durationText(ms: number): string {
+  const units = [
+    ['day', 86_400_000],
+    ['hour', 3_600_000],
+    ['minute', 60_000],
+  ] as const;
+  for (const [name, unit] of units) {
+    const count = Math.floor(ms / unit);
+    if (count > 0) return `${count} ${name}${count === 1 ? '' : 's'}`;
+  }
+  return 'less than a minute';
 }

@@ -1,9 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { SyncOutcome, SyncSource, TakenEntries } from '../../api/ports/exchange.ts';
 import { AgrinetError, errorCode } from '../../protocols/errors.ts';
-import { decodeEntry } from '../../protocols/feed/entry.ts';
-import { openErasure } from '../../protocols/feed/erasure.ts';
-import { openForkProof } from '../../protocols/feed/fork.ts';
 import { isBehind } from '../../protocols/feed/frontier.ts';
 import type { Ledger } from '../../protocols/ledger/types.ts';
 import { CATCH_UP_LIMITS } from '../../protocols/mycelium/catch-up.ts';
@@ -11,9 +8,9 @@ import type { FeedSource } from '../../protocols/mycelium/ports.ts';
 import { type RangeItem, rangeRequest, type RangeRequest } from '../../protocols/mycelium/range.ts';
 import { sealRequest } from '../../protocols/mycelium/signed-request.ts';
 import type { Identity, PeerId } from '../../protocols/wire/identity.ts';
-import type { Channel } from '../../protocols/wire/ids.ts';
 import type { SourceTable } from '../../storage/source-table.ts';
 import type { LegacyImporter } from './legacy-import.ts';
+import { CANNOT_WRITE, feedOf } from './range-item.ts';
 import type { SyncTarget } from './sync.ts';
 
 export interface LocalTargetParts {
@@ -32,18 +29,8 @@ export interface LocalTargetParts {
   readonly now: () => number;
 }
 
-/** The entries were good, this node is not: the job comes again. */
-const CANNOT_WRITE: ReadonlySet<string> = new Set(['disk-full', 'storage-failed']);
 /** The paths for which a worker may have requests signed. */
 const SIGNED_PATH = /^\/federation\/feeds(\/[A-Za-z0-9]+)?(\?[\x21-\x7e]*)?$/;
-
-/** The feed that an item is about. Throws what reading it throws. */
-function standingOf({ kind, bytes }: RangeItem): { readonly author: PeerId; readonly channel: Channel } {
-  if (kind === 'proof') return openForkProof(bytes);
-  if (kind === 'erasure') return openErasure(bytes);
-  const { author, header } = decodeEntry(bytes);
-  return { author, channel: header.channel };
-}
 
 /** This node as the target of a sync: entries go through the ledger, the one way in. */
 export function createLocalTarget(parts: LocalTargetParts): SyncTarget {
@@ -70,7 +57,7 @@ export function createLocalTarget(parts: LocalTargetParts): SyncTarget {
 
   /** Nobody brings anything under the name of a request that was not for it. */
   function checkAsked({ author, channel }: RangeRequest, item: RangeItem): void {
-    const found = standingOf(item);
+    const found = feedOf(item);
     if (found.author !== author || found.channel !== channel)
       throw new AgrinetError('not-asked-for', 'an entry of another author or channel');
   }

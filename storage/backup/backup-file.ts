@@ -10,12 +10,13 @@ export async function* writeBackup(
   identity: Identity,
   manifest: Manifest,
   pairs: AsyncIterable<StoredPair>,
+  position: (key: string) => Promise<number> = async () => 0,
 ): AsyncGenerator<Uint8Array> {
   const blocks = new BlockWriter();
   const totals = { records: 0, bytes: 0 };
   yield MAGIC;
   yield blocks.block('manifest', encodeManifest(manifest));
-  for await (const { payload, pairs: records, bytes } of packPairs(pairs)) {
+  for await (const { payload, pairs: records, bytes } of packPairs(pairs, position)) {
     totals.records += records;
     totals.bytes += bytes;
     yield blocks.block('data', payload);
@@ -32,10 +33,10 @@ export async function* withKeys(
   identity: Identity,
   keysOf: (manifest: Uint8Array) => Promise<Uint8Array>,
 ): AsyncGenerator<Uint8Array> {
-  let manifest: Uint8Array = new Uint8Array(0);
+  let keys: Uint8Array = new Uint8Array(0);
   yield MAGIC;
   for await (const block of readBlocks(source)) {
-    if (block.kind === 'manifest') manifest = block.payload;
+    if (block.kind === 'manifest') keys = await keysOf(block.payload);
     if (block.kind !== 'end') {
       yield block.bytes;
       continue;
@@ -43,7 +44,7 @@ export async function* withKeys(
     const { before: head, at } = block;
     const totals = openEnd(block.payload, { peerId: identity.peerId, head, at });
     const blocks = new BlockWriter(head);
-    yield blocks.block('keys', await keysOf(manifest));
+    yield blocks.block('keys', keys);
     yield blocks.block('end', sealEnd(identity, blocks.hash, totals));
     return;
   }

@@ -42,8 +42,6 @@ export interface Manifest {
   readonly withKeys: boolean;
   /** The total state digest over the public records of the snapshot. */
   readonly digest: string;
-  /** About how many bytes of records follow, for a progress bar. */
-  readonly estimate: number;
 }
 
 /** The last block is signed by the node whose backup it is, under a domain of its own. */
@@ -63,7 +61,6 @@ const manifest = z.object({
   createdAt: whole,
   withKeys: z.boolean(),
   digest: z.string().regex(/^[0-9a-f]{64}$/),
-  estimate: whole,
 });
 
 export function encodeManifest(value: Manifest): Uint8Array {

@@ -1,5 +1,5 @@
 import { Digests } from '../digests.ts';
-import { KEYSPACE, range, type SublevelName } from '../keyspace.ts';
+import { KEYSPACE, type SublevelName } from '../keyspace.ts';
 import type { Level } from '../level.ts';
 import { LAYOUT, VERSION } from '../migrations.ts';
 import { openJson, openValue } from '../values.ts';
@@ -27,13 +27,16 @@ const checked = prefixes(CHECKED);
 /** Held in memory by an iterator, in bytes. */
 const READ_AHEAD = 256 * 1024;
 
+const BEHIND_ALL = '~';
+
 /** The database at one moment, while writing goes on. LevelDB keeps what it replaces until `close`, so it has to come. */
 export interface BackupSnapshot {
   readonly layout: number;
   readonly digest: string;
-  readonly estimate: number;
   /** All that travels, in the order of keys. Once. Throws `value-damaged`. */
   pairs(): AsyncGenerator<StoredPair>;
+  /** How far a key is in all of it, from 0 to 1; about. */
+  position(key: string): Promise<number>;
   /** Also while `pairs` is being read, which then fails. */
   close(): Promise<void>;
 }
@@ -44,11 +47,11 @@ export async function openSnapshot(level: Level): Promise<BackupSnapshot> {
     const stamp = await level.get(VERSION, { snapshot });
     const digests = new Digests();
     (await digests.read({ level }, snapshot))();
+    const whole = await level.approximateSize('', BEHIND_ALL);
     const iterator = level.iterator({ snapshot, highWaterMarkBytes: READ_AHEAD });
     return {
       layout: stamp === undefined ? LAYOUT : openJson<number>(VERSION, stamp),
       digest: digests.total(),
-      estimate: await estimateOf(level),
       async *pairs() {
         for await (const [key, value] of iterator) {
           const prefix = key.slice(0, 2);
@@ -56,6 +59,9 @@ export async function openSnapshot(level: Level): Promise<BackupSnapshot> {
           if (checked.has(prefix)) openValue(key, value);
           yield [key, value];
         }
+      },
+      async position(key) {
+        return whole === 0 ? 0 : (await level.approximateSize('', key)) / whole;
       },
       async close() {
         await iterator.close();
@@ -66,15 +72,4 @@ export async function openSnapshot(level: Level): Promise<BackupSnapshot> {
     await snapshot.close();
     throw error;
   }
-}
-
-/** Of what stands in tables; what is only in the log yet is not counted. */
-async function estimateOf(level: Level): Promise<number> {
-  let bytes = 0;
-  for (const name of Object.keys(KEYSPACE) as SublevelName[]) {
-    if (LEFT_OUT.includes(name)) continue;
-    const { gte, lt } = range(name);
-    bytes += await level.approximateSize(gte, lt);
-  }
-  return bytes;
 }

@@ -4,6 +4,7 @@ import { SSE_LIMITS } from '../../api/sse.ts';
 import { KEY_LIMITS } from '../../daemon/access/key-rules.ts';
 import { EVENT_LIMITS } from '../../daemon/events/event-log.ts';
 import { PULL_LIMITS } from '../../daemon/federation/https-pull.ts';
+import { SNAPSHOT_LIMITS } from '../../daemon/backup/backups.ts';
 import { IMPORT_LIMITS } from '../../daemon/federation/legacy-import.ts';
 import { DIFF_LIMITS } from '../../daemon/doctor/diff.ts';
 import { TREND_LIMITS } from '../../daemon/doctor/disk-trend.ts';
@@ -13,6 +14,7 @@ import { checksTable } from '../../daemon/doctor/finding.ts';
 import { METRICS_LIMITS, metricsTable } from '../../daemon/metrics/metrics-table.ts';
 import { LEDGER_LIMITS } from '../../daemon/jobs/job-ledger.ts';
 import { LEGACY_LIMITS } from '../../protocols/market/legacy.ts';
+import { BACKUP_LIMITS } from '../../storage/backup/format.ts';
 import { IDEMPOTENCY_LIMITS } from '../../storage/idempotency-table.ts';
 import { PREFIX_LIMITS } from '../../protocols/digest/prefix.ts';
 import { PEER_EXCHANGE_LIMITS } from '../../protocols/discovery/peer-exchange.ts';
@@ -132,6 +134,8 @@ const HTTP_LIMIT_FILES: LimitFiles = [
   ['Doctor', 'daemon/doctor/facts.ts', DOCTOR_LIMITS],
   ['Its trend of the disk', 'daemon/doctor/disk-trend.ts', TREND_LIMITS],
   ['doctor --diff', 'daemon/doctor/diff.ts', DIFF_LIMITS],
+  ['Snapshots for backups', 'daemon/backup/backups.ts', SNAPSHOT_LIMITS],
+  ['Backup files', 'storage/backup/format.ts', BACKUP_LIMITS],
 ];
 
 const LIMIT_FILES: LimitFiles = [

@@ -1,0 +1,114 @@
+import { z } from '@hono/zod-openapi';
+import { AgrinetError } from '../../protocols/errors.ts';
+import { decodeItems, encodeItem, ITEM_SEQUENCE } from '../../protocols/mycelium/item-sequence.ts';
+import type { RangeItem } from '../../protocols/mycelium/range.ts';
+import { concat } from '../../protocols/wire/bytes.ts';
+import { parsePeerId, type PeerId } from '../../protocols/wire/identity.ts';
+import { byteStream } from '../byte-stream.ts';
+import type { ApiContext } from '../context.ts';
+import type { FeedFilePort } from '../ports/feed-file.ts';
+import { bodyChunks } from '../raw-body.ts';
+import { json, media, rawInput, route, router } from '../route.ts';
+
+const tags = ['Operator'];
+/** One piece of a file, with room for the largest entry. */
+const PIECE_BYTES = 4 * 1024 * 1024;
+const PIECE_ITEMS = 4096;
+/** Bytes gathered for one write to the socket. */
+const GATHER_BYTES = 64 * 1024;
+
+const peer = z.string().max(128);
+const carry = route('operator', {
+  method: 'get',
+  path: '/feed-file',
+  tags,
+  summary:
+    'All feeds held here, to be carried in a file; private channels only for a node that takes part in them',
+  request: {
+    query: z.object({
+      author: z.union([peer, z.array(peer).max(1024)]).optional(),
+      for: peer.optional(),
+    }),
+  },
+  responses: { 200: media('Items as GET /federation/feeds/{author} gives them', ITEM_SEQUENCE) },
+});
+const counts = z.record(z.string(), z.number().int());
+const take = route('operator', {
+  method: 'post',
+  path: '/feed-file',
+  tags,
+  summary: 'Take in a piece of a carried file; every entry proves itself, the same again changes nothing',
+  request: {
+    query: z.object({ for: peer.optional() }),
+    body: rawInput(ITEM_SEQUENCE, `Items in the order of the file; at most ${PIECE_ITEMS} in 4 MiB`),
+  },
+  responses: {
+    200: json(
+      z.object({
+        accepted: z.number().int(),
+        known: z.number().int(),
+        ignored: z.number().int(),
+        reasons: counts,
+        strangers: counts,
+        rejected: z.object({ index: z.number().int(), code: z.string() }).optional(),
+      }),
+      'What became of them; nothing after a rejected one was looked at',
+    ),
+  },
+});
+
+/** Feeds out of and into files, for nodes that no network connects. */
+export function feedFileRoutes({
+  feedFiles,
+  log,
+}: { readonly feedFiles: FeedFilePort } & Pick<ApiContext, 'log'>) {
+  return router()
+    .openapi(carry, (c) => {
+      const { author = [], for: to } = c.req.valid('query');
+      const authors = [author].flat().map((text) => peerOf('author', text));
+      const { entries, items } = feedFiles.items({ authors, to: optionalPeer(to) });
+      const body = byteStream(gathered(items()), (error) => log('a feed file broke off', { err: error }));
+      return c.body(body, 200, { 'content-type': ITEM_SEQUENCE, 'x-agrinet-entries': String(entries) });
+    })
+    .openapi(take, async (c) => {
+      const to = optionalPeer(c.req.valid('query').for);
+      const items: RangeItem[] = [];
+      let bytes = 0;
+      try {
+        for await (const item of decodeItems(bodyChunks(c))) {
+          bytes += item.bytes.length;
+          if (bytes > PIECE_BYTES || items.push(item) > PIECE_ITEMS)
+            throw new AgrinetError('body-too-large', `at most ${PIECE_ITEMS} items in ${PIECE_BYTES} bytes`);
+        }
+      } catch (error) {
+        if (!(error instanceof AgrinetError) || error.code === 'body-too-large') throw error;
+        throw new AgrinetError('body-malformed', error.message, { cause: error });
+      }
+      return c.json(await feedFiles.take(items, to), 200);
+    });
+}
+
+async function* gathered(items: AsyncGenerator<RangeItem>): AsyncGenerator<Uint8Array> {
+  let parts: Uint8Array[] = [];
+  let size = 0;
+  for await (const item of items) {
+    const part = encodeItem(item);
+    parts.push(part);
+    size += part.length;
+    if (size < GATHER_BYTES) continue;
+    yield concat(parts);
+    parts = [];
+    size = 0;
+  }
+  if (size > 0) yield concat(parts);
+}
+
+function peerOf(name: string, text: string): PeerId {
+  const found = parsePeerId(text);
+  if (found === undefined) throw new AgrinetError('query-invalid', `${name}: a peer id`);
+  return found;
+}
+
+function optionalPeer(text: string | undefined): PeerId | undefined {
+  return text === undefined ? undefined : peerOf('for', text);
+}

@@ -1,0 +1,157 @@
+import { createReadStream } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { Command } from 'commander';
+import { AgrinetError, errorCode, errorMessage } from '../../protocols/errors.ts';
+import {
+  decodeFeedHead,
+  FEED_END_BYTES,
+  FEED_HEAD_BYTES,
+  FeedSum,
+  isFeedEnd,
+} from '../../protocols/mycelium/feed-file.ts';
+import { decodeItems, encodeItem, ITEM_SEQUENCE } from '../../protocols/mycelium/item-sequence.ts';
+import { bytesEqual, concat } from '../../protocols/wire/bytes.ts';
+import { readSettings } from '../secrets.ts';
+import { connect, type DaemonClient } from './client.ts';
+import { printable, printJson, printLine, withProgress } from './output.ts';
+
+/** One piece: what the daemon takes in with one commit. */
+const PIECE_ITEMS = 1024;
+const PIECE_BYTES = 1024 * 1024;
+
+interface Totals {
+  accepted: number;
+  known: number;
+  ignored: number;
+  reasons: Record<string, number>;
+  strangers: Record<string, number>;
+}
+type Answer = Totals & { readonly rejected?: { readonly index: number; readonly code: string } };
+
+/** `agrinet import-feed FILE`: what was carried here, through the same door as everything that comes over the network. */
+export function importFeedCommand(): Command {
+  return new Command('import-feed')
+    .description('take in signed entries from a file of export-feed; the same again changes nothing')
+    .argument('<file>', 'what agrinet export-feed wrote')
+    .option('--json', 'print one line of JSON')
+    .action(async (file: string, options: { json?: true }) => {
+      const daemon = connect(readSettings());
+      const totals: Totals = { accepted: 0, known: 0, ignored: 0, reasons: {}, strangers: {} };
+      await withProgress('Reading', (onProgress) => carryIn(file, daemon, totals, onProgress));
+      if (options.json) printJson({ file, ...totals });
+      else report(totals);
+    });
+}
+
+/** Throws `feed-file-damaged`, with how far the file was good; what came before is in by then. */
+async function carryIn(
+  file: string,
+  daemon: DaemonClient,
+  totals: Totals,
+  onProgress: (done: number, total: number) => void,
+): Promise<void> {
+  const { head, to, bodyEnd, end } = await outline(file);
+  const sum = new FeedSum();
+  sum.head(head);
+  let at = head.length;
+  let piece: Uint8Array[] = [];
+  let size = 0;
+  /** Where the items of the piece begin. */
+  let starts: number[] = [];
+  let good = 0;
+
+  async function flush(): Promise<void> {
+    if (piece.length === 0) return;
+    const query = to === undefined ? '' : `?for=${to}`;
+    const body = new Uint8Array(concat(piece));
+    const response = await daemon.postStream(`/federation/feed-file${query}`, body, ITEM_SEQUENCE);
+    const answer = (await response.json()) as Answer; // what the route declares
+    add(totals, answer);
+    if (answer.rejected !== undefined) {
+      const { index, code } = answer.rejected;
+      throw damaged(file, good + index, starts[index] ?? at, `is refused with ${printable(code)}`);
+    }
+    good += piece.length;
+    onProgress(at, bodyEnd);
+    piece = [];
+    starts = [];
+    size = 0;
+  }
+
+  const body = createReadStream(file, { start: head.length, end: Math.max(bodyEnd - 1, head.length) });
+  try {
+    for await (const item of bodyEnd > head.length ? decodeItems(body) : []) {
+      const bytes = encodeItem(item);
+      sum.item(bytes);
+      piece.push(bytes);
+      starts.push(at);
+      at += bytes.length;
+      size += bytes.length;
+      if (piece.length >= PIECE_ITEMS || size >= PIECE_BYTES) await flush();
+    }
+  } catch (error) {
+    if (!['range-malformed', 'not-canonical'].includes(errorCode(error))) throw error;
+    await flush();
+    throw damaged(file, good, at, end === undefined ? 'is cut off or altered' : 'is altered');
+  } finally {
+    body.destroy();
+  }
+  await flush();
+  if (end === undefined) throw damaged(file, good, at, 'is missing: the file is cut off');
+  if (!bytesEqual(end, sum.end()))
+    throw new AgrinetError(
+      'feed-file-damaged',
+      `${file}: its checksum does not hold, though no entry that was taken in is wrong: each is signed. Have it written again.`,
+    );
+}
+
+/** Head and end of a file; without its end all behind the head is read. */
+async function outline(file: string) {
+  let handle: FileHandle | undefined;
+  try {
+    handle = await open(file);
+    const { size } = await handle.stat();
+    const start = await bytesAt(handle, 0, Math.min(FEED_HEAD_BYTES, size));
+    const { length, to } = decodeFeedHead(start);
+    const tail = await bytesAt(handle, Math.max(length, size - FEED_END_BYTES), FEED_END_BYTES);
+    const whole = isFeedEnd(tail);
+    const bodyEnd = whole ? size - FEED_END_BYTES : size;
+    return { head: start.subarray(0, length), to, bodyEnd, end: whole ? tail : undefined };
+  } catch (error) {
+    if (errorCode(error) === 'feed-file-damaged')
+      throw new AgrinetError('feed-file-damaged', `${file}: ${errorMessage(error)}`, { cause: error });
+    throw new AgrinetError('usage', `${file} cannot be read: ${errorMessage(error)}`, { cause: error });
+  } finally {
+    await handle?.close();
+  }
+}
+
+async function bytesAt(handle: FileHandle, position: number, length: number): Promise<Uint8Array> {
+  const { bytesRead, buffer } = await handle.read(new Uint8Array(length), 0, length, position);
+  return buffer.subarray(0, bytesRead);
+}
+
+function damaged(file: string, good: number, at: number, what: string): AgrinetError {
+  return new AgrinetError(
+    'feed-file-damaged',
+    `${file}: item ${good + 1} (byte ${at}) ${what}. The ${good} before it are good and stay; have the file written again.`,
+  );
+}
+
+function add(totals: Totals, answer: Totals): void {
+  totals.accepted += answer.accepted;
+  totals.known += answer.known;
+  totals.ignored += answer.ignored;
+  for (const name of ['reasons', 'strangers'] as const)
+    for (const [key, count] of Object.entries(answer[name]))
+      totals[name][key] = (totals[name][key] ?? 0) + count;
+}
+
+function report({ accepted, known, ignored, reasons, strangers }: Totals): void {
+  printLine(`${accepted} entries are new, ${known} were known, ${ignored} were left.`);
+  for (const [code, count] of Object.entries(reasons)) printLine(`  left: ${count} ${printable(code)}`);
+  for (const [author, count] of Object.entries(strangers))
+    printLine(
+      `  ${printable(author)} is not registered here (${count} entries): register it, then import again.`,
+    );
+}

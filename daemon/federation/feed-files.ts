@@ -1,0 +1,91 @@
+import type { CarriedItems, FeedFilePort } from '../../api/ports/feed-file.ts';
+import { AgrinetError, errorCode } from '../../protocols/errors.ts';
+import type { Ledger, Received } from '../../protocols/ledger/types.ts';
+import type { FeedSource } from '../../protocols/mycelium/ports.ts';
+import { type RangeItem, rangeItems } from '../../protocols/mycelium/range.ts';
+import type { PeerId } from '../../protocols/wire/identity.ts';
+import type { Channel } from '../../protocols/wire/ids.ts';
+import { CANNOT_WRITE, feedOf } from './range-item.ts';
+
+export interface FeedFileParts {
+  readonly self: PeerId;
+  readonly feeds: FeedSource;
+  readonly ledger: Pick<Ledger, 'receive' | 'receiveProof' | 'receiveErasure'>;
+  readonly mayHold: (peer: string, channel: Channel) => boolean;
+}
+
+/** Entries out of and into files, through the ledger like those of a peer. */
+export function createFeedFiles({ self, feeds, ledger, mayHold }: FeedFileParts): FeedFilePort {
+  return {
+    items({ authors, to }) {
+      const groups = feeds
+        .feedGroups()
+        .filter(({ author }) => authors.length === 0 || authors.includes(author))
+        .filter(({ channel }) => channel === 'public' || (to !== undefined && mayHold(to, channel)))
+        .map((group) => ({ ...group, entries: group.feeds.reduce((sum, { seq }) => sum + seq, 0) }));
+      return {
+        entries: groups.reduce((sum, { entries }) => sum + entries, 0),
+        async *items() {
+          for (const { author, channel } of groups) yield* rangeItems(feeds, { author, channel, have: [] });
+        },
+      };
+    },
+
+    async take(items, to) {
+      const taken: CarriedItems = { accepted: 0, known: 0, ignored: 0, reasons: {}, strangers: {} };
+      // Entries go in one commit; proofs and erasures before those they are about, so up to the first that is refused.
+      const entries: { readonly index: number; readonly bytes: Uint8Array }[] = [];
+      for (const [index, item] of items.entries()) {
+        const code = await admitted(item, to);
+        if (code === undefined) {
+          if (item.kind === 'entry') entries.push({ index, bytes: item.bytes });
+          continue;
+        }
+        if (code !== FOR_ANOTHER) {
+          taken.rejected = { index, code };
+          break;
+        }
+        note(taken, { kind: 'ignore', code });
+      }
+      const results = await ledger.receive(entries.map(({ bytes }) => bytes));
+      for (const [i, result] of results.entries()) {
+        const { kind, code } = result;
+        if (code !== undefined && CANNOT_WRITE.has(code))
+          throw new AgrinetError(code, 'this node cannot write now. Import the file again later.');
+        const { index } = entries[i] ?? { index: 0 };
+        if (kind !== 'reject') note(taken, result);
+        else if (taken.rejected === undefined || index < taken.rejected.index)
+          taken.rejected = { index, code: code ?? 'unknown' };
+      }
+      return taken;
+    },
+  };
+
+  /** Takes proofs and erasures in; for an entry only looks whether it is this node's to have. The code of what is wrong with an item. */
+  async function admitted(item: RangeItem, to: PeerId | undefined): Promise<string | undefined> {
+    try {
+      const { channel } = feedOf(item);
+      if (channel !== 'public' && to !== self) return FOR_ANOTHER;
+      if (item.kind === 'proof') await ledger.receiveProof(item.bytes);
+      if (item.kind === 'erasure') await ledger.receiveErasure(item.bytes);
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof AgrinetError) || CANNOT_WRITE.has(errorCode(error))) throw error;
+      return error.code;
+    }
+  }
+}
+
+const FOR_ANOTHER = 'for-another-node';
+
+function note(taken: CarriedItems, { kind, code, entry }: Received): void {
+  if (kind === 'accept') taken.accepted++;
+  else if (kind === 'known' || kind === 'fork') taken.known++;
+  else {
+    const why = code ?? kind;
+    taken.ignored++;
+    taken.reasons[why] = (taken.reasons[why] ?? 0) + 1;
+    if (why === 'author-not-registered' && entry !== undefined)
+      taken.strangers[entry.author] = (taken.strangers[entry.author] ?? 0) + 1;
+  }
+}

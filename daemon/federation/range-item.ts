@@ -1,0 +1,17 @@
+import { decodeEntry } from '../../protocols/feed/entry.ts';
+import { openErasure } from '../../protocols/feed/erasure.ts';
+import { openForkProof } from '../../protocols/feed/fork.ts';
+import type { RangeItem } from '../../protocols/mycelium/range.ts';
+import type { PeerId } from '../../protocols/wire/identity.ts';
+import type { Channel } from '../../protocols/wire/ids.ts';
+
+/** The entries were good, this node is not: they come again. */
+export const CANNOT_WRITE: ReadonlySet<string> = new Set(['disk-full', 'storage-failed']);
+
+/** The feed that an item is about. Throws what reading it throws. */
+export function feedOf({ kind, bytes }: RangeItem): { readonly author: PeerId; readonly channel: Channel } {
+  if (kind === 'proof') return openForkProof(bytes);
+  if (kind === 'erasure') return openErasure(bytes);
+  const { author, header } = decodeEntry(bytes);
+  return { author, channel: header.channel };
+}
