@@ -66,9 +66,11 @@ export function feedFileRoutes({
     .openapi(carry, (c) => {
       const { author = [], for: to } = c.req.valid('query');
       const authors = [author].flat().map((text) => peerOf('author', text));
-      const { entries, items } = feedFiles.items({ authors, to: optionalPeer(to) });
-      const body = byteStream(gathered(items()), (error) => log('a feed file broke off', { err: error }));
-      return c.body(body, 200, { 'content-type': ITEM_SEQUENCE, 'x-agrinet-entries': String(entries) });
+      const found = feedFiles.items({ authors, to: optionalPeer(to) });
+      const body = byteStream(gathered(found.items()), (error) =>
+        log('a feed file broke off', { err: error }),
+      );
+      return c.body(body, 200, { 'content-type': ITEM_SEQUENCE, 'x-agrinet-entries': String(found.entries) });
     })
     .openapi(take, async (c) => {
       const to = optionalPeer(c.req.valid('query').for);

@@ -36,20 +36,16 @@ export interface Taken extends ReadBackup {
  */
 export async function takeBackup(settings: Settings, options: TakeOptions): Promise<Taken> {
   const { file, force, passphrase, onProgress } = options;
-  if (!force && (await exists(file)))
-    throw new AgrinetError(
-      'usage',
-      `${file} is there already. Name another file, or replace it with --force.`,
-    );
+  await refuseExisting(file, force);
   if (passphrase !== undefined) refuseElsewhere(settings);
-  const partial = `${file}.partial`;
+  const found = await sourceOf(settings, options);
   try {
-    const { source, running, close } = await sourceOf(settings, options);
-    try {
-      await writeFile(partial, source);
-    } finally {
-      await close();
-    }
+    return await writeWhole(file, found.source, check);
+  } finally {
+    await found.close();
+  }
+
+  async function check(partial: string): Promise<Taken> {
     const { size } = await stat(partial);
     const again = createReadStream(partial, { highWaterMark: 256 * 1024 });
     const backup = await readBackup(again, {
@@ -57,7 +53,7 @@ export async function takeBackup(settings: Settings, options: TakeOptions): Prom
     });
     if (backup.keys !== undefined && passphrase !== undefined)
       await openKeys(backup.keys, passphrase, backup.manifestBytes);
-    return { ...backup, fileBytes: size, running };
+    return { ...backup, fileBytes: size, running: found.running };
   }
 }
 
