@@ -143,11 +143,12 @@ async function takeBackup(node: Member, file: string): Promise<{ digest: string 
 /** As an image of a machine is: of one instant, the daemon unaware. */
 function copyAsImage(node: Member, to: string): void {
   rmSync(to, { recursive: true, force: true });
-  node.child.kill('SIGSTOP');
+  const { pid = 0 } = node.child; // not child.kill: that would count as its end
+  process.kill(pid, 'SIGSTOP');
   try {
     cpSync(node.dir, to, { recursive: true });
   } finally {
-    node.child.kill('SIGCONT');
+    process.kill(pid, 'SIGCONT');
   }
 }
 

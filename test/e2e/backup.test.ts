@@ -253,13 +253,13 @@ describe('a backup', () => {
     const dir = join(work.path, 'killed-daemon');
     const mine = await startDaemon(dir);
     // Far more than the sockets between hold, and nothing that compresses: the kill comes in the middle.
-    for (let i = 0; i < 8; i++)
+    for (let i = 0; i < 16; i++)
       await Promise.all(
         Array.from({ length: 100 }, () =>
           mine.json('POST', '/listings', {
             type: 'offer',
             title: 'large',
-            notes: randomBytes(12_000).toString('base64'),
+            notes: randomBytes(6000).toString('base64'),
           }),
         ),
       );

@@ -89,7 +89,7 @@ export async function startDaemon(
     20_000,
   ).catch((error: unknown) => {
     child.kill('SIGKILL');
-    throw error;
+    throw new Error(`it did not start; so far it said: ${output.slice(-3000)}`, { cause: error });
   });
   return {
     url,
