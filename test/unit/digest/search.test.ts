@@ -79,6 +79,18 @@ describe('the search by prefix', () => {
     expect(bytes).toBeLessThan(32 * 1024);
   });
 
+  it('finds what stands in branches that only one side has', async () => {
+    const here = new Map(Array.from({ length: 500 }, (_, i) => [`r${i}`, 'x']));
+    const lost = rowsOf(here).flatMap(({ place, id }) => (/^[5c]/.test(place) ? [id] : []));
+    const there = new Map([...here].filter(([id]) => !lost.includes(id)));
+    expect(lost.length).toBeGreaterThan(20);
+    const [one, other] = [await search(here, there), await search(there, here)];
+    expect([one.found.onlyHere.toSorted(), one.found.onlyThere]).toEqual([lost.toSorted(), []]);
+    expect([other.found.onlyThere.toSorted(), other.found.onlyHere]).toEqual([lost.toSorted(), []]);
+    // Nothing has to be asked about what the other side does not have.
+    expect(one.requests).toBe(1);
+  });
+
   it('ends at its bound, and says so', async () => {
     const there = rowsOf(new Map(Array.from({ length: 500 }, (_, i) => [`r${i}`, 'x'])));
     const parts = { collection, owner, rows: [], parallel: 2 };
