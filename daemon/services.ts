@@ -227,7 +227,13 @@ async function compose(node: Node, { apiKey, url, tls }: ServiceOptions, parts: 
   parts.started('digest trees', () => trees.stop());
   const doctor = startDoctor(
     node,
-    { standings, registration: registration.port, jobs: jobs.port, reader, trees },
+    {
+      standings,
+      registration: registration.port,
+      jobs: jobs.port,
+      reader,
+      trees,
+    },
     parts,
   );
 

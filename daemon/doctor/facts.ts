@@ -1,6 +1,7 @@
 import type { Settings } from '../settings.ts';
 import type { DiskSample } from './disk-trend.ts';
-import type { MirrorStanding, RejoinStanding } from './ports.ts';
+import type { RejoinStanding } from '../../protocols/mycelium/rejoin.ts';
+import type { MirrorStanding } from './ports.ts';
 
 export const DOCTOR_LIMITS = {
   /** All of an examination: what has not answered by then is not waited for. Below the patience of the command line. */
@@ -150,5 +151,5 @@ export interface OnlineFacts extends OfflineFacts {
     readonly queue: { readonly ok: boolean; readonly detail: string };
   };
   readonly mirror: MirrorStanding | undefined;
-  readonly rejoin: RejoinStanding | undefined;
+  readonly rejoin: RejoinStanding;
 }

@@ -10,7 +10,7 @@ import { probeClocks } from './clock-probe.ts';
 import { DOCTOR_LIMITS, type NodeFact, type OfflineFacts, type OnlineFacts } from './facts.ts';
 import { type CheckId, harmless } from './finding.ts';
 import type { GapWatch } from './gap-watch.ts';
-import type { MirrorStanding, RejoinStanding } from './ports.ts';
+import type { MirrorStanding } from './ports.ts';
 
 /** What the doctor reads of a running node. */
 export interface OnlineSources {
@@ -22,7 +22,6 @@ export interface OnlineSources {
   readonly startedAt: number;
   readonly now: () => number;
   readonly mirror?: (() => MirrorStanding) | undefined;
-  readonly rejoin?: (() => RejoinStanding) | undefined;
 }
 
 /** The facts, and what could not be looked at: a database that fails must not hide what else is wrong. */
@@ -40,7 +39,7 @@ export async function gatherOnline(
   offline: OfflineFacts,
   signal: AbortSignal,
 ): Promise<Gathered> {
-  const { node, registration, reader, gaps, startedAt, now, mirror, rejoin } = sources;
+  const { node, registration, reader, gaps, startedAt, now, mirror } = sources;
   const unchecked: { check: CheckId; code: string }[] = [];
   async function ask<T>(checks: readonly CheckId[], read: () => T | Promise<T>, otherwise: T): Promise<T> {
     try {
@@ -88,7 +87,7 @@ export async function gatherOnline(
     alarms: node.alarms.list(),
     jobs: await jobsFact(sources.jobs),
     mirror: await ask(['mirror'], () => mirror?.(), undefined),
-    rejoin: await ask(['rejoin'], () => rejoin?.(), undefined),
+    rejoin: node.rejoin.standing(),
   };
   return { facts, unchecked };
 }

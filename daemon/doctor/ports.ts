@@ -12,11 +12,3 @@ export interface MirrorStanding {
   /** Items that the tables cannot take. */
   readonly refused: number;
 }
-
-/** What the doctor wants to know of promises that wait after a restore. */
-export interface RejoinStanding {
-  readonly waiting: boolean;
-  /** Active peers that have answered, and those that have not. */
-  readonly answered: readonly string[];
-  readonly missing: readonly string[];
-}

@@ -12,7 +12,7 @@ import { startGapWatch } from './gap-watch.ts';
 import { freeBytes, gatherOffline } from './offline-facts.ts';
 import { gatherOnline, type OnlineSources } from './online-facts.ts';
 
-export type DoctorSources = Pick<OnlineSources, 'registration' | 'jobs' | 'reader' | 'mirror' | 'rejoin'> & {
+export type DoctorSources = Pick<OnlineSources, 'registration' | 'jobs' | 'reader' | 'mirror'> & {
   readonly standings: Pick<Standings, 'lag'>;
   readonly trees: DigestTrees;
 };

@@ -4,8 +4,7 @@ import { Digests } from '../digests.ts';
 import { skippedEventNumbers } from '../event-table.ts';
 import { KEYSPACE, type BatchOp } from '../keyspace.ts';
 import { type Level, openLevel } from '../level.ts';
-import { RESTORED, type RestoredMark } from '../restored.ts';
-import { sealJson } from '../values.ts';
+import { rejoinRow } from '../rejoin-row.ts';
 import { type ReadBackup, readBackup } from './backup-file.ts';
 import { damagedBackup } from './format.ts';
 
@@ -31,7 +30,7 @@ export async function loadBackup(
         await level.batch(pairs.map(([key, value]) => ({ type: 'put', key, value })));
       },
     });
-    await settle(level, { at: now, from: backup.manifest.createdAt });
+    await settle(level, now);
     const digest = (await Digests.ofRecords(level)).total();
     if (digest !== backup.manifest.digest)
       throw new AgrinetError(
@@ -45,10 +44,10 @@ export async function loadBackup(
 }
 
 /** The last batch; its fsync takes along those before it. */
-async function settle(level: Level, mark: RestoredMark): Promise<void> {
+async function settle(level: Level, now: number): Promise<void> {
   const ops: BatchOp[] = [
     newGeneration(),
-    { type: 'put', key: RESTORED, value: sealJson(RESTORED, mark) },
+    rejoinRow({ cause: 'restored', since: now, answered: [] }),
     ...(await skippedEventNumbers(level)),
   ];
   await level.batch(ops, { sync: true });

@@ -168,20 +168,19 @@ export function checkForks({ forks, ownId }: OnlineFacts): Finding[] {
   );
 }
 
-/** Promises that wait after a restore. */
+/** Promises that wait after a loss; the short wait of an ordinary start is none of the operator's business. */
 export function checkRejoin({ rejoin }: OnlineFacts): Finding[] {
-  if (rejoin?.waiting !== true) return [];
-  const missing = rejoin.missing.slice(0, 5).map((id) => harmless(id));
-  const more = rejoin.missing.length > 5 ? ` and ${rejoin.missing.length - 5} more` : '';
+  if (!rejoin.waiting || rejoin.recovery === undefined) return [];
+  const silent = rejoin.peers.filter(({ answered }) => !answered);
+  const missing = silent.slice(0, 5).map(({ peer }) => harmless(peer));
+  const more = silent.length > 5 ? ` and ${silent.length - 5} more` : '';
   return [
     {
       check: 'rejoin',
       severity: 'warning',
-      message: `promises wait until every active peer has answered: ${rejoin.answered.length} have, ${
-        missing.length === 0
-          ? 'none is'
-          : `${missing.join(', ')}${more} ${rejoin.missing.length === 1 ? 'is' : 'are'}`
-      } missing`,
+      message: `promises wait until every active peer has answered (${rejoin.recovery.cause}): ${
+        rejoin.peers.length - silent.length
+      } have, ${missing.join(', ')}${more} ${silent.length === 1 ? 'has' : 'have'} not`,
       mend: 'agrinet rejoin --force',
     },
   ];

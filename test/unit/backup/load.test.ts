@@ -6,7 +6,8 @@ import { loadBackup } from '../../../storage/backup/load.ts';
 import { Database } from '../../../storage/database.ts';
 import { openEventTable } from '../../../storage/event-table.ts';
 import { fullKey, range } from '../../../storage/keyspace.ts';
-import { RESTORED, RESTORING, type RestoredMark } from '../../../storage/restored.ts';
+import { readRejoin } from '../../../storage/rejoin-row.ts';
+import { RESTORING } from '../../../storage/restored.ts';
 import { openJson } from '../../../storage/values.ts';
 import { startNode } from '../../support/in-process-node.ts';
 import { tempDir } from '../../support/temp-dir.ts';
@@ -17,7 +18,6 @@ describe('a database out of a backup', () => {
   const dir = tempDir('load');
   const restored = join(dir.path, 'restored');
   let before: { generation: string; reservedTo: number; rows: string[] };
-  let createdAt = 0;
 
   /** All rows but those of the journal and of `meta`, as text. */
   async function rowsOf(db: Database): Promise<string[]> {
@@ -39,8 +39,7 @@ describe('a database out of a backup', () => {
       const parts = { db, identity, network: 'test', now: Date.now, onTaken: () => undefined };
       const source = bytesOf(await createBackups(parts).open({ withKeys: false }));
       mkdirSync(restored);
-      const backup = await loadBackup(source, join(restored, 'db'), 4_000_000_000_000);
-      ({ createdAt } = backup.manifest);
+      await loadBackup(source, join(restored, 'db'), 4_000_000_000_000);
       const { reservedTo } = await openEventTable(db);
       before = { generation: await generationOf(db), reservedTo, rows: await rowsOf(db) };
     } finally {
@@ -69,9 +68,7 @@ describe('a database out of a backup', () => {
   it('has the mark for promises, another generation, and no number of an event twice', async () => {
     const db = await Database.open(restored);
     try {
-      const mark = openJson<RestoredMark>(RESTORED, (await db.level.get(RESTORED)) ?? new Uint8Array(0));
-      expect(mark).toEqual({ at: 4_000_000_000_000, from: createdAt });
-      expect(RESTORED).toBe(fullKey('meta', 'restored'));
+      expect(await readRejoin(db, 0)).toEqual({ cause: 'restored', since: 4_000_000_000_000, answered: [] });
       expect(await generationOf(db)).not.toBe(before.generation);
       expect((await openEventTable(db)).reservedTo).toBeGreaterThan(before.reservedTo + 500_000);
     } finally {
