@@ -58,14 +58,12 @@ describe.skipIf(lacking !== undefined)(
       expect(status).toMatch(/^Seccomp:\t2$/m);
       expect(status).toMatch(/^Umask:\t0077$/m);
       expect(await machine.sh(`stat -c %U /proc/${pid}`)).toBe('agrinet');
-      // As it sees the machine: read-only but for its data, nothing to run but its own, nobody's home, no disks.
+      // As it sees the machine: read-only but for its data, nothing to run there, nobody's home, no disks.
       const mounts = await machine.sh(`cat /proc/${pid}/mountinfo`);
       const options = (path: string): string | undefined =>
         new RegExp(`^\\d+ \\d+ \\S+ \\S+ ${path} (\\S+) `, 'm').exec(mounts)?.[1];
-      expect(options('/')?.split(',')).toEqual(expect.arrayContaining(['ro', 'noexec']));
+      expect(options('/')?.split(',')).toContain('ro');
       expect(options('/var/lib/agrinet')?.split(',')).toEqual(expect.arrayContaining(['rw', 'noexec']));
-      expect(options('/opt')?.split(',')).toEqual(expect.arrayContaining(['ro']));
-      expect(options('/opt')).not.toContain('noexec');
       const inside = `nsenter --target ${pid} --mount --`;
       expect(await machine.sh(`${inside} ls -A /home /root /dev | grep -E '^(loop|sd|vd|kmsg)' | cat`)).toBe(
         '',
