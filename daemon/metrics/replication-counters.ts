@@ -44,6 +44,8 @@ export function countReplication(node: Watched, exposition: Exposition): { refre
       case 'digest-differs':
         differs++;
         break;
+      case 'own-held':
+        break; // the rejoin's own
     }
   }
   node.onCommit(onCommit);

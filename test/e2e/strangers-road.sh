@@ -42,12 +42,6 @@ for command in "$@"; do
   no=$((no + 1))
   echo "== $no: ${command%%  *}"
   case $command in
-    'npx agrinet doctor'*)
-      if ! npx agrinet --help | grep -q '^ *doctor'; then
-        echo 'there is no such command yet'
-        continue
-      fi
-      ;;
     curl*)
       # What was written is at the other node in a moment.
       for _ in $(seq 100); do
