@@ -8,7 +8,10 @@ import { SETTINGS } from '../../../daemon/settings-table.ts';
 const text = (name: string): string =>
   readFileSync(new URL(`../../../systemd/${name}`, import.meta.url), 'utf8');
 const UNITS = ['agrinetd.service', 'agrinet-worker@.service', 'agrinet-sync.service', 'agrinet-sync.timer'];
-const secrets: string[] = Object.values(SETTINGS).flatMap((each) => ('secret' in each ? [each.env] : []));
+/** Of the daemon: what only the command line asks for is typed by whoever runs it. */
+const secrets: string[] = Object.values(SETTINGS).flatMap((each) =>
+  'secret' in each && each.section !== 'Command line' ? [each.env] : [],
+);
 
 /** Every value that a unit gives to a directive. */
 function values(unit: string, directive: string): string[] {
