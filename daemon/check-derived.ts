@@ -38,6 +38,7 @@ export const KEPT: readonly SublevelName[] = [
   'events',
   'idempotency',
   'addresses',
+  'outbox',
   'erasures',
 ];
 /** Values with a checksum that a rebuild answers for. Entries are looked at with their feeds. */

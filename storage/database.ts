@@ -21,6 +21,14 @@ export interface Findings {
   readonly firstStart: boolean;
 }
 
+/** Sees every batch, one at a time, in the order in which they are written. */
+export interface BatchTap {
+  /** What is to be written with a batch, in the same one. When it throws, nothing is written. */
+  before(ops: readonly BatchOp[]): Promise<readonly BatchOp[]>;
+  /** The batch is in the database; called before whoever wrote it is told. */
+  written(): void;
+}
+
 export interface OpenOptions {
   /** Make a database at the first start; maintenance wants one that is there. */
   readonly create?: boolean;
@@ -44,6 +52,7 @@ export class Database {
   #lane: Promise<void> = Promise.resolve();
   readonly #counts = { batches: 0, synced: 0, failed: 0, reopened: 0 };
   #onSynced: ((ms: number) => void) | undefined;
+  #tap: BatchTap | undefined;
 
   private constructor(folder: string, level: Level, head: number, findings: Findings) {
     this.folder = folder;
@@ -122,6 +131,16 @@ export class Database {
     return this.#version;
   }
 
+  /** Batches written since the database was made: an older copy of it has a lower number. */
+  get commits(): number {
+    return this.#commitNo;
+  }
+
+  /** From now on every batch goes past `tap`; there is one at most. */
+  tap(tap: BatchTap): void {
+    this.#tap = tap;
+  }
+
   get failed(): boolean {
     return this.#broken !== undefined;
   }
@@ -145,16 +164,22 @@ export class Database {
 
   /**
    * One atomic batch, after those before it. After an error nothing is written until `reopen` succeeded: what LevelDB would append
-   * behind a torn record, it would lose again at the next start. Throws `disk-full` or `storage-failed`.
+   * behind a torn record, it would lose again at the next start. What a function gives is made when its turn has come, so that
+   * nothing is written between what it reads and its batch; an empty one is none. Throws `disk-full` or `storage-failed`.
    */
-  batch(ops: BatchOp[], sync: boolean): Promise<void> {
-    const written = this.#lane.then(() => this.#write(ops, sync));
+  batch(ops: BatchOp[] | (() => Promise<BatchOp[]>), sync: boolean): Promise<void> {
+    const written = this.#lane.then(async () => {
+      if (typeof ops !== 'function') return this.#write(ops, sync);
+      const made = await ops();
+      if (made.length > 0) await this.#write(made, sync);
+    });
     this.#lane = written.catch(() => undefined); // told to whoever wrote; the next one looks at #broken
     return written;
   }
 
   async #write(ops: BatchOp[], sync: boolean): Promise<void> {
     if (this.#broken !== undefined) throw storageError(this.#broken);
+    if (this.#tap !== undefined) ops.push(...(await this.#tap.before(ops).catch(fail)));
     const no = this.#commitNo + 1;
     const key = fullKey('journal', numberKey(no, 12));
     ops.push({ type: 'put', key, value: EMPTY });
@@ -177,6 +202,7 @@ export class Database {
       this.#onSynced?.(performance.now() - started);
     }
     this.#noteHead(no);
+    this.#tap?.written();
   }
 
   /**

@@ -50,9 +50,18 @@ export const KEYSPACE = {
   },
   fences: { prefix: '1', key: 'node id', value: 'the geofence for what comes from that node' },
   addresses: { prefix: 'a', key: 'peer id', value: 'address book entry' },
+  outbox: {
+    prefix: '2',
+    key: 'full key of a row, or a table and the key of its item',
+    value: 'what the DynamoDB mirror has still to bring out',
+  },
 } as const;
 
 export type SublevelName = keyof typeof KEYSPACE;
+
+const BY_PREFIX: ReadonlyMap<string, SublevelName> = new Map(
+  Object.entries(KEYSPACE).map(([name, { prefix }]) => [prefix, name as SublevelName]),
+);
 
 /** A batch operation over the whole database. */
 export type BatchOp =
@@ -62,6 +71,11 @@ export type BatchOp =
 /** The full key in the database. `!` and `"` bound a sublevel's range. */
 export function fullKey(name: SublevelName, key: string): string {
   return `${KEYSPACE[name].prefix}!${key}`;
+}
+
+/** The sublevel of a full key. */
+export function sublevelOf(full: string): SublevelName | undefined {
+  return full[1] === '!' ? BY_PREFIX.get(full.slice(0, 1)) : undefined;
 }
 
 /** The key inside its sublevel. */
