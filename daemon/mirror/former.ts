@@ -1,0 +1,36 @@
+import type { AuditLine } from '../../protocols/audit/chain.ts';
+import type { HttpNode } from '../../protocols/registry/http-nodes.ts';
+import type { RegisteredNode } from '../../protocols/registry/registry.ts';
+import { type SublevelName, sublevelOf } from '../../storage/keyspace.ts';
+import type { Target } from '../../storage/outbox.ts';
+import { openJson } from '../../storage/values.ts';
+import { logStamp } from './items.ts';
+import type { TableName } from './tables.ts';
+
+/** Where the old value of a row names an item that its key does not. */
+export const TRACED: ReadonlySet<SublevelName> = new Set(['registry', 'httpNodes', 'audit']);
+
+/** The items that such a row stood in; none for one that cannot be read. */
+export function formerTargets(key: string, value: Uint8Array): Target[] {
+  try {
+    switch (sublevelOf(key)) {
+      case 'registry':
+        return nodeTargets(openJson<RegisteredNode>(key, value).url);
+      case 'httpNodes':
+        return nodeTargets(openJson<HttpNode>(key, value).origin);
+      case 'audit':
+        return logTargets(openJson<AuditLine>(key, value));
+      default:
+        return [];
+    }
+  } catch {
+    return []; // what it was cannot be told; a repair finds what is left over
+  }
+}
+
+/** An item of a table. */
+export const target = (table: TableName, ...key: string[]): Target => ({ table, key });
+/** A node that nobody can reach over HTTP has no item: it is found by its URL. */
+export const nodeTargets = (url: string): Target[] => (url === '' ? [] : [target('NodeRegistry', url)]);
+const logTargets = (line: AuditLine): Target[] =>
+  line.transactionId === undefined ? [] : [target('TransactionLogs', line.transactionId, logStamp(line))];

@@ -1,0 +1,138 @@
+import { randomBytes } from 'node:crypto';
+import type { MirrorPort } from '../../api/ports/mirror.ts';
+import { AgrinetError } from '../../protocols/errors.ts';
+import { type ClientOptions, createTables } from '../../storage/mirror/client.ts';
+import { META } from '../../storage/mirror/holder.ts';
+import { MIRROR_LIMITS } from '../../storage/mirror/limits.ts';
+import { type Mirror, startMirror } from '../../storage/mirror/mirror.ts';
+import type { Node } from '../node.ts';
+import type { Settings } from '../settings.ts';
+import { createProjection, type ProjectionParts } from './projection.ts';
+import { TABLES } from './tables.ts';
+
+/** Without a region a DynamoDB of one's own takes any. */
+const ANY_REGION = 'us-east-1';
+/** How long the status waits to hear who holds the tables. */
+const HOLDER_MS = 3000;
+
+/** The mirror of a running node. */
+export interface RunningMirror extends Mirror {
+  readonly prefix: string;
+  /** A line for `/ready` when something works only in part. */
+  degraded(): string[];
+}
+
+/** Starts the mirror of a node; undefined when it is off. */
+export function startNodeMirror(
+  node: Node,
+  market: Pick<ProjectionParts, 'reader' | 'contracts' | 'conversations' | 'ratings'>,
+): RunningMirror | undefined {
+  const { outbox, db, settings, identity, alarms, logger } = node;
+  if (outbox === undefined) return undefined;
+  const self = identity.peerId;
+  const client = clientOptions(settings, process.env);
+  const mirror = startMirror({
+    db,
+    outbox,
+    tables: (signal) => createTables([...TABLES, META], { ...client, signal }, MIRROR_LIMITS),
+    tablesId: JSON.stringify([client.endpoint ?? '', client.region, client.prefix]),
+    projection: createProjection({ db, self, network: settings.myceliumNetwork, ...market }),
+    self,
+    claim: randomBytes(12).toString('hex'),
+    now: Date.now,
+    random: Math.random,
+    log: (level, message, fields) => logger[level](fields, message),
+    onTrouble: (state, detail) => {
+      if (state === 'tables-missing' || state === 'refused' || state === 'denied' || state === 'displaced')
+        alarms.raise({ kind: `mirror-${state}`, detail });
+    },
+  });
+  return {
+    ...mirror,
+    prefix: client.prefix,
+    degraded() {
+      const { state, detail, pending, refused } = mirror.snapshot();
+      const lines: string[] = [];
+      if (state !== 'running' && state !== 'filling' && state !== 'starting')
+        lines.push(`the DynamoDB mirror is ${state}, ${pending} rows wait: ${detail}`);
+      if (refused > 0) lines.push(`DynamoDB takes ${refused} rows not at all: agrinet mirror status`);
+      return lines;
+    },
+  };
+}
+
+/**
+ * Where the tables are, and with which keys. Credentials of the environment are left to the SDK's own chain, which knows session
+ * tokens and profiles; only those that came from a file or a systemd credential are handed over.
+ */
+export function clientOptions(
+  settings: Pick<
+    Settings,
+    'awsRegion' | 'dynamodbEndpoint' | 'mirrorPrefix' | 'awsAccessKeyId' | 'awsSecretAccessKey'
+  >,
+  env: Readonly<Record<string, string | undefined>>,
+): Omit<ClientOptions, 'signal'> {
+  const { awsAccessKeyId: id, awsSecretAccessKey: secret } = settings;
+  const fromEnv = id === env['AWS_ACCESS_KEY_ID'] && secret === env['AWS_SECRET_ACCESS_KEY'];
+  return {
+    endpoint: settings.dynamodbEndpoint,
+    region: settings.awsRegion ?? ANY_REGION,
+    prefix: settings.mirrorPrefix ?? '',
+    ...(id === undefined || secret === undefined || fromEnv
+      ? {}
+      : { credentials: { accessKeyId: id, secretAccessKey: secret } }),
+  };
+}
+
+/** The mirror, or that there is none, for the API. */
+export function mirrorPort(mirror: RunningMirror | undefined): MirrorPort {
+  if (mirror === undefined) {
+    const off = (): never => {
+      throw new AgrinetError(
+        'mirror-off',
+        'this node mirrors to no DynamoDB; set AWS_REGION or DYNAMODB_ENDPOINT (and not MIRROR=off), and start it again',
+      );
+    };
+    return { status: async () => OFF, init: async () => off(), verify: off, repair: off };
+  }
+  return {
+    async status() {
+      const { promise: late, resolve } = Promise.withResolvers<undefined>();
+      const timer = setTimeout(resolve, HOLDER_MS);
+      const asked = mirror.holder().catch(() => undefined); // the state says that it cannot be asked
+      const holder = (await Promise.race([asked, late])) ?? null;
+      clearTimeout(timer);
+      return { ...mirror.snapshot(), prefix: mirror.prefix, holder: holder && told(holder) };
+    },
+    init: (takeOver) => mirror.init(takeOver),
+    verify: () => mirror.verify(),
+    repair: (options) => mirror.repair(options),
+  };
+}
+
+function told({ peerId, incarnation, seenAt }: { peerId: string; incarnation: number; seenAt: number }) {
+  return { peerId, incarnation, seenAt };
+}
+
+const OFF = {
+  state: 'off',
+  detail: '',
+  prefix: '',
+  holder: null,
+  incarnation: 0,
+  pending: 0,
+  lagSeconds: 0,
+  waiting: 0,
+  refused: 0,
+  refusals: [],
+  outbox: 0,
+  inFlight: 0,
+  written: 0,
+  tombstoned: 0,
+  removed: 0,
+  overtaken: 0,
+  failures: 0,
+  lastWriteAt: undefined,
+  lastError: undefined,
+  repairDue: false,
+} as const;

@@ -1,0 +1,153 @@
+import { AgrinetError } from '../../protocols/errors.ts';
+import { itemKey, itemOf, type OutboxRow, type Target } from '../outbox.ts';
+import { type Attributes, isTombstone, itemSize, liveItem, tombstone, versionOf } from './attributes.ts';
+import type { Demand, Tables } from './client.ts';
+import { obstacleOf } from './judge.ts';
+import type { MirrorLimits } from './limits.ts';
+import type { Projection, TableSpec, Version } from './types.ts';
+
+/** What is counted of the writes. */
+export interface MirrorCounts {
+  written: number;
+  tombstoned: number;
+  removed: number;
+  overtaken: number;
+  failures: number;
+}
+
+export interface BringParts {
+  readonly tables: Pick<Tables, 'get' | 'put' | 'removeTombstone'>;
+  readonly projection: Projection;
+  readonly incarnation: number;
+  /** The highest version this process has given. */
+  readonly settled: () => number;
+  /** Whether this process still holds the tables. */
+  readonly isHeld: () => Promise<boolean>;
+  readonly counts: MirrorCounts;
+  readonly now: () => number;
+  readonly limits: Pick<MirrorLimits, 'graceMs' | 'itemBytes'>;
+  /** One at a time for each item. */
+  readonly alone: <T>(item: string, work: () => Promise<T>) => Promise<T>;
+}
+
+/** Others change the same item between a condition that failed and a look at it: so often it is tried again. */
+const ROUNDS = 8;
+
+/**
+ * Brings one row of the outbox out: puts what its items are now, tombstones in the place of those that are not to be there, and
+ * in their time removes these. Gives what replaces the row, undefined when it is dealt with. Any order and any repetition give the
+ * same tables, since each write demands something older. Throws the errors of `Tables` and `mirror-displaced`.
+ */
+export async function bring(parts: BringParts, key: string, row: OutboxRow): Promise<OutboxRow | undefined> {
+  const { projection } = parts;
+  const own = itemOf(key);
+  const now = row.due === undefined ? (own === undefined ? await projection.targets(key) : [own]) : [];
+  const targets = new Map([...now, ...(row.was ?? [])].map((target) => [itemKey(target), target]));
+  const waiting: Target[] = [];
+  const reasons: string[] = [];
+  for (const [id, target] of targets) {
+    try {
+      const waits = await parts.alone(id, () => bringItem(parts, key, target, row));
+      if (waits) waiting.push(target);
+    } catch (error) {
+      if (!(error instanceof AgrinetError) || !LASTING.has(error.code)) throw error;
+      reasons.push(`${target.table} ${target.key.join(' ')}: ${error.message}`);
+    }
+  }
+  const { n, at } = row;
+  const was = waiting.length === 0 ? {} : { was: waiting };
+  if (reasons.length > 0) return { n, at, ...was, refused: reasons.join('; ').slice(0, 1000) };
+  if (waiting.length === 0) return undefined;
+  return { n, at, ...was, due: parts.now() + parts.limits.graceMs, incarnation: parts.incarnation };
+}
+
+/** What no repetition mends: it is shown, and tried again when the row changes. */
+const LASTING = new Set(['mirror-item-refused', 'value-damaged', 'key-malformed']);
+
+/** True when there is still something to be removed, or to be looked at again. */
+async function bringItem(parts: BringParts, key: string, target: Target, row: OutboxRow): Promise<boolean> {
+  const { projection, tables, incarnation, counts } = parts;
+  const version: Version = [incarnation, row.n];
+  const spec = specOf(projection, target);
+  const wanted = await projection.item(target);
+  if (wanted !== undefined) {
+    // It is there again: whoever brought it back has a row of its own.
+    if (row.due !== undefined) return false;
+    const item = liveItem(spec, target, wanted, version);
+    const bytes = itemSize(item);
+    if (bytes > parts.limits.itemBytes)
+      throw new AgrinetError(
+        'mirror-item-refused',
+        `the item has ${bytes} bytes; DynamoDB takes ${parts.limits.itemBytes} at most`,
+      );
+    const outcome = await write(parts, target, item, version, { kind: 'older', than: version });
+    if (outcome === 'written') counts.written++;
+    else counts.overtaken++;
+    return false;
+  }
+  if (row.due !== undefined) {
+    if (await tables.removeTombstone(target, [row.incarnation ?? 0, row.n])) {
+      counts.removed++;
+      return false;
+    }
+  } else if (row.fill === true) return false;
+  const stone = tombstone(spec, target, key, version);
+  const outcome = await write(parts, target, stone, version, { kind: 'there-and-older', than: version });
+  if (outcome === 'written') counts.tombstoned++;
+  // Nothing is there; an older write may still be under way, so it is looked at once more when none can come.
+  return outcome === 'written' || outcome === 'own' || (outcome === 'absent' && row.due === undefined);
+}
+
+/** `own`: this very write was done before, and its answer was lost. */
+type Written = 'written' | 'own' | 'newer' | 'absent' | 'foreign';
+
+async function write(
+  parts: BringParts,
+  target: Target,
+  item: Attributes,
+  version: Version,
+  wanted: Demand,
+): Promise<Written> {
+  const { tables } = parts;
+  let demand = wanted;
+  for (let round = 0; round < ROUNDS; round++) {
+    if (await tables.put(target.table, item, demand)) return 'written';
+    const there = await tables.get(target);
+    const obstacle = obstacleOf(there, version, parts.settled());
+    switch (obstacle) {
+      case 'absent':
+      case 'foreign':
+        if (wanted.kind === 'there-and-older') return obstacle;
+        demand = wanted;
+        break;
+      case 'newer':
+        return there !== undefined && isOwn(there, item, version) ? 'own' : 'newer';
+      case 'older':
+        demand = wanted;
+        break;
+      case 'beyond':
+        if (!(await parts.isHeld()))
+          throw new AgrinetError('mirror-displaced', 'a newer process writes to these tables');
+        if (there !== undefined) demand = { kind: 'seen', item: there };
+        break;
+      case 'planted':
+        if (there !== undefined) demand = { kind: 'seen', item: there };
+        break;
+    }
+  }
+  throw new AgrinetError(
+    'mirror-away',
+    `${target.table} ${target.key.join(' ')}: changed by others all the time`,
+  );
+}
+
+function isOwn(there: Attributes, item: Attributes, [incarnation, n]: Version): boolean {
+  const [i, m] = versionOf(there) ?? [];
+  return i === incarnation && m === n && isTombstone(there) === isTombstone(item);
+}
+
+function specOf({ tables }: Projection, { table }: Target): TableSpec {
+  const spec = tables.find(({ name }) => name === table);
+  if (spec === undefined) throw new AgrinetError('mirror-item-refused', `there is no table ${table}`);
+  return spec;
+}
