@@ -29,6 +29,7 @@ import { listingRoutes } from './routes/listings.ts';
 import { logRoutes } from './routes/logs.ts';
 import { messageRoutes } from './routes/messages.ts';
 import { metricsRoutes } from './routes/metrics.ts';
+import { mirrorRoutes } from './routes/mirror.ts';
 import { nodeRoutes } from './routes/node.ts';
 import { notificationRoutes } from './routes/notifications.ts';
 import { priceRoutes } from './routes/prices.ts';
@@ -113,6 +114,7 @@ export function createApp(node: ApiContext) {
     .route('/backup', backupRoutes(node))
     .route('/jobs', jobRoutes(node))
     .route('/logs', logRoutes(node))
+    .route('/mirror', mirrorRoutes(node))
     .route('/notifications', notificationRoutes(node))
     .route('/api/keys', keyRoutes(node))
     .route('/', eventRoutes(node));

@@ -21,6 +21,7 @@ import type { IdempotencyTable } from './ports/idempotency.ts';
 import type { JobsPort, NotificationsPort } from './ports/jobs.ts';
 import type { RejoinPort } from './ports/rejoin.ts';
 import type { MetricsPort } from './ports/metrics.ts';
+import type { MirrorPort } from './ports/mirror.ts';
 import type { RegistrationPort } from './ports/registration.ts';
 import type { TrendsPort } from './ports/trends.ts';
 import type { FencePort, RatingsPort, TrustPort } from './ports/trust.ts';
@@ -88,6 +89,7 @@ export interface ApiContext {
   readonly ratings: RatingsPort;
   readonly trust: TrustPort;
   readonly fence: FencePort;
+  readonly mirror: MirrorPort;
   readonly events: EventsPort;
   readonly metrics: MetricsPort;
   readonly doctor: DoctorPort;

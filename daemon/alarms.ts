@@ -21,7 +21,13 @@ interface CertificateAlarm {
   readonly node: string;
 }
 
-type AnyAlarm = Alarm | StorageAlarm | CertificateAlarm;
+/** The mirror stands still until the operator has done something. */
+interface MirrorAlarm {
+  readonly kind: 'mirror-tables-missing' | 'mirror-refused' | 'mirror-denied' | 'mirror-displaced';
+  readonly detail: string;
+}
+
+type AnyAlarm = Alarm | StorageAlarm | CertificateAlarm | MirrorAlarm;
 
 function textOf(alarm: AnyAlarm): string {
   switch (alarm.kind) {
@@ -37,6 +43,13 @@ function textOf(alarm: AnyAlarm): string {
       return 'A peer gave back entries of this node that were gone here: the disk lost them, or an older copy of DATA_DIR was put back.';
     case 'foreign-certificate':
       return `Node ${alarm.node} shows a TLS certificate that its key does not vouch for. Nothing is taken from there over HTTPS until it does.`;
+    case 'mirror-tables-missing':
+    case 'mirror-refused':
+      return `The DynamoDB mirror waits: ${alarm.detail}`;
+    case 'mirror-denied':
+      return `DynamoDB refuses the mirror's credentials: ${alarm.detail}`;
+    case 'mirror-displaced':
+      return 'The DynamoDB mirror has stopped: a newer process writes to its tables. Stop one of the two, then start this node again.';
     case 'tail-lost':
       return `The last ${alarm.commits} commits were gone from the database at the start; peers fill in what they have.`;
     case 'database-damaged':

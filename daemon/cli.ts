@@ -14,6 +14,7 @@ import { importCommand } from './cli/import.ts';
 import { jobsCommand } from './cli/jobs.ts';
 import { joinCommand } from './cli/join.ts';
 import { keysCommand } from './cli/keys.ts';
+import { mirrorCommand } from './cli/mirror.ts';
 import { nodesCommand, resumeCommand, suspendCommand } from './cli/nodes.ts';
 import { rebuildCommand } from './cli/rebuild.ts';
 import { rejoinCommand } from './cli/rejoin.ts';
@@ -55,6 +56,7 @@ for (const command of [
   restoreCommand(),
   exportFeedCommand(),
   importFeedCommand(),
+  mirrorCommand(),
   rebuildCommand(),
   fsckCommand(),
 ]) {

@@ -31,6 +31,7 @@ const exitCodes = [
   ['folder-not-empty', 86, '`agrinet restore` wants an empty DATA_DIR; keys may lie there'],
   ['restore-unfinished', 87, 'a restore was cut off: run it again', 'stays'],
   ['feed-file-damaged', 88, 'the feed file is cut off or altered; what came before stays'],
+  ['mirror-differs', 89, '`agrinet mirror verify` found items that differ from LevelDB'],
 ] as const satisfies readonly (readonly [name: string, code: number, meaning: string, restart?: 'stays'])[];
 
 const byName: ReadonlyMap<string, number> = new Map(exitCodes.map(([name, code]) => [name, code]));

@@ -16,6 +16,7 @@ import type { Identity, PeerId } from '../protocols/wire/identity.ts';
 import type { Channel } from '../protocols/wire/ids.ts';
 import { Database } from '../storage/database.ts';
 import { openEventTable } from '../storage/event-table.ts';
+import type { Outbox } from '../storage/outbox.ts';
 import type { Store } from '../storage/store.ts';
 import { addressStore, registryStore } from '../storage/tables.ts';
 import { createAlarms } from './alarms.ts';
@@ -29,6 +30,7 @@ import {
 import type { AddressPolicy } from './federation/peer-addresses.ts';
 import { createHost, type Host } from './libp2p-host.ts';
 import type { Logger } from './logger.ts';
+import { openOutbox } from './mirror/open-outbox.ts';
 import { createParticipants } from './participants.ts';
 import { openStore } from './open-store.ts';
 import { Parts } from './parts.ts';
@@ -43,6 +45,8 @@ export interface Node {
   readonly identity: Identity;
   readonly store: Store;
   readonly db: Database;
+  /** Of the DynamoDB mirror; undefined when that is off. */
+  readonly outbox: Outbox | undefined;
   readonly ledger: Ledger;
   readonly registry: Registry;
   readonly host: Host;
@@ -119,7 +123,9 @@ async function compose(
     { raise: (alarm) => void opening.push(alarm) },
     logger,
   );
-  const reloads: (() => Promise<void>)[] = [];
+  // Before anything else is written: what has passed it is in no table.
+  const outbox = await openOutbox(db, settings, now);
+  const reloads: (() => Promise<void>)[] = [async () => outbox?.reload()];
   const committers: ((committed: Committed) => void)[] = [];
   const pullers: ((event: PullEvent) => void)[] = [];
   const gossipers: ((what: GossipVerdict | 'published') => void)[] = [];
@@ -326,6 +332,7 @@ async function compose(
     identity,
     store,
     db,
+    outbox,
     ledger,
     registry,
     host,

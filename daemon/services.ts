@@ -25,6 +25,7 @@ import { createNotifications } from './jobs/notifications.ts';
 import { startSchedule } from './jobs/schedule.ts';
 import { smsEnabled, smsHandler } from './jobs/sms.ts';
 import { syncHandler } from './jobs/sync-handler.ts';
+import { mirrorPort, type RunningMirror, startNodeMirror } from './mirror/start-mirror.ts';
 import { startMarket } from './market/start-market.ts';
 import { startMetrics } from './metrics/start-metrics.ts';
 import type { Node } from './node.ts';
@@ -37,6 +38,8 @@ import { VERSION } from './version.ts';
 /** What a node offers over HTTP, and the jobs that keep it going. */
 export interface Services {
   readonly context: ApiContext;
+  /** The DynamoDB mirror; undefined when it is off. */
+  readonly mirror: Pick<RunningMirror, 'snapshot'> | undefined;
   /** Before the server is closed: streams end, and no job begins. */
   close(): void;
   /** After the server was closed. */
@@ -187,6 +190,10 @@ async function compose(node: Node, { apiKey, url, tls }: ServiceOptions, parts: 
   // -- what is written down
   const { audit, access, keys } = await startAudit(node, reader, control, parts);
 
+  // -- the mirror
+  const mirror = startNodeMirror(node, { reader, contracts, conversations, ratings });
+  if (mirror !== undefined) parts.started('mirror', () => mirror.stop());
+
   // -- events to others
   const webhook = {
     urls: settings.federationWebhookUrls,
@@ -285,6 +292,7 @@ async function compose(node: Node, { apiKey, url, tls }: ServiceOptions, parts: 
     fence,
     metrics,
     doctor,
+    mirror: mirrorPort(mirror),
     events: {
       subscribe: (wanted, push) => events.subscribe(wanted, push),
       relayToken: (conversation, token) => events.relay('token', { ...token }, { conversation }),
@@ -297,7 +305,7 @@ async function compose(node: Node, { apiKey, url, tls }: ServiceOptions, parts: 
     },
     degraded: () => {
       const { ok, detail } = jobs.port.health();
-      return [...(ok ? [] : [detail]), ...rejoinLine(rejoin.standing())];
+      return [...(ok ? [] : [detail]), ...rejoinLine(rejoin.standing()), ...(mirror?.degraded() ?? [])];
     },
     alarms: () => alarms.list(),
     rejoin: {
@@ -315,6 +323,7 @@ async function compose(node: Node, { apiKey, url, tls }: ServiceOptions, parts: 
   };
   return {
     context,
+    mirror,
     close: () => closing.abort(),
     stop: () => parts.stop(),
   };

@@ -9,7 +9,14 @@ export interface Definition {
   readonly env: string;
   /** Older names for it. */
   readonly aliases?: readonly string[];
-  readonly section: 'HTTP' | 'Node' | 'Jobs and events' | 'Mycelium' | 'Storage and logs' | 'Command line';
+  readonly section:
+    | 'HTTP'
+    | 'Node'
+    | 'Jobs and events'
+    | 'Mycelium'
+    | 'Storage and logs'
+    | 'Mirror'
+    | 'Command line';
   readonly schema: z.ZodType<unknown, string>;
   /** As it would be written in the environment; without it the setting may be absent. */
   readonly fallback?: string;
@@ -415,6 +422,57 @@ export const SETTINGS = {
     expects: 'one of trace, debug, info, warn, error, fatal, silent',
     example: 'info',
     help: 'Least level logged; `debug` also shows the stack of an error that ends a command.',
+  },
+  mirror: {
+    env: 'MIRROR',
+    section: 'Mirror',
+    schema: z.enum(['auto', 'off']),
+    fallback: 'auto',
+    expects: '"auto" or "off"',
+    example: 'auto',
+    help: 'Whether records are mirrored to DynamoDB: `auto` does it when `AWS_REGION` or `DYNAMODB_ENDPOINT` is set.',
+  },
+  mirrorPrefix: {
+    env: 'MIRROR_PREFIX',
+    section: 'Mirror',
+    schema: z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/),
+    expects: 'a prefix of 1 to 64 characters of A-Z, a-z, 0-9, _, . and -',
+    example: 'nairobi-',
+    help: 'Before the names of the mirror’s tables; one daemon writes a table set.',
+  },
+  awsRegion: {
+    env: 'AWS_REGION',
+    section: 'Mirror',
+    schema: z.string().regex(/^[a-z0-9-]{1,64}$/),
+    expects: 'the name of an AWS region',
+    example: 'eu-west-1',
+    help: 'Region of the DynamoDB tables.',
+  },
+  dynamodbEndpoint: {
+    env: 'DYNAMODB_ENDPOINT',
+    section: 'Mirror',
+    schema: httpUrl,
+    expects: 'an http(s) URL without user, query or fragment',
+    example: 'http://127.0.0.1:8000',
+    help: 'Another DynamoDB than AWS’s, such as DynamoDB Local.',
+  },
+  awsAccessKeyId: {
+    env: 'AWS_ACCESS_KEY_ID',
+    section: 'Mirror',
+    schema: z.string().regex(/^[\x21-\x7e]{1,128}$/),
+    expects: 'an access key id of 1 to 128 visible ASCII characters',
+    example: '<an access key id>',
+    help: 'Access key for DynamoDB. Without it the AWS SDK looks where it always does: profile, container, instance role.',
+    secret: true,
+  },
+  awsSecretAccessKey: {
+    env: 'AWS_SECRET_ACCESS_KEY',
+    section: 'Mirror',
+    schema: z.string().regex(/^[\x21-\x7e]{1,256}$/),
+    expects: 'a secret of 1 to 256 visible ASCII characters',
+    example: '<its secret>',
+    help: 'Its secret.',
+    secret: true,
   },
   backendUrl: {
     env: 'BACKEND_URL',

@@ -1,0 +1,150 @@
+import { Command } from 'commander';
+import { z } from 'zod';
+import { AgrinetError } from '../../protocols/errors.ts';
+import { readLines } from '../../protocols/market/lines.ts';
+import { readSettings } from '../secrets.ts';
+import { answerOf, connect } from './client.ts';
+import { boxTable, localTime, printable, printJson, printLine, withProgress } from './output.ts';
+
+/** `agrinet mirror`: the tables in DynamoDB that the node keeps like its own database. */
+export function mirrorCommand(): Command {
+  const command = new Command('mirror').description('the DynamoDB mirror').exitOverride();
+  command
+    .command('status', { isDefault: true })
+    .description('state, holder, lag, and what DynamoDB does not take')
+    .option('--json', 'print what the daemon answers')
+    .action(async (options: { json?: true }) => {
+      const found = await status();
+      if (options.json) printJson(found);
+      else printLine(statusReport(found));
+    });
+  command
+    .command('init')
+    .description('make the tables that are missing')
+    .option('--take-over', 'take the tables from a node that is gone for good')
+    .action(async (options: { takeOver?: true }) => {
+      const json = { takeOver: options.takeOver === true };
+      const { made, state, detail } = await answerOf(connect(readSettings()).api.mirror.init.$post({ json }));
+      printLine(
+        made.length === 0
+          ? 'No table was missing.'
+          : `Made: ${made.map((name) => printable(name)).join(', ')}`,
+      );
+      if (state !== 'running' && state !== 'filling' && state !== 'starting')
+        throw new AgrinetError('request-refused', `the mirror is ${state}: ${printable(detail, 600)}`);
+      printLine(`The mirror is ${state}.`);
+    });
+  command
+    .command('verify')
+    .description('hold every item against the database; exit code 81 when something differs')
+    .option('--json', 'print the differences as NDJSON')
+    .action(async (options: { json?: true }) => {
+      const end = await check('/mirror/verify', {}, options.json === true);
+      if (end.differences > 0)
+        throw new AgrinetError(
+          'mirror-differs',
+          `${end.differences} items differ; to mend them: agrinet mirror repair`,
+        );
+    });
+  command
+    .command('repair')
+    .description('bring out anew whatever differs, and take out what should not be there')
+    .option('--delete-foreign', 'also what the mirror never wrote, such as items of an old back end')
+    .option('--json', 'print the differences as NDJSON')
+    .action(async (options: { json?: true; deleteForeign?: true }) => {
+      const body = { deleteForeign: options.deleteForeign === true };
+      const { mended } = await check('/mirror/repair', body, options.json === true);
+      if (options.json !== true) printLine(`${mended ?? 0} mended`);
+    });
+  return command;
+}
+
+const status = () => answerOf(connect(readSettings()).api.mirror.$get());
+type Status = Awaited<ReturnType<typeof status>>;
+
+function statusReport(found: Status): string {
+  const { holder, lag, refused } = found;
+  const rows = [
+    ['State', found.detail === '' ? found.state : `${found.state}: ${printable(found.detail, 400)}`],
+    [
+      'Holder',
+      holder === null
+        ? '-'
+        : `${printable(holder.peerId)}, incarnation ${holder.incarnation}, seen ${localTime(holder.seenAt)}`,
+    ],
+    ['Lag', `${lag.entries} entries, ${lag.seconds} s`],
+    ['In flight', String(found.inFlight)],
+    ['Outbox', `${found.outbox} rows, ${found.waiting} of them tombstones to be removed`],
+    [
+      'Since the start',
+      `${found.written} written, ${found.tombstoned} tombstones, ${found.removed} removed, ${found.failures} failures`,
+    ],
+    ['Last write', localTime(found.lastWriteAt)],
+    ['Last error', found.lastError === null ? '-' : printable(found.lastError, 300)],
+    ['Refused', String(refused.count)],
+    ...refused.rows.map(({ key, reason }) => [`  ${printable(key)}`, printable(reason, 300)]),
+  ];
+  return boxTable(['DynamoDB mirror', ''], rows);
+}
+
+const Line = z.union([
+  z.object({
+    finished: z.literal(true),
+    items: z.record(z.string(), z.number()),
+    foreign: z.record(z.string(), z.number()),
+    pending: z.number(),
+    differences: z.number(),
+    mended: z.number().optional(),
+  }),
+  z.object({ difference: z.object({ table: z.string(), key: z.array(z.string()), kind: z.string() }) }),
+  z.object({ done: z.number(), total: z.number() }),
+  z.object({ error: z.string(), code: z.string() }),
+]);
+type End = Extract<z.output<typeof Line>, { finished: true }>;
+
+/** A line of the daemon is a key and a few words. */
+const MAX_LINE = 65_536;
+
+/** Runs a check in the daemon, with a bar, and prints what differs. Throws `request-refused`. */
+async function check(path: string, body: object, json: boolean): Promise<End> {
+  const response = await connect(readSettings()).postStream(path, JSON.stringify(body), 'application/json');
+  const end = await withProgress('items', async (onProgress) => {
+    let last: End | undefined;
+    for await (const { text } of readLines(response.body ?? new ReadableStream(), MAX_LINE)) {
+      const line = Line.parse(JSON.parse(text));
+      if ('error' in line)
+        throw new AgrinetError('request-refused', `the check was broken off: ${printable(line.error, 300)}`);
+      if ('done' in line) onProgress(line.done, line.total);
+      else if ('finished' in line) last = line;
+      else if (json) printJson(line.difference);
+      else {
+        const { table, key, kind } = line.difference;
+        printLine(
+          `${kind.padEnd(9)} ${printable(table)} ${key.map((each) => printable(each, 200)).join(' ')}`,
+        );
+      }
+    }
+    return last;
+  });
+  if (end === undefined)
+    throw new AgrinetError('request-refused', 'the daemon broke off the check; run it again');
+  if (json) {
+    printJson(end);
+    return end;
+  }
+  const foreign = sum(end.foreign);
+  printLine(
+    `${sum(end.items)} items, ${end.differences} differ` +
+      (end.pending > 0 ? `, ${end.pending} wait in the outbox` : '') +
+      (foreign > 0 ? `, ${foreign} are not the mirror's: ${named(end.foreign)}` : ''),
+  );
+  return end;
+}
+
+const sum = (counts: Readonly<Record<string, number>>): number =>
+  Object.values(counts).reduce((a, b) => a + b, 0);
+const named = (counts: Readonly<Record<string, number>>): string =>
+  Object.entries(counts)
+    .filter(([, count]) => count > 0)
+    .map(([name, count]) => `${count} in ${printable(name)}`)
+    .join(', ');
