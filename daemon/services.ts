@@ -2,6 +2,7 @@ import type { ApiContext } from '../api/context.ts';
 import { createHttpNodes } from '../protocols/registry/http-nodes.ts';
 import { createNonces } from '../protocols/registry/nonces.ts';
 import { openIdempotencyTable } from '../storage/idempotency-table.ts';
+import type { MirrorLimits } from '../storage/mirror/limits.ts';
 import { openJobTable } from '../storage/job-table.ts';
 import { LegacyTable } from '../storage/legacy-table.ts';
 import { openNotificationTable } from '../storage/notification-table.ts';
@@ -51,6 +52,8 @@ export interface ServiceOptions {
   /** Where the API listens; known once it does. */
   readonly url: () => string;
   readonly tls: Pick<TlsCertificate, 'fingerprint'>;
+  /** Other times than the mirror's own; for tests. */
+  readonly mirrorLimits?: Partial<MirrorLimits>;
 }
 
 /** Composes keys, registration, exchange, jobs and events on a running node. */
@@ -64,7 +67,8 @@ export async function createServices(node: Node, options: ServiceOptions): Promi
   }
 }
 
-async function compose(node: Node, { apiKey, url, tls }: ServiceOptions, parts: Parts): Promise<Services> {
+async function compose(node: Node, options: ServiceOptions, parts: Parts): Promise<Services> {
+  const { apiKey, url, tls } = options;
   const {
     settings,
     identity,
@@ -191,7 +195,7 @@ async function compose(node: Node, { apiKey, url, tls }: ServiceOptions, parts: 
   const { audit, access, keys } = await startAudit(node, reader, control, parts);
 
   // -- the mirror
-  const mirror = startNodeMirror(node, { reader, contracts, conversations, ratings });
+  const mirror = startNodeMirror(node, { reader, contracts, conversations, ratings }, options.mirrorLimits);
   if (mirror !== undefined) parts.started('mirror', () => mirror.stop());
 
   // -- events to others

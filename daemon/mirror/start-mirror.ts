@@ -3,7 +3,7 @@ import type { MirrorPort } from '../../api/ports/mirror.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { type ClientOptions, createTables } from '../../storage/mirror/client.ts';
 import { META } from '../../storage/mirror/holder.ts';
-import { MIRROR_LIMITS } from '../../storage/mirror/limits.ts';
+import { type MirrorLimits, MIRROR_LIMITS } from '../../storage/mirror/limits.ts';
 import { type Mirror, startMirror } from '../../storage/mirror/mirror.ts';
 import type { Node } from '../node.ts';
 import type { Settings } from '../settings.ts';
@@ -26,18 +26,21 @@ export interface RunningMirror extends Mirror {
 export function startNodeMirror(
   node: Node,
   market: Pick<ProjectionParts, 'reader' | 'contracts' | 'conversations' | 'ratings'>,
+  changed: Partial<MirrorLimits> = {},
 ): RunningMirror | undefined {
   const { outbox, db, settings, identity, alarms, logger } = node;
   if (outbox === undefined) return undefined;
   const self = identity.peerId;
   const client = clientOptions(settings, process.env);
+  const limits: MirrorLimits = { ...MIRROR_LIMITS, ...changed };
   const mirror = startMirror({
     db,
     outbox,
-    tables: (signal) => createTables([...TABLES, META], { ...client, signal }, MIRROR_LIMITS),
+    tables: (signal) => createTables([...TABLES, META], { ...client, signal }, limits),
     tablesId: JSON.stringify([client.endpoint ?? '', client.region, client.prefix]),
     projection: createProjection({ db, self, network: settings.myceliumNetwork, ...market }),
     self,
+    limits,
     claim: randomBytes(12).toString('hex'),
     now: Date.now,
     random: Math.random,

@@ -9,14 +9,7 @@ import {
 } from '@aws-sdk/client-dynamodb';
 import { AgrinetError, errorMessage } from '../../protocols/errors.ts';
 import type { Target } from '../outbox.ts';
-import {
-  type Attributes,
-  DELETED,
-  keyAttributes,
-  targetOf,
-  VERSION,
-  versionAttribute,
-} from './attributes.ts';
+import { type Attributes, DELETED, keyAttributes, targetOf, VERSION } from './attributes.ts';
 import type { MirrorLimits } from './limits.ts';
 import type { TableSpec, Version } from './types.ts';
 
@@ -38,7 +31,7 @@ export type Demand =
   | { readonly kind: 'older'; readonly than: Version }
   /** Something of the mirror's, and older. */
   | { readonly kind: 'there-and-older'; readonly than: Version }
-  /** Exactly this `_version`, whatever it is. */
+  /** The `_version` that was seen; or, where that was none, still none of two numbers. */
   | { readonly kind: 'seen'; readonly item: Attributes }
   /** A text attribute has this value; `undefined`: there is none, and perhaps no item. */
   | { readonly kind: 'field'; readonly name: string; readonly value: string | undefined };
@@ -131,9 +124,9 @@ export function createTables(
     put,
     removeTombstone: (target, version) =>
       remove(target, {
-        condition: '#v = :v AND #d = :d',
+        condition: '#v[0] = :i AND #v[1] = :n AND #d = :d',
         names: { '#v': VERSION, '#d': DELETED },
-        values: { ':v': versionAttribute(version), ':d': { BOOL: true } },
+        values: { ...versionValues(version), ':d': { BOOL: true } },
       }),
     removeForeign: (target) =>
       remove(target, { condition: 'attribute_not_exists(#v)', names: { '#v': VERSION } }),
@@ -216,19 +209,27 @@ function expressionOf(demand: Demand): Expression {
   switch (demand.kind) {
     case 'older':
     case 'there-and-older': {
-      const [incarnation, n] = demand.than;
       const older = '#v[0] < :i OR (#v[0] = :i AND #v[1] < :n)';
       return {
         condition: demand.kind === 'older' ? `attribute_not_exists(#v) OR ${older}` : older,
         names: { '#v': VERSION },
-        values: { ':i': { N: String(incarnation) }, ':n': { N: String(n) } },
+        values: versionValues(demand.than),
       };
     }
     case 'seen': {
-      const seen = demand.item[VERSION];
-      return seen === undefined
-        ? { condition: 'attribute_not_exists(#v)', names: { '#v': VERSION } }
-        : { condition: '#v = :v', names: { '#v': VERSION }, values: { ':v': seen } };
+      const [incarnation, n] = demand.item[VERSION]?.L ?? [];
+      if (incarnation?.N !== undefined && n?.N !== undefined)
+        return {
+          condition: '#v[0] = :i AND #v[1] = :n',
+          names: { '#v': VERSION },
+          values: { ':i': { N: incarnation.N }, ':n': { N: n.N } },
+        };
+      return {
+        condition:
+          'attribute_not_exists(#v) OR NOT attribute_type(#v[0], :t) OR NOT attribute_type(#v[1], :t)',
+        names: { '#v': VERSION },
+        values: { ':t': { S: 'N' } },
+      };
     }
     case 'field':
       return demand.value === undefined
@@ -236,6 +237,11 @@ function expressionOf(demand: Demand): Expression {
         : { condition: '#f = :f', names: { '#f': demand.name }, values: { ':f': { S: demand.value } } };
   }
 }
+
+const versionValues = ([incarnation, n]: Version): Attributes => ({
+  ':i': { N: String(incarnation) },
+  ':n': { N: String(n) },
+});
 
 async function holds(request: Promise<unknown>): Promise<boolean> {
   try {

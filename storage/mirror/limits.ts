@@ -9,7 +9,7 @@ export const MIRROR_LIMITS = {
   /** Attempts of the SDK for one request; the mirror's own backoff stands around them. */
   attempts: 2,
   /** The longest pause after failures, with full jitter; the first is below a second. */
-  backoffMs: 60_000,
+  backoffMs: 30_000,
   /** The holder is renewed so often. */
   renewMs: 30_000,
   /** A holder that was not renewed for so long is gone. */

@@ -6,7 +6,7 @@ import type { Tables } from './client.ts';
 import { drainOnce, type Pass } from './drain.ts';
 import { fillStep } from './fill.ts';
 import { type Holder, holderOf, isHeld, META, renewHold, takeHold } from './holder.ts';
-import { type MirrorLimits, MIRROR_LIMITS } from './limits.ts';
+import type { MirrorLimits } from './limits.ts';
 import { fillReason, generationOf, memoryOp, type MirrorMemory, readMemory } from './memory.ts';
 import type { MirrorSnapshot, MirrorState, Projection } from './types.ts';
 import { type VerifyStep, verifyTables } from './verify.ts';
@@ -28,7 +28,7 @@ export interface MirrorParts {
   readonly log: (level: 'info' | 'warn', message: string, fields: Record<string, unknown>) => void;
   /** Told of a state in which the operator has to do something. */
   readonly onTrouble: (state: MirrorState, detail: string) => void;
-  readonly limits?: Partial<MirrorLimits>;
+  readonly limits: MirrorLimits;
 }
 
 export interface RepairOptions {
@@ -63,8 +63,7 @@ const MADE_TIMES = 240;
 
 /** Keeps the tables like LevelDB: attaches, fills, drains, renews its hold, and says how it is. Starts by itself. */
 export function startMirror(parts: MirrorParts): Mirror {
-  const { db, outbox, projection, now, log } = parts;
-  const limits: MirrorLimits = { ...MIRROR_LIMITS, ...parts.limits };
+  const { db, outbox, projection, now, log, limits } = parts;
   const stopping = new AbortController();
   const hardStop = new AbortController();
   const tables = parts.tables(hardStop.signal);

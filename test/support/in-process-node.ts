@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { createServices } from '../../daemon/services.ts';
+import { createServices, type ServiceOptions } from '../../daemon/services.ts';
 import { createApp } from '../../api/app.ts';
 import type { ApiContext } from '../../api/context.ts';
 import { createLogger } from '../../daemon/logger.ts';
@@ -34,6 +34,7 @@ export async function startNode(
   dataDir: string,
   env: Record<string, string> = {},
   identity: Identity = identityFromSeed(randomBytes(32)),
+  options: Pick<ServiceOptions, 'mirrorLimits'> = {},
 ): Promise<TestNode> {
   const settings = loadSettings({
     DATA_DIR: dataDir,
@@ -47,6 +48,7 @@ export async function startNode(
     apiKey: TEST_KEY,
     url: () => '',
     tls: { fingerprint: () => '' },
+    ...options,
   });
   const app = createApp(services.context);
   const request = async (method: string, path: string, body?: unknown): Promise<Response> =>

@@ -1,0 +1,116 @@
+/**
+ * Mirrors a market to a DynamoDB and holds the tables against LevelDB, item by item: as it is, and through a proxy that throttles,
+ * reorders, drops, answers nothing after success and delivers late. By itself: `COUNT=20 SEED=1 RECORDS=10000 KIND=jar node
+ * test/sim/mirror.ts`; the tests run the same with less.
+ */
+import { type DynamoKind, mirrorEnv, startDynamo, type TestDynamo } from '../support/dynamo.ts';
+import { ALL_FAULTS, startFaultyProxy } from '../support/dynamo-proxy.ts';
+import { startNode, type TestNode } from '../support/in-process-node.ts';
+import { expectSameTables, makeMarket } from '../support/mirror-market.ts';
+import { seededRandom } from '../support/random.ts';
+import { tempDir } from '../support/temp-dir.ts';
+import { waitFor } from '../support/wait.ts';
+
+/** As `GET /mirror` tells it. */
+export interface ShownMirror {
+  readonly state: string;
+  readonly detail: string;
+  readonly lag: { readonly entries: number; readonly seconds: number };
+  readonly outbox: number;
+  readonly waiting: number;
+  readonly written: number;
+  readonly overtaken: number;
+  readonly tombstoned: number;
+  readonly removed: number;
+  readonly failures: number;
+  readonly incarnation: number;
+  readonly refused: {
+    readonly count: number;
+    readonly rows: readonly { readonly key: string; readonly reason: string }[];
+  };
+  readonly lastError: string | null;
+  readonly holder: { readonly peerId: string } | null;
+}
+
+/** Short times: what AWS takes 15 minutes for is over in a moment. */
+export const QUICK = { requestMs: 700, graceMs: 3000, retryMs: 300, backoffMs: 1000 } as const;
+
+export async function mirrorOf(node: TestNode): Promise<ShownMirror> {
+  return (await (await node.request('GET', '/mirror')).json()) as ShownMirror;
+}
+
+/** Waits until everything is in the tables; with `tombstones` until these are removed too. */
+export function broughtOut(node: TestNode, ms = 120_000, tombstones = true): Promise<ShownMirror> {
+  return waitFor(
+    'the mirror to catch up',
+    async () => {
+      const shown = await mirrorOf(node);
+      const left = tombstones ? shown.outbox : shown.lag.entries;
+      return shown.state === 'running' && left === 0 && shown;
+    },
+    ms,
+  );
+}
+
+export interface MirrorFigures {
+  items: number;
+  written: number;
+  failures: number;
+  overtaken: number;
+  removed: number;
+  faults: Readonly<Record<string, number>>;
+  seconds: number;
+}
+
+/** One market through the proxy; throws when the tables and LevelDB differ. The tables bear the seed as their prefix. */
+export async function mirrorRound(
+  dynamo: TestDynamo,
+  { seed, records, faulty }: { seed: number; records: number; faulty: boolean },
+): Promise<MirrorFigures> {
+  const random = seededRandom(seed);
+  const dir = tempDir('mirror');
+  const prefix = `s${seed}-${faulty ? 'f' : 'c'}-${Math.floor(performance.now())}-`;
+  const proxy = await startFaultyProxy(dynamo.url, random, { lateMs: QUICK.requestMs * 2 });
+  const env = { ...mirrorEnv(proxy.url), MIRROR_PREFIX: prefix, RATE_LIMIT: 'off' };
+  const node = await startNode(dir.path, env, undefined, { mirrorLimits: QUICK });
+  const begun = performance.now();
+  try {
+    const made = await node.request('POST', '/mirror/init', {});
+    if (!made.ok) throw new Error(`no tables: ${await made.text()}`);
+    if (faulty) proxy.setFaults(ALL_FAULTS);
+    await makeMarket(node, records / 2, random, 1);
+    await makeMarket(node, records / 2, random, 2);
+    await broughtOut(node, 120_000 + records * 60, false);
+    proxy.setFaults(undefined);
+    await waitFor('late requests', () => proxy.idle());
+    const { written, failures, overtaken, removed } = await broughtOut(node);
+    const items = await expectSameTables(node, dynamo, prefix);
+    const seconds = (performance.now() - begun) / 1000;
+    return { items, written, failures, overtaken, removed, faults: proxy.told, seconds };
+  } catch (error) {
+    throw new Error(`seed ${seed} failed: ${JSON.stringify(await mirrorOf(node))}`, { cause: error });
+  } finally {
+    await node.stop();
+    await proxy.close();
+    dir.remove();
+  }
+}
+
+if (import.meta.main) {
+  const { COUNT = '20', SEED = '1', RECORDS = '10000', KIND = 'jar' } = process.env;
+  const kind: DynamoKind = KIND === 'dynalite' ? 'dynalite' : 'jar';
+  const dynamo = await startDynamo(kind);
+  try {
+    const clean = await mirrorRound(dynamo, { seed: Number(SEED), records: Number(RECORDS), faulty: false });
+    console.log('without faults', JSON.stringify(clean));
+    for (let i = 0; i < Number(COUNT); i++)
+      console.log(
+        `seed ${Number(SEED) + i}`,
+        JSON.stringify(
+          await mirrorRound(dynamo, { seed: Number(SEED) + i, records: Number(RECORDS), faulty: true }),
+        ),
+      );
+  } finally {
+    await dynamo.stop();
+  }
+}
