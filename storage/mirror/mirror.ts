@@ -123,12 +123,14 @@ export function startMirror(parts: MirrorParts): Mirror {
         'mirror-table-missing',
         `${missing.length === 1 ? 'a table is' : `${missing.length} tables are`} missing: ${missing.join(', ')}. To make them: agrinet mirror init`,
       );
+    // For one attempt only: who is refused now must not slip in later.
+    const over = takeOver;
+    takeOver = false;
     const known = await readMemory(db);
     const { claim } = parts;
     const mine = { claim, incarnation: known?.incarnation ?? 0, commits: db.commits };
     const openedAt = outbox.openedAt;
-    const taken = await takeHold(holding, mine, takeOver);
-    takeOver = false;
+    const taken = await takeHold(holding, mine, over);
     const { before } = taken;
     const generation = await generationOf(db);
     const reason = fillReason(known, { tables: parts.tablesId, generation, commits: openedAt, before });

@@ -144,7 +144,7 @@ async function look(parts: VerifyParts, target: Target): Promise<Finding> {
   if (item !== undefined) return compare(parts, spec, item);
   const wanted = await parts.projection.item(target);
   if (wanted === undefined) return undefined;
-  return (await isPending(parts, target, wanted.source, undefined)) ? 'pending' : 'missing';
+  return (await outboxHas(parts, target, wanted.source, undefined)) === undefined ? 'missing' : 'pending';
 }
 
 async function compare(parts: VerifyParts, spec: TableSpec, item: Attributes): Promise<Finding> {
@@ -162,27 +162,31 @@ async function compare(parts: VerifyParts, spec: TableSpec, item: Attributes): P
     else if (!isGiven(item, incarnation, settled())) found = 'version';
   }
   if (found === undefined) return undefined;
-  return (await isPending(parts, target, wanted?.source, item)) ? 'pending' : found;
+  const held = await outboxHas(parts, target, wanted?.source, item);
+  if (held === undefined) return found;
+  // A tombstone that waits to be removed is as it is to be.
+  return held === 'waiting' && found === 'tombstone' ? undefined : 'pending';
 }
 
-/** Whether the outbox has still to do with an item. */
-async function isPending(
+/** Whether the outbox has still to do with an item: to bring it out, or only to remove it in its time. */
+async function outboxHas(
   { outbox, projection }: VerifyParts,
   target: Target,
   source: string | undefined,
   item: Attributes | undefined,
-): Promise<boolean> {
+): Promise<'pending' | 'waiting' | undefined> {
   const id = itemKey(target);
-  const said = item?.[SOURCE]?.S;
-  for (const key of new Set([id, source, said])) {
+  const isIt = (each: Target): boolean => itemKey(each) === id;
+  let found: 'waiting' | undefined;
+  // What the item itself says of its source counts only when that row has to do with it.
+  for (const key of new Set([id, source, item?.[SOURCE]?.S])) {
     const row = key === undefined ? undefined : await outbox.get(key);
     if (key === undefined || row === undefined) continue;
-    // What the item itself says of its source counts only when that row has to do with it.
-    const concerned = [...(row.was ?? []), ...(key === id ? [target] : await projection.targets(key))];
-    if (row.due !== undefined && !(row.was ?? []).some((each) => itemKey(each) === id)) continue;
-    if (concerned.some((each) => itemKey(each) === id)) return true;
+    const was = row.was?.some(isIt) === true;
+    if (row.due !== undefined) found ??= was ? 'waiting' : undefined;
+    else if (was || key === id || (await projection.targets(key)).some(isIt)) return 'pending';
   }
-  return false;
+  return found;
 }
 
 async function parallel<T, R>(list: readonly T[], most: number, work: (each: T) => Promise<R>): Promise<R[]> {
