@@ -86,13 +86,16 @@ export function mirrorRoutes({ mirror, log }: Pick<ApiContext, 'mirror' | 'log'>
       const { state, detail } = await mirror.status();
       return c.json({ made: [...made], state, detail }, 200);
     })
-    .openapi(verify, async () => lines(mirror.verify()))
-    .openapi(repair, async (c) => lines(mirror.repair(c.req.valid('json'))));
+    .openapi(verify, async (c) => c.body(await lines(mirror.verify()), 200, { 'content-type': NDJSON }))
+    .openapi(repair, async (c) => {
+      const steps = mirror.repair(c.req.valid('json'));
+      return c.body(await lines(steps), 200, { 'content-type': NDJSON });
+    });
 
   /** What is refused before the first step is refused with its status. */
-  async function lines(steps: AsyncGenerator<MirrorStep>): Promise<Response> {
+  async function lines(steps: AsyncGenerator<MirrorStep>): Promise<ReadableStream<Uint8Array>> {
     const first = await steps.next();
-    return new Response(byteStream(written(first, steps)), { headers: { 'content-type': NDJSON } });
+    return byteStream(written(first, steps));
   }
 
   async function* written(

@@ -146,6 +146,8 @@ export function startMirror(parts: MirrorParts): Mirror {
     };
     await db.batch([memoryOp(memory)], true);
     holder = taken.holder;
+    lastError = undefined;
+    be(fill === undefined ? 'running' : 'filling', '');
     log('info', 'the mirror holds its tables', { incarnation, fill: reason });
   }
 
