@@ -230,7 +230,7 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
   parts.started('schedule', () => schedule.stop());
 
   // -- how it does
-  const metrics = startMetrics(node, { standings, jobs });
+  const metrics = startMetrics(node, { standings, jobs, mirror: mirror && (() => mirror.snapshot()) });
   const trees = createDigestTrees({
     reader,
     stamp: (owner, collection) => store.digests.one('public', owner, collection)?.digest ?? '',
@@ -244,6 +244,7 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
       jobs: jobs.port,
       reader,
       trees,
+      mirror: mirror && (() => mirror.snapshot()),
     },
     parts,
   );

@@ -36,7 +36,7 @@ export function mirrorCommand(): Command {
     });
   command
     .command('verify')
-    .description('hold every item against the database; exit code 81 when something differs')
+    .description('hold every item against the database; exit code 89 when something differs')
     .option('--json', 'print the differences as NDJSON')
     .action(async (options: { json?: true }) => {
       const end = await check('/mirror/verify', {}, options.json === true);

@@ -735,10 +735,8 @@ describe('every finding is provoked', () => {
 
   it('what mends them exists', async () => {
     const commands = [...mends].filter((mend) => mend.startsWith('agrinet '));
-    // Of parts that this node may not have; their own tests know them.
-    const optional = /^agrinet mirror/;
     const checked = new Set<string>();
-    for (const mend of commands.filter((each) => !optional.test(each))) {
+    for (const mend of commands) {
       const words = /^agrinet((?: [a-z]+(?= |$))+)/.exec(mend)?.[1]?.trim().split(' ') ?? [];
       const command = words.join(' ');
       if (checked.has(command)) continue;
