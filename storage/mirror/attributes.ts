@@ -11,8 +11,11 @@ export const VERSION = '_version';
 export const SOURCE = '_source';
 export const DELETED = '_deleted';
 
-/** Numbers as they are, also those beyond 2^53. */
-const options = { removeUndefinedValues: true, allowImpreciseNumbers: true };
+/**
+ * Numbers as they are, also those beyond 2^53. Empty texts as null, the way the old back end's client wrote them: older
+ * DynamoDBs take none.
+ */
+const options = { removeUndefinedValues: true, allowImpreciseNumbers: true, convertEmptyValues: true };
 
 export function keyAttributes({ key: names }: TableSpec, { key }: Target): Attributes {
   return Object.fromEntries(names.map((name, i) => [name, { S: key[i] ?? '' }]));
