@@ -13,16 +13,10 @@ export const TRACED: ReadonlySet<SublevelName> = new Set(['registry', 'httpNodes
 /** The items that such a row stood in; none for one that cannot be read. */
 export function formerTargets(key: string, value: Uint8Array): Target[] {
   try {
-    switch (sublevelOf(key)) {
-      case 'registry':
-        return nodeTargets(openJson<RegisteredNode>(key, value).url);
-      case 'httpNodes':
-        return nodeTargets(openJson<HttpNode>(key, value).origin);
-      case 'audit':
-        return logTargets(openJson<AuditLine>(key, value));
-      default:
-        return [];
-    }
+    const name = sublevelOf(key);
+    if (name === 'registry') return nodeTargets(openJson<RegisteredNode>(key, value).url);
+    if (name === 'httpNodes') return nodeTargets(openJson<HttpNode>(key, value).origin);
+    return name === 'audit' ? logTargets(openJson<AuditLine>(key, value)) : [];
   } catch {
     return []; // what it was cannot be told; a repair finds what is left over
   }

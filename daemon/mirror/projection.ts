@@ -34,7 +34,7 @@ import type { NotificationRow } from '../../storage/notification-table.ts';
 import type { Target } from '../../storage/outbox.ts';
 import type { Reader } from '../../storage/reader.ts';
 import { openJson } from '../../storage/values.ts';
-import { formerTargets, nodeTargets, target } from './former.ts';
+import { formerTargets, nodeTargets, target, TRACED } from './former.ts';
 import {
   fieldsOf,
   keyItem,
@@ -191,22 +191,12 @@ export function createProjection(parts: ProjectionParts): Projection {
     async targets(source) {
       const name = sublevelOf(source);
       const inner = innerKey(source);
-      switch (name) {
-        case 'records':
-          return ofRecord(inner as RecordKey); // the keys of this sublevel are record keys
-        case 'apiKeys':
-          return [target('Keys', inner)];
-        case 'notifications':
-          return [notificationTarget(inner)];
-        case 'registry':
-        case 'httpNodes':
-        case 'audit': {
-          const value = await db.level.get(source);
-          return value === undefined ? [] : formerTargets(source, value);
-        }
-        default:
-          return [];
-      }
+      if (name === 'records') return ofRecord(inner as RecordKey); // the keys of this sublevel are record keys
+      if (name === 'apiKeys') return [target('Keys', inner)];
+      if (name === 'notifications') return [notificationTarget(inner)];
+      if (name === undefined || !TRACED.has(name)) return [];
+      const value = await db.level.get(source);
+      return value === undefined ? [] : formerTargets(source, value);
     },
     async item({ table, key: [first = '', second = ''] }) {
       switch (table as TableName) {

@@ -1,4 +1,4 @@
-import { AgrinetError } from '../../protocols/errors.ts';
+import type { AgrinetError } from '../../protocols/errors.ts';
 
 /** A pause that can be ended early. */
 export class Pause {

@@ -116,31 +116,41 @@ describe('a daemon whose DynamoDB is away', () => {
     },
   );
 
-  it('keeps its tables from another daemon, and names differences on the command line', { timeout: 5 * MINUTES }, async () => {
-    const [first, other] = [folder(), folder()];
-    const daemon = await start(first, { MIRROR_PREFIX: 'x-' });
-    expect((await agrinet(daemon, ['mirror'])).stdout).toContain('agrinet mirror init');
-    expect((await agrinet(daemon, ['mirror', 'init'])).code).toBe(0);
-    const rival = await start(other, { MIRROR_PREFIX: 'x-' });
-    await waitFor('the refusal', async () => (await mirrorOf(rival)).state === 'refused');
-    const taken = await agrinet(rival, ['mirror', 'init', '--take-over']);
-    expect([taken.code, taken.stderr]).toEqual([75, expect.stringContaining('one daemon writes a table set')]);
+  it(
+    'keeps its tables from another daemon, and names differences on the command line',
+    { timeout: 5 * MINUTES },
+    async () => {
+      const [first, other] = [folder(), folder()];
+      const daemon = await start(first, { MIRROR_PREFIX: 'x-' });
+      expect((await agrinet(daemon, ['mirror'])).stdout).toContain('agrinet mirror init');
+      expect((await agrinet(daemon, ['mirror', 'init'])).code).toBe(0);
+      const rival = await start(other, { MIRROR_PREFIX: 'x-' });
+      await waitFor('the refusal', async () => (await mirrorOf(rival)).state === 'refused');
+      const taken = await agrinet(rival, ['mirror', 'init', '--take-over']);
+      expect([taken.code, taken.stderr]).toEqual([
+        75,
+        expect.stringContaining('one daemon writes a table set'),
+      ]);
 
-    for (const id of ['a', 'b']) await daemon.json('PUT', `/listings/${id}`, { type: 'offer', title: id });
-    await waitFor('both', async () => (await mirrorOf(daemon)).outbox === 0);
-    const items = await dynamo.items('x-Listings', ['id']);
-    const [id = '', item = {}] = [...items][0] ?? [];
-    await dynamo.put('x-Listings', { ...item, title: { S: 'planted' } });
-    const verified = await agrinet(daemon, ['mirror', 'verify']);
-    expect([verified.code, verified.stdout]).toEqual([81, expect.stringContaining(`differs   Listings ${id}`)]);
-    expect((await agrinet(daemon, ['mirror', 'repair'])).stdout).toContain('1 mended');
-    expect((await agrinet(daemon, ['mirror', 'verify'])).code).toBe(0);
-    expect((await dynamo.items('x-Listings', ['id'])).get(id)?.['title']).toEqual(item['title']);
+      for (const id of ['a', 'b']) await daemon.json('PUT', `/listings/${id}`, { type: 'offer', title: id });
+      await waitFor('both', async () => (await mirrorOf(daemon)).outbox === 0);
+      const items = await dynamo.items('x-Listings', ['id']);
+      const [id = '', item = {}] = [...items][0] ?? [];
+      await dynamo.put('x-Listings', { ...item, title: { S: 'planted' } });
+      const verified = await agrinet(daemon, ['mirror', 'verify']);
+      expect([verified.code, verified.stdout]).toEqual([
+        81,
+        expect.stringContaining(`differs   Listings ${id}`),
+      ]);
+      expect((await agrinet(daemon, ['mirror', 'repair'])).stdout).toContain('1 mended');
+      expect((await agrinet(daemon, ['mirror', 'verify'])).code).toBe(0);
+      expect((await dynamo.items('x-Listings', ['id'])).get(id)?.['title']).toEqual(item['title']);
 
-    // The same node starts again at once, although nobody said that it had stopped.
-    await daemon.stop('SIGKILL');
-    const again = await start(first, { MIRROR_PREFIX: 'x-' });
-    await waitFor('it to run again', async () => (await mirrorOf(again)).state === 'running');
-    expect((await agrinet(again, ['mirror', 'status', '--json'])).stdout).toContain('"incarnation":2');
-  });
+      // The same node starts again at once, although nobody said that it had stopped.
+      await daemon.stop('SIGKILL');
+      const again = await start(first, { MIRROR_PREFIX: 'x-' });
+      await waitFor('it to run again', async () => (await mirrorOf(again)).state === 'running');
+      expect((await agrinet(again, ['mirror', 'status', '--json'])).stdout).toContain('"incarnation":2');
+    },
+  );
 });

@@ -205,7 +205,7 @@ async function expectedTables(node: TestNode): Promise<Record<string, Map<string
     const fields = Object.fromEntries(
       Object.entries(view).map(([name, value]) => [
         name,
-        typeof value === 'string' && /^\[/.test(value) ? (JSON.parse(value) as unknown) : value,
+        typeof value === 'string' && value.startsWith('[') ? (JSON.parse(value) as unknown) : value,
       ]),
     );
     if (collection === 'listings') add('Listings', { id: pub(key), listingId: pub(key), ...fields });
@@ -229,7 +229,7 @@ async function expectedTables(node: TestNode): Promise<Record<string, Map<string
     const page = await ask(
       node,
       'GET',
-      `/logs?limit=1000${below === undefined ? '' : `&below=${String(below)}`}`,
+      `/logs?limit=1000${below === undefined ? '' : `&below=${JSON.stringify(below)}`}`,
     );
     for (const line of page['logs'] as Json[]) {
       if (line['transactionId'] === undefined) continue;
@@ -270,7 +270,8 @@ async function* paged(node: TestNode, path: string, name: string): AsyncGenerato
       `${path}?limit=500${cursor === '' ? '' : `&cursor=${encodeURIComponent(cursor)}`}`,
     );
     yield* page[name] as Json[];
-    if (page['cursor'] === undefined) return;
-    cursor = String(page['cursor']);
+    const next = page['cursor'];
+    if (typeof next !== 'string') return;
+    cursor = next;
   }
 }

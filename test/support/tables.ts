@@ -29,6 +29,7 @@ import { REQUEST_LIMITS } from '../../protocols/mycelium/signed-request.ts';
 import { COLLECTIONS, type Collection, type FieldRule } from '../../protocols/open-dialog/schema.ts';
 import { REGISTRY_LIMITS } from '../../protocols/registry/registry.ts';
 import { LIMITS } from '../../protocols/wire/limits.ts';
+import { MIRROR_LIMITS } from '../../storage/mirror/limits.ts';
 import { KEYSPACE } from '../../storage/keyspace.ts';
 
 const root = new URL('../../', import.meta.url);
@@ -136,6 +137,7 @@ const HTTP_LIMIT_FILES: LimitFiles = [
   ['doctor --diff', 'daemon/doctor/diff.ts', DIFF_LIMITS],
   ['Snapshots for backups', 'daemon/backup/backups.ts', SNAPSHOT_LIMITS],
   ['Backup files', 'storage/backup/format.ts', BACKUP_LIMITS],
+  ['The mirror', 'storage/mirror/limits.ts', MIRROR_LIMITS],
 ];
 
 const LIMIT_FILES: LimitFiles = [

@@ -45,6 +45,7 @@ describe('loadSettings', () => {
       dataDir: resolve('data'),
       diskReserveMb: 64,
       logLevel: 'info',
+      mirror: 'auto',
       backendUrl: 'http://127.0.0.1:5000',
       rateLimit: 1000,
       corsOrigins: [],
