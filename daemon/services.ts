@@ -26,7 +26,8 @@ import { createNotifications } from './jobs/notifications.ts';
 import { startSchedule } from './jobs/schedule.ts';
 import { smsEnabled, smsHandler } from './jobs/sms.ts';
 import { syncHandler } from './jobs/sync-handler.ts';
-import { mirrorPort, type RunningMirror, startNodeMirror } from './mirror/start-mirror.ts';
+import { mirrorPort } from './mirror/mirror-port.ts';
+import type { RunningMirror } from './mirror/start-mirror.ts';
 import { startMarket } from './market/start-market.ts';
 import { startMetrics } from './metrics/start-metrics.ts';
 import type { Node } from './node.ts';
@@ -195,7 +196,9 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
   const { audit, access, keys } = await startAudit(node, reader, control, parts);
 
   // -- the mirror
-  const mirror = startNodeMirror(node, { reader, contracts, conversations, ratings }, options.mirrorLimits);
+  // The SDK of AWS is large; who does not mirror does not load it.
+  const start = node.outbox && (await import('./mirror/start-mirror.ts')).startNodeMirror;
+  const mirror = start?.(node, { reader, contracts, conversations, ratings }, options.mirrorLimits);
   if (mirror !== undefined) parts.started('mirror', () => mirror.stop());
 
   // -- events to others
