@@ -5,7 +5,7 @@ import { ownerDigest } from '../../protocols/digest/state-digest.ts';
 import { createClock } from '../../protocols/feed/clock.ts';
 import type { FeedState } from '../../protocols/feed/feed.ts';
 import { createLedger } from '../../protocols/ledger/ledger.ts';
-import type { Ledger } from '../../protocols/ledger/types.ts';
+import type { Committed, Ledger } from '../../protocols/ledger/types.ts';
 import { type Catalogue, createCatalogue } from '../../protocols/market/catalogue.ts';
 import { rangeItems, rangeRequest } from '../../protocols/mycelium/range.ts';
 import type { Merger } from '../../protocols/open-dialog/merger.ts';
@@ -35,7 +35,12 @@ export interface LedgerNode {
 const silent = createLogger({ logLevel: 'silent' });
 
 /** Opens the node of a folder, as the daemon does at its start. It follows everybody. */
-export async function openLedgerNode(dir: string, identity: Identity, merger: Merger): Promise<LedgerNode> {
+export async function openLedgerNode(
+  dir: string,
+  identity: Identity,
+  merger: Merger,
+  onCommit: (committed: Committed) => void = () => undefined,
+): Promise<LedgerNode> {
   const db = await Database.open(dir);
   const alarms = createAlarms(silent, Date.now);
   try {
@@ -49,7 +54,7 @@ export async function openLedgerNode(dir: string, identity: Identity, merger: Me
       clock: createClock(Date.now),
       now: Date.now,
       refusal: () => undefined,
-      onCommit: () => undefined,
+      onCommit,
       onAlarm: (alarm) => alarms.raise(alarm),
     });
     return {

@@ -31,6 +31,8 @@ export function openContractBook(parts: BookParts): ContractBook {
   /** Contracts with an agreement, and the other node. */
   const agreed = new Map<RecordKey, string>();
   const toReview = new Set<RecordKey>();
+  /** Those of which the shelf may not show yet what they take. */
+  const unshelved = new Set<RecordKey>();
   /** Those that could not be looked at, for the next sweep. */
   const failed = new Set<RecordKey>();
   const newPings: RecordState[] = [];
@@ -103,12 +105,23 @@ export function openContractBook(parts: BookParts): ContractBook {
     if (seen === undefined) return;
     const listing = shelf.listingOf(seen);
     await inOrder(listing, key, async () => {
+      unshelved.delete(key);
       const held = await histories.load(await reader.get(key));
       if (held === undefined) return;
       const changed = keep(held);
       const released = await release(held);
       if (changed && !released && listing !== undefined) await showAvailable(listing);
       await keepAnswers(parts, held);
+    });
+  }
+  /** Puts on the shelf what a change has brought. Its flag falls under the listing's lock: who misses it waits for that. */
+  async function shelve(key: RecordKey): Promise<void> {
+    const seen = await histories.load(await reader.get(key));
+    const listing = seen && shelf.listingOf(seen);
+    await inOrder(listing, key, async () => {
+      unshelved.delete(key);
+      const held = await histories.load(await reader.get(key));
+      if (held !== undefined && keep(held) && listing !== undefined) await showAvailable(listing);
     });
   }
   /** Signs the end of every hold of this contract that is over. */
@@ -213,7 +226,10 @@ export function openContractBook(parts: BookParts): ContractBook {
     const first = await held(key, actor);
     const party = partyOf(first, self, actor, as);
     const listing = shelf.listingOf(first);
-    if (request.kind === 'settle' || (listing !== undefined && takesStock(request))) await parts.mayPromise();
+    const takes = listing !== undefined && takesStock(request);
+    if (takes || request.kind === 'settle') await parts.mayPromise();
+    // What the wait has brought back is on disk; it counts once it is on the shelf.
+    if (takes) for (const changed of [...unshelved]) await shelve(changed);
     if (listing !== undefined) await sweepListing(listing, key);
     await inOrder(listing, key, async () => {
       const current = await held(key, actor);
@@ -316,6 +332,7 @@ export function openContractBook(parts: BookParts): ContractBook {
         if (collection === 'transitions' || collection === 'contracts') {
           histories.changed(channel);
           toReview.add(channel);
+          unshelved.add(channel);
         } else if (collection === 'pings' && isLive(after) && !isLive(before)) newPings.push(after);
       }
       again();

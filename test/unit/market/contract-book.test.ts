@@ -1,10 +1,12 @@
+import { cpSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { fieldHistory } from '../../../daemon/market/field-history.ts';
 import { collectionNamed, draftEdit, draftFact } from '../../../protocols/ledger/drafts.ts';
 import { bindingNonce, bindingOf } from '../../../protocols/market/contract-book/binding.ts';
 import { openContractBook } from '../../../protocols/market/contract-book/book.ts';
 import { createLocks } from '../../../protocols/market/contract-book/locks.ts';
-import type { Body, ContractBook, Sight } from '../../../protocols/market/contract-book/types.ts';
+import type { Body, BookParts, ContractBook, Sight } from '../../../protocols/market/contract-book/types.ts';
+import { rangeItems, rangeRequest } from '../../../protocols/mycelium/range.ts';
 import { emptyState } from '../../../protocols/open-dialog/fast-road.ts';
 import type { RecordState } from '../../../protocols/open-dialog/record.ts';
 import { createMerger, type Merger } from '../../../protocols/open-dialog/merger.ts';
@@ -26,7 +28,7 @@ let clock = Date.now();
 let failures: unknown[] = [];
 
 /** The ledger of these tests tells nobody of commits; the book is told by hand where a step would be. */
-function open(): ContractBook {
+function open(other: Partial<BookParts> = {}): ContractBook {
   const opened = openContractBook({
     identity,
     net: 'test',
@@ -49,6 +51,7 @@ function open(): ContractBook {
     mayPromise: async () => undefined,
     onPing: () => undefined,
     onFailure: (error) => failures.push(error),
+    ...other,
   });
   return opened;
 }
@@ -181,6 +184,40 @@ describe('stock', () => {
     await book.step(key, { kind: 'cancel' }, amina);
     await book.idle();
     expect(await left(of)).toBe(10);
+  });
+
+  it('counts what came back just before a step, however much came back with it', async () => {
+    const of = await listing(10);
+    const asks: RecordKey[] = [];
+    for (let i = 0; i < 8; i++) asks.push(await asked(of, 1));
+    const next = await asked(of, 3);
+    await book.idle();
+    await book.stop();
+    await node.close();
+    const copy = tempDir('copy-of-book');
+    cpSync(dir.path, copy.path, { recursive: true });
+
+    // What this process promises, the copy takes back while a step of its own waits for it.
+    node = await openLedgerNode(dir.path, identity, merger);
+    book = open();
+    for (const key of asks) await book.step(key, { kind: 'accept' }, ben);
+    expect(await left(of)).toBe(2);
+    const back: Uint8Array[] = [];
+    for (const { author, channel, feeds } of node.store.feedGroups()) {
+      const known = rangeRequest(author, channel, []);
+      if (feeds.length === 0) continue;
+      for await (const { kind, bytes } of rangeItems(node.store, known))
+        if (kind === 'entry') back.push(bytes);
+    }
+    await book.stop();
+    await node.close();
+    node = await openLedgerNode(copy.path, identity, merger, ({ changes }) => book.note(changes));
+    book = open({ mayPromise: async () => void (await node.ledger.receive(back)) });
+    try {
+      await expect(book.step(next, { kind: 'accept' }, ben)).rejects.toMatchObject({ code: 'stock-short' });
+    } finally {
+      copy.remove();
+    }
   });
 
   it('is not given from a listing that has ended', async () => {
