@@ -174,10 +174,8 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
     totalDigest: () => standings.totalDigest(),
     addJob: (data, key) => jobs.queue.add('federation-sync', data, { key }),
     renewCertificate: (peer) => registration.renewCertificate(peer),
-    onOutcome: (id, { received, imported, refused, error }) => {
+    onOutcome: (id, { received, imported, error }) => {
       reliability.synced(id, error?.code);
-      // Whatever it has of this node's own entries came with the rest.
-      if (error === undefined && refused === 0 && registry.isActive(id)) rejoin.answered(id);
       events.emit('federation.sync', {
         node: id,
         received,
@@ -187,6 +185,9 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
       void registration.noteSync(id, error?.message).catch((failed: unknown) => {
         logger.warn({ node: id, err: failed }, 'the end of a sync could not be noted');
       });
+    },
+    onOwnHeld: (id) => {
+      if (registry.isActive(id)) rejoin.answered(id);
     },
     syncNow: () => void mycelium.syncNow(),
     now,

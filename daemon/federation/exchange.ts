@@ -51,6 +51,8 @@ export interface ExchangeParts {
   /** Asks the node key of a peer about the certificate that it shows now. */
   readonly renewCertificate: (peer: PeerId) => Promise<string>;
   readonly onOutcome: (id: string, outcome: SyncOutcome) => void;
+  /** All that a source has shown of the feeds that hold promises of this node is held here. */
+  readonly onOwnHeld: (id: string) => void;
   /** Frontiers with connected peers, at once. */
   readonly syncNow: () => void;
   readonly now: () => number;
@@ -99,6 +101,7 @@ export function createExchange(parts: ExchangeParts): Exchange {
     table,
     renewCertificate: parts.renewCertificate,
     onOutcome: parts.onOutcome,
+    onOwnHeld: parts.onOwnHeld,
     now,
   });
 

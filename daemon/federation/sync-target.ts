@@ -5,6 +5,7 @@ import { isBehind } from '../../protocols/feed/frontier.ts';
 import type { Ledger } from '../../protocols/ledger/types.ts';
 import { CATCH_UP_LIMITS } from '../../protocols/mycelium/catch-up.ts';
 import type { FeedSource } from '../../protocols/mycelium/ports.ts';
+import { OwedFeeds } from '../../protocols/mycelium/owed-feeds.ts';
 import { type RangeItem, rangeRequest, type RangeRequest } from '../../protocols/mycelium/range.ts';
 import { sealRequest } from '../../protocols/mycelium/signed-request.ts';
 import type { Identity, PeerId } from '../../protocols/wire/identity.ts';
@@ -26,6 +27,8 @@ export interface LocalTargetParts {
   readonly table: SourceTable;
   readonly renewCertificate: (peer: PeerId) => Promise<string>;
   readonly onOutcome: (id: string, outcome: SyncOutcome) => void;
+  /** All that a source has shown of the feeds that hold promises of this node is held here. */
+  readonly onOwnHeld: (id: string) => void;
   readonly now: () => number;
 }
 
@@ -37,6 +40,10 @@ export function createLocalTarget(parts: LocalTargetParts): SyncTarget {
   const { identity, feeds, ledger, table } = parts;
   /** Frontiers after which nothing was lacking, and who was followed then. In memory: a restart may have lost entries. */
   const frontiers = new Map<string, { etag: string; following: string }>();
+
+  const owed = new OwedFeeds({ self: identity.peerId, source: feeds, follows: parts.follows });
+  /** Sources that had more feeds to give than one plan asks for: the next sync has to see their frontier again. */
+  const unfinished = new Set<string>();
 
   const following = (): string =>
     parts
@@ -67,12 +74,15 @@ export function createLocalTarget(parts: LocalTargetParts): SyncTarget {
     async plan(id, shown) {
       if ((await source(id))?.kind !== 'agrinetd')
         throw new AgrinetError('source-unknown', `${id} is not an active registered node`);
-      return shown
-        .filter(
-          ({ author, channel, items }) =>
-            (author === identity.peerId || parts.follows(author)) &&
-            isBehind(feeds.feeds(author, channel), items),
-        )
+      owed.shown(id, shown);
+      const lacking = shown.filter(
+        ({ author, channel, items }) =>
+          (author === identity.peerId || parts.follows(author)) &&
+          isBehind(feeds.feeds(author, channel), items),
+      );
+      if (lacking.length > CATCH_UP_LIMITS.wantedPerPeer) unfinished.add(id);
+      else unfinished.delete(id);
+      return lacking
         .slice(0, CATCH_UP_LIMITS.wantedPerPeer)
         .map(({ author, channel }) => rangeRequest(author, channel, feeds.feeds(author, channel)));
     },
@@ -134,7 +144,7 @@ export function createLocalTarget(parts: LocalTargetParts): SyncTarget {
       const known = await table.get(id);
       const { etag, lastHash, error } = outcome;
       const legacy = id.startsWith('legacy:');
-      if (!legacy && error === undefined && etag !== undefined)
+      if (!legacy && error === undefined && etag !== undefined && !unfinished.has(id))
         frontiers.set(id, { etag, following: following() });
       else frontiers.delete(id);
       const hash = lastHash ?? known?.lastHash;
@@ -152,6 +162,7 @@ export function createLocalTarget(parts: LocalTargetParts): SyncTarget {
         ...(error === undefined ? {} : { error }),
       });
       parts.onOutcome(id, outcome);
+      if (owed.isHeld(id)) parts.onOwnHeld(id);
     },
   };
 }

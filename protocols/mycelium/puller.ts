@@ -1,12 +1,13 @@
 import type { Connection } from '@libp2p/interface';
 import { AgrinetError, errorCode } from '../errors.ts';
 import type { ForkProof } from '../feed/fork.ts';
-import { frontierOf, isBehind, lacksShown, sameFrontier } from '../feed/frontier.ts';
+import { frontierOf, isBehind, sameFrontier } from '../feed/frontier.ts';
 import type { Ledger } from '../ledger/types.ts';
 import type { PeerId } from '../wire/identity.ts';
 import { CatchUpPlan, type Need } from './catch-up.ts';
 import type { FrontierGroup } from './frontier-page.ts';
 import type { Announcement } from './message.ts';
+import { OwedFeeds } from './owed-feeds.ts';
 import { type Access, type FeedSource, newestConnection, type StreamHost } from './ports.ts';
 import { type RangeItem, type RangeProtocol, rangeRequest } from './range.ts';
 
@@ -27,7 +28,7 @@ export type PullEvent =
     }
   | { readonly kind: 'pull-failed'; readonly peer: string; readonly code: string }
   | { readonly kind: 'entry-refused'; readonly peer: string; readonly code: string }
-  /** All that a peer has shown of this node's own feeds is held here. */
+  /** All that a peer has shown of the feeds that hold promises of this node is held here. */
   | { readonly kind: 'own-held'; readonly peer: string }
   | { readonly kind: 'digest-differs'; readonly peer: string; readonly author: PeerId };
 
@@ -64,6 +65,7 @@ export function createPuller(components: PullerComponents): Puller {
   const shown = new Map<string, readonly FrontierGroup[]>();
   /** What was shown is pulled from whom it was shown by: two processes may have one key, and so one peer id. */
   const shownOver = new Map<string, Connection>();
+  const owed = new OwedFeeds(components);
   const stopping = new AbortController();
   let retry: NodeJS.Timeout | undefined;
 
@@ -84,15 +86,8 @@ export function createPuller(components: PullerComponents): Puller {
         onEvent({ kind: 'digest-differs', peer, author: group.author });
     }
     if (behind === 0) onEvent({ kind: 'peer-synced', peer, received: 0 });
-    tellOwn(peer);
+    if (owed.shown(peer, groups)) onEvent({ kind: 'own-held', peer });
     pullMore();
-  }
-
-  /** What a held header names and nobody has does not count: this is about what the peer can give back. */
-  function tellOwn(peer: string): void {
-    const own = (shown.get(peer) ?? []).filter(({ author }) => author === components.self);
-    if (!own.some(({ author, channel, items }) => lacksShown(source.feeds(author, channel), items)))
-      onEvent({ kind: 'own-held', peer });
   }
 
   /** Equal frontier, unequal digest: a fault of somebody's. */
@@ -134,7 +129,7 @@ export function createPuller(components: PullerComponents): Puller {
     const target = shown.get(peer)?.filter((g) => g.author === author && g.channel === channel) ?? [];
     plan.ended(peer, need, ok, target.some(lacks), now());
     if (ok) onEvent({ kind: 'peer-synced', peer, received, pulled: true });
-    if (ok && author === components.self) tellOwn(peer);
+    for (const each of owed.taken(need.group)) onEvent({ kind: 'own-held', peer: each });
     pullMore();
   }
 

@@ -4,7 +4,8 @@ import { AgrinetError } from '../errors.ts';
  * Rejoin: what this node has promised may stand in entries that only its peers still have. Writing never waits for them: every
  * process writes in an epoch of its own. Promises do: a step that takes stock, `settle`, the rotation of a key. After an ordinary
  * start they wait for the first peer's answer, a short while at most; after a loss until every active peer has answered, or the
- * operator forces it. A peer has answered when it has shown its frontier and all it shows of this node's own feeds is held here.
+ * operator forces it. A peer has answered when it has shown its frontier and all it shows of the feeds that hold this node's promises
+ * is held here (`owed-feeds.ts`).
  * Not guaranteed: that what no peer ever had comes back.
  */
 export const REJOIN_LIMITS = {

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createHttpTarget } from '../../daemon/federation/http-target.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
+import { CATCH_UP_LIMITS } from '../../protocols/mycelium/catch-up.ts';
 import { sealRequest } from '../../protocols/mycelium/signed-request.ts';
-import type { Channel } from '../../protocols/wire/ids.ts';
+import { type Channel, recordKey } from '../../protocols/wire/ids.ts';
 import { type Certificate, makeCertificate } from '../support/certificates.ts';
 import { type ExchangeNode, startExchangeNode } from '../support/exchange-node.ts';
 
@@ -51,6 +52,24 @@ describe('two nodes that reach one another over HTTPS alone', () => {
     expect(a.served.slice(mark).map(({ status }) => status)).toEqual([304]);
     expect((await b.sync(a.identity.peerId, { force: true })).received).toBe(0);
     expect(a.served.at(-1)).toMatchObject({ path: '/federation/feeds', status: 200 });
+  });
+
+  it('have not answered for what one plan had no room for', async () => {
+    const { target } = a.exchange;
+    const id = b.identity.peerId;
+    a.ownHeld.length = 0;
+    const shown = Array.from({ length: CATCH_UP_LIMITS.wantedPerPeer + 1 }, (_, i) => ({
+      author: a.identity.peerId,
+      channel: recordKey('contracts', a.identity.peerId, String(i)),
+      digest: '',
+      items: [{ epoch: '00'.repeat(8), seq: 1, hash: '11'.repeat(32) }],
+    }));
+    expect(await target.plan(id, shown)).toHaveLength(CATCH_UP_LIMITS.wantedPerPeer);
+    await target.noteSync(id, { received: 0, imported: 0, unchanged: 0, refused: 0, bytes: 0, etag: '"e"' });
+    expect(a.ownHeld, 'as if it had').toEqual([]);
+    expect(await target.source(id), 'it would be 304 for ever').not.toHaveProperty('etag');
+    await a.sync(id);
+    expect(a.ownHeld).toEqual([id]);
   });
 
   it('move one change in a small answer', async () => {

@@ -34,6 +34,8 @@ export interface ExchangeNode {
   readonly exchange: Exchange;
   readonly url: string;
   readonly outcomes: { id: string; outcome: SyncOutcome }[];
+  /** Sources that owe nothing of this node's own feeds, after each sync that showed so. */
+  readonly ownHeld: string[];
   readonly jobs: { source: string; force: boolean }[];
   readonly httpNodes: { id: `legacy:${string}`; origin: string; status: 'active' }[];
   /** What was asked for. */
@@ -73,6 +75,7 @@ export async function startExchangeNode(certificate?: Certificate): Promise<Exch
   const participants = createParticipants(self);
   const registered: RegisteredNode[] = [];
   const outcomes: ExchangeNode['outcomes'] = [];
+  const ownHeld: string[] = [];
   const jobs: ExchangeNode['jobs'] = [];
   const httpNodes: ExchangeNode['httpNodes'] = [];
   const served: ExchangeNode['served'] = [];
@@ -109,6 +112,7 @@ export async function startExchangeNode(certificate?: Certificate): Promise<Exch
     },
     renewCertificate: (peer) => node.renewCertificate(peer),
     onOutcome: (id, outcome) => outcomes.push({ id, outcome }),
+    onOwnHeld: (id) => ownHeld.push(id),
     syncNow: () => undefined,
     now: () => node.now ?? Date.now(),
   });
@@ -166,6 +170,7 @@ export async function startExchangeNode(certificate?: Certificate): Promise<Exch
     exchange,
     url,
     outcomes,
+    ownHeld,
     jobs,
     httpNodes,
     served,
