@@ -3,7 +3,7 @@ import { errorMessage } from '../protocols/errors.ts';
 import { Database } from '../storage/database.ts';
 import { isCorruption, storageError } from '../storage/storage-error.ts';
 import { range } from '../storage/keyspace.ts';
-import { saveRejoin } from '../storage/rejoin-row.ts';
+import { noteFound, saveRejoin } from '../storage/rejoin-row.ts';
 import { checkDerived } from './check-derived.ts';
 import { type Problem, rebuildDamaged, surveyFeeds } from './rebuild.ts';
 import type { Settings } from './settings.ts';
@@ -31,6 +31,7 @@ export function rebuild(
   onProgress: Progress,
 ): Promise<{ entries: number; records: number; problems: Problem[] }> {
   return withDatabase(settings, true, async (db) => {
+    await noteFound(db, Date.now());
     const merger = createMerger(() => undefined);
     try {
       const { entries, records, problems } = await rebuildDamaged(db, merger, onProgress);

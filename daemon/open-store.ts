@@ -5,6 +5,7 @@ import { ensureGeneration } from '../storage/change-order.ts';
 import type { Database } from '../storage/database.ts';
 import { isCorruption } from '../storage/storage-error.ts';
 import { fullKey } from '../storage/keyspace.ts';
+import { noteFound } from '../storage/rejoin-row.ts';
 import { Store } from '../storage/store.ts';
 import { openJson, sealJson } from '../storage/values.ts';
 import type { createAlarms } from './alarms.ts';
@@ -23,6 +24,9 @@ export async function openStore(
   logger: Logger,
 ): Promise<Store> {
   const { holes, tailLost, repaired } = db.findings;
+  await noteFound(db, Date.now()).catch((error: unknown) =>
+    logger.warn({ err: error }, 'that something is gone could not be noted; only this process knows it'),
+  );
   if (tailLost > 0) {
     logger.error(
       { commits: tailLost },

@@ -11,6 +11,7 @@ import type { Database } from '../storage/database.ts';
 import { REBUILDING } from '../storage/level.ts';
 import { isCorruption } from '../storage/storage-error.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range, type SublevelName } from '../storage/keyspace.ts';
+import { rejoinRow } from '../storage/rejoin-row.ts';
 import { Store } from '../storage/store.ts';
 import { checkDerived, KEPT } from './check-derived.ts';
 import { openJson, openValue, sealJson } from '../storage/values.ts';
@@ -278,6 +279,9 @@ export async function rebuildStore(
     const key = fullKey('feeds', numberKey(feed.no));
     heads.push({ type: 'put', key, value: sealJson(key, feed) });
   }
+  // With what is taken out goes that it was: cut off behind this, the next rebuild finds nothing wrong any more.
+  if (survey.problems.length > 0)
+    heads.push(rejoinRow({ cause: 'repaired', since: Date.now(), answered: [] }));
   await db.batch(heads, true);
   const store = await Store.open(db);
   const total = survey.entries - survey.unusable.length;

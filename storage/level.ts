@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { ClassicLevel } from 'classic-level';
 import { AgrinetError } from '../protocols/errors.ts';
 import { fullKey } from './keyspace.ts';
+import { rejoinRow } from './rejoin-row.ts';
 import { causes, damaged, isCorruption, storageError } from './storage-error.ts';
 import { damagedTables, noteTables, tablesIn } from './table-check.ts';
 import { sealJson } from './values.ts';
@@ -45,7 +46,10 @@ export async function repairLevel(folder: string, broken: readonly string[] = []
     for (const table of broken) await rm(join(folder, table));
     await ClassicLevel.repair(folder);
     const level = await tryOpen(folder, false);
-    await level.put(REBUILDING, sealJson(REBUILDING, true), { sync: true });
+    const lost = rejoinRow({ cause: 'repaired', since: Date.now(), answered: [] });
+    await level.batch([{ type: 'put', key: REBUILDING, value: sealJson(REBUILDING, true) }, lost], {
+      sync: true,
+    });
     return level;
   } catch (error) {
     throw new AgrinetError(

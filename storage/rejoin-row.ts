@@ -21,6 +21,18 @@ export async function readRejoin(db: Database, now: number): Promise<Recovery | 
   }
 }
 
+/**
+ * Notes what opening has found to be gone. Before anything else is written: the next commit makes the tail look whole, and a rebuild
+ * the rest, so a process that is killed after it would have told nobody. True when something is gone.
+ */
+export async function noteFound(db: Database, now: number): Promise<boolean> {
+  const { holes, tailLost, repaired } = db.findings;
+  const cause = repaired || holes > 0 ? 'repaired' : tailLost > 0 ? 'tail-lost' : undefined;
+  if (cause === undefined) return false;
+  await saveRejoin(db, { cause, since: now, answered: [] });
+  return true;
+}
+
 /** Notes a loss, or that it is settled. Throws `disk-full`, `storage-failed`. */
 export async function saveRejoin(db: Database, recovery: Recovery | undefined): Promise<void> {
   await db.batch([recovery === undefined ? { type: 'del', key: KEY } : rejoinRow(recovery)], true);

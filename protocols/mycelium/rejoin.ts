@@ -129,8 +129,11 @@ export function createRejoin(parts: RejoinParts): Rejoin {
 
   return {
     lost(cause) {
-      // Whoever answered this process has shown all it had: only the others are still to come.
-      if (recovery === undefined) {
+      // Whoever answered this process has shown all it had: only the others are still to come. Damage is found before anybody
+      // answers, and may have taken what an answer to an earlier process had given back.
+      const isDamage = cause === 'repaired' || cause === 'tail-lost';
+      if (isDamage) answered.clear();
+      if (recovery === undefined || isDamage) {
         forced = false;
         keep({ cause, since: now(), answered: [...answered] });
       }

@@ -1,11 +1,17 @@
 import { randomBytes } from 'node:crypto';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { rebuildStore } from '../../../daemon/rebuild.ts';
+import { createMerger } from '../../../protocols/open-dialog/merger.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 import { Database } from '../../../storage/database.ts';
 import { fullKey, range } from '../../../storage/keyspace.ts';
+import { readRejoin } from '../../../storage/rejoin-row.ts';
 import { sealJson } from '../../../storage/values.ts';
 import { catalogueDigest } from '../../support/catalogue-digest.ts';
 import { startNode } from '../../support/in-process-node.ts';
+import { openLedgerNode } from '../../support/ledger-node.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
 let dir: ReturnType<typeof tempDir>;
@@ -34,4 +40,46 @@ it('after an upgrade of the schema everything is judged anew, and the result is 
   expect(((await listed.json()) as { listings: unknown[] }).listings).toHaveLength(1);
   expect(again.node.alarms.list()).toEqual([]);
   await again.stop();
+});
+
+describe('a loss outlives the process that found it, however soon that one ends', () => {
+  const identity = identityFromSeed(randomBytes(32));
+  const merger = createMerger(() => undefined);
+  afterAll(() => merger.stop());
+  const seller = async (): Promise<void> => {
+    const node = await openLedgerNode(dir.path, identity, merger);
+    for (const title of ['Maize', 'Beans']) await node.catalogue.createListing({ type: 'offer', title });
+    await node.close();
+  };
+  const noted = async (): Promise<string | undefined> => {
+    const db = await Database.open(dir.path);
+    const recovery = await readRejoin(db, 0);
+    await db.close();
+    return recovery?.cause;
+  };
+
+  it('a short tail', async () => {
+    await seller();
+    expect(await noted()).toBeUndefined();
+    writeFileSync(join(dir.path, 'head'), (999).toString(16).padStart(12, '0'));
+    await (await openLedgerNode(dir.path, identity, merger)).close();
+    expect(await noted()).toBe('tail-lost');
+  });
+
+  it('entries that a rebuild took out before it was cut off', async () => {
+    await seller();
+    const db = await Database.open(dir.path);
+    const [last] = await db.level.keys({ ...range('entries'), reverse: true, limit: 1 }).all();
+    if (last === undefined) throw new Error('no entries');
+    const value = Uint8Array.from((await db.level.get(last)) ?? []);
+    value[value.length - 1] = (value.at(-1) ?? 0) ^ 1;
+    await db.level.put(last, value);
+    const cutOff = rebuildStore(db, merger, () => {
+      throw new Error('killed');
+    });
+    await expect(cutOff).rejects.toThrow('killed');
+    await db.close();
+    await (await openLedgerNode(dir.path, identity, merger)).close();
+    expect(await noted()).toBe('repaired');
+  });
 });

@@ -110,6 +110,20 @@ describe('after a loss', () => {
     });
     expect(await outcome(rejoin.mayPromise())).toBe('rejoining');
   });
+  test('damage found by a later process voids the answers that an earlier one had', async () => {
+    for (const cause of ['repaired', 'tail-lost'] as const) {
+      const rejoin = open({ cause: 'restored', since: 5, answered: ['b', 'c'] });
+      rejoin.lost(cause);
+      expect(await outcome(rejoin.mayPromise())).toBe('rejoining');
+      expect(saved.at(-1)).toEqual({ cause, since: 1_000_000, answered: [] });
+    }
+  });
+  test('entries that come back meanwhile do not', async () => {
+    const rejoin = open({ cause: 'restored', since: 5, answered: ['b'] });
+    rejoin.lost('entries-returned');
+    rejoin.answered('c');
+    expect(await outcome(rejoin.mayPromise())).toBe('may');
+  });
   test('a peer registered meanwhile is waited for too, a suspended one is not', async () => {
     const rejoin = open({ cause: 'restored', since: 5, answered: ['b'] });
     active = ['b', 'd'];
