@@ -1,4 +1,5 @@
-import { open, rename, rm, stat } from 'node:fs/promises';
+import { rmSync, type Stats, statSync } from 'node:fs';
+import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { AgrinetError } from '../protocols/errors.ts';
 import { syncFolder } from '../storage/folder.ts';
@@ -12,7 +13,7 @@ export async function refuseExisting(file: string, force: boolean): Promise<void
 
 /**
  * Writes a file that only its owner may read: as `FILE.partial`, fsynced and checked, and only then under its name. Whatever fails
- * leaves nothing behind. Throws `disk-full`, `folder-unwritable`, and what source and check throw.
+ * leaves nothing behind, nor does Ctrl-C. Throws `disk-full`, `folder-unwritable`, `usage`, and what source and check throw.
  */
 export async function writeWhole<T>(
   file: string,
@@ -20,23 +21,39 @@ export async function writeWhole<T>(
   check: (partial: string) => Promise<T>,
 ): Promise<T> {
   const partial = `${file}.partial`;
+  let out: FileHandle | undefined;
+  let mine: Stats | undefined;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (isSame(mine, statSync(partial, { throwIfNoEntry: false }))) rmSync(partial, { force: true });
+    process.kill(process.pid, signal); // the handler is gone: now it ends the process
+  };
+  for (const signal of SIGNALS) process.once(signal, onSignal);
   try {
     await rm(partial, { force: true }); // one that was cut off, or a link that leads elsewhere
-    const out = await open(partial, 'wx', 0o600);
-    try {
-      for await (const bytes of source) await out.writeFile(bytes);
-      await out.sync();
-    } finally {
-      await out.close();
-    }
+    out = await open(partial, 'wx', 0o600); // open to the end: nobody else's file can have its number
+    mine = await out.stat();
+    for await (const bytes of source) await out.writeFile(bytes);
+    await out.sync();
     const result = await check(partial);
+    if (!isSame(mine, await stat(partial)))
+      throw new AgrinetError('usage', `somebody else writes ${file} too. Run it again, one at a time.`);
     await rename(partial, file);
     await syncFolder(dirname(file));
     return result;
   } catch (error) {
-    await rm(partial, { force: true });
+    // What another run has put there since is that one's.
+    if (isSame(mine, await stat(partial).catch(() => undefined))) await rm(partial, { force: true });
     throw error instanceof AgrinetError ? error : fileError(file, error);
+  } finally {
+    await out?.close();
+    for (const signal of SIGNALS) process.off(signal, onSignal);
   }
+}
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+function isSame(a: Stats | undefined, b: Stats | undefined): boolean {
+  return a !== undefined && a.ino === b?.ino && a.dev === b.dev;
 }
 
 function fileError(file: string, cause: unknown): AgrinetError {
