@@ -3,6 +3,7 @@ import { AgrinetError } from '../errors.ts';
 import { framed, type FramedStream } from '../wire/framed-stream.ts';
 import { LIMITS } from '../wire/limits.ts';
 import { decodeFrontier, encodeFrontier, type FrontierGroup } from './frontier-page.ts';
+import { promisingFeeds } from './owed-feeds.ts';
 import type { Access, StreamHost } from './ports.ts';
 
 /**
@@ -49,12 +50,28 @@ export function createFrontierProtocol(components: FrontierComponents, network: 
     return AbortSignal.any(outer === undefined ? signals : [...signals, outer]);
   };
 
+  /**
+   * What is too long for one exchange is shown part by part: refused whole, nothing of it would ever be caught up. Each part begins
+   * with the feeds that hold the peer's own promises, because it takes that part for an answer about them.
+   */
+  function pagesFor(peer: string, groups: readonly FrontierGroup[]): Uint8Array[] {
+    const pages = encodeFrontier(groups);
+    if (pages.length <= FRONTIER_LIMITS.pages) return pages;
+    const promising = new Set(promisingFeeds(groups, peer, () => true));
+    const first = promising.size === 0 ? [] : encodeFrontier([...promising]);
+    // Too many even by themselves: then they too are shown in turns.
+    if (first.length >= FRONTIER_LIMITS.pages) return inTurns(pages, FRONTIER_LIMITS.pages);
+    const others = encodeFrontier(groups.filter((group) => !promising.has(group)));
+    return [...first, ...inTurns(others, FRONTIER_LIMITS.pages - first.length)];
+  }
+
+  function inTurns(pages: readonly Uint8Array[], most: number): Uint8Array[] {
+    const from = (turn++ * most) % pages.length;
+    return pages.slice(from, from + most);
+  }
+
   async function send(frames: FramedStream, peer: string, outer?: AbortSignal): Promise<void> {
-    const pages = encodeFrontier(frontierFor(peer));
-    // What is too long for one exchange is shown part by part: refused whole, nothing of it would ever be caught up.
-    const first = pages.length > FRONTIER_LIMITS.pages ? (turn++ * FRONTIER_LIMITS.pages) % pages.length : 0;
-    for (const page of pages.slice(first, first + FRONTIER_LIMITS.pages))
-      await frames.write(page, soon(outer));
+    for (const page of pagesFor(peer, frontierFor(peer))) await frames.write(page, soon(outer));
     await frames.close(soon(outer));
   }
 

@@ -17,7 +17,7 @@ export interface OwedParts {
  */
 export function promisingFeeds(
   groups: readonly FrontierGroup[],
-  self: PeerId,
+  self: string,
   follows: (author: PeerId) => boolean,
 ): FrontierGroup[] {
   const channels = new Set(groups.flatMap(({ author, channel }) => (author === self ? [channel] : [])));

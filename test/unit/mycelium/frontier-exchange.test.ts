@@ -74,6 +74,24 @@ it('a frontier longer than one exchange is shown in turns, and whole in the end'
   expect(seen.size).toBe(groups.length);
 });
 
+it('every part of a long one shows the asker the feeds that hold its promises', async () => {
+  const asker = nodeOf(2).peerId;
+  const items = [{ epoch: '00'.repeat(8), seq: 1, hash: '11'.repeat(32) }];
+  const contract = recordKey('contracts', author, 'promised');
+  const own: FrontierGroup[] = [
+    { author: asker, channel: 'public', digest: '', items },
+    { author: asker, channel: contract, digest: '', items },
+    { author, channel: contract, digest: '', items },
+  ];
+  const groups = groupsOf(14_000);
+  const { exchange, told } = await twoNodes([...groups, ...own]);
+  for (let i = 0; i < 3; i++) await exchange();
+  const parts = told.filter(({ length }) => length > 0);
+  expect(parts).toHaveLength(3);
+  for (const part of parts) expect(part).toEqual(expect.arrayContaining(own));
+  expect(new Set(told.flat().map(({ channel }) => channel)).size).toBe(groups.length + 2);
+});
+
 it('a stranger is told nothing', async () => {
   const { exchange, told } = await twoNodes(groupsOf(3), false);
   await expect(exchange()).rejects.toThrow();
