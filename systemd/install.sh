@@ -177,7 +177,7 @@ fi
 fresh=no
 [ -L "$root$program" ] || fresh=yes
 name=$version-$(date -u +%Y%m%dT%H%M%S)-$$
-try chmod 755 "$stage"
+try chmod -R u=rwX,go=rX "$stage" # a clone made with umask 077 is for its owner alone, and the service is somebody else
 try mv "$stage" "$releases/$name"
 stage=''
 for unit in $units; do put 644 "$releases/$name/systemd/$unit" "$root/etc/systemd/system/$unit"; done
@@ -201,7 +201,7 @@ if [ $live = yes ]; then
   fi
 fi
 if [ $live = yes ]; then try systemctl try-restart 'agrinet-worker@*.service'; fi
-for old in "$releases"/*; do
+for old in "$releases"/* "$releases"/.new-*; do # .new- of an installation that was killed
   [ "$old" = "$releases/$name" ] || rm -rf "$old"
 done
 

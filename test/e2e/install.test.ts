@@ -6,6 +6,7 @@ import {
   readdirSync,
   readFileSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -90,6 +91,32 @@ describe('install.sh --root', () => {
         code: 1,
         stderr: expect.stringMatching(/^install\.sh: agrinetd is not installed in .*\n$/),
       });
+    },
+  );
+
+  it(
+    'of a clone that its owner alone may read: the service may; what a killed installation left goes',
+    { timeout: 240_000 },
+    async () => {
+      const project = join(INSTALLER, '../..');
+      const script =
+        'umask 077; mkdir "$1"; git -C "$2" archive HEAD | tar x --no-same-permissions -C "$1"; cp "$2/systemd/install.sh" "$1/systemd/"';
+      spawnSync('sh', ['-c', script, 'sh', at('a clone'), project]);
+      symlinkSync(join(project, 'node_modules'), at('a clone/node_modules'));
+      mkdirSync(at('a root/opt/agrinet-releases/.new-killed/daemon'), { recursive: true });
+      expect(mode('a clone/daemon/cli.ts')).toBe('600');
+      expect(await install(['--root', at('a root')], {}, at('a clone/systemd/install.sh'))).toMatchObject({
+        code: 0,
+        stderr: '',
+      });
+      const closed = ['-not', '-type', 'l', '-not', '-perm', '-004'];
+      const { stdout } = spawnSync('find', [at('a root/opt'), ...closed], { encoding: 'utf8' });
+      expect(stdout, 'closed to the user agrinet').toBe('');
+      expect([mode('a root/opt/agrinet/daemon'), mode('a root/opt/agrinet/daemon/cli.ts')]).toEqual([
+        '755',
+        '644',
+      ]);
+      expect(readdirSync(at('a root/opt/agrinet-releases'))).toEqual([expect.stringMatching(/^0\.1\.0-/)]);
     },
   );
 
