@@ -58,7 +58,7 @@ const diff = route('operator', {
           z.object({
             owner: z.string(),
             frontier: z.enum(['equal', 'here', 'there', 'both']),
-            verdict: z.enum(['same', 'lag', 'damage', 'one-sided']),
+            verdict: z.enum(['same', 'lag', 'damage', 'one-sided', 'undecided']),
             collections: z.array(
               z.object({
                 collection: z.string(),

@@ -115,15 +115,19 @@ const SIDES = {
   there: 'the peer has more of its entries',
   both: 'each has entries of it that the other lacks',
 } as const;
+const UNDECIDED = 'entries came during the search, or it took too long; try again when it is quieter';
+/** A peer may follow thousands that this node does not. */
+const ONE_SIDED_NAMED = 10;
 
 function diffText(report: DiffReport): string {
-  const cost = `${report.requests} requests, ${report.bytes} bytes`;
-  if (report.same) return `Both hold the same records of ${report.owners.length} owners (${cost}).`;
+  const cost = `${amount(report.requests, 'request')}, ${amount(report.bytes, 'byte')}`;
+  if (report.same) return `Both hold the same records of ${amount(report.owners.length, 'owner')} (${cost}).`;
+  const oneSided = report.owners.filter(({ verdict }) => verdict === 'one-sided');
   const lines = report.owners.flatMap(({ owner, frontier, verdict, collections }) => {
     const who = printable(owner);
-    if (verdict === 'same') return [];
-    if (verdict === 'one-sided') return [`${who}: only one of the two follows it`];
-    const title = `${verdict === 'damage' ? chalk.red('damage') : chalk.yellow('lag')} ${who}: ${SIDES[frontier]}`;
+    if (verdict === 'same' || verdict === 'one-sided') return [];
+    const word = verdict === 'damage' ? chalk.red(verdict) : chalk.yellow(verdict);
+    const title = `${word} ${who}: ${verdict === 'undecided' ? UNDECIDED : SIDES[frontier]}`;
     if (collections.length === 0)
       return [title, '  its records are the same; one of the two has kept a wrong sum over them'];
     return [
@@ -136,7 +140,15 @@ function diffText(report: DiffReport): string {
       ]),
     ];
   });
+  for (const { owner } of oneSided.slice(0, ONE_SIDED_NAMED))
+    lines.push(`${printable(owner)}: only one of the two follows it`);
+  const more = oneSided.length - ONE_SIDED_NAMED;
+  if (more > 0) lines.push(`and ${more} more that only one of the two follows`);
   return [...lines, `(${cost})`].join('\n');
+}
+
+function amount(count: number, unit: string): string {
+  return `${count} ${unit}${count === 1 ? '' : 's'}`;
 }
 
 const TITLES = [

@@ -3,7 +3,7 @@ import type { DiffReport, OwnerDiff } from '../../api/ports/doctor.ts';
 import { type PrefixAnswer, readPrefixAnswer } from '../../protocols/digest/prefix.ts';
 import { findDifferences } from '../../protocols/digest/search.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
-import { type FrontierRelation, frontierRelation } from '../../protocols/feed/frontier.ts';
+import { type FrontierRelation, frontierRelation, sameFrontier } from '../../protocols/feed/frontier.ts';
 import type { FrontierGroup } from '../../protocols/mycelium/frontier-page.ts';
 import { readShownFeeds } from '../../protocols/mycelium/shown-feeds.ts';
 import { REQUEST_HEADER, sealRequest } from '../../protocols/mycelium/signed-request.ts';
@@ -61,6 +61,11 @@ export function createDiffer(node: Node, trees: DigestTrees): Differ {
     const asker = createAsker(node, other, session);
     try {
       const shown = await asker.frontier();
+      if (shown === undefined)
+        throw new AgrinetError(
+          'peer-timeout',
+          `${other.url} took too long to show what it has; try again later`,
+        );
       const owners = await compareOwners(shown, asker, deep);
       const { requests, bytes } = asker;
       return {
@@ -89,6 +94,7 @@ export function createDiffer(node: Node, trees: DigestTrees): Differ {
       const theirs = shown.get(owner);
       const relation = relationTo(owner, theirs);
       const digest = node.digestOf(owner);
+      const digestsDiffer = theirs !== undefined && theirs.digest !== '' && theirs.digest !== digest;
       if (theirs === undefined || !here.has(owner)) {
         // Whom only one of the two follows: nothing to compare.
         found.push({ owner, frontier: relation, verdict: 'one-sided', collections: [] });
@@ -113,20 +119,43 @@ export function createDiffer(node: Node, trees: DigestTrees): Differ {
         if (cut || onlyHere.length + onlyThere.length + different.length > 0)
           collections.push({ collection, onlyHere, onlyThere, different, more: cut });
       }
-      const differs = collections.length > 0 || theirs.digest !== digest;
-      const verdict = !differs ? 'same' : relation === 'equal' ? 'damage' : 'lag';
+      const verdict = await verdictOf({ owner, theirs, relation, digestsDiffer, collections }, asker);
       found.push({ owner, frontier: relation, verdict, collections });
     }
     return found;
+  }
+
+  async function verdictOf(compared: Compared, asker: Asker): Promise<OwnerDiff['verdict']> {
+    const { owner, theirs, relation, digestsDiffer, collections } = compared;
+    if (!digestsDiffer && collections.length === 0) return 'same';
+    if (relation !== 'equal') return 'lag';
+    // Each side's digest belongs to the frontier that it was shown with.
+    if (digestsDiffer) return 'damage';
+    const named = collections.some(
+      ({ onlyHere, onlyThere, different }) => onlyHere.length + onlyThere.length + different.length > 0,
+    );
+    // Records were asked for one after another: what was written meanwhile on either side differs too.
+    const after = named ? (await asker.frontier())?.get(owner) : undefined;
+    const rested =
+      after !== undefined && sameFrontier(theirs.items, after.items) && relationTo(owner, after) === 'equal';
+    return rested ? 'damage' : 'undecided';
   }
 
   function relationTo(owner: PeerId, theirs: FrontierGroup | undefined): FrontierRelation {
     return frontierRelation(store.feeds(owner, 'public'), theirs?.items ?? []);
   }
 
+  /** What was found of one owner that both follow. */
+  interface Compared extends Pick<OwnerDiff, 'collections'> {
+    readonly owner: PeerId;
+    readonly theirs: FrontierGroup;
+    readonly relation: FrontierRelation;
+    readonly digestsDiffer: boolean;
+  }
+
+  /** Asks the peer; undefined when no more may be asked. */
   interface Asker {
-    frontier(): Promise<Map<PeerId, FrontierGroup>>;
-    /** Undefined when no more may be asked. */
+    frontier(): Promise<Map<PeerId, FrontierGroup> | undefined>;
     branch(owner: PeerId, collection: string, prefix: string): Promise<PrefixAnswer | undefined>;
     readonly requests: number;
     readonly bytes: number;
@@ -163,6 +192,16 @@ export function createDiffer(node: Node, trees: DigestTrees): Differ {
       });
 
     async function ask(path: string, maxBytes: number): Promise<unknown> {
+      if (requests >= DIFF_LIMITS.requests || bytes >= DIFF_LIMITS.bytes) return undefined;
+      try {
+        return await answerTo(path, maxBytes);
+      } catch (error) {
+        // Time is up for all of it; what was found until then counts.
+        if (signal.aborted) return undefined;
+        throw error;
+      }
+    }
+    async function answerTo(path: string, maxBytes: number): Promise<unknown> {
       requests++;
       let answer = await once(path, maxBytes);
       if (answer.status === 403 && !signing) {
@@ -190,16 +229,16 @@ export function createDiffer(node: Node, trees: DigestTrees): Differ {
     return {
       async frontier() {
         const body = await ask('/federation/feeds', PULL_LIMITS.frontierBytes);
+        if (body === undefined) return undefined;
         const feeds: unknown =
           typeof body === 'object' && body !== null ? Reflect.get(body, 'feeds') : undefined;
         const groups = readShownFeeds(feeds).filter(({ channel }) => channel === 'public');
         return new Map(groups.map((group) => [group.author, group]));
       },
       async branch(owner, collection, prefix) {
-        if (requests >= DIFF_LIMITS.requests || bytes >= DIFF_LIMITS.bytes || signal.aborted)
-          return undefined;
         const path = `/federation/digest/${owner}/${collection}?prefix=${prefix}`;
-        return readPrefixAnswer(await ask(path, DIFF_LIMITS.answerBytes), { collection, owner, prefix });
+        const body = await ask(path, DIFF_LIMITS.answerBytes);
+        return body === undefined ? undefined : readPrefixAnswer(body, { collection, owner, prefix });
       },
       get requests() {
         return requests;
