@@ -70,6 +70,7 @@ function selfCheck({ ledger, db, guard }: Node, url: string): SelfCheck {
     ledger: () => ledger.drain(),
     storage: () => db.level.get(fullKey('meta', 'version')),
     storageTrouble: () => guard.refusal(),
+    reopening: () => db.failed,
     http: (signal) => askHealth(url, signal),
   });
 }

@@ -10,6 +10,8 @@ export interface Vitals {
   storage(): Promise<unknown>;
   /** Why storage refuses at the moment, as far as that is known and dealt with: a full disk is no reason to restart. */
   storageTrouble(): unknown;
+  /** Whether the database is being opened again: the ledger waits for that, however long it takes. */
+  reopening(): boolean;
   /** A request over the listener of the HTTP API. */
   http(signal: AbortSignal): Promise<unknown>;
 }
@@ -24,8 +26,11 @@ export type SelfCheck = (deadlineMs: number) => Promise<readonly string[]>;
 export function createSelfCheck(vitals: Vitals): SelfCheck {
   return async (deadlineMs) => {
     const found = await Promise.all([
-      within(deadlineMs, 'the ledger', () => vitals.ledger()),
+      within(deadlineMs, 'the ledger', async () => {
+        if (!vitals.reopening()) await vitals.ledger();
+      }),
       within(deadlineMs, 'the database', async () => {
+        if (vitals.reopening()) return;
         try {
           await vitals.storage();
         } catch (error) {

@@ -12,6 +12,7 @@ const alive = {
   ledger: async () => undefined,
   storage: async () => undefined,
   storageTrouble: () => undefined,
+  reopening: () => false,
   http: async () => undefined,
 };
 
@@ -33,6 +34,14 @@ describe('the self-check', () => {
     expect(await createSelfCheck({ ...alive, storage, storageTrouble: () => 'full' })(DEADLINE_MS)).toEqual(
       [],
     );
+  });
+
+  it('waits for a database that is being opened again, and the ledger behind it, as long as that takes', async () => {
+    const waiting = { ...alive, ledger: never, storage: never };
+    expect(await createSelfCheck({ ...waiting, reopening: () => true })(DEADLINE_MS)).toEqual([]);
+    expect(await createSelfCheck(waiting)(DEADLINE_MS)).toHaveLength(2);
+    const http = { ...waiting, reopening: () => true, http: never };
+    expect(await createSelfCheck(http)(DEADLINE_MS)).toEqual(['HTTP does not answer']);
   });
 
   it('finds the ledger of a node whose storage is stuck, and passes again when it goes on', async () => {
