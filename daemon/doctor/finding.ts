@@ -50,6 +50,9 @@ export interface Finding {
   readonly mend: string;
 }
 
+/** What shows whether the disk holds what it should: it has the database for itself. */
+export const CHECK_ALL = 'agrinet fsck (while the daemon is stopped)';
+
 /** Whether somebody has to act. */
 export function isUnhealthy(findings: readonly { readonly severity: Severity }[]): boolean {
   return findings.some(({ severity }) => severity !== 'info');

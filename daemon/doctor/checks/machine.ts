@@ -1,6 +1,6 @@
 import { daysLeft } from '../disk-trend.ts';
 import { DOCTOR_LIMITS, type OfflineFacts } from '../facts.ts';
-import type { Finding } from '../finding.ts';
+import { CHECK_ALL, type Finding } from '../finding.ts';
 
 const MIB = 1024 * 1024;
 
@@ -66,7 +66,7 @@ export function checkDatabase({ database, settings }: OfflineFacts): Finding[] {
       ...about,
       severity: 'error',
       message: `writing is refused (${refusal.code}): ${refusal.message}`,
-      mend: 'agrinet fsck',
+      mend: CHECK_ALL,
     });
   if (damagedCopy)
     found.push({

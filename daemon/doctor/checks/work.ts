@@ -1,5 +1,5 @@
 import { DOCTOR_LIMITS, type OnlineFacts } from '../facts.ts';
-import { type Finding, firstOf, harmless } from '../finding.ts';
+import { CHECK_ALL, type Finding, firstOf, harmless } from '../finding.ts';
 
 /** Ops without effect. Void ones of others are their matter; what waits for long lacks something. */
 export function checkQuarantine({ quarantine, now }: OnlineFacts): Finding[] {
@@ -22,7 +22,7 @@ export function checkQuarantine({ quarantine, now }: OnlineFacts): Finding[] {
           severity: late || (own && state === 'void') ? 'warning' : 'info',
           subject: code,
           message: `${count} ${verb} (${harmless(code)})${own ? ', some of this node’s own' : ''}${since}`,
-          mend: state === 'waits' ? 'agrinet doctor --diff <a peer>' : 'agrinet fsck',
+          mend: state === 'waits' ? 'agrinet doctor --diff <a peer>' : CHECK_ALL,
         };
       }),
   );
@@ -37,7 +37,7 @@ export function checkConflicts({ conflicts }: OnlineFacts): Finding[] {
       check: 'conflicts',
       severity: 'warning',
       message: `${conflicts} ${what} fields that two writers changed at once; the losing values stay until somebody settles them`,
-      mend: 'agrinet conflicts',
+      mend: 'agrinet conflicts (and POST /conflicts/<id>/settle with the value that shall stand)',
     },
   ];
 }
@@ -61,8 +61,8 @@ export function checkAlarms({ alarms }: OnlineFacts): Finding[] {
         check: 'alarms',
         severity: MENDED.has(kind) ? 'warning' : 'error',
         subject: kind,
-        message: `${harmless(newest?.text ?? kind, 300)} (${newest?.at ?? ''}${times})`,
-        mend: ALARM_MENDS[kind] ?? 'agrinet fsck',
+        message: `${harmless(newest?.text ?? kind, 300)} (${newest?.at ?? ''}${times}; told until the next start)`,
+        mend: ALARM_MENDS[kind] ?? CHECK_ALL,
       };
     }),
   );
@@ -71,7 +71,6 @@ export function checkAlarms({ alarms }: OnlineFacts): Finding[] {
 const ALARM_MENDS: Readonly<Record<string, string>> = {
   'own-key-elsewhere': 'agrinet identity',
   'own-entries-returned': 'agrinet digest',
-  'commit-failed': 'agrinet fsck',
   'foreign-certificate': 'agrinet nodes',
 };
 
