@@ -23,7 +23,7 @@ export const ALL_FAULTS: Faults = {
   drop: 0.04,
   cutAfter: 0.04,
   silentAfter: 0.01,
-  late: 0.02,
+  late: 0.06,
   delay: 0.3,
   delayMs: 60,
 };
@@ -43,11 +43,11 @@ export interface FaultyProxy {
 
 const WRITES = /\.(PutItem|DeleteItem|UpdateItem|GetItem)$/;
 
-/** `lateMs`: how long a late request is held back; longer than the client waits. */
+/** `lateMs`: how long a late request is held back, half of it more or less; longer than the client waits. */
 export async function startFaultyProxy(
   target: string,
   random: () => number,
-  { lateMs = 1500 } = {},
+  { lateMs = 3500 } = {},
 ): Promise<FaultyProxy> {
   const told: Record<string, number> = {};
   let faults: Faults | undefined;
@@ -133,7 +133,7 @@ export async function startFaultyProxy(
       forward(incoming, body, nothing, nothing);
     } else if (falls(late)) {
       note('late');
-      later(lateMs, () => forward(incoming, body, nothing, nothing));
+      later(lateMs * (0.5 + random()), () => forward(incoming, body, nothing, nothing));
     } else if (falls(delay)) {
       note('delayed');
       later(random() * delayMs, pass);
