@@ -7,9 +7,10 @@ import {
   PutItemCommand,
   ScanCommand,
 } from '@aws-sdk/client-dynamodb';
-import { AgrinetError, errorMessage } from '../../protocols/errors.ts';
+import { AgrinetError } from '../../protocols/errors.ts';
 import type { Target } from '../outbox.ts';
 import { type Attributes, DELETED, keyAttributes, targetOf, VERSION } from './attributes.ts';
+import { fail, holds, nameOfError } from './client-errors.ts';
 import type { MirrorLimits } from './limits.ts';
 import type { TableSpec, Version } from './types.ts';
 
@@ -242,55 +243,3 @@ const versionValues = ([incarnation, n]: Version): Attributes => ({
   ':i': { N: String(incarnation) },
   ':n': { N: String(n) },
 });
-
-async function holds(request: Promise<unknown>): Promise<boolean> {
-  try {
-    await request;
-    return true;
-  } catch (error) {
-    if (nameOfError(error) === 'ConditionalCheckFailedException') return false;
-    return fail(error);
-  }
-}
-
-function nameOfError(error: unknown): string {
-  return error instanceof Error ? error.name : '';
-}
-
-const REFUSED = new Set([
-  'ValidationException',
-  'SerializationException',
-  'ItemCollectionSizeLimitExceededException',
-]);
-const THROTTLED = new Set([
-  'ProvisionedThroughputExceededException',
-  'ThrottlingException',
-  'RequestLimitExceeded',
-  'LimitExceededException',
-]);
-const DENIED = new Set([
-  'AccessDeniedException',
-  'UnrecognizedClientException',
-  'InvalidSignatureException',
-  'IncompleteSignatureException',
-  'MissingAuthenticationTokenException',
-  'MissingAuthenticationToken',
-  'ExpiredTokenException',
-  'ExpiredToken',
-  'InvalidClientTokenId',
-  'CredentialsProviderError',
-  'TokenProviderError',
-]);
-
-/** An error of the SDK as the mirror knows it. Its message may name an account or a host, never a secret. */
-function fail(error: unknown): never {
-  if (error instanceof AgrinetError) throw error;
-  const name = nameOfError(error);
-  const text = `${name === 'Error' ? '' : `${name}: `}${errorMessage(error)}`.slice(0, 300);
-  const failed = (code: string): AgrinetError => new AgrinetError(code, text, { cause: error });
-  if (name === 'ResourceNotFoundException') throw failed('mirror-table-missing');
-  if (REFUSED.has(name)) throw failed('mirror-item-refused');
-  if (THROTTLED.has(name)) throw failed('mirror-throttled');
-  if (DENIED.has(name)) throw failed('mirror-denied');
-  throw failed('mirror-away');
-}

@@ -1,15 +1,17 @@
 import { AgrinetError, errorCode, errorMessage } from '../../protocols/errors.ts';
 import type { Database } from '../database.ts';
-import { itemKey, type Outbox } from '../outbox.ts';
+import type { Outbox } from '../outbox.ts';
+import { attachTo } from './attach.ts';
 import type { MirrorCounts } from './bring.ts';
+import { createChecks, type RepairOptions, type RepairStep } from './checks.ts';
 import type { Tables } from './client.ts';
 import { drainOnce, type Pass } from './drain.ts';
 import { fillStep } from './fill.ts';
-import { type Holder, holderOf, isHeld, META, renewHold, takeHold } from './holder.ts';
+import { type Holder, holderOf, isHeld, META, renewHold } from './holder.ts';
 import type { MirrorLimits } from './limits.ts';
-import { fillReason, generationOf, memoryOp, type MirrorMemory, readMemory } from './memory.ts';
+import { memoryOp, type MirrorMemory } from './memory.ts';
 import type { MirrorSnapshot, MirrorState, Projection } from './types.ts';
-import { type VerifyStep, verifyTables } from './verify.ts';
+import type { VerifyStep } from './verify.ts';
 import { Pause, Rounds } from './waits.ts';
 
 export interface MirrorParts {
@@ -30,13 +32,6 @@ export interface MirrorParts {
   readonly onTrouble: (state: MirrorState, detail: string) => void;
   readonly limits: MirrorLimits;
 }
-
-export interface RepairOptions {
-  /** Also takes out what the mirror never wrote: the old back end's own items. */
-  readonly deleteForeign: boolean;
-}
-
-export type RepairStep = VerifyStep | { readonly kind: 'mended'; readonly count: number };
 
 export interface Mirror {
   snapshot(): MirrorSnapshot;
@@ -84,7 +79,6 @@ export function startMirror(parts: MirrorParts): Mirror {
   let inFlight = 0;
   let work = false;
   let asleep = false;
-  let checking = false;
   let repairing: Promise<void> | undefined;
 
   outbox.onWork(() => {
@@ -106,49 +100,14 @@ export function startMirror(parts: MirrorParts): Mirror {
   // -- attaching
 
   async function attach(): Promise<void> {
-    const missing: string[] = [];
-    for (const spec of [META, ...projection.tables]) {
-      const found = await tables.find(spec);
-      const name = tables.prefix + spec.name;
-      if (found === 'missing') missing.push(name);
-      if (found === 'other-keys')
-        throw new AgrinetError(
-          'mirror-keys',
-          `the table ${name} has other keys than ${spec.key.join(' and ')} as text: set MIRROR_PREFIX, or make it anew`,
-        );
-      if (found === 'being-made') throw new AgrinetError('mirror-away', `the table ${name} is being made`);
-    }
-    if (missing.length > 0)
-      throw new AgrinetError(
-        'mirror-table-missing',
-        `${missing.length === 1 ? 'a table is' : `${missing.length} tables are`} missing: ${missing.join(', ')}. To make them: agrinet mirror init`,
-      );
     // For one attempt only: who is refused now must not slip in later.
     const over = takeOver;
     takeOver = false;
-    const known = await readMemory(db);
-    const { claim } = parts;
-    const mine = { claim, incarnation: known?.incarnation ?? 0, commits: db.commits };
-    const openedAt = outbox.openedAt;
-    const taken = await takeHold(holding, mine, over);
-    const { before } = taken;
-    const generation = await generationOf(db);
-    const reason = fillReason(known, { tables: parts.tablesId, generation, commits: openedAt, before });
-    const { incarnation } = taken.holder;
-    const fresh = { incarnation, claim, generation, tables: parts.tablesId };
-    const fill = reason === undefined ? known?.fill : '';
-    // Tables that somebody else has written to may hold what is not in LevelDB.
-    const repair = reason === undefined ? known?.repair === true : before !== undefined;
-    memory = {
-      ...fresh,
-      ...(fill === undefined ? {} : { fill }),
-      ...(repair ? { repair: true as const } : {}),
-    };
-    await db.batch([memoryOp(memory)], true);
-    holder = taken.holder;
+    const attached = await attachTo({ ...parts, ...holding }, over);
+    ({ holder, memory } = attached);
     lastError = undefined;
-    be(fill === undefined ? 'running' : 'filling', '');
-    log('info', 'the mirror holds its tables', { incarnation, fill: reason });
+    be(memory.fill === undefined ? 'running' : 'filling', '');
+    log('info', 'the mirror holds its tables', { incarnation: holder.incarnation, fill: attached.reason });
   }
 
   async function remember(next: MirrorMemory): Promise<void> {
@@ -278,55 +237,28 @@ export function startMirror(parts: MirrorParts): Mirror {
     return next;
   }
 
-  async function* verify(): AsyncGenerator<VerifyStep> {
-    if (checking)
-      throw new AgrinetError('mirror-busy', 'the tables are being checked already; try again later');
-    if (memory?.fill !== undefined && holder !== undefined)
-      throw new AgrinetError('mirror-filling', 'the tables are being filled; when that is done, try again');
-    if (holder === undefined || (state !== 'running' && state !== 'away'))
-      throw new AgrinetError('mirror-away', `the mirror is not at work: ${detail === '' ? state : detail}`);
-    checking = true;
-    const { incarnation } = holder;
-    try {
-      yield* verifyTables({
-        db,
-        outbox,
-        tables,
-        projection,
-        incarnation,
-        settled: () => outbox.settled,
-        drained,
-        limits,
-      });
-    } finally {
-      checking = false;
-    }
-  }
-
-  async function* repair({ deleteForeign }: RepairOptions): AsyncGenerator<RepairStep> {
-    let keys: string[] = [];
-    let mended = 0;
-    const flush = async (): Promise<void> => {
-      mended += keys.length;
-      if (keys.length > 0) await outbox.enqueue(keys);
-      keys = [];
-    };
-    for await (const step of verify()) {
-      if (step.kind === 'difference') keys.push(itemKey(step.difference));
-      if (step.kind === 'foreign' && deleteForeign && (await tables.removeForeign(step.target))) mended++;
-      if (keys.length >= limits.fillChunk) await flush();
-      yield step;
-    }
-    await flush();
-    await drained();
-    yield { kind: 'mended', count: mended };
-  }
+  const checks = createChecks({
+    db,
+    outbox,
+    tables,
+    projection,
+    limits,
+    drained,
+    incarnation() {
+      if (holder !== undefined && memory?.fill !== undefined)
+        throw new AgrinetError('mirror-filling', 'the tables are being filled; when that is done, try again');
+      if (holder === undefined || (state !== 'running' && state !== 'away'))
+        throw new AgrinetError('mirror-away', `the mirror is not at work: ${detail === '' ? state : detail}`);
+      return holder.incarnation;
+    },
+  });
 
   function repairIfDue(): void {
-    if (memory?.repair !== true || memory.fill !== undefined || repairing !== undefined || checking) return;
+    if (memory?.repair !== true || memory.fill !== undefined || repairing !== undefined || checks.busy())
+      return;
     repairing = (async () => {
       let differences = 0;
-      for await (const step of repair({ deleteForeign: false }))
+      for await (const step of checks.repair({ deleteForeign: false }))
         if (step.kind === 'difference') differences++;
       if (memory === undefined) return;
       const { repair: _, ...rest } = memory;
@@ -386,8 +318,8 @@ export function startMirror(parts: MirrorParts): Mirror {
       await next;
       return made.map((name) => tables.prefix + name);
     },
-    verify,
-    repair,
+    verify: checks.verify,
+    repair: checks.repair,
     async stop() {
       clearInterval(renewing);
       stopping.abort();

@@ -1,0 +1,66 @@
+import { AgrinetError } from '../../protocols/errors.ts';
+import { itemKey, type Outbox } from '../outbox.ts';
+import type { Tables } from './client.ts';
+import type { MirrorLimits } from './limits.ts';
+import { type VerifyParts, type VerifyStep, verifyTables } from './verify.ts';
+
+export interface RepairOptions {
+  /** Also takes out what the mirror never wrote: the old back end's own items. */
+  readonly deleteForeign: boolean;
+}
+
+export type RepairStep = VerifyStep | { readonly kind: 'mended'; readonly count: number };
+
+export interface CheckParts extends Omit<VerifyParts, 'incarnation' | 'settled'> {
+  readonly outbox: Outbox;
+  readonly tables: Pick<Tables, 'get' | 'scan' | 'removeForeign'>;
+  readonly limits: MirrorLimits;
+  /** Of the hold; throws when the mirror is not at work. */
+  readonly incarnation: () => number;
+}
+
+/** The tables held against LevelDB, one check at a time. */
+export interface Checks {
+  /** Throws `mirror-busy`, and what `incarnation` throws. */
+  verify(): AsyncGenerator<VerifyStep>;
+  /** As `verify`; what differs is put into the outbox anew, and has been brought out at the end. */
+  repair(options: RepairOptions): AsyncGenerator<RepairStep>;
+  busy(): boolean;
+}
+
+export function createChecks(parts: CheckParts): Checks {
+  const { outbox, tables, limits } = parts;
+  let busy = false;
+
+  async function* verify(): AsyncGenerator<VerifyStep> {
+    if (busy) throw new AgrinetError('mirror-busy', 'the tables are being checked already; try again later');
+    const incarnation = parts.incarnation();
+    busy = true;
+    try {
+      yield* verifyTables({ ...parts, incarnation, settled: () => outbox.settled });
+    } finally {
+      busy = false;
+    }
+  }
+
+  async function* repair({ deleteForeign }: RepairOptions): AsyncGenerator<RepairStep> {
+    let keys: string[] = [];
+    let mended = 0;
+    const flush = async (): Promise<void> => {
+      mended += keys.length;
+      if (keys.length > 0) await outbox.enqueue(keys);
+      keys = [];
+    };
+    for await (const step of verify()) {
+      if (step.kind === 'difference') keys.push(itemKey(step.difference));
+      if (step.kind === 'foreign' && deleteForeign && (await tables.removeForeign(step.target))) mended++;
+      if (keys.length >= limits.fillChunk) await flush();
+      yield step;
+    }
+    await flush();
+    await parts.drained();
+    yield { kind: 'mended', count: mended };
+  }
+
+  return { verify, repair, busy: () => busy };
+}
