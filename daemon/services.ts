@@ -333,7 +333,10 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
   return {
     context,
     mirror,
-    close: () => closing.abort(),
+    close() {
+      closing.abort();
+      rejoin.stop(); // who waits for a first answer is told, and not cut off at the end of the drain
+    },
     stop: () => parts.stop(),
   };
 }

@@ -5,10 +5,20 @@ import { AgrinetError } from '../protocols/errors.ts';
 import { syncFolder } from '../storage/folder.ts';
 import { storageError } from '../storage/storage-error.ts';
 
-/** Throws `usage` when the file is there and may not be replaced. */
+/** Throws `usage` when the file is there and may not be replaced: a folder or a device never. */
 export async function refuseExisting(file: string, force: boolean): Promise<void> {
-  if (force || (await stat(file).catch(() => undefined)) === undefined) return;
-  throw new AgrinetError('usage', `${file} is there already. Name another file, or replace it with --force.`);
+  const there = await stat(file).catch(() => undefined);
+  if (there === undefined) return;
+  if (!there.isFile())
+    throw new AgrinetError(
+      'usage',
+      `${file} is a folder or a device. Name a file: it takes the place of what is there.`,
+    );
+  if (!force)
+    throw new AgrinetError(
+      'usage',
+      `${file} is there already. Name another file, or replace it with --force.`,
+    );
 }
 
 /**

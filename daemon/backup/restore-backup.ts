@@ -11,6 +11,7 @@ import { storageError } from '../../storage/storage-error.ts';
 import { keyPepperPath } from '../access/key-pepper.ts';
 import { identityPath, parseIdentity } from '../identity-file.ts';
 import { readSecretFile } from '../secret-file.ts';
+import { keyNames } from './key-files.ts';
 import { beginBuilding, ownKeyNames, refuseOccupied } from './restore-folder.ts';
 
 export interface RestoreOptions {
@@ -92,6 +93,13 @@ async function keysToPlace(
     sealed !== undefined && passphrase !== undefined
       ? await openKeys(sealed, await passphrase(), manifestBytes)
       : {};
+  // Whoever knew the passphrase may have put in what else DATA_DIR takes its bearings from.
+  const foreign = Object.keys(taken).find((name) => !keyNames().includes(name));
+  if (foreign !== undefined)
+    throw new AgrinetError(
+      'backup-damaged',
+      `among its keys is ${foreign}, which is no key. Take another backup.`,
+    );
   const brought = taken[identityName];
   if (brought !== undefined) refuseForeign('the identity in the backup', brought, manifest.peerId);
   if (there === undefined && brought === undefined)

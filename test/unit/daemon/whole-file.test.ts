@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { writeWhole } from '../../../daemon/whole-file.ts';
+import { refuseExisting, writeWhole } from '../../../daemon/whole-file.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 import { waitFor } from '../../support/wait.ts';
 
@@ -45,6 +45,15 @@ it('tells in its own words of a folder in the place of the file, or of what it w
   await expect(writeWhole(file, chunks('a'), fine)).rejects.toMatchObject({ code: 'usage' });
   mkdirSync(`${file}.partial`);
   await expect(writeWhole(file, chunks('a'), fine)).rejects.toMatchObject({ code: 'usage' });
+});
+
+it('takes the place of a file only, and of that only when told to', async () => {
+  await refuseExisting(file, false);
+  writeFileSync(file, 'there');
+  await refuseExisting(file, true);
+  await expect(refuseExisting(file, false)).rejects.toMatchObject({ code: 'usage' });
+  for (const other of [dir.path, '/dev/null'])
+    await expect(refuseExisting(other, true)).rejects.toMatchObject({ code: 'usage' });
 });
 
 it('never gives its name to what another run is still writing', async () => {
