@@ -50,7 +50,14 @@ async function proposed(buyer: Member, supplier: Member): Promise<string> {
     quantity: 80,
   });
   const path = `/contracts/${contractId}`;
-  await waitFor('the proposal', async () => (await supplier.request('GET', path)).ok, 20_000);
+  await waitFor(
+    'the proposal',
+    async () => {
+      const response = await supplier.request('GET', path);
+      return response.ok && ((await response.json()) as { state?: string }).state === 'proposed';
+    },
+    20_000,
+  );
   return path;
 }
 const refusal = async (response: Response): Promise<[number, string]> => {
@@ -107,13 +114,14 @@ it('does not promise again what only an absent buyer still knows to be promised'
 
   await federation.start(absent.dir);
   await settled(supplier);
+  // At once: what came back counts before it shows in the listing.
+  expect(await refusal(await supplier.request('POST', `${second}/accept`, {}))).toEqual([409, 'stock-short']);
   const path = `/listings/${supplier.peerId}.maize`;
   await waitFor(
     'what is promised to show',
     async () => (await supplier.json<{ available?: number }>('GET', path)).available === 20,
     20_000,
   );
-  expect(await refusal(await supplier.request('POST', `${second}/accept`, {}))).toEqual([409, 'stock-short']);
   for (const member of federation.members) await checkFeeds(member, supplier.peerId);
 }, 180_000);
 
@@ -144,6 +152,25 @@ it('goes on at the operator’s word, who sees who has not answered', async () =
   await supplier.stop();
   supplier = await federation.start(supplier.dir);
   expect(await standing(supplier)).not.toHaveProperty('cause');
+}, 120_000);
+
+it('answers a step that waits for a first answer when it stops', async () => {
+  let supplier = await federation.add();
+  const buyer = await federation.add();
+  await federation.registerAll();
+  await offer(supplier);
+  const contract = await proposed(buyer, supplier);
+  await buyer.stop();
+  await supplier.stop();
+  supplier = await federation.start(supplier.dir);
+  const accepting = supplier.request('POST', `${contract}/accept`, {});
+  expect(
+    await Promise.race([accepting.then(() => 'answered'), supplier.json('GET', contract)]),
+  ).toMatchObject({
+    state: 'proposed',
+  });
+  await supplier.stop();
+  expect(await refusal(await accepting)).toEqual([503, 'stopping']);
 }, 120_000);
 
 it('waits for a first answer after an ordinary start, and takes the promise then', async () => {
