@@ -162,6 +162,11 @@ events {} http { access_log ${dir.path}/access.log; ${folders} include ${dir.pat
       const old = JSON.stringify({ listings: rows });
       expect(old.length).toBeGreaterThan(1024 * 1024);
       expect((await ask('/federation/import', { body: old })).status).toBe(200);
+      // What the daemon says of it, with its code; nginx would answer 413 with a page.
+      for (const path of ['/prices', '/federation/feed-file']) {
+        const answer = await ask(path, { body: old });
+        expect([path, JSON.parse(answer.text)]).toMatchObject([path, { code: expect.any(String) }]);
+      }
     });
 
     it('keeps the metrics on this machine', async () => {
