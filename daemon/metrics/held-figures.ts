@@ -16,6 +16,9 @@ export interface HeldParts {
   readonly mirror?: (() => MirrorStanding) | undefined;
 }
 
+/** What a disk that fails does not tell: it must not take all other figures with it. */
+const UNKNOWN = Number.NaN;
+
 /** Shows what the parts know of themselves at this moment: nothing is counted on their way. */
 export function createHeldFigures(
   node: Node,
@@ -92,8 +95,11 @@ export function createHeldFigures(
       'levelFiles',
       files.map((count, level) => [{ level: String(level) }, count] as const),
     );
-    const { bavail, bsize } = await statfs(settings.dataDir);
-    exposition.show('diskFree', bavail * bsize);
+    const free = await statfs(settings.dataDir).then(
+      ({ bavail, bsize }) => bavail * bsize,
+      () => UNKNOWN,
+    );
+    exposition.show('diskFree', free);
     exposition.show('diskReserve', settings.diskReserveMb * 1024 * 1024);
     exposition.show('size', await size());
   }
@@ -157,8 +163,10 @@ function keptFor(ms: number, ask: () => Promise<number>): () => Promise<number> 
 
 /** Files come and go while LevelDB compacts: one that is gone counts nothing. */
 async function folderBytes(folder: string): Promise<number> {
+  const names = await readdir(folder).catch(() => undefined);
+  if (names === undefined) return UNKNOWN;
   const sizes = await Promise.all(
-    (await readdir(folder)).map((name) =>
+    names.map((name) =>
       stat(join(folder, name)).then(
         (file) => file.size,
         () => 0,

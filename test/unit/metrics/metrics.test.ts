@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { renameSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { METRICS, METRICS_LIMITS } from '../../../daemon/metrics/metrics-table.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
@@ -159,6 +160,21 @@ describe('the counters', () => {
     for (let i = 0; i < 300; i++) await node.request('GET', `/${word()}`);
     expect(seriesIn(await scrape(node))).toBe(again);
   });
+});
+
+it('a data folder that is gone takes its own figures and no others', async () => {
+  const node = await start();
+  const elsewhere = `${node.node.settings.dataDir}-moved`;
+  renameSync(node.node.settings.dataDir, elsewhere);
+  try {
+    const families = await scrape(node);
+    for (const name of ['agrinet_disk_free_bytes', 'agrinet_leveldb_size_bytes'])
+      expect(valueOf(families, name), name).toBeNaN();
+    expect(valueOf(families, 'agrinet_writable')).toBe(1);
+    expect(valueOf(families, 'agrinet_jobs_queue_up')).toBe(1);
+  } finally {
+    renameSync(elsewhere, node.node.settings.dataDir);
+  }
 });
 
 it('with PUBLIC_READS=off only a key may scrape', async () => {
