@@ -8,7 +8,7 @@ export const DOCTOR_LIMITS = {
   totalMs: 8000,
   /** One question to a peer about its clock. */
   probeMs: 4000,
-  /** Peers asked for their clocks, in the order of their ids. */
+  /** Peers asked for their clocks, those that are reached first. */
   probes: 32,
   /** Of them at a time. */
   probesAtOnce: 8,

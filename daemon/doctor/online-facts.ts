@@ -56,10 +56,14 @@ export async function gatherOnline(
     [],
   );
   const labels = new Map(nodes.map(({ id, label }) => [id, label]));
+  const online = new Set(nodes.flatMap((each) => (each.online ? [each.id] : [])));
   const probed = node.registry
     .list()
     .filter(({ status, url }) => status === 'active' && url !== '')
-    .toSorted((a, b) => (a.peerId < b.peerId ? -1 : 1))
+    // Those that answer first: the silent ones may take all the time there is.
+    .toSorted(
+      (a, b) => Number(online.has(b.peerId)) - Number(online.has(a.peerId)) || (a.peerId < b.peerId ? -1 : 1),
+    )
     .map(({ peerId, url, tlsFingerprint }) => ({
       id: peerId,
       label: labels.get(peerId) ?? peerId,
@@ -67,13 +71,15 @@ export async function gatherOnline(
       tlsFingerprint,
     }));
   const parts = { fetch: node.fetch, network: node.settings.myceliumNetwork, now };
+  const clocks = await probeClocks(parts, probed, signal);
+  if (signal.aborted) unchecked.push({ check: 'clock', code: 'peer-timeout' });
   const facts: OnlineFacts = {
     ...offline,
     startedAt,
     ownId: node.identity.peerId,
     schemaVersion: SCHEMA_VERSION,
     nodes,
-    clocks: await probeClocks(parts, probed, signal),
+    clocks,
     dht: dhtFact(node),
     gaps: gaps.gaps(),
     unequal: unequalDigests(node),

@@ -55,7 +55,9 @@ export function startDoctor(node: Node, sources: DoctorSources, parts: Parts): D
       at: new Date(facts.now).toISOString(),
       healthy: !isUnhealthy(findings),
       findings,
-      checked: Object.entries(CHECKS).map(([check, { what }]) => ({ check, what })),
+      checked: Object.entries(CHECKS).flatMap(([check, { what }]) =>
+        unchecked.some((each) => each.check === check) ? [] : [{ check, what }],
+      ),
       unchecked,
     };
   }
