@@ -318,8 +318,8 @@ export function startMirror(parts: MirrorParts): Mirror {
       await next;
       return made.map((name) => tables.prefix + name);
     },
-    verify: checks.verify,
-    repair: checks.repair,
+    verify: () => checks.verify(),
+    repair: (options) => checks.repair(options),
     async stop() {
       clearInterval(renewing);
       stopping.abort();

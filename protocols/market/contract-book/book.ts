@@ -229,7 +229,8 @@ export function openContractBook(parts: BookParts): ContractBook {
     const takes = listing !== undefined && takesStock(request);
     if (takes || request.kind === 'settle') await parts.mayPromise();
     // What the wait has brought back is on disk; it counts once it is on the shelf.
-    if (takes) for (const changed of [...unshelved]) await shelve(changed);
+    const brought = takes ? [...unshelved] : [];
+    for (const changed of brought) await shelve(changed);
     if (listing !== undefined) await sweepListing(listing, key);
     await inOrder(listing, key, async () => {
       const current = await held(key, actor);

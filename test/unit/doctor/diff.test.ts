@@ -47,7 +47,7 @@ async function twoNodes() {
   return {
     there,
     diff: async (deep: boolean) => here.context.doctor.diff(there.peerId, deep),
-    beforeAnswers(hook: typeof before) {
+    beforeAnswers: (hook: typeof before): void => {
       before = hook;
     },
   };
