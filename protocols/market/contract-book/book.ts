@@ -228,7 +228,7 @@ export function openContractBook(parts: BookParts): ContractBook {
     const listing = shelf.listingOf(first);
     const takes = listing !== undefined && takesStock(request);
     if (takes || request.kind === 'settle') await parts.mayPromise();
-    // What the wait has brought back is on disk; it counts once it is on the shelf.
+    // What the wait has brought back is on disk; it counts once it is on the shelf. What comes from now on waits for nobody.
     const brought = takes ? [...unshelved] : [];
     for (const changed of brought) await shelve(changed);
     if (listing !== undefined) await sweepListing(listing, key);
