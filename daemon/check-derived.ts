@@ -8,9 +8,15 @@ import type { Database } from '../storage/database.ts';
 import { Digests } from '../storage/digests.ts';
 import { indexKeys } from '../storage/indexes.ts';
 import { fullKey, KEYSPACE, range, type SublevelName } from '../storage/keyspace.ts';
-import { recordOpKey, Store, type StoredRecord } from '../storage/store.ts';
+import { recordOpKey, Store } from '../storage/store.ts';
+import type { StoredRecord } from '../storage/stored-record.ts';
 import { openJson, openValue } from '../storage/values.ts';
-import type { Problem } from './rebuild.ts';
+
+/** What is wrong with the stored entries or derived data. */
+export interface Problem {
+  readonly code: string;
+  readonly message: string;
+}
 
 /**
  * Everything that is derived, against the entries and itself; `all`: also what stands beside the feeds. Reads only; LevelDB's own

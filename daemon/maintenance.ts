@@ -3,9 +3,9 @@ import { errorMessage } from '../protocols/errors.ts';
 import { Database } from '../storage/database.ts';
 import { isCorruption, storageError } from '../storage/storage-error.ts';
 import { range } from '../storage/keyspace.ts';
-import { noteFound, saveRejoin } from '../storage/rejoin-row.ts';
-import { checkDerived } from './check-derived.ts';
-import { type Problem, rebuildDamaged, surveyFeeds } from './rebuild.ts';
+import { noteFound, saveRejoin } from '../storage/rejoin-note.ts';
+import { checkDerived, type Problem } from './check-derived.ts';
+import { rebuildDamaged, surveyFeeds } from './rebuild.ts';
 import type { Settings } from './settings.ts';
 
 type Progress = (done: number, total: number) => void;

@@ -5,7 +5,7 @@ import { ensureGeneration } from '../storage/change-order.ts';
 import type { Database } from '../storage/database.ts';
 import { isCorruption } from '../storage/storage-error.ts';
 import { fullKey } from '../storage/keyspace.ts';
-import { noteFound } from '../storage/rejoin-row.ts';
+import { noteFound } from '../storage/rejoin-note.ts';
 import { Store } from '../storage/store.ts';
 import { openJson, sealJson } from '../storage/values.ts';
 import type { createAlarms } from './alarms.ts';

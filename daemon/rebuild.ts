@@ -13,14 +13,8 @@ import { isCorruption } from '../storage/storage-error.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range, type SublevelName } from '../storage/keyspace.ts';
 import { rejoinRow } from '../storage/rejoin-row.ts';
 import { Store } from '../storage/store.ts';
-import { checkDerived, KEPT } from './check-derived.ts';
+import { checkDerived, KEPT, type Problem } from './check-derived.ts';
 import { openJson, openValue, sealJson } from '../storage/values.ts';
-
-/** What is wrong with the stored entries or derived data. */
-export interface Problem {
-  readonly code: string;
-  readonly message: string;
-}
 
 /** What checking every feed found: how far each holds, and what does not. */
 interface Survey {

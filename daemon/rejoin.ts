@@ -5,7 +5,7 @@ import {
   type RejoinStanding,
 } from '../protocols/mycelium/rejoin.ts';
 import type { Database } from '../storage/database.ts';
-import { readRejoin, saveRejoin } from '../storage/rejoin-row.ts';
+import { readRejoin, saveRejoin } from '../storage/rejoin-note.ts';
 import type { Logger } from './logger.ts';
 
 /** Alarms that say that entries of this node were lost. */

@@ -11,7 +11,7 @@ import { ownerDigest, totalDigest } from '../protocols/digest/state-digest.ts';
 import type { RecordState } from '../protocols/open-dialog/record.ts';
 import type { Snapshot } from 'classic-level';
 import type { Level } from './level.ts';
-import type { StoredRecord } from './store.ts';
+import type { StoredRecord } from './stored-record.ts';
 import { type BatchOp, fullKey, innerKey, range } from './keyspace.ts';
 import type { Database } from './database.ts';
 import { openJson, openValue, sealValue } from './values.ts';

@@ -14,7 +14,8 @@ import {
   TEXT_INDEXES,
 } from './indexes.ts';
 import { fullKey, innerKey, range } from './keyspace.ts';
-import type { ListedVerdict, StoredRecord } from './store.ts';
+import type { ListedVerdict } from './store.ts';
+import type { StoredRecord } from './stored-record.ts';
 import { openJson } from './values.ts';
 
 /** What a list is narrowed by. */

@@ -1,39 +1,11 @@
 import type { Recovery } from '../protocols/mycelium/rejoin.ts';
-import type { Database } from './database.ts';
 import { type BatchOp, fullKey } from './keyspace.ts';
-import { openJson, sealJson } from './values.ts';
+import { sealJson } from './values.ts';
 
-const KEY = fullKey('meta', 'rejoin');
+/** Where it is noted that own entries may be lost here. */
+export const REJOIN = fullKey('meta', 'rejoin');
 
-/** The row that says that own entries may be lost here: for the batch that makes it so. */
+/** That row, for the batch that makes it so. */
 export function rejoinRow(recovery: Recovery): BatchOp {
-  return { type: 'put', key: KEY, value: sealJson(KEY, recovery) };
-}
-
-/** The loss that is not settled yet; a row that cannot be read is a loss like any other. */
-export async function readRejoin(db: Database, now: number): Promise<Recovery | undefined> {
-  const value = await db.level.get(KEY);
-  if (value === undefined) return undefined;
-  try {
-    return openJson<Recovery>(KEY, value);
-  } catch {
-    return { cause: 'repaired', since: now, answered: [] };
-  }
-}
-
-/**
- * Notes what opening has found to be gone. Before anything else is written: the next commit makes the tail look whole, and a rebuild
- * the rest, so a process that is killed after it would have told nobody. True when something is gone.
- */
-export async function noteFound(db: Database, now: number): Promise<boolean> {
-  const { holes, tailLost, repaired } = db.findings;
-  const cause = repaired || holes > 0 ? 'repaired' : tailLost > 0 ? 'tail-lost' : undefined;
-  if (cause === undefined) return false;
-  await saveRejoin(db, { cause, since: now, answered: [] });
-  return true;
-}
-
-/** Notes a loss, or that it is settled. Throws `disk-full`, `storage-failed`. */
-export async function saveRejoin(db: Database, recovery: Recovery | undefined): Promise<void> {
-  await db.batch([recovery === undefined ? { type: 'del', key: KEY } : rejoinRow(recovery)], true);
+  return { type: 'put', key: REJOIN, value: sealJson(REJOIN, recovery) };
 }

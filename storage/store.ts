@@ -11,13 +11,8 @@ import type { Database } from './database.ts';
 import { Digests } from './digests.ts';
 import { indexKeys } from './indexes.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
+import type { StoredRecord } from './stored-record.ts';
 import { openJson, openValue, sealJson, sealValue } from './values.ts';
-
-/** A record as stored: its state and its place in this node's own change order. */
-export interface StoredRecord {
-  readonly state: RecordState;
-  readonly change: number;
-}
 
 /** Stands from the commit that erased ops of a record until nothing on disk repeats them. */
 export const ERASING = 'erasing ';

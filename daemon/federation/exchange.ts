@@ -21,7 +21,7 @@ import type { Reader } from '../../storage/reader.ts';
 import { sourceTable, type SourceTable } from '../../storage/source-table.ts';
 import { createLegacyImporter, IMPORT_LIMITS } from './legacy-import.ts';
 import { spool } from './spool.ts';
-import type { SyncTarget } from './sync.ts';
+import type { SyncTarget } from './sync-parts.ts';
 import { createLocalTarget } from './sync-target.ts';
 
 /** `GET /federation/sync` is public: however often it is called, sources are asked once in this time. */

@@ -5,7 +5,7 @@ import { encodeItem, ITEM_SEQUENCE } from '../../protocols/mycelium/item-sequenc
 import { readAsked } from '../../protocols/mycelium/shown-feeds.ts';
 import { concat } from '../../protocols/wire/bytes.ts';
 import { parsePeerId } from '../../protocols/wire/identity.ts';
-import type { SyncTarget } from './sync.ts';
+import type { SyncTarget } from './sync-parts.ts';
 
 /** One answer of the daemon; an import of a whole export takes longest. */
 const ANSWER_MS = 5 * 60_000;

@@ -6,7 +6,7 @@ import { readShownFeeds } from '../../protocols/mycelium/shown-feeds.ts';
 import { REQUEST_HEADER } from '../../protocols/mycelium/signed-request.ts';
 import { base64url } from '../../protocols/wire/bytes.ts';
 import type { GuardedAnswer } from './guarded-fetch.ts';
-import type { SyncParts, SyncRun } from './sync.ts';
+import type { SyncParts, SyncRun } from './sync-parts.ts';
 
 export const PULL_LIMITS = {
   /** A frontier as JSON. */

@@ -2,7 +2,7 @@ import type { SyncOutcome, SyncSource } from '../../api/ports/exchange.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { IMPORT_LIMITS } from './legacy-import.ts';
 import { spool } from './spool.ts';
-import type { SyncParts, SyncRun } from './sync.ts';
+import type { SyncParts, SyncRun } from './sync-parts.ts';
 
 /** All of an export; old nodes are slow. */
 const EXPORT_MS = 10 * 60_000;

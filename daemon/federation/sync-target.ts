@@ -12,7 +12,7 @@ import type { Identity, PeerId } from '../../protocols/wire/identity.ts';
 import type { SourceTable } from '../../storage/source-table.ts';
 import type { LegacyImporter } from './legacy-import.ts';
 import { CANNOT_WRITE, feedOf } from './range-item.ts';
-import type { SyncTarget } from './sync.ts';
+import type { SyncTarget } from './sync-parts.ts';
 
 export interface LocalTargetParts {
   readonly identity: Identity;

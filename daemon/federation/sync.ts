@@ -1,49 +1,9 @@
-import type { ImportTotals, SyncOutcome, SyncSource, TakenEntries } from '../../api/ports/exchange.ts';
+import type { SyncOutcome } from '../../api/ports/exchange.ts';
 import { AgrinetError, errorCode } from '../../protocols/errors.ts';
-import type { FrontierGroup } from '../../protocols/mycelium/frontier-page.ts';
-import type { RangeItem, RangeRequest } from '../../protocols/mycelium/range.ts';
 import { openSession } from './connection-session.ts';
-import type { GuardedFetch } from './guarded-fetch.ts';
 import { pullFeeds } from './https-pull.ts';
 import { pullExport } from './legacy-pull.ts';
-
-/** What a sync needs of the node, so narrow that it can be the node in this process or one behind HTTP. */
-export interface SyncTarget {
-  /** An active registered node with an address, by its id. */
-  source(id: string): Promise<SyncSource | undefined>;
-  /** What is lacking here of what the source shows, as requests to ask it with. */
-  plan(id: string, shown: readonly FrontierGroup[]): Promise<readonly RangeRequest[]>;
-  /** Takes entries in through the ledger. Throws `peer-sent-invalid` for one that was not asked for or does not hold. */
-  receive(id: string, asked: RangeRequest, items: readonly RangeItem[]): Promise<TakenEntries>;
-  /** Checks and imports an export. */
-  importLegacy(
-    id: string,
-    body: { readonly bytes: number; read(): AsyncIterable<Uint8Array> },
-    options: { readonly force: boolean; readonly signal: AbortSignal },
-  ): Promise<ImportTotals>;
-  /** The header that shows who asks; path and query as behind the source's URL. */
-  signRequest(id: string, method: string, path: string): Promise<string>;
-  /** Asks the source's node key about another certificate: the fingerprint now in force, or throws `certificate-foreign`. */
-  renewCertificate(id: string): Promise<string>;
-  noteSync(id: string, outcome: SyncOutcome): Promise<void>;
-}
-
-export interface SyncJob {
-  /** A peer id, or `legacy:<origin>`. */
-  readonly source: string;
-  /** Forget what was remembered of the source; for an old node, build its part of the catalogue anew. No check is skipped. */
-  readonly force: boolean;
-}
-
-export interface SyncRun {
-  readonly signal: AbortSignal;
-  progress(update: { [name: string]: string | number }): Promise<void>;
-}
-
-export interface SyncParts {
-  readonly target: SyncTarget;
-  readonly fetch: GuardedFetch;
-}
+import type { SyncJob, SyncParts, SyncRun } from './sync-parts.ts';
 
 const NOTHING = { received: 0, imported: 0, unchanged: 0, refused: 0, bytes: 0 } as const;
 

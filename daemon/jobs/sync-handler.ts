@@ -1,4 +1,5 @@
-import { type SyncParts, syncSource } from '../federation/sync.ts';
+import { syncSource } from '../federation/sync.ts';
+import type { SyncParts } from '../federation/sync-parts.ts';
 import { type JobHandler, textOf } from './job-queue.ts';
 
 /** The handler of `federation-sync` jobs `{source, force}`, in the daemon and in a worker alike; doing it twice imports nothing twice. */

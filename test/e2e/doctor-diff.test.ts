@@ -122,7 +122,7 @@ describe('agrinet doctor --diff', () => {
     there = await federation.start(there.dir, { PORT: new URL(there.url).port });
     const after = await diff(here, there.peerId, '--deep');
     expect([after.code, after.report.same]).toEqual([0, true]);
-  });
+  }, 180_000);
 
   it('--deep finds a record whose value is damaged while the sums are not', async () => {
     const here = await federation.add();

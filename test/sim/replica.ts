@@ -10,7 +10,8 @@ import type { RecordKey } from '../../protocols/wire/ids.ts';
 import { rebuildDamaged } from '../../daemon/rebuild.ts';
 import { Database } from '../../storage/database.ts';
 import { innerKey, range } from '../../storage/keyspace.ts';
-import { type ListedVerdict, Store, type StoredRecord } from '../../storage/store.ts';
+import { type ListedVerdict, Store } from '../../storage/store.ts';
+import type { StoredRecord } from '../../storage/stored-record.ts';
 import { openJson } from '../../storage/values.ts';
 import { tempDir } from '../support/temp-dir.ts';
 

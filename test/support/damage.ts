@@ -2,7 +2,7 @@ import type { RecordState } from '../../protocols/open-dialog/record.ts';
 import { Database } from '../../storage/database.ts';
 import { Digests } from '../../storage/digests.ts';
 import { type BatchOp, range } from '../../storage/keyspace.ts';
-import type { StoredRecord } from '../../storage/store.ts';
+import type { StoredRecord } from '../../storage/stored-record.ts';
 import { openJson, sealJson } from '../../storage/values.ts';
 
 /**

@@ -14,7 +14,8 @@ import type { RecordKey } from '../../protocols/wire/ids.ts';
 import type { Identity, PeerId } from '../../protocols/wire/identity.ts';
 import { Database } from '../../storage/database.ts';
 import { range } from '../../storage/keyspace.ts';
-import type { Store, StoredRecord } from '../../storage/store.ts';
+import type { Store } from '../../storage/store.ts';
+import type { StoredRecord } from '../../storage/stored-record.ts';
 import { openJson } from '../../storage/values.ts';
 
 /** A node without network and HTTP: the same database, recovery and ledger as the daemon's, quick to open and close. */

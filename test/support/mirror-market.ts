@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { unmarshall } from '@aws-sdk/util-dynamodb';
 import { isLive } from '../../protocols/open-dialog/record.ts';
-import type { StoredRecord } from '../../storage/store.ts';
+import type { StoredRecord } from '../../storage/stored-record.ts';
 import { openNotificationTable } from '../../storage/notification-table.ts';
 import { range } from '../../storage/keyspace.ts';
 import { openJson } from '../../storage/values.ts';

@@ -6,7 +6,7 @@ import { loadBackup } from '../../../storage/backup/load.ts';
 import { Database } from '../../../storage/database.ts';
 import { openEventTable } from '../../../storage/event-table.ts';
 import { fullKey, range } from '../../../storage/keyspace.ts';
-import { readRejoin } from '../../../storage/rejoin-row.ts';
+import { readRejoin } from '../../../storage/rejoin-note.ts';
 import { RESTORING } from '../../../storage/restored.ts';
 import { openJson } from '../../../storage/values.ts';
 import { startNode } from '../../support/in-process-node.ts';

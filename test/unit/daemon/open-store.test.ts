@@ -7,7 +7,7 @@ import { createMerger } from '../../../protocols/open-dialog/merger.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 import { Database } from '../../../storage/database.ts';
 import { fullKey, range } from '../../../storage/keyspace.ts';
-import { readRejoin } from '../../../storage/rejoin-row.ts';
+import { readRejoin } from '../../../storage/rejoin-note.ts';
 import { sealJson } from '../../../storage/values.ts';
 import { catalogueDigest } from '../../support/catalogue-digest.ts';
 import { startNode } from '../../support/in-process-node.ts';

@@ -1,0 +1,32 @@
+import type { Recovery } from '../protocols/mycelium/rejoin.ts';
+import type { Database } from './database.ts';
+import { REJOIN, rejoinRow } from './rejoin-row.ts';
+import { openJson } from './values.ts';
+
+/** The loss that is not settled yet; a row that cannot be read is a loss like any other. */
+export async function readRejoin(db: Database, now: number): Promise<Recovery | undefined> {
+  const value = await db.level.get(REJOIN);
+  if (value === undefined) return undefined;
+  try {
+    return openJson<Recovery>(REJOIN, value);
+  } catch {
+    return { cause: 'repaired', since: now, answered: [] };
+  }
+}
+
+/**
+ * Notes what opening has found to be gone. Before anything else is written: the next commit makes the tail look whole, and a rebuild
+ * the rest, so a process that is killed after it would have told nobody. True when something is gone.
+ */
+export async function noteFound(db: Database, now: number): Promise<boolean> {
+  const { holes, tailLost, repaired } = db.findings;
+  const cause = repaired || holes > 0 ? 'repaired' : tailLost > 0 ? 'tail-lost' : undefined;
+  if (cause === undefined) return false;
+  await saveRejoin(db, { cause, since: now, answered: [] });
+  return true;
+}
+
+/** Notes a loss, or that it is settled. Throws `disk-full`, `storage-failed`. */
+export async function saveRejoin(db: Database, recovery: Recovery | undefined): Promise<void> {
+  await db.batch([recovery === undefined ? { type: 'del', key: REJOIN } : rejoinRow(recovery)], true);
+}
