@@ -139,7 +139,7 @@ describe('a daemon whose DynamoDB is away', () => {
       await dynamo.put('x-Listings', { ...item, title: { S: 'planted' } });
       const verified = await agrinet(daemon, ['mirror', 'verify']);
       expect([verified.code, verified.stdout]).toEqual([
-        81,
+        89,
         expect.stringContaining(`differs   Listings ${id}`),
       ]);
       expect((await agrinet(daemon, ['mirror', 'repair'])).stdout).toContain('1 mended');
