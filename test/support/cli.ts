@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { compileCache } from './compile-cache.ts';
 import type { Daemon } from './daemon.ts';
 
 const BIN = fileURLToPath(new URL('../../daemon/agrinet.mjs', import.meta.url));
@@ -21,6 +22,7 @@ export async function agrinet(
   const child = spawn(process.execPath, [BIN, ...args], {
     env: {
       PATH: process.env['PATH'] ?? '',
+      ...compileCache(),
       ...(daemon === undefined ? {} : { BACKEND_URL: daemon.url, API_KEY: daemon.apiKey }),
       ...env,
     },

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import { compileCache } from './compile-cache.ts';
 import { type HttpsFetch, httpsFetch } from './https-fetch.ts';
 import { waitFor } from './wait.ts';
 
@@ -46,6 +47,7 @@ export async function startDaemon(
   const apiKey = env['API_KEY'] ?? randomBytes(24).toString('base64url');
   const all: Record<string, string> = {
     PATH: process.env['PATH'] ?? '',
+    ...compileCache(),
     DATA_DIR: dataDir,
     PORT: port,
     MYCELIUM_PORT: '0',
