@@ -37,7 +37,7 @@ function told({ peerId, incarnation, seenAt }: { peerId: string; incarnation: nu
 
 const OFF = {
   state: 'off',
-  detail: '',
+  detail: 'set AWS_REGION or DYNAMODB_ENDPOINT to have one',
   prefix: '',
   holder: null,
   incarnation: 0,
