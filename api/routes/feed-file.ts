@@ -1,10 +1,10 @@
 import { z } from '@hono/zod-openapi';
 import { AgrinetError } from '../../protocols/errors.ts';
-import { decodeItems, encodeItem, ITEM_SEQUENCE } from '../../protocols/mycelium/item-sequence.ts';
+import { decodeItems, ITEM_SEQUENCE } from '../../protocols/mycelium/item-sequence.ts';
 import type { RangeItem } from '../../protocols/mycelium/range.ts';
-import { concat } from '../../protocols/wire/bytes.ts';
 import { parsePeerId, type PeerId } from '../../protocols/wire/identity.ts';
 import { byteStream } from '../byte-stream.ts';
+import { gatheredItems } from '../item-stream.ts';
 import type { ApiContext } from '../context.ts';
 import type { FeedFilePort } from '../ports/feed-file.ts';
 import { bodyChunks } from '../raw-body.ts';
@@ -14,8 +14,6 @@ const tags = ['Operator'];
 /** One piece of a file, with room for the largest entry. */
 const PIECE_BYTES = 4 * 1024 * 1024;
 const PIECE_ITEMS = 4096;
-/** Bytes gathered for one write to the socket. */
-const GATHER_BYTES = 64 * 1024;
 
 const peer = z.string().max(128);
 const carry = route('operator', {
@@ -67,7 +65,7 @@ export function feedFileRoutes({
       const { author = [], for: to } = c.req.valid('query');
       const authors = [author].flat().map((text) => peerOf('author', text));
       const found = feedFiles.items({ authors, to: optionalPeer(to) });
-      const body = byteStream(gathered(found.items()), (error) =>
+      const body = byteStream(gatheredItems(found.items()), (error) =>
         log('a feed file broke off', { err: error }),
       );
       return c.body(body, 200, { 'content-type': ITEM_SEQUENCE, 'x-agrinet-entries': String(found.entries) });
@@ -88,21 +86,6 @@ export function feedFileRoutes({
       }
       return c.json(await feedFiles.take(items, to), 200);
     });
-}
-
-async function* gathered(items: AsyncGenerator<RangeItem>): AsyncGenerator<Uint8Array> {
-  let parts: Uint8Array[] = [];
-  let size = 0;
-  for await (const item of items) {
-    const part = encodeItem(item);
-    parts.push(part);
-    size += part.length;
-    if (size < GATHER_BYTES) continue;
-    yield concat(parts);
-    parts = [];
-    size = 0;
-  }
-  if (size > 0) yield concat(parts);
 }
 
 function peerOf(name: string, text: string): PeerId {

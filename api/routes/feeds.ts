@@ -1,12 +1,13 @@
 import { z } from '@hono/zod-openapi';
 import { AgrinetError } from '../../protocols/errors.ts';
-import { encodeItem, ITEM_SEQUENCE } from '../../protocols/mycelium/item-sequence.ts';
+import { ITEM_SEQUENCE } from '../../protocols/mycelium/item-sequence.ts';
 import { decodeRangeRequest, RANGE_LIMITS, type RangeRequest } from '../../protocols/mycelium/range.ts';
 import { REQUEST_HEADER } from '../../protocols/mycelium/signed-request.ts';
-import { concat, sha256Hex } from '../../protocols/wire/bytes.ts';
+import { sha256Hex } from '../../protocols/wire/bytes.ts';
 import { parsePeerId, type PeerId } from '../../protocols/wire/identity.ts';
 import { isChannel } from '../../protocols/wire/ids.ts';
 import { byteStream } from '../byte-stream.ts';
+import { gatheredItems } from '../item-stream.ts';
 import type { ApiContext } from '../context.ts';
 import type { ExchangePort } from '../ports/exchange.ts';
 import { bodyBytes } from '../raw-body.ts';
@@ -94,9 +95,6 @@ const postedRange = route('open', {
   responses: { 200: sequence },
 });
 
-/** Bytes gathered for one write to the socket. */
-const GATHER_BYTES = 64 * 1024;
-
 /** Mycelium over HTTPS: frontiers and ranges of signed entries. */
 export function feedRoutes(node: { readonly exchange: ExchangePort } & Pick<ApiContext, 'log'>) {
   const { feeds } = node.exchange;
@@ -108,25 +106,10 @@ export function feedRoutes(node: { readonly exchange: ExchangePort } & Pick<ApiC
         'forbidden',
         'a private channel is shown only to a signed request of a node that takes part in it',
       );
-    const body = byteStream(gathered(request), (error) =>
+    const body = byteStream(gatheredItems(feeds.range(request)), (error) =>
       node.log('a range broke off', { err: error, author: request.author }),
     );
     return new Response(body, { headers: { 'content-type': ITEM_SEQUENCE } });
-  }
-
-  async function* gathered(request: RangeRequest): AsyncGenerator<Uint8Array> {
-    let parts: Uint8Array[] = [];
-    let size = 0;
-    for await (const item of feeds.range(request)) {
-      const part = encodeItem(item);
-      parts.push(part);
-      size += part.length;
-      if (size < GATHER_BYTES) continue;
-      yield concat(parts);
-      parts = [];
-      size = 0;
-    }
-    if (size > 0) yield concat(parts);
   }
 
   function authorOf(text: string): PeerId {
