@@ -2,6 +2,7 @@ import { timingSafeEqual } from 'node:crypto';
 import type { Scope } from '../../api/access.ts';
 import type { IssuedKey, KeyInfo, KeyRequest, Keys } from '../../api/ports/access.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
+import { clockIsCredible } from '../../protocols/wire/release-date.ts';
 import type { KeyTable, StoredKey } from '../../storage/key-table.ts';
 import {
   endOf,
@@ -79,6 +80,7 @@ export class KeyRing implements Keys {
     const wanted = expiresIn === undefined ? KEY_LIMITS.lifetimeMs : expiresIn * 1000;
     const lifetime = Math.min(wanted, KEY_LIMITS.maxLifetimeMs);
     return this.#change(async () => {
+      refuseWrongClock(this.#parts.now());
       const del = makeRoom(this.#rows.values(), userId, this.#parts.now());
       const { row, key } = this.#make(userId, scopes, lifetime);
       await this.#write([row], del, true);
@@ -102,6 +104,7 @@ export class KeyRing implements Keys {
       const row = this.#rows.get(id);
       if (row === undefined) throw unknown();
       const now = this.#parts.now();
+      refuseWrongClock(now);
       if (stateOf(row, now) !== 'active' || row.replacedBy !== undefined)
         throw new AgrinetError(
           'key-inactive',
@@ -221,4 +224,11 @@ export class KeyRing implements Keys {
 
 function unknown(): AgrinetError {
   return new AgrinetError('key-unknown', 'this node has no such key; `agrinet keys list` shows them');
+}
+
+/** A key made in 1970 would be over the moment the clock is set, one made in 2066 would outlive its limit by decades. */
+function refuseWrongClock(now: number): void {
+  if (clockIsCredible(now)) return;
+  const message = `the clock of this node reads ${new Date(now).toISOString()}, which cannot be; keys are made once it is set`;
+  throw new AgrinetError('clock-wrong', message);
 }

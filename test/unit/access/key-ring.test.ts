@@ -46,6 +46,21 @@ async function stored(): Promise<string> {
   return text;
 }
 
+describe('a clock that cannot be right', () => {
+  test.each([
+    ['1970', 60_000],
+    ['forty years ahead', Date.UTC(2066, 10, 23)],
+  ])('%s: no key is made or rotated, and both go as soon as it is set', async (_, wrong) => {
+    const ring = await open();
+    const { id } = await ring.issue({ userId: 'amina' });
+    const right = now;
+    now = wrong;
+    await expect(ring.issue({ userId: 'amina' })).rejects.toMatchObject({ code: 'clock-wrong' });
+    now = right;
+    await expect(ring.rotate(id)).resolves.toMatchObject({ issued: { userId: 'amina' } });
+  });
+});
+
 describe('a key', () => {
   test('is shown once, found again after a restart, and only its keyed hash is stored', async () => {
     const ring = await open();
