@@ -1,13 +1,6 @@
 import { canonicalJson, type Json } from '../wire/json.ts';
 import { sha256Hex } from '../wire/bytes.ts';
-import {
-  inputsDigest,
-  type PricePoint,
-  type TrendReport,
-  type TrendSignal,
-  trendsOf,
-  trendSummary,
-} from './trends.ts';
+import { inputsDigest, type PricePoint, type TrendReport, type TrendSignal, trendsOf } from './trends.ts';
 
 /**
  * A published trend report: a fact whose body is a pure function of the prices it names, the publisher's region, the day it
@@ -103,8 +96,8 @@ export function makeSnapshot(
         prices: used.length,
         owners: owners.length > SNAPSHOT_LIMITS.owners ? [] : owners.map((each) => ({ ...each })),
       },
-      global: section(everywhere, undefined, signals),
-      local: local === undefined ? null : section(local, region, signals),
+      global: section(everywhere, signals),
+      local: local === undefined ? null : section(local, signals),
       transactions: transactions.map((each) => ({ ...each })),
     });
     if (body.length > SNAPSHOT_LIMITS.body && signals > 0) continue;
@@ -139,10 +132,9 @@ function isRegion(region: string): boolean {
   return !['', 'global', 'unspecified'].includes(region.trim().toLowerCase());
 }
 
-function section(report: TrendReport, region: string | undefined, most: number): Json {
-  const { signals, asOf, prices, inputs } = report;
+/** Numbers alone: a sentence in signed bytes would have to be worded alike by every implementation, for good. */
+function section({ signals, asOf, prices, inputs }: TrendReport, most: number): Json {
   return {
-    summary: trendSummary(report, region),
     asOf,
     prices,
     inputs,

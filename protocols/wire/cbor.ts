@@ -1,6 +1,7 @@
 import { decode, encode } from '@ipld/dag-cbor';
 import { AgrinetError } from '../errors.ts';
 import { bytesEqual } from './bytes.ts';
+import { shapeProblem } from './cbor-shape.ts';
 
 /** What our payloads are made of. Integers are safe integers; other numbers are finite doubles; no undefined, no links. */
 export type Cbor =
@@ -19,9 +20,12 @@ export function encodeCbor(value: Cbor): Uint8Array {
 
 /**
  * Decodes canonical dag-cbor strictly: the bytes must be exactly what encoding the result gives, because the decoder
- * alone lets unsorted keys, float-coded integers, `undefined` and bad UTF-8 pass. Throws `not-canonical`.
+ * alone lets unsorted keys, float-coded integers, `undefined` and bad UTF-8 pass. Depth, and the number of values where
+ * `items` bounds it, are looked at before anything is built. Throws `not-canonical`.
  */
-export function decodeCbor(bytes: Uint8Array): unknown {
+export function decodeCbor(bytes: Uint8Array, items?: number): unknown {
+  const problem = shapeProblem(bytes, items);
+  if (problem !== undefined) throw new AgrinetError('not-canonical', `dag-cbor: ${problem}`);
   let value: unknown;
   try {
     value = decode(bytes);

@@ -61,6 +61,7 @@ export function cborVectors() {
       'nothing much': '8340f660',
       'a link: canonical, valid in no field': 'd82a450001710000',
       'an integer beyond the safe ones: canonical, valid in no field': '1b0020000000000000',
+      'sixteen lists in one another': `${'81'.repeat(15)}80`,
     },
     refused: {
       nothing: '',
@@ -87,6 +88,8 @@ export function cborVectors() {
       'a surrogate in UTF-8': '63eda080',
       'text that begins with a byte order mark': '64efbbbf61',
       'a list that ends early': '8201',
+      'a list of 2^32 - 1 items that are not there': '9affffffff',
+      'seventeen lists in one another': `${'81'.repeat(16)}80`,
       'bytes that end early': '4401',
     },
   };

@@ -113,7 +113,7 @@ describe('a trend snapshot', () => {
   it.each<[string, (body: Record<string, Json>) => void, string]>([
     ['a change', (b) => (at(b, 'global', 'signals', 0)['changePct'] = 21), 'body.global.signals.0.changePct'],
     ['a median', (b) => (at(b, 'local', 'signals', 0, 'to')['median'] = 1), 'body.local.signals.0.to.median'],
-    ['the summary', (b) => (at(b, 'global')['summary'] = 'buy'), 'body.global.summary'],
+    ['a sentence put in', (b) => (at(b, 'global')['summary'] = 'buy'), 'body.global.summary'],
     ['a signal left out', (b) => (at(b, 'global')['signals'] = []), 'body.global.signals.0'],
     ['something put in', (b) => (b['advice'] = 'buy'), 'body.advice'],
     ['a small group', (b) => (b['transactions'] = [{ region: 'Nyanza', count: 4 }]), 'body.transactions.0'],
