@@ -12,6 +12,7 @@ import { sha256 } from '../wire/bytes.ts';
 import { type Cbor, encodeCbor } from '../wire/cbor.ts';
 import type { Identity, PeerId } from '../wire/identity.ts';
 import { type Channel, parseRecordKey, recordKey, type RecordKey } from '../wire/ids.ts';
+import { LIMITS } from '../wire/limits.ts';
 import { isPersonalName, withoutPersonalText } from '../wire/personal.ts';
 
 /** Fields to set; `undefined` deletes. */
@@ -24,6 +25,9 @@ export interface Draft {
   /** Ops in order; none when nothing would change. */
   readonly ops: readonly Uint8Array[];
 }
+
+/** Thrown by `draftEdit` where only a change of another epoch would count: the ledger opens one and drafts again. */
+export const EPOCH_FULL = 'epoch-full';
 
 /** Who writes and in which epoch. */
 export interface Pen {
@@ -96,7 +100,7 @@ const parseOpId = (text: string): OpId => {
 
 /**
  * Creates or edits a document: only fields whose value changes, or that are in conflict, become ops. Throws `fields-invalid`
- * and `record-ended` (a tombstone ends a record for good).
+ * and `record-ended` (a tombstone ends a record for good), and `EPOCH_FULL`.
  */
 export function draftEdit(
   pen: Pen,
@@ -125,9 +129,12 @@ export function draftEdit(
   }
   if (ops.length === 0 && !creates) return { key, channel, ops: [] };
   const actor = actorOf(pen.author, pen.epoch, key);
+  const seq = (state.seqs[actor] ?? 0) + 1;
+  if (seq > LIMITS.recordChangesPerFeed)
+    throw new AgrinetError(EPOCH_FULL, 'this epoch holds all changes of this record that it can');
   const change = encodeChange({
     actor,
-    seq: (state.seqs[actor] ?? 0) + 1,
+    seq,
     startOp: state.maxOp + 1,
     time: 0,
     deps: state.heads,

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { AgrinetError } from '../errors.ts';
+import { AgrinetError, errorCode } from '../errors.ts';
 import { admitUnverified, admitVerified } from '../feed/admission.ts';
 import { bodyMatches, decodeEntry, type Entry, sealEntry } from '../feed/entry.ts';
 import { entryPlace, type Erasure, isProven, openErasure, withoutOps } from '../feed/erasure.ts';
@@ -16,7 +16,7 @@ import { Effects } from './effects.ts';
 import { BroughtErasures } from './brought-erasures.ts';
 import { erasable, erasuresAt } from './erasing.ts';
 import { placedOps } from './placed-ops.ts';
-import type { Draft, Pen } from './drafts.ts';
+import { type Draft, EPOCH_FULL, type Pen } from './drafts.ts';
 import { JudgingDebts } from './judging-debts.ts';
 import { dayOf, NewFeeds } from './new-feeds.ts';
 import { reissueRequests } from './reissue.ts';
@@ -43,6 +43,7 @@ export function createLedger(parts: LedgerParts): Ledger {
   const debts = new JudgingDebts(parts.now);
   const brought = new BroughtErasures();
   let epoch = randomBytes(8).toString('hex');
+  let epochIsFull = false;
   const writes: PendingWrite[] = [];
   const tasks: (() => Promise<void>)[] = [];
   let running: Promise<void> | undefined;
@@ -134,6 +135,9 @@ export function createLedger(parts: LedgerParts): Ledger {
   const today = (): number => dayOf(parts.now());
 
   async function commitWrites(): Promise<void> {
+    // A change beyond what an epoch may hold of its record would be void: the write that waits for this is the next one.
+    if (epochIsFull) epoch = randomBytes(8).toString('hex');
+    epochIsFull = false;
     const effect = effects();
     const pages = new Map<Channel, Page>();
     const done: { pending: PendingWrite; drafts: readonly Draft[]; before: (RecordState | undefined)[] }[] =
@@ -206,6 +210,10 @@ export function createLedger(parts: LedgerParts): Ledger {
     try {
       drafts = pending.request.draft(pen, (key) => effect.state(key));
     } catch (error) {
+      if (errorCode(error) === EPOCH_FULL) {
+        epochIsFull = true;
+        return 'full';
+      }
       pending.reject(error);
       return 'refused';
     }

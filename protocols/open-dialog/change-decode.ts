@@ -3,7 +3,16 @@ import { hash as digestOf } from 'node:crypto';
 import type { DecodedChange, FieldOp, OpId, Scalar } from './change-types.ts';
 import { encodeUnsealed } from './change-encode.ts';
 import { Reader } from './column-reader.ts';
-import { COLUMN, DEFLATE_BIT, MAX_CHUNK_BYTES, MAX_OPS, MAX_PREDS, VALUE, refusal } from './columns.ts';
+import {
+  COLUMN,
+  DEFLATE_BIT,
+  MAX_CHUNK_BYTES,
+  MAX_DEPS,
+  MAX_OPS,
+  MAX_PREDS,
+  VALUE,
+  refusal,
+} from './columns.ts';
 
 const MAGIC = 0x856f4a83;
 const NO_PREDS: readonly OpId[] = Object.freeze([]);
@@ -52,14 +61,18 @@ export function decodeChange(bytes: Uint8Array): DecodedChange {
 
 function readBody(reader: Reader, hash: string): DecodedChange {
   const deps: string[] = [];
-  for (let left = reader.uint(); left > 0; left -= 1) deps.push(reader.hex(32));
+  const depCount = reader.uint();
+  if (depCount > MAX_DEPS) throw refusal('change-too-large', 'A change has too many deps.');
+  for (let left = depCount; left > 0; left -= 1) deps.push(reader.hex(32));
   const actor = readActor(reader);
   const seq = reader.uint();
   const startOp = reader.uint();
   const time = reader.int();
   if (reader.uint() !== 0) throw refusal('change-unsupported', 'A change has a message.');
   const actors = [actor];
-  for (let left = reader.uint(); left > 0; left -= 1) actors.push(readActor(reader));
+  const others = reader.uint();
+  if (others > MAX_PREDS) throw refusal('change-malformed', 'A change names more actors than predecessors.');
+  for (let left = others; left > 0; left -= 1) actors.push(readActor(reader));
   const ops = readOps(readColumns(reader), actors);
   if (!reader.done) throw refusal('change-unsupported', 'Bytes follow the columns of a change.');
   return { actor, seq, startOp, time, deps, ops, hash };
@@ -84,6 +97,7 @@ interface Columns {
 function readColumns(reader: Reader): Columns {
   const lengths = { key: 0, insert: 0, action: 0, meta: 0, raw: 0, group: 0, predActor: 0, predCounter: 0 };
   let last = 0;
+  // Eight are known; more than those are out of order or unknown, which the loop says at the first.
   for (let left = reader.uint(); left > 0; left -= 1) {
     const specifier = reader.uint();
     const length = reader.uint();

@@ -2,7 +2,16 @@ import { hash } from 'node:crypto';
 
 import type { Change, FieldOp, OpId, Scalar } from './change-types.ts';
 import { Writer } from './column-writer.ts';
-import { COLUMN, MAX_CHUNK_BYTES, MAX_COUNTER, MAX_OPS, MAX_PREDS, VALUE, refusal } from './columns.ts';
+import {
+  COLUMN,
+  MAX_CHUNK_BYTES,
+  MAX_COUNTER,
+  MAX_DEPS,
+  MAX_OPS,
+  MAX_PREDS,
+  VALUE,
+  refusal,
+} from './columns.ts';
 
 /** Bytes kept free before a chunk's body: magic, checksum, type and the longest length that is allowed. */
 const BODY_AT = 16;
@@ -65,8 +74,8 @@ function seal(): Buffer {
 
 function checkNumbers({ seq, startOp, time, ops }: Change): void {
   if (ops.length > MAX_OPS) throw refusal('change-too-many-ops', 'A change has too many operations.');
-  if (!Number.isSafeInteger(seq) || seq < 1)
-    throw refusal('change-malformed', 'seq is not a positive integer.');
+  if (!Number.isSafeInteger(seq) || seq < 1 || seq > MAX_COUNTER)
+    throw refusal('change-malformed', 'seq is out of range.');
   if (!Number.isSafeInteger(time) || Object.is(time, -0)) {
     throw refusal('change-malformed', 'time is not a safe integer.');
   }
@@ -84,7 +93,7 @@ function writeActor(actor: string): void {
 }
 
 function writeHashes(deps: readonly string[]): void {
-  if (deps.length * 32 > MAX_CHUNK_BYTES) throw refusal('change-too-large', 'A change has too many deps.');
+  if (deps.length > MAX_DEPS) throw refusal('change-too-large', 'A change has too many deps.');
   const sorted = deps.length > 1 ? deps.toSorted(byText) : deps;
   chunk.uint(sorted.length);
   for (const [i, dep] of sorted.entries()) {

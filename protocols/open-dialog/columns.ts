@@ -12,8 +12,10 @@ export const MAX_CHUNK_BYTES = 65_536;
 export const MAX_OPS = 256;
 /** Most predecessors in one change: sixteen concurrent writers of every field of the largest change. */
 export const MAX_PREDS = 4_096;
-/** Largest counter of an operation id; Automerge keeps them in 32 bits and panics beyond. */
+/** Largest counter of an operation id; Automerge keeps them in 32 bits and panics beyond. Largest seq too. */
 export const MAX_COUNTER = 2 ** 31 - 1;
+/** Most changes that one change depends on; what has more heads is merged in several steps. */
+export const MAX_DEPS = 256;
 
 /** The column specifiers, in the order in which they stand in a chunk. */
 export const COLUMN = {

@@ -1,6 +1,5 @@
 import { compareTimes } from '../feed/clock.ts';
 import type { Channel } from '../wire/ids.ts';
-import { LIMITS } from '../wire/limits.ts';
 import type { Change, OpId, Scalar } from './change.ts';
 import { genesisOf } from './genesis.ts';
 import type { ReadOp, Reading } from './read-op.ts';
@@ -59,7 +58,6 @@ export function applyFast(
   channelMembers: Membership | undefined,
 ): Effect | undefined {
   const state = known ?? emptyState(op.key, op.collection, placed.channel);
-  if (state.ops >= LIMITS.recordOpsPerFeed) return undefined;
   const { reading } = op;
   switch (reading.kind) {
     case 'tombstone':

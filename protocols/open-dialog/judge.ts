@@ -1,6 +1,5 @@
 import { compareTimes } from '../feed/clock.ts';
 import type { RecordKey } from '../wire/ids.ts';
-import { LIMITS } from '../wire/limits.ts';
 import type { Change, Scalar } from './change.ts';
 import { COUNTS, emptyState, opIdText } from './fast-road.ts';
 import { genesisOf } from './genesis.ts';
@@ -43,17 +42,10 @@ export function judge(
   const verdicts: Verdict[] = ops.map(() => ({ state: 'void', code: 'internal' }));
   const result = new Builder(key, ops);
   const feeds = new Map<string, Pending[]>();
-  const perFeed = new Map<string, number>();
   for (const at of feedOrder(ops)) {
     const placed = ops[at];
     if (placed === undefined) continue;
     const feed = `${placed.author}/${placed.epoch}`;
-    const count = (perFeed.get(feed) ?? 0) + 1;
-    perFeed.set(feed, count);
-    if (count > LIMITS.recordOpsPerFeed) {
-      verdicts[at] = { state: 'void', code: 'record-ops-exceeded' };
-      continue;
-    }
     const read = readOp(placed);
     if ('problem' in read) {
       verdicts[at] = read.waits
@@ -101,12 +93,22 @@ function feedOrder(ops: readonly PlacedOp[]): number[] {
     });
 }
 
+/** A counting `set`, and the counting changes that name it as a predecessor. */
+interface SetOp {
+  readonly id: string;
+  readonly field: string;
+  readonly value: Scalar;
+  readonly by: Counting;
+  readonly replacedBy: Counting[];
+}
+
 /** The counting changes: their graph, and which op ids stand for which field. */
 interface Dag {
   readonly order: Counting[];
   readonly byHash: Map<string, Counting>;
-  readonly sets: Map<string, { readonly field: string; readonly value: Scalar; readonly by: Counting }>;
-  readonly overwritten: Set<string>;
+  readonly sets: Map<string, SetOp>;
+  /** The newest `set` of each actor on each field. */
+  readonly ownSets: Map<string, SetOp>;
   readonly lastSeq: Map<string, number>;
 }
 
@@ -122,7 +124,7 @@ function judgeChanges(
     order: [],
     byHash: new Map(),
     sets: new Map(),
-    overwritten: new Set(),
+    ownSets: new Map(),
     lastSeq: new Map(),
   };
   const next = new Map<string, number>();
@@ -195,12 +197,21 @@ function changeProblem(dag: Dag, { change }: Pending, genesis: string, key: Reco
   for (const { action, field, pred } of change.ops) {
     if (action === 'del' && pred.length === 0) return 'pred-missing';
     for (const id of pred) {
+      // One code, because whether a set that is no ancestor is known yet depends on the order of the walk.
       const op = dag.sets.get(opIdText(id));
-      if (op === undefined || op.field !== field) return 'pred-wrong';
-      if ((seen.get(id.actor) ?? 0) < op.by.change.seq) return 'pred-not-ancestor';
+      if (op?.field !== field || !isSeen(seen, op.by)) return 'pred-wrong';
     }
+    const own = dag.ownSets.get(ownSet(change.actor, field));
+    if (own === undefined || own.replacedBy.some((by) => isSeen(seen, by))) continue;
+    if (!pred.some((id) => opIdText(id) === own.id)) return 'pred-own-missing';
   }
   return undefined;
+}
+
+const ownSet = (actor: string, field: string): string => `${actor} ${field}`;
+
+function isSeen(seen: ReadonlyMap<string, number>, { change }: Counting): boolean {
+  return (seen.get(change.actor) ?? 0) >= change.seq;
 }
 
 function ancestors(dag: Dag, deps: readonly string[]): Map<string, number> {
@@ -227,9 +238,12 @@ function add(dag: Dag, pending: Pending, genesis: string, genesisLast: number): 
   dag.lastSeq.set(change.actor, change.seq);
   dag.byHash.set(change.hash, counting);
   change.ops.forEach((op, i) => {
-    const id = `${change.startOp + i}@${change.actor}`;
-    if (op.action === 'set') dag.sets.set(id, { field: op.field, value: op.value ?? null, by: counting });
-    for (const pred of op.pred) dag.overwritten.add(opIdText(pred));
+    for (const pred of op.pred) dag.sets.get(opIdText(pred))?.replacedBy.push(counting);
+    if (op.action !== 'set') return;
+    const { field, value = null } = op;
+    const set = { id: `${change.startOp + i}@${change.actor}`, field, value, by: counting, replacedBy: [] };
+    dag.sets.set(set.id, set);
+    dag.ownSets.set(ownSet(change.actor, field), set);
   });
 }
 
@@ -286,8 +300,8 @@ function mergedView(
     maxOp = Math.max(maxOp, lastOp);
   }
   const visible = new Map<string, (FieldValue & { counter: number; actor: string })[]>();
-  for (const [op, { field, value }] of dag.sets) {
-    if (dag.overwritten.has(op)) continue;
+  for (const [op, { field, value, replacedBy }] of dag.sets) {
+    if (replacedBy.length > 0) continue;
     const [counter = '0', actor = ''] = op.split('@');
     visible.set(field, [...(visible.get(field) ?? []), { op, value, counter: Number(counter), actor }]);
   }

@@ -4,6 +4,7 @@ import { sha256, sha256Hex } from '../wire/bytes.ts';
 import { decodeCbor } from '../wire/cbor.ts';
 import { parseRecordKey, recordKey, type RecordKey } from '../wire/ids.ts';
 import type { PeerId } from '../wire/identity.ts';
+import { LIMITS } from '../wire/limits.ts';
 import { type Change, decodeChange, type Scalar } from './change.ts';
 import { decodeOp, type Op } from '../feed/op.ts';
 import { genesisOf } from './genesis.ts';
@@ -165,11 +166,13 @@ function changeProblem(
   creates: boolean,
 ): string | undefined {
   if (change.actor !== actorOf(placed.author, placed.epoch, key)) return 'actor-foreign';
+  if (change.seq > LIMITS.recordChangesPerFeed) return 'record-changes-exceeded';
+  // Only the genesis has none: without them a document could begin without what its creation must set.
+  if (change.deps.length === 0) return 'deps-missing';
   const genesis = genesisOf(collection).hash;
   const first = change.deps.length === 1 && change.deps[0] === genesis;
   if (placed.channel === 'public' && creates !== first)
     return creates ? 'create-not-first' : 'delta-without-create';
-  if (placed.channel !== 'public' && change.deps.length === 0) return 'deps-missing';
   const fields = new Set<string>();
   for (const { action, field, value } of change.ops) {
     if (fields.has(field)) return 'field-twice';

@@ -112,7 +112,26 @@ export function refusedChangeVectors(): { name: string; code: string; bytes: str
   const swapped = Uint8Array.from(good);
   swapped.set(good.subarray(deps, deps + 32), deps + 32);
   swapped.set(good.subarray(deps + 32, deps + 64), deps);
+  const uint = (value: number): number[] =>
+    value < 0x80 ? [value] : [(value % 0x80) + 0x80, ...uint(Math.floor(value / 0x80))];
+  /** A change without ops, with these integers after its actor: seq, startOp, time, and what follows. */
+  const integers = (...values: readonly number[]): Uint8Array => {
+    const body = [0, 16, ...new Uint8Array(16).fill(0x11), ...values];
+    return new Uint8Array([...good.subarray(0, 8), 1, body.length, ...body]);
+  };
   const named: [string, string, Uint8Array][] = [
+    ['seq 0', 'change-malformed', integers(0, 2, 0, 0, 0, 0)],
+    ['seq 2^31', 'change-malformed', integers(...uint(2 ** 31), 2, 0, 0, 0, 0)],
+    ['startOp 0', 'change-malformed', integers(1, 0, 0, 0, 0, 0)],
+    ['startOp 2^31', 'change-malformed', integers(1, ...uint(2 ** 31), 0, 0, 0, 0)],
+    ['time 2^53', 'change-unsupported', integers(1, 2, ...uint(2 ** 53), 0, 0, 0)],
+    ['a message of one byte', 'change-unsupported', integers(1, 2, 0, 1, 0x61, 0, 0)],
+    [
+      'more other actors than a change may have predecessors',
+      'change-malformed',
+      integers(1, 2, 0, 0, ...uint(4097), 0),
+    ],
+    ['257 deps', 'change-too-large', new Uint8Array([...good.subarray(0, 8), 1, 2, ...uint(257)])],
     ['a type that says compressed', 'change-compressed', at(8, 2)],
     ['a document chunk', 'change-unsupported', at(8, 0)],
     ['another magic', 'change-malformed', at(0, 0)],
@@ -271,7 +290,7 @@ function tombstone(): { name: string; key: RecordKey; steps: Step[] } {
 
 /** Records with the verdict on each of their ops, in the given order and so in any, and the state they give. */
 export function recordVectors(): unknown {
-  return [listing(), contract(), price(), tombstone()].map(({ name, key, steps }) => {
+  return [listing(), bounded(), contract(), price(), tombstone()].map(({ name, key, steps }) => {
     const { verdicts, state } = judge(key, steps.map(placed), undefined);
     return {
       name,
@@ -283,6 +302,63 @@ export function recordVectors(): unknown {
       element: digestElement(state) ?? null,
     };
   });
+}
+
+/** A public listing whose writers break the rules that bound a record: each such change is void, and what follows it counts. */
+function bounded(): { name: string; key: RecordKey; steps: Step[] } {
+  const key = recordKey('listings', A, 'maize-2');
+  const genesis = genesisOf(collection('listings')).hash;
+  const [one, two] = EPOCHS.map((epoch) => actorOf(A, epoch, key));
+  if (one === undefined || two === undefined) throw new TypeError('two epochs');
+  const change = (
+    actor: string,
+    seq: number,
+    startOp: number,
+    deps: readonly string[],
+    ...ops: FieldOp[]
+  ) => ({
+    actor,
+    seq,
+    startOp,
+    time: 0,
+    deps,
+    ops,
+  });
+  const required = [set('type', 'offer'), set('status', 'active')];
+  const create = delta('create', key, change(one, 1, 2, [genesis], ...required, set('title', 'Maize')));
+  const orphan = delta('delta', key, change(one, 2, 1, [], set('title', 'no deps')));
+  const forgetful = delta('delta', key, change(one, 2, 5, [create.hash], set('title', 'own not named')));
+  const early = delta('delta', key, change(one, 65_537, 5, [create.hash], set('price', 1)));
+  const other = delta('delta', key, change(two, 1, 5, [create.hash], set('title', 'Maize, dry')));
+  const edit = delta('delta', key, change(one, 2, 5, [create.hash], set('title', 'Mahindi', `4@${one}`)));
+  const again = delta(
+    'delta',
+    key,
+    change(two, 2, 6, [other.hash, edit.hash], set('title', 'x', `5@${one}`)),
+  );
+  const joined = delta(
+    'delta',
+    key,
+    change(two, 2, 6, [other.hash, edit.hash], set('title', 'Mahindi', `5@${one}`, `5@${two}`)),
+  );
+  const at = (epoch: string, seq: number, { op }: { op: Uint8Array }): Step => ({
+    author: A,
+    channel: 'public',
+    epoch,
+    seq,
+    op,
+  });
+  const steps = [
+    at(EPOCHS[0], 1, create),
+    at(EPOCHS[0], 2, orphan),
+    at(EPOCHS[0], 3, forgetful),
+    at(EPOCHS[0], 4, early),
+    at(EPOCHS[0], 5, edit),
+    at(EPOCHS[1], 1, other),
+    at(EPOCHS[1], 2, again),
+    at(EPOCHS[1], 3, joined),
+  ];
+  return { name: 'a change without deps, a seq out of bounds, an own value left visible', key, steps };
 }
 
 /** Content ids of one fact in public and in a private channel. */
