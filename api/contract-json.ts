@@ -7,6 +7,7 @@ import { parseRecordKey, publicId } from '../protocols/wire/ids.ts';
 import type { Sight } from './ports/contracts.ts';
 import { recordJson } from './records.ts';
 import { Contract } from './schemas.ts';
+import { isoTime } from '../protocols/wire/iso-time.ts';
 
 const value = z.unknown() as z.ZodType<JSONValue>; // it has been JSON all along
 const STATES = ['open', 'draft', 'proposed', 'accepted', 'settled', 'cancelled', 'disputed'] as const;
@@ -66,11 +67,6 @@ export const TransactionJson = z
   })
   .openapi('Transaction');
 
-const iso = (ms: number): string => {
-  const at = new Date(ms);
-  return Number.isNaN(at.getTime()) ? new Date(0).toISOString() : at.toISOString();
-};
-
 function jsonText(text: Scalar): JSONValue {
   if (typeof text !== 'string' || !/^[[{]/.test(text)) return text;
   try {
@@ -85,7 +81,7 @@ function pingJson({ key, view, created }: RecordState): z.output<typeof PingJson
   return {
     id: parts === undefined ? key : publicId(parts),
     from: String(view['from'] ?? ''),
-    at: iso(typeof view['sentAt'] === 'number' ? view['sentAt'] : created[0]),
+    at: isoTime(typeof view['sentAt'] === 'number' ? view['sentAt'] : created[0]),
     ...Object.fromEntries(
       ['status', 'percentComplete', 'notes', 'attachments'].flatMap((field) => {
         const said = view[field];
@@ -111,14 +107,14 @@ function transitionJson(
     hash: t.hash,
     kind: t.kind,
     party: t.party,
-    at: iso(t.at),
+    at: isoTime(t.at),
     before: [...t.before],
     standing,
     ...(voided === undefined ? {} : { code: voided }),
     ...('proposal' in t && t.proposal !== undefined ? { proposal: t.proposal } : {}),
     ...(t.kind === 'resolve' ? { outcome: t.outcome } : {}),
     ...(t.kind === 'propose' ? { terms: t.terms, heads: [...t.heads] } : {}),
-    ...(t.kind === 'propose' && t.validUntil !== undefined ? { validUntil: iso(t.validUntil) } : {}),
+    ...(t.kind === 'propose' && t.validUntil !== undefined ? { validUntil: isoTime(t.validUntil) } : {}),
   };
 }
 

@@ -5,6 +5,7 @@ import type { RecordState } from '../protocols/open-dialog/record.ts';
 import { parseRecordKey, publicId } from '../protocols/wire/ids.ts';
 import { isOperator, type Principal } from './access.ts';
 import type { Caller, Conversation as Held } from './ports/conversations.ts';
+import { isoTime } from '../protocols/wire/iso-time.ts';
 
 const json = z.unknown() as z.ZodType<JSONValue>; // it has been JSON all along
 
@@ -60,8 +61,8 @@ export function conversationJson({ state, participants, read }: Held): z.output<
     title: text(view['title']) || 'New Chat',
     pinned: view['pinned'] === true,
     archived: view['archived'] === true,
-    createdAt: new Date(state.created[0]).toISOString(),
-    updatedAt: new Date(state.updated[0]).toISOString(),
+    createdAt: isoTime(state.created[0]),
+    updatedAt: isoTime(state.updated[0]),
     participants: [...participants],
     ...(typeof view['metadata'] === 'string' ? { metadata: parsed(view['metadata']) } : {}),
     read: { ...read },
@@ -78,7 +79,7 @@ export function messageJson({ key, channel, view, created }: RecordState): z.out
     to: text(view['to']),
     content: text(view['content']),
     type: text(view['type']),
-    timestamp: new Date(isMessageTime(sentAt) ? sentAt : created[0]).toISOString(),
+    timestamp: isoTime(isMessageTime(sentAt) ? sentAt : created[0]),
     ...(typeof attachments === 'string' ? { attachments: parsed(attachments) } : {}),
   };
 }

@@ -5,6 +5,7 @@ import type { ApiContext } from './context.ts';
 import { insideFence } from './fenced.ts';
 import type { NodeEntry } from './ports/registration.ts';
 import type { TrendReports } from './trend-reports.ts';
+import { isoTime } from '../protocols/wire/iso-time.ts';
 
 /** No script, no request beyond this one: a page for a look at the node. */
 const STYLE = `:root{color-scheme:light dark;--line:#8884;--good:#2a7a3b;--bad:#b3261e;--warn:#9a6700}
@@ -172,7 +173,7 @@ function nodeRow(node: NodeEntry) {
     <td class="${look}">${state}${why === undefined ? '' : html`<small>${why}</small>`}</td>
     <td class="n">${listings}</td>
     <td class="n">${lag ?? '–'}</td>
-    <td>${lastSyncAt === 0 ? 'never' : new Date(lastSyncAt).toISOString().slice(0, 19).replace('T', ' ')}</td>
+    <td>${lastSyncAt === 0 ? 'never' : isoTime(lastSyncAt).slice(0, 19).replace('T', ' ')}</td>
   </tr>`;
 }
 

@@ -8,6 +8,7 @@ import type { RecordState } from '../protocols/open-dialog/record.ts';
 import type { PeerId } from '../protocols/wire/identity.ts';
 import { parsePublicId, parseRecordKey, publicId, recordKey, type RecordKey } from '../protocols/wire/ids.ts';
 import type { ListQuery } from './context.ts';
+import { isoTime } from '../protocols/wire/iso-time.ts';
 
 /** A record as clients see it: its fields, its ids, and the values that lost to a concurrent write. */
 export interface RecordJson {
@@ -25,8 +26,8 @@ export function recordJson(state: RecordState): RecordJson {
   const json: RecordJson = Object.assign(viewJson(state.view), {
     id: parts === undefined ? state.key : publicId(parts),
     owner: parts?.owner ?? '',
-    createdAt: new Date(state.created[0]).toISOString(),
-    updatedAt: new Date(state.updated[0]).toISOString(),
+    createdAt: isoTime(state.created[0]),
+    updatedAt: isoTime(state.updated[0]),
   });
   const conflicts = Object.entries(state.conflicts);
   if (conflicts.length > 0)

@@ -4,6 +4,7 @@ import { isLive } from '../protocols/open-dialog/record.ts';
 import type { PeerId } from '../protocols/wire/identity.ts';
 import type { RecordReader } from './context.ts';
 import type { ProducerScore, TrendsPort } from './ports/trends.ts';
+import { isoDay } from '../protocols/wire/iso-time.ts';
 
 /** What the old trend routes count. */
 export interface TrendFigures {
@@ -78,7 +79,7 @@ async function count(self: PeerId, reader: Figured, trends: Port, now: number): 
     const text = (field: string): string => String(view[field] ?? '').trim();
     tally(byLocation, text('location') || text('market') || text('region') || 'unknown');
     tally(byRegion, text('region').toLowerCase());
-    tally(byDay, new Date(created[0]).toISOString().slice(0, 10));
+    tally(byDay, isoDay(created[0]));
   }
   const { sellers, delayed } = await pings(self, reader, trends, now);
   return { listings, byLocation, byDay, byRegion, sellers, delayed };

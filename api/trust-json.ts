@@ -1,6 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import { parsePeerId } from '../protocols/wire/identity.ts';
 import type { Reliability, TrustPort } from './ports/trust.ts';
+import { isoTime } from '../protocols/wire/iso-time.ts';
 
 /** Micro-points of a score to one point of LBTAS. */
 const SCALE = 1_000_000;
@@ -18,7 +19,7 @@ export const ReliabilityJson = z
   })
   .openapi('Reliability');
 
-const iso = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
+const iso = (ms: number | null): string | null => (ms === null ? null : isoTime(ms));
 
 export function reliabilityJson({
   since,

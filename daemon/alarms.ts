@@ -1,5 +1,6 @@
 import type { Alarm } from '../protocols/ledger/types.ts';
 import type { Logger } from './logger.ts';
+import { isoTime } from '../protocols/wire/iso-time.ts';
 
 /** An alarm as the operator sees it on the page, in /ready and in the log. */
 export interface RaisedAlarm {
@@ -27,7 +28,13 @@ interface MirrorAlarm {
   readonly detail: string;
 }
 
-type AnyAlarm = Alarm | StorageAlarm | CertificateAlarm | MirrorAlarm;
+/** A part of the node did not take in something that has happened. */
+interface ListenerAlarm {
+  readonly kind: 'listener-failed';
+  readonly listener: string;
+}
+
+type AnyAlarm = Alarm | StorageAlarm | CertificateAlarm | MirrorAlarm | ListenerAlarm;
 
 function textOf(alarm: AnyAlarm): string {
   switch (alarm.kind) {
@@ -50,6 +57,8 @@ function textOf(alarm: AnyAlarm): string {
       return `DynamoDB refuses the mirror's credentials: ${alarm.detail}`;
     case 'mirror-displaced':
       return 'The DynamoDB mirror has stopped: a newer process writes to its tables. Stop one of the two, then start this node again.';
+    case 'listener-failed':
+      return `The part "${alarm.listener}" failed over something that has happened; the log names it. What it shows may be behind until the next start.`;
     case 'tail-lost':
       return `The last ${alarm.commits} commits were gone from the database at the start; peers fill in what they have.`;
     case 'database-damaged':
@@ -59,6 +68,7 @@ function textOf(alarm: AnyAlarm): string {
 
 function subjectOf(alarm: AnyAlarm): string {
   if (alarm.kind === 'feed-forked') return `${alarm.kind}|${alarm.author}|${alarm.epoch}`;
+  if (alarm.kind === 'listener-failed') return `${alarm.kind}|${alarm.listener}`;
   return alarm.kind === 'foreign-certificate' ? `${alarm.kind}|${alarm.node}` : alarm.kind;
 }
 
@@ -80,7 +90,7 @@ export function createAlarms(
       const id = subjectOf(alarm);
       if (now() - (last.get(id) ?? -Infinity) < 60_000) return;
       last.set(id, now());
-      raised.unshift({ kind: alarm.kind, at: new Date(now()).toISOString(), text: textOf(alarm) });
+      raised.unshift({ kind: alarm.kind, at: isoTime(now()), text: textOf(alarm) });
       raised.splice(KEPT);
       counts.set(alarm.kind, (counts.get(alarm.kind) ?? 0) + 1);
       logger.error({ ...alarm }, 'alarm');

@@ -29,6 +29,7 @@ import {
 } from './federation/guarded-fetch.ts';
 import type { AddressPolicy } from './federation/peer-addresses.ts';
 import { createHost, type Host } from './libp2p-host.ts';
+import { createListeners, type Listeners } from './listeners.ts';
 import type { Logger } from './logger.ts';
 import { openOutbox } from './mirror/open-outbox.ts';
 import { createParticipants } from './participants.ts';
@@ -65,14 +66,16 @@ export interface Node {
   mayHold(peer: string, channel: Channel): boolean;
   /** To be called whenever the database was opened anew. */
   onReopen(reload: () => Promise<void>): void;
-  /** Told how exchanges with peers go; must not throw. */
-  onPull(listener: (event: PullEvent) => void): void;
-  /** Told of each gossip message: what became of one that came, or that one was sent; must not throw. */
-  onGossip(listener: (what: GossipVerdict | 'published') => void): void;
-  /** Told how long each judgement of a whole record took, in milliseconds; must not throw. */
-  onJudged(listener: (ms: number) => void): void;
-  /** Told of each commit, in order; must not throw. */
-  onCommit(listener: (committed: Committed) => void): void;
+  /** How often each listener, by its name, has failed since the start. */
+  readonly listenerFailures: ReadonlyMap<string, number>;
+  /** Told how exchanges with peers go. A listener's failure is its own, here and below: logged, counted and an alarm under its name. */
+  readonly onPull: Listeners<PullEvent>['add'];
+  /** Told of each gossip message: what became of one that came, or that one was sent. */
+  readonly onGossip: Listeners<GossipVerdict | 'published'>['add'];
+  /** Told how long each judgement of a whole record took, in milliseconds. */
+  readonly onJudged: Listeners<number>['add'];
+  /** Told of each commit, in order. */
+  readonly onCommit: Listeners<Committed>['add'];
   stop(): Promise<void>;
 }
 
@@ -126,10 +129,17 @@ async function compose(
   // Before anything else is written: what has passed it is in no table.
   const outbox = await openOutbox(db, settings, now);
   const reloads: (() => Promise<void>)[] = [async () => outbox?.reload()];
-  const committers: ((committed: Committed) => void)[] = [];
-  const pullers: ((event: PullEvent) => void)[] = [];
-  const gossipers: ((what: GossipVerdict | 'published') => void)[] = [];
-  const judges: ((ms: number) => void)[] = [];
+  const listenerFailures = new Map<string, number>();
+  const failed = (listener: string, error: unknown): void => {
+    listenerFailures.set(listener, (listenerFailures.get(listener) ?? 0) + 1);
+    logger.error({ listener, err: error }, 'a listener failed');
+    alarms.raise({ kind: 'listener-failed', listener });
+  };
+  const commits = createListeners<Committed>(failed);
+  const pulls = createListeners<PullEvent>(failed);
+  const gossiped = createListeners<GossipVerdict | 'published'>(failed);
+  const judgements = createListeners<number>(failed);
+  commits.add('participants', ({ changes }) => participants.note(changes));
   const guard = createStorageGuard({
     db,
     store,
@@ -177,6 +187,10 @@ async function compose(
 
   // -- ledger
   let mycelium: Mycelium | undefined;
+  commits.add('events', (committed) => {
+    for (const { type, data, audience } of recordEvents(committed)) events.emit(type, data, audience);
+  });
+  commits.add('gossip', (committed) => mycelium?.announce(committed));
   const ledger = createLedger({
     identity,
     net: network,
@@ -185,7 +199,7 @@ async function compose(
       async judge(...record) {
         const started = performance.now();
         const judgement = await merger.judge(...record);
-        for (const listener of judges) listener(performance.now() - started);
+        judgements.tell(performance.now() - started);
         return judgement;
       },
     },
@@ -193,12 +207,7 @@ async function compose(
     clock: createClock(now),
     now,
     refusal: () => guard.refusal(),
-    onCommit: (committed) => {
-      participants.note(committed.changes);
-      for (const { type, data, audience } of recordEvents(committed)) events.emit(type, data, audience);
-      for (const listener of committers) listener(committed);
-      mycelium?.announce(committed);
-    },
+    onCommit: commits.tell,
     onAlarm: (alarm) => {
       raise(alarm);
       if (alarm.kind === 'commit-failed') guard.failed();
@@ -269,6 +278,7 @@ async function compose(
   // -- replication
   const digestOf = (author: PeerId): string =>
     ownerDigest(store.digests.of('public').get(author) ?? new Map());
+  pulls.add('federation', (event) => onPullEvent(event, registry, rejoin, events, logger, now));
   mycelium = createMycelium(
     {
       self,
@@ -281,14 +291,11 @@ async function compose(
       participants: (channel) => participants.others(channel),
       publish: async (data) => {
         await running.gossip.publish(running.topic, data);
-        for (const listener of gossipers) listener('published');
+        gossiped.tell('published');
       },
       now,
       random: Math.random,
-      onEvent: (event) => {
-        onPullEvent(event, registry, rejoin, events, logger, now);
-        for (const listener of pullers) listener(event);
-      },
+      onEvent: pulls.tell,
     },
     network,
   );
@@ -300,7 +307,7 @@ async function compose(
       reject: TopicValidatorResult.Reject,
     };
     void replication.gossiped(msg.data, propagationSource.toString()).then((verdict) => {
-      for (const listener of gossipers) listener(verdict);
+      gossiped.tell(verdict);
       running.gossip.reportMessageValidationResult(msgId, propagationSource.toString(), verdicts[verdict]);
     });
   });
@@ -348,10 +355,11 @@ async function compose(
     digestOf,
     mayHold: (peer, channel) => participants.mayHold(peer, channel),
     onReopen: (reload) => void reloads.push(reload),
-    onPull: (listener) => void pullers.push(listener),
-    onGossip: (listener) => void gossipers.push(listener),
-    onJudged: (listener) => void judges.push(listener),
-    onCommit: (listener) => void committers.push(listener),
+    listenerFailures,
+    onPull: pulls.add,
+    onGossip: gossiped.add,
+    onJudged: judgements.add,
+    onCommit: commits.add,
     stop: () => parts.stop(),
   };
 }

@@ -7,6 +7,7 @@ import { type Level, openLevel, REBUILDING, repairLevel } from './level.ts';
 import { migrate } from './migrations.ts';
 import { refuseHalfRestored } from './restored.ts';
 import { damaged, isCorruption, storageError } from './storage-error.ts';
+import { isoTime } from '../protocols/wire/iso-time.ts';
 
 /** Commits whose numbers are kept: more than one write buffer of LevelDB can hold, so that a hole in its log shows. */
 const JOURNAL_KEPT = 16_384;
@@ -92,7 +93,7 @@ export class Database {
     try {
       await db.#begin(join(dataDir, 'head'), repair);
       if (!initialized)
-        await writeFile(marker, `${new Date().toISOString()}\n`, { flag: 'wx' }).catch(ignoreExisting);
+        await writeFile(marker, `${isoTime(Date.now())}\n`, { flag: 'wx' }).catch(ignoreExisting);
     } catch (error) {
       await db.close();
       throw storageError(error);

@@ -14,6 +14,7 @@ import { recordJson } from '../records.ts';
 import { route, router } from '../route.ts';
 import { Contract, Listing, TrendRecord } from '../schemas.ts';
 import { pointsOf } from '../trust-json.ts';
+import { isoTime } from '../../protocols/wire/iso-time.ts';
 
 const NDJSON = 'application/x-ndjson';
 
@@ -138,7 +139,7 @@ export function exportRoutes(
         owner: of,
         role: 'user',
         reputationScore: pointsOf(score),
-        updatedAt: new Date(Math.min(at, now)).toISOString(),
+        updatedAt: isoTime(Math.min(at, now)),
       };
     }
   }
@@ -150,7 +151,7 @@ export function exportRoutes(
   }
 
   function headOf(plan: Plan): Record<string, string | number | boolean> {
-    const generatedAt = new Date().toISOString();
+    const generatedAt = isoTime(Date.now());
     return { schemaVersion: SCHEMA_VERSION, node: node.self, generatedAt, full: plan.from === undefined };
   }
 

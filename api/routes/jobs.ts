@@ -4,6 +4,7 @@ import { type Job, JOB_NAMES, JOB_STATES, type JobsPort } from '../ports/jobs.ts
 import { AgrinetError } from '../../protocols/errors.ts';
 import { json, jsonInput, route, router } from '../route.ts';
 import { idParam } from '../schemas.ts';
+import { isoTime } from '../../protocols/wire/iso-time.ts';
 
 const tags = ['Jobs'];
 const value = z.unknown() as z.ZodType<JSONValue | undefined>; // it has been JSON all along
@@ -163,9 +164,9 @@ function whole(job: Job): z.infer<typeof JobBody> {
   const { createdAt, runAt, endedAt, data, progress, result, ...rest } = job;
   return {
     ...rest,
-    createdAt: iso(createdAt),
-    runAt: iso(runAt),
-    ...(endedAt === undefined ? {} : { endedAt: iso(endedAt) }),
+    createdAt: isoTime(createdAt),
+    runAt: isoTime(runAt),
+    ...(endedAt === undefined ? {} : { endedAt: isoTime(endedAt) }),
     data: { ...data },
     ...(progress === undefined ? {} : { progress: { ...progress } }),
     ...(result === undefined ? {} : { result: { ...result } }),
@@ -175,9 +176,6 @@ function shown(job: Job): z.infer<typeof JobBody> {
   const hidden = Object.keys(job.data).filter((name) => HIDDEN.has(name));
   const data = { ...job.data, ...Object.fromEntries(hidden.map((name) => [name, '[hidden]'])) };
   return whole({ ...job, data });
-}
-function iso(ms: number): string {
-  return new Date(ms).toISOString();
 }
 
 /** Jobs for the operator, and what workers in other processes need of them. */

@@ -4,6 +4,7 @@ import { isOperator, type Principal, SCOPES } from '../access.ts';
 import type { IssuedKey, KeyInfo, Keys } from '../ports/access.ts';
 import { json, jsonInput, route, router } from '../route.ts';
 import { pageQuery } from '../schemas.ts';
+import { isoTime } from '../../protocols/wire/iso-time.ts';
 
 const tags = ['Keys'];
 const MAX_LIFETIME_S = 366 * 24 * 3600;
@@ -195,19 +196,15 @@ function shown(key: KeyInfo) {
     userId: key.userId,
     scopes: [...key.scopes],
     status: key.state,
-    issuedAt: iso(key.issuedAt),
-    expiresAt: iso(key.expiresAt),
+    issuedAt: isoTime(key.issuedAt),
+    expiresAt: isoTime(key.expiresAt),
     usageCount: key.usageCount,
-    ...(key.lastUsedAt === undefined ? {} : { lastUsedAt: iso(key.lastUsedAt) }),
-    ...(key.revokedAt === undefined ? {} : { revokedAt: iso(key.revokedAt) }),
+    ...(key.lastUsedAt === undefined ? {} : { lastUsedAt: isoTime(key.lastUsedAt) }),
+    ...(key.revokedAt === undefined ? {} : { revokedAt: isoTime(key.revokedAt) }),
     ...(key.replacedBy === undefined ? {} : { replacedBy: key.replacedBy }),
   };
 }
 
 function shownWithKey(issued: IssuedKey) {
   return { key: issued.key, ...shown(issued) };
-}
-
-function iso(ms: number): string {
-  return new Date(ms).toISOString();
 }

@@ -2,6 +2,7 @@ import { z } from '@hono/zod-openapi';
 import { AUDIT_KINDS, type AuditLine } from '../../protocols/audit/chain.ts';
 import type { AuditPort } from '../ports/audit.ts';
 import { json, route, router } from '../route.ts';
+import { isoTime } from '../../protocols/wire/iso-time.ts';
 
 const tags = ['Operator'];
 /** `timestamp`, `actorId` and `action` are the names of the old back end's log items. */
@@ -78,7 +79,7 @@ export function logRoutes({ audit }: { readonly audit: AuditPort }) {
 function shown({ no, at, kind, actor, subject, transactionId, note, detail, hash }: AuditLine) {
   return {
     no,
-    timestamp: new Date(at).toISOString(),
+    timestamp: isoTime(at),
     action: kind,
     actorId: actor,
     hash,

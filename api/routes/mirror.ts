@@ -4,6 +4,7 @@ import { byteStream } from '../byte-stream.ts';
 import { errorAnswer, isClientGone } from '../errors.ts';
 import type { MirrorStatus, MirrorStep } from '../ports/mirror.ts';
 import { json, jsonInput, media, route, router } from '../route.ts';
+import { isoTime } from '../../protocols/wire/iso-time.ts';
 
 const tags = ['Operator'];
 const NDJSON = 'application/x-ndjson';
@@ -75,8 +76,7 @@ const repair = route('operator', {
   responses: { 200: media(LINES, NDJSON) },
 });
 
-const iso = (ms: number | undefined): string | null =>
-  ms === undefined || ms === 0 ? null : new Date(ms).toISOString();
+const iso = (ms: number | undefined): string | null => (ms === undefined || ms === 0 ? null : isoTime(ms));
 
 export function mirrorRoutes({ mirror, log }: Pick<ApiContext, 'mirror' | 'log'>) {
   return router()

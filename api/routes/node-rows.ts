@@ -4,6 +4,7 @@ import type { RecordState } from '../../protocols/open-dialog/record.ts';
 import { nodeTemplate } from '../node-template.ts';
 import type { NodeEntry } from '../ports/registration.ts';
 import { ReliabilityJson } from '../trust-json.ts';
+import { isoTime } from '../../protocols/wire/iso-time.ts';
 
 const value = z.unknown() as z.ZodType<JSONValue | undefined>; // it has been JSON all along
 const status = z.enum(['pending', 'active', 'suspended', 'revoked']);
@@ -48,8 +49,7 @@ export interface NodeTrust {
   readonly reliability: z.output<typeof ReliabilityJson>;
 }
 
-const iso = (ms: number | undefined): string | null =>
-  ms === undefined || ms === 0 ? null : new Date(ms).toISOString();
+const iso = (ms: number | undefined): string | null => (ms === undefined || ms === 0 ? null : isoTime(ms));
 
 export function entryJson({ id, kind, peerId, url, region, status }: NodeEntry) {
   return { nodeId: id, kind, ...(peerId === undefined ? {} : { peerId }), url, region, status };

@@ -7,6 +7,7 @@ import { bodyChunks } from '../raw-body.ts';
 import { json, jsonInput, route, router } from '../route.ts';
 import type { JSONValue } from 'hono/utils/types';
 import { pageQuery } from '../schemas.ts';
+import { isoTime } from '../../protocols/wire/iso-time.ts';
 
 const tags = ['Federation'];
 /** What a field of an old node’s item may be is its own matter. */
@@ -142,7 +143,7 @@ export function pullRoutes({
       const status = 'queued' as const;
       return 'jobs' in done
         ? c.json({ status, jobs: done.jobs }, 202)
-        : c.json({ status, coalesced: true as const, next: new Date(done.next).toISOString() }, 202);
+        : c.json({ status, coalesced: true as const, next: isoTime(done.next) }, 202);
     })
     .openapi(take, async (c) => {
       const { source: named, force } = c.req.valid('query');
@@ -164,7 +165,7 @@ export function pullRoutes({
       const items = page.items.flatMap(({ item, id, updatedAt }) => {
         const outside = collection === 'listings' ? fence.reason(chosen, item) : undefined;
         if (outside !== undefined && c.req.valid('query').fence === 'on') return [];
-        const row = { ...item, id, owner: chosen, updatedAt: new Date(updatedAt).toISOString() };
+        const row = { ...item, id, owner: chosen, updatedAt: isoTime(updatedAt) };
         return [outside === undefined ? row : { ...row, outside }];
       });
       return c.json(

@@ -4,6 +4,7 @@ import { LBTAS } from '../../protocols/market/trust.ts';
 import type { Rating } from '../../protocols/market/rating.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import { parseRecordKey, publicId, type RecordKey } from '../../protocols/wire/ids.ts';
+import { isoTime } from '../../protocols/wire/iso-time.ts';
 import type { RatingsPort } from '../ports/trust.ts';
 import { keyOf } from '../records.ts';
 import { json, jsonInput, route, router } from '../route.ts';
@@ -140,7 +141,6 @@ function tagsOf(text: string): string[] {
 function ratingJson(rating: Rating): z.output<typeof RatingRow> {
   const { from, to, score, comment, ratedAt, problem } = rating;
   const id = idOf(rating.id) ?? rating.id;
-  const at = new Date(ratedAt);
   return {
     id,
     ratingId: id,
@@ -150,7 +150,7 @@ function ratingJson(rating: Rating): z.output<typeof RatingRow> {
     score: Number.isFinite(score) ? score : 0,
     comment,
     tags: tagsOf(rating.tags),
-    ratedAt: (Number.isNaN(at.getTime()) ? new Date(0) : at).toISOString(),
+    ratedAt: isoTime(ratedAt),
     supersedes: idOf(rating.supersedes),
     problem,
   };

@@ -12,6 +12,7 @@ import { json, jsonInput, route, router } from '../route.ts';
 import { nodeTrust } from '../trust-json.ts';
 import { type NodeAdminContext, nodeAdminRoutes } from './node-admin.ts';
 import { entryJson, nodeJson, NodeRow, Registered } from './node-rows.ts';
+import { isoTime } from '../../protocols/wire/iso-time.ts';
 
 const tags = ['Federation'];
 const value = z.unknown() as z.ZodType<JSONValue | undefined>; // it has been JSON all along
@@ -143,7 +144,7 @@ const withdraw = route('open', {
   responses: { 204: { description: 'It is not active any more' } },
 });
 
-const iso = (ms: number): string | null => (ms === 0 ? null : new Date(ms).toISOString());
+const iso = (ms: number): string | null => (ms === 0 ? null : isoTime(ms));
 
 /** What the registration routes need of the node. */
 export interface RegistrationContext extends NodeAdminContext {

@@ -2,6 +2,7 @@ import { z } from '@hono/zod-openapi';
 import { REJOIN_CAUSES, type RejoinStanding } from '../../protocols/mycelium/rejoin.ts';
 import type { RejoinPort } from '../ports/rejoin.ts';
 import { json, route, router } from '../route.ts';
+import { isoTime } from '../../protocols/wire/iso-time.ts';
 
 const tags = ['Operator'];
 const Standing = z
@@ -44,10 +45,8 @@ export function rejoinRoutes({ rejoin }: { readonly rejoin: RejoinPort }) {
 function shown({ waiting, recovery, until, peers }: RejoinStanding) {
   return {
     waiting,
-    ...(recovery === undefined
-      ? {}
-      : { cause: recovery.cause, since: new Date(recovery.since).toISOString() }),
-    ...(until === undefined ? {} : { until: new Date(until).toISOString() }),
+    ...(recovery === undefined ? {} : { cause: recovery.cause, since: isoTime(recovery.since) }),
+    ...(until === undefined ? {} : { until: isoTime(until) }),
     nodes: peers.map(({ peer, answered }) => ({ nodeId: peer, answered })),
   };
 }

@@ -9,6 +9,7 @@ import type { ApiContext } from '../context.ts';
 import { keyOf } from '../records.ts';
 import { json, route, router } from '../route.ts';
 import { idParam, textQuery } from '../schemas.ts';
+import { isoTime, LAST_MS } from '../../protocols/wire/iso-time.ts';
 
 const tags = ['Market'];
 const head = {
@@ -104,8 +105,6 @@ const verify = route('write', {
 /** Snapshots looked at for one page of one owner's. */
 const SCANNED = 400;
 const PAGE = 50;
-/** Later times have no date of four digits. */
-const YEAR_10000 = Date.UTC(10_000, 0, 1);
 /** Verdicts kept between requests. */
 const KEPT = 256;
 
@@ -165,7 +164,7 @@ function headOf(state: RecordState): z.infer<typeof Head> {
     asOf: asOf ?? null,
     inputs,
     // As its publisher says; one that is no date is shown as the time it was signed with.
-    publishedAt: new Date(publishedAt < YEAR_10000 ? publishedAt : state.created[0]).toISOString(),
+    publishedAt: isoTime(publishedAt <= LAST_MS ? publishedAt : state.created[0]),
   };
 }
 

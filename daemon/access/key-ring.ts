@@ -15,6 +15,7 @@ import {
   scopesOf,
   stateOf,
 } from './key-rules.ts';
+import { isoTime } from '../../protocols/wire/iso-time.ts';
 
 /** What a valid key says of its holder. */
 export interface KeyHolder {
@@ -229,6 +230,6 @@ function unknown(): AgrinetError {
 /** A key made in 1970 would be over the moment the clock is set, one made in 2066 would outlive its limit by decades. */
 function refuseWrongClock(now: number): void {
   if (clockIsCredible(now)) return;
-  const message = `the clock of this node reads ${new Date(now).toISOString()}, which cannot be; keys are made once it is set`;
+  const message = `the clock of this node reads ${isoTime(now)}, which cannot be; keys are made once it is set`;
   throw new AgrinetError('clock-wrong', message);
 }

@@ -39,7 +39,7 @@ export async function startAudit(
     await audit.sign();
     await audit.stop();
   });
-  node.onCommit((committed) => {
+  node.onCommit('audit', (committed) => {
     for (const line of commitLines(committed)) audit.record(line);
     for (const key of committed.erased ?? []) {
       const record = parseRecordKey(key);

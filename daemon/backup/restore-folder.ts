@@ -6,6 +6,7 @@ import { syncFolder } from '../../storage/folder.ts';
 import { RESTORING } from '../../storage/restored.ts';
 import { createSecretFile } from '../secret-file.ts';
 import { keyNames } from './key-files.ts';
+import { isoTime } from '../../protocols/wire/iso-time.ts';
 
 /** What a restore puts beside the keys; where it was cut off, these are its leftovers. */
 const PLACED = ['db', 'initialized', 'head'] as const;
@@ -104,7 +105,7 @@ async function namesIn(folder: string): Promise<string[]> {
 async function writeMarker(path: string): Promise<void> {
   const file = await open(path, 'wx', 0o644);
   try {
-    await file.writeFile(`${new Date().toISOString()}\n`);
+    await file.writeFile(`${isoTime(Date.now())}\n`);
     await file.sync();
   } finally {
     await file.close();

@@ -11,6 +11,7 @@ import { CHECKS, isUnhealthy } from './finding.ts';
 import { startGapWatch } from './gap-watch.ts';
 import { freeBytes, gatherOffline } from './offline-facts.ts';
 import { gatherOnline, type OnlineSources } from './online-facts.ts';
+import { isoTime } from '../../protocols/wire/iso-time.ts';
 
 export type DoctorSources = Pick<OnlineSources, 'registration' | 'jobs' | 'reader' | 'mirror'> & {
   readonly standings: Pick<Standings, 'lag'>;
@@ -52,7 +53,7 @@ export function startDoctor(node: Node, sources: DoctorSources, parts: Parts): D
     );
     const findings = examineOnline(facts);
     return {
-      at: new Date(facts.now).toISOString(),
+      at: isoTime(facts.now),
       healthy: !isUnhealthy(findings),
       findings,
       checked: Object.entries(CHECKS).flatMap(([check, { what }]) =>

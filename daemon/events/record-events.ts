@@ -1,6 +1,7 @@
 import type { Committed } from '../../protocols/ledger/types.ts';
 import { isLive, type RecordState } from '../../protocols/open-dialog/record.ts';
 import { parseRecordKey, publicId } from '../../protocols/wire/ids.ts';
+import { isoTime } from '../../protocols/wire/iso-time.ts';
 import { isMessageTime, placeOf } from '../../protocols/market/message-order.ts';
 import type { Audience, EventData } from './event-log.ts';
 
@@ -48,7 +49,6 @@ function messageEvent(state: RecordState, id: string): EventDraft | undefined {
   const conversation = parseRecordKey(channel);
   if (conversation?.collection !== 'conversations' || typeof placeOf(state) === 'string') return undefined;
   const sentAt = view['sentAt'];
-  const time = new Date(isMessageTime(sentAt) ? sentAt : created[0]);
   const message = {
     id,
     conversationId: publicId(conversation),
@@ -56,7 +56,7 @@ function messageEvent(state: RecordState, id: string): EventDraft | undefined {
     to: text(view['to']),
     content: text(view['content']),
     type: text(view['type']),
-    timestamp: time.toISOString(),
+    timestamp: isoTime(isMessageTime(sentAt) ? sentAt : created[0]),
   };
   return { type: 'message', data: { message }, audience: { conversation: channel } };
 }

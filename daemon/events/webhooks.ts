@@ -2,6 +2,7 @@ import { createHmac } from 'node:crypto';
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { EventSubscription, TellableEvent } from '../../api/ports/events.ts';
 import type { JsonObject } from '../../api/ports/jobs.ts';
+import { isoTime } from '../../protocols/wire/iso-time.ts';
 
 export interface WebhookOptions {
   /** FEDERATION_WEBHOOK_URLS: the operator's own setting, so private addresses are his choice. */
@@ -113,7 +114,7 @@ export function createWebhookHandler({ urls, secret, node, now, timeoutMs = TIME
     const url = typeof index === 'number' ? urls[index] : undefined;
     if (url === undefined || secret === undefined || !isEvent(event))
       return { skipped: 'this address, or the secret, is no longer set' };
-    const time = new Date(event.time).toISOString();
+    const time = isoTime(event.time);
     const body = JSON.stringify({ id: event.id, type: event.type, time, data: event.data, node });
     const status = await post(url, body, {
       'x-agrinet-signature': signWebhook(secret, Math.floor(now() / 1000), body),

@@ -7,6 +7,7 @@ import type { JobLedger } from './job-ledger.ts';
 import type { JobHandlers, JobQueue } from './job-queue.ts';
 import { createJobWorker, type JobWorker } from './job-worker.ts';
 import { QUEUE_NAME, redisConnection } from './redis.ts';
+import { isoTime } from '../../protocols/wire/iso-time.ts';
 
 /** BullMQ's commands wait for ever while Redis is away. */
 const REDIS_MS = 3000;
@@ -100,7 +101,7 @@ export function createBullmqQueue(parts: BullmqParts, names: readonly JobName[])
     ...asked(ledger),
     health(): JobHealth {
       if (awaySince === undefined) return { ok: true, detail: 'jobs go to workers through Redis' };
-      const since = new Date(awaySince).toISOString();
+      const since = isoTime(awaySince);
       const { waiting } = ledger.counts();
       return {
         ok: false,

@@ -9,6 +9,7 @@ import {
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { NotificationTable } from '../../storage/notification-table.ts';
 import { textOf } from './job-queue.ts';
+import { isoTime } from '../../protocols/wire/iso-time.ts';
 
 export interface NotificationParts {
   readonly table: NotificationTable;
@@ -48,7 +49,7 @@ export function createNotifications(parts: NotificationParts): Notifications {
       notificationId,
       message: message.slice(0, MESSAGE_MAX).toWellFormed(),
       read: false,
-      createdAt: new Date(at).toISOString(),
+      createdAt: isoTime(at),
       ...(jobId === undefined ? {} : { jobId }),
     };
     const added = await table.add(row);

@@ -30,7 +30,7 @@ export function startContracts(node: Node, reader: Reader, parts: Parts): Contra
     onFailure: (error) => logger.warn({ err: error }, 'contracts could not be looked through'),
   });
   parts.started('contracts', () => book.stop());
-  node.onCommit(({ changes }) => book.note(changes));
+  node.onCommit('contracts', ({ changes }) => book.note(changes));
   const sweeper = setInterval(() => {
     book
       .sweep()

@@ -38,11 +38,11 @@ export async function startMarket(
     isActive: (peer) => registry.isActive(peer),
     now,
   });
-  node.onCommit(({ changes }) => conversations.noted(changes));
+  node.onCommit('conversations', ({ changes }) => conversations.noted(changes));
   node.onReopen(async () => conversations.forget());
 
   const erasures = createErasures({ identity, db, store, ledger, events, now, warn });
-  node.onCommit(({ erased }) => erasures.committed(erased ?? []));
+  node.onCommit('erasures', ({ erased }) => erasures.committed(erased ?? []));
   void erasures.settled();
   parts.started('erasures', () => erasures.settled());
 

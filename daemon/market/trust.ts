@@ -34,7 +34,7 @@ export async function startTrust(
     contract: (key) => contracts.get(key, { operator: true }),
     now: Date.now,
   });
-  node.onCommit(({ changes }) => ratings.note(changes));
+  node.onCommit('ratings', ({ changes }) => ratings.note(changes));
   node.onReopen(async () => ratings.forget());
 
   const reliability = await countReliability({
@@ -44,8 +44,8 @@ export async function startTrust(
     onFailure: (error) => logger.warn({ err: error }, 'the reliability of peers was not saved'),
   });
   parts.started('reliability', () => reliability.stop());
-  node.onPull((event) => reliability.pulled(event));
-  node.onCommit(({ proofs }) => reliability.forked(proofs));
+  node.onPull('reliability', (event) => reliability.pulled(event));
+  node.onCommit('reliability', ({ proofs }) => reliability.forked(proofs));
 
   const roots = (): PeerId[] =>
     [self, ...registry.list().flatMap(({ peerId, status }) => (status === 'active' ? [peerId] : []))].sort();

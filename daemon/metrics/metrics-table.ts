@@ -129,6 +129,13 @@ export const METRICS = {
     help: 'Times that a peer showed an equal frontier and another digest.',
   },
 
+  listenerFailures: {
+    name: 'agrinet_listener_failures_total',
+    type: 'counter',
+    help: 'Times that a part of the node failed over something it was told; the alarm `listener-failed` names it.',
+    labels: ['listener'],
+  },
+
   requests: {
     name: 'agrinet_http_requests_total',
     type: 'counter',

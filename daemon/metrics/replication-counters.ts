@@ -5,7 +5,7 @@ import type { Exposition } from './exposition.ts';
 import { METRICS_LIMITS } from './metrics-table.ts';
 import { createTally } from './tally.ts';
 
-type Watched = Pick<Node, 'onCommit' | 'onPull' | 'onGossip' | 'onJudged' | 'db'>;
+type Watched = Pick<Node, 'onCommit' | 'onPull' | 'onGossip' | 'onJudged' | 'listenerFailures' | 'db'>;
 
 /** Listens to what the parts tell and counts it; `refresh` shows it. */
 export function countReplication(node: Watched, exposition: Exposition): { refresh(): void } {
@@ -48,13 +48,13 @@ export function countReplication(node: Watched, exposition: Exposition): { refre
         break; // the rejoin's own
     }
   }
-  node.onCommit(onCommit);
-  node.onPull(onPull);
-  node.onGossip((what) => {
+  node.onCommit('metrics', onCommit);
+  node.onPull('metrics', onPull);
+  node.onGossip('metrics', (what) => {
     if (what === 'published') published++;
     else gossip.add(what);
   });
-  node.onJudged((ms) => {
+  node.onJudged('metrics', (ms) => {
     judged++;
     mergeSeconds.observe(ms / 1000);
   });
@@ -74,6 +74,10 @@ export function countReplication(node: Watched, exposition: Exposition): { refre
       exposition.show('pullFailures', byCode(failures));
       exposition.show('entriesRefused', byCode(refused));
       exposition.show('digestDiffers', differs);
+      exposition.show(
+        'listenerFailures',
+        Array.from(node.listenerFailures, ([listener, count]) => [{ listener }, count] as const),
+      );
       const both = Object.entries(origins);
       exposition.show(
         'commits',

@@ -9,6 +9,7 @@ import { withoutPersonal } from '../../protocols/wire/personal.ts';
 import type { StoredKey } from '../../storage/key-table.ts';
 import type { ItemFields } from '../../storage/mirror/types.ts';
 import type { NotificationRow } from '../../storage/notification-table.ts';
+import { isoTime } from '../../protocols/wire/iso-time.ts';
 
 /** Digits of a line number behind the milliseconds of a log item's sort key. */
 const LINE_DIGITS = 12;
@@ -18,8 +19,7 @@ export function fieldsOf(value: object): ItemFields {
   return withoutPersonal(JSON.parse(JSON.stringify(value)) as Record<string, Json>); // what JSON.parse returns is JSON
 }
 
-const iso = (ms: number | undefined): string | null =>
-  ms === undefined || ms === 0 ? null : new Date(ms).toISOString();
+const iso = (ms: number | undefined): string | null => (ms === undefined || ms === 0 ? null : isoTime(ms));
 
 /** A published trend snapshot; `body` is JSON in a text, as it was signed. */
 export function trendItem(state: RecordState): ItemFields {
@@ -32,7 +32,7 @@ export function trendItem(state: RecordState): ItemFields {
  * the same. `new Date` reads it, and texts sort as times do.
  */
 export function logStamp({ at, no }: Pick<AuditLine, 'at' | 'no'>): string {
-  return `${new Date(at).toISOString().slice(0, -1)}${String(no).padStart(LINE_DIGITS, '0')}Z`;
+  return `${isoTime(at).slice(0, -1)}${String(no).padStart(LINE_DIGITS, '0')}Z`;
 }
 
 /** The number of the line that a sort key stands for; undefined for what is none. */

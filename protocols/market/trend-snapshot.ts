@@ -1,6 +1,7 @@
 import { canonicalJson, type Json } from '../wire/json.ts';
 import { sha256Hex } from '../wire/bytes.ts';
 import { inputsDigest, type PricePoint, type TrendReport, type TrendSignal, trendsOf } from './trends.ts';
+import { isoDay } from '../wire/iso-time.ts';
 
 /**
  * A published trend report: a fact whose body is a pure function of the prices it names, the publisher's region, the day it
@@ -54,7 +55,7 @@ const DAY_MS = 86_400_000;
 
 /** The last day whose prices count on a day: the next, because some are ahead of us. */
 export function lastDay(ms: number): string {
-  return new Date(ms + DAY_MS).toISOString().slice(0, 10);
+  return isoDay(ms + DAY_MS);
 }
 
 /** What counts of prices held: those that no other price of their owner corrects. */

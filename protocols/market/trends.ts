@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { isoDay } from '../wire/iso-time.ts';
 
 /** One price as trends read it; `id` is the hash of the signed fact: two nodes that publish the same fact count once. */
 export interface PricePoint {
@@ -199,7 +200,7 @@ function periodOf(date: string, cadence: Cadence): number {
 /** `2026-03`, or the Monday of the week. */
 function periodName(period: number, cadence: Cadence): string {
   if (cadence === 'month') return `${Math.floor(period / 12)}-${String((period % 12) + 1).padStart(2, '0')}`;
-  return new Date((period * 7 - 3) * DAY).toISOString().slice(0, 10);
+  return isoDay((period * 7 - 3) * DAY);
 }
 
 /** One sentence for people. */

@@ -8,6 +8,7 @@
 import { parse as parseCsv } from 'csv-parse/sync';
 import { AgrinetError } from '../errors.ts';
 import { readLines } from './lines.ts';
+import { isoDay } from '../wire/iso-time.ts';
 
 /** One observed market price: the fields of a `prices` fact. Absent means unknown; numbers are finite. */
 export interface Observation {
@@ -204,7 +205,7 @@ function date(text: string): string {
   const normal = `${year}-${month.padStart(2, '0')}-${day.padStart(2, '0')}`;
   const time = Date.parse(`${normal}T00:00:00Z`);
   // JavaScript rolls 31 June over into July; a date that does not come back as it went in does not exist.
-  if (Number.isNaN(time) || new Date(time).toISOString().slice(0, 10) !== normal) {
+  if (Number.isNaN(time) || isoDay(time) !== normal) {
     throw new BadRow(`no such date: ${quote(text)}`);
   }
   return normal;

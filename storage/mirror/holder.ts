@@ -3,6 +3,7 @@ import type { Attributes } from './attributes.ts';
 import type { Tables } from './client.ts';
 import type { MirrorLimits } from './limits.ts';
 import type { TableSpec } from './types.ts';
+import { isoTime } from '../../protocols/wire/iso-time.ts';
 
 /** A table of the mirror's own: who writes the others. */
 export const META: TableSpec = { name: 'MirrorMeta', key: ['id'] };
@@ -106,6 +107,6 @@ export async function isHeld({ tables }: Pick<HolderParts, 'tables'>, { claim }:
 function held({ peerId, seenAt }: Holder, alive: boolean, now: number): AgrinetError {
   const text = alive
     ? `these tables belong to the node ${peerId}, which wrote to them ${Math.max(0, Math.round((now - seenAt) / 1000))} s ago: one daemon writes a table set. Set MIRROR_PREFIX, or stop that node first`
-    : `these tables belong to the node ${peerId}, last seen ${seenAt === 0 ? 'at its orderly stop' : new Date(seenAt).toISOString()}. If it is gone for good: agrinet mirror init --take-over; otherwise set MIRROR_PREFIX`;
+    : `these tables belong to the node ${peerId}, last seen ${seenAt === 0 ? 'at its orderly stop' : isoTime(seenAt)}. If it is gone for good: agrinet mirror init --take-over; otherwise set MIRROR_PREFIX`;
   return new AgrinetError('mirror-held', text, { details: { peerId, alive } });
 }

@@ -1,8 +1,9 @@
 import { DOCTOR_LIMITS, type NodeFact, type OnlineFacts } from '../facts.ts';
 import { type Finding, firstOf, harmless } from '../finding.ts';
+import { isoTime } from '../../../protocols/wire/iso-time.ts';
 
 const seconds = (ms: number): string => (Math.abs(ms) / 1000).toFixed(1);
-const when = (ms: number): string => new Date(ms).toISOString();
+const when = (ms: number): string => isoTime(ms);
 
 /**
  * Clocks that differ by more than can be the way of the answer. Where all peers agree with one another it is this one that is

@@ -2,6 +2,7 @@ import { isLoopbackHost } from '../../settings.ts';
 import { weaknessOf } from '../../secrets.ts';
 import { DOCTOR_LIMITS, type OfflineFacts } from '../facts.ts';
 import { type Finding, harmless } from '../finding.ts';
+import { isoDay, isoTime } from '../../../protocols/wire/iso-time.ts';
 
 const DAY_MS = 24 * 60 * 60_000;
 
@@ -100,12 +101,12 @@ export function checkTls({ certificate, settings, now }: OfflineFacts): Finding[
   const found: Finding[] = [];
   const { notBefore, notAfter, names, host } = certificate;
   const days = (notAfter - now) / DAY_MS;
-  const day = new Date(notAfter).toISOString().slice(0, 10);
+  const day = isoDay(notAfter);
   if (now < notBefore)
     found.push({
       ...about,
       severity: 'error',
-      message: `the certificate is valid only from ${new Date(notBefore).toISOString()} on`,
+      message: `the certificate is valid only from ${isoTime(notBefore)} on`,
       mend: 'timedatectl status',
     });
   if (days < 0)

@@ -1,5 +1,6 @@
 import { DOCTOR_LIMITS, type OnlineFacts } from '../facts.ts';
 import { CHECK_ALL, type Finding, firstOf, harmless } from '../finding.ts';
+import { isoTime } from '../../../protocols/wire/iso-time.ts';
 
 /** Ops without effect. Void ones of others are their matter; what waits for long lacks something. */
 export function checkQuarantine({ quarantine, now }: OnlineFacts): Finding[] {
@@ -8,7 +9,7 @@ export function checkQuarantine({ quarantine, now }: OnlineFacts): Finding[] {
       .filter(({ forUpgrade }) => !forUpgrade)
       .map(({ state, code, count, own, oldest }) => {
         const late = state === 'waits' && oldest > 0 && now - oldest > DOCTOR_LIMITS.waitingMs;
-        const since = oldest === 0 ? '' : `, the oldest of ${new Date(oldest).toISOString()}`;
+        const since = oldest === 0 ? '' : `, the oldest of ${isoTime(oldest)}`;
         const verb =
           state === 'waits'
             ? count === 1
@@ -92,7 +93,7 @@ export function checkJobs({ jobs, now }: OnlineFacts): Finding[] {
       check: 'jobs',
       severity: 'warning',
       subject: 'backlog',
-      message: `${waiting} jobs wait (with REDIS_URL another agrinet worker does them sooner)${oldestWaiting === undefined ? '' : `, the oldest since ${new Date(oldestWaiting).toISOString()}`}`,
+      message: `${waiting} jobs wait (with REDIS_URL another agrinet worker does them sooner)${oldestWaiting === undefined ? '' : `, the oldest since ${isoTime(oldestWaiting)}`}`,
       mend: 'agrinet jobs',
     });
   return found;
