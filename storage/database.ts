@@ -3,7 +3,7 @@ import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { AgrinetError } from '../protocols/errors.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
-import { type Level, openLevel, REBUILDING, repairLevel } from './level.ts';
+import { type Level, type LevelOptions, openLevel, REBUILDING, repairLevel } from './level.ts';
 import { migrate } from './migrations.ts';
 import { refuseHalfRestored } from './restored.ts';
 import { damaged, isCorruption, storageError } from './storage-error.ts';
@@ -30,7 +30,9 @@ export interface BatchTap {
   written(): void;
 }
 
-export interface OpenOptions {
+type Tuning = Pick<LevelOptions, 'writeBufferBytes'>;
+
+export interface OpenOptions extends Tuning {
   /** Make a database at the first start; maintenance wants one that is there. */
   readonly create?: boolean;
   /** Repair what does not open, on the original, after a copy stands beside it. Otherwise it is `database-damaged`. */
@@ -44,6 +46,7 @@ export interface OpenOptions {
  */
 export class Database {
   readonly folder: string;
+  readonly #tuning: Tuning;
   #level: Level;
   #commitNo = 0;
   #version = 0;
@@ -55,14 +58,16 @@ export class Database {
   #onSynced: ((ms: number) => void) | undefined;
   #tap: BatchTap | undefined;
 
-  private constructor(folder: string, level: Level, head: number, findings: Findings) {
+  private constructor(folder: string, level: Level, head: number, findings: Findings, tuning: Tuning) {
     this.folder = folder;
+    this.#tuning = tuning;
     this.#level = level;
     this.#head = head;
     this.findings = findings;
   }
 
-  static async open(dataDir: string, { create = true, repair = true }: OpenOptions = {}): Promise<Database> {
+  static async open(dataDir: string, options: OpenOptions = {}): Promise<Database> {
+    const { create = true, repair = true, ...tuning } = options;
     const folder = join(dataDir, 'db');
     const marker = join(dataDir, 'initialized');
     await mkdir(dataDir, { recursive: true }).catch(fail);
@@ -80,12 +85,17 @@ export class Database {
         'database-missing',
         `there is no database in ${dataDir}; start the node once, or set DATA_DIR`,
       );
-    const { level, repaired } = await openLevel(folder, !initialized, repair);
+    const { level, repaired } = await openLevel(folder, {
+      createIfMissing: !initialized,
+      mayRepair: repair,
+      ...tuning,
+    });
     let db: Database;
     try {
       closeSync(openSync(join(dataDir, 'head'), 'a+', 0o600));
       const head = openSync(join(dataDir, 'head'), 'r+');
-      db = new Database(folder, level, head, { holes: 0, tailLost: 0, repaired, firstStart: !initialized });
+      const findings = { holes: 0, tailLost: 0, repaired, firstStart: !initialized };
+      db = new Database(folder, level, head, findings, tuning);
     } catch (error) {
       await level.close();
       throw storageError(error);
@@ -225,7 +235,11 @@ export class Database {
   async reopen(reload: () => Promise<void>): Promise<void> {
     await this.#lane;
     await this.#level.close();
-    const { level } = await openLevel(this.folder, false, false);
+    const { level } = await openLevel(this.folder, {
+      createIfMissing: false,
+      mayRepair: false,
+      ...this.#tuning,
+    });
     this.#level = level;
     await this.#readJournal();
     await reload();
@@ -237,7 +251,7 @@ export class Database {
   /** Salvages what can be read, on the original, after a copy stands beside it. Everything derived has to be made anew then. */
   async repair(): Promise<void> {
     await this.#level.close();
-    this.#level = await repairLevel(this.folder);
+    this.#level = await repairLevel(this.folder, this.#tuning);
     await this.#readJournal();
     this.findings = { ...this.findings, repaired: true };
   }

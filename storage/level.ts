@@ -2,13 +2,24 @@ import { cp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ClassicLevel } from 'classic-level';
 import { AgrinetError } from '../protocols/errors.ts';
+import { lockError, refuseLocked } from './folder-lock.ts';
 import { fullKey } from './keyspace.ts';
 import { rejoinRow } from './rejoin-row.ts';
-import { causes, damaged, isCorruption, storageError } from './storage-error.ts';
-import { damagedTables, noteTables, tablesIn } from './table-check.ts';
+import { damaged, isCorruption, storageError } from './storage-error.ts';
+import { damagedTables, forgetTables, liveTables, noteTables } from './table-check.ts';
 import { sealJson } from './values.ts';
 
 export type Level = ClassicLevel<string, Uint8Array>;
+
+export interface LevelOptions {
+  readonly createIfMissing: boolean;
+  readonly mayRepair: boolean;
+  /** Bytes that LevelDB gathers in memory before it writes a table. */
+  readonly writeBufferBytes?: number;
+}
+
+/** Fewer tables, and fewer compactions, than with LevelDB's default of 4 MiB. */
+const WRITE_BUFFER_BYTES = 8 * 1024 * 1024;
 
 /** Stands in the database while what is derived is not whole: from a repair or the begin of a rebuild to its end. */
 export const REBUILDING = fullKey('meta', 'rebuilding');
@@ -16,36 +27,44 @@ export const REBUILDING = fullKey('meta', 'rebuilding');
 /** Opens LevelDB; damage is repaired, on the original only after a copy of it stands beside. Throws `database-locked`, `database-damaged`. */
 export async function openLevel(
   folder: string,
-  createIfMissing: boolean,
-  mayRepair: boolean,
+  options: LevelOptions,
 ): Promise<{ level: Level; repaired: boolean }> {
-  const before = await tablesIn(folder);
   const broken = await damagedTables(folder);
   if (broken.length > 0) {
-    if (!mayRepair) throw damaged(folder, new Error(`damaged: ${broken.join(', ')}`));
+    if (!options.mayRepair) throw damaged(folder, new Error(`damaged: ${broken.join(', ')}`));
     await refuseLocked(folder);
-    return { level: await repairLevel(folder, broken), repaired: true };
+    return { level: await repairLevel(folder, options, broken), repaired: true };
   }
   try {
-    const level = await tryOpen(folder, createIfMissing);
-    // What fails here costs a check, nothing else.
-    if (mayRepair) await noteTables(folder, before).catch(() => undefined);
+    const level = await tryOpen(folder, options);
+    if (options.mayRepair) await note(folder, level);
     return { level, repaired: false };
   } catch (error) {
-    if (isLocked(error)) throw locked(folder, error);
+    const locked = lockError(folder, error);
+    if (locked !== undefined) throw locked;
     if (!isCorruption(error)) throw storageError(error);
-    if (!mayRepair) throw damaged(folder, error);
+    if (!options.mayRepair) throw damaged(folder, error);
   }
-  return { level: await repairLevel(folder), repaired: true };
+  return { level: await repairLevel(folder, options), repaired: true };
+}
+
+/** What fails here costs a check at the next start, nothing else. */
+async function note(folder: string, level: Level): Promise<void> {
+  await noteTables(folder, liveTables(level.getProperty('leveldb.sstables'))).catch(() => undefined);
 }
 
 /** Lets LevelDB make what it can of damaged files; leaves the mark that everything must be derived anew. */
-export async function repairLevel(folder: string, broken: readonly string[] = []): Promise<Level> {
+export async function repairLevel(
+  folder: string,
+  options: Pick<LevelOptions, 'writeBufferBytes'>,
+  broken: readonly string[] = [],
+): Promise<Level> {
   const kept = await keepCopy(folder);
   try {
-    for (const table of broken) await rm(join(folder, table));
+    await forgetTables(folder);
+    for (const table of broken) await rm(join(folder, table), { force: true });
     await ClassicLevel.repair(folder);
-    const level = await tryOpen(folder, false);
+    const level = await tryOpen(folder, { ...options, createIfMissing: false });
     const lost = rejoinRow({ cause: 'repaired', since: Date.now(), answered: [] });
     await level.batch([{ type: 'put', key: REBUILDING, value: sealJson(REBUILDING, true) }, lost], {
       sync: true,
@@ -60,11 +79,17 @@ export async function repairLevel(folder: string, broken: readonly string[] = []
   }
 }
 
-async function tryOpen(folder: string, createIfMissing: boolean): Promise<Level> {
+async function tryOpen(
+  folder: string,
+  {
+    createIfMissing,
+    writeBufferBytes = WRITE_BUFFER_BYTES,
+  }: Pick<LevelOptions, 'createIfMissing' | 'writeBufferBytes'>,
+): Promise<Level> {
   const level: Level = new ClassicLevel(folder, {
     valueEncoding: 'view',
     createIfMissing,
-    writeBufferSize: 8 * 1024 * 1024,
+    writeBufferSize: writeBufferBytes,
   });
   await level.open();
   return level;
@@ -78,19 +103,4 @@ async function keepCopy(folder: string): Promise<string> {
     throw storageError(error);
   });
   return copy;
-}
-
-/** Repair knows no lock: on a folder that another process has open it must not begin. Throws `database-locked`. */
-async function refuseLocked(folder: string): Promise<void> {
-  try {
-    await (await tryOpen(folder, false)).close();
-  } catch (error) {
-    if (isLocked(error)) throw locked(folder, error);
-  }
-}
-
-const isLocked = (error: unknown): boolean => /LEVEL_LOCKED|lock /i.test(causes(error));
-
-function locked(folder: string, cause: unknown): AgrinetError {
-  return new AgrinetError('database-locked', `another process has ${folder} open; stop it first`, { cause });
 }

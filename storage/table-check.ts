@@ -1,34 +1,46 @@
 import { createReadStream } from 'node:fs';
-import { readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { syncFolder } from './folder.ts';
 
 /**
  * LevelDB reads a damaged table without looking at its checksums, and on some damage ends the whole process. Its tables never
- * change once written: their checksums are noted beside them, and a table that no longer matches is taken out before
- * LevelDB opens it. Only tables that were there before an opening and are still there after it are noted: those are whole and their
- * names are never used again, while one that a stop cut short is dropped at the next opening and its name goes to another.
- * A table younger than the last start is not covered; the values in it have checksums of their own.
+ * change once they are part of the database: the checksums of those are noted beside them, and a table that no longer matches is
+ * taken out before LevelDB opens it. Which tables are part of it LevelDB alone knows (`liveTables`): a file that merely lies in the
+ * folder may be one that LevelDB is writing at this moment, under the number of one that a stop cut short. The number of a table that
+ * was part of the database is never used again. A table younger than the last start is not covered; the values in it have checksums of
+ * their own.
  */
 const NOTES = 'tables.json';
+/** Of the file's layout; one of another version is not believed. */
+const VERSION = 2;
 
 interface Noted {
   readonly size: number;
   readonly crc: number;
 }
 
-type Notes = Record<string, Noted | undefined>;
+type Tables = Readonly<Record<string, Noted | undefined>>;
 
-/** The names of LevelDB's tables. */
-export async function tablesIn(folder: string): Promise<string[]> {
+/** LevelDB's tables in a folder: number of each, and its file's name. */
+async function tablesIn(folder: string): Promise<Map<number, string>> {
   const names = await readdir(folder).catch(() => []);
-  return names.filter((name) => name.endsWith('.ldb') || name.endsWith('.sst'));
+  const tables = names.filter((name) => name.endsWith('.ldb') || name.endsWith('.sst'));
+  return new Map(tables.map((name) => [Number.parseInt(name, 10), name]));
 }
 
-async function readNotes(folder: string): Promise<Notes> {
+/** The numbers of the tables that an open LevelDB is made of, as it says itself (property `leveldb.sstables`). */
+export function liveTables(property: string): number[] {
+  // One line a table: ` 17:123['a' .. 'd']`, number and bytes; what is not printable in keys is escaped.
+  return [...property.matchAll(/^ (\d+):\d+\[/gm)].map(([, number]) => Number(number));
+}
+
+async function readNotes(folder: string): Promise<Tables> {
   try {
     const value: unknown = JSON.parse(await readFile(join(folder, NOTES), 'utf8'));
-    return typeof value === 'object' && value !== null ? (value as Notes) : {};
+    if (typeof value !== 'object' || value === null || !('v' in value) || !('tables' in value)) return {};
+    return value.v === VERSION && typeof value.tables === 'object' ? ((value.tables ?? {}) as Tables) : {};
   } catch {
     return {}; // none yet, or damaged themselves: they are made anew
   }
@@ -47,6 +59,8 @@ async function matches(file: string, noted: Noted): Promise<boolean> {
   } catch (error) {
     // Dropped this moment by a process that has the database open: the opening will say so.
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return true;
+    // What the disk does not give back is damaged.
+    if (error instanceof Error && 'code' in error && error.code === 'EIO') return false;
     throw error;
   }
 }
@@ -55,7 +69,7 @@ async function matches(file: string, noted: Noted): Promise<boolean> {
 export async function damagedTables(folder: string): Promise<string[]> {
   const notes = await readNotes(folder);
   const broken: string[] = [];
-  for (const name of await tablesIn(folder)) {
+  for (const name of (await tablesIn(folder)).values()) {
     const noted = notes[name];
     if (noted === undefined) continue;
     const file = join(folder, name);
@@ -64,13 +78,14 @@ export async function damagedTables(folder: string): Promise<string[]> {
   return broken;
 }
 
-/** Notes the tables of `before` that an opening has left standing, and forgets all others. */
-export async function noteTables(folder: string, before: readonly string[]): Promise<void> {
+/** Notes the tables of these numbers, and forgets all others. */
+export async function noteTables(folder: string, live: readonly number[]): Promise<void> {
   const known = await readNotes(folder);
-  const notes: Notes = {};
-  const after = new Set(await tablesIn(folder));
-  for (const name of before) {
-    if (!after.has(name)) continue;
+  const notes: Record<string, Noted> = {};
+  const files = await tablesIn(folder);
+  for (const number of live) {
+    const name = files.get(number);
+    if (name === undefined) continue;
     const file = join(folder, name);
     // LevelDB may drop a table meanwhile, when this runs beside it.
     const found =
@@ -81,6 +96,12 @@ export async function noteTables(folder: string, before: readonly string[]): Pro
       ));
     if (found !== undefined) notes[name] = found;
   }
-  await writeFile(join(folder, `${NOTES}.new`), JSON.stringify(notes));
+  await writeFile(join(folder, `${NOTES}.new`), JSON.stringify({ v: VERSION, tables: notes }));
   await rename(join(folder, `${NOTES}.new`), join(folder, NOTES));
+}
+
+/** Before a repair, which writes tables anew under their old names. */
+export async function forgetTables(folder: string): Promise<void> {
+  await rm(join(folder, NOTES), { force: true });
+  await syncFolder(folder);
 }

@@ -20,7 +20,7 @@ export async function loadBackup(
   folder: string,
   now: number,
 ): Promise<ReadBackup> {
-  const { level } = await openLevel(folder, true, false);
+  const { level } = await openLevel(folder, { createIfMissing: true, mayRepair: false });
   try {
     const backup = await readBackup(source, {
       async pairs(pairs) {

@@ -12,7 +12,7 @@ import type { Merger } from '../../protocols/open-dialog/merger.ts';
 import type { RecordState } from '../../protocols/open-dialog/record.ts';
 import type { RecordKey } from '../../protocols/wire/ids.ts';
 import type { Identity, PeerId } from '../../protocols/wire/identity.ts';
-import { Database } from '../../storage/database.ts';
+import { Database, type OpenOptions } from '../../storage/database.ts';
 import { range } from '../../storage/keyspace.ts';
 import type { Store } from '../../storage/store.ts';
 import type { StoredRecord } from '../../storage/stored-record.ts';
@@ -41,8 +41,9 @@ export async function openLedgerNode(
   identity: Identity,
   merger: Merger,
   onCommit: (committed: Committed) => void = () => undefined,
+  options: Pick<OpenOptions, 'writeBufferBytes'> = {},
 ): Promise<LedgerNode> {
-  const db = await Database.open(dir);
+  const db = await Database.open(dir, options);
   const alarms = createAlarms(silent, Date.now);
   try {
     const store = await openStore(db, merger, async () => undefined, alarms, silent);

@@ -1,0 +1,82 @@
+import { appendFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { type Level, openLevel } from '../../../storage/level.ts';
+import { damagedTables, liveTables, noteTables } from '../../../storage/table-check.ts';
+import { seededRandom } from '../../support/random.ts';
+import { tempDir } from '../../support/temp-dir.ts';
+
+let dir: ReturnType<typeof tempDir>;
+let folder: string;
+beforeEach(() => {
+  dir = tempDir('table-check');
+  folder = join(dir.path, 'db');
+});
+afterEach(() => dir.remove());
+
+/** A write buffer of the smallest size: tables and compactions come at once. */
+const open = (create = false): ReturnType<typeof openLevel> =>
+  openLevel(folder, { createIfMissing: create, mayRepair: true, writeBufferBytes: 64 * 1024 });
+
+const tables = (): string[] => readdirSync(folder).filter((name) => name.endsWith('.ldb'));
+
+const noise = (random: () => number): Uint8Array =>
+  new Uint8Array(Uint32Array.from({ length: 500 }, () => random() * 2 ** 32).buffer);
+
+/** Values that no compression makes small, all over the key space, so that every table overlaps every other. */
+async function fill(level: Level, random: () => number, batches: number): Promise<void> {
+  for (let i = 0; i < batches; i++)
+    await level.batch(
+      Array.from({ length: 40 }, () => ({
+        type: 'put' as const,
+        key: `e!${random().toString(36)}`,
+        value: noise(random),
+      })),
+    );
+}
+
+it('notes what the database is made of and nothing that merely lies in its folder', async () => {
+  const stray = join(folder, '999999.ldb');
+  const first = await open(true);
+  await fill(first.level, seededRandom(1), 10);
+  await first.level.compactRange('\0', '\u{10ffff}');
+  await first.level.close();
+  // A stop within a compaction leaves a table; opening drops it, and the next compaction writes another under its number.
+  writeFileSync(stray, 'cut short');
+  const { level } = await open();
+  expect(tables()).not.toContain('999999.ldb');
+  writeFileSync(stray, 'half');
+  const live = liveTables(level.getProperty('leveldb.sstables'));
+  expect(live.length).toBeGreaterThan(0);
+  await noteTables(folder, live);
+  await level.close();
+  appendFileSync(stray, ' and the other half');
+  expect(await damagedTables(folder)).toEqual([]);
+  for (const name of tables().filter((each) => each !== '999999.ldb')) {
+    const bytes = readFileSync(join(folder, name));
+    bytes[Math.floor(bytes.length / 2)] = (bytes[Math.floor(bytes.length / 2)] ?? 0) ^ 4;
+    writeFileSync(join(folder, name), bytes);
+    expect(await damagedTables(folder)).toContain(name);
+  }
+});
+
+it('reads the tables out of keys that look like lines of their own', () => {
+  const property =
+    "--- level 0 ---\n 17:123['a[ 5:6[' @ 3 : 1 .. 'b\\x0a 9:9['] @ 2 : 1]\n--- level 1 ---\n 4:5['a' .. 'b']\n";
+  expect(liveTables(property)).toEqual([17, 4]);
+});
+
+it('does not take tables for damaged that a repair wrote anew under their names', async () => {
+  const { level } = await open(true);
+  await fill(level, seededRandom(2), 20);
+  await level.close();
+  await (await open()).level.close(); // notes them
+  const [name = ''] = tables();
+  writeFileSync(join(folder, name), 'nothing is left of it');
+  const first = await open();
+  expect(first.repaired).toBe(true);
+  await first.level.close();
+  const second = await open();
+  expect(second.repaired).toBe(false);
+  await second.level.close();
+});
