@@ -62,6 +62,7 @@ const STATUS: Readonly<Record<string, ContentfulStatusCode>> = {
   'hold-endless': 409,
   'hold-not-over': 409,
   'listing-ended': 409,
+  'listing-without-seller': 409,
   'not-supplier': 409,
   'proposal-expired': 409,
   'proposal-unknown': 409,

@@ -114,7 +114,8 @@ export async function page(node: ApiContext, trends: TrendReports): Promise<stri
         ${
           records.length === 0
             ? html`<p class="muted">
-                None yet. Import prices with <code>npx agrinet import &lt;prices.csv&gt;</code>
+                None yet. Offer at market prices with
+                <code>npx agrinet import &lt;prices.csv&gt; --listings --user &lt;seller&gt;</code>
               </p>`
             : html`<div class="scroll">
                 <table>

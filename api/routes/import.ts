@@ -27,7 +27,10 @@ export function importRoutes(node: Pick<ApiContext, 'catalogue' | 'trouble' | 'l
   function write({ kind, ...fields }: Record<string, unknown>): Promise<Saved> {
     if (kind === 'price') return node.catalogue.addPrice(fields);
     const { id, ...rest } = fields;
-    if (kind === 'listing' && typeof id === 'string') return node.catalogue.putListing(id, rest);
+    if (kind === 'listing' && typeof id === 'string')
+      return rest['priceDate'] === undefined
+        ? node.catalogue.putListing(id, rest)
+        : node.catalogue.putPriceListing(id, rest);
     if (kind === 'listing') return node.catalogue.createListing(fields);
     throw new AgrinetError('fields-invalid', 'kind: "price" or "listing"');
   }

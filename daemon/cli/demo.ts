@@ -14,6 +14,8 @@ import { importPrices } from './import-run.ts';
 
 const DATA = fileURLToPath(new URL('../../test/data/wfp-kenya-trimmed.csv', import.meta.url));
 const TIMEOUT_MS = 120_000;
+/** On each node: who offers at the prices of the file, as `import --listings --user market` would say. */
+const SELLER = 'market';
 
 interface Market {
   name: string;
@@ -206,7 +208,7 @@ async function importAndReplicate(
 async function importShare({ market, node }: Member, file: string, signal: AbortSignal): Promise<void> {
   const { refused } = await importPrices(
     { source: createReadStream(file), post: async (body) => await node.postImport(body, signal) },
-    { wanted: market.wanted },
+    { wanted: market.wanted, seller: SELLER },
   );
   if (refused > 0) throw new AgrinetError('demo.import', `${market.name}: ${refused} rows did not go in`);
 }

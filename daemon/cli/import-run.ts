@@ -5,8 +5,8 @@ import { readWfp } from '../../protocols/market/wfp.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { printable } from './output.ts';
 
-/** Rows in one request: enough to fill the daemon's batches, few enough that a lost connection costs little. */
-const BATCH_ROWS = 2_000;
+/** Rows in one request: no more than the refused rows that the daemon names one by one in its answer. */
+const BATCH_ROWS = 1_000;
 /** A progress line of the daemon names each refused row, so it may be as long as the batch that it answers. */
 const MAX_ANSWER_LINE = 4_194_304;
 
@@ -36,18 +36,20 @@ export interface ImportComponents {
 export interface ImportOptions {
   /** Whether rows of this region (`unspecified` where there is none) are wanted. Default: all. */
   wanted?: (region: string) => boolean;
+  /** The user of the daemon's node who offers at these prices. Default: nobody, and no listing is made. */
+  seller?: string | undefined;
   /** Called with the records of a kind that the daemon has answered so far; `total` is known for listings only. */
   onProgress?: (kind: 'price' | 'listing', done: number, total: number | undefined) => void;
   onRefused?: (row: RefusedRow) => void;
 }
 
 /**
- * Sends each price of a file to the daemon, then the newest of each market, commodity, unit and price type as a listing.
+ * Sends each price of a file to the daemon, then, for a seller, the newest of each series as that seller's listing.
  * Running it again changes nothing. In memory: one batch, and one price for each listing.
  */
 export async function importPrices(
   { source, post }: ImportComponents,
-  { wanted, onProgress, onRefused }: ImportOptions = {},
+  { wanted, seller, onProgress, onRefused }: ImportOptions = {},
 ): Promise<ImportSummary> {
   const newest = new NewestPrices<number>();
   const refuse = (row: RefusedRow): void => {
@@ -65,17 +67,19 @@ export async function importPrices(
     if ('error' in row) {
       refuse({ line: row.line, reason: row.error });
     } else if (wanted?.(row.price.admin1 ?? NO_REGION) ?? true) {
-      newest.add(row.price, row.line);
-      await prices.add({ ...row.price }, row.line);
+      // Only what the daemon took can be the newest: a slip in a date must not keep the right price out.
+      const onTaken = seller === undefined ? undefined : () => newest.add(row.price, row.line);
+      await prices.add({ ...row.price }, row.line, onTaken);
     } else {
       summary.skipped += 1;
     }
   }
   const { created, unchanged } = await prices.end();
   summary.prices = { created, unchanged };
+  if (seller === undefined) return summary;
 
   const listings = new Batches('listing', post, refuse, (done) => onProgress?.('listing', done, newest.size));
-  for (const { listing, extra } of newest.listings()) await listings.add({ ...listing }, extra);
+  for (const { listing, extra } of newest.listings(seller)) await listings.add({ ...listing }, extra);
   summary.listings = await listings.end();
   return summary;
 }
@@ -107,8 +111,8 @@ class Batches {
   readonly #onDone: (done: number) => void;
   readonly #totals: Totals = { created: 0, changed: 0, unchanged: 0 };
   #body = '';
-  /** The line in the file of each line of the body. */
-  #lines: number[] = [];
+  /** Of each line of the body its line in the file, and what follows once the daemon has taken it. */
+  #rows: { line: number; onTaken: (() => void) | undefined }[] = [];
   #done = 0;
 
   constructor(
@@ -123,20 +127,20 @@ class Batches {
     this.#onDone = onDone;
   }
 
-  async add(record: Record<string, unknown>, line: number): Promise<void> {
+  async add(record: Record<string, unknown>, line: number, onTaken?: () => void): Promise<void> {
     this.#body += `${JSON.stringify({ kind: this.#kind, ...record })}\n`;
-    this.#lines.push(line);
-    if (this.#lines.length >= BATCH_ROWS) await this.#send();
+    this.#rows.push({ line, onTaken });
+    if (this.#rows.length >= BATCH_ROWS) await this.#send();
   }
 
   async end(): Promise<Totals> {
-    if (this.#lines.length > 0) await this.#send();
+    if (this.#rows.length > 0) await this.#send();
     return this.#totals;
   }
 
   async #send(): Promise<void> {
-    const [body, lines] = [this.#body, this.#lines];
-    [this.#body, this.#lines] = ['', []];
+    const [body, rows] = [this.#body, this.#rows];
+    [this.#body, this.#rows] = ['', []];
     const refused = new Map<number, string>();
     const response = await this.#post(body);
     if (!response.ok) throw await refusalOf(response);
@@ -156,17 +160,18 @@ class Batches {
       }
     }
     if (!finished) {
-      const from = lines[0] ?? 0;
+      const from = rows[0]?.line ?? 0;
       throw new AgrinetError(
         'request-refused',
         `the daemon broke off during the rows from line ${from} on; run the import again, nothing goes in twice`,
       );
     }
-    this.#done += lines.length;
+    this.#done += rows.length;
     this.#onDone(this.#done);
     for (const [line, error] of [...refused].sort(([a], [b]) => a - b)) {
-      this.#refuse({ line: lines[line - 1] ?? 0, reason: printable(error, 300) });
+      this.#refuse({ line: rows[line - 1]?.line ?? 0, reason: printable(error, 300) });
     }
+    for (const [i, { onTaken }] of rows.entries()) if (!refused.has(i + 1)) onTaken?.();
   }
 }
 

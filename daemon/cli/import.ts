@@ -12,16 +12,41 @@ import type { ImportSummary, RefusedRow } from './import-run.ts';
 /** So many bad rows are named one by one; of the rest only the number is said. */
 const SHOWN_ROWS = 20;
 
-/** `agrinet import`: the prices of a WFP file, and their listings, into the running daemon. */
+/** `agrinet import`: the prices of a WFP file into the running daemon, and on request a seller's listings at them. */
 export function importCommand(): Command {
   return new Command('import')
-    .description('import a WFP food price file: each row as a price, the newest prices as listings')
+    .description('import a WFP food price file: each row as a price')
     .argument('<file>', 'CSV file, with or without the HXL line and the id columns')
     .option('--region <name...>', 'only rows of these regions (admin1); "unspecified" for rows without one')
+    .option('--listings', 'also offer at the newest price of each series, as listings of --user')
+    .option('--user <seller>', 'the user of this node whose offers the listings are')
     .option('--json', 'print the figures as JSON')
-    .action(async (file: string, options: { region?: string[]; json?: boolean }) => {
+    .action(async (file: string, options: Options) => {
       await run(file, options);
     });
+}
+
+interface Options {
+  readonly region?: string[];
+  readonly listings?: true;
+  readonly user?: string;
+  readonly json?: boolean;
+}
+
+/** Whose offers the prices become; undefined for nobody's. Throws `usage`: a price that was seen is no offer by itself. */
+function sellerOf({ listings, user }: Options): string | undefined {
+  if (listings === undefined && user === undefined) return undefined;
+  if (listings === undefined)
+    throw new AgrinetError(
+      'usage',
+      '--user says whose the listings are; give --listings with it, or neither',
+    );
+  if (user === undefined || user.trim() === '')
+    throw new AgrinetError(
+      'usage',
+      '--listings needs --user <seller>: a listing is the offer of a user of this node',
+    );
+  return user;
 }
 
 /** Which regions `--region` lets through, whatever their case; all of them without it. */
@@ -35,7 +60,8 @@ function fold(region: string): string {
   return region.trim().normalize('NFC').toLowerCase();
 }
 
-async function run(file: string, options: { region?: string[]; json?: boolean }): Promise<void> {
+async function run(file: string, options: Options): Promise<void> {
+  const seller = sellerOf(options);
   const daemon = connect(readSettings());
   const size = await readableSize(file);
   const source = createReadStream(file);
@@ -48,6 +74,7 @@ async function run(file: string, options: { region?: string[]; json?: boolean })
       { source, post: async (body) => await daemon.postStream('/import', body, 'application/x-ndjson') },
       {
         wanted: regionFilter(options.region),
+        seller,
         onProgress: progress.update,
         onRefused: (row) => {
           count += 1;
@@ -56,7 +83,7 @@ async function run(file: string, options: { region?: string[]; json?: boolean })
       },
     );
     progress.stop();
-    report(summary, (performance.now() - started) / 1000, options.json === true);
+    report(summary, (performance.now() - started) / 1000, options.json === true, seller !== undefined);
     if (nothingWentIn(summary)) process.exitCode = exitCodeFor('request-refused');
   } catch (error) {
     // A file of another kind is the caller's mistake, as is one that is not there.
@@ -118,7 +145,12 @@ function createProgress(size: number, bytesRead: () => number): Progress {
   };
 }
 
-function report({ prices, listings, refused, skipped }: ImportSummary, seconds: number, json: boolean): void {
+function report(
+  { prices, listings, refused, skipped }: ImportSummary,
+  seconds: number,
+  json: boolean,
+  offers: boolean,
+): void {
   const records =
     prices.created + prices.unchanged + listings.created + listings.changed + listings.unchanged;
   const rate = Math.round(records / Math.max(seconds, 0.001));
@@ -128,7 +160,9 @@ function report({ prices, listings, refused, skipped }: ImportSummary, seconds: 
   }
   console.log(
     `prices: ${prices.created} created, ${prices.unchanged} unchanged; ` +
-      `listings: ${listings.created} created, ${listings.changed} changed, ${listings.unchanged} unchanged; ` +
+      (offers
+        ? `listings: ${listings.created} created, ${listings.changed} changed, ${listings.unchanged} unchanged; `
+        : '') +
       `refused: ${refused}${skipped > 0 ? `; of other regions: ${skipped}` : ''} ` +
       `(${seconds.toFixed(1)} s, ${rate} records/s)`,
   );

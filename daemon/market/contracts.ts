@@ -19,7 +19,7 @@ export function startContracts(node: Node, reader: Reader, parts: Parts): Contra
     identity,
     net: settings.myceliumNetwork,
     ledger,
-    catalogue: createCatalogue(ledger, identity.peerId),
+    catalogue: createCatalogue(ledger, identity.peerId, Date.now),
     reader,
     history: fieldHistory(node.store),
     isActive: (peer) => registry.isActive(peer),

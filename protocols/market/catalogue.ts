@@ -17,6 +17,8 @@ import type { PeerId } from '../wire/identity.ts';
 import type { Json } from '../wire/json.ts';
 import { isLocalId, parseRecordKey, recordKey, type RecordKey } from '../wire/ids.ts';
 import { withPlace } from './listing-place.ts';
+import { parseParty } from './party.ts';
+import { priceProblem, replacesPriceOf } from './price-rules.ts';
 
 /** A write that is on disk. */
 export interface Saved {
@@ -31,9 +33,15 @@ export interface Catalogue {
   createListing(body: Readonly<Record<string, unknown>>): Promise<Saved>;
   /** Creates or replaces; an ended one throws `record-ended`. */
   putListing(id: string, body: Readonly<Record<string, unknown>>): Promise<Saved>;
+  /**
+   * Creates a listing from an observed price, or brings it up to an equal or newer `priceDate`: of an older one nothing changes.
+   * What its seller says beside the price (quantity, notes, status) stays. Throws `fields-invalid`, `id-invalid`, `record-ended`.
+   */
+  putPriceListing(id: string, body: Readonly<Record<string, unknown>>): Promise<Saved>;
   patch(key: RecordKey, body: Readonly<Record<string, unknown>>): Promise<Saved>;
   /** Throws `not-found`. */
   remove(key: RecordKey): Promise<void>;
+  /** Throws `fields-invalid`, also for a price of 0 and for a day that is more than one ahead. */
   addPrice(body: Readonly<Record<string, unknown>>): Promise<Saved>;
   putProfile(fields: Patch): Promise<Saved>;
   /**
@@ -93,7 +101,7 @@ function listOf(text: string): Json {
 
 const NAMES = ['title', 'commodity', 'productId'] as const;
 
-export function createCatalogue(ledger: Ledger, self: PeerId): Catalogue {
+export function createCatalogue(ledger: Ledger, self: PeerId, now: () => number): Catalogue {
   const keyFor = (collection: string, id: string): RecordKey => recordKey(collection, self, id);
 
   function requireName(fields: Patch): void {
@@ -105,6 +113,11 @@ export function createCatalogue(ledger: Ledger, self: PeerId): Catalogue {
     ];
     if (problems.length > 0)
       throw new AgrinetError('fields-invalid', problems.join('; '), { details: { problems } });
+  }
+
+  function requirePrice(price: unknown, date: unknown): void {
+    const problem = priceProblem(price, date, now());
+    if (problem !== undefined) throw new AgrinetError('fields-invalid', problem);
   }
 
   async function save(
@@ -152,6 +165,26 @@ export function createCatalogue(ledger: Ledger, self: PeerId): Catalogue {
         });
       });
     },
+    putPriceListing(id, body) {
+      if (!isLocalId(id)) throw new AgrinetError('id-invalid', 'id: 1 to 64 letters, digits, - or _');
+      const fields = scalarsOf('listings', withPlace(body));
+      requireName(fields);
+      const { price, priceDate } = fields;
+      requirePrice(price, priceDate);
+      const seller = fields['userId'];
+      if (seller !== undefined && (parseParty(`${seller}@${self}`) === undefined || parseParty(seller)))
+        throw new AgrinetError('fields-invalid', 'userId: must be the bare name of a user of this node');
+      if (typeof price !== 'number' || typeof priceDate !== 'string')
+        throw new AgrinetError('fields-invalid', 'price and priceDate: required');
+      const key = keyFor('listings', id);
+      // Held against what stands there inside the write: two imports at once end at the newer price, whoever comes first.
+      return save(key, (known, pen) => {
+        if (known?.exists !== true)
+          return draftEdit(pen, key, 'public', known, { status: 'active', ...fields });
+        const newer = replacesPriceOf(known.view['priceDate'], priceDate, now());
+        return draftEdit(pen, key, 'public', known, newer ? fields : {});
+      });
+    },
     patch(key, body) {
       const parts = parseRecordKey(key);
       const collection = parts?.collection ?? '';
@@ -168,9 +201,11 @@ export function createCatalogue(ledger: Ledger, self: PeerId): Catalogue {
       });
     },
     async addPrice(body) {
+      const fields = scalarsOf('prices', body);
+      requirePrice(fields['price'], fields['date']);
       const written = await ledger.write({
         keys: [],
-        draft: (pen) => [draftFact(pen, 'prices', scalarsOf('prices', body))],
+        draft: (pen) => [draftFact(pen, 'prices', fields)],
       });
       return savedOf(written, 0);
     },

@@ -3,7 +3,7 @@ import type { Observation } from './wfp.ts';
 
 /** The fields of a `listings` record made from a price, its local id among them. */
 export interface PriceListing {
-  /** The same for the same (market, commodity, unit, price type), on every node and in every run. */
+  /** The same for the same series of prices (`seriesOf`), on every node and in every run. */
   id: string;
   type: 'offer';
   title: string;
@@ -22,6 +22,8 @@ export interface PriceListing {
   /** YYYY-MM-DD. */
   priceDate: string;
   source: string;
+  /** The user of this node whose offer it is. */
+  userId: string;
 }
 
 /** The region of prices that name none. */
@@ -33,10 +35,13 @@ export interface Newest<T> {
   extra: T;
 }
 
-/** What a market offers at this price. The quantity on offer is not known from a price, so it is left out. */
-export function listingOf(price: Observation): PriceListing {
+/**
+ * What a seller offers at the price that a market was seen at. A price is nobody's offer by itself: this is for whoever says it is
+ * theirs. The quantity is not known from a price, so it is left out.
+ */
+export function listingOf(price: Observation, seller: string): PriceListing {
   return {
-    id: listingId(price),
+    id: listingId(price, seller),
     type: 'offer',
     title: `${price.commodity}, ${price.unit}, ${price.priceType}`,
     commodity: price.commodity,
@@ -53,17 +58,18 @@ export function listingOf(price: Observation): PriceListing {
     priceType: price.priceType,
     priceDate: price.date,
     source: price.source,
+    userId: seller,
   };
 }
 
-/** Collects the newest price of each (market, commodity, unit, price type); its size is that of the result. */
+/** Collects the newest price of each series (`seriesOf`); its size is that of the result. */
 export class NewestPrices<T> {
   readonly #newest = new Map<string, Newest<T>>();
 
   add(price: Observation, extra: T): void {
-    const id = listingId(price);
-    const held = this.#newest.get(id);
-    if (held === undefined || isNewer(price, held.price)) this.#newest.set(id, { price, extra });
+    const series = JSON.stringify(seriesOf(price));
+    const held = this.#newest.get(series);
+    if (held === undefined || isNewer(price, held.price)) this.#newest.set(series, { price, extra });
   }
 
   get size(): number {
@@ -71,23 +77,41 @@ export class NewestPrices<T> {
   }
 
   /** The listings in the order of their ids, so that two runs over shuffled rows write the same feed. */
-  *listings(): Generator<{ listing: PriceListing; extra: T }> {
-    for (const [, { price, extra }] of [...this.#newest].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))) {
-      yield { listing: listingOf(price), extra };
-    }
+  listings(seller: string): { listing: PriceListing; extra: T }[] {
+    return [...this.#newest.values()]
+      .map(({ price, extra }) => ({ listing: listingOf(price, seller), extra }))
+      .sort((a, b) => (a.listing.id < b.listing.id ? -1 : 1));
   }
 }
 
-/** The listing of the newest price of each (market, commodity, unit, price type), whatever order the prices come in. */
-export function newestListings(prices: Iterable<Observation>): PriceListing[] {
+/** The listing of the newest price of each series, whatever order the prices come in. */
+export function newestListings(prices: Iterable<Observation>, seller: string): PriceListing[] {
   const newest = new NewestPrices<undefined>();
   for (const price of prices) newest.add(price, undefined);
-  return [...newest.listings()].map(({ listing }) => listing);
+  return newest.listings(seller).map(({ listing }) => listing);
 }
 
-function listingId(price: Observation): string {
-  const four = JSON.stringify([price.market, price.commodity, price.unit, price.priceType]);
-  return createHash('sha256').update(four).digest('base64url').slice(0, 22);
+/**
+ * What tells one series of prices from another: two prices are of one listing when all of these are equal, and else of two. A name
+ * counts as its file writes it, capitals included (`Kg` and `KG` may be two units); only the composition of its letters and
+ * runs of white space are evened out. A market is told apart by its region and currency, and where its row names no region, as that
+ * of every "National Average", by the id that WFP gives it, for whole groups of countries share one franc. Ids count there alone: the older
+ * files have none, and a market is no other for being in both. Nor do coordinates or the category, which WFP corrects.
+ */
+export function seriesOf(price: Observation): readonly string[] {
+  const { source, currency, admin1, admin2, market, marketId, commodity, unit, priceType } = price;
+  const place = [admin1, admin2, market, admin1 === undefined ? marketId : undefined];
+  return [source, currency, ...place, commodity, unit, priceType].map((name) =>
+    (name ?? '').normalize('NFC').replaceAll(/\s+/gu, ' ').trim(),
+  );
+}
+
+function listingId(price: Observation, seller: string): string {
+  // As JSON: no character inside a name can pass for the border between two.
+  return createHash('sha256')
+    .update(JSON.stringify([seller, ...seriesOf(price)]))
+    .digest('base64url')
+    .slice(0, 22);
 }
 
 function isNewer(price: Observation, held: Observation): boolean {

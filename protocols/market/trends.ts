@@ -87,7 +87,7 @@ export function trendsOf(prices: Iterable<PricePoint>, query: TrendQuery): Trend
   for (const point of prices) if (wanted(point, query)) unique.set(point.id, point);
   const chosen = [...unique.values()];
   const asOf = newestDate(chosen);
-  const goods = group(chosen, (p) => [p.commodity, p.unit, p.currency, p.priceType].join('\0'));
+  const goods = group(chosen, (p) => JSON.stringify([p.commodity, p.unit, p.currency, p.priceType]));
   const signals = [...goods.values()].flatMap((points) => signalOf(points, query) ?? []);
   const stale = (signal: TrendSignal): number =>
     Date.parse(asOf ?? signal.asOf) - Date.parse(signal.asOf) > STALE * DAY ? 1 : 0;
@@ -138,7 +138,7 @@ function signalOf(points: readonly PricePoint[], { back, per }: TrendQuery): Tre
   // Only the recent past: over many years inflation alone exceeds any bound for slips.
   const recent = points.filter(({ date }) => periodOf(date, cadence) > newest - back - YEAR);
   const everywhere = median(recent.map(({ price }) => price));
-  for (const market of group(recent, (p) => p.market).values()) {
+  for (const market of group(recent, marketOf).values()) {
     // One slip is half of two prices: so few are held against those of all markets.
     const usual = market.length < FEW ? everywhere : median(market.map(({ price }) => price));
     const kept = market.filter(({ price }) => price <= usual * SLIP && price >= usual / SLIP);
@@ -178,10 +178,15 @@ function signalOf(points: readonly PricePoint[], { back, per }: TrendQuery): Tre
   };
 }
 
+/** Two regions may each have a market of one name ("National Average"): neither's prices move the other's. */
+function marketOf({ region, market }: PricePoint): string {
+  return JSON.stringify([region, market]);
+}
+
 /** Weekly when a market's prices are mostly ten days apart at most; a single date says nothing and counts as monthly. */
 function cadenceOf(points: readonly PricePoint[]): Cadence {
   const gaps: number[] = [];
-  for (const market of group(points, (p) => p.market).values()) {
+  for (const market of group(points, marketOf).values()) {
     const days = [...new Set(market.map(({ date }) => Date.parse(date) / DAY))].sort((a, b) => a - b);
     for (const [i, day] of days.entries()) {
       const next = days[i + 1];

@@ -50,7 +50,10 @@ const observation = (row: Row): string =>
 
 const facts = new Set(rows.map((row) => `${shareOf(row)} ${JSON.stringify(Object.values(row))}`)).size;
 const listings = new Set(
-  rows.map((row) => `${shareOf(row)} ${columns(row, ['market', 'commodity', 'unit', 'pricetype'])}`),
+  rows.map(
+    (row) =>
+      `${shareOf(row)} ${columns(row, ['currency', 'admin1', 'admin2', 'market', 'commodity', 'unit', 'pricetype'])}`,
+  ),
 ).size;
 
 interface Price {
@@ -104,6 +107,9 @@ async function importAll(members: readonly Member[]): Promise<ImportAnswer[]> {
         'import',
         file,
         '--json',
+        '--listings',
+        '--user',
+        'market',
         '--region',
         ...(shares[i] ?? []),
       ]);
@@ -143,6 +149,17 @@ describe(`three daemons with the ${isWhole ? 'whole' : 'trimmed'} Kenya file, sp
     expect(answers.reduce((sum, each) => sum + each.prices.created, 0)).toBe(facts);
     expect(answers.reduce((sum, each) => sum + each.listings.created, 0)).toBe(listings);
   }, 120_000);
+
+  it('are offers of the seller that the import named, on every node', async () => {
+    for (const member of members) {
+      const { listings: some } = await member.json<{ listings: { userId?: string }[] }>(
+        'GET',
+        '/listings?limit=100',
+      );
+      expect(some.length).toBeGreaterThan(0);
+      expect(new Set(some.map(({ userId }) => userId))).toEqual(new Set(['market']));
+    }
+  });
 
   it('serves on each node the very rows of the file', async () => {
     const expected = rows.map(observation).sort();

@@ -33,7 +33,14 @@ const settled = (member: Member): Promise<Standing> =>
     },
     20_000,
   );
-const listing = { type: 'offer', status: 'active', title: 'Maize', quantity: 100, unit: 'kg' };
+const listing = {
+  type: 'offer',
+  status: 'active',
+  title: 'Maize',
+  quantity: 100,
+  unit: 'kg',
+  userId: 'mary',
+};
 
 /** What is sold, on every node. */
 async function offer(supplier: Member): Promise<void> {

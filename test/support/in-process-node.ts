@@ -116,7 +116,7 @@ export async function createBenchNode(
 ): Promise<{ writeListing(fields: Record<string, unknown>): Promise<void>; close(): Promise<void> }> {
   const { createCatalogue } = await import('../../protocols/market/catalogue.ts');
   const started = await startNode(dir);
-  const catalogue = createCatalogue(started.node.ledger, started.node.identity.peerId);
+  const catalogue = createCatalogue(started.node.ledger, started.node.identity.peerId, Date.now);
   return {
     writeListing: async (fields) => {
       await catalogue.createListing(fields);

@@ -64,7 +64,7 @@ export async function openLedgerNode(
       db,
       store,
       ledger,
-      catalogue: createCatalogue(ledger, identity.peerId),
+      catalogue: createCatalogue(ledger, identity.peerId, Date.now),
       alarms: () => alarms.list().map(({ kind }) => kind),
       digestOf: (author) => ownerDigest(store.digests.of('public').get(author) ?? new Map()),
       async views() {

@@ -22,7 +22,7 @@ const invalid = (why: string): AgrinetError => new AgrinetError('fields-invalid'
 
 /**
  * Reads who is to take part. A bare id is a user of this node; the caller takes the place that is left. Throws `fields-invalid`,
- * `forbidden`, `party-unknown` (409: the other node is not registered and active here).
+ * `forbidden`, `party-unknown` (409: the other node is not registered and active here), `listing-without-seller` (409).
  */
 export async function openingOf(
   parts: Pick<BookParts, 'identity' | 'reader' | 'isActive'>,
@@ -58,6 +58,11 @@ export async function openingOf(
   const listing = await publicRecord('listingId', 'listings');
   const request = await publicRecord('requestId', 'contracts');
   const ofListing = listing && userOf(listing.state, 'userId');
+  if (listing !== undefined && ofListing === undefined)
+    throw new AgrinetError(
+      'listing-without-seller',
+      'nobody stands behind this listing: it names no user whom a contract could be with',
+    );
   const offers = listing?.state.view['type'] === 'offer';
   let supplier =
     named('supplierId') ??

@@ -52,6 +52,11 @@ export function stockedCatalogue(
       const key = recordKey('listings', self, id);
       return locks(key, () => catalogue.putListing(id, stocked(key, body, true)));
     },
+    async putPriceListing(id, body) {
+      await ready();
+      const key = recordKey('listings', self, id);
+      return locks(key, () => catalogue.putPriceListing(id, stocked(key, body, false)));
+    },
     async patch(key, body) {
       if (!key.startsWith('listings/')) return catalogue.patch(key, body);
       await ready();

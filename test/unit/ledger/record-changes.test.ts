@@ -22,7 +22,7 @@ afterAll(() => {
 it('one listing is changed more often than one feed may: every acknowledged change counts, everywhere, and after a restart', async () => {
   const identity = nodeOf(1);
   let node = await openLedger(here.path, identity);
-  let catalogue = createCatalogue(node.ledger, identity.peerId);
+  let catalogue = createCatalogue(node.ledger, identity.peerId, Date.now);
   const { key } = (await catalogue.createListing({ type: 'offer', title: 'Maize', price: 0 })).state;
   let price = 0;
   const patch = async (): Promise<void> => {
@@ -36,7 +36,7 @@ it('one listing is changed more often than one feed may: every acknowledged chan
   for (let i = 0; i < 4; i++) await Promise.all(Array.from({ length: 30 }, patch));
   await node.close();
   node = await openLedger(here.path, identity);
-  catalogue = createCatalogue(node.ledger, identity.peerId);
+  catalogue = createCatalogue(node.ledger, identity.peerId, Date.now);
   for (let i = 0; i < 60; i++) await patch();
 
   const [state] = await node.store.records([key]);

@@ -46,7 +46,7 @@ function publisher(hours = 24): TrendPublisher {
   });
 }
 const addPrice = (price: number): Promise<unknown> =>
-  createCatalogue(node.node.ledger, node.node.identity.peerId).addPrice({
+  createCatalogue(node.node.ledger, node.node.identity.peerId, Date.now).addPrice({
     date: '2026-01-15',
     market: 'Mombasa',
     commodity: 'Salt',

@@ -74,12 +74,12 @@ describe.each([
 
   test.runIf(existsSync(file))('the newest price of each series is one listing', async () => {
     const read = prices(await rowsOf(createReadStream(file)));
-    const listings = newestListings(read);
+    const listings = newestListings(read, 'amina');
     expect(new Set(listings.map(({ id }) => id)).size).toBe(known.series);
-    expect(newestListings(read.toReversed())).toEqual(listings);
+    expect(newestListings(read.toReversed(), 'amina')).toEqual(listings);
     const newest = new Map<string, string>();
     for (const price of read) {
-      const { id } = listingOf(price);
+      const { id } = listingOf(price, 'amina');
       expect(id).toMatch(/^[A-Za-z0-9_-]{22}$/);
       if (price.date > (newest.get(id) ?? '')) newest.set(id, price.date);
     }
@@ -120,8 +120,8 @@ describe('dialects', () => {
       source: 'WFP',
     };
     expect(row).toEqual({ line: 3, price });
-    expect(listingOf(price)).toEqual({
-      id: 'igKn8Sy_Nj92Y6MJ705NK_',
+    expect(listingOf(price, 'amina')).toEqual({
+      id: 'zWPcvhKwoMrPwY3DifHxb6',
       type: 'offer',
       title: 'Maize, KG, Wholesale',
       commodity: 'Maize',
@@ -137,6 +137,7 @@ describe('dialects', () => {
       priceType: 'Wholesale',
       priceDate: '2006-01-15',
       source: 'WFP',
+      userId: 'amina',
     });
   });
 
@@ -171,9 +172,9 @@ test('two prices of one day: the same one is the newest in either order', () => 
   const base = { date: '2024-01-15', market: 'Hola', commodity: 'Maize', unit: 'KG', priceType: 'Retail' };
   const one: Observation = { ...base, currency: 'KES', price: 31, source: 'WFP' };
   const other: Observation = { ...one, price: 38 };
-  expect(newestListings([one, other])).toEqual(newestListings([other, one]));
-  expect(listingOf(one)).not.toHaveProperty('geoLat_');
-  expect(listingOf(one).region).toBe('unspecified');
+  expect(newestListings([one, other], 'amina')).toEqual(newestListings([other, one], 'amina'));
+  expect(listingOf(one, 'amina')).not.toHaveProperty('geoLat_');
+  expect(listingOf(one, 'amina').region).toBe('unspecified');
 });
 
 describe('bad input', () => {

@@ -1,0 +1,38 @@
+const DAY_MS = 24 * 60 * 60 * 1000;
+/** No currency writes a sum like this for anything that a market sells. */
+const MOST = 1e15;
+/** Nobody observed market prices for these files before; a year like 0206 is a slip. */
+const FIRST_DAY = '1900-01-01';
+
+/** The last day, as YYYY-MM-DD, of which there can be a price: a day ahead, for whoever lives east of this node. */
+export function lastPriceDay(now: number): string {
+  return new Date(now + DAY_MS).toISOString().slice(0, 10);
+}
+
+/**
+ * Why something that a client brings is no observed price of a real day; undefined when it is one. It guards what this node
+ * writes itself: what others have signed is judged by the schema alone, and so alike everywhere.
+ */
+export function priceProblem(price: unknown, date: unknown, now: number): string | undefined {
+  if (typeof price === 'number') {
+    if (price === 0) return 'price: 0 is no price';
+    if (!(price > 0) || price > MOST) return `price: ${price} is no price`;
+  }
+  if (typeof date !== 'string') return undefined; // that it is lacking, or no text, the schema says
+  const time = Date.parse(`${date}T00:00:00Z`);
+  // JavaScript rolls 31 June over into July; a date that does not come back as it went in does not exist.
+  if (
+    !/^\d{4}-\d{2}-\d{2}$/.test(date) ||
+    Number.isNaN(time) ||
+    new Date(time).toISOString().slice(0, 10) !== date
+  )
+    return 'date: no such day, as YYYY-MM-DD';
+  if (date > lastPriceDay(now)) return `date: ${date} is more than a day ahead`;
+  if (date < FIRST_DAY) return `date: ${date} is before ${FIRST_DAY}`;
+  return undefined;
+}
+
+/** Whether a price of `date` may take the place of one of the day `held`. A day that is still to come keeps nothing out. */
+export function replacesPriceOf(held: unknown, date: string, now: number): boolean {
+  return typeof held !== 'string' || held <= date || held > lastPriceDay(now);
+}
