@@ -16,7 +16,7 @@ const SHOWN_ROWS = 20;
 export function importCommand(): Command {
   return new Command('import')
     .description('import a WFP food price file: each row as a price')
-    .argument('<file>', 'CSV file, with or without the HXL line and the id columns')
+    .argument('<file>', 'CSV file of any year’s columns, delimiter and encoding, also under gzip')
     .option('--region <name...>', 'only rows of these regions (admin1); "unspecified" for rows without one')
     .option('--listings', 'also offer at the newest price of each series, as listings of --user')
     .option('--user <seller>', 'the user of this node whose offers the listings are')

@@ -1,3 +1,5 @@
+import { isoDay } from '../wire/iso-time.ts';
+
 const DAY_MS = 24 * 60 * 60 * 1000;
 /** No currency writes a sum like this for anything that a market sells. */
 const MOST = 1e15;
@@ -6,7 +8,7 @@ const FIRST_DAY = '1900-01-01';
 
 /** The last day, as YYYY-MM-DD, of which there can be a price: a day ahead, for whoever lives east of this node. */
 export function lastPriceDay(now: number): string {
-  return new Date(now + DAY_MS).toISOString().slice(0, 10);
+  return isoDay(now + DAY_MS);
 }
 
 /**
@@ -21,11 +23,7 @@ export function priceProblem(price: unknown, date: unknown, now: number): string
   if (typeof date !== 'string') return undefined; // that it is lacking, or no text, the schema says
   const time = Date.parse(`${date}T00:00:00Z`);
   // JavaScript rolls 31 June over into July; a date that does not come back as it went in does not exist.
-  if (
-    !/^\d{4}-\d{2}-\d{2}$/.test(date) ||
-    Number.isNaN(time) ||
-    new Date(time).toISOString().slice(0, 10) !== date
-  )
+  if (!/^\d{4}-\d{2}-\d{2}$/.test(date) || Number.isNaN(time) || isoDay(time) !== date)
     return 'date: no such day, as YYYY-MM-DD';
   if (date > lastPriceDay(now)) return `date: ${date} is more than a day ahead`;
   if (date < FIRST_DAY) return `date: ${date} is before ${FIRST_DAY}`;

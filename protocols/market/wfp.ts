@@ -1,13 +1,16 @@
 /**
- * Reads the food price files of the World Food Programme as HDX publishes them.
+ * Reads the food price files of the World Food Programme as HDX publishes them, and as spreadsheets save them again.
  *
- * In the wild: with and without a second line of HXL tags, with and without the id columns, dates as M/D/YYYY and as
- * YYYY-MM-DD. No field of these files holds a line break, so a record is a line: that keeps one stray quote from
- * swallowing the good rows after it, and lets a bad row be named by its line number.
+ * In the wild: with and without a second line of HXL tags, the id columns, an index column and `priceflag`; dates as M/D/YYYY and as
+ * YYYY-MM-DD; commas, semicolons or tabs; every encoding and line end that Excel writes. A record is a line unless a quoted
+ * field goes on in the next ones: so one stray quote does not swallow the good rows after it, and a bad row is named by its line.
  */
-import { parse as parseCsv } from 'csv-parse/sync';
 import { AgrinetError } from '../errors.ts';
+import { decimalOf, hasDecimalComma } from './csv-numbers.ts';
+import { CsvRecords } from './csv-records.ts';
+import { textOf } from './file-text.ts';
 import { readLines } from './lines.ts';
+import { type Column, delimiterOf, parseHeader, type WfpColumns } from './wfp-columns.ts';
 import { isoDay } from '../wire/iso-time.ts';
 
 /** One observed market price: the fields of a `prices` fact. Absent means unknown; numbers are finite. */
@@ -36,63 +39,28 @@ export interface Observation {
 /** One row of a file: its price, or why it is not one. `line` counts from 1, the header's line included. */
 export type WfpRow = { line: number; price: Observation } | { line: number; error: string };
 
-/** Where each column of this file's dialect stands, and how many there are. */
-export interface WfpColumns {
-  readonly width: number;
-  readonly at: ReadonlyMap<string, number>;
-}
-
-const REQUIRED = [
-  'date',
-  'admin1',
-  'market',
-  'latitude',
-  'longitude',
-  'category',
-  'commodity',
-  'unit',
-  'priceflag',
-  'pricetype',
-  'currency',
-  'price',
-] as const;
-
 const SOURCE = 'WFP';
-const NUMBER = /^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d{1,3})?$/i;
+/** The price type of a file that does not say which: the old ones have the flag in its column. */
+export const NO_PRICE_TYPE = 'unspecified';
+const FLAGS = /^(actual|aggregate|forecast)([,;] *(actual|aggregate|forecast))*$/i;
+/** In the oldest files the type stands behind the commodity. */
+const TYPED = /^(.*\S) +- +(Retail|Wholesale|Producer|Farm Gate)$/i;
 /** What spreadsheets and pandas write where there is no number. */
 const NO_NUMBER = new Set(['', 'nan', 'na', 'n/a', 'null', 'none', '-']);
 
 class BadRow extends Error {}
 
-/** The columns of a header line; throws `wfp.header` with everything that is wrong with it in one message. */
-export function parseHeader(header: readonly string[]): WfpColumns {
-  const names = header.map((name) => name.trim().toLowerCase());
-  const at = new Map(names.map((name, index) => [name, index]));
-  const missing = REQUIRED.filter((name) => !at.has(name));
-  if (missing.length > 0) {
-    throw new AgrinetError('wfp.header', `not a WFP price file: the header lacks ${missing.join(', ')}`, {
-      details: { missing },
-    });
-  }
-  const twice = names.filter((name, index) => at.get(name) !== index);
-  if (twice.length > 0) {
-    throw new AgrinetError(
-      'wfp.header',
-      `the header names ${[...new Set(twice)].map(quote).join(', ')} twice`,
-    );
-  }
-  return { width: names.length, at };
-}
-
 /** One record as an observation, or the reason why it is not one. */
 export function parseRow(record: readonly string[], columns: WfpColumns): Observation | { error: string } {
-  if (record.length !== columns.width) {
+  // R writes the names of rows without a name for their column: one cell more, and the first a number.
+  const shift = record.length === columns.width + 1 && /^\d+$/.test(record[0]?.trim() ?? '') ? 1 : 0;
+  if (record.length !== columns.width + shift) {
     return { error: `${record.length} columns where the header has ${columns.width}` };
   }
   try {
     return observation((name) => {
       const index = columns.at.get(name);
-      return index === undefined ? '' : (record[index] ?? '').trim().normalize('NFC');
+      return index === undefined ? '' : (record[index + shift] ?? '').trim().normalize('NFC');
     });
   } catch (error) {
     if (error instanceof BadRow) return { error: error.message };
@@ -101,53 +69,46 @@ export function parseRow(record: readonly string[], columns: WfpColumns): Observ
 }
 
 /**
- * The rows of a file, in its order, one line in memory at a time. A bad row is yielded with its reason and reading goes
+ * The rows of a file, in its order, a few lines in memory at a time. A bad row is yielded with its reason and reading goes
  * on; a file that is no WFP price file throws `wfp.header`.
  */
 export async function* readWfp(source: AsyncIterable<Uint8Array | string>): AsyncGenerator<WfpRow> {
-  let columns: WfpColumns | undefined;
-  let headerLine = 0;
-  for await (const { line, text, tooLong } of readLines(source)) {
-    if (!tooLong && text.trim() === '') continue;
-    const record = tooLong ? { error: 'the line is too long' } : splitLine(text);
-    if (columns === undefined) {
-      if ('error' in record) throw new AgrinetError('wfp.header', `not a WFP price file: ${record.error}`);
-      columns = parseHeader(record);
-      headerLine = line;
-    } else if ('error' in record) {
-      yield { line, error: record.error };
-    } else if (line === headerLine + 1 && record[columns.at.get('date') ?? 0]?.trim().startsWith('#')) {
-      // The HXL tags (#date, #adm1+name, ...) of the other dialect: no row, and no error.
-    } else {
-      const price = parseRow(record, columns);
+  const records = new CsvRecords(readLines(textOf(source)));
+  const columns = await headerOf(records);
+  const hxl = (record: readonly string[]): boolean =>
+    record[columns.at.get('date') ?? 0]?.trim().startsWith('#') === true;
+  let first = true;
+  for (let next = await records.next(columns.width); next !== undefined;) {
+    const { line } = next;
+    if ('error' in next) yield { line, error: next.error };
+    // The HXL tags (#date, #adm1+name, ...) below the header: no row, and no error.
+    else if (!first || !hxl(next.cells)) {
+      const price = parseRow(next.cells, columns);
       yield 'error' in price ? { line, error: price.error } : { line, price };
     }
-  }
-  if (columns === undefined) throw new AgrinetError('wfp.header', 'not a WFP price file: it is empty');
-}
-
-function splitLine(text: string): string[] | { error: string } {
-  if (text.includes('\uFFFD')) return { error: 'the line is not valid UTF-8' };
-  if (text.includes('\0')) return { error: 'the line holds a NUL character' };
-  // Without a quote RFC 4180 leaves nothing to parse; setting the parser up per line would cost ten times as much.
-  if (!text.includes('"')) return text.split(',');
-  try {
-    const [record] = parseCsv(text, { relax_column_count: true });
-    return record ?? [];
-  } catch {
-    return { error: 'the quotes of the line do not match' };
+    first = false;
+    next = await records.next(columns.width);
   }
 }
 
-function observation(cell: (name: string) => string): Observation {
+async function headerOf(records: CsvRecords): Promise<WfpColumns> {
+  const header = await records.header(delimiterOf);
+  if (header === undefined) throw new AgrinetError('wfp.header', 'not a WFP price file: it is empty');
+  if ('error' in header) throw new AgrinetError('wfp.header', `not a WFP price file: ${header.error}`);
+  return parseHeader(header.cells);
+}
+
+function observation(cell: (name: Column) => string): Observation {
+  const numbers = (['price', 'usdprice', 'latitude', 'longitude'] as const).map(cell);
+  const commas = hasDecimalComma(numbers);
   const latitude = coordinate(cell('latitude'), 'latitude', 90);
   const longitude = coordinate(cell('longitude'), 'longitude', 180);
   if ((latitude === undefined) !== (longitude === undefined)) {
     throw new BadRow('one coordinate without the other');
   }
-  const price = number(cell('price'), 'price');
+  const price = number(cell('price'), 'price', commas);
   if (price === undefined) throw new BadRow('missing price');
-  const usdPrice = number(cell('usdprice'), 'usdprice');
+  const usdPrice = number(cell('usdprice'), 'usdprice', commas);
   return {
     date: date(cell('date')),
     ...optional('admin1', cell('admin1')),
@@ -156,15 +117,30 @@ function observation(cell: (name: string) => string): Observation {
     ...optional('marketId', cell('market_id')),
     ...(latitude === undefined || longitude === undefined ? {} : { latitude, longitude }),
     ...optional('category', cell('category')),
-    commodity: required(cell('commodity'), 'commodity'),
     ...optional('commodityId', cell('commodity_id')),
     unit: required(cell('unit'), 'unit'),
-    ...optional('priceFlag', cell('priceflag')),
-    priceType: required(cell('pricetype'), 'pricetype'),
+    ...typed(required(cell('commodity'), 'commodity'), cell('pricetype'), cell('priceflag')),
     currency: required(cell('currency'), 'currency'),
     price,
     ...(usdPrice === undefined ? {} : { usdPrice }),
     source: SOURCE,
+  };
+}
+
+/** Commodity, flag and type, which have changed their columns. */
+function typed(
+  commodity: string,
+  type: string,
+  flag: string,
+): Pick<Observation, 'commodity' | 'priceFlag' | 'priceType'> {
+  // In the files of 2020 and 2021 the flag stands where the type is now.
+  const misplaced = flag === '' && FLAGS.test(type);
+  const named = misplaced ? '' : type;
+  const [, bare, suffix] = named === '' ? (TYPED.exec(commodity) ?? []) : [];
+  return {
+    commodity: bare ?? commodity,
+    ...optional('priceFlag', misplaced ? type : flag),
+    priceType: named || (suffix ?? NO_PRICE_TYPE),
   };
 }
 
@@ -177,28 +153,29 @@ function required(value: string, name: string): string {
   return value;
 }
 
-function number(text: string, name: string): number | undefined {
+function number(text: string, name: string, commas: boolean): number | undefined {
   if (NO_NUMBER.has(text.toLowerCase())) return undefined;
-  const value = Number(text);
-  if (!NUMBER.test(text) || !Number.isFinite(value))
-    throw new BadRow(`${name} is not a number: ${quote(text)}`);
+  const value = decimalOf(text, commas);
+  if (typeof value === 'string') throw new BadRow(`${name} ${value}: ${quote(text)}`);
   if (value < 0) throw new BadRow(`negative ${name}: ${text}`);
   return value;
 }
 
 function coordinate(text: string, name: string, limit: number): number | undefined {
   if (NO_NUMBER.has(text.toLowerCase())) return undefined;
-  const value = Number(text);
-  if (!NUMBER.test(text) || Math.abs(value) > limit) throw new BadRow(`bad ${name}: ${quote(text)}`);
+  // No degree has thousands: a comma is a decimal one.
+  const value = decimalOf(text.replace(/^([+-]?\d{1,3}),(\d+)$/, '$1.$2'), false);
+  if (typeof value === 'string' || Math.abs(value) > limit) throw new BadRow(`bad ${name}: ${quote(text)}`);
   return value;
 }
 
 /** M/D/YYYY or YYYY-MM-DD, as YYYY-MM-DD; nothing is guessed, so a D/M/YYYY file fails on its first 13th. */
 function date(text: string): string {
   if (text === '') throw new BadRow('missing date');
-  const iso = /^(\d{4})-(\d{2})-(\d{2})$/.exec(text);
+  // Spreadsheets and pandas add a midnight.
+  const iso = /^(\d{4})([-/])(\d{2})\2(\d{2})([T ]00:00(:00(\.0+)?)?(Z|\+00:00)?)?$/.exec(text);
   const us = /^(\d{1,2})\/(\d{1,2})\/(\d{4})$/.exec(text);
-  const [year, month, day] = iso ? [iso[1], iso[2], iso[3]] : us ? [us[3], us[1], us[2]] : [];
+  const [year, month, day] = iso ? [iso[1], iso[3], iso[4]] : us ? [us[3], us[1], us[2]] : [];
   if (year === undefined || month === undefined || day === undefined) {
     throw new BadRow(`date is neither M/D/YYYY nor YYYY-MM-DD: ${quote(text)}`);
   }

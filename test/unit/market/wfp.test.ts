@@ -203,12 +203,12 @@ describe('bad input', () => {
     await expect(rowsOf(chunks('date,market,price\n2024-01-01,a,1\n'))).rejects.toMatchObject({
       code: 'wfp.header',
       message:
-        'not a WFP price file: the header lacks admin1, latitude, longitude, category, commodity, unit, ' +
-        'priceflag, pricetype, currency',
+        'not a WFP price file: the header lacks admin1, commodity, unit, currency ' +
+        '(it is "date, market, price"; the first line has to name the columns)',
     });
     await expect(rowsOf(chunks(`${PLAIN},price\n`))).rejects.toThrow('the header names "price" twice');
     await expect(rowsOf(chunks(''))).rejects.toThrow('it is empty');
-    await expect(rowsOf(chunks(Uint8Array.of(0xff, 0xfe, 0x64, 0x00)))).rejects.toThrow('not valid UTF-8');
+    await expect(rowsOf(chunks(Uint8Array.of(0x64, 0xc3, 0x28, 0x0a)))).rejects.toThrow('not valid UTF-8');
     await expect(rowsOf(chunks('x'.repeat(1_000_000)))).rejects.toThrow('the line is too long');
   });
 
@@ -219,7 +219,7 @@ describe('bad input', () => {
     );
     expect(errors(rows)).toEqual([
       [3, 'the line is too long'],
-      [5, 'the line is not valid UTF-8'],
+      [5, 'the line is not valid UTF-8; save the file as UTF-8'],
     ]);
     expect(prices(rows)).toHaveLength(3);
   });
