@@ -1,3 +1,6 @@
+import { admissionVectors, frontierVectors } from './admission.ts';
+import { digestTreeVectors, exportVectors, feedFileVectors } from './carriers.ts';
+import { contractVectors } from './contracts.ts';
 import {
   changeVectors,
   contentIdVectors,
@@ -6,6 +9,9 @@ import {
   recordVectors,
   refusedChangeVectors,
 } from './documents.ts';
+import { auditVectors, conversationVectors, geofenceVectors, trendVectors } from './market.ts';
+import { ratingVectors } from './ratings.ts';
+import { erasureVectors, identityProofVectors, requestVectors, withdrawalVectors } from './statements.ts';
 import { envelopeVectors, signatureVectors } from './signatures.ts';
 import {
   cborVectors,
@@ -28,13 +34,28 @@ export function vectorsText(): string {
     envelopes: envelopeVectors(),
     headers: headerVectors(),
     entries: entryVectors(),
+    admission: admissionVectors(),
+    frontiers: frontierVectors(),
+    erasures: erasureVectors(),
     contentIds: contentIdVectors(),
     genesis: genesisVectors(),
     changes: changeVectors(),
     refusedChanges: refusedChangeVectors(),
     records: recordVectors(),
     digest: digestVectors(),
+    digestTree: digestTreeVectors(),
     messages: messageVectors(),
+    feedFile: feedFileVectors(),
+    requests: requestVectors(),
+    identityProofs: identityProofVectors(),
+    withdrawals: withdrawalVectors(),
+    export: exportVectors(),
+    contracts: contractVectors(),
+    ratings: ratingVectors(),
+    trends: trendVectors(),
+    geofence: geofenceVectors(),
+    conversations: conversationVectors(),
+    audit: auditVectors(),
   };
   return `${JSON.stringify(vectors, undefined, 2)}\n`;
 }

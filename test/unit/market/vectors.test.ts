@@ -1,0 +1,166 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it, test } from 'vitest';
+import { readExport } from '../../../daemon/federation/legacy-stream.ts';
+import { readPrefixAnswer, branchAt, type PrefixRow } from '../../../protocols/digest/prefix.ts';
+import { errorCode } from '../../../protocols/errors.ts';
+import { lineHash, NO_LINES, type AuditLine } from '../../../protocols/audit/chain.ts';
+import { judgeContract, type Verdict } from '../../../protocols/market/contract/machine.ts';
+import type { Contract } from '../../../protocols/market/contract/model.ts';
+import { openTransition } from '../../../protocols/market/contract/statement.ts';
+import { fenceFromGeoJson, fenceFromText, fenceReason } from '../../../protocols/market/geofence.ts';
+import { messageOrder, type OrderedMessage } from '../../../protocols/market/message-order.ts';
+import { readRating } from '../../../protocols/market/rating.ts';
+import {
+  type HeldPrice,
+  makeSnapshot,
+  type RegionCount,
+  type Snapshot,
+} from '../../../protocols/market/trend-snapshot.ts';
+import { verifySnapshot } from '../../../protocols/market/trend-verify.ts';
+import { trustProof, trustText, type RatingInput } from '../../../protocols/market/trust.ts';
+import { decodeFeedHead, FEED_END_BYTES, isFeedEnd } from '../../../protocols/mycelium/feed-file.ts';
+import { decodeItems } from '../../../protocols/mycelium/item-sequence.ts';
+import { fromHex, hex, sha256Hex } from '../../../protocols/wire/bytes.ts';
+import type { PeerId } from '../../../protocols/wire/identity.ts';
+import type { RecordKey } from '../../../protocols/wire/ids.ts';
+import { outcomeOf } from '../../support/vectors/outcome.ts';
+
+interface Vectors {
+  readonly contracts: {
+    readonly contract: Contract;
+    readonly statements: { name: string; hash: string; bytes: string }[];
+    readonly refused: { name: string; bytes: string; code: string }[];
+    readonly states: { name: string; statements: string[]; verdict: Verdict }[];
+  };
+  readonly ratings: {
+    readonly network: string;
+    readonly facts: {
+      name: string;
+      key: RecordKey;
+      fact: Record<string, string | number>;
+      problem: string | null;
+    }[];
+    readonly trust: { subject: string; roots: PeerId[]; ratings: RatingInput[]; proof: string }[];
+  };
+  readonly trends: { prices: HeldPrice[]; transactions: RegionCount[]; snapshot: Snapshot };
+  readonly geofence: {
+    name: string;
+    fence: string | object;
+    points: { fields: Record<string, unknown>; reason: string | null }[];
+  }[];
+  readonly conversations: { messages: OrderedMessage[]; order: string[] };
+  readonly audit: AuditLine[];
+  readonly digestTree: {
+    collection: string;
+    owner: PeerId;
+    rows: PrefixRow[];
+    answers: { prefix: string }[];
+    refused: { name: string; prefix: string; answer: unknown; code: string }[];
+  };
+  readonly feedFile: { from: PeerId; items: string[]; sequence: string; file: string };
+  readonly export: { json: string; lines: string[] };
+}
+const vectors = JSON.parse(
+  readFileSync(new URL('../../../protocols/vectors.json', import.meta.url), 'utf8'),
+) as Vectors;
+
+describe('contracts', () => {
+  const { contract, statements, refused, states } = vectors.contracts;
+  const opened = new Map(statements.map(({ name, bytes }) => [name, openTransition(fromHex(bytes))]));
+  it('statements have the names they say', () => {
+    for (const { name, hash } of statements) expect(opened.get(name)?.hash).toBe(hash);
+  });
+  test.each(refused)('no statement: $name', ({ bytes, code }) => {
+    expect(outcomeOf(() => openTransition(fromHex(bytes)))).toBe(code);
+  });
+  test.each(states)('state: $name', ({ statements: names, verdict }) => {
+    const set = names.flatMap((name) => opened.get(name) ?? []);
+    expect(set).toHaveLength(names.length);
+    for (const order of [set, set.toReversed(), [...set, ...set]])
+      expect(judgeContract(contract, order)).toEqual(verdict);
+  });
+});
+
+describe('ratings', () => {
+  const { network, facts, trust } = vectors.ratings;
+  test.each(facts)('$name: $problem', ({ key, fact, problem }) => {
+    expect(readRating(key, fact, network).problem).toBe(problem);
+  });
+  test.each(trust)('the proof of $subject, byte for byte', ({ subject, roots, ratings, proof }) => {
+    for (const order of [ratings, ratings.toReversed()])
+      expect(trustText(trustProof(subject, order, roots.toReversed()))).toBe(proof);
+  });
+});
+
+it('a trend snapshot comes out of its prices in any order, and is verified', () => {
+  const { prices, transactions, snapshot } = vectors.trends;
+  const { region, publishedAt } = snapshot;
+  expect(makeSnapshot(prices.toReversed(), { region, publishedAt, transactions })).toEqual(snapshot);
+  expect(verifySnapshot(snapshot, prices).verdict).toBe('verified');
+});
+
+test.each(vectors.geofence)('geofence: $name', ({ fence: given, points }) => {
+  const fence = typeof given === 'string' ? fenceFromText(given) : fenceFromGeoJson(given);
+  expect(fence).toBeDefined();
+  if (fence !== undefined)
+    for (const { fields, reason } of points) expect(fenceReason(fence, fields) ?? null).toBe(reason);
+});
+
+it('messages come in one order', () => {
+  const { messages, order } = vectors.conversations;
+  for (const given of [messages, messages.toReversed()])
+    expect(messageOrder(given).map(({ hash }) => hash)).toEqual(order);
+});
+
+it('an audit log is a chain', () => {
+  let prev = NO_LINES.hash;
+  for (const line of vectors.audit) {
+    expect(line.prev).toBe(prev);
+    expect(lineHash(line)).toBe(line.hash);
+    prev = line.hash;
+  }
+});
+
+describe('differences by prefix', () => {
+  const { collection, owner, rows, answers, refused } = vectors.digestTree;
+  test.each(answers)('the answer about "$prefix"', (answer) => {
+    expect(branchAt(rows, answer.prefix)).toEqual(answer);
+    expect(readPrefixAnswer(answer, { collection, owner, prefix: answer.prefix })).toEqual(answer);
+  });
+  test.each(refused)('not believed: $name', ({ prefix, answer, code }) => {
+    expect(outcomeOf(() => readPrefixAnswer(answer, { collection, owner, prefix }))).toBe(code);
+  });
+});
+
+it('a feed file is its head, the sequence that HTTPS carries, and an end that counts and hashes', async () => {
+  const { from, items, sequence, file } = vectors.feedFile;
+  const bytes = fromHex(file);
+  const head = decodeFeedHead(bytes);
+  expect(head).toMatchObject({ from, to: undefined });
+  const [body, end] = [bytes.subarray(head.length, -FEED_END_BYTES), bytes.subarray(-FEED_END_BYTES)];
+  expect(isFeedEnd(end)).toBe(true);
+  expect(hex(body)).toBe(sequence);
+  expect(hex(end.subarray(-32))).toBe(sha256Hex(bytes.subarray(0, -FEED_END_BYTES)));
+  const read = await Array.fromAsync(decodeItems(inPieces(body, 7)));
+  expect(read).toHaveLength(items.length);
+});
+
+async function* inPieces(bytes: Uint8Array, size: number): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
+}
+
+it('an export is what it says of itself, in either form', async () => {
+  const { json, lines } = vectors.export;
+  const reading = readExport(inPieces(new TextEncoder().encode(json), 11));
+  let step = await reading.next();
+  while (step.done !== true) step = await reading.next();
+  expect(step.value).toMatchObject({ count: step.value.claimedCount, sha256: step.value.claimedSha256 });
+  const items = lines.slice(1, -1).map((line) => `${line}\n`);
+  expect(JSON.parse(lines.at(-1) ?? '')).toMatchObject({
+    count: items.length,
+    sha256: sha256Hex(items.join('')),
+  });
+  await expect(
+    Array.fromAsync(readExport(inPieces(new TextEncoder().encode('[]'), 1))).catch(errorCode),
+  ).resolves.toBe('export-malformed');
+});
