@@ -12,7 +12,7 @@ import {
   type Verdict,
 } from '../open-dialog/record.ts';
 import { COLLECTIONS } from '../open-dialog/schema.ts';
-import type { Channel, RecordKey } from '../wire/ids.ts';
+import { type Channel, parseRecordKey, type RecordKey } from '../wire/ids.ts';
 import type { Judge } from '../open-dialog/merger.ts';
 import { Erasing } from './erasing.ts';
 import { placedOps } from './placed-ops.ts';
@@ -214,6 +214,8 @@ function erasureOf(placed: PlacedOp): Erasure | Verdict {
   if (op === undefined || op.k !== '') return { state: 'void', code: 'erasure-malformed' };
   try {
     const erasure = openErasure(op.d);
+    if (op.c !== parseRecordKey(erasure.record)?.collection)
+      return { state: 'void', code: 'erasure-malformed' };
     const own = erasure.author === placed.author && erasure.channel === placed.channel;
     return own ? erasure : { state: 'void', code: 'erasure-foreign' };
   } catch (error) {

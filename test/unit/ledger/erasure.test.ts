@@ -8,6 +8,7 @@ import { rebuildStore, surveyFeeds } from '../../../daemon/rebuild.ts';
 import { decodeEntry, sealEntry } from '../../../protocols/feed/entry.ts';
 import { type Erasure, openErasure, sealErasure, withoutOps } from '../../../protocols/feed/erasure.ts';
 import { makeForkProof } from '../../../protocols/feed/fork.ts';
+import { encodeOp } from '../../../protocols/feed/op.ts';
 import { draftErasure, draftFact, draftPrivate } from '../../../protocols/ledger/drafts.ts';
 import { erasureStatements } from '../../../protocols/ledger/erasure-request.ts';
 import { rangeItems, rangeRequest } from '../../../protocols/mycelium/range.ts';
@@ -264,6 +265,21 @@ it('keeps what is evidence: contracts by their channel, everything else by what 
   expect((await a.store.records([state.key]))[0]?.exists).toBe(true);
   expect(await a.store.erasures({ author: a.self, channel: 'public', epoch: op.epoch }, 1, 9)).toEqual([]);
   expect(await problemsOf(a)).toEqual([]);
+});
+
+it('stands in an op of the collection of what it erases, and of no other', async () => {
+  const a = await member();
+  const { channel, key } = await conversation(a, [], MARKER);
+  const [statement] = erasureStatements(a.self, key, await a.store.recordOps(key), Date.now());
+  if (statement === undefined) throw new Error('nothing to erase');
+  const d = sealErasure(a.identity, statement);
+  const under = async (c: string): Promise<string | undefined> => {
+    const op = encodeOp({ v: 1, c, k: '', t: 'erase', d });
+    await a.ledger.write({ keys: [], draft: () => [{ key: channel, channel, ops: [op] }] });
+    return (await a.views()).get(key);
+  };
+  expect(await under('conversations')).toContain(MARKER);
+  expect(await under('messages')).not.toContain(MARKER);
 });
 
 it('never takes a tombstone out: an ended listing stays ended', async () => {
