@@ -65,7 +65,7 @@ export function keyOf(given: string, self: PeerId, collection: string): RecordKe
 export function listQuery(query: Readonly<Record<string, unknown>>, names: readonly string[]): ListQuery {
   const text = (name: string): string | undefined => {
     const value = query[name];
-    return typeof value === 'string' ? value : undefined;
+    return typeof value === 'string' && value !== '' ? value : undefined;
   };
   const fields = Object.fromEntries(names.map((name) => [name, text(name)]));
   const owner = text('owner') ?? text('ownerId');

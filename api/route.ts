@@ -1,6 +1,7 @@
 import { createRoute, OpenAPIHono, type RouteConfig, z } from '@hono/zod-openapi';
 import { AgrinetError } from '../protocols/errors.ts';
 import { type ApiEnv, guard, type RouteAccess } from './access.ts';
+import { queryNames, type UnknownNames } from './query.ts';
 
 /** The one shape of every refusal. `message` repeats `error` for clients that look there. */
 export const ErrorBody = z
@@ -62,17 +63,22 @@ const refusal = json(
 
 /**
  * Declares a route once: validation, the OpenAPI document and the typed client come from here, and so does who may call it
- * (`access`, shown as `x-access`).
+ * (`access`, shown as `x-access`), and the names that its query may have (`x-unknown-query`): others are refused, or ignored where old
+ * clients call (`unknownNames`).
  */
 export function route<P extends string, R extends Omit<RouteConfig, 'path'> & { path: P }>(
   access: RouteAccess,
   config: R,
+  unknownNames: UnknownNames = 'refused',
 ) {
   const declared = createRoute<P, R>(config);
+  const query = config.request?.query;
+  const names = query instanceof z.ZodObject ? Object.keys(query.shape) : [];
   return Object.assign(declared, {
-    middleware: guard(access),
+    middleware: [guard(access), queryNames(names, unknownNames)],
     security: access === 'open' || access === 'read' ? [{}, ...CREDENTIALS] : CREDENTIALS,
     'x-access': access,
+    'x-unknown-query': unknownNames,
     responses: { ...config.responses, default: refusal },
   }) as typeof declared; // what is added changes no type of the handler
 }

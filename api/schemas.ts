@@ -2,9 +2,26 @@ import { z } from '@hono/zod-openapi';
 import type { JSONValue } from 'hono/utils/types';
 import { COLLECTIONS, type FieldRule } from '../protocols/open-dialog/schema.ts';
 
+/** A whole number in a query, in plain digits. */
+export function wholeNumber(min: number, max: number) {
+  return z
+    .string()
+    .regex(/^\d{1,15}$/, `must be a whole number from ${min} to ${max}`)
+    .transform(Number)
+    .pipe(z.number().int().min(min).max(max))
+    .openapi({ type: 'integer', minimum: min, maximum: max });
+}
+
+/** A number in a query, in decimal digits; an empty one is not given, as old clients send what nobody filled in. */
+export const decimal = z
+  .string()
+  .max(24)
+  .regex(/^([+-]?\d+(\.\d+)?)?$/, 'must be a number, such as 12.5')
+  .optional();
+
 /** Page size and place of every list. */
 export const pageQuery = {
-  limit: z.coerce.number().int().min(1).max(500).default(50),
+  limit: wholeNumber(1, 500).default(50),
   cursor: z.string().max(2048).optional(),
 };
 
@@ -71,9 +88,9 @@ export const TrendRecord = z
 
 /** Filters by place: the three belong together. */
 export const nearQuery = {
-  geoLat_: z.string().max(24).optional(),
-  geoLong_: z.string().max(24).optional(),
-  radiusKm: z.string().max(24).optional(),
+  geoLat_: decimal,
+  geoLong_: decimal,
+  radiusKm: decimal,
   coordinates: z.string().max(64).optional(),
 };
 

@@ -4,7 +4,7 @@ import { parseRecordKey, publicId, type RecordKey } from '../../protocols/wire/i
 import type { ApiContext } from '../context.ts';
 import { recordJson } from '../records.ts';
 import { json, jsonInput, route, router } from '../route.ts';
-import { idParam } from '../schemas.ts';
+import { idParam, wholeNumber } from '../schemas.ts';
 
 const scalar = z.union([z.string().max(16_384), z.number(), z.boolean()]);
 const tags = ['Market'];
@@ -26,7 +26,7 @@ const list = route('operator', {
   path: '/',
   tags,
   summary: 'Fields that two writers changed without knowing of one another',
-  request: { query: z.object({ limit: z.coerce.number().int().min(1).max(1000).default(100) }) },
+  request: { query: z.object({ limit: wholeNumber(1, 1000).default(100) }) },
   responses: { 200: json(z.object({ conflicts: z.array(Conflict) }), 'The open conflicts') },
 });
 const settle = route('operator', {

@@ -8,6 +8,7 @@ import type { Actor, ContractsPort, StepRequest } from '../ports/contracts.ts';
 import { keyOf } from '../records.ts';
 import { json, jsonInput, route, router } from '../route.ts';
 import { fieldsInput, idParam, pageQuery, textQuery } from '../schemas.ts';
+import { nextOf, placeOf } from '../paging.ts';
 
 const tags = ['Market'];
 const body = jsonInput(
@@ -24,36 +25,48 @@ const hash = z.string().regex(/^[0-9a-f]{64}$/);
 const note = z.string().max(8192).optional();
 
 const created = (path: '/' | '/createContract', summary: string) =>
-  route('write', {
-    method: 'post',
-    path,
-    tags,
-    summary,
-    request: { body },
-    responses: {
-      201: json(ContractSight, 'The new contract, or an open request when only one party is named'),
+  route(
+    'write',
+    {
+      method: 'post',
+      path,
+      tags,
+      summary,
+      request: { body },
+      responses: {
+        201: json(ContractSight, 'The new contract, or an open request when only one party is named'),
+      },
     },
-  });
+    'ignored',
+  );
 const create = created('/', 'Begin a contract; parties on other nodes are named user@peer-id');
 const createOld = created('/createContract', 'The old name of POST /contracts');
-const list = route('read', {
-  method: 'get',
-  path: '/',
-  tags,
-  summary: 'Open requests, and the caller’s own contracts; an operator sees all, newest first',
-  request: { query: z.object({ listingId: textQuery, requestId: textQuery, ...pageQuery }) },
-  responses: {
-    200: json(z.object({ contracts: z.array(ContractSight), cursor: z.string().optional() }), 'One page'),
+const list = route(
+  'read',
+  {
+    method: 'get',
+    path: '/',
+    tags,
+    summary: 'Open requests, and the caller’s own contracts; an operator sees all, newest first',
+    request: { query: z.object({ listingId: textQuery, requestId: textQuery, ...pageQuery }) },
+    responses: {
+      200: json(z.object({ contracts: z.array(ContractSight), cursor: z.string().optional() }), 'One page'),
+    },
   },
-});
-const read = route('read', {
-  method: 'get',
-  path: '/{id}',
-  tags,
-  summary: 'One contract: an open request, or one’s own; the operator reads all',
-  request: { params: idParam },
-  responses: { 200: answer },
-});
+  'ignored',
+);
+const read = route(
+  'read',
+  {
+    method: 'get',
+    path: '/{id}',
+    tags,
+    summary: 'One contract: an open request, or one’s own; the operator reads all',
+    request: { params: idParam },
+    responses: { 200: answer },
+  },
+  'ignored',
+);
 const change = route('write', {
   method: 'patch',
   path: '/{id}',
@@ -63,15 +76,22 @@ const change = route('write', {
   responses: { 200: answer },
 });
 
+/** Steps that the old documents know. */
+const OLD_STEPS: ReadonlySet<string> = new Set(['/{id}/accept', '/{id}/pings']);
+
 function step<P extends string, S extends z.ZodRawShape>(path: P, summary: string, shape: S) {
-  return route('write', {
-    method: 'post',
-    path,
-    tags,
-    summary,
-    request: { params: idParam, body: jsonInput(z.object(shape)) },
-    responses: { 200: answer },
-  });
+  return route(
+    'write',
+    {
+      method: 'post',
+      path,
+      tags,
+      summary,
+      request: { params: idParam, body: jsonInput(z.object(shape)) },
+      responses: { 200: answer },
+    },
+    OLD_STEPS.has(path) ? 'ignored' : 'refused',
+  );
 }
 const propose = step(
   '/{id}/propose',
@@ -143,9 +163,13 @@ export function contractRoutes({ self, contracts }: ContractsContext) {
     .openapi(list, async (c) => {
       const { limit, cursor: from, listingId, requestId } = c.req.valid('query');
       const actor = actorOf(c.get('principal'));
-      const { items, cursor } = await contracts.list({ listingId, requestId }, limit, from, actor);
-      const page = { contracts: items.map(contractJson) };
-      return c.json(cursor === undefined ? page : { ...page, cursor }, 200);
+      const { items, cursor } = await contracts.list(
+        { listingId, requestId },
+        limit,
+        placeOf(c, from),
+        actor,
+      );
+      return c.json({ contracts: items.map(contractJson), ...nextOf(c, cursor) }, 200);
     })
     .openapi(read, async (c) => {
       const sight = await contracts.get(keyIn(c.req.valid('param').id), actorOf(c.get('principal')));

@@ -5,6 +5,7 @@ import { idempotentId } from '../limits/idempotency.ts';
 import type { ConversationsPort } from '../ports/conversations.ts';
 import { json, jsonInput, route, router } from '../route.ts';
 import { idParam, pageQuery } from '../schemas.ts';
+import { nextOf, placeOf } from '../paging.ts';
 
 const tags = ['Chat'];
 const title = z.string().min(1).max(256);
@@ -12,54 +13,70 @@ const Hidden = z.object({ id: z.string(), reason: z.enum(['from-malformed', 'fro
 const titleBody = jsonInput(z.looseObject({ title }));
 const changed = { 200: json(Conversation, 'The conversation as it stands now') };
 
-const create = route('write', {
-  method: 'post',
-  path: '/',
-  tags,
-  summary: 'Begin a private conversation; participants on other nodes are named user@peer-id',
-  description:
-    'Who takes part is fixed: begin a new one to add people. Without participants it is the caller’s alone. It goes to the participants’ nodes and to no other; those must be registered here, else 409 `party-unknown`.',
-  request: {
-    body: jsonInput(
-      z.looseObject({
-        title: z.string().max(256).nullish(),
-        participants: z.array(z.string().min(1).max(192)).max(64).nullish(),
-        metadata: z.union([z.string().max(8192), z.record(z.string(), z.unknown())]).nullish(),
-      }),
-    ),
+const create = route(
+  'write',
+  {
+    method: 'post',
+    path: '/',
+    tags,
+    summary: 'Begin a private conversation; participants on other nodes are named user@peer-id',
+    description:
+      'Who takes part is fixed: begin a new one to add people. Without participants it is the caller’s alone. It goes to the participants’ nodes and to no other; those must be registered here, else 409 `party-unknown`.',
+    request: {
+      body: jsonInput(
+        z.looseObject({
+          title: z.string().max(256).nullish(),
+          participants: z.array(z.string().min(1).max(192)).max(64).nullish(),
+          metadata: z.union([z.string().max(8192), z.record(z.string(), z.unknown())]).nullish(),
+        }),
+      ),
+    },
+    responses: { 201: json(Conversation, 'The new conversation') },
   },
-  responses: { 201: json(Conversation, 'The new conversation') },
-});
-const list = route('write', {
-  method: 'get',
-  path: '/',
-  tags,
-  summary: 'Conversations the caller takes part in, the last changed first; the operator sees all',
-  description: 'A page may be short; when there is more, the header `x-next-cursor` holds `cursor` for it.',
-  request: { query: z.object({ participant: z.string().min(1).max(192).optional(), ...pageQuery }) },
-  responses: { 200: json(z.array(Conversation), 'One page') },
-});
-const read = route('write', {
-  method: 'get',
-  path: '/{id}',
-  tags,
-  summary: 'One conversation, with the newest message that each user has read',
-  request: { params: idParam },
-  responses: {
-    200: json(
-      Conversation.extend({ hidden: z.array(Hidden) }),
-      'The conversation; `hidden`: messages that are not shown, because their node does not speak for their `from`',
-    ),
+  'ignored',
+);
+const list = route(
+  'write',
+  {
+    method: 'get',
+    path: '/',
+    tags,
+    summary: 'Conversations the caller takes part in, the last changed first; the operator sees all',
+    description: 'A page may be short; when there is more, the header `x-next-cursor` holds `cursor` for it.',
+    request: { query: z.object({ participant: z.string().min(1).max(192).optional(), ...pageQuery }) },
+    responses: { 200: json(z.array(Conversation), 'One page') },
   },
-});
-const put = route('write', {
-  method: 'put',
-  path: '/{id}',
-  tags,
-  summary: 'Name a conversation, for all who take part',
-  request: { params: idParam, body: titleBody },
-  responses: changed,
-});
+  'ignored',
+);
+const read = route(
+  'write',
+  {
+    method: 'get',
+    path: '/{id}',
+    tags,
+    summary: 'One conversation, with the newest message that each user has read',
+    request: { params: idParam },
+    responses: {
+      200: json(
+        Conversation.extend({ hidden: z.array(Hidden) }),
+        'The conversation; `hidden`: messages that are not shown, because their node does not speak for their `from`',
+      ),
+    },
+  },
+  'ignored',
+);
+const put = route(
+  'write',
+  {
+    method: 'put',
+    path: '/{id}',
+    tags,
+    summary: 'Name a conversation, for all who take part',
+    request: { params: idParam, body: titleBody },
+    responses: changed,
+  },
+  'ignored',
+);
 const patch = route('write', {
   method: 'patch',
   path: '/{id}',
@@ -68,24 +85,32 @@ const patch = route('write', {
   request: { params: idParam, body: titleBody },
   responses: changed,
 });
-const pin = route('write', {
-  method: 'post',
-  path: '/{id}/pin',
-  tags,
-  summary: 'Pin a conversation, or no longer, for all who take part',
-  request: { params: idParam, body: jsonInput(z.looseObject({ pinned: z.boolean() })) },
-  responses: changed,
-});
-const archive = route('write', {
-  method: 'delete',
-  path: '/{id}',
-  tags,
-  summary: 'Archive a conversation for all who take part',
-  description:
-    'It leaves the lists and takes no more messages. What was said in it is not erased: every participant’s node keeps it, and it can still be read by its id.',
-  request: { params: idParam },
-  responses: { 204: { description: 'Archived' } },
-});
+const pin = route(
+  'write',
+  {
+    method: 'post',
+    path: '/{id}/pin',
+    tags,
+    summary: 'Pin a conversation, or no longer, for all who take part',
+    request: { params: idParam, body: jsonInput(z.looseObject({ pinned: z.boolean() })) },
+    responses: changed,
+  },
+  'ignored',
+);
+const archive = route(
+  'write',
+  {
+    method: 'delete',
+    path: '/{id}',
+    tags,
+    summary: 'Archive a conversation for all who take part',
+    description:
+      'It leaves the lists and takes no more messages. What was said in it is not erased: every participant’s node keeps it, and it can still be read by its id.',
+    request: { params: idParam },
+    responses: { 204: { description: 'Archived' } },
+  },
+  'ignored',
+);
 
 export function conversationRoutes({ conversations }: { readonly conversations: ConversationsPort }) {
   return router()
@@ -104,8 +129,13 @@ export function conversationRoutes({ conversations }: { readonly conversations: 
       return c.json(answer, 201);
     })
     .openapi(list, async (c) => {
-      const page = await conversations.list(callerOf(c.get('principal')), c.req.valid('query'));
-      if (page.cursor !== undefined) c.header('x-next-cursor', page.cursor);
+      const query = c.req.valid('query');
+      const page = await conversations.list(callerOf(c.get('principal')), {
+        ...query,
+        cursor: placeOf(c, query.cursor),
+      });
+      const { cursor } = nextOf(c, page.cursor);
+      if (cursor !== undefined) c.header('x-next-cursor', cursor);
       return c.json(page.conversations.map(conversationJson), 200);
     })
     .openapi(read, async (c) => {

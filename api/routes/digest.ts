@@ -8,6 +8,7 @@ import { isCollection } from '../../protocols/wire/ids.ts';
 import type { ApiContext } from '../context.ts';
 import { json, route, router } from '../route.ts';
 import { signerOf } from '../signed-reader.ts';
+import { wholeNumber } from '../schemas.ts';
 
 const tags = ['Federation'];
 const anyValue = z.unknown() as z.ZodType<JSONValue>; // rows of the database, JSON all along
@@ -98,7 +99,7 @@ const ops = route('operator', {
   path: '/ops',
   tags,
   summary: 'Ops that are void or wait, with their reasons',
-  request: { query: z.object({ limit: z.coerce.number().int().min(1).max(1000).default(100) }) },
+  request: { query: z.object({ limit: wholeNumber(1, 1000).default(100) }) },
   responses: { 200: json(z.object({ ops: z.array(anyValue) }), 'The first of them') },
 });
 

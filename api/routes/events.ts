@@ -21,38 +21,56 @@ const headers = z.object({
     .optional()
     .openapi({ description: 'Id of the last event that was received: goes on after it' }),
 });
+/** What there is to be told of. */
+const TYPES: readonly string[] = [
+  'conflict',
+  'federation.node',
+  'federation.sync',
+  'notification',
+  'notification.read',
+  'ping.update',
+];
+const ANY_TYPE = `(${TYPES.map((type) => type.replace('.', '\\.')).join('|')})`;
 const conversationParam = z.object({ conversationId: z.string().min(1).max(256) });
 
-const all = route('read', {
-  method: 'get',
-  path: '/events',
-  tags,
-  summary: 'What happens in this node, as server-sent events',
-  description:
-    'federation.sync, federation.node, ping.update, notification, notification.read, conflict; `ping` every 15 s. `reset` {oldest}: events after Last-Event-ID are no longer kept.',
-  request: {
-    headers,
-    query: z.object({
-      types: z
-        .string()
-        .regex(/^[a-z.,]{1,512}$/)
-        .optional()
-        .openapi({ description: 'Only these types, comma-separated' }),
-      ...keyQuery,
-    }),
+const all = route(
+  'read',
+  {
+    method: 'get',
+    path: '/events',
+    tags,
+    summary: 'What happens in this node, as server-sent events',
+    description:
+      'federation.sync, federation.node, ping.update, notification, notification.read, conflict; `ping` every 15 s. `reset` {oldest}: events after Last-Event-ID are no longer kept.',
+    request: {
+      headers,
+      query: z.object({
+        types: z
+          .string()
+          .regex(new RegExp(`^${ANY_TYPE}(,${ANY_TYPE})*$`), `must be some of ${TYPES.join(', ')}`)
+          .optional()
+          .openapi({ description: 'Only these types, comma-separated' }),
+        ...keyQuery,
+      }),
+    },
+    responses: { 200: media('Events until one side closes', SSE) },
   },
-  responses: { 200: media('Events until one side closes', SSE) },
-});
-const conversation = route('write', {
-  method: 'get',
-  path: '/stream/{conversationId}',
-  tags,
-  summary: 'Messages of a conversation and pieces of those being written, as server-sent events',
-  description:
-    '`message` {"message": {…}}, `token` {"id", "token"} (not kept, without an id); `ping` every 15 s.',
-  request: { headers, params: conversationParam, query: z.object(keyQuery) },
-  responses: { 200: media('Events until one side closes', SSE) },
-});
+  'ignored',
+);
+const conversation = route(
+  'write',
+  {
+    method: 'get',
+    path: '/stream/{conversationId}',
+    tags,
+    summary: 'Messages of a conversation and pieces of those being written, as server-sent events',
+    description:
+      '`message` {"message": {…}}, `token` {"id", "token"} (not kept, without an id); `ping` every 15 s.',
+    request: { headers, params: conversationParam, query: z.object(keyQuery) },
+    responses: { 200: media('Events until one side closes', SSE) },
+  },
+  'ignored',
+);
 const tokens = route('write', {
   method: 'post',
   path: '/stream/{conversationId}/tokens',

@@ -1,5 +1,4 @@
 import { z } from '@hono/zod-openapi';
-import { AgrinetError } from '../../protocols/errors.ts';
 import { coordinatesText } from '../../protocols/market/listing-place.ts';
 import type { RecordState } from '../../protocols/open-dialog/record.ts';
 import { parseRecordKey, publicId } from '../../protocols/wire/ids.ts';
@@ -9,6 +8,7 @@ import type { ExchangePort, LegacyItem } from '../ports/exchange.ts';
 import type { FencePort } from '../ports/trust.ts';
 import { json, route, router } from '../route.ts';
 import { pageQuery } from '../schemas.ts';
+import { nextOf, placeOf } from '../paging.ts';
 
 const tags = ['Market'];
 const Outside = z
@@ -79,12 +79,15 @@ export function fenceRoutes({ reader, exchange, fence }: FenceContext) {
     .openapi(fenceNow, (c) => c.json({ fence: fence.describe(), active: fence.active }, 200))
     .openapi(outside, async (c) => {
       const { limit, cursor: from } = c.req.valid('query');
-      const { source, at } = placeOf(from);
+      const { source, at } = pageOf(placeOf(c, from));
       const { rows, cursor } = source === '' ? await listings(limit, at) : await old(source, limit, at);
-      if (cursor !== undefined) return c.json({ outside: rows, cursor: cursorOf(source, cursor) }, 200);
+      if (cursor !== undefined)
+        return c.json({ outside: rows, ...nextOf(c, JSON.stringify([source, cursor])) }, 200);
       const next = (await exchange.legacy.sources()).toSorted().find((each) => each > source);
-      const answer = { outside: rows };
-      return c.json(next === undefined ? answer : { ...answer, cursor: cursorOf(next, undefined) }, 200);
+      return c.json(
+        { outside: rows, ...nextOf(c, next === undefined ? undefined : JSON.stringify([next])) },
+        200,
+      );
     });
 }
 
@@ -106,21 +109,8 @@ function rowOf(
   };
 }
 
-function cursorOf(source: string, at: string | undefined): string {
-  return Buffer.from(JSON.stringify(at === undefined ? [source] : [source, at])).toString('base64url');
-}
-
-/** Throws `query-invalid`. */
-function placeOf(cursor: string | undefined): Place {
-  if (cursor === undefined) return { source: '', at: undefined };
-  try {
-    const value: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString());
-    if (Array.isArray(value)) {
-      const [source, at] = value as unknown[];
-      if (typeof source === 'string' && (at === undefined || typeof at === 'string')) return { source, at };
-    }
-  } catch {
-    // Not of this list: said below.
-  }
-  throw new AgrinetError('query-invalid', 'cursor: the one of the page before');
+/** Reads the place of a page, which is JSON. */
+function pageOf(text: string | undefined): Place {
+  const [source, at] = (text === undefined ? [] : JSON.parse(text)) as [string?, string?]; // as written by the page before
+  return { source: source ?? '', at };
 }

@@ -3,8 +3,9 @@ import type { JSONValue } from 'hono/utils/types';
 import { type Job, JOB_NAMES, JOB_STATES, type JobsPort } from '../ports/jobs.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { json, jsonInput, route, router } from '../route.ts';
-import { idParam } from '../schemas.ts';
+import { idParam, wholeNumber } from '../schemas.ts';
 import { isoTime } from '../../protocols/wire/iso-time.ts';
+import { nextOf, placeOf } from '../paging.ts';
 
 const tags = ['Jobs'];
 const value = z.unknown() as z.ZodType<JSONValue | undefined>; // it has been JSON all along
@@ -50,7 +51,7 @@ const list = route('operator', {
   request: {
     query: z.object({
       state: z.enum(JOB_STATES).optional(),
-      limit: z.coerce.number().int().min(1).max(500).default(50),
+      limit: wholeNumber(1, 500).default(50),
       cursor: z.string().max(256).optional(),
     }),
   },
@@ -183,9 +184,10 @@ export function jobRoutes({ jobs }: { readonly jobs: JobsPort }) {
   const { attempts } = jobs;
   return router()
     .openapi(list, async (c) => {
-      const page = await jobs.list(c.req.valid('query'));
+      const query = c.req.valid('query');
+      const page = await jobs.list({ ...query, cursor: placeOf(c, query.cursor) });
       const found = page.jobs.map(shown);
-      return c.json(page.cursor === undefined ? { jobs: found } : { jobs: found, cursor: page.cursor }, 200);
+      return c.json({ jobs: found, ...nextOf(c, page.cursor) }, 200);
     })
     .openapi(health, (c) => c.json({ ...jobs.health(), counts: { ...jobs.counts() } }, 200))
     .openapi(read, async (c) => {

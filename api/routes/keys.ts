@@ -5,6 +5,7 @@ import type { IssuedKey, KeyInfo, Keys } from '../ports/access.ts';
 import { json, jsonInput, route, router } from '../route.ts';
 import { pageQuery } from '../schemas.ts';
 import { isoTime } from '../../protocols/wire/iso-time.ts';
+import { nextOf, placeOf } from '../paging.ts';
 
 const tags = ['Keys'];
 const MAX_LIFETIME_S = 366 * 24 * 3600;
@@ -71,22 +72,30 @@ const create = route('operator', {
   request: { body: order },
   responses: { 201: shownOnce },
 });
-const issue = route('operator', {
-  method: 'post',
-  path: '/issue',
-  tags,
-  summary: 'Issue a key',
-  request: { body: order },
-  responses: { 201: shownOnce },
-});
-const revoke = route('operator', {
-  method: 'post',
-  path: '/revoke',
-  tags,
-  summary: 'End a key at once, named by its id or itself',
-  request: { body: jsonInput(z.union([z.object({ id: keyId }), z.object({ key: secret })])) },
-  responses: { 200: json(Key, 'The key as it stands now') },
-});
+const issue = route(
+  'operator',
+  {
+    method: 'post',
+    path: '/issue',
+    tags,
+    summary: 'Issue a key',
+    request: { body: order },
+    responses: { 201: shownOnce },
+  },
+  'ignored',
+);
+const revoke = route(
+  'operator',
+  {
+    method: 'post',
+    path: '/revoke',
+    tags,
+    summary: 'End a key at once, named by its id or itself',
+    request: { body: jsonInput(z.union([z.object({ id: keyId }), z.object({ key: secret })])) },
+    responses: { 200: json(Key, 'The key as it stands now') },
+  },
+  'ignored',
+);
 const rotate = route('known', {
   method: 'post',
   path: '/{id}/rotate',
@@ -115,34 +124,43 @@ const rotate = route('known', {
     ),
   },
 });
-const oldIssue = route('operator', {
-  method: 'post',
-  path: '/issue-key',
-  tags,
-  summary: 'Issue a key, as old clients ask for it',
-  request: { body: jsonInput(z.object({ userId })) },
-  responses: {
-    201: json(z.object({ message: z.string(), data: NewKey }), 'The key, shown this once'),
+const oldIssue = route(
+  'operator',
+  {
+    method: 'post',
+    path: '/issue-key',
+    tags,
+    summary: 'Issue a key, as old clients ask for it',
+    request: { body: jsonInput(z.object({ userId })) },
+    responses: {
+      201: json(z.object({ message: z.string(), data: NewKey }), 'The key, shown this once'),
+    },
   },
-});
-const oldValidate = route('operator', {
-  method: 'post',
-  path: '/validate-key',
-  tags,
-  summary: 'Whether a key is a valid one of this user, as old clients ask; 400 when it is not',
-  request: { body: jsonInput(z.object({ userId, key: secret })) },
-  responses: {
-    200: json(z.object({ valid: z.literal(true), message: z.string() }), 'It is'),
+  'ignored',
+);
+const oldValidate = route(
+  'operator',
+  {
+    method: 'post',
+    path: '/validate-key',
+    tags,
+    summary: 'Whether a key is a valid one of this user, as old clients ask; 400 when it is not',
+    request: { body: jsonInput(z.object({ userId, key: secret })) },
+    responses: {
+      200: json(z.object({ valid: z.literal(true), message: z.string() }), 'It is'),
+    },
   },
-});
+  'ignored',
+);
 
 /** `/api/keys`. Answers with a key in them are not to be stored anywhere: not by caches, not for `Idempotency-Key`. */
 export function keyRoutes({ keys }: { readonly keys: Keys }) {
   return router()
     .openapi(list, async (c) => {
-      const page = await keys.list(c.req.valid('query'));
+      const query = c.req.valid('query');
+      const page = await keys.list({ ...query, cursor: placeOf(c, query.cursor) });
       const body = { keys: page.keys.map(shown) };
-      return c.json(page.cursor === undefined ? body : { ...body, cursor: page.cursor }, 200);
+      return c.json({ ...body, ...nextOf(c, page.cursor) }, 200);
     })
     .openapi(mine, async (c) => {
       const principal = known(c.get('principal'));

@@ -10,56 +10,87 @@ import { createListAnswers } from '../list-answers.ts';
 import { keyOf, listingJson, listQuery } from '../records.ts';
 import { json, jsonInput, route, router } from '../route.ts';
 import { Erasure } from './erasure.ts';
-import { fieldsInput, idParam, Listing, nearQuery, ownerQuery, pageQuery, textQuery } from '../schemas.ts';
+import {
+  decimal,
+  fieldsInput,
+  idParam,
+  Listing,
+  nearQuery,
+  ownerQuery,
+  pageQuery,
+  textQuery,
+} from '../schemas.ts';
+import { nextOf, placeOf } from '../paging.ts';
+import type { Context } from 'hono';
 
 const FILTERS = ['commodity', 'region', 'type', 'status', 'productId'] as const;
 const tags = ['Market'];
 const body = jsonInput(fieldsInput('listings'));
 
-const create = route('write', {
-  method: 'post',
-  path: '/',
-  tags,
-  summary: 'Offer or request something; the answer comes when it is on disk',
-  request: { body },
-  responses: { 201: json(Listing, 'The new listing; `Location` leads to it') },
-});
-const list = route('read', {
-  method: 'get',
-  path: '/',
-  tags,
-  summary: 'Listings, newest first without a filter',
-  request: {
-    query: z.object({
-      ...Object.fromEntries(FILTERS.map((name) => [name, textQuery])),
-      ...ownerQuery,
-      ...nearQuery,
-      ...pageQuery,
-      fence: z.enum(['on', 'off']).default('on').openapi({
-        description: 'off: also what GEOFENCE leaves outside, each with its reason as `outside`',
+const create = route(
+  'write',
+  {
+    method: 'post',
+    path: '/',
+    tags,
+    summary: 'Offer or request something; the answer comes when it is on disk',
+    request: { body },
+    responses: { 201: json(Listing, 'The new listing; `Location` leads to it') },
+  },
+  'ignored',
+);
+const list = route(
+  'read',
+  {
+    method: 'get',
+    path: '/',
+    tags,
+    summary: 'Listings, newest first without a filter',
+    request: {
+      query: z.object({
+        ...Object.fromEntries(FILTERS.map((name) => [name, textQuery])),
+        location: textQuery.openapi({ description: 'A part of the location, in any case' }),
+        keyword: textQuery.openapi({ description: 'A part of the title, in any case' }),
+        minPrice: decimal.openapi({ description: 'Prices from here on' }),
+        maxPrice: decimal.openapi({ description: 'Prices up to here' }),
+        ...ownerQuery,
+        ...nearQuery,
+        ...pageQuery,
+        fence: z.enum(['on', 'off']).default('on').openapi({
+          description: 'off: also what GEOFENCE leaves outside, each with its reason as `outside`',
+        }),
       }),
-    }),
+    },
+    responses: {
+      200: json(z.object({ listings: z.array(Listing), cursor: z.string().optional() }), 'One page'),
+    },
   },
-  responses: {
-    200: json(z.object({ listings: z.array(Listing), cursor: z.string().optional() }), 'One page'),
+  'ignored',
+);
+const read = route(
+  'read',
+  {
+    method: 'get',
+    path: '/{id}',
+    tags,
+    summary: 'One listing',
+    request: { params: idParam },
+    responses: { 200: json(Listing, 'The listing') },
   },
-});
-const read = route('read', {
-  method: 'get',
-  path: '/{id}',
-  tags,
-  summary: 'One listing',
-  request: { params: idParam },
-  responses: { 200: json(Listing, 'The listing') },
-});
-const change = route('write', {
-  method: 'patch',
-  path: '/{id}',
-  tags,
-  summary: 'Change fields of an own listing; null deletes one',
-  request: { params: idParam, body },
-  responses: { 200: json(Listing, 'The listing as it stands now') },
-});
+  'ignored',
+);
+const change = route(
+  'write',
+  {
+    method: 'patch',
+    path: '/{id}',
+    tags,
+    summary: 'Change fields of an own listing; null deletes one',
+    request: { params: idParam, body },
+    responses: { 200: json(Listing, 'The listing as it stands now') },
+  },
+  'ignored',
+);
 const replace = route('write', {
   method: 'put',
   path: '/{id}',
@@ -71,15 +102,19 @@ const replace = route('write', {
     201: json(Listing.extend({ changed: z.boolean() }), 'It is new'),
   },
 });
-const retire = route('write', {
-  method: 'delete',
-  path: '/{id}',
-  tags,
-  summary:
-    'End an own listing for good; with `erase` what it said is erased too, here and at every node that follows',
-  request: { params: idParam, query: z.object({ erase: z.enum(['true', 'false']).optional() }) },
-  responses: { 200: json(Erasure, 'Ended, and erased'), 204: { description: 'Ended' } },
-});
+const retire = route(
+  'write',
+  {
+    method: 'delete',
+    path: '/{id}',
+    tags,
+    summary:
+      'End an own listing for good; with `erase` what it said is erased too, here and at every node that follows',
+    request: { params: idParam, query: z.object({ erase: z.enum(['true', 'false']).optional() }) },
+    responses: { 200: json(Erasure, 'Ended, and erased'), 204: { description: 'Ended' } },
+  },
+  'ignored',
+);
 
 export function listingRoutes(node: ApiContext) {
   /** A listing this caller may change; throws `unauthorized`, `forbidden`. */
@@ -121,10 +156,9 @@ export function listingRoutes(node: ApiContext) {
     return outside === undefined ? listing : { ...listing, outside };
   };
   const answers = createListAnswers<Awaited<ReturnType<typeof page>>>(() => node.reader.version());
-  async function page(filter: ListQuery, limit: number, from: string | undefined) {
+  async function page(c: Context, filter: ListQuery, limit: number, from: string | undefined) {
     const { records, cursor } = await node.reader.list('listings', filter, limit, from);
-    const listings = records.map(shown);
-    return cursor === undefined ? { listings } : { listings, cursor };
+    return { listings: records.map(shown), ...nextOf(c, cursor) };
   }
 
   return router()
@@ -137,9 +171,10 @@ export function listingRoutes(node: ApiContext) {
     })
     .openapi(list, async (c) => {
       const query = c.req.valid('query');
-      const keep = query.fence === 'on' ? insideFence(node.fence) : undefined;
+      const keep = allOf(query.fence === 'on' ? insideFence(node.fence) : undefined, searched(query));
       const filter = { ...listQuery(query, FILTERS), keep };
-      return answers(c, JSON.stringify(query), () => page(filter, query.limit, query.cursor));
+      const from = placeOf(c, query.cursor);
+      return answers(c, JSON.stringify(query), () => page(c, filter, query.limit, from));
     })
     .openapi(read, async (c) => {
       const state = await node.reader.get(keyOf(c.req.valid('param').id, node.self, 'listings'));
@@ -170,4 +205,25 @@ export function listingRoutes(node: ApiContext) {
       await node.catalogue.remove(key);
       return c.body(null, 204);
     });
+}
+
+type Keep = NonNullable<ListQuery['keep']>;
+type Search = Readonly<Partial<Record<'location' | 'keyword' | 'minPrice' | 'maxPrice', string | undefined>>>;
+
+function allOf(...given: (Keep | undefined)[]): Keep | undefined {
+  const all = given.filter((keep) => keep !== undefined);
+  return all.length === 0 ? undefined : (state) => all.every((keep) => keep(state));
+}
+
+/** The filters of the published Agrinet back end: parts of location and title in any case, a price within both bounds. Empty is not given. */
+function searched({ location = '', keyword = '', minPrice = '', maxPrice = '' }: Search): Keep | undefined {
+  if (location + keyword + minPrice + maxPrice === '') return undefined;
+  const holds = (value: unknown, part: string): boolean =>
+    part === '' || (typeof value === 'string' && value.toLowerCase().includes(part.toLowerCase()));
+  const [least, most] = [minPrice, maxPrice].map((bound) => (bound === '' ? undefined : Number(bound)));
+  return ({ view: { location: at, title, price } }) =>
+    holds(at, location) &&
+    holds(title, keyword) &&
+    (least === undefined || (typeof price === 'number' && price >= least)) &&
+    (most === undefined || (typeof price === 'number' && price <= most));
 }

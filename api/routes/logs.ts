@@ -3,6 +3,7 @@ import { AUDIT_KINDS, type AuditLine } from '../../protocols/audit/chain.ts';
 import type { AuditPort } from '../ports/audit.ts';
 import { json, route, router } from '../route.ts';
 import { isoTime } from '../../protocols/wire/iso-time.ts';
+import { wholeNumber } from '../schemas.ts';
 
 const tags = ['Operator'];
 /** `timestamp`, `actorId` and `action` are the names of the old back end's log items. */
@@ -24,24 +25,28 @@ const Problem = z.object({
   problem: z.enum(['changed', 'missing', 'inserted', 'cut-off', 'head-differs']),
 });
 
-const list = route('operator', {
-  method: 'get',
-  path: '/',
-  tags,
-  summary: 'The audit log, newest first',
-  request: {
-    query: z.object({
-      transactionId: z.string().max(256).optional(),
-      kind: z.enum(AUDIT_KINDS).optional(),
-      actor: z.string().max(256).optional(),
-      limit: z.coerce.number().int().min(1).max(1000).default(100),
-      below: z.coerce.number().int().min(1).max(1e12).optional(),
-    }),
+const list = route(
+  'operator',
+  {
+    method: 'get',
+    path: '/',
+    tags,
+    summary: 'The audit log, newest first',
+    request: {
+      query: z.object({
+        transactionId: z.string().max(256).optional(),
+        kind: z.enum(AUDIT_KINDS).optional(),
+        actor: z.string().max(256).optional(),
+        limit: wholeNumber(1, 1000).default(100),
+        below: wholeNumber(1, 1e12).optional(),
+      }),
+    },
+    responses: {
+      200: json(z.object({ logs: z.array(Line), cursor: z.number().int().optional() }), 'One page'),
+    },
   },
-  responses: {
-    200: json(z.object({ logs: z.array(Line), cursor: z.number().int().optional() }), 'One page'),
-  },
-});
+  'ignored',
+);
 const verify = route('operator', {
   method: 'get',
   path: '/verify',

@@ -7,44 +7,54 @@ import { callerOf, Conversation, conversationJson, Message, messageJson } from '
 import { idempotentId } from '../limits/idempotency.ts';
 import type { ConversationsPort } from '../ports/conversations.ts';
 import { json, jsonInput, route, router } from '../route.ts';
+import { wholeNumber } from '../schemas.ts';
+import { parsePublicId } from '../../protocols/wire/ids.ts';
 
 const tags = ['Chat'];
 const params = z.object({ conversationId: z.string().min(1).max(256) });
 const user = z.string().min(1).max(192);
 
-const send = route('write', {
-  method: 'post',
-  path: '/{conversationId}',
-  tags,
-  summary: 'Say something, as a user of this node; the answer comes when it is on disk',
-  request: {
-    params,
-    body: jsonInput(
-      z.looseObject({
-        from: user.nullish(),
-        to: z.string().max(128).nullish(),
-        type: z.enum(['text', 'image', 'file', 'ping']).default('text'),
-        content: z.string().max(16_384),
-        attachments: z.array(z.unknown()).max(64).nullish(),
+const send = route(
+  'write',
+  {
+    method: 'post',
+    path: '/{conversationId}',
+    tags,
+    summary: 'Say something, as a user of this node; the answer comes when it is on disk',
+    request: {
+      params,
+      body: jsonInput(
+        z.looseObject({
+          from: user.nullish(),
+          to: z.string().max(128).nullish(),
+          type: z.enum(['text', 'image', 'file', 'ping']).default('text'),
+          content: z.string().max(16_384),
+          attachments: z.array(z.unknown()).max(64).nullish(),
+        }),
+      ),
+    },
+    responses: { 201: json(z.object({ message: Message }), 'The message') },
+  },
+  'ignored',
+);
+const list = route(
+  'write',
+  {
+    method: 'get',
+    path: '/{conversationId}',
+    tags,
+    summary: 'Messages in their one order, oldest first: the newest, or those before a message',
+    request: {
+      params,
+      query: z.object({
+        limit: wholeNumber(1, 500).default(50),
+        before: z.string().min(1).max(256).optional().openapi({ description: 'Id of a message' }),
       }),
-    ),
+    },
+    responses: { 200: json(z.array(Message), 'The page, oldest first') },
   },
-  responses: { 201: json(z.object({ message: Message }), 'The message') },
-});
-const list = route('write', {
-  method: 'get',
-  path: '/{conversationId}',
-  tags,
-  summary: 'Messages in their one order, oldest first: the newest, or those before a message',
-  request: {
-    params,
-    query: z.object({
-      limit: z.coerce.number().int().min(1).max(500).default(50),
-      before: z.string().min(1).max(256).optional().openapi({ description: 'Id of a message' }),
-    }),
-  },
-  responses: { 200: json(z.array(Message), 'The page, oldest first') },
-});
+  'ignored',
+);
 const read = route('write', {
   method: 'post',
   path: '/{conversationId}/read',
@@ -93,6 +103,8 @@ export function messageRoutes({ self, conversations }: MessageRoutesContext) {
     .openapi(list, async (c) => {
       const { limit, before } = c.req.valid('query');
       const { conversationId } = c.req.valid('param');
+      if (before !== undefined && parsePublicId(before, self) === undefined)
+        throw new AgrinetError('query-invalid', 'before: the id of a message');
       const page = await conversations.messages(callerOf(c.get('principal')), conversationId, limit, before);
       return c.json(page.map(messageJson), 200);
     })

@@ -7,13 +7,17 @@ import type { TrendReports } from '../trend-reports.ts';
 const tags = ['Node'];
 const Alarms = z.array(z.object({ kind: z.string(), at: z.string(), text: z.string() }));
 
-const health = route('open', {
-  method: 'get',
-  path: '/health',
-  tags,
-  summary: 'Whether the process answers',
-  responses: { 200: json(z.object({ status: z.literal('ok') }), 'It does') },
-});
+const health = route(
+  'open',
+  {
+    method: 'get',
+    path: '/health',
+    tags,
+    summary: 'Whether the process answers',
+    responses: { 200: json(z.object({ status: z.literal('ok') }), 'It does') },
+  },
+  'ignored',
+);
 const ready = route('open', {
   method: 'get',
   path: '/ready',

@@ -4,6 +4,7 @@ import { type NotificationsPort, OPERATOR_USER } from '../ports/jobs.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { json, route, router } from '../route.ts';
 import { idParam, pageQuery } from '../schemas.ts';
+import { nextOf, placeOf } from '../paging.ts';
 
 const tags = ['Notifications'];
 const userId = z.string().min(1).max(256).optional();
@@ -18,28 +19,36 @@ const NotificationBody = z
   })
   .openapi('Notification');
 
-const list = route('write', {
-  method: 'get',
-  path: '/',
-  tags,
-  summary:
-    'Notifications of a user, newest first; without `userId` one’s own, the operator’s for an operator',
-  request: { query: z.object({ userId, ...pageQuery }) },
-  responses: {
-    200: json(
-      z.object({ notifications: z.array(NotificationBody), cursor: z.string().optional() }),
-      'One page',
-    ),
+const list = route(
+  'write',
+  {
+    method: 'get',
+    path: '/',
+    tags,
+    summary:
+      'Notifications of a user, newest first; without `userId` one’s own, the operator’s for an operator',
+    request: { query: z.object({ userId, ...pageQuery }) },
+    responses: {
+      200: json(
+        z.object({ notifications: z.array(NotificationBody), cursor: z.string().optional() }),
+        'One page',
+      ),
+    },
   },
-});
-const markRead = route('write', {
-  method: 'post',
-  path: '/{id}/read',
-  tags,
-  summary: 'Mark a notification as read',
-  request: { params: idParam, query: z.object({ userId }) },
-  responses: { 200: json(NotificationBody, 'It, read') },
-});
+  'ignored',
+);
+const markRead = route(
+  'write',
+  {
+    method: 'post',
+    path: '/{id}/read',
+    tags,
+    summary: 'Mark a notification as read',
+    request: { params: idParam, query: z.object({ userId }) },
+    responses: { 200: json(NotificationBody, 'It, read') },
+  },
+  'ignored',
+);
 
 /** Whose notifications are asked for; a key acts for its own user only. Throws `forbidden`. */
 function userOf(principal: Principal, named: string | undefined): string {
@@ -55,12 +64,9 @@ export function notificationRoutes({ notifications }: { readonly notifications: 
   return router()
     .openapi(list, async (c) => {
       const { userId, limit, cursor } = c.req.valid('query');
-      const page = await notifications.list(userOf(c.get('principal'), userId), limit, cursor);
+      const page = await notifications.list(userOf(c.get('principal'), userId), limit, placeOf(c, cursor));
       const found = page.notifications.map((each) => ({ ...each }));
-      return c.json(
-        page.cursor === undefined ? { notifications: found } : { notifications: found, cursor: page.cursor },
-        200,
-      );
+      return c.json({ notifications: found, ...nextOf(c, page.cursor) }, 200);
     })
     .openapi(markRead, async (c) => {
       const user = userOf(c.get('principal'), c.req.valid('query').userId);

@@ -4,6 +4,7 @@ import { listQuery, priceJson } from '../records.ts';
 import { json, jsonOrLines, jsonOrMedia, route, router } from '../route.ts';
 import { takeRows } from '../rows.ts';
 import { fieldsInput, ownerQuery, pageQuery, Price, textQuery } from '../schemas.ts';
+import { nextOf, placeOf } from '../paging.ts';
 
 const FILTERS = ['market', 'commodity'] as const;
 const tags = ['Market'];
@@ -68,16 +69,18 @@ export function priceRoutes({ catalogue, reader }: Pick<ApiContext, 'catalogue' 
         'prices',
         listQuery(query, FILTERS),
         query.limit,
-        query.cursor,
+        placeOf(c, query.cursor),
       );
+      const next = nextOf(c, cursor);
       const prices = records.map(priceJson);
       if (c.req.header('accept')?.includes('ndjson') === true) {
         // The cursor has no place among the lines: it stands in the Link header (RFC 8288).
-        if (cursor !== undefined) c.header('link', `<?${nextQuery(c.req.url, cursor)}>; rel="next"`);
+        if (next.cursor !== undefined)
+          c.header('link', `<?${nextQuery(c.req.url, next.cursor)}>; rel="next"`);
         c.header('content-type', NDJSON);
         return c.body(prices.map((price) => `${JSON.stringify(price)}\n`).join(''), 200);
       }
-      return c.json(cursor === undefined ? { prices } : { prices, cursor }, 200);
+      return c.json({ prices, ...next }, 200);
     });
 }
 

@@ -8,96 +8,109 @@ import { json, jsonInput, route, router } from '../route.ts';
 import type { JSONValue } from 'hono/utils/types';
 import { pageQuery } from '../schemas.ts';
 import { isoTime } from '../../protocols/wire/iso-time.ts';
+import { nextOf, placeOf } from '../paging.ts';
 
 const tags = ['Federation'];
 /** What a field of an old node’s item may be is its own matter. */
 const anyValue = z.unknown() as z.ZodType<JSONValue | undefined>; // it was JSON when it came
 
-const pull = route('operator', {
-  method: 'post',
-  path: '/pull',
-  tags,
-  summary: 'Pull from one registered node now',
-  request: {
-    body: jsonInput(
-      z.object({
-        sourceUrl: z
-          .string()
-          .min(1)
-          .max(2048)
-          .openapi({ description: 'The URL or origin of a registered node' }),
-        force: z.boolean().default(false).openapi({
-          description: 'Forget what is remembered of it; build an old node’s part anew. Skips no check',
+const pull = route(
+  'operator',
+  {
+    method: 'post',
+    path: '/pull',
+    tags,
+    summary: 'Pull from one registered node now',
+    request: {
+      body: jsonInput(
+        z.object({
+          sourceUrl: z
+            .string()
+            .min(1)
+            .max(2048)
+            .openapi({ description: 'The URL or origin of a registered node' }),
+          force: z.boolean().default(false).openapi({
+            description: 'Forget what is remembered of it; build an old node’s part anew. Skips no check',
+          }),
         }),
-      }),
-    ),
-  },
-  responses: {
-    202: json(
-      z.object({ job: z.object({ id: z.string(), state: z.string() }) }),
-      'Queued; how it goes is at /jobs/{id}',
-    ),
-  },
-});
-const sync = route('open', {
-  method: 'get',
-  path: '/sync',
-  tags,
-  summary:
-    'Queue a sync with every registered node; what cron calls. Once a minute, however often it is asked for',
-  responses: {
-    202: json(
-      z.object({
-        status: z.literal('queued'),
-        jobs: z.number().int().optional(),
-        coalesced: z.literal(true).optional(),
-        next: z.iso.datetime().optional(),
-      }),
-      'Queued, now or by the call that came before',
-    ),
-  },
-});
-const take = route('worker', {
-  method: 'post',
-  path: '/import',
-  tags,
-  summary:
-    'Import an export {listings, contracts, transactions, users} of an old node, with the checks of a pull',
-  request: {
-    query: z.object({
-      source: z.string().max(2048).default('legacy:import').openapi({
-        description: 'The origin it came from; kept apart from everything else under this name',
-      }),
-      force: z.enum(['true', 'false']).default('false'),
-    }),
-    // Not a zod schema: the route reads the body as a stream, and nobody before it may.
-    body: {
-      required: true,
-      description: 'The export; up to 256 MiB',
-      content: { 'application/json': { schema: { type: 'object' as const } } },
+      ),
+    },
+    responses: {
+      202: json(
+        z.object({ job: z.object({ id: z.string(), state: z.string() }) }),
+        'Queued; how it goes is at /jobs/{id}',
+      ),
     },
   },
-  responses: {
-    200: json(
-      z.object({
-        source: z.string(),
-        imported: z.number().int(),
-        unchanged: z.number().int(),
-        refusedCount: z.number().int(),
-        refused: z.array(
-          z.object({
-            collection: z.string(),
-            index: z.number().int(),
-            id: z.string().optional(),
-            reason: z.string(),
-          }),
-        ),
-        sha256: z.string(),
-      }),
-      'What became of the items; the first hundred refused ones by name',
-    ),
+  'ignored',
+);
+const sync = route(
+  'open',
+  {
+    method: 'get',
+    path: '/sync',
+    tags,
+    summary:
+      'Queue a sync with every registered node; what cron calls. Once a minute, however often it is asked for',
+    responses: {
+      202: json(
+        z.object({
+          status: z.literal('queued'),
+          jobs: z.number().int().optional(),
+          coalesced: z.literal(true).optional(),
+          next: z.iso.datetime().optional(),
+        }),
+        'Queued, now or by the call that came before',
+      ),
+    },
   },
-});
+  'ignored',
+);
+const take = route(
+  'worker',
+  {
+    method: 'post',
+    path: '/import',
+    tags,
+    summary:
+      'Import an export {listings, contracts, transactions, users} of an old node, with the checks of a pull',
+    request: {
+      query: z.object({
+        source: z.string().max(2048).default('legacy:import').openapi({
+          description: 'The origin it came from; kept apart from everything else under this name',
+        }),
+        force: z.enum(['true', 'false']).default('false'),
+      }),
+      // Not a zod schema: the route reads the body as a stream, and nobody before it may.
+      body: {
+        required: true,
+        description: 'The export; up to 256 MiB',
+        content: { 'application/json': { schema: { type: 'object' as const } } },
+      },
+    },
+    responses: {
+      200: json(
+        z.object({
+          source: z.string(),
+          imported: z.number().int(),
+          unchanged: z.number().int(),
+          refusedCount: z.number().int(),
+          refused: z.array(
+            z.object({
+              collection: z.string(),
+              index: z.number().int(),
+              id: z.string().optional(),
+              reason: z.string(),
+            }),
+          ),
+          sha256: z.string(),
+        }),
+        'What became of the items; the first hundred refused ones by name',
+      ),
+    },
+  },
+  'ignored',
+);
 const legacy = route('read', {
   method: 'get',
   path: '/legacy/{collection}',
@@ -157,10 +170,11 @@ export function pullRoutes({
     })
     .openapi(legacy, async (c) => {
       const { source, limit, cursor } = c.req.valid('query');
+      const from = placeOf(c, cursor);
       const sources = await exchange.legacy.sources();
       const chosen = source === undefined ? sources[0] : sourceOf(source);
       if (chosen === undefined) return c.json({ sources, items: [] }, 200);
-      const page = await exchange.legacy.list(c.req.valid('param').collection, chosen, limit, cursor);
+      const page = await exchange.legacy.list(c.req.valid('param').collection, chosen, limit, from);
       const { collection } = c.req.valid('param');
       const items = page.items.flatMap(({ item, id, updatedAt }) => {
         const outside = collection === 'listings' ? fence.reason(chosen, item) : undefined;
@@ -168,10 +182,7 @@ export function pullRoutes({
         const row = { ...item, id, owner: chosen, updatedAt: isoTime(updatedAt) };
         return [outside === undefined ? row : { ...row, outside }];
       });
-      return c.json(
-        page.cursor === undefined ? { sources, items } : { sources, items, cursor: page.cursor },
-        200,
-      );
+      return c.json({ sources, items, ...nextOf(c, page.cursor) }, 200);
     });
 }
 

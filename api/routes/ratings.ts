@@ -10,6 +10,7 @@ import { keyOf } from '../records.ts';
 import { json, jsonInput, route, router } from '../route.ts';
 import { pageQuery } from '../schemas.ts';
 import { actorOf } from './contracts.ts';
+import { nextOf, placeOf } from '../paging.ts';
 
 const tags = ['Market'];
 const party = z.string().min(1).max(192).optional();
@@ -36,35 +37,40 @@ const RatingRow = z
   })
   .openapi('Rating');
 
-const submit = route('write', {
-  method: 'post',
-  path: '/submitRating',
-  tags,
-  summary: 'Rate the other party of a settled contract; a second rating by the same party corrects the first',
-  request: {
-    body: jsonInput(
-      z.object({
-        contractId: z.string().min(1).max(256).optional(),
-        transactionId: z.string().min(1).max(256).optional(),
-        from: party,
-        raterId: party,
-        to: party,
-        score: points,
-        rating: points,
-        comment: z.string().max(8192).optional(),
-        feedback: z.string().max(8192).optional(),
-        tags: z.union([z.array(z.string().max(64)).max(32), z.string().max(2048)]).optional(),
-      }),
-    ),
+const submit = route(
+  'write',
+  {
+    method: 'post',
+    path: '/submitRating',
+    tags,
+    summary:
+      'Rate the other party of a settled contract; a second rating by the same party corrects the first',
+    request: {
+      body: jsonInput(
+        z.object({
+          contractId: z.string().min(1).max(256).optional(),
+          transactionId: z.string().min(1).max(256).optional(),
+          from: party,
+          raterId: party,
+          to: party,
+          score: points,
+          rating: points,
+          comment: z.string().max(8192).optional(),
+          feedback: z.string().max(8192).optional(),
+          tags: z.union([z.array(z.string().max(64)).max(32), z.string().max(2048)]).optional(),
+        }),
+      ),
+    },
+    responses: {
+      200: json(RatingRow.extend({ message: z.string() }), 'The rating that stands says the same already'),
+      201: json(
+        RatingRow.extend({ message: z.string() }),
+        'The new rating; `supersedes` names one it corrects',
+      ),
+    },
   },
-  responses: {
-    200: json(RatingRow.extend({ message: z.string() }), 'The rating that stands says the same already'),
-    201: json(
-      RatingRow.extend({ message: z.string() }),
-      'The new rating; `supersedes` names one it corrects',
-    ),
-  },
-});
+  'ignored',
+);
 const list = route('read', {
   method: 'get',
   path: '/ratings',
@@ -104,9 +110,8 @@ export function ratingRoutes({ self, ratings }: RatingsContext) {
     .openapi(list, async (c) => {
       const { to, limit, cursor: from } = c.req.valid('query');
       const subject = to === undefined || to.includes('@') ? to : `${to}@${self}`;
-      const { items, cursor } = await ratings.list(subject, limit, from);
-      const page = { ratings: items.map(ratingJson) };
-      return c.json(cursor === undefined ? page : { ...page, cursor }, 200);
+      const { items, cursor } = await ratings.list(subject, limit, placeOf(c, from));
+      return c.json({ ratings: items.map(ratingJson), ...nextOf(c, cursor) }, 200);
     });
 }
 

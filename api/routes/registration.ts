@@ -65,30 +65,34 @@ const nodes = route('read', {
   summary: 'Every registered node in the Agrinet node template, with how it is doing',
   responses: { 200: json(z.object({ nodes: z.array(NodeRow) }), 'The registry, without contact addresses') },
 });
-const status = route('read', {
-  method: 'get',
-  path: '/status',
-  tags,
-  summary: 'What the Agrinet status CLI reads',
-  responses: {
-    200: json(
-      z.object({
-        federationHealth: z.array(
-          z.object({
-            node: z.string(),
-            status: z.enum(['ONLINE', 'OFFLINE']),
-            listings: z.number(),
-            transactions: z.number(),
-            users: z.number(),
-            lastSync: z.string().nullable(),
-            error: z.string().optional(),
-          }),
-        ),
-      }),
-      'One item for each node',
-    ),
+const status = route(
+  'read',
+  {
+    method: 'get',
+    path: '/status',
+    tags,
+    summary: 'What the Agrinet status CLI reads',
+    responses: {
+      200: json(
+        z.object({
+          federationHealth: z.array(
+            z.object({
+              node: z.string(),
+              status: z.enum(['ONLINE', 'OFFLINE']),
+              listings: z.number(),
+              transactions: z.number(),
+              users: z.number(),
+              lastSync: z.string().nullable(),
+              error: z.string().optional(),
+            }),
+          ),
+        }),
+        'One item for each node',
+      ),
+    },
   },
-});
+  'ignored',
+);
 const Profile = z.object({ nodeId: z.string() }).catchall(value).openapi('NodeProfile');
 const readProfile = route('read', {
   method: 'get',
@@ -105,36 +109,41 @@ const writeProfile = route('operator', {
   request: { body: jsonInput(z.record(z.string().max(256), z.unknown())) },
   responses: { 200: json(Profile, 'The profile as it stands now') },
 });
-const register = route('register', {
-  method: 'post',
-  path: '/node/register',
-  tags,
-  summary: 'Register a node here: signed and proven it is active, with a key alone it waits for the operator',
-  request: {
-    body: jsonInput(
-      z
-        .object({
-          nodeUrl: nodeUrl.optional(),
-          region: region.optional(),
-          contactEmail: email.nullish(),
-          peerId: z.string().max(128).optional(),
-          multiaddrs: z.array(z.string().max(256)).max(16).optional(),
-          time: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
-          nonce: z.string().max(64).optional(),
-          tlsFingerprint: z.string().max(128).optional(),
-          statement: statement.optional(),
-        })
-        .refine((body) => body.statement !== undefined || body.nodeUrl !== undefined, {
-          message: 'nodeUrl: the URL of the node to register',
-        }),
-    ),
+const register = route(
+  'register',
+  {
+    method: 'post',
+    path: '/node/register',
+    tags,
+    summary:
+      'Register a node here: signed and proven it is active, with a key alone it waits for the operator',
+    request: {
+      body: jsonInput(
+        z
+          .object({
+            nodeUrl: nodeUrl.optional(),
+            region: region.optional(),
+            contactEmail: email.nullish(),
+            peerId: z.string().max(128).optional(),
+            multiaddrs: z.array(z.string().max(256)).max(16).optional(),
+            time: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
+            nonce: z.string().max(64).optional(),
+            tlsFingerprint: z.string().max(128).optional(),
+            statement: statement.optional(),
+          })
+          .refine((body) => body.statement !== undefined || body.nodeUrl !== undefined, {
+            message: 'nodeUrl: the URL of the node to register',
+          }),
+      ),
+    },
+    responses: {
+      200: json(Registered, 'It was registered already'),
+      201: json(Registered, 'It is active; `statement` is this node’s own registration'),
+      202: json(Registered, 'It is pending until the operator approves it'),
+    },
   },
-  responses: {
-    200: json(Registered, 'It was registered already'),
-    201: json(Registered, 'It is active; `statement` is this node’s own registration'),
-    202: json(Registered, 'It is pending until the operator approves it'),
-  },
-});
+  'ignored',
+);
 const withdraw = route('open', {
   method: 'post',
   path: '/node/withdraw',

@@ -5,20 +5,25 @@ import type { RatingsPort } from '../ports/trust.ts';
 import { json, route, router } from '../route.ts';
 import { pageQuery } from '../schemas.ts';
 import { actorOf } from './contracts.ts';
+import { nextOf, placeOf } from '../paging.ts';
 
-const list = route('write', {
-  method: 'get',
-  path: '/',
-  tags: ['Market'],
-  summary: 'Contracts from accepted on, in the old shape: the caller’s own; an operator sees all',
-  request: { query: z.object(pageQuery) },
-  responses: {
-    200: json(
-      z.object({ transactions: z.array(TransactionJson), cursor: z.string().optional() }),
-      'One page',
-    ),
+const list = route(
+  'write',
+  {
+    method: 'get',
+    path: '/',
+    tags: ['Market'],
+    summary: 'Contracts from accepted on, in the old shape: the caller’s own; an operator sees all',
+    request: { query: z.object(pageQuery) },
+    responses: {
+      200: json(
+        z.object({ transactions: z.array(TransactionJson), cursor: z.string().optional() }),
+        'One page',
+      ),
+    },
   },
-});
+  'ignored',
+);
 
 export function transactionRoutes({
   contracts,
@@ -32,7 +37,7 @@ export function transactionRoutes({
     const { items, cursor } = await contracts.list(
       { listingId: undefined, requestId: undefined },
       limit,
-      from,
+      placeOf(c, from),
       actorOf(c.get('principal')),
     );
     const transactions: z.output<typeof TransactionJson>[] = [];
@@ -45,6 +50,6 @@ export function transactionRoutes({
       const one = transactionJson(sight, rated?.score ?? null);
       if (one !== undefined) transactions.push(one);
     }
-    return c.json(cursor === undefined ? { transactions } : { transactions, cursor }, 200);
+    return c.json({ transactions, ...nextOf(c, cursor) }, 200);
   });
 }

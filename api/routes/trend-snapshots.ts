@@ -7,8 +7,9 @@ import { isLive, type RecordState } from '../../protocols/open-dialog/record.ts'
 import { parseRecordKey, publicId } from '../../protocols/wire/ids.ts';
 import type { ApiContext } from '../context.ts';
 import { keyOf } from '../records.ts';
+import { nextOf, placeOf } from '../paging.ts';
 import { json, route, router } from '../route.ts';
-import { idParam, textQuery } from '../schemas.ts';
+import { idParam, textQuery, wholeNumber } from '../schemas.ts';
 import { isoTime, LAST_MS } from '../../protocols/wire/iso-time.ts';
 
 const tags = ['Market'];
@@ -42,7 +43,7 @@ const list = route('read', {
   request: {
     query: z.object({
       owner: textQuery,
-      limit: z.coerce.number().int().min(1).max(100).default(20),
+      limit: wholeNumber(1, 100).default(20),
       cursor: z.string().max(2048).optional(),
     }),
   },
@@ -126,7 +127,7 @@ export function snapshotRoutes(node: Pick<ApiContext, 'self' | 'reader' | 'trend
     .openapi(list, async (c) => {
       const { owner, limit, cursor: from } = c.req.valid('query');
       const snapshots: z.infer<typeof Head>[] = [];
-      let cursor = from;
+      let cursor = placeOf(c, from);
       for (let scanned = 0; scanned < SCANNED && snapshots.length < limit;) {
         const size = Math.min(PAGE, limit - snapshots.length);
         const page = await node.reader.list('trends', { fields: {} }, size, cursor);
@@ -137,7 +138,7 @@ export function snapshotRoutes(node: Pick<ApiContext, 'self' | 'reader' | 'trend
         cursor = page.cursor;
         if (cursor === undefined) break;
       }
-      return c.json(cursor === undefined ? { snapshots } : { snapshots, cursor }, 200);
+      return c.json({ snapshots, ...nextOf(c, cursor) }, 200);
     })
     .openapi(read, async (c) => {
       const state = await found(c.req.valid('param').id);

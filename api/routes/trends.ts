@@ -4,7 +4,7 @@ import { trendSummary } from '../../protocols/market/trends.ts';
 import { isOperator } from '../access.ts';
 import type { ApiContext } from '../context.ts';
 import { json, route, router } from '../route.ts';
-import { textQuery } from '../schemas.ts';
+import { textQuery, wholeNumber } from '../schemas.ts';
 import { createTrendFigures, insights, topRated } from '../trend-figures.ts';
 import { type TrendReports, windowOf } from '../trend-reports.ts';
 import { snapshotRoutes } from './trend-snapshots.ts';
@@ -50,82 +50,106 @@ const TOP = 10;
 /** Places and days shown by the old routes. */
 const ROWS = 1000;
 
-const trends = route('read', {
-  method: 'get',
-  path: '/',
-  tags,
-  summary: 'How prices have moved, from what this node holds; `global` is all regions',
-  request: {
-    query: z.object({
-      region: textQuery,
-      commodity: textQuery,
-      window: z.string().max(8).default('1').openapi({
-        description:
-          'How far back the newest period is compared: `3` (weeks or months, as the data have them), `2w`, `3m`, `1y`',
-      }),
-    }),
-  },
-  responses: { 200: json(Trends, 'The strongest signals first; none when too little is held') },
-});
-const top = route('read', {
-  method: 'get',
-  path: '/top-rated',
-  tags,
-  summary: 'Producers by score, the best first; nobody whose score is unknown',
-  request: {
-    query: z.object({ limit: z.coerce.number().int().min(1).max(100).default(5), region: textQuery }),
-  },
-  responses: {
-    200: json(
-      z.array(
-        z.object({
-          id: z.string(),
-          role: z.literal('producer'),
-          region: z.string(),
-          reputationScore: z.number(),
-          counterparties: z.number().int(),
+const trends = route(
+  'read',
+  {
+    method: 'get',
+    path: '/',
+    tags,
+    summary: 'How prices have moved, from what this node holds; `global` is all regions',
+    request: {
+      query: z.object({
+        region: textQuery,
+        commodity: textQuery,
+        window: z.string().max(8).default('1').openapi({
+          description:
+            'How far back the newest period is compared: `3` (weeks or months, as the data have them), `2w`, `3m`, `1y`',
         }),
+      }),
+    },
+    responses: { 200: json(Trends, 'The strongest signals first; none when too little is held') },
+  },
+  'ignored',
+);
+const top = route(
+  'read',
+  {
+    method: 'get',
+    path: '/top-rated',
+    tags,
+    summary: 'Producers by score, the best first; nobody whose score is unknown',
+    request: {
+      query: z.object({ limit: wholeNumber(1, 100).default(5), region: textQuery }),
+    },
+    responses: {
+      200: json(
+        z.array(
+          z.object({
+            id: z.string(),
+            role: z.literal('producer'),
+            region: z.string(),
+            reputationScore: z.number(),
+            counterparties: z.number().int(),
+          }),
+        ),
+        'Producers',
       ),
-      'Producers',
-    ),
+    },
   },
-});
-const volume = route('read', {
-  method: 'get',
-  path: '/market-volume',
-  tags,
-  summary: 'Listings by location, the most first',
-  responses: {
-    200: json(z.array(z.object({ location: z.string(), count: z.number().int() })), 'Locations'),
+  'ignored',
+);
+const volume = route(
+  'read',
+  {
+    method: 'get',
+    path: '/market-volume',
+    tags,
+    summary: 'Listings by location, the most first',
+    responses: {
+      200: json(z.array(z.object({ location: z.string(), count: z.number().int() })), 'Locations'),
+    },
   },
-});
-const byDay = route('read', {
-  method: 'get',
-  path: '/listing-trends',
-  tags,
-  summary: 'Listings by the day they were made on, the last thousand days',
-  responses: { 200: json(z.array(z.object({ date: z.string(), count: z.number().int() })), 'Days') },
-});
-const response = route('read', {
-  method: 'get',
-  path: '/ping-response',
-  tags,
-  summary: 'Mean days between a seller’s signs of life on its transactions, the quickest first',
-  description: `From acceptance to the first ping, and from each ping to the next. Sellers with fewer than ${SNAPSHOT_LIMITS.group} transactions are shown to the operator only.`,
-  responses: {
-    200: json(z.array(z.object({ sellerId: z.string(), avgDays: z.number() })), 'Sellers'),
+  'ignored',
+);
+const byDay = route(
+  'read',
+  {
+    method: 'get',
+    path: '/listing-trends',
+    tags,
+    summary: 'Listings by the day they were made on, the last thousand days',
+    responses: { 200: json(z.array(z.object({ date: z.string(), count: z.number().int() })), 'Days') },
   },
-});
-const insight = route('read', {
-  method: 'get',
-  path: '/ai/insight',
-  tags,
-  summary: 'Sentences by rule: many or few listings, the best three producers, delayed transactions',
-  request: { query: z.object({ region: textQuery }) },
-  responses: {
-    200: json(z.object({ insights: z.array(z.string()) }), 'Sentences; none when nothing stands out'),
+  'ignored',
+);
+const response = route(
+  'read',
+  {
+    method: 'get',
+    path: '/ping-response',
+    tags,
+    summary: 'Mean days between a seller’s signs of life on its transactions, the quickest first',
+    description: `From acceptance to the first ping, and from each ping to the next. Sellers with fewer than ${SNAPSHOT_LIMITS.group} transactions are shown to the operator only.`,
+    responses: {
+      200: json(z.array(z.object({ sellerId: z.string(), avgDays: z.number() })), 'Sellers'),
+    },
   },
-});
+  'ignored',
+);
+const insight = route(
+  'read',
+  {
+    method: 'get',
+    path: '/ai/insight',
+    tags,
+    summary: 'Sentences by rule: many or few listings, the best three producers, delayed transactions',
+    request: { query: z.object({ region: textQuery }) },
+    responses: {
+      200: json(z.object({ insights: z.array(z.string()) }), 'Sentences; none when nothing stands out'),
+    },
+  },
+  'ignored',
+);
 
 export function trendRoutes(node: Pick<ApiContext, 'self' | 'reader' | 'trends'>, reports: TrendReports) {
   const figures = createTrendFigures(node);

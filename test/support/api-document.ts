@@ -8,6 +8,7 @@ export interface Media {
 export interface Operation {
   readonly summary: string;
   readonly 'x-access': string;
+  readonly 'x-unknown-query'?: 'refused' | 'ignored';
   readonly parameters?: readonly {
     readonly name: string;
     readonly in: 'path' | 'query' | 'header';

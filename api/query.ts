@@ -1,0 +1,35 @@
+import { createMiddleware } from 'hono/factory';
+import { AgrinetError } from '../protocols/errors.ts';
+import type { ApiEnv } from './access.ts';
+
+/** What becomes of query names that a route does not have. */
+export type UnknownNames = 'refused' | 'ignored';
+
+/** Sent along everywhere: the key, by clients that can send no headers, and what keeps caches away. */
+const ALWAYS: readonly string[] = ['x-api-key', '_'];
+/** Unknown names that a `Warning` lists. */
+const NAMED = 8;
+
+/**
+ * Looks at the names of a query. What a route of our own does not know is refused with the names that there are: a filter that is
+ * passed over looks like an answer. Old clients send names that mean nothing here; on their routes these are ignored, and a `Warning` (RFC
+ * 7234, 299) names them. Throws `query-invalid`.
+ */
+export function queryNames(known: readonly string[], unknown: UnknownNames) {
+  const names = new Set([...known, ...ALWAYS]);
+  const there = known.length === 0 ? 'this route takes none' : `there are ${known.join(', ')}`;
+  return createMiddleware<ApiEnv>(async (c, next) => {
+    const strange = c.req.url.includes('?')
+      ? [...new Set(new URL(c.req.url).searchParams.keys())].filter((name) => !names.has(name))
+      : [];
+    if (strange.length === 0) return next();
+    const shown = strange.slice(0, NAMED).map((name) => encodeURIComponent(name.slice(0, 64).toWellFormed()));
+    const more = strange.length > NAMED ? ` and ${strange.length - NAMED} more` : '';
+    if (unknown === 'refused')
+      throw new AgrinetError('query-invalid', `query: no such name as ${shown.join(', ')}${more}; ${there}`);
+    const warning = `299 agrinetd "query names ignored: ${shown.join(', ')}${more}; ${there}"`;
+    c.header('warning', warning); // on a refusal by the route, too
+    await next();
+    c.res.headers.set('warning', warning);
+  });
+}
