@@ -1,7 +1,9 @@
 import { authenticate } from './authenticate.ts';
 import type { ApiContext } from './context.ts';
 import { errorAnswer, isClientGone } from './errors.ts';
+import { bodyEncoding } from './limits/body-encoding.ts';
 import { bodyLimits } from './limits/body.ts';
+import { allowOptions } from './limits/allow.ts';
 import { cors } from './limits/cors.ts';
 import { hostCheck } from './limits/host-check.ts';
 import { idempotency } from './limits/idempotency.ts';
@@ -72,9 +74,11 @@ export function createApp(node: ApiContext) {
   });
   app.use(hostCheck(limits));
   app.use(cors(limits.corsOrigins));
+  app.use(allowOptions(app.router));
   app.use(rates.byAddress);
   app.use(authenticate(node.access));
   app.use(rates.byPrincipal);
+  app.use(bodyEncoding());
   app.use(bodyLimits());
   app.use(
     idempotency({

@@ -88,6 +88,7 @@ const CREDENTIALS: Record<string, string[]>[] = [{ apiKey: [] }, { bearer: [] }]
 /** A group of routes. What does not fit its schema is `fields-invalid` (body) or `query-invalid`, with every problem named. */
 export function router() {
   return new OpenAPIHono<ApiEnv>({
+    strict: false, // `/health/` is `/health`
     defaultHook: (result) => {
       if (result.success) return;
       const problems = result.error.issues.slice(0, 10).map((issue) => {

@@ -24,6 +24,7 @@ import { statusCommand } from './cli/status.ts';
 import { syncCommand } from './cli/sync.ts';
 import { trendsCommand } from './cli/trends.ts';
 import { workerCommand } from './cli/worker.ts';
+import { stdout } from './cli/stdout.ts';
 import { exitCodeFor } from './exit-codes.ts';
 import { errorText } from './service/journal.ts';
 import { VERSION } from './version.ts';
@@ -31,7 +32,10 @@ import { VERSION } from './version.ts';
 const program = new Command('agrinet')
   .description('The federation daemon of Agrinet and its command line.')
   .version(VERSION)
-  .showHelpAfterError('`agrinet --help` shows every command.');
+  .showHelpAfterError('`agrinet --help` shows every command.')
+  .configureOutput({ writeOut: (text) => stdout.write(text) });
+// Whoever reads stderr may be gone: nobody is left to be told, and the exit code says the rest.
+process.stderr.on('error', () => undefined);
 for (const command of [
   startCommand(),
   statusCommand(),

@@ -12,6 +12,7 @@ import { createLogger, type Logger } from './logger.ts';
 import { createNode, type Node } from './node.ts';
 import { askHealth, createSelfCheck, type SelfCheck } from './service/self-check.ts';
 import { createSupervision, type Supervision } from './service/supervision.ts';
+import { ignoreHangups, stopSignalled } from './service/signals.ts';
 import { type Settings, settingsWarnings } from './settings.ts';
 
 /**
@@ -42,6 +43,8 @@ async function run(settings: Settings, logger: Logger, supervision: Supervision)
       onProblem: (error) => logger.error({ err: error }, 'TLS certificate not taken over'),
       onRenewed: (fingerprint) => logger.info({ fingerprint }, 'TLS certificate renewed'),
     });
+    // From here on: a hangup during a long opening must not end it.
+    ignoreHangups(logger, () => tls.look());
     const node = await createNode(settings, identity, logger);
     try {
       const http = await startHttp(node, apiKey, tls);
@@ -50,7 +53,7 @@ async function run(settings: Settings, logger: Logger, supervision: Supervision)
         'started',
       );
       supervision.ready(selfCheck(node, http.url), () => statusLine(node));
-      await signalled();
+      await stopSignalled();
       supervision.stopping();
       logger.info('stopping');
       await http.stop();
@@ -94,18 +97,4 @@ async function refuseLostIdentity(dataDir: string): Promise<void> {
       `${identityPath(dataDir)} is gone, but the database it belongs to is there; put it back from a backup`,
     );
   }
-}
-
-/** Resolves at the first signal; the second ends the process at once. */
-function signalled(): Promise<void> {
-  return new Promise((resolve) => {
-    let told = false;
-    const onSignal = (): void => {
-      if (told) process.kill(process.pid, 'SIGKILL');
-      told = true;
-      resolve();
-    };
-    process.on('SIGTERM', onSignal);
-    process.on('SIGINT', onSignal);
-  });
 }

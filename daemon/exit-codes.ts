@@ -32,6 +32,13 @@ const exitCodes = [
   ['restore-unfinished', 87, 'a restore was cut off: run it again', 'stays'],
   ['feed-file-damaged', 88, 'the feed file is cut off or altered; what came before stays'],
   ['mirror-differs', 89, '`agrinet mirror verify` found items that differ from LevelDB'],
+  [
+    'output-failed',
+    90,
+    'what the command printed could not be written; the line on stderr says what follows from it',
+  ],
+  ['rows-refused', 91, '`agrinet import`: some rows were refused, each is named; all others are in'],
+  ['nothing-matched', 92, '`agrinet import --region`: the file has no row of these regions'],
 ] as const satisfies readonly (readonly [name: string, code: number, meaning: string, restart?: 'stays'])[];
 
 const byName: ReadonlyMap<string, number> = new Map(exitCodes.map(([name, code]) => [name, code]));

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { getRequestListener } from '@hono/node-server';
+import { getRequestListener, RequestError } from '@hono/node-server';
 import { addressGroup, isLoopback } from '../api/limits/address.ts';
 
 /** What one connection, and all of them together, may take. Times in milliseconds. */
@@ -48,6 +48,18 @@ export interface HttpServerOptions {
   readonly limits?: Partial<ServerLimits>;
 }
 
+/** Stands for the Host that HTTP/1.0 need not name, as health checks of load balancers do not; no header of that name is made up. */
+const NO_HOST = 'localhost';
+
+/** What of a request cannot be read as a URL, in the error shape of the API. */
+function refusedRequest(error: unknown): Response {
+  const [status, code, message] =
+    error instanceof RequestError
+      ? ([400, 'request-malformed', 'the Host header or the request target is no URL'] as const)
+      : ([500, 'internal', 'Internal error; the log of the node has the details'] as const);
+  return Response.json({ error: message, message, code }, { status });
+}
+
 type Listener = (incoming: IncomingMessage, outgoing: ServerResponse) => unknown;
 
 /** The HTTP(S) server with its limits, not listening yet. `renew` takes over a new certificate for new connections. */
@@ -56,7 +68,7 @@ export function createHttpServer({ fetch, tls, limits }: HttpServerOptions): {
   readonly renew: (keys: TlsKeys) => void;
 } {
   const bounds = { ...SERVER_LIMITS, ...limits };
-  const serve = getRequestListener(fetch) as Listener; // it serves HTTP/2 as well, hence its wider type
+  const serve = getRequestListener(fetch, { hostname: NO_HOST, errorHandler: refusedRequest }) as Listener; // it serves HTTP/2 as well, hence its wider type
   const listener = onlySoMany(bounds.pipelined, serve);
   const options = {
     maxHeaderSize: bounds.maxHeaderBytes,
@@ -99,6 +111,8 @@ function onlySoMany(most: number, serve: Listener): Listener {
       return undefined;
     }
     underWay.set(socket, count);
+    // OPTIONS asks about the server as a whole with `*` (RFC 9110, 9.3.7), which is no path.
+    if (incoming.url === '*') incoming.url = '/';
     outgoing.once('close', () => underWay.set(socket, (underWay.get(socket) ?? 1) - 1));
     return serve(incoming, outgoing);
   };

@@ -1,5 +1,4 @@
-import { createReadStream } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { SingleBar } from 'cli-progress';
 import { Command } from 'commander';
 import { AgrinetError, errorCode, errorMessage } from '../../protocols/errors.ts';
@@ -7,6 +6,7 @@ import { exitCodeFor } from '../exit-codes.ts';
 import { readSettings } from '../secrets.ts';
 import { connect } from './client.ts';
 import { importPrices } from './import-run.ts';
+import { printJson, printLine } from './output.ts';
 import type { ImportSummary, RefusedRow } from './import-run.ts';
 
 /** So many bad rows are named one by one; of the rest only the number is said. */
@@ -16,7 +16,10 @@ const SHOWN_ROWS = 20;
 export function importCommand(): Command {
   return new Command('import')
     .description('import a WFP food price file: each row as a price')
-    .argument('<file>', 'CSV file of any year’s columns, delimiter and encoding, also under gzip')
+    .argument(
+      '<file>',
+      'CSV file of any year’s columns, delimiter and encoding, also under gzip; a pipe will do, `-` is standard input',
+    )
     .option('--region <name...>', 'only rows of these regions (admin1); "unspecified" for rows without one')
     .option('--listings', 'also offer at the newest price of each series, as listings of --user')
     .option('--user <seller>', 'the user of this node whose offers the listings are')
@@ -63,8 +66,8 @@ function fold(region: string): string {
 async function run(file: string, options: Options): Promise<void> {
   const seller = sellerOf(options);
   const daemon = connect(readSettings());
-  const size = await readableSize(file);
-  const source = createReadStream(file);
+  const { handle, size } = await opened(file);
+  const source = handle.createReadStream();
   const progress = createProgress(size, () => source.bytesRead);
   const refused: RefusedRow[] = [];
   const started = performance.now();
@@ -84,7 +87,7 @@ async function run(file: string, options: Options): Promise<void> {
     );
     progress.stop();
     report(summary, (performance.now() - started) / 1000, options.json === true, seller !== undefined);
-    if (nothingWentIn(summary)) process.exitCode = exitCodeFor('request-refused');
+    process.exitCode = exitCodeFor(outcomeOf(summary, options.region !== undefined));
   } catch (error) {
     // A file of another kind is the caller's mistake, as is one that is not there.
     if (errorCode(error) !== 'wfp.header') throw error;
@@ -97,20 +100,26 @@ async function run(file: string, options: Options): Promise<void> {
   }
 }
 
-async function readableSize(file: string): Promise<number> {
+/** Opened once: a pipe that is opened a second time has nobody at its other end any more. Its size is not known, 0. */
+async function opened(file: string): Promise<{ handle: FileHandle; size: number }> {
+  let handle: FileHandle | undefined;
   try {
-    await using handle = await open(file);
+    handle = await open(file === '-' ? '/dev/stdin' : file);
     const stat = await handle.stat();
     if (stat.isDirectory()) throw new Error('is a folder');
-    return stat.size;
+    return { handle, size: stat.size };
   } catch (error) {
+    await handle?.close();
     throw new AgrinetError('usage', `cannot read ${file}: ${errorMessage(error)}`, { cause: error });
   }
 }
 
-function nothingWentIn({ prices, listings, refused }: ImportSummary): boolean {
+/** What the exit code says of an import that came to its end: a script must not take a file for imported of which rows are lacking. */
+export function outcomeOf({ prices, listings, refused }: ImportSummary, byRegion: boolean): string {
   const held = prices.created + prices.unchanged + listings.created + listings.changed + listings.unchanged;
-  return refused > 0 && held === 0;
+  if (held > 0) return refused > 0 ? 'rows-refused' : 'ok';
+  if (refused > 0) return 'request-refused';
+  return byRegion ? 'nothing-matched' : 'ok';
 }
 
 interface Progress {
@@ -155,10 +164,10 @@ function report(
     prices.created + prices.unchanged + listings.created + listings.changed + listings.unchanged;
   const rate = Math.round(records / Math.max(seconds, 0.001));
   if (json) {
-    console.log(JSON.stringify({ prices, listings, refused, skipped, seconds, recordsPerSecond: rate }));
+    printJson({ prices, listings, refused, skipped, seconds, recordsPerSecond: rate });
     return;
   }
-  console.log(
+  printLine(
     `prices: ${prices.created} created, ${prices.unchanged} unchanged; ` +
       (offers
         ? `listings: ${listings.created} created, ${listings.changed} changed, ${listings.unchanged} unchanged; `

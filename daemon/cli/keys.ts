@@ -2,6 +2,7 @@ import chalk from 'chalk';
 import type { InferResponseType } from 'hono/client';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { SCOPES, type Scope } from '../../api/access.ts';
+import { AgrinetError, errorMessage } from '../../protocols/errors.ts';
 import { readSettings } from '../secrets.ts';
 import { answerOf, connect } from './client.ts';
 import { boxTable, localTime, printable, printJson, printLine } from './output.ts';
@@ -87,8 +88,10 @@ async function issue(options: {
   const { user, scopes, expires } = options;
   const body = { userId: user, scopes, ...(expires === undefined ? {} : { expiresIn: expires }) };
   const answer = await answerOf(daemon().issue.$post({ json: body }));
-  if (options.json) printJson(answer);
-  else show(answer);
+  await shownOrRevoked(answer, 'Issue another once there is room.', () => {
+    if (options.json) printJson(answer);
+    else show(answer);
+  });
 }
 
 async function revoke(id: string, { json }: { json?: true }): Promise<void> {
@@ -102,14 +105,29 @@ async function rotate(id: string, { grace, json }: { grace?: number; json?: true
   const answer = await answerOf(
     daemon()[':id'].rotate.$post({ param: { id: encodeURIComponent(id) }, json: body }),
   );
-  if (json) {
-    printJson(answer);
-    return;
+  const until = `The old one, ${printable(answer.previous.id)}, is valid until ${localTime(answer.previous.expiresAt)}.`;
+  await shownOrRevoked(answer, `${until} Issue another key in its place.`, () => {
+    if (json) {
+      printJson(answer);
+      return;
+    }
+    show(answer);
+    printLine(until);
+  });
+}
+
+/** What is printed is the only copy of a key. One that nobody can have read is ended again; throws `output-failed`, which says so. */
+async function shownOrRevoked({ id }: { id: string }, advice: string, print: () => void): Promise<void> {
+  try {
+    print();
+  } catch (cause) {
+    const revoked = await answerOf(daemon().revoke.$post({ json: { id } })).then(
+      () => 'has been revoked',
+      (error: unknown) => `could not be revoked (${errorMessage(error)}): agrinet keys revoke ${id}`,
+    );
+    const message = `${errorMessage(cause)}. The key ${printable(id)} was not shown and ${revoked}. ${advice}`;
+    throw new AgrinetError('output-failed', message, { cause });
   }
-  show(answer);
-  printLine(
-    `The old one, ${printable(answer.previous.id)}, is valid until ${localTime(answer.previous.expiresAt)}.`,
-  );
 }
 
 function show(answer: Issued): void {

@@ -1,15 +1,16 @@
 import chalk from 'chalk';
 import Table from 'cli-table3';
 import { SingleBar } from 'cli-progress';
+import { stdout } from './stdout.ts';
 
-/** What `--json` prints: one line. */
+/** What `--json` prints: one line. Throws `output-failed`, as everything that prints. */
 export function printJson(value: unknown): void {
-  console.log(JSON.stringify(value));
+  stdout.write(`${JSON.stringify(value)}\n`);
 }
 
 /** What people read. */
 export function printLine(text: string): void {
-  console.log(text);
+  stdout.write(`${text}\n`);
 }
 
 /** Text from a peer, made harmless for a terminal: control and direction characters become `?`, `max` characters at most. */

@@ -1,8 +1,9 @@
 import { Command } from 'commander';
-import { AgrinetError } from '../../protocols/errors.ts';
+import { AgrinetError, errorMessage } from '../../protocols/errors.ts';
 import { readLocalApiKey } from '../api-key.ts';
 import type { JobHandlers } from '../jobs/job-queue.ts';
 import { readSettings } from '../secrets.ts';
+import { inTerminal } from '../service/signals.ts';
 import { isLoopbackHost, type Settings } from '../settings.ts';
 import { printLine } from './output.ts';
 
@@ -34,6 +35,9 @@ export function workerCommand(): Command {
       const stop = new AbortController();
       process.once('SIGTERM', () => stop.abort());
       process.once('SIGINT', () => stop.abort());
+      process.on('SIGHUP', () =>
+        inTerminal() ? stop.abort() : say('SIGHUP: settings are read at the start only'),
+      );
       const { runWorker } = await import('../jobs/worker-process.ts'); // BullMQ, which no other command needs
       await runWorker(
         {
@@ -42,12 +46,21 @@ export function workerCommand(): Command {
           apiKey,
           syncIntervalMinutes: settings.syncIntervalMinutes,
           handlers: await handlersOf(settings, apiKey),
-          say: printLine,
+          say,
         },
         stop.signal,
       );
-      printLine('stopped');
+      say('stopped');
     });
+}
+
+/** News of a worker. Whoever reads them may be gone, or their disk full: the work goes on. */
+function say(line: string): void {
+  try {
+    printLine(line);
+  } catch (error) {
+    process.stderr.write(`${errorMessage(error)}\n`);
+  }
 }
 
 /** What a worker does: syncs against the daemon behind its API, and SMS. */

@@ -16,6 +16,8 @@ export interface TlsCertificate {
   keys(): TlsPair | undefined;
   /** Told once for each renewed pair, to be taken over for new connections. */
   onChange(renewed: (pair: TlsPair) => void): void;
+  /** Looks at the files now, and not at the next regular look. */
+  look(): void;
   stop(): void;
 }
 
@@ -46,7 +48,8 @@ export function openTlsCertificate(options: TlsCertificateOptions): TlsCertifica
   if (certFile === undefined) {
     if (keyFile !== undefined)
       throw new AgrinetError('tls-invalid', 'TLS_KEY_FILE needs TLS_CERT_FILE beside it');
-    return { fingerprint: () => '', keys: () => undefined, onChange: () => undefined, stop: () => undefined };
+    const nothing = (): undefined => undefined;
+    return { fingerprint: () => '', keys: nothing, onChange: nothing, look: nothing, stop: nothing };
   }
   const stamp = (): string =>
     [certFile, keyFile].map((file) => (file === undefined ? '' : stampOf(file))).join();
@@ -76,6 +79,7 @@ export function openTlsCertificate(options: TlsCertificateOptions): TlsCertifica
     fingerprint: () => loaded.fingerprint,
     keys: () => loaded.pair,
     onChange: (renewed) => void listeners.push(renewed),
+    look,
     stop: () => clearInterval(timer),
   };
 }

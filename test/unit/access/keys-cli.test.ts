@@ -7,6 +7,7 @@ import { router } from '../../../api/route.ts';
 import { keyRoutes } from '../../../api/routes/keys.ts';
 import { type AccessControl, openAccess } from '../../../daemon/access/access.ts';
 import { keysCommand } from '../../../daemon/cli/keys.ts';
+import { stdout } from '../../../daemon/cli/stdout.ts';
 import { createLogger } from '../../../daemon/logger.ts';
 import { errorMessage } from '../../../protocols/errors.ts';
 import { Database } from '../../../storage/database.ts';
@@ -55,13 +56,13 @@ afterEach(async () => {
 /** What `agrinet keys …` prints. */
 async function run(...args: string[]): Promise<string> {
   const printed: string[] = [];
-  const log = vi.spyOn(console, 'log').mockImplementation((text: unknown) => void printed.push(String(text)));
+  const log = vi.spyOn(stdout, 'write').mockImplementation((text) => void printed.push(text));
   try {
     await keysCommand().parseAsync(args, { from: 'user' });
   } finally {
     log.mockRestore();
   }
-  return printed.join('\n');
+  return printed.join('').trimEnd();
 }
 
 test('issue prints a key that works; list shows its row, never the key', async () => {

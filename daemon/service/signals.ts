@@ -1,0 +1,35 @@
+import { isatty } from 'node:tty';
+import type { Logger } from '../logger.ts';
+
+/** Whether somebody sits before this process: then its terminal's end is meant for it. */
+export function inTerminal(): boolean {
+  return [0, 1, 2].some((fd) => isatty(fd));
+}
+
+/**
+ * Signals that are no reason to end. Without a terminal SIGHUP is what operators and logrotate send to be noticed: `onHangup` runs and
+ * the daemon goes on, as it does after SIGUSR2. (SIGUSR1 is Node's own, for its debugger; SIGPIPE Node ignores.)
+ */
+export function ignoreHangups(logger: Pick<Logger, 'info'>, onHangup: () => void): void {
+  process.on('SIGUSR2', () => logger.info('SIGUSR2 means nothing here; SIGTERM stops the daemon'));
+  if (inTerminal()) return;
+  process.on('SIGHUP', () => {
+    logger.info('SIGHUP: the certificate is looked at again; settings are read at the start only');
+    onHangup();
+  });
+}
+
+/** Resolves at the first SIGTERM, SIGINT or end of the terminal (SIGHUP); the second ends the process at once. */
+export function stopSignalled(): Promise<void> {
+  return new Promise((resolve) => {
+    let told = false;
+    const stop = (): void => {
+      if (told) process.kill(process.pid, 'SIGKILL');
+      told = true;
+      resolve();
+    };
+    process.on('SIGTERM', stop);
+    process.on('SIGINT', stop);
+    if (inTerminal()) process.on('SIGHUP', stop);
+  });
+}

@@ -1,0 +1,138 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, writeFileSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createHttpServer } from '../../daemon/http-server.ts';
+import { exitCodeFor } from '../../daemon/exit-codes.ts';
+import { compileCache } from '../support/compile-cache.ts';
+import { startNode, TEST_KEY, type TestNode } from '../support/in-process-node.ts';
+import { tempDir } from '../support/temp-dir.ts';
+
+/** What the command line says by its exit code, as a shell script sees it. A node in this process answers. */
+const BIN = fileURLToPath(new URL('../../daemon/agrinet.mjs', import.meta.url));
+const dir = tempDir('cli-output');
+let node: TestNode;
+let server: ReturnType<typeof createHttpServer>['server'];
+let url: string;
+
+beforeAll(async () => {
+  node = await startNode(join(dir.path, 'data'));
+  ({ server } = createHttpServer({ fetch: node.app.fetch }));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`; // it listens on TCP
+});
+afterAll(async () => {
+  server.closeAllConnections();
+  server.close();
+  await node.stop();
+  dir.remove();
+});
+
+/** Runs a line of bash in which `agrinet` is the command line. */
+async function bash(line: string): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const script = `agrinet() { "${process.execPath}" "${BIN}" "$@"; }; cd "${dir.path}"; ${line}`;
+  const child = spawn('bash', ['-c', script], {
+    env: { PATH: process.env['PATH'] ?? '', ...compileCache(), BACKEND_URL: url, API_KEY: TEST_KEY },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: 60_000, // a bound: what hangs is to fail
+    killSignal: 'SIGKILL',
+  });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code, stdout, stderr };
+}
+
+describe('what is printed into a full device', () => {
+  test.each(['', '--json'])(
+    'a key that nobody could read is revoked, and the exit code says so %s',
+    async (json) => {
+      const { code, stderr } = await bash(`agrinet keys issue --user amina ${json} >/dev/full`);
+      expect(code).toBe(exitCodeFor('output-failed'));
+      expect(stderr).toMatch(/ENOSPC.*was not shown and has been revoked/);
+      const { keys } = await node.context.keys.list({ limit: 50 });
+      expect(keys.filter(({ state }) => state === 'active')).toEqual([]);
+    },
+  );
+
+  test('the successor of a rotated key is revoked, the old one stays and is named', async () => {
+    const { id } = await node.context.keys.issue({ userId: 'ben' });
+    const { code, stderr } = await bash(`agrinet keys rotate ${id} >/dev/full`);
+    expect(code).toBe(exitCodeFor('output-failed'));
+    expect(stderr).toContain(`The old one, ${id}, is valid until`);
+    const { keys } = await node.context.keys.list({ userId: 'ben', limit: 50 });
+    expect(keys.map(({ id, state }) => [id, state])).toEqual([
+      [expect.not.stringContaining(id), 'revoked'],
+      [id, 'active'],
+    ]);
+  });
+
+  test.each(['keys list', 'status', 'digest --json', '--help', '--version'])(
+    'agrinet %s does not end with 0',
+    async (command) => {
+      const { code, stderr } = await bash(`agrinet ${command} >/dev/full`);
+      expect([code, stderr]).toEqual([exitCodeFor('output-failed'), expect.stringContaining('ENOSPC')]);
+    },
+  );
+
+  test('a reader that goes early is no success; a slow one gets everything', async () => {
+    const gone = await bash('mkfifo q; (exec 3<q; exec 3<&-) & agrinet digest >q');
+    expect([gone.code, gone.stderr]).toEqual([
+      exitCodeFor('output-failed'),
+      expect.stringContaining('EPIPE'),
+    ]);
+    const [slow, whole] = [
+      await bash('agrinet start --help | (sleep 0.3; wc -c)'),
+      await bash('agrinet start --help'),
+    ];
+    expect(Number(slow.stdout)).toBe(Buffer.byteLength(whole.stdout));
+  });
+});
+
+describe('import', () => {
+  const HEAD =
+    'date,admin1,admin2,market,latitude,longitude,category,commodity,unit,priceflag,pricetype,currency,price,usdprice';
+  const row = (price: string): string =>
+    `2026-10-15,Coast,Mombasa,Mombasa,-4.05,39.666667,cereals and tubers,Maize,KG,actual,Wholesale,KES,${price},0.1`;
+  const write = (name: string, ...rows: string[]): void =>
+    writeFileSync(join(dir.path, name), `${[HEAD, ...rows].join('\n')}\n`);
+
+  test('says by its exit code that rows were refused, that all were, or that no region matched', async () => {
+    write('good.csv', row('60'));
+    write('mixed.csv', row('61'), row('dear'));
+    write('bad.csv', row('dear'), row('dearer'));
+    const codes = await Promise.all(
+      ['good.csv', 'mixed.csv', 'bad.csv', 'good.csv --region Nowhere', 'good.csv --region coast'].map(
+        async (args) => (await bash(`agrinet import ${args}`)).code,
+      ),
+    );
+    expect(codes).toEqual(
+      ['ok', 'rows-refused', 'request-refused', 'nothing-matched', 'ok'].map(exitCodeFor),
+    );
+  });
+
+  test.each([
+    ['a FIFO', 'mkfifo p; (cat good.csv >p &) ; agrinet import p'],
+    ['a process substitution', 'agrinet import <(cat good.csv)'],
+    ['/dev/stdin', 'cat good.csv | agrinet import /dev/stdin'],
+    ['standard input from a file', 'agrinet import /dev/stdin <good.csv'],
+    ['-', 'cat good.csv | agrinet import -'],
+  ])('reads %s', async (_, line) => {
+    if (!existsSync(join(dir.path, 'good.csv'))) write('good.csv', row('60'));
+    const { code, stdout, stderr } = await bash(line);
+    expect([code, stdout, stderr]).toEqual([0, expect.stringMatching(/prices: \d created/), '']);
+  });
+
+  test.each([
+    ['a folder', '.'],
+    ['what is not there', 'nothing.csv'],
+  ])('refuses %s', async (_, file) => {
+    expect((await bash(`agrinet import ${file}`)).code).toBe(exitCodeFor('usage'));
+  });
+});
