@@ -73,5 +73,5 @@ export async function* inflate(
 }
 
 function isBadGzip(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && /^Z_/.test(String(error.code));
+  return error instanceof Error && 'code' in error && String(error.code).startsWith('Z_');
 }
