@@ -8,12 +8,15 @@ import { openTlsCertificate } from './federation/tls-certificate.ts';
 import { startHttp } from './http.ts';
 import { identityPath, loadOrCreateIdentity, readIdentity } from './identity-file.ts';
 import { lockIdentity } from './lock.ts';
-import { createLogger, type Logger } from './logger.ts';
+import { createLogger, type Logger, standardOutput } from './logger.ts';
 import { createNode, type Node } from './node.ts';
 import { askHealth, createSelfCheck, type SelfCheck } from './service/self-check.ts';
 import { createSupervision, type Supervision } from './service/supervision.ts';
 import { ignoreHangups, stopSignalled } from './service/signals.ts';
 import { type Settings, settingsWarnings } from './settings.ts';
+
+/** How long the end waits for the last lines of the log. */
+const LOG_END_MS = 1000;
 
 /**
  * Runs one daemon until it is told to stop: the first SIGTERM or SIGINT stops gracefully, the second at once.
@@ -27,6 +30,8 @@ export async function runDaemon(settings: Settings): Promise<void> {
     await run(settings, logger, supervision);
   } finally {
     supervision.close();
+    // A reader of the log that has stopped reading does not keep the process.
+    await standardOutput().sink.close(LOG_END_MS);
   }
 }
 

@@ -1,6 +1,8 @@
+import { isatty } from 'node:tty';
 import { pino, type DestinationStream, type Logger as PinoLogger } from 'pino';
-import pretty from 'pino-pretty';
-import { isJournal, withPriorities } from './service/journal.ts';
+import { prettyFactory } from 'pino-pretty';
+import { createSink, type LogSink, openOutput } from './log-sink.ts';
+import { isJournal, priorityPrefix, withPriorities } from './service/journal.ts';
 import type { Settings } from './settings.ts';
 
 /** What every part of the daemon logs to: a static message, with fields before it. */
@@ -29,28 +31,47 @@ const redact = {
   censor: '[secret]',
 };
 
-/** Bytes of log kept for a reader that has stopped reading; beyond them lines are dropped, and the daemon goes on. */
-const BACKLOG_BYTES = 8 * 1024 * 1024;
+const STDOUT = 1;
+/** pino's number of the level `warn`. */
+const WARN = 40;
 
-/** JSON lines on stdout, with priorities when the journal reads it, or lines for people when it is a terminal. Another destination is for tests. */
+/**
+ * JSON lines on stdout, with priorities when the journal reads it, or lines for people when it is a terminal. Another destination is for
+ * tests.
+ */
 export function createLogger(
   settings: Pick<Settings, 'logLevel'>,
-  destination: DestinationStream = standardOutput(),
+  destination: DestinationStream = standardOutput().destination,
 ): Logger {
   return pino({ level: settings.logLevel, base: { pid: process.pid }, redact }, destination);
 }
 
-function standardOutput(): DestinationStream {
-  if (process.stdout.isTTY) {
-    return pretty({
-      colorize: true,
-      sync: true,
-      destination: 1,
-      translateTime: 'SYS:HH:MM:ss.l',
-      ignore: 'pid,hostname',
-    });
-  }
-  // Not synchronous: a full pipe would stop the main loop. pino flushes what is left at exit.
-  const lines = pino.destination({ dest: 1, sync: false, maxLength: BACKLOG_BYTES });
-  return isJournal(1) ? withPriorities(lines) : lines;
+/** What the process logs to. One for each process: it owns the file descriptor. */
+export interface StandardOutput {
+  readonly destination: DestinationStream;
+  readonly sink: Pick<LogSink, 'dropped' | 'close'>;
+}
+
+let standard: StandardOutput | undefined;
+
+/** The standard output of this process, as log. */
+export function standardOutput(): StandardOutput {
+  standard ??= openStandardOutput();
+  return standard;
+}
+
+function openStandardOutput(): StandardOutput {
+  const format = isatty(STDOUT)
+    ? prettyFactory({ colorize: true, translateTime: 'SYS:HH:MM:ss.l', ignore: 'pid,hostname' })
+    : undefined;
+  const journal = isJournal(STDOUT);
+  const notice = (dropped: number): string => {
+    const msg = 'log lines were dropped: the output was full, or nobody read it';
+    const line = `${JSON.stringify({ level: WARN, time: Date.now(), pid: process.pid, dropped, msg })}\n`;
+    return format?.(line) ?? `${journal ? priorityPrefix(WARN) : ''}${line}`;
+  };
+  const sink = createSink(openOutput(STDOUT), { now: () => performance.now(), notice });
+  process.once('exit', () => sink.flushNow());
+  const lines = { write: (line: string) => sink.write(format?.(line) ?? line) };
+  return { destination: journal ? withPriorities(lines) : lines, sink };
 }

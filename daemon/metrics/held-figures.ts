@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { NODE_STATUSES } from '../../protocols/registry/node-status.ts';
 import type { MirrorStanding } from '../doctor/ports.ts';
 import type { JobQueue } from '../jobs/job-queue.ts';
+import { standardOutput } from '../logger.ts';
 import type { Node } from '../node.ts';
 import type { Standings } from '../standings.ts';
 import { VERSION } from '../version.ts';
@@ -127,6 +128,7 @@ export function createHeldFigures(
   return {
     async refresh() {
       exposition.show('build', [[{ version: VERSION, node: process.version }, 1]]);
+      exposition.show('logDropped', standardOutput().sink.dropped());
       exposition.show('writable', guard.refusal() === undefined ? 1 : 0);
       exposition.show(
         'alarms',

@@ -27,6 +27,11 @@ export const METRICS = {
     help: 'Always 1; the version of agrinetd and of Node.js.',
     labels: ['version', 'node'],
   },
+  logDropped: {
+    name: 'agrinet_log_lines_dropped_total',
+    type: 'counter',
+    help: 'Log lines that were not written: the output was full, or nobody read it.',
+  },
   writable: { name: 'agrinet_writable', type: 'gauge', help: '1 while writes are taken, 0 while refused.' },
   alarms: {
     name: 'agrinet_alarms_total',

@@ -25,3 +25,26 @@ test('a daemon without a terminal goes on after SIGHUP, SIGUSR2 and SIGPIPE, say
     expect(await daemon.stop()).toBe(0);
   }
 });
+
+/** That the daemon serves, that it has dropped lines, and that it ends as asked. */
+async function expectService(daemon: Awaited<ReturnType<typeof startDaemon>>): Promise<void> {
+  await waitFor('a dropped line to be counted', async () => {
+    await daemon.json('POST', '/listings', { type: 'offer', title: 'without a log' });
+    daemon.child.kill('SIGUSR2'); // which is a line
+    const metrics = await (await daemon.request('GET', '/metrics')).text();
+    return /^agrinet_log_lines_dropped_total [1-9]/m.test(metrics);
+  });
+  expect(await daemon.stop()).toBe(0);
+}
+
+test('a daemon whose log is on a full disk from the start serves, counts what is lacking, and ends when asked', async () => {
+  const full = ['sh', '-c', 'exec "$@" >/dev/full', 'sh'];
+  await expectService(await startDaemon(dir.path, { LOG_LEVEL: 'debug' }, full));
+});
+
+test('so does one whose log nobody reads any more', async () => {
+  const daemon = await startDaemon(dir.path, { LOG_LEVEL: 'debug' });
+  daemon.child.stdout?.destroy();
+  daemon.child.stderr?.destroy();
+  await expectService(daemon);
+});
