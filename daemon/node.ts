@@ -10,7 +10,7 @@ import type { Committed, Ledger } from '../protocols/ledger/types.ts';
 import { createMycelium, type Mycelium } from '../protocols/mycelium/mycelium.ts';
 import type { PullEvent } from '../protocols/mycelium/puller.ts';
 import type { Rejoin } from '../protocols/mycelium/rejoin.ts';
-import { createMerger } from '../protocols/open-dialog/merger.ts';
+import { createMerger, type Judge } from '../protocols/open-dialog/merger.ts';
 import { createRegistry, type Registry } from '../protocols/registry/registry.ts';
 import type { Identity, PeerId } from '../protocols/wire/identity.ts';
 import type { Channel } from '../protocols/wire/ids.ts';
@@ -117,6 +117,9 @@ async function compose(
   parts.started('database', () => db.close());
   const merger = createMerger((alarm) => logger.error({ ...alarm }, 'merging'));
   parts.started('merger', () => merger.stop());
+  // Its worker begins with the first own write that needs one, which must not wait behind records of others.
+  const ownMerger = createMerger((alarm) => logger.error({ ...alarm }, 'merging'));
+  parts.started('own merger', () => ownMerger.stop());
   const participants = createParticipants(self);
   const opening: Parameters<typeof alarms.raise>[0][] = [];
   const store = await openStore(
@@ -191,18 +194,20 @@ async function compose(
     for (const { type, data, audience } of recordEvents(committed)) events.emit(type, data, audience);
   });
   commits.add('gossip', (committed) => mycelium?.announce(committed));
+  const timed = (judge: Judge): Judge => ({
+    async judge(...record) {
+      const started = performance.now();
+      const judgement = await judge.judge(...record);
+      judgements.tell(performance.now() - started);
+      return judgement;
+    },
+  });
   const ledger = createLedger({
     identity,
     net: network,
     store,
-    judge: {
-      async judge(...record) {
-        const started = performance.now();
-        const judgement = await merger.judge(...record);
-        judgements.tell(performance.now() - started);
-        return judgement;
-      },
-    },
+    judge: timed(merger),
+    ownJudge: timed(ownMerger),
     following: registry,
     clock: createClock(now),
     now,

@@ -4,6 +4,7 @@ import type { FeedState } from '../protocols/feed/feed.ts';
 import { type ForkProof, openForkProof } from '../protocols/feed/fork.ts';
 import { ENTRY_ENVELOPE } from '../protocols/feed/header.ts';
 import { Effects } from '../protocols/ledger/effects.ts';
+import { soleTurn, type Turn } from '../protocols/ledger/turn.ts';
 import type { Judge } from '../protocols/open-dialog/merger.ts';
 import { signatureHolds } from '../protocols/wire/envelope.ts';
 import { newGeneration } from '../storage/change-order.ts';
@@ -281,25 +282,27 @@ export async function rebuildStore(
   const total = survey.entries - survey.unusable.length;
   let done = 0;
   let records = 0;
-  let effects = newEffects(store, judge);
+  const turn = soleTurn();
+  let effects = newEffects(store, judge, turn);
   let ops = 0;
   const flush = async (): Promise<void> => {
     await effects.settle();
     const { erasing } = effects;
     const changes = effects.changes();
     records += changes.filter((c) => c.before === undefined).length;
-    await store.commit({
+    const batch = {
       entries: erasing.rewritten(),
       feeds: [],
       records: changes,
-      verdicts: effects.verdicts(),
+      verdicts: await effects.verdicts(),
       lacking: effects.lacking,
       proofs: [],
       erasures: erasing.erasures,
       erased: erasing.erased,
       sync: false,
-    });
-    effects = newEffects(store, judge);
+    };
+    await store.commit(batch, turn);
+    effects = newEffects(store, judge, turn);
     ops = 0;
   };
   for (const feed of survey.feeds) {
@@ -317,10 +320,11 @@ export async function rebuildStore(
   return { store, entries: done, records, problems: survey.problems };
 }
 
-function newEffects(store: Store, judge: Judge): Effects {
+function newEffects(store: Store, judge: Judge, turn: Turn): Effects {
   return new Effects(
     store,
     judge,
     (ref) => ref.seq < (store.feed(ref.author, ref.channel, ref.epoch)?.fork?.seq ?? Infinity),
+    turn,
   );
 }

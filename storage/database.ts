@@ -2,6 +2,7 @@ import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { AgrinetError } from '../protocols/errors.ts';
+import type { Turn } from '../protocols/ledger/turn.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
 import { type Level, type LevelOptions, openLevel, REBUILDING, repairLevel } from './level.ts';
 import { migrate } from './migrations.ts';
@@ -176,19 +177,20 @@ export class Database {
   /**
    * One atomic batch, after those before it. After an error nothing is written until `reopen` succeeded: what LevelDB would append
    * behind a torn record, it would lose again at the next start. What a function gives is made when its turn has come, so that
-   * nothing is written between what it reads and its batch; an empty one is none. Throws `disk-full` or `storage-failed`.
+   * nothing is written between what it reads and its batch; an empty one is none. With a turn, a large one is handed to LevelDB over
+   * several turns of the event loop. Throws `disk-full` or `storage-failed`.
    */
-  batch(ops: BatchOp[] | (() => Promise<BatchOp[]>), sync: boolean): Promise<void> {
+  batch(ops: BatchOp[] | (() => Promise<BatchOp[]>), sync: boolean, turn?: Turn): Promise<void> {
     const written = this.#lane.then(async () => {
-      if (typeof ops !== 'function') return this.#write(ops, sync);
+      if (typeof ops !== 'function') return this.#write(ops, sync, turn);
       const made = await ops();
-      if (made.length > 0) await this.#write(made, sync);
+      if (made.length > 0) await this.#write(made, sync, turn);
     });
     this.#lane = written.catch(() => undefined); // told to whoever wrote; the next one looks at #broken
     return written;
   }
 
-  async #write(ops: BatchOp[], sync: boolean): Promise<void> {
+  async #write(ops: BatchOp[], sync: boolean, turn?: Turn): Promise<void> {
     if (this.#broken !== undefined) throw storageError(this.#broken);
     if (this.#tap !== undefined) ops.push(...(await this.#tap.before(ops).catch(fail)));
     const no = this.#commitNo + 1;
@@ -198,7 +200,8 @@ export class Database {
       ops.push({ type: 'del', key: fullKey('journal', numberKey(no - JOURNAL_KEPT, 12)) });
     const started = performance.now();
     try {
-      await this.#level.batch(ops, { sync });
+      if (turn === undefined || ops.length <= HANDED_AT_ONCE) await this.#level.batch(ops, { sync });
+      else await this.#writeInTurns(ops, sync, turn);
     } catch (error) {
       this.#counts.failed++;
       this.#broken = error;
@@ -214,6 +217,17 @@ export class Database {
     }
     this.#noteHead(no);
     this.#tap?.written();
+  }
+
+  /** One atomic batch like any other, put together row by row. */
+  async #writeInTurns(ops: readonly BatchOp[], sync: boolean, turn: Turn): Promise<void> {
+    const batch = this.#level.batch();
+    for (const op of ops) {
+      if (op.type === 'put') batch.put(op.key, op.value);
+      else batch.del(op.key);
+      if (turn.isOver()) await turn.next();
+    }
+    await batch.write({ sync });
   }
 
   /**
@@ -293,6 +307,8 @@ export class Database {
 }
 
 const EMPTY = new Uint8Array(0);
+/** Rows that LevelDB takes in one call: some milliseconds. */
+const HANDED_AT_ONCE = 1024;
 /** LevelDB's own, fixed when it is built. */
 const LEVELS = 7;
 

@@ -1,14 +1,15 @@
 import { decodeEntry, type Entry } from '../protocols/feed/entry.ts';
 import { feedId, type FeedState } from '../protocols/feed/feed.ts';
-import { type ForkProof, openForkProof } from '../protocols/feed/fork.ts';
+import { type ForkProof, readForkProof } from '../protocols/feed/fork.ts';
 import type { Commit, LedgerStore } from '../protocols/ledger/ports.ts';
-import { placedOps } from '../protocols/ledger/placed-ops.ts';
+import { soleTurn, type Turn } from '../protocols/ledger/turn.ts';
 import type { OpRef, PlacedOp, RecordState, Verdict } from '../protocols/open-dialog/record.ts';
 import { AgrinetError } from '../protocols/errors.ts';
 import type { PeerId } from '../protocols/wire/identity.ts';
 import type { Channel, RecordKey } from '../protocols/wire/ids.ts';
 import type { Database } from './database.ts';
 import { Digests } from './digests.ts';
+import { EntryCache } from './entry-cache.ts';
 import { indexKeys } from './indexes.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
 import type { StoredRecord } from './stored-record.ts';
@@ -43,6 +44,7 @@ export class Store implements LedgerStore {
   readonly #byChannel = new Map<string, Map<string, FeedState>>();
   /** Feeds that something was erased of: for all others no erasure is looked for. */
   readonly #erasedFeeds = new Set<string>();
+  readonly #read = new EntryCache();
   readonly digests: Digests;
   #lastFeedNo = 0;
   #lastChange = 0;
@@ -73,6 +75,7 @@ export class Store implements LedgerStore {
       erasedFeeds.push(innerKey(key).split('|').slice(0, 3).join('|'));
     const show = await this.digests.read(this.#db);
     // At one stroke: nobody is shown half of the feeds, or digests that are not theirs.
+    this.#read.clear();
     this.#feeds.clear();
     this.#byNo.clear();
     this.#byChannel.clear();
@@ -133,38 +136,45 @@ export class Store implements LedgerStore {
     for await (const [key, value] of this.#db.level.iterator(bounds)) yield openValue(key, value);
   }
 
-  async records(keys: readonly RecordKey[]): Promise<(RecordState | undefined)[]> {
-    const full = keys.map((key) => fullKey('records', key));
-    const values = await this.#db.level.getMany(full);
-    return values.map((value, i) => {
-      if (value === undefined) return undefined;
-      const { state, change } = openJson<StoredRecord>(full[i] ?? '', value);
-      this.#changeOf.set(state, change);
-      return state;
-    });
+  async records(keys: readonly RecordKey[], turn?: Turn): Promise<(RecordState | undefined)[]> {
+    const states: (RecordState | undefined)[] = [];
+    // In pieces: what is read at once is in memory at once.
+    for (let at = 0; at < keys.length; at += RECORDS_AT_ONCE) {
+      const full = keys.slice(at, at + RECORDS_AT_ONCE).map((key) => fullKey('records', key));
+      for (const [i, value] of (await this.#db.level.getMany(full)).entries()) {
+        if (turn?.isOver() === true) await turn.next();
+        states.push(value && this.#opened(full[i] ?? '', value));
+      }
+    }
+    return states;
   }
 
-  async recordOps(key: RecordKey): Promise<PlacedOp[]> {
+  #opened(key: string, value: Uint8Array): RecordState {
+    const { state, change } = openJson<StoredRecord>(key, value);
+    this.#changeOf.set(state, change);
+    return state;
+  }
+
+  async recordOps(key: RecordKey, turn?: Turn): Promise<PlacedOp[]> {
     const ops: PlacedOp[] = [];
-    let entry: { no: number; seq: number; ops: PlacedOp[] } | undefined;
     const start = fullKey('recordOps', `${key}\0`);
     for await (const full of this.#db.level.keys({ gte: start, lt: `${start}g` })) {
+      if (turn?.isOver() === true) await turn.next();
       const ref = full.slice(start.length);
       const no = Number.parseInt(ref.slice(0, 8), 16);
       const seq = Number.parseInt(ref.slice(8, 16), 16);
       const index = Number.parseInt(ref.slice(16), 16);
-      if (entry?.no !== no || entry.seq !== seq) {
-        const found = await this.entry(no, seq);
-        if (found === undefined)
-          throw new AgrinetError('value-damaged', 'an entry is missing; run: agrinet fsck', {
-            details: { key },
-          });
-        entry = { no, seq, ops: placedOps(found) };
-      }
-      const op = entry.ops.find((placed) => placed.index === index);
+      const op = (this.#read.get(no, seq) ?? (await this.#readOps(key, no, seq))).get(index);
       if (op !== undefined) ops.push(op);
     }
     return ops;
+  }
+
+  async #readOps(key: RecordKey, no: number, seq: number): Promise<ReadonlyMap<number, PlacedOp>> {
+    const found = await this.entry(no, seq);
+    if (found === undefined)
+      throw new AgrinetError('value-damaged', 'an entry is missing; run: agrinet fsck', { details: { key } });
+    return this.#read.add(no, found);
   }
 
   async lacking(lacks: string): Promise<RecordKey[]> {
@@ -178,7 +188,7 @@ export class Store implements LedgerStore {
   async proof(feedNo: number): Promise<ForkProof | undefined> {
     const key = fullKey('forks', numberKey(feedNo));
     const value = await this.#db.level.get(key);
-    return value && openForkProof(openValue(key, value));
+    return value && readForkProof(openValue(key, value));
   }
 
   async erasures(
@@ -195,73 +205,118 @@ export class Store implements LedgerStore {
     return found;
   }
 
-  async commit(commit: Commit): Promise<void> {
-    const ops: BatchOp[] = [];
-    const put = (key: string, value: Uint8Array): number => ops.push({ type: 'put', key, value });
-    const del = (key: string): number => ops.push({ type: 'del', key });
+  /**
+   * What rows say is made first, and others have their turn meanwhile: nobody else changes what this commit changes. Then the change
+   * numbers are drawn and the batch is written, and nobody comes between: whoever reads by change number misses none.
+   */
+  async commit(commit: Commit, turn: Turn = soleTurn()): Promise<void> {
     const numbers = new Map(commit.feeds.map((feed) => [feedId(feed), feed.no]));
     const numberOf = (ref: OpRef): number =>
       numbers.get(feedId(ref)) ?? this.feed(ref.author, ref.channel, ref.epoch)?.no ?? 0;
-    for (const { feed, entry } of commit.entries) {
-      const key = fullKey('entries', numberKey(feed.no) + numberKey(entry.header.seq));
-      put(key, sealValue(key, entry.bytes));
+    const ops = feedRows(commit);
+    for (const judged of commit.verdicts) {
+      ops.push(...verdictRows(judged, numberOf(judged.ref)));
+      if (turn.isOver()) await turn.next();
     }
-    for (const feed of commit.feeds) {
-      const key = fullKey('feeds', numberKey(feed.no));
-      put(key, sealJson(key, feed));
-    }
-    for (const { feed, proof } of commit.proofs) {
-      const key = fullKey('forks', numberKey(feed.no));
-      put(key, sealValue(key, proof.bytes));
-    }
-    for (const { ref, key, verdict, fresh } of commit.verdicts) {
-      const at = refKey(numberOf(ref), ref);
-      if (fresh && key !== undefined) put(recordOpKey(key, numberOf(ref), ref), EMPTY);
-      const verdictKey = fullKey('verdicts', at);
-      if (verdict.state !== 'counts') {
-        const { author, channel, epoch, seq, index } = ref;
-        put(
-          verdictKey,
-          sealJson(verdictKey, {
-            ref: { author, channel, epoch, seq, index },
-            key,
-            verdict,
-          } satisfies ListedVerdict),
-        );
-      } else if (!fresh) del(verdictKey);
-    }
-    for (const erasure of commit.erasures) {
-      const key = fullKey('erasures', erasureKey(erasure, erasure.seq) + erasure.id);
-      put(key, sealValue(key, erasure.bytes));
-    }
-    for (const { ref, key } of commit.erased) {
-      del(recordOpKey(key, numberOf(ref), ref));
-      del(fullKey('verdicts', refKey(numberOf(ref), ref)));
-      const todo = fullKey('meta', ERASING + key);
-      put(todo, sealJson(todo, key));
-    }
-    for (const { lacks, key } of commit.lacking) put(fullKey('lacking', `${lacks}\0${key}`), EMPTY);
-    let change = this.#lastChange;
+    for (const { ref, key } of commit.erased) ops.push(...erasedRows(ref, key, numberOf(ref)));
+    for (const { lacks, key } of commit.lacking) ops.push(put(fullKey('lacking', `${lacks}\0${key}`), EMPTY));
     const sums = this.digests.begin();
-    for (const { key, before, after } of commit.records) {
-      const previous = before && this.#changeOf.get(before);
-      if (previous !== undefined) del(fullKey('changes', numberKey(previous, 12)));
-      change++;
-      put(fullKey('changes', numberKey(change, 12)), Buffer.from(key));
-      this.#changeOf.set(after, change);
-      const full = fullKey('records', key);
-      put(full, sealJson(full, { state: after, change } satisfies StoredRecord));
-      const oldKeys = indexKeys(before);
-      const newKeys = indexKeys(after);
-      for (const index of oldKeys) if (!newKeys.includes(index)) del(fullKey('index', index));
-      for (const index of newKeys) if (!oldKeys.includes(index)) put(fullKey('index', index), EMPTY);
+    const states: string[] = [];
+    for (const { before, after } of commit.records) {
+      states.push(JSON.stringify(after));
+      ops.push(...indexRows(before, after));
       sums.change(before, after);
+      if (turn.isOver()) await turn.next();
     }
-    sums.write(ops);
-    await this.#db.batch(ops, commit.sync);
-    this.#lastChange = change;
-    sums.commit();
-    for (const feed of commit.feeds) this.#keep(feed);
-    for (const erasure of commit.erasures) this.#erasedFeeds.add(feedId(erasure));
+    await turn.undivided(async () => {
+      const change = await this.#numbered(commit, states, ops, turn);
+      sums.write(ops);
+      await this.#db.batch(ops, commit.sync, turn);
+      this.#lastChange = change;
+      sums.commit();
+      for (const feed of commit.feeds) this.#keep(feed);
+      for (const erasure of commit.erasures) this.#erasedFeeds.add(feedId(erasure));
+      for (const { feed, entry } of commit.entries) this.#read.drop(feed.no, entry.header.seq);
+    });
   }
+
+  /** The rows that hold change numbers; the last one drawn. */
+  async #numbered(
+    { records }: Commit,
+    states: readonly string[],
+    ops: BatchOp[],
+    turn: Turn,
+  ): Promise<number> {
+    let change = this.#lastChange;
+    for (const [i, { key, before, after }] of records.entries()) {
+      const previous = before && this.#changeOf.get(before);
+      if (previous !== undefined) ops.push(del(fullKey('changes', numberKey(previous, 12))));
+      change++;
+      this.#changeOf.set(after, change);
+      ops.push(put(fullKey('changes', numberKey(change, 12)), Buffer.from(key)));
+      const full = fullKey('records', key);
+      ops.push(put(full, sealValue(full, storedRecord(states[i] ?? '', change))));
+      if (turn.isOver()) await turn.next();
+    }
+    return change;
+  }
+}
+
+/** The bytes of a `StoredRecord` around a state that is JSON already. */
+function storedRecord(state: string, change: number): Uint8Array {
+  return Buffer.from(`{"state":${state},"change":${change}}`);
+}
+
+/** Records read from the disk in one go: each may be some 100 KB. */
+const RECORDS_AT_ONCE = 64;
+
+const put = (key: string, value: Uint8Array): BatchOp => ({ type: 'put', key, value });
+const del = (key: string): BatchOp => ({ type: 'del', key });
+
+/** The rows of entries, feeds, proofs and erasures. */
+function feedRows({ entries, feeds, proofs, erasures }: Commit): BatchOp[] {
+  const sealed = (key: string, bytes: Uint8Array): BatchOp => put(key, sealValue(key, bytes));
+  return [
+    ...entries.map(({ feed, entry }) =>
+      sealed(fullKey('entries', numberKey(feed.no) + numberKey(entry.header.seq)), entry.bytes),
+    ),
+    ...feeds.map((feed) => {
+      const key = fullKey('feeds', numberKey(feed.no));
+      return put(key, sealJson(key, feed));
+    }),
+    ...proofs.map(({ feed, proof }) => sealed(fullKey('forks', numberKey(feed.no)), proof.bytes)),
+    ...erasures.map((erasure) =>
+      sealed(fullKey('erasures', erasureKey(erasure, erasure.seq) + erasure.id), erasure.bytes),
+    ),
+  ];
+}
+
+function verdictRows({ ref, key, verdict, fresh }: Commit['verdicts'][number], feedNo: number): BatchOp[] {
+  const rows = fresh && key !== undefined ? [put(recordOpKey(key, feedNo, ref), EMPTY)] : [];
+  const verdictKey = fullKey('verdicts', refKey(feedNo, ref));
+  if (verdict.state === 'counts') return fresh ? rows : [...rows, del(verdictKey)];
+  const { author, channel, epoch, seq, index } = ref;
+  const listed: ListedVerdict = { ref: { author, channel, epoch, seq, index }, key, verdict };
+  return [...rows, put(verdictKey, sealJson(verdictKey, listed))];
+}
+
+function erasedRows(ref: OpRef, key: RecordKey, feedNo: number): BatchOp[] {
+  const todo = fullKey('meta', ERASING + key);
+  return [
+    del(recordOpKey(key, feedNo, ref)),
+    del(fullKey('verdicts', refKey(feedNo, ref))),
+    put(todo, sealJson(todo, key)),
+  ];
+}
+
+/** What a record is found by, as far as that changes. */
+function indexRows(before: RecordState | undefined, after: RecordState): BatchOp[] {
+  const oldKeys = indexKeys(before);
+  const newKeys = indexKeys(after);
+  return [
+    ...oldKeys.filter((index) => !newKeys.includes(index)).map((index) => del(fullKey('index', index))),
+    ...newKeys
+      .filter((index) => !oldKeys.includes(index))
+      .map((index) => put(fullKey('index', index), EMPTY)),
+  ];
 }

@@ -1,7 +1,7 @@
 import { AgrinetError } from '../errors.ts';
 import { hex, sha256Hex, fromHex } from '../wire/bytes.ts';
 import { bytesOf, decodeCbor, encodeCbor, integer, mapOf } from '../wire/cbor.ts';
-import { type EnvelopeType, openEnvelope, seal } from '../wire/envelope.ts';
+import { type EnvelopeType, openEnvelope, readEnvelope, seal } from '../wire/envelope.ts';
 import type { Identity, PeerId } from '../wire/identity.ts';
 import { type Channel, isChannel, parseRecordKey, type RecordKey } from '../wire/ids.ts';
 import { LIMITS } from '../wire/limits.ts';
@@ -65,9 +65,18 @@ export function sealErasure(identity: Identity, statement: ErasureStatement): Ui
  * `signature-invalid`. Whether the ops named are of the record shows only to whoever holds them.
  */
 export function openErasure(bytes: Uint8Array): Erasure {
+  return read(bytes, openEnvelope);
+}
+
+/** Reads a statement without its signature: what was verified before it was kept. Throws the same but `signature-invalid`. */
+export function readErasure(bytes: Uint8Array): Erasure {
+  return read(bytes, readEnvelope);
+}
+
+function read(bytes: Uint8Array, open: typeof openEnvelope): Erasure {
   const malformed = (why: string): AgrinetError => new AgrinetError('erasure-malformed', `erasure: ${why}`);
   if (bytes.length > ERASURE_BYTES) throw malformed('too long');
-  const envelope = openEnvelope(ERASURE_ENVELOPE, bytes);
+  const envelope = open(ERASURE_ENVELOPE, bytes);
   const map = mapOf(decodeCbor(envelope.payload), KEYS);
   if (map === undefined || map.v !== 1) throw malformed('wrong fields');
   const { author } = envelope;
@@ -128,14 +137,17 @@ export function entryPlace({ author, header: { channel, epoch, seq } }: Entry): 
   return placeOf({ author, channel, epoch, seq });
 }
 
-/** Whether one of these statements names this op by index and hash. */
-export function isErasedBy(erasures: readonly Erasure[], index: number, hash: string): boolean {
-  return erasures.some(({ ops }) => ops.some((op) => op.index === index && op.hash === hash));
-}
-
 /** Whether every op that is missing from an entry has its author's word: statements of this very place. */
 export function isProven(entry: Entry, erasures: readonly Erasure[]): boolean {
-  return entry.body.every((item, index) => 'op' in item || isErasedBy(erasures, index, hex(item.erased)));
+  const named = new Set(erasures.flatMap(({ ops }) => ops.map(opName)));
+  return entry.body.every(
+    (item, index) => 'op' in item || named.has(opName({ index, hash: hex(item.erased) })),
+  );
+}
+
+/** An op of a place by index and hash, as text. */
+export function opName({ index, hash }: ErasedOp): string {
+  return `${index} ${hash}`;
 }
 
 /** The entry with these ops replaced by their hashes; envelope, header, root and hash stay as they are. */

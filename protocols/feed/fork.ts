@@ -1,7 +1,7 @@
 import { AgrinetError } from '../errors.ts';
-import { concat, fromHex, sha256Hex } from '../wire/bytes.ts';
+import { sha256Hex } from '../wire/bytes.ts';
 import { decodeCbor, encodeCbor } from '../wire/cbor.ts';
-import { openEnvelope } from '../wire/envelope.ts';
+import { openEnvelope, readEnvelope } from '../wire/envelope.ts';
 import type { PeerId } from '../wire/identity.ts';
 import type { Channel } from '../wire/ids.ts';
 import { decodeHeader, ENTRY_ENVELOPE, headerHash } from './header.ts';
@@ -9,7 +9,7 @@ import { decodeHeader, ENTRY_ENVELOPE, headerHash } from './header.ts';
 /** Proof that an author signed two headers for one place: both envelopes, the one with the lower payload hash first. */
 export interface ForkProof {
   readonly bytes: Uint8Array;
-  /** SHA-256 of the two payload hashes, hex. Not of the bytes: a key can sign one payload in many ways. */
+  /** SHA-256 of the place, hex: what has no effect depends on the place alone, so all proofs of one place are the same proof. */
   readonly id: string;
   readonly author: PeerId;
   readonly channel: Channel;
@@ -22,14 +22,23 @@ export interface ForkProof {
   readonly prevs: readonly [string | null, string | null];
 }
 
-/** Reads and verifies a proof. Throws `fork-malformed`, or what reading an envelope or header throws. */
+/** Reads and verifies a proof. Throws `fork-malformed`, `signature-invalid`, or what reading an envelope or header throws. */
 export function openForkProof(bytes: Uint8Array): ForkProof {
+  return readProof(bytes, openEnvelope);
+}
+
+/** Reads a proof without its signatures: to look whether its place is forked already, and for what was verified before. */
+export function readForkProof(bytes: Uint8Array): ForkProof {
+  return readProof(bytes, readEnvelope);
+}
+
+function readProof(bytes: Uint8Array, open: typeof openEnvelope): ForkProof {
   const malformed = (why: string): AgrinetError => new AgrinetError('fork-malformed', `fork proof: ${why}`);
   const value = bytes.length > 16_384 ? undefined : decodeCbor(bytes);
   if (!Array.isArray(value) || value.length !== 2) throw malformed('not a pair');
   const [first, second] = value.map((item: unknown) => {
     if (!(item instanceof Uint8Array)) throw malformed('not envelopes');
-    const envelope = openEnvelope(ENTRY_ENVELOPE, item);
+    const envelope = open(ENTRY_ENVELOPE, item);
     return {
       author: envelope.author,
       header: decodeHeader(envelope.payload),
@@ -44,7 +53,7 @@ export function openForkProof(bytes: Uint8Array): ForkProof {
   if (!same || a.net !== b.net) throw malformed('two places');
   return {
     bytes,
-    id: sha256Hex(concat([fromHex(first.hash), fromHex(second.hash)])),
+    id: sha256Hex(`${first.author}\n${a.channel}\n${a.epoch}\n${a.seq}`),
     author: first.author,
     channel: a.channel,
     epoch: a.epoch,
@@ -64,11 +73,7 @@ export function makeForkProof(
   return openForkProof(encodeCbor([low.envelopeBytes, high.envelopeBytes]));
 }
 
-/** True when `proof` beats the one known: a lower place, or the lower pair at the same. */
-export function proofWins(proof: ForkProof, known: ForkProof | undefined): boolean {
-  if (known === undefined) return true;
-  if (proof.seq !== known.seq) return proof.seq < known.seq;
-  const [a, b] = proof.hashes;
-  const [x, y] = known.hashes;
-  return a !== x ? a < x : b < y;
+/** Whether a proof changes anything where this is the known fork of its epoch: only a lower place does. */
+export function isNewFork(proof: Pick<ForkProof, 'seq'>, known: Pick<ForkProof, 'seq'> | undefined): boolean {
+  return known === undefined || proof.seq < known.seq;
 }

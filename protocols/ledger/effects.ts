@@ -3,7 +3,7 @@ import type { Entry } from '../feed/entry.ts';
 import { type Erasure, openErasure } from '../feed/erasure.ts';
 import { decodeOp } from '../feed/op.ts';
 import { applyFast, emptyState } from '../open-dialog/fast-road.ts';
-import { ERASURE, readOp } from '../open-dialog/read-op.ts';
+import { ERASURE, readOp, type ReadOp } from '../open-dialog/read-op.ts';
 import {
   type Membership,
   type OpRef,
@@ -17,6 +17,7 @@ import type { Judge } from '../open-dialog/merger.ts';
 import { Erasing } from './erasing.ts';
 import { placedOps } from './placed-ops.ts';
 import type { LedgerStore, RecordChange } from './ports.ts';
+import type { Turn } from './turn.ts';
 
 /** The verdict on one op, and whether the op is new or was judged again. */
 export interface Judged {
@@ -33,6 +34,7 @@ export interface Judged {
 export class Effects {
   readonly #store: LedgerStore;
   readonly #judge: Judge;
+  readonly #turn: Turn;
   readonly #before = new Map<RecordKey, RecordState | undefined>();
   readonly #now = new Map<RecordKey, RecordState>();
   readonly #fresh = new Map<RecordKey, PlacedOp[]>();
@@ -46,18 +48,19 @@ export class Effects {
   readonly erasing: Erasing;
 
   /** `effective` says of a stored op whether it stands below every fork of its feed. */
-  constructor(store: LedgerStore, judge: Judge, effective: (ref: OpRef) => boolean) {
+  constructor(store: LedgerStore, judge: Judge, effective: (ref: OpRef) => boolean, turn: Turn) {
     this.#store = store;
     this.#judge = judge;
+    this.#turn = turn;
     this.#effective = effective;
-    this.erasing = new Erasing(store);
+    this.erasing = new Erasing(store, turn);
   }
 
   /** Reads the records of these keys, each once. */
   async load(keys: Iterable<RecordKey>): Promise<void> {
     const missing = [...new Set(keys)].filter((key) => !this.#before.has(key));
     if (missing.length === 0) return;
-    const states = await this.#store.records(missing);
+    const states = await this.#store.records(missing, this.#turn);
     missing.forEach((key, i) => this.#before.set(key, states[i]));
   }
 
@@ -121,12 +124,18 @@ export class Effects {
   /** Reads all ops of an entry and takes them in. */
   async takeEntry(entry: Entry): Promise<void> {
     this.erasing.entry(entry);
-    const ops = placedOps(entry);
-    const read = ops.map((placed) => ({ placed, read: readOp(placed) }));
+    const read: { placed: PlacedOp; read: ReadOp }[] = [];
+    for (const placed of placedOps(entry)) {
+      read.push({ placed, read: readOp(placed) });
+      if (this.#turn.isOver()) await this.#turn.next();
+    }
     const keys = read.flatMap(({ read: { key } }) => (key === undefined ? [] : [key]));
     if (entry.header.channel !== 'public') keys.push(entry.header.channel);
     await this.load(keys);
-    for (const { placed, read: what } of read) this.take(placed, what);
+    for (const { placed, read: what } of read) {
+      this.take(placed, what);
+      if (this.#turn.isOver()) await this.#turn.next();
+    }
   }
 
   /** A record whose ops no longer all have effect, or that waited for something that came. */
@@ -148,18 +157,19 @@ export class Effects {
       }
       const [key] = this.#slow;
       if (key === undefined) return;
+      if (this.#turn.isOver()) await this.#turn.next();
       this.#slow.delete(key);
       await this.#judgeWhole(key);
     }
   }
 
   async #judgeWhole(key: RecordKey): Promise<void> {
-    const all = await this.#store.recordOps(key);
-    const whole = all.filter((ref) => !this.erasing.isErased(ref));
-    const stored = whole.filter(this.#effective);
-    for (const ref of whole) {
-      if (!this.#effective(ref))
-        this.#judged.push({ ref, key, verdict: { state: 'void', code: 'forked' }, fresh: false });
+    const stored: PlacedOp[] = [];
+    for (const ref of await this.#store.recordOps(key, this.#turn)) {
+      if (this.#turn.isOver()) await this.#turn.next();
+      if (this.erasing.isErased(ref)) continue;
+      if (this.#effective(ref)) stored.push(ref);
+      else this.#judged.push({ ref, key, verdict: { state: 'void', code: 'forked' }, fresh: false });
     }
     const fresh = (this.#fresh.get(key) ?? []).filter((ref) => !this.erasing.isErased(ref));
     const ops = [...stored, ...fresh];
@@ -170,14 +180,16 @@ export class Effects {
     }
     if (first.channel !== 'public') await this.load([first.channel]);
     const hadMembers = this.state(key)?.members !== undefined;
-    const { verdicts, state } = await this.#judge.judge(key, ops, this.#members(first));
+    const members = this.#members(first);
+    const { verdicts, state } = await this.#turn.away(() => this.#judge.judge(key, ops, members));
     this.#now.set(key, state);
-    verdicts.forEach((verdict, i) => {
+    for (const [i, verdict] of verdicts.entries()) {
       const ref = ops[i];
-      if (ref === undefined) return;
+      if (ref === undefined) continue;
       this.#judged.push({ ref, key, verdict, fresh: i >= stored.length });
       this.#standsIn(ref.channel, key);
-    });
+      if (this.#turn.isOver()) await this.#turn.next();
+    }
     if (hadMembers !== (state.members !== undefined)) this.#turned.push(key);
   }
 
@@ -191,9 +203,10 @@ export class Effects {
   }
 
   /** The last verdict on every op that was judged. */
-  verdicts(): Judged[] {
+  async verdicts(): Promise<Judged[]> {
     const last = new Map<string, Judged>();
     for (const judged of this.#judged) {
+      if (this.#turn.isOver()) await this.#turn.next();
       const { ref } = judged;
       if (this.erasing.isErased(ref)) continue;
       const id = `${ref.author}|${ref.channel}|${ref.epoch}|${ref.seq}|${ref.index}`;

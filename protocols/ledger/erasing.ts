@@ -1,12 +1,21 @@
 import type { Entry } from '../feed/entry.ts';
-import { entryPlace, type Erasure, isErasedBy, openErasure, placeOf, withoutOps } from '../feed/erasure.ts';
+import {
+  type ErasedOp,
+  entryPlace,
+  type Erasure,
+  opName,
+  placeOf,
+  readErasure,
+  withoutOps,
+} from '../feed/erasure.ts';
 import type { FeedState } from '../feed/feed.ts';
 import { readOp } from '../open-dialog/read-op.ts';
 import type { OpRef, PlacedOp } from '../open-dialog/record.ts';
-import { sha256Hex } from '../wire/bytes.ts';
+import { hex, sha256Hex } from '../wire/bytes.ts';
 import type { RecordKey } from '../wire/ids.ts';
 import { placedOps } from './placed-ops.ts';
 import type { LedgerStore } from './ports.ts';
+import { soleTurn, type Turn } from './turn.ts';
 
 /**
  * What the erasures of one commit do: whole ops become hashes in the entries that are held, and of those that come in the same
@@ -14,17 +23,21 @@ import type { LedgerStore } from './ports.ts';
  */
 export class Erasing {
   readonly #store: LedgerStore;
+  readonly #turn: Turn;
   readonly #fresh: Erasure[] = [];
   readonly #entries = new Map<string, Entry>();
   readonly #rewritten = new Map<string, Entry>();
   readonly #refs = new Set<string>();
+  /** What is known to be erased of each place looked at, with the record it was said of. */
+  readonly #known = new Map<string, Set<string>>();
   /** To be kept: they prove to whoever comes later that the ops are gone by their author's will. */
   readonly erasures: Erasure[] = [];
   /** The ops that are gone. */
   readonly erased: { ref: OpRef; key: RecordKey }[] = [];
 
-  constructor(store: LedgerStore) {
+  constructor(store: LedgerStore, turn: Turn) {
     this.#store = store;
+    this.#turn = turn;
   }
 
   add(erasure: Erasure): void {
@@ -56,24 +69,26 @@ export class Erasing {
   /** Takes what was added; the records that have to be judged without the ops that are gone. */
   async apply(): Promise<Set<RecordKey>> {
     const records = new Set<RecordKey>();
-    for (const erasure of this.#fresh.splice(0)) if (await this.#apply(erasure)) records.add(erasure.record);
+    for (const erasure of this.#fresh.splice(0)) {
+      if (await this.#apply(erasure)) records.add(erasure.record);
+      if (this.#turn.isOver()) await this.#turn.next();
+    }
     return records;
   }
 
   async #apply(erasure: Erasure): Promise<boolean> {
     const place = placeOf(erasure);
-    const known = [...(await erasuresAt(this.#store, erasure)), ...this.erasures];
-    const here = known.filter((each) => placeOf(each) === place);
-    const isNew = erasure.ops.some(({ index, hash }) => !isErasedBy(here, index, hash));
+    const known = await this.#knownAt(place, erasure);
+    // What is known has taken effect, or will when its entry comes: nothing is loaded and nothing judged for it.
+    if (erasure.ops.every((op) => known.has(nameOf(erasure, op)))) return false;
     const entry = await this.#held(place, erasure);
     if (entry === undefined) {
-      if (isNew) this.erasures.push(erasure);
+      this.#keep(erasure, known);
       return false;
     }
-    const gone = erasable(entry, [erasure]);
-    const missing = erasure.ops.some(({ index }) => 'erased' in (entry.body[index] ?? {}));
+    const gone = await erasable(entry, [erasure], this.#turn);
     // One that names nothing of the record it speaks of takes no place.
-    if (isNew && (gone.length > 0 || missing)) this.erasures.push(erasure);
+    if (gone.length > 0 || isMissing(entry, erasure)) this.#keep(erasure, known);
     if (gone.length === 0) return false;
     this.#rewritten.set(place, withoutOps(entry, new Set(gone.map(({ index }) => index))));
     for (const ref of gone) {
@@ -81,6 +96,21 @@ export class Erasing {
       this.erased.push({ ref, key: erasure.record });
     }
     return true;
+  }
+
+  async #knownAt(place: string, erasure: Erasure): Promise<Set<string>> {
+    const cached = this.#known.get(place);
+    if (cached !== undefined) return cached;
+    const known = new Set<string>();
+    for (const each of await erasuresAt(this.#store, erasure, this.#turn))
+      for (const op of each.ops) known.add(nameOf(each, op));
+    this.#known.set(place, known);
+    return known;
+  }
+
+  #keep(erasure: Erasure, known: Set<string>): void {
+    this.erasures.push(erasure);
+    for (const op of erasure.ops) known.add(nameOf(erasure, op));
   }
 
   async #held(place: string, { author, channel, epoch, seq }: Erasure): Promise<Entry | undefined> {
@@ -92,24 +122,44 @@ export class Erasing {
 }
 
 /** The whole ops of an entry that these statements of its place erase: of the record that they name, and no tombstone. */
-export function erasable(entry: Entry, erasures: readonly Erasure[]): PlacedOp[] {
+export async function erasable(entry: Entry, erasures: readonly Erasure[], turn: Turn): Promise<PlacedOp[]> {
   if (erasures.length === 0) return [];
-  return placedOps(entry).filter((placed) => {
-    const hash = sha256Hex(placed.bytes);
-    const named = erasures.filter((each) => isErasedBy([each], placed.index, hash));
-    if (named.length === 0) return false;
+  const named = new Set(erasures.flatMap((each) => each.ops.map((op) => nameOf(each, op))));
+  const indexes = new Set(erasures.flatMap(({ ops }) => ops.map(({ index }) => index)));
+  const gone: PlacedOp[] = [];
+  for (const placed of placedOps(entry)) {
+    if (!indexes.has(placed.index)) continue;
+    if (turn.isOver()) await turn.next();
     const read = readOp(placed);
-    if (!('problem' in read) && read.reading.kind === 'tombstone') return false;
-    return named.some(({ record }) => record === read.key);
-  });
+    if (read.key === undefined || (!('problem' in read) && read.reading.kind === 'tombstone')) continue;
+    const op = { index: placed.index, hash: sha256Hex(placed.bytes) };
+    if (named.has(nameOf({ record: read.key }, op))) gone.push(placed);
+  }
+  return gone;
 }
 
 /** What is kept for the place of an entry. */
 export async function erasuresAt(
   store: Pick<LedgerStore, 'erasures'>,
   at: Pick<Erasure, 'author' | 'channel' | 'epoch' | 'seq'>,
+  turn: Turn = soleTurn(),
 ): Promise<Erasure[]> {
-  return (await store.erasures(at, at.seq, at.seq)).map(({ bytes }) => openErasure(bytes));
+  const read: Erasure[] = [];
+  for (const { bytes } of await store.erasures(at, at.seq, at.seq)) {
+    read.push(readErasure(bytes));
+    if (turn.isOver()) await turn.next();
+  }
+  return read;
 }
+
+/** Whether an op that is named is gone already: whoever comes later needs the statement too. */
+function isMissing(entry: Entry, erasure: Erasure): boolean {
+  return erasure.ops.some(({ index, hash }) => {
+    const item = entry.body[index];
+    return item !== undefined && 'erased' in item && hex(item.erased) === hash;
+  });
+}
+
+const nameOf = ({ record }: Pick<Erasure, 'record'>, op: ErasedOp): string => `${opName(op)} ${record}`;
 
 const refId = (ref: OpRef): string => `${placeOf(ref)}|${ref.index}`;

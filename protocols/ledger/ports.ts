@@ -5,6 +5,7 @@ import type { ForkProof } from '../feed/fork.ts';
 import type { OpRef, PlacedOp, RecordState, Verdict } from '../open-dialog/record.ts';
 import type { PeerId } from '../wire/identity.ts';
 import type { Channel, RecordKey } from '../wire/ids.ts';
+import type { Turn } from './turn.ts';
 
 /** A record before and after a commit. */
 export interface RecordChange {
@@ -36,7 +37,7 @@ export interface Commit {
   readonly sync: boolean;
 }
 
-/** What the ledger needs of a database. Reads throw `value-damaged` rather than serve what is wrong. */
+/** What the ledger needs of a database. Reads throw `value-damaged` rather than serve what is wrong. With a turn, long work yields. */
 export interface LedgerStore {
   feeds(author: PeerId, channel: Channel): readonly FeedState[];
   feed(author: PeerId, channel: Channel, epoch: string): FeedState | undefined;
@@ -45,9 +46,9 @@ export interface LedgerStore {
   /** A number for a feed not held yet. */
   nextFeedNo(): number;
   entry(feedNo: number, seq: number): Promise<Entry | undefined>;
-  records(keys: readonly RecordKey[]): Promise<(RecordState | undefined)[]>;
+  records(keys: readonly RecordKey[], turn?: Turn): Promise<(RecordState | undefined)[]>;
   /** Every effective op of a record. */
-  recordOps(key: RecordKey): Promise<PlacedOp[]>;
+  recordOps(key: RecordKey, turn?: Turn): Promise<PlacedOp[]>;
   /** Records that wait for this. */
   lacking(lacks: string): Promise<RecordKey[]>;
   proof(feedNo: number): Promise<ForkProof | undefined>;
@@ -57,5 +58,6 @@ export interface LedgerStore {
     from: number,
     to: number,
   ): Promise<{ readonly seq: number; readonly bytes: Uint8Array }[]>;
-  commit(commit: Commit): Promise<void>;
+  /** Writes one batch; it is made over several turns of the event loop where it is large. */
+  commit(commit: Commit, turn?: Turn): Promise<void>;
 }

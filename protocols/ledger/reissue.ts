@@ -1,6 +1,6 @@
 import { decodeOp } from '../feed/op.ts';
 import { openErasure } from '../feed/erasure.ts';
-import { ERASURE, readOp } from '../open-dialog/read-op.ts';
+import { ERASURE, type ReadOp } from '../open-dialog/read-op.ts';
 import type { PlacedOp, RecordState } from '../open-dialog/record.ts';
 import { COLLECTIONS } from '../open-dialog/schema.ts';
 import type { RecordKey } from '../wire/ids.ts';
@@ -8,20 +8,25 @@ import { draftEdit } from './drafts.ts';
 import type { WriteRequest } from './types.ts';
 import type { RecordChange } from './ports.ts';
 
+/** An op that a fork of this node's own feed took away, as it was read. */
+export interface UndoneOp {
+  readonly placed: PlacedOp;
+  readonly read: ReadOp;
+}
+
 /**
  * The writes that bring back what a fork of this node's own feed took away. Facts, creations of private records and tombstones
  * are the same op again, for their names are hashes of their bytes; a document gets the values that it showed before. Creations come first.
  */
 export function reissueRequests(
-  undone: readonly PlacedOp[],
+  undone: readonly UndoneOp[],
   changes: readonly RecordChange[],
 ): WriteRequest[] {
   const before = new Map(changes.map((change) => [change.key, change.before]));
   const creations: WriteRequest[] = [];
   const others: WriteRequest[] = [];
   const documents = new Set<RecordKey>();
-  for (const placed of undone) {
-    const read = readOp(placed);
+  for (const { placed, read } of undone) {
     if ('problem' in read) {
       if (read.problem === ERASURE) others.push(eraseAgain(placed));
       continue;

@@ -9,6 +9,7 @@ import type { Identity, PeerId } from '../wire/identity.ts';
 import type { RecordKey } from '../wire/ids.ts';
 import type { Draft, Pen } from './drafts.ts';
 import type { LedgerStore, RecordChange } from './ports.ts';
+import type { CpuClock } from './turn.ts';
 
 /** A local write: the records it looks at, and what it drafts once they are loaded. Throwing refuses it alone. */
 export interface WriteRequest {
@@ -56,27 +57,44 @@ export interface LedgerParts {
   readonly net: string;
   readonly store: LedgerStore;
   readonly judge: Judge;
+  /** For own writes, which must not wait behind a record of somebody else's in the same worker; otherwise `judge`. */
+  readonly ownJudge?: Judge;
   readonly following: Following;
   readonly clock: Clock;
   readonly now: () => number;
+  /** What this thread has used; without it, the thread's own. */
+  readonly clockOfThread?: CpuClock;
   /** Why nothing may be written now (a full disk), or undefined. */
   refusal(): AgrinetError | undefined;
   onCommit(committed: Committed): void;
   onAlarm(alarm: Alarm): void;
 }
 
-/** The one way in: local writes and entries of others meet here at the same effect and the same commit, one at a time. */
+/**
+ * What became of a proof. `known`: that place is forked already, or a lower one. `ignored`: nobody registered here has signed it.
+ * `exceeded`: this author has had as many forks today as are taken in a day; it is taken when it comes tomorrow.
+ */
+export type ProofOutcome = 'new' | 'known' | 'ignored' | 'exceeded';
+
+/**
+ * The one way in: local writes and entries of others meet here at the same effect and the same commit. Nothing in it keeps the event loop
+ * from turning (turn.ts), and what an author causes holds up that author (lanes.ts). `from` is who brought something; what it costs
+ * to read is on that account.
+ */
 export interface Ledger {
   /** Resolves when the write is on disk. Writes that wait together share one entry, one signature and one fsync. */
   write(request: WriteRequest): Promise<Written>;
-  /** Takes entries as they came, in order; one commit for all that are admitted. `publicOnly` rejects those of private channels. */
-  receive(entries: readonly Uint8Array[], publicOnly?: boolean): Promise<Received[]>;
+  /**
+   * Takes entries as they came, in order; one commit for all of an author and channel that are admitted. `publicOnly` rejects those of
+   * private channels.
+   */
+  receive(entries: readonly Uint8Array[], publicOnly?: boolean, from?: string): Promise<Received[]>;
   /** Takes a proof of equivocation. Throws when it proves nothing. */
-  receiveProof(bytes: Uint8Array): Promise<'new' | 'known' | 'ignored'>;
+  receiveProof(bytes: Uint8Array, from?: string): Promise<ProofOutcome>;
   /**
    * Takes an author's word that ops of an entry are erased; that entry may then come without them. Throws what `openErasure` throws.
    */
-  receiveErasure(bytes: Uint8Array): Promise<'new' | 'ignored'>;
+  receiveErasure(bytes: Uint8Array, from?: string): Promise<'new' | 'ignored'>;
   /** The epoch that this process writes in. */
   epoch(): string;
   /** Runs work between two commits, with none under way: what it changes in the store no commit has read before. */

@@ -1,9 +1,9 @@
 import type { Connection } from '@libp2p/interface';
 import { AgrinetError, errorCode } from '../errors.ts';
-import { openForkProof } from '../feed/fork.ts';
+import { readForkProof } from '../feed/fork.ts';
 import type { Entry } from '../feed/entry.ts';
 import { frontierOf } from '../feed/frontier.ts';
-import type { Committed, Ledger, Received } from '../ledger/types.ts';
+import type { Committed, Ledger, ProofOutcome, Received } from '../ledger/types.ts';
 import type { PeerId } from '../wire/identity.ts';
 import type { Channel } from '../wire/ids.ts';
 import { LIMITS } from '../wire/limits.ts';
@@ -118,14 +118,14 @@ export function createMycelium(components: MyceliumComponents, network: string):
       const message = decodeMessage(data);
       switch (message.kind) {
         case 'entry':
-          return takeGossip(from, (await ledger.receive([message.bytes], true))[0]);
+          return takeGossip(from, (await ledger.receive([message.bytes], true, from))[0]);
         case 'announcement':
           if (message.announcement.channel !== 'public') return 'reject';
           puller.announced(from, message.announcement);
           return components.follows(message.announcement.author) ? 'accept' : 'ignore';
         case 'proof':
-          if (openForkProof(message.bytes).channel !== 'public') return 'reject';
-          return (await ledger.receiveProof(message.bytes)) === 'new' ? 'accept' : 'ignore';
+          if (readForkProof(message.bytes).channel !== 'public') return 'reject';
+          return takeProof(from, await ledger.receiveProof(message.bytes, from));
       }
     } catch (error) {
       const code = errorCode(error);
@@ -135,6 +135,12 @@ export function createMycelium(components: MyceliumComponents, network: string):
     } finally {
       admitting--;
     }
+  }
+
+  /** Forwarded when it changed something here. One put off until tomorrow is not the sender's fault: others may take it today. */
+  function takeProof(from: string, outcome: ProofOutcome): 'accept' | 'ignore' {
+    if (outcome === 'exceeded') onEvent({ kind: 'entry-refused', peer: from, code: 'forks-exceeded' });
+    return outcome === 'new' ? 'accept' : 'ignore';
   }
 
   function takeGossip(from: string, result: Received | undefined): 'accept' | 'ignore' | 'reject' {

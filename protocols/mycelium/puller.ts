@@ -134,11 +134,14 @@ export function createPuller(components: PullerComponents): Puller {
   }
 
   async function takeItems(peer: string, items: readonly RangeItem[]): Promise<number> {
-    for (const item of items) if (item.kind === 'proof') await ledger.receiveProof(item.bytes);
-    for (const item of items) if (item.kind === 'erasure') await ledger.receiveErasure(item.bytes);
-    const results = await ledger.receive(
-      items.flatMap((item) => (item.kind === 'entry' ? [item.bytes] : [])),
-    );
+    for (const { kind, bytes } of items) {
+      if (kind === 'erasure') await ledger.receiveErasure(bytes, peer);
+      // Taken tomorrow: the frontiers go on to differ until then.
+      if (kind === 'proof' && (await ledger.receiveProof(bytes, peer)) === 'exceeded')
+        onEvent({ kind: 'entry-refused', peer, code: 'forks-exceeded' });
+    }
+    const entries = items.flatMap((item) => (item.kind === 'entry' ? [item.bytes] : []));
+    const results = await ledger.receive(entries, false, peer);
     let accepted = 0;
     for (const result of results) {
       if (result.kind === 'accept') accepted++;

@@ -27,6 +27,10 @@ export const LIMITS = {
   epochsPerDay: 1000,
   /** So many times as many feeds of private channels: each new conversation is one. */
   privateFeedsPerEpoch: 10,
+  /** Forks of one epoch that are taken in one day, each lower than the last: every one has records judged again. */
+  forksPerEpochDay: 8,
+  /** Forks of one author that are taken in one day: a cloned node forks a few epochs, in its private channels so many more. */
+  forksPerDay: 100,
   /** A clock further ahead than this is kept but does not move ours. */
   clockAheadMs: 5 * 60 * 1000,
   /** One frontier page. */

@@ -185,14 +185,14 @@ export async function openLedger(folder: string, identity: Identity): Promise<Te
     feedGroups: () => store.feedGroups(),
     nextFeedNo: () => store.nextFeedNo(),
     entry: (no, seq) => store.entry(no, seq),
-    records: (keys) => store.records(keys),
-    recordOps: (key) => store.recordOps(key),
+    records: (keys, turn) => store.records(keys, turn),
+    recordOps: (key, turn) => store.recordOps(key, turn),
     lacking: (lacks) => store.lacking(lacks),
     proof: (no) => store.proof(no),
     erasures: (feed, from, to) => store.erasures(feed, from, to),
-    async commit(commit) {
+    async commit(commit, turn) {
       seen.push(...commit.verdicts);
-      await store.commit(commit);
+      await store.commit(commit, turn);
     },
   };
   const ledger = createLedger({

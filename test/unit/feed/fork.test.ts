@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { AgrinetError } from '../../../protocols/errors.ts';
 import { type Entry, sealEntry } from '../../../protocols/feed/entry.ts';
-import { makeForkProof, openForkProof, proofWins } from '../../../protocols/feed/fork.ts';
+import { isNewFork, makeForkProof, openForkProof, readForkProof } from '../../../protocols/feed/fork.ts';
 import { encodeCbor } from '../../../protocols/wire/cbor.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 
@@ -53,14 +53,26 @@ test('the envelopes stand in one order only', () => {
   expect(() => openForkProof(reversed)).toThrow(/order/);
 });
 
-test('the lower place wins, then the lower pair; never the proof that is known', () => {
-  const three = ['a', 'b', 'c'].map((text) => entryAt(3, text)).sort((x, y) => (x.hash < y.hash ? -1 : 1));
-  const [a, b, c] = three;
+test('the lower place is new; of one place every proof is the same', () => {
+  const [a, b, c] = ['a', 'b', 'c'].map((text) => entryAt(3, text));
   if (a === undefined || b === undefined || c === undefined) throw new TypeError('three entries');
   const low = makeForkProof(entryAt(2, 'a'), entryAt(2, 'b'));
-  const order = [low, makeForkProof(a, b), makeForkProof(a, c), makeForkProof(b, c)];
-  order.forEach((proof, i) => {
-    expect(proofWins(proof, undefined)).toBe(true);
-    order.forEach((known, j) => expect(proofWins(proof, known)).toBe(i < j));
-  });
+  const here = [makeForkProof(a, b), makeForkProof(a, c), makeForkProof(b, c)];
+  expect(new Set(here.map(({ id }) => id)).size).toBe(1);
+  expect(low.id).not.toBe(here[0]?.id);
+  for (const proof of here) {
+    expect(isNewFork(proof, undefined)).toBe(true);
+    expect(isNewFork(proof, low)).toBe(false);
+    expect(isNewFork(low, proof)).toBe(true);
+    for (const known of here) expect(isNewFork(proof, known)).toBe(false);
+  }
+});
+
+test('reading a proof gives the same as opening it, and looks at no signature', () => {
+  const proof = makeForkProof(entryAt(2, 'a'), entryAt(2, 'b'));
+  expect(readForkProof(proof.bytes)).toEqual(proof);
+  const forged = Uint8Array.from(proof.bytes);
+  forged[forged.length - 1] = (forged[forged.length - 1] ?? 0) ^ 1;
+  expect(readForkProof(forged).id).toBe(proof.id);
+  expect(() => openForkProof(forged)).toThrow(/signature/);
 });

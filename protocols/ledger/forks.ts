@@ -1,0 +1,133 @@
+import { AgrinetError } from '../errors.ts';
+import { feedId, type FeedState } from '../feed/feed.ts';
+import { type ForkProof, isNewFork, openForkProof, readForkProof } from '../feed/fork.ts';
+import type { Effects } from './effects.ts';
+import { readOp } from '../open-dialog/read-op.ts';
+import { LIMITS } from '../wire/limits.ts';
+import type { Commits } from './commits.ts';
+import type { ForkCounts } from './fork-counts.ts';
+import { feedOrNew } from './held-feed.ts';
+import type { JudgeGate } from './judge-gate.ts';
+import type { JudgingDebts } from './judging-debts.ts';
+import { laneOf } from './lane-of.ts';
+import type { Lanes } from './lanes.ts';
+import type { NewFeeds } from './new-feeds.ts';
+import type { OwnEpoch } from './own-epoch.ts';
+import { placedOps } from './placed-ops.ts';
+import type { RecordChange } from './ports.ts';
+import { reissueRequests, type UndoneOp } from './reissue.ts';
+import type { Turn } from './turn.ts';
+import type { LedgerParts, ProofOutcome, WriteRequest } from './types.ts';
+
+export interface ForkParts {
+  readonly ledger: LedgerParts;
+  readonly lanes: Lanes;
+  readonly commits: Commits;
+  readonly epoch: OwnEpoch;
+  readonly gate: JudgeGate;
+  readonly newFeeds: NewFeeds;
+  readonly debts: JudgingDebts;
+  readonly counts: ForkCounts;
+  write(request: WriteRequest): Promise<unknown>;
+}
+
+/** Proofs of equivocation: what stands at or above a fork loses its effect, and what was this node's own comes back in a new epoch. */
+export class Forks {
+  readonly #parts: ForkParts;
+
+  constructor(parts: ForkParts) {
+    this.#parts = parts;
+  }
+
+  /** Takes a proof that `from` brought. One of a place that is forked already, or above one, costs its reading and nothing else. */
+  async receive(bytes: Uint8Array, from: string): Promise<ProofOutcome> {
+    const { lanes } = this.#parts;
+    const proof = await lanes.run({ author: `from ${from}` }, async () => {
+      const { channel, author, epoch, seq } = readForkProof(bytes);
+      const held = this.#parts.ledger.store.feed(author, channel, epoch);
+      return isNewFork({ seq }, held?.fork) ? openForkProof(bytes) : undefined;
+    });
+    if (proof === undefined) return 'known';
+    const { author, channel } = proof;
+    return lanes.run({ author, lane: laneOf(author, channel) }, (turn) => this.take(proof, turn));
+  }
+
+  /** Takes a proof whose signatures hold; the caller has its lane. */
+  async take(proof: ForkProof, turn: Turn): Promise<ProofOutcome> {
+    const { ledger, newFeeds, counts } = this.#parts;
+    const { store, identity } = ledger;
+    const { author, channel } = proof;
+    const refusal = ledger.refusal();
+    // The author's own records could not be issued again now: the proof comes again.
+    if (refusal !== undefined) throw refusal;
+    if (proof.net !== ledger.net) throw new AgrinetError('network-wrong', 'a proof of another network');
+    const own = author === identity.peerId;
+    if (!own && ledger.following.standing(author) === 'no') return 'ignored';
+    const known = store.feed(author, channel, proof.epoch);
+    if (!isNewFork(proof, known?.fork)) return 'known';
+    if (!own && !counts.mayTake(proof)) return 'exceeded';
+    if (known === undefined) {
+      // Otherwise an author could fill every node with proofs against itself.
+      if (!own && newFeeds.today(author, channel) >= LIMITS.epochsPerDay) return 'ignored';
+      newFeeds.note(author, channel);
+    }
+    counts.note(proof);
+    await this.#apply(proof, feedOrNew(store, proof, ledger.now()), own, turn);
+    return 'new';
+  }
+
+  async #apply(proof: ForkProof, base: FeedState, own: boolean, turn: Turn): Promise<void> {
+    const { ledger, commits, gate, debts, epoch } = this.#parts;
+    const held = base.seq >= proof.seq - 1 && proof.seq > 1;
+    const below = held ? ((await ledger.store.entry(base.no, proof.seq - 1))?.hash ?? '') : '';
+    const feed: FeedState = { ...base, fork: { seq: proof.seq, proof: proof.id, below } };
+    const judging = gate.for(ledger.judge);
+    const effects = commits.effects(turn, judging, new Map([[feedId(feed), proof.seq]]));
+    const undone = await this.#undo(effects, base, proof.seq, own, turn);
+    await effects.settle();
+    const proofs = [{ feed, proof }];
+    const write = { effects, entries: [], feeds: [feed], proofs, local: false, sync: true };
+    const changes = await commits.write(write, turn);
+    const at = { epoch: proof.epoch, seq: proof.seq };
+    if (own) {
+      // Whichever epoch was forked: a change of this one that now waits would make all that follow it here wait.
+      epoch.renew();
+      ledger.onAlarm({ kind: 'own-feed-forked', ...at });
+      void this.#reissue(undone, changes).catch(() =>
+        ledger.onAlarm({ kind: 'commit-failed', code: 'reissue' }),
+      );
+    } else {
+      debts.charge(proof.author, 0, turn.usedMs() + judging.ms);
+      ledger.onAlarm({ kind: 'feed-forked', author: proof.author, ...at });
+    }
+  }
+
+  /** Has the records judged again that ops from the fork on are of. What an earlier fork took away is gone already. */
+  async #undo(
+    effects: Effects,
+    base: FeedState,
+    from: number,
+    own: boolean,
+    turn: Turn,
+  ): Promise<UndoneOp[]> {
+    const undone: UndoneOp[] = [];
+    const last = Math.min(base.seq, (base.fork?.seq ?? Infinity) - 1);
+    for (let seq = from; seq <= last; seq++) {
+      const entry = await this.#parts.ledger.store.entry(base.no, seq);
+      for (const placed of entry === undefined ? [] : placedOps(entry)) {
+        const read = readOp(placed);
+        if (read.key !== undefined) await effects.again(read.key);
+        if (own) undone.push({ placed, read });
+        if (turn.isOver()) await turn.next();
+      }
+    }
+    return undone;
+  }
+
+  /** The author's honest records come back in a new epoch, as they were before the fork took their ops away. */
+  async #reissue(undone: readonly UndoneOp[], changes: readonly RecordChange[]): Promise<void> {
+    const requests = reissueRequests(undone, changes);
+    for (let at = 0; at < requests.length; at += LIMITS.entryOps)
+      await Promise.all(requests.slice(at, at + LIMITS.entryOps).map((each) => this.#parts.write(each)));
+  }
+}

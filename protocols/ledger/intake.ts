@@ -1,0 +1,111 @@
+import { AgrinetError } from '../errors.ts';
+import { type Admission, type AdmissionState, admitUnverified, admitVerified } from '../feed/admission.ts';
+import { bodyMatches, type Entry } from '../feed/entry.ts';
+import { entryPlace, type Erasure, isProven, withoutOps } from '../feed/erasure.ts';
+import { feedId, type FeedState } from '../feed/feed.ts';
+import { ENTRY_ENVELOPE } from '../feed/header.ts';
+import { bytesEqual } from '../wire/bytes.ts';
+import { signatureHolds } from '../wire/envelope.ts';
+import type { BroughtErasures } from './brought-erasures.ts';
+import { erasable, erasuresAt } from './erasing.ts';
+import { advanced, feedOrNew } from './held-feed.ts';
+import type { JudgingDebts } from './judging-debts.ts';
+import type { NewFeeds } from './new-feeds.ts';
+import type { Turn } from './turn.ts';
+import type { LedgerParts, Received } from './types.ts';
+
+/** What admission looks at beyond the store. */
+export interface IntakeParts {
+  readonly ledger: LedgerParts;
+  readonly newFeeds: NewFeeds;
+  readonly debts: JudgingDebts;
+  readonly brought: BroughtErasures;
+}
+
+/** Admits entries of one author and channel, one after another: what is admitted changes how the next one stands. */
+export class Intake {
+  readonly #parts: IntakeParts;
+  readonly #turn: Turn;
+  readonly feeds = new Map<string, FeedState>();
+  readonly accepted: { readonly feed: FeedState; readonly entry: Entry }[] = [];
+  readonly forks: { readonly entry: Entry; readonly held: Entry }[] = [];
+  /** Erasures that prove accepted entries. */
+  readonly words = new Map<string, Erasure>();
+
+  constructor(parts: IntakeParts, turn: Turn) {
+    this.#parts = parts;
+    this.#turn = turn;
+  }
+
+  async admit(entry: Entry): Promise<Received> {
+    const { author, header } = entry;
+    const { ledger, brought, debts } = this.#parts;
+    const { store, identity } = ledger;
+    const known = await erasuresAt(store, { author, ...header }, this.#turn);
+    // Root and signature hold for any op replaced by its hash: without the author's word anybody could take ops out for good.
+    const isWhole = entry.body.every((item) => 'op' in item);
+    const told = isWhole ? [] : [...known, ...brought.at(entryPlace(entry))];
+    if (!isWhole && told.length === 0) return { kind: 'ignore', code: 'ops-erased', entry };
+    if (!isProven(entry, told)) return { kind: 'reject', code: 'erasure-mismatch', entry };
+    const feed = this.#feed(entry);
+    const standing = author === identity.peerId ? 'followed' : ledger.following.standing(author);
+    const held = standing === 'no' ? undefined : await this.#heldAt(feed, header.seq);
+    if (standing === 'followed' && author !== identity.peerId && debts.isOver(author))
+      return { kind: 'ignore', code: 'author-too-costly', entry };
+    const state = { net: ledger.net, standing, feed, heldHash: held?.hash, epochsToday: 0 };
+    const verdict = this.#verdict(entry, { ...state, epochsToday: this.#epochsToday(entry, state) }, held);
+    if (verdict.kind === 'fork' && held !== undefined) this.forks.push({ entry, held });
+    if (verdict.kind !== 'accept') return { ...verdict, entry };
+    for (const erasure of told) this.words.set(erasure.id, erasure);
+    return { kind: 'accept', entry: await this.#accept(entry, feed, known) };
+  }
+
+  #feed({ author, header: { channel, epoch } }: Entry): FeedState | undefined {
+    const { store } = this.#parts.ledger;
+    return this.feeds.get(feedId({ author, channel, epoch })) ?? store.feed(author, channel, epoch);
+  }
+
+  async #heldAt(feed: FeedState | undefined, seq: number): Promise<Entry | undefined> {
+    if (feed === undefined || seq > feed.seq) return undefined;
+    const fresh = this.accepted.find((a) => a.feed.no === feed.no && a.entry.header.seq === seq);
+    return fresh?.entry ?? (await this.#parts.ledger.store.entry(feed.no, seq));
+  }
+
+  /** Its own a node takes back without a bound: only its own key can have signed them. */
+  #epochsToday(
+    { author, header }: Entry,
+    { standing, feed }: Pick<AdmissionState, 'standing' | 'feed'>,
+  ): number {
+    const opens = header.seq === 1 && (feed === undefined || feed.seq === 0);
+    const bounded = opens && standing === 'followed' && author !== this.#parts.ledger.identity.peerId;
+    return bounded ? this.#parts.newFeeds.today(author, header.channel) : 0;
+  }
+
+  #verdict(entry: Entry, state: AdmissionState, held: Entry | undefined): Admission & { code?: string } {
+    const early = admitUnverified(entry, state);
+    // The hash is the header's: signature and body of a copy may be anybody's, so only the very same bytes are passed on.
+    if (early?.kind === 'known' && held !== undefined && !bytesEqual(held.bytes, entry.bytes))
+      return { kind: 'known', code: 'copy-differs' };
+    if (early !== undefined) return early;
+    if (!signatureHolds(ENTRY_ENVELOPE, entry.envelope)) return { kind: 'reject', code: 'signature-invalid' };
+    return admitVerified(entry, state, () => bodyMatches(entry));
+  }
+
+  /** The entry as it is kept: whoever has not yet heard of an erasure brings the op whole. */
+  async #accept(entry: Entry, feed: FeedState | undefined, known: readonly Erasure[]): Promise<Entry> {
+    const { author, header } = entry;
+    const { store, now } = this.#parts.ledger;
+    const base = feed ?? feedOrNew(store, { author, ...header }, now());
+    if (feed === undefined) this.#parts.newFeeds.note(author, header.channel);
+    const gone = new Set((await erasable(entry, known, this.#turn)).map(({ index }) => index));
+    const kept = gone.size === 0 ? entry : withoutOps(entry, gone);
+    this.feeds.set(feedId(base), advanced(base, kept));
+    this.accepted.push({ feed: base, entry: kept });
+    return kept;
+  }
+}
+
+/** The code of what kept bytes from being an entry at all. */
+export function unreadable(error: unknown): Received {
+  return { kind: 'reject', code: error instanceof AgrinetError ? error.code : 'entry-malformed' };
+}

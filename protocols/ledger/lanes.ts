@@ -1,0 +1,222 @@
+import { FairQueue } from './fair-queue.ts';
+import { type CpuClock, loopTurn, Slice, type Turn } from './turn.ts';
+
+/** Who causes a task, and what no other task may touch until it is done; none for work that touches no record. */
+export interface TaskPlace {
+  readonly author: string;
+  readonly lane?: string;
+}
+
+/** Own writes: asked before anybody else, with all that wait in one task. */
+export interface OwnWork {
+  readonly lane: string;
+  isWaiting(): boolean;
+  commit(turn: Turn): Promise<void>;
+  /** The lane has become free: what waited for it can go on. */
+  freed(lane: string): void;
+}
+
+interface Task extends TaskPlace {
+  state: 'waiting' | 'ready' | 'running' | 'away';
+  /** CPU used in the slices that are over, milliseconds. */
+  usedMs: number;
+  /** Begins it, or lets it go on. */
+  go(): void;
+  /** Gives the thread back. */
+  yielded(): void;
+}
+
+/**
+ * Runs tasks on the one main thread, one at a time and in slices: when a slice is used up, or a task waits for another thread, the
+ * next one has its turn. Tasks of one lane run one after another, and so do those of one author; all others may interleave anywhere,
+ * because lanes share no record. Own writes come first, but let one slice of others between two of their batches.
+ */
+export class Lanes {
+  readonly #clock: CpuClock;
+  readonly #slice: Slice;
+  readonly #own: OwnWork;
+  readonly #queue = new FairQueue<Task>();
+  readonly #alone: Task[] = [];
+  /** Tasks begun and not done, by author. */
+  readonly #begun = new Map<string, Task>();
+  readonly #lanes = new Set<string>();
+  #ownTask: Task | undefined;
+  #ownWasLast = false;
+  /** The task that nobody may come between. */
+  #undivided: Task | undefined;
+  #driving = false;
+  /** What the clock showed when the running task got the thread. */
+  #given = 0;
+
+  constructor(clock: CpuClock, own: OwnWork) {
+    this.#clock = clock;
+    this.#slice = new Slice(clock);
+    this.#own = own;
+  }
+
+  /** Runs work when its turn has come: behind what its author and its lane have begun. */
+  run<T>(place: TaskPlace, work: (turn: Turn) => Promise<T>): Promise<T> {
+    return this.#made(place, work, (task) => this.#queue.add(task));
+  }
+
+  /** Runs work while no other is under way. */
+  alone<T>(work: () => Promise<T>): Promise<T> {
+    return this.#made({ author: '' }, work, (task) => this.#alone.push(task));
+  }
+
+  /** Whether a task that is under way has this lane. */
+  isHeld(lane: string): boolean {
+    return this.#lanes.has(lane);
+  }
+
+  /** There is something to do. */
+  wake(): void {
+    if (this.#driving) return;
+    this.#driving = true;
+    void this.#drive();
+  }
+
+  #made<T>(place: TaskPlace, work: (turn: Turn) => Promise<T>, keep: (task: Task) => void): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      const task: Task = {
+        ...place,
+        state: 'waiting',
+        usedMs: 0,
+        yielded: () => undefined,
+        go: () => {
+          void work(this.#turnOf(task))
+            .finally(() => this.#ended(task))
+            .then(resolve, reject)
+            .finally(() => task.yielded());
+        },
+      };
+      keep(task);
+      this.wake();
+    });
+  }
+
+  async #drive(): Promise<void> {
+    // One turn of the event loop lets the writes of one burst share an entry.
+    await loopTurn();
+    this.#slice.begin();
+    for (let task = this.#pick(); task !== undefined; task = this.#pick()) {
+      await this.#give(task);
+      if (!this.#slice.isOver()) continue;
+      await loopTurn();
+      this.#slice.begin();
+    }
+    this.#driving = false;
+  }
+
+  async #give(task: Task): Promise<void> {
+    this.#given = this.#clock.cpu();
+    this.#ownWasLast = task === this.#ownTask;
+    if (task.state === 'waiting') this.#begin(task);
+    task.state = 'running';
+    await new Promise<void>((yielded) => {
+      task.yielded = yielded;
+      task.go();
+    });
+    const used = this.#clock.cpu() - this.#given;
+    task.usedMs += used;
+    this.#queue.charge(task.author, used);
+  }
+
+  #begin(task: Task): void {
+    if (task !== this.#ownTask) this.#begun.set(task.author, task);
+    if (task.lane !== undefined) this.#lanes.add(task.lane);
+  }
+
+  #ended(task: Task): void {
+    if (task === this.#ownTask) this.#ownTask = undefined;
+    else {
+      this.#begun.delete(task.author);
+      this.#queue.remove(task);
+    }
+    if (task.lane === undefined) return;
+    this.#lanes.delete(task.lane);
+    this.#own.freed(task.lane);
+  }
+
+  #pick(): Task | undefined {
+    if (this.#undivided !== undefined) return ready(this.#undivided);
+    // Begun means that it may have drafted: until its commit nobody may change what it has read.
+    if (this.#ownTask !== undefined) return ready(this.#ownTask);
+    if (this.#alone.length > 0) {
+      for (const task of this.#begun.values()) if (task.state === 'ready') return task;
+      return this.#begun.size > 0 ? undefined : this.#alone.shift();
+    }
+    if (!this.#ownWasLast && this.#ownMayBegin()) return this.#ownBegins();
+    const other = this.#queue.next((items) => this.#choose(items));
+    return other ?? (this.#ownMayBegin() ? this.#ownBegins() : undefined);
+  }
+
+  #choose(items: readonly Task[]): Task | undefined {
+    const [first] = items;
+    const begun = first && this.#begun.get(first.author);
+    if (begun !== undefined) return ready(begun);
+    return items.find(({ lane }) => lane === undefined || !this.#lanes.has(lane));
+  }
+
+  #ownMayBegin(): boolean {
+    return this.#own.isWaiting() && !this.#lanes.has(this.#own.lane);
+  }
+
+  #ownBegins(): Task {
+    const task: Task = {
+      author: '',
+      lane: this.#own.lane,
+      state: 'waiting',
+      usedMs: 0,
+      yielded: () => undefined,
+      go: () => {
+        void this.#own.commit(this.#turnOf(task)).finally(() => {
+          this.#ended(task);
+          task.yielded();
+        });
+      },
+    };
+    this.#ownTask = task;
+    return task;
+  }
+
+  #turnOf(task: Task): Turn {
+    const resumed = (): Promise<void> =>
+      new Promise<void>((resume) => {
+        task.state = 'ready';
+        task.go = resume;
+      });
+    return {
+      isOver: () => this.#slice.isOver(),
+      usedMs: () => task.usedMs + this.#clock.cpu() - this.#given,
+      next: () => {
+        const again = resumed();
+        task.yielded();
+        return again;
+      },
+      away: async (wait) => {
+        task.state = 'away';
+        task.yielded();
+        try {
+          return await wait();
+        } finally {
+          const again = resumed();
+          this.wake();
+          await again;
+        }
+      },
+      undivided: async (work) => {
+        this.#undivided = task;
+        try {
+          return await work();
+        } finally {
+          this.#undivided = undefined;
+        }
+      },
+    };
+  }
+}
+
+function ready(task: Task): Task | undefined {
+  return task.state === 'ready' ? task : undefined;
+}

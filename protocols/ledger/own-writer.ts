@@ -1,0 +1,209 @@
+import { AgrinetError, errorCode } from '../errors.ts';
+import type { RecordState } from '../open-dialog/record.ts';
+import { COLLECTIONS } from '../open-dialog/schema.ts';
+import type { RecordKey } from '../wire/ids.ts';
+import { LIMITS } from '../wire/limits.ts';
+import type { Commits } from './commits.ts';
+import { type Draft, EPOCH_FULL } from './drafts.ts';
+import type { Effects } from './effects.ts';
+import { advanced } from './held-feed.ts';
+import { laneOf } from './lane-of.ts';
+import type { OwnEpoch } from './own-epoch.ts';
+import { Pages } from './pages.ts';
+import type { Turn } from './turn.ts';
+import type { LedgerParts, WriteRequest, Written } from './types.ts';
+
+interface PendingWrite {
+  readonly request: WriteRequest;
+  resolve(written: Written): void;
+  reject(error: unknown): void;
+}
+
+interface Drafted {
+  readonly drafts: readonly Draft[];
+  readonly before: readonly (RecordState | undefined)[];
+}
+
+/** `full`: it begins the next entry. `held`: somebody's entry is under way in this lane. */
+type Outcome = Drafted | { readonly full: true } | { readonly held: string };
+
+/** A write that has left the queue, and what came of it. */
+interface Taken {
+  readonly pending: PendingWrite;
+  readonly drafted: Drafted;
+}
+
+const NOTHING: Drafted = { drafts: [], before: [] };
+
+/** Local writes that may wait; beyond it the caller is told to come back. */
+const MAX_WAITING = 20_000;
+
+/** One commit of own writes under way. */
+interface Batch {
+  readonly effects: Effects;
+  readonly pages: Pages;
+  readonly epoch: string;
+}
+
+/** This node's own writes: those that wait together share one entry, one signature and one fsync. */
+export class OwnWriter {
+  readonly #parts: LedgerParts;
+  readonly #commits: Commits;
+  readonly #epoch: OwnEpoch;
+  /** Whether a lane belongs to a task that is under way. */
+  readonly #isHeld: (lane: string) => boolean;
+  #writes: PendingWrite[] = [];
+  /** Writes that wait for a lane. */
+  readonly #held = new Map<string, PendingWrite[]>();
+  #heldCount = 0;
+  #epochIsFull = false;
+
+  constructor(parts: LedgerParts, commits: Commits, epoch: OwnEpoch, isHeld: (lane: string) => boolean) {
+    this.#parts = parts;
+    this.#commits = commits;
+    this.#epoch = epoch;
+    this.#isHeld = isHeld;
+  }
+
+  /** Resolves when the write is on disk. */
+  add(request: WriteRequest): Promise<Written> {
+    const refusal = this.#parts.refusal();
+    if (refusal !== undefined) return Promise.reject(refusal);
+    if (this.#writes.length + this.#heldCount >= MAX_WAITING)
+      return Promise.reject(new AgrinetError('busy', 'too many writes are waiting; try again'));
+    return new Promise<Written>((resolve, reject) => this.#writes.push({ request, resolve, reject }));
+  }
+
+  isWaiting(): boolean {
+    return this.#writes.length > 0;
+  }
+
+  /** The lane is free: what waited for it comes first, in its order. */
+  freed(lane: string): void {
+    const waiting = this.#held.get(lane);
+    if (waiting === undefined) return;
+    this.#held.delete(lane);
+    this.#heldCount -= waiting.length;
+    this.#writes = [...waiting, ...this.#writes];
+  }
+
+  /** Drafts and commits as many of those that wait as fit in one entry of each channel. Never throws: whoever waits is told. */
+  async commit(turn: Turn): Promise<void> {
+    const { judge, ownJudge = judge } = this.#parts;
+    // A change beyond what an epoch may hold of its record would be void: the write that waits for this is the next one.
+    if (this.#epochIsFull) this.#epoch.renew();
+    this.#epochIsFull = false;
+    const epoch = this.#epoch.id;
+    const effects = this.#commits.effects(turn, ownJudge);
+    const batch = { effects, pages: new Pages(this.#parts, epoch), epoch };
+    const open = this.#writes.splice(0, LIMITS.entryOps);
+    // Whoever is told of a failure has left the queue: a write that was refused must not be done later.
+    const taken: Taken[] = [];
+    try {
+      await this.#load(open, taken, effects);
+      await this.#draftAll(open, taken, batch, turn);
+      await effects.settle();
+      await this.#write(batch, turn);
+    } catch (error) {
+      for (const { pending } of taken) pending.reject(error);
+      return;
+    }
+    for (const { pending, drafted } of taken) pending.resolve(writtenOf(drafted, effects));
+  }
+
+  async #load(open: PendingWrite[], taken: Taken[], effects: Effects): Promise<void> {
+    try {
+      await effects.load(open.flatMap(({ request }) => request.keys));
+    } catch (error) {
+      for (const pending of open.splice(0)) taken.push({ pending, drafted: NOTHING });
+      throw error;
+    }
+  }
+
+  async #draftAll(open: PendingWrite[], taken: Taken[], batch: Batch, turn: Turn): Promise<void> {
+    try {
+      for (let pending = open.shift(); pending !== undefined; pending = open.shift()) {
+        taken.push({ pending, drafted: NOTHING });
+        const outcome = await this.#draft(pending, batch);
+        if (outcome === undefined || 'held' in outcome) taken.pop();
+        else if ('full' in outcome) {
+          taken.pop();
+          open.unshift(pending);
+          break;
+        } else taken.splice(-1, 1, { pending, drafted: outcome });
+        if (outcome !== undefined && 'held' in outcome) this.#hold(outcome.held, pending);
+        if (turn.isOver()) await turn.next();
+      }
+    } finally {
+      if (open.length > 0) this.#writes = [...open, ...this.#writes];
+    }
+  }
+
+  #hold(lane: string, pending: PendingWrite): void {
+    const waiting = this.#held.get(lane);
+    if (waiting === undefined) this.#held.set(lane, [pending]);
+    else waiting.push(pending);
+    this.#heldCount++;
+  }
+
+  /** Drafts one write and takes it in; undefined when it was refused, and told so. */
+  async #draft(pending: PendingWrite, { effects, pages, epoch }: Batch): Promise<Outcome | undefined> {
+    const author = this.#parts.identity.peerId;
+    let drafts: readonly Draft[];
+    try {
+      drafts = pending.request.draft({ author, epoch }, (key) => effects.state(key));
+    } catch (error) {
+      this.#epochIsFull = errorCode(error) === EPOCH_FULL;
+      if (this.#epochIsFull) return { full: true };
+      pending.reject(error);
+      return undefined;
+    }
+    const channels = drafts.flatMap(({ channel }) => (channel === 'public' ? [] : [channel]));
+    // What is under way there may change what this was drafted from: it is drafted again when that is done.
+    const held = channels.find((channel) => this.#isHeld(laneOf(author, channel)));
+    if (held !== undefined) return { held: laneOf(author, held) };
+    await effects.load([...drafts.map(({ key }) => key), ...channels]);
+    // A fact that stands already is not said again: the same import twice writes nothing.
+    drafts = drafts.map((draft) =>
+      isFact(draft.key) && effects.state(draft.key)?.exists === true ? { ...draft, ops: [] } : draft,
+    );
+    if (!pages.hasRoomFor(drafts)) return { full: true };
+    const before = drafts.map((draft) => effects.state(draft.key));
+    for (const draft of drafts) if (draft.ops.length > 0) await this.#take(draft, { effects, pages, epoch });
+    return { drafts, before };
+  }
+
+  async #take(draft: Draft, { effects, pages, epoch }: Batch): Promise<void> {
+    const author = this.#parts.identity.peerId;
+    const page = pages.at(draft.channel);
+    for (const bytes of draft.ops) {
+      const index = page.ops.push(bytes) - 1;
+      page.bytes += bytes.length + 4;
+      const { channel, seq, time } = page.place;
+      const verdict = effects.take({ author, channel, epoch, seq, index, bytes, time });
+      if (verdict === undefined) await effects.settle();
+    }
+  }
+
+  async #write({ effects, pages }: Batch, turn: Turn): Promise<void> {
+    const entries = pages.seal();
+    if (entries.length === 0) return;
+    const feeds = entries.map(({ feed, entry }) => advanced(feed, entry));
+    await this.#commits.write({ effects, entries, feeds, local: true, sync: true }, turn);
+  }
+}
+
+function writtenOf({ drafts, before }: Drafted, effects: Effects): Written {
+  return {
+    records: drafts.map(({ key, ops }, i) => ({
+      key,
+      before: before[i],
+      after: effects.state(key),
+      changed: ops.length > 0,
+    })),
+  };
+}
+
+function isFact(key: RecordKey): boolean {
+  return COLLECTIONS[key.slice(0, key.indexOf('/'))]?.kind === 'fact';
+}

@@ -1,0 +1,64 @@
+import { type Entry, sealEntry } from '../feed/entry.ts';
+import type { FeedState } from '../feed/feed.ts';
+import type { Channel } from '../wire/ids.ts';
+import { LIMITS } from '../wire/limits.ts';
+import type { Draft } from './drafts.ts';
+import { feedOrNew, tails } from './held-feed.ts';
+import type { LedgerParts } from './types.ts';
+
+/** Room for envelope, header and framing in an entry of `LIMITS.entryBytes`. */
+const ENTRY_OPS_BYTES = LIMITS.entryBytes - 16_384;
+
+/** An entry of this node's own while it fills. */
+export interface Page {
+  readonly feed: FeedState;
+  readonly place: Omit<Entry['header'], 'n' | 'root'>;
+  readonly ops: Uint8Array[];
+  bytes: number;
+}
+
+/** The next entries of this node's own, one for each channel. */
+export class Pages {
+  readonly #parts: LedgerParts;
+  readonly #epoch: string;
+  readonly #pages = new Map<Channel, Page>();
+
+  constructor(parts: LedgerParts, epoch: string) {
+    this.#parts = parts;
+    this.#epoch = epoch;
+  }
+
+  /** The page of a channel, opened when it is the first draft there. */
+  at(channel: Channel): Page {
+    const page = this.#pages.get(channel) ?? this.#open(channel);
+    this.#pages.set(channel, page);
+    return page;
+  }
+
+  /** Whether all ops of these drafts find room, whichever page they go to: drafts of one write are never parted. */
+  hasRoomFor(drafts: readonly Draft[]): boolean {
+    const ops = drafts.flatMap((draft) => draft.ops);
+    const size = ops.reduce((sum, op) => sum + op.length + 4, 0);
+    for (const page of this.#pages.values())
+      if (page.bytes + size > ENTRY_OPS_BYTES || page.ops.length + ops.length > LIMITS.entryOps) return false;
+    return true;
+  }
+
+  /** Signs the pages that hold something. */
+  seal(): { readonly feed: FeedState; readonly entry: Entry }[] {
+    return [...this.#pages.values()]
+      .filter(({ ops }) => ops.length > 0)
+      .map(({ feed, place, ops }) => ({ feed, entry: sealEntry(this.#parts.identity, place, ops) }));
+  }
+
+  #open(channel: Channel): Page {
+    const { store, identity, net, clock, now } = this.#parts;
+    const author = identity.peerId;
+    const epoch = this.#epoch;
+    const feed = feedOrNew(store, { author, channel, epoch }, now());
+    const seq = feed.seq + 1;
+    const after = seq > 1 ? [] : tails(store.feeds(author, channel));
+    const prev = seq === 1 ? null : feed.hash;
+    return { feed, place: { net, channel, epoch, seq, prev, after, time: clock.tick() }, ops: [], bytes: 0 };
+  }
+}

@@ -1,0 +1,131 @@
+import { decodeEntry, type Entry } from '../feed/entry.ts';
+import { makeForkProof } from '../feed/fork.ts';
+import type { PeerId } from '../wire/identity.ts';
+import { LIMITS } from '../wire/limits.ts';
+import type { Commits } from './commits.ts';
+import type { Effects } from './effects.ts';
+import type { Forks } from './forks.ts';
+import { Intake, type IntakeParts, unreadable } from './intake.ts';
+import { laneOf } from './lane-of.ts';
+import type { Lanes } from './lanes.ts';
+import type { JudgeGate } from './judge-gate.ts';
+import type { OwnEpoch } from './own-epoch.ts';
+import type { Turn } from './turn.ts';
+import type { Received } from './types.ts';
+
+export interface ReceiverParts extends IntakeParts {
+  readonly lanes: Lanes;
+  readonly commits: Commits;
+  readonly forks: Forks;
+  readonly epoch: OwnEpoch;
+  readonly gate: JudgeGate;
+}
+
+/** Entries of one author and channel, and where their results belong. */
+interface Group {
+  readonly author: PeerId;
+  readonly lane: string;
+  readonly items: { readonly at: number; readonly entry: Entry }[];
+}
+
+/** Entries of others: read on their sender's account, admitted and taken in on their author's. */
+export class Receiver {
+  readonly #parts: ReceiverParts;
+  readonly #startedAt: number;
+
+  constructor(parts: ReceiverParts) {
+    this.#parts = parts;
+    this.#startedAt = parts.ledger.now();
+  }
+
+  /** Results stand beside the list. Entries of one author and channel share a commit; `from` is who brought them. */
+  async receive(list: readonly Uint8Array[], publicOnly: boolean, from: string): Promise<Received[]> {
+    const { lanes, ledger } = this.#parts;
+    const refusal = ledger.refusal();
+    if (refusal !== undefined) return list.map(() => ({ kind: 'ignore', code: refusal.code }));
+    const results: Received[] = [];
+    const groups = await lanes.run({ author: `from ${from}` }, (turn) =>
+      read(list, publicOnly, results, turn),
+    );
+    await Promise.all(groups.map((group) => lanes.run(group, (turn) => this.#take(group, results, turn))));
+    return results;
+  }
+
+  async #take({ author, items }: Group, results: Received[], turn: Turn): Promise<void> {
+    const left = [...items];
+    while (left.length > 0) await this.#takeSome(author, left, results, turn);
+  }
+
+  /** One commit: what comes first of `left`, as much as one entry may hold. So nobody waits for a batch longer than for an entry. */
+  async #takeSome(author: PeerId, left: Group['items'], results: Received[], turn: Turn): Promise<void> {
+    const { ledger, commits, forks, gate, debts } = this.#parts;
+    const before = turn.usedMs();
+    const judging = gate.for(ledger.judge);
+    const effects = commits.effects(turn, judging);
+    const intake = new Intake(this.#parts, turn);
+    let ops = 0;
+    for (let next = left.shift(); next !== undefined; next = left.shift()) {
+      const result = await intake.admit(next.entry);
+      results[next.at] = result;
+      if (turn.isOver()) await turn.next();
+      if (result.kind !== 'accept' || result.entry === undefined) continue;
+      await effects.takeEntry(result.entry);
+      ops += result.entry.header.n;
+      if (ops >= LIMITS.entryOps) break;
+    }
+    if (ops > 0) {
+      await this.#commit(intake, effects, turn);
+      debts.charge(author, ops, turn.usedMs() - before + judging.ms);
+    }
+    for (const { entry, held } of intake.forks) await forks.take(makeForkProof(entry, held), turn);
+  }
+
+  async #commit(intake: Intake, effects: Effects, turn: Turn): Promise<void> {
+    await effects.settle();
+    const { accepted: entries } = intake;
+    const [feeds, erasures] = [[...intake.feeds.values()], [...intake.words.values()]];
+    const write = { effects, entries, feeds, erasures, local: false, sync: false };
+    await this.#parts.commits.write(write, turn);
+    for (const { entry } of entries) this.#accepted(entry);
+  }
+
+  #accepted({ author, header }: Entry): void {
+    const { ledger, epoch } = this.#parts;
+    ledger.clock.observe(header.time);
+    if (author !== ledger.identity.peerId) return;
+    const mine = header.epoch === epoch.id;
+    const kind = mine || header.time[0] > this.#startedAt ? 'own-key-elsewhere' : 'own-entries-returned';
+    ledger.onAlarm({ kind, epoch: header.epoch });
+    if (mine) epoch.renew();
+  }
+}
+
+/** Reads entries and puts them in groups of one author and channel; what is none of either has its result at once. */
+async function read(
+  list: readonly Uint8Array[],
+  publicOnly: boolean,
+  results: Received[],
+  turn: Turn,
+): Promise<Group[]> {
+  const groups = new Map<string, Group>();
+  for (const [at, bytes] of list.entries()) {
+    if (turn.isOver()) await turn.next();
+    let entry: Entry;
+    try {
+      entry = decodeEntry(bytes);
+    } catch (error) {
+      results[at] = unreadable(error);
+      continue;
+    }
+    const { author, header } = entry;
+    if (publicOnly && header.channel !== 'public') {
+      results[at] = { kind: 'reject', code: 'channel-private', entry };
+      continue;
+    }
+    const id = `${author}|${header.channel}`;
+    const group = groups.get(id) ?? { author, lane: laneOf(author, header.channel), items: [] };
+    group.items.push({ at, entry });
+    groups.set(id, group);
+  }
+  return [...groups.values()];
+}

@@ -1,0 +1,74 @@
+/** CPU that a task may use until others have their turn and the event loop goes round, milliseconds. */
+export const SLICE_MS = 8;
+
+/** What a thread has used, milliseconds. Wall time is the cheap look: no thread uses more CPU than time passes. */
+export interface CpuClock {
+  cpu(): number;
+  wall(): number;
+}
+
+/** The clock of this thread. */
+export const threadClock: CpuClock = {
+  cpu() {
+    const { user, system } = process.threadCpuUsage();
+    return (user + system) / 1000;
+  },
+  wall: () => performance.now(),
+};
+
+/** One slice of the main thread: it begins when the event loop has gone round. */
+export class Slice {
+  readonly #clock: CpuClock;
+  #cpu: number;
+  #wall: number;
+
+  constructor(clock: CpuClock) {
+    this.#clock = clock;
+    this.#cpu = clock.cpu();
+    this.#wall = clock.wall();
+  }
+
+  begin(): void {
+    this.#cpu = this.#clock.cpu();
+    this.#wall = this.#clock.wall();
+  }
+
+  /** Cheap enough to be asked for every op: 0.2 µs while the slice is young. */
+  isOver(): boolean {
+    return this.#clock.wall() - this.#wall >= SLICE_MS && this.#clock.cpu() - this.#cpu >= SLICE_MS;
+  }
+}
+
+/** A task's hold on the main thread. Whoever works in a loop asks `isOver` and awaits `next` when it is. */
+export interface Turn {
+  isOver(): boolean;
+  /** CPU that the task has used so far, milliseconds. */
+  usedMs(): number;
+  /** Lets the event loop go round and others have their turn. */
+  next(): Promise<void>;
+  /** Waits for another thread; others have their turn meanwhile. */
+  away<T>(wait: () => Promise<T>): Promise<T>;
+  /** Work that nobody else of the ledger may come between; the event loop goes round in it all the same. */
+  undivided<T>(work: () => Promise<T>): Promise<T>;
+}
+
+/** A turn of work that has the database for itself, as a rebuild has: it yields to the event loop alone. */
+export function soleTurn(clock: CpuClock = threadClock): Turn {
+  const slice = new Slice(clock);
+  const started = clock.cpu();
+  return {
+    isOver: () => slice.isOver(),
+    usedMs: () => clock.cpu() - started,
+    async next() {
+      await loopTurn();
+      slice.begin();
+    },
+    away: (wait) => wait(),
+    undivided: (work) => work(),
+  };
+}
+
+/** Resolves when the event loop has gone round: timers and sockets had their turn, which promises alone would never give them. */
+export function loopTurn(): Promise<void> {
+  return new Promise<void>((resolve) => setImmediate(resolve));
+}

@@ -1,0 +1,46 @@
+import { encodeOp } from '../../protocols/feed/op.ts';
+import { encodeChange, type FieldOp, type Scalar } from '../../protocols/open-dialog/change.ts';
+import { genesisOf } from '../../protocols/open-dialog/genesis.ts';
+import { actorOf } from '../../protocols/open-dialog/read-op.ts';
+import { COLLECTIONS } from '../../protocols/open-dialog/schema.ts';
+import { sha256Hex } from '../../protocols/wire/bytes.ts';
+import { recordKey, type RecordKey } from '../../protocols/wire/ids.ts';
+import type { Pen } from '../../protocols/ledger/drafts.ts';
+
+/** Ops of one public record of the pen's own, each right after the one before: much cheaper to make than drafts against a store. */
+export class ChangeHand {
+  readonly key: RecordKey;
+  readonly #pen: Pen;
+  readonly #collection: string;
+  readonly #visible = new Map<string, { counter: number; actor: string }>();
+  #seq = 0;
+  #startOp: number;
+  #heads: string[];
+
+  constructor(pen: Pen, collection: string, id: string) {
+    const known = COLLECTIONS[collection];
+    if (known === undefined) throw new TypeError(`no collection ${collection}`);
+    this.key = recordKey(collection, pen.author, id);
+    this.#pen = pen;
+    this.#collection = collection;
+    this.#startOp = genesisOf(known).maxOp + 1;
+    this.#heads = [genesisOf(known).hash];
+  }
+
+  /** The next change of these fields; the first one creates the record. */
+  set(fields: Readonly<Record<string, Scalar>>): Uint8Array {
+    const actor = actorOf(this.#pen.author, this.#pen.epoch, this.key);
+    const ops = Object.entries(fields).map(([field, value], i): FieldOp => {
+      const before = this.#visible.get(field);
+      this.#visible.set(field, { counter: this.#startOp + i, actor });
+      return { action: 'set', field, value, pred: before === undefined ? [] : [before] };
+    });
+    const t = ++this.#seq === 1 ? 'create' : 'delta';
+    const change = { actor, seq: this.#seq, startOp: this.#startOp, time: 0, deps: this.#heads, ops };
+    const d = encodeChange(change);
+    this.#startOp += ops.length;
+    this.#heads = [sha256Hex(d.subarray(8))];
+    const k = this.key.slice(this.#collection.length + 1);
+    return encodeOp({ v: 1, c: this.#collection, k, t, d });
+  }
+}

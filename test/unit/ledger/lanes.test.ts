@@ -1,0 +1,181 @@
+import { beforeEach, expect, test } from 'vitest';
+import { Lanes, type OwnWork } from '../../../protocols/ledger/lanes.ts';
+import { SLICE_MS, type Turn } from '../../../protocols/ledger/turn.ts';
+
+/** Milliseconds that the thread has used, as the test says: nothing here depends on how fast the machine is. */
+let used = 0;
+let log: string[] = [];
+let ownWrites = 0;
+
+const clock = { cpu: () => used, wall: () => used };
+
+beforeEach(() => {
+  used = 0;
+  log = [];
+  ownWrites = 0;
+});
+
+/** Lanes whose own writes each cost 1 ms. */
+function lanesWith(own: Partial<OwnWork> = {}): Lanes {
+  return new Lanes(clock, {
+    lane: 'public|self',
+    isWaiting: () => ownWrites > 0,
+    async commit() {
+      log.push('own');
+      used += 1;
+      ownWrites = 0;
+    },
+    freed: () => undefined,
+    ...own,
+  });
+}
+
+/** Work of so many steps of 1 ms each, which gives way when its slice is over. */
+function steps(name: string, count: number): (turn: Turn) => Promise<void> {
+  return async (turn) => {
+    for (let i = 0; i < count; i++) {
+      used += 1;
+      if (!turn.isOver()) continue;
+      log.push(name);
+      await turn.next();
+    }
+    log.push(`${name} done`);
+  };
+}
+
+test('long work lets the event loop turn every slice', async () => {
+  const lanes = lanesWith();
+  let turns = 0;
+  const timer = setInterval(() => turns++, 0);
+  const counted = new Promise<void>((resolve) => {
+    const look = (): void => (turns >= 3 ? resolve() : void setImmediate(look));
+    look();
+  });
+  let over = false;
+  await Promise.all([
+    lanes.run({ author: 'a', lane: 'a' }, async (turn) => {
+      while (!over) {
+        used += 1;
+        if (turn.isOver()) await turn.next();
+      }
+    }),
+    counted.then(() => (over = true)),
+  ]);
+  clearInterval(timer);
+  expect(turns).toBeGreaterThanOrEqual(3);
+});
+
+test('authors interleave at any step; what one author has queued is done in order', async () => {
+  const lanes = lanesWith();
+  await Promise.all([
+    lanes.run({ author: 'flood', lane: 'f' }, steps('flood 1', 20 * SLICE_MS)),
+    lanes.run({ author: 'flood', lane: 'f' }, steps('flood 2', 20 * SLICE_MS)),
+    lanes.run({ author: 'b', lane: 'b' }, steps('b', SLICE_MS / 2)),
+  ]);
+  expect(log.indexOf('b done')).toBeLessThan(4);
+  expect(log.indexOf('flood 1 done')).toBeLessThan(log.indexOf('flood 2'));
+});
+
+test('tasks of one lane never interleave, whoever causes them', async () => {
+  const lanes = lanesWith();
+  await Promise.all([
+    lanes.run({ author: 'a', lane: 'shared' }, steps('a', 5 * SLICE_MS)),
+    lanes.run({ author: 'b', lane: 'shared' }, steps('b', 5 * SLICE_MS)),
+  ]);
+  expect(log.indexOf('a done')).toBeLessThan(log.indexOf('b'));
+});
+
+test('an own write waits for one slice at most, however much is queued', async () => {
+  const lanes = lanesWith();
+  const flood = Promise.all(
+    Array.from({ length: 50 }, (_, i) =>
+      lanes.run({ author: `author ${i % 5}`, lane: `lane ${i % 5}` }, steps('flood', 4 * SLICE_MS)),
+    ),
+  );
+  while (!log.includes('flood')) await new Promise<void>((next) => setImmediate(next));
+  const waits: number[] = [];
+  for (let i = 0; i < 20 && log.filter((each) => each === 'flood done').length < 45; i++) {
+    const before = log.length;
+    ownWrites = 1;
+    lanes.wake();
+    while (ownWrites > 0) await new Promise<void>((next) => setImmediate(next));
+    waits.push(log.slice(before).indexOf('own'));
+  }
+  await flood;
+  expect(waits.length).toBeGreaterThan(10);
+  // `done` lines share a slice with what follows them.
+  expect(Math.max(...waits)).toBeLessThanOrEqual(3);
+});
+
+test('own writes without end leave others a slice between two batches', async () => {
+  let more = true;
+  const lanes = lanesWith({
+    isWaiting: () => more,
+    async commit() {
+      log.push('own');
+      used += SLICE_MS;
+    },
+  });
+  await lanes.run({ author: 'a', lane: 'a' }, steps('a', 5 * SLICE_MS));
+  more = false;
+  expect(log.filter((each) => each === 'a').length).toBe(5);
+  expect(log.filter((each) => each === 'own').length).toBeLessThanOrEqual(7);
+});
+
+test('while a task waits for another thread, others have their turn, but not in its lane', async () => {
+  const lanes = lanesWith();
+  let answer: (() => void) | undefined;
+  const judged = lanes.run({ author: 'a', lane: 'a' }, async (turn) => {
+    await turn.away(() => new Promise<void>((resolve) => (answer = resolve)));
+    log.push('judged');
+  });
+  const same = lanes.run({ author: 'c', lane: 'a' }, steps('same lane', 1));
+  await lanes.run({ author: 'b', lane: 'b' }, steps('b', 1));
+  expect(log).toEqual(['b done']);
+  expect(lanes.isHeld('a')).toBe(true);
+  answer?.();
+  await Promise.all([judged, same]);
+  expect(log).toEqual(['b done', 'judged', 'same lane done']);
+});
+
+test('nobody comes between the beginning and the end of a commit, though the loop turns', async () => {
+  const lanes = lanesWith();
+  const committing = lanes.run({ author: 'a', lane: 'a' }, (turn) =>
+    turn.undivided(() => steps('commit', 5 * SLICE_MS)(turn)),
+  );
+  const other = lanes.run({ author: 'b', lane: 'b' }, steps('b', SLICE_MS));
+  ownWrites = 1;
+  await Promise.all([committing, other]);
+  const [first, last] = [log.indexOf('commit'), log.indexOf('commit done')];
+  expect(log.slice(first, last + 1).every((each) => each.startsWith('commit'))).toBe(true);
+});
+
+test('work alone begins when all that has begun is done, and nothing begins meanwhile', async () => {
+  const lanes = lanesWith();
+  const begun = lanes.run({ author: 'a', lane: 'a' }, steps('begun', 3 * SLICE_MS));
+  while (!log.includes('begun')) await new Promise<void>((next) => setImmediate(next));
+  const alone = lanes.alone(async () => {
+    log.push('alone');
+    await new Promise<void>((next) => setImmediate(next));
+    log.push('alone done');
+  });
+  const later = lanes.run({ author: 'b', lane: 'b' }, steps('later', 1));
+  ownWrites = 1;
+  await Promise.all([begun, alone, later]);
+  const at = log.indexOf('alone');
+  expect(log.indexOf('begun done')).toBeLessThan(at);
+  expect(log[at + 1]).toBe('alone done');
+  expect(log.indexOf('later done')).toBeGreaterThan(at);
+});
+
+test('a task that fails frees its lane and its author', async () => {
+  const freed: string[] = [];
+  const lanes = lanesWith({ freed: (lane) => freed.push(lane) });
+  const failing = lanes.run({ author: 'a', lane: 'a' }, async () => {
+    throw new Error('broken');
+  });
+  await expect(failing).rejects.toThrow('broken');
+  await lanes.run({ author: 'a', lane: 'a' }, steps('a', 1));
+  expect(log).toEqual(['a done']);
+  expect(freed).toEqual(['a', 'a']);
+});
