@@ -1,5 +1,6 @@
 import { createMiddleware } from 'hono/factory';
 import { AgrinetError } from '../protocols/errors.ts';
+import type { RegistrationKey } from '../protocols/registry/registration-key.ts';
 
 /**
  * What a key or token may do. `read`: public records; `write`: act for its own user; `register`: register a node here;
@@ -14,6 +15,8 @@ export interface Principal {
   readonly id: string;
   /** The user it acts for; only an operator has none. */
   readonly userId?: string;
+  /** What it may register nodes with; absent for a token, which counts as one key for one node. */
+  readonly registration?: RegistrationKey;
   readonly scopes: ReadonlySet<Scope>;
 }
 
@@ -30,6 +33,12 @@ export function mayCall(principal: Principal, access: RouteAccess): boolean {
   if (access === 'open') return true;
   if (access === 'known') return principal.id !== 'anonymous';
   return principal.scopes.has(access) || principal.scopes.has('operator');
+}
+
+/** The key that a node registers with; undefined for the operator's hand. */
+export function registrationKey(principal: Principal): RegistrationKey | undefined {
+  if (isOperator(principal)) return undefined;
+  return principal.registration ?? { id: principal.id, uses: 1 };
 }
 
 export function isOperator(principal: Principal): boolean {

@@ -27,6 +27,7 @@ const STATUS: Readonly<Record<string, ContentfulStatusCode>> = {
   'token-invalid': 401,
   forbidden: 403,
   'host-refused': 403,
+  'key-used': 403,
   'not-a-party': 403,
   'origin-refused': 403,
   'request-unsigned': 403,

@@ -125,6 +125,9 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
   });
   const legacy = new LegacyTable(db);
 
+  // -- what is written down
+  const { audit, access, keys } = await startAudit(node, reader, control, parts);
+
   // -- the market
   const market = await startMarket(node, reader, parts, {
     standings,
@@ -156,6 +159,7 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
       const { listings = 0, transactions = 0, users = 0 } = await legacy.counts(id);
       return { listings, transactions, users };
     },
+    revokeKeys: async (ids) => void (await keys.revokeAll(ids)),
     alarm: (alarm) => alarms.raise(alarm),
     log,
     now,
@@ -192,9 +196,6 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
     syncNow: () => void mycelium.syncNow(),
     now,
   });
-
-  // -- what is written down
-  const { audit, access, keys } = await startAudit(node, reader, control, parts);
 
   // -- the mirror
   // The SDK of AWS is large; who does not mirror does not load it.

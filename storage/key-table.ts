@@ -15,6 +15,10 @@ export interface StoredKey {
   readonly lastUsedAt?: number;
   readonly revokedAt?: number;
   readonly replacedBy?: string;
+  /** How many nodes may register with it; absent: one. */
+  readonly uses?: number;
+  /** The first key of its rotations; absent: itself. */
+  readonly root?: string;
 }
 
 /** The table of API keys. */

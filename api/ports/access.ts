@@ -33,6 +33,10 @@ export interface KeyInfo {
   readonly revokedAt?: number;
   /** The key that a rotation made for it; both are valid until `expiresAt`. */
   readonly replacedBy?: string;
+  /** How many nodes may register with it and its successors; only of a key with the scope `register`. */
+  readonly uses?: number;
+  /** The first key of its rotations, when that is another. */
+  readonly root?: string;
 }
 
 /** A key that was just made: the only time that `key` is shown. */
@@ -46,6 +50,8 @@ export interface KeyRequest {
   readonly scopes?: readonly Scope[] | undefined;
   /** Seconds, at most 366 days; default 90 days. */
   readonly expiresIn?: number | undefined;
+  /** Nodes that may register with it, at most 32; default one. */
+  readonly uses?: number | undefined;
 }
 
 /** The keys this node has issued; its own API_KEY is not among them. What changes one is on disk when it resolves. */
@@ -56,10 +62,12 @@ export interface Keys {
     readonly limit: number;
     readonly cursor?: string | undefined;
   }): Promise<{ readonly keys: readonly KeyInfo[]; readonly cursor?: string }>;
-  /** Throws `key-limit` (400: 7 active ones of a user) and `keys-full` (409). */
+  /** Throws `key-limit` (400: 7 active ones of a user), `keys-full` (409) and `fields-invalid` for uses without `register`. */
   issue(request: KeyRequest): Promise<IssuedKey>;
   /** Ends a key at once; one that has ended stays as it is. Throws `key-unknown` (404). */
   revoke(which: { readonly id: string } | { readonly key: string }): Promise<KeyInfo>;
+  /** Ends these keys and all that rotations made of them; those that ended just now. */
+  revokeAll(roots: readonly string[]): Promise<readonly KeyInfo[]>;
   /**
    * Makes the successor of a key, with its scopes and lifetime; the old one is valid for `graceSeconds` more (default a day).
    * Throws `key-unknown` (404), `key-inactive` (409: ended, or rotated before), `key-limit`, `keys-full`.

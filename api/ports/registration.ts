@@ -1,4 +1,5 @@
 import type { NodeAction, NodeStatus } from '../../protocols/registry/node-status.ts';
+import type { RegistrationKey } from '../../protocols/registry/registration-key.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 
 /** This node as it tells everybody; with a nonce also a proof of it, signed by the node key, base64url. */
@@ -50,6 +51,8 @@ export interface PrivateNodeEntry extends NodeEntry {
   readonly contactEmail: string | undefined;
   readonly tlsFingerprint: string;
   readonly multiaddrs: readonly string[];
+  /** Ids of the registration keys it came with; empty when it came by the operator's hand alone. */
+  readonly keys: readonly string[];
 }
 
 /** A request to be registered here. Without a statement it is the guide's plain `curl`. */
@@ -68,6 +71,8 @@ export interface RegisterRequest {
   readonly statement?: string | undefined;
   /** Whose key it came with; undefined for the operator's. */
   readonly by?: string | undefined;
+  /** That key; undefined for the operator's hand. */
+  readonly key?: RegistrationKey | undefined;
 }
 
 /** What the registration routes need of the node. */
@@ -86,6 +91,6 @@ export interface RegistrationPort {
   withdraw(statement: string): Promise<void>;
   /** The operator registers a node by its URL. */
   add(url: string, region: string, contactEmail: string | undefined): Promise<NodeEntry>;
-  /** Throws `node-unknown`, `node-state`; approving asks the node who it is. */
-  change(id: string, action: NodeAction): Promise<NodeEntry>;
+  /** Throws `node-unknown`, `node-state`; approving asks the node who it is, revoking ends the keys it came with. */
+  change(id: string, action: NodeAction): Promise<PrivateNodeEntry>;
 }

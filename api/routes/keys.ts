@@ -9,6 +9,7 @@ import { nextOf, placeOf } from '../paging.ts';
 
 const tags = ['Keys'];
 const MAX_LIFETIME_S = 366 * 24 * 3600;
+const MAX_USES = 32;
 const MAX_GRACE_S = 30 * 24 * 3600;
 
 const userId = z
@@ -30,6 +31,11 @@ const info = {
   lastUsedAt: z.iso.datetime().optional(),
   revokedAt: z.iso.datetime().optional(),
   replacedBy: z.string().optional(),
+  uses: z
+    .number()
+    .int()
+    .optional()
+    .openapi({ description: 'Nodes that may register with it; only with the scope `register`' }),
 };
 const Key = z.object(info).openapi('ApiKey');
 const NewKey = z.object({ key: z.string(), ...info }).openapi('NewApiKey');
@@ -45,6 +51,13 @@ const order = jsonInput(
       .max(MAX_LIFETIME_S)
       .optional()
       .openapi({ description: 'Seconds; default 90 days' }),
+    uses: z
+      .number()
+      .int()
+      .min(1)
+      .max(MAX_USES)
+      .optional()
+      .openapi({ description: 'With the scope `register`: how many nodes it is for; default one' }),
   }),
 );
 const shownOnce = json(NewKey, 'The key, shown this once');
@@ -220,6 +233,7 @@ function shown(key: KeyInfo) {
     ...(key.lastUsedAt === undefined ? {} : { lastUsedAt: isoTime(key.lastUsedAt) }),
     ...(key.revokedAt === undefined ? {} : { revokedAt: isoTime(key.revokedAt) }),
     ...(key.replacedBy === undefined ? {} : { replacedBy: key.replacedBy }),
+    ...(key.uses === undefined ? {} : { uses: key.uses }),
   };
 }
 

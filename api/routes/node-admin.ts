@@ -48,6 +48,9 @@ const one = route('operator', {
         contactEmail: z.string().nullable(),
         tlsFingerprint: z.string(),
         multiaddrs: z.array(z.string()),
+        keys: z.array(z.string()).openapi({
+          description: 'Ids of the registration keys it came with; none: by the operator’s hand',
+        }),
         error: z.string().nullable(),
         fence: z.string(),
       }),
@@ -69,7 +72,10 @@ function step<A extends NodeAction>(action: A, summary: string) {
 const approve = step('approve', 'Make a pending or revoked node active; it is asked who it is');
 const suspend = step('suspend', 'Take no more entries of a node; what is held stays');
 const resume = step('resume', 'End a suspension and fetch what was missed');
-const revoke = step('revoke', 'End a registration until the operator approves it anew');
+const revoke = step(
+  'revoke',
+  'End a registration and the keys it came with, until the operator approves it anew',
+);
 
 const fenced = route('operator', {
   method: 'post',
@@ -88,6 +94,13 @@ const fenced = route('operator', {
   },
   responses: { 200: json(Registered.extend({ fence: z.string() }), 'The node with the fence in words') },
 });
+
+/** What a revocation did to keys, in words: a node that came by the operator's hand leaves none that could be ended. */
+function endOfKeys(keys: readonly string[]): string {
+  return keys.length === 0
+    ? 'it came by the hand of this node’s operator: no key of its own ends with it'
+    : `the keys it came with have ended: ${keys.join(', ')}`;
+}
 
 export interface NodeAdminContext {
   readonly registration: RegistrationPort;
@@ -116,6 +129,7 @@ export function nodeAdminRoutes({ registration, fence, trust }: NodeAdminContext
           contactEmail: contactEmail ?? null,
           tlsFingerprint,
           multiaddrs: [...multiaddrs],
+          keys: [...node.keys],
           error: error ?? null,
         },
         200,
@@ -135,7 +149,8 @@ export function nodeAdminRoutes({ registration, fence, trust }: NodeAdminContext
     .openapi(resume, async (c) =>
       c.json(entryJson(await registration.change(c.req.valid('param').id, 'resume')), 200),
     )
-    .openapi(revoke, async (c) =>
-      c.json(entryJson(await registration.change(c.req.valid('param').id, 'revoke')), 200),
-    );
+    .openapi(revoke, async (c) => {
+      const node = await registration.change(c.req.valid('param').id, 'revoke');
+      return c.json({ ...entryJson(node), message: endOfKeys(node.keys) }, 200);
+    });
 }

@@ -4,7 +4,7 @@ import { scalarsOf } from '../../protocols/market/catalogue.ts';
 import type { Catalogue } from '../../protocols/market/catalogue.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import { recordKey } from '../../protocols/wire/ids.ts';
-import { isOperator } from '../access.ts';
+import { isOperator, registrationKey } from '../access.ts';
 import type { RecordReader } from '../context.ts';
 import { nodeTemplate, profileFields } from '../node-template.ts';
 import type { NodeEntry } from '../ports/registration.ts';
@@ -139,7 +139,7 @@ const register = route(
     responses: {
       200: json(Registered, 'It was registered already'),
       201: json(Registered, 'It is active; `statement` is this node’s own registration'),
-      202: json(Registered, 'It is pending until the operator approves it'),
+      202: json(Registered, 'It is pending until the operator approves it; an unsigned request uses no key up'),
     },
   },
   'ignored',
@@ -152,6 +152,9 @@ const withdraw = route('open', {
   request: { body: jsonInput(z.object({ statement })) },
   responses: { 204: { description: 'It is not active any more' } },
 });
+
+const BY_HAND =
+  'registered by the hand of this node’s operator, with its own key; give others one each: agrinet keys issue --scopes register';
 
 const iso = (ms: number): string | null => (ms === 0 ? null : isoTime(ms));
 
@@ -207,10 +210,15 @@ export function registrationRoutes(node: RegistrationContext) {
       const { contactEmail, ...body } = c.req.valid('json');
       const principal = c.get('principal');
       const by = isOperator(principal) ? undefined : (principal.userId ?? principal.id);
-      const done = await registration.register({ ...body, contactEmail: contactEmail ?? undefined, by });
+      const key = registrationKey(principal);
+      const done = await registration.register({ ...body, contactEmail: contactEmail ?? undefined, by, key });
       const shown = entryJson(done.node);
       if (done.statement !== undefined) {
-        const answer = { ...shown, statement: done.statement };
+        const answer = {
+          ...shown,
+          statement: done.statement,
+          ...(key === undefined ? { message: BY_HAND } : {}),
+        };
         return done.node.status === 'active' ? c.json(answer, 201) : c.json(answer, 202);
       }
       if (!done.created) return c.json(shown, 200);

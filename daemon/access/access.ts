@@ -101,6 +101,11 @@ export async function openAccess(parts: AccessParts): Promise<AccessControl> {
         );
         return rotated;
       },
+      async revokeAll(roots) {
+        const ended = await ring.revokeAll(roots);
+        for (const { id, userId } of ended) logger.info({ id, userId }, 'API key revoked with its node');
+        return ended;
+      },
       validate: (userId, key) => ring.validate(userId, key),
       purgeExpired: (at) => ring.purgeExpired(at),
     },

@@ -3,6 +3,7 @@ import type { Scope } from '../../api/access.ts';
 import type { IssuedKey, KeyInfo, KeyRequest, Keys } from '../../api/ports/access.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { clockIsCredible } from '../../protocols/wire/release-date.ts';
+import type { RegistrationKey } from '../../protocols/registry/registration-key.ts';
 import type { KeyTable, StoredKey } from '../../storage/key-table.ts';
 import {
   endOf,
@@ -12,6 +13,7 @@ import {
   keyedHash,
   makeKey,
   makeRoom,
+  registrationOf,
   scopesOf,
   stateOf,
 } from './key-rules.ts';
@@ -22,6 +24,7 @@ export interface KeyHolder {
   readonly id: string;
   readonly userId: string;
   readonly scopes: readonly Scope[];
+  readonly registration: RegistrationKey;
 }
 
 export interface KeyRingParts {
@@ -63,7 +66,8 @@ export class KeyRing implements Keys {
       this.#timer = undefined;
       this.flush().catch(this.#parts.onError);
     }, USES_MS).unref();
-    return { id: row.id, userId: row.userId, scopes: scopesOf(row.scopes) };
+    const { id, userId, scopes } = row;
+    return { id, userId, scopes: scopesOf(scopes), registration: registrationOf(row) };
   }
 
   async list(query: { userId?: string | undefined; limit: number; cursor?: string | undefined }) {
@@ -77,15 +81,18 @@ export class KeyRing implements Keys {
     return rows.length > limit && last !== undefined ? { keys, cursor: last.id } : { keys };
   }
 
-  issue({ userId, scopes = ['read', 'write'], expiresIn }: KeyRequest): Promise<IssuedKey> {
+  async issue({ userId, scopes = ['read', 'write'], expiresIn, uses }: KeyRequest): Promise<IssuedKey> {
+    if (uses !== undefined && !scopes.includes('register'))
+      throw new AgrinetError('fields-invalid', 'uses: only a key with the scope register has them');
     const wanted = expiresIn === undefined ? KEY_LIMITS.lifetimeMs : expiresIn * 1000;
     const lifetime = Math.min(wanted, KEY_LIMITS.maxLifetimeMs);
     return this.#change(async () => {
       refuseWrongClock(this.#parts.now());
       const del = makeRoom(this.#rows.values(), userId, this.#parts.now());
-      const { row, key } = this.#make(userId, scopes, lifetime);
+      const made = this.#make(userId, scopes, lifetime);
+      const row = uses === undefined ? made.row : { ...made.row, uses: Math.min(uses, KEY_LIMITS.uses) };
       await this.#write([row], del, true);
-      return { ...this.#info(row), key };
+      return { ...this.#info(row), key: made.key };
     });
   }
 
@@ -97,6 +104,18 @@ export class KeyRing implements Keys {
       const revoked = { ...row, revokedAt: this.#parts.now() };
       await this.#write([revoked], [], true);
       return this.#info(revoked);
+    });
+  }
+
+  revokeAll(roots: readonly string[]): Promise<readonly KeyInfo[]> {
+    if (roots.length === 0) return Promise.resolve([]);
+    return this.#change(async () => {
+      const revokedAt = this.#parts.now();
+      const revoked = [...this.#rows.values()]
+        .filter((row) => roots.includes(row.root ?? row.id) && stateOf(row, revokedAt) === 'active')
+        .map((row) => ({ ...row, revokedAt }));
+      if (revoked.length > 0) await this.#write(revoked, [], true);
+      return revoked.map((row) => this.#info(row));
     });
   }
 
@@ -114,9 +133,11 @@ export class KeyRing implements Keys {
       const expiresAt = Math.min(row.expiresAt, now + graceSeconds * 1000);
       const del = makeRoom(this.#rows.values(), row.userId, now, { id, grace: expiresAt > now });
       const made = this.#make(row.userId, scopesOf(row.scopes), row.expiresAt - row.issuedAt);
+      const { uses } = row;
+      const successor = { ...made.row, root: row.root ?? row.id, ...(uses === undefined ? {} : { uses }) };
       const previous = { ...row, expiresAt, replacedBy: made.row.id };
-      await this.#write([previous, made.row], del, true);
-      return { issued: { ...this.#info(made.row), key: made.key }, previous: this.#info(previous) };
+      await this.#write([previous, successor], del, true);
+      return { issued: { ...this.#info(successor), key: made.key }, previous: this.#info(previous) };
     });
   }
 

@@ -2,6 +2,8 @@ import { createHmac, randomBytes } from 'node:crypto';
 import type { KeyInfo, KeyState } from '../../api/ports/access.ts';
 import { type Scope, SCOPES } from '../../api/access.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
+import type { RegistrationKey } from '../../protocols/registry/registration-key.ts';
+import { REGISTRY_LIMITS } from '../../protocols/registry/registry.ts';
 import { numberKey } from '../../storage/keyspace.ts';
 import type { StoredKey } from '../../storage/key-table.ts';
 
@@ -25,6 +27,8 @@ export const KEY_LIMITS = {
   graceMs: DAY_MS,
   /** How long a key that ended stays in the list. */
   keptMs: 30 * DAY_MS,
+  /** Nodes that may register with one key: as many as the keys of one user can register. */
+  uses: REGISTRY_LIMITS.perAsker,
 } as const;
 
 const FORM = /^agk_([0-9a-f]{20})_[A-Za-z0-9_-]{43}$/;
@@ -62,10 +66,21 @@ export function scopesOf(names: readonly string[]): Scope[] {
   return [...new Set(names)].filter((name): name is Scope => known.has(name));
 }
 
+/** What a key is to the registry: all that rotations made of one key share what it was issued for. */
+export function registrationOf({ id, root = id, uses = 1 }: StoredKey): RegistrationKey {
+  return { id: root, uses };
+}
+
 /** What may be shown of a key. */
 export function infoOf(row: StoredKey, now: number): KeyInfo {
-  const { hash: _, scopes, ...shown } = row;
-  return { ...shown, scopes: scopesOf(scopes), state: stateOf(row, now) };
+  const { hash: _, scopes, uses = 1, ...shown } = row;
+  const known = scopesOf(scopes);
+  return {
+    ...shown,
+    scopes: known,
+    state: stateOf(row, now),
+    ...(known.includes('register') ? { uses } : {}),
+  };
 }
 
 /**

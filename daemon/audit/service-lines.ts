@@ -45,6 +45,17 @@ export function auditedAccess(
         record({ kind: 'key', actor: info.userId, subject: info.id, note: 'revoked' });
         return info;
       },
+      async revokeAll(roots) {
+        const ended = await keys.revokeAll(roots);
+        for (const { id, userId } of ended)
+          record({
+            kind: 'key',
+            actor: userId,
+            subject: id,
+            note: 'revoked with the node that came with it',
+          });
+        return ended;
+      },
       async rotate(id, graceSeconds) {
         const rotated = await keys.rotate(id, graceSeconds);
         const { issued } = rotated;

@@ -30,6 +30,7 @@ export function keysCommand(): Command {
       'write',
     ])
     .option('--expires <time>', 'seconds, or with a unit: 12h, 30d (default: 90d)', seconds)
+    .option('--uses <n>', 'with the scope register: how many nodes it is for, 1 to 32 (default: 1)', nodes)
     .addOption(asJson())
     .action(issue);
   keys
@@ -83,10 +84,16 @@ async function issue(options: {
   user: string;
   scopes: Scope[];
   expires?: number;
+  uses?: number;
   json?: true;
 }): Promise<void> {
-  const { user, scopes, expires } = options;
-  const body = { userId: user, scopes, ...(expires === undefined ? {} : { expiresIn: expires }) };
+  const { user, scopes, expires, uses } = options;
+  const body = {
+    userId: user,
+    scopes,
+    ...(expires === undefined ? {} : { expiresIn: expires }),
+    ...(uses === undefined ? {} : { uses }),
+  };
   const answer = await answerOf(daemon().issue.$post({ json: body }));
   await shownOrRevoked(answer, 'Issue another once there is room.', () => {
     if (options.json) printJson(answer);
@@ -135,6 +142,12 @@ function show(answer: Issued): void {
   const scopes = printable(answer.scopes.join(', '));
   printLine(`Id ${printable(answer.id)}, for ${printable(answer.userId)}, scopes ${scopes},`);
   printLine(`valid until ${localTime(answer.expiresAt)}. Keep it now: it is not shown again.`);
+  if (answer.uses !== undefined)
+    printLine(
+      answer.uses === 1
+        ? 'It registers one node, which may repeat with it; revoking that node ends it.'
+        : `It registers ${answer.uses} nodes, which may repeat with it; revoking one of them ends it.`,
+    );
 }
 
 function names(text: string): Scope[] {
@@ -143,6 +156,11 @@ function names(text: string): Scope[] {
     if (scope === undefined) throw new InvalidArgumentError(`Scopes are ${SCOPES.join(', ')}.`);
     return scope;
   });
+}
+
+function nodes(text: string): number {
+  if (!/^([1-9]|[12]\d|3[0-2])$/.test(text)) throw new InvalidArgumentError('Between 1 and 32 nodes.');
+  return Number(text);
 }
 
 const UNITS: Readonly<Record<string, number>> = { '': 1, s: 1, m: 60, h: 3600, d: 24 * 3600 };

@@ -1,7 +1,7 @@
 import { AgrinetError, errorCode } from '../../protocols/errors.ts';
 import type { HttpNode, HttpNodes } from '../../protocols/registry/http-nodes.ts';
 import { changedStatus, type NodeAction } from '../../protocols/registry/node-status.ts';
-import type { RegisteredNode, Registry } from '../../protocols/registry/registry.ts';
+import type { Asked, RegisteredNode, Registry } from '../../protocols/registry/registry.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { Challenge } from './challenge.ts';
 import { baseUrl, samePlace } from './node-url.ts';
@@ -13,6 +13,8 @@ export interface ApprovalParts {
   readonly challenge: Challenge;
   readonly policy: AddressPolicy;
   readonly ownUrl: () => string;
+  /** Ends keys that nodes came with, and what rotations made of them. */
+  readonly revokeKeys: (ids: readonly string[]) => Promise<void>;
   readonly now: () => number;
   readonly log: (message: string, fields: Record<string, unknown>) => void;
   readonly alarm: (alarm: { readonly kind: 'foreign-certificate'; readonly node: string }) => void;
@@ -25,7 +27,7 @@ export interface Approval {
     url: string,
     region: string,
     contactEmail: string | undefined,
-    by?: string,
+    asked?: Pick<Asked, 'by' | 'key'>,
   ): Promise<RegisteredNode | HttpNode>;
   change(id: string, action: NodeAction): Promise<RegisteredNode | HttpNode>;
   /** The fingerprint in force after the owner was asked. Throws `certificate-foreign`, or why it could not be asked. */
@@ -44,6 +46,7 @@ export function createApproval(parts: ApprovalParts): Approval {
         { caller: peerId, nodeUrl, tlsFingerprint, ...identity },
         node.contactEmail,
         now(),
+        { keys: node.keys },
       );
       await httpNodes.remove(node.id);
       return registered;
@@ -54,15 +57,17 @@ export function createApproval(parts: ApprovalParts): Approval {
   }
 
   return {
-    async request(url, region, contactEmail, by) {
+    async request(url, region, contactEmail, asked) {
       const origin = baseUrl(url, parts.policy);
       if (samePlace(origin, parts.ownUrl()))
         throw new AgrinetError('registration-self', 'a node cannot register with itself');
       const known = registry.list().find((each) => each.url !== '' && samePlace(each.url, origin));
-      return known ?? httpNodes.request(origin, region, contactEmail, now(), by);
+      return known ?? httpNodes.request(origin, region, contactEmail, now(), asked);
     },
     async change(id, action) {
       const node = httpNodes.get(id);
+      // First the keys: who is told that a node is revoked may rely on it that nobody comes with them any more.
+      if (action === 'revoke') await parts.revokeKeys((node ?? registry.get(id))?.keys ?? []);
       if (node === undefined) return registry.change(id, action);
       return action === 'approve' ? approve(node) : httpNodes.change(id, action);
     },

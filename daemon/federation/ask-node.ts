@@ -48,6 +48,10 @@ const REASONS: ReadonlyMap<string | undefined, string> = new Map([
   ['peer-unreachable', 'it does not reach this node at its URL; set PUBLIC_URL here'],
   ['peer-timeout', 'it does not reach this node at its URL; set PUBLIC_URL here'],
   ['proof-invalid', 'at the URL of this node it found another one; set PUBLIC_URL here'],
+  [
+    'key-used',
+    'its key is for another node, or was used as often as it may be; ask its operator for a new one',
+  ],
   ['node-suspended', 'its operator has suspended or revoked this node'],
   ['registry-full', 'its registry is full'],
   ['registration-invalid', 'it found this registration invalid; check the clocks of both'],

@@ -26,6 +26,8 @@ const registerAnswer = z.object({
 
 /** Challenges under way for registrations: each holds a connection to an address that somebody named. */
 const CHALLENGES = 8;
+/** Registrations by the operator's hand that wait for the one before them. */
+const BY_HAND = 16;
 
 /** What this node says of itself. */
 export interface OwnAddress {
@@ -52,19 +54,26 @@ export interface JoiningParts {
   readonly log: (message: string, fields: Record<string, unknown>) => void;
 }
 
+interface Accepted {
+  readonly node: RegisteredNode;
+  /** It was not active before. */
+  readonly created: boolean;
+  readonly statement: string;
+}
+
 /** Signed registration from both ends: `join` asks another node, `accept` answers one. Both register one another, or neither. */
 export interface Joining {
   join(url: string, key: string): Promise<RegisteredNode>;
   /** The answer's statement is this node's own. */
-  accept(
-    request: RegisterRequest & { readonly statement: string },
-  ): Promise<{ readonly node: RegisteredNode; readonly created: boolean; readonly statement: string }>;
+  accept(request: RegisterRequest & { readonly statement: string }): Promise<Accepted>;
   withdraw(withdrawal: string): Promise<void>;
 }
 
 export function createJoining(parts: JoiningParts): Joining {
   const { identity, network, registry, nonces, fetch, challenge, policy, now } = parts;
   let challenges = 0;
+  let byHand = 0;
+  let hand: Promise<unknown> = Promise.resolve();
 
   function statementFor(receiver: PeerId, nonce: string, nodeUrl: string): RegistrationStatement {
     const { region, name, multiaddrs, tlsFingerprint } = parts.own();
@@ -107,6 +116,41 @@ export function createJoining(parts: JoiningParts): Joining {
         );
     } finally {
       challenges--;
+    }
+  }
+
+  /** Takes in a statement that holds; the key is compared once more when it is written, so that of many at once one comes in. */
+  async function take(request: RegisterRequest, statement: RegistrationStatement): Promise<Accepted> {
+    const { by, key } = request;
+    await nonces.use(statement.caller, statement.nonce, now(), by);
+    const reachable = statement.nodeUrl !== '';
+    const asked = { status: reachable ? ('active' as const) : ('pending' as const), by, key };
+    registry.mayRegister(statement.caller, asked);
+    const before = registry.get(statement.caller)?.status;
+    const nodeUrl = reachable ? baseUrl(statement.nodeUrl, policy) : '';
+    if (reachable) await answersThere(statement, nodeUrl);
+    const node = await registry.register({ ...statement, nodeUrl }, request.contactEmail, now(), asked);
+    if (key === undefined)
+      parts.log('registered by the hand of this node’s operator, with its own key', { node: node.peerId });
+    const answer = statementFor(statement.caller, statement.nonce, urlFor(nodeUrl, parts.own()));
+    return {
+      node,
+      created: before !== 'active',
+      statement: base64url(sealStatement(identity, network, answer)),
+    };
+  }
+
+  /** No key bounds the operator's hand: it does one registration after the other. */
+  async function oneByOne<T>(work: () => Promise<T>): Promise<T> {
+    if (byHand >= BY_HAND)
+      throw new AgrinetError('busy', 'too many registrations with the operator’s key at once; one at a time');
+    byHand++;
+    const done = hand.then(work);
+    hand = done.catch(() => undefined); // told to whoever asked for it
+    try {
+      return await done;
+    } finally {
+      byHand--;
     }
   }
 
@@ -159,21 +203,7 @@ export function createJoining(parts: JoiningParts): Joining {
         now: now(),
       });
       agree(request, statement);
-      const { by } = request;
-      await nonces.use(statement.caller, statement.nonce, now(), by);
-      const reachable = statement.nodeUrl !== '';
-      const asked = { status: reachable ? ('active' as const) : ('pending' as const), by };
-      registry.mayRegister(statement.caller, asked);
-      const before = registry.get(statement.caller)?.status;
-      const nodeUrl = reachable ? baseUrl(statement.nodeUrl, policy) : '';
-      if (reachable) await answersThere(statement, nodeUrl);
-      const node = await registry.register({ ...statement, nodeUrl }, request.contactEmail, now(), asked);
-      const answer = statementFor(statement.caller, statement.nonce, urlFor(nodeUrl, parts.own()));
-      return {
-        node,
-        created: before !== 'active',
-        statement: base64url(sealStatement(identity, network, answer)),
-      };
+      return request.key === undefined ? oneByOne(() => take(request, statement)) : take(request, statement);
     },
 
     async withdraw(withdrawal) {

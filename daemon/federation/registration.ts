@@ -53,6 +53,7 @@ export interface RegistrationParts {
   readonly syncStanding: (id: string) => Promise<SyncStanding | undefined>;
   /** Of an HTTP-only node, by its id. */
   readonly legacyCounts: (id: string) => Promise<NodeCounts>;
+  readonly revokeKeys: ApprovalParts['revokeKeys'];
   readonly alarm: ApprovalParts['alarm'];
   readonly log: (message: string, fields: Record<string, unknown>) => void;
   readonly now: () => number;
@@ -103,6 +104,7 @@ export function createRegistration(parts: RegistrationParts): Registration {
       contactEmail,
       tlsFingerprint: node.tlsFingerprint,
       multiaddrs: node.multiaddrs,
+      keys: node.keys ?? [],
     };
   }
 
@@ -132,12 +134,13 @@ export function createRegistration(parts: RegistrationParts): Registration {
       contactEmail,
       tlsFingerprint: '',
       multiaddrs: [],
+      keys: node.keys ?? [],
     };
   }
 
   /** Without what only the operator sees. */
   async function shown(node: RegisteredNode | HttpNode): Promise<NodeEntry> {
-    const { contactEmail: _, tlsFingerprint: __, multiaddrs: ___, ...rest } = await entry(node);
+    const { contactEmail: _, tlsFingerprint: __, multiaddrs: ___, keys: ____, ...rest } = await entry(node);
     return rest;
   }
 
@@ -174,8 +177,8 @@ export function createRegistration(parts: RegistrationParts): Registration {
         const done = await joining.accept({ ...request, statement });
         return { ...done, node: await shown(done.node) };
       }
-      const { nodeUrl = '', region = 'unspecified', contactEmail, by } = request;
-      const node = await approval.request(nodeUrl, region, contactEmail, by);
+      const { nodeUrl = '', region = 'unspecified', contactEmail } = request;
+      const node = await approval.request(nodeUrl, region, contactEmail, request);
       return { node: await shown(node), created: node.status !== 'active' };
     },
     withdraw: (statement) => joining.withdraw(statement),
@@ -190,7 +193,7 @@ export function createRegistration(parts: RegistrationParts): Registration {
         throw new AgrinetError(error.code, `${error.message}; ${hint}`, { cause: error });
       }
     },
-    change: async (id, action) => shown(await approval.change(id, action)),
+    change: async (id, action) => entry(await approval.change(id, action)),
   };
   return {
     port,

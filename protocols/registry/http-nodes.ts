@@ -1,6 +1,7 @@
 import { AgrinetError } from '../errors.ts';
 import { changedStatus, type NodeAction, type NodeStatus } from './node-status.ts';
-import { checkRoom, REGISTRY_LIMITS } from './registry.ts';
+import { withKeys } from './registration-key.ts';
+import { type Asked, checkRoom, REGISTRY_LIMITS } from './registry.ts';
 
 /** A node without an identity of its own: an old back end, or one that asked with a key alone and waits for the operator. */
 export interface HttpNode {
@@ -17,6 +18,8 @@ export interface HttpNode {
   readonly lastError?: string;
   /** Whose key it was asked with; absent when that was the operator's. */
   readonly askedBy?: string;
+  /** The registration keys it was asked with: they end when it is revoked. Asking alone uses none of them up. */
+  readonly keys?: readonly string[];
 }
 
 export interface HttpNodeStore {
@@ -37,7 +40,7 @@ export interface HttpNodes {
     region: string,
     contactEmail: string | undefined,
     now: number,
-    by?: string,
+    asked?: Pick<Asked, 'by' | 'key'>,
   ): Promise<HttpNode>;
   /** Throws `node-unknown`, `node-state`. */
   change(id: string, action: NodeAction): Promise<HttpNode>;
@@ -65,7 +68,7 @@ export async function createHttpNodes(
   return {
     list: () => [...nodes.values()],
     get: (id) => nodes.get(id),
-    async request(origin, region, contactEmail, now, by) {
+    async request(origin, region, contactEmail, now, { by, key } = {}) {
       const id = `legacy:${origin}` as const;
       const known = nodes.get(id);
       if (known?.status === 'suspended' || known?.status === 'revoked')
@@ -89,10 +92,12 @@ export async function createHttpNodes(
       };
       const email = contactEmail ?? known?.contactEmail;
       const askedBy = known === undefined ? by : known.askedBy;
+      const keys = withKeys(known?.keys, key === undefined ? [] : [key.id]);
       const whole: HttpNode = {
         ...node,
         ...(email === undefined ? {} : { contactEmail: email }),
         ...(askedBy === undefined ? {} : { askedBy }),
+        ...(keys.length === 0 ? {} : { keys }),
       };
       if (known === undefined) arriving.set(id, whole);
       try {

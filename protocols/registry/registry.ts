@@ -2,6 +2,7 @@ import { AgrinetError } from '../errors.ts';
 import type { Following } from '../feed/admission.ts';
 import { parsePeerId, type PeerId } from '../wire/identity.ts';
 import { changedStatus, type NodeAction, type NodeStatus } from './node-status.ts';
+import { checkKey, type RegistrationKey, withKeys } from './registration-key.ts';
 import type { RegistrationStatement } from './statement.ts';
 
 export type { NodeStatus } from './node-status.ts';
@@ -24,6 +25,8 @@ export interface RegisteredNode {
   readonly contactEmail?: string;
   /** Whose key it registered with; absent when that was the operator's. */
   readonly askedBy?: string;
+  /** The registration keys it came with; absent when it came by the operator's hand alone. */
+  readonly keys?: readonly string[];
 }
 
 /** What is registered of a node; a signed statement has it all. */
@@ -59,6 +62,10 @@ export interface Asked {
   readonly status?: 'active' | 'pending' | undefined;
   /** Whose key it was; undefined for the operator's. */
   readonly by?: string | undefined;
+  /** The key itself; undefined for the operator's hand, which no key bounds. */
+  readonly key?: RegistrationKey | undefined;
+  /** Keys of an earlier request that the operator has approved. */
+  readonly keys?: readonly string[] | undefined;
 }
 
 /** Throws `registry-full` when one more does not fit. */
@@ -86,7 +93,7 @@ export interface Registry extends Following {
   list(): readonly RegisteredNode[];
   get(peerId: string): RegisteredNode | undefined;
   isActive(peerId: string): boolean;
-  /** Throws `registration-self`, `registry-full` or `node-suspended` for who could not be registered now. */
+  /** Throws `registration-self`, `registry-full`, `key-used` or `node-suspended` for who could not be registered now. */
   mayRegister(peerId: PeerId, asked?: Asked): void;
   /** Takes in what was verified, as `active`, or as `pending` until the operator approves it; who is active stays so. */
   register(
@@ -115,8 +122,14 @@ export async function createRegistry(
 ): Promise<Registry> {
   const nodes = new Map<string, RegisteredNode>((await store.load()).map((node) => [node.peerId, node]));
   const dirty = new Set<string>();
-  /** On their way to the disk: what comes meanwhile counts them too. */
-  const arriving = new Map<string, RegisteredNode>();
+  /** Changes are decided and written one after the other: what is counted or compared cannot change before it is on disk. */
+  let lane: Promise<unknown> = Promise.resolve();
+
+  function alone<T>(work: () => Promise<T>): Promise<T> {
+    const done = lane.then(work);
+    lane = done.catch(() => undefined); // told to whoever asked for it
+    return done;
+  }
 
   async function put(node: RegisteredNode): Promise<RegisteredNode> {
     await store.save(node);
@@ -129,14 +142,15 @@ export async function createRegistry(
   function mayRegister(peerId: PeerId, asked: Asked = {}): void {
     const known = nodes.get(peerId);
     if (peerId === self) throw new AgrinetError('registration-self', 'a node cannot register with itself');
-    if (known === undefined && !arriving.has(peerId))
-      checkRoom([...nodes.values(), ...arriving.values()], REGISTRY_LIMITS.nodes, asked);
+    if (known === undefined) checkRoom(nodes.values(), REGISTRY_LIMITS.nodes, asked);
     if (known?.status === 'suspended' || known?.status === 'revoked')
       throw new AgrinetError(
         'node-suspended',
         `this node is ${known.status} here; its operator must resume it first`,
       );
+    if (asked.key !== undefined) checkKey(nodes, peerId, asked.key);
   }
+
   function known(peerId: string): RegisteredNode {
     const node = parsePeerId(peerId) && nodes.get(peerId);
     if (node === undefined) throw new AgrinetError('node-unknown', `no node ${peerId} is registered here`);
@@ -153,53 +167,29 @@ export async function createRegistry(
     get: (peerId) => nodes.get(peerId),
     isActive: (peerId) => nodes.get(peerId)?.status === 'active',
     mayRegister,
-    async register(statement, contactEmail, now, asked = {}) {
-      mayRegister(statement.caller, asked);
-      const { status = 'active', by } = asked;
-      const before = nodes.get(statement.caller);
-      const { caller, nodeUrl, region, name, multiaddrs, schemaVersion, tlsFingerprint } = statement;
-      const node: RegisteredNode = {
-        peerId: caller,
-        url: nodeUrl,
-        region,
-        name,
-        multiaddrs,
-        status: before?.status === 'active' ? 'active' : status,
-        schemaVersion,
-        registeredAt: before?.registeredAt ?? now,
-        lastSyncAt: before?.lastSyncAt ?? 0,
-        tlsFingerprint,
-      };
-      const email = contactEmail ?? before?.contactEmail;
-      const askedBy = before === undefined ? by : before.askedBy;
-      const whole: RegisteredNode = {
-        ...node,
-        ...(email === undefined ? {} : { contactEmail: email }),
-        ...(askedBy === undefined ? {} : { askedBy }),
-      };
-      if (before === undefined) arriving.set(caller, whole);
-      try {
-        return await put(whole);
-      } finally {
-        arriving.delete(caller);
-      }
-    },
-    async setStatus(peerId, status) {
-      const node = known(peerId);
-      return node.status === status ? node : put({ ...node, status });
-    },
-    async change(peerId, action) {
-      const node = known(peerId);
-      const status = changedStatus(node.status, action);
-      return node.status === status ? node : put({ ...node, status });
-    },
-    async withdraw(peerId) {
-      const node = nodes.get(peerId);
-      return node?.status === 'active' ? put({ ...node, status: 'pending' }) : node;
-    },
-    async certificate(peerId, fingerprint) {
-      return put({ ...known(peerId), tlsFingerprint: fingerprint });
-    },
+    register: (statement, contactEmail, now, asked = {}) =>
+      alone(() => {
+        mayRegister(statement.caller, asked);
+        return put(registered(statement, contactEmail, now, asked, nodes.get(statement.caller)));
+      }),
+    setStatus: (peerId, status) =>
+      alone(async () => {
+        const node = known(peerId);
+        return node.status === status ? node : put({ ...node, status });
+      }),
+    change: (peerId, action) =>
+      alone(async () => {
+        const node = known(peerId);
+        const status = changedStatus(node.status, action);
+        return node.status === status ? node : put({ ...node, status });
+      }),
+    withdraw: (peerId) =>
+      alone(async () => {
+        const node = nodes.get(peerId);
+        return node?.status === 'active' ? put({ ...node, status: 'pending' }) : node;
+      }),
+    certificate: (peerId, fingerprint) =>
+      alone(async () => put({ ...known(peerId), tlsFingerprint: fingerprint })),
     synced(peerId, now) {
       const node = nodes.get(peerId);
       if (node === undefined) return;
@@ -213,5 +203,34 @@ export async function createRegistry(
       }
       dirty.clear();
     },
+  };
+}
+
+/** A node as it is registered; who is active stays so, and who came first with a key keeps its name. */
+function registered(
+  statement: Registration,
+  contactEmail: string | undefined,
+  now: number,
+  { status = 'active', by, key, keys: approved = [] }: Asked,
+  before: RegisteredNode | undefined,
+): RegisteredNode {
+  const { caller, nodeUrl, region, name, multiaddrs, schemaVersion, tlsFingerprint } = statement;
+  const email = contactEmail ?? before?.contactEmail;
+  const askedBy = before === undefined ? by : before.askedBy;
+  const keys = withKeys(before?.keys, key === undefined ? approved : [key.id]);
+  return {
+    peerId: caller,
+    url: nodeUrl,
+    region,
+    name,
+    multiaddrs,
+    status: before?.status === 'active' ? 'active' : status,
+    schemaVersion,
+    registeredAt: before?.registeredAt ?? now,
+    lastSyncAt: before?.lastSyncAt ?? 0,
+    tlsFingerprint,
+    ...(email === undefined ? {} : { contactEmail: email }),
+    ...(askedBy === undefined ? {} : { askedBy }),
+    ...(keys.length === 0 ? {} : { keys }),
   };
 }

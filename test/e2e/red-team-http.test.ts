@@ -53,8 +53,8 @@ describe('the API against its callers and sources', () => {
       body: text === '' ? {} : (JSON.parse(text) as Answer['body']),
     };
   }
-  const issue = async (userId: string, scopes: string[]): Promise<string> =>
-    (await daemon.json<{ key: string }>('POST', '/api/keys', { userId, scopes })).key;
+  const issue = async (userId: string, scopes: string[], more = {}): Promise<string> =>
+    (await daemon.json<{ key: string }>('POST', '/api/keys', { userId, scopes, ...more })).key;
 
   beforeAll(async () => {
     const hook = await serve((request, response) => {
@@ -71,7 +71,8 @@ describe('the API against its callers and sources', () => {
       alice: await issue('alice', ['read', 'write']),
       bob: await issue('bob', ['read', 'write']),
       operator: await issue('operator', ['read', 'write']),
-      mallory: await issue('mallory', ['register']),
+      // The most that a key can be issued for: what bounds its user is tried, too.
+      mallory: await issue('mallory', ['register'], { uses: 32 }),
       carol: await issue('carol', ['register']),
     };
   });
@@ -165,6 +166,7 @@ describe('the API against its callers and sources', () => {
     expect(statuses.filter((status) => status === 202)).toHaveLength(64);
     expect((await register(keys.carol, plain(1999))).status).toBe(202);
     expect((await register(keys.carol, { statement: statement() })).status).toBe(202);
+    expect((await register(keys.carol, { statement: statement() })).body['code']).toBe('key-used');
     expect((await register('', plain(1998))).body['code']).toBe('unauthorized');
     expect((await call('', 'GET', '/federation/nodes')).text).not.toContain(secret);
   });

@@ -1,11 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { getRequestListener } from '@hono/node-server';
 import { errorAnswer } from '../../api/errors.ts';
+import type { Keys } from '../../api/ports/access.ts';
 import type { RegistrationPort } from '../../api/ports/registration.ts';
 import { router } from '../../api/route.ts';
 import { registrationRoutes } from '../../api/routes/registration.ts';
 import type { Scope } from '../../api/access.ts';
 import type { Resolve } from '../../daemon/federation/checked-connection.ts';
+import { openAccess } from '../../daemon/access/access.ts';
 import { createGuardedFetch, type GuardedFetch } from '../../daemon/federation/guarded-fetch.ts';
 import type { OwnAddress } from '../../daemon/federation/joining.ts';
 import { createRegistration, type Registration } from '../../daemon/federation/registration.ts';
@@ -29,6 +31,8 @@ export interface RegistrationNode {
   readonly registration: Registration;
   readonly port: RegistrationPort;
   readonly alarms: { kind: string; node: string }[];
+  /** The keys that it issues; each is good for `request`. */
+  readonly keys: Keys;
   /** What the node says of itself; tests change it. */
   readonly own: { -readonly [K in keyof OwnAddress]: OwnAddress[K] };
   /** With the operator's key, unless another is given; empty for none. */
@@ -44,6 +48,9 @@ export interface RegistrationNodeOptions {
   readonly lookup?: Resolve;
   readonly now?: () => number;
 }
+
+/** The key of the operator, as a daemon has one. */
+export const OPERATOR_KEY = 'operator-of-the-test';
 
 const SCOPES: Readonly<Record<string, Scope>> = { operator: 'operator', register: 'register', read: 'read' };
 
@@ -66,6 +73,20 @@ export async function registrationNode(
   const nonces = await createNonces(nonceStore(db));
   const policy = { allowPrivate: false, allowLoopback };
   const fetch: GuardedFetch = createGuardedFetch({ ...policy, ...(lookup === undefined ? {} : { lookup }) });
+  const control = await openAccess({
+    db,
+    settings: {
+      dataDir: dir.path,
+      publicReads: true,
+      jwtSecret: undefined,
+      oauthIssuer: undefined,
+      oauthAudience: undefined,
+    },
+    apiKey: OPERATOR_KEY,
+    logger: { info: () => undefined, warn: () => undefined, debug: () => undefined },
+    refusal: () => undefined,
+    now,
+  });
   const alarms: { kind: string; node: string }[] = [];
   const own = {
     publicUrl: undefined,
@@ -95,6 +116,7 @@ export async function registrationNode(
     }),
     syncStanding: () => Promise.resolve(undefined),
     legacyCounts: () => Promise.resolve({ listings: 0, transactions: 0, users: 0 }),
+    revokeKeys: async (ids) => void (await control.keys.revokeAll(ids)),
     alarm: (alarm) => alarms.push(alarm),
     log: () => undefined,
     now,
@@ -105,12 +127,16 @@ export async function registrationNode(
     return c.json(body, status);
   });
   app.use(async (c, next) => {
-    const scope = SCOPES[c.req.header('x-api-key') ?? ''];
-    c.set('principal', {
-      id: scope ?? 'anonymous',
-      userId: scope ?? 'nobody',
-      scopes: new Set([scope ?? 'read']),
-    });
+    const apiKey = c.req.header('x-api-key') ?? '';
+    const scope = SCOPES[apiKey];
+    if (apiKey === OPERATOR_KEY || apiKey.startsWith('agk_'))
+      c.set('principal', await control.access.authenticate({ apiKey }));
+    else
+      c.set('principal', {
+        id: scope ?? 'anonymous',
+        userId: scope ?? 'nobody',
+        scopes: new Set([scope ?? 'read']),
+      });
     await next();
   });
   app.route(
@@ -140,6 +166,7 @@ export async function registrationNode(
   own.listening = server.url;
   const stop = async (): Promise<void> => {
     await server.close();
+    await control.stop();
     await db.close();
   };
   return {
@@ -151,6 +178,7 @@ export async function registrationNode(
     registration,
     port: registration.port,
     alarms,
+    keys: control.keys,
     own,
     request: async (method, path, body, key = 'operator') =>
       app.request(path, {

@@ -52,6 +52,7 @@ test('nobody reads unless PUBLIC_READS is off; whoever has a key may read what e
     expect(await access.authenticate({ apiKey: key })).toEqual({
       id,
       userId: 'amina',
+      registration: { id, uses: 1 },
       scopes: new Set([...everybody, 'register']),
     });
     expect(await access.authenticate({ bearer: token({ sub: 'ben', scope: 'worker' }) })).toEqual({

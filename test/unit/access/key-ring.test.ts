@@ -74,9 +74,15 @@ describe('a key', () => {
       issuedAt: now,
       expiresAt: now + 90 * DAY,
       usageCount: 0,
+      uses: 1,
     });
     const again = await open();
-    expect(again.use(key)).toEqual({ id: info.id, userId: 'amina', scopes: ['read', 'register'] });
+    expect(again.use(key)).toEqual({
+      id: info.id,
+      userId: 'amina',
+      scopes: ['read', 'register'],
+      registration: { id: info.id, uses: 1 },
+    });
     expect(await stored()).not.toContain(key.slice(25));
     expect(JSON.stringify(await again.list({ limit: 9 }))).not.toMatch(/hash|agk_/);
     expect((await open('q'.repeat(40))).use(key), 'another pepper').toBeUndefined();

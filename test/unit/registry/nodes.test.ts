@@ -93,14 +93,16 @@ describe('HTTP nodes', () => {
       () => undefined,
     );
     for (let n = 0; n < REGISTRY_LIMITS.pending; n++)
-      await nodes.request(`https://n${n}.example`, 'x', undefined, n, `user-${n % 16}`);
-    expect(await codeOf(nodes.request('https://more.example', 'x', undefined, 0, 'new'))).toBe(
+      await nodes.request(`https://n${n}.example`, 'x', undefined, n, { by: `user-${n % 16}` });
+    expect(await codeOf(nodes.request('https://more.example', 'x', undefined, 0, { by: 'new' }))).toBe(
       'registry-full',
     );
     // Who waits already may ask again.
     expect(await codeOf(nodes.request('https://n1.example', 'y', undefined, 0))).toBe('none');
     await nodes.change('legacy:https://n1.example', 'approve');
-    expect(await codeOf(nodes.request('https://more.example', 'x', undefined, 0, 'new'))).toBe('none');
+    expect(await codeOf(nodes.request('https://more.example', 'x', undefined, 0, { by: 'new' }))).toBe(
+      'none',
+    );
     // All wait that may: the operator can still add one.
     expect(await codeOf(nodes.request('https://own.example', 'x', undefined, 0))).toBe('none');
     expect((await nodes.request('https://n1.example', 'z', undefined, 0)).region).toBe('y');
@@ -121,11 +123,13 @@ describe('HTTP nodes', () => {
     );
     const codes = await Promise.all(
       Array.from({ length: 300 }, (_, n) =>
-        codeOf(nodes.request(`https://n${n}.example`, 'x', undefined, n, 'mallory')),
+        codeOf(nodes.request(`https://n${n}.example`, 'x', undefined, n, { by: 'mallory' })),
       ),
     );
     expect(codes.filter((code) => code === 'none')).toHaveLength(REGISTRY_LIMITS.perAsker);
-    expect(await codeOf(nodes.request('https://good.example', 'x', undefined, 0, 'alice'))).toBe('none');
+    expect(await codeOf(nodes.request('https://good.example', 'x', undefined, 0, { by: 'alice' }))).toBe(
+      'none',
+    );
   });
 
   it('change their status only as the operator can', () => {
