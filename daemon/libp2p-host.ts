@@ -15,7 +15,9 @@ import { yamux } from '@libp2p/yamux';
 import type { Multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
 import { AgrinetError } from '../protocols/errors.ts';
+import type { DialRule } from '../protocols/discovery/dial-rule.ts';
 import type { Identity } from '../protocols/wire/identity.ts';
+import { checkedLookup, type Resolve } from './checked-lookup.ts';
 import { DhtStore } from './dht-store.ts';
 import {
   asGossip,
@@ -67,8 +69,10 @@ export interface HostOptions {
   readonly isRegistered: (peerId: string) => boolean;
   /** Connections strangers may hold, in both directions together; inbound ones at most three quarters of them. */
   readonly strangerSlots: number;
-  /** Whether an address may be dialled, whoever named it; the peer id where it is known. */
-  readonly mayDial?: (address: Multiaddr, peerId: string | undefined) => boolean;
+  /** Which addresses may be dialled, whoever named them, and what a name may lead to. */
+  readonly rule?: Pick<DialRule, 'mayDial' | 'nameRefusal'>;
+  /** How names are resolved; the system's way otherwise. */
+  readonly resolve?: Resolve | undefined;
   readonly logger: Logger;
 }
 
@@ -115,7 +119,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
       announce: [...(options.announce ?? [])],
     },
     transports: [
-      tcp({ dialOpts: { noDelay: true, keepAlive: true }, listenOpts: { noDelay: true, keepAlive: true } }),
+      tcp({ dialOpts: dialOptions(options), listenOpts: { noDelay: true, keepAlive: true } }),
       ...(relay ? [circuitRelayTransport()] : []),
     ],
     connectionEncrypters: [noise()],
@@ -221,13 +225,20 @@ export async function createHost(options: HostOptions): Promise<Host> {
   };
 }
 
+/** libp2p hands these to net.connect as they are: its own look-up of a name is the one whose answer is judged. */
+function dialOptions({ rule, resolve }: Pick<HostOptions, 'rule' | 'resolve'>) {
+  const lookup =
+    rule === undefined ? undefined : checkedLookup((name, ip) => rule.nameRefusal(name, ip), resolve);
+  return { noDelay: true, keepAlive: true, ...(lookup === undefined ? {} : { lookup }) };
+}
+
 function strangersAmong(all: readonly Connection[], isRegistered: (peerId: string) => boolean): Connection[] {
   return all.filter((connection) => !isRegistered(connection.remotePeer.toString()));
 }
 
 /** Registered peers always pass; strangers while a slot is free. Nobody is ever put out to make room. */
 function strangerGate(options: HostOptions, connections: () => Connection[]): ConnectionGater {
-  const { isRegistered, strangerSlots, mayDial } = options;
+  const { isRegistered, strangerSlots, rule } = options;
   // so that a crowd which comes in cannot keep this node from dialling a bootstrap address
   const inboundSlots = Math.ceil((strangerSlots * 3) / 4);
   const refuse = (peer: PeerId, direction: 'inbound' | 'outbound'): boolean => {
@@ -245,11 +256,12 @@ function strangerGate(options: HostOptions, connections: () => Connection[]): Co
     denyInboundUpgradedConnection: (peer) => refuse(peer, 'inbound'),
     denyOutboundEncryptedConnection: (peer) => refuse(peer, 'outbound'),
     denyInboundRelayReservation: (peer) => !isRegistered(peer.toString()),
-    ...(mayDial === undefined
+    ...(rule === undefined
       ? {}
       : {
-          denyDialMultiaddr: (address: Multiaddr) => !mayDial(address, peerIdIn(address)),
-          filterMultiaddrForPeer: (peer: PeerId, address: Multiaddr) => mayDial(address, peer.toString()),
+          denyDialMultiaddr: (address: Multiaddr) => !rule.mayDial(address, peerIdIn(address)),
+          filterMultiaddrForPeer: (peer: PeerId, address: Multiaddr) =>
+            rule.mayDial(address, peer.toString()),
         }),
   };
 }

@@ -2,7 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { TopicValidatorResult } from '@libp2p/gossipsub';
 import { AgrinetError } from '../protocols/errors.ts';
 import { ownerDigest } from '../protocols/digest/state-digest.ts';
-import { type AddressBook, createAddressBook, dialRule } from '../protocols/discovery/address-book.ts';
+import { type AddressBook, createAddressBook } from '../protocols/discovery/address-book.ts';
+import { createDialRule } from '../protocols/discovery/dial-rule.ts';
 import { createDiscovery, type Discovery } from '../protocols/discovery/discovery.ts';
 import { createClock } from '../protocols/feed/clock.ts';
 import { createLedger } from '../protocols/ledger/ledger.ts';
@@ -27,7 +28,7 @@ import {
   type GuardedFetch,
   type GuardedFetchOptions,
 } from './federation/guarded-fetch.ts';
-import type { AddressPolicy } from './federation/peer-addresses.ts';
+import type { AddressPolicy } from '../protocols/wire/address-policy.ts';
 import { createHost, type Host } from './libp2p-host.ts';
 import { createListeners, type Listeners } from './listeners.ts';
 import type { Logger } from './logger.ts';
@@ -232,6 +233,7 @@ async function compose(
     allowLoopback: isLoopbackHost(settings.myceliumHost),
     allowPrivate: settings.allowPrivatePeers,
   };
+  const rule = createDialRule(policy, isRegistered, settings.myceliumPeers);
   const book: AddressBook = createAddressBook(
     {
       store: addressStore(db),
@@ -239,7 +241,7 @@ async function compose(
       isRegistered,
       onSaveFailure: (error) => logger.warn({ err: error }, 'address book not saved'),
     },
-    policy,
+    rule,
   );
   await book.load();
   parts.started('address book', () => book.stop());
@@ -255,7 +257,8 @@ async function compose(
     relay: settings.myceliumRelay,
     isRegistered,
     strangerSlots: settings.myceliumStrangerSlots,
-    mayDial: dialRule(policy, isRegistered, settings.myceliumPeers),
+    rule,
+    resolve: outside.lookup,
     logger,
   });
   const running = host;
@@ -334,7 +337,11 @@ async function compose(
     startPeerUrls(
       settings.myceliumPeerUrls,
       fetch,
-      (peerId, addresses) => found.addPeer(peerId, addresses, 'exchange'),
+      (peerId, addresses, url) => {
+        // Who answers at a URL of this machine that the operator wrote down is on this machine.
+        if (isLoopbackHost(new URL(url).hostname)) rule.name(addresses);
+        found.addPeer(peerId, addresses, 'exchange');
+      },
       logger,
     ),
   );

@@ -19,7 +19,7 @@ const AGAIN_MS = 30 * 60_000;
 export function startPeerUrls(
   urls: readonly string[],
   fetch: GuardedFetch,
-  found: (peerId: string, multiaddrs: readonly string[]) => void,
+  found: (peerId: string, multiaddrs: readonly string[], url: string) => void,
   logger: Pick<Logger, 'warn'>,
 ): () => void {
   const timers = new Map<string, NodeJS.Timeout>();
@@ -37,7 +37,7 @@ export function startPeerUrls(
         anyCertificate: true,
       });
       const { peerId, multiaddrs } = answer.parse(await response.json());
-      if (parsePeerId(peerId) !== undefined) found(peerId, multiaddrs);
+      if (parsePeerId(peerId) !== undefined) found(peerId, multiaddrs, url);
       later(url, AGAIN_MS, FIRST_RETRY_MS);
     } catch (error) {
       logger.warn({ url, code: errorCode(error), retryInMs: wait }, 'a peer URL does not answer');

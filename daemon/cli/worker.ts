@@ -69,12 +69,12 @@ async function handlersOf(settings: Settings, apiKey: string): Promise<JobHandle
   const { createGuardedFetch } = await import('../federation/guarded-fetch.ts');
   const { createHttpTarget } = await import('../federation/http-target.ts');
   const { syncHandler } = await import('../jobs/sync-handler.ts');
-  const allowPrivate = settings.allowPrivatePeers || isLoopbackHost(settings.host);
+  const policy = { allowPrivate: settings.allowPrivatePeers, allowLoopback: isLoopbackHost(settings.host) };
   const sms = smsHandler(settings);
   return {
     'federation-sync': syncHandler({
       target: createHttpTarget(settings.backendUrl, apiKey),
-      fetch: createGuardedFetch({ allowPrivate }),
+      fetch: createGuardedFetch(policy),
     }),
     ...(sms === undefined ? {} : { sms }),
   };

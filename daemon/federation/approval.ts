@@ -2,10 +2,10 @@ import { AgrinetError, errorCode } from '../../protocols/errors.ts';
 import type { HttpNode, HttpNodes } from '../../protocols/registry/http-nodes.ts';
 import { changedStatus, type NodeAction } from '../../protocols/registry/node-status.ts';
 import type { Asked, RegisteredNode, Registry } from '../../protocols/registry/registry.ts';
+import type { AddressPolicy } from '../../protocols/wire/address-policy.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { Challenge } from './challenge.ts';
 import { baseUrl, samePlace } from './node-url.ts';
-import type { AddressPolicy } from './peer-addresses.ts';
 
 export interface ApprovalParts {
   readonly registry: Registry;

@@ -1,16 +1,10 @@
 import { constants } from 'node:crypto';
-import { lookup as systemLookup, type LookupAddress, type LookupOptions } from 'node:dns';
-import { connect as netConnect, isIP, type LookupFunction, type Socket } from 'node:net';
+import { connect as netConnect, isIP, type Socket } from 'node:net';
 import { connect as tlsConnect, type TLSSocket } from 'node:tls';
 import { AgrinetError } from '../../protocols/errors.ts';
-import { type AddressPolicy, bareHost, refusalOf } from './peer-addresses.ts';
-
-/** Resolves a name to all its addresses. */
-export type Resolve = (
-  name: string,
-  options: LookupOptions & { all: true },
-  done: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
-) => void;
+import type { AddressPolicy } from '../../protocols/wire/address-policy.ts';
+import { checkedLookup, type Resolve } from '../checked-lookup.ts';
+import { bareHost, urlRefusal } from './peer-addresses.ts';
 
 export interface ConnectionOptions {
   readonly policy: AddressPolicy;
@@ -29,29 +23,11 @@ export interface ConnectionOptions {
  */
 export function checkedConnection(
   url: URL,
-  { policy, resolve = systemLookup, ca, pin, anyCertificate = false }: ConnectionOptions,
+  { policy, resolve, ca, pin, anyCertificate = false }: ConnectionOptions,
 ): { readonly pending: Socket; readonly ready: Promise<{ socket: Socket; tlsFingerprint: string }> } {
   const host = bareHost(url);
   const secure = url.protocol === 'https:';
-  const lookup: LookupFunction = (name, options, done) => {
-    resolve(name, { ...options, all: true }, (error, addresses) => {
-      if (error !== null) {
-        done(error, []);
-        return;
-      }
-      // One bad address refuses the name: an honest peer has none.
-      for (const { address } of addresses) {
-        const why = refusalOf(address, url.protocol, policy);
-        if (why === undefined) continue;
-        done(new AgrinetError('address-refused', `url: ${host} ${why}`), []);
-        return;
-      }
-      const first = addresses[0];
-      if (first === undefined) done(new AgrinetError('peer-unreachable', `${host} has no address`), []);
-      else if (options.all === true) done(null, addresses);
-      else done(null, first.address, first.family);
-    });
-  };
+  const lookup = checkedLookup((_, address) => urlRefusal(address, url.protocol, policy), resolve);
   const port = Number(url.port === '' ? (secure ? 443 : 80) : url.port);
   const target = { host, port, lookup, noDelay: true };
   if (!secure) {

@@ -2,9 +2,11 @@ import { type IncomingMessage, request as httpRequest } from 'node:http';
 import type { Socket } from 'node:net';
 import { AgrinetError, errorCode } from '../../protocols/errors.ts';
 import { concat } from '../../protocols/wire/bytes.ts';
-import { checkedConnection, type Resolve } from './checked-connection.ts';
+import type { Resolve } from '../checked-lookup.ts';
+import { checkedConnection } from './checked-connection.ts';
 import type { CheckedSocket, ConnectionSession } from './connection-session.ts';
-import { type AddressPolicy, peerUrl } from './peer-addresses.ts';
+import type { AddressPolicy } from '../../protocols/wire/address-policy.ts';
+import { peerUrl } from './peer-addresses.ts';
 
 export interface GuardedRequest {
   readonly method?: 'GET' | 'POST';

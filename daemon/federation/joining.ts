@@ -11,13 +11,13 @@ import {
   sealStatement,
 } from '../../protocols/registry/statement.ts';
 import { openWithdrawal, sealWithdrawal } from '../../protocols/registry/withdrawal.ts';
+import type { AddressPolicy } from '../../protocols/wire/address-policy.ts';
 import { base64url } from '../../protocols/wire/bytes.ts';
 import type { Identity, PeerId } from '../../protocols/wire/identity.ts';
 import { tell, type Trust } from './ask-node.ts';
 import type { Challenge } from './challenge.ts';
 import type { GuardedFetch } from './guarded-fetch.ts';
 import { baseUrl, urlFor } from './node-url.ts';
-import type { AddressPolicy } from './peer-addresses.ts';
 
 const registerAnswer = z.object({
   statement: z.string().max(16_384),

@@ -1,5 +1,6 @@
+import type { AddressPolicy } from '../../protocols/wire/address-policy.ts';
 import { isLoopbackHost } from '../settings.ts';
-import { type AddressPolicy, bareHost, peerUrl } from './peer-addresses.ts';
+import { bareHost, peerUrl } from './peer-addresses.ts';
 
 /** The URL of a node in its one form: origin and path, without a slash at the end. Throws `address-refused`. */
 export function baseUrl(text: string, policy: AddressPolicy): string {

@@ -10,13 +10,13 @@ import type { HttpNode, HttpNodes } from '../../protocols/registry/http-nodes.ts
 import { sealProof } from '../../protocols/registry/identity-proof.ts';
 import type { Nonces } from '../../protocols/registry/nonces.ts';
 import type { RegisteredNode, Registry } from '../../protocols/registry/registry.ts';
+import type { AddressPolicy } from '../../protocols/wire/address-policy.ts';
 import { base64url } from '../../protocols/wire/bytes.ts';
 import type { Identity, PeerId } from '../../protocols/wire/identity.ts';
 import { type ApprovalParts, createApproval } from './approval.ts';
 import { createChallenge } from './challenge.ts';
 import type { GuardedFetch } from './guarded-fetch.ts';
 import { createJoining, type OwnAddress } from './joining.ts';
-import type { AddressPolicy } from './peer-addresses.ts';
 
 /** What is held of a node beside the registry. */
 export interface NodeCounts {

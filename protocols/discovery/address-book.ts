@@ -1,7 +1,6 @@
-import { isIP } from 'node:net';
-import { isLoopback, isPrivate } from '@libp2p/utils';
-import { multiaddr, type Multiaddr } from '@multiformats/multiaddr';
+import { multiaddr } from '@multiformats/multiaddr';
 import { parsePeerId } from '../wire/identity.ts';
+import type { DialRule } from './dial-rule.ts';
 
 /**
  * Where peers were last found: bounded, kept on disk through `AddressStore`, so that a node that starts again needs
@@ -36,54 +35,10 @@ export interface AddressStore {
   save(entries: readonly StoredAddresses[]): Promise<void>;
 }
 
-export interface AddressPolicy {
-  /** Only where this host itself listens on loopback: elsewhere somebody else's 127.0.0.1 is our own services. */
-  readonly allowLoopback: boolean;
-  readonly allowPrivate: boolean;
-}
-
-/**
- * Whether an address that somebody told us may be kept and dialled. A name can lead anywhere, our own network included,
- * and is resolved out of our sight: names are taken of registered peers, or where private addresses are allowed anyway.
- */
-export function addressAllowed(address: Multiaddr, policy: AddressPolicy, registered: boolean): boolean {
-  const parts = address.getComponents();
-  const first = parts[0];
-  if (first === undefined || !parts.some((part) => part.name === 'tcp')) return false;
-  if (first.name.startsWith('dns')) return registered || policy.allowPrivate;
-  if (first.value === undefined || isIP(first.value) === 0) return false;
-  const { value } = first;
-  if (value === '0.0.0.0' || value === '::') return false;
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(value)?.[1];
-  const plain = mapped === undefined ? address : multiaddr(`/ip4/${mapped}/tcp/1`);
-  if (isLoopback(plain) || mapped?.startsWith('127.') === true) return policy.allowLoopback;
-  return policy.allowPrivate || isPrivate(plain) !== true;
-}
-
-/**
- * The rule for the host's dialler: what the policy allows, and the addresses the operator wrote down (bootstrap), which
- * are his own business. Multiaddrs in text form, with or without `/p2p/…`.
- */
-export function dialRule(
-  policy: AddressPolicy,
-  isRegistered: (peerId: string) => boolean,
-  operators: readonly string[],
-): (address: Multiaddr, peerId: string | undefined) => boolean {
-  const exempt = new Set(operators.map(bareAddress));
-  return (address, peerId) =>
-    exempt.has(bareAddress(address.toString())) ||
-    addressAllowed(address, policy, peerId !== undefined && isRegistered(peerId));
-}
-
-/** A multiaddr without the id of the peer it leads to. */
-export function bareAddress(address: string): string {
-  return address.replace(/\/p2p\/[^/]+$/, '');
-}
-
 export interface AddressBook {
   /** Reads what was stored; entries that are not valid are left out. */
   load(): Promise<void>;
-  /** Notes addresses of a peer; what the policy forbids is left out. True when the peer is in the book afterwards. */
+  /** Notes addresses of a peer; what the rule forbids is left out. True when the peer is in the book afterwards. */
   add(peerId: string, addresses: readonly string[], source: AddressSource): boolean;
   /** Notes that a peer was reached here, and puts this address first. */
   reached(peerId: string, address: string): void;
@@ -105,7 +60,10 @@ export interface AddressBookComponents {
 }
 
 /** An empty book; call `load` before use. */
-export function createAddressBook(components: AddressBookComponents, policy: AddressPolicy): AddressBook {
+export function createAddressBook(
+  components: AddressBookComponents,
+  rule: Pick<DialRule, 'mayDial'>,
+): AddressBook {
   const { store, now, isRegistered } = components;
   const book = new Map<string, StoredAddresses>();
   let dirty = false;
@@ -116,7 +74,7 @@ export function createAddressBook(components: AddressBookComponents, policy: Add
     if (text.length > ADDRESS_BOOK_LIMITS.addressChars) return undefined;
     try {
       const address = multiaddr(text);
-      if (!addressAllowed(address, policy, isRegistered(peerId))) return undefined;
+      if (!rule.mayDial(address, peerId)) return undefined;
       const suffix = `/p2p/${peerId}`;
       const plain = address.toString();
       const bare = plain.endsWith(suffix) ? plain.slice(0, -suffix.length) : plain;

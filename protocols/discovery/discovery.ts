@@ -3,7 +3,8 @@ import type { KadDHT } from '@libp2p/kad-dht';
 import { peerIdFromString } from '@libp2p/peer-id';
 import { multiaddr } from '@multiformats/multiaddr';
 import { AgrinetError } from '../errors.ts';
-import { bareAddress, type AddressBook, type AddressSource } from './address-book.ts';
+import type { AddressBook, AddressSource } from './address-book.ts';
+import { bareAddress } from './dial-rule.ts';
 import { createPeerExchange } from './peer-exchange.ts';
 import { createRendezvous } from './rendezvous.ts';
 import {

@@ -8,7 +8,8 @@ interface PeersAnswer {
 }
 
 // Without peer exchange there is only the DHT to find one another by.
-const DHT_ONLY = { MYCELIUM_PEER_EXCHANGE: 'off' };
+// Strangers on one machine dial one another by that setting only.
+const DHT_ONLY = { MYCELIUM_PEER_EXCHANGE: 'off', ALLOW_PRIVATE_PEERS: 'on' };
 
 describe('five daemons with one bootstrap address', () => {
   const federation = new Federation();

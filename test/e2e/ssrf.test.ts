@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Resolve } from '../../daemon/federation/checked-connection.ts';
+import type { Resolve } from '../../daemon/checked-lookup.ts';
 import { createGuardedFetch, type GuardedFetch } from '../../daemon/federation/guarded-fetch.ts';
 import { startPeerUrls } from '../../daemon/peer-urls.ts';
 import { errorCode } from '../../protocols/errors.ts';

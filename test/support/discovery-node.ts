@@ -6,7 +6,8 @@ import { createInterface } from 'node:readline';
 import { multiaddr } from '@multiformats/multiaddr';
 import { createHost } from '../../daemon/libp2p-host.ts';
 import { createLogger } from '../../daemon/logger.ts';
-import { createAddressBook, dialRule } from '../../protocols/discovery/address-book.ts';
+import { createAddressBook } from '../../protocols/discovery/address-book.ts';
+import { createDialRule } from '../../protocols/discovery/dial-rule.ts';
 import { createDiscovery } from '../../protocols/discovery/discovery.ts';
 import { identityFromSeed } from '../../protocols/wire/identity.ts';
 
@@ -19,7 +20,7 @@ const { seed, network, bootstrap } = JSON.parse(process.argv[2] ?? '{}') as {
 const say = (line: Record<string, unknown>): void => void process.stdout.write(`${JSON.stringify(line)}\n`);
 const registered = new Set<string>();
 const isRegistered = (peerId: string): boolean => registered.has(peerId);
-const policy = { allowLoopback: true, allowPrivate: true };
+const rule = createDialRule({ allowLoopback: true, allowPrivate: true }, isRegistered, bootstrap);
 
 const host = await createHost({
   identity: identityFromSeed(new Uint8Array(32).fill(seed)),
@@ -27,7 +28,7 @@ const host = await createHost({
   listen: ['/ip4/127.0.0.1/tcp/0'],
   isRegistered,
   strangerSlots: 32,
-  mayDial: dialRule(policy, isRegistered, bootstrap),
+  rule,
   logger: createLogger({ logLevel: 'silent' }),
 });
 const book = createAddressBook(
@@ -37,7 +38,7 @@ const book = createAddressBook(
     isRegistered,
     onSaveFailure: (error) => say({ error: String(error) }),
   },
-  policy,
+  rule,
 );
 const discovery = createDiscovery(
   {

@@ -6,7 +6,7 @@ import type { RegistrationPort } from '../../api/ports/registration.ts';
 import { router } from '../../api/route.ts';
 import { registrationRoutes } from '../../api/routes/registration.ts';
 import type { Scope } from '../../api/access.ts';
-import type { Resolve } from '../../daemon/federation/checked-connection.ts';
+import type { Resolve } from '../../daemon/checked-lookup.ts';
 import { openAccess } from '../../daemon/access/access.ts';
 import { createGuardedFetch, type GuardedFetch } from '../../daemon/federation/guarded-fetch.ts';
 import type { OwnAddress } from '../../daemon/federation/joining.ts';

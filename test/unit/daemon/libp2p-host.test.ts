@@ -5,6 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { createHost, type Host, type HostOptions } from '../../../daemon/libp2p-host.ts';
 import { createLogger } from '../../../daemon/logger.ts';
 import { createAddressBook } from '../../../protocols/discovery/address-book.ts';
+import { createDialRule } from '../../../protocols/discovery/dial-rule.ts';
 import { createDiscovery, type Discovery } from '../../../protocols/discovery/discovery.ts';
 import { createPeerExchange } from '../../../protocols/discovery/peer-exchange.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
@@ -212,7 +213,7 @@ it('a blackholed connection is found within ten seconds, and the peer redialled 
   );
   const cable = await cuttable(port);
   started.push(cable);
-  const policy = { allowLoopback: true, allowPrivate: true };
+  const rule = createDialRule({ allowLoopback: true, allowPrivate: true }, () => false, []);
   const store = { load: () => Promise.resolve([]), save: () => Promise.resolve() };
   const book = createAddressBook(
     {
@@ -221,7 +222,7 @@ it('a blackholed connection is found within ten seconds, and the peer redialled 
       isRegistered: (peerId) => registered.has(peerId),
       onSaveFailure: () => undefined,
     },
-    policy,
+    rule,
   );
   const discovery: Discovery = createDiscovery(
     {

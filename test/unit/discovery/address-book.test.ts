@@ -1,14 +1,12 @@
-import { multiaddr } from '@multiformats/multiaddr';
 import { describe, expect, it } from 'vitest';
 import {
   ADDRESS_BOOK_LIMITS,
-  addressAllowed,
   createAddressBook,
-  dialRule,
   type AddressBook,
-  type AddressPolicy,
   type StoredAddresses,
 } from '../../../protocols/discovery/address-book.ts';
+import { createDialRule } from '../../../protocols/discovery/dial-rule.ts';
+import type { AddressPolicy } from '../../../protocols/wire/address-policy.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 
 const open: AddressPolicy = { allowLoopback: true, allowPrivate: true };
@@ -37,55 +35,10 @@ function bookOf(
         throw error;
       },
     },
-    policy,
+    createDialRule(policy, options.registered ?? (() => false), []),
   );
   return { book, saved, clock };
 }
-
-describe('address policy', () => {
-  it.each([
-    ['/ip4/8.8.8.8/tcp/7000', true],
-    ['/ip6/2a00:1450:4001:80b::200e/tcp/7000', true],
-    ['/ip4/127.0.0.1/tcp/7000', false],
-    ['/ip4/127.9.9.9/tcp/7000', false],
-    ['/ip6/::1/tcp/7000', false],
-    ['/ip6/::ffff:127.0.0.1/tcp/7000', false],
-    ['/ip6/::ffff:7f00:1/tcp/7000', false],
-    ['/ip6/::ffff:10.0.0.1/tcp/7000', false],
-    ['/ip4/10.1.2.3/tcp/7000', false],
-    ['/ip4/192.168.1.1/tcp/7000', false],
-    ['/ip4/172.16.0.1/tcp/7000', false],
-    ['/ip4/169.254.169.254/tcp/80', false],
-    ['/ip4/100.64.0.1/tcp/7000', false],
-    ['/ip4/0.0.0.0/tcp/7000', false],
-    ['/ip6/fe80::1/tcp/7000', false],
-    ['/ip6/fd00::1/tcp/7000', false],
-    ['/dns4/node.example.org/tcp/7000', false],
-    ['/ip4/8.8.8.8/udp/7000', false],
-  ])('%s from a stranger, private not allowed: %s', (text, allowed) => {
-    expect(addressAllowed(multiaddr(text), closed, false)).toBe(allowed);
-  });
-
-  it('takes loopback only where the host is on loopback, private only by setting, names of registered peers', () => {
-    const loopback = multiaddr('/ip4/127.0.0.1/tcp/1');
-    expect(addressAllowed(loopback, { allowLoopback: true, allowPrivate: false }, false)).toBe(true);
-    expect(addressAllowed(loopback, { allowLoopback: false, allowPrivate: true }, false)).toBe(false);
-    expect(
-      addressAllowed(multiaddr('/ip4/10.0.0.1/tcp/1'), { allowLoopback: false, allowPrivate: true }, false),
-    ).toBe(true);
-    expect(addressAllowed(multiaddr('/dns4/node.example.org/tcp/1'), closed, true)).toBe(true);
-  });
-});
-
-it('the operator may dial what he wrote down, and nothing else on that account', () => {
-  const rule = dialRule(closed, () => false, [
-    `/ip4/10.0.0.1/tcp/7000/p2p/${peer(0)}`,
-    '/dns4/boot.example.org/tcp/7000',
-  ]);
-  expect(rule(multiaddr('/ip4/10.0.0.1/tcp/7000'), undefined)).toBe(true);
-  expect(rule(multiaddr(`/dns4/boot.example.org/tcp/7000/p2p/${peer(1)}`), peer(1))).toBe(true);
-  expect(rule(multiaddr('/ip4/10.0.0.1/tcp/7001'), undefined)).toBe(false);
-});
 
 describe('address book', () => {
   it('keeps the bare address, each once, and the one that worked first', () => {
@@ -164,7 +117,7 @@ describe('address book', () => {
         isRegistered: () => false,
         onSaveFailure: () => undefined,
       },
-      open,
+      createDialRule(open, () => false, []),
     );
     book.add(peer(0), ['/ip4/127.0.0.1/tcp/1'], 'dht');
     await expect(book.save()).rejects.toThrow('disk full');

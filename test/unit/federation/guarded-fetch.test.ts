@@ -2,7 +2,7 @@ import type { RequestListener } from 'node:http';
 import { createServer, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Resolve } from '../../../daemon/federation/checked-connection.ts';
+import type { Resolve } from '../../../daemon/checked-lookup.ts';
 import { createGuardedFetch, type GuardedRequest } from '../../../daemon/federation/guarded-fetch.ts';
 import { errorCode } from '../../../protocols/errors.ts';
 import { type Certificate, makeCertificate } from '../../support/certificates.ts';

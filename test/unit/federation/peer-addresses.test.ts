@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { errorCode } from '../../../protocols/errors.ts';
-import { peerOrigin, refusalOf } from '../../../daemon/federation/peer-addresses.ts';
+import { peerOrigin, urlRefusal } from '../../../daemon/federation/peer-addresses.ts';
 
 const CLOSED = { allowPrivate: false };
 const PRIVATE = { allowPrivate: true };
@@ -66,7 +66,7 @@ describe('addresses of peers', () => {
     expect(codeOf('http://192.168.1.2:5000', LOOPBACK)).toBe('address-refused');
     expect(codeOf('http://169.254.169.254', PRIVATE)).toBe('address-refused');
     expect(codeOf('http://[::ffff:10.0.0.1]', PRIVATE)).toBe('address-refused');
-    expect(refusalOf('fe80::1%eth0', 'https:', PRIVATE)).toBeDefined();
-    expect(refusalOf('not an address', 'https:', PRIVATE)).toBeDefined();
+    expect(urlRefusal('fe80::1%eth0', 'https:', PRIVATE)).toBeDefined();
+    expect(urlRefusal('not an address', 'https:', PRIVATE)).toBeDefined();
   });
 });
