@@ -47,7 +47,15 @@ export interface RecordReader {
   ): Promise<{ readonly records: readonly RecordState[]; readonly cursor?: string }>;
   all(collection: string): AsyncGenerator<RecordState>;
   conflicts(limit: number): Promise<RecordState[]>;
-  verdicts(limit: number): Promise<unknown[]>;
+  verdicts(
+    limit: number,
+    filter?: {
+      readonly author?: string | undefined;
+      readonly state?: 'waits' | 'void' | undefined;
+      readonly code?: string | undefined;
+    },
+    cursor?: string,
+  ): Promise<{ readonly ops: readonly unknown[]; readonly total: number; readonly cursor?: string }>;
 }
 
 export interface OwnerDigest {

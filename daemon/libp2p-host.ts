@@ -4,7 +4,14 @@ import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay
 import { privateKeyFromRaw } from '@libp2p/crypto/keys';
 import { gossipsub, type GossipSub } from '@libp2p/gossipsub';
 import { identify, type Identify } from '@libp2p/identify';
-import type { Connection, ConnectionGater, Libp2p, PeerId, Stream } from '@libp2p/interface';
+import type {
+  Connection,
+  ConnectionGater,
+  Libp2p,
+  MultiaddrConnection,
+  PeerId,
+  Stream,
+} from '@libp2p/interface';
 import { kadDHT, passthroughMapper, type KadDHT } from '@libp2p/kad-dht';
 import { mdns } from '@libp2p/mdns';
 import { ping, type Ping } from '@libp2p/ping';
@@ -15,7 +22,9 @@ import { yamux } from '@libp2p/yamux';
 import type { Multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
 import { AgrinetError } from '../protocols/errors.ts';
+import { type Slot, slotFor, STRANGER_LIMITS, type Stranger } from '../protocols/discovery/stranger-slots.ts';
 import type { DialRule } from '../protocols/discovery/dial-rule.ts';
+import { rangeOf } from '../protocols/wire/address-range.ts';
 import type { Identity } from '../protocols/wire/identity.ts';
 import { checkedLookup, type Resolve } from './checked-lookup.ts';
 import { DhtStore } from './dht-store.ts';
@@ -28,6 +37,7 @@ import {
   type Gossip,
 } from './gossip-host.ts';
 import type { Logger } from './logger.ts';
+import { hostOf, PendingInbound } from './pending-inbound.ts';
 
 /** Limits of the host, each with its reason. Times are milliseconds, sizes bytes. */
 export const HOST_LIMITS = {
@@ -35,12 +45,10 @@ export const HOST_LIMITS = {
   connections: 4096,
   /** Connections of one registered peer; beyond them the oldest goes, which is likely the dead one. */
   connectionsPerPeer: 4,
-  /** Both sides may dial at once. */
-  connectionsPerStranger: 2,
-  /** Handshakes under way at once; each costs a key exchange. */
-  pendingInbound: 64,
-  /** New connections per second from one address: a whole co-operative may sit behind one NAT. */
-  inboundPerSecond: 50,
+  /** Handshakes under way at once, as libp2p counts them; far above what `PENDING_LIMITS` lets stand, as it would refuse the newest. */
+  pendingInbound: 1024,
+  /** New connections per second from one address: a registered peer may sit behind one NAT with whoever floods us. */
+  inboundPerSecond: 500,
   /** A handshake is four round trips. */
   upgradeMs: 5000,
   dialMs: 5000,
@@ -67,8 +75,10 @@ export interface HostOptions {
   readonly relay?: boolean;
   /** Asked often, and at the moment of every decision: must be a look-up in memory. */
   readonly isRegistered: (peerId: string) => boolean;
-  /** Connections strangers may hold, in both directions together; inbound ones at most three quarters of them. */
+  /** Connections strangers may hold, in both directions together; see `STRANGER_LIMITS`. */
   readonly strangerSlots: number;
+  /** How long a stranger cannot be put out, milliseconds; for tests. */
+  readonly strangerGraceMs?: number;
   /** Which addresses may be dialled, whoever named them, and what a name may lead to. */
   readonly rule?: Pick<DialRule, 'mayDial' | 'nameRefusal'>;
   /** How names are resolved; the system's way otherwise. */
@@ -169,7 +179,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
   libp2p.addEventListener('connection:open', ({ detail: opened }) => {
     const id = opened.remotePeer.toString();
     const registered = isRegistered(id);
-    const most = registered ? HOST_LIMITS.connectionsPerPeer : HOST_LIMITS.connectionsPerStranger;
+    const most = registered ? HOST_LIMITS.connectionsPerPeer : STRANGER_LIMITS.perPeer;
     const own = libp2p
       .getConnections(opened.remotePeer)
       .toSorted((a, b) => a.timeline.open - b.timeline.open);
@@ -233,28 +243,64 @@ function dialOptions({ rule, resolve }: Pick<HostOptions, 'rule' | 'resolve'>) {
 }
 
 function strangersAmong(all: readonly Connection[], isRegistered: (peerId: string) => boolean): Connection[] {
-  return all.filter((connection) => !isRegistered(connection.remotePeer.toString()));
+  return all.filter(({ status, remotePeer }) => status === 'open' && !isRegistered(remotePeer.toString()));
 }
 
-/** Registered peers always pass; strangers while a slot is free. Nobody is ever put out to make room. */
+/** What strangers ask: while such a stream is open, somebody waits for an answer. */
+const ASKING = /\/(kad|peers)\//;
+
+function asStranger(connection: Connection): Stranger {
+  const { name, limited } = rangeOf(hostOf(connection));
+  return {
+    id: connection.id,
+    peerId: connection.remotePeer.toString(),
+    range: name,
+    limited,
+    direction: connection.direction,
+    openedAt: connection.timeline.open,
+    busy: connection.streams.some(({ protocol }) => ASKING.test(protocol)),
+  };
+}
+
+/** Registered peers always pass; strangers while a slot is free, or one of them can be put out for another. */
 function strangerGate(options: HostOptions, connections: () => Connection[]): ConnectionGater {
   const { isRegistered, strangerSlots, rule } = options;
-  // so that a crowd which comes in cannot keep this node from dialling a bootstrap address
-  const inboundSlots = Math.ceil((strangerSlots * 3) / 4);
-  const refuse = (peer: PeerId, direction: 'inbound' | 'outbound'): boolean => {
-    if (isRegistered(peer.toString())) return false;
-    const strangers = strangersAmong(connections(), isRegistered);
-    if (strangers.length >= strangerSlots) return true;
-    if (strangers.filter((one) => one.remotePeer.equals(peer)).length >= HOST_LIMITS.connectionsPerStranger)
-      return true;
-    return (
-      direction === 'inbound' && strangers.filter((one) => one.direction === 'inbound').length >= inboundSlots
-    );
-  };
+  const pending = new PendingInbound();
+  function slot(peer: PeerId, direction: 'inbound' | 'outbound', over: MultiaddrConnection): Slot {
+    const { name, limited } = rangeOf(hostOf(over));
+    const newcomer = { peerId: peer.toString(), range: name, limited, direction };
+    const held = strangersAmong(connections(), isRegistered).map(asStranger);
+    return slotFor(held, newcomer, strangerSlots, Date.now(), options.strangerGraceMs);
+  }
+  function refuse(peer: PeerId, direction: 'inbound' | 'outbound', over: MultiaddrConnection): boolean {
+    return !isRegistered(peer.toString()) && slot(peer, direction, over) === 'none';
+  }
+  /** The last word before a connection stands: whoever goes for it goes now. */
+  function takeSlot(peer: PeerId, direction: 'inbound' | 'outbound', over: MultiaddrConnection): boolean {
+    if (isRegistered(peer.toString())) return true;
+    const found = slot(peer, direction, over);
+    if (typeof found === 'object')
+      connections()
+        .find(({ id }) => id === found.evict)
+        ?.abort(new AgrinetError('slot-given-on', 'the slot of this stranger went to another'));
+    return found !== 'none';
+  }
   return {
-    denyInboundEncryptedConnection: (peer) => refuse(peer, 'inbound'),
-    denyInboundUpgradedConnection: (peer) => refuse(peer, 'inbound'),
-    denyOutboundEncryptedConnection: (peer) => refuse(peer, 'outbound'),
+    denyInboundConnection(over) {
+      pending.arrived(over);
+      return false;
+    },
+    denyInboundEncryptedConnection(peer, over) {
+      // A stranger stays under suspicion until all of its connection stands.
+      if (isRegistered(peer.toString())) pending.settled(over);
+      return refuse(peer, 'inbound', over);
+    },
+    denyInboundUpgradedConnection(peer, over) {
+      pending.settled(over);
+      return !takeSlot(peer, 'inbound', over);
+    },
+    denyOutboundEncryptedConnection: (peer, over) => refuse(peer, 'outbound', over),
+    denyOutboundUpgradedConnection: (peer, over) => !takeSlot(peer, 'outbound', over),
     denyInboundRelayReservation: (peer) => !isRegistered(peer.toString()),
     ...(rule === undefined
       ? {}

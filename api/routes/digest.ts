@@ -98,9 +98,34 @@ const ops = route('operator', {
   method: 'get',
   path: '/ops',
   tags,
-  summary: 'Ops that are void or wait, with their reasons',
-  request: { query: z.object({ limit: wholeNumber(1, 1000).default(100) }) },
-  responses: { 200: json(z.object({ ops: z.array(anyValue) }), 'The first of them') },
+  summary: 'Ops that are void or wait, with their reasons; by author, state and code, in pages',
+  request: {
+    query: z.object({
+      limit: wholeNumber(1, 1000).default(100),
+      cursor: z
+        .string()
+        .regex(/^[0-9a-f]{20}$/)
+        .optional()
+        .openapi({ description: 'As an earlier page named it' }),
+      author: z
+        .string()
+        .refine((text) => parsePeerId(text) !== undefined, 'the peer id of a node')
+        .optional(),
+      state: z.enum(['waits', 'void']).optional(),
+      code: z
+        .string()
+        .max(64)
+        .regex(/^[a-z0-9.-]+$/)
+        .optional()
+        .openapi({ description: 'Why, as `verdict.code` says' }),
+    }),
+  },
+  responses: {
+    200: json(
+      z.object({ ops: z.array(anyValue), total: z.number().int(), cursor: z.string().optional() }),
+      'One page of them, and how many the filter has in all; no cursor on the last page',
+    ),
+  },
 });
 
 /** What this node holds and whom it knows. */
@@ -129,7 +154,10 @@ export function digestRoutes(
       return c.json({ prefix, count, digest, ...held }, 200);
     })
     .openapi(peers, (c) => c.json({ peers: [...node.peers()] }, 200))
-    .openapi(ops, async (c) =>
-      c.json({ ops: (await node.reader.verdicts(c.req.valid('query').limit)) as JSONValue[] }, 200),
-    );
+    .openapi(ops, async (c) => {
+      const { limit, cursor: after, author, state, code } = c.req.valid('query');
+      const { total, cursor, ...page } = await node.reader.verdicts(limit, { author, state, code }, after);
+      const body = { ops: page.ops as JSONValue[], total };
+      return c.json(cursor === undefined ? body : { ...body, cursor }, 200);
+    });
 }

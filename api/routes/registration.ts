@@ -139,7 +139,10 @@ const register = route(
     responses: {
       200: json(Registered, 'It was registered already'),
       201: json(Registered, 'It is active; `statement` is this node’s own registration'),
-      202: json(Registered, 'It is pending until the operator approves it; an unsigned request uses no key up'),
+      202: json(
+        Registered,
+        'It is pending until the operator approves it; an unsigned request uses no key up',
+      ),
     },
   },
   'ignored',

@@ -86,7 +86,7 @@ export async function gatherOnline(
     forks: forkFacts(node),
     quarantine: await ask(
       ['quarantine', 'schema'],
-      async () => quarantineFacts(node, await reader.verdicts(DOCTOR_LIMITS.rows)),
+      async () => quarantineFacts(node, (await reader.verdicts(DOCTOR_LIMITS.rows)).ops),
       [],
     ),
     conflicts: await ask(['conflicts'], async () => (await reader.conflicts(DOCTOR_LIMITS.rows)).length, 0),

@@ -3,6 +3,7 @@ import { createServer, connect, type AddressInfo, type Server, type Socket } fro
 import { multiaddr } from '@multiformats/multiaddr';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createHost, type Host, type HostOptions } from '../../../daemon/libp2p-host.ts';
+import { PENDING_LIMITS } from '../../../daemon/pending-inbound.ts';
 import { createLogger } from '../../../daemon/logger.ts';
 import { createAddressBook } from '../../../protocols/discovery/address-book.ts';
 import { createDialRule } from '../../../protocols/discovery/dial-rule.ts';
@@ -19,7 +20,7 @@ const soon = (): AbortSignal => AbortSignal.timeout(5000);
 let seeds = 0;
 
 async function host(
-  options: { registered?: Set<string>; slots?: number } & Partial<HostOptions> = {},
+  options: { registered?: Set<string>; slots?: number; graceMs?: number } & Partial<HostOptions> = {},
 ): Promise<Host> {
   const made = await createHost({
     identity: identityFromSeed(new Uint8Array(32).fill(++seeds)),
@@ -28,6 +29,7 @@ async function host(
     isRegistered: (peerId) => options.registered?.has(peerId) ?? false,
     strangerSlots: options.slots ?? 16,
     logger: createLogger({ logLevel: 'silent' }),
+    ...(options.graceMs === undefined ? {} : { strangerGraceMs: options.graceMs }),
     ...(options.psk === undefined ? {} : { psk: options.psk }),
     ...(options.relay === undefined ? {} : { relay: options.relay }),
     ...(options.mdns === undefined ? {} : { mdns: options.mdns }),
@@ -57,7 +59,7 @@ const dial = (from: Host, to: Host): Promise<unknown> =>
   from.libp2p.dial(to.libp2p.getMultiaddrs(), { signal: soon() });
 
 describe('slots for strangers', () => {
-  it('strangers get three quarters of the slots, a registered peer always gets in, and nobody is put out', async () => {
+  it('strangers get three quarters of the slots, a registered peer always gets in, and nobody is put out before its grace is over', async () => {
     const registered = new Set<string>();
     const node = await host({ registered, slots: 4 });
     const crowd = await Promise.all(Array.from({ length: 6 }, () => host()));
@@ -80,6 +82,50 @@ describe('slots for strangers', () => {
     expect(node.libp2p.getConnections()).toHaveLength(5);
     // there is still one slot to dial out with
     await dial(node, crowd[5] ?? late);
+  });
+
+  it('are not kept for good by twelve idle connections from one address: the oldest goes for the next', async () => {
+    const node = await host({ slots: 16, graceMs: 0 });
+    const idle: Host[] = [];
+    for (let at = 0; at < 12; at++) {
+      const one = await host();
+      idle.push(one);
+      await dial(one, node);
+    }
+    const late = await host();
+    await dial(late, node);
+    const peers = (): string[] => node.libp2p.getPeers().map(String);
+    await until(node, 'the late one in, and twelve strangers', 3000, () => {
+      return peers().includes(late.peerId) && peers().length === 12;
+    });
+    expect(peers()).not.toContain(idle[0]?.peerId);
+    expect(peers()).toContain(idle[11]?.peerId);
+  });
+
+  it('and sockets that never say a word do not keep a registered peer out', async () => {
+    const registered = new Set<string>();
+    const node = await host({ registered, slots: 4 });
+    const member = await host();
+    registered.add(member.peerId);
+    const [address] = node.libp2p.getMultiaddrs();
+    const port = Number(address?.getComponents().find(({ name }) => name === 'tcp')?.value);
+    const sockets = await Promise.all(
+      Array.from({ length: PENDING_LIMITS.total + 40 }, async () => {
+        const socket = connect(port, '127.0.0.1').on('error', () => undefined); // put out: that is the point
+        await once(socket, 'connect');
+        return socket;
+      }),
+    );
+    try {
+      await dial(member, node);
+      await until(node, 'the member', 3000, () => node.libp2p.getPeers().map(String).includes(member.peerId));
+      // The silent ones still stand: it did not get in by their timeout.
+      expect(
+        sockets.filter(({ destroyed, readyState }) => !destroyed && readyState === 'open').length,
+      ).toBeGreaterThan(PENDING_LIMITS.total / 2);
+    } finally {
+      for (const socket of sockets) socket.destroy();
+    }
   });
 
   it('one peer holds at most so many connections, the newest', async () => {
