@@ -2,6 +2,7 @@ import { z } from '@hono/zod-openapi';
 import type { JSONValue } from 'hono/utils/types';
 import type { Scalar } from '../protocols/open-dialog/change.ts';
 import type { RecordState } from '../protocols/open-dialog/record.ts';
+import { clausesOf } from '../protocols/market/contract/clauses.ts';
 import type { Transition } from '../protocols/market/contract/statement.ts';
 import { parseRecordKey, publicId } from '../protocols/wire/ids.ts';
 import type { Sight } from './ports/contracts.ts';
@@ -126,10 +127,7 @@ export function contractJson({ state, held, pings }: Sight): z.output<typeof Con
     .sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : a.id < b.id ? -1 : 1));
   const start = state.view['deliveryWindow.start'];
   const end = state.view['deliveryWindow.end'];
-  const terms = Object.keys(state.view)
-    .filter((field) => field.startsWith('terms.'))
-    .sort((a, b) => Number(a.slice(6)) - Number(b.slice(6)) || (a < b ? -1 : 1))
-    .map((field) => jsonText(state.view[field] ?? null));
+  const terms = clausesOf(state.view).map(({ text }) => jsonText(text));
   const base = {
     ...json,
     contractId: json.id,

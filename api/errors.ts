@@ -76,6 +76,7 @@ const STATUS: Readonly<Record<string, ContentfulStatusCode>> = {
   'mirror-table-missing': 409,
   'terms-changed': 409,
   'terms-conflict': 409,
+  'terms-full': 409,
   'body-too-large': 413,
   'digest-too-large': 413,
   'media-unsupported': 415,

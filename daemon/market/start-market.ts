@@ -7,7 +7,7 @@ import type { Parts } from '../parts.ts';
 import type { Standings } from '../standings.ts';
 import { startContracts } from './contracts.ts';
 import { openFence } from './fence.ts';
-import { fieldHistory, wroteOp } from './field-history.ts';
+import { fieldHistory } from './field-history.ts';
 import { heldTransactions } from './transactions.ts';
 import { createTrends } from './trends.ts';
 import { producerScores, startTrust } from './trust.ts';
@@ -34,7 +34,6 @@ export async function startMarket(
     ledger,
     reader,
     history: fieldHistory(store),
-    wrote: wroteOp(store),
     isActive: (peer) => registry.isActive(peer),
     now,
   });

@@ -13,7 +13,7 @@ import { type Cbor, encodeCbor } from '../wire/cbor.ts';
 import type { Identity, PeerId } from '../wire/identity.ts';
 import { type Channel, parseRecordKey, recordKey, type RecordKey } from '../wire/ids.ts';
 import { LIMITS } from '../wire/limits.ts';
-import { isPersonalName, withoutPersonalText } from '../wire/personal.ts';
+import { withoutPersonalText } from '../wire/personal.ts';
 
 /** Fields to set; `undefined` deletes. */
 export type Patch = Readonly<Record<string, Scalar | undefined>>;
@@ -66,10 +66,10 @@ function refuse(problems: string[]): void {
 /** What a user gave, without fields named like an e-mail address, telephone or password in any JSON: nothing signed ever holds one. */
 function withoutPersonalFields(patch: Patch): Patch {
   return Object.fromEntries(
-    Object.entries(patch)
-      // The one family whose names users choose.
-      .filter(([field]) => !field.startsWith('terms.') || !isPersonalName(field.slice('terms.'.length)))
-      .map(([field, value]) => [field, typeof value === 'string' ? withoutPersonalText(value) : value]),
+    Object.entries(patch).map(([field, value]) => [
+      field,
+      typeof value === 'string' ? withoutPersonalText(value) : value,
+    ]),
   );
 }
 

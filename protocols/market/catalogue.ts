@@ -16,6 +16,7 @@ import { base64url, sha256 } from '../wire/bytes.ts';
 import type { PeerId } from '../wire/identity.ts';
 import type { Json } from '../wire/json.ts';
 import { isLocalId, parseRecordKey, recordKey, type RecordKey } from '../wire/ids.ts';
+import { clauseChanges } from './contract/clauses.ts';
 import { withPlace } from './listing-place.ts';
 import { parseParty } from './party.ts';
 import { priceProblem, replacesPriceOf } from './price-rules.ts';
@@ -137,6 +138,20 @@ export function createCatalogue(ledger: Ledger, self: PeerId, now: () => number)
     return { state: record.after, created: record.before?.exists !== true, changed: record.changed };
   }
 
+  /** Which fields the clauses take is decided here, with the document as it stands: two requests at once never take the same. */
+  function patchContract(
+    key: RecordKey,
+    { terms, ...body }: Readonly<Record<string, unknown>>,
+  ): Promise<Saved> {
+    const fields = scalarsOf('contracts', body);
+    return save(key, (known, pen) => {
+      if (known?.exists !== true) throw new AgrinetError('not-found', 'Not found');
+      const place = Math.max(0, known.members?.writers.indexOf(self) ?? 0);
+      const clauses = terms === undefined ? {} : clauseChanges(terms, place, known.view);
+      return draftEdit(pen, key, known.channel, known, { ...fields, ...clauses });
+    });
+  }
+
   return {
     async createListing(body) {
       const { id: given, ...rest } = withPlace(body);
@@ -188,6 +203,7 @@ export function createCatalogue(ledger: Ledger, self: PeerId, now: () => number)
     patch(key, body) {
       const parts = parseRecordKey(key);
       const collection = parts?.collection ?? '';
+      if (collection === 'contracts') return patchContract(key, body);
       const fields = scalarsOf(collection, collection === 'listings' ? withPlace(body) : body);
       return save(key, (known, pen) => {
         if (known?.exists !== true) throw new AgrinetError('not-found', 'Not found');
@@ -213,15 +229,17 @@ export function createCatalogue(ledger: Ledger, self: PeerId, now: () => number)
       const key = keyFor('nodes', 'profile');
       return save(key, (known, pen) => draftEdit(pen, key, 'public', known, { nodeId: self, ...fields }));
     },
-    async createContract(body, parties, id, given) {
-      const fields = { status: 'open', ...scalarsOf('contracts', body) };
+    async createContract({ terms, ...body }, parties, id, given) {
+      const members = [...new Set([self, ...parties])];
+      const plain = { status: 'open', ...scalarsOf('contracts', body) };
+      const place = [...members].sort().indexOf(self);
+      const fields = { ...plain, ...(terms === undefined ? {} : clauseChanges(terms, place, plain)) };
       if (parties.length === 0) {
         const key = keyFor('contracts', id ?? base64url(randomBytes(12)));
         return save(key, (known, pen) =>
           draftEdit(pen, key, 'public', known, known?.exists === true ? {} : fields),
         );
       }
-      const members = [...new Set([self, ...parties])];
       const nonce =
         given ?? (id === undefined ? randomBytes(16) : sha256(new TextEncoder().encode(id)).subarray(0, 16));
       const created = draftPrivate(

@@ -2,9 +2,8 @@ import type { Scalar } from '../open-dialog/change.ts';
 import { contentId, encodeMembership } from '../open-dialog/membership.ts';
 import type { Membership, RecordState } from '../open-dialog/record.ts';
 import { base64url, sha256 } from '../wire/bytes.ts';
-import type { PeerId } from '../wire/identity.ts';
 import { parseRecordKey, type RecordKey } from '../wire/ids.ts';
-import { nodeOf, parseParty } from './party.ts';
+import { parseParty } from './party.ts';
 
 /** The field `participants`: a JSON list of users as `user@peer-id`, and at its end 16 bytes of salt, base64url. */
 export function writeParticipants(users: readonly string[], salt: Uint8Array): string {
@@ -84,26 +83,4 @@ export function usersOf(field: string): string[] {
   } catch {
     return []; // its creator wrote something else; nobody is named
   }
-}
-
-/** Whether an op of a document, `counter@actor`, is a node's. */
-export type WroteOp = (node: PeerId, key: RecordKey, op: string) => boolean;
-
-/** The newest message that a user has read, as the user's own node says; what another wrote there is not shown. */
-export function readBy(state: RecordState, user: string, wrote: WroteOp): string | undefined {
-  const node = nodeOf(user);
-  const field = readField(user);
-  const [op] = state.fieldOps[field] ?? [];
-  if (node === undefined || op === undefined) return undefined;
-  const values = state.conflicts[field] ?? [{ value: state.view[field], op }];
-  const own = values.find((each) => wrote(node, state.key, each.op))?.value;
-  return typeof own === 'string' ? own : undefined;
-}
-
-const FIELD = /^read\.[A-Za-z0-9._@+-]{1,128}$/;
-
-/** The field that holds the newest message a user has read; a name that a field cannot have stands as its hash. */
-export function readField(user: string): string {
-  const plain = `read.${user}`;
-  return FIELD.test(plain) ? plain : `read.sha256-${base64url(sha256(new TextEncoder().encode(user)))}`;
 }

@@ -4,11 +4,11 @@ import { draftFact, type Patch } from '../ledger/drafts.ts';
 import { isLive, type RecordState } from '../open-dialog/record.ts';
 import { base64url } from '../wire/bytes.ts';
 import { parsePublicId, parseRecordKey, publicId, recordKey, type RecordKey } from '../wire/ids.ts';
-import { readBy, readField } from './conversation-members.ts';
 import { ConversationViews, type IndexPlace } from './conversation-views.ts';
 import type { Caller, Conversation, ConversationParts, Conversations } from './conversation-types.ts';
 import { placeOf, writeSeen } from './message-order.ts';
 import { parseParty } from './party.ts';
+import { readBy, readField, withMark } from './read-marks.ts';
 
 /** What messages need of the conversations they stand in. */
 export interface MessageHost {
@@ -30,7 +30,7 @@ function idOf(key: RecordKey): string {
 
 /** What is said in conversations, and read. */
 export function createConversationMessages(
-  { self, ledger, reader, wrote, now, window }: ConversationParts,
+  { self, ledger, reader, now, window }: ConversationParts,
   { found, open, whole, write }: MessageHost,
 ): Pick<Conversations, 'send' | 'messages' | 'read' | 'hidden' | 'noted' | 'forget'> {
   const views = new ConversationViews((...args) => reader.newestInChannel(...args), window);
@@ -139,13 +139,16 @@ export function createConversationMessages(
         throw new AgrinetError('forbidden', `userId: ${user} takes no part in this conversation`);
       const to = await message(state.key, messageId);
       const view = await views.of(state.key);
-      const field = readField(who);
       const value = idOf(to.key);
-      const next = await write(state.key, (known) => {
-        const was = readBy(known, who, wrote);
+      const next = await write(state.key, (known): Patch => {
+        const field = known.members && readField(known.members, self);
+        if (known.members === undefined || field === undefined) return {};
+        const was = readBy(known, who);
         const noted = was === undefined ? undefined : parsePublicId(was, self);
         const at = noted && view.at(recordKey('messages', noted.owner, noted.id));
-        return noted === undefined || (view.at(to.key) ?? -1) > (at ?? -1) ? { [field]: value } : {};
+        if (noted !== undefined && (view.at(to.key) ?? -1) <= (at ?? -1)) return {};
+        const name = parseParty(who)?.user ?? who;
+        return { [field]: withMark(known.view[field], known.members, name, value) };
       });
       return whole(next, participants);
     },

@@ -3,7 +3,7 @@ import type { Ledger } from '../ledger/types.ts';
 import type { RecordState } from '../open-dialog/record.ts';
 import type { PeerId } from '../wire/identity.ts';
 import type { RecordKey } from '../wire/ids.ts';
-import type { FieldHistory, WroteOp } from './conversation-members.ts';
+import type { FieldHistory } from './conversation-members.ts';
 import type { ReadChannel } from './conversation-views.ts';
 import type { HiddenReason } from './message-order.ts';
 
@@ -94,7 +94,6 @@ export interface ConversationParts {
   readonly ledger: Pick<Ledger, 'write'>;
   readonly reader: ConversationReader;
   readonly history: FieldHistory;
-  readonly wrote: WroteOp;
   /** Whether a node is registered here and active. */
   readonly isActive: (peer: PeerId) => boolean;
   readonly now: () => number;

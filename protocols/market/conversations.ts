@@ -5,15 +5,11 @@ import { isLive, type RecordState } from '../open-dialog/record.ts';
 import { sha256 } from '../wire/bytes.ts';
 import { LIMITS } from '../wire/limits.ts';
 import { parsePublicId, recordKey, type RecordKey } from '../wire/ids.ts';
-import {
-  createParticipantLists,
-  participantsNonce,
-  readBy,
-  writeParticipants,
-} from './conversation-members.ts';
+import { createParticipantLists, participantsNonce, writeParticipants } from './conversation-members.ts';
 import { createConversationMessages, notFound } from './conversation-messages.ts';
 import type { Caller, Conversation, ConversationParts, Conversations } from './conversation-types.ts';
 import { parseParty } from './party.ts';
+import { readBy } from './read-marks.ts';
 
 export type { Caller, Conversation, Conversations } from './conversation-types.ts';
 
@@ -31,7 +27,7 @@ export function createConversations(parts: ConversationParts): Conversations {
   }
   function whole(state: RecordState, participants: readonly string[]): Conversation {
     const noted = participants.flatMap((user) => {
-      const id = readBy(state, user, parts.wrote);
+      const id = readBy(state, user);
       return id === undefined ? [] : [[user, id] as const];
     });
     return { state, participants, read: Object.fromEntries(noted) };

@@ -5,6 +5,7 @@ import { genesisOf } from './genesis.ts';
 import type { ReadOp, Reading } from './read-op.ts';
 import type { FieldValue, Membership, PlacedOp, RecordState, Verdict } from './record.ts';
 import type { Collection } from './schema.ts';
+import { writerProblem } from './writer-rule.ts';
 
 /** What one op does to its record. */
 export interface Effect {
@@ -75,7 +76,8 @@ export function applyFast(
       const next = applyChange(state, reading.change);
       if (next === undefined) return undefined;
       if (placed.channel === 'public') next.exists = true;
-      else if (state.members?.writers.includes(placed.author) !== true) return undefined;
+      else if (writerProblem(op.collection, state.members, placed.author, reading.change) !== undefined)
+        return undefined;
       return { verdict: COUNTS, state: counted(known, state, placed, next) };
     }
   }

@@ -7,6 +7,7 @@ import { readOp } from './read-op.ts';
 import type { FieldValue, Membership, PlacedOp, RecordState, Verdict } from './record.ts';
 import { COLLECTIONS } from './schema.ts';
 import { decodeOp } from '../feed/op.ts';
+import { writerProblem } from './writer-rule.ts';
 
 /** The verdict on every op of a record, and the state they give together. */
 export interface Judgement {
@@ -129,6 +130,7 @@ function judgeChanges(
   };
   const next = new Map<string, number>();
   const blocked = new Map<string, string[]>();
+  const collection = collectionOf(key);
   const genesis = genesisHash(key);
   const todo = [...feeds.keys()];
   for (let feed = todo.pop(); feed !== undefined; feed = todo.pop()) {
@@ -155,9 +157,10 @@ function judgeChanges(
         break;
       }
       const problem =
-        !isPublic && members?.writers.includes(placed.author) !== true
-          ? 'not-a-writer'
-          : changeProblem(dag, pending, genesis, key);
+        (isPublic || collection === undefined
+          ? undefined
+          : writerProblem(collection, members, placed.author, pending.change)) ??
+        changeProblem(dag, pending, genesis, key);
       if (problem !== undefined) {
         verdicts[pending.at] = { state: 'void', code: problem };
         continue;

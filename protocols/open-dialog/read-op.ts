@@ -153,7 +153,8 @@ function readMembers(placed: PlacedOp, op: Op, collection: Collection): ReadOp {
   const key = recordKey(op.c, placed.author, contentId(sha256(op.d)));
   if (collection.channels === 'public' || placed.channel !== key) return isVoid('channel-wrong', key);
   const members = decodeMembership(op.d);
-  if (members === undefined) return isVoid('members-malformed', key);
+  if (members === undefined || members.writers.length > (collection.writers ?? LIMITS.participants))
+    return isVoid('members-malformed', key);
   if (members.owner !== placed.author) return isVoid('not-owner', key);
   return { key, collection, reading: { kind: 'members', members } };
 }

@@ -1,3 +1,4 @@
+import { LIMITS } from '../wire/limits.ts';
 import type { Scalar } from './change.ts';
 
 /** What one field may hold. Lengths are UTF-16 code units; numbers are finite. A rule across fields is never a validity rule. */
@@ -18,8 +19,16 @@ export interface Collection {
   /** Schema version, part of the golden genesis change of documents. */
   readonly version: number;
   readonly fields: Readonly<Record<string, FieldRule>>;
-  /** Further fields by pattern, such as `terms.<id>`. */
-  readonly family?: { readonly pattern: RegExp; readonly rule: FieldRule };
+  /** Further fields, finitely many, so that a record has a ceiling; `shown` is how the specification writes them. */
+  readonly family?: {
+    readonly shown: string;
+    readonly names: ReadonlySet<string>;
+    readonly rule: FieldRule;
+    /** Each field is one writer's, whose place among the record's writers ends its name (hexadecimal); only that one writes it. */
+    readonly perWriter?: true;
+  };
+  /** Writers of one private record at most; without it `LIMITS.participants`. */
+  readonly writers?: number;
   /** Fields that the creation sets and no op deletes. Only public documents and facts have them. */
   readonly required: readonly string[];
   /** Where records of it may stand. */
@@ -75,11 +84,18 @@ const listings: Collection = {
   },
 };
 
+/** Places of the writers of one private record, as names of fields have them. */
+const WRITERS = Array.from({ length: LIMITS.participants }, (_, i) => i.toString(16));
+/** A contract is between two nodes at most. */
+const PARTIES = 2;
+const CLAUSES = Array.from({ length: 32 }, (_, n) => String(n).padStart(2, '0'));
+
 const contracts: Collection = {
   name: 'contracts',
   kind: 'document',
   version: 1,
   channels: 'both',
+  writers: PARTIES,
   required: [],
   fields: {
     ...goods,
@@ -98,7 +114,12 @@ const contracts: Collection = {
     'deliveryWindow.end': text(32),
     notes: long,
   },
-  family: { pattern: /^terms\.[A-Za-z0-9_-]{1,64}$/, rule: long },
+  /** The clauses: which writer began it, and its number. Either writer may change it. */
+  family: {
+    shown: 'terms.<0 or 1><00 to 31>',
+    names: new Set(WRITERS.slice(0, PARTIES).flatMap((w) => CLAUSES.map((nn) => `terms.${w}${nn}`))),
+    rule: text(1024),
+  },
 };
 
 /** The Agrinet node template, flattened: nested objects become dotted names, lists become one JSON scalar. */
@@ -147,8 +168,13 @@ const conversations: Collection = {
     /** Users as `user@peer-id`, a JSON list; fixed at creation. */
     participants: long,
   },
-  /** The newest message that a user has read. */
-  family: { pattern: /^read\.[A-Za-z0-9._@+-]{1,128}$/, rule: text(128) },
+  /** What the users of each writer have read. */
+  family: {
+    shown: 'read.<0 to f>',
+    names: new Set(WRITERS.map((w) => `read.${w}`)),
+    rule: text(2048),
+    perWriter: true,
+  },
 };
 
 const prices: Collection = {
@@ -305,7 +331,13 @@ export const SCHEMA_VERSION = 1;
 /** The rule of a field, or undefined for a field the collection does not have. */
 export function fieldRule(collection: Collection, field: string): FieldRule | undefined {
   if (Object.hasOwn(collection.fields, field)) return collection.fields[field];
-  return collection.family?.pattern.test(field) === true ? collection.family.rule : undefined;
+  return collection.family?.names.has(field) === true ? collection.family.rule : undefined;
+}
+
+/** Whether a field is another writer's; `place` is that of the author among the record's writers. */
+export function isFieldOfOther(collection: Collection, field: string, place: number): boolean {
+  const { family } = collection;
+  return family?.perWriter === true && family.names.has(field) && !field.endsWith(`.${place.toString(16)}`);
 }
 
 /** Why a value is not valid for its field, by itself; undefined when it is. */

@@ -155,8 +155,12 @@ class Schedule {
       this.#random,
       [...new Set(this.writers.map(({ identity }) => identity.peerId))].filter((peer) => peer !== self),
     );
-    const writers = [self, ...others.slice(0, 1 + Math.floor(this.#random() * 2))];
     const collection = this.#random() < 0.5 ? 'contracts' : 'conversations';
+    // A contract is between two.
+    const writers = [
+      self,
+      ...others.slice(0, collection === 'contracts' ? 1 : 1 + Math.floor(this.#random() * 2)),
+    ];
     let key: RecordKey | undefined;
     await this.#write(writer, [], (pen) => {
       const draft = draftPrivate(pen, collection, { writers, participants: [self, ...others] });
@@ -177,7 +181,7 @@ class Schedule {
       const patch: Patch =
         collection === 'contracts'
           ? {
-              [pick(this.#random, ['title', 'unit', 'terms.a', 'terms.b', 'notes'])]: this.#text(),
+              [pick(this.#random, ['title', 'unit', 'terms.000', 'terms.117', 'notes'])]: this.#text(),
               ...(this.#random() < 0.4 ? { quantity: Math.floor(this.#random() * 5) } : {}),
               ...(this.#random() < 0.2 ? { title: undefined } : {}),
             }

@@ -146,7 +146,7 @@ async function honestLife(home: Replica, partner: Replica, random: () => number)
             ? [
                 draftEdit(pen, at, at, read(at), {
                   title: `s${Math.floor(random() * 9)}`,
-                  [`terms.${Math.floor(random() * 3)}`]: 'x',
+                  [`terms.00${Math.floor(random() * 3)}`]: 'x',
                 }),
               ]
             : [

@@ -13,15 +13,7 @@ import type { Identity } from '../../protocols/wire/identity.ts';
 import { Hand, privateRecord, type Random, type TestLedger } from '../support/forge.ts';
 import { bomb, resealed } from './mutate.ts';
 
-const FIELDS = [
-  'title',
-  'notes',
-  'status',
-  'price',
-  'terms.__proto__',
-  'terms.constructor',
-  'terms.a',
-] as const;
+const FIELDS = ['title', 'notes', 'status', 'price', 'terms.000', 'terms.031', 'terms.100'] as const;
 
 /** A writer of one document: what it has signed, and what it has seen. */
 interface Writer {
@@ -165,7 +157,10 @@ function mutatedFieldOp(op: FieldOp, id: () => FieldOp['pred'][number], random: 
     case 1:
       return { ...op, pred: [] };
     case 2:
-      return { ...op, field: random.pick([...FIELDS, SCHEMA_FIELD, '__proto__', 'terms.', '']) };
+      return {
+        ...op,
+        field: random.pick([...FIELDS, SCHEMA_FIELD, '__proto__', 'terms.', 'terms.032', 'terms.200', '']),
+      };
     case 3:
       return { action: 'del', field: op.field, pred: op.pred };
     default:

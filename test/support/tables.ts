@@ -113,7 +113,7 @@ function collectionTable(collection: Collection): string {
     ruleText(rule),
     required.includes(field) ? 'yes' : '',
   ]);
-  if (family !== undefined) body.push([`\`${family.pattern.source}\``, ruleText(family.rule), '']);
+  if (family !== undefined) body.push([`\`${family.shown}\``, ruleText(family.rule), '']);
   return `**${name}**, ${kind}, schema version ${version}, ${channel}\n\n${rows(['field', 'value', 'required'], body)}`;
 }
 

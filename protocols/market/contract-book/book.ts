@@ -280,7 +280,7 @@ export function openContractBook(parts: BookParts): ContractBook {
     async patch(key, body, actor) {
       const state = await reader.get(key);
       if (!isLive(state)) throw notFound();
-      const fields = contractFields(body, state);
+      const fields = contractFields(body);
       for (const name of FIXED)
         if (fields[name] !== undefined && fields[name] !== state.view[name])
           throw new AgrinetError('forbidden', `${name}: stays as it is; begin a new contract`);

@@ -2,6 +2,7 @@ import { AgrinetError } from '../../errors.ts';
 import type { RecordState } from '../../open-dialog/record.ts';
 import { COLLECTIONS } from '../../open-dialog/schema.ts';
 import type { Scalar } from '../../open-dialog/change.ts';
+import { isClauseField } from '../contract/clauses.ts';
 import { parseTerms, type Terms } from '../contract/terms.ts';
 import type { Body } from './types.ts';
 
@@ -11,15 +12,14 @@ const NOT_TERMS = new Set(['status', 'propose', 'validUntil', 'createdBy', 'id',
 export const FIXED = ['buyerId', 'supplierId', 'listingId', 'requestId'] as const;
 
 /**
- * A contract's body as fields of its document: `deliveryWindow {start, end}` as two dotted fields, `terms` (a list of clauses, or
- * an object of them by id) as `terms.<id>`. A list replaces the clauses that stand. Throws `fields-invalid`.
+ * A contract's body as fields of its document: `deliveryWindow {start, end}` as two dotted fields. `terms` stays as it is: which
+ * fields its clauses take is decided with the document at hand (contract/clauses.ts). Throws `fields-invalid`.
  */
-export function contractFields(body: Body, known?: RecordState): Record<string, unknown> {
+export function contractFields(body: Body): Record<string, unknown> {
   const fields: Record<string, unknown> = {};
   for (const [field, value] of Object.entries(body)) {
     if (NOT_TERMS.has(field)) continue;
     if (field === 'deliveryWindow') flatten(fields, field, value, ['start', 'end']);
-    else if (field === 'terms') clauses(fields, value, known);
     else fields[field] = value;
   }
   return fields;
@@ -36,16 +36,6 @@ function flatten(
   const given = new Map<string, unknown>(Object.entries(value ?? {}));
   for (const part of parts)
     if (value === null || given.has(part)) fields[`${name}.${part}`] = given.get(part) ?? null;
-}
-
-function clauses(fields: Record<string, unknown>, value: unknown, known: RecordState | undefined): void {
-  if (Array.isArray(value)) {
-    for (const field of Object.keys(known?.view ?? {})) if (field.startsWith('terms.')) fields[field] = null;
-    for (const [i, clause] of value.entries()) fields[`terms.${i + 1}`] = clause;
-  } else if (typeof value === 'object' && value !== null)
-    for (const [id, clause] of Object.entries(value)) fields[`terms.${id}`] = clause;
-  else
-    throw new AgrinetError('fields-invalid', 'terms: must be a list of clauses, or an object of them by id');
 }
 
 /** The terms of a document as a proposal signs them. Throws `terms-conflict` (409), `fields-invalid`. */
@@ -72,7 +62,7 @@ export function termsOf(state: RecordState): Terms {
 export function termsOfRequest(request: RecordState): Record<string, Scalar> {
   const rules = COLLECTIONS['contracts']?.fields ?? {};
   const keep = (field: string): boolean =>
-    (Object.hasOwn(rules, field) || field.startsWith('terms.')) &&
+    (Object.hasOwn(rules, field) || isClauseField(field)) &&
     !NOT_TERMS.has(field) &&
     !FIXED.some((one) => one === field) &&
     field !== 'producerId';

@@ -250,13 +250,76 @@ function contract(): { name: string; key: RecordKey; steps: Step[] } {
       ops: [set('price', price)],
     });
   const foreign = nodeOf(3).peerId;
+  const clauses = delta('delta', key, {
+    actor: actorOf(A, EPOCHS[0], key),
+    seq: 2,
+    startOp: 3,
+    time: 0,
+    deps: [terms(A, EPOCHS[0], 10).hash],
+    ops: [set('terms.000', 'dry'), set('terms.131', '["#","sacks","of 90 kg"]')],
+  });
+  const [beyond, another] = ['terms.032', 'terms.200'].map((field) =>
+    delta('delta', key, {
+      actor: actorOf(A, EPOCHS[0], key),
+      seq: 3,
+      startOp: 5,
+      time: 0,
+      deps: [clauses.hash],
+      ops: [set(field, 'one clause too many')],
+    }),
+  );
+  if (beyond === undefined || another === undefined) throw new TypeError('two changes');
   const steps: Step[] = [
     { author: A, channel: key, epoch: EPOCHS[0], seq: 1, op: members },
     { author: A, channel: key, epoch: EPOCHS[0], seq: 2, op: terms(A, EPOCHS[0], 10).op },
     { author: B, channel: key, epoch: EPOCHS[1], seq: 1, op: terms(B, EPOCHS[1], 12).op },
     { author: foreign, channel: key, epoch: EPOCHS[0], seq: 1, op: terms(foreign, EPOCHS[0], 1).op },
+    { author: A, channel: key, epoch: EPOCHS[0], seq: 3, op: clauses.op },
+    { author: A, channel: key, epoch: EPOCHS[0], seq: 4, op: beyond.op },
+    { author: A, channel: key, epoch: EPOCHS[0], seq: 5, op: another.op },
   ];
-  return { name: 'a private contract of two writers, and somebody who is none', key, steps };
+  return {
+    name: 'a private contract of two writers, somebody who is none, and fields that there are not',
+    key,
+    steps,
+  };
+}
+
+function conversation(): { name: string; key: RecordKey; steps: Step[] } {
+  const writers = [A, B].sort();
+  const d = encodeMembership({ owner: A, writers, participants: writers }, new Uint8Array(16).fill(9));
+  const key = recordKey('conversations', A, contentId(sha256(d)));
+  const genesis = genesisOf(collection('conversations')).hash;
+  const own = writers.indexOf(A);
+  const marks = (seq: number, startOp: number, dep: string, place: number) =>
+    delta('delta', key, {
+      actor: actorOf(A, EPOCHS[0], key),
+      seq,
+      startOp,
+      time: 0,
+      deps: [dep],
+      ops: [set(`read.${place}`, `[["0${'m'.repeat(43)}","amina"]]`)],
+    });
+  const first = marks(1, 2, genesis, own);
+  const steps: Step[] = [
+    encodeOp({ v: 1, c: 'conversations', k: '', t: 'create', d }),
+    first.op,
+    marks(2, 3, first.hash, 1 - own).op,
+  ].map((op, i) => ({ author: A, channel: key, epoch: EPOCHS[0], seq: i + 1, op }));
+  return { name: 'a conversation: read marks of a writer’s own, and in the other’s field', key, steps };
+}
+
+/** A contract is between two nodes: the creation of one with three writers is void. */
+function crowded(): { name: string; key: RecordKey; steps: Step[] } {
+  const writers = [A, B, nodeOf(3).peerId].sort();
+  const d = encodeMembership({ owner: A, writers, participants: writers }, new Uint8Array(16).fill(8));
+  const key = recordKey('contracts', A, contentId(sha256(d)));
+  const op = encodeOp({ v: 1, c: 'contracts', k: '', t: 'create', d });
+  return {
+    name: 'a contract of three writers',
+    key,
+    steps: [{ author: A, channel: key, epoch: EPOCHS[0], seq: 1, op }],
+  };
 }
 
 function price(): { name: string; key: RecordKey; steps: Step[] } {
@@ -290,18 +353,20 @@ function tombstone(): { name: string; key: RecordKey; steps: Step[] } {
 
 /** Records with the verdict on each of their ops, in the given order and so in any, and the state they give. */
 export function recordVectors(): unknown {
-  return [listing(), bounded(), contract(), price(), tombstone()].map(({ name, key, steps }) => {
-    const { verdicts, state } = judge(key, steps.map(placed), undefined);
-    return {
-      name,
-      key,
-      ops: steps.map((step, i) => ({ ...step, op: hex(step.op), verdict: verdicts[i] })),
-      heads: state.heads,
-      view: state.view,
-      conflicts: state.conflicts,
-      element: digestElement(state) ?? null,
-    };
-  });
+  return [listing(), bounded(), contract(), crowded(), conversation(), price(), tombstone()].map(
+    ({ name, key, steps }) => {
+      const { verdicts, state } = judge(key, steps.map(placed), undefined);
+      return {
+        name,
+        key,
+        ops: steps.map((step, i) => ({ ...step, op: hex(step.op), verdict: verdicts[i] })),
+        heads: state.heads,
+        view: state.view,
+        conflicts: state.conflicts,
+        element: digestElement(state) ?? null,
+      };
+    },
+  );
 }
 
 /** A public listing whose writers break the rules that bound a record: each such change is void, and what follows it counts. */

@@ -114,6 +114,39 @@ describe('a contract of two users of one node', () => {
     });
   });
 
+  it('has clauses as a list or by name, at most 32 of one node, and signs nothing of a request for more', async () => {
+    const path = await begun('amina', { title: 'ten bags', supplierId: 'ben', terms: ['dry', 'in sacks'] });
+    const patched = async (terms: unknown): Promise<unknown> =>
+      (await as('amina', 'PATCH', path, { terms })).body['terms'];
+    expect(await patched({ warranty: '12 months', 2: 'in new sacks', grade: { moisture: 13 } })).toEqual([
+      'dry',
+      'in new sacks',
+      '12 months',
+      { moisture: 13 },
+    ]);
+    expect(await patched({ warranty: null })).toEqual(['dry', 'in new sacks', { moisture: 13 }]);
+    // At once: each takes a field of its own.
+    await Promise.all(Array.from({ length: 29 }, (_, i) => patched({ [`n${i}`]: `clause ${i}` })));
+    const full = (await as('ben', 'GET', path)).body;
+    expect(full['terms']).toHaveLength(32);
+    const signed = (): number[] =>
+      node.node.store.feedGroups().flatMap(({ feeds }) => feeds.map(({ seq }) => seq));
+    const before = signed();
+    refused(await as('amina', 'PATCH', path, { terms: { more: 'x' } }), 409, 'terms-full');
+    const many = Array.from({ length: 33 }, (_, i) => `clause ${i}`);
+    refused(await as('amina', 'PATCH', path, { terms: many }), 409, 'terms-full');
+    refused(
+      await as('amina', 'POST', '/contracts', { title: 'x', supplierId: 'ben', terms: many }),
+      409,
+      'terms-full',
+    );
+    refused(await as('amina', 'PATCH', path, { terms: ['x'.repeat(1025)] }), 400, 'fields-invalid');
+    refused(await as('amina', 'PATCH', path, { 'terms.032': 'x' }), 400, 'fields-invalid');
+    expect(signed()).toEqual(before);
+    expect((await as('ben', 'GET', path)).body).toMatchObject({ terms: full['terms'] });
+    expect(await patched(['only'])).toEqual(['only']);
+  });
+
   it('accepts what was proposed and not what became of it', async () => {
     const path = await begun('amina', { title: 'ten bags', supplierId: 'ben', price: 5 });
     expect((await as('amina', 'PATCH', path, { price: 1 })).body).toMatchObject({

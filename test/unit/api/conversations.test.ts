@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { randomFrom, someIdentity } from '../../support/forge.ts';
 import { draftEdit } from '../../../protocols/ledger/drafts.ts';
-import { readField } from '../../../protocols/market/conversation-members.ts';
+import { readField, withMark } from '../../../protocols/market/read-marks.ts';
 import type { RecordKey } from '../../../protocols/wire/ids.ts';
 import { befriend, startNode, type TestNode } from '../../support/in-process-node.ts';
 import { tempDir } from '../../support/temp-dir.ts';
@@ -232,10 +232,18 @@ describe('conversations over HTTP', () => {
       return page.ok && ((await page.json()) as unknown[]).length === 1;
     });
     const key = `conversations/${id.replace('.', '/')}` as RecordKey;
-    const forged = readField(`amina@${node.peerId}`);
+    // A node that does not keep to the rules writes into the other's field: no node takes it for a mark.
     await friend.node.ledger.write({
       keys: [key],
-      draft: (pen, read) => [draftEdit(pen, key, key, read(key), { [forged]: messageId })],
+      draft: (pen, read) => {
+        const known = read(key);
+        const members = known?.members;
+        if (members === undefined) throw new Error('no members');
+        const forged = withMark(undefined, members, 'amina', messageId);
+        return [
+          draftEdit(pen, key, key, known, { [readField(members, node.node.identity.peerId) ?? '']: forged }),
+        ];
+      },
     });
     const noted = await friend.request('POST', `/messages/${id}/read`, { messageId, userId: 'cleo' });
     expect(noted.status).toBe(200);

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { fieldHistory, wroteOp } from '../../../daemon/market/field-history.ts';
+import { fieldHistory } from '../../../daemon/market/field-history.ts';
 import { draftEdit, draftFact, draftPrivate, type Patch } from '../../../protocols/ledger/drafts.ts';
-import { participantsOf, readField } from '../../../protocols/market/conversation-members.ts';
+import { participantsOf } from '../../../protocols/market/conversation-members.ts';
 import { type Conversations, createConversations } from '../../../protocols/market/conversations.ts';
 import type { RecordState } from '../../../protocols/open-dialog/record.ts';
 import type { RecordKey } from '../../../protocols/wire/ids.ts';
@@ -27,7 +27,6 @@ describe('conversations on a real database', () => {
       ledger: node.node.ledger,
       reader: new Reader(node.node.db),
       history: fieldHistory(node.node.store),
-      wrote: wroteOp(node.node.store),
       isActive: () => true,
       now: Date.now,
       ...(window === undefined ? {} : { window }),
@@ -221,11 +220,5 @@ describe('conversations on a real database', () => {
     const foreign = idOf(await say(elsewhere.id, 'x'));
     await expect(chat.read(amina, id, 'amina', foreign)).rejects.toMatchObject({ code: 'not-found' });
     await expect(chat.messages(amina, id, 5, foreign)).rejects.toMatchObject({ code: 'not-found' });
-  });
-
-  it('has a field for every name', () => {
-    expect(readField(`amina@${other}`)).toBe(`read.amina@${other}`);
-    for (const name of ['Ämina', 'a b', 'x'.repeat(128)])
-      expect(readField(`${name}@${other}`)).toMatch(/^read\.sha256-[\w-]{43}$/);
   });
 });

@@ -36,7 +36,7 @@ class History {
     const authors = { public: [OWNER], private: [OWNER, SECOND, THIRD], fact: [OWNER], message: [THIRD] }[
       kind
     ];
-    const writers = random() < 0.5 ? [OWNER, SECOND].sort() : [OWNER, SECOND, THIRD].sort();
+    const writers = [OWNER, random() < 0.5 ? SECOND : THIRD].sort();
     for (let i = 0; i < 4; i++) {
       const author = authors[i % authors.length] ?? OWNER;
       this.#pens.push({ author, epoch: `000000000000000${i}`, seen: new Set(), seq: 0 });
