@@ -34,6 +34,7 @@ import type { Node } from './node.ts';
 import { Parts } from './parts.ts';
 import { isLoopbackHost } from './settings.ts';
 import { rejoinLine } from './rejoin.ts';
+import { startReachWatch } from './reach/reach-watch.ts';
 import { createStandings } from './standings.ts';
 import { VERSION } from './version.ts';
 
@@ -135,6 +136,19 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
   });
   const { contracts, conversations, fence, ratings, trust, trends, reliability } = market;
 
+  const reach = startReachWatch({
+    network: settings.myceliumNetwork,
+    fetch: node.fetch,
+    registry,
+    httpNodes,
+    connected: () => new Set(host.libp2p.getPeers().map(String)),
+    log: (message, fields) =>
+      message === 'peer lost' ? logger.warn(fields, message) : logger.info(fields, message),
+    now,
+    monotonic: () => performance.now(),
+  });
+  parts.started('reach watch', () => reach.stop());
+
   const registration = createRegistration({
     identity,
     network: settings.myceliumNetwork,
@@ -155,6 +169,7 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
     contactEmail: settings.contactEmail,
     peerStanding: (peer) => ({ ...standings.peer(peer), transactions: contracts.agreedWith(peer) }),
     syncStanding: (id) => exchange.table.get(id),
+    reach,
     legacyCounts: async (id) => {
       const { listings = 0, transactions = 0, users = 0 } = await legacy.counts(id);
       return { listings, transactions, users };
@@ -180,6 +195,7 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
     renewCertificate: (peer) => registration.renewCertificate(peer),
     onOutcome: (id, { received, imported, error }) => {
       reliability.synced(id, error?.code);
+      if (error === undefined) reach.contact(id);
       events.emit('federation.sync', {
         node: id,
         received,
@@ -235,7 +251,7 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
   parts.started('schedule', () => schedule.stop());
 
   // -- how it does
-  const metrics = startMetrics(node, { standings, jobs, mirror: mirror && (() => mirror.snapshot()) });
+  const metrics = startMetrics(node, { standings, reach, jobs, mirror: mirror && (() => mirror.snapshot()) });
   const trees = createDigestTrees({
     reader,
     stamp: (owner, collection) => store.digests.one('public', owner, collection)?.digest ?? '',

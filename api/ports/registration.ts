@@ -34,8 +34,10 @@ export interface NodeEntry {
   readonly lastHash: string | undefined;
   /** Over libp2p. */
   readonly connected: boolean;
-  /** Whether it was reached the last time it was tried. */
+  /** Heard from within the last 75 s, over whatever, and no sync with it failed since. */
   readonly online: boolean;
+  /** When it was last heard from since this process began, milliseconds since 1970. */
+  readonly lastContactAt: number | undefined;
   /** Entries it has shown that are lacking here. */
   readonly lag: number | undefined;
   readonly nextRetryAt: number | undefined;

@@ -37,6 +37,9 @@ export const NodeRow = z
     trustScore: z.number().nullable(),
     reliability: ReliabilityJson,
     connected: z.boolean(),
+    /** Heard from within the last 75 s, over whatever. */
+    online: z.boolean(),
+    lastContactAt: z.string().nullable(),
     listings: z.number(),
     nextRetryAt: z.string().nullable(),
   })
@@ -76,6 +79,8 @@ export function nodeJson(
     trustScore,
     reliability: trust.reliability,
     connected: each.connected,
+    online: each.online,
+    lastContactAt: iso(each.lastContactAt),
     listings: each.listings,
     nextRetryAt: iso(each.nextRetryAt),
   };

@@ -93,6 +93,8 @@ export interface NodeFact {
   readonly registeredAt: number;
   readonly lastSyncAt: number;
   readonly online: boolean;
+  /** Last heard from, since this process began; milliseconds since 1970. */
+  readonly lastContactAt: number | undefined;
   readonly connected: boolean;
   readonly nextRetryAt: number | undefined;
   readonly error: string | undefined;

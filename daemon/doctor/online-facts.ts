@@ -99,7 +99,18 @@ export async function gatherOnline(
 }
 
 function nodeFact(node: Awaited<ReturnType<RegistrationPort['nodes']>>[number]): NodeFact {
-  const { id, kind, status, schemaVersion, registeredAt, lastSyncAt, online, connected, nextRetryAt } = node;
+  const {
+    id,
+    kind,
+    status,
+    schemaVersion,
+    registeredAt,
+    lastSyncAt,
+    online,
+    lastContactAt,
+    connected,
+    nextRetryAt,
+  } = node;
   const label = harmless(node.name || node.url || id);
   const error = node.error === undefined ? undefined : harmless(node.error, 200);
   return {
@@ -111,6 +122,7 @@ function nodeFact(node: Awaited<ReturnType<RegistrationPort['nodes']>>[number]):
     registeredAt,
     lastSyncAt,
     online,
+    lastContactAt,
     connected,
     nextRetryAt,
     error,

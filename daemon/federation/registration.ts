@@ -13,9 +13,11 @@ import type { RegisteredNode, Registry } from '../../protocols/registry/registry
 import type { AddressPolicy } from '../../protocols/wire/address-policy.ts';
 import { base64url } from '../../protocols/wire/bytes.ts';
 import type { Identity, PeerId } from '../../protocols/wire/identity.ts';
+import { isoTime } from '../../protocols/wire/iso-time.ts';
 import { type ApprovalParts, createApproval } from './approval.ts';
 import { createChallenge } from './challenge.ts';
 import type { GuardedFetch } from './guarded-fetch.ts';
+import type { ReachWatch } from '../reach/reach-watch.ts';
 import { createJoining, type OwnAddress } from './joining.ts';
 
 /** What is held of a node beside the registry. */
@@ -51,6 +53,8 @@ export interface RegistrationParts {
   readonly contactEmail: string | undefined;
   readonly peerStanding: (peer: PeerId) => PeerStanding;
   readonly syncStanding: (id: string) => Promise<SyncStanding | undefined>;
+  /** Who has been heard from lately. */
+  readonly reach: Pick<ReachWatch, 'isReached' | 'lastContactAt'>;
   /** Of an HTTP-only node, by its id. */
   readonly legacyCounts: (id: string) => Promise<NodeCounts>;
   readonly revokeKeys: ApprovalParts['revokeKeys'];
@@ -84,8 +88,8 @@ export function createRegistration(parts: RegistrationParts): Registration {
     const { peerId, url, region, name, status, schemaVersion, registeredAt, contactEmail } = node;
     const standing = parts.peerStanding(peerId);
     const sync = await parts.syncStanding(peerId);
-    const pulled = sync !== undefined && sync.lastSyncAt > 0 && sync.error === undefined;
-    const trouble = sync?.error?.message ?? (pulled ? undefined : 'not connected');
+    const reached = standing.connected || (parts.reach.isReached(peerId) && sync?.error === undefined);
+    const trouble = reached ? undefined : (sync?.error?.message ?? silence(peerId));
     return {
       id: peerId,
       kind: 'agrinetd',
@@ -99,8 +103,9 @@ export function createRegistration(parts: RegistrationParts): Registration {
       lastSyncAt: Math.max(node.lastSyncAt, sync?.lastSyncAt ?? 0),
       lastHash: sync?.lastHash,
       ...standing,
-      online: status === 'active' && (standing.connected || pulled),
-      error: status === 'active' ? (standing.connected ? undefined : trouble) : status,
+      online: status === 'active' && reached,
+      lastContactAt: parts.reach.lastContactAt(peerId),
+      error: status === 'active' ? trouble : status,
       contactEmail,
       tlsFingerprint: node.tlsFingerprint,
       multiaddrs: node.multiaddrs,
@@ -108,12 +113,19 @@ export function createRegistration(parts: RegistrationParts): Registration {
     };
   }
 
+  /** Since when nothing has been heard from a node. */
+  function silence(id: string): string {
+    const at = parts.reach.lastContactAt(id);
+    return at === undefined ? 'not connected' : `no answer since ${isoTime(at)}`;
+  }
+
   async function httpEntry(node: HttpNode): Promise<PrivateNodeEntry> {
     const { id, origin, region, status, registeredAt, contactEmail } = node;
     const sync = await parts.syncStanding(id);
     const lastSyncAt = Math.max(node.lastSyncAt, sync?.lastSyncAt ?? 0);
-    const trouble =
+    const failed =
       sync?.error?.message ?? node.lastError ?? (lastSyncAt === 0 ? 'not pulled yet' : undefined);
+    const trouble = failed ?? (parts.reach.isReached(id) ? undefined : silence(id));
     return {
       id,
       kind: 'http',
@@ -127,6 +139,7 @@ export function createRegistration(parts: RegistrationParts): Registration {
       lastHash: sync?.lastHash,
       connected: false,
       online: status === 'active' && trouble === undefined,
+      lastContactAt: parts.reach.lastContactAt(id),
       lag: undefined,
       nextRetryAt: undefined,
       ...(await parts.legacyCounts(id)),

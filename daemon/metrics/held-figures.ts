@@ -5,6 +5,7 @@ import type { MirrorStanding } from '../doctor/ports.ts';
 import type { JobQueue } from '../jobs/job-queue.ts';
 import { standardOutput } from '../logger.ts';
 import type { Node } from '../node.ts';
+import type { ReachWatch } from '../reach/reach-watch.ts';
 import type { Standings } from '../standings.ts';
 import { VERSION } from '../version.ts';
 import type { Exposition, Figure } from './exposition.ts';
@@ -13,6 +14,7 @@ import { METRICS_LIMITS } from './metrics-table.ts';
 /** What metrics read of the parts that stand on a node. */
 export interface HeldParts {
   readonly standings: Pick<Standings, 'lag'>;
+  readonly reach: Pick<ReachWatch, 'isReached'>;
   readonly jobs: { readonly queue: Pick<JobQueue, 'kind' | 'counts' | 'health'> };
   readonly mirror?: (() => MirrorStanding) | undefined;
 }
@@ -77,6 +79,10 @@ export function createHeldFigures(
     exposition.show(
       'connected',
       byPeer(active, (peer) => (connected.has(peer) ? 1 : 0)),
+    );
+    exposition.show(
+      'reached',
+      byPeer(active, (peer) => (connected.has(peer) || parts.reach.isReached(peer) ? 1 : 0)),
     );
     exposition.show('dht', discovery.tableSize());
     exposition.show('wanted', mycelium.pending);

@@ -94,6 +94,12 @@ export const METRICS = {
     help: '1 while a registered peer is connected; of `other` how many are.',
     labels: ['peer'],
   },
+  reached: {
+    name: 'agrinet_peer_reached',
+    type: 'gauge',
+    help: '1 while a registered peer has been heard from within 75 s, over whatever; of `other` how many have.',
+    labels: ['peer'],
+  },
   gossipReceived: {
     name: 'agrinet_gossip_received_total',
     type: 'counter',

@@ -23,7 +23,7 @@ const WRITER = join(import.meta.dirname, '..', 'support', 'stops-writer.ts');
 /** A folder is begun anew after so many stops: it grows with each. */
 const STOPS_PER_FOLDER = 100;
 /** A start is slow on a busy machine; beyond this it hangs. */
-const START_MS = 60_000;
+const START_MS = 120_000;
 
 /** Throws at the first start that is not as if nothing had happened. */
 export async function stopsCampaign(options: { count: number; seed: number }): Promise<StopsFigures> {
@@ -97,11 +97,12 @@ async function oneLife(
         break;
     }
   });
-  await Promise.race([reached.promise, exited, hangs(child)]);
+  const state = (): string => `${signal}, ${batches} of ${enough} batches, ${output.slice(-2000)}`;
+  await Promise.race([reached.promise, exited, hangs(child, () => `it does not write: ${state()}`)]);
   // The moment within a batch, an opening or a compaction is what varies.
   await new Promise((next) => setTimeout(next, delayMs));
   child.kill(signal);
-  await Promise.race([exited, hangs(child)]);
+  await Promise.race([exited, hangs(child, () => `it does not end: ${state()}`)]);
   const asAsked = signal === 'SIGKILL' ? child.signalCode === signal : child.exitCode === 0;
   if (!asAsked) noticed.push(`it ended by ${child.signalCode ?? child.exitCode}: ${output.slice(-3000)}`);
   if (noticed.length > 0) throw new Error(noticed.join('\n'));
@@ -120,11 +121,11 @@ function wrongWith(
   return wrong;
 }
 
-function hangs(child: ChildProcess): Promise<never> {
+function hangs(child: ChildProcess, what: () => string): Promise<never> {
   return new Promise((_, reject) => {
     const timer = setTimeout(() => {
       child.kill('SIGKILL');
-      reject(new Error('it hangs'));
+      reject(new Error(what()));
     }, START_MS);
     child.once('exit', () => clearTimeout(timer));
   });

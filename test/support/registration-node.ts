@@ -114,6 +114,7 @@ export async function registrationNode(
       transactions: 0,
       users: 0,
     }),
+    reach: { isReached: () => false, lastContactAt: () => undefined },
     syncStanding: () => Promise.resolve(undefined),
     legacyCounts: () => Promise.resolve({ listings: 0, transactions: 0, users: 0 }),
     revokeKeys: async (ids) => void (await control.keys.revokeAll(ids)),

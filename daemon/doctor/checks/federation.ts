@@ -52,12 +52,13 @@ export function checkPeers({ nodes, now, startedAt }: OnlineFacts): Finding[] {
   const settling = now - startedAt < DOCTOR_LIMITS.settleMs;
   const away = nodes.filter(({ status, online }) => status === 'active' && !online);
   return firstOf(
-    away.map(({ id, label, registeredAt, lastSyncAt, nextRetryAt, error }) => ({
+    away.map(({ id, label, registeredAt, lastSyncAt, lastContactAt, nextRetryAt, error }) => ({
       check: 'peers',
       severity: settling || now - registeredAt < DOCTOR_LIMITS.settleMs ? 'info' : 'warning',
       subject: id,
       message: [
         `${label} cannot be reached${error === undefined ? '' : ` (${error})`}`,
+        ...(lastContactAt === undefined ? [] : [`silent since ${when(lastContactAt)}`]),
         lastSyncAt === 0 ? 'never synced with it' : `last synced at ${when(lastSyncAt)}`,
         ...(nextRetryAt === undefined ? [] : [`tried again at ${when(nextRetryAt)}`]),
       ].join('; '),

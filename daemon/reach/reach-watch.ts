@@ -1,0 +1,112 @@
+import { errorCode } from '../../protocols/errors.ts';
+import type { HttpNode } from '../../protocols/registry/http-nodes.ts';
+import type { RegisteredNode } from '../../protocols/registry/registry.ts';
+import { probeClock } from '../doctor/clock-probe.ts';
+import { DOCTOR_LIMITS } from '../doctor/facts.ts';
+import type { GuardedFetch } from '../federation/guarded-fetch.ts';
+import { contact, emptyReach, isReached, probed, REACH_LIMITS, round, type WatchedNode } from './reach.ts';
+
+/** Whether registered nodes are reached, over whatever: a connection, a sync, or a question that they answer. */
+export interface ReachWatch {
+  /** Heard from within the last 75 s. */
+  isReached(id: string): boolean;
+  /** When it was last heard from since this process began, milliseconds since 1970. */
+  lastContactAt(id: string): number | undefined;
+  /** Something else has heard from it. */
+  contact(id: string): void;
+  stop(): void;
+}
+
+export interface ReachWatchParts {
+  readonly network: string;
+  readonly fetch: GuardedFetch;
+  readonly registry: { list(): readonly RegisteredNode[] };
+  readonly httpNodes: { list(): readonly HttpNode[] };
+  /** Peer ids with an open connection. */
+  readonly connected: () => ReadonlySet<string>;
+  readonly log: (message: 'peer lost' | 'peer back', fields: Record<string, unknown>) => void;
+  /** Milliseconds since 1970; what is told, never what is decided by. */
+  readonly now: () => number;
+  /** Milliseconds, monotonic. */
+  readonly monotonic: () => number;
+}
+
+export function startReachWatch(parts: ReachWatchParts): ReachWatch {
+  const { monotonic } = parts;
+  const state = emptyReach();
+  const stopping = new AbortController();
+
+  function watched(): Map<string, { readonly node: WatchedNode; ask(): Promise<boolean> }> {
+    const connected = parts.connected();
+    const all = new Map<string, { readonly node: WatchedNode; ask(): Promise<boolean> }>();
+    for (const each of parts.registry.list()) {
+      if (each.status !== 'active') continue;
+      const { peerId: id, url } = each;
+      const node = { id, connected: connected.has(id), hasUrl: url !== '' };
+      all.set(id, { node, ask: () => askPeer(parts, each, stopping.signal) });
+    }
+    for (const { id, origin, status } of parts.httpNodes.list()) {
+      if (status !== 'active') continue;
+      const node = { id, connected: false, hasUrl: true };
+      all.set(id, { node, ask: () => askOldNode(parts.fetch, origin, stopping.signal) });
+    }
+    return all;
+  }
+
+  function look(): void {
+    const all = watched();
+    const nodes = [...all.values()].map(({ node }) => node);
+    const { probes, lost, back } = round(state, nodes, monotonic());
+    for (const id of lost) parts.log('peer lost', { peer: id, ...since(id) });
+    for (const id of back) parts.log('peer back', { peer: id });
+    for (const id of probes) {
+      const asked = all.get(id)?.ask() ?? Promise.resolve(false);
+      void asked.then((answered) => probed(state, id, answered, monotonic()));
+    }
+  }
+
+  const lastContactAt = (id: string): number | undefined => {
+    const at = state.nodes.get(id)?.lastContactAt;
+    return at === undefined ? undefined : Math.round(parts.now() - (monotonic() - at));
+  };
+  const since = (id: string): { since?: number } => {
+    const at = lastContactAt(id);
+    return at === undefined ? {} : { since: at };
+  };
+
+  look();
+  const timer = setInterval(look, REACH_LIMITS.roundMs).unref();
+  return {
+    isReached: (id) => isReached(state, id, monotonic()),
+    lastContactAt,
+    contact: (id) => contact(state, id, monotonic()),
+    stop() {
+      clearInterval(timer);
+      stopping.abort();
+    },
+  };
+}
+
+/** Only the node itself can sign the answer: nobody answers for it. */
+async function askPeer(
+  { fetch, network, now }: ReachWatchParts,
+  { peerId, url, tlsFingerprint }: RegisteredNode,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const node = { id: peerId, label: peerId, url: url.replace(/\/+$/, ''), tlsFingerprint };
+  return (await probeClock({ fetch, network, now }, node, signal)) !== undefined;
+}
+
+/** What an old back end's answer may still be: it has none that could be verified, and any shows that it is there. */
+const SILENT: ReadonlySet<string> = new Set(['peer-unreachable', 'peer-timeout', 'address-refused']);
+const MAX_BYTES = 64 * 1024;
+
+async function askOldNode(fetch: GuardedFetch, origin: string, signal: AbortSignal): Promise<boolean> {
+  try {
+    const options = { timeoutMs: DOCTOR_LIMITS.probeMs, maxBytes: MAX_BYTES, signal };
+    await (await fetch(`${origin}/health`, options)).bytes();
+    return true;
+  } catch (error) {
+    return !signal.aborted && !SILENT.has(errorCode(error) ?? '');
+  }
+}

@@ -1,0 +1,135 @@
+/** When a node counts as reached: pure decisions. Time is monotonic, milliseconds; no I/O. */
+
+/** Times and bounds, each with its reason. Milliseconds. */
+export const REACH_LIMITS = {
+  /** How often it is looked who is connected. */
+  roundMs: 5000,
+  /** A node that is not connected is asked over HTTP so often: three questions before it counts as lost. */
+  probeMs: 25_000,
+  /** One that is lost, too: it is worth less than those that are not. */
+  lostProbeMs: 60_000,
+  /** A question takes no longer than `DOCTOR_LIMITS.probeMs`; so many at a time, those that are reached first. */
+  probesAtOnce: 16,
+  /** Silent for so long is lost. With a round and a question beside it, well within the 90 s that are promised. */
+  lostMs: 75_000,
+} as const;
+
+/** An active registered node at the time of a round. */
+export interface WatchedNode {
+  readonly id: string;
+  /** Over libp2p, where a supervisor pings. */
+  readonly connected: boolean;
+  /** Whether it has a URL to be asked at. */
+  readonly hasUrl: boolean;
+}
+
+interface Reach {
+  firstSeenAt: number;
+  lastContactAt: number | undefined;
+  nextProbeAt: number;
+  probing: boolean;
+  /** What was told of it last. */
+  told: 'nothing' | 'reached' | 'lost';
+}
+
+/** Made by `emptyReach`, changed only by `round`, `contact` and `probed`. */
+export interface ReachState {
+  readonly nodes: Map<string, Reach>;
+  lastRoundAt: number | undefined;
+}
+
+export interface ReachEffects {
+  readonly probes: readonly string[];
+  /** Each once per transition; those never reached since the start too. */
+  readonly lost: readonly string[];
+  /** Reached again after they were lost. */
+  readonly back: readonly string[];
+}
+
+export function emptyReach(): ReachState {
+  return { nodes: new Map(), lastRoundAt: undefined };
+}
+
+export function isReached(state: ReachState, id: string, now: number): boolean {
+  const lastContactAt = state.nodes.get(id)?.lastContactAt;
+  return lastContactAt !== undefined && now - lastContactAt < REACH_LIMITS.lostMs;
+}
+
+/** Something was heard from the node itself. */
+export function contact(state: ReachState, id: string, now: number): void {
+  const reach = state.nodes.get(id);
+  if (reach === undefined) state.nodes.set(id, newReach(now, now));
+  else reach.lastContactAt = now;
+}
+
+/** A question was answered, or not. */
+export function probed(state: ReachState, id: string, answered: boolean, now: number): void {
+  const reach = state.nodes.get(id);
+  if (reach === undefined) return;
+  reach.probing = false;
+  if (answered) reach.lastContactAt = now;
+  reach.nextProbeAt = now + (isReached(state, id, now) ? REACH_LIMITS.probeMs : REACH_LIMITS.lostProbeMs);
+}
+
+/** What a round finds and wants asked; each probe is answered by `probed`. */
+export function round(state: ReachState, nodes: readonly WatchedNode[], now: number): ReachEffects {
+  forgiveStandstill(state, now);
+  const present = new Set(nodes.map(({ id }) => id));
+  for (const id of state.nodes.keys()) if (!present.has(id)) state.nodes.delete(id);
+  const lost: string[] = [];
+  const back: string[] = [];
+  const due: { id: string; reached: boolean; at: number }[] = [];
+  for (const node of nodes) {
+    const reach = seen(state, node, now);
+    const reached = isReached(state, node.id, now);
+    const over = now - (reach.lastContactAt ?? reach.firstSeenAt) >= REACH_LIMITS.lostMs;
+    if (over && reach.told !== 'lost') {
+      reach.told = 'lost';
+      lost.push(node.id);
+    } else if (reached) {
+      if (reach.told === 'lost') back.push(node.id);
+      reach.told = 'reached';
+    }
+    if (!node.connected && node.hasUrl && !reach.probing && now >= reach.nextProbeAt)
+      due.push({ id: node.id, reached, at: reach.nextProbeAt });
+  }
+  return { probes: startProbes(state, due), lost, back };
+}
+
+function newReach(now: number, lastContactAt: number | undefined): Reach {
+  return { firstSeenAt: now, lastContactAt, nextProbeAt: now, probing: false, told: 'nothing' };
+}
+
+function seen(state: ReachState, { id, connected }: WatchedNode, now: number): Reach {
+  const known = state.nodes.get(id);
+  const reach = known ?? newReach(now, undefined);
+  if (known === undefined) state.nodes.set(id, reach);
+  if (connected) {
+    reach.lastContactAt = now;
+    reach.nextProbeAt = now; // at once when the connection is gone
+  }
+  return reach;
+}
+
+/** Those that are reached first: however many dead ones swallow their time, nobody alive is lost by it. */
+function startProbes(state: ReachState, due: { id: string; reached: boolean; at: number }[]): string[] {
+  const running = [...state.nodes.values()].filter(({ probing }) => probing).length;
+  due.sort((a, b) => Number(b.reached) - Number(a.reached) || a.at - b.at);
+  const probes = due.slice(0, Math.max(0, REACH_LIMITS.probesAtOnce - running)).map(({ id }) => id);
+  for (const id of probes) {
+    const reach = state.nodes.get(id);
+    if (reach !== undefined) reach.probing = true;
+  }
+  return probes;
+}
+
+/** While this process stood still nobody could be heard, which says nothing about the others. */
+function forgiveStandstill(state: ReachState, now: number): void {
+  const late = state.lastRoundAt === undefined ? 0 : now - state.lastRoundAt - REACH_LIMITS.roundMs;
+  state.lastRoundAt = now;
+  if (late < 2 * REACH_LIMITS.roundMs) return;
+  for (const reach of state.nodes.values()) {
+    reach.firstSeenAt += late;
+    if (reach.lastContactAt !== undefined) reach.lastContactAt += late;
+  }
+}
