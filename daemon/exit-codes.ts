@@ -39,6 +39,7 @@ const exitCodes = [
   ],
   ['rows-refused', 91, '`agrinet import`: some rows were refused, each is named; all others are in'],
   ['nothing-matched', 92, '`agrinet import --region`: the file has no row of these regions'],
+  ['storage-failed', 94, 'the disk does not read or write what the database needs', 'stays'],
 ] as const satisfies readonly (readonly [name: string, code: number, meaning: string, restart?: 'stays'])[];
 
 const byName: ReadonlyMap<string, number> = new Map(exitCodes.map(([name, code]) => [name, code]));

@@ -1,13 +1,15 @@
 import { mkdir, stat, writeFile } from 'node:fs/promises';
-import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { AgrinetError } from '../protocols/errors.ts';
 import type { Turn } from '../protocols/ledger/turn.ts';
+import { headText, openHead, readHead } from './head-file.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
 import { type Level, type LevelOptions, openLevel, REBUILDING, repairLevel } from './level.ts';
 import { migrate } from './migrations.ts';
 import { refuseHalfRestored } from './restored.ts';
 import { damaged, isCorruption, storageError } from './storage-error.ts';
+import { lacksRoot } from './table-check.ts';
 import { isoTime } from '../protocols/wire/iso-time.ts';
 
 /** Commits whose numbers are kept: more than one write buffer of LevelDB can hold, so that a hole in its log shows. */
@@ -74,7 +76,7 @@ export class Database {
     await mkdir(dataDir, { recursive: true }).catch(fail);
     await refuseHalfRestored(dataDir);
     const initialized = await exists(marker);
-    const present = await exists(join(folder, 'CURRENT'));
+    const present = (await exists(join(folder, 'CURRENT'))) || (await lacksRoot(folder));
     if (initialized && !present) {
       throw new AgrinetError(
         'database-missing',
@@ -90,11 +92,10 @@ export class Database {
       createIfMissing: !initialized,
       mayRepair: repair,
       ...tuning,
-    });
+    }).catch(fail);
     let db: Database;
     try {
-      closeSync(openSync(join(dataDir, 'head'), 'a+', 0o600));
-      const head = openSync(join(dataDir, 'head'), 'r+');
+      const head = openHead(join(dataDir, 'head'));
       const findings = { holes: 0, tailLost: 0, repaired, firstStart: !initialized };
       db = new Database(folder, level, head, findings, tuning);
     } catch (error) {
@@ -236,7 +237,7 @@ export class Database {
    */
   #noteHead(no: number): void {
     try {
-      writeSync(this.#head, numberKey(no, 12), 0);
+      writeSync(this.#head, headText(no), 0);
     } catch {
       return; // the next commit notes a higher number
     }
@@ -299,9 +300,8 @@ export class Database {
     const numbers = await this.#readJournal();
     const first = Math.max(1, this.#commitNo - JOURNAL_KEPT + 1);
     const holes = this.#commitNo - first + 1 - numbers.filter((no) => no >= first).length;
-    const text = readFileSync(headFile, 'utf8').trim();
-    const noted = text === '' ? 0 : Number.parseInt(text, 16);
-    const tailLost = Number.isSafeInteger(noted) ? Math.max(0, noted - this.#commitNo) : 0;
+    const noted = readHead(headFile);
+    const tailLost = noted === undefined ? 0 : Math.max(0, noted - this.#commitNo);
     this.findings = { ...this.findings, holes, tailLost };
   }
 }

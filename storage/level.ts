@@ -5,8 +5,8 @@ import { AgrinetError } from '../protocols/errors.ts';
 import { lockError, refuseLocked } from './folder-lock.ts';
 import { fullKey } from './keyspace.ts';
 import { rejoinRow } from './rejoin-row.ts';
-import { damaged, isCorruption, storageError } from './storage-error.ts';
-import { damagedTables, forgetTables, liveTables, noteTables } from './table-check.ts';
+import { damaged, isCorruption, isIncomplete, storageError } from './storage-error.ts';
+import { damagedTables, forgetTables, lacksRoot, liveTables, noteTables } from './table-check.ts';
 import { sealJson } from './values.ts';
 
 export type Level = ClassicLevel<string, Uint8Array>;
@@ -30,8 +30,9 @@ export async function openLevel(
   options: LevelOptions,
 ): Promise<{ level: Level; repaired: boolean }> {
   const broken = await damagedTables(folder);
-  if (broken.length > 0) {
-    if (!options.mayRepair) throw damaged(folder, new Error(`damaged: ${broken.join(', ')}`));
+  if (broken.length > 0 || (await lacksRoot(folder))) {
+    if (!options.mayRepair)
+      throw damaged(folder, new Error(`damaged: ${broken.join(', ') || 'CURRENT is gone'}`));
     await refuseLocked(folder);
     return { level: await repairLevel(folder, options, broken), repaired: true };
   }
@@ -42,7 +43,7 @@ export async function openLevel(
   } catch (error) {
     const locked = lockError(folder, error);
     if (locked !== undefined) throw locked;
-    if (!isCorruption(error)) throw storageError(error);
+    if (!isCorruption(error) && !isIncomplete(error)) throw storageError(error);
     if (!options.mayRepair) throw damaged(folder, error);
   }
   return { level: await repairLevel(folder, options), repaired: true };

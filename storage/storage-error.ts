@@ -8,6 +8,13 @@ export function storageError(error: unknown): AgrinetError {
     return new AgrinetError('disk-full', 'the disk is full; free some space, the node goes on by itself', {
       cause: error,
     });
+  if (/ENOTDIR|EEXIST/.test(text)) {
+    return new AgrinetError(
+      'folder-unwritable',
+      `the data folder, or a folder in it, is a file: ${text.slice(0, 200)}`,
+      { cause: error },
+    );
+  }
   if (/EACCES|EROFS|EPERM|Permission denied|Read-only/i.test(text)) {
     return new AgrinetError('folder-unwritable', `cannot write to the data folder: ${text.slice(0, 200)}`, {
       cause: error,
@@ -28,6 +35,11 @@ export function causes(error: unknown): string {
 /** LevelDB itself says that its files are damaged. */
 export function isCorruption(error: unknown): boolean {
   return /LEVEL_CORRUPTION|Corruption|missing files/i.test(causes(error));
+}
+
+/** At an opening: LevelDB misses one of its files, or finds a folder in its place. */
+export function isIncomplete(error: unknown): boolean {
+  return /No such file|Is a directory|Not a directory|does not exist/i.test(causes(error));
 }
 
 /** A database that maintenance may look at but not repair. */

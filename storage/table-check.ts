@@ -30,6 +30,18 @@ async function tablesIn(folder: string): Promise<Map<number, string>> {
   return new Map(tables.map((name) => [Number.parseInt(name, 10), name]));
 }
 
+/**
+ * There are tables and no file that says which of them make up the database: LevelDB would begin an empty one beside them, and
+ * then delete them.
+ */
+export async function lacksRoot(folder: string): Promise<boolean> {
+  const isRooted = await stat(join(folder, 'CURRENT')).then(
+    () => true,
+    () => false,
+  );
+  return !isRooted && (await tablesIn(folder)).size > 0;
+}
+
 /** The numbers of the tables that an open LevelDB is made of, as it says itself (property `leveldb.sstables`). */
 export function liveTables(property: string): number[] {
   // One line a table: ` 17:123['a' .. 'd']`, number and bytes; what is not printable in keys is escaped.
@@ -102,6 +114,6 @@ export async function noteTables(folder: string, live: readonly number[]): Promi
 
 /** Before a repair, which writes tables anew under their old names. */
 export async function forgetTables(folder: string): Promise<void> {
-  await rm(join(folder, NOTES), { force: true });
+  await rm(join(folder, NOTES), { recursive: true, force: true });
   await syncFolder(folder);
 }

@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { rebuildStore } from '../../../daemon/rebuild.ts';
 import { createMerger } from '../../../protocols/open-dialog/merger.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
+import { headText } from '../../../storage/head-file.ts';
 import { Database } from '../../../storage/database.ts';
 import { fullKey, range } from '../../../storage/keyspace.ts';
 import { readRejoin } from '../../../storage/rejoin-note.ts';
@@ -61,7 +62,7 @@ describe('a loss outlives the process that found it, however soon that one ends'
   it('a short tail', async () => {
     await seller();
     expect(await noted()).toBeUndefined();
-    writeFileSync(join(dir.path, 'head'), (999).toString(16).padStart(12, '0'));
+    writeFileSync(join(dir.path, 'head'), headText(999));
     await (await openLedgerNode(dir.path, identity, merger)).close();
     expect(await noted()).toBe('tail-lost');
   });
