@@ -18,8 +18,8 @@ const KEY = /^[\x21-\x7e]{1,128}$/;
 /** A larger answer is not kept: a repetition is then told that the request was carried out. */
 const MAX_ANSWER_BYTES = 64 * 1024;
 const KEPT_HEADERS = ['content-type', 'location', 'etag'] as const;
-/** Refused before the route did anything, or for now only: nothing to remember. */
-const NOT_KEPT: ReadonlySet<number> = new Set([401, 403, 408, 413, 415, 425, 429]);
+/** Refused before the route did anything, or for now only, as what names a record that has not arrived yet: nothing to remember. */
+const NOT_KEPT: ReadonlySet<number> = new Set([401, 403, 404, 408, 409, 413, 415, 425, 429]);
 
 type Env = { Variables: ApiEnv['Variables'] & { idempotentId?: string } };
 

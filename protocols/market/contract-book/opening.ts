@@ -22,7 +22,8 @@ const invalid = (why: string): AgrinetError => new AgrinetError('fields-invalid'
 
 /**
  * Reads who is to take part. A bare id is a user of this node; the caller takes the place that is left. Throws `fields-invalid`,
- * `forbidden`, `party-unknown` (409: the other node is not registered and active here), `listing-without-seller` (409).
+ * `forbidden`, `not-found` (a listing or request that is not here, or not yet), `party-unknown` (409: the other node is not registered and
+ * active here), `listing-without-seller` (409).
  */
 export async function openingOf(
   parts: Pick<BookParts, 'identity' | 'reader' | 'isActive'>,
@@ -50,9 +51,13 @@ export async function openingOf(
     const value = body[field];
     if (value === undefined || value === null || value === '') return undefined;
     const at = typeof value === 'string' ? parsePublicId(value, self) : undefined;
-    const state = at && (await parts.reader.get(recordKey(collection, at.owner, at.id)));
-    if (at === undefined || !isLive(state) || state.channel !== 'public')
-      throw invalid(`${field}: there is no such ${field === 'listingId' ? 'listing' : 'open request'} here`);
+    const what = field === 'listingId' ? 'listing' : 'open request';
+    if (at === undefined)
+      throw invalid(`${field}: must be the id of ${field === 'listingId' ? 'a' : 'an'} ${what}`);
+    const state = await parts.reader.get(recordKey(collection, at.owner, at.id));
+    // It may be on its way: what is not here is not wrong, and the same request can succeed later.
+    if (!isLive(state) || state.channel !== 'public')
+      throw new AgrinetError('not-found', `${field}: there is no such ${what} here`);
     return { id: publicId(at), state };
   }
   const listing = await publicRecord('listingId', 'listings');
