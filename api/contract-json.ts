@@ -3,6 +3,7 @@ import type { JSONValue } from 'hono/utils/types';
 import type { Scalar } from '../protocols/open-dialog/change.ts';
 import type { RecordState } from '../protocols/open-dialog/record.ts';
 import { clausesOf } from '../protocols/market/contract/clauses.ts';
+import { toldAt } from '../protocols/market/contract-book/last-step.ts';
 import type { Transition } from '../protocols/market/contract/statement.ts';
 import { parseRecordKey, publicId } from '../protocols/wire/ids.ts';
 import type { Sight } from './ports/contracts.ts';
@@ -77,12 +78,13 @@ function jsonText(text: Scalar): JSONValue {
   }
 }
 
-function pingJson({ key, view, created }: RecordState): z.output<typeof PingJson> {
+function pingJson(state: RecordState): z.output<typeof PingJson> {
+  const { key, view } = state;
   const parts = parseRecordKey(key);
   return {
     id: parts === undefined ? key : publicId(parts),
     from: String(view['from'] ?? ''),
-    at: isoTime(typeof view['sentAt'] === 'number' ? view['sentAt'] : created[0]),
+    at: isoTime(toldAt(state)),
     ...Object.fromEntries(
       ['status', 'percentComplete', 'notes', 'attachments'].flatMap((field) => {
         const said = view[field];
@@ -119,9 +121,15 @@ function transitionJson(
   };
 }
 
+/** When a contract last moved: its document, or its newest step that counts. */
+function movedAt({ state, movedAt = 0 }: Sight): string {
+  return isoTime(Math.max(state.updated[0], movedAt));
+}
+
 /** The same on every node that holds the same of it. */
-export function contractJson({ state, held, pings }: Sight): z.output<typeof ContractSight> {
-  const json = recordJson(state);
+export function contractJson(sight: Sight): z.output<typeof ContractSight> {
+  const { state, held, pings } = sight;
+  const json = { ...recordJson(state), updatedAt: movedAt(sight) };
   const news = pings
     .map(pingJson)
     .sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : a.id < b.id ? -1 : 1));
@@ -173,15 +181,16 @@ export function contractJson({ state, held, pings }: Sight): z.output<typeof Con
 
 /** In the old shape, with the consumer's rating of the producer; undefined before both have agreed. */
 export function transactionJson(
-  { state, held }: Sight,
+  sight: Sight,
   rating: number | null,
 ): z.output<typeof TransactionJson> | undefined {
+  const { state, held } = sight;
   if (held === undefined) return undefined;
   const { verdict, binding, known } = held;
   const counted = new Set(verdict.counted);
   const agreed = known.some(({ transition: t }) => t.kind === 'accept' && counted.has(t.hash));
   if (!agreed || verdict.state === 'draft' || verdict.state === 'proposed') return undefined;
-  const { id, createdAt, updatedAt } = recordJson(state);
+  const { id, createdAt } = recordJson(state);
   return {
     id,
     contractId: id,
@@ -190,6 +199,6 @@ export function transactionJson(
     rating,
     status: verdict.state,
     createdAt,
-    updatedAt,
+    updatedAt: movedAt(sight),
   };
 }

@@ -1,4 +1,4 @@
-import type { ContractBook } from '../../protocols/market/contract-book/types.ts';
+import type { BookParts, ContractBook } from '../../protocols/market/contract-book/types.ts';
 import { openContractBook } from '../../protocols/market/contract-book/book.ts';
 import { createCatalogue } from '../../protocols/market/catalogue.ts';
 import type { RecordState } from '../../protocols/open-dialog/record.ts';
@@ -13,7 +13,12 @@ import { fieldHistory } from './field-history.ts';
 const HOLD_SWEEP_MS = 1000;
 
 /** Opens the contracts of a running node and keeps them going: holds end, news is told, listings say what is left. */
-export function startContracts(node: Node, reader: Reader, parts: Parts): ContractBook {
+export function startContracts(
+  node: Node,
+  reader: Reader,
+  parts: Parts,
+  ratedAt: NonNullable<BookParts['ratedAt']>,
+): ContractBook {
   const { identity, settings, ledger, registry, events, logger } = node;
   const book = openContractBook({
     identity,
@@ -21,6 +26,7 @@ export function startContracts(node: Node, reader: Reader, parts: Parts): Contra
     ledger,
     catalogue: createCatalogue(ledger, identity.peerId, Date.now),
     reader,
+    ratedAt,
     history: fieldHistory(node.store),
     isActive: (peer) => registry.isActive(peer),
     now: Date.now,

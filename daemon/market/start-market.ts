@@ -1,3 +1,4 @@
+import type { RatingsPort } from '../../api/ports/trust.ts';
 import { createConversations } from '../../protocols/market/conversations.ts';
 import { fenceTable } from '../../storage/node-tables.ts';
 import type { Reader } from '../../storage/reader.ts';
@@ -28,7 +29,15 @@ export async function startMarket(
   const now = Date.now;
   const warn = (message: string, fields: Record<string, unknown>): void => logger.warn(fields, message);
 
-  const contracts = startContracts(node, reader, parts);
+  let rated: Pick<RatingsPort, 'standing'> | undefined;
+  const contracts = startContracts(node, reader, parts, async ({ state, contract: { parties } }) => {
+    const [one, other] = parties;
+    const given = await Promise.all([
+      rated?.standing(state.key, one, other),
+      rated?.standing(state.key, other, one),
+    ]);
+    return Math.max(0, ...given.map((rating) => rating?.ratedAt ?? 0));
+  });
   const conversations = createConversations({
     self,
     ledger,
@@ -47,6 +56,7 @@ export async function startMarket(
 
   const fence = await openFence({ self, geofence: settings.geofence, table: fenceTable(db), warn });
   const { ratings, trust, reliability } = await startTrust(node, reader, contracts, parts, options.isKnown);
+  rated = ratings;
   const trends = createTrends({
     self,
     settings,

@@ -109,7 +109,7 @@ export function createProjection(parts: ProjectionParts): Projection {
         const contract = state && readRating(key, state.view, parts.network).contract;
         // Most are of contracts between others, of which nothing is held here.
         const held = contract === undefined ? undefined : await reader.get(contract as RecordKey);
-        return held === undefined ? [] : ofContract(held.key).slice(1);
+        return held === undefined ? [] : ofContract(held.key);
       }
       case 'nodes':
         return nodeTargets((await row<RegisteredNode>('registry', owner))?.url ?? '');

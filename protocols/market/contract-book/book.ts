@@ -9,6 +9,7 @@ import { nodeOf, parseParty } from '../party.ts';
 import { scalarsOf } from '../catalogue.ts';
 import { contractFields, FIXED } from './fields.ts';
 import { createHistories } from './history.ts';
+import { createLastSteps } from './last-step.ts';
 import { createLocks } from './locks.ts';
 import { openingOf } from './opening.ts';
 import { holdsOf, Shelf } from './shelf.ts';
@@ -28,6 +29,7 @@ export function openContractBook(parts: BookParts): ContractBook {
   const locks = createLocks();
   const histories = createHistories(reader, parts.history, parts.net, self);
   const shelf = new Shelf(self);
+  const lastSteps = createLastSteps(parts, isNewsOf);
   /** Contracts with an agreement, and the other node. */
   const agreed = new Map<RecordKey, string>();
   const toReview = new Set<RecordKey>();
@@ -189,7 +191,9 @@ export function openContractBook(parts: BookParts): ContractBook {
     if (state.channel === 'public') return { state, pings: [] };
     const held = await histories.load(state);
     if (!takesPart(held, actor)) return undefined;
-    return held === undefined ? { state, pings: [] } : { state, held, pings: [] };
+    return held === undefined
+      ? { state, pings: [] }
+      : { state, held, pings: [], movedAt: await lastSteps.of(held) };
   }
   async function sightOf(key: RecordKey, actor: Actor): Promise<Sight> {
     const state = await reader.get(key);
@@ -334,7 +338,10 @@ export function openContractBook(parts: BookParts): ContractBook {
           histories.changed(channel);
           toReview.add(channel);
           unshelved.add(channel);
-        } else if (collection === 'pings' && isLive(after) && !isLive(before)) newPings.push(after);
+        } else if (collection === 'pings') {
+          lastSteps.changed(channel);
+          if (isLive(after) && !isLive(before)) newPings.push(after);
+        }
       }
       again();
     },

@@ -38,6 +38,8 @@ export interface Sight {
   readonly state: RecordState;
   readonly held?: Case;
   readonly pings: readonly RecordState[];
+  /** Time of the newest step that counts, milliseconds since 1970; the document itself may have been changed later. */
+  readonly movedAt?: number;
 }
 
 export type Body = Readonly<Record<string, unknown>>;
@@ -83,6 +85,8 @@ export interface BookParts {
   readonly now: () => number;
   /** Resolves when this node knows what it has promised so far. Throws `rejoining`. */
   readonly mayPromise: () => Promise<void>;
+  /** When the newest rating of a contract was given that stands, milliseconds since 1970; 0 for none. */
+  readonly ratedAt?: (held: Case) => Promise<number>;
   /** Told of news of a contract's progress, once for each party of this node. */
   readonly onPing: (userId: string, contract: RecordKey, ping: RecordState) => void;
   /** Work in the background that failed; it is tried again at the next change or sweep. */

@@ -244,8 +244,8 @@ describe('a contract of two users of one node', () => {
     );
     refused(
       await as('amina', 'POST', '/contracts', { supplierId: 'ben', listingId: 'none' }),
-      400,
-      'fields-invalid',
+      404,
+      'not-found',
     );
     refused(
       await as('amina', 'POST', '/contracts', { supplierId: 'ben', buyerId: 'carol' }),
