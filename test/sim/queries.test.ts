@@ -92,7 +92,7 @@ beforeAll(async () => {
       commodity: 'Maize',
       unit: 'kg',
       currency: 'KES',
-      price: i,
+      price: i + 1,
       priceType: 'Retail',
     });
     await node.request('POST', '/api/keys/issue', { userId: `u${i}`, scopes: ['read'] });
