@@ -171,8 +171,12 @@ export interface TestLedger {
   close(): Promise<void>;
 }
 
-/** Opens one in a folder. */
-export async function openLedger(folder: string, identity: Identity): Promise<TestLedger> {
+/** Opens one in a folder; `now` is its wall clock. */
+export async function openLedger(
+  folder: string,
+  identity: Identity,
+  now: () => number = Date.now,
+): Promise<TestLedger> {
   const db = await Database.open(folder);
   const store = await Store.open(db);
   const alarms: (Alarm | MergeAlarm)[] = [];
@@ -201,8 +205,8 @@ export async function openLedger(folder: string, identity: Identity): Promise<Te
     store: listening,
     judge: merger,
     following: { standing: (author) => standing.get(author) ?? 'no' },
-    clock: createClock(Date.now),
-    now: Date.now,
+    clock: createClock(now),
+    now,
     refusal: () => undefined,
     onCommit: () => undefined,
     onAlarm: (alarm) => alarms.push(alarm),
