@@ -1,0 +1,48 @@
+import { globSync, readFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
+
+/** Where a code stands in the sources of the protocols: thrown, given as a verdict, or chosen between. */
+const PLACES: readonly RegExp[] = [
+  /new AgrinetError\(\s*'([a-z-]+)'/g,
+  /\b(?:code|problem): '([a-z-]+)'/g,
+  /isVoid\('([a-z-]+)'/g,
+  /\breturn '([a-z]+(?:-[a-z]+)+)'/g,
+  /[?:] '([a-z]+(?:-[a-z]+)+)'[;,)\n]/g,
+];
+/** Looks like a code and is none; domains of signatures have a table of their own. */
+const NONE = new Set(['audit-heads', 'dial-now', 'other-inputs']);
+
+const root = new URL('../../../', import.meta.url).pathname;
+const registry = (): string => {
+  const text = readFileSync(`${root}protocols/README.md`, 'utf8');
+  return text.slice(text.indexOf('## 14. '), text.indexOf('## 15. '));
+};
+
+function codesOf(source: string): string[] {
+  return PLACES.flatMap((place) => [...source.matchAll(place)].map(([, code = '']) => code));
+}
+
+it('every code of the protocols stands in the one registry of the specification', () => {
+  const known = new Set([...registry().matchAll(/`([a-z-]+)`/g)].map(([, code]) => code));
+  const missing = new Map<string, string>();
+  for (const file of globSync('protocols/**/*.ts', { cwd: root }))
+    for (const code of codesOf(readFileSync(root + file, 'utf8')))
+      if (!known.has(code) && !NONE.has(code) && !code.startsWith('agrinet-')) missing.set(code, file);
+  expect(Object.fromEntries(missing)).toEqual({});
+});
+
+it('the registry names no code that nothing gives', () => {
+  const sources = globSync('{protocols,daemon,storage,api}/**/*.ts', { cwd: root }).map((file) =>
+    readFileSync(root + file, 'utf8'),
+  );
+  const all = sources.join('\n');
+  const rows = [...registry().matchAll(/^\| ((?:`[a-z-]+`(?:, )?)+) \|/gm)].map(([, cell = '']) => cell);
+  expect(rows.length).toBeGreaterThan(20);
+  const named = rows.flatMap((cell) => [...cell.matchAll(/`([a-z-]+)`/g)].map(([, code = '']) => code));
+  expect(named.filter((code) => !all.includes(`'${code}'`))).toEqual([]);
+});
+
+it('a code that is not in the registry would be found', () => {
+  expect(codesOf("throw new AgrinetError(\n  'never-heard-of', 'x')")).toEqual(['never-heard-of']);
+  expect(codesOf("return { kind: 'reject', code: 'never-heard-of' };")).toEqual(['never-heard-of']);
+});
