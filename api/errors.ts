@@ -95,6 +95,8 @@ const STATUS: Readonly<Record<string, ContentfulStatusCode>> = {
   'peer-refused': 502,
   'peer-timeout': 502,
   'peer-unreachable': 502,
+  'source-key-needed': 502,
+  'source-key-refused': 502,
   'prefix-malformed': 502,
   'proof-invalid': 502,
   busy: 503,

@@ -20,6 +20,7 @@ const exitCodes = [
   ['request-refused', 75, 'the daemon refused what the command asked', 'stays'],
   ['api-key-invalid', 76, 'the file DATA_DIR/api-key is damaged or readable by others', 'stays'],
   ['key-pepper-invalid', 77, 'the file DATA_DIR/key-pepper is damaged or readable by others', 'stays'],
+  ['source-keys-invalid', 77, 'the file DATA_DIR/source-keys is damaged or readable by others', 'stays'],
   ['tls-invalid', 78, 'TLS_CERT_FILE or TLS_KEY_FILE cannot be used', 'stays'],
   ['audit-broken', 79, '`agrinet audit verify` found a line that was changed, removed, put in or cut off'],
   ['trends-differ', 80, '`agrinet trends verify` found a snapshot that its own prices do not give'],

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, open, unlink, type FileHandle } from 'node:fs/promises';
+import { link, mkdir, open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { AgrinetError, errorMessage } from '../protocols/errors.ts';
 
@@ -10,7 +10,11 @@ const MAX_BYTES = 4096;
  * The text of a file that only its owner may read; undefined when there is none. Throws `code` when it is readable
  * by others, no file, or too large, and `folder-unwritable` when it cannot be read. No message repeats its content.
  */
-export async function readSecretFile(path: string, code: string): Promise<string | undefined> {
+export async function readSecretFile(
+  path: string,
+  code: string,
+  most = MAX_BYTES,
+): Promise<string | undefined> {
   let file: FileHandle;
   try {
     file = await open(path, 'r');
@@ -31,7 +35,7 @@ export async function readSecretFile(path: string, code: string): Promise<string
         `${path} can be read or changed by others (mode ${octal}). Run: chmod 600 ${path}`,
       );
     }
-    if (size > MAX_BYTES)
+    if (size > most)
       throw new AgrinetError(code, `${path} is too large to be a key. Put your copy of it there.`);
     return await file.readFile('utf8');
   } finally {
@@ -44,24 +48,42 @@ export async function readSecretFile(path: string, code: string): Promise<string
  * loss once this returns, and never replaces one that is there: false when another process was faster.
  */
 export async function createSecretFile(path: string, content: string): Promise<boolean> {
+  let created = true;
+  // A rename would replace the key of a process that starts at the same moment.
+  await placeSecretFile(path, content, async (temporary) => {
+    await link(temporary, path).catch((error: unknown) => {
+      if (errno(error) !== 'EEXIST') throw error;
+      created = false;
+    });
+  });
+  return created;
+}
+
+/** The same, in the place of one that may be there. */
+export async function replaceSecretFile(path: string, content: string): Promise<void> {
+  await placeSecretFile(path, content, (temporary) => rename(temporary, path));
+}
+
+async function placeSecretFile(
+  path: string,
+  content: string,
+  place: (temporary: string) => Promise<void>,
+): Promise<void> {
   const folder = dirname(path);
   const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
-    const file = await open(temporary, 'wx', 0o600);
     try {
-      await file.writeFile(content);
-      await file.sync();
+      const file = await open(temporary, 'wx', 0o600);
+      try {
+        await file.writeFile(content);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await place(temporary);
     } finally {
-      await file.close();
-    }
-    try {
-      await link(temporary, path); // a rename would replace the key of a process that starts at the same moment
-    } catch (error) {
-      if (errno(error) === 'EEXIST') return false;
-      throw error;
-    } finally {
-      await unlink(temporary);
+      await rm(temporary, { force: true });
     }
     const directory = await open(folder, 'r');
     try {
@@ -69,7 +91,6 @@ export async function createSecretFile(path: string, content: string): Promise<b
     } finally {
       await directory.close();
     }
-    return true;
   } catch (error) {
     throw folderError(path, error);
   }

@@ -18,6 +18,7 @@ import { createBackups } from './backup/backups.ts';
 import { createExchange } from './federation/exchange.ts';
 import { createFeedFiles } from './federation/feed-files.ts';
 import { createRegistration } from './federation/registration.ts';
+import { openSourceKeys } from './federation/source-keys.ts';
 import type { TlsCertificate } from './federation/tls-certificate.ts';
 import { createJobs } from './jobs/create-jobs.ts';
 import type { JobRow } from './jobs/job-ledger.ts';
@@ -118,6 +119,7 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
   parts.started('jobs', () => jobs.queue.stop());
 
   // -- other nodes
+  const sourceKeys = await openSourceKeys(settings.dataDir);
   const onDamaged = (key: string): void =>
     logger.error({ key }, 'a registration is damaged and not in force; register that node again');
   const httpNodes = await createHttpNodes(httpNodeStore(db, onDamaged), ({ id, status }) => {
@@ -175,6 +177,27 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
       return { listings, transactions, users };
     },
     revokeKeys: async (ids) => void (await keys.revokeAll(ids)),
+    sourceKeys: {
+      async set(id, key) {
+        await sourceKeys.set(id, key);
+        audit.record({
+          kind: 'operator',
+          actor: 'operator',
+          subject: id,
+          note: 'a key is kept for this source',
+        });
+      },
+      async remove(id) {
+        if (sourceKeys.get(id) === undefined) return;
+        await sourceKeys.remove(id);
+        audit.record({
+          kind: 'operator',
+          actor: 'operator',
+          subject: id,
+          note: 'the key for this source is gone',
+        });
+      },
+    },
     alarm: (alarm) => alarms.raise(alarm),
     log,
     now,
@@ -188,6 +211,7 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
     ledger,
     registry,
     httpNodes: () => httpNodes.list(),
+    sourceKey: (id) => sourceKeys.get(id),
     mayHold: (peer, channel) => node.mayHold(peer, channel),
     digestOf: (author) => node.digestOf(author),
     totalDigest: () => standings.totalDigest(),

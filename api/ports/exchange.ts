@@ -81,6 +81,8 @@ export type SyncSource =
       readonly id: `legacy:${string}`;
       readonly url: string;
       readonly etag?: string;
+      /** What this source, and no other place, is asked with. Only for whoever asks it. */
+      readonly key?: string;
     };
 
 /** How a sync ended; kept per source. */

@@ -46,6 +46,8 @@ export interface NodeEntry {
   readonly users: number;
   /** In this node's words. */
   readonly error: string | undefined;
+  /** What ended its last sync. */
+  readonly errorCode?: string | undefined;
 }
 
 /** What the operator alone sees. */
@@ -91,8 +93,11 @@ export interface RegistrationPort {
   ): Promise<{ readonly node: NodeEntry; readonly created: boolean; readonly statement?: string }>;
   /** A signed withdrawal, base64url: its signer alone goes from active to pending. */
   withdraw(statement: string): Promise<void>;
-  /** The operator registers a node by its URL. */
-  add(url: string, region: string, contactEmail: string | undefined): Promise<NodeEntry>;
+  /**
+   * The operator registers a node by its URL, an old back end on request with the key that it answers to (null: no longer with one).
+   * That key is kept and never shown. Throws `fields-invalid` for a key that cannot be one, or that an agrinetd has no use for.
+   */
+  add(url: string, region: string, contactEmail: string | undefined, key?: string | null): Promise<NodeEntry>;
   /** Throws `node-unknown`, `node-state`; approving asks the node who it is, revoking ends the keys it came with. */
   change(id: string, action: NodeAction): Promise<PrivateNodeEntry>;
 }

@@ -24,13 +24,21 @@ const add = route('operator', {
   method: 'post',
   path: '/nodes',
   tags,
-  summary: 'Register a node by its URL: an old back end is read over HTTP only',
+  summary:
+    'Register a node by its URL: an old back end is read over HTTP only, with a key where it wants one',
   request: {
     body: jsonInput(
       z.object({
         url: z.string().min(1).max(512),
         region: z.string().max(64).default('unspecified'),
         contactEmail: z.string().max(254).nullish(),
+        key: z
+          .string()
+          .regex(/^[\x21-\x7e]{1,512}$/)
+          .nullish()
+          .openapi({
+            description: 'What an old back end is asked with; kept, never shown; null: without one',
+          }),
       }),
     ),
   },
@@ -116,8 +124,9 @@ export function nodeAdminRoutes({ registration, fence, trust }: NodeAdminContext
       return c.json(entryJson(await registration.join(url, key)), 200);
     })
     .openapi(add, async (c) => {
-      const { url, region, contactEmail } = c.req.valid('json');
-      return c.json(entryJson(await registration.add(url, region, contactEmail ?? undefined)), 200);
+      const { url, region, contactEmail, key } = c.req.valid('json');
+      const added = await registration.add(url, region, contactEmail ?? undefined, key);
+      return c.json(entryJson(added), 200);
     })
     .openapi(one, async (c) => {
       const node = await registration.node(c.req.valid('param').id);

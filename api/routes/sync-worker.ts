@@ -41,6 +41,7 @@ const source = route('worker', {
             url: z.string(),
             tlsFingerprint: z.string().optional(),
             etag: z.string().optional(),
+            key: z.string().optional(),
           })
           .nullable(),
       }),

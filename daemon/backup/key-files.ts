@@ -4,6 +4,7 @@ import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { KeyFiles } from '../../storage/backup/sealed-keys.ts';
 import { apiKeyPath } from '../api-key.ts';
 import { keyPepperPath } from '../access/key-pepper.ts';
+import { SOURCE_KEYS_BYTES, sourceKeysPath } from '../federation/source-keys.ts';
 import { identityPath, readIdentity } from '../identity-file.ts';
 import { readSecretFile } from '../secret-file.ts';
 import type { Settings } from '../settings.ts';
@@ -13,7 +14,9 @@ export const PSK_NAME = 'swarm.key';
 
 /** The files in DATA_DIR that hold keys: what may lie there before a restore, and what `--with-keys` takes along. */
 export function keyNames(): readonly string[] {
-  return [identityPath(''), apiKeyPath(''), keyPepperPath(''), PSK_NAME].map((path) => basename(path));
+  return [identityPath(''), apiKeyPath(''), keyPepperPath(''), sourceKeysPath(''), PSK_NAME].map((path) =>
+    basename(path),
+  );
 }
 
 /** The identity in DATA_DIR, as the node of a backup. Throws `backup-foreign` when it is another, `identity-invalid` when there is none. */
@@ -37,7 +40,7 @@ export async function readKeyFiles(
   const files: Record<string, string> = {};
   for (const name of keyNames()) {
     const path = name === PSK_NAME && myceliumPskFile !== undefined ? myceliumPskFile : join(dataDir, name);
-    const text = await readSecretFile(path, 'usage');
+    const text = await readSecretFile(path, 'usage', SOURCE_KEYS_BYTES);
     if (text !== undefined) files[name] = text;
   }
   return files;

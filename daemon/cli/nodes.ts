@@ -2,7 +2,10 @@ import { resolve } from 'node:path';
 import chalk from 'chalk';
 import { Command } from 'commander';
 import { fenceFromGeoJson, fenceFromText } from '../../protocols/market/geofence.ts';
+import { SOURCE_KEY } from '../federation/source-keys.ts';
 import { jsonOf } from '../market/geofence-file.ts';
+import { AgrinetError } from '../../protocols/errors.ts';
+import { readSecretFile } from '../secret-file.ts';
 import { readSettings } from '../secrets.ts';
 import { answerOf, connect } from './client.ts';
 import { boxTable, localTime, printable, printJson, printLine } from './output.ts';
@@ -86,18 +89,44 @@ function switchCommand(name: 'approve' | 'revoke' | 'suspend' | 'resume', descri
     });
 }
 
+interface AddOptions {
+  readonly region?: string;
+  readonly email?: string;
+  readonly keyFile?: string;
+  readonly withoutKey?: true;
+}
+
+/** Read here, from a file that nobody else may read: on a command line everybody sees it. Throws `usage`. */
+async function keyOf({ keyFile, withoutKey }: AddOptions): Promise<{ key?: string | null }> {
+  if (keyFile !== undefined && withoutKey === true)
+    throw new AgrinetError('usage', '--key-file or --without-key, not both');
+  if (withoutKey === true) return { key: null };
+  if (keyFile === undefined) return {};
+  const key = (await readSecretFile(resolve(keyFile), 'usage'))?.trim();
+  if (key === undefined) throw new AgrinetError('usage', `cannot read ${keyFile}: there is no such file`);
+  if (!SOURCE_KEY.test(key))
+    throw new AgrinetError('usage', `${keyFile} holds no key: 1 to 512 visible ASCII characters on one line`);
+  return { key };
+}
+
 function addCommand(): Command {
   return new Command('add')
     .description('register a node by its URL; an old back end without a key is read over HTTP only')
     .argument('<url>', 'URL of the node')
     .option('--region <region>', 'its region')
     .option('--email <address>', 'its operator; stays in this registry')
+    .option(
+      '--key-file <file>',
+      'the key that an old back end answers to; kept as a secret, replaces an earlier one',
+    )
+    .option('--without-key', 'forget the key that is kept for it')
     .option('--json', 'print what the daemon answers')
-    .action(async (url: string, options: { region?: string; email?: string }, command: Command) => {
+    .action(async (url: string, options: AddOptions, command: Command) => {
       const body = {
         url,
         ...(options.region === undefined ? {} : { region: options.region }),
         ...(options.email === undefined ? {} : { contactEmail: options.email }),
+        ...(await keyOf(options)),
       };
       const answer = await answerOf(connect(readSettings()).api.federation.nodes.$post({ json: body }));
       if (wantsJson(command)) printJson(answer);

@@ -98,6 +98,7 @@ export interface NodeFact {
   readonly connected: boolean;
   readonly nextRetryAt: number | undefined;
   readonly error: string | undefined;
+  readonly errorCode?: string | undefined;
 }
 
 /** A peer's clock against this one. */
@@ -149,7 +150,9 @@ export interface OnlineFacts extends OfflineFacts {
     readonly waiting: number;
     readonly dead: number;
     readonly oldestWaiting: number | undefined;
-    readonly lastDead: { readonly id: string; readonly error: string } | undefined;
+    readonly lastDead:
+      | { readonly id: string; readonly error: string; readonly code?: string; readonly source?: string }
+      | undefined;
     readonly queue: { readonly ok: boolean; readonly detail: string };
   };
   readonly mirror: MirrorStanding | undefined;

@@ -1,4 +1,5 @@
 import type { JobsPort } from '../../api/ports/jobs.ts';
+import type { Job } from '../../api/ports/jobs.ts';
 import type { RegistrationPort } from '../../api/ports/registration.ts';
 import { errorCode } from '../../protocols/errors.ts';
 import { frontierOf, sameFrontier } from '../../protocols/feed/frontier.ts';
@@ -126,6 +127,7 @@ function nodeFact(node: Awaited<ReturnType<RegistrationPort['nodes']>>[number]):
     connected,
     nextRetryAt,
     error,
+    errorCode: node.errorCode,
   };
 }
 
@@ -205,7 +207,17 @@ async function jobsFact(jobs: OnlineSources['jobs']): Promise<OnlineFacts['jobs'
     waiting,
     dead,
     oldestWaiting: oldest?.runAt,
-    lastDead: lastDead && { id: lastDead.id, error: lastDead.error?.message ?? 'no reason is known' },
+    lastDead: lastDead && deadFact(lastDead),
     queue: jobs.health(),
+  };
+}
+
+function deadFact({ id, data, error }: Job): NonNullable<OnlineFacts['jobs']['lastDead']> {
+  const source = data['source'];
+  return {
+    id,
+    error: error?.message ?? 'no reason is known',
+    ...(error === undefined ? {} : { code: error.code }),
+    ...(typeof source === 'string' ? { source } : {}),
   };
 }

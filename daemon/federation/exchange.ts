@@ -41,6 +41,8 @@ export interface ExchangeParts {
     readonly origin: string;
     readonly status: RegisteredNode['status'];
   }[];
+  /** What an old back end is to be asked with. */
+  readonly sourceKey: (id: string) => string | undefined;
   readonly mayHold: (peer: string, channel: Channel) => boolean;
   readonly digestOf: (author: PeerId) => string;
   readonly totalDigest: () => string;
@@ -97,6 +99,7 @@ export function createExchange(parts: ExchangeParts): Exchange {
     ledger: parts.ledger,
     follows: (author) => registry.standing(author) === 'followed',
     sources,
+    sourceKey: parts.sourceKey,
     importer,
     table,
     renewCertificate: parts.renewCertificate,

@@ -19,6 +19,8 @@ export interface GuardedRequest {
   /** Ends the exchange at once: a node that is told to stop waits for nobody. */
   readonly signal?: AbortSignal;
   readonly maxBytes: number;
+  /** Takes a body under gzip, too, as it comes: some servers compress whatever they are asked for. */
+  readonly gzip?: boolean;
   /** What the TLS certificate must be: SHA-256, hex. Without it a certificate is verified by the system's CAs. */
   readonly pin?: string;
   /** Takes any certificate for this one exchange: only for the challenge, whose answer is signed over its fingerprint. */
@@ -78,7 +80,7 @@ export function createGuardedFetch(options: GuardedFetchOptions): GuardedFetch {
       if (status >= 300 && status < 400 && status !== 304)
         throw new AgrinetError('peer-redirects', `${url.origin} redirects; give its final URL`);
       const encoding = response.headers['content-encoding'] ?? 'identity';
-      if (encoding !== 'identity')
+      if (encoding !== 'identity' && !(request.gzip === true && GZIP.has(encoding)))
         throw new AgrinetError('answer-malformed', `${url.origin} answered with a content encoding`);
       if (Number(response.headers['content-length'] ?? 0) > request.maxBytes) throw tooLarge(url, request);
       return answerOf(url, request, response, connection.tlsFingerprint, exchange);
@@ -102,6 +104,8 @@ export function createGuardedFetch(options: GuardedFetchOptions): GuardedFetch {
     }
   };
 }
+
+const GZIP: ReadonlySet<string> = new Set(['gzip', 'x-gzip']);
 
 /** A connection of which any certificate was taken is never used for anything else. */
 function sessionOf({ session, anyCertificate = false }: GuardedRequest): ConnectionSession | undefined {

@@ -116,7 +116,7 @@ function jsonOf(text: string): Record<string, unknown> {
 }
 
 function sourceOf(value: object): SyncSource {
-  const { kind, id, url, tlsFingerprint, etag } = value as Record<string, unknown>;
+  const { kind, id, url, tlsFingerprint, etag, key } = value as Record<string, unknown>;
   const peer = parsePeerId(id);
   const remembered = typeof etag === 'string' ? { etag } : {};
   if (kind === 'agrinetd' && peer !== undefined && typeof url === 'string')
@@ -128,6 +128,12 @@ function sourceOf(value: object): SyncSource {
       ...remembered,
     };
   if (kind === 'legacy' && typeof id === 'string' && typeof url === 'string')
-    return { kind, id: `legacy:${id.replace(/^legacy:/, '')}`, url, ...remembered };
+    return {
+      kind,
+      id: `legacy:${id.replace(/^legacy:/, '')}`,
+      url,
+      ...remembered,
+      ...(typeof key === 'string' ? { key } : {}),
+    };
   throw new AgrinetError('daemon-refused', 'the daemon names a kind of node that this worker does not know');
 }

@@ -3,6 +3,7 @@ import { AgrinetError } from '../../protocols/errors.ts';
 import {
   LEGACY_COLLECTIONS,
   type LegacyCollection,
+  legacyId,
   legacyRow,
   type LegacyRow,
 } from '../../protocols/market/legacy.ts';
@@ -154,6 +155,5 @@ function isCollection(section: string): section is LegacyCollection {
 /** Its id for the report, when it has one that can be shown. */
 function idOf({ value }: ExportItem): string | undefined {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
-  const id = value['id'];
-  return typeof id === 'string' && /^[\x21-\x7e]{1,128}$/.test(id) ? id : undefined;
+  return legacyId(value);
 }

@@ -1,5 +1,6 @@
 import type { SyncOutcome, SyncSource } from '../../api/ports/exchange.ts';
-import { AgrinetError } from '../../protocols/errors.ts';
+import { AgrinetError, errorCode } from '../../protocols/errors.ts';
+import { beginningOf, gunzipped, isGzip } from '../../protocols/wire/gzip.ts';
 import { IMPORT_LIMITS } from './legacy-import.ts';
 import { spool } from './spool.ts';
 import type { SyncParts, SyncRun } from './sync-parts.ts';
@@ -17,13 +18,16 @@ export async function pullExport(
   force: boolean,
   run: SyncRun,
 ): Promise<SyncOutcome> {
+  const { key } = source;
   const headers: Record<string, string> = { accept: 'application/json' };
+  if (key !== undefined) headers['x-api-key'] = key;
   if (!force && source.etag !== undefined) headers['if-none-match'] = source.etag;
   const answer = await fetch(`${source.url}/federation/export`, {
     headers,
     timeoutMs: EXPORT_MS,
     idleMs: IDLE_MS,
     maxBytes: IMPORT_LIMITS.bodyBytes,
+    gzip: true,
     signal: run.signal,
   });
   if (answer.status === 304) {
@@ -33,9 +37,10 @@ export async function pullExport(
   }
   if (answer.status !== 200) {
     await answer.bytes().catch(() => undefined); // only so that the connection is free again
+    if (answer.status === 401 || answer.status === 403) throw keyWanted(source);
     throw new AgrinetError('peer-refused', `${source.url} answered with status ${answer.status}`);
   }
-  const body = await spool(watched(answer.body, run), IMPORT_LIMITS.bodyBytes);
+  const body = await spool(watched(plain(answer.body), run), IMPORT_LIMITS.bodyBytes);
   try {
     const totals = await target.importLegacy(source.id, body, { force, signal: run.signal });
     const etag = answer.headers['etag'];
@@ -50,6 +55,46 @@ export async function pullExport(
     };
   } finally {
     await body.close();
+  }
+}
+
+/** Tried again it would be refused again: only the operator can mend it. */
+function keyWanted({ url, key }: Extract<SyncSource, { kind: 'legacy' }>): AgrinetError {
+  const mend = `agrinet nodes add ${url} --key-file <file with the key>`;
+  const details = { final: true };
+  return key === undefined
+    ? new AgrinetError('source-key-needed', `${url} wants a key: ${mend}`, { details })
+    : new AgrinetError(
+        'source-key-refused',
+        `${url} does not take the key kept for it; with another one: ${mend}`,
+        { details },
+      );
+}
+
+/** The body as it was before any gzip, which its first bytes tell: headers are missing or wrong where servers compress unasked. */
+async function* plain(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const { head, all } = await beginningOf(body, 2);
+  if (!isGzip(head)) {
+    yield* all;
+    return;
+  }
+  try {
+    yield* gunzipped(all, IMPORT_LIMITS.bodyBytes);
+  } catch (error) {
+    const code = errorCode(error);
+    if (code === 'gzip-damaged')
+      throw new AgrinetError('export-malformed', 'the export is under gzip that is cut off or damaged', {
+        cause: error,
+      });
+    if (code === 'gzip-too-large')
+      throw new AgrinetError(
+        'body-too-large',
+        `the export is over ${IMPORT_LIMITS.bodyBytes / 1024 / 1024} MiB`,
+        {
+          cause: error,
+        },
+      );
+    throw error;
   }
 }
 

@@ -19,6 +19,7 @@ import { createChallenge } from './challenge.ts';
 import type { GuardedFetch } from './guarded-fetch.ts';
 import type { ReachWatch } from '../reach/reach-watch.ts';
 import { createJoining, type OwnAddress } from './joining.ts';
+import type { SourceKeys } from './source-keys.ts';
 
 /** What is held of a node beside the registry. */
 export interface NodeCounts {
@@ -38,7 +39,7 @@ export interface PeerStanding extends NodeCounts {
 export interface SyncStanding {
   readonly lastSyncAt: number;
   readonly lastHash?: string;
-  readonly error?: { readonly message: string };
+  readonly error?: { readonly code: string; readonly message: string };
 }
 
 export interface RegistrationParts {
@@ -58,6 +59,7 @@ export interface RegistrationParts {
   /** Of an HTTP-only node, by its id. */
   readonly legacyCounts: (id: string) => Promise<NodeCounts>;
   readonly revokeKeys: ApprovalParts['revokeKeys'];
+  readonly sourceKeys: Pick<SourceKeys, 'set' | 'remove'>;
   readonly alarm: ApprovalParts['alarm'];
   readonly log: (message: string, fields: Record<string, unknown>) => void;
   readonly now: () => number;
@@ -71,9 +73,17 @@ export interface Registration {
   noteSync(id: string, error: string | undefined): Promise<void>;
 }
 
+function withoutKey(node: RegisteredNode, key: string | null | undefined): RegisteredNode {
+  if (typeof key !== 'string') return node;
+  throw new AgrinetError(
+    'fields-invalid',
+    `${node.url} is an agrinetd, registered as ${node.peerId}: it is asked with signed requests, and the key was not kept`,
+  );
+}
+
 /** Registration of this node with others, and of others here. */
 export function createRegistration(parts: RegistrationParts): Registration {
-  const { identity, network, registry, httpNodes, own, now } = parts;
+  const { identity, network, registry, httpNodes, sourceKeys, own, now } = parts;
   const challenge = createChallenge({ fetch: parts.fetch, network, now });
   const joining = createJoining({ ...parts, challenge });
   /** Where this node answers, as it signs it. */
@@ -106,6 +116,7 @@ export function createRegistration(parts: RegistrationParts): Registration {
       online: status === 'active' && reached,
       lastContactAt: parts.reach.lastContactAt(peerId),
       error: status === 'active' ? trouble : status,
+      errorCode: sync?.error?.code,
       contactEmail,
       tlsFingerprint: node.tlsFingerprint,
       multiaddrs: node.multiaddrs,
@@ -144,6 +155,7 @@ export function createRegistration(parts: RegistrationParts): Registration {
       nextRetryAt: undefined,
       ...(await parts.legacyCounts(id)),
       error: status === 'active' ? trouble : status,
+      errorCode: sync?.error?.code,
       contactEmail,
       tlsFingerprint: '',
       multiaddrs: [],
@@ -195,18 +207,29 @@ export function createRegistration(parts: RegistrationParts): Registration {
       return { node: await shown(node), created: node.status !== 'active' };
     },
     withdraw: (statement) => joining.withdraw(statement),
-    async add(url, region, contactEmail) {
+    async add(url, region, contactEmail, key) {
       const node = await approval.request(url, region, contactEmail);
-      if ('peerId' in node) return shown(node);
+      if ('peerId' in node) return shown(withoutKey(node, key));
+      if (key === null) await sourceKeys.remove(node.id);
+      else if (key !== undefined) await sourceKeys.set(node.id, key);
       try {
-        return await shown(await approval.change(node.id, 'approve'));
+        const added = await approval.change(node.id, 'approve');
+        if ('peerId' in added) await sourceKeys.remove(node.id);
+        return await shown('peerId' in added ? withoutKey(added, key) : added);
       } catch (error) {
         if (!(error instanceof AgrinetError)) throw error;
+        if (error.code === 'fields-invalid') throw error;
         const hint = `it stays pending; when it can be reached: agrinet nodes approve ${node.id}`;
         throw new AgrinetError(error.code, `${error.message}; ${hint}`, { cause: error });
       }
     },
-    change: async (id, action) => entry(await approval.change(id, action)),
+    async change(id, action) {
+      const changed = await approval.change(id, action);
+      // Who is no longer asked needs no key here; who became an agrinetd neither.
+      if (id.startsWith('legacy:') && (action === 'revoke' || 'peerId' in changed))
+        await sourceKeys.remove(id);
+      return entry(changed);
+    },
   };
   return {
     port,

@@ -23,6 +23,7 @@ export interface LocalTargetParts {
   readonly follows: (author: PeerId) => boolean;
   /** Active registered nodes that have an address. */
   readonly sources: () => readonly SyncSource[];
+  readonly sourceKey: (id: string) => string | undefined;
   readonly importer: LegacyImporter;
   readonly table: SourceTable;
   readonly renewCertificate: (peer: PeerId) => Promise<string>;
@@ -58,8 +59,10 @@ export function createLocalTarget(parts: LocalTargetParts): SyncTarget {
       const known = frontiers.get(id);
       return known?.following === following() ? { ...found, etag: known.etag } : found;
     }
-    const row = found && (await table.get(id));
-    return found !== undefined && row?.etag !== undefined ? { ...found, etag: row.etag } : found;
+    if (found === undefined) return undefined;
+    const etag = (await table.get(id))?.etag;
+    const key = parts.sourceKey(id);
+    return { ...found, ...(etag === undefined ? {} : { etag }), ...(key === undefined ? {} : { key }) };
   }
 
   /** Nobody brings anything under the name of a request that was not for it. */

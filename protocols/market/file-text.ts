@@ -1,7 +1,5 @@
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
-import { createGunzip } from 'node:zlib';
-import { AgrinetError } from '../errors.ts';
+import { AgrinetError, errorCode } from '../errors.ts';
+import { beginningOf, gunzipped } from '../wire/gzip.ts';
 import { formatOf, MAGIC_BYTES } from './file-format.ts';
 
 /** Of a compressed file: every country's prices in one are a fifth of it. It is read as a stream; this bounds the time. */
@@ -15,10 +13,10 @@ const unreadable = (why: string, cause?: unknown): AgrinetError =>
  * under gzip. Bytes that are no text of its encoding become U+FFFD. Throws `wfp.header` for what is something else, and says what.
  */
 export async function* textOf(source: AsyncIterable<Uint8Array | string>): AsyncGenerator<string> {
-  let { head, all } = await beginningOf(source);
+  let { head, all } = await beginningOf(source, MAGIC_BYTES);
   let format = formatOf(head);
   if (format.kind === 'gzip') {
-    ({ head, all } = await beginningOf(inflated(all)));
+    ({ head, all } = await beginningOf(inflated(all), MAGIC_BYTES));
     format = formatOf(head);
     if (format.kind === 'gzip') throw unreadable('gzip inside gzip: unpack it');
   }
@@ -35,46 +33,15 @@ export async function* textOf(source: AsyncIterable<Uint8Array | string>): Async
   if (open) yield '\n';
 }
 
-/** The first bytes, and a stream of all of them. */
-async function beginningOf(
-  source: AsyncIterable<Uint8Array | string>,
-): Promise<{ head: Uint8Array; all: AsyncIterable<Uint8Array> }> {
-  const chunks = source[Symbol.asyncIterator]();
-  let head = Buffer.alloc(0);
-  while (head.length < MAGIC_BYTES) {
-    const next = await chunks.next();
-    if (next.done === true) break;
-    head = Buffer.concat([head, Buffer.from(next.value)]);
-  }
-  async function* all(): AsyncGenerator<Uint8Array> {
-    try {
-      yield head;
-      for (let next = await chunks.next(); next.done !== true; next = await chunks.next())
-        yield Buffer.from(next.value);
-    } finally {
-      await chunks.return?.();
-    }
-  }
-  return { head, all: all() };
-}
-
 async function* inflated(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const gunzip = createGunzip();
-  // Its failure shows where it is read; here only so that it is heard.
-  const done = pipeline(Readable.from(source), gunzip).catch(() => undefined);
-  let size = 0;
   try {
-    for await (const chunk of gunzip as AsyncIterable<Uint8Array>) {
-      size += chunk.length;
-      if (size > MOST_INFLATED)
-        throw unreadable(`it unpacks to more than ${MOST_INFLATED / 1024 ** 3} GiB: split it`);
-      yield chunk;
-    }
+    yield* gunzipped(source, MOST_INFLATED);
   } catch (error) {
-    if (error instanceof AgrinetError) throw error;
-    throw unreadable('its gzip data are cut off or damaged: download it again', error);
-  } finally {
-    gunzip.destroy();
-    await done;
+    const code = errorCode(error);
+    if (code === 'gzip-damaged')
+      throw unreadable('its gzip data are cut off or damaged: download it again', error);
+    if (code === 'gzip-too-large')
+      throw unreadable(`it unpacks to more than ${MOST_INFLATED / 1024 ** 3} GiB: split it`, error);
+    throw error;
   }
 }

@@ -1,6 +1,7 @@
 import { sha256Hex } from '../wire/bytes.ts';
 import type { Json } from '../wire/json.ts';
 import { withoutPersonal } from '../wire/personal.ts';
+import { legacyTime } from './legacy-time.ts';
 
 /** What an old node's export holds and is kept here; its other sections are not read. */
 export const LEGACY_COLLECTIONS = ['listings', 'contracts', 'transactions', 'users'] as const;
@@ -26,20 +27,25 @@ export interface LegacyRow {
   readonly item: { readonly [field: string]: Json };
 }
 
-const ID = /^[\x21-\x7e]{1,128}$/;
+/** Any text that can be shown: without control, format and unassigned characters, and line ends. */
+const ID = /^[^\p{C}\p{Zl}\p{Zp}]{1,128}$/u;
 const NAMES = ['title', 'commodity', 'productId', 'category', 'description'] as const;
 
 /** Checks one item of an export. A text is the reason why it is refused. */
 export function legacyRow(collection: LegacyCollection, value: unknown, now: number): LegacyRow | string {
   if (!isObject(value)) return 'not an object';
-  const id = typeof value['id'] === 'number' ? String(value['id']) : value['id'];
-  if (typeof id !== 'string' || !ID.test(id)) return 'id: missing, or not 1 to 128 visible ASCII characters';
-  const updatedAt = timeOf(value['updatedAt'] ?? value['createdAt']);
-  if (updatedAt === undefined) return 'neither updatedAt nor createdAt is a time';
+  const id = legacyId(value);
+  if (id === undefined) return 'id: missing (also as _id), or not 1 to 128 characters that can be shown';
+  const stamp = ['updatedAt', 'createdAt'].find((name) => (value[name] ?? null) !== null);
+  if (stamp === undefined) return 'neither updatedAt nor createdAt is a time: both are missing';
+  const updatedAt = legacyTime(value[stamp]);
+  if (typeof updatedAt === 'string')
+    return `neither updatedAt nor createdAt is a time: ${stamp} ${shownValue(value[stamp])} ${updatedAt}`;
   if (updatedAt > now + LEGACY_LIMITS.aheadMs) return 'updatedAt: more than a day ahead; check the clocks';
   const problem = problemOf(collection, value);
   if (problem !== undefined) return problem;
-  const item = collection === 'users' ? publicUser(id, value) : withoutPersonal(value);
+  const whole = value['id'] === undefined ? { ...value, id } : value;
+  const item = collection === 'users' ? publicUser(id, value) : withoutPersonal(whole);
   return { collection, id, updatedAt, hash: sha256Hex(JSON.stringify(item)), item };
 }
 
@@ -56,13 +62,18 @@ function isObject(value: unknown): value is Record<string, Json> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** A time as old nodes write it: ISO 8601, or milliseconds. */
-function timeOf(value: unknown): number | undefined {
-  const time =
-    typeof value === 'string' && /^\d{4}-\d{2}-\d{2}([T ][\d:.]+(Z|[+-]\d{2}:?\d{2})?)?$/.test(value)
-      ? Date.parse(value)
-      : value;
-  return typeof time === 'number' && Number.isFinite(time) && time > 0 ? Math.floor(time) : undefined;
+/** The id of an item, as text: `id`, or MongoDB's `_id`; undefined when there is none that can be kept and shown. */
+export function legacyId(item: Readonly<Record<string, unknown>>): string | undefined {
+  const given = item['id'] ?? item['_id'];
+  const id = typeof given === 'object' && given !== null && '$oid' in given ? given.$oid : given;
+  if (typeof id === 'number') return Number.isSafeInteger(id) ? String(id) : undefined;
+  return typeof id === 'string' && id.isWellFormed() && ID.test(id) ? id : undefined;
+}
+
+/** For a reason that a person reads: short, and on one line. */
+function shownValue(value: unknown): string {
+  const text = JSON.stringify(value) ?? '';
+  return (text.length > 40 ? `${text.slice(0, 40)}…` : text).replaceAll(/\p{C}/gu, '?');
 }
 
 function problemOf(collection: LegacyCollection, item: Record<string, Json>): string | undefined {

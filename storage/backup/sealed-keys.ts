@@ -28,9 +28,9 @@ const sealed = z.strictObject({
   cipher: z.literal('aes-256-gcm'),
   iv: base64(12),
   tag: base64(16),
-  data: z.base64().max(64 * 1024),
+  data: z.base64().max(128 * 1024),
 });
-const files = z.record(z.string().regex(/^[a-z][a-z.-]{0,31}$/), z.string().max(4096));
+const files = z.record(z.string().regex(/^[a-z][a-z.-]{0,31}$/), z.string().max(32 * 1024));
 
 const stretch = promisify<string, Buffer, number, ScryptOptions, Buffer>(scrypt);
 

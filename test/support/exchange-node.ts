@@ -40,6 +40,8 @@ export interface ExchangeNode {
   readonly jobs: { source: string; force: boolean }[];
   readonly httpNodes: { id: `legacy:${string}`; origin: string; status: 'active' }[];
   /** What was asked for. */
+  /** What sources are asked with, by id. */
+  readonly sourceKeys: Map<string, string>;
   readonly served: { path: string; status: number }[];
   /** Bytes written to all connections so far: heads of answers and TLS included. */
   sent(): number;
@@ -79,6 +81,7 @@ export async function startExchangeNode(certificate?: Certificate): Promise<Exch
   const ownHeld: string[] = [];
   const jobs: ExchangeNode['jobs'] = [];
   const httpNodes: ExchangeNode['httpNodes'] = [];
+  const sourceKeys: ExchangeNode['sourceKeys'] = new Map();
   const served: ExchangeNode['served'] = [];
   const reader = new Reader(db);
   const trees = createDigestTrees({
@@ -104,6 +107,7 @@ export async function startExchangeNode(certificate?: Certificate): Promise<Exch
       standing: (author) => (registered.some(({ peerId }) => peerId === author) ? 'followed' : 'no'),
     },
     httpNodes: () => httpNodes,
+    sourceKey: (id) => sourceKeys.get(id),
     mayHold: (peer, channel) => participants.mayHold(peer, channel),
     digestOf: (author) => ledgerNode.digestOf(author),
     totalDigest: digest,
@@ -174,6 +178,7 @@ export async function startExchangeNode(certificate?: Certificate): Promise<Exch
     ownHeld,
     jobs,
     httpNodes,
+    sourceKeys,
     served,
     sent: () => [...sockets].reduce((sum, { bytesWritten }) => sum + bytesWritten, 0),
     connections: () => sockets.size,

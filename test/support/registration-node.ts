@@ -11,6 +11,7 @@ import { openAccess } from '../../daemon/access/access.ts';
 import { createGuardedFetch, type GuardedFetch } from '../../daemon/federation/guarded-fetch.ts';
 import type { OwnAddress } from '../../daemon/federation/joining.ts';
 import { createRegistration, type Registration } from '../../daemon/federation/registration.ts';
+import { openSourceKeys } from '../../daemon/federation/source-keys.ts';
 import { createHttpNodes, type HttpNodes } from '../../protocols/registry/http-nodes.ts';
 import { createNonces } from '../../protocols/registry/nonces.ts';
 import { createRegistry, type Registry } from '../../protocols/registry/registry.ts';
@@ -118,6 +119,7 @@ export async function registrationNode(
     syncStanding: () => Promise.resolve(undefined),
     legacyCounts: () => Promise.resolve({ listings: 0, transactions: 0, users: 0 }),
     revokeKeys: async (ids) => void (await control.keys.revokeAll(ids)),
+    sourceKeys: await openSourceKeys(dir.path),
     alarm: (alarm) => alarms.push(alarm),
     log: () => undefined,
     now,

@@ -52,7 +52,7 @@ export function checkPeers({ nodes, now, startedAt }: OnlineFacts): Finding[] {
   const settling = now - startedAt < DOCTOR_LIMITS.settleMs;
   const away = nodes.filter(({ status, online }) => status === 'active' && !online);
   return firstOf(
-    away.map(({ id, label, registeredAt, lastSyncAt, lastContactAt, nextRetryAt, error }) => ({
+    away.map(({ id, label, registeredAt, lastSyncAt, lastContactAt, nextRetryAt, error, errorCode }) => ({
       check: 'peers',
       severity: settling || now - registeredAt < DOCTOR_LIMITS.settleMs ? 'info' : 'warning',
       subject: id,
@@ -62,9 +62,16 @@ export function checkPeers({ nodes, now, startedAt }: OnlineFacts): Finding[] {
         lastSyncAt === 0 ? 'never synced with it' : `last synced at ${when(lastSyncAt)}`,
         ...(nextRetryAt === undefined ? [] : [`tried again at ${when(nextRetryAt)}`]),
       ].join('; '),
-      mend: 'agrinet status',
+      mend: keyMend(id, errorCode) ?? 'agrinet status',
     })),
   );
+}
+
+/** The command that gives a source its key, where that is what it lacks. */
+export function keyMend(source: string | undefined, code: string | undefined): string | undefined {
+  if (source === undefined || (code !== 'source-key-needed' && code !== 'source-key-refused'))
+    return undefined;
+  return `agrinet nodes add ${harmless(source.replace(/^legacy:/, ''))} --key-file <file with the key>`;
 }
 
 const REGISTRATION: Readonly<

@@ -1,4 +1,5 @@
 import { DOCTOR_LIMITS, type OnlineFacts } from '../facts.ts';
+import { keyMend } from './federation.ts';
 import { CHECK_ALL, type Finding, firstOf, harmless } from '../finding.ts';
 import { isoTime } from '../../../protocols/wire/iso-time.ts';
 
@@ -85,7 +86,8 @@ export function checkJobs({ jobs, now }: OnlineFacts): Finding[] {
       severity: 'warning',
       subject: lastDead?.id ?? 'dead',
       message: `${dead} ${dead === 1 ? 'job is' : 'jobs are'} dead${lastDead === undefined ? '' : `; the newest: ${harmless(lastDead.error, 200)}`}`,
-      mend: `agrinet jobs retry ${lastDead?.id ?? '<id>'}`,
+      // Once more without a key it would be refused once more.
+      mend: keyMend(lastDead?.source, lastDead?.code) ?? `agrinet jobs retry ${lastDead?.id ?? '<id>'}`,
     });
   const late = oldestWaiting !== undefined && now - oldestWaiting > DOCTOR_LIMITS.backlogMs;
   if (waiting > DOCTOR_LIMITS.backlog || late)
