@@ -48,6 +48,8 @@ export const ContractSight = Contract.extend({
   agreement: z
     .object({ propose: z.string(), accept: z.string(), terms: z.record(z.string(), value) })
     .optional(),
+  /** What the document says otherwise than what was agreed: no terms; null for what it no longer says. */
+  laterEdits: z.record(z.string(), value).optional(),
   settledBy: z.array(z.string()).optional(),
   cancelledBy: z.array(z.string()).optional(),
   transitions: z.array(TransitionJson).optional(),
@@ -128,7 +130,7 @@ function movedAt({ state, movedAt = 0 }: Sight): string {
 
 /** The same on every node that holds the same of it. */
 export function contractJson(sight: Sight): z.output<typeof ContractSight> {
-  const { state, held, pings } = sight;
+  const { state, laterEdits, held, pings } = sight;
   const json = { ...recordJson(state), updatedAt: movedAt(sight) };
   const news = pings
     .map(pingJson)
@@ -172,6 +174,7 @@ export function contractJson(sight: Sight): z.output<typeof ContractSight> {
     ...(verdict.agreement !== undefined && agreed?.kind === 'propose'
       ? { agreement: { ...verdict.agreement, terms: agreed.terms } }
       : {}),
+    ...(laterEdits === undefined ? {} : { laterEdits: { ...laterEdits } }),
     settledBy: [...verdict.settledBy],
     cancelledBy: [...verdict.cancelledBy],
     transitions,

@@ -17,8 +17,9 @@ export async function* heldTransactions(
     const page = await book.list({ listingId: undefined, requestId: undefined }, PAGE, cursor, {
       operator: true,
     });
-    for (const { held } of page.items)
-      if (held !== undefined && TRANSACTION.has(held.verdict.state)) yield transactionOf(held, self, region);
+    for (const { held, state } of page.items)
+      if (held !== undefined && TRANSACTION.has(held.verdict.state))
+        yield transactionOf({ ...held, state }, self, region);
     cursor = page.cursor;
   } while (cursor !== undefined);
 }

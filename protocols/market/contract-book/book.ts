@@ -7,6 +7,7 @@ import { parseRecordKey, type RecordKey } from '../../wire/ids.ts';
 import { available } from '../contract/stock.ts';
 import { nodeOf, parseParty } from '../party.ts';
 import { scalarsOf } from '../catalogue.ts';
+import { shownContract } from './agreed.ts';
 import { contractFields, FIXED } from './fields.ts';
 import { createHistories } from './history.ts';
 import { createLastSteps } from './last-step.ts';
@@ -193,7 +194,7 @@ export function openContractBook(parts: BookParts): ContractBook {
     if (!takesPart(held, actor)) return undefined;
     return held === undefined
       ? { state, pings: [] }
-      : { state, held, pings: [], movedAt: await lastSteps.of(held) };
+      : { ...shownContract(held), held, pings: [], movedAt: await lastSteps.of(held) };
   }
   async function sightOf(key: RecordKey, actor: Actor): Promise<Sight> {
     const state = await reader.get(key);
@@ -278,7 +279,13 @@ export function openContractBook(parts: BookParts): ContractBook {
     async list({ listingId, requestId }, limit, cursor, actor) {
       const page = await reader.list('contracts', { fields: { listingId, requestId } }, limit, cursor);
       const sights = await Promise.all(page.records.map((state) => visible(state, actor)));
-      const items = sights.filter((sight) => sight !== undefined);
+      // The index knows documents; what is shown under a listing or a request is what was agreed on it.
+      const items = sights.filter(
+        (sight): sight is Sight =>
+          sight !== undefined &&
+          isAbout(sight, 'listingId', listingId) &&
+          isAbout(sight, 'requestId', requestId),
+      );
       return page.cursor === undefined ? { items } : { items, cursor: page.cursor };
     },
     async patch(key, body, actor) {
@@ -411,4 +418,8 @@ function isTransaction({ known, verdict }: Case): boolean {
 function isNewsOf({ contract }: Case, { key, view }: RecordState): boolean {
   const from = String(view['from'] ?? '');
   return contract.parties.includes(from) && nodeOf(from) === parseRecordKey(key)?.owner;
+}
+
+function isAbout({ state }: Sight, field: 'listingId' | 'requestId', wanted: string | undefined): boolean {
+  return wanted === undefined || state.view[field] === wanted;
 }

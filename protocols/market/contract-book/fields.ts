@@ -7,7 +7,14 @@ import { parseTerms, type Terms } from '../contract/terms.ts';
 import type { Body } from './types.ts';
 
 /** What a client says about the request itself and not about the terms; `status` follows from the steps. */
-const NOT_TERMS = new Set(['status', 'propose', 'validUntil', 'createdBy', 'id', 'progressUpdates']);
+export const NOT_TERMS: ReadonlySet<string> = new Set([
+  'status',
+  'propose',
+  'validUntil',
+  'createdBy',
+  'id',
+  'progressUpdates',
+]);
 /** What stays as the contract was begun. */
 export const FIXED = ['buyerId', 'supplierId', 'listingId', 'requestId'] as const;
 

@@ -3,7 +3,7 @@ import type { RecordState } from '../../open-dialog/record.ts';
 import { isLive } from '../../open-dialog/record.ts';
 import type { PeerId } from '../../wire/identity.ts';
 import { parsePublicId, parseRecordKey, type RecordKey } from '../../wire/ids.ts';
-import { judgeContract } from '../contract/machine.ts';
+import { judgeAll } from '../contract/machine.ts';
 import { openTransition, splitCarried } from '../contract/statement.ts';
 import type { FieldHistory } from '../conversation-members.ts';
 import { nodeOf } from '../party.ts';
@@ -134,11 +134,11 @@ export function createHistories(
         supplier: binding.supplier,
         stock: takesStock(binding),
       };
-      const verdict = judgeContract(
+      const { verdict, agreed } = judgeAll(
         contract,
         known.map(({ transition }) => transition),
       );
-      const held = { state, binding, contract, known, verdict, repeated: here };
+      const held = { state, binding, contract, known, verdict, agreed, repeated: here };
       if (versionOf(state.key) === version) remember(cases, state.key, { version, held }, KEPT);
       return held;
     },

@@ -8,6 +8,7 @@ import type { Verdict } from '../contract/machine.ts';
 import type { FieldHistory } from '../conversation-members.ts';
 import type { Contract } from '../contract/model.ts';
 import type { Outcome, Transition } from '../contract/statement.ts';
+import type { Edits } from './agreed.ts';
 import type { Binding } from './binding.ts';
 
 /** Who acts: a user of this node, or its operator, who may name any of them. */
@@ -29,13 +30,18 @@ export interface Case {
   readonly contract: Contract;
   readonly known: readonly Known[];
   readonly verdict: Verdict;
+  /** Proposals whose acceptance stands. */
+  readonly agreed: readonly string[];
   /** Hashes of the statements that this node's own facts repeat. */
   readonly repeated: ReadonlySet<string>;
 }
 
 /** What is shown of a contract; an open request, or one whose parties cannot be told, has no `held`. */
 export interface Sight {
+  /** From `accepted` on with the terms that were agreed, whatever its document says by now. */
   readonly state: RecordState;
+  /** What the document says otherwise: nobody has agreed to it. */
+  readonly laterEdits?: Edits;
   readonly held?: Case;
   readonly pings: readonly RecordState[];
   /** Time of the newest step that counts, milliseconds since 1970; the document itself may have been changed later. */

@@ -61,10 +61,18 @@ function claimsOf({ all, contract }: History, end: Summary): Verdict['claims'] {
 
 /** Judges a set of verified statements in any order, repeated or not. Throws nothing. */
 export function judgeContract(contract: Contract, statements: Iterable<Transition>): Verdict {
+  return judgeAll(contract, statements).verdict;
+}
+
+/** The same, with the proposals whose acceptance stands, sorted: also those that are in dispute with one another. */
+export function judgeAll(
+  contract: Contract,
+  statements: Iterable<Transition>,
+): { readonly verdict: Verdict; readonly agreed: readonly string[] } {
   const { history, end, voided, waiting } = weigh(contract, statements);
   const { state, settledBy, cancelledBy, late, agreement, receipt } = end;
   const counted = new Set(history.all.map((s) => s.t.hash));
-  return {
+  const verdict: Verdict = {
     state,
     ...(agreement === undefined ? {} : { agreement }),
     settledBy,
@@ -77,4 +85,5 @@ export function judgeContract(contract: Contract, statements: Iterable<Transitio
     claims: claimsOf(history, end),
     counted: [...counted],
   };
+  return { verdict, agreed: end.agreed };
 }

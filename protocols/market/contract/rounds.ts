@@ -24,6 +24,8 @@ export interface RoundEnd {
   readonly round: number;
   readonly resolved: boolean;
   readonly agreement?: { readonly propose: string; readonly accept: string };
+  /** Proposals whose acceptance stands: several are in dispute with one another, or ended together. */
+  readonly agreed: readonly string[];
   readonly receipt?: readonly [string, string];
   readonly settledBy: readonly string[];
   readonly cancelledBy: readonly string[];
@@ -167,6 +169,7 @@ export function closeRounds({ history, accepts, standing }: Round): RoundEnd {
       resolved: outcome !== undefined,
       settledBy,
       cancelledBy,
+      agreed,
       answers,
       released,
       late: late.map((s) => s.t.hash),

@@ -1,0 +1,53 @@
+import type { RecordState } from '../../open-dialog/record.ts';
+import { COLLECTIONS, fieldRule, valueProblem } from '../../open-dialog/schema.ts';
+import type { Scalar } from '../../open-dialog/change.ts';
+import { NOT_TERMS } from './fields.ts';
+import type { Case } from './types.ts';
+
+/** What a contract's document says otherwise than what was agreed, by field; null for what it no longer says. */
+export type Edits = Readonly<Record<string, Scalar>>;
+
+/** A record as it is shown, and what stands in its document beside that. */
+export interface ShownContract {
+  readonly state: RecordState;
+  readonly laterEdits?: Edits;
+}
+
+/**
+ * A contract's record as every reader sees it. The document is a draft that either node may write, also later and also a node that
+ * keeps no rule; what binds is what both have signed. So from the first acceptance that stands the fields are those of the
+ * agreed proposal and of nothing else, whether the contract is then settled, cancelled or disputed, and what the document says beside
+ * them is shown apart, as edits that nobody has agreed to. Where several agreements are in dispute, a field is shown when all of
+ * them say the same.
+ */
+export function shownContract(held: Case): ShownContract {
+  const { state } = held;
+  const terms = agreedTerms(held);
+  if (terms === undefined) return { state };
+  const edits: Record<string, Scalar> = {};
+  for (const field of new Set([...Object.keys(state.view), ...Object.keys(terms)])) {
+    const now = Object.hasOwn(state.view, field) ? (state.view[field] ?? null) : null;
+    if (!NOT_TERMS.has(field) && now !== (terms[field] ?? null)) edits[field] = now;
+  }
+  // A conflict is between drafts: neither of its values is a term any more.
+  const shown = { ...state, view: terms, conflicts: {} };
+  return Object.keys(edits).length === 0 ? { state: shown } : { state: shown, laterEdits: edits };
+}
+
+/** The fields that all standing agreements give the same value; undefined while nothing is agreed. */
+function agreedTerms({ agreed, known }: Case): RecordState['view'] | undefined {
+  if (agreed.length === 0) return undefined;
+  const proposals = known.flatMap(({ transition: t }) =>
+    t.kind === 'propose' && agreed.includes(t.hash) ? [new Map(Object.entries(t.terms))] : [],
+  );
+  const terms = Object.create(null) as Record<string, Scalar>;
+  for (const [field, value] of proposals[0] ?? [])
+    if (isTerm(field, value) && proposals.every((each) => each.get(field) === value)) terms[field] = value;
+  return terms;
+}
+
+/** Other names may be signed as well; they stand in the agreement and cannot pass for a field of the contract itself. */
+function isTerm(field: string, value: Scalar): boolean {
+  const rule = COLLECTIONS['contracts'] && fieldRule(COLLECTIONS['contracts'], field);
+  return rule !== undefined && !NOT_TERMS.has(field) && valueProblem(rule, value) === undefined;
+}
