@@ -39,6 +39,7 @@ import { pullRoutes } from './routes/pull.ts';
 import { ratingRoutes } from './routes/ratings.ts';
 import { registrationRoutes } from './routes/registration.ts';
 import { rejoinRoutes } from './routes/rejoin.ts';
+import { scrubRoutes } from './routes/scrub.ts';
 import { syncWorkerRoutes } from './routes/sync-worker.ts';
 import { transactionRoutes } from './routes/transactions.ts';
 import { trendRoutes } from './routes/trends.ts';
@@ -114,6 +115,7 @@ export function createApp(node: ApiContext) {
     .route('/federation', digestRoutes(node))
     .route('/federation', syncWorkerRoutes(node))
     .route('/rejoin', rejoinRoutes(node))
+    .route('/scrub', scrubRoutes(node))
     .route('/doctor', doctorRoutes(node))
     .route('/backup', backupRoutes(node))
     .route('/jobs', jobRoutes(node))

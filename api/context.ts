@@ -20,6 +20,7 @@ import type { FeedFilePort } from './ports/feed-file.ts';
 import type { IdempotencyTable } from './ports/idempotency.ts';
 import type { JobsPort, NotificationsPort } from './ports/jobs.ts';
 import type { RejoinPort } from './ports/rejoin.ts';
+import type { ScrubPort } from './ports/scrub.ts';
 import type { MetricsPort } from './ports/metrics.ts';
 import type { MirrorPort } from './ports/mirror.ts';
 import type { RegistrationPort } from './ports/registration.ts';
@@ -91,6 +92,7 @@ export interface ApiContext {
   readonly notifications: NotificationsPort;
   readonly audit: AuditPort;
   readonly rejoin: RejoinPort;
+  readonly scrub: ScrubPort;
   readonly backups: BackupPort;
   readonly feedFiles: FeedFilePort;
   readonly trends: TrendsPort;

@@ -34,7 +34,13 @@ interface ListenerAlarm {
   readonly listener: string;
 }
 
-type AnyAlarm = Alarm | StorageAlarm | CertificateAlarm | MirrorAlarm | ListenerAlarm;
+/** The scrub found stored rows that differ from the feeds. */
+interface ScrubAlarm {
+  readonly kind: 'rows-mended' | 'entries-damaged';
+  readonly table: string;
+}
+
+type AnyAlarm = Alarm | ScrubAlarm | StorageAlarm | CertificateAlarm | MirrorAlarm | ListenerAlarm;
 
 function textOf(alarm: AnyAlarm): string {
   switch (alarm.kind) {
@@ -59,6 +65,10 @@ function textOf(alarm: AnyAlarm): string {
       return 'The DynamoDB mirror has stopped: a newer process writes to its tables. Stop one of the two, then start this node again.';
     case 'listener-failed':
       return `The part "${alarm.listener}" failed over something that has happened; the log names it. What it shows may be behind until the next start.`;
+    case 'rows-mended':
+      return `Stored rows of ${alarm.table} were not what the feeds say, and were made anew. If it happens again, this machine's disk or memory is failing.`;
+    case 'entries-damaged':
+      return 'Stored entries cannot be read, and what rests on them is not checked: stop the node and run agrinet rebuild; peers give back what is lost.';
     case 'tail-lost':
       return `The last ${alarm.commits} commits were gone from the database at the start; peers fill in what they have.`;
     case 'database-damaged':

@@ -18,6 +18,7 @@ import { mirrorCommand } from './cli/mirror.ts';
 import { nodesCommand, resumeCommand, suspendCommand } from './cli/nodes.ts';
 import { rebuildCommand } from './cli/rebuild.ts';
 import { rejoinCommand } from './cli/rejoin.ts';
+import { scrubCommand } from './cli/scrub.ts';
 import { restoreCommand } from './cli/restore.ts';
 import { startCommand } from './cli/start.ts';
 import { statusCommand } from './cli/status.ts';
@@ -56,6 +57,7 @@ for (const command of [
   jobsCommand(),
   workerCommand(),
   rejoinCommand(),
+  scrubCommand(),
   backupCommand(),
   restoreCommand(),
   exportFeedCommand(),

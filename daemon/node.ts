@@ -12,6 +12,7 @@ import { createMycelium, type Mycelium } from '../protocols/mycelium/mycelium.ts
 import type { PullEvent } from '../protocols/mycelium/puller.ts';
 import type { Rejoin } from '../protocols/mycelium/rejoin.ts';
 import { createMerger, type Judge } from '../protocols/open-dialog/merger.ts';
+import type { RecordState } from '../protocols/open-dialog/record.ts';
 import { createRegistry, type Registry } from '../protocols/registry/registry.ts';
 import type { Identity, PeerId } from '../protocols/wire/identity.ts';
 import type { Channel } from '../protocols/wire/ids.ts';
@@ -59,6 +60,10 @@ export interface Node {
   readonly events: EventLog;
   /** Whether this node may promise something, or may have lost what it promised. */
   readonly rejoin: Rejoin;
+  /** Judges whole records, off the main thread. */
+  readonly judge: Judge;
+  /** Records were made anew: whoever keeps something of them in memory reads them again. */
+  mended(states: readonly RecordState[]): void;
   /** The only way out over HTTP to other nodes, and where it may lead. */
   readonly fetch: GuardedFetch;
   readonly policy: AddressPolicy;
@@ -361,6 +366,9 @@ async function compose(
     alarms,
     events,
     rejoin,
+    judge: merger,
+    mended: (states) =>
+      participants.note(states.map((after) => ({ key: after.key, before: undefined, after }))),
     fetch,
     policy: reachable,
     logger,

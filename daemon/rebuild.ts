@@ -9,6 +9,7 @@ import type { Judge } from '../protocols/open-dialog/merger.ts';
 import { signatureHolds } from '../protocols/wire/envelope.ts';
 import { newGeneration } from '../storage/change-order.ts';
 import type { Database } from '../storage/database.ts';
+import { DERIVED } from '../storage/derivation.ts';
 import { REBUILDING } from '../storage/level.ts';
 import { isCorruption } from '../storage/storage-error.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range, type SublevelName } from '../storage/keyspace.ts';
@@ -170,7 +171,6 @@ function follow(
   return feed.fork?.seq === header.seq + 1 ? { ...next, fork: { ...feed.fork, below: hash } } : next;
 }
 
-const DERIVED = ['records', 'recordOps', 'verdicts', 'lacking', 'digests', 'index', 'changes'] as const;
 const OPS_PER_COMMIT = 2000;
 
 /** Empties a sublevel. Over damaged keys LevelDB may stop before the end, and what then stayed would count as derived. */

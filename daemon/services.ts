@@ -36,6 +36,7 @@ import { Parts } from './parts.ts';
 import { isLoopbackHost } from './settings.ts';
 import { rejoinLine } from './rejoin.ts';
 import { startReachWatch } from './reach/reach-watch.ts';
+import { createScrub } from './scrub/scrub.ts';
 import { createStandings } from './standings.ts';
 import { VERSION } from './version.ts';
 
@@ -151,6 +152,19 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
   });
   parts.started('reach watch', () => reach.stop());
 
+  const scrub = createScrub({
+    db,
+    store,
+    judge: node.judge,
+    alone: (work) => ledger.alone(work),
+    onMended: (states) => node.mended(states),
+    onWrong: ({ table }, mended) => alarms.raise({ kind: mended ? 'rows-mended' : 'entries-damaged', table }),
+    log: (message, fields) => logger.error(fields, message),
+    now,
+  });
+  scrub.start();
+  parts.started('scrub', () => scrub.stop());
+
   const registration = createRegistration({
     identity,
     network: settings.myceliumNetwork,
@@ -215,6 +229,7 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
     mayHold: (peer, channel) => node.mayHold(peer, channel),
     digestOf: (author) => node.digestOf(author),
     totalDigest: () => standings.totalDigest(),
+    scrubAuthor: (author) => scrub.author(author),
     addJob: (data, key) => jobs.queue.add('federation-sync', data, { key }),
     renewCertificate: (peer) => registration.renewCertificate(peer),
     onOutcome: (id, { received, imported, error }) => {
@@ -290,6 +305,7 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
       reader,
       trees,
       mirror: mirror && (() => mirror.snapshot()),
+      scrub,
     },
     parts,
   );
@@ -358,6 +374,7 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
       return [...(ok ? [] : [detail]), ...rejoinLine(rejoin.standing()), ...(mirror?.degraded() ?? [])];
     },
     alarms: () => alarms.list(),
+    scrub,
     rejoin: {
       standing: () => rejoin.standing(),
       force() {

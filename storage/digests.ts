@@ -17,9 +17,38 @@ import type { Database } from './database.ts';
 import { openJson, openValue, sealValue } from './values.ts';
 import { concat } from '../protocols/wire/bytes.ts';
 
-interface Sum {
+export interface Sum {
   readonly lanes: Uint16Array;
   count: number;
+}
+
+function sealSum(key: string, { lanes, count }: Sum): Uint8Array {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setUint32(0, count);
+  return sealValue(key, concat([bytes, sumBytes(lanes)]));
+}
+
+/** Undefined when it is damaged. */
+function readSum(key: string, sealed: Uint8Array): Sum | undefined {
+  try {
+    const value = openValue(key, sealed);
+    const count = new DataView(value.buffer, value.byteOffset, 4).getUint32(0);
+    return { count, lanes: sumFrom(value.subarray(4)) };
+  } catch {
+    return undefined; // whoever checks the sums makes it anew
+  }
+}
+
+/** The sum of a snapshot's records, moved by what the kept sum has moved since. */
+function moved(counted: Sum | undefined, then: Sum | undefined, now: Sum | undefined): Sum {
+  const lanes = emptySum().map(
+    (_, i) => (counted?.lanes[i] ?? 0) + (now?.lanes[i] ?? 0) - (then?.lanes[i] ?? 0),
+  );
+  return { lanes, count: (counted?.count ?? 0) + (now?.count ?? 0) - (then?.count ?? 0) };
+}
+
+function sameSum(a: Sum | undefined, b: Sum): boolean {
+  return (a?.count ?? 0) === b.count && b.lanes.every((lane, i) => lane === (a?.lanes[i] ?? 0));
 }
 
 /** One digest as shown: how many records count, and the hash over them. */
@@ -54,6 +83,42 @@ export class Digests {
     return () => {
       this.#sums.clear();
       for (const [key, sum] of sums) this.#sums.set(key, sum);
+    };
+  }
+
+  /** The sums of this moment: for whoever counts the records of a snapshot of the same moment. */
+  captured(): ReadonlyMap<string, Sum> {
+    return new Map(this.#sums); // a commit replaces sums, and never changes one
+  }
+
+  /**
+   * What is wrong with the sums, here and on disk, after the records of a snapshot were counted: since then both moved by the same
+   * commits. To be called between two commits; `apply` once the rows are written.
+   */
+  async corrections(
+    { level }: Pick<Database, 'level'>,
+    counted: Digests,
+    captured: ReadonlyMap<string, Sum>,
+  ): Promise<{ rows: BatchOp[]; apply(): void }> {
+    const rows: BatchOp[] = [];
+    const right = new Map<string, Sum>();
+    const ids = new Set([...counted.#sums.keys(), ...captured.keys(), ...this.#sums.keys()]);
+    for await (const key of level.keys(range('digests'))) ids.add(innerKey(key));
+    for (const id of ids) {
+      const expected = moved(counted.#sums.get(id), captured.get(id), this.#sums.get(id));
+      const key = fullKey('digests', id);
+      const sealed = await level.get(key);
+      const held = sealed === undefined ? undefined : readSum(key, sealed);
+      const isDamaged = sealed !== undefined && held === undefined;
+      if (!isDamaged && sameSum(held, expected) && sameSum(this.#sums.get(id), expected)) continue;
+      rows.push({ type: 'put', key, value: sealSum(key, expected) });
+      right.set(id, expected);
+    }
+    return {
+      rows,
+      apply: () => {
+        for (const [id, sum] of right) this.#sums.set(id, sum);
+      },
     };
   }
 
@@ -133,9 +198,7 @@ export class Digests {
       write: (ops) => {
         for (const [id, sum] of moved) {
           const key = fullKey('digests', id);
-          const count = new Uint8Array(4);
-          new DataView(count.buffer).setUint32(0, sum.count);
-          ops.push({ type: 'put', key, value: sealValue(key, concat([count, sumBytes(sum.lanes)])) });
+          ops.push({ type: 'put', key, value: sealSum(key, sum) });
         }
       },
       commit: () => {

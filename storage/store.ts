@@ -29,6 +29,21 @@ export function recordOpKey(key: RecordKey, feedNo: number, ref: OpRef): string 
   return fullKey('recordOps', `${key}\0${refKey(feedNo, ref)}`);
 }
 
+/** The row of an op's verdict: its key, and what is to stand there; nothing for an op that counts. */
+export function verdictRow(
+  ref: OpRef,
+  feedNo: number,
+  key: RecordKey | undefined,
+  verdict: Verdict,
+): { readonly key: string; readonly listed: ListedVerdict | undefined } {
+  const { author, channel, epoch, seq, index } = ref;
+  const listed = { ref: { author, channel, epoch, seq, index }, key, verdict };
+  return {
+    key: fullKey('verdicts', refKey(feedNo, ref)),
+    listed: verdict.state === 'counts' ? undefined : listed,
+  };
+}
+
 /** An op that is void or waits, as the operator sees it. */
 export interface ListedVerdict {
   readonly ref: Omit<OpRef, 'bytes'>;
@@ -109,6 +124,16 @@ export class Store implements LedgerStore {
       const first = feeds[0];
       return first === undefined ? [] : [{ author: first.author, channel: first.channel, feeds }];
     });
+  }
+
+  /** The feed that rows name by this number. */
+  feedNumbered(no: number): FeedState | undefined {
+    return this.#byNo.get(no);
+  }
+
+  /** A place in the order of changes that nobody else gets: for rows that are made anew between two commits. */
+  nextChange(): number {
+    return ++this.#lastChange;
   }
 
   nextFeedNo(): number {
@@ -293,11 +318,9 @@ function feedRows({ entries, feeds, proofs, erasures }: Commit): BatchOp[] {
 
 function verdictRows({ ref, key, verdict, fresh }: Commit['verdicts'][number], feedNo: number): BatchOp[] {
   const rows = fresh && key !== undefined ? [put(recordOpKey(key, feedNo, ref), EMPTY)] : [];
-  const verdictKey = fullKey('verdicts', refKey(feedNo, ref));
-  if (verdict.state === 'counts') return fresh ? rows : [...rows, del(verdictKey)];
-  const { author, channel, epoch, seq, index } = ref;
-  const listed: ListedVerdict = { ref: { author, channel, epoch, seq, index }, key, verdict };
-  return [...rows, put(verdictKey, sealJson(verdictKey, listed))];
+  const { key: row, listed } = verdictRow(ref, feedNo, key, verdict);
+  if (listed === undefined) return fresh ? rows : [...rows, del(row)];
+  return [...rows, put(row, sealJson(row, listed))];
 }
 
 function erasedRows(ref: OpRef, key: RecordKey, feedNo: number): BatchOp[] {

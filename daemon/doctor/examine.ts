@@ -18,6 +18,7 @@ import {
   checkMirror,
   checkQuarantine,
   checkRedis,
+  checkScrub,
 } from './checks/work.ts';
 import type { OfflineFacts, OnlineFacts } from './facts.ts';
 import { type CheckId, type Finding, sorted } from './finding.ts';
@@ -39,6 +40,7 @@ const ONLINE: Readonly<Partial<Record<CheckId, (facts: OnlineFacts) => Finding[]
   schema: checkSchema,
   gaps: checkGaps,
   digests: checkDigests,
+  scrub: checkScrub,
   forks: checkForks,
   quarantine: checkQuarantine,
   conflicts: checkConflicts,

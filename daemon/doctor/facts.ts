@@ -1,3 +1,4 @@
+import type { ScrubStanding } from '../scrub/scrub.ts';
 import type { Settings } from '../settings.ts';
 import type { DiskSample } from './disk-trend.ts';
 import type { RejoinStanding } from '../../protocols/mycelium/rejoin.ts';
@@ -157,4 +158,5 @@ export interface OnlineFacts extends OfflineFacts {
   };
   readonly mirror: MirrorStanding | undefined;
   readonly rejoin: RejoinStanding;
+  readonly scrub: Pick<ScrubStanding, 'current' | 'last'>;
 }

@@ -19,6 +19,7 @@ export const CHECKS = {
   schema: { offline: false, what: 'nodes and ops of a newer schema than this one' },
   gaps: { offline: false, what: 'entries that are known of and do not come' },
   digests: { offline: false, what: 'equal frontiers with unequal digests' },
+  scrub: { offline: false, what: 'stored rows that were not what the feeds say' },
   forks: { offline: false, what: 'feeds with two histories' },
   quarantine: { offline: false, what: 'ops that wait or are void' },
   conflicts: { offline: false, what: 'fields that two writers changed at once' },

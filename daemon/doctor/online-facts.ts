@@ -6,6 +6,7 @@ import { frontierOf, sameFrontier } from '../../protocols/feed/frontier.ts';
 import { SCHEMA_VERSION } from '../../protocols/open-dialog/schema.ts';
 import type { Reader } from '../../storage/reader.ts';
 import type { ListedVerdict } from '../../storage/store.ts';
+import type { ScrubStanding } from '../scrub/scrub.ts';
 import type { Node } from '../node.ts';
 import { probeClocks } from './clock-probe.ts';
 import { DOCTOR_LIMITS, type NodeFact, type OfflineFacts, type OnlineFacts } from './facts.ts';
@@ -23,6 +24,7 @@ export interface OnlineSources {
   readonly startedAt: number;
   readonly now: () => number;
   readonly mirror?: (() => MirrorStanding) | undefined;
+  readonly scrub: { standing(): Pick<ScrubStanding, 'current' | 'last'> };
 }
 
 /** The facts, and what could not be looked at: a database that fails must not hide what else is wrong. */
@@ -95,6 +97,7 @@ export async function gatherOnline(
     jobs: await jobsFact(sources.jobs),
     mirror: await ask(['mirror'], () => mirror?.(), undefined),
     rejoin: node.rejoin.standing(),
+    scrub: sources.scrub.standing(),
   };
   return { facts, unchecked };
 }

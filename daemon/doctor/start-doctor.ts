@@ -13,7 +13,7 @@ import { freeBytes, gatherOffline } from './offline-facts.ts';
 import { gatherOnline, type OnlineSources } from './online-facts.ts';
 import { isoTime } from '../../protocols/wire/iso-time.ts';
 
-export type DoctorSources = Pick<OnlineSources, 'registration' | 'jobs' | 'reader' | 'mirror'> & {
+export type DoctorSources = Pick<OnlineSources, 'registration' | 'jobs' | 'reader' | 'mirror' | 'scrub'> & {
   readonly standings: Pick<Standings, 'lag'>;
   readonly trees: DigestTrees;
 };

@@ -22,7 +22,7 @@ import { sourceTable, type SourceTable } from '../../storage/source-table.ts';
 import { createLegacyImporter, IMPORT_LIMITS } from './legacy-import.ts';
 import { spool } from './spool.ts';
 import type { SyncTarget } from './sync-parts.ts';
-import { createLocalTarget } from './sync-target.ts';
+import { createLocalTarget, type LocalTarget } from './sync-target.ts';
 
 /** `GET /federation/sync` is public: however often it is called, sources are asked once in this time. */
 export const COALESCE_MS = 60_000;
@@ -46,6 +46,8 @@ export interface ExchangeParts {
   readonly mayHold: (peer: string, channel: Channel) => boolean;
   readonly digestOf: (author: PeerId) => string;
   readonly totalDigest: () => string;
+  /** Makes anew what the entries of an author stand for. */
+  readonly scrubAuthor: (author: PeerId) => Promise<void>;
   readonly addJob: (
     data: { readonly source: string; readonly force: boolean },
     key: string,
@@ -92,7 +94,14 @@ export function createExchange(parts: ExchangeParts): Exchange {
     return [...peers, ...old];
   }
 
-  const target = createLocalTarget({
+  /** What is held of the source is made anew from its feeds; what is lacking comes with the sync, whose frontier is seen again. */
+  async function rebuildFrom(source: SyncSource): Promise<void> {
+    if (source.kind !== 'agrinetd') return;
+    target.forget(source.id);
+    await parts.scrubAuthor(source.id);
+  }
+
+  const target: LocalTarget = createLocalTarget({
     identity,
     net: parts.net,
     feeds,
@@ -154,9 +163,10 @@ export function createExchange(parts: ExchangeParts): Exchange {
     },
     legacy,
     sources,
-    pull(sourceUrl, force) {
-      const { id } = sourceOf(sourceUrl);
-      return parts.addJob({ source: id, force }, id);
+    async pull(sourceUrl, force) {
+      const source = sourceOf(sourceUrl);
+      if (force) await rebuildFrom(source);
+      return parts.addJob({ source: source.id, force }, source.id);
     },
     async syncAll() {
       const at = now();

@@ -37,7 +37,12 @@ export interface LocalTargetParts {
 const SIGNED_PATH = /^\/federation\/feeds(\/[A-Za-z0-9]+)?(\?[\x21-\x7e]*)?$/;
 
 /** This node as the target of a sync: entries go through the ledger, the one way in. */
-export function createLocalTarget(parts: LocalTargetParts): SyncTarget {
+/** A sync target that can be told to look at a source's whole frontier again. */
+export interface LocalTarget extends SyncTarget {
+  forget(id: string): void;
+}
+
+export function createLocalTarget(parts: LocalTargetParts): LocalTarget {
   const { identity, feeds, ledger, table } = parts;
   /** Frontiers after which nothing was lacking, and who was followed then. In memory: a restart may have lost entries. */
   const frontiers = new Map<string, { etag: string; following: string }>();
@@ -73,6 +78,7 @@ export function createLocalTarget(parts: LocalTargetParts): SyncTarget {
   }
 
   return {
+    forget: (id) => void frontiers.delete(id),
     source,
     async plan(id, shown) {
       if ((await source(id))?.kind !== 'agrinetd')

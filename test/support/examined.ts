@@ -23,6 +23,7 @@ export async function factsOf({ node, context }: TestNode, laterMs = 0): Promise
       registration: context.registration,
       jobs: context.jobs,
       reader: new Reader(node.db),
+      scrub: context.scrub,
     };
     const { facts } = await gatherOnline(
       { ...sources, gaps, startedAt, now },

@@ -111,6 +111,7 @@ export async function startExchangeNode(certificate?: Certificate): Promise<Exch
     mayHold: (peer, channel) => participants.mayHold(peer, channel),
     digestOf: (author) => ledgerNode.digestOf(author),
     totalDigest: digest,
+    scrubAuthor: () => Promise.resolve(),
     addJob: async (data, key) => {
       jobs.push(data);
       return { id: `job-of-${key}`, state: 'waiting' };

@@ -45,7 +45,12 @@ export function checkConflicts({ conflicts }: OnlineFacts): Finding[] {
 }
 
 /** Of these alarms the words are those of another check. */
-const TOLD_ELSEWHERE: ReadonlySet<string> = new Set(['feed-forked', 'own-feed-forked']);
+const TOLD_ELSEWHERE: ReadonlySet<string> = new Set([
+  'feed-forked',
+  'own-feed-forked',
+  'rows-mended',
+  'entries-damaged',
+]);
 /** What peers fill in by themselves. */
 const MENDED: ReadonlySet<string> = new Set(['tail-lost', 'own-entries-returned', 'database-damaged']);
 
@@ -135,4 +140,30 @@ export function checkMirror({ mirror }: OnlineFacts): Finding[] {
   if (mirror.refused > 0)
     add('warning', `${mirror.refused} items are refused by the mirror’s tables`, 'agrinet mirror verify');
   return found;
+}
+
+/** What the pass under way and the one before it found. */
+export function checkScrub({ scrub: { current, last } }: OnlineFacts): Finding[] {
+  return [current, last].flatMap((pass): Finding[] => {
+    if (pass === undefined) return [];
+    const tables = Object.entries(pass.wrong).map(([table, rows]) => `${rows} in ${table}`);
+    if (tables.length === 0) return [];
+    const what = `stored rows were not what the feeds say: ${tables.join(', ')}`;
+    const since = `in the scrub of ${isoTime(pass.startedAt)}`;
+    return [
+      pass.beyond > 0
+        ? {
+            check: 'scrub',
+            severity: 'error',
+            message: `${what} ${since}; ${pass.beyond} could not be made anew, because entries cannot be read`,
+            mend: 'agrinet rebuild (while the daemon is stopped)',
+          }
+        : {
+            check: 'scrub',
+            severity: 'warning',
+            message: `${what} ${since}; all were made anew. The disk or the memory of this machine may be failing`,
+            mend: 'agrinet scrub',
+          },
+    ];
+  });
 }

@@ -23,6 +23,7 @@ import { datedCertificate, makeCertificate } from '../../support/certificates.ts
 import { agrinet } from '../../support/cli.ts';
 import { plantDamage } from '../../support/damage.ts';
 import { freePort, join as joinNodes, startDaemon } from '../../support/daemon.ts';
+import { range } from '../../../storage/keyspace.ts';
 import { factsOf } from '../../support/examined.ts';
 import { Hand, listingOps } from '../../support/forge.ts';
 import { befriend, registerHere, startNode, type TestNode } from '../../support/in-process-node.ts';
@@ -683,6 +684,50 @@ const PROVOCATIONS: Readonly<Record<CheckId, readonly Provocation[]>> = {
         const healthy = examineOnline({ ...(await factsOf(await node())), mirror: well });
         expect(healthy.filter(({ check }) => check === 'mirror')).toEqual([]);
         return found;
+      },
+    },
+  ],
+  scrub: [
+    {
+      name: 'a row of a derived table is gone',
+      severity: 'warning',
+      message:
+        /stored rows were not what the feeds say: 1 in records.* in the scrub of .*; all were made anew/,
+      async provoke() {
+        const of = await node();
+        const created = await of.request('POST', '/listings', { type: 'offer', title: 'lost' });
+        const { listingId } = (await created.json()) as { listingId: string };
+        for await (const key of of.node.db.level.keys(range('records', 'listings/')))
+          await of.node.db.level.del(key);
+        expect((await of.request('GET', `/listings/${listingId}`)).status).toBe(404);
+        await (await of.request('POST', '/scrub')).text();
+        expect((await of.request('GET', `/listings/${listingId}`)).status).toBe(200);
+        waitingNode = of;
+        return online(of);
+      },
+      async mended({ mend }) {
+        expect(mend).toBe('agrinet scrub');
+        const of = waitingNode ?? (await node());
+        await (await of.request('POST', '/scrub')).text();
+        return online(of);
+      },
+    },
+    {
+      name: 'an entry cannot be read',
+      severity: 'error',
+      message: /\d+ could not be made anew, because entries cannot be read/,
+      async provoke() {
+        const of = await node();
+        await of.request('POST', '/listings', { type: 'offer', title: 'lost' });
+        for await (const key of of.node.db.level.keys(range('records', 'listings/')))
+          await of.node.db.level.del(key);
+        for await (const [key, value] of of.node.db.level.iterator(range('entries')))
+          await of.node.db.level.put(
+            key,
+            Uint8Array.from(value, (byte, i) => (i === 40 ? byte ^ 1 : byte)),
+          );
+        await (await of.request('POST', '/scrub')).text();
+        return online(of);
       },
     },
   ],

@@ -1,0 +1,20 @@
+/** What one pass found, by table; all but `beyond` was mended. Times in milliseconds since 1970. */
+export interface ScrubPass {
+  readonly startedAt: number;
+  readonly endedAt: number | undefined;
+  readonly rows: number;
+  readonly wrong: Readonly<Record<string, number>>;
+  readonly beyond: number;
+}
+
+/** The scrub as its operator sees it. */
+export interface ScrubPort {
+  standing(): {
+    readonly running: boolean;
+    readonly phase: string | undefined;
+    readonly current: ScrubPass | undefined;
+    readonly last: ScrubPass | undefined;
+  };
+  /** A whole pass now. */
+  run(onProgress: (done: number, total: number) => void): Promise<ScrubPass>;
+}

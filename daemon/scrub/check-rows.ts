@@ -1,0 +1,295 @@
+import { decodeEntry } from '../../protocols/feed/entry.ts';
+import { placedOps } from '../../protocols/ledger/placed-ops.ts';
+import { emptyState } from '../../protocols/open-dialog/fast-road.ts';
+import { ERASURE, readOp } from '../../protocols/open-dialog/read-op.ts';
+import type { RecordState } from '../../protocols/open-dialog/record.ts';
+import { COLLECTIONS } from '../../protocols/open-dialog/schema.ts';
+import type { RecordKey } from '../../protocols/wire/ids.ts';
+import { indexKeys } from '../../storage/indexes.ts';
+import { type BatchOp, fullKey, innerKey, numberKey, type SublevelName } from '../../storage/keyspace.ts';
+import { recordOpKey, type Store, verdictRow } from '../../storage/store.ts';
+import type { StoredRecord } from '../../storage/stored-record.ts';
+import { openJson, openValue, sealJson } from '../../storage/values.ts';
+import { type DeriveParts, type Derived, deriveRecord, isBelowFork } from './derive-record.ts';
+
+/** A row that is not what the feeds say. */
+export interface Wrong {
+  readonly table: SublevelName;
+  readonly kind: 'missing' | 'damaged' | 'stale' | 'surplus';
+  readonly key: string;
+}
+
+/** What is wrong with some rows, what mends them, and the records to be looked at once that is done. */
+export interface Checked {
+  readonly wrong: Wrong[];
+  readonly mend: BatchOp[];
+  readonly then: RecordKey[];
+  /** Records as they are to stand: others may have read them wrong. */
+  readonly states: RecordState[];
+}
+
+export interface CheckParts extends DeriveParts {
+  readonly store: DeriveParts['store'] & Pick<Store, 'nextChange'>;
+}
+
+const EMPTY = new Uint8Array(0);
+const nothing = (): Checked => ({ wrong: [], mend: [], then: [], states: [] });
+
+/** Rows whose value is not compared further than its checksum: undefined for what is not there. */
+function opened<T>(key: string, sealed: Uint8Array | undefined): T | 'damaged' | undefined {
+  if (sealed === undefined) return undefined;
+  try {
+    return openJson<T>(key, sealed);
+  } catch {
+    return 'damaged'; // whatever it was, it is made anew
+  }
+}
+
+/** All that stands under the name of one record, against its feeds. */
+export async function checkRecord(parts: CheckParts, key: RecordKey): Promise<Checked> {
+  const derived = await deriveRecord(parts, key);
+  const checked = nothing();
+  for (const row of derived.astray) surplus(checked, 'recordOps', row);
+  await checkState(parts, key, derived, checked);
+  await checkVerdicts(parts, key, derived, checked);
+  await checkLacking(parts, key, derived, checked);
+  return checked;
+}
+
+async function checkState(
+  { db, store }: CheckParts,
+  key: RecordKey,
+  { state: expected, ops }: Derived,
+  checked: Checked,
+): Promise<void> {
+  const full = fullKey('records', key);
+  const sealed = await db.level.get(full);
+  const row = opened<StoredRecord>(full, sealed);
+  const stored = row === 'damaged' || row === undefined ? undefined : row;
+  const isNothing =
+    ops.length === 0 && (row === undefined || (stored !== undefined && isEmpty(key, stored.state)));
+  const state = isNothing ? stored?.state : expected;
+  if (state === undefined) {
+    if (sealed !== undefined) surplus(checked, 'records', full);
+  } else if (stored === undefined || !equal(stored.state, state)) {
+    const kind = sealed === undefined ? 'missing' : row === 'damaged' ? 'damaged' : 'stale';
+    const change = store.nextChange();
+    checked.states.push(state);
+    put(
+      checked,
+      { table: 'records', kind, key: full },
+      sealJson(full, { state, change } satisfies StoredRecord),
+    );
+    checked.mend.push({
+      type: 'put',
+      key: fullKey('changes', numberKey(change, 12)),
+      value: Buffer.from(key),
+    });
+  }
+  const isMended = checked.wrong.some(({ table }) => table === 'records');
+  if (stored !== undefined) await checkChange(db, key, stored.change, isMended, checked);
+  await checkIndexes(db, state, stored?.state, checked);
+}
+
+/** The place in the order of changes: there, and of no other record. When the record is mended it has a new one. */
+async function checkChange(
+  db: CheckParts['db'],
+  key: RecordKey,
+  change: number,
+  isMended: boolean,
+  checked: Checked,
+): Promise<void> {
+  const full = fullKey('changes', numberKey(change, 12));
+  const value = await db.level.get(full);
+  const isOurs = value !== undefined && Buffer.from(value).toString() === key;
+  if (isMended && isOurs) checked.mend.push({ type: 'del', key: full });
+  else if (!isMended && !isOurs)
+    put(
+      checked,
+      { table: 'changes', kind: value === undefined ? 'missing' : 'stale', key: full },
+      Buffer.from(key),
+    );
+}
+
+async function checkIndexes(
+  { level }: CheckParts['db'],
+  state: RecordState | undefined,
+  stored: RecordState | undefined,
+  checked: Checked,
+): Promise<void> {
+  const keys = indexKeys(state).map((each) => fullKey('index', each));
+  const held = await level.getMany(keys);
+  for (const [i, key] of keys.entries())
+    if (held[i] === undefined) put(checked, { table: 'index', kind: 'missing', key }, EMPTY);
+  const others = indexKeys(stored)
+    .map((each) => fullKey('index', each))
+    .filter((each) => !keys.includes(each));
+  const there = await level.getMany(others);
+  for (const [i, key] of others.entries()) if (there[i] !== undefined) surplus(checked, 'index', key);
+}
+
+async function checkVerdicts(
+  { db }: CheckParts,
+  key: RecordKey,
+  { ops }: Derived,
+  checked: Checked,
+): Promise<void> {
+  const rows = ops.map(({ placed, no, verdict }) => verdictRow(placed, no, key, verdict));
+  const held = await db.level.getMany(rows.map((row) => row.key));
+  for (const [i, { key: full, listed }] of rows.entries()) {
+    const sealed = held[i];
+    if (listed === undefined) {
+      if (sealed !== undefined) surplus(checked, 'verdicts', full);
+      continue;
+    }
+    compare(checked, 'verdicts', full, sealed, listed);
+  }
+}
+
+/** A private fact is judged again when its channel's creation comes or goes. */
+async function checkLacking(
+  { db }: CheckParts,
+  key: RecordKey,
+  { ops }: Derived,
+  checked: Checked,
+): Promise<void> {
+  const channel = ops[0]?.placed.channel;
+  const isFact = COLLECTIONS[key.slice(0, key.indexOf('/'))]?.kind === 'fact';
+  if (channel === undefined || channel === 'public' || channel === key || !isFact) return;
+  const full = fullKey('lacking', `${channel}\0${key}`);
+  if ((await db.level.get(full)) === undefined)
+    put(checked, { table: 'lacking', kind: 'missing', key: full }, EMPTY);
+}
+
+/** The rows that one entry must have: where its ops are found from, and why those that are void by themselves are so. */
+export async function checkEntry({ db, store }: CheckParts, entryKey: string): Promise<Checked> {
+  const checked = nothing();
+  const sealed = await db.level.get(entryKey);
+  const no = Number.parseInt(innerKey(entryKey).slice(0, 8), 16);
+  const feed = store.feedNumbered(no);
+  if (sealed === undefined || feed === undefined) return checked;
+  const entry = decodeEntry(openValue(entryKey, sealed));
+  if (!isBelowFork(feed, entry.header.seq)) return checked;
+  for (const placed of placedOps(entry)) {
+    const read = readOp(placed);
+    if ('problem' in read) {
+      if (read.problem === ERASURE) continue; // its own table tells
+      const verdict = read.waits
+        ? ({ state: 'waits', code: read.problem, lacks: 'upgrade' } as const)
+        : ({ state: 'void', code: read.problem } as const);
+      const { key, listed } = verdictRow(placed, no, read.key, verdict);
+      if (listed !== undefined) compare(checked, 'verdicts', key, await db.level.get(key), listed);
+      continue;
+    }
+    const row = recordOpKey(read.key, no, placed);
+    const [isFound, record] = await db.level.getMany([row, fullKey('records', read.key)]);
+    if (isFound === undefined) put(checked, { table: 'recordOps', kind: 'missing', key: row }, EMPTY);
+    if (isFound === undefined || record === undefined) checked.then.push(read.key);
+  }
+  return checked;
+}
+
+/** The records that an entry's ops are of. */
+export async function recordsOf({ db }: Pick<CheckParts, 'db'>, entryKey: string): Promise<RecordKey[]> {
+  const sealed = await db.level.get(entryKey);
+  if (sealed === undefined) return [];
+  return placedOps(decodeEntry(openValue(entryKey, sealed))).flatMap((placed) => {
+    const read = readOp(placed);
+    return 'problem' in read ? [] : [read.key];
+  });
+}
+
+/** A row of a table that points to something: whether that is so. */
+export async function checkPointer(parts: CheckParts, name: PointerTable, full: string): Promise<Checked> {
+  const checked = nothing();
+  if (await POINTS[name](parts, innerKey(full), full)) return checked;
+  surplus(checked, name, full);
+  if (name === 'recordOps') checked.then.push(innerKey(full).split('\0')[0] as RecordKey);
+  return checked;
+}
+
+export type PointerTable = keyof typeof POINTS;
+
+const POINTS = {
+  async recordOps({ db, store }: CheckParts, inner: string): Promise<boolean> {
+    const [key = '', ref = ''] = inner.split('\0');
+    return (await opAt({ db, store }, ref))?.key === key;
+  },
+  /** Which verdict it is, the record or the entry tells. */
+  async verdicts({ db, store }: CheckParts, inner: string): Promise<boolean> {
+    return (await opAt({ db, store }, inner)) !== undefined;
+  },
+  async index({ db }: CheckParts, inner: string): Promise<boolean> {
+    const state = await stateOf(db, inner.slice(inner.lastIndexOf('\0') + 1));
+    return state === 'damaged' || indexKeys(state).includes(inner);
+  },
+  async changes({ db }: CheckParts, inner: string, full: string): Promise<boolean> {
+    const value = await db.level.get(full);
+    if (value === undefined) return true; // it has moved on meanwhile
+    const key = fullKey('records', Buffer.from(value).toString());
+    const row = opened<StoredRecord>(key, await db.level.get(key));
+    return row === 'damaged' || (row !== undefined && numberKey(row.change, 12) === inner);
+  },
+  async lacking({ db }: CheckParts, inner: string): Promise<boolean> {
+    return (await stateOf(db, inner.slice(inner.indexOf('\0') + 1))) !== undefined;
+  },
+} satisfies Partial<
+  Record<SublevelName, (parts: CheckParts, inner: string, full: string) => Promise<boolean>>
+>;
+
+async function stateOf(db: CheckParts['db'], key: string): Promise<RecordState | 'damaged' | undefined> {
+  const full = fullKey('records', key);
+  const row = opened<StoredRecord>(full, await db.level.get(full));
+  return row === 'damaged' ? row : row?.state;
+}
+
+async function opAt(
+  { store }: Pick<CheckParts, 'db' | 'store'>,
+  ref: string,
+): Promise<{ readonly key: RecordKey | undefined } | undefined> {
+  const [no, seq, index] = [ref.slice(0, 8), ref.slice(8, 16), ref.slice(16)].map((hex) =>
+    Number.parseInt(hex, 16),
+  ) as [number, number, number];
+  const bytes = store.feedNumbered(no) === undefined ? undefined : await store.entryBytes(no, seq);
+  const placed = bytes && placedOps(decodeEntry(bytes)).find((each) => each.index === index);
+  return placed && { key: readOp(placed).key };
+}
+
+function isEmpty(key: RecordKey, state: RecordState): boolean {
+  const collection = COLLECTIONS[key.slice(0, key.indexOf('/'))];
+  return collection !== undefined && equal(state, emptyState(key, collection, state.channel));
+}
+
+function put(checked: Checked, wrong: Wrong, value: Uint8Array): void {
+  checked.wrong.push(wrong);
+  checked.mend.push({ type: 'put', key: wrong.key, value });
+}
+
+function surplus(checked: Checked, table: SublevelName, key: string): void {
+  if (checked.mend.some((op) => op.key === key)) return;
+  checked.wrong.push({ table, kind: 'surplus', key });
+  checked.mend.push({ type: 'del', key });
+}
+
+function compare(
+  checked: Checked,
+  table: SublevelName,
+  key: string,
+  sealed: Uint8Array | undefined,
+  expected: unknown,
+): void {
+  const row = opened<unknown>(key, sealed);
+  if (row !== 'damaged' && row !== undefined && equal(row, expected)) return;
+  const kind = row === undefined ? 'missing' : row === 'damaged' ? 'damaged' : 'stale';
+  put(checked, { table, kind, key }, sealJson(key, expected));
+}
+
+/** Equal as JSON, whatever the order of fields. */
+function equal(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a, sortedFields) === JSON.stringify(b, sortedFields);
+}
+
+function sortedFields(_: string, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+}

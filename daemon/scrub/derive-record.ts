@@ -1,0 +1,101 @@
+import { decodeEntry } from '../../protocols/feed/entry.ts';
+import type { FeedState } from '../../protocols/feed/feed.ts';
+import { placedOps } from '../../protocols/ledger/placed-ops.ts';
+import { emptyState } from '../../protocols/open-dialog/fast-road.ts';
+import type { Judge } from '../../protocols/open-dialog/merger.ts';
+import { readOp } from '../../protocols/open-dialog/read-op.ts';
+import type { Membership, PlacedOp, RecordState, Verdict } from '../../protocols/open-dialog/record.ts';
+import { COLLECTIONS } from '../../protocols/open-dialog/schema.ts';
+import type { RecordKey } from '../../protocols/wire/ids.ts';
+import type { Database } from '../../storage/database.ts';
+import { fullKey, range } from '../../storage/keyspace.ts';
+import type { Store } from '../../storage/store.ts';
+
+/** What deriving reads: rows as they stand, feeds as the store knows them. */
+export interface DeriveParts {
+  readonly db: Pick<Database, 'level'>;
+  readonly store: Pick<Store, 'feed' | 'feedNumbered' | 'entryBytes'>;
+  readonly judge: Judge;
+}
+
+/** An op that a row of `recordOps` leads to, and the number of its feed. */
+export interface FoundOp {
+  readonly placed: PlacedOp;
+  readonly no: number;
+}
+
+/** What the feeds say of a record, by the rows that lead from it to its ops. */
+export interface Derived {
+  /** With their verdicts; of ops at or above a fork nothing is said. */
+  readonly ops: readonly (FoundOp & { readonly verdict: Verdict })[];
+  /** Rows of `recordOps` that lead to no op of this record. */
+  readonly astray: readonly string[];
+  /** Undefined when nothing is to stand there. */
+  readonly state: RecordState | undefined;
+}
+
+/** Whether an op of this sequence has effect in its feed. */
+export const isBelowFork = (feed: FeedState, seq: number): boolean => seq < (feed.fork?.seq ?? Infinity);
+
+/** Derives one record anew. Throws `value-damaged` when an entry that it rests on cannot be read. */
+export async function deriveRecord(parts: DeriveParts, key: RecordKey): Promise<Derived> {
+  const { found, astray } = await opsOf(parts, key);
+  const effective = found.filter(({ placed: { author, channel, epoch, seq } }) => {
+    const feed = parts.store.feed(author, channel, epoch);
+    return feed !== undefined && isBelowFork(feed, seq);
+  });
+  const [first] = effective;
+  if (first === undefined) return { ops: [], astray, state: emptied(key, found) };
+  const { channel } = first.placed;
+  const members = channel === 'public' || channel === key ? undefined : await membersOf(parts, channel);
+  const ops = effective.map(({ placed }) => placed);
+  const { verdicts, state } = await parts.judge.judge(key, ops, members);
+  return {
+    ops: effective.flatMap((each, i) => {
+      const verdict = verdicts[i];
+      return verdict === undefined ? [] : [{ ...each, verdict }];
+    }),
+    astray,
+    state,
+  };
+}
+
+/** The members that a channel's creation names, out of the feeds and not out of a row that may be wrong. */
+async function membersOf(parts: DeriveParts, channel: RecordKey): Promise<Membership | undefined> {
+  return (await deriveRecord(parts, channel)).state?.members;
+}
+
+/** A fork took all ops away: the record stays, and shows nothing. */
+function emptied(key: RecordKey, found: readonly FoundOp[]): RecordState | undefined {
+  const collection = COLLECTIONS[key.slice(0, key.indexOf('/'))];
+  const [first] = found;
+  if (first === undefined || collection === undefined) return undefined;
+  return emptyState(key, collection, first.placed.channel);
+}
+
+async function opsOf(
+  { db, store }: DeriveParts,
+  key: RecordKey,
+): Promise<{ found: FoundOp[]; astray: string[] }> {
+  const found: FoundOp[] = [];
+  const astray: string[] = [];
+  const start = fullKey('recordOps', `${key}\0`);
+  let read: { readonly at: string; readonly ops: readonly PlacedOp[] } | undefined;
+  for await (const full of db.level.keys(range('recordOps', `${key}\0`))) {
+    const ref = full.slice(start.length);
+    const [no, seq, index] = [ref.slice(0, 8), ref.slice(8, 16), ref.slice(16)].map((hex) =>
+      Number.parseInt(hex, 16),
+    ) as [number, number, number];
+    const at = ref.slice(0, 16);
+    if (read?.at !== at) {
+      const bytes = store.feedNumbered(no) === undefined ? undefined : await store.entryBytes(no, seq);
+      read = { at, ops: bytes === undefined ? [] : placedOps(decodeEntry(bytes)) };
+    }
+    const placed = read.ops.find((each) => each.index === index);
+    const what = placed && readOp(placed);
+    if (placed !== undefined && what !== undefined && !('problem' in what) && what.key === key)
+      found.push({ placed, no });
+    else astray.push(full);
+  }
+  return { found, astray };
+}

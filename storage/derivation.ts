@@ -1,0 +1,45 @@
+import type { SublevelName } from './keyspace.ts';
+
+/**
+ * Where the rows of each sublevel come from: `feeds` are the truth that others hold too, `derived` is a function of them (a rebuild
+ * makes it, a scrub compares it), `own` is this node's alone. Complete by its type: a new sublevel has to be classified.
+ */
+const DERIVATION = {
+  meta: 'own',
+  feeds: 'feeds',
+  entries: 'feeds',
+  records: 'derived',
+  recordOps: 'derived',
+  verdicts: 'derived',
+  lacking: 'derived',
+  digests: 'derived',
+  index: 'derived',
+  changes: 'derived',
+  forks: 'feeds',
+  erasures: 'feeds',
+  registry: 'own',
+  journal: 'own',
+  httpNodes: 'own',
+  nonces: 'own',
+  sources: 'own',
+  legacy: 'own',
+  apiKeys: 'own',
+  jobs: 'own',
+  notifications: 'own',
+  events: 'own',
+  audit: 'own',
+  idempotency: 'own',
+  reliability: 'own',
+  fences: 'own',
+  addresses: 'own',
+  outbox: 'own',
+} as const satisfies Readonly<Record<SublevelName, 'feeds' | 'derived' | 'own'>>;
+
+export type DerivedName = {
+  [N in SublevelName]: (typeof DERIVATION)[N] extends 'derived' ? N : never;
+}[SublevelName];
+
+const isDerived = (name: SublevelName): name is DerivedName => DERIVATION[name] === 'derived';
+
+/** Every sublevel that a rebuild empties and makes anew. */
+export const DERIVED: readonly DerivedName[] = (Object.keys(DERIVATION) as SublevelName[]).filter(isDerived);
