@@ -23,7 +23,7 @@ export interface Wrong {
 export interface Checked {
   readonly wrong: Wrong[];
   readonly mend: BatchOp[];
-  readonly then: RecordKey[];
+  readonly again: RecordKey[];
   /** Records as they are to stand: others may have read them wrong. */
   readonly states: RecordState[];
 }
@@ -33,7 +33,7 @@ export interface CheckParts extends DeriveParts {
 }
 
 const EMPTY = new Uint8Array(0);
-const nothing = (): Checked => ({ wrong: [], mend: [], then: [], states: [] });
+const nothing = (): Checked => ({ wrong: [], mend: [], again: [], states: [] });
 
 /** Rows whose value is not compared further than its checksum: undefined for what is not there. */
 function opened<T>(key: string, sealed: Uint8Array | undefined): T | 'damaged' | undefined {
@@ -184,7 +184,7 @@ export async function checkEntry({ db, store }: CheckParts, entryKey: string): P
     const row = recordOpKey(read.key, no, placed);
     const [isFound, record] = await db.level.getMany([row, fullKey('records', read.key)]);
     if (isFound === undefined) put(checked, { table: 'recordOps', kind: 'missing', key: row }, EMPTY);
-    if (isFound === undefined || record === undefined) checked.then.push(read.key);
+    if (isFound === undefined || record === undefined) checked.again.push(read.key);
   }
   return checked;
 }
@@ -204,7 +204,7 @@ export async function checkPointer(parts: CheckParts, name: PointerTable, full: 
   const checked = nothing();
   if (await POINTS[name](parts, innerKey(full), full)) return checked;
   surplus(checked, name, full);
-  if (name === 'recordOps') checked.then.push(innerKey(full).split('\0')[0] as RecordKey);
+  if (name === 'recordOps') checked.again.push(innerKey(full).split('\0')[0] as RecordKey);
   return checked;
 }
 

@@ -154,7 +154,7 @@ export function createScrub(parts: ScrubParts): Scrub {
   async function deal(check: (at: CheckParts) => Promise<Checked>): Promise<void> {
     try {
       const seen = await check(looking);
-      if (seen.wrong.length === 0 && seen.then.length === 0) return;
+      if (seen.wrong.length === 0 && seen.again.length === 0) return;
       await parts.alone(async () => {
         const records = new Set<RecordKey>();
         const first = await mend(await check(mending));
@@ -172,7 +172,7 @@ export function createScrub(parts: ScrubParts): Scrub {
     if (checked.mend.length > 0) await db.batch([...checked.mend], true);
     for (const wrong of checked.wrong) found(wrong, true);
     if (checked.states.length > 0) parts.onMended(checked.states);
-    return checked.then;
+    return checked.again;
   }
 
   async function checkKey(phase: Phase, key: string): Promise<void> {
@@ -226,11 +226,12 @@ export function createScrub(parts: ScrubParts): Scrub {
       await snapshot.close();
     }
     await parts.alone(async () => {
-      const { rows, apply } = await store.digests.corrections(db, counted, captured);
-      if (rows.length === 0) return;
-      await db.batch([...rows], true);
-      apply();
-      for (const { key } of rows) found({ table: 'digests', kind: 'stale', key }, true);
+      const corrections = await store.digests.corrections(db, counted, captured);
+      if (corrections.rows.length === 0) return;
+      const keys = corrections.rows.map(({ key }) => key);
+      await db.batch([...corrections.rows], true);
+      corrections.apply();
+      for (const key of keys) found({ table: 'digests', kind: 'stale', key }, true);
     });
   }
 

@@ -18,6 +18,7 @@ import { openJson, sealJson } from '../../storage/values.ts';
 import { type LedgerNode, openLedgerNode } from '../support/ledger-node.ts';
 import { seededRandom } from '../support/random.ts';
 import { tempDir } from '../support/temp-dir.ts';
+import { waitFor } from '../support/wait.ts';
 
 export interface ScrubCampaignFigures {
   planted: number;
@@ -32,6 +33,8 @@ export interface ScrubCampaignFigures {
 
 const RECORDS = 240;
 const FAULTS_PER_PASS = 150;
+/** How long the control lasts. */
+const CONTROL_WRITES = 40;
 
 /** Throws when a fault is not found or not mended, or something sound is called wrong. */
 export async function scrubCampaign(options: { count: number; seed: number }): Promise<ScrubCampaignFigures> {
@@ -55,7 +58,12 @@ export async function scrubCampaign(options: { count: number; seed: number }): P
   try {
     await fill(node);
     const views = await node.views();
-    const control = await serve(node, [...views.keys()], async () => clean(scrub, wrong), figures);
+    const enough = figures.writes + CONTROL_WRITES;
+    const untilEnough = async (): Promise<void> => {
+      await waitFor('writes of the control', () => figures.writes >= enough, 60_000);
+    };
+    const control = await serve(node, [...views.keys()], untilEnough, figures);
+    await serve(node, [...views.keys()], () => clean(scrub, wrong), figures);
     const times: number[] = [];
     while (figures.planted < count) {
       const planted = await plant(node, random, Math.min(FAULTS_PER_PASS, count - figures.planted), figures);
