@@ -86,6 +86,7 @@ function subjectOf(alarm: AnyAlarm): string {
 export function createAlarms(
   logger: Logger,
   now: () => number,
+  steady: () => number = now,
 ): {
   raise(alarm: AnyAlarm): void;
   list(): RaisedAlarm[];
@@ -98,8 +99,8 @@ export function createAlarms(
   return {
     raise(alarm) {
       const id = subjectOf(alarm);
-      if (now() - (last.get(id) ?? -Infinity) < 60_000) return;
-      last.set(id, now());
+      if (steady() - (last.get(id) ?? -Infinity) < 60_000) return;
+      last.set(id, steady());
       raised.unshift({ kind: alarm.kind, at: isoTime(now()), text: textOf(alarm) });
       raised.splice(KEPT);
       counts.set(alarm.kind, (counts.get(alarm.kind) ?? 0) + 1);

@@ -9,19 +9,31 @@ export function apiKeyPath(dataDir: string): string {
   return join(dataDir, 'api-key');
 }
 
-/** The daemon's key: API_KEY, else the file's, which is made at first start (0600, 32 random bytes in base64url). */
-export async function loadOrCreateApiKey(
-  dataDir: string,
-  settings: Pick<Settings, 'apiKey'>,
-): Promise<string> {
-  if (settings.apiKey !== undefined) return settings.apiKey;
-  const existing = await readKeyFile(dataDir);
-  if (existing !== undefined) return existing;
+/** The daemon's key, and how it comes to be known. */
+export interface OwnApiKey {
+  readonly key: string;
+  /** Writes the file where it is still to be made (0600); nobody knows the key before. Does nothing a second time. */
+  publish(): Promise<void>;
+}
+
+/**
+ * The daemon's key: API_KEY, else the file's. At the first start one is made, 32 random bytes in base64url; its file appears with
+ * `publish`, which waits for a clock that can be right: until then this node gives out no key.
+ */
+export async function openApiKey(dataDir: string, settings: Pick<Settings, 'apiKey'>): Promise<OwnApiKey> {
+  const known = settings.apiKey ?? (await readKeyFile(dataDir));
+  if (known !== undefined) return { key: known, publish: async () => undefined };
   const key = randomBytes(32).toString('base64url');
-  if (await createSecretFile(apiKeyPath(dataDir), `${key}\n`)) return key;
-  const other = await readKeyFile(dataDir);
-  if (other === undefined) throw invalid(apiKeyPath(dataDir));
-  return other;
+  let written = false;
+  return {
+    key,
+    async publish() {
+      if (written) return;
+      // The identity's lock is held: nobody else makes one here. What the operator has put there meanwhile counts at the next start.
+      await createSecretFile(apiKeyPath(dataDir), `${key}\n`);
+      written = true;
+    },
+  };
 }
 
 /** The key the command line sends to a daemon on this host: API_KEY, else the file's; undefined when there is none. */

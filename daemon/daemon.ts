@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { AgrinetError } from '../protocols/errors.ts';
 import { fullKey } from '../storage/keyspace.ts';
 import { refuseHalfRestored } from '../storage/restored.ts';
-import { loadOrCreateApiKey } from './api-key.ts';
+import { openApiKey, type OwnApiKey } from './api-key.ts';
+import { clockLine } from './clock-line.ts';
 import { openTlsCertificate } from './federation/tls-certificate.ts';
 import { startHttp } from './http.ts';
 import { identityPath, loadOrCreateIdentity, readIdentity } from './identity-file.ts';
@@ -41,7 +42,7 @@ async function run(settings: Settings, logger: Logger, supervision: Supervision)
   const identity = await loadOrCreateIdentity(settings.dataDir);
   const lock = await lockIdentity(identity.peerId);
   try {
-    const apiKey = await loadOrCreateApiKey(settings.dataDir, settings);
+    const apiKey = await openApiKey(settings.dataDir, settings);
     const tls = openTlsCertificate({
       certFile: settings.tlsCertFile,
       keyFile: settings.tlsKeyFile,
@@ -51,8 +52,10 @@ async function run(settings: Settings, logger: Logger, supervision: Supervision)
     // From here on: a hangup during a long opening must not end it.
     ignoreHangups(logger, () => tls.look());
     const node = await createNode(settings, identity, logger);
+    const publishing = new AbortController();
     try {
-      const http = await startHttp(node, apiKey, tls);
+      await publishKey(node, apiKey, publishing.signal);
+      const http = await startHttp(node, apiKey.key, tls);
       logger.info(
         { peerId: identity.peerId, network: settings.myceliumNetwork, region: settings.region },
         'started',
@@ -63,6 +66,7 @@ async function run(settings: Settings, logger: Logger, supervision: Supervision)
       logger.info('stopping');
       await http.stop();
     } finally {
+      publishing.abort();
       await node.stop();
       tls.stop();
     }
@@ -70,6 +74,29 @@ async function run(settings: Settings, logger: Logger, supervision: Supervision)
   } finally {
     await lock.release();
   }
+}
+
+/** Between two looks at a clock that is wrong. */
+const CLOCK_LOOK_MS = 1000;
+
+/** Makes the first key known: at once, or as soon as the clock can be right. */
+async function publishKey({ clock, logger }: Node, apiKey: OwnApiKey, stop: AbortSignal): Promise<void> {
+  if (clock.credible()) {
+    await apiKey.publish();
+    return;
+  }
+  for (const line of clockLine(clock)) logger.error(line);
+  const timer = setInterval(() => {
+    if (!clock.credible()) return;
+    apiKey.publish().then(
+      () => {
+        clearInterval(timer);
+        logger.info('the clock is set: keys are made again');
+      },
+      (error: unknown) => logger.error({ err: error }, 'the first key could not be written; tried again'),
+    );
+  }, CLOCK_LOOK_MS);
+  stop.addEventListener('abort', () => clearInterval(timer));
 }
 
 /** What has to answer for the daemon to be alive. */

@@ -126,7 +126,9 @@ export function restartDeafGossip(
 ): void {
   const ready = new Map<string, boolean>();
   const old = libp2p.getConnections().filter((connection) => {
-    const settled = Date.now() - connection.timeline.open > GOSSIP_GRACE_MS && connection.status === 'open';
+    const age = Date.now() - connection.timeline.open;
+    // Opened later than now: the clock was set back meanwhile, and nothing is known of its age.
+    const settled = (age > GOSSIP_GRACE_MS || age < 0) && connection.status === 'open';
     return settled && connection.limits === undefined && isRegistered(connection.remotePeer.toString());
   });
   for (const { remotePeer } of old) {

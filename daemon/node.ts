@@ -35,6 +35,7 @@ import { createListeners, type Listeners } from './listeners.ts';
 import type { Logger } from './logger.ts';
 import { openOutbox } from './mirror/open-outbox.ts';
 import { createParticipants } from './participants.ts';
+import { type NodeClock, startNodeClock } from './node-clock.ts';
 import { openStore } from './open-store.ts';
 import { Parts } from './parts.ts';
 import { startPeerUrls } from './peer-urls.ts';
@@ -46,6 +47,7 @@ import { createStorageGuard, type StorageGuard } from './storage-guard.ts';
 export interface Node {
   readonly settings: Settings;
   readonly identity: Identity;
+  readonly clock: NodeClock;
   readonly store: Store;
   readonly db: Database;
   /** Of the DynamoDB mirror; undefined when that is off. */
@@ -113,10 +115,16 @@ async function compose(
   parts: Parts,
   outside: Outside,
 ): Promise<Node> {
-  const now = Date.now;
+  const clock = startNodeClock({
+    wall: Date.now,
+    steady: () => performance.timeOrigin + performance.now(),
+    onStep: (stepMs) => logger.warn({ stepMs }, 'the clock of this machine was set'),
+  });
+  parts.started('clock', async () => clock.stop());
+  const { now } = clock;
   const self = identity.peerId;
   const network = settings.myceliumNetwork;
-  const alarms = createAlarms(logger, now);
+  const alarms = createAlarms(logger, now, clock.steady);
 
   // -- storage
   const db = await Database.open(settings.dataDir);
@@ -185,7 +193,7 @@ async function compose(
   });
   parts.started('registry', () => registry.flush());
   const isRegistered = (peer: string): boolean => registry.isActive(peer);
-  const rejoining = await openRejoin(db, () => activePeers(registry), now, logger);
+  const rejoining = await openRejoin(db, () => activePeers(registry), clock.steady, logger);
   const { rejoin } = rejoining;
   parts.started('rejoin', () => rejoining.stop());
   const raise: typeof alarms.raise = (alarm) => {
@@ -217,6 +225,7 @@ async function compose(
     following: registry,
     clock: createClock(now),
     now,
+    steady: clock.steady,
     refusal: () => guard.refusal(),
     onCommit: commits.tell,
     onAlarm: (alarm) => {
@@ -306,7 +315,7 @@ async function compose(
         await running.gossip.publish(running.topic, data);
         gossiped.tell('published');
       },
-      now,
+      now: clock.steady, // it knows waits and no dates
       random: Math.random,
       onEvent: pulls.tell,
     },
@@ -354,6 +363,7 @@ async function compose(
   return {
     settings,
     identity,
+    clock,
     store,
     db,
     outbox,

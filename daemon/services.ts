@@ -37,6 +37,7 @@ import { isLoopbackHost } from './settings.ts';
 import { rejoinLine } from './rejoin.ts';
 import { startReachWatch } from './reach/reach-watch.ts';
 import { createScrub } from './scrub/scrub.ts';
+import { clockLine } from './clock-line.ts';
 import { createStandings } from './standings.ts';
 import { VERSION } from './version.ts';
 
@@ -89,14 +90,15 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
     logger,
   } = node;
   const self = identity.peerId;
-  const now = Date.now;
+  const { clock } = node;
+  const { now } = clock;
   const reader = new Reader(db);
   const standings = createStandings(node);
   const closing = new AbortController();
   const log = (message: string, fields: Record<string, unknown>): void => logger.info(fields, message);
 
   // -- who may do what
-  const control = await openAccess({ db, settings, apiKey, logger, refusal: () => guard.refusal() });
+  const control = await openAccess({ db, settings, apiKey, logger, refusal: () => guard.refusal(), clock });
   parts.started('keys', () => control.stop());
   node.onReopen(() => control.reload());
 
@@ -109,6 +111,8 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
   const jobs = await createJobs({
     settings,
     table: openJobTable<JobRow>(db),
+    now,
+    steady: clock.steady,
     logger,
     tell: (job, what) => {
       if (job.state === 'dead')
@@ -170,7 +174,7 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
     network: settings.myceliumNetwork,
     registry,
     httpNodes,
-    nonces: await createNonces(nonceStore(db)),
+    nonces: await createNonces(nonceStore(db), clock.cautious),
     fetch: node.fetch,
     policy: node.policy,
     own: () => ({
@@ -250,6 +254,7 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
     },
     syncNow: () => void mycelium.syncNow(),
     now,
+    steady: clock.steady,
   });
 
   // -- the mirror
@@ -274,7 +279,7 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
   const sms = smsHandler(settings);
   await jobs.queue.start({
     'federation-sync': syncHandler({ target: exchange.target, fetch: node.fetch }),
-    'key-expiry': async () => ({ removed: await control.keys.purgeExpired(now()) }),
+    'key-expiry': async () => ({ removed: await control.keys.purgeExpired(clock.cautious()) }),
     notification: notificationHandler(notifications, jobs.queue, smsEnabled(settings)),
     webhook: createWebhookHandler(webhook),
     ...(sms === undefined ? {} : { sms }),
@@ -284,7 +289,8 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
     syncAll: () => exchange.port.syncAll(),
     expireKeys: () => jobs.queue.add('key-expiry', {}, { key: 'key-expiry' }),
     signAudit: () => audit.sign(),
-    publishTrends: () => trends.publisher.publishIfDue(),
+    // Not with a date that cannot be: the next look is in an hour.
+    publishTrends: async () => (clock.credible() ? trends.publisher.publishIfDue() : undefined),
     onFailure: (error) => logger.warn({ err: error }, 'a regular job was not queued'),
   });
   parts.started('schedule', () => schedule.stop());
@@ -328,7 +334,7 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
         return keys.rotate(id, graceSeconds);
       },
     },
-    idempotency: await openIdempotencyTable(db),
+    idempotency: await openIdempotencyTable(db, clock.cautious),
     catalogue: contracts.catalogue,
     contracts,
     conversations,
@@ -371,7 +377,12 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
     },
     degraded: () => {
       const { ok, detail } = jobs.port.health();
-      return [...(ok ? [] : [detail]), ...rejoinLine(rejoin.standing()), ...(mirror?.degraded() ?? [])];
+      return [
+        ...clockLine(clock),
+        ...(ok ? [] : [detail]),
+        ...rejoinLine(rejoin.standing()),
+        ...(mirror?.degraded() ?? []),
+      ];
     },
     alarms: () => alarms.list(),
     scrub,

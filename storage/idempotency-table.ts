@@ -135,7 +135,8 @@ export async function openIdempotencyTable(
     const found: { id: string; at: number; bytes: number }[] = [];
     for await (const [key, value] of db.level.iterator(range('idempotency'))) {
       // A damaged row is forgotten like an old one: at 0 it goes with the next write.
-      const at = openRow(key, value)?.at ?? 0;
+      // One of a clock that was ahead is as old as this process.
+      const at = Math.min(openRow(key, value)?.at ?? 0, now());
       found.push({ id: innerKey(key), at, bytes: value.length + ROW_BYTES });
     }
     for (const { id, ...row } of found.sort((a, b) => a.at - b.at)) hold(id, row);

@@ -5,6 +5,7 @@ import { AgrinetError, errorCode } from '../../protocols/errors.ts';
 import type { Database } from '../../storage/database.ts';
 import { keyTable } from '../../storage/key-table.ts';
 import type { Logger } from '../logger.ts';
+import type { NodeClock } from '../node-clock.ts';
 import type { Settings } from '../settings.ts';
 import { loadOrCreatePepper } from './key-pepper.ts';
 import { KeyRing } from './key-ring.ts';
@@ -32,12 +33,15 @@ export interface AccessParts {
   readonly logger: Pick<Logger, 'info' | 'warn' | 'debug'>;
   /** Why nothing may be written now, as the storage guard says. */
   readonly refusal: () => AgrinetError | undefined;
-  readonly now?: () => number;
+  readonly clock?: Pick<NodeClock, 'cautious' | 'steady' | 'wall'>;
 }
+
+const MACHINE = { cautious: Date.now, wall: Date.now, steady: () => performance.now() };
 
 /** Opens the key ring and the checks of tokens. Throws `key-pepper-invalid`, `settings-invalid`. */
 export async function openAccess(parts: AccessParts): Promise<AccessControl> {
-  const { db, settings, logger, refusal, now = Date.now } = parts;
+  const { db, settings, logger, refusal, clock = MACHINE } = parts;
+  const now = clock.cautious;
   const table = keyTable(db, (key) =>
     logger.warn({ key }, 'an API key in the database is damaged: it is refused from now on'),
   );
@@ -45,8 +49,8 @@ export async function openAccess(parts: AccessParts): Promise<AccessControl> {
   const pepper = await loadOrCreatePepper(settings.dataDir, rows.length > 0);
   const onError = (error: unknown): void =>
     logger.warn({ err: error }, 'uses of API keys could not be written; they are kept for later');
-  const ring = new KeyRing({ table, pepper, now, refusal, onError }, rows);
-  const tokens = createTokens(settings, { now, fetch });
+  const ring = new KeyRing({ table, pepper, now, wall: clock.wall, refusal, onError }, rows);
+  const tokens = createTokens(settings, { now, steady: clock.steady, fetch });
   const own = keyedHash(pepper, parts.apiKey);
   const everybody: readonly Scope[] = settings.publicReads ? ['read'] : [];
 

@@ -25,6 +25,7 @@ export interface Issuer {
 }
 
 export interface IssuerParts {
+  /** A clock that nobody sets, milliseconds. */
   readonly now: () => number;
   readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
 }

@@ -2,10 +2,11 @@ import { timingSafeEqual } from 'node:crypto';
 import type { Scope } from '../../api/access.ts';
 import type { IssuedKey, KeyInfo, KeyRequest, Keys } from '../../api/ports/access.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
-import { clockIsCredible } from '../../protocols/wire/release-date.ts';
 import type { RegistrationKey } from '../../protocols/registry/registration-key.ts';
 import type { KeyTable, StoredKey } from '../../storage/key-table.ts';
+import { refuseWrongClock } from '../clock-line.ts';
 import {
+  datedAgain,
   endOf,
   idOf,
   infoOf,
@@ -17,7 +18,6 @@ import {
   scopesOf,
   stateOf,
 } from './key-rules.ts';
-import { isoTime } from '../../protocols/wire/iso-time.ts';
 
 /** What a valid key says of its holder. */
 export interface KeyHolder {
@@ -32,6 +32,8 @@ export interface KeyRingParts {
   /** Secret of the keyed hash. */
   readonly pepper: string;
   readonly now: () => number;
+  /** The clock as the machine shows it; default `now`. No key is made while that cannot be. */
+  readonly wall?: () => number;
   /** Why nothing may be written now: uses are then noted later, and changes refused with it. */
   readonly refusal: () => AgrinetError | undefined;
   /** What is written behind everybody's back and could not be. */
@@ -87,7 +89,7 @@ export class KeyRing implements Keys {
     const wanted = expiresIn === undefined ? KEY_LIMITS.lifetimeMs : expiresIn * 1000;
     const lifetime = Math.min(wanted, KEY_LIMITS.maxLifetimeMs);
     return this.#change(async () => {
-      refuseWrongClock(this.#parts.now());
+      this.#refuseWrongClock();
       const del = makeRoom(this.#rows.values(), userId, this.#parts.now());
       const made = this.#make(userId, scopes, lifetime);
       const row = uses === undefined ? made.row : { ...made.row, uses: Math.min(uses, KEY_LIMITS.uses) };
@@ -124,7 +126,7 @@ export class KeyRing implements Keys {
       const row = this.#rows.get(id);
       if (row === undefined) throw unknown();
       const now = this.#parts.now();
-      refuseWrongClock(now);
+      this.#refuseWrongClock();
       if (stateOf(row, now) !== 'active' || row.replacedBy !== undefined)
         throw new AgrinetError(
           'key-inactive',
@@ -145,8 +147,11 @@ export class KeyRing implements Keys {
     return this.#find(key)?.userId === userId;
   }
 
+  /** Forgets keys that ended long ago, and sets right those that a clock which was ahead has dated. */
   purgeExpired(now: number): Promise<number> {
     return this.#change(async () => {
+      const dated = [...this.#rows.values()].flatMap((row) => datedAgain(row, now) ?? []);
+      if (dated.length > 0) await this.#write(dated, [], true);
       const gone = [...this.#rows.values()].filter((row) => endOf(row) < now - KEY_LIMITS.keptMs);
       if (gone.length > 0)
         await this.#write(
@@ -219,6 +224,11 @@ export class KeyRing implements Keys {
       : { ...info, usageCount: info.usageCount + uses.count, lastUsedAt: uses.last };
   }
 
+  #refuseWrongClock(): void {
+    const { now, wall = now } = this.#parts;
+    refuseWrongClock(wall());
+  }
+
   async #write(put: readonly StoredKey[], del: readonly string[], sync: boolean): Promise<void> {
     await this.#parts.table.write(put, del, { sync });
     for (const row of put) this.#rows.set(row.id, row);
@@ -246,11 +256,4 @@ export class KeyRing implements Keys {
 
 function unknown(): AgrinetError {
   return new AgrinetError('key-unknown', 'this node has no such key; `agrinet keys list` shows them');
-}
-
-/** A key made in 1970 would be over the moment the clock is set, one made in 2066 would outlive its limit by decades. */
-function refuseWrongClock(now: number): void {
-  if (clockIsCredible(now)) return;
-  const message = `the clock of this node reads ${isoTime(now)}, which cannot be; keys are made once it is set`;
-  throw new AgrinetError('clock-wrong', message);
 }

@@ -4,6 +4,7 @@ import { type Scope, SCOPES } from '../../api/access.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { RegistrationKey } from '../../protocols/registry/registration-key.ts';
 import { REGISTRY_LIMITS } from '../../protocols/registry/registry.ts';
+import { LIMITS } from '../../protocols/wire/limits.ts';
 import { numberKey } from '../../storage/keyspace.ts';
 import type { StoredKey } from '../../storage/key-table.ts';
 
@@ -57,6 +58,17 @@ export function stateOf(row: StoredKey, now: number): KeyState {
 /** When a key ended, or will. */
 export function endOf(row: StoredKey): number {
   return Math.min(row.revokedAt ?? row.expiresAt, row.expiresAt);
+}
+
+/**
+ * A key that was made by a clock which was ahead, with the dates it would have had now; undefined for any other. Without this it would
+ * outlive the longest life of a key.
+ */
+export function datedAgain(row: StoredKey, now: number): StoredKey | undefined {
+  const ahead = row.issuedAt - now;
+  return ahead <= LIMITS.clockAheadMs
+    ? undefined
+    : { ...row, issuedAt: now, expiresAt: row.expiresAt - ahead };
 }
 
 const known: ReadonlySet<string> = new Set(SCOPES);

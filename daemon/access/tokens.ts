@@ -13,6 +13,15 @@ const MAX_CHARS = 16 * 1024;
 const TOLERANCE_S = 5;
 const DEFAULT_SCOPES: readonly Scope[] = ['read', 'write'];
 
+/** What the checks need from outside. */
+export interface TokenParts {
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  /** A clock that nobody sets: how long an issuer’s keys are good; default `now`. */
+  readonly steady?: () => number;
+  readonly fetch: IssuerParts['fetch'];
+}
+
 /** Checks bearer tokens. */
 export interface Tokens {
   /** Whom the token stands for. Throws `token-invalid`, and `token-unverifiable` while its issuer cannot be asked. */
@@ -26,7 +35,7 @@ export interface Tokens {
  */
 export function createTokens(
   settings: Pick<Settings, 'jwtSecret' | 'oauthIssuer' | 'oauthAudience'>,
-  parts: IssuerParts = { now: Date.now, fetch },
+  parts: TokenParts = { now: Date.now, steady: () => performance.now(), fetch },
 ): Tokens {
   const { jwtSecret, oauthIssuer, oauthAudience } = settings;
   if (oauthIssuer !== undefined && oauthAudience === undefined)
@@ -35,7 +44,10 @@ export function createTokens(
       'OAUTH_AUDIENCE: unset, so tokens that OAUTH_ISSUER made for others would be accepted. Set it to the audience of this node.',
     );
   const secret = jwtSecret === undefined ? undefined : createSecretKey(jwtSecret, 'utf8');
-  const issuer = oauthIssuer === undefined ? undefined : createIssuer(oauthIssuer, parts);
+  const issuer =
+    oauthIssuer === undefined
+      ? undefined
+      : createIssuer(oauthIssuer, { now: parts.steady ?? parts.now, fetch: parts.fetch });
 
   async function payloadOf(token: string): Promise<JWTPayload> {
     const { alg } = decodeProtectedHeader(token);

@@ -19,7 +19,7 @@ export async function startAudit(
 ): Promise<{ readonly audit: AuditLog; readonly access: Access; readonly keys: Keys }> {
   const { db, ledger, events, logger } = node;
   const self = node.identity.peerId;
-  const now = Date.now;
+  const { now } = node.clock;
   const audit = await openAuditLog({
     table: auditTable(db),
     signHead: async ({ no, hash }) => {

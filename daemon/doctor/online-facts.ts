@@ -20,7 +20,7 @@ export interface OnlineSources {
   readonly registration: Pick<RegistrationPort, 'nodes'>;
   readonly jobs: Pick<JobsPort, 'counts' | 'health' | 'list'>;
   readonly reader: Pick<Reader, 'verdicts' | 'conflicts'>;
-  readonly gaps: GapWatch;
+  readonly gaps: () => ReturnType<GapWatch['gaps']>;
   readonly startedAt: number;
   readonly now: () => number;
   readonly mirror?: (() => MirrorStanding) | undefined;
@@ -84,7 +84,7 @@ export async function gatherOnline(
     nodes,
     clocks,
     dht: dhtFact(node),
-    gaps: gaps.gaps(),
+    gaps: gaps(),
     unequal: unequalDigests(node),
     forks: forkFacts(node),
     quarantine: await ask(

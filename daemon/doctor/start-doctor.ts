@@ -21,16 +21,18 @@ export type DoctorSources = Pick<OnlineSources, 'registration' | 'jobs' | 'reade
 /** The doctor of a running node: it notes disk space and gaps as time goes, and examines the node when it is asked. */
 export function startDoctor(node: Node, sources: DoctorSources, parts: Parts): DoctorPort {
   const { settings, guard } = node;
-  const now = Date.now;
-  const startedAt = now();
+  const { now, steady } = node.clock;
+  const begun = steady();
+  /** A moment of the steady clock, as the wall clock would have named it. */
+  const named = (at: number): number => Math.round(now() - (steady() - at));
   const diff = createDiffer(node, sources.trees);
   const disk = startDiskTrend(async () => {
     const free = await freeBytes(settings.dataDir);
     if (free === undefined) throw new TypeError('the disk does not tell');
     return free;
-  }, now);
+  }, steady);
   parts.started('disk trend', () => disk.stop());
-  const gaps = startGapWatch(node, sources.standings, now);
+  const gaps = startGapWatch(node, sources.standings, steady);
   parts.started('gap watch', () => gaps.stop());
   let running: Promise<DoctorReport> | undefined;
 
@@ -47,7 +49,13 @@ export function startDoctor(node: Node, sources: DoctorSources, parts: Parts): D
     });
     const signal = AbortSignal.timeout(DOCTOR_LIMITS.totalMs);
     const { facts, unchecked } = await gatherOnline(
-      { node, ...sources, gaps, startedAt, now },
+      {
+        node,
+        ...sources,
+        gaps: () => gaps.gaps().map((gap) => ({ ...gap, since: named(gap.since) })),
+        startedAt: named(begun),
+        now,
+      },
       offline,
       signal,
     );

@@ -60,6 +60,8 @@ export interface ExchangeParts {
   /** Frontiers with connected peers, at once. */
   readonly syncNow: () => void;
   readonly now: () => number;
+  /** A clock that nobody sets, milliseconds; default `now`. */
+  readonly steady?: () => number;
 }
 
 export interface Exchange {
@@ -72,6 +74,7 @@ export interface Exchange {
 /** Export, import and pulls over HTTP of this node. */
 export function createExchange(parts: ExchangeParts): Exchange {
   const { identity, db, feeds, registry, now } = parts;
+  const steady = parts.steady ?? now;
   const changes = new ChangeOrder(db, parts.reader);
   const legacyTable = new LegacyTable(db);
   const importer = createLegacyImporter(legacyTable, now);
@@ -169,8 +172,9 @@ export function createExchange(parts: ExchangeParts): Exchange {
       return parts.addJob({ source: source.id, force }, source.id);
     },
     async syncAll() {
-      const at = now();
-      if (at - queuedAt < COALESCE_MS) return { coalesced: true, next: queuedAt + COALESCE_MS };
+      const at = steady();
+      if (at - queuedAt < COALESCE_MS)
+        return { coalesced: true, next: now() + COALESCE_MS - (at - queuedAt) };
       queuedAt = at;
       try {
         parts.syncNow();

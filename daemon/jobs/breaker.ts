@@ -1,4 +1,4 @@
-/** Keeps work away from a source that fails again and again. Times are milliseconds since 1970. */
+/** Keeps work away from a source that fails again and again. Times are milliseconds of a clock that nobody sets. */
 export interface BreakerState {
   /** Failures in a row. */
   readonly failures: number;
@@ -9,7 +9,8 @@ export interface BreakerState {
 export const CLOSED: BreakerState = { failures: 0, openUntil: 0 };
 const OPENS_AFTER = 5;
 const FIRST_COOL_DOWN_MS = 60_000;
-const MOST_COOL_DOWN_MS = 30 * 60_000;
+/** The longest of all. */
+export const MOST_COOL_DOWN_MS = 30 * 60_000;
 
 /** The state after an attempt: five failures in a row open it for a minute, each further one for twice as long, up to half an hour. */
 export function breakerAfter(state: BreakerState, event: 'succeeded' | 'failed', now: number): BreakerState {

@@ -23,6 +23,8 @@ export interface BullmqParts {
   readonly redisUrl: string;
   readonly onTrouble: (message: string, fields: Record<string, unknown>) => void;
   readonly now: () => number;
+  /** A clock that nobody sets, milliseconds; default `now`. */
+  readonly steady?: () => number;
   /** BullMQ's key prefix; default its own. */
   readonly prefix?: string;
 }
@@ -32,7 +34,7 @@ export interface BullmqParts {
  * over again until the ledger says that it ended. Redis away: jobs wait, `health` says so, nothing fails.
  */
 export function createBullmqQueue(parts: BullmqParts, names: readonly JobName[]): JobQueue {
-  const { ledger, redisUrl, onTrouble, now, prefix } = parts;
+  const { ledger, redisUrl, onTrouble, now, steady = now, prefix } = parts;
   const mine: ReadonlySet<JobName> = new Set(names);
   const handed = new Map<string, number>();
   let queue: Queue | undefined;
@@ -70,7 +72,7 @@ export function createBullmqQueue(parts: BullmqParts, names: readonly JobName[])
   async function handOver(to: Queue): Promise<void> {
     // A command to a Redis that is away would be kept by the client and pile up.
     if (connection?.status !== 'ready') throw new AgrinetError('redis-away', reason);
-    const at = now();
+    const at = steady();
     // Each time that a job becomes due it is another message: one that was given back is not taken for the one before.
     const due = ledger.due(mine, HANDED_MOST).map((job) => ({ job, jobId: `${job.id}.${job.runAt}` }));
     const current = new Set(due.map(({ jobId }) => jobId));

@@ -22,6 +22,8 @@ export interface JobsParts {
   /** Whether a node can be synced with; asked before a worker's wish is queued. */
   readonly knowsSource: (id: string) => Promise<boolean> | boolean;
   readonly now?: () => number;
+  /** A clock that nobody sets, milliseconds; default `now`, or the machine's. */
+  readonly steady?: () => number;
   readonly random?: () => number;
   readonly limits?: Partial<LedgerLimits>;
   /** BullMQ's key prefix; default its own. */
@@ -38,10 +40,12 @@ export interface Jobs {
 export async function createJobs(parts: JobsParts): Promise<Jobs> {
   const { settings, table, logger, tell, knowsSource, limits, prefix } = parts;
   const now = parts.now ?? Date.now;
+  const steady = parts.steady ?? parts.now ?? (() => performance.now());
   const onTrouble = (message: string, fields: Record<string, unknown>): void => logger.warn(fields, message);
   const ledger = await openJobLedger({
     table,
     now,
+    steady,
     random: parts.random ?? Math.random,
     tell,
     onTrouble,
@@ -52,7 +56,7 @@ export async function createJobs(parts: JobsParts): Promise<Jobs> {
     redisUrl === undefined
       ? undefined
       : createBullmqQueue(
-          { ledger, redisUrl, onTrouble, now, ...(prefix === undefined ? {} : { prefix }) },
+          { ledger, redisUrl, onTrouble, now, steady, ...(prefix === undefined ? {} : { prefix }) },
           WORKER_JOBS,
         );
   const local = createEmbeddedQueue({ ledger, onTrouble }, remote === undefined ? undefined : OWN_JOBS);

@@ -9,8 +9,9 @@ import {
 } from '../../api/ports/jobs.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { JobTable } from '../../storage/job-table.ts';
-import { backoffMs } from './backoff.ts';
-import { breakerAfter, type BreakerState, CLOSED } from './breaker.ts';
+import { dueAt } from '../../protocols/wire/deadlines.ts';
+import { backoffMs, MOST_BACKOFF_MS } from './backoff.ts';
+import { breakerAfter, type BreakerState, CLOSED, MOST_COOL_DOWN_MS } from './breaker.ts';
 import type { AddOptions } from './job-queue.ts';
 import { afterLoss, type JobRow, keyOf, newId, sourceOf } from './job-row.ts';
 
@@ -30,10 +31,14 @@ export interface LedgerLimits {
 export const LEDGER_LIMITS: LedgerLimits = { live: 10_000, completed: 1000, dead: 1000, leaseMs: 15_000 };
 const MAX_ATTEMPTS = 5;
 const LONGEST_SLEEP_MS = 30_000;
+/** No job waits longer on its own account: a backoff, or a source’s breaker. */
+const LONGEST_WAIT_MS = Math.max(MOST_BACKOFF_MS, MOST_COOL_DOWN_MS);
 
 export interface LedgerParts {
   readonly table: JobTable<JobRow>;
   readonly now: () => number;
+  /** A clock that nobody sets, for what lives in this process only: leases and breakers. Milliseconds; default `now`. */
+  readonly steady?: () => number;
   readonly random: () => number;
   /** First news of a job, and its end, each at least once. Must be idempotent. */
   readonly tell: (job: Job, what: 'progress' | 'ended') => Promise<void>;
@@ -61,6 +66,10 @@ export interface JobLedger extends JobAttempts {
 /** Opens the ledger: what was active in the process that ended waits again; workers elsewhere get a new lease. */
 export async function openJobLedger(parts: LedgerParts): Promise<JobLedger> {
   const { table, now, random, onTrouble } = parts;
+  const steady = parts.steady ?? now;
+  /** When a waiting job may be begun, whatever the clock said that set it. */
+  const dueTime = ({ runAt, delayMs = 0 }: JobRow): number =>
+    dueAt(runAt, now(), Math.max(LONGEST_WAIT_MS, delayMs));
   const limits = { ...LEDGER_LIMITS, ...parts.limits };
   const rows = new Map<string, JobRow>();
   /** Ids by state; the ended ones in the order of their end. */
@@ -81,8 +90,9 @@ export async function openJobLedger(parts: LedgerParts): Promise<JobLedger> {
   let stopped = false;
 
   const shown = (row: JobRow): Job => {
-    const { attempt: _attempt, local: _local, told: _told, state, ...job } = row;
-    return { ...job, state: state === 'waiting' && row.runAt > now() ? 'delayed' : state };
+    const { attempt: _attempt, local: _local, told: _told, delayMs: _delay, state, ...job } = row;
+    const runAt = state === 'waiting' ? dueTime(row) : row.runAt;
+    return { ...job, runAt, state: state === 'waiting' && runAt > now() ? 'delayed' : state };
   };
   const isLive = (row: JobRow): boolean => row.state === 'waiting' || row.state === 'active';
 
@@ -130,23 +140,25 @@ export async function openJobLedger(parts: LedgerParts): Promise<JobLedger> {
     return row;
   }
 
-  function wake(at: number): void {
+  function wake(inMs: number): void {
+    const at = steady() + Math.max(0, inMs);
     if (stopped || at >= wakeAt) return;
     wakeAt = at;
     clearTimeout(timer);
-    timer = setTimeout(onTimer, Math.min(LONGEST_SLEEP_MS, Math.max(0, at - now())));
+    timer = setTimeout(onTimer, Math.min(LONGEST_SLEEP_MS, Math.max(0, inMs)));
     timer.unref();
   }
   function onTimer(): void {
     wakeAt = Infinity;
-    const at = now();
+    const [at, turn] = [now(), steady()];
     for (const [id, until] of leases) {
-      if (until <= at) lost(id);
-      else wake(until);
+      if (until <= turn) lost(id);
+      else wake(until - turn);
     }
     for (const id of ids.waiting) {
-      const runAt = rows.get(id)?.runAt ?? 0;
-      if (runAt > at) wake(runAt);
+      const row = rows.get(id);
+      const runAt = row === undefined ? 0 : dueTime(row);
+      if (runAt > at) wake(runAt - at);
     }
     callSoon();
   }
@@ -161,8 +173,9 @@ export async function openJobLedger(parts: LedgerParts): Promise<JobLedger> {
   }
   function changed(row: JobRow): void {
     if (row.state !== 'waiting') return;
-    if (row.runAt <= now()) callSoon();
-    else wake(row.runAt);
+    const inMs = dueTime(row) - now();
+    if (inMs <= 0) callSoon();
+    else wake(inMs);
   }
   /** A worker died, or cannot reach this node: somebody else is to do it. */
   function lost(id: string): void {
@@ -177,8 +190,8 @@ export async function openJobLedger(parts: LedgerParts): Promise<JobLedger> {
       },
       (failure: unknown) => {
         onTrouble('a job that lost its worker could not be saved', { job: id, err: failure });
-        leases.set(id, now() + limits.leaseMs);
-        wake(now() + limits.leaseMs);
+        leases.set(id, steady() + limits.leaseMs);
+        wake(limits.leaseMs);
       },
     );
   }
@@ -215,15 +228,15 @@ export async function openJobLedger(parts: LedgerParts): Promise<JobLedger> {
     const row = found(id);
     if (row.state === 'active') throw new AgrinetError('job-claimed', 'another worker is at this job');
     if (row.state !== 'waiting') throw new AgrinetError('job-ended', `this job is ${row.state}`);
-    if (row.runAt > now()) throw new AgrinetError('job-not-due', 'this job is to be done later');
+    if (dueTime(row) > now()) throw new AgrinetError('job-not-due', 'this job is to be done later');
     const attempt = randomBytes(16).toString('hex');
     const { progress: _progress, ...rest } = row;
     const next = { ...rest, state: 'active' as const, attempts: row.attempts + 1, attempt, local };
     // Not fsynced: should it be lost with the machine, the job is simply done again.
     const kept = await save(next, false);
     if (!local) {
-      leases.set(id, now() + limits.leaseMs);
-      wake(now() + limits.leaseMs);
+      leases.set(id, steady() + limits.leaseMs);
+      wake(limits.leaseMs);
     }
     return { job: shown(kept), attempt };
   }
@@ -235,8 +248,8 @@ export async function openJobLedger(parts: LedgerParts): Promise<JobLedger> {
         const error = { code: 'process-lost', message: 'the node ended while it worked on this' };
         await save(afterLoss(row, error, now()), false);
       } else {
-        leases.set(row.id, now() + limits.leaseMs);
-        wake(now() + limits.leaseMs);
+        leases.set(row.id, steady() + limits.leaseMs);
+        wake(limits.leaseMs);
       }
     }
   }
@@ -248,7 +261,7 @@ export async function openJobLedger(parts: LedgerParts): Promise<JobLedger> {
       if (row !== undefined && row.told !== true) tellEnd(row);
     }
   }
-  wake(now());
+  wake(0);
 
   return {
     async add(name, data, options = {}) {
@@ -267,7 +280,8 @@ export async function openJobLedger(parts: LedgerParts): Promise<JobLedger> {
           'too many jobs wait already; see agrinet jobs, and try again later',
         );
       const at = now();
-      const openUntil = breakers.get(sourceOf({ name, data }))?.openUntil ?? 0;
+      const { delayMs = 0 } = options;
+      const openMs = (breakers.get(sourceOf({ name, data }))?.openUntil ?? 0) - steady();
       const row = await save(
         {
           id,
@@ -278,7 +292,8 @@ export async function openJobLedger(parts: LedgerParts): Promise<JobLedger> {
           attempts: 0,
           maxAttempts: Math.max(1, options.maxAttempts ?? MAX_ATTEMPTS),
           createdAt: at,
-          runAt: Math.max(at + (options.delayMs ?? 0), openUntil),
+          runAt: at + Math.max(delayMs, openMs, 0),
+          ...(delayMs > LONGEST_WAIT_MS ? { delayMs } : {}),
         },
         true,
       );
@@ -294,7 +309,7 @@ export async function openJobLedger(parts: LedgerParts): Promise<JobLedger> {
       const fits = (row: JobRow): boolean =>
         (cursor === undefined || row.id < cursor) &&
         (state === undefined ||
-          state === (row.state === 'waiting' && row.runAt > at ? 'delayed' : row.state));
+          state === (row.state === 'waiting' && dueTime(row) > at ? 'delayed' : row.state));
       const all = [...rows.values()].filter(fits).sort((a, b) => (a.id < b.id ? 1 : -1));
       const jobs = all.slice(0, limit).map(shown);
       const last = jobs.at(-1);
@@ -315,7 +330,10 @@ export async function openJobLedger(parts: LedgerParts): Promise<JobLedger> {
     counts() {
       let delayed = 0;
       const at = now();
-      for (const id of ids.waiting) if ((rows.get(id)?.runAt ?? 0) > at) delayed++;
+      for (const id of ids.waiting) {
+        const row = rows.get(id);
+        if (row !== undefined && dueTime(row) > at) delayed++;
+      }
       return {
         waiting: ids.waiting.size - delayed,
         delayed,
@@ -330,7 +348,7 @@ export async function openJobLedger(parts: LedgerParts): Promise<JobLedger> {
     claimLocal: (id) => begin(id, true),
     async progress(id, attempt, update) {
       const row = running(id, attempt);
-      if (leases.has(id)) leases.set(id, now() + limits.leaseMs);
+      if (leases.has(id)) leases.set(id, steady() + limits.leaseMs);
       if (update === undefined) return;
       const kept = await save({ ...row, progress: update }, false);
       if (row.progress === undefined)
@@ -355,7 +373,8 @@ export async function openJobLedger(parts: LedgerParts): Promise<JobLedger> {
       const row = running(id, attempt);
       const at = now();
       const source = sourceOf(row);
-      const breaker = source === '' ? CLOSED : breakerAfter(breakers.get(source) ?? CLOSED, 'failed', at);
+      const breaker =
+        source === '' ? CLOSED : breakerAfter(breakers.get(source) ?? CLOSED, 'failed', steady());
       if (source !== '') breakers.set(source, breaker);
       const error = { code, message };
       const last = final === true || row.attempts >= row.maxAttempts;
@@ -366,7 +385,7 @@ export async function openJobLedger(parts: LedgerParts): Promise<JobLedger> {
               ...row,
               state: 'waiting',
               error,
-              runAt: Math.max(at + backoffMs(row.attempts, random()), breaker.openUntil),
+              runAt: at + Math.max(backoffMs(row.attempts, random()), breaker.openUntil - steady()),
             },
         true,
       );
@@ -385,7 +404,7 @@ export async function openJobLedger(parts: LedgerParts): Promise<JobLedger> {
       for (const id of ids.waiting) {
         if (found.length >= limit) break;
         const row = rows.get(id);
-        if (row !== undefined && row.runAt <= at && names.has(row.name)) found.push(shown(row));
+        if (row !== undefined && dueTime(row) <= at && names.has(row.name)) found.push(shown(row));
       }
       return found;
     },

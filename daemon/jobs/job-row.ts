@@ -8,6 +8,8 @@ export interface JobRow extends Omit<Job, 'state'> {
   readonly attempt?: string;
   /** Worked on in this very process: over when the process is. */
   readonly local?: boolean;
+  /** The wait it was added with, where that is longer than any other; milliseconds. */
+  readonly delayMs?: number;
   /** Whether its end was told. */
   readonly told?: boolean;
 }

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { AgrinetError, errorCode, errorMessage } from '../../protocols/errors.ts';
+import { dueAt } from '../../protocols/wire/deadlines.ts';
 import { createWorkerApi, type WorkerApi } from './http-attempts.ts';
 import type { JobHandlers } from './job-queue.ts';
 import { createJobWorker } from './job-worker.ts';
@@ -61,7 +62,7 @@ async function poll(
     try {
       if (intervalMs > 0)
         for (const { id, lastSyncAt } of await api.nodes())
-          if (lastSyncAt <= Date.now() - intervalMs) await api.enqueueSync(id);
+          if (dueAt(lastSyncAt + intervalMs, Date.now(), intervalMs) <= Date.now()) await api.enqueueSync(id);
     } catch (error) {
       say(`syncs that are due could not be queued: ${errorMessage(error)}`);
     }

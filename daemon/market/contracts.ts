@@ -5,6 +5,7 @@ import type { RecordState } from '../../protocols/open-dialog/record.ts';
 import type { Json } from '../../protocols/wire/json.ts';
 import { parseRecordKey, publicId, type RecordKey } from '../../protocols/wire/ids.ts';
 import type { Reader } from '../../storage/reader.ts';
+import { refuseWrongClock } from '../clock-line.ts';
 import type { Node } from '../node.ts';
 import type { Parts } from '../parts.ts';
 import { fieldHistory } from './field-history.ts';
@@ -19,18 +20,21 @@ export function startContracts(
   parts: Parts,
   ratedAt: NonNullable<BookParts['ratedAt']>,
 ): ContractBook {
-  const { identity, settings, ledger, registry, events, logger } = node;
+  const { identity, settings, ledger, registry, events, logger, clock } = node;
   const book = openContractBook({
     identity,
     net: settings.myceliumNetwork,
     ledger,
-    catalogue: createCatalogue(ledger, identity.peerId, Date.now),
+    catalogue: createCatalogue(ledger, identity.peerId, clock.now),
     reader,
     ratedAt,
     history: fieldHistory(node.store),
     isActive: (peer) => registry.isActive(peer),
-    now: Date.now,
-    mayPromise: () => node.rejoin.mayPromise(),
+    now: clock.cautious, // a hold that is ended cannot be begun again
+    mayPromise: async () => {
+      refuseWrongClock(clock.wall()); // what is promised has an end, and is dated
+      await node.rejoin.mayPromise();
+    },
     onPing: (userId, contract, ping) =>
       events.emit('ping.update', { contractId: idOf(contract), ping: newsOf(ping) }, { userId }),
     onFailure: (error) => logger.warn({ err: error }, 'contracts could not be looked through'),

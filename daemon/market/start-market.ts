@@ -26,7 +26,7 @@ export async function startMarket(
 ) {
   const { settings, identity, db, store, registry, ledger, events, logger } = node;
   const self = identity.peerId;
-  const now = Date.now;
+  const { now } = node.clock;
   const warn = (message: string, fields: Record<string, unknown>): void => logger.warn(fields, message);
 
   let rated: Pick<RatingsPort, 'standing'> | undefined;

@@ -2,6 +2,7 @@ import type { Published, TrendsPort } from '../../api/ports/trends.ts';
 import { draftFact } from '../../protocols/ledger/drafts.ts';
 import type { Ledger } from '../../protocols/ledger/types.ts';
 import { makeSnapshot, type RegionCount } from '../../protocols/market/trend-snapshot.ts';
+import { dueAt } from '../../protocols/wire/deadlines.ts';
 import type { RecordState } from '../../protocols/open-dialog/record.ts';
 import { parseRecordKey, publicId } from '../../protocols/wire/ids.ts';
 import type { Reader } from '../../storage/reader.ts';
@@ -60,7 +61,11 @@ export function createTrendPublisher(parts: TrendPublisherParts): TrendPublisher
   async function publish(dueOnly: boolean): Promise<Published> {
     const known = await lastOwn();
     const at = now();
-    if (dueOnly && (hours === 0 || (known !== undefined && at - known.publishedAt < hours * HOUR_MS)))
+    if (
+      dueOnly &&
+      (hours === 0 ||
+        (known !== undefined && dueAt(known.publishedAt + hours * HOUR_MS, at, hours * HOUR_MS) > at))
+    )
       return { id: known?.id, published: false, reason: 'not-due' };
     const { prices } = await parts.prices();
     if (prices.length === 0) return { id: known?.id, published: false, reason: 'no-prices' };

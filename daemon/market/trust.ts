@@ -32,7 +32,7 @@ export async function startTrust(
     ledger,
     reader,
     contract: (key) => contracts.get(key, { operator: true }),
-    now: Date.now,
+    now: node.clock.now,
   });
   node.onCommit('ratings', ({ changes }) => ratings.note(changes));
   node.onReopen(async () => ratings.forget());
@@ -40,7 +40,7 @@ export async function startTrust(
   const reliability = await countReliability({
     table: reliabilityTable(db),
     isKnown,
-    now: Date.now,
+    now: node.clock.now,
     onFailure: (error) => logger.warn({ err: error }, 'the reliability of peers was not saved'),
   });
   parts.started('reliability', () => reliability.stop());

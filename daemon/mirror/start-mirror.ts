@@ -38,7 +38,7 @@ export function startNodeMirror(
     self,
     limits,
     claim: randomBytes(12).toString('hex'),
-    now: Date.now,
+    now: node.clock.now,
     random: Math.random,
     log: (level, message, fields) => logger[level](fields, message),
     onTrouble: (state, detail) => {

@@ -4,19 +4,23 @@ import { LIMITS } from '../wire/limits.ts';
 export type HlcTime = readonly [ms: number, counter: number];
 
 export interface Clock {
-  /** A reading later than every earlier one. */
+  /** A reading later than every earlier one, unless the wall clock was set back by more than what a peer may move this one. */
   tick(): HlcTime;
   /** Takes another node's reading in, unless it is too far ahead of our wall clock. */
   observe(time: HlcTime): void;
 }
 
+/**
+ * The own clock. It is never further ahead of the wall clock than a peer could have moved it: when that was wrong and is set back, this
+ * one follows, and a later entry has an earlier time. Nothing but display depends on the order of times.
+ */
 export function createClock(now: () => number): Clock {
   let ms = 0;
   let counter = 0;
   return {
     tick() {
       const wall = now();
-      if (wall > ms) {
+      if (wall > ms || ms > wall + LIMITS.clockAheadMs) {
         ms = wall;
         counter = 0;
       } else counter++;

@@ -33,7 +33,7 @@ export function createLedger(parts: LedgerParts): Ledger {
     epoch,
     gate: new JudgeGate(() => clockOfThread.wall()),
     newFeeds: new NewFeeds(store, now),
-    debts: new JudgingDebts(now),
+    debts: new JudgingDebts(parts.steady ?? now),
     brought: new BroughtErasures(),
   };
   const forks = new Forks({ ...shared, counts: new ForkCounts(now), write });

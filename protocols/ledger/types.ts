@@ -64,6 +64,8 @@ export interface LedgerParts {
   readonly now: () => number;
   /** What this thread has used; without it, the thread's own. */
   readonly clockOfThread?: CpuClock;
+  /** A clock that nobody sets, milliseconds; default `now`. */
+  readonly steady?: () => number;
   /** Why nothing may be written now (a full disk), or undefined. */
   refusal(): AgrinetError | undefined;
   onCommit(committed: Committed): void;

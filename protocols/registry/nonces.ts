@@ -1,4 +1,5 @@
 import { AgrinetError } from '../errors.ts';
+import { dueAt } from '../wire/deadlines.ts';
 import { REGISTRY_LIMITS } from './registry.ts';
 import { REGISTRATION_WINDOW_MS } from './statement.ts';
 
@@ -14,8 +15,11 @@ export interface Nonces {
   use(caller: string, nonce: string, now: number, by?: string): Promise<void>;
 }
 
-/** Each signed registration counts once: nonces are kept for twice the window in which their statement is good. */
-export async function createNonces(store: NonceStore): Promise<Nonces> {
+/**
+ * Each signed registration counts once: nonces are kept for twice the window in which their statement is good, by a clock (`cautious`)
+ * that no step forward shortens.
+ */
+export async function createNonces(store: NonceStore, cautious?: () => number): Promise<Nonces> {
   // Oldest first, because all are kept equally long.
   const used = new Map((await store.load()).sort(([, a], [, b]) => a - b));
   /** By whose key, and how many of each: since the start only, which a flood cannot choose. */
@@ -27,10 +31,11 @@ export async function createNonces(store: NonceStore): Promise<Nonces> {
     else counts.delete(by);
   };
   return {
-    async use(caller, nonce, now, by) {
+    async use(caller, nonce, at, by) {
+      const now = cautious?.() ?? at;
       const expired: string[] = [];
       for (const [id, until] of used) {
-        if (until > now) break;
+        if (dueAt(until, now, 2 * REGISTRATION_WINDOW_MS) > now) break;
         expired.push(id);
       }
       for (const id of expired) {

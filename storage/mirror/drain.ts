@@ -1,4 +1,5 @@
 import { AgrinetError, errorCode, errorMessage } from '../../protocols/errors.ts';
+import { dueAt } from '../../protocols/wire/deadlines.ts';
 import type { Outbox, OutboxRow, Outcome } from '../outbox.ts';
 import { bring, type BringParts } from './bring.ts';
 import type { MirrorLimits } from './limits.ts';
@@ -90,8 +91,9 @@ export async function drainOnce(parts: DrainParts, signal: AbortSignal): Promise
       if (signal.aborted) ended = true;
       if (ended) break;
       if (row.refused !== undefined) continue;
-      if (row.due !== undefined && row.due > started) {
-        noteDue(row.due);
+      const due = row.due === undefined ? undefined : dueAt(row.due, started, limits.graceMs);
+      if (due !== undefined && due > started) {
+        noteDue(due);
         continue;
       }
       const task = one(key, row).finally(() => {

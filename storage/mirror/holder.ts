@@ -59,7 +59,8 @@ export interface HolderParts {
 
 /** Whether a holder may still be at work. A clock that is ahead of ours makes it seem so for longer, never for shorter. */
 export function isAlive({ seenAt }: Holder, now: number, leaseMs: number): boolean {
-  return seenAt > 0 && now - seenAt < leaseMs;
+  // A time far ahead is that of a clock that was wrong, and nobody writes in the future.
+  return seenAt > 0 && Math.abs(now - seenAt) < leaseMs;
 }
 
 /**

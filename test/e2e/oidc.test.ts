@@ -108,7 +108,11 @@ beforeAll(async () => {
     apiKey: 'the-operators-own-key-of-this-test',
     logger: createLogger({ logLevel: 'silent' }),
     refusal: () => undefined,
-    now: () => Date.now() + clock,
+    clock: {
+      cautious: () => Date.now() + clock,
+      wall: () => Date.now() + clock,
+      steady: () => Date.now() + clock,
+    },
   });
 });
 afterAll(async () => {

@@ -26,7 +26,7 @@ export async function factsOf({ node, context }: TestNode, laterMs = 0): Promise
       scrub: context.scrub,
     };
     const { facts } = await gatherOnline(
-      { ...sources, gaps, startedAt, now },
+      { ...sources, gaps: () => gaps.gaps(), startedAt, now },
       offline,
       AbortSignal.timeout(8000),
     );

@@ -1,0 +1,80 @@
+import { clockIsCredible, RELEASED_AT } from '../protocols/wire/release-date.ts';
+
+/** Steps of the clock up to this are the ordinary work of NTP, milliseconds. */
+const SLEW_MS = 5000;
+/** A clock that was set forward is believed by what cannot be undone after it has stood by it for so long. */
+const SETTLE_MS = 10 * 60_000;
+/** Between two looks; a jump back and forth in between does nobody harm. */
+const LOOK_MS = 5000;
+
+/** The wall clock as the parts of a node may use it. Milliseconds since 1970; no reading is one that cannot be. */
+export interface NodeClock {
+  /**
+   * The wall clock. While that reads what cannot be (1970, 2066) this goes on from the last reading that could, or from the date of the
+   * release in a process that has never seen one.
+   */
+  now(): number;
+  /**
+   * For what cannot be undone: the end of a hold or a key, throwing away. Goes back with the wall clock at once, and forward by more than
+   * a few seconds only when that has stayed so for ten minutes.
+   */
+  cautious(): number;
+  /** Goes on evenly whatever the wall clock does; for what lives in this process only. */
+  steady(): number;
+  /** What the wall clock itself reads. */
+  wall(): number;
+  /** Whether that can be. */
+  credible(): boolean;
+  /** By how much the wall clock is ahead of what `cautious` goes by; 0 or a little when they agree. */
+  doubtedMs(): number;
+}
+
+export interface NodeClockParts {
+  readonly wall: () => number;
+  /** Of a clock that nobody sets. */
+  readonly steady: () => number;
+  /** Told when the wall clock was set: by how much, in milliseconds. */
+  readonly onStep: (stepMs: number) => void;
+}
+
+/** Follows the wall clock and tells when it was set. Call `stop` at the end. */
+export function startNodeClock({ wall, steady, onStep }: NodeClockParts): NodeClock & { stop(): void } {
+  /** What to add to `steady`: as the wall clock was last read, as `now` believes it, and as `cautious` does. */
+  let read = wall() - steady();
+  let believed = clockIsCredible(read + steady()) ? read : undefined;
+  let sure = believed;
+  let doubted: { readonly offset: number; readonly since: number } | undefined;
+  const released = RELEASED_AT - steady();
+
+  function look(): number {
+    const at = steady();
+    const step = wall() - at - read;
+    read += step;
+    if (Math.abs(step) > SLEW_MS) onStep(Math.round(step));
+    if (!clockIsCredible(at + read)) return at;
+    believed = read;
+    if (sure === undefined || believed - sure <= SLEW_MS) {
+      sure = believed;
+      doubted = undefined;
+    } else if (doubted === undefined || Math.abs(doubted.offset - believed) > SLEW_MS) {
+      doubted = { offset: believed, since: at };
+    } else if (at - doubted.since >= SETTLE_MS) {
+      sure = believed;
+      doubted = undefined;
+    }
+    return at;
+  }
+  const timer = setInterval(look, LOOK_MS).unref();
+  return {
+    now: () => Math.round(look() + (believed ?? released)),
+    cautious: () => Math.round(look() + (sure ?? released)),
+    steady,
+    wall,
+    credible: () => clockIsCredible(wall()),
+    doubtedMs: () => {
+      look();
+      return Math.round(read - (sure ?? released));
+    },
+    stop: () => clearInterval(timer),
+  };
+}
