@@ -30,6 +30,9 @@ import { exitCodeFor } from './exit-codes.ts';
 import { errorText } from './service/journal.ts';
 import { VERSION } from './version.ts';
 
+// What any command writes is this user's alone: the database, backups, feed files.
+process.umask(0o077);
+
 const program = new Command('agrinet')
   .description('The federation daemon of Agrinet and its command line.')
   .version(VERSION)

@@ -6,6 +6,7 @@ import { refuseHalfRestored } from '../storage/restored.ts';
 import { openApiKey, type OwnApiKey } from './api-key.ts';
 import { clockLine } from './clock-line.ts';
 import { openTlsCertificate } from './federation/tls-certificate.ts';
+import { shutFolder } from './folder-modes.ts';
 import { startHttp } from './http.ts';
 import { identityPath, loadOrCreateIdentity, readIdentity } from './identity-file.ts';
 import { lockIdentity } from './lock.ts';
@@ -39,6 +40,7 @@ export async function runDaemon(settings: Settings): Promise<void> {
 async function run(settings: Settings, logger: Logger, supervision: Supervision): Promise<void> {
   await refuseHalfRestored(settings.dataDir);
   await refuseLostIdentity(settings.dataDir);
+  await shutModes(settings.dataDir, logger);
   const identity = await loadOrCreateIdentity(settings.dataDir);
   const lock = await lockIdentity(identity.peerId);
   try {
@@ -118,6 +120,12 @@ function statusLine({ guard, registry, host }: Node): string {
   const active = registry.list().filter(({ status }) => status === 'active');
   const here = active.filter(({ peerId }) => connected.has(peerId)).length;
   return `ready, ${here} of ${active.length} registered nodes connected`;
+}
+
+/** Private messages are in the database: what others could read is shut before it is opened. */
+async function shutModes(dataDir: string, logger: Logger): Promise<void> {
+  const { open, left } = await shutFolder(dataDir, true);
+  if (open > 0) logger.warn({ open, left }, 'files of DATA_DIR could be read by others; they are shut now');
 }
 
 /** A database without its identity would go on under a new name, and its own records could never be changed again. */

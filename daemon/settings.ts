@@ -63,7 +63,10 @@ function problemLine(definition: Definition, raw: string, error: z.ZodError): st
   return `${definition.env}: ${what} is not ${definition.expects}${where}. ${advice}`;
 }
 
-/** Names in the environment that look like a mistyped setting, one line each. */
+/** Beginnings that no other program's variables have: a name with one is meant for this node, or is a left-over. */
+const FAMILIES = ['MYCELIUM_', 'TLS_', 'OAUTH_', 'FEDERATION_', 'GEOFENCE_', 'MIRROR_'];
+
+/** Names in the environment that look like a mistyped setting, or are of one of our families and no setting; one line each. */
 export function settingsWarnings(env: Environment): string[] {
   const known = definitions.flatMap(([, definition]) => [definition.env, ...(definition.aliases ?? [])]);
   const warnings: string[] = [];
@@ -75,7 +78,11 @@ export function settingsWarnings(env: Environment): string[] {
       .filter(({ each, slips }) => slips <= (each.length < 8 ? 1 : 2))
       .sort((a, b) => a.slips - b.slips)[0]?.each;
     if (near !== undefined) warnings.push(`${name}: no such setting and ignored. Did you mean ${near}?`);
-    else if (name.startsWith('MYCELIUM_')) warnings.push(`${name}: no such setting and ignored. Unset it.`);
+    else if (FAMILIES.some((family) => name.startsWith(family))) {
+      const longer = known.find((each) => each.startsWith(`${name}_`) || name.startsWith(`${each}_`));
+      const advice = longer === undefined ? 'Unset it.' : `Did you mean ${longer}?`;
+      warnings.push(`${name}: no such setting and ignored. ${advice}`);
+    }
   }
   return warnings;
 }

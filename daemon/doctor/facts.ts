@@ -1,4 +1,5 @@
 import type { ScrubStanding } from '../scrub/scrub.ts';
+import type { OpenModes } from '../folder-modes.ts';
 import type { Settings } from '../settings.ts';
 import type { DiskSample } from './disk-trend.ts';
 import type { RejoinStanding } from '../../protocols/mycelium/rejoin.ts';
@@ -66,6 +67,8 @@ export interface OfflineFacts {
   readonly strayNames: readonly string[];
   readonly files: readonly FileFact[];
   readonly dataDirMode: number | undefined;
+  /** How much of DATA_DIR others can read or change, and the first paths of it. */
+  readonly openModes: OpenModes;
   readonly disk: {
     readonly freeBytes: number | undefined;
     readonly samples: readonly DiskSample[];
@@ -119,6 +122,14 @@ export interface OnlineFacts extends OfflineFacts {
   readonly schemaVersion: number;
   readonly nodes: readonly NodeFact[];
   readonly clocks: readonly ClockFact[];
+  readonly ownClock: {
+    readonly wall: number;
+    readonly credible: boolean;
+    /** How far it is ahead of what the node goes by in what cannot be undone. */
+    readonly doubtedMs: number;
+    /** Signed time of this node's newest entries; undefined without any. */
+    readonly newestOwn: number | undefined;
+  };
   readonly dht: {
     readonly tablePeers: number;
     /** Peers that are connected, and since when the first of them has been. */

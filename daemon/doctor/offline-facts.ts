@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { AgrinetError, errorCode, errorMessage } from '../../protocols/errors.ts';
 import { keyPepperPath, loadOrCreatePepper } from '../access/key-pepper.ts';
 import { apiKeyPath, readLocalApiKey } from '../api-key.ts';
+import { shutFolder } from '../folder-modes.ts';
 import { identityPath, readIdentity } from '../identity-file.ts';
 import { lockIdentity } from '../lock.ts';
 import { type Settings, settingsWarnings } from '../settings.ts';
@@ -42,7 +43,8 @@ export async function gatherOffline(sources: OfflineSources): Promise<OfflineFac
     settings,
     strayNames: settingsWarnings(env),
     files,
-    dataDirMode: folder === undefined || process.platform === 'win32' ? undefined : folder.mode & 0o777,
+    dataDirMode: folder === undefined || process.platform === 'win32' ? undefined : folder.mode & 0o7777,
+    openModes: await shutFolder(dataDir, false),
     disk: {
       freeBytes: folder === undefined ? undefined : await freeBytes(dataDir),
       samples: running?.samples ?? [],

@@ -83,6 +83,7 @@ export async function gatherOnline(
     schemaVersion: SCHEMA_VERSION,
     nodes,
     clocks,
+    ownClock: await ownClockFact(node),
     dht: dhtFact(node),
     gaps: gaps(),
     unequal: unequalDigests(node),
@@ -199,6 +200,22 @@ async function quarantineFacts(
     });
   }
   return found;
+}
+
+/** This clock, and the last entry of each own feed that is not covered by a later one. */
+async function ownClockFact({ clock, identity, store }: Node): Promise<OnlineFacts['ownClock']> {
+  const times: number[] = [];
+  for (const { epoch, seq } of frontierOf(store.feeds(identity.peerId, 'public')).slice(-TIMES_READ)) {
+    const feed = store.feed(identity.peerId, 'public', epoch);
+    const entry = feed && (await store.entry(feed.no, seq));
+    if (entry !== undefined) times.push(entry.header.time[0]);
+  }
+  return {
+    wall: clock.wall(),
+    credible: clock.credible(),
+    doubtedMs: clock.doubtedMs(),
+    newestOwn: times.length === 0 ? undefined : Math.max(...times),
+  };
 }
 
 async function jobsFact(jobs: OnlineSources['jobs']): Promise<OnlineFacts['jobs']> {

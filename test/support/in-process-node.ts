@@ -36,6 +36,7 @@ export async function startNode(
   identity: Identity = identityFromSeed(randomBytes(32)),
   options: Pick<ServiceOptions, 'mirrorLimits'> = {},
 ): Promise<TestNode> {
+  process.umask(0o077); // as the command line does
   const settings = loadSettings({
     DATA_DIR: dataDir,
     MYCELIUM_PORT: '0',

@@ -9,22 +9,50 @@ const when = (ms: number): string => isoTime(ms);
  * Clocks that differ by more than can be the way of the answer. Where all peers agree with one another it is this one that is
  * wrong, and that is said once.
  */
-export function checkClock({ clocks }: OnlineFacts): Finding[] {
+export function checkClock({ clocks, ownClock, now }: OnlineFacts): Finding[] {
   const off = clocks.filter(
     ({ offsetMs, uncertaintyMs }) => Math.abs(offsetMs) - uncertaintyMs >= DOCTOR_LIMITS.skewMs,
   );
   const own = off.length >= 2 && off.length === clocks.length && agree(off);
-  return firstOf(
-    (own ? off.slice(0, 1) : off).map(({ label, id, offsetMs, uncertaintyMs }) => ({
-      check: 'clock',
-      severity: Math.abs(offsetMs) >= DOCTOR_LIMITS.skewMostMs ? 'error' : 'warning',
-      ...(own ? {} : { subject: id }),
-      message: `${own ? `the clocks of all ${off.length} peers asked are` : `the clock of ${label} is`} ${seconds(offsetMs)} s ${
-        offsetMs > 0 ? 'ahead of' : 'behind'
-      } this one (± ${seconds(uncertaintyMs)} s); beyond ${DOCTOR_LIMITS.skewMostMs / 60_000} minutes signed requests and registrations are refused`,
-      mend: 'timedatectl set-ntp true',
-    })),
-  );
+  return [
+    ...checkOwnClock(ownClock, now),
+    ...firstOf(
+      (own ? off.slice(0, 1) : off).map(({ label, id, offsetMs, uncertaintyMs }) => ({
+        check: 'clock',
+        severity: Math.abs(offsetMs) >= DOCTOR_LIMITS.skewMostMs ? 'error' : 'warning',
+        ...(own ? {} : { subject: id }),
+        message: `${own ? `the clocks of all ${off.length} peers asked are` : `the clock of ${label} is`} ${seconds(offsetMs)} s ${
+          offsetMs > 0 ? 'ahead of' : 'behind'
+        } this one (± ${seconds(uncertaintyMs)} s); beyond ${DOCTOR_LIMITS.skewMostMs / 60_000} minutes signed requests and registrations are refused`,
+        mend: 'timedatectl set-ntp true',
+      })),
+    ),
+  ];
+}
+
+/** This clock against what can be, against itself and against what it has dated. */
+function checkOwnClock(
+  { wall, credible, doubtedMs, newestOwn }: OnlineFacts['ownClock'],
+  now: number,
+): Finding[] {
+  const about = { check: 'clock', severity: 'warning', mend: 'timedatectl set-ntp true' } as const;
+  const found: Finding[] = [];
+  if (!credible)
+    found.push({
+      ...about,
+      message: `the clock of this machine reads ${when(wall)}, which cannot be: keys and promises wait until it is set`,
+    });
+  else if (doubtedMs >= DOCTOR_LIMITS.skewMs)
+    found.push({
+      ...about,
+      message: `the clock of this machine was set ${seconds(doubtedMs)} s ahead; nothing ends by it before it has stood so for ten minutes`,
+    });
+  if (newestOwn !== undefined && newestOwn - now >= DOCTOR_LIMITS.skewMostMs)
+    found.push({
+      ...about,
+      message: `the newest own entry is dated ${when(newestOwn)}, ahead of this clock: one of them is wrong. If the clock is right now, the next entry of this node ends this`,
+    });
+  return found;
 }
 
 function agree(clocks: OnlineFacts['clocks']): boolean {

@@ -5,7 +5,7 @@ import { CHECK_ALL, type Finding } from '../finding.ts';
 const MIB = 1024 * 1024;
 
 /** Identity, API key and pepper. */
-export function checkFiles({ files, dataDirMode, settings }: OfflineFacts): Finding[] {
+export function checkFiles({ files, dataDirMode, openModes, settings }: OfflineFacts): Finding[] {
   const found = files.flatMap(({ path, kind, present, needed, mode, problem }): Finding[] => {
     const about = { check: 'files', severity: 'error', subject: path } as const;
     if (mode !== undefined && (mode & 0o077) !== 0)
@@ -35,13 +35,17 @@ export function checkFiles({ files, dataDirMode, settings }: OfflineFacts): Find
         : `${path} is gone: the keys that were issued are refused without it`;
     return [{ ...about, message, mend: `put ${path} back from a backup` }];
   });
-  if (dataDirMode !== undefined && (dataDirMode & 0o022) !== 0)
+  const { open, left } = openModes;
+  if (open > 0)
     found.push({
       check: 'files',
       severity: 'warning',
       subject: settings.dataDir,
-      message: `${settings.dataDir} can be changed by others (mode ${(dataDirMode & 0o777).toString(8)}): they can replace its files`,
-      mend: `chmod 700 ${settings.dataDir}`,
+      message: `others can read or change ${left.join(', ')}${open > left.length ? ` and ${open - left.length} more` : ''}: private messages are in the database`,
+      mend:
+        dataDirMode !== undefined && (dataDirMode & 0o1000) !== 0
+          ? 'DATA_DIR=<a folder of the daemon’s own>'
+          : `chmod -R go= ${settings.dataDir}`,
     });
   return found;
 }

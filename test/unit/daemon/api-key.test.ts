@@ -2,7 +2,7 @@ import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { apiKeyPath, loadOrCreateApiKey, readLocalApiKey } from '../../../daemon/api-key.ts';
+import { apiKeyPath, openApiKey, readLocalApiKey } from '../../../daemon/api-key.ts';
 
 let folder: string;
 beforeEach(async () => {
@@ -12,6 +12,23 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 const none = { apiKey: undefined };
+/** As a daemon whose clock is right. */
+async function loadOrCreateApiKey(
+  dataDir: string,
+  settings: { apiKey: string | undefined },
+): Promise<string> {
+  const { key, publish } = await openApiKey(dataDir, settings);
+  await publish();
+  return key;
+}
+
+test('its file waits for the word that the clock is right, and is written once', async () => {
+  const { key, publish } = await openApiKey(folder, none);
+  expect(await readLocalApiKey({ ...none, dataDir: folder })).toBeUndefined();
+  await Promise.all([publish(), publish()]);
+  await publish();
+  expect(await readLocalApiKey({ ...none, dataDir: folder })).toBe(key);
+});
 
 test('is made once, 32 random bytes, mode 0600, and found by the command line', async () => {
   expect(await readLocalApiKey({ ...none, dataDir: folder })).toBeUndefined();

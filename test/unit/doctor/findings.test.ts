@@ -77,6 +77,7 @@ const online = async (of: TestNode, laterMs = 0): Promise<readonly Finding[]> =>
 
 /** A folder as a node leaves it, with its identity and pepper. */
 async function livedIn(): Promise<string> {
+  process.umask(0o077);
   const dir = folder();
   await loadOrCreateIdentity(dir);
   await loadOrCreatePepper(dir, false);
@@ -133,6 +134,16 @@ const PROVOCATIONS: Readonly<Record<CheckId, readonly Provocation[]>> = {
       message: /MYCELIUM_PROT: no such setting and ignored/,
       provoke: () => offline({ MYCELIUM_PROT: '7001' }),
     },
+    ...['TLS_CERT', 'TLS_KEY', 'OAUTH_SECRET', 'MYCELIUM_FOO', 'FEDERATION_WEBHOOK'].map((name) => ({
+      name: `a made-up name of one of our families: ${name}`,
+      severity: 'warning' as const,
+      message: new RegExp(`${name}: no such setting and ignored`),
+      provoke: () => offline({ [name]: '/a/value' }),
+      mended: async ({ mend }: Finding) => {
+        expect(mend).toMatch(name.startsWith('TLS') ? new RegExp(`^${name}_FILE=`) : /^(unset |\w+=)/);
+        return offline({});
+      },
+    })),
     {
       name: 'a value that is wrong',
       severity: 'error',
@@ -221,11 +232,16 @@ const PROVOCATIONS: Readonly<Record<CheckId, readonly Provocation[]>> = {
     {
       name: 'a folder that others can write to',
       severity: 'warning',
-      message: /can be changed by others \(mode 777\)/,
+      message: /others can read or change .*agrinet-doctor-\w+, .*db.* and 1 more: private messages/,
       async provoke() {
         const dir = await livedIn();
-        chmodSync(dir, 0o777);
-        return offline({ DATA_DIR: dir });
+        execFileSync('sh', ['-c', `cd ${dir}; chmod 777 . db; chmod 644 db/CURRENT initialized`]);
+        for (let i = 0; i < 2; i++) writeFileSync(join(dir, 'db', `00000${i}.ldb`), '', { mode: 0o666 });
+        return offline({ DATA_DIR: dir, API_KEY: GOOD_KEY });
+      },
+      async mended({ mend, subject = '' }) {
+        execFileSync('sh', ['-c', mend]);
+        return offline({ DATA_DIR: subject, API_KEY: GOOD_KEY });
       },
     },
   ],
@@ -353,6 +369,26 @@ const PROVOCATIONS: Readonly<Record<CheckId, readonly Provocation[]>> = {
     },
   ],
   clock: [
+    ...(
+      [
+        ['this clock cannot be right', /reads 1970-01-01T/, { credible: false, wall: 60_000 }],
+        ['it was set forward', /was set 10800\.0 s ahead/, { doubtedMs: 3 * 60 * MINUTE }],
+        [
+          'the newest own entry is ahead of it',
+          /newest own entry is dated/,
+          { newestOwn: Date.now() + 3e11 },
+        ],
+      ] as const
+    ).map(([name, message, own]) => ({
+      name,
+      severity: 'warning' as const,
+      message,
+      provoke: async () => {
+        const facts = await factsOf(await node());
+        return examineOnline({ ...facts, ownClock: { ...facts.ownClock, ...own } });
+      },
+      mended: async () => online(await node()),
+    })),
     {
       name: 'a peer whose clock is ten minutes ahead',
       severity: 'error',

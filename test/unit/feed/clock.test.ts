@@ -28,3 +28,17 @@ test('a clock more than five minutes ahead does not move this one', () => {
   clock.observe([1000 + LIMITS.clockAheadMs + 1, 0]);
   expect(clock.tick()).toEqual([1000, 0]);
 });
+
+test('a clock that was ahead comes back as soon as it is set right, whatever it has stamped meanwhile', () => {
+  let wall = Date.UTC(2026, 10, 28);
+  const clock = createClock(() => wall);
+  clock.tick();
+  for (const jump of [40 * 365 * 86_400_000, 10 * 365 * 86_400_000, 3 * 3_600_000, LIMITS.clockAheadMs + 1]) {
+    wall += jump;
+    expect(clock.tick()).toEqual([wall, 0]);
+    wall -= jump - 60_000;
+    expect(clock.tick()).toEqual([wall, 0]);
+  }
+  wall -= LIMITS.clockAheadMs; // as far as a peer may move it, it stays in order
+  expect(clock.tick()).toEqual([wall + LIMITS.clockAheadMs, 1]);
+});
