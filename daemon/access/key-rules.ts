@@ -5,6 +5,7 @@ import { AgrinetError } from '../../protocols/errors.ts';
 import type { RegistrationKey } from '../../protocols/registry/registration-key.ts';
 import { REGISTRY_LIMITS } from '../../protocols/registry/registry.ts';
 import { LIMITS } from '../../protocols/wire/limits.ts';
+import { clockIsCredible } from '../../protocols/wire/release-date.ts';
 import { numberKey } from '../../storage/keyspace.ts';
 import type { StoredKey } from '../../storage/key-table.ts';
 
@@ -66,7 +67,7 @@ export function endOf(row: StoredKey): number {
  */
 export function datedAgain(row: StoredKey, now: number): StoredKey | undefined {
   const ahead = row.issuedAt - now;
-  return ahead <= LIMITS.clockAheadMs
+  return ahead <= LIMITS.clockAheadMs || !clockIsCredible(now)
     ? undefined
     : { ...row, issuedAt: now, expiresAt: row.expiresAt - ahead };
 }

@@ -86,7 +86,7 @@ export async function registrationNode(
     apiKey: OPERATOR_KEY,
     logger: { info: () => undefined, warn: () => undefined, debug: () => undefined },
     refusal: () => undefined,
-    now,
+    clock: { cautious: now, wall: now, steady: now },
   });
   const alarms: { kind: string; node: string }[] = [];
   const own = {

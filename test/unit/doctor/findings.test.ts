@@ -232,11 +232,10 @@ const PROVOCATIONS: Readonly<Record<CheckId, readonly Provocation[]>> = {
     {
       name: 'a folder that others can write to',
       severity: 'warning',
-      message: /others can read or change .*agrinet-doctor-\w+, .*db.* and 1 more: private messages/,
+      message: /others can read or change .*agrinet-doctor-\w+, .*db\/CURRENT: private messages/,
       async provoke() {
         const dir = await livedIn();
         execFileSync('sh', ['-c', `cd ${dir}; chmod 777 . db; chmod 644 db/CURRENT initialized`]);
-        for (let i = 0; i < 2; i++) writeFileSync(join(dir, 'db', `00000${i}.ldb`), '', { mode: 0o666 });
         return offline({ DATA_DIR: dir, API_KEY: GOOD_KEY });
       },
       async mended({ mend, subject = '' }) {
