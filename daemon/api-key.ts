@@ -13,7 +13,7 @@ export function apiKeyPath(dataDir: string): string {
 export interface OwnApiKey {
   readonly key: string;
   /** Writes the file where it is still to be made (0600); nobody knows the key before. Does nothing a second time. */
-  publish(): Promise<void>;
+  readonly publish: () => Promise<void>;
 }
 
 /**
@@ -27,7 +27,7 @@ export async function openApiKey(dataDir: string, settings: Pick<Settings, 'apiK
   let written = false;
   return {
     key,
-    async publish() {
+    publish: async () => {
       if (written) return;
       // The identity's lock is held: nobody else makes one here. What the operator has put there meanwhile counts at the next start.
       await createSecretFile(apiKeyPath(dataDir), `${key}\n`);

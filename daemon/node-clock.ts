@@ -13,20 +13,20 @@ export interface NodeClock {
    * The wall clock. While that reads what cannot be (1970, 2066) this goes on from the last reading that could, or from the date of the
    * release in a process that has never seen one.
    */
-  now(): number;
+  readonly now: () => number;
   /**
    * For what cannot be undone: the end of a hold or a key, throwing away. Goes back with the wall clock at once, and forward by more than
    * a few seconds only when that has stayed so for ten minutes.
    */
-  cautious(): number;
+  readonly cautious: () => number;
   /** Goes on evenly whatever the wall clock does; for what lives in this process only. */
-  steady(): number;
+  readonly steady: () => number;
   /** What the wall clock itself reads. */
-  wall(): number;
+  readonly wall: () => number;
   /** Whether that can be. */
-  credible(): boolean;
+  readonly credible: () => boolean;
   /** By how much the wall clock is ahead of what `cautious` goes by; 0 or a little when they agree. */
-  doubtedMs(): number;
+  readonly doubtedMs: () => number;
 }
 
 export interface NodeClockParts {
@@ -38,7 +38,11 @@ export interface NodeClockParts {
 }
 
 /** Follows the wall clock and tells when it was set. Call `stop` at the end. */
-export function startNodeClock({ wall, steady, onStep }: NodeClockParts): NodeClock & { stop(): void } {
+export function startNodeClock({
+  wall,
+  steady,
+  onStep,
+}: NodeClockParts): NodeClock & { readonly stop: () => void } {
   /** What to add to `steady`: as the wall clock was last read, as `now` believes it, and as `cautious` does. */
   let read = wall() - steady();
   let believed = clockIsCredible(read + steady()) ? read : undefined;
