@@ -5,8 +5,3 @@
 export function dueAt(at: number, now: number, longestMs: number): number {
   return at > now + longestMs ? now : at;
 }
-
-/** How long ago something happened whose time was kept on disk: never less than 0, whatever the clock said then. */
-export function ageOf(at: number, now: number): number {
-  return Math.max(0, now - at);
-}

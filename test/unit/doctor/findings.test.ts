@@ -835,7 +835,7 @@ describe('every finding is provoked', () => {
       if (setting !== undefined) expect(names.has(setting), mend).toBe(true);
       else
         expect(mend).toMatch(
-          /^(chmod [67]00 \/|df -h \/|rm -r \/|timedatectl |systemctl status |unset [A-Z_]+$|put \/.* back from a backup|renew \/|upgrade this agrinetd|a new identity)/,
+          /^(chmod ([67]00|-R go=) \/|df -h \/|rm -r \/|timedatectl |systemctl status |unset [A-Z_]+$|put \/.* back from a backup|renew \/|upgrade this agrinetd|a new identity)/,
         );
     }
   }, 120_000);
