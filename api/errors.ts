@@ -91,6 +91,7 @@ const STATUS: Readonly<Record<string, ContentfulStatusCode>> = {
   'frontier-malformed': 502,
   'identity-absent': 502,
   'join-failed': 502,
+  'peer-distrusted': 502,
   'peer-redirects': 502,
   'peer-refused': 502,
   'peer-timeout': 502,

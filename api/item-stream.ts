@@ -1,5 +1,4 @@
-import { encodeItem } from '../protocols/mycelium/item-sequence.ts';
-import type { RangeItem } from '../protocols/mycelium/range.ts';
+import { encodeItem, type RangeItem } from '../protocols/mycelium/range-item.ts';
 import { concat } from '../protocols/wire/bytes.ts';
 
 /** Items are small, and a write for each costs more than its bytes. */

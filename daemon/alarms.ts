@@ -22,6 +22,14 @@ interface CertificateAlarm {
   readonly node: string;
 }
 
+/** A peer has sent what no honest node can have sent. */
+interface DistrustAlarm {
+  readonly kind: 'peer-distrusted';
+  readonly node: string;
+  readonly code: string;
+  readonly forMs: number;
+}
+
 /** The mirror stands still until the operator has done something. */
 interface MirrorAlarm {
   readonly kind: 'mirror-tables-missing' | 'mirror-refused' | 'mirror-denied' | 'mirror-displaced';
@@ -40,7 +48,14 @@ interface ScrubAlarm {
   readonly table: string;
 }
 
-type AnyAlarm = Alarm | ScrubAlarm | StorageAlarm | CertificateAlarm | MirrorAlarm | ListenerAlarm;
+type AnyAlarm =
+  | Alarm
+  | ScrubAlarm
+  | StorageAlarm
+  | CertificateAlarm
+  | DistrustAlarm
+  | MirrorAlarm
+  | ListenerAlarm;
 
 function textOf(alarm: AnyAlarm): string {
   switch (alarm.kind) {
@@ -56,6 +71,8 @@ function textOf(alarm: AnyAlarm): string {
       return 'A peer gave back entries of this node that were gone here: the disk lost them, or an older copy of DATA_DIR was put back.';
     case 'foreign-certificate':
       return `Node ${alarm.node} shows a TLS certificate that its key does not vouch for. Nothing is taken from there over HTTPS until it does.`;
+    case 'peer-distrusted':
+      return `Node ${alarm.node} sent what no honest node can have sent (${alarm.code}). Nothing is taken from it for ${Math.round(alarm.forMs / 60_000)} minutes; what was good before stays.`;
     case 'mirror-tables-missing':
     case 'mirror-refused':
       return `The DynamoDB mirror waits: ${alarm.detail}`;
@@ -79,7 +96,9 @@ function textOf(alarm: AnyAlarm): string {
 function subjectOf(alarm: AnyAlarm): string {
   if (alarm.kind === 'feed-forked') return `${alarm.kind}|${alarm.author}|${alarm.epoch}`;
   if (alarm.kind === 'listener-failed') return `${alarm.kind}|${alarm.listener}`;
-  return alarm.kind === 'foreign-certificate' ? `${alarm.kind}|${alarm.node}` : alarm.kind;
+  return alarm.kind === 'foreign-certificate' || alarm.kind === 'peer-distrusted'
+    ? `${alarm.kind}|${alarm.node}`
+    : alarm.kind;
 }
 
 /** Raised alarms, newest first; the same kind about the same thing is told once in a minute. */

@@ -9,6 +9,7 @@ import { createClock } from '../protocols/feed/clock.ts';
 import { createLedger } from '../protocols/ledger/ledger.ts';
 import type { Committed, Ledger } from '../protocols/ledger/types.ts';
 import { createMycelium, type Mycelium } from '../protocols/mycelium/mycelium.ts';
+import { Offences } from '../protocols/mycelium/offences.ts';
 import type { PullEvent } from '../protocols/mycelium/puller.ts';
 import type { Rejoin } from '../protocols/mycelium/rejoin.ts';
 import { createMerger, type Judge } from '../protocols/open-dialog/merger.ts';
@@ -57,6 +58,8 @@ export interface Node {
   readonly host: Host;
   readonly discovery: Discovery;
   readonly mycelium: Mycelium;
+  /** Peers that are left alone because of what they have sent, over libp2p or HTTPS. */
+  readonly offences: Offences;
   readonly guard: StorageGuard;
   readonly alarms: ReturnType<typeof createAlarms>;
   readonly events: EventLog;
@@ -178,6 +181,7 @@ async function compose(
   parts.started('events', () => events.close());
 
   // -- registry, and who of it has answered
+  const offences = new Offences();
   let discovery: Discovery | undefined;
   let host: Host | undefined;
   const onDamaged = (key: string): void =>
@@ -188,6 +192,7 @@ async function compose(
     if (node.status === 'active') discovery?.addPeer(node.peerId, node.multiaddrs, 'registered');
     discovery?.setRegistered(activePeers(registry));
     rejoin.peersChanged();
+    if (node.status !== 'active') offences.forgive(node.peerId);
     host?.readmit(node.peerId);
     if (node.status === 'active') discovery?.dialNow(node.peerId);
   });
@@ -301,6 +306,9 @@ async function compose(
   const digestOf = (author: PeerId): string =>
     ownerDigest(store.digests.of('public').get(author) ?? new Map());
   pulls.add('federation', (event) => onPullEvent(event, registry, rejoin, events, logger, now));
+  pulls.add('alarms', (event) => {
+    if (event.kind === 'peer-distrusted') raise({ ...event, node: event.peer });
+  });
   mycelium = createMycelium(
     {
       self,
@@ -308,6 +316,7 @@ async function compose(
       source: store,
       ledger,
       access: { mayReplicate: isRegistered, mayHold: (peer, channel) => participants.mayHold(peer, channel) },
+      offences,
       digestOf,
       follows: (author) => registry.standing(author) === 'followed',
       participants: (channel) => participants.others(channel),
@@ -372,6 +381,7 @@ async function compose(
     host,
     discovery,
     mycelium,
+    offences,
     guard,
     alarms,
     events,
@@ -427,6 +437,8 @@ function onPullEvent(
     case 'entry-refused':
       logger.debug({ peer: event.peer, code: event.code }, 'entry refused');
       break;
+    case 'peer-distrusted':
+      break; // an alarm says it
     case 'own-held':
       if (registry.isActive(event.peer)) rejoin.answered(event.peer);
       break;

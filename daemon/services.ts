@@ -231,6 +231,7 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
     httpNodes: () => httpNodes.list(),
     sourceKey: (id) => sourceKeys.get(id),
     mayHold: (peer, channel) => node.mayHold(peer, channel),
+    offences: node.offences,
     digestOf: (author) => node.digestOf(author),
     totalDigest: () => standings.totalDigest(),
     scrubAuthor: (author) => scrub.author(author),
@@ -239,6 +240,9 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
     onOutcome: (id, { received, imported, error }) => {
       reliability.synced(id, error?.code);
       if (error === undefined) reach.contact(id);
+      const forMs = error && node.offences.note(id, error.code, now());
+      if (error !== undefined && forMs !== undefined)
+        alarms.raise({ kind: 'peer-distrusted', node: id, code: error.code, forMs });
       events.emit('federation.sync', {
         node: id,
         received,

@@ -1,6 +1,7 @@
 import type { FrontierItem } from '../../protocols/feed/frontier.ts';
 import type { Json } from '../../protocols/wire/json.ts';
-import type { RangeItem, RangeRequest } from '../../protocols/mycelium/range.ts';
+import type { RangeRequest } from '../../protocols/mycelium/range.ts';
+import type { RangeItem } from '../../protocols/mycelium/range-item.ts';
 import type { RecordState } from '../../protocols/open-dialog/record.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { Channel } from '../../protocols/wire/ids.ts';

@@ -1,4 +1,4 @@
-import type { RangeItem } from '../../protocols/mycelium/range.ts';
+import type { RangeItem } from '../../protocols/mycelium/range-item.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 
 /** What became of items out of a file. */

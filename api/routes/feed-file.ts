@@ -1,7 +1,8 @@
 import { z } from '@hono/zod-openapi';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { decodeItems, ITEM_SEQUENCE } from '../../protocols/mycelium/item-sequence.ts';
-import type { RangeItem } from '../../protocols/mycelium/range.ts';
+import { FRAME_LIMITS } from '../../protocols/mycelium/range-frame.ts';
+import type { RangeItem } from '../../protocols/mycelium/range-item.ts';
 import { parsePeerId, type PeerId } from '../../protocols/wire/identity.ts';
 import { byteStream } from '../byte-stream.ts';
 import { gatheredItems } from '../item-stream.ts';
@@ -11,9 +12,8 @@ import { bodyChunks } from '../raw-body.ts';
 import { json, media, rawInput, route, router } from '../route.ts';
 
 const tags = ['Operator'];
-/** One piece of a file, with room for the largest entry. */
-const PIECE_BYTES = 4 * 1024 * 1024;
-const PIECE_ITEMS = 4096;
+/** One piece of a file: what one frame of a range holds. */
+const { frameBytes: PIECE_BYTES, frameItems: PIECE_ITEMS } = FRAME_LIMITS;
 
 const peer = z.string().max(128);
 const carry = route('operator', {
@@ -38,7 +38,10 @@ const take = route('operator', {
   summary: 'Take in a piece of a carried file; every entry proves itself, the same again changes nothing',
   request: {
     query: z.object({ for: peer.optional() }),
-    body: rawInput(ITEM_SEQUENCE, `Items in the order of the file; at most ${PIECE_ITEMS} in 4 MiB`),
+    body: rawInput(
+      ITEM_SEQUENCE,
+      `Items in the order of the file; at most ${PIECE_ITEMS} in ${PIECE_BYTES} bytes`,
+    ),
   },
   responses: {
     200: json(

@@ -2,7 +2,9 @@ import { z } from '@hono/zod-openapi';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { decodeItems, ITEM_SEQUENCE } from '../../protocols/mycelium/item-sequence.ts';
 import type { FrontierGroup } from '../../protocols/mycelium/frontier-page.ts';
-import type { RangeItem, RangeRequest } from '../../protocols/mycelium/range.ts';
+import type { RangeRequest } from '../../protocols/mycelium/range.ts';
+import { FRAME_LIMITS } from '../../protocols/mycelium/range-frame.ts';
+import type { RangeItem } from '../../protocols/mycelium/range-item.ts';
 import { readShownFeeds } from '../../protocols/mycelium/shown-feeds.ts';
 import { parsePeerId } from '../../protocols/wire/identity.ts';
 import { isChannel } from '../../protocols/wire/ids.ts';
@@ -16,9 +18,6 @@ import { json, jsonInput, rawInput, route, router } from '../route.ts';
  */
 const tags = ['Workers'];
 
-/** One batch of a worker, with room for the largest entry. */
-const BATCH_BYTES = 4 * 1024 * 1024;
-const BATCH_ITEMS = 4096;
 /** A frontier as JSON, the size that a pull takes. */
 const FRONTIER_BYTES = 16 * 1024 * 1024;
 
@@ -173,10 +172,10 @@ export function syncWorkerRoutes({ exchange }: { readonly exchange: Pick<Exchang
       try {
         for await (const each of decodeItems(bodyChunks(c))) {
           bytes += each.bytes.length;
-          if (bytes > BATCH_BYTES || items.push(each) > BATCH_ITEMS)
+          if (bytes > FRAME_LIMITS.frameBytes || items.push(each) > FRAME_LIMITS.frameItems)
             throw new AgrinetError(
               'body-too-large',
-              `entries: at most ${BATCH_ITEMS} in ${BATCH_BYTES} bytes`,
+              `entries: at most ${FRAME_LIMITS.frameItems} in ${FRAME_LIMITS.frameBytes} bytes`,
             );
         }
       } catch (error) {

@@ -9,15 +9,13 @@ import {
   FeedSum,
   isFeedEnd,
 } from '../../protocols/mycelium/feed-file.ts';
-import { decodeItems, encodeItem, ITEM_SEQUENCE } from '../../protocols/mycelium/item-sequence.ts';
+import { decodeItems, ITEM_SEQUENCE } from '../../protocols/mycelium/item-sequence.ts';
+import { FRAME_LIMITS } from '../../protocols/mycelium/range-frame.ts';
+import { encodeItem } from '../../protocols/mycelium/range-item.ts';
 import { bytesEqual, concat } from '../../protocols/wire/bytes.ts';
 import { readSettings } from '../secrets.ts';
 import { connect, type DaemonClient } from './client.ts';
 import { printable, printJson, printLine, withProgress } from './output.ts';
-
-/** One piece: what the daemon takes in with one commit. */
-const PIECE_ITEMS = 1024;
-const PIECE_BYTES = 1024 * 1024;
 
 interface Totals {
   accepted: number;
@@ -82,12 +80,14 @@ async function carryIn(
   try {
     for await (const item of bodyEnd > head.length ? decodeItems(body) : []) {
       const bytes = encodeItem(item);
+      // Before one that would not fit: the largest entry goes alone.
+      if (size + bytes.length > FRAME_LIMITS.frameBytes) await flush();
       sum.item(bytes);
       piece.push(bytes);
       starts.push(at);
       at += bytes.length;
       size += bytes.length;
-      if (piece.length >= PIECE_ITEMS || size >= PIECE_BYTES) await flush();
+      if (piece.length >= FRAME_LIMITS.frameItems) await flush();
     }
   } catch (error) {
     if (!['range-malformed', 'not-canonical'].includes(errorCode(error))) throw error;

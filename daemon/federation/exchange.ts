@@ -8,6 +8,7 @@ import type {
 import { AgrinetError } from '../../protocols/errors.ts';
 import { frontierOf } from '../../protocols/feed/frontier.ts';
 import type { Ledger } from '../../protocols/ledger/types.ts';
+import type { Offences } from '../../protocols/mycelium/offences.ts';
 import type { FeedSource } from '../../protocols/mycelium/ports.ts';
 import { rangeItems } from '../../protocols/mycelium/range.ts';
 import { openRequest, RequestNonces } from '../../protocols/mycelium/signed-request.ts';
@@ -44,6 +45,8 @@ export interface ExchangeParts {
   /** What an old back end is to be asked with. */
   readonly sourceKey: (id: string) => string | undefined;
   readonly mayHold: (peer: string, channel: Channel) => boolean;
+  /** Shared with what comes over libp2p. */
+  readonly offences: Pick<Offences, 'isOut'>;
   readonly digestOf: (author: PeerId) => string;
   readonly totalDigest: () => string;
   /** Makes anew what the entries of an author stand for. */
@@ -115,6 +118,7 @@ export function createExchange(parts: ExchangeParts): Exchange {
     importer,
     table,
     renewCertificate: parts.renewCertificate,
+    isDistrusted: (id) => parts.offences.isOut(id, now()),
     onOutcome: parts.onOutcome,
     onOwnHeld: parts.onOwnHeld,
     now,

@@ -1,7 +1,8 @@
 import { byteStream } from '../../api/byte-stream.ts';
 import type { SyncSource } from '../../api/ports/exchange.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
-import { encodeItem, ITEM_SEQUENCE } from '../../protocols/mycelium/item-sequence.ts';
+import { ITEM_SEQUENCE } from '../../protocols/mycelium/item-sequence.ts';
+import { encodeItem } from '../../protocols/mycelium/range-item.ts';
 import { readAsked } from '../../protocols/mycelium/shown-feeds.ts';
 import { concat } from '../../protocols/wire/bytes.ts';
 import { parsePeerId } from '../../protocols/wire/identity.ts';

@@ -1,7 +1,9 @@
 import type { SyncOutcome, SyncSource } from '../../api/ports/exchange.ts';
 import { AgrinetError, errorCode } from '../../protocols/errors.ts';
 import { decodeItems } from '../../protocols/mycelium/item-sequence.ts';
-import { encodeRangeRequest, type RangeItem, type RangeRequest } from '../../protocols/mycelium/range.ts';
+import { encodeRangeRequest, type RangeRequest } from '../../protocols/mycelium/range.ts';
+import { FRAME_LIMITS } from '../../protocols/mycelium/range-frame.ts';
+import { ITEM_HEAD_BYTES, type RangeItem } from '../../protocols/mycelium/range-item.ts';
 import { readShownFeeds } from '../../protocols/mycelium/shown-feeds.ts';
 import { REQUEST_HEADER } from '../../protocols/mycelium/signed-request.ts';
 import { base64url } from '../../protocols/wire/bytes.ts';
@@ -20,9 +22,9 @@ export const PULL_LIMITS = {
   /** Silence that ends a request. */
   idleMs: 15_000,
   /** Taken in at once: enough for one commit to be worth it, and one body of a worker. */
-  batchItems: 256,
-  /** The same in bytes. */
-  batchBytes: 1024 * 1024,
+  batchItems: FRAME_LIMITS.frameItems,
+  /** The same in bytes: what one frame of a range holds. */
+  batchBytes: FRAME_LIMITS.frameBytes,
   /** Ranges asked of one source at a time. */
   parallel: 3,
   /** Epochs named in a query; beyond it the request is posted, because heads of requests are short. */
@@ -100,9 +102,11 @@ export async function pullFeeds(
       await run.progress({ received, bytes });
     };
     for await (const item of decodeItems(answer.body)) {
+      const bytes = item.bytes.length + ITEM_HEAD_BYTES;
+      if (size + bytes > PULL_LIMITS.batchBytes) await flush();
       batch.push(item);
-      size += item.bytes.length + 8;
-      if (batch.length >= PULL_LIMITS.batchItems || size >= PULL_LIMITS.batchBytes) await flush();
+      size += bytes;
+      if (batch.length >= PULL_LIMITS.batchItems || size >= FRAME_LIMITS.gatherBytes) await flush();
     }
     if (batch.length > 0) await flush();
   }

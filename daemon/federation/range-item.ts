@@ -1,7 +1,7 @@
 import { decodeEntry } from '../../protocols/feed/entry.ts';
 import { openErasure } from '../../protocols/feed/erasure.ts';
 import { openForkProof } from '../../protocols/feed/fork.ts';
-import type { RangeItem } from '../../protocols/mycelium/range.ts';
+import type { RangeItem } from '../../protocols/mycelium/range-item.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { Channel } from '../../protocols/wire/ids.ts';
 

@@ -1,6 +1,7 @@
 import type { ImportTotals, SyncOutcome, SyncSource, TakenEntries } from '../../api/ports/exchange.ts';
 import type { FrontierGroup } from '../../protocols/mycelium/frontier-page.ts';
-import type { RangeItem, RangeRequest } from '../../protocols/mycelium/range.ts';
+import type { RangeRequest } from '../../protocols/mycelium/range.ts';
+import type { RangeItem } from '../../protocols/mycelium/range-item.ts';
 import type { GuardedFetch } from './guarded-fetch.ts';
 
 /** What a sync needs of the node, so narrow that it can be the node in this process or one behind HTTP. */

@@ -6,8 +6,10 @@ import type { Ledger } from '../../protocols/ledger/types.ts';
 import { CATCH_UP_LIMITS } from '../../protocols/mycelium/catch-up.ts';
 import type { FeedSource } from '../../protocols/mycelium/ports.ts';
 import { OwedFeeds } from '../../protocols/mycelium/owed-feeds.ts';
-import { type RangeItem, rangeRequest, type RangeRequest } from '../../protocols/mycelium/range.ts';
+import { rangeRequest, type RangeRequest } from '../../protocols/mycelium/range.ts';
+import type { RangeItem } from '../../protocols/mycelium/range-item.ts';
 import { sealRequest } from '../../protocols/mycelium/signed-request.ts';
+import { CpuTurn } from '../../protocols/wire/cpu-turn.ts';
 import type { Identity, PeerId } from '../../protocols/wire/identity.ts';
 import type { SourceTable } from '../../storage/source-table.ts';
 import type { LegacyImporter } from './legacy-import.ts';
@@ -27,6 +29,8 @@ export interface LocalTargetParts {
   readonly importer: LegacyImporter;
   readonly table: SourceTable;
   readonly renewCertificate: (peer: PeerId) => Promise<string>;
+  /** Whether a source is left alone for what it has sent. */
+  readonly isDistrusted: (id: string) => boolean;
   readonly onOutcome: (id: string, outcome: SyncOutcome) => void;
   /** All that a source has shown of the feeds that hold promises of this node is held here. */
   readonly onOwnHeld: (id: string) => void;
@@ -99,8 +103,10 @@ export function createLocalTarget(parts: LocalTargetParts): LocalTarget {
       const invalid = (code: string): AgrinetError =>
         new AgrinetError('peer-sent-invalid', `${id} sent an entry that is refused with ${code}`);
       try {
-        for (const item of items) checkAsked(asked, item);
+        const turn = new CpuTurn();
         for (const item of items) {
+          await turn.pause();
+          checkAsked(asked, item);
           if (item.kind === 'proof') await ledger.receiveProof(item.bytes);
           if (item.kind === 'erasure') await ledger.receiveErasure(item.bytes);
         }
@@ -133,6 +139,11 @@ export function createLocalTarget(parts: LocalTargetParts): LocalTarget {
         throw new AgrinetError('source-unknown', `${id} is not an active registered node`);
       if ((method !== 'GET' && method !== 'POST') || !SIGNED_PATH.test(path))
         throw new AgrinetError('fields-invalid', 'path: only requests for feeds are signed');
+      if (parts.isDistrusted(found.id))
+        throw new AgrinetError(
+          'peer-distrusted',
+          `${found.url} sent what no honest node can have sent, and is left alone for a while; see agrinet status`,
+        );
       return sealRequest(identity, {
         net: parts.net,
         receiver: found.id,

@@ -45,7 +45,8 @@ export function countReplication(node: Watched, exposition: Exposition): { refre
         differs++;
         break;
       case 'own-held':
-        break; // the rejoin's own
+      case 'peer-distrusted':
+        break; // the rejoin's own; counted among the alarms
     }
   }
   node.onCommit('metrics', onCommit);

@@ -62,17 +62,24 @@ export function bodyMatches(entry: Entry): boolean {
   return entry.body.length === entry.header.n && bodyRoot(entry.body) === entry.header.root;
 }
 
-/** Signs ops into an entry. `place` is everything of the header that the ops do not determine. */
+/**
+ * Signs ops into an entry. `place` is everything of the header that the ops do not determine. The only place where an entry is made, so the only one
+ * that has to bound it: every carrier takes what passes here. Throws `entry-too-large`.
+ */
 export function sealEntry(
   identity: Identity,
   place: Omit<Header, 'n' | 'root'>,
   ops: readonly Uint8Array[],
 ): Entry {
+  if (ops.length === 0 || ops.length > LIMITS.entryOps)
+    throw new AgrinetError('entry-too-large', `an entry has 1 to ${LIMITS.entryOps} ops`);
   const body: BodyItem[] = ops.map((op) => ({ op }));
   const header: Header = { ...place, n: ops.length, root: bodyRoot(body) };
   const payload = encodeHeader(header);
   const envelopeBytes = seal(identity, ENTRY_ENVELOPE, payload);
   const bytes = encodeCbor([envelopeBytes, [...ops]] satisfies Cbor);
+  if (bytes.length > LIMITS.entryBytes)
+    throw new AgrinetError('entry-too-large', `an entry has at most ${LIMITS.entryBytes} bytes`);
   return {
     bytes,
     envelope: readEnvelope(ENTRY_ENVELOPE, envelopeBytes),

@@ -9,7 +9,7 @@ import type { Effects } from './effects.ts';
 import { advanced } from './held-feed.ts';
 import { laneOf } from './lane-of.ts';
 import type { OwnEpoch } from './own-epoch.ts';
-import { Pages } from './pages.ts';
+import { checkFits, Pages } from './pages.ts';
 import type { Turn } from './turn.ts';
 import type { LedgerParts, WriteRequest, Written } from './types.ts';
 
@@ -152,6 +152,7 @@ export class OwnWriter {
     let drafts: readonly Draft[];
     try {
       drafts = pending.request.draft({ author, epoch }, (key) => effects.state(key));
+      checkFits(drafts);
     } catch (error) {
       this.#epochIsFull = errorCode(error) === EPOCH_FULL;
       if (this.#epochIsFull) return { full: true };

@@ -1,3 +1,4 @@
+import { AgrinetError } from '../errors.ts';
 import { type Entry, sealEntry } from '../feed/entry.ts';
 import type { FeedState } from '../feed/feed.ts';
 import type { Channel } from '../wire/ids.ts';
@@ -37,10 +38,9 @@ export class Pages {
 
   /** Whether all ops of these drafts find room, whichever page they go to: drafts of one write are never parted. */
   hasRoomFor(drafts: readonly Draft[]): boolean {
-    const ops = drafts.flatMap((draft) => draft.ops);
-    const size = ops.reduce((sum, op) => sum + op.length + 4, 0);
+    const { ops, size } = sizeOf(drafts);
     for (const page of this.#pages.values())
-      if (page.bytes + size > ENTRY_OPS_BYTES || page.ops.length + ops.length > LIMITS.entryOps) return false;
+      if (page.bytes + size > ENTRY_OPS_BYTES || page.ops.length + ops > LIMITS.entryOps) return false;
     return true;
   }
 
@@ -61,4 +61,19 @@ export class Pages {
     const prev = seq === 1 ? null : feed.hash;
     return { feed, place: { net, channel, epoch, seq, prev, after, time: clock.tick() }, ops: [], bytes: 0 };
   }
+}
+
+function sizeOf(drafts: readonly Draft[]): { readonly ops: number; readonly size: number } {
+  const ops = drafts.flatMap((draft) => draft.ops);
+  return { ops: ops.length, size: ops.reduce((sum, op) => sum + op.length + 4, 0) };
+}
+
+/** Throws `body-too-large` when no entry holds these together: told before anything is signed. */
+export function checkFits(drafts: readonly Draft[]): void {
+  const { ops, size } = sizeOf(drafts);
+  if (size > ENTRY_OPS_BYTES || ops > LIMITS.entryOps)
+    throw new AgrinetError(
+      'body-too-large',
+      `one write is at most ${ENTRY_OPS_BYTES} bytes in ${LIMITS.entryOps} ops`,
+    );
 }

@@ -21,6 +21,9 @@ export interface ReceiverParts extends IntakeParts {
   readonly gate: JudgeGate;
 }
 
+/** Of what stands behind an entry that is rejected nothing is looked at: it may be a million of the same. */
+const BEHIND: Received = { kind: 'ignore', code: 'behind-rejected' };
+
 /** Entries of one author and channel, and where their results belong. */
 interface Group {
   readonly author: PeerId;
@@ -48,7 +51,7 @@ export class Receiver {
       read(list, publicOnly, results, turn),
     );
     await Promise.all(groups.map((group) => lanes.run(group, (turn) => this.#take(group, results, turn))));
-    return results;
+    return list.map((_, at) => results[at] ?? BEHIND);
   }
 
   async #take({ author, items }: Group, results: Received[], turn: Turn): Promise<void> {
@@ -67,6 +70,7 @@ export class Receiver {
     for (let next = left.shift(); next !== undefined; next = left.shift()) {
       const result = await intake.admit(next.entry);
       results[next.at] = result;
+      if (result.kind === 'reject') left.length = 0;
       if (turn.isOver()) await turn.next();
       if (result.kind !== 'accept' || result.entry === undefined) continue;
       await effects.takeEntry(result.entry);
@@ -100,7 +104,7 @@ export class Receiver {
   }
 }
 
-/** Reads entries and puts them in groups of one author and channel; what is none of either has its result at once. */
+/** Reads entries and puts them in groups of one author and channel; what is none of either has its result at once, and ends it. */
 async function read(
   list: readonly Uint8Array[],
   publicOnly: boolean,
@@ -115,12 +119,12 @@ async function read(
       entry = decodeEntry(bytes);
     } catch (error) {
       results[at] = unreadable(error);
-      continue;
+      break;
     }
     const { author, header } = entry;
     if (publicOnly && header.channel !== 'public') {
       results[at] = { kind: 'reject', code: 'channel-private', entry };
-      continue;
+      break;
     }
     const id = `${author}|${header.channel}`;
     const group = groups.get(id) ?? { author, lane: laneOf(author, header.channel), items: [] };

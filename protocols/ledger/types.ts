@@ -88,7 +88,7 @@ export interface Ledger {
   write(request: WriteRequest): Promise<Written>;
   /**
    * Takes entries as they came, in order; one commit for all of an author and channel that are admitted. `publicOnly` rejects those of
-   * private channels.
+   * private channels. What stands behind the first that is rejected is not looked at (`behind-rejected`).
    */
   receive(entries: readonly Uint8Array[], publicOnly?: boolean, from?: string): Promise<Received[]>;
   /** Takes a proof of equivocation. Throws when it proves nothing. */

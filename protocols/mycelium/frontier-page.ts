@@ -45,12 +45,14 @@ export function encodeFrontier(groups: readonly FrontierGroup[]): Uint8Array[] {
 }
 
 const ITEMS_PER_GROUP = 500;
+/** Values in a full page, whose shortest item takes 46 bytes and is five of them. */
+const PAGE_ITEMS = Math.ceil(LIMITS.frontierBytes / 46) * 5 + 16;
 
 /** Reads one page strictly. Throws `frontier-malformed` or `not-canonical`. */
 export function decodeFrontier(page: Uint8Array): FrontierGroup[] {
   const malformed = new AgrinetError('frontier-malformed', 'malformed frontier page');
   if (page.length > LIMITS.frontierBytes) throw malformed;
-  const value = decodeCbor(page);
+  const value = decodeCbor(page, PAGE_ITEMS);
   if (!Array.isArray(value)) throw malformed;
   return value.map((group: unknown): FrontierGroup => {
     if (!Array.isArray(group) || group.length !== 4) throw malformed;

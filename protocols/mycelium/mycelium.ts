@@ -11,6 +11,7 @@ import { createAnnounceProtocol } from './announce.ts';
 import { createFrontierProtocol } from './frontier-exchange.ts';
 import type { FrontierGroup } from './frontier-page.ts';
 import { type Announcement, decodeMessage, encodeMessage } from './message.ts';
+import type { Offences } from './offences.ts';
 import { type Access, type FeedSource, newestConnection, type StreamHost } from './ports.ts';
 import { createPuller, type PullEvent, type Puller } from './puller.ts';
 import { createRangeProtocol } from './range.ts';
@@ -36,6 +37,8 @@ export interface MyceliumComponents {
   readonly source: FeedSource;
   readonly ledger: Ledger;
   readonly access: Access;
+  /** Shared with what is fetched over HTTPS. */
+  readonly offences: Offences;
   /** Digest over an author's public records, hex. */
   readonly digestOf: (author: PeerId) => string;
   /** Whether feeds of this author are taken. */
@@ -67,19 +70,26 @@ export interface Mycelium {
 }
 
 export function createMycelium(components: MyceliumComponents, network: string): Mycelium {
-  const { source, ledger, access, random, onEvent } = components;
+  const { source, ledger, access, offences, random, now, onEvent } = components;
   let stopping = new AbortController();
   let timer: NodeJS.Timeout | undefined;
   let admitting = 0;
 
-  const onFailure = (peer: string, error: unknown): void =>
-    onEvent({ kind: 'pull-failed', peer, code: errorCode(error) });
+  function onFailure(peer: string, error: unknown): void {
+    const code = errorCode(error);
+    onEvent({ kind: 'pull-failed', peer, code });
+    const forMs = offences.note(peer, code, now());
+    if (forMs !== undefined) onEvent({ kind: 'peer-distrusted', peer, code, forMs });
+  }
   const range = createRangeProtocol({ libp2p: components.libp2p, source, access, onFailure }, network);
   const puller: Puller = createPuller({ ...components, range });
   const frontier = createFrontierProtocol(
     {
       libp2p: components.libp2p,
-      access,
+      access: {
+        ...access,
+        mayReplicate: (peer) => access.mayReplicate(peer) && !offences.isOut(peer, now()),
+      },
       frontierFor,
       onFrontier: (connection, groups) => puller.onFrontier(connection, groups),
       onFailure,
@@ -199,7 +209,7 @@ export function createMycelium(components: MyceliumComponents, network: string):
 
   async function exchangeWith(connection: Connection): Promise<boolean> {
     const peer = connection.remotePeer.toString();
-    if (!access.mayReplicate(peer)) return true;
+    if (!access.mayReplicate(peer) || offences.isOut(peer, now())) return true;
     try {
       await frontier.exchange(connection, stopping.signal);
       return true;

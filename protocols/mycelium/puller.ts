@@ -3,13 +3,21 @@ import { AgrinetError, errorCode } from '../errors.ts';
 import type { ForkProof } from '../feed/fork.ts';
 import { frontierOf, isBehind, sameFrontier } from '../feed/frontier.ts';
 import type { Ledger } from '../ledger/types.ts';
+import { CpuTurn } from '../wire/cpu-turn.ts';
 import type { PeerId } from '../wire/identity.ts';
 import { CatchUpPlan, type Need } from './catch-up.ts';
 import type { FrontierGroup } from './frontier-page.ts';
 import type { Announcement } from './message.ts';
+import type { Offences } from './offences.ts';
 import { OwedFeeds } from './owed-feeds.ts';
 import { type Access, type FeedSource, newestConnection, type StreamHost } from './ports.ts';
-import { type RangeItem, type RangeProtocol, rangeRequest } from './range.ts';
+import { type RangeProtocol, rangeRequest } from './range.ts';
+import type { RangeItem } from './range-item.ts';
+
+/** The entries were good, this node is not: they come again. */
+const CANNOT_WRITE: ReadonlySet<string> = new Set(['disk-full', 'storage-failed']);
+const invalid = (code: string): AgrinetError =>
+  new AgrinetError('peer-sent-invalid', `the peer sent what is refused with ${code}`);
 
 export const PULLER_LIMITS = {
   /** One pull, when somebody else has the feed too: frames that trickle must not hold it up. */
@@ -28,6 +36,8 @@ export type PullEvent =
     }
   | { readonly kind: 'pull-failed'; readonly peer: string; readonly code: string }
   | { readonly kind: 'entry-refused'; readonly peer: string; readonly code: string }
+  /** The peer has sent what no honest node can have sent, and is left alone for `forMs`. */
+  | { readonly kind: 'peer-distrusted'; readonly peer: string; readonly code: string; readonly forMs: number }
   /** All that a peer has shown of the feeds that hold promises of this node is held here. */
   | { readonly kind: 'own-held'; readonly peer: string }
   | { readonly kind: 'digest-differs'; readonly peer: string; readonly author: PeerId };
@@ -39,6 +49,7 @@ export interface PullerComponents {
   readonly source: FeedSource;
   readonly ledger: Ledger;
   readonly access: Access;
+  readonly offences: Offences;
   readonly digestOf: (author: PeerId) => string;
   readonly follows: (author: PeerId) => boolean;
   readonly now: () => number;
@@ -60,7 +71,7 @@ export interface Puller {
 }
 
 export function createPuller(components: PullerComponents): Puller {
-  const { libp2p, source, ledger, access, now, onEvent } = components;
+  const { libp2p, source, ledger, access, offences, now, onEvent } = components;
   const plan = new CatchUpPlan();
   const shown = new Map<string, readonly FrontierGroup[]>();
   /** What was shown is pulled from whom it was shown by: two processes may have one key, and so one peer id. */
@@ -99,7 +110,9 @@ export function createPuller(components: PullerComponents): Puller {
   function pullMore(): void {
     if (stopping.signal.aborted) return;
     const reachable = (peer: string): boolean =>
-      access.mayReplicate(peer) && newestConnection(libp2p, peer) !== undefined;
+      access.mayReplicate(peer) &&
+      !offences.isOut(peer, now()) &&
+      newestConnection(libp2p, peer) !== undefined;
     for (const { peer, need } of plan.next(now(), reachable)) void pull(peer, need);
     const wake = plan.wakeAt(now());
     clearTimeout(retry);
@@ -124,7 +137,7 @@ export function createPuller(components: PullerComponents): Puller {
       }
       ok = true;
     } catch (error) {
-      if (!stopping.signal.aborted) onEvent({ kind: 'pull-failed', peer, code: errorCode(error) });
+      if (!stopping.signal.aborted) failed(peer, errorCode(error));
     }
     const target = shown.get(peer)?.filter((g) => g.author === author && g.channel === channel) ?? [];
     plan.ended(peer, need, ok, target.some(lacks), now());
@@ -133,33 +146,51 @@ export function createPuller(components: PullerComponents): Puller {
     pullMore();
   }
 
+  function failed(peer: string, code: string): void {
+    onEvent({ kind: 'pull-failed', peer, code });
+    const forMs = offences.note(peer, code, now());
+    if (forMs !== undefined) onEvent({ kind: 'peer-distrusted', peer, code, forMs });
+  }
+
   async function takeItems(peer: string, items: readonly RangeItem[]): Promise<number> {
-    for (const { kind, bytes } of items) {
-      if (kind === 'erasure') await ledger.receiveErasure(bytes, peer);
-      // Taken tomorrow: the frontiers go on to differ until then.
-      if (kind === 'proof' && (await ledger.receiveProof(bytes, peer)) === 'exceeded')
-        onEvent({ kind: 'entry-refused', peer, code: 'forks-exceeded' });
+    const turn = new CpuTurn();
+    for (const item of items) {
+      if (item.kind === 'entry') continue;
+      await turn.pause();
+      await takeWord(peer, item);
     }
     const entries = items.flatMap((item) => (item.kind === 'entry' ? [item.bytes] : []));
-    const results = await ledger.receive(entries, false, peer);
     let accepted = 0;
-    for (const result of results) {
+    for (const result of await ledger.receive(entries, false, peer)) {
       if (result.kind === 'accept') accepted++;
       else if (result.kind === 'ignore' || result.kind === 'reject')
         onEvent({ kind: 'entry-refused', peer, code: result.code ?? 'unknown' });
       // Nothing can be stored now: the peer keeps the rest, and is asked again.
-      if (result.code === 'disk-full' || result.code === 'storage-failed')
+      if (result.code !== undefined && CANNOT_WRITE.has(result.code))
         throw new AgrinetError(result.code, 'this node cannot write now');
-      if (result.kind === 'reject')
-        throw new AgrinetError(
-          'peer-sent-invalid',
-          `the peer sent an entry refused with ${result.code ?? ''}`,
-        );
+      if (result.kind === 'reject') throw invalid(result.code ?? 'unknown');
     }
     return accepted;
   }
 
+  /** Takes a proof or an erasure in. Throws `peer-sent-invalid` for one that does not hold. */
+  async function takeWord(peer: string, { kind, bytes }: RangeItem): Promise<void> {
+    try {
+      if (kind === 'erasure') await ledger.receiveErasure(bytes, peer);
+      // Taken tomorrow: the frontiers go on to differ until then.
+      else if ((await ledger.receiveProof(bytes, peer)) === 'exceeded')
+        onEvent({ kind: 'entry-refused', peer, code: 'forks-exceeded' });
+    } catch (error) {
+      const code = errorCode(error);
+      // What is wrong with it, and not with this node.
+      if (!/malformed|canonical|invalid|version|network|evidence/.test(code)) throw error;
+      onEvent({ kind: 'entry-refused', peer, code });
+      throw invalid(code);
+    }
+  }
+
   function announced(peer: string, { author, channel, epoch, seq, hash }: Announcement): void {
+    if (offences.isOut(peer, now())) return;
     const item = { epoch, seq, hash };
     if (!lacks({ author, channel, items: [item], digest: '' })) return;
     if (!plan.want(peer, { author, channel })) return;

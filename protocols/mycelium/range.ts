@@ -1,35 +1,30 @@
-import { promisify } from 'node:util';
-import { constants, zstdCompress, zstdDecompress } from 'node:zlib';
 import type { Connection, Stream } from '@libp2p/interface';
 import { AgrinetError } from '../errors.ts';
 import { effectiveHead, type FeedState } from '../feed/feed.ts';
 import { fromHex, hex } from '../wire/bytes.ts';
-import { bytesOf, type Cbor, decodeCbor, encodeCbor, integer, mapOf } from '../wire/cbor.ts';
+import { bytesOf, decodeCbor, encodeCbor, integer, mapOf } from '../wire/cbor.ts';
 import { framed, type FramedStream } from '../wire/framed-stream.ts';
 import { parsePeerId, type PeerId } from '../wire/identity.ts';
 import { type Channel, isChannel } from '../wire/ids.ts';
-import { LIMITS } from '../wire/limits.ts';
 import type { Access, FeedSource, StreamHost } from './ports.ts';
+import { decodeRangeFrame, FRAME_LIMITS, framesOf } from './range-frame.ts';
+import type { RangeItem } from './range-item.ts';
 
 /**
  * Range catch-up, `/agrinet/<network>/range/1`.
  *
  * The asker sends one frame `{author, channel, have: [[epoch, seq, hash, fork | null], …]}` with every epoch it holds; the holder
- * answers with frames of zstd over dag-cbor `[[0, entry] | [1, proof] | [2, erasure], …]` and closes. Entries of a feed come in order,
+ * answers with frames of items (`range-frame.ts`) and closes. Entries of a feed come in order,
  * feeds in the order in which the holder got them, so the asker may stop anywhere and ask again from there, or from
  * somebody else: the bytes prove themselves. Where both hold a place with two hashes, the holder sends that epoch from
  * its beginning: the first difference is the lowest fork.
  * Not guaranteed: that the holder has everything, or answers at all.
  */
 export const RANGE_LIMITS = {
+  /** Epochs that a request names. */
+  epochs: 5000,
   /** The request: 5,000 epochs. */
   requestBytes: 512 * 1024,
-  /** One frame: the largest entry, which may not compress, and its framing. */
-  frameBytes: LIMITS.entryBytes + 64 * 1024,
-  /** Entries are gathered up to this many bytes a frame: large enough to compress, small enough to go on smoothly. */
-  gatherBytes: 256 * 1024,
-  /** A frame inflated. */
-  inflatedBytes: LIMITS.entryBytes + 512 * 1024,
   /** No frame for this long ends a pull: a tarpit holds nobody up. */
   idleMs: 5000,
   /** All of one answer. */
@@ -39,15 +34,6 @@ export const RANGE_LIMITS = {
   answeringPerPeer: 4,
   streams: 8,
 } as const;
-
-/** What one frame holds. */
-export interface RangeItem {
-  readonly kind: (typeof ITEM_KINDS)[number];
-  readonly bytes: Uint8Array;
-}
-
-/** The kinds of items by their number on the wire; an erasure comes before the entry that it takes ops out of. */
-export const ITEM_KINDS = ['entry', 'proof', 'erasure'] as const;
 
 export interface RangeRequest {
   readonly author: PeerId;
@@ -60,8 +46,8 @@ export interface RangeRequest {
   }[];
 }
 
-const compress = promisify(zstdCompress);
-const inflate = promisify(zstdDecompress);
+/** Each epoch is a list of four; the map, its names, and the list of them beside. */
+const REQUEST_ITEMS = RANGE_LIMITS.epochs * 5 + 16;
 const malformed = (): AgrinetError => new AgrinetError('range-malformed', 'malformed range request');
 
 export function encodeRangeRequest({ author, channel, have }: RangeRequest): Uint8Array {
@@ -79,10 +65,11 @@ export function decodeRangeRequest(data: Uint8Array): RangeRequest {
   const map =
     data.length > RANGE_LIMITS.requestBytes
       ? undefined
-      : mapOf(decodeCbor(data), ['author', 'channel', 'have'] as const);
+      : mapOf(decodeCbor(data, REQUEST_ITEMS), ['author', 'channel', 'have'] as const);
   const author = parsePeerId(map?.author);
   if (map === undefined || author === undefined || !isChannel(map.channel) || !Array.isArray(map.have))
     throw malformed();
+  if (map.have.length > RANGE_LIMITS.epochs) throw malformed();
   const have = map.have.map((item: unknown) => {
     if (!Array.isArray(item) || item.length !== 4) throw malformed();
     const [epochValue, seqValue, hashValue, forkValue] = item as readonly unknown[];
@@ -100,7 +87,7 @@ export function decodeRangeRequest(data: Uint8Array): RangeRequest {
 
 /** What a node asks with: every epoch it holds of this author and channel. */
 export function rangeRequest(author: PeerId, channel: Channel, feeds: readonly FeedState[]): RangeRequest {
-  const newest = [...feeds].sort((a, b) => b.no - a.no).slice(0, 5000);
+  const newest = [...feeds].sort((a, b) => b.no - a.no).slice(0, RANGE_LIMITS.epochs);
   const have = newest.map((feed) => {
     const base = { epoch: feed.epoch, ...effectiveHead(feed) };
     return feed.fork === undefined ? base : { ...base, fork: feed.fork.proof };
@@ -143,46 +130,6 @@ async function hashAt(source: FeedSource, feed: FeedState, seq: number): Promise
   return seq === head.seq ? head.hash : (await source.entry(feed.no, seq))?.hash;
 }
 
-/** Frames of an answer. */
-export async function* rangeFrames(source: FeedSource, request: RangeRequest): AsyncGenerator<Uint8Array> {
-  let gathered: Cbor[] = [];
-  let size = 0;
-  const flush = async (): Promise<Uint8Array> => {
-    const raw = encodeCbor(gathered);
-    gathered = [];
-    size = 0;
-    return new Uint8Array(await compress(raw, { params: { [constants.ZSTD_c_compressionLevel]: 3 } }));
-  };
-  for await (const { kind, bytes: item } of rangeItems(source, request)) {
-    if (size > 0 && size + item.length > RANGE_LIMITS.inflatedBytes - 1024) yield await flush();
-    gathered.push([ITEM_KINDS.indexOf(kind), item]);
-    size += item.length + 8;
-    if (size >= RANGE_LIMITS.gatherBytes) yield await flush();
-  }
-  if (gathered.length > 0) yield await flush();
-}
-
-/** Reads one frame: bounded inflation, then strict. Throws `range-malformed` or `not-canonical`. */
-export async function decodeRangeFrame(frame: Uint8Array): Promise<RangeItem[]> {
-  let raw: Buffer;
-  try {
-    raw = await inflate(frame, { maxOutputLength: RANGE_LIMITS.inflatedBytes });
-  } catch (error) {
-    throw new AgrinetError('range-malformed', 'a range frame does not inflate within its limit', {
-      cause: error,
-    });
-  }
-  const value = decodeCbor(new Uint8Array(raw.buffer, raw.byteOffset, raw.length));
-  if (!Array.isArray(value)) throw malformed();
-  return value.map((item: unknown): RangeItem => {
-    if (!Array.isArray(item) || item.length !== 2) throw malformed();
-    const [number, data] = item as readonly unknown[];
-    const kind = typeof number === 'number' ? ITEM_KINDS[number] : undefined;
-    if (kind === undefined || !(data instanceof Uint8Array)) throw malformed();
-    return { kind, bytes: data };
-  });
-}
-
 export interface RangeProtocol {
   start(): Promise<void>;
   stop(): Promise<void>;
@@ -212,7 +159,10 @@ export function createRangeProtocol(
 
   async function answer(stream: Stream, connection: Connection): Promise<void> {
     const peer = connection.remotePeer.toString();
-    const frames = framed(stream, { maxFrame: RANGE_LIMITS.requestBytes });
+    const frames = framed(stream, {
+      maxFrame: RANGE_LIMITS.requestBytes,
+      maxSent: FRAME_LIMITS.frameBytes,
+    });
     const busy = answering.get(peer) ?? 0;
     if (!access.mayReplicate(peer))
       return frames.abort(new AgrinetError('not-registered', 'not registered here'));
@@ -241,7 +191,7 @@ export function createRangeProtocol(
     const wanted = decodeRangeRequest(request);
     if (wanted.channel !== 'public' && !access.mayHold(peer, wanted.channel))
       throw new AgrinetError('not-a-participant', 'nothing to tell');
-    for await (const frame of rangeFrames(source, wanted)) await frames.write(frame, soon());
+    for await (const frame of framesOf(rangeItems(source, wanted))) await frames.write(frame, soon());
     await frames.close(soon());
   }
 
@@ -261,7 +211,10 @@ export function createRangeProtocol(
       const soon = (): AbortSignal =>
         AbortSignal.any([outer, stopping.signal, AbortSignal.timeout(RANGE_LIMITS.idleMs)]);
       const stream = await connection.newStream(protocol, { signal: soon() });
-      const frames = framed(stream, { maxFrame: RANGE_LIMITS.frameBytes });
+      const frames = framed(stream, {
+        maxFrame: FRAME_LIMITS.frameBytes,
+        maxSent: RANGE_LIMITS.requestBytes,
+      });
       let done = false;
       try {
         await frames.write(encodeRangeRequest(request), soon());

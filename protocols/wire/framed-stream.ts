@@ -1,5 +1,6 @@
 import type { Stream, StreamCloseEvent, StreamMessageEvent } from '@libp2p/interface';
 import { AgrinetError } from '../errors.ts';
+import { ByteQueue } from './byte-queue.ts';
 
 /**
  * Length-prefixed frames over one libp2p stream: what every stream protocol of ours is built on.
@@ -24,8 +25,10 @@ export interface FramedStream {
 }
 
 export interface FramedStreamOptions {
-  /** The longest frame taken or sent, in bytes, below 2^28. */
+  /** The longest frame taken, in bytes, below 2^28. */
   readonly maxFrame: number;
+  /** The longest frame sent; default: `maxFrame`. What is asked is short where what is answered is long. */
+  readonly maxSent?: number;
 }
 
 const MAX_PREFIX = 4;
@@ -34,16 +37,15 @@ const MIN_READ_AHEAD = 256 * 1024;
 
 /** Frames over a stream; the stream belongs to it from here on. */
 export function framed(stream: Stream, options: FramedStreamOptions): FramedStream {
-  const { maxFrame } = options;
-  if (!Number.isSafeInteger(maxFrame) || maxFrame < 1 || maxFrame >= 2 ** 28) {
-    throw new AgrinetError('frame-too-long', 'maxFrame must be between 1 and 2^28 - 1');
+  const { maxFrame, maxSent = maxFrame } = options;
+  for (const most of [maxFrame, maxSent]) {
+    if (!Number.isSafeInteger(most) || most < 1 || most >= 2 ** 28)
+      throw new AgrinetError('frame-too-long', 'maxFrame and maxSent must be between 1 and 2^28 - 1');
   }
   const highWater = Math.max(maxFrame + MAX_PREFIX, MIN_READ_AHEAD);
   const lowWater = highWater >>> 1;
 
-  const chunks: Uint8Array[] = [];
-  let offset = 0; // into chunks[0]
-  let buffered = 0;
+  const queue = new ByteQueue();
   let failure: AgrinetError | undefined;
   let remoteEnded = stream.remoteWriteStatus === 'closed' && stream.status !== 'closed';
   let reading = false;
@@ -58,8 +60,7 @@ export function framed(stream: Stream, options: FramedStreamOptions): FramedStre
   const fail = (error: AgrinetError): AgrinetError => {
     if (failure === undefined) {
       failure = error;
-      chunks.length = 0;
-      buffered = 0;
+      queue.clear();
       if (stream.status === 'open' || stream.status === 'closing') stream.abort(error);
       wake(readers);
       wake(writers);
@@ -69,9 +70,8 @@ export function framed(stream: Stream, options: FramedStreamOptions): FramedStre
 
   stream.addEventListener('message', (event: StreamMessageEvent) => {
     if (failure !== undefined) return;
-    if (event.data instanceof Uint8Array) chunks.push(event.data);
-    else chunks.push(...event.data);
-    buffered += event.data.byteLength;
+    if (event.data instanceof Uint8Array) queue.push(event.data);
+    else for (const chunk of event.data) queue.push(chunk);
     wake(readers);
     // never inside resume(): libp2p would then send window updates for a stream it holds paused
     if (!resuming) pauseWhenFull();
@@ -93,10 +93,10 @@ export function framed(stream: Stream, options: FramedStreamOptions): FramedStre
   }
 
   function pauseWhenFull(): void {
-    if (buffered >= highWater && stream.readStatus === 'readable') stream.pause();
+    if (queue.length >= highWater && stream.readStatus === 'readable') stream.pause();
   }
   function resumeWhenLow(wanted: number): void {
-    if (stream.readStatus !== 'paused' || (buffered > lowWater && buffered >= wanted)) return;
+    if (stream.readStatus !== 'paused' || (queue.length > lowWater && queue.length >= wanted)) return;
     resuming = true;
     try {
       stream.resume();
@@ -129,14 +129,8 @@ export function framed(stream: Stream, options: FramedStreamOptions): FramedStre
   /** The length of the next frame and of its prefix, or undefined while the prefix is not whole. */
   function peekLength(): { prefix: number; length: number } | undefined {
     let length = 0;
-    let chunk = 0;
-    let at = offset;
     for (let prefix = 1; prefix <= MAX_PREFIX; prefix++) {
-      while (chunk < chunks.length && at >= (chunks[chunk]?.length ?? 0)) {
-        chunk++;
-        at = 0;
-      }
-      const byte = chunks[chunk]?.[at++];
+      const byte = queue.at(prefix - 1);
       if (byte === undefined) return undefined;
       length |= (byte & 0x7f) << (7 * (prefix - 1));
       if (byte >= 0x80) continue;
@@ -152,44 +146,22 @@ export function framed(stream: Stream, options: FramedStreamOptions): FramedStre
     throw new AgrinetError('frame-malformed', 'a length of more than four bytes');
   }
 
-  /** Takes bytes off the buffer, copied, so that a short frame does not keep a long chunk alive. */
-  function take(length: number): Uint8Array {
-    const out = new Uint8Array(length);
-    let filled = 0;
-    let used = 0;
-    while (filled < length) {
-      const chunk = chunks[used];
-      if (chunk === undefined) throw new AgrinetError('internal', 'took more than was buffered');
-      const part = chunk.subarray(offset, offset + length - filled);
-      out.set(part, filled);
-      filled += part.length;
-      offset += part.length;
-      if (offset === chunk.length) {
-        used++;
-        offset = 0;
-      }
-    }
-    chunks.splice(0, used);
-    buffered -= length;
-    return out;
-  }
-
   async function readFrame(signal: AbortSignal): Promise<Uint8Array | null> {
     for (;;) {
       if (failure !== undefined) throw failure;
       const next = peekLength();
-      const wanted = next === undefined ? buffered + 1 : next.prefix + next.length;
-      if (next !== undefined && buffered >= wanted) {
-        take(next.prefix);
-        const frame = take(next.length);
+      const wanted = next === undefined ? queue.length + 1 : next.prefix + next.length;
+      if (next !== undefined && queue.length >= wanted) {
+        queue.take(next.prefix);
+        const frame = queue.take(next.length);
         resumeWhenLow(0);
         return frame;
       }
-      const before = buffered;
+      const before = queue.length;
       resumeWhenLow(wanted);
-      if (buffered > before) continue;
+      if (queue.length > before) continue;
       if (remoteEnded && stream.readBufferLength === 0) {
-        if (buffered === 0) return null;
+        if (queue.length === 0) return null;
         throw new AgrinetError('stream-truncated', 'the stream ended inside a frame');
       }
       await wait(readers, signal);
@@ -210,7 +182,7 @@ export function framed(stream: Stream, options: FramedStreamOptions): FramedStre
       }
     },
     async write(bytes, signal) {
-      if (bytes.length > maxFrame) throw new AgrinetError('frame-too-long', 'a frame above our own limit');
+      if (bytes.length > maxSent) throw new AgrinetError('frame-too-long', 'a frame above our own limit');
       if (signal.aborted) throw fail(aborted(signal));
       // not stream.onDrain(): it resolves at once after the first time
       while (failure === undefined && stream.writableNeedsDrain) await wait(writers, signal);

@@ -3,12 +3,16 @@
  * Sizes are bytes, times milliseconds.
  */
 export const LIMITS = {
-  /** One entry with its body: fits a stream frame, and one bad entry costs little to refuse. */
+  /** One entry with its body. Nothing larger is sealed, and every carrier's bound is an expression of it: what can be committed can be sent. */
   entryBytes: 1024 * 1024,
   /** Ops in one entry. */
   entryOps: 1024,
   /** Above this an entry is announced and pulled, because every gossip message is sent several times. */
   gossipEntryBytes: 64 * 1024,
+  /** Data items in one payload, counted before the first is built: an erasure of every op of an entry has 3,100. */
+  payloadItems: 4096,
+  /** Around the bytes of an entry in what carries it: a frame of a range has at most `entryBytes` and this much. */
+  carrierBytes: 64,
   /** One header payload; two of them and their signatures make a proof under 2 KiB. */
   headerBytes: 4096,
   /** Feeds of earlier epochs that one header may name; a node writes at most this many and leaves the oldest out. */

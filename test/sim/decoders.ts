@@ -9,17 +9,15 @@ import { readLines } from '../../protocols/market/lines.ts';
 import { jsonObject } from '../../api/rows.ts';
 import { decodeFrontier, encodeFrontier } from '../../protocols/mycelium/frontier-page.ts';
 import { decodeMessage, encodeMessage } from '../../protocols/mycelium/message.ts';
-import {
-  decodeRangeFrame,
-  decodeRangeRequest,
-  encodeRangeRequest,
-  RANGE_LIMITS,
-} from '../../protocols/mycelium/range.ts';
+import { decodeRangeRequest, encodeRangeRequest, RANGE_LIMITS } from '../../protocols/mycelium/range.ts';
+import { decodeRangeFrame, FRAME_LIMITS } from '../../protocols/mycelium/range-frame.ts';
+import { encodeItem } from '../../protocols/mycelium/range-item.ts';
 import { decodeChange } from '../../protocols/open-dialog/change.ts';
 import { decodeMembership } from '../../protocols/open-dialog/membership.ts';
 import { readOp } from '../../protocols/open-dialog/read-op.ts';
 import { openStatement, sealStatement } from '../../protocols/registry/statement.ts';
-import { decodeCbor, encodeCbor } from '../../protocols/wire/cbor.ts';
+import { concat } from '../../protocols/wire/bytes.ts';
+import { decodeCbor } from '../../protocols/wire/cbor.ts';
 import { openEnvelope, readEnvelope } from '../../protocols/wire/envelope.ts';
 import { recordKey } from '../../protocols/wire/ids.ts';
 import { LIMITS } from '../../protocols/wire/limits.ts';
@@ -75,7 +73,12 @@ export function decoders(random: Random): Decoder[] {
     { epoch: hand.epoch, seq: 2, hash: second.hash },
     { epoch: random.hex(8), seq: 0, hash: '', fork: fork.id },
   ];
-  const frames = [encodeCbor(entries.map((entry) => [0, entry.bytes])), encodeCbor([[1, fork.bytes]])];
+  const frames = [
+    concat([Uint8Array.of(0), ...entries.map(({ bytes }) => encodeItem({ kind: 'entry', bytes }))]),
+    concat([Uint8Array.of(0), encodeItem({ kind: 'proof', bytes: fork.bytes })]),
+  ];
+  const packed = (frame: Uint8Array): Uint8Array =>
+    concat([Uint8Array.of(1), zstdCompressSync(frame.subarray(1))]);
   const statement = sealStatement(identity, NET, {
     caller: identity.peerId,
     receiver: other.peerId,
@@ -159,16 +162,21 @@ export function decoders(random: Random): Decoder[] {
     },
     {
       name: 'range frame',
-      seeds: frames.map((f) => new Uint8Array(zstdCompressSync(f))),
-      bombs: [new Uint8Array(zstdCompressSync(new Uint8Array(64 * 1024 * 1024)))],
-      longest: RANGE_LIMITS.frameBytes,
+      seeds: [...frames, ...frames.map(packed)],
+      bombs: [
+        packed(new Uint8Array(64 * 1024 * 1024)),
+        packed(
+          concat([Uint8Array.of(0), new Uint8Array(300_000 * 3).map((_, i) => [0x82, 0, 0x40][i % 3] ?? 0)]),
+        ),
+      ],
+      longest: FRAME_LIMITS.frameBytes,
       run: decodeRangeFrame,
     },
     {
       name: 'range frame inflated',
       seeds: frames,
-      longest: RANGE_LIMITS.inflatedBytes,
-      run: (b) => decodeRangeFrame(new Uint8Array(zstdCompressSync(b))),
+      longest: FRAME_LIMITS.frameBytes,
+      run: (b) => decodeRangeFrame(packed(b)),
     },
     { name: 'fork proof', seeds: [fork.bytes], longest: LIMITS.entryBytes, run: openForkProof },
     {

@@ -7,6 +7,8 @@ import { loadSettings } from '../../daemon/settings.ts';
 import { encodeFrontier } from '../../protocols/mycelium/frontier-page.ts';
 import { encodeMessage } from '../../protocols/mycelium/message.ts';
 import { encodeRangeRequest } from '../../protocols/mycelium/range.ts';
+import { encodeItem } from '../../protocols/mycelium/range-item.ts';
+import { concat } from '../../protocols/wire/bytes.ts';
 import { encodeCbor } from '../../protocols/wire/cbor.ts';
 import { framed } from '../../protocols/wire/framed-stream.ts';
 import { type Identity, identityFromSeed } from '../../protocols/wire/identity.ts';
@@ -29,7 +31,12 @@ interface Attacker {
 
 const PROTOCOLS = ['frontier', 'range', 'announce', 'peers'] as const;
 const ROUNDS = 4;
-const BOMB = new Uint8Array(zstdCompressSync(new Uint8Array(32 * 1024 * 1024)));
+/** A range frame: zstd of these items. */
+const packed = (items: Uint8Array): Uint8Array => concat([Uint8Array.of(1), zstdCompressSync(items)]);
+const BOMBS = [
+  packed(new Uint8Array(32 * 1024 * 1024)),
+  packed(new Uint8Array(340_000 * 3).map((_, i) => [0x82, 0, 0x40][i % 3] ?? 0)),
+];
 
 /**
  * A whole node between a registered and an unregistered attacker, who throw malformed, oversized and lying frames at its real
@@ -145,6 +152,8 @@ async function connect(victim: TestNode, one: Attacker): Promise<Connection> {
 /** One stream: a prefix of frames, then the reading of whatever comes back. Answers how it ended. */
 async function throwFrame(victim: TestNode, one: Attacker, name: string, frame: Uint8Array): Promise<string> {
   const signal = AbortSignal.timeout(3000);
+  // What it sent before must not keep the next frame from being looked at.
+  victim.node.offences.forgive(one.identity.peerId);
   try {
     const connection = await connect(victim, one);
     const stream = await connection.newStream(`/agrinet/${NET}/${name}/1`, { signal });
@@ -208,14 +217,12 @@ function garbage(name: string, random: Random, one: Attacker | undefined): Uint8
       ),
     range: () => [
       encodeRangeRequest({ author, channel, have: Array.from({ length: random.int(2000) }, () => item) }),
-      BOMB,
-      new Uint8Array(
-        zstdCompressSync(
-          encodeCbor([
-            [0, gap.bytes],
-            [1, gap.bytes],
-          ]),
-        ),
+      ...BOMBS,
+      packed(
+        concat([
+          encodeItem({ kind: 'entry', bytes: gap.bytes }),
+          encodeItem({ kind: 'proof', bytes: gap.bytes }),
+        ]),
       ),
     ],
     announce: () => [encodeMessage({ kind: 'announcement', announcement })],

@@ -1,8 +1,9 @@
-import { zstdCompressSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { framed } from '../../protocols/wire/framed-stream.ts';
-import { encodeCbor } from '../../protocols/wire/cbor.ts';
+import { concat } from '../../protocols/wire/bytes.ts';
 import { PULLER_LIMITS } from '../../protocols/mycelium/puller.ts';
+import { encodeItem } from '../../protocols/mycelium/range-item.ts';
+import { FRAME_LIMITS } from '../../protocols/mycelium/range-frame.ts';
 import { RANGE_LIMITS } from '../../protocols/mycelium/range.ts';
 import { befriend, startNode, type TestNode } from '../support/in-process-node.ts';
 import { tempDir } from '../support/temp-dir.ts';
@@ -46,7 +47,7 @@ async function joinBehind(tarpit: Tarpit, ms: number): Promise<number> {
     await libp2p.unhandle(protocol);
     await libp2p.handle(protocol, async (stream) => {
       asked++;
-      const frames = framed(stream, { maxFrame: RANGE_LIMITS.frameBytes });
+      const frames = framed(stream, { maxFrame: FRAME_LIMITS.frameBytes });
       await tarpit((frame) => frames.write(frame, over.signal), entry, over.signal).catch((error: unknown) =>
         frames.abort(error instanceof Error ? error : new Error('ended')),
       );
@@ -104,7 +105,7 @@ test('a peer that never answers a range request holds up nobody for longer than 
 
 test('a peer that trickles what is known already gives way to another holder', async () => {
   const took = await joinBehind(async (write, entry, over) => {
-    const frame = new Uint8Array(zstdCompressSync(encodeCbor([[0, entry]])));
+    const frame = concat([Uint8Array.of(0), encodeItem({ kind: 'entry', bytes: entry })]);
     while (!over.aborted) {
       await write(frame);
       await Promise.race([ended(over), new Promise<void>((next) => setTimeout(next, 1000))]);

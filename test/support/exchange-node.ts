@@ -20,6 +20,7 @@ import { syncSource } from '../../daemon/federation/sync.ts';
 import type { SyncTarget } from '../../daemon/federation/sync-parts.ts';
 import { createParticipants } from '../../daemon/participants.ts';
 import { totalDigest } from '../../protocols/digest/state-digest.ts';
+import { Offences } from '../../protocols/mycelium/offences.ts';
 import { createMerger } from '../../protocols/open-dialog/merger.ts';
 import type { RegisteredNode } from '../../protocols/registry/registry.ts';
 import { identityFromSeed, type Identity, type PeerId } from '../../protocols/wire/identity.ts';
@@ -55,7 +56,7 @@ export interface ExchangeNode {
   /** A request to the routes without the socket. */
   request(path: string, headers: Record<string, string>): Promise<Response>;
   renewCertificate: (peer: PeerId) => Promise<string>;
-  befriend(other: ExchangeNode, tlsFingerprint?: string): void;
+  befriend(other: Pick<ExchangeNode, 'identity' | 'url'>, tlsFingerprint?: string): void;
   /** Serves another certificate from now on. */
   present(certificate: Certificate): void;
   /** What the node knows of who takes part where, read again. */
@@ -109,6 +110,7 @@ export async function startExchangeNode(certificate?: Certificate): Promise<Exch
     httpNodes: () => httpNodes,
     sourceKey: (id) => sourceKeys.get(id),
     mayHold: (peer, channel) => participants.mayHold(peer, channel),
+    offences: new Offences(),
     digestOf: (author) => ledgerNode.digestOf(author),
     totalDigest: digest,
     scrubAuthor: () => Promise.resolve(),

@@ -24,6 +24,8 @@ import { CATCH_UP_LIMITS } from '../../protocols/mycelium/catch-up.ts';
 import { FRONTIER_LIMITS } from '../../protocols/mycelium/frontier-exchange.ts';
 import { MYCELIUM_LIMITS } from '../../protocols/mycelium/mycelium.ts';
 import { PULLER_LIMITS } from '../../protocols/mycelium/puller.ts';
+import { OFFENCE_LIMITS } from '../../protocols/mycelium/offences.ts';
+import { FRAME_LIMITS } from '../../protocols/mycelium/range-frame.ts';
 import { RANGE_LIMITS } from '../../protocols/mycelium/range.ts';
 import { REQUEST_LIMITS } from '../../protocols/mycelium/signed-request.ts';
 import { COLLECTIONS, type Collection, type FieldRule } from '../../protocols/open-dialog/schema.ts';
@@ -146,6 +148,8 @@ const LIMIT_FILES: LimitFiles = [
   ['Pulls', 'protocols/mycelium/puller.ts', PULLER_LIMITS],
   ['Frontier exchange', 'protocols/mycelium/frontier-exchange.ts', FRONTIER_LIMITS],
   ['Range', 'protocols/mycelium/range.ts', RANGE_LIMITS],
+  ['Frames of a range', 'protocols/mycelium/range-frame.ts', FRAME_LIMITS],
+  ['Offences', 'protocols/mycelium/offences.ts', OFFENCE_LIMITS],
   ['Differences by prefix', 'protocols/digest/prefix.ts', PREFIX_LIMITS],
   ['Catch-up', 'protocols/mycelium/catch-up.ts', CATCH_UP_LIMITS],
   ['Direct announcements', 'protocols/mycelium/announce.ts', ANNOUNCE_LIMITS],

@@ -2,6 +2,7 @@ import type { Connection } from '@libp2p/interface';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { frontierOf } from '../../../protocols/feed/frontier.ts';
 import type { FrontierGroup } from '../../../protocols/mycelium/frontier-page.ts';
+import { Offences } from '../../../protocols/mycelium/offences.ts';
 import { createPuller, type Puller, type PullEvent } from '../../../protocols/mycelium/puller.ts';
 import { rangeItems, type RangeRequest } from '../../../protocols/mycelium/range.ts';
 import { createMerger, type Merger } from '../../../protocols/open-dialog/merger.ts';
@@ -74,6 +75,7 @@ function pullerOf(
     source: node.store,
     ledger: node.ledger,
     access: { mayReplicate: () => true, mayHold: () => true },
+    offences: new Offences(),
     digestOf: () => '',
     follows: () => true,
     now: Date.now,

@@ -1,0 +1,60 @@
+/** What a peer loses that has sent what no honest node can have sent. */
+export const OFFENCE_LIMITS = {
+  /** Nothing is pulled from it and its frontier is not looked at for so long, milliseconds; after each further offence for twice as long. */
+  firstMs: 60_000,
+  /** The longest of these times. */
+  mostMs: 60 * 60_000,
+  /** Without an offence for so long it begins anew: a disk that was mended, a version that was updated. */
+  forgottenMs: 24 * 60 * 60_000,
+  /** Peers remembered; the one that offended longest ago is forgotten first. */
+  remembered: 2048,
+} as const;
+
+/** Codes of what only a faulty or hostile sender can cause; what a network or a full disk causes is not among them. */
+const INVALID: ReadonlySet<string> = new Set([
+  'frame-malformed',
+  'frame-too-long',
+  'frontier-malformed',
+  'message-malformed',
+  'not-asked-for',
+  'not-canonical',
+  'peer-sent-invalid',
+  'range-malformed',
+]);
+
+interface Offender {
+  readonly count: number;
+  readonly at: number;
+  readonly until: number;
+}
+
+/** Peers that are left alone for a while because of what they have sent. In memory: a restart is a new chance. */
+export class Offences {
+  readonly #offenders = new Map<string, Offender>();
+
+  /** Notes how an exchange with a peer failed. The time that it costs the peer, milliseconds; undefined when it is no offence. */
+  note(peer: string, code: string, now: number): number | undefined {
+    if (!INVALID.has(code)) return undefined;
+    const known = this.#offenders.get(peer);
+    const fresh = known === undefined || now - known.at >= OFFENCE_LIMITS.forgottenMs;
+    // Exchanges that were under way together are one offence.
+    const count = fresh ? 1 : now < known.until ? known.count : known.count + 1;
+    const ms = Math.min(OFFENCE_LIMITS.firstMs * 2 ** (count - 1), OFFENCE_LIMITS.mostMs);
+    this.#offenders.delete(peer);
+    this.#offenders.set(peer, { count, at: now, until: now + ms });
+    const [oldest] = this.#offenders.keys();
+    if (this.#offenders.size > OFFENCE_LIMITS.remembered && oldest !== undefined)
+      this.#offenders.delete(oldest);
+    return ms;
+  }
+
+  /** The operator has taken the peer up again. */
+  forgive(peer: string): void {
+    this.#offenders.delete(peer);
+  }
+
+  /** Whether the peer is being left alone. */
+  isOut(peer: string, now: number): boolean {
+    return now < (this.#offenders.get(peer)?.until ?? 0);
+  }
+}

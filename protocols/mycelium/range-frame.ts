@@ -1,0 +1,85 @@
+import { promisify } from 'node:util';
+import { constants, zstdCompress, zstdDecompress } from 'node:zlib';
+import { AgrinetError } from '../errors.ts';
+import { concat } from '../wire/bytes.ts';
+import { LIMITS } from '../wire/limits.ts';
+import { encodeItem, itemPlace, type RangeItem } from './range-item.ts';
+
+/** What one frame of a range holds. */
+export const FRAME_LIMITS = {
+  /** One frame, and what it is inflated: the largest entry, which may not compress, and what is around it. */
+  frameBytes: LIMITS.entryBytes + LIMITS.carrierBytes,
+  /** Items in one frame, counted while they are read: more are refused before the next is looked at. */
+  frameItems: 1024,
+  /** Items are gathered up to this many bytes a frame: large enough to compress, small enough to go on smoothly. */
+  gatherBytes: 256 * 1024,
+} as const;
+
+/** How the items stand in a frame: its first byte. */
+const RAW = 0;
+const ZSTD = 1;
+const LEVEL = { params: { [constants.ZSTD_c_compressionLevel]: 3 } };
+
+const compress = promisify(zstdCompress);
+const inflate = promisify(zstdDecompress);
+const malformed = (why: string, cause?: unknown): AgrinetError =>
+  new AgrinetError('range-malformed', `a range frame ${why}`, { cause });
+
+/** Items gathered into frames. One that would not fit goes into the next frame: whatever was committed can be sent. */
+export async function* framesOf(items: AsyncIterable<RangeItem>): AsyncGenerator<Uint8Array> {
+  let gathered: Uint8Array[] = [];
+  let size = 1;
+  const flush = (): Promise<Uint8Array> => {
+    const frame = encodeFrame(concat(gathered));
+    gathered = [];
+    size = 1;
+    return frame;
+  };
+  for await (const each of items) {
+    const item = encodeItem(each);
+    if (size + item.length > FRAME_LIMITS.frameBytes) yield await flush();
+    gathered.push(item);
+    size += item.length;
+    if (size >= FRAME_LIMITS.gatherBytes || gathered.length >= FRAME_LIMITS.frameItems) yield await flush();
+  }
+  if (gathered.length > 0) yield await flush();
+}
+
+/** The shorter of the two forms. */
+async function encodeFrame(items: Uint8Array): Promise<Uint8Array> {
+  const packed = await compress(items, LEVEL);
+  return packed.length < items.length
+    ? concat([Uint8Array.of(ZSTD), packed])
+    : concat([Uint8Array.of(RAW), items]);
+}
+
+/** Reads one frame strictly: bounded inflation, then head by head, no further than the first that is wrong. Throws `range-malformed`. */
+export async function decodeRangeFrame(frame: Uint8Array): Promise<RangeItem[]> {
+  const data = await inflated(frame);
+  const found: RangeItem[] = [];
+  for (let at = 0; at < data.length;) {
+    if (found.length >= FRAME_LIMITS.frameItems) throw malformed('of too many items');
+    const begin = at;
+    const place = itemPlace((offset) => data[begin + offset]);
+    if (place === undefined || begin + place.end > data.length) throw malformed('that ends inside an item');
+    // Copied: one item that is kept must not keep the whole frame.
+    found.push({ kind: place.kind, bytes: data.slice(begin + place.start, begin + place.end) });
+    at = begin + place.end;
+  }
+  // An empty one would be a sign of life that brings nothing.
+  if (found.length === 0) throw malformed('of nothing');
+  return found;
+}
+
+async function inflated(frame: Uint8Array): Promise<Uint8Array> {
+  if (frame.length > FRAME_LIMITS.frameBytes) throw malformed('above its limit');
+  const items = frame.subarray(1);
+  if (frame[0] === RAW) return items;
+  if (frame[0] !== ZSTD) throw malformed('of an unknown form');
+  try {
+    const raw = await inflate(items, { maxOutputLength: FRAME_LIMITS.frameBytes - 1 });
+    return new Uint8Array(raw.buffer, raw.byteOffset, raw.length);
+  } catch (error) {
+    throw malformed('that does not inflate within its limit', error);
+  }
+}

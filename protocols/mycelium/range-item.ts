@@ -1,0 +1,58 @@
+import { AgrinetError } from '../errors.ts';
+import { encodeCbor } from '../wire/cbor.ts';
+import { LIMITS } from '../wire/limits.ts';
+
+/** The kinds of items by their number on the wire; an erasure comes before the entry that it takes ops out of. */
+export const ITEM_KINDS = ['entry', 'proof', 'erasure'] as const;
+
+/** What a range is made of, in a frame, over HTTP and in a file. */
+export interface RangeItem {
+  readonly kind: (typeof ITEM_KINDS)[number];
+  readonly bytes: Uint8Array;
+}
+
+/** Array head, kind, head of the longest byte string. */
+export const ITEM_HEAD_BYTES = 7;
+/** The longest item on the wire. */
+export const ITEM_BYTES: number = ITEM_HEAD_BYTES + LIMITS.entryBytes;
+
+/** The dag-cbor of `[0, entry]`, `[1, proof]` or `[2, erasure]`. */
+export function encodeItem({ kind, bytes }: RangeItem): Uint8Array {
+  return encodeCbor([ITEM_KINDS.indexOf(kind), bytes]);
+}
+
+const malformed = (): AgrinetError => new AgrinetError('range-malformed', 'malformed sequence of entries');
+
+/** Where the bytes of an item are, counted from its beginning. */
+export interface ItemPlace {
+  readonly kind: RangeItem['kind'];
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * The item that begins here, from its head alone; `byteAt` gives undefined behind what has arrived. Undefined while the head is not whole. Throws
+ * `range-malformed` for anything but an item within its limit, in its one encoding.
+ */
+export function itemPlace(byteAt: (place: number) => number | undefined): ItemPlace | undefined {
+  const array = byteAt(0);
+  if (array !== undefined && array !== 0x82) throw malformed();
+  const number = byteAt(1);
+  const kind = number === undefined ? undefined : ITEM_KINDS[number];
+  if (number !== undefined && kind === undefined) throw malformed();
+  const head = byteAt(2);
+  if (head === undefined || kind === undefined) return undefined;
+  if (head >= 0x40 && head <= 0x57) return { kind, start: 3, end: 3 + (head - 0x40) };
+  const width = head === 0x58 ? 1 : head === 0x59 ? 2 : head === 0x5a ? 4 : 0;
+  if (width === 0) throw malformed();
+  let length = 0;
+  for (let i = 0; i < width; i++) {
+    const byte = byteAt(3 + i);
+    if (byte === undefined) return undefined;
+    length = length * 256 + byte;
+  }
+  // Minimal, as canonical dag-cbor has it.
+  if (length > LIMITS.entryBytes || length < (width === 1 ? 24 : width === 2 ? 256 : 65_536))
+    throw malformed();
+  return { kind, start: 3 + width, end: 3 + width + length };
+}
