@@ -1,7 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { TopicValidatorResult } from '@libp2p/gossipsub';
 import { AgrinetError } from '../protocols/errors.ts';
-import { ownerDigest } from '../protocols/digest/state-digest.ts';
 import { type AddressBook, createAddressBook } from '../protocols/discovery/address-book.ts';
 import { createDialRule } from '../protocols/discovery/dial-rule.ts';
 import { createDiscovery, type Discovery } from '../protocols/discovery/discovery.ts';
@@ -303,8 +302,7 @@ async function compose(
   const found = discovery;
 
   // -- replication
-  const digestOf = (author: PeerId): string =>
-    ownerDigest(store.digests.of('public').get(author) ?? new Map());
+  const digestOf = (author: PeerId): string => store.digests.ownerDigest(author);
   pulls.add('federation', (event) => onPullEvent(event, registry, rejoin, events, logger, now));
   pulls.add('alarms', (event) => {
     if (event.kind === 'peer-distrusted') raise({ ...event, node: event.peer });

@@ -42,7 +42,7 @@ export function createStandings(node: Node): Standings {
     peer(peer) {
       const found = discovery.snapshot().find(({ subject }) => subject === peer);
       const connected = found?.connected ?? host.libp2p.getPeers().some((each) => each.toString() === peer);
-      const listings = store.digests.of('public').get(peer)?.get('listings')?.count ?? 0;
+      const listings = store.digests.one('public', peer, 'listings')?.count ?? 0;
       return {
         connected,
         nextRetryAt: found?.nextRetryAt,

@@ -20,6 +20,8 @@ import { concat } from '../protocols/wire/bytes.ts';
 export interface Sum {
   readonly lanes: Uint16Array;
   count: number;
+  /** Its digest, made when it is first asked for: a sum that is kept does not change any more. */
+  shown?: Digest;
 }
 
 function sealSum(key: string, { lanes, count }: Sum): Uint8Array {
@@ -60,6 +62,10 @@ export interface Digest {
 /** Set hashes per channel, owner and collection, kept in memory and written with each commit that moves them. */
 export class Digests {
   readonly #sums = new Map<string, Sum>();
+  /** The same, by channel, owner and collection: what is asked of one owner must not cost all owners. */
+  readonly #owners = new Map<string, Map<string, Map<string, Sum>>>();
+  /** Digests of owners over their public records, until one of their records changes. */
+  readonly #ownerDigests = new Map<string, string>();
 
   /** The sums computed anew from the records that a database holds. */
   static async ofRecords(level: Level): Promise<Digests> {
@@ -82,7 +88,9 @@ export class Digests {
     }
     return () => {
       this.#sums.clear();
-      for (const [key, sum] of sums) this.#sums.set(key, sum);
+      this.#owners.clear();
+      this.#ownerDigests.clear();
+      for (const [key, sum] of sums) this.#keep(key, sum);
     };
   }
 
@@ -125,22 +133,44 @@ export class Digests {
   /** Digests of one channel: owner -> collection -> digest. Groups that hold nothing are left out, as if they had never been. */
   of(channel: string): Map<string, Map<string, Digest>> {
     const owners = new Map<string, Map<string, Digest>>();
-    for (const [key, sum] of this.#sums) {
-      const [at = '', owner = '', collection = ''] = key.split('|');
-      if (at !== channel || sum.count === 0) continue;
-      const group = owners.get(owner) ?? new Map<string, Digest>();
-      group.set(collection, { count: sum.count, digest: sumDigest(sum.lanes) });
-      owners.set(owner, group);
+    for (const owner of this.#owners.get(channel)?.keys() ?? []) {
+      const group = this.ofOwner(channel, owner);
+      if (group.size > 0) owners.set(owner, group);
     }
     return owners;
+  }
+
+  /** Digests of one owner: collection -> digest. */
+  ofOwner(channel: string, owner: string): Map<string, Digest> {
+    const group = new Map<string, Digest>();
+    for (const [collection, sum] of this.#owners.get(channel)?.get(owner) ?? [])
+      if (sum.count > 0) group.set(collection, shownOf(sum));
+    return group;
+  }
+
+  /** The digest over an owner's public records, hex. */
+  ownerDigest(owner: string): string {
+    const known = this.#ownerDigests.get(owner);
+    if (known !== undefined) return known;
+    const digest = ownerDigest(this.ofOwner('public', owner));
+    // Of owners that nothing is held of there may be any number.
+    if (this.#owners.get('public')?.has(owner) === true) this.#ownerDigests.set(owner, digest);
+    return digest;
+  }
+
+  #keep(key: string, sum: Sum): void {
+    const [channel = '', owner = '', collection = ''] = key.split('|');
+    this.#sums.set(key, sum);
+    const owners = this.#owners.get(channel) ?? new Map<string, Map<string, Sum>>();
+    const group = owners.get(owner) ?? new Map<string, Sum>();
+    this.#owners.set(channel, owners.set(owner, group.set(collection, sum)));
+    if (channel === 'public') this.#ownerDigests.delete(owner);
   }
 
   /** One digest; undefined of what holds nothing. */
   one(channel: string, owner: string, collection: string): Digest | undefined {
     const sum = this.#sums.get(`${channel}|${owner}|${collection}`);
-    return sum === undefined || sum.count === 0
-      ? undefined
-      : { count: sum.count, digest: sumDigest(sum.lanes) };
+    return sum === undefined || sum.count === 0 ? undefined : shownOf(sum);
   }
 
   /** Records of one channel by collection, over all owners; cheap, because no digest is made. */
@@ -156,7 +186,7 @@ export class Digests {
   /** The total state digest over all public records. */
   total(): string {
     return totalDigest(
-      new Map([...this.of('public')].map(([owner, collections]) => [owner, ownerDigest(collections)])),
+      new Map([...this.of('public').keys()].map((owner) => [owner, this.ownerDigest(owner)])),
     );
   }
 
@@ -202,8 +232,13 @@ export class Digests {
         }
       },
       commit: () => {
-        for (const [id, sum] of moved) this.#sums.set(id, sum);
+        for (const [id, sum] of moved) this.#keep(id, sum);
       },
     };
   }
+}
+
+function shownOf(sum: Sum): Digest {
+  sum.shown ??= { count: sum.count, digest: sumDigest(sum.lanes) };
+  return sum.shown;
 }

@@ -1,7 +1,6 @@
 import { createAlarms } from '../../daemon/alarms.ts';
 import { createLogger } from '../../daemon/logger.ts';
 import { openStore } from '../../daemon/open-store.ts';
-import { ownerDigest } from '../../protocols/digest/state-digest.ts';
 import { createClock } from '../../protocols/feed/clock.ts';
 import type { FeedState } from '../../protocols/feed/feed.ts';
 import { createLedger } from '../../protocols/ledger/ledger.ts';
@@ -66,7 +65,7 @@ export async function openLedgerNode(
       ledger,
       catalogue: createCatalogue(ledger, identity.peerId, Date.now),
       alarms: () => alarms.list().map(({ kind }) => kind),
-      digestOf: (author) => ownerDigest(store.digests.of('public').get(author) ?? new Map()),
+      digestOf: (author) => store.digests.ownerDigest(author),
       async views() {
         const views = new Map<RecordKey, string>();
         for await (const [key, value] of db.level.iterator(range('records'))) {
