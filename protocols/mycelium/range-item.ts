@@ -13,8 +13,6 @@ export interface RangeItem {
 
 /** Array head, kind, head of the longest byte string. */
 export const ITEM_HEAD_BYTES = 7;
-/** The longest item on the wire. */
-export const ITEM_BYTES: number = ITEM_HEAD_BYTES + LIMITS.entryBytes;
 
 /** The dag-cbor of `[0, entry]`, `[1, proof]` or `[2, erasure]`. */
 export function encodeItem({ kind, bytes }: RangeItem): Uint8Array {
