@@ -54,7 +54,7 @@ test('feeds in private channels of any name are bounded too, and never taken fro
     const channel = recordKey('conversations', held.identity.peerId, random.hex(16));
     return new Hand(attacker, random.hex(8), channel).next(ops).bytes;
   };
-  expect(await send([entry(), entry()], true)).toEqual({ 'channel-private': 2 });
+  for (const one of [entry(), entry()]) expect(await send([one], true)).toEqual({ 'channel-private': 1 });
   expect(await send(Array.from({ length: most + 20 }, entry))).toEqual({
     accept: most,
     'epochs-exceeded': 20,
