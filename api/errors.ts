@@ -101,6 +101,7 @@ const STATUS: Readonly<Record<string, ContentfulStatusCode>> = {
   'prefix-malformed': 502,
   'proof-invalid': 502,
   busy: 503,
+  'record-merging': 503,
   'clock-wrong': 503,
   'jobs-full': 503,
   rejoining: 503,

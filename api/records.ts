@@ -18,6 +18,8 @@ export interface RecordJson {
   createdAt: string;
   updatedAt: string;
   conflicts?: Record<string, { value: Scalar; op: string }[]>;
+  /** What was written to it last is still being merged. */
+  merging?: true;
 }
 
 export function recordJson(state: RecordState): RecordJson {
@@ -29,6 +31,7 @@ export function recordJson(state: RecordState): RecordJson {
     createdAt: isoTime(state.created[0]),
     updatedAt: isoTime(state.updated[0]),
   });
+  if (state.outstanding === true) json.merging = true;
   const conflicts = Object.entries(state.conflicts);
   if (conflicts.length > 0)
     json.conflicts = Object.fromEntries(

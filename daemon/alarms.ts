@@ -42,6 +42,12 @@ interface ListenerAlarm {
   readonly listener: string;
 }
 
+/** A record waits for its judgement through several tries; it shows what it showed before. */
+interface RecordAlarm {
+  readonly kind: 'merge-outstanding';
+  readonly key: string;
+}
+
 /** The scrub found stored rows that differ from the feeds. */
 interface ScrubAlarm {
   readonly kind: 'rows-mended' | 'entries-damaged';
@@ -49,6 +55,7 @@ interface ScrubAlarm {
 }
 
 type AnyAlarm =
+  | RecordAlarm
   | Alarm
   | ScrubAlarm
   | StorageAlarm
@@ -82,6 +89,8 @@ function textOf(alarm: AnyAlarm): string {
       return 'The DynamoDB mirror has stopped: a newer process writes to its tables. Stop one of the two, then start this node again.';
     case 'listener-failed':
       return `The part "${alarm.listener}" failed over something that has happened; the log names it. What it shows may be behind until the next start.`;
+    case 'merge-outstanding':
+      return `What was written to ${alarm.key} at the same time could not be merged in several tries; it shows what it showed before, and is tried again. If memory is short, give the machine more; else restart the node.`;
     case 'rows-mended':
       return `Stored rows of ${alarm.table} were not what the feeds say, and were made anew. If it happens again, this machine's disk or memory is failing.`;
     case 'entries-damaged':
@@ -96,6 +105,7 @@ function textOf(alarm: AnyAlarm): string {
 function subjectOf(alarm: AnyAlarm): string {
   if (alarm.kind === 'feed-forked') return `${alarm.kind}|${alarm.author}|${alarm.epoch}`;
   if (alarm.kind === 'listener-failed') return `${alarm.kind}|${alarm.listener}`;
+  if (alarm.kind === 'merge-outstanding') return `${alarm.kind}|${alarm.key}`;
   return alarm.kind === 'foreign-certificate' || alarm.kind === 'peer-distrusted'
     ? `${alarm.kind}|${alarm.node}`
     : alarm.kind;

@@ -15,7 +15,8 @@ import { createMerger, type Judge } from '../protocols/open-dialog/merger.ts';
 import type { RecordState } from '../protocols/open-dialog/record.ts';
 import { createRegistry, type Registry } from '../protocols/registry/registry.ts';
 import type { Identity, PeerId } from '../protocols/wire/identity.ts';
-import type { Channel } from '../protocols/wire/ids.ts';
+import { MERGE } from '../protocols/open-dialog/record.ts';
+import type { Channel, RecordKey } from '../protocols/wire/ids.ts';
 import { Database } from '../storage/database.ts';
 import { openEventTable } from '../storage/event-table.ts';
 import type { Outbox } from '../storage/outbox.ts';
@@ -131,7 +132,10 @@ async function compose(
   // -- storage
   const db = await Database.open(settings.dataDir);
   parts.started('database', () => db.close());
-  const merger = createMerger((alarm) => logger.error({ ...alarm }, 'merging'));
+  const merger = createMerger(({ kind, key }) => {
+    logger.error({ kind, key }, 'merging');
+    if (kind === 'merge-outstanding') alarms.raise({ kind, key });
+  });
   parts.started('merger', () => merger.stop());
   // Its worker begins with the first own write that needs one, which must not wait behind records of others.
   const ownMerger = createMerger((alarm) => logger.error({ ...alarm }, 'merging'));
@@ -237,6 +241,13 @@ async function compose(
       if (alarm.kind === 'commit-failed') guard.failed();
     },
   });
+  const judgeAgain = (key: RecordKey): void => {
+    ledger
+      .judgeAgain(key)
+      .catch((error: unknown) => logger.warn({ err: error, key }, 'a record goes on waiting'));
+  };
+  merger.onDue(judgeAgain);
+  for (const key of await store.lacking(MERGE)) judgeAgain(key);
   guard.start();
   parts.started('storage guard', () => guard.stop());
   parts.started('ledger', () => ledger.drain());

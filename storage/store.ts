@@ -3,7 +3,13 @@ import { feedId, type FeedState } from '../protocols/feed/feed.ts';
 import { type ForkProof, readForkProof } from '../protocols/feed/fork.ts';
 import type { Commit, LedgerStore } from '../protocols/ledger/ports.ts';
 import { soleTurn, type Turn } from '../protocols/ledger/turn.ts';
-import type { OpRef, PlacedOp, RecordState, Verdict } from '../protocols/open-dialog/record.ts';
+import {
+  MERGE,
+  type OpRef,
+  type PlacedOp,
+  type RecordState,
+  type Verdict,
+} from '../protocols/open-dialog/record.ts';
 import { AgrinetError } from '../protocols/errors.ts';
 import type { PeerId } from '../protocols/wire/identity.ts';
 import type { Channel, RecordKey } from '../protocols/wire/ids.ts';
@@ -202,6 +208,29 @@ export class Store implements LedgerStore {
     return this.#read.add(no, found);
   }
 
+  async hasOps(
+    key: RecordKey,
+    {
+      author,
+      channel,
+      epoch,
+    }: { readonly author: PeerId; readonly channel: Channel; readonly epoch: string },
+  ): Promise<boolean> {
+    const feed = this.feed(author, channel, epoch);
+    if (feed === undefined) return false;
+    const start = fullKey('recordOps', `${key}\0${numberKey(feed.no)}`);
+    for await (const found of this.#db.level.keys({ gte: start, lt: `${start}g`, limit: 1 }))
+      return found !== '';
+    return false;
+  }
+
+  async listed(refs: readonly OpRef[]): Promise<boolean[]> {
+    const keys = refs.map((ref) =>
+      fullKey('verdicts', refKey(this.feed(ref.author, ref.channel, ref.epoch)?.no ?? 0, ref)),
+    );
+    return (await this.#db.level.getMany(keys)).map((value) => value !== undefined);
+  }
+
   async lacking(lacks: string): Promise<RecordKey[]> {
     const start = fullKey('lacking', `${lacks}\0`);
     const keys: RecordKey[] = [];
@@ -247,7 +276,9 @@ export class Store implements LedgerStore {
     for (const { lacks, key } of commit.lacking) ops.push(put(fullKey('lacking', `${lacks}\0${key}`), EMPTY));
     const sums = this.digests.begin();
     const states: string[] = [];
-    for (const { before, after } of commit.records) {
+    for (const { key, before, after } of commit.records) {
+      if (before?.outstanding === true && after.outstanding !== true)
+        ops.push(del(fullKey('lacking', `${MERGE}\0${key}`)));
       states.push(JSON.stringify(after));
       ops.push(...indexRows(before, after));
       sums.change(before, after);

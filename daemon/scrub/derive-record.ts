@@ -37,8 +37,11 @@ export interface Derived {
 /** Whether an op of this sequence has effect in its feed. */
 export const isBelowFork = (feed: FeedState, seq: number): boolean => seq < (feed.fork?.seq ?? Infinity);
 
-/** Derives one record anew. Throws `value-damaged` when an entry that it rests on cannot be read. */
-export async function deriveRecord(parts: DeriveParts, key: RecordKey): Promise<Derived> {
+/**
+ * Derives one record anew; undefined when no worker can judge it now. Throws `value-damaged` when an entry that it rests on cannot be
+ * read.
+ */
+export async function deriveRecord(parts: DeriveParts, key: RecordKey): Promise<Derived | undefined> {
   const { found, astray } = await opsOf(parts, key);
   const effective = found.filter(({ placed: { author, channel, epoch, seq } }) => {
     const feed = parts.store.feed(author, channel, epoch);
@@ -49,7 +52,9 @@ export async function deriveRecord(parts: DeriveParts, key: RecordKey): Promise<
   const { channel } = first.placed;
   const members = channel === 'public' || channel === key ? undefined : await membersOf(parts, channel);
   const ops = effective.map(({ placed }) => placed);
-  const { verdicts, state } = await parts.judge.judge(key, ops, members);
+  const judgement = await parts.judge.judge(key, ops, members);
+  if (judgement === undefined) return undefined;
+  const { verdicts, state } = judgement;
   return {
     ops: effective.flatMap((each, i) => {
       const verdict = verdicts[i];
@@ -62,7 +67,7 @@ export async function deriveRecord(parts: DeriveParts, key: RecordKey): Promise<
 
 /** The members that a channel's creation names, out of the feeds and not out of a row that may be wrong. */
 async function membersOf(parts: DeriveParts, channel: RecordKey): Promise<Membership | undefined> {
-  return (await deriveRecord(parts, channel)).state?.members;
+  return (await deriveRecord(parts, channel))?.state?.members;
 }
 
 /** A fork took all ops away: the record stays, and shows nothing. */

@@ -7,5 +7,8 @@ import type { RecordState } from '../open-dialog/record.ts';
 export function digestElement(state: RecordState | undefined): string | undefined {
   if (state === undefined) return undefined;
   if (state.tombstone) return `${state.key}\ntombstone`;
-  return state.exists ? `${state.key}\n${state.heads.join(',')}` : undefined;
+  const { heads, rest } = state;
+  // Those beyond what the state holds stand in by their hash.
+  const all = rest?.heads === undefined ? heads : [...heads, `+${rest.heads.count}:${rest.heads.hash}`];
+  return state.exists ? `${state.key}\n${all.join(',')}` : undefined;
 }

@@ -6,7 +6,7 @@ import { encodeChange, type FieldOp, type OpId, type Scalar } from '../open-dial
 import { emptyState } from '../open-dialog/fast-road.ts';
 import { contentId, encodeMembership } from '../open-dialog/membership.ts';
 import { actorOf } from '../open-dialog/read-op.ts';
-import type { Membership, RecordState } from '../open-dialog/record.ts';
+import type { DraftBase, Membership, OpenState, RecordState } from '../open-dialog/record.ts';
 import { COLLECTIONS, type Collection, fieldRule, valueProblem } from '../open-dialog/schema.ts';
 import { sha256 } from '../wire/bytes.ts';
 import { type Cbor, encodeCbor } from '../wire/cbor.ts';
@@ -28,6 +28,9 @@ export interface Draft {
 
 /** Thrown by `draftEdit` where only a change of another epoch would count: the ledger opens one and drafts again. */
 export const EPOCH_FULL = 'epoch-full';
+
+/** Thrown by `draftEdit` where the state does not hold enough: the ledger has the record judged whole and drafts again. */
+export const RECORD_PARTIAL = 'record-partial';
 
 /** Who writes and in which epoch. */
 export interface Pen {
@@ -100,7 +103,7 @@ const parseOpId = (text: string): OpId => {
 
 /**
  * Creates or edits a document: only fields whose value changes, or that are in conflict, become ops. Throws `fields-invalid`
- * and `record-ended` (a tombstone ends a record for good), and `EPOCH_FULL`.
+ * and `record-ended` (a tombstone ends a record for good), `record-merging`, and to the ledger `EPOCH_FULL` and `RECORD_PARTIAL`.
  */
 export function draftEdit(
   pen: Pen,
@@ -116,20 +119,26 @@ export function draftEdit(
   if (known?.tombstone === true)
     throw new AgrinetError('record-ended', 'this record was deleted; create a new one');
   refuse(patchProblems(collection, patch));
-  const state = known ?? emptyState(key, collection, channel);
+  if (known?.outstanding === true)
+    throw new AgrinetError(
+      'record-merging',
+      'what was written to this record at the same time is still being merged; try again in a moment',
+    );
+  const state: OpenState | RecordState = known ?? emptyState(key, collection, channel);
   const creates = channel === 'public' && !state.exists;
   if (creates) refuse(collection.required.filter((f) => patch[f] === undefined).map((f) => `${f}: required`));
+  const actor = actorOf(pen.author, pen.epoch, key);
+  const { heads, fieldOps, seq: last } = baseOf(state, actor, Object.keys(patch));
   const ops: FieldOp[] = [];
   for (const [field, value] of Object.entries(patch)) {
-    const pred = (state.fieldOps[field] ?? []).map(parseOpId);
+    const pred = (fieldOps[field] ?? []).map(parseOpId);
     if (value === undefined) {
       if (pred.length > 0) ops.push({ action: 'del', field, pred });
-    } else if (pred.length !== 1 || state.view[field] !== value)
+    } else if ((state.fieldOps[field]?.length ?? 0) !== 1 || state.view[field] !== value)
       ops.push({ action: 'set', field, value, pred });
   }
   if (ops.length === 0 && !creates) return { key, channel, ops: [] };
-  const actor = actorOf(pen.author, pen.epoch, key);
-  const seq = (state.seqs[actor] ?? 0) + 1;
+  const seq = last + 1;
   if (seq > LIMITS.recordChangesPerFeed)
     throw new AgrinetError(EPOCH_FULL, 'this epoch holds all changes of this record that it can');
   const change = encodeChange({
@@ -137,7 +146,7 @@ export function draftEdit(
     seq,
     startOp: state.maxOp + 1,
     time: 0,
-    deps: state.heads,
+    deps: heads,
     ops,
   });
   const op = {
@@ -148,6 +157,23 @@ export function draftEdit(
     d: change,
   };
   return { key, channel, ops: [encodeOp(op)] };
+}
+
+/** What a change follows: all that stands, or of a record with more than its state holds what `Effects.whole` has found. */
+function baseOf(state: OpenState | RecordState, actor: string, fields: readonly string[]): DraftBase {
+  const base = 'base' in state ? state.base : undefined;
+  if (base?.actor === actor) return base;
+  const { heads, fieldOps, seqs, rest } = state;
+  const isWhole =
+    rest === undefined ||
+    (rest.heads === undefined &&
+      (rest.actors === undefined || seqs[actor] !== undefined) &&
+      !fields.some((field) => rest.values?.[field] !== undefined));
+  if (!isWhole)
+    throw new AgrinetError(RECORD_PARTIAL, 'the state does not hold what this change replaces', {
+      details: { key: state.key, actor },
+    });
+  return { actor, heads, fieldOps, seq: seqs[actor]?.[0] ?? 0 };
 }
 
 /** The creation of a private record; its channel is its own key. The same members and `nonce` (16 bytes) make the same record. */

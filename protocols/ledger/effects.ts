@@ -3,15 +3,19 @@ import type { Entry } from '../feed/entry.ts';
 import { type Erasure, openErasure } from '../feed/erasure.ts';
 import { decodeOp } from '../feed/op.ts';
 import { applyFast, emptyState } from '../open-dialog/fast-road.ts';
-import { ERASURE, readOp, type ReadOp } from '../open-dialog/read-op.ts';
+import { actorOf, ERASURE, type ReadOp, readOp } from '../open-dialog/read-op.ts';
 import {
   type Membership,
+  MERGE,
+  type OpenState,
+  openState,
   type OpRef,
   type PlacedOp,
   type RecordState,
   type Verdict,
 } from '../open-dialog/record.ts';
-import { COLLECTIONS } from '../open-dialog/schema.ts';
+import { type Collection, COLLECTIONS } from '../open-dialog/schema.ts';
+import type { PeerId } from '../wire/identity.ts';
 import { type Channel, parseRecordKey, type RecordKey } from '../wire/ids.ts';
 import type { Judge } from '../open-dialog/merger.ts';
 import { Erasing } from './erasing.ts';
@@ -36,9 +40,15 @@ export class Effects {
   readonly #judge: Judge;
   readonly #turn: Turn;
   readonly #before = new Map<RecordKey, RecordState | undefined>();
-  readonly #now = new Map<RecordKey, RecordState>();
+  /** Records that are changed in place; only those of `#changed` are written. */
+  readonly #now = new Map<RecordKey, OpenState>();
+  readonly #changed = new Set<RecordKey>();
   readonly #fresh = new Map<RecordKey, PlacedOp[]>();
   readonly #slow = new Set<RecordKey>();
+  /** Records whose stored ops may get another verdict than they have. */
+  readonly #again = new Set<RecordKey>();
+  /** Records that somebody here writes to and waits for. */
+  readonly #own = new Set<RecordKey>();
   readonly #judged: Judged[] = [];
   /** Records to judge again when what they lack comes; those of a private channel's facts also when its creation goes. */
   readonly lacking: { lacks: string; key: RecordKey }[] = [];
@@ -70,12 +80,30 @@ export class Effects {
   }
 
   /** Members of the record whose channel an op stands in; loaded before. */
-  #members(placed: PlacedOp): Membership | undefined {
+  #members(placed: { readonly channel: Channel }): Membership | undefined {
     return placed.channel === 'public' ? undefined : this.state(placed.channel)?.members;
   }
 
-  /** Takes one op in. Its record and its channel's record must be loaded. */
-  take(placed: PlacedOp, read = readOp(placed)): Verdict | undefined {
+  /** The record as this commit changes it. */
+  #open(key: RecordKey, collection: Collection, channel: Channel): OpenState {
+    const known = this.#now.get(key);
+    if (known !== undefined) return known;
+    const open = openState(this.#before.get(key) ?? emptyState(key, collection, channel));
+    this.#now.set(key, open);
+    return open;
+  }
+
+  /**
+   * Takes one op of this node's own in; undefined when `settle` has to judge its record first, which throws `record-merging` rather
+   * than leave it outstanding. Its record and its channel's record must be loaded.
+   */
+  take(placed: PlacedOp): Verdict | undefined {
+    const read = readOp(placed);
+    if (read.key !== undefined) this.#own.add(read.key);
+    return this.#take(placed, read);
+  }
+
+  #take(placed: PlacedOp, read: ReadOp): Verdict | undefined {
     if ('problem' in read) {
       if (read.problem === ERASURE) return this.#takeErasure(placed);
       const verdict: Verdict = read.waits
@@ -90,16 +118,17 @@ export class Effects {
     if (fresh === undefined) this.#fresh.set(key, [placed]);
     else fresh.push(placed);
     if (this.#slow.has(key)) return undefined;
-    const effect = applyFast(this.state(key), read, placed, this.#members(placed));
-    if (effect === undefined) {
+    this.#changed.add(key);
+    const state = this.#open(key, read.collection, placed.channel);
+    const verdict = applyFast(state, read, placed, this.#members(placed));
+    if (verdict === undefined) {
       this.#slow.add(key);
       return undefined;
     }
-    this.#now.set(key, effect.state);
-    this.#judged.push({ ref: placed, key, verdict: effect.verdict, fresh: true });
+    this.#judged.push({ ref: placed, key, verdict, fresh: true });
     if (read.reading.kind === 'fact') this.#standsIn(placed.channel, key);
     if (read.reading.kind === 'members') this.#turned.push(key);
-    return effect.verdict;
+    return verdict;
   }
 
   #takeErasure(placed: PlacedOp): Verdict {
@@ -133,15 +162,59 @@ export class Effects {
     if (entry.header.channel !== 'public') keys.push(entry.header.channel);
     await this.load(keys);
     for (const { placed, read: what } of read) {
-      this.take(placed, what);
+      if (!('problem' in what) && what.reading.kind === 'change' && this.#isUnknown(what, placed))
+        await this.#meet(what.key, what.collection, placed);
+      this.#take(placed, what);
       if (this.#turn.isOver()) await this.#turn.next();
     }
+  }
+
+  /** Whether the state cannot tell if this actor has written to the record before. */
+  #isUnknown({ key, reading }: Extract<ReadOp, { reading: unknown }>, { author, epoch }: PlacedOp): boolean {
+    const state = this.state(key);
+    if (reading.kind !== 'change' || state?.rest?.actors === undefined) return false;
+    const actor = reading.change.actor;
+    return actor === actorOf(author, epoch, key) && state.seqs[actor] === undefined;
+  }
+
+  /** Notes an actor whose feed holds nothing of the record as one that begins: most of those the state does not know do. */
+  async #meet(
+    key: RecordKey,
+    collection: Collection,
+    { author, channel, epoch }: Pick<PlacedOp, 'author' | 'channel' | 'epoch'>,
+  ): Promise<boolean> {
+    const here = this.#fresh.get(key)?.some((op) => op.author === author && op.epoch === epoch) === true;
+    if (here || (await this.#store.hasOps(key, { author, channel, epoch }))) return false;
+    this.#open(key, collection, channel).seqs[actorOf(author, epoch, key)] = [0, 0];
+    return true;
+  }
+
+  /**
+   * Makes ready what a change of this author's epoch is drafted on, after `draftEdit` has thrown `RECORD_PARTIAL`. Throws
+   * `record-merging` when the record cannot be judged now.
+   */
+  async whole(key: RecordKey, pen: { readonly author: PeerId; readonly epoch: string }): Promise<void> {
+    const state = this.state(key);
+    const collection = COLLECTIONS[key.slice(0, key.indexOf('/'))];
+    if (state === undefined || collection === undefined) return;
+    const rest = state.rest;
+    if (rest?.heads === undefined && rest?.values === undefined)
+      if (await this.#meet(key, collection, { ...pen, channel: state.channel })) return;
+    const ops = await this.#ops(key);
+    const actor = actorOf(pen.author, pen.epoch, key);
+    const judgement = await this.#turn.away(() =>
+      this.#judge.judge(key, ops.counted, this.#members(state), actor),
+    );
+    if (judgement === undefined) throw merging();
+    const { base } = judgement;
+    if (base !== undefined) this.#open(key, collection, state.channel).base = base;
   }
 
   /** A record whose ops no longer all have effect, or that waited for something that came. */
   async again(key: RecordKey): Promise<void> {
     await this.load([key]);
     this.#slow.add(key);
+    this.#again.add(key);
   }
 
   /** Judges what the fast road left, and what became decidable by it. */
@@ -163,34 +236,94 @@ export class Effects {
     }
   }
 
-  async #judgeWhole(key: RecordKey): Promise<void> {
+  /** The ops of a record that have effect, those of this commit last; and those that a fork has taken it from. */
+  async #ops(key: RecordKey): Promise<{ counted: PlacedOp[]; stored: number; forked: PlacedOp[] }> {
     const stored: PlacedOp[] = [];
+    const forked: PlacedOp[] = [];
     for (const ref of await this.#store.recordOps(key, this.#turn)) {
       if (this.#turn.isOver()) await this.#turn.next();
       if (this.erasing.isErased(ref)) continue;
       if (this.#effective(ref)) stored.push(ref);
-      else this.#judged.push({ ref, key, verdict: { state: 'void', code: 'forked' }, fresh: false });
+      else forked.push(ref);
     }
     const fresh = (this.#fresh.get(key) ?? []).filter((ref) => !this.erasing.isErased(ref));
-    const ops = [...stored, ...fresh];
+    return {
+      counted: [...stored, ...fresh],
+      stored: stored.length,
+      forked,
+    };
+  }
+
+  async #judgeWhole(key: RecordKey): Promise<void> {
+    const { counted: ops, stored, forked } = await this.#ops(key);
+    for (const ref of forked)
+      this.#judged.push({ ref, key, verdict: { state: 'void', code: 'forked' }, fresh: false });
     const first = ops[0];
     if (first === undefined) {
       this.#empty(key);
       return;
     }
     if (first.channel !== 'public') await this.load([first.channel]);
-    const hadMembers = this.state(key)?.members !== undefined;
+    const before = this.state(key);
     const members = this.#members(first);
-    const { verdicts, state } = await this.#turn.away(() => this.#judge.judge(key, ops, members));
-    this.#now.set(key, state);
-    for (const [i, verdict] of verdicts.entries()) {
-      const ref = ops[i];
-      if (ref === undefined) continue;
-      this.#judged.push({ ref, key, verdict, fresh: i >= stored.length });
-      this.#standsIn(ref.channel, key);
-      if (this.#turn.isOver()) await this.#turn.next();
+    const judgement = await this.#turn.away(() => this.#judge.judge(key, ops, members));
+    if (judgement === undefined) {
+      this.#leave(key, first.channel, ops, stored);
+      return;
     }
-    if (hadMembers !== (state.members !== undefined)) this.#turned.push(key);
+    const { verdicts, state } = judgement;
+    this.#set(key, state);
+    const mayDiffer = this.#again.has(key) || before?.outstanding === true || (before?.waiting ?? 0) > 0;
+    const listed = mayDiffer ? await this.#listed(ops.slice(0, stored), verdicts) : undefined;
+    for (const [i, verdict] of verdicts.entries()) {
+      if (this.#turn.isOver()) await this.#turn.next();
+      const ref = ops[i];
+      // Once given a verdict stays, so of the stored ops only those are told of that waited or may have.
+      if (ref === undefined || (i < stored && listed?.has(ref) !== true)) continue;
+      this.#judged.push({ ref, key, verdict, fresh: i >= stored });
+    }
+    this.#standsIn(first.channel, key);
+    if ((before?.members !== undefined) !== (state.members !== undefined)) this.#turned.push(key);
+  }
+
+  /** Of stored ops those whose verdict is to be written: all that do not count, and those that have not counted so far. */
+  async #listed(stored: readonly PlacedOp[], verdicts: readonly Verdict[]): Promise<Set<PlacedOp>> {
+    const changed = new Set(stored.filter((_, i) => verdicts[i]?.state !== 'counts'));
+    const counting = stored.filter((_, i) => verdicts[i]?.state === 'counts');
+    for (let from = 0; from < counting.length; from += LOOKED_UP) {
+      const some = counting.slice(from, from + LOOKED_UP);
+      const known = await this.#store.listed(some);
+      for (const [i, ref] of some.entries()) if (known[i] === true) changed.add(ref);
+    }
+    return changed;
+  }
+
+  /**
+   * No judgement for now: the record goes on showing what it showed, marked, and its new ops wait. What shows erased text shows
+   * nothing until then.
+   */
+  #leave(key: RecordKey, channel: Channel, ops: readonly PlacedOp[], stored: number): void {
+    if (this.#own.has(key)) throw merging();
+    const collection = COLLECTIONS[key.slice(0, key.indexOf('/'))];
+    if (collection === undefined) return;
+    const before = this.#before.get(key);
+    const isErased = this.erasing.erased.some((each) => each.key === key);
+    const shown = before === undefined || isErased ? emptyState(key, collection, channel) : before;
+    this.#set(key, { ...shown, tombstone: before?.tombstone ?? false, ops: ops.length, outstanding: true });
+    for (const ref of ops.slice(stored))
+      this.#judged.push({
+        ref,
+        key,
+        verdict: { state: 'waits', code: 'merge-outstanding', lacks: MERGE },
+        fresh: true,
+      });
+    this.#standsIn(channel, key);
+    this.lacking.push({ lacks: MERGE, key });
+  }
+
+  #set(key: RecordKey, state: RecordState): void {
+    this.#now.set(key, openState(state));
+    this.#changed.add(key);
   }
 
   /** Nothing of the record has effect any more: the next op finds it as if it had never been. */
@@ -198,7 +331,7 @@ export class Effects {
     const before = this.state(key);
     const collection = COLLECTIONS[key.slice(0, key.indexOf('/'))];
     if (before === undefined || collection === undefined) return;
-    this.#now.set(key, emptyState(key, collection, before.channel));
+    this.#set(key, emptyState(key, collection, before.channel));
     if (before.members !== undefined) this.#turned.push(key);
   }
 
@@ -217,8 +350,28 @@ export class Effects {
 
   /** The records that this commit changes. */
   changes(): RecordChange[] {
-    return [...this.#now].map(([key, after]) => ({ key, before: this.#before.get(key), after }));
+    return [...this.#changed].flatMap((key) => {
+      const after = this.#now.get(key);
+      return after === undefined ? [] : [{ key, before: this.#before.get(key), after: closed(after) }];
+    });
   }
+}
+
+/** Ops whose verdicts are looked up at once. */
+const LOOKED_UP = 500;
+
+function merging(): AgrinetError {
+  return new AgrinetError(
+    'record-merging',
+    'what was written to this record at the same time is still being merged; try again in a moment',
+  );
+}
+
+/** A state as it is stored: without what one draft needed, and without actors that were only met. */
+function closed(state: OpenState): RecordState {
+  delete state.base;
+  for (const [actor, [seq]] of Object.entries(state.seqs)) if (seq === 0) delete state.seqs[actor];
+  return state;
 }
 
 /** The statement that an op carries, or why it is void. A pure function of the op and its place. */

@@ -11,6 +11,7 @@ import { NewFeeds } from './new-feeds.ts';
 import { OwnEpoch } from './own-epoch.ts';
 import { OwnWriter } from './own-writer.ts';
 import { Receiver } from './receiver.ts';
+import { parseRecordKey, type RecordKey } from '../wire/ids.ts';
 import { threadClock } from './turn.ts';
 import type { Ledger, LedgerParts, WriteRequest, Written } from './types.ts';
 
@@ -57,8 +58,26 @@ export function createLedger(parts: LedgerParts): Ledger {
     return written;
   }
 
+  /** In the lane of the record, charged to its owner like anything that is done for its sake. */
+  async function judgeAgain(key: RecordKey): Promise<void> {
+    const [state] = await store.records([key]);
+    const owner = parseRecordKey(key)?.owner;
+    if (state?.outstanding !== true || owner === undefined || parts.refusal() !== undefined) return;
+    await lanes.run({ author: owner, lane: laneOf(owner, state.channel) }, async (turn) => {
+      const effects = commits.effects(turn, shared.gate.for(parts.judge));
+      await effects.load([key]);
+      if (effects.state(key)?.outstanding !== true) return;
+      await effects.again(key);
+      await effects.settle();
+      // Still outstanding: nothing has changed.
+      if (effects.state(key)?.outstanding === true) return;
+      await commits.write({ effects, entries: [], feeds: [], local: false, sync: false }, turn);
+    });
+  }
+
   return {
     write,
+    judgeAgain: (key) => kept(judgeAgain(key)),
     receive: (entries, publicOnly = false, from = '') => kept(receiver.receive(entries, publicOnly, from)),
     receiveProof: (bytes, from = '') => kept(forks.receive(bytes, from)),
     receiveErasure: (bytes, from = '') =>

@@ -1,10 +1,10 @@
 import { AgrinetError, errorCode } from '../errors.ts';
 import type { RecordState } from '../open-dialog/record.ts';
 import { COLLECTIONS } from '../open-dialog/schema.ts';
-import type { RecordKey } from '../wire/ids.ts';
+import { parseRecordKey, type RecordKey } from '../wire/ids.ts';
 import { LIMITS } from '../wire/limits.ts';
 import type { Commits } from './commits.ts';
-import { type Draft, EPOCH_FULL } from './drafts.ts';
+import { type Draft, EPOCH_FULL, RECORD_PARTIAL } from './drafts.ts';
 import type { Effects } from './effects.ts';
 import { advanced } from './held-feed.ts';
 import { laneOf } from './lane-of.ts';
@@ -147,7 +147,8 @@ export class OwnWriter {
   }
 
   /** Drafts one write and takes it in; undefined when it was refused, and told so. */
-  async #draft(pending: PendingWrite, { effects, pages, epoch }: Batch): Promise<Outcome | undefined> {
+  async #draft(pending: PendingWrite, batch: Batch, hasBase = false): Promise<Outcome | undefined> {
+    const { effects, pages, epoch } = batch;
     const author = this.#parts.identity.peerId;
     let drafts: readonly Draft[];
     try {
@@ -156,6 +157,11 @@ export class OwnWriter {
     } catch (error) {
       this.#epochIsFull = errorCode(error) === EPOCH_FULL;
       if (this.#epochIsFull) return { full: true };
+      const partial = hasBase ? undefined : partialRecord(error);
+      if (partial !== undefined) {
+        await effects.whole(partial, { author, epoch });
+        return this.#draft(pending, batch, true);
+      }
       pending.reject(error);
       return undefined;
     }
@@ -203,6 +209,13 @@ function writtenOf({ drafts, before }: Drafted, effects: Effects): Written {
       changed: ops.length > 0,
     })),
   };
+}
+
+/** The record of which a draft needs more than its state holds. */
+function partialRecord(error: unknown): RecordKey | undefined {
+  if (!(error instanceof AgrinetError) || error.code !== RECORD_PARTIAL) return undefined;
+  const { key } = error.details;
+  return parseRecordKey(key) === undefined ? undefined : (key as RecordKey);
 }
 
 function isFact(key: RecordKey): boolean {

@@ -47,6 +47,13 @@ export interface LedgerStore {
   nextFeedNo(): number;
   entry(feedNo: number, seq: number): Promise<Entry | undefined>;
   records(keys: readonly RecordKey[], turn?: Turn): Promise<(RecordState | undefined)[]>;
+  /** Whether a feed holds an op of this record. */
+  hasOps(
+    key: RecordKey,
+    feed: { readonly author: PeerId; readonly channel: Channel; readonly epoch: string },
+  ): Promise<boolean>;
+  /** Of each op, whether it is listed as one that is void or waits. */
+  listed(refs: readonly OpRef[]): Promise<boolean[]>;
   /** Every effective op of a record. */
   recordOps(key: RecordKey, turn?: Turn): Promise<PlacedOp[]>;
   /** Records that wait for this. */

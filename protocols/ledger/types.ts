@@ -97,6 +97,8 @@ export interface Ledger {
    * Takes an author's word that ops of an entry are erased; that entry may then come without them. Throws what `openErasure` throws.
    */
   receiveErasure(bytes: Uint8Array, from?: string): Promise<'new' | 'ignored'>;
+  /** Judges a record again whose judgement is outstanding. */
+  judgeAgain(key: RecordKey): Promise<void>;
   /** The epoch that this process writes in. */
   epoch(): string;
   /** Runs work between two commits, with none under way: what it changes in the store no commit has read before. */

@@ -1,17 +1,12 @@
 import { compareTimes } from '../feed/clock.ts';
 import type { Channel } from '../wire/ids.ts';
-import type { Change, OpId, Scalar } from './change.ts';
+import type { Change, FieldOp, OpId } from './change.ts';
 import { genesisOf } from './genesis.ts';
+import { evictActors, restOf } from './hot.ts';
 import type { ReadOp, Reading } from './read-op.ts';
-import type { FieldValue, Membership, PlacedOp, RecordState, Verdict } from './record.ts';
+import type { Membership, OpenState, PlacedOp, RecordState, Verdict } from './record.ts';
 import type { Collection } from './schema.ts';
 import { writerProblem } from './writer-rule.ts';
-
-/** What one op does to its record. */
-export interface Effect {
-  readonly verdict: Verdict;
-  readonly state: RecordState;
-}
 
 export const COUNTS: Verdict = { state: 'counts' };
 
@@ -23,9 +18,9 @@ export function emptyState(key: RecordState['key'], collection: Collection, chan
     channel,
     heads: document ? [genesisOf(collection).hash] : [],
     view: EMPTY,
-    fieldOps: EMPTY_OPS,
-    conflicts: EMPTY_CONFLICTS,
-    seqs: {},
+    fieldOps: EMPTY,
+    conflicts: EMPTY,
+    seqs: EMPTY,
     maxOp: document ? genesisOf(collection).maxOp : 0,
     created: [0, 0],
     updated: [0, 0],
@@ -36,126 +31,130 @@ export function emptyState(key: RecordState['key'], collection: Collection, chan
   };
 }
 
-const EMPTY: Readonly<Record<string, Scalar>> = Object.freeze(Object.create(null) as Record<string, Scalar>);
-const EMPTY_OPS: Readonly<Record<string, readonly string[]>> = Object.freeze(
-  Object.create(null) as Record<string, string[]>,
-);
-const EMPTY_CONFLICTS: Readonly<Record<string, readonly FieldValue[]>> = Object.freeze(
-  Object.create(null) as Record<string, FieldValue[]>,
-);
+const EMPTY: Readonly<Record<string, never>> = Object.freeze(Object.create(null) as Record<string, never>);
 
 export const opIdText = (id: OpId): string => `${id.counter}@${id.actor}`;
 
 /**
  * The exact shortcut for what is nearly always the case: the op comes right after everything that counts, and each field
- * op names just the values that are visible. Undefined sends the record to `judge`, which gives the same result
- * for every case; a property test holds the two together.
- * `channelMembers` are those of the record whose channel a private fact stands in.
+ * op names just the values that are visible. It changes the state in place, at a cost of what the op changes; where it cannot tell it
+ * changes nothing, and undefined sends the record to `judge`, which gives the same result for every case; a property test holds the
+ * two together. `channelMembers` are those of the record whose channel a private fact stands in.
  */
 export function applyFast(
-  known: RecordState | undefined,
+  state: OpenState,
   op: Extract<ReadOp, { reading: Reading }>,
   placed: PlacedOp,
   channelMembers: Membership | undefined,
-): Effect | undefined {
-  const state = known ?? emptyState(op.key, op.collection, placed.channel);
+): Verdict | undefined {
+  if (state.outstanding === true) return undefined;
   const { reading } = op;
   switch (reading.kind) {
     case 'tombstone':
-      return { verdict: COUNTS, state: counted(known, state, placed, { tombstone: true }) };
+      count(state, placed);
+      state.tombstone = true;
+      return COUNTS;
     case 'fact':
-      return applyFact(known, state, reading, placed, channelMembers);
+      return applyFact(state, reading, placed, channelMembers);
     case 'members':
       if (state.waiting > 0) return undefined;
-      return {
-        verdict: COUNTS,
-        state: counted(known, state, placed, { exists: true, members: reading.members }),
-      };
-    case 'change': {
-      if (state.waiting > 0) return undefined;
-      const next = applyChange(state, reading.change);
-      if (next === undefined) return undefined;
-      if (placed.channel === 'public') next.exists = true;
-      else if (writerProblem(op.collection, state.members, placed.author, reading.change) !== undefined)
-        return undefined;
-      return { verdict: COUNTS, state: counted(known, state, placed, next) };
-    }
+      count(state, placed);
+      state.exists = true;
+      state.members = reading.members;
+      return COUNTS;
+    case 'change':
+      return state.waiting > 0 ? undefined : applyChange(state, op.collection, reading.change, placed);
   }
 }
 
 function applyFact(
-  known: RecordState | undefined,
-  state: RecordState,
+  state: OpenState,
   reading: Extract<Reading, { kind: 'fact' }>,
   placed: PlacedOp,
   members: Membership | undefined,
-): Effect {
+): Verdict {
   if (placed.channel !== 'public') {
     if (members === undefined) {
-      const verdict: Verdict = { state: 'waits', code: 'channel-unknown', lacks: placed.channel };
-      return { verdict, state: { ...state, waiting: state.waiting + 1, ops: state.ops + 1 } };
+      state.waiting++;
+      state.ops++;
+      return { state: 'waits', code: 'channel-unknown', lacks: placed.channel };
     }
-    if (!members.writers.includes(placed.author)) {
-      return { verdict: { state: 'void', code: 'not-a-writer' }, state: { ...state, ops: state.ops + 1 } };
-    }
+    if (!members.writers.includes(placed.author)) return voided(state, 'not-a-writer');
   }
-  const patch = { exists: true, heads: [reading.hash], view: reading.fields };
-  return { verdict: COUNTS, state: counted(known, state, placed, patch) };
+  count(state, placed);
+  state.exists = true;
+  state.heads = [reading.hash];
+  state.view = { ...reading.fields };
+  return COUNTS;
 }
 
-/** The state after a counting op: times are the earliest and latest of what counts, whatever the order of arrival. */
-function counted(
-  known: RecordState | undefined,
-  state: RecordState,
+/** Before anything else of a counting op: times are the earliest and latest of what counts, whatever the order of arrival. */
+function count(state: OpenState, placed: PlacedOp): void {
+  const any = state.exists || state.tombstone;
+  state.ops++;
+  if (!any || compareTimes(state.created, placed.time) >= 0) state.created = placed.time;
+  if (!any || compareTimes(state.updated, placed.time) <= 0) state.updated = placed.time;
+}
+
+function voided(state: OpenState, code: string): Verdict {
+  state.ops++;
+  return { state: 'void', code };
+}
+
+function applyChange(
+  state: OpenState,
+  collection: Collection,
+  change: Change & { readonly hash: string },
   placed: PlacedOp,
-  patch: Partial<RecordState>,
-): RecordState {
-  const any = known !== undefined && (known.exists || known.tombstone);
-  return {
-    ...state,
-    ...patch,
-    ops: state.ops + 1,
-    created: any && compareTimes(state.created, placed.time) < 0 ? state.created : placed.time,
-    updated: any && compareTimes(state.updated, placed.time) > 0 ? state.updated : placed.time,
-  };
+): Verdict | undefined {
+  const { heads, seqs, rest } = state;
+  if (rest?.heads !== undefined || change.deps.length !== heads.length) return undefined;
+  if (!change.deps.every((dep, i) => dep === heads[i])) return undefined;
+  const isPublic = placed.channel === 'public';
+  if (!isPublic && state.members === undefined) return undefined;
+  const known = seqs[change.actor];
+  // An actor that is not in the state may be one of the others.
+  if (known === undefined && rest?.actors !== undefined) return undefined;
+  // It follows all that counts, so these are the verdicts of the whole judgement.
+  const problem =
+    (isPublic ? undefined : writerProblem(collection, state.members, placed.author, change)) ??
+    (change.seq === (known?.[0] ?? 0) + 1 ? undefined : 'seq-wrong') ??
+    (change.startOp === state.maxOp + 1 ? undefined : 'start-op-wrong');
+  if (problem !== undefined) return voided(state, problem);
+  for (const op of change.ops) if (!replacesAll(state, op)) return undefined;
+  count(state, placed);
+  if (isPublic) state.exists = true;
+  write(state, change);
+  return COUNTS;
 }
 
-type Patch = { -readonly [K in keyof RecordState]?: RecordState[K] };
+/** Whether a field op names just what is visible. */
+function replacesAll({ fieldOps, rest }: OpenState, { action, field, pred }: FieldOp): boolean {
+  const visible = fieldOps[field] ?? [];
+  if (action === 'del' && visible.length === 0) return false;
+  if (pred.length !== visible.length || rest?.values?.[field] !== undefined) return false;
+  return pred.every((id) => visible.includes(opIdText(id)));
+}
 
-function applyChange(state: RecordState, change: Change & { readonly hash: string }): Patch | undefined {
-  const { heads, seqs } = state;
-  if (change.deps.length !== heads.length || !change.deps.every((dep, i) => dep === heads[i]))
-    return undefined;
-  if (change.seq !== (seqs[change.actor] ?? 0) + 1 || change.startOp !== state.maxOp + 1) return undefined;
-  const view = Object.assign(Object.create(null) as Record<string, Scalar>, state.view);
-  const fieldOps = Object.assign(Object.create(null) as Record<string, readonly string[]>, state.fieldOps);
-  let conflicts = state.conflicts;
+function write(state: OpenState, change: Change & { readonly hash: string }): void {
   let counter = change.startOp;
-  for (const { action, field, value, pred } of change.ops) {
-    const visible = fieldOps[field] ?? [];
-    if (pred.length !== visible.length) return undefined;
-    for (const id of pred) if (!visible.includes(opIdText(id))) return undefined;
-    if (field in conflicts) {
-      const left = Object.assign(Object.create(null) as Record<string, readonly FieldValue[]>, conflicts);
-      delete left[field];
-      conflicts = left;
-    }
+  for (const { action, field, value } of change.ops) {
+    delete state.conflicts[field];
     if (action === 'set') {
-      view[field] = value ?? null;
-      fieldOps[field] = [`${counter}@${change.actor}`];
+      state.view[field] = value ?? null;
+      state.fieldOps[field] = [`${counter}@${change.actor}`];
     } else {
-      if (visible.length === 0) return undefined;
-      delete view[field];
-      delete fieldOps[field];
+      delete state.view[field];
+      delete state.fieldOps[field];
     }
     counter++;
   }
-  return {
-    heads: [change.hash],
-    view,
-    fieldOps,
-    conflicts,
-    seqs: { ...seqs, [change.actor]: change.seq },
-    maxOp: counter - 1,
-  };
+  state.heads = [change.hash];
+  state.maxOp = counter - 1;
+  state.seqs[change.actor] = [change.seq, state.maxOp];
+  const evicted = evictActors(state.seqs);
+  if (evicted === 0) return;
+  const { rest } = state;
+  const next = restOf(rest?.heads, (rest?.actors ?? 0) + evicted, rest?.values ?? {});
+  if (next !== undefined) state.rest = next;
 }

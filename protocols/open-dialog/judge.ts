@@ -4,7 +4,8 @@ import type { Change, Scalar } from './change.ts';
 import { COUNTS, emptyState, opIdText } from './fast-road.ts';
 import { genesisOf } from './genesis.ts';
 import { readOp } from './read-op.ts';
-import type { FieldValue, Membership, PlacedOp, RecordState, Verdict } from './record.ts';
+import { type ActorSeq, evictActors, hotHeads, hotValues, restOf } from './hot.ts';
+import type { DraftBase, FieldValue, Membership, PlacedOp, RecordState, Verdict } from './record.ts';
 import { COLLECTIONS } from './schema.ts';
 import { decodeOp } from '../feed/op.ts';
 import { writerProblem } from './writer-rule.ts';
@@ -14,6 +15,8 @@ export interface Judgement {
   /** Beside `ops`, in the same order. */
   readonly verdicts: readonly Verdict[];
   readonly state: RecordState;
+  /** Where an actor was named and the state does not hold all. */
+  readonly base: DraftBase | undefined;
   /** The counting changes, every one after those it depends on: what Automerge merges. */
   readonly changes: readonly Uint8Array[];
 }
@@ -33,12 +36,14 @@ interface Counting extends Pending {
 /**
  * Judges all ops of one record: a pure function of the set, whatever its order. Within one feed, ops on the record are
  * judged in the feed's order, and one that waits makes the later ones wait: so every verdict, once given, stays, however
- * many ops are still to come. `channelMembers` are those of a private fact's channel.
+ * many ops are still to come. `channelMembers` are those of a private fact's channel; for `actor` it says what a change can be
+ * drafted on.
  */
 export function judge(
   key: RecordKey,
   ops: readonly PlacedOp[],
   channelMembers: Membership | undefined,
+  actor?: string,
 ): Judgement {
   const verdicts: Verdict[] = ops.map(() => ({ state: 'void', code: 'internal' }));
   const result = new Builder(key, ops);
@@ -71,7 +76,9 @@ export function judge(
     }
   }
   const dag = judgeChanges(key, ops, feeds, result.members, verdicts, result);
-  return { verdicts, state: result.finish(dag, verdicts), changes: dag.order.map((c) => c.bytes) };
+  const state = result.finish(dag, verdicts);
+  const base = actor === undefined || state.rest === undefined ? undefined : draftBase(dag, actor);
+  return { verdicts, state, base, changes: dag.order.map((c) => c.bytes) };
 }
 
 function factVerdict(placed: PlacedOp, members: Membership | undefined): Verdict {
@@ -97,6 +104,7 @@ function feedOrder(ops: readonly PlacedOp[]): number[] {
 /** A counting `set`, and the counting changes that name it as a predecessor. */
 interface SetOp {
   readonly id: string;
+  readonly counter: number;
   readonly field: string;
   readonly value: Scalar;
   readonly by: Counting;
@@ -244,7 +252,8 @@ function add(dag: Dag, pending: Pending, genesis: string, genesisLast: number): 
     for (const pred of op.pred) dag.sets.get(opIdText(pred))?.replacedBy.push(counting);
     if (op.action !== 'set') return;
     const { field, value = null } = op;
-    const set = { id: `${change.startOp + i}@${change.actor}`, field, value, by: counting, replacedBy: [] };
+    const counter = change.startOp + i;
+    const set = { id: `${counter}@${change.actor}`, counter, field, value, by: counting, replacedBy: [] };
     dag.sets.set(set.id, set);
     dag.ownSets.set(ownSet(change.actor, field), set);
   });
@@ -293,31 +302,72 @@ class Builder {
 
 function mergedView(
   dag: Dag,
-): Pick<RecordState, 'heads' | 'view' | 'fieldOps' | 'conflicts' | 'seqs' | 'maxOp'> {
-  const heads = new Set(dag.order.map((c) => c.change.hash));
-  const seqs: Record<string, number> = {};
+): Pick<RecordState, 'heads' | 'view' | 'fieldOps' | 'conflicts' | 'seqs' | 'maxOp' | 'rest'> {
+  const seqs = Object.create(null) as Record<string, ActorSeq>;
   let maxOp = 0;
   for (const { change, lastOp } of dag.order) {
-    for (const dep of change.deps) heads.delete(dep);
-    seqs[change.actor] = Math.max(seqs[change.actor] ?? 0, change.seq);
+    if ((seqs[change.actor]?.[0] ?? 0) < change.seq) seqs[change.actor] = [change.seq, lastOp];
     maxOp = Math.max(maxOp, lastOp);
   }
-  const visible = new Map<string, (FieldValue & { counter: number; actor: string })[]>();
-  for (const [op, { field, value, replacedBy }] of dag.sets) {
-    if (replacedBy.length > 0) continue;
-    const [counter = '0', actor = ''] = op.split('@');
-    visible.set(field, [...(visible.get(field) ?? []), { op, value, counter: Number(counter), actor }]);
-  }
+  const { heads, rest: restHeads } = hotHeads(headsOf(dag));
+  const actors = evictActors(seqs);
   const view = Object.create(null) as Record<string, Scalar>;
   const fieldOps = Object.create(null) as Record<string, string[]>;
   const conflicts = Object.create(null) as Record<string, FieldValue[]>;
-  for (const [field, values] of visible) {
-    values.sort((a, b) => b.counter - a.counter || (a.actor < b.actor ? 1 : -1));
-    const winner = values[0];
+  const more = Object.create(null) as Record<string, number>;
+  for (const [field, sets] of visibleSets(dag)) {
+    const values = sets.map(({ id, value }) => ({ op: id, value }));
+    const [winner] = values;
     if (winner === undefined) continue;
+    const kept = values.slice(0, hotValues(values));
     view[field] = winner.value;
-    fieldOps[field] = values.map((v) => v.op);
-    if (values.length > 1) conflicts[field] = values.map(({ op, value }) => ({ op, value }));
+    fieldOps[field] = kept.map((v) => v.op);
+    if (values.length > 1) conflicts[field] = kept;
+    if (values.length > kept.length) more[field] = values.length - kept.length;
   }
-  return { heads: [...heads].sort(), view, fieldOps, conflicts, seqs, maxOp };
+  const rest = restOf(restHeads, actors, more);
+  return { heads, view, fieldOps, conflicts, seqs, maxOp, ...(rest === undefined ? {} : { rest }) };
+}
+
+function headsOf(dag: Dag): { hash: string; lastOp: number }[] {
+  const heads = new Map(dag.order.map(({ change, lastOp }) => [change.hash, lastOp]));
+  for (const { change } of dag.order) for (const dep of change.deps) heads.delete(dep);
+  return [...heads].map(([hash, lastOp]) => ({ hash, lastOp }));
+}
+
+/** The visible sets of each field, the winner first. */
+function visibleSets(dag: Dag): Map<string, SetOp[]> {
+  const visible = new Map<string, SetOp[]>();
+  for (const set of dag.sets.values()) {
+    if (set.replacedBy.length > 0) continue;
+    const known = visible.get(set.field);
+    if (known === undefined) visible.set(set.field, [set]);
+    else known.push(set);
+  }
+  for (const sets of visible.values()) sets.sort((a, b) => b.counter - a.counter || (a.id < b.id ? 1 : -1));
+  return visible;
+}
+
+/** A change joins so many heads, and names so many values of a field, at once; the next one joins more. */
+const AT_ONCE = { heads: 64, values: 16 } as const;
+
+function draftBase(dag: Dag, actor: string): DraftBase {
+  const heads = headsOf(dag)
+    .sort((a, b) => b.lastOp - a.lastOp || (a.hash < b.hash ? 1 : -1))
+    .slice(0, AT_ONCE.heads)
+    .map(({ hash }) => hash)
+    .sort();
+  const own = dag.order.findLast(({ change }) => change.actor === actor);
+  // An actor's change follows its own last one, whichever heads it joins.
+  const deps =
+    own === undefined || isSeen(ancestors(dag, heads), own) ? heads : [...heads, own.change.hash].sort();
+  const seen = ancestors(dag, deps);
+  const fieldOps = Object.create(null) as Record<string, string[]>;
+  for (const [field, sets] of visibleSets(dag)) {
+    const past = sets.filter(({ by }) => isSeen(seen, by));
+    const mine = past.filter(({ by }) => by.change.actor === actor);
+    const others = past.filter(({ by }) => by.change.actor !== actor).slice(0, AT_ONCE.values - mine.length);
+    if (past.length > 0) fieldOps[field] = [...mine, ...others].map(({ id }) => id);
+  }
+  return { actor, heads: deps, fieldOps, seq: own?.change.seq ?? 0 };
 }

@@ -2,6 +2,7 @@ import type { HlcTime } from '../feed/clock.ts';
 import type { PeerId } from '../wire/identity.ts';
 import type { Channel, RecordKey } from '../wire/ids.ts';
 import type { Scalar } from './change.ts';
+import type { ActorSeq } from './hot.ts';
 
 /** Where an op stands: the entry that carries it and its index there. */
 export interface OpRef {
@@ -46,16 +47,16 @@ export interface Membership {
 export interface RecordState {
   readonly key: RecordKey;
   readonly channel: Channel;
-  /** Hashes of the counting changes that no other counting change depends on, sorted; a fact's own hash. */
+  /** Hashes of the counting changes that no other counting change depends on, sorted, at most `HOT.heads`; a fact's own hash. */
   readonly heads: readonly string[];
   /** The winning values, own keys only. */
   readonly view: Readonly<Record<string, Scalar>>;
-  /** Visible op ids of each field, the winner first. */
+  /** Visible op ids of each field, the winner first; at most `HOT.values`. */
   readonly fieldOps: Readonly<Record<string, readonly string[]>>;
-  /** All values of the fields with more than one visible op, the winner first. */
+  /** The values of the fields with more than one visible op, the winner first, as many as `fieldOps` has. */
   readonly conflicts: Readonly<Record<string, readonly FieldValue[]>>;
-  /** Last counting sequence of each actor. */
-  readonly seqs: Readonly<Record<string, number>>;
+  /** Of the actors that wrote last: sequence and last op counter of their newest counting change. */
+  readonly seqs: Readonly<Record<string, ActorSeq>>;
   readonly maxOp: number;
   readonly created: HlcTime;
   readonly updated: HlcTime;
@@ -65,7 +66,59 @@ export interface RecordState {
   readonly waiting: number;
   readonly ops: number;
   readonly members?: Membership;
+  /** What the record has beyond this state. */
+  readonly rest?: RecordRest;
+  /** Not all of its ops are judged yet: all else is as it stood before those. */
+  readonly outstanding?: true;
 }
+
+/** How much of a record is beyond its state, see `HOT`; what is not named is whole. */
+export interface RecordRest {
+  /** Further heads, and SHA-256 of them sorted and joined by commas. */
+  readonly heads?: { readonly count: number; readonly hash: string };
+  /** Further actors. */
+  readonly actors?: number;
+  /** Further visible values of a field. */
+  readonly values?: Readonly<Record<string, number>>;
+}
+
+/** What a change is drafted on where the state does not hold enough: some heads, what is visible in their past, the actor's sequence. */
+export interface DraftBase {
+  readonly actor: string;
+  readonly heads: readonly string[];
+  readonly fieldOps: Readonly<Record<string, readonly string[]>>;
+  readonly seq: number;
+}
+
+/** A state while a commit changes it in place: what an op costs does not depend on what the record holds. */
+export type OpenState = Writable<Omit<RecordState, 'view' | 'fieldOps' | 'conflicts' | 'seqs'>> & {
+  view: Record<string, Scalar>;
+  fieldOps: Record<string, readonly string[]>;
+  conflicts: Record<string, readonly FieldValue[]>;
+  seqs: Record<string, ActorSeq>;
+  /** For one draft within this commit; never stored. */
+  base?: DraftBase;
+};
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
+function tableOf<T>(table: Readonly<Record<string, T>>): Record<string, T> {
+  return Object.assign(Object.create(null) as Record<string, T>, table);
+}
+
+/** A copy to be changed; once a commit for each record. */
+export function openState(state: RecordState): OpenState {
+  return {
+    ...state,
+    view: tableOf(state.view),
+    fieldOps: tableOf(state.fieldOps),
+    conflicts: tableOf(state.conflicts),
+    seqs: tableOf(state.seqs),
+  };
+}
+
+/** What records lack whose judgement is outstanding: they are asked for again until it is there. */
+export const MERGE = 'merge';
 
 /** True when the record stands in views, exports and lists. */
 export function isLive(state: RecordState | undefined): state is RecordState {

@@ -5,7 +5,8 @@ import type { Commit, LedgerStore } from '../../protocols/ledger/ports.ts';
 import { createClock } from '../../protocols/feed/clock.ts';
 import { bodyRoot, type Entry, sealEntry } from '../../protocols/feed/entry.ts';
 import { ENTRY_ENVELOPE, type EpochTail } from '../../protocols/feed/header.ts';
-import { createMerger, type MergeAlarm } from '../../protocols/open-dialog/merger.ts';
+import type { StartWorker } from '../../protocols/open-dialog/merge-thread.ts';
+import { createMerger, type MergeAlarm, type MergeTimes } from '../../protocols/open-dialog/merger.ts';
 import { ownerDigest, totalDigest } from '../../protocols/digest/state-digest.ts';
 import type { RecordState } from '../../protocols/open-dialog/record.ts';
 import { fromHex } from '../../protocols/wire/bytes.ts';
@@ -176,13 +177,14 @@ export async function openLedger(
   folder: string,
   identity: Identity,
   now: () => number = Date.now,
+  ...merging: [start?: StartWorker, times?: MergeTimes]
 ): Promise<TestLedger> {
   const db = await Database.open(folder);
   const store = await Store.open(db);
   const alarms: (Alarm | MergeAlarm)[] = [];
   const standing = new Map<string, 'followed' | 'suspended'>();
   let seen: Commit['verdicts'][number][] = [];
-  const merger = createMerger((alarm) => alarms.push(alarm));
+  const merger = createMerger((alarm) => alarms.push(alarm), ...merging);
   const listening: LedgerStore = {
     feeds: (author, channel) => store.feeds(author, channel),
     feed: (author, channel, epoch) => store.feed(author, channel, epoch),
@@ -191,6 +193,8 @@ export async function openLedger(
     entry: (no, seq) => store.entry(no, seq),
     records: (keys, turn) => store.records(keys, turn),
     recordOps: (key, turn) => store.recordOps(key, turn),
+    hasOps: (key, feed) => store.hasOps(key, feed),
+    listed: (refs) => store.listed(refs),
     lacking: (lacks) => store.lacking(lacks),
     proof: (no) => store.proof(no),
     erasures: (feed, from, to) => store.erasures(feed, from, to),
@@ -211,6 +215,7 @@ export async function openLedger(
     onCommit: () => undefined,
     onAlarm: (alarm) => alarms.push(alarm),
   });
+  merger.onDue((key) => void ledger.judgeAgain(key));
   return {
     ledger,
     store,

@@ -1,0 +1,73 @@
+import { sha256Hex } from '../wire/bytes.ts';
+import type { FieldValue, RecordRest } from './record.ts';
+
+/**
+ * What of a record stands in its state. With finite names of fields this gives every collection a ceiling. What is beyond it shows as
+ * a number and is not lost: it is in the ops, and whoever needs it judges the record whole.
+ */
+export const HOT = {
+  /** Visible values of one field, the winner among them: so many writers at the same moment are told apart at a glance. */
+  values: 8,
+  /** UTF-16 code units of the values of one field that lost; the first of them stands there whatever its length. */
+  lostText: 2048,
+  /** Heads: of so many histories that know nothing of one another a change can be drafted on at once. */
+  heads: 8,
+  /** Actors whose last sequence is known: as many as a private record can have writers. */
+  actors: 16,
+} as const;
+
+/** Sequence and last op counter of an actor's newest counting change. */
+export type ActorSeq = readonly [seq: number, lastOp: number];
+
+const lengthOf = ({ value }: FieldValue): number => (typeof value === 'string' ? value.length : 8);
+
+/** How many of a field's visible values, the winner first, stand in the state. */
+export function hotValues(values: readonly FieldValue[]): number {
+  let text = 0;
+  let kept = 1;
+  for (const value of values.slice(1, HOT.values)) {
+    text += lengthOf(value);
+    if (kept > 1 && text > HOT.lostText) break;
+    kept++;
+  }
+  return Math.min(kept, values.length);
+}
+
+/** The heads that stand in the state, sorted: those with the largest op counters, because a change of all of them wins. */
+export function hotHeads(heads: readonly { readonly hash: string; readonly lastOp: number }[]): {
+  heads: string[];
+  rest?: NonNullable<RecordRest['heads']>;
+} {
+  const newest = heads
+    .toSorted((a, b) => b.lastOp - a.lastOp || (a.hash < b.hash ? 1 : -1))
+    .map(({ hash }) => hash);
+  const hot = newest.slice(0, HOT.heads).sort();
+  const others = newest.slice(HOT.heads).sort();
+  if (others.length === 0) return { heads: hot };
+  return { heads: hot, rest: { count: others.length, hash: sha256Hex(others.join(',')) } };
+}
+
+/** Takes out of `seqs` what is more than the state holds, the actors who have been silent longest first; answers how many. */
+export function evictActors(seqs: Record<string, ActorSeq>): number {
+  const actors = Object.keys(seqs);
+  if (actors.length <= HOT.actors) return 0;
+  const lastOp = (actor: string): number => seqs[actor]?.[1] ?? 0;
+  const silent = actors.sort((a, b) => lastOp(b) - lastOp(a) || (a < b ? 1 : -1)).slice(HOT.actors);
+  for (const actor of silent) delete seqs[actor];
+  return silent.length;
+}
+
+/** What is beyond the state; undefined when nothing is. */
+export function restOf(
+  heads: RecordRest['heads'],
+  actors: number,
+  values: Readonly<Record<string, number>>,
+): RecordRest | undefined {
+  const hasValues = Object.keys(values).length > 0;
+  if (heads === undefined && actors === 0 && !hasValues) return undefined;
+  return {
+    ...(heads === undefined ? {} : { heads }),
+    ...(actors === 0 ? {} : { actors }),
+    ...(hasValues ? { values } : {}),
+  };
+}

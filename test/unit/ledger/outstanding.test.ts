@@ -1,0 +1,90 @@
+import { afterAll, expect, it } from 'vitest';
+import { draftEdit } from '../../../protocols/ledger/drafts.ts';
+import { MERGE } from '../../../protocols/open-dialog/record.ts';
+import { concurrentEdits } from '../../support/concurrent.ts';
+import { dyingWorker } from '../../support/dying-worker.ts';
+import { openLedger, type TestLedger } from '../../support/forge.ts';
+import { tempDir } from '../../support/temp-dir.ts';
+import { nodeOf } from '../../support/vectors/signatures.ts';
+import { waitFor } from '../../support/wait.ts';
+
+const here = tempDir('outstanding');
+const well = tempDir('outstanding-well');
+afterAll(() => {
+  here.remove();
+  well.remove();
+});
+
+const owner = nodeOf(2);
+async function give(node: TestLedger, entries: ReturnType<typeof concurrentEdits>['entries']): Promise<void> {
+  node.standing.set(owner.peerId, 'followed');
+  for (const { bytes } of entries) expect((await node.ledger.receive([bytes]))[0]?.kind).toBe('accept');
+}
+
+it('while no worker lives a record keeps its view, marked; nothing is lost, over a restart, and the merge comes when one does', async () => {
+  const { key, entries } = concurrentEdits(owner, 'torn', 12);
+  const reference = await openLedger(well.path, nodeOf(3));
+  await give(reference, entries);
+
+  let node = await openLedger(here.path, owner, Date.now, dyingWorker, {
+    quickMs: 5_000,
+    patientMs: 5_000,
+    pauseMs: 100_000,
+  });
+  await give(node, entries);
+  const [shown] = await node.store.records([key]);
+  // The creation and the first edit follow one another; the others were written at the same time.
+  expect(shown).toMatchObject({ outstanding: true, exists: true, ops: entries.length, view: { price: 1 } });
+  const waiting = node.verdicts().filter(({ verdict }) => verdict.state === 'waits');
+  expect(waiting.length).toBe(11);
+  expect(await node.store.lacking(MERGE)).toEqual([key]);
+  // Its owner is told, rather than that a change is signed on a state that is not known.
+  const write = node.ledger.write({
+    keys: [key],
+    draft: (pen, read) => [draftEdit(pen, key, 'public', read(key), { price: 99 })],
+  });
+  await expect(write).rejects.toMatchObject({ code: 'record-merging' });
+  // Other records go on.
+  const other = concurrentEdits(owner, 'whole', 0);
+  await node.ledger.write({
+    keys: [],
+    draft: (pen) => [
+      draftEdit(pen, other.key, 'public', undefined, { type: 'offer', status: 'active', title: 'goes on' }),
+    ],
+  });
+  await node.close();
+
+  node = await openLedger(here.path, owner);
+  for (const each of await node.store.lacking(MERGE)) await node.ledger.judgeAgain(each);
+  await waitFor('the merge', async () => (await node.store.records([key]))[0]?.outstanding !== true);
+  const [merged] = await node.store.records([key]);
+  const [expected] = await reference.store.records([key]);
+  expect(merged).toEqual(expected);
+  expect(await node.store.lacking(MERGE)).toEqual([]);
+  expect(node.verdicts().every(({ verdict }) => verdict.state === 'counts')).toBe(true);
+  expect(await node.store.listed(waiting.map(({ ref }) => ref))).toEqual(waiting.map(() => false));
+  await node.close();
+  await reference.close();
+}, 60_000);
+
+it('a record with more heads, values and writers than its state holds is edited by its owner, and comes together', async () => {
+  const folder = tempDir('crowded');
+  const node = await openLedger(folder.path, owner);
+  const { key, entries } = concurrentEdits(owner, 'crowded', 100);
+  await give(node, entries);
+  const [state] = await node.store.records([key]);
+  expect(state).toMatchObject({ rest: { heads: { count: 92 }, actors: 85, values: { price: 92 } } });
+  for (let i = 0; i < 3; i++) {
+    const { records } = await node.ledger.write({
+      keys: [key],
+      draft: (pen, read) => [draftEdit(pen, key, 'public', read(key), { price: 1000 + i })],
+    });
+    // Acknowledged is shown, though not all that stands beside it is settled at once.
+    expect(records[0]?.after?.view['price']).toBe(1000 + i);
+  }
+  const [after] = await node.store.records([key]);
+  expect(after?.rest?.heads).toBeUndefined();
+  expect(node.verdicts().every(({ verdict }) => verdict.state === 'counts')).toBe(true);
+  await node.close();
+  folder.remove();
+}, 60_000);
