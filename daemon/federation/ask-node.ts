@@ -1,4 +1,6 @@
+import { gunzipSync } from 'node:zlib';
 import { AgrinetError } from '../../protocols/errors.ts';
+import { isGzip } from '../../protocols/wire/gzip.ts';
 import type { GuardedAnswer, GuardedFetch, GuardedRequest } from './guarded-fetch.ts';
 
 /** Small questions to a node: identity, registration. */
@@ -7,9 +9,20 @@ const ASK: Pick<GuardedRequest, 'timeoutMs' | 'maxBytes'> = { timeoutMs: 10_000,
 /** Certificate rules of one question. */
 export type Trust = Pick<GuardedRequest, 'pin' | 'anyCertificate'>;
 
+/** JSON of an answer, also of a server that compresses unasked; undefined for what is none. Throws what reading it throws. */
+export async function jsonIn(answer: GuardedAnswer): Promise<unknown> {
+  const bytes = await answer.bytes();
+  try {
+    const plain = isGzip(bytes) ? gunzipSync(bytes, { maxOutputLength: ASK.maxBytes }) : bytes;
+    return JSON.parse(Buffer.from(plain).toString());
+  } catch {
+    return undefined; // a page, or what only begins like gzip or unpacks beyond all bounds
+  }
+}
+
 /** GET, with its status whatever it is. Throws as the guarded fetch does. */
 export function ask(fetch: GuardedFetch, url: string, trust: Trust = {}): Promise<GuardedAnswer> {
-  return fetch(url, { ...ASK, ...trust });
+  return fetch(url, { ...ASK, ...trust, gzip: true });
 }
 
 /** POSTs JSON to a node this one wants something of; its words never come through. Throws `join-failed`. */

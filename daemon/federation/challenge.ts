@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { openProof } from '../../protocols/registry/identity-proof.ts';
 import { parsePeerId, type PeerId } from '../../protocols/wire/identity.ts';
-import { ask, type Trust } from './ask-node.ts';
+import { ask, jsonIn, type Trust } from './ask-node.ts';
 import type { GuardedAnswer, GuardedFetch } from './guarded-fetch.ts';
 import { samePlace } from './node-url.ts';
 
@@ -101,11 +101,7 @@ async function identityOf(url: string, answer: GuardedAnswer): Promise<z.output<
     await answer.bytes().catch(() => undefined); // only so that the connection is closed now
     throw new AgrinetError('peer-refused', `${url} answered with status ${answer.status}; try again later`);
   }
-  const body: unknown = await answer.json().catch((error: unknown) => {
-    if (error instanceof AgrinetError && error.code === 'answer-malformed') return undefined;
-    throw error;
-  });
-  const parsed = identityAnswer.safeParse(body);
+  const parsed = identityAnswer.safeParse(await jsonIn(answer));
   if (answer.status !== 200 || !parsed.success || parsePeerId(parsed.data.peerId) === undefined)
     throw new AgrinetError('identity-absent', `at ${url} no agrinetd answers`);
   return parsed.data;

@@ -1,4 +1,5 @@
 import { readFileSync, statSync, chmodSync, readdirSync, writeFileSync } from 'node:fs';
+import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openSourceKeys, sourceKeysPath } from '../../../daemon/federation/source-keys.ts';
 import { tempDir } from '../../support/temp-dir.ts';
@@ -95,6 +96,23 @@ describe('POST /federation/nodes with a key', () => {
       await add('once-more');
       await node.request('POST', `/federation/nodes/${encodeURIComponent(id)}/revoke`);
       expect(await kept()).toBeUndefined();
+    } finally {
+      await node.close();
+      await old.close();
+    }
+  });
+
+  it('adds a back end that compresses whatever it is asked for', async () => {
+    const old = await serve((_, outgoing) =>
+      outgoing.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync('{"listings":[]}')),
+    );
+    const node = await registrationNode({}, dir);
+    try {
+      const added = await node.request('POST', '/federation/nodes', { url: old.url, key: 'a-key' });
+      expect([added.status, await added.json()]).toMatchObject([
+        200,
+        { nodeId: `legacy:${old.url}`, status: 'active' },
+      ]);
     } finally {
       await node.close();
       await old.close();
