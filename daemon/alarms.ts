@@ -54,6 +54,15 @@ interface ScrubAlarm {
   readonly table: string;
 }
 
+/** The disk is on its way to be full; long before writes are refused. Bytes. */
+export interface DiskAlarm {
+  readonly kind: 'disk-filling';
+  readonly free: number;
+  readonly reserve: number;
+  /** Whose entries have grown most since the start. */
+  readonly most: { readonly author: string; readonly bytes: number; readonly own: boolean } | undefined;
+}
+
 type AnyAlarm =
   | RecordAlarm
   | Alarm
@@ -61,6 +70,7 @@ type AnyAlarm =
   | StorageAlarm
   | CertificateAlarm
   | DistrustAlarm
+  | DiskAlarm
   | MirrorAlarm
   | ListenerAlarm;
 
@@ -72,6 +82,10 @@ function textOf(alarm: AnyAlarm): string {
       return "This node's feed was forked: somebody else signs with its key. Its records were issued again; consider a new identity.";
     case 'feed-forked':
       return `Node ${alarm.author} signed two histories. What follows the fork has no effect here.`;
+    case 'author-over-quota':
+      return `Node ${alarm.author} takes up ${mebibytes(alarm.usage.bytes)} MiB here, ${mebibytes(alarm.usage.pendingBytes)} of them in ${alarm.usage.pending} ops that wait: over its quota, nothing more of it is taken. If it is honest, raise ${alarm.what === 'pending' ? 'AUTHOR_QUOTA_PENDING' : 'AUTHOR_QUOTA_MB'} and start again; if not: agrinet suspend ${alarm.author}`;
+    case 'disk-filling':
+      return `${mebibytes(alarm.free)} MiB are free, and at ${mebibytes(alarm.reserve)} writes are refused. ${grown(alarm.most)}`;
     case 'commit-failed':
       return 'A write did not reach the disk and was refused.';
     case 'own-entries-returned':
@@ -102,7 +116,20 @@ function textOf(alarm: AnyAlarm): string {
   }
 }
 
+function mebibytes(bytes: number): number {
+  return Math.round(bytes / 1024 / 1024);
+}
+
+function grown(most: DiskAlarm['most']): string {
+  if (most === undefined || most.bytes < 1024 * 1024)
+    return 'No node’s entries have grown since the start: see what else fills the disk.';
+  const whose = most.own ? 'This node itself' : `Node ${most.author}`;
+  const mend = most.own ? '' : `; if that is none you want: agrinet suspend ${most.author}`;
+  return `${whose} has grown most since the start, by ${mebibytes(most.bytes)} MiB of entries${mend}`;
+}
+
 function subjectOf(alarm: AnyAlarm): string {
+  if (alarm.kind === 'author-over-quota') return `${alarm.kind}|${alarm.author}`;
   if (alarm.kind === 'feed-forked') return `${alarm.kind}|${alarm.author}|${alarm.epoch}`;
   if (alarm.kind === 'listener-failed') return `${alarm.kind}|${alarm.listener}`;
   if (alarm.kind === 'merge-outstanding') return `${alarm.kind}|${alarm.key}`;

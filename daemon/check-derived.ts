@@ -48,7 +48,7 @@ export const KEPT: readonly SublevelName[] = [
   'erasures',
 ];
 /** Values with a checksum that a rebuild answers for. Entries are looked at with their feeds. */
-const OF_FEEDS: readonly SublevelName[] = ['feeds', 'records', 'verdicts', 'digests', 'forks'];
+const OF_FEEDS: readonly SublevelName[] = ['feeds', 'records', 'verdicts', 'digests', 'forks', 'usage'];
 /** The others; nonces and indexes have no checksum. What is damaged in the audit log stays: it is to show that it is not whole. */
 const BESIDE: readonly SublevelName[] = ['meta', 'audit', ...KEPT];
 
@@ -115,9 +115,13 @@ async function checkOps(db: Database, problems: Problem[], all: boolean): Promis
   const store = await Store.open(db);
   let missing = 0;
   let unproven = 0;
+  let miscounted = 0;
   for (const feed of store.feedGroups().flatMap((group) => group.feeds)) {
     const last = feed.fork === undefined ? feed.seq : Math.min(feed.seq, feed.fork.seq - 1);
-    for await (const bytes of store.entriesFrom(feed.no, 1, last)) {
+    let [held, seq] = [0, 0];
+    for await (const bytes of store.entriesFrom(feed.no, 1, feed.seq)) {
+      held += bytes.length;
+      if (++seq > last) continue;
       const entry = decodeEntry(bytes);
       if (all && entry.body.some((item) => 'erased' in item))
         if (!isProven(entry, await erasuresAt(store, { ...feed, seq: entry.header.seq }))) unproven++;
@@ -127,7 +131,13 @@ async function checkOps(db: Database, problems: Problem[], all: boolean): Promis
       });
       for (const row of await db.level.getMany(keys)) if (row === undefined) missing++;
     }
+    if (store.usage.ofFeed(feed.no).bytes !== held) miscounted++;
   }
+  if (miscounted > 0)
+    problems.push({
+      code: 'usage-wrong',
+      message: `what ${miscounted} feeds take up is counted wrong; run: agrinet rebuild`,
+    });
   if (unproven > 0)
     problems.push({
       code: 'erasure-unproven',

@@ -2,6 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { TopicValidatorResult } from '@libp2p/gossipsub';
 import { AgrinetError } from '../protocols/errors.ts';
 import { type AddressBook, createAddressBook } from '../protocols/discovery/address-book.ts';
+import { quotaOf } from '../protocols/feed/quota.ts';
+import { createGrowth } from './growth.ts';
 import { createDialRule } from '../protocols/discovery/dial-rule.ts';
 import { createDiscovery, type Discovery } from '../protocols/discovery/discovery.ts';
 import { createClock } from '../protocols/feed/clock.ts';
@@ -163,6 +165,7 @@ async function compose(
   const gossiped = createListeners<GossipVerdict | 'published'>(failed);
   const judgements = createListeners<number>(failed);
   commits.add('participants', ({ changes }) => participants.note(changes));
+  const growth = createGrowth(store.usage, self);
   const guard = createStorageGuard({
     db,
     store,
@@ -173,6 +176,13 @@ async function compose(
     reload: async () => {
       for (const reload of reloads) await reload();
     },
+    onFilling: (free) =>
+      raise({
+        kind: 'disk-filling',
+        free,
+        reserve: settings.diskReserveMb * 1024 * 1024,
+        most: growth.most(),
+      }),
     onRecovered: () => void mycelium?.syncNow(),
   });
 
@@ -224,6 +234,7 @@ async function compose(
       return judgement;
     },
   });
+  const quota = quotaOf(settings.authorQuotaMb, settings.authorQuotaPending);
   const ledger = createLedger({
     identity,
     net: network,
@@ -231,6 +242,7 @@ async function compose(
     judge: timed(merger),
     ownJudge: timed(ownMerger),
     following: registry,
+    quota: () => quota,
     clock: createClock(now),
     now,
     steady: clock.steady,

@@ -9,11 +9,12 @@ import type { Judge } from '../protocols/open-dialog/merger.ts';
 import { signatureHolds } from '../protocols/wire/envelope.ts';
 import { newGeneration } from '../storage/change-order.ts';
 import type { Database } from '../storage/database.ts';
-import { DERIVED } from '../storage/derivation.ts';
+import { COUNTED, DERIVED } from '../storage/derivation.ts';
 import { REBUILDING } from '../storage/level.ts';
 import { isCorruption } from '../storage/storage-error.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range, type SublevelName } from '../storage/keyspace.ts';
 import { rejoinRow } from '../storage/rejoin-row.ts';
+import { usageRow } from '../storage/usage.ts';
 import { Store } from '../storage/store.ts';
 import { checkDerived, KEPT, type Problem } from './check-derived.ts';
 import { openJson, openValue, sealJson } from '../storage/values.ts';
@@ -21,6 +22,8 @@ import { openJson, openValue, sealJson } from '../storage/values.ts';
 /** What checking every feed found: how far each holds, and what does not. */
 interface Survey {
   readonly feeds: FeedState[];
+  /** Of the usable entries, by the number of their feed. */
+  readonly bytes: Map<number, number>;
   readonly entries: number;
   /** Keys of entries that cannot be used: damaged, or behind something missing. */
   readonly unusable: string[];
@@ -39,7 +42,7 @@ export async function surveyFeeds(db: Database, onEntry: (done: number) => void)
     const feed = readable<FeedState>(key, value);
     if (feed !== undefined) known.set(feed.no, feed);
   }
-  const survey: Survey = { feeds: [], entries: 0, unusable: [], problems: [] };
+  const survey: Survey = { feeds: [], bytes: new Map(), entries: 0, unusable: [], problems: [] };
   const forks = await forksOf(db, survey);
   let feed: FeedState | undefined;
   let current = -1;
@@ -80,7 +83,10 @@ export async function surveyFeeds(db: Database, onEntry: (done: number) => void)
         });
       broken = true;
       survey.unusable.push(key);
-    } else feed = next;
+    } else {
+      feed = next;
+      survey.bytes.set(no, (survey.bytes.get(no) ?? 0) + (entry?.bytes.length ?? 0));
+    }
   }
   finish();
   for (const rest of known.values())
@@ -263,7 +269,7 @@ export async function rebuildStore(
     true,
   );
   const survey = await surveyFeeds(db, () => undefined);
-  for (const name of DERIVED) await clear(db, name);
+  for (const name of [...DERIVED, ...COUNTED]) await clear(db, name);
   await dropDamaged(db, survey.problems);
   // The rows of all feeds change in one batch: cut off between, a fork's row would be gone and its number given to another feed.
   const feeds = new Set(survey.feeds.map((feed) => fullKey('feeds', numberKey(feed.no))));
@@ -273,6 +279,7 @@ export async function rebuildStore(
   for (const feed of survey.feeds) {
     const key = fullKey('feeds', numberKey(feed.no));
     heads.push({ type: 'put', key, value: sealJson(key, feed) });
+    heads.push(usageRow(feed.no, { bytes: survey.bytes.get(feed.no) ?? 0, pending: 0, pendingBytes: 0 }));
   }
   // With what is taken out goes that it was: cut off behind this, the next rebuild finds nothing wrong any more.
   if (survey.problems.length > 0)

@@ -15,6 +15,8 @@ export interface StorageGuard {
 }
 
 const CHECK_MS = 1000;
+/** The alarm comes when this many times the reserve is free: with the default, 192 MiB before writes are refused. */
+const FILLING = 4;
 const REOPEN_MAX_MS = 15_000;
 /** Opening writes the log into a table first: with less than this free it would fail half way, and reading with it. */
 const REOPEN_BYTES = 12 * 1024 * 1024;
@@ -29,6 +31,8 @@ export interface StorageGuardParts {
   alone(work: () => Promise<void>): Promise<void>;
   /** Reads again what others keep in memory of the database, after it was opened anew. */
   reload(): Promise<void>;
+  /** The disk is on its way to be full: so many bytes are free. Once, until there was room again. */
+  onFilling(freeBytes: number): void;
   /** Writing goes on: what could not be taken in meanwhile can be asked for now. */
   onRecovered(): void;
 }
@@ -40,6 +44,7 @@ export function createStorageGuard(parts: StorageGuardParts): StorageGuard {
   let stopped = false;
   let checking = false;
   let wait = CHECK_MS;
+  let filling = false;
 
   async function freeBytes(): Promise<number> {
     const { bavail, bsize } = await statfs(dataDir);
@@ -49,6 +54,9 @@ export function createStorageGuard(parts: StorageGuardParts): StorageGuard {
   async function check(): Promise<void> {
     try {
       const free = await freeBytes();
+      const low = free < FILLING * reserveBytes;
+      if (low && !filling) parts.onFilling(free);
+      filling = low;
       const needed = db.failed ? Math.max(reserveBytes, REOPEN_BYTES) : reserveBytes;
       if (free < needed) {
         note(

@@ -2,7 +2,8 @@ import type { SublevelName } from './keyspace.ts';
 
 /**
  * Where the rows of each sublevel come from: `feeds` are the truth that others hold too, `derived` is a function of them (a rebuild
- * makes it, a scrub compares it), `own` is this node's alone. Complete by its type: a new sublevel has to be classified.
+ * makes it, a scrub compares it), `counted` are figures over rows of others (a rebuild counts them anew, fsck compares them), `own` is this
+ * node's alone. Complete by its type: a new sublevel has to be classified.
  */
 const DERIVATION = {
   meta: 'own',
@@ -15,6 +16,7 @@ const DERIVATION = {
   digests: 'derived',
   index: 'derived',
   changes: 'derived',
+  usage: 'counted',
   forks: 'feeds',
   erasures: 'feeds',
   registry: 'own',
@@ -33,7 +35,7 @@ const DERIVATION = {
   fences: 'own',
   addresses: 'own',
   outbox: 'own',
-} as const satisfies Readonly<Record<SublevelName, 'feeds' | 'derived' | 'own'>>;
+} as const satisfies Readonly<Record<SublevelName, 'feeds' | 'derived' | 'counted' | 'own'>>;
 
 export type DerivedName = {
   [N in SublevelName]: (typeof DERIVATION)[N] extends 'derived' ? N : never;
@@ -41,5 +43,10 @@ export type DerivedName = {
 
 const isDerived = (name: SublevelName): name is DerivedName => DERIVATION[name] === 'derived';
 
-/** Every sublevel that a rebuild empties and makes anew. */
+/** Every sublevel that a rebuild makes anew, row by row. */
 export const DERIVED: readonly DerivedName[] = (Object.keys(DERIVATION) as SublevelName[]).filter(isDerived);
+
+/** Every sublevel that a rebuild counts anew. */
+export const COUNTED: readonly SublevelName[] = (Object.keys(DERIVATION) as SublevelName[]).filter(
+  (name) => DERIVATION[name] === 'counted',
+);

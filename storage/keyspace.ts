@@ -50,6 +50,11 @@ export const KEYSPACE = {
   },
   fences: { prefix: '1', key: 'node id', value: 'the geofence for what comes from that node' },
   addresses: { prefix: 'a', key: 'peer id', value: 'address book entry' },
+  usage: {
+    prefix: '3',
+    key: 'feed number',
+    value: 'bytes of its entries; ops of it that wait, and their bytes',
+  },
   outbox: {
     prefix: '2',
     key: 'full key of a row, or a table and the key of its item',

@@ -2,6 +2,7 @@ import { decodeEntry, type Entry } from '../protocols/feed/entry.ts';
 import { feedId, type FeedState } from '../protocols/feed/feed.ts';
 import { type ForkProof, readForkProof } from '../protocols/feed/fork.ts';
 import type { Commit, LedgerStore } from '../protocols/ledger/ports.ts';
+import type { Usage } from '../protocols/feed/quota.ts';
 import { soleTurn, type Turn } from '../protocols/ledger/turn.ts';
 import {
   MERGE,
@@ -18,6 +19,7 @@ import { Digests } from './digests.ts';
 import { EntryCache } from './entry-cache.ts';
 import { indexKeys } from './indexes.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
+import { UsageChanges, UsageTable } from './usage.ts';
 import type { StoredRecord } from './stored-record.ts';
 import { openJson, openValue, sealJson, sealValue } from './values.ts';
 
@@ -37,13 +39,13 @@ export function recordOpKey(key: RecordKey, feedNo: number, ref: OpRef): string 
 
 /** The row of an op's verdict: its key, and what is to stand there; nothing for an op that counts. */
 export function verdictRow(
-  ref: OpRef,
+  ref: PlacedOp,
   feedNo: number,
   key: RecordKey | undefined,
   verdict: Verdict,
 ): { readonly key: string; readonly listed: ListedVerdict | undefined } {
   const { author, channel, epoch, seq, index } = ref;
-  const listed = { ref: { author, channel, epoch, seq, index }, key, verdict };
+  const listed = { ref: { author, channel, epoch, seq, index }, size: ref.bytes.length, key, verdict };
   return {
     key: fullKey('verdicts', refKey(feedNo, ref)),
     listed: verdict.state === 'counts' ? undefined : listed,
@@ -52,7 +54,9 @@ export function verdictRow(
 
 /** An op that is void or waits, as the operator sees it. */
 export interface ListedVerdict {
-  readonly ref: Omit<OpRef, 'bytes'>;
+  readonly ref: OpRef;
+  /** Of the op, in bytes. */
+  readonly size: number;
   readonly key: RecordKey | undefined;
   readonly verdict: Verdict;
 }
@@ -67,6 +71,7 @@ export class Store implements LedgerStore {
   readonly #erasedFeeds = new Set<string>();
   readonly #read = new EntryCache();
   readonly digests: Digests;
+  readonly usage = new UsageTable();
   #lastFeedNo = 0;
   #lastChange = 0;
   /** The change number of states read or written here, so that a commit need not read them again. */
@@ -95,6 +100,7 @@ export class Store implements LedgerStore {
     for await (const key of this.#db.level.keys(range('erasures')))
       erasedFeeds.push(innerKey(key).split('|').slice(0, 3).join('|'));
     const show = await this.digests.read(this.#db);
+    const count = await this.usage.read(this.#db.level);
     // At one stroke: nobody is shown half of the feeds, or digests that are not theirs.
     this.#read.clear();
     this.#feeds.clear();
@@ -102,6 +108,7 @@ export class Store implements LedgerStore {
     this.#byChannel.clear();
     for (const feed of feeds) this.#keep(feed);
     for (const id of erasedFeeds) this.#erasedFeeds.add(id);
+    count((no) => this.#byNo.get(no)?.author);
     show();
   }
 
@@ -274,6 +281,7 @@ export class Store implements LedgerStore {
     }
     for (const { ref, key } of commit.erased) ops.push(...erasedRows(ref, key, numberOf(ref)));
     for (const { lacks, key } of commit.lacking) ops.push(put(fullKey('lacking', `${lacks}\0${key}`), EMPTY));
+    const usage = await this.#usageChanges(commit, numberOf, turn);
     const sums = this.digests.begin();
     const states: string[] = [];
     for (const { key, before, after } of commit.records) {
@@ -287,13 +295,55 @@ export class Store implements LedgerStore {
     await turn.undivided(async () => {
       const change = await this.#numbered(commit, states, ops, turn);
       sums.write(ops);
+      ops.push(...this.usage.rows(usage));
       await this.#db.batch(ops, commit.sync, turn);
       this.#lastChange = change;
       sums.commit();
+      this.usage.apply(usage);
       for (const feed of commit.feeds) this.#keep(feed);
       for (const erasure of commit.erasures) this.#erasedFeeds.add(feedId(erasure));
       for (const { feed, entry } of commit.entries) this.#read.drop(feed.no, entry.header.seq);
     });
+  }
+
+  usageOf(author: PeerId): Usage {
+    return this.usage.of(author);
+  }
+
+  /** What a commit adds to and takes from what authors take up. Only of ops judged before is looked up how they stood. */
+  async #usageChanges(
+    { entries, verdicts, erased }: Commit,
+    numberOf: (ref: OpRef) => number,
+    turn: Turn,
+  ): Promise<UsageChanges> {
+    const changes = new UsageChanges();
+    const fresh = new Set<string>();
+    for (const { feed, entry } of entries) {
+      const { seq } = entry.header;
+      const isNew = seq > (this.#byNo.get(feed.no)?.seq ?? 0);
+      if (isNew) fresh.add(`${feed.no}|${seq}`);
+      const before = isNew ? 0 : ((await this.entryBytes(feed.no, seq))?.length ?? 0);
+      changes.add(feed.no, feed.author, { bytes: entry.bytes.length - before });
+    }
+    const again: { readonly ref: OpRef; readonly no: number }[] = [];
+    for (const { ref, verdict } of verdicts) {
+      const no = numberOf(ref);
+      if (verdict.state === 'waits') changes.pending(no, ref.author, 1, ref.bytes.length);
+      if (!fresh.has(`${no}|${ref.seq}`)) again.push({ ref, no });
+    }
+    for (const { ref } of erased) again.push({ ref, no: numberOf(ref) });
+    for (let at = 0; at < again.length; at += RECORDS_AT_ONCE) {
+      const some = again.slice(at, at + RECORDS_AT_ONCE);
+      const keys = some.map(({ ref, no }) => fullKey('verdicts', refKey(no, ref)));
+      const rows = await this.#db.level.getMany(keys);
+      for (const [i, { ref, no }] of some.entries()) {
+        const row = rows[i];
+        const before = row && openJson<ListedVerdict>(keys[i] ?? '', row);
+        if (before?.verdict.state === 'waits') changes.pending(no, ref.author, -1, before.size);
+      }
+      if (turn.isOver()) await turn.next();
+    }
+    return changes;
   }
 
   /** The rows that hold change numbers; the last one drawn. */

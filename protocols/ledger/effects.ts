@@ -25,7 +25,7 @@ import type { Turn } from './turn.ts';
 
 /** The verdict on one op, and whether the op is new or was judged again. */
 export interface Judged {
-  readonly ref: OpRef;
+  readonly ref: PlacedOp;
   readonly key: RecordKey | undefined;
   readonly verdict: Verdict;
   readonly fresh: boolean;

@@ -3,6 +3,7 @@ import { type Admission, type AdmissionState, admitUnverified, admitVerified } f
 import { bodyMatches, type Entry } from '../feed/entry.ts';
 import { entryPlace, type Erasure, isProven, withoutOps } from '../feed/erasure.ts';
 import { feedId, type FeedState } from '../feed/feed.ts';
+import { overQuota } from '../feed/quota.ts';
 import { ENTRY_ENVELOPE } from '../feed/header.ts';
 import { bytesEqual } from '../wire/bytes.ts';
 import { signatureHolds } from '../wire/envelope.ts';
@@ -55,9 +56,23 @@ export class Intake {
     const state = { net: ledger.net, standing, feed, heldHash: held?.hash, epochsToday: 0 };
     const verdict = this.#verdict(entry, { ...state, epochsToday: this.#epochsToday(entry, state) }, held);
     if (verdict.kind === 'fork' && held !== undefined) this.forks.push({ entry, held });
+    const isNew = verdict.kind === 'accept' || verdict.kind === 'gap';
+    // A gap would be asked for, and what came would be refused again.
+    if (isNew && this.#isOverQuota(entry)) return { kind: 'ignore', code: 'author-over-quota', entry };
     if (verdict.kind !== 'accept') return { ...verdict, entry };
     for (const erasure of told) this.words.set(erasure.id, erasure);
     return { kind: 'accept', entry: await this.#accept(entry, feed, known) };
+  }
+
+  /** What was admitted just now counts, too. Looked at last: nobody is refused for what somebody else signed in his name. */
+  #isOverQuota({ author, bytes }: Entry): boolean {
+    const { store, quota, identity, onAlarm } = this.#parts.ledger;
+    if (quota === undefined || author === identity.peerId) return false;
+    const fresh = this.accepted.reduce((all, { entry }) => all + entry.bytes.length, 0);
+    const usage = store.usageOf(author);
+    const what = overQuota(usage, quota(author), fresh + bytes.length);
+    if (what !== undefined) onAlarm({ kind: 'author-over-quota', author, what, usage });
+    return what !== undefined;
   }
 
   #feed({ author, header: { channel, epoch } }: Entry): FeedState | undefined {

@@ -1,6 +1,7 @@
 import type { Entry } from '../feed/entry.ts';
 import type { Erasure } from '../feed/erasure.ts';
 import type { FeedState } from '../feed/feed.ts';
+import type { Usage } from '../feed/quota.ts';
 import type { ForkProof } from '../feed/fork.ts';
 import type { OpRef, PlacedOp, RecordState, Verdict } from '../open-dialog/record.ts';
 import type { PeerId } from '../wire/identity.ts';
@@ -22,7 +23,7 @@ export interface Commit {
   readonly records: readonly RecordChange[];
   /** Ops that belong to a record: where they stand, and their verdict. */
   readonly verdicts: readonly {
-    readonly ref: OpRef;
+    readonly ref: PlacedOp;
     readonly key: RecordKey | undefined;
     readonly verdict: Verdict;
     readonly fresh: boolean;
@@ -65,6 +66,8 @@ export interface LedgerStore {
     from: number,
     to: number,
   ): Promise<{ readonly seq: number; readonly bytes: Uint8Array }[]>;
+  /** What an author's entries take up. */
+  usageOf(author: PeerId): Usage;
   /** Writes one batch; it is made over several turns of the event loop where it is large. */
   commit(commit: Commit, turn?: Turn): Promise<void>;
 }

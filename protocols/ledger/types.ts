@@ -2,6 +2,7 @@ import type { AgrinetError } from '../errors.ts';
 import type { Following } from '../feed/admission.ts';
 import type { Clock } from '../feed/clock.ts';
 import type { Entry } from '../feed/entry.ts';
+import type { Quota, Usage } from '../feed/quota.ts';
 import type { ForkProof } from '../feed/fork.ts';
 import type { Judge } from '../open-dialog/merger.ts';
 import type { RecordState } from '../open-dialog/record.ts';
@@ -50,6 +51,12 @@ export type Alarm =
   | { readonly kind: 'own-entries-returned'; readonly epoch: string }
   | { readonly kind: 'own-feed-forked'; readonly epoch: string; readonly seq: number }
   | { readonly kind: 'feed-forked'; readonly author: PeerId; readonly epoch: string; readonly seq: number }
+  | {
+      readonly kind: 'author-over-quota';
+      readonly author: PeerId;
+      readonly what: keyof Quota;
+      readonly usage: Usage;
+    }
   | { readonly kind: 'commit-failed'; readonly code: string };
 
 export interface LedgerParts {
@@ -60,6 +67,8 @@ export interface LedgerParts {
   /** For own writes, which must not wait behind a record of somebody else's in the same worker; otherwise `judge`. */
   readonly ownJudge?: Judge;
   readonly following: Following;
+  /** What an author may take up here; without it nobody is bounded. Own feeds never are. */
+  readonly quota?: (author: PeerId) => Quota;
   readonly clock: Clock;
   readonly now: () => number;
   /** What this thread has used; without it, the thread's own. */

@@ -4,6 +4,7 @@ import type { Alarm, Ledger } from '../../protocols/ledger/types.ts';
 import type { Commit, LedgerStore } from '../../protocols/ledger/ports.ts';
 import { createClock } from '../../protocols/feed/clock.ts';
 import { bodyRoot, type Entry, sealEntry } from '../../protocols/feed/entry.ts';
+import type { Quota } from '../../protocols/feed/quota.ts';
 import { ENTRY_ENVELOPE, type EpochTail } from '../../protocols/feed/header.ts';
 import type { StartWorker } from '../../protocols/open-dialog/merge-thread.ts';
 import { createMerger, type MergeAlarm, type MergeTimes } from '../../protocols/open-dialog/merger.ts';
@@ -172,12 +173,15 @@ export interface TestLedger {
   close(): Promise<void>;
 }
 
-/** Opens one in a folder; `now` is its wall clock. */
+/** How merges are made: another worker, other times. */
+type Merging = [start?: StartWorker, times?: MergeTimes];
+
+/** Opens one in a folder; `now` is its wall clock, `quota` what each author may take up. */
 export async function openLedger(
   folder: string,
   identity: Identity,
   now: () => number = Date.now,
-  ...merging: [start?: StartWorker, times?: MergeTimes]
+  { quota, merging = [] }: { quota?: Quota | undefined; merging?: Merging } = {},
 ): Promise<TestLedger> {
   const db = await Database.open(folder);
   const store = await Store.open(db);
@@ -197,6 +201,7 @@ export async function openLedger(
     listed: (refs) => store.listed(refs),
     lacking: (lacks) => store.lacking(lacks),
     proof: (no) => store.proof(no),
+    usageOf: (author) => store.usageOf(author),
     erasures: (feed, from, to) => store.erasures(feed, from, to),
     async commit(commit, turn) {
       seen.push(...commit.verdicts);
@@ -209,6 +214,7 @@ export async function openLedger(
     store: listening,
     judge: merger,
     following: { standing: (author) => standing.get(author) ?? 'no' },
+    ...(quota === undefined ? {} : { quota: () => quota }),
     clock: createClock(now),
     now,
     refusal: () => undefined,

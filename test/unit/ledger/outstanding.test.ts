@@ -26,10 +26,15 @@ it('while no worker lives a record keeps its view, marked; nothing is lost, over
   const reference = await openLedger(well.path, nodeOf(3));
   await give(reference, entries);
 
-  let node = await openLedger(here.path, owner, Date.now, dyingWorker, {
-    quickMs: 5_000,
-    patientMs: 5_000,
-    pauseMs: 100_000,
+  let node = await openLedger(here.path, owner, Date.now, {
+    merging: [
+      dyingWorker,
+      {
+        quickMs: 5_000,
+        patientMs: 5_000,
+        pauseMs: 100_000,
+      },
+    ],
   });
   await give(node, entries);
   const [shown] = await node.store.records([key]);

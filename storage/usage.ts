@@ -1,0 +1,80 @@
+import type { Usage } from '../protocols/feed/quota.ts';
+import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
+import type { Level } from './level.ts';
+import { openJson, sealJson } from './values.ts';
+
+const NOTHING: Usage = { bytes: 0, pending: 0, pendingBytes: 0 };
+
+function sum(a: Usage, b: Usage): Usage {
+  return {
+    bytes: a.bytes + b.bytes,
+    pending: a.pending + b.pending,
+    pendingBytes: a.pendingBytes + b.pendingBytes,
+  };
+}
+
+/** What the entries of each feed take up: a row for each in the batch that changes it, and the sums of each author in memory. */
+export class UsageTable {
+  #feeds = new Map<number, Usage>();
+  #authors = new Map<string, Usage>();
+
+  /** Reads all of it; `authorOf` says whose feed a number is. What it returns puts it in force. */
+  async read(level: Level): Promise<(authorOf: (feedNo: number) => string | undefined) => void> {
+    const feeds = new Map<number, Usage>();
+    for await (const [key, value] of level.iterator(range('usage')))
+      feeds.set(Number.parseInt(innerKey(key), 16), openJson<Usage>(key, value));
+    return (authorOf) => {
+      this.#feeds = feeds;
+      this.#authors = new Map();
+      for (const [no, usage] of feeds) this.#add(authorOf(no), usage);
+    };
+  }
+
+  of(author: string): Usage {
+    return this.#authors.get(author) ?? NOTHING;
+  }
+
+  ofFeed(no: number): Usage {
+    return this.#feeds.get(no) ?? NOTHING;
+  }
+
+  authors(): ReadonlyMap<string, Usage> {
+    return this.#authors;
+  }
+
+  rows(changes: UsageChanges): BatchOp[] {
+    return [...changes.byFeed].map(([no, { change }]) => usageRow(no, sum(this.ofFeed(no), change)));
+  }
+
+  /** After the batch stands. */
+  apply(changes: UsageChanges): void {
+    for (const [no, { author, change }] of changes.byFeed) {
+      this.#feeds.set(no, sum(this.ofFeed(no), change));
+      this.#add(author, change);
+    }
+  }
+
+  #add(author: string | undefined, usage: Usage): void {
+    if (author !== undefined) this.#authors.set(author, sum(this.of(author), usage));
+  }
+}
+
+export function usageRow(no: number, usage: Usage): BatchOp {
+  const key = fullKey('usage', numberKey(no));
+  return { type: 'put', key, value: sealJson(key, usage) };
+}
+
+/** What one commit changes of it. */
+export class UsageChanges {
+  readonly byFeed = new Map<number, { readonly author: string; readonly change: Usage }>();
+
+  add(no: number, author: string, change: Partial<Usage>): void {
+    const before = this.byFeed.get(no)?.change ?? NOTHING;
+    this.byFeed.set(no, { author, change: sum(before, { ...NOTHING, ...change }) });
+  }
+
+  /** Ops of so many bytes in all wait from now on, or with a minus no longer. */
+  pending(no: number, author: string, ops: 1 | -1, bytes: number): void {
+    this.add(no, author, { pending: ops, pendingBytes: ops * bytes });
+  }
+}
