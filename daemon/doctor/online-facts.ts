@@ -187,8 +187,8 @@ async function quarantineFacts(
     const times: number[] = [];
     for (const { author, channel, epoch, seq } of [...firsts.values()].slice(0, TIMES_READ)) {
       const feed = store.feed(author, channel, epoch);
-      const entry = feed && (await store.entry(feed.no, seq));
-      if (entry !== undefined) times.push(entry.header.time[0]);
+      const at = feed && (await signedAt(store, feed.no, seq));
+      if (at !== undefined) times.push(at);
     }
     found.push({
       state: verdict.state,
@@ -202,13 +202,23 @@ async function quarantineFacts(
   return found;
 }
 
+/** When an entry was signed; of one that is damaged nothing is known here, and the scrub's finding names it. */
+async function signedAt(store: Node['store'], feedNo: number, seq: number): Promise<number | undefined> {
+  try {
+    return (await store.entry(feedNo, seq))?.header.time[0];
+  } catch (error) {
+    if (errorCode(error) === 'value-damaged') return undefined;
+    throw error;
+  }
+}
+
 /** This clock, and the last entry of each own feed that is not covered by a later one. */
 async function ownClockFact({ clock, identity, store }: Node): Promise<OnlineFacts['ownClock']> {
   const times: number[] = [];
   for (const { epoch, seq } of frontierOf(store.feeds(identity.peerId, 'public')).slice(-TIMES_READ)) {
     const feed = store.feed(identity.peerId, 'public', epoch);
-    const entry = feed && (await store.entry(feed.no, seq));
-    if (entry !== undefined) times.push(entry.header.time[0]);
+    const at = feed && (await signedAt(store, feed.no, seq));
+    if (at !== undefined) times.push(at);
   }
   return {
     wall: clock.wall(),
