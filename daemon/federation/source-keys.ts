@@ -27,16 +27,16 @@ export async function openSourceKeys(dataDir: string): Promise<SourceKeys> {
   let last: Promise<unknown> = Promise.resolve();
 
   /** One after another: each writes all that are kept. */
-  async function change(edit: (next: Map<string, string>) => boolean): Promise<void> {
+  async function change(alter: (edited: Map<string, string>) => boolean): Promise<void> {
     const before = last.catch(() => undefined); // told to its own caller
     const done = before.then(async () => {
-      const next = new Map(keys);
-      if (!edit(next)) return;
-      const text = `${JSON.stringify(Object.fromEntries([...next].sort(([a], [b]) => (a < b ? -1 : 1))))}\n`;
+      const edited = new Map(keys);
+      if (!alter(edited)) return;
+      const text = `${JSON.stringify(Object.fromEntries([...edited].sort(([a], [b]) => (a < b ? -1 : 1))))}\n`;
       if (Buffer.byteLength(text) > SOURCE_KEYS_BYTES)
         throw new AgrinetError('keys-full', 'the keys of all sources are too many; revoke a node first');
       await replaceSecretFile(path, text);
-      keys = next;
+      keys = edited;
     });
     last = done;
     await done;

@@ -66,12 +66,13 @@ export class Intake {
 
   /** What was admitted just now counts, too. Looked at last: nobody is refused for what somebody else signed in his name. */
   #isOverQuota({ author, bytes }: Entry): boolean {
-    const { store, quota, identity, onAlarm } = this.#parts.ledger;
-    if (quota === undefined || author === identity.peerId) return false;
+    const { ledger } = this.#parts;
+    const quota = author === ledger.identity.peerId ? undefined : ledger.quota?.(author);
+    if (quota === undefined) return false;
     const fresh = this.accepted.reduce((all, { entry }) => all + entry.bytes.length, 0);
-    const usage = store.usageOf(author);
-    const what = overQuota(usage, quota(author), fresh + bytes.length);
-    if (what !== undefined) onAlarm({ kind: 'author-over-quota', author, what, usage });
+    const usage = ledger.store.usageOf(author);
+    const what = overQuota(usage, quota, fresh + bytes.length);
+    if (what !== undefined) ledger.onAlarm({ kind: 'author-over-quota', author, what, usage });
     return what !== undefined;
   }
 

@@ -87,7 +87,7 @@ describe('updatedAt of a contract', () => {
       self: node.node.identity.peerId,
       network: 'test',
       contracts: node.context.contracts,
-      conversations: node.context.conversations as Parameters<typeof createProjection>[0]['conversations'],
+      conversations: node.context.conversations,
       ratings: node.context.ratings,
     });
 

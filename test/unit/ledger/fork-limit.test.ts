@@ -15,7 +15,7 @@ import { tempDir } from '../../support/temp-dir.ts';
 const DAY_MS = 86_400_000;
 const seed = Number(process.env['SEED'] ?? 1);
 const random = randomFrom(seed);
-const open: { readonly node: TestLedger; remove(): void }[] = [];
+const open: { readonly node: TestLedger; readonly remove: () => void }[] = [];
 let now = 0;
 
 afterEach(async () => {

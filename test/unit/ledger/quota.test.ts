@@ -29,7 +29,7 @@ const unknownOp = (bytes: number): Uint8Array =>
 
 async function open(
   quota?: Quota,
-): Promise<{ held: TestLedger; folder: string; again(q?: Quota): Promise<TestLedger> }> {
+): Promise<{ held: TestLedger; folder: string; again: (q?: Quota) => Promise<TestLedger> }> {
   const dir = tempDir('quota');
   ending.push(() => dir.remove());
   const identity = someIdentity(random);

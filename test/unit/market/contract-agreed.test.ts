@@ -12,7 +12,7 @@ import type {
   StepRequest,
 } from '../../../protocols/market/contract-book/types.ts';
 import { judgeAll } from '../../../protocols/market/contract/machine.ts';
-import type { Transition, TransitionBody } from '../../../protocols/market/contract/statement.ts';
+import type { Transition } from '../../../protocols/market/contract/statement.ts';
 import type { Terms } from '../../../protocols/market/contract/terms.ts';
 import { AgrinetError } from '../../../protocols/errors.ts';
 import { collectionNamed } from '../../../protocols/ledger/drafts.ts';
@@ -130,7 +130,7 @@ const move: fc.Arbitrary<Move> = fc.oneof(
 
 /** Lives that chance does not meet for certain: agreed, then so ended, and written over after every step. */
 function lived(...kinds: readonly ('settle' | 'cancel')[]): Move[] {
-  const steps: StepRequest[] = [{ kind: 'accept' }, ...kinds.map((kind) => ({ kind }) as StepRequest)];
+  const steps: StepRequest[] = [{ kind: 'accept' }, ...kinds.map((kind) => ({ kind }))];
   const moves = steps.flatMap((taken, i): Move[] => [
     { what: 'step', who: i === 0 ? 1 : i % 2, step: taken },
     { what: 'edit', fields: { price: i + 0.01, notes: `after ${taken.kind}` } },
@@ -215,11 +215,7 @@ function caseOf(transitions: readonly Transition[]): Case {
   } as unknown as Case; // the view of a record has no prototype, which nothing here asks for
 }
 const propose = (party: 'a' | 'b', terms: Terms, before: readonly string[] = []): Transition =>
-  made(
-    { kind: 'propose', terms, heads: [], ...(party === 'b' ? { validUntil: 9 } : {}) } as TransitionBody,
-    party,
-    before,
-  );
+  made({ kind: 'propose', terms, heads: [], ...(party === 'b' ? { validUntil: 9 } : {}) }, party, before);
 
 describe('what is shown of an agreement', () => {
   const byA = propose('a', { price: 5, quantity: 2, title: 'Maize' });
@@ -251,7 +247,7 @@ describe('what is shown of an agreement', () => {
             kind: 'resolve',
             outcome,
             ...(outcome === 'cancelled' ? {} : { proposal: byB.hash }),
-          } as TransitionBody,
+          },
           party,
           grounds,
         ),

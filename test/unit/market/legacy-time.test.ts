@@ -131,6 +131,6 @@ test('the reason names what was wrong, on one short line', () => {
     NOW,
   );
   expect(reason).toMatch(/^neither updatedAt nor createdAt is a time: updatedAt "11\/01\/2026/);
-  expect(String(reason).length).toBeLessThan(200);
+  expect(JSON.stringify(reason).length).toBeLessThan(200);
   expect(reason).not.toContain('\n');
 });
