@@ -20,7 +20,6 @@ const exitCodes = [
   ['request-refused', 75, 'the daemon refused what the command asked', 'stays'],
   ['api-key-invalid', 76, 'the file DATA_DIR/api-key is damaged or readable by others', 'stays'],
   ['key-pepper-invalid', 77, 'the file DATA_DIR/key-pepper is damaged or readable by others', 'stays'],
-  ['source-keys-invalid', 77, 'the file DATA_DIR/source-keys is damaged or readable by others', 'stays'],
   ['tls-invalid', 78, 'TLS_CERT_FILE or TLS_KEY_FILE cannot be used', 'stays'],
   ['audit-broken', 79, '`agrinet audit verify` found a line that was changed, removed, put in or cut off'],
   ['trends-differ', 80, '`agrinet trends verify` found a snapshot that its own prices do not give'],
@@ -41,6 +40,7 @@ const exitCodes = [
   ['rows-refused', 91, '`agrinet import`: some rows were refused, each is named; all others are in'],
   ['nothing-matched', 92, '`agrinet import --region`: the file has no row of these regions'],
   ['storage-failed', 94, 'the disk does not read or write what the database needs', 'stays'],
+  ['source-keys-invalid', 95, 'the file DATA_DIR/source-keys is damaged or readable by others', 'stays'],
 ] as const satisfies readonly (readonly [name: string, code: number, meaning: string, restart?: 'stays'])[];
 
 const byName: ReadonlyMap<string, number> = new Map(exitCodes.map(([name, code]) => [name, code]));

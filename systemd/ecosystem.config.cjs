@@ -4,7 +4,7 @@ const path = require('node:path');
 
 const project = path.join(__dirname, '..');
 /** Exit codes that starting again cannot mend (daemon/exit-codes.ts). */
-const STAYS = [2, 64, 66, 67, 68, 70, 71, 72, 75, 76, 77, 78, 87, 94];
+const STAYS = [2, 64, 66, 67, 68, 70, 71, 72, 75, 76, 77, 78, 87, 94, 95];
 
 const common = {
   cwd: project,

@@ -22,8 +22,10 @@ export const INFLATE_LIMITS: InflateLimits = { freeBytes: 1024 * 1024, ratio: 10
 export function bodyEncoding(limits: InflateLimits = INFLATE_LIMITS) {
   return createMiddleware<ApiEnv>(async (c, next) => {
     const encoding = c.req.header('content-encoding')?.trim().toLowerCase() ?? '';
+    // The body is not touched before it has to be: one that was asked for and never read ends the connection behind its answer.
+    if (encoding === '' || encoding === 'identity') return next();
     const { body } = c.req.raw;
-    if (encoding === '' || encoding === 'identity' || body === null) return next();
+    if (body === null) return next();
     if (encoding !== 'gzip' && encoding !== 'x-gzip')
       throw new AgrinetError('media-unsupported', 'send the body as it is, or with content-encoding: gzip');
     const headers = new Headers(c.req.raw.headers);

@@ -150,7 +150,10 @@ describe('a counterparty whose node writes what it likes', () => {
       });
     await waitFor(
       'the edit',
-      async () => (await ask<{ listingId?: string }>(shop, 'GET', path)).listingId === 'other-2',
+      async () => {
+        const shown = await ask<{ laterEdits?: { listingId?: string } }>(shop, 'GET', path);
+        return shown.laterEdits?.listingId === 'other-2';
+      },
       10_000,
     );
     await restartShop();

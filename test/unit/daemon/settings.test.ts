@@ -43,6 +43,8 @@ describe('loadSettings', () => {
       myceliumTargetDegree: 8,
       myceliumStrangerSlots: 16,
       dataDir: resolve('data'),
+      authorQuotaMb: 512,
+      authorQuotaPending: 50_000,
       diskReserveMb: 64,
       logLevel: 'info',
       mirror: 'auto',
