@@ -1,6 +1,7 @@
 import type { FrontierItem } from '../../protocols/feed/frontier.ts';
 import type { Json } from '../../protocols/wire/json.ts';
 import type { RangeRequest } from '../../protocols/mycelium/range.ts';
+import type { FrontierGroup } from '../../protocols/mycelium/frontier-page.ts';
 import type { RangeItem } from '../../protocols/mycelium/range-item.ts';
 import type { RecordState } from '../../protocols/open-dialog/record.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
@@ -128,7 +129,7 @@ export interface ExchangePort {
   /** For workers in other processes. */
   readonly worker: {
     source(id: string): Promise<SyncSource | undefined>;
-    plan(id: string, feeds: readonly ShownFeed[]): Promise<readonly RangeRequest[]>;
+    plan(id: string, pages: AsyncIterable<readonly FrontierGroup[]>): Promise<readonly RangeRequest[]>;
     receive(id: string, asked: RangeRequest, items: readonly RangeItem[]): Promise<TakenEntries>;
     signRequest(id: string, method: string, path: string): Promise<string>;
     /** The fingerprint in force after the owner was asked; throws `certificate-foreign`. */

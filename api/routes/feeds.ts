@@ -1,15 +1,18 @@
 import { z } from '@hono/zod-openapi';
 import { AgrinetError } from '../../protocols/errors.ts';
+import { encodePage, type FrontierGroup, frontierPages } from '../../protocols/mycelium/frontier-page.ts';
+import { FRONTIER_SEQUENCE, sequenceItem } from '../../protocols/mycelium/frontier-sequence.ts';
 import { ITEM_SEQUENCE } from '../../protocols/mycelium/item-sequence.ts';
 import { decodeRangeRequest, RANGE_LIMITS, type RangeRequest } from '../../protocols/mycelium/range.ts';
 import { REQUEST_HEADER } from '../../protocols/mycelium/signed-request.ts';
-import { sha256Hex } from '../../protocols/wire/bytes.ts';
+import { concat, fromHex, sha256Hex } from '../../protocols/wire/bytes.ts';
+import { CpuTurn } from '../../protocols/wire/cpu-turn.ts';
 import { parsePeerId, type PeerId } from '../../protocols/wire/identity.ts';
 import { isChannel } from '../../protocols/wire/ids.ts';
 import { byteStream } from '../byte-stream.ts';
 import { gatheredItems } from '../item-stream.ts';
 import type { ApiContext } from '../context.ts';
-import type { ExchangePort } from '../ports/exchange.ts';
+import type { ExchangePort, ShownFeed } from '../ports/exchange.ts';
 import { bodyBytes } from '../raw-body.ts';
 import { json, media, rawInput, route, router } from '../route.ts';
 import { signerOf } from '../signed-reader.ts';
@@ -27,6 +30,7 @@ const headers = z.object({
     description: 'A request signed by a registered node; see protocols/README.md',
   }),
   'if-none-match': z.string().max(256).optional(),
+  accept: z.string().max(1024).optional(),
 });
 const signed = 'Without PUBLIC_READS a key, or a request signed by a registered node. ';
 
@@ -36,7 +40,7 @@ const frontier = route('open', {
   tags,
   summary:
     'How far this node has every feed; private channels only for a signed request of one who takes part',
-  description: signed,
+  description: `${signed}With Accept: ${FRONTIER_SEQUENCE} the pages that nodes exchange, see protocols/README.md.`,
   request: { headers },
   responses: {
     200: json(
@@ -119,14 +123,21 @@ export function feedRoutes(node: { readonly exchange: ExchangePort } & Pick<ApiC
   }
 
   return router()
-    .openapi(frontier, (c) => {
-      const shown = feeds
-        .list(signerOf(c, node.exchange))
-        .map((feed) => ({ ...feed, items: [...feed.items] }));
+    .openapi(frontier, async (c) => {
+      const list = feeds.list(signerOf(c, node.exchange));
+      c.header('vary', `${REQUEST_HEADER}, accept`);
+      if (c.req.valid('header').accept === FRONTIER_SEQUENCE) {
+        const body = await sequenceOf(list, feeds.totalDigest());
+        const etag = `"${sha256Hex(body).slice(0, 32)}"`;
+        const head = { etag, 'content-type': FRONTIER_SEQUENCE };
+        return c.req.header('if-none-match') === etag
+          ? c.body(null, 304, head)
+          : new Response(Buffer.from(body), { headers: { ...head, vary: `${REQUEST_HEADER}, accept` } });
+      }
+      const shown = list.map((feed) => ({ ...feed, items: [...feed.items] }));
       const body = { feeds: shown, digest: feeds.totalDigest() };
       const etag = `"${sha256Hex(JSON.stringify(body)).slice(0, 32)}"`;
       c.header('etag', etag);
-      c.header('vary', REQUEST_HEADER);
       return c.req.header('if-none-match') === etag ? c.body(null, 304) : c.json(body, 200);
     })
     .openapi(range, (c) => {
@@ -161,4 +172,16 @@ function decoded(data: Uint8Array, author: PeerId, channelText: string): RangeRe
   }
   if (request.author === author && request.channel === channelText) return request;
   throw new AgrinetError('query-invalid', 'have: made for another author or channel');
+}
+
+/** The frontier in pages, made page by page. */
+async function sequenceOf(list: readonly ShownFeed[], digest: string): Promise<Uint8Array> {
+  const turn = new CpuTurn();
+  const groups = list.map((feed): FrontierGroup => ({ ...feed, digest: feed.digest ?? '' }));
+  const items: Uint8Array[] = [];
+  for (const page of frontierPages(groups)) {
+    await turn.pause();
+    items.push(sequenceItem(encodePage(page)));
+  }
+  return concat([...items, sequenceItem(fromHex(digest))]);
 }

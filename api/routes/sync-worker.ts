@@ -1,15 +1,14 @@
 import { z } from '@hono/zod-openapi';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { decodeItems, ITEM_SEQUENCE } from '../../protocols/mycelium/item-sequence.ts';
-import type { FrontierGroup } from '../../protocols/mycelium/frontier-page.ts';
+import { FRONTIER_SEQUENCE, readFrontierSequence } from '../../protocols/mycelium/frontier-sequence.ts';
 import type { RangeRequest } from '../../protocols/mycelium/range.ts';
 import { FRAME_LIMITS } from '../../protocols/mycelium/range-frame.ts';
 import type { RangeItem } from '../../protocols/mycelium/range-item.ts';
-import { readShownFeeds } from '../../protocols/mycelium/shown-feeds.ts';
 import { parsePeerId } from '../../protocols/wire/identity.ts';
 import { isChannel } from '../../protocols/wire/ids.ts';
 import type { ExchangePort, SyncOutcome } from '../ports/exchange.ts';
-import { bodyBytes, bodyChunks } from '../raw-body.ts';
+import { bodyChunks } from '../raw-body.ts';
 import { json, jsonInput, rawInput, route, router } from '../route.ts';
 
 /**
@@ -17,9 +16,6 @@ import { json, jsonInput, rawInput, route, router } from '../route.ts';
  * requests are signed here, and every entry and item is checked here as if the daemon had fetched it.
  */
 const tags = ['Workers'];
-
-/** A frontier as JSON, the size that a pull takes. */
-const FRONTIER_BYTES = 16 * 1024 * 1024;
 
 const id = z.string().min(1).max(2048);
 const named = jsonInput(z.object({ source: id }));
@@ -60,12 +56,8 @@ const plan = route('worker', {
   tags,
   summary: 'What is lacking here of what a node shows',
   request: {
-    // Not a zod schema: a frontier is larger than other JSON, and the route reads it itself.
-    body: {
-      required: true,
-      description: '{source, feeds}; feeds as GET /federation/feeds shows them',
-      content: { 'application/json': { schema: { type: 'object' as const } } },
-    },
+    query: z.object({ source: id }),
+    body: rawInput(FRONTIER_SEQUENCE, 'The pages of a frontier, as GET /federation/feeds gives them'),
   },
   responses: {
     200: json(
@@ -154,10 +146,12 @@ export function syncWorkerRoutes({ exchange }: { readonly exchange: Pick<Exchang
       return c.json({ source: found ?? null }, 200);
     })
     .openapi(plan, async (c) => {
-      const body = jsonOf(await bodyBytes(c, FRONTIER_BYTES));
-      if (typeof body['source'] !== 'string')
-        throw new AgrinetError('fields-invalid', 'source: the id of a registered node');
-      const asked = await worker.plan(body['source'], shownFeeds(body['feeds']));
+      let asked: readonly RangeRequest[];
+      try {
+        asked = await worker.plan(c.req.valid('query').source, readFrontierSequence(bodyChunks(c)));
+      } catch (error) {
+        throw malformedInput(error);
+      }
       const found = asked.map(({ author, channel, have }) => ({ author, channel, have: [...have] }));
       return c.json({ requests: found }, 200);
     })
@@ -206,27 +200,9 @@ export function syncWorkerRoutes({ exchange }: { readonly exchange: Pick<Exchang
     });
 }
 
-function shownFeeds(value: unknown): FrontierGroup[] {
-  try {
-    return readShownFeeds(value);
-  } catch (error) {
-    throw malformedInput(error);
-  }
-}
-
 /** A codec’s refusal as that of a body; anything else as it is. */
 function malformedInput(error: unknown): unknown {
   const codes = ['frontier-malformed', 'range-malformed', 'not-canonical'];
   if (!(error instanceof AgrinetError) || !codes.includes(error.code)) return error;
   return new AgrinetError('body-malformed', error.message, { cause: error });
-}
-
-function jsonOf(data: Uint8Array): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(Buffer.from(data).toString());
-    if (typeof value === 'object' && value !== null) return value as Record<string, unknown>;
-  } catch (error) {
-    throw new AgrinetError('body-malformed', 'the body is not JSON', { cause: error });
-  }
-  throw new AgrinetError('body-malformed', 'the body must be a JSON object');
 }

@@ -5,7 +5,7 @@ import { findDifferences } from '../../protocols/digest/search.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { type FrontierRelation, frontierRelation, sameFrontier } from '../../protocols/feed/frontier.ts';
 import type { FrontierGroup } from '../../protocols/mycelium/frontier-page.ts';
-import { readShownFeeds } from '../../protocols/mycelium/shown-feeds.ts';
+import { FRONTIER_SEQUENCE, readFrontierSequence } from '../../protocols/mycelium/frontier-sequence.ts';
 import { REQUEST_HEADER, sealRequest } from '../../protocols/mycelium/signed-request.ts';
 import { COLLECTIONS } from '../../protocols/open-dialog/schema.ts';
 import type { RegisteredNode } from '../../protocols/registry/registry.ts';
@@ -172,14 +172,14 @@ export function createDiffer(node: Node, trees: DigestTrees): Differ {
     /** With PUBLIC_READS=off there, only what a registered node signs is answered. */
     let signing = false;
 
-    const once = (path: string, maxBytes: number) =>
+    const once = (path: string, maxBytes: number, accept: string) =>
       fetch(base + path, {
         timeoutMs: DIFF_LIMITS.askMs,
         maxBytes,
         signal,
         session,
         ...(tlsFingerprint === '' ? {} : { pin: tlsFingerprint }),
-        headers: signing ? { [REQUEST_HEADER]: signed(path) } : {},
+        headers: { accept, ...(signing ? { [REQUEST_HEADER]: signed(path) } : {}) },
       });
     const signed = (path: string): string =>
       sealRequest(identity, {
@@ -191,24 +191,28 @@ export function createDiffer(node: Node, trees: DigestTrees): Differ {
         nonce: new Uint8Array(randomBytes(16)),
       });
 
-    async function ask(path: string, maxBytes: number): Promise<unknown> {
+    async function ask(
+      path: string,
+      maxBytes: number,
+      accept = 'application/json',
+    ): Promise<Uint8Array | undefined> {
       if (requests >= DIFF_LIMITS.requests || bytes >= DIFF_LIMITS.bytes) return undefined;
       try {
-        return await answerTo(path, maxBytes);
+        return await answerTo(path, maxBytes, accept);
       } catch (error) {
         // Time is up for all of it; what was found until then counts.
         if (signal.aborted) return undefined;
         throw error;
       }
     }
-    async function answerTo(path: string, maxBytes: number): Promise<unknown> {
+    async function answerTo(path: string, maxBytes: number, accept: string): Promise<Uint8Array> {
       requests++;
-      let answer = await once(path, maxBytes);
+      let answer = await once(path, maxBytes, accept);
       if (answer.status === 403 && !signing) {
         await answer.bytes();
         signing = true;
         requests++;
-        answer = await once(path, maxBytes);
+        answer = await once(path, maxBytes, accept);
       }
       const data = await answer.bytes();
       bytes += data.length;
@@ -217,28 +221,30 @@ export function createDiffer(node: Node, trees: DigestTrees): Differ {
           'peer-refused',
           `${base} answered with status ${answer.status}${answer.status === 404 ? '; its agrinetd is too old to be compared with' : ''}`,
         );
-      try {
-        return JSON.parse(Buffer.from(data).toString());
-      } catch (error) {
-        throw new AgrinetError('answer-malformed', `${base} answered with something else than JSON`, {
-          cause: error,
-        });
-      }
+      return data;
     }
 
     return {
       async frontier() {
-        const body = await ask('/federation/feeds', PULL_LIMITS.frontierBytes);
-        if (body === undefined) return undefined;
-        const feeds: unknown =
-          typeof body === 'object' && body !== null ? Reflect.get(body, 'feeds') : undefined;
-        const groups = readShownFeeds(feeds).filter(({ channel }) => channel === 'public');
-        return new Map(groups.map((group) => [group.author, group]));
+        const data = await ask('/federation/feeds', PULL_LIMITS.frontierBytes, FRONTIER_SEQUENCE);
+        if (data === undefined) return undefined;
+        const groups = new Map<PeerId, FrontierGroup>();
+        for await (const page of readFrontierSequence(chunkOf(data))) {
+          for (const group of page) {
+            if (group.channel !== 'public') continue;
+            // One of more epochs than fit a page comes in parts.
+            const known = groups.get(group.author);
+            groups.set(group.author, known ? { ...known, items: [...known.items, ...group.items] } : group);
+          }
+        }
+        return groups;
       },
       async branch(owner, collection, prefix) {
         const path = `/federation/digest/${owner}/${collection}?prefix=${prefix}`;
-        const body = await ask(path, DIFF_LIMITS.answerBytes);
-        return body === undefined ? undefined : readPrefixAnswer(body, { collection, owner, prefix });
+        const data = await ask(path, DIFF_LIMITS.answerBytes);
+        return data === undefined
+          ? undefined
+          : readPrefixAnswer(jsonOf(data, base), { collection, owner, prefix });
       },
       get requests() {
         return requests;
@@ -248,4 +254,18 @@ export function createDiffer(node: Node, trees: DigestTrees): Differ {
       },
     };
   }
+}
+
+function jsonOf(data: Uint8Array, base: string): unknown {
+  try {
+    return JSON.parse(Buffer.from(data).toString());
+  } catch (error) {
+    throw new AgrinetError('answer-malformed', `${base} answered with something else than JSON`, {
+      cause: error,
+    });
+  }
+}
+
+async function* chunkOf(data: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield data;
 }

@@ -200,11 +200,7 @@ export function createExchange(parts: ExchangeParts): Exchange {
     },
     worker: {
       source: (id) => target.source(id),
-      plan: (id, shown) =>
-        target.plan(
-          id,
-          shown.map((feed) => ({ ...feed, digest: feed.digest ?? '' })),
-        ),
+      plan: (id, pages) => target.plan(id, pages),
       receive: (id, asked, items) => target.receive(id, asked, items),
       signRequest: (id, method, path) => target.signRequest(id, method, path),
       renewCertificate: (id) => target.renewCertificate(id),

@@ -1,6 +1,8 @@
 import { byteStream } from '../../api/byte-stream.ts';
 import type { SyncSource } from '../../api/ports/exchange.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
+import { encodePage, type FrontierGroup } from '../../protocols/mycelium/frontier-page.ts';
+import { FRONTIER_SEQUENCE, sequenceItem } from '../../protocols/mycelium/frontier-sequence.ts';
 import { ITEM_SEQUENCE } from '../../protocols/mycelium/item-sequence.ts';
 import { encodeItem } from '../../protocols/mycelium/range-item.ts';
 import { readAsked } from '../../protocols/mycelium/shown-feeds.ts';
@@ -60,9 +62,11 @@ export function createHttpTarget(baseUrl: string, key: string): SyncTarget {
       const { source } = await call(`/federation/source?${new URLSearchParams({ id }).toString()}`, {});
       return source === null || source === undefined ? undefined : sourceOf(source);
     },
-    async plan(id, shown) {
-      const feeds = shown.map(({ author, channel, items }) => ({ author, channel, items }));
-      const { requests } = await post('/federation/plan', { source: id, feeds });
+    async plan(id, pages) {
+      const query = new URLSearchParams({ source: id }).toString();
+      const body = byteStream(sequenceOf(pages));
+      const init = { method: 'POST', body, duplex: 'half' };
+      const { requests } = await call(`/federation/plan?${query}`, init, FRONTIER_SEQUENCE);
       return Array.isArray(requests) ? requests.map(readAsked) : [];
     },
     async receive(id, { author, channel }, items) {
@@ -101,6 +105,12 @@ export function createHttpTarget(baseUrl: string, key: string): SyncTarget {
       await post('/federation/synced', { source: id, outcome });
     },
   };
+}
+
+/** Pages as they come, handed on; the digest at the end is of no use to who plans. */
+async function* sequenceOf(pages: AsyncIterable<readonly FrontierGroup[]>): AsyncGenerator<Uint8Array> {
+  for await (const page of pages) yield sequenceItem(encodePage(page));
+  yield sequenceItem(new Uint8Array(32));
 }
 
 async function* bytesOf(body: { read(): AsyncIterable<Uint8Array> }): AsyncGenerator<Uint8Array> {

@@ -1,24 +1,32 @@
 import type { SyncOutcome, SyncSource } from '../../api/ports/exchange.ts';
 import { AgrinetError, errorCode } from '../../protocols/errors.ts';
+import type { FrontierGroup } from '../../protocols/mycelium/frontier-page.ts';
+import {
+  FRONTIER_SEQUENCE,
+  FRONTIER_SEQUENCE_LIMITS,
+  readFrontierSequence,
+} from '../../protocols/mycelium/frontier-sequence.ts';
 import { decodeItems } from '../../protocols/mycelium/item-sequence.ts';
 import { encodeRangeRequest, type RangeRequest } from '../../protocols/mycelium/range.ts';
 import { FRAME_LIMITS } from '../../protocols/mycelium/range-frame.ts';
 import { ITEM_HEAD_BYTES, type RangeItem } from '../../protocols/mycelium/range-item.ts';
-import { readShownFeeds } from '../../protocols/mycelium/shown-feeds.ts';
 import { REQUEST_HEADER } from '../../protocols/mycelium/signed-request.ts';
 import { base64url } from '../../protocols/wire/bytes.ts';
 import type { GuardedAnswer } from './guarded-fetch.ts';
+import { steady } from './steady.ts';
 import type { SyncParts, SyncRun } from './sync-parts.ts';
 
 export const PULL_LIMITS = {
-  /** A frontier as JSON. */
-  frontierBytes: 16 * 1024 * 1024,
+  /** A frontier, in pages. */
+  frontierBytes: FRONTIER_SEQUENCE_LIMITS.sequenceBytes,
   /** All of that answer. */
   frontierMs: 30_000,
   /** One range: a hundred thousand entries; what is left comes with the next sync. */
   rangeBytes: 1024 * 1024 * 1024,
   /** All of that answer. */
   rangeMs: 10 * 60_000,
+  /** So long a sync goes on without an entry that is new here; it gives its place to others then. */
+  uselessMs: 60_000,
   /** Silence that ends a request. */
   idleMs: 15_000,
   /** Taken in at once: enough for one commit to be worth it, and one body of a worker. */
@@ -45,6 +53,7 @@ export async function pullFeeds(
   let bytes = 0;
   let received = 0;
   let ignored = 0;
+  let newAt = performance.now();
 
   async function ask(
     path: string,
@@ -95,13 +104,16 @@ export async function pullFeeds(
       run.signal.throwIfAborted();
       const taken = await target.receive(source.id, request, batch);
       received += taken.accepted;
+      if (taken.accepted > 0) newAt = performance.now();
+      else if (performance.now() - newAt > PULL_LIMITS.uselessMs)
+        throw new AgrinetError('pull-slow', `${source.url} has sent nothing new for a while`);
       ignored += taken.ignored;
       bytes += size;
       batch = [];
       size = 0;
       await run.progress({ received, bytes });
     };
-    for await (const item of decodeItems(answer.body)) {
+    for await (const item of decodeItems(steady(answer.body))) {
       const bytes = item.bytes.length + ITEM_HEAD_BYTES;
       if (size + bytes > PULL_LIMITS.batchBytes) await flush();
       batch.push(item);
@@ -115,17 +127,27 @@ export async function pullFeeds(
     '/federation/feeds',
     { method: 'GET' },
     { timeoutMs: PULL_LIMITS.frontierMs, maxBytes: PULL_LIMITS.frontierBytes },
-    !force && source.etag !== undefined ? { 'if-none-match': source.etag } : {},
+    {
+      accept: FRONTIER_SEQUENCE,
+      ...(!force && source.etag !== undefined ? { 'if-none-match': source.etag } : {}),
+    },
   );
   const nothing = { received: 0, imported: 0, unchanged: 0, refused: 0 };
   if (answer.status === 304) {
     await answer.bytes();
     return source.etag === undefined ? { ...nothing, bytes } : { ...nothing, bytes, etag: source.etag };
   }
-  const data = await answer.bytes();
-  bytes += data.length;
-  const { feeds, digest } = frontierOf(data);
-  const waiting = [...(await target.plan(source.id, readShownFeeds(feeds)))];
+  let digest = '';
+  async function* pages(): AsyncGenerator<readonly FrontierGroup[]> {
+    digest = yield* readFrontierSequence(counted(steady(answer.body)));
+  }
+  async function* counted(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const chunk of body) {
+      bytes += chunk.length;
+      yield chunk;
+    }
+  }
+  const waiting = [...(await target.plan(source.id, pages()))];
   let failure: unknown;
   // One feed that fails does not keep the others from coming.
   const worker = async (): Promise<void> => {
@@ -146,17 +168,7 @@ export async function pullFeeds(
     received,
     refused: ignored,
     bytes,
-    ...(typeof digest === 'string' && /^[0-9a-f]{64}$/.test(digest) ? { lastHash: digest } : {}),
+    lastHash: digest,
     ...(ignored === 0 && typeof etag === 'string' ? { etag } : {}),
   };
-}
-
-function frontierOf(data: Uint8Array): { feeds?: unknown; digest?: unknown } {
-  try {
-    const value: unknown = JSON.parse(Buffer.from(data).toString());
-    if (typeof value === 'object' && value !== null) return value;
-  } catch (error) {
-    throw new AgrinetError('answer-malformed', 'the source’s frontier is not JSON', { cause: error });
-  }
-  throw new AgrinetError('answer-malformed', 'the source’s frontier is not a JSON object');
 }

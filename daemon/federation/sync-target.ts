@@ -4,6 +4,7 @@ import { AgrinetError, errorCode } from '../../protocols/errors.ts';
 import { isBehind } from '../../protocols/feed/frontier.ts';
 import type { Ledger } from '../../protocols/ledger/types.ts';
 import { CATCH_UP_LIMITS } from '../../protocols/mycelium/catch-up.ts';
+import type { FrontierGroup } from '../../protocols/mycelium/frontier-page.ts';
 import type { FeedSource } from '../../protocols/mycelium/ports.ts';
 import { OwedFeeds } from '../../protocols/mycelium/owed-feeds.ts';
 import { rangeRequest, type RangeRequest } from '../../protocols/mycelium/range.ts';
@@ -84,18 +85,27 @@ export function createLocalTarget(parts: LocalTargetParts): LocalTarget {
   return {
     forget: (id) => void frontiers.delete(id),
     source,
-    async plan(id, shown) {
+    async plan(id, pages) {
       if ((await source(id))?.kind !== 'agrinetd')
         throw new AgrinetError('source-unknown', `${id} is not an active registered node`);
-      owed.shown(id, shown);
-      const lacking = shown.filter(
-        ({ author, channel, items }) =>
-          (author === identity.peerId || parts.follows(author)) &&
-          isBehind(feeds.feeds(author, channel), items),
-      );
-      if (lacking.length > CATCH_UP_LIMITS.wantedPerPeer) unfinished.add(id);
+      const turn = new CpuTurn();
+      /** Of feeds that may hold promises, and of those that something is lacking of: the rest of a frontier is not kept. */
+      const promising: FrontierGroup[] = [];
+      const lacking = new Map<string, Pick<FrontierGroup, 'author' | 'channel'>>();
+      for await (const page of pages) {
+        for (const group of page) {
+          await turn.pause();
+          const { author, channel, items } = group;
+          if (author !== identity.peerId && !parts.follows(author)) continue;
+          if (author === identity.peerId || channel !== 'public') promising.push(group);
+          if (isBehind(feeds.feeds(author, channel), items))
+            lacking.set(`${author}|${channel}`, { author, channel });
+        }
+      }
+      owed.shown(id, promising);
+      if (lacking.size > CATCH_UP_LIMITS.wantedPerPeer) unfinished.add(id);
       else unfinished.delete(id);
-      return lacking
+      return [...lacking.values()]
         .slice(0, CATCH_UP_LIMITS.wantedPerPeer)
         .map(({ author, channel }) => rangeRequest(author, channel, feeds.feeds(author, channel)));
     },

@@ -11,6 +11,8 @@ export const CATCH_UP_LIMITS = {
   pulls: 8,
   /** Of one peer: a tarpit holds at most so many places. */
   pullsPerPeer: 3,
+  /** Of all peers whose last pull failed, each of which has one place: however many trickle, the others go on. */
+  pullsOfFailing: 4,
   /** A peer whose pull failed is asked again for the same feeds after this, if nobody else has them. */
   retryMs: 3000,
   /** Failures one after another until a peer no longer counts as holder; its next frontier makes it one again. */
@@ -31,6 +33,8 @@ interface Wanted extends Need {
   /** Pulls that failed, by peer. */
   readonly failed: Map<string, number>;
   running: boolean;
+  /** The pull under way is of a peer that had failed before. */
+  onProbation: boolean;
   /** Shown again while a pull was running: run once more. */
   again: boolean;
 }
@@ -46,6 +50,8 @@ export class CatchUpPlan {
   /** How many each peer was the first to show. */
   readonly #first = new Map<string, number>();
   readonly #busy = new Map<string, number>();
+  /** Pulls under way from peers that had failed before. */
+  #failing = 0;
   readonly #pausedUntil = new Map<string, number>();
   #running = 0;
 
@@ -67,6 +73,7 @@ export class CatchUpPlan {
         holders: new Set([peer]),
         failed: new Map(),
         running: false,
+        onProbation: false,
         again: false,
       });
     }
@@ -104,6 +111,8 @@ export class CatchUpPlan {
       const peer = this.#pick(wanted, now, reachable);
       if (peer === undefined) continue;
       wanted.running = true;
+      wanted.onProbation = this.#fails.has(peer);
+      if (wanted.onProbation) this.#failing++;
       wanted.again = false;
       this.#running++;
       this.#busy.set(peer, (this.#busy.get(peer) ?? 0) + 1);
@@ -122,7 +131,9 @@ export class CatchUpPlan {
       }
       if ((this.#pausedUntil.get(`${peer}|${wanted.id}`) ?? 0) > now) continue;
       const load = this.#busy.get(peer) ?? 0;
-      if (load >= CATCH_UP_LIMITS.pullsPerPeer) continue;
+      const failing = this.#fails.has(peer);
+      if (load >= (failing ? 1 : CATCH_UP_LIMITS.pullsPerPeer)) continue;
+      if (failing && this.#failing >= CATCH_UP_LIMITS.pullsOfFailing) continue;
       // Who failed last comes last, also when it shows the feed again and again.
       const cost = (wanted.failed.get(peer) ?? 0) * CATCH_UP_LIMITS.pullsPerPeer + load;
       if (cost < least) {
@@ -152,6 +163,8 @@ export class CatchUpPlan {
     const wanted = this.#wanted.get(need.id);
     if (wanted === undefined) return;
     wanted.running = false;
+    if (wanted.onProbation) this.#failing--;
+    wanted.onProbation = false;
     if (fails >= CATCH_UP_LIMITS.patience) return this.#forget(peer);
     if (ok && !behind && !wanted.again) {
       this.#drop(need.id);

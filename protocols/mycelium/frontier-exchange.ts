@@ -2,7 +2,8 @@ import type { Connection, Stream } from '@libp2p/interface';
 import { AgrinetError } from '../errors.ts';
 import { framed, type FramedStream } from '../wire/framed-stream.ts';
 import { LIMITS } from '../wire/limits.ts';
-import { decodeFrontier, encodeFrontier, type FrontierGroup } from './frontier-page.ts';
+import { CpuTurn } from '../wire/cpu-turn.ts';
+import { decodeFrontier, encodePage, type FrontierGroup, frontierPages } from './frontier-page.ts';
 import { promisingFeeds } from './owed-feeds.ts';
 import type { Access, StreamHost } from './ports.ts';
 
@@ -16,9 +17,13 @@ export const FRONTIER_LIMITS = {
   pages: 64,
   /** One page in either direction. */
   pageMs: 5000,
+  /** All of an exchange: pages that only trickle hold a place that others wait for. */
+  exchangeMs: 60_000,
   streams: 4,
-  /** Exchanges answered at once. */
+  /** Exchanges answered at once, each with another peer. */
   answering: 32,
+  /** Of them with one peer; two, because connections of both directions may cross. */
+  answeringPerPeer: 2,
 } as const;
 
 export interface FrontierComponents {
@@ -27,7 +32,7 @@ export interface FrontierComponents {
   /** This node's frontier as this peer may see it. */
   readonly frontierFor: (peer: string) => readonly FrontierGroup[];
   /** A peer has shown its frontier, whoever asked. */
-  readonly onFrontier: (connection: Connection, groups: readonly FrontierGroup[]) => void;
+  readonly onFrontier: (connection: Connection, groups: readonly FrontierGroup[]) => Promise<void>;
   readonly onFailure: (peer: string, error: unknown) => void;
 }
 
@@ -42,45 +47,51 @@ export function createFrontierProtocol(components: FrontierComponents, network: 
   const { libp2p, access, frontierFor, onFrontier, onFailure } = components;
   const protocol = `/agrinet/${network}/frontier/1`;
   let stopping = new AbortController();
-  let answering = 0;
+  const answering = new Map<string, number>();
+  let total = 0;
   let turn = 0;
 
-  const soon = (outer?: AbortSignal): AbortSignal => {
-    const signals = [stopping.signal, AbortSignal.timeout(FRONTIER_LIMITS.pageMs)];
-    return AbortSignal.any(outer === undefined ? signals : [...signals, outer]);
-  };
+  const soon = (whole: AbortSignal): AbortSignal =>
+    AbortSignal.any([stopping.signal, whole, AbortSignal.timeout(FRONTIER_LIMITS.pageMs)]);
+  const wholeExchange = (): AbortSignal => AbortSignal.timeout(FRONTIER_LIMITS.exchangeMs);
 
   /**
    * What is too long for one exchange is shown part by part: refused whole, nothing of it would ever be caught up. Each part begins
    * with the feeds that hold the peer's own promises, because it takes that part for an answer about them.
    */
-  function pagesFor(peer: string, groups: readonly FrontierGroup[]): Uint8Array[] {
-    const pages = encodeFrontier(groups);
+  function pagesFor(peer: string, groups: readonly FrontierGroup[]): FrontierGroup[][] {
+    const pages = frontierPages(groups);
     if (pages.length <= FRONTIER_LIMITS.pages) return pages;
     const promising = new Set(promisingFeeds(groups, peer, () => true));
-    const first = promising.size === 0 ? [] : encodeFrontier([...promising]);
+    const first = promising.size === 0 ? [] : frontierPages([...promising]);
     // Too many even by themselves: then they too are shown in turns.
     if (first.length >= FRONTIER_LIMITS.pages) return inTurns(pages, FRONTIER_LIMITS.pages);
-    const others = encodeFrontier(groups.filter((group) => !promising.has(group)));
+    const others = frontierPages(groups.filter((group) => !promising.has(group)));
     return [...first, ...inTurns(others, FRONTIER_LIMITS.pages - first.length)];
   }
 
-  function inTurns(pages: readonly Uint8Array[], most: number): Uint8Array[] {
+  function inTurns(pages: readonly FrontierGroup[][], most: number): FrontierGroup[][] {
     const from = (turn++ * most) % pages.length;
     return pages.slice(from, from + most);
   }
 
-  async function send(frames: FramedStream, peer: string, outer?: AbortSignal): Promise<void> {
-    for (const page of pagesFor(peer, frontierFor(peer))) await frames.write(page, soon(outer));
-    await frames.close(soon(outer));
+  async function send(frames: FramedStream, peer: string, whole: AbortSignal): Promise<void> {
+    const turn = new CpuTurn();
+    for (const page of pagesFor(peer, frontierFor(peer))) {
+      await turn.pause();
+      await frames.write(encodePage(page), soon(whole));
+    }
+    await frames.close(soon(whole));
   }
 
-  async function receive(frames: FramedStream, outer?: AbortSignal): Promise<FrontierGroup[]> {
+  async function receive(frames: FramedStream, whole: AbortSignal): Promise<FrontierGroup[]> {
+    const turn = new CpuTurn();
     const groups: FrontierGroup[] = [];
     for (let pages = 0; ; pages++) {
-      const page = await frames.read(soon(outer));
+      const page = await frames.read(soon(whole));
       if (page === null) return groups;
       if (pages >= FRONTIER_LIMITS.pages) throw new AgrinetError('frontier-malformed', 'too many pages');
+      await turn.pause();
       groups.push(...decodeFrontier(page));
     }
   }
@@ -90,18 +101,24 @@ export function createFrontierProtocol(components: FrontierComponents, network: 
     const frames = framed(stream, { maxFrame: LIMITS.frontierBytes });
     if (!access.mayReplicate(peer))
       return frames.abort(new AgrinetError('not-registered', 'not registered here'));
-    if (answering >= FRONTIER_LIMITS.answering)
+    const busy = answering.get(peer) ?? 0;
+    if (total >= FRONTIER_LIMITS.answering || busy >= FRONTIER_LIMITS.answeringPerPeer)
       return frames.abort(new AgrinetError('busy', 'too many at once'));
-    answering++;
+    answering.set(peer, busy + 1);
+    total++;
     try {
-      const groups = await receive(frames);
-      await send(frames, peer);
-      onFrontier(connection, groups);
+      const whole = wholeExchange();
+      const groups = await receive(frames, whole);
+      await send(frames, peer, whole);
+      await onFrontier(connection, groups);
     } catch (error) {
       frames.abort(error instanceof Error ? error : new AgrinetError('internal', 'not an error'));
       onFailure(peer, error);
     } finally {
-      answering--;
+      total--;
+      const left = (answering.get(peer) ?? 1) - 1;
+      if (left === 0) answering.delete(peer);
+      else answering.set(peer, left);
     }
   }
 
@@ -118,11 +135,12 @@ export function createFrontierProtocol(components: FrontierComponents, network: 
       await libp2p.unhandle(protocol);
     },
     async exchange(connection, signal) {
-      const stream = await connection.newStream(protocol, { signal: soon(signal) });
+      const whole = AbortSignal.any([signal, wholeExchange()]);
+      const stream = await connection.newStream(protocol, { signal: soon(whole) });
       const frames = framed(stream, { maxFrame: LIMITS.frontierBytes });
       try {
-        await send(frames, connection.remotePeer.toString(), signal);
-        onFrontier(connection, await receive(frames, signal));
+        await send(frames, connection.remotePeer.toString(), whole);
+        await onFrontier(connection, await receive(frames, whole));
       } catch (error) {
         frames.abort(error instanceof Error ? error : new AgrinetError('internal', 'not an error'));
         throw error;

@@ -15,33 +15,50 @@ export interface FrontierGroup {
   readonly digest: string;
 }
 
-/** Pages of a frontier, each canonical dag-cbor of at most `LIMITS.frontierBytes`: a list of `[author, channel, digest, [[epoch, seq, hash, fork | null], …]]`. */
-export function encodeFrontier(groups: readonly FrontierGroup[]): Uint8Array[] {
-  const pages: Uint8Array[] = [];
-  let page: Cbor[] = [];
+/** What stands on each page of a frontier: as little as it takes to say so, because a page is encoded when its turn comes. */
+export function frontierPages(groups: readonly FrontierGroup[]): FrontierGroup[][] {
+  const pages: FrontierGroup[][] = [];
+  let page: FrontierGroup[] = [];
   let size = 0;
-  for (const { author, channel, items, digest } of groups) {
-    const encoded = items.map((i) => [
-      fromHex(i.epoch),
-      i.seq,
-      fromHex(i.hash),
-      i.fork === undefined ? null : fromHex(i.fork),
-    ]);
+  for (const group of groups) {
     // A group with more epochs than fit a page is shown in parts; `isBehind` looks at items one by one.
-    for (let at = 0; at < Math.max(1, encoded.length); at += ITEMS_PER_GROUP) {
-      const part = encoded.slice(at, at + ITEMS_PER_GROUP);
-      const cost = 300 + part.length * 96;
+    for (let at = 0; at < Math.max(1, group.items.length); at += ITEMS_PER_GROUP) {
+      const part =
+        group.items.length <= ITEMS_PER_GROUP
+          ? group
+          : { ...group, items: group.items.slice(at, at + ITEMS_PER_GROUP) };
+      const cost = 300 + part.items.length * 96;
       if (size + cost > LIMITS.frontierBytes && page.length > 0) {
-        pages.push(encodeCbor(page));
+        pages.push(page);
         page = [];
         size = 0;
       }
-      page.push([author, channel, fromHex(digest), part]);
+      page.push(part);
       size += cost;
     }
   }
-  pages.push(encodeCbor(page));
+  pages.push(page);
   return pages;
+}
+
+/** One page, canonical dag-cbor of at most `LIMITS.frontierBytes`: a list of `[author, channel, digest, [[epoch, seq, hash, fork | null], …]]`. */
+export function encodePage(groups: readonly FrontierGroup[]): Uint8Array {
+  return encodeCbor(
+    groups.map(({ author, channel, digest, items }): Cbor => {
+      const encoded = items.map((i) => [
+        fromHex(i.epoch),
+        i.seq,
+        fromHex(i.hash),
+        i.fork === undefined ? null : fromHex(i.fork),
+      ]);
+      return [author, channel, fromHex(digest), encoded];
+    }),
+  );
+}
+
+/** All pages of a frontier. */
+export function encodeFrontier(groups: readonly FrontierGroup[]): Uint8Array[] {
+  return frontierPages(groups).map(encodePage);
 }
 
 const ITEMS_PER_GROUP = 500;

@@ -20,8 +20,10 @@ const invalid = (code: string): AgrinetError =>
   new AgrinetError('peer-sent-invalid', `the peer sent what is refused with ${code}`);
 
 export const PULLER_LIMITS = {
-  /** One pull, when somebody else has the feed too: frames that trickle must not hold it up. */
+  /** So long a pull may go on without progress, or with it when somebody else has the feed too: frames that trickle must not hold it up. */
   sliceMs: 15_000,
+  /** What counts as progress in that time, besides entries that are new here: bytes. */
+  sliceBytes: 1024 * 1024,
   /** Groups of one peer's frontier that announcements may add to. */
   shown: 10_000,
 } as const;
@@ -59,7 +61,7 @@ export interface PullerComponents {
 /** Pulls what peers have shown and this node lacks, until it lacks nothing that somebody reachable has. */
 export interface Puller {
   /** A peer has shown its frontier. */
-  onFrontier(connection: Connection, groups: readonly FrontierGroup[]): void;
+  onFrontier(connection: Connection, groups: readonly FrontierGroup[]): Promise<void>;
   /** A peer has told of one entry. */
   announced(peer: string, announcement: Announcement): void;
   /** A proof says that the fork is lower still. */
@@ -84,12 +86,23 @@ export function createPuller(components: PullerComponents): Puller {
     (group.author === components.self || components.follows(group.author)) &&
     isBehind(source.feeds(group.author, group.channel), group.items);
 
-  function onFrontier(connection: Connection, groups: readonly FrontierGroup[]): void {
+  async function onFrontier(connection: Connection, groups: readonly FrontierGroup[]): Promise<void> {
+    const turn = new CpuTurn();
     const peer = connection.remotePeer.toString();
     shownOver.set(peer, connection);
-    shown.set(peer, groups);
+    // What nobody here follows or holds is of no further use, and a frontier may be megabytes of it.
+    shown.set(
+      peer,
+      groups.filter(
+        ({ author, channel }) =>
+          author === components.self ||
+          components.follows(author) ||
+          source.feeds(author, channel).length > 0,
+      ),
+    );
     let behind = 0;
     for (const group of groups) {
+      await turn.pause();
       if (lacks(group)) {
         behind++;
         plan.want(peer, group);
@@ -128,12 +141,16 @@ export function createPuller(components: PullerComponents): Puller {
       const connection = over?.status === 'open' ? over : newestConnection(libp2p, peer);
       if (connection === undefined) throw new AgrinetError('stream-closed', 'the connection went');
       const request = rangeRequest(author, channel, source.feeds(author, channel));
-      const started = now();
+      let slice = { since: now(), received: 0, bytes: 0 };
       for await (const items of components.range.pull(connection, request, stopping.signal)) {
         received += await takeItems(peer, items);
-        // Resumable at any point: a holder that only trickles gives way to the next one.
-        if (now() - started > PULLER_LIMITS.sliceMs && plan.hasOthers(peer, need))
-          throw new AgrinetError('pull-slow', 'another holder goes on');
+        slice.bytes += items.reduce((sum, item) => sum + item.bytes.length, 0);
+        if (now() - slice.since <= PULLER_LIMITS.sliceMs) continue;
+        // Resumable at any point: a holder that only trickles gives way to the next one, and to other feeds.
+        if (plan.hasOthers(peer, need)) throw new AgrinetError('pull-slow', 'another holder goes on');
+        if (received === slice.received && slice.bytes < PULLER_LIMITS.sliceBytes)
+          throw new AgrinetError('pull-slow', 'nothing new has come for a while');
+        slice = { since: now(), received, bytes: 0 };
       }
       ok = true;
     } catch (error) {

@@ -38,19 +38,31 @@ export function itemPlace(byteAt: (place: number) => number | undefined): ItemPl
   const number = byteAt(1);
   const kind = number === undefined ? undefined : ITEM_KINDS[number];
   if (number !== undefined && kind === undefined) throw malformed();
-  const head = byteAt(2);
-  if (head === undefined || kind === undefined) return undefined;
-  if (head >= 0x40 && head <= 0x57) return { kind, start: 3, end: 3 + (head - 0x40) };
+  if (kind === undefined) return undefined;
+  const place = bytesPlace(byteAt, 2, LIMITS.entryBytes);
+  if (place === 'malformed') throw malformed();
+  return place && { kind, ...place };
+}
+
+/** Where the content of the canonical CBOR byte string is whose head stands at `at`; undefined while that is not whole. */
+export function bytesPlace(
+  byteAt: (place: number) => number | undefined,
+  at: number,
+  most: number,
+): { readonly start: number; readonly end: number } | undefined | 'malformed' {
+  const head = byteAt(at);
+  if (head === undefined) return undefined;
+  if (head >= 0x40 && head <= 0x57) return { start: at + 1, end: at + 1 + (head - 0x40) };
   const width = head === 0x58 ? 1 : head === 0x59 ? 2 : head === 0x5a ? 4 : 0;
-  if (width === 0) throw malformed();
+  if (width === 0) return 'malformed';
   let length = 0;
-  for (let i = 0; i < width; i++) {
-    const byte = byteAt(3 + i);
+  for (let i = 1; i <= width; i++) {
+    const byte = byteAt(at + i);
     if (byte === undefined) return undefined;
     length = length * 256 + byte;
   }
   // Minimal, as canonical dag-cbor has it.
-  if (length > LIMITS.entryBytes || length < (width === 1 ? 24 : width === 2 ? 256 : 65_536))
-    throw malformed();
-  return { kind, start: 3 + width, end: 3 + width + length };
+  const least = width === 1 ? 24 : width === 2 ? 256 : 65_536;
+  const start = at + 1 + width;
+  return length > most || length < least ? 'malformed' : { start, end: start + length };
 }

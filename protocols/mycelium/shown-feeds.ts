@@ -3,25 +3,9 @@ import type { FrontierItem } from '../feed/frontier.ts';
 import { integer } from '../wire/cbor.ts';
 import { parsePeerId, type PeerId } from '../wire/identity.ts';
 import { type Channel, isChannel } from '../wire/ids.ts';
-import type { FrontierGroup } from './frontier-page.ts';
+import { RANGE_LIMITS } from './range.ts';
 
-/** Bounds of a frontier as JSON: more than a full registry and its private channels show. */
-export const SHOWN_LIMITS = { groups: 20_000, epochs: 5000 } as const;
-
-const malformed = (): AgrinetError =>
-  new AgrinetError('frontier-malformed', 'feeds: not a list of {author, channel, items, digest}');
-
-/** Reads the `feeds` of `GET /federation/feeds`, strictly in what is used and leniently in what is added later. Throws `frontier-malformed`. */
-export function readShownFeeds(value: unknown): FrontierGroup[] {
-  if (!Array.isArray(value) || value.length > SHOWN_LIMITS.groups) throw malformed();
-  return value.map((group: unknown): FrontierGroup => {
-    const { author, channel, items, digest } = objectOf(group);
-    const peer = parsePeerId(author);
-    if (peer === undefined || !isChannel(channel)) throw malformed();
-    if (digest !== undefined && !isHex(digest, 64)) throw malformed();
-    return { author: peer, channel, items: readItems(items), digest: digest ?? '' };
-  });
-}
+const malformed = (): AgrinetError => new AgrinetError('frontier-malformed', 'not {author, channel, have}');
 
 /** Reads what a range is asked with, as JSON. Throws `frontier-malformed`. */
 export function readAsked(value: unknown): {
@@ -36,7 +20,7 @@ export function readAsked(value: unknown): {
 }
 
 function readItems(value: unknown): FrontierItem[] {
-  if (!Array.isArray(value) || value.length > SHOWN_LIMITS.epochs) throw malformed();
+  if (!Array.isArray(value) || value.length > RANGE_LIMITS.epochs) throw malformed();
   return value.map((item: unknown): FrontierItem => {
     const { epoch, seq, hash, fork } = objectOf(item);
     const at = integer(seq, 0);

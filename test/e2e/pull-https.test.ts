@@ -64,7 +64,10 @@ describe('two nodes that reach one another over HTTPS alone', () => {
       digest: '',
       items: [{ epoch: '00'.repeat(8), seq: 1, hash: '11'.repeat(32) }],
     }));
-    expect(await target.plan(id, shown)).toHaveLength(CATCH_UP_LIMITS.wantedPerPeer);
+    async function* pages() {
+      yield shown;
+    }
+    expect(await target.plan(id, pages())).toHaveLength(CATCH_UP_LIMITS.wantedPerPeer);
     await target.noteSync(id, { received: 0, imported: 0, unchanged: 0, refused: 0, bytes: 0, etag: '"e"' });
     expect(a.ownHeld, 'as if it had').toEqual([]);
     expect(await target.source(id), 'it would be 304 for ever').not.toHaveProperty('etag');

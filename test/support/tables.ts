@@ -4,6 +4,7 @@ import { SSE_LIMITS } from '../../api/sse.ts';
 import { KEY_LIMITS } from '../../daemon/access/key-rules.ts';
 import { EVENT_LIMITS } from '../../daemon/events/event-log.ts';
 import { PULL_LIMITS } from '../../daemon/federation/https-pull.ts';
+import { STEADY_LIMITS } from '../../daemon/federation/steady.ts';
 import { SNAPSHOT_LIMITS } from '../../daemon/backup/backups.ts';
 import { IMPORT_LIMITS } from '../../daemon/federation/legacy-import.ts';
 import { DIFF_LIMITS } from '../../daemon/doctor/diff.ts';
@@ -22,6 +23,7 @@ import { RENDEZVOUS_LIMITS } from '../../protocols/discovery/rendezvous.ts';
 import { ANNOUNCE_LIMITS } from '../../protocols/mycelium/announce.ts';
 import { CATCH_UP_LIMITS } from '../../protocols/mycelium/catch-up.ts';
 import { FRONTIER_LIMITS } from '../../protocols/mycelium/frontier-exchange.ts';
+import { FRONTIER_SEQUENCE_LIMITS } from '../../protocols/mycelium/frontier-sequence.ts';
 import { MYCELIUM_LIMITS } from '../../protocols/mycelium/mycelium.ts';
 import { PULLER_LIMITS } from '../../protocols/mycelium/puller.ts';
 import { OFFENCE_LIMITS } from '../../protocols/mycelium/offences.ts';
@@ -129,6 +131,7 @@ const HTTP_LIMIT_FILES: LimitFiles = [
   ['Keys', 'daemon/access/key-rules.ts', KEY_LIMITS],
   ['Event streams', 'api/sse.ts', SSE_LIMITS],
   ['Events kept', 'daemon/events/event-log.ts', EVENT_LIMITS],
+  ['Answers of other nodes', 'daemon/federation/steady.ts', STEADY_LIMITS],
   ['Pulls from an agrinetd', 'daemon/federation/https-pull.ts', PULL_LIMITS],
   ['Exports of old back ends', 'daemon/federation/legacy-import.ts', IMPORT_LIMITS],
   ['Their items', 'protocols/market/legacy.ts', LEGACY_LIMITS],
@@ -147,6 +150,7 @@ const LIMIT_FILES: LimitFiles = [
   ['Mycelium', 'protocols/mycelium/mycelium.ts', MYCELIUM_LIMITS],
   ['Pulls', 'protocols/mycelium/puller.ts', PULLER_LIMITS],
   ['Frontier exchange', 'protocols/mycelium/frontier-exchange.ts', FRONTIER_LIMITS],
+  ['Frontiers over HTTP', 'protocols/mycelium/frontier-sequence.ts', FRONTIER_SEQUENCE_LIMITS],
   ['Range', 'protocols/mycelium/range.ts', RANGE_LIMITS],
   ['Frames of a range', 'protocols/mycelium/range-frame.ts', FRAME_LIMITS],
   ['Offences', 'protocols/mycelium/offences.ts', OFFENCE_LIMITS],

@@ -102,7 +102,7 @@ it('an announcement is no answer: it tells nothing of the other feeds', async ()
   puller.announced(peer, { author: own.peerId, channel: 'public', ...item });
   await waitFor('the pull', async () => pulled(events) > 0, 5000);
   expect(answers(events)).toBe(0);
-  puller.onFrontier(connection, frontier(buyer));
+  await puller.onFrontier(connection, frontier(buyer));
   await waitFor('the answer', async () => answers(events) === 1, 5000);
   puller.stop();
 });
@@ -119,7 +119,7 @@ it('a peer has answered when the contracts are back that the own steps are in', 
   const { puller, events } = pullerOf(restored, buyer, async ({ author }) => {
     if (author === peer) await released;
   });
-  puller.onFrontier(connection, frontier(buyer));
+  await puller.onFrontier(connection, frontier(buyer));
   await waitFor('the own feed', async () => restored.store.feeds(own.peerId, channel).length > 0, 5000);
   await waitFor('the end of its pull', async () => pulled(events) > 0, 5000);
   expect(answers(events)).toBe(0);
