@@ -77,6 +77,8 @@ export class DemoNode {
         MYCELIUM_NETWORK: network,
         MYCELIUM_NODE_NAME: name,
         MYCELIUM_PEERS: bootstrap.join(','),
+        // Strangers find one another here, all on loopback.
+        ALLOW_PRIVATE_PEERS: 'on',
         REGION: region,
         API_KEY: apiKey,
         LOG_LEVEL: 'warn',

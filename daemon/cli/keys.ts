@@ -118,8 +118,7 @@ async function rotate(id: string, { grace, json }: { grace?: number; json?: true
       printJson(answer);
       return;
     }
-    show(answer);
-    printLine(until);
+    show(answer, until);
   });
 }
 
@@ -137,17 +136,21 @@ async function shownOrRevoked({ id }: { id: string }, advice: string, print: () 
   }
 }
 
-function show(answer: Issued): void {
-  printLine(printable(answer.key, 256));
+/** In one write: who pipes it to `head -n 1` has read the key, and a second write would find nobody. */
+function show(answer: Issued, ...more: readonly string[]): void {
   const scopes = printable(answer.scopes.join(', '));
-  printLine(`Id ${printable(answer.id)}, for ${printable(answer.userId)}, scopes ${scopes},`);
-  printLine(`valid until ${localTime(answer.expiresAt)}. Keep it now: it is not shown again.`);
-  if (answer.uses !== undefined)
-    printLine(
-      answer.uses === 1
-        ? 'It registers one node, which may repeat with it; revoking that node ends it.'
-        : `It registers ${answer.uses} nodes, which may repeat with it; revoking one of them ends it.`,
-    );
+  const uses =
+    answer.uses === 1
+      ? ['It registers one node, which may repeat with it; revoking that node ends it.']
+      : [`It registers ${answer.uses} nodes, which may repeat with it; revoking one of them ends it.`];
+  const lines = [
+    printable(answer.key, 256),
+    `Id ${printable(answer.id)}, for ${printable(answer.userId)}, scopes ${scopes},`,
+    `valid until ${localTime(answer.expiresAt)}. Keep it now: it is not shown again.`,
+    ...(answer.uses === undefined ? [] : uses),
+    ...more,
+  ];
+  printLine(lines.join('\n'));
 }
 
 function names(text: string): Scope[] {
