@@ -86,7 +86,8 @@ export function checkPeers({ nodes, now, startedAt }: OnlineFacts): Finding[] {
       subject: id,
       message: [
         `${label} cannot be reached${error === undefined ? '' : ` (${error})`}`,
-        ...(lastContactAt === undefined ? [] : [`silent since ${when(lastContactAt)}`]),
+        // One that went before anybody looked was heard from when it registered or synced.
+        `silent since ${when(lastContactAt ?? Math.max(lastSyncAt, registeredAt))}`,
         lastSyncAt === 0 ? 'never synced with it' : `last synced at ${when(lastSyncAt)}`,
         ...(nextRetryAt === undefined ? [] : [`tried again at ${when(nextRetryAt)}`]),
       ].join('; '),
