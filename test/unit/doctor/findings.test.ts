@@ -435,7 +435,7 @@ const PROVOCATIONS: Readonly<Record<CheckId, readonly Provocation[]>> = {
     {
       name: 'a node that is not there',
       severity: 'warning',
-      message: /cannot be reached \(not connected\); never synced with it/,
+      message: /cannot be reached \(not connected\); silent since 20\d\d-.*; never synced with it/,
       async provoke() {
         const of = await node();
         await registerHere(of, someone().peerId);
