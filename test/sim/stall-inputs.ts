@@ -13,7 +13,7 @@ import { concat } from '../../protocols/wire/bytes.ts';
 import { type Cbor, encodeCbor } from '../../protocols/wire/cbor.ts';
 import { ChangeHand } from '../support/change-hand.ts';
 import type { Member } from '../support/federation.ts';
-import { Hand, priceOps, type Random, someIdentity } from '../support/forge.ts';
+import { type Hand, priceOps, type Random, someIdentity } from '../support/forge.ts';
 import { HostilePeer } from '../support/hostile-peer.ts';
 import { startLegacyNode } from '../support/legacy-node.ts';
 import { serve } from '../support/loopback-server.ts';
@@ -450,7 +450,11 @@ const LEGACY: readonly StallInput[] = [
     name: 'legacy source: 20,000 listings',
     async send({ victim }, share) {
       const source = await startLegacyNode(many(20_000, share));
-      await pullFrom(victim, source.origin).finally(() => source.stop());
+      try {
+        await pullFrom(victim, source.origin);
+      } finally {
+        await source.stop();
+      }
     },
   },
   ...(
@@ -479,7 +483,11 @@ const LEGACY: readonly StallInput[] = [
           .writeHead(isExport ? 200 : 404, { 'content-type': 'application/json' })
           .end(isExport ? text : '{}');
       });
-      await pullFrom(victim, server.url).finally(() => server.close());
+      try {
+        await pullFrom(victim, server.url);
+      } finally {
+        await server.close();
+      }
     },
   })),
 ];
