@@ -17,7 +17,11 @@ import { json, jsonInput, rawInput, route, router } from '../route.ts';
  */
 const tags = ['Workers'];
 
-const id = z.string().min(1).max(2048);
+/** Peer id of a node, or `legacy:` and the origin of an old one. */
+const id = z
+  .string()
+  .max(2048)
+  .refine(isNodeId, 'the peer id of a node, or legacy: and the origin of an old one');
 const named = jsonInput(z.object({ source: id }));
 
 const source = route('worker', {
@@ -198,6 +202,12 @@ export function syncWorkerRoutes({ exchange }: { readonly exchange: Pick<Exchang
       await worker.noteSync(of, noted);
       return c.json({ noted: true as const }, 200);
     });
+}
+
+function isNodeId(text: string): boolean {
+  if (!text.startsWith('legacy:')) return parsePeerId(text) !== undefined;
+  const origin = text.slice('legacy:'.length);
+  return /^https?:/.test(origin) && URL.canParse(origin) && new URL(origin).origin === origin;
 }
 
 /** A codec’s refusal as that of a body; anything else as it is. */

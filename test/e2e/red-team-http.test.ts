@@ -116,8 +116,8 @@ describe('the API against its callers and sources', () => {
     const planned = await call(
       daemon.apiKey,
       'POST',
-      '/federation/plan',
-      { source: 'x', feeds: [] },
+      '/federation/plan?source=12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN',
+      { feeds: [] },
       headers,
     );
     expect(planned.body['code']).toBe('source-unknown');

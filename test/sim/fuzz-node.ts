@@ -20,6 +20,7 @@ import { tempDir } from '../support/temp-dir.ts';
 import { waitFor } from '../support/wait.ts';
 import { type FuzzReport, uncaughtDuring, worstLag } from './fuzz.ts';
 import { mutated } from './mutate.ts';
+import { StallRounds } from './stalls.ts';
 
 /** A libp2p host that speaks our protocols as it pleases. */
 interface Attacker {
@@ -52,7 +53,7 @@ export async function fuzzNode(count: number, seed: number): Promise<FuzzReport>
     counts[outcome] = (counts[outcome] ?? 0) + 1;
   };
   const faults: string[] = [];
-  const lag = { control: 0, attack: 0 };
+  const rounds = new StallRounds();
   const attackers: Attacker[] = [];
   try {
     const registered = await attacker(random, victim);
@@ -75,8 +76,9 @@ export async function fuzzNode(count: number, seed: number): Promise<FuzzReport>
         });
         if ((await digestWithout(victim)) !== before) faults.push('the digest has changed');
         if (round === 0) continue;
-        lag.control = Math.max(lag.control, control);
-        lag.attack = Math.max(lag.attack, attack);
+        rounds.begin();
+        rounds.note('control', control);
+        rounds.note('attack', attack);
       }
       // nothing is left of lies: what was wanted because of them has been asked for once and given up
       await waitFor('the pulls to end', () => victim.node.mycelium.pending === 0, 60_000).catch(
@@ -91,7 +93,7 @@ export async function fuzzNode(count: number, seed: number): Promise<FuzzReport>
     await victim.stop();
     folder.remove();
   }
-  return { seed, outcomes, faults, lag };
+  return { seed, outcomes, faults, stalls: rounds.stalls };
 }
 
 async function attacker(random: Random, victim: TestNode): Promise<Attacker> {

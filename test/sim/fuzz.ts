@@ -22,17 +22,15 @@ import { tempDir } from '../support/temp-dir.ts';
 import { type Decoder, decoders } from './decoders.ts';
 import { history } from './histories.ts';
 import { bomb, mutated, mutatedBytes, resealed } from './mutate.ts';
+import { StallRounds, type Stalls } from './stalls.ts';
 
-/** What fuzzing found; lags are the worst stalls of the main loop in milliseconds. */
+/** What fuzzing found. */
 export interface FuzzReport {
   readonly seed: number;
   readonly outcomes: Readonly<Record<string, Readonly<Record<string, number>>>>;
   readonly faults: string[];
-  readonly lag: { readonly control: number; readonly attack: number };
+  readonly stalls: Stalls;
 }
-
-/** A stall below this is the garbage collector's or the machine's, not a frame's. */
-export const LAG_FLOOR_MS = 15;
 
 /**
  * The worst stall of the main loop while work runs, in milliseconds: processor time of the main thread between two firings of a
@@ -80,7 +78,7 @@ export async function fuzzDecoders(count: number, seed: number): Promise<FuzzRep
   const all = decoders(random);
   const outcomes: Record<string, Record<string, number>> = {};
   const faults: string[] = [];
-  const lag = { control: 0, attack: 0 };
+  const rounds = new StallRounds();
   const each = Math.ceil(count / all.length / ROUNDS);
   faults.push(
     ...(await uncaughtDuring(async () => {
@@ -112,12 +110,13 @@ export async function fuzzDecoders(count: number, seed: number): Promise<FuzzRep
           ),
         );
         if (round === 0) continue; // compiling is nobody's stall
-        lag.control = Math.max(lag.control, control);
-        lag.attack = Math.max(lag.attack, attack);
+        rounds.begin();
+        rounds.note('control', control);
+        rounds.note('attack', attack);
       }
     })),
   );
-  return { seed, outcomes, faults, lag };
+  return { seed, outcomes, faults, stalls: rounds.stalls };
 }
 
 async function throwAt(
@@ -148,15 +147,15 @@ export async function fuzzSigned(count: number, seed: number): Promise<FuzzRepor
   const test = await openLedger(folder.path, someIdentity(random));
   const outcomes: Record<string, Record<string, number>> = {};
   const faults: string[] = [];
-  const lag = { control: 0, attack: 0 };
-  let during: 'control' | 'attack' | undefined;
+  const rounds = new StallRounds();
+  let during: keyof Stalls = 'control';
   // the making of frames and the comparing with Automerge happen here too, but are no part of a node
   const receive: TestLedger['ledger']['receive'] = async (entries, publicOnly) => {
     let results: Awaited<ReturnType<typeof test.ledger.receive>> = [];
     const worst = await worstLag(async () => {
       results = await test.ledger.receive(entries, publicOnly);
     });
-    if (during !== undefined) lag[during] = Math.max(lag[during], worst);
+    rounds.note(during, worst);
     return results;
   };
   const measured: TestLedger = { ...test, ledger: { ...test.ledger, receive } };
@@ -176,9 +175,10 @@ export async function fuzzSigned(count: number, seed: number): Promise<FuzzRepor
     const uncaught = await uncaughtDuring(async () => {
       for (let round = 0; round <= ROUNDS; round++) {
         const size = round === 0 ? 100 : each;
-        during = round === 0 ? undefined : 'control'; // compiling is nobody's stall
+        if (round > 0) rounds.begin(); // compiling is nobody's stall
+        during = 'control';
         await honestLoad(measured, honest, size, random);
-        during = round === 0 ? undefined : 'attack';
+        during = 'attack';
         await mutatedOps(measured, follow(), Math.ceil(size * 0.5), random, note);
         await mutatedHeaders(measured, follow, Math.ceil(size * 0.2), random, note);
         await mutatedStatements(Math.ceil(size * 0.05), random, note);
@@ -200,7 +200,7 @@ export async function fuzzSigned(count: number, seed: number): Promise<FuzzRepor
     await test.close();
     folder.remove();
   }
-  return { seed, outcomes, faults, lag };
+  return { seed, outcomes, faults, stalls: rounds.stalls };
 }
 
 type Note = (kind: string, outcome: string) => void;
