@@ -36,6 +36,7 @@ import {
   restartDeafGossip,
   type Gossip,
 } from './gossip-host.ts';
+import { stopLibp2p } from './libp2p-stop.ts';
 import type { Logger } from './logger.ts';
 import { hostOf, PendingInbound } from './pending-inbound.ts';
 
@@ -197,7 +198,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
   try {
     await libp2p.start();
   } catch (error) {
-    await libp2p.stop();
+    await stopLibp2p(libp2p, gossip);
     const where = options.listen.join(', ');
     throw new AgrinetError(
       'port-busy',
@@ -230,7 +231,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     },
     async stop() {
       clearInterval(gossipWatch);
-      await libp2p.stop();
+      await stopLibp2p(libp2p, gossip);
     },
   };
 }

@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { startDaemon } from '../support/daemon.ts';
+import { join as befriend, startDaemon } from '../support/daemon.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -47,4 +49,22 @@ test('so does one whose log nobody reads any more', async () => {
   daemon.child.stdout?.destroy();
   daemon.child.stderr?.destroy();
   await expectService(daemon);
+});
+
+test('nothing holds the process after its log has said that it has stopped, with a peer connected and without', async () => {
+  const probe = `--import=${new URL('../support/end-probe.ts', import.meta.url).href}`;
+  const files = ['alone', 'one', 'other'].map((name) => join(dir.path, `${name}.json`));
+  const [alone, one, other] = await Promise.all(
+    files.map((END_FILE, i) =>
+      startDaemon(join(dir.path, String(i)), { NODE_OPTIONS: probe, END_FILE, MYCELIUM_MDNS: 'on' }),
+    ),
+  );
+  const daemons = [alone, one, other].flatMap((daemon) => (daemon === undefined ? [] : [daemon]));
+  try {
+    if (one !== undefined && other !== undefined) await befriend(one, other);
+  } finally {
+    const codes = await Promise.all(daemons.map((daemon) => daemon.stop()));
+    expect(codes).toEqual([0, 0, 0]);
+  }
+  expect(files.map((file) => JSON.parse(readFileSync(file, 'utf8')) as unknown)).toEqual([[], [], []]);
 });
