@@ -4,6 +4,7 @@ import { AgrinetError } from '../errors.ts';
 import { concat } from '../wire/bytes.ts';
 import { LIMITS } from '../wire/limits.ts';
 import { encodeItem, itemPlace, type RangeItem } from './range-item.ts';
+import { isOneZstdFrame, ZSTD_WINDOW_LOG } from './zstd-frame.ts';
 
 /** What one frame of a range holds. */
 export const FRAME_LIMITS = {
@@ -76,8 +77,12 @@ async function inflated(frame: Uint8Array): Promise<Uint8Array> {
   const items = frame.subarray(1);
   if (frame[0] === RAW) return items;
   if (frame[0] !== ZSTD) throw malformed('of an unknown form');
+  if (!isOneZstdFrame(items)) throw malformed('that is not one zstd frame without a dictionary');
   try {
-    const raw = await inflate(items, { maxOutputLength: FRAME_LIMITS.frameBytes - 1 });
+    const raw = await inflate(items, {
+      maxOutputLength: FRAME_LIMITS.frameBytes - 1,
+      params: { [constants.ZSTD_d_windowLogMax]: ZSTD_WINDOW_LOG },
+    });
     return new Uint8Array(raw.buffer, raw.byteOffset, raw.length);
   } catch (error) {
     throw malformed('that does not inflate within its limit', error);

@@ -10,6 +10,7 @@ import {
   refusedChangeVectors,
 } from './documents.ts';
 import { auditVectors, conversationVectors, geofenceVectors, trendVectors } from './market.ts';
+import { rangeFrameVectors } from './range-frames.ts';
 import { ratingVectors } from './ratings.ts';
 import { erasureVectors, identityProofVectors, requestVectors, withdrawalVectors } from './statements.ts';
 import { envelopeVectors, signatureVectors } from './signatures.ts';
@@ -45,6 +46,7 @@ export function vectorsText(): string {
     digest: digestVectors(),
     digestTree: digestTreeVectors(),
     messages: messageVectors(),
+    rangeFrames: rangeFrameVectors(),
     feedFile: feedFileVectors(),
     requests: requestVectors(),
     identityProofs: identityProofVectors(),
