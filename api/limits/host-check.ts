@@ -10,11 +10,13 @@ export interface HostCheckOptions {
   readonly corsOrigins: readonly string[];
 }
 
+/** Load balancers and containers ask these by whatever name or address they have; they say no more than that the node runs. */
+const PROBES: ReadonlySet<string> = new Set(['/health', '/ready']);
 const READS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 /**
  * A page in the operator's browser can point its own name at 127.0.0.1 (DNS rebinding): a node on loopback answers only to loopback
- * names and to PUBLIC_URL's. Writes from pages of other origins are refused everywhere, whatever CORS would say afterwards.
+ * names and to PUBLIC_URL's, but for health checks. Writes from pages of other origins are refused everywhere, whatever CORS would say afterwards.
  * Throws `host-refused` and `origin-refused`.
  */
 export function hostCheck({ loopback, publicUrl, corsOrigins }: HostCheckOptions) {
@@ -37,7 +39,8 @@ export function hostCheck({ loopback, publicUrl, corsOrigins }: HostCheckOptions
 
   return createMiddleware<ApiEnv>(async (c, next) => {
     const host = c.req.header('host');
-    if (loopback && host !== undefined) checkHost(host);
+    const isProbe = PROBES.has(c.req.path) && READS.has(c.req.method);
+    if (loopback && host !== undefined && !isProbe) checkHost(host);
     const origin = c.req.header('origin');
     if (origin !== undefined && !READS.has(c.req.method)) {
       const from = URL.parse(origin);

@@ -31,9 +31,9 @@ describe('hostCheck', () => {
     app.use(
       hostCheck({ loopback, publicUrl: 'https://node.example.org', corsOrigins: ['https://ui.example.org'] }),
     );
-    app.all('/', (c) => c.text('in'));
-    return async (method: string, headers: Record<string, string>) =>
-      codeOf(await app.request('/', { method, headers }));
+    app.all('*', (c) => c.text('in'));
+    return async (method: string, headers: Record<string, string>, path = '/') =>
+      codeOf(await app.request(path, { method, headers }));
   }
 
   it('on loopback lets in loopback names and its own name only', async () => {
@@ -60,6 +60,16 @@ describe('hostCheck', () => {
     ])
       expect(await ask('GET', { host }), host).toBe('host-refused');
     expect(await ask('GET', { host: 'localhost' })).toBeUndefined();
+  });
+
+  it('answers health checks by any name, and only those', async () => {
+    const ask = appOf(true);
+    for (const path of ['/health', '/ready'])
+      for (const host of ['node-1:5000', '10.0.0.1', 'evil.example'])
+        expect(await ask('GET', { host }, path), `${path} ${host}`).toBeUndefined();
+    expect(await ask('POST', { host: 'node-1' }, '/health')).toBe('host-refused');
+    expect(await ask('GET', { host: 'node-1' }, '/health/x')).toBe('host-refused');
+    expect(await ask('GET', { host: 'node-1' }, '/listings?/health')).toBe('host-refused');
   });
 
   it('elsewhere any name is its own', async () => {
