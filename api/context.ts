@@ -23,6 +23,7 @@ import type { RejoinPort } from './ports/rejoin.ts';
 import type { ScrubPort } from './ports/scrub.ts';
 import type { MetricsPort } from './ports/metrics.ts';
 import type { MirrorPort } from './ports/mirror.ts';
+import type { QuotaPort } from './ports/quota.ts';
 import type { RegistrationPort } from './ports/registration.ts';
 import type { TrendsPort } from './ports/trends.ts';
 import type { FencePort, RatingsPort, TrustPort } from './ports/trust.ts';
@@ -87,6 +88,7 @@ export interface ApiContext {
   readonly reader: RecordReader;
   readonly contracts: ContractsPort;
   readonly registration: RegistrationPort;
+  readonly quotas: QuotaPort;
   readonly exchange: ExchangePort;
   readonly jobs: JobsPort;
   readonly notifications: NotificationsPort;

@@ -1,3 +1,4 @@
+import { PENDING_SHARE, type Usage } from '../protocols/feed/quota.ts';
 import type { Alarm } from '../protocols/ledger/types.ts';
 import type { Logger } from './logger.ts';
 import { isoTime } from '../protocols/wire/iso-time.ts';
@@ -83,7 +84,7 @@ function textOf(alarm: AnyAlarm): string {
     case 'feed-forked':
       return `Node ${alarm.author} signed two histories. What follows the fork has no effect here.`;
     case 'author-over-quota':
-      return `Node ${alarm.author} takes up ${mebibytes(alarm.usage.bytes)} MiB here, ${mebibytes(alarm.usage.pendingBytes)} of them in ${alarm.usage.pending} ops that wait: over its quota, nothing more of it is taken. If it is honest, raise ${alarm.what === 'pending' ? 'AUTHOR_QUOTA_PENDING' : 'AUTHOR_QUOTA_MB'} and start again; if not: agrinet suspend ${alarm.author}`;
+      return `Node ${alarm.author} takes up ${mebibytes(alarm.usage.bytes)} MiB here, ${mebibytes(alarm.usage.pendingBytes)} of them in ${alarm.usage.pending} ops that wait: over its quota, nothing more of it is taken. ${raising(alarm)}; if it is not honest: agrinet suspend ${alarm.author}`;
     case 'disk-filling':
       return `${mebibytes(alarm.free)} MiB are free, and at ${mebibytes(alarm.reserve)} writes are refused. ${grown(alarm.most)}`;
     case 'commit-failed':
@@ -114,6 +115,16 @@ function textOf(alarm: AnyAlarm): string {
     case 'database-damaged':
       return `The database was damaged (${alarm.holes} commits missing, ${alarm.problems} problems) and rebuilt at the start; peers fill in what they have, the log names what was taken away.`;
   }
+}
+
+function raising({ what, author, usage }: Extract<Alarm, { kind: 'author-over-quota' }>): string {
+  if (what === 'pending') return 'If it is honest, raise AUTHOR_QUOTA_PENDING and start again';
+  return `If it is honest: agrinet nodes set ${author} --quota-mb ${roomierQuota(usage)}`;
+}
+
+/** MiB that leave an author who is at its quota as much room again: ops that wait may be an eighth of it. */
+export function roomierQuota({ bytes, pendingBytes }: Pick<Usage, 'bytes' | 'pendingBytes'>): number {
+  return 2 * Math.max(1, mebibytes(Math.max(bytes, PENDING_SHARE * pendingBytes)));
 }
 
 function mebibytes(bytes: number): number {

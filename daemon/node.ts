@@ -2,8 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { TopicValidatorResult } from '@libp2p/gossipsub';
 import { AgrinetError } from '../protocols/errors.ts';
 import { type AddressBook, createAddressBook } from '../protocols/discovery/address-book.ts';
-import { quotaOf } from '../protocols/feed/quota.ts';
 import { createGrowth } from './growth.ts';
+import { authorQuota } from './quotas.ts';
 import { createDialRule } from '../protocols/discovery/dial-rule.ts';
 import { createDiscovery, type Discovery } from '../protocols/discovery/discovery.ts';
 import { createClock } from '../protocols/feed/clock.ts';
@@ -234,7 +234,6 @@ async function compose(
       return judgement;
     },
   });
-  const quota = quotaOf(settings.authorQuotaMb, settings.authorQuotaPending);
   const ledger = createLedger({
     identity,
     net: network,
@@ -242,7 +241,7 @@ async function compose(
     judge: timed(merger),
     ownJudge: timed(ownMerger),
     following: registry,
-    quota: () => quota,
+    quota: authorQuota(settings, registry),
     clock: createClock(now),
     now,
     steady: clock.steady,

@@ -7,6 +7,7 @@ import { isCorruption } from '../storage/storage-error.ts';
 import { fullKey } from '../storage/keyspace.ts';
 import { noteFound } from '../storage/rejoin-note.ts';
 import { Store } from '../storage/store.ts';
+import { countUsage, isCounted } from '../storage/usage-count.ts';
 import { openJson, sealJson } from '../storage/values.ts';
 import type { createAlarms } from './alarms.ts';
 import type { Logger } from './logger.ts';
@@ -40,6 +41,7 @@ export async function openStore(
     try {
       const store = await Store.open(db);
       await load(store);
+      if (!(await isCounted(db))) await countUsage(db, store);
       await stampSchema(db);
       await ensureGeneration(db);
       return store;

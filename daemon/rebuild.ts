@@ -15,6 +15,7 @@ import { isCorruption } from '../storage/storage-error.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range, type SublevelName } from '../storage/keyspace.ts';
 import { rejoinRow } from '../storage/rejoin-row.ts';
 import { usageRow } from '../storage/usage.ts';
+import { COUNTED_KEY, countedRow } from '../storage/usage-count.ts';
 import { Store } from '../storage/store.ts';
 import { checkDerived, KEPT, type Problem } from './check-derived.ts';
 import { openJson, openValue, sealJson } from '../storage/values.ts';
@@ -192,7 +193,11 @@ async function clear(db: Database, name: SublevelName): Promise<void> {
 }
 
 /** Rows of `meta` that come by themselves at the next start. */
-const MADE_ANEW: readonly string[] = [fullKey('meta', 'schema'), fullKey('meta', 'events reserved')];
+const MADE_ANEW: readonly string[] = [
+  fullKey('meta', 'schema'),
+  fullKey('meta', 'events reserved'),
+  COUNTED_KEY,
+];
 
 /**
  * Takes damaged rows out of the tables that no feed can fill: whoever reads them passes over such a row or writes it anew, and left
@@ -284,6 +289,7 @@ export async function rebuildStore(
   // With what is taken out goes that it was: cut off behind this, the next rebuild finds nothing wrong any more.
   if (survey.problems.length > 0)
     heads.push(rejoinRow({ cause: 'repaired', since: Date.now(), answered: [] }));
+  heads.push(countedRow());
   await db.batch(heads, true);
   const store = await Store.open(db);
   const total = survey.entries - survey.unusable.length;

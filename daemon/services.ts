@@ -17,6 +17,7 @@ import { createWebhookHandler, startWebhooks } from './events/webhooks.ts';
 import { createBackups } from './backup/backups.ts';
 import { createExchange } from './federation/exchange.ts';
 import { createFeedFiles } from './federation/feed-files.ts';
+import { createQuotas } from './quotas.ts';
 import { createRegistration } from './federation/registration.ts';
 import { openSourceKeys } from './federation/source-keys.ts';
 import type { TlsCertificate } from './federation/tls-certificate.ts';
@@ -345,6 +346,17 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
     erasure: market.erasures,
     reader,
     registration: registration.port,
+    quotas: createQuotas({
+      settings,
+      registry,
+      usage: store.usage,
+      onSet({ id, quotaMb, own }) {
+        const note = own ? `quota set to ${quotaMb} MiB` : 'quota as for everybody';
+        audit.record({ kind: 'operator', actor: 'operator', subject: id, note });
+        // What it had too much of may come now.
+        void mycelium.syncNow();
+      },
+    }),
     exchange: exchange.port,
     jobs: jobs.port,
     notifications,

@@ -412,7 +412,7 @@ export const SETTINGS = {
     fallback: '512',
     expects: 'a whole number from 0 to 1000000',
     example: '512',
-    help: 'Entries of one other node that are kept (MiB), an eighth of them in ops that wait: 200,000 listings take 90, with five updates each 500; what is made of them takes about five times as much. Beyond it nothing more of that node is taken until this is raised; 0: no bound.',
+    help: 'Entries of one other node that are kept (MiB), an eighth of them in ops that wait: 200,000 listings take 90, with five updates each 500; what is made of them takes about five times as much. Beyond it nothing more of that node is taken until this is raised, for all or with `agrinet nodes set` for one; 0: no bound.',
   },
   authorQuotaPending: {
     env: 'AUTHOR_QUOTA_PENDING',

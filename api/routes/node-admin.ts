@@ -2,8 +2,10 @@ import { z } from '@hono/zod-openapi';
 import type { NodeAction } from '../../protocols/registry/node-status.ts';
 import type { RegistrationPort } from '../ports/registration.ts';
 import type { FencePort, TrustPort } from '../ports/trust.ts';
+import type { QuotaPort } from '../ports/quota.ts';
 import { json, jsonInput, route, router } from '../route.ts';
 import { nodeTrust } from '../trust-json.ts';
+import { nodeQuotaRoutes, quotaJson } from './node-quota.ts';
 import { entryJson, NodeRow, nodeJson, Registered } from './node-rows.ts';
 
 const tags = ['Federation'];
@@ -112,12 +114,13 @@ function endOfKeys(keys: readonly string[]): string {
 
 export interface NodeAdminContext {
   readonly registration: RegistrationPort;
+  readonly quotas: QuotaPort;
   readonly fence: Pick<FencePort, 'set' | 'describe'>;
   readonly trust: Pick<TrustPort, 'score' | 'reliability'>;
 }
 
 /** What the operator does about nodes. Ids in paths are URL-encoded. */
-export function nodeAdminRoutes({ registration, fence, trust }: NodeAdminContext) {
+export function nodeAdminRoutes({ registration, quotas, fence, trust }: NodeAdminContext) {
   return router()
     .openapi(join, async (c) => {
       const { url, key } = c.req.valid('json');
@@ -131,9 +134,11 @@ export function nodeAdminRoutes({ registration, fence, trust }: NodeAdminContext
     .openapi(one, async (c) => {
       const node = await registration.node(c.req.valid('param').id);
       const { contactEmail, tlsFingerprint, multiaddrs, error } = node;
+      const quota = quotas.of(node.id);
       return c.json(
         {
           ...nodeJson(node, undefined, await nodeTrust(trust, node.id)),
+          ...(quota === undefined ? {} : { quota: quotaJson(quota) }),
           fence: fence.describe(node.id),
           contactEmail: contactEmail ?? null,
           tlsFingerprint,
@@ -161,5 +166,6 @@ export function nodeAdminRoutes({ registration, fence, trust }: NodeAdminContext
     .openapi(revoke, async (c) => {
       const node = await registration.change(c.req.valid('param').id, 'revoke');
       return c.json({ ...entryJson(node), message: endOfKeys(node.keys) }, 200);
-    });
+    })
+    .route('/', nodeQuotaRoutes({ quotas }));
 }

@@ -4,6 +4,7 @@ import type { RecordState } from '../../protocols/open-dialog/record.ts';
 import { nodeTemplate } from '../node-template.ts';
 import type { NodeEntry } from '../ports/registration.ts';
 import { ReliabilityJson } from '../trust-json.ts';
+import { QuotaJson } from './node-quota.ts';
 import { isoTime } from '../../protocols/wire/iso-time.ts';
 
 const value = z.unknown() as z.ZodType<JSONValue | undefined>; // it has been JSON all along
@@ -42,6 +43,8 @@ export const NodeRow = z
     lastContactAt: z.string().nullable(),
     listings: z.number(),
     nextRetryAt: z.string().nullable(),
+    /** For the operator alone. */
+    quota: QuotaJson.optional(),
   })
   .catchall(value)
   .openapi('Node');

@@ -11,6 +11,7 @@ import type { NodeEntry } from '../ports/registration.ts';
 import { json, jsonInput, route, router } from '../route.ts';
 import { nodeTrust } from '../trust-json.ts';
 import { type NodeAdminContext, nodeAdminRoutes } from './node-admin.ts';
+import { quotaJson } from './node-quota.ts';
 import { entryJson, nodeJson, NodeRow, Registered } from './node-rows.ts';
 import { isoTime } from '../../protocols/wire/iso-time.ts';
 
@@ -169,7 +170,7 @@ export interface RegistrationContext extends NodeAdminContext {
 }
 
 export function registrationRoutes(node: RegistrationContext) {
-  const { self, reader, catalogue, registration, trust } = node;
+  const { self, reader, catalogue, registration, quotas, trust } = node;
   async function row(each: NodeEntry): Promise<z.output<typeof NodeRow>> {
     const score = await nodeTrust(trust, each.id);
     if (each.peerId === undefined) return nodeJson(each, undefined, score);
@@ -183,9 +184,14 @@ export function registrationRoutes(node: RegistrationContext) {
       const { multiaddrs, ...rest } = registration.identity(c.req.valid('query').nonce);
       return c.json({ ...rest, multiaddrs: [...multiaddrs] }, 200);
     })
-    .openapi(nodes, async (c) =>
-      c.json({ nodes: await Promise.all((await registration.nodes()).map(row)) }, 200),
-    )
+    .openapi(nodes, async (c) => {
+      const mayAll = isOperator(c.get('principal'));
+      const rows = (await registration.nodes()).map(async (each) => {
+        const quota = mayAll ? quotas.of(each.id) : undefined;
+        return { ...(await row(each)), ...(quota === undefined ? {} : { quota: quotaJson(quota) }) };
+      });
+      return c.json({ nodes: await Promise.all(rows) }, 200);
+    })
     .openapi(status, async (c) => {
       const federationHealth = (await registration.nodes()).map((each) => ({
         node: each.url === '' ? each.id : each.url,

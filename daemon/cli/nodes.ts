@@ -8,7 +8,8 @@ import { AgrinetError } from '../../protocols/errors.ts';
 import { readSecretFile } from '../secret-file.ts';
 import { readSettings } from '../secrets.ts';
 import { answerOf, connect } from './client.ts';
-import { boxTable, localTime, printable, printJson, printLine } from './output.ts';
+import { setCommand } from './node-set.ts';
+import { boxTable, localTime, printable, printJson, printLine, quotaText } from './output.ts';
 
 /** `agrinet nodes`: the registry of this node, and what its operator decides about it. */
 export function nodesCommand(): Command {
@@ -21,7 +22,7 @@ export function nodesCommand(): Command {
         printJson(registry);
         return;
       }
-      const head = ['Node', 'URL', 'Region', 'Status', 'Connected', 'Lag', 'Last Sync'];
+      const head = ['Node', 'URL', 'Region', 'Status', 'Connected', 'Lag', 'Last Sync', 'Kept / Quota'];
       const rows = registry.nodes.map((each) => [
         printable(each.nodeId),
         printable(each.url === '' ? '-' : each.url),
@@ -30,6 +31,7 @@ export function nodesCommand(): Command {
         each.kind === 'http' ? 'HTTP only' : each.connected ? 'yes' : 'no',
         each.lag === null ? '-' : String(each.lag),
         localTime(each.lastSync),
+        each.quota === undefined ? '-' : quotaText(each.quota),
       ]);
       printLine(boxTable(head, rows));
     })
@@ -38,6 +40,7 @@ export function nodesCommand(): Command {
     )
     .addCommand(switchCommand('revoke', 'end a registration until it is approved anew'))
     .addCommand(addCommand())
+    .addCommand(setCommand())
     .addCommand(fenceCommand());
 }
 

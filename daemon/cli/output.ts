@@ -86,6 +86,20 @@ export function bytesText(bytes: number): string {
   return `${(bytes / 1024 / 1024).toFixed(1)} MiB`;
 }
 
+/** What is kept of a node, and what may be: the latter with a star where it is this node's own. */
+export function quotaText({
+  bytes,
+  quotaMb,
+  own,
+}: {
+  readonly bytes: number;
+  readonly quotaMb: number;
+  readonly own: boolean;
+}): string {
+  const most = quotaMb === 0 ? 'no bound' : `${quotaMb} MiB`;
+  return `${bytes === 0 ? '0' : bytesText(bytes)} / ${most}${own ? ' *' : ''}`;
+}
+
 /** A duration for people, in its largest unit. */
 export function durationText(ms: number): string {
   const units = [

@@ -9,6 +9,7 @@ import {
   checkRejoin,
   checkSchema,
 } from './checks/federation.ts';
+import { checkQuotas } from './checks/kept.ts';
 import { checkDatabase, checkDisk, checkFiles } from './checks/machine.ts';
 import { checkExposure, checkSecrets, checkSettings, checkTls } from './checks/settings.ts';
 import {
@@ -39,6 +40,7 @@ const ONLINE: Readonly<Partial<Record<CheckId, (facts: OnlineFacts) => Finding[]
   registrations: checkRegistrations,
   schema: checkSchema,
   gaps: checkGaps,
+  quotas: checkQuotas,
   digests: checkDigests,
   scrub: checkScrub,
   forks: checkForks,

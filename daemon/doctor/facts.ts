@@ -2,6 +2,7 @@ import type { ScrubStanding } from '../scrub/scrub.ts';
 import type { OpenModes } from '../folder-modes.ts';
 import type { Settings } from '../settings.ts';
 import type { DiskSample } from './disk-trend.ts';
+import type { Usage } from '../../protocols/feed/quota.ts';
 import type { RejoinStanding } from '../../protocols/mycelium/rejoin.ts';
 import type { MirrorStanding } from './ports.ts';
 
@@ -142,6 +143,16 @@ export interface OnlineFacts extends OfflineFacts {
     readonly kind: 'shown' | 'named';
     readonly entries: number;
     readonly since: number;
+  }[];
+  /** What active nodes' entries take up here. */
+  readonly quotas: readonly {
+    readonly id: string;
+    readonly label: string;
+    readonly usage: Usage;
+    /** In force for it, MiB; 0: no bound. */
+    readonly quotaMb: number;
+    /** Ops that may wait; 0: no bound. */
+    readonly pendingOps: number;
   }[];
   readonly unequal: readonly { readonly peer: string; readonly author: string }[];
   readonly forks: readonly { readonly author: string; readonly channel: string; readonly epoch: string }[];

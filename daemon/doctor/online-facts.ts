@@ -86,6 +86,7 @@ export async function gatherOnline(
     ownClock: await ownClockFact(node),
     dht: dhtFact(node),
     gaps: gaps(),
+    quotas: quotaFacts(node, labels),
     unequal: unequalDigests(node),
     forks: forkFacts(node),
     quarantine: await ask(
@@ -142,6 +143,18 @@ function dhtFact({ host, discovery }: Node): OnlineFacts['dht'] {
     connected: new Set(open.map(({ remotePeer }) => remotePeer.toString())).size,
     since: open.length === 0 ? undefined : Math.min(...open.map(({ timeline }) => timeline.open)),
   };
+}
+
+function quotaFacts(
+  { registry, settings, store }: Node,
+  labels: ReadonlyMap<string, string>,
+): OnlineFacts['quotas'] {
+  return registry.list().flatMap(({ peerId, status, quotaMb }) => {
+    if (status !== 'active') return [];
+    const label = labels.get(peerId) ?? peerId;
+    const quota = { quotaMb: quotaMb ?? settings.authorQuotaMb, pendingOps: settings.authorQuotaPending };
+    return [{ id: peerId, label, usage: store.usageOf(peerId), ...quota }];
+  });
 }
 
 /** What registered peers have shown last, against what is held now. */

@@ -15,7 +15,7 @@ export interface Quota {
 }
 
 /** The part of a byte quota that may be ops which wait: nobody can use those, and they are the cheapest way to fill a disk. */
-const PENDING_SHARE = 8;
+export const PENDING_SHARE = 8;
 
 /** The quota that two settings make; 0 is none. */
 export function quotaOf(megabytes: number, pendingOps: number): Quota {

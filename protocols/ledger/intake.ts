@@ -29,6 +29,9 @@ export class Intake {
   readonly #turn: Turn;
   readonly feeds = new Map<string, FeedState>();
   readonly accepted: { readonly feed: FeedState; readonly entry: Entry }[] = [];
+  /** The same by place, and their bytes: what one more entry costs does not depend on how many came before it. */
+  readonly #fresh = new Map<string, Entry>();
+  #freshBytes = 0;
   readonly forks: { readonly entry: Entry; readonly held: Entry }[] = [];
   /** Erasures that prove accepted entries. */
   readonly words = new Map<string, Erasure>();
@@ -69,9 +72,8 @@ export class Intake {
     const { ledger } = this.#parts;
     const quota = author === ledger.identity.peerId ? undefined : ledger.quota?.(author);
     if (quota === undefined) return false;
-    const fresh = this.accepted.reduce((all, { entry }) => all + entry.bytes.length, 0);
     const usage = ledger.store.usageOf(author);
-    const what = overQuota(usage, quota, fresh + bytes.length);
+    const what = overQuota(usage, quota, this.#freshBytes + bytes.length);
     if (what !== undefined) ledger.onAlarm({ kind: 'author-over-quota', author, what, usage });
     return what !== undefined;
   }
@@ -83,8 +85,7 @@ export class Intake {
 
   async #heldAt(feed: FeedState | undefined, seq: number): Promise<Entry | undefined> {
     if (feed === undefined || seq > feed.seq) return undefined;
-    const fresh = this.accepted.find((a) => a.feed.no === feed.no && a.entry.header.seq === seq);
-    return fresh?.entry ?? (await this.#parts.ledger.store.entry(feed.no, seq));
+    return this.#fresh.get(`${feed.no} ${seq}`) ?? (await this.#parts.ledger.store.entry(feed.no, seq));
   }
 
   /** Its own a node takes back without a bound: only its own key can have signed them. */
@@ -117,6 +118,8 @@ export class Intake {
     const kept = gone.size === 0 ? entry : withoutOps(entry, gone);
     this.feeds.set(feedId(base), advanced(base, kept));
     this.accepted.push({ feed: base, entry: kept });
+    this.#fresh.set(`${base.no} ${header.seq}`, kept);
+    this.#freshBytes += kept.bytes.length;
     return kept;
   }
 }

@@ -27,6 +27,8 @@ export interface RegisteredNode {
   readonly askedBy?: string;
   /** The registration keys it came with; absent when it came by the operator's hand alone. */
   readonly keys?: readonly string[];
+  /** What its entries may take up here, MiB, 0 without a bound; absent: as AUTHOR_QUOTA_MB says. This operator's own decision. */
+  readonly quotaMb?: number;
 }
 
 /** What is registered of a node; a signed statement has it all. */
@@ -110,6 +112,8 @@ export interface Registry extends Following {
   withdraw(peerId: PeerId): Promise<RegisteredNode | undefined>;
   /** A renewed certificate that the node key vouches for. Throws `node-unknown`. */
   certificate(peerId: PeerId, fingerprint: string): Promise<RegisteredNode>;
+  /** Another quota than everybody's, MiB; undefined: everybody's again. Throws `node-unknown`. */
+  setQuota(peerId: string, quotaMb: number | undefined): Promise<RegisteredNode>;
   synced(peerId: string, now: number): void;
   /** Writes what `synced` noted. */
   flush(): Promise<void>;
@@ -131,10 +135,15 @@ export async function createRegistry(
     return done;
   }
 
-  async function put(node: RegisteredNode): Promise<RegisteredNode> {
+  async function keep(node: RegisteredNode): Promise<RegisteredNode> {
     await store.save(node);
     nodes.set(node.peerId, node);
     dirty.delete(node.peerId);
+    return node;
+  }
+
+  async function put(node: RegisteredNode): Promise<RegisteredNode> {
+    await keep(node);
     onChange(node);
     return node;
   }
@@ -190,6 +199,12 @@ export async function createRegistry(
       }),
     certificate: (peerId, fingerprint) =>
       alone(async () => put({ ...known(peerId), tlsFingerprint: fingerprint })),
+    setQuota: (peerId, quotaMb) =>
+      alone(() => {
+        const { quotaMb: _, ...node } = known(peerId);
+        // Nobody else need know of it: it is no change of the registration.
+        return keep(quotaMb === undefined ? node : { ...node, quotaMb });
+      }),
     synced(peerId, now) {
       const node = nodes.get(peerId);
       if (node === undefined) return;
@@ -232,5 +247,6 @@ function registered(
     ...(email === undefined ? {} : { contactEmail: email }),
     ...(askedBy === undefined ? {} : { askedBy }),
     ...(keys.length === 0 ? {} : { keys }),
+    ...(before?.quotaMb === undefined ? {} : { quotaMb: before.quotaMb }),
   };
 }

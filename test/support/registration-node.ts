@@ -10,6 +10,7 @@ import type { Resolve } from '../../daemon/checked-lookup.ts';
 import { openAccess } from '../../daemon/access/access.ts';
 import { createGuardedFetch, type GuardedFetch } from '../../daemon/federation/guarded-fetch.ts';
 import type { OwnAddress } from '../../daemon/federation/joining.ts';
+import { createQuotas } from '../../daemon/quotas.ts';
 import { createRegistration, type Registration } from '../../daemon/federation/registration.ts';
 import { openSourceKeys } from '../../daemon/federation/source-keys.ts';
 import { createHttpNodes, type HttpNodes } from '../../protocols/registry/http-nodes.ts';
@@ -149,6 +150,12 @@ export async function registrationNode(
       reader: { get: () => Promise.resolve(undefined) },
       catalogue: { putProfile: () => Promise.reject(new Error('no catalogue here')) },
       registration: registration.port,
+      quotas: createQuotas({
+        settings: { authorQuotaMb: 512, authorQuotaPending: 50_000 },
+        registry,
+        usage: { of: () => ({ bytes: 3 * 1024 * 1024, pending: 2, pendingBytes: 20 }) },
+        onSet: () => undefined,
+      }),
       fence: { set: () => Promise.reject(new Error('no fence here')), describe: () => 'off' },
       trust: {
         score: (subject) => Promise.resolve({ subject, score: null, counterparties: 0 }),

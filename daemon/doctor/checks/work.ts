@@ -79,6 +79,8 @@ const ALARM_MENDS: Readonly<Record<string, string>> = {
   'own-key-elsewhere': 'agrinet identity',
   'own-entries-returned': 'agrinet digest',
   'foreign-certificate': 'agrinet nodes',
+  'author-over-quota': 'agrinet nodes set <node> --quota-mb <MiB>',
+  'disk-filling': 'agrinet nodes',
 };
 
 /** Jobs that nobody does. */

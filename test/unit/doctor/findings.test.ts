@@ -111,6 +111,14 @@ async function author(of: TestNode): Promise<Identity> {
   await registerHere(of, identity.peerId);
   return identity;
 }
+/** Ops that nobody understands, of an author of this node's. */
+async function floodedBy(of: TestNode, count: number, bytes: number): Promise<void> {
+  const hand = new Hand(await author(of), epoch());
+  for (let n = 0; n < count; n++) {
+    const op = encodeOp({ v: 1, c: 'zzz', k: '', t: 'fact', d: new Uint8Array(randomBytes(bytes)) });
+    expect(await of.node.ledger.receive([hand.next([op]).bytes])).toMatchObject([{ kind: 'accept' }]);
+  }
+}
 const epoch = (): string => randomBytes(8).toString('hex');
 
 const PROVOCATIONS: Readonly<Record<CheckId, readonly Provocation[]>> = {
@@ -487,6 +495,34 @@ const PROVOCATIONS: Readonly<Record<CheckId, readonly Provocation[]>> = {
         const hand = new Hand(await author(of), epoch());
         const op = { v: 2, c: 'listings', k: `${hand.identity.peerId}/x`, t: 'delta', d: new Uint8Array(4) };
         await of.node.ledger.receive([hand.next([encodeOp(op)]).bytes]);
+        return online(of);
+      },
+    },
+  ],
+  quotas: [
+    {
+      name: 'a node whose ops wait, by their bytes',
+      severity: 'warning',
+      message: /takes up \d+ of 1 MiB.*in 3 ops that wait: beyond its quota nothing more of it is taken/,
+      async provoke() {
+        waitingNode = await node({ AUTHOR_QUOTA_MB: '1' });
+        await floodedBy(waitingNode, 3, 50_000);
+        return online(waitingNode);
+      },
+      async mended({ mend }) {
+        const of = waitingNode ?? (await node());
+        const [, id, quota] = /^agrinet nodes set (\S+) --quota-mb (\d+)$/.exec(mend) ?? [];
+        await of.request('POST', `/federation/nodes/${id}/quota`, { quotaMb: Number(quota) });
+        return online(of);
+      },
+    },
+    {
+      name: 'a node whose ops wait, by their number',
+      severity: 'warning',
+      message: /in 2 ops that wait/,
+      async provoke() {
+        const of = await node({ AUTHOR_QUOTA_PENDING: '2' });
+        await floodedBy(of, 2, 10);
         return online(of);
       },
     },

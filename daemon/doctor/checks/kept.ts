@@ -1,0 +1,32 @@
+import { PENDING_SHARE } from '../../../protocols/feed/quota.ts';
+import { roomierQuota } from '../../alarms.ts';
+import type { OnlineFacts } from '../facts.ts';
+import { type Finding, firstOf } from '../finding.ts';
+
+/** Of its quota an author is told of from this share on: then there is time to decide. */
+const NEAR = 0.9;
+const MIB = 1024 * 1024;
+
+/** Authors whose entries are close to what is kept of one, or beyond. */
+export function checkQuotas({ quotas }: OnlineFacts): Finding[] {
+  return firstOf(
+    quotas.flatMap(({ id, label, usage, quotaMb, pendingOps }): Finding[] => {
+      const { bytes, pending, pendingBytes } = usage;
+      const most = quotaMb === 0 ? Infinity : quotaMb * MIB;
+      const isFull = Math.max(bytes / most, (PENDING_SHARE * pendingBytes) / most) >= NEAR;
+      const hasMany = pendingOps !== 0 && pending / pendingOps >= NEAR;
+      if (!isFull && !hasMany) return [];
+      return [
+        {
+          check: 'quotas',
+          severity: 'warning',
+          subject: id,
+          message: `${label} takes up ${Math.round(bytes / MIB)} of ${quotaMb} MiB, ${Math.round(pendingBytes / MIB)} MiB of them in ${pending} ops that wait: beyond its quota nothing more of it is taken. If you do not want what it sends: agrinet suspend ${id}`,
+          mend: isFull
+            ? `agrinet nodes set ${id} --quota-mb ${roomierQuota(usage)}`
+            : `AUTHOR_QUOTA_PENDING=${2 * pendingOps}`,
+        },
+      ];
+    }),
+  );
+}

@@ -1,0 +1,75 @@
+import { decodeEntry } from '../protocols/feed/entry.ts';
+import type { Usage } from '../protocols/feed/quota.ts';
+import type { Database } from './database.ts';
+import { type BatchOp, fullKey, innerKey, range } from './keyspace.ts';
+import type { ListedVerdict, Store } from './store.ts';
+import { usageRow } from './usage.ts';
+import { openJson, sealJson } from './values.ts';
+
+/** Stands where what feeds take up has been counted from their first entry on. */
+export const COUNTED_KEY = fullKey('meta', 'usage counted');
+const VERSION = 1;
+
+/** Rows written in one batch. */
+const AT_ONCE = 256;
+
+/** That row, for a batch that leaves all counters as they must be. */
+export function countedRow(): BatchOp {
+  return { type: 'put', key: COUNTED_KEY, value: sealJson(COUNTED_KEY, VERSION) };
+}
+
+/** Whether every counter of a database can be relied on; one made before there were any counts from zero. */
+export async function isCounted({ level }: Pick<Database, 'level'>): Promise<boolean> {
+  const value = await level.get(COUNTED_KEY);
+  try {
+    return value !== undefined && openJson<number>(COUNTED_KEY, value) === VERSION;
+  } catch {
+    return false; // counted once more
+  }
+}
+
+/**
+ * Counts what each feed takes up, and notes with ops that wait how large they are. Before anything is admitted: at the start, once.
+ * Memory is bounded; cut off it begins again.
+ */
+export async function countUsage(db: Database, store: Store): Promise<void> {
+  const pending = await countPending(db, store);
+  const rows: BatchOp[] = [];
+  for (const feed of store.feedGroups().flatMap((group) => group.feeds)) {
+    let bytes = 0;
+    for await (const entry of store.entriesFrom(feed.no, 1, feed.seq)) bytes += entry.length;
+    rows.push(usageRow(feed.no, { bytes, pending: 0, pendingBytes: 0, ...pending.get(feed.no) }));
+  }
+  await db.batch([...rows, countedRow()], true);
+  await store.reload();
+}
+
+/** Ops that wait, by feed. A row that does not say how large its op is is written anew. */
+async function countPending(
+  db: Database,
+  store: Store,
+): Promise<Map<number, Pick<Usage, 'pending' | 'pendingBytes'>>> {
+  const counts = new Map<number, { pending: number; pendingBytes: number }>();
+  const rows: BatchOp[] = [];
+  for await (const [key, value] of db.level.iterator(range('verdicts'))) {
+    const listed = openJson<Omit<ListedVerdict, 'size'> & Partial<ListedVerdict>>(key, value);
+    const no = Number.parseInt(innerKey(key).slice(0, 8), 16);
+    const size = listed.size ?? (await sizeOf(store, no, listed.ref));
+    if (listed.size === undefined) rows.push({ type: 'put', key, value: sealJson(key, { ...listed, size }) });
+    if (rows.length >= AT_ONCE) await db.batch(rows.splice(0), true);
+    if (listed.verdict.state !== 'waits') continue;
+    const count = counts.get(no) ?? { pending: 0, pendingBytes: 0 };
+    count.pending++;
+    count.pendingBytes += size;
+    counts.set(no, count);
+  }
+  if (rows.length > 0) await db.batch(rows, true);
+  return counts;
+}
+
+/** Of an op, in bytes; 0 of one that is not there any more. */
+async function sizeOf(store: Store, no: number, { seq, index }: ListedVerdict['ref']): Promise<number> {
+  const bytes = await store.entryBytes(no, seq);
+  const item = bytes && decodeEntry(bytes).body[index];
+  return item !== undefined && 'op' in item ? item.op.length : 0;
+}
