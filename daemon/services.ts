@@ -22,7 +22,7 @@ import { createRegistration } from './federation/registration.ts';
 import { openSourceKeys } from './federation/source-keys.ts';
 import type { TlsCertificate } from './federation/tls-certificate.ts';
 import { createJobs } from './jobs/create-jobs.ts';
-import type { JobRow } from './jobs/job-ledger.ts';
+import type { JobRow } from './jobs/job-store.ts';
 import { notificationHandler } from './jobs/notify-handlers.ts';
 import { createNotifications } from './jobs/notifications.ts';
 import { startSchedule } from './jobs/schedule.ts';

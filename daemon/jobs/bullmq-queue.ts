@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 import type { JobHealth, JobName } from '../../api/ports/jobs.ts';
 import { AgrinetError, errorMessage } from '../../protocols/errors.ts';
 import { asked } from './embedded-queue.ts';
-import type { JobLedger } from './job-ledger.ts';
+import type { JobStore } from './job-store.ts';
 import type { JobHandlers, JobQueue } from './job-queue.ts';
 import { createJobWorker, type JobWorker } from './job-worker.ts';
 import { QUEUE_NAME, redisConnection } from './redis.ts';
@@ -19,7 +19,7 @@ const BATCH = 200;
 const HANDED_MOST = 2000;
 
 export interface BullmqParts {
-  readonly ledger: JobLedger;
+  readonly store: JobStore;
   readonly redisUrl: string;
   readonly onTrouble: (message: string, fields: Record<string, unknown>) => void;
   readonly now: () => number;
@@ -30,11 +30,11 @@ export interface BullmqParts {
 }
 
 /**
- * The ledger's jobs, handed to workers through Redis. LevelDB stays the truth: Redis only carries ids, and what it loses is handed
- * over again until the ledger says that it ended. Redis away: jobs wait, `health` says so, nothing fails.
+ * The store's jobs, handed to workers through Redis. LevelDB stays the truth: Redis only carries ids, and what it loses is handed
+ * over again until the store says that it ended. Redis away: jobs wait, `health` says so, nothing fails.
  */
 export function createBullmqQueue(parts: BullmqParts, names: readonly JobName[]): JobQueue {
-  const { ledger, redisUrl, onTrouble, now, steady = now, prefix } = parts;
+  const { store, redisUrl, onTrouble, now, steady = now, prefix } = parts;
   const mine: ReadonlySet<JobName> = new Set(names);
   const handed = new Map<string, number>();
   let queue: Queue | undefined;
@@ -74,7 +74,7 @@ export function createBullmqQueue(parts: BullmqParts, names: readonly JobName[])
     if (connection?.status !== 'ready') throw new AgrinetError('redis-away', reason);
     const at = steady();
     // Each time that a job becomes due it is another message: one that was given back is not taken for the one before.
-    const due = ledger.due(mine, HANDED_MOST).map((job) => ({ job, jobId: `${job.id}.${job.runAt}` }));
+    const due = store.due(mine, HANDED_MOST).map((job) => ({ job, jobId: `${job.id}.${job.runAt}` }));
     const current = new Set(due.map(({ jobId }) => jobId));
     for (const jobId of handed.keys()) if (!current.has(jobId)) handed.delete(jobId);
     const lacking = due.filter(({ jobId }) => (handed.get(jobId) ?? -Infinity) <= at - AGAIN_MS);
@@ -100,11 +100,11 @@ export function createBullmqQueue(parts: BullmqParts, names: readonly JobName[])
 
   return {
     kind: 'bullmq',
-    ...asked(ledger),
+    ...asked(store),
     health(): JobHealth {
       if (awaySince === undefined) return { ok: true, detail: 'jobs go to workers through Redis' };
       const since = isoTime(awaySince);
-      const { waiting } = ledger.counts();
+      const { waiting } = store.counts();
       return {
         ok: false,
         // Everybody may read it in /ready: where Redis is, and why it does not answer, is in the log alone.
@@ -123,11 +123,11 @@ export function createBullmqQueue(parts: BullmqParts, names: readonly JobName[])
       });
       queue = new Queue(QUEUE_NAME, { connection, ...(prefix === undefined ? {} : { prefix }) });
       queue.on('error', away);
-      unsubscribe = ledger.onDue(pump);
+      unsubscribe = store.onDue(pump);
       timer = setInterval(pump, ROUND_MS);
       timer.unref();
       if (names.some((name) => handlers[name] !== undefined))
-        worker = createJobWorker({ redisUrl, prefix, attempts: ledger, handlers, onTrouble });
+        worker = createJobWorker({ redisUrl, prefix, attempts: store, handlers, onTrouble });
     },
     stop: async () => {
       stopped = true;

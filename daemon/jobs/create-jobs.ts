@@ -3,7 +3,7 @@ import { AgrinetError } from '../../protocols/errors.ts';
 import type { JobTable } from '../../storage/job-table.ts';
 import { createBullmqQueue } from './bullmq-queue.ts';
 import { asked, createEmbeddedQueue } from './embedded-queue.ts';
-import { type JobRow, type LedgerLimits, openJobLedger } from './job-ledger.ts';
+import { type JobRow, type JobLimits, openJobStore } from './job-store.ts';
 import type { JobQueue } from './job-queue.ts';
 
 /** What `agrinet worker` does when REDIS_URL is set; all others are the daemon's own matter. */
@@ -25,7 +25,7 @@ export interface JobsParts {
   /** A clock that nobody sets, milliseconds; default `now`, or the machine's. */
   readonly steady?: () => number;
   readonly random?: () => number;
-  readonly limits?: Partial<LedgerLimits>;
+  readonly limits?: Partial<JobLimits>;
   /** BullMQ's key prefix; default its own. */
   readonly prefix?: string;
 }
@@ -36,13 +36,13 @@ export interface Jobs {
   readonly port: JobsPort;
 }
 
-/** The jobs of a node: one ledger; without REDIS_URL all done here, with it those of workers handed over through Redis. */
+/** The jobs of a node: one store; without REDIS_URL all done here, with it those of workers handed over through Redis. */
 export async function createJobs(parts: JobsParts): Promise<Jobs> {
   const { settings, table, logger, tell, knowsSource, limits, prefix } = parts;
   const now = parts.now ?? Date.now;
   const steady = parts.steady ?? parts.now ?? (() => performance.now());
   const onTrouble = (message: string, fields: Record<string, unknown>): void => logger.warn(fields, message);
-  const ledger = await openJobLedger({
+  const store = await openJobStore({
     table,
     now,
     steady,
@@ -56,13 +56,13 @@ export async function createJobs(parts: JobsParts): Promise<Jobs> {
     redisUrl === undefined
       ? undefined
       : createBullmqQueue(
-          { ledger, redisUrl, onTrouble, now, steady, ...(prefix === undefined ? {} : { prefix }) },
+          { store, redisUrl, onTrouble, now, steady, ...(prefix === undefined ? {} : { prefix }) },
           WORKER_JOBS,
         );
-  const local = createEmbeddedQueue({ ledger, onTrouble }, remote === undefined ? undefined : OWN_JOBS);
+  const local = createEmbeddedQueue({ store, onTrouble }, remote === undefined ? undefined : OWN_JOBS);
   const queue: JobQueue = {
     kind: remote?.kind ?? local.kind,
-    ...asked(ledger),
+    ...asked(store),
     health: () => (remote ?? local).health(),
     async start(handlers) {
       await local.start(handlers);
@@ -70,7 +70,7 @@ export async function createJobs(parts: JobsParts): Promise<Jobs> {
     },
     async stop() {
       await Promise.all([local.stop(), remote?.stop()]);
-      await ledger.stop();
+      await store.stop();
     },
   };
   const port: JobsPort = {
@@ -84,7 +84,7 @@ export async function createJobs(parts: JobsParts): Promise<Jobs> {
         throw new AgrinetError('source-unknown', 'source is not an active registered node with an address');
       return queue.add('federation-sync', { source, force: false });
     },
-    attempts: ledger,
+    attempts: store,
   };
   return { queue, port };
 }

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Job, JobHealth, JobName } from '../../api/ports/jobs.ts';
 import { errorCode } from '../../protocols/errors.ts';
-import type { JobLedger } from './job-ledger.ts';
+import type { JobStore } from './job-store.ts';
 import type { JobHandlers, JobQueue } from './job-queue.ts';
 import { runHandler } from './job-runner.ts';
 
@@ -12,14 +12,14 @@ const RETRY_MS = 1000;
 const STORAGE: ReadonlySet<string> = new Set(['storage-failed', 'disk-full']);
 
 export interface EmbeddedParts {
-  readonly ledger: JobLedger;
+  readonly store: JobStore;
   readonly onTrouble: (message: string, fields: Record<string, unknown>) => void;
   readonly concurrency?: number;
 }
 
-/** The ledger's jobs, worked on in this process. `names`: those that are left to it; default all that get a handler. */
+/** The store's jobs, worked on in this process. `names`: those that are left to it; default all that get a handler. */
 export function createEmbeddedQueue(parts: EmbeddedParts, names?: readonly JobName[]): JobQueue {
-  const { ledger, onTrouble, concurrency = CONCURRENCY } = parts;
+  const { store, onTrouble, concurrency = CONCURRENCY } = parts;
   const stopping = new AbortController();
   const running = new Map<string, Promise<void>>();
   let handlers: JobHandlers = {};
@@ -29,7 +29,7 @@ export function createEmbeddedQueue(parts: EmbeddedParts, names?: readonly JobNa
   function pump(): void {
     if (stopping.signal.aborted) return;
     for (const { names, busy } of lanes)
-      for (const { id } of ledger.due(names, concurrency)) {
+      for (const { id } of store.due(names, concurrency)) {
         if (busy.size >= concurrency) break;
         if (running.has(id)) continue;
         busy.add(id);
@@ -49,12 +49,12 @@ export function createEmbeddedQueue(parts: EmbeddedParts, names?: readonly JobNa
     }
   }
   async function work(id: string): Promise<void> {
-    const { job, attempt } = await ledger.claimLocal(id);
+    const { job, attempt } = await store.claimLocal(id);
     const outcome = await runHandler(
       handlers[job.name],
       job,
       stopping.signal,
-      (update) => ledger.progress(id, attempt, update),
+      (update) => store.progress(id, attempt, update),
       (error) => onTrouble('a job failed', { job: id, name: job.name, err: error }),
     );
     // While the disk is full or opened again the outcome is kept here; should the process end, the job is done again.
@@ -75,20 +75,20 @@ export function createEmbeddedQueue(parts: EmbeddedParts, names?: readonly JobNa
   ): Promise<void> {
     switch (outcome.kind) {
       case 'completed':
-        await ledger.complete(id, attempt, outcome.result);
+        await store.complete(id, attempt, outcome.result);
         break;
       case 'failed':
-        await ledger.fail(id, attempt, outcome.error);
+        await store.fail(id, attempt, outcome.error);
         break;
       case 'stopped':
-        await ledger.release(id, attempt);
+        await store.release(id, attempt);
         break;
     }
   }
 
   return {
     kind: 'embedded',
-    ...asked(ledger),
+    ...asked(store),
     health: (): JobHealth => ({ ok: true, detail: 'jobs are done by the daemon itself' }),
     start: async (given) => {
       handlers = given;
@@ -99,7 +99,7 @@ export function createEmbeddedQueue(parts: EmbeddedParts, names?: readonly JobNa
         names: new Set(each),
         busy: new Set(),
       }));
-      unsubscribe = ledger.onDue(pump);
+      unsubscribe = store.onDue(pump);
       pump();
     },
     stop: async () => {
@@ -110,13 +110,13 @@ export function createEmbeddedQueue(parts: EmbeddedParts, names?: readonly JobNa
   };
 }
 
-/** What both queues answer out of the ledger. */
-export function asked(ledger: JobLedger): Pick<JobQueue, 'add' | 'get' | 'list' | 'retry' | 'counts'> {
+/** What both queues answer out of the store. */
+export function asked(store: JobStore): Pick<JobQueue, 'add' | 'get' | 'list' | 'retry' | 'counts'> {
   return {
-    add: (name, data, options) => ledger.add(name, data, options),
-    get: async (id) => ledger.get(id),
-    list: async (query) => ledger.list(query),
-    retry: (id) => ledger.retry(id),
-    counts: () => ledger.counts(),
+    add: (name, data, options) => store.add(name, data, options),
+    get: async (id) => store.get(id),
+    list: async (query) => store.list(query),
+    retry: (id) => store.retry(id),
+    counts: () => store.counts(),
   };
 }

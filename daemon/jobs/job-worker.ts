@@ -9,7 +9,7 @@ import { QUEUE_NAME, redisConnection } from './redis.ts';
 export interface JobWorkerParts {
   readonly redisUrl: string;
   readonly prefix?: string | undefined;
-  /** The node whose jobs these are: its ledger in this process, or behind its API. */
+  /** The node whose jobs these are: its store in this process, or behind its API. */
   readonly attempts: JobAttempts;
   readonly handlers: JobHandlers;
   readonly onTrouble: (message: string, fields: Record<string, unknown>) => void;

@@ -5,7 +5,7 @@ import { router } from '../../api/route.ts';
 import { jobRoutes } from '../../api/routes/jobs.ts';
 import { notificationRoutes } from '../../api/routes/notifications.ts';
 import { createJobs } from '../../daemon/jobs/create-jobs.ts';
-import type { JobRow } from '../../daemon/jobs/job-ledger.ts';
+import type { JobRow } from '../../daemon/jobs/job-store.ts';
 import { createNotifications } from '../../daemon/jobs/notifications.ts';
 import { errorMessage } from '../../protocols/errors.ts';
 import { Database } from '../../storage/database.ts';

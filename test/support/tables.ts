@@ -13,7 +13,7 @@ import { DOCTOR_LIMITS } from '../../daemon/doctor/facts.ts';
 import { SERVER_LIMITS } from '../../daemon/http-server.ts';
 import { checksTable } from '../../daemon/doctor/finding.ts';
 import { METRICS_LIMITS, metricsTable } from '../../daemon/metrics/metrics-table.ts';
-import { LEDGER_LIMITS } from '../../daemon/jobs/job-ledger.ts';
+import { JOB_LIMITS } from '../../daemon/jobs/job-store.ts';
 import { LEGACY_LIMITS } from '../../protocols/market/legacy.ts';
 import { BACKUP_LIMITS } from '../../storage/backup/format.ts';
 import { IDEMPOTENCY_LIMITS } from '../../storage/idempotency-table.ts';
@@ -135,7 +135,7 @@ const HTTP_LIMIT_FILES: LimitFiles = [
   ['Pulls from an agrinetd', 'daemon/federation/https-pull.ts', PULL_LIMITS],
   ['Exports of old back ends', 'daemon/federation/legacy-import.ts', IMPORT_LIMITS],
   ['Their items', 'protocols/market/legacy.ts', LEGACY_LIMITS],
-  ['Jobs', 'daemon/jobs/job-ledger.ts', LEDGER_LIMITS],
+  ['Jobs', 'daemon/jobs/job-store.ts', JOB_LIMITS],
   ['Metrics', 'daemon/metrics/metrics-table.ts', METRICS_LIMITS],
   ['Doctor', 'daemon/doctor/facts.ts', DOCTOR_LIMITS],
   ['Its trend of the disk', 'daemon/doctor/disk-trend.ts', TREND_LIMITS],

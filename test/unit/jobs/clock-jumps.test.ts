@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type JobLedger, type JobRow, openJobLedger } from '../../../daemon/jobs/job-ledger.ts';
+import { type JobStore, type JobRow, openJobStore } from '../../../daemon/jobs/job-store.ts';
 import { Database } from '../../../storage/database.ts';
 import { openJobTable } from '../../../storage/job-table.ts';
 import { tempDir } from '../../support/temp-dir.ts';
@@ -12,12 +12,12 @@ const YEAR = 365.25 * 24 * 60 * MINUTE;
 const NAMES = new Set(['federation-sync'] as const);
 let dir: ReturnType<typeof tempDir>;
 let db: Database;
-let ledger: JobLedger;
+let ledger: JobStore;
 let wall: number;
 let steady: number;
 
-async function open(): Promise<JobLedger> {
-  return openJobLedger({
+async function open(): Promise<JobStore> {
+  return openJobStore({
     table: openJobTable<JobRow>(db),
     now: () => wall,
     steady: () => steady,

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe } from 'vitest';
 import { randomBytes } from 'node:crypto';
 import { createBullmqQueue } from '../../../daemon/jobs/bullmq-queue.ts';
 import { createEmbeddedQueue } from '../../../daemon/jobs/embedded-queue.ts';
-import { type JobRow, openJobLedger } from '../../../daemon/jobs/job-ledger.ts';
+import { type JobRow, openJobStore } from '../../../daemon/jobs/job-store.ts';
 import { Database } from '../../../storage/database.ts';
 import { openJobTable } from '../../../storage/job-table.ts';
 import { redisLacking, startRedis, type TestRedis } from '../../support/redis.ts';
@@ -24,7 +24,7 @@ async function bench(
     const db = await Database.open(dir.path);
     const table = openJobTable<JobRow>(db);
     let dead = false;
-    const ledger = await openJobLedger({
+    const ledger = await openJobStore({
       // After the crash nothing of this process reaches the disk any more.
       table: {
         load: (onDamaged) => table.load(onDamaged),
@@ -38,8 +38,8 @@ async function bench(
     });
     const queue =
       redisUrl === undefined
-        ? createEmbeddedQueue({ ledger, onTrouble: () => undefined })
-        : createBullmqQueue({ ledger, redisUrl, onTrouble: () => undefined, now, prefix }, [
+        ? createEmbeddedQueue({ store: ledger, onTrouble: () => undefined })
+        : createBullmqQueue({ store: ledger, redisUrl, onTrouble: () => undefined, now, prefix }, [
             'sms',
             'federation-sync',
           ]);

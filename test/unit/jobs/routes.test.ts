@@ -4,7 +4,7 @@ import { router } from '../../../api/route.ts';
 import { jobRoutes } from '../../../api/routes/jobs.ts';
 import { notificationRoutes } from '../../../api/routes/notifications.ts';
 import { createJobs, type Jobs } from '../../../daemon/jobs/create-jobs.ts';
-import type { JobRow } from '../../../daemon/jobs/job-ledger.ts';
+import type { JobRow } from '../../../daemon/jobs/job-store.ts';
 import { createNotifications, type Notifications } from '../../../daemon/jobs/notifications.ts';
 import { notificationHandler } from '../../../daemon/jobs/notify-handlers.ts';
 import { errorCode } from '../../../protocols/errors.ts';

@@ -1,0 +1,370 @@
+import { randomBytes } from 'node:crypto';
+import {
+  type Job,
+  type JobAttempts,
+  type JobName,
+  type JobQuery,
+  type JobState,
+  type JsonObject,
+} from '../../api/ports/jobs.ts';
+import { AgrinetError } from '../../protocols/errors.ts';
+import type { JobTable } from '../../storage/job-table.ts';
+import { dueAt } from '../../protocols/wire/deadlines.ts';
+import { backoffMs, MOST_BACKOFF_MS } from './backoff.ts';
+import { breakerAfter, type BreakerState, CLOSED, MOST_COOL_DOWN_MS } from './breaker.ts';
+import type { AddOptions } from './job-queue.ts';
+import { DueTimer } from './due-timer.ts';
+import { afterLoss, type JobRow, keyOf, newId, sourceOf } from './job-row.ts';
+import { JobRows } from './job-rows.ts';
+
+export type { JobRow };
+
+export interface JobLimits {
+  /** Waiting, delayed and active together. */
+  readonly live: number;
+  /** Kept to be looked at; the oldest go. */
+  readonly completed: number;
+  /** Kept until they are retried; the oldest go. */
+  readonly dead: number;
+  /** A worker that gives no sign of life for so long has lost the job. */
+  readonly leaseMs: number;
+}
+
+export const JOB_LIMITS: JobLimits = { live: 10_000, completed: 1000, dead: 1000, leaseMs: 15_000 };
+const MAX_ATTEMPTS = 5;
+/** No job waits longer on its own account: a backoff, or a source’s breaker. */
+const LONGEST_WAIT_MS = Math.max(MOST_BACKOFF_MS, MOST_COOL_DOWN_MS);
+
+export interface JobStoreParts {
+  readonly table: JobTable<JobRow>;
+  readonly now: () => number;
+  /** A clock that nobody sets, for what lives in this process only: leases and breakers. Milliseconds; default `now`. */
+  readonly steady?: () => number;
+  readonly random: () => number;
+  /** First news of a job, and its end, each at least once. Must be idempotent. */
+  readonly tell: (job: Job, what: 'progress' | 'ended') => Promise<void>;
+  /** What went wrong without anybody to tell it to. */
+  readonly onTrouble: (message: string, fields: Record<string, unknown>) => void;
+  readonly limits?: Partial<JobLimits>;
+}
+
+/** Every job there is, in LevelDB, and the one place where a job changes its state. Who works on it, and where, is not its matter. */
+export interface JobStore extends JobAttempts {
+  add(name: JobName, data: JsonObject, options?: AddOptions): Promise<Job>;
+  get(id: string): Job | undefined;
+  list(query: JobQuery): { readonly jobs: readonly Job[]; readonly cursor?: string };
+  retry(id: string): Promise<Job>;
+  counts(): Record<JobState, number>;
+  /** As `claim`, for this process: such an attempt needs no signs of life, and ends with the process. */
+  claimLocal(id: string): Promise<{ readonly job: Job; readonly attempt: string }>;
+  /** Jobs of these names that may be begun now, oldest first. */
+  due(names: ReadonlySet<JobName>, limit: number): Job[];
+  /** Calls back whenever a job may have become due; returns how to end that. */
+  onDue(listener: () => void): () => void;
+  stop(): Promise<void>;
+}
+
+/** Opens the store: what was active in the process that ended waits again; workers elsewhere get a new lease. */
+export async function openJobStore(parts: JobStoreParts): Promise<JobStore> {
+  const store = new LevelJobStore(parts);
+  await store.open();
+  return store;
+}
+
+class LevelJobStore implements JobStore {
+  readonly #parts: JobStoreParts;
+  readonly #limits: JobLimits;
+  readonly #rows: JobRows;
+  readonly #timer: DueTimer;
+  readonly #steady: () => number;
+  /** Until when each attempt elsewhere is believed to live. */
+  readonly #leases = new Map<string, number>();
+  readonly #breakers = new Map<string, BreakerState>();
+  readonly #telling = new Set<Promise<void>>();
+
+  constructor(parts: JobStoreParts) {
+    this.#parts = parts;
+    this.#limits = { ...JOB_LIMITS, ...parts.limits };
+    this.#rows = new JobRows(parts.table, this.#limits);
+    this.#steady = parts.steady ?? parts.now;
+    this.#timer = new DueTimer(this.#steady, () => this.#look());
+  }
+
+  async open(): Promise<void> {
+    const { onTrouble, now } = this.#parts;
+    await this.#rows.load((key) => onTrouble('a job is damaged and left out', { key }));
+    for (const row of this.#rows.in('active')) {
+      if (row.local === true) {
+        const error = { code: 'process-lost', message: 'the node ended while it worked on this' };
+        await this.#save(afterLoss(row, error, now()), false);
+      } else this.#lease(row.id);
+    }
+    for (const state of ['completed', 'dead'] as const)
+      for (const row of this.#rows.in(state)) if (row.told !== true) this.#tellEnd(row);
+    this.#timer.wake(0);
+  }
+
+  async add(name: JobName, data: JsonObject, options: AddOptions = {}): Promise<Job> {
+    const at = this.#parts.now();
+    const id = options.id ?? newId(at);
+    const key = keyOf(name, data, options.key) ?? id;
+    const same = this.#rows.get(id) ?? this.#rows.live(key);
+    if (same !== undefined) {
+      // A sync that rebuilds does all that a plain one does, so the one that waits becomes it.
+      const upgraded = same.state === 'waiting' && data['force'] === true && same.data['force'] !== true;
+      // Saved again: the one who added it may still be waiting for the disk.
+      return this.#shown(await this.#save(upgraded ? { ...same, data } : same, true));
+    }
+    if (this.#rows.count('waiting') + this.#rows.count('active') >= this.#limits.live)
+      throw new AgrinetError(
+        'jobs-full',
+        'too many jobs wait already; see agrinet jobs, and try again later',
+      );
+    const { delayMs = 0 } = options;
+    const openMs = (this.#breakers.get(sourceOf({ name, data }))?.openUntil ?? 0) - this.#steady();
+    const row = await this.#save(
+      {
+        id,
+        name,
+        data,
+        key,
+        state: 'waiting',
+        attempts: 0,
+        maxAttempts: Math.max(1, options.maxAttempts ?? MAX_ATTEMPTS),
+        createdAt: at,
+        runAt: at + Math.max(delayMs, openMs, 0),
+        ...(delayMs > LONGEST_WAIT_MS ? { delayMs } : {}),
+      },
+      true,
+    );
+    this.#changed(row);
+    return this.#shown(row);
+  }
+
+  get(id: string): Job | undefined {
+    const row = this.#rows.get(id);
+    return row && this.#shown(row);
+  }
+
+  list({ state, limit, cursor }: JobQuery): { jobs: Job[]; cursor?: string } {
+    const fits = (row: JobRow): boolean =>
+      (cursor === undefined || row.id < cursor) && (state === undefined || state === this.#stateOf(row));
+    const all = [...this.#rows.all()].filter(fits).sort((a, b) => (a.id < b.id ? 1 : -1));
+    const jobs = all.slice(0, limit).map((row) => this.#shown(row));
+    const last = jobs.at(-1);
+    return all.length > limit && last !== undefined ? { jobs, cursor: last.id } : { jobs };
+  }
+
+  async retry(id: string): Promise<Job> {
+    const row = this.#found(id);
+    if (row.state !== 'dead')
+      throw new AgrinetError('job-not-dead', 'only a dead job can be tried again; this one is not');
+    if (this.#rows.live(row.key) !== undefined)
+      throw new AgrinetError('job-not-dead', 'another job for the same thing is waiting or running');
+    const { endedAt: _endedAt, attempt: _attempt, told: _told, ...rest } = row;
+    const kept = await this.#save({ ...rest, state: 'waiting', attempts: 0, runAt: this.#parts.now() }, true);
+    this.#changed(kept);
+    return this.#shown(kept);
+  }
+
+  counts(): Record<JobState, number> {
+    const counts = { waiting: 0, delayed: 0, active: 0, completed: 0, dead: 0 };
+    for (const row of this.#rows.in('waiting')) counts[this.#stateOf(row)]++;
+    for (const state of ['active', 'completed', 'dead'] as const) counts[state] = this.#rows.count(state);
+    return counts;
+  }
+
+  async claim(id: string): Promise<{ job: Job; attempt: string; leaseMs: number }> {
+    return { ...(await this.#begin(id, false)), leaseMs: this.#limits.leaseMs };
+  }
+
+  claimLocal(id: string): Promise<{ job: Job; attempt: string }> {
+    return this.#begin(id, true);
+  }
+
+  async progress(id: string, attempt: string, update?: JsonObject): Promise<void> {
+    const row = this.#running(id, attempt);
+    if (this.#leases.has(id)) this.#leases.set(id, this.#steady() + this.#limits.leaseMs);
+    if (update === undefined) return;
+    const kept = await this.#save({ ...row, progress: update }, false);
+    if (row.progress !== undefined) return;
+    await this.#parts
+      .tell(this.#shown(kept), 'progress')
+      .catch((error: unknown) =>
+        this.#parts.onTrouble('progress could not be told', { job: id, err: error }),
+      );
+  }
+
+  async complete(id: string, attempt: string, result: JsonObject): Promise<Job> {
+    const row = this.#found(id);
+    if (row.state === 'completed' && row.attempt === attempt) return this.#shown(await this.#save(row, true));
+    const { error: _error, ...rest } = this.#running(id, attempt);
+    this.#breakers.delete(sourceOf(row));
+    const endedAt = this.#parts.now();
+    const kept = await this.#save({ ...rest, state: 'completed', result, endedAt }, true);
+    this.#tellEnd(kept);
+    return this.#shown(kept);
+  }
+
+  async fail(id: string, attempt: string, failure: Parameters<JobAttempts['fail']>[2]): Promise<Job> {
+    const { code, message, final } = failure;
+    const before = this.#found(id);
+    if (before.state !== 'active' && before.attempt === attempt && before.error?.code === code)
+      return this.#shown(await this.#save(before, true));
+    const row = this.#running(id, attempt);
+    const at = this.#parts.now();
+    const openMs = this.#failedAgain(sourceOf(row)) - this.#steady();
+    const error = { code, message };
+    const last = final === true || row.attempts >= row.maxAttempts;
+    const runAt = at + Math.max(backoffMs(row.attempts, this.#parts.random()), openMs);
+    const kept = await this.#save(
+      last ? { ...row, state: 'dead', error, endedAt: at } : { ...row, state: 'waiting', error, runAt },
+      true,
+    );
+    if (last) this.#tellEnd(kept);
+    this.#changed(kept);
+    return this.#shown(kept);
+  }
+
+  async release(id: string, attempt: string): Promise<void> {
+    const row = this.#running(id, attempt);
+    const attempts = row.attempts - 1;
+    // The token goes, so that a report that comes late counts for nothing.
+    this.#changed(await this.#save({ ...row, state: 'waiting', attempts, runAt: this.#parts.now() }, true));
+  }
+
+  due(names: ReadonlySet<JobName>, limit: number): Job[] {
+    const at = this.#parts.now();
+    const found: Job[] = [];
+    for (const row of this.#rows.in('waiting')) {
+      if (found.length >= limit) break;
+      if (this.#dueTime(row) <= at && names.has(row.name)) found.push(this.#shown(row));
+    }
+    return found;
+  }
+
+  onDue(listener: () => void): () => void {
+    return this.#timer.listen(listener);
+  }
+
+  async stop(): Promise<void> {
+    this.#timer.stop();
+    await Promise.all(this.#telling);
+  }
+
+  async #begin(id: string, local: boolean): Promise<{ job: Job; attempt: string }> {
+    const row = this.#found(id);
+    if (row.state === 'active') throw new AgrinetError('job-claimed', 'another worker is at this job');
+    if (row.state !== 'waiting') throw new AgrinetError('job-ended', `this job is ${row.state}`);
+    if (this.#dueTime(row) > this.#parts.now())
+      throw new AgrinetError('job-not-due', 'this job is to be done later');
+    const attempt = randomBytes(16).toString('hex');
+    const { progress: _progress, ...rest } = row;
+    // Not fsynced: should it be lost with the machine, the job is simply done again.
+    const next = { ...rest, state: 'active' as const, attempts: row.attempts + 1, attempt, local };
+    const kept = await this.#save(next, false);
+    if (!local) this.#lease(id);
+    return { job: this.#shown(kept), attempt };
+  }
+
+  #found(id: string): JobRow {
+    const row = this.#rows.get(id);
+    if (row === undefined) throw new AgrinetError('not-found', 'there is no such job');
+    return row;
+  }
+
+  /** The row of an attempt that is still in force. */
+  #running(id: string, attempt: string): JobRow {
+    const row = this.#found(id);
+    if (row.state !== 'active' || row.attempt !== attempt)
+      throw new AgrinetError('attempt-over', 'this attempt has ended, or the job was given to another');
+    return row;
+  }
+
+  async #save(row: JobRow, sync: boolean): Promise<JobRow> {
+    const kept = await this.#rows.save(row, sync);
+    if (kept.state !== 'active') this.#leases.delete(row.id);
+    return kept;
+  }
+
+  /** When a waiting job may be begun, whatever the clock said that set it. */
+  #dueTime({ runAt, delayMs = 0 }: JobRow): number {
+    return dueAt(runAt, this.#parts.now(), Math.max(LONGEST_WAIT_MS, delayMs));
+  }
+
+  #stateOf(row: JobRow): JobState {
+    return row.state === 'waiting' && this.#dueTime(row) > this.#parts.now() ? 'delayed' : row.state;
+  }
+
+  #shown(row: JobRow): Job {
+    const { attempt: _attempt, local: _local, told: _told, delayMs: _delay, ...job } = row;
+    const runAt = row.state === 'waiting' ? this.#dueTime(row) : row.runAt;
+    return { ...job, runAt, state: this.#stateOf(row) };
+  }
+
+  /** Looks at what is due, and asks to be woken for the rest. */
+  #look(): void {
+    const turn = this.#steady();
+    for (const [id, until] of this.#leases) {
+      if (until <= turn) this.#lost(id);
+      else this.#timer.wake(until - turn);
+    }
+    for (const row of this.#rows.in('waiting')) {
+      const inMs = this.#dueTime(row) - this.#parts.now();
+      if (inMs > 0) this.#timer.wake(inMs);
+    }
+  }
+
+  #changed(row: JobRow): void {
+    if (row.state !== 'waiting') return;
+    const inMs = this.#dueTime(row) - this.#parts.now();
+    if (inMs <= 0) this.#timer.call();
+    else this.#timer.wake(inMs);
+  }
+
+  #lease(id: string): void {
+    this.#leases.set(id, this.#steady() + this.#limits.leaseMs);
+    this.#timer.wake(this.#limits.leaseMs);
+  }
+
+  /** A worker died, or cannot reach this node: somebody else is to do it. */
+  #lost(id: string): void {
+    this.#leases.delete(id);
+    const row = this.#rows.get(id);
+    if (row?.state !== 'active') return;
+    const error = { code: 'worker-lost', message: 'the worker gave no sign of life' };
+    void this.#save(afterLoss(row, error, this.#parts.now()), true).then(
+      (kept) => {
+        if (kept.state === 'dead') this.#tellEnd(kept);
+        this.#changed(kept);
+      },
+      (failure: unknown) => {
+        this.#parts.onTrouble('a job that lost its worker could not be saved', { job: id, err: failure });
+        this.#lease(id);
+      },
+    );
+  }
+
+  /** When the source may be asked again after this failure; 0 for jobs without one. */
+  #failedAgain(source: string): number {
+    if (source === '') return CLOSED.openUntil;
+    const breaker = breakerAfter(this.#breakers.get(source) ?? CLOSED, 'failed', this.#steady());
+    this.#breakers.set(source, breaker);
+    return breaker.openUntil;
+  }
+
+  #tellEnd(row: JobRow): void {
+    const told = this.#parts
+      .tell(this.#shown(row), 'ended')
+      .then(async () => {
+        const current = this.#rows.get(row.id);
+        if (current?.attempt === row.attempt && current?.state === row.state)
+          await this.#save({ ...current, told: true }, false);
+      })
+      .catch((error: unknown) =>
+        this.#parts.onTrouble('the end of a job could not be told', { job: row.id, err: error }),
+      )
+      .finally(() => this.#telling.delete(told));
+    this.#telling.add(told);
+  }
+}
