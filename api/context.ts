@@ -1,3 +1,4 @@
+import type { Coverage } from '../protocols/digest/coverage.ts';
 import type { PrefixAnswer } from '../protocols/digest/prefix.ts';
 import type { CollectionDigest } from '../protocols/digest/state-digest.ts';
 import type { FrontierItem } from '../protocols/feed/frontier.ts';
@@ -113,7 +114,12 @@ export interface ApiContext {
   /** Whether a node is registered here and active. */
   isActive(peer: PeerId): boolean;
   peers(): readonly KnownPeer[];
-  digest(): { readonly digest: string; readonly owners: Readonly<Record<string, OwnerDigest>> };
+  digest(): {
+    readonly digest: string;
+    /** What it is over. */
+    readonly covers: Coverage;
+    readonly owners: Readonly<Record<string, OwnerDigest>>;
+  };
   /** Public records of an owner and collection under a prefix; throws `busy`, `digest-too-large`. */
   digestBranch(owner: PeerId, collection: string, prefix: string): Promise<PrefixAnswer>;
   log(message: string, fields: Record<string, unknown>): void;

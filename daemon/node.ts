@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { TopicValidatorResult } from '@libp2p/gossipsub';
+import type { Coverage } from '../protocols/digest/coverage.ts';
 import { AgrinetError } from '../protocols/errors.ts';
 import { type AddressBook, createAddressBook } from '../protocols/discovery/address-book.ts';
 import { createGrowth } from './growth.ts';
@@ -75,7 +76,7 @@ export interface Node {
   readonly fetch: GuardedFetch;
   readonly policy: AddressPolicy;
   readonly logger: Logger;
-  digestOf(author: PeerId): string;
+  digestOf(author: PeerId, covers?: Coverage): string;
   mayHold(peer: string, channel: Channel): boolean;
   /** To be called whenever the database was opened anew. */
   onReopen(reload: () => Promise<void>): void;
@@ -324,7 +325,7 @@ async function compose(
   const found = discovery;
 
   // -- replication
-  const digestOf = (author: PeerId): string => store.digests.ownerDigest(author);
+  const digestOf = (author: PeerId, covers?: Coverage): string => store.digests.ownerDigest(author, covers);
   pulls.add('federation', (event) => onPullEvent(event, registry, rejoin, events, logger, now));
   pulls.add('alarms', (event) => {
     if (event.kind === 'peer-distrusted') raise({ ...event, node: event.peer });

@@ -1,5 +1,5 @@
 import type { ApiContext, KnownPeer } from '../api/context.ts';
-import { totalDigest } from '../protocols/digest/state-digest.ts';
+import { type Coverage, type NotCompared, notCompared, OWN_COVERAGE } from '../protocols/digest/coverage.ts';
 import { frontierOf } from '../protocols/feed/frontier.ts';
 import type { PeerId } from '../protocols/wire/identity.ts';
 import type { PeerStanding } from './federation/registration.ts';
@@ -13,7 +13,9 @@ export interface Standings {
   /** Everybody this node knows of: connected, discovered or registered. */
   known(): KnownPeer[];
   digest(): ReturnType<ApiContext['digest']>;
-  totalDigest(): string;
+  totalDigest(covers?: Coverage): string;
+  /** Collections that are left out of comparisons with a peer, because one of the two versions does not know them. */
+  notCompared(peer: string): readonly NotCompared[];
   /** Over the prices of all owners. */
   priceDigest(): string;
 }
@@ -32,11 +34,10 @@ export function createStandings(node: Node): Standings {
     return lag;
   }
 
-  function ownerTotals(): Map<string, string> {
-    return new Map(
-      [...store.digests.of('public').keys()].map((owner) => [owner, node.digestOf(owner as PeerId)]),
-    );
-  }
+  const leftOut = (peer: string): readonly NotCompared[] => {
+    const knows = mycelium.coverageOf(peer)?.knows;
+    return knows === undefined ? [] : notCompared(knows);
+  };
 
   return {
     peer(peer) {
@@ -47,12 +48,14 @@ export function createStandings(node: Node): Standings {
         connected,
         nextRetryAt: found?.nextRetryAt,
         lag: lagOf(peer),
+        notCompared: leftOut(peer),
         listings,
         transactions: 0,
         users: 0,
       };
     },
     lag: lagOf,
+    notCompared: leftOut,
     known() {
       const connected = new Set(host.libp2p.getPeers().map(String));
       const waiting = new Map(
@@ -86,9 +89,9 @@ export function createStandings(node: Node): Standings {
           collections,
         };
       }
-      return { digest: totalDigest(ownerTotals()), owners };
+      return { digest: store.digests.total(), covers: OWN_COVERAGE, owners };
     },
-    totalDigest: () => totalDigest(ownerTotals()),
+    totalDigest: (covers) => store.digests.total(covers),
     priceDigest: () =>
       [...store.digests.of('public')]
         .map(([owner, collections]) => `${owner}:${collections.get('prices')?.digest ?? ''}`)

@@ -1,3 +1,4 @@
+import { type Coverage, isCoveredBy, OWN_COVERAGE } from '../protocols/digest/coverage.ts';
 import { digestElement } from '../protocols/digest/element.ts';
 import {
   addElement,
@@ -148,8 +149,10 @@ export class Digests {
     return group;
   }
 
-  /** The digest over an owner's public records, hex. */
-  ownerDigest(owner: string): string {
+  /** The digest over an owner's public records in these collections, all of which are known here, hex. */
+  ownerDigest(owner: string, covers: Coverage = OWN_COVERAGE): string {
+    if (!isCoveredBy(OWN_COVERAGE, covers))
+      return ownerDigest(new Map([...this.ofOwner('public', owner)].filter(([name]) => covers.has(name))));
     const known = this.#ownerDigests.get(owner);
     if (known !== undefined) return known;
     const digest = ownerDigest(this.ofOwner('public', owner));
@@ -183,11 +186,12 @@ export class Digests {
     return counts;
   }
 
-  /** The total state digest over all public records. */
-  total(): string {
-    return totalDigest(
-      new Map([...this.of('public').keys()].map((owner) => [owner, this.ownerDigest(owner)])),
+  /** The total state digest over all public records in these collections. */
+  total(covers: Coverage = OWN_COVERAGE): string {
+    const owners = [...this.of('public')].filter(([, group]) =>
+      [...group.keys()].some((name) => covers.has(name)),
     );
+    return totalDigest(new Map(owners.map(([owner]) => [owner, this.ownerDigest(owner, covers)])));
   }
 
   /** The moves of one commit: on copies until the batch is on disk. */

@@ -1,3 +1,5 @@
+import type { NotCompared } from '../../protocols/digest/coverage.ts';
+
 /** One thing that the operator should know, worst first in a report. */
 export interface FindingRow {
   readonly check: string;
@@ -42,6 +44,8 @@ export interface DiffReport {
   readonly peer: string;
   readonly same: boolean;
   readonly damaged: boolean;
+  /** Collections that only one of the two versions knows, or in another op version: no record of them was compared. */
+  readonly notCompared: readonly NotCompared[];
   readonly owners: readonly OwnerDiff[];
   /** What it took. */
   readonly requests: number;

@@ -1,7 +1,8 @@
 import type { FrontierItem } from '../../protocols/feed/frontier.ts';
 import type { Json } from '../../protocols/wire/json.ts';
 import type { RangeRequest } from '../../protocols/mycelium/range.ts';
-import type { FrontierGroup } from '../../protocols/mycelium/frontier-page.ts';
+import type { Coverage } from '../../protocols/digest/coverage.ts';
+import type { FrontierPage } from '../../protocols/mycelium/frontier-page.ts';
 import type { RangeItem } from '../../protocols/mycelium/range-item.ts';
 import type { RecordState } from '../../protocols/open-dialog/record.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
@@ -104,10 +105,10 @@ export interface SyncOutcome {
 export interface ExchangePort {
   readonly changes: ChangeReader;
   readonly feeds: {
-    /** Public feeds, and the private channels that a verified signer takes part in. */
-    list(signer: PeerId | undefined): readonly ShownFeed[];
-    /** Digest over all public records, hex. */
-    totalDigest(): string;
+    /** Public feeds, their digests over these collections, and the private channels that a verified signer takes part in. */
+    list(signer: PeerId | undefined, covers: Coverage): readonly ShownFeed[];
+    /** Digest over all public records in these collections, hex. */
+    totalDigest(covers: Coverage): string;
     mayHold(peer: PeerId, channel: Channel): boolean;
     range(request: RangeRequest): AsyncGenerator<RangeItem>;
   };
@@ -129,7 +130,7 @@ export interface ExchangePort {
   /** For workers in other processes. */
   readonly worker: {
     source(id: string): Promise<SyncSource | undefined>;
-    plan(id: string, pages: AsyncIterable<readonly FrontierGroup[]>): Promise<readonly RangeRequest[]>;
+    plan(id: string, pages: AsyncIterable<FrontierPage>): Promise<readonly RangeRequest[]>;
     receive(id: string, asked: RangeRequest, items: readonly RangeItem[]): Promise<TakenEntries>;
     signRequest(id: string, method: string, path: string): Promise<string>;
     /** The fingerprint in force after the owner was asked; throws `certificate-foreign`. */

@@ -1,3 +1,4 @@
+import type { NotCompared } from '../../protocols/digest/coverage.ts';
 import type { NodeAction, NodeStatus } from '../../protocols/registry/node-status.ts';
 import type { RegistrationKey } from '../../protocols/registry/registration-key.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
@@ -40,6 +41,8 @@ export interface NodeEntry {
   readonly lastContactAt: number | undefined;
   /** Entries it has shown that are lacking here. */
   readonly lag: number | undefined;
+  /** Collections that only one of the two versions knows, or in another op version: they are in no comparison of digests. */
+  readonly notCompared: readonly NotCompared[];
   readonly nextRetryAt: number | undefined;
   readonly listings: number;
   readonly transactions: number;

@@ -13,6 +13,11 @@ import { wholeNumber } from '../schemas.ts';
 const tags = ['Federation'];
 const anyValue = z.unknown() as z.ZodType<JSONValue>; // rows of the database, JSON all along
 
+/** Collections with the op version that their records are judged by. */
+export const Covers = z
+  .record(z.string(), z.number().int())
+  .openapi({ description: 'Collections, with the op version that their records are judged by' });
+
 const digest = route('read', {
   method: 'get',
   path: '/digest',
@@ -22,6 +27,7 @@ const digest = route('read', {
     200: json(
       z.object({
         digest: z.string(),
+        covers: Covers,
         owners: z.record(
           z.string(),
           z.object({
@@ -141,7 +147,7 @@ export function digestRoutes(
           { ...each, frontier: [...each.frontier], collections: { ...each.collections } },
         ]),
       );
-      return c.json({ digest: found.digest, owners }, 200);
+      return c.json({ digest: found.digest, covers: Object.fromEntries(found.covers), owners }, 200);
     })
     .openapi(branch, async (c) => {
       const { owner: ownerText, collection } = c.req.valid('param');

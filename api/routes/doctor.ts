@@ -1,6 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import type { DoctorPort } from '../ports/doctor.ts';
 import { json, jsonInput, route, router } from '../route.ts';
+import { NotCompared } from './node-rows.ts';
 
 const tags = ['Operator'];
 const Finding = z
@@ -54,6 +55,7 @@ const diff = route('operator', {
         peer: z.string(),
         same: z.boolean(),
         damaged: z.boolean(),
+        notCompared: z.array(NotCompared),
         owners: z.array(
           z.object({
             owner: z.string(),
@@ -90,7 +92,7 @@ export function doctorRoutes({ doctor }: { readonly doctor: DoctorPort }) {
     })
     .openapi(diff, async (c) => {
       const { peer, deep } = c.req.valid('json');
-      const { owners, ...report } = await doctor.diff(peer, deep);
+      const { owners, notCompared, ...report } = await doctor.diff(peer, deep);
       const shown = owners.map((each) => ({
         ...each,
         collections: each.collections.map(({ onlyHere, onlyThere, different, ...rest }) => ({
@@ -100,6 +102,6 @@ export function doctorRoutes({ doctor }: { readonly doctor: DoctorPort }) {
           different: [...different],
         })),
       }));
-      return c.json({ ...report, owners: shown }, 200);
+      return c.json({ ...report, notCompared: [...notCompared], owners: shown }, 200);
     });
 }

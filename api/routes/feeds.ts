@@ -1,4 +1,5 @@
 import { z } from '@hono/zod-openapi';
+import { commonCoverage, OWN_COVERAGE, readCoverageText } from '../../protocols/digest/coverage.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { encodePage, type FrontierGroup, frontierPages } from '../../protocols/mycelium/frontier-page.ts';
 import { FRONTIER_SEQUENCE, sequenceItem } from '../../protocols/mycelium/frontier-sequence.ts';
@@ -16,6 +17,7 @@ import type { ExchangePort, ShownFeed } from '../ports/exchange.ts';
 import { bodyBytes } from '../raw-body.ts';
 import { json, media, rawInput, route, router } from '../route.ts';
 import { signerOf } from '../signed-reader.ts';
+import { Covers } from './digest.ts';
 
 const tags = ['Federation'];
 
@@ -41,10 +43,27 @@ const frontier = route('open', {
   summary:
     'How far this node has every feed; private channels only for a signed request of one who takes part',
   description: `${signed}With Accept: ${FRONTIER_SEQUENCE} the pages that nodes exchange, see protocols/README.md.`,
-  request: { headers },
+  request: {
+    headers,
+    query: z.object({
+      knows: z
+        .string()
+        .max(2048)
+        .refine(
+          (text) => readCoverageText(text) !== undefined,
+          'collections as listings.1,prices.1, ascending',
+        )
+        .optional()
+        .openapi({
+          description:
+            'Collections that the asker knows, each with its op version: the digests are over those that both know. Without it they are over all that this node knows.',
+        }),
+    }),
+  },
   responses: {
     200: json(
       z.object({
+        knows: Covers,
         feeds: z.array(
           z.object({
             author: z.string(),
@@ -124,10 +143,15 @@ export function feedRoutes(node: { readonly exchange: ExchangePort } & Pick<ApiC
 
   return router()
     .openapi(frontier, async (c) => {
-      const list = feeds.list(signerOf(c, node.exchange));
+      const { knows } = c.req.valid('query');
+      const covers =
+        knows === undefined
+          ? OWN_COVERAGE
+          : commonCoverage(OWN_COVERAGE, readCoverageText(knows) ?? OWN_COVERAGE);
+      const list = feeds.list(signerOf(c, node.exchange), covers);
       c.header('vary', `${REQUEST_HEADER}, accept`);
       if (c.req.valid('header').accept === FRONTIER_SEQUENCE) {
-        const body = await sequenceOf(list, feeds.totalDigest());
+        const body = await sequenceOf(list, feeds.totalDigest(covers));
         const etag = `"${sha256Hex(body).slice(0, 32)}"`;
         const head = { etag, 'content-type': FRONTIER_SEQUENCE };
         return c.req.header('if-none-match') === etag
@@ -135,7 +159,11 @@ export function feedRoutes(node: { readonly exchange: ExchangePort } & Pick<ApiC
           : new Response(Buffer.from(body), { headers: { ...head, vary: `${REQUEST_HEADER}, accept` } });
       }
       const shown = list.map((feed) => ({ ...feed, items: [...feed.items] }));
-      const body = { feeds: shown, digest: feeds.totalDigest() };
+      const body = {
+        knows: Object.fromEntries(OWN_COVERAGE),
+        feeds: shown,
+        digest: feeds.totalDigest(covers),
+      };
       const etag = `"${sha256Hex(JSON.stringify(body)).slice(0, 32)}"`;
       c.header('etag', etag);
       return c.req.header('if-none-match') === etag ? c.body(null, 304) : c.json(body, 200);

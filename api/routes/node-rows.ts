@@ -19,6 +19,13 @@ const base = {
   status,
 };
 
+/** A collection that two versions do not compare; null for the one that does not know it. */
+export const NotCompared = z.object({
+  collection: z.string(),
+  here: z.number().int().nullable(),
+  there: z.number().int().nullable(),
+});
+
 /** A node in one line: the answer to what was done about it. */
 export const Registered = z
   .object({ ...base, statement: z.string().optional(), message: z.string().optional() })
@@ -45,6 +52,8 @@ export const NodeRow = z
     nextRetryAt: z.string().nullable(),
     /** For the operator alone. */
     quota: QuotaJson.optional(),
+    /** In no comparison of digests, because the versions of the two nodes know them differently. */
+    notCompared: z.array(NotCompared),
   })
   .catchall(value)
   .openapi('Node');
@@ -86,5 +95,6 @@ export function nodeJson(
     lastContactAt: iso(each.lastContactAt),
     listings: each.listings,
     nextRetryAt: iso(each.nextRetryAt),
+    notCompared: each.notCompared.map((left) => ({ ...left })),
   };
 }

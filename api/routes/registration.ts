@@ -12,7 +12,7 @@ import { json, jsonInput, route, router } from '../route.ts';
 import { nodeTrust } from '../trust-json.ts';
 import { type NodeAdminContext, nodeAdminRoutes } from './node-admin.ts';
 import { quotaJson } from './node-quota.ts';
-import { entryJson, nodeJson, NodeRow, Registered } from './node-rows.ts';
+import { entryJson, nodeJson, NodeRow, NotCompared, Registered } from './node-rows.ts';
 import { isoTime } from '../../protocols/wire/iso-time.ts';
 
 const tags = ['Federation'];
@@ -85,6 +85,7 @@ const status = route(
               users: z.number(),
               lastSync: z.string().nullable(),
               error: z.string().optional(),
+              notCompared: z.array(NotCompared).optional(),
             }),
           ),
         }),
@@ -201,6 +202,7 @@ export function registrationRoutes(node: RegistrationContext) {
         users: each.users,
         lastSync: iso(each.lastSyncAt),
         ...(each.online ? {} : { error: each.error ?? 'not connected' }),
+        ...(each.notCompared.length === 0 ? {} : { notCompared: [...each.notCompared] }),
       }));
       return c.json({ federationHealth }, 200);
     })

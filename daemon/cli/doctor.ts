@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import type { DiffReport, DoctorReport, FindingRow } from '../../api/ports/doctor.ts';
 import { AgrinetError, errorCode, errorMessage } from '../../protocols/errors.ts';
 import { isLoopbackHost, type Settings } from '../settings.ts';
+import { notComparedText } from '../not-compared.ts';
 import { readSettings } from '../secrets.ts';
 import { answerOf, connect } from './client.ts';
 import { printable, printJson, printLine } from './output.ts';
@@ -121,7 +122,12 @@ const ONE_SIDED_NAMED = 10;
 
 function diffText(report: DiffReport): string {
   const cost = `${amount(report.requests, 'request')}, ${amount(report.bytes, 'byte')}`;
-  if (report.same) return `Both hold the same records of ${amount(report.owners.length, 'owner')} (${cost}).`;
+  const leftOut = report.notCompared.map((each) => `not compared: ${printable(notComparedText(each))}`);
+  if (report.same)
+    return [
+      `Both hold the same records of ${amount(report.owners.length, 'owner')} (${cost}).`,
+      ...leftOut,
+    ].join('\n');
   const oneSided = report.owners.filter(({ verdict }) => verdict === 'one-sided');
   const lines = report.owners.flatMap(({ owner, frontier, verdict, collections }) => {
     const who = printable(owner);
@@ -144,7 +150,7 @@ function diffText(report: DiffReport): string {
     lines.push(`${printable(owner)}: only one of the two follows it`);
   const more = oneSided.length - ONE_SIDED_NAMED;
   if (more > 0) lines.push(`and ${more} more that only one of the two follows`);
-  return [...lines, `(${cost})`].join('\n');
+  return [...lines, ...leftOut, `(${cost})`].join('\n');
 }
 
 function amount(count: number, unit: string): string {

@@ -1,5 +1,6 @@
 import chalk from 'chalk';
 import { Command } from 'commander';
+import { notComparedText } from '../not-compared.ts';
 import { readSettings } from '../secrets.ts';
 import { answerOf, connect } from './client.ts';
 import { boxTable, count, localTime, printable, printJson, printLine } from './output.ts';
@@ -32,5 +33,8 @@ function statusReport(nodes: readonly NodeHealth[]): string {
     count(node.users),
     localTime(node.lastSync),
   ]);
-  return `${chalk.bold('🌐 Federation Node Status Report')}\n${boxTable(head, rows)}`;
+  const leftOut = nodes.flatMap(({ node, notCompared = [] }) =>
+    notCompared.map((each) => `Not compared with ${printable(node)}: ${printable(notComparedText(each))}`),
+  );
+  return [chalk.bold('🌐 Federation Node Status Report'), boxTable(head, rows), ...leftOut].join('\n');
 }

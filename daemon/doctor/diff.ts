@@ -1,5 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import type { DiffReport, OwnerDiff } from '../../api/ports/doctor.ts';
+import {
+  commonCoverage,
+  type Coverage,
+  coverageText,
+  notCompared,
+  OWN_COVERAGE,
+} from '../../protocols/digest/coverage.ts';
 import { type PrefixAnswer, readPrefixAnswer } from '../../protocols/digest/prefix.ts';
 import { findDifferences } from '../../protocols/digest/search.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
@@ -7,7 +14,6 @@ import { type FrontierRelation, frontierRelation, sameFrontier } from '../../pro
 import type { FrontierGroup } from '../../protocols/mycelium/frontier-page.ts';
 import { FRONTIER_SEQUENCE, readFrontierSequence } from '../../protocols/mycelium/frontier-sequence.ts';
 import { REQUEST_HEADER, sealRequest } from '../../protocols/mycelium/signed-request.ts';
-import { COLLECTIONS } from '../../protocols/open-dialog/schema.ts';
 import type { RegisteredNode } from '../../protocols/registry/registry.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import { openSession } from '../federation/connection-session.ts';
@@ -32,9 +38,11 @@ export const DIFF_LIMITS = {
   named: 200,
 } as const;
 
-const PUBLIC_COLLECTIONS = Object.values(COLLECTIONS)
-  .filter(({ channels }) => channels !== 'private')
-  .map(({ name }) => name);
+/** What a peer shows: its public feeds, and all that its version knows; its digests are over what both know. */
+interface Shown {
+  readonly groups: ReadonlyMap<PeerId, FrontierGroup>;
+  readonly knows: Coverage;
+}
 
 /** Compares what this node and a peer hold, over HTTP, and names the records that differ. */
 export type Differ = (peer: string, deep: boolean) => Promise<DiffReport>;
@@ -72,6 +80,7 @@ export function createDiffer(node: Node, trees: DigestTrees): Differ {
         peer: other.peerId,
         same: owners.every(({ verdict }) => verdict === 'same'),
         damaged: owners.some(({ verdict }) => verdict === 'damage'),
+        notCompared: notCompared(shown.knows),
         owners,
         requests,
         bytes,
@@ -81,19 +90,16 @@ export function createDiffer(node: Node, trees: DigestTrees): Differ {
     }
   };
 
-  async function compareOwners(
-    shown: ReadonlyMap<PeerId, FrontierGroup>,
-    asker: Asker,
-    deep: boolean,
-  ): Promise<OwnerDiff[]> {
+  async function compareOwners({ groups, knows }: Shown, asker: Asker, deep: boolean): Promise<OwnerDiff[]> {
     const here = new Set(
       store.feedGroups().flatMap(({ author, channel }) => (channel === 'public' ? [author] : [])),
     );
+    const covers = commonCoverage(OWN_COVERAGE, knows);
     const found: OwnerDiff[] = [];
-    for (const owner of [...new Set([...here, ...shown.keys()])].sort()) {
-      const theirs = shown.get(owner);
+    for (const owner of [...new Set([...here, ...groups.keys()])].sort()) {
+      const theirs = groups.get(owner);
       const relation = relationTo(owner, theirs);
-      const digest = node.digestOf(owner);
+      const digest = node.digestOf(owner, covers);
       const digestsDiffer = theirs !== undefined && theirs.digest !== '' && theirs.digest !== digest;
       if (theirs === undefined || !here.has(owner)) {
         // Whom only one of the two follows: nothing to compare.
@@ -105,7 +111,7 @@ export function createDiffer(node: Node, trees: DigestTrees): Differ {
         continue;
       }
       const collections: OwnerDiff['collections'][number][] = [];
-      for (const collection of PUBLIC_COLLECTIONS) {
+      for (const collection of covers.keys()) {
         const rows = await trees.rows(owner, collection);
         const differences = await findDifferences({
           collection,
@@ -135,7 +141,7 @@ export function createDiffer(node: Node, trees: DigestTrees): Differ {
       ({ onlyHere, onlyThere, different }) => onlyHere.length + onlyThere.length + different.length > 0,
     );
     // Records were asked for one after another: what was written meanwhile on either side differs too.
-    const after = named ? (await asker.frontier())?.get(owner) : undefined;
+    const after = named ? (await asker.frontier())?.groups.get(owner) : undefined;
     const rested =
       after !== undefined && sameFrontier(theirs.items, after.items) && relationTo(owner, after) === 'equal';
     return rested ? 'damage' : 'undecided';
@@ -155,7 +161,7 @@ export function createDiffer(node: Node, trees: DigestTrees): Differ {
 
   /** Asks the peer; undefined when no more may be asked. */
   interface Asker {
-    frontier(): Promise<Map<PeerId, FrontierGroup> | undefined>;
+    frontier(): Promise<Shown | undefined>;
     branch(owner: PeerId, collection: string, prefix: string): Promise<PrefixAnswer | undefined>;
     readonly requests: number;
     readonly bytes: number;
@@ -226,18 +232,24 @@ export function createDiffer(node: Node, trees: DigestTrees): Differ {
 
     return {
       async frontier() {
-        const data = await ask('/federation/feeds', PULL_LIMITS.frontierBytes, FRONTIER_SEQUENCE);
+        const data = await ask(
+          `/federation/feeds?knows=${coverageText(OWN_COVERAGE)}`,
+          PULL_LIMITS.frontierBytes,
+          FRONTIER_SEQUENCE,
+        );
         if (data === undefined) return undefined;
         const groups = new Map<PeerId, FrontierGroup>();
+        let knows: Coverage | undefined;
         for await (const page of readFrontierSequence(chunkOf(data))) {
-          for (const group of page) {
+          knows ??= page.knows;
+          for (const group of page.groups) {
             if (group.channel !== 'public') continue;
             // One of more epochs than fit a page comes in parts.
             const known = groups.get(group.author);
             groups.set(group.author, known ? { ...known, items: [...known.items, ...group.items] } : group);
           }
         }
-        return groups;
+        return { groups, knows: knows ?? new Map() };
       },
       async branch(owner, collection, prefix) {
         const path = `/federation/digest/${owner}/${collection}?prefix=${prefix}`;

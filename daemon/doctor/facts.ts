@@ -1,3 +1,4 @@
+import type { NotCompared } from '../../protocols/digest/coverage.ts';
 import type { ScrubStanding } from '../scrub/scrub.ts';
 import type { OpenModes } from '../folder-modes.ts';
 import type { Settings } from '../settings.ts';
@@ -102,6 +103,8 @@ export interface NodeFact {
   readonly lastContactAt: number | undefined;
   readonly connected: boolean;
   readonly nextRetryAt: number | undefined;
+  /** Collections that are in no comparison with it. */
+  readonly notCompared: readonly NotCompared[];
   readonly error: string | undefined;
   readonly errorCode?: string | undefined;
 }

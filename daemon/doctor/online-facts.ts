@@ -2,6 +2,7 @@ import type { JobsPort } from '../../api/ports/jobs.ts';
 import type { Job } from '../../api/ports/jobs.ts';
 import type { RegistrationPort } from '../../api/ports/registration.ts';
 import { errorCode } from '../../protocols/errors.ts';
+import { isCoveredBy, OWN_COVERAGE } from '../../protocols/digest/coverage.ts';
 import { frontierOf, sameFrontier } from '../../protocols/feed/frontier.ts';
 import { SCHEMA_VERSION } from '../../protocols/open-dialog/schema.ts';
 import type { Reader } from '../../storage/reader.ts';
@@ -116,6 +117,7 @@ function nodeFact(node: Awaited<ReturnType<RegistrationPort['nodes']>>[number]):
     lastContactAt,
     connected,
     nextRetryAt,
+    notCompared,
   } = node;
   const label = harmless(node.name || node.url || id);
   const error = node.error === undefined ? undefined : harmless(node.error, 200);
@@ -131,6 +133,7 @@ function nodeFact(node: Awaited<ReturnType<RegistrationPort['nodes']>>[number]):
     lastContactAt,
     connected,
     nextRetryAt,
+    notCompared,
     error,
     errorCode: node.errorCode,
   };
@@ -162,11 +165,16 @@ function unequalDigests(node: Node): OnlineFacts['unequal'] {
   const { mycelium, registry, store } = node;
   const found: { peer: string; author: string }[] = [];
   for (const [peer, groups] of mycelium.frontiers()) {
-    if (!registry.isActive(peer)) continue;
+    // What its version judges and this one does not is no damage.
+    const covers = mycelium.coverageOf(peer)?.covers;
+    if (!registry.isActive(peer) || covers === undefined || !isCoveredBy(covers, OWN_COVERAGE)) continue;
     for (const { author, channel, items, digest } of groups) {
       // An announcement alone tells no digest.
       if (channel !== 'public' || digest === '') continue;
-      if (sameFrontier(frontierOf(store.feeds(author, 'public')), items) && node.digestOf(author) !== digest)
+      if (
+        sameFrontier(frontierOf(store.feeds(author, 'public')), items) &&
+        node.digestOf(author, covers) !== digest
+      )
         found.push({ peer, author });
     }
   }

@@ -5,6 +5,7 @@ import type {
   SyncOutcome,
   SyncSource,
 } from '../../api/ports/exchange.ts';
+import type { Coverage } from '../../protocols/digest/coverage.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { frontierOf } from '../../protocols/feed/frontier.ts';
 import type { Ledger } from '../../protocols/ledger/types.ts';
@@ -47,8 +48,8 @@ export interface ExchangeParts {
   readonly mayHold: (peer: string, channel: Channel) => boolean;
   /** Shared with what comes over libp2p. */
   readonly offences: Pick<Offences, 'isOut'>;
-  readonly digestOf: (author: PeerId) => string;
-  readonly totalDigest: () => string;
+  readonly digestOf: (author: PeerId, covers: Coverage) => string;
+  readonly totalDigest: (covers: Coverage) => string;
   /** Makes anew what the entries of an author stand for. */
   readonly scrubAuthor: (author: PeerId) => Promise<void>;
   readonly addJob: (
@@ -147,10 +148,10 @@ export function createExchange(parts: ExchangeParts): Exchange {
   const port: ExchangePort = {
     changes,
     feeds: {
-      list: (signer) =>
+      list: (signer, covers) =>
         feeds.feedGroups().flatMap(({ author, channel, feeds: group }): ShownFeed[] => {
           if (channel === 'public')
-            return [{ author, channel, items: frontierOf(group), digest: parts.digestOf(author) }];
+            return [{ author, channel, items: frontierOf(group), digest: parts.digestOf(author, covers) }];
           return signer !== undefined && parts.mayHold(signer, channel)
             ? [{ author, channel, items: frontierOf(group) }]
             : [];

@@ -1,7 +1,7 @@
 import { byteStream } from '../../api/byte-stream.ts';
 import type { SyncSource } from '../../api/ports/exchange.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
-import { encodePage, type FrontierGroup } from '../../protocols/mycelium/frontier-page.ts';
+import { encodePage, type FrontierPage } from '../../protocols/mycelium/frontier-page.ts';
 import { FRONTIER_SEQUENCE, sequenceItem } from '../../protocols/mycelium/frontier-sequence.ts';
 import { ITEM_SEQUENCE } from '../../protocols/mycelium/item-sequence.ts';
 import { encodeItem } from '../../protocols/mycelium/range-item.ts';
@@ -108,8 +108,8 @@ export function createHttpTarget(baseUrl: string, key: string): SyncTarget {
 }
 
 /** Pages as they come, handed on; the digest at the end is of no use to who plans. */
-async function* sequenceOf(pages: AsyncIterable<readonly FrontierGroup[]>): AsyncGenerator<Uint8Array> {
-  for await (const page of pages) yield sequenceItem(encodePage(page));
+async function* sequenceOf(pages: AsyncIterable<FrontierPage>): AsyncGenerator<Uint8Array> {
+  for await (const { groups, knows } of pages) yield sequenceItem(encodePage(groups, knows));
   yield sequenceItem(new Uint8Array(32));
 }
 

@@ -1,6 +1,6 @@
 import type { SyncOutcome, SyncSource } from '../../api/ports/exchange.ts';
 import { AgrinetError, errorCode } from '../../protocols/errors.ts';
-import type { FrontierGroup } from '../../protocols/mycelium/frontier-page.ts';
+import type { FrontierPage } from '../../protocols/mycelium/frontier-page.ts';
 import {
   FRONTIER_SEQUENCE,
   FRONTIER_SEQUENCE_LIMITS,
@@ -138,7 +138,7 @@ export async function pullFeeds(
     return source.etag === undefined ? { ...nothing, bytes } : { ...nothing, bytes, etag: source.etag };
   }
   let digest = '';
-  async function* pages(): AsyncGenerator<readonly FrontierGroup[]> {
+  async function* pages(): AsyncGenerator<FrontierPage> {
     digest = yield* readFrontierSequence(counted(steady(answer.body)));
   }
   async function* counted(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {

@@ -1,3 +1,4 @@
+import type { NotCompared } from '../../protocols/digest/coverage.ts';
 import type {
   NodeEntry,
   NodeIdentityAnswer,
@@ -32,6 +33,7 @@ export interface NodeCounts {
 export interface PeerStanding extends NodeCounts {
   readonly connected: boolean;
   readonly lag: number;
+  readonly notCompared: readonly NotCompared[];
   readonly nextRetryAt: number | undefined;
 }
 
@@ -152,6 +154,7 @@ export function createRegistration(parts: RegistrationParts): Registration {
       online: status === 'active' && trouble === undefined,
       lastContactAt: parts.reach.lastContactAt(id),
       lag: undefined,
+      notCompared: [],
       nextRetryAt: undefined,
       ...(await parts.legacyCounts(id)),
       error: status === 'active' ? trouble : status,

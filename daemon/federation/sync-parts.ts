@@ -1,5 +1,5 @@
 import type { ImportTotals, SyncOutcome, SyncSource, TakenEntries } from '../../api/ports/exchange.ts';
-import type { FrontierGroup } from '../../protocols/mycelium/frontier-page.ts';
+import type { FrontierPage } from '../../protocols/mycelium/frontier-page.ts';
 import type { RangeRequest } from '../../protocols/mycelium/range.ts';
 import type { RangeItem } from '../../protocols/mycelium/range-item.ts';
 import type { GuardedFetch } from './guarded-fetch.ts';
@@ -9,7 +9,7 @@ export interface SyncTarget {
   /** An active registered node with an address, by its id. */
   source(id: string): Promise<SyncSource | undefined>;
   /** What is lacking here of what the source shows, as requests to ask it with. */
-  plan(id: string, pages: AsyncIterable<readonly FrontierGroup[]>): Promise<readonly RangeRequest[]>;
+  plan(id: string, pages: AsyncIterable<FrontierPage>): Promise<readonly RangeRequest[]>;
   /** Takes entries in through the ledger. Throws `peer-sent-invalid` for one that was not asked for or does not hold. */
   receive(id: string, asked: RangeRequest, items: readonly RangeItem[]): Promise<TakenEntries>;
   /** Checks and imports an export. */

@@ -93,7 +93,7 @@ export function createLocalTarget(parts: LocalTargetParts): LocalTarget {
       const promising: FrontierGroup[] = [];
       const lacking = new Map<string, Pick<FrontierGroup, 'author' | 'channel'>>();
       for await (const page of pages) {
-        for (const group of page) {
+        for (const group of page.groups) {
           await turn.pause();
           const { author, channel, items } = group;
           if (author !== identity.peerId && !parts.follows(author)) continue;

@@ -1,4 +1,5 @@
 import type { Connection, Stream } from '@libp2p/interface';
+import { commonCoverage, type Coverage, OWN_COVERAGE } from '../digest/coverage.ts';
 import { AgrinetError } from '../errors.ts';
 import { framed, type FramedStream } from '../wire/framed-stream.ts';
 import { LIMITS } from '../wire/limits.ts';
@@ -9,7 +10,7 @@ import type { Access, StreamHost } from './ports.ts';
 
 /**
  * Frontier exchange, `/agrinet/<network>/frontier/1`: the asker sends its frontier in pages and closes its side, the other
- * answers with its own. Afterwards each knows what the other has. A private channel stands only in what its participants are
+ * answers with its own, its digests over what both know. Afterwards each knows what the other has. A private channel stands only in what its participants are
  * shown. Not guaranteed: that either still has the same a moment later.
  */
 export const FRONTIER_LIMITS = {
@@ -26,13 +27,22 @@ export const FRONTIER_LIMITS = {
   answeringPerPeer: 2,
 } as const;
 
+/** The frontier that a peer has shown. */
+export interface ShownFrontier {
+  readonly groups: readonly FrontierGroup[];
+  /** All that the peer knows. */
+  readonly knows: Coverage;
+  /** What its digests are over. */
+  readonly covers: Coverage;
+}
+
 export interface FrontierComponents {
   readonly libp2p: StreamHost;
   readonly access: Access;
-  /** This node's frontier as this peer may see it. */
-  readonly frontierFor: (peer: string) => readonly FrontierGroup[];
+  /** This node's frontier as this peer may see it, its digests over these collections. */
+  readonly frontierFor: (peer: string, covers: Coverage) => readonly FrontierGroup[];
   /** A peer has shown its frontier, whoever asked. */
-  readonly onFrontier: (connection: Connection, groups: readonly FrontierGroup[]) => Promise<void>;
+  readonly onFrontier: (connection: Connection, shown: ShownFrontier) => Promise<void>;
   readonly onFailure: (peer: string, error: unknown) => void;
 }
 
@@ -75,24 +85,31 @@ export function createFrontierProtocol(components: FrontierComponents, network: 
     return pages.slice(from, from + most);
   }
 
-  async function send(frames: FramedStream, peer: string, whole: AbortSignal): Promise<void> {
+  async function send(
+    frames: FramedStream,
+    { peer, covers }: { readonly peer: string; readonly covers: Coverage },
+    whole: AbortSignal,
+  ): Promise<void> {
     const turn = new CpuTurn();
-    for (const page of pagesFor(peer, frontierFor(peer))) {
+    for (const page of pagesFor(peer, frontierFor(peer, covers))) {
       await turn.pause();
       await frames.write(encodePage(page), soon(whole));
     }
     await frames.close(soon(whole));
   }
 
-  async function receive(frames: FramedStream, whole: AbortSignal): Promise<FrontierGroup[]> {
+  async function receive(frames: FramedStream, whole: AbortSignal): Promise<Omit<ShownFrontier, 'covers'>> {
     const turn = new CpuTurn();
     const groups: FrontierGroup[] = [];
+    let knows: Coverage | undefined;
     for (let pages = 0; ; pages++) {
       const page = await frames.read(soon(whole));
-      if (page === null) return groups;
+      if (page === null) return { groups, knows: knows ?? new Map() };
       if (pages >= FRONTIER_LIMITS.pages) throw new AgrinetError('frontier-malformed', 'too many pages');
       await turn.pause();
-      groups.push(...decodeFrontier(page));
+      const decoded = decodeFrontier(page);
+      knows ??= decoded.knows;
+      groups.push(...decoded.groups);
     }
   }
 
@@ -108,9 +125,10 @@ export function createFrontierProtocol(components: FrontierComponents, network: 
     total++;
     try {
       const whole = wholeExchange();
-      const groups = await receive(frames, whole);
-      await send(frames, peer, whole);
-      await onFrontier(connection, groups);
+      const { groups, knows } = await receive(frames, whole);
+      await send(frames, { peer, covers: commonCoverage(OWN_COVERAGE, knows) }, whole);
+      // Whoever asks does not know yet what the other knows: its digests are over all that it knows itself.
+      await onFrontier(connection, { groups, knows, covers: knows });
     } catch (error) {
       frames.abort(error instanceof Error ? error : new AgrinetError('internal', 'not an error'));
       onFailure(peer, error);
@@ -139,8 +157,9 @@ export function createFrontierProtocol(components: FrontierComponents, network: 
       const stream = await connection.newStream(protocol, { signal: soon(whole) });
       const frames = framed(stream, { maxFrame: LIMITS.frontierBytes });
       try {
-        await send(frames, connection.remotePeer.toString(), whole);
-        await onFrontier(connection, await receive(frames, whole));
+        await send(frames, { peer: connection.remotePeer.toString(), covers: OWN_COVERAGE }, whole);
+        const { groups, knows } = await receive(frames, whole);
+        await onFrontier(connection, { groups, knows, covers: commonCoverage(OWN_COVERAGE, knows) });
       } catch (error) {
         frames.abort(error instanceof Error ? error : new AgrinetError('internal', 'not an error'));
         throw error;

@@ -1,3 +1,4 @@
+import { type Coverage, coverageList, OWN_COVERAGE, readCoverageList } from '../digest/coverage.ts';
 import { AgrinetError } from '../errors.ts';
 import type { FrontierItem } from '../feed/frontier.ts';
 import { fromHex, hex } from '../wire/bytes.ts';
@@ -11,15 +12,22 @@ export interface FrontierGroup {
   readonly author: PeerId;
   readonly channel: Channel;
   readonly items: readonly FrontierItem[];
-  /** Digest over the author's public records, hex; empty for a private channel. */
+  /** Digest over the author's public records, hex; empty for a private channel. Over which collections, says who shows it. */
   readonly digest: string;
+}
+
+/** One page of a frontier. */
+export interface FrontierPage {
+  /** All that its sender knows, the same on every page. */
+  readonly knows: Coverage;
+  readonly groups: readonly FrontierGroup[];
 }
 
 /** What stands on each page of a frontier: as little as it takes to say so, because a page is encoded when its turn comes. */
 export function frontierPages(groups: readonly FrontierGroup[]): FrontierGroup[][] {
   const pages: FrontierGroup[][] = [];
   let page: FrontierGroup[] = [];
-  let size = 0;
+  let size = KNOWS_COST;
   for (const group of groups) {
     // A group with more epochs than fit a page is shown in parts; `isBehind` looks at items one by one.
     for (let at = 0; at < Math.max(1, group.items.length); at += ITEMS_PER_GROUP) {
@@ -31,7 +39,7 @@ export function frontierPages(groups: readonly FrontierGroup[]): FrontierGroup[]
       if (size + cost > LIMITS.frontierBytes && page.length > 0) {
         pages.push(page);
         page = [];
-        size = 0;
+        size = KNOWS_COST;
       }
       page.push(part);
       size += cost;
@@ -41,9 +49,13 @@ export function frontierPages(groups: readonly FrontierGroup[]): FrontierGroup[]
   return pages;
 }
 
-/** One page, canonical dag-cbor of at most `LIMITS.frontierBytes`: a list of `[author, channel, digest, [[epoch, seq, hash, fork | null], …]]`. */
-export function encodePage(groups: readonly FrontierGroup[]): Uint8Array {
-  return encodeCbor(
+/**
+ * One page, canonical dag-cbor of at most `LIMITS.frontierBytes`: `[[[collection, op version], …], [[author, channel, digest, [[epoch, seq,
+ * hash, fork | null], …]], …]]`.
+ */
+export function encodePage(groups: readonly FrontierGroup[], knows: Coverage = OWN_COVERAGE): Uint8Array {
+  return encodeCbor([
+    coverageList(knows),
     groups.map(({ author, channel, digest, items }): Cbor => {
       const encoded = items.map((i) => [
         fromHex(i.epoch),
@@ -53,25 +65,30 @@ export function encodePage(groups: readonly FrontierGroup[]): Uint8Array {
       ]);
       return [author, channel, fromHex(digest), encoded];
     }),
-  );
+  ]);
 }
 
 /** All pages of a frontier. */
 export function encodeFrontier(groups: readonly FrontierGroup[]): Uint8Array[] {
-  return frontierPages(groups).map(encodePage);
+  return frontierPages(groups).map((page) => encodePage(page));
 }
 
 const ITEMS_PER_GROUP = 500;
+/** What a sender knows takes at most so many bytes: a name of 32, an integer and the heads. */
+const KNOWS_COST = 16 + LIMITS.knownCollections * 44;
 /** Values in a full page, whose shortest item takes 46 bytes and is five of them. */
-const PAGE_ITEMS = Math.ceil(LIMITS.frontierBytes / 46) * 5 + 16;
+const PAGE_ITEMS = Math.ceil(LIMITS.frontierBytes / 46) * 5 + LIMITS.knownCollections * 3 + 16;
 
 /** Reads one page strictly. Throws `frontier-malformed` or `not-canonical`. */
-export function decodeFrontier(page: Uint8Array): FrontierGroup[] {
+export function decodeFrontier(page: Uint8Array): FrontierPage {
   const malformed = new AgrinetError('frontier-malformed', 'malformed frontier page');
   if (page.length > LIMITS.frontierBytes) throw malformed;
   const value = decodeCbor(page, PAGE_ITEMS);
-  if (!Array.isArray(value)) throw malformed;
-  return value.map((group: unknown): FrontierGroup => {
+  if (!Array.isArray(value) || value.length !== 2) throw malformed;
+  const [known, shown] = value as readonly unknown[];
+  const knows = readCoverageList(known);
+  if (knows === undefined || !Array.isArray(shown)) throw malformed;
+  const groups = shown.map((group: unknown): FrontierGroup => {
     if (!Array.isArray(group) || group.length !== 4) throw malformed;
     const [authorText, channel, digest, items] = group as readonly unknown[];
     const author = parsePeerId(authorText);
@@ -79,6 +96,7 @@ export function decodeFrontier(page: Uint8Array): FrontierGroup[] {
     if (!(digest instanceof Uint8Array) || (digest.length !== 0 && digest.length !== 32)) throw malformed;
     return { author, channel, digest: hex(digest), items: items.map(decodeItem) };
   });
+  return { knows, groups };
 }
 
 function decodeItem(item: unknown): FrontierItem {

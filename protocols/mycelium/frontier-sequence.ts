@@ -4,7 +4,7 @@ import { hex } from '../wire/bytes.ts';
 import { encodeCbor } from '../wire/cbor.ts';
 import { CpuTurn } from '../wire/cpu-turn.ts';
 import { LIMITS } from '../wire/limits.ts';
-import { decodeFrontier, type FrontierGroup } from './frontier-page.ts';
+import { decodeFrontier, type FrontierPage } from './frontier-page.ts';
 import { bytesPlace } from './range-item.ts';
 
 /**
@@ -30,7 +30,7 @@ export function sequenceItem(bytes: Uint8Array): Uint8Array {
 /** Reads pages as they come; returns the total digest, hex. Gives way between pages. Throws `frontier-malformed` and what reading a page throws. */
 export async function* readFrontierSequence(
   source: AsyncIterable<Uint8Array>,
-): AsyncGenerator<FrontierGroup[], string> {
+): AsyncGenerator<FrontierPage, string> {
   const queue = new ByteQueue();
   const turn = new CpuTurn();
   let digest: string | undefined;

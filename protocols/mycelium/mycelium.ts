@@ -1,4 +1,5 @@
 import type { Connection } from '@libp2p/interface';
+import type { Coverage } from '../digest/coverage.ts';
 import { AgrinetError, errorCode } from '../errors.ts';
 import { readForkProof } from '../feed/fork.ts';
 import type { Entry } from '../feed/entry.ts';
@@ -13,7 +14,7 @@ import type { FrontierGroup } from './frontier-page.ts';
 import { type Announcement, decodeMessage, encodeMessage } from './message.ts';
 import type { Offences } from './offences.ts';
 import { type Access, type FeedSource, newestConnection, type StreamHost } from './ports.ts';
-import { createPuller, type PullEvent, type Puller } from './puller.ts';
+import { createPuller, type PeerCoverage, type PullEvent, type Puller } from './puller.ts';
 import { createRangeProtocol } from './range.ts';
 
 /**
@@ -39,8 +40,8 @@ export interface MyceliumComponents {
   readonly access: Access;
   /** Shared with what is fetched over HTTPS. */
   readonly offences: Offences;
-  /** Digest over an author's public records, hex. */
-  readonly digestOf: (author: PeerId) => string;
+  /** Digest over an author's public records in these collections, hex. */
+  readonly digestOf: (author: PeerId, covers: Coverage) => string;
   /** Whether feeds of this author are taken. */
   readonly follows: (author: PeerId) => boolean;
   /** Participants of a private channel, this node left out. */
@@ -66,6 +67,8 @@ export interface Mycelium {
   syncNow(): Promise<void>;
   /** The last frontier each peer has shown. */
   frontiers(): ReadonlyMap<string, readonly FrontierGroup[]>;
+  /** What each peer's version knows, and what its last digests are over; undefined before its first frontier. */
+  coverageOf(peer: string): PeerCoverage | undefined;
   readonly pending: number;
 }
 
@@ -91,7 +94,7 @@ export function createMycelium(components: MyceliumComponents, network: string):
         mayReplicate: (peer) => access.mayReplicate(peer) && !offences.isOut(peer, now()),
       },
       frontierFor,
-      onFrontier: (connection, groups) => puller.onFrontier(connection, groups),
+      onFrontier: (connection, shown) => puller.onFrontier(connection, shown),
       onFailure,
     },
     network,
@@ -106,7 +109,7 @@ export function createMycelium(components: MyceliumComponents, network: string):
     network,
   );
 
-  function frontierFor(peer: string): FrontierGroup[] {
+  function frontierFor(peer: string, covers: Coverage): FrontierGroup[] {
     const groups: FrontierGroup[] = [];
     for (const { author, channel, feeds } of source.feedGroups()) {
       if (channel !== 'public' && !access.mayHold(peer, channel)) continue;
@@ -114,7 +117,7 @@ export function createMycelium(components: MyceliumComponents, network: string):
         author,
         channel,
         items: frontierOf(feeds),
-        digest: channel === 'public' ? components.digestOf(author) : '',
+        digest: channel === 'public' ? components.digestOf(author, covers) : '',
       });
     }
     return groups;
@@ -276,6 +279,7 @@ export function createMycelium(components: MyceliumComponents, network: string):
       await Promise.all([...peers.values()].map(exchangeWith));
     },
     frontiers: () => puller.frontiers(),
+    coverageOf: (peer) => puller.coverageOf(peer),
     get pending() {
       return puller.pending;
     },

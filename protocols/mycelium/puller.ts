@@ -1,4 +1,5 @@
 import type { Connection } from '@libp2p/interface';
+import { type Coverage, isCoveredBy, OWN_COVERAGE } from '../digest/coverage.ts';
 import { AgrinetError, errorCode } from '../errors.ts';
 import type { ForkProof } from '../feed/fork.ts';
 import { frontierOf, isBehind, sameFrontier } from '../feed/frontier.ts';
@@ -6,6 +7,7 @@ import type { Ledger } from '../ledger/types.ts';
 import { CpuTurn } from '../wire/cpu-turn.ts';
 import type { PeerId } from '../wire/identity.ts';
 import { CatchUpPlan, type Need } from './catch-up.ts';
+import type { ShownFrontier } from './frontier-exchange.ts';
 import type { FrontierGroup } from './frontier-page.ts';
 import type { Announcement } from './message.ts';
 import type { Offences } from './offences.ts';
@@ -52,22 +54,26 @@ export interface PullerComponents {
   readonly ledger: Ledger;
   readonly access: Access;
   readonly offences: Offences;
-  readonly digestOf: (author: PeerId) => string;
+  readonly digestOf: (author: PeerId, covers: Coverage) => string;
   readonly follows: (author: PeerId) => boolean;
   readonly now: () => number;
   readonly onEvent: (event: PullEvent) => void;
 }
 
+/** What a peer's version knows, and what its last digests are over. */
+export type PeerCoverage = Pick<ShownFrontier, 'knows' | 'covers'>;
+
 /** Pulls what peers have shown and this node lacks, until it lacks nothing that somebody reachable has. */
 export interface Puller {
   /** A peer has shown its frontier. */
-  onFrontier(connection: Connection, groups: readonly FrontierGroup[]): Promise<void>;
+  onFrontier(connection: Connection, shown: ShownFrontier): Promise<void>;
   /** A peer has told of one entry. */
   announced(peer: string, announcement: Announcement): void;
   /** A proof says that the fork is lower still. */
   seekLower(proof: ForkProof): void;
   reconnected(peer: string): void;
   frontiers(): ReadonlyMap<string, readonly FrontierGroup[]>;
+  coverageOf(peer: string): PeerCoverage | undefined;
   readonly pending: number;
   stop(): void;
 }
@@ -76,6 +82,7 @@ export function createPuller(components: PullerComponents): Puller {
   const { libp2p, source, ledger, access, offences, now, onEvent } = components;
   const plan = new CatchUpPlan();
   const shown = new Map<string, readonly FrontierGroup[]>();
+  const coverage = new Map<string, PeerCoverage>();
   /** What was shown is pulled from whom it was shown by: two processes may have one key, and so one peer id. */
   const shownOver = new Map<string, Connection>();
   const owed = new OwedFeeds(components);
@@ -86,10 +93,11 @@ export function createPuller(components: PullerComponents): Puller {
     (group.author === components.self || components.follows(group.author)) &&
     isBehind(source.feeds(group.author, group.channel), group.items);
 
-  async function onFrontier(connection: Connection, groups: readonly FrontierGroup[]): Promise<void> {
+  async function onFrontier(connection: Connection, { groups, knows, covers }: ShownFrontier): Promise<void> {
     const turn = new CpuTurn();
     const peer = connection.remotePeer.toString();
     shownOver.set(peer, connection);
+    coverage.set(peer, { knows, covers });
     // What nobody here follows or holds is of no further use, and a frontier may be megabytes of it.
     shown.set(
       peer,
@@ -106,7 +114,7 @@ export function createPuller(components: PullerComponents): Puller {
       if (lacks(group)) {
         behind++;
         plan.want(peer, group);
-      } else if (group.channel === 'public' && differs(group))
+      } else if (group.channel === 'public' && differs(group, covers))
         onEvent({ kind: 'digest-differs', peer, author: group.author });
     }
     if (behind === 0) onEvent({ kind: 'peer-synced', peer, received: 0 });
@@ -114,10 +122,11 @@ export function createPuller(components: PullerComponents): Puller {
     pullMore();
   }
 
-  /** Equal frontier, unequal digest: a fault of somebody's. */
-  function differs(group: FrontierGroup): boolean {
+  /** Equal frontier, unequal digest over what both know: a fault of somebody's. */
+  function differs(group: FrontierGroup, covers: Coverage): boolean {
+    if (!isCoveredBy(covers, OWN_COVERAGE)) return false;
     const same = sameFrontier(frontierOf(source.feeds(group.author, 'public')), group.items);
-    return same && components.digestOf(group.author) !== group.digest;
+    return same && components.digestOf(group.author, covers) !== group.digest;
   }
 
   function pullMore(): void {
@@ -242,6 +251,7 @@ export function createPuller(components: PullerComponents): Puller {
       pullMore();
     },
     frontiers: () => shown,
+    coverageOf: (peer) => coverage.get(peer),
     get pending() {
       return plan.pending;
     },

@@ -10,7 +10,7 @@ import { decodeOp, type Op } from '../feed/op.ts';
 import { genesisOf } from './genesis.ts';
 import { CONTENT_ID_LENGTH, contentId, decodeMembership } from './membership.ts';
 import type { Membership, PlacedOp } from './record.ts';
-import { COLLECTIONS, type Collection, fieldRule, valueProblem } from './schema.ts';
+import { COLLECTIONS, type Collection, fieldRule, OP_VERSION, valueProblem } from './schema.ts';
 
 /** What an op says, when it is valid by itself: everything that can be told without any other op. */
 export type Reading =
@@ -43,7 +43,7 @@ export function readOp(placed: PlacedOp): ReadOp {
   const op = decodeOp(placed.bytes);
   if (op === undefined) return isVoid('op-malformed');
   const collection = COLLECTIONS[op.c];
-  if (op.v !== 1) return { key: undefined, problem: 'op-version-unknown', waits: true };
+  if (op.v !== OP_VERSION) return { key: undefined, problem: 'op-version-unknown', waits: true };
   if (collection === undefined) return { key: undefined, problem: 'collection-unknown', waits: true };
   switch (op.t) {
     case 'fact':

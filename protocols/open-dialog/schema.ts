@@ -325,6 +325,9 @@ export const COLLECTIONS: Readonly<Record<string, Collection>> = Object.freeze(
   }),
 );
 
+/** The newest op version that ops are judged by here; those of a later one wait. */
+export const OP_VERSION = 1;
+
 /** The version that nodes show one another: raised with any change to a collection. */
 export const SCHEMA_VERSION = 1;
 

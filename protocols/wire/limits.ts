@@ -37,6 +37,8 @@ export const LIMITS = {
   forksPerDay: 100,
   /** A clock further ahead than this is kept but does not move ours. */
   clockAheadMs: 5 * 60 * 1000,
+  /** Collections that a node says it knows, on each page of its frontier: three times as many as there are. */
+  knownCollections: 32,
   /** One frontier page. */
   frontierBytes: 64 * 1024,
 } as const;

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createHttpTarget } from '../../daemon/federation/http-target.ts';
+import { OWN_COVERAGE } from '../../protocols/digest/coverage.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { CATCH_UP_LIMITS } from '../../protocols/mycelium/catch-up.ts';
 import { sealRequest } from '../../protocols/mycelium/signed-request.ts';
@@ -65,7 +66,7 @@ describe('two nodes that reach one another over HTTPS alone', () => {
       items: [{ epoch: '00'.repeat(8), seq: 1, hash: '11'.repeat(32) }],
     }));
     async function* pages() {
-      yield shown;
+      yield { groups: shown, knows: OWN_COVERAGE };
     }
     expect(await target.plan(id, pages())).toHaveLength(CATCH_UP_LIMITS.wantedPerPeer);
     await target.noteSync(id, { received: 0, imported: 0, unchanged: 0, refused: 0, bytes: 0, etag: '"e"' });

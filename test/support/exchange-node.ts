@@ -19,7 +19,7 @@ import { createGuardedFetch } from '../../daemon/federation/guarded-fetch.ts';
 import { syncSource } from '../../daemon/federation/sync.ts';
 import type { SyncTarget } from '../../daemon/federation/sync-parts.ts';
 import { createParticipants } from '../../daemon/participants.ts';
-import { totalDigest } from '../../protocols/digest/state-digest.ts';
+import { OWN_COVERAGE } from '../../protocols/digest/coverage.ts';
 import { Offences } from '../../protocols/mycelium/offences.ts';
 import { createMerger } from '../../protocols/open-dialog/merger.ts';
 import type { RegisteredNode } from '../../protocols/registry/registry.ts';
@@ -89,12 +89,7 @@ export async function startExchangeNode(certificate?: Certificate): Promise<Exch
     reader,
     stamp: (owner, collection) => store.digests.one('public', owner, collection)?.digest ?? '',
   });
-  const digest = (): string =>
-    totalDigest(
-      new Map(
-        [...store.digests.of('public').keys()].map((owner) => [owner, ledgerNode.digestOf(owner as PeerId)]),
-      ),
-    );
+  const digest = (): string => store.digests.total();
   const exchange = createExchange({
     identity,
     net: 'test',
@@ -111,8 +106,8 @@ export async function startExchangeNode(certificate?: Certificate): Promise<Exch
     sourceKey: (id) => sourceKeys.get(id),
     mayHold: (peer, channel) => participants.mayHold(peer, channel),
     offences: new Offences(),
-    digestOf: (author) => ledgerNode.digestOf(author),
-    totalDigest: digest,
+    digestOf: (author, covers) => store.digests.ownerDigest(author, covers),
+    totalDigest: (covers) => store.digests.total(covers),
     scrubAuthor: () => Promise.resolve(),
     addJob: async (data, key) => {
       jobs.push(data);
@@ -129,7 +124,7 @@ export async function startExchangeNode(certificate?: Certificate): Promise<Exch
     self,
     exchange: exchange.port,
     reader,
-    digest: () => ({ digest: digest(), owners: {} }),
+    digest: () => ({ digest: digest(), covers: OWN_COVERAGE, owners: {} }),
     peers: () => [],
     digestBranch: (owner: PeerId, collection: string, prefix: string) =>
       trees.branch(owner, collection, prefix),

@@ -111,6 +111,7 @@ export async function registrationNode(
     peerStanding: () => ({
       connected: false,
       lag: 0,
+      notCompared: [],
       nextRetryAt: undefined,
       listings: 0,
       transactions: 0,

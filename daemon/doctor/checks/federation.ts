@@ -1,3 +1,4 @@
+import { notComparedText } from '../../not-compared.ts';
 import { DOCTOR_LIMITS, type NodeFact, type OnlineFacts } from '../facts.ts';
 import { type Finding, firstOf, harmless } from '../finding.ts';
 import { isoTime } from '../../../protocols/wire/iso-time.ts';
@@ -174,8 +175,19 @@ export function checkGaps({ gaps, now }: OnlineFacts): Finding[] {
 }
 
 /** Equal frontier, unequal digest: somebody's disk or somebody's code is wrong. */
-export function checkDigests({ unequal }: OnlineFacts): Finding[] {
-  return firstOf(
+export function checkDigests({ unequal, nodes }: OnlineFacts): Finding[] {
+  const leftOut = nodes.flatMap(({ id, label, status, notCompared }) =>
+    status === 'active'
+      ? notCompared.map((each): Finding => ({
+          check: 'digests',
+          severity: 'info',
+          subject: id,
+          message: `not compared with ${label}: ${notComparedText(each)}`,
+          mend: 'upgrade whichever of the two is older; nothing is lost meanwhile',
+        }))
+      : [],
+  );
+  const differing = firstOf(
     unequal.map(({ peer, author }) => ({
       check: 'digests',
       severity: 'error',
@@ -184,6 +196,7 @@ export function checkDigests({ unequal }: OnlineFacts): Finding[] {
       mend: `agrinet doctor --diff ${peer}`,
     })),
   );
+  return [...differing, ...firstOf(leftOut)];
 }
 
 /** Feeds with a proof of two histories; they stay for good. */

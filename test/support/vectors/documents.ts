@@ -1,3 +1,9 @@
+import {
+  commonCoverage,
+  coverageText,
+  notCompared,
+  readCoverageText,
+} from '../../../protocols/digest/coverage.ts';
 import { digestElement } from '../../../protocols/digest/element.ts';
 import { addElement, emptySum, sumDigest } from '../../../protocols/digest/lthash.ts';
 import { ownerDigest, totalDigest } from '../../../protocols/digest/state-digest.ts';
@@ -439,6 +445,27 @@ export function contentIdVectors(): unknown {
   };
 }
 
+/** What nodes of different versions compare: collections with op versions, those of both in common, and what is left out. */
+function coverageVectors(): unknown {
+  const known: [string, string][] = [
+    ['listings.1,prices.1', 'listings.1,prices.1'],
+    ['listings.1,prices.1', 'listings.1'],
+    ['listings.1', 'auctions.1,listings.1,prices.1'],
+    ['listings.1,prices.2', 'listings.1,prices.1'],
+    ['listings.1', ''],
+  ];
+  return known.map(([one, other]) => {
+    const [here, there] = [readCoverageText(one), readCoverageText(other)];
+    if (here === undefined || there === undefined) throw new Error('no coverage');
+    return {
+      here: one,
+      there: other,
+      common: coverageText(commonCoverage(here, there)),
+      notCompared: notCompared(there, here),
+    };
+  });
+}
+
 /** Set hashes and the digests above them. */
 export function digestVectors(): unknown {
   const elements = ['listings/a\nheads', 'listings/b\ntombstone', 'listings/c\n1,2'];
@@ -453,5 +480,6 @@ export function digestVectors(): unknown {
     owner,
     nothing: ownerDigest(new Map()),
     total: totalDigest(new Map([[A, owner]])),
+    compared: coverageVectors(),
   };
 }

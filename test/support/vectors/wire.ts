@@ -3,13 +3,14 @@ import { makeForkProof } from '../../../protocols/feed/fork.ts';
 import { encodeHeader, type Header, headerHash } from '../../../protocols/feed/header.ts';
 import { encodeOp } from '../../../protocols/feed/op.ts';
 import { rendezvousKey } from '../../../protocols/discovery/rendezvous.ts';
-import { encodeFrontier } from '../../../protocols/mycelium/frontier-page.ts';
+import { decodeFrontier, encodePage } from '../../../protocols/mycelium/frontier-page.ts';
 import { encodeMessage } from '../../../protocols/mycelium/message.ts';
 import { encodeRangeRequest } from '../../../protocols/mycelium/range.ts';
 import { sealStatement } from '../../../protocols/registry/statement.ts';
 import { concat, hex, sha256 } from '../../../protocols/wire/bytes.ts';
-import { encodeCbor } from '../../../protocols/wire/cbor.ts';
+import { type Cbor, encodeCbor } from '../../../protocols/wire/cbor.ts';
 import { peerIdOf } from '../../../protocols/wire/identity.ts';
+import { outcomeOf } from './outcome.ts';
 import { nodeOf } from './signatures.ts';
 
 const PLACE: Omit<Header, 'n' | 'root'> = {
@@ -179,6 +180,40 @@ export function entryVectors(): unknown {
   };
 }
 
+/** Frontier pages that are none. */
+function refusedPages(): unknown {
+  const known: Cbor = [['listings', 1]];
+  const letter = (n: number): string => String.fromCharCode(97 + n);
+  const many: Cbor = Array.from({ length: 33 }, (_, i) => [
+    `${letter(Math.floor(i / 26))}${letter(i % 26)}`,
+    1,
+  ]);
+  const pages: [string, Cbor][] = [
+    ['groups alone', []],
+    ['something behind the groups', [known, [], []]],
+    [
+      'collections out of order',
+      [
+        [
+          ['prices', 1],
+          ['listings', 1],
+        ],
+        [],
+      ],
+    ],
+    ['a collection twice', [[...known, ...known], []]],
+    ['no collection name', [[['Listings', 1]], []]],
+    ['op version 0', [[['listings', 0]], []]],
+    ['an op version that is text', [[['listings', '1']], []]],
+    ['33 collections', [many, []]],
+    ['a digest of 31 bytes', [known, [[nodeOf(1).peerId, 'public', new Uint8Array(31), []]]]],
+  ];
+  return pages.map(([name, value]) => {
+    const page = encodeCbor(value);
+    return { name, page: hex(page), code: outcomeOf(() => decodeFrontier(page)) };
+  });
+}
+
 export function messageVectors(): unknown {
   const author = nodeOf(1).peerId;
   const entry = sealEntry(nodeOf(1), PLACE, OPS);
@@ -210,7 +245,20 @@ export function messageVectors(): unknown {
     gossipEntry: hex(encodeMessage({ kind: 'entry', bytes: Uint8Array.of(1, 2) })),
     gossipAnnouncement: { announcement, message: hex(encodeMessage({ kind: 'announcement', announcement })) },
     gossipProof: hex(encodeMessage({ kind: 'proof', bytes: Uint8Array.of(3) })),
-    frontierPage: { groups: [group], page: encodeFrontier([group]).map(hex) },
+    frontierPage: {
+      knows: { listings: 1, prices: 1 },
+      groups: [group],
+      page: hex(
+        encodePage(
+          [group],
+          new Map([
+            ['listings', 1],
+            ['prices', 1],
+          ]),
+        ),
+      ),
+      refused: refusedPages(),
+    },
     rangeRequest: hex(encodeRangeRequest({ author, channel: 'public', have: items })),
     registration: {
       net: 'vectors',

@@ -43,7 +43,7 @@ const AROUND: Readonly<Record<string, readonly Uint8Array[]>> = {
   entry: [Uint8Array.of(0x82, 0x40)],
   frontier: [
     concat([
-      Uint8Array.of(0x81, 0x84),
+      Uint8Array.of(0x82, 0x80, 0x81, 0x84),
       encodeCbor(author),
       encodeCbor('public'),
       encodeCbor(new Uint8Array(32)),

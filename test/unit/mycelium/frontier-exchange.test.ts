@@ -38,7 +38,7 @@ async function twoNodes(groups: readonly FrontierGroup[], registered = true) {
         },
         access: { mayReplicate: () => registered, mayHold: () => true },
         frontierFor: () => mine,
-        onFrontier: async (_, shown) => void told.push([...shown]),
+        onFrontier: async (_, { groups: shown }) => void told.push([...shown]),
         onFailure: (_, error) => failures.push(error),
       },
       'test',

@@ -1,5 +1,6 @@
 import type { Connection } from '@libp2p/interface';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { OWN_COVERAGE } from '../../../protocols/digest/coverage.ts';
 import { frontierOf } from '../../../protocols/feed/frontier.ts';
 import type { FrontierGroup } from '../../../protocols/mycelium/frontier-page.ts';
 import { Offences } from '../../../protocols/mycelium/offences.ts';
@@ -83,6 +84,7 @@ function pullerOf(
   });
   return { puller, events };
 }
+const known = { knows: OWN_COVERAGE, covers: OWN_COVERAGE };
 const answers = (events: readonly PullEvent[]): number =>
   events.filter(({ kind }) => kind === 'own-held').length;
 const pulled = (events: readonly PullEvent[]): number =>
@@ -102,7 +104,7 @@ it('an announcement is no answer: it tells nothing of the other feeds', async ()
   puller.announced(peer, { author: own.peerId, channel: 'public', ...item });
   await waitFor('the pull', async () => pulled(events) > 0, 5000);
   expect(answers(events)).toBe(0);
-  await puller.onFrontier(connection, frontier(buyer));
+  await puller.onFrontier(connection, { groups: frontier(buyer), ...known });
   await waitFor('the answer', async () => answers(events) === 1, 5000);
   puller.stop();
 });
@@ -119,7 +121,7 @@ it('a peer has answered when the contracts are back that the own steps are in', 
   const { puller, events } = pullerOf(restored, buyer, async ({ author }) => {
     if (author === peer) await released;
   });
-  await puller.onFrontier(connection, frontier(buyer));
+  await puller.onFrontier(connection, { groups: frontier(buyer), ...known });
   await waitFor('the own feed', async () => restored.store.feeds(own.peerId, channel).length > 0, 5000);
   await waitFor('the end of its pull', async () => pulled(events) > 0, 5000);
   expect(answers(events)).toBe(0);

@@ -1,3 +1,4 @@
+import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { errorCode } from '../../../protocols/errors.ts';
@@ -7,6 +8,8 @@ import { decodeOp, encodeOp, type Op } from '../../../protocols/feed/op.ts';
 import {
   decodeFrontier,
   encodeFrontier,
+  encodePage,
+  frontierPages,
   type FrontierGroup,
 } from '../../../protocols/mycelium/frontier-page.ts';
 import { decodeMessage, encodeMessage, type GossipMessage } from '../../../protocols/mycelium/message.ts';
@@ -175,7 +178,33 @@ describe('what is written is read back, and only those bytes are read', () => {
         const many = Array.from({ length: times }, () => list).flat();
         const pages = encodeFrontier(many);
         for (const page of pages) expect(page.length).toBeLessThanOrEqual(LIMITS.frontierBytes);
-        expect(pages.flatMap((page) => decodeFrontier(page))).toEqual(many);
+        expect(pages.flatMap((page) => decodeFrontier(page).groups)).toEqual(many);
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  it('what a node knows, on a full page too', () => {
+    const known = fc
+      .uniqueArray(
+        fc.tuple(
+          fc.stringMatching(/^[a-z][a-z-]{0,31}$/),
+          fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
+        ),
+        { maxLength: LIMITS.knownCollections, selector: ([name]) => name },
+      )
+      .map((pairs) => new Map(pairs.sort(([a], [b]) => (a < b ? -1 : 1))));
+    fc.assert(
+      fc.property(known, fc.integer({ min: 1, max: 400 }), (knows, count) => {
+        const groups = Array.from({ length: count }, () => ({
+          author: identityFromSeed(new Uint8Array(32)).peerId,
+          channel: 'public' as const,
+          digest: '11'.repeat(32),
+          items: [{ epoch: '00'.repeat(8), seq: 1, hash: '11'.repeat(32) }],
+        }));
+        const pages = frontierPages(groups).map((page) => encodePage(page, knows));
+        for (const page of pages) expect(page.length).toBeLessThanOrEqual(LIMITS.frontierBytes);
+        for (const page of pages) expect(decodeFrontier(page).knows).toEqual(knows);
       }),
       { numRuns: 30 },
     );

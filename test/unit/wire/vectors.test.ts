@@ -1,9 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it, test } from 'vitest';
 import { openForkProof } from '../../../protocols/feed/fork.ts';
+import {
+  commonCoverage,
+  coverageText,
+  notCompared,
+  readCoverageText,
+} from '../../../protocols/digest/coverage.ts';
 import { bodyMatches, decodeEntry } from '../../../protocols/feed/entry.ts';
 import { decodeHeader, ENTRY_ENVELOPE, headerHash } from '../../../protocols/feed/header.ts';
 import { errorCode } from '../../../protocols/errors.ts';
+import { decodeFrontier } from '../../../protocols/mycelium/frontier-page.ts';
 import { decodeChange } from '../../../protocols/open-dialog/change.ts';
 import { judge } from '../../../protocols/open-dialog/judge.ts';
 import type { PlacedOp } from '../../../protocols/open-dialog/record.ts';
@@ -36,12 +43,43 @@ interface Vectors {
     heads: string[];
     view: unknown;
   }[];
+  readonly messages: {
+    frontierPage: {
+      knows: Record<string, number>;
+      groups: unknown[];
+      page: string;
+      refused: { name: string; page: string; code: string }[];
+    };
+  };
+  readonly digest: {
+    compared: { here: string; there: string; common: string; notCompared: unknown[] }[];
+  };
   readonly entries: { entry: string; erased: string; forkProof: { bytes: string; id: string } };
 }
 const vectors = JSON.parse(text) as Vectors;
 
 it('the file is what the sources give, byte for byte: old vectors never change', () => {
   expect(vectorsText()).toBe(text);
+});
+
+describe('frontier pages', () => {
+  const { knows, groups, page, refused } = vectors.messages.frontierPage;
+  it('say what their sender knows, and what it has', () => {
+    expect(decodeFrontier(fromHex(page))).toEqual({ knows: new Map(Object.entries(knows)), groups });
+  });
+  test.each(refused)('refused: $name', (each) => {
+    expect(each.code).toBe('frontier-malformed');
+    expect(() => decodeFrontier(fromHex(each.page))).toThrow(
+      expect.objectContaining({ code: 'frontier-malformed' }),
+    );
+  });
+});
+
+test.each(vectors.digest.compared)('compared: $here with $there', (each) => {
+  const [here, there] = [readCoverageText(each.here), readCoverageText(each.there)];
+  if (here === undefined || there === undefined) throw new Error('no coverage');
+  expect(coverageText(commonCoverage(here, there))).toBe(each.common);
+  expect(notCompared(there, here)).toEqual(each.notCompared);
 });
 
 describe('identities and keys', () => {
