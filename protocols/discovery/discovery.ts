@@ -1,24 +1,19 @@
-import type { Connection, Libp2p, PeerInfo } from '@libp2p/interface';
+import type { Connection, Libp2p, Libp2pEvents, PeerInfo } from '@libp2p/interface';
 import type { KadDHT } from '@libp2p/kad-dht';
-import { peerIdFromString } from '@libp2p/peer-id';
-import { multiaddr } from '@multiformats/multiaddr';
 import { AgrinetError } from '../errors.ts';
 import type { AddressBook, AddressSource } from './address-book.ts';
-import { bareAddress } from './dial-rule.ts';
-import { createPeerExchange } from './peer-exchange.ts';
-import { createRendezvous } from './rendezvous.ts';
+import { Dialer } from './dialer.ts';
+import { createPeerExchange, type PeerExchange } from './peer-exchange.ts';
+import { createRendezvous, type Rendezvous } from './rendezvous.ts';
 import {
   createSupervisor,
-  SelfDialError,
   type SupervisedPeer,
+  type Supervisor,
   type SupervisorComponents,
 } from './supervisor.ts';
-import type { Target } from './supervisor-core.ts';
 
 /** How often one connected peer is asked for others, on average. Milliseconds. */
 const EXCHANGE_EVERY_MS = 60_000;
-/** Every so many failed dials of a peer the DHT is asked where it is now. */
-const LOOK_UP_EVERY = 3;
 
 export interface DiscoveryComponents {
   readonly libp2p: Libp2p;
@@ -61,176 +56,178 @@ export interface Discovery {
 
 /** Composes supervisor, rendezvous and peer exchange over one libp2p node. */
 export function createDiscovery(components: DiscoveryComponents, options: DiscoveryOptions): Discovery {
-  const { libp2p, dht, book, now, random } = components;
-  const self = libp2p.peerId.toString();
-  const debug = components.onDebug;
-  const asking = new Set<string>();
-  let stopping = new AbortController();
-  let timer: NodeJS.Timeout | undefined;
+  return new Libp2pDiscovery(components, options);
+}
 
-  const supervisor = createSupervisor(supervisorComponents(), {
-    bootstrap: options.bootstrap,
-    targetDegree: options.targetDegree,
-  });
-  const exchange = createPeerExchange(
-    { libp2p, now, random, onFailure: (peer, error) => debug('peer exchange refused', { peer, err: error }) },
-    { network: options.network },
-  );
-  const rendezvous = createRendezvous(
-    {
-      dht,
-      tableSize: () => routingTableSize(dht),
-      onFound: (peer) => found(peer, 'dht'),
-      onFailure: (error) => debug('rendezvous failed', { err: error }),
-      random,
-    },
-    options,
-  );
+type Listener<Name extends 'peer:identify' | 'peer:discovery' | 'peer:connect'> = (
+  event: Libp2pEvents[Name],
+) => void;
 
-  function supervisorComponents(): SupervisorComponents {
-    return {
-      self,
-      now,
-      random,
-      dial,
-      async ping(linkId, signal) {
-        const connection = byId(linkId);
-        if (connection !== undefined) await components.ping(connection, signal);
+class Libp2pDiscovery implements Discovery {
+  readonly #parts: DiscoveryComponents;
+  readonly #options: DiscoveryOptions;
+  readonly #self: string;
+  readonly #supervisor: Supervisor;
+  readonly #exchange: PeerExchange;
+  readonly #rendezvous: Rendezvous;
+  /** Peers that are being asked for others. */
+  readonly #asking = new Set<string>();
+  #stopping = new AbortController();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(components: DiscoveryComponents, options: DiscoveryOptions) {
+    const { libp2p, dht, now, random, onDebug } = components;
+    this.#parts = components;
+    this.#options = options;
+    this.#self = libp2p.peerId.toString();
+    this.#supervisor = createSupervisor(supervisorComponents(components), options);
+    this.#exchange = createPeerExchange(
+      {
+        libp2p,
+        now,
+        random,
+        onFailure: (peer, error) => onDebug('peer exchange refused', { peer, err: error }),
       },
-      close: (linkId) => byId(linkId)?.abort(new AgrinetError('peer-silent', 'no answer to a ping')),
-      watch(listener) {
-        const onOpen = ({ detail }: CustomEvent<Connection>): void =>
-          listener.opened(detail.id, detail.remotePeer.toString());
-        const onClose = ({ detail }: CustomEvent<Connection>): void => listener.closed(detail.id);
-        libp2p.addEventListener('connection:open', onOpen);
-        libp2p.addEventListener('connection:close', onClose);
-        for (const one of libp2p.getConnections()) listener.opened(one.id, one.remotePeer.toString());
-        return () => {
-          libp2p.removeEventListener('connection:open', onOpen);
-          libp2p.removeEventListener('connection:close', onClose);
-        };
+      options,
+    );
+    this.#rendezvous = createRendezvous(
+      {
+        dht,
+        tableSize: () => this.tableSize(),
+        onFound: (peer) => this.#found(peer),
+        onFailure: (error) => onDebug('rendezvous failed', { err: error }),
+        random,
       },
-      onFailure: (what, subject, error) => debug('peer not reached', { what, subject, err: error }),
-    };
+      options,
+    );
   }
 
-  function byId(linkId: string): Connection | undefined {
-    return libp2p.getConnections().find((connection) => connection.id === linkId);
+  async start(): Promise<void> {
+    const { libp2p, book, random } = this.#parts;
+    this.#stopping = new AbortController();
+    if (this.#options.peerExchange !== false) await this.#exchange.start();
+    libp2p.addEventListener('peer:identify', this.#onIdentify);
+    libp2p.addEventListener('peer:discovery', this.#onDiscovered);
+    libp2p.addEventListener('peer:connect', this.#onConnected);
+    this.#supervisor.start();
+    for (const { peerId } of book.entries()) this.#supervisor.addCandidate(peerId);
+    this.#rendezvous.start();
+    this.#askAfter(EXCHANGE_EVERY_MS * random());
   }
 
-  async function dial(target: Target, attempt: number, signal: AbortSignal): Promise<string> {
-    const addresses =
-      target.kind === 'bootstrap' ? [target.address] : await addressesOf(target.peerId, attempt, signal);
-    if (addresses.length === 0) throw new AgrinetError('no-address', 'no address of this peer is known');
-    try {
-      const connection = await libp2p.dial(
-        addresses.map((address) => multiaddr(address)),
-        { signal },
-      );
-      const peerId = connection.remotePeer.toString();
-      if (connection.direction === 'outbound') book.reached(peerId, connection.remoteAddr.toString());
-      return peerId;
-    } catch (error) {
-      if (error instanceof Error && error.message === 'Can not dial self')
-        throw new SelfDialError(error.message);
-      throw error;
-    }
+  async stop(): Promise<void> {
+    const { libp2p, book } = this.#parts;
+    this.#stopping.abort();
+    clearTimeout(this.#timer);
+    libp2p.removeEventListener('peer:identify', this.#onIdentify);
+    libp2p.removeEventListener('peer:discovery', this.#onDiscovered);
+    libp2p.removeEventListener('peer:connect', this.#onConnected);
+    await Promise.all([this.#supervisor.stop(), this.#rendezvous.stop(), this.#exchange.stop()]);
+    await book.stop();
   }
 
-  async function addressesOf(peerId: string, attempt: number, signal: AbortSignal): Promise<string[]> {
-    const id = peerIdFromString(peerId);
-    const known = new Set(book.addressesOf(peerId));
-    if (await libp2p.peerStore.has(id)) {
-      for (const { multiaddr: address } of (await libp2p.peerStore.get(id)).addresses)
-        known.add(bareAddress(address.toString()));
-    }
-    if (known.size === 0 || attempt % LOOK_UP_EVERY === LOOK_UP_EVERY - 1) {
-      try {
-        const peer = await libp2p.peerRouting.findPeer(id, {
-          signal: AbortSignal.any([signal, AbortSignal.timeout(2000)]),
-        });
-        for (const address of peer.multiaddrs) known.add(bareAddress(address.toString()));
-      } catch (error) {
-        debug('peer not found in the DHT', { peerId, err: error });
-      }
-    }
-    return [...known].slice(0, 16).map((address) => `${address}/p2p/${peerId}`);
+  setRegistered(peerIds: readonly string[]): void {
+    this.#supervisor.setRegistered(peerIds);
   }
 
-  function found(peer: PeerInfo, source: AddressSource): void {
-    const peerId = peer.id.toString();
-    if (peerId === self) return;
-    if (book.add(peerId, peer.multiaddrs.map(String), source)) supervisor.addCandidate(peerId);
+  addPeer(peerId: string, addresses: readonly string[], source: AddressSource): void {
+    if (peerId === this.#self) return;
+    this.#parts.book.add(peerId, addresses, source);
+    this.#supervisor.addCandidate(peerId);
+    this.#supervisor.dialNow(peerId);
   }
 
-  async function askFor(connection: Connection): Promise<void> {
-    const peerId = connection.remotePeer.toString();
-    if (options.peerExchange === false || asking.has(peerId) || asking.size >= 2) return;
-    asking.add(peerId);
-    try {
-      for (const peer of await exchange.ask(connection, stopping.signal)) {
-        if (peer.peerId !== self && book.add(peer.peerId, peer.addresses, 'exchange'))
-          supervisor.addCandidate(peer.peerId);
-      }
-    } catch (error) {
-      debug('peer exchange failed', { peer: peerId, err: error });
-    } finally {
-      asking.delete(peerId);
-    }
+  dialNow(peerId: string): void {
+    this.#supervisor.dialNow(peerId);
   }
 
-  function askSomebody(): void {
-    const connections = libp2p.getConnections().filter((connection) => connection.status === 'open');
-    const one = connections[Math.floor(random() * connections.length)];
-    if (one !== undefined) void askFor(one);
-    timer = setTimeout(askSomebody, EXCHANGE_EVERY_MS * (0.5 + random()));
-    timer.unref();
+  snapshot(): SupervisedPeer[] {
+    return this.#supervisor.snapshot();
   }
 
-  const onIdentify: Parameters<typeof libp2p.addEventListener<'peer:identify'>>[1] = ({ detail }) => {
+  tableSize(): number {
+    return routingTableSize(this.#parts.dht);
+  }
+
+  readonly #onIdentify: Listener<'peer:identify'> = ({ detail }) => {
     if (detail.connection === undefined) return;
     const peerId = detail.peerId.toString();
-    book.add(peerId, detail.listenAddrs.map(String), 'connected');
-    supervisor.addCandidate(peerId);
-    if (detail.protocols.includes(exchange.protocol)) void askFor(detail.connection);
-  };
-  const onDiscovered = ({ detail }: CustomEvent<PeerInfo>): void => found(detail, 'dht');
-  const onConnected = (): void => {
-    if (libp2p.getPeers().length <= 1) rendezvous.hurry();
+    this.#parts.book.add(peerId, detail.listenAddrs.map(String), 'connected');
+    this.#supervisor.addCandidate(peerId);
+    if (detail.protocols.includes(this.#exchange.protocol)) void this.#ask(detail.connection);
   };
 
+  readonly #onDiscovered: Listener<'peer:discovery'> = ({ detail }) => this.#found(detail);
+
+  readonly #onConnected: Listener<'peer:connect'> = () => {
+    if (this.#parts.libp2p.getPeers().length <= 1) this.#rendezvous.hurry();
+  };
+
+  #found(peer: PeerInfo): void {
+    const peerId = peer.id.toString();
+    if (peerId === this.#self) return;
+    if (this.#parts.book.add(peerId, peer.multiaddrs.map(String), 'dht'))
+      this.#supervisor.addCandidate(peerId);
+  }
+
+  /** Asks one connected peer for others. */
+  async #ask(connection: Connection): Promise<void> {
+    const peerId = connection.remotePeer.toString();
+    if (this.#options.peerExchange === false || this.#asking.has(peerId) || this.#asking.size >= 2) return;
+    this.#asking.add(peerId);
+    try {
+      for (const peer of await this.#exchange.ask(connection, this.#stopping.signal)) {
+        if (peer.peerId !== this.#self && this.#parts.book.add(peer.peerId, peer.addresses, 'exchange'))
+          this.#supervisor.addCandidate(peer.peerId);
+      }
+    } catch (error) {
+      this.#parts.onDebug('peer exchange failed', { peer: peerId, err: error });
+    } finally {
+      this.#asking.delete(peerId);
+    }
+  }
+
+  #askAfter(ms: number): void {
+    this.#timer = setTimeout(() => {
+      const { libp2p, random } = this.#parts;
+      const open = libp2p.getConnections().filter(({ status }) => status === 'open');
+      const one = open[Math.floor(random() * open.length)];
+      if (one !== undefined) void this.#ask(one);
+      this.#askAfter(EXCHANGE_EVERY_MS * (0.5 + random()));
+    }, ms);
+    this.#timer.unref();
+  }
+}
+
+/** What the supervisor sees of libp2p: connections by their ids. */
+function supervisorComponents(components: DiscoveryComponents): SupervisorComponents {
+  const { libp2p, now, random, onDebug } = components;
+  const dialer = new Dialer(components);
+  const byId = (linkId: string): Connection | undefined =>
+    libp2p.getConnections().find((connection) => connection.id === linkId);
   return {
-    async start() {
-      stopping = new AbortController();
-      if (options.peerExchange !== false) await exchange.start();
-      libp2p.addEventListener('peer:identify', onIdentify);
-      libp2p.addEventListener('peer:discovery', onDiscovered);
-      libp2p.addEventListener('peer:connect', onConnected);
-      supervisor.start();
-      for (const { peerId } of book.entries()) supervisor.addCandidate(peerId);
-      rendezvous.start();
-      timer = setTimeout(askSomebody, EXCHANGE_EVERY_MS * random());
-      timer.unref();
+    self: libp2p.peerId.toString(),
+    now,
+    random,
+    dial: (target, attempt, signal) => dialer.dial(target, attempt, signal),
+    async ping(linkId, signal) {
+      const connection = byId(linkId);
+      if (connection !== undefined) await components.ping(connection, signal);
     },
-    async stop() {
-      stopping.abort();
-      clearTimeout(timer);
-      libp2p.removeEventListener('peer:identify', onIdentify);
-      libp2p.removeEventListener('peer:discovery', onDiscovered);
-      libp2p.removeEventListener('peer:connect', onConnected);
-      await Promise.all([supervisor.stop(), rendezvous.stop(), exchange.stop()]);
-      await book.stop();
+    close: (linkId) => byId(linkId)?.abort(new AgrinetError('peer-silent', 'no answer to a ping')),
+    watch(listener) {
+      const onOpen = ({ detail }: CustomEvent<Connection>): void =>
+        listener.opened(detail.id, detail.remotePeer.toString());
+      const onClose = ({ detail }: CustomEvent<Connection>): void => listener.closed(detail.id);
+      libp2p.addEventListener('connection:open', onOpen);
+      libp2p.addEventListener('connection:close', onClose);
+      for (const one of libp2p.getConnections()) listener.opened(one.id, one.remotePeer.toString());
+      return () => {
+        libp2p.removeEventListener('connection:open', onOpen);
+        libp2p.removeEventListener('connection:close', onClose);
+      };
     },
-    setRegistered: (peerIds) => supervisor.setRegistered(peerIds),
-    addPeer(peerId, addresses, source) {
-      if (peerId === self) return;
-      book.add(peerId, addresses, source);
-      supervisor.addCandidate(peerId);
-      supervisor.dialNow(peerId);
-    },
-    dialNow: (peerId) => supervisor.dialNow(peerId),
-    snapshot: () => supervisor.snapshot(),
-    tableSize: () => routingTableSize(dht),
+    onFailure: (what, subject, error) => onDebug('peer not reached', { what, subject, err: error }),
   };
 }
 
