@@ -1,3 +1,4 @@
+import { alarmRoutes } from './routes/alarms.ts';
 import { authenticate } from './authenticate.ts';
 import type { ApiContext } from './context.ts';
 import { errorAnswer, isClientGone } from './errors.ts';
@@ -114,6 +115,7 @@ export function createApp(node: ApiContext) {
     .route('/federation', feedFileRoutes(node))
     .route('/federation', digestRoutes(node))
     .route('/federation', syncWorkerRoutes(node))
+    .route('/alarms', alarmRoutes(node))
     .route('/rejoin', rejoinRoutes(node))
     .route('/scrub', scrubRoutes(node))
     .route('/doctor', doctorRoutes(node))

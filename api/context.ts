@@ -111,6 +111,8 @@ export interface ApiContext {
   /** What works only in part, in a line each. */
   degraded(): readonly string[];
   alarms(): readonly { readonly kind: string; readonly at: string; readonly text: string }[];
+  /** The operator has seen to all of them. How many there were. */
+  clearAlarms(): number;
   /** Whether a node is registered here and active. */
   isActive(peer: PeerId): boolean;
   peers(): readonly KnownPeer[];

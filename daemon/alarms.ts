@@ -75,6 +75,8 @@ type AnyAlarm =
   | MirrorAlarm
   | ListenerAlarm;
 
+export type AlarmKind = AnyAlarm['kind'];
+
 function textOf(alarm: AnyAlarm): string {
   switch (alarm.kind) {
     case 'own-key-elsewhere':
@@ -157,6 +159,8 @@ export function createAlarms(
 ): {
   raise(alarm: AnyAlarm): void;
   list(): RaisedAlarm[];
+  /** The operator has seen to them: they are told no more, until one is raised again. How many there were. */
+  clear(): number;
   /** How often each kind was raised since the start. */
   counts(): ReadonlyMap<string, number>;
 } {
@@ -174,6 +178,10 @@ export function createAlarms(
       logger.error({ ...alarm }, 'alarm');
     },
     list: () => [...raised],
+    clear() {
+      last.clear();
+      return raised.splice(0).length;
+    },
     counts: () => counts,
   };
 }

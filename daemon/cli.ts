@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { AgrinetError, errorCode, errorMessage } from '../protocols/errors.ts';
+import { alarmsCommand } from './cli/alarms.ts';
 import { auditCommand } from './cli/audit.ts';
 import { backupCommand } from './cli/backup.ts';
 import { conflictsCommand } from './cli/conflicts.ts';
@@ -60,6 +61,7 @@ for (const command of [
   jobsCommand(),
   workerCommand(),
   rejoinCommand(),
+  alarmsCommand(),
   scrubCommand(),
   backupCommand(),
   restoreCommand(),

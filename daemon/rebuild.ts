@@ -19,6 +19,7 @@ import { COUNTED_KEY, countedRow } from '../storage/usage-count.ts';
 import { Store } from '../storage/store.ts';
 import { checkDerived, KEPT, type Problem } from './check-derived.ts';
 import { openJson, openValue, sealJson } from '../storage/values.ts';
+import { forgetPasses } from './scrub/pass-note.ts';
 
 /** What checking every feed found: how far each holds, and what does not. */
 interface Survey {
@@ -257,6 +258,7 @@ async function rebuildAndCheck(...args: Parameters<typeof rebuildStore>): Return
     await db.batch([{ type: 'put', key: REBUILDING, value: sealJson(REBUILDING, true) }], true);
     throw beyondRepair(db, new AgrinetError('database-damaged', JSON.stringify(wrong.slice(0, 5))));
   }
+  await forgetPasses(db);
   return rebuilt;
 }
 

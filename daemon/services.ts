@@ -401,6 +401,11 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
       ];
     },
     alarms: () => alarms.list(),
+    clearAlarms() {
+      const cleared = alarms.clear();
+      if (cleared > 0) audit.record({ kind: 'operator', actor: 'operator', note: 'alarms cleared' });
+      return cleared;
+    },
     scrub,
     rejoin: {
       standing: () => rejoin.standing(),

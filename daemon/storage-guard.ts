@@ -16,7 +16,7 @@ export interface StorageGuard {
 
 const CHECK_MS = 1000;
 /** The alarm comes when this many times the reserve is free: with the default, 192 MiB before writes are refused. */
-const FILLING = 4;
+export const FILLING_TIMES = 4;
 const REOPEN_MAX_MS = 15_000;
 /** Opening writes the log into a table first: with less than this free it would fail half way, and reading with it. */
 const REOPEN_BYTES = 12 * 1024 * 1024;
@@ -54,7 +54,7 @@ export function createStorageGuard(parts: StorageGuardParts): StorageGuard {
   async function check(): Promise<void> {
     try {
       const free = await freeBytes();
-      const low = free < FILLING * reserveBytes;
+      const low = free < FILLING_TIMES * reserveBytes;
       if (low && !filling) parts.onFilling(free);
       filling = low;
       const needed = db.failed ? Math.max(reserveBytes, REOPEN_BYTES) : reserveBytes;

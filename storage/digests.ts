@@ -126,7 +126,7 @@ export class Digests {
     return {
       rows,
       apply: () => {
-        for (const [id, sum] of right) this.#sums.set(id, sum);
+        for (const [id, sum] of right) this.#keep(id, sum);
       },
     };
   }

@@ -2,6 +2,8 @@ import type { NotCompared } from '../../protocols/digest/coverage.ts';
 
 /** One thing that the operator should know, worst first in a report. */
 export interface FindingRow {
+  /** Of the table of findings in `daemon/README.md`. */
+  readonly id: string;
   readonly check: string;
   readonly severity: 'error' | 'warning' | 'info';
   readonly subject?: string | undefined;

@@ -6,6 +6,7 @@ import { NotCompared } from './node-rows.ts';
 const tags = ['Operator'];
 const Finding = z
   .object({
+    id: z.string().openapi({ description: 'Of the table of findings in daemon/README.md' }),
     check: z.string(),
     severity: z.enum(['error', 'warning', 'info']),
     subject: z.string().optional(),

@@ -2,10 +2,10 @@ import { z } from '@hono/zod-openapi';
 import type { ApiContext } from '../context.ts';
 import { page } from '../page.ts';
 import { json, media, route, router } from '../route.ts';
+import { Alarms } from './alarms.ts';
 import type { TrendReports } from '../trend-reports.ts';
 
 const tags = ['Node'];
-const Alarms = z.array(z.object({ kind: z.string(), at: z.string(), text: z.string() }));
 
 const health = route(
   'open',

@@ -1,6 +1,6 @@
 import chalk from 'chalk';
 import { Command } from 'commander';
-import type { DiffReport, DoctorReport, FindingRow } from '../../api/ports/doctor.ts';
+import type { DiffReport, DoctorReport } from '../../api/ports/doctor.ts';
 import { AgrinetError, errorCode, errorMessage } from '../../protocols/errors.ts';
 import { isLoopbackHost, type Settings } from '../settings.ts';
 import { notComparedText } from '../not-compared.ts';
@@ -48,7 +48,7 @@ async function examined(): Promise<{ readonly report: Shown; readonly down?: Agr
 }
 
 async function withoutDaemon(settings: Settings, down: AgrinetError): Promise<Shown> {
-  const { CHECKS } = await import('../doctor/finding.ts');
+  const { CHECKS, finding } = await import('../doctor/finding.ts');
   const { examineOffline } = await import('../doctor/examine.ts');
   const { gatherOffline } = await import('../doctor/offline-facts.ts');
   const local = isLoopbackHost(new URL(settings.backendUrl).hostname);
@@ -58,13 +58,8 @@ async function withoutDaemon(settings: Settings, down: AgrinetError): Promise<Sh
   const checks = Object.entries(CHECKS);
   const seen = ([check, { offline }]: (typeof checks)[number]): boolean =>
     check === 'daemon' || (offline && local);
-  const daemon: FindingRow = {
-    check: 'daemon',
-    severity: 'error',
-    subject: settings.backendUrl,
-    message: down.message,
-    mend: local ? 'agrinet start' : 'BACKEND_URL=<the URL of the node>',
-  };
+  const id = local ? 'daemon-down' : 'daemon-not-there';
+  const daemon = finding(id, { subject: settings.backendUrl, message: down.message });
   return {
     healthy: false,
     findings: [daemon, ...found],
@@ -76,21 +71,12 @@ async function withoutDaemon(settings: Settings, down: AgrinetError): Promise<Sh
 /** With settings that cannot be read nothing else can be asked: each wrong one is a finding. */
 async function wrongSettings(error: unknown): Promise<Shown> {
   const { CHECKS } = await import('../doctor/finding.ts');
+  const { wrongSetting } = await import('../doctor/checks/settings.ts');
   const problems = error instanceof AgrinetError ? error.details['problems'] : undefined;
   const lines = Array.isArray(problems) ? problems.map(String) : [errorMessage(error)];
   return {
     healthy: false,
-    findings: lines.map((line) => {
-      const name = /^[A-Z_]+/.exec(line)?.[0] ?? 'settings';
-      const example = /Set for example (\S+?),? or/.exec(line)?.[1];
-      return {
-        check: 'settings',
-        severity: 'error',
-        subject: name,
-        message: line,
-        mend: example ?? `unset ${name}`,
-      };
-    }),
+    findings: lines.map((line) => wrongSetting(line)),
     checked: [{ check: 'settings', what: CHECKS.settings.what }],
     unchecked: Object.keys(CHECKS)
       .filter((check) => check !== 'settings')

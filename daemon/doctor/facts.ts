@@ -81,7 +81,7 @@ export interface OfflineFacts {
     /** A copy from before a repair. */
     readonly damagedCopy: boolean;
     /** The process that uses this identity, when it is not the one that looks. */
-    readonly heldBy: string | undefined;
+    readonly holder: { readonly pid: number | undefined; readonly message: string } | undefined;
     /** Why the running daemon refuses writes. */
     readonly refusal: { readonly code: string; readonly message: string } | undefined;
   };
@@ -93,6 +93,7 @@ export interface NodeFact {
   readonly id: string;
   /** Its name or URL, harmless. */
   readonly label: string;
+  readonly url: string;
   readonly kind: 'agrinetd' | 'http';
   readonly status: 'pending' | 'active' | 'suspended' | 'revoked';
   readonly schemaVersion: number | undefined;
@@ -170,7 +171,8 @@ export interface OnlineFacts extends OfflineFacts {
     /** Time of the oldest entry among those looked at; 0 when that is not known. */
     readonly oldest: number;
   }[];
-  readonly conflicts: number;
+  /** Records with conflicts: those that this node may settle, and those that only their writers can. */
+  readonly conflicts: { readonly own: number; readonly others: number };
   readonly alarms: readonly { readonly kind: string; readonly at: string; readonly text: string }[];
   readonly jobs: {
     readonly waiting: number;

@@ -1,3 +1,5 @@
+import { type FindingId, FINDINGS } from './findings.ts';
+
 /** How bad it is: `error` something does not work or is wrong, `warning` it will be unless somebody acts, `info` good to know. */
 export const SEVERITIES = ['error', 'warning', 'info'] as const;
 export type Severity = (typeof SEVERITIES)[number];
@@ -43,6 +45,7 @@ export function checksTable(): string {
 
 /** One thing that the operator should know. */
 export interface Finding {
+  readonly id: FindingId;
   readonly check: CheckId;
   readonly severity: Severity;
   /** What it is about: a node, a file, a setting. */
@@ -52,8 +55,31 @@ export interface Finding {
   readonly mend: string;
 }
 
-/** What shows whether the disk holds what it should: it has the database for itself. */
-export const CHECK_ALL = 'agrinet fsck (while the daemon is stopped)';
+/** The names in braces of a remedy. */
+type Named<T extends string> = T extends `${string}{${infer Name}}${infer Rest}` ? Name | Named<Rest> : never;
+type Remedy<I extends FindingId> = (typeof FINDINGS)[I]['remedy'];
+
+/** What of a finding is about one case; `values` fill in the names in its remedy. */
+export type Case<I extends FindingId> = {
+  readonly message: string;
+  readonly subject?: string | undefined;
+} & ([Named<Remedy<I>>] extends [never]
+  ? { readonly values?: undefined }
+  : { readonly values: Readonly<Record<Named<Remedy<I>>, string>> });
+
+/** A finding of the table about one case. */
+export function finding<I extends FindingId>(id: I, { message, subject, values }: Case<I>): Finding {
+  const { check, severity, remedy } = FINDINGS[id];
+  const known = new Map<string, string>(Object.entries(values ?? {}));
+  return {
+    id,
+    check,
+    severity,
+    message,
+    ...(subject === undefined ? {} : { subject }),
+    mend: remedy.replace(/\{(\w+)\}/g, (_, name: string) => known.get(name) ?? `<${name}>`),
+  };
+}
 
 /** Whether somebody has to act. */
 export function isUnhealthy(findings: readonly { readonly severity: Severity }[]): boolean {
@@ -72,9 +98,9 @@ export function sorted(findings: readonly Finding[]): Finding[] {
 export function firstOf(findings: readonly Finding[], most = 10): Finding[] {
   const [next] = findings.slice(most);
   if (next === undefined) return [...findings];
-  const { check, severity, mend } = next;
+  const { id, check, severity, mend } = next;
   const message = `and ${findings.length - most} more of the kind`;
-  return [...findings.slice(0, most), { check, severity, message, mend }];
+  return [...findings.slice(0, most), { id, check, severity, message, mend }];
 }
 
 /** Text of a peer or of the environment, harmless for a terminal and of bounded length. */

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { stat, statfs } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
-import { AgrinetError, errorCode, errorMessage } from '../../protocols/errors.ts';
+import { AgrinetError, errorMessage } from '../../protocols/errors.ts';
 import { keyPepperPath, loadOrCreatePepper } from '../access/key-pepper.ts';
 import { apiKeyPath, readLocalApiKey } from '../api-key.ts';
 import { shutFolder } from '../folder-modes.ts';
@@ -53,7 +53,7 @@ export async function gatherOffline(sources: OfflineSources): Promise<OfflineFac
       initialized,
       present: await exists(join(dataDir, 'db', 'CURRENT')),
       damagedCopy: await exists(join(dataDir, 'db.damaged')),
-      heldBy: running === undefined ? await holderOf(dataDir) : undefined,
+      holder: running === undefined ? await holderOf(dataDir) : undefined,
       refusal: running?.refusal,
     },
     certificate: certificateFact(settings),
@@ -85,7 +85,7 @@ async function fileFact(
 }
 
 /** Which process uses this identity: its lock is tried, and given back at once. */
-async function holderOf(dataDir: string): Promise<string | undefined> {
+async function holderOf(dataDir: string): Promise<OfflineFacts['database']['holder']> {
   try {
     const identity = await readIdentity(dataDir);
     if (identity === undefined) return undefined;
@@ -93,7 +93,9 @@ async function holderOf(dataDir: string): Promise<string | undefined> {
     return undefined;
   } catch (error) {
     // An identity that cannot be read is told by the check of the files.
-    return errorCode(error) === 'database-locked' ? errorMessage(error) : undefined;
+    if (!(error instanceof AgrinetError) || error.code !== 'database-locked') return undefined;
+    const pid = error.details['pid'];
+    return { pid: typeof pid === 'number' ? pid : undefined, message: error.message };
   }
 }
 

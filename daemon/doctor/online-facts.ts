@@ -5,6 +5,9 @@ import { errorCode } from '../../protocols/errors.ts';
 import { isCoveredBy, OWN_COVERAGE } from '../../protocols/digest/coverage.ts';
 import { frontierOf, sameFrontier } from '../../protocols/feed/frontier.ts';
 import { SCHEMA_VERSION } from '../../protocols/open-dialog/schema.ts';
+import type { RecordState } from '../../protocols/open-dialog/record.ts';
+import type { PeerId } from '../../protocols/wire/identity.ts';
+import { parseRecordKey } from '../../protocols/wire/ids.ts';
 import type { Reader } from '../../storage/reader.ts';
 import type { ListedVerdict } from '../../storage/store.ts';
 import type { ScrubStanding } from '../scrub/scrub.ts';
@@ -95,7 +98,11 @@ export async function gatherOnline(
       async () => quarantineFacts(node, (await reader.verdicts(DOCTOR_LIMITS.rows)).ops),
       [],
     ),
-    conflicts: await ask(['conflicts'], async () => (await reader.conflicts(DOCTOR_LIMITS.rows)).length, 0),
+    conflicts: await ask(
+      ['conflicts'],
+      async () => conflictsFact(node.identity.peerId, await reader.conflicts(DOCTOR_LIMITS.rows)),
+      { own: 0, others: 0 },
+    ),
     alarms: node.alarms.list(),
     jobs: await jobsFact(sources.jobs),
     mirror: await ask(['mirror'], () => mirror?.(), undefined),
@@ -124,6 +131,7 @@ function nodeFact(node: Awaited<ReturnType<RegistrationPort['nodes']>>[number]):
   return {
     id,
     label: label === id ? id : `${label} (${harmless(id)})`,
+    url: harmless(node.url, 2048),
     kind,
     status,
     schemaVersion,
@@ -158,6 +166,13 @@ function quotaFacts(
     const quota = { quotaMb: quotaMb ?? settings.authorQuotaMb, pendingOps: settings.authorQuotaPending };
     return [{ id: peerId, label, usage: store.usageOf(peerId), ...quota }];
   });
+}
+
+function conflictsFact(self: PeerId, states: readonly RecordState[]): OnlineFacts['conflicts'] {
+  const own = states.filter(({ channel, key, members }) =>
+    channel === 'public' ? parseRecordKey(key)?.owner === self : members?.writers.includes(self) === true,
+  ).length;
+  return { own, others: states.length - own };
 }
 
 /** What registered peers have shown last, against what is held now. */

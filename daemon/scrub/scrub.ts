@@ -17,6 +17,7 @@ import type { Store } from '../../storage/store.ts';
 import type { StoredRecord } from '../../storage/stored-record.ts';
 import { openJson, sealJson } from '../../storage/values.ts';
 import type { Judge } from '../../protocols/open-dialog/merger.ts';
+import { PASS_NOTE } from './pass-note.ts';
 import {
   checkEntry,
   type CheckParts,
@@ -110,8 +111,6 @@ export interface Scrub {
   author(author: PeerId): Promise<void>;
   standing(): ScrubStanding;
 }
-
-const ROW = fullKey('meta', 'scrub');
 
 export function createScrub(parts: ScrubParts): Scrub {
   const { db, store, now } = parts;
@@ -238,7 +237,7 @@ export function createScrub(parts: ScrubParts): Scrub {
   async function note(): Promise<void> {
     if (db.failed) return;
     const value = { ...(pass === undefined ? {} : { pass }), ...(last === undefined ? {} : { last }) };
-    await db.batch([{ type: 'put', key: ROW, value: sealJson(ROW, value) }], false);
+    await db.batch([{ type: 'put', key: PASS_NOTE, value: sealJson(PASS_NOTE, value) }], false);
   }
 
   async function onePass(
@@ -324,10 +323,10 @@ export function createScrub(parts: ScrubParts): Scrub {
   }
 
   async function restore(): Promise<void> {
-    const sealed = await db.level.get(ROW);
+    const sealed = await db.level.get(PASS_NOTE);
     if (sealed === undefined) return;
     try {
-      const held = openJson<{ pass?: Pass; last?: ScrubFigures }>(ROW, sealed);
+      const held = openJson<{ pass?: Pass; last?: ScrubFigures }>(PASS_NOTE, sealed);
       pass ??= held.pass;
       last ??= held.last;
     } catch {

@@ -13,6 +13,7 @@ import { identityFromSeed } from '../../protocols/wire/identity.ts';
 import { sha256Hex } from '../../protocols/wire/bytes.ts';
 import { recordKey } from '../../protocols/wire/ids.ts';
 import { DERIVED, type DerivedName } from '../../storage/derivation.ts';
+import { Digests } from '../../storage/digests.ts';
 import { type BatchOp, fullKey, numberKey, range } from '../../storage/keyspace.ts';
 import { openJson, sealJson } from '../../storage/values.ts';
 import { type LedgerNode, openLedgerNode } from '../support/ledger-node.ts';
@@ -289,6 +290,8 @@ async function expectMended(
   const problems: Problem[] = [];
   await checkDerived(node.db, problems, true);
   if (problems.length > 0) throw new Error(JSON.stringify(problems.slice(0, 5)));
+  const counted = await Digests.ofRecords(node.db.level);
+  if (counted.total() !== node.store.digests.total()) throw new Error('the digest that is shown is another');
   const shown = await node.views();
   for (const [key, view] of views)
     if (shown.get(key as never) !== view)

@@ -16,6 +16,7 @@ export async function factsOf({ node, context }: TestNode, laterMs = 0): Promise
     now: now(),
     running: { samples: [], refusal: context.trouble() },
   });
+  const mirror = await context.mirror.status();
   const gaps = startGapWatch(node, createStandings(node), Date.now);
   try {
     const sources = {
@@ -24,6 +25,14 @@ export async function factsOf({ node, context }: TestNode, laterMs = 0): Promise
       jobs: context.jobs,
       reader: new Reader(node.db),
       scrub: context.scrub,
+      ...(mirror.state === 'off'
+        ? {}
+        : {
+            mirror: () => ({
+              ...mirror,
+              lagSeconds: mirror.pending === 0 ? 0 : mirror.lagSeconds + laterMs / 1000,
+            }),
+          }),
     };
     const { facts } = await gatherOnline(
       { ...sources, gaps: () => gaps.gaps(), startedAt, now },

@@ -12,6 +12,7 @@ import { TREND_LIMITS } from '../../daemon/doctor/disk-trend.ts';
 import { DOCTOR_LIMITS } from '../../daemon/doctor/facts.ts';
 import { SERVER_LIMITS } from '../../daemon/http-server.ts';
 import { checksTable } from '../../daemon/doctor/finding.ts';
+import { findingsTable } from '../../daemon/doctor/findings.ts';
 import { METRICS_LIMITS, metricsTable } from '../../daemon/metrics/metrics-table.ts';
 import { JOB_LIMITS } from '../../daemon/jobs/job-store.ts';
 import { LEGACY_LIMITS } from '../../protocols/market/legacy.ts';
@@ -46,6 +47,7 @@ export const GENERATED: Readonly<Record<string, Readonly<Record<string, () => st
     checks: checksTable,
   },
   'protocols/README.md': { collections: collectionTables, limits: () => limitTables(LIMIT_FILES) },
+  'daemon/README.md': { findings: findingsTable },
   'storage/README.md': { keyspace: keyspaceTable },
 };
 

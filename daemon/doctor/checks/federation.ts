@@ -1,6 +1,6 @@
 import { notComparedText } from '../../not-compared.ts';
 import { DOCTOR_LIMITS, type NodeFact, type OnlineFacts } from '../facts.ts';
-import { type Finding, firstOf, harmless } from '../finding.ts';
+import { type Finding, finding, firstOf, harmless } from '../finding.ts';
 import { isoTime } from '../../../protocols/wire/iso-time.ts';
 
 const seconds = (ms: number): string => (Math.abs(ms) / 1000).toFixed(1);
@@ -15,18 +15,22 @@ export function checkClock({ clocks, ownClock, now }: OnlineFacts): Finding[] {
     ({ offsetMs, uncertaintyMs }) => Math.abs(offsetMs) - uncertaintyMs >= DOCTOR_LIMITS.skewMs,
   );
   const own = off.length >= 2 && off.length === clocks.length && agree(off);
+  const limit = `beyond ${DOCTOR_LIMITS.skewMostMs / 60_000} minutes signed requests and registrations are refused`;
   return [
     ...checkOwnClock(ownClock, now),
     ...firstOf(
-      (own ? off.slice(0, 1) : off).map(({ label, id, offsetMs, uncertaintyMs }) => ({
-        check: 'clock',
-        severity: Math.abs(offsetMs) >= DOCTOR_LIMITS.skewMostMs ? 'error' : 'warning',
-        ...(own ? {} : { subject: id }),
-        message: `${own ? `the clocks of all ${off.length} peers asked are` : `the clock of ${label} is`} ${seconds(offsetMs)} s ${
-          offsetMs > 0 ? 'ahead of' : 'behind'
-        } this one (± ${seconds(uncertaintyMs)} s); beyond ${DOCTOR_LIMITS.skewMostMs / 60_000} minutes signed requests and registrations are refused`,
-        mend: 'timedatectl set-ntp true',
-      })),
+      (own ? off.slice(0, 1) : off).map(({ label, id, offsetMs, uncertaintyMs }) => {
+        const refused = Math.abs(offsetMs) >= DOCTOR_LIMITS.skewMostMs;
+        const by = `${seconds(offsetMs)} s ${offsetMs > 0 ? 'ahead of' : 'behind'} this one (± ${seconds(uncertaintyMs)} s); ${limit}`;
+        return own
+          ? finding(refused ? 'own-clock-refused' : 'own-clock-off', {
+              message: `the clocks of all ${off.length} peers asked are ${by}`,
+            })
+          : finding(refused ? 'peer-clock-refused' : 'peer-clock-off', {
+              subject: id,
+              message: `the clock of ${label} is ${by}`,
+            });
+      }),
     ),
   ];
 }
@@ -36,23 +40,25 @@ function checkOwnClock(
   { wall, credible, doubtedMs, newestOwn }: OnlineFacts['ownClock'],
   now: number,
 ): Finding[] {
-  const about = { check: 'clock', severity: 'warning', mend: 'timedatectl set-ntp true' } as const;
   const found: Finding[] = [];
   if (!credible)
-    found.push({
-      ...about,
-      message: `the clock of this machine reads ${when(wall)}, which cannot be: keys and promises wait until it is set`,
-    });
+    found.push(
+      finding('clock-impossible', {
+        message: `the clock of this machine reads ${when(wall)}, which cannot be: keys and promises wait until it is set`,
+      }),
+    );
   else if (doubtedMs >= DOCTOR_LIMITS.skewMs)
-    found.push({
-      ...about,
-      message: `the clock of this machine was set ${seconds(doubtedMs)} s ahead; nothing ends by it before it has stood so for ten minutes`,
-    });
+    found.push(
+      finding('clock-set-ahead', {
+        message: `the clock of this machine was set ${seconds(doubtedMs)} s ahead; nothing ends by it before it has stood so for ten minutes`,
+      }),
+    );
   if (newestOwn !== undefined && newestOwn - now >= DOCTOR_LIMITS.skewMostMs)
-    found.push({
-      ...about,
-      message: `the newest own entry is dated ${when(newestOwn)}, ahead of this clock: one of them is wrong. If the clock is right now, the next entry of this node ends this`,
-    });
+    found.push(
+      finding('own-entry-ahead', {
+        message: `the newest own entry is dated ${when(newestOwn)}, ahead of this clock: one of them is wrong`,
+      }),
+    );
   return found;
 }
 
@@ -67,12 +73,9 @@ export function checkDht({ dht, now }: OnlineFacts): Finding[] {
   const { tablePeers, connected, since } = dht;
   if (tablePeers > 0 || since === undefined || now - since < DOCTOR_LIMITS.settleMs) return [];
   return [
-    {
-      check: 'dht',
-      severity: 'warning',
+    finding('dht-empty', {
       message: `the DHT table is empty although ${connected} peers are connected: none of them speaks the DHT of this MYCELIUM_NETWORK`,
-      mend: 'MYCELIUM_NETWORK=<the name that the others have>, or MYCELIUM_PEERS=<a node of it>',
-    },
+    }),
   ];
 }
 
@@ -81,52 +84,41 @@ export function checkPeers({ nodes, now, startedAt }: OnlineFacts): Finding[] {
   const settling = now - startedAt < DOCTOR_LIMITS.settleMs;
   const away = nodes.filter(({ status, online }) => status === 'active' && !online);
   return firstOf(
-    away.map(({ id, label, registeredAt, lastSyncAt, lastContactAt, nextRetryAt, error, errorCode }) => ({
-      check: 'peers',
-      severity: settling || now - registeredAt < DOCTOR_LIMITS.settleMs ? 'info' : 'warning',
-      subject: id,
-      message: [
+    away.map((node): Finding => {
+      const { id, label, url, registeredAt, lastSyncAt, lastContactAt, nextRetryAt, error } = node;
+      const message = [
         `${label} cannot be reached${error === undefined ? '' : ` (${error})`}`,
         // One that went before anybody looked was heard from when it registered or synced.
         `silent since ${when(lastContactAt ?? Math.max(lastSyncAt, registeredAt))}`,
         lastSyncAt === 0 ? 'never synced with it' : `last synced at ${when(lastSyncAt)}`,
         ...(nextRetryAt === undefined ? [] : [`tried again at ${when(nextRetryAt)}`]),
-      ].join('; '),
-      mend: keyMend(id, errorCode) ?? 'agrinet status',
-    })),
+      ].join('; ');
+      if (wantsKey(node.errorCode))
+        return finding('source-wants-key', { subject: id, message, values: { url } });
+      const late = settling || now - registeredAt < DOCTOR_LIMITS.settleMs;
+      return finding(late ? 'peer-late' : 'peer-away', { subject: id, message, values: { node: id } });
+    }),
   );
 }
 
-/** The command that gives a source its key, where that is what it lacks. */
-export function keyMend(source: string | undefined, code: string | undefined): string | undefined {
-  if (source === undefined || (code !== 'source-key-needed' && code !== 'source-key-refused'))
-    return undefined;
-  return `agrinet nodes add ${harmless(source.replace(/^legacy:/, ''))} --key-file <file with the key>`;
+/** Whether a source lacks the key that it asks for: nothing else helps then. */
+export function wantsKey(code: string | undefined): boolean {
+  return code === 'source-key-needed' || code === 'source-key-refused';
 }
 
-const REGISTRATION: Readonly<
-  Record<'pending' | 'suspended' | 'revoked', { readonly what: string; readonly command: string }>
-> = {
-  pending: { what: 'waits for your word', command: 'agrinet nodes approve' },
-  suspended: { what: 'is suspended: nothing later of it is taken', command: 'agrinet resume' },
-  revoked: { what: 'is revoked', command: 'agrinet nodes approve' },
-};
+const REGISTRATION = {
+  pending: { id: 'node-pending', what: 'waits for your word' },
+  suspended: { id: 'node-suspended', what: 'is suspended: nothing later of it is taken' },
+  revoked: { id: 'node-revoked', what: 'is revoked' },
+} as const;
 
 /** Nodes that are registered and not replicated with: mostly meant so. */
 export function checkRegistrations({ nodes }: OnlineFacts): Finding[] {
   return firstOf(
-    nodes.flatMap(({ id, label, status }): Finding[] => {
+    nodes.flatMap(({ id: node, label, status }): Finding[] => {
       if (status === 'active') return [];
-      const { what, command } = REGISTRATION[status];
-      return [
-        {
-          check: 'registrations',
-          severity: 'info',
-          subject: id,
-          message: `${label} ${what}`,
-          mend: `${command} ${id}`,
-        },
-      ];
+      const { id, what } = REGISTRATION[status];
+      return [finding(id, { subject: node, message: `${label} ${what}`, values: { node } })];
     }),
   );
 }
@@ -136,23 +128,19 @@ export function checkSchema({ nodes, schemaVersion, quarantine }: OnlineFacts): 
   const newer = (node: NodeFact): boolean =>
     node.status === 'active' && (node.schemaVersion ?? 0) > schemaVersion;
   const found = firstOf(
-    nodes.filter(newer).map(({ id, label, schemaVersion: theirs }): Finding => ({
-      check: 'schema',
-      severity: 'warning',
-      subject: id,
-      message: `${label} has schema version ${theirs}, this node ${schemaVersion}: what is new in it is kept here and has no effect`,
-      mend: 'upgrade this agrinetd; nothing is lost meanwhile',
-    })),
+    nodes.filter(newer).map(({ id, label, schemaVersion: theirs }) =>
+      finding('node-newer', {
+        subject: id,
+        message: `${label} has schema version ${theirs}, this node ${schemaVersion}: what is new in it is kept here and has no effect`,
+      }),
+    ),
   );
   const ops = quarantine.filter(({ forUpgrade }) => forUpgrade);
   const count = ops.reduce((sum, each) => sum + each.count, 0);
   if (count > 0)
-    found.push({
-      check: 'schema',
-      severity: 'warning',
-      message: `${count} ops of a newer schema wait for an upgrade of this node`,
-      mend: 'upgrade this agrinetd; nothing is lost meanwhile',
-    });
+    found.push(
+      finding('ops-newer', { message: `${count} ops of a newer schema wait for an upgrade of this node` }),
+    );
   return found;
 }
 
@@ -161,16 +149,17 @@ export function checkGaps({ gaps, now }: OnlineFacts): Finding[] {
   return firstOf(
     gaps
       .filter(({ since }) => now - since >= DOCTOR_LIMITS.gapMs)
-      .map(({ subject, kind, entries, since }) => ({
-        check: 'gaps',
-        severity: 'warning',
-        subject,
-        message:
-          kind === 'shown'
-            ? `${subject} shows ${entries} entries that are lacking here since ${when(since)}`
-            : `${subject} names ${entries} earlier feeds of its own that nobody has brought since ${when(since)}`,
-        mend: kind === 'shown' ? `agrinet doctor --diff ${subject}` : 'agrinet status',
-      })),
+      .map(({ subject, kind, entries, since }) =>
+        kind === 'shown'
+          ? finding('entries-lacking', {
+              subject,
+              message: `${subject} shows ${entries} entries that are lacking here since ${when(since)}`,
+            })
+          : finding('feeds-lacking', {
+              subject,
+              message: `${subject} names ${entries} earlier feeds of its own that nobody has brought since ${when(since)}`,
+            }),
+      ),
   );
 }
 
@@ -178,44 +167,45 @@ export function checkGaps({ gaps, now }: OnlineFacts): Finding[] {
 export function checkDigests({ unequal, nodes }: OnlineFacts): Finding[] {
   const leftOut = nodes.flatMap(({ id, label, status, notCompared }) =>
     status === 'active'
-      ? notCompared.map((each): Finding => ({
-          check: 'digests',
-          severity: 'info',
-          subject: id,
-          message: `not compared with ${label}: ${notComparedText(each)}`,
-          mend: 'upgrade whichever of the two is older; nothing is lost meanwhile',
-        }))
+      ? notCompared.map((each) =>
+          finding('digests-not-compared', {
+            subject: id,
+            message: `not compared with ${label}: ${notComparedText(each)}`,
+          }),
+        )
       : [],
   );
   const differing = firstOf(
-    unequal.map(({ peer, author }) => ({
-      check: 'digests',
-      severity: 'error',
-      subject: author,
-      message: `${peer} has the same entries of ${author} and another state of its records`,
-      mend: `agrinet doctor --diff ${peer}`,
-    })),
+    unequal.map(({ peer, author }) =>
+      finding('digest-differs', {
+        subject: author,
+        message: `${peer} has the same entries of ${author} and another state of its records`,
+        values: { peer },
+      }),
+    ),
   );
   return [...differing, ...firstOf(leftOut)];
 }
 
-/** Feeds with a proof of two histories; they stay for good. */
-export function checkForks({ forks, ownId }: OnlineFacts): Finding[] {
+/** Feeds with a proof of two histories; of a node that is not replicated with any more they are history. */
+export function checkForks({ forks, ownId, nodes }: OnlineFacts): Finding[] {
+  const active = new Set(nodes.flatMap(({ id, status }) => (status === 'active' ? [id] : [])));
   const authors = new Map<string, number>();
-  for (const { author } of forks) authors.set(author, (authors.get(author) ?? 0) + 1);
+  for (const { author } of forks)
+    if (author === ownId || active.has(author)) authors.set(author, (authors.get(author) ?? 0) + 1);
   return firstOf(
-    [...authors].map(([author, count]) => {
-      const own = author === ownId;
-      return {
-        check: 'forks',
-        severity: own ? 'error' : 'warning',
-        subject: author,
-        message: own
-          ? `somebody else has signed with this node's key (${count} forked feeds); its records were issued again`
-          : `${author} has signed two histories (${count} forked feeds); what follows the fork has no effect anywhere`,
-        mend: own ? 'a new identity: move DATA_DIR away and join anew' : `agrinet suspend ${author}`,
-      };
-    }),
+    [...authors].map(([author, count]) =>
+      author === ownId
+        ? finding('own-feed-forked', {
+            subject: author,
+            message: `somebody else has signed with this node's key (${count} forked feeds); its records were issued again`,
+          })
+        : finding('feed-forked', {
+            subject: author,
+            message: `${author} has signed two histories (${count} forked feeds); what follows the fork has no effect anywhere`,
+            values: { node: author },
+          }),
+    ),
   );
 }
 
@@ -226,13 +216,10 @@ export function checkRejoin({ rejoin }: OnlineFacts): Finding[] {
   const missing = silent.slice(0, 5).map(({ peer }) => harmless(peer));
   const more = silent.length > 5 ? ` and ${silent.length - 5} more` : '';
   return [
-    {
-      check: 'rejoin',
-      severity: 'warning',
+    finding('promises-wait', {
       message: `promises wait until every active peer has answered (${rejoin.recovery.cause}): ${
         rejoin.peers.length - silent.length
       } have, ${missing.join(', ')}${more} ${silent.length === 1 ? 'has' : 'have'} not`,
-      mend: 'agrinet rejoin --force',
-    },
+    }),
   ];
 }

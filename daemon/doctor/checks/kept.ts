@@ -1,7 +1,7 @@
 import { PENDING_SHARE } from '../../../protocols/feed/quota.ts';
 import { roomierQuota } from '../../alarms.ts';
 import type { OnlineFacts } from '../facts.ts';
-import { type Finding, firstOf } from '../finding.ts';
+import { type Finding, finding, firstOf } from '../finding.ts';
 
 /** Of its quota an author is told of from this share on: then there is time to decide. */
 const NEAR = 0.9;
@@ -16,16 +16,17 @@ export function checkQuotas({ quotas }: OnlineFacts): Finding[] {
       const isFull = Math.max(bytes / most, (PENDING_SHARE * pendingBytes) / most) >= NEAR;
       const hasMany = pendingOps !== 0 && pending / pendingOps >= NEAR;
       if (!isFull && !hasMany) return [];
+      const about = {
+        subject: id,
+        message: `${label} takes up ${Math.round(bytes / MIB)} of ${quotaMb} MiB, ${Math.round(pendingBytes / MIB)} MiB of them in ${pending} ops that wait: beyond its quota nothing more of it is taken. If you do not want what it sends: agrinet suspend ${id}`,
+      };
       return [
-        {
-          check: 'quotas',
-          severity: 'warning',
-          subject: id,
-          message: `${label} takes up ${Math.round(bytes / MIB)} of ${quotaMb} MiB, ${Math.round(pendingBytes / MIB)} MiB of them in ${pending} ops that wait: beyond its quota nothing more of it is taken. If you do not want what it sends: agrinet suspend ${id}`,
-          mend: isFull
-            ? `agrinet nodes set ${id} --quota-mb ${roomierQuota(usage)}`
-            : `AUTHOR_QUOTA_PENDING=${2 * pendingOps}`,
-        },
+        isFull
+          ? finding('author-near-quota', {
+              ...about,
+              values: { node: id, mb: String(roomierQuota(usage)) },
+            })
+          : finding('author-many-waiting', { ...about, values: { ops: String(2 * pendingOps) } }),
       ];
     }),
   );

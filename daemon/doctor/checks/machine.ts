@@ -1,130 +1,120 @@
+import { FILLING_TIMES } from '../../storage-guard.ts';
 import { daysLeft } from '../disk-trend.ts';
-import { DOCTOR_LIMITS, type OfflineFacts } from '../facts.ts';
-import { CHECK_ALL, type Finding } from '../finding.ts';
+import { DOCTOR_LIMITS, type FileFact, type OfflineFacts } from '../facts.ts';
+import { type Finding, finding } from '../finding.ts';
 
 const MIB = 1024 * 1024;
+const STICKY = 0o1000;
 
-/** Identity, API key and pepper. */
-export function checkFiles({ files, dataDirMode, openModes, settings }: OfflineFacts): Finding[] {
-  const found = files.flatMap(({ path, kind, present, needed, mode, problem }): Finding[] => {
-    const about = { check: 'files', severity: 'error', subject: path } as const;
-    if (mode !== undefined && (mode & 0o077) !== 0)
-      return [
-        {
-          ...about,
-          message: `${path} can be read or changed by others (mode ${(mode & 0o777).toString(8)})`,
-          mend: `chmod 600 ${path}`,
-        },
-      ];
-    if (problem !== undefined)
-      return [{ ...about, message: problem, mend: `put ${path} back from a backup` }];
-    if (present || !needed) return [];
+/** Identity, API key and pepper, and who else may read what is in DATA_DIR. */
+export function checkFiles(facts: OfflineFacts): Finding[] {
+  return [...facts.files.flatMap(checkFile), ...checkModes(facts)];
+}
+
+function checkFile({ path, kind, present, needed, mode, problem }: FileFact): Finding[] {
+  const about = { subject: path, values: { path } };
+  if (mode !== undefined && (mode & 0o077) !== 0) {
+    const message = `${path} can be read or changed by others (mode ${(mode & 0o777).toString(8)})`;
+    return [finding('secret-file-open', { ...about, message })];
+  }
+  if (problem !== undefined)
+    return [
+      finding(kind === 'api-key' ? 'api-key-damaged' : 'secret-file-damaged', { ...about, message: problem }),
+    ];
+  if (present || !needed) return [];
+  switch (kind) {
     // The daemon may have its key from elsewhere than whoever looks.
-    if (kind === 'api-key')
-      return [
-        {
-          ...about,
-          severity: 'info',
-          message: `${path} is not there: without API_KEY a new one is made at the next start`,
-          mend: 'API_KEY=<the key>',
-        },
-      ];
-    const message =
-      kind === 'identity'
-        ? `${path} is gone: without it this node's records can never be changed again`
-        : `${path} is gone: the keys that were issued are refused without it`;
-    return [{ ...about, message, mend: `put ${path} back from a backup` }];
-  });
-  const { open, left } = openModes;
-  if (open > 0)
-    found.push({
-      check: 'files',
-      severity: 'warning',
-      subject: settings.dataDir,
-      message: `others can read or change ${left.join(', ')}${open > left.length ? ` and ${open - left.length} more` : ''}: private messages are in the database`,
-      mend:
-        dataDirMode !== undefined && (dataDirMode & 0o1000) !== 0
-          ? 'DATA_DIR=<a folder of the daemon’s own>'
-          : `chmod -R go= ${settings.dataDir}`,
-    });
-  return found;
+    case 'api-key': {
+      const message = `${path} is not there: without API_KEY a new one is made at the next start`;
+      return [finding('api-key-gone', { subject: path, message })];
+    }
+    case 'identity': {
+      const message = `${path} is gone: without it this node's records can never be changed again`;
+      return [finding('identity-gone', { ...about, message })];
+    }
+    case 'key-pepper': {
+      const message = `${path} is gone: the keys that were issued are refused without it`;
+      return [finding('pepper-gone', { ...about, message })];
+    }
+  }
+}
+
+function checkModes({
+  dataDirMode,
+  openModes: { open, left },
+  settings: { dataDir },
+}: OfflineFacts): Finding[] {
+  if (open === 0) return [];
+  const more = open > left.length ? ` and ${open - left.length} more` : '';
+  const message = `others can read or change ${left.join(', ')}${more}: private messages are in the database`;
+  return dataDirMode !== undefined && (dataDirMode & STICKY) !== 0
+    ? [finding('folder-shared', { subject: dataDir, message })]
+    : [finding('folder-open', { subject: dataDir, message, values: { path: dataDir } })];
 }
 
 /** The database as far as it shows from outside, and what the running daemon says of it. */
 export function checkDatabase({ database, settings }: OfflineFacts): Finding[] {
-  const { initialized, present, damagedCopy, heldBy, refusal } = database;
+  const { initialized, present, damagedCopy, holder, refusal } = database;
   const folder = `${settings.dataDir}/db`;
   const found: Finding[] = [];
-  const about = { check: 'database', subject: folder } as const;
   if (initialized && !present)
-    found.push({
-      ...about,
-      severity: 'error',
-      message: `${folder} is gone although this node was initialised before`,
-      mend: `put ${folder} back from a backup`,
-    });
-  if (heldBy !== undefined)
-    found.push({ ...about, severity: 'error', message: heldBy, mend: 'agrinet status' });
+    found.push(
+      finding('database-gone', {
+        subject: folder,
+        message: `${folder} is gone although this node was initialised before`,
+        values: { path: folder, marker: `${settings.dataDir}/initialized` },
+      }),
+    );
+  if (holder !== undefined)
+    found.push(
+      finding('identity-in-use', {
+        subject: folder,
+        message: holder.message,
+        values: { pid: holder.pid === undefined ? '<its pid>' : String(holder.pid) },
+      }),
+    );
   if (refusal !== undefined && refusal.code !== 'disk-full')
-    found.push({
-      ...about,
-      severity: 'error',
-      message: `writing is refused (${refusal.code}): ${refusal.message}`,
-      mend: CHECK_ALL,
-    });
+    found.push(
+      finding('writes-refused', {
+        subject: folder,
+        message: `writing is refused (${refusal.code}): ${refusal.message}`,
+      }),
+    );
   if (damagedCopy)
-    found.push({
-      ...about,
-      severity: 'info',
-      message: `${folder}.damaged is a copy from before a repair; it may hold what only this node had`,
-      mend: `rm -r ${folder}.damaged`,
-    });
+    found.push(
+      finding('damaged-copy', {
+        subject: folder,
+        message: `${folder}.damaged is a copy from before a repair; it may hold what only this node had`,
+        values: { path: `${folder}.damaged` },
+      }),
+    );
   return found;
 }
 
 /** Free space, now and at the pace of the last day. */
 export function checkDisk({ disk, settings, database }: OfflineFacts): Finding[] {
   const { freeBytes, samples } = disk;
-  const reserve = settings.diskReserveMb * MIB;
-  const about = { check: 'disk', subject: settings.dataDir } as const;
-  const mend = `df -h ${settings.dataDir}`;
+  const { dataDir, diskReserveMb } = settings;
+  const reserve = diskReserveMb * MIB;
+  const about = { subject: dataDir, values: { path: dataDir } };
   if (freeBytes === undefined)
     return [
-      {
+      finding('folder-missing', {
         ...about,
-        severity: 'warning',
-        message: `the disk of ${settings.dataDir} cannot be asked for its free space`,
-        mend,
-      },
+        message: `${dataDir} is not there or cannot be looked at: its disk cannot be asked for its free space`,
+      }),
     ];
   const free = `${Math.floor(freeBytes / MIB)} MiB are free`;
-  if (freeBytes < reserve || database.refusal?.code === 'disk-full')
-    return [
-      {
-        ...about,
-        severity: 'error',
-        message: `${free}, and DISK_RESERVE_MB=${settings.diskReserveMb} shall stay so: writes are refused, reads go on`,
-        mend,
-      },
-    ];
+  if (freeBytes < reserve || database.refusal?.code === 'disk-full') {
+    const message = `${free}, and DISK_RESERVE_MB=${diskReserveMb} shall stay so: writes are refused, reads go on`;
+    return [finding('disk-full', { ...about, message })];
+  }
   const days = daysLeft(samples, reserve);
-  if (days !== undefined && days < DOCTOR_LIMITS.diskDays)
-    return [
-      {
-        ...about,
-        severity: 'warning',
-        message: `${free}; at the pace of the last day writes are refused in ${days.toFixed(1)} days`,
-        mend,
-      },
-    ];
-  if (freeBytes < 2 * reserve)
-    return [
-      {
-        ...about,
-        severity: 'warning',
-        message: `${free}; below ${settings.diskReserveMb} writes are refused`,
-        mend,
-      },
-    ];
-  return [];
+  if (days !== undefined && days < DOCTOR_LIMITS.diskDays) {
+    const message = `${free}; at the pace of the last day writes are refused in ${days.toFixed(1)} days`;
+    return [finding('disk-filling', { ...about, message })];
+  }
+  // From where the alarm comes on.
+  if (freeBytes >= FILLING_TIMES * reserve) return [];
+  return [finding('disk-low', { ...about, message: `${free}; below ${diskReserveMb} writes are refused` })];
 }

@@ -1,7 +1,7 @@
 import { isLoopbackHost } from '../../settings.ts';
 import { weaknessOf } from '../../secrets.ts';
 import { DOCTOR_LIMITS, type OfflineFacts } from '../facts.ts';
-import { type Finding, harmless } from '../finding.ts';
+import { type Finding, finding, harmless } from '../finding.ts';
 import { isoDay, isoTime } from '../../../protocols/wire/iso-time.ts';
 
 const DAY_MS = 24 * 60 * 60_000;
@@ -9,15 +9,23 @@ const DAY_MS = 24 * 60 * 60_000;
 /** Names that are no setting: what was meant has not taken effect. */
 export function checkSettings({ strayNames }: OfflineFacts): Finding[] {
   return strayNames.map((line) => {
-    const name = line.slice(0, line.indexOf(':'));
+    const name = harmless(line.slice(0, line.indexOf(':')));
     const meant = /Did you mean (\w+)\?$/.exec(line)?.[1];
-    return {
-      check: 'settings',
-      severity: 'warning',
-      subject: harmless(name),
-      message: harmless(line, 200),
-      mend: meant === undefined ? `unset ${harmless(name)}` : `${meant}=<the value>`,
-    };
+    const about = { subject: name, message: harmless(line, 200) };
+    return meant === undefined
+      ? finding('setting-unknown', { ...about, values: { name } })
+      : finding('setting-mistyped', { ...about, values: { meant, name } });
+  });
+}
+
+/** A value that the program refuses to start with, as the settings' own line says it. */
+export function wrongSetting(line: string): Finding {
+  const name = /^[A-Z_]+/.exec(line)?.[0] ?? 'settings';
+  const example = /Set for example (\S+?),? or/.exec(line)?.[1];
+  return finding('setting-wrong', {
+    subject: name,
+    message: line,
+    values: { setting: example ?? `unset ${name}` },
   });
 }
 
@@ -32,15 +40,8 @@ export function checkSecrets({ settings }: OfflineFacts): Finding[] {
   return Object.entries(secrets).flatMap(([name, secret]): Finding[] => {
     const weakness = secret === undefined ? undefined : weaknessOf(secret);
     if (weakness === undefined) return [];
-    return [
-      {
-        check: 'secrets',
-        severity: isPublic(settings) ? 'error' : 'info',
-        subject: name,
-        message: `${name}: ${weakness}`,
-        mend: `${name}=$(openssl rand -base64 32)`,
-      },
-    ];
+    const about = { subject: name, message: `${name}: ${weakness}`, values: { name } };
+    return [finding(isPublic(settings) ? 'secret-weak' : 'secret-weak-here', about)];
   });
 }
 
@@ -54,39 +55,43 @@ function isPublic({ host, publicUrl }: OfflineFacts['settings']): boolean {
 export function checkExposure({ settings }: OfflineFacts): Finding[] {
   const { host, publicUrl, tlsCertFile, tlsKeyFile, rateLimit, allowPrivatePeers } = settings;
   const found: Finding[] = [];
-  const add = (severity: Finding['severity'], subject: string, message: string, mend: string): void =>
-    void found.push({ check: 'exposure', severity, subject, message, mend });
   const open = !isLoopbackHost(host);
   const served = tlsCertFile !== undefined && tlsKeyFile !== undefined;
   if (open && !served)
-    add(
-      'warning',
-      'HOST',
-      `HOST=${harmless(host)} is open to others without TLS: keys and what is written can be read on the way`,
-      'TLS_CERT_FILE=<file> TLS_KEY_FILE=<file>, or HOST=127.0.0.1 behind a proxy',
+    found.push(
+      finding('open-without-tls', {
+        subject: 'HOST',
+        message: `HOST=${harmless(host)} is open to others without TLS: keys and what is written can be read on the way`,
+      }),
     );
   if (open && publicUrl === undefined)
-    add(
-      'warning',
-      'PUBLIC_URL',
-      'others can reach this node but are told no URL of it: they cannot register it, nor catch up over HTTPS',
-      'PUBLIC_URL=https://<this node>',
+    found.push(
+      finding('open-without-url', {
+        subject: 'PUBLIC_URL',
+        message:
+          'others can reach this node but are told no URL of it: they cannot register it, nor catch up over HTTPS',
+      }),
     );
   if (publicUrl?.startsWith('http:') === true && isPublic(settings))
-    add(
-      'warning',
-      'PUBLIC_URL',
-      'PUBLIC_URL is plain http, which other nodes refuse',
-      'PUBLIC_URL=https://…',
+    found.push(
+      finding('url-without-tls', {
+        subject: 'PUBLIC_URL',
+        message: 'PUBLIC_URL is plain http, which other nodes refuse',
+      }),
     );
   if (isPublic(settings) && rateLimit === undefined)
-    add('warning', 'RATE_LIMIT', 'a public node without a limit on requests', 'RATE_LIMIT=1000');
+    found.push(
+      finding('rate-unlimited', {
+        subject: 'RATE_LIMIT',
+        message: 'a public node without a limit on requests',
+      }),
+    );
   if (isPublic(settings) && allowPrivatePeers)
-    add(
-      'info',
-      'ALLOW_PRIVATE_PEERS',
-      'this node asks nodes at private addresses, which registered nodes may name',
-      'ALLOW_PRIVATE_PEERS=off',
+    found.push(
+      finding('private-peers-allowed', {
+        subject: 'ALLOW_PRIVATE_PEERS',
+        message: 'this node asks nodes at private addresses, which registered nodes may name',
+      }),
     );
   return found;
 }
@@ -94,41 +99,38 @@ export function checkExposure({ settings }: OfflineFacts): Finding[] {
 /** The certificate's dates and names. */
 export function checkTls({ certificate, settings, now }: OfflineFacts): Finding[] {
   if (certificate === undefined) return [];
-  const about = { check: 'tls', subject: certificate.path } as const;
-  const renew = `renew ${certificate.path}; it is taken over without a restart`;
+  const { path } = certificate;
+  const about = { subject: path, values: { path } };
   if ('problem' in certificate)
-    return [{ ...about, severity: 'error', message: certificate.problem, mend: 'TLS_CERT_FILE=<file>' }];
+    return [finding('certificate-unreadable', { subject: path, message: certificate.problem })];
   const found: Finding[] = [];
   const { notBefore, notAfter, names, host } = certificate;
   const days = (notAfter - now) / DAY_MS;
   const day = isoDay(notAfter);
   if (now < notBefore)
-    found.push({
-      ...about,
-      severity: 'error',
-      message: `the certificate is valid only from ${isoTime(notBefore)} on`,
-      mend: 'timedatectl status',
-    });
+    found.push(
+      finding('certificate-early', {
+        ...about,
+        message: `the certificate is valid only from ${isoTime(notBefore)} on`,
+      }),
+    );
   if (days < 0)
-    found.push({
-      ...about,
-      severity: 'error',
-      message: `the certificate has expired on ${day}`,
-      mend: renew,
-    });
+    found.push(
+      finding('certificate-expired', { ...about, message: `the certificate has expired on ${day}` }),
+    );
   else if (days < DOCTOR_LIMITS.tlsDays)
-    found.push({
-      ...about,
-      severity: 'warning',
-      message: `the certificate expires on ${day}, in ${Math.floor(days)} days`,
-      mend: renew,
-    });
+    found.push(
+      finding('certificate-expiring', {
+        ...about,
+        message: `the certificate expires on ${day}, in ${Math.floor(days)} days`,
+      }),
+    );
   if (names === false)
-    found.push({
-      ...about,
-      severity: 'warning',
-      message: `the certificate is not made for ${harmless(host ?? '')}, the host of PUBLIC_URL=${harmless(settings.publicUrl ?? '')}`,
-      mend: `PUBLIC_URL=<a name of the certificate>, or ${renew}`,
-    });
+    found.push(
+      finding('certificate-other-name', {
+        ...about,
+        message: `the certificate is not made for ${harmless(host ?? '')}, the host of PUBLIC_URL=${harmless(settings.publicUrl ?? '')}`,
+      }),
+    );
   return found;
 }

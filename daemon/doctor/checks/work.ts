@@ -1,146 +1,125 @@
 import { DOCTOR_LIMITS, type OnlineFacts } from '../facts.ts';
-import { keyMend } from './federation.ts';
-import { CHECK_ALL, type Finding, firstOf, harmless } from '../finding.ts';
+import { wantsKey } from './federation.ts';
+import { type Finding, finding, firstOf, harmless } from '../finding.ts';
+import { alarmFinding } from '../findings.ts';
 import { isoTime } from '../../../protocols/wire/iso-time.ts';
 
-/** Ops without effect. Void ones of others are their matter; what waits for long lacks something. */
+/** Ops without effect: void ones stay so, and what waits for long lacks something. */
 export function checkQuarantine({ quarantine, now }: OnlineFacts): Finding[] {
   return firstOf(
     quarantine
       .filter(({ forUpgrade }) => !forUpgrade)
       .map(({ state, code, count, own, oldest }) => {
-        const late = state === 'waits' && oldest > 0 && now - oldest > DOCTOR_LIMITS.waitingMs;
         const since = oldest === 0 ? '' : `, the oldest of ${isoTime(oldest)}`;
-        const verb =
-          state === 'waits'
-            ? count === 1
-              ? 'op waits'
-              : 'ops wait'
-            : count === 1
-              ? 'op is void'
-              : 'ops are void';
-        return {
-          check: 'quarantine',
-          severity: late || (own && state === 'void') ? 'warning' : 'info',
-          subject: code,
-          message: `${count} ${verb} (${harmless(code)})${own ? ', some of this node’s own' : ''}${since}`,
-          mend: state === 'waits' ? 'agrinet doctor --diff <a peer>' : CHECK_ALL,
-        };
+        const subject = harmless(code);
+        const about = `(${subject})${own ? ', some of this node’s own' : ''}${since}`;
+        if (state === 'void')
+          return finding('ops-void', {
+            subject,
+            message: `${count} ${count === 1 ? 'op is' : 'ops are'} void ${about}`,
+          });
+        const late = oldest > 0 && now - oldest > DOCTOR_LIMITS.waitingMs;
+        const message = `${count} ${count === 1 ? 'op waits' : 'ops wait'} ${about}`;
+        return finding(late ? 'ops-wait-long' : 'ops-wait', { subject, message });
       }),
   );
 }
 
 /** Values that lost to others at the same moment, and that nobody has settled. */
 export function checkConflicts({ conflicts }: OnlineFacts): Finding[] {
-  if (conflicts === 0) return [];
-  const what = conflicts === 1 ? 'record has' : 'records have';
-  return [
-    {
-      check: 'conflicts',
-      severity: 'warning',
-      message: `${conflicts} ${what} fields that two writers changed at once; the losing values stay until somebody settles them`,
-      mend: 'agrinet conflicts (and POST /conflicts/<id>/settle with the value that shall stand)',
-    },
-  ];
+  const found: Finding[] = [];
+  const { own, others } = conflicts;
+  const message = (count: number): string =>
+    `${count} ${count === 1 ? 'record has' : 'records have'} fields that two writers changed at once; the losing values stay until somebody settles them`;
+  if (own > 0) found.push(finding('conflicts-open', { message: message(own) }));
+  if (others > 0)
+    found.push(finding('conflicts-elsewhere', { message: `${message(others)}; only their writers can` }));
+  return found;
 }
 
-/** Of these alarms the words are those of another check. */
-const TOLD_ELSEWHERE: ReadonlySet<string> = new Set([
-  'feed-forked',
-  'own-feed-forked',
-  'rows-mended',
-  'entries-damaged',
-]);
-/** What peers fill in by themselves. */
-const MENDED: ReadonlySet<string> = new Set(['tail-lost', 'own-entries-returned', 'database-damaged']);
-
-/** Alarms since the start of the process, each kind once. */
+/** Alarms that nobody has said are seen to, each kind once; those that another check tells of are left to it. */
 export function checkAlarms({ alarms }: OnlineFacts): Finding[] {
-  const kinds = Map.groupBy(
-    alarms.filter(({ kind }) => !TOLD_ELSEWHERE.has(kind)),
-    ({ kind }) => kind,
-  );
+  const kinds = Map.groupBy(alarms, ({ kind }) => kind);
   return firstOf(
-    [...kinds].map(([kind, raised]) => {
+    [...kinds].flatMap(([kind, raised]) => {
+      const id = alarmFinding(kind);
+      if (id === undefined) return [];
       const [newest] = raised;
       const times = raised.length === 1 ? '' : `, ${raised.length} times`;
-      return {
-        check: 'alarms',
-        severity: MENDED.has(kind) ? 'warning' : 'error',
-        subject: kind,
-        message: `${harmless(newest?.text ?? kind, 300)} (${newest?.at ?? ''}${times}; told until the next start)`,
-        mend: ALARM_MENDS[kind] ?? CHECK_ALL,
-      };
+      return [
+        finding(id, {
+          subject: kind,
+          message: `${harmless(newest?.text ?? kind, 300)} (${newest?.at ?? ''}${times})`,
+        }),
+      ];
     }),
   );
 }
-
-const ALARM_MENDS: Readonly<Record<string, string>> = {
-  'own-key-elsewhere': 'agrinet identity',
-  'own-entries-returned': 'agrinet digest',
-  'foreign-certificate': 'agrinet nodes',
-  'author-over-quota': 'agrinet nodes set <node> --quota-mb <MiB>',
-  'disk-filling': 'agrinet nodes',
-};
 
 /** Jobs that nobody does. */
 export function checkJobs({ jobs, now }: OnlineFacts): Finding[] {
   const { waiting, dead, oldestWaiting, lastDead } = jobs;
   const found: Finding[] = [];
-  if (dead > 0)
-    found.push({
-      check: 'jobs',
-      severity: 'warning',
-      subject: lastDead?.id ?? 'dead',
-      message: `${dead} ${dead === 1 ? 'job is' : 'jobs are'} dead${lastDead === undefined ? '' : `; the newest: ${harmless(lastDead.error, 200)}`}`,
-      // Once more without a key it would be refused once more.
-      mend: keyMend(lastDead?.source, lastDead?.code) ?? `agrinet jobs retry ${lastDead?.id ?? '<id>'}`,
-    });
+  if (dead > 0) {
+    const job = lastDead?.id ?? '<id>';
+    const subject = lastDead?.id ?? 'dead';
+    const newest = lastDead === undefined ? '' : `; the newest: ${harmless(lastDead.error, 200)}`;
+    const message = `${dead} ${dead === 1 ? 'job is' : 'jobs are'} dead${newest}`;
+    // Once more without a key it would be refused once more.
+    found.push(
+      lastDead?.source !== undefined && wantsKey(lastDead.code)
+        ? finding('job-wants-key', {
+            subject,
+            message,
+            values: { job, url: harmless(lastDead.source.replace(/^legacy:/, ''), 2048) },
+          })
+        : finding('job-dead', { subject, message, values: { job } }),
+    );
+  }
   const late = oldestWaiting !== undefined && now - oldestWaiting > DOCTOR_LIMITS.backlogMs;
-  if (waiting > DOCTOR_LIMITS.backlog || late)
-    found.push({
-      check: 'jobs',
-      severity: 'warning',
-      subject: 'backlog',
-      message: `${waiting} jobs wait (with REDIS_URL another agrinet worker does them sooner)${oldestWaiting === undefined ? '' : `, the oldest since ${isoTime(oldestWaiting)}`}`,
-      mend: 'agrinet jobs',
-    });
+  if (waiting > DOCTOR_LIMITS.backlog || late) {
+    const since = oldestWaiting === undefined ? '' : `, the oldest since ${isoTime(oldestWaiting)}`;
+    found.push(
+      finding('jobs-behind', {
+        subject: 'backlog',
+        message: `${waiting} jobs wait (with REDIS_URL another agrinet worker does them sooner)${since}`,
+      }),
+    );
+  }
   return found;
 }
 
 /** Jobs wait on disk while Redis is away. */
 export function checkRedis({ jobs }: OnlineFacts): Finding[] {
-  if (jobs.queue.ok) return [];
-  return [
-    {
-      check: 'redis',
-      severity: 'warning',
-      message: harmless(jobs.queue.detail, 200),
-      mend: 'systemctl status redis-server',
-    },
-  ];
+  return jobs.queue.ok ? [] : [finding('redis-away', { message: harmless(jobs.queue.detail, 200) })];
 }
 
-/** The mirror's lag, and what its tables cannot take. */
+/** States of the mirror in which it does nothing. */
+const MIRROR_TROUBLE = {
+  'tables-missing': 'mirror-tables-missing',
+  refused: 'mirror-held',
+  denied: 'mirror-denied',
+  displaced: 'mirror-displaced',
+} as const;
+
+/** What keeps the mirror from its work, its lag, and what its tables cannot take. */
 export function checkMirror({ mirror }: OnlineFacts): Finding[] {
   if (mirror === undefined) return [];
+  const { state, detail = '', pending, lagSeconds, refused } = mirror;
+  const subject = harmless(state);
   const found: Finding[] = [];
-  const add = (severity: Finding['severity'], message: string, mend: string): void =>
-    void found.push({ check: 'mirror', severity, subject: harmless(mirror.state), message, mend });
-  if (mirror.detail !== undefined && mirror.detail !== '')
-    add(
-      'warning',
-      `the mirror is ${harmless(mirror.state)}: ${harmless(mirror.detail, 200)}`,
-      'agrinet mirror status',
-    );
-  if (mirror.lagSeconds > DOCTOR_LIMITS.mirrorLagSeconds)
-    add(
-      'warning',
-      `${mirror.pending} items wait for the mirror’s tables, the oldest since ${Math.round(mirror.lagSeconds)} s`,
-      'agrinet mirror status',
-    );
-  if (mirror.refused > 0)
-    add('warning', `${mirror.refused} items are refused by the mirror’s tables`, 'agrinet mirror verify');
+  if (detail !== '') {
+    const id = Object.entries(MIRROR_TROUBLE).find(([each]) => each === state)?.[1] ?? 'mirror-away';
+    found.push(finding(id, { subject, message: `the mirror is ${subject}: ${harmless(detail, 200)}` }));
+  }
+  if (lagSeconds > DOCTOR_LIMITS.mirrorLagSeconds) {
+    const message = `${pending} items wait for the mirror’s tables, the oldest since ${Math.round(lagSeconds)} s`;
+    found.push(finding('mirror-behind', { subject, message }));
+  }
+  if (refused > 0) {
+    const message = `${refused} items are refused by the mirror’s tables`;
+    found.push(finding('mirror-items-refused', { subject, message }));
+  }
   return found;
 }
 
@@ -150,22 +129,15 @@ export function checkScrub({ scrub: { current, last } }: OnlineFacts): Finding[]
     if (pass === undefined) return [];
     const tables = Object.entries(pass.wrong).map(([table, rows]) => `${rows} in ${table}`);
     if (tables.length === 0) return [];
-    const what = `stored rows were not what the feeds say: ${tables.join(', ')}`;
-    const since = `in the scrub of ${isoTime(pass.startedAt)}`;
+    const what = `stored rows were not what the feeds say: ${tables.join(', ')} in the scrub of ${isoTime(pass.startedAt)}`;
     return [
       pass.beyond > 0
-        ? {
-            check: 'scrub',
-            severity: 'error',
-            message: `${what} ${since}; ${pass.beyond} could not be made anew, because entries cannot be read`,
-            mend: 'agrinet rebuild (while the daemon is stopped)',
-          }
-        : {
-            check: 'scrub',
-            severity: 'warning',
-            message: `${what} ${since}; all were made anew. The disk or the memory of this machine may be failing`,
-            mend: 'agrinet scrub',
-          },
+        ? finding('entries-damaged', {
+            message: `${what}; ${pass.beyond} could not be made anew, because entries cannot be read`,
+          })
+        : finding('rows-mended', {
+            message: `${what}; all were made anew. The disk or the memory of this machine may be failing`,
+          }),
     ];
   });
 }

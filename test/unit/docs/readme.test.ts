@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { exitCodeTable } from '../../../daemon/exit-codes.ts';
 import { settingsTable } from '../../../daemon/settings.ts';
-import { GENERATED } from '../../support/tables.ts';
+import { documentText, GENERATED, section as sectionOf } from '../../support/tables.ts';
 
 const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8');
 
@@ -32,4 +32,9 @@ it('the README shows the limits as the code has them, each with a reason', () =>
   const table = GENERATED['README.md']?.['limits']?.() ?? '';
   expect(section('limits')).toBe(table);
   expect(table.split('\n').filter((line) => line.endsWith('|  |'))).toEqual([]);
+});
+
+it('the README of the daemon shows what can be found, and every deadline, as the tables have them', () => {
+  for (const [name, table] of Object.entries(GENERATED['daemon/README.md'] ?? {}))
+    expect([name, sectionOf(documentText('daemon/README.md'), name)]).toEqual([name, table().trim()]);
 });
