@@ -7,7 +7,7 @@ import { addressGroup, isLoopback } from '../api/limits/address.ts';
 
 /** What one connection, and all of them together, may take. Times in milliseconds. */
 export interface ServerLimits {
-  /** Headers of one request: ours take less than 1 KiB, a token 8 KiB at most. */
+  /** Target, names and values of the headers of one request: ours take less than 12 KiB, a token 8 KiB at most. */
   readonly maxHeaderBytes: number;
   /** From the first byte, or the connection, to the end of the headers: who takes longer holds the connection on purpose. */
   readonly headersMs: number;
@@ -71,7 +71,8 @@ export function createHttpServer({ fetch, tls, limits }: HttpServerOptions): {
   const serve = getRequestListener(fetch, { hostname: NO_HOST, errorHandler: refusedRequest }) as Listener; // it serves HTTP/2 as well, hence its wider type
   const listener = onlySoMany(bounds.pipelined, serve);
   const options = {
-    maxHeaderSize: bounds.maxHeaderBytes,
+    maxHeaderSize: bounds.maxHeaderBytes + 1, // Node refuses this very size
+
     headersTimeout: bounds.headersMs,
     requestTimeout: 0,
     keepAliveTimeout: bounds.keepAliveMs,

@@ -2,7 +2,7 @@ import { z } from '@hono/zod-openapi';
 import type { JSONValue } from 'hono/utils/types';
 import { isPrefix, PREFIX_LIMITS } from '../../protocols/digest/prefix.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
-import { REQUEST_HEADER } from '../../protocols/mycelium/signed-request.ts';
+import { REQUEST_HEADER, REQUEST_LIMITS } from '../../protocols/mycelium/signed-request.ts';
 import { parsePeerId } from '../../protocols/wire/identity.ts';
 import { isCollection } from '../../protocols/wire/ids.ts';
 import type { ApiContext } from '../context.ts';
@@ -59,7 +59,7 @@ const branch = route('open', {
     'Without PUBLIC_READS a key, or a request signed by a registered node. Few records are told one by one, many as branches; see protocols/README.md.',
   request: {
     params: z.object({ owner: z.string().min(1).max(128), collection: z.string().min(1).max(64) }),
-    headers: z.object({ [REQUEST_HEADER]: z.string().max(32_768).optional() }),
+    headers: z.object({ [REQUEST_HEADER]: z.string().max(REQUEST_LIMITS.headerCharacters).optional() }),
     query: z.object({
       prefix: z
         .string()

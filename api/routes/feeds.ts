@@ -5,7 +5,7 @@ import { encodePage, type FrontierGroup, frontierPages } from '../../protocols/m
 import { FRONTIER_SEQUENCE, sequenceItem } from '../../protocols/mycelium/frontier-sequence.ts';
 import { ITEM_SEQUENCE } from '../../protocols/mycelium/item-sequence.ts';
 import { decodeRangeRequest, RANGE_LIMITS, type RangeRequest } from '../../protocols/mycelium/range.ts';
-import { REQUEST_HEADER } from '../../protocols/mycelium/signed-request.ts';
+import { REQUEST_HEADER, REQUEST_LIMITS } from '../../protocols/mycelium/signed-request.ts';
 import { concat, fromHex, sha256Hex } from '../../protocols/wire/bytes.ts';
 import { CpuTurn } from '../../protocols/wire/cpu-turn.ts';
 import { parsePeerId, type PeerId } from '../../protocols/wire/identity.ts';
@@ -28,7 +28,7 @@ const FrontierItem = z.object({
   fork: z.string().optional(),
 });
 const headers = z.object({
-  [REQUEST_HEADER]: z.string().max(32_768).optional().openapi({
+  [REQUEST_HEADER]: z.string().max(REQUEST_LIMITS.headerCharacters).optional().openapi({
     description: 'A request signed by a registered node; see protocols/README.md',
   }),
   'if-none-match': z.string().max(256).optional(),
@@ -96,7 +96,7 @@ const range = route('open', {
     headers,
     query: z.object({
       channel,
-      have: z.string().max(16_384).optional().openapi({
+      have: z.string().max(REQUEST_LIMITS.haveCharacters).optional().openapi({
         description: 'What the asker has: a range request in base64url; nothing means all',
       }),
     }),

@@ -10,7 +10,7 @@ import { decodeItems } from '../../protocols/mycelium/item-sequence.ts';
 import { encodeRangeRequest, type RangeRequest } from '../../protocols/mycelium/range.ts';
 import { FRAME_LIMITS } from '../../protocols/mycelium/range-frame.ts';
 import { ITEM_HEAD_BYTES, type RangeItem } from '../../protocols/mycelium/range-item.ts';
-import { REQUEST_HEADER } from '../../protocols/mycelium/signed-request.ts';
+import { REQUEST_HEADER, REQUEST_LIMITS } from '../../protocols/mycelium/signed-request.ts';
 import { base64url } from '../../protocols/wire/bytes.ts';
 import type { GuardedAnswer } from './guarded-fetch.ts';
 import { steady } from './steady.ts';
@@ -35,8 +35,6 @@ export const PULL_LIMITS = {
   batchBytes: FRAME_LIMITS.frameBytes,
   /** Ranges asked of one source at a time. */
   parallel: 3,
-  /** Epochs named in a query; beyond it the request is posted, because heads of requests are short. */
-  epochsInQuery: 100,
 } as const;
 
 type Agrinetd = Extract<SyncSource, { kind: 'agrinetd' }>;
@@ -89,9 +87,10 @@ export async function pullFeeds(
 
   async function pullRange(request: RangeRequest): Promise<void> {
     const encoded = encodeRangeRequest(request);
-    const posted = request.have.length > PULL_LIMITS.epochsInQuery;
+    const have = base64url(encoded);
+    const posted = have.length > REQUEST_LIMITS.haveCharacters;
     const query = new URLSearchParams({ channel: request.channel });
-    if (!posted) query.set('have', base64url(encoded));
+    if (!posted) query.set('have', have);
     const answer = await ask(
       `/federation/feeds/${request.author}?${query.toString()}`,
       posted ? { method: 'POST', body: encoded } : { method: 'GET' },

@@ -16,8 +16,10 @@ const REQUEST_ENVELOPE: EnvelopeType = {
 export const REQUEST_LIMITS = {
   /** Requests older or newer than this are refused. */
   windowMs: 5 * 60 * 1000,
-  /** The header: a path with a range of a hundred epochs in it. */
-  headerCharacters: 32 * 1024,
+  /** The header: with the longest query that holds a range, all heads of a request are below the 16 KiB that a server reads. */
+  headerCharacters: 8192,
+  /** A range request in a query, base64url: it stands in the path and, signed, in the header once more. A longer one is posted. */
+  haveCharacters: 4096,
   /** Nonces remembered; a flood beyond it is refused, not forgotten. */
   nonces: 65_536,
   /** Of one caller, so that it shuts out nobody else. */

@@ -1,0 +1,74 @@
+import { BODY_LIMITS } from '../../api/limits/body.ts';
+import { SSE_LIMITS } from '../../api/sse.ts';
+import { KEY_LIMITS } from '../../daemon/access/key-rules.ts';
+import { SNAPSHOT_LIMITS } from '../../daemon/backup/backups.ts';
+import { DIFF_LIMITS } from '../../daemon/doctor/diff.ts';
+import { TREND_LIMITS } from '../../daemon/doctor/disk-trend.ts';
+import { DOCTOR_LIMITS } from '../../daemon/doctor/facts.ts';
+import { EVENT_LIMITS } from '../../daemon/events/event-log.ts';
+import { PULL_LIMITS } from '../../daemon/federation/https-pull.ts';
+import { IMPORT_LIMITS } from '../../daemon/federation/legacy-import.ts';
+import { STEADY_LIMITS } from '../../daemon/federation/steady.ts';
+import { SERVER_LIMITS } from '../../daemon/http-server.ts';
+import { JOB_LIMITS } from '../../daemon/jobs/job-store.ts';
+import { METRICS_LIMITS } from '../../daemon/metrics/metrics-table.ts';
+import { PREFIX_LIMITS } from '../../protocols/digest/prefix.ts';
+import { PEER_EXCHANGE_LIMITS } from '../../protocols/discovery/peer-exchange.ts';
+import { RENDEZVOUS_LIMITS } from '../../protocols/discovery/rendezvous.ts';
+import { LEGACY_LIMITS } from '../../protocols/market/legacy.ts';
+import { ANNOUNCE_LIMITS } from '../../protocols/mycelium/announce.ts';
+import { CATCH_UP_LIMITS } from '../../protocols/mycelium/catch-up.ts';
+import { FRONTIER_LIMITS } from '../../protocols/mycelium/frontier-exchange.ts';
+import { FRONTIER_SEQUENCE_LIMITS } from '../../protocols/mycelium/frontier-sequence.ts';
+import { MYCELIUM_LIMITS } from '../../protocols/mycelium/mycelium.ts';
+import { OFFENCE_LIMITS } from '../../protocols/mycelium/offences.ts';
+import { PULLER_LIMITS } from '../../protocols/mycelium/puller.ts';
+import { FRAME_LIMITS } from '../../protocols/mycelium/range-frame.ts';
+import { RANGE_LIMITS } from '../../protocols/mycelium/range.ts';
+import { REQUEST_LIMITS } from '../../protocols/mycelium/signed-request.ts';
+import { REGISTRY_LIMITS } from '../../protocols/registry/registry.ts';
+import { LIMITS } from '../../protocols/wire/limits.ts';
+import { BACKUP_LIMITS } from '../../storage/backup/format.ts';
+import { IDEMPOTENCY_LIMITS } from '../../storage/idempotency-table.ts';
+import { MIRROR_LIMITS } from '../../storage/mirror/limits.ts';
+
+/** What operators and clients meet, by the file that it stands in; the README shows these. */
+export const HTTP_LIMITS = {
+  'daemon/http-server.ts': ['Connections', SERVER_LIMITS],
+  'api/limits/body.ts': ['Request bodies', BODY_LIMITS],
+  'storage/idempotency-table.ts': ['Repeated requests', IDEMPOTENCY_LIMITS],
+  'daemon/access/key-rules.ts': ['Keys', KEY_LIMITS],
+  'api/sse.ts': ['Event streams', SSE_LIMITS],
+  'daemon/events/event-log.ts': ['Events kept', EVENT_LIMITS],
+  'daemon/federation/steady.ts': ['Answers of other nodes', STEADY_LIMITS],
+  'daemon/federation/https-pull.ts': ['Pulls from an agrinetd', PULL_LIMITS],
+  'daemon/federation/legacy-import.ts': ['Exports of old back ends', IMPORT_LIMITS],
+  'protocols/market/legacy.ts': ['Their items', LEGACY_LIMITS],
+  'daemon/jobs/job-store.ts': ['Jobs', JOB_LIMITS],
+  'daemon/metrics/metrics-table.ts': ['Metrics', METRICS_LIMITS],
+  'daemon/doctor/facts.ts': ['Doctor', DOCTOR_LIMITS],
+  'daemon/doctor/disk-trend.ts': ['Its trend of the disk', TREND_LIMITS],
+  'daemon/doctor/diff.ts': ['doctor --diff', DIFF_LIMITS],
+  'daemon/backup/backups.ts': ['Snapshots for backups', SNAPSHOT_LIMITS],
+  'storage/backup/format.ts': ['Backup files', BACKUP_LIMITS],
+  'storage/mirror/limits.ts': ['The mirror', MIRROR_LIMITS],
+} as const;
+
+/** What other nodes meet; `protocols/README.md` shows these. */
+export const PROTOCOL_LIMITS = {
+  'protocols/wire/limits.ts': ['Entries, ops, documents', LIMITS],
+  'protocols/mycelium/mycelium.ts': ['Mycelium', MYCELIUM_LIMITS],
+  'protocols/mycelium/puller.ts': ['Pulls', PULLER_LIMITS],
+  'protocols/mycelium/frontier-exchange.ts': ['Frontier exchange', FRONTIER_LIMITS],
+  'protocols/mycelium/frontier-sequence.ts': ['Frontiers over HTTP', FRONTIER_SEQUENCE_LIMITS],
+  'protocols/mycelium/range.ts': ['Range', RANGE_LIMITS],
+  'protocols/mycelium/range-frame.ts': ['Frames of a range', FRAME_LIMITS],
+  'protocols/mycelium/offences.ts': ['Offences', OFFENCE_LIMITS],
+  'protocols/digest/prefix.ts': ['Differences by prefix', PREFIX_LIMITS],
+  'protocols/mycelium/catch-up.ts': ['Catch-up', CATCH_UP_LIMITS],
+  'protocols/mycelium/announce.ts': ['Direct announcements', ANNOUNCE_LIMITS],
+  'protocols/mycelium/signed-request.ts': ['Signed requests', REQUEST_LIMITS],
+  'protocols/discovery/peer-exchange.ts': ['Peer exchange', PEER_EXCHANGE_LIMITS],
+  'protocols/discovery/rendezvous.ts': ['Rendezvous', RENDEZVOUS_LIMITS],
+  'protocols/registry/registry.ts': ['Registry', REGISTRY_LIMITS],
+} as const;

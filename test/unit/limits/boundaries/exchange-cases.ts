@@ -1,0 +1,313 @@
+import { errorCode } from '../../../../protocols/errors.ts';
+import { encodePage } from '../../../../protocols/mycelium/frontier-page.ts';
+import { sequenceItem } from '../../../../protocols/mycelium/frontier-sequence.ts';
+import { encodeItem } from '../../../../protocols/mycelium/range-item.ts';
+import { encodeRangeRequest, type RangeRequest } from '../../../../protocols/mycelium/range.ts';
+import { REQUEST_LIMITS, RequestNonces } from '../../../../protocols/mycelium/signed-request.ts';
+import { encodeOp } from '../../../../protocols/feed/op.ts';
+import { base64url, concat } from '../../../../protocols/wire/bytes.ts';
+import type { PeerId } from '../../../../protocols/wire/identity.ts';
+import { someIdentity } from '../../../support/forge.ts';
+import type { Bench } from './bench.ts';
+import type { AllCases, CasesOf } from './case.ts';
+import { NO_DIGEST } from './wire-cases.ts';
+
+const PACE = { refusesNothing: 'a pace: what is not done in this turn is done in a later one' } as const;
+const PATIENCE = (what: string) => ({ notShown: `a time on the clock of the machine: ${what}` }) as const;
+const CATCH_UP_TEST = 'test/unit/mycelium/catch-up.test.ts';
+
+const REGISTRY_TEST = 'test/unit/registry/nodes.test.ts';
+const FLOODS = 'test/sim/floods.test.ts';
+
+/** A request for an author's public feed that holds so many epochs, each as small as it can be, or as large. */
+function requestOf(author: PeerId, count: number, large = false): RangeRequest {
+  const have = Array.from({ length: count }, (_, i) => {
+    const epoch = i.toString(16).padStart(16, '0');
+    return large
+      ? { epoch, seq: Number.MAX_SAFE_INTEGER, hash: '22'.repeat(32), fork: '33'.repeat(32) }
+      : { epoch, seq: 0, hash: '' };
+  });
+  return { author, channel: 'public', have };
+}
+/** A request whose base64url has so many characters: small epochs, and the size of their numbers, fill it. */
+function requestOfCharacters(author: PeerId, characters: number): string {
+  const bytes = Math.floor((characters * 3) / 4);
+  for (let large = 0; large < 40; large++) {
+    const some = requestOf(author, large, true).have.map((item, i) => ({
+      ...item,
+      epoch: `f${String(i).padStart(15, '0')}`,
+    }));
+    for (let small = 0; small < 400; small++)
+      for (const seq of [0, 30, 300, 70_000]) {
+        const have = [...some, ...requestOf(author, small).have, { epoch: 'e'.repeat(16), seq, hash: '' }];
+        const encoded = encodeRangeRequest({ author, channel: 'public', have });
+        if (encoded.length > bytes) break;
+        if (encoded.length === bytes) return base64url(encoded);
+      }
+  }
+  throw new Error(`no request of ${characters} characters`);
+}
+
+/** So many streams of a protocol at once, each of which asks for nothing yet; how many were refused. */
+async function atOnce(bench: Bench, name: 'frontier' | 'range', count: number): Promise<number> {
+  const request = encodeRangeRequest({ author: bench.peer.peerId, channel: 'public', have: [] });
+  const frames = name === 'range' ? [request] : [encodePage([])];
+  const streams = [];
+  for (let i = 0; i < count; i++) streams.push(await bench.open(name));
+  // The node has heard of a stream once the next one is open; the last of them is asked with the others.
+  const ends = await Promise.all(streams.map((stream) => stream.finish(frames)));
+  return ends.filter((end) => end === 'reset').length;
+}
+
+/** What nodes ask one another, over libp2p and HTTP. */
+export const EXCHANGE_CASES = {
+  'protocols/mycelium/mycelium.ts': {
+    everyMs: PACE,
+    admitting: { notShown: 'five hundred messages being admitted at one moment' },
+    greetings: PACE,
+    greetAgainMs: PACE,
+  },
+  'protocols/mycelium/puller.ts': {
+    sliceMs: {
+      shownBy: [
+        'test/sim/tarpit.test.ts',
+        'a peer that trickles what is known already gives way to another holder',
+      ],
+    },
+    sliceBytes: PATIENCE('a megabyte within fifteen seconds'),
+    shown: { notShown: 'ten thousand groups by announcements of one peer' },
+  },
+  'protocols/mycelium/frontier-exchange.ts': {
+    pages: {
+      over: 'libp2p',
+      send: (bench, n) =>
+        bench.throw(
+          'frontier',
+          Array.from({ length: n }, () => encodePage([])),
+        ),
+      gives: ['closed', 'closed', 'reset'],
+    },
+    pageMs: PATIENCE('five seconds for a page'),
+    exchangeMs: PATIENCE('a minute for an exchange'),
+    streams: { notShown: 'libp2p counts them, and two of them are refused as busy before' },
+    answering: { notShown: 'thirty-three peers at one moment' },
+    answeringPerPeer: {
+      over: 'libp2p',
+      send: (bench, n) => atOnce(bench, 'frontier', n),
+      gives: [0, 0, 1],
+    },
+  },
+  'protocols/mycelium/frontier-sequence.ts': {
+    sequencePages: {
+      over: 'HTTP',
+      send: (bench, n) =>
+        bench.ask(
+          'POST',
+          `/federation/plan?source=${bench.peer.peerId}`,
+          concat([...Array.from({ length: n }, () => sequenceItem(encodePage([]))), NO_DIGEST]),
+          { 'content-type': 'application/cbor-seq' },
+        ),
+      gives: ['200', '200', '400 body-malformed'],
+    },
+    sequenceBytes: { notShown: 'as many full pages as there may be and their digest: follows from the two' },
+  },
+  'protocols/mycelium/range.ts': {
+    epochs: {
+      over: 'HTTP',
+      send: async (bench, n) => {
+        const { peerId } = bench.peer;
+        const ask = (large: boolean): Promise<string> =>
+          bench.ask('POST', `/federation/feeds/${peerId}`, encodeRangeRequest(requestOf(peerId, n, large)), {
+            'content-type': 'application/cbor',
+          });
+        return [await ask(false), await ask(true)];
+      },
+      gives: [
+        ['200', '200'],
+        ['200', '200'],
+        ['400 query-invalid', '400 query-invalid'],
+      ],
+    },
+    requestBytes: {
+      over: 'HTTP',
+      // As many bytes of nothing: the largest request that holds 5,000 epochs has 440 KB.
+      send: (bench, n) =>
+        bench.ask('POST', `/federation/feeds/${bench.peer.peerId}`, new Uint8Array(n), {
+          'content-type': 'application/cbor',
+        }),
+      gives: ['400 query-invalid', '400 query-invalid', '413 body-too-large'],
+    },
+    idleMs: {
+      shownBy: [
+        'test/sim/tarpit.test.ts',
+        'a peer that never answers a range request holds up nobody for longer than a pull may be idle',
+      ],
+    },
+    answerMs: PATIENCE('ten minutes for an answer'),
+    answering: { notShown: 'seventeen answers that do not end, of five peers' },
+    answeringPerPeer: { over: 'libp2p', send: (bench, n) => atOnce(bench, 'range', n), gives: [0, 0, 1] },
+    streams: { notShown: 'libp2p counts them, and four of them are refused as busy before' },
+  },
+  'protocols/mycelium/range-frame.ts': {
+    frameBytes: {
+      shownBy: [
+        'test/unit/exchange/entry-limit.test.ts',
+        'over libp2p: announced by gossip, pulled as a range',
+      ],
+    },
+    frameItems: {
+      over: 'HTTP',
+      send: async (bench, n) => {
+        const hand = await bench.hand();
+        const op = encodeOp({ v: 1, c: 'later', k: '', t: 'fact', d: new Uint8Array(1) });
+        const item = encodeItem({ kind: 'entry', bytes: hand.next([op]).bytes });
+        const query = new URLSearchParams({
+          source: bench.peer.peerId,
+          author: hand.identity.peerId,
+          channel: 'public',
+        });
+        return bench.ask(
+          'POST',
+          `/federation/entries?${query.toString()}`,
+          concat(Array.from({ length: n }, () => item)),
+          { 'content-type': 'application/cbor-seq' },
+        );
+      },
+      gives: ['200', '200', '413 body-too-large'],
+    },
+    gatherBytes: { refusesNothing: 'a size at which a frame is closed and the next one begun' },
+  },
+  'protocols/mycelium/offences.ts': {
+    firstMs: PATIENCE('a peer is left alone'),
+    mostMs: PATIENCE('a peer is left alone'),
+    forgottenMs: PATIENCE('a day without an offence'),
+    remembered: { refusesNothing: 'the one that offended longest ago is forgotten' },
+  },
+  'protocols/digest/prefix.ts': {
+    leaf: { refusesNothing: 'a branch of more records is told by its branches' },
+    digits: {
+      over: 'HTTP',
+      send: (bench, n) =>
+        bench.ask('GET', `/federation/digest/${bench.self.peerId}/listings?prefix=${'a'.repeat(n)}`),
+      gives: ['200', '200', '400 query-invalid'],
+    },
+    records: { notShown: 'two hundred thousand records of one owner' },
+    trees: { refusesNothing: 'the oldest is dropped and made anew when asked for' },
+    keptMs: PACE,
+    waiting: { notShown: 'nine trees asked for while the first is made' },
+  },
+  'protocols/mycelium/catch-up.ts': {
+    pulls: { shownBy: [CATCH_UP_TEST, 'CATCH_UP_LIMITS.pulls + 2'] },
+    pullsPerPeer: { shownBy: [CATCH_UP_TEST, 'toHaveLength(CATCH_UP_LIMITS.pullsPerPeer)'] },
+    pullsOfFailing: { notShown: 'eight peers that all trickle; test/sim/tarpit.test.ts has one' },
+    retryMs: { shownBy: [CATCH_UP_TEST, 'started(plan, CATCH_UP_LIMITS.retryMs - 1)'] },
+    tries: PACE,
+    patience: { shownBy: [FLOODS, 'CATCH_UP_LIMITS.patience + CATCH_UP_LIMITS.pullsPerPeer'] },
+    wanted: { shownBy: [FLOODS, 'i < CATCH_UP_LIMITS.wanted'] },
+    wantedPerPeer: { shownBy: [FLOODS, 'toBe(CATCH_UP_LIMITS.wantedPerPeer)'] },
+  },
+  'protocols/mycelium/announce.ts': {
+    frameBytes: {
+      notShown:
+        'an announcement has at most 330 bytes; what is longer is none, and refused for that and for its length alike',
+    },
+    ms: PATIENCE('three seconds'),
+    streams: { notShown: 'libp2p counts them' },
+  },
+  'protocols/mycelium/signed-request.ts': {
+    windowMs: { shownBy: ['test/unit/mycelium/item-sequence.test.ts', 'REQUEST_LIMITS.windowMs'] },
+    headerCharacters: {
+      over: 'HTTP',
+      send: (bench, n) =>
+        bench.ask('GET', '/federation/feeds', undefined, { 'x-agrinet-request': 'A'.repeat(n) }),
+      gives: ['403 request-unsigned', '403 request-unsigned', '400 query-invalid'],
+    },
+    haveCharacters: {
+      over: 'HTTP',
+      // 4,097 characters are no base64url; a longer one is posted.
+      sizes: [4095, 4096, 4098],
+      send: async (bench, n) => {
+        const { peerId } = bench.peer;
+        const have = requestOfCharacters(peerId, n);
+        const path = `/federation/feeds/${peerId}?channel=public`;
+        return [
+          await bench.askSigned('GET', `${path}&have=${have}`),
+          await bench.askSigned('POST', path, Buffer.from(have, 'base64url')),
+        ];
+      },
+      gives: [
+        ['200', '200'],
+        ['200', '200'],
+        ['400 query-invalid', '200'],
+      ],
+    },
+    nonces: {
+      over: 'in process',
+      why: 'sixty-five thousand signatures of seventeen nodes are minutes of work',
+      send: async ({ random }, n) => {
+        const nonces = new RequestNonces();
+        let busy = 0;
+        // Of each caller as many as it may have.
+        for (let left = n; left > 0; left -= REQUEST_LIMITS.noncesPerCaller) {
+          const caller = someIdentity(random).peerId;
+          for (let i = 0; i < Math.min(left, REQUEST_LIMITS.noncesPerCaller); i++)
+            if (isBusy(() => nonces.use(caller, String(i), 0))) busy++;
+        }
+        return busy;
+      },
+      gives: [0, 0, 1],
+    },
+    noncesPerCaller: {
+      shownBy: [
+        'test/unit/mycelium/item-sequence.test.ts',
+        'counts once, and a flood of one caller leaves room for the others',
+      ],
+    },
+  } satisfies CasesOf<'protocols/mycelium/signed-request.ts'>,
+  'protocols/discovery/peer-exchange.ts': {
+    records: {
+      shownBy: ['test/unit/discovery/peer-exchange.test.ts', 'throws a malformed answer away whole'],
+    },
+    recordBytes: {
+      shownBy: ['test/unit/discovery/peer-exchange.test.ts', 'throws a malformed answer away whole'],
+    },
+    requestBytes: { notShown: 'a request is an integer of at most nine bytes' },
+    responseBytes: {
+      shownBy: ['test/unit/discovery/peer-exchange.test.ts', 'throws a malformed answer away whole'],
+    },
+    timeoutMs: PATIENCE('five seconds'),
+    streams: { notShown: 'libp2p counts them' },
+    answering: { notShown: 'seventeen peers at one moment' },
+    everyMs: PATIENCE('one answer in five seconds'),
+    remembered: { refusesNothing: 'the oldest is forgotten' },
+  },
+  'protocols/discovery/rendezvous.ts': {
+    found: { refusesNothing: 'more come at the next look' },
+    operationMs: PATIENCE('ten seconds'),
+    emptyMs: PACE,
+    firstMs: PACE,
+    lastMs: PACE,
+    growth: PACE,
+  },
+  'protocols/registry/registry.ts': {
+    nodes: { notShown: 'a thousand registrations, each with a key' },
+    httpNodes: { notShown: 'a thousand registrations, each with a key' },
+    pending: { shownBy: [REGISTRY_TEST, 'bound what waits for the operator'] },
+    perAsker: {
+      shownBy: [REGISTRY_TEST, 'cannot be filled with the keys of one user, however many come at once'],
+    },
+    nonces: { shownBy: [REGISTRY_TEST, 'are bounded: a flood is refused, not forgotten'] },
+    noncesPerAsker: { shownBy: [REGISTRY_TEST, 'leave room for others, and are given back with time'] },
+  },
+} satisfies Partial<AllCases>;
+
+/** Whether work is refused for want of room. */
+function isBusy(work: () => void): boolean {
+  try {
+    work();
+    return false;
+  } catch (error) {
+    if (errorCode(error) !== 'busy') throw error;
+    return true;
+  }
+}

@@ -1,0 +1,284 @@
+import type { Bench } from './bench.ts';
+import type { AllCases } from './case.ts';
+
+const PACE = { refusesNothing: 'a pace: what is not done in this turn is done in a later one' } as const;
+const OLDEST_GOES = { refusesNothing: 'the oldest goes' } as const;
+const PIECES = { refusesNothing: 'a size at which something is cut into pieces' } as const;
+const DEFAULT = { refusesNothing: 'what holds without another word' } as const;
+const TELLS = {
+  refusesNothing: 'from here on the doctor tells of it; test/unit/doctor/findings.test.ts',
+} as const;
+const PATIENCE = (what: string) => ({ notShown: `a time on the clock of the machine: ${what}` }) as const;
+const OF_PEER = (what: string) => ({ notShown: `another node has to answer with ${what}` }) as const;
+const SERVER_TEST = 'test/unit/limits/http-server.test.ts';
+const SSE_TEST = 'test/unit/events/sse.test.ts';
+const EVENTS_TEST = 'test/unit/events/event-log.test.ts';
+const KEYS_TEST = 'test/unit/access/key-ring.test.ts';
+const TABLE_TEST = 'test/unit/limits/idempotency.test.ts';
+const BACKUP_TEST = 'test/unit/backup/backup-file.test.ts';
+
+const LISTING = { type: 'offer', status: 'active', title: 'Maize' };
+
+/** A listing as JSON of exactly so many bytes, spaces included. */
+function jsonOf(bytes: number): string {
+  const text = JSON.stringify(LISTING);
+  return text.slice(0, -1) + ' '.repeat(bytes - text.length) + '}';
+}
+
+/** A listing with a value that is so many arrays and objects deep, the listing itself included. */
+function deepJson(depth: number): string {
+  return `{"type":"offer","title":"Maize","images":${'['.repeat(depth - 1)}${']'.repeat(depth - 1)}}`;
+}
+
+/** A request whose target, and names and values of headers, have so many bytes; the status of its answer. */
+async function headOf(bench: Bench, bytes: number): Promise<string> {
+  const counted = '/health' + 'Host' + 'a' + 'Connection' + 'close' + 'X-Long';
+  const before = 'GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Long: ';
+  const answer = await bench.raw(`${before}${'x'.repeat(bytes - counted.length)}\r\n\r\n`);
+  return answer.slice('HTTP/1.1 '.length, 'HTTP/1.1 '.length + 3);
+}
+
+/** So many requests before the first is answered: how many are answered. */
+async function pipelined(bench: Bench, count: number): Promise<number> {
+  const one = 'GET /ready HTTP/1.1\r\nHost: a\r\n\r\n';
+  const last = 'GET /ready HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n';
+  return (await bench.raw(one.repeat(count - 1) + last)).split('HTTP/1.1 200').length - 1;
+}
+
+/** What clients send and operators ask for, over HTTP and in files. */
+export const HTTP_CASES = {
+  'daemon/http-server.ts': {
+    maxHeaderBytes: { over: 'HTTP', send: headOf, gives: ['200', '200', '431'] },
+    headersMs: { shownBy: [SERVER_TEST, 'closes who says nothing, half a head, or a head without end'] },
+    stalledMs: {
+      shownBy: [SERVER_TEST, 'ends a body that stopped coming with 408, also one sent in chunks'],
+    },
+    keepAliveMs: { shownBy: [SERVER_TEST, 'keeps idle connections for their time, then closes them'] },
+    connections: { shownBy: [SERVER_TEST, 'caps the connections of one address and of all'] },
+    perAddress: { shownBy: [SERVER_TEST, 'caps the connections of one address and of all'] },
+    perLoopback: { shownBy: [SERVER_TEST, 'caps the connections of one address and of all'] },
+    pipelined: { over: 'HTTP', send: pipelined, gives: [63, 64, 0] },
+  },
+  'api/limits/body.ts': {
+    maxBytes: {
+      over: 'HTTP',
+      send: (bench, n) => bench.ask('POST', '/listings', jsonOf(n)),
+      gives: ['201', '201', '413 body-too-large'],
+    },
+    maxDepth: {
+      over: 'HTTP',
+      send: (bench, n) => bench.ask('POST', '/listings', deepJson(n)),
+      gives: ['201', '201', '400 body-too-deep'],
+    },
+    timeoutMs: { shownBy: ['test/unit/limits/body.test.ts', 'waits for a body only so long'] },
+  },
+  'storage/idempotency-table.ts': {
+    keptMs: { shownBy: [TABLE_TEST, 'forgets after a day'] },
+    rows: { shownBy: [TABLE_TEST, 'is bounded in rows and bytes, the oldest go, also of an earlier run'] },
+    bytes: { shownBy: [TABLE_TEST, 'is bounded in rows and bytes, the oldest go, also of an earlier run'] },
+    rowsPerCaller: { shownBy: [TABLE_TEST, 'takes from who floods it, not from others'] },
+    bytesPerCaller: { shownBy: [TABLE_TEST, 'takes from who floods it, not from others'] },
+  },
+  'daemon/access/key-rules.ts': {
+    activePerUser: {
+      over: 'HTTP',
+      send: async (bench, n) => {
+        const userId = `user-${n}`;
+        const answers = [];
+        for (let i = 0; i < n; i++)
+          answers.push(await bench.ask('POST', '/api/keys', JSON.stringify({ userId })));
+        return answers.at(-1);
+      },
+      gives: ['201', '201', '400 key-limit'],
+    },
+    gracePerUser: {
+      shownBy: [
+        KEYS_TEST,
+        'does not multiply keys: seven old ones stay valid at most, and ended ones are cleared',
+      ],
+    },
+    endedPerUser: OLDEST_GOES,
+    total: { shownBy: [KEYS_TEST, '10,000 in all: ended ones give way, living ones do not'] },
+    lifetimeMs: DEFAULT,
+    maxLifetimeMs: {
+      over: 'HTTP',
+      // Asked for in seconds.
+      sizes: [366 * 86_400 - 1, 366 * 86_400, 366 * 86_400 + 1],
+      send: (bench, n) =>
+        bench.ask('POST', '/api/keys', JSON.stringify({ userId: `long-${n}`, expiresIn: n })),
+      gives: ['201', '201', '400 fields-invalid'],
+    },
+    graceMs: DEFAULT,
+    keptMs: {
+      shownBy: [KEYS_TEST, 'the cleaner takes what ended more than 30 days ago, and tells how many'],
+    },
+    uses: {
+      over: 'HTTP',
+      send: (bench, n) =>
+        bench.ask(
+          'POST',
+          '/api/keys',
+          JSON.stringify({ userId: `uses-${n}`, scopes: ['register'], uses: n }),
+        ),
+      gives: ['201', '201', '400 fields-invalid'],
+    },
+  },
+  'api/sse.ts': {
+    perKey: {
+      shownBy: [
+        SSE_TEST,
+        'caps streams per key and in total, frees them when the client is gone, ends them when the node stops',
+      ],
+    },
+    total: {
+      shownBy: [
+        SSE_TEST,
+        'caps streams per key and in total, frees them when the client is gone, ends them when the node stops',
+      ],
+    },
+    queueEvents: { shownBy: [SSE_TEST, 'closes who does not read when his queue is full'] },
+    queueBytes: { shownBy: [SSE_TEST, 'closes who does not read when his queue is full'] },
+    heartbeatMs: PACE,
+    stalledMs: { shownBy: [SSE_TEST, 'closes who takes nothing for a time, with room left in his queue'] },
+  },
+  'daemon/events/event-log.ts': {
+    ring: { shownBy: [EVENTS_TEST, 'keeps the newest on disk, and tells who comes too late to begin anew'] },
+    window: OLDEST_GOES,
+    unwritten: {
+      shownBy: [EVENTS_TEST, 'goes on telling when the disk does not write, and writes when it does'],
+    },
+    unwrittenChars: { notShown: 'sixteen megabytes of events while the disk does not write' },
+    eventChars: {
+      shownBy: [
+        EVENTS_TEST,
+        'neither throws nor tells what is too large or cannot be JSON; one bad listener harms nobody',
+      ],
+    },
+    reserve: PACE,
+    flushMs: PACE,
+    retryMs: PACE,
+  },
+  'daemon/federation/steady.ts': {
+    graceMs: PATIENCE('twenty seconds of a trickle'),
+    bytesPerSecond: PATIENCE('twenty seconds of a trickle'),
+  },
+  'daemon/federation/https-pull.ts': {
+    frontierBytes: OF_PEER('sixteen megabytes of pages, which their number bounds before'),
+    frontierMs: PATIENCE('half a minute for a frontier'),
+    rangeBytes: OF_PEER('a gigabyte'),
+    rangeMs: PATIENCE('ten minutes for a range'),
+    uselessMs: PATIENCE('a minute of entries that are known'),
+    idleMs: PATIENCE('fifteen seconds of silence'),
+    batchItems: PIECES,
+    batchBytes: {
+      shownBy: ['test/unit/exchange/entry-limit.test.ts', 'over HTTPS, by the daemon itself and by a worker'],
+    },
+    parallel: PACE,
+  },
+  'daemon/federation/legacy-import.ts': {
+    bodyBytes: OF_PEER('256 MiB'),
+    named: { refusesNothing: 'the others are counted' },
+    batch: PIECES,
+  },
+  'protocols/market/legacy.ts': {
+    itemCharacters: {
+      shownBy: [
+        'test/unit/exchange/legacy-stream.test.ts',
+        'passes over what is too large or too deep, and goes on',
+      ],
+    },
+    depth: {
+      shownBy: [
+        'test/unit/exchange/legacy-stream.test.ts',
+        'passes over what is too large or too deep, and goes on',
+      ],
+    },
+    aheadMs: { notShown: 'a time a day ahead of the clock of the machine' },
+  },
+  'daemon/jobs/job-store.ts': {
+    live: {
+      shownBy: [
+        'test/unit/jobs/acceptance.ts',
+        'is bounded: refuses more than it may hold, and forgets the oldest that are completed',
+      ],
+    },
+    completed: OLDEST_GOES,
+    dead: OLDEST_GOES,
+    leaseMs: {
+      shownBy: [
+        'test/unit/jobs/routes.test.ts',
+        'gives a job whose worker is silent to another, and takes nothing from the first any more',
+      ],
+    },
+  },
+  'daemon/metrics/metrics-table.ts': {
+    peers: { shownBy: ['test/unit/metrics/metrics.test.ts', 'stay few whatever callers and peers send'] },
+    codes: { refusesNothing: 'counted as others' },
+    series: { shownBy: ['test/unit/metrics/metrics.test.ts', 'stay few whatever callers and peers send'] },
+    sizeKeptMs: PACE,
+  },
+  'daemon/doctor/facts.ts': {
+    totalMs: { shownBy: ['test/unit/doctor/examination.test.ts', 'DOCTOR_LIMITS.totalMs'] },
+    probeMs: PATIENCE('four seconds for an answer'),
+    probes: { refusesNothing: 'those that are reached are asked first' },
+    probesAtOnce: PACE,
+    skewMs: TELLS,
+    skewMostMs: TELLS,
+    settleMs: TELLS,
+    gapMs: TELLS,
+    tlsDays: TELLS,
+    diskDays: TELLS,
+    backlog: TELLS,
+    backlogMs: TELLS,
+    rows: { refusesNothing: 'the newest are read' },
+    mirrorLagSeconds: TELLS,
+    waitingMs: TELLS,
+  },
+  'daemon/doctor/disk-trend.ts': { everyMs: PACE, samples: OLDEST_GOES, leastMs: TELLS },
+  'daemon/doctor/diff.ts': {
+    totalMs: PATIENCE('three quarters of a minute for a comparison'),
+    askMs: PATIENCE('fifteen seconds for an answer'),
+    requests: { refusesNothing: 'what is more is said to be more' },
+    bytes: { refusesNothing: 'what is more is said to be more' },
+    answerBytes: OF_PEER('more than the largest there can be, which has 8 KiB'),
+    parallel: PACE,
+    named: { refusesNothing: 'what is more is said to be more' },
+  },
+  'daemon/backup/backups.ts': {
+    stalledMs: PATIENCE('a minute without a question'),
+    heldMs: PATIENCE('six hours'),
+  },
+  'storage/backup/format.ts': {
+    manifestBytes: { notShown: 'a manifest has a few hundred bytes' },
+    keyBytes: { notShown: 'keys of the database have at most 400 bytes' },
+    valueBytes: {
+      shownBy: [BACKUP_TEST, 'takes a value of the largest size, and refuses to write a larger one'],
+    },
+    gatherBytes: PIECES,
+    inflatedBytes: {
+      shownBy: [BACKUP_TEST, 'is refused when it inflates beyond its limit, with little memory'],
+    },
+    blockBytes: { shownBy: [BACKUP_TEST, 'is refused when a block says that it is huge, before it is read'] },
+    windowLog: { notShown: 'zstd refuses it; test/unit/mycelium/range-frames.test.ts shows it of a range' },
+    keysBytes: { notShown: 'sixty-four kilobytes of sealed keys' },
+    endBytes: { notShown: 'a last block has two hundred bytes' },
+  },
+  'storage/mirror/limits.ts': {
+    inFlight: PACE,
+    gather: PIECES,
+    requestMs: PATIENCE('five seconds for an answer'),
+    attempts: PACE,
+    backoffMs: PACE,
+    renewMs: PACE,
+    leaseMs: PATIENCE('two minutes without a renewal'),
+    retryMs: PACE,
+    graceMs: PATIENCE('sixteen minutes'),
+    itemBytes: {
+      shownBy: ['test/unit/storage/mirror/attributes.test.ts', 'is as large as DynamoDB counts it'],
+    },
+    fillChunk: PIECES,
+    fillAhead: PACE,
+    scanPage: PIECES,
+    shown: { refusesNothing: 'the others are counted' },
+  },
+} satisfies Partial<AllCases>;
