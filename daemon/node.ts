@@ -245,6 +245,7 @@ async function compose(
     quota: authorQuota(settings, registry),
     clock: createClock(now),
     now,
+    credible: clock.credible,
     steady: clock.steady,
     refusal: () => guard.refusal(),
     onCommit: commits.tell,

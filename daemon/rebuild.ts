@@ -1,5 +1,5 @@
 import { AgrinetError, errorMessage } from '../protocols/errors.ts';
-import { bodyMatches, decodeEntry, type Entry } from '../protocols/feed/entry.ts';
+import { bodyMatches, type Entry } from '../protocols/feed/entry.ts';
 import type { FeedState } from '../protocols/feed/feed.ts';
 import { type ForkProof, openForkProof } from '../protocols/feed/fork.ts';
 import { ENTRY_ENVELOPE } from '../protocols/feed/header.ts';
@@ -10,6 +10,7 @@ import { signatureHolds } from '../protocols/wire/envelope.ts';
 import { newGeneration } from '../storage/change-order.ts';
 import type { Database } from '../storage/database.ts';
 import { COUNTED, DERIVED } from '../storage/derivation.ts';
+import { readEntryRow } from '../storage/entry-row.ts';
 import { REBUILDING } from '../storage/level.ts';
 import { isCorruption } from '../storage/storage-error.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range, type SublevelName } from '../storage/keyspace.ts';
@@ -131,7 +132,7 @@ const codeOf = (error: unknown): string => (error instanceof AgrinetError ? erro
 
 function usable(key: string, value: Uint8Array, problems: Problem[]): Entry | undefined {
   try {
-    const entry = decodeEntry(openValue(key, value));
+    const entry = readEntryRow(key, value);
     if (signatureHolds(ENTRY_ENVELOPE, entry.envelope) && bodyMatches(entry)) return entry;
     problems.push({
       code: 'entry-invalid',
@@ -322,8 +323,7 @@ export async function rebuildStore(
   };
   for (const feed of survey.feeds) {
     const last = feed.fork === undefined ? feed.seq : Math.min(feed.seq, feed.fork.seq - 1);
-    for await (const bytes of store.entriesFrom(feed.no, 1, last)) {
-      const entry = decodeEntry(bytes);
+    for await (const entry of store.wholeEntries(feed.no, 1, last)) {
       await effects.takeEntry(entry);
       ops += entry.header.n;
       onProgress(++done, total);

@@ -1,6 +1,9 @@
 import geohash from 'ngeohash';
+import type { HlcTime } from '../protocols/feed/clock.ts';
 import { isLive, type RecordState } from '../protocols/open-dialog/record.ts';
-import { numberKey } from './keyspace.ts';
+import { listedTimes } from '../protocols/open-dialog/record-times.ts';
+import { isoDay } from '../protocols/wire/iso-time.ts';
+import { numberKey, timeKey } from './keyspace.ts';
 
 /** What each collection is found by, the narrowest first. Values are lower-case; the key ends with the record key, so equal values sort by it. */
 export const TEXT_INDEXES: Readonly<Record<string, readonly string[]>> = {
@@ -15,7 +18,8 @@ export const GEOHASH_LENGTH = 5;
 
 /** An index value as it stands in keys. */
 export function indexValue(text: string): string {
-  return text.trim().toLowerCase().replaceAll('\0', ' ').slice(0, 128);
+  // A pair of surrogates that is cut apart would not come back from the key as it went in.
+  return text.trim().toLowerCase().replaceAll('\0', ' ').slice(0, 128).toWellFormed();
 }
 
 /** The start of the keys of one value in one index. */
@@ -23,9 +27,15 @@ export function indexStart(name: string, value: string): string {
   return `${name}\0${value}\0`;
 }
 
-/** Where a record stands among those of its private channel: by creation; its key follows. */
-export function placeInChannel({ created: [ms, counter] }: Pick<RecordState, 'created'>): string {
-  return `${numberKey(ms, 12)}${numberKey(counter)}\0`;
+/** Where a record stands among those of its private channel: by creation, as lists have it (`listedTimes`); its key follows. */
+export function placeInChannel([ms, counter]: HlcTime): string {
+  return `${timeKey(ms)}${numberKey(counter)}\0`;
+}
+
+/** The day of a price among those of all: its own, which no price can have seen before it was signed and came here. */
+function listedDay(state: RecordState, date: string): string {
+  const latest = isoDay(listedTimes(state).updated[0]);
+  return date < latest ? date : latest;
 }
 
 /** The coordinates of a listing, when it has valid ones. */
@@ -56,10 +66,13 @@ export function indexKeys(state: RecordState | undefined): string[] {
     if (at !== undefined) put('geohash', geohash.encode(at.lat, at.long, GEOHASH_LENGTH));
   }
   if (collection === 'ratings') put('node', ratedNode(state.view['to']));
-  if (collection === 'prices' && typeof state.view['date'] === 'string') put('date', state.view['date']);
-  else put('updatedAt', numberKey(state.updated[0], 12));
+  if (collection === 'prices' && typeof state.view['date'] === 'string')
+    put('date', listedDay(state, state.view['date']));
+  else put('updatedAt', timeKey(listedTimes(state).updated[0]));
   if (state.channel !== 'public')
-    keys.push(`${collection}.channel\0${state.channel}\0${placeInChannel(state)}${state.key}`);
+    keys.push(
+      `${collection}.channel\0${state.channel}\0${placeInChannel(listedTimes(state).created)}${state.key}`,
+    );
   if (Object.keys(state.conflicts).length > 0) put('conflicts', '');
   return keys;
 }

@@ -5,7 +5,7 @@
 export const KEYSPACE = {
   meta: { prefix: 'm', key: 'name', value: 'JSON: schema version, incarnation' },
   feeds: { prefix: 'f', key: 'feed number', value: 'author, channel, epoch, head, covered epochs, fork' },
-  entries: { prefix: 'e', key: 'feed number, seq', value: 'entry bytes as signed' },
+  entries: { prefix: 'e', key: 'feed number, seq', value: 'entry bytes as signed, and when they came' },
   records: { prefix: 'r', key: 'record key', value: 'state and view of a record' },
   recordOps: { prefix: 'o', key: 'record key, feed number, seq, index', value: 'empty: points into entries' },
   verdicts: { prefix: 'v', key: 'feed number, seq, index', value: 'why an op is void or waits' },
@@ -96,7 +96,18 @@ export function range(name: SublevelName, start = ''): { gte: string; lt: string
   };
 }
 
-/** Numbers as fixed-width hex, so that keys sort as numbers do. */
+/**
+ * Numbers as fixed-width hex, so that keys sort as numbers do. One that has no place in so many digits would stand anywhere: it is a
+ * `RangeError`, and what others can sign is bounded before it becomes a key.
+ */
 export function numberKey(value: number, digits = 8): string {
-  return value.toString(16).padStart(digits, '0');
+  const text = value.toString(16);
+  if (!Number.isSafeInteger(value) || value < 0 || text.length > digits)
+    throw new RangeError(`${value} has no place in a key of ${digits} digits`);
+  return text.padStart(digits, '0');
+}
+
+/** A time in milliseconds since 1970 as it stands in keys: every safe integer has its place. */
+export function timeKey(ms: number): string {
+  return numberKey(ms, 14);
 }

@@ -1,9 +1,10 @@
 import { AgrinetError } from '../protocols/errors.ts';
+import { ARRIVALS } from './arrival-migration.ts';
 import type { Level } from './level.ts';
 import { type BatchOp, fullKey } from './keyspace.ts';
 import { openJson, sealJson } from './values.ts';
 
-/** Brings the database from the version before to `to`, in one batch with the version stamp. */
+/** Brings the database from the version before to `to`; what ends it is one batch with the version stamp. */
 export interface Migration {
   readonly to: number;
   /** What to write; it may read all it likes. It may be cut off and then begins again. */
@@ -11,7 +12,7 @@ export interface Migration {
 }
 
 /** Every migration there is, ascending; never changed once released. */
-export const MIGRATIONS: readonly Migration[] = [];
+export const MIGRATIONS: readonly Migration[] = [ARRIVALS];
 
 /** The layout that this program writes. */
 export const LAYOUT = MIGRATIONS.at(-1)?.to ?? 1;

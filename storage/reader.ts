@@ -192,7 +192,7 @@ export class Reader {
     }
   }
 
-  /** Live records of a collection in a private channel, newest first by creation; `before` goes on after that one. */
+  /** Live records of a collection in a private channel, newest first by creation as lists have it (`listedTimes`); `before` goes on after that place. */
   async newestInChannel(
     collection: string,
     channel: Channel,
@@ -200,7 +200,8 @@ export class Reader {
     before?: Pick<RecordState, 'key' | 'created'>,
   ): Promise<RecordState[]> {
     const start = fullKey('index', `${collection}.channel\0${channel}\0`);
-    const lt = before === undefined ? `${start}\u{10ffff}` : start + placeInChannel(before) + before.key;
+    const lt =
+      before === undefined ? `${start}\u{10ffff}` : start + placeInChannel(before.created) + before.key;
     const found = await this.#db.level.keys({ gte: start, lt, reverse: true, limit }).all();
     const states = await this.many(found.map((key) => key.slice(key.lastIndexOf('\0') + 1) as RecordKey));
     return states.filter(isLive);

@@ -1,4 +1,4 @@
-import { decodeEntry, type Entry } from '../protocols/feed/entry.ts';
+import type { Entry } from '../protocols/feed/entry.ts';
 import { feedId, type FeedState } from '../protocols/feed/feed.ts';
 import { type ForkProof, readForkProof } from '../protocols/feed/fork.ts';
 import type { Commit, LedgerStore } from '../protocols/ledger/ports.ts';
@@ -17,6 +17,7 @@ import type { Channel, RecordKey } from '../protocols/wire/ids.ts';
 import type { Database } from './database.ts';
 import { Digests } from './digests.ts';
 import { EntryCache } from './entry-cache.ts';
+import { openEntryRow, readEntryRow, sealEntryRow } from './entry-row.ts';
 import { indexKeys } from './indexes.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
 import { UsageChanges, UsageTable } from './usage.ts';
@@ -154,24 +155,33 @@ export class Store implements LedgerStore {
   }
 
   async entry(feedNo: number, seq: number): Promise<Entry | undefined> {
-    const bytes = await this.entryBytes(feedNo, seq);
-    return bytes && decodeEntry(bytes);
+    const key = fullKey('entries', numberKey(feedNo) + numberKey(seq));
+    const value = await this.#db.level.get(key);
+    return value && readEntryRow(key, value);
   }
 
   async entryBytes(feedNo: number, seq: number): Promise<Uint8Array | undefined> {
     const key = fullKey('entries', numberKey(feedNo) + numberKey(seq));
     const value = await this.#db.level.get(key);
-    return value && openValue(key, value);
+    return value && openEntryRow(key, value).bytes;
   }
 
   /** The entries of one feed from a sequence on, in order, as signed. */
   async *entriesFrom(feedNo: number, from: number, to: number): AsyncGenerator<Uint8Array> {
-    const bounds = {
+    for await (const [key, value] of this.#entryRows(feedNo, from, to)) yield openEntryRow(key, value).bytes;
+  }
+
+  /** The same, read, each with its arrival. */
+  async *wholeEntries(feedNo: number, from: number, to: number): AsyncGenerator<Entry> {
+    for await (const [key, value] of this.#entryRows(feedNo, from, to)) yield readEntryRow(key, value);
+  }
+
+  #entryRows(feedNo: number, from: number, to: number): AsyncIterable<[string, Uint8Array]> {
+    return this.#db.level.iterator({
       gte: fullKey('entries', numberKey(feedNo) + numberKey(from)),
       lte: fullKey('entries', numberKey(feedNo) + numberKey(to)),
       highWaterMarkBytes: 256 * 1024,
-    };
-    for await (const [key, value] of this.#db.level.iterator(bounds)) yield openValue(key, value);
+    });
   }
 
   async records(keys: readonly RecordKey[], turn?: Turn): Promise<(RecordState | undefined)[]> {
@@ -260,7 +270,7 @@ export class Store implements LedgerStore {
     if (!this.#erasedFeeds.has(feedId(feed))) return [];
     const found: { seq: number; bytes: Uint8Array }[] = [];
     const gte = fullKey('erasures', erasureKey(feed, from));
-    const lt = fullKey('erasures', erasureKey(feed, to + 1));
+    const lt = fullKey('erasures', `${erasureKey(feed, to)}\u{10ffff}`);
     for await (const [key, value] of this.#db.level.iterator({ gte, lt }))
       found.push({ seq: Number.parseInt(key.split('|').at(-2) ?? '', 16), bytes: openValue(key, value) });
     return found;
@@ -383,9 +393,10 @@ const del = (key: string): BatchOp => ({ type: 'del', key });
 function feedRows({ entries, feeds, proofs, erasures }: Commit): BatchOp[] {
   const sealed = (key: string, bytes: Uint8Array): BatchOp => put(key, sealValue(key, bytes));
   return [
-    ...entries.map(({ feed, entry }) =>
-      sealed(fullKey('entries', numberKey(feed.no) + numberKey(entry.header.seq)), entry.bytes),
-    ),
+    ...entries.map(({ feed, entry }) => {
+      const key = fullKey('entries', numberKey(feed.no) + numberKey(entry.header.seq));
+      return put(key, sealEntryRow(key, entry));
+    }),
     ...feeds.map((feed) => {
       const key = fullKey('feeds', numberKey(feed.no));
       return put(key, sealJson(key, feed));

@@ -1,15 +1,15 @@
-import { decodeEntry } from '../../protocols/feed/entry.ts';
 import { placedOps } from '../../protocols/ledger/placed-ops.ts';
 import { emptyState } from '../../protocols/open-dialog/fast-road.ts';
 import { ERASURE, readOp } from '../../protocols/open-dialog/read-op.ts';
 import type { RecordState } from '../../protocols/open-dialog/record.ts';
 import { COLLECTIONS } from '../../protocols/open-dialog/schema.ts';
 import type { RecordKey } from '../../protocols/wire/ids.ts';
+import { readEntryRow } from '../../storage/entry-row.ts';
 import { indexKeys } from '../../storage/indexes.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, type SublevelName } from '../../storage/keyspace.ts';
 import { recordOpKey, type Store, verdictRow } from '../../storage/store.ts';
 import type { StoredRecord } from '../../storage/stored-record.ts';
-import { openJson, openValue, sealJson } from '../../storage/values.ts';
+import { openJson, sealJson } from '../../storage/values.ts';
 import { type DeriveParts, type Derived, deriveRecord, isBelowFork } from './derive-record.ts';
 
 /** A row that is not what the feeds say. */
@@ -173,7 +173,7 @@ export async function checkEntry({ db, store }: CheckParts, entryKey: string): P
   const no = Number.parseInt(innerKey(entryKey).slice(0, 8), 16);
   const feed = store.feedNumbered(no);
   if (sealed === undefined || feed === undefined) return checked;
-  const entry = decodeEntry(openValue(entryKey, sealed));
+  const entry = readEntryRow(entryKey, sealed);
   if (!isBelowFork(feed, entry.header.seq)) return checked;
   for (const placed of placedOps(entry)) {
     const read = readOp(placed);
@@ -198,7 +198,7 @@ export async function checkEntry({ db, store }: CheckParts, entryKey: string): P
 export async function recordsOf({ db }: Pick<CheckParts, 'db'>, entryKey: string): Promise<RecordKey[]> {
   const sealed = await db.level.get(entryKey);
   if (sealed === undefined) return [];
-  return placedOps(decodeEntry(openValue(entryKey, sealed))).flatMap((placed) => {
+  return placedOps(readEntryRow(entryKey, sealed)).flatMap((placed) => {
     const read = readOp(placed);
     return 'problem' in read ? [] : [read.key];
   });
@@ -255,8 +255,8 @@ async function opAt(
   const [no, seq, index] = [ref.slice(0, 8), ref.slice(8, 16), ref.slice(16)].map((hex) =>
     Number.parseInt(hex, 16),
   ) as [number, number, number];
-  const bytes = store.feedNumbered(no) === undefined ? undefined : await store.entryBytes(no, seq);
-  const placed = bytes && placedOps(decodeEntry(bytes)).find((each) => each.index === index);
+  const entry = store.feedNumbered(no) === undefined ? undefined : await store.entry(no, seq);
+  const placed = entry && placedOps(entry).find((each) => each.index === index);
   return placed && { key: readOp(placed).key };
 }
 

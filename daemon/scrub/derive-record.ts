@@ -1,4 +1,3 @@
-import { decodeEntry } from '../../protocols/feed/entry.ts';
 import type { FeedState } from '../../protocols/feed/feed.ts';
 import { placedOps } from '../../protocols/ledger/placed-ops.ts';
 import { emptyState } from '../../protocols/open-dialog/fast-road.ts';
@@ -14,7 +13,7 @@ import type { Store } from '../../storage/store.ts';
 /** What deriving reads: rows as they stand, feeds as the store knows them. */
 export interface DeriveParts {
   readonly db: Pick<Database, 'level'>;
-  readonly store: Pick<Store, 'feed' | 'feedNumbered' | 'entryBytes'>;
+  readonly store: Pick<Store, 'feed' | 'feedNumbered' | 'entry'>;
   readonly judge: Judge;
 }
 
@@ -93,8 +92,8 @@ async function opsOf(
     ) as [number, number, number];
     const at = ref.slice(0, 16);
     if (read?.at !== at) {
-      const bytes = store.feedNumbered(no) === undefined ? undefined : await store.entryBytes(no, seq);
-      read = { at, ops: bytes === undefined ? [] : placedOps(decodeEntry(bytes)) };
+      const entry = store.feedNumbered(no) === undefined ? undefined : await store.entry(no, seq);
+      read = { at, ops: entry === undefined ? [] : placedOps(entry) };
     }
     const placed = read.ops.find((each) => each.index === index);
     const what = placed && readOp(placed);

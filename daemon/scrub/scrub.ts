@@ -121,7 +121,7 @@ export function createScrub(parts: ScrubParts): Scrub {
     store: {
       feed: (author, channel, epoch) => store.feed(author, channel, epoch),
       feedNumbered: (no) => store.feedNumbered(no),
-      entryBytes: (no, seq) => store.entryBytes(no, seq),
+      entry: (no, seq) => store.entry(no, seq),
       nextChange: () => 0,
     },
   };

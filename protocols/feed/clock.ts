@@ -36,6 +36,15 @@ export function createClock(now: () => number): Clock {
   };
 }
 
+/**
+ * The time that lists order by: the author's, but no later than what a peer's clock may be ahead of this node's at the arrival. So
+ * nobody pins a record as the newest there is. `arrived` in milliseconds since 1970, 0 where it is not known.
+ */
+export function listedTime(time: HlcTime, arrived: number): HlcTime {
+  const latest = arrived + LIMITS.clockAheadMs;
+  return arrived === 0 || time[0] <= latest ? time : [latest, 0];
+}
+
 export function compareTimes(a: HlcTime, b: HlcTime): number {
   return a[0] - b[0] || a[1] - b[1];
 }

@@ -19,10 +19,15 @@ export interface Entry {
   /** SHA-256 of the header payload, hex. */
   readonly hash: string;
   readonly body: readonly BodyItem[];
+  /**
+   * When this node took it in, by its own clock: milliseconds since 1970, 0 where that is not known. Local: neither signed nor sent, and
+   * in nothing that nodes compare.
+   */
+  readonly arrived: number;
 }
 
 /** Reads an entry strictly, without its signature. Throws `entry-too-large`, `entry-malformed`, `not-canonical`, `envelope-malformed`, `header-malformed` or `header-version`. */
-export function decodeEntry(bytes: Uint8Array): Entry {
+export function decodeEntry(bytes: Uint8Array, arrived = 0): Entry {
   if (bytes.length > LIMITS.entryBytes) throw new AgrinetError('entry-too-large', 'entry over 1 MiB');
   const value = decodeCbor(bytes);
   const malformed = (why: string): AgrinetError => new AgrinetError('entry-malformed', `entry: ${why}`);
@@ -49,6 +54,7 @@ export function decodeEntry(bytes: Uint8Array): Entry {
     header,
     hash: headerHash(envelope.payload),
     body,
+    arrived,
   };
 }
 
@@ -70,6 +76,7 @@ export function sealEntry(
   identity: Identity,
   place: Omit<Header, 'n' | 'root'>,
   ops: readonly Uint8Array[],
+  arrived = 0,
 ): Entry {
   if (ops.length === 0 || ops.length > LIMITS.entryOps)
     throw new AgrinetError('entry-too-large', `an entry has 1 to ${LIMITS.entryOps} ops`);
@@ -88,6 +95,7 @@ export function sealEntry(
     header,
     hash: headerHash(payload),
     body,
+    arrived,
   };
 }
 

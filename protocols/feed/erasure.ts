@@ -82,7 +82,7 @@ function read(bytes: Uint8Array, open: typeof openEnvelope): Erasure {
   const { author } = envelope;
   const { channel, record } = map;
   const epoch = bytesOf(map.epoch, 8);
-  const seq = integer(map.seq, 1);
+  const seq = integer(map.seq, 1, LIMITS.feedEntries);
   const time = integer(map.time, 0);
   if (map.author !== author) throw malformed('signed by another');
   if (!isChannel(channel)) throw malformed('channel');

@@ -68,7 +68,7 @@ export function decodeHeader(payload: Uint8Array): Header {
   const map = mapOf(value, KEYS);
   if (map === undefined) throw malformed('wrong fields');
   const epoch = bytesOf(map.epoch, 8);
-  const seq = integer(map.seq, 1);
+  const seq = integer(map.seq, 1, LIMITS.feedEntries);
   const n = integer(map.n, 1, LIMITS.entryOps);
   const root = bytesOf(map.root, 32);
   const prev = map.prev === null ? null : bytesOf(map.prev, 32);
@@ -112,7 +112,7 @@ function afterOf(value: unknown, seq: number): EpochTail[] {
   return value.map((item: unknown) => {
     if (!Array.isArray(item) || item.length !== 3) throw malformed;
     const epoch = bytesOf(item[0], 8);
-    const tailSeq = integer(item[1], 1);
+    const tailSeq = integer(item[1], 1, LIMITS.feedEntries);
     const hash = bytesOf(item[2], 32);
     if (epoch === undefined || tailSeq === undefined || hash === undefined) throw malformed;
     return { epoch: hex(epoch), seq: tailSeq, hash: hex(hash) };

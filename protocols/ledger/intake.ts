@@ -7,6 +7,7 @@ import { overQuota } from '../feed/quota.ts';
 import { ENTRY_ENVELOPE } from '../feed/header.ts';
 import { bytesEqual } from '../wire/bytes.ts';
 import { signatureHolds } from '../wire/envelope.ts';
+import { arrival } from './arrival.ts';
 import type { BroughtErasures } from './brought-erasures.ts';
 import { erasable, erasuresAt } from './erasing.ts';
 import { advanced, feedOrNew } from './held-feed.ts';
@@ -112,10 +113,11 @@ export class Intake {
   async #accept(entry: Entry, feed: FeedState | undefined, known: readonly Erasure[]): Promise<Entry> {
     const { author, header } = entry;
     const { store, now } = this.#parts.ledger;
+    const came = { ...entry, arrived: arrival(this.#parts.ledger) };
     const base = feed ?? feedOrNew(store, { author, ...header }, now());
     if (feed === undefined) this.#parts.newFeeds.note(author, header.channel);
-    const gone = new Set((await erasable(entry, known, this.#turn)).map(({ index }) => index));
-    const kept = gone.size === 0 ? entry : withoutOps(entry, gone);
+    const gone = new Set((await erasable(came, known, this.#turn)).map(({ index }) => index));
+    const kept = gone.size === 0 ? came : withoutOps(came, gone);
     this.feeds.set(feedId(base), advanced(base, kept));
     this.accepted.push({ feed: base, entry: kept });
     this.#fresh.set(`${base.no} ${header.seq}`, kept);

@@ -187,7 +187,8 @@ export class OwnWriter {
       const index = page.ops.push(bytes) - 1;
       page.bytes += bytes.length + 4;
       const { channel, seq, time } = page.place;
-      const verdict = effects.take({ author, channel, epoch, seq, index, bytes, time });
+      const { arrived } = page;
+      const verdict = effects.take({ author, channel, epoch, seq, index, bytes, time, arrived });
       if (verdict === undefined) await effects.settle();
     }
   }

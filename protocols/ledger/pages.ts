@@ -3,6 +3,7 @@ import { type Entry, sealEntry } from '../feed/entry.ts';
 import type { FeedState } from '../feed/feed.ts';
 import type { Channel } from '../wire/ids.ts';
 import { LIMITS } from '../wire/limits.ts';
+import { arrival } from './arrival.ts';
 import type { Draft } from './drafts.ts';
 import { feedOrNew, tails } from './held-feed.ts';
 import type { LedgerParts } from './types.ts';
@@ -14,6 +15,7 @@ const ENTRY_OPS_BYTES = LIMITS.entryBytes - 16_384;
 export interface Page {
   readonly feed: FeedState;
   readonly place: Omit<Entry['header'], 'n' | 'root'>;
+  readonly arrived: number;
   readonly ops: Uint8Array[];
   bytes: number;
 }
@@ -48,7 +50,10 @@ export class Pages {
   seal(): { readonly feed: FeedState; readonly entry: Entry }[] {
     return [...this.#pages.values()]
       .filter(({ ops }) => ops.length > 0)
-      .map(({ feed, place, ops }) => ({ feed, entry: sealEntry(this.#parts.identity, place, ops) }));
+      .map(({ feed, place, ops, arrived }) => ({
+        feed,
+        entry: sealEntry(this.#parts.identity, place, ops, arrived),
+      }));
   }
 
   #open(channel: Channel): Page {
@@ -59,7 +64,8 @@ export class Pages {
     const seq = feed.seq + 1;
     const after = seq > 1 ? [] : tails(store.feeds(author, channel));
     const prev = seq === 1 ? null : feed.hash;
-    return { feed, place: { net, channel, epoch, seq, prev, after, time: clock.tick() }, ops: [], bytes: 0 };
+    const place = { net, channel, epoch, seq, prev, after, time: clock.tick() };
+    return { feed, place, arrived: arrival(this.#parts), ops: [], bytes: 0 };
   }
 }
 

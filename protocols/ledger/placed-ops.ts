@@ -3,7 +3,7 @@ import type { PlacedOp } from '../open-dialog/record.ts';
 
 /** The ops of an entry at their places; erased ones are left out, they have no effect. */
 export function placedOps(entry: Entry): PlacedOp[] {
-  const { author, header } = entry;
+  const { author, header, arrived } = entry;
   return entry.body.flatMap((item, index) =>
     'op' in item
       ? [
@@ -15,6 +15,7 @@ export function placedOps(entry: Entry): PlacedOp[] {
             index,
             bytes: item.op,
             time: header.time,
+            arrived,
           },
         ]
       : [],

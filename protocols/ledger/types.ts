@@ -71,6 +71,8 @@ export interface LedgerParts {
   readonly quota?: (author: PeerId) => Quota;
   readonly clock: Clock;
   readonly now: () => number;
+  /** Whether `now` reads what can be; without it, it does. */
+  readonly credible?: () => boolean;
   /** What this thread has used; without it, the thread's own. */
   readonly clockOfThread?: CpuClock;
   /** A clock that nobody sets, milliseconds; default `now`. */

@@ -4,7 +4,7 @@ import { draftFact, type Patch } from '../ledger/drafts.ts';
 import { isLive, type RecordState } from '../open-dialog/record.ts';
 import { base64url } from '../wire/bytes.ts';
 import { parsePublicId, parseRecordKey, publicId, recordKey, type RecordKey } from '../wire/ids.ts';
-import { ConversationViews, type IndexPlace } from './conversation-views.ts';
+import { ConversationViews, type IndexPlace, indexPlace } from './conversation-views.ts';
 import type { Caller, Conversation, ConversationParts, Conversations } from './conversation-types.ts';
 import { placeOf, writeSeen } from './message-order.ts';
 import { parseParty } from './party.ts';
@@ -54,7 +54,7 @@ export function createConversationMessages(
       page.push(...states.filter((state) => typeof placeOf(state) !== 'string'));
       const last = states.at(-1);
       if (last === undefined || page.length >= limit) return page.reverse();
-      from = last;
+      from = indexPlace(last);
     }
   }
 
@@ -122,7 +122,7 @@ export function createConversationMessages(
       const view = await views.of(channel);
       const from = before === undefined ? undefined : await message(channel, before);
       const end = from === undefined ? view.order().length : view.at(from.key);
-      if (end === undefined) return from === undefined ? [] : older(channel, limit, from);
+      if (end === undefined) return from === undefined ? [] : older(channel, limit, indexPlace(from));
       const keys = view
         .order()
         .slice(Math.max(0, end - limit), end)

@@ -1,13 +1,19 @@
 import { compareTimes, type HlcTime } from '../feed/clock.ts';
 import type { RecordChange } from '../ledger/ports.ts';
 import { isLive, type RecordState } from '../open-dialog/record.ts';
+import { listedTimes } from '../open-dialog/record-times.ts';
 import type { Channel, RecordKey } from '../wire/ids.ts';
 import { headsOf, type HiddenReason, messageOrder, type MessagePlace, placeOf } from './message-order.ts';
 
-/** A place in the index of a channel: by creation, then by key. */
+/** A place in the index of a channel: by creation as lists have it, then by key. */
 export interface IndexPlace {
   readonly key: RecordKey;
   readonly created: HlcTime;
+}
+
+/** Where a record stands in the index of its channel. */
+export function indexPlace(state: RecordState): IndexPlace {
+  return { key: state.key, created: listedTimes(state).created };
 }
 
 /** Live records of a collection in a private channel, newest first; `before` goes on after that one. */
@@ -59,7 +65,7 @@ export class ConversationView {
   }
 
   #isOlder(state: RecordState): boolean {
-    return this.oldest !== undefined && isBefore(state, this.oldest);
+    return this.oldest !== undefined && isBefore(indexPlace(state), this.oldest);
   }
 
   /** What has seen all heads comes after everything: the rest of the order stands. */
@@ -143,12 +149,12 @@ export class ConversationViews {
     let last: RecordState | undefined;
     for (let left = this.#window; left > 0;) {
       const most = Math.min(left, CHUNK);
-      const states = await this.#read('messages', channel, most, last);
+      const states = await this.#read('messages', channel, most, last && indexPlace(last));
       for (const state of states) view.note(state);
       last = states.at(-1);
       left -= states.length;
       if (last === undefined || states.length < most) break;
-      if (left === 0) view.oldest = { key: last.key, created: last.created };
+      if (left === 0) view.oldest = indexPlace(last);
     }
     for (const state of since) view.note(state);
     this.#keep(channel, view);

@@ -1,5 +1,6 @@
 import type { HlcTime } from '../feed/clock.ts';
 import type { RecordState } from '../open-dialog/record.ts';
+import { listedTimes } from '../open-dialog/record-times.ts';
 import { parseRecordKey, type RecordKey } from '../wire/ids.ts';
 import { parseParty } from './party.ts';
 
@@ -17,7 +18,7 @@ export interface OrderedMessage {
 export interface MessagePlace extends OrderedMessage {
   readonly key: RecordKey;
   readonly nonce: string;
-  /** When its author's feed took it in: its place in the index. */
+  /** When its author's feed took it in, as lists have it: its place in the index. */
   readonly created: HlcTime;
 }
 
@@ -36,7 +37,8 @@ const MAX_SEEN = 46;
  * A message as it stands in the order, or why it is not shown: a pure function of the fact. A node signs for its users, so
  * whether one of them takes part is for that node to say; nobody signs for the users of another.
  */
-export function placeOf({ key, view, created }: RecordState): MessagePlace | HiddenReason {
+export function placeOf(state: RecordState): MessagePlace | HiddenReason {
+  const { key, view } = state;
   const parts = parseRecordKey(key);
   const from = parseParty(view['from']);
   if (parts === undefined || from === undefined) return 'from-malformed';
@@ -48,7 +50,7 @@ export function placeOf({ key, view, created }: RecordState): MessagePlace | Hid
     seen: typeof seen === 'string' ? readSeen(seen) : [],
     sentAt: typeof sentAt === 'number' ? sentAt : 0,
     nonce: typeof nonce === 'string' ? nonce : '',
-    created,
+    created: listedTimes(state).created,
   };
 }
 

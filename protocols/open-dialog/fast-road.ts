@@ -1,10 +1,10 @@
-import { compareTimes } from '../feed/clock.ts';
 import type { Channel } from '../wire/ids.ts';
 import type { Change, FieldOp, OpId } from './change.ts';
 import { genesisOf } from './genesis.ts';
 import { evictActors, restOf } from './hot.ts';
 import type { ReadOp, Reading } from './read-op.ts';
 import type { Membership, OpenState, PlacedOp, RecordState, Verdict } from './record.ts';
+import { noteTimes } from './record-times.ts';
 import type { Collection } from './schema.ts';
 import { writerProblem } from './writer-rule.ts';
 
@@ -92,8 +92,7 @@ function applyFact(
 function count(state: OpenState, placed: PlacedOp): void {
   const any = state.exists || state.tombstone;
   state.ops++;
-  if (!any || compareTimes(state.created, placed.time) >= 0) state.created = placed.time;
-  if (!any || compareTimes(state.updated, placed.time) <= 0) state.updated = placed.time;
+  noteTimes(state, !any, placed);
 }
 
 function voided(state: OpenState, code: string): Verdict {

@@ -1,4 +1,3 @@
-import { compareTimes } from '../feed/clock.ts';
 import type { RecordKey } from '../wire/ids.ts';
 import type { Change, Scalar } from './change.ts';
 import { COUNTS, emptyState, opIdText } from './fast-road.ts';
@@ -8,6 +7,7 @@ import { type ActorSeq, evictActors, hotHeads, hotValues, restOf } from './hot.t
 import type { DraftBase, FieldValue, Membership, PlacedOp, RecordState, Verdict } from './record.ts';
 import { COLLECTIONS } from './schema.ts';
 import { decodeOp } from '../feed/op.ts';
+import { noteTimes } from './record-times.ts';
 import { writerProblem } from './writer-rule.ts';
 
 /** The verdict on every op of a record, and the state they give together. */
@@ -282,12 +282,9 @@ class Builder {
   count(placed: PlacedOp, patch: Partial<RecordState>): void {
     const state = this.#state;
     if (state === undefined) return;
-    this.#state = {
-      ...state,
-      ...patch,
-      created: this.#any && compareTimes(state.created, placed.time) < 0 ? state.created : placed.time,
-      updated: this.#any && compareTimes(state.updated, placed.time) > 0 ? state.updated : placed.time,
-    };
+    const next = { ...state, ...patch };
+    noteTimes(next, !this.#any, placed);
+    this.#state = next;
     this.#any = true;
   }
 

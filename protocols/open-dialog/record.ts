@@ -17,6 +17,8 @@ export interface OpRef {
 export interface PlacedOp extends OpRef {
   readonly bytes: Uint8Array;
   readonly time: HlcTime;
+  /** When its entry came here, see `Entry`; without it that is not known. */
+  readonly arrived?: number;
 }
 
 /** What an op amounts to: a pure function of the admitted ops of its record. */
@@ -24,6 +26,12 @@ export type Verdict =
   | { readonly state: 'counts' }
   | { readonly state: 'waits'; readonly code: string; readonly lacks: string }
   | { readonly state: 'void'; readonly code: string };
+
+/** Earliest and latest of what counts of a record, none of them later than its arrival allows. */
+export interface ListedTimes {
+  readonly created: HlcTime;
+  readonly updated: HlcTime;
+}
 
 /** A value that lost to a concurrent write, or the winner among several: `op` is `counter@actor`. */
 export interface FieldValue {
@@ -58,8 +66,11 @@ export interface RecordState {
   /** Of the actors that wrote last: sequence and last op counter of their newest counting change. */
   readonly seqs: Readonly<Record<string, ActorSeq>>;
   readonly maxOp: number;
+  /** By the clocks of the authors: the earliest and the latest of what counts. */
   readonly created: HlcTime;
   readonly updated: HlcTime;
+  /** The times that lists of this node order by, where they are not those: see `listedTime`. Nothing else may depend on them. */
+  readonly listed?: ListedTimes;
   readonly tombstone: boolean;
   /** Counting creation op or change: without it there is nothing to show. */
   readonly exists: boolean;

@@ -7,6 +7,8 @@ export const LIMITS = {
   entryBytes: 1024 * 1024,
   /** Ops in one entry. */
   entryOps: 1024,
+  /** The largest `seq`: entries of one epoch in one channel, and a number that has its place in every key. */
+  feedEntries: 0xffff_ffff,
   /** Above this an entry is announced and pulled, because every gossip message is sent several times. */
   gossipEntryBytes: 64 * 1024,
   /** Data items in one payload, counted before the first is built: an erasure of every op of an entry has 3,100. */

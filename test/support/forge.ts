@@ -181,7 +181,11 @@ export async function openLedger(
   folder: string,
   identity: Identity,
   now: () => number = Date.now,
-  { quota, merging = [] }: { quota?: Quota | undefined; merging?: Merging } = {},
+  {
+    quota,
+    merging = [],
+    credible = () => true,
+  }: { quota?: Quota | undefined; merging?: Merging; credible?: () => boolean } = {},
 ): Promise<TestLedger> {
   const db = await Database.open(folder);
   const store = await Store.open(db);
@@ -217,6 +221,7 @@ export async function openLedger(
     ...(quota === undefined ? {} : { quota: () => quota }),
     clock: createClock(now),
     now,
+    credible,
     refusal: () => undefined,
     onCommit: () => undefined,
     onAlarm: (alarm) => alarms.push(alarm),

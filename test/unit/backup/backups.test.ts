@@ -3,6 +3,7 @@ import { bytesOf, createBackups } from '../../../daemon/backup/backups.ts';
 import { readBackup } from '../../../storage/backup/backup-file.ts';
 import { Digests } from '../../../storage/digests.ts';
 import { fullKey, KEYSPACE } from '../../../storage/keyspace.ts';
+import { LAYOUT } from '../../../storage/migrations.ts';
 import { startNode, type TestNode } from '../../support/in-process-node.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 import { waitFor } from '../../support/wait.ts';
@@ -35,7 +36,7 @@ describe('a backup of a running node', () => {
     const backup = await readBackup(bytesOf(source), {
       pairs: async (pairs) => void keys.push(...pairs.map(([key]) => key)),
     });
-    expect(backup.manifest).toMatchObject({ digest, peerId: node.peerId, network: 'test', layout: 1 });
+    expect(backup.manifest).toMatchObject({ digest, peerId: node.peerId, network: 'test', layout: LAYOUT });
     expect(await node.digest()).not.toBe(digest);
     expect(keys.filter((key) => key.startsWith('r!')).length).toBe(20);
     const seen = new Set(keys.map((key) => key.slice(0, 1)));

@@ -160,7 +160,14 @@ class History {
             : bytes;
       const time = [1000 + Math.floor(this.#random() * 50), 0] as const;
       const placed = { author: pen.author, channel: this.#channel, epoch: pen.epoch, seq: pen.seq, index: 0 };
-      const op: PlacedOp = { ...placed, bytes: spoiled, time };
+      // Half of them from clocks that are ahead of ours.
+      const arrived = Math.floor(this.#random() * 100) * 10;
+      const op: PlacedOp = {
+        ...placed,
+        bytes: spoiled,
+        time: [time[0] + 600_000, 0],
+        arrived: arrived * 1000,
+      };
       this.ops.push(op);
       pen.seen.add(op);
     }

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { Database } from '../../../storage/database.ts';
 import { fullKey } from '../../../storage/keyspace.ts';
-import { type Migration, migrate } from '../../../storage/migrations.ts';
+import { LAYOUT, type Migration, migrate } from '../../../storage/migrations.ts';
 import { openJson, sealJson } from '../../../storage/values.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
@@ -20,7 +20,7 @@ const OLD = fullKey('meta', 'old');
 const NEW = fullKey('meta', 'new');
 const VERSION = fullKey('meta', 'version');
 const rename: Migration = {
-  to: 2,
+  to: LAYOUT + 1,
   run: async (level) => {
     const value = await level.get(OLD);
     if (value === undefined) return [];
@@ -30,7 +30,7 @@ const rename: Migration = {
     ];
   },
 };
-const fails: Migration = { to: 3, run: () => Promise.reject(new Error('cut off')) };
+const fails: Migration = { to: LAYOUT + 2, run: () => Promise.reject(new Error('cut off')) };
 
 it('migrates forward, each step whole or not at all', async () => {
   await db.level.put(OLD, new Uint8Array([7]));
@@ -38,11 +38,11 @@ it('migrates forward, each step whole or not at all', async () => {
   expect(await db.level.get(OLD)).toBeUndefined();
   expect(await db.level.get(NEW)).toEqual(Buffer.from([7]));
   const stamped = await db.level.get(VERSION);
-  expect(stamped && openJson(VERSION, stamped)).toBe(2);
-  expect(await migrate(db.level, [rename])).toBe(2);
+  expect(stamped && openJson(VERSION, stamped)).toBe(LAYOUT + 1);
+  expect(await migrate(db.level, [rename])).toBe(LAYOUT + 1);
 });
 
 it('refuses a database of a newer version', async () => {
-  await db.level.put(VERSION, sealJson(VERSION, 9));
+  await db.level.put(VERSION, sealJson(VERSION, 99));
   await expect(migrate(db.level)).rejects.toMatchObject({ code: 'database-newer' });
 });

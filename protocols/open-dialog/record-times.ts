@@ -1,0 +1,43 @@
+import { compareTimes, type HlcTime, listedTime } from '../feed/clock.ts';
+import type { ListedTimes, PlacedOp, RecordState } from './record.ts';
+
+/** What lists order a record by. */
+export function listedTimes({
+  listed,
+  created,
+  updated,
+}: Pick<RecordState, 'created' | 'updated' | 'listed'>): ListedTimes {
+  return listed ?? { created, updated };
+}
+
+interface Timed {
+  created: HlcTime;
+  updated: HlcTime;
+  listed?: ListedTimes;
+}
+
+/**
+ * Takes the times of one more counting op in: the earliest and the latest, whatever the order in which ops come. `isFirst`: nothing
+ * of the record has counted before.
+ */
+export function noteTimes(state: Timed, isFirst: boolean, { time, arrived = 0 }: PlacedOp): void {
+  const limited = listedTime(time, arrived);
+  const before = listedTimes(state);
+  const listed = isFirst ? { created: limited, updated: limited } : spanned(before, limited);
+  const signed = isFirst ? { created: time, updated: time } : spanned(state, time);
+  state.created = signed.created;
+  state.updated = signed.updated;
+  if (
+    compareTimes(listed.created, signed.created) === 0 &&
+    compareTimes(listed.updated, signed.updated) === 0
+  )
+    delete state.listed;
+  else state.listed = listed;
+}
+
+function spanned({ created, updated }: ListedTimes, time: HlcTime): ListedTimes {
+  return {
+    created: compareTimes(created, time) < 0 ? created : time,
+    updated: compareTimes(updated, time) > 0 ? updated : time,
+  };
+}
