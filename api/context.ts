@@ -4,6 +4,7 @@ import type { CollectionDigest } from '../protocols/digest/state-digest.ts';
 import type { FrontierItem } from '../protocols/feed/frontier.ts';
 import type { Catalogue } from '../protocols/market/catalogue.ts';
 import type { RecordState } from '../protocols/open-dialog/record.ts';
+import type { OnUnread, Unread } from '../protocols/unread.ts';
 import type { PeerId } from '../protocols/wire/identity.ts';
 import type { RecordKey } from '../protocols/wire/ids.ts';
 import type { HostCheckOptions } from './limits/host-check.ts';
@@ -22,6 +23,7 @@ import type { IdempotencyTable } from './ports/idempotency.ts';
 import type { JobsPort, NotificationsPort } from './ports/jobs.ts';
 import type { RejoinPort } from './ports/rejoin.ts';
 import type { ScrubPort } from './ports/scrub.ts';
+import type { NoteLeftOut } from './ports/left-out.ts';
 import type { MetricsPort } from './ports/metrics.ts';
 import type { MirrorPort } from './ports/mirror.ts';
 import type { QuotaPort } from './ports/quota.ts';
@@ -47,8 +49,13 @@ export interface RecordReader {
     query: ListQuery,
     limit: number,
     cursor?: string,
-  ): Promise<{ readonly records: readonly RecordState[]; readonly cursor?: string }>;
-  all(collection: string): AsyncGenerator<RecordState>;
+  ): Promise<{
+    readonly records: readonly RecordState[];
+    readonly unread?: readonly Unread[];
+    readonly cursor?: string;
+  }>;
+  /** With `onUnread` without those whose rows are damaged. */
+  all(collection: string, onUnread?: OnUnread): AsyncGenerator<RecordState>;
   conflicts(limit: number): Promise<RecordState[]>;
   verdicts(
     limit: number,
@@ -106,6 +113,7 @@ export interface ApiContext {
   readonly events: EventsPort;
   readonly metrics: MetricsPort;
   readonly doctor: DoctorPort;
+  readonly leftOut: NoteLeftOut;
   /** Why the node is not ready to write, or undefined. */
   trouble(): { readonly code: string; readonly message: string } | undefined;
   /** What works only in part, in a line each. */

@@ -10,6 +10,7 @@ import type { Sight } from './ports/contracts.ts';
 import { recordJson } from './records.ts';
 import { Contract } from './schemas.ts';
 import { isoTime } from '../protocols/wire/iso-time.ts';
+import { jsonOf } from './json-text.ts';
 
 const value = z.unknown() as z.ZodType<JSONValue>; // it has been JSON all along
 const STATES = ['open', 'draft', 'proposed', 'accepted', 'settled', 'cancelled', 'disputed'] as const;
@@ -72,12 +73,7 @@ export const TransactionJson = z
   .openapi('Transaction');
 
 function jsonText(text: Scalar): JSONValue {
-  if (typeof text !== 'string' || !/^[[{]/.test(text)) return text;
-  try {
-    return JSON.parse(text) as JSONValue; // what JSON.parse returns is JSON
-  } catch {
-    return text; // it only begins like JSON
-  }
+  return typeof text === 'string' && /^[[{]/.test(text) ? jsonOf(text) : text;
 }
 
 function pingJson(state: RecordState): z.output<typeof PingJson> {

@@ -6,6 +6,7 @@ import { parseRecordKey, publicId } from '../protocols/wire/ids.ts';
 import { isOperator, type Principal } from './access.ts';
 import type { Caller, Conversation as Held } from './ports/conversations.ts';
 import { isoTime } from '../protocols/wire/iso-time.ts';
+import { jsonOf } from './json-text.ts';
 
 const json = z.unknown() as z.ZodType<JSONValue>; // it has been JSON all along
 
@@ -64,7 +65,7 @@ export function conversationJson({ state, participants, read }: Held): z.output<
     createdAt: isoTime(state.created[0]),
     updatedAt: isoTime(state.updated[0]),
     participants: [...participants],
-    ...(typeof view['metadata'] === 'string' ? { metadata: parsed(view['metadata']) } : {}),
+    ...(typeof view['metadata'] === 'string' ? { metadata: jsonOf(view['metadata']) } : {}),
     read: { ...read },
     ...(conflicts.length === 0 ? {} : { conflicts: Object.fromEntries(conflicts) }),
   };
@@ -80,14 +81,6 @@ export function messageJson({ key, channel, view, created }: RecordState): z.out
     content: text(view['content']),
     type: text(view['type']),
     timestamp: isoTime(isMessageTime(sentAt) ? sentAt : created[0]),
-    ...(typeof attachments === 'string' ? { attachments: parsed(attachments) } : {}),
+    ...(typeof attachments === 'string' ? { attachments: jsonOf(attachments) } : {}),
   };
-}
-
-function parsed(value: string): JSONValue {
-  try {
-    return JSON.parse(value) as JSONValue; // what JSON.parse returns is JSON
-  } catch {
-    return value; // another node may have written plain text
-  }
 }

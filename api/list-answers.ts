@@ -6,6 +6,13 @@ import { LRUCache } from 'lru-cache';
 /** All kept pages together, in bytes: some hundred pages of fifty records. */
 const KEPT_BYTES = 4 * 1024 * 1024;
 
+interface Kept {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** What the page has to say beside itself. */
+  readonly warning?: string;
+}
+type Make<T> = (warn: (text: string) => void) => Promise<T>;
+
 /** A page as the typed client sees it. */
 type PageAnswer<T> = Response & TypedResponse<T, 200, 'json'>;
 
@@ -15,22 +22,27 @@ type PageAnswer<T> = Response & TypedResponse<T, 200, 'json'>;
  * always sees what was acknowledged before it asked; those who ask for one page at once share one reading.
  */
 export function createListAnswers<T extends JSONValue | object>(version: () => number) {
-  const kept = new LRUCache<string, { readonly version: number; readonly bytes: Uint8Array<ArrayBuffer> }>({
+  const kept = new LRUCache<string, Kept & { readonly version: number }>({
     maxSize: KEPT_BYTES,
     sizeCalculation: ({ bytes }, query) => bytes.length + query.length,
   });
-  const under = new Map<string, Promise<Uint8Array<ArrayBuffer>>>();
+  const under = new Map<string, Promise<Kept>>();
 
-  async function read(query: string, at: number, make: () => Promise<T>): Promise<Uint8Array<ArrayBuffer>> {
-    const bytes = new TextEncoder().encode(JSON.stringify(await make()));
-    kept.set(query, { version: at, bytes });
-    return bytes;
+  async function read(query: string, at: number, make: Make<T>): Promise<Kept> {
+    let warning: string | undefined;
+    const page = await make((text) => {
+      warning = text;
+    });
+    const bytes = new TextEncoder().encode(JSON.stringify(page));
+    const made = warning === undefined ? { bytes } : { bytes, warning };
+    kept.set(query, { version: at, ...made });
+    return made;
   }
 
-  async function bytesOf(query: string, make: () => Promise<T>): Promise<Uint8Array<ArrayBuffer>> {
+  async function keptOf(query: string, make: Make<T>): Promise<Kept> {
     const at = version();
     const known = kept.get(query);
-    if (known?.version === at) return known.bytes;
+    if (known?.version === at) return known;
     const name = `${at} ${query}`;
     let reading = under.get(name);
     if (reading === undefined) {
@@ -41,8 +53,10 @@ export function createListAnswers<T extends JSONValue | object>(version: () => n
   }
 
   /** Answers with the page that `query` names; `make` reads it when it is not at hand. */
-  return async (c: Context, query: string, make: () => Promise<T>): Promise<PageAnswer<T>> => {
-    const answer: Response = c.body(await bytesOf(query, make), 200, { 'content-type': 'application/json' });
+  return async (c: Context, query: string, make: Make<T>): Promise<PageAnswer<T>> => {
+    const { bytes, warning } = await keptOf(query, make);
+    if (warning !== undefined) c.header('warning', warning, { append: true });
+    const answer: Response = c.body(bytes, 200, { 'content-type': 'application/json' });
     return answer as PageAnswer<T>; // the bytes are the JSON of a T
   };
 }

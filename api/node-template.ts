@@ -1,6 +1,7 @@
 import type { JSONValue } from 'hono/utils/types';
 import { COLLECTIONS } from '../protocols/open-dialog/schema.ts';
 import type { RecordState } from '../protocols/open-dialog/record.ts';
+import { jsonOf } from './json-text.ts';
 
 /** Fields of the Agrinet node template that are lists; everywhere else the template has scalars. */
 const LISTS = new Set(
@@ -41,12 +42,8 @@ export function nodeTemplate(nodeId: string, view: RecordState['view'] | undefin
 
 function listOf(value: unknown): JSONValue[] {
   if (typeof value !== 'string') return [];
-  try {
-    const list: unknown = JSON.parse(value);
-    return Array.isArray(list) ? (list as JSONValue[]) : [value]; // what JSON.parse returns is JSON
-  } catch {
-    return [value]; // a peer may have written plain text
-  }
+  const list = jsonOf(value);
+  return Array.isArray(list) ? list : [value];
 }
 
 type Branch = Record<string, JSONValue | undefined>;

@@ -6,6 +6,8 @@ import { insideFence } from './fenced.ts';
 import type { NodeEntry } from './ports/registration.ts';
 import type { TrendReports } from './trend-reports.ts';
 import { isoTime } from '../protocols/wire/iso-time.ts';
+import type { RecordState } from '../protocols/open-dialog/record.ts';
+import { Shown } from './left-out.ts';
 
 /** No script, no request beyond this one: a page for a look at the node. */
 const STYLE = `:root{color-scheme:light dark;--line:#8884;--good:#2a7a3b;--bad:#b3261e;--warn:#9a6700}
@@ -25,7 +27,11 @@ export async function page(node: ApiContext, trends: TrendReports): Promise<stri
   const me = node.registration.identity();
   const { digest, owners } = node.digest();
   const nodes = await node.registration.nodes();
-  const { records } = await node.reader.list('listings', { fields: {}, keep: insideFence(node.fence) }, 20);
+  const { records, unread = [] } = await node.reader.list(
+    'listings',
+    { fields: {}, keep: insideFence(node.fence) },
+    20,
+  );
   const nameOf = (peer: string): string =>
     peer === me.peerId ? `${me.name} (this node)` : (nodes.find((n) => n.id === peer)?.name ?? peer);
   const counts = Object.entries(owners).map(([owner, { collections }]) => ({
@@ -37,6 +43,14 @@ export async function page(node: ApiContext, trends: TrendReports): Promise<stri
   const trouble = node.trouble();
   const { waiting, delayed, active, completed, dead } = node.jobs.counts();
   const report = await trends({ back: 1 });
+  const shown = new Shown(node.leftOut);
+  shown.missed(unread);
+  const newest = shown.each(
+    records,
+    ({ key }) => key,
+    (state) => listingRow(state, nameOf),
+  );
+  const missing = shown.leftOut(false);
   const body = html`<!doctype html>
     <html lang="en">
       <head>
@@ -112,7 +126,7 @@ export async function page(node: ApiContext, trends: TrendReports): Promise<stri
         ${movements(report.signals.slice(0, SIGNALS))}
         <h2>Newest listings</h2>
         ${
-          records.length === 0
+          newest.length === 0
             ? html`<p class="muted">
                 None yet. Offer at market prices with
                 <code>npx agrinet import &lt;prices.csv&gt; --listings --user &lt;seller&gt;</code>
@@ -126,21 +140,11 @@ export async function page(node: ApiContext, trends: TrendReports): Promise<stri
                     <th>Region</th>
                     <th>Owner</th>
                   </tr>
-                  ${records.map((state) => {
-                    const { view } = state;
-                    const parts = parseRecordKey(state.key);
-                    const title = String(view['title'] ?? view['commodity'] ?? view['productId'] ?? '');
-                    return html`<tr>
-                      <td><a href="/listings/${parts ? publicId(parts) : ''}">${title}</a></td>
-                      <td>${String(view['market'] ?? view['location'] ?? '')}</td>
-                      <td class="n">${String(view['price'] ?? '')} ${String(view['currency'] ?? '')}</td>
-                      <td>${String(view['region'] ?? '')}</td>
-                      <td>${nameOf(parts?.owner ?? '')}</td>
-                    </tr>`;
-                  })}
+                  ${newest}
                 </table>
               </div>`
         }
+        ${missing.map(({ collection, id, reason }) => html`<p class="off">left out: ${collection} ${id} (${reason})</p>`)}
         <p class="muted">
           <a href="/federation/nodes">nodes</a> · <a href="/federation/digest">digest</a> ·
           <a href="/federation/export">export</a> · <a href="/trends">trends</a> ·
@@ -150,6 +154,18 @@ export async function page(node: ApiContext, trends: TrendReports): Promise<stri
       </body>
     </html>`;
   return String(await body);
+}
+
+function listingRow({ key, view }: RecordState, nameOf: (peer: string) => string) {
+  const parts = parseRecordKey(key);
+  const title = String(view['title'] ?? view['commodity'] ?? view['productId'] ?? '');
+  return html`<tr>
+    <td><a href="/listings/${parts ? publicId(parts) : ''}">${title}</a></td>
+    <td>${String(view['market'] ?? view['location'] ?? '')}</td>
+    <td class="n">${String(view['price'] ?? '')} ${String(view['currency'] ?? '')}</td>
+    <td>${String(view['region'] ?? '')}</td>
+    <td>${nameOf(parts?.owner ?? '')}</td>
+  </tr>`;
 }
 
 /** Green: reached. Amber: waits for somebody. Red: trouble. */

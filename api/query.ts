@@ -30,6 +30,6 @@ export function queryNames(known: readonly string[], unknown: UnknownNames) {
     const warning = `299 agrinetd "query names ignored: ${shown.join(', ')}${more}; ${there}"`;
     c.header('warning', warning); // on a refusal by the route, too
     await next();
-    c.res.headers.set('warning', warning);
+    if (c.res.headers.get('warning')?.includes(warning) !== true) c.res.headers.append('warning', warning);
   });
 }

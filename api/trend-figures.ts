@@ -73,7 +73,7 @@ async function count(self: PeerId, reader: Figured, trends: Port, now: number): 
   const byDay = new Map<string, number>();
   const byRegion = new Map<string, number>();
   let listings = 0;
-  for await (const { view, created, tombstone } of reader.all('listings')) {
+  for await (const { view, created, tombstone } of reader.all('listings', () => undefined)) {
     if (tombstone) continue;
     listings++;
     const text = (field: string): string => String(view[field] ?? '').trim();
@@ -107,7 +107,7 @@ async function pings(
       followed.set(contract, { seller: full(supplier), from: acceptedAt, last: acceptedAt, pings: 0 });
   }
   if (followed.size > 0)
-    for await (const state of reader.all('pings')) {
+    for await (const state of reader.all('pings', () => undefined)) {
       const contract = isLive(state) ? followed.get(state.channel) : undefined;
       const [at] = state.created;
       if (contract === undefined || full(String(state.view['from'])) !== contract.seller) continue;

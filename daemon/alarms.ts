@@ -43,6 +43,11 @@ interface ListenerAlarm {
   readonly listener: string;
 }
 
+/** A record cannot be read or shown; which, the log says: it may be private. */
+interface LeftOutAlarm {
+  readonly kind: 'record-left-out';
+}
+
 /** A record waits for its judgement through several tries; it shows what it showed before. */
 interface RecordAlarm {
   readonly kind: 'merge-outstanding';
@@ -66,6 +71,7 @@ export interface DiskAlarm {
 
 type AnyAlarm =
   | RecordAlarm
+  | LeftOutAlarm
   | Alarm
   | ScrubAlarm
   | StorageAlarm
@@ -108,6 +114,8 @@ function textOf(alarm: AnyAlarm): string {
       return `The part "${alarm.listener}" failed over something that has happened; the log names it. What it shows may be behind until the next start.`;
     case 'merge-outstanding':
       return `What was written to ${alarm.key} at the same time could not be merged in several tries; it shows what it showed before, and is tried again. If memory is short, give the machine more; else restart the node.`;
+    case 'record-left-out':
+      return 'Stored records cannot be read or shown and are left out of lists; the log names each. agrinet scrub makes damaged rows anew; what is named again after that is a fault of this program: report it.';
     case 'rows-mended':
       return `Stored rows of ${alarm.table} were not what the feeds say, and were made anew. If it happens again, this machine's disk or memory is failing.`;
     case 'entries-damaged':

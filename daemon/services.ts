@@ -41,6 +41,7 @@ import { createScrub } from './scrub/scrub.ts';
 import { clockLine } from './clock-line.ts';
 import { createStandings } from './standings.ts';
 import { VERSION } from './version.ts';
+import { createLeftOut } from './left-out.ts';
 
 /** What a node offers over HTTP, and the jobs that keep it going. */
 export interface Services {
@@ -93,7 +94,11 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
   const self = identity.peerId;
   const { clock } = node;
   const { now } = clock;
-  const reader = new Reader(db);
+  const leftOut = createLeftOut(
+    (alarm) => alarms.raise(alarm),
+    (message, fields) => logger.error(fields, message),
+  );
+  const reader = new Reader(db, leftOut);
   const standings = createStandings(node);
   const closing = new AbortController();
   const log = (message: string, fields: Record<string, unknown>): void => logger.info(fields, message);
@@ -340,6 +345,7 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
       },
     },
     idempotency: await openIdempotencyTable(db, clock.cautious),
+    leftOut,
     catalogue: contracts.catalogue,
     contracts,
     conversations,

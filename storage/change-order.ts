@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { AgrinetError } from '../protocols/errors.ts';
 import type { RecordState } from '../protocols/open-dialog/record.ts';
+import type { OnUnread } from '../protocols/unread.ts';
 import type { RecordKey } from '../protocols/wire/ids.ts';
 import type { Database } from './database.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
@@ -50,15 +51,18 @@ export class ChangeOrder {
     return openJson<string>(GENERATION, value);
   }
 
-  /** Records changed after a number, as they stand now, with bounded memory. */
-  async *since(change: number): AsyncGenerator<RecordState> {
+  /** Records changed after a number, as they stand now, with bounded memory; without those whose rows are damaged, which are told of. */
+  async *since(change: number, onUnread?: OnUnread): AsyncGenerator<RecordState> {
     const start = fullKey('changes', numberKey(change, 12));
     const rows = this.#db.level.values({ gt: start, lt: range('changes').lt });
     try {
       for (;;) {
         const keys = await rows.nextv(CHUNK);
         if (keys.length === 0) return;
-        const states = await this.#reader.many(keys.map((key) => Buffer.from(key).toString() as RecordKey));
+        const states = await this.#reader.readable(
+          keys.map((key) => Buffer.from(key).toString() as RecordKey),
+          onUnread,
+        );
         for (const state of states) if (state !== undefined) yield state;
       }
     } finally {

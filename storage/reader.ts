@@ -3,6 +3,7 @@ import { digestElement } from '../protocols/digest/element.ts';
 import { errorCode } from '../protocols/errors.ts';
 import { isLive, type RecordState } from '../protocols/open-dialog/record.ts';
 import { sha256Hex } from '../protocols/wire/bytes.ts';
+import { isOfOneRecord, type OnUnread, type Unread } from '../protocols/unread.ts';
 import type { Channel, RecordKey } from '../protocols/wire/ids.ts';
 import type { Database } from './database.ts';
 import {
@@ -14,6 +15,7 @@ import {
   TEXT_INDEXES,
 } from './indexes.ts';
 import { fullKey, innerKey, range } from './keyspace.ts';
+import { openRecord, readRecords } from './record-rows.ts';
 import type { ListedVerdict } from './store.ts';
 import type { StoredRecord } from './stored-record.ts';
 import { openJson } from './values.ts';
@@ -32,6 +34,8 @@ export interface ListFilter {
 /** One page; `cursor` continues it, absent at the end. */
 export interface Page {
   readonly records: readonly RecordState[];
+  /** Left out, because their rows are damaged. */
+  readonly unread?: readonly Unread[];
   readonly cursor?: string;
 }
 
@@ -40,12 +44,17 @@ const SCAN_LIMIT = 20_000;
 /** Records read at once where a filter will drop some of them. */
 const CHUNK = 128;
 
-/** Reads for the API: materialised views and indexes only, no document is ever opened. */
+/**
+ * Reads for the API: materialised views and indexes only, no document is ever opened. Lists leave out a record whose row is damaged, and
+ * `onUnread` is told; what asks for certain records, or for all, is refused (`value-damaged`) unless it says that it can do without.
+ */
 export class Reader {
   readonly #db: Database;
+  readonly #onUnread: OnUnread;
 
-  constructor(db: Database) {
+  constructor(db: Database, onUnread: OnUnread = () => undefined) {
     this.#db = db;
+    this.#onUnread = onUnread;
   }
 
   /** Another number after every write: between two equal ones every answer was the same. */
@@ -58,36 +67,63 @@ export class Reader {
   }
 
   async many(keys: readonly RecordKey[]): Promise<(RecordState | undefined)[]> {
-    const full = keys.map((key) => fullKey('records', key));
-    const values = await this.#db.level.getMany(full);
-    return values.map((value, i) =>
-      value === undefined ? undefined : openJson<StoredRecord>(full[i] ?? '', value).state,
-    );
+    return readRecords(this.#db, keys);
+  }
+
+  /** The same without those whose rows are damaged, which are told of. */
+  async readable(
+    keys: readonly RecordKey[],
+    onUnread: OnUnread = () => undefined,
+  ): Promise<(RecordState | undefined)[]> {
+    return readRecords(this.#db, keys, this.#telling(onUnread));
+  }
+
+  #telling(onUnread: OnUnread): OnUnread {
+    return (unread) => {
+      this.#onUnread(unread);
+      onUnread(unread);
+    };
   }
 
   /** Live records of a collection: newest first without a filter, else in index order. */
   async list(collection: string, filter: ListFilter, limit: number, cursor?: string): Promise<Page> {
     const from = cursor === undefined ? undefined : Buffer.from(cursor, 'base64url').toString('utf8');
     const records: RecordState[] = [];
+    const left: Unread[] = [];
+    const page = (cursor?: string): Page => ({
+      records,
+      ...(left.length === 0 ? {} : { unread: left }),
+      ...(cursor === undefined ? {} : { cursor }),
+    });
     let last: string | undefined;
     let scanned = 0;
     // What an index gives without a further filter is shown as it is: nothing is read beyond the page.
     const chunk = isNarrowedAfter(collection, filter) ? CHUNK : Math.min(limit, CHUNK);
     for await (const keys of this.#candidates(collection, filter, from, chunk)) {
-      const states = await this.many(
+      const states = await this.readable(
         keys.map((key) => key.slice(key.lastIndexOf('\0') + 1).replace(/^r!/, '') as RecordKey),
+        (unread) => left.push(unread),
       );
       for (const [i, state] of states.entries()) {
         last = keys[i];
         scanned++;
-        if (isLive(state) && matches(state, filter)) records.push(state);
+        if (isLive(state) && this.#matches(state, filter, left)) records.push(state);
         if (records.length >= limit || scanned >= SCAN_LIMIT)
-          return last === undefined
-            ? { records }
-            : { records, cursor: Buffer.from(last).toString('base64url') };
+          return page(last && Buffer.from(last).toString('base64url'));
       }
     }
-    return { records };
+    return page();
+  }
+
+  /** A filter that fails over a record leaves out that record. */
+  #matches(state: RecordState, filter: ListFilter, left: Unread[]): boolean {
+    try {
+      return matches(state, filter);
+    } catch (error) {
+      if (!isOfOneRecord(error)) throw error;
+      this.#telling((unread) => left.push(unread))({ key: state.key, error });
+      return false;
+    }
   }
 
   async *#candidates(
@@ -168,8 +204,9 @@ export class Reader {
     }
   }
 
-  /** Every live record of a collection, in key order, with bounded memory. */
-  async *all(collection: string): AsyncGenerator<RecordState> {
+  /** Every live record of a collection, in key order, with bounded memory; with `onUnread` without those whose rows are damaged. */
+  async *all(collection: string, onUnread?: OnUnread): AsyncGenerator<RecordState> {
+    const telling = onUnread && this.#telling(onUnread);
     const rows = this.#db.level.iterator({
       ...range('records', `${collection}/`),
       highWaterMarkBytes: 128 * 1024,
@@ -183,7 +220,7 @@ export class Reader {
         next = rows.nextv(CHUNK);
         next.catch(() => undefined); // told when they are asked for
         for (const [key, value] of chunk) {
-          const { state } = openJson<StoredRecord>(key, value);
+          const state = openRecord(innerKey(key) as RecordKey, value, telling);
           if (isLive(state)) yield state;
         }
       }
@@ -200,11 +237,19 @@ export class Reader {
     before?: Pick<RecordState, 'key' | 'created'>,
   ): Promise<RecordState[]> {
     const start = fullKey('index', `${collection}.channel\0${channel}\0`);
-    const lt =
+    let lt =
       before === undefined ? `${start}\u{10ffff}` : start + placeInChannel(before.created) + before.key;
-    const found = await this.#db.level.keys({ gte: start, lt, reverse: true, limit }).all();
-    const states = await this.many(found.map((key) => key.slice(key.lastIndexOf('\0') + 1) as RecordKey));
-    return states.filter(isLive);
+    const states: RecordState[] = [];
+    // Fewer than asked for means that there are no more, so the place of one that is left out is filled.
+    for (let left = limit; left > 0; left = limit - states.length) {
+      const keys = await this.#db.level.keys({ gte: start, lt, reverse: true, limit: left }).all();
+      const some = await this.readable(keys.map((key) => key.slice(key.lastIndexOf('\0') + 1) as RecordKey));
+      states.push(...some.filter(isLive));
+      const last = keys.at(-1);
+      if (keys.length < left || last === undefined) break;
+      lt = last;
+    }
+    return states;
   }
 
   /**
@@ -277,7 +322,7 @@ export class Reader {
     for (const collection of ['listings', 'contracts', 'nodes', 'conversations']) {
       const start = fullKey('index', indexStart(`${collection}.conflicts`, ''));
       for await (const keys of this.#keys(start, undefined, false)) {
-        const states = await this.many(keys.map((key) => key.slice(start.length) as RecordKey));
+        const states = await this.readable(keys.map((key) => key.slice(start.length) as RecordKey));
         for (const state of states) if (isLive(state) && found.length < limit) found.push(state);
       }
     }

@@ -7,6 +7,7 @@ import type { RangeItem } from '../../protocols/mycelium/range-item.ts';
 import type { RecordState } from '../../protocols/open-dialog/record.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { Channel } from '../../protocols/wire/ids.ts';
+import type { OnUnread } from '../../protocols/unread.ts';
 
 /** A place in this node's own change order; another generation means that everything derived was made anew. */
 export interface ChangePosition {
@@ -17,8 +18,8 @@ export interface ChangePosition {
 /** The change order, for exports that begin where the last one ended. */
 export interface ChangeReader {
   now(): Promise<ChangePosition>;
-  /** Records changed after a place, in that order, each once and as it stands now; those that ended are among them. */
-  since(change: number): AsyncGenerator<RecordState>;
+  /** Records changed after a place, in that order, each once and as it stands now; those that ended are among them, and those whose rows are damaged are told of. */
+  since(change: number, onUnread?: OnUnread): AsyncGenerator<RecordState>;
 }
 
 /** A feed group as shown over HTTP; `digest` only for public ones. */

@@ -5,6 +5,8 @@ import type { ApiContext } from '../context.ts';
 import { recordJson } from '../records.ts';
 import { json, jsonInput, route, router } from '../route.ts';
 import { idParam, wholeNumber } from '../schemas.ts';
+import { Shown } from '../left-out.ts';
+import type { RecordState } from '../../protocols/open-dialog/record.ts';
 
 const scalar = z.union([z.string().max(16_384), z.number(), z.boolean()]);
 const tags = ['Market'];
@@ -42,22 +44,10 @@ export function conflictRoutes(node: ApiContext) {
   return router()
     .openapi(list, async (c) => {
       const states = await node.reader.conflicts(c.req.valid('query').limit);
-      const conflicts = states.flatMap((state) => {
-        const parts = parseRecordKey(state.key);
-        if (parts === undefined) return [];
-        return Object.entries(state.conflicts).map(([field, values]) => {
-          const [winner, ...losing] = values.map(({ value }) => value);
-          const conflict = {
-            id: Buffer.from(state.key).toString('base64url'),
-            collection: parts.collection,
-            record: publicId(parts),
-            field,
-            losing,
-          };
-          return winner === undefined ? conflict : { ...conflict, winner };
-        });
-      });
-      return c.json({ conflicts }, 200);
+      const shown = new Shown(node.leftOut);
+      const rows = shown.each(states, ({ key }) => key, conflictsOf);
+      shown.warn(c);
+      return c.json({ conflicts: rows.flat() }, 200);
     })
     .openapi(settle, async (c) => {
       const key = Buffer.from(c.req.valid('param').id, 'base64url').toString('utf8');
@@ -76,4 +66,20 @@ export function conflictRoutes(node: ApiContext) {
       );
       return c.json({ record: id, field, value, updatedAt }, 200);
     });
+}
+
+function conflictsOf(state: RecordState): z.output<typeof Conflict>[] {
+  const parts = parseRecordKey(state.key);
+  if (parts === undefined) return [];
+  return Object.entries(state.conflicts).map(([field, values]) => {
+    const [winner, ...losing] = values.map(({ value }) => value);
+    const conflict = {
+      id: Buffer.from(state.key).toString('base64url'),
+      collection: parts.collection,
+      record: publicId(parts),
+      field,
+      losing,
+    };
+    return winner === undefined ? conflict : { ...conflict, winner };
+  });
 }

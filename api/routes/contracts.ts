@@ -9,6 +9,8 @@ import { keyOf } from '../records.ts';
 import { json, jsonInput, route, router } from '../route.ts';
 import { fieldsInput, idParam, pageQuery, textQuery } from '../schemas.ts';
 import { nextOf, placeOf } from '../paging.ts';
+import { Shown } from '../left-out.ts';
+import type { NoteLeftOut } from '../ports/left-out.ts';
 
 const tags = ['Market'];
 const body = jsonInput(
@@ -133,6 +135,7 @@ const ping = step('/{id}/pings', 'Tell how far it is', {
 export interface ContractsContext {
   readonly self: PeerId;
   readonly contracts: ContractsPort;
+  readonly leftOut: NoteLeftOut;
 }
 
 export function actorOf(principal: Principal): Actor {
@@ -147,7 +150,7 @@ export function oldContractRoutes({ contracts }: ContractsContext) {
   });
 }
 
-export function contractRoutes({ self, contracts }: ContractsContext) {
+export function contractRoutes({ self, contracts, leftOut }: ContractsContext) {
   const keyIn = (id: string) => keyOf(id, self, 'contracts');
   async function stepped(id: string, principal: Principal, request: StepRequest) {
     return contractJson(await contracts.step(keyIn(id), request, actorOf(principal)));
@@ -163,13 +166,17 @@ export function contractRoutes({ self, contracts }: ContractsContext) {
     .openapi(list, async (c) => {
       const { limit, cursor: from, listingId, requestId } = c.req.valid('query');
       const actor = actorOf(c.get('principal'));
-      const { items, cursor } = await contracts.list(
+      const { items, unread, cursor } = await contracts.list(
         { listingId, requestId },
         limit,
         placeOf(c, from),
         actor,
       );
-      return c.json({ contracts: items.map(contractJson), ...nextOf(c, cursor) }, 200);
+      const shown = new Shown(leftOut);
+      shown.missed(unread);
+      const list = shown.each(items, ({ state }) => state.key, contractJson);
+      shown.warn(c);
+      return c.json({ contracts: list, ...nextOf(c, cursor) }, 200);
     })
     .openapi(read, async (c) => {
       const sight = await contracts.get(keyIn(c.req.valid('param').id), actorOf(c.get('principal')));

@@ -6,6 +6,8 @@ import type { ConversationsPort } from '../ports/conversations.ts';
 import { json, jsonInput, route, router } from '../route.ts';
 import { idParam, pageQuery } from '../schemas.ts';
 import { nextOf, placeOf } from '../paging.ts';
+import { Shown } from '../left-out.ts';
+import type { NoteLeftOut } from '../ports/left-out.ts';
 
 const tags = ['Chat'];
 const title = z.string().min(1).max(256);
@@ -112,7 +114,13 @@ const archive = route(
   'ignored',
 );
 
-export function conversationRoutes({ conversations }: { readonly conversations: ConversationsPort }) {
+export function conversationRoutes({
+  conversations,
+  leftOut,
+}: {
+  readonly conversations: ConversationsPort;
+  readonly leftOut: NoteLeftOut;
+}) {
   return router()
     .openapi(create, async (c) => {
       const { title: named, participants, metadata } = c.req.valid('json');
@@ -136,7 +144,11 @@ export function conversationRoutes({ conversations }: { readonly conversations: 
       });
       const { cursor } = nextOf(c, page.cursor);
       if (cursor !== undefined) c.header('x-next-cursor', cursor);
-      return c.json(page.conversations.map(conversationJson), 200);
+      const shown = new Shown(leftOut);
+      shown.missed(page.unread);
+      const all = shown.each(page.conversations, ({ state }) => state.key, conversationJson);
+      shown.warn(c);
+      return c.json(all, 200);
     })
     .openapi(read, async (c) => {
       const found = await conversations.find(callerOf(c.get('principal')), c.req.valid('param').id);

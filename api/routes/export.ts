@@ -15,6 +15,8 @@ import { route, router } from '../route.ts';
 import { Contract, Listing, TrendRecord } from '../schemas.ts';
 import { pointsOf } from '../trust-json.ts';
 import { isoTime } from '../../protocols/wire/iso-time.ts';
+import { type LeftOut, Shown } from '../left-out.ts';
+import { isOfOneRecord, type Unread } from '../../protocols/unread.ts';
 
 const NDJSON = 'application/x-ndjson';
 
@@ -48,6 +50,12 @@ const Export = z
       description: 'Over each item’s JSON text as sent and a line feed, in order, hex',
     }),
     cursor: z.string().openapi({ description: 'For `since` of the next export' }),
+    leftOut: z
+      .array(z.object({ collection: z.string(), id: z.string(), reason: z.string() }))
+      .optional()
+      .openapi({
+        description: 'Records that are missing because they cannot be read or shown; absent without any',
+      }),
   })
   .openapi('Export');
 
@@ -102,10 +110,15 @@ interface Plan {
   readonly from: number | undefined;
   readonly end: ChangePosition;
   readonly owner: 'self' | 'all';
+  /** What could not be shown. */
+  readonly shown: Shown;
 }
 
 export function exportRoutes(
-  node: { readonly exchange: Pick<ExchangePort, 'changes'> } & Pick<ApiContext, 'self' | 'reader' | 'log'> & {
+  node: { readonly exchange: Pick<ExchangePort, 'changes'> } & Pick<
+    ApiContext,
+    'self' | 'reader' | 'log' | 'leftOut'
+  > & {
       readonly trust: Pick<TrustPort, 'rated' | 'score' | 'roots'>;
     },
 ) {
@@ -114,14 +127,19 @@ export function exportRoutes(
   /** Records of one section as items: what is live, and in part of the whole also what ended. */
   async function* sectionItems(
     [collection, idField]: (typeof SECTIONS)[number],
-    { from, owner }: Plan,
+    { from, owner, shown }: Plan,
   ): AsyncGenerator<object> {
     const start = `${collection}/${owner === 'self' ? `${node.self}/` : ''}`;
-    const states = from === undefined ? node.reader.all(collection) : changes.since(from);
+    const missed = (unread: Unread): void => {
+      if (unread.key.startsWith(start)) shown.missed([unread]);
+    };
+    const states = from === undefined ? node.reader.all(collection, missed) : changes.since(from, missed);
     for await (const state of states) {
       if (state.channel !== 'public' || !state.key.startsWith(start)) continue;
-      if (isLive(state)) yield live(state, idField);
-      else if (from !== undefined) yield ended(state, idField);
+      const item = shown.one(state.key, () =>
+        isLive(state) ? live(state, idField) : from === undefined ? undefined : ended(state, idField),
+      );
+      if (item !== undefined) yield item;
     }
   }
 
@@ -137,7 +155,14 @@ export function exportRoutes(
     for (const { subject, at } of await node.trust.rated()) {
       const of = nodeOf(subject) ?? '';
       if ((owner === 'self' && of !== node.self) || some?.has(subject) === false) continue;
-      const { score } = await node.trust.score(subject);
+      let score;
+      try {
+        ({ score } = await node.trust.score(subject));
+      } catch (error) {
+        // One of its ratings cannot be read, which is told where that happens.
+        if (!isOfOneRecord(error)) throw error;
+        continue;
+      }
       yield {
         id: subject,
         owner: of,
@@ -178,7 +203,7 @@ export function exportRoutes(
       }
       text += ']';
     }
-    const end = { count, sha256: hash.digest('hex'), cursor: cursorOf(plan.end) };
+    const end = { count, sha256: hash.digest('hex'), cursor: cursorOf(plan.end), ...leftOutOf(plan) };
     yield `${text},${JSON.stringify(end).slice(1)}`;
   }
 
@@ -197,14 +222,16 @@ export function exportRoutes(
         text = '';
       }
     }
-    const end = { kind: 'end', count, sha256: hash.digest('hex'), cursor: cursorOf(plan.end) };
+    const sha256 = hash.digest('hex');
+    const end = { kind: 'end', count, sha256, cursor: cursorOf(plan.end), ...leftOutOf(plan) };
     yield `${text}${JSON.stringify(end)}\n`;
   }
 
   return router().openapi(exported, async (c) => {
     const { since, owner } = c.req.valid('query');
     const end = await changes.now();
-    const plan: Plan = { from: placeOf(since, end), end, owner };
+    const shown = new Shown(node.leftOut);
+    const plan: Plan = { from: placeOf(since, end), end, owner, shown };
     const lines = wantsLines(c.req.header('accept'));
     // Scores are seen from here: who is registered is a part of what is told.
     const state = [end, plan.from, owner, lines, SCHEMA_VERSION, node.trust.roots()];
@@ -217,6 +244,12 @@ export function exportRoutes(
     );
     return new Response(body, { headers });
   });
+}
+
+/** What is missing, at the end of an export: it was streamed by then. */
+function leftOutOf({ shown }: Plan): { readonly leftOut?: LeftOut[] } {
+  const leftOut = shown.leftOut(false);
+  return leftOut.length === 0 ? {} : { leftOut };
 }
 
 async function* encoded(texts: AsyncGenerator<string>): AsyncGenerator<Uint8Array> {

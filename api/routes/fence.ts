@@ -9,6 +9,8 @@ import type { FencePort } from '../ports/trust.ts';
 import { json, route, router } from '../route.ts';
 import { pageQuery } from '../schemas.ts';
 import { nextOf, placeOf } from '../paging.ts';
+import { Shown } from '../left-out.ts';
+import type { NoteLeftOut } from '../ports/left-out.ts';
 
 const tags = ['Market'];
 const Outside = z
@@ -44,6 +46,7 @@ export interface FenceContext {
   readonly reader: Pick<RecordReader, 'list'>;
   readonly exchange: { readonly legacy: ExchangePort['legacy'] };
   readonly fence: FencePort;
+  readonly leftOut: NoteLeftOut;
 }
 
 type Row = z.output<typeof Outside>;
@@ -54,17 +57,22 @@ interface Place {
   readonly at: string | undefined;
 }
 
-export function fenceRoutes({ reader, exchange, fence }: FenceContext) {
-  async function listings(limit: number, at: string | undefined) {
+export function fenceRoutes({ reader, exchange, fence, leftOut }: FenceContext) {
+  async function listings(shown: Shown, limit: number, at: string | undefined) {
     const keep = (state: RecordState): boolean => outsideOf(fence, state) !== undefined;
-    const { records, cursor } = await reader.list('listings', { fields: {}, keep }, limit, at);
-    const rows = records.flatMap((state): Row[] => {
-      const reason = outsideOf(fence, state);
-      const parts = parseRecordKey(state.key);
-      if (reason === undefined || parts === undefined) return [];
-      return [rowOf(publicId(parts), parts.owner, state.view, reason)];
-    });
-    return { rows, cursor };
+    const { records, unread, cursor } = await reader.list('listings', { fields: {}, keep }, limit, at);
+    shown.missed(unread);
+    const rows = shown.each(
+      records,
+      ({ key }) => key,
+      (state): Row[] => {
+        const reason = outsideOf(fence, state);
+        const parts = parseRecordKey(state.key);
+        if (reason === undefined || parts === undefined) return [];
+        return [rowOf(publicId(parts), parts.owner, state.view, reason)];
+      },
+    );
+    return { rows: rows.flat(), cursor };
   }
   async function old(source: string, limit: number, at: string | undefined) {
     const { items, cursor } = await exchange.legacy.list('listings', source, limit, at);
@@ -80,7 +88,10 @@ export function fenceRoutes({ reader, exchange, fence }: FenceContext) {
     .openapi(outside, async (c) => {
       const { limit, cursor: from } = c.req.valid('query');
       const { source, at } = pageOf(placeOf(c, from));
-      const { rows, cursor } = source === '' ? await listings(limit, at) : await old(source, limit, at);
+      const shown = new Shown(leftOut);
+      const { rows, cursor } =
+        source === '' ? await listings(shown, limit, at) : await old(source, limit, at);
+      shown.warn(c);
       if (cursor !== undefined)
         return c.json({ outside: rows, ...nextOf(c, JSON.stringify([source, cursor])) }, 200);
       const next = (await exchange.legacy.sources()).toSorted().find((each) => each > source);

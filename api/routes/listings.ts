@@ -22,6 +22,7 @@ import {
 } from '../schemas.ts';
 import { nextOf, placeOf } from '../paging.ts';
 import type { Context } from 'hono';
+import { Shown } from '../left-out.ts';
 
 const FILTERS = ['commodity', 'region', 'type', 'status', 'productId'] as const;
 const tags = ['Market'];
@@ -156,9 +157,20 @@ export function listingRoutes(node: ApiContext) {
     return outside === undefined ? listing : { ...listing, outside };
   };
   const answers = createListAnswers<Awaited<ReturnType<typeof page>>>(() => node.reader.version());
-  async function page(c: Context, filter: ListQuery, limit: number, from: string | undefined) {
-    const { records, cursor } = await node.reader.list('listings', filter, limit, from);
-    return { listings: records.map(shown), ...nextOf(c, cursor) };
+  async function page(
+    c: Context,
+    filter: ListQuery,
+    limit: number,
+    from: string | undefined,
+    warn: (text: string) => void,
+  ) {
+    const { records, unread, cursor } = await node.reader.list('listings', filter, limit, from);
+    const each = new Shown(node.leftOut);
+    each.missed(unread);
+    const listings = each.each(records, ({ key }) => key, shown);
+    const warning = each.warning(false);
+    if (warning !== undefined) warn(warning);
+    return { listings, ...nextOf(c, cursor) };
   }
 
   return router()
@@ -174,7 +186,7 @@ export function listingRoutes(node: ApiContext) {
       const keep = allOf(query.fence === 'on' ? insideFence(node.fence) : undefined, searched(query));
       const filter = { ...listQuery(query, FILTERS), keep };
       const from = placeOf(c, query.cursor);
-      return answers(c, JSON.stringify(query), () => page(c, filter, query.limit, from));
+      return answers(c, JSON.stringify(query), (warn) => page(c, filter, query.limit, from, warn));
     })
     .openapi(read, async (c) => {
       const state = await node.reader.get(keyOf(c.req.valid('param').id, node.self, 'listings'));

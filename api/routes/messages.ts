@@ -9,6 +9,8 @@ import type { ConversationsPort } from '../ports/conversations.ts';
 import { json, jsonInput, route, router } from '../route.ts';
 import { wholeNumber } from '../schemas.ts';
 import { parsePublicId } from '../../protocols/wire/ids.ts';
+import { Shown } from '../left-out.ts';
+import type { NoteLeftOut } from '../ports/left-out.ts';
 
 const tags = ['Chat'];
 const params = z.object({ conversationId: z.string().min(1).max(256) });
@@ -70,9 +72,10 @@ const read = route('write', {
 export interface MessageRoutesContext {
   readonly self: PeerId;
   readonly conversations: ConversationsPort;
+  readonly leftOut: NoteLeftOut;
 }
 
-export function messageRoutes({ self, conversations }: MessageRoutesContext) {
+export function messageRoutes({ self, conversations, leftOut }: MessageRoutesContext) {
   /** Whom the caller speaks for; throws `forbidden`, and `fields-invalid` when nobody is named. */
   function speaker(principal: Principal, named: string | null | undefined, field: string): string {
     const party = parseParty(named);
@@ -106,7 +109,10 @@ export function messageRoutes({ self, conversations }: MessageRoutesContext) {
       if (before !== undefined && parsePublicId(before, self) === undefined)
         throw new AgrinetError('query-invalid', 'before: the id of a message');
       const page = await conversations.messages(callerOf(c.get('principal')), conversationId, limit, before);
-      return c.json(page.map(messageJson), 200);
+      const shown = new Shown(leftOut);
+      const messages = shown.each(page, ({ key }) => key, messageJson);
+      shown.warn(c);
+      return c.json(messages, 200);
     })
     .openapi(read, async (c) => {
       const principal = c.get('principal');

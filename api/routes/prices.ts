@@ -5,6 +5,7 @@ import { json, jsonOrLines, jsonOrMedia, route, router } from '../route.ts';
 import { takeRows } from '../rows.ts';
 import { fieldsInput, ownerQuery, pageQuery, Price, textQuery } from '../schemas.ts';
 import { nextOf, placeOf } from '../paging.ts';
+import { Shown } from '../left-out.ts';
 
 const FILTERS = ['market', 'commodity'] as const;
 const tags = ['Market'];
@@ -49,7 +50,11 @@ const list = route('read', {
   },
 });
 
-export function priceRoutes({ catalogue, reader }: Pick<ApiContext, 'catalogue' | 'reader'>) {
+export function priceRoutes({
+  catalogue,
+  reader,
+  leftOut,
+}: Pick<ApiContext, 'catalogue' | 'reader' | 'leftOut'>) {
   return router()
     .openapi(add, async (c) => {
       if (c.req.header('content-type')?.includes('ndjson') !== true) {
@@ -65,14 +70,17 @@ export function priceRoutes({ catalogue, reader }: Pick<ApiContext, 'catalogue' 
     })
     .openapi(list, async (c) => {
       const query = c.req.valid('query');
-      const { records, cursor } = await reader.list(
+      const { records, unread, cursor } = await reader.list(
         'prices',
         listQuery(query, FILTERS),
         query.limit,
         placeOf(c, query.cursor),
       );
       const next = nextOf(c, cursor);
-      const prices = records.map(priceJson);
+      const shown = new Shown(leftOut);
+      shown.missed(unread);
+      const prices = shown.each(records, ({ key }) => key, priceJson);
+      shown.warn(c);
       if (c.req.header('accept')?.includes('ndjson') === true) {
         // The cursor has no place among the lines: it stands in the Link header (RFC 8288).
         if (next.cursor !== undefined)

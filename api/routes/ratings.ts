@@ -11,6 +11,8 @@ import { json, jsonInput, route, router } from '../route.ts';
 import { pageQuery } from '../schemas.ts';
 import { actorOf } from './contracts.ts';
 import { nextOf, placeOf } from '../paging.ts';
+import { Shown } from '../left-out.ts';
+import type { NoteLeftOut } from '../ports/left-out.ts';
 
 const tags = ['Market'];
 const party = z.string().min(1).max(192).optional();
@@ -85,9 +87,10 @@ const list = route('read', {
 export interface RatingsContext {
   readonly self: PeerId;
   readonly ratings: RatingsPort;
+  readonly leftOut: NoteLeftOut;
 }
 
-export function ratingRoutes({ self, ratings }: RatingsContext) {
+export function ratingRoutes({ self, ratings, leftOut }: RatingsContext) {
   return router()
     .openapi(submit, async (c) => {
       const body = c.req.valid('json');
@@ -110,8 +113,12 @@ export function ratingRoutes({ self, ratings }: RatingsContext) {
     .openapi(list, async (c) => {
       const { to, limit, cursor: from } = c.req.valid('query');
       const subject = to === undefined || to.includes('@') ? to : `${to}@${self}`;
-      const { items, cursor } = await ratings.list(subject, limit, placeOf(c, from));
-      return c.json({ ratings: items.map(ratingJson), ...nextOf(c, cursor) }, 200);
+      const { items, unread, cursor } = await ratings.list(subject, limit, placeOf(c, from));
+      const shown = new Shown(leftOut);
+      shown.missed(unread);
+      const rows = shown.each(items, ({ id }) => id, ratingJson);
+      shown.warn(c);
+      return c.json({ ratings: rows, ...nextOf(c, cursor) }, 200);
     });
 }
 

@@ -1,11 +1,14 @@
 import { z } from '@hono/zod-openapi';
 import { TransactionJson, transactionJson } from '../contract-json.ts';
-import type { ContractsPort } from '../ports/contracts.ts';
+import type { ContractsPort, Sight } from '../ports/contracts.ts';
 import type { RatingsPort } from '../ports/trust.ts';
 import { json, route, router } from '../route.ts';
 import { pageQuery } from '../schemas.ts';
 import { actorOf } from './contracts.ts';
 import { nextOf, placeOf } from '../paging.ts';
+import { Shown } from '../left-out.ts';
+import type { NoteLeftOut } from '../ports/left-out.ts';
+import { readOne } from '../../protocols/unread.ts';
 
 const list = route(
   'write',
@@ -28,28 +31,41 @@ const list = route(
 export function transactionRoutes({
   contracts,
   ratings,
+  leftOut,
 }: {
   readonly contracts: Pick<ContractsPort, 'list'>;
   readonly ratings: Pick<RatingsPort, 'standing'>;
+  readonly leftOut: NoteLeftOut;
 }) {
+  async function ratingOf({ state, held }: Sight): Promise<number | null> {
+    const { buyer, supplier } = held?.binding ?? {};
+    if (buyer === undefined || supplier === undefined) return null;
+    return (await ratings.standing(state.key, buyer, supplier))?.score ?? null;
+  }
+
   return router().openapi(list, async (c) => {
     const { limit, cursor: from } = c.req.valid('query');
-    const { items, cursor } = await contracts.list(
+    const { items, unread, cursor } = await contracts.list(
       { listingId: undefined, requestId: undefined },
       limit,
       placeOf(c, from),
       actorOf(c.get('principal')),
     );
     const transactions: z.output<typeof TransactionJson>[] = [];
+    const shown = new Shown(leftOut);
+    shown.missed(unread);
     for (const sight of items) {
-      const { buyer, supplier } = sight.held?.binding ?? {};
-      const rated =
-        buyer === undefined || supplier === undefined
-          ? undefined
-          : await ratings.standing(sight.state.key, buyer, supplier);
-      const one = transactionJson(sight, rated?.score ?? null);
+      const one = await readOne(
+        sight.state.key,
+        async () => transactionJson(sight, await ratingOf(sight)),
+        (left) => {
+          leftOut(left);
+          shown.missed([left]);
+        },
+      );
       if (one !== undefined) transactions.push(one);
     }
+    shown.warn(c);
     return c.json({ transactions, ...nextOf(c, cursor) }, 200);
   });
 }

@@ -11,6 +11,7 @@ import { nextOf, placeOf } from '../paging.ts';
 import { json, route, router } from '../route.ts';
 import { idParam, textQuery, wholeNumber } from '../schemas.ts';
 import { isoTime, LAST_MS } from '../../protocols/wire/iso-time.ts';
+import { Shown } from '../left-out.ts';
 
 const tags = ['Market'];
 const head = {
@@ -110,7 +111,7 @@ const PAGE = 50;
 const KEPT = 256;
 
 /** Snapshots under `/trends/snapshots`. */
-export function snapshotRoutes(node: Pick<ApiContext, 'self' | 'reader' | 'trends'>) {
+export function snapshotRoutes(node: Pick<ApiContext, 'self' | 'reader' | 'trends' | 'leftOut'>) {
   const verdicts = new LRUCache<string, SnapshotVerdict>({ max: KEPT });
 
   async function found(id: string): Promise<RecordState> {
@@ -127,17 +128,21 @@ export function snapshotRoutes(node: Pick<ApiContext, 'self' | 'reader' | 'trend
     .openapi(list, async (c) => {
       const { owner, limit, cursor: from } = c.req.valid('query');
       const snapshots: z.infer<typeof Head>[] = [];
+      const shown = new Shown(node.leftOut);
       let cursor = placeOf(c, from);
       for (let scanned = 0; scanned < SCANNED && snapshots.length < limit;) {
         const size = Math.min(PAGE, limit - snapshots.length);
         const page = await node.reader.list('trends', { fields: {} }, size, cursor);
-        for (const state of page.records)
-          if (owner === undefined || parseRecordKey(state.key)?.owner === owner)
-            snapshots.push(headOf(state));
+        shown.missed(page.unread);
+        const wanted = page.records.filter(
+          ({ key }) => owner === undefined || parseRecordKey(key)?.owner === owner,
+        );
+        snapshots.push(...shown.each(wanted, ({ key }) => key, headOf));
         scanned += size;
         cursor = page.cursor;
         if (cursor === undefined) break;
       }
+      shown.warn(c);
       return c.json({ snapshots, ...nextOf(c, cursor) }, 200);
     })
     .openapi(read, async (c) => {

@@ -151,7 +151,10 @@ const insight = route(
   'ignored',
 );
 
-export function trendRoutes(node: Pick<ApiContext, 'self' | 'reader' | 'trends'>, reports: TrendReports) {
+export function trendRoutes(
+  node: Pick<ApiContext, 'self' | 'reader' | 'trends' | 'leftOut'>,
+  reports: TrendReports,
+) {
   const figures = createTrendFigures(node);
   return router()
     .openapi(trends, async (c) => {

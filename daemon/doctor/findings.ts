@@ -527,6 +527,12 @@ const ALARMS = {
     what: 'a part of this node missed something',
     remedy: 'restart the daemon',
   },
+  'alarm-record-left-out': {
+    check: 'alarms',
+    severity: 'error',
+    what: 'records that cannot be read or shown are left out of lists',
+    remedy: `agrinet scrub; then ${SEEN}`,
+  },
   'alarm-merge-outstanding': {
     check: 'alarms',
     severity: 'error',

@@ -4,7 +4,7 @@ import type { RecordState } from '../../protocols/open-dialog/record.ts';
 import { parseRecordKey } from '../../protocols/wire/ids.ts';
 import type { Reader } from '../../storage/reader.ts';
 
-/** Prices kept for trends, about 200 bytes each: the newest by date. What is beyond is shown, and said. */
+/** Prices kept for trends, about 200 bytes each: the newest by date. What is beyond, and what cannot be read, is not looked at, and said. */
 const MOST = 250_000;
 
 /** The prices of this node as trends read them: read once, and again only when one has come or gone. */
@@ -44,7 +44,7 @@ async function read(reader: Pick<Reader, 'all'>, state: string, most: number): P
     if (names.size < most) names.set(text, text);
     return text;
   };
-  for await (const record of reader.all('prices')) {
+  for await (const record of reader.all('prices', () => void leftOut++)) {
     const price = heldPrice(record, once);
     if (price !== undefined) prices.push(price);
     if (prices.length >= 2 * most) cut();

@@ -9,6 +9,7 @@ import { reliabilityTable } from '../../storage/node-tables.ts';
 import type { Node } from '../node.ts';
 import type { Parts } from '../parts.ts';
 import { countReliability, type ReliabilityCounts } from './reliability.ts';
+import { isOfOneRecord } from '../../protocols/unread.ts';
 
 export interface Trust {
   readonly ratings: RatingsPort;
@@ -70,9 +71,14 @@ export function producerScores(
   return async () => {
     const found: Awaited<ReturnType<TrendsPort['scores']>>[number][] = [];
     for (const { subject } of await trust.rated()) {
-      const { score, scale, counterparties } = await trust.proof(subject);
       const node = nodeOf(subject);
-      if (score !== null && node !== undefined)
+      // Of whom a rating cannot be read no score is known; what reads it has told of it.
+      const proof = await trust.proof(subject).catch((error: unknown) => {
+        if (!isOfOneRecord(error)) throw error;
+      });
+      if (proof === undefined || node === undefined) continue;
+      const { score, scale, counterparties } = proof;
+      if (score !== null)
         found.push({ subject, score: score / scale, counterparties, region: regionOf(node) });
     }
     return found;

@@ -128,7 +128,7 @@ export function createConversationMessages(
         .slice(Math.max(0, end - limit), end)
         .map(({ key }) => key);
       const oldest = view.oldest;
-      const records = (await reader.many(keys)).filter(isLive);
+      const records = (await reader.readable(keys)).filter(isLive);
       if (keys.length === limit || oldest === undefined) return records;
       return [...(await older(channel, limit - keys.length, oldest)), ...records];
     },

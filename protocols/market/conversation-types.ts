@@ -6,6 +6,7 @@ import type { RecordKey } from '../wire/ids.ts';
 import type { FieldHistory } from './conversation-members.ts';
 import type { ReadChannel } from './conversation-views.ts';
 import type { HiddenReason } from './message-order.ts';
+import type { OnUnread, Unread } from '../unread.ts';
 
 /** Who asks: a user of this node, or its operator, who may see and do everything here. */
 export interface Caller {
@@ -41,7 +42,13 @@ export interface ConversationReader {
     filter: { readonly fields: {} },
     limit: number,
     cursor?: string,
-  ): Promise<{ readonly records: readonly RecordState[]; readonly cursor?: string }>;
+  ): Promise<{
+    readonly records: readonly RecordState[];
+    readonly unread?: readonly Unread[];
+    readonly cursor?: string;
+  }>;
+  /** As `many`, without those whose rows are damaged. */
+  readable(keys: readonly RecordKey[], onUnread?: OnUnread): Promise<readonly (RecordState | undefined)[]>;
   readonly newestInChannel: ReadChannel;
 }
 
@@ -66,7 +73,12 @@ export interface Conversations {
       readonly limit: number;
       readonly cursor?: string | undefined;
     },
-  ): Promise<{ readonly conversations: readonly Conversation[]; readonly cursor?: string }>;
+  ): Promise<{
+    readonly conversations: readonly Conversation[];
+    /** Left out, because they cannot be read. */
+    readonly unread?: readonly Unread[];
+    readonly cursor?: string;
+  }>;
   /** For everybody who takes part. An archived one can be read, and no longer changed. */
   edit(
     caller: Caller,

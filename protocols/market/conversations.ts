@@ -10,6 +10,7 @@ import { createConversationMessages, notFound } from './conversation-messages.ts
 import type { Caller, Conversation, ConversationParts, Conversations } from './conversation-types.ts';
 import { parseParty } from './party.ts';
 import { readBy } from './read-marks.ts';
+import { readOne, type Unread } from '../unread.ts';
 
 export type { Caller, Conversation, Conversations } from './conversation-types.ts';
 
@@ -121,19 +122,30 @@ export function createConversations(parts: ConversationParts): Conversations {
     async list(caller, { participant, limit, cursor: from }) {
       const conversations: Conversation[] = [];
       const wanted = participant === undefined ? undefined : qualified(participant);
+      const left: Unread[] = [];
+      const pageTo = (cursor?: string) => ({
+        conversations,
+        ...(left.length === 0 ? {} : { unread: left }),
+        ...(cursor === undefined ? {} : { cursor }),
+      });
       let cursor = from;
       for (let scanned = 0; ;) {
         const page = await reader.list('conversations', { fields: {} }, limit - conversations.length, cursor);
+        left.push(...(page.unread ?? []));
         for (const state of page.records) {
-          const conversation = await seenBy(caller, state);
+          const conversation = await readOne(
+            state.key,
+            () => seenBy(caller, state),
+            (unread) => left.push(unread),
+          );
           if (conversation === undefined || state.view['archived'] === true) continue;
           if (wanted === undefined || conversation.participants.includes(wanted))
             conversations.push(conversation);
         }
         scanned += page.records.length;
         cursor = page.cursor;
-        if (cursor === undefined) return { conversations };
-        if (conversations.length >= limit || scanned >= SCANNED) return { conversations, cursor };
+        if (cursor === undefined) return pageTo();
+        if (conversations.length >= limit || scanned >= SCANNED) return pageTo(cursor);
       }
     },
     async edit(caller, id, fields) {

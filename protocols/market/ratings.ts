@@ -11,6 +11,7 @@ import type { Actor, Case, Sight } from './contract-book/types.ts';
 import { nodeOf } from './party.ts';
 import { type Rating, readRating, writeReceipt } from './rating.ts';
 import { LBTAS, type RatingInput, trustProof, type TrustProof } from './trust.ts';
+import { type OnUnread, readOne, type Unread } from '../unread.ts';
 
 export const RATING_LIMITS = {
   /**
@@ -57,13 +58,17 @@ export interface RatingsParts {
   readonly reader: {
     many(keys: readonly RecordKey[]): Promise<readonly (RecordState | undefined)[]>;
     keysOf(index: string, value: string, perOwner: number): Promise<RecordKey[]>;
-    all(collection: string): AsyncGenerator<RecordState>;
+    all(collection: string, onUnread?: OnUnread): AsyncGenerator<RecordState>;
     list(
       collection: string,
       query: { readonly fields: Readonly<Record<string, string | undefined>> },
       limit: number,
       cursor?: string,
-    ): Promise<{ readonly records: readonly RecordState[]; readonly cursor?: string }>;
+    ): Promise<{
+      readonly records: readonly RecordState[];
+      readonly unread?: readonly Unread[];
+      readonly cursor?: string;
+    }>;
   };
   /** The contract as its node's operator sees it; throws `not-found`. */
   readonly contract: (key: RecordKey) => Promise<Sight>;
@@ -78,7 +83,11 @@ export interface RatingsService {
     to: string | undefined,
     limit: number,
     cursor?: string,
-  ): Promise<{ readonly items: readonly Rating[]; readonly cursor?: string }>;
+  ): Promise<{
+    readonly items: readonly Rating[];
+    readonly unread?: readonly Unread[];
+    readonly cursor?: string;
+  }>;
   /** What one party of a contract says of the other, as last corrected. */
   standing(contract: RecordKey, from: string, to: string): Promise<Rating | undefined>;
   /** Throws `subject-malformed`. */
@@ -208,8 +217,21 @@ export function createRatings(parts: RatingsParts): RatingsService {
     standing: standingOf,
     async list(to, limit, cursor) {
       const page = await reader.list('ratings', { fields: { to } }, limit, cursor);
-      const items = page.records.map(read).filter((one) => to === undefined || one.to === to);
-      return page.cursor === undefined ? { items } : { items, cursor: page.cursor };
+      const items: Rating[] = [];
+      const left = [...(page.unread ?? [])];
+      for (const state of page.records) {
+        const one = await readOne(
+          state.key,
+          async () => read(state),
+          (unread) => left.push(unread),
+        );
+        if (one !== undefined && (to === undefined || one.to === to)) items.push(one);
+      }
+      return {
+        items,
+        ...(left.length === 0 ? {} : { unread: left }),
+        ...(page.cursor === undefined ? {} : { cursor: page.cursor }),
+      };
     },
     async proof(subject, roots) {
       const ratings: readonly RatingInput[] =
@@ -219,7 +241,8 @@ export function createRatings(parts: RatingsParts): RatingsService {
     rated() {
       everybody ??= (async () => {
         const found = new Map<string, number>();
-        for await (const { view, updated } of reader.all('ratings')) {
+        // Who was rated in a row that is damaged is not known; whoever else was is.
+        for await (const { view, updated } of reader.all('ratings', () => undefined)) {
           const to = view['to'];
           if (typeof to === 'string' && nodeOf(to) !== undefined)
             found.set(to, Math.max(found.get(to) ?? 0, updated[0]));

@@ -1,4 +1,5 @@
-import { AgrinetError } from '../../protocols/errors.ts';
+import { AgrinetError, errorMessage } from '../../protocols/errors.ts';
+import { isOfOneRecord } from '../../protocols/unread.ts';
 import { itemKey, itemOf, type OutboxRow, type Target } from '../outbox.ts';
 import { type Attributes, isTombstone, itemSize, liveItem, tombstone, versionOf } from './attributes.ts';
 import type { Demand, Tables } from './client.ts';
@@ -41,10 +42,11 @@ const ROUNDS = 8;
 export async function bring(parts: BringParts, key: string, row: OutboxRow): Promise<OutboxRow | undefined> {
   const { projection } = parts;
   const own = itemOf(key);
-  const now = row.due === undefined ? (own === undefined ? await projection.targets(key) : [own]) : [];
-  const targets = new Map([...now, ...(row.was ?? [])].map((target) => [itemKey(target), target]));
   const waiting: Target[] = [];
   const reasons: string[] = [];
+  const now =
+    row.due === undefined ? (own === undefined ? await targetsOf(projection, key, reasons) : [own]) : [];
+  const targets = new Map([...now, ...(row.was ?? [])].map((target) => [itemKey(target), target]));
   for (const [id, target] of targets) {
     try {
       const waits = await parts.alone(id, () => bringItem(parts, key, target, row));
@@ -64,12 +66,34 @@ export async function bring(parts: BringParts, key: string, row: OutboxRow): Pro
 /** What no repetition mends: it is shown, and tried again when the row changes. */
 const LASTING = new Set(['mirror-item-refused', 'value-damaged', 'key-malformed']);
 
+async function targetsOf(projection: Projection, key: string, reasons: string[]): Promise<readonly Target[]> {
+  try {
+    return await presented(() => projection.targets(key));
+  } catch (error) {
+    if (!(error instanceof AgrinetError) || !LASTING.has(error.code)) throw error;
+    reasons.push(error.message);
+    return [];
+  }
+}
+
+/** What a row is as an item. Where that cannot be told by the row's own fault, no repetition mends it, and the others are not to wait for it. */
+async function presented<T>(make: () => Promise<T>): Promise<T> {
+  try {
+    return await make();
+  } catch (error) {
+    if (error instanceof AgrinetError || !isOfOneRecord(error)) throw error;
+    throw new AgrinetError('mirror-item-refused', `it cannot be shown: ${errorMessage(error)}`, {
+      cause: error,
+    });
+  }
+}
+
 /** True when there is still something to be removed, or to be looked at again. */
 async function bringItem(parts: BringParts, key: string, target: Target, row: OutboxRow): Promise<boolean> {
   const { projection, tables, incarnation, counts } = parts;
   const version: Version = [incarnation, row.n];
   const spec = specOf(projection, target);
-  const wanted = await projection.item(target);
+  const wanted = await presented(() => projection.item(target));
   if (wanted !== undefined) {
     // It is there again: whoever brought it back has a row of its own.
     if (row.due !== undefined) return false;

@@ -135,6 +135,7 @@ export async function startExchangeNode(certificate?: Certificate): Promise<Exch
       score: (subject: string) => Promise.resolve({ subject, score: null, counterparties: 0 }),
     },
     log: () => undefined,
+    leftOut: () => undefined,
   };
   const app = router();
   app.onError((error, c) => {

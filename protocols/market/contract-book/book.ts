@@ -17,6 +17,7 @@ import { holdsOf, Shelf } from './shelf.ts';
 import { bodyOf, keepAnswers, notAParty, partyOf, takeStep, unrepeated } from './steps.ts';
 import { stockedCatalogue } from './stocked-catalogue.ts';
 import type { Actor, Body, BookParts, Case, ContractBook, Sight, StepRequest } from './types.ts';
+import { readOne } from '../../unread.ts';
 
 /** News shown with a contract. */
 const PINGS = 100;
@@ -278,7 +279,16 @@ export function openContractBook(parts: BookParts): ContractBook {
     get: sightOf,
     async list({ listingId, requestId }, limit, cursor, actor) {
       const page = await reader.list('contracts', { fields: { listingId, requestId } }, limit, cursor);
-      const sights = await Promise.all(page.records.map((state) => visible(state, actor)));
+      const left = [...(page.unread ?? [])];
+      const sights = await Promise.all(
+        page.records.map((state) =>
+          readOne(
+            state.key,
+            () => visible(state, actor),
+            (unread) => left.push(unread),
+          ),
+        ),
+      );
       // The index knows documents; what is shown under a listing or a request is what was agreed on it.
       const items = sights.filter(
         (sight): sight is Sight =>
@@ -286,7 +296,11 @@ export function openContractBook(parts: BookParts): ContractBook {
           isAbout(sight, 'listingId', listingId) &&
           isAbout(sight, 'requestId', requestId),
       );
-      return page.cursor === undefined ? { items } : { items, cursor: page.cursor };
+      return {
+        items,
+        ...(left.length === 0 ? {} : { unread: left }),
+        ...(page.cursor === undefined ? {} : { cursor: page.cursor }),
+      };
     },
     async patch(key, body, actor) {
       const state = await reader.get(key);

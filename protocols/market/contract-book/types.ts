@@ -10,6 +10,7 @@ import type { Contract } from '../contract/model.ts';
 import type { Outcome, Transition } from '../contract/statement.ts';
 import type { Edits } from './agreed.ts';
 import type { Binding } from './binding.ts';
+import type { Unread } from '../../unread.ts';
 
 /** Who acts: a user of this node, or its operator, who may name any of them. */
 export interface Actor {
@@ -60,6 +61,8 @@ export type StepRequest = { readonly as?: string | undefined } & (
 
 export interface Page<T> {
   readonly items: readonly T[];
+  /** Left out, because they cannot be read. */
+  readonly unread?: readonly Unread[];
   readonly cursor?: string;
 }
 
@@ -71,7 +74,11 @@ export interface BookReader {
     query: { readonly fields: Readonly<Record<string, string | undefined>> },
     limit: number,
     cursor?: string,
-  ): Promise<{ readonly records: readonly RecordState[]; readonly cursor?: string }>;
+  ): Promise<{
+    readonly records: readonly RecordState[];
+    readonly unread?: readonly Unread[];
+    readonly cursor?: string;
+  }>;
   all(collection: string): AsyncGenerator<RecordState>;
   /** Live facts of a private channel, oldest first, at most so many of each owner. */
   factsOf(collection: string, channel: Channel, perOwner: number): Promise<readonly RecordState[]>;

@@ -37,7 +37,7 @@ const collections = fc.stringMatching(/^[a-z][a-z-]{0,31}$/);
 const localIds = fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/);
 const keys = fc.tuple(collections, peers, localIds).map(([c, owner, id]) => recordKey(c, owner, id));
 const channels: fc.Arbitrary<Channel> = fc.oneof(fc.constant('public' as const), keys);
-const seqs = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER });
+const seqs = fc.integer({ min: 1, max: LIMITS.feedEntries });
 const tails = fc.record({ epoch: hexOf(8), seq: seqs, hash: hexOf(32) });
 const headers: fc.Arbitrary<Header> = fc
   .record({

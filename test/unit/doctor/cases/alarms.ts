@@ -85,6 +85,7 @@ export const ALARMS: CasesOf<Extract<FindingId, `alarm-${string}`>> = {
     kind: 'listener-failed',
     listener: 'gossip',
   }),
+  'alarm-record-left-out': raised(/cannot be read or shown and are left out/, { kind: 'record-left-out' }),
   'alarm-merge-outstanding': raised(/could not be merged in several tries/, {
     kind: 'merge-outstanding',
     key: 'listings/x/y',

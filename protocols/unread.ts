@@ -1,0 +1,40 @@
+import { AgrinetError } from './errors.ts';
+import type { RecordKey } from './wire/ids.ts';
+
+/** A record of a list that could not be read or shown: the list goes on without it, and says so. */
+export interface Unread {
+  readonly key: RecordKey;
+  readonly error: unknown;
+}
+
+/** Told of a record that a reading leaves out. */
+export type OnUnread = (unread: Unread) => void;
+
+/**
+ * Whether an error is of the one record that was read or shown: its row is damaged, or what it holds was not thought of. A disk that
+ * fails, or a node that stops, is no record's fault.
+ */
+export function isOfOneRecord(error: unknown): boolean {
+  if (error instanceof AgrinetError) return error.code === 'value-damaged';
+  return (
+    error instanceof TypeError ||
+    error instanceof RangeError ||
+    error instanceof SyntaxError ||
+    error instanceof URIError
+  );
+}
+
+/** Runs what reads or shows one record; when that fails by the record's own fault it is told of, and there is nothing. */
+export async function readOne<T>(
+  key: RecordKey,
+  read: () => Promise<T>,
+  onUnread: OnUnread,
+): Promise<T | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if (!isOfOneRecord(error)) throw error;
+    onUnread({ key, error });
+    return undefined;
+  }
+}

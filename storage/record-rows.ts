@@ -1,0 +1,31 @@
+import type { RecordState } from '../protocols/open-dialog/record.ts';
+import { isOfOneRecord, type OnUnread } from '../protocols/unread.ts';
+import type { RecordKey } from '../protocols/wire/ids.ts';
+import type { Database } from './database.ts';
+import { fullKey } from './keyspace.ts';
+import type { StoredRecord } from './stored-record.ts';
+import { openJson } from './values.ts';
+
+/** Records by their keys. Throws `value-damaged`, or with `onUnread` tells of such a one and leaves it out. */
+export async function readRecords(
+  db: Pick<Database, 'level'>,
+  keys: readonly RecordKey[],
+  onUnread?: OnUnread,
+): Promise<(RecordState | undefined)[]> {
+  const values = await db.level.getMany(keys.map((key) => fullKey('records', key)));
+  return values.map((value, i) => {
+    const key = keys[i];
+    return value === undefined || key === undefined ? undefined : openRecord(key, value, onUnread);
+  });
+}
+
+/** The record of a row. Throws `value-damaged`, or with `onUnread` tells of it. */
+export function openRecord(key: RecordKey, value: Uint8Array, onUnread?: OnUnread): RecordState | undefined {
+  try {
+    return openJson<StoredRecord>(fullKey('records', key), value).state;
+  } catch (error) {
+    if (onUnread === undefined || !isOfOneRecord(error)) throw error;
+    onUnread({ key, error });
+    return undefined;
+  }
+}
