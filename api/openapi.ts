@@ -5,7 +5,8 @@ import { json, route } from './route.ts';
 
 const description = `Federation daemon of Agrinet. Keys go in \`x-api-key\`, tokens in \`Authorization: Bearer\`.
 \`x-access\` says who may call a route: \`open\`, or who holds that scope (\`read\` needs no key unless PUBLIC_READS=off; an operator holds every scope).
-Every refusal has the shape of \`Error\`. Ids of records are \`<owner>.<local id>\`; a bare local id means this node's.`;
+Every refusal has the shape of \`Error\`. Ids of records are \`<owner>.<local id>\`; a bare local id means this node's.
+A record that cannot be read or shown is left out of lists, and a \`Warning\` names it. Lists order by signed times, none later than five minutes after a record came here.`;
 
 const document = route('open', {
   method: 'get',
