@@ -70,6 +70,15 @@ export const WIRE_CASES: CasesOf<'protocols/wire/limits.ts'> = {
     },
     gives: [1, 1, 'entry-malformed'],
   },
+  feedEntries: {
+    over: 'file',
+    send: async (bench, n) => {
+      const hand = await bench.hand();
+      const after = [[bench.random.bytes(8), n, bench.random.bytes(32)]];
+      return bench.file([hand.raw([op(new Uint8Array(1))], { after })]);
+    },
+    gives: [1, 1, 'header-malformed'],
+  },
   gossipEntryBytes: {
     shownBy: [ENTRY_TEST, 'an entry at the limit of gossip goes out whole, one above it is announced'],
   },
