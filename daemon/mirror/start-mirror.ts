@@ -47,7 +47,12 @@ export function startNodeMirror(
     },
   });
   return {
-    ...mirror,
+    snapshot: () => mirror.snapshot(),
+    holder: () => mirror.holder(),
+    init: (takeOver) => mirror.init(takeOver),
+    verify: () => mirror.verify(),
+    repair: (options) => mirror.repair(options),
+    stop: () => mirror.stop(),
     prefix: client.prefix,
     degraded() {
       const { state, detail, pending, refused } = mirror.snapshot();

@@ -1,15 +1,18 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { AgrinetError, errorCode, errorMessage } from '../../protocols/errors.ts';
 import type { Database } from '../database.ts';
 import type { Outbox } from '../outbox.ts';
 import { attachTo } from './attach.ts';
 import type { MirrorCounts } from './bring.ts';
-import { createChecks, type RepairOptions, type RepairStep } from './checks.ts';
+import { type Checks, createChecks, type RepairOptions, type RepairStep } from './checks.ts';
 import type { Tables } from './client.ts';
 import { drainOnce, type Pass } from './drain.ts';
 import { fillStep } from './fill.ts';
-import { type Holder, holderOf, isHeld, META, renewHold } from './holder.ts';
+import { type Holder, type HolderParts, holderOf, isHeld, META, renewHold } from './holder.ts';
 import type { MirrorLimits } from './limits.ts';
+import { makeTables } from './make-tables.ts';
 import { memoryOp, type MirrorMemory } from './memory.ts';
+import { MirrorStatus } from './mirror-status.ts';
 import type { MirrorSnapshot, MirrorState, Projection } from './types.ts';
 import type { VerifyStep } from './verify.ts';
 import { Pause, Rounds } from './waits.ts';
@@ -52,297 +55,317 @@ const DRAINED_MS = 120_000;
 const GATHER_MS = 20;
 /** What is under way at a stop may take so long. */
 const STOP_MS = 1500;
-/** A new table is looked at so often, and so many times. */
-const MADE_MS = 250;
-const MADE_TIMES = 240;
+/** How long `init` waits for the tables to be taken. */
+const ATTACHED_MS = 60_000;
 
 /** Keeps the tables like LevelDB: attaches, fills, drains, renews its hold, and says how it is. Starts by itself. */
 export function startMirror(parts: MirrorParts): Mirror {
-  const { db, outbox, projection, now, log, limits } = parts;
-  const stopping = new AbortController();
-  const hardStop = new AbortController();
-  const tables = parts.tables(hardStop.signal);
-  const counts: MirrorCounts = { written: 0, tombstoned: 0, removed: 0, overtaken: 0, failures: 0 };
-  const pause = new Pause();
-  const rounds = new Rounds();
-  const attempts = new Rounds();
-  const holding = { tables, self: parts.self, now, limits };
-  let state: MirrorState = 'starting';
-  let detail = '';
-  let lastError: string | undefined;
-  let lastWriteAt: number | undefined;
-  let holder: Holder | undefined;
-  let memory: MirrorMemory | undefined;
-  let takeOver = false;
-  let displaced = false;
-  let failures = 0;
-  let inFlight = 0;
-  let work = false;
-  let asleep = false;
-  let repairing: Promise<void> | undefined;
+  return new TableMirror(parts);
+}
 
-  outbox.onWork(() => {
-    work = true;
-    // While DynamoDB is away, new work does not shorten the pause.
-    if (asleep) pause.end();
-  });
+class TableMirror implements Mirror {
+  readonly #parts: MirrorParts;
+  readonly #status: MirrorStatus;
+  readonly #tables: Tables;
+  readonly #holding: HolderParts & { readonly tables: Tables };
+  readonly #checks: Checks;
+  readonly #counts: MirrorCounts = { written: 0, tombstoned: 0, removed: 0, overtaken: 0, failures: 0 };
+  readonly #stopping = new AbortController();
+  readonly #hardStop = new AbortController();
+  readonly #pause = new Pause();
+  /** Passes over the outbox, and attempts to attach. */
+  readonly #rounds = new Rounds();
+  readonly #attempts = new Rounds();
+  readonly #renewing: NodeJS.Timeout;
+  readonly #loop: Promise<void>;
+  #holder: Holder | undefined;
+  #memory: MirrorMemory | undefined;
+  #takeOver = false;
+  #displaced = false;
+  #failures = 0;
+  #inFlight = 0;
+  /** Whether rows came in since the last pass began. */
+  #work = false;
+  #asleep = false;
+  #repairing: Promise<void> | undefined;
 
-  function be(next: MirrorState, why: string): void {
-    const same = next === state;
-    state = next;
-    detail = why;
-    if (same) return;
-    const calm = next === 'running' || next === 'filling' || next === 'stopped';
-    log(calm ? 'info' : 'warn', 'mirror', { state, detail });
-    if (TROUBLES.has(next)) parts.onTrouble(next, why);
+  constructor(parts: MirrorParts) {
+    const { db, outbox, projection, now, limits } = parts;
+    this.#parts = parts;
+    this.#status = new MirrorStatus(parts);
+    const tables = parts.tables(this.#hardStop.signal);
+    this.#tables = tables;
+    this.#holding = { tables, self: parts.self, now, limits };
+    this.#checks = createChecks({
+      db,
+      outbox,
+      tables,
+      projection,
+      limits,
+      drained: () => this.#drained(),
+      incarnation: () => this.#incarnation(),
+    });
+    outbox.onWork(() => {
+      this.#work = true;
+      // While DynamoDB is away, new work does not shorten the pause.
+      if (this.#asleep) this.#pause.end();
+    });
+    this.#renewing = setInterval(() => void this.#renew(), limits.renewMs);
+    this.#renewing.unref();
+    this.#loop = this.#run().catch((error: unknown) => this.#status.be('stopped', errorMessage(error)));
   }
 
-  // -- attaching
+  snapshot(): MirrorSnapshot {
+    const { outbox, now, limits } = this.#parts;
+    const { pending, waiting, refused } = outbox.counts;
+    const { oldest } = outbox;
+    const { state, detail, lastWriteAt, error: lastError } = this.#status;
+    return {
+      state,
+      detail,
+      pending,
+      lagSeconds: oldest === undefined ? 0 : Math.max(0, (now() - oldest) / 1000),
+      waiting,
+      refused,
+      refusals: outbox.refusals(limits.shown),
+      outbox: outbox.size,
+      inFlight: this.#inFlight,
+      ...this.#counts,
+      incarnation: this.#holder?.incarnation ?? 0,
+      lastWriteAt,
+      lastError,
+      repairDue: this.#memory?.repair === true,
+    };
+  }
 
-  async function attach(): Promise<void> {
+  async holder(): Promise<Holder | undefined> {
+    return holderOf(await this.#tables.get({ table: META.name, key: ['holder'] }));
+  }
+
+  async init(takeOver: boolean): Promise<string[]> {
+    const made = await makeTables(this.#tables, [META, ...this.#parts.projection.tables]);
+    // A table that is new holds nothing of what was brought out before.
+    if (this.#memory !== undefined && made.length > 0) await this.#remember({ ...this.#memory, fill: '' });
+    this.#takeOver = takeOver;
+    const late = new AgrinetError(
+      'mirror-away',
+      'the mirror did not answer in time; see: agrinet mirror status',
+    );
+    const next = this.#attempts.next(ATTACHED_MS, late);
+    this.#pause.end();
+    await next;
+    return made.map((name) => this.#tables.prefix + name);
+  }
+
+  verify(): AsyncGenerator<VerifyStep> {
+    return this.#checks.verify();
+  }
+
+  repair(options: RepairOptions): AsyncGenerator<RepairStep> {
+    return this.#checks.repair(options);
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#renewing);
+    this.#stopping.abort();
+    this.#rounds.fail(new AgrinetError('mirror-away', 'the node is stopping'));
+    this.#pause.end();
+    const late = setTimeout(() => this.#hardStop.abort(), STOP_MS);
+    await this.#loop;
+    await this.#repairing;
+    if (this.#holder !== undefined && this.#status.state !== 'displaced') {
+      const last = { ...this.#holder, seenAt: 0, commits: this.#parts.db.commits };
+      await renewHold(this.#holding, last).catch((error: unknown) =>
+        this.#parts.log('info', 'the mirror could not say that it stops', { err: error }),
+      );
+    }
+    clearTimeout(late);
+    this.#status.be('stopped', '');
+    this.#tables.close();
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopping.signal.aborted) {
+      try {
+        await this.#oneRound();
+      } catch (error) {
+        if (this.#stopping.signal.aborted) return;
+        const message = errorMessage(error);
+        this.#status.error = message;
+        await this.#troubled(errorCode(error), message).catch((failed: unknown) => {
+          this.#status.error = errorMessage(failed);
+        });
+        if (this.#status.state === 'displaced') return;
+        await this.#pause.wait(this.#untilRetry());
+      }
+    }
+  }
+
+  async #oneRound(): Promise<void> {
+    const { db, outbox, limits } = this.#parts;
+    const { signal } = this.#stopping;
+    const attempt = this.#attempts.begin();
+    try {
+      if (this.#holder === undefined) await this.#attach();
+    } finally {
+      this.#attempts.done(attempt);
+    }
+    if (this.#holder === undefined || this.#memory === undefined) return;
+    while (this.#mayFill(this.#memory) && !signal.aborted)
+      this.#memory = await fillStep({ db, outbox }, this.#memory, limits.fillChunk);
+    const pass = await this.#drain(this.#holder);
+    if (this.#displaced) throw new AgrinetError('mirror-displaced', 'a newer process writes to these tables');
+    if (pass.error !== undefined) {
+      this.#status.error = pass.error.message;
+      if (pass.done === 0 || !PASSING.has(pass.error.code)) throw pass.error;
+    }
+    this.#failures = 0;
+    this.#status.be(this.#memory.fill === undefined ? 'running' : 'filling', '');
+    this.#repairIfDue();
+    if (signal.aborted || this.#mayFill(this.#memory)) return;
+    await this.#rest(pass);
+  }
+
+  #mayFill({ fill }: MirrorMemory): boolean {
+    return fill !== undefined && this.#parts.outbox.counts.pending < this.#parts.limits.fillAhead;
+  }
+
+  /** Until there is more to do; a little longer, so that rows which come together go together. */
+  async #rest(pass: Pass): Promise<void> {
+    const { random, now, limits } = this.#parts;
+    if (pass.failed > 0) return this.#pause.wait(random() * 500);
+    if (!this.#work) {
+      this.#asleep = true;
+      await this.#pause.wait(Math.max(0, Math.min(limits.renewMs, (pass.nextDue ?? Infinity) - now())));
+      this.#asleep = false;
+    }
+    await sleep(GATHER_MS);
+  }
+
+  async #attach(): Promise<void> {
     // For one attempt only: who is refused now must not slip in later.
-    const over = takeOver;
-    takeOver = false;
-    const attached = await attachTo({ ...parts, ...holding }, over);
-    ({ holder, memory } = attached);
-    lastError = undefined;
-    be(memory.fill === undefined ? 'running' : 'filling', '');
-    log('info', 'the mirror holds its tables', { incarnation: holder.incarnation, fill: attached.reason });
+    const over = this.#takeOver;
+    this.#takeOver = false;
+    const { holder, memory, reason } = await attachTo({ ...this.#parts, ...this.#holding }, over);
+    this.#holder = holder;
+    this.#memory = memory;
+    this.#status.error = undefined;
+    this.#status.be(memory.fill === undefined ? 'running' : 'filling', '');
+    const { incarnation } = holder;
+    this.#parts.log('info', 'the mirror holds its tables', { incarnation, fill: reason });
   }
 
-  async function remember(next: MirrorMemory): Promise<void> {
-    memory = next;
-    await db.batch([memoryOp(next)], true);
-  }
-
-  // -- draining
-
-  async function drain(held: Holder): Promise<Pass> {
-    const round = rounds.begin();
-    work = false;
+  async #drain(held: Holder): Promise<Pass> {
+    const { outbox, projection, now, limits } = this.#parts;
+    const counts = this.#counts;
+    const round = this.#rounds.begin();
+    this.#work = false;
     const before = counts.written + counts.tombstoned + counts.removed;
     const pass = await drainOnce(
       {
         outbox,
-        tables,
+        tables: this.#tables,
         projection,
         incarnation: held.incarnation,
         settled: () => outbox.settled,
-        isHeld: () => isHeld(holding, held),
+        isHeld: () => isHeld(this.#holding, held),
         counts,
         now,
         limits,
-        onFlight: (count) => (inFlight = count),
+        onFlight: (count) => (this.#inFlight = count),
       },
-      stopping.signal,
+      this.#stopping.signal,
     );
-    if (counts.written + counts.tombstoned + counts.removed > before) lastWriteAt = now();
-    if (pass.error === undefined && !stopping.signal.aborted) rounds.done(round);
+    if (counts.written + counts.tombstoned + counts.removed > before) this.#status.lastWriteAt = now();
+    if (pass.error === undefined && !this.#stopping.signal.aborted) this.#rounds.done(round);
     return pass;
   }
 
-  async function oneRound(): Promise<void> {
-    const attempt = attempts.begin();
-    try {
-      if (holder === undefined) await attach();
-    } finally {
-      attempts.done(attempt);
-    }
-    if (holder === undefined || memory === undefined) return;
-    while (memory.fill !== undefined && outbox.counts.pending < limits.fillAhead && !stopping.signal.aborted)
-      memory = await fillStep({ db, outbox }, memory, limits.fillChunk);
-    const pass = await drain(holder);
-    if (displaced) throw new AgrinetError('mirror-displaced', 'a newer process writes to these tables');
-    if (pass.error !== undefined) {
-      lastError = pass.error.message;
-      if (pass.done === 0 || !PASSING.has(pass.error.code)) throw pass.error;
-    }
-    failures = 0;
-    be(memory.fill === undefined ? 'running' : 'filling', '');
-    repairIfDue();
-    if (stopping.signal.aborted || (memory.fill !== undefined && outbox.counts.pending < limits.fillAhead))
-      return;
-    if (pass.failed > 0) return pause.wait(parts.random() * 500);
-    if (!work) {
-      asleep = true;
-      const idle = limits.renewMs;
-      await pause.wait(Math.max(0, Math.min(idle, (pass.nextDue ?? Infinity) - now())));
-      asleep = false;
-    }
-    await new Promise((resolve) => setTimeout(resolve, GATHER_MS));
-  }
-
-  async function run(): Promise<void> {
-    while (!stopping.signal.aborted) {
-      try {
-        await oneRound();
-      } catch (error) {
-        if (stopping.signal.aborted) return;
-        const code = errorCode(error);
-        lastError = errorMessage(error);
-        await troubled(code, lastError).catch((failed: unknown) => (lastError = errorMessage(failed)));
-        if (state === 'displaced') return;
-        failures++;
-        const fixed =
-          state === 'away'
-            ? Math.min(limits.backoffMs, 500 * 2 ** Math.min(failures - 1, 20))
-            : limits.retryMs;
-        const share = state === 'away' ? parts.random() : 0.5 + parts.random() / 2;
-        await pause.wait(fixed * share);
-      }
-    }
-  }
-
-  async function troubled(code: string, message: string): Promise<void> {
-    const trouble = new AgrinetError('mirror-away', `the mirror is not at work: ${message}`);
+  async #troubled(code: string, message: string): Promise<void> {
     const next = STATES[code] ?? 'away';
-    if (next !== 'away') rounds.fail(trouble);
-    be(next, message);
+    if (next !== 'away')
+      this.#rounds.fail(new AgrinetError('mirror-away', `the mirror is not at work: ${message}`));
+    this.#status.be(next, message);
     if (next !== 'tables-missing') return;
-    holder = undefined;
+    this.#holder = undefined;
     // They will be empty when they come again.
-    if (memory !== undefined && memory.fill !== '') await remember({ ...memory, fill: '' });
+    if (this.#memory !== undefined && this.#memory.fill !== '')
+      await this.#remember({ ...this.#memory, fill: '' });
   }
 
-  // -- the hold
+  /** Grows while DynamoDB is away; what the operator has to see to is looked at every so often. */
+  #untilRetry(): number {
+    const { limits, random } = this.#parts;
+    this.#failures++;
+    if (this.#status.state !== 'away') return limits.retryMs * (0.5 + random() / 2);
+    return Math.min(limits.backoffMs, 500 * 2 ** Math.min(this.#failures - 1, 20)) * random();
+  }
 
-  async function renew(): Promise<void> {
-    if (holder === undefined) return;
-    const next = { ...holder, seenAt: now(), commits: db.commits };
+  async #renew(): Promise<void> {
+    if (this.#holder === undefined) return;
+    const { now, db } = this.#parts;
     try {
-      if (await renewHold(holding, next)) {
-        if (state === 'away') pause.end();
+      if (await renewHold(this.#holding, { ...this.#holder, seenAt: now(), commits: db.commits })) {
+        if (this.#status.state === 'away') this.#pause.end();
       } else {
-        displaced = true;
-        pause.end();
+        this.#displaced = true;
+        this.#pause.end();
       }
     } catch (error) {
-      lastError = errorMessage(error);
-      if (state === 'running') be('away', lastError);
+      this.#status.error = errorMessage(error);
+      if (this.#status.state === 'running') this.#status.be('away', this.#status.error);
     }
   }
-  const renewing = setInterval(() => void renew(), limits.renewMs);
-  renewing.unref();
 
-  // -- checking and mending
+  async #remember(next: MirrorMemory): Promise<void> {
+    this.#memory = next;
+    await this.#parts.db.batch([memoryOp(next)], true);
+  }
 
-  async function drained(): Promise<void> {
+  /** Resolves when all that is in the outbox now was brought out. Throws `mirror-away`. */
+  #drained(): Promise<void> {
     const late = new AgrinetError(
       'mirror-away',
       'the mirror did not catch up in time; see: agrinet mirror status',
     );
-    const next = rounds.next(DRAINED_MS, late);
-    work = true;
-    if (asleep) pause.end();
+    const next = this.#rounds.next(DRAINED_MS, late);
+    this.#work = true;
+    if (this.#asleep) this.#pause.end();
     return next;
   }
 
-  const checks = createChecks({
-    db,
-    outbox,
-    tables,
-    projection,
-    limits,
-    drained,
-    incarnation() {
-      if (holder !== undefined && memory?.fill !== undefined)
-        throw new AgrinetError('mirror-filling', 'the tables are being filled; when that is done, try again');
-      if (holder === undefined || (state !== 'running' && state !== 'away'))
-        throw new AgrinetError('mirror-away', `the mirror is not at work: ${detail === '' ? state : detail}`);
-      return holder.incarnation;
-    },
-  });
-
-  function repairIfDue(): void {
-    if (memory?.repair !== true || memory.fill !== undefined || repairing !== undefined || checks.busy())
-      return;
-    repairing = (async () => {
-      let differences = 0;
-      for await (const step of checks.repair({ deleteForeign: false }))
-        if (step.kind === 'difference') differences++;
-      if (memory === undefined) return;
-      const { repair: _, ...rest } = memory;
-      await remember(rest);
-      log('info', 'the tables were held against the database', { differences });
-    })()
-      .catch((error: unknown) => log('warn', 'the tables could not be repaired; tried again', { err: error }))
-      .finally(() => (repairing = undefined));
+  /** Of the hold, while the tables can be checked. Throws `mirror-filling`, `mirror-away`. */
+  #incarnation(): number {
+    const { state, detail } = this.#status;
+    if (this.#holder !== undefined && this.#memory?.fill !== undefined)
+      throw new AgrinetError('mirror-filling', 'the tables are being filled; when that is done, try again');
+    if (this.#holder === undefined || (state !== 'running' && state !== 'away'))
+      throw new AgrinetError('mirror-away', `the mirror is not at work: ${detail === '' ? state : detail}`);
+    return this.#holder.incarnation;
   }
 
-  const loop = run().catch((error: unknown) => be('stopped', errorMessage(error)));
+  #repairIfDue(): void {
+    const { log } = this.#parts;
+    if (this.#memory?.repair !== true || this.#memory.fill !== undefined) return;
+    if (this.#repairing !== undefined || this.#checks.busy()) return;
+    this.#repairing = this.#repairAll()
+      .catch((error: unknown) => log('warn', 'the tables could not be repaired; tried again', { err: error }))
+      .finally(() => (this.#repairing = undefined));
+  }
 
-  return {
-    snapshot() {
-      const { pending, waiting, refused } = outbox.counts;
-      const { oldest } = outbox;
-      return {
-        state,
-        detail,
-        pending,
-        lagSeconds: oldest === undefined ? 0 : Math.max(0, (now() - oldest) / 1000),
-        waiting,
-        refused,
-        refusals: outbox.refusals(limits.shown),
-        outbox: outbox.size,
-        inFlight,
-        ...counts,
-        incarnation: holder?.incarnation ?? 0,
-        lastWriteAt,
-        lastError,
-        repairDue: memory?.repair === true,
-      };
-    },
-    async holder() {
-      return holderOf(await tables.get({ table: META.name, key: ['holder'] }));
-    },
-    async init(over) {
-      const made: string[] = [];
-      for (const spec of [META, ...projection.tables]) {
-        if ((await tables.find(spec)) !== 'missing') continue;
-        await tables.create(spec);
-        made.push(spec.name);
-      }
-      for (const spec of [META, ...projection.tables]) {
-        for (let times = 0; (await tables.find(spec)) === 'being-made' && times < MADE_TIMES; times++)
-          await new Promise((resolve) => setTimeout(resolve, MADE_MS));
-      }
-      // A table that is new holds nothing of what was brought out before.
-      if (memory !== undefined && made.length > 0) await remember({ ...memory, fill: '' });
-      takeOver = over;
-      const late = new AgrinetError(
-        'mirror-away',
-        'the mirror did not answer in time; see: agrinet mirror status',
-      );
-      const next = attempts.next(60_000, late);
-      pause.end();
-      await next;
-      return made.map((name) => tables.prefix + name);
-    },
-    verify: () => checks.verify(),
-    repair: (options) => checks.repair(options),
-    async stop() {
-      clearInterval(renewing);
-      stopping.abort();
-      rounds.fail(new AgrinetError('mirror-away', 'the node is stopping'));
-      pause.end();
-      const late = setTimeout(() => hardStop.abort(), STOP_MS);
-      await loop;
-      await repairing;
-      if (holder !== undefined && state !== 'displaced')
-        await renewHold(holding, { ...holder, seenAt: 0, commits: db.commits }).catch((error: unknown) =>
-          log('info', 'the mirror could not say that it stops', { err: error }),
-        );
-      clearTimeout(late);
-      be('stopped', '');
-      tables.close();
-    },
-  };
+  async #repairAll(): Promise<void> {
+    let differences = 0;
+    for await (const step of this.#checks.repair({ deleteForeign: false }))
+      if (step.kind === 'difference') differences++;
+    if (this.#memory === undefined) return;
+    const { repair: _, ...rest } = this.#memory;
+    await this.#remember(rest);
+    this.#parts.log('info', 'the tables were held against the database', { differences });
+  }
 }
 
 /** What concerns some rows only, or one moment: the others go on. */
 const PASSING = new Set(['mirror-throttled', 'mirror-away', 'internal']);
-/** What the operator has to see to. */
-const TROUBLES: ReadonlySet<MirrorState> = new Set(['tables-missing', 'refused', 'denied', 'displaced']);
 const STATES: Readonly<Record<string, MirrorState>> = {
   'mirror-table-missing': 'tables-missing',
   'mirror-held': 'refused',

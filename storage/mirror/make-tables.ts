@@ -1,0 +1,22 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Tables } from './client.ts';
+import type { TableSpec } from './types.ts';
+
+/** A new table is looked at so often, and so many times. */
+const MADE_MS = 250;
+const MADE_TIMES = 240;
+
+/** Makes the tables that are missing and waits until all can be used. Gives the names of those made, without the prefix. */
+export async function makeTables(tables: Tables, specs: readonly TableSpec[]): Promise<string[]> {
+  const made: string[] = [];
+  for (const spec of specs) {
+    if ((await tables.find(spec)) !== 'missing') continue;
+    await tables.create(spec);
+    made.push(spec.name);
+  }
+  for (const spec of specs) {
+    for (let times = 0; (await tables.find(spec)) === 'being-made' && times < MADE_TIMES; times++)
+      await sleep(MADE_MS);
+  }
+  return made;
+}
