@@ -19,6 +19,7 @@ import type { ContractsPort } from './ports/contracts.ts';
 import type { EventsPort } from './ports/events.ts';
 import type { ExchangePort } from './ports/exchange.ts';
 import type { FeedFilePort } from './ports/feed-file.ts';
+import type { ForgetPort, GapRow } from './ports/forget.ts';
 import type { IdempotencyTable } from './ports/idempotency.ts';
 import type { JobsPort, NotificationsPort } from './ports/jobs.ts';
 import type { RejoinPort } from './ports/rejoin.ts';
@@ -72,6 +73,8 @@ export interface OwnerDigest {
   readonly frontier: readonly FrontierItem[];
   readonly digest: string;
   readonly collections: Readonly<Record<string, CollectionDigest>>;
+  /** Entries that were forgotten: what is held of it is not all. */
+  readonly forgotten?: Omit<GapRow, 'id'>;
 }
 
 /** A peer this node knows of, registered or not. */
@@ -97,6 +100,7 @@ export interface ApiContext {
   readonly contracts: ContractsPort;
   readonly registration: RegistrationPort;
   readonly quotas: QuotaPort;
+  readonly forget: ForgetPort;
   readonly exchange: ExchangePort;
   readonly jobs: JobsPort;
   readonly notifications: NotificationsPort;

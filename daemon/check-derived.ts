@@ -2,13 +2,14 @@ import { errorMessage } from '../protocols/errors.ts';
 import { decodeEntry } from '../protocols/feed/entry.ts';
 import { isProven } from '../protocols/feed/erasure.ts';
 import { erasuresAt } from '../protocols/ledger/erasing.ts';
-import { placedOps } from '../protocols/ledger/placed-ops.ts';
 import { readOp } from '../protocols/open-dialog/read-op.ts';
 import type { Database } from '../storage/database.ts';
 import { Digests } from '../storage/digests.ts';
 import { indexKeys } from '../storage/indexes.ts';
 import { fullKey, KEYSPACE, range, type SublevelName } from '../storage/keyspace.ts';
-import { recordOpKey, Store } from '../storage/store.ts';
+import { recordOpKey } from '../storage/op-keys.ts';
+import { LAST_SEQ, opsInEffect } from './gap-survey.ts';
+import { Store } from '../storage/store.ts';
 import type { StoredRecord } from '../storage/stored-record.ts';
 import { isCounted } from '../storage/usage-count.ts';
 import { openJson, openValue } from '../storage/values.ts';
@@ -47,6 +48,7 @@ export const KEPT: readonly SublevelName[] = [
   'addresses',
   'outbox',
   'erasures',
+  'forgotten',
 ];
 /** Values with a checksum that a rebuild answers for. Entries are looked at with their feeds. */
 const OF_FEEDS: readonly SublevelName[] = ['feeds', 'records', 'verdicts', 'digests', 'forks', 'usage'];
@@ -119,14 +121,15 @@ async function checkOps(db: Database, problems: Problem[], all: boolean): Promis
   let miscounted = 0;
   for (const feed of store.feedGroups().flatMap((group) => group.feeds)) {
     const last = feed.fork === undefined ? feed.seq : Math.min(feed.seq, feed.fork.seq - 1);
+    const gap = store.gap(feed.no);
     let [held, seq] = [0, 0];
-    for await (const bytes of store.entriesFrom(feed.no, 1, feed.seq)) {
+    for await (const bytes of store.entriesFrom(feed.no, 1, gap === undefined ? feed.seq : LAST_SEQ)) {
       held += bytes.length;
-      if (++seq > last) continue;
+      if (++seq > last && gap === undefined) continue;
       const entry = decodeEntry(bytes);
       if (all && entry.body.some((item) => 'erased' in item))
         if (!isProven(entry, await erasuresAt(store, { ...feed, seq: entry.header.seq }))) unproven++;
-      const keys = placedOps(entry).flatMap((placed) => {
+      const keys = opsInEffect(feed, gap, entry).flatMap((placed) => {
         const read = readOp(placed);
         return 'problem' in read ? [] : [recordOpKey(read.key, feed.no, placed)];
       });

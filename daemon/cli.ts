@@ -8,6 +8,7 @@ import { demoCommand } from './cli/demo.ts';
 import { digestCommand } from './cli/digest.ts';
 import { doctorCommand } from './cli/doctor.ts';
 import { exportFeedCommand } from './cli/export-feed.ts';
+import { forgetCommand } from './cli/forget.ts';
 import { fsckCommand } from './cli/fsck.ts';
 import { identityCommand } from './cli/identity.ts';
 import { importFeedCommand } from './cli/import-feed.ts';
@@ -63,6 +64,7 @@ for (const command of [
   rejoinCommand(),
   alarmsCommand(),
   scrubCommand(),
+  forgetCommand(),
   backupCommand(),
   restoreCommand(),
   exportFeedCommand(),

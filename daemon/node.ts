@@ -241,7 +241,10 @@ async function compose(
     store,
     judge: timed(merger),
     ownJudge: timed(ownMerger),
-    following: registry,
+    // Of who is being forgotten nothing comes in before that is done.
+    following: {
+      standing: (author) => (store.gaps.sweeping === author ? 'no' : registry.standing(author)),
+    },
     quota: authorQuota(settings, registry),
     clock: createClock(now),
     now,

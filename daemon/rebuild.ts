@@ -2,11 +2,13 @@ import { AgrinetError, errorMessage } from '../protocols/errors.ts';
 import { bodyMatches, type Entry } from '../protocols/feed/entry.ts';
 import type { FeedState } from '../protocols/feed/feed.ts';
 import { type ForkProof, openForkProof } from '../protocols/feed/fork.ts';
+import type { Gap } from '../protocols/feed/gap.ts';
 import { ENTRY_ENVELOPE } from '../protocols/feed/header.ts';
 import { Effects } from '../protocols/ledger/effects.ts';
 import { soleTurn, type Turn } from '../protocols/ledger/turn.ts';
 import type { Judge } from '../protocols/open-dialog/merger.ts';
 import { signatureHolds } from '../protocols/wire/envelope.ts';
+import { readGaps } from '../storage/gap-table.ts';
 import { newGeneration } from '../storage/change-order.ts';
 import type { Database } from '../storage/database.ts';
 import { COUNTED, DERIVED } from '../storage/derivation.ts';
@@ -18,6 +20,7 @@ import { rejoinRow } from '../storage/rejoin-row.ts';
 import { usageRow } from '../storage/usage.ts';
 import { COUNTED_KEY, countedRow } from '../storage/usage-count.ts';
 import { Store } from '../storage/store.ts';
+import { forgottenFeed, isOfGap, opsInEffect } from './gap-survey.ts';
 import { checkDerived, KEPT, type Problem } from './check-derived.ts';
 import { openJson, openValue, sealJson } from '../storage/values.ts';
 import { forgetPasses } from './scrub/pass-note.ts';
@@ -27,6 +30,8 @@ interface Survey {
   readonly feeds: FeedState[];
   /** Of the usable entries, by the number of their feed. */
   readonly bytes: Map<number, number>;
+  /** Entries that were kept of forgotten feeds, beyond their heads. */
+  readonly kept: { readonly no: number; readonly seq: number }[];
   readonly entries: number;
   /** Keys of entries that cannot be used: damaged, or behind something missing. */
   readonly unusable: string[];
@@ -45,8 +50,9 @@ export async function surveyFeeds(db: Database, onEntry: (done: number) => void)
     const feed = readable<FeedState>(key, value);
     if (feed !== undefined) known.set(feed.no, feed);
   }
-  const survey: Survey = { feeds: [], bytes: new Map(), entries: 0, unusable: [], problems: [] };
+  const survey: Survey = { feeds: [], bytes: new Map(), kept: [], entries: 0, unusable: [], problems: [] };
   const forks = await forksOf(db, survey);
+  const gaps = await readGaps(db.level, true);
   let feed: FeedState | undefined;
   let current = -1;
   let broken = false;
@@ -76,6 +82,12 @@ export async function surveyFeeds(db: Database, onEntry: (done: number) => void)
       feed = undefined;
       broken = false;
     }
+    const gap = gaps.get(no);
+    const seq = Number.parseInt(innerKey(key).slice(8), 16);
+    if (gap !== undefined && (broken || seq > (known.get(no)?.seq ?? 0))) {
+      surveyKept(survey, gap, seq, [key, value]);
+      continue;
+    }
     const entry = broken ? undefined : usable(key, value, survey.problems);
     const next = entry && follow(feed, no, entry, known.get(no), forks.get(no));
     if (next === undefined) {
@@ -104,7 +116,20 @@ export async function surveyFeeds(db: Database, onEntry: (done: number) => void)
     const fork = { seq, proof: id, below: '' };
     survey.feeds.push({ no, author, channel, epoch, seq: 0, hash: '', after: [], day, fork });
   }
+  const told = new Set(survey.feeds.map(({ no }) => no));
+  for (const [no, gap] of gaps) if (!told.has(no)) survey.feeds.push(forgottenFeed(gap, known.get(no)));
   return { ...survey, entries: done };
+}
+
+/** An entry of a forgotten feed, beyond its head: evidence, or what a forgetting that was cut off has not reached. */
+function surveyKept(survey: Survey, gap: Gap, seq: number, [key, value]: [string, Uint8Array]): void {
+  const entry = gap.kept.has(seq) ? usable(key, value, survey.problems) : undefined;
+  if (entry === undefined || !isOfGap(gap, seq, entry)) {
+    survey.unusable.push(key);
+    return;
+  }
+  survey.kept.push({ no: gap.no, seq });
+  survey.bytes.set(gap.no, (survey.bytes.get(gap.no) ?? 0) + entry.bytes.length);
 }
 
 function readable<T>(key: string, value: Uint8Array): T | undefined {
@@ -329,6 +354,15 @@ export async function rebuildStore(
       onProgress(++done, total);
       if (ops >= OPS_PER_COMMIT) await flush();
     }
+  }
+  for (const { no, seq } of survey.kept) {
+    const [feed, entry] = [store.feedNumbered(no), await store.entry(no, seq)];
+    if (feed === undefined || entry === undefined) continue;
+    const wanted = new Set(opsInEffect(feed, store.gap(no), entry).map(({ index }) => index));
+    await effects.takeEntry(entry, (index) => wanted.has(index));
+    ops += wanted.size;
+    onProgress(++done, total);
+    if (ops >= OPS_PER_COMMIT) await flush();
   }
   await flush();
   await db.rebuilt();

@@ -17,6 +17,7 @@ import { createWebhookHandler, startWebhooks } from './events/webhooks.ts';
 import { createBackups } from './backup/backups.ts';
 import { createExchange } from './federation/exchange.ts';
 import { createFeedFiles } from './federation/feed-files.ts';
+import { openForget } from './forget/forget.ts';
 import { createQuotas } from './quotas.ts';
 import { createRegistration } from './federation/registration.ts';
 import { openSourceKeys } from './federation/source-keys.ts';
@@ -267,6 +268,26 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
     steady: clock.steady,
   });
 
+  const forget = await openForget({
+    self,
+    net: settings.myceliumNetwork,
+    db,
+    store,
+    reader,
+    ledger,
+    registry,
+    httpNodes,
+    legacy,
+    async onForgotten({ id, freedBytes: _, ...figures }) {
+      await exchange.table.remove(id);
+      audit.record({ kind: 'operator', actor: 'operator', subject: id, note: 'forgotten', detail: figures });
+      logger.warn({ node: id, ...figures }, 'what a revoked node left was forgotten');
+    },
+    log: (message, fields) => logger.error(fields, message),
+    now,
+  });
+  parts.started('forget', () => forget.stop());
+
   // -- the mirror
   // The SDK of AWS is large; who does not mirror does not load it.
   const start = node.outbox && (await import('./mirror/start-mirror.ts')).startNodeMirror;
@@ -413,6 +434,7 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
       return cleared;
     },
     scrub,
+    forget,
     rejoin: {
       standing: () => rejoin.standing(),
       force() {

@@ -3,6 +3,7 @@ import { type Coverage, type NotCompared, notCompared, OWN_COVERAGE } from '../p
 import { frontierOf } from '../protocols/feed/frontier.ts';
 import type { PeerId } from '../protocols/wire/identity.ts';
 import type { PeerStanding } from './federation/registration.ts';
+import { gapRowsOf } from './forget/gap-rows.ts';
 import type { Node } from './node.ts';
 
 /** What this process knows of its peers, and the digests of what it holds. */
@@ -79,7 +80,9 @@ export function createStandings(node: Node): Standings {
         ...[...byOwner.keys()].map((owner) => owner as PeerId), // owners are authors of admitted entries
         ...store.feedGroups().flatMap((g) => (g.channel === 'public' ? [g.author] : [])),
       ]);
+      const gaps = new Map(gapRowsOf(store, true).map(({ id, ...gap }) => [id, gap]));
       for (const owner of [...authors].sort()) {
+        const forgotten = gaps.get(owner);
         const collections = Object.fromEntries(
           [...(byOwner.get(owner) ?? [])].sort(([a], [b]) => (a < b ? -1 : 1)),
         );
@@ -87,6 +90,7 @@ export function createStandings(node: Node): Standings {
           frontier: frontierOf(store.feeds(owner, 'public')),
           digest: node.digestOf(owner),
           collections,
+          ...(forgotten === undefined ? {} : { forgotten }),
         };
       }
       return { digest: store.digests.total(), covers: OWN_COVERAGE, owners };

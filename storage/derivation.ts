@@ -17,6 +17,7 @@ const DERIVATION = {
   index: 'derived',
   changes: 'derived',
   usage: 'counted',
+  forgotten: 'own',
   forks: 'feeds',
   erasures: 'feeds',
   registry: 'own',

@@ -50,6 +50,11 @@ export const KEYSPACE = {
   },
   fences: { prefix: '1', key: 'node id', value: 'the geofence for what comes from that node' },
   addresses: { prefix: 'a', key: 'peer id', value: 'address book entry' },
+  forgotten: {
+    prefix: '4',
+    key: 'feed number; with seq behind it, an entry that is kept',
+    value: 'how far the feed was held, and when it was forgotten; the ops of the entry that have effect',
+  },
   usage: {
     prefix: '3',
     key: 'feed number',

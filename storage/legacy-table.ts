@@ -72,6 +72,12 @@ export class LegacyTable {
     return (await this.#head(source)).counts;
   }
 
+  /** Takes all of a source out; cut off it is to be called again. */
+  async remove(source: string): Promise<void> {
+    await this.#db.level.clear(range('legacy', `${source}\0`));
+    await this.#db.batch([{ type: 'del', key: fullKey('legacy', source) }], true);
+  }
+
   /** `fresh` begins with nothing. One import of a source at a time: the caller sees to it. */
   async begin(source: string, fresh: boolean): Promise<LegacyWriter> {
     const { part: current, counts: held } = await this.#head(source);

@@ -1,6 +1,7 @@
 import type { Entry } from '../protocols/feed/entry.ts';
 import { feedId, type FeedState } from '../protocols/feed/feed.ts';
 import { type ForkProof, readForkProof } from '../protocols/feed/fork.ts';
+import type { Gap } from '../protocols/feed/gap.ts';
 import type { Commit, LedgerStore } from '../protocols/ledger/ports.ts';
 import type { Usage } from '../protocols/feed/quota.ts';
 import { soleTurn, type Turn } from '../protocols/ledger/turn.ts';
@@ -14,12 +15,16 @@ import {
 import { AgrinetError } from '../protocols/errors.ts';
 import type { PeerId } from '../protocols/wire/identity.ts';
 import type { Channel, RecordKey } from '../protocols/wire/ids.ts';
+import { newGeneration } from './change-order.ts';
 import type { Database } from './database.ts';
 import { Digests } from './digests.ts';
+import { droppedRows } from './dropped.ts';
 import { EntryCache } from './entry-cache.ts';
 import { openEntryRow, readEntryRow, sealEntryRow } from './entry-row.ts';
+import { closingRows, gapRows, GapTable, sweepingRow } from './gap-table.ts';
 import { indexKeys } from './indexes.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
+import { recordOpKey, refKey } from './op-keys.ts';
 import { UsageChanges, UsageTable } from './usage.ts';
 import type { StoredRecord } from './stored-record.ts';
 import { openJson, openValue, sealJson, sealValue } from './values.ts';
@@ -30,13 +35,6 @@ export const ERASING = 'erasing ';
 const EMPTY = new Uint8Array(0);
 const erasureKey = (feed: { author: PeerId; channel: Channel; epoch: string }, seq: number): string =>
   `${feed.author}|${feed.channel}|${feed.epoch}|${numberKey(seq)}|`;
-const refKey = (no: number, ref: OpRef): string =>
-  `${numberKey(no)}${numberKey(ref.seq)}${numberKey(ref.index, 4)}`;
-
-/** The row that leads from a record to one of its ops. */
-export function recordOpKey(key: RecordKey, feedNo: number, ref: OpRef): string {
-  return fullKey('recordOps', `${key}\0${refKey(feedNo, ref)}`);
-}
 
 /** The row of an op's verdict: its key, and what is to stand there; nothing for an op that counts. */
 export function verdictRow(
@@ -73,6 +71,7 @@ export class Store implements LedgerStore {
   readonly #read = new EntryCache();
   readonly digests: Digests;
   readonly usage = new UsageTable();
+  readonly gaps = new GapTable();
   #lastFeedNo = 0;
   #lastChange = 0;
   /** The change number of states read or written here, so that a commit need not read them again. */
@@ -102,6 +101,7 @@ export class Store implements LedgerStore {
       erasedFeeds.push(innerKey(key).split('|').slice(0, 3).join('|'));
     const show = await this.digests.read(this.#db);
     const count = await this.usage.read(this.#db.level);
+    const gaps = await this.gaps.read(this.#db.level);
     // At one stroke: nobody is shown half of the feeds, or digests that are not theirs.
     this.#read.clear();
     this.#feeds.clear();
@@ -109,6 +109,7 @@ export class Store implements LedgerStore {
     this.#byChannel.clear();
     for (const feed of feeds) this.#keep(feed);
     for (const id of erasedFeeds) this.#erasedFeeds.add(id);
+    gaps();
     count((no) => this.#byNo.get(no)?.author);
     show();
   }
@@ -218,6 +219,21 @@ export class Store implements LedgerStore {
     return ops;
   }
 
+  async recordRefs(key: RecordKey, turn?: Turn): Promise<OpRef[]> {
+    const refs: OpRef[] = [];
+    const start = fullKey('recordOps', `${key}\0`);
+    for await (const full of this.#db.level.keys({ gte: start, lt: `${start}g` })) {
+      if (turn?.isOver() === true) await turn.next();
+      const ref = full.slice(start.length);
+      const feed = this.#byNo.get(Number.parseInt(ref.slice(0, 8), 16));
+      if (feed === undefined) continue;
+      const { author, channel, epoch } = feed;
+      const [seq, index] = [Number.parseInt(ref.slice(8, 16), 16), Number.parseInt(ref.slice(16), 16)];
+      refs.push({ author, channel, epoch, seq, index });
+    }
+    return refs;
+  }
+
   async #readOps(key: RecordKey, no: number, seq: number): Promise<ReadonlyMap<number, PlacedOp>> {
     const found = await this.entry(no, seq);
     if (found === undefined)
@@ -290,6 +306,12 @@ export class Store implements LedgerStore {
       if (turn.isOver()) await turn.next();
     }
     for (const { ref, key } of commit.erased) ops.push(...erasedRows(ref, key, numberOf(ref)));
+    if (commit.dropped !== undefined) ops.push(...droppedRows(commit.dropped, numberOf));
+    const closed = commit.feeds.flatMap(({ no, seq }) => {
+      const gap = this.gaps.of(no);
+      return gap !== undefined && seq >= gap.seq ? [gap] : [];
+    });
+    for (const gap of closed) ops.push(...closingRows(gap));
     for (const { lacks, key } of commit.lacking) ops.push(put(fullKey('lacking', `${lacks}\0${key}`), EMPTY));
     const usage = await this.#usageChanges(commit, numberOf, turn);
     const sums = this.digests.begin();
@@ -312,8 +334,38 @@ export class Store implements LedgerStore {
       this.usage.apply(usage);
       for (const feed of commit.feeds) this.#keep(feed);
       for (const erasure of commit.erasures) this.#erasedFeeds.add(feedId(erasure));
-      for (const { feed, entry } of commit.entries) this.#read.drop(feed.no, entry.header.seq);
+      for (const { no } of closed) this.gaps.closed(no);
+      for (const { feed, entry } of [...commit.entries, ...(commit.dropped?.entries ?? [])])
+        this.#read.drop(feed.no, entry.header.seq);
     });
+  }
+
+  gap(feedNo: number): Gap | undefined {
+    return this.gaps.of(feedNo);
+  }
+
+  /**
+   * Notes feeds of a node as forgotten, in one batch: from then on nothing beyond what their gaps keep is of them. To be called
+   * between two commits.
+   */
+  async forget(gaps: readonly Gap[], node: string): Promise<void> {
+    const feeds = gaps.flatMap(({ no }) => {
+      const feed = this.#byNo.get(no);
+      if (feed === undefined) return [];
+      const { fork, ...rest } = { ...feed, seq: 0, hash: '', after: [] };
+      return [fork === undefined ? rest : { ...rest, fork: { ...fork, below: '' } }];
+    });
+    const rows = gaps.flatMap((gap) => gapRows(gap, this.gaps.of(gap.no)));
+    this.gaps.sweeping = node;
+    await this.#db.batch([...rows, ...feeds.map(feedRow), sweepingRow(node)], true);
+    for (const gap of gaps) this.gaps.note(gap);
+    for (const feed of feeds) this.#keep(feed);
+  }
+
+  /** All of it is gone. Whoever reads by change number reads anew: what went has left no trace there. */
+  async forgotten(): Promise<void> {
+    await this.#db.batch([sweepingRow(undefined), newGeneration()], true);
+    this.gaps.sweeping = undefined;
   }
 
   usageOf(author: PeerId): Usage {
@@ -322,7 +374,7 @@ export class Store implements LedgerStore {
 
   /** What a commit adds to and takes from what authors take up. Only of ops judged before is looked up how they stood. */
   async #usageChanges(
-    { entries, verdicts, erased }: Commit,
+    { entries, verdicts, erased, dropped }: Commit,
     numberOf: (ref: OpRef) => number,
     turn: Turn,
   ): Promise<UsageChanges> {
@@ -330,7 +382,8 @@ export class Store implements LedgerStore {
     const fresh = new Set<string>();
     for (const { feed, entry } of entries) {
       const { seq } = entry.header;
-      const isNew = seq > (this.#byNo.get(feed.no)?.seq ?? 0);
+      const isHeld = this.gaps.of(feed.no)?.kept.has(seq) === true;
+      const isNew = seq > (this.#byNo.get(feed.no)?.seq ?? 0) && !isHeld;
       if (isNew) fresh.add(`${feed.no}|${seq}`);
       const before = isNew ? 0 : ((await this.entryBytes(feed.no, seq))?.length ?? 0);
       changes.add(feed.no, feed.author, { bytes: entry.bytes.length - before });
@@ -341,7 +394,9 @@ export class Store implements LedgerStore {
       if (verdict.state === 'waits') changes.pending(no, ref.author, 1, ref.bytes.length);
       if (!fresh.has(`${no}|${ref.seq}`)) again.push({ ref, no });
     }
-    for (const { ref } of erased) again.push({ ref, no: numberOf(ref) });
+    for (const { ref } of [...erased, ...(dropped?.ops ?? [])]) again.push({ ref, no: numberOf(ref) });
+    for (const { feed, entry } of dropped?.entries ?? [])
+      changes.add(feed.no, feed.author, { bytes: -entry.bytes.length });
     for (let at = 0; at < again.length; at += RECORDS_AT_ONCE) {
       const some = again.slice(at, at + RECORDS_AT_ONCE);
       const keys = some.map(({ ref, no }) => fullKey('verdicts', refKey(no, ref)));
@@ -358,7 +413,7 @@ export class Store implements LedgerStore {
 
   /** The rows that hold change numbers; the last one drawn. */
   async #numbered(
-    { records }: Commit,
+    { records, dropped }: Commit,
     states: readonly string[],
     ops: BatchOp[],
     turn: Turn,
@@ -367,6 +422,10 @@ export class Store implements LedgerStore {
     for (const [i, { key, before, after }] of records.entries()) {
       const previous = before && this.#changeOf.get(before);
       if (previous !== undefined) ops.push(del(fullKey('changes', numberKey(previous, 12))));
+      if (dropped?.gone.has(key) === true) {
+        ops.push(del(fullKey('records', key)));
+        continue;
+      }
       change++;
       this.#changeOf.set(after, change);
       ops.push(put(fullKey('changes', numberKey(change, 12)), Buffer.from(key)));
@@ -389,6 +448,11 @@ const RECORDS_AT_ONCE = 64;
 const put = (key: string, value: Uint8Array): BatchOp => ({ type: 'put', key, value });
 const del = (key: string): BatchOp => ({ type: 'del', key });
 
+function feedRow(feed: FeedState): BatchOp {
+  const key = fullKey('feeds', numberKey(feed.no));
+  return put(key, sealJson(key, feed));
+}
+
 /** The rows of entries, feeds, proofs and erasures. */
 function feedRows({ entries, feeds, proofs, erasures }: Commit): BatchOp[] {
   const sealed = (key: string, bytes: Uint8Array): BatchOp => put(key, sealValue(key, bytes));
@@ -397,10 +461,7 @@ function feedRows({ entries, feeds, proofs, erasures }: Commit): BatchOp[] {
       const key = fullKey('entries', numberKey(feed.no) + numberKey(entry.header.seq));
       return put(key, sealEntryRow(key, entry));
     }),
-    ...feeds.map((feed) => {
-      const key = fullKey('feeds', numberKey(feed.no));
-      return put(key, sealJson(key, feed));
-    }),
+    ...feeds.map(feedRow),
     ...proofs.map(({ feed, proof }) => sealed(fullKey('forks', numberKey(feed.no)), proof.bytes)),
     ...erasures.map((erasure) =>
       sealed(fullKey('erasures', erasureKey(erasure, erasure.seq) + erasure.id), erasure.bytes),

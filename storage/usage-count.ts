@@ -9,6 +9,8 @@ import { openJson, sealJson } from './values.ts';
 /** Stands where what feeds take up has been counted from their first entry on. */
 export const COUNTED_KEY = fullKey('meta', 'usage counted');
 const VERSION = 1;
+/** Beyond every sequence: a forgotten feed has entries behind its head. */
+const LAST_SEQ = 0xff_ff_ff_ff;
 
 /** Rows written in one batch. */
 const AT_ONCE = 256;
@@ -37,7 +39,7 @@ export async function countUsage(db: Database, store: Store): Promise<void> {
   const rows: BatchOp[] = [];
   for (const feed of store.feedGroups().flatMap((group) => group.feeds)) {
     let bytes = 0;
-    for await (const entry of store.entriesFrom(feed.no, 1, feed.seq)) bytes += entry.length;
+    for await (const entry of store.entriesFrom(feed.no, 1, LAST_SEQ)) bytes += entry.length;
     rows.push(usageRow(feed.no, { bytes, pending: 0, pendingBytes: 0, ...pending.get(feed.no) }));
   }
   await db.batch([...rows, countedRow()], true);

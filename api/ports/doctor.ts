@@ -29,9 +29,9 @@ export interface OwnerDiff {
   readonly frontier: 'equal' | 'here' | 'there' | 'both';
   /**
    * `lag`: entries are lacking on one side, and will come. `damage`: the same entries, and other records. `one-sided`: only one of the two
-   * follows this owner. `undecided`: entries came during the search, or a bound ended it.
+   * follows this owner. `forgotten`: this node has forgotten entries of it. `undecided`: entries came during the search, or a bound ended it.
    */
-  readonly verdict: 'same' | 'lag' | 'damage' | 'one-sided' | 'undecided';
+  readonly verdict: 'same' | 'lag' | 'damage' | 'one-sided' | 'forgotten' | 'undecided';
   readonly collections: readonly {
     readonly collection: string;
     readonly onlyHere: readonly string[];

@@ -5,7 +5,8 @@ import { AgrinetError } from '../../protocols/errors.ts';
 import { REQUEST_HEADER, REQUEST_LIMITS } from '../../protocols/mycelium/signed-request.ts';
 import { parsePeerId } from '../../protocols/wire/identity.ts';
 import { isCollection } from '../../protocols/wire/ids.ts';
-import type { ApiContext } from '../context.ts';
+import type { ApiContext, OwnerDigest } from '../context.ts';
+import { isoTime } from '../../protocols/wire/iso-time.ts';
 import { json, route, router } from '../route.ts';
 import { signerOf } from '../signed-reader.ts';
 import { wholeNumber } from '../schemas.ts';
@@ -41,6 +42,10 @@ const digest = route('read', {
             ),
             digest: z.string(),
             collections: z.record(z.string(), z.object({ count: z.number().int(), digest: z.string() })),
+            forgotten: z
+              .object({ entries: z.number().int(), keptEntries: z.number().int(), since: z.string() })
+              .optional()
+              .openapi({ description: 'Entries that were held and are not any more: not to be compared' }),
           }),
         ),
       }),
@@ -142,10 +147,7 @@ export function digestRoutes(
     .openapi(digest, (c) => {
       const found = node.digest();
       const owners = Object.fromEntries(
-        Object.entries(found.owners).map(([owner, each]) => [
-          owner,
-          { ...each, frontier: [...each.frontier], collections: { ...each.collections } },
-        ]),
+        Object.entries(found.owners).map(([owner, each]) => [owner, shownOwner(each)]),
       );
       return c.json({ digest: found.digest, covers: Object.fromEntries(found.covers), owners }, 200);
     })
@@ -166,4 +168,15 @@ export function digestRoutes(
       const body = { ops: page.ops as JSONValue[], total };
       return c.json(cursor === undefined ? body : { ...body, cursor }, 200);
     });
+}
+
+/** An owner as it is told; since when as a text. */
+function shownOwner({ frontier, digest: total, collections, forgotten }: OwnerDigest) {
+  const gap = forgotten && { ...forgotten, since: isoTime(forgotten.since) };
+  return {
+    frontier: [...frontier],
+    digest: total,
+    collections: { ...collections },
+    ...(gap === undefined ? {} : { forgotten: gap }),
+  };
 }

@@ -61,7 +61,7 @@ const diff = route('operator', {
           z.object({
             owner: z.string(),
             frontier: z.enum(['equal', 'here', 'there', 'both']),
-            verdict: z.enum(['same', 'lag', 'damage', 'one-sided', 'undecided']),
+            verdict: z.enum(['same', 'lag', 'damage', 'one-sided', 'forgotten', 'undecided']),
             collections: z.array(
               z.object({
                 collection: z.string(),

@@ -5,6 +5,7 @@ import type { FencePort, TrustPort } from '../ports/trust.ts';
 import type { QuotaPort } from '../ports/quota.ts';
 import { json, jsonInput, route, router } from '../route.ts';
 import { nodeTrust } from '../trust-json.ts';
+import { type NodeForgetContext, nodeForgetRoutes } from './node-forget.ts';
 import { nodeQuotaRoutes, quotaJson } from './node-quota.ts';
 import { entryJson, NodeRow, nodeJson, Registered } from './node-rows.ts';
 
@@ -112,7 +113,7 @@ function endOfKeys(keys: readonly string[]): string {
     : `the keys it came with have ended: ${keys.join(', ')}`;
 }
 
-export interface NodeAdminContext {
+export interface NodeAdminContext extends NodeForgetContext {
   readonly registration: RegistrationPort;
   readonly quotas: QuotaPort;
   readonly fence: Pick<FencePort, 'set' | 'describe'>;
@@ -120,7 +121,7 @@ export interface NodeAdminContext {
 }
 
 /** What the operator does about nodes. Ids in paths are URL-encoded. */
-export function nodeAdminRoutes({ registration, quotas, fence, trust }: NodeAdminContext) {
+export function nodeAdminRoutes({ registration, quotas, fence, trust, forget, log }: NodeAdminContext) {
   return router()
     .openapi(join, async (c) => {
       const { url, key } = c.req.valid('json');
@@ -167,5 +168,6 @@ export function nodeAdminRoutes({ registration, quotas, fence, trust }: NodeAdmi
       const node = await registration.change(c.req.valid('param').id, 'revoke');
       return c.json({ ...entryJson(node), message: endOfKeys(node.keys) }, 200);
     })
-    .route('/', nodeQuotaRoutes({ quotas }));
+    .route('/', nodeQuotaRoutes({ quotas }))
+    .route('/', nodeForgetRoutes({ forget, log }));
 }

@@ -36,8 +36,8 @@ const set = route('operator', {
   responses: { 200: json(QuotaJson.extend({ nodeId: z.string() }), 'The quota as it is in force now') },
 });
 
-export function quotaJson({ id: _, ...quota }: NodeQuota): z.output<typeof QuotaJson> {
-  return quota;
+export function quotaJson({ quotaMb, own, bytes, pendingOps }: NodeQuota): z.output<typeof QuotaJson> {
+  return { quotaMb, own, bytes, pendingOps };
 }
 
 export function nodeQuotaRoutes({ quotas }: { readonly quotas: QuotaPort }) {

@@ -2,14 +2,11 @@ import { z } from '@hono/zod-openapi';
 import { isoTime } from '../../protocols/wire/iso-time.ts';
 import { byteStream } from '../byte-stream.ts';
 import type { ApiContext } from '../context.ts';
-import { errorAnswer, isClientGone } from '../errors.ts';
 import type { ScrubPass } from '../ports/scrub.ts';
+import { NDJSON, progressLines } from '../progress-lines.ts';
 import { json, media, route, router } from '../route.ts';
 
 const tags = ['Operator'];
-const NDJSON = 'application/x-ndjson';
-/** Between two lines of progress, milliseconds. */
-const LINE_MS = 200;
 
 const Pass = z.object({
   startedAt: z.string(),
@@ -45,9 +42,6 @@ const run = route('operator', {
   },
 });
 
-const encoder = new TextEncoder();
-const line = (value: object): Uint8Array => encoder.encode(`${JSON.stringify(value)}\n`);
-
 /** `/scrub`. */
 export function scrubRoutes({ scrub, log }: Pick<ApiContext, 'scrub' | 'log'>) {
   return router()
@@ -55,31 +49,13 @@ export function scrubRoutes({ scrub, log }: Pick<ApiContext, 'scrub' | 'log'>) {
       const { running, phase, current, last } = scrub.standing();
       return c.json({ running, phase: phase ?? null, current: shown(current), last: shown(last) }, 200);
     })
-    .openapi(run, (c) => c.body(byteStream(lines()), 200, { 'content-type': NDJSON }));
-
-  async function* lines(): AsyncGenerator<Uint8Array> {
-    let at = { done: 0, total: 0 };
-    let told = false;
-    const pass = scrub.run((done, total) => (at = { done, total }));
-    const ended = pass.then(
-      () => true,
-      () => true,
-    );
-    try {
-      for (; !told; told = await Promise.race([ended, later()])) yield line(at);
-      yield line({ finished: true, ...shown(await pass) });
-    } catch (error) {
-      const { status, body } = errorAnswer(error);
-      if (status === 500 && !isClientGone(error)) log('a scrub failed', { err: error });
-      yield line(body);
-    }
-  }
-}
-
-function later(): Promise<false> {
-  return new Promise((resolve) => {
-    setTimeout(() => resolve(false), LINE_MS);
-  });
+    .openapi(run, (c) => {
+      const lines = progressLines(
+        async (onProgress) => shown(await scrub.run(onProgress)),
+        (error) => log('a scrub failed', { err: error }),
+      );
+      return c.body(byteStream(lines), 200, { 'content-type': NDJSON });
+    });
 }
 
 function shown(pass: ScrubPass): z.output<typeof Pass>;

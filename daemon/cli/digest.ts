@@ -14,9 +14,10 @@ export function digestCommand(): Command {
         printJson(state);
         return;
       }
-      const rows = Object.entries(state.owners).map(([peerId, { digest, collections }]) => {
+      const rows = Object.entries(state.owners).map(([peerId, { digest, collections, forgotten }]) => {
         const counts = Object.entries(collections).map(([name, each]) => `${printable(name)} ${each.count}`);
-        return [printable(peerId), counts.join(', ') || '-', printable(digest)];
+        const gap = forgotten && `${forgotten.entries} entries forgotten: not to be compared`;
+        return [printable(peerId), counts.join(', ') || '-', gap ?? printable(digest)];
       });
       printLine(boxTable(['Owner', 'Records', 'Digest'], rows));
       printLine(`Digest ${printable(state.digest)}`);

@@ -103,6 +103,7 @@ const SIDES = {
   both: 'each has entries of it that the other lacks',
 } as const;
 const UNDECIDED = 'entries came during the search, or it took too long; try again when it is quieter';
+const FORGOTTEN = 'its entries were forgotten here (agrinet forget); nothing to compare';
 /** A peer may follow thousands that this node does not. */
 const ONE_SIDED_NAMED = 10;
 
@@ -119,7 +120,8 @@ function diffText(report: DiffReport): string {
     const who = printable(owner);
     if (verdict === 'same' || verdict === 'one-sided') return [];
     const word = verdict === 'damage' ? chalk.red(verdict) : chalk.yellow(verdict);
-    const title = `${word} ${who}: ${verdict === 'undecided' ? UNDECIDED : SIDES[frontier]}`;
+    const title = `${word} ${who}: ${verdict === 'undecided' ? UNDECIDED : verdict === 'forgotten' ? FORGOTTEN : SIDES[frontier]}`;
+    if (verdict === 'forgotten') return [title];
     if (collections.length === 0)
       return [title, '  its records are the same; one of the two has kept a wrong sum over them'];
     return [

@@ -11,6 +11,7 @@ import { type PrefixAnswer, readPrefixAnswer } from '../../protocols/digest/pref
 import { findDifferences } from '../../protocols/digest/search.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { type FrontierRelation, frontierRelation, sameFrontier } from '../../protocols/feed/frontier.ts';
+import { hasGap } from '../../protocols/feed/gap.ts';
 import type { FrontierGroup } from '../../protocols/mycelium/frontier-page.ts';
 import { FRONTIER_SEQUENCE, readFrontierSequence } from '../../protocols/mycelium/frontier-sequence.ts';
 import { REQUEST_HEADER, sealRequest } from '../../protocols/mycelium/signed-request.ts';
@@ -104,6 +105,10 @@ export function createDiffer(node: Node, trees: DigestTrees): Differ {
       if (theirs === undefined || !here.has(owner)) {
         // Whom only one of the two follows: nothing to compare.
         found.push({ owner, frontier: relation, verdict: 'one-sided', collections: [] });
+        continue;
+      }
+      if (hasGap(store, store.feeds(owner, 'public'))) {
+        found.push({ owner, frontier: relation, verdict: 'forgotten', collections: [] });
         continue;
       }
       if (theirs.digest === digest && !deep) {

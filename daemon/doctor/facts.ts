@@ -1,4 +1,5 @@
 import type { NotCompared } from '../../protocols/digest/coverage.ts';
+import type { GapRow } from '../../api/ports/forget.ts';
 import type { ScrubStanding } from '../scrub/scrub.ts';
 import type { OpenModes } from '../folder-modes.ts';
 import type { Settings } from '../settings.ts';
@@ -158,6 +159,8 @@ export interface OnlineFacts extends OfflineFacts {
     /** Ops that may wait; 0: no bound. */
     readonly pendingOps: number;
   }[];
+  /** Nodes of whose entries some were forgotten, and whether they are followed again. */
+  readonly forgotten: readonly (GapRow & { readonly label: string; readonly active: boolean })[];
   readonly unequal: readonly { readonly peer: string; readonly author: string }[];
   readonly forks: readonly { readonly author: string; readonly channel: string; readonly epoch: string }[];
   readonly quarantine: readonly {

@@ -340,6 +340,12 @@ const STATES = {
     what: 'a peer’s version judges a collection otherwise',
     remedy: 'upgrade whichever of the two is older; nothing is lost meanwhile',
   },
+  'entries-forgotten': {
+    check: 'forgotten',
+    severity: 'info',
+    what: 'a revoked node’s entries were forgotten here',
+    remedy: 'agrinet nodes approve {node}, if they are to come back',
+  },
   'author-near-quota': {
     check: 'quotas',
     severity: 'warning',

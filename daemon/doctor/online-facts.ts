@@ -4,6 +4,7 @@ import type { RegistrationPort } from '../../api/ports/registration.ts';
 import { errorCode } from '../../protocols/errors.ts';
 import { isCoveredBy, OWN_COVERAGE } from '../../protocols/digest/coverage.ts';
 import { frontierOf, sameFrontier } from '../../protocols/feed/frontier.ts';
+import { hasGap } from '../../protocols/feed/gap.ts';
 import { SCHEMA_VERSION } from '../../protocols/open-dialog/schema.ts';
 import type { RecordState } from '../../protocols/open-dialog/record.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
@@ -11,6 +12,7 @@ import { parseRecordKey } from '../../protocols/wire/ids.ts';
 import type { Reader } from '../../storage/reader.ts';
 import type { ListedVerdict } from '../../storage/store.ts';
 import type { ScrubStanding } from '../scrub/scrub.ts';
+import { gapRowsOf } from '../forget/gap-rows.ts';
 import type { Node } from '../node.ts';
 import { probeClocks } from './clock-probe.ts';
 import { DOCTOR_LIMITS, type NodeFact, type OfflineFacts, type OnlineFacts } from './facts.ts';
@@ -91,6 +93,11 @@ export async function gatherOnline(
     dht: dhtFact(node),
     gaps: gaps(),
     quotas: quotaFacts(node, labels),
+    forgotten: gapRowsOf(node.store).map((row) => ({
+      ...row,
+      label: labels.get(row.id) ?? row.id,
+      active: node.registry.isActive(row.id),
+    })),
     unequal: unequalDigests(node),
     forks: forkFacts(node),
     quarantine: await ask(
@@ -186,10 +193,9 @@ function unequalDigests(node: Node): OnlineFacts['unequal'] {
     for (const { author, channel, items, digest } of groups) {
       // An announcement alone tells no digest.
       if (channel !== 'public' || digest === '') continue;
-      if (
-        sameFrontier(frontierOf(store.feeds(author, 'public')), items) &&
-        node.digestOf(author, covers) !== digest
-      )
+      const feeds = store.feeds(author, 'public');
+      if (hasGap(store, feeds)) continue;
+      if (sameFrontier(frontierOf(feeds), items) && node.digestOf(author, covers) !== digest)
         found.push({ peer, author });
     }
   }

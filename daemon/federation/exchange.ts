@@ -8,6 +8,7 @@ import type {
 import type { Coverage } from '../../protocols/digest/coverage.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { frontierOf } from '../../protocols/feed/frontier.ts';
+import { hasGap } from '../../protocols/feed/gap.ts';
 import type { Ledger } from '../../protocols/ledger/types.ts';
 import type { Offences } from '../../protocols/mycelium/offences.ts';
 import type { FeedSource } from '../../protocols/mycelium/ports.ts';
@@ -150,6 +151,7 @@ export function createExchange(parts: ExchangeParts): Exchange {
     feeds: {
       list: (signer, covers) =>
         feeds.feedGroups().flatMap(({ author, channel, feeds: group }): ShownFeed[] => {
+          if (hasGap(feeds, group)) return [];
           if (channel === 'public')
             return [{ author, channel, items: frontierOf(group), digest: parts.digestOf(author, covers) }];
           return signer !== undefined && parts.mayHold(signer, channel)

@@ -1,5 +1,6 @@
 import type { CarriedItems, FeedFilePort } from '../../api/ports/feed-file.ts';
 import { AgrinetError, errorCode } from '../../protocols/errors.ts';
+import { hasGap } from '../../protocols/feed/gap.ts';
 import type { Ledger, Received } from '../../protocols/ledger/types.ts';
 import type { FeedSource } from '../../protocols/mycelium/ports.ts';
 import { rangeItems } from '../../protocols/mycelium/range.ts';
@@ -22,6 +23,7 @@ export function createFeedFiles({ self, feeds, ledger, mayHold }: FeedFileParts)
       const groups = feeds
         .feedGroups()
         .filter(({ author }) => authors.length === 0 || authors.includes(author))
+        .filter((group) => !hasGap(feeds, group.feeds))
         .filter(({ channel }) => channel === 'public' || (to !== undefined && mayHold(to, channel)))
         .map((group) => ({ ...group, entries: group.feeds.reduce((sum, { seq }) => sum + seq, 0) }));
       return {

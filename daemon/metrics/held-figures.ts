@@ -1,7 +1,7 @@
-import { readdir, stat, statfs } from 'node:fs/promises';
-import { join } from 'node:path';
+import { statfs } from 'node:fs/promises';
 import { NODE_STATUSES } from '../../protocols/registry/node-status.ts';
 import type { MirrorStanding } from '../doctor/ports.ts';
+import { folderBytes } from '../folder-bytes.ts';
 import type { JobQueue } from '../jobs/job-queue.ts';
 import { standardOutput } from '../logger.ts';
 import type { Node } from '../node.ts';
@@ -167,19 +167,4 @@ function keptFor(ms: number, ask: () => Promise<number>): () => Promise<number> 
     }
     return value;
   };
-}
-
-/** Files come and go while LevelDB compacts: one that is gone counts nothing. */
-async function folderBytes(folder: string): Promise<number> {
-  const names = await readdir(folder).catch(() => undefined);
-  if (names === undefined) return UNKNOWN;
-  const sizes = await Promise.all(
-    names.map((name) =>
-      stat(join(folder, name)).then(
-        (file) => file.size,
-        () => 0,
-      ),
-    ),
-  );
-  return sizes.reduce((sum, each) => sum + each, 0);
 }

@@ -7,10 +7,12 @@ import type { RecordKey } from '../../protocols/wire/ids.ts';
 import { readEntryRow } from '../../storage/entry-row.ts';
 import { indexKeys } from '../../storage/indexes.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, type SublevelName } from '../../storage/keyspace.ts';
-import { recordOpKey, type Store, verdictRow } from '../../storage/store.ts';
+import { recordOpKey } from '../../storage/op-keys.ts';
+import { type Store, verdictRow } from '../../storage/store.ts';
 import type { StoredRecord } from '../../storage/stored-record.ts';
 import { openJson, sealJson } from '../../storage/values.ts';
-import { type DeriveParts, type Derived, deriveRecord, isBelowFork } from './derive-record.ts';
+import { opsInEffect } from '../gap-survey.ts';
+import { type DeriveParts, type Derived, deriveRecord } from './derive-record.ts';
 
 /** A row that is not what the feeds say. */
 export interface Wrong {
@@ -174,8 +176,7 @@ export async function checkEntry({ db, store }: CheckParts, entryKey: string): P
   const feed = store.feedNumbered(no);
   if (sealed === undefined || feed === undefined) return checked;
   const entry = readEntryRow(entryKey, sealed);
-  if (!isBelowFork(feed, entry.header.seq)) return checked;
-  for (const placed of placedOps(entry)) {
+  for (const placed of opsInEffect(feed, store.gap(no), entry)) {
     const read = readOp(placed);
     if ('problem' in read) {
       if (read.problem === ERASURE) continue; // its own table tells

@@ -13,7 +13,7 @@ import type { Store } from '../../storage/store.ts';
 /** What deriving reads: rows as they stand, feeds as the store knows them. */
 export interface DeriveParts {
   readonly db: Pick<Database, 'level'>;
-  readonly store: Pick<Store, 'feed' | 'feedNumbered' | 'entry'>;
+  readonly store: Pick<Store, 'feed' | 'feedNumbered' | 'entry' | 'gap'>;
   readonly judge: Judge;
 }
 
@@ -34,7 +34,7 @@ export interface Derived {
 }
 
 /** Whether an op of this sequence has effect in its feed. */
-export const isBelowFork = (feed: FeedState, seq: number): boolean => seq < (feed.fork?.seq ?? Infinity);
+const isBelowFork = (feed: FeedState, seq: number): boolean => seq < (feed.fork?.seq ?? Infinity);
 
 /**
  * Derives one record anew; undefined when no worker can judge it now. Throws `value-damaged` when an entry that it rests on cannot be

@@ -122,6 +122,7 @@ export function createScrub(parts: ScrubParts): Scrub {
       feed: (author, channel, epoch) => store.feed(author, channel, epoch),
       feedNumbered: (no) => store.feedNumbered(no),
       entry: (no, seq) => store.entry(no, seq),
+      gap: (no) => store.gap(no),
       nextChange: () => 0,
     },
   };

@@ -7,7 +7,7 @@ import type { Judge } from '../open-dialog/merger.ts';
 import type { OpRef } from '../open-dialog/record.ts';
 import { Effects } from './effects.ts';
 import type { OwnEpoch } from './own-epoch.ts';
-import type { RecordChange } from './ports.ts';
+import type { Dropped, RecordChange } from './ports.ts';
 import type { Turn } from './turn.ts';
 import type { LedgerParts } from './types.ts';
 
@@ -18,6 +18,8 @@ export interface ToCommit {
   readonly feeds: readonly FeedState[];
   readonly proofs?: readonly { readonly feed: FeedState; readonly proof: ForkProof }[];
   readonly erasures?: readonly Erasure[];
+  /** Entries that are forgotten, with those of their ops that are found from no record. */
+  readonly dropped?: Pick<Dropped, 'entries' | 'ops'>;
   /** Own writes that somebody waits for. */
   readonly local: boolean;
   /** Waits for the disk. */
@@ -62,6 +64,7 @@ export class Commits {
       proofs: what.proofs ?? [],
       erasures: [...(what.erasures ?? []), ...erasing.erasures],
       erased: erasing.erased,
+      ...(what.dropped === undefined ? {} : { dropped: allDropped(what.dropped, effects) }),
       sync: what.sync,
     };
     await this.#parts.store.commit(batch, turn).catch((error: unknown) => this.#failed(error));
@@ -80,4 +83,11 @@ export class Commits {
     this.#parts.onAlarm({ kind: 'commit-failed', code });
     throw error;
   }
+}
+
+function allDropped(
+  { entries, ops }: Pick<Dropped, 'entries' | 'ops'>,
+  { dropped, gone }: Pick<Effects, 'dropped' | 'gone'>,
+): Dropped {
+  return { entries, ops: [...dropped, ...ops], gone };
 }

@@ -150,11 +150,27 @@ export class Effects {
     if (channel !== 'public' && channel !== key) this.lacking.push({ lacks: channel, key });
   }
 
-  /** Reads all ops of an entry and takes them in. */
-  async takeEntry(entry: Entry): Promise<void> {
+  /** Ops that go with entries that are forgotten, and records of which nothing is left then. */
+  readonly dropped: { readonly ref: OpRef; readonly key: RecordKey }[] = [];
+  readonly gone = new Set<RecordKey>();
+
+  /** Takes these ops out of a record. `isAll`: nothing else is held of it, so it is not judged but goes. */
+  async drop(key: RecordKey, refs: readonly OpRef[], isAll: boolean): Promise<void> {
+    await this.load([key]);
+    this.erasing.drop(refs);
+    for (const ref of refs) this.dropped.push({ ref, key });
+    if (!isAll) return this.again(key);
+    // What stands in its channel may be going too: that is judged when all of it has gone.
+    this.#empty(key, false);
+    this.gone.add(key);
+  }
+
+  /** Reads the ops of an entry and takes them in: all, or those that `wanted` names. */
+  async takeEntry(entry: Entry, wanted: (index: number) => boolean = () => true): Promise<void> {
     this.erasing.entry(entry);
     const read: { placed: PlacedOp; read: ReadOp }[] = [];
     for (const placed of placedOps(entry)) {
+      if (!wanted(placed.index)) continue;
       read.push({ placed, read: readOp(placed) });
       if (this.#turn.isOver()) await this.#turn.next();
     }
@@ -327,12 +343,12 @@ export class Effects {
   }
 
   /** Nothing of the record has effect any more: the next op finds it as if it had never been. */
-  #empty(key: RecordKey): void {
+  #empty(key: RecordKey, tellChannel = true): void {
     const before = this.state(key);
     const collection = COLLECTIONS[key.slice(0, key.indexOf('/'))];
     if (before === undefined || collection === undefined) return;
     this.#set(key, emptyState(key, collection, before.channel));
-    if (before.members !== undefined) this.#turned.push(key);
+    if (tellChannel && before.members !== undefined) this.#turned.push(key);
   }
 
   /** The last verdict on every op that was judged. */

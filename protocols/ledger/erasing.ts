@@ -49,6 +49,11 @@ export class Erasing {
     this.#entries.set(entryPlace(entry), entry);
   }
 
+  /** Ops that go without anybody's word, because this node forgets their entries. */
+  drop(refs: readonly OpRef[]): void {
+    for (const ref of refs) this.#refs.add(refId(ref));
+  }
+
   isErased(ref: OpRef): boolean {
     return this.#refs.size > 0 && this.#refs.has(refId(ref));
   }
@@ -117,7 +122,9 @@ export class Erasing {
     const here = this.#rewritten.get(place) ?? this.#entries.get(place);
     if (here !== undefined) return here;
     const feed = this.#store.feed(author, channel, epoch);
-    return feed === undefined || feed.seq < seq ? undefined : this.#store.entry(feed.no, seq);
+    if (feed === undefined) return undefined;
+    const isHeld = seq <= feed.seq || this.#store.gap(feed.no)?.kept.has(seq) === true;
+    return isHeld ? this.#store.entry(feed.no, seq) : undefined;
   }
 }
 

@@ -1,6 +1,7 @@
 import { AgrinetError } from '../errors.ts';
 import { feedId, type FeedState } from '../feed/feed.ts';
 import { type ForkProof, isNewFork, openForkProof, readForkProof } from '../feed/fork.ts';
+import { isKept } from '../feed/gap.ts';
 import type { Effects } from './effects.ts';
 import { readOp } from '../open-dialog/read-op.ts';
 import { LIMITS } from '../wire/limits.ts';
@@ -111,10 +112,14 @@ export class Forks {
     turn: Turn,
   ): Promise<UndoneOp[]> {
     const undone: UndoneOp[] = [];
-    const last = Math.min(base.seq, (base.fork?.seq ?? Infinity) - 1);
-    for (let seq = from; seq <= last; seq++) {
-      const entry = await this.#parts.ledger.store.entry(base.no, seq);
+    const { store } = this.#parts.ledger;
+    const last = (base.fork?.seq ?? Infinity) - 1;
+    const gap = store.gap(base.no);
+    const kept = [...(gap?.kept.keys() ?? [])].filter((seq) => seq >= from && seq > base.seq && seq <= last);
+    for (const seq of [...sequence(from, Math.min(base.seq, last)), ...kept]) {
+      const entry = await store.entry(base.no, seq);
       for (const placed of entry === undefined ? [] : placedOps(entry)) {
+        if (seq > base.seq && !isKept(gap, seq, placed.index)) continue;
         const read = readOp(placed);
         if (read.key !== undefined) await effects.again(read.key);
         if (own) undone.push({ placed, read });
@@ -130,4 +135,8 @@ export class Forks {
     for (let at = 0; at < requests.length; at += LIMITS.entryOps)
       await Promise.all(requests.slice(at, at + LIMITS.entryOps).map((each) => this.#parts.write(each)));
   }
+}
+
+function* sequence(from: number, to: number): Generator<number> {
+  for (let seq = from; seq <= to; seq++) yield seq;
 }

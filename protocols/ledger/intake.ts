@@ -60,6 +60,11 @@ export class Intake {
     const state = { net: ledger.net, standing, feed, heldHash: held?.hash, epochsToday: 0 };
     const verdict = this.#verdict(entry, { ...state, epochsToday: this.#epochsToday(entry, state) }, held);
     if (verdict.kind === 'fork' && held !== undefined) this.forks.push({ entry, held });
+    const kept = verdict.kind === 'accept' ? await this.#keptAt(feed, header.seq) : undefined;
+    if (kept !== undefined && kept.hash !== entry.hash) {
+      this.forks.push({ entry, held: kept });
+      return { kind: 'fork', entry };
+    }
     const isNew = verdict.kind === 'accept' || verdict.kind === 'gap';
     // A gap would be asked for, and what came would be refused again.
     if (isNew && this.#isOverQuota(entry)) return { kind: 'ignore', code: 'author-over-quota', entry };
@@ -87,6 +92,13 @@ export class Intake {
   async #heldAt(feed: FeedState | undefined, seq: number): Promise<Entry | undefined> {
     if (feed === undefined || seq > feed.seq) return undefined;
     return this.#fresh.get(`${feed.no} ${seq}`) ?? (await this.#parts.ledger.store.entry(feed.no, seq));
+  }
+
+  /** What was kept of a forgotten feed at the place of an entry that comes again. */
+  async #keptAt(feed: FeedState | undefined, seq: number): Promise<Entry | undefined> {
+    const { store } = this.#parts.ledger;
+    if (feed === undefined || store.gap(feed.no)?.kept.has(seq) !== true) return undefined;
+    return store.entry(feed.no, seq);
   }
 
   /** Its own a node takes back without a bound: only its own key can have signed them. */

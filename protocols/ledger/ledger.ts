@@ -2,6 +2,7 @@ import { openErasure, readErasure } from '../feed/erasure.ts';
 import { BroughtErasures } from './brought-erasures.ts';
 import { Commits } from './commits.ts';
 import { ForkCounts } from './fork-counts.ts';
+import { Forgetting } from './forgetting.ts';
 import { Forks } from './forks.ts';
 import { JudgeGate } from './judge-gate.ts';
 import { JudgingDebts } from './judging-debts.ts';
@@ -38,6 +39,7 @@ export function createLedger(parts: LedgerParts): Ledger {
     brought: new BroughtErasures(),
   };
   const forks = new Forks({ ...shared, counts: new ForkCounts(now), write });
+  const forgetting = new Forgetting(shared);
   const receiver = new Receiver({ ...shared, forks });
   /** All that is under way, so that a stop can wait for it. */
   const open = new Set<Promise<unknown>>();
@@ -89,6 +91,9 @@ export function createLedger(parts: LedgerParts): Ledger {
         if (follows) shared.brought.add(erasure);
         return follows ? 'new' : 'ignored';
       }),
+    look: (...what) => kept(forgetting.look(...what)),
+    sweep: (...what) => kept(forgetting.sweep(...what)),
+    refound: (gap) => kept(forgetting.refound(gap)),
     epoch: () => epoch.id,
     alone: (work) => kept(lanes.alone(work)),
     async drain() {

@@ -1,6 +1,7 @@
 import type { Entry } from '../feed/entry.ts';
 import type { Erasure } from '../feed/erasure.ts';
 import type { FeedState } from '../feed/feed.ts';
+import type { Gaps } from '../feed/gap.ts';
 import type { Usage } from '../feed/quota.ts';
 import type { ForkProof } from '../feed/fork.ts';
 import type { OpRef, PlacedOp, RecordState, Verdict } from '../open-dialog/record.ts';
@@ -13,6 +14,15 @@ export interface RecordChange {
   readonly key: RecordKey;
   readonly before: RecordState | undefined;
   readonly after: RecordState;
+}
+
+/** What goes of entries that are forgotten. */
+export interface Dropped {
+  readonly entries: readonly { readonly feed: FeedState; readonly entry: Entry }[];
+  /** Ops that have no effect any more, with the record that they are found from; of one that is none's, its verdict alone goes. */
+  readonly ops: readonly { readonly ref: OpRef; readonly key: RecordKey | undefined }[];
+  /** Records of which nothing is held any more. */
+  readonly gone: ReadonlySet<RecordKey>;
 }
 
 /** What one commit writes: all of it or nothing. */
@@ -34,12 +44,13 @@ export interface Commit {
   readonly erasures: readonly Erasure[];
   /** Ops that are gone from their entries. */
   readonly erased: readonly { readonly ref: OpRef; readonly key: RecordKey }[];
+  readonly dropped?: Dropped;
   /** Wait for the disk: own writes that somebody waits for. */
   readonly sync: boolean;
 }
 
 /** What the ledger needs of a database. Reads throw `value-damaged` rather than serve what is wrong. With a turn, long work yields. */
-export interface LedgerStore {
+export interface LedgerStore extends Gaps {
   feeds(author: PeerId, channel: Channel): readonly FeedState[];
   feed(author: PeerId, channel: Channel, epoch: string): FeedState | undefined;
   /** Every feed held, grouped by author and channel. */
@@ -47,6 +58,8 @@ export interface LedgerStore {
   /** A number for a feed not held yet. */
   nextFeedNo(): number;
   entry(feedNo: number, seq: number): Promise<Entry | undefined>;
+  /** The entries of a feed that are held from one sequence to another, in order, as signed. */
+  entriesFrom(feedNo: number, from: number, to: number): AsyncIterable<Uint8Array>;
   records(keys: readonly RecordKey[], turn?: Turn): Promise<(RecordState | undefined)[]>;
   /** Whether a feed holds an op of this record. */
   hasOps(
@@ -57,6 +70,8 @@ export interface LedgerStore {
   listed(refs: readonly OpRef[]): Promise<boolean[]>;
   /** Every effective op of a record. */
   recordOps(key: RecordKey, turn?: Turn): Promise<PlacedOp[]>;
+  /** The places of a record's ops; their entries are not read. */
+  recordRefs(key: RecordKey, turn?: Turn): Promise<OpRef[]>;
   /** Records that wait for this. */
   lacking(lacks: string): Promise<RecordKey[]>;
   proof(feedNo: number): Promise<ForkProof | undefined>;

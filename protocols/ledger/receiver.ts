@@ -1,5 +1,6 @@
 import { decodeEntry, type Entry } from '../feed/entry.ts';
 import { makeForkProof } from '../feed/fork.ts';
+import { isKept } from '../feed/gap.ts';
 import type { PeerId } from '../wire/identity.ts';
 import { LIMITS } from '../wire/limits.ts';
 import type { Commits } from './commits.ts';
@@ -10,6 +11,7 @@ import { laneOf } from './lane-of.ts';
 import type { Lanes } from './lanes.ts';
 import type { JudgeGate } from './judge-gate.ts';
 import type { OwnEpoch } from './own-epoch.ts';
+import type { LedgerStore } from './ports.ts';
 import type { Turn } from './turn.ts';
 import type { Received } from './types.ts';
 
@@ -73,7 +75,7 @@ export class Receiver {
       if (result.kind === 'reject') left.length = 0;
       if (turn.isOver()) await turn.next();
       if (result.kind !== 'accept' || result.entry === undefined) continue;
-      await effects.takeEntry(result.entry);
+      await effects.takeEntry(result.entry, lackingOps(ledger.store, result.entry));
       ops += result.entry.header.n;
       if (ops >= LIMITS.entryOps) break;
     }
@@ -132,4 +134,11 @@ async function read(
     groups.set(id, group);
   }
   return [...groups.values()];
+}
+
+/** Of an entry that comes again after it was forgotten, ops that were kept have had their effect all along. */
+function lackingOps(store: LedgerStore, { author, header }: Entry): (index: number) => boolean {
+  const feed = store.feed(author, header.channel, header.epoch);
+  const gap = feed && store.gap(feed.no);
+  return (index) => !isKept(gap, header.seq, index);
 }

@@ -2,6 +2,8 @@ import type { AgrinetError } from '../errors.ts';
 import type { Following } from '../feed/admission.ts';
 import type { Clock } from '../feed/clock.ts';
 import type { Entry } from '../feed/entry.ts';
+import type { FeedState } from '../feed/feed.ts';
+import type { Gap } from '../feed/gap.ts';
 import type { Quota, Usage } from '../feed/quota.ts';
 import type { ForkProof } from '../feed/fork.ts';
 import type { Judge } from '../open-dialog/merger.ts';
@@ -9,6 +11,7 @@ import type { RecordState } from '../open-dialog/record.ts';
 import type { Identity, PeerId } from '../wire/identity.ts';
 import type { RecordKey } from '../wire/ids.ts';
 import type { Draft, Pen } from './drafts.ts';
+import type { FeedLook } from './forgetting.ts';
 import type { LedgerStore, RecordChange } from './ports.ts';
 import type { CpuClock } from './turn.ts';
 
@@ -110,6 +113,17 @@ export interface Ledger {
   receiveErasure(bytes: Uint8Array, from?: string): Promise<'new' | 'ignored'>;
   /** Judges a record again whose judgement is outstanding. */
   judgeAgain(key: RecordKey): Promise<void>;
+  /** What would go of a feed if it were forgotten, and what would stay. Throws `stopping`. */
+  look(
+    feed: FeedState,
+    keeps: (key: RecordKey) => boolean,
+    onEntry: () => void,
+    signal: AbortSignal,
+  ): Promise<FeedLook>;
+  /** Takes away what is not kept of a feed that is noted as forgotten. Throws `stopping`; it may be cut off and called again. */
+  sweep(gap: Gap, onEntry: () => void, signal: AbortSignal): Promise<void>;
+  /** After all of an author's feeds: judges again what stands in a channel that its creation has gone from. */
+  refound(gap: Gap): Promise<void>;
   /** The epoch that this process writes in. */
   epoch(): string;
   /** Runs work between two commits, with none under way: what it changes in the store no commit has read before. */

@@ -4,6 +4,7 @@ import { AgrinetError, errorCode } from '../errors.ts';
 import { readForkProof } from '../feed/fork.ts';
 import type { Entry } from '../feed/entry.ts';
 import { frontierOf } from '../feed/frontier.ts';
+import { hasGap } from '../feed/gap.ts';
 import type { Committed, Ledger, ProofOutcome, Received } from '../ledger/types.ts';
 import type { PeerId } from '../wire/identity.ts';
 import type { Channel } from '../wire/ids.ts';
@@ -113,6 +114,8 @@ export function createMycelium(components: MyceliumComponents, network: string):
     const groups: FrontierGroup[] = [];
     for (const { author, channel, feeds } of source.feedGroups()) {
       if (channel !== 'public' && !access.mayHold(peer, channel)) continue;
+      // What is held of it is not what others mean by such a frontier.
+      if (hasGap(source, feeds)) continue;
       groups.push({
         author,
         channel,

@@ -1,11 +1,12 @@
 import type { Connection, Libp2p } from '@libp2p/interface';
 import type { FeedState } from '../feed/feed.ts';
+import type { Gaps } from '../feed/gap.ts';
 import type { ForkProof } from '../feed/fork.ts';
 import type { PeerId } from '../wire/identity.ts';
 import type { Channel } from '../wire/ids.ts';
 
 /** What the replication protocols read. */
-export interface FeedSource {
+export interface FeedSource extends Gaps {
   feeds(author: PeerId, channel: Channel): readonly FeedState[];
   feedGroups(): { author: PeerId; channel: Channel; feeds: FeedState[] }[];
   entriesFrom(feedNo: number, from: number, to: number): AsyncIterable<Uint8Array>;

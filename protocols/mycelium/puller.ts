@@ -3,6 +3,7 @@ import { type Coverage, isCoveredBy, OWN_COVERAGE } from '../digest/coverage.ts'
 import { AgrinetError, errorCode } from '../errors.ts';
 import type { ForkProof } from '../feed/fork.ts';
 import { frontierOf, isBehind, sameFrontier } from '../feed/frontier.ts';
+import { hasGap } from '../feed/gap.ts';
 import type { Ledger } from '../ledger/types.ts';
 import { CpuTurn } from '../wire/cpu-turn.ts';
 import type { PeerId } from '../wire/identity.ts';
@@ -125,7 +126,8 @@ export function createPuller(components: PullerComponents): Puller {
   /** Equal frontier, unequal digest over what both know: a fault of somebody's. */
   function differs(group: FrontierGroup, covers: Coverage): boolean {
     if (!isCoveredBy(covers, OWN_COVERAGE)) return false;
-    const same = sameFrontier(frontierOf(source.feeds(group.author, 'public')), group.items);
+    const feeds = source.feeds(group.author, 'public');
+    const same = !hasGap(source, feeds) && sameFrontier(frontierOf(feeds), group.items);
     return same && components.digestOf(group.author, covers) !== group.digest;
   }
 

@@ -151,6 +151,14 @@ export async function registrationNode(
       reader: { get: () => Promise.resolve(undefined) },
       catalogue: { putProfile: () => Promise.reject(new Error('no catalogue here')) },
       registration: registration.port,
+      forget: {
+        check: () => {
+          throw new Error('nothing to forget here');
+        },
+        look: () => Promise.reject(new Error('nothing to forget here')),
+        run: () => Promise.reject(new Error('nothing to forget here')),
+      },
+      log: () => undefined,
       quotas: createQuotas({
         settings: { authorQuotaMb: 512, authorQuotaPending: 50_000 },
         registry,

@@ -1,6 +1,7 @@
 import { PENDING_SHARE } from '../../../protocols/feed/quota.ts';
 import { roomierQuota } from '../../alarms.ts';
 import type { OnlineFacts } from '../facts.ts';
+import { isoTime } from '../../../protocols/wire/iso-time.ts';
 import { type Finding, finding, firstOf } from '../finding.ts';
 
 /** Of its quota an author is told of from this share on: then there is time to decide. */
@@ -29,5 +30,18 @@ export function checkQuotas({ quotas }: OnlineFacts): Finding[] {
           : finding('author-many-waiting', { ...about, values: { ops: String(2 * pendingOps) } }),
       ];
     }),
+  );
+}
+
+/** What the operator had forgotten: no damage. Of a node that is followed again, what is lacking is told as of any other. */
+export function checkForgotten({ forgotten }: OnlineFacts): Finding[] {
+  return firstOf(
+    forgotten
+      .filter(({ active }) => !active)
+      .map(({ id, label, entries, keptEntries, since }) => {
+        const kept = keptEntries === 0 ? '' : `; ${keptEntries} stay, because own users rest on them`;
+        const message = `${entries} entries of ${label} were forgotten at ${isoTime(since)}${kept}`;
+        return finding('entries-forgotten', { subject: id, message, values: { node: id } });
+      }),
   );
 }

@@ -11,7 +11,7 @@ import { type Binding, bindingOf } from './binding.ts';
 import type { BookReader, Case, Known } from './types.ts';
 
 /** Facts of each owner, and statements of each party, that are looked at: who writes more hides only its own. */
-const FACTS = 256;
+export const STATEMENTS_READ = 256;
 const STATEMENTS = 128;
 /** Contracts and opened statements kept in memory. */
 const KEPT = 2048;
@@ -74,7 +74,7 @@ export function createHistories(
     const carried: Known[] = [];
     const itsOwn: Known[] = [];
     const here = new Set<string>();
-    for (const { key, view } of await reader.factsOf('transitions', channel, FACTS)) {
+    for (const { key, view } of await reader.factsOf('transitions', channel, STATEMENTS_READ)) {
       const text = String(view['statement'] ?? '');
       const one = open(text, new Uint8Array(Buffer.from(text, 'base64url')));
       if (one === undefined) continue;

@@ -170,6 +170,7 @@ export const FEDERATION: CasesOf<
   | 'feeds-lacking'
   | 'digest-differs'
   | 'digests-not-compared'
+  | 'entries-forgotten'
   | 'author-near-quota'
   | 'author-many-waiting'
   | 'feed-forked'
@@ -340,6 +341,21 @@ export const FEDERATION: CasesOf<
     async ({ mend }, facts) => {
       expect(mend).toMatch(/^upgrade whichever/);
       return examineOnline(facts);
+    },
+  ),
+  'entries-forgotten': planted(
+    /^3 entries of \S+ were forgotten at /,
+    async () => {
+      const of = await node();
+      await floodedBy(of, 3, 10);
+      const [id = ''] = of.node.registry.list().map(({ peerId }) => peerId);
+      await of.request('POST', `/federation/nodes/${id}/revoke`);
+      await (await of.request('POST', `/federation/nodes/${id}/forget`)).text();
+      return [await online(of), of];
+    },
+    async (finding, of) => {
+      await of.node.registry.change(finding.subject ?? '', 'approve');
+      return online(of);
     },
   ),
   'author-near-quota': planted(

@@ -1,0 +1,37 @@
+import { errorAnswer, isClientGone } from './errors.ts';
+
+/** Lines of JSON, one for each step. */
+export const NDJSON = 'application/x-ndjson';
+/** Between two lines of progress, milliseconds. */
+const LINE_MS = 200;
+
+const encoder = new TextEncoder();
+const line = (value: object): Uint8Array => encoder.encode(`${JSON.stringify(value)}\n`);
+
+/** Lines `{done, total}` while long work goes on; the last has `finished` and what it came to, or `error`. It goes on when nobody listens. */
+export async function* progressLines(
+  work: (onProgress: (done: number, total: number) => void) => Promise<object>,
+  onFailure: (error: unknown) => void,
+): AsyncGenerator<Uint8Array> {
+  let at = { done: 0, total: 0 };
+  let told = false;
+  const running = work((done, total) => (at = { done, total }));
+  const ended = running.then(
+    () => true,
+    () => true,
+  );
+  try {
+    for (; !told; told = await Promise.race([ended, later()])) yield line(at);
+    yield line({ finished: true, ...(await running) });
+  } catch (error) {
+    const { status, body } = errorAnswer(error);
+    if (status === 500 && !isClientGone(error)) onFailure(error);
+    yield line(body);
+  }
+}
+
+function later(): Promise<false> {
+  return new Promise((resolve) => {
+    setTimeout(() => resolve(false), LINE_MS);
+  });
+}

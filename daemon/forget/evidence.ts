@@ -1,0 +1,52 @@
+import { STATEMENTS_READ } from '../../protocols/market/contract-book/history.ts';
+import { readRating, type Rating } from '../../protocols/market/rating.ts';
+import { RATING_LIMITS } from '../../protocols/market/ratings.ts';
+import { isLive } from '../../protocols/open-dialog/record.ts';
+import type { PeerId } from '../../protocols/wire/identity.ts';
+import { parseRecordKey, type RecordKey } from '../../protocols/wire/ids.ts';
+import type { Reader } from '../../storage/reader.ts';
+import type { Store } from '../../storage/store.ts';
+
+export interface EvidenceParts {
+  readonly self: PeerId;
+  readonly net: string;
+  readonly store: Pick<Store, 'feedGroups' | 'feeds'>;
+  readonly reader: Pick<Reader, 'factsOf' | 'keysOf' | 'many'>;
+}
+
+/**
+ * The records of an author that this node's own users rest on; they stay when it is forgotten. Of private channels in which this node has written:
+ * the contract or conversation itself, and the statements that its contract is told by. Of the public ones: the ratings of this node's users
+ * that stand, each with the receipt of a settled contract. Bounded as those who read them bound it, so that nobody keeps a disk full by them.
+ */
+export async function evidenceOf(parts: EvidenceParts, author: PeerId): Promise<ReadonlySet<RecordKey>> {
+  const { self, store, reader } = parts;
+  const kept = new Set<RecordKey>();
+  for (const { author: of, channel } of store.feedGroups()) {
+    if (of !== author || channel === 'public') continue;
+    if (!store.feeds(self, channel).some(({ seq }) => seq > 0)) continue;
+    kept.add(channel);
+    for (const { key } of await reader.factsOf('transitions', channel, STATEMENTS_READ)) kept.add(key);
+  }
+  for (const { id } of await standingRatings(parts, author)) kept.add(id);
+  return kept;
+}
+
+/** Of each contract and party the rating that stands, among those that a score looks at. */
+async function standingRatings({ self, net, reader }: EvidenceParts, author: PeerId): Promise<Rating[]> {
+  const keys = await reader.keysOf('ratings.node', self, RATING_LIMITS.perNode);
+  const theirs = keys.filter((key) => parseRecordKey(key)?.owner === author);
+  const valid: Rating[] = [];
+  for (let at = 0; at < theirs.length; at += RATING_LIMITS.turn)
+    for (const state of await reader.many(theirs.slice(at, at + RATING_LIMITS.turn))) {
+      const rating = isLive(state) ? readRating(state.key, state.view, net) : undefined;
+      if (rating?.problem === null) valid.push(rating);
+    }
+  const corrected = new Set(valid.map(({ supersedes }) => supersedes));
+  const standing = new Map<string, Rating>();
+  for (const rating of valid.filter(({ id }) => !corrected.has(id)).sort((a, b) => (a.id < b.id ? -1 : 1))) {
+    const of = `${rating.contract} ${rating.from} ${rating.to}`;
+    if (!standing.has(of)) standing.set(of, rating);
+  }
+  return [...standing.values()];
+}

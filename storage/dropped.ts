@@ -1,0 +1,20 @@
+import type { Dropped } from '../protocols/ledger/ports.ts';
+import type { OpRef } from '../protocols/open-dialog/record.ts';
+import { type BatchOp, fullKey, numberKey } from './keyspace.ts';
+import { recordOpKey, refKey } from './op-keys.ts';
+
+/** Takes entries out that are forgotten, and all rows that lead to their ops. */
+export function droppedRows({ entries, ops, gone }: Dropped, numberOf: (ref: OpRef) => number): BatchOp[] {
+  const keys = entries.map(({ feed, entry }) =>
+    fullKey('entries', numberKey(feed.no) + numberKey(entry.header.seq)),
+  );
+  for (const { ref, key } of ops) {
+    const no = numberOf(ref);
+    keys.push(fullKey('verdicts', refKey(no, ref)));
+    if (key === undefined) continue;
+    keys.push(recordOpKey(key, no, ref));
+    // What it waited for in its channel; other rows of the kind are swept at the end.
+    if (ref.channel !== 'public' && gone.has(key)) keys.push(fullKey('lacking', `${ref.channel}\0${key}`));
+  }
+  return keys.map((key) => ({ type: 'del', key }));
+}

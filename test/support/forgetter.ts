@@ -1,0 +1,116 @@
+import { createLogger } from '../../daemon/logger.ts';
+import { checkDerived, type Problem } from '../../daemon/check-derived.ts';
+import { type Forget, openForget } from '../../daemon/forget/forget.ts';
+import { openStore } from '../../daemon/open-store.ts';
+import { surveyFeeds } from '../../daemon/rebuild.ts';
+import { createScrub } from '../../daemon/scrub/scrub.ts';
+import { ownerDigest } from '../../protocols/digest/state-digest.ts';
+import { createClock } from '../../protocols/feed/clock.ts';
+import { createLedger } from '../../protocols/ledger/ledger.ts';
+import type { Ledger } from '../../protocols/ledger/types.ts';
+import type { Merger } from '../../protocols/open-dialog/merger.ts';
+import type { RegisteredNode } from '../../protocols/registry/registry.ts';
+import type { Identity } from '../../protocols/wire/identity.ts';
+import { Database } from '../../storage/database.ts';
+import { range, type SublevelName } from '../../storage/keyspace.ts';
+import { LegacyTable } from '../../storage/legacy-table.ts';
+import { Reader } from '../../storage/reader.ts';
+import type { Store } from '../../storage/store.ts';
+import { NET } from './forge.ts';
+
+/** A node's storage, ledger and forgetting as the daemon composes them, without network and HTTP. */
+export interface Forgetter {
+  readonly db: Database;
+  readonly store: Store;
+  readonly ledger: Ledger;
+  readonly forget: Forget;
+  /** Status by peer id; whoever is not in it is not registered. */
+  readonly status: Map<string, RegisteredNode['status']>;
+  digestOf(author: string): string;
+  rows(name: SublevelName): Promise<number>;
+  /** What fsck, and then a scrub, find wrong. */
+  wrong(): Promise<unknown[]>;
+  close(): Promise<void>;
+}
+
+const silent = createLogger({ logLevel: 'silent' });
+
+export async function openForgetter(
+  folder: string,
+  identity: Identity,
+  merger: Merger,
+  status = new Map<string, RegisteredNode['status']>(),
+): Promise<Forgetter> {
+  const db = await Database.open(folder);
+  const store = await openStore(db, merger, async () => undefined, { raise: () => undefined }, silent);
+  const ledger = createLedger({
+    identity,
+    net: NET,
+    store,
+    judge: merger,
+    following: {
+      standing: (author) =>
+        store.gaps.sweeping !== author && status.get(author) === 'active' ? 'followed' : 'no',
+    },
+    clock: createClock(Date.now),
+    now: Date.now,
+    refusal: () => undefined,
+    onCommit: () => undefined,
+    onAlarm: () => undefined,
+  });
+  const forget = await openForget({
+    self: identity.peerId,
+    net: NET,
+    db,
+    store,
+    reader: new Reader(db),
+    ledger,
+    registry: {
+      get: (id) => {
+        const held = status.get(id);
+        return held && ({ peerId: id, status: held } as RegisteredNode); // all that is looked at
+      },
+    },
+    httpNodes: { get: () => undefined },
+    legacy: new LegacyTable(db),
+    onForgotten: () => Promise.resolve(),
+    log: () => undefined,
+    now: Date.now,
+  });
+  return {
+    db,
+    store,
+    ledger,
+    forget,
+    status,
+    digestOf: (author) => ownerDigest(store.digests.ofOwner('public', author)),
+    async rows(name) {
+      let rows = 0;
+      for await (const key of db.level.keys(range(name))) rows += key === '' ? 0 : 1;
+      return rows;
+    },
+    async wrong() {
+      const found: unknown[] = (await surveyFeeds(db, () => undefined)).problems;
+      await checkDerived(db, found as Problem[], true);
+      const scrub = createScrub({
+        db,
+        store,
+        judge: merger,
+        alone: (work) => ledger.alone(work),
+        onMended: () => undefined,
+        onWrong: (wrong) => found.push(wrong),
+        log: (_, fields) => found.push(fields),
+        now: Date.now,
+      });
+      scrub.start();
+      await scrub.run();
+      await scrub.stop();
+      return found;
+    },
+    async close() {
+      await forget.stop();
+      await ledger.drain();
+      await db.close();
+    },
+  };
+}
