@@ -327,7 +327,13 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
   parts.started('schedule', () => schedule.stop());
 
   // -- how it does
-  const metrics = startMetrics(node, { standings, reach, jobs, mirror: mirror && (() => mirror.snapshot()) });
+  const metrics = startMetrics(node, {
+    standings,
+    reach,
+    jobs,
+    scrub,
+    mirror: mirror && (() => mirror.snapshot()),
+  });
   const trees = createDigestTrees({
     reader,
     stamp: (owner, collection) => store.digests.one('public', owner, collection)?.digest ?? '',

@@ -6,6 +6,7 @@ import type { JobQueue } from '../jobs/job-queue.ts';
 import { standardOutput } from '../logger.ts';
 import type { Node } from '../node.ts';
 import type { ReachWatch } from '../reach/reach-watch.ts';
+import type { Scrub } from '../scrub/scrub.ts';
 import type { Standings } from '../standings.ts';
 import { VERSION } from '../version.ts';
 import type { Exposition, Figure } from './exposition.ts';
@@ -16,6 +17,7 @@ export interface HeldParts {
   readonly standings: Pick<Standings, 'lag'>;
   readonly reach: Pick<ReachWatch, 'isReached'>;
   readonly jobs: { readonly queue: Pick<JobQueue, 'kind' | 'counts' | 'health'> };
+  readonly scrub: Pick<Scrub, 'standing' | 'counts'>;
   readonly mirror?: (() => MirrorStanding) | undefined;
 }
 
@@ -121,6 +123,17 @@ export function createHeldFigures(
     exposition.show('jobsUp', [[{ queue }, health().ok ? 1 : 0]]);
   }
 
+  function scrub(): void {
+    const { running, current, last } = parts.scrub.standing();
+    exposition.show('scrubRunning', running ? 1 : 0);
+    exposition.show('scrubRows', (current ?? last)?.rows ?? 0);
+    exposition.show(
+      'scrubWrong',
+      Array.from(parts.scrub.counts(), ([table, count]) => [{ table }, count] as const),
+    );
+    exposition.show('scrubEnded', last?.endedAt === undefined ? [] : [[{}, last.endedAt / 1000]]);
+  }
+
   function mirror(): void {
     const standing = parts.mirror?.();
     const one = (value: number | undefined): Figure[] => (value === undefined ? [] : [[{}, value]]);
@@ -143,6 +156,7 @@ export function createHeldFigures(
       feeds();
       peers();
       jobs();
+      scrub();
       mirror();
       await disk();
     },

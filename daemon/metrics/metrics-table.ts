@@ -206,6 +206,28 @@ export const METRICS = {
     help: 'Below this writes are refused (`DISK_RESERVE_MB`).',
   },
 
+  scrubRunning: {
+    name: 'agrinet_scrub_running',
+    type: 'gauge',
+    help: '1 while a pass of the scrub is under way, its pauses among it.',
+  },
+  scrubRows: {
+    name: 'agrinet_scrub_rows',
+    type: 'gauge',
+    help: 'Rows compared with the feeds in the pass under way, or in the last one.',
+  },
+  scrubWrong: {
+    name: 'agrinet_scrub_wrong_rows_total',
+    type: 'counter',
+    help: 'Rows that were not what the feeds say.',
+    labels: ['table'],
+  },
+  scrubEnded: {
+    name: 'agrinet_scrub_last_end_timestamp_seconds',
+    type: 'gauge',
+    help: 'When the last pass ended; no series before the first one.',
+  },
+
   jobs: { name: 'agrinet_jobs', type: 'gauge', help: 'Jobs.', labels: ['queue', 'state'] },
   jobsUp: {
     name: 'agrinet_jobs_queue_up',

@@ -41,6 +41,8 @@ export const SCRUB_LIMITS = {
   share: 0.04,
   /** However slow a chunk was, because others worked too: 200,000 records stay within the day. */
   pauseMaxMs: 1500,
+  /** What one pause could not take of a slow chunk, the next ones make good, up to so much. */
+  debtMaxMs: 15_000,
   /** Where it stands is written down so often, in chunks. */
   noteEvery: 64,
   /** Rows that are named in the log, of each pass. */
@@ -99,6 +101,10 @@ export interface ScrubParts {
   readonly onWrong: (wrong: Wrong, mended: boolean) => void;
   readonly log: (message: string, fields: Record<string, unknown>) => void;
   readonly now: () => number;
+  /** Between a start and the first pass, milliseconds; for tests. */
+  readonly firstMs?: number;
+  /** Waits so long, or until the signal; for tests. */
+  readonly pause?: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
 /** Compares stored rows with the feeds, in both directions, while the node runs, and makes anew what differs. */
@@ -110,10 +116,13 @@ export interface Scrub {
   /** Everything that one author's entries have made. */
   author(author: PeerId): Promise<void>;
   standing(): ScrubStanding;
+  /** Rows that were wrong since this process began, by table. */
+  counts(): ReadonlyMap<string, number>;
 }
 
 export function createScrub(parts: ScrubParts): Scrub {
-  const { db, store, now } = parts;
+  const { db, store, now, firstMs = SCRUB_LIMITS.firstMs, pause = sleep } = parts;
+  const counts = new Map<string, number>();
   const mending: CheckParts = parts;
   // What only looks draws no numbers: a commit may be drawing them at the same time.
   const looking: CheckParts = {
@@ -142,6 +151,7 @@ export function createScrub(parts: ScrubParts): Scrub {
   });
 
   function found(wrong: Wrong, mended: boolean): void {
+    counts.set(wrong.table, (counts.get(wrong.table) ?? 0) + 1);
     if (pass !== undefined) {
       pass.wrong[wrong.table] = (pass.wrong[wrong.table] ?? 0) + 1;
       if (!mended) pass.beyond++;
@@ -289,10 +299,14 @@ export function createScrub(parts: ScrubParts): Scrub {
   /** Pauses so long that all of it is a small share of a core, by the CPU time that passed while it worked. */
   function paced(signal: AbortSignal): () => Promise<void> {
     let before = process.cpuUsage();
+    let debt = 0;
     return async () => {
       const { user, system } = process.cpuUsage(before);
-      const pause = ((user + system) / 1000) * (1 / SCRUB_LIMITS.share - 1);
-      await sleep(Math.min(pause, SCRUB_LIMITS.pauseMaxMs), signal);
+      const owed = ((user + system) / 1000) * (1 / SCRUB_LIMITS.share - 1);
+      debt = Math.min(debt + owed, SCRUB_LIMITS.debtMaxMs);
+      const ms = Math.min(debt, SCRUB_LIMITS.pauseMaxMs);
+      debt -= ms;
+      await pause(ms, signal);
       before = process.cpuUsage();
     };
   }
@@ -312,7 +326,7 @@ export function createScrub(parts: ScrubParts): Scrub {
         .catch((error: unknown) => {
           if (!signal.aborted) parts.log('the scrub failed; it goes on later', { err: error });
         })
-        .finally(() => schedule(pass === undefined ? untilNext() : SCRUB_LIMITS.firstMs));
+        .finally(() => schedule(pass === undefined ? untilNext() : firstMs));
     }, ms);
     timer.unref();
   }
@@ -320,7 +334,7 @@ export function createScrub(parts: ScrubParts): Scrub {
   /** Bounded by the whole wait: a clock that was wrong for a while puts no pass off for years. */
   function untilNext(): number {
     const wait = (last?.startedAt ?? 0) + SCRUB_LIMITS.everyMs - now();
-    return Math.min(Math.max(wait, SCRUB_LIMITS.firstMs), SCRUB_LIMITS.everyMs);
+    return Math.min(Math.max(wait, firstMs), SCRUB_LIMITS.everyMs);
   }
 
   async function restore(): Promise<void> {
@@ -340,7 +354,7 @@ export function createScrub(parts: ScrubParts): Scrub {
       stopping = new AbortController();
       void inLane(restore)
         .catch((error: unknown) => parts.log('where the scrub stood is not known', { err: error }))
-        .finally(() => schedule(pass === undefined ? untilNext() : SCRUB_LIMITS.firstMs));
+        .finally(() => schedule(pass === undefined ? untilNext() : firstMs));
     },
     async stop() {
       stopping.abort();
@@ -371,6 +385,7 @@ export function createScrub(parts: ScrubParts): Scrub {
           .flatMap((group) => (group.author === author ? group.feeds : [])))
           await authorsFeed(feed.no);
       }),
+    counts: () => counts,
     standing: () => ({
       running: pass !== undefined,
       phase: pass?.phase,
