@@ -1,6 +1,6 @@
 import type { JSONValue } from 'hono/utils/types';
 import { BODY_LIMITS } from './limits/body.ts';
-import { isDeeper } from './limits/json-depth.ts';
+import { isDeeper } from '../protocols/wire/json-depth.ts';
 
 /**
  * The JSON that a text of a record is; the text itself where it is none, or is nested deeper than this node takes from its own clients:

@@ -2,7 +2,7 @@ import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { ApiEnv } from '../access.ts';
-import { isDeeper } from './json-depth.ts';
+import { isDeeper } from '../../protocols/wire/json-depth.ts';
 
 export interface BodyLimits {
   /** The largest body that is read as a whole, in bytes: a listing with long texts is far below. */

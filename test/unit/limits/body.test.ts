@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { z } from '@hono/zod-openapi';
 import { bodyLimits } from '../../../api/limits/body.ts';
-import { isDeeper } from '../../../api/limits/json-depth.ts';
+import { isDeeper } from '../../../protocols/wire/json-depth.ts';
 import { json, jsonInput, route, router } from '../../../api/route.ts';
 import { bareApp, codeOf, principal } from './app.ts';
 
