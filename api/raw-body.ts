@@ -1,9 +1,14 @@
 import type { Context } from 'hono';
 import { AgrinetError } from '../protocols/errors.ts';
+import { steady } from '../protocols/wire/steady.ts';
 
-/** The body as it comes, for routes that read it themselves; each counts for itself. */
+const bodySlow = (): AgrinetError =>
+  new AgrinetError('body-slow', 'the body only trickles; what came of it stays');
+
+/** The body as it comes, for routes that read it themselves; each counts for itself. Throws `body-slow`. */
 export async function* bodyChunks(c: Context): AsyncGenerator<Uint8Array> {
-  for await (const chunk of c.req.raw.body ?? []) yield chunk;
+  const { body } = c.req.raw;
+  if (body !== null) yield* steady(body, { error: bodySlow });
 }
 
 /** The whole body as bytes. Throws `body-too-large`. */

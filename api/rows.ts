@@ -23,7 +23,7 @@ const LISTED = 1000;
  * in. A full disk or a stopping node ends the whole: the rest would fail the same way.
  */
 export async function takeRows(
-  body: ReadableStream<Uint8Array> | null,
+  body: AsyncIterable<Uint8Array> | null,
   write: (row: Record<string, unknown>) => Promise<Saved>,
   onProgress?: (totals: RowTotals) => void,
 ): Promise<RowTotals> {

@@ -13,6 +13,8 @@ import { json, media, rawInput, route, router } from '../route.ts';
 
 const tags = ['Operator'];
 /** One piece of a file: what one frame of a range holds. */
+/** What is wrong with the body as such, and not with what is in it. */
+const OF_THE_BODY: ReadonlySet<string> = new Set(['body-too-large', 'body-slow']);
 const { frameBytes: PIECE_BYTES, frameItems: PIECE_ITEMS } = FRAME_LIMITS;
 
 const peer = z.string().max(128);
@@ -84,7 +86,7 @@ export function feedFileRoutes({
             throw new AgrinetError('body-too-large', `at most ${PIECE_ITEMS} items in ${PIECE_BYTES} bytes`);
         }
       } catch (error) {
-        if (!(error instanceof AgrinetError) || error.code === 'body-too-large') throw error;
+        if (!(error instanceof AgrinetError) || OF_THE_BODY.has(error.code)) throw error;
         throw new AgrinetError('body-malformed', error.message, { cause: error });
       }
       return c.json(await feedFiles.take(items, to), 200);

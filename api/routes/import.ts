@@ -1,3 +1,4 @@
+import { bodyChunks } from '../raw-body.ts';
 import { stream } from 'hono/streaming';
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { Saved } from '../../protocols/market/catalogue.ts';
@@ -46,7 +47,7 @@ export function importRoutes(node: Pick<ApiContext, 'catalogue' | 'trouble' | 'l
         told = refused.length;
       };
       try {
-        const totals = await takeRows(c.req.raw.body, async (row) => write(row), progress);
+        const totals = await takeRows(c.req.raw.body && bodyChunks(c), async (row) => write(row), progress);
         progress(totals);
         const { done, created, changed, unchanged, refusedCount } = totals;
         await out.write(

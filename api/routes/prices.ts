@@ -1,6 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import type { ApiContext } from '../context.ts';
 import { listQuery, priceJson } from '../records.ts';
+import { bodyChunks } from '../raw-body.ts';
 import { json, jsonOrLines, jsonOrMedia, route, router } from '../route.ts';
 import { takeRows } from '../rows.ts';
 import { fieldsInput, ownerQuery, pageQuery, Price, textQuery } from '../schemas.ts';
@@ -64,7 +65,7 @@ export function priceRoutes({
           201,
         );
       }
-      const totals = await takeRows(c.req.raw.body, (row) => catalogue.addPrice(row));
+      const totals = await takeRows(c.req.raw.body && bodyChunks(c), (row) => catalogue.addPrice(row));
       const { created, unchanged, refused } = totals;
       return c.json({ created, unchanged, refused }, 201);
     })

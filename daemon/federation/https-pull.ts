@@ -13,7 +13,7 @@ import { ITEM_HEAD_BYTES, type RangeItem } from '../../protocols/mycelium/range-
 import { REQUEST_HEADER, REQUEST_LIMITS } from '../../protocols/mycelium/signed-request.ts';
 import { base64url } from '../../protocols/wire/bytes.ts';
 import type { GuardedAnswer } from './guarded-fetch.ts';
-import { steady } from './steady.ts';
+import { pullSlow, steady } from '../../protocols/wire/steady.ts';
 import type { SyncParts, SyncRun } from './sync-parts.ts';
 
 export const PULL_LIMITS = {
@@ -112,7 +112,7 @@ export async function pullFeeds(
       size = 0;
       await run.progress({ received, bytes });
     };
-    for await (const item of decodeItems(steady(answer.body))) {
+    for await (const item of decodeItems(steady(answer.body, { error: pullSlow }))) {
       const bytes = item.bytes.length + ITEM_HEAD_BYTES;
       if (size + bytes > PULL_LIMITS.batchBytes) await flush();
       batch.push(item);
@@ -138,7 +138,7 @@ export async function pullFeeds(
   }
   let digest = '';
   async function* pages(): AsyncGenerator<FrontierPage> {
-    digest = yield* readFrontierSequence(counted(steady(answer.body)));
+    digest = yield* readFrontierSequence(counted(steady(answer.body, { error: pullSlow })));
   }
   async function* counted(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     for await (const chunk of body) {

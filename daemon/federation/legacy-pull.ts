@@ -3,7 +3,7 @@ import { AgrinetError, errorCode } from '../../protocols/errors.ts';
 import { beginningOf, gunzipped, isGzip } from '../../protocols/wire/gzip.ts';
 import { IMPORT_LIMITS } from './legacy-import.ts';
 import { spool } from './spool.ts';
-import { steady } from './steady.ts';
+import { pullSlow, steady } from '../../protocols/wire/steady.ts';
 import type { SyncParts, SyncRun } from './sync-parts.ts';
 
 /** All of an export; old nodes are slow. */
@@ -41,7 +41,10 @@ export async function pullExport(
     if (answer.status === 401 || answer.status === 403) throw keyWanted(source);
     throw new AgrinetError('peer-refused', `${source.url} answered with status ${answer.status}`);
   }
-  const body = await spool(watched(plain(steady(answer.body)), run), IMPORT_LIMITS.bodyBytes);
+  const body = await spool(
+    watched(plain(steady(answer.body, { error: pullSlow })), run),
+    IMPORT_LIMITS.bodyBytes,
+  );
   try {
     const totals = await target.importLegacy(source.id, body, { force, signal: run.signal });
     const etag = answer.headers['etag'];

@@ -8,7 +8,7 @@ import { DOCTOR_LIMITS } from '../../daemon/doctor/facts.ts';
 import { EVENT_LIMITS } from '../../daemon/events/event-log.ts';
 import { PULL_LIMITS } from '../../daemon/federation/https-pull.ts';
 import { IMPORT_LIMITS } from '../../daemon/federation/legacy-import.ts';
-import { STEADY_LIMITS } from '../../daemon/federation/steady.ts';
+import { STEADY_LIMITS } from '../../protocols/wire/steady.ts';
 import { SERVER_LIMITS } from '../../daemon/http-server.ts';
 import { JOB_LIMITS } from '../../daemon/jobs/job-store.ts';
 import { METRICS_LIMITS } from '../../daemon/metrics/metrics-table.ts';
@@ -40,7 +40,7 @@ export const HTTP_LIMITS = {
   'daemon/access/key-rules.ts': ['Keys', KEY_LIMITS],
   'api/sse.ts': ['Event streams', SSE_LIMITS],
   'daemon/events/event-log.ts': ['Events kept', EVENT_LIMITS],
-  'daemon/federation/steady.ts': ['Answers of other nodes', STEADY_LIMITS],
+  'protocols/wire/steady.ts': ['Bodies that stream', STEADY_LIMITS],
   'daemon/federation/https-pull.ts': ['Pulls from an agrinetd', PULL_LIMITS],
   'daemon/federation/legacy-import.ts': ['Exports of old back ends', IMPORT_LIMITS],
   'protocols/market/legacy.ts': ['Their items', LEGACY_LIMITS],

@@ -85,6 +85,35 @@ describe('the catch-up plan', () => {
     expect(starts.filter(({ peer }) => peer === 'quick')).toHaveLength(1);
   });
 
+  test('four that trickle get the places of those that fail, together, and leave the others to the rest', () => {
+    const plan = new CatchUpPlan();
+    const mud = ['m1', 'm2', 'm3', 'm4'];
+    let n = 0;
+    for (const peer of mud) for (let i = 0; i < 6; i++) plan.want(peer, group(++n));
+    for (let n = 100; n < 110; n++) plan.want('quick', group(n));
+    // The first time each has the places of any peer.
+    const first = started(plan);
+    expect(first).toHaveLength(CATCH_UP_LIMITS.pulls);
+    let now = 0;
+    const failed = new Set<string>();
+    const end = (starts: typeof first): void => {
+      for (const { peer, need } of starts) {
+        plan.ended(peer, need, peer === 'quick', peer !== 'quick', now);
+        if (peer !== 'quick') failed.add(peer);
+      }
+    };
+    end(first);
+    for (let round = 0; round < 6; round++) {
+      now += CATCH_UP_LIMITS.retryMs * 2 ** round;
+      const next = started(plan, now);
+      const failing = next.filter(({ peer }) => failed.has(peer));
+      expect(failing.length).toBeLessThanOrEqual(CATCH_UP_LIMITS.pullsOfFailing);
+      expect(next.filter(({ peer }) => peer === 'quick').length).toBeGreaterThan(round < 3 ? 0 : -1);
+      end(next);
+    }
+    expect(started(plan, now * 2).some(({ peer }) => peer === 'quick')).toBe(false);
+  });
+
   test('prefers the holder with less to do', () => {
     const plan = new CatchUpPlan();
     for (let n = 1; n <= 2; n++) plan.want('tarpit', group(n));

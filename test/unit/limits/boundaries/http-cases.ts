@@ -158,9 +158,9 @@ export const HTTP_CASES = {
     flushMs: PACE,
     retryMs: PACE,
   },
-  'daemon/federation/steady.ts': {
-    graceMs: PATIENCE('twenty seconds of a trickle'),
-    bytesPerSecond: PATIENCE('twenty seconds of a trickle'),
+  'protocols/wire/steady.ts': {
+    graceMs: { shownBy: ['test/unit/wire/steady.test.ts', 'one below, at and one above the grace'] },
+    bytesPerSecond: { shownBy: ['test/unit/wire/steady.test.ts', 'one below, at and one above the pace'] },
   },
   'daemon/federation/https-pull.ts': {
     frontierBytes: OF_PEER('sixteen megabytes of pages, which their number bounds before'),

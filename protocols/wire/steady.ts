@@ -1,0 +1,40 @@
+import { AgrinetError } from '../errors.ts';
+
+export const STEADY_LIMITS = {
+  /** After so many milliseconds of waiting for bytes of a body they must have come faster than a trickle. */
+  graceMs: 20_000,
+  /** What is no trickle: a GPRS line brings several times as many, bytes a second. */
+  bytesPerSecond: 1024,
+} as const;
+
+export interface SteadyOptions {
+  /** What is thrown when it only trickles. */
+  readonly error: () => AgrinetError;
+  readonly limits?: { readonly graceMs: number; readonly bytesPerSecond: number };
+  /** A clock that nobody sets, milliseconds. */
+  readonly now?: () => number;
+}
+
+/**
+ * A body that keeps coming, an answer's or a request's: who sends a byte now and then, so that no silence is ever too long, holds a place that others
+ * wait for. Time that the reader takes does not count.
+ */
+export async function* steady(
+  body: AsyncIterable<Uint8Array>,
+  { error, limits = STEADY_LIMITS, now = () => performance.now() }: SteadyOptions,
+): AsyncGenerator<Uint8Array> {
+  let waited = 0;
+  let bytes = 0;
+  let since = now();
+  for await (const chunk of body) {
+    waited += now() - since;
+    bytes += chunk.length;
+    if (waited > limits.graceMs && bytes < (waited / 1000) * limits.bytesPerSecond) throw error();
+    yield chunk;
+    since = now();
+  }
+}
+
+/** The error of an answer that only trickles. */
+export const pullSlow = (): AgrinetError =>
+  new AgrinetError('pull-slow', 'the answer only trickles; what came of it stays');
