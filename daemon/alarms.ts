@@ -69,7 +69,18 @@ export interface DiskAlarm {
   readonly most: { readonly author: string; readonly bytes: number; readonly own: boolean } | undefined;
 }
 
+/** A peer that is there takes nothing more of one of this node's feeds; private ones are not named where anybody may read. */
+interface StallAlarm {
+  readonly kind: 'feed-stalled';
+  readonly node: string;
+  readonly channel: 'public' | 'private';
+  readonly epoch: string;
+  readonly there: number;
+  readonly minutes: number;
+}
+
 type AnyAlarm =
+  | StallAlarm
   | RecordAlarm
   | LeftOutAlarm
   | Alarm
@@ -95,6 +106,8 @@ function textOf(alarm: AnyAlarm): string {
       return `Node ${alarm.author} takes up ${mebibytes(alarm.usage.bytes)} MiB here, ${mebibytes(alarm.usage.pendingBytes)} of them in ${alarm.usage.pending} ops that wait: over its quota, nothing more of it is taken. ${raising(alarm)}; if it is not honest: agrinet suspend ${alarm.author}`;
     case 'disk-filling':
       return `${mebibytes(alarm.free)} MiB are free, and at ${mebibytes(alarm.reserve)} writes are refused. ${grown(alarm.most)}`;
+    case 'feed-stalled':
+      return `Node ${alarm.node} has been at entry ${alarm.there} of this node's ${alarm.channel} feed ${alarm.epoch} for ${alarm.minutes} minutes, although it is there and more is held here. Its disk, its quota or its version: ask its operator; agrinet doctor says when it moves.`;
     case 'commit-failed':
       return 'A write did not reach the disk and was refused.';
     case 'own-entries-returned':
@@ -150,6 +163,7 @@ function grown(most: DiskAlarm['most']): string {
 }
 
 function subjectOf(alarm: AnyAlarm): string {
+  if (alarm.kind === 'feed-stalled') return `${alarm.kind}|${alarm.node}|${alarm.epoch}`;
   if (alarm.kind === 'author-over-quota') return `${alarm.kind}|${alarm.author}`;
   if (alarm.kind === 'feed-forked') return `${alarm.kind}|${alarm.author}|${alarm.epoch}`;
   if (alarm.kind === 'listener-failed') return `${alarm.kind}|${alarm.listener}`;

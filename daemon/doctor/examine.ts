@@ -9,7 +9,7 @@ import {
   checkRejoin,
   checkSchema,
 } from './checks/federation.ts';
-import { checkForgotten, checkQuotas } from './checks/kept.ts';
+import { checkForgotten, checkQuotas, checkStalls } from './checks/kept.ts';
 import { checkDatabase, checkDisk, checkFiles } from './checks/machine.ts';
 import { checkExposure, checkSecrets, checkSettings, checkTls } from './checks/settings.ts';
 import {
@@ -41,6 +41,7 @@ const ONLINE: Readonly<Partial<Record<CheckId, (facts: OnlineFacts) => Finding[]
   schema: checkSchema,
   gaps: checkGaps,
   quotas: checkQuotas,
+  stalls: checkStalls,
   forgotten: checkForgotten,
   digests: checkDigests,
   scrub: checkScrub,

@@ -1,5 +1,6 @@
 import type { NotCompared } from '../../protocols/digest/coverage.ts';
 import type { GapRow } from '../../api/ports/forget.ts';
+import type { Stall } from '../stalls/stalls.ts';
 import type { ScrubStanding } from '../scrub/scrub.ts';
 import type { OpenModes } from '../folder-modes.ts';
 import type { Settings } from '../settings.ts';
@@ -159,6 +160,8 @@ export interface OnlineFacts extends OfflineFacts {
     /** Ops that may wait; 0: no bound. */
     readonly pendingOps: number;
   }[];
+  /** Feeds of this node that do not move at a peer. */
+  readonly stalls: readonly Stall[];
   /** Nodes of whose entries some were forgotten, and whether they are followed again. */
   readonly forgotten: readonly (GapRow & { readonly label: string; readonly active: boolean })[];
   readonly unequal: readonly { readonly peer: string; readonly author: string }[];

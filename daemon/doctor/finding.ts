@@ -21,6 +21,7 @@ export const CHECKS = {
   schema: { offline: false, what: 'nodes and ops of a newer schema than this one' },
   gaps: { offline: false, what: 'entries that are known of and do not come' },
   quotas: { offline: false, what: 'nodes whose entries are near what is kept of one' },
+  stalls: { offline: false, what: 'feeds of this node that do not move at a peer' },
   forgotten: { offline: false, what: 'nodes of whose entries some were forgotten' },
   digests: { offline: false, what: 'equal frontiers with unequal digests' },
   scrub: { offline: false, what: 'stored rows that were not what the feeds say' },

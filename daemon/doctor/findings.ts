@@ -23,6 +23,7 @@ export type ToldElsewhere =
   | 'rows-mended'
   | 'entries-damaged'
   | 'disk-filling'
+  | 'feed-stalled'
   | 'mirror-tables-missing'
   | 'mirror-refused'
   | 'mirror-denied'
@@ -339,6 +340,13 @@ const STATES = {
     severity: 'info',
     what: 'a peer’s version judges a collection otherwise',
     remedy: 'upgrade whichever of the two is older; nothing is lost meanwhile',
+  },
+  'feed-stalled': {
+    check: 'stalls',
+    severity: 'warning',
+    what: 'a peer that is there takes no more of a feed of this node',
+    remedy:
+      'ask the operator of {node} for what agrinet doctor says there: a full disk, a quota, an older version',
   },
   'entries-forgotten': {
     check: 'forgotten',

@@ -11,6 +11,7 @@ import type { PeerId } from '../../protocols/wire/identity.ts';
 import { parseRecordKey } from '../../protocols/wire/ids.ts';
 import type { Reader } from '../../storage/reader.ts';
 import type { ListedVerdict } from '../../storage/store.ts';
+import type { Stall } from '../stalls/stalls.ts';
 import type { ScrubStanding } from '../scrub/scrub.ts';
 import { gapRowsOf } from '../forget/gap-rows.ts';
 import type { Node } from '../node.ts';
@@ -26,6 +27,7 @@ export interface OnlineSources {
   readonly registration: Pick<RegistrationPort, 'nodes'>;
   readonly jobs: Pick<JobsPort, 'counts' | 'health' | 'list'>;
   readonly reader: Pick<Reader, 'verdicts' | 'conflicts'>;
+  readonly stalls: () => readonly Stall[];
   readonly gaps: () => ReturnType<GapWatch['gaps']>;
   readonly startedAt: number;
   readonly now: () => number;
@@ -93,6 +95,7 @@ export async function gatherOnline(
     dht: dhtFact(node),
     gaps: gaps(),
     quotas: quotaFacts(node, labels),
+    stalls: sources.stalls(),
     forgotten: gapRowsOf(node.store).map((row) => ({
       ...row,
       label: labels.get(row.id) ?? row.id,

@@ -1,6 +1,7 @@
 import type { DoctorPort, DoctorReport } from '../../api/ports/doctor.ts';
 import type { Node } from '../node.ts';
 import type { Parts } from '../parts.ts';
+import { startStallWatch } from '../stalls/stall-watch.ts';
 import type { Standings } from '../standings.ts';
 import { createDiffer } from './diff.ts';
 import type { DigestTrees } from './digest-trees.ts';
@@ -34,6 +35,17 @@ export function startDoctor(node: Node, sources: DoctorSources, parts: Parts): D
   parts.started('disk trend', () => disk.stop());
   const gaps = startGapWatch(node, sources.standings, steady);
   parts.started('gap watch', () => gaps.stop());
+  const stalls = startStallWatch(node, steady, ({ peer, channel, epoch, there, sinceMs }) =>
+    node.alarms.raise({
+      kind: 'feed-stalled',
+      node: peer,
+      channel: channel === 'public' ? 'public' : 'private',
+      epoch,
+      there,
+      minutes: Math.floor(sinceMs / 60_000),
+    }),
+  );
+  parts.started('stall watch', () => stalls.stop());
   let running: Promise<DoctorReport> | undefined;
 
   async function examine(): Promise<DoctorReport> {
@@ -52,6 +64,7 @@ export function startDoctor(node: Node, sources: DoctorSources, parts: Parts): D
       {
         node,
         ...sources,
+        stalls: () => stalls.stalls(),
         gaps: () => gaps.gaps().map((gap) => ({ ...gap, since: named(gap.since) })),
         startedAt: named(begun),
         now,

@@ -68,6 +68,8 @@ export interface Mycelium {
   syncNow(): Promise<void>;
   /** The last frontier each peer has shown. */
   frontiers(): ReadonlyMap<string, readonly FrontierGroup[]>;
+  /** How many whole frontiers a peer has shown since the start. */
+  frontiersShown(peer: string): number;
   /** What each peer's version knows, and what its last digests are over; undefined before its first frontier. */
   coverageOf(peer: string): PeerCoverage | undefined;
   readonly pending: number;
@@ -282,6 +284,7 @@ export function createMycelium(components: MyceliumComponents, network: string):
       await Promise.all([...peers.values()].map(exchangeWith));
     },
     frontiers: () => puller.frontiers(),
+    frontiersShown: (peer) => puller.frontiersShown(peer),
     coverageOf: (peer) => puller.coverageOf(peer),
     get pending() {
       return puller.pending;

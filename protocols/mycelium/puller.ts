@@ -74,6 +74,8 @@ export interface Puller {
   seekLower(proof: ForkProof): void;
   reconnected(peer: string): void;
   frontiers(): ReadonlyMap<string, readonly FrontierGroup[]>;
+  /** How many whole frontiers a peer has shown. */
+  frontiersShown(peer: string): number;
   coverageOf(peer: string): PeerCoverage | undefined;
   readonly pending: number;
   stop(): void;
@@ -86,6 +88,8 @@ export function createPuller(components: PullerComponents): Puller {
   const coverage = new Map<string, PeerCoverage>();
   /** What was shown is pulled from whom it was shown by: two processes may have one key, and so one peer id. */
   const shownOver = new Map<string, Connection>();
+  /** Whole frontiers that each has shown. */
+  const counts = new Map<string, number>();
   const owed = new OwedFeeds(components);
   const stopping = new AbortController();
   let retry: NodeJS.Timeout | undefined;
@@ -98,6 +102,7 @@ export function createPuller(components: PullerComponents): Puller {
     const turn = new CpuTurn();
     const peer = connection.remotePeer.toString();
     shownOver.set(peer, connection);
+    counts.set(peer, (counts.get(peer) ?? 0) + 1);
     coverage.set(peer, { knows, covers });
     // What nobody here follows or holds is of no further use, and a frontier may be megabytes of it.
     shown.set(
@@ -253,6 +258,7 @@ export function createPuller(components: PullerComponents): Puller {
       pullMore();
     },
     frontiers: () => shown,
+    frontiersShown: (peer) => counts.get(peer) ?? 0,
     coverageOf: (peer) => coverage.get(peer),
     get pending() {
       return plan.pending;

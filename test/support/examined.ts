@@ -35,7 +35,7 @@ export async function factsOf({ node, context }: TestNode, laterMs = 0): Promise
           }),
     };
     const { facts } = await gatherOnline(
-      { ...sources, gaps: () => gaps.gaps(), startedAt, now },
+      { ...sources, stalls: () => [], gaps: () => gaps.gaps(), startedAt, now },
       offline,
       AbortSignal.timeout(8000),
     );

@@ -2,7 +2,7 @@ import { PENDING_SHARE } from '../../../protocols/feed/quota.ts';
 import { roomierQuota } from '../../alarms.ts';
 import type { OnlineFacts } from '../facts.ts';
 import { isoTime } from '../../../protocols/wire/iso-time.ts';
-import { type Finding, finding, firstOf } from '../finding.ts';
+import { type Finding, finding, firstOf, harmless } from '../finding.ts';
 
 /** Of its quota an author is told of from this share on: then there is time to decide. */
 const NEAR = 0.9;
@@ -43,5 +43,16 @@ export function checkForgotten({ forgotten }: OnlineFacts): Finding[] {
         const message = `${entries} entries of ${label} were forgotten at ${isoTime(since)}${kept}`;
         return finding('entries-forgotten', { subject: id, message, values: { node: id } });
       }),
+  );
+}
+
+/** Feeds of this node of which a peer that is there takes nothing more. */
+export function checkStalls({ stalls, nodes }: OnlineFacts): Finding[] {
+  return firstOf(
+    stalls.map(({ peer, channel, epoch, there, here, sinceMs }) => {
+      const label = nodes.find(({ id }) => id === peer)?.label ?? peer;
+      const message = `${label} has been at entry ${there} of ${here} of this node's feed ${harmless(channel)} ${epoch} for ${Math.floor(sinceMs / 60_000)} minutes`;
+      return finding('feed-stalled', { subject: peer, message, values: { node: peer } });
+    }),
   );
 }

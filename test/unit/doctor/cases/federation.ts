@@ -170,6 +170,7 @@ export const FEDERATION: CasesOf<
   | 'feeds-lacking'
   | 'digest-differs'
   | 'digests-not-compared'
+  | 'feed-stalled'
   | 'entries-forgotten'
   | 'author-near-quota'
   | 'author-many-waiting'
@@ -341,6 +342,21 @@ export const FEDERATION: CasesOf<
     async ({ mend }, facts) => {
       expect(mend).toMatch(/^upgrade whichever/);
       return examineOnline(facts);
+    },
+  ),
+  // That a peer which takes no entry makes it so, and that it goes, is shown in test/unit/stalls.
+  'feed-stalled': planted(
+    /has been at entry 2 of 9 of this node's feed public 0a0a for 6 minutes/,
+    async () => {
+      const of = await node();
+      const peer = someone().peerId;
+      await registerHere(of, peer);
+      const stall = { peer, channel: 'public', epoch: '0a0a', there: 2, here: 9, sinceMs: 6 * MINUTE + 1 };
+      return [examineOnline({ ...(await factsOf(of)), stalls: [stall] }), of];
+    },
+    async ({ mend }, of) => {
+      expect(mend).toMatch(/^ask the operator of 12D3/);
+      return online(of);
     },
   ),
   'entries-forgotten': planted(

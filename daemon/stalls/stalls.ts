@@ -1,0 +1,95 @@
+/** When a feed of this node stands still at a peer: pure decisions. Time is monotonic, milliseconds; no I/O. */
+
+export const STALL_LIMITS = {
+  /** How often it is looked what peers have shown. */
+  roundMs: 20_000,
+  /** So long a peer may show the same place while more is held here: exchanges with it come every minute or so, and entries on their own. */
+  stallMs: 5 * 60_000,
+  /** Frontiers that have to show it in that time: one that is old says nothing of now. */
+  frontiers: 3,
+} as const;
+
+/** One of this node's feeds at a peer that has shown less of it than is held here. */
+export interface BehindFeed {
+  readonly peer: string;
+  readonly channel: string;
+  readonly epoch: string;
+  /** Entries that the peer has shown, and that are held here. */
+  readonly there: number;
+  readonly here: number;
+}
+
+/** What a peer that is registered has shown last. */
+export interface ShownPeer {
+  readonly peer: string;
+  /** Connected now: one that is away has a finding of its own, and one that comes and goes without taking anything is no better for it. */
+  readonly reachable: boolean;
+  /** Whole frontiers that it has shown since the start of this process. */
+  readonly frontiers: number;
+  readonly behind: readonly BehindFeed[];
+}
+
+/** A feed that does not move; `sinceMs` is how long, when it was last seen so. */
+export interface Stall extends BehindFeed {
+  readonly sinceMs: number;
+}
+
+interface Standing {
+  readonly there: number;
+  readonly since: number;
+  /** Frontiers of the peer when it was first seen at this place, and with the newest that shows it. */
+  readonly first: number;
+  last: number;
+  seenAt: number;
+  told: boolean;
+}
+
+/** Made by `emptyStalls`, changed only by `stallRound`. */
+export type StallState = Map<string, Standing>;
+
+export const emptyStalls = (): StallState => new Map();
+
+/**
+ * What stands still now, and of it what is new. A feed that moves begins anew; one that shows nothing is not judged, and one that is no
+ * longer registered is forgotten.
+ */
+export function stallRound(
+  state: StallState,
+  peers: readonly ShownPeer[],
+  now: number,
+): { readonly stalls: readonly Stall[]; readonly fresh: readonly Stall[] } {
+  const seen = new Set<string>();
+  const stalls: Stall[] = [];
+  const fresh: Stall[] = [];
+  for (const { reachable, frontiers, behind } of peers)
+    for (const feed of behind) {
+      const id = `${feed.peer}|${feed.channel}|${feed.epoch}`;
+      seen.add(id);
+      const standing = standingOf(state, id, feed, frontiers, now);
+      const sinceMs = standing.seenAt - standing.since;
+      const isTold = standing.last - standing.first >= STALL_LIMITS.frontiers;
+      if (!reachable || sinceMs < STALL_LIMITS.stallMs || !isTold) continue;
+      stalls.push({ ...feed, sinceMs });
+      if (!standing.told) fresh.push({ ...feed, sinceMs });
+      standing.told = true;
+    }
+  for (const id of state.keys()) if (!seen.has(id)) state.delete(id);
+  return { stalls, fresh };
+}
+
+function standingOf(
+  state: StallState,
+  id: string,
+  { there }: BehindFeed,
+  frontiers: number,
+  now: number,
+): Standing {
+  const known = state.get(id);
+  if (known?.there === there) {
+    if (frontiers !== known.last) Object.assign(known, { last: frontiers, seenAt: now });
+    return known;
+  }
+  const begun = { there, since: now, first: frontiers, last: frontiers, seenAt: now, told: false };
+  state.set(id, begun);
+  return begun;
+}
