@@ -3,6 +3,7 @@ import { checksTable } from '../../daemon/doctor/finding.ts';
 import { findingsTable } from '../../daemon/doctor/findings.ts';
 import { metricsTable } from '../../daemon/metrics/metrics-table.ts';
 import { COLLECTIONS, type Collection, type FieldRule } from '../../protocols/open-dialog/schema.ts';
+import { diskDeadlinesTable, waitsTable } from './deadlines.ts';
 import { KEYSPACE } from '../../storage/keyspace.ts';
 import { HTTP_LIMITS, PROTOCOL_LIMITS } from './limit-groups.ts';
 
@@ -16,7 +17,7 @@ export const GENERATED: Readonly<Record<string, Readonly<Record<string, () => st
     checks: checksTable,
   },
   'protocols/README.md': { collections: collectionTables, limits: () => limitTables(PROTOCOL_LIMITS) },
-  'daemon/README.md': { findings: findingsTable },
+  'daemon/README.md': { findings: findingsTable, 'disk-deadlines': diskDeadlinesTable, waits: waitsTable },
   'storage/README.md': { keyspace: keyspaceTable },
 };
 
