@@ -1,5 +1,6 @@
 import { createMiddleware } from 'hono/factory';
 import { AgrinetError } from '../protocols/errors.ts';
+import type { Sees } from './ports/registration.ts';
 import type { RegistrationKey } from '../protocols/registry/registration-key.ts';
 
 /**
@@ -43,6 +44,11 @@ export function registrationKey(principal: Principal): RegistrationKey | undefin
 
 export function isOperator(principal: Principal): boolean {
   return principal.scopes.has('operator');
+}
+
+/** How much is told to a caller: the operator sees the whole, everybody else what is public. */
+export function seesOf(principal: Principal): Sees {
+  return isOperator(principal) ? 'whole' : 'public';
 }
 
 /** Refuses who may not call a route: `unauthorized` without credentials, `forbidden` with too few scopes. */

@@ -28,7 +28,7 @@ import type { NoteLeftOut } from './ports/left-out.ts';
 import type { MetricsPort } from './ports/metrics.ts';
 import type { MirrorPort } from './ports/mirror.ts';
 import type { QuotaPort } from './ports/quota.ts';
-import type { RegistrationPort } from './ports/registration.ts';
+import type { RegistrationPort, Sees } from './ports/registration.ts';
 import type { TrendsPort } from './ports/trends.ts';
 import type { FencePort, RatingsPort, TrustPort } from './ports/trust.ts';
 
@@ -57,7 +57,11 @@ export interface RecordReader {
   }>;
   /** With `onUnread` without those whose rows are damaged. */
   all(collection: string, onUnread?: OnUnread): AsyncGenerator<RecordState>;
-  conflicts(limit: number): Promise<RecordState[]>;
+  /** Records with a field in conflict of which `shown` leaves something, as it leaves them; at most `limit`. */
+  conflicts(
+    limit: number,
+    shown: (state: RecordState) => Promise<RecordState | undefined>,
+  ): Promise<RecordState[]>;
   verdicts(
     limit: number,
     filter?: {
@@ -121,8 +125,8 @@ export interface ApiContext {
   /** Why the node is not ready to write, or undefined. */
   trouble(): { readonly code: string; readonly message: string } | undefined;
   /** What works only in part, in a line each. */
-  degraded(): readonly string[];
-  alarms(): readonly { readonly kind: string; readonly at: string; readonly text: string }[];
+  degraded(sees: Sees): readonly string[];
+  alarms(sees: Sees): readonly { readonly kind: string; readonly at: string; readonly text: string }[];
   /** The operator has seen to all of them. How many there were. */
   clearAlarms(): number;
   /** Whether a node is registered here and active. */

@@ -119,9 +119,9 @@ function transitionJson(
   };
 }
 
-/** When a contract last moved: its document, or its newest step that counts. */
-function movedAt({ state, movedAt = 0 }: Sight): string {
-  return isoTime(Math.max(state.updated[0], movedAt));
+/** When a contract last moved. */
+function movedAt({ state, movedAt = state.updated[0] }: Sight): string {
+  return isoTime(movedAt);
 }
 
 /** The same on every node that holds the same of it. */

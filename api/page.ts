@@ -3,7 +3,7 @@ import { parseRecordKey, publicId } from '../protocols/wire/ids.ts';
 import { trendSummary, type TrendSignal } from '../protocols/market/trends.ts';
 import type { ApiContext } from './context.ts';
 import { insideFence } from './fenced.ts';
-import type { NodeEntry } from './ports/registration.ts';
+import type { NodeEntry, Sees } from './ports/registration.ts';
 import type { TrendReports } from './trend-reports.ts';
 import { isoTime } from '../protocols/wire/iso-time.ts';
 import type { RecordState } from '../protocols/open-dialog/record.ts';
@@ -22,11 +22,14 @@ th,td{text-align:left;padding:.35rem .6rem;border-bottom:1px solid var(--line)}.
 /** Price movements shown. */
 const SIGNALS = 8;
 
-/** The node's one plain page: itself, its nodes and their lag, its jobs, the digest, price movements, the newest listings. */
-export async function page(node: ApiContext, trends: TrendReports): Promise<string> {
+/**
+ * The node's one plain page: itself, its nodes and their lag, the digest, price movements, the newest listings; for the operator's key also
+ * its jobs, and whatever private channels move.
+ */
+export async function page(node: ApiContext, trends: TrendReports, sees: Sees): Promise<string> {
   const me = node.registration.identity();
   const { digest, owners } = node.digest();
-  const nodes = await node.registration.nodes();
+  const nodes = await node.registration.nodes(sees);
   const { records, unread = [] } = await node.reader.list(
     'listings',
     { fields: {}, keep: insideFence(node.fence) },
@@ -41,7 +44,6 @@ export async function page(node: ApiContext, trends: TrendReports): Promise<stri
   }));
   const most = Math.max(1, ...counts.map((c) => c.listings));
   const trouble = node.trouble();
-  const { waiting, delayed, active, completed, dead } = node.jobs.counts();
   const report = await trends({ back: 1 });
   const shown = new Shown(node.leftOut);
   shown.missed(unread);
@@ -65,16 +67,9 @@ export async function page(node: ApiContext, trends: TrendReports): Promise<stri
         <h1>${me.name}</h1>
         <p class="muted">Region ${me.region} · network ${me.network} · <code>${me.peerId}</code></p>
         ${trouble === undefined ? html`<p class="on">● ready</p>` : html`<p class="off">● not ready: ${trouble.message}</p>`}
-        ${node.degraded().map((what) => html`<p class="off">◐ degraded: ${what}</p>`)}
-        ${node.alarms().map((alarm) => html`<p class="alarm">▲ ${alarm.text} <span class="muted">${alarm.at}</span></p>`)}
-        <p>
-          Jobs: ${waiting + delayed + active} to do, ${completed} done,
-          <span class="${dead === 0 ? '' : 'off'}">${dead} dead</span>${
-            dead === 0
-              ? ''
-              : html` · <span class="muted">look with <code>npx agrinet jobs list --state dead</code></span>`
-          }
-        </p>
+        ${node.degraded(sees).map((what) => html`<p class="off">◐ degraded: ${what}</p>`)}
+        ${node.alarms(sees).map((alarm) => html`<p class="alarm">▲ ${alarm.text} <span class="muted">${alarm.at}</span></p>`)}
+        ${sees === 'whole' ? jobsLine(node.jobs) : ''}
         <h2>Nodes</h2>
         ${
           nodes.length === 0
@@ -166,6 +161,15 @@ function listingRow({ key, view }: RecordState, nameOf: (peer: string) => string
     <td>${String(view['region'] ?? '')}</td>
     <td>${nameOf(parts?.owner ?? '')}</td>
   </tr>`;
+}
+
+function jobsLine(jobs: Pick<ApiContext['jobs'], 'counts'>) {
+  const { waiting, delayed, active, completed, dead } = jobs.counts();
+  const look = html` · <span class="muted">look with <code>npx agrinet jobs list --state dead</code></span>`;
+  return html`<p>
+    Jobs: ${waiting + delayed + active} to do, ${completed} done,
+    <span class="${dead === 0 ? '' : 'off'}">${dead} dead</span>${dead === 0 ? '' : look}
+  </p>`;
 }
 
 /** Green: reached. Amber: waits for somebody. Red: trouble. */

@@ -62,7 +62,8 @@ const frames = new WeakMap<TellableEvent, Uint8Array>();
 export function frameOf(event: TellableEvent): Uint8Array {
   const known = frames.get(event);
   if (known !== undefined) return known;
-  const id = event.id === undefined ? '' : `id: ${event.id}\n`;
+  const shown = event.shownId ?? event.id;
+  const id = shown === undefined ? '' : `id: ${shown}\n`;
   const frame = encoder.encode(`event: ${event.type}\n${id}data: ${JSON.stringify(event.data)}\n\n`);
   frames.set(event, frame);
   return frame;
@@ -142,7 +143,8 @@ export function createSseStreams(
     let slow = false;
     let body: ReadableStreamDefaultController<Uint8Array> | undefined;
     let subscription: EventSubscription | undefined;
-    let onRoom: (() => void) | undefined;
+    /** Replays that wait for room: one of each log. */
+    const waiting: (() => void)[] = [];
 
     function send(): void {
       const frame = asked ? queue.shift() : undefined;
@@ -153,7 +155,7 @@ export function createSseStreams(
         body?.enqueue(frame);
       }
       stuckSince = queue.length === 0 ? undefined : (stuckSince ?? performance.now());
-      if (hasRoom()) onRoom?.();
+      if (hasRoom()) for (const resume of waiting.splice(0)) resume();
     }
     const hasRoom = (): boolean => queue.length <= bounds.queueEvents / 2 && bytes <= bounds.queueBytes / 2;
 
@@ -170,12 +172,7 @@ export function createSseStreams(
       }
       enqueue(frame);
       if (hasRoom()) return undefined;
-      return new Promise((resolve) => {
-        onRoom = () => {
-          onRoom = undefined;
-          resolve();
-        };
-      });
+      return new Promise((resolve) => waiting.push(resolve));
     }
     function enqueue(frame: Uint8Array): void {
       queue.push(frame);
@@ -193,7 +190,7 @@ export function createSseStreams(
       c.req.raw.signal.removeEventListener('abort', end);
       queue.length = 0;
       bytes = 0;
-      onRoom?.();
+      for (const resume of waiting.splice(0)) resume();
     }
     function drop(): void {
       slow = true;

@@ -1,5 +1,4 @@
 import { nodeOf } from '../protocols/market/party.ts';
-import { SNAPSHOT_LIMITS } from '../protocols/market/trend-snapshot.ts';
 import { isLive } from '../protocols/open-dialog/record.ts';
 import type { PeerId } from '../protocols/wire/identity.ts';
 import type { RecordReader } from './context.ts';
@@ -151,7 +150,7 @@ export function topRated(
 const BUSY = 100;
 const QUIET = 10;
 
-/** What the old back end called AI: sentences by rule. `all` tells small numbers of transactions, too. */
+/** What the old back end called AI: sentences by rule. `all` tells of transactions, too, which are their parties' and the operator's. */
 export function insights(
   figures: TrendFigures,
   top: readonly ProducerScore[],
@@ -169,7 +168,7 @@ export function insights(
     sentences.push(
       `Top rated producers: ${top.map(({ subject, score }) => `${subject} (${round(score)})`).join(', ')}.`,
     );
-  if (figures.delayed >= (all ? 1 : SNAPSHOT_LIMITS.group))
+  if (all && figures.delayed > 0)
     sentences.push(
       figures.delayed === 1
         ? '1 transaction is delayed: its day of delivery is over.'

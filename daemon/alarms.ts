@@ -1,3 +1,4 @@
+import type { Sees } from '../api/ports/registration.ts';
 import { PENDING_SHARE, type Usage } from '../protocols/feed/quota.ts';
 import type { Alarm } from '../protocols/ledger/types.ts';
 import type { Logger } from './logger.ts';
@@ -11,6 +12,23 @@ export interface RaisedAlarm {
 }
 
 const KEPT = 50;
+
+/**
+ * Alarms that everybody may read. The others can come from a private channel, or name figures that its entries move; they are the
+ * operator's.
+ */
+const PUBLIC: ReadonlySet<AnyAlarm['kind']> = new Set<AnyAlarm['kind']>([
+  'foreign-certificate',
+  'mirror-tables-missing',
+  'mirror-denied',
+  'mirror-displaced',
+  'listener-failed',
+  'rows-mended',
+  'entries-damaged',
+  'commit-failed',
+  'tail-lost',
+  'database-damaged',
+]);
 
 /** What opening the database found. */
 type StorageAlarm =
@@ -180,13 +198,14 @@ export function createAlarms(
   steady: () => number = now,
 ): {
   raise(alarm: AnyAlarm): void;
-  list(): RaisedAlarm[];
+  /** Without a word all of them; those for the public only where `sees` says so. */
+  list(sees?: Sees): RaisedAlarm[];
   /** The operator has seen to them: they are told no more, until one is raised again. How many there were. */
   clear(): number;
   /** How often each kind was raised since the start. */
   counts(): ReadonlyMap<string, number>;
 } {
-  const raised: RaisedAlarm[] = [];
+  const raised: (RaisedAlarm & { readonly kind: AnyAlarm['kind'] })[] = [];
   const last = new Map<string, number>();
   const counts = new Map<string, number>();
   return {
@@ -199,7 +218,7 @@ export function createAlarms(
       counts.set(alarm.kind, (counts.get(alarm.kind) ?? 0) + 1);
       logger.error({ ...alarm }, 'alarm');
     },
-    list: () => [...raised],
+    list: (sees = 'whole') => raised.filter(({ kind }) => sees === 'whole' || PUBLIC.has(kind)),
     clear() {
       last.clear();
       return raised.splice(0).length;

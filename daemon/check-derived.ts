@@ -44,6 +44,7 @@ export const KEPT: readonly SublevelName[] = [
   'jobs',
   'notifications',
   'events',
+  'privateEvents',
   'idempotency',
   'addresses',
   'outbox',

@@ -21,12 +21,11 @@ import type { Identity, PeerId } from '../protocols/wire/identity.ts';
 import { MERGE } from '../protocols/open-dialog/record.ts';
 import type { Channel, RecordKey } from '../protocols/wire/ids.ts';
 import { Database } from '../storage/database.ts';
-import { openEventTable } from '../storage/event-table.ts';
 import type { Outbox } from '../storage/outbox.ts';
 import type { Store } from '../storage/store.ts';
 import { addressStore, registryStore } from '../storage/tables.ts';
 import { createAlarms } from './alarms.ts';
-import { createEventLog, type EventLog } from './events/event-log.ts';
+import { type EventLogs, openEventLogs } from './events/event-logs.ts';
 import { recordEvents } from './events/record-events.ts';
 import {
   createGuardedFetch,
@@ -65,7 +64,7 @@ export interface Node {
   readonly offences: Offences;
   readonly guard: StorageGuard;
   readonly alarms: ReturnType<typeof createAlarms>;
-  readonly events: EventLog;
+  readonly events: EventLogs;
   /** Whether this node may promise something, or may have lost what it promised. */
   readonly rejoin: Rejoin;
   /** Judges whole records, off the main thread. */
@@ -187,8 +186,7 @@ async function compose(
     onRecovered: () => void mycelium?.syncNow(),
   });
 
-  const events = await createEventLog({
-    table: await openEventTable(db),
+  const events = await openEventLogs(db, identity, {
     now,
     warn: (message, fields) => logger.warn(fields, message),
   });
@@ -445,16 +443,21 @@ function onPullEvent(
   event: PullEvent,
   registry: Registry,
   rejoin: Rejoin,
-  events: EventLog,
+  events: EventLogs,
   logger: Logger,
   now: () => number,
 ): void {
   switch (event.kind) {
     case 'peer-synced':
-      registry.synced(event.peer, now());
+      // When was the last sync, and how many there were, is told to everybody: what is private does not count.
+      if (event.private !== true) registry.synced(event.peer, now());
       if (event.received === 0) break;
       logger.info({ peer: event.peer, entries: event.received }, 'caught up');
-      events.emit('federation.sync', { node: event.peer, received: event.received });
+      events.emit(
+        'federation.sync',
+        { node: event.peer, received: event.received },
+        event.private === true ? { operatorOnly: true } : undefined,
+      );
       break;
     case 'pull-failed':
       logger.debug({ peer: event.peer, code: event.code }, 'exchange failed');

@@ -194,7 +194,13 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
       tlsFingerprint: tls.fingerprint(),
     }),
     contactEmail: settings.contactEmail,
-    peerStanding: (peer) => ({ ...standings.peer(peer), transactions: contracts.agreedWith(peer) }),
+    peerStanding: async (peer, sees) => {
+      // What the public record tells of, and for the operator the trades of this node's users with that node.
+      const trades = new Set(await market.ratedTrades(peer));
+      if (sees === 'whole') for (const contract of contracts.agreedWith(peer)) trades.add(contract);
+      const transactions = trades.size + (await contracts.openRequestsOf(peer));
+      return { ...standings.peer(peer, sees), transactions };
+    },
     syncStanding: (id) => exchange.table.get(id),
     reach,
     legacyCounts: async (id) => {
@@ -244,7 +250,7 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
     scrubAuthor: (author) => scrub.author(author),
     addJob: (data, key) => jobs.queue.add('federation-sync', data, { key }),
     renewCertificate: (peer) => registration.renewCertificate(peer),
-    onOutcome: (id, { received, imported, error }) => {
+    onOutcome: (id, { received, receivedPrivate = 0, imported, error }) => {
       reliability.synced(id, error?.code);
       if (error === undefined) reach.contact(id);
       const forMs = error && node.offences.note(id, error.code, now());
@@ -252,10 +258,12 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
         alarms.raise({ kind: 'peer-distrusted', node: id, code: error.code, forMs });
       events.emit('federation.sync', {
         node: id,
-        received,
+        received: received - receivedPrivate,
         imported,
         ...(error === undefined ? {} : { error: error.message }),
       });
+      if (receivedPrivate > 0)
+        events.emit('federation.sync', { node: id, received: receivedPrivate }, { operatorOnly: true });
       void registration.noteSync(id, error?.message).catch((failed: unknown) => {
         logger.warn({ node: id, err: failed }, 'the end of a sync could not be noted');
       });
@@ -415,7 +423,10 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
     doctor,
     mirror: mirrorPort(mirror),
     events: {
-      subscribe: (wanted, push) => events.subscribe(wanted, push),
+      subscribe: (wish, push) => events.subscribe(wish, push),
+      newest: () => events.newest(),
+      sealPlace: (place) => events.sealPlace(place),
+      openPlace: (text) => events.openPlace(text),
       relayToken: (conversation, token) => events.relay('token', { ...token }, { conversation }),
       mayHear: conversationEar(conversations),
       closing: closing.signal,
@@ -424,16 +435,16 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
       const refusal = guard.refusal();
       return refusal && { code: refusal.code, message: refusal.message };
     },
-    degraded: () => {
+    degraded: (sees) => {
       const { ok, detail } = jobs.port.health();
       return [
         ...clockLine(clock),
         ...(ok ? [] : [detail]),
         ...rejoinLine(rejoin.standing()),
-        ...(mirror?.degraded() ?? []),
+        ...(mirror?.degraded(sees) ?? []),
       ];
     },
-    alarms: () => alarms.list(),
+    alarms: (sees) => alarms.list(sees),
     clearAlarms() {
       const cleared = alarms.clear();
       if (cleared > 0) audit.record({ kind: 'operator', actor: 'operator', note: 'alarms cleared' });

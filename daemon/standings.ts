@@ -1,3 +1,4 @@
+import type { Sees } from '../api/ports/registration.ts';
 import type { ApiContext, KnownPeer } from '../api/context.ts';
 import { type Coverage, type NotCompared, notCompared, OWN_COVERAGE } from '../protocols/digest/coverage.ts';
 import { frontierOf } from '../protocols/feed/frontier.ts';
@@ -8,9 +9,9 @@ import type { Node } from './node.ts';
 
 /** What this process knows of its peers, and the digests of what it holds. */
 export interface Standings {
-  peer(peer: PeerId): PeerStanding;
+  peer(peer: PeerId, sees: Sees): Omit<PeerStanding, 'transactions'>;
   /** Entries that a peer has shown and that are lacking here. */
-  lag(peer: string): number;
+  lag(peer: string, sees: Sees): number;
   /** Everybody this node knows of: connected, discovered or registered. */
   known(): KnownPeer[];
   digest(): ReturnType<ApiContext['digest']>;
@@ -25,10 +26,11 @@ export function createStandings(node: Node): Standings {
   const { identity, store, registry, mycelium, discovery, host } = node;
   const self = identity.peerId;
 
-  function lagOf(peer: string): number {
+  function lagOf(peer: string, sees: Sees): number {
     let lag = 0;
     for (const { author, channel, items } of mycelium.frontiers().get(peer) ?? []) {
       const held = new Map(store.feeds(author, channel).map((feed) => [feed.epoch, feed.seq]));
+      if (channel !== 'public' && sees !== 'whole') continue;
       if (author !== self && registry.standing(author) !== 'followed') continue;
       for (const { epoch, seq } of items) lag += Math.max(0, seq - (held.get(epoch) ?? 0));
     }
@@ -41,17 +43,16 @@ export function createStandings(node: Node): Standings {
   };
 
   return {
-    peer(peer) {
+    peer(peer, sees) {
       const found = discovery.snapshot().find(({ subject }) => subject === peer);
       const connected = found?.connected ?? host.libp2p.getPeers().some((each) => each.toString() === peer);
       const listings = store.digests.one('public', peer, 'listings')?.count ?? 0;
       return {
         connected,
         nextRetryAt: found?.nextRetryAt,
-        lag: lagOf(peer),
+        lag: lagOf(peer, sees),
         notCompared: leftOut(peer),
         listings,
-        transactions: 0,
         users: 0,
       };
     },

@@ -30,6 +30,7 @@ const DERIVATION = {
   jobs: 'own',
   notifications: 'own',
   events: 'own',
+  privateEvents: 'own',
   audit: 'own',
   idempotency: 'own',
   reliability: 'own',

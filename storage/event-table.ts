@@ -38,21 +38,27 @@ export interface EventTable {
   unavailable(): boolean;
 }
 
+/** What is for everybody, and what is for some: each with numbers of its own, so that those of the one tell nothing of the other. */
+export type EventTableName = 'events' | 'privateEvents';
+
 /** In `meta`, not beside the events: it must outlive them all. */
-const RESERVED = fullKey('meta', 'events reserved');
+const RESERVED: Readonly<Record<EventTableName, string>> = {
+  events: fullKey('meta', 'events reserved'),
+  privateEvents: fullKey('meta', 'private events reserved'),
+};
 const DIGITS = 12;
 
-const eventKey = (id: number): string => fullKey('events', numberKey(id, DIGITS));
-
-/** Opens the table of events. Where the reservation is damaged or gone, numbers go on a wide step beyond the newest event. */
-export async function openEventTable(db: Database): Promise<EventTable> {
+/** Opens a table of events. Where the reservation is damaged or gone, numbers go on a wide step beyond the newest event. */
+export async function openEventTable(db: Database, name: EventTableName = 'events'): Promise<EventTable> {
+  const reservation = RESERVED[name];
+  const eventKey = (id: number): string => fullKey(name, numberKey(id, DIGITS));
   const first = await edge(false);
   const last = await edge(true);
   const kept = first === undefined || last === undefined ? undefined : { oldest: first, newest: last };
-  const reservedTo = reservedIn(await db.level.get(RESERVED), kept?.newest);
+  const reservedTo = reservedIn(reservation, await db.level.get(reservation), kept?.newest);
 
   async function edge(reverse: boolean): Promise<number | undefined> {
-    for await (const key of db.level.keys({ ...range('events'), reverse, limit: 1 }))
+    for await (const key of db.level.keys({ ...range(name), reverse, limit: 1 }))
       return Number.parseInt(innerKey(key), 16);
     return undefined;
   }
@@ -60,7 +66,7 @@ export async function openEventTable(db: Database): Promise<EventTable> {
   return {
     reservedTo,
     kept,
-    reserve: (to) => db.batch([{ type: 'put', key: RESERVED, value: sealJson(RESERVED, to) }], true),
+    reserve: (to) => db.batch([{ type: 'put', key: reservation, value: sealJson(reservation, to) }], true),
     write(events, prune) {
       const ops: BatchOp[] = [];
       for (const event of events) {
@@ -74,7 +80,7 @@ export async function openEventTable(db: Database): Promise<EventTable> {
     async read(after, limit) {
       const events: EventRow[] = [];
       let through = after;
-      const { lt } = range('events');
+      const { lt } = range(name);
       for await (const [key, value] of db.level.iterator({ gt: eventKey(after), lt, limit })) {
         const event = openRow(key, value);
         if (event !== undefined) events.push(event);
@@ -91,16 +97,20 @@ const WIDE_STEP = 1_000_000;
 
 /** For a database that goes back in time: numbers given out since are not given to other events. */
 export async function skippedEventNumbers(level: Level): Promise<BatchOp[]> {
-  const value = await level.get(RESERVED);
-  if (value === undefined) return [];
-  return [{ type: 'put', key: RESERVED, value: sealJson(RESERVED, reservedIn(value, 0) + WIDE_STEP) }];
+  const skipped: BatchOp[] = [];
+  for (const key of Object.values(RESERVED)) {
+    const value = await level.get(key);
+    if (value !== undefined)
+      skipped.push({ type: 'put', key, value: sealJson(key, reservedIn(key, value, 0) + WIDE_STEP) });
+  }
+  return skipped;
 }
 
-function reservedIn(value: Uint8Array | undefined, newest: number | undefined): number {
+function reservedIn(key: string, value: Uint8Array | undefined, newest: number | undefined): number {
   const beyond = (newest ?? 0) + 1;
   if (value === undefined) return newest === undefined ? 1 : beyond + WIDE_STEP;
   try {
-    return Math.max(beyond, openJson<number>(RESERVED, value));
+    return Math.max(beyond, openJson<number>(key, value));
   } catch {
     return beyond + WIDE_STEP; // the numbers between are given up
   }

@@ -6,7 +6,13 @@ import { ERASING } from './store.ts';
 import { openJson, sealJson } from './values.ts';
 
 /** Tables beside the feeds whose rows may repeat what a record says. */
-const REPEATING: readonly SublevelName[] = ['events', 'notifications', 'jobs', 'idempotency'];
+const REPEATING: readonly SublevelName[] = [
+  'events',
+  'privateEvents',
+  'notifications',
+  'jobs',
+  'idempotency',
+];
 /** What a repeated request gets whose first answer told of something that is erased since. */
 const GONE = {
   status: 410,

@@ -316,14 +316,21 @@ export class Reader {
     }
   }
 
-  /** Records with a field in conflict. */
-  async conflicts(limit: number): Promise<RecordState[]> {
+  /** Records with a field in conflict, as `shown` has them: one that has none left there is passed over and takes nobody's place. */
+  async conflicts(
+    limit: number,
+    shown: (state: RecordState) => Promise<RecordState | undefined> = async (state) => state,
+  ): Promise<RecordState[]> {
     const found: RecordState[] = [];
     for (const collection of ['listings', 'contracts', 'nodes', 'conversations']) {
       const start = fullKey('index', indexStart(`${collection}.conflicts`, ''));
       for await (const keys of this.#keys(start, undefined, false)) {
         const states = await this.readable(keys.map((key) => key.slice(start.length) as RecordKey));
-        for (const state of states) if (isLive(state) && found.length < limit) found.push(state);
+        for (const state of states) {
+          const seen = isLive(state) && found.length < limit ? await shown(state) : undefined;
+          if (seen !== undefined && Object.keys(seen.conflicts).length > 0) found.push(seen);
+        }
+        if (found.length >= limit) return found;
       }
     }
     return found;

@@ -26,7 +26,7 @@ import { indexKeys } from './indexes.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
 import { recordOpKey, refKey } from './op-keys.ts';
 import { UsageChanges, UsageTable } from './usage.ts';
-import type { StoredRecord } from './stored-record.ts';
+import { NO_CHANGE, type StoredRecord } from './stored-record.ts';
 import { openJson, openValue, sealJson, sealValue } from './values.ts';
 
 /** Stands from the commit that erased ops of a record until nothing on disk repeats them. */
@@ -200,7 +200,7 @@ export class Store implements LedgerStore {
 
   #opened(key: string, value: Uint8Array): RecordState {
     const { state, change } = openJson<StoredRecord>(key, value);
-    this.#changeOf.set(state, change);
+    if (change !== NO_CHANGE) this.#changeOf.set(state, change);
     return state;
   }
 
@@ -411,7 +411,10 @@ export class Store implements LedgerStore {
     return changes;
   }
 
-  /** The rows that hold change numbers; the last one drawn. */
+  /**
+   * The rows that hold change numbers; the last one drawn. Private records have none: the order of changes is told to everybody, as the
+   * cursor of an export, and must not move with what most may not know of.
+   */
   async #numbered(
     { records, dropped }: Commit,
     states: readonly string[],
@@ -426,11 +429,14 @@ export class Store implements LedgerStore {
         ops.push(del(fullKey('records', key)));
         continue;
       }
-      change++;
-      this.#changeOf.set(after, change);
-      ops.push(put(fullKey('changes', numberKey(change, 12)), Buffer.from(key)));
+      const isPublic = after.channel === 'public';
+      if (isPublic) {
+        change++;
+        this.#changeOf.set(after, change);
+        ops.push(put(fullKey('changes', numberKey(change, 12)), Buffer.from(key)));
+      }
       const full = fullKey('records', key);
-      ops.push(put(full, sealValue(full, storedRecord(states[i] ?? '', change))));
+      ops.push(put(full, sealValue(full, storedRecord(states[i] ?? '', isPublic ? change : NO_CHANGE))));
       if (turn.isOver()) await turn.next();
     }
     return change;

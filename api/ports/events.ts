@@ -11,8 +11,10 @@ export interface Audience {
 
 /** An event as told to clients. */
 export interface TellableEvent {
-  /** Grows for ever and is never given twice; absent for what is relayed and not kept. */
+  /** Grows for ever in its log and is never given twice; absent for what is relayed and not kept. */
   readonly id?: number;
+  /** The id that a listener gets instead, see event-ids.ts. */
+  readonly shownId?: string;
   readonly type: string;
   readonly data: JsonObject;
   readonly audience?: Audience;
@@ -25,16 +27,39 @@ export interface EventSubscription {
   close(): void;
 }
 
+/**
+ * The events for everybody, and those that are for some only. Each log has numbers of its own: whoever may hear the one alone learns
+ * from its numbers nothing of what happens in the other.
+ */
+export type EventLogName = 'public' | 'private';
+
+/** The last event that somebody has had of each log. */
+export type EventPlace = { readonly [log in EventLogName]?: number };
+
+/** What is to be told, and from where on. */
+export interface EventWish {
+  /** Logs in which there may be something for this listener. */
+  readonly logs: readonly EventLogName[];
+  readonly after?: EventPlace;
+  readonly wants: (event: TellableEvent) => boolean;
+}
+
 /** What the event routes need of the node. */
 export interface EventsPort {
   /**
-   * Replays what is kept after `after`, then tells what happens. When something after it is no longer kept, an event `reset`
-   * `{oldest}` comes first. Without `after` only what happens from now on.
+   * Of each log replays what is kept after the place in it, then tells what happens; without a place only what happens from now on.
+   * When something after it is no longer kept, an event `reset` `{oldest}` comes first. In order within a log.
    */
   subscribe(
-    options: { readonly after?: number; readonly wants: (event: TellableEvent) => boolean },
-    push: PushEvent,
+    wish: EventWish,
+    push: (event: TellableEvent, log: EventLogName) => Promise<void> | undefined,
   ): EventSubscription;
+  /** The newest event of each log. */
+  newest(): Readonly<Record<EventLogName, number>>;
+  /** A number of the private log as text that tells nothing of it, not even whether it is the same as another. */
+  sealPlace(place: number): string;
+  /** Undefined for a text that is none. */
+  openPlace(text: string): number | undefined;
   /** Tells a piece of a message being written to those who listen to the conversation; it is not kept. */
   relayToken(conversation: string, token: { readonly id: string; readonly token: string }): void;
   /** Record key of a conversation by its public id, when the caller takes part in it or is an operator; otherwise undefined. */

@@ -92,6 +92,8 @@ export type SyncSource =
 /** How a sync ended; kept per source. */
 export interface SyncOutcome {
   readonly received: number;
+  /** How many of them came in private channels. */
+  readonly receivedPrivate?: number;
   readonly imported: number;
   readonly unchanged: number;
   readonly refused: number;

@@ -1,3 +1,4 @@
+import type { Sees } from './registration.ts';
 import type { SseWatch } from '../sse.ts';
 
 /** Where the API counts, and what `GET /metrics` answers. None of it may throw into a request, but `text`. */
@@ -7,7 +8,7 @@ export interface MetricsPort {
   /** A request was refused with this code. */
   refused(code: string): void;
   readonly streams: SseWatch;
-  /** Everything, in the text format that `contentType` names. */
-  text(): Promise<string>;
+  /** What the caller may see, in the text format that `contentType` names: figures that private channels move only with the whole. */
+  text(sees: Sees): Promise<string>;
   readonly contentType: string;
 }

@@ -82,10 +82,14 @@ export interface RegisterRequest {
   readonly key?: RegistrationKey | undefined;
 }
 
+/** How much is told of nodes: what is public, or all that this node's operator may know. */
+export type Sees = 'public' | 'whole';
+
 /** What the registration routes need of the node. */
 export interface RegistrationPort {
   identity(nonce?: string): NodeIdentityAnswer;
-  nodes(): Promise<readonly NodeEntry[]>;
+  /** Figures of private channels, `lag` and `transactions`, only for who sees the whole. */
+  nodes(sees: Sees): Promise<readonly NodeEntry[]>;
   /** Throws `node-unknown`. */
   node(id: string): Promise<PrivateNodeEntry>;
   /** Registers both nodes with one another, or neither. */

@@ -23,6 +23,6 @@ const clear = route('operator', {
 /** `/alarms`. */
 export function alarmRoutes({ alarms, clearAlarms }: Pick<ApiContext, 'alarms' | 'clearAlarms'>) {
   return router()
-    .openapi(list, (c) => c.json({ alarms: [...alarms()] }, 200))
+    .openapi(list, (c) => c.json({ alarms: [...alarms('whole')] }, 200))
     .openapi(clear, (c) => c.json({ cleared: clearAlarms() }, 200));
 }

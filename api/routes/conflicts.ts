@@ -1,7 +1,8 @@
 import { z } from '@hono/zod-openapi';
-import { AgrinetError } from '../../protocols/errors.ts';
+import { AgrinetError, errorCode } from '../../protocols/errors.ts';
 import { parseRecordKey, publicId, type RecordKey } from '../../protocols/wire/ids.ts';
 import type { ApiContext } from '../context.ts';
+import type { ContractsPort } from '../ports/contracts.ts';
 import { recordJson } from '../records.ts';
 import { json, jsonInput, route, router } from '../route.ts';
 import { idParam, wholeNumber } from '../schemas.ts';
@@ -40,10 +41,25 @@ const settle = route('operator', {
   responses: { 200: json(Settled, 'It stands') },
 });
 
-export function conflictRoutes(node: ApiContext) {
+export function conflictRoutes(
+  node: Pick<ApiContext, 'self' | 'reader' | 'catalogue' | 'leftOut'> & {
+    readonly contracts: Pick<ContractsPort, 'get'>;
+  },
+) {
+  /** A contract as everybody is shown it: once it is agreed, drafts that contradict one another are none of its terms. */
+  async function asShown(state: RecordState): Promise<RecordState | undefined> {
+    if (!state.key.startsWith('contracts/') || state.channel === 'public') return state;
+    try {
+      return (await node.contracts.get(state.key, { operator: true })).state;
+    } catch (error) {
+      if (errorCode(error) === 'not-found') return undefined; // it went meanwhile
+      throw error;
+    }
+  }
+
   return router()
     .openapi(list, async (c) => {
-      const states = await node.reader.conflicts(c.req.valid('query').limit);
+      const states = await node.reader.conflicts(c.req.valid('query').limit, asShown);
       const shown = new Shown(node.leftOut);
       const rows = shown.each(states, ({ key }) => key, conflictsOf);
       shown.warn(c);
@@ -61,6 +77,9 @@ export function conflictRoutes(node: ApiContext) {
           : state.members?.writers.includes(node.self) === true;
       if (!mine)
         throw new AgrinetError('unauthorized', 'only a writer of the record can settle its conflicts');
+      const open = (await asShown(state))?.conflicts ?? {};
+      if (Object.keys(state.conflicts).length > 0 && Object.keys(open).length === 0)
+        throw new AgrinetError('contract-state', 'the contract is agreed; what its document says is no term');
       const { id, updatedAt } = recordJson(
         (await node.catalogue.settleConflict(state.key, field, value)).state,
       );

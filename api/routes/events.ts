@@ -3,7 +3,8 @@ import type { Context } from 'hono';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { type ApiEnv, isOperator, type Principal } from '../access.ts';
 import { callerAddress } from '../limits/address.ts';
-import type { EventsPort, TellableEvent } from '../ports/events.ts';
+import { numbered, placeIn } from '../event-ids.ts';
+import type { EventLogName, EventsPort, TellableEvent } from '../ports/events.ts';
 import { OPERATOR_USER } from '../ports/jobs.ts';
 import { json, jsonInput, media, route, router } from '../route.ts';
 import { createSseStreams, type SseLimits, type SseWatch } from '../sse.ts';
@@ -106,6 +107,18 @@ export function eventRoutes({ events, limits, metrics, sse }: EventRoutesContext
     return key;
   }
 
+  function listen(
+    c: Context<ApiEnv>,
+    logs: readonly EventLogName[],
+    lastEventId: string | undefined,
+    wants: (event: TellableEvent) => boolean,
+  ): Response {
+    return streams.open(c, holderOf(c), (push) => {
+      const after = placeIn(events, lastEventId);
+      return events.subscribe({ logs, after, wants }, numbered(events, logs, after, push));
+    });
+  }
+
   return router()
     .openapi(all, (c) => {
       const principal = c.get('principal');
@@ -113,16 +126,14 @@ export function eventRoutes({ events, limits, metrics, sse }: EventRoutesContext
       const chosen = types === undefined ? undefined : new Set(types.split(','));
       const wants = (event: TellableEvent): boolean =>
         (chosen === undefined || chosen.has(event.type)) && maySee(principal, event);
-      return streams.open(c, holderOf(c), (push) =>
-        events.subscribe({ ...resumption(c.req.valid('header')['last-event-id']), wants }, push),
-      );
+      // Of the other log there is nothing for whoever has no key.
+      const logs: EventLogName[] = principal.id === 'anonymous' ? ['public'] : ['public', 'private'];
+      return listen(c, logs, c.req.valid('header')['last-event-id'], wants);
     })
     .openapi(conversation, async (c) => {
       const key = await heard(c.get('principal'), c.req.valid('param').conversationId);
       const wants = (event: TellableEvent): boolean => event.audience?.conversation === key;
-      return streams.open(c, holderOf(c), (push) =>
-        events.subscribe({ ...resumption(c.req.valid('header')['last-event-id']), wants }, push),
-      );
+      return listen(c, ['private'], c.req.valid('header')['last-event-id'], wants);
     })
     .openapi(tokens, async (c) => {
       const key = await heard(c.get('principal'), c.req.valid('param').conversationId);
@@ -139,9 +150,4 @@ export function maySee(principal: Principal, { audience }: TellableEvent): boole
   if (isOperator(principal)) return true;
   if (audience.operatorOnly === true || audience.userId === OPERATOR_USER) return false;
   return audience.userId === undefined || audience.userId === principal.userId;
-}
-
-/** A Last-Event-ID that is no number of ours is as good as none. */
-function resumption(lastEventId: string | undefined): { after?: number } {
-  return lastEventId !== undefined && /^\d{1,15}$/.test(lastEventId) ? { after: Number(lastEventId) } : {};
 }

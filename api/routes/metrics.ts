@@ -1,3 +1,4 @@
+import { seesOf } from '../access.ts';
 import type { MetricsPort } from '../ports/metrics.ts';
 import { media, route, router } from '../route.ts';
 
@@ -5,13 +6,14 @@ const metrics = route('read', {
   method: 'get',
   path: '/',
   tags: ['Node'],
-  summary: 'Counters and gauges for Prometheus; with PUBLIC_READS=off a key with the scope read is needed',
+  summary:
+    'Counters and gauges for Prometheus: with the operator’s key all of them, else those that nothing private moves',
   responses: { 200: media('Prometheus text format 0.0.4', 'text/plain') },
 });
 
 /** What Prometheus scrapes. */
 export function metricsRoutes({ metrics: port }: { readonly metrics: MetricsPort }) {
   return router().openapi(metrics, async (c) =>
-    c.body(await port.text(), 200, { 'content-type': port.contentType }),
+    c.body(await port.text(seesOf(c.get('principal'))), 200, { 'content-type': port.contentType }),
   );
 }

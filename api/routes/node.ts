@@ -1,4 +1,5 @@
 import { z } from '@hono/zod-openapi';
+import { seesOf } from '../access.ts';
 import type { ApiContext } from '../context.ts';
 import { page } from '../page.ts';
 import { json, media, route, router } from '../route.ts';
@@ -22,7 +23,8 @@ const ready = route('open', {
   method: 'get',
   path: '/ready',
   tags,
-  summary: 'Whether the node can write, and what its operator should look at',
+  summary:
+    'Whether the node can write, and what its operator should look at: all of it with the operator’s key',
   responses: {
     200: json(
       z.object({ status: z.literal('ready'), degraded: z.array(z.string()), alarms: Alarms }),
@@ -47,14 +49,15 @@ export function nodeRoutes(node: ApiContext, trends: TrendReports) {
     .openapi(health, (c) => c.json({ status: 'ok' as const }, 200))
     .openapi(ready, (c) => {
       const trouble = node.trouble();
-      const alarms = [...node.alarms()];
+      const sees = seesOf(c.get('principal'));
+      const alarms = [...node.alarms(sees)];
       if (trouble === undefined)
-        return c.json({ status: 'ready' as const, degraded: [...node.degraded()], alarms }, 200);
+        return c.json({ status: 'ready' as const, degraded: [...node.degraded(sees)], alarms }, 200);
       const { message, code } = trouble;
       return c.json({ status: 'not-ready' as const, error: message, code, alarms }, 503);
     })
     .openapi(front, async (c) => {
       c.header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'");
-      return c.html(await page(node, trends));
+      return c.html(await page(node, trends, seesOf(c.get('principal'))));
     });
 }

@@ -4,7 +4,7 @@ import { scalarsOf } from '../../protocols/market/catalogue.ts';
 import type { Catalogue } from '../../protocols/market/catalogue.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import { recordKey } from '../../protocols/wire/ids.ts';
-import { isOperator, registrationKey } from '../access.ts';
+import { isOperator, registrationKey, seesOf } from '../access.ts';
 import type { RecordReader } from '../context.ts';
 import { nodeTemplate, profileFields } from '../node-template.ts';
 import type { NodeEntry } from '../ports/registration.ts';
@@ -186,15 +186,15 @@ export function registrationRoutes(node: RegistrationContext) {
       return c.json({ ...rest, multiaddrs: [...multiaddrs] }, 200);
     })
     .openapi(nodes, async (c) => {
-      const mayAll = isOperator(c.get('principal'));
-      const rows = (await registration.nodes()).map(async (each) => {
-        const quota = mayAll ? quotas.of(each.id) : undefined;
+      const sees = seesOf(c.get('principal'));
+      const rows = (await registration.nodes(sees)).map(async (each) => {
+        const quota = sees === 'whole' ? quotas.of(each.id) : undefined;
         return { ...(await row(each)), ...(quota === undefined ? {} : { quota: quotaJson(quota) }) };
       });
       return c.json({ nodes: await Promise.all(rows) }, 200);
     })
     .openapi(status, async (c) => {
-      const federationHealth = (await registration.nodes()).map((each) => ({
+      const federationHealth = (await registration.nodes(seesOf(c.get('principal')))).map((each) => ({
         node: each.url === '' ? each.id : each.url,
         status: each.online ? ('ONLINE' as const) : ('OFFLINE' as const),
         listings: each.listings,

@@ -125,6 +125,7 @@ const synced = route('worker', {
         source: id,
         outcome: z.object({
           received: count,
+          receivedPrivate: count.optional(),
           imported: count,
           unchanged: count,
           refused: count,
@@ -192,9 +193,10 @@ export function syncWorkerRoutes({ exchange }: { readonly exchange: Pick<Exchang
       const { source: of, outcome } = c.req.valid('json');
       if ((await worker.source(of)) === undefined)
         throw new AgrinetError('source-unknown', `${of} is not an active registered node with an address`);
-      const { lastHash, etag, error, ...counts } = outcome;
+      const { receivedPrivate, lastHash, etag, error, ...counts } = outcome;
       const noted: SyncOutcome = {
         ...counts,
+        ...(receivedPrivate === undefined ? {} : { receivedPrivate }),
         ...(lastHash === undefined ? {} : { lastHash }),
         ...(etag === undefined ? {} : { etag }),
         ...(error === undefined ? {} : { error }),

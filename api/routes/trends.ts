@@ -1,5 +1,4 @@
 import { z } from '@hono/zod-openapi';
-import { SNAPSHOT_LIMITS } from '../../protocols/market/trend-snapshot.ts';
 import { trendSummary } from '../../protocols/market/trends.ts';
 import { isOperator } from '../access.ts';
 import type { ApiContext } from '../context.ts';
@@ -129,7 +128,8 @@ const response = route(
     path: '/ping-response',
     tags,
     summary: 'Mean days between a seller’s signs of life on its transactions, the quickest first',
-    description: `From acceptance to the first ping, and from each ping to the next. Sellers with fewer than ${SNAPSHOT_LIMITS.group} transactions are shown to the operator only.`,
+    description:
+      'From acceptance to the first ping, and from each ping to the next. Contracts and their news are their parties’: told to the operator only, to others an empty list.',
     responses: {
       200: json(z.array(z.object({ sellerId: z.string(), avgDays: z.number() })), 'Sellers'),
     },
@@ -198,10 +198,8 @@ export function trendRoutes(
       return c.json(rows.slice(-ROWS), 200);
     })
     .openapi(response, async (c) => {
-      const all = isOperator(c.get('principal'));
-      const rows = (await figures()).sellers
-        .filter(({ transactions }) => all || transactions >= SNAPSHOT_LIMITS.group)
-        .map(({ sellerId, avgDays }) => ({ sellerId, avgDays }));
+      if (!isOperator(c.get('principal'))) return c.json([], 200);
+      const rows = (await figures()).sellers.map(({ sellerId, avgDays }) => ({ sellerId, avgDays }));
       return c.json(rows.slice(0, ROWS), 200);
     })
     .openapi(insight, async (c) => {

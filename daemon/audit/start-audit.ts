@@ -1,4 +1,5 @@
 import type { Access, Keys } from '../../api/ports/access.ts';
+import type { TellableEvent } from '../../api/ports/events.ts';
 import type { AuditHead } from '../../protocols/audit/chain.ts';
 import { draftFact } from '../../protocols/ledger/drafts.ts';
 import { parseRecordKey, publicId } from '../../protocols/wire/ids.ts';
@@ -47,7 +48,8 @@ export async function startAudit(
         audit.record({ kind: 'erasure', actor: record.owner, subject: publicId(record) });
     }
   });
-  const told = events.subscribe({ wants: ({ type }) => type.startsWith('federation.') }, (event) => {
+  const isFederation = ({ type }: TellableEvent): boolean => type.startsWith('federation.');
+  const told = events.subscribe({ logs: ['public', 'private'], wants: isFederation }, (event) => {
     const line = federationLine(event);
     if (line !== undefined) audit.record(line);
     return undefined;

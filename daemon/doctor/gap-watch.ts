@@ -27,7 +27,7 @@ export function startGapWatch(
       next.set(id, { subject, kind, entries, since: open.get(id)?.since ?? now() });
     };
     for (const { peerId, status } of registry.list())
-      if (status === 'active') note('shown', peerId, standings.lag(peerId));
+      if (status === 'active') note('shown', peerId, standings.lag(peerId, 'whole'));
     for (const { author, channel, feeds } of store.feedGroups()) {
       const followed = author === identity.peerId || registry.standing(author) === 'followed';
       if (channel === 'public' && followed) note('named', author, missingEpochs(feeds).length);

@@ -63,7 +63,7 @@ export async function gatherOnline(
 
   const nodes = await ask(
     ['peers', 'registrations', 'schema'],
-    async () => (await registration.nodes()).map(nodeFact),
+    async () => (await registration.nodes('whole')).map(nodeFact),
     [],
   );
   const labels = new Map(nodes.map(({ id, label }) => [id, label]));

@@ -1,4 +1,4 @@
-import type { EventSubscription, EventsPort, PushEvent, TellableEvent } from '../../api/ports/events.ts';
+import type { EventSubscription, PushEvent, TellableEvent } from '../../api/ports/events.ts';
 import type { EventRow, EventTable } from '../../storage/event-table.ts';
 
 export type Audience = NonNullable<EventRow['audience']>;
@@ -8,7 +8,17 @@ export type EventData = EventRow['data'];
  * What happens in this node, numbered, for those who listen. A crash may lose the last events; a number is never given to two of
  * them.
  */
-export interface EventLog extends Pick<EventsPort, 'subscribe'> {
+export interface EventLog {
+  /**
+   * Replays what is kept after `after`, then tells what happens. When something after it is no longer kept, an event `reset`
+   * `{oldest}` comes first. Without `after` only what happens from now on.
+   */
+  subscribe(
+    options: { readonly after?: number; readonly wants: (event: TellableEvent) => boolean },
+    push: PushEvent,
+  ): EventSubscription;
+  /** The number of the newest event. */
+  newest(): number;
   /** Numbers, tells and keeps an event. Never blocks and never throws. */
   emit(type: string, data: EventData, audience?: Audience): void;
   /** Tells an event to those who listen now; it has no number and is not kept. */
@@ -260,6 +270,7 @@ export async function createEventLog({ table, now, warn, limits }: EventLogOptio
         },
       };
     },
+    newest: () => next - 1,
     async forget(names) {
       const isNamed = ({ data }: Pick<EventRow, 'data'>): boolean => {
         const text = JSON.stringify(data);

@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 import { AgrinetError } from '../../protocols/errors.ts';
-import type { EventSubscription, TellableEvent } from '../../api/ports/events.ts';
+import type { EventLogName, EventSubscription, EventWish, TellableEvent } from '../../api/ports/events.ts';
 import type { JsonObject } from '../../api/ports/jobs.ts';
 import { isoTime } from '../../protocols/wire/iso-time.ts';
 
@@ -29,7 +29,7 @@ const TIMEOUT_MS = 10_000;
 const MOST_WAITING = 1000;
 const AGAIN_MS = 5000;
 
-/** Whether an event goes out: nothing that is for one user, or said in a conversation. */
+/** Whether an event goes out: nothing that is for one user, or said in a conversation. The receivers are the operator's own. */
 export function isPosted({ id, type, audience }: TellableEvent): boolean {
   if (id === undefined || audience?.userId !== undefined || audience?.conversation !== undefined)
     return false;
@@ -46,8 +46,8 @@ export function startWebhooks(
   options: WebhookOptions,
   events: {
     subscribe(
-      options: { readonly wants: (event: TellableEvent) => boolean },
-      push: (event: TellableEvent) => undefined,
+      wish: Pick<EventWish, 'logs' | 'wants'>,
+      push: (event: TellableEvent, log?: EventLogName) => undefined,
     ): EventSubscription;
   },
   addJob: AddWebhookJob,
@@ -58,7 +58,7 @@ export function startWebhooks(
     warn('no webhooks: set FEDERATION_WEBHOOK_SECRET, which signs them', { urls: urls.length });
     return { close: () => undefined };
   }
-  const waiting: { url: number; event: TellableEvent; time: number }[] = [];
+  const waiting: { url: number; id: number | string; event: TellableEvent; time: number }[] = [];
   let adding = false;
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
@@ -68,8 +68,7 @@ export function startWebhooks(
     adding = true;
     try {
       for (let next = waiting[0]; next !== undefined && !closed; next = waiting[0]) {
-        const { url, event, time } = next;
-        const id = event.id ?? 0;
+        const { url, id, event, time } = next;
         const told = { id, type: event.type, time, data: { ...event.data } };
         await addJob('webhook', { url, event: told }, { key: `webhook:${url}:${id}` });
         if (waiting[0] === next) waiting.shift();
@@ -82,8 +81,10 @@ export function startWebhooks(
     }
   }
 
-  const subscription = events.subscribe({ wants: isPosted }, (event) => {
-    for (const url of urls.keys()) waiting.push({ url, event, time: now() });
+  const subscription = events.subscribe({ logs: ['public', 'private'], wants: isPosted }, (event, log) => {
+    // Each log has numbers of its own.
+    const id = log === 'private' ? `p${event.id ?? 0}` : (event.id ?? 0);
+    for (const url of urls.keys()) waiting.push({ url, id, event, time: now() });
     const over = waiting.length - MOST_WAITING;
     if (over > 0) {
       waiting.splice(0, over);
@@ -146,7 +147,7 @@ export function createWebhookHandler({ urls, secret, node, now, timeoutMs = TIME
 }
 
 interface PostedEvent {
-  readonly id: number;
+  readonly id: number | string;
   readonly type: string;
   readonly time: number;
   readonly data: unknown;
@@ -155,5 +156,6 @@ interface PostedEvent {
 function isEvent(value: unknown): value is PostedEvent {
   if (typeof value !== 'object' || value === null) return false;
   if (!('id' in value && 'type' in value && 'time' in value && 'data' in value)) return false;
-  return typeof value.id === 'number' && typeof value.type === 'string' && typeof value.time === 'number';
+  const isId = typeof value.id === 'number' || typeof value.id === 'string';
+  return isId && typeof value.type === 'string' && typeof value.time === 'number';
 }

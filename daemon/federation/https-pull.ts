@@ -50,6 +50,7 @@ export async function pullFeeds(
   let pin = source.tlsFingerprint;
   let bytes = 0;
   let received = 0;
+  let receivedPrivate = 0;
   let ignored = 0;
   let newAt = performance.now();
 
@@ -103,6 +104,7 @@ export async function pullFeeds(
       run.signal.throwIfAborted();
       const taken = await target.receive(source.id, request, batch);
       received += taken.accepted;
+      if (request.channel !== 'public') receivedPrivate += taken.accepted;
       if (taken.accepted > 0) newAt = performance.now();
       else if (performance.now() - newAt > PULL_LIMITS.uselessMs)
         throw new AgrinetError('pull-slow', `${source.url} has sent nothing new for a while`);
@@ -165,6 +167,7 @@ export async function pullFeeds(
   return {
     ...nothing,
     received,
+    ...(receivedPrivate === 0 ? {} : { receivedPrivate }),
     refused: ignored,
     bytes,
     lastHash: digest,

@@ -4,6 +4,7 @@ import type {
   NodeIdentityAnswer,
   PrivateNodeEntry,
   RegistrationPort,
+  Sees,
 } from '../../api/ports/registration.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { SCHEMA_VERSION } from '../../protocols/open-dialog/schema.ts';
@@ -54,7 +55,7 @@ export interface RegistrationParts {
   readonly policy: AddressPolicy;
   readonly own: () => OwnAddress;
   readonly contactEmail: string | undefined;
-  readonly peerStanding: (peer: PeerId) => PeerStanding;
+  readonly peerStanding: (peer: PeerId, sees: Sees) => Promise<PeerStanding>;
   readonly syncStanding: (id: string) => Promise<SyncStanding | undefined>;
   /** Who has been heard from lately. */
   readonly reach: Pick<ReachWatch, 'isReached' | 'lastContactAt'>;
@@ -92,13 +93,13 @@ export function createRegistration(parts: RegistrationParts): Registration {
   const ownUrl = (): string => own().publicUrl ?? own().listening;
   const approval = createApproval({ ...parts, challenge, ownUrl });
 
-  async function entry(node: RegisteredNode | HttpNode): Promise<PrivateNodeEntry> {
-    return 'peerId' in node ? peerEntry(node) : httpEntry(node);
+  async function entry(node: RegisteredNode | HttpNode, sees: Sees = 'whole'): Promise<PrivateNodeEntry> {
+    return 'peerId' in node ? peerEntry(node, sees) : httpEntry(node);
   }
 
-  async function peerEntry(node: RegisteredNode): Promise<PrivateNodeEntry> {
+  async function peerEntry(node: RegisteredNode, sees: Sees): Promise<PrivateNodeEntry> {
     const { peerId, url, region, name, status, schemaVersion, registeredAt, contactEmail } = node;
-    const standing = parts.peerStanding(peerId);
+    const standing = await parts.peerStanding(peerId, sees);
     const sync = await parts.syncStanding(peerId);
     const reached = standing.connected || (parts.reach.isReached(peerId) && sync?.error === undefined);
     const trouble = reached ? undefined : (sync?.error?.message ?? silence(peerId));
@@ -167,8 +168,14 @@ export function createRegistration(parts: RegistrationParts): Registration {
   }
 
   /** Without what only the operator sees. */
-  async function shown(node: RegisteredNode | HttpNode): Promise<NodeEntry> {
-    const { contactEmail: _, tlsFingerprint: __, multiaddrs: ___, keys: ____, ...rest } = await entry(node);
+  async function shown(node: RegisteredNode | HttpNode, sees: Sees = 'public'): Promise<NodeEntry> {
+    const {
+      contactEmail: _,
+      tlsFingerprint: __,
+      multiaddrs: ___,
+      keys: ____,
+      ...rest
+    } = await entry(node, sees);
     return rest;
   }
 
@@ -192,7 +199,7 @@ export function createRegistration(parts: RegistrationParts): Registration {
       const proof = sealProof(identity, network, { nonce, nodeUrl, tlsFingerprint, time: now() });
       return { ...answer, proof: base64url(proof) };
     },
-    nodes: () => Promise.all(all().map(shown)),
+    nodes: (sees) => Promise.all(all().map((node) => shown(node, sees))),
     async node(id) {
       const node = registry.get(id) ?? httpNodes.get(id);
       if (node === undefined) throw new AgrinetError('node-unknown', `no node ${id} is registered here`);

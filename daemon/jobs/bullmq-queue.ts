@@ -104,11 +104,10 @@ export function createBullmqQueue(parts: BullmqParts, names: readonly JobName[])
     health(): JobHealth {
       if (awaySince === undefined) return { ok: true, detail: 'jobs go to workers through Redis' };
       const since = isoTime(awaySince);
-      const { waiting } = store.counts();
       return {
         ok: false,
-        // Everybody may read it in /ready: where Redis is, and why it does not answer, is in the log alone.
-        detail: `Redis is away since ${since}; jobs wait on disk (${waiting} now) and go on when it is back`,
+        // Everybody may read it in /ready: where Redis is, and why it does not answer, is in the log alone; how many wait is the operator's.
+        detail: `Redis is away since ${since}; jobs wait on disk and go on when it is back`,
       };
     },
     /** Handlers given here are run by a worker in this process. */

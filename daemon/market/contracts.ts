@@ -18,7 +18,7 @@ export function startContracts(
   node: Node,
   reader: Reader,
   parts: Parts,
-  ratedAt: NonNullable<BookParts['ratedAt']>,
+  rated: Pick<BookParts, 'ratedAt' | 'ratedContract'>,
 ): ContractBook {
   const { identity, settings, ledger, registry, events, logger, clock } = node;
   const book = openContractBook({
@@ -27,7 +27,7 @@ export function startContracts(
     ledger,
     catalogue: createCatalogue(ledger, identity.peerId, clock.now),
     reader,
-    ratedAt,
+    ...rated,
     history: fieldHistory(node.store),
     isActive: (peer) => registry.isActive(peer),
     now: clock.cautious, // a hold that is ended cannot be begun again

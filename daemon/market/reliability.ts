@@ -81,6 +81,8 @@ export async function countReliability(parts: ReliabilityParts): Promise<Reliabi
     },
     pulled(event) {
       const { kind, peer } = event;
+      // It is told to everybody, and so moves with nothing private.
+      if ('private' in event) return;
       if (kind === 'peer-synced') change(peer, ({ syncs }) => ({ syncs: syncs + 1 }));
       else if (kind === 'pull-failed')
         change(peer, ({ syncsFailed }) => ({ syncsFailed: syncsFailed + 1, ...failed(event.code) }));
@@ -99,8 +101,9 @@ export async function countReliability(parts: ReliabilityParts): Promise<Reliabi
       );
     },
     forked(proofs) {
-      for (const { author } of proofs)
-        if (parsePeerId(author) !== undefined) change(author, ({ forks }) => ({ forks: forks + 1 }));
+      for (const { author, channel } of proofs)
+        if (channel === 'public' && parsePeerId(author) !== undefined)
+          change(author, ({ forks }) => ({ forks: forks + 1 }));
     },
     async stop() {
       clearInterval(timer);

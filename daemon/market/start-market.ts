@@ -1,4 +1,4 @@
-import type { RatingsPort } from '../../api/ports/trust.ts';
+import type { RatingsService } from '../../protocols/market/ratings.ts';
 import { createConversations } from '../../protocols/market/conversations.ts';
 import { fenceTable } from '../../storage/node-tables.ts';
 import type { Reader } from '../../storage/reader.ts';
@@ -29,14 +29,17 @@ export async function startMarket(
   const { now } = node.clock;
   const warn = (message: string, fields: Record<string, unknown>): void => logger.warn(fields, message);
 
-  let rated: Pick<RatingsPort, 'standing'> | undefined;
-  const contracts = startContracts(node, reader, parts, async ({ state, contract: { parties } }) => {
-    const [one, other] = parties;
-    const given = await Promise.all([
-      rated?.standing(state.key, one, other),
-      rated?.standing(state.key, other, one),
-    ]);
-    return Math.max(0, ...given.map((rating) => rating?.ratedAt ?? 0));
+  let rated: Pick<RatingsService, 'standing' | 'contractOf'> | undefined;
+  const contracts = startContracts(node, reader, parts, {
+    async ratedAt({ state, contract: { parties } }) {
+      const [one, other] = parties;
+      const given = await Promise.all([
+        rated?.standing(state.key, one, other),
+        rated?.standing(state.key, other, one),
+      ]);
+      return Math.max(0, ...given.map((rating) => rating?.ratedAt ?? 0));
+    },
+    ratedContract: (rating) => rated?.contractOf(rating),
   });
   const conversations = createConversations({
     self,
@@ -55,7 +58,13 @@ export async function startMarket(
   parts.started('erasures', () => erasures.settled());
 
   const fence = await openFence({ self, geofence: settings.geofence, table: fenceTable(db), warn });
-  const { ratings, trust, reliability } = await startTrust(node, reader, contracts, parts, options.isKnown);
+  const { ratings, trust, reliability, ratedTrades } = await startTrust(
+    node,
+    reader,
+    contracts,
+    parts,
+    options.isKnown,
+  );
   rated = ratings;
   const trends = createTrends({
     self,
@@ -67,7 +76,8 @@ export async function startMarket(
       peer === self ? settings.region : (registry.get(peer)?.region ?? ''),
     ),
     transactions: () => heldTransactions(contracts, { self, region: settings.region }),
+    rated: () => ratedTrades(self),
     now,
   });
-  return { contracts, conversations, erasures, fence, ratings, trust, reliability, trends };
+  return { contracts, conversations, erasures, fence, ratings, trust, reliability, ratedTrades, trends };
 }

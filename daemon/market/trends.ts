@@ -18,6 +18,8 @@ export interface TrendsParts {
   readonly scores?: TrendsPort['scores'];
   /** Contracts from `accepted` on. */
   readonly transactions: TrendsPort['transactions'];
+  /** Of them those that a public rating tells of: only they are counted in what is published. */
+  readonly rated: () => Promise<ReadonlySet<string>>;
 }
 
 /** Trends of this node: what the routes need, and what publishes. */
@@ -25,7 +27,20 @@ export function createTrends(parts: TrendsParts): { port: TrendsPort; publisher:
   const { self, settings, ledger, reader, priceDigest, transactions, now } = parts;
   const { region, trendSnapshotHours: hours } = settings;
   const prices = createHeldPrices(reader, priceDigest);
-  const publisher = createTrendPublisher({ self, region, hours, ledger, reader, prices, transactions, now });
+  async function* published(): ReturnType<TrendsPort['transactions']> {
+    const rated = await parts.rated();
+    for await (const each of transactions()) if (rated.has(each.contract)) yield each;
+  }
+  const publisher = createTrendPublisher({
+    self,
+    region,
+    hours,
+    ledger,
+    reader,
+    prices,
+    transactions: published,
+    now,
+  });
   return {
     port: {
       prices,

@@ -1,7 +1,7 @@
 import type { TrendsPort } from '../../api/ports/trends.ts';
-import type { RatingsPort, TrustPort } from '../../api/ports/trust.ts';
+import type { TrustPort } from '../../api/ports/trust.ts';
 import type { ContractBook } from '../../protocols/market/contract-book/types.ts';
-import { createRatings } from '../../protocols/market/ratings.ts';
+import { createRatings, type RatingsService } from '../../protocols/market/ratings.ts';
 import { nodeOf } from '../../protocols/market/party.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { Reader } from '../../storage/reader.ts';
@@ -12,9 +12,11 @@ import { countReliability, type ReliabilityCounts } from './reliability.ts';
 import { isOfOneRecord } from '../../protocols/unread.ts';
 
 export interface Trust {
-  readonly ratings: RatingsPort;
+  readonly ratings: RatingsService;
   readonly trust: TrustPort;
   readonly reliability: ReliabilityCounts;
+  /** Contracts of which a public rating says that users of this node have settled them. */
+  readonly ratedTrades: (node: PeerId) => Promise<ReadonlySet<string>>;
 }
 
 /** Ratings, the scores that come of them, and how nodes do as peers, on a running node. */
@@ -60,7 +62,7 @@ export async function startTrust(
     reliability: (id) => reliability.of(id),
     rated: () => ratings.rated(),
   };
-  return { ratings, trust, reliability };
+  return { ratings, trust, reliability, ratedTrades: (node) => ratings.tradesOf(node) };
 }
 
 /** Everybody whose score is known, for the trends; in points, and with the region of their node. */

@@ -1,5 +1,10 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { Sees } from '../../api/ports/registration.ts';
 import { METRICS, type MetricDefinition, type MetricKey } from './metrics-table.ts';
+
+const PUBLIC = Object.values<MetricDefinition>(METRICS).flatMap(({ name, audience }) =>
+  audience === 'public' ? [name] : [],
+);
 
 type KeyOf<T extends MetricDefinition['type']> = {
   [K in MetricKey]: (typeof METRICS)[K]['type'] extends T ? K : never;
@@ -13,7 +18,8 @@ export interface Exposition {
   /** Shows these series of a metric, and no others. Counters are given as they stand, not as what was added. */
   show(key: KeyOf<'counter' | 'gauge'>, figures: Iterable<Figure> | number): void;
   histogram(key: KeyOf<'histogram'>): Histogram;
-  text(): Promise<string>;
+  /** What this audience may see: all of it, or the public metrics of the table alone. */
+  text(sees: Sees): Promise<string>;
   readonly contentType: string;
 }
 
@@ -41,7 +47,11 @@ export function createExposition(): Exposition {
       if (found === undefined) throw new TypeError(`no histogram ${key}`);
       return found;
     },
-    text: () => registry.metrics(),
+    async text(sees) {
+      if (sees === 'whole') return registry.metrics();
+      const texts = await Promise.all(PUBLIC.map((name) => registry.getSingleMetricAsString(name)));
+      return `${texts.join('\n\n')}\n`;
+    },
     contentType: registry.contentType,
   };
 }

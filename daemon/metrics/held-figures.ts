@@ -1,4 +1,5 @@
 import { statfs } from 'node:fs/promises';
+import type { Sees } from '../../api/ports/registration.ts';
 import { NODE_STATUSES } from '../../protocols/registry/node-status.ts';
 import type { MirrorStanding } from '../doctor/ports.ts';
 import { folderBytes } from '../folder-bytes.ts';
@@ -29,14 +30,15 @@ export function createHeldFigures(
   node: Node,
   parts: HeldParts,
   exposition: Exposition,
-): { refresh(): Promise<void> } {
+): { refresh(sees: Sees): Promise<void> } {
   const { store, db, settings, guard, alarms, registry, host, mycelium, discovery } = node;
   const size = keptFor(METRICS_LIMITS.sizeKeptMs, () => folderBytes(db.folder));
 
-  function feeds(): void {
+  function feeds(sees: Sees): void {
     const held = { public: { feeds: 0, entries: 0 }, private: { feeds: 0, entries: 0 } };
     let forked = 0;
     for (const { channel, feeds } of store.feedGroups()) {
+      if (channel !== 'public' && sees !== 'whole') continue;
       const side = channel === 'public' ? held.public : held.private;
       side.feeds += feeds.length;
       for (const { seq, fork } of feeds) {
@@ -44,7 +46,7 @@ export function createHeldFigures(
         if (fork !== undefined) forked++;
       }
     }
-    const both = Object.entries(held);
+    const both = Object.entries(held).filter(([channel]) => channel === 'public' || sees === 'whole');
     exposition.show(
       'feeds',
       both.map(([channel, each]) => [{ channel }, each.feeds] as const),
@@ -60,7 +62,7 @@ export function createHeldFigures(
     );
   }
 
-  function peers(): void {
+  function peers(sees: Sees): void {
     const nodes = registry.list();
     exposition.show(
       'nodes',
@@ -76,7 +78,7 @@ export function createHeldFigures(
     const active = nodes.flatMap(({ peerId, status }) => (status === 'active' ? [peerId] : [])).sort();
     exposition.show(
       'lag',
-      byPeer(active, (peer) => parts.standings.lag(peer)),
+      byPeer(active, (peer) => parts.standings.lag(peer, sees)),
     );
     exposition.show(
       'connected',
@@ -145,7 +147,7 @@ export function createHeldFigures(
   }
 
   return {
-    async refresh() {
+    async refresh(sees) {
       exposition.show('build', [[{ version: VERSION, node: process.version }, 1]]);
       exposition.show('logDropped', standardOutput().sink.dropped());
       exposition.show('writable', guard.refusal() === undefined ? 1 : 0);
@@ -153,8 +155,8 @@ export function createHeldFigures(
         'alarms',
         Array.from(alarms.counts(), ([kind, count]) => [{ kind }, count] as const),
       );
-      feeds();
-      peers();
+      feeds(sees);
+      peers(sees);
       jobs();
       scrub();
       mirror();

@@ -6,6 +6,11 @@ export interface MetricDefinition {
   readonly labels?: readonly string[];
   /** Upper bounds, in the metric's unit. */
   readonly buckets?: readonly number[];
+  /**
+   * Who may scrape it: everybody who may read, or, where nothing is said, the operator alone. Only what no private channel can move is
+   * public: of the rest even a counter of commits, of requests or of bytes on disk tells when something private happens.
+   */
+  readonly audience?: 'public';
 }
 
 export const METRICS_LIMITS = {
@@ -26,13 +31,19 @@ export const METRICS = {
     type: 'gauge',
     help: 'Always 1; the version of agrinetd and of Node.js.',
     labels: ['version', 'node'],
+    audience: 'public',
   },
   logDropped: {
     name: 'agrinet_log_lines_dropped_total',
     type: 'counter',
     help: 'Log lines that were not written: the output was full, or nobody read it.',
   },
-  writable: { name: 'agrinet_writable', type: 'gauge', help: '1 while writes are taken, 0 while refused.' },
+  writable: {
+    name: 'agrinet_writable',
+    type: 'gauge',
+    help: '1 while writes are taken, 0 while refused.',
+    audience: 'public',
+  },
   alarms: {
     name: 'agrinet_alarms_total',
     type: 'counter',
@@ -40,14 +51,32 @@ export const METRICS = {
     labels: ['kind'],
   },
 
-  feeds: { name: 'agrinet_feeds', type: 'gauge', help: 'Feeds held.', labels: ['channel'] },
-  entries: { name: 'agrinet_entries', type: 'gauge', help: 'Entries held.', labels: ['channel'] },
-  forkedFeeds: { name: 'agrinet_forked_feeds', type: 'gauge', help: 'Feeds with a proof of equivocation.' },
+  feeds: {
+    name: 'agrinet_feeds',
+    type: 'gauge',
+    help: 'Feeds held; private ones for the operator alone.',
+    labels: ['channel'],
+    audience: 'public',
+  },
+  entries: {
+    name: 'agrinet_entries',
+    type: 'gauge',
+    help: 'Entries held; private ones for the operator alone.',
+    labels: ['channel'],
+    audience: 'public',
+  },
+  forkedFeeds: {
+    name: 'agrinet_forked_feeds',
+    type: 'gauge',
+    help: 'Feeds with a proof of equivocation.',
+    audience: 'public',
+  },
   records: {
     name: 'agrinet_records',
     type: 'gauge',
     help: 'Public records that count, over all owners.',
     labels: ['collection'],
+    audience: 'public',
   },
   commits: { name: 'agrinet_commits_total', type: 'counter', help: 'Commits.', labels: ['origin'] },
   committedEntries: {
@@ -74,6 +103,7 @@ export const METRICS = {
     type: 'gauge',
     help: 'Nodes in the registry.',
     labels: ['status'],
+    audience: 'public',
   },
   connections: {
     name: 'agrinet_connections',
@@ -81,24 +111,32 @@ export const METRICS = {
     help: 'Open libp2p connections.',
     labels: ['kind'],
   },
-  dht: { name: 'agrinet_dht_table_peers', type: 'gauge', help: 'Peers in the routing table of the DHT.' },
+  dht: {
+    name: 'agrinet_dht_table_peers',
+    type: 'gauge',
+    help: 'Peers in the routing table of the DHT.',
+    audience: 'public',
+  },
   lag: {
     name: 'agrinet_peer_lag_entries',
     type: 'gauge',
     help: 'Entries that a registered peer has shown and that are lacking here.',
     labels: ['peer'],
+    audience: 'public',
   },
   connected: {
     name: 'agrinet_peer_connected',
     type: 'gauge',
     help: '1 while a registered peer is connected; of `other` how many are.',
     labels: ['peer'],
+    audience: 'public',
   },
   reached: {
     name: 'agrinet_peer_reached',
     type: 'gauge',
     help: '1 while a registered peer has been heard from within 75 s, over whatever; of `other` how many have.',
     labels: ['peer'],
+    audience: 'public',
   },
   gossipReceived: {
     name: 'agrinet_gossip_received_total',
@@ -138,6 +176,7 @@ export const METRICS = {
     name: 'agrinet_digest_differs_total',
     type: 'counter',
     help: 'Times that a peer showed an equal frontier and another digest.',
+    audience: 'public',
   },
 
   listenerFailures: {
@@ -265,8 +304,8 @@ export type MetricKey = keyof typeof METRICS;
 /** The README's table of metrics, in markdown. */
 export function metricsTable(): string {
   const rows = Object.values<MetricDefinition>(METRICS).map(
-    ({ name, type, labels = [], help }) =>
-      `| \`${name}\` | ${type} | ${labels.map((label) => `\`${label}\``).join(', ')} | ${help} |`,
+    ({ name, type, labels = [], audience = 'operator', help }) =>
+      `| \`${name}\` | ${type} | ${labels.map((label) => `\`${label}\``).join(', ')} | ${audience} | ${help} |`,
   );
-  return ['| metric | type | labels | meaning |', '|---|---|---|---|', ...rows].join('\n');
+  return ['| metric | type | labels | for | meaning |', '|---|---|---|---|---|', ...rows].join('\n');
 }

@@ -1,3 +1,4 @@
+import type { Sees } from '../../api/ports/registration.ts';
 import type { MetricsPort } from '../../api/ports/metrics.ts';
 import type { Node } from '../node.ts';
 import { createExposition } from './exposition.ts';
@@ -11,19 +12,24 @@ export function startMetrics(node: Node, parts: HeldParts): MetricsPort {
   const http = createHttpCounters(exposition);
   const replication = countReplication(node, exposition);
   const held = createHeldFigures(node, parts, exposition);
-  let scrape: Promise<string> | undefined;
+  const scrapes = new Map<Sees, Promise<string>>();
+  let last: Promise<unknown> = Promise.resolve();
 
-  async function scraped(): Promise<string> {
+  async function scraped(sees: Sees): Promise<string> {
     http.refresh();
     replication.refresh();
-    await held.refresh();
-    return exposition.text();
+    await held.refresh(sees);
+    return exposition.text(sees);
   }
   return {
     ...http.port,
-    // Two scrapes at once are one: each begins by setting back what the other is about to show.
-    text() {
-      scrape ??= scraped().finally(() => (scrape = undefined));
+    // Two scrapes at once are one, or for two audiences one after the other: each begins by setting back what the other is about to show.
+    text(sees) {
+      const running = scrapes.get(sees);
+      if (running !== undefined) return running;
+      const scrape = last.then(() => scraped(sees)).finally(() => scrapes.delete(sees));
+      scrapes.set(sees, scrape);
+      last = scrape.catch(() => undefined); // told to whoever asked for it
       return scrape;
     },
     contentType: exposition.contentType,

@@ -1,3 +1,4 @@
+import type { Sees } from '../../api/ports/registration.ts';
 import { randomBytes } from 'node:crypto';
 import { type ClientOptions, createTables } from '../../storage/mirror/client.ts';
 import { META } from '../../storage/mirror/holder.ts';
@@ -14,8 +15,8 @@ const ANY_REGION = 'us-east-1';
 /** The mirror of a running node. */
 export interface RunningMirror extends Mirror {
   readonly prefix: string;
-  /** A line for `/ready` when something works only in part. */
-  degraded(): string[];
+  /** A line for `/ready` when something works only in part; how many rows that concerns is the operator's. */
+  degraded(sees: Sees): string[];
 }
 
 /** Starts the mirror of a node; undefined when it is off. */
@@ -54,11 +55,12 @@ export function startNodeMirror(
     repair: (options) => mirror.repair(options),
     stop: () => mirror.stop(),
     prefix: client.prefix,
-    degraded() {
+    degraded(sees) {
       const { state, detail, pending, refused } = mirror.snapshot();
+      const works = state === 'running' || state === 'filling' || state === 'starting';
+      if (sees === 'public') return works ? [] : [`the DynamoDB mirror is ${state}`];
       const lines: string[] = [];
-      if (state !== 'running' && state !== 'filling' && state !== 'starting')
-        lines.push(`the DynamoDB mirror is ${state}, ${pending} rows wait: ${detail}`);
+      if (!works) lines.push(`the DynamoDB mirror is ${state}, ${pending} rows wait: ${detail}`);
       if (refused > 0) lines.push(`DynamoDB takes ${refused} rows not at all: agrinet mirror status`);
       return lines;
     },

@@ -9,7 +9,7 @@ import { indexKeys } from '../../storage/indexes.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, type SublevelName } from '../../storage/keyspace.ts';
 import { recordOpKey } from '../../storage/op-keys.ts';
 import { type Store, verdictRow } from '../../storage/store.ts';
-import type { StoredRecord } from '../../storage/stored-record.ts';
+import { NO_CHANGE, type StoredRecord } from '../../storage/stored-record.ts';
 import { openJson, sealJson } from '../../storage/values.ts';
 import { opsInEffect } from '../gap-survey.ts';
 import { type DeriveParts, type Derived, deriveRecord } from './derive-record.ts';
@@ -80,21 +80,24 @@ async function checkState(
     if (sealed !== undefined) surplus(checked, 'records', full);
   } else if (stored === undefined || !equal(stored.state, state)) {
     const kind = sealed === undefined ? 'missing' : row === 'damaged' ? 'damaged' : 'stale';
-    const change = store.nextChange();
+    const isPublic = state.channel === 'public';
+    const change = isPublic ? store.nextChange() : NO_CHANGE;
     checked.states.push(state);
     put(
       checked,
       { table: 'records', kind, key: full },
       sealJson(full, { state, change } satisfies StoredRecord),
     );
-    checked.mend.push({
-      type: 'put',
-      key: fullKey('changes', numberKey(change, 12)),
-      value: Buffer.from(key),
-    });
+    if (isPublic)
+      checked.mend.push({
+        type: 'put',
+        key: fullKey('changes', numberKey(change, 12)),
+        value: Buffer.from(key),
+      });
   }
   const isMended = checked.wrong.some(({ table }) => table === 'records');
-  if (stored !== undefined) await checkChange(db, key, stored.change, isMended, checked);
+  if (stored !== undefined && stored.change !== NO_CHANGE)
+    await checkChange(db, key, stored.change, isMended, checked);
   await checkIndexes(db, state, stored?.state, checked);
 }
 

@@ -10,6 +10,7 @@ import { partyOf } from './contract-book/steps.ts';
 import type { Actor, Case, Sight } from './contract-book/types.ts';
 import { nodeOf } from './party.ts';
 import { type Rating, readRating, writeReceipt } from './rating.ts';
+import { createRatedTrades } from './rated-trades.ts';
 import { LBTAS, type RatingInput, trustProof, type TrustProof } from './trust.ts';
 import { type OnUnread, readOne, type Unread } from '../unread.ts';
 
@@ -94,6 +95,10 @@ export interface RatingsService {
   proof(subject: string, roots: readonly PeerId[]): Promise<TrustProof>;
   /** Everybody who has been rated, sorted. */
   rated(): Promise<readonly Rated[]>;
+  /** The contract that a rating is of; undefined for one that does not count. */
+  contractOf(rating: RecordState): RecordKey | undefined;
+  /** Contracts that users of a node have rated, or were rated, in. */
+  tradesOf(node: string): Promise<ReadonlySet<string>>;
   /** Told of each commit. */
   note(changes: readonly Pick<RecordChange, 'key' | 'before' | 'after'>[]): void;
   /** Forgets what it has read. */
@@ -120,6 +125,8 @@ export function createRatings(parts: RatingsParts): RatingsService {
     const known = readings.get(key);
     return known ?? remember(readings, key, readRating(key, view, net), RATING_LIMITS.readings);
   }
+
+  const trades = createRatedTrades({ all: () => reader.all('ratings'), read });
 
   /** The ratings of a user, or of all users of a node, as far as an index tells them apart. */
   async function readAll(subject: string): Promise<readonly Rating[]> {
@@ -257,7 +264,14 @@ export function createRatings(parts: RatingsParts): RatingsService {
       });
       return reading;
     },
+    contractOf(state) {
+      if (!isLive(state)) return undefined;
+      const { contract, problem } = read(state);
+      return problem === null ? (contract as RecordKey) : undefined; // a statement of it was signed under that key
+    },
+    tradesOf: (node) => trades.of(node),
     note(changes) {
+      trades.note(changes);
       for (const { key, before, after } of changes) {
         if (!key.startsWith('ratings/')) continue;
         everybody = undefined;
@@ -270,6 +284,7 @@ export function createRatings(parts: RatingsParts): RatingsService {
       readings.clear();
       subjects.clear();
       everybody = undefined;
+      trades.forget();
     },
   };
 }

@@ -81,9 +81,9 @@ export function createMycelium(components: MyceliumComponents, network: string):
   let timer: NodeJS.Timeout | undefined;
   let admitting = 0;
 
-  function onFailure(peer: string, error: unknown): void {
+  function onFailure(peer: string, error: unknown, about: { readonly private?: true } = {}): void {
     const code = errorCode(error);
-    onEvent({ kind: 'pull-failed', peer, code });
+    onEvent({ kind: 'pull-failed', peer, code, ...about });
     const forMs = offences.note(peer, code, now());
     if (forMs !== undefined) onEvent({ kind: 'peer-distrusted', peer, code, forMs });
   }
@@ -106,7 +106,8 @@ export function createMycelium(components: MyceliumComponents, network: string):
     {
       libp2p: components.libp2p,
       access,
-      onFailure,
+      // Only private channels are told of so.
+      onFailure: (peer, error) => onFailure(peer, error, { private: true }),
       onAnnouncement: (connection, a) => puller.announced(connection.remotePeer.toString(), a),
     },
     network,
@@ -212,7 +213,9 @@ export function createMycelium(components: MyceliumComponents, network: string):
   function tellOne(peer: string, announcement: Announcement): void {
     const connection = newestConnection(components.libp2p, peer);
     if (connection === undefined || !access.mayReplicate(peer)) return;
-    direct.announce(connection, announcement).catch((error: unknown) => onFailure(peer, error));
+    direct
+      .announce(connection, announcement)
+      .catch((error: unknown) => onFailure(peer, error, { private: true }));
   }
 
   async function exchangeWith(connection: Connection): Promise<boolean> {

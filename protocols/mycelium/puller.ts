@@ -7,6 +7,7 @@ import { hasGap } from '../feed/gap.ts';
 import type { Ledger } from '../ledger/types.ts';
 import { CpuTurn } from '../wire/cpu-turn.ts';
 import type { PeerId } from '../wire/identity.ts';
+import type { Channel } from '../wire/ids.ts';
 import { CatchUpPlan, type Need } from './catch-up.ts';
 import type { ShownFrontier } from './frontier-exchange.ts';
 import type { FrontierGroup } from './frontier-page.ts';
@@ -19,6 +20,8 @@ import type { RangeItem } from './range-item.ts';
 
 /** The entries were good, this node is not: they come again. */
 const CANNOT_WRITE: ReadonlySet<string> = new Set(['disk-full', 'storage-failed']);
+const aboutOf = (channel: Channel): { readonly private?: true } =>
+  channel === 'public' ? {} : { private: true };
 const invalid = (code: string): AgrinetError =>
   new AgrinetError('peer-sent-invalid', `the peer sent what is refused with ${code}`);
 
@@ -31,16 +34,18 @@ export const PULLER_LIMITS = {
   shown: 10_000,
 } as const;
 
+/** `private`: it was about a private channel, of which only its participants may learn that anything has happened. */
 export type PullEvent =
-  /** Nothing more is lacking of what was looked at; `pulled` when a pull ended so, and not a look at frontiers alone. */
+  /** Nothing more is lacking of what was looked at; `pulled` when a pull ended so, and not a look at public frontiers alone. */
   | {
       readonly kind: 'peer-synced';
       readonly peer: string;
       readonly received: number;
       readonly pulled?: true;
+      readonly private?: true;
     }
-  | { readonly kind: 'pull-failed'; readonly peer: string; readonly code: string }
-  | { readonly kind: 'entry-refused'; readonly peer: string; readonly code: string }
+  | { readonly kind: 'pull-failed'; readonly peer: string; readonly code: string; readonly private?: true }
+  | { readonly kind: 'entry-refused'; readonly peer: string; readonly code: string; readonly private?: true }
   /** The peer has sent what no honest node can have sent, and is left alone for `forMs`. */
   | { readonly kind: 'peer-distrusted'; readonly peer: string; readonly code: string; readonly forMs: number }
   /** All that a peer has shown of the feeds that hold promises of this node is held here. */
@@ -118,7 +123,7 @@ export function createPuller(components: PullerComponents): Puller {
     for (const group of groups) {
       await turn.pause();
       if (lacks(group)) {
-        behind++;
+        if (group.channel === 'public') behind++;
         plan.want(peer, group);
       } else if (group.channel === 'public' && differs(group, covers))
         onEvent({ kind: 'digest-differs', peer, author: group.author });
@@ -159,7 +164,7 @@ export function createPuller(components: PullerComponents): Puller {
       const request = rangeRequest(author, channel, source.feeds(author, channel));
       let slice = { since: now(), received: 0, bytes: 0 };
       for await (const items of components.range.pull(connection, request, stopping.signal)) {
-        received += await takeItems(peer, items);
+        received += await takeItems(peer, channel, items);
         slice.bytes += items.reduce((sum, item) => sum + item.bytes.length, 0);
         if (now() - slice.since <= PULLER_LIMITS.sliceMs) continue;
         // Resumable at any point: a holder that only trickles gives way to the next one, and to other feeds.
@@ -170,34 +175,35 @@ export function createPuller(components: PullerComponents): Puller {
       }
       ok = true;
     } catch (error) {
-      if (!stopping.signal.aborted) failed(peer, errorCode(error));
+      if (!stopping.signal.aborted) failed(peer, channel, errorCode(error));
     }
     const target = shown.get(peer)?.filter((g) => g.author === author && g.channel === channel) ?? [];
     plan.ended(peer, need, ok, target.some(lacks), now());
-    if (ok) onEvent({ kind: 'peer-synced', peer, received, pulled: true });
+    if (ok) onEvent({ kind: 'peer-synced', peer, received, pulled: true, ...aboutOf(channel) });
     for (const each of owed.taken(need.group)) onEvent({ kind: 'own-held', peer: each });
     pullMore();
   }
 
-  function failed(peer: string, code: string): void {
-    onEvent({ kind: 'pull-failed', peer, code });
+  function failed(peer: string, channel: Channel, code: string): void {
+    onEvent({ kind: 'pull-failed', peer, code, ...aboutOf(channel) });
     const forMs = offences.note(peer, code, now());
     if (forMs !== undefined) onEvent({ kind: 'peer-distrusted', peer, code, forMs });
   }
 
-  async function takeItems(peer: string, items: readonly RangeItem[]): Promise<number> {
+  async function takeItems(peer: string, channel: Channel, items: readonly RangeItem[]): Promise<number> {
+    const about = aboutOf(channel);
     const turn = new CpuTurn();
     for (const item of items) {
       if (item.kind === 'entry') continue;
       await turn.pause();
-      await takeWord(peer, item);
+      await takeWord(peer, item, about);
     }
     const entries = items.flatMap((item) => (item.kind === 'entry' ? [item.bytes] : []));
     let accepted = 0;
     for (const result of await ledger.receive(entries, false, peer)) {
       if (result.kind === 'accept') accepted++;
       else if (result.kind === 'ignore' || result.kind === 'reject')
-        onEvent({ kind: 'entry-refused', peer, code: result.code ?? 'unknown' });
+        onEvent({ kind: 'entry-refused', peer, code: result.code ?? 'unknown', ...about });
       // Nothing can be stored now: the peer keeps the rest, and is asked again.
       if (result.code !== undefined && CANNOT_WRITE.has(result.code))
         throw new AgrinetError(result.code, 'this node cannot write now');
@@ -207,17 +213,21 @@ export function createPuller(components: PullerComponents): Puller {
   }
 
   /** Takes a proof or an erasure in. Throws `peer-sent-invalid` for one that does not hold. */
-  async function takeWord(peer: string, { kind, bytes }: RangeItem): Promise<void> {
+  async function takeWord(
+    peer: string,
+    { kind, bytes }: RangeItem,
+    about: { readonly private?: true },
+  ): Promise<void> {
     try {
       if (kind === 'erasure') await ledger.receiveErasure(bytes, peer);
       // Taken tomorrow: the frontiers go on to differ until then.
       else if ((await ledger.receiveProof(bytes, peer)) === 'exceeded')
-        onEvent({ kind: 'entry-refused', peer, code: 'forks-exceeded' });
+        onEvent({ kind: 'entry-refused', peer, code: 'forks-exceeded', ...about });
     } catch (error) {
       const code = errorCode(error);
       // What is wrong with it, and not with this node.
       if (!/malformed|canonical|invalid|version|network|evidence/.test(code)) throw error;
-      onEvent({ kind: 'entry-refused', peer, code });
+      onEvent({ kind: 'entry-refused', peer, code, ...about });
       throw invalid(code);
     }
   }

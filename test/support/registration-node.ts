@@ -108,7 +108,7 @@ export async function registrationNode(
     policy,
     own: () => own,
     contactEmail: 'ops@coast.example',
-    peerStanding: () => ({
+    peerStanding: async () => ({
       connected: false,
       lag: 0,
       notCompared: [],

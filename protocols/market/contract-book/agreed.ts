@@ -23,7 +23,7 @@ export interface ShownContract {
 export function shownContract(held: Case): ShownContract {
   const { state } = held;
   const terms = agreedTerms(held);
-  if (terms === undefined) return { state };
+  if (terms === undefined) return { state: boundState(held) };
   const edits: Record<string, Scalar> = {};
   for (const field of new Set([...Object.keys(state.view), ...Object.keys(terms)])) {
     const now = Object.hasOwn(state.view, field) ? (state.view[field] ?? null) : null;
@@ -35,7 +35,7 @@ export function shownContract(held: Case): ShownContract {
 }
 
 /** The fields that all standing agreements give the same value; undefined while nothing is agreed. */
-function agreedTerms({ agreed, known }: Case): RecordState['view'] | undefined {
+function agreedTerms({ agreed, known, binding }: Case): RecordState['view'] | undefined {
   if (agreed.length === 0) return undefined;
   const proposals = known.flatMap(({ transition: t }) =>
     t.kind === 'propose' && agreed.includes(t.hash) ? [new Map(Object.entries(t.terms))] : [],
@@ -43,7 +43,20 @@ function agreedTerms({ agreed, known }: Case): RecordState['view'] | undefined {
   const terms = Object.create(null) as Record<string, Scalar>;
   for (const [field, value] of proposals[0] ?? [])
     if (isTerm(field, value) && proposals.every((each) => each.get(field) === value)) terms[field] = value;
+  // The contract's id names it, stock is taken from it, and so no text may name another.
+  if (binding.listing !== '') terms['listingId'] = binding.listing;
   return terms;
+}
+
+/** The document, with the listing that the contract's id is bound to, whatever is written over it. */
+function boundState({ state, binding: { listing } }: Case): RecordState {
+  if (listing === '' || (state.view['listingId'] === listing && !Object.hasOwn(state.conflicts, 'listingId')))
+    return state;
+  const view = Object.assign(Object.create(null) as Record<string, Scalar>, state.view, {
+    listingId: listing,
+  });
+  const { listingId: _, ...conflicts } = state.conflicts;
+  return { ...state, view, conflicts };
 }
 
 /** Other names may be signed as well; they stand in the agreement and cannot pass for a field of the contract itself. */

@@ -13,11 +13,12 @@ import { createHistories } from './history.ts';
 import { createLastSteps } from './last-step.ts';
 import { createLocks } from './locks.ts';
 import { openingOf } from './opening.ts';
+import { createPlacing, movedAtOf } from './placing.ts';
 import { holdsOf, Shelf } from './shelf.ts';
 import { bodyOf, keepAnswers, notAParty, partyOf, takeStep, unrepeated } from './steps.ts';
 import { stockedCatalogue } from './stocked-catalogue.ts';
 import type { Actor, Body, BookParts, Case, ContractBook, Sight, StepRequest } from './types.ts';
-import { readOne } from '../../unread.ts';
+import { readOne, type Unread } from '../../unread.ts';
 
 /** News shown with a contract. */
 const PINGS = 100;
@@ -32,6 +33,7 @@ export function openContractBook(parts: BookParts): ContractBook {
   const histories = createHistories(reader, parts.history, parts.net, self);
   const shelf = new Shelf(self);
   const lastSteps = createLastSteps(parts, isNewsOf);
+  const placing = createPlacing({ ...parts, self, load: (state) => histories.load(state), lastSteps });
   /** Contracts with an agreement, and the other node. */
   const agreed = new Map<RecordKey, string>();
   const toReview = new Set<RecordKey>();
@@ -195,7 +197,7 @@ export function openContractBook(parts: BookParts): ContractBook {
     if (!takesPart(held, actor)) return undefined;
     return held === undefined
       ? { state, pings: [] }
-      : { ...shownContract(held), held, pings: [], movedAt: await lastSteps.of(held) };
+      : { ...shownContract(held), held, pings: [], movedAt: await movedAtOf(held, lastSteps) };
   }
   async function sightOf(key: RecordKey, actor: Actor): Promise<Sight> {
     const state = await reader.get(key);
@@ -277,25 +279,23 @@ export function openContractBook(parts: BookParts): ContractBook {
       return sightOf(state.key, actor);
     },
     get: sightOf,
-    async list({ listingId, requestId }, limit, cursor, actor) {
-      const page = await reader.list('contracts', { fields: { listingId, requestId } }, limit, cursor);
-      const left = [...(page.unread ?? [])];
+    async list(listed, limit, cursor, actor) {
+      const page = await placing.page(listed, limit, cursor, actor);
+      // What cannot be read may be anybody's: it is named to the operator.
+      const left: Unread[] = actor.operator ? [...page.unread] : [];
       const sights = await Promise.all(
-        page.records.map((state) =>
+        page.items.map((key) =>
           readOne(
-            state.key,
-            () => visible(state, actor),
+            key,
+            async () => {
+              const state = await reader.get(key);
+              return state && visible(state, actor);
+            },
             (unread) => left.push(unread),
           ),
         ),
       );
-      // The index knows documents; what is shown under a listing or a request is what was agreed on it.
-      const items = sights.filter(
-        (sight): sight is Sight =>
-          sight !== undefined &&
-          isAbout(sight, 'listingId', listingId) &&
-          isAbout(sight, 'requestId', requestId),
-      );
+      const items = sights.filter((sight) => sight !== undefined);
       return {
         items,
         ...(left.length === 0 ? {} : { unread: left }),
@@ -349,7 +349,8 @@ export function openContractBook(parts: BookParts): ContractBook {
       });
       return sightOf(key, actor);
     },
-    agreedWith: (peer) => [...agreed.values()].filter((other) => other === peer).length,
+    agreedWith: (peer) => [...agreed].flatMap(([key, other]) => (other === peer ? [key] : [])),
+    openRequestsOf: (peer) => placing.openRequestsOf(peer),
     note(changes) {
       for (const { key, before, after } of changes) {
         const collection = parseRecordKey(key)?.collection;
@@ -364,6 +365,7 @@ export function openContractBook(parts: BookParts): ContractBook {
           if (isLive(after) && !isLive(before)) newPings.push(after);
         }
       }
+      placing.note(changes);
       again();
     },
     async idle() {
@@ -432,8 +434,4 @@ function isTransaction({ known, verdict }: Case): boolean {
 function isNewsOf({ contract }: Case, { key, view }: RecordState): boolean {
   const from = String(view['from'] ?? '');
   return contract.parties.includes(from) && nodeOf(from) === parseRecordKey(key)?.owner;
-}
-
-function isAbout({ state }: Sight, field: 'listingId' | 'requestId', wanted: string | undefined): boolean {
-  return wanted === undefined || state.view[field] === wanted;
 }

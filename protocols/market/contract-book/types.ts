@@ -10,7 +10,7 @@ import type { Contract } from '../contract/model.ts';
 import type { Outcome, Transition } from '../contract/statement.ts';
 import type { Edits } from './agreed.ts';
 import type { Binding } from './binding.ts';
-import type { Unread } from '../../unread.ts';
+import type { OnUnread, Unread } from '../../unread.ts';
 
 /** Who acts: a user of this node, or its operator, who may name any of them. */
 export interface Actor {
@@ -45,7 +45,7 @@ export interface Sight {
   readonly laterEdits?: Edits;
   readonly held?: Case;
   readonly pings: readonly RecordState[];
-  /** Time of the newest step that counts, milliseconds since 1970; the document itself may have been changed later. */
+  /** When it was last changed, milliseconds since 1970: until an agreement also by its document, from then on by steps that count. */
   readonly movedAt?: number;
 }
 
@@ -69,17 +69,7 @@ export interface Page<T> {
 /** The reads that the contract book needs. */
 export interface BookReader {
   get(key: RecordKey): Promise<RecordState | undefined>;
-  list(
-    collection: string,
-    query: { readonly fields: Readonly<Record<string, string | undefined>> },
-    limit: number,
-    cursor?: string,
-  ): Promise<{
-    readonly records: readonly RecordState[];
-    readonly unread?: readonly Unread[];
-    readonly cursor?: string;
-  }>;
-  all(collection: string): AsyncGenerator<RecordState>;
+  all(collection: string, onUnread?: OnUnread): AsyncGenerator<RecordState>;
   /** Live facts of a private channel, oldest first, at most so many of each owner. */
   factsOf(collection: string, channel: Channel, perOwner: number): Promise<readonly RecordState[]>;
   /** Live records of a private channel, newest first. */
@@ -100,6 +90,8 @@ export interface BookParts {
   readonly mayPromise: () => Promise<void>;
   /** When the newest rating of a contract was given that stands, milliseconds since 1970; 0 for none. */
   readonly ratedAt?: (held: Case) => Promise<number>;
+  /** The contract that a rating is of; undefined for none. */
+  readonly ratedContract?: (rating: RecordState) => RecordKey | undefined;
   /** Told of news of a contract's progress, once for each party of this node. */
   readonly onPing: (userId: string, contract: RecordKey, ping: RecordState) => void;
   /** Work in the background that failed; it is tried again at the next change or sweep. */
@@ -120,8 +112,10 @@ export interface ContractBook {
   patch(key: RecordKey, body: Body, actor: Actor): Promise<Sight>;
   step(key: RecordKey, request: StepRequest, actor: Actor): Promise<Sight>;
   ping(key: RecordKey, body: Body & { as?: string | undefined }, actor: Actor, id?: string): Promise<Sight>;
-  /** How many agreed contracts this node has with the users of another. */
-  agreedWith(peer: string): number;
+  /** Agreed contracts that this node has with the users of another. */
+  agreedWith(peer: string): readonly RecordKey[];
+  /** How many open requests of a node there are. */
+  openRequestsOf(peer: string): Promise<number>;
   /** Changes of own listings that keep to what was promised of them. */
   readonly catalogue: Catalogue;
   /** Told of each commit. */

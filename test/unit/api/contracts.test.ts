@@ -185,10 +185,13 @@ describe('a contract of two users of one node', () => {
   it('shows its news to both, and tells them', async () => {
     const path = await begun('amina', { title: 'ten bags', supplierId: 'ben' });
     const told: string[] = [];
-    const listening = node.node.events.subscribe({ wants: ({ type }) => type === 'ping.update' }, (event) => {
-      told.push(event.audience?.userId ?? '');
-      return undefined;
-    });
+    const listening = node.node.events.subscribe(
+      { logs: ['private'], wants: ({ type }) => type === 'ping.update' },
+      (event) => {
+        told.push(event.audience?.userId ?? '');
+        return undefined;
+      },
+    );
     const news = {
       status: 'loading',
       percentComplete: 40,

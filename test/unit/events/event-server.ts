@@ -6,13 +6,14 @@ import { errorCode } from '../../../protocols/errors.ts';
 import { router } from '../../../api/route.ts';
 import { eventRoutes } from '../../../api/routes/events.ts';
 import type { SseLimits } from '../../../api/sse.ts';
-import { createEventLog, type EventLimits, type EventLog } from '../../../daemon/events/event-log.ts';
+import type { EventLimits } from '../../../daemon/events/event-log.ts';
+import { type EventLogs, openEventLogs } from '../../../daemon/events/event-logs.ts';
 import { Database } from '../../../storage/database.ts';
-import { openEventTable } from '../../../storage/event-table.ts';
+import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
 export interface EventServer {
-  readonly log: EventLog;
+  readonly log: EventLogs;
   readonly url: string;
   readonly port: number;
   /** What the node does when it begins to stop. */
@@ -28,8 +29,7 @@ export async function eventServer(
 ): Promise<EventServer> {
   const dir = tempDir('sse');
   const db = await Database.open(dir.path);
-  const log = await createEventLog({
-    table: await openEventTable(db),
+  const log = await openEventLogs(db, identityFromSeed(new Uint8Array(32).fill(4)), {
     now: Date.now,
     warn: () => undefined,
     limits,
@@ -50,7 +50,7 @@ export async function eventServer(
     '/',
     eventRoutes({
       events: {
-        subscribe: log.subscribe,
+        ...log,
         relayToken: (conversation, token) => log.relay('token', { ...token }, { conversation }),
         mayHear: async ({ userId }, id) =>
           id === 'c1' && userId === 'amina' ? 'conversations/o/c1' : undefined,

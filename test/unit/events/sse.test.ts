@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { seededRandom } from '../../support/random.ts';
 import { waitFor } from '../../support/wait.ts';
 import { deafClient, type EventServer, eventServer, listenTo, type SseClient } from './event-server.ts';
 
@@ -83,16 +84,121 @@ describe('server-sent events over a socket', () => {
     expect(seen(baraka)).toEqual([1, 6]);
     expect(seen(anonymous)).toEqual([1, 6]);
     expect(stream.messages).toEqual([
-      { event: 'message', id: '4', data: { n: 4 } },
+      { event: 'message', id: expect.stringMatching(/^\.[\w-]{22}$/), data: { n: 4 } },
       { event: 'token', data: { id: 'm', token: 'Ja' } },
     ]);
     expect((await listen('/stream/c1', BARAKA)).status).toBe(404);
     expect((await listen('/stream/c9', AMINA)).status).toBe(404);
     expect((await listen('/stream/c1')).status).toBe(403);
     // Resuming shows no more than listening did.
-    const later = await listen('/events', { ...BARAKA, 'last-event-id': '0' });
+    const later = await listen('/events', {
+      ...BARAKA,
+      'last-event-id': `0.${server.log.sealPlace(0)}`,
+    });
     await told(later, 2);
     expect(seen(later)).toEqual([1, 6]);
+  });
+
+  /** What one listener of each kind is told, as ids and numbers, of what is emitted in between. */
+  const idsOf = (client: SseClient) => client.messages.map(({ id, data }) => [id, data['n']]);
+
+  it('numbers what is for everybody as if nothing else happened', async () => {
+    const transcripts: unknown[] = [];
+    for (const others of [0, 500]) {
+      server = await eventServer({}, { window: 16 });
+      const { log } = server;
+      const whisper = (): void => {
+        for (let i = 0; i < others; i++)
+          log.emit('ping.update', { n: -1 }, [{ userId: 'amina' }, { operatorOnly: true }][i % 2]);
+      };
+      const live = await listen('/events');
+      const reader = await listen('/events', BARAKA);
+      for (let n = 1; n <= 4; n++) {
+        whisper();
+        log.emit('conflict', { n });
+      }
+      whisper();
+      await waitFor('the events', () => live.messages.length === 4 && reader.messages.length === 4);
+      const resumed = await listen('/events', { 'last-event-id': '2' });
+      const lost = await listen('/events', { 'last-event-id': '77' });
+      await waitFor('the replays', () => resumed.messages.length === 2 && lost.messages.length === 5);
+      // For whoever has a key and no part in it, the public half of the ids, which the other says nothing beside.
+      const own = idsOf(reader).map(([id, n]) => [String(id).split('.')[0], n]);
+      transcripts.push(
+        [live, resumed, lost].map((client) => client.messages),
+        own,
+      );
+      for (const client of clients.splice(0)) client.close();
+      await server.close();
+    }
+    server = undefined;
+    expect(transcripts.slice(2)).toEqual(transcripts.slice(0, 2));
+    expect(transcripts[0]).toMatchObject([
+      [{ id: '1' }, { id: '2' }, { id: '3' }, { id: '4' }],
+      [{ id: '3' }, { id: '4' }],
+      [{ event: 'reset', id: '0', data: { oldest: 1 } }, { id: '1' }, { id: '2' }, { id: '3' }, { id: '4' }],
+    ]);
+  });
+
+  it('seals a place so that two of one place differ, and takes no other text for one', async () => {
+    server = await eventServer();
+    const { log } = server;
+    const [one, other] = [log.sealPlace(41), log.sealPlace(41)];
+    expect(one).not.toBe(other);
+    expect([one, other].map((text) => log.openPlace(text))).toEqual([41, 41]);
+    expect([log.openPlace(log.sealPlace(0)), log.openPlace(log.sealPlace(2 ** 40))]).toEqual([0, 2 ** 40]);
+    for (const text of ['', 'x', 'A'.repeat(22), Buffer.alloc(16, 7).toString('base64url')])
+      expect(log.openPlace(text), text).toBeUndefined();
+  });
+
+  it('loses nothing for anybody who comes back, and tells nobody twice', async () => {
+    const seed = Number(process.env['SEED'] ?? 5);
+    const random = seededRandom(seed);
+    server = await eventServer({}, { window: 8 });
+    const { log } = server;
+    const audiences = [undefined, { userId: 'amina' }, { userId: 'baraka' }, { operatorOnly: true }];
+    const listeners = [{}, AMINA, BARAKA, OPERATOR].map((headers) => ({
+      headers: headers as Record<string, string>,
+      lastId: undefined as string | undefined,
+      got: [] as unknown[],
+    }));
+    const mine = (i: number, a: number): boolean => a === 0 || a === i || i === 3;
+    const expected: number[][] = [[], [], [], []];
+    let n = 0;
+    const emitSome = (): void => {
+      for (let k = Math.floor(random() * 60); k > 0; k--) {
+        const a = Math.floor(random() * audiences.length);
+        n++;
+        log.emit('conflict', { n }, audiences[a]);
+        for (const [i, list] of expected.entries()) if (mine(i, a)) list.push(n);
+      }
+    };
+    for (let round = 0; round < 12; round++) {
+      const open = await Promise.all(
+        listeners.map(({ headers, lastId }, i) =>
+          listen('/events', {
+            ...headers,
+            // Whoever comes for the first time wants all from the beginning.
+            'last-event-id': lastId ?? (i === 0 ? '0' : `0.${log.sealPlace(0)}`),
+          }),
+        ),
+      );
+      emitSome();
+      for (const [i, client] of open.entries()) {
+        const before = listeners[i]?.got.length ?? 0;
+        const want = expected[i]?.length ?? 0;
+        await waitFor(`all of listener ${i} (seed ${seed})`, () => before + client.messages.length >= want);
+        client.close();
+        listeners[i]?.got.push(...client.messages.map(({ data }) => data['n']));
+        const lastId = client.messages.at(-1)?.id;
+        if (lastId !== undefined && listeners[i] !== undefined) listeners[i].lastId = lastId;
+      }
+      emitSome(); // while nobody listens
+    }
+    for (const [i, { got }] of listeners.entries()) {
+      const sorted = (got as number[]).toSorted((x, y) => x - y);
+      expect(sorted, `listener ${i}, seed ${seed}`).toEqual(expected[i]?.slice(0, sorted.length));
+    }
   });
 
   it('sends heartbeats when nothing else happens', async () => {

@@ -39,7 +39,12 @@ it('counts what went wrong and what could only be the peer, and keeps it over a 
   // Its own registry's doing, or its own disk's: nothing that the peer did.
   for (const code of ['author-unknown', 'cut', 'disk-full', 'storage-failed'])
     counts.pulled({ kind: 'entry-refused', peer, code });
-  counts.forked([{ author: peer } as ForkProof]);
+  counts.forked([{ author: peer, channel: 'public' } as ForkProof]);
+  // Of private channels everybody would learn that something has happened in them.
+  counts.forked([{ author: peer, channel: `contracts/${peer}/x` } as ForkProof]);
+  counts.pulled({ kind: 'peer-synced', peer, received: 3, pulled: true, private: true });
+  counts.pulled({ kind: 'pull-failed', peer, code: 'stream-closed', private: true });
+  counts.pulled({ kind: 'entry-refused', peer, code: 'signature-invalid', private: true });
   counts.synced('legacy:http://old.example', 'export-malformed');
   counts.synced('legacy:http://old.example', undefined);
   // Strangers fill nothing.

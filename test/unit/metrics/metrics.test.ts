@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { renameSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { METRICS, METRICS_LIMITS } from '../../../daemon/metrics/metrics-table.ts';
+import { type MetricDefinition, METRICS, METRICS_LIMITS } from '../../../daemon/metrics/metrics-table.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 import { Hand, listingOps } from '../../support/forge.ts';
 import { befriend, registerHere, startNode, TEST_KEY, type TestNode } from '../../support/in-process-node.ts';
@@ -29,10 +29,14 @@ afterEach(async () => {
 });
 
 async function scrape(node: TestNode): Promise<Map<string, Family>> {
-  const answer = await node.app.request('/metrics');
+  const answer = await node.request('GET', '/metrics');
   expect(answer.status).toBe(200);
   expect(answer.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
   return parsePrometheus(await answer.text());
+}
+/** What whoever has no key scrapes. */
+async function publicScrape(node: TestNode): Promise<Map<string, Family>> {
+  return parsePrometheus(await (await node.app.request('/metrics')).text());
 }
 const seriesIn = (families: ReadonlyMap<string, Family>): number =>
   [...families.values()].reduce((sum, { samples }) => sum + samples.length, 0);
@@ -49,6 +53,19 @@ describe('the names', () => {
     expect(valueOf(families, 'nodejs_eventloop_lag_p99_seconds')).toBeGreaterThanOrEqual(0);
     expect(valueOf(families, 'process_resident_memory_bytes')).toBeGreaterThan(1e6);
   });
+});
+
+it('those that private channels can move are for the operator, and the others for everybody', async () => {
+  const node = await start();
+  const [whole, shown] = await Promise.all([scrape(node), publicScrape(node)]);
+  const published = Object.values<MetricDefinition>(METRICS).flatMap(({ name, audience }) =>
+    audience === 'public' ? [name as string] : [],
+  );
+  expect([...shown.keys()].sort()).toEqual(published.sort());
+  expect(published).not.toContain('agrinet_commits_total');
+  const channels = (families: Map<string, Family>) =>
+    families.get('agrinet_entries')?.samples.map(({ labels }) => labels['channel']);
+  expect([channels(whole), channels(shown)]).toEqual([['public', 'private'], ['public']]);
 });
 
 describe('the counters', () => {
