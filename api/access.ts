@@ -1,5 +1,6 @@
 import { createMiddleware } from 'hono/factory';
 import { AgrinetError } from '../protocols/errors.ts';
+import type { Caller } from './ports/audit.ts';
 import type { Sees } from './ports/registration.ts';
 import type { RegistrationKey } from '../protocols/registry/registration-key.ts';
 
@@ -26,7 +27,7 @@ export type RouteAccess = 'open' | 'known' | Scope;
 
 /** What the middleware of the whole API has set before a route runs. */
 export interface ApiEnv {
-  Variables: { principal: Principal; requestId: string };
+  Variables: { principal: Principal; requestId: string; caller?: Caller };
 }
 
 /** Whether a caller may use a route of this access. */
@@ -63,6 +64,9 @@ export function guard(access: RouteAccess) {
             `Unauthorized: this needs the scope ${access}; the operator can issue such a key with: agrinet keys issue`,
           );
     }
+    const caller = c.get('caller');
+    if (caller !== undefined && !isOperator(principal) && access !== 'open' && access !== 'known')
+      caller.scope = access;
     await next();
   });
 }

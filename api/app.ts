@@ -1,4 +1,5 @@
 import { alarmRoutes } from './routes/alarms.ts';
+import { audited } from './audited.ts';
 import { authenticate } from './authenticate.ts';
 import type { ApiContext } from './context.ts';
 import { errorAnswer, isClientGone } from './errors.ts';
@@ -80,6 +81,7 @@ export function createApp(node: ApiContext) {
   app.use(rates.byAddress);
   app.use(authenticate(node.access));
   app.use(rates.byPrincipal);
+  app.use(audited(node.audit));
   app.use(bodyEncoding());
   app.use(bodyLimits());
   app.use(

@@ -33,7 +33,6 @@ export function numbered(
   return (event, log) => {
     if (event.id === undefined) return push(event);
     place[log] = event.id;
-    // As it is, its bytes are made once for all who hear it.
-    return push(hears.has('private') ? { ...event, shownId: idNow() } : event);
+    return hears.has('private') ? push(event, idNow()) : push(event);
   };
 }

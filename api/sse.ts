@@ -58,16 +58,18 @@ const HEARTBEAT = encoder.encode('event: ping\ndata: {}\n\n');
 /** The bytes of an event are made once and shared by all who get it. */
 const frames = new WeakMap<TellableEvent, Uint8Array>();
 
-/** One event as in the HTML standard, 9.2.6. JSON holds no line break, and types none either. */
+/** One event as in the HTML standard, 9.2.6, without its id. JSON holds no line break, and types none either. */
 export function frameOf(event: TellableEvent): Uint8Array {
   const known = frames.get(event);
   if (known !== undefined) return known;
-  const shown = event.shownId ?? event.id;
-  const id = shown === undefined ? '' : `id: ${shown}\n`;
-  const frame = encoder.encode(`event: ${event.type}\n${id}data: ${JSON.stringify(event.data)}\n\n`);
+  const frame = encoder.encode(`event: ${event.type}\ndata: ${JSON.stringify(event.data)}\n\n`);
   frames.set(event, frame);
   return frame;
 }
+
+/** The line before it, which is each listener's own. */
+const idLine = (id: number | string | undefined): Uint8Array | undefined =>
+  id === undefined ? undefined : encoder.encode(`id: ${id}\n`);
 
 interface Client {
   readonly key: string;
@@ -132,7 +134,7 @@ export function createSseStreams(
     key: string,
     subscribe: (push: PushEvent) => EventSubscription,
   ): ReadableStream<Uint8Array> {
-    const queue: Uint8Array[] = [];
+    const queue: { readonly id?: Uint8Array | undefined; readonly frame: Uint8Array }[] = [];
     let bytes = 0;
     /** Whether the socket has asked for more than it got. */
     let asked = false;
@@ -147,19 +149,20 @@ export function createSseStreams(
     const waiting: (() => void)[] = [];
 
     function send(): void {
-      const frame = asked ? queue.shift() : undefined;
-      if (frame !== undefined) {
+      const next = asked ? queue.shift() : undefined;
+      if (next !== undefined) {
         asked = false;
-        bytes -= frame.length;
+        bytes -= next.frame.length;
         lastSent = performance.now();
-        body?.enqueue(frame);
+        if (next.id !== undefined) body?.enqueue(next.id);
+        body?.enqueue(next.frame);
       }
       stuckSince = queue.length === 0 ? undefined : (stuckSince ?? performance.now());
       if (hasRoom()) for (const resume of waiting.splice(0)) resume();
     }
     const hasRoom = (): boolean => queue.length <= bounds.queueEvents / 2 && bytes <= bounds.queueBytes / 2;
 
-    function push(event: TellableEvent): Promise<void> | undefined {
+    function push(event: TellableEvent, shownId?: string): Promise<void> | undefined {
       if (ended) return undefined;
       const frame = frameOf(event);
       // One event alone may be larger than the queue.
@@ -170,12 +173,12 @@ export function createSseStreams(
         drop();
         return undefined;
       }
-      enqueue(frame);
+      enqueue(frame, idLine(shownId ?? event.id));
       if (hasRoom()) return undefined;
       return new Promise((resolve) => waiting.push(resolve));
     }
-    function enqueue(frame: Uint8Array): void {
-      queue.push(frame);
+    function enqueue(frame: Uint8Array, id?: Uint8Array): void {
+      queue.push({ id, frame });
       bytes += frame.length;
       send();
     }

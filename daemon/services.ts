@@ -141,10 +141,10 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
   const legacy = new LegacyTable(db);
 
   // -- what is written down
-  const { audit, access, keys } = await startAudit(node, reader, control, parts);
+  const { audit, access, keys, node: audited } = await startAudit(node, reader, control, parts);
 
   // -- the market
-  const market = await startMarket(node, reader, parts, {
+  const market = await startMarket(audited, reader, parts, {
     standings,
     isKnown: (id) => registry.get(id) !== undefined || httpNodes.get(id) !== undefined,
   });

@@ -56,6 +56,9 @@ export function idempotency({ table, secretPaths, streamedPaths }: IdempotencyOp
   });
 }
 
+/** Says of an answer that it is the one of an earlier request. */
+export const REPLAYED = 'idempotent-replayed';
+
 /**
  * The local id for what this request creates, when it names an Idempotency-Key: the same for its repetitions, so that one after a crash
  * meets the record that is there. 22 characters of base64url (128 bits of a hash of caller, route, key and body).
@@ -89,7 +92,7 @@ function again(
           `this request was carried out and answered with ${status}; that answer is not shown again`,
         );
       for (const [name, value] of Object.entries(headers)) c.header(name, value);
-      c.header('idempotent-replayed', 'true');
+      c.header(REPLAYED, 'true');
       return body === '' ? c.body(null, status as 204) : c.body(body, status as ContentfulStatusCode);
     }
   }

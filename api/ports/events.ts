@@ -13,15 +13,13 @@ export interface Audience {
 export interface TellableEvent {
   /** Grows for ever in its log and is never given twice; absent for what is relayed and not kept. */
   readonly id?: number;
-  /** The id that a listener gets instead, see event-ids.ts. */
-  readonly shownId?: string;
   readonly type: string;
   readonly data: JsonObject;
   readonly audience?: Audience;
 }
 
-/** Takes one event. A promise asks the log to wait before it replays the next one; live events do not wait. */
-export type PushEvent = (event: TellableEvent) => Promise<void> | undefined;
+/** Takes one event; `shownId` is the id that this listener gets instead, see event-ids.ts. A promise asks the log to wait before it replays the next one; live events do not wait. */
+export type PushEvent = (event: TellableEvent, shownId?: string) => Promise<void> | undefined;
 
 export interface EventSubscription {
   close(): void;

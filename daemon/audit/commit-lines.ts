@@ -5,6 +5,9 @@ import { openTransition } from '../../protocols/market/contract/statement.ts';
 import { isLive, type RecordState } from '../../protocols/open-dialog/record.ts';
 import { parseRecordKey, publicId } from '../../protocols/wire/ids.ts';
 
+/** Steps that a node signs by itself, also while it carries out a request: nobody asked for them. */
+export const SIGNED_BY_THE_NODE: ReadonlySet<string> = new Set(['expire']);
+
 /** Lines of one commit at most; a catch-up brings many commits. */
 const MOST = 1024;
 

@@ -1,4 +1,5 @@
 import type { Access, Keys } from '../../api/ports/access.ts';
+import type { AuditPort } from '../../api/ports/audit.ts';
 import type { TellableEvent } from '../../api/ports/events.ts';
 import type { AuditHead } from '../../protocols/audit/chain.ts';
 import { draftFact } from '../../protocols/ledger/drafts.ts';
@@ -8,6 +9,7 @@ import type { Reader } from '../../storage/reader.ts';
 import type { Node } from '../node.ts';
 import type { Parts } from '../parts.ts';
 import { type AuditLog, openAuditLog } from './audit-log.ts';
+import { createCallers } from './callers.ts';
 import { commitLines } from './commit-lines.ts';
 import { auditedAccess, federationLine } from './service-lines.ts';
 
@@ -17,7 +19,13 @@ export async function startAudit(
   reader: Reader,
   control: { readonly access: Access; readonly keys: Keys },
   parts: Parts,
-): Promise<{ readonly audit: AuditLog; readonly access: Access; readonly keys: Keys }> {
+): Promise<{
+  readonly audit: AuditPort & Pick<AuditLog, 'record' | 'sign'>;
+  readonly access: Access;
+  readonly keys: Keys;
+  /** The node for what acts on requests: its writes are written down with their callers, what follows from commits is nobody's. */
+  readonly node: Node;
+}> {
   const { db, ledger, events, logger } = node;
   const self = node.identity.peerId;
   const { now } = node.clock;
@@ -40,8 +48,11 @@ export async function startAudit(
     await audit.sign();
     await audit.stop();
   });
+  const callers = createCallers((event) => audit.record(event));
+  parts.started('audit of callers', () => callers.stop());
   node.onCommit('audit', (committed) => {
-    for (const line of commitLines(committed)) audit.record(line);
+    // Own writes are written down where they are asked for: here nobody knows who did.
+    if (!committed.local) for (const line of commitLines(committed)) audit.record(line);
     for (const key of committed.erased ?? []) {
       const record = parseRecordKey(key);
       if (record !== undefined)
@@ -51,9 +62,19 @@ export async function startAudit(
   const isFederation = ({ type }: TellableEvent): boolean => type.startsWith('federation.');
   const told = events.subscribe({ logs: ['public', 'private'], wants: isFederation }, (event) => {
     const line = federationLine(event);
-    if (line !== undefined) audit.record(line);
+    // A sync goes its own way, whoever asked for it.
+    if (line !== undefined) (event.type === 'federation.node' ? callers : audit).record(line);
     return undefined;
   });
   parts.started('audit of the federation', () => told.close());
-  return { audit, ...auditedAccess(control, (line) => audit.record(line), now) };
+  return {
+    audit: { ...audit, ...callers },
+    ...auditedAccess(control, (line) => callers.record(line), now),
+    node: {
+      ...node,
+      ledger: callers.ledgerOf(ledger),
+      onCommit: (name, listener) =>
+        node.onCommit(name, (committed) => callers.outside(() => listener(committed))),
+    },
+  };
 }

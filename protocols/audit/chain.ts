@@ -27,6 +27,7 @@ export const AUDIT_KINDS = [
   'dialog',
   'erasure',
   'operator',
+  'write',
 ] as const;
 export type AuditKind = (typeof AUDIT_KINDS)[number];
 
