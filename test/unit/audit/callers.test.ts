@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ApiDocument, operationsOf } from '../../support/api-document.ts';
 import { startNode, TEST_KEY, type TestNode } from '../../support/in-process-node.ts';
@@ -10,7 +13,11 @@ interface Key {
   readonly key: string;
 }
 const keys = new Map<string, Key>();
+/** An old back end: it answers, and knows nothing of nodes. */
+let old: Server;
 beforeAll(async () => {
+  old = createServer((_, answer) => answer.writeHead(404).end()).listen(0, '127.0.0.1');
+  await once(old, 'listening');
   node = await startNode(dir.path, { RATE_LIMIT: 'off', SYNC_INTERVAL_MINUTES: '0' });
   for (const [name, scopes] of [
     ['operator', ['operator']],
@@ -27,6 +34,7 @@ beforeAll(async () => {
   for (const name of keys.keys()) await send(name, 'GET', '/health');
 });
 afterAll(async () => {
+  old.close();
   await node.stop();
   dir.remove();
 });
@@ -42,7 +50,8 @@ async function send(who: string, method: string, path: string, body?: unknown): 
   });
   const text = await answer.text();
   expect(answer.status, `${who}: ${method} ${path}: ${text}`).toBeLessThan(300);
-  return text === '' ? undefined : JSON.parse(text);
+  const isJson = answer.headers.get('content-type')?.startsWith('application/json') === true;
+  return text === '' || !isJson ? undefined : JSON.parse(text);
 }
 
 interface Line {
@@ -64,6 +73,7 @@ type Names = Record<string, string>;
 interface Write {
   readonly who: string;
   readonly route: string;
+  readonly query?: string;
   readonly body?: unknown;
   readonly whom?: string;
   readonly keep?: (answer: Record<string, unknown>, names: Names) => void;
@@ -169,7 +179,13 @@ const writes = (): readonly Write[] => [
   },
   { who: 'operator', route: 'POST /federation/nodes/{id:node}/fence', body: { fence: 'off' } },
   { who: 'operator', route: 'POST /federation/nodes/{id:node}/revoke' },
-  { who: 'helper', route: 'POST /federation/import', body: { listings: [], transactions: [], users: [] } },
+  { who: 'operator', route: 'POST /federation/nodes', body: { url: '{+backend}', region: 'West' } },
+  {
+    who: 'helper',
+    route: 'POST /federation/import',
+    query: '?source={backend}',
+    body: { listings: [], transactions: [], users: [] },
+  },
   { who: 'operator', route: 'POST /api/keys', body: { userId: 'zoe' }, whom: 'zoe', keep: id('zoe') },
   { who: 'operator', route: 'POST /api/keys/issue', body: { userId: 'zoe' }, whom: 'zoe' },
   { who: 'operator', route: 'POST /api/keys/issue-key', body: { userId: 'zoe' }, whom: 'zoe' },
@@ -181,15 +197,17 @@ const writes = (): readonly Write[] => [
 
 describe('the audit line of every write', () => {
   it('names the key, the scope that let it through, and for whom it was done', async () => {
-    const names: Names = { rice: 'rice' };
+    const names: Names = { rice: 'rice', backend: `http://127.0.0.1:${(old.address() as AddressInfo).port}` };
     const wrong: string[] = [];
     let last = (await newest())[0]?.no ?? 0;
-    for (const { who, route, body, whom, keep } of writes()) {
+    for (const { who, route, query = '', body, whom, keep } of writes()) {
       const [method = '', template = ''] = route.split(' ');
       const fill = (text: string): string =>
-        text.replaceAll(/\{(?:\w+:)?(\w+)\}/g, (_, name: string) => encodeURIComponent(names[name] ?? name));
+        text
+          .replaceAll(/\{\+(\w+)\}/g, (_, name: string) => names[name] ?? name)
+          .replaceAll(/\{(?:\w+:)?(\w+)\}/g, (_, name: string) => encodeURIComponent(names[name] ?? name));
       const sent: unknown = body === undefined ? undefined : JSON.parse(fill(JSON.stringify(body)));
-      const answer = await send(who, method, fill(template), sent);
+      const answer = await send(who, method, fill(template + query), sent);
       keep?.((answer ?? {}) as Record<string, unknown>, names);
       const lines = (await newest()).filter(({ no }) => no > last);
       last = lines[0]?.no ?? last;
