@@ -1,5 +1,5 @@
 /**
- * How the process ends: the name is an error's `code`, the unit file and the README name the numbers. Numbers are never reused.
+ * How the process ends: the name is an error's `code`, the unit file and the runbook name the numbers. Numbers are never reused.
  * `stays`: starting again changes nothing, so the units do not (RestartPreventExitStatus).
  */
 const exitCodes = [
@@ -55,7 +55,7 @@ export function lastingExitCodes(): number[] {
   return exitCodes.flatMap(([, code, , restart]) => (restart === 'stays' ? [code] : []));
 }
 
-/** The README's table of exit codes, in markdown. */
+/** The runbook's table of exit codes, in markdown. */
 export function exitCodeTable(): string {
   const rows = exitCodes.map(([name, code, meaning]) => `| ${code} | \`${name}\` | ${meaning} |`);
   return ['| exit code | name | meaning |', '|---|---|---|', ...rows].join('\n');

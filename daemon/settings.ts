@@ -87,7 +87,7 @@ export function settingsWarnings(env: Environment): string[] {
   return warnings;
 }
 
-/** The README's table of settings, in markdown. */
+/** The runbook's table of settings, in markdown. */
 export function settingsTable(): string {
   const rows = definitions.map(([, { env, section, fallback, expects, help }]) => {
     const value = fallback === undefined || fallback === '' ? '' : `\`${fallback}\``;

@@ -101,7 +101,7 @@ fi
 releases=$root$program-releases
 try mkdir -p "$releases"
 stage=$(mktemp -d "$releases/.new-XXXXXX") || die "cannot write in $releases"
-for each in daemon protocols storage api systemd package.json package-lock.json LICENSE README.md CHANGELOG.md; do
+for each in daemon protocols storage api systemd package.json package-lock.json LICENSE README.md CHANGELOG.md SECURITY.md; do
   try cp -R "$project/$each" "$stage/"
 done
 try mkdir -p "$stage/test"

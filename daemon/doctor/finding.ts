@@ -37,7 +37,7 @@ export const CHECKS = {
 
 export type CheckId = keyof typeof CHECKS;
 
-/** The README's table of checks, in markdown. */
+/** The runbook's table of checks, in markdown. */
 export function checksTable(): string {
   const rows = Object.entries(CHECKS).map(
     ([check, { offline, what }]) => `| \`${check}\` | ${what} | ${offline ? 'yes' : ''} |`,

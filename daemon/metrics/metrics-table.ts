@@ -1,4 +1,4 @@
-/** One metric: what it is for Prometheus, and what stands in the README. */
+/** One metric: what it is for Prometheus, and what stands in the runbook. */
 export interface MetricDefinition {
   readonly name: `agrinet_${string}`;
   readonly type: 'counter' | 'gauge' | 'histogram';
@@ -24,7 +24,7 @@ export const METRICS_LIMITS = {
   sizeKeptMs: 30_000,
 } as const;
 
-/** Every metric of this node; the process’s own come from the library beside them. The README’s table is made from this. */
+/** Every metric of this node; the process’s own come from the library beside them. The runbook’s table is made from this. */
 export const METRICS = {
   build: {
     name: 'agrinet_build_info',
@@ -301,7 +301,7 @@ export const METRICS = {
 
 export type MetricKey = keyof typeof METRICS;
 
-/** The README's table of metrics, in markdown. */
+/** The runbook's table of metrics, in markdown. */
 export function metricsTable(): string {
   const rows = Object.values<MetricDefinition>(METRICS).map(
     ({ name, type, labels = [], audience = 'operator', help }) =>

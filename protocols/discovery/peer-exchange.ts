@@ -22,6 +22,7 @@ export const PEER_EXCHANGE_LIMITS = {
   records: 32,
   /** One envelope: eight addresses fit three times. */
   recordBytes: 2048,
+  /** The request: a count. */
   requestBytes: 16,
   /** All records, each with its CBOR head. */
   responseBytes: 32 * (2048 + 3) + 8,

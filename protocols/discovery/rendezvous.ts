@@ -17,9 +17,11 @@ export const RENDEZVOUS_LIMITS = {
   operationMs: 10_000,
   /** While the routing table is empty there is nobody to ask. */
   emptyMs: 250,
-  /** The first rounds come quickly, because the DHT is still filling; then ever slower up to this. */
+  /** After the first round: the DHT is still filling. */
   firstMs: 1000,
+  /** The longest wait between two rounds. */
   lastMs: 5 * 60_000,
+  /** Each wait is so many times the one before. */
   growth: 1.6,
 } as const;
 

@@ -9,7 +9,14 @@ import type { Access, StreamHost } from './ports.ts';
  * channel are made known this way to the participants alone and pulled over the range protocol; they never touch gossip.
  * Not guaranteed: delivery. The next frontier exchange makes up for it.
  */
-export const ANNOUNCE_LIMITS = { frameBytes: 1024, ms: 3000, streams: 16 } as const;
+export const ANNOUNCE_LIMITS = {
+  /** One notice: a reference to a feed's newest entry, far below. */
+  frameBytes: 1024,
+  /** A notice that takes longer is dropped: the frontier exchange makes up for it. */
+  ms: 3000,
+  /** Per connection, both ways: a burst of private writes has one each. */
+  streams: 16,
+} as const;
 
 export interface AnnounceProtocol {
   start(): Promise<void>;

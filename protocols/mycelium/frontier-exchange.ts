@@ -20,6 +20,7 @@ export const FRONTIER_LIMITS = {
   pageMs: 5000,
   /** All of an exchange: pages that only trickle hold a place that others wait for. */
   exchangeMs: 60_000,
+  /** Per connection, both ways: an exchange has one, and those of both sides may cross. */
   streams: 4,
   /** Exchanges answered at once, each with another peer. */
   answering: 32,

@@ -28,8 +28,9 @@ export const MYCELIUM_LIMITS = {
   everyMs: 45_000,
   /** Gossip messages being admitted; above it they are ignored and catch-up brings them. */
   admitting: 512,
-  /** Frontier exchanges tried over a new connection, and the wait between them. */
+  /** Frontier exchanges tried over a new connection. */
   greetings: 3,
+  /** Between two of them: gossip's own stream may open a moment after its subscription arrives. */
   greetAgainMs: 2000,
 } as const;
 

@@ -29,9 +29,11 @@ export const RANGE_LIMITS = {
   idleMs: 5000,
   /** All of one answer. */
   answerMs: 10 * 60 * 1000,
-  /** Answers under way, in total and for one peer. */
+  /** Answers under way in total: each holds a frame and a database iterator. */
   answering: 16,
+  /** Of them for one peer: as many as it pulls at once, and no peer takes all. */
   answeringPerPeer: 4,
+  /** Per connection, both ways: answers of both sides. */
   streams: 8,
 } as const;
 

@@ -14,7 +14,7 @@ export async function apiDocument(): Promise<ApiDocument> {
   }
 }
 
-/** The README's table of endpoints, in markdown. */
+/** The table of endpoints of api/README.md, in markdown. */
 export function endpointTable(document: ApiDocument): string {
   const rows = operationsOf(document).map(
     ({ method, path, operation }) =>

@@ -3,5 +3,5 @@ import { writeFileSync } from 'node:fs';
 import { settingsExample } from '../../daemon/settings.ts';
 import { writeTables } from './tables.ts';
 
-writeTables();
+await writeTables();
 writeFileSync(new URL('../../systemd/agrinetd.env', import.meta.url), settingsExample());

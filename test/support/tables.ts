@@ -1,21 +1,27 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { checksTable } from '../../daemon/doctor/finding.ts';
 import { findingsTable } from '../../daemon/doctor/findings.ts';
+import { exitCodeTable } from '../../daemon/exit-codes.ts';
 import { metricsTable } from '../../daemon/metrics/metrics-table.ts';
+import { settingsTable } from '../../daemon/settings.ts';
 import { COLLECTIONS, type Collection, type FieldRule } from '../../protocols/open-dialog/schema.ts';
 import { diskDeadlinesTable, waitsTable } from './deadlines.ts';
 import { KEYSPACE } from '../../storage/keyspace.ts';
+import { apiDocument, endpointTable } from './endpoints.ts';
 import { HTTP_LIMITS, PROTOCOL_LIMITS } from './limit-groups.ts';
 
 const root = new URL('../../', import.meta.url);
 
 /** Files with generated tables, and the tables by the name of their markers. */
-export const GENERATED: Readonly<Record<string, Readonly<Record<string, () => string>>>> = {
-  'README.md': {
+export const GENERATED: Readonly<Record<string, Readonly<Record<string, () => string | Promise<string>>>>> = {
+  'systemd/README.md': {
+    settings: settingsTable,
+    'exit-codes': exitCodeTable,
     limits: () => limitTables(HTTP_LIMITS),
     metrics: metricsTable,
     checks: checksTable,
   },
+  'api/README.md': { endpoints: async () => endpointTable(await apiDocument()) },
   'protocols/README.md': { collections: collectionTables, limits: () => limitTables(PROTOCOL_LIMITS) },
   'daemon/README.md': { findings: findingsTable, 'disk-deadlines': diskDeadlinesTable, waits: waitsTable },
   'storage/README.md': { keyspace: keyspaceTable },
@@ -33,12 +39,13 @@ export function section(text: string, name: string): string {
 }
 
 /** Writes every generated table into its document. */
-export function writeTables(): void {
+export async function writeTables(): Promise<void> {
   for (const [name, tables] of Object.entries(GENERATED)) {
     let text = documentText(name);
     for (const [marker, table] of Object.entries(tables)) {
       const pattern = new RegExp(`(<!-- ${marker} -->)[^]*(<!-- /${marker} -->)`);
-      text = text.replace(pattern, (_, open: string, close: string) => `${open}\n${table()}\n${close}`);
+      const made = (await table()).trim();
+      text = text.replace(pattern, (_, open: string, close: string) => `${open}\n${made}\n${close}`);
     }
     writeFileSync(new URL(name, root), text);
   }

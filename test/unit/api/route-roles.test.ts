@@ -72,8 +72,8 @@ async function admitted(
 }
 
 describe('who may call what', () => {
-  it('is what the README says, route by route', () => {
-    expect(section(documentText('README.md'), 'endpoints')).toBe(endpointTable(document));
+  it('is what api/README.md says, route by route', () => {
+    expect(section(documentText('api/README.md'), 'endpoints')).toBe(endpointTable(document));
   });
 
   it('holds for every route and every role', async () => {

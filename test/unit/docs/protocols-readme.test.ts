@@ -1,16 +1,9 @@
 import { readdirSync } from 'node:fs';
 import { expect, it, test } from 'vitest';
-import { documentText, GENERATED, section } from '../../support/tables.ts';
+import { documentText } from '../../support/tables.ts';
 
 const name = 'protocols/README.md';
 const text = documentText(name);
-
-test.each(Object.entries(GENERATED[name] ?? {}))(
-  'the specification shows the %s of the code',
-  (marker, table) => {
-    expect(section(text, marker)).toBe(table());
-  },
-);
 
 /** Codes as the sources write them: thrown, returned as a verdict, or as the answer of admission. */
 const CODE =

@@ -1,40 +1,71 @@
-import { readFileSync } from 'node:fs';
-import { expect, it } from 'vitest';
-import { exitCodeTable } from '../../../daemon/exit-codes.ts';
-import { settingsTable } from '../../../daemon/settings.ts';
-import { documentText, GENERATED, section as sectionOf } from '../../support/tables.ts';
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { describe, expect, it, test } from 'vitest';
+import { documentText, GENERATED, section } from '../../support/tables.ts';
 
-const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8');
+const DOCUMENTS = [
+  'README.md',
+  'SECURITY.md',
+  'CHANGELOG.md',
+  'api/README.md',
+  'daemon/README.md',
+  'protocols/README.md',
+  'storage/README.md',
+  'systemd/README.md',
+];
+/** Those of a running node are held by the tests of its routes. */
+const tables = Object.entries(GENERATED).flatMap(([file, of]) =>
+  Object.entries(of)
+    .filter(([marker]) => marker !== 'endpoints')
+    .map(([marker, table]) => ({ file, marker, table })),
+);
 
-/** What stands between two markers of the README. */
-function section(name: string): string {
-  const [, rest = ''] = readme.split(`<!-- ${name} -->`);
-  return (rest.split(`<!-- /${name} -->`)[0] ?? '').trim();
+test.each(tables)('$file shows the $marker of the code', async ({ file, marker, table }) => {
+  expect(section(documentText(file), marker)).toBe((await table()).trim());
+});
+
+it('every limit has a reason', async () => {
+  for (const { marker, table } of tables)
+    if (marker === 'limits')
+      expect((await table()).split('\n').filter((line) => line.endsWith('|  |'))).toEqual([]);
+});
+
+it('the front page is read in a minute', () => {
+  expect(documentText('README.md').split('\n').length).toBeLessThanOrEqual(160);
+});
+
+describe('links', () => {
+  it.each(DOCUMENTS)('of %s lead to files and headings that are there', (name) => {
+    const broken: string[] = [];
+    for (const [, target = ''] of prose(name).matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^https?:/.test(target)) continue;
+      const [path = '', anchor] = target.split('#');
+      const file = path === '' ? name : join(dirname(name), path);
+      if (!existsSync(file)) broken.push(target);
+      else if (anchor !== undefined && !anchorsOf(file).has(anchor)) broken.push(target);
+    }
+    expect(broken).toEqual([]);
+  });
+});
+
+/** A document without its code. */
+function prose(name: string): string {
+  return readFileSync(name, 'utf8')
+    .replaceAll(/^```[^]*?^```/gm, '')
+    .replaceAll(/`[^`\n]*`(?!\])/g, '');
 }
 
-it('the README shows the settings as the schema has them', () => {
-  expect(section('settings')).toBe(settingsTable().trim());
-});
-
-it('the README shows the exit codes as the table has them', () => {
-  expect(section('exit-codes')).toBe(exitCodeTable().trim());
-});
-
-it('the README shows the metrics as the table has them', () => {
-  expect(section('metrics')).toBe(GENERATED['README.md']?.['metrics']?.());
-});
-
-it('the README shows the checks of the doctor as the table has them', () => {
-  expect(section('checks')).toBe(GENERATED['README.md']?.['checks']?.());
-});
-
-it('the README shows the limits as the code has them, each with a reason', () => {
-  const table = GENERATED['README.md']?.['limits']?.() ?? '';
-  expect(section('limits')).toBe(table);
-  expect(table.split('\n').filter((line) => line.endsWith('|  |'))).toEqual([]);
-});
-
-it('the README of the daemon shows what can be found, and every deadline, as the tables have them', () => {
-  for (const [name, table] of Object.entries(GENERATED['daemon/README.md'] ?? {}))
-    expect([name, sectionOf(documentText('daemon/README.md'), name)]).toEqual([name, table().trim()]);
-});
+/** Headings as GitHub makes anchors of them. */
+function anchorsOf(name: string): Set<string> {
+  const headings = readFileSync(name, 'utf8')
+    .replaceAll(/^```[^]*?^```/gm, '')
+    .matchAll(/^#+ (.*)$/gm);
+  return new Set(
+    [...headings].map(([, heading = '']) =>
+      heading
+        .toLowerCase()
+        .replaceAll(/[^\p{L}\p{N}\- _]/gu, '')
+        .replaceAll(' ', '-'),
+    ),
+  );
+}

@@ -10,7 +10,7 @@ import { waitFor } from '../../support/wait.ts';
 const SECRET = 'a secret of the test, long enough';
 const NOW = 1_700_000_000_500;
 
-/** What the README tells receivers to do. */
+/** What api/README.md tells receivers to do. */
 function verify(header: string, body: string, nowSeconds: number): boolean {
   const found = /^t=(\d+),v1=([0-9a-f]{64})$/.exec(header);
   if (found === null || Math.abs(nowSeconds - Number(found[1])) > 300) return false;

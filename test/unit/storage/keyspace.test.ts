@@ -7,13 +7,6 @@ import {
   range,
   type SublevelName,
 } from '../../../storage/keyspace.ts';
-import { documentText, GENERATED, section } from '../../support/tables.ts';
-
-const name = 'storage/README.md';
-
-it('the notes show the keyspace of the code', () => {
-  expect(section(documentText(name), 'keyspace')).toBe(GENERATED[name]?.['keyspace']?.());
-});
 
 it('no prefix is used twice, and no range reaches into another', () => {
   const names = Object.keys(KEYSPACE) as SublevelName[];
