@@ -286,10 +286,10 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
     registry,
     httpNodes,
     legacy,
-    async onForgotten({ id, freedBytes: _, ...figures }) {
+    async onForgotten({ id, freedBytes, ...figures }) {
       await exchange.table.remove(id);
       audit.record({ kind: 'operator', actor: 'operator', subject: id, note: 'forgotten', detail: figures });
-      logger.warn({ node: id, ...figures }, 'what a revoked node left was forgotten');
+      logger.warn({ node: id, freedBytes, ...figures }, 'what a revoked node left was forgotten');
     },
     log: (message, fields) => logger.error(fields, message),
     now,

@@ -41,7 +41,7 @@ export const KEYSPACE = {
   jobs: { prefix: 'q', key: 'job id', value: 'job and its state' },
   notifications: { prefix: 'n', key: 'user, notification id', value: 'message, read, time' },
   events: { prefix: 's', key: 'event number', value: 'event for everybody, kept for those who resume' },
-  privateEvents: { prefix: '4', key: 'event number', value: 'event for some only, numbered apart' },
+  privateEvents: { prefix: '5', key: 'event number', value: 'event for some only, numbered apart' },
   audit: { prefix: 't', key: 'line number', value: 'audit line, chained by hashes' },
   idempotency: { prefix: 'w', key: 'caller, Idempotency-Key', value: 'answer given, until when' },
   reliability: {
