@@ -249,7 +249,7 @@ describe('the audit line of every write', () => {
       .filter((route) => !tried.has(route));
     for (const route of elsewhere)
       expect(route).toMatch(
-        /^(POST \/(federation\/(join|nodes|nodes\/\{id\}\/\w+|pull|feed-file|plan|entries|requests|certificates|synced)|jobs.*|mirror\/.*|doctor\/diff|import|conflicts\/.*|contracts\/\{id\}\/resolve|notifications\/.*|api\/keys\/validate-key|stream\/.*)|DELETE \/alarms|DELETE \/messages\/.*)$/,
+        /^(POST \/(federation\/(join|nodes|nodes\/\{id\}\/\w+|pull|feed-file|plan|entries|requests|certificates|synced)|jobs.*|alarms\/clear|mirror\/.*|doctor\/diff|import|conflicts\/.*|contracts\/\{id\}\/resolve|notifications\/.*|api\/keys\/validate-key|stream\/.*)|DELETE \/messages\/.*)$/,
       );
   });
 
