@@ -25,9 +25,10 @@ test.each(tables)('$file shows the $marker of the code', async ({ file, marker, 
 });
 
 it('every limit has a reason', async () => {
-  for (const { marker, table } of tables)
-    if (marker === 'limits')
-      expect((await table()).split('\n').filter((line) => line.endsWith('|  |'))).toEqual([]);
+  const limits = tables.filter(({ marker }) => marker === 'limits');
+  const rows = (await Promise.all(limits.map(async ({ table }) => table()))).join('\n').split('\n');
+  expect(rows.length).toBeGreaterThan(200);
+  expect(rows.filter((line) => line.endsWith('|  |'))).toEqual([]);
 });
 
 it('the front page is read in a minute', () => {
