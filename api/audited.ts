@@ -13,7 +13,7 @@ const SUBJECT_CHARS = 256;
 
 /**
  * Writes down with which key and which of its scopes each write was done, and for whom. The lines that the write itself leaves carry
- * that; a write that leaves none has one of its own. Of the request it names the route and the id in its path, never what was sent.
+ * that; a write that leaves none has one of its own, but for what a user writes in its own name, which the record itself says. Of the request it names the route and the id in its path, never what was sent.
  */
 export function audited(audit: Pick<AuditPort, 'during' | 'wrote'>) {
   return createMiddleware<ApiEnv>(async (c, next) => {

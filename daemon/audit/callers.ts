@@ -105,12 +105,16 @@ export function createCallers(record: (event: AuditEvent) => void): Callers {
         request.ended = true;
       }
     },
-    wrote({ key, user }, what, subject) {
+    wrote({ key, user, scope }, what, subject) {
       const request = current();
       if (request === undefined || request.lines > 0) return;
+      // Somebody's own records name who wrote them, and are in the feed; their number has no bound.
+      const { whom } = request;
+      const isOwn = whom === user || (whom === undefined && scope !== 'operator');
+      if (request.subject !== undefined && isOwn) return;
       const event: AuditEvent = { kind: 'write', actor: key, note: what };
       const named = subject === undefined ? event : { ...event, subject };
-      recordWrite(byCaller(named, request, request.whom ?? user), request.subject);
+      recordWrite(byCaller(named, request, whom ?? user), request.subject);
     },
     ledgerOf: (ledger) => ({
       ...ledger,

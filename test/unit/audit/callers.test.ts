@@ -195,6 +195,18 @@ const writes = (): readonly Write[] => [
   { who: 'operator', route: 'POST /scrub' },
 ];
 
+/** Records that say themselves who wrote them. */
+const IN_OWN_NAME = new Set([
+  'amina: POST /listings',
+  'amina: PUT /listings/{id:rice}',
+  'amina: POST /conversations',
+  'amina: PUT /conversations/{id:talk}',
+  'amina: PATCH /conversations/{id:talk}',
+  'amina: POST /conversations/{id:talk}/pin',
+  'amina: POST /messages/{conversationId:talk}/read',
+  'amina: DELETE /conversations/{id:talk}',
+]);
+
 describe('the audit line of every write', () => {
   it('names the key, the scope that let it through, and for whom it was done', async () => {
     const names: Names = { rice: 'rice', backend: `http://127.0.0.1:${(old.address() as AddressInfo).port}` };
@@ -220,7 +232,9 @@ describe('the audit line of every write', () => {
           detail?.scope === scope &&
           (whom === undefined || detail?.for === whom || detail?.for === me(whom.replace('@', ''))),
       );
-      if (found.length === 0) wrong.push(`${who}: ${route}: ${JSON.stringify(lines)}`);
+      const isOwn = IN_OWN_NAME.has(`${who}: ${route}`);
+      if (isOwn ? lines.length > 0 : found.length === 0)
+        wrong.push(`${who}: ${route}: ${JSON.stringify(lines)}`);
     }
     expect(wrong).toEqual([]);
     const told = JSON.stringify(await newest());
@@ -253,9 +267,13 @@ describe('the audit line of every write', () => {
       );
   });
 
-  it('counts equal writes of one second in one line', async () => {
+  it('counts equal writes of one second in one line, and leaves out those in one’s own name', async () => {
     const before = (await newest())[0]?.no ?? 0;
-    for (let n = 0; n < 50; n++) await send('ben', 'POST', '/listings', { type: 'offer', title: `Bag ${n}` });
+    for (let n = 0; n < 50; n++) {
+      const title = `Bag ${n}`;
+      await send('ben', 'POST', '/listings', { type: 'offer', title });
+      await send('operator', 'POST', '/listings', { type: 'offer', title, userId: 'ben' });
+    }
     await node.stop();
     node = await startNode(dir.path, { RATE_LIMIT: 'off', SYNC_INTERVAL_MINUTES: '0' });
     const lines = (await newest()).filter(({ no, note }) => no > before && note === 'POST /listings');
@@ -263,6 +281,6 @@ describe('the audit line of every write', () => {
     const counted = lines.reduce((sum, { detail }) => sum + ((detail as { count?: number })?.count ?? 1), 0);
     expect(counted).toBe(50);
     for (const { detail } of lines)
-      expect(detail).toMatchObject({ key: keys.get('ben')?.id, scope: 'write', for: 'ben' });
+      expect(detail).toMatchObject({ key: keys.get('operator')?.id, scope: 'operator', for: 'ben' });
   });
 });
