@@ -10,6 +10,7 @@ import { bytesEqual, concat, sha256 } from '../../protocols/wire/bytes.ts';
 import { type Cbor, encodeCbor } from '../../protocols/wire/cbor.ts';
 import { seal } from '../../protocols/wire/envelope.ts';
 import { recordKey } from '../../protocols/wire/ids.ts';
+import { LIMITS } from '../../protocols/wire/limits.ts';
 import {
   Hand,
   listingOps,
@@ -299,8 +300,12 @@ export const FORGERIES: Readonly<Record<string, (stage: Stage) => Forgery>> = {
         expect: ['gap'],
       }),
       () => ({
-        bytes: victim.sign(ops, { seq: 2 ** 40 + random.int(9), prev: random.hex(32) }).bytes,
+        bytes: victim.sign(ops, { seq: LIMITS.feedEntries - random.int(9), prev: random.hex(32) }).bytes,
         expect: ['gap'],
+      }),
+      () => ({
+        bytes: victim.raw(ops, { seq: LIMITS.feedEntries + 1 + random.int(9), prev: random.hex(32) }),
+        expect: ['reject:header-malformed'],
       }),
       () => ({ bytes: victim.sign(ops, { prev: random.hex(32) }).bytes, expect: ['gap'] }),
       () => ({

@@ -13,6 +13,7 @@ import { encodeCbor } from '../../protocols/wire/cbor.ts';
 import { framed } from '../../protocols/wire/framed-stream.ts';
 import { type Identity, identityFromSeed } from '../../protocols/wire/identity.ts';
 import { type Channel, recordKey } from '../../protocols/wire/ids.ts';
+import { LIMITS } from '../../protocols/wire/limits.ts';
 import { multiaddr } from '@multiformats/multiaddr';
 import { Hand, listingOps, NET, priceOps, type Random, randomFrom, someIdentity } from '../support/forge.ts';
 import { startNode, type TestNode } from '../support/in-process-node.ts';
@@ -202,10 +203,14 @@ function garbage(name: string, random: Random, one: Attacker | undefined): Uint8
   const author = one?.identity.peerId ?? someIdentity(random).peerId;
   const channel: Channel =
     random.int(2) === 0 ? 'public' : recordKey('conversations', author, random.hex(16));
-  const item = { epoch: random.hex(8), seq: random.pick([1, 1e15, 2 ** 53 - 1]), hash: random.hex(32) };
+  const item = {
+    epoch: random.hex(8),
+    seq: random.pick([1, LIMITS.feedEntries, 2 ** 53 - 1]),
+    hash: random.hex(32),
+  };
   const announcement = { author, channel, epoch: item.epoch, seq: item.seq, hash: item.hash };
   const hand = one?.hand ?? new Hand(someIdentity(random), random.hex(8));
-  const gap = hand.sign(priceOps(hand.pen, 'gap', 1), { seq: 2 ** 50, prev: random.hex(32) });
+  const gap = hand.sign(priceOps(hand.pen, 'gap', 1), { seq: LIMITS.feedEntries - 1, prev: random.hex(32) });
   const secret = new Hand(hand.identity, random.hex(8), recordKey('conversations', author, random.hex(16)));
   const make: Record<string, () => Uint8Array[]> = {
     frontier: () =>
