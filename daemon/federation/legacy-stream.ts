@@ -68,7 +68,8 @@ export async function* readExport(
   return reader.summary();
 }
 
-const PIECE = 16 * 1024;
+/** Up to 2,048 values and 6,144 tokens: some 15 ms on a small server. */
+const PIECE = 4 * 1024;
 /** Items, and tokens of all of them: a hundred thousand records are far below, and a body full of `1,` costs minutes. */
 const MOST_ITEMS = 1_000_000;
 const MOST_TOKENS = 32_000_000;
