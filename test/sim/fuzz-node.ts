@@ -1,9 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { zstdCompressSync } from 'node:zlib';
 import type { Connection } from '@libp2p/interface';
-import { createHost, type Host } from '../../daemon/libp2p-host.ts';
-import { createLogger } from '../../daemon/logger.ts';
-import { loadSettings } from '../../daemon/settings.ts';
+import { bareHost } from '../support/bare-host.ts';
+import type { Host } from '../../daemon/libp2p-host.ts';
 import { encodeFrontier } from '../../protocols/mycelium/frontier-page.ts';
 import { encodeMessage } from '../../protocols/mycelium/message.ts';
 import { encodeRangeRequest } from '../../protocols/mycelium/range.ts';
@@ -57,8 +56,8 @@ export async function fuzzNode(count: number, seed: number): Promise<FuzzReport>
   const rounds = new StallRounds();
   const attackers: Attacker[] = [];
   try {
-    const registered = await attacker(random, victim);
-    const stranger = await attacker(random, victim);
+    const registered = await attacker(random);
+    const stranger = await attacker(random);
     attackers.push(registered, stranger);
     await register(victim, registered);
     const each = Math.ceil(count / ROUNDS / 2);
@@ -97,16 +96,9 @@ export async function fuzzNode(count: number, seed: number): Promise<FuzzReport>
   return { seed, outcomes, faults, stalls: rounds.stalls };
 }
 
-async function attacker(random: Random, victim: TestNode): Promise<Attacker> {
+async function attacker(random: Random): Promise<Attacker> {
   const identity = identityFromSeed(random.bytes(32));
-  const host = await createHost({
-    identity,
-    network: NET,
-    listen: ['/ip4/127.0.0.1/tcp/0'],
-    isRegistered: () => true,
-    strangerSlots: 8,
-    logger: createLogger(loadSettings({ LOG_LEVEL: 'silent' })),
-  });
+  const host = await bareHost(identity);
   host.gossip.subscribe(host.topic);
   // it answers what is asked of it with garbage, too
   for (const name of ['range', 'frontier'] as const) {
@@ -121,7 +113,6 @@ async function attacker(random: Random, victim: TestNode): Promise<Attacker> {
       }
     });
   }
-  void victim;
   return { identity, hand: new Hand(identity, random.hex(8)), host, connection: undefined };
 }
 

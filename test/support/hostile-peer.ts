@@ -1,8 +1,7 @@
 import type { Connection, Stream } from '@libp2p/interface';
 import { multiaddr } from '@multiformats/multiaddr';
-import { createHost, type Host } from '../../daemon/libp2p-host.ts';
-import { createLogger } from '../../daemon/logger.ts';
-import { loadSettings } from '../../daemon/settings.ts';
+import { bareHost } from './bare-host.ts';
+import type { Host } from '../../daemon/libp2p-host.ts';
 import { encodeFrontier } from '../../protocols/mycelium/frontier-page.ts';
 import { sealStatement } from '../../protocols/registry/statement.ts';
 import { base64url } from '../../protocols/wire/bytes.ts';
@@ -37,14 +36,7 @@ export class HostilePeer {
   /** A stranger to the victim, until `register`. */
   static async start(random: Random, victim: Member): Promise<HostilePeer> {
     const identity = someIdentity(random);
-    const host = await createHost({
-      identity,
-      network: NET,
-      listen: ['/ip4/127.0.0.1/tcp/0'],
-      isRegistered: () => true,
-      strangerSlots: 8,
-      logger: createLogger(loadSettings({ LOG_LEVEL: 'silent' })),
-    });
+    const host = await bareHost(identity);
     host.gossip.subscribe(host.topic);
     return new HostilePeer(new Hand(identity, random.hex(8)), host, victim);
   }

@@ -3,9 +3,8 @@ import { type AddressInfo, connect } from 'node:net';
 import { multiaddr } from '@multiformats/multiaddr';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createHttpServer } from '../../../daemon/http-server.ts';
-import { createHost, type Host } from '../../../daemon/libp2p-host.ts';
-import { createLogger } from '../../../daemon/logger.ts';
-import { loadSettings } from '../../../daemon/settings.ts';
+import { bareHost } from '../../support/bare-host.ts';
+import type { Host } from '../../../daemon/libp2p-host.ts';
 import { FRONTIER_LIMITS } from '../../../protocols/mycelium/frontier-exchange.ts';
 import { encodePage } from '../../../protocols/mycelium/frontier-page.ts';
 import { framed } from '../../../protocols/wire/framed-stream.ts';
@@ -111,14 +110,7 @@ describe('bodies of requests that trickle', () => {
 async function peerHost(): Promise<Host> {
   const identity = someIdentity(random);
   await registerHere(node, identity.peerId);
-  const host = await createHost({
-    identity,
-    network: NET,
-    listen: ['/ip4/127.0.0.1/tcp/0'],
-    isRegistered: () => true,
-    strangerSlots: 8,
-    logger: createLogger(loadSettings({ LOG_LEVEL: 'silent' })),
-  });
+  const host = await bareHost(identity);
   hosts.push(host);
   return host;
 }
