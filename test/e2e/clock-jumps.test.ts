@@ -86,7 +86,7 @@ describe.skipIf(lacking !== undefined)(
         expect(off(after.createdAt), after.createdAt).toBeLessThan(2 * MINUTE);
         const again = await here.json<Shown>('PUT', '/listings/maize', {
           type: 'offer',
-          title: 'again',
+          title: `again after ${offset}`,
           quantity: 1,
         });
         expect(off(again.updatedAt), again.updatedAt).toBeLessThan(2 * MINUTE);
