@@ -1,32 +1,5 @@
 import { Command, CommanderError } from 'commander';
 import { AgrinetError, errorCode, errorMessage } from '../protocols/errors.ts';
-import { alarmsCommand } from './cli/alarms.ts';
-import { auditCommand } from './cli/audit.ts';
-import { backupCommand } from './cli/backup.ts';
-import { conflictsCommand } from './cli/conflicts.ts';
-import { demoCommand } from './cli/demo.ts';
-import { digestCommand } from './cli/digest.ts';
-import { doctorCommand } from './cli/doctor.ts';
-import { exportFeedCommand } from './cli/export-feed.ts';
-import { forgetCommand } from './cli/forget.ts';
-import { fsckCommand } from './cli/fsck.ts';
-import { identityCommand } from './cli/identity.ts';
-import { importFeedCommand } from './cli/import-feed.ts';
-import { importCommand } from './cli/import.ts';
-import { jobsCommand } from './cli/jobs.ts';
-import { joinCommand } from './cli/join.ts';
-import { keysCommand } from './cli/keys.ts';
-import { mirrorCommand } from './cli/mirror.ts';
-import { nodesCommand, resumeCommand, suspendCommand } from './cli/nodes.ts';
-import { rebuildCommand } from './cli/rebuild.ts';
-import { rejoinCommand } from './cli/rejoin.ts';
-import { scrubCommand } from './cli/scrub.ts';
-import { restoreCommand } from './cli/restore.ts';
-import { startCommand } from './cli/start.ts';
-import { statusCommand } from './cli/status.ts';
-import { syncCommand } from './cli/sync.ts';
-import { trendsCommand } from './cli/trends.ts';
-import { workerCommand } from './cli/worker.ts';
 import { stdout } from './cli/stdout.ts';
 import { exitCodeFor } from './exit-codes.ts';
 import { errorText } from './service/journal.ts';
@@ -35,6 +8,39 @@ import { VERSION } from './version.ts';
 // What any command writes is this user's alone: the database, backups, feed files.
 process.umask(0o077);
 
+/** In the order of the help. Only the one that is called is loaded: the others cost a quarter of a second. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  start: async () => (await import('./cli/start.ts')).startCommand(),
+  status: async () => (await import('./cli/status.ts')).statusCommand(),
+  join: async () => (await import('./cli/join.ts')).joinCommand(),
+  import: async () => (await import('./cli/import.ts')).importCommand(),
+  demo: async () => (await import('./cli/demo.ts')).demoCommand(),
+  digest: async () => (await import('./cli/digest.ts')).digestCommand(),
+  doctor: async () => (await import('./cli/doctor.ts')).doctorCommand(),
+  identity: async () => (await import('./cli/identity.ts')).identityCommand(),
+  nodes: async () => (await import('./cli/nodes.ts')).nodesCommand(),
+  suspend: async () => (await import('./cli/nodes.ts')).suspendCommand(),
+  resume: async () => (await import('./cli/nodes.ts')).resumeCommand(),
+  conflicts: async () => (await import('./cli/conflicts.ts')).conflictsCommand(),
+  keys: async () => (await import('./cli/keys.ts')).keysCommand(),
+  audit: async () => (await import('./cli/audit.ts')).auditCommand(),
+  trends: async () => (await import('./cli/trends.ts')).trendsCommand(),
+  sync: async () => (await import('./cli/sync.ts')).syncCommand(),
+  jobs: async () => (await import('./cli/jobs.ts')).jobsCommand(),
+  worker: async () => (await import('./cli/worker.ts')).workerCommand(),
+  rejoin: async () => (await import('./cli/rejoin.ts')).rejoinCommand(),
+  alarms: async () => (await import('./cli/alarms.ts')).alarmsCommand(),
+  scrub: async () => (await import('./cli/scrub.ts')).scrubCommand(),
+  forget: async () => (await import('./cli/forget.ts')).forgetCommand(),
+  backup: async () => (await import('./cli/backup.ts')).backupCommand(),
+  restore: async () => (await import('./cli/restore.ts')).restoreCommand(),
+  'export-feed': async () => (await import('./cli/export-feed.ts')).exportFeedCommand(),
+  'import-feed': async () => (await import('./cli/import-feed.ts')).importFeedCommand(),
+  mirror: async () => (await import('./cli/mirror.ts')).mirrorCommand(),
+  rebuild: async () => (await import('./cli/rebuild.ts')).rebuildCommand(),
+  fsck: async () => (await import('./cli/fsck.ts')).fsckCommand(),
+};
+
 const program = new Command('agrinet')
   .description('The federation daemon of Agrinet and its command line.')
   .version(VERSION)
@@ -42,38 +48,8 @@ const program = new Command('agrinet')
   .configureOutput({ writeOut: (text) => stdout.write(text) });
 // Whoever reads stderr may be gone: nobody is left to be told, and the exit code says the rest.
 process.stderr.on('error', () => undefined);
-for (const command of [
-  startCommand(),
-  statusCommand(),
-  joinCommand(),
-  importCommand(),
-  demoCommand(),
-  digestCommand(),
-  doctorCommand(),
-  identityCommand(),
-  nodesCommand(),
-  suspendCommand(),
-  resumeCommand(),
-  conflictsCommand(),
-  keysCommand(),
-  auditCommand(),
-  trendsCommand(),
-  syncCommand(),
-  jobsCommand(),
-  workerCommand(),
-  rejoinCommand(),
-  alarmsCommand(),
-  scrubCommand(),
-  forgetCommand(),
-  backupCommand(),
-  restoreCommand(),
-  exportFeedCommand(),
-  importFeedCommand(),
-  mirrorCommand(),
-  rebuildCommand(),
-  fsckCommand(),
-]) {
-  program.addCommand(command.copyInheritedSettings(program).exitOverride());
+for (const load of called(process.argv[2])) {
+  program.addCommand((await load()).copyInheritedSettings(program).exitOverride());
 }
 program.exitOverride();
 
@@ -82,6 +58,12 @@ try {
   await program.parseAsync();
 } catch (error) {
   process.exitCode = report(error);
+}
+
+/** What `agrinet <name>` needs; all of them for help, and for a name that is not there. */
+function called(name: string | undefined): (() => Promise<Command>)[] {
+  const one = name !== undefined && Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  return one === undefined ? Object.values(COMMANDS) : [one];
 }
 
 /** One line for the person, the exit code for the script. Commander has already printed its own errors. */

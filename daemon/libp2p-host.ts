@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { noise } from '@chainsafe/libp2p-noise';
-import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2';
 import { privateKeyFromRaw } from '@libp2p/crypto/keys';
 import { gossipsub, type GossipSub } from '@libp2p/gossipsub';
 import { identify, type Identify } from '@libp2p/identify';
@@ -13,9 +12,7 @@ import type {
   Stream,
 } from '@libp2p/interface';
 import { kadDHT, passthroughMapper, type KadDHT } from '@libp2p/kad-dht';
-import { mdns } from '@libp2p/mdns';
 import { ping, type Ping } from '@libp2p/ping';
-import { preSharedKey } from '@libp2p/pnet';
 import { tcp } from '@libp2p/tcp';
 import { byteStream } from '@libp2p/utils';
 import { yamux } from '@libp2p/yamux';
@@ -119,7 +116,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
   const topic = `/${prefix}/entries/1`;
   const privateKey = privateKeyFromRaw(identity.privateKeyRaw);
   let connections: () => Connection[] = () => [];
-  const relay = options.relay === true;
+  const { relay, mdns, psk } = await loadOptional(options);
 
   const libp2p = await createLibp2p<HostServices>({
     start: false,
@@ -131,7 +128,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     },
     transports: [
       tcp({ dialOpts: dialOptions(options), listenOpts: { noDelay: true, keepAlive: true } }),
-      ...(relay ? [circuitRelayTransport()] : []),
+      ...(relay === undefined ? [] : [relay.circuitRelayTransport()]),
     ],
     connectionEncrypters: [noise()],
     streamMuxers: [
@@ -141,10 +138,10 @@ export async function createHost(options: HostOptions): Promise<Host> {
         streamOptions: { maxStreamWindowSize: HOST_LIMITS.streamWindow },
       }),
     ],
-    ...(options.psk === undefined ? {} : { connectionProtector: preSharedKey({ psk: options.psk }) }),
-    ...(options.mdns === true
-      ? { peerDiscovery: [mdns({ serviceTag: `_agrinet-${network}._udp.local` })] }
-      : {}),
+    ...(psk === undefined ? {} : { connectionProtector: psk }),
+    ...(mdns === undefined
+      ? {}
+      : { peerDiscovery: [mdns({ serviceTag: `_agrinet-${network}._udp.local` })] }),
     connectionGater: strangerGate(options, () => connections()),
     // the supervisor pings, and knows whom it expects
     connectionMonitor: { enabled: false },
@@ -171,7 +168,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
         maxOutboundStreams: 32,
       }),
       pubsub: gossipsub(gossipOptions(topic, isRegistered)),
-      ...(relay ? { relay: circuitRelayServer() } : {}),
+      ...(relay === undefined ? {} : { relay: relay.circuitRelayServer() }),
     },
   });
   connections = () => libp2p.getConnections();
@@ -233,6 +230,15 @@ export async function createHost(options: HostOptions): Promise<Host> {
       clearInterval(gossipWatch);
       await stopLibp2p(libp2p, gossip);
     },
+  };
+}
+
+/** What only some nodes use is loaded only there: a start is mostly the loading of modules. */
+async function loadOptional({ relay, mdns, psk }: HostOptions) {
+  return {
+    relay: relay === true ? await import('@libp2p/circuit-relay-v2') : undefined,
+    mdns: mdns === true ? (await import('@libp2p/mdns')).mdns : undefined,
+    psk: psk === undefined ? undefined : (await import('@libp2p/pnet')).preSharedKey({ psk }),
   };
 }
 

@@ -1,6 +1,7 @@
+import { createRequire } from 'node:module';
 import { isatty } from 'node:tty';
 import { pino, type DestinationStream, type Logger as PinoLogger } from 'pino';
-import { prettyFactory } from 'pino-pretty';
+import type Pretty from 'pino-pretty';
 import { createSink, type LogSink, openOutput } from './log-sink.ts';
 import { isJournal, priorityPrefix, withPriorities } from './service/journal.ts';
 import type { Settings } from './settings.ts';
@@ -61,9 +62,7 @@ export function standardOutput(): StandardOutput {
 }
 
 function openStandardOutput(): StandardOutput {
-  const format = isatty(STDOUT)
-    ? prettyFactory({ colorize: true, translateTime: 'SYS:HH:MM:ss.l', ignore: 'pid,hostname' })
-    : undefined;
+  const format = isatty(STDOUT) ? prettyFormat() : undefined;
   const journal = isJournal(STDOUT);
   const notice = (dropped: number): string => {
     const msg = 'log lines were dropped: the output was full, or nobody read it';
@@ -74,4 +73,10 @@ function openStandardOutput(): StandardOutput {
   process.once('exit', () => sink.flushNow());
   const lines = { write: (line: string) => sink.write(format?.(line) ?? line) };
   return { destination: journal ? withPriorities(lines) : lines, sink };
+}
+
+/** Loaded for a terminal only; and by `require`, as the first line is written before anything can be awaited. */
+function prettyFormat(): ReturnType<typeof Pretty.prettyFactory> {
+  const pretty = createRequire(import.meta.url)('pino-pretty') as typeof Pretty;
+  return pretty.prettyFactory({ colorize: true, translateTime: 'SYS:HH:MM:ss.l', ignore: 'pid,hostname' });
 }

@@ -10,7 +10,7 @@ import type { Settings } from '../settings.ts';
 import { loadOrCreatePepper } from './key-pepper.ts';
 import { KeyRing } from './key-ring.ts';
 import { keyedHash } from './key-rules.ts';
-import { createTokens } from './tokens.ts';
+import type { Tokens } from './tokens.ts';
 
 /** Keys and tokens of a node. */
 export interface AccessControl {
@@ -50,7 +50,11 @@ export async function openAccess(parts: AccessParts): Promise<AccessControl> {
   const onError = (error: unknown): void =>
     logger.warn({ err: error }, 'uses of API keys could not be written; they are kept for later');
   const ring = new KeyRing({ table, pepper, now, wall: clock.wall, refusal, onError }, rows);
-  const tokens = createTokens(settings, { now, steady: clock.steady, fetch });
+  const { jwtSecret, oauthIssuer } = settings;
+  const tokens: Tokens | undefined =
+    jwtSecret === undefined && oauthIssuer === undefined
+      ? undefined
+      : (await import('./tokens.ts')).createTokens(settings, { now, steady: clock.steady, fetch });
   const own = keyedHash(pepper, parts.apiKey);
   const everybody: readonly Scope[] = settings.publicReads ? ['read'] : [];
 
@@ -67,7 +71,10 @@ export async function openAccess(parts: AccessParts): Promise<AccessControl> {
       if (holder === undefined) throw new AgrinetError('unauthorized', 'Unauthorized: Invalid API Key');
       return { ...holder, scopes: new Set(holder.scopes) };
     }
-    if (bearer !== undefined) return tokens.verify(bearer);
+    if (bearer !== undefined) {
+      if (tokens === undefined) throw new AgrinetError('token-invalid', 'Unauthorized: Invalid Token');
+      return tokens.verify(bearer);
+    }
     return { id: 'anonymous', scopes: new Set() };
   }
 

@@ -1,7 +1,6 @@
 import type { Job, JobName, JobsPort } from '../../api/ports/jobs.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { JobTable } from '../../storage/job-table.ts';
-import { createBullmqQueue } from './bullmq-queue.ts';
 import { asked, createEmbeddedQueue } from './embedded-queue.ts';
 import { type JobRow, type JobLimits, openJobStore } from './job-store.ts';
 import type { JobQueue } from './job-queue.ts';
@@ -55,7 +54,7 @@ export async function createJobs(parts: JobsParts): Promise<Jobs> {
   const remote =
     redisUrl === undefined
       ? undefined
-      : createBullmqQueue(
+      : (await import('./bullmq-queue.ts')).createBullmqQueue(
           { store, redisUrl, onTrouble, now, steady, ...(prefix === undefined ? {} : { prefix }) },
           WORKER_JOBS,
         );
