@@ -58,7 +58,7 @@ export function fsck(
       for await (const key of db.level.keys(range('entries'))) total += key === '' ? 0 : 1;
       const survey = await surveyFeeds(db, (done) => onProgress(done, total));
       entries = survey.entries;
-      problems.push(...survey.problems);
+      for (const problem of survey.problems) problems.push(problem);
       await checkDerived(db, problems, true);
     } catch (error) {
       if (!isCorruption(error)) throw error;

@@ -60,14 +60,12 @@ export function verifySnapshot(snapshot: Snapshot, all: readonly HeldPrice[]): S
   const until = lastDay(snapshot.publishedAt);
   const held = byOwner(all.filter(({ date }) => date <= until));
   const holds = [...held.values()].reduce((sum, prices) => sum + prices.length, 0);
-  const used: HeldPrice[] = [];
   const owners: OwnerComparison[] = [];
-  // Of too many owners only the whole is digested: then it must be exactly what is held here.
-  if (claims.owners.length === 0) used.push(...[...held.values()].flat());
+  const agreed: HeldPrice[][] = [];
   for (const named of claims.owners) {
     const own = held.get(named.owner) ?? [];
     const first = own.slice(0, named.prices);
-    if (ownerInputs(named.owner, first).digest === named.digest) used.push(...first);
+    if (ownerInputs(named.owner, first).digest === named.digest) agreed.push(first);
     else
       owners.push({
         owner: named.owner,
@@ -76,6 +74,8 @@ export function verifySnapshot(snapshot: Snapshot, all: readonly HeldPrice[]): S
         state: own.length < named.prices ? 'lacking' : 'differs',
       });
   }
+  // Of too many owners only the whole is digested: then it must be exactly what is held here.
+  const used = (claims.owners.length === 0 ? [...held.values()] : agreed).flat();
   const beyond = holds - used.length;
   const lacking =
     claims.owners.length === 0

@@ -65,11 +65,13 @@ export async function scrubCampaign(options: { count: number; seed: number }): P
     };
     const control = await serve(node, [...views.keys()], untilEnough, figures);
     await serve(node, [...views.keys()], () => clean(scrub, wrong), figures);
-    const times: number[] = [];
+    let times: number[] = [];
     while (figures.planted < count) {
       const planted = await plant(node, random, Math.min(FAULTS_PER_PASS, count - figures.planted), figures);
       wrong.length = 0;
-      times.push(...(await serve(node, [...views.keys()], async () => void (await scrub.run()), figures)));
+      times = times.concat(
+        await serve(node, [...views.keys()], async () => void (await scrub.run()), figures),
+      );
       figures.passes++;
       await expectMended(node, views, planted, wrong);
       await clean(scrub, wrong);

@@ -93,6 +93,14 @@ describe('a trend snapshot', () => {
     expect(makeSnapshot([...later, ...held], options).inputs).not.toBe(made.inputs);
   });
 
+  it('is verified from as many prices of one owner as there are', () => {
+    const many = Array.from({ length: 150_000 }, () => price({ owner: 'dora', market: 'E' }));
+    expect(verifySnapshot(makeSnapshot(many, options), many)).toMatchObject({
+      verdict: 'verified',
+      beyond: 0,
+    });
+  });
+
   it('is not judged without its prices: how many are lacking, and whose', () => {
     const without = held.filter(({ owner, date }) => owner !== 'berta' || date < '2025-11');
     expect(verifySnapshot(made, without)).toMatchObject({
