@@ -5,14 +5,25 @@ type Places = Pick<EventsPort, 'newest' | 'sealPlace' | 'openPlace'>;
 /** `12` for who hears the public log alone; with the private one `12.` and its sealed place, or that alone. */
 const LAST_EVENT_ID = /^(\d{1,15})?(?:\.([A-Za-z0-9_-]{22}))?$/;
 
-/** The places that a Last-Event-ID names; one that is none of ours is as good as none. */
-export function placeIn(events: Places, lastEventId: string | undefined): EventPlace {
-  const [, open, sealed] = LAST_EVENT_ID.exec(lastEventId ?? '') ?? [];
-  const place = sealed === undefined ? undefined : events.openPlace(sealed);
-  return {
-    ...(open === undefined ? {} : { public: Number(open) }),
-    ...(place === undefined ? {} : { private: place }),
+/** Before everything: whoever is there has missed something of the log and is told `reset`. */
+const LOST = -1;
+
+/**
+ * Where a listener is in each log that it hears, by its Last-Event-ID; without one it hears what happens from now on. An id that names
+ * no place of such a log (cut short, of another node, of somebody who hears less) is the id of one who has missed something there.
+ */
+export function placeIn(
+  events: Places,
+  logs: readonly EventLogName[],
+  lastEventId: string | undefined,
+): EventPlace {
+  if (lastEventId === undefined || lastEventId === '') return {};
+  const [, open, sealed] = LAST_EVENT_ID.exec(lastEventId) ?? [];
+  const places: Record<EventLogName, number> = {
+    public: open === undefined ? LOST : Number(open),
+    private: (sealed === undefined ? undefined : events.openPlace(sealed)) ?? LOST,
   };
+  return Object.fromEntries(logs.map((log) => [log, places[log]]));
 }
 
 /**
@@ -28,8 +39,8 @@ export function numbered(
   const place = { ...events.newest(), ...after };
   const hears = new Set(logs);
   const idNow = (): string =>
-    (hears.has('public') ? String(place.public) : '') +
-    (hears.has('private') ? `.${events.sealPlace(place.private)}` : '');
+    (hears.has('public') ? String(Math.max(0, place.public)) : '') +
+    (hears.has('private') ? `.${events.sealPlace(Math.max(0, place.private))}` : '');
   return (event, log) => {
     if (event.id === undefined) return push(event);
     place[log] = event.id;

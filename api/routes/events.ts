@@ -16,11 +16,9 @@ const keyQuery = {
   'x-api-key': z.string().max(512).optional().openapi({ description: 'The key, for EventSource' }),
 };
 const headers = z.object({
-  'last-event-id': z
-    .string()
-    .max(64)
-    .optional()
-    .openapi({ description: 'Id of the last event that was received: goes on after it' }),
+  'last-event-id': z.string().optional().openapi({
+    description: 'Id of the last event that was received: goes on after it, or begins anew with `reset`',
+  }),
 });
 /** What there is to be told of. */
 const TYPES: readonly string[] = [
@@ -42,7 +40,7 @@ const all = route(
     tags,
     summary: 'What happens in this node, as server-sent events',
     description:
-      'federation.sync, federation.node, ping.update, notification, notification.read, conflict; `ping` every 15 s. `reset` {oldest}: events after Last-Event-ID are no longer kept.',
+      'federation.sync, federation.node, ping.update, notification, notification.read, conflict; `ping` every 15 s. `reset` {oldest}: events after Last-Event-ID are no longer kept, or it is none of this listener.',
     request: {
       headers,
       query: z.object({
@@ -114,7 +112,7 @@ export function eventRoutes({ events, limits, metrics, sse }: EventRoutesContext
     wants: (event: TellableEvent) => boolean,
   ): Response {
     return streams.open(c, holderOf(c), (push) => {
-      const after = placeIn(events, lastEventId);
+      const after = placeIn(events, logs, lastEventId);
       return events.subscribe({ logs, after, wants }, numbered(events, logs, after, push));
     });
   }

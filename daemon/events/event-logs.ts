@@ -61,7 +61,7 @@ const BLOCK_BYTES = 16;
 const CIPHER = 'aes-128-ecb';
 
 /** Places as one random-looking block each. It has to hide and not to prove: whoever makes one up gets what it may hear anyway. */
-function sealedPlaces({
+export function sealedPlaces({
   privateKeyRaw,
 }: Pick<Identity, 'privateKeyRaw'>): Pick<EventsPort, 'sealPlace' | 'openPlace'> {
   const key = Buffer.from(hkdfSync('sha256', privateKeyRaw, '', 'agrinet event places', 16));

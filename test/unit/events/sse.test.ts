@@ -1,4 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { sealedPlaces } from '../../../daemon/events/event-logs.ts';
+import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 import { seededRandom } from '../../support/random.ts';
 import { waitFor } from '../../support/wait.ts';
 import { deafClient, type EventServer, eventServer, listenTo, type SseClient } from './event-server.ts';
@@ -21,6 +23,7 @@ describe('server-sent events over a socket', () => {
     clients.push(client);
     return client;
   }
+  const byText = (one: object, other: object) => JSON.stringify(one).localeCompare(JSON.stringify(other));
   const seen = (client: SseClient) => client.messages.map(({ data }) => data['n']);
   const told = async (client: SseClient, count: number) =>
     waitFor(`${count} events`, () => client.messages.length >= count);
@@ -46,10 +49,6 @@ describe('server-sent events over a socket', () => {
     const some = await listen('/events?types=conflict,notification', { 'last-event-id': '890' });
     await told(some, 5);
     expect(seen(some)).toEqual([892, 894, 896, 898, 900]);
-    const odd = await listen('/events', { 'last-event-id': 'not ours' });
-    server.log.emit('conflict', { n: 901 });
-    await told(odd, 1);
-    expect(seen(odd)).toEqual([901]);
     const ahead = await listen('/events', { 'last-event-id': '70000' });
     await told(ahead, 1);
     expect(ahead.messages[0]).toMatchObject({ event: 'reset', id: '0', data: { oldest: 1 } });
@@ -149,6 +148,66 @@ describe('server-sent events over a socket', () => {
     expect([log.openPlace(log.sealPlace(0)), log.openPlace(log.sealPlace(2 ** 40))]).toEqual([0, 2 ** 40]);
     for (const text of ['', 'x', 'A'.repeat(22), Buffer.alloc(16, 7).toString('base64url')])
       expect(log.openPlace(text), text).toBeUndefined();
+  });
+
+  it('tells whoever comes with an id that cannot be read to begin anew, in every log that it hears', async () => {
+    server = await eventServer();
+    const { log } = server;
+    for (let n = 1; n <= 3; n++) {
+      log.emit('conflict', { n });
+      log.emit('conflict', { n: 10 + n }, { userId: 'amina' });
+      log.emit('message', { n: 20 + n }, { conversation: 'conversations/o/c1' });
+    }
+    const sealed = log.sealPlace(6);
+    const ofAnother = sealedPlaces(identityFromSeed(new Uint8Array(32).fill(5))).sealPlace(6);
+    const unreadable = {
+      garbage: 'no id at all',
+      'longer garbage': 'x'.repeat(2000),
+      'sealed garbage': `3.${'A'.repeat(22)}`,
+      'the key of another node': `3.${ofAnother}`,
+      truncated: `3.${sealed.slice(0, -1)}`,
+      'cut before the seal': '3.',
+      'the id of one who hears the public log alone': '3',
+    };
+    for (const [what, id] of Object.entries(unreadable)) {
+      const client = await listen('/events', { ...AMINA, 'last-event-id': id });
+      await waitFor(what, () => client.messages.some(({ data }) => data['n'] === 13));
+      const resets = client.messages.filter(({ event }) => event === 'reset');
+      const public_ = /^3(\.[\w-]{22})?$/.test(id) ? [] : [{ oldest: 1 }];
+      expect(resets.map(({ data }) => data).toSorted(byText), what).toEqual(
+        [...public_, {}].toSorted(byText),
+      );
+      // What is kept is told once more, and each id that came with it can be read.
+      expect(seen(client).filter((n) => Number(n) > 10)).toEqual([11, 12, 13]);
+      for (const { id: next } of client.messages)
+        expect(log.openPlace(next?.split('.')[1] ?? ''), `${what}: ${next}`).toBeDefined();
+    }
+    for (const id of ['nothing', '3', `.${ofAnother}`]) {
+      const stream = await listen('/stream/c1', { ...AMINA, 'last-event-id': id });
+      await told(stream, 4);
+      expect(
+        stream.messages.map(({ event, data }) => [event, data['n']]),
+        id,
+      ).toEqual([
+        ['reset', undefined],
+        ['message', 21],
+        ['message', 22],
+        ['message', 23],
+      ]);
+    }
+    // Whoever hears the public log alone needs no other place; an empty id is none, and one that can be read goes on.
+    for (const [headers, id, want] of [
+      [{}, `1.${ofAnother}`, [2, 3]],
+      [AMINA, `2.${log.sealPlace(4)}`, [3, 13]],
+    ] as const) {
+      const client = await listen('/events', { ...headers, 'last-event-id': id });
+      await waitFor(id, () => client.messages.length >= want.length);
+      expect(client.messages.map(({ data }) => data['n'])).toEqual(want);
+    }
+    const none = await listen('/events', { ...AMINA, 'last-event-id': '' });
+    log.emit('conflict', { n: 4 });
+    await told(none, 1);
+    expect(none.messages.map(({ data }) => data['n'])).toEqual([4]);
   });
 
   it('loses nothing for anybody who comes back, and tells nobody twice', async () => {
