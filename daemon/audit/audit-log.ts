@@ -5,6 +5,7 @@ import {
   type AuditProblem,
   checkChain,
   nextLine,
+  signingEvent,
 } from '../../protocols/audit/chain.ts';
 import type { AuditTable } from '../../storage/audit-table.ts';
 
@@ -37,7 +38,10 @@ export interface AuditLog {
   list(query: AuditQuery): Promise<{ readonly lines: readonly AuditLine[]; readonly cursor?: number }>;
   /** Follows the whole chain, and holds it against the heads signed in the node's feed. */
   verify(): Promise<{ readonly count: number; readonly head: AuditHead; readonly problems: AuditProblem[] }>;
-  /** Writes what waits and signs the head into the feed, when it has moved. */
+  /**
+   * Writes what waits and signs the head into the feed, whether anything was logged since the last one or not: that there is one, and all that
+   * it shows, is the same for both.
+   */
   sign(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -48,6 +52,8 @@ export interface AuditLogParts {
   readonly signHead: (head: AuditHead) => Promise<void>;
   /** The heads found in the feed. */
   readonly signedHeads: () => Promise<readonly AuditHead[]>;
+  /** 16 random bytes, hex. */
+  readonly salt: () => string;
   readonly now: () => number;
   readonly onFailure: (error: unknown, waiting: number) => void;
 }
@@ -60,7 +66,6 @@ export async function openAuditLog(parts: AuditLogParts): Promise<AuditLog> {
   const { table, now, onFailure } = parts;
   let head = await table.head();
   let base = await table.base();
-  let signed = head.no;
   const waiting: AuditEvent[] = [];
   let lost = 0;
   let writing: Promise<void> | undefined;
@@ -109,16 +114,18 @@ export async function openAuditLog(parts: AuditLogParts): Promise<AuditLog> {
     return writing;
   }
 
+  function record(event: AuditEvent): void {
+    const { note } = event;
+    waiting.push(note === undefined ? event : { ...event, note: note.slice(0, AUDIT_LIMITS.noteChars) });
+    if (waiting.length > AUDIT_LIMITS.waiting) {
+      waiting.shift();
+      lost++;
+    }
+    void flush();
+  }
+
   return {
-    record(event) {
-      const { note } = event;
-      waiting.push(note === undefined ? event : { ...event, note: note.slice(0, AUDIT_LIMITS.noteChars) });
-      if (waiting.length > AUDIT_LIMITS.waiting) {
-        waiting.shift();
-        lost++;
-      }
-      void flush();
-    },
+    record,
     async list({ kind, actor, transactionId, limit, below }) {
       await flush();
       const lines: AuditLine[] = [];
@@ -141,10 +148,12 @@ export async function openAuditLog(parts: AuditLogParts): Promise<AuditLog> {
     },
     async sign() {
       await flush();
-      if (head.no === signed || head.no === 0) return;
-      const at = head;
-      await parts.signHead(at);
-      signed = at.no;
+      if (head.no === 0) return;
+      const before = head.no;
+      record(signingEvent(parts.salt()));
+      await flush();
+      // While the disk does not write, the head is the one that was shown before: it would say that nothing has happened since.
+      if (head.no > before) await parts.signHead(head);
     },
     async stop() {
       await flush();

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { Access, Keys } from '../../api/ports/access.ts';
 import type { AuditPort } from '../../api/ports/audit.ts';
 import type { TellableEvent } from '../../api/ports/events.ts';
@@ -8,6 +9,7 @@ import { auditTable } from '../../storage/audit-table.ts';
 import type { Reader } from '../../storage/reader.ts';
 import type { Node } from '../node.ts';
 import type { Parts } from '../parts.ts';
+import { sealedNumbers } from '../sealed-number.ts';
 import { type AuditLog, openAuditLog } from './audit-log.ts';
 import { createCallers } from './callers.ts';
 import { commitLines } from './commit-lines.ts';
@@ -29,18 +31,25 @@ export async function startAudit(
   const { db, ledger, events, logger } = node;
   const self = node.identity.peerId;
   const { now } = node.clock;
+  // Whoever could make a place up has the key that signs the head itself.
+  const places = sealedNumbers(node.identity, 'agrinet audit places');
   const audit = await openAuditLog({
     table: auditTable(db),
     signHead: async ({ no, hash }) => {
-      const fields = { head: hash, count: no, at: now() };
+      const fields = { head: hash, place: places.seal(no), at: now() };
       await ledger.write({ keys: [], draft: (pen) => [draftFact(pen, 'audit-heads', fields)] });
     },
     signedHeads: async () => {
       const heads: AuditHead[] = [];
       for await (const { key, view } of reader.all('audit-heads'))
-        if (key.split('/')[1] === self) heads.push({ no: Number(view['count']), hash: String(view['head']) });
+        if (key.split('/')[1] === self)
+          heads.push({
+            no: places.open(String(view['place'])) ?? Number.MAX_SAFE_INTEGER,
+            hash: String(view['head']),
+          });
       return heads;
     },
+    salt: () => randomBytes(16).toString('hex'),
     now,
     onFailure: (error, waiting) => logger.warn({ err: error, waiting }, 'audit lines wait for the disk'),
   });

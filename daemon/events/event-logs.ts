@@ -1,8 +1,8 @@
-import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
 import type { EventLogName, EventsPort } from '../../api/ports/events.ts';
 import type { Identity } from '../../protocols/wire/identity.ts';
 import type { Database } from '../../storage/database.ts';
 import { openEventTable } from '../../storage/event-table.ts';
+import { sealedNumbers } from '../sealed-number.ts';
 import { createEventLog, type EventLog, type EventLogOptions } from './event-log.ts';
 
 /** What happens in this node, in two logs: what is for everybody, and what is for some. */
@@ -24,8 +24,11 @@ export async function openEventLogs(
     public: await createEventLog({ ...options, table: await openEventTable(db, 'events') }),
     private: await createEventLog({ ...options, table: await openEventTable(db, 'privateEvents') }),
   };
+  // Whoever makes a place up gets what it may hear anyway.
+  const places = sealedNumbers(identity, 'agrinet event places');
   return {
-    ...sealedPlaces(identity),
+    sealPlace: places.seal,
+    openPlace: places.open,
     emit(type, data, audience) {
       logs[audience === undefined ? 'public' : 'private'].emit(type, data, audience);
     },
@@ -50,36 +53,6 @@ export async function openEventLogs(
     },
     async close() {
       await Promise.all([logs.public.close(), logs.private.close()]);
-    },
-  };
-}
-
-/** One block of AES: the place, as many random bytes, and zeros by which a text that is none is told. */
-const PLACE_BYTES = 6;
-const RANDOM_BYTES = 6;
-const BLOCK_BYTES = 16;
-const CIPHER = 'aes-128-ecb';
-
-/** Places as one random-looking block each. It has to hide and not to prove: whoever makes one up gets what it may hear anyway. */
-export function sealedPlaces({
-  privateKeyRaw,
-}: Pick<Identity, 'privateKeyRaw'>): Pick<EventsPort, 'sealPlace' | 'openPlace'> {
-  const key = Buffer.from(hkdfSync('sha256', privateKeyRaw, '', 'agrinet event places', 16));
-  return {
-    sealPlace(place) {
-      const block = Buffer.alloc(BLOCK_BYTES);
-      block.writeUIntBE(place, 0, PLACE_BYTES);
-      randomBytes(RANDOM_BYTES).copy(block, PLACE_BYTES);
-      const cipher = createCipheriv(CIPHER, key, null).setAutoPadding(false);
-      return Buffer.concat([cipher.update(block), cipher.final()]).toString('base64url');
-    },
-    openPlace(text) {
-      const sealed = Buffer.from(text, 'base64url');
-      if (sealed.length !== BLOCK_BYTES) return undefined;
-      const cipher = createDecipheriv(CIPHER, key, null).setAutoPadding(false);
-      const block = Buffer.concat([cipher.update(sealed), cipher.final()]);
-      const isOurs = block.subarray(PLACE_BYTES + RANDOM_BYTES).every((byte) => byte === 0);
-      return isOurs ? block.readUIntBE(0, PLACE_BYTES) : undefined;
     },
   };
 }

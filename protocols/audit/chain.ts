@@ -50,6 +50,16 @@ export interface AuditHead {
 
 export const NO_LINES: AuditHead = { no: 0, hash: '0'.repeat(64) };
 
+/**
+ * The line whose hash is signed in public. The salt makes that hash say nothing: whoever knows the one before cannot try whether anything
+ * was logged in between.
+ *
+ * @param salt 16 random bytes, hex
+ */
+export function signingEvent(salt: string): AuditEvent {
+  return { kind: 'operator', actor: 'node', note: 'head signed', detail: { salt } };
+}
+
 /** The line that follows. */
 export function nextLine(head: AuditHead, event: AuditEvent, at: number): AuditLine {
   const line = { no: head.no + 1, at, prev: head.hash, ...event };

@@ -300,10 +300,10 @@ const auditHeads: Collection = {
   kind: 'fact',
   version: 1,
   channels: 'public',
-  required: ['head', 'count', 'at'],
+  required: ['head', 'place', 'at'],
   fields: {
     head: { type: 'string', max: 64, pattern: /^[0-9a-f]{64}$/ },
-    count: positive,
+    place: { type: 'string', max: 22, pattern: /^[A-Za-z0-9_-]{22}$/ },
     at: positive,
   },
 };

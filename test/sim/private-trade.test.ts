@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { AuditLog } from '../../daemon/audit/audit-log.ts';
 import { type ApiDocument, operationsOf } from '../support/api-document.ts';
 import { befriend, startNode, type TestNode } from '../support/in-process-node.ts';
 import { tempDir } from '../support/temp-dir.ts';
@@ -240,6 +241,45 @@ describe('a trade between two, settled and not rated', () => {
       close();
     }
   }, 240_000);
+
+  it('leaves in the head of the audit log nothing that can be counted, nor whether anything was logged', async () => {
+    const audit = seller.context.audit as unknown as Pick<AuditLog, 'sign'>;
+    const self = seller.node.identity.peerId;
+    const feedBytes = (): number[] => seller.node.store.feeds(self, 'public').map(({ seq }) => seq);
+    await audit.sign();
+    const before = feedBytes();
+    await audit.sign();
+    const quiet = feedBytes();
+    await trade();
+    await audit.sign();
+    const traded = feedBytes();
+    // One entry with one fact, whether anything has happened in between or not.
+    const grown = (one: number[], other: number[]) => other.map((seq, i) => seq - (one[i] ?? 0));
+    expect(grown(before, quiet)).toEqual(grown(quiet, traded));
+    const heads: Record<string, unknown>[] = [];
+    for await (const { key, view } of seller.context.reader.all('audit-heads'))
+      if (key.split('/')[1] === self) heads.push(view);
+    expect(heads).toHaveLength(3);
+    for (const view of heads)
+      expect(view).toEqual({
+        head: expect.stringMatching(/^[0-9a-f]{64}$/),
+        place: expect.stringMatching(/^[\w-]{22}$/),
+        at: expect.any(Number),
+      });
+    expect(new Set(heads.flatMap(({ head, place }) => [head, place])).size).toBe(6);
+    const verified = await must<{ problems: unknown[] }>(seller, 'GET', '/logs/verify');
+    expect(verified.problems).toEqual([]);
+    // With the head before and all but the salt, the next one cannot be worked out.
+    const { logs } = await must<{ logs: { note?: string; detail?: { salt?: string } }[] }>(
+      seller,
+      'GET',
+      '/logs?limit=200',
+    );
+    const salts = logs.filter(({ note }) => note === 'head signed').map(({ detail }) => detail?.salt);
+    expect(salts).toHaveLength(3);
+    for (const salt of salts) expect(salt).toMatch(/^[0-9a-f]{32}$/);
+    expect(new Set(salts).size).toBe(3);
+  }, 60_000);
 
   it('is told to the operator in full', async () => {
     const { federationHealth } = await must<{ federationHealth: { transactions: number }[] }>(

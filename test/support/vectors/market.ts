@@ -1,4 +1,10 @@
-import { type AuditEvent, type AuditLine, nextLine, NO_LINES } from '../../../protocols/audit/chain.ts';
+import {
+  type AuditEvent,
+  type AuditLine,
+  nextLine,
+  NO_LINES,
+  signingEvent,
+} from '../../../protocols/audit/chain.ts';
 import { fenceFromGeoJson, fenceFromText, fenceReason } from '../../../protocols/market/geofence.ts';
 import { participantsNonce, writeParticipants } from '../../../protocols/market/conversation-members.ts';
 import { messageOrder } from '../../../protocols/market/message-order.ts';
@@ -127,7 +133,7 @@ export function conversationVectors(): unknown {
   };
 }
 
-/** Three lines of an audit log with their hashes. */
+/** Four lines of an audit log with their hashes; that of the last is what a node signs in public. */
 export function auditVectors(): unknown {
   const events: AuditEvent[] = [
     { kind: 'operator', actor: 'node', note: 'started' },
@@ -139,6 +145,7 @@ export function auditVectors(): unknown {
       detail: { b: 1, a: { d: null, c: [2] } },
     },
     { kind: 'rating', actor: PARTIES.buyer, subject: PARTIES.supplier },
+    signingEvent('5a'.repeat(16)),
   ];
   let head = NO_LINES;
   return events.map((event, i) => {

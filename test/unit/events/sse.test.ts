@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { sealedPlaces } from '../../../daemon/events/event-logs.ts';
+import { sealedNumbers } from '../../../daemon/sealed-number.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 import { seededRandom } from '../../support/random.ts';
 import { waitFor } from '../../support/wait.ts';
@@ -159,7 +159,10 @@ describe('server-sent events over a socket', () => {
       log.emit('message', { n: 20 + n }, { conversation: 'conversations/o/c1' });
     }
     const sealed = log.sealPlace(6);
-    const ofAnother = sealedPlaces(identityFromSeed(new Uint8Array(32).fill(5))).sealPlace(6);
+    const ofAnother = sealedNumbers(
+      identityFromSeed(new Uint8Array(32).fill(5)),
+      'agrinet event places',
+    ).seal(6);
     const unreadable = {
       garbage: 'no id at all',
       'longer garbage': 'x'.repeat(2000),
