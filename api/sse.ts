@@ -49,6 +49,7 @@ const HEADERS = {
   'cache-control': 'no-store',
   'x-accel-buffering': 'no',
 };
+/** How soon a browser comes back after a stream has ended: not in the same instant as all the others, and before its user notices. */
 const RETRY_MS = 3000;
 
 const encoder = new TextEncoder();

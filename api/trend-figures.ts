@@ -36,6 +36,7 @@ const FOLLOWED = 100_000;
 const DAY_MS = 86_400_000;
 /** Counting again takes at most a twentieth of the time: what took long is good for so much longer, milliseconds. */
 const REST = 20;
+/** A count that took less is made anew for each question: nobody waits for it. */
 const QUICK_MS = 50;
 
 type Port = Pick<TrendsPort, 'transactions'>;

@@ -32,6 +32,7 @@ export interface Gossip extends GossipSub {
 
 /** Far below the graylist: nothing of a stranger's gossip is read, and nothing is sent to it. */
 const STRANGER_SCORE = -1_000_000;
+/** The pace of the protocol's specification: peers reckon with it. */
 const HEARTBEAT_MS = 1000;
 
 /** How gossipsub runs here: entries are signed already, so it signs nothing; strangers are below every threshold. */
@@ -113,6 +114,7 @@ export function forgetScore(gossip: Gossip, peerId: string): void {
   if (cache instanceof Map) cache.delete(peerId);
 }
 
+/** A new connection has so long to open its gossip stream by itself. */
 const GOSSIP_GRACE_MS = 10_000;
 
 /**

@@ -49,6 +49,7 @@ export const HOST_LIMITS = {
   inboundPerSecond: 500,
   /** A handshake is four round trips. */
   upgradeMs: 5000,
+  /** Connecting and the handshake: a dozen round trips over a satellite. */
   dialMs: 5000,
   /** What one stream may have under way unread: 10 MB/s at 100 ms, and bounded memory. */
   streamWindow: 1024 * 1024,

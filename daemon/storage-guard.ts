@@ -14,9 +14,11 @@ export interface StorageGuard {
   failed(): void;
 }
 
+/** Between two looks at the free space, each of which is one `statfs`. */
 const CHECK_MS = 1000;
 /** The alarm comes when this many times the reserve is free: with the default, 192 MiB before writes are refused. */
 export const FILLING_TIMES = 4;
+/** The longest wait between two tries to open a database that failed: space that was freed is used this soon. */
 const REOPEN_MAX_MS = 15_000;
 /** Opening writes the log into a table first: with less than this free it would fail half way, and reading with it. */
 const REOPEN_BYTES = 12 * 1024 * 1024;

@@ -10,7 +10,7 @@ import { keyOf } from '../records.ts';
 import { nextOf, placeOf } from '../paging.ts';
 import { json, route, router } from '../route.ts';
 import { idParam, textQuery, wholeNumber } from '../schemas.ts';
-import { isoTime, LAST_MS } from '../../protocols/wire/iso-time.ts';
+import { isoTime, LAST_TIME } from '../../protocols/wire/iso-time.ts';
 import { Shown } from '../left-out.ts';
 
 const tags = ['Market'];
@@ -170,7 +170,7 @@ function headOf(state: RecordState): z.infer<typeof Head> {
     asOf: asOf ?? null,
     inputs,
     // As its publisher says; one that is no date is shown as the time it was signed with.
-    publishedAt: isoTime(publishedAt <= LAST_MS ? publishedAt : state.created[0]),
+    publishedAt: isoTime(publishedAt <= LAST_TIME ? publishedAt : state.created[0]),
   };
 }
 

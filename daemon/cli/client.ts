@@ -16,6 +16,7 @@ export interface DaemonClient {
   getStream(path: string): Promise<Response>;
 }
 
+/** A daemon answers a look within milliseconds; one that is starting, or scanning its records, within seconds. */
 const GET_MS = 10_000;
 /** Joining asks another node, which asks back. */
 const POST_MS = 60_000;

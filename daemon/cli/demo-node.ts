@@ -10,7 +10,9 @@ import { z } from 'zod';
 import { AgrinetError, errorMessage } from '../../protocols/errors.ts';
 
 const DAEMON = fileURLToPath(new URL('../agrinet.mjs', import.meta.url));
+/** Three nodes start and import on one machine, which may have a single core. */
 const REQUEST_TIMEOUT_MS = 30_000;
+/** More than a daemon takes to stop all its parts; it is killed after it. */
 const TERM_TIMEOUT_MS = 10_000;
 /** What a daemon wrote last, shown when it ends before its time. */
 const OUTPUT_KEPT = 4_096;

@@ -13,6 +13,7 @@ import { createNodeProgress } from './demo-progress.ts';
 import { importPrices } from './import-run.ts';
 
 const DATA = fileURLToPath(new URL('../../test/data/wfp-kenya-trimmed.csv', import.meta.url));
+/** A machine many times slower than a laptop shows it too. */
 const TIMEOUT_MS = 120_000;
 /** On each node: who offers at the prices of the file, as `import --listings --user market` would say. */
 const SELLER = 'market';

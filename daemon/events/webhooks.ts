@@ -25,8 +25,9 @@ export type AddWebhookJob = (
 
 /** How long a receiver may take for its whole answer. */
 const TIMEOUT_MS = 10_000;
-/** Events that wait for a queue that takes none, and how long until it is asked again. */
+/** Events that wait for a queue that takes none. */
 const MOST_WAITING = 1000;
+/** Until such a queue is asked again: what fails is a disk or Redis, and neither is back within a second. */
 const AGAIN_MS = 5000;
 
 /** Whether an event goes out: nothing that is for one user, or said in a conversation. The receivers are the operator's own. */

@@ -8,6 +8,7 @@ export interface BreakerState {
 
 export const CLOSED: BreakerState = { failures: 0, openUntil: 0 };
 const OPENS_AFTER = 5;
+/** Long enough for a restart of the other side, and short against the half hour that is the most. */
 const FIRST_COOL_DOWN_MS = 60_000;
 /** The longest of all. */
 export const MOST_COOL_DOWN_MS = 30 * 60_000;

@@ -13,6 +13,7 @@ import { isoTime } from '../../protocols/wire/iso-time.ts';
 const REDIS_MS = 3000;
 /** What was handed over is handed over again after so long: what Redis still has, it does not take twice. */
 const AGAIN_MS = 60_000;
+/** How often it is looked for jobs that were not handed over: jobs that become due call by themselves. */
 const ROUND_MS = 5000;
 const BATCH = 200;
 /** Jobs handed over before any of them is begun; the others wait in LevelDB. */

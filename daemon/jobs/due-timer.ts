@@ -1,3 +1,4 @@
+/** A clock that was set meanwhile is noticed after so long. */
 const LONGEST_SLEEP_MS = 30_000;
 
 /** One timer for the earliest of many times, and listeners that are called once for all that became due together. */

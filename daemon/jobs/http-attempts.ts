@@ -3,9 +3,11 @@ import { z } from 'zod';
 import { type Job, type JobAttempts, JOB_NAMES, JOB_STATES } from '../../api/ports/jobs.ts';
 import { AgrinetError, errorCode } from '../../protocols/errors.ts';
 
+/** The daemon answers in milliseconds; a disk that it waits for may take seconds. */
 const ANSWER_MS = 15_000;
 /** How long a daemon that is away is waited for with a report; later its lease is over anyhow and the job is done again. */
 const PATIENCE_MS = 5 * 60_000;
+/** Between two tries at a daemon that is away: a restart takes a few seconds. */
 const LONGEST_WAIT_MS = 5000;
 
 const time = z.iso.datetime().transform((text) => Date.parse(text));

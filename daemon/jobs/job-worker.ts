@@ -26,6 +26,7 @@ export interface JobWorker {
 /** Codes of a claim that say: not for you, and the node sees to it. */
 const NOT_OURS: ReadonlySet<string> = new Set(['not-found', 'job-ended', 'job-claimed', 'job-not-due']);
 const CONCURRENCY = 4;
+/** What runs may end by itself for so long; then it is dropped, and its lease brings it back. */
 const STOP_MS = 10_000;
 
 /**

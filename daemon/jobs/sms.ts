@@ -11,6 +11,7 @@ export interface SmsSettings {
 const PHONE = /^\+[1-9]\d{6,14}$/;
 /** Ten segments; longer ones are cut, and can be read whole in the notifications. */
 const TEXT_MAX = 1530;
+/** The service answers within a second or two; a message that may have left is not to be sent twice for impatience. */
 const TWILIO_MS = 15_000;
 
 /** Whether all that Twilio needs is set. */

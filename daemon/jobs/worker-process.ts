@@ -8,6 +8,7 @@ import { createJobWorker } from './job-worker.ts';
 
 /** How often the registered nodes are looked through for syncs that are due. */
 const POLL_MS = 2 * 60_000;
+/** Between two questions to a daemon that does not answer yet. */
 const AWAY_MS = 2000;
 
 export interface WorkerProcessParts {

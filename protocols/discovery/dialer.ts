@@ -9,6 +9,7 @@ import type { Target } from './supervisor-core.ts';
 
 /** Every so many failed dials of a peer the DHT is asked where it is now. */
 const LOOK_UP_EVERY = 3;
+/** A look into the DHT beside known addresses: these are dialled whatever it says. */
 const LOOK_UP_MS = 2000;
 /** Addresses of one peer that are tried. */
 const ADDRESSES = 16;

@@ -11,6 +11,7 @@
 export const SUPERVISOR_LIMITS = {
   /** Dials at once; candidates may have half of them. */
   dials: 4,
+  /** Connecting and the handshake: a dozen round trips over a satellite. */
   dialMs: 5000,
   /** A dial that fails at once must not be repeated at once. */
   backoffMinMs: 1000,
@@ -24,7 +25,9 @@ export const SUPERVISOR_LIMITS = {
   spreadMs: 1000,
   /** A blackholed connection is found within this and `pingTimeoutMs`. */
   pingMs: 5000,
+  /** A stranger that is gone frees its slot within this and `pingTimeoutMs`; nobody waits for it sooner. */
   strangerPingMs: 30_000,
+  /** One round trip; the slowest satellite line takes one second. */
   pingTimeoutMs: 4000,
   /** Candidates kept; the one heard of longest ago goes first. */
   candidates: 256,

@@ -57,6 +57,7 @@ export interface SupervisorOptions {
   readonly targetDegree: number;
 }
 
+/** How finely the times of the supervisor are kept: the shortest of them is five times as long. */
 const TICK_MS = 200;
 
 /** Runs the decisions of supervisor-core over a host. */

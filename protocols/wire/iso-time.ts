@@ -1,6 +1,6 @@
 /** 0000-01-01T00:00:00.000Z and 9999-12-31T23:59:59.999Z, milliseconds since 1970: what RFC 3339 can tell. */
-const FIRST_MS = -62_167_219_200_000;
-export const LAST_MS = 253_402_300_799_999;
+const FIRST_TIME = -62_167_219_200_000;
+export const LAST_TIME = 253_402_300_799_999;
 
 /**
  * A time in milliseconds since 1970 as RFC 3339 text. Every number has one: times are signed by others, and one that no date can hold
@@ -8,7 +8,7 @@ export const LAST_MS = 253_402_300_799_999;
  * only place that formats a time.
  */
 export function isoTime(ms: number): string {
-  return new Date(Number.isNaN(ms) ? 0 : Math.min(Math.max(ms, FIRST_MS), LAST_MS)).toISOString();
+  return new Date(Number.isNaN(ms) ? 0 : Math.min(Math.max(ms, FIRST_TIME), LAST_TIME)).toISOString();
 }
 
 /** The day of a time in UTC, YYYY-MM-DD. */

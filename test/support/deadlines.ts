@@ -95,20 +95,32 @@ function sources(): string[] {
   );
 }
 
-/** Every constant that is a length of time: where it stands, and the comment over it. */
-function waits(): [file: string, name: string, length: number, why: string][] {
-  return sources().flatMap((file) =>
-    [
-      ...readFileSync(new URL(file, root), 'utf8').matchAll(
+/** The comments over fields, of values and of their types, by name. */
+export function reasonsIn(source: string): Map<string, string> {
+  const reasons = new Map<string, string>();
+  for (const [, reason = '', name = ''] of source.matchAll(
+    /\/\*\* ((?:(?!\*\/)[^])*?) \*\/\n {2}(?:readonly )?(\w+): /g,
+  ))
+    reasons.set(name, reason.replace(/\s*\n\s*\* ?/g, ' '));
+  return reasons;
+}
+
+/** Every constant that is a length of time: where it stands, and the comment over it or over its type. */
+export function waits(): [file: string, name: string, length: number, why: string][] {
+  return sources().flatMap((file) => {
+    const text = readFileSync(new URL(file, root), 'utf8');
+    const ofTypes = reasonsIn(text);
+    return [
+      ...text.matchAll(
         /(?:\/\*\* ((?:(?!\*\/)[^])*?) \*\/\n)?(?: *)(?:(?:export )?const ([A-Z_]+_MS) = |(\w+Ms): )([\d_*\sA-Z]+?)[,;]\n/g,
       ),
     ].flatMap(([, why = '', constant, field, expression = '']): [string, string, number, string][] => {
       const name = constant ?? field ?? '';
       const length = lengthOf(expression);
       if (length === undefined || length === 0 || Object.hasOwn(UNITS, name)) return [];
-      return [[file, name, length, why.replace(/\s*\n\s*\* ?/g, ' ')]];
-    }),
-  );
+      return [[file, name, length, why.replace(/\s*\n\s*\* ?/g, ' ') || (ofTypes.get(name) ?? '')]];
+    });
+  });
 }
 
 const line = (cells: readonly string[]): string =>

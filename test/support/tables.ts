@@ -5,7 +5,7 @@ import { exitCodeTable } from '../../daemon/exit-codes.ts';
 import { metricsTable } from '../../daemon/metrics/metrics-table.ts';
 import { settingsTable } from '../../daemon/settings.ts';
 import { COLLECTIONS, type Collection, type FieldRule } from '../../protocols/open-dialog/schema.ts';
-import { diskDeadlinesTable, waitsTable } from './deadlines.ts';
+import { diskDeadlinesTable, reasonsIn, waitsTable } from './deadlines.ts';
 import { KEYSPACE } from '../../storage/keyspace.ts';
 import { apiDocument, endpointTable } from './endpoints.ts';
 import { HTTP_LIMITS, PROTOCOL_LIMITS } from './limit-groups.ts';
@@ -116,13 +116,4 @@ function limitTables(groups: LimitGroups): string {
       return `**${title}** (\`${shown}\`)\n\n${rows(['limit', 'value', 'reason'], body)}`;
     })
     .join('\n\n');
-}
-
-function reasonsIn(source: string): Map<string, string> {
-  const reasons = new Map<string, string>();
-  for (const [, reason = '', name = ''] of source.matchAll(
-    /\/\*\* ((?:(?!\*\/)[^])*?) \*\/\n {2}(?:readonly )?(\w+): /g,
-  ))
-    reasons.set(name, reason.replace(/\s*\n\s*\* ?/g, ' '));
-  return reasons;
 }

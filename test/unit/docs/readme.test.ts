@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it, test } from 'vitest';
+import { waits } from '../../support/deadlines.ts';
 import { documentText, GENERATED, section } from '../../support/tables.ts';
 
 const DOCUMENTS = [
@@ -29,6 +30,12 @@ it('every limit has a reason', async () => {
   const rows = (await Promise.all(limits.map(async ({ table }) => table()))).join('\n').split('\n');
   expect(rows.length).toBeGreaterThan(200);
   expect(rows.filter((line) => line.endsWith('|  |'))).toEqual([]);
+});
+
+it('every wait has a reason', () => {
+  const all = waits();
+  expect(all.length).toBeGreaterThan(120);
+  expect(all.flatMap(([file, name, , why]) => (why === '' ? [`${file} ${name}`] : []))).toEqual([]);
 });
 
 it('the front page is read in a minute', () => {
