@@ -7,6 +7,7 @@ import { isOperator, type Principal } from './access.ts';
 import type { Caller, Conversation as Held } from './ports/conversations.ts';
 import { isoTime } from '../protocols/wire/iso-time.ts';
 import { jsonOf } from './json-text.ts';
+import { Unmerged } from './schemas.ts';
 
 const json = z.unknown() as z.ZodType<JSONValue>; // it has been JSON all along
 
@@ -24,6 +25,7 @@ export const Conversation = z
     read: z.record(z.string(), z.string()),
     /** Values that lost to a concurrent write. */
     conflicts: z.record(z.string(), z.array(json)).optional(),
+    unmerged: Unmerged.optional(),
   })
   .openapi('Conversation');
 
@@ -68,6 +70,7 @@ export function conversationJson({ state, participants, read }: Held): z.output<
     ...(typeof view['metadata'] === 'string' ? { metadata: jsonOf(view['metadata']) } : {}),
     read: { ...read },
     ...(conflicts.length === 0 ? {} : { conflicts: Object.fromEntries(conflicts) }),
+    ...(state.unmerged === undefined ? {} : { unmerged: state.unmerged }),
   };
 }
 

@@ -4,7 +4,7 @@ import { viewJson } from '../protocols/market/catalogue.ts';
 import { parseCoordinates } from '../protocols/market/coordinates.ts';
 import { coordinatesText } from '../protocols/market/listing-place.ts';
 import type { Scalar } from '../protocols/open-dialog/change.ts';
-import type { RecordState } from '../protocols/open-dialog/record.ts';
+import type { RecordState, Unmerged } from '../protocols/open-dialog/record.ts';
 import type { PeerId } from '../protocols/wire/identity.ts';
 import { parsePublicId, parseRecordKey, publicId, recordKey, type RecordKey } from '../protocols/wire/ids.ts';
 import type { ListQuery } from './context.ts';
@@ -18,8 +18,8 @@ export interface RecordJson {
   createdAt: string;
   updatedAt: string;
   conflicts?: Record<string, { value: Scalar; op: string }[]>;
-  /** What was written to it last is still being merged. */
-  merging?: true;
+  /** Why what was written to it at the same time is not merged yet; its fields are those of before. */
+  unmerged?: Unmerged;
 }
 
 export function recordJson(state: RecordState): RecordJson {
@@ -31,7 +31,7 @@ export function recordJson(state: RecordState): RecordJson {
     createdAt: isoTime(state.created[0]),
     updatedAt: isoTime(state.updated[0]),
   });
-  if (state.outstanding === true) json.merging = true;
+  if (state.unmerged !== undefined) json.unmerged = state.unmerged;
   const conflicts = Object.entries(state.conflicts);
   if (conflicts.length > 0)
     json.conflicts = Object.fromEntries(

@@ -59,6 +59,9 @@ export function fieldsInput(collection: string) {
 /** Any JSON value: what a field of a record may be is in the wire specification. */
 const value = z.unknown() as z.ZodType<JSONValue | undefined>; // it has been JSON all along
 
+/** Why writes made at the same time are not merged yet; until then the fields are those of before. */
+export const Unmerged = z.enum(['in-progress', 'deadline', 'failed']);
+
 /** What every record has beside its fields. */
 const record = {
   id: z.string(),
@@ -66,6 +69,7 @@ const record = {
   createdAt: z.iso.datetime(),
   updatedAt: z.iso.datetime(),
   conflicts: z.record(z.string(), z.array(value)).optional(),
+  unmerged: Unmerged.optional(),
 };
 
 export const Listing = z

@@ -144,7 +144,7 @@ function textOf(alarm: AnyAlarm): string {
     case 'listener-failed':
       return `The part "${alarm.listener}" failed over something that has happened; the log names it. What it shows may be behind until the next start.`;
     case 'merge-outstanding':
-      return `What was written to ${alarm.key} at the same time could not be merged in several tries; it shows what it showed before, and is tried again. If memory is short, give the machine more; else restart the node.`;
+      return `What was written to ${alarm.key} at the same time could not be merged in several tries; it shows the values of before, marked unmerged, and is tried again. If memory is short, give the machine more; else restart the node.`;
     case 'record-left-out':
       return 'Stored records cannot be read or shown and are left out of lists; the log names each. agrinet scrub makes damaged rows anew; what is named again after that is a fault of this program: report it.';
     case 'rows-mended':

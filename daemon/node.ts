@@ -14,7 +14,7 @@ import { createMycelium, type Mycelium } from '../protocols/mycelium/mycelium.ts
 import { Offences } from '../protocols/mycelium/offences.ts';
 import type { PullEvent } from '../protocols/mycelium/puller.ts';
 import type { Rejoin } from '../protocols/mycelium/rejoin.ts';
-import { createMerger, type Judge } from '../protocols/open-dialog/merger.ts';
+import { createMerger, type Merges } from '../protocols/open-dialog/merger.ts';
 import type { RecordState } from '../protocols/open-dialog/record.ts';
 import { createRegistry, type Registry } from '../protocols/registry/registry.ts';
 import type { Identity, PeerId } from '../protocols/wire/identity.ts';
@@ -67,8 +67,8 @@ export interface Node {
   readonly events: EventLogs;
   /** Whether this node may promise something, or may have lost what it promised. */
   readonly rejoin: Rejoin;
-  /** Judges whole records, off the main thread. */
-  readonly judge: Judge;
+  /** Merges documents, off the main thread. */
+  readonly merges: Merges;
   /** Records were made anew: whoever keeps something of them in memory reads them again. */
   mended(states: readonly RecordState[]): void;
   /** The only way out over HTTP to other nodes, and where it may lead. */
@@ -86,7 +86,7 @@ export interface Node {
   /** Told of each gossip message: what became of one that came, or that one was sent. */
   readonly onGossip: Listeners<GossipVerdict | 'published'>['add'];
   /** Told how long each judgement of a whole record took, in milliseconds. */
-  readonly onJudged: Listeners<number>['add'];
+  readonly onMerged: Listeners<number>['add'];
   /** Told of each commit, in order. */
   readonly onCommit: Listeners<Committed>['add'];
   stop(): Promise<void>;
@@ -163,7 +163,7 @@ async function compose(
   const commits = createListeners<Committed>(failed);
   const pulls = createListeners<PullEvent>(failed);
   const gossiped = createListeners<GossipVerdict | 'published'>(failed);
-  const judgements = createListeners<number>(failed);
+  const mergeTimes = createListeners<number>(failed);
   commits.add('participants', ({ changes }) => participants.note(changes));
   const growth = createGrowth(store.usage, self);
   const guard = createStorageGuard({
@@ -225,20 +225,21 @@ async function compose(
     for (const { type, data, audience } of recordEvents(committed)) events.emit(type, data, audience);
   });
   commits.add('gossip', (committed) => mycelium?.announce(committed));
-  const timed = (judge: Judge): Judge => ({
-    async judge(...record) {
+  const timed = (merges: Merges): Merges => ({
+    async merge(...what) {
       const started = performance.now();
-      const judgement = await judge.judge(...record);
-      judgements.tell(performance.now() - started);
-      return judgement;
+      const values = await merges.merge(...what);
+      mergeTimes.tell(performance.now() - started);
+      return values;
     },
+    visibleAt: (...what) => merges.visibleAt(...what),
   });
   const ledger = createLedger({
     identity,
     net: network,
     store,
-    judge: timed(merger),
-    ownJudge: timed(ownMerger),
+    merges: timed(merger),
+    ownMerges: timed(ownMerger),
     // Of who is being forgotten nothing comes in before that is done.
     following: {
       standing: (author) => (store.gaps.sweeping === author ? 'no' : registry.standing(author)),
@@ -255,13 +256,13 @@ async function compose(
       if (alarm.kind === 'commit-failed') guard.failed();
     },
   });
-  const judgeAgain = (key: RecordKey): void => {
+  const mergeAgain = (key: RecordKey): void => {
     ledger
-      .judgeAgain(key)
+      .mergeAgain(key)
       .catch((error: unknown) => logger.warn({ err: error, key }, 'a record goes on waiting'));
   };
-  merger.onDue(judgeAgain);
-  for (const key of await store.lacking(MERGE)) judgeAgain(key);
+  merger.onDue(mergeAgain);
+  for (const key of await store.lacking(MERGE)) mergeAgain(key);
   guard.start();
   parts.started('storage guard', () => guard.stop());
   parts.started('ledger', () => ledger.drain());
@@ -409,7 +410,7 @@ async function compose(
     alarms,
     events,
     rejoin,
-    judge: merger,
+    merges: merger,
     mended: (states) =>
       participants.note(states.map((after) => ({ key: after.key, before: undefined, after }))),
     fetch,
@@ -421,7 +422,7 @@ async function compose(
     listenerFailures,
     onPull: pulls.add,
     onGossip: gossiped.add,
-    onJudged: judgements.add,
+    onMerged: mergeTimes.add,
     onCommit: commits.add,
     stop: () => parts.stop(),
   };

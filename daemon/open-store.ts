@@ -1,5 +1,5 @@
 import { errorCode } from '../protocols/errors.ts';
-import type { Judge } from '../protocols/open-dialog/merger.ts';
+import type { Merges } from '../protocols/open-dialog/merger.ts';
 import { SCHEMA_VERSION } from '../protocols/open-dialog/schema.ts';
 import { ensureGeneration } from '../storage/change-order.ts';
 import type { Database } from '../storage/database.ts';
@@ -19,7 +19,7 @@ import { rebuildDamaged, wasRebuilding } from './rebuild.ts';
  */
 export async function openStore(
   db: Database,
-  judge: Judge,
+  merges: Merges,
   load: (store: Store) => Promise<void>,
   alarms: Pick<ReturnType<typeof createAlarms>, 'raise'>,
   logger: Logger,
@@ -56,7 +56,7 @@ export async function openStore(
       { repaired, holes },
       'the database was damaged or a rebuild cut off: rebuilding from the feeds',
     );
-  const { store, entries, problems } = await rebuildDamaged(db, judge, () => undefined);
+  const { store, entries, problems } = await rebuildDamaged(db, merges, () => undefined);
   for (const problem of problems.slice(0, 20)) logger.error({ ...problem }, 'taken away by the damage');
   if (repaired || holes > 0 || problems.length > 0)
     alarms.raise({ kind: 'database-damaged', holes, problems: problems.length });

@@ -6,7 +6,7 @@ import type { Gap } from '../protocols/feed/gap.ts';
 import { ENTRY_ENVELOPE } from '../protocols/feed/header.ts';
 import { Effects } from '../protocols/ledger/effects.ts';
 import { soleTurn, type Turn } from '../protocols/ledger/turn.ts';
-import type { Judge } from '../protocols/open-dialog/merger.ts';
+import type { Merges } from '../protocols/open-dialog/merger.ts';
 import { signatureHolds } from '../protocols/wire/envelope.ts';
 import { readGaps } from '../storage/gap-table.ts';
 import { newGeneration } from '../storage/change-order.ts';
@@ -257,17 +257,17 @@ function beyondRepair(db: Database, cause: unknown): AgrinetError {
 /** As `rebuildStore`; damage that LevelDB finds only while it reads is repaired first. */
 export async function rebuildDamaged(
   db: Database,
-  judge: Judge,
+  merges: Merges,
   onProgress: (done: number, total: number) => void,
 ): ReturnType<typeof rebuildStore> {
   try {
-    return await rebuildAndCheck(db, judge, onProgress);
+    return await rebuildAndCheck(db, merges, onProgress);
   } catch (error) {
     if (!isCorruption(error)) throw error;
     await db.repair();
   }
   try {
-    return await rebuildAndCheck(db, judge, onProgress);
+    return await rebuildAndCheck(db, merges, onProgress);
   } catch (error) {
     if (!isCorruption(error)) throw error;
     throw beyondRepair(db, error);
@@ -294,7 +294,7 @@ async function rebuildAndCheck(...args: Parameters<typeof rebuildStore>): Return
  */
 export async function rebuildStore(
   db: Database,
-  judge: Judge,
+  merges: Merges,
   onProgress: (done: number, total: number) => void,
 ): Promise<{ store: Store; entries: number; records: number; problems: Problem[] }> {
   await db.batch(
@@ -324,7 +324,7 @@ export async function rebuildStore(
   let done = 0;
   let records = 0;
   const turn = soleTurn();
-  let effects = newEffects(store, judge, turn);
+  let effects = newEffects(store, merges, turn);
   let ops = 0;
   const flush = async (): Promise<void> => {
     await effects.settle();
@@ -343,7 +343,7 @@ export async function rebuildStore(
       sync: false,
     };
     await store.commit(batch, turn);
-    effects = newEffects(store, judge, turn);
+    effects = newEffects(store, merges, turn);
     ops = 0;
   };
   for (const feed of survey.feeds) {
@@ -369,10 +369,10 @@ export async function rebuildStore(
   return { store, entries: done, records, problems: survey.problems };
 }
 
-function newEffects(store: Store, judge: Judge, turn: Turn): Effects {
+function newEffects(store: Store, merges: Merges, turn: Turn): Effects {
   return new Effects(
     store,
-    judge,
+    merges,
     (ref) => ref.seq < (store.feed(ref.author, ref.channel, ref.epoch)?.fork?.seq ?? Infinity),
     turn,
   );

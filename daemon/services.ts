@@ -166,7 +166,7 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
   const scrub = createScrub({
     db,
     store,
-    judge: node.judge,
+    merges: node.merges,
     alone: (work) => ledger.alone(work),
     onMended: (states) => node.mended(states),
     onWrong: ({ table }, mended) => alarms.raise({ kind: mended ? 'rows-mended' : 'entries-damaged', table }),

@@ -317,7 +317,7 @@ export class Store implements LedgerStore {
     const sums = this.digests.begin();
     const states: string[] = [];
     for (const { key, before, after } of commit.records) {
-      if (before?.outstanding === true && after.outstanding !== true)
+      if (before?.unmerged !== undefined && after.unmerged === undefined)
         ops.push(del(fullKey('lacking', `${MERGE}\0${key}`)));
       states.push(JSON.stringify(after));
       ops.push(...indexRows(before, after));

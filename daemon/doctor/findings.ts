@@ -550,7 +550,7 @@ const ALARMS = {
   'alarm-merge-outstanding': {
     check: 'alarms',
     severity: 'error',
-    what: 'a record could not be merged in several tries',
+    what: 'a document is unmerged after several tries: it shows the values of before',
     remedy: 'restart the daemon, on a machine with more memory if this comes again',
   },
   'alarm-tail-lost': {

@@ -88,13 +88,13 @@ export const METRICS = {
   merges: {
     name: 'agrinet_merges_total',
     type: 'counter',
-    help: 'Records changed: `fast` without opening a document, `automerge` judged and merged as a whole.',
+    help: 'Records changed: `fast` without opening a document, `automerge` where changes were concurrent.',
     labels: ['road'],
   },
   mergeSeconds: {
     name: 'agrinet_merge_seconds',
     type: 'histogram',
-    help: 'Time of a judgement of a whole record, in the merging worker.',
+    help: 'Time that a commit waited for the values of a document with concurrent changes.',
     buckets: [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10],
   },
 

@@ -5,7 +5,7 @@ import type { Exposition } from './exposition.ts';
 import { METRICS_LIMITS } from './metrics-table.ts';
 import { createTally } from './tally.ts';
 
-type Watched = Pick<Node, 'onCommit' | 'onPull' | 'onGossip' | 'onJudged' | 'listenerFailures' | 'db'>;
+type Watched = Pick<Node, 'onCommit' | 'onPull' | 'onGossip' | 'onMerged' | 'listenerFailures' | 'db'>;
 
 /** Listens to what the parts tell and counts it; `refresh` shows it. */
 export function countReplication(node: Watched, exposition: Exposition): { refresh(): void } {
@@ -55,7 +55,7 @@ export function countReplication(node: Watched, exposition: Exposition): { refre
     if (what === 'published') published++;
     else gossip.add(what);
   });
-  node.onJudged('metrics', (ms) => {
+  node.onMerged('metrics', (ms) => {
     judged++;
     mergeSeconds.observe(ms / 1000);
   });

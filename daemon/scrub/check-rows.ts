@@ -1,7 +1,7 @@
 import { placedOps } from '../../protocols/ledger/placed-ops.ts';
 import { emptyState } from '../../protocols/open-dialog/fast-road.ts';
 import { ERASURE, readOp } from '../../protocols/open-dialog/read-op.ts';
-import type { RecordState } from '../../protocols/open-dialog/record.ts';
+import { MERGE, type RecordState } from '../../protocols/open-dialog/record.ts';
 import { COLLECTIONS } from '../../protocols/open-dialog/schema.ts';
 import type { RecordKey } from '../../protocols/wire/ids.ts';
 import { readEntryRow } from '../../storage/entry-row.ts';
@@ -52,14 +52,15 @@ export async function checkRecord(parts: CheckParts, key: RecordKey): Promise<Ch
   const checked = nothing();
   const full = fullKey('records', key);
   const row = opened<StoredRecord>(full, await parts.db.level.get(full));
-  // What waits for a worker shows what it showed before, and is judged when one has the time.
-  if (row !== 'damaged' && row?.state.outstanding === true) return checked;
-  const derived = await deriveRecord(parts, key);
+  // What waits for a worker shows the values that it showed before: those are compared once it is merged, all else now.
+  const unmerged = row === 'damaged' || row?.state.unmerged === undefined ? undefined : row.state;
+  const derived = await deriveRecord(parts, key, unmerged);
   if (derived === undefined) return checked;
   for (const row of derived.astray) surplus(checked, 'recordOps', row);
   await checkState(parts, key, derived, checked);
   await checkVerdicts(parts, key, derived, checked);
   await checkLacking(parts, key, derived, checked);
+  if (derived.state?.unmerged !== undefined) await lacks(parts, MERGE, key, checked);
   return checked;
 }
 
@@ -158,7 +159,7 @@ async function checkVerdicts(
 
 /** A private fact is judged again when its channel's creation comes or goes. */
 async function checkLacking(
-  { db }: CheckParts,
+  parts: CheckParts,
   key: RecordKey,
   { ops }: Derived,
   checked: Checked,
@@ -166,7 +167,11 @@ async function checkLacking(
   const channel = ops[0]?.placed.channel;
   const isFact = COLLECTIONS[key.slice(0, key.indexOf('/'))]?.kind === 'fact';
   if (channel === undefined || channel === 'public' || channel === key || !isFact) return;
-  const full = fullKey('lacking', `${channel}\0${key}`);
+  await lacks(parts, channel, key, checked);
+}
+
+async function lacks({ db }: CheckParts, what: string, key: RecordKey, checked: Checked): Promise<void> {
+  const full = fullKey('lacking', `${what}\0${key}`);
   if ((await db.level.get(full)) === undefined)
     put(checked, { table: 'lacking', kind: 'missing', key: full }, EMPTY);
 }

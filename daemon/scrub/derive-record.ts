@@ -1,7 +1,10 @@
 import type { FeedState } from '../../protocols/feed/feed.ts';
 import { placedOps } from '../../protocols/ledger/placed-ops.ts';
 import { emptyState } from '../../protocols/open-dialog/fast-road.ts';
-import type { Judge } from '../../protocols/open-dialog/merger.ts';
+import type { Merges } from '../../protocols/open-dialog/merger.ts';
+import { evaluate, type Evaluation } from '../../protocols/open-dialog/rule.ts';
+import { withoutMerge, withValues } from '../../protocols/open-dialog/values.ts';
+import { sliced, soleTurn } from '../../protocols/ledger/turn.ts';
 import { readOp } from '../../protocols/open-dialog/read-op.ts';
 import type { Membership, PlacedOp, RecordState, Verdict } from '../../protocols/open-dialog/record.ts';
 import { COLLECTIONS } from '../../protocols/open-dialog/schema.ts';
@@ -14,7 +17,7 @@ import type { Store } from '../../storage/store.ts';
 export interface DeriveParts {
   readonly db: Pick<Database, 'level'>;
   readonly store: Pick<Store, 'feed' | 'feedNumbered' | 'entry' | 'gap'>;
-  readonly judge: Judge;
+  readonly merges: Merges;
 }
 
 /** An op that a row of `recordOps` leads to, and the number of its feed. */
@@ -37,23 +40,25 @@ export interface Derived {
 const isBelowFork = (feed: FeedState, seq: number): boolean => seq < (feed.fork?.seq ?? Infinity);
 
 /**
- * Derives one record anew; undefined when no worker can judge it now. Throws `value-damaged` when an entry that it rests on cannot be
- * read.
+ * Derives one record anew; undefined when it cannot be merged now. Of `unmerged`, a state that waits for its merge, the values are
+ * taken as they stand. Throws `value-damaged` when an entry that it rests on cannot be read.
  */
-export async function deriveRecord(parts: DeriveParts, key: RecordKey): Promise<Derived | undefined> {
+export async function deriveRecord(
+  parts: DeriveParts,
+  key: RecordKey,
+  unmerged?: RecordState,
+): Promise<Derived | undefined> {
   const { found, astray } = await opsOf(parts, key);
-  const effective = found.filter(({ placed: { author, channel, epoch, seq } }) => {
-    const feed = parts.store.feed(author, channel, epoch);
-    return feed !== undefined && isBelowFork(feed, seq);
-  });
+  const effective = belowForks(parts.store, found);
   const [first] = effective;
   if (first === undefined) return { ops: [], astray, state: emptied(key, found) };
   const { channel } = first.placed;
   const members = channel === 'public' || channel === key ? undefined : await membersOf(parts, channel);
   const ops = effective.map(({ placed }) => placed);
-  const judgement = await parts.judge.judge(key, ops, members);
-  if (judgement === undefined) return undefined;
-  const { verdicts, state } = judgement;
+  const evaluation = await sliced(evaluate(key, ops, members), soleTurn());
+  const { verdicts } = evaluation;
+  const state = await stateOf(parts.merges, key, evaluation, unmerged);
+  if (state === undefined) return undefined;
   return {
     ops: effective.flatMap((each, i) => {
       const verdict = verdicts[i];
@@ -64,10 +69,33 @@ export async function deriveRecord(parts: DeriveParts, key: RecordKey): Promise<
   };
 }
 
+async function stateOf(
+  merges: Merges,
+  key: RecordKey,
+  { outline, linear, input }: Evaluation,
+  shown: RecordState | undefined,
+): Promise<RecordState | undefined> {
+  if (shown?.unmerged !== undefined) return withoutMerge(outline, shown, shown.unmerged);
+  if (input === undefined) return outline;
+  const values = linear ?? (await merges.merge(key, input));
+  return typeof values === 'object' ? withValues(outline, values) : undefined;
+}
+
 /** The members that a channel's creation names, out of the feeds and not out of a row that may be wrong. */
 async function membersOf(parts: DeriveParts, channel: RecordKey): Promise<Membership | undefined> {
-  return (await deriveRecord(parts, channel))?.state?.members;
+  const { found } = await opsOf(parts, channel);
+  const effective = belowForks(parts.store, found);
+  if (effective.length === 0) return undefined;
+  const ops = effective.map(({ placed }) => placed);
+  return (await sliced(evaluate(channel, ops, undefined), soleTurn())).outline.members;
 }
+
+/** The ops that have effect. */
+const belowForks = (store: DeriveParts['store'], found: readonly FoundOp[]): FoundOp[] =>
+  found.filter(({ placed: { author, channel, epoch, seq } }) => {
+    const feed = store.feed(author, channel, epoch);
+    return feed !== undefined && isBelowFork(feed, seq);
+  });
 
 /** A fork took all ops away: the record stays, and shows nothing. */
 function emptied(key: RecordKey, found: readonly FoundOp[]): RecordState | undefined {

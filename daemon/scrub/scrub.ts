@@ -16,7 +16,7 @@ import {
 import type { Store } from '../../storage/store.ts';
 import type { StoredRecord } from '../../storage/stored-record.ts';
 import { openJson, sealJson } from '../../storage/values.ts';
-import type { Judge } from '../../protocols/open-dialog/merger.ts';
+import type { Merges } from '../../protocols/open-dialog/merger.ts';
 import { PASS_NOTE } from './pass-note.ts';
 import {
   checkEntry,
@@ -93,7 +93,7 @@ type Pass = {
 export interface ScrubParts {
   readonly db: Pick<Database, 'level' | 'batch' | 'failed'>;
   readonly store: Store;
-  readonly judge: Judge;
+  readonly merges: Merges;
   /** Runs work between two commits. */
   readonly alone: (work: () => Promise<void>) => Promise<void>;
   /** Records that were made anew. */

@@ -3,7 +3,7 @@ import type { Entry } from '../feed/entry.ts';
 import { feedId, type FeedState } from '../feed/feed.ts';
 import type { ForkProof } from '../feed/fork.ts';
 import type { Erasure } from '../feed/erasure.ts';
-import type { Judge } from '../open-dialog/merger.ts';
+import type { Merges } from '../open-dialog/merger.ts';
 import type { OpRef } from '../open-dialog/record.ts';
 import { Effects } from './effects.ts';
 import type { OwnEpoch } from './own-epoch.ts';
@@ -37,13 +37,17 @@ export class Commits {
   }
 
   /** Effects of a commit to come. Pending forks count from the moment they are known, before their commit. */
-  effects(turn: Turn, judge: Judge, forks: ReadonlyMap<string, number> = new Map<string, number>()): Effects {
+  effects(
+    turn: Turn,
+    merges: Merges,
+    forks: ReadonlyMap<string, number> = new Map<string, number>(),
+  ): Effects {
     const { store } = this.#parts;
     const effective = (ref: OpRef): boolean => {
       const known = store.feed(ref.author, ref.channel, ref.epoch)?.fork?.seq ?? Infinity;
       return ref.seq < Math.min(known, forks.get(feedId(ref)) ?? Infinity);
     };
-    return new Effects(store, judge, effective, turn);
+    return new Effects(store, merges, effective, turn);
   }
 
   /** Writes; returns the records as they changed. */

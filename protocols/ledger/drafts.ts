@@ -119,7 +119,7 @@ export function draftEdit(
   if (known?.tombstone === true)
     throw new AgrinetError('record-ended', 'this record was deleted; create a new one');
   refuse(patchProblems(collection, patch));
-  if (known?.outstanding === true)
+  if (known?.unmerged !== undefined)
     throw new AgrinetError(
       'record-merging',
       'what was written to this record at the same time is still being merged; try again in a moment',

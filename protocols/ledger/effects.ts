@@ -3,6 +3,7 @@ import type { Entry } from '../feed/entry.ts';
 import { type Erasure, openErasure } from '../feed/erasure.ts';
 import { decodeOp } from '../feed/op.ts';
 import { applyFast, emptyState } from '../open-dialog/fast-road.ts';
+import type { Merges } from '../open-dialog/merger.ts';
 import { actorOf, ERASURE, type ReadOp, readOp } from '../open-dialog/read-op.ts';
 import {
   type Membership,
@@ -14,14 +15,15 @@ import {
   type RecordState,
   type Verdict,
 } from '../open-dialog/record.ts';
+import { type Evaluation, evaluate } from '../open-dialog/rule.ts';
 import { type Collection, COLLECTIONS } from '../open-dialog/schema.ts';
+import { withoutMerge, withValues } from '../open-dialog/values.ts';
 import type { PeerId } from '../wire/identity.ts';
 import { type Channel, parseRecordKey, type RecordKey } from '../wire/ids.ts';
-import type { Judge } from '../open-dialog/merger.ts';
 import { Erasing } from './erasing.ts';
 import { placedOps } from './placed-ops.ts';
 import type { LedgerStore, RecordChange } from './ports.ts';
-import type { Turn } from './turn.ts';
+import { sliced, type Turn } from './turn.ts';
 
 /** The verdict on one op, and whether the op is new or was judged again. */
 export interface Judged {
@@ -33,11 +35,13 @@ export interface Judged {
 
 /**
  * Takes effect: what the ops of one commit do to their records. Local writes and remote entries both go through here. The fast
- * road applies an op to the cached state; what it cannot decide is judged whole, with every op the record has.
+ * road applies an op to the cached state; what it cannot decide is evaluated whole, by the rule and with every op the record has, in
+ * slices of this thread: op states, heads and digests wait for nobody. Where that shows real concurrency the values are Automerge's,
+ * and come with the same commit or, marked until then, with a later one.
  */
 export class Effects {
   readonly #store: LedgerStore;
-  readonly #judge: Judge;
+  readonly #merges: Merges;
   readonly #turn: Turn;
   readonly #before = new Map<RecordKey, RecordState | undefined>();
   /** Records that are changed in place; only those of `#changed` are written. */
@@ -58,9 +62,9 @@ export class Effects {
   readonly erasing: Erasing;
 
   /** `effective` says of a stored op whether it stands below every fork of its feed. */
-  constructor(store: LedgerStore, judge: Judge, effective: (ref: OpRef) => boolean, turn: Turn) {
+  constructor(store: LedgerStore, merges: Merges, effective: (ref: OpRef) => boolean, turn: Turn) {
     this.#store = store;
-    this.#judge = judge;
+    this.#merges = merges;
     this.#turn = turn;
     this.#effective = effective;
     this.erasing = new Erasing(store, turn);
@@ -94,8 +98,8 @@ export class Effects {
   }
 
   /**
-   * Takes one op of this node's own in; undefined when `settle` has to judge its record first, which throws `record-merging` rather
-   * than leave it outstanding. Its record and its channel's record must be loaded.
+   * Takes one op of this node's own in; undefined when `settle` has to evaluate its record first, which throws `record-merging` rather
+   * than leave it unmerged. Its record and its channel's record must be loaded.
    */
   take(placed: PlacedOp): Verdict | undefined {
     const read = readOp(placed);
@@ -207,7 +211,7 @@ export class Effects {
 
   /**
    * Makes ready what a change of this author's epoch is drafted on, after `draftEdit` has thrown `RECORD_PARTIAL`. Throws
-   * `record-merging` when the record cannot be judged now.
+   * `record-merging` when the record cannot be merged now.
    */
   async whole(key: RecordKey, pen: { readonly author: PeerId; readonly epoch: string }): Promise<void> {
     const state = this.state(key);
@@ -218,12 +222,14 @@ export class Effects {
       if (await this.#meet(key, collection, { ...pen, channel: state.channel })) return;
     const ops = await this.#ops(key);
     const actor = actorOf(pen.author, pen.epoch, key);
-    const judgement = await this.#turn.away(() =>
-      this.#judge.judge(key, ops.counted, this.#members(state), actor),
+    const { input, follows } = await sliced(
+      evaluate(key, ops.counted, this.#members(state), actor),
+      this.#turn,
     );
-    if (judgement === undefined) throw merging();
-    const { base } = judgement;
-    if (base !== undefined) this.#open(key, collection, state.channel).base = base;
+    if (input === undefined || follows === undefined) return;
+    const fieldOps = await this.#turn.away(() => this.#merges.visibleAt(key, input, follows));
+    if (fieldOps === undefined) throw merging();
+    this.#open(key, collection, state.channel).base = { ...follows, fieldOps };
   }
 
   /** A record whose ops no longer all have effect, or that waited for something that came. */
@@ -282,14 +288,10 @@ export class Effects {
     if (first.channel !== 'public') await this.load([first.channel]);
     const before = this.state(key);
     const members = this.#members(first);
-    const judgement = await this.#turn.away(() => this.#judge.judge(key, ops, members));
-    if (judgement === undefined) {
-      this.#leave(key, first.channel, ops, stored);
-      return;
-    }
-    const { verdicts, state } = judgement;
-    this.#set(key, state);
-    const mayDiffer = this.#again.has(key) || before?.outstanding === true || (before?.waiting ?? 0) > 0;
+    const evaluation = await sliced(evaluate(key, ops, members), this.#turn);
+    const { verdicts, outline: state } = evaluation;
+    this.#set(key, await this.#merged(key, evaluation));
+    const mayDiffer = this.#again.has(key) || (before?.waiting ?? 0) > 0;
     const listed = mayDiffer ? await this.#listed(ops.slice(0, stored), verdicts) : undefined;
     for (const [i, verdict] of verdicts.entries()) {
       if (this.#turn.isOver()) await this.#turn.next();
@@ -315,26 +317,19 @@ export class Effects {
   }
 
   /**
-   * No judgement for now: the record goes on showing what it showed, marked, and its new ops wait. What shows erased text shows
-   * nothing until then.
+   * The state with its values. While a merge is outstanding they are those that the record has shown so far, none where text of it
+   * was erased; the author of an own write is told instead that it cannot be made now.
    */
-  #leave(key: RecordKey, channel: Channel, ops: readonly PlacedOp[], stored: number): void {
-    if (this.#own.has(key)) throw merging();
-    const collection = COLLECTIONS[key.slice(0, key.indexOf('/'))];
-    if (collection === undefined) return;
+  async #merged(key: RecordKey, { outline, linear, input }: Evaluation): Promise<RecordState> {
+    if (input === undefined) return outline;
+    const values = linear ?? (await this.#turn.away(() => this.#merges.merge(key, input)));
+    if (typeof values === 'object') return withValues(outline, values);
+    // An end needs no values.
+    if (this.#own.has(key) && !outline.tombstone) throw merging();
     const before = this.#before.get(key);
     const isErased = this.erasing.erased.some((each) => each.key === key);
-    const shown = before === undefined || isErased ? emptyState(key, collection, channel) : before;
-    this.#set(key, { ...shown, tombstone: before?.tombstone ?? false, ops: ops.length, outstanding: true });
-    for (const ref of ops.slice(stored))
-      this.#judged.push({
-        ref,
-        key,
-        verdict: { state: 'waits', code: 'merge-outstanding', lacks: MERGE },
-        fresh: true,
-      });
-    this.#standsIn(channel, key);
     this.lacking.push({ lacks: MERGE, key });
+    return withoutMerge(outline, before === undefined || isErased ? outline : before, values);
   }
 
   #set(key: RecordKey, state: RecordState): void {

@@ -8,7 +8,7 @@ import type { RecordKey } from '../wire/ids.ts';
 import { LIMITS } from '../wire/limits.ts';
 import type { Commits } from './commits.ts';
 import type { Effects } from './effects.ts';
-import type { JudgeGate } from './judge-gate.ts';
+import type { MergeGate } from './merge-gate.ts';
 import { laneOf } from './lane-of.ts';
 import type { Lanes } from './lanes.ts';
 import { placedOps } from './placed-ops.ts';
@@ -30,7 +30,7 @@ export interface ForgettingParts {
   readonly ledger: LedgerParts;
   readonly lanes: Lanes;
   readonly commits: Commits;
-  readonly gate: JudgeGate;
+  readonly gate: MergeGate;
 }
 
 /** So many bytes of entries are in memory at once. */
@@ -103,7 +103,7 @@ export class Forgetting {
     return lanes.run({ author, lane: laneOf(author, channel) }, async (turn) => {
       const [founded] = await store.records([channel]);
       if (founded?.members !== undefined) return;
-      const effects = commits.effects(turn, gate.for(ledger.judge));
+      const effects = commits.effects(turn, gate.for(ledger.merges));
       for (const key of await store.lacking(channel)) await effects.again(key);
       await effects.settle();
       if (effects.changes().length > 0)
@@ -132,7 +132,7 @@ export class Forgetting {
     const { store } = ledger;
     const feed = store.feed(gap.author, gap.channel, gap.epoch);
     if (feed === undefined) return;
-    const effects = commits.effects(turn, gate.for(ledger.judge));
+    const effects = commits.effects(turn, gate.for(ledger.merges));
     const seen = new Set<RecordKey>();
     const ops = new Map<string, OpRef>();
     for (const entry of entries) {

@@ -8,7 +8,7 @@ import { LIMITS } from '../wire/limits.ts';
 import type { Commits } from './commits.ts';
 import type { ForkCounts } from './fork-counts.ts';
 import { feedOrNew } from './held-feed.ts';
-import type { JudgeGate } from './judge-gate.ts';
+import type { MergeGate } from './merge-gate.ts';
 import type { JudgingDebts } from './judging-debts.ts';
 import { laneOf } from './lane-of.ts';
 import type { Lanes } from './lanes.ts';
@@ -25,7 +25,7 @@ export interface ForkParts {
   readonly lanes: Lanes;
   readonly commits: Commits;
   readonly epoch: OwnEpoch;
-  readonly gate: JudgeGate;
+  readonly gate: MergeGate;
   readonly newFeeds: NewFeeds;
   readonly debts: JudgingDebts;
   readonly counts: ForkCounts;
@@ -82,7 +82,7 @@ export class Forks {
     const held = base.seq >= proof.seq - 1 && proof.seq > 1;
     const below = held ? ((await ledger.store.entry(base.no, proof.seq - 1))?.hash ?? '') : '';
     const feed: FeedState = { ...base, fork: { seq: proof.seq, proof: proof.id, below } };
-    const judging = gate.for(ledger.judge);
+    const judging = gate.for(ledger.merges);
     const effects = commits.effects(turn, judging, new Map([[feedId(feed), proof.seq]]));
     const undone = await this.#undo(effects, base, proof.seq, own, turn);
     await effects.settle();

@@ -4,7 +4,7 @@ import { Commits } from './commits.ts';
 import { ForkCounts } from './fork-counts.ts';
 import { Forgetting } from './forgetting.ts';
 import { Forks } from './forks.ts';
-import { JudgeGate } from './judge-gate.ts';
+import { MergeGate } from './merge-gate.ts';
 import { JudgingDebts } from './judging-debts.ts';
 import { laneOf } from './lane-of.ts';
 import { Lanes, type OwnWork } from './lanes.ts';
@@ -12,6 +12,7 @@ import { NewFeeds } from './new-feeds.ts';
 import { OwnEpoch } from './own-epoch.ts';
 import { OwnWriter } from './own-writer.ts';
 import { Receiver } from './receiver.ts';
+import { documentChannel } from '../open-dialog/read-op.ts';
 import { parseRecordKey, type RecordKey } from '../wire/ids.ts';
 import { threadClock } from './turn.ts';
 import type { Ledger, LedgerParts, WriteRequest, Written } from './types.ts';
@@ -33,7 +34,7 @@ export function createLedger(parts: LedgerParts): Ledger {
     lanes,
     commits,
     epoch,
-    gate: new JudgeGate(() => clockOfThread.wall()),
+    gate: new MergeGate(() => clockOfThread.wall()),
     newFeeds: new NewFeeds(store, now),
     debts: new JudgingDebts(parts.steady ?? now),
     brought: new BroughtErasures(),
@@ -61,25 +62,27 @@ export function createLedger(parts: LedgerParts): Ledger {
   }
 
   /** In the lane of the record, charged to its owner like anything that is done for its sake. */
-  async function judgeAgain(key: RecordKey): Promise<void> {
-    const [state] = await store.records([key]);
+  async function mergeAgain(key: RecordKey): Promise<void> {
     const owner = parseRecordKey(key)?.owner;
-    if (state?.outstanding !== true || owner === undefined || parts.refusal() !== undefined) return;
-    await lanes.run({ author: owner, lane: laneOf(owner, state.channel) }, async (turn) => {
-      const effects = commits.effects(turn, shared.gate.for(parts.judge));
+    const channel = documentChannel(key);
+    if (channel === undefined || owner === undefined || parts.refusal() !== undefined) return;
+    // Looked at in its lane alone: the worker may have been faster than the commit that leaves the record unmerged.
+    await lanes.run({ author: owner, lane: laneOf(owner, channel) }, async (turn) => {
+      const effects = commits.effects(turn, shared.gate.for(parts.merges));
       await effects.load([key]);
-      if (effects.state(key)?.outstanding !== true) return;
+      const before = effects.state(key)?.unmerged;
+      if (before === undefined) return;
       await effects.again(key);
       await effects.settle();
-      // Still outstanding: nothing has changed.
-      if (effects.state(key)?.outstanding === true) return;
+      // Still outstanding, for the same reason: nothing has changed.
+      if (effects.state(key)?.unmerged === before) return;
       await commits.write({ effects, entries: [], feeds: [], local: false, sync: false }, turn);
     });
   }
 
   return {
     write,
-    judgeAgain: (key) => kept(judgeAgain(key)),
+    mergeAgain: (key) => kept(mergeAgain(key)),
     receive: (entries, publicOnly = false, from = '') => kept(receiver.receive(entries, publicOnly, from)),
     receiveProof: (bytes, from = '') => kept(forks.receive(bytes, from)),
     receiveErasure: (bytes, from = '') =>

@@ -89,12 +89,12 @@ export class OwnWriter {
 
   /** Drafts and commits as many of those that wait as fit in one entry of each channel. Never throws: whoever waits is told. */
   async commit(turn: Turn): Promise<void> {
-    const { judge, ownJudge = judge } = this.#parts;
+    const { merges, ownMerges = merges } = this.#parts;
     // A change beyond what an epoch may hold of its record would be void: the write that waits for this is the next one.
     if (this.#epochIsFull) this.#epoch.renew();
     this.#epochIsFull = false;
     const epoch = this.#epoch.id;
-    const effects = this.#commits.effects(turn, ownJudge);
+    const effects = this.#commits.effects(turn, ownMerges);
     const batch = { effects, pages: new Pages(this.#parts, epoch), epoch };
     const open = this.#writes.splice(0, LIMITS.entryOps);
     // Whoever is told of a failure has left the queue: a write that was refused must not be done later.

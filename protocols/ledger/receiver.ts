@@ -9,7 +9,7 @@ import type { Forks } from './forks.ts';
 import { Intake, type IntakeParts, unreadable } from './intake.ts';
 import { laneOf } from './lane-of.ts';
 import type { Lanes } from './lanes.ts';
-import type { JudgeGate } from './judge-gate.ts';
+import type { MergeGate } from './merge-gate.ts';
 import type { OwnEpoch } from './own-epoch.ts';
 import type { LedgerStore } from './ports.ts';
 import type { Turn } from './turn.ts';
@@ -20,7 +20,7 @@ export interface ReceiverParts extends IntakeParts {
   readonly commits: Commits;
   readonly forks: Forks;
   readonly epoch: OwnEpoch;
-  readonly gate: JudgeGate;
+  readonly gate: MergeGate;
 }
 
 /** Of what stands behind an entry that is rejected nothing is looked at: it may be a million of the same. */
@@ -65,7 +65,7 @@ export class Receiver {
   async #takeSome(author: PeerId, left: Group['items'], results: Received[], turn: Turn): Promise<void> {
     const { ledger, commits, forks, gate, debts } = this.#parts;
     const before = turn.usedMs();
-    const judging = gate.for(ledger.judge);
+    const judging = gate.for(ledger.merges);
     const effects = commits.effects(turn, judging);
     const intake = new Intake(this.#parts, turn);
     let ops = 0;

@@ -68,6 +68,15 @@ export function soleTurn(clock: CpuClock = threadClock): Turn {
   };
 }
 
+/** Runs work that yields after each small piece, and gives way whenever the slice is over. */
+export async function sliced<T>(work: Generator<void, T>, turn: Turn): Promise<T> {
+  for (;;) {
+    const step = work.next();
+    if (step.done === true) return step.value;
+    if (turn.isOver()) await turn.next();
+  }
+}
+
 /** Resolves when the event loop has gone round: timers and sockets had their turn, which promises alone would never give them. */
 export function loopTurn(): Promise<void> {
   return new Promise<void>((resolve) => setImmediate(resolve));

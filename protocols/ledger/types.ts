@@ -6,7 +6,7 @@ import type { FeedState } from '../feed/feed.ts';
 import type { Gap } from '../feed/gap.ts';
 import type { Quota, Usage } from '../feed/quota.ts';
 import type { ForkProof } from '../feed/fork.ts';
-import type { Judge } from '../open-dialog/merger.ts';
+import type { Merges } from '../open-dialog/merger.ts';
 import type { RecordState } from '../open-dialog/record.ts';
 import type { Identity, PeerId } from '../wire/identity.ts';
 import type { RecordKey } from '../wire/ids.ts';
@@ -66,9 +66,9 @@ export interface LedgerParts {
   readonly identity: Identity;
   readonly net: string;
   readonly store: LedgerStore;
-  readonly judge: Judge;
-  /** For own writes, which must not wait behind a record of somebody else's in the same worker; otherwise `judge`. */
-  readonly ownJudge?: Judge;
+  readonly merges: Merges;
+  /** For own writes, which must not wait behind a record of somebody else's in the same worker; otherwise `merges`. */
+  readonly ownMerges?: Merges;
   readonly following: Following;
   /** What an author may take up here; without it nobody is bounded. Own feeds never are. */
   readonly quota?: (author: PeerId) => Quota;
@@ -111,8 +111,8 @@ export interface Ledger {
    * Takes an author's word that ops of an entry are erased; that entry may then come without them. Throws what `openErasure` throws.
    */
   receiveErasure(bytes: Uint8Array, from?: string): Promise<'new' | 'ignored'>;
-  /** Judges a record again whose judgement is outstanding. */
-  judgeAgain(key: RecordKey): Promise<void>;
+  /** Merges a record again whose merge is outstanding. */
+  mergeAgain(key: RecordKey): Promise<void>;
   /** What would go of a feed if it were forgotten, and what would stay. Throws `stopping`. */
   look(
     feed: FeedState,

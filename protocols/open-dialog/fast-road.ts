@@ -3,9 +3,17 @@ import type { Change, FieldOp, OpId } from './change.ts';
 import { genesisOf } from './genesis.ts';
 import { evictActors, restOf } from './hot.ts';
 import type { ReadOp, Reading } from './read-op.ts';
-import type { Membership, OpenState, PlacedOp, RecordState, Verdict } from './record.ts';
+import {
+  type Membership,
+  type OpenState,
+  openState,
+  type PlacedOp,
+  type RecordState,
+  type Values,
+  type Verdict,
+} from './record.ts';
 import { noteTimes } from './record-times.ts';
-import type { Collection } from './schema.ts';
+import { type Collection, COLLECTIONS } from './schema.ts';
 import { writerProblem } from './writer-rule.ts';
 
 export const COUNTS: Verdict = { state: 'counts' };
@@ -38,8 +46,8 @@ export const opIdText = (id: OpId): string => `${id.counter}@${id.actor}`;
 /**
  * The exact shortcut for what is nearly always the case: the op comes right after everything that counts, and each field
  * op names just the values that are visible. It changes the state in place, at a cost of what the op changes; where it cannot tell it
- * changes nothing, and undefined sends the record to `judge`, which gives the same result for every case; a property test holds the
- * two together. `channelMembers` are those of the record whose channel a private fact stands in.
+ * changes nothing, and undefined sends the record to the rule and to Automerge (`judge`), which give the same for every case; a
+ * property test holds the two together. `channelMembers` are those of the record whose channel a private fact stands in.
  */
 export function applyFast(
   state: OpenState,
@@ -47,7 +55,7 @@ export function applyFast(
   placed: PlacedOp,
   channelMembers: Membership | undefined,
 ): Verdict | undefined {
-  if (state.outstanding === true) return undefined;
+  if (state.unmerged !== undefined) return undefined;
   const { reading } = op;
   switch (reading.kind) {
     case 'tombstone':
@@ -114,7 +122,7 @@ function applyChange(
   const known = seqs[change.actor];
   // An actor that is not in the state may be one of the others.
   if (known === undefined && rest?.actors !== undefined) return undefined;
-  // It follows all that counts, so these are the verdicts of the whole judgement.
+  // It follows all that counts, so these are the verdicts of the whole evaluation.
   const problem =
     (isPublic ? undefined : writerProblem(collection, state.members, placed.author, change)) ??
     (change.seq === (known?.[0] ?? 0) + 1 ? undefined : 'seq-wrong') ??
@@ -156,4 +164,26 @@ function write(state: OpenState, change: Change & { readonly hash: string }): vo
   const { rest } = state;
   const next = restOf(rest?.heads, (rest?.actors ?? 0) + evicted, rest?.values ?? {});
   if (next !== undefined) state.rest = next;
+}
+
+/**
+ * The values of changes that all follow one another, each after those it depends on, without a document; undefined where there is
+ * concurrency, which is Automerge's to merge. Yields after each change.
+ */
+export function* linearValues(
+  key: RecordState['key'],
+  changes: readonly { readonly change: Change & { readonly hash: string } }[],
+): Generator<void, Values | undefined> {
+  const collection = COLLECTIONS[key.slice(0, key.indexOf('/'))];
+  if (collection === undefined) return undefined;
+  const state = openState(emptyState(key, collection, 'public'));
+  for (const { change } of changes) {
+    const [head] = state.heads;
+    if (change.deps.length !== 1 || change.deps[0] !== head) return undefined;
+    if (!change.ops.every((op) => replacesAll(state, op))) return undefined;
+    write(state, change);
+    yield;
+  }
+  const { view, fieldOps, conflicts } = state;
+  return { view, fieldOps, conflicts, more: {} };
 }

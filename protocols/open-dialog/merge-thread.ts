@@ -1,8 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { AgrinetError } from '../errors.ts';
-import type { Judgement } from './judge.ts';
-import type { MergeAnswer, MergeQuestion, MergeRequest } from './merge-worker.ts';
-import type { PlacedOp, Verdict } from './record.ts';
+import type { MergeAnswer, Merged, MergeQuestion, MergeRequest } from './merge-worker.ts';
 
 /** How a worker is started; a test keeps hold of it to end it at the worst moment. */
 export type StartWorker = () => Worker;
@@ -12,22 +10,15 @@ export const startWorker: StartWorker = () =>
     resourceLimits: { maxOldGenerationSizeMb: 512 },
   });
 
-/** What a thread answers: the judgement, and whether Automerge sees the same. */
-export interface Merged {
-  readonly judgement: Omit<Judgement, 'changes'>;
-  readonly differs: boolean;
-}
-
-/** After this many judgements a worker is replaced, so that its wasm memory goes back to the system. */
-const JUDGEMENTS_PER_WORKER = 20_000;
+/** After this many merges a worker is replaced, so that its wasm memory goes back to the system. */
+const MERGES_PER_WORKER = 20_000;
 /** To start: Automerge has to be loaded and compiled, on a machine that may be busy. */
 const START_MS = 60_000;
-/** Bytes of ops in one message: copying them is work of the main thread, which does other things in between. */
+/** Bytes of changes in one message: copying them is work of the main thread, which does other things in between. */
 const PIECE_BYTES = 256 * 1024;
-const PIECE_OPS = 500;
+const PIECE_CHANGES = 500;
 
 interface Waiting {
-  readonly verdicts: Verdict[];
   resolve(merged: Merged): void;
   reject(error: Error): void;
 }
@@ -49,20 +40,20 @@ export class MergeThread {
     this.#start = start;
   }
 
-  async ask(question: MergeQuestion, ops: readonly PlacedOp[], deadline: number): Promise<Merged> {
+  async ask(question: MergeQuestion, changes: readonly Uint8Array[], deadline: number): Promise<Merged> {
     const worker = await this.#current();
     const id = this.#nextId++;
     // A worker with nothing to do must not keep the process alive, one with work must.
     worker.ref();
     const answer = new Promise<Merged>((resolve, reject) => {
-      this.#open.set(id, { verdicts: ops.map(() => COUNTS), resolve, reject });
+      this.#open.set(id, { resolve, reject });
     });
     // It may be rejected before anybody waits for it.
     answer.catch(() => undefined);
     let timer: NodeJS.Timeout | undefined;
     try {
       await this.#within(worker, START_MS, this.#ready);
-      await send(worker, id, question, ops, () => this.#open.has(id));
+      await send(worker, id, question, changes, () => this.#open.has(id));
       timer = setTimeout(
         () => this.#end(worker, new AgrinetError('merge-deadline', 'merging took too long')),
         deadline,
@@ -80,7 +71,7 @@ export class MergeThread {
   }
 
   async #current(): Promise<Worker> {
-    if (this.#worker !== undefined && ++this.#spent > JUDGEMENTS_PER_WORKER && this.#open.size === 0) {
+    if (this.#worker !== undefined && ++this.#spent > MERGES_PER_WORKER && this.#open.size === 0) {
       const old = this.#worker;
       this.#worker = undefined;
       await old.terminate();
@@ -113,12 +104,8 @@ export class MergeThread {
   #take(message: Exclude<MergeAnswer, { ready: true }>): void {
     const waiting = this.#open.get(message.id);
     if (waiting === undefined) return;
-    if ('verdicts' in message) for (const [at, verdict] of message.verdicts) waiting.verdicts[at] = verdict;
-    else if ('error' in message) waiting.reject(new AgrinetError('merge-failed', message.error));
-    else {
-      const { state, base, differs } = message;
-      waiting.resolve({ judgement: { verdicts: waiting.verdicts, state, base }, differs });
-    }
+    if ('error' in message) waiting.reject(new AgrinetError('merge-failed', message.error));
+    else waiting.resolve(message.merged);
   }
 
   /** All that were asked of a worker that is gone are told; who asks next gets another. */
@@ -147,30 +134,28 @@ export class MergeThread {
   }
 }
 
-const COUNTS: Verdict = { state: 'counts' };
-
 async function send(
   worker: Worker,
   id: number,
   question: MergeQuestion,
-  ops: readonly PlacedOp[],
+  changes: readonly Uint8Array[],
   isOpen: () => boolean,
 ): Promise<void> {
   const post = (message: MergeRequest): void => worker.postMessage(message);
   post({ id, question });
-  let piece: PlacedOp[] = [];
+  let piece: Uint8Array[] = [];
   let bytes = 0;
-  for (const op of ops) {
+  for (const change of changes) {
     // Alone: of a view the whole entry that it is part of would be copied.
-    piece.push({ ...op, bytes: op.bytes.slice() });
-    bytes += op.bytes.length;
-    if (bytes < PIECE_BYTES && piece.length < PIECE_OPS) continue;
-    post({ id, ops: piece });
+    piece.push(Uint8Array.from(change));
+    bytes += change.length;
+    if (bytes < PIECE_BYTES && piece.length < PIECE_CHANGES) continue;
+    post({ id, changes: piece });
     piece = [];
     bytes = 0;
     await new Promise<void>((resolve) => setImmediate(resolve));
     if (!isOpen()) return;
   }
-  post({ id, ops: piece });
+  post({ id, changes: piece });
   post({ id, end: true });
 }

@@ -1,40 +1,39 @@
-import { crc32 } from 'node:zlib';
 import { errorCode } from '../errors.ts';
 import type { RecordKey } from '../wire/ids.ts';
-import type { Judgement } from './judge.ts';
-import { type Merged, MergeThread, type StartWorker, startWorker } from './merge-thread.ts';
-import type { MergeQuestion } from './merge-worker.ts';
-import type { Membership, PlacedOp } from './record.ts';
+import type { FieldOps } from './merge.ts';
+import { MergeThread, type StartWorker, startWorker } from './merge-thread.ts';
+import type { Merged, MergeQuestion } from './merge-worker.ts';
+import type { Unmerged, Values } from './record.ts';
+import type { Follows, MergeInput } from './rule.ts';
 
 /** Alarms of the merging worker; `merge-outstanding` says that a record has waited through several tries. */
 export type MergeAlarm = {
-  readonly kind: 'merge-deadline' | 'merge-failed' | 'merge-differs' | 'merge-outstanding';
+  readonly kind: 'merge-deadline' | 'merge-failed' | 'merge-outstanding';
   readonly key: string;
 };
 
-/** Judges one record with all its ops, off the main thread. */
-export interface Judge {
-  /**
-   * Undefined when it could not be done now: the judgement is outstanding. With an `actor` the answer holds what a change of that
-   * actor can be drafted on, where the state alone does not.
-   */
-  judge(
-    key: RecordKey,
-    ops: readonly PlacedOp[],
-    channelMembers: Membership | undefined,
-    actor?: string,
-  ): Promise<Omit<Judgement, 'changes'> | undefined>;
+/** Merges documents with Automerge, off the main thread. */
+export interface Merges {
+  /** The values of a document, or why they are not there yet: then `Merger.onDue` tells when to ask again. */
+  merge(key: RecordKey, input: MergeInput): Promise<Values | Unmerged>;
+  /** What a change on some heads names; undefined when that cannot be told now. */
+  visibleAt(key: RecordKey, input: MergeInput, at: Follows): Promise<FieldOps | undefined>;
 }
 
-export interface Merger extends Judge {
-  /** Told of a record whose outstanding judgement is to be asked for again. */
+export interface Merger extends Merges {
+  /** Told of a record whose outstanding merge is to be asked for again. */
   onDue(listener: (key: RecordKey) => void): void;
   stop(): Promise<void>;
 }
 
 /** Times in milliseconds. A test has shorter ones. */
 export interface MergeTimes {
-  /** Whoever asks waits as long for the first try, and with him the writes behind him. */
+  /**
+   * So long at most a commit waits for values, so that what is merged at once is written once. While a merge is late no other one is
+   * waited for.
+   */
+  readonly waitMs: number;
+  /** The first try, in the worker that all share. */
   readonly quickMs: number;
   /** The first try that nobody waits for; each further one has four times as long, because a record can really be that large. */
   readonly patientMs: number;
@@ -42,27 +41,32 @@ export interface MergeTimes {
   readonly pauseMs: number;
 }
 
-const TIMES: MergeTimes = { quickMs: 5_000, patientMs: 40_000, pauseMs: 1_000 };
+const TIMES: MergeTimes = { waitMs: 1_000, quickMs: 5_000, patientMs: 40_000, pauseMs: 1_000 };
 const MOST = { patientMs: 640_000, pauseMs: 600_000 } as const;
-/** Failed patient tries from which on the operator is told. */
+/** Failed patient tries from which on the operator is told; and milliseconds, however its tries go: changes may outrun them. */
 const LASTING = 3;
+const LASTING_MS = 600_000;
 /** Records remembered as needing patience; the others are tried quickly first. */
 const HEAVY = 10_000;
 
 interface Heavy {
   attempts: number;
-  /** Its next try has its time, whatever comes meanwhile. */
+  /** Since when it has been unmerged, on the clock of `performance.now`; without it, it is not. */
+  since?: number;
+  /** How its last try went; without it none has ended. */
+  reason?: Unmerged;
+  /** It is being merged in the quick worker, or its next try has its time: nothing is begun for it, whatever comes meanwhile. */
   isPaused?: boolean;
-  /** Its last judgement took longer than anybody waits. */
+  /** Its last merge took longer than anybody waits. */
   isLong?: boolean;
-  done?: { readonly id: string; readonly judgement: Omit<Judgement, 'changes'> };
+  done?: { readonly id: string; readonly values: Values };
 }
 
 /**
- * The slow road: judges a record with all its ops and merges what counts with Automerge, in workers that can be terminated. The work
- * never comes back to the main thread: what a worker does not do in a moment, or dies of, is outstanding. One record at a time is then
- * tried again in a second worker with more time, and after a pause when that fails too. The state of a record never depends on it,
- * only when it is known.
+ * Merges what counts of a record with Automerge, in workers that can be terminated; which changes count, and where the history stands,
+ * the rule has said before (`rule.ts`). The work never comes back to the main thread: what a worker does not do in a moment, or dies
+ * of, is outstanding. One record at a time is then tried again in a second worker with more time, and after a pause when that fails
+ * too.
  */
 export function createMerger(
   onAlarm: (alarm: MergeAlarm) => void,
@@ -78,12 +82,14 @@ class Mergers implements Merger {
   readonly #quick: MergeThread;
   readonly #patient: MergeThread;
   readonly #heavy = new Map<RecordKey, Heavy>();
-  /** Records whose turn has not come; their ops are read again when it has. */
+  /** Records whose turn has not come; their changes are read again when it has. */
   readonly #queue = new Set<RecordKey>();
   readonly #pauses = new Set<NodeJS.Timeout>();
   readonly #listeners: ((key: RecordKey) => void)[] = [];
   #busy = false;
   #stopped = false;
+  /** Quick merges that nobody waits for any more and that have no answer yet. */
+  #late = 0;
 
   constructor(onAlarm: (alarm: MergeAlarm) => void, start: StartWorker, times: MergeTimes) {
     this.#onAlarm = onAlarm;
@@ -92,33 +98,26 @@ class Mergers implements Merger {
     this.#patient = new MergeThread(start);
   }
 
-  async judge(
-    key: RecordKey,
-    ops: readonly PlacedOp[],
-    members: Membership | undefined,
-    actor?: string,
-  ): Promise<Omit<Judgement, 'changes'> | undefined> {
-    const question = { key, members, actor };
+  async merge(key: RecordKey, input: MergeInput): Promise<Values | Unmerged> {
     const heavy = this.#heavy.get(key);
-    if (heavy === undefined || actor !== undefined) {
-      const judgement = await this.#quickly(question, ops);
-      if (judgement !== undefined || actor !== undefined) return judgement;
-      // Nobody would ask again: a write of this node's own is refused instead.
-      if (this.#listeners.length === 0) return undefined;
-      const [oldest] = this.#heavy.keys();
-      if (this.#heavy.size >= HEAVY && oldest !== undefined) this.#heavy.delete(oldest);
-    }
-    const known = heavy ?? { attempts: 0 };
-    this.#heavy.set(key, known);
-    const id = idOf(ops, members);
+    if (heavy === undefined && this.#late === 0) return this.#first(key, input);
+    const known = heavy ?? this.#remember(key);
     const { done } = known;
     delete known.done;
-    if (done?.id === id) {
+    if (done?.id === input.id) {
+      delete known.since;
       if (known.isLong !== true) this.#heavy.delete(key);
-      return done.judgement;
+      return done.values;
     }
-    void this.#patiently(question, ops, known, id);
-    return undefined;
+    known.since ??= performance.now();
+    if (performance.now() - known.since > LASTING_MS) this.#onAlarm({ kind: 'merge-outstanding', key });
+    void this.#patiently({ key }, input, known);
+    return known.reason ?? 'in-progress';
+  }
+
+  async visibleAt(key: RecordKey, input: MergeInput, at: Follows): Promise<FieldOps | undefined> {
+    const merged = await this.#quickly({ key, at }, input);
+    return typeof merged === 'object' && 'fieldOps' in merged ? merged.fieldOps : undefined;
   }
 
   onDue(listener: (key: RecordKey) => void): void {
@@ -131,27 +130,71 @@ class Mergers implements Merger {
     await Promise.all([this.#quick.stop(), this.#patient.stop()]);
   }
 
-  /** A worker that dies may have been ended by somebody, or by its neighbour's record: it is tried once more, the time is not. */
-  async #quickly(
-    question: MergeQuestion,
-    ops: readonly PlacedOp[],
-  ): Promise<Omit<Judgement, 'changes'> | undefined> {
-    for (let tries = 0; tries < 2 && !this.#stopped; tries++) {
-      try {
-        return this.#told(question, await this.#quick.ask(question, ops, this.#times.quickMs));
-      } catch (error) {
-        if (this.#failed(question.key, error) === 'merge-deadline') return undefined;
-      }
+  /** The first try of a record; waited for while that is short, or while nobody would ask again. */
+  async #first(key: RecordKey, input: MergeInput): Promise<Values | Unmerged> {
+    const quick = this.#quickly({ key }, input);
+    const merged = this.#listeners.length === 0 ? await quick : await this.#soon(quick);
+    if (merged !== undefined && typeof merged === 'object') return valuesOf(merged);
+    if (this.#listeners.length === 0) return merged ?? 'failed';
+    const known = this.#remember(key);
+    if (merged === undefined) void this.#lateOne(key, input, known, quick);
+    else {
+      known.reason = merged;
+      void this.#patiently({ key }, input, known);
     }
-    return undefined;
+    return known.reason ?? 'in-progress';
   }
 
-  async #patiently(
-    question: MergeQuestion,
-    ops: readonly PlacedOp[],
-    heavy: Heavy,
-    id: string,
+  async #lateOne(
+    key: RecordKey,
+    input: MergeInput,
+    known: Heavy,
+    quick: Promise<Merged | Unmerged>,
   ): Promise<void> {
+    known.isPaused = true;
+    this.#late++;
+    const merged = await quick;
+    this.#late--;
+    known.isPaused = false;
+    if (typeof merged === 'object') known.done = { id: input.id, values: valuesOf(merged) };
+    else known.reason = merged;
+    this.#due(key);
+  }
+
+  /** The answer when it comes soon. */
+  async #soon<T>(answer: Promise<T>): Promise<T | undefined> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<undefined>((resolve) => {
+      timer = setTimeout(() => resolve(undefined), this.#times.waitMs);
+    });
+    try {
+      return await Promise.race([answer, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #remember(key: RecordKey): Heavy {
+    const [oldest] = this.#heavy.keys();
+    if (this.#heavy.size >= HEAVY && oldest !== undefined) this.#heavy.delete(oldest);
+    const known: Heavy = { attempts: 0, since: performance.now() };
+    this.#heavy.set(key, known);
+    return known;
+  }
+
+  /** A worker that dies may have been ended by somebody, or by its neighbour's record: it is tried once more, the time is not. */
+  async #quickly(question: MergeQuestion, { changes }: MergeInput): Promise<Merged | Unmerged> {
+    for (let tries = 0; tries < 2 && !this.#stopped; tries++) {
+      try {
+        return await this.#quick.ask(question, changes, this.#times.quickMs);
+      } catch (error) {
+        if (this.#failed(question.key, error) === 'deadline') return 'deadline';
+      }
+    }
+    return 'failed';
+  }
+
+  async #patiently(question: MergeQuestion, { changes, id }: MergeInput, heavy: Heavy): Promise<void> {
     const { key } = question;
     if (this.#stopped || heavy.isPaused === true) return;
     if (this.#busy) {
@@ -162,12 +205,13 @@ class Mergers implements Merger {
     const started = performance.now();
     const time = Math.min(this.#times.patientMs * 4 ** heavy.attempts, MOST.patientMs);
     try {
-      heavy.done = { id, judgement: this.#told(question, await this.#patient.ask(question, ops, time)) };
+      heavy.done = { id, values: valuesOf(await this.#patient.ask(question, changes, time)) };
       heavy.attempts = 0;
+      delete heavy.reason;
       heavy.isLong = performance.now() - started > this.#times.quickMs;
       this.#due(key);
     } catch (error) {
-      this.#failed(key, error);
+      heavy.reason = this.#failed(key, error);
       heavy.attempts++;
       if (heavy.attempts >= LASTING && !this.#stopped) this.#onAlarm({ kind: 'merge-outstanding', key });
       this.#pause(key, heavy);
@@ -197,24 +241,14 @@ class Mergers implements Merger {
     if (!this.#stopped) for (const listener of this.#listeners) listener(key);
   }
 
-  #told({ key }: MergeQuestion, { judgement, differs }: Merged): Omit<Judgement, 'changes'> {
-    if (differs) this.#onAlarm({ kind: 'merge-differs', key });
-    return judgement;
-  }
-
-  #failed(key: RecordKey, error: unknown): MergeAlarm['kind'] {
-    const kind = errorCode(error) === 'merge-deadline' ? 'merge-deadline' : 'merge-failed';
-    if (!this.#stopped) this.#onAlarm({ kind, key });
-    return kind;
+  #failed(key: RecordKey, error: unknown): Unmerged {
+    const isSlow = errorCode(error) === 'merge-deadline';
+    if (!this.#stopped) this.#onAlarm({ kind: isSlow ? 'merge-deadline' : 'merge-failed', key });
+    return isSlow ? 'deadline' : 'failed';
   }
 }
 
-/** Tells one set of ops of a record from another: an answer that comes late is that of the ops it was asked for. */
-function idOf(ops: readonly PlacedOp[], members: Membership | undefined): string {
-  let sum = 0;
-  for (const { epoch, seq, index, bytes } of ops) {
-    // The bytes too: an op that is not signed yet may stand where another stood that was refused.
-    sum = (sum + crc32(bytes, crc32(`${epoch} ${seq} ${index}`))) % Number.MAX_SAFE_INTEGER;
-  }
-  return `${ops.length} ${sum} ${members?.nonce ?? ''}`;
+function valuesOf(merged: Merged): Values {
+  if ('values' in merged) return merged.values;
+  throw new TypeError('a worker answered another question');
 }

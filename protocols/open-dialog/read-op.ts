@@ -2,7 +2,7 @@ import { CID } from 'multiformats/cid';
 import { AgrinetError } from '../errors.ts';
 import { sha256, sha256Hex } from '../wire/bytes.ts';
 import { decodeCbor } from '../wire/cbor.ts';
-import { parseRecordKey, recordKey, type RecordKey } from '../wire/ids.ts';
+import { type Channel, parseRecordKey, recordKey, type RecordKey } from '../wire/ids.ts';
 import type { PeerId } from '../wire/identity.ts';
 import { LIMITS } from '../wire/limits.ts';
 import { type Change, decodeChange, type Scalar } from './change.ts';
@@ -117,6 +117,16 @@ function readTombstone(placed: PlacedOp, op: Op, collection: Collection): ReadOp
   if (secret && at.key !== recordKey(op.c, at.owner, contentId(op.d, placed.channel)))
     return isVoid('channel-wrong', at.key);
   return { key: at.key, collection, reading: { kind: 'tombstone' } };
+}
+
+/** The one channel that a document's ops can have effect in; undefined for what is no document. */
+export function documentChannel(key: RecordKey): Channel | undefined {
+  const collection = COLLECTIONS[key.slice(0, key.indexOf('/'))];
+  if (collection?.kind !== 'document') return undefined;
+  const isPrivate =
+    collection.channels === 'private' ||
+    (collection.channels === 'both' && idLength(key) === CONTENT_ID_LENGTH);
+  return isPrivate ? key : 'public';
 }
 
 const idLength = (key: RecordKey): number => key.length - key.lastIndexOf('/') - 1;

@@ -79,8 +79,16 @@ export interface RecordState {
   readonly members?: Membership;
   /** What the record has beyond this state. */
   readonly rest?: RecordRest;
-  /** Not all of its ops are judged yet: all else is as it stood before those. */
-  readonly outstanding?: true;
+  /** Its values are still those of before: Automerge has not merged it yet, and why. All else is as it is to be. */
+  readonly unmerged?: Unmerged;
+}
+
+/** Why a merge is outstanding: it has no answer yet; it took too long; its worker failed. The last two are tried again. */
+export type Unmerged = 'in-progress' | 'deadline' | 'failed';
+
+/** The values of a document, as a state has them; `more` is how many further visible values a field has, see `HOT`. */
+export interface Values extends Pick<RecordState, 'view' | 'fieldOps' | 'conflicts'> {
+  readonly more: Readonly<Record<string, number>>;
 }
 
 /** How much of a record is beyond its state, see `HOT`; what is not named is whole. */
@@ -128,7 +136,7 @@ export function openState(state: RecordState): OpenState {
   };
 }
 
-/** What records lack whose judgement is outstanding: they are asked for again until it is there. */
+/** What unmerged records lack: the merge is asked for again until it is there. */
 export const MERGE = 'merge';
 
 /** True when the record stands in views, exports and lists. */

@@ -2,8 +2,8 @@ import { createClock } from '../../protocols/feed/clock.ts';
 import { frontierOf } from '../../protocols/feed/frontier.ts';
 import { createLedger } from '../../protocols/ledger/ledger.ts';
 import type { Alarm, Ledger, Received } from '../../protocols/ledger/types.ts';
-import type { Judge } from '../../protocols/open-dialog/merger.ts';
-import { judge } from '../../protocols/open-dialog/judge.ts';
+import type { Merges } from '../../protocols/open-dialog/merger.ts';
+import { mergeChanges, visibleAt } from '../../protocols/open-dialog/merge.ts';
 import type { PlacedOp, RecordState } from '../../protocols/open-dialog/record.ts';
 import type { Identity, PeerId } from '../../protocols/wire/identity.ts';
 import type { RecordKey } from '../../protocols/wire/ids.ts';
@@ -17,8 +17,11 @@ import { tempDir } from '../support/temp-dir.ts';
 
 export const NET = 'sim';
 
-/** The pure judgement, without a worker: simulations compare with Automerge themselves. */
-const inline: Judge = { judge: async (key, ops, members) => judge(key, ops, members) };
+/** Automerge itself, without a worker. */
+const inline: Merges = {
+  merge: async (key, { changes }) => mergeChanges(key, changes),
+  visibleAt: async (key, { changes }, at) => visibleAt(key, changes, at),
+};
 
 /** Everything about what a replica holds that must not depend on how it came. */
 export interface Picture {
@@ -59,7 +62,7 @@ export class Replica {
       identity: this.identity,
       net: NET,
       store: this.store,
-      judge: inline,
+      merges: inline,
       following: { standing: (author) => (this.#suspended.has(author) ? 'suspended' : 'followed') },
       clock: createClock(Date.now),
       now: Date.now,

@@ -49,7 +49,7 @@ export async function scrubCampaign(options: { count: number; seed: number }): P
   const scrub = createScrub({
     db: node.db,
     store: node.store,
-    judge: merger,
+    merges: merger,
     alone: (work) => node.ledger.alone(work),
     onMended: () => undefined,
     onWrong: (row) => wrong.push(row),

@@ -6,7 +6,7 @@ import { createClock } from '../../protocols/feed/clock.ts';
 import { bodyRoot, type Entry, sealEntry } from '../../protocols/feed/entry.ts';
 import type { Quota } from '../../protocols/feed/quota.ts';
 import { ENTRY_ENVELOPE, type EpochTail } from '../../protocols/feed/header.ts';
-import type { StartWorker } from '../../protocols/open-dialog/merge-thread.ts';
+import { startWorker, type StartWorker } from '../../protocols/open-dialog/merge-thread.ts';
 import { createMerger, type MergeAlarm, type MergeTimes } from '../../protocols/open-dialog/merger.ts';
 import { ownerDigest, totalDigest } from '../../protocols/digest/state-digest.ts';
 import type { RecordState } from '../../protocols/open-dialog/record.ts';
@@ -173,6 +173,9 @@ export interface TestLedger {
   close(): Promise<void>;
 }
 
+/** However busy the machine is, what is received is merged when it is there. */
+const UNHURRIED: MergeTimes = { waitMs: 60_000, quickMs: 60_000, patientMs: 60_000, pauseMs: 1_000 };
+
 /** How merges are made: another worker, other times. */
 type Merging = [start?: StartWorker, times?: MergeTimes];
 
@@ -192,7 +195,8 @@ export async function openLedger(
   const alarms: (Alarm | MergeAlarm)[] = [];
   const standing = new Map<string, 'followed' | 'suspended'>();
   let seen: Commit['verdicts'][number][] = [];
-  const merger = createMerger((alarm) => alarms.push(alarm), ...merging);
+  const [start = startWorker, times = UNHURRIED] = merging;
+  const merger = createMerger((alarm) => alarms.push(alarm), start, times);
   const listening: LedgerStore = {
     feeds: (author, channel) => store.feeds(author, channel),
     feed: (author, channel, epoch) => store.feed(author, channel, epoch),
@@ -219,7 +223,7 @@ export async function openLedger(
     identity,
     net: NET,
     store: listening,
-    judge: merger,
+    merges: merger,
     following: { standing: (author) => standing.get(author) ?? 'no' },
     ...(quota === undefined ? {} : { quota: () => quota }),
     clock: createClock(now),
@@ -229,7 +233,7 @@ export async function openLedger(
     onCommit: () => undefined,
     onAlarm: (alarm) => alarms.push(alarm),
   });
-  merger.onDue((key) => void ledger.judgeAgain(key));
+  merger.onDue((key) => void ledger.mergeAgain(key));
   return {
     ledger,
     store,

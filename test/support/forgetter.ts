@@ -47,7 +47,7 @@ export async function openForgetter(
     identity,
     net: NET,
     store,
-    judge: merger,
+    merges: merger,
     following: {
       standing: (author) =>
         store.gaps.sweeping !== author && status.get(author) === 'active' ? 'followed' : 'no',
@@ -95,7 +95,7 @@ export async function openForgetter(
       const scrub = createScrub({
         db,
         store,
-        judge: merger,
+        merges: merger,
         alone: (work) => ledger.alone(work),
         onMended: () => undefined,
         onWrong: (wrong) => found.push(wrong),

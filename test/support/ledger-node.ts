@@ -50,7 +50,7 @@ export async function openLedgerNode(
       identity,
       net: 'test',
       store,
-      judge: merger,
+      merges: merger,
       following: { standing: () => 'followed' },
       clock: createClock(Date.now),
       now: Date.now,

@@ -44,14 +44,16 @@ export function partyOf({ contract }: Case, self: PeerId, actor: Actor, as: stri
 export const notAParty = (): AgrinetError =>
   new AgrinetError('not-a-party', 'only the two parties of a contract act in it, each at its own node');
 
-/** What a request comes to, given what stands. Throws `contract-state`, `terms-changed`, `proposal-unnamed`, `terms-conflict`. */
+/** What a request comes to, given what stands. Throws `record-merging`, `contract-state`, `terms-changed`, `proposal-unnamed`, `terms-conflict`. */
 export function bodyOf(held: Case, party: string, request: StepRequest): TransitionBody {
   switch (request.kind) {
     case 'propose': {
+      mustBeMerged(held.state);
       const body = { kind: 'propose', terms: termsOf(held.state), heads: held.state.heads } as const;
       return request.validUntil === undefined ? body : { ...body, validUntil: request.validUntil };
     }
     case 'accept':
+      if (request.proposal === undefined) mustBeMerged(held.state);
       return { kind: 'accept', proposal: request.proposal ?? onlyProposal(held, party) };
     case 'resolve':
       return {
@@ -63,6 +65,15 @@ export function bodyOf(held: Case, party: string, request: StepRequest): Transit
     case 'cancel':
       return { kind: request.kind };
   }
+}
+
+/** What is signed is what is shown, and the heads that are signed are those of what is shown. */
+function mustBeMerged({ unmerged }: Case['state']): void {
+  if (unmerged !== undefined)
+    throw new AgrinetError(
+      'record-merging',
+      'what was written to this contract at the same time is still being merged; try again in a moment',
+    );
 }
 
 /** The proposal of the other party that stands, where the caller names none: what was read is what is accepted. */

@@ -357,6 +357,16 @@ function tombstone(): { name: string; key: RecordKey; steps: Step[] } {
   return { name: 'a fact that was ended', key: first.key, steps: [...first.steps, end] };
 }
 
+/** So that the file does not depend on the order in which a merge tells the fields. */
+function inSchemaOrder<T>(key: RecordKey, table: Readonly<Record<string, T>>): Record<string, T> {
+  const collection = COLLECTIONS[key.slice(0, key.indexOf('/'))];
+  // A fact's fields stand as in its bytes.
+  if (collection?.kind !== 'document') return { ...table };
+  const order = Object.keys(collection.fields);
+  const place = (field: string): number => (order.includes(field) ? order.indexOf(field) : order.length);
+  return Object.fromEntries(Object.entries(table).sort(([a], [b]) => place(a) - place(b)));
+}
+
 /** Records with the verdict on each of their ops, in the given order and so in any, and the state they give. */
 export function recordVectors(): unknown {
   return [listing(), bounded(), contract(), crowded(), conversation(), price(), tombstone()].map(
@@ -367,8 +377,8 @@ export function recordVectors(): unknown {
         key,
         ops: steps.map((step, i) => ({ ...step, op: hex(step.op), verdict: verdicts[i] })),
         heads: state.heads,
-        view: state.view,
-        conflicts: state.conflicts,
+        view: inSchemaOrder(key, state.view),
+        conflicts: inSchemaOrder(key, state.conflicts),
         element: digestElement(state) ?? null,
       };
     },

@@ -1,6 +1,13 @@
 import { afterAll, expect, it } from 'vitest';
+import { checkDerived, type Problem } from '../../../daemon/check-derived.ts';
+import { rebuildDamaged } from '../../../daemon/rebuild.ts';
+import { checkRecord } from '../../../daemon/scrub/check-rows.ts';
 import { draftEdit } from '../../../protocols/ledger/drafts.ts';
+import { digestElement } from '../../../protocols/digest/element.ts';
 import { MERGE } from '../../../protocols/open-dialog/record.ts';
+import { createMerger } from '../../../protocols/open-dialog/merger.ts';
+import { Database } from '../../../storage/database.ts';
+import { Store } from '../../../storage/store.ts';
 import { concurrentEdits } from '../../support/concurrent.ts';
 import { dyingWorker } from '../../support/dying-worker.ts';
 import { openLedger, type TestLedger } from '../../support/forge.ts';
@@ -30,6 +37,7 @@ it('while no worker lives a record keeps its view, marked; nothing is lost, over
     merging: [
       dyingWorker,
       {
+        waitMs: 5_000,
         quickMs: 5_000,
         patientMs: 5_000,
         pauseMs: 100_000,
@@ -38,12 +46,21 @@ it('while no worker lives a record keeps its view, marked; nothing is lost, over
   });
   await give(node, entries);
   const [shown] = await node.store.records([key]);
+  const [expected] = await reference.store.records([key]);
   // The creation and the first edit follow one another; the others were written at the same time.
-  expect(shown).toMatchObject({ outstanding: true, exists: true, ops: entries.length, view: { price: 1 } });
-  const waiting = node.verdicts().filter(({ verdict }) => verdict.state === 'waits');
-  expect(waiting.length).toBe(11);
+  expect(shown).toMatchObject({ unmerged: 'failed', exists: true, ops: entries.length, view: { price: 1 } });
+  // Op states, heads and the digest are there all the same.
+  const values = { view: {}, fieldOps: {}, conflicts: {} };
+  expect({ ...shown, ...values, rest: undefined, unmerged: undefined }).toEqual({
+    ...expected,
+    ...values,
+    rest: undefined,
+  });
+  expect(shown?.rest?.heads).toEqual(expected?.rest?.heads);
+  expect(digestElement(shown)).toBe(digestElement(expected));
+  expect(node.verdicts().every(({ verdict }) => verdict.state === 'counts')).toBe(true);
   expect(await node.store.lacking(MERGE)).toEqual([key]);
-  // Its owner is told, rather than that a change is signed on a state that is not known.
+  // Its owner is told, rather than that a change is signed on values that are not known.
   const write = node.ledger.write({
     keys: [key],
     draft: (pen, read) => [draftEdit(pen, key, 'public', read(key), { price: 99 })],
@@ -58,16 +75,31 @@ it('while no worker lives a record keeps its view, marked; nothing is lost, over
     ],
   });
   await node.close();
+  // What waits for a merge is no damage: neither to the scrub, which has no worker either, nor to whoever compares all rows.
+  const db = await Database.open(here.path);
+  const merges = createMerger(() => undefined, dyingWorker);
+  const checked = await checkRecord({ db, store: await Store.open(db), merges }, key);
+  expect(checked.wrong).toEqual([]);
+  const problems: Problem[] = [];
+  await checkDerived(db, problems, true);
+  expect(problems).toEqual([]);
+  // And a rebuild without a worker leaves it unmerged again, with nothing else amiss.
+  const rebuilt = await rebuildDamaged(db, merges, () => undefined);
+  expect((await rebuilt.store.records([key]))[0]).toMatchObject({
+    unmerged: 'failed',
+    heads: expected?.heads,
+    exists: true,
+  });
+  expect(await rebuilt.store.lacking(MERGE)).toEqual([key]);
+  await merges.stop();
+  await db.close();
 
   node = await openLedger(here.path, owner);
-  for (const each of await node.store.lacking(MERGE)) await node.ledger.judgeAgain(each);
-  await waitFor('the merge', async () => (await node.store.records([key]))[0]?.outstanding !== true);
+  for (const each of await node.store.lacking(MERGE)) await node.ledger.mergeAgain(each);
+  await waitFor('the merge', async () => (await node.store.records([key]))[0]?.unmerged === undefined);
   const [merged] = await node.store.records([key]);
-  const [expected] = await reference.store.records([key]);
   expect(merged).toEqual(expected);
   expect(await node.store.lacking(MERGE)).toEqual([]);
-  expect(node.verdicts().every(({ verdict }) => verdict.state === 'counts')).toBe(true);
-  expect(await node.store.listed(waiting.map(({ ref }) => ref))).toEqual(waiting.map(() => false));
   await node.close();
   await reference.close();
 }, 60_000);

@@ -68,7 +68,7 @@ function ceilingOf(collection: Collection): number {
       actors: Number.MAX_SAFE_INTEGER,
       values: Object.fromEntries(fields.map(([name]) => [name, Number.MAX_SAFE_INTEGER])),
     },
-    outstanding: true,
+    unmerged: 'in-progress',
   });
 }
 

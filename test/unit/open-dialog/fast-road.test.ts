@@ -14,6 +14,8 @@ import { decodeChange, encodeChange } from '../../../protocols/open-dialog/chang
 import { applyFast, emptyState } from '../../../protocols/open-dialog/fast-road.ts';
 import { HOT } from '../../../protocols/open-dialog/hot.ts';
 import { judge } from '../../../protocols/open-dialog/judge.ts';
+import { evaluate, runAll } from '../../../protocols/open-dialog/rule.ts';
+import { withValues } from '../../../protocols/open-dialog/values.ts';
 import { actorOf, readOp } from '../../../protocols/open-dialog/read-op.ts';
 import {
   type Membership,
@@ -211,7 +213,7 @@ function stored(state: OpenState): RecordState {
 }
 
 test('op by op, the fast road or judge where it declines, is the judgement of everything', () => {
-  const seen = { fast: 0, slow: 0, waits: 0, void: 0, conflicts: 0, ownMissing: 0 };
+  const seen = { fast: 0, slow: 0, linear: 0, waits: 0, void: 0, conflicts: 0, ownMissing: 0 };
   const beyond = { heads: 0, actors: 0, values: 0 };
   for (let i = 0; i < HISTORIES; i++) {
     const random = seededRandom(SEED + i);
@@ -245,9 +247,15 @@ test('op by op, the fast road or judge where it declines, is the judgement of ev
       }
       same(state, whole.state, at);
       same(verdicts, whole.verdicts, at);
+      // Where the history is linear the rule's own replay gives the values of Automerge.
+      const { outline, linear } = runAll(evaluate(history.key, taken, history.members));
+      if (linear !== undefined) {
+        seen.linear++;
+        same(withValues(outline, linear), whole.state, at);
+      }
       // And the order of the set does not matter.
-      const mixed = judge(history.key, [...taken].reverse(), history.members);
-      same(mixed.state, whole.state, at);
+      const mixed = runAll(evaluate(history.key, [...taken].reverse(), history.members));
+      same(mixed.outline, outline, at);
       same([...mixed.verdicts].reverse(), whole.verdicts, at);
       for (const part of ['heads', 'actors', 'values'] as const)
         if (state.rest?.[part] !== undefined) beyond[part]++;

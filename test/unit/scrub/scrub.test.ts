@@ -147,7 +147,7 @@ describe('the scrub in the background', () => {
     const made = createScrub({
       db: node.db,
       store: node.store,
-      judge: merger,
+      merges: merger,
       alone: (work) => node.ledger.alone(work),
       onMended: () => undefined,
       onWrong: (row) => expect(row).toBeUndefined(),

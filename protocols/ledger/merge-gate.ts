@@ -1,0 +1,40 @@
+import type { Merges } from '../open-dialog/merger.ts';
+
+/** The merges for one task, and what they have cost: milliseconds of the worker's time, without waiting for it. */
+export interface GatedMerges extends Merges {
+  readonly ms: number;
+}
+
+/** One merge for others at a time: the worker takes what it is given in order, and nobody must fill it for the rest. */
+export class MergeGate {
+  readonly #wall: () => number;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(wall: () => number) {
+    this.#wall = wall;
+  }
+
+  for(merges: Merges): GatedMerges {
+    let spent = 0;
+    const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+      const timed = async (): Promise<T> => {
+        const started = this.#wall();
+        try {
+          return await work();
+        } finally {
+          spent += this.#wall() - started;
+        }
+      };
+      const done = this.#last.then(timed);
+      this.#last = done.catch(() => undefined); // told to whoever asked
+      return done;
+    };
+    return {
+      merge: (...what) => inTurn(() => merges.merge(...what)),
+      visibleAt: (...what) => inTurn(() => merges.visibleAt(...what)),
+      get ms() {
+        return spent;
+      },
+    };
+  }
+}

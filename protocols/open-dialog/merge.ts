@@ -1,0 +1,88 @@
+import * as Automerge from '@automerge/automerge';
+import { AgrinetError } from '../errors.ts';
+import type { RecordKey } from '../wire/ids.ts';
+import type { Scalar } from './change.ts';
+import { genesisOf, SCHEMA_FIELD } from './genesis.ts';
+import { hotValues } from './hot.ts';
+import type { FieldValue, Values } from './record.ts';
+import type { Follows } from './rule.ts';
+import { COLLECTIONS } from './schema.ts';
+
+/** A change names so many values of a field at once; the next one names more. */
+const VALUES_AT_ONCE = 16;
+
+/** Visible op ids of each field that a change of an actor on some heads names. */
+export type FieldOps = Readonly<Record<string, readonly string[]>>;
+
+/** What the counting changes of a document amount to: the visible values of each field and their op ids, all of them Automerge's. */
+export function mergeChanges(key: RecordKey, changes: readonly Uint8Array[]): Values {
+  return withDocument(key, changes, (document) => {
+    const view = Object.create(null) as Record<string, Scalar>;
+    const fieldOps = Object.create(null) as Record<string, string[]>;
+    const conflicts = Object.create(null) as Record<string, FieldValue[]>;
+    const more = Object.create(null) as Record<string, number>;
+    for (const [field, values] of fieldsOf(document)) {
+      const [winner] = values;
+      if (winner === undefined) continue;
+      const kept = values.slice(0, hotValues(values));
+      view[field] = winner.value;
+      fieldOps[field] = kept.map(({ op }) => op);
+      if (values.length > 1) conflicts[field] = kept;
+      if (values.length > kept.length) more[field] = values.length - kept.length;
+    }
+    return { view, fieldOps, conflicts, more };
+  });
+}
+
+/** What is visible at some heads: what an actor's change on them names, its own values first. */
+export function visibleAt(
+  key: RecordKey,
+  changes: readonly Uint8Array[],
+  { actor, heads }: Follows,
+): FieldOps {
+  return withDocument(key, changes, (document) => {
+    const fieldOps = Object.create(null) as Record<string, string[]>;
+    for (const [field, values] of fieldsOf(document, heads)) {
+      const ops = values.map(({ op }) => op);
+      const isMine = (op: string): boolean => op.endsWith(`@${actor}`);
+      const mine = ops.filter(isMine);
+      const others = ops.filter((op) => !isMine(op)).slice(0, VALUES_AT_ONCE - mine.length);
+      fieldOps[field] = [...mine, ...others];
+    }
+    return fieldOps;
+  });
+}
+
+type Backend = ReturnType<typeof Automerge.getBackend>;
+
+function withDocument<T>(key: RecordKey, changes: readonly Uint8Array[], read: (document: Backend) => T): T {
+  const collection = COLLECTIONS[key.slice(0, key.indexOf('/'))];
+  if (collection?.kind !== 'document') throw new TypeError(`${key} is no document`);
+  let document = Automerge.init<Record<string, unknown>>();
+  try {
+    [document] = Automerge.applyChanges(document, [genesisOf(collection).bytes, ...changes]);
+    return read(Automerge.getBackend(document));
+  } finally {
+    // wasm memory is not freed by the garbage collector in time.
+    Automerge.free(document);
+  }
+}
+
+/** The values of each field, the winner first. */
+function* fieldsOf(document: Backend, at?: readonly string[]): Generator<[field: string, FieldValue[]]> {
+  const heads = at === undefined ? undefined : [...at];
+  for (const field of document.keys('/', heads)) {
+    if (field === SCHEMA_FIELD) continue;
+    // Automerge tells the winner last.
+    const all = document.getAll('/', field, heads).reverse();
+    yield [field, all.map(([type, value, op = '']) => ({ op, value: scalarOf(type, value) }))];
+  }
+}
+
+function scalarOf(type: string, value: unknown): Scalar {
+  if (value === null || typeof value === 'string' || typeof value === 'boolean' || typeof value === 'number')
+    return value;
+  // The largest safe integers come as bigints.
+  if (typeof value === 'bigint') return Number(value);
+  throw new AgrinetError('merge-failed', `Automerge tells a value of type ${type}`);
+}
