@@ -48,7 +48,7 @@ const ROW_BYTES = 200;
  */
 export async function openIdempotencyTable(
   db: Database,
-  now: () => number = Date.now,
+  now: () => number,
   limits: IdempotencyLimits = IDEMPOTENCY_LIMITS,
 ) {
   /** Oldest first. */
