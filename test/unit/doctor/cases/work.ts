@@ -68,6 +68,11 @@ async function twoTitles(of: TestNode, identity: Identity): Promise<void> {
     const hand = new Hand(identity, epoch());
     await of.node.ledger.receive([hand.next(listingOps(hand.pen, 'maize', undefined, { title })).bytes]);
   }
+  // A commit waits a second at most for the values: on a busy machine they come after it.
+  await waitFor(
+    'the merge',
+    async () => (await of.context.reader.conflicts(1, async (state) => state)).length > 0,
+  );
 }
 
 async function syncJob(of: TestNode): Promise<string> {
