@@ -43,8 +43,9 @@ export interface MergeTimes {
 
 const TIMES: MergeTimes = { waitMs: 1_000, quickMs: 5_000, patientMs: 40_000, pauseMs: 1_000 };
 const MOST = { patientMs: 640_000, pauseMs: 600_000 } as const;
-/** Failed patient tries from which on the operator is told; and milliseconds, however its tries go: changes may outrun them. */
+/** Failed patient tries from which on the operator is told. */
 const LASTING = 3;
+/** Unmerged for so long the operator is told however its tries go: changes may come faster than merges. */
 const LASTING_MS = 600_000;
 /** Records remembered as needing patience; the others are tried quickly first. */
 const HEAVY = 10_000;
