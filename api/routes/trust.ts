@@ -11,9 +11,13 @@ const tags = ['Market'];
 const params = z.object({
   id: z.string().min(1).max(256).openapi({ description: 'user@peer-id; a user of this node; or a peer id' }),
 });
-const rootsQuery = z.string().max(16_384).optional().openapi({
+export const TRUST_LIMITS = {
+  /** Characters of `roots`: 150 peer ids, and what the head of a request can carry beside all else. */
+  rootsCharacters: 8192,
+} as const;
+const rootsQuery = z.string().max(TRUST_LIMITS.rootsCharacters).optional().openapi({
   description:
-    'Peer ids, comma-separated, whose ratings count; default: this node and its active registrations',
+    'Up to 150 peer ids, comma-separated, whose ratings count; default: this node and its active registrations',
 });
 const Trust = z
   .object({

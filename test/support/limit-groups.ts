@@ -1,4 +1,5 @@
 import { BODY_LIMITS } from '../../api/limits/body.ts';
+import { TRUST_LIMITS } from '../../api/routes/trust.ts';
 import { SSE_LIMITS } from '../../api/sse.ts';
 import { KEY_LIMITS } from '../../daemon/access/key-rules.ts';
 import { SNAPSHOT_LIMITS } from '../../daemon/backup/backups.ts';
@@ -38,6 +39,7 @@ export const HTTP_LIMITS = {
   'api/limits/body.ts': ['Request bodies', BODY_LIMITS],
   'storage/idempotency-table.ts': ['Repeated requests', IDEMPOTENCY_LIMITS],
   'daemon/access/key-rules.ts': ['Keys', KEY_LIMITS],
+  'api/routes/trust.ts': ['Scores', TRUST_LIMITS],
   'api/sse.ts': ['Event streams', SSE_LIMITS],
   'daemon/events/event-log.ts': ['Events kept', EVENT_LIMITS],
   'protocols/wire/steady.ts': ['Bodies that stream', STEADY_LIMITS],

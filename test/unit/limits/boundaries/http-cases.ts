@@ -30,6 +30,12 @@ function deepJson(depth: number): string {
   return `{"type":"offer","title":"Maize","images":${'['.repeat(depth - 1)}${']'.repeat(depth - 1)}}`;
 }
 
+/** Peer ids, one after another, and commas up to so many characters. */
+function rootsOf(bench: Bench, characters: number): string {
+  const one = `${bench.peer.peerId},`;
+  return one.repeat(Math.floor(characters / one.length)).padEnd(characters, ',');
+}
+
 /** A request whose target, and names and values of headers, have so many bytes; the status of its answer. */
 async function headOf(bench: Bench, bytes: number): Promise<string> {
   const counted = '/health' + 'Host' + 'a' + 'Connection' + 'close' + 'X-Long';
@@ -121,6 +127,13 @@ export const HTTP_CASES = {
           JSON.stringify({ userId: `uses-${n}`, scopes: ['register'], uses: n }),
         ),
       gives: ['201', '201', '400 fields-invalid'],
+    },
+  },
+  'api/routes/trust.ts': {
+    rootsCharacters: {
+      over: 'HTTP',
+      send: (bench, n) => bench.ask('GET', `/trust/${bench.self.peerId}?roots=${rootsOf(bench, n)}`),
+      gives: ['200', '200', '400 query-invalid'],
     },
   },
   'api/sse.ts': {
