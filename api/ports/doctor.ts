@@ -49,6 +49,8 @@ export interface DiffReport {
   /** Collections that only one of the two versions knows, or in another op version: no record of them was compared. */
   readonly notCompared: readonly NotCompared[];
   readonly owners: readonly OwnerDiff[];
+  /** Of so many owners both sides' sums were compared and found equal, and no record was looked at. */
+  readonly bySums: number;
   /** What it took. */
   readonly requests: number;
   readonly bytes: number;

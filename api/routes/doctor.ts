@@ -73,6 +73,9 @@ const diff = route('operator', {
             ),
           }),
         ),
+        bySums: z.number().int().openapi({
+          description: 'Owners of whom the sums that both have kept are equal, and no record was looked at',
+        }),
         requests: z.number().int(),
         bytes: z.number().int(),
       }),

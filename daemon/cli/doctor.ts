@@ -15,7 +15,10 @@ export function doctorCommand(): Command {
   return new Command('doctor')
     .description('what is wrong with this node or will be, each with the command that mends it')
     .option('--diff <peer>', 'name the records that differ from those of a registered node, by its id or URL')
-    .option('--deep', 'with --diff: look record by record also where both show the same digest')
+    .option(
+      '--deep',
+      'with --diff: read every record, also where the sums over them that both have kept are equal',
+    )
     .option('--json', 'print one line of JSON')
     .action(async (options: { json?: true; diff?: string; deep?: true }) => {
       if (options.diff !== undefined) return diff(options.diff, options.deep === true, options.json === true);
@@ -110,11 +113,15 @@ const ONE_SIDED_NAMED = 10;
 function diffText(report: DiffReport): string {
   const cost = `${amount(report.requests, 'request')}, ${amount(report.bytes, 'byte')}`;
   const leftOut = report.notCompared.map((each) => `not compared: ${printable(notComparedText(each))}`);
-  if (report.same)
-    return [
-      `Both hold the same records of ${amount(report.owners.length, 'owner')} (${cost}).`,
-      ...leftOut,
-    ].join('\n');
+  if (report.bySums > 0)
+    leftOut.push(
+      `not looked at: the records of ${amount(report.bySums, 'owner')}, whose sums are equal on both sides; a row that was lost or damaged since it was summed up shows with --deep`,
+    );
+  if (report.same) {
+    const what =
+      report.bySums > 0 ? 'Both have kept the same sums over the records' : 'Both hold the same records';
+    return [`${what} of ${amount(report.owners.length, 'owner')} (${cost}).`, ...leftOut].join('\n');
+  }
   const oneSided = report.owners.filter(({ verdict }) => verdict === 'one-sided');
   const lines = report.owners.flatMap(({ owner, frontier, verdict, collections }) => {
     const who = printable(owner);

@@ -75,7 +75,7 @@ export function createDiffer(node: Node, trees: DigestTrees): Differ {
           'peer-timeout',
           `${other.url} took too long to show what it has; try again later`,
         );
-      const owners = await compareOwners(shown, asker, deep);
+      const { owners, bySums } = await compareOwners(shown, asker, deep);
       const { requests, bytes } = asker;
       return {
         peer: other.peerId,
@@ -83,6 +83,7 @@ export function createDiffer(node: Node, trees: DigestTrees): Differ {
         damaged: owners.some(({ verdict }) => verdict === 'damage'),
         notCompared: notCompared(shown.knows),
         owners,
+        bySums,
         requests,
         bytes,
       };
@@ -91,12 +92,17 @@ export function createDiffer(node: Node, trees: DigestTrees): Differ {
     }
   };
 
-  async function compareOwners({ groups, knows }: Shown, asker: Asker, deep: boolean): Promise<OwnerDiff[]> {
+  async function compareOwners(
+    { groups, knows }: Shown,
+    asker: Asker,
+    deep: boolean,
+  ): Promise<Pick<DiffReport, 'owners' | 'bySums'>> {
     const here = new Set(
       store.feedGroups().flatMap(({ author, channel }) => (channel === 'public' ? [author] : [])),
     );
     const covers = commonCoverage(OWN_COVERAGE, knows);
     const found: OwnerDiff[] = [];
+    let bySums = 0;
     for (const owner of [...new Set([...here, ...groups.keys()])].sort()) {
       const theirs = groups.get(owner);
       const relation = relationTo(owner, theirs);
@@ -112,6 +118,7 @@ export function createDiffer(node: Node, trees: DigestTrees): Differ {
         continue;
       }
       if (theirs.digest === digest && !deep) {
+        bySums++;
         found.push({ owner, frontier: relation, verdict: 'same', collections: [] });
         continue;
       }
@@ -133,7 +140,7 @@ export function createDiffer(node: Node, trees: DigestTrees): Differ {
       const verdict = await verdictOf({ owner, theirs, relation, digestsDiffer, collections }, asker);
       found.push({ owner, frontier: relation, verdict, collections });
     }
-    return found;
+    return { owners: found, bySums };
   }
 
   async function verdictOf(compared: Compared, asker: Asker): Promise<OwnerDiff['verdict']> {

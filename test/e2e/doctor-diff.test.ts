@@ -59,7 +59,18 @@ describe('agrinet doctor --diff', () => {
     const equal = await diff(here, there.peerId);
     expect([equal.code, equal.report.same, equal.report.requests]).toEqual([0, true, 2]);
     const said = await agrinet(here, ['doctor', '--diff', there.url]);
-    expect([said.code, said.stdout]).toEqual([0, expect.stringMatching(/^Both hold the same records/)]);
+    expect([said.code, said.stdout]).toEqual([
+      0,
+      expect.stringMatching(
+        /^Both have kept the same sums .*\nnot looked at: the records of 1 owner, .*--deep/,
+      ),
+    ]);
+    const looked = await agrinet(here, ['doctor', '--diff', there.url, '--deep']);
+    expect([looked.code, looked.stdout]).toEqual([
+      0,
+      expect.stringMatching(/^Both hold the same records of 1 owner \([^\n]*\)\.$/m),
+    ]);
+    expect(looked.stdout).not.toContain('not looked at');
 
     expect((await agrinet(here, ['suspend', there.peerId])).code).toBe(0);
     await there.json('PATCH', '/listings/changed', { title: 'after' });

@@ -3,6 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { afterEach, describe, expect, it } from 'vitest';
+import { fullKey } from '../../../storage/keyspace.ts';
 import { registerHere, startNode, type TestNode } from '../../support/in-process-node.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 import { waitFor } from '../../support/wait.ts';
@@ -45,6 +46,7 @@ async function twoNodes() {
     async () => (await here.request('GET', `/listings/${there.peerId}.first`)).ok,
   );
   return {
+    here,
     there,
     diff: async (deep: boolean) => here.context.doctor.diff(there.peerId, deep),
     beforeAnswers: (hook: typeof before): void => {
@@ -52,6 +54,22 @@ async function twoNodes() {
     },
   };
 }
+
+describe('a row that is gone while the sum over it is not', () => {
+  it('is what the plain form says that it has not looked at; the deep one names it', async () => {
+    const { here, there, diff } = await twoNodes();
+    await here.node.db.level.del(fullKey('records', `listings/${there.peerId}/first`));
+    const plain = await diff(false);
+    expect(plain).toMatchObject({ same: true, damaged: false, bySums: plain.owners.length });
+    expect(plain.bySums).toBeGreaterThan(0);
+    const deep = await diff(true);
+    expect(deep).toMatchObject({ same: false, damaged: true, bySums: 0 });
+    expect(deep.owners.find(({ owner }) => owner === there.peerId)).toMatchObject({
+      verdict: 'damage',
+      collections: [{ collection: 'listings', onlyThere: ['first'] }],
+    });
+  });
+});
 
 describe('what is written while both are compared', () => {
   it('is no damage: nothing is decided, and the next time both are the same or one lags', async () => {
