@@ -104,9 +104,17 @@ export async function openForget(parts: ForgetParts): Promise<Forget> {
     return forgotten;
   }
 
+  /** What has gone is told of all that is lacking now: what the process that began it has counted is not known any more. */
+  async function resume(id: string): Promise<void> {
+    await finish(id, () => undefined);
+    const [row] = gapRowsOf(store).filter((each) => each.id === id);
+    const { entries = 0, keptEntries = 0 } = row ?? {};
+    await parts.onForgotten({ ...nothing(id), entries, keptEntries });
+  }
+
   const unfinished = store.gaps.sweeping;
   if (unfinished !== undefined)
-    lane = finish(unfinished, () => undefined).catch((error: unknown) => {
+    lane = resume(unfinished).catch((error: unknown) => {
       if (!stopping.signal.aborted)
         parts.log('a node is not forgotten yet; run again: agrinet forget', { node: unfinished, err: error });
     });

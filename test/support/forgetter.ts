@@ -26,6 +26,8 @@ export interface Forgetter {
   readonly forget: Forget;
   /** Status by peer id; whoever is not in it is not registered. */
   readonly status: Map<string, RegisteredNode['status']>;
+  /** Whom it was told of that they are forgotten. */
+  readonly told: readonly string[];
   digestOf(author: string): string;
   rows(name: SublevelName): Promise<number>;
   /** What fsck, and then a scrub, find wrong. */
@@ -41,6 +43,7 @@ export async function openForgetter(
   merger: Merger,
   status = new Map<string, RegisteredNode['status']>(),
 ): Promise<Forgetter> {
+  const told: string[] = [];
   const db = await Database.open(folder);
   const store = await openStore(db, merger, async () => undefined, { raise: () => undefined }, silent);
   const ledger = createLedger({
@@ -73,7 +76,7 @@ export async function openForgetter(
     },
     httpNodes: { get: () => undefined },
     legacy: new LegacyTable(db),
-    onForgotten: () => Promise.resolve(),
+    onForgotten: async ({ id }) => void told.push(id),
     log: () => undefined,
     now: Date.now,
   });
@@ -83,6 +86,7 @@ export async function openForgetter(
     ledger,
     forget,
     status,
+    told,
     digestOf: (author) => ownerDigest(store.digests.ofOwner('public', author)),
     async rows(name) {
       let rows = 0;
