@@ -44,6 +44,7 @@ import { Parts } from './parts.ts';
 import { startPeerUrls } from './peer-urls.ts';
 import { openRejoin } from './rejoin.ts';
 import { isLoopbackHost, type Settings } from './settings.ts';
+import { createSlowPeers } from './slow-peers.ts';
 import { createStorageGuard, type StorageGuard } from './storage-guard.ts';
 
 /** The running parts of one node, for the HTTP API and for tests. */
@@ -330,6 +331,7 @@ async function compose(
   // -- replication
   const digestOf = (author: PeerId, covers?: Coverage): string => store.digests.ownerDigest(author, covers);
   pulls.add('federation', (event) => onPullEvent(event, registry, rejoin, events, logger, now));
+  pulls.add('slow peers', createSlowPeers(logger, now));
   pulls.add('alarms', (event) => {
     if (event.kind === 'peer-distrusted') raise({ ...event, node: event.peer });
   });

@@ -11,6 +11,8 @@ export const CATCH_UP_LIMITS = {
   pulls: 8,
   /** Of one peer: a tarpit holds at most so many places. */
   pullsPerPeer: 3,
+  /** Beyond the first of each peer, of all peers together: four that trickle do not hold all of them. */
+  further: 3,
   /** Of all peers whose last pull failed, each of which has one place: however many trickle, the others go on. */
   pullsOfFailing: 4,
   /** A peer whose pull failed is asked again for the same feeds after this, if nobody else has them. */
@@ -133,6 +135,7 @@ export class CatchUpPlan {
       const load = this.#busy.get(peer) ?? 0;
       const failing = this.#fails.has(peer);
       if (load >= (failing ? 1 : CATCH_UP_LIMITS.pullsPerPeer)) continue;
+      if (load > 0 && this.#running - this.#busy.size >= CATCH_UP_LIMITS.further) continue;
       if (failing && this.#failing >= CATCH_UP_LIMITS.pullsOfFailing) continue;
       // Who failed last comes last, also when it shows the feed again and again.
       const cost = (wanted.failed.get(peer) ?? 0) * CATCH_UP_LIMITS.pullsPerPeer + load;

@@ -1,11 +1,13 @@
 import type { Connection, Stream } from '@libp2p/interface';
-import { AgrinetError } from '../errors.ts';
+import { AgrinetError, errorCode } from '../errors.ts';
 import { effectiveHead, type FeedState } from '../feed/feed.ts';
 import { fromHex, hex } from '../wire/bytes.ts';
 import { bytesOf, decodeCbor, encodeCbor, integer, mapOf } from '../wire/cbor.ts';
 import { framed, type FramedStream } from '../wire/framed-stream.ts';
 import { parsePeerId, type PeerId } from '../wire/identity.ts';
 import { type Channel, isChannel } from '../wire/ids.ts';
+import { pullSlow, steady } from '../wire/steady.ts';
+import { AnswerLanes } from './answer-lanes.ts';
 import type { Access, FeedSource, StreamHost } from './ports.ts';
 import { decodeRangeFrame, FRAME_LIMITS, framesOf } from './range-frame.ts';
 import type { RangeItem } from './range-item.ts';
@@ -33,6 +35,8 @@ export const RANGE_LIMITS = {
   answering: 16,
   /** Of them for one peer: as many as it pulls at once, and no peer takes all. */
   answeringPerPeer: 4,
+  /** Beyond the first of each peer, for all peers together: four that take slowly do not hold all of them. */
+  further: 8,
   /** Per connection, both ways: answers of both sides. */
   streams: 8,
 } as const;
@@ -132,10 +136,19 @@ async function hashAt(source: FeedSource, feed: FeedState, seq: number): Promise
   return seq === head.seq ? head.hash : (await source.entry(feed.no, seq))?.hash;
 }
 
+/** The frames that come until the other side closes, each within the time of its own signal. */
+async function* framesIn(frames: FramedStream, soon: () => AbortSignal): AsyncGenerator<Uint8Array> {
+  for (;;) {
+    const frame = await frames.read(soon());
+    if (frame === null) return;
+    yield frame;
+  }
+}
+
 export interface RangeProtocol {
   start(): Promise<void>;
   stop(): Promise<void>;
-  /** Asks one peer; frames come as they arrive. Throws when the peer is silent for `idleMs` or misbehaves. */
+  /** Asks one peer; frames come as they arrive. Throws when the peer is silent for `idleMs`, trickles (`pull-slow`, `steady.ts`) or misbehaves. */
   pull(
     connection: Connection,
     request: RangeRequest,
@@ -155,8 +168,7 @@ export function createRangeProtocol(
   network: string,
 ): RangeProtocol {
   const protocol = `/agrinet/${network}/range/1`;
-  const answering = new Map<string, number>();
-  let total = 0;
+  const lanes = new AnswerLanes(RANGE_LIMITS);
   let stopping = new AbortController();
 
   async function answer(stream: Stream, connection: Connection): Promise<void> {
@@ -165,23 +177,21 @@ export function createRangeProtocol(
       maxFrame: RANGE_LIMITS.requestBytes,
       maxSent: FRAME_LIMITS.frameBytes,
     });
-    const busy = answering.get(peer) ?? 0;
     if (!access.mayReplicate(peer))
       return frames.abort(new AgrinetError('not-registered', 'not registered here'));
-    if (total >= RANGE_LIMITS.answering || busy >= RANGE_LIMITS.answeringPerPeer)
-      return frames.abort(new AgrinetError('busy', 'too many answers under way'));
-    answering.set(peer, busy + 1);
-    total++;
+    const release = lanes.take(peer);
+    if (release === undefined) return frames.abort(new AgrinetError('busy', 'too many answers under way'));
     try {
       await serve(frames, peer);
+      release('taken');
     } catch (error) {
+      const isSlow = errorCode(error) === 'stream-timeout';
+      release(isSlow ? 'slow' : 'failed');
       frames.abort(error instanceof Error ? error : malformed());
-      onFailure(peer, error);
-    } finally {
-      total--;
-      const left = (answering.get(peer) ?? 1) - 1;
-      if (left === 0) answering.delete(peer);
-      else answering.set(peer, left);
+      onFailure(
+        peer,
+        isSlow ? new AgrinetError('answer-slow', 'it took its answer too slowly', { cause: error }) : error,
+      );
     }
   }
 
@@ -221,11 +231,8 @@ export function createRangeProtocol(
       try {
         await frames.write(encodeRangeRequest(request), soon());
         await frames.close(soon());
-        for (;;) {
-          const frame = await frames.read(soon());
-          if (frame === null) break;
+        for await (const frame of steady(framesIn(frames, soon), { error: pullSlow }))
           yield await decodeRangeFrame(frame);
-        }
         done = true;
       } finally {
         if (!done) frames.abort(new AgrinetError('stream-aborted', 'stopped reading'));

@@ -1,15 +1,21 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect } from 'node:net';
+import type { Stream } from '@libp2p/interface';
 import { multiaddr } from '@multiformats/multiaddr';
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createHttpServer } from '../../../daemon/http-server.ts';
 import { bareHost } from '../../support/bare-host.ts';
 import type { Host } from '../../../daemon/libp2p-host.ts';
+import { CATCH_UP_LIMITS } from '../../../protocols/mycelium/catch-up.ts';
+import { decodeRangeRequest, encodeRangeRequest, RANGE_LIMITS } from '../../../protocols/mycelium/range.ts';
+import { FRAME_LIMITS } from '../../../protocols/mycelium/range-frame.ts';
+import { encodeItem } from '../../../protocols/mycelium/range-item.ts';
+import { concat } from '../../../protocols/wire/bytes.ts';
 import { FRONTIER_LIMITS } from '../../../protocols/mycelium/frontier-exchange.ts';
-import { encodePage } from '../../../protocols/mycelium/frontier-page.ts';
+import { encodeFrontier, encodePage } from '../../../protocols/mycelium/frontier-page.ts';
 import { framed } from '../../../protocols/wire/framed-stream.ts';
 import type * as steadyModule from '../../../protocols/wire/steady.ts';
-import { NET, randomFrom, someIdentity } from '../../support/forge.ts';
+import { Hand, listingOps, NET, randomFrom, someIdentity } from '../../support/forge.ts';
 import { registerHere, startNode, TEST_KEY, type TestNode } from '../../support/in-process-node.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 import { waitFor } from '../../support/wait.ts';
@@ -190,3 +196,186 @@ it('frontiers that trickle, of four peers at once, are ended, and a fifth exchan
   expect(await Promise.all(ends)).toEqual(ends.map(() => 'ended'));
   expect(exchanged, 'while they trickled').toBeGreaterThan(5);
 }, 60_000);
+
+/** Answers a request for a range, and is told of the stream. */
+type Answer = (write: (frame: Uint8Array) => Promise<void>, over: AbortSignal) => Promise<void>;
+const pause = (ms: number, over: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    over.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
+  });
+
+/** A registered peer that shows one entry of each of these authors and answers for them so; how many answers are under way. */
+async function holderOf(
+  hands: readonly Hand[],
+  answer: (hand: Hand) => Answer,
+  over: AbortSignal,
+): Promise<{ peer: string; host: Host; under: () => number; show: () => Promise<void> }> {
+  const identity = someIdentity(random);
+  await registerHere(node, identity.peerId);
+  const host = await bareHost(identity);
+  hosts.push(host);
+  for (const hand of hands) await registerHere(node, hand.identity.peerId);
+  let under = 0;
+  await host.libp2p.handle(
+    `/agrinet/${NET}/range/1`,
+    async (stream) => {
+      under++;
+      const frames = framed(stream, { maxFrame: 4 * 1024 * 1024 });
+      stream.addEventListener('close', () => under--, { once: true });
+      try {
+        const request = decodeRangeRequest((await frames.read(over)) ?? new Uint8Array());
+        const hand = hands.find(({ identity: { peerId } }) => peerId === request.author);
+        if (hand === undefined) throw new Error('not asked for here');
+        await answer(hand)((frame) => frames.write(frame, over), over);
+        await frames.close(over);
+      } catch (error) {
+        frames.abort(error instanceof Error ? error : new Error('ended'));
+      }
+    },
+    { maxInboundStreams: 64, maxOutboundStreams: 64 },
+  );
+  const groups = hands.map((hand) => ({
+    author: hand.identity.peerId,
+    channel: 'public' as const,
+    digest: '00'.repeat(32),
+    items: [{ epoch: hand.epoch, seq: 1_000_000, hash: 'ab'.repeat(32) }],
+  }));
+  return {
+    peer: identity.peerId,
+    host,
+    under: () => under,
+    show: async () => {
+      const connection = await host.libp2p.dial(node.addresses.map(multiaddr));
+      const stream = await connection.newStream(`/agrinet/${NET}/frontier/1`);
+      const frames = framed(stream, { maxFrame: 65_536 });
+      const soon = AbortSignal.timeout(20_000);
+      for (const page of encodeFrontier(groups)) await frames.write(page, soon);
+      await frames.close(soon);
+      while ((await frames.read(soon)) !== null);
+    },
+  };
+}
+const someHand = (): Hand => new Hand(someIdentity(random), random.hex(8));
+const entryFrame = (hand: Hand): Uint8Array => {
+  const { bytes } = hand.next(listingOps(hand.pen, random.hex(6), undefined, { title: 'Maize' }));
+  return concat([Uint8Array.of(0), encodeItem({ kind: 'entry', bytes })]);
+};
+/** The codes with which exchanges with a peer failed. */
+function failures(): { of: (peer: string) => string[] } {
+  const seen: { peer: string; code: string }[] = [];
+  node.node.onPull(`trickle ${random.hex(4)}`, (event) => {
+    if (event.kind === 'pull-failed') seen.push(event);
+  });
+  return { of: (peer) => seen.filter((each) => each.peer === peer).map(({ code }) => code) };
+}
+
+it('answers that trickle, of four peers at once, leave places to a fifth, and are ended by their pace although each frame is new', async () => {
+  const over = new AbortController();
+  onTestFinished(() => over.abort());
+  const failed = failures();
+  const drip: (ms: number) => (hand: Hand) => Answer = (ms) => (hand) => async (write, end) => {
+    while (!end.aborted) {
+      await write(entryFrame(hand));
+      await pause(ms, end);
+    }
+  };
+  const mud = await Promise.all(
+    Array.from({ length: 4 }, () =>
+      holderOf([someHand(), someHand(), someHand(), someHand()], drip(1000), over.signal),
+    ),
+  );
+  const good = someHand();
+  const whole = concat([Uint8Array.of(0), ...Array.from({ length: 20 }, () => entryFrame(good).subarray(1))]);
+  const honest = await holderOf([good], () => (write) => write(whole), over.signal);
+  for (const each of mud) await each.show();
+  const held = (): number => mud.reduce((sum, { under }) => sum + under(), 0);
+  let most = 0;
+  await waitFor(
+    'all four to be asked',
+    () => {
+      most = Math.max(most, held());
+      return mud.every(({ under }) => under() > 0);
+    },
+    40_000,
+  );
+  await honest.show();
+  await waitFor(
+    'the feed of the fifth',
+    () => {
+      most = Math.max(most, held());
+      return node.node.store.feeds(good.identity.peerId, 'public')[0]?.seq === 20;
+    },
+    40_000,
+  );
+  expect(most).toBeLessThan(CATCH_UP_LIMITS.pulls);
+  await waitFor(
+    'each of them to be named',
+    () => mud.every(({ peer }) => failed.of(peer).includes('pull-slow')),
+    60_000,
+  );
+  expect(failed.of(honest.peer).filter((code) => code === 'pull-slow')).toEqual([]);
+}, 180_000);
+
+it('peers that do not take their answers, four at once, leave places to a fifth, are ended and are named', async () => {
+  const author = node.node.identity.peerId;
+  const failed = failures();
+  // More than the windows of a stream take: incompressible.
+  for (let n = 0; n < 300; n++) {
+    const description = random.hex(4000);
+    const made = await node.request('POST', '/listings', { type: 'offer', title: 'Maize', description });
+    expect(made.status).toBe(201);
+  }
+  const request = encodeRangeRequest({ author, channel: 'public', have: [] });
+  expect(request.length).toBeLessThan(128); // a prefix of one byte
+  const timeout = AbortSignal.timeout.bind(AbortSignal);
+  const ask = async (host: Host): Promise<Stream> => {
+    const connection = await host.libp2p.dial(node.addresses.map(multiaddr));
+    return connection.newStream(`/agrinet/${NET}/range/1`, { signal: timeout(30_000) });
+  };
+  const peers = [await peerHost(), await peerHost(), await peerHost(), await peerHost()];
+  const honest = await peerHost();
+  for (const host of [...peers, honest]) await host.libp2p.dial(node.addresses.map(multiaddr));
+  const SCALE = 5;
+  vi.spyOn(AbortSignal, 'timeout').mockImplementation((ms) => timeout(Math.max(1, ms / SCALE)));
+  /** Asks and takes nothing; resolves when the node has ended it, or has had no place for it. */
+  const deaf = async (host: Host): Promise<void> => {
+    const stream = await ask(host).catch(() => undefined);
+    if (stream === undefined || stream.status !== 'open') return;
+    const closed = new Promise<void>((resolve) =>
+      stream.addEventListener('close', () => resolve(), { once: true }),
+    );
+    stream.pause();
+    stream.send(concat([Uint8Array.of(request.length), request]));
+    await closed;
+  };
+  const ends = peers.flatMap((host) =>
+    Array.from({ length: RANGE_LIMITS.answeringPerPeer }, () => deaf(host)),
+  );
+  const whole = async (): Promise<number> => {
+    const frames = framed(await ask(honest), { maxFrame: FRAME_LIMITS.frameBytes });
+    await frames.write(request, timeout(20_000));
+    await frames.close(timeout(20_000));
+    let bytes = 0;
+    for (;;) {
+      const frame = await frames.read(timeout(20_000));
+      if (frame === null) return bytes;
+      bytes += frame.length;
+    }
+  };
+  expect(await whole()).toBeGreaterThan(1_000_000);
+  await Promise.all(ends);
+  const isNamed = (host: Host): boolean => failed.of(host.libp2p.peerId.toString()).includes('answer-slow');
+  // On a busy machine a stream may have come to nothing before it was answered.
+  for (const host of peers)
+    await waitFor(
+      'a peer to be named',
+      async () => {
+        if (!isNamed(host)) await deaf(host);
+        return isNamed(host);
+      },
+      60_000,
+    );
+  expect(peers.map(isNamed)).toEqual(peers.map(() => true));
+  expect(failed.of(honest.libp2p.peerId.toString())).not.toContain('answer-slow');
+}, 180_000);

@@ -45,6 +45,17 @@ describe('the catch-up plan', () => {
     expect(started(plan, CATCH_UP_LIMITS.retryMs)).toHaveLength(1);
   });
 
+  test('leaves places to those that have none: four that trickle do not hold all of them', () => {
+    const plan = new CatchUpPlan();
+    for (const [p, peer] of ['a', 'b', 'c', 'd'].entries())
+      for (let n = 0; n < 5; n++) plan.want(peer, group(1 + 5 * p + n));
+    const held = started(plan);
+    expect(held).toHaveLength(4 + CATCH_UP_LIMITS.further);
+    expect(held.length).toBeLessThan(CATCH_UP_LIMITS.pulls);
+    plan.want('honest', group(100));
+    expect(only(started(plan)).peer).toBe('honest');
+  });
+
   test('does not ask again who gave all it had, while others may have more', () => {
     const plan = new CatchUpPlan();
     plan.want('p', group(1));
@@ -93,7 +104,8 @@ describe('the catch-up plan', () => {
     for (let n = 100; n < 110; n++) plan.want('quick', group(n));
     // The first time each has the places of any peer.
     const first = started(plan);
-    expect(first).toHaveLength(CATCH_UP_LIMITS.pulls);
+    expect(first.filter(({ peer }) => peer !== 'quick')).toHaveLength(4 + CATCH_UP_LIMITS.further);
+    expect(first.filter(({ peer }) => peer === 'quick')).toHaveLength(1);
     let now = 0;
     const failed = new Set<string>();
     const end = (starts: typeof first): void => {

@@ -14,6 +14,7 @@ import { NO_DIGEST } from './wire-cases.ts';
 
 const PACE = { refusesNothing: 'a pace: what is not done in this turn is done in a later one' } as const;
 const PATIENCE = (what: string) => ({ notShown: `a time on the clock of the machine: ${what}` }) as const;
+const LANES_TEST = 'test/unit/mycelium/answer-lanes.test.ts';
 const CATCH_UP_TEST = 'test/unit/mycelium/catch-up.test.ts';
 
 const REGISTRY_TEST = 'test/unit/registry/nodes.test.ts';
@@ -144,7 +145,13 @@ export const EXCHANGE_CASES = {
       ],
     },
     answerMs: PATIENCE('ten minutes for an answer'),
-    answering: { notShown: 'seventeen answers that do not end, of five peers' },
+    answering: {
+      shownBy: [
+        LANES_TEST,
+        'RANGE_LIMITS.answeringPerPeer for one peer, and RANGE_LIMITS.answering in total',
+      ],
+    },
+    further: { shownBy: [LANES_TEST, 'RANGE_LIMITS.further beyond the first of each'] },
     answeringPerPeer: { over: 'libp2p', send: (bench, n) => atOnce(bench, 'range', n), gives: [0, 0, 1] },
     streams: { notShown: 'libp2p counts them, and four of them are refused as busy before' },
   },
@@ -199,6 +206,7 @@ export const EXCHANGE_CASES = {
   'protocols/mycelium/catch-up.ts': {
     pulls: { shownBy: [CATCH_UP_TEST, 'CATCH_UP_LIMITS.pulls + 2'] },
     pullsPerPeer: { shownBy: [CATCH_UP_TEST, 'toHaveLength(CATCH_UP_LIMITS.pullsPerPeer)'] },
+    further: { shownBy: [CATCH_UP_TEST, 'CATCH_UP_LIMITS.further'] },
     pullsOfFailing: { shownBy: [CATCH_UP_TEST, 'toBeLessThanOrEqual(CATCH_UP_LIMITS.pullsOfFailing)'] },
     retryMs: { shownBy: [CATCH_UP_TEST, 'started(plan, CATCH_UP_LIMITS.retryMs - 1)'] },
     tries: PACE,

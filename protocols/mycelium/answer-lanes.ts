@@ -1,0 +1,58 @@
+export interface AnswerLaneLimits {
+  /** Answers under way in total. */
+  readonly answering: number;
+  /** Of them for one peer. */
+  readonly answeringPerPeer: number;
+  /** Those beyond the first of each peer, of all peers together: a few that take slowly leave room for those that have none. */
+  readonly further: number;
+}
+
+/** Slow peers remembered; the one that was slow longest ago is forgotten first. */
+const REMEMBERED = 2048;
+
+/**
+ * Who may have an answer now. Whoever took the last one more slowly than anything but a trickle gets one at a time until it has taken one
+ * whole, and all of those together half of the places: however many trickle, the others are answered.
+ */
+export class AnswerLanes {
+  readonly #limits: AnswerLaneLimits;
+  readonly #busy = new Map<string, number>();
+  readonly #slow = new Set<string>();
+  #total = 0;
+  /** Of slow peers. */
+  #slowly = 0;
+
+  constructor(limits: AnswerLaneLimits) {
+    this.#limits = limits;
+  }
+
+  /** Takes a place, to be given back by the function that comes back; undefined when there is none for this peer. */
+  take(peer: string): ((how: 'taken' | 'slow' | 'failed') => void) | undefined {
+    const { answering, answeringPerPeer, further } = this.#limits;
+    const busy = this.#busy.get(peer) ?? 0;
+    const slow = this.#slow.has(peer);
+    if (this.#total >= answering || busy >= (slow ? 1 : answeringPerPeer)) return undefined;
+    if (busy > 0 && this.#total - this.#busy.size >= further) return undefined;
+    if (slow && this.#slowly >= answering / 2) return undefined;
+    this.#busy.set(peer, busy + 1);
+    this.#total++;
+    if (slow) this.#slowly++;
+    return (how) => {
+      this.#total--;
+      if (slow) this.#slowly--;
+      const left = (this.#busy.get(peer) ?? 1) - 1;
+      if (left === 0) this.#busy.delete(peer);
+      else this.#busy.set(peer, left);
+      this.#note(peer, how);
+    };
+  }
+
+  #note(peer: string, how: 'taken' | 'slow' | 'failed'): void {
+    if (how === 'failed') return;
+    this.#slow.delete(peer);
+    if (how === 'taken') return;
+    this.#slow.add(peer);
+    const [oldest] = this.#slow;
+    if (this.#slow.size > REMEMBERED && oldest !== undefined) this.#slow.delete(oldest);
+  }
+}
