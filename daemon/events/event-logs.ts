@@ -27,8 +27,8 @@ export async function openEventLogs(
   // Whoever makes a place up gets what it may hear anyway.
   const places = sealedNumbers(identity, 'agrinet event places');
   return {
-    sealPlace: places.seal,
-    openPlace: places.open,
+    sealPlace: (place) => places.seal(place),
+    openPlace: (text) => places.open(text),
     emit(type, data, audience) {
       logs[audience === undefined ? 'public' : 'private'].emit(type, data, audience);
     },
