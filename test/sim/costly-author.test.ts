@@ -14,7 +14,13 @@ test(
   async () => {
     const random = randomFrom(seed);
     const folder = tempDir('costly');
-    const held = await openLedger(folder.path, someIdentity(random));
+    // Debts run off by the clock: it goes as fast as this thread works, so that the load of the machine decides nothing.
+    const [began, used] = [Date.now(), process.threadCpuUsage()];
+    const now = (): number => {
+      const { user, system } = process.threadCpuUsage(used);
+      return began + Math.floor((user + system) / 1000);
+    };
+    const held = await openLedger(folder.path, someIdentity(random), now);
     const { ledger, standing } = held;
     try {
       const hand = new Hand(someIdentity(random), random.hex(8));
@@ -24,11 +30,12 @@ test(
       // the same change again is void only when the whole record is looked at
       while (hand.seq < OPS) await ledger.receive(Array.from({ length: 500 }, () => hand.next(create).bytes));
       const outcomes: string[] = [];
-      const started = performance.now();
-      while (!outcomes.includes('author-too-costly') && performance.now() - started < 4 * ATTACK_MS) {
+      const started = now();
+      while (!outcomes.includes('author-too-costly') && now() - started < 4 * ATTACK_MS) {
         const [result] = await ledger.receive([hand.next(create).bytes]);
         outcomes.push(result?.code ?? result?.kind ?? '');
       }
+      const spent = now() - started;
       expect(outcomes.at(-1), `SEED=${seed}`).toBe('author-too-costly');
       const writing = performance.now();
       const attack = ledger.receive(Array.from({ length: 100 }, () => hand.sign(create).bytes));
@@ -49,7 +56,7 @@ test(
       const waited = performance.now() - writing;
       await attack;
       console.log(
-        `${outcomes.length} dear entries until put off; a local write then took ${waited.toFixed(0)} ms`,
+        `${outcomes.length} dear entries and ${spent} ms of CPU until put off; a local write then took ${waited.toFixed(0)} ms`,
       );
       expect(waited).toBeLessThan(1000);
     } finally {
