@@ -10,6 +10,7 @@ import { OwedFeeds } from '../../protocols/mycelium/owed-feeds.ts';
 import { rangeRequest, type RangeRequest } from '../../protocols/mycelium/range.ts';
 import type { RangeItem } from '../../protocols/mycelium/range-item.ts';
 import { sealRequest } from '../../protocols/mycelium/signed-request.ts';
+import { isSendersFault } from '../../protocols/senders-fault.ts';
 import { CpuTurn } from '../../protocols/wire/cpu-turn.ts';
 import type { Identity, PeerId } from '../../protocols/wire/identity.ts';
 import type { SourceTable } from '../../storage/source-table.ts';
@@ -112,21 +113,28 @@ export function createLocalTarget(parts: LocalTargetParts): LocalTarget {
     async receive(id, asked, items) {
       const invalid = (code: string): AgrinetError =>
         new AgrinetError('peer-sent-invalid', `${id} sent an entry that is refused with ${code}`);
+      const taken: TakenEntries = { accepted: 0, known: 0, ignored: 0, reasons: {} };
+      const leave = (code: string): void => {
+        taken.ignored++;
+        taken.reasons[code] = (taken.reasons[code] ?? 0) + 1;
+      };
       try {
         const turn = new CpuTurn();
         for (const item of items) {
           await turn.pause();
           checkAsked(asked, item);
-          if (item.kind === 'proof') await ledger.receiveProof(item.bytes);
-          if (item.kind === 'erasure') await ledger.receiveErasure(item.bytes);
+          // Taken tomorrow: the frontiers go on to differ until then.
+          if (item.kind === 'proof' && (await ledger.receiveProof(item.bytes, id)) === 'exceeded')
+            leave('forks-exceeded');
+          if (item.kind === 'erasure') await ledger.receiveErasure(item.bytes, id);
         }
       } catch (error) {
         const code = errorCode(error);
-        throw CANNOT_WRITE.has(code) ? error : invalid(code);
+        // What is wrong with it, and not with this node.
+        throw isSendersFault(code) ? invalid(code) : error;
       }
-      const taken: TakenEntries = { accepted: 0, known: 0, ignored: 0, reasons: {} };
       const entries = items.flatMap((item) => (item.kind === 'entry' ? [item.bytes] : []));
-      for (const { kind, code } of await ledger.receive(entries)) {
+      for (const { kind, code } of await ledger.receive(entries, false, id)) {
         if (kind === 'reject') throw invalid(code ?? 'unknown');
         if (code !== undefined && CANNOT_WRITE.has(code))
           throw new AgrinetError(
@@ -135,10 +143,7 @@ export function createLocalTarget(parts: LocalTargetParts): LocalTarget {
           );
         if (kind === 'accept') taken.accepted++;
         else if (kind === 'known' || kind === 'fork') taken.known++;
-        else {
-          taken.ignored++;
-          taken.reasons[code ?? kind] = (taken.reasons[code ?? kind] ?? 0) + 1;
-        }
+        else leave(code ?? kind);
       }
       return taken;
     },

@@ -1,6 +1,7 @@
 import type { Reliability } from '../../api/ports/trust.ts';
 import type { ForkProof } from '../../protocols/feed/fork.ts';
 import type { PullEvent } from '../../protocols/mycelium/puller.ts';
+import { isSendersFault } from '../../protocols/senders-fault.ts';
 import { parsePeerId } from '../../protocols/wire/identity.ts';
 import type { NodeTable, ReliabilityRow } from '../../storage/node-tables.ts';
 
@@ -8,9 +9,6 @@ import type { NodeTable, ReliabilityRow } from '../../storage/node-tables.ts';
 const SAVE_MS = 10_000;
 /** Nodes counted: as many as can be registered, of either kind. */
 const NODES = 2048;
-/** Codes of what no honest node could have relayed; the rest depends on this node's own registry or disk. */
-const INVALID = /malformed|canonical|version|invalid|too-large|network|mismatch|private/;
-
 export interface ReliabilityParts {
   readonly table: NodeTable<ReliabilityRow>;
   /** Only these are counted: strangers must not fill the table. */
@@ -86,7 +84,7 @@ export async function countReliability(parts: ReliabilityParts): Promise<Reliabi
       if (kind === 'peer-synced') change(peer, ({ syncs }) => ({ syncs: syncs + 1 }));
       else if (kind === 'pull-failed')
         change(peer, ({ syncsFailed }) => ({ syncsFailed: syncsFailed + 1, ...failed(event.code) }));
-      else if (kind === 'entry-refused' && INVALID.test(event.code))
+      else if (kind === 'entry-refused' && isSendersFault(event.code))
         change(peer, ({ invalidEntries }) => ({ invalidEntries: invalidEntries + 1, ...failed(event.code) }));
     },
     synced(node, error) {
@@ -95,7 +93,7 @@ export async function countReliability(parts: ReliabilityParts): Promise<Reliabi
           ? { syncs: syncs + 1 }
           : {
               syncsFailed: syncsFailed + 1,
-              invalidEntries: invalidEntries + (error === 'peer-sent-invalid' ? 1 : 0),
+              invalidEntries: invalidEntries + (isSendersFault(error) ? 1 : 0),
               ...failed(error),
             },
       );

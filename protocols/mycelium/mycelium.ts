@@ -1,5 +1,6 @@
 import type { Connection } from '@libp2p/interface';
 import type { Coverage } from '../digest/coverage.ts';
+import { isSendersFault } from '../senders-fault.ts';
 import { AgrinetError, errorCode } from '../errors.ts';
 import { readForkProof } from '../feed/fork.ts';
 import type { Entry } from '../feed/entry.ts';
@@ -151,7 +152,7 @@ export function createMycelium(components: MyceliumComponents, network: string):
       const code = errorCode(error);
       onEvent({ kind: 'entry-refused', peer: from, code });
       // A full disk is ours; a malformed message is the sender's.
-      return /malformed|canonical|version|invalid|too-large|network/.test(code) ? 'reject' : 'ignore';
+      return isSendersFault(code) ? 'reject' : 'ignore';
     } finally {
       admitting--;
     }

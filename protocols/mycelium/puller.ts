@@ -1,5 +1,6 @@
 import type { Connection } from '@libp2p/interface';
 import { type Coverage, isCoveredBy, OWN_COVERAGE } from '../digest/coverage.ts';
+import { isSendersFault } from '../senders-fault.ts';
 import { AgrinetError, errorCode } from '../errors.ts';
 import type { ForkProof } from '../feed/fork.ts';
 import { frontierOf, isBehind, sameFrontier } from '../feed/frontier.ts';
@@ -226,7 +227,7 @@ export function createPuller(components: PullerComponents): Puller {
     } catch (error) {
       const code = errorCode(error);
       // What is wrong with it, and not with this node.
-      if (!/malformed|canonical|invalid|version|network|evidence/.test(code)) throw error;
+      if (!isSendersFault(code)) throw error;
       onEvent({ kind: 'entry-refused', peer, code, ...about });
       throw invalid(code);
     }
