@@ -32,7 +32,7 @@ export interface PrefixRow {
   readonly place: string;
   /** Its local id. */
   readonly id: string;
-  /** SHA-256 of its digest element (section 4), hex. */
+  /** SHA-256 of its digest element (section 5), hex. */
   readonly hash: string;
 }
 

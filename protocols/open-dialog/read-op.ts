@@ -38,7 +38,7 @@ export function actorOf(author: PeerId, epoch: string, key: RecordKey): string {
   return sha256Hex(`${author}\n${epoch}\n${key}`).slice(0, 32);
 }
 
-/** Reads an op on its own, as the wire specification's section "Effect" orders the checks. Never throws for bad input. */
+/** Reads an op on its own, as the wire specification's section "Evaluation" orders the checks. Never throws for bad input. */
 export function readOp(placed: PlacedOp): ReadOp {
   const op = decodeOp(placed.bytes);
   if (op === undefined) return isVoid('op-malformed');

@@ -57,20 +57,27 @@ export const HTTP_LIMITS = {
 } as const;
 
 /** What other nodes meet; `protocols/README.md` shows these. */
-export const PROTOCOL_LIMITS = {
+export const WIRE_LIMITS = {
   'protocols/wire/limits.ts': ['Entries, ops, documents', LIMITS],
-  'protocols/mycelium/mycelium.ts': ['Mycelium', MYCELIUM_LIMITS],
-  'protocols/mycelium/puller.ts': ['Pulls', PULLER_LIMITS],
   'protocols/mycelium/frontier-exchange.ts': ['Frontier exchange', FRONTIER_LIMITS],
   'protocols/mycelium/frontier-sequence.ts': ['Frontiers over HTTP', FRONTIER_SEQUENCE_LIMITS],
   'protocols/mycelium/range.ts': ['Range', RANGE_LIMITS],
   'protocols/mycelium/range-frame.ts': ['Frames of a range', FRAME_LIMITS],
-  'protocols/mycelium/offences.ts': ['Offences', OFFENCE_LIMITS],
   'protocols/digest/prefix.ts': ['Differences by prefix', PREFIX_LIMITS],
-  'protocols/mycelium/catch-up.ts': ['Catch-up', CATCH_UP_LIMITS],
   'protocols/mycelium/announce.ts': ['Direct announcements', ANNOUNCE_LIMITS],
   'protocols/mycelium/signed-request.ts': ['Signed requests', REQUEST_LIMITS],
   'protocols/discovery/peer-exchange.ts': ['Peer exchange', PEER_EXCHANGE_LIMITS],
+} as const;
+
+/** What a node decides by itself; `protocols/PROFILE.md` shows these. */
+export const LOCAL_LIMITS = {
+  'protocols/mycelium/mycelium.ts': ['Mycelium', MYCELIUM_LIMITS],
+  'protocols/mycelium/puller.ts': ['Pulls', PULLER_LIMITS],
+  'protocols/mycelium/offences.ts': ['Offences', OFFENCE_LIMITS],
+  'protocols/mycelium/catch-up.ts': ['Catch-up', CATCH_UP_LIMITS],
   'protocols/discovery/rendezvous.ts': ['Rendezvous', RENDEZVOUS_LIMITS],
   'protocols/registry/registry.ts': ['Registry', REGISTRY_LIMITS],
 } as const;
+
+/** All that `protocols/` bounds. */
+export const PROTOCOL_LIMITS = { ...WIRE_LIMITS, ...LOCAL_LIMITS } as const;

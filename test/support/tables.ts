@@ -8,7 +8,8 @@ import { COLLECTIONS, type Collection, type FieldRule } from '../../protocols/op
 import { diskDeadlinesTable, reasonsIn, waitsTable } from './deadlines.ts';
 import { KEYSPACE } from '../../storage/keyspace.ts';
 import { apiDocument, endpointTable } from './endpoints.ts';
-import { HTTP_LIMITS, PROTOCOL_LIMITS } from './limit-groups.ts';
+import { annotatedTable } from './annotated-entry.ts';
+import { HTTP_LIMITS, LOCAL_LIMITS, WIRE_LIMITS } from './limit-groups.ts';
 
 const root = new URL('../../', import.meta.url);
 
@@ -22,7 +23,12 @@ export const GENERATED: Readonly<Record<string, Readonly<Record<string, () => st
     checks: checksTable,
   },
   'api/README.md': { endpoints: async () => endpointTable(await apiDocument()) },
-  'protocols/README.md': { collections: collectionTables, limits: () => limitTables(PROTOCOL_LIMITS) },
+  'protocols/README.md': {
+    'annotated-entry': annotatedTable,
+    collections: collectionTables,
+    limits: () => limitTables(WIRE_LIMITS),
+  },
+  'protocols/PROFILE.md': { limits: () => limitTables(LOCAL_LIMITS) },
   'daemon/README.md': { findings: findingsTable, 'disk-deadlines': diskDeadlinesTable, waits: waitsTable },
   'storage/README.md': { keyspace: keyspaceTable },
 };

@@ -15,7 +15,7 @@ const NONE = new Set(['audit-heads', 'dial-now', 'other-inputs']);
 const root = new URL('../../../', import.meta.url).pathname;
 const registry = (): string => {
   const text = readFileSync(`${root}protocols/README.md`, 'utf8');
-  return text.slice(text.indexOf('## 14. '), text.indexOf('## 15. '));
+  return text.slice(text.indexOf('### 16.3 Codes'), text.indexOf('## 17. '));
 };
 
 function codesOf(source: string): string[] {

@@ -11,6 +11,7 @@ const DOCUMENTS = [
   'api/README.md',
   'daemon/README.md',
   'protocols/README.md',
+  'protocols/PROFILE.md',
   'storage/README.md',
   'systemd/README.md',
 ];
