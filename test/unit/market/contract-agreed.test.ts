@@ -111,6 +111,7 @@ const edit: fc.Arbitrary<Record<string, string | number | undefined>> = fc.recor
     status: fc.constantFrom('settled', 'open'),
     supplierId: fc.constantFrom('mallory', 'ben'),
     amountNeeded: fc.constantFrom('9', undefined),
+    listingId: fc.constantFrom('other', `${identity.peerId}.maize`, undefined),
   },
   { requiredKeys: [] },
 );
