@@ -50,7 +50,6 @@ describe.each(['jar', 'dynalite'] as const)('the mirror on %s', (kind) => {
   const lacking = kind === 'jar' ? javaLacking() : undefined;
   describe.skipIf(lacking !== undefined)(
     `item by item${lacking === undefined ? '' : ` (${lacking})`}`,
-    { concurrent: true },
     () => {
       const dirs: ReturnType<typeof tempDir>[] = [];
       let dynamo: TestDynamo;
