@@ -58,6 +58,8 @@ const PATTERNED = [
   'f'.repeat(64),
   'A',
   '-.-',
+  '-'.repeat(22),
+  '_'.repeat(22),
   'A.B',
   '_'.repeat(24_000),
   '.'.repeat(4000),

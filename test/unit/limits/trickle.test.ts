@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished, v
 import { createHttpServer } from '../../../daemon/http-server.ts';
 import { bareHost } from '../../support/bare-host.ts';
 import type { Host } from '../../../daemon/libp2p-host.ts';
+import type { Entry } from '../../../protocols/feed/entry.ts';
 import { CATCH_UP_LIMITS } from '../../../protocols/mycelium/catch-up.ts';
 import { decodeRangeRequest, encodeRangeRequest, RANGE_LIMITS } from '../../../protocols/mycelium/range.ts';
 import { FRAME_LIMITS } from '../../../protocols/mycelium/range-frame.ts';
@@ -210,6 +211,7 @@ async function holderOf(
   hands: readonly Hand[],
   answer: (hand: Hand) => Answer,
   over: AbortSignal,
+  newest: { readonly seq: number; readonly hash: string } = { seq: 1_000_000, hash: 'ab'.repeat(32) },
 ): Promise<{ peer: string; host: Host; under: () => number; show: () => Promise<void> }> {
   const identity = someIdentity(random);
   await registerHere(node, identity.peerId);
@@ -239,7 +241,7 @@ async function holderOf(
     author: hand.identity.peerId,
     channel: 'public' as const,
     digest: '00'.repeat(32),
-    items: [{ epoch: hand.epoch, seq: 1_000_000, hash: 'ab'.repeat(32) }],
+    items: [{ epoch: hand.epoch, ...newest }],
   }));
   return {
     peer: identity.peerId,
@@ -257,8 +259,10 @@ async function holderOf(
   };
 }
 const someHand = (): Hand => new Hand(someIdentity(random), random.hex(8));
+const nextListing = (hand: Hand): Entry =>
+  hand.next(listingOps(hand.pen, random.hex(6), undefined, { title: 'Maize' }));
 const entryFrame = (hand: Hand): Uint8Array => {
-  const { bytes } = hand.next(listingOps(hand.pen, random.hex(6), undefined, { title: 'Maize' }));
+  const { bytes } = nextListing(hand);
   return concat([Uint8Array.of(0), encodeItem({ kind: 'entry', bytes })]);
 };
 /** The codes with which exchanges with a peer failed. */
@@ -286,8 +290,16 @@ it('answers that trickle, of four peers at once, leave places to a fifth, and ar
     ),
   );
   const good = someHand();
-  const whole = concat([Uint8Array.of(0), ...Array.from({ length: 20 }, () => entryFrame(good).subarray(1))]);
-  const honest = await holderOf([good], () => (write) => write(whole), over.signal);
+  const theirs = Array.from({ length: 20 }, () => nextListing(good));
+  const whole = concat([
+    Uint8Array.of(0),
+    ...theirs.map(({ bytes }) => encodeItem({ kind: 'entry', bytes })),
+  ]);
+  // It shows what it has: who shows more is asked for the rest until it counts as slow.
+  const honest = await holderOf([good], () => (write) => write(whole), over.signal, {
+    seq: 20,
+    hash: theirs.at(-1)?.hash ?? '',
+  });
   for (const each of mud) await each.show();
   const held = (): number => mud.reduce((sum, { under }) => sum + under(), 0);
   let most = 0;
@@ -311,8 +323,14 @@ it('answers that trickle, of four peers at once, leave places to a fifth, and ar
   expect(most).toBeLessThan(CATCH_UP_LIMITS.pulls);
   await waitFor(
     'each of them to be named',
-    () => mud.every(({ peer }) => failed.of(peer).includes('pull-slow')),
-    60_000,
+    async () => {
+      const left = mud.filter(({ peer }) => !failed.of(peer).includes('pull-slow'));
+      // A connection that a busy machine was too slow for is made again.
+      for (const each of left) await each.show().catch(() => undefined);
+      if (left.length > 0) await pause(1000, over.signal);
+      return left.length === 0;
+    },
+    90_000,
   );
   expect(failed.of(honest.peer).filter((code) => code === 'pull-slow')).toEqual([]);
 }, 180_000);
