@@ -126,10 +126,10 @@ it('five processes find one another through the DHT from one bootstrap address, 
   const subscribed = (id: string) => (lines: readonly Line[]) =>
     lines.some((line) => line.subscriber === id) || undefined;
   await Promise.all([
-    a.until('B subscribed', 10_000, subscribed(idB)),
-    b.until('A subscribed', 10_000, subscribed(idA)),
-    c.until('D subscribed', 10_000, subscribed(idD)),
-    d.until('C subscribed', 10_000, subscribed(idC)),
+    a.until('B subscribed', 30_000, subscribed(idB)),
+    b.until('A subscribed', 30_000, subscribed(idA)),
+    c.until('D subscribed', 30_000, subscribed(idD)),
+    d.until('C subscribed', 30_000, subscribed(idC)),
   ]);
 
   await deliver(c, d, 'from-c-a-stranger');
