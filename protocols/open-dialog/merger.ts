@@ -60,6 +60,8 @@ interface Heavy {
   isPaused?: boolean;
   /** Its last merge took longer than anybody waits. */
   isLong?: boolean;
+  /** It waits only because another one was late, and has not been tried: what it needs is not known. */
+  isPutOff?: boolean;
   done?: { readonly id: string; readonly values: Values };
 }
 
@@ -101,8 +103,13 @@ class Mergers implements Merger {
 
   async merge(key: RecordKey, input: MergeInput): Promise<Values | Unmerged> {
     const heavy = this.#heavy.get(key);
-    if (heavy === undefined && this.#late === 0) return this.#first(key, input);
+    if (this.#late === 0 && (heavy === undefined || heavy.isPutOff === true)) {
+      this.#queue.delete(key);
+      this.#heavy.delete(key);
+      return this.#first(key, input, heavy?.since);
+    }
     const known = heavy ?? this.#remember(key);
+    if (heavy === undefined) known.isPutOff = true;
     const { done } = known;
     delete known.done;
     if (done?.id === input.id) {
@@ -132,12 +139,12 @@ class Mergers implements Merger {
   }
 
   /** The first try of a record; waited for while that is short, or while nobody would ask again. */
-  async #first(key: RecordKey, input: MergeInput): Promise<Values | Unmerged> {
+  async #first(key: RecordKey, input: MergeInput, since?: number): Promise<Values | Unmerged> {
     const quick = this.#quickly({ key }, input);
     const merged = this.#listeners.length === 0 ? await quick : await this.#soon(quick);
     if (merged !== undefined && typeof merged === 'object') return valuesOf(merged);
     if (this.#listeners.length === 0) return merged ?? 'failed';
-    const known = this.#remember(key);
+    const known = this.#remember(key, since);
     if (merged === undefined) void this.#lateOne(key, input, known, quick);
     else {
       known.reason = merged;
@@ -160,6 +167,9 @@ class Mergers implements Merger {
     if (typeof merged === 'object') known.done = { id: input.id, values: valuesOf(merged) };
     else known.reason = merged;
     this.#due(key);
+    if (this.#late > 0) return;
+    for (const waiting of [...this.#queue])
+      if (this.#heavy.get(waiting)?.isPutOff === true) this.#due(waiting);
   }
 
   /** The answer when it comes soon. */
@@ -175,10 +185,10 @@ class Mergers implements Merger {
     }
   }
 
-  #remember(key: RecordKey): Heavy {
+  #remember(key: RecordKey, since = performance.now()): Heavy {
     const [oldest] = this.#heavy.keys();
     if (this.#heavy.size >= HEAVY && oldest !== undefined) this.#heavy.delete(oldest);
-    const known: Heavy = { attempts: 0, since: performance.now() };
+    const known: Heavy = { attempts: 0, since };
     this.#heavy.set(key, known);
     return known;
   }
@@ -203,6 +213,7 @@ class Mergers implements Merger {
       return;
     }
     this.#busy = true;
+    delete heavy.isPutOff;
     const started = performance.now();
     const time = Math.min(this.#times.patientMs * 4 ** heavy.attempts, MOST.patientMs);
     try {

@@ -132,3 +132,25 @@ it('what took too long for whoever asked is there when it is asked for again', a
   expect(await merger.merge(key, input)).toEqual(values);
   expect(alarms).toEqual([]);
 }, 60_000);
+
+it('who was only put off while a merge was late does not wait behind those that need patience', async () => {
+  let started = 0;
+  // The second is the patient one, and never says that it is there.
+  const { merger, due } = open(
+    () => (++started === 1 ? startWorker() : new Worker('setInterval(() => {}, 1000)', { eval: true })),
+    { ...TIMES, waitMs: 1 },
+  );
+  expect(await merger.merge(key, input)).toBe('in-progress');
+  const [heavy, honest] = [`${key}2`, `${key}3`] as RecordKey[];
+  if (heavy === undefined || honest === undefined) throw new TypeError('two keys');
+  expect(await merger.merge(heavy, input)).toBe('in-progress');
+  expect(await merger.merge(honest, input)).toBe('in-progress');
+  for (;;) {
+    const next = await due();
+    const answer = await merger.merge(next, input);
+    if (next === honest && typeof answer === 'object') {
+      expect(answer).toEqual(values);
+      break;
+    }
+  }
+}, 30_000);
