@@ -17,6 +17,7 @@ import { type Hand, priceOps, type Random, someIdentity } from '../support/forge
 import { HostilePeer } from '../support/hostile-peer.ts';
 import { startLegacyNode } from '../support/legacy-node.ts';
 import { serve } from '../support/loopback-server.ts';
+import { waitFor } from '../support/wait.ts';
 
 /** One victim, and what decides everything random. */
 export interface Scene {
@@ -191,11 +192,11 @@ function frame(name: string, make: (random: Random, share: number) => Uint8Array
       try {
         await peer.register(random);
         const bytes = make(random, share);
-        await peer.serve('range', () => [bytes]);
-        for (let i = 0; i < 3; i++) {
+        let asked = 0;
+        await peer.serve('range', () => (asked++, [bytes]));
+        for (let i = 0; i < 3; i++)
           await peer.show([{ channel: 'public', epoch: random.hex(8), seq: 5, hash: random.hex(32) }]);
-          await sleep(300);
-        }
+        await waitFor('the range to be asked for', () => asked > 0, 10_000);
       } finally {
         await peer.stop();
       }
