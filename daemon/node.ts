@@ -1,7 +1,5 @@
-import { readFile } from 'node:fs/promises';
 import { TopicValidatorResult } from '@libp2p/gossipsub';
 import type { Coverage } from '../protocols/digest/coverage.ts';
-import { AgrinetError } from '../protocols/errors.ts';
 import { type AddressBook, createAddressBook } from '../protocols/discovery/address-book.ts';
 import { createGrowth } from './growth.ts';
 import { authorQuota } from './quotas.ts';
@@ -42,6 +40,7 @@ import { type NodeClock, startNodeClock } from './node-clock.ts';
 import { openStore } from './open-store.ts';
 import { Parts } from './parts.ts';
 import { startPeerUrls } from './peer-urls.ts';
+import { readNetworkKey } from './network-key.ts';
 import { openRejoin } from './rejoin.ts';
 import { isLoopbackHost, type Settings } from './settings.ts';
 import { createSlowPeers } from './slow-peers.ts';
@@ -291,7 +290,8 @@ async function compose(
   await book.load();
   parts.started('address book', () => book.stop());
   const listen = `/ip${settings.myceliumHost.includes(':') ? '6' : '4'}/${settings.myceliumHost}/tcp/${settings.myceliumPort}`;
-  const psk = settings.myceliumPskFile === undefined ? undefined : await readPsk(settings.myceliumPskFile);
+  const psk =
+    settings.myceliumPskFile === undefined ? undefined : await readNetworkKey(settings.myceliumPskFile);
   host = await createHost({
     identity,
     network,
@@ -432,14 +432,6 @@ async function compose(
 
 function activePeers(registry: Registry): string[] {
   return registry.list().flatMap((node) => (node.status === 'active' ? [node.peerId] : []));
-}
-
-async function readPsk(file: string): Promise<Uint8Array> {
-  try {
-    return new Uint8Array(await readFile(file));
-  } catch (error) {
-    throw new AgrinetError('settings-invalid', `MYCELIUM_PSK_FILE: ${file} cannot be read`, { cause: error });
-  }
 }
 
 function onPullEvent(
