@@ -168,8 +168,8 @@ class Mergers implements Merger {
     else known.reason = merged;
     this.#due(key);
     if (this.#late > 0) return;
-    for (const waiting of [...this.#queue])
-      if (this.#heavy.get(waiting)?.isPutOff === true) this.#due(waiting);
+    const putOff = [...this.#queue].filter((waiting) => this.#heavy.get(waiting)?.isPutOff === true);
+    for (const waiting of putOff) this.#due(waiting);
   }
 
   /** The answer when it comes soon. */
