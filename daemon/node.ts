@@ -3,6 +3,7 @@ import type { Coverage } from '../protocols/digest/coverage.ts';
 import { type AddressBook, createAddressBook } from '../protocols/discovery/address-book.ts';
 import { createGrowth } from './growth.ts';
 import { authorQuota } from './quotas.ts';
+import type { Env } from '../protocols/env.ts';
 import { createDialRule } from '../protocols/discovery/dial-rule.ts';
 import { createDiscovery, type Discovery } from '../protocols/discovery/discovery.ts';
 import { createClock } from '../protocols/feed/clock.ts';
@@ -43,6 +44,7 @@ import { startPeerUrls } from './peer-urls.ts';
 import { readNetworkKey } from './network-key.ts';
 import { openRejoin } from './rejoin.ts';
 import { isLoopbackHost, type Settings } from './settings.ts';
+import { systemEnv } from './system-env.ts';
 import { createSlowPeers } from './slow-peers.ts';
 import { createStorageGuard, type StorageGuard } from './storage-guard.ts';
 
@@ -50,6 +52,8 @@ import { createStorageGuard, type StorageGuard } from './storage-guard.ts';
 export interface Node {
   readonly settings: Settings;
   readonly identity: Identity;
+  /** Time, waiting and chance; its `now` is the clock's. */
+  readonly env: Env;
   readonly clock: NodeClock;
   readonly store: Store;
   readonly db: Database;
@@ -127,6 +131,7 @@ async function compose(
   });
   parts.started('clock', async () => clock.stop());
   const { now } = clock;
+  const env: Env = { ...systemEnv, now };
   const self = identity.peerId;
   const network = settings.myceliumNetwork;
   const alarms = createAlarms(logger, now, clock.steady);
@@ -314,8 +319,8 @@ async function compose(
       dht: host.dht,
       book,
       ping: host.ping,
-      now: () => performance.now(),
-      random: Math.random,
+      now: env.monotonic,
+      random: env.random,
       onDebug: (message, fields) => logger.debug(fields, message),
     },
     {
@@ -351,7 +356,7 @@ async function compose(
         gossiped.tell('published');
       },
       now: clock.steady, // it knows waits and no dates
-      random: Math.random,
+      random: env.random,
       onEvent: pulls.tell,
     },
     network,
@@ -398,6 +403,7 @@ async function compose(
   return {
     settings,
     identity,
+    env,
     clock,
     store,
     db,

@@ -93,7 +93,7 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
     logger,
   } = node;
   const self = identity.peerId;
-  const { clock } = node;
+  const { clock, env } = node;
   const { now } = clock;
   const leftOut = createLeftOut(
     (alarm) => alarms.raise(alarm),
@@ -159,7 +159,7 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
     log: (message, fields) =>
       message === 'peer lost' ? logger.warn(fields, message) : logger.info(fields, message),
     now,
-    monotonic: () => performance.now(),
+    monotonic: env.monotonic,
   });
   parts.started('reach watch', () => reach.stop());
 

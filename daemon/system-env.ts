@@ -1,0 +1,31 @@
+import { randomBytes } from 'node:crypto';
+import type { Env, Timer, TimerOptions } from '../protocols/env.ts';
+
+/** The machine's own time and chance: the only place that asks for them. */
+export const systemEnv: Env = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  cpu() {
+    const { user, system } = process.threadCpuUsage();
+    return (user + system) / 1000;
+  },
+  random: () => Math.random(),
+  bytes: (length) => randomBytes(length),
+  after: (ms, call, options) => (ms <= 0 ? immediate(call, options) : timeout(ms, call, options)),
+  deadline: (ms) => AbortSignal.timeout(ms),
+};
+
+/** What `setTimeout` can wait, milliseconds: it would call at once for anything longer. */
+const LONGEST_MS = 2 ** 31 - 1;
+
+function timeout(ms: number, call: () => void, { holds = false }: TimerOptions = {}): Timer {
+  const timer = setTimeout(call, Math.min(ms, LONGEST_MS));
+  if (!holds) timer.unref();
+  return { cancel: () => clearTimeout(timer) };
+}
+
+function immediate(call: () => void, { holds = true }: TimerOptions = {}): Timer {
+  const timer = setImmediate(call);
+  if (!holds) timer.unref();
+  return { cancel: () => clearImmediate(timer) };
+}

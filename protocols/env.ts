@@ -1,0 +1,60 @@
+/** A call that is due: `cancel` takes it back, at any time and any number of times. */
+export interface Timer {
+  cancel(): void;
+}
+
+/** How a timer is kept. */
+export interface TimerOptions {
+  /** The process goes on until the call was made. Without it a timer alone keeps no process alive. */
+  readonly holds?: boolean;
+}
+
+/**
+ * What a node takes from the machine: time, waiting and chance. Everything that keeps time, waits or draws is given one, so that a test
+ * holds them all: the same seed gives the same run. The real one is `daemon/system-env.ts`; a world has its own (`test/sim/world.ts`).
+ */
+export interface Env {
+  /** The wall clock, milliseconds since 1970, whole. Somebody may set it. */
+  readonly now: () => number;
+  /** Milliseconds from an unnamed beginning, with fractions. Nobody sets it; for spans of time within this process. */
+  readonly monotonic: () => number;
+  /** CPU that this thread has used, milliseconds, with fractions. */
+  readonly cpu: () => number;
+  /** At least 0 and less than 1, evenly. For jitter and for choosing; never for a secret. */
+  readonly random: () => number;
+  /** As many random bytes, fit for keys and nonces. */
+  readonly bytes: (length: number) => Uint8Array;
+  /** Calls once when so many milliseconds have passed. With 0 the call comes when the event loop has gone round: sockets and other timers first. */
+  readonly after: (ms: number, call: () => void, options?: TimerOptions) => Timer;
+  /** Aborted, with a `TimeoutError`, when so many milliseconds have passed. */
+  readonly deadline: (ms: number) => AbortSignal;
+}
+
+/** Resolves when so many milliseconds have passed, or at once when the signal is or becomes aborted. */
+export function pause(
+  env: Pick<Env, 'after'>,
+  ms: number,
+  signal?: AbortSignal,
+  options?: TimerOptions,
+): Promise<void> {
+  if (signal?.aborted === true) return Promise.resolve();
+  return new Promise((resolve) => {
+    const done = (): void => {
+      timer.cancel();
+      signal?.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = env.after(ms, done, options);
+    signal?.addEventListener('abort', done, { once: true });
+  });
+}
+
+/** Calls again and again, so many milliseconds apart, until it is cancelled. */
+export function every(env: Pick<Env, 'after'>, ms: number, call: () => void, options?: TimerOptions): Timer {
+  let timer = env.after(ms, next, options);
+  function next(): void {
+    timer = env.after(ms, next, options);
+    call();
+  }
+  return { cancel: () => timer.cancel() };
+}
