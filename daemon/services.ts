@@ -112,14 +112,13 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
   // -- jobs
   const notifications = createNotifications({
     table: openNotificationTable(db),
-    now,
+    env,
     emit: (type, data, audience) => events.emit(type, data, audience),
   });
   const jobs = await createJobs({
     settings,
     table: openJobTable<JobRow>(db),
-    now,
-    steady: clock.steady,
+    env,
     logger,
     tell: (job, what) => {
       if (job.state === 'dead')
@@ -324,6 +323,7 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
     ...(sms === undefined ? {} : { sms }),
   });
   const schedule = startSchedule({
+    env,
     syncMinutes: settings.syncIntervalMinutes,
     syncAll: () => exchange.port.syncAll(),
     expireKeys: () => jobs.queue.add('key-expiry', {}, { key: 'key-expiry' }),

@@ -5,6 +5,7 @@ import type { JobHandlers } from '../jobs/job-queue.ts';
 import { readSettings } from '../secrets.ts';
 import { inTerminal } from '../service/signals.ts';
 import { isLoopbackHost, type Settings } from '../settings.ts';
+import { systemEnv } from '../system-env.ts';
 import { printLine } from './output.ts';
 
 /** `agrinet worker`: does the jobs of the daemon at BACKEND_URL until it is told to stop. */
@@ -41,6 +42,7 @@ export function workerCommand(): Command {
       const { runWorker } = await import('../jobs/worker-process.ts'); // BullMQ, which no other command needs
       await runWorker(
         {
+          env: systemEnv,
           redisUrl,
           backendUrl,
           apiKey,

@@ -1,7 +1,8 @@
 import type { Job, JobName, JobsPort } from '../../api/ports/jobs.ts';
+import type { Env } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { JobTable } from '../../storage/job-table.ts';
-import { asked, createEmbeddedQueue } from './embedded-queue.ts';
+import { createEmbeddedQueue, storeMethods } from './embedded-queue.ts';
 import { type JobRow, type JobLimits, openJobStore } from './job-store.ts';
 import type { JobQueue } from './job-queue.ts';
 
@@ -20,10 +21,7 @@ export interface JobsParts {
   readonly tell: (job: Job, what: 'progress' | 'ended') => Promise<void>;
   /** Whether a node can be synced with; asked before a worker's wish is queued. */
   readonly knowsSource: (id: string) => Promise<boolean> | boolean;
-  readonly now?: () => number;
-  /** A clock that nobody sets, milliseconds; default `now`, or the machine's. */
-  readonly steady?: () => number;
-  readonly random?: () => number;
+  readonly env: Pick<Env, 'now' | 'monotonic' | 'random' | 'bytes' | 'after'>;
   readonly limits?: Partial<JobLimits>;
   /** BullMQ's key prefix; default its own. */
   readonly prefix?: string;
@@ -37,15 +35,11 @@ export interface Jobs {
 
 /** The jobs of a node: one store; without REDIS_URL all done here, with it those of workers handed over through Redis. */
 export async function createJobs(parts: JobsParts): Promise<Jobs> {
-  const { settings, table, logger, tell, knowsSource, limits, prefix } = parts;
-  const now = parts.now ?? Date.now;
-  const steady = parts.steady ?? parts.now ?? (() => performance.now());
+  const { settings, table, env, logger, tell, knowsSource, limits, prefix } = parts;
   const onTrouble = (message: string, fields: Record<string, unknown>): void => logger.warn(fields, message);
   const store = await openJobStore({
     table,
-    now,
-    steady,
-    random: parts.random ?? Math.random,
+    env,
     tell,
     onTrouble,
     ...(limits === undefined ? {} : { limits }),
@@ -55,13 +49,13 @@ export async function createJobs(parts: JobsParts): Promise<Jobs> {
     redisUrl === undefined
       ? undefined
       : (await import('./bullmq-queue.ts')).createBullmqQueue(
-          { store, redisUrl, onTrouble, now, steady, ...(prefix === undefined ? {} : { prefix }) },
+          { store, redisUrl, onTrouble, env, ...(prefix === undefined ? {} : { prefix }) },
           WORKER_JOBS,
         );
-  const local = createEmbeddedQueue({ store, onTrouble }, remote === undefined ? undefined : OWN_JOBS);
+  const local = createEmbeddedQueue({ store, env, onTrouble }, remote === undefined ? undefined : OWN_JOBS);
   const queue: JobQueue = {
     kind: remote?.kind ?? local.kind,
-    ...asked(store),
+    ...storeMethods(store),
     health: () => (remote ?? local).health(),
     async start(handlers) {
       await local.start(handlers);

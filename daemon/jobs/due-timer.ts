@@ -1,44 +1,42 @@
+import type { Env, Timer } from '../../protocols/env.ts';
+
 /** A clock that was set meanwhile is noticed after so long. */
 const LONGEST_SLEEP_MS = 30_000;
 
 /** One timer for the earliest of many times, and listeners that are called once for all that became due together. */
 export class DueTimer {
-  readonly #steady: () => number;
+  readonly #env: Pick<Env, 'after' | 'monotonic'>;
   /** Looks at what is due, and asks to be woken for the rest. */
   readonly #look: () => void;
   readonly #listeners = new Set<() => void>();
-  #timer: NodeJS.Timeout | undefined;
+  #timer: Timer | undefined;
   #wakeAt = Infinity;
   #calling = false;
   #stopped = false;
 
-  constructor(steady: () => number, look: () => void) {
-    this.#steady = steady;
+  constructor(env: Pick<Env, 'after' | 'monotonic'>, look: () => void) {
+    this.#env = env;
     this.#look = look;
   }
 
   /** Looks again in so many milliseconds, or sooner. */
   wake(inMs: number): void {
-    const at = this.#steady() + Math.max(0, inMs);
+    const at = this.#env.monotonic() + Math.max(0, inMs);
     if (this.#stopped || at >= this.#wakeAt) return;
     this.#wakeAt = at;
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(
-      () => {
-        this.#wakeAt = Infinity;
-        this.#look();
-        this.call();
-      },
-      Math.min(LONGEST_SLEEP_MS, Math.max(0, inMs)),
-    );
-    this.#timer.unref();
+    this.#timer?.cancel();
+    this.#timer = this.#env.after(Math.min(LONGEST_SLEEP_MS, Math.max(0, inMs)), () => {
+      this.#wakeAt = Infinity;
+      this.#look();
+      this.call();
+    });
   }
 
   /** Calls the listeners, once for all calls of this turn. */
   call(): void {
     if (this.#calling || this.#stopped) return;
     this.#calling = true;
-    setImmediate(() => {
+    this.#env.after(0, () => {
       this.#calling = false;
       for (const listener of this.#listeners) listener();
     });
@@ -51,7 +49,7 @@ export class DueTimer {
 
   stop(): void {
     this.#stopped = true;
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
     this.#listeners.clear();
   }
 }

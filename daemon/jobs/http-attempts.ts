@@ -1,14 +1,7 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
 import { type Job, type JobAttempts, JOB_NAMES, JOB_STATES } from '../../api/ports/jobs.ts';
 import { AgrinetError, errorCode } from '../../protocols/errors.ts';
-
-/** The daemon answers in milliseconds; a disk that it waits for may take seconds. */
-const ANSWER_MS = 15_000;
-/** How long a daemon that is away is waited for with a report; later its lease is over anyhow and the job is done again. */
-const PATIENCE_MS = 5 * 60_000;
-/** Between two tries at a daemon that is away: a restart takes a few seconds. */
-const LONGEST_WAIT_MS = 5000;
+import { type DaemonRequestParts, DaemonRequests } from './daemon-requests.ts';
 
 const time = z.iso.datetime().transform((text) => Date.parse(text));
 const json = z.record(z.string(), z.json());
@@ -35,7 +28,6 @@ const nodesAnswer = z.object({
     }),
   ),
 });
-const refusal = z.object({ code: z.string().optional(), error: z.string().optional() });
 
 /** The daemon as a worker in another process sees it. Throws `daemon-unreachable`, or what the daemon refuses with. */
 export interface WorkerApi {
@@ -47,78 +39,12 @@ export interface WorkerApi {
   check(): Promise<void>;
 }
 
-/** `stop` ends waiting for a daemon that is away. */
-export function createWorkerApi(
-  baseUrl: string,
-  key: string,
-  stop: AbortSignal,
-  patienceMs = PATIENCE_MS,
-): WorkerApi {
-  const base = baseUrl.replace(/\/+$/, '');
-
-  async function once(method: string, path: string, body?: unknown): Promise<unknown> {
-    let response: Response;
-    let text: string;
-    try {
-      response = await fetch(base + path, {
-        method,
-        headers: { 'x-api-key': key, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        signal: AbortSignal.timeout(ANSWER_MS),
-        redirect: 'manual',
-      });
-      text = await response.text();
-    } catch (cause) {
-      throw new AgrinetError('daemon-unreachable', `no daemon answers at ${base}`, { cause });
-    }
-    if (response.ok) return text === '' ? undefined : parsed(text);
-    const { code, error } = refusal.safeParse(parsed(text)).data ?? {};
-    // A proxy in front of a daemon that is away, or one that is short of something: the same as no answer.
-    if (response.status === 429 || response.status >= 500)
-      throw new AgrinetError('daemon-unreachable', `the daemon at ${base} answered ${response.status}`);
-    throw new AgrinetError(code ?? 'request-refused', error ?? `the daemon answered ${response.status}`);
-  }
-  /** Asks until the daemon answers; every report may be repeated, the daemon takes it once. */
-  async function patiently(method: string, path: string, body?: unknown): Promise<unknown> {
-    const end = performance.now() + patienceMs;
-    for (let wait = 200; ; wait = Math.min(LONGEST_WAIT_MS, wait * 2)) {
-      try {
-        return await once(method, path, body);
-      } catch (error) {
-        if (errorCode(error) !== 'daemon-unreachable' || performance.now() > end || stop.aborted) throw error;
-        await pause(wait / 2 + (wait / 2) * Math.random(), undefined, { signal: stop }).catch(() => {
-          throw error;
-        });
-      }
-    }
-  }
-  const pathOf = (id: string, what: string): string => `/jobs/${encodeURIComponent(id)}/${what}`;
-  const known = <T>(answer: z.ZodType<T, unknown>, value: unknown): T => {
-    const result = answer.safeParse(value);
-    if (result.success) return result.data;
-    throw new AgrinetError('request-refused', `what answers at ${base} is no agrinetd of this version`);
-  };
-
-  const attempts: JobAttempts = {
-    claim: async (id) => known(claimAnswer, await patiently('POST', pathOf(id, 'claim'))),
-    async progress(id, attempt, progress) {
-      await once('POST', pathOf(id, 'progress'), {
-        attempt,
-        ...(progress === undefined ? {} : { progress }),
-      });
-    },
-    complete: async (id, attempt, result) =>
-      known(jobAnswer, await patiently('POST', pathOf(id, 'complete'), { attempt, result })),
-    fail: async (id, attempt, error) =>
-      known(jobAnswer, await patiently('POST', pathOf(id, 'fail'), { attempt, error })),
-    async release(id, attempt) {
-      await once('POST', pathOf(id, 'release'), { attempt });
-    },
-  };
+export function createWorkerApi(parts: DaemonRequestParts): WorkerApi {
+  const requests = new DaemonRequests(parts);
   return {
-    attempts,
+    attempts: createHttpAttempts(requests),
     async nodes() {
-      const { nodes } = known(nodesAnswer, await once('GET', '/federation/nodes'));
+      const { nodes } = known(nodesAnswer, await requests.once('GET', '/federation/nodes'), requests);
       return nodes.flatMap(({ nodeId, peerId, status, lastSyncAt }) => {
         const id = nodeId ?? peerId;
         if (id === undefined || status !== 'active') return [];
@@ -127,17 +53,17 @@ export function createWorkerApi(
       });
     },
     async enqueueSync(source) {
-      await once('POST', '/jobs', { name: 'federation-sync', data: { source } });
+      await requests.once('POST', '/jobs', { name: 'federation-sync', data: { source } });
     },
     async check() {
       try {
-        await once('POST', pathOf('none', 'claim'));
+        await requests.once('POST', pathOf('none', 'claim'));
       } catch (error) {
         if (errorCode(error) === 'not-found') return;
         if (errorCode(error) === 'daemon-unreachable') throw error;
         throw new AgrinetError(
           'request-refused',
-          `The daemon at ${base} refuses this API_KEY; a worker needs one with the scope worker: agrinet keys issue`,
+          `The daemon at ${requests.base} refuses this API_KEY; a worker needs one with the scope worker: agrinet keys issue`,
           { cause: error },
         );
       }
@@ -145,10 +71,33 @@ export function createWorkerApi(
   };
 }
 
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined; // a page of a proxy, or of something else
-  }
+function createHttpAttempts(requests: DaemonRequests): JobAttempts {
+  return {
+    claim: async (id) => known(claimAnswer, await requests.patiently('POST', pathOf(id, 'claim')), requests),
+    async progress(id, attempt, progress) {
+      const body = { attempt, ...(progress === undefined ? {} : { progress }) };
+      await requests.once('POST', pathOf(id, 'progress'), body);
+    },
+    complete: async (id, attempt, result) =>
+      known(
+        jobAnswer,
+        await requests.patiently('POST', pathOf(id, 'complete'), { attempt, result }),
+        requests,
+      ),
+    fail: async (id, attempt, error) =>
+      known(jobAnswer, await requests.patiently('POST', pathOf(id, 'fail'), { attempt, error }), requests),
+    async release(id, attempt) {
+      await requests.once('POST', pathOf(id, 'release'), { attempt });
+    },
+  };
+}
+
+function pathOf(id: string, what: string): string {
+  return `/jobs/${encodeURIComponent(id)}/${what}`;
+}
+
+function known<T>(schema: z.ZodType<T, unknown>, value: unknown, { base }: { readonly base: string }): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  throw new AgrinetError('request-refused', `what answers at ${base} is no agrinetd of this version`);
 }

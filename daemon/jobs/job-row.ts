@@ -1,5 +1,6 @@
-import { randomBytes } from 'node:crypto';
 import type { Job, JobName, JobState, JsonObject } from '../../api/ports/jobs.ts';
+import type { Env } from '../../protocols/env.ts';
+import { hex } from '../../protocols/wire/bytes.ts';
 
 /** A job as it is kept; `waiting` with a later `runAt` is shown as `delayed`. */
 export interface JobRow extends Omit<Job, 'state'> {
@@ -22,8 +23,8 @@ export function afterLoss(row: JobRow, error: { code: string; message: string },
 }
 
 /** Ids sort by time. */
-export function newId(at: number): string {
-  return `job-${at.toString(16).padStart(12, '0')}-${randomBytes(6).toString('hex')}`;
+export function newId(at: number, { bytes }: Pick<Env, 'bytes'>): string {
+  return `job-${at.toString(16).padStart(12, '0')}-${hex(bytes(6))}`;
 }
 
 /** One sync per source at a time, whoever asks for it. */

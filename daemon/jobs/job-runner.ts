@@ -1,4 +1,5 @@
 import type { Job, JsonObject } from '../../api/ports/jobs.ts';
+import type { Env } from '../../protocols/env.ts';
 import { AgrinetError, errorCode } from '../../protocols/errors.ts';
 import type { JobHandler } from './job-queue.ts';
 
@@ -14,20 +15,26 @@ export type Outcome =
       readonly error: { readonly code: string; readonly message: string; readonly final?: boolean };
     };
 
-/** Runs a handler once; never throws. `stop` is the process being told to end; an internal error's message goes to `onInternal` only. */
+/** What one run of a handler needs. */
+export interface RunParts {
+  readonly env: Pick<Env, 'after'>;
+  /** The process is told to end. */
+  readonly stop: AbortSignal;
+  readonly progress: (update: JsonObject) => Promise<void>;
+  /** The only place where the message of an internal error goes. */
+  readonly onInternal: (error: unknown) => void;
+}
+
+/** Runs a handler once; never throws. */
 export async function runHandler(
   handler: JobHandler | undefined,
   job: Job,
-  stop: AbortSignal,
-  progress: (update: JsonObject) => Promise<void>,
-  onInternal: (error: unknown) => void,
+  { env, stop, progress, onInternal }: RunParts,
 ): Promise<Outcome> {
   const timeout = new AbortController();
-  const timer = setTimeout(
-    () => timeout.abort(new AgrinetError('job-timeout', `it took longer than ${JOB_MS / 60_000} minutes`)),
-    JOB_MS,
+  const timer = env.after(JOB_MS, () =>
+    timeout.abort(new AgrinetError('job-timeout', `it took longer than ${JOB_MS / 60_000} minutes`)),
   );
-  timer.unref();
   try {
     if (handler === undefined)
       throw new AgrinetError('job-unhandled', `nothing here does ${job.name}; its settings may be missing`);
@@ -52,6 +59,6 @@ export async function runHandler(
     const final = reason instanceof AgrinetError && reason.details['final'] === true;
     return { kind: 'failed', error: { code: errorCode(reason), message, ...(final ? { final } : {}) } };
   } finally {
-    clearTimeout(timer);
+    timer.cancel();
   }
 }

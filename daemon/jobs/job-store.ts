@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import {
   type Job,
   type JobAttempts,
@@ -7,8 +6,10 @@ import {
   type JobState,
   type JsonObject,
 } from '../../api/ports/jobs.ts';
+import type { Env } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { JobTable } from '../../storage/job-table.ts';
+import { hex } from '../../protocols/wire/bytes.ts';
 import { dueAt } from '../../protocols/wire/deadlines.ts';
 import { backoffMs, MOST_BACKOFF_MS } from './backoff.ts';
 import { breakerAfter, type BreakerState, CLOSED, MOST_COOL_DOWN_MS } from './breaker.ts';
@@ -37,10 +38,8 @@ const LONGEST_WAIT_MS = Math.max(MOST_BACKOFF_MS, MOST_COOL_DOWN_MS);
 
 export interface JobStoreParts {
   readonly table: JobTable<JobRow>;
-  readonly now: () => number;
-  /** A clock that nobody sets, for what lives in this process only: leases and breakers. Milliseconds; default `now`. */
-  readonly steady?: () => number;
-  readonly random: () => number;
+  /** Its `monotonic` is for what lives in this process only: leases and breakers. */
+  readonly env: Pick<Env, 'now' | 'monotonic' | 'random' | 'bytes' | 'after'>;
   /** First news of a job, and its end, each at least once. Must be idempotent. */
   readonly tell: (job: Job, what: 'progress' | 'ended') => Promise<void>;
   /** What went wrong without anybody to tell it to. */
@@ -73,10 +72,10 @@ export async function openJobStore(parts: JobStoreParts): Promise<JobStore> {
 
 class LevelJobStore implements JobStore {
   readonly #parts: JobStoreParts;
+  readonly #env: JobStoreParts['env'];
   readonly #limits: JobLimits;
   readonly #rows: JobRows;
   readonly #timer: DueTimer;
-  readonly #steady: () => number;
   /** Until when each attempt elsewhere is believed to live. */
   readonly #leases = new Map<string, number>();
   readonly #breakers = new Map<string, BreakerState>();
@@ -84,19 +83,19 @@ class LevelJobStore implements JobStore {
 
   constructor(parts: JobStoreParts) {
     this.#parts = parts;
+    this.#env = parts.env;
     this.#limits = { ...JOB_LIMITS, ...parts.limits };
     this.#rows = new JobRows(parts.table, this.#limits);
-    this.#steady = parts.steady ?? parts.now;
-    this.#timer = new DueTimer(this.#steady, () => this.#look());
+    this.#timer = new DueTimer(parts.env, () => this.#look());
   }
 
   async open(): Promise<void> {
-    const { onTrouble, now } = this.#parts;
+    const { onTrouble } = this.#parts;
     await this.#rows.load((key) => onTrouble('a job is damaged and left out', { key }));
     for (const row of this.#rows.in('active')) {
       if (row.local === true) {
         const error = { code: 'process-lost', message: 'the node ended while it worked on this' };
-        await this.#save(afterLoss(row, error, now()), false);
+        await this.#save(afterLoss(row, error, this.#env.now()), false);
       } else this.#lease(row.id);
     }
     for (const state of ['completed', 'dead'] as const)
@@ -105,8 +104,8 @@ class LevelJobStore implements JobStore {
   }
 
   async add(name: JobName, data: JsonObject, options: AddOptions = {}): Promise<Job> {
-    const at = this.#parts.now();
-    const id = options.id ?? newId(at);
+    const at = this.#env.now();
+    const id = options.id ?? newId(at, this.#env);
     const key = keyOf(name, data, options.key) ?? id;
     const same = this.#rows.get(id) ?? this.#rows.live(key);
     if (same !== undefined) {
@@ -121,7 +120,7 @@ class LevelJobStore implements JobStore {
         'too many jobs wait already; see agrinet jobs, and try again later',
       );
     const { delayMs = 0 } = options;
-    const openMs = (this.#breakers.get(sourceOf({ name, data }))?.openUntil ?? 0) - this.#steady();
+    const openMs = (this.#breakers.get(sourceOf({ name, data }))?.openUntil ?? 0) - this.#env.monotonic();
     const row = await this.#save(
       {
         id,
@@ -162,7 +161,7 @@ class LevelJobStore implements JobStore {
     if (this.#rows.live(row.key) !== undefined)
       throw new AgrinetError('job-not-dead', 'another job for the same thing is waiting or running');
     const { endedAt: _endedAt, attempt: _attempt, told: _told, ...rest } = row;
-    const kept = await this.#save({ ...rest, state: 'waiting', attempts: 0, runAt: this.#parts.now() }, true);
+    const kept = await this.#save({ ...rest, state: 'waiting', attempts: 0, runAt: this.#env.now() }, true);
     this.#changed(kept);
     return this.#shown(kept);
   }
@@ -184,7 +183,7 @@ class LevelJobStore implements JobStore {
 
   async progress(id: string, attempt: string, update?: JsonObject): Promise<void> {
     const row = this.#running(id, attempt);
-    if (this.#leases.has(id)) this.#leases.set(id, this.#steady() + this.#limits.leaseMs);
+    if (this.#leases.has(id)) this.#leases.set(id, this.#env.monotonic() + this.#limits.leaseMs);
     if (update === undefined) return;
     const kept = await this.#save({ ...row, progress: update }, false);
     if (row.progress !== undefined) return;
@@ -200,7 +199,7 @@ class LevelJobStore implements JobStore {
     if (row.state === 'completed' && row.attempt === attempt) return this.#shown(await this.#save(row, true));
     const { error: _error, ...rest } = this.#running(id, attempt);
     this.#breakers.delete(sourceOf(row));
-    const endedAt = this.#parts.now();
+    const endedAt = this.#env.now();
     const kept = await this.#save({ ...rest, state: 'completed', result, endedAt }, true);
     this.#tellEnd(kept);
     return this.#shown(kept);
@@ -212,11 +211,11 @@ class LevelJobStore implements JobStore {
     if (before.state !== 'active' && before.attempt === attempt && before.error?.code === code)
       return this.#shown(await this.#save(before, true));
     const row = this.#running(id, attempt);
-    const at = this.#parts.now();
-    const openMs = this.#failedAgain(sourceOf(row)) - this.#steady();
+    const at = this.#env.now();
+    const openMs = this.#failedAgain(sourceOf(row)) - this.#env.monotonic();
     const error = { code, message };
     const last = final === true || row.attempts >= row.maxAttempts;
-    const runAt = at + Math.max(backoffMs(row.attempts, this.#parts.random()), openMs);
+    const runAt = at + Math.max(backoffMs(row.attempts, this.#env.random()), openMs);
     const kept = await this.#save(
       last ? { ...row, state: 'dead', error, endedAt: at } : { ...row, state: 'waiting', error, runAt },
       true,
@@ -230,11 +229,11 @@ class LevelJobStore implements JobStore {
     const row = this.#running(id, attempt);
     const attempts = row.attempts - 1;
     // The token goes, so that a report that comes late counts for nothing.
-    this.#changed(await this.#save({ ...row, state: 'waiting', attempts, runAt: this.#parts.now() }, true));
+    this.#changed(await this.#save({ ...row, state: 'waiting', attempts, runAt: this.#env.now() }, true));
   }
 
   due(names: ReadonlySet<JobName>, limit: number): Job[] {
-    const at = this.#parts.now();
+    const at = this.#env.now();
     const found: Job[] = [];
     for (const row of this.#rows.in('waiting')) {
       if (found.length >= limit) break;
@@ -256,9 +255,9 @@ class LevelJobStore implements JobStore {
     const row = this.#found(id);
     if (row.state === 'active') throw new AgrinetError('job-claimed', 'another worker is at this job');
     if (row.state !== 'waiting') throw new AgrinetError('job-ended', `this job is ${row.state}`);
-    if (this.#dueTime(row) > this.#parts.now())
+    if (this.#dueTime(row) > this.#env.now())
       throw new AgrinetError('job-not-due', 'this job is to be done later');
-    const attempt = randomBytes(16).toString('hex');
+    const attempt = hex(this.#env.bytes(16));
     const { progress: _progress, ...rest } = row;
     // Not fsynced: should it be lost with the machine, the job is simply done again.
     const next = { ...rest, state: 'active' as const, attempts: row.attempts + 1, attempt, local };
@@ -289,11 +288,11 @@ class LevelJobStore implements JobStore {
 
   /** When a waiting job may be begun, whatever the clock said that set it. */
   #dueTime({ runAt, delayMs = 0 }: JobRow): number {
-    return dueAt(runAt, this.#parts.now(), Math.max(LONGEST_WAIT_MS, delayMs));
+    return dueAt(runAt, this.#env.now(), Math.max(LONGEST_WAIT_MS, delayMs));
   }
 
   #stateOf(row: JobRow): JobState {
-    return row.state === 'waiting' && this.#dueTime(row) > this.#parts.now() ? 'delayed' : row.state;
+    return row.state === 'waiting' && this.#dueTime(row) > this.#env.now() ? 'delayed' : row.state;
   }
 
   #shown(row: JobRow): Job {
@@ -304,26 +303,26 @@ class LevelJobStore implements JobStore {
 
   /** Looks at what is due, and asks to be woken for the rest. */
   #look(): void {
-    const turn = this.#steady();
+    const turn = this.#env.monotonic();
     for (const [id, until] of this.#leases) {
       if (until <= turn) this.#lost(id);
       else this.#timer.wake(until - turn);
     }
     for (const row of this.#rows.in('waiting')) {
-      const inMs = this.#dueTime(row) - this.#parts.now();
+      const inMs = this.#dueTime(row) - this.#env.now();
       if (inMs > 0) this.#timer.wake(inMs);
     }
   }
 
   #changed(row: JobRow): void {
     if (row.state !== 'waiting') return;
-    const inMs = this.#dueTime(row) - this.#parts.now();
+    const inMs = this.#dueTime(row) - this.#env.now();
     if (inMs <= 0) this.#timer.call();
     else this.#timer.wake(inMs);
   }
 
   #lease(id: string): void {
-    this.#leases.set(id, this.#steady() + this.#limits.leaseMs);
+    this.#leases.set(id, this.#env.monotonic() + this.#limits.leaseMs);
     this.#timer.wake(this.#limits.leaseMs);
   }
 
@@ -333,7 +332,7 @@ class LevelJobStore implements JobStore {
     const row = this.#rows.get(id);
     if (row?.state !== 'active') return;
     const error = { code: 'worker-lost', message: 'the worker gave no sign of life' };
-    void this.#save(afterLoss(row, error, this.#parts.now()), true).then(
+    void this.#save(afterLoss(row, error, this.#env.now()), true).then(
       (kept) => {
         if (kept.state === 'dead') this.#tellEnd(kept);
         this.#changed(kept);
@@ -348,7 +347,7 @@ class LevelJobStore implements JobStore {
   /** When the source may be asked again after this failure; 0 for jobs without one. */
   #failedAgain(source: string): number {
     if (source === '') return CLOSED.openUntil;
-    const breaker = breakerAfter(this.#breakers.get(source) ?? CLOSED, 'failed', this.#steady());
+    const breaker = breakerAfter(this.#breakers.get(source) ?? CLOSED, 'failed', this.#env.monotonic());
     this.#breakers.set(source, breaker);
     return breaker.openUntil;
   }

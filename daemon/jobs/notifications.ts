@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import {
   type Job,
   type JsonObject,
@@ -6,14 +5,16 @@ import {
   type NotificationsPort,
   OPERATOR_USER,
 } from '../../api/ports/jobs.ts';
+import type { Env } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { NotificationTable } from '../../storage/notification-table.ts';
 import { textOf } from './job-queue.ts';
+import { hex } from '../../protocols/wire/bytes.ts';
 import { isoTime } from '../../protocols/wire/iso-time.ts';
 
 export interface NotificationParts {
   readonly table: NotificationTable;
-  readonly now: () => number;
+  readonly env: Pick<Env, 'now' | 'bytes'>;
   /** The event log's. */
   readonly emit: (
     type: 'notification' | 'notification.read',
@@ -37,13 +38,12 @@ const MESSAGE_MAX = 1000;
 
 /** Lines for users and the operator, in LevelDB, each also an event. */
 export function createNotifications(parts: NotificationParts): Notifications {
-  const { table, now, emit } = parts;
+  const { table, env, emit } = parts;
 
   const record: Notifications['record'] = async (userId, message, { once, jobId } = {}) => {
-    const at = now();
+    const at = env.now();
     // Ids sort by time, as those of jobs do.
-    const notificationId =
-      once ?? `note-${at.toString(16).padStart(12, '0')}-${randomBytes(6).toString('hex')}`;
+    const notificationId = once ?? `note-${at.toString(16).padStart(12, '0')}-${hex(env.bytes(6))}`;
     const row: Notification = {
       userId,
       notificationId,

@@ -1,4 +1,7 @@
+import { type Env, every } from '../../protocols/env.ts';
+
 export interface ScheduleParts {
+  readonly env: Pick<Env, 'after'>;
   /** SYNC_INTERVAL_MINUTES; 0 leaves syncs to cron. */
   readonly syncMinutes: number;
   readonly syncAll: () => Promise<unknown>;
@@ -21,24 +24,22 @@ const HOUR_MS = 60 * 60_000;
 export function startSchedule(parts: ScheduleParts): {
   stop(): void;
 } {
-  const { syncMinutes, syncAll, expireKeys, signAudit, publishTrends, onFailure } = parts;
-  const timers: NodeJS.Timeout[] = [];
+  const { env, syncMinutes, syncAll, expireKeys, signAudit, publishTrends, onFailure } = parts;
   const again =
     (job: () => Promise<unknown>): (() => void) =>
     () =>
       void job().catch(onFailure);
-  if (syncMinutes > 0) timers.push(setInterval(again(syncAll), syncMinutes * 60_000));
-  timers.push(
-    setTimeout(again(expireKeys), FIRST_EXPIRY_MS),
-    setInterval(again(expireKeys), DAY_MS),
-    setInterval(again(signAudit), DAY_MS),
-    setTimeout(again(publishTrends), FIRST_TRENDS_MS),
-    setInterval(again(publishTrends), HOUR_MS),
-  );
-  for (const timer of timers) timer.unref();
+  const timers = [
+    ...(syncMinutes > 0 ? [every(env, syncMinutes * 60_000, again(syncAll))] : []),
+    env.after(FIRST_EXPIRY_MS, again(expireKeys)),
+    every(env, DAY_MS, again(expireKeys)),
+    every(env, DAY_MS, again(signAudit)),
+    env.after(FIRST_TRENDS_MS, again(publishTrends)),
+    every(env, HOUR_MS, again(publishTrends)),
+  ];
   return {
     stop() {
-      for (const timer of timers) clearTimeout(timer);
+      for (const timer of timers) timer.cancel();
     },
   };
 }

@@ -1,5 +1,5 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import { Redis } from 'ioredis';
+import { type Env, pause } from '../../protocols/env.ts';
 import { AgrinetError, errorCode, errorMessage } from '../../protocols/errors.ts';
 import { dueAt } from '../../protocols/wire/deadlines.ts';
 import { createWorkerApi, type WorkerApi } from './http-attempts.ts';
@@ -12,6 +12,7 @@ const POLL_MS = 2 * 60_000;
 const AWAY_MS = 2000;
 
 export interface WorkerProcessParts {
+  readonly env: Pick<Env, 'now' | 'monotonic' | 'random' | 'after' | 'deadline'>;
   readonly redisUrl: string;
   readonly backendUrl: string;
   readonly apiKey: string;
@@ -28,14 +29,15 @@ export interface WorkerProcessParts {
  * for a key without the scope, `settings-invalid` for a Redis that refuses us.
  */
 export async function runWorker(parts: WorkerProcessParts, stop: AbortSignal): Promise<void> {
-  const { redisUrl, backendUrl, say } = parts;
+  const { env, redisUrl, backendUrl, say } = parts;
   // Reports outlive the signal: what is done is still to be told.
   const patience = new AbortController();
-  const api = createWorkerApi(backendUrl, parts.apiKey, patience.signal);
-  await waitFor(`the daemon at ${backendUrl}`, 'daemon-unreachable', () => api.check(), say, stop);
-  await waitFor('Redis', 'redis-away', () => checkRedis(redisUrl), say, stop);
+  const api = createWorkerApi({ env, baseUrl: backendUrl, key: parts.apiKey, stop: patience.signal });
+  await waitFor(`the daemon at ${backendUrl}`, 'daemon-unreachable', () => api.check(), parts, stop);
+  await waitFor('Redis', 'redis-away', () => checkRedis(redisUrl), parts, stop);
   if (stop.aborted) return;
   const worker = createJobWorker({
+    env,
     redisUrl,
     attempts: api.attempts,
     handlers: parts.handlers,
@@ -45,7 +47,7 @@ export async function runWorker(parts: WorkerProcessParts, stop: AbortSignal): P
   });
   say(`working on jobs of ${backendUrl}`);
   try {
-    await poll(api, parts.syncIntervalMinutes * 60_000, say, stop);
+    await poll(api, parts, stop);
   } finally {
     await worker.stop();
     patience.abort();
@@ -55,19 +57,19 @@ export async function runWorker(parts: WorkerProcessParts, stop: AbortSignal): P
 /** Asks for the syncs that are due, every few minutes until `stop`. */
 async function poll(
   api: WorkerApi,
-  intervalMs: number,
-  say: (line: string) => void,
+  { env, syncIntervalMinutes, say }: WorkerProcessParts,
   stop: AbortSignal,
 ): Promise<void> {
+  const intervalMs = syncIntervalMinutes * 60_000;
   while (!stop.aborted) {
     try {
       if (intervalMs > 0)
         for (const { id, lastSyncAt } of await api.nodes())
-          if (dueAt(lastSyncAt + intervalMs, Date.now(), intervalMs) <= Date.now()) await api.enqueueSync(id);
+          if (dueAt(lastSyncAt + intervalMs, env.now(), intervalMs) <= env.now()) await api.enqueueSync(id);
     } catch (error) {
       say(`syncs that are due could not be queued: ${errorMessage(error)}`);
     }
-    await pause(POLL_MS, undefined, { signal: stop }).catch(() => undefined); // told to stop
+    await pause(env, POLL_MS, stop, { holds: true });
   }
 }
 
@@ -76,7 +78,7 @@ async function waitFor(
   what: string,
   away: string,
   check: () => Promise<void>,
-  say: (line: string) => void,
+  { env, say }: WorkerProcessParts,
   stop: AbortSignal,
 ): Promise<void> {
   let said = false;
@@ -89,7 +91,7 @@ async function waitFor(
       if (!said) say(`waiting for ${what}: ${errorMessage(error)}`);
       said = true;
     }
-    await pause(AWAY_MS, undefined, { signal: stop }).catch(() => undefined); // told to stop
+    await pause(env, AWAY_MS, stop, { holds: true });
   }
 }
 

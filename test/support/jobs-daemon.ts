@@ -7,6 +7,7 @@ import { notificationRoutes } from '../../api/routes/notifications.ts';
 import { createJobs } from '../../daemon/jobs/create-jobs.ts';
 import type { JobRow } from '../../daemon/jobs/job-store.ts';
 import { createNotifications } from '../../daemon/jobs/notifications.ts';
+import { systemEnv } from '../../daemon/system-env.ts';
 import { errorMessage } from '../../protocols/errors.ts';
 import { Database } from '../../storage/database.ts';
 import { openJobTable } from '../../storage/job-table.ts';
@@ -18,7 +19,7 @@ const { DATA_DIR = '', PORT = '', REDIS_URL = '', LEASE_MS = '2000' } = process.
 const db = await Database.open(DATA_DIR);
 const notifications = createNotifications({
   table: openNotificationTable(db),
-  now: Date.now,
+  env: systemEnv,
   emit: () => undefined,
 });
 const log = (fields: Record<string, unknown>, message: string): void =>
@@ -26,6 +27,7 @@ const log = (fields: Record<string, unknown>, message: string): void =>
 const { queue, port } = await createJobs({
   settings: { redisUrl: REDIS_URL },
   table: openJobTable<JobRow>(db),
+  env: systemEnv,
   logger: { warn: log, error: log },
   tell: (job, what) => notifications.tellSync(job, what),
   knowsSource: () => true,

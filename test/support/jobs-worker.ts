@@ -1,5 +1,6 @@
 import { appendFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
+import { systemEnv } from '../../daemon/system-env.ts';
 import { runWorker } from '../../daemon/jobs/worker-process.ts';
 
 /** What `agrinet worker` runs, with a handler that takes its time and writes down what it did: `<worker> <job> <begun|done>`. */
@@ -9,6 +10,7 @@ const stop = new AbortController();
 process.once('SIGTERM', () => stop.abort());
 await runWorker(
   {
+    env: systemEnv,
     redisUrl: REDIS_URL,
     backendUrl: BACKEND_URL,
     apiKey: 'worker-key-of-a-test',

@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type JobStore, type JobRow, openJobStore } from '../../../daemon/jobs/job-store.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { Database } from '../../../storage/database.ts';
 import { openJobTable } from '../../../storage/job-table.ts';
 import { tempDir } from '../../support/temp-dir.ts';
@@ -19,9 +20,7 @@ let steady: number;
 async function open(): Promise<JobStore> {
   return openJobStore({
     table: openJobTable<JobRow>(db),
-    now: () => wall,
-    steady: () => steady,
-    random: () => 0.999,
+    env: { ...systemEnv, now: () => wall, monotonic: () => steady, random: () => 0.999 },
     tell: async () => undefined,
     onTrouble: () => undefined,
   });

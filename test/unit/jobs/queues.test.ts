@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { createBullmqQueue } from '../../../daemon/jobs/bullmq-queue.ts';
 import { createEmbeddedQueue } from '../../../daemon/jobs/embedded-queue.ts';
 import { type JobRow, openJobStore } from '../../../daemon/jobs/job-store.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { Database } from '../../../storage/database.ts';
 import { openJobTable } from '../../../storage/job-table.ts';
 import { redisLacking, startRedis, type TestRedis } from '../../support/redis.ts';
@@ -19,6 +20,7 @@ async function bench(
   const told: string[] = [];
   let offset = 0;
   const now = (): number => Date.now() + offset;
+  const env = { ...systemEnv, now, monotonic: now, random: () => 0 };
 
   async function open() {
     const db = await Database.open(dir.path);
@@ -30,16 +32,15 @@ async function bench(
         load: (onDamaged) => table.load(onDamaged),
         save: (...args) => (dead ? new Promise(() => undefined) : table.save(...args)),
       },
-      now,
-      random: () => 0,
+      env,
       tell: async (job, what) => void told.push(`${job.id} ${what}`),
       onTrouble: () => undefined,
       limits: { ...limits, leaseMs: 500 },
     });
     const queue =
       redisUrl === undefined
-        ? createEmbeddedQueue({ store: ledger, onTrouble: () => undefined })
-        : createBullmqQueue({ store: ledger, redisUrl, onTrouble: () => undefined, now, prefix }, [
+        ? createEmbeddedQueue({ store: ledger, env, onTrouble: () => undefined })
+        : createBullmqQueue({ store: ledger, redisUrl, onTrouble: () => undefined, env, prefix }, [
             'sms',
             'federation-sync',
           ]);

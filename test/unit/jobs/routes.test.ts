@@ -7,6 +7,7 @@ import { createJobs, type Jobs } from '../../../daemon/jobs/create-jobs.ts';
 import type { JobRow } from '../../../daemon/jobs/job-store.ts';
 import { createNotifications, type Notifications } from '../../../daemon/jobs/notifications.ts';
 import { notificationHandler } from '../../../daemon/jobs/notify-handlers.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { errorCode } from '../../../protocols/errors.ts';
 import { Database } from '../../../storage/database.ts';
 import { openJobTable } from '../../../storage/job-table.ts';
@@ -31,13 +32,14 @@ describe('jobs and notifications over HTTP', () => {
     events.length = 0;
     notifications = createNotifications({
       table: openNotificationTable(db, 5),
-      now: () => now++,
+      env: { ...systemEnv, now: () => now++ },
       emit: (type, { notificationId }, { userId }) =>
         void events.push(`${type} ${userId} ${JSON.stringify(notificationId)}`),
     });
     jobs = await createJobs({
       settings: { redisUrl: undefined },
       table: openJobTable<JobRow>(db),
+      env: systemEnv,
       logger: { warn: () => undefined, error: () => undefined },
       tell: (job, what) => notifications.tellSync(job, what),
       knowsSource: (id) => id === 'legacy:https://old.example.org',
@@ -121,6 +123,7 @@ describe('jobs and notifications over HTTP', () => {
     jobs = await createJobs({
       settings: { redisUrl: undefined },
       table: openJobTable<JobRow>(db),
+      env: systemEnv,
       logger: { warn: () => undefined, error: () => undefined },
       tell: async () => undefined,
       knowsSource: () => true,
