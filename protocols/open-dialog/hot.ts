@@ -1,4 +1,3 @@
-import { sha256Hex } from '../wire/bytes.ts';
 import type { FieldValue, RecordRest } from './record.ts';
 
 /**
@@ -31,20 +30,6 @@ export function hotValues(values: readonly FieldValue[]): number {
     kept++;
   }
   return Math.min(kept, values.length);
-}
-
-/** The heads that stand in the state, sorted: those with the largest op counters, because a change of all of them wins. */
-export function hotHeads(heads: readonly { readonly hash: string; readonly lastOp: number }[]): {
-  heads: string[];
-  rest?: NonNullable<RecordRest['heads']>;
-} {
-  const newest = heads
-    .toSorted((a, b) => b.lastOp - a.lastOp || (a.hash < b.hash ? 1 : -1))
-    .map(({ hash }) => hash);
-  const hot = newest.slice(0, HOT.heads).sort();
-  const others = newest.slice(HOT.heads).sort();
-  if (others.length === 0) return { heads: hot };
-  return { heads: hot, rest: { count: others.length, hash: sha256Hex(others.join(',')) } };
 }
 
 /** Takes out of `seqs` what is more than the state holds, the actors who have been silent longest first; answers how many. */

@@ -1,10 +1,11 @@
 import type { RecordKey } from '../wire/ids.ts';
-import { sha256Hex } from '../wire/bytes.ts';
 import type { Change } from './change.ts';
+import { type Clock, type Clocked, Clocks, isSeen } from './clocks.ts';
 import { COUNTS, emptyState, linearValues, opIdText } from './fast-road.ts';
 import { genesisOf } from './genesis.ts';
 import { readOp } from './read-op.ts';
-import { type ActorSeq, evictActors, hotHeads, restOf } from './hot.ts';
+import { type ActorSeq, HOT, restOf } from './hot.ts';
+import { firstInPieces, hashInPieces, sortedInPieces } from './pieces.ts';
 import type { Membership, PlacedOp, RecordState, Values, Verdict } from './record.ts';
 import { COLLECTIONS } from './schema.ts';
 import { decodeOp } from '../feed/op.ts';
@@ -45,9 +46,8 @@ interface Pending {
   readonly change: HashedChange;
   readonly bytes: Uint8Array;
 }
-/** A counting change with what it has seen: the last sequence of each actor, itself included. */
-interface Counting extends Pending {
-  readonly seen: ReadonlyMap<string, number>;
+/** A counting change and its place in the history. */
+interface Counting extends Pending, Clocked {
   readonly lastOp: number;
 }
 
@@ -80,14 +80,17 @@ export function* evaluate(
       yield;
     }
   const dag = yield* evaluateChanges(key, ops, feeds, verdicts, result);
-  const outline = result.finish(dag, verdicts);
   const some = dag.order.length > 0;
+  const heads = yield* sortedInPieces([...dag.heads.keys()]);
+  const outline = result.finish(verdicts, some ? yield* placeOf(dag, heads) : {});
   return {
     verdicts,
     outline,
     linear: some ? yield* linearValues(key, dag.order) : undefined,
-    input: some ? { changes: dag.order.map(({ bytes }) => bytes), id: idOf(dag) } : undefined,
-    follows: actor === undefined || !some ? undefined : followed(dag, actor),
+    input: some
+      ? { changes: dag.order.map(({ bytes }) => bytes), id: yield* hashInPieces(heads) }
+      : undefined,
+    follows: actor === undefined || !some ? undefined : yield* followed(dag, actor),
   };
 }
 
@@ -172,6 +175,7 @@ interface Dag {
   /** The newest `set` of each actor on each field. */
   readonly ownSets: Map<string, SetOp>;
   readonly seqs: Map<string, ActorSeq>;
+  readonly clocks: Clocks;
   /** The changes that no counting one depends on, with their last op counters. */
   readonly heads: Map<string, number>;
 }
@@ -190,6 +194,7 @@ function* evaluateChanges(
     sets: new Map(),
     ownSets: new Map(),
     seqs: new Map(),
+    clocks: new Clocks(),
     heads: new Map(),
   };
   const next = new Map<string, number>();
@@ -212,32 +217,49 @@ function* evaluateChanges(
           ? key
           : pending.change.deps.find((d) => d !== genesis && !dag.byHash.has(d));
       if (lacks !== undefined) {
-        for (let j = i; j < list.length; j++) {
-          const waiting = list[j];
-          if (waiting === undefined) continue;
-          const lacking = j === i ? lacks : pending.change.hash;
-          verdicts[waiting.at] = { state: 'waits', code: 'dependency-missing', lacks: lacking };
-        }
-        blocked.set(lacks, [...(blocked.get(lacks) ?? []), feed]);
+        const others = blocked.get(lacks);
+        if (others === undefined) blocked.set(lacks, [feed]);
+        else others.push(feed);
         break;
       }
       const problem =
         (isPublic || collection === undefined
           ? undefined
           : writerProblem(collection, members, placed.author, pending.change)) ??
-        changeProblem(dag, pending, genesis, key);
-      if (problem !== undefined) {
-        verdicts[pending.at] = { state: 'void', code: problem };
+        (dag.byHash.has(pending.change.hash) ? 'change-twice' : undefined);
+      const standing = problem ?? (yield* stand(dag, pending, genesis, key));
+      if (typeof standing === 'string') {
+        verdicts[pending.at] = { state: 'void', code: standing };
         continue;
       }
-      add(dag, pending, genesis, genesisOps(key));
+      add(dag, pending, standing, genesis, genesisOps(key));
       verdicts[pending.at] = COUNTS;
       result.count(placed, isPublic ? { exists: true } : {});
       for (const waiting of blocked.get(pending.change.hash) ?? []) todo.push(waiting);
       blocked.delete(pending.change.hash);
     }
   }
+  // Said once, of what waits in the end: a feed may have waited at each of its changes for one of another.
+  for (const [lacks, waiting] of blocked)
+    for (const feed of waiting) yield* wait(feeds.get(feed) ?? [], next.get(feed) ?? 0, lacks, verdicts);
   return dag;
+}
+
+/** What a feed holds from its first waiting change on waits with it. */
+function* wait(
+  list: readonly Pending[],
+  from: number,
+  lacks: string,
+  verdicts: Verdict[],
+): Generator<void, void> {
+  const first = list[from];
+  for (let i = from; i < list.length; i++) {
+    const waiting = list[i];
+    if (waiting === undefined || first === undefined) continue;
+    const lacking = i === from ? lacks : first.change.hash;
+    verdicts[waiting.at] = { state: 'waits', code: 'dependency-missing', lacks: lacking };
+    yield;
+  }
 }
 
 function collectionOf(key: RecordKey): (typeof COLLECTIONS)[string] | undefined {
@@ -254,59 +276,72 @@ function genesisOps(key: RecordKey): number {
   return collection?.kind === 'document' ? genesisOf(collection).maxOp : 0;
 }
 
-function changeProblem(dag: Dag, { change }: Pending, genesis: string, key: RecordKey): string | undefined {
-  if (dag.byHash.has(change.hash)) return 'change-twice';
-  const seen = ancestors(dag, change.deps);
-  if (change.seq !== (dag.seqs.get(change.actor)?.[0] ?? 0) + 1) return 'seq-wrong';
-  if (change.seq > 1 && seen.get(change.actor) !== change.seq - 1) return 'seq-not-ancestor';
+/** What a change that counts has seen, and which own values it has seen replaced that it does not name. */
+interface Standing {
+  readonly follows: readonly Counting[];
+  readonly seen: Clock;
+  readonly replaced: readonly string[];
+}
+
+/** How a change stands among those that it follows, or why it is void. */
+function* stand(
+  dag: Dag,
+  { change }: Pending,
+  genesis: string,
+  key: RecordKey,
+): Generator<void, Standing | string> {
+  const { clocks, byHash, seqs, sets, ownSets } = dag;
+  if (change.seq !== (seqs.get(change.actor)?.[0] ?? 0) + 1) return 'seq-wrong';
+  const follows = change.deps.map((dep) => byHash.get(dep)).filter((dep) => dep !== undefined);
+  const seen = yield* clocks.seenBy(follows);
+  const place = clocks.placeOf(change.actor);
+  if (change.seq > 1 && (place === undefined || seen[place] !== change.seq - 1)) return 'seq-not-ancestor';
   let largest = change.deps.includes(genesis) ? genesisOps(key) : 0;
-  for (const dep of change.deps) largest = Math.max(largest, dag.byHash.get(dep)?.lastOp ?? 0);
+  for (const { lastOp } of follows) largest = Math.max(largest, lastOp);
   if (change.startOp !== largest + 1) return 'start-op-wrong';
+  const replaced: string[] = [];
   for (const { action, field, pred } of change.ops) {
     if (action === 'del' && pred.length === 0) return 'pred-missing';
     for (const id of pred) {
       // One code, because whether a set that is no ancestor is known yet depends on the order of the walk.
-      const op = dag.sets.get(opIdText(id));
+      const op = sets.get(opIdText(id));
       if (op?.field !== field || !isSeen(seen, op.by)) return 'pred-wrong';
     }
-    const own = dag.ownSets.get(ownSet(change.actor, field));
-    if (own === undefined || own.replacedBy.some((by) => isSeen(seen, by))) continue;
-    if (!pred.some((id) => opIdText(id) === own.id)) return 'pred-own-missing';
+    const own = ownSets.get(ownSet(change.actor, field));
+    if (own === undefined || pred.some((id) => opIdText(id) === own.id)) continue;
+    if (!own.replacedBy.some((by) => isSeen(seen, by))) return 'pred-own-missing';
+    replaced.push(ownSet(change.actor, field));
+    yield;
   }
-  return undefined;
+  return { follows, seen, replaced };
 }
 
 const ownSet = (actor: string, field: string): string => `${actor} ${field}`;
 
-function isSeen(seen: ReadonlyMap<string, number>, { change }: Counting): boolean {
-  return (seen.get(change.actor) ?? 0) >= change.seq;
-}
-
-function ancestors(dag: Dag, deps: readonly string[]): Map<string, number> {
-  const seen = new Map<string, number>();
-  for (const dep of deps) {
-    for (const [actor, seq] of dag.byHash.get(dep)?.seen ?? []) {
-      if ((seen.get(actor) ?? 0) < seq) seen.set(actor, seq);
-    }
-  }
-  return seen;
-}
-
-function add(dag: Dag, pending: Pending, genesis: string, genesisLast: number): void {
+function add(
+  dag: Dag,
+  pending: Pending,
+  { follows, seen, replaced }: Standing,
+  genesis: string,
+  genesisLast: number,
+): void {
   const { change } = pending;
-  const seen = ancestors(dag, change.deps);
-  seen.set(change.actor, change.seq);
   const floor = change.deps.includes(genesis) ? genesisLast : 0;
   const counting: Counting = {
     ...pending,
-    seen,
+    follows,
+    place: dag.clocks.placed(change.actor),
+    seq: change.seq,
     lastOp: Math.max(floor, change.startOp + change.ops.length - 1),
   };
+  dag.clocks.keep(counting, seen);
   dag.order.push(counting);
   dag.seqs.set(change.actor, [change.seq, counting.lastOp]);
   for (const dep of change.deps) dag.heads.delete(dep);
   dag.heads.set(change.hash, counting.lastOp);
   dag.byHash.set(change.hash, counting);
+  // What this change has seen the actor's later ones see too.
+  for (const own of replaced) dag.ownSets.delete(own);
   change.ops.forEach((op, i) => {
     for (const pred of op.pred) dag.sets.get(opIdText(pred))?.replacedBy.push(counting);
     if (op.action !== 'set') return;
@@ -346,42 +381,54 @@ class Builder {
     this.#any = true;
   }
 
-  finish(dag: Dag, verdicts: readonly Verdict[]): RecordState {
+  finish(verdicts: readonly Verdict[], place: Partial<RecordState>): RecordState {
     const state = this.#state;
     if (state === undefined) throw new TypeError(`no ops to judge for ${this.#key}`);
     const waiting = verdicts.filter((v) => v.state === 'waits').length;
-    const base = { ...state, waiting, ops: this.#ops.length };
-    return dag.order.length === 0 ? base : { ...base, ...placeOf(dag) };
+    return { ...state, waiting, ops: this.#ops.length, ...place };
   }
 }
 
-/** Where the history stands: what the next change follows. */
-function placeOf(dag: Dag): Pick<RecordState, 'heads' | 'seqs' | 'maxOp' | 'rest'> {
-  const seqs = Object.assign(Object.create(null) as Record<string, ActorSeq>, Object.fromEntries(dag.seqs));
-  let maxOp = 0;
-  for (const [, lastOp] of dag.seqs.values()) maxOp = Math.max(maxOp, lastOp);
-  const { heads, rest: restHeads } = hotHeads(headsOf(dag));
-  const rest = restOf(restHeads, evictActors(seqs), {});
-  return { heads, seqs, maxOp, ...(rest === undefined ? {} : { rest }) };
+/** The largest op counter first, then the larger name: of the newest a change of all of them wins. */
+const newestFirst = ([a, x]: readonly [string, number], [b, y]: readonly [string, number]): number =>
+  y - x || (a < b ? 1 : -1);
+
+/** Where the history stands: what the next change follows. `all`: its heads, sorted. */
+function* placeOf(
+  dag: Dag,
+  all: readonly string[],
+): Generator<void, Pick<RecordState, 'heads' | 'seqs' | 'maxOp' | 'rest'>> {
+  const seqs = Object.create(null) as Record<string, ActorSeq>;
+  const actors = yield* firstInPieces(lastOps(dag), HOT.actors, newestFirst);
+  for (const [actor] of actors) {
+    const known = dag.seqs.get(actor);
+    if (known !== undefined) seqs[actor] = known;
+  }
+  const newest = yield* firstInPieces(dag.heads, HOT.heads, newestFirst);
+  const heads = newest.map(([hash]) => hash).sort();
+  const others = all.filter((hash) => !heads.includes(hash));
+  const restHeads =
+    others.length === 0 ? undefined : { count: others.length, hash: yield* hashInPieces(others) };
+  const rest = restOf(restHeads, dag.seqs.size - actors.length, {});
+  return { heads, seqs, maxOp: actors[0]?.[1] ?? 0, ...(rest === undefined ? {} : { rest }) };
 }
 
-const headsOf = (dag: Dag): { hash: string; lastOp: number }[] =>
-  [...dag.heads].map(([hash, lastOp]) => ({ hash, lastOp }));
-
-const idOf = (dag: Dag): string => sha256Hex([...dag.heads.keys()].sort().join());
+function* lastOps({ seqs }: Dag): Generator<[actor: string, lastOp: number]> {
+  for (const [actor, [, lastOp]] of seqs) yield [actor, lastOp];
+}
 
 /** A change joins so many heads at once; the next one joins more. */
 const HEADS_AT_ONCE = 64;
 
-function followed(dag: Dag, actor: string): Follows {
-  const heads = headsOf(dag)
-    .sort((a, b) => b.lastOp - a.lastOp || (a.hash < b.hash ? 1 : -1))
-    .slice(0, HEADS_AT_ONCE)
-    .map(({ hash }) => hash)
-    .sort();
+function* followed(dag: Dag, actor: string): Generator<void, Follows> {
+  const newest = yield* firstInPieces(dag.heads, HEADS_AT_ONCE, newestFirst);
+  const heads = newest.map(([hash]) => hash).sort();
   const own = dag.order.findLast(({ change }) => change.actor === actor);
+  const joined = heads.map((hash) => dag.byHash.get(hash)).filter((head) => head !== undefined);
   // An actor's change follows its own last one, whichever heads it joins.
   const deps =
-    own === undefined || isSeen(ancestors(dag, heads), own) ? heads : [...heads, own.change.hash].sort();
+    own === undefined || isSeen(yield* dag.clocks.seenBy(joined), own)
+      ? heads
+      : [...heads, own.change.hash].sort();
   return { actor, heads: deps, seq: own?.change.seq ?? 0 };
 }
