@@ -1,6 +1,6 @@
 import { createMerger } from '../protocols/open-dialog/merger.ts';
 import { errorMessage } from '../protocols/errors.ts';
-import { Database } from '../storage/database.ts';
+import { Database, type DatabaseEnv } from '../storage/database.ts';
 import { isCorruption, storageError } from '../storage/storage-error.ts';
 import { range } from '../storage/keyspace.ts';
 import { noteFound, saveRejoin } from '../storage/rejoin-note.ts';
@@ -12,10 +12,11 @@ type Progress = (done: number, total: number) => void;
 
 async function withDatabase<T>(
   settings: Settings,
+  env: DatabaseEnv,
   repair: boolean,
   work: (db: Database) => Promise<T>,
 ): Promise<T> {
-  const db = await Database.open(settings.dataDir, { create: false, repair });
+  const db = await Database.open(settings.dataDir, env, { create: false, repair });
   try {
     return await work(db);
   } catch (error) {
@@ -28,16 +29,17 @@ async function withDatabase<T>(
 /** Derives records, indexes and digests anew from the feeds, while the daemon is down. */
 export function rebuild(
   settings: Settings,
+  env: DatabaseEnv,
   onProgress: Progress,
 ): Promise<{ entries: number; records: number; problems: Problem[] }> {
-  return withDatabase(settings, true, async (db) => {
-    await noteFound(db, Date.now());
+  return withDatabase(settings, env, true, async (db) => {
+    await noteFound(db, env.now());
     const merger = createMerger(() => undefined);
     try {
       const { entries, records, problems } = await rebuildDamaged(db, merger, onProgress);
       const all = [...found(db), ...problems];
       // The next start opens a database without a fault: that something is gone has to be told here.
-      if (all.length > 0) await saveRejoin(db, { cause: 'repaired', since: Date.now(), answered: [] });
+      if (all.length > 0) await saveRejoin(db, { cause: 'repaired', since: env.now(), answered: [] });
       return { entries, records, problems: all };
     } finally {
       await merger.stop();
@@ -48,9 +50,10 @@ export function rebuild(
 /** Checks every entry and every value, while the daemon is down. Changes nothing. */
 export function fsck(
   settings: Settings,
+  env: DatabaseEnv,
   onProgress: Progress,
 ): Promise<{ entries: number; problems: Problem[] }> {
-  return withDatabase(settings, false, async (db) => {
+  return withDatabase(settings, env, false, async (db) => {
     const problems = found(db);
     let entries = 0;
     try {

@@ -137,7 +137,7 @@ async function compose(
   const alarms = createAlarms(logger, now, clock.steady);
 
   // -- storage
-  const db = await Database.open(settings.dataDir);
+  const db = await Database.open(settings.dataDir, env);
   parts.started('database', () => db.close());
   const merger = createMerger(({ kind, key }) => {
     logger.error({ kind, key }, 'merging');

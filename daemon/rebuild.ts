@@ -298,7 +298,7 @@ export async function rebuildStore(
   onProgress: (done: number, total: number) => void,
 ): Promise<{ store: Store; entries: number; records: number; problems: Problem[] }> {
   await db.batch(
-    [{ type: 'put', key: REBUILDING, value: sealJson(REBUILDING, true) }, newGeneration()],
+    [{ type: 'put', key: REBUILDING, value: sealJson(REBUILDING, true) }, newGeneration(db.env)],
     true,
   );
   const survey = await surveyFeeds(db, () => undefined);

@@ -406,7 +406,7 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
       db,
       identity,
       network: settings.myceliumNetwork,
-      now,
+      env,
       onTaken: () => audit.record({ kind: 'operator', actor: 'node', note: 'a backup was taken' }),
     }),
     feedFiles: createFeedFiles({

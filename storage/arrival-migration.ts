@@ -17,11 +17,11 @@ const AT_ONCE = 8 * 1024 * 1024;
  */
 export const ARRIVALS: Migration = {
   to: 2,
-  async run(level) {
+  async run(level, now) {
     const done = await level.get(DONE);
     const from = done === undefined ? undefined : openJson<string>(DONE, done);
-    const now = Date.now();
-    const arrived = clockIsCredible(now) ? now : 0;
+    const begun = now();
+    const arrived = clockIsCredible(begun) ? begun : 0;
     let ops: BatchOp[] = [];
     let size = 0;
     for await (const [key, value] of level.iterator({

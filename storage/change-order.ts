@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import type { Env } from '../protocols/env.ts';
 import { AgrinetError } from '../protocols/errors.ts';
 import type { RecordState } from '../protocols/open-dialog/record.ts';
 import type { OnUnread } from '../protocols/unread.ts';
@@ -12,8 +12,9 @@ const GENERATION = fullKey('meta', 'generation');
 const CHUNK = 128;
 
 /** Begins another generation: for the batch that begins a rebuild, because that numbers all changes anew. */
-export function newGeneration(): BatchOp {
-  return { type: 'put', key: GENERATION, value: sealJson(GENERATION, randomBytes(8).toString('hex')) };
+export function newGeneration(env: Pick<Env, 'bytes'>): BatchOp {
+  const name = Buffer.from(env.bytes(8)).toString('hex');
+  return { type: 'put', key: GENERATION, value: sealJson(GENERATION, name) };
 }
 
 /** Begins a generation where there is none, or a damaged one: at the start, so that no export has to write. Throws `disk-full`, `storage-failed`. */
@@ -22,9 +23,9 @@ export async function ensureGeneration(db: Database): Promise<void> {
   try {
     if (value !== undefined) return void openJson<string>(GENERATION, value);
   } catch {
-    return db.batch([newGeneration()], true); // whoever comes with a cursor gets everything
+    return db.batch([newGeneration(db.env)], true); // whoever comes with a cursor gets everything
   }
-  await db.batch([newGeneration()], true);
+  await db.batch([newGeneration(db.env)], true);
 }
 
 /** This node's own order of changes: each record stands at its newest one. Arrival decides, so nothing comes in behind a cursor. */

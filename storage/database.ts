@@ -1,16 +1,12 @@
-import { mkdir, stat, writeFile } from 'node:fs/promises';
-import { closeSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import type { Env } from '../protocols/env.ts';
 import { AgrinetError } from '../protocols/errors.ts';
 import type { Turn } from '../protocols/ledger/turn.ts';
-import { headText, openHead, readHead } from './head-file.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
-import { type Level, type LevelOptions, openLevel, REBUILDING, repairLevel } from './level.ts';
+import { type HeadNote, type Level, type LevelHome, type LevelOptions, REBUILDING } from './level.ts';
+import { LevelFolder } from './level-folder.ts';
 import { migrate } from './migrations.ts';
-import { refuseHalfRestored } from './restored.ts';
 import { damaged, isCorruption, storageError } from './storage-error.ts';
-import { lacksRoot } from './table-check.ts';
-import { isoTime } from '../protocols/wire/iso-time.ts';
 
 /** Commits whose numbers are kept: more than one write buffer of LevelDB can hold, so that a hole in its log shows. */
 const JOURNAL_KEPT = 16_384;
@@ -33,9 +29,12 @@ export interface BatchTap {
   written(): void;
 }
 
-type Tuning = Pick<LevelOptions, 'writeBufferBytes'>;
+/** What a database and what stands in it take from the machine: when, how long, and numbers that nobody else draws. */
+export type DatabaseEnv = Pick<Env, 'now' | 'monotonic' | 'bytes'>;
 
-export interface OpenOptions extends Tuning {
+type Tuning = Pick<LevelOptions, 'writeBufferBytes' | 'now'>;
+
+export interface OpenOptions extends Pick<LevelOptions, 'writeBufferBytes'> {
   /** Make a database at the first start; maintenance wants one that is there. */
   readonly create?: boolean;
   /** Repair what does not open, on the original, after a copy stands beside it. Otherwise it is `database-damaged`. */
@@ -48,12 +47,13 @@ export interface OpenOptions extends Tuning {
  * `database-newer`, `database-damaged`, `restore-unfinished`, `folder-unwritable`, `disk-full`.
  */
 export class Database {
-  readonly folder: string;
+  readonly env: DatabaseEnv;
+  readonly #home: LevelHome;
   readonly #tuning: Tuning;
   #level: Level;
   #commitNo = 0;
   #version = 0;
-  #head: number;
+  readonly #head: HeadNote;
   findings: Findings;
   #broken: unknown;
   #lane: Promise<void> = Promise.resolve();
@@ -61,51 +61,44 @@ export class Database {
   #onSynced: ((ms: number) => void) | undefined;
   #tap: BatchTap | undefined;
 
-  private constructor(folder: string, level: Level, head: number, findings: Findings, tuning: Tuning) {
-    this.folder = folder;
+  private constructor(
+    { home, env, tuning }: { home: LevelHome; env: DatabaseEnv; tuning: Tuning },
+    level: Level,
+    head: HeadNote,
+    findings: Findings,
+  ) {
+    this.env = env;
+    this.#home = home;
     this.#tuning = tuning;
     this.#level = level;
     this.#head = head;
     this.findings = findings;
   }
 
-  static async open(dataDir: string, options: OpenOptions = {}): Promise<Database> {
-    const { create = true, repair = true, ...tuning } = options;
-    const folder = join(dataDir, 'db');
-    const marker = join(dataDir, 'initialized');
-    await mkdir(dataDir, { recursive: true }).catch(fail);
-    await refuseHalfRestored(dataDir);
-    const initialized = await exists(marker);
-    const present = (await exists(join(folder, 'CURRENT'))) || (await lacksRoot(folder));
-    if (initialized && !present) {
-      throw new AgrinetError(
-        'database-missing',
-        `${folder} is gone although this node was initialised before. Put it back, or restore a backup; to begin with an empty one and refill it from peers, delete ${marker}`,
-      );
-    }
-    if (!create && !present)
-      throw new AgrinetError(
-        'database-missing',
-        `there is no database in ${dataDir}; start the node once, or set DATA_DIR`,
-      );
-    const { level, repaired } = await openLevel(folder, {
-      createIfMissing: !initialized,
-      mayRepair: repair,
-      ...tuning,
-    }).catch(fail);
+  /** The database of a data folder. */
+  static open(dataDir: string, env: DatabaseEnv, options: OpenOptions = {}): Promise<Database> {
+    return Database.openAt(new LevelFolder(dataDir), env, options);
+  }
+
+  /** The database that stands there, wherever that is. */
+  static async openAt(home: LevelHome, env: DatabaseEnv, options: OpenOptions = {}): Promise<Database> {
+    const { create = true, repair = true, ...rest } = options;
+    const tuning: Tuning = { ...rest, now: env.now };
+    const initialized = await lookAt(home, create).catch(fail);
+    const { level, repaired } = await home
+      .open({ createIfMissing: !initialized, mayRepair: repair, ...tuning })
+      .catch(fail);
     let db: Database;
     try {
-      const head = openHead(join(dataDir, 'head'));
       const findings = { holes: 0, tailLost: 0, repaired, firstStart: !initialized };
-      db = new Database(folder, level, head, findings, tuning);
+      db = new Database({ home, env, tuning }, level, home.head(), findings);
     } catch (error) {
       await level.close();
       throw storageError(error);
     }
     try {
-      await db.#begin(join(dataDir, 'head'), repair);
-      if (!initialized)
-        await writeFile(marker, `${isoTime(Date.now())}\n`, { flag: 'wx' }).catch(ignoreExisting);
+      await db.#begin(repair);
+      if (!initialized) await home.initialize(env.now());
     } catch (error) {
       await db.close();
       throw storageError(error);
@@ -113,10 +106,10 @@ export class Database {
     return db;
   }
 
-  async #begin(headFile: string, mayRepair: boolean): Promise<void> {
+  async #begin(mayRepair: boolean): Promise<void> {
     try {
-      await migrate(this.#level);
-      await this.#checkJournal(headFile);
+      await migrate(this.#level, this.env.now);
+      await this.#checkJournal();
     } catch (error) {
       if (error instanceof AgrinetError && error.code === 'value-damaged')
         throw new AgrinetError(
@@ -127,9 +120,13 @@ export class Database {
       if (!isCorruption(error)) throw error;
       if (!mayRepair) throw damaged(this.folder, error);
       await this.repair();
-      await migrate(this.#level);
-      await this.#checkJournal(headFile);
+      await migrate(this.#level, this.env.now);
+      await this.#checkJournal();
     }
+  }
+
+  get folder(): string {
+    return this.#home.folder;
   }
 
   /** The open LevelDB; throws `storage-failed` while it is being opened again. */
@@ -199,7 +196,7 @@ export class Database {
     ops.push({ type: 'put', key, value: EMPTY });
     if (no > JOURNAL_KEPT)
       ops.push({ type: 'del', key: fullKey('journal', numberKey(no - JOURNAL_KEPT, 12)) });
-    const started = performance.now();
+    const started = this.env.monotonic();
     try {
       if (turn === undefined || ops.length <= HANDED_AT_ONCE) await this.#level.batch(ops, { sync });
       else await this.#writeInTurns(ops, sync, turn);
@@ -214,7 +211,7 @@ export class Database {
     this.#counts.batches++;
     if (sync) {
       this.#counts.synced++;
-      this.#onSynced?.(performance.now() - started);
+      this.#onSynced?.(this.env.monotonic() - started);
     }
     this.#noteHead(no);
     this.#tap?.written();
@@ -237,7 +234,7 @@ export class Database {
    */
   #noteHead(no: number): void {
     try {
-      writeSync(this.#head, headText(no), 0);
+      this.#head.write(no);
     } catch {
       return; // the next commit notes a higher number
     }
@@ -250,11 +247,7 @@ export class Database {
   async reopen(reload: () => Promise<void>): Promise<void> {
     await this.#lane;
     await this.#level.close();
-    const { level } = await openLevel(this.folder, {
-      createIfMissing: false,
-      mayRepair: false,
-      ...this.#tuning,
-    });
+    const { level } = await this.#home.open({ createIfMissing: false, mayRepair: false, ...this.#tuning });
     this.#level = level;
     await this.#readJournal();
     await reload();
@@ -266,7 +259,7 @@ export class Database {
   /** Salvages what can be read, on the original, after a copy stands beside it. Everything derived has to be made anew then. */
   async repair(): Promise<void> {
     await this.#level.close();
-    this.#level = await repairLevel(this.folder, this.#tuning);
+    this.#level = await this.#home.repair(this.#tuning);
     await this.#readJournal();
     this.findings = { ...this.findings, repaired: true };
   }
@@ -284,7 +277,7 @@ export class Database {
   }
 
   async close(): Promise<void> {
-    closeSync(this.#head);
+    this.#head.close();
     await this.#level.close();
   }
 
@@ -296,11 +289,11 @@ export class Database {
     return numbers;
   }
 
-  async #checkJournal(headFile: string): Promise<void> {
+  async #checkJournal(): Promise<void> {
     const numbers = await this.#readJournal();
     const first = Math.max(1, this.#commitNo - JOURNAL_KEPT + 1);
     const holes = this.#commitNo - first + 1 - numbers.filter((no) => no >= first).length;
-    const noted = readHead(headFile);
+    const noted = this.#head.read();
     const tailLost = noted === undefined ? 0 : Math.max(0, noted - this.#commitNo);
     this.findings = { ...this.findings, holes, tailLost };
   }
@@ -312,16 +305,21 @@ const HANDED_AT_ONCE = 1024;
 /** LevelDB's own, fixed when it is built. */
 const LEVELS = 7;
 
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
-}
-
-async function ignoreExisting(error: unknown): Promise<void> {
-  if (typeof error === 'object' && error !== null && 'code' in error && error.code === 'EEXIST') return;
-  await fail(error);
+/** Whether a node was initialised there. Throws `database-missing`. */
+async function lookAt(home: LevelHome, create: boolean): Promise<boolean> {
+  const { initialized, present } = await home.look();
+  const dataDir = dirname(home.folder);
+  if (initialized && !present)
+    throw new AgrinetError(
+      'database-missing',
+      `${home.folder} is gone although this node was initialised before. Put it back, or restore a backup; to begin with an empty one and refill it from peers, delete ${join(dataDir, 'initialized')}`,
+    );
+  if (!create && !present)
+    throw new AgrinetError(
+      'database-missing',
+      `there is no database in ${dataDir}; start the node once, or set DATA_DIR`,
+    );
+  return initialized;
 }
 
 function fail(error: unknown): Promise<never> {

@@ -10,8 +10,7 @@ import {
 } from '../protocols/digest/lthash.ts';
 import { ownerDigest, totalDigest } from '../protocols/digest/state-digest.ts';
 import type { RecordState } from '../protocols/open-dialog/record.ts';
-import type { Snapshot } from 'classic-level';
-import type { Level } from './level.ts';
+import type { Level, Snapshot } from './level.ts';
 import type { StoredRecord } from './stored-record.ts';
 import { type BatchOp, fullKey, innerKey, range } from './keyspace.ts';
 import type { Database } from './database.ts';

@@ -1,7 +1,8 @@
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { AgrinetError } from '../protocols/errors.ts';
 import { numberKey } from './keyspace.ts';
+import type { HeadNote } from './level.ts';
 import { causes } from './storage-error.ts';
 
 /** Of the head file: the last commit's number, with a checksum, because a flipped bit in it would be an alarm about nothing. */
@@ -10,15 +11,21 @@ export function headText(no: number): string {
   return `${text} ${numberKey(crc32(text))}`;
 }
 
-/** Undefined when nothing is noted, or it is damaged: it is a hint, and the next commit notes it anew. */
-export function readHead(file: string): number | undefined {
-  const text = readFileSync(file, 'utf8').trim();
-  const no = Number.parseInt(text.slice(0, 12), 16);
-  return Number.isSafeInteger(no) && text === headText(no) ? no : undefined;
+/** Opens the head file, and makes it where there is none. Throws `database-damaged` where a folder lies in its place. */
+export function openHead(file: string): HeadNote {
+  const fd = openFile(file);
+  return {
+    read() {
+      const text = readFileSync(file, 'utf8').trim();
+      const no = Number.parseInt(text.slice(0, 12), 16);
+      return Number.isSafeInteger(no) && text === headText(no) ? no : undefined;
+    },
+    write: (no) => void writeSync(fd, headText(no), 0),
+    close: () => closeSync(fd),
+  };
 }
 
-/** Opens the head file for writing, and makes it where there is none. Throws `database-damaged` where a folder lies in its place. */
-export function openHead(file: string): number {
+function openFile(file: string): number {
   try {
     closeSync(openSync(file, 'a+', 0o600));
     return openSync(file, 'r+');

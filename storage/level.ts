@@ -1,107 +1,102 @@
-import { cp, rm } from 'node:fs/promises';
-import { join } from 'node:path';
-import { ClassicLevel } from 'classic-level';
-import { AgrinetError } from '../protocols/errors.ts';
-import { lockError, refuseLocked } from './folder-lock.ts';
-import { fullKey } from './keyspace.ts';
-import { rejoinRow } from './rejoin-row.ts';
-import { damaged, isCorruption, isIncomplete, storageError } from './storage-error.ts';
-import { damagedTables, forgetTables, lacksRoot, liveTables, noteTables } from './table-check.ts';
-import { sealJson } from './values.ts';
+import { type BatchOp, fullKey } from './keyspace.ts';
 
-export type Level = ClassicLevel<string, Uint8Array>;
+/** A view of the database as it was when it was taken; what it shows is kept until `close`. */
+export interface Snapshot {
+  close(): Promise<void>;
+}
+
+/** Which rows, in the order of their keys' bytes in UTF-8. */
+export interface RowRange {
+  readonly gt?: string;
+  readonly gte?: string;
+  readonly lt?: string;
+  readonly lte?: string;
+  readonly reverse?: boolean;
+  readonly limit?: number;
+  /** Read ahead at once, in bytes. */
+  readonly highWaterMarkBytes?: number;
+  readonly snapshot?: Snapshot;
+}
+
+/** Rows of one moment, that of the call: what is written later is not among them. */
+export interface Rows<T> extends AsyncIterable<T> {
+  /** The next ones, at most so many; none at the end. */
+  nextv(size: number): Promise<T[]>;
+  all(): Promise<T[]>;
+  close(): Promise<void>;
+}
+
+/** A batch put together row by row; nothing of it is in the database before `write`. */
+export interface RowBatch {
+  put(key: string, value: Uint8Array): unknown;
+  del(key: string): unknown;
+  write(options?: WriteOptions): Promise<void>;
+}
+
+export interface WriteOptions {
+  /** Resolve only when the disk has it; then a crash takes neither it nor anything written before it. */
+  readonly sync?: boolean;
+}
+
+/**
+ * What is used of LevelDB. The real one is `classic-level` (`open-level.ts`); a simulation brings one that forgets in a crash what was
+ * not synced. Batches are atomic, and in the database in the order in which they were handed over.
+ */
+export interface Level {
+  /** `open` while it can be used. */
+  readonly status: string;
+  get(key: string, options?: { readonly snapshot?: Snapshot }): Promise<Uint8Array | undefined>;
+  getMany(keys: string[]): Promise<(Uint8Array | undefined)[]>;
+  put(key: string, value: Uint8Array, options?: WriteOptions): Promise<void>;
+  del(key: string, options?: WriteOptions): Promise<void>;
+  batch(ops: BatchOp[], options?: WriteOptions): Promise<void>;
+  batch(): RowBatch;
+  iterator(range?: RowRange): Rows<[string, Uint8Array]>;
+  keys(range?: RowRange): Rows<string>;
+  values(range?: RowRange): Rows<Uint8Array>;
+  snapshot(): Snapshot;
+  clear(range: RowRange): Promise<void>;
+  /** What was deleted in the range leaves the disk. */
+  compactRange(start: string, end: string): Promise<void>;
+  /** Of a range on the disk, in bytes; about. */
+  approximateSize(start: string, end: string): Promise<number>;
+  /** LevelDB's own words about itself. */
+  getProperty(name: string): string;
+  close(): Promise<void>;
+}
 
 export interface LevelOptions {
   readonly createIfMissing: boolean;
   readonly mayRepair: boolean;
+  /** Milliseconds since 1970, for what a repair notes. */
+  readonly now: () => number;
   /** Bytes that LevelDB gathers in memory before it writes a table. */
   readonly writeBufferBytes?: number;
 }
 
-/** Fewer tables, and fewer compactions, than with LevelDB's default of 4 MiB. */
-const WRITE_BUFFER_BYTES = 8 * 1024 * 1024;
+/** The last commit's number, beside the database and not synced: shows when a log lost its tail. */
+export interface HeadNote {
+  /** Undefined when there is none, or it is damaged. */
+  read(): number | undefined;
+  /** Throws what the disk throws. */
+  write(no: number): void;
+  close(): void;
+}
+
+/** Where a database stands, with what stands beside it. The real one is a folder (`level-folder.ts`). */
+export interface LevelHome {
+  /** For messages, and for whoever measures what it takes on the disk. */
+  readonly folder: string;
+  /** What is there: the mark that a node was initialised, and a database. Throws `restore-unfinished`, `folder-unwritable`. */
+  look(): Promise<{ readonly initialized: boolean; readonly present: boolean }>;
+  /** Throws `database-locked`, `database-damaged`. */
+  open(options: LevelOptions): Promise<{ readonly level: Level; readonly repaired: boolean }>;
+  /** Of a closed database; leaves the marks `REBUILDING` and `REJOIN`. Throws `database-damaged`. */
+  repair(options: Pick<LevelOptions, 'writeBufferBytes' | 'now'>): Promise<Level>;
+  head(): HeadNote;
+  /** Leaves the mark, when there is none. */
+  initialize(now: number): Promise<void>;
+}
 
 /** Stands in the database while what is derived is not whole: from a repair or the begin of a rebuild to its end. */
 export const REBUILDING = fullKey('meta', 'rebuilding');
-
-/** Opens LevelDB; damage is repaired, on the original only after a copy of it stands beside. Throws `database-locked`, `database-damaged`. */
-export async function openLevel(
-  folder: string,
-  options: LevelOptions,
-): Promise<{ level: Level; repaired: boolean }> {
-  const broken = await damagedTables(folder);
-  if (broken.length > 0 || (await lacksRoot(folder))) {
-    if (!options.mayRepair)
-      throw damaged(folder, new Error(`damaged: ${broken.join(', ') || 'CURRENT is gone'}`));
-    await refuseLocked(folder);
-    return { level: await repairLevel(folder, options, broken), repaired: true };
-  }
-  try {
-    const level = await tryOpen(folder, options);
-    if (options.mayRepair) await note(folder, level);
-    return { level, repaired: false };
-  } catch (error) {
-    const locked = lockError(folder, error);
-    if (locked !== undefined) throw locked;
-    if (!isCorruption(error) && !isIncomplete(error)) throw storageError(error);
-    if (!options.mayRepair) throw damaged(folder, error);
-  }
-  return { level: await repairLevel(folder, options), repaired: true };
-}
-
-/** What fails here costs a check at the next start, nothing else. */
-async function note(folder: string, level: Level): Promise<void> {
-  await noteTables(folder, liveTables(level.getProperty('leveldb.sstables'))).catch(() => undefined);
-}
-
-/** Lets LevelDB make what it can of damaged files; leaves the mark that everything must be derived anew. */
-export async function repairLevel(
-  folder: string,
-  options: Pick<LevelOptions, 'writeBufferBytes'>,
-  broken: readonly string[] = [],
-): Promise<Level> {
-  const kept = await keepCopy(folder);
-  try {
-    await forgetTables(folder);
-    for (const table of broken) await rm(join(folder, table), { force: true });
-    await ClassicLevel.repair(folder);
-    const level = await tryOpen(folder, { ...options, createIfMissing: false });
-    const lost = rejoinRow({ cause: 'repaired', since: Date.now(), answered: [] });
-    await level.batch([{ type: 'put', key: REBUILDING, value: sealJson(REBUILDING, true) }, lost], {
-      sync: true,
-    });
-    return level;
-  } catch (error) {
-    throw new AgrinetError(
-      'database-damaged',
-      `${folder} is damaged and could not be repaired; a copy is in ${kept}`,
-      { cause: error },
-    );
-  }
-}
-
-async function tryOpen(
-  folder: string,
-  {
-    createIfMissing,
-    writeBufferBytes = WRITE_BUFFER_BYTES,
-  }: Pick<LevelOptions, 'createIfMissing' | 'writeBufferBytes'>,
-): Promise<Level> {
-  const level: Level = new ClassicLevel(folder, {
-    valueEncoding: 'view',
-    createIfMissing,
-    writeBufferSize: writeBufferBytes,
-  });
-  await level.open();
-  return level;
-}
-
-/** Repair may throw data away: it runs on the original only after a copy stands beside it. The newest copy is kept. */
-async function keepCopy(folder: string): Promise<string> {
-  const copy = `${folder}.damaged`;
-  await rm(copy, { recursive: true, force: true });
-  await cp(folder, copy, { recursive: true }).catch((error: unknown) => {
-    throw storageError(error);
-  });
-  return copy;
-}

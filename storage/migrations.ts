@@ -7,8 +7,8 @@ import { openJson, sealJson } from './values.ts';
 /** Brings the database from the version before to `to`; what ends it is one batch with the version stamp. */
 export interface Migration {
   readonly to: number;
-  /** What to write; it may read all it likes. It may be cut off and then begins again. */
-  run(level: Level): Promise<BatchOp[]>;
+  /** What to write; `now` in milliseconds since 1970. It may read all it likes. It may be cut off and then begins again. */
+  run(level: Level, now: () => number): Promise<BatchOp[]>;
 }
 
 /** Every migration there is, ascending; never changed once released. */
@@ -21,7 +21,11 @@ export const LAYOUT = MIGRATIONS.at(-1)?.to ?? 1;
 export const VERSION = fullKey('meta', 'version');
 
 /** Stamps a new database, migrates an older one forward, refuses a newer one with `database-newer`. */
-export async function migrate(level: Level, migrations: readonly Migration[] = MIGRATIONS): Promise<number> {
+export async function migrate(
+  level: Level,
+  now: () => number,
+  migrations: readonly Migration[] = MIGRATIONS,
+): Promise<number> {
   const newest = migrations.at(-1)?.to ?? 1;
   const value = await level.get(VERSION);
   if (value === undefined) {
@@ -37,7 +41,7 @@ export async function migrate(level: Level, migrations: readonly Migration[] = M
   }
   for (const migration of migrations) {
     if (migration.to <= version) continue;
-    const ops = await migration.run(level);
+    const ops = await migration.run(level, now);
     await level.batch([...ops, { type: 'put', key: VERSION, value: sealJson(VERSION, migration.to) }], {
       sync: true,
     });

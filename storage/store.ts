@@ -364,7 +364,7 @@ export class Store implements LedgerStore {
 
   /** All of it is gone. Whoever reads by change number reads anew: what went has left no trace there. */
   async forgotten(): Promise<void> {
-    await this.#db.batch([sweepingRow(undefined), newGeneration()], true);
+    await this.#db.batch([sweepingRow(undefined), newGeneration(this.#db.env)], true);
     this.gaps.sweeping = undefined;
   }
 

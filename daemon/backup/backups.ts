@@ -1,4 +1,5 @@
 import type { BackupPort, ByteSource } from '../../api/ports/backup.ts';
+import type { Env, Timer } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { Identity } from '../../protocols/wire/identity.ts';
 import { writeBackup } from '../../storage/backup/backup-file.ts';
@@ -19,7 +20,7 @@ export interface BackupParts {
   readonly db: { readonly level: Level };
   readonly identity: Identity;
   readonly network: string;
-  readonly now: () => number;
+  readonly env: Pick<Env, 'now' | 'after'>;
   /** One was read to its end. */
   readonly onTaken: () => void;
   readonly limits?: { readonly stalledMs: number; readonly heldMs: number };
@@ -27,75 +28,92 @@ export interface BackupParts {
 
 /** Backups of an open database, one at a time: each from a snapshot that is let go of with its reader, however that ends. */
 export function createBackups(parts: BackupParts): BackupPort {
-  const limits = parts.limits ?? SNAPSHOT_LIMITS;
   let busy = false;
-
   return {
     async open({ withKeys }) {
       if (busy)
         throw new AgrinetError('backup-busy', 'a backup is being taken already. Try again when it is done.');
       busy = true;
       try {
-        return await begin(withKeys);
+        return await begin(parts, withKeys, () => (busy = false));
       } catch (error) {
         busy = false;
         throw error;
       }
     },
   };
+}
 
-  async function begin(withKeys: boolean): Promise<ByteSource> {
-    const createdAt = parts.now();
-    const snapshot = await openSnapshot(parts.db.level);
-    const { layout, digest } = snapshot;
-    const { identity, network } = parts;
-    const { peerId } = identity;
-    const format = BACKUP_FORMAT;
-    const about = { format, layout, agrinetd: VERSION, peerId, network, createdAt } as const;
-    const manifest = { ...about, withKeys, digest };
-    const chunks = writeBackup(identity, manifest, snapshot.pairs(), (key) => snapshot.position(key));
-    let stalled: NodeJS.Timeout | undefined;
-    let failure: AgrinetError | undefined;
-    let ended: Promise<void> | undefined;
+async function begin(parts: BackupParts, withKeys: boolean, onReleased: () => void): Promise<ByteSource> {
+  const { identity, network, env } = parts;
+  const createdAt = env.now();
+  const snapshot = await openSnapshot(parts.db.level);
+  const { layout, digest } = snapshot;
+  const { peerId } = identity;
+  const format = BACKUP_FORMAT;
+  const about = { format, layout, agrinetd: VERSION, peerId, network, createdAt } as const;
+  const manifest = { ...about, withKeys, digest };
+  const chunks = writeBackup(identity, manifest, snapshot.pairs(), (key) => snapshot.position(key));
+  return new BackupSource(parts, chunks, () => snapshot.close().finally(onReleased));
+}
 
-    const release = (): Promise<void> => {
-      clearTimeout(stalled);
-      clearTimeout(held);
-      ended ??= snapshot.close().finally(() => (busy = false));
-      return ended;
-    };
-    const giveUp = (why: string) => () => {
-      failure = new AgrinetError('backup-stalled', `the backup was given up: ${why}`);
-      void release().catch(() => undefined); // the database is being closed, and the snapshot with it
-    };
-    const held = setTimeout(giveUp('it took too long'), limits.heldMs).unref();
-    const waitForReader = (): void => {
-      stalled = setTimeout(giveUp('nobody reads it any more'), limits.stalledMs).unref();
-    };
-    waitForReader();
-    return {
-      async next() {
-        clearTimeout(stalled);
-        try {
-          if (failure !== undefined) throw failure;
-          const { done, value } = await chunks.next();
-          if (done !== true) {
-            waitForReader();
-            return { done: false, value };
-          }
-          await release();
-          parts.onTaken();
-          return { done: true, value: undefined };
-        } catch (error) {
-          await release();
-          throw failure ?? error;
-        }
-      },
-      async return() {
-        await release();
-        await chunks.return(undefined);
-      },
-    };
+/** One backup while it is read. Its snapshot is let go of at the end, when the reader goes, and when the reader takes too long. */
+class BackupSource implements ByteSource {
+  readonly #parts: BackupParts;
+  readonly #chunks: AsyncGenerator<Uint8Array, void>;
+  readonly #close: () => Promise<void>;
+  readonly #limits: NonNullable<BackupParts['limits']>;
+  readonly #held: Timer;
+  #stalled: Timer;
+  #failure: AgrinetError | undefined;
+  #released: Promise<void> | undefined;
+
+  constructor(parts: BackupParts, chunks: AsyncGenerator<Uint8Array, void>, close: () => Promise<void>) {
+    this.#parts = parts;
+    this.#chunks = chunks;
+    this.#close = close;
+    this.#limits = parts.limits ?? SNAPSHOT_LIMITS;
+    this.#held = parts.env.after(this.#limits.heldMs, () => this.#giveUp('it took too long'));
+    this.#stalled = this.#waitForReader();
+  }
+
+  async next(): ReturnType<ByteSource['next']> {
+    this.#stalled.cancel();
+    try {
+      if (this.#failure !== undefined) throw this.#failure;
+      const { done, value } = await this.#chunks.next();
+      if (done !== true) {
+        this.#stalled = this.#waitForReader();
+        return { done: false, value };
+      }
+      await this.#release();
+      this.#parts.onTaken();
+      return { done: true, value: undefined };
+    } catch (error) {
+      await this.#release();
+      throw this.#failure ?? error;
+    }
+  }
+
+  async return(): Promise<void> {
+    await this.#release();
+    await this.#chunks.return(undefined);
+  }
+
+  #waitForReader(): Timer {
+    return this.#parts.env.after(this.#limits.stalledMs, () => this.#giveUp('nobody reads it any more'));
+  }
+
+  #giveUp(why: string): void {
+    this.#failure = new AgrinetError('backup-stalled', `the backup was given up: ${why}`);
+    void this.#release().catch(() => undefined); // the database is being closed, and the snapshot with it
+  }
+
+  #release(): Promise<void> {
+    this.#stalled.cancel();
+    this.#held.cancel();
+    this.#released ??= this.#close();
+    return this.#released;
   }
 }
 

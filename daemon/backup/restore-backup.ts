@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type Env, every } from '../../protocols/env.ts';
 import { AgrinetError, errorMessage } from '../../protocols/errors.ts';
 import { type ReadBackup, readBackup, refuseNewer } from '../../storage/backup/backup-file.ts';
 import { loadBackup } from '../../storage/backup/load.ts';
@@ -19,7 +20,7 @@ export interface RestoreOptions {
   readonly dataDir: string;
   /** Asked for when there are keys in the backup, after it was found whole. Without it they stay there. */
   readonly passphrase?: (() => Promise<string>) | undefined;
-  readonly now: () => number;
+  readonly env: Pick<Env, 'now' | 'bytes' | 'after'>;
   /** From 0 to 1; first of checking the file, then of loading it. */
   readonly onProgress: (step: 'checking' | 'restoring', done: number) => void;
 }
@@ -32,12 +33,15 @@ export interface RestoredBackup extends ReadBackup {
   readonly pepperMissing: boolean;
 }
 
+/** How often it is said how far the loading is. */
+const PROGRESS_MS = 100;
+
 /**
  * Restores a backup into an empty DATA_DIR. The whole file, the passphrase and whose it is are checked before anything is written;
  * whatever fails after that is taken back. Cut off at any moment it can be run again, and no daemon starts meanwhile.
  */
 export async function restoreBackup(options: RestoreOptions): Promise<RestoredBackup> {
-  const { file, dataDir, now, onProgress } = options;
+  const { file, dataDir, env, onProgress } = options;
   try {
     await refuseOccupied(dataDir);
     const size = await sizeOf(file);
@@ -54,11 +58,11 @@ export async function restoreBackup(options: RestoreOptions): Promise<RestoredBa
       },
     });
     const keys = await keysToPlace(checked, options);
-    const building = await beginBuilding(dataDir);
+    const building = await beginBuilding(dataDir, env.now);
     try {
       const loading = open(file);
-      const progress = setInterval(() => onProgress('restoring', loading.bytesRead / size), 100);
-      const loaded = await loadBackup(loading, building.folder, now()).finally(() => clearInterval(progress));
+      const progress = every(env, PROGRESS_MS, () => onProgress('restoring', loading.bytesRead / size));
+      const loaded = await loadBackup(loading, building.folder, env).finally(() => progress.cancel());
       if (loaded.manifest.digest !== checked.manifest.digest)
         throw new AgrinetError('backup-damaged', 'the file changed while it was read. Run it again.');
       await refuseOccupied(dataDir);

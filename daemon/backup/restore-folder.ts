@@ -48,7 +48,7 @@ export interface Building {
 }
 
 /** Takes away what a cut-off restore left and begins anew. */
-export async function beginBuilding(dataDir: string): Promise<Building> {
+export async function beginBuilding(dataDir: string, now: () => number): Promise<Building> {
   const made = await mkdir(dataDir, { recursive: true, mode: 0o700 });
   const building = join(dataDir, RESTORING);
   const keysFolder = join(building, 'keys');
@@ -63,7 +63,7 @@ export async function beginBuilding(dataDir: string): Promise<Building> {
       }
       await syncFolder(building);
       await rename(join(building, 'db'), join(dataDir, 'db'));
-      await writeMarker(join(dataDir, 'initialized'));
+      await writeMarker(join(dataDir, 'initialized'), now());
       await syncFolder(dataDir);
       await rm(building, { recursive: true });
       await syncFolder(dataDir);
@@ -102,10 +102,10 @@ async function namesIn(folder: string): Promise<string[]> {
   }
 }
 
-async function writeMarker(path: string): Promise<void> {
+async function writeMarker(path: string, now: number): Promise<void> {
   const file = await open(path, 'wx', 0o644);
   try {
-    await file.writeFile(`${isoTime(Date.now())}\n`);
+    await file.writeFile(`${isoTime(now)}\n`);
     await file.sync();
   } finally {
     await file.close();

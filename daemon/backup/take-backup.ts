@@ -1,5 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
+import type { Env } from '../../protocols/env.ts';
 import { AgrinetError, errorCode } from '../../protocols/errors.ts';
 import { type ReadBackup, readBackup, withKeys } from '../../storage/backup/backup-file.ts';
 import { type Block, MAGIC, readBlocks } from '../../storage/backup/blocks.ts';
@@ -13,6 +14,7 @@ import { bytesOf, createBackups } from './backups.ts';
 import { identityOf, readKeyFiles } from './key-files.ts';
 
 export interface TakeOptions {
+  readonly env: Pick<Env, 'now' | 'monotonic' | 'bytes' | 'after'>;
   readonly file: string;
   /** Replace a file that is there. */
   readonly force: boolean;
@@ -68,7 +70,7 @@ function refuseElsewhere({ backendUrl }: Settings): void {
 
 async function sourceOf(
   settings: Settings,
-  { passphrase, fetchBackup, onProgress }: TakeOptions,
+  { env, passphrase, fetchBackup, onProgress }: TakeOptions,
 ): Promise<{ source: AsyncIterable<Uint8Array>; running: boolean; close(): Promise<void> }> {
   const keyed = passphrase !== undefined;
   const { dataDir } = settings;
@@ -80,12 +82,12 @@ async function sourceOf(
     const here = isLoopbackHost(new URL(settings.backendUrl).hostname);
     if (errorCode(error) !== 'daemon-not-running' || !here) throw error;
     const identity = await identityOf(dataDir);
-    db = await Database.open(dataDir, { create: false, repair: false });
+    db = await Database.open(dataDir, env, { create: false, repair: false });
     const parts = {
       db,
       identity,
       network: settings.myceliumNetwork,
-      now: Date.now,
+      env,
       onTaken: () => undefined,
     };
     raw = bytesOf(await createBackups(parts).open({ withKeys: keyed }));
@@ -97,7 +99,7 @@ async function sourceOf(
   const identity = await identityOf(dataDir);
   const source = withKeys(tapped, identity, async (manifest) => {
     await identityOf(dataDir, decodeManifest(manifest)?.peerId);
-    return sealKeys(await readKeyFiles(settings), passphrase, manifest);
+    return sealKeys(await readKeyFiles(settings), passphrase, manifest, env);
   });
   return { source, running: db === undefined, close };
 }

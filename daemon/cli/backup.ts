@@ -3,6 +3,7 @@ import { readSettings } from '../secrets.ts';
 import { connect } from './client.ts';
 import { bytesText, localTime, printJson, printLine, withSteps } from './output.ts';
 import { newPassphrase } from './passphrase.ts';
+import { systemEnv } from '../system-env.ts';
 
 interface Options {
   readonly withKeys?: true;
@@ -37,6 +38,7 @@ export function backupCommand(): Command {
       }
       const taken = await withSteps((onProgress) =>
         takeBackup(settings, {
+          env: systemEnv,
           file,
           force: options.force === true,
           passphrase,

@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { readSettings } from '../secrets.ts';
 import { printable, printJson, printLine, withProgress } from './output.ts';
+import { systemEnv } from '../system-env.ts';
 
 /** `agrinet fsck`: checks everything the database holds, and changes nothing, while the daemon is down. */
 export function fsckCommand(): Command {
@@ -11,7 +12,7 @@ export function fsckCommand(): Command {
     .action(async (options: { json?: true }) => {
       const settings = readSettings();
       const { fsck } = await import('../maintenance.ts');
-      const result = await withProgress('Checking', (onProgress) => fsck(settings, onProgress));
+      const result = await withProgress('Checking', (onProgress) => fsck(settings, systemEnv, onProgress));
       if (options.json) printJson(result);
       else
         for (const { code, message } of result.problems)

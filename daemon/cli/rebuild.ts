@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { readSettings } from '../secrets.ts';
 import { printable, printJson, printLine, withProgress } from './output.ts';
+import { systemEnv } from '../system-env.ts';
 
 /** `agrinet rebuild`: makes views, indexes and digests anew from the feeds, while the daemon is down. */
 export function rebuildCommand(): Command {
@@ -10,7 +11,9 @@ export function rebuildCommand(): Command {
     .action(async (options: { json?: true }) => {
       const settings = readSettings();
       const { rebuild } = await import('../maintenance.ts');
-      const result = await withProgress('Rebuilding', (onProgress) => rebuild(settings, onProgress));
+      const result = await withProgress('Rebuilding', (onProgress) =>
+        rebuild(settings, systemEnv, onProgress),
+      );
       if (options.json) printJson(result);
       else {
         for (const { code, message } of result.problems)

@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { readSettings } from '../secrets.ts';
 import { durationText, localTime, printable, printJson, printLine, withSteps } from './output.ts';
 import { knownPassphrase } from './passphrase.ts';
+import { systemEnv } from '../system-env.ts';
 
 interface Options {
   readonly withoutKeys?: true;
@@ -24,7 +25,7 @@ export function restoreCommand(): Command {
       const { restoreBackup } = await import('../backup/restore-backup.ts');
       const passphrase = options.withoutKeys ? undefined : () => knownPassphrase(sources);
       const restored = await withSteps((onProgress) =>
-        restoreBackup({ file, dataDir, passphrase, now: Date.now, onProgress }),
+        restoreBackup({ file, dataDir, passphrase, env: systemEnv, onProgress }),
       );
       const { manifest, records, entries, keyFiles, pepperMissing } = restored;
       const { peerId, network, digest, createdAt } = manifest;

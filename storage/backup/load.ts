@@ -3,7 +3,9 @@ import { newGeneration } from '../change-order.ts';
 import { Digests } from '../digests.ts';
 import { skippedEventNumbers } from '../event-table.ts';
 import { KEYSPACE, type BatchOp } from '../keyspace.ts';
-import { type Level, openLevel } from '../level.ts';
+import type { DatabaseEnv } from '../database.ts';
+import type { Level } from '../level.ts';
+import { openLevel } from '../open-level.ts';
 import { rejoinRow } from '../rejoin-row.ts';
 import { type ReadBackup, readBackup } from './backup-file.ts';
 import { damagedBackup } from './format.ts';
@@ -18,9 +20,9 @@ const known: ReadonlySet<string> = new Set(Object.values(KEYSPACE).map(({ prefix
 export async function loadBackup(
   source: AsyncIterable<Uint8Array>,
   folder: string,
-  now: number,
+  env: Pick<DatabaseEnv, 'now' | 'bytes'>,
 ): Promise<ReadBackup> {
-  const { level } = await openLevel(folder, { createIfMissing: true, mayRepair: false });
+  const { level } = await openLevel(folder, { createIfMissing: true, mayRepair: false, now: env.now });
   try {
     const backup = await readBackup(source, {
       async pairs(pairs) {
@@ -30,7 +32,7 @@ export async function loadBackup(
         await level.batch(pairs.map(([key, value]) => ({ type: 'put', key, value })));
       },
     });
-    await settle(level, now);
+    await settle(level, env);
     const digest = (await Digests.ofRecords(level)).total();
     if (digest !== backup.manifest.digest)
       throw new AgrinetError(
@@ -44,10 +46,10 @@ export async function loadBackup(
 }
 
 /** The last batch; its fsync takes along those before it. */
-async function settle(level: Level, now: number): Promise<void> {
+async function settle(level: Level, env: Pick<DatabaseEnv, 'now' | 'bytes'>): Promise<void> {
   const ops: BatchOp[] = [
-    newGeneration(),
-    rejoinRow({ cause: 'restored', since: now, answered: [] }),
+    newGeneration(env),
+    rejoinRow({ cause: 'restored', since: env.now(), answered: [] }),
     ...(await skippedEventNumbers(level)),
   ];
   await level.batch(ops, { sync: true });

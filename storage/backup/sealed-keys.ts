@@ -1,6 +1,7 @@
-import { createCipheriv, createDecipheriv, randomBytes, scrypt, type ScryptOptions } from 'node:crypto';
+import { createCipheriv, createDecipheriv, scrypt, type ScryptOptions } from 'node:crypto';
 import { promisify } from 'node:util';
 import { z } from 'zod';
+import type { Env } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { jsonOf } from './format.ts';
 
@@ -44,9 +45,10 @@ export async function sealKeys(
   keys: KeyFiles,
   passphrase: string,
   manifest: Uint8Array,
+  env: Pick<Env, 'bytes'>,
 ): Promise<Uint8Array> {
-  const salt = randomBytes(32);
-  const iv = randomBytes(12);
+  const salt = Buffer.from(env.bytes(32));
+  const iv = Buffer.from(env.bytes(12));
   const cipher = createCipheriv('aes-256-gcm', await keyOf(passphrase, salt, SCRYPT), iv);
   cipher.setAAD(manifest);
   const data = Buffer.concat([cipher.update(JSON.stringify(keys), 'utf8'), cipher.final()]);

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { type AccessControl, openAccess } from '../../daemon/access/access.ts';
 import { createLogger } from '../../daemon/logger.ts';
+import { systemEnv } from '../../daemon/system-env.ts';
 import { Database } from '../../storage/database.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
@@ -94,7 +95,7 @@ beforeAll(async () => {
   ({ port } = server.address() as AddressInfo);
   issuer = `http://127.0.0.1:${port}`;
   await startIssuer('RS256');
-  db = await Database.open(dir.path);
+  db = await Database.open(dir.path, systemEnv);
   clock = 0;
   control = await openAccess({
     db,

@@ -3,6 +3,7 @@ import { createServer } from 'node:net';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { systemEnv } from '../../daemon/system-env.ts';
 import { Database } from '../../storage/database.ts';
 import { fullKey } from '../../storage/keyspace.ts';
 import { sealJson } from '../../storage/values.ts';
@@ -89,7 +90,7 @@ describe('a node that cannot start says so in one line, with an exit code of its
 
   it('a database of a newer version: 67', async () => {
     await lived();
-    const db = await Database.open(dir.path);
+    const db = await Database.open(dir.path, systemEnv);
     const key = fullKey('meta', 'version');
     await db.batch([{ type: 'put', key, value: sealJson(key, 99) }], true);
     await db.close();

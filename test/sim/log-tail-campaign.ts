@@ -13,6 +13,7 @@ import { recordKey } from '../../protocols/wire/ids.ts';
 import { held, type LedgerNode, openLedgerNode, pull } from '../support/ledger-node.ts';
 import { seededRandom } from '../support/random.ts';
 import { tempDir } from '../support/temp-dir.ts';
+import { systemEnv } from '../../daemon/system-env.ts';
 
 export interface LogTailOptions {
   readonly count: number;
@@ -170,7 +171,7 @@ async function oneRound(
     await other?.close();
   }
   for (const DATA_DIR of [dirA, dirB]) {
-    const { problems } = await fsck(loadSettings({ DATA_DIR }), () => undefined);
+    const { problems } = await fsck(loadSettings({ DATA_DIR }), systemEnv, () => undefined);
     if (problems.length > 0) throw new Error(`${kind}: fsck finds ${JSON.stringify(problems)}`);
   }
 }

@@ -8,6 +8,7 @@ import type { PlacedOp, RecordState } from '../../protocols/open-dialog/record.t
 import type { Identity, PeerId } from '../../protocols/wire/identity.ts';
 import type { RecordKey } from '../../protocols/wire/ids.ts';
 import { rebuildDamaged } from '../../daemon/rebuild.ts';
+import { systemEnv } from '../../daemon/system-env.ts';
 import { Database } from '../../storage/database.ts';
 import { innerKey, range } from '../../storage/keyspace.ts';
 import { type ListedVerdict, Store } from '../../storage/store.ts';
@@ -53,7 +54,7 @@ export class Replica {
 
   static async open(identity: Identity): Promise<Replica> {
     const dir = tempDir('sim');
-    const db = await Database.open(dir.path);
+    const db = await Database.open(dir.path, systemEnv);
     return new Replica(identity, dir, db, await Store.open(db));
   }
 
@@ -87,7 +88,7 @@ export class Replica {
   async restart(): Promise<void> {
     await this.ledger.drain();
     await this.#db.close();
-    this.#db = await Database.open(this.#dir.path);
+    this.#db = await Database.open(this.#dir.path, systemEnv);
     this.store = await Store.open(this.#db);
     this.ledger = this.#newLedger();
   }

@@ -12,6 +12,7 @@ import { loadSettings } from '../../daemon/settings.ts';
 import { seededRandom } from '../support/random.ts';
 import type { WriterMessage } from '../support/stops-writer.ts';
 import { tempDir } from '../support/temp-dir.ts';
+import { systemEnv } from '../../daemon/system-env.ts';
 
 export interface StopsFigures {
   /** Stops by the signal and the moment. */
@@ -61,7 +62,7 @@ async function oneFolder(
     figures.stops[what] = (figures.stops[what] ?? 0) + 1;
   }
   figures.acknowledged += Object.values(acknowledged).reduce((sum, n) => sum + n, 0);
-  const { problems } = await fsck(loadSettings({ DATA_DIR: folder }), () => undefined);
+  const { problems } = await fsck(loadSettings({ DATA_DIR: folder }), systemEnv, () => undefined);
   if (problems.length > 0) throw new Error(`fsck finds ${JSON.stringify(problems)}`);
 }
 

@@ -11,6 +11,7 @@ import { errorCode } from '../../protocols/errors.ts';
 import { createMerger, type Merger } from '../../protocols/open-dialog/merger.ts';
 import { type Identity, identityFromSeed } from '../../protocols/wire/identity.ts';
 import type { RecordKey } from '../../protocols/wire/ids.ts';
+import { systemEnv } from '../../daemon/system-env.ts';
 import { isCorruption } from '../../storage/storage-error.ts';
 import { held, type LedgerNode, openLedgerNode, pull, viewText } from '../support/ledger-node.ts';
 import { seededRandom } from '../support/random.ts';
@@ -118,7 +119,7 @@ async function oneRound(
   writeFileSync(table, bytes);
 
   const settings = loadSettings({ DATA_DIR: work });
-  const problems = await fsck(settings, () => undefined).then(
+  const problems = await fsck(settings, systemEnv, () => undefined).then(
     (result) => result.problems,
     (error: unknown) => [{ code: errorCode(error) ?? 'internal' }],
   );
@@ -138,7 +139,7 @@ async function oneRound(
     await node.close();
   }
   try {
-    if (problems.length > 0) await rebuild(settings, () => undefined);
+    if (problems.length > 0) await rebuild(settings, systemEnv, () => undefined);
   } catch (error) {
     if (errorCode(error) !== 'database-damaged') throw error;
     figures.beyondRepair++;

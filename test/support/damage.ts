@@ -1,4 +1,5 @@
 import type { RecordState } from '../../protocols/open-dialog/record.ts';
+import { systemEnv } from '../../daemon/system-env.ts';
 import { Database } from '../../storage/database.ts';
 import { Digests } from '../../storage/digests.ts';
 import { type BatchOp, range } from '../../storage/keyspace.ts';
@@ -14,7 +15,7 @@ export async function plantDamage(
   collection: string,
   places: readonly number[],
 ): Promise<string[]> {
-  const db = await Database.open(dataDir, { create: false });
+  const db = await Database.open(dataDir, systemEnv, { create: false });
   try {
     const digests = new Digests();
     (await digests.read(db))();
@@ -40,7 +41,7 @@ export async function plantDamage(
 
 /** Flips a bit in the stored value of one record of a stopped node: its checksum no longer holds. Returns the key. */
 export async function flipBit(dataDir: string, collection: string): Promise<string> {
-  const db = await Database.open(dataDir, { create: false });
+  const db = await Database.open(dataDir, systemEnv, { create: false });
   try {
     for await (const [key, value] of db.level.iterator({ ...range('records', `${collection}/`), limit: 1 })) {
       const { state } = openJson<StoredRecord>(key, value);

@@ -15,6 +15,7 @@ import { type Cbor, encodeCbor } from '../../protocols/wire/cbor.ts';
 import { seal } from '../../protocols/wire/envelope.ts';
 import { type Identity, identityFromSeed, type PeerId } from '../../protocols/wire/identity.ts';
 import { type Channel, recordKey, type RecordKey } from '../../protocols/wire/ids.ts';
+import { systemEnv } from '../../daemon/system-env.ts';
 import { Database } from '../../storage/database.ts';
 import { Store } from '../../storage/store.ts';
 import { seededRandom } from './random.ts';
@@ -190,7 +191,7 @@ export async function openLedger(
     credible = () => true,
   }: { quota?: Quota | undefined; merging?: Merging; credible?: () => boolean } = {},
 ): Promise<TestLedger> {
-  const db = await Database.open(folder);
+  const db = await Database.open(folder, systemEnv);
   const store = await Store.open(db);
   const alarms: (Alarm | MergeAlarm)[] = [];
   const standing = new Map<string, 'followed' | 'suspended'>();

@@ -11,6 +11,7 @@ import type { Ledger } from '../../protocols/ledger/types.ts';
 import type { Merger } from '../../protocols/open-dialog/merger.ts';
 import type { RegisteredNode } from '../../protocols/registry/registry.ts';
 import type { Identity } from '../../protocols/wire/identity.ts';
+import { systemEnv } from '../../daemon/system-env.ts';
 import { Database } from '../../storage/database.ts';
 import { range, type SublevelName } from '../../storage/keyspace.ts';
 import { LegacyTable } from '../../storage/legacy-table.ts';
@@ -44,7 +45,7 @@ export async function openForgetter(
   status = new Map<string, RegisteredNode['status']>(),
 ): Promise<Forgetter> {
   const told: string[] = [];
-  const db = await Database.open(folder);
+  const db = await Database.open(folder, systemEnv);
   const store = await openStore(db, merger, async () => undefined, { raise: () => undefined }, silent);
   const ledger = createLedger({
     identity,

@@ -16,7 +16,7 @@ import { openNotificationTable } from '../../storage/notification-table.ts';
 /** The jobs of a daemon alone, as a process that can be killed: real database, real queue, real routes. */
 const { DATA_DIR = '', PORT = '', REDIS_URL = '', LEASE_MS = '2000' } = process.env;
 
-const db = await Database.open(DATA_DIR);
+const db = await Database.open(DATA_DIR, systemEnv);
 const notifications = createNotifications({
   table: openNotificationTable(db),
   env: systemEnv,

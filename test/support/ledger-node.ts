@@ -11,6 +11,7 @@ import type { Merger } from '../../protocols/open-dialog/merger.ts';
 import type { RecordState } from '../../protocols/open-dialog/record.ts';
 import type { RecordKey } from '../../protocols/wire/ids.ts';
 import type { Identity, PeerId } from '../../protocols/wire/identity.ts';
+import { systemEnv } from '../../daemon/system-env.ts';
 import { Database, type OpenOptions } from '../../storage/database.ts';
 import { range } from '../../storage/keyspace.ts';
 import type { Store } from '../../storage/store.ts';
@@ -42,7 +43,7 @@ export async function openLedgerNode(
   onCommit: (committed: Committed) => void = () => undefined,
   options: Pick<OpenOptions, 'writeBufferBytes'> = {},
 ): Promise<LedgerNode> {
-  const db = await Database.open(dir, options);
+  const db = await Database.open(dir, systemEnv, options);
   const alarms = createAlarms(silent, Date.now);
   try {
     const store = await openStore(db, merger, async () => undefined, alarms, silent);

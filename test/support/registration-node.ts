@@ -17,6 +17,7 @@ import { createHttpNodes, type HttpNodes } from '../../protocols/registry/http-n
 import { createNonces } from '../../protocols/registry/nonces.ts';
 import { createRegistry, type Registry } from '../../protocols/registry/registry.ts';
 import { type Identity, identityFromSeed } from '../../protocols/wire/identity.ts';
+import { systemEnv } from '../../daemon/system-env.ts';
 import { Database } from '../../storage/database.ts';
 import { httpNodeStore, nonceStore, registryStore } from '../../storage/tables.ts';
 import type { Certificate } from './certificates.ts';
@@ -62,7 +63,7 @@ export async function registrationNode(
   identity = identityFromSeed(randomBytes(32)),
 ): Promise<RegistrationNode> {
   const { tls, allowLoopback = true, lookup, now = Date.now } = options;
-  const db = await Database.open(dir.path);
+  const db = await Database.open(dir.path, systemEnv);
   const registry = await createRegistry(
     identity.peerId,
     registryStore(db, () => undefined),

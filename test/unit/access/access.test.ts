@@ -4,6 +4,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type AccessControl, openAccess } from '../../../daemon/access/access.ts';
 import { keyPepperPath } from '../../../daemon/access/key-pepper.ts';
 import { createLogger } from '../../../daemon/logger.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { Database } from '../../../storage/database.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
@@ -15,7 +16,7 @@ let lines: string[];
 
 beforeEach(async () => {
   dir = tempDir('access');
-  db = await Database.open(dir.path);
+  db = await Database.open(dir.path, systemEnv);
   lines = [];
 });
 afterEach(async () => {

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { KEY_LIMITS } from '../../../daemon/access/key-rules.ts';
 import { KeyRing } from '../../../daemon/access/key-ring.ts';
 import { AgrinetError } from '../../../protocols/errors.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { Database } from '../../../storage/database.ts';
 import { fullKey, range } from '../../../storage/keyspace.ts';
 import { keyTable } from '../../../storage/key-table.ts';
@@ -29,7 +30,7 @@ async function open(pepper = 'p'.repeat(40)): Promise<KeyRing> {
 beforeEach(async () => {
   dir = tempDir('keys');
   mkdirSync(join(dir.path, 'data'));
-  db = await Database.open(join(dir.path, 'data'));
+  db = await Database.open(join(dir.path, 'data'), systemEnv);
   now = Date.UTC(2026, 10, 23);
   refusal = undefined;
 });

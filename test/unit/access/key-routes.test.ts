@@ -6,6 +6,7 @@ import { keyRoutes } from '../../../api/routes/keys.ts';
 import { type AccessControl, openAccess } from '../../../daemon/access/access.ts';
 import { createLogger } from '../../../daemon/logger.ts';
 import { errorCode, errorMessage } from '../../../protocols/errors.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { Database } from '../../../storage/database.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
@@ -29,7 +30,7 @@ function createApp() {
 
 beforeEach(async () => {
   dir = tempDir('key-routes');
-  db = await Database.open(dir.path);
+  db = await Database.open(dir.path, systemEnv);
   control = await openAccess({
     db,
     settings: {

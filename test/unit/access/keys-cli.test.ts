@@ -10,6 +10,7 @@ import { keysCommand } from '../../../daemon/cli/keys.ts';
 import { stdout } from '../../../daemon/cli/stdout.ts';
 import { createLogger } from '../../../daemon/logger.ts';
 import { errorMessage } from '../../../protocols/errors.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { Database } from '../../../storage/database.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
@@ -21,7 +22,7 @@ let server: ServerType;
 
 beforeEach(async () => {
   dir = tempDir('keys-cli');
-  db = await Database.open(dir.path);
+  db = await Database.open(dir.path, systemEnv);
   const oauth = { oauthIssuer: undefined, oauthAudience: undefined };
   const settings = { dataDir: dir.path, publicReads: true, jwtSecret: undefined, ...oauth };
   const logger = createLogger({ logLevel: 'silent' });

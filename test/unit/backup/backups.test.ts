@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bytesOf, createBackups } from '../../../daemon/backup/backups.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { readBackup } from '../../../storage/backup/backup-file.ts';
 import { Digests } from '../../../storage/digests.ts';
 import { fullKey, KEYSPACE } from '../../../storage/keyspace.ts';
@@ -15,7 +16,7 @@ const listing = async (title: string): Promise<void> => {
 };
 const backups = (limits = { stalledMs: 60_000, heldMs: 60_000 }, onTaken = (): void => undefined) => {
   const { db, identity } = node.node;
-  return createBackups({ db, identity, network: 'test', now: Date.now, onTaken, limits });
+  return createBackups({ db, identity, network: 'test', env: systemEnv, onTaken, limits });
 };
 
 beforeAll(async () => {

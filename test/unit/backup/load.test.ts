@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bytesOf, createBackups } from '../../../daemon/backup/backups.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { loadBackup } from '../../../storage/backup/load.ts';
 import { Database } from '../../../storage/database.ts';
 import { openEventTable } from '../../../storage/event-table.ts';
@@ -36,10 +37,10 @@ describe('a database out of a backup', () => {
         await node.request('POST', '/listings', { type: 'offer', title: 'maize', quantity: i });
       const { db, identity } = node.node;
       await node.node.ledger.drain();
-      const parts = { db, identity, network: 'test', now: Date.now, onTaken: () => undefined };
+      const parts = { db, identity, network: 'test', env: systemEnv, onTaken: () => undefined };
       const source = bytesOf(await createBackups(parts).open({ withKeys: false }));
       mkdirSync(restored);
-      await loadBackup(source, join(restored, 'db'), 4_000_000_000_000);
+      await loadBackup(source, join(restored, 'db'), { ...systemEnv, now: () => 4_000_000_000_000 });
       const { reservedTo } = await openEventTable(db);
       before = { generation: await generationOf(db), reservedTo, rows: await rowsOf(db) };
     } finally {
@@ -49,7 +50,7 @@ describe('a database out of a backup', () => {
   afterAll(() => dir.remove());
 
   it('opens with nothing to complain of, and holds what the other held', async () => {
-    const db = await Database.open(restored);
+    const db = await Database.open(restored, systemEnv);
     try {
       // `firstStart`, because the marker is what a restore writes last.
       expect(db.findings).toEqual({ holes: 0, tailLost: 0, repaired: false, firstStart: true });
@@ -66,7 +67,7 @@ describe('a database out of a backup', () => {
   });
 
   it('has the mark for promises, another generation, and no number of an event twice', async () => {
-    const db = await Database.open(restored);
+    const db = await Database.open(restored, systemEnv);
     try {
       expect(await readRejoin(db, 0)).toEqual({ cause: 'restored', since: 4_000_000_000_000, answered: [] });
       expect(await generationOf(db)).not.toBe(before.generation);
@@ -78,6 +79,6 @@ describe('a database out of a backup', () => {
 
   it('is not opened while the restore is under way', async () => {
     mkdirSync(join(restored, RESTORING));
-    await expect(Database.open(restored)).rejects.toMatchObject({ code: 'restore-unfinished' });
+    await expect(Database.open(restored, systemEnv)).rejects.toMatchObject({ code: 'restore-unfinished' });
   });
 });

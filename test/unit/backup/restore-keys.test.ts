@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { restoreBackup } from '../../../daemon/backup/restore-backup.ts';
 import { identityPath, loadOrCreateIdentity } from '../../../daemon/identity-file.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { Digests } from '../../../storage/digests.ts';
 import { withKeys, writeBackup } from '../../../storage/backup/backup-file.ts';
 import { sealKeys } from '../../../storage/backup/sealed-keys.ts';
@@ -35,13 +36,13 @@ async function restoredWith(name: string): Promise<string[]> {
   const file = join(dir.path, 'backup');
   await writeFile(
     file,
-    withKeys(plain, identity, (bytes) => sealKeys(files, passphrase, bytes)),
+    withKeys(plain, identity, (bytes) => sealKeys(files, passphrase, bytes, systemEnv)),
   );
   const { keyFiles } = await restoreBackup({
     file,
     dataDir: join(dir.path, 'data'),
     passphrase: async () => passphrase,
-    now: () => 0,
+    env: { ...systemEnv, now: () => 0 },
     onProgress: () => undefined,
   });
   return [...keyFiles];

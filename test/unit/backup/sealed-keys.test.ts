@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { openKeys, sealKeys } from '../../../storage/backup/sealed-keys.ts';
 
 const keys = { 'identity.json': '{"seed": "a secret"}\n', 'api-key': 'another\n' };
@@ -6,16 +7,16 @@ const manifest = Buffer.from('a manifest');
 const passphrase = 'lorry maize nine market scale';
 
 describe('the keys in a backup', async () => {
-  const sealed = await sealKeys(keys, passphrase, manifest);
+  const sealed = await sealKeys(keys, passphrase, manifest, systemEnv);
   const box = JSON.parse(Buffer.from(sealed).toString()) as Record<string, unknown>;
   const altered = (fields: object): Uint8Array => Buffer.from(JSON.stringify({ ...box, ...fields }));
 
   it('open with their passphrase, however its letters are composed, and show nothing without', async () => {
     expect(await openKeys(sealed, passphrase, manifest)).toEqual(keys);
-    const composed = await sealKeys(keys, 'caf\u00e9 caf\u00e9 caf\u00e9', manifest);
+    const composed = await sealKeys(keys, 'caf\u00e9 caf\u00e9 caf\u00e9', manifest, systemEnv);
     expect(await openKeys(composed, 'cafe\u0301 cafe\u0301 cafe\u0301', manifest)).toEqual(keys);
     expect(Buffer.from(sealed).toString()).not.toMatch(/secret|another|identity/);
-    expect(await sealKeys(keys, passphrase, manifest)).not.toEqual(sealed);
+    expect(await sealKeys(keys, passphrase, manifest, systemEnv)).not.toEqual(sealed);
   });
 
   it('do not open with another passphrase, beside another manifest, or altered', async () => {

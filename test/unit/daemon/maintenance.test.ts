@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { fsck, rebuild } from '../../../daemon/maintenance.ts';
 import { loadSettings } from '../../../daemon/settings.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { Database } from '../../../storage/database.ts';
 import { fullKey, range, type SublevelName } from '../../../storage/keyspace.ts';
 import { openNotificationTable } from '../../../storage/notification-table.ts';
@@ -18,8 +19,8 @@ describe('what stands beside the feeds', () => {
   let before: { digest: string; legacy: unknown; keys: unknown; notifications: unknown; nodes: unknown };
 
   const settings = () => loadSettings({ DATA_DIR: dir.path });
-  const check = () => fsck(settings(), () => undefined);
-  const remake = () => rebuild(settings(), () => undefined);
+  const check = () => fsck(settings(), systemEnv, () => undefined);
+  const remake = () => rebuild(settings(), systemEnv, () => undefined);
 
   async function json(node: TestNode, method: string, path: string, body?: unknown): Promise<unknown> {
     const response = await node.request(method, path, body);
@@ -45,7 +46,7 @@ describe('what stands beside the feeds', () => {
     return response.status;
   }
   async function withDatabase<T>(work: (db: Database) => Promise<T>): Promise<T> {
-    const db = await Database.open(dir.path, { create: false });
+    const db = await Database.open(dir.path, systemEnv, { create: false });
     try {
       return await work(db);
     } finally {

@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { rebuildStore } from '../../../daemon/rebuild.ts';
 import { createMerger } from '../../../protocols/open-dialog/merger.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { headText } from '../../../storage/head-file.ts';
 import { Database } from '../../../storage/database.ts';
 import { fullKey, range } from '../../../storage/keyspace.ts';
@@ -29,7 +30,7 @@ it('after an upgrade of the schema everything is judged anew, and the result is 
   await first.stop();
 
   // As an older version would have left it: its schema stamped, and a view that it derived differently.
-  const db = await Database.open(dir.path);
+  const db = await Database.open(dir.path, systemEnv);
   const schema = fullKey('meta', 'schema');
   await db.batch([{ type: 'put', key: schema, value: sealJson(schema, 0) }], true);
   for await (const key of db.level.keys(range('index'))) await db.level.del(key);
@@ -53,7 +54,7 @@ describe('a loss outlives the process that found it, however soon that one ends'
     await node.close();
   };
   const noted = async (): Promise<string | undefined> => {
-    const db = await Database.open(dir.path);
+    const db = await Database.open(dir.path, systemEnv);
     const recovery = await readRejoin(db, 0);
     await db.close();
     return recovery?.cause;
@@ -69,7 +70,7 @@ describe('a loss outlives the process that found it, however soon that one ends'
 
   it('entries that a rebuild took out before it was cut off', async () => {
     await seller();
-    const db = await Database.open(dir.path);
+    const db = await Database.open(dir.path, systemEnv);
     const [last] = await db.level.keys({ ...range('entries'), reverse: true, limit: 1 }).all();
     if (last === undefined) throw new Error('no entries');
     const value = Uint8Array.from((await db.level.get(last)) ?? []);

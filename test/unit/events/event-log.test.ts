@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { TellableEvent } from '../../../api/ports/events.ts';
 import { createEventLog, type EventLimits, type EventLog } from '../../../daemon/events/event-log.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { Database } from '../../../storage/database.ts';
 import { openEventTable } from '../../../storage/event-table.ts';
 import { tempDir } from '../../support/temp-dir.ts';
@@ -13,7 +14,7 @@ describe('the log of events', () => {
 
   beforeEach(async () => {
     dir = tempDir('events');
-    db = await Database.open(dir.path);
+    db = await Database.open(dir.path, systemEnv);
     warnings.length = 0;
   });
   afterEach(async () => {
@@ -66,7 +67,7 @@ describe('the log of events', () => {
     await log.close();
     await db.close();
 
-    db = await Database.open(dir.path);
+    db = await Database.open(dir.path, systemEnv);
     log = await open();
     const later = listen(log, 250, ({ data }) => Number(data['n']) % 2 === 0);
     log.emit('federation.sync', { n: 322 });
@@ -129,7 +130,7 @@ describe('the log of events', () => {
         given.add(id ?? 0);
       }
       await db.close();
-      db = await Database.open(dir.path);
+      db = await Database.open(dir.path, systemEnv);
     }
     expect(given.size).toBe(310);
   });

@@ -8,6 +8,7 @@ import { eventRoutes } from '../../../api/routes/events.ts';
 import type { SseLimits } from '../../../api/sse.ts';
 import type { EventLimits } from '../../../daemon/events/event-log.ts';
 import { type EventLogs, openEventLogs } from '../../../daemon/events/event-logs.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { Database } from '../../../storage/database.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 import { tempDir } from '../../support/temp-dir.ts';
@@ -28,7 +29,7 @@ export async function eventServer(
   limits: Partial<EventLimits> = {},
 ): Promise<EventServer> {
   const dir = tempDir('sse');
-  const db = await Database.open(dir.path);
+  const db = await Database.open(dir.path, systemEnv);
   const log = await openEventLogs(db, identityFromSeed(new Uint8Array(32).fill(4)), {
     now: Date.now,
     warn: () => undefined,

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { byteStream } from '../../../api/byte-stream.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { newGeneration } from '../../../storage/change-order.ts';
 import { type ExchangeNode, startExchangeNode } from '../../support/exchange-node.ts';
 
@@ -111,7 +112,7 @@ describe('GET /federation/export', () => {
     const { cursor } = await get();
     const [generation] = cursor.split('.');
     expect(await get(`?since=${generation}.zzzz`)).toMatchObject({ full: true, count: 5 });
-    await node.ledgerNode.db.batch([newGeneration()], true);
+    await node.ledgerNode.db.batch([newGeneration(systemEnv)], true);
     expect(await get(`?since=${cursor}`)).toMatchObject({ full: true, count: 5 });
     expect((await node.fetch('/federation/export?since=nonsense')).status).toBe(400);
   });

@@ -28,7 +28,7 @@ async function open(): Promise<JobStore> {
 beforeEach(async () => {
   dir = tempDir('jumps');
   mkdirSync(join(dir.path, 'data'));
-  db = await Database.open(join(dir.path, 'data'));
+  db = await Database.open(join(dir.path, 'data'), systemEnv);
   [wall, steady] = [START, 0];
   ledger = await open();
 });

@@ -23,7 +23,7 @@ async function bench(
   const env = { ...systemEnv, now, monotonic: now, random: () => 0 };
 
   async function open() {
-    const db = await Database.open(dir.path);
+    const db = await Database.open(dir.path, systemEnv);
     const table = openJobTable<JobRow>(db);
     let dead = false;
     const ledger = await openJobStore({

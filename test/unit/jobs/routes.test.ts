@@ -27,7 +27,7 @@ describe('jobs and notifications over HTTP', () => {
 
   beforeEach(async () => {
     dir = tempDir('job-routes');
-    db = await Database.open(dir.path);
+    db = await Database.open(dir.path, systemEnv);
     now = 1_700_000_000_000;
     events.length = 0;
     notifications = createNotifications({

@@ -11,11 +11,13 @@ import type { RecordState } from '../../../protocols/open-dialog/record.ts';
 import { recordKey } from '../../../protocols/wire/ids.ts';
 import { LIMITS } from '../../../protocols/wire/limits.ts';
 import { RELEASED_AT } from '../../../protocols/wire/release-date.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { loadBackup } from '../../../storage/backup/load.ts';
 import { Database } from '../../../storage/database.ts';
 import { readEntryRow, sealEntryRow } from '../../../storage/entry-row.ts';
 import { fullKey, numberKey, range, timeKey } from '../../../storage/keyspace.ts';
-import { type Level, openLevel } from '../../../storage/level.ts';
+import type { Level } from '../../../storage/level.ts';
+import { openLevel } from '../../../storage/open-level.ts';
 import { VERSION } from '../../../storage/migrations.ts';
 import { Reader } from '../../../storage/reader.ts';
 import type { StoredRecord } from '../../../storage/stored-record.ts';
@@ -75,7 +77,7 @@ async function held(
 }
 
 async function opened<T>(path: string, look: (db: Database) => Promise<T>): Promise<T> {
-  const db = await Database.open(path);
+  const db = await Database.open(path, systemEnv);
   try {
     return await look(db);
   } finally {
@@ -282,13 +284,20 @@ describe('the arrival', () => {
         db,
         identity,
         network: 'test',
-        now: Date.now,
+        env: systemEnv,
         onTaken: () => undefined,
         limits,
       });
-      await loadBackup(bytesOf(await backups.open({ withKeys: false })), other, T + 999 * HOUR);
+      await loadBackup(bytesOf(await backups.open({ withKeys: false })), other, {
+        ...systemEnv,
+        now: () => T + 999 * HOUR,
+      });
     });
-    const { level } = await openLevel(other, { createIfMissing: false, mayRepair: false });
+    const { level } = await openLevel(other, {
+      createIfMissing: false,
+      mayRepair: false,
+      now: systemEnv.now,
+    });
     const restored = await rowsOf(level);
     await level.close();
     expect(restored).toEqual(before.rows);

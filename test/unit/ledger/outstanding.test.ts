@@ -6,6 +6,7 @@ import { draftEdit } from '../../../protocols/ledger/drafts.ts';
 import { digestElement } from '../../../protocols/digest/element.ts';
 import { MERGE } from '../../../protocols/open-dialog/record.ts';
 import { createMerger } from '../../../protocols/open-dialog/merger.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { Database } from '../../../storage/database.ts';
 import { Store } from '../../../storage/store.ts';
 import { concurrentEdits } from '../../support/concurrent.ts';
@@ -76,7 +77,7 @@ it('while no worker lives a record keeps its view, marked; nothing is lost, over
   });
   await node.close();
   // What waits for a merge is no damage: neither to the scrub, which has no worker either, nor to whoever compares all rows.
-  const db = await Database.open(here.path);
+  const db = await Database.open(here.path, systemEnv);
   const merges = createMerger(() => undefined, dyingWorker);
   const checked = await checkRecord({ db, store: await Store.open(db), merges }, key);
   expect(checked.wrong).toEqual([]);

@@ -3,6 +3,7 @@ import { createMerger } from '../../../protocols/open-dialog/merger.ts';
 import { encodeOp } from '../../../protocols/feed/op.ts';
 import { overQuota, type Quota, quotaOf, type Usage } from '../../../protocols/feed/quota.ts';
 import { rebuildStore } from '../../../daemon/rebuild.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { Database } from '../../../storage/database.ts';
 import { Store } from '../../../storage/store.ts';
 import {
@@ -138,7 +139,7 @@ describe('the quota of an author', () => {
     ).toBe(true);
     await held.close();
     ending.pop();
-    const db = await Database.open(folder);
+    const db = await Database.open(folder, systemEnv);
     const merger = createMerger(() => undefined);
     ending.push(async () => {
       await merger.stop();

@@ -3,6 +3,7 @@ import { idempotency, idempotentId } from '../../../api/limits/idempotency.ts';
 import type { IdempotencyTable } from '../../../api/ports/idempotency.ts';
 import { AgrinetError } from '../../../protocols/errors.ts';
 import { isLocalId } from '../../../protocols/wire/ids.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { Database } from '../../../storage/database.ts';
 import { openIdempotencyTable } from '../../../storage/idempotency-table.ts';
 import { tempDir } from '../../support/temp-dir.ts';
@@ -19,7 +20,7 @@ describe('idempotency', () => {
   beforeEach(async () => {
     time = Date.UTC(2026, 10, 23);
     dir = tempDir('idempotency');
-    db = await Database.open(dir.path);
+    db = await Database.open(dir.path, systemEnv);
     table = await openIdempotencyTable(db, () => time);
   });
   afterEach(async () => {
@@ -28,7 +29,7 @@ describe('idempotency', () => {
   });
   async function reopen(): Promise<void> {
     await db.close();
-    db = await Database.open(dir.path);
+    db = await Database.open(dir.path, systemEnv);
     table = await openIdempotencyTable(db, () => time);
   }
 
@@ -239,7 +240,7 @@ describe('idempotency', () => {
 describe('openIdempotencyTable', () => {
   it('is bounded in rows and bytes, the oldest go, also of an earlier run', async () => {
     const dir = tempDir('idempotency');
-    const db = await Database.open(dir.path);
+    const db = await Database.open(dir.path, systemEnv);
     try {
       const limits = { keptMs: DAY, rows: 10, bytes: 20_000, rowsPerCaller: 1e9, bytesPerCaller: 1e9 };
       const answer = { status: 201, headers: {}, body: 'x'.repeat(100) };

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { countReliability, type ReliabilityCounts } from '../../../daemon/market/reliability.ts';
 import type { ForkProof } from '../../../protocols/feed/fork.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { Database } from '../../../storage/database.ts';
 import { reliabilityTable } from '../../../storage/node-tables.ts';
 import { tempDir } from '../../support/temp-dir.ts';
@@ -13,7 +14,7 @@ let counts: ReliabilityCounts;
 const failures: unknown[] = [];
 
 async function open(): Promise<void> {
-  db = await Database.open(dir.path);
+  db = await Database.open(dir.path, systemEnv);
   counts = await countReliability({
     table: reliabilityTable(db),
     isKnown: (node) => node === peer || node === 'legacy:http://old.example',

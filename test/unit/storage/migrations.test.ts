@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { Database } from '../../../storage/database.ts';
 import { fullKey } from '../../../storage/keyspace.ts';
 import { LAYOUT, type Migration, migrate } from '../../../storage/migrations.ts';
@@ -9,7 +10,7 @@ let dir: ReturnType<typeof tempDir>;
 let db: Database;
 beforeEach(async () => {
   dir = tempDir('migrations');
-  db = await Database.open(dir.path);
+  db = await Database.open(dir.path, systemEnv);
 });
 afterEach(async () => {
   await db.close();
@@ -34,15 +35,15 @@ const fails: Migration = { to: LAYOUT + 2, run: () => Promise.reject(new Error('
 
 it('migrates forward, each step whole or not at all', async () => {
   await db.level.put(OLD, new Uint8Array([7]));
-  await expect(migrate(db.level, [rename, fails])).rejects.toThrow('cut off');
+  await expect(migrate(db.level, systemEnv.now, [rename, fails])).rejects.toThrow('cut off');
   expect(await db.level.get(OLD)).toBeUndefined();
   expect(await db.level.get(NEW)).toEqual(Buffer.from([7]));
   const stamped = await db.level.get(VERSION);
   expect(stamped && openJson(VERSION, stamped)).toBe(LAYOUT + 1);
-  expect(await migrate(db.level, [rename])).toBe(LAYOUT + 1);
+  expect(await migrate(db.level, systemEnv.now, [rename])).toBe(LAYOUT + 1);
 });
 
 it('refuses a database of a newer version', async () => {
   await db.level.put(VERSION, sealJson(VERSION, 99));
-  await expect(migrate(db.level)).rejects.toMatchObject({ code: 'database-newer' });
+  await expect(migrate(db.level, systemEnv.now)).rejects.toMatchObject({ code: 'database-newer' });
 });

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { Database } from '../../../storage/database.ts';
 import { fullKey } from '../../../storage/keyspace.ts';
 import { itemKey, itemOf, Outbox, type OutboxRow } from '../../../storage/outbox.ts';
@@ -11,7 +12,7 @@ let outbox: Outbox;
 let now: number;
 beforeEach(async () => {
   dir = tempDir('outbox');
-  db = await Database.open(dir.path);
+  db = await Database.open(dir.path, systemEnv);
   now = 1000;
   outbox = await open();
 });

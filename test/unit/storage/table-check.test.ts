@@ -1,7 +1,9 @@
 import { appendFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { type Level, openLevel } from '../../../storage/level.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
+import type { Level } from '../../../storage/level.ts';
+import { openLevel } from '../../../storage/open-level.ts';
 import { damagedTables, liveTables, noteTables } from '../../../storage/table-check.ts';
 import { seededRandom } from '../../support/random.ts';
 import { tempDir } from '../../support/temp-dir.ts';
@@ -16,7 +18,12 @@ afterEach(() => dir.remove());
 
 /** A write buffer of the smallest size: tables and compactions come at once. */
 const open = (create = false): ReturnType<typeof openLevel> =>
-  openLevel(folder, { createIfMissing: create, mayRepair: true, writeBufferBytes: 64 * 1024 });
+  openLevel(folder, {
+    createIfMissing: create,
+    mayRepair: true,
+    now: systemEnv.now,
+    writeBufferBytes: 64 * 1024,
+  });
 
 const tables = (): string[] => readdirSync(folder).filter((name) => name.endsWith('.ldb'));
 

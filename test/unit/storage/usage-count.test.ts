@@ -3,6 +3,7 @@ import { checkDerived, type Problem } from '../../../daemon/check-derived.ts';
 import { openStore } from '../../../daemon/open-store.ts';
 import { encodeOp } from '../../../protocols/feed/op.ts';
 import { createMerger } from '../../../protocols/open-dialog/merger.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { Database } from '../../../storage/database.ts';
 import { range } from '../../../storage/keyspace.ts';
 import { COUNTED_KEY } from '../../../storage/usage-count.ts';
@@ -19,7 +20,7 @@ const random = randomFrom(Number(process.env['SEED'] ?? 5));
 
 /** Takes out what a program without counters would not have written. */
 async function madeBefore(folder: string): Promise<void> {
-  const db = await Database.open(folder);
+  const db = await Database.open(folder, systemEnv);
   await db.level.clear(range('usage'));
   await db.level.del(COUNTED_KEY);
   for await (const [key, value] of db.level.iterator(range('verdicts'))) {
@@ -49,7 +50,7 @@ it('a database from before there were counters is counted at its next start, and
 
   const merger = createMerger(() => undefined);
   ending.push(() => merger.stop());
-  const db = await Database.open(dir.path);
+  const db = await Database.open(dir.path, systemEnv);
   ending.push(() => db.close());
   const problems: Problem[] = [];
   await checkDerived(db, problems, true);

@@ -7,6 +7,7 @@ import type { FindingId } from '../../../../daemon/doctor/findings.ts';
 import { rebuild } from '../../../../daemon/maintenance.ts';
 import { type RecordKey, recordKey } from '../../../../protocols/wire/ids.ts';
 import type { Identity } from '../../../../protocols/wire/identity.ts';
+import { systemEnv } from '../../../../daemon/system-env.ts';
 import { range } from '../../../../storage/keyspace.ts';
 import { freePort } from '../../../support/daemon.ts';
 import { Hand, listingOps } from '../../../support/forge.ts';
@@ -280,7 +281,7 @@ export const WORK: CasesOf<
     async ({ mend }, of) => {
       expect(mend).toBe('agrinet rebuild (while the daemon is stopped)');
       await of.stop();
-      await rebuild(of.node.settings, () => undefined); // all that the command does
+      await rebuild(of.node.settings, systemEnv, () => undefined); // all that the command does
       const again = await restarted(of);
       await scrubbed(again);
       return online(again);

@@ -1,0 +1,59 @@
+import { mkdir, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isoTime } from '../protocols/wire/iso-time.ts';
+import { openHead } from './head-file.ts';
+import type { HeadNote, Level, LevelHome, LevelOptions } from './level.ts';
+import { openLevel, repairLevel } from './open-level.ts';
+import { refuseHalfRestored } from './restored.ts';
+import { lacksRoot } from './table-check.ts';
+
+/** LevelDB in `DATA_DIR/db`, with the files `initialized` and `head` beside it. */
+export class LevelFolder implements LevelHome {
+  readonly folder: string;
+  readonly #dataDir: string;
+  readonly #marker: string;
+
+  constructor(dataDir: string) {
+    this.#dataDir = dataDir;
+    this.folder = join(dataDir, 'db');
+    this.#marker = join(dataDir, 'initialized');
+  }
+
+  async look(): Promise<{ initialized: boolean; present: boolean }> {
+    await mkdir(this.#dataDir, { recursive: true });
+    await refuseHalfRestored(this.#dataDir);
+    const initialized = await exists(this.#marker);
+    return {
+      initialized,
+      present: (await exists(join(this.folder, 'CURRENT'))) || (await lacksRoot(this.folder)),
+    };
+  }
+
+  open(options: LevelOptions): Promise<{ level: Level; repaired: boolean }> {
+    return openLevel(this.folder, options);
+  }
+
+  repair(options: Pick<LevelOptions, 'writeBufferBytes' | 'now'>): Promise<Level> {
+    return repairLevel(this.folder, options);
+  }
+
+  head(): HeadNote {
+    return openHead(join(this.#dataDir, 'head'));
+  }
+
+  async initialize(now: number): Promise<void> {
+    await writeFile(this.#marker, `${isoTime(now)}\n`, { flag: 'wx' }).catch(ignoreExisting);
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+function ignoreExisting(error: unknown): void {
+  if (typeof error === 'object' && error !== null && 'code' in error && error.code === 'EEXIST') return;
+  throw error;
+}
