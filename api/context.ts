@@ -1,3 +1,4 @@
+import type { Env } from '../protocols/env.ts';
 import type { Coverage } from '../protocols/digest/coverage.ts';
 import type { PrefixAnswer } from '../protocols/digest/prefix.ts';
 import type { CollectionDigest } from '../protocols/digest/state-digest.ts';
@@ -91,6 +92,7 @@ export interface KnownPeer {
 
 /** What the HTTP API needs of the node. */
 export interface ApiContext {
+  readonly env: Pick<Env, 'after' | 'cpu'>;
   readonly self: PeerId;
   readonly version: string;
   readonly limits: RateLimitOptions & HostCheckOptions;

@@ -8,7 +8,7 @@ const bodySlow = (): AgrinetError =>
 /** The body as it comes, for routes that read it themselves; each counts for itself. Throws `body-slow`. */
 export async function* bodyChunks(c: Context): AsyncGenerator<Uint8Array> {
   const { body } = c.req.raw;
-  if (body !== null) yield* steady(body, { error: bodySlow });
+  if (body !== null) yield* steady(body, { error: bodySlow, now: () => performance.now() });
 }
 
 /** The whole body as bytes. Throws `body-too-large`. */

@@ -215,7 +215,7 @@ async function compose(
   });
   parts.started('registry', () => registry.flush());
   const isRegistered = (peer: string): boolean => registry.isActive(peer);
-  const rejoining = await openRejoin(db, () => activePeers(registry), clock.steady, logger);
+  const rejoining = await openRejoin(db, env, () => activePeers(registry), clock.steady, logger);
   const { rejoin } = rejoining;
   parts.started('rejoin', () => rejoining.stop());
   const raise: typeof alarms.raise = (alarm) => {
@@ -342,6 +342,7 @@ async function compose(
   });
   mycelium = createMycelium(
     {
+      env,
       self,
       libp2p: host.libp2p,
       source: store,
@@ -356,7 +357,6 @@ async function compose(
         gossiped.tell('published');
       },
       now: clock.steady, // it knows waits and no dates
-      random: env.random,
       onEvent: pulls.tell,
     },
     network,

@@ -1,3 +1,4 @@
+import type { Env } from '../protocols/env.ts';
 import {
   createRejoin,
   type Rejoin,
@@ -18,6 +19,7 @@ const LOSSES: Readonly<Record<string, RejoinCause>> = {
 /** The rejoin of a node, with what an earlier process has left unsettled. */
 export async function openRejoin(
   db: Database,
+  env: Pick<Env, 'after'>,
   active: () => readonly string[],
   now: () => number,
   logger: Logger,
@@ -28,6 +30,7 @@ export async function openRejoin(
 }> {
   let saving: Promise<void> = Promise.resolve();
   const rejoin = createRejoin({
+    env,
     now,
     active,
     recovery: await readRejoin(db, now()),

@@ -233,6 +233,7 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
     now,
   });
   const exchange = createExchange({
+    env,
     identity,
     net: settings.myceliumNetwork,
     db,
@@ -362,6 +363,7 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
   );
 
   const context: ApiContext = {
+    env,
     self,
     version: VERSION,
     limits: {

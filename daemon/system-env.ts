@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Env, Timer, TimerOptions } from '../protocols/env.ts';
+import { threadPool } from './thread-pool.ts';
 
 /** The machine's own time and chance: the only place that asks for them. */
 export const systemEnv: Env = {
@@ -13,6 +14,7 @@ export const systemEnv: Env = {
   bytes: (length) => randomBytes(length),
   after: (ms, call, options) => (ms <= 0 ? immediate(call, options) : timeout(ms, call, options)),
   deadline: (ms) => AbortSignal.timeout(ms),
+  offload: threadPool,
 };
 
 /** What `setTimeout` can wait, milliseconds: it would call at once for anything longer. */

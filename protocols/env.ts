@@ -9,8 +9,26 @@ export interface TimerOptions {
   readonly holds?: boolean;
 }
 
+/** Bounds of what is inflated. */
+export interface InflateLimits {
+  /** Bytes that come out, at most. */
+  readonly maxBytes: number;
+  /** The largest window is 2 ^ this: what a decoder may have to set aside. */
+  readonly windowLog: number;
+}
+
+/** Work that takes long and needs nothing of this thread: it is done on others, or at once where a test wants one order of things. */
+export interface Offload {
+  /** One zstd frame (RFC 8878), at this level. */
+  readonly compress: (bytes: Uint8Array, level: number) => Promise<Uint8Array>;
+  /** What one zstd frame holds. Throws for what is damaged or above a limit. */
+  readonly decompress: (frame: Uint8Array, limits: InflateLimits) => Promise<Uint8Array>;
+  /** Inflates gzip (RFC 1952) as it comes. Throws for what is damaged or cut off, and what the source throws. */
+  readonly gunzip: (source: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>;
+}
+
 /**
- * What a node takes from the machine: time, waiting and chance. Everything that keeps time, waits or draws is given one, so that a test
+ * What a node takes from the machine: time, waiting, chance and other threads. Everything that keeps time, waits or draws is given one, so that a test
  * holds them all: the same seed gives the same run. The real one is `daemon/system-env.ts`; a world has its own (`test/sim/world.ts`).
  */
 export interface Env {
@@ -28,6 +46,8 @@ export interface Env {
   readonly after: (ms: number, call: () => void, options?: TimerOptions) => Timer;
   /** Aborted, with a `TimeoutError`, when so many milliseconds have passed. */
   readonly deadline: (ms: number) => AbortSignal;
+  /** Other threads. */
+  readonly offload: Offload;
 }
 
 /** Resolves when so many milliseconds have passed, or at once when the signal is or becomes aborted. */

@@ -119,7 +119,7 @@ const postedRange = route('open', {
 });
 
 /** Mycelium over HTTPS: frontiers and ranges of signed entries. */
-export function feedRoutes(node: { readonly exchange: ExchangePort } & Pick<ApiContext, 'log'>) {
+export function feedRoutes(node: { readonly exchange: ExchangePort } & Pick<ApiContext, 'env' | 'log'>) {
   const { feeds } = node.exchange;
 
   /** Throws `forbidden` for whoever may not hold the channel, whether it exists or not. */
@@ -151,7 +151,7 @@ export function feedRoutes(node: { readonly exchange: ExchangePort } & Pick<ApiC
       const list = feeds.list(signerOf(c, node.exchange), covers);
       c.header('vary', `${REQUEST_HEADER}, accept`);
       if (c.req.valid('header').accept === FRONTIER_SEQUENCE) {
-        const body = await sequenceOf(list, feeds.totalDigest(covers));
+        const body = await sequenceOf(list, feeds.totalDigest(covers), node.env);
         const etag = `"${sha256Hex(body).slice(0, 32)}"`;
         const head = { etag, 'content-type': FRONTIER_SEQUENCE };
         return c.req.header('if-none-match') === etag
@@ -203,8 +203,12 @@ function decoded(data: Uint8Array, author: PeerId, channelText: string): RangeRe
 }
 
 /** The frontier in pages, made page by page. */
-async function sequenceOf(list: readonly ShownFeed[], digest: string): Promise<Uint8Array> {
-  const turn = new CpuTurn();
+async function sequenceOf(
+  list: readonly ShownFeed[],
+  digest: string,
+  env: ApiContext['env'],
+): Promise<Uint8Array> {
+  const turn = new CpuTurn(env);
   const groups = list.map((feed): FrontierGroup => ({ ...feed, digest: feed.digest ?? '' }));
   const items: Uint8Array[] = [];
   for (const page of frontierPages(groups)) {

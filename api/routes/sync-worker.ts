@@ -7,6 +7,7 @@ import { FRAME_LIMITS } from '../../protocols/mycelium/range-frame.ts';
 import type { RangeItem } from '../../protocols/mycelium/range-item.ts';
 import { parsePeerId } from '../../protocols/wire/identity.ts';
 import { isChannel } from '../../protocols/wire/ids.ts';
+import type { ApiContext } from '../context.ts';
 import type { ExchangePort, SyncOutcome } from '../ports/exchange.ts';
 import { bodyChunks } from '../raw-body.ts';
 import { json, jsonInput, rawInput, route, router } from '../route.ts';
@@ -143,7 +144,10 @@ const synced = route('worker', {
   responses: { 200: json(z.object({ noted: z.literal(true) }), 'Noted') },
 });
 
-export function syncWorkerRoutes({ exchange }: { readonly exchange: Pick<ExchangePort, 'worker'> }) {
+export function syncWorkerRoutes({
+  env,
+  exchange,
+}: Pick<ApiContext, 'env'> & { readonly exchange: Pick<ExchangePort, 'worker'> }) {
   const { worker } = exchange;
   return router()
     .openapi(source, async (c) => {
@@ -153,7 +157,7 @@ export function syncWorkerRoutes({ exchange }: { readonly exchange: Pick<Exchang
     .openapi(plan, async (c) => {
       let asked: readonly RangeRequest[];
       try {
-        asked = await worker.plan(c.req.valid('query').source, readFrontierSequence(bodyChunks(c)));
+        asked = await worker.plan(c.req.valid('query').source, readFrontierSequence(bodyChunks(c), env));
       } catch (error) {
         throw malformedInput(error);
       }

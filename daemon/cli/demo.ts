@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import Table from 'cli-table3';
 import { Command } from 'commander';
 import { z } from 'zod';
+import { systemEnv } from '../system-env.ts';
 import { AgrinetError, errorCode, errorMessage } from '../../protocols/errors.ts';
 import { NewestPrices, NO_REGION } from '../../protocols/market/price-listings.ts';
 import { readWfp } from '../../protocols/market/wfp.ts';
@@ -224,7 +225,7 @@ async function countRecords(file: string): Promise<Expected> {
   // Equal rows are one fact.
   const prices = new Set<string>();
   try {
-    for await (const row of readWfp(createReadStream(file))) {
+    for await (const row of readWfp(createReadStream(file), systemEnv.offload)) {
       if ('error' in row) throw new Error(`line ${row.line}: ${row.error}`);
       prices.add(JSON.stringify(row.price));
       const index = MARKETS.findIndex(({ wanted }) => wanted(row.price.admin1 ?? NO_REGION));

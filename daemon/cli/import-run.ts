@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { systemEnv } from '../system-env.ts';
 import { readLines } from '../../protocols/market/lines.ts';
 import { NewestPrices, NO_REGION } from '../../protocols/market/price-listings.ts';
 import { readWfp } from '../../protocols/market/wfp.ts';
@@ -63,7 +64,7 @@ export async function importPrices(
     refused: 0,
     skipped: 0,
   };
-  for await (const row of readWfp(source)) {
+  for await (const row of readWfp(source, systemEnv.offload)) {
     if ('error' in row) {
       refuse({ line: row.line, reason: row.error });
     } else if (wanted?.(row.price.admin1 ?? NO_REGION) ?? true) {

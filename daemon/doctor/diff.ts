@@ -252,7 +252,7 @@ export function createDiffer(node: Node, trees: DigestTrees): Differ {
         if (data === undefined) return undefined;
         const groups = new Map<PeerId, FrontierGroup>();
         let knows: Coverage | undefined;
-        for await (const page of readFrontierSequence(chunkOf(data))) {
+        for await (const page of readFrontierSequence(chunkOf(data), node.env)) {
           knows ??= page.knows;
           for (const group of page.groups) {
             if (group.channel !== 'public') continue;

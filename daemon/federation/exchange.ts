@@ -6,6 +6,7 @@ import type {
   SyncSource,
 } from '../../api/ports/exchange.ts';
 import type { Coverage } from '../../protocols/digest/coverage.ts';
+import type { Env } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { frontierOf } from '../../protocols/feed/frontier.ts';
 import { hasGap } from '../../protocols/feed/gap.ts';
@@ -31,6 +32,7 @@ import { createLocalTarget, type LocalTarget } from './sync-target.ts';
 export const COALESCE_MS = 60_000;
 
 export interface ExchangeParts {
+  readonly env: Pick<Env, 'after' | 'cpu'>;
   readonly identity: Identity;
   readonly net: string;
   readonly db: Database;
@@ -110,6 +112,7 @@ export function createExchange(parts: ExchangeParts): Exchange {
   }
 
   const target: LocalTarget = createLocalTarget({
+    env: parts.env,
     identity,
     net: parts.net,
     feeds,

@@ -14,6 +14,7 @@ import { REQUEST_HEADER, REQUEST_LIMITS } from '../../protocols/mycelium/signed-
 import { base64url } from '../../protocols/wire/bytes.ts';
 import type { GuardedAnswer } from './guarded-fetch.ts';
 import { pullSlow, steady } from '../../protocols/wire/steady.ts';
+import { systemEnv } from '../system-env.ts';
 import type { SyncParts, SyncRun } from './sync-parts.ts';
 
 export const PULL_LIMITS = {
@@ -114,7 +115,9 @@ export async function pullFeeds(
       size = 0;
       await run.progress({ received, bytes });
     };
-    for await (const item of decodeItems(steady(answer.body, { error: pullSlow }))) {
+    for await (const item of decodeItems(
+      steady(answer.body, { error: pullSlow, now: systemEnv.monotonic }),
+    )) {
       const bytes = item.bytes.length + ITEM_HEAD_BYTES;
       if (size + bytes > PULL_LIMITS.batchBytes) await flush();
       batch.push(item);
@@ -140,7 +143,10 @@ export async function pullFeeds(
   }
   let digest = '';
   async function* pages(): AsyncGenerator<FrontierPage> {
-    digest = yield* readFrontierSequence(counted(steady(answer.body, { error: pullSlow })));
+    digest = yield* readFrontierSequence(
+      counted(steady(answer.body, { error: pullSlow, now: systemEnv.monotonic })),
+      systemEnv,
+    );
   }
   async function* counted(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     for await (const chunk of body) {

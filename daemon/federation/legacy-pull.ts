@@ -4,6 +4,7 @@ import { beginningOf, gunzipped, isGzip } from '../../protocols/wire/gzip.ts';
 import { IMPORT_LIMITS } from './legacy-import.ts';
 import { spool } from './spool.ts';
 import { pullSlow, steady } from '../../protocols/wire/steady.ts';
+import { systemEnv } from '../system-env.ts';
 import type { SyncParts, SyncRun } from './sync-parts.ts';
 
 /** All of an export; old nodes are slow. */
@@ -43,7 +44,7 @@ export async function pullExport(
     throw new AgrinetError('peer-refused', `${source.url} answered with status ${answer.status}`);
   }
   const body = await spool(
-    watched(plain(steady(answer.body, { error: pullSlow })), run),
+    watched(plain(steady(answer.body, { error: pullSlow, now: systemEnv.monotonic })), run),
     IMPORT_LIMITS.bodyBytes,
   );
   try {
@@ -84,7 +85,7 @@ async function* plain(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Arra
     return;
   }
   try {
-    yield* gunzipped(all, IMPORT_LIMITS.bodyBytes);
+    yield* gunzipped(all, IMPORT_LIMITS.bodyBytes, systemEnv.offload);
   } catch (error) {
     const code = errorCode(error);
     if (code === 'gzip-damaged')

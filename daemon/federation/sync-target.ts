@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { SyncOutcome, SyncSource, TakenEntries } from '../../api/ports/exchange.ts';
+import type { Env } from '../../protocols/env.ts';
 import { AgrinetError, errorCode } from '../../protocols/errors.ts';
 import { isBehind } from '../../protocols/feed/frontier.ts';
 import type { Ledger } from '../../protocols/ledger/types.ts';
@@ -19,6 +20,7 @@ import { CANNOT_WRITE, feedOf } from './range-item.ts';
 import type { SyncTarget } from './sync-parts.ts';
 
 export interface LocalTargetParts {
+  readonly env: Pick<Env, 'after' | 'cpu'>;
   readonly identity: Identity;
   readonly net: string;
   readonly feeds: FeedSource;
@@ -89,7 +91,7 @@ export function createLocalTarget(parts: LocalTargetParts): LocalTarget {
     async plan(id, pages) {
       if ((await source(id))?.kind !== 'agrinetd')
         throw new AgrinetError('source-unknown', `${id} is not an active registered node`);
-      const turn = new CpuTurn();
+      const turn = new CpuTurn(parts.env);
       /** Of feeds that may hold promises, and of those that something is lacking of: the rest of a frontier is not kept. */
       const promising: FrontierGroup[] = [];
       const lacking = new Map<string, Pick<FrontierGroup, 'author' | 'channel'>>();
@@ -119,7 +121,7 @@ export function createLocalTarget(parts: LocalTargetParts): LocalTarget {
         taken.reasons[code] = (taken.reasons[code] ?? 0) + 1;
       };
       try {
-        const turn = new CpuTurn();
+        const turn = new CpuTurn(parts.env);
         for (const item of items) {
           await turn.pause();
           checkAsked(asked, item);

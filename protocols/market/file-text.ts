@@ -1,3 +1,4 @@
+import type { Offload } from '../env.ts';
 import { AgrinetError, errorCode } from '../errors.ts';
 import { beginningOf, gunzipped } from '../wire/gzip.ts';
 import { formatOf, MAGIC_BYTES } from './file-format.ts';
@@ -12,11 +13,14 @@ const unreadable = (why: string, cause?: unknown): AgrinetError =>
  * The text of a file, its line ends (LF, CRLF or CR) as LF and without a byte order mark: UTF-8, UTF-16 with its mark, or either
  * under gzip. Bytes that are no text of its encoding become U+FFFD. Throws `wfp.header` for what is something else, and says what.
  */
-export async function* textOf(source: AsyncIterable<Uint8Array | string>): AsyncGenerator<string> {
+export async function* textOf(
+  source: AsyncIterable<Uint8Array | string>,
+  offload: Pick<Offload, 'gunzip'>,
+): AsyncGenerator<string> {
   let { head, all } = await beginningOf(source, MAGIC_BYTES);
   let format = formatOf(head);
   if (format.kind === 'gzip') {
-    ({ head, all } = await beginningOf(inflated(all), MAGIC_BYTES));
+    ({ head, all } = await beginningOf(inflated(all, offload), MAGIC_BYTES));
     format = formatOf(head);
     if (format.kind === 'gzip') throw unreadable('gzip inside gzip: unpack it');
   }
@@ -33,9 +37,12 @@ export async function* textOf(source: AsyncIterable<Uint8Array | string>): Async
   if (open) yield '\n';
 }
 
-async function* inflated(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+async function* inflated(
+  source: AsyncIterable<Uint8Array>,
+  offload: Pick<Offload, 'gunzip'>,
+): AsyncGenerator<Uint8Array> {
   try {
-    yield* gunzipped(source, MOST_INFLATED);
+    yield* gunzipped(source, MOST_INFLATED, offload);
   } catch (error) {
     const code = errorCode(error);
     if (code === 'gzip-damaged')

@@ -5,6 +5,7 @@
  * YYYY-MM-DD; commas, semicolons or tabs; every encoding and line end that Excel writes. A record is a line unless a quoted
  * field goes on in the next ones: so one stray quote does not swallow the good rows after it, and a bad row is named by its line.
  */
+import type { Offload } from '../env.ts';
 import { AgrinetError } from '../errors.ts';
 import { decimalOf, hasDecimalComma } from './csv-numbers.ts';
 import { CsvRecords } from './csv-records.ts';
@@ -72,8 +73,11 @@ export function parseRow(record: readonly string[], columns: WfpColumns): Observ
  * The rows of a file, in its order, a few lines in memory at a time. A bad row is yielded with its reason and reading goes
  * on; a file that is no WFP price file throws `wfp.header`.
  */
-export async function* readWfp(source: AsyncIterable<Uint8Array | string>): AsyncGenerator<WfpRow> {
-  const records = new CsvRecords(readLines(textOf(source)));
+export async function* readWfp(
+  source: AsyncIterable<Uint8Array | string>,
+  offload: Pick<Offload, 'gunzip'>,
+): AsyncGenerator<WfpRow> {
+  const records = new CsvRecords(readLines(textOf(source, offload)));
   const columns = await headerOf(records);
   const hxl = (record: readonly string[]): boolean =>
     record[columns.at.get('date') ?? 0]?.trim().startsWith('#') === true;

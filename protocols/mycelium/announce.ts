@@ -1,8 +1,9 @@
-import type { Connection, Stream } from '@libp2p/interface';
+import type { Env } from '../env.ts';
 import { AgrinetError } from '../errors.ts';
 import { framed } from '../wire/framed-stream.ts';
+import type { ByteStream, PeerConnection, StreamHost } from '../wire/stream.ts';
 import { type Announcement, decodeMessage, encodeMessage } from './message.ts';
-import type { Access, StreamHost } from './ports.ts';
+import type { Access } from './ports.ts';
 
 /**
  * Direct announcements, `/agrinet/<network>/announce/1`: one frame with one announcement, no answer. Entries of a private
@@ -21,27 +22,28 @@ export const ANNOUNCE_LIMITS = {
 export interface AnnounceProtocol {
   start(): Promise<void>;
   stop(): Promise<void>;
-  announce(connection: Connection, announcement: Announcement): Promise<void>;
+  announce(connection: PeerConnection, announcement: Announcement): Promise<void>;
 }
 
 export function createAnnounceProtocol(
   components: {
+    readonly env: Pick<Env, 'deadline'>;
     readonly libp2p: StreamHost;
     readonly access: Access;
-    readonly onAnnouncement: (connection: Connection, announcement: Announcement) => void;
+    readonly onAnnouncement: (connection: PeerConnection, announcement: Announcement) => void;
     readonly onFailure: (peer: string, error: unknown) => void;
   },
   network: string,
 ): AnnounceProtocol {
-  const { libp2p, access, onAnnouncement, onFailure } = components;
+  const { env, libp2p, access, onAnnouncement, onFailure } = components;
   const protocol = `/agrinet/${network}/announce/1`;
 
-  async function answer(stream: Stream, connection: Connection): Promise<void> {
+  async function answer(stream: ByteStream, connection: PeerConnection): Promise<void> {
     const peer = connection.remotePeer.toString();
     const frames = framed(stream, { maxFrame: ANNOUNCE_LIMITS.frameBytes });
     try {
       if (!access.mayReplicate(peer)) throw new AgrinetError('not-registered', 'not registered here');
-      const signal = AbortSignal.timeout(ANNOUNCE_LIMITS.ms);
+      const signal = env.deadline(ANNOUNCE_LIMITS.ms);
       const frame = await frames.read(signal);
       const message = frame === null ? undefined : decodeMessage(frame);
       if (message?.kind !== 'announcement')
@@ -62,7 +64,7 @@ export function createAnnounceProtocol(
       }),
     stop: () => libp2p.unhandle(protocol),
     async announce(connection, announcement) {
-      const signal = AbortSignal.timeout(ANNOUNCE_LIMITS.ms);
+      const signal = env.deadline(ANNOUNCE_LIMITS.ms);
       const stream = await connection.newStream(protocol, { signal });
       const frames = framed(stream, { maxFrame: ANNOUNCE_LIMITS.frameBytes });
       try {

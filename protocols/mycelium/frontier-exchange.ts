@@ -1,12 +1,13 @@
-import type { Connection, Stream } from '@libp2p/interface';
 import { commonCoverage, type Coverage, OWN_COVERAGE } from '../digest/coverage.ts';
+import type { Env } from '../env.ts';
 import { AgrinetError } from '../errors.ts';
 import { framed, type FramedStream } from '../wire/framed-stream.ts';
 import { LIMITS } from '../wire/limits.ts';
 import { CpuTurn } from '../wire/cpu-turn.ts';
+import type { ByteStream, PeerConnection, StreamHost } from '../wire/stream.ts';
 import { decodeFrontier, encodePage, type FrontierGroup, frontierPages } from './frontier-page.ts';
 import { promisingFeeds } from './owed-feeds.ts';
-import type { Access, StreamHost } from './ports.ts';
+import type { Access } from './ports.ts';
 
 /**
  * Frontier exchange, `/agrinet/<network>/frontier/1`: the asker sends its frontier in pages and closes its side, the other
@@ -38,12 +39,13 @@ export interface ShownFrontier {
 }
 
 export interface FrontierComponents {
+  readonly env: Pick<Env, 'after' | 'cpu' | 'deadline'>;
   readonly libp2p: StreamHost;
   readonly access: Access;
   /** This node's frontier as this peer may see it, its digests over these collections. */
   readonly frontierFor: (peer: string, covers: Coverage) => readonly FrontierGroup[];
   /** A peer has shown its frontier, whoever asked. */
-  readonly onFrontier: (connection: Connection, shown: ShownFrontier) => Promise<void>;
+  readonly onFrontier: (connection: PeerConnection, shown: ShownFrontier) => Promise<void>;
   readonly onFailure: (peer: string, error: unknown) => void;
 }
 
@@ -51,11 +53,11 @@ export interface FrontierProtocol {
   start(): Promise<void>;
   stop(): Promise<void>;
   /** Exchanges frontiers over a connection; the peer's goes to `onFrontier`. */
-  exchange(connection: Connection, signal: AbortSignal): Promise<void>;
+  exchange(connection: PeerConnection, signal: AbortSignal): Promise<void>;
 }
 
 export function createFrontierProtocol(components: FrontierComponents, network: string): FrontierProtocol {
-  const { libp2p, access, frontierFor, onFrontier, onFailure } = components;
+  const { env, libp2p, access, frontierFor, onFrontier, onFailure } = components;
   const protocol = `/agrinet/${network}/frontier/1`;
   let stopping = new AbortController();
   const answering = new Map<string, number>();
@@ -63,8 +65,8 @@ export function createFrontierProtocol(components: FrontierComponents, network: 
   let turn = 0;
 
   const soon = (whole: AbortSignal): AbortSignal =>
-    AbortSignal.any([stopping.signal, whole, AbortSignal.timeout(FRONTIER_LIMITS.pageMs)]);
-  const wholeExchange = (): AbortSignal => AbortSignal.timeout(FRONTIER_LIMITS.exchangeMs);
+    AbortSignal.any([stopping.signal, whole, env.deadline(FRONTIER_LIMITS.pageMs)]);
+  const wholeExchange = (): AbortSignal => env.deadline(FRONTIER_LIMITS.exchangeMs);
 
   /**
    * What is too long for one exchange is shown part by part: refused whole, nothing of it would ever be caught up. Each part begins
@@ -91,7 +93,7 @@ export function createFrontierProtocol(components: FrontierComponents, network: 
     { peer, covers }: { readonly peer: string; readonly covers: Coverage },
     whole: AbortSignal,
   ): Promise<void> {
-    const turn = new CpuTurn();
+    const turn = new CpuTurn(env);
     for (const page of pagesFor(peer, frontierFor(peer, covers))) {
       await turn.pause();
       await frames.write(encodePage(page), soon(whole));
@@ -100,7 +102,7 @@ export function createFrontierProtocol(components: FrontierComponents, network: 
   }
 
   async function receive(frames: FramedStream, whole: AbortSignal): Promise<Omit<ShownFrontier, 'covers'>> {
-    const turn = new CpuTurn();
+    const turn = new CpuTurn(env);
     const groups: FrontierGroup[] = [];
     let knows: Coverage | undefined;
     for (let pages = 0; ; pages++) {
@@ -114,7 +116,7 @@ export function createFrontierProtocol(components: FrontierComponents, network: 
     }
   }
 
-  async function answer(stream: Stream, connection: Connection): Promise<void> {
+  async function answer(stream: ByteStream, connection: PeerConnection): Promise<void> {
     const peer = connection.remotePeer.toString();
     const frames = framed(stream, { maxFrame: LIMITS.frontierBytes });
     if (!access.mayReplicate(peer))

@@ -1,3 +1,4 @@
+import type { Env } from '../env.ts';
 import { AgrinetError } from '../errors.ts';
 import { ByteQueue } from '../wire/byte-queue.ts';
 import { hex } from '../wire/bytes.ts';
@@ -30,9 +31,10 @@ export function sequenceItem(bytes: Uint8Array): Uint8Array {
 /** Reads pages as they come; returns the total digest, hex. Gives way between pages. Throws `frontier-malformed` and what reading a page throws. */
 export async function* readFrontierSequence(
   source: AsyncIterable<Uint8Array>,
+  env: Pick<Env, 'after' | 'cpu'>,
 ): AsyncGenerator<FrontierPage, string> {
   const queue = new ByteQueue();
-  const turn = new CpuTurn();
+  const turn = new CpuTurn(env);
   let digest: string | undefined;
   let pages = 0;
   for await (const chunk of source) {

@@ -1,5 +1,5 @@
-import type { Connection } from '@libp2p/interface';
 import type { Coverage } from '../digest/coverage.ts';
+import { type Env, pause, type Timer } from '../env.ts';
 import { isSendersFault } from '../senders-fault.ts';
 import { AgrinetError, errorCode } from '../errors.ts';
 import { readForkProof } from '../feed/fork.ts';
@@ -10,12 +10,13 @@ import type { Committed, Ledger, ProofOutcome, Received } from '../ledger/types.
 import type { PeerId } from '../wire/identity.ts';
 import type { Channel } from '../wire/ids.ts';
 import { LIMITS } from '../wire/limits.ts';
+import type { PeerConnection, StreamHost } from '../wire/stream.ts';
 import { createAnnounceProtocol } from './announce.ts';
 import { createFrontierProtocol } from './frontier-exchange.ts';
 import type { FrontierGroup } from './frontier-page.ts';
 import { type Announcement, decodeMessage, encodeMessage } from './message.ts';
 import type { Offences } from './offences.ts';
-import { type Access, type FeedSource, newestConnection, type StreamHost } from './ports.ts';
+import { type Access, type FeedSource, newestConnection } from './ports.ts';
 import { createPuller, type PeerCoverage, type PullEvent, type Puller } from './puller.ts';
 import { createRangeProtocol } from './range.ts';
 
@@ -36,6 +37,7 @@ export const MYCELIUM_LIMITS = {
 } as const;
 
 export interface MyceliumComponents {
+  readonly env: Pick<Env, 'after' | 'cpu' | 'deadline' | 'monotonic' | 'offload' | 'random'>;
   readonly self: PeerId;
   readonly libp2p: StreamHost;
   readonly source: FeedSource;
@@ -51,7 +53,6 @@ export interface MyceliumComponents {
   readonly participants: (channel: Channel) => readonly string[];
   readonly publish: (data: Uint8Array) => Promise<void>;
   readonly now: () => number;
-  readonly random: () => number;
   readonly onEvent: (event: PullEvent) => void;
 }
 
@@ -59,7 +60,7 @@ export interface Mycelium {
   start(): Promise<void>;
   stop(): Promise<void>;
   /** A peer has connected: exchange frontiers. */
-  connected(connection: Connection): void;
+  connected(connection: PeerConnection): void;
   /** A peer listens to gossip from now on: what was told since the exchange at its connection has passed it by. */
   subscribed(peer: string): void;
   /** One gossip message; says whether to forward it, drop it, or hold it against the sender. */
@@ -78,9 +79,9 @@ export interface Mycelium {
 }
 
 export function createMycelium(components: MyceliumComponents, network: string): Mycelium {
-  const { source, ledger, access, offences, random, now, onEvent } = components;
+  const { env, source, ledger, access, offences, now, onEvent } = components;
   let stopping = new AbortController();
-  let timer: NodeJS.Timeout | undefined;
+  let timer: Timer | undefined;
   let admitting = 0;
 
   function onFailure(peer: string, error: unknown, about: { readonly private?: true } = {}): void {
@@ -89,10 +90,11 @@ export function createMycelium(components: MyceliumComponents, network: string):
     const forMs = offences.note(peer, code, now());
     if (forMs !== undefined) onEvent({ kind: 'peer-distrusted', peer, code, forMs });
   }
-  const range = createRangeProtocol({ libp2p: components.libp2p, source, access, onFailure }, network);
+  const range = createRangeProtocol({ env, libp2p: components.libp2p, source, access, onFailure }, network);
   const puller: Puller = createPuller({ ...components, range });
   const frontier = createFrontierProtocol(
     {
+      env,
       libp2p: components.libp2p,
       access: {
         ...access,
@@ -106,6 +108,7 @@ export function createMycelium(components: MyceliumComponents, network: string):
   );
   const direct = createAnnounceProtocol(
     {
+      env,
       libp2p: components.libp2p,
       access,
       // Only private channels are told of so.
@@ -220,7 +223,7 @@ export function createMycelium(components: MyceliumComponents, network: string):
       .catch((error: unknown) => onFailure(peer, error, { private: true }));
   }
 
-  async function exchangeWith(connection: Connection): Promise<boolean> {
+  async function exchangeWith(connection: PeerConnection): Promise<boolean> {
     const peer = connection.remotePeer.toString();
     if (!access.mayReplicate(peer) || offences.isOut(peer, now())) return true;
     try {
@@ -233,33 +236,30 @@ export function createMycelium(components: MyceliumComponents, network: string):
   }
 
   /** The first exchange of a connection finds all that was missed while there was none, so it is tried more than once. */
-  async function greet(connection: Connection): Promise<void> {
+  async function greet(connection: PeerConnection): Promise<void> {
     for (let tries = MYCELIUM_LIMITS.greetings; tries > 0; tries--) {
       if (await exchangeWith(connection)) return;
-      await new Promise<void>((next) => setTimeout(next, MYCELIUM_LIMITS.greetAgainMs).unref());
+      await pause(env, MYCELIUM_LIMITS.greetAgainMs, stopping.signal);
       if (stopping.signal.aborted || connection.status !== 'open') return;
     }
   }
 
   /** Two exchanges: gossip's own stream to the peer may open a moment later than its subscription arrives. */
-  async function settle(connection: Connection): Promise<void> {
+  async function settle(connection: PeerConnection): Promise<void> {
     await greet(connection);
-    await new Promise<void>((next) => setTimeout(next, MYCELIUM_LIMITS.greetAgainMs).unref());
+    await pause(env, MYCELIUM_LIMITS.greetAgainMs, stopping.signal);
     if (!stopping.signal.aborted && connection.status === 'open') await exchangeWith(connection);
   }
 
   function schedule(): void {
-    timer = setTimeout(
-      () => {
-        const peers = components.libp2p
-          .getConnections()
-          .filter((c) => c.status === 'open' && access.mayReplicate(c.remotePeer.toString()));
-        const chosen = peers[Math.floor(random() * peers.length)];
-        if (chosen !== undefined) void exchangeWith(chosen);
-        schedule();
-      },
-      MYCELIUM_LIMITS.everyMs * (0.5 + random()),
-    );
+    timer = env.after(MYCELIUM_LIMITS.everyMs * (0.5 + env.random()), () => {
+      const peers = components.libp2p
+        .getConnections()
+        .filter((c) => c.status === 'open' && access.mayReplicate(c.remotePeer.toString()));
+      const chosen = peers[Math.floor(env.random() * peers.length)];
+      if (chosen !== undefined) void exchangeWith(chosen);
+      schedule();
+    });
   }
 
   return {
@@ -271,7 +271,7 @@ export function createMycelium(components: MyceliumComponents, network: string):
     async stop() {
       stopping.abort(new AgrinetError('stopping', 'the node stops'));
       puller.stop();
-      clearTimeout(timer);
+      timer?.cancel();
       await Promise.allSettled([range.stop(), frontier.stop(), direct.stop()]);
     },
     connected(connection) {

@@ -1,9 +1,9 @@
-import type { Connection, Libp2p } from '@libp2p/interface';
 import type { FeedState } from '../feed/feed.ts';
 import type { Gaps } from '../feed/gap.ts';
 import type { ForkProof } from '../feed/fork.ts';
 import type { PeerId } from '../wire/identity.ts';
 import type { Channel } from '../wire/ids.ts';
+import type { PeerConnection, StreamHost } from '../wire/stream.ts';
 
 /** What the replication protocols read. */
 export interface FeedSource extends Gaps {
@@ -28,17 +28,15 @@ export interface Access {
   mayHold(peer: string, channel: Channel): boolean;
 }
 
-export type StreamHost = Pick<Libp2p, 'handle' | 'unhandle' | 'getConnections'>;
-
 /** The newest open connection to a peer: after a cut the older ones are likely dead and not yet found out. */
 export function newestConnection(
   libp2p: Pick<StreamHost, 'getConnections'>,
   peer: string,
-): Connection | undefined {
+): PeerConnection | undefined {
   return libp2p
     .getConnections()
     .filter((c) => c.remotePeer.toString() === peer && c.status === 'open')
-    .reduce<Connection | undefined>(
+    .reduce<PeerConnection | undefined>(
       (newest, c) => (newest === undefined || c.timeline.open >= newest.timeline.open ? c : newest),
       undefined,
     );

@@ -1,5 +1,5 @@
-import type { Connection } from '@libp2p/interface';
 import { type Coverage, isCoveredBy, OWN_COVERAGE } from '../digest/coverage.ts';
+import type { Env, Timer } from '../env.ts';
 import { isSendersFault } from '../senders-fault.ts';
 import { AgrinetError, errorCode } from '../errors.ts';
 import type { ForkProof } from '../feed/fork.ts';
@@ -9,13 +9,14 @@ import type { Ledger } from '../ledger/types.ts';
 import { CpuTurn } from '../wire/cpu-turn.ts';
 import type { PeerId } from '../wire/identity.ts';
 import type { Channel } from '../wire/ids.ts';
+import type { PeerConnection, StreamHost } from '../wire/stream.ts';
 import { CatchUpPlan, type Need } from './catch-up.ts';
 import type { ShownFrontier } from './frontier-exchange.ts';
 import type { FrontierGroup } from './frontier-page.ts';
 import type { Announcement } from './message.ts';
 import type { Offences } from './offences.ts';
 import { OwedFeeds } from './owed-feeds.ts';
-import { type Access, type FeedSource, newestConnection, type StreamHost } from './ports.ts';
+import { type Access, type FeedSource, newestConnection } from './ports.ts';
 import { type RangeProtocol, rangeRequest } from './range.ts';
 import type { RangeItem } from './range-item.ts';
 
@@ -54,6 +55,7 @@ export type PullEvent =
   | { readonly kind: 'digest-differs'; readonly peer: string; readonly author: PeerId };
 
 export interface PullerComponents {
+  readonly env: Pick<Env, 'after' | 'cpu'>;
   readonly self: PeerId;
   readonly libp2p: Pick<StreamHost, 'getConnections'>;
   readonly range: RangeProtocol;
@@ -73,7 +75,7 @@ export type PeerCoverage = Pick<ShownFrontier, 'knows' | 'covers'>;
 /** Pulls what peers have shown and this node lacks, until it lacks nothing that somebody reachable has. */
 export interface Puller {
   /** A peer has shown its frontier. */
-  onFrontier(connection: Connection, shown: ShownFrontier): Promise<void>;
+  onFrontier(connection: PeerConnection, shown: ShownFrontier): Promise<void>;
   /** A peer has told of one entry. */
   announced(peer: string, announcement: Announcement): void;
   /** A proof says that the fork is lower still. */
@@ -88,24 +90,27 @@ export interface Puller {
 }
 
 export function createPuller(components: PullerComponents): Puller {
-  const { libp2p, source, ledger, access, offences, now, onEvent } = components;
+  const { env, libp2p, source, ledger, access, offences, now, onEvent } = components;
   const plan = new CatchUpPlan();
   const shown = new Map<string, readonly FrontierGroup[]>();
   const coverage = new Map<string, PeerCoverage>();
   /** What was shown is pulled from whom it was shown by: two processes may have one key, and so one peer id. */
-  const shownOver = new Map<string, Connection>();
+  const shownOver = new Map<string, PeerConnection>();
   /** Whole frontiers that each has shown. */
   const counts = new Map<string, number>();
   const owed = new OwedFeeds(components);
   const stopping = new AbortController();
-  let retry: NodeJS.Timeout | undefined;
+  let retry: Timer | undefined;
 
   const lacks = (group: FrontierGroup): boolean =>
     (group.author === components.self || components.follows(group.author)) &&
     isBehind(source.feeds(group.author, group.channel), group.items);
 
-  async function onFrontier(connection: Connection, { groups, knows, covers }: ShownFrontier): Promise<void> {
-    const turn = new CpuTurn();
+  async function onFrontier(
+    connection: PeerConnection,
+    { groups, knows, covers }: ShownFrontier,
+  ): Promise<void> {
+    const turn = new CpuTurn(env);
     const peer = connection.remotePeer.toString();
     shownOver.set(peer, connection);
     counts.set(peer, (counts.get(peer) ?? 0) + 1);
@@ -150,8 +155,8 @@ export function createPuller(components: PullerComponents): Puller {
       newestConnection(libp2p, peer) !== undefined;
     for (const { peer, need } of plan.next(now(), reachable)) void pull(peer, need);
     const wake = plan.wakeAt(now());
-    clearTimeout(retry);
-    if (wake !== undefined) retry = setTimeout(pullMore, Math.max(10, wake - now()));
+    retry?.cancel();
+    if (wake !== undefined) retry = env.after(Math.max(10, wake - now()), pullMore);
   }
 
   async function pull(peer: string, need: Need): Promise<void> {
@@ -193,7 +198,7 @@ export function createPuller(components: PullerComponents): Puller {
 
   async function takeItems(peer: string, channel: Channel, items: readonly RangeItem[]): Promise<number> {
     const about = aboutOf(channel);
-    const turn = new CpuTurn();
+    const turn = new CpuTurn(env);
     for (const item of items) {
       if (item.kind === 'entry') continue;
       await turn.pause();
@@ -276,7 +281,7 @@ export function createPuller(components: PullerComponents): Puller {
     },
     stop() {
       stopping.abort(new AgrinetError('stopping', 'the node stops'));
-      clearTimeout(retry);
+      retry?.cancel();
     },
   };
 }

@@ -1,5 +1,4 @@
-import { promisify } from 'node:util';
-import { constants, zstdCompress, zstdDecompress } from 'node:zlib';
+import type { Offload } from '../env.ts';
 import { AgrinetError } from '../errors.ts';
 import { concat } from '../wire/bytes.ts';
 import { LIMITS } from '../wire/limits.ts';
@@ -19,19 +18,20 @@ export const FRAME_LIMITS = {
 /** How the items stand in a frame: its first byte. */
 const RAW = 0;
 const ZSTD = 1;
-const LEVEL = { params: { [constants.ZSTD_c_compressionLevel]: 3 } };
+const LEVEL = 3;
 
-const compress = promisify(zstdCompress);
-const inflate = promisify(zstdDecompress);
 const malformed = (why: string, cause?: unknown): AgrinetError =>
   new AgrinetError('range-malformed', `a range frame ${why}`, { cause });
 
 /** Items gathered into frames. One that would not fit goes into the next frame: whatever was committed can be sent. */
-export async function* framesOf(items: AsyncIterable<RangeItem>): AsyncGenerator<Uint8Array> {
+export async function* framesOf(
+  items: AsyncIterable<RangeItem>,
+  offload: Pick<Offload, 'compress'>,
+): AsyncGenerator<Uint8Array> {
   let gathered: Uint8Array[] = [];
   let size = 1;
   const flush = (): Promise<Uint8Array> => {
-    const frame = encodeFrame(concat(gathered));
+    const frame = encodeFrame(concat(gathered), offload);
     gathered = [];
     size = 1;
     return frame;
@@ -47,7 +47,7 @@ export async function* framesOf(items: AsyncIterable<RangeItem>): AsyncGenerator
 }
 
 /** The shorter of the two forms. */
-async function encodeFrame(items: Uint8Array): Promise<Uint8Array> {
+async function encodeFrame(items: Uint8Array, { compress }: Pick<Offload, 'compress'>): Promise<Uint8Array> {
   const packed = await compress(items, LEVEL);
   return packed.length < items.length
     ? concat([Uint8Array.of(ZSTD), packed])
@@ -55,8 +55,11 @@ async function encodeFrame(items: Uint8Array): Promise<Uint8Array> {
 }
 
 /** Reads one frame strictly: bounded inflation, then head by head, no further than the first that is wrong. Throws `range-malformed`. */
-export async function decodeRangeFrame(frame: Uint8Array): Promise<RangeItem[]> {
-  const data = await inflated(frame);
+export async function decodeRangeFrame(
+  frame: Uint8Array,
+  offload: Pick<Offload, 'decompress'>,
+): Promise<RangeItem[]> {
+  const data = await inflated(frame, offload);
   const found: RangeItem[] = [];
   for (let at = 0; at < data.length;) {
     if (found.length >= FRAME_LIMITS.frameItems) throw malformed('of too many items');
@@ -72,16 +75,16 @@ export async function decodeRangeFrame(frame: Uint8Array): Promise<RangeItem[]> 
   return found;
 }
 
-async function inflated(frame: Uint8Array): Promise<Uint8Array> {
+async function inflated(frame: Uint8Array, { decompress }: Pick<Offload, 'decompress'>): Promise<Uint8Array> {
   if (frame.length > FRAME_LIMITS.frameBytes) throw malformed('above its limit');
   const items = frame.subarray(1);
   if (frame[0] === RAW) return items;
   if (frame[0] !== ZSTD) throw malformed('of an unknown form');
   if (!isOneZstdFrame(items)) throw malformed('that is not one zstd frame without a dictionary');
   try {
-    const raw = await inflate(items, {
-      maxOutputLength: FRAME_LIMITS.frameBytes - 1,
-      params: { [constants.ZSTD_d_windowLogMax]: ZSTD_WINDOW_LOG },
+    const raw = await decompress(items, {
+      maxBytes: FRAME_LIMITS.frameBytes - 1,
+      windowLog: ZSTD_WINDOW_LOG,
     });
     return new Uint8Array(raw.buffer, raw.byteOffset, raw.length);
   } catch (error) {

@@ -1,4 +1,4 @@
-import type { Connection, Stream } from '@libp2p/interface';
+import type { Env } from '../env.ts';
 import { AgrinetError, errorCode } from '../errors.ts';
 import { effectiveHead, type FeedState } from '../feed/feed.ts';
 import { fromHex, hex } from '../wire/bytes.ts';
@@ -7,8 +7,9 @@ import { framed, type FramedStream } from '../wire/framed-stream.ts';
 import { parsePeerId, type PeerId } from '../wire/identity.ts';
 import { type Channel, isChannel } from '../wire/ids.ts';
 import { pullSlow, steady } from '../wire/steady.ts';
+import type { ByteStream, PeerConnection, StreamHost } from '../wire/stream.ts';
 import { AnswerLanes } from './answer-lanes.ts';
-import type { Access, FeedSource, StreamHost } from './ports.ts';
+import type { Access, FeedSource } from './ports.ts';
 import { decodeRangeFrame, FRAME_LIMITS, framesOf } from './range-frame.ts';
 import type { RangeItem } from './range-item.ts';
 
@@ -150,13 +151,14 @@ export interface RangeProtocol {
   stop(): Promise<void>;
   /** Asks one peer; frames come as they arrive. Throws when the peer is silent for `idleMs`, trickles (`pull-slow`, `steady.ts`) or misbehaves. */
   pull(
-    connection: Connection,
+    connection: PeerConnection,
     request: RangeRequest,
     signal: AbortSignal,
   ): AsyncGenerator<readonly RangeItem[]>;
 }
 
 export interface RangeComponents {
+  readonly env: Pick<Env, 'deadline' | 'monotonic' | 'offload'>;
   readonly libp2p: StreamHost;
   readonly source: FeedSource;
   readonly access: Access;
@@ -164,14 +166,14 @@ export interface RangeComponents {
 }
 
 export function createRangeProtocol(
-  { libp2p, source, access, onFailure }: RangeComponents,
+  { env, libp2p, source, access, onFailure }: RangeComponents,
   network: string,
 ): RangeProtocol {
   const protocol = `/agrinet/${network}/range/1`;
   const lanes = new AnswerLanes(RANGE_LIMITS);
   let stopping = new AbortController();
 
-  async function answer(stream: Stream, connection: Connection): Promise<void> {
+  async function answer(stream: ByteStream, connection: PeerConnection): Promise<void> {
     const peer = connection.remotePeer.toString();
     const frames = framed(stream, {
       maxFrame: RANGE_LIMITS.requestBytes,
@@ -196,14 +198,15 @@ export function createRangeProtocol(
   }
 
   async function serve(frames: FramedStream, peer: string): Promise<void> {
-    const overall = AbortSignal.any([stopping.signal, AbortSignal.timeout(RANGE_LIMITS.answerMs)]);
-    const soon = (): AbortSignal => AbortSignal.any([overall, AbortSignal.timeout(RANGE_LIMITS.idleMs * 4)]);
+    const overall = AbortSignal.any([stopping.signal, env.deadline(RANGE_LIMITS.answerMs)]);
+    const soon = (): AbortSignal => AbortSignal.any([overall, env.deadline(RANGE_LIMITS.idleMs * 4)]);
     const request = await frames.read(soon());
     if (request === null) throw malformed();
     const wanted = decodeRangeRequest(request);
     if (wanted.channel !== 'public' && !access.mayHold(peer, wanted.channel))
       throw new AgrinetError('not-a-participant', 'nothing to tell');
-    for await (const frame of framesOf(rangeItems(source, wanted))) await frames.write(frame, soon());
+    for await (const frame of framesOf(rangeItems(source, wanted), env.offload))
+      await frames.write(frame, soon());
     await frames.close(soon());
   }
 
@@ -221,7 +224,7 @@ export function createRangeProtocol(
     },
     async *pull(connection, request, outer) {
       const soon = (): AbortSignal =>
-        AbortSignal.any([outer, stopping.signal, AbortSignal.timeout(RANGE_LIMITS.idleMs)]);
+        AbortSignal.any([outer, stopping.signal, env.deadline(RANGE_LIMITS.idleMs)]);
       const stream = await connection.newStream(protocol, { signal: soon() });
       const frames = framed(stream, {
         maxFrame: FRAME_LIMITS.frameBytes,
@@ -231,8 +234,8 @@ export function createRangeProtocol(
       try {
         await frames.write(encodeRangeRequest(request), soon());
         await frames.close(soon());
-        for await (const frame of steady(framesIn(frames, soon), { error: pullSlow }))
-          yield await decodeRangeFrame(frame);
+        for await (const frame of steady(framesIn(frames, soon), { error: pullSlow, now: env.monotonic }))
+          yield await decodeRangeFrame(frame, env.offload);
         done = true;
       } finally {
         if (!done) frames.abort(new AgrinetError('stream-aborted', 'stopped reading'));

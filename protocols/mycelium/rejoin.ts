@@ -1,3 +1,4 @@
+import type { Env } from '../env.ts';
 import { AgrinetError } from '../errors.ts';
 
 /**
@@ -64,6 +65,7 @@ export interface RejoinStanding {
 }
 
 export interface RejoinParts {
+  readonly env: Pick<Env, 'after'>;
   readonly now: () => number;
   readonly active: () => readonly string[];
   /** A loss that an earlier process has not settled. */
@@ -91,7 +93,7 @@ export interface Rejoin {
 }
 
 export function createRejoin(parts: RejoinParts): Rejoin {
-  const { now } = parts;
+  const { env, now } = parts;
   const startedAt = now();
   let { recovery } = parts;
   let forced = false;
@@ -118,11 +120,11 @@ export function createRejoin(parts: RejoinParts): Rejoin {
   function changeWithin(ms: number): Promise<void> {
     return new Promise((resolve) => {
       const wake = (): void => {
-        clearTimeout(timer);
+        timer.cancel();
         waiters.delete(wake);
         resolve();
       };
-      const timer = setTimeout(wake, ms);
+      const timer = env.after(ms, wake);
       waiters.add(wake);
     });
   }

@@ -1,3 +1,5 @@
+import { type Env, pause } from '../env.ts';
+
 /** CPU that one piece of work takes of the main thread before timers and sockets have their turn, milliseconds. */
 const TURN_MS = 8;
 
@@ -6,13 +8,18 @@ const TURN_MS = 8;
  * for every item would cost more than most items.
  */
 export class CpuTurn {
-  #since = process.threadCpuUsage();
+  readonly #env: Pick<Env, 'cpu' | 'after'>;
+  #since: number;
+
+  constructor(env: Pick<Env, 'cpu' | 'after'>) {
+    this.#env = env;
+    this.#since = env.cpu();
+  }
 
   /** Waits for a turn of the event loop when this one has been used up; otherwise costs next to nothing. */
   async pause(): Promise<void> {
-    const { user, system } = process.threadCpuUsage(this.#since);
-    if (user + system < TURN_MS * 1000) return;
-    await new Promise<void>((resolve) => setImmediate(resolve));
-    this.#since = process.threadCpuUsage();
+    if (this.#env.cpu() - this.#since < TURN_MS) return;
+    await pause(this.#env, 0);
+    this.#since = this.#env.cpu();
   }
 }

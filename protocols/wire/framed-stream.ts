@@ -1,9 +1,9 @@
-import type { Stream, StreamCloseEvent, StreamMessageEvent } from '@libp2p/interface';
 import { AgrinetError } from '../errors.ts';
 import { ByteQueue } from './byte-queue.ts';
+import type { ByteStream, StreamClosed, StreamMessage } from './stream.ts';
 
 /**
- * Length-prefixed frames over one libp2p stream: what every stream protocol of ours is built on.
+ * Length-prefixed frames over one stream: what every stream protocol of ours is built on.
  *
  * A frame is an unsigned varint (minimal, at most four bytes) and that many bytes. Guaranteed: no frame above
  * `maxFrame` is ever buffered; what waits unread is bounded by `maxFrame` and the muxer's window, because the stream is
@@ -36,7 +36,7 @@ const MAX_PREFIX = 4;
 const MIN_READ_AHEAD = 256 * 1024;
 
 /** Frames over a stream; the stream belongs to it from here on. */
-export function framed(stream: Stream, options: FramedStreamOptions): FramedStream {
+export function framed(stream: ByteStream, options: FramedStreamOptions): FramedStream {
   const { maxFrame, maxSent = maxFrame } = options;
   for (const most of [maxFrame, maxSent]) {
     if (!Number.isSafeInteger(most) || most < 1 || most >= 2 ** 28)
@@ -68,7 +68,7 @@ export function framed(stream: Stream, options: FramedStreamOptions): FramedStre
     return failure;
   };
 
-  stream.addEventListener('message', (event: StreamMessageEvent) => {
+  stream.addEventListener('message', (event: StreamMessage) => {
     if (failure !== undefined) return;
     if (event.data instanceof Uint8Array) queue.push(event.data);
     else for (const chunk of event.data) queue.push(chunk);
@@ -80,7 +80,7 @@ export function framed(stream: Stream, options: FramedStreamOptions): FramedStre
     remoteEnded = true;
     wake(readers);
   });
-  stream.addEventListener('close', (event: StreamCloseEvent) => {
+  stream.addEventListener('close', (event: StreamClosed) => {
     if (event.error !== undefined)
       fail(new AgrinetError('stream-closed', 'the stream was reset', { cause: event.error }));
     else if (!remoteEnded) fail(new AgrinetError('stream-closed', 'the connection went'));

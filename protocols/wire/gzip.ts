@@ -1,6 +1,4 @@
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
-import { createGunzip } from 'node:zlib';
+import type { Offload } from '../env.ts';
 import { AgrinetError } from '../errors.ts';
 
 /** The first bytes of a stream, as many as asked or all there are, and the whole stream again. */
@@ -36,8 +34,8 @@ export function isGzip(head: Uint8Array): boolean {
 export async function* gunzipped(
   source: AsyncIterable<Uint8Array>,
   most: number,
+  { gunzip }: Pick<Offload, 'gunzip'>,
 ): AsyncGenerator<Uint8Array> {
-  const gunzip = createGunzip();
   let failed: unknown;
   async function* watched(): AsyncGenerator<Uint8Array> {
     try {
@@ -47,11 +45,9 @@ export async function* gunzipped(
       throw error;
     }
   }
-  // Its failure shows where it is read; here only so that it is heard.
-  const done = pipeline(Readable.from(watched()), gunzip).catch(() => undefined);
   let size = 0;
   try {
-    for await (const chunk of gunzip as AsyncIterable<Uint8Array>) {
+    for await (const chunk of gunzip(watched())) {
       size += chunk.length;
       if (size > most) throw new AgrinetError('gzip-too-large', `it unpacks to more than ${most} bytes`);
       yield chunk;
@@ -60,8 +56,5 @@ export async function* gunzipped(
     if (failed !== undefined) throw failed;
     if (error instanceof AgrinetError) throw error;
     throw new AgrinetError('gzip-damaged', 'its gzip data are cut off or damaged', { cause: error });
-  } finally {
-    gunzip.destroy();
-    await done;
   }
 }

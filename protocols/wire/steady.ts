@@ -12,7 +12,7 @@ export interface SteadyOptions {
   readonly error: () => AgrinetError;
   readonly limits?: { readonly graceMs: number; readonly bytesPerSecond: number };
   /** A clock that nobody sets, milliseconds. */
-  readonly now?: () => number;
+  readonly now: () => number;
 }
 
 /**
@@ -21,7 +21,7 @@ export interface SteadyOptions {
  */
 export async function* steady(
   body: AsyncIterable<Uint8Array>,
-  { error, limits = STEADY_LIMITS, now = () => performance.now() }: SteadyOptions,
+  { error, limits = STEADY_LIMITS, now }: SteadyOptions,
 ): AsyncGenerator<Uint8Array> {
   let waited = 0;
   let bytes = 0;

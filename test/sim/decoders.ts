@@ -1,4 +1,5 @@
 import { zstdCompressSync } from 'node:zlib';
+import { systemEnv } from '../../daemon/system-env.ts';
 import { decodeEntry } from '../../protocols/feed/entry.ts';
 import { ERASURE_BYTES, openErasure, sealErasure } from '../../protocols/feed/erasure.ts';
 import { makeForkProof, openForkProof } from '../../protocols/feed/fork.ts';
@@ -170,13 +171,13 @@ export function decoders(random: Random): Decoder[] {
         ),
       ],
       longest: FRAME_LIMITS.frameBytes,
-      run: decodeRangeFrame,
+      run: (b) => decodeRangeFrame(b, systemEnv.offload),
     },
     {
       name: 'range frame inflated',
       seeds: frames,
       longest: FRAME_LIMITS.frameBytes,
-      run: (b) => decodeRangeFrame(packed(b)),
+      run: (b) => decodeRangeFrame(packed(b), systemEnv.offload),
     },
     { name: 'fork proof', seeds: [fork.bytes], longest: LIMITS.entryBytes, run: openForkProof },
     {

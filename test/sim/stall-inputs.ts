@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { zstdCompressSync } from 'node:zlib';
+import { systemEnv } from '../../daemon/system-env.ts';
 import type { Entry } from '../../protocols/feed/entry.ts';
 import { makeForkProof } from '../../protocols/feed/fork.ts';
 import { encodeOp } from '../../protocols/feed/op.ts';
@@ -46,7 +47,7 @@ function pulled(
         await peer.register(random);
         const entries = make(peer.hand, random, share);
         const items = entries.map(({ bytes }) => ({ kind: 'entry' as const, bytes }));
-        await peer.serve('range', () => framesOf(streamOf(items)));
+        await peer.serve('range', () => framesOf(streamOf(items), systemEnv.offload));
         const { channel, epoch, seq, hash } = peer.hand;
         await peer.show([{ channel, epoch, seq, hash }]);
         await heldUpTo(victim, peer.hand);
@@ -318,7 +319,7 @@ const GOSSIP: readonly StallInput[] = [
           hand.next(priceOps(hand.pen, 'fork', i)),
         );
         const items = entries.map(({ bytes }) => ({ kind: 'entry' as const, bytes }));
-        await peer.serve('range', () => framesOf(streamOf(items)));
+        await peer.serve('range', () => framesOf(streamOf(items), systemEnv.offload));
         await peer.show([{ channel: 'public', epoch: hand.epoch, seq: hand.seq, hash: hand.hash }]);
         await heldUpTo(victim, hand);
         for (const held of entries.toReversed()) {

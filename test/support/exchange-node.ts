@@ -14,6 +14,7 @@ import { feedRoutes } from '../../api/routes/feeds.ts';
 import { pullRoutes } from '../../api/routes/pull.ts';
 import { syncWorkerRoutes } from '../../api/routes/sync-worker.ts';
 import { createDigestTrees } from '../../daemon/doctor/digest-trees.ts';
+import { systemEnv } from '../../daemon/system-env.ts';
 import { createExchange, type Exchange } from '../../daemon/federation/exchange.ts';
 import { createGuardedFetch } from '../../daemon/federation/guarded-fetch.ts';
 import { syncSource } from '../../daemon/federation/sync.ts';
@@ -91,6 +92,7 @@ export async function startExchangeNode(certificate?: Certificate): Promise<Exch
   });
   const digest = (): string => store.digests.total();
   const exchange = createExchange({
+    env: systemEnv,
     identity,
     net: 'test',
     db,
@@ -121,6 +123,7 @@ export async function startExchangeNode(certificate?: Certificate): Promise<Exch
   });
 
   const context = {
+    env: systemEnv,
     self,
     exchange: exchange.port,
     reader,

@@ -1,6 +1,7 @@
 import { createReadStream, readFileSync } from 'node:fs';
 import { parse } from 'csv-parse/sync';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { createTrendFigures, insights, topRated, type TrendFigures } from '../../../api/trend-figures.ts';
 import { windowOf } from '../../../api/trend-reports.ts';
 import type { Transaction } from '../../../api/ports/trends.ts';
@@ -72,7 +73,7 @@ describe('on an empty node', () => {
 describe('with the Kenya file', () => {
   beforeAll(async () => {
     const lines: string[] = [];
-    for await (const row of readWfp(createReadStream(FILE)))
+    for await (const row of readWfp(createReadStream(FILE), systemEnv.offload))
       if ('price' in row) lines.push(JSON.stringify(row.price));
     for (let from = 0; from < lines.length; from += 500) {
       const response = await node.app.request('/prices', {

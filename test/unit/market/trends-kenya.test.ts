@@ -1,6 +1,7 @@
 import { createReadStream, readFileSync } from 'node:fs';
 import { parse } from 'csv-parse/sync';
 import { describe, expect, it } from 'vitest';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { makeSnapshot, type HeldPrice } from '../../../protocols/market/trend-snapshot.ts';
 import { type PricePoint, trendsOf } from '../../../protocols/market/trends.ts';
 import { readWfp } from '../../../protocols/market/wfp.ts';
@@ -11,7 +12,7 @@ const FILE = process.env['KENYA_CSV'] ?? 'test/data/wfp-kenya-trimmed.csv';
 const SEED = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
 
 const points: HeldPrice[] = [];
-for await (const row of readWfp(createReadStream(FILE))) {
+for await (const row of readWfp(createReadStream(FILE), systemEnv.offload)) {
   if (!('price' in row)) continue;
   const { admin1 = '', ...price } = row.price;
   points.push({ ...price, id: `line-${row.line}`, region: admin1, owner: 'a', at: [row.line, 0] });

@@ -3,6 +3,7 @@ import { gzipSync } from 'node:zlib';
 import { parse as parseCsv } from 'csv-parse/sync';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { decimalOf, hasDecimalComma } from '../../../protocols/market/csv-numbers.ts';
 import { type Observation, readWfp, type WfpRow } from '../../../protocols/market/wfp.ts';
 
@@ -17,6 +18,7 @@ async function rowsOf(file: Uint8Array | string, piece = 0): Promise<WfpRow[]> {
         const step = piece === 0 ? Math.max(bytes.length, 1) : piece;
         for (let at = 0; at < bytes.length; at += step) yield bytes.subarray(at, at + step);
       })(),
+      systemEnv.offload,
     ),
   );
 }
@@ -75,7 +77,9 @@ describe('the same table says the same', () => {
 
   test('in the file of 2021: an index column, no priceflag, and the flag where the type is now', async () => {
     const prices = pricesOf(
-      await Array.fromAsync(readWfp(createReadStream(data('wfp-2021-index-flag-as-type.csv')))),
+      await Array.fromAsync(
+        readWfp(createReadStream(data('wfp-2021-index-flag-as-type.csv')), systemEnv.offload),
+      ),
     );
     // Nothing of such a file says whether a price is retail or wholesale, and nothing is made up.
     expect(prices).toEqual(
@@ -85,7 +89,7 @@ describe('the same table says the same', () => {
 
   test('in the file of 2020: other names of columns, the type behind the commodity, no coordinates', async () => {
     const prices = pricesOf(
-      await Array.fromAsync(readWfp(createReadStream(data('wfp-2020-other-names.csv')))),
+      await Array.fromAsync(readWfp(createReadStream(data('wfp-2020-other-names.csv')), systemEnv.offload)),
     );
     expect(prices).toEqual(
       SAME.map(({ admin2: _a, latitude: _l, longitude: _o, priceFlag: _f, usdPrice: _u, ...rest }) => rest),

@@ -1,6 +1,7 @@
 import { createReadStream, existsSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { listingOf, newestListings } from '../../../protocols/market/price-listings.ts';
 import { readWfp } from '../../../protocols/market/wfp.ts';
 import type { Observation, WfpRow } from '../../../protocols/market/wfp.ts';
@@ -15,7 +16,7 @@ const GOOD =
   '2024-01-15,Coast,Mombasa,Mombasa,-4.05,39.67,cereals and tubers,Maize,KG,actual,Wholesale,KES,16.13,0.22';
 
 async function rowsOf(source: AsyncIterable<Uint8Array | string>): Promise<WfpRow[]> {
-  return Array.fromAsync(readWfp(source));
+  return Array.fromAsync(readWfp(source, systemEnv.offload));
 }
 
 async function* chunks(...parts: (string | Uint8Array)[]): AsyncGenerator<string | Uint8Array> {

@@ -1,5 +1,6 @@
 import { zstdCompressSync } from 'node:zlib';
 import { expect, it } from 'vitest';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { decodeEntry } from '../../../protocols/feed/entry.ts';
 import { ERASURE_BYTES, openErasure } from '../../../protocols/feed/erasure.ts';
 import { openForkProof } from '../../../protocols/feed/fork.ts';
@@ -62,11 +63,15 @@ const decoders: readonly (readonly [name: string, longest: number, run: (bytes: 
   ['message', LIMITS.gossipEntryBytes + 1024, decodeMessage],
   ['frontier', LIMITS.frontierBytes, decodeFrontier],
   ['request', RANGE_LIMITS.requestBytes, decodeRangeRequest],
-  ['raw frame', FRAME_LIMITS.frameBytes, (bytes) => decodeRangeFrame(concat([Uint8Array.of(0), bytes]))],
+  [
+    'raw frame',
+    FRAME_LIMITS.frameBytes,
+    (bytes) => decodeRangeFrame(concat([Uint8Array.of(0), bytes]), systemEnv.offload),
+  ],
   [
     'packed frame',
     8 * 1024 * 1024,
-    (bytes) => decodeRangeFrame(concat([Uint8Array.of(1), zstdCompressSync(bytes)])),
+    (bytes) => decodeRangeFrame(concat([Uint8Array.of(1), zstdCompressSync(bytes)]), systemEnv.offload),
   ],
   [
     'signed request',
@@ -100,7 +105,7 @@ it.each(decoders)('%s: the most items that fit cost less than a turn', async (na
       const input = concat([around, list]);
       worst = Math.max(
         worst,
-        await cost(ready === undefined ? () => run(input) : () => decodeRangeFrame(ready)),
+        await cost(ready === undefined ? () => run(input) : () => decodeRangeFrame(ready, systemEnv.offload)),
       );
     }
   console.log(`${name}: ${worst.toFixed(1)} ms of CPU at worst`);
@@ -111,8 +116,10 @@ it('a frame of 160 bytes with 500,000 empty items is refused at item 1,025', asy
   const items = new Uint8Array(500_000 * 3).map((_, i) => [0x82, 0, 0x40][i % 3] ?? 0);
   const frame = concat([Uint8Array.of(1), zstdCompressSync(items.subarray(0, FRAME_LIMITS.frameBytes - 4))]);
   expect(frame.length).toBeLessThan(400);
-  await expect(decodeRangeFrame(frame)).rejects.toMatchObject({ code: 'range-malformed' });
-  await expect(decodeRangeFrame(concat([Uint8Array.of(1), zstdCompressSync(items)]))).rejects.toMatchObject({
+  await expect(decodeRangeFrame(frame, systemEnv.offload)).rejects.toMatchObject({ code: 'range-malformed' });
+  await expect(
+    decodeRangeFrame(concat([Uint8Array.of(1), zstdCompressSync(items)]), systemEnv.offload),
+  ).rejects.toMatchObject({
     code: 'range-malformed',
   });
 });

@@ -1,6 +1,7 @@
-import type { Connection, StreamHandler } from '@libp2p/interface';
 import { streamPair } from '@libp2p/utils';
 import { expect, it } from 'vitest';
+import type { PeerConnection, StreamHandler } from '../../../protocols/wire/stream.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import {
   createFrontierProtocol,
   FRONTIER_LIMITS,
@@ -26,11 +27,12 @@ async function twoNodes(groups: readonly FrontierGroup[], registered = true) {
   const handlers: StreamHandler[] = [];
   const told: FrontierGroup[][] = [];
   const failures: unknown[] = [];
-  const connection = (stream?: () => Promise<unknown>): Connection =>
+  const connection = (stream?: () => Promise<unknown>): PeerConnection =>
     ({ remotePeer: nodeOf(2).peerId, newStream: stream }) as never;
   const make = (mine: readonly FrontierGroup[]): FrontierProtocol =>
     createFrontierProtocol(
       {
+        env: systemEnv,
         libp2p: {
           handle: async (_, handler) => void handlers.push(handler),
           unhandle: async () => undefined,

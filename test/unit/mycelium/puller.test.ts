@@ -1,5 +1,5 @@
-import type { Connection } from '@libp2p/interface';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { OWN_COVERAGE } from '../../../protocols/digest/coverage.ts';
 import { frontierOf } from '../../../protocols/feed/frontier.ts';
 import type { FrontierGroup } from '../../../protocols/mycelium/frontier-page.ts';
@@ -63,8 +63,9 @@ function pullerOf(
 ): { puller: Puller; events: PullEvent[] } {
   const events: PullEvent[] = [];
   const puller = createPuller({
+    env: systemEnv,
     self: node.self,
-    libp2p: { getConnections: () => [connection as Connection] },
+    libp2p: { getConnections: () => [connection] },
     range: {
       start: async () => undefined,
       stop: async () => undefined,

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import {
   createRejoin,
   type Recovery,
@@ -14,6 +15,7 @@ let told: (Recovery | undefined)[] = [];
 
 function open(recovery?: Recovery): Rejoin {
   return createRejoin({
+    env: systemEnv,
     now: Date.now,
     active: () => active,
     recovery,
