@@ -38,44 +38,67 @@ export async function runDaemon(settings: Settings): Promise<void> {
 }
 
 async function run(settings: Settings, logger: Logger, supervision: Supervision): Promise<void> {
+  const daemon = await startDaemon(settings, logger, (onHangup) => ignoreHangups(logger, onHangup));
+  try {
+    supervision.ready(selfCheck(daemon.node, daemon.url), () => statusLine(daemon.node));
+    await stopSignalled();
+    supervision.stopping();
+  } finally {
+    await daemon.stop();
+  }
+}
+
+/** A daemon that serves its API. */
+export interface RunningDaemon {
+  readonly node: Node;
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts one daemon in this process, whose signals stay the caller's: `hangups` is given what to do at a hangup, before the database is
+ * opened, which may take long. What was started is stopped again when a later part fails.
+ */
+export async function startDaemon(
+  settings: Settings,
+  logger: Logger,
+  hangups: (onHangup: () => void) => void = () => undefined,
+): Promise<RunningDaemon> {
+  await using starting = new AsyncDisposableStack();
   await refuseHalfRestored(settings.dataDir);
   await refuseLostIdentity(settings.dataDir);
   await shutModes(settings.dataDir, logger);
   const identity = await loadOrCreateIdentity(settings.dataDir);
   const lock = await lockIdentity(identity.peerId);
-  try {
-    const apiKey = await openApiKey(settings.dataDir, settings);
-    const tls = openTlsCertificate({
-      certFile: settings.tlsCertFile,
-      keyFile: settings.tlsKeyFile,
-      onProblem: (error) => logger.error({ err: error }, 'TLS certificate not taken over'),
-      onRenewed: (fingerprint) => logger.info({ fingerprint }, 'TLS certificate renewed'),
-    });
-    // From here on: a hangup during a long opening must not end it.
-    ignoreHangups(logger, () => tls.look());
-    const node = await createNode(settings, identity, logger);
-    const publishing = new AbortController();
-    try {
-      await publishKey(node, apiKey, publishing.signal);
-      const http = await startHttp(node, apiKey.key, tls);
-      logger.info(
-        { peerId: identity.peerId, network: settings.myceliumNetwork, region: settings.region },
-        'started',
-      );
-      supervision.ready(selfCheck(node, http.url), () => statusLine(node));
-      await stopSignalled();
-      supervision.stopping();
+  starting.defer(() => lock.release());
+  const apiKey = await openApiKey(settings.dataDir, settings);
+  const tls = openTlsCertificate({
+    certFile: settings.tlsCertFile,
+    keyFile: settings.tlsKeyFile,
+    onProblem: (error) => logger.error({ err: error }, 'TLS certificate not taken over'),
+    onRenewed: (fingerprint) => logger.info({ fingerprint }, 'TLS certificate renewed'),
+  });
+  hangups(() => tls.look());
+  starting.defer(() => tls.stop());
+  const node = await createNode(settings, identity, logger);
+  starting.defer(() => node.stop());
+  const publishing = new AbortController();
+  starting.defer(() => publishing.abort());
+  await publishKey(node, apiKey, publishing.signal);
+  const http = await startHttp(node, apiKey.key, tls);
+  starting.defer(() => http.stop());
+  const { peerId } = identity;
+  logger.info({ peerId, network: settings.myceliumNetwork, region: settings.region }, 'started');
+  const started = starting.move();
+  return {
+    node,
+    url: http.url,
+    async stop() {
       logger.info('stopping');
-      await http.stop();
-    } finally {
-      publishing.abort();
-      await node.stop();
-      tls.stop();
-    }
-    logger.info('stopped');
-  } finally {
-    await lock.release();
-  }
+      await started.disposeAsync();
+      logger.info('stopped');
+    },
+  };
 }
 
 /** Between two looks at a clock that is wrong. */

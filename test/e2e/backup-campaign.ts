@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { PASSPHRASE, restore, type RestoreReport } from '../support/backups.ts';
 import { agrinet } from '../support/cli.ts';
 import { checkFeeds } from '../support/feed-check.ts';
-import { Federation, type Member, sameDigest } from '../support/federation.ts';
+import { ProcessFederation, type ProcessMember, sameDigest } from '../support/federation.ts';
 import { expectAcknowledged, nothingAcknowledged, writeUntil } from '../support/load.ts';
 import { seededRandom } from '../support/random.ts';
 import { tempDir } from '../support/temp-dir.ts';
@@ -37,7 +37,7 @@ interface Held {
 
 export async function backupCampaign({ count, seed, mode }: BackupCampaignOptions): Promise<BackupFigures> {
   const random = seededRandom(seed);
-  const federation = new Federation();
+  const federation = new ProcessFederation();
   const away = tempDir('backups');
   const folderCopy = join(away.path, 'copy');
   try {
@@ -133,7 +133,7 @@ const writes = (told: { writes: number }, more: number): Promise<true> => {
   return waitFor('writes to be acknowledged', () => told.writes >= enough, 30_000);
 };
 
-async function takeBackup(node: Member, file: string): Promise<{ digest: string }> {
+async function takeBackup(node: ProcessMember, file: string): Promise<{ digest: string }> {
   const env = { DATA_DIR: node.dir, BACKUP_PASSPHRASE: PASSPHRASE };
   const taken = await agrinet(node, ['backup', file, '--with-keys', '--json'], env);
   if (taken.code !== 0) throw new Error(`backup ended with ${taken.code}: ${taken.stderr}`);
@@ -141,7 +141,7 @@ async function takeBackup(node: Member, file: string): Promise<{ digest: string 
 }
 
 /** As an image of a machine is: of one instant, the daemon unaware. */
-function copyAsImage(node: Member, to: string): void {
+function copyAsImage(node: ProcessMember, to: string): void {
   rmSync(to, { recursive: true, force: true });
   const { pid = 0 } = node.child; // not child.kill: that would count as its end
   process.kill(pid, 'SIGSTOP');
@@ -158,7 +158,7 @@ async function wholeByItself(dir: string): Promise<void> {
   if (code !== 0) throw new Error(`fsck after the restore: ${stdout}${stderr}`);
 }
 
-async function conversationWith(node: Member, peer: Member): Promise<string> {
+async function conversationWith(node: ProcessMember, peer: ProcessMember): Promise<string> {
   const participants = [`mary@${node.peerId}`, `amina@${peer.peerId}`];
   const made = await node.json<{ id: string }>('POST', '/conversations', { title: 'maize', participants });
   await waitFor('the conversation at the peer', async () => {
@@ -170,7 +170,12 @@ async function conversationWith(node: Member, peer: Member): Promise<string> {
 }
 
 /** One message after the other, until the signal or the end of the daemon. */
-async function chatUntil(node: Member, chat: string, text: string, signal: AbortSignal): Promise<void> {
+async function chatUntil(
+  node: ProcessMember,
+  chat: string,
+  text: string,
+  signal: AbortSignal,
+): Promise<void> {
   for (let n = 1; !signal.aborted && !node.child.killed; n++) {
     try {
       const said = await node.request('POST', `/messages/${chat}`, { content: `${text}.${n}`, from: 'mary' });
@@ -182,7 +187,7 @@ async function chatUntil(node: Member, chat: string, text: string, signal: Abort
   }
 }
 
-async function heldBy(node: Member, chat: string): Promise<Held> {
+async function heldBy(node: ProcessMember, chat: string): Promise<Held> {
   const { listings } = await node.json<{ listings: { listingId: string; quantity: number }[] }>(
     'GET',
     '/federation/export',

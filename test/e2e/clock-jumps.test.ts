@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { DoctorReport } from '../../api/ports/doctor.ts';
 import { fakeClock, faketimeLacking } from '../support/faketime.ts';
-import { Federation, type Member, sameDigest } from '../support/federation.ts';
+import { ProcessFederation, type ProcessMember, sameDigest } from '../support/federation.ts';
 import { waitFor } from '../support/wait.ts';
 
 const lacking = faketimeLacking();
@@ -21,9 +21,9 @@ describe.skipIf(lacking !== undefined)(
   `a real daemon whose wall clock jumps${lacking === undefined ? '' : ` (${lacking})`}`,
   () => {
     const clock = fakeClock();
-    const federation = new Federation();
-    let here: Member;
-    let there: Member;
+    const federation = new ProcessFederation();
+    let here: ProcessMember;
+    let there: ProcessMember;
     let key = '';
     let keyId = '';
 

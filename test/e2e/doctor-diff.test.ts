@@ -3,12 +3,12 @@ import type { DiffReport } from '../../api/ports/doctor.ts';
 import { agrinet, type CliResult } from '../support/cli.ts';
 import { plantDamage, flipBit } from '../support/damage.ts';
 import type { Daemon } from '../support/daemon.ts';
-import { Federation, sameDigest } from '../support/federation.ts';
+import { ProcessFederation, sameDigest } from '../support/federation.ts';
 import { waitFor } from '../support/wait.ts';
 
-let federation: Federation;
+let federation: ProcessFederation;
 beforeEach(() => {
-  federation = new Federation();
+  federation = new ProcessFederation();
 });
 afterEach(() => federation.close());
 

@@ -1,7 +1,7 @@
 import { request } from 'node:http';
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Federation, type Member } from '../support/federation.ts';
+import { ProcessFederation, type ProcessMember } from '../support/federation.ts';
 import { waitFor } from '../support/wait.ts';
 
 const LISTINGS = 4000;
@@ -18,8 +18,8 @@ function residentMb(pid: number | undefined): number {
 }
 
 describe.skipIf(process.platform !== 'linux')('GET /federation/export', () => {
-  const federation = new Federation();
-  let node: Member;
+  const federation = new ProcessFederation();
+  let node: ProcessMember;
 
   beforeAll(async () => {
     node = await federation.add();

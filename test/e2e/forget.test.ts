@@ -6,7 +6,7 @@ import { sealStatement } from '../../protocols/registry/statement.ts';
 import { base64url, concat } from '../../protocols/wire/bytes.ts';
 import { PASSPHRASE, restore } from '../support/backups.ts';
 import { agrinet } from '../support/cli.ts';
-import { type Daemon, startDaemon } from '../support/daemon.ts';
+import { type DaemonProcess, startDaemon } from '../support/daemon.ts';
 import { mirrorEnv, startDynamo, type TestDynamo } from '../support/dynamo.ts';
 import { Hand, listingOps, NET, randomFrom, someIdentity } from '../support/forge.ts';
 import { tempDir } from '../support/temp-dir.ts';
@@ -19,7 +19,7 @@ const LISTINGS = 600;
 const OWN = 5;
 
 const dirs: ReturnType<typeof tempDir>[] = [];
-const daemons: Daemon[] = [];
+const daemons: DaemonProcess[] = [];
 let dynamo: TestDynamo;
 beforeEach(async () => {
   dynamo = await startDynamo('dynalite');
@@ -34,14 +34,14 @@ function folder(): string {
   dirs.push(dir);
   return dir.path;
 }
-async function start(path: string): Promise<Daemon> {
+async function start(path: string): Promise<DaemonProcess> {
   const daemon = await startDaemon(path, mirrorEnv(dynamo.url));
   daemons.push(daemon);
   return daemon;
 }
 
 /** Follows an author who runs no node, and takes its entries in, each with one listing. */
-async function take(daemon: Daemon, author: Hand): Promise<void> {
+async function take(daemon: DaemonProcess, author: Hand): Promise<void> {
   const { peerId } = author.identity;
   const { peerId: receiver } = await daemon.json<{ peerId: typeof peerId }>('GET', '/federation/identity');
   const statement = sealStatement(author.identity, NET, {
@@ -82,7 +82,7 @@ async function take(daemon: Daemon, author: Hand): Promise<void> {
 }
 
 /** Has the node forgotten and kills the daemon when the command has said so much: whether it was in the middle. */
-async function forgetAndKill(daemon: Daemon, node: string, lines: number): Promise<boolean> {
+async function forgetAndKill(daemon: DaemonProcess, node: string, lines: number): Promise<boolean> {
   const answer = await daemon.request('POST', `/federation/nodes/${node}/forget`, {});
   expect(answer.status).toBe(200);
   let text = '';
@@ -97,8 +97,8 @@ async function forgetAndKill(daemon: Daemon, node: string, lines: number): Promi
   return !text.includes('"finished"');
 }
 
-const mirrorOf = (daemon: Daemon): Promise<ShownMirror> => daemon.json('GET', '/mirror');
-const settled = (daemon: Daemon): Promise<unknown> =>
+const mirrorOf = (daemon: DaemonProcess): Promise<ShownMirror> => daemon.json('GET', '/mirror');
+const settled = (daemon: DaemonProcess): Promise<unknown> =>
   waitFor(
     'the tables to be as the node is',
     async () => {
@@ -121,7 +121,7 @@ interface Digests {
     { forgotten?: { entries: number }; collections: Record<string, { count: number }> }
   >;
 }
-async function expectGap(daemon: Daemon, author: string): Promise<void> {
+async function expectGap(daemon: DaemonProcess, author: string): Promise<void> {
   const { stdout } = await agrinet(daemon, ['digest', '--json']);
   expect((JSON.parse(stdout) as Digests).owners[author]?.forgotten).toMatchObject({ entries: LISTINGS });
   const doctor = await agrinet(daemon, ['doctor', '--json']);

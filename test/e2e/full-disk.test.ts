@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { checkFeeds } from '../support/feed-check.ts';
-import { Federation, sameDigest } from '../support/federation.ts';
+import { ProcessFederation, sameDigest } from '../support/federation.ts';
 import { expectAcknowledged, nothingAcknowledged, writeUntil } from '../support/load.ts';
 import { type SmallDisk, smallDisk, smallDiskLacking } from '../support/small-disk.ts';
 import { waitFor } from '../support/wait.ts';
@@ -11,10 +11,10 @@ const LISTING = { type: 'offer', title: 'on a full disk' };
 
 async function onSmallDisk(
   mebibytes: number,
-  work: (disk: SmallDisk, federation: Federation) => Promise<void>,
+  work: (disk: SmallDisk, federation: ProcessFederation) => Promise<void>,
 ): Promise<void> {
   const disk = smallDisk(mebibytes);
-  const federation = new Federation();
+  const federation = new ProcessFederation();
   try {
     await work(disk, federation);
   } finally {

@@ -3,7 +3,13 @@
  * By itself: `COUNT=20 SECONDS_CUT=30 SEED=7 node test/e2e/heal-campaign.ts`; the test runs the same with less.
  */
 import { Archipelago, type Island } from '../support/namespaces.ts';
-import { counted, digestOf, Federation, type Member, sameDigest } from '../support/federation.ts';
+import {
+  counted,
+  digestOf,
+  ProcessFederation,
+  type ProcessMember,
+  sameDigest,
+} from '../support/federation.ts';
 import { seededRandom } from '../support/random.ts';
 
 export interface HealOptions {
@@ -30,11 +36,11 @@ export async function healCampaign(options: HealOptions): Promise<HealFigures> {
   const { count, cutMs, seed, withinMs } = options;
   const random = seededRandom(seed);
   const sea = new Archipelago();
-  const federation = new Federation();
+  const federation = new ProcessFederation();
   const healed: number[] = [];
   let writes = 0;
   try {
-    const sides: { island: Island; member: Member }[] = [];
+    const sides: { island: Island; member: ProcessMember }[] = [];
     for (let i = 0; i < SIDES; i++) {
       const island = sea.add();
       const env = {
@@ -82,7 +88,7 @@ export async function healCampaign(options: HealOptions): Promise<HealFigures> {
 }
 
 /** One listing on each member at once; returns how many. */
-async function writeListings(members: readonly Member[], each: number): Promise<number> {
+async function writeListings(members: readonly ProcessMember[], each: number): Promise<number> {
   await Promise.all(
     members.map(async (member) => {
       for (let i = 0; i < each; i++)
@@ -93,8 +99,12 @@ async function writeListings(members: readonly Member[], each: number): Promise<
 }
 
 /** A cut that does not cut would heal in no time. */
-async function expectCut(members: readonly Member[], away: Member, written: number): Promise<void> {
-  const ownOf = async (holder: Member, owner: Member): Promise<number> =>
+async function expectCut(
+  members: readonly ProcessMember[],
+  away: ProcessMember,
+  written: number,
+): Promise<void> {
+  const ownOf = async (holder: ProcessMember, owner: ProcessMember): Promise<number> =>
     (await digestOf(holder)).owners[owner.peerId]?.collections['listings']?.count ?? 0;
   const share = written / members.length;
   for (const other of members) {

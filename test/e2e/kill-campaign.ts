@@ -3,7 +3,7 @@
  * acknowledged write, feeds that hold together, and agrees with its peer. By itself:
  * `COUNT=100 SEED=7 node test/e2e/kill-campaign.ts`; the test runs the same with less.
  */
-import { Federation, type Member, sameDigest } from '../support/federation.ts';
+import { ProcessFederation, type ProcessMember, sameDigest } from '../support/federation.ts';
 import { checkFeeds } from '../support/feed-check.ts';
 import { expectAcknowledged, nothingAcknowledged, writeUntil } from '../support/load.ts';
 import { waitFor } from '../support/wait.ts';
@@ -25,11 +25,11 @@ export interface KillFigures {
 /** Throws when an acknowledged write is gone, a feed breaks or forks, the node does not start, or the peer disagrees. */
 export async function killCampaign({ count, seed }: KillOptions): Promise<KillFigures> {
   const random = seededRandom(seed);
-  const federation = new Federation();
+  const federation = new ProcessFederation();
   const told = nothingAcknowledged();
   try {
     const peer = await federation.add();
-    let writer: Member = await federation.add();
+    let writer: ProcessMember = await federation.add();
     await federation.registerAll();
     let figures: KillFigures | undefined;
     for (let kill = 1; kill <= count; kill++) {

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openConnection, requestBytes } from '../bench/raw-http.ts';
-import { Federation, type Member } from '../support/federation.ts';
+import { ProcessFederation, type ProcessMember } from '../support/federation.ts';
 import { waitFor } from '../support/wait.ts';
 
 const ATTACKERS = fileURLToPath(new URL('../support/attackers.ts', import.meta.url));
@@ -49,9 +49,9 @@ function median(values: number[]): number {
 }
 
 describe.skipIf(process.platform !== 'linux')(`${SLOW} slow connections and ${DEAF} deaf listeners`, () => {
-  const federation = new Federation();
+  const federation = new ProcessFederation();
   const attackers: ChildProcess[] = [];
-  let node: Member;
+  let node: ProcessMember;
 
   beforeAll(async () => {
     node = await federation.add({ RATE_LIMIT: 'off' });

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { agrinet } from '../support/cli.ts';
-import { type Daemon, startDaemon } from '../support/daemon.ts';
+import { type DaemonProcess, startDaemon } from '../support/daemon.ts';
 import { mirrorEnv, startDynamo, type TestDynamo } from '../support/dynamo.ts';
 import { type FaultyProxy, startFaultyProxy } from '../support/dynamo-proxy.ts';
 import { seededRandom } from '../support/random.ts';
@@ -16,7 +16,7 @@ const MINUTES = 60_000;
 
 describe('a daemon whose DynamoDB is away', () => {
   const dirs: ReturnType<typeof tempDir>[] = [];
-  const daemons: Daemon[] = [];
+  const daemons: DaemonProcess[] = [];
   let dynamo: TestDynamo;
   let proxy: FaultyProxy;
   beforeEach(async () => {
@@ -34,12 +34,12 @@ describe('a daemon whose DynamoDB is away', () => {
     dirs.push(dir);
     return dir.path;
   };
-  async function start(path: string, env: Record<string, string> = {}): Promise<Daemon> {
+  async function start(path: string, env: Record<string, string> = {}): Promise<DaemonProcess> {
     const daemon = await startDaemon(path, { ...mirrorEnv(proxy.url), ...env });
     daemons.push(daemon);
     return daemon;
   }
-  const mirrorOf = (daemon: Daemon): Promise<ShownMirror> => daemon.json('GET', '/mirror');
+  const mirrorOf = (daemon: DaemonProcess): Promise<ShownMirror> => daemon.json('GET', '/mirror');
 
   it(
     `acknowledges ${WRITES} writes, is killed while it drains, and the tables catch up`,

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { blockMainLoop, DEBUGGABLE } from '../support/block-main-loop.ts';
-import { type Daemon, freePort, startDaemon } from '../support/daemon.ts';
+import { type DaemonProcess, freePort, startDaemon } from '../support/daemon.ts';
 import { listenAsSystemd, type NotifySocket, notifySocketLacking } from '../support/notify-socket.ts';
 import {
   type FreezableDisk,
@@ -27,7 +27,7 @@ describe.skipIf(lacking !== undefined)(
   () => {
     let systemd: NotifySocket;
     let dir: ReturnType<typeof tempDir>;
-    let daemon: Daemon | undefined;
+    let daemon: DaemonProcess | undefined;
     beforeEach(async () => {
       systemd = await listenAsSystemd();
       dir = tempDir('notify-data');

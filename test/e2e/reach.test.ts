@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { Federation, type Member } from '../support/federation.ts';
+import { ProcessFederation, type ProcessMember } from '../support/federation.ts';
 import { waitFor } from '../support/wait.ts';
 
 interface Status {
@@ -7,19 +7,19 @@ interface Status {
 }
 
 /** How a node sees its peers, by their URL. */
-async function seenBy(node: Member): Promise<Map<string, { status: string; error?: string }>> {
+async function seenBy(node: ProcessMember): Promise<Map<string, { status: string; error?: string }>> {
   const { federationHealth } = await node.json<Status>('GET', '/federation/status');
   return new Map(federationHealth.map((each) => [each.node.replace(/\/$/, ''), each]));
 }
 
 it('shows a killed peer and a silent one as away within 90 s, tells each once, and finds the silent one again', async () => {
-  const federation = new Federation();
+  const federation = new ProcessFederation();
   try {
     const watcher = await federation.add();
     const killed = await federation.add();
     const silent = await federation.add();
     await federation.registerAll();
-    const isOnline = async (peer: Member): Promise<boolean> =>
+    const isOnline = async (peer: ProcessMember): Promise<boolean> =>
       (await seenBy(watcher)).get(peer.url)?.status === 'ONLINE';
     await waitFor(
       'all to be online',

@@ -1,7 +1,7 @@
 import { cpSync, rmSync } from 'node:fs';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { checkFeeds } from '../support/feed-check.ts';
-import { Federation, type Member, sameDigest } from '../support/federation.ts';
+import { ProcessFederation, type ProcessMember, sameDigest } from '../support/federation.ts';
 import { agrinet } from '../support/cli.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { waitFor } from '../support/wait.ts';
@@ -12,10 +12,10 @@ interface Standing {
   readonly nodes: readonly { readonly nodeId: string; readonly answered: boolean }[];
 }
 
-let federation: Federation;
+let federation: ProcessFederation;
 let copy: ReturnType<typeof tempDir>;
 beforeEach(() => {
-  federation = new Federation();
+  federation = new ProcessFederation();
   copy = tempDir('copy');
 });
 afterEach(async () => {
@@ -23,8 +23,8 @@ afterEach(async () => {
   copy.remove();
 });
 
-const standing = (member: Member): Promise<Standing> => member.json<Standing>('GET', '/rejoin');
-const settled = (member: Member): Promise<Standing> =>
+const standing = (member: ProcessMember): Promise<Standing> => member.json<Standing>('GET', '/rejoin');
+const settled = (member: ProcessMember): Promise<Standing> =>
   waitFor(
     'the rejoin to be settled',
     async () => {
@@ -43,13 +43,13 @@ const listing = {
 };
 
 /** What is sold, on every node. */
-async function offer(supplier: Member): Promise<void> {
+async function offer(supplier: ProcessMember): Promise<void> {
   await supplier.json('PUT', '/listings/maize', listing);
   await sameDigest(federation.members, 20_000);
 }
 
 /** A contract over 80 of the 100, up to the supplier's turn. */
-async function proposed(buyer: Member, supplier: Member): Promise<string> {
+async function proposed(buyer: ProcessMember, supplier: ProcessMember): Promise<string> {
   const { contractId } = await buyer.json<{ contractId: string }>('POST', '/contracts', {
     listingId: `${supplier.peerId}.maize`,
     supplierId: `mary@${supplier.peerId}`,

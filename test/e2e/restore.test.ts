@@ -2,7 +2,7 @@ import { cpSync, readdirSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { checkFeeds } from '../support/feed-check.ts';
-import { Federation, type Member, sameDigest } from '../support/federation.ts';
+import { ProcessFederation, type ProcessMember, sameDigest } from '../support/federation.ts';
 import { expectAcknowledged, nothingAcknowledged, writeUntil } from '../support/load.ts';
 import { seededRandom } from '../support/random.ts';
 import { tempDir } from '../support/temp-dir.ts';
@@ -10,12 +10,12 @@ import { waitFor } from '../support/wait.ts';
 
 const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
 
-const alarmsOf = async (member: Member): Promise<string[]> =>
+const alarmsOf = async (member: ProcessMember): Promise<string[]> =>
   (await member.json<{ alarms: { kind: string }[] }>('GET', '/ready')).alarms.map(({ kind }) => kind);
 
 /** Writes for a while; on return nothing is in flight. */
 async function writeSome(
-  member: Member,
+  member: ProcessMember,
   told: ReturnType<typeof nothingAcknowledged>,
   count: number,
 ): Promise<void> {
@@ -28,7 +28,7 @@ async function writeSome(
 }
 
 it('takes back from its peer what an older copy of the folder does not have, and goes on writing: no fork', async () => {
-  const federation = new Federation();
+  const federation = new ProcessFederation();
   const copy = tempDir('copy');
   const told = nothingAcknowledged();
   try {
@@ -62,7 +62,7 @@ it('takes back from its peer what an older copy of the folder does not have, and
 
 it(`tells what a truncated log took away and takes it back from its peer: no fork (seed ${seed})`, async () => {
   const random = seededRandom(seed);
-  const federation = new Federation();
+  const federation = new ProcessFederation();
   const told = nothingAcknowledged();
   try {
     const peer = await federation.add();

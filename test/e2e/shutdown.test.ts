@@ -1,12 +1,18 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { complaints, digestOf, Federation, type Member, sameDigest } from '../support/federation.ts';
+import {
+  complaints,
+  digestOf,
+  ProcessFederation,
+  type ProcessMember,
+  sameDigest,
+} from '../support/federation.ts';
 import { waitFor } from '../support/wait.ts';
 
 const IN_FLIGHT = 64;
 const ENOUGH = 500;
 
 /** Posts listings without pause until the daemon takes no more; `acknowledged` grows with each 201. */
-function load(member: Member): { readonly acknowledged: string[]; readonly ended: Promise<void> } {
+function load(member: ProcessMember): { readonly acknowledged: string[]; readonly ended: Promise<void> } {
   const acknowledged: string[] = [];
   async function one(): Promise<void> {
     for (;;) {
@@ -23,7 +29,7 @@ function load(member: Member): { readonly acknowledged: string[]; readonly ended
 }
 
 /** An import that has no end by itself; resolves to the records the daemon said were done. */
-async function endlessImport(member: Member): Promise<number> {
+async function endlessImport(member: ProcessMember): Promise<number> {
   let no = 0;
   const body = new ReadableStream<Uint8Array>({
     async pull(controller) {
@@ -57,7 +63,7 @@ async function endlessImport(member: Member): Promise<number> {
 }
 
 /** Stops with SIGTERM; fails unless it ends by itself, with exit code 0, within 10 s. */
-async function expectOrderlyStop(member: Member): Promise<number> {
+async function expectOrderlyStop(member: ProcessMember): Promise<number> {
   const started = performance.now();
   const kill = setTimeout(() => member.child.kill('SIGKILL'), 15_000);
   const code = await member.stop('SIGTERM');
@@ -71,15 +77,15 @@ async function expectOrderlyStop(member: Member): Promise<number> {
   return ms;
 }
 
-async function listingIds(member: Member): Promise<Set<string>> {
+async function listingIds(member: ProcessMember): Promise<Set<string>> {
   const { listings } = await member.json<{ listings: { listingId: string }[] }>('GET', '/federation/export');
   return new Set(listings.map(({ listingId }) => listingId));
 }
 
 describe('SIGTERM', () => {
-  const federation = new Federation();
-  let writer: Member;
-  let peer: Member;
+  const federation = new ProcessFederation();
+  let writer: ProcessMember;
+  let peer: ProcessMember;
 
   beforeAll(async () => {
     writer = await federation.add();

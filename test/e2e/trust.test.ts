@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { join } from '../support/daemon.ts';
-import { Federation, type Member } from '../support/federation.ts';
+import { ProcessFederation, type ProcessMember } from '../support/federation.ts';
 import { waitFor } from '../support/wait.ts';
 
 interface Rating {
@@ -49,15 +49,15 @@ function recomputed(ratings: readonly Rating[], subject: string, roots: readonly
 }
 
 describe('trust over three nodes', () => {
-  const federation = new Federation();
+  const federation = new ProcessFederation();
   const keys = new Map<string, string>();
-  let a: Member;
-  let b: Member;
-  let c: Member;
+  let a: ProcessMember;
+  let b: ProcessMember;
+  let c: ProcessMember;
   let ben = '';
   let roots = '';
 
-  async function as(member: Member, user: string, method: string, path: string, body?: unknown) {
+  async function as(member: ProcessMember, user: string, method: string, path: string, body?: unknown) {
     return fetch(member.url + path, {
       method,
       headers: {
@@ -67,18 +67,18 @@ describe('trust over three nodes', () => {
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
   }
-  async function user(member: Member, userId: string): Promise<void> {
+  async function user(member: ProcessMember, userId: string): Promise<void> {
     const scopes = ['read', 'write'];
     keys.set(userId, (await member.json<{ key: string }>('POST', '/api/keys', { userId, scopes })).key);
   }
-  async function reaches(member: Member, who: string, id: string, state: string): Promise<void> {
+  async function reaches(member: ProcessMember, who: string, id: string, state: string): Promise<void> {
     await waitFor(`${who} to see it ${state}`, async () => {
       const seen = await as(member, who, 'GET', `/contracts/${id}`);
       return ((await seen.json()) as { state?: string }).state === state;
     });
   }
   /** Somebody buys from ben; both settle. */
-  async function settled(buyer: Member, who: string): Promise<string> {
+  async function settled(buyer: ProcessMember, who: string): Promise<string> {
     const made = await as(buyer, who, 'POST', '/contracts', {
       title: 'Beans',
       price: 5,
@@ -98,17 +98,17 @@ describe('trust over three nodes', () => {
     await reaches(buyer, who, id, 'settled');
     return id;
   }
-  async function rated(buyer: Member, who: string, contractId: string, score: number): Promise<void> {
+  async function rated(buyer: ProcessMember, who: string, contractId: string, score: number): Promise<void> {
     const answer = await as(buyer, who, 'POST', '/submitRating', { contractId, score });
     expect(answer.status, await answer.clone().text()).toBe(201);
   }
-  const proofAt = async (member: Member, query = ''): Promise<string> =>
+  const proofAt = async (member: ProcessMember, query = ''): Promise<string> =>
     (await fetch(`${member.url}/trust/${ben}/proof${query}`)).text();
-  const scoreAt = (member: Member, query = ''): Promise<Trust> =>
+  const scoreAt = (member: ProcessMember, query = ''): Promise<Trust> =>
     member.json<Trust>('GET', `/trust/${ben}${query}`);
-  const ratingsAt = async (member: Member): Promise<Rating[]> =>
+  const ratingsAt = async (member: ProcessMember): Promise<Rating[]> =>
     (await member.json<{ ratings: Rating[] }>('GET', '/ratings?limit=500')).ratings;
-  const count = async (member: Member, expected: number): Promise<void> => {
+  const count = async (member: ProcessMember, expected: number): Promise<void> => {
     await waitFor('the ratings', async () => (await ratingsAt(member)).length === expected);
   };
 

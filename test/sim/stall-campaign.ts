@@ -8,7 +8,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { Federation, type Member } from '../support/federation.ts';
+import { ProcessFederation, type ProcessMember } from '../support/federation.ts';
 import { NET, randomFrom } from '../support/forge.ts';
 import { STRETCH_MS } from '../support/loop-watch.ts';
 import { tempDir } from '../support/temp-dir.ts';
@@ -76,10 +76,10 @@ export async function stallFigures(
     env: { ...process.env, ...probed(files.control) },
     stdio: 'ignore',
   });
-  const federation = new Federation();
+  const federation = new ProcessFederation();
   const all: StallFigures[] = [];
   try {
-    const victim: Member = await federation.add({
+    const victim: ProcessMember = await federation.add({
       ...probed(files.victim),
       MYCELIUM_NETWORK: NET,
       ALLOW_PRIVATE_PEERS: 'on',

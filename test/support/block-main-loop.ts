@@ -1,11 +1,11 @@
 import { waitFor } from './wait.ts';
-import type { Daemon } from './daemon.ts';
+import type { DaemonProcess } from './daemon.ts';
 
 /** To be set for the daemon, so that its debugger takes a free port. */
 export const DEBUGGABLE = { NODE_OPTIONS: '--inspect-port=0' };
 
 /** Makes a running daemon's main loop turn for ever, by its own debugger: nothing in it answers from then on. */
-export async function blockMainLoop(daemon: Daemon): Promise<void> {
+export async function blockMainLoop(daemon: DaemonProcess): Promise<void> {
   daemon.child.kill('SIGUSR1'); // Node.js opens its debugger
   const url = await waitFor(
     'the debugger',

@@ -3,22 +3,33 @@ import { once } from 'node:events';
 import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import { startDaemon as runHere } from '../../daemon/daemon.ts';
+import { createLogger } from '../../daemon/logger.ts';
+import { loadSettings } from '../../daemon/settings.ts';
 import { compileCache } from './compile-cache.ts';
 import { type HttpsFetch, httpsFetch } from './https-fetch.ts';
 import { waitFor } from './wait.ts';
 
+/** Characters of the log that are kept. */
+const OUTPUT_LENGTH = 200_000;
 const BIN = fileURLToPath(new URL('../../daemon/agrinet.mjs', import.meta.url));
 
-/** A real daemon in a process of its own. */
+/** A whole daemon on loopback, wherever it runs. */
 export interface Daemon {
   readonly url: string;
   readonly apiKey: string;
-  readonly child: ChildProcess;
-  /** Everything it printed so far. */
+  /** Everything it logged so far. */
   output(): string;
   request(method: string, path: string, body?: unknown): Promise<Response>;
   json<T>(method: string, path: string, body?: unknown): Promise<T>;
   digest(): Promise<string>;
+  /** Stops it as SIGTERM does and resolves at the end, to the exit code. */
+  stop(): Promise<number | null>;
+}
+
+/** A daemon in a process of its own, for what only a process can show: kills, signals, exit codes, its memory. */
+export interface DaemonProcess extends Daemon {
+  readonly child: ChildProcess;
   /** Sends the signal and waits for the end; resolves to the exit code, null after a SIGKILL. */
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
@@ -33,40 +44,35 @@ export async function freePort(): Promise<number> {
   return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
-/**
- * Starts a daemon and waits until it answers. `env` overrides the settings; `prefix` is a command that runs it, such as
- * `ip netns exec NAME`, and must become it (exec), so that signals reach the daemon. With TLS_CERT_FILE and TLS_KEY_FILE it is
- * spoken to over HTTPS.
- */
-export async function startDaemon(
+/** What every daemon of a test is set to, unless the test says otherwise. */
+const settingsOf = (
   dataDir: string,
-  env: Record<string, string> = {},
-  prefix: readonly string[] = [],
-): Promise<Daemon> {
-  const port = env['PORT'] ?? String(await freePort());
-  const apiKey = env['API_KEY'] ?? randomBytes(24).toString('base64url');
-  const all: Record<string, string> = {
-    PATH: process.env['PATH'] ?? '',
-    ...compileCache(),
-    DATA_DIR: dataDir,
-    PORT: port,
-    MYCELIUM_PORT: '0',
-    MYCELIUM_NETWORK: 'test',
-    API_KEY: apiKey,
-    LOG_LEVEL: 'info',
-    RATE_LIMIT: 'off',
-    ...env,
-  };
-  const [command, ...args] = [...prefix, process.execPath, BIN, 'start'];
-  const child = spawn(command ?? process.execPath, args, { env: all, stdio: ['ignore', 'pipe', 'pipe'] });
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream?.setEncoding('utf8').on('data', (text: string) => (output = (output + text).slice(-200_000)));
-  }
-  const { TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile } = env;
-  const secure = certFile !== undefined && keyFile !== undefined;
-  const url = `${secure ? 'https' : 'http'}://${env['HOST'] ?? '127.0.0.1'}:${port}`;
-  const ask: HttpsFetch = secure ? httpsFetch(certFile) : fetch;
+  apiKey: string,
+  env: Record<string, string>,
+): Record<string, string> => ({
+  DATA_DIR: dataDir,
+  PORT: '0',
+  MYCELIUM_PORT: '0',
+  MYCELIUM_NETWORK: 'test',
+  API_KEY: apiKey,
+  LOG_LEVEL: 'info',
+  RATE_LIMIT: 'off',
+  ...env,
+});
+
+const keyOf = (env: Record<string, string>): string =>
+  env['API_KEY'] ?? randomBytes(24).toString('base64url');
+
+/** With TLS_CERT_FILE and TLS_KEY_FILE it is spoken to over HTTPS. */
+const fetchOf = ({ TLS_CERT_FILE: cert, TLS_KEY_FILE: key }: Record<string, string>): HttpsFetch =>
+  cert === undefined || key === undefined ? fetch : httpsFetch(cert);
+
+/** The API of a daemon, with its key. */
+function clientOf(
+  url: string,
+  apiKey: string,
+  ask: HttpsFetch,
+): Pick<Daemon, 'url' | 'apiKey' | 'request' | 'json' | 'digest'> {
   const request = (method: string, path: string, body?: unknown): Promise<Response> =>
     ask(url + path, {
       method,
@@ -78,6 +84,62 @@ export async function startDaemon(
     if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
     return (await response.json()) as T;
   };
+  return {
+    url,
+    apiKey,
+    request,
+    json,
+    digest: async () => (await json<{ digest: string }>('GET', '/federation/digest')).digest,
+  };
+}
+
+/** Starts a daemon in this process: the same parts, sockets and files, without the seconds that a process takes to load them. */
+export async function startDaemonHere(dataDir: string, env: Record<string, string> = {}): Promise<Daemon> {
+  process.umask(0o077); // as the command line does
+  const settings = loadSettings(settingsOf(dataDir, keyOf(env), env));
+  let output = '';
+  const logger = createLogger(settings, {
+    write: (line) => void (output = (output + line).slice(-OUTPUT_LENGTH)),
+  });
+  const daemon = await runHere(settings, logger);
+  let stopped: Promise<void> | undefined;
+  return {
+    ...clientOf(daemon.url, settings.apiKey ?? '', fetchOf(env)),
+    output: () => output,
+    async stop() {
+      await (stopped ??= daemon.stop());
+      return 0;
+    },
+  };
+}
+
+/**
+ * Starts a daemon in a process of its own and waits until it answers. `env` overrides the settings; `prefix` is a command that runs it,
+ * such as `ip netns exec NAME`, and must become it (exec), so that signals reach the daemon.
+ */
+export async function startDaemon(
+  dataDir: string,
+  env: Record<string, string> = {},
+  prefix: readonly string[] = [],
+): Promise<DaemonProcess> {
+  const port = env['PORT'] ?? String(await freePort());
+  const apiKey = keyOf(env);
+  const all: Record<string, string> = {
+    PATH: process.env['PATH'] ?? '',
+    ...compileCache(),
+    ...settingsOf(dataDir, apiKey, { ...env, PORT: port }),
+  };
+  const [command, ...args] = [...prefix, process.execPath, BIN, 'start'];
+  const child = spawn(command ?? process.execPath, args, { env: all, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream
+      ?.setEncoding('utf8')
+      .on('data', (text: string) => (output = (output + text).slice(-OUTPUT_LENGTH)));
+  }
+  const ask = fetchOf(env);
+  const scheme = ask === fetch ? 'http' : 'https';
+  const url = `${scheme}://${env['HOST'] ?? '127.0.0.1'}:${port}`;
   await waitFor(
     `the daemon to answer on ${url}`,
     async () => {
@@ -94,13 +156,9 @@ export async function startDaemon(
     throw new Error(`it did not start; so far it said: ${output.slice(-3000)}`, { cause: error });
   });
   return {
-    url,
-    apiKey,
+    ...clientOf(url, apiKey, ask),
     child,
     output: () => output,
-    request,
-    json,
-    digest: async () => (await json<{ digest: string }>('GET', '/federation/digest')).digest,
     async stop(signal = 'SIGTERM') {
       if (child.exitCode === null && child.signalCode === null) {
         const ended = once(child, 'exit');

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { type Daemon, join, startDaemon } from './daemon.ts';
+import { type Daemon, type DaemonProcess, join, startDaemon, startDaemonHere } from './daemon.ts';
 import { tempDir } from './temp-dir.ts';
 import { waitFor } from './wait.ts';
 
@@ -18,26 +18,39 @@ export interface DigestAnswer {
   >;
 }
 
-/** One real daemon of a test, its folder and who it is. */
-export interface Member extends Daemon {
+/** One daemon of a test, its folder and who it is. */
+export type Member<D extends Daemon = Daemon> = D & {
   readonly dir: string;
   readonly peerId: string;
   /** With the peer id at the end. */
   readonly multiaddr: string;
-}
+};
 
-/** Real daemons of one network that know one bootstrap address. `close` stops them all and removes their folders. */
-export class Federation {
-  readonly members: Member[] = [];
+/** One whose process a test has to do with. */
+export type ProcessMember = Member<DaemonProcess>;
+
+type Start<D extends Daemon> = (
+  dir: string,
+  env: Record<string, string>,
+  prefix?: readonly string[],
+) => Promise<D>;
+
+/** Daemons of one network that know one bootstrap address. `close` stops them all and removes their folders. */
+class Members<D extends Daemon> {
+  readonly members: Member<D>[] = [];
   readonly #network = `test-${randomBytes(6).toString('hex')}`;
   readonly #dirs: { path: string; remove(): void }[] = [];
+  readonly #start: Start<D>;
+
+  constructor(start: Start<D>) {
+    this.#start = start;
+  }
 
   /** Starts one more; the first is the bootstrap address of the rest. */
-  async add(env: Record<string, string> = {}, prefix: readonly string[] = []): Promise<Member> {
+  async add(env: Record<string, string> = {}, prefix: readonly string[] = []): Promise<Member<D>> {
     const dir = tempDir('e2e');
     this.#dirs.push(dir);
-    const member = await this.start(dir.path, env, prefix);
-    return member;
+    return await this.start(dir.path, env, prefix);
   }
 
   /** Starts a daemon in a folder that may hold an earlier life of it. */
@@ -45,9 +58,9 @@ export class Federation {
     dir: string,
     env: Record<string, string> = {},
     prefix: readonly string[] = [],
-  ): Promise<Member> {
+  ): Promise<Member<D>> {
     const [first] = this.members;
-    const daemon = await startDaemon(
+    const daemon = await this.#start(
       dir,
       {
         MYCELIUM_NETWORK: this.#network,
@@ -79,6 +92,20 @@ export class Federation {
     const codes = await Promise.allSettled(this.members.map((member) => member.stop()));
     for (const dir of this.#dirs) dir.remove();
     for (const code of codes) if (code.status === 'rejected') throw code.reason;
+  }
+}
+
+/** Its daemons run in the process of the test: the same parts, sockets and files, and none of the seconds that a process takes to start. */
+export class Federation extends Members<Daemon> {
+  constructor() {
+    super((dir, env) => startDaemonHere(dir, env));
+  }
+}
+
+/** Its daemons are processes of their own, for what only a process can show. */
+export class ProcessFederation extends Members<DaemonProcess> {
+  constructor() {
+    super(startDaemon);
   }
 }
 

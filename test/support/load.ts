@@ -1,4 +1,4 @@
-import type { Daemon } from './daemon.ts';
+import type { DaemonProcess } from './daemon.ts';
 
 /** What clients were told, over all lives of one daemon. */
 export interface Acknowledged {
@@ -18,7 +18,7 @@ export function nothingAcknowledged(): Acknowledged {
  * by PATCH, `patches` times, then begins with the next one. Notes only what was answered with 2xx.
  */
 export async function writeUntil(
-  daemon: Daemon,
+  daemon: DaemonProcess,
   told: Acknowledged,
   signal: AbortSignal,
   { inFlight = 64, patches = 3, text = '' } = {},
@@ -65,7 +65,7 @@ export async function writeUntil(
 }
 
 /** Every acknowledged write is there: throws with the first that is not. Returns how many listings the daemon exports. */
-export async function expectAcknowledged(daemon: Daemon, told: Acknowledged): Promise<number> {
+export async function expectAcknowledged(daemon: DaemonProcess, told: Acknowledged): Promise<number> {
   const { listings } = await daemon.json<{ listings: { listingId: string; quantity: number }[] }>(
     'GET',
     '/federation/export',
