@@ -1,4 +1,6 @@
+import type { Env } from '../protocols/env.ts';
 import { createMerger } from '../protocols/open-dialog/merger.ts';
+import { startMergeWorker } from './merging/start-merge-worker.ts';
 import { errorMessage } from '../protocols/errors.ts';
 import { Database, type DatabaseEnv } from '../storage/database.ts';
 import { isCorruption, storageError } from '../storage/storage-error.ts';
@@ -29,12 +31,12 @@ async function withDatabase<T>(
 /** Derives records, indexes and digests anew from the feeds, while the daemon is down. */
 export function rebuild(
   settings: Settings,
-  env: DatabaseEnv,
+  env: Env,
   onProgress: Progress,
 ): Promise<{ entries: number; records: number; problems: Problem[] }> {
   return withDatabase(settings, env, true, async (db) => {
     await noteFound(db, env.now());
-    const merger = createMerger(() => undefined);
+    const merger = createMerger({ env, start: startMergeWorker, onAlarm: () => undefined });
     try {
       const { entries, records, problems } = await rebuildDamaged(db, merger, onProgress);
       const all = [...found(db), ...problems];

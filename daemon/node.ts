@@ -36,6 +36,7 @@ import { createHost, type Host } from './libp2p-host.ts';
 import { createListeners, type Listeners } from './listeners.ts';
 import type { Logger } from './logger.ts';
 import { openOutbox } from './mirror/open-outbox.ts';
+import { startMergeWorker } from './merging/start-merge-worker.ts';
 import { createParticipants } from './participants.ts';
 import { type NodeClock, startNodeClock } from './node-clock.ts';
 import { openStore } from './open-store.ts';
@@ -139,13 +140,21 @@ async function compose(
   // -- storage
   const db = await Database.open(settings.dataDir, env);
   parts.started('database', () => db.close());
-  const merger = createMerger(({ kind, key }) => {
-    logger.error({ kind, key }, 'merging');
-    if (kind === 'merge-outstanding') alarms.raise({ kind, key });
+  const merger = createMerger({
+    env,
+    start: startMergeWorker,
+    onAlarm({ kind, key }) {
+      logger.error({ kind, key }, 'merging');
+      if (kind === 'merge-outstanding') alarms.raise({ kind, key });
+    },
   });
   parts.started('merger', () => merger.stop());
   // Its worker begins with the first own write that needs one, which must not wait behind records of others.
-  const ownMerger = createMerger((alarm) => logger.error({ ...alarm }, 'merging'));
+  const ownMerger = createMerger({
+    env,
+    start: startMergeWorker,
+    onAlarm: (alarm) => logger.error({ ...alarm }, 'merging'),
+  });
   parts.started('own merger', () => ownMerger.stop());
   const participants = createParticipants(self);
   const opening: Parameters<typeof alarms.raise>[0][] = [];

@@ -1,14 +1,24 @@
-import { Worker } from 'node:worker_threads';
+import { type Env, pause, type Timer } from '../env.ts';
 import { AgrinetError } from '../errors.ts';
-import type { MergeAnswer, Merged, MergeQuestion, MergeRequest } from './merge-worker.ts';
+import type { MergeAnswer, Merged, MergeQuestion, MergeRequest } from './merge-questions.ts';
 
-/** How a worker is started; a test keeps hold of it to end it at the worst moment. */
-export type StartWorker = () => Worker;
+/** Somebody who merges elsewhere than on the thread that asks. */
+export interface MergeWorker {
+  post(request: MergeRequest): void;
+  /** Whether it keeps the process alive: with nothing to do it must not, with work it must. */
+  hold(holds: boolean): void;
+  /** Ends it, whatever it is at. */
+  end(): Promise<void>;
+}
 
-export const startWorker: StartWorker = () =>
-  new Worker(new URL('./merge-worker.ts', import.meta.url), {
-    resourceLimits: { maxOldGenerationSizeMb: 512 },
-  });
+/** What a worker says, never before it is started: its answers, and that it is gone, by itself or ended. */
+export interface MergeWorkerEvents {
+  readonly answer: (answer: MergeAnswer) => void;
+  readonly gone: (cause?: unknown) => void;
+}
+
+/** Starts a worker that keeps nothing alive yet. The real one is `daemon/merging/start-merge-worker.ts`. */
+export type StartMergeWorker = (events: MergeWorkerEvents) => MergeWorker;
 
 /** After this many merges a worker is replaced, so that its wasm memory goes back to the system. */
 const MERGES_PER_WORKER = 20_000;
@@ -17,6 +27,11 @@ const START_MS = 60_000;
 /** Bytes of changes in one message: copying them is work of the main thread, which does other things in between. */
 const PIECE_BYTES = 256 * 1024;
 const PIECE_CHANGES = 500;
+
+/** Somebody waits for what is under way. */
+const HOLDS = { holds: true };
+
+type MergeThreadEnv = Pick<Env, 'after'>;
 
 interface Waiting {
   resolve(merged: Merged): void;
@@ -29,75 +44,72 @@ interface Waiting {
  * finds a fresh one.
  */
 export class MergeThread {
-  readonly #start: StartWorker;
+  readonly #env: MergeThreadEnv;
+  readonly #start: StartMergeWorker;
   readonly #open = new Map<number, Waiting>();
-  #worker: Worker | undefined;
+  #worker: MergeWorker | undefined;
   #ready: Promise<void> = Promise.resolve();
   #spent = 0;
   #nextId = 1;
 
-  constructor(start: StartWorker) {
+  constructor(env: MergeThreadEnv, start: StartMergeWorker) {
+    this.#env = env;
     this.#start = start;
   }
 
   async ask(question: MergeQuestion, changes: readonly Uint8Array[], deadline: number): Promise<Merged> {
     const worker = await this.#current();
     const id = this.#nextId++;
-    // A worker with nothing to do must not keep the process alive, one with work must.
-    worker.ref();
+    worker.hold(true);
     const answer = new Promise<Merged>((resolve, reject) => {
       this.#open.set(id, { resolve, reject });
     });
     // It may be rejected before anybody waits for it.
     answer.catch(() => undefined);
-    let timer: NodeJS.Timeout | undefined;
+    let timer: Timer | undefined;
     try {
       await this.#within(worker, START_MS, this.#ready);
-      await send(worker, id, question, changes, () => this.#open.has(id));
-      timer = setTimeout(
-        () => this.#end(worker, new AgrinetError('merge-deadline', 'merging took too long')),
+      await this.#send(worker, id, question, changes);
+      timer = this.#env.after(
         deadline,
+        () => this.#end(worker, new AgrinetError('merge-deadline', 'merging took too long')),
+        HOLDS,
       );
       return await answer;
     } finally {
-      clearTimeout(timer);
+      timer?.cancel();
       this.#open.delete(id);
-      if (this.#open.size === 0) worker.unref();
+      if (this.#open.size === 0) worker.hold(false);
     }
   }
 
   async stop(): Promise<void> {
-    await this.#worker?.terminate();
+    await this.#worker?.end();
   }
 
-  async #current(): Promise<Worker> {
+  async #current(): Promise<MergeWorker> {
     if (this.#worker !== undefined && ++this.#spent > MERGES_PER_WORKER && this.#open.size === 0) {
       const old = this.#worker;
       this.#worker = undefined;
-      await old.terminate();
+      await old.end();
     }
     return (this.#worker ??= this.#begin());
   }
 
-  #begin(): Worker {
-    const fresh = this.#start();
-    fresh.unref();
-    this.#spent = 1;
-    this.#ready = new Promise((resolve, reject) => {
-      fresh.on('message', (message: MergeAnswer) => {
-        if ('ready' in message) resolve();
-        else this.#take(message);
-      });
-      const gone = (error: Error): void => {
+  #begin(): MergeWorker {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    promise.catch(() => undefined); // whoever waits for it is told
+    const fresh = this.#start({
+      answer: (message) => ('ready' in message ? resolve() : this.#take(message)),
+      gone: (cause) => {
+        const how = cause === undefined ? 'ended' : 'failed';
+        const error = new AgrinetError('merge-failed', `the merging worker ${how}`, { cause });
         reject(error);
         this.#gone(fresh, error);
-      };
-      fresh.on('error', (cause) =>
-        gone(new AgrinetError('merge-failed', 'the merging worker failed', { cause })),
-      );
-      fresh.on('exit', () => gone(new AgrinetError('merge-failed', 'the merging worker ended')));
+      },
     });
-    this.#ready.catch(() => undefined); // whoever waits for it is told
+    this.#spent = 1;
+    this.#ready = promise;
     return fresh;
   }
 
@@ -109,53 +121,52 @@ export class MergeThread {
   }
 
   /** All that were asked of a worker that is gone are told; who asks next gets another. */
-  #gone(worker: Worker, error: Error): void {
+  #gone(worker: MergeWorker, error: Error): void {
     if (this.#worker !== worker) return;
     this.#worker = undefined;
     for (const waiting of this.#open.values()) waiting.reject(error);
     this.#open.clear();
   }
 
-  #end(worker: Worker, error: Error): void {
+  #end(worker: MergeWorker, error: Error): void {
     this.#gone(worker, error);
-    void worker.terminate();
+    void worker.end();
   }
 
-  async #within(worker: Worker, ms: number, what: Promise<void>): Promise<void> {
-    const timer = setTimeout(
-      () => this.#end(worker, new AgrinetError('merge-failed', 'the merging worker did not start')),
+  async #within(worker: MergeWorker, ms: number, what: Promise<void>): Promise<void> {
+    const timer = this.#env.after(
       ms,
+      () => this.#end(worker, new AgrinetError('merge-failed', 'the merging worker did not start')),
+      HOLDS,
     );
     try {
       await what;
     } finally {
-      clearTimeout(timer);
+      timer.cancel();
     }
   }
-}
 
-async function send(
-  worker: Worker,
-  id: number,
-  question: MergeQuestion,
-  changes: readonly Uint8Array[],
-  isOpen: () => boolean,
-): Promise<void> {
-  const post = (message: MergeRequest): void => worker.postMessage(message);
-  post({ id, question });
-  let piece: Uint8Array[] = [];
-  let bytes = 0;
-  for (const change of changes) {
-    // Alone: of a view the whole entry that it is part of would be copied.
-    piece.push(Uint8Array.from(change));
-    bytes += change.length;
-    if (bytes < PIECE_BYTES && piece.length < PIECE_CHANGES) continue;
-    post({ id, changes: piece });
-    piece = [];
-    bytes = 0;
-    await new Promise<void>((resolve) => setImmediate(resolve));
-    if (!isOpen()) return;
+  /** In pieces, as long as the question is open. */
+  async #send(
+    worker: MergeWorker,
+    id: number,
+    question: MergeQuestion,
+    changes: readonly Uint8Array[],
+  ): Promise<void> {
+    worker.post({ id, question });
+    let piece: Uint8Array[] = [];
+    let bytes = 0;
+    for (const change of changes) {
+      piece.push(change);
+      bytes += change.length;
+      if (bytes < PIECE_BYTES && piece.length < PIECE_CHANGES) continue;
+      worker.post({ id, changes: piece });
+      piece = [];
+      bytes = 0;
+      await pause(this.#env, 0);
+      if (!this.#open.has(id)) return;
+    }
+    worker.post({ id, changes: piece });
+    worker.post({ id, end: true });
   }
-  post({ id, changes: piece });
-  post({ id, end: true });
 }

@@ -1,8 +1,9 @@
+import type { Env, Timer } from '../env.ts';
 import { errorCode } from '../errors.ts';
 import type { RecordKey } from '../wire/ids.ts';
 import type { FieldOps } from './merge.ts';
-import { MergeThread, type StartWorker, startWorker } from './merge-thread.ts';
-import type { Merged, MergeQuestion } from './merge-worker.ts';
+import type { Merged, MergeQuestion } from './merge-questions.ts';
+import { MergeThread, type StartMergeWorker } from './merge-thread.ts';
 import type { Unmerged, Values } from './record.ts';
 import type { Follows, MergeInput } from './rule.ts';
 
@@ -50,9 +51,19 @@ const LASTING_MS = 600_000;
 /** Records remembered as needing patience; the others are tried quickly first. */
 const HEAVY = 10_000;
 
+export interface MergerParts {
+  readonly env: MergerEnv;
+  /** Two workers are started, each when it is needed first. */
+  readonly start: StartMergeWorker;
+  readonly onAlarm: (alarm: MergeAlarm) => void;
+  readonly times?: MergeTimes;
+}
+
+type MergerEnv = Pick<Env, 'monotonic' | 'after'>;
+
 interface Heavy {
   attempts: number;
-  /** Since when it has been unmerged, on the clock of `performance.now`; without it, it is not. */
+  /** Since when it has been unmerged, on the monotonic clock; without it, it is not. */
   since?: number;
   /** How its last try went; without it none has ended. */
   reason?: Unmerged;
@@ -71,15 +82,12 @@ interface Heavy {
  * of, is outstanding. One record at a time is then tried again in a second worker with more time, and after a pause when that fails
  * too.
  */
-export function createMerger(
-  onAlarm: (alarm: MergeAlarm) => void,
-  start: StartWorker = startWorker,
-  times: MergeTimes = TIMES,
-): Merger {
-  return new Mergers(onAlarm, start, times);
+export function createMerger(parts: MergerParts): Merger {
+  return new Mergers(parts);
 }
 
 class Mergers implements Merger {
+  readonly #env: MergerEnv;
   readonly #onAlarm: (alarm: MergeAlarm) => void;
   readonly #times: MergeTimes;
   readonly #quick: MergeThread;
@@ -87,18 +95,19 @@ class Mergers implements Merger {
   readonly #heavy = new Map<RecordKey, Heavy>();
   /** Records whose turn has not come; their changes are read again when it has. */
   readonly #queue = new Set<RecordKey>();
-  readonly #pauses = new Set<NodeJS.Timeout>();
+  readonly #pauses = new Set<Timer>();
   readonly #listeners: ((key: RecordKey) => void)[] = [];
   #busy = false;
   #stopped = false;
   /** Quick merges that nobody waits for any more and that have no answer yet. */
   #late = 0;
 
-  constructor(onAlarm: (alarm: MergeAlarm) => void, start: StartWorker, times: MergeTimes) {
+  constructor({ env, start, onAlarm, times = TIMES }: MergerParts) {
+    this.#env = env;
     this.#onAlarm = onAlarm;
     this.#times = times;
-    this.#quick = new MergeThread(start);
-    this.#patient = new MergeThread(start);
+    this.#quick = new MergeThread(env, start);
+    this.#patient = new MergeThread(env, start);
   }
 
   async merge(key: RecordKey, input: MergeInput): Promise<Values | Unmerged> {
@@ -117,8 +126,8 @@ class Mergers implements Merger {
       if (known.isLong !== true) this.#heavy.delete(key);
       return done.values;
     }
-    known.since ??= performance.now();
-    if (performance.now() - known.since > LASTING_MS) this.#onAlarm({ kind: 'merge-outstanding', key });
+    known.since ??= this.#env.monotonic();
+    if (this.#env.monotonic() - known.since > LASTING_MS) this.#onAlarm({ kind: 'merge-outstanding', key });
     void this.#patiently({ key }, input, known);
     return known.reason ?? 'in-progress';
   }
@@ -134,7 +143,7 @@ class Mergers implements Merger {
 
   async stop(): Promise<void> {
     this.#stopped = true;
-    for (const pause of this.#pauses) clearTimeout(pause);
+    for (const pause of this.#pauses) pause.cancel();
     await Promise.all([this.#quick.stop(), this.#patient.stop()]);
   }
 
@@ -174,18 +183,16 @@ class Mergers implements Merger {
 
   /** The answer when it comes soon. */
   async #soon<T>(answer: Promise<T>): Promise<T | undefined> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<undefined>((resolve) => {
-      timer = setTimeout(() => resolve(undefined), this.#times.waitMs);
-    });
+    const { promise: late, resolve } = Promise.withResolvers<undefined>();
+    const timer = this.#env.after(this.#times.waitMs, () => resolve(undefined), { holds: true });
     try {
       return await Promise.race([answer, late]);
     } finally {
-      clearTimeout(timer);
+      timer.cancel();
     }
   }
 
-  #remember(key: RecordKey, since = performance.now()): Heavy {
+  #remember(key: RecordKey, since = this.#env.monotonic()): Heavy {
     const [oldest] = this.#heavy.keys();
     if (this.#heavy.size >= HEAVY && oldest !== undefined) this.#heavy.delete(oldest);
     const known: Heavy = { attempts: 0, since };
@@ -214,13 +221,13 @@ class Mergers implements Merger {
     }
     this.#busy = true;
     delete heavy.isPutOff;
-    const started = performance.now();
+    const started = this.#env.monotonic();
     const time = Math.min(this.#times.patientMs * 4 ** heavy.attempts, MOST.patientMs);
     try {
       heavy.done = { id, values: valuesOf(await this.#patient.ask(question, changes, time)) };
       heavy.attempts = 0;
       delete heavy.reason;
-      heavy.isLong = performance.now() - started > this.#times.quickMs;
+      heavy.isLong = this.#env.monotonic() - started > this.#times.quickMs;
       this.#due(key);
     } catch (error) {
       heavy.reason = this.#failed(key, error);
@@ -240,12 +247,11 @@ class Mergers implements Merger {
     if (this.#stopped) return;
     const ms = Math.min(this.#times.pauseMs * 4 ** (heavy.attempts - 1), MOST.pauseMs);
     heavy.isPaused = true;
-    const pause = setTimeout(() => {
+    const pause = this.#env.after(ms, () => {
       this.#pauses.delete(pause);
       heavy.isPaused = false;
       this.#due(key);
-    }, ms);
-    pause.unref();
+    });
     this.#pauses.add(pause);
   }
 

@@ -7,13 +7,14 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } f
 import { join } from 'node:path';
 import { fsck } from '../../daemon/maintenance.ts';
 import { loadSettings } from '../../daemon/settings.ts';
-import { createMerger, type Merger } from '../../protocols/open-dialog/merger.ts';
+import type { Merger } from '../../protocols/open-dialog/merger.ts';
 import { type Identity, identityFromSeed } from '../../protocols/wire/identity.ts';
 import { recordKey } from '../../protocols/wire/ids.ts';
 import { held, type LedgerNode, openLedgerNode, pull } from '../support/ledger-node.ts';
 import { seededRandom } from '../support/random.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { systemEnv } from '../../daemon/system-env.ts';
+import { threadedMerger } from '../support/merger.ts';
 
 export interface LogTailOptions {
   readonly count: number;
@@ -50,7 +51,7 @@ const WRITES = 60;
 export async function logTailCampaign({ count, seed }: LogTailOptions): Promise<LogTailFigures> {
   const random = seededRandom(seed);
   const dir = tempDir('log-tail');
-  const merger = createMerger(() => undefined);
+  const merger = threadedMerger();
   const figures = { damaged: {}, lossy: 0, entriesLost: 0, entriesRefilled: 0, rebuilt: 0, tailsLost: 0 };
   try {
     const world = await makeWorld(dir.path, merger);

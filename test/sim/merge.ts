@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import * as Automerge from '@automerge/automerge';
 import { recordJson } from '../../api/records.ts';
+import { startMergeWorker } from '../../daemon/merging/start-merge-worker.ts';
 import type { Entry } from '../../protocols/feed/entry.ts';
 import { decodeOp, encodeOp } from '../../protocols/feed/op.ts';
 import { draftEdit, type Patch } from '../../protocols/ledger/drafts.ts';
@@ -9,7 +10,6 @@ import { viewJson } from '../../protocols/market/catalogue.ts';
 import { decodeChange, encodeChange, type Scalar } from '../../protocols/open-dialog/change.ts';
 import { genesisOf, SCHEMA_FIELD } from '../../protocols/open-dialog/genesis.ts';
 import { judge } from '../../protocols/open-dialog/judge.ts';
-import { startWorker } from '../../protocols/open-dialog/merge-thread.ts';
 import type { PlacedOp, RecordState } from '../../protocols/open-dialog/record.ts';
 import { evaluate, runAll } from '../../protocols/open-dialog/rule.ts';
 import { COLLECTIONS } from '../../protocols/open-dialog/schema.ts';
@@ -81,7 +81,9 @@ async function onFreshNodes(seed: number, count: number, figures: MergeFigures):
   try {
     for (const [i, { path }] of dirs.entries()) {
       const times = { ...TIMES, waitMs: i === 2 ? 1 : 60_000 };
-      const node = await openLedger(path, someIdentity(random), Date.now, { merging: [startWorker, times] });
+      const node = await openLedger(path, someIdentity(random), Date.now, {
+        merging: [startMergeWorker, times],
+      });
       for (const { peerId } of people) node.standing.set(peerId, 'followed');
       nodes.push(node);
     }

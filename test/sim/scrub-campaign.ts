@@ -8,7 +8,6 @@ import type { Wrong } from '../../daemon/scrub/check-rows.ts';
 import { createScrub, type Scrub } from '../../daemon/scrub/scrub.ts';
 import { draftFact, draftPrivate } from '../../protocols/ledger/drafts.ts';
 import { encodeOp } from '../../protocols/feed/op.ts';
-import { createMerger } from '../../protocols/open-dialog/merger.ts';
 import { identityFromSeed } from '../../protocols/wire/identity.ts';
 import { sha256Hex } from '../../protocols/wire/bytes.ts';
 import { recordKey } from '../../protocols/wire/ids.ts';
@@ -20,6 +19,7 @@ import { type LedgerNode, openLedgerNode } from '../support/ledger-node.ts';
 import { seededRandom } from '../support/random.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { waitFor } from '../support/wait.ts';
+import { threadedMerger } from '../support/merger.ts';
 
 export interface ScrubCampaignFigures {
   planted: number;
@@ -42,7 +42,7 @@ export async function scrubCampaign(options: { count: number; seed: number }): P
   const { count, seed } = options;
   const random = seededRandom(seed);
   const dir = tempDir('scrub');
-  const merger = createMerger(() => undefined);
+  const merger = threadedMerger();
   const figures: ScrubCampaignFigures = { planted: 0, kinds: {}, passes: 0, reads: 0, writes: 0 };
   const node = await openLedgerNode(dir.path, identityFromSeed(Buffer.alloc(32, 1)), merger);
   const wrong: Wrong[] = [];

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { fsck, rebuild } from '../../daemon/maintenance.ts';
 import { loadSettings } from '../../daemon/settings.ts';
 import { errorCode } from '../../protocols/errors.ts';
-import { createMerger, type Merger } from '../../protocols/open-dialog/merger.ts';
+import type { Merger } from '../../protocols/open-dialog/merger.ts';
 import { type Identity, identityFromSeed } from '../../protocols/wire/identity.ts';
 import type { RecordKey } from '../../protocols/wire/ids.ts';
 import { systemEnv } from '../../daemon/system-env.ts';
@@ -16,6 +16,7 @@ import { isCorruption } from '../../storage/storage-error.ts';
 import { held, type LedgerNode, openLedgerNode, pull, viewText } from '../support/ledger-node.ts';
 import { seededRandom } from '../support/random.ts';
 import { tempDir } from '../support/temp-dir.ts';
+import { threadedMerger } from '../support/merger.ts';
 
 export interface TableDamageFigures {
   rounds: number;
@@ -38,7 +39,7 @@ export async function tableDamageCampaign(options: {
   const { count, seed } = options;
   const random = seededRandom(seed);
   const dir = tempDir('tables');
-  const merger = createMerger(() => undefined);
+  const merger = threadedMerger();
   const a = identityFromSeed(Buffer.alloc(32, 1));
   const b = identityFromSeed(Buffer.alloc(32, 2));
   const [dirA, dirB, work] = [join(dir.path, 'a'), join(dir.path, 'b'), join(dir.path, 'work')];

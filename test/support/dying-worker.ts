@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
-import type { StartWorker } from '../../protocols/open-dialog/merge-thread.ts';
+import { mergeWorkerOf } from '../../daemon/merging/start-merge-worker.ts';
+import type { StartMergeWorker } from '../../protocols/open-dialog/merge-thread.ts';
 
 const WORK = `
   const { parentPort } = require('node:worker_threads');
@@ -12,5 +13,5 @@ const WORK = `
 `;
 
 /** A worker whose memory really ends once it has all that it was asked: it dies as one that a record is too large for. */
-export const dyingWorker: StartWorker = () =>
-  new Worker(WORK, { eval: true, resourceLimits: { maxOldGenerationSizeMb: 32 } });
+export const dyingWorker: StartMergeWorker = (events) =>
+  mergeWorkerOf(new Worker(WORK, { eval: true, resourceLimits: { maxOldGenerationSizeMb: 32 } }), events);

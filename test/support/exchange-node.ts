@@ -22,13 +22,13 @@ import type { SyncTarget } from '../../daemon/federation/sync-parts.ts';
 import { createParticipants } from '../../daemon/participants.ts';
 import { OWN_COVERAGE } from '../../protocols/digest/coverage.ts';
 import { Offences } from '../../protocols/mycelium/offences.ts';
-import { createMerger } from '../../protocols/open-dialog/merger.ts';
 import type { RegisteredNode } from '../../protocols/registry/registry.ts';
 import { identityFromSeed, type Identity, type PeerId } from '../../protocols/wire/identity.ts';
 import { Reader } from '../../storage/reader.ts';
 import type { Certificate } from './certificates.ts';
 import { type LedgerNode, openLedgerNode } from './ledger-node.ts';
 import { tempDir } from './temp-dir.ts';
+import { threadedMerger } from './merger.ts';
 
 /** A node without libp2p: the real store, ledger and exchange, and its routes on a socket. So whatever it gets, it gets over HTTP. */
 export interface ExchangeNode {
@@ -74,7 +74,7 @@ export interface ExchangeNode {
 export async function startExchangeNode(certificate?: Certificate): Promise<ExchangeNode> {
   const dir = tempDir('exchange');
   const identity = identityFromSeed(new Uint8Array(randomBytes(32)));
-  const merger = createMerger(() => undefined);
+  const merger = threadedMerger();
   const ledgerNode = await openLedgerNode(dir.path, identity, merger);
   const { db, store, ledger, self } = ledgerNode;
   const participants = createParticipants(self);

@@ -6,7 +6,9 @@ import { createClock } from '../../protocols/feed/clock.ts';
 import { bodyRoot, type Entry, sealEntry } from '../../protocols/feed/entry.ts';
 import type { Quota } from '../../protocols/feed/quota.ts';
 import { ENTRY_ENVELOPE, type EpochTail } from '../../protocols/feed/header.ts';
-import { startWorker, type StartWorker } from '../../protocols/open-dialog/merge-thread.ts';
+import { startMergeWorker } from '../../daemon/merging/start-merge-worker.ts';
+import { systemEnv } from '../../daemon/system-env.ts';
+import type { StartMergeWorker } from '../../protocols/open-dialog/merge-thread.ts';
 import { createMerger, type MergeAlarm, type MergeTimes } from '../../protocols/open-dialog/merger.ts';
 import { ownerDigest, totalDigest } from '../../protocols/digest/state-digest.ts';
 import type { RecordState } from '../../protocols/open-dialog/record.ts';
@@ -15,7 +17,6 @@ import { type Cbor, encodeCbor } from '../../protocols/wire/cbor.ts';
 import { seal } from '../../protocols/wire/envelope.ts';
 import { type Identity, identityFromSeed, type PeerId } from '../../protocols/wire/identity.ts';
 import { type Channel, recordKey, type RecordKey } from '../../protocols/wire/ids.ts';
-import { systemEnv } from '../../daemon/system-env.ts';
 import { Database } from '../../storage/database.ts';
 import { Store } from '../../storage/store.ts';
 import { seededRandom } from './random.ts';
@@ -178,7 +179,7 @@ export interface TestLedger {
 const UNHURRIED: MergeTimes = { waitMs: 60_000, quickMs: 60_000, patientMs: 60_000, pauseMs: 1_000 };
 
 /** How merges are made: another worker, other times. */
-type Merging = [start?: StartWorker, times?: MergeTimes];
+type Merging = [start?: StartMergeWorker, times?: MergeTimes];
 
 /** Opens one in a folder; `now` is its wall clock, `quota` what each author may take up. */
 export async function openLedger(
@@ -196,8 +197,8 @@ export async function openLedger(
   const alarms: (Alarm | MergeAlarm)[] = [];
   const standing = new Map<string, 'followed' | 'suspended'>();
   let seen: Commit['verdicts'][number][] = [];
-  const [start = startWorker, times = UNHURRIED] = merging;
-  const merger = createMerger((alarm) => alarms.push(alarm), start, times);
+  const [start = startMergeWorker, times = UNHURRIED] = merging;
+  const merger = createMerger({ env: systemEnv, start, onAlarm: (alarm) => alarms.push(alarm), times });
   const listening: LedgerStore = {
     feeds: (author, channel) => store.feeds(author, channel),
     feed: (author, channel, epoch) => store.feed(author, channel, epoch),

@@ -5,7 +5,6 @@
  */
 import { exitCodeFor } from '../../daemon/exit-codes.ts';
 import { errorCode } from '../../protocols/errors.ts';
-import { createMerger } from '../../protocols/open-dialog/merger.ts';
 import { identityFromSeed } from '../../protocols/wire/identity.ts';
 import type { Findings } from '../../storage/database.ts';
 import { range } from '../../storage/keyspace.ts';
@@ -13,6 +12,7 @@ import type { StoredRecord } from '../../storage/stored-record.ts';
 import { openJson } from '../../storage/values.ts';
 import { type LedgerNode, openLedgerNode } from './ledger-node.ts';
 import { seededRandom } from './random.ts';
+import { threadedMerger } from './merger.ts';
 
 export type WriterMessage =
   | { readonly kind: 'opening' }
@@ -46,7 +46,7 @@ async function shownBy({ db }: LedgerNode): Promise<Record<string, number>> {
 
 async function main(dir: string, seed: number): Promise<void> {
   const random = seededRandom(seed);
-  const merger = createMerger(() => undefined);
+  const merger = threadedMerger();
   let stopping = false;
   process.on('SIGTERM', () => (stopping = true));
   tell({ kind: 'opening' });

@@ -3,7 +3,6 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { rebuildStore } from '../../../daemon/rebuild.ts';
-import { createMerger } from '../../../protocols/open-dialog/merger.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { headText } from '../../../storage/head-file.ts';
@@ -15,6 +14,7 @@ import { catalogueDigest } from '../../support/catalogue-digest.ts';
 import { startNode } from '../../support/in-process-node.ts';
 import { openLedgerNode } from '../../support/ledger-node.ts';
 import { tempDir } from '../../support/temp-dir.ts';
+import { threadedMerger } from '../../support/merger.ts';
 
 let dir: ReturnType<typeof tempDir>;
 beforeEach(() => {
@@ -46,7 +46,7 @@ it('after an upgrade of the schema everything is judged anew, and the result is 
 
 describe('a loss outlives the process that found it, however soon that one ends', () => {
   const identity = identityFromSeed(randomBytes(32));
-  const merger = createMerger(() => undefined);
+  const merger = threadedMerger();
   afterAll(() => merger.stop());
   const seller = async (): Promise<void> => {
     const node = await openLedgerNode(dir.path, identity, merger);

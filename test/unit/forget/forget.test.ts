@@ -5,15 +5,15 @@ import { errorCode } from '../../../protocols/errors.ts';
 import type { Entry } from '../../../protocols/feed/entry.ts';
 import { encodeOp } from '../../../protocols/feed/op.ts';
 import { draftFact, draftTombstone } from '../../../protocols/ledger/drafts.ts';
-import { createMerger } from '../../../protocols/open-dialog/merger.ts';
 import { recordKey, type RecordKey } from '../../../protocols/wire/ids.ts';
 import { Hand, listingOps, priceOps, privateRecord, randomFrom, someIdentity } from '../../support/forge.ts';
 import { type Forgetter, openForgetter } from '../../support/forgetter.ts';
 import { tempDir } from '../../support/temp-dir.ts';
+import { threadedMerger } from '../../support/merger.ts';
 
 const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 1e9));
 const random = randomFrom(seed);
-const merger = createMerger(() => undefined);
+const merger = threadedMerger();
 afterAll(() => merger.stop());
 const ending: (() => unknown)[] = [];
 afterEach(async () => {

@@ -6,7 +6,6 @@ import { rebuildStore } from '../../../daemon/rebuild.ts';
 import type { Entry } from '../../../protocols/feed/entry.ts';
 import { withoutOps } from '../../../protocols/feed/erasure.ts';
 import { draftEdit, draftFact } from '../../../protocols/ledger/drafts.ts';
-import { createMerger } from '../../../protocols/open-dialog/merger.ts';
 import type { RecordState } from '../../../protocols/open-dialog/record.ts';
 import { recordKey } from '../../../protocols/wire/ids.ts';
 import { LIMITS } from '../../../protocols/wire/limits.ts';
@@ -32,6 +31,7 @@ import {
 } from '../../support/forge.ts';
 import { openLedgerNode } from '../../support/ledger-node.ts';
 import { tempDir } from '../../support/temp-dir.ts';
+import { threadedMerger } from '../../support/merger.ts';
 
 const seed = Number(process.env['SEED'] ?? 47);
 const random = randomFrom(seed);
@@ -264,7 +264,7 @@ describe('the arrival', () => {
   it('outlives a rebuild, a backup and its restore, and with it the lists stay as they were', async () => {
     const signed = AHEAD.map((ms, i) => ({ id: `x${i}`, at: T + i * HOUR, ms }));
     const path = await held(signed);
-    const merger = createMerger(() => undefined);
+    const merger = threadedMerger();
     ending.push(() => merger.stop());
     const before = await opened(path, async (db) => ({
       rows: await rowsOf(db.level),
@@ -305,7 +305,7 @@ describe('the arrival', () => {
 
   it('is given to the entries of a database from before it had a place, also when that is cut off', async () => {
     const path = await held(AHEAD.map((ms, i) => ({ id: `x${i}`, at: T + i, ms })));
-    const merger = createMerger(() => undefined);
+    const merger = threadedMerger();
     ending.push(() => merger.stop());
     const bytes = await opened(path, async (db) => {
       const rows = await entriesOf(db.level);

@@ -12,7 +12,6 @@ import { encodeOp } from '../../../protocols/feed/op.ts';
 import { draftErasure, draftFact, draftPrivate } from '../../../protocols/ledger/drafts.ts';
 import { erasureStatements } from '../../../protocols/ledger/erasure-request.ts';
 import { rangeItems, rangeRequest } from '../../../protocols/mycelium/range.ts';
-import { createMerger } from '../../../protocols/open-dialog/merger.ts';
 import { sha256Hex } from '../../../protocols/wire/bytes.ts';
 import type { Channel, RecordKey } from '../../../protocols/wire/ids.ts';
 import { identityFromSeed, type Identity } from '../../../protocols/wire/identity.ts';
@@ -21,9 +20,10 @@ import { purgeErased } from '../../../storage/purge.ts';
 import { type LedgerNode, openLedgerNode } from '../../support/ledger-node.ts';
 import { waitFor } from '../../support/wait.ts';
 import { tempDir } from '../../support/temp-dir.ts';
+import { threadedMerger } from '../../support/merger.ts';
 
 const MARKER = 'zebra-quartz-behind-the-mill';
-const merger = createMerger((alarm) => {
+const merger = threadedMerger((alarm) => {
   throw new Error(alarm.kind);
 });
 const open: (() => Promise<void>)[] = [];

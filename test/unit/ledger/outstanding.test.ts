@@ -1,12 +1,12 @@
 import { afterAll, expect, it } from 'vitest';
 import { checkDerived, type Problem } from '../../../daemon/check-derived.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { rebuildDamaged } from '../../../daemon/rebuild.ts';
 import { checkRecord } from '../../../daemon/scrub/check-rows.ts';
 import { draftEdit } from '../../../protocols/ledger/drafts.ts';
 import { digestElement } from '../../../protocols/digest/element.ts';
 import { MERGE } from '../../../protocols/open-dialog/record.ts';
 import { createMerger } from '../../../protocols/open-dialog/merger.ts';
-import { systemEnv } from '../../../daemon/system-env.ts';
 import { Database } from '../../../storage/database.ts';
 import { Store } from '../../../storage/store.ts';
 import { concurrentEdits } from '../../support/concurrent.ts';
@@ -78,7 +78,7 @@ it('while no worker lives a record keeps its view, marked; nothing is lost, over
   await node.close();
   // What waits for a merge is no damage: neither to the scrub, which has no worker either, nor to whoever compares all rows.
   const db = await Database.open(here.path, systemEnv);
-  const merges = createMerger(() => undefined, dyingWorker);
+  const merges = createMerger({ env: systemEnv, start: dyingWorker, onAlarm: () => undefined });
   const checked = await checkRecord({ db, store: await Store.open(db), merges }, key);
   expect(checked.wrong).toEqual([]);
   const problems: Problem[] = [];

@@ -1,5 +1,4 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { createMerger } from '../../../protocols/open-dialog/merger.ts';
 import { encodeOp } from '../../../protocols/feed/op.ts';
 import { overQuota, type Quota, quotaOf, type Usage } from '../../../protocols/feed/quota.ts';
 import { rebuildStore } from '../../../daemon/rebuild.ts';
@@ -16,6 +15,7 @@ import {
   type TestLedger,
 } from '../../support/forge.ts';
 import { tempDir } from '../../support/temp-dir.ts';
+import { threadedMerger } from '../../support/merger.ts';
 
 const ending: (() => unknown)[] = [];
 afterEach(async () => {
@@ -140,7 +140,7 @@ describe('the quota of an author', () => {
     await held.close();
     ending.pop();
     const db = await Database.open(folder, systemEnv);
-    const merger = createMerger(() => undefined);
+    const merger = threadedMerger();
     ending.push(async () => {
       await merger.stop();
       await db.close();

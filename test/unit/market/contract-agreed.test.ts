@@ -17,13 +17,14 @@ import type { Terms } from '../../../protocols/market/contract/terms.ts';
 import { AgrinetError } from '../../../protocols/errors.ts';
 import { collectionNamed } from '../../../protocols/ledger/drafts.ts';
 import { emptyState } from '../../../protocols/open-dialog/fast-road.ts';
-import { createMerger, type Merger } from '../../../protocols/open-dialog/merger.ts';
+import type { Merger } from '../../../protocols/open-dialog/merger.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 import { recordKey, type RecordKey } from '../../../protocols/wire/ids.ts';
 import { Reader } from '../../../storage/reader.ts';
 import { type LedgerNode, openLedgerNode } from '../../support/ledger-node.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 import { CONTRACT, made } from '../../sim/contract-steps.ts';
+import { threadedMerger } from '../../support/merger.ts';
 
 const identity = identityFromSeed(new Uint8Array(32).fill(1));
 const OPERATOR: Actor = { operator: true };
@@ -35,7 +36,7 @@ let node: LedgerNode;
 let book: ContractBook;
 beforeAll(async () => {
   dir = tempDir('contract-agreed');
-  merger = createMerger(() => undefined);
+  merger = threadedMerger();
   node = await openLedgerNode(dir.path, identity, merger);
   const opened = openContractBook({
     identity,

@@ -9,12 +9,13 @@ import type { Body, BookParts, ContractBook, Sight } from '../../../protocols/ma
 import { rangeItems, rangeRequest } from '../../../protocols/mycelium/range.ts';
 import { emptyState } from '../../../protocols/open-dialog/fast-road.ts';
 import type { RecordState } from '../../../protocols/open-dialog/record.ts';
-import { createMerger, type Merger } from '../../../protocols/open-dialog/merger.ts';
+import type { Merger } from '../../../protocols/open-dialog/merger.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 import { parseRecordKey, publicId, recordKey, type RecordKey } from '../../../protocols/wire/ids.ts';
 import { Reader } from '../../../storage/reader.ts';
 import { type LedgerNode, openLedgerNode } from '../../support/ledger-node.ts';
 import { tempDir } from '../../support/temp-dir.ts';
+import { threadedMerger } from '../../support/merger.ts';
 
 const identity = identityFromSeed(new Uint8Array(32).fill(1));
 const self = identity.peerId;
@@ -59,7 +60,7 @@ beforeEach(async () => {
   clock = Date.now();
   failures = [];
   dir = tempDir('contract-book');
-  merger = createMerger(() => undefined);
+  merger = threadedMerger();
   node = await openLedgerNode(dir.path, identity, merger);
   book = open();
 });

@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { createMerger, type Merger } from '../../../protocols/open-dialog/merger.ts';
+import type { Merger } from '../../../protocols/open-dialog/merger.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 import { type LedgerNode, openLedgerNode } from '../../support/ledger-node.ts';
 import { tempDir } from '../../support/temp-dir.ts';
+import { threadedMerger } from '../../support/merger.ts';
 
 const ben = identityFromSeed(new Uint8Array(32).fill(2)).peerId;
 let dir: ReturnType<typeof tempDir>;
@@ -10,7 +11,7 @@ let merger: Merger;
 let node: LedgerNode;
 beforeEach(async () => {
   dir = tempDir('contract');
-  merger = createMerger(() => undefined);
+  merger = threadedMerger();
   node = await openLedgerNode(dir.path, identityFromSeed(new Uint8Array(32).fill(1)), merger);
 });
 afterEach(async () => {

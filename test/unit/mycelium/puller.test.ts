@@ -6,12 +6,13 @@ import type { FrontierGroup } from '../../../protocols/mycelium/frontier-page.ts
 import { Offences } from '../../../protocols/mycelium/offences.ts';
 import { createPuller, type Puller, type PullEvent } from '../../../protocols/mycelium/puller.ts';
 import { rangeItems, type RangeRequest } from '../../../protocols/mycelium/range.ts';
-import { createMerger, type Merger } from '../../../protocols/open-dialog/merger.ts';
+import type { Merger } from '../../../protocols/open-dialog/merger.ts';
 import { type Identity, identityFromSeed } from '../../../protocols/wire/identity.ts';
 import type { Channel } from '../../../protocols/wire/ids.ts';
 import { type LedgerNode, openLedgerNode } from '../../support/ledger-node.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 import { waitFor } from '../../support/wait.ts';
+import { threadedMerger } from '../../support/merger.ts';
 
 const own = identityFromSeed(new Uint8Array(32).fill(1));
 const other = identityFromSeed(new Uint8Array(32).fill(2));
@@ -22,7 +23,7 @@ let dirs: ReturnType<typeof tempDir>[] = [];
 let merger: Merger;
 let nodes: LedgerNode[] = [];
 beforeEach(() => {
-  merger = createMerger(() => undefined);
+  merger = threadedMerger();
 });
 afterEach(async () => {
   for (const node of nodes) await node.close();

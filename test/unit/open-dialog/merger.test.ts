@@ -2,7 +2,9 @@ import { Worker } from 'node:worker_threads';
 import { afterEach, expect, it } from 'vitest';
 import { placedOps } from '../../../protocols/ledger/placed-ops.ts';
 import { mergeChanges } from '../../../protocols/open-dialog/merge.ts';
-import { startWorker, type StartWorker } from '../../../protocols/open-dialog/merge-thread.ts';
+import { mergeWorkerOf, startMergeWorker } from '../../../daemon/merging/start-merge-worker.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
+import type { MergeWorker, StartMergeWorker } from '../../../protocols/open-dialog/merge-thread.ts';
 import {
   createMerger,
   type MergeAlarm,
@@ -28,21 +30,26 @@ const input = inputOf(ops);
 const values = mergeChanges(key, input.changes);
 
 /** Says that it is there, and nothing more. */
-const idleWorker: StartWorker = () =>
-  new Worker(
-    `const { parentPort } = require('node:worker_threads'); parentPort.on('message', () => {}); parentPort.postMessage({ ready: true });`,
-    { eval: true },
-  );
+const idleWorker = threadOf(
+  `const { parentPort } = require('node:worker_threads'); parentPort.on('message', () => {}); parentPort.postMessage({ ready: true });`,
+);
+
+/** Never says that it is there. */
+const silentWorker = threadOf('setInterval(() => {}, 1000)');
+
+function threadOf(source: string): StartMergeWorker {
+  return (events) => mergeWorkerOf(new Worker(source, { eval: true }), events);
+}
 
 let merger: Merger | undefined;
 afterEach(() => merger?.stop());
 
 function open(
-  start: StartWorker,
+  start: StartMergeWorker,
   times = TIMES,
 ): { merger: Merger; alarms: MergeAlarm[]; due: () => Promise<RecordKey> } {
   const alarms: MergeAlarm[] = [];
-  const made = createMerger((alarm) => alarms.push(alarm), start, times);
+  const made = createMerger({ env: systemEnv, start, onAlarm: (alarm) => alarms.push(alarm), times });
   merger = made;
   const waiting: ((key: RecordKey) => void)[] = [];
   const told: RecordKey[] = [];
@@ -59,11 +66,17 @@ function open(
 }
 
 it('a worker that is ended at its work is replaced, and the answer is that of Automerge', async () => {
-  const workers: Worker[] = [];
-  const { merger, alarms } = open(() => {
-    const worker = startWorker();
-    // Once it has begun: its first message says that it is there, and the ops follow.
-    if (workers.length === 0) worker.once('message', () => setImmediate(() => void worker.terminate()));
+  const workers: MergeWorker[] = [];
+  const { merger, alarms } = open((events) => {
+    const isFirst = workers.length === 0;
+    const worker = startMergeWorker({
+      ...events,
+      answer(answer) {
+        events.answer(answer);
+        // Once it has begun: its first message says that it is there, and the ops follow.
+        if (isFirst && 'ready' in answer) setImmediate(() => void worker.end());
+      },
+    });
     workers.push(worker);
     return worker;
   });
@@ -76,9 +89,9 @@ it('a worker that is ended at its work is replaced, and the answer is that of Au
 it('when every worker dies the work waits, is tried again with pauses, and never comes to the main thread', async () => {
   let isWell = false;
   let started = 0;
-  const { merger, alarms, due } = open(() => {
+  const { merger, alarms, due } = open((events) => {
     started++;
-    return isWell ? startWorker() : dyingWorker();
+    return isWell ? startMergeWorker(events) : dyingWorker(events);
   });
   const before = process.threadCpuUsage();
   expect(await merger.merge(key, input)).toBe('failed');
@@ -112,10 +125,10 @@ it('when every worker dies the work waits, is tried again with pauses, and never
 it('a record that takes longer than its time is outstanding, and then known', async () => {
   let started = 0;
   // The first one is there and never answers: no machine is fast enough to be in time.
-  const { merger, alarms, due } = open(() => (started++ === 0 ? idleWorker() : startWorker()), {
-    ...TIMES,
-    quickMs: 1,
-  });
+  const { merger, alarms, due } = open(
+    (events) => (started++ === 0 ? idleWorker(events) : startMergeWorker(events)),
+    { ...TIMES, quickMs: 1 },
+  );
   expect(await merger.merge(key, input)).toBe('deadline');
   expect(alarms).toEqual([{ kind: 'merge-deadline', key }]);
   expect(await due()).toBe(key);
@@ -126,9 +139,7 @@ it('a record that takes longer than its time is outstanding, and then known', as
 }, 60_000);
 
 it('nobody waits for a worker that does not answer: neither who asks first nor who asks of another record', async () => {
-  // It never says that it is there.
-  const silent: StartWorker = () => new Worker('setInterval(() => {}, 1000)', { eval: true });
-  const { merger } = open(silent, { ...TIMES, waitMs: 30 });
+  const { merger } = open(silentWorker, { ...TIMES, waitMs: 30 });
   expect(await merger.merge(key, input)).toBe('in-progress');
   const before = process.hrtime.bigint();
   const others = Array.from({ length: 100 }, (_, i) => `listings/${i}` as RecordKey);
@@ -138,7 +149,7 @@ it('nobody waits for a worker that does not answer: neither who asks first nor w
 });
 
 it('what took too long for whoever asked is there when it is asked for again', async () => {
-  const { merger, due, alarms } = open(startWorker, { ...TIMES, waitMs: 1 });
+  const { merger, due, alarms } = open(startMergeWorker, { ...TIMES, waitMs: 1 });
   expect(await merger.merge(key, input)).toBe('in-progress');
   expect(await due()).toBe(key);
   expect(await merger.merge(key, input)).toEqual(values);
@@ -149,7 +160,7 @@ it('who was only put off while a merge was late does not wait behind those that 
   let started = 0;
   // The second is the patient one, and never says that it is there.
   const { merger, due } = open(
-    () => (++started === 1 ? startWorker() : new Worker('setInterval(() => {}, 1000)', { eval: true })),
+    (events) => (++started === 1 ? startMergeWorker(events) : silentWorker(events)),
     { ...TIMES, waitMs: 1 },
   );
   expect(await merger.merge(key, input)).toBe('in-progress');

@@ -2,7 +2,6 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { getRequestListener } from '@hono/node-server';
 import type { DiffReport } from '../../../api/ports/doctor.ts';
 import { createScrub, type Scrub, type ScrubParts, SCRUB_LIMITS } from '../../../daemon/scrub/scrub.ts';
-import { createMerger } from '../../../protocols/open-dialog/merger.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 import { range } from '../../../storage/keyspace.ts';
 import { startNode, type TestNode } from '../../support/in-process-node.ts';
@@ -11,6 +10,7 @@ import { serve } from '../../support/loopback-server.ts';
 import { parsePrometheus, valueOf } from '../../support/prometheus.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 import { waitFor } from '../../support/wait.ts';
+import { threadedMerger } from '../../support/merger.ts';
 
 const undo: (() => unknown)[] = [];
 afterEach(async () => {
@@ -126,9 +126,9 @@ describe('rows of a source that are gone here', () => {
 describe('the scrub in the background', () => {
   const RECORDS = 400;
   let node: LedgerNode;
-  let merger: ReturnType<typeof createMerger>;
+  let merger: ReturnType<typeof threadedMerger>;
   beforeEach(async () => {
-    merger = createMerger(() => undefined);
+    merger = threadedMerger();
     node = await openLedgerNode(folder(), identityFromSeed(Buffer.alloc(32, 3)), merger);
     undo.push(
       () => merger.stop(),

@@ -12,12 +12,12 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { exitCodeFor, lastingExitCodes } from '../../../daemon/exit-codes.ts';
 import { AgrinetError } from '../../../protocols/errors.ts';
-import { createMerger } from '../../../protocols/open-dialog/merger.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 import { held, openLedgerNode, pull } from '../../support/ledger-node.ts';
 import { tempDir } from '../../support/temp-dir.ts';
+import { threadedMerger } from '../../support/merger.ts';
 
-const merger = createMerger(() => undefined);
+const merger = threadedMerger();
 const [a, b] = [identityFromSeed(Buffer.alloc(32, 1)), identityFromSeed(Buffer.alloc(32, 2))];
 const dir = tempDir('damaged-files');
 const [base, peer, work] = [join(dir.path, 'base'), join(dir.path, 'peer'), join(dir.path, 'work')];

@@ -2,7 +2,6 @@ import { afterEach, expect, it } from 'vitest';
 import { checkDerived, type Problem } from '../../../daemon/check-derived.ts';
 import { openStore } from '../../../daemon/open-store.ts';
 import { encodeOp } from '../../../protocols/feed/op.ts';
-import { createMerger } from '../../../protocols/open-dialog/merger.ts';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { Database } from '../../../storage/database.ts';
 import { range } from '../../../storage/keyspace.ts';
@@ -11,6 +10,7 @@ import { openJson, sealJson } from '../../../storage/values.ts';
 import { Hand, listingOps, openLedger, randomFrom, someIdentity } from '../../support/forge.ts';
 import { pino } from 'pino';
 import { tempDir } from '../../support/temp-dir.ts';
+import { threadedMerger } from '../../support/merger.ts';
 
 const ending: (() => unknown)[] = [];
 afterEach(async () => {
@@ -48,7 +48,7 @@ it('a database from before there were counters is counted at its next start, and
   await held.close();
   await madeBefore(dir.path);
 
-  const merger = createMerger(() => undefined);
+  const merger = threadedMerger();
   ending.push(() => merger.stop());
   const db = await Database.open(dir.path, systemEnv);
   ending.push(() => db.close());
