@@ -1,10 +1,11 @@
-import { createLocalJWKSet, errors, type JWTVerifyGetKey } from 'jose';
+import { createRemoteJWKSet, customFetch, errors, type JWTVerifyGetKey } from 'jose';
 import { z } from 'zod';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { isLoopbackHost } from '../settings.ts';
 
-/** The whole of one answer of the issuer. */
-const FETCH_MS = 5000;
+/** Both answers of the issuer, whole. */
+const FETCH_MS = 10_000;
+/** Of each. */
 const MAX_BYTES = 256 * 1024;
 /** Its keys are fetched anew after this, behind the requests' back: so a key that it has withdrawn goes. */
 const REFRESH_MS = 10 * 60_000;
@@ -16,7 +17,6 @@ const RETRY_MS = 5000;
 const STALE_MS = 24 * 3600_000;
 
 const Discovery = z.looseObject({ issuer: z.string(), jwks_uri: z.url() });
-const Jwks = z.looseObject({ keys: z.array(z.looseObject({ kty: z.string() })).max(100) });
 
 /** An OAuth2 or OIDC issuer's signing keys. */
 export interface Issuer {
@@ -26,79 +26,84 @@ export interface Issuer {
 
 export interface IssuerParts {
   /** A clock that nobody sets, milliseconds. */
-  readonly now: () => number;
+  readonly steady: () => number;
   readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
 }
 
 /**
- * Keys by OpenID Connect Discovery 1.0 and RFC 7517, from an issuer on https (or on loopback) only. Its keys stay in use while it
- * is away, which jose's own remote set does not offer. Throws `settings-invalid` for a plain http issuer elsewhere.
+ * Keys by OpenID Connect Discovery 1.0 and RFC 7517, from an issuer on https (or on loopback) only. jose fetches and holds them; it is
+ * told never to do so by itself, because it goes by a clock that can be set, and drops what it holds when that is old. Here they stay in
+ * use while the issuer is away. Throws `settings-invalid` for a plain http issuer elsewhere.
  */
-export function createIssuer(issuer: string, { now, fetch }: IssuerParts): Issuer {
+export function createIssuer(issuer: string, { steady, fetch }: IssuerParts): Issuer {
   if (!isSafe(issuer))
     throw new AgrinetError(
       'settings-invalid',
       'OAUTH_ISSUER: its keys would come unprotected over http. Set an https URL; plain http is for loopback only.',
     );
-  let held: { readonly find: JWTVerifyGetKey; readonly at: number } | undefined;
-  let loading: Promise<JWTVerifyGetKey> | undefined;
+  const keys = createRemoteJWKSet(new URL(`${issuer}/.well-known/openid-configuration`), {
+    cacheMaxAge: Infinity,
+    cooldownDuration: Infinity,
+    timeoutDuration: FETCH_MS,
+    // The place of the keys is asked for each time: an issuer may move it.
+    [customFetch]: (discovery, { signal }) => fetchKeys(issuer, discovery, { fetch, signal }),
+  });
+  let loadedAt = -Infinity;
   let failed: { readonly error: AgrinetError; readonly at: number } | undefined;
 
-  async function fetchJson<T>(url: string, schema: z.ZodType<T>): Promise<T> {
-    const signal = AbortSignal.timeout(FETCH_MS);
-    const headers = { accept: 'application/json' };
-    const response = await fetch(url, { headers, redirect: 'error', signal });
-    const body = await bounded(response);
-    if (response.status !== 200) throw new Error(`status ${response.status}`);
-    return schema.parse(JSON.parse(body));
-  }
-
-  async function discover(): Promise<JWTVerifyGetKey> {
-    const found = await fetchJson(`${issuer}/.well-known/openid-configuration`, Discovery);
-    if (!issuerNames(issuer).includes(found.issuer)) throw new Error('it calls itself by another name');
-    if (!isSafe(found.jwks_uri)) throw new Error('its keys are on plain http');
-    return createLocalJWKSet(await fetchJson(found.jwks_uri, Jwks));
-  }
-
-  /** One at a time; while it failed just now, the same failure again. */
-  function load(): Promise<JWTVerifyGetKey> {
-    if (failed !== undefined && now() - failed.at < RETRY_MS) return Promise.reject(failed.error);
-    loading ??= discover()
-      .then(
-        (find) => {
-          held = { find, at: now() };
-          failed = undefined;
-          return find;
-        },
-        (cause: unknown) => {
-          const message =
-            'the token cannot be checked: the keys of its issuer cannot be fetched; try again soon';
-          const error = new AgrinetError('token-unverifiable', message, { cause });
-          failed = { error, at: now() };
-          throw error;
-        },
-      )
-      .finally(() => {
-        loading = undefined;
-      });
-    return loading;
+  /** While it failed just now, the same failure again. */
+  async function reload(): Promise<void> {
+    if (failed !== undefined && steady() - failed.at < RETRY_MS) throw failed.error;
+    try {
+      await keys.reload();
+      loadedAt = steady();
+      failed = undefined;
+    } catch (cause) {
+      const message = 'the token cannot be checked: the keys of its issuer cannot be fetched; try again soon';
+      const error = new AgrinetError('token-unverifiable', message, { cause });
+      failed = { error, at: steady() };
+      throw error;
+    }
   }
 
   return {
     async key(header, token) {
-      const age = held === undefined ? Infinity : now() - held.at;
+      const age = steady() - loadedAt;
+      if (age > STALE_MS) await reload();
       // What is held goes on while new keys are on their way; `failed` remembers why they did not come.
-      if (age > REFRESH_MS && age <= STALE_MS) load().catch(() => undefined);
-      const find = held === undefined || age > STALE_MS ? await load() : held.find;
+      else if (age > REFRESH_MS && !keys.reloading) reload().catch(() => undefined);
       try {
-        return await find(header, token);
+        return await keys(header, token);
       } catch (error) {
         if (!(error instanceof errors.JWKSNoMatchingKey) || age < COOLDOWN_MS || age === Infinity)
           throw error;
-        return (await load())(header, token);
+        await reload();
+        return keys(header, token);
       }
     },
   };
+}
+
+async function fetchKeys(
+  issuer: string,
+  discovery: string,
+  limits: { readonly fetch: IssuerParts['fetch']; readonly signal: AbortSignal },
+): Promise<Response> {
+  const found = Discovery.parse(await fetchJson(discovery, limits));
+  if (!issuerNames(issuer).includes(found.issuer)) throw new Error('it calls itself by another name');
+  if (!isSafe(found.jwks_uri)) throw new Error('its keys are on plain http');
+  return Response.json(await fetchJson(found.jwks_uri, limits));
+}
+
+async function fetchJson(
+  url: string,
+  { fetch, signal }: { readonly fetch: IssuerParts['fetch']; readonly signal: AbortSignal },
+): Promise<unknown> {
+  const headers = { accept: 'application/json' };
+  const response = await fetch(url, { headers, redirect: 'error', signal });
+  const body = await bounded(response);
+  if (response.status !== 200) throw new Error(`status ${response.status}`);
+  return JSON.parse(body);
 }
 
 /** An issuer may write itself with a slash at the end. */
