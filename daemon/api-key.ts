@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
+import type { Env } from '../protocols/env.ts';
 import { AgrinetError } from '../protocols/errors.ts';
 import { createSecretFile, readSecretFile } from './secret-file.ts';
 import type { Settings } from './settings.ts';
@@ -20,10 +20,14 @@ export interface OwnApiKey {
  * The daemon's key: API_KEY, else the file's. At the first start one is made, 32 random bytes in base64url; its file appears with
  * `publish`, which waits for a clock that can be right: until then this node gives out no key.
  */
-export async function openApiKey(dataDir: string, settings: Pick<Settings, 'apiKey'>): Promise<OwnApiKey> {
+export async function openApiKey(
+  dataDir: string,
+  settings: Pick<Settings, 'apiKey'>,
+  { bytes }: Pick<Env, 'bytes'>,
+): Promise<OwnApiKey> {
   const known = settings.apiKey ?? (await readKeyFile(dataDir));
   if (known !== undefined) return { key: known, publish: async () => undefined };
-  const key = randomBytes(32).toString('base64url');
+  const key = Buffer.from(bytes(32)).toString('base64url');
   let written = false;
   return {
     key,

@@ -16,6 +16,7 @@ import { askHealth, createSelfCheck, type SelfCheck } from './service/self-check
 import { createSupervision, type Supervision } from './service/supervision.ts';
 import { ignoreHangups, stopSignalled } from './service/signals.ts';
 import { type Settings, settingsWarnings } from './settings.ts';
+import { systemEnv } from './system-env.ts';
 
 /** How long the end waits for the last lines of the log. */
 const LOG_END_MS = 1000;
@@ -68,10 +69,10 @@ export async function startDaemon(
   await refuseHalfRestored(settings.dataDir);
   await refuseLostIdentity(settings.dataDir);
   await shutModes(settings.dataDir, logger);
-  const identity = await loadOrCreateIdentity(settings.dataDir);
+  const identity = await loadOrCreateIdentity(settings.dataDir, systemEnv);
   const lock = await lockIdentity(identity.peerId);
   starting.defer(() => lock.release());
-  const apiKey = await openApiKey(settings.dataDir, settings);
+  const apiKey = await openApiKey(settings.dataDir, settings, systemEnv);
   const tls = openTlsCertificate({
     certFile: settings.tlsCertFile,
     keyFile: settings.tlsKeyFile,

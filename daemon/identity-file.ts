@@ -1,6 +1,6 @@
-import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { z } from 'zod';
+import type { Env } from '../protocols/env.ts';
 import { AgrinetError } from '../protocols/errors.ts';
 import { identityFromSeed, type Identity } from '../protocols/wire/identity.ts';
 import { createSecretFile, readSecretFile } from './secret-file.ts';
@@ -27,11 +27,15 @@ export async function readIdentity(dataDir: string): Promise<Identity | undefine
 }
 
 /** The identity in the folder, made at first start (mode 0600). Throws as `readIdentity`, `folder-unwritable` and `disk-full`. */
-export async function loadOrCreateIdentity(dataDir: string): Promise<Identity> {
+export async function loadOrCreateIdentity(
+  dataDir: string,
+  { bytes }: Pick<Env, 'bytes'>,
+): Promise<Identity> {
   const existing = await readIdentity(dataDir);
   if (existing !== undefined) return existing;
-  const seed = randomBytes(32);
-  const content = `${JSON.stringify({ version: 1, type: 'ed25519', seed: seed.toString('base64') })}\n`;
+  const seed = bytes(32);
+  const text = Buffer.from(seed).toString('base64');
+  const content = `${JSON.stringify({ version: 1, type: 'ed25519', seed: text })}\n`;
   if (await createSecretFile(identityPath(dataDir), content)) return identityFromSeed(seed);
   const other = await readIdentity(dataDir);
   if (other === undefined) throw invalid(identityPath(dataDir));

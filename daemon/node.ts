@@ -201,7 +201,7 @@ async function compose(
   });
 
   const events = await openEventLogs(db, identity, {
-    now,
+    env,
     warn: (message, fields) => logger.warn(fields, message),
   });
   parts.started('events', () => events.close());

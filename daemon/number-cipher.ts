@@ -1,4 +1,5 @@
-import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto';
+import type { Env } from '../protocols/env.ts';
 import type { Identity } from '../protocols/wire/identity.ts';
 
 /** One block of AES: the number, as many random bytes, and zeros by which a text that is none is told. */
@@ -8,11 +9,11 @@ const BLOCK_BYTES = 16;
 const CIPHER = 'aes-128-ecb';
 
 /** Numbers below 2^48 as texts that tell others nothing of them, not even whether two are the same. */
-export interface SealedNumbers {
+export interface NumberCipher {
   /** 22 characters of base64url. */
-  seal(number: number): string;
+  encrypt(number: number): string;
   /** Undefined for a text that is none of this identity's. */
-  open(text: string): number | undefined;
+  decrypt(text: string): number | undefined;
 }
 
 /**
@@ -21,24 +22,25 @@ export interface SealedNumbers {
  *
  * @param purpose texts of one purpose are none of another's
  */
-export function sealedNumbers(
+export function createNumberCipher(
   { privateKeyRaw }: Pick<Identity, 'privateKeyRaw'>,
   purpose: string,
-): SealedNumbers {
+  { bytes }: Pick<Env, 'bytes'>,
+): NumberCipher {
   const key = Buffer.from(hkdfSync('sha256', privateKeyRaw, '', purpose, 16));
   return {
-    seal(number) {
+    encrypt(number) {
       const block = Buffer.alloc(BLOCK_BYTES);
       block.writeUIntBE(number, 0, NUMBER_BYTES);
-      randomBytes(RANDOM_BYTES).copy(block, NUMBER_BYTES);
+      block.set(bytes(RANDOM_BYTES), NUMBER_BYTES);
       const cipher = createCipheriv(CIPHER, key, null).setAutoPadding(false);
       return Buffer.concat([cipher.update(block), cipher.final()]).toString('base64url');
     },
-    open(text) {
-      const sealed = Buffer.from(text, 'base64url');
-      if (sealed.length !== BLOCK_BYTES) return undefined;
+    decrypt(text) {
+      const encrypted = Buffer.from(text, 'base64url');
+      if (encrypted.length !== BLOCK_BYTES) return undefined;
       const cipher = createDecipheriv(CIPHER, key, null).setAutoPadding(false);
-      const block = Buffer.concat([cipher.update(sealed), cipher.final()]);
+      const block = Buffer.concat([cipher.update(encrypted), cipher.final()]);
       const isOurs = block.subarray(NUMBER_BYTES + RANDOM_BYTES).every((byte) => byte === 0);
       return isOurs ? block.readUIntBE(0, NUMBER_BYTES) : undefined;
     },

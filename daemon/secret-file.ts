@@ -1,6 +1,5 @@
-import { randomBytes } from 'node:crypto';
-import { link, mkdir, open, rename, rm, type FileHandle } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { link, mkdir, mkdtemp, open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { AgrinetError, errorMessage } from '../protocols/errors.ts';
 
 /** Far above any key we write; a larger file is not one of ours. */
@@ -70,10 +69,12 @@ async function placeSecretFile(
   place: (temporary: string) => Promise<void>,
 ): Promise<void> {
   const folder = dirname(path);
-  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
+    // A folder of its own (0700): its name is nobody else's, whatever processes have left there.
+    const apart = await mkdtemp(`${path}.tmp-`);
     try {
+      const temporary = join(apart, 'file');
       const file = await open(temporary, 'wx', 0o600);
       try {
         await file.writeFile(content);
@@ -83,7 +84,7 @@ async function placeSecretFile(
       }
       await place(temporary);
     } finally {
-      await rm(temporary, { force: true });
+      await rm(apart, { recursive: true, force: true });
     }
     const directory = await open(folder, 'r');
     try {

@@ -10,7 +10,7 @@ import { Reader } from '../storage/reader.ts';
 import { httpNodeStore, nonceStore } from '../storage/tables.ts';
 import { openAccess } from './access/access.ts';
 import { startAudit } from './audit/start-audit.ts';
-import { conversationEar } from './events/conversation-ear.ts';
+import { conversationAccess } from './events/conversation-access.ts';
 import { createDigestTrees } from './doctor/digest-trees.ts';
 import { startDoctor } from './doctor/start-doctor.ts';
 import { createWebhookHandler, startWebhooks } from './events/webhooks.ts';
@@ -105,7 +105,15 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
   const log = (message: string, fields: Record<string, unknown>): void => logger.info(fields, message);
 
   // -- who may do what
-  const control = await openAccess({ db, settings, apiKey, logger, refusal: () => guard.refusal(), clock });
+  const control = await openAccess({
+    db,
+    settings,
+    apiKey,
+    logger,
+    refusal: () => guard.refusal(),
+    env,
+    clock,
+  });
   parts.started('keys', () => control.stop());
   node.onReopen(() => control.reload());
 
@@ -307,7 +315,7 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
     urls: settings.federationWebhookUrls,
     secret: settings.federationWebhookSecret,
     node: self,
-    now,
+    env,
     warn: (message: string, fields: Record<string, unknown>) => logger.warn(fields, message),
   };
   const webhooks = startWebhooks(webhook, events, (name, data, { key }) =>
@@ -430,7 +438,7 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
       sealPlace: (place) => events.sealPlace(place),
       openPlace: (text) => events.openPlace(text),
       relayToken: (conversation, token) => events.relay('token', { ...token }, { conversation }),
-      mayHear: conversationEar(conversations),
+      mayHear: conversationAccess(conversations),
       closing: closing.signal,
     },
     trouble: () => {

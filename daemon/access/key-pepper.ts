@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
+import type { Env } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { createSecretFile, readSecretFile } from '../secret-file.ts';
 
@@ -9,24 +9,35 @@ export function keyPepperPath(dataDir: string): string {
 }
 
 /**
- * The secret of the keyed hash, made at first use (0600). Throws `key-pepper-invalid` when it is gone although keys were hashed
- * with it: with a new one every one of them would be refused without a word.
+ * The secret of the keyed hash, made at first use (0600). With `inUse` as `requirePepper`: with a new one every key that was hashed with
+ * the old one would be refused without a word.
  */
-export async function loadOrCreatePepper(dataDir: string, inUse: boolean): Promise<string> {
+export async function loadOrCreatePepper(
+  dataDir: string,
+  inUse: boolean,
+  { bytes }: Pick<Env, 'bytes'>,
+): Promise<string> {
+  if (inUse) return requirePepper(dataDir);
   const path = keyPepperPath(dataDir);
   const existing = await readPepper(path);
   if (existing !== undefined) return existing;
-  if (inUse)
-    throw new AgrinetError(
-      'key-pepper-invalid',
-      `${path} is gone, and the API keys in the database are hashed with it. Put it back from a backup; ` +
-        `to give those keys up, make a new one: (umask 077; openssl rand -base64 32 > ${path})`,
-    );
-  const pepper = randomBytes(32).toString('base64url');
+  const pepper = Buffer.from(bytes(32)).toString('base64url');
   if (await createSecretFile(path, `${pepper}\n`)) return pepper;
   const other = await readPepper(path);
   if (other === undefined) throw invalid(path);
   return other;
+}
+
+/** The secret of the keyed hash that keys were hashed with. Throws `key-pepper-invalid` when it is gone or damaged. */
+export async function requirePepper(dataDir: string): Promise<string> {
+  const path = keyPepperPath(dataDir);
+  const pepper = await readPepper(path);
+  if (pepper !== undefined) return pepper;
+  throw new AgrinetError(
+    'key-pepper-invalid',
+    `${path} is gone, and the API keys in the database are hashed with it. Put it back from a backup; ` +
+      `to give those keys up, make a new one: (umask 077; openssl rand -base64 32 > ${path})`,
+  );
 }
 
 async function readPepper(path: string): Promise<string | undefined> {

@@ -1,6 +1,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { Scope } from '../../api/access.ts';
 import type { IssuedKey, KeyInfo, KeyRequest, Keys } from '../../api/ports/access.ts';
+import type { Env, Timer } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { RegistrationKey } from '../../protocols/registry/registration-key.ts';
 import type { KeyTable, StoredKey } from '../../storage/key-table.ts';
@@ -31,6 +32,7 @@ export interface KeyRingParts {
   readonly table: KeyTable;
   /** Secret of the keyed hash. */
   readonly pepper: string;
+  readonly env: Pick<Env, 'bytes' | 'after'>;
   readonly now: () => number;
   /** The clock as the machine shows it; default `now`. No key is made while that cannot be. */
   readonly wall?: () => number;
@@ -51,8 +53,9 @@ export class KeyRing implements Keys {
   readonly #parts: KeyRingParts;
   #rows: Map<string, StoredKey>;
   #uses = new Map<string, { count: number; last: number }>();
-  #lane: Promise<unknown> = Promise.resolve();
-  #timer: NodeJS.Timeout | undefined;
+  /** Resolves when every change so far has ended. */
+  #changes: Promise<unknown> = Promise.resolve();
+  #timer: Timer | undefined;
 
   constructor(parts: KeyRingParts, rows: readonly StoredKey[]) {
     this.#parts = parts;
@@ -64,10 +67,10 @@ export class KeyRing implements Keys {
     const row = this.#find(key);
     if (row === undefined) return undefined;
     this.#note(row.id, 1, this.#parts.now());
-    this.#timer ??= setTimeout(() => {
+    this.#timer ??= this.#parts.env.after(USES_MS, () => {
       this.#timer = undefined;
       this.flush().catch(this.#parts.onError);
-    }, USES_MS).unref();
+    });
     const { id, userId, scopes } = row;
     return { id, userId, scopes: scopesOf(scopes), registration: registrationOf(row) };
   }
@@ -190,7 +193,7 @@ export class KeyRing implements Keys {
   }
 
   async stop(): Promise<void> {
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
     await this.flush();
   }
 
@@ -210,7 +213,7 @@ export class KeyRing implements Keys {
 
   #make(userId: string, scopes: readonly Scope[], lifetimeMs: number): { row: StoredKey; key: string } {
     const now = this.#parts.now();
-    const { id, key } = makeKey(now);
+    const { id, key } = makeKey(now, this.#parts.env);
     const hash = keyedHash(this.#parts.pepper, key).toString('hex');
     const row = { id, hash, userId, scopes: scopesOf(scopes), issuedAt: now, expiresAt: now + lifetimeMs };
     return { row: { ...row, usageCount: 0 }, key };
@@ -248,8 +251,8 @@ export class KeyRing implements Keys {
   }
 
   #alone<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#lane.then(work);
-    this.#lane = done.catch(() => undefined); // told to whoever asked for it
+    const done = this.#changes.then(work);
+    this.#changes = done.catch(() => undefined); // told to whoever asked for it
     return done;
   }
 }

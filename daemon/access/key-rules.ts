@@ -1,9 +1,11 @@
-import { createHmac, randomBytes } from 'node:crypto';
+import { createHmac } from 'node:crypto';
 import type { KeyInfo, KeyState } from '../../api/ports/access.ts';
 import { type Scope, SCOPES } from '../../api/access.ts';
+import type { Env } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { RegistrationKey } from '../../protocols/registry/registration-key.ts';
 import { REGISTRY_LIMITS } from '../../protocols/registry/registry.ts';
+import { hex } from '../../protocols/wire/bytes.ts';
 import { LIMITS } from '../../protocols/wire/limits.ts';
 import { clockIsCredible } from '../../protocols/wire/release-date.ts';
 import { numberKey } from '../../storage/keyspace.ts';
@@ -36,9 +38,9 @@ export const KEY_LIMITS = {
 const FORM = /^agk_([0-9a-f]{20})_[A-Za-z0-9_-]{43}$/;
 
 /** A new key and its id: the time, so that ids sort by age, and 4 random bytes; the secret has 32. */
-export function makeKey(now: number): { id: string; key: string } {
-  const id = numberKey(now, 12) + randomBytes(4).toString('hex');
-  return { id, key: `agk_${id}_${randomBytes(32).toString('base64url')}` };
+export function makeKey(now: number, { bytes }: Pick<Env, 'bytes'>): { id: string; key: string } {
+  const id = numberKey(now, 12) + hex(bytes(4));
+  return { id, key: `agk_${id}_${Buffer.from(bytes(32)).toString('base64url')}` };
 }
 
 /** The id in a key; undefined for what has not the form of one. */

@@ -17,8 +17,8 @@ const DEFAULT_SCOPES: readonly Scope[] = ['read', 'write'];
 export interface TokenParts {
   /** Milliseconds since 1970. */
   readonly now: () => number;
-  /** A clock that nobody sets: how long an issuer’s keys are good; default `now`. */
-  readonly steady?: () => number;
+  /** A clock that nobody sets: how long an issuer’s keys are good. */
+  readonly steady: () => number;
   readonly fetch: IssuerParts['fetch'];
 }
 
@@ -35,7 +35,7 @@ export interface Tokens {
  */
 export function createTokens(
   settings: Pick<Settings, 'jwtSecret' | 'oauthIssuer' | 'oauthAudience'>,
-  parts: TokenParts = { now: Date.now, steady: () => performance.now(), fetch },
+  parts: TokenParts,
 ): Tokens {
   const { jwtSecret, oauthIssuer, oauthAudience } = settings;
   if (oauthIssuer !== undefined && oauthAudience === undefined)
@@ -47,7 +47,7 @@ export function createTokens(
   const issuer =
     oauthIssuer === undefined
       ? undefined
-      : createIssuer(oauthIssuer, { now: parts.steady ?? parts.now, fetch: parts.fetch });
+      : createIssuer(oauthIssuer, { steady: parts.steady, fetch: parts.fetch });
 
   async function payloadOf(token: string): Promise<JWTPayload> {
     const { alg } = decodeProtectedHeader(token);

@@ -1,15 +1,12 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { AuditPort, Caller } from '../../api/ports/audit.ts';
 import type { AuditEvent } from '../../protocols/audit/chain.ts';
+import type { Env } from '../../protocols/env.ts';
 import type { Ledger, Written } from '../../protocols/ledger/types.ts';
 import { isLive } from '../../protocols/open-dialog/record.ts';
 import { parseRecordKey, publicId } from '../../protocols/wire/ids.ts';
 import { commitLines, SIGNED_BY_THE_NODE } from './commit-lines.ts';
-
-/** Equal writes of one caller within this time are one line with their number, milliseconds: an import is not as many lines as rows. */
-const TOGETHER_MS = 1000;
-/** Kinds of such writes that are counted at once; of more, each has its line. */
-const MOST = 1000;
+import { RepeatedWrites } from './repeated-writes.ts';
 
 /** A request while it lasts, and what is known of its write so far. */
 interface Running {
@@ -31,72 +28,22 @@ export interface Callers extends Pick<AuditPort, 'during' | 'wrote'> {
   stop(): void;
 }
 
-export function createCallers(record: (event: AuditEvent) => void): Callers {
+export function createCallers(record: (event: AuditEvent) => void, env: Pick<Env, 'after'>): Callers {
   const running = new AsyncLocalStorage<Running>();
-  /** Equal writes since their first line. */
-  const repeated = new Map<string, { readonly event: AuditEvent; count: number }>();
-  let timer: NodeJS.Timeout | undefined;
+  const writes = new RepeatedWrites(record, env);
 
   /** What goes on after a request, such as a loop that it woke up, is not done for it any more. */
   function current(): Running | undefined {
     const found = running.getStore();
     return found === undefined || found.ended ? undefined : found;
   }
-  function byCaller(
-    event: AuditEvent,
-    { caller: { key, scope } }: Running,
-    whom: string | undefined,
-  ): AuditEvent {
-    const by = { key, scope, ...(whom === undefined ? {} : { for: whom }) };
-    return { ...event, detail: { ...event.detail, ...by } };
-  }
-  function recordNow(event: AuditEvent): void {
-    const request = current();
-    if (request === undefined) return record(event);
-    request.lines++;
-    record(byCaller(event, request, event.kind === 'key' ? event.actor : request.caller.user));
-  }
-
-  /** A write's own lines say who did it; what it wrote is noted for the line of the request where there are none. */
-  function noteWritten({ records }: Written): void {
-    const request = current();
-    const changes = records.flatMap(({ key, before, after }) =>
-      after === undefined ? [] : [{ key, before, after }],
-    );
-    for (const line of commitLines({ changes })) {
-      const isAsked = request !== undefined && !SIGNED_BY_THE_NODE.has(line.note ?? '');
-      if (isAsked) request.lines++;
-      record(isAsked ? byCaller(line, request, line.actor) : line);
-    }
-    const first = changes[0];
-    if (request === undefined || first === undefined || !isLive(first.after)) return;
-    const parts = parseRecordKey(first.key);
-    request.subject ??= parts && publicId(parts);
-    const { userId, from } = first.after.view;
-    const whom = userId ?? from;
-    if (typeof whom === 'string' && whom !== '') request.whom ??= whom;
-  }
-
-  function flush(): void {
-    timer = undefined;
-    for (const { event, count } of repeated.values())
-      if (count > 0) record({ ...event, detail: { ...event.detail, count } });
-    repeated.clear();
-  }
-  /** The first at once; those that say the same within a second are counted. */
-  function recordWrite(event: AuditEvent, made: string | undefined): void {
-    const same = JSON.stringify([event.actor, event.note, event.subject, event.detail]);
-    const known = repeated.get(same);
-    if (known !== undefined) known.count++;
-    else {
-      record(event.subject === undefined && made !== undefined ? { ...event, subject: made } : event);
-      if (repeated.size < MOST) repeated.set(same, { event, count: 0 });
-      timer ??= setTimeout(flush, TOGETHER_MS).unref();
-    }
-  }
-
   return {
-    record: recordNow,
+    record(event) {
+      const request = current();
+      if (request === undefined) return record(event);
+      request.lines++;
+      record(byCaller(event, request, event.kind === 'key' ? event.actor : request.caller.user));
+    },
     async during(caller, work) {
       const request: Running = { caller, lines: 0, subject: undefined, whom: undefined, ended: false };
       try {
@@ -114,20 +61,49 @@ export function createCallers(record: (event: AuditEvent) => void): Callers {
       if (request.subject !== undefined && isOwn) return;
       const event: AuditEvent = { kind: 'write', actor: key, note: what };
       const named = subject === undefined ? event : { ...event, subject };
-      recordWrite(byCaller(named, request, whom ?? user), request.subject);
+      writes.record(byCaller(named, request, whom ?? user), request.subject);
     },
     ledgerOf: (ledger) => ({
       ...ledger,
       async write(request) {
         const written = await ledger.write(request);
-        noteWritten(written);
+        recordWritten(written, current(), record);
         return written;
       },
     }),
     outside: (work) => running.exit(work),
-    stop() {
-      clearTimeout(timer);
-      flush();
-    },
+    stop: () => writes.stop(),
   };
+}
+
+function byCaller(
+  event: AuditEvent,
+  { caller: { key, scope } }: Running,
+  whom: string | undefined,
+): AuditEvent {
+  const by = { key, scope, ...(whom === undefined ? {} : { for: whom }) };
+  return { ...event, detail: { ...event.detail, ...by } };
+}
+
+/** A write's own lines say who did it; what it wrote is noted for the line of the request where there are none. */
+function recordWritten(
+  { records }: Written,
+  request: Running | undefined,
+  record: (event: AuditEvent) => void,
+): void {
+  const changes = records.flatMap(({ key, before, after }) =>
+    after === undefined ? [] : [{ key, before, after }],
+  );
+  for (const line of commitLines({ changes })) {
+    const isAsked = request !== undefined && !SIGNED_BY_THE_NODE.has(line.note ?? '');
+    if (isAsked) request.lines++;
+    record(isAsked ? byCaller(line, request, line.actor) : line);
+  }
+  const first = changes[0];
+  if (request === undefined || first === undefined || !isLive(first.after)) return;
+  const parts = parseRecordKey(first.key);
+  request.subject ??= parts && publicId(parts);
+  const { userId, from } = first.after.view;
+  const whom = userId ?? from;
+  if (typeof whom === 'string' && whom !== '') request.whom ??= whom;
 }

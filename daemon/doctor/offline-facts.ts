@@ -4,7 +4,7 @@ import { stat, statfs } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { AgrinetError, errorMessage } from '../../protocols/errors.ts';
-import { keyPepperPath, loadOrCreatePepper } from '../access/key-pepper.ts';
+import { keyPepperPath, requirePepper } from '../access/key-pepper.ts';
 import { apiKeyPath, readLocalApiKey } from '../api-key.ts';
 import { shutFolder } from '../folder-modes.ts';
 import { identityPath, readIdentity } from '../identity-file.ts';
@@ -33,9 +33,7 @@ export async function gatherOffline(sources: OfflineSources): Promise<OfflineFac
     fileFact('api-key', apiKeyPath(dataDir), initialized && settings.apiKey === undefined, async () =>
       readLocalApiKey({ apiKey: undefined, dataDir }),
     ),
-    fileFact('key-pepper', keyPepperPath(dataDir), initialized, async () =>
-      loadOrCreatePepper(dataDir, true),
-    ),
+    fileFact('key-pepper', keyPepperPath(dataDir), initialized, async () => requirePepper(dataDir)),
   ]);
   const folder = await stat(dataDir).catch(() => undefined);
   return {

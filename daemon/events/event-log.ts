@@ -1,5 +1,8 @@
 import type { EventSubscription, PushEvent, TellableEvent } from '../../api/ports/events.ts';
+import type { Env, Timer } from '../../protocols/env.ts';
 import type { EventRow, EventTable } from '../../storage/event-table.ts';
+import { type EventListener, replay } from './event-replay.ts';
+import { EventWindow, type WindowLimits } from './event-window.ts';
 
 export type Audience = NonNullable<EventRow['audience']>;
 export type EventData = EventRow['data'];
@@ -31,21 +34,15 @@ export interface EventLog {
 
 export interface EventLogOptions {
   readonly table: EventTable;
-  readonly now: () => number;
+  readonly env: Pick<Env, 'now' | 'after'>;
   /** Told of events that could not be kept or numbered: a static message and fields. */
   readonly warn: (message: string, fields: Record<string, unknown>) => void;
   readonly limits?: Partial<EventLimits>;
 }
 
-export interface EventLimits {
+export interface EventLimits extends WindowLimits {
   /** Events kept on disk for those who resume. */
   readonly ring: number;
-  /** Events kept in memory, so that those who were away for a moment cost no disk. */
-  readonly window: number;
-  /** Events that may wait to be written. */
-  readonly unwritten: number;
-  /** Characters of their JSON. */
-  readonly unwrittenChars: number;
   /** Characters of JSON of one event; a larger one is not told. */
   readonly eventChars: number;
   /** Numbers reserved with one synced write. */
@@ -67,233 +64,204 @@ export const EVENT_LIMITS: EventLimits = {
   retryMs: 5000,
 };
 
-/** Events read from disk at once for one who resumes. */
-const PAGE = 64;
 /** Numbers deleted with one write at most: many where a crash has left a gap. */
 const PRUNE = 4096;
 
-interface Listener {
-  readonly wants: (event: TellableEvent) => boolean;
-  readonly push: PushEvent;
+/** Opens the log on its table. Numbers are reserved ahead, so that none is told before it can no longer come again. */
+export async function createEventLog(options: EventLogOptions): Promise<EventLog> {
+  const log = new NumberedEventLog(options);
+  await log.open();
+  return log;
 }
 
-/** Opens the log on its table. Numbers are reserved ahead, so that none is told before it can no longer come again. */
-export async function createEventLog({ table, now, warn, limits }: EventLogOptions): Promise<EventLog> {
-  const bounds = { ...EVENT_LIMITS, ...limits };
-  const { ring, eventChars, reserve, flushMs, retryMs } = bounds;
-  /** The newest events, oldest first. */
-  const recent: EventRow[] = [];
+class NumberedEventLog implements EventLog {
+  readonly #options: EventLogOptions;
+  readonly #limits: EventLimits;
+  readonly #window: EventWindow;
   /** Events that wait for a number. */
-  const unnumbered: Omit<EventRow, 'id'>[] = [];
-  const chars = new WeakMap<EventData, number>();
-  let recentChars = 0;
-  const listeners = new Set<Listener>();
-  let next = table.reservedTo;
-  let reservedTo = table.reservedTo;
+  readonly #unnumbered: Omit<EventRow, 'id'>[] = [];
+  readonly #listeners = new Set<EventListener>();
+  #next: number;
+  #reservedTo: number;
   /** The oldest number that may be asked for; what lies below is gone. */
-  let oldest = table.kept?.oldest ?? next;
-  /** The last number that is on disk, or was given up. */
-  let written = next - 1;
-  let reserving = false;
-  let timer: NodeJS.Timeout | undefined;
-  let writing: Promise<void> = Promise.resolve();
-  let closed = false;
-  /** Told but never kept: how many since the last warning, and the last of them. */
-  let lost = 0;
-  let lostThrough = 0;
+  #oldest: number;
+  #reserving = false;
+  #timer: Timer | undefined;
+  #writing: Promise<void> = Promise.resolve();
+  #closed = false;
 
-  await table.reserve(reservedTo + reserve);
-  reservedTo += reserve;
+  constructor(options: EventLogOptions) {
+    const { table } = options;
+    this.#options = options;
+    this.#limits = { ...EVENT_LIMITS, ...options.limits };
+    this.#next = table.reservedTo;
+    this.#reservedTo = table.reservedTo;
+    this.#oldest = table.kept?.oldest ?? this.#next;
+    this.#window = new EventWindow(this.#limits, this.#next - 1);
+  }
 
-  function reserveAhead(): void {
-    if (reserving || closed || reservedTo - next > reserve / 2) return;
-    reserving = true;
-    const to = reservedTo + reserve;
+  async open(): Promise<void> {
+    const to = this.#reservedTo + this.#limits.reserve;
+    await this.#options.table.reserve(to);
+    this.#reservedTo = to;
+  }
+
+  emit(type: string, data: EventData, audience?: Audience): void {
+    if (this.#closed) return;
+    const { env, warn } = this.#options;
+    try {
+      if (this.#window.measure(data) > this.#limits.eventChars) {
+        warn('an event is too large to be told', { type });
+        return;
+      }
+      const base = { type, time: env.now(), data };
+      this.#unnumbered.push(audience === undefined ? base : { ...base, audience });
+      if (this.#unnumbered.length > this.#limits.unwritten && this.#unnumbered.shift() !== undefined)
+        this.#window.dropUnnumbered();
+      this.#number();
+    } catch (error) {
+      warn('an event was not told', { err: error, type });
+    }
+  }
+
+  relay(type: string, data: EventData, audience: Audience): void {
+    if (!this.#closed) this.#tell({ type, data, audience });
+  }
+
+  subscribe(
+    { after, wants }: { readonly after?: number; readonly wants: (event: TellableEvent) => boolean },
+    push: PushEvent,
+  ): EventSubscription {
+    const listener: EventListener = { wants, push };
+    let open = true;
+    if (after === undefined) this.#listeners.add(listener);
+    else this.#replay(after, listener, () => open && !this.#closed);
+    return {
+      close: () => {
+        open = false;
+        this.#listeners.delete(listener);
+      },
+    };
+  }
+
+  newest(): number {
+    return this.#next - 1;
+  }
+
+  async forget(names: readonly string[]): Promise<void> {
+    const isNamed = ({ data }: Pick<EventRow, 'data'>): boolean => {
+      const text = JSON.stringify(data);
+      return names.some((name) => text.includes(name));
+    };
+    const blank = <E extends Omit<EventRow, 'id'>>(event: E): E =>
+      isNamed(event) ? { ...event, data: { erased: true } } : event;
+    this.#window.replace(blank);
+    this.#unnumbered.forEach((event, at) => (this.#unnumbered[at] = blank(event)));
+    await this.#writing;
+  }
+
+  async close(): Promise<void> {
+    const { table, warn } = this.#options;
+    this.#closed = true;
+    this.#listeners.clear();
+    this.#timer?.cancel();
+    await this.#writing;
+    await this.#flush();
+    // A stop in order gives back what was reserved and not used.
+    if (this.#window.written >= this.#next - 1 && !table.unavailable())
+      await table.reserve(this.#next).catch((error: unknown) => {
+        warn('event numbers not given back', { err: error });
+      });
+  }
+
+  /** Gives numbers to what waits, as far as they are reserved, and tells it. */
+  #number(): void {
+    while (this.#next < this.#reservedTo) {
+      const waiting = this.#unnumbered.shift();
+      if (waiting === undefined) break;
+      const event: EventRow = { id: this.#next++, ...waiting };
+      this.#window.push(event);
+      this.#tell(event);
+    }
+    this.#reserveAhead();
+    this.#schedule(this.#limits.flushMs);
+  }
+
+  #reserveAhead(): void {
+    const { table, env, warn } = this.#options;
+    const { reserve, retryMs } = this.#limits;
+    if (this.#reserving || this.#closed || this.#reservedTo - this.#next > reserve / 2) return;
+    this.#reserving = true;
+    const to = this.#reservedTo + reserve;
     table.reserve(to).then(
       () => {
-        reserving = false;
-        reservedTo = to;
-        number();
+        this.#reserving = false;
+        this.#reservedTo = to;
+        this.#number();
       },
       (error: unknown) => {
         warn('event numbers not reserved', { err: error });
-        setTimeout(() => {
-          reserving = false;
-          reserveAhead();
-        }, retryMs).unref();
+        env.after(retryMs, () => {
+          this.#reserving = false;
+          this.#reserveAhead();
+        });
       },
     );
   }
 
-  /** Gives numbers to what waits, as far as they are reserved, and tells it. */
-  function number(): void {
-    while (next < reservedTo) {
-      const waiting = unnumbered.shift();
-      if (waiting === undefined) break;
-      const event: EventRow = { id: next++, ...waiting };
-      recent.push(event);
-      recentChars += chars.get(event.data) ?? 0;
-      trim();
-      tell(event);
-    }
-    reserveAhead();
-    schedule(flushMs);
-  }
-
-  /** Forgets what is on disk and, when too much waits for the disk, what is not. */
-  function trim(): void {
-    for (let first = recent[0]; first !== undefined; first = recent[0]) {
-      const kept = first.id <= written;
-      const many = recent.length > (kept ? bounds.window : bounds.unwritten);
-      if (!many && recentChars <= bounds.unwrittenChars) return;
-      recent.shift();
-      recentChars -= chars.get(first.data) ?? 0;
-      if (kept) continue;
-      lost += 1;
-      lostThrough = first.id;
-    }
-  }
-
-  function tell(event: TellableEvent): void {
-    for (const listener of listeners) {
+  #tell(event: TellableEvent): void {
+    for (const listener of this.#listeners) {
       try {
         if (listener.wants(event)) void listener.push(event);
       } catch (error) {
-        warn('an event was not told', { err: error, type: event.type });
+        this.#options.warn('an event was not told', { err: error, type: event.type });
       }
     }
   }
 
-  function schedule(ms: number): void {
-    if (timer !== undefined || closed || (recent.at(-1)?.id ?? 0) <= written) return;
-    timer = setTimeout(() => {
-      timer = undefined;
-      writing = writing.then(flush);
-    }, ms);
-    timer.unref();
+  #schedule(ms: number): void {
+    if (this.#timer !== undefined || this.#closed || !this.#window.hasUnwritten) return;
+    this.#timer = this.#options.env.after(ms, () => {
+      this.#timer = undefined;
+      this.#writing = this.#writing.then(() => this.#flush());
+    });
   }
 
-  async function flush(): Promise<void> {
-    const events = recent.filter((event) => event.id > written);
+  async #flush(): Promise<void> {
+    const { table, warn } = this.#options;
+    const { ring, flushMs, retryMs } = this.#limits;
+    const events = this.#window.unwritten();
     const last = events.at(-1)?.id;
     if (last === undefined) return;
     try {
       if (table.unavailable()) throw new Error('the database is being opened again');
-      const to = Math.min(last - ring + 1, oldest + PRUNE);
-      await table.write(events, to > oldest ? { from: oldest, to } : undefined);
-      written = last;
-      trim();
-      oldest = Math.max(oldest, to);
-      if (lost > 0) warn('events were told but could not be kept', { count: lost });
-      lost = 0;
-      schedule(flushMs);
+      const to = Math.min(last - ring + 1, this.#oldest + PRUNE);
+      await table.write(events, to > this.#oldest ? { from: this.#oldest, to } : undefined);
+      this.#window.markWritten(last);
+      this.#oldest = Math.max(this.#oldest, to);
+      const count = this.#window.takeLost();
+      if (count > 0) warn('events were told but could not be kept', { count });
+      this.#schedule(flushMs);
     } catch (error) {
       warn('events not kept yet', { err: error });
-      schedule(retryMs);
+      this.#schedule(retryMs);
     }
   }
 
-  /** Replays from disk and memory until nothing is left between the two, then listens. */
-  async function replay(after: number, listener: Listener, isOpen: () => boolean): Promise<void> {
-    let from = after;
-    if (after < oldest - 1 || after < lostThrough || after >= next) {
-      from = oldest - 1;
-      await listener.push({ id: from, type: 'reset', data: { oldest } });
-    }
-    while (isOpen()) {
-      const start = recent[0]?.id ?? next;
-      // What is in memory is told from there; below it the disk is asked.
-      const page = from + 1 >= start ? inMemory(from) : await fromDisk(from, start);
-      for (const event of page.events) {
-        if (!isOpen()) return;
-        from = event.id;
-        const wait = listener.wants(event) ? listener.push(event) : undefined;
-        if (wait !== undefined) await wait;
-      }
-      from = Math.max(from, page.through);
-      // No await between this look and the listening: nothing falls between them.
-      if (from >= next - 1) {
-        if (isOpen()) listeners.add(listener);
-        return;
-      }
-    }
+  #replay(after: number, listener: EventListener, isOpen: () => boolean): void {
+    const source = {
+      table: this.#options.table,
+      window: this.#window,
+      oldest: () => this.#oldest,
+      next: () => this.#next,
+    };
+    const attach = (): unknown => this.#listeners.add(listener);
+    replay(source, after, { listener, attach, isOpen }).catch((error: unknown) => {
+      this.#options.warn('events not replayed', { err: error });
+      if (!isOpen()) return;
+      // Nothing is left out unseen: the listener learns that it has to look at everything anew.
+      void listener.push({ id: this.#next - 1, type: 'reset', data: { oldest: this.#next } });
+      attach();
+    });
   }
-
-  function inMemory(from: number) {
-    const events = recent.filter((event) => event.id > from).slice(0, PAGE);
-    return { events, through: events.at(-1)?.id ?? next - 1 };
-  }
-  async function fromDisk(from: number, start: number) {
-    const page = await table.read(from, PAGE);
-    const events = page.events.filter((event) => event.id < start);
-    // An empty page: what was not kept is passed over.
-    return { events, through: page.through > from ? Math.min(page.through, start - 1) : start - 1 };
-  }
-
-  return {
-    emit(type, data, audience) {
-      if (closed) return;
-      try {
-        const length = JSON.stringify(data).length;
-        if (length > eventChars) {
-          warn('an event is too large to be told', { type });
-          return;
-        }
-        chars.set(data, length);
-        const base = { type, time: now(), data };
-        unnumbered.push(audience === undefined ? base : { ...base, audience });
-        if (unnumbered.length > bounds.unwritten && unnumbered.shift() !== undefined) lost += 1;
-        number();
-      } catch (error) {
-        warn('an event was not told', { err: error, type });
-      }
-    },
-    relay(type, data, audience) {
-      if (!closed) tell({ type, data, audience });
-    },
-    subscribe({ after, wants }, push): EventSubscription {
-      const listener: Listener = { wants, push };
-      let open = true;
-      if (after === undefined) listeners.add(listener);
-      else
-        replay(after, listener, () => open && !closed).catch((error: unknown) => {
-          warn('events not replayed', { err: error });
-          if (!open || closed) return;
-          // Nothing is left out unseen: the listener learns that it has to look at everything anew.
-          void push({ id: next - 1, type: 'reset', data: { oldest: next } });
-          listeners.add(listener);
-        });
-      return {
-        close() {
-          open = false;
-          listeners.delete(listener);
-        },
-      };
-    },
-    newest: () => next - 1,
-    async forget(names) {
-      const isNamed = ({ data }: Pick<EventRow, 'data'>): boolean => {
-        const text = JSON.stringify(data);
-        return names.some((name) => text.includes(name));
-      };
-      const blank = <E extends Omit<EventRow, 'id'>>(event: E): E =>
-        isNamed(event) ? { ...event, data: { erased: true } } : event;
-      recent.forEach((event, at) => (recent[at] = blank(event)));
-      recentChars = recent.reduce((sum, { data }) => sum + (chars.get(data) ?? 0), 0);
-      unnumbered.forEach((event, at) => (unnumbered[at] = blank(event)));
-      await writing;
-    },
-    async close() {
-      closed = true;
-      listeners.clear();
-      clearTimeout(timer);
-      await writing;
-      await flush();
-      // A stop in order gives back what was reserved and not used.
-      if (written >= next - 1 && !table.unavailable())
-        await table.reserve(next).catch((error: unknown) => {
-          warn('event numbers not given back', { err: error });
-        });
-    },
-  };
 }

@@ -1,8 +1,9 @@
 import type { EventLogName, EventsPort } from '../../api/ports/events.ts';
+import type { Env } from '../../protocols/env.ts';
 import type { Identity } from '../../protocols/wire/identity.ts';
 import type { Database } from '../../storage/database.ts';
 import { openEventTable } from '../../storage/event-table.ts';
-import { sealedNumbers } from '../sealed-number.ts';
+import { createNumberCipher } from '../number-cipher.ts';
 import { createEventLog, type EventLog, type EventLogOptions } from './event-log.ts';
 
 /** What happens in this node, in two logs: what is for everybody, and what is for some. */
@@ -14,21 +15,21 @@ export interface EventLogs extends Pick<EventsPort, 'subscribe' | 'newest' | 'se
   close: EventLog['close'];
 }
 
-/** Opens both logs. Places in the private one are sealed with a key that only this identity has, so that they outlive a restart. */
+/** Opens both logs. Places in the private one are encrypted with a key that only this identity has, so that they outlive a restart. */
 export async function openEventLogs(
   db: Database,
   identity: Pick<Identity, 'privateKeyRaw'>,
-  options: Omit<EventLogOptions, 'table'>,
+  options: Omit<EventLogOptions, 'table' | 'env'> & { readonly env: Pick<Env, 'now' | 'after' | 'bytes'> },
 ): Promise<EventLogs> {
   const logs: Readonly<Record<EventLogName, EventLog>> = {
     public: await createEventLog({ ...options, table: await openEventTable(db, 'events') }),
     private: await createEventLog({ ...options, table: await openEventTable(db, 'privateEvents') }),
   };
   // Whoever makes a place up gets what it may hear anyway.
-  const places = sealedNumbers(identity, 'agrinet event places');
+  const places = createNumberCipher(identity, 'agrinet event places', options.env);
   return {
-    sealPlace: (place) => places.seal(place),
-    openPlace: (text) => places.open(text),
+    sealPlace: (place) => places.encrypt(place),
+    openPlace: (text) => places.decrypt(text),
     emit(type, data, audience) {
       logs[audience === undefined ? 'public' : 'private'].emit(type, data, audience);
     },

@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto';
+import type { Env, Timer } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { EventLogName, EventSubscription, EventWish, TellableEvent } from '../../api/ports/events.ts';
 import type { JsonObject } from '../../api/ports/jobs.ts';
@@ -11,7 +12,7 @@ export interface WebhookOptions {
   readonly secret: string | undefined;
   /** Peer id of this node, told to receivers. */
   readonly node: string;
-  readonly now: () => number;
+  readonly env: Pick<Env, 'now' | 'after' | 'deadline'>;
   readonly timeoutMs?: number;
   readonly warn: (message: string, fields: Record<string, unknown>) => void;
 }
@@ -53,7 +54,7 @@ export function startWebhooks(
   },
   addJob: AddWebhookJob,
 ): EventSubscription {
-  const { urls, secret, warn, now } = options;
+  const { urls, secret, warn, env } = options;
   if (urls.length === 0) return { close: () => undefined };
   if (secret === undefined) {
     warn('no webhooks: set FEDERATION_WEBHOOK_SECRET, which signs them', { urls: urls.length });
@@ -61,7 +62,7 @@ export function startWebhooks(
   }
   const waiting: { url: number; id: number | string; event: TellableEvent; time: number }[] = [];
   let adding = false;
-  let timer: NodeJS.Timeout | undefined;
+  let timer: Timer | undefined;
   let closed = false;
 
   async function addAll(): Promise<void> {
@@ -76,7 +77,7 @@ export function startWebhooks(
       }
     } catch (error) {
       warn('a webhook was not queued yet', { err: error, waiting: waiting.length });
-      timer = setTimeout(() => void addAll(), AGAIN_MS).unref();
+      timer = env.after(AGAIN_MS, () => void addAll());
     } finally {
       adding = false;
     }
@@ -85,7 +86,7 @@ export function startWebhooks(
   const subscription = events.subscribe({ logs: ['public', 'private'], wants: isPosted }, (event, log) => {
     // Each log has numbers of its own.
     const id = log === 'private' ? `p${event.id ?? 0}` : (event.id ?? 0);
-    for (const url of urls.keys()) waiting.push({ url, id, event, time: now() });
+    for (const url of urls.keys()) waiting.push({ url, id, event, time: env.now() });
     const over = waiting.length - MOST_WAITING;
     if (over > 0) {
       waiting.splice(0, over);
@@ -97,7 +98,7 @@ export function startWebhooks(
   return {
     close() {
       closed = true;
-      clearTimeout(timer);
+      timer?.cancel();
       subscription.close();
     },
   };
@@ -107,7 +108,7 @@ export function startWebhooks(
  * The handler of `webhook` jobs. Throws `webhook-refused` (not 2xx; redirects count as that) and `webhook-unreachable`, so that the
  * job is tried again. The receiver's words are not repeated.
  */
-export function createWebhookHandler({ urls, secret, node, now, timeoutMs = TIMEOUT_MS }: WebhookOptions) {
+export function createWebhookHandler({ urls, secret, node, env, timeoutMs = TIMEOUT_MS }: WebhookOptions) {
   return async (
     job: { readonly id: string; readonly data: JsonObject },
     run: { readonly signal: AbortSignal },
@@ -119,7 +120,7 @@ export function createWebhookHandler({ urls, secret, node, now, timeoutMs = TIME
     const time = isoTime(event.time);
     const body = JSON.stringify({ id: event.id, type: event.type, time, data: event.data, node });
     const status = await post(url, body, {
-      'x-agrinet-signature': signWebhook(secret, Math.floor(now() / 1000), body),
+      'x-agrinet-signature': signWebhook(secret, Math.floor(env.now() / 1000), body),
       'x-agrinet-event': event.type,
       'x-agrinet-delivery': job.id,
     });
@@ -134,7 +135,7 @@ export function createWebhookHandler({ urls, secret, node, now, timeoutMs = TIME
           redirect: 'manual',
           headers: { 'content-type': 'application/json', 'user-agent': 'agrinetd', ...headers },
           body: content,
-          signal: AbortSignal.any([run.signal, AbortSignal.timeout(timeoutMs)]),
+          signal: AbortSignal.any([run.signal, env.deadline(timeoutMs)]),
         });
         await answer.body?.cancel();
         return answer.status;

@@ -4,6 +4,7 @@ import { exportJWK, generateKeyPair } from 'jose';
 import { type ClientMetadata, type Configuration, Provider } from 'oidc-provider';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
+import { systemEnv } from '../../daemon/system-env.ts';
 import { type AccessControl, openAccess } from '../../daemon/access/access.ts';
 import { createLogger } from '../../daemon/logger.ts';
 import { systemEnv } from '../../daemon/system-env.ts';
@@ -109,6 +110,7 @@ beforeAll(async () => {
     apiKey: 'the-operators-own-key-of-this-test',
     logger: createLogger({ logLevel: 'silent' }),
     refusal: () => undefined,
+    env: systemEnv,
     clock: {
       cautious: () => Date.now() + clock,
       wall: () => Date.now() + clock,

@@ -13,6 +13,7 @@ import type { OwnAddress } from '../../daemon/federation/joining.ts';
 import { createQuotas } from '../../daemon/quotas.ts';
 import { createRegistration, type Registration } from '../../daemon/federation/registration.ts';
 import { openSourceKeys } from '../../daemon/federation/source-keys.ts';
+import { systemEnv } from '../../daemon/system-env.ts';
 import { createHttpNodes, type HttpNodes } from '../../protocols/registry/http-nodes.ts';
 import { createNonces } from '../../protocols/registry/nonces.ts';
 import { createRegistry, type Registry } from '../../protocols/registry/registry.ts';
@@ -88,6 +89,7 @@ export async function registrationNode(
     apiKey: OPERATOR_KEY,
     logger: { info: () => undefined, warn: () => undefined, debug: () => undefined },
     refusal: () => undefined,
+    env: systemEnv,
     clock: { cautious: now, wall: now, steady: now },
   });
   const alarms: { kind: string; node: string }[] = [];

@@ -1,6 +1,7 @@
 import { chmod, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createHmac, randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { type AccessControl, openAccess } from '../../../daemon/access/access.ts';
 import { keyPepperPath } from '../../../daemon/access/key-pepper.ts';
 import { createLogger } from '../../../daemon/logger.ts';
@@ -33,7 +34,7 @@ function open(publicReads = true): Promise<AccessControl> {
     oauthAudience: undefined,
   };
   const logger = createLogger({ logLevel: 'trace' }, { write: (line: string) => void lines.push(line) });
-  return openAccess({ db, settings, apiKey, logger, refusal: () => undefined });
+  return openAccess({ db, settings, apiKey, logger, refusal: () => undefined, env: systemEnv });
 }
 
 function token(claims: object): string {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { KEY_LIMITS } from '../../../daemon/access/key-rules.ts';
 import { KeyRing } from '../../../daemon/access/key-ring.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { AgrinetError } from '../../../protocols/errors.ts';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { Database } from '../../../storage/database.ts';
@@ -24,7 +25,10 @@ async function open(pepper = 'p'.repeat(40)): Promise<KeyRing> {
   const onError = (error: unknown): void => {
     throw error;
   };
-  return new KeyRing({ table, pepper, now: () => now, refusal: () => refusal, onError }, await table.load());
+  return new KeyRing(
+    { table, pepper, env: systemEnv, now: () => now, refusal: () => refusal, onError },
+    await table.load(),
+  );
 }
 
 beforeEach(async () => {
@@ -269,6 +273,7 @@ describe('uses', () => {
     const ring = new KeyRing(
       {
         pepper: 'p'.repeat(40),
+        env: systemEnv,
         now: () => now,
         refusal: () => undefined,
         onError: (error) => told.push(error),

@@ -5,6 +5,7 @@ import { router } from '../../../api/route.ts';
 import { keyRoutes } from '../../../api/routes/keys.ts';
 import { type AccessControl, openAccess } from '../../../daemon/access/access.ts';
 import { createLogger } from '../../../daemon/logger.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { errorCode, errorMessage } from '../../../protocols/errors.ts';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { Database } from '../../../storage/database.ts';
@@ -43,6 +44,7 @@ beforeEach(async () => {
     apiKey: OPERATOR,
     logger: createLogger({ logLevel: 'silent' }),
     refusal: () => undefined,
+    env: systemEnv,
   });
   app = createApp();
 });

@@ -9,6 +9,7 @@ import { type AccessControl, openAccess } from '../../../daemon/access/access.ts
 import { keysCommand } from '../../../daemon/cli/keys.ts';
 import { stdout } from '../../../daemon/cli/stdout.ts';
 import { createLogger } from '../../../daemon/logger.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { errorMessage } from '../../../protocols/errors.ts';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { Database } from '../../../storage/database.ts';
@@ -26,7 +27,14 @@ beforeEach(async () => {
   const oauth = { oauthIssuer: undefined, oauthAudience: undefined };
   const settings = { dataDir: dir.path, publicReads: true, jwtSecret: undefined, ...oauth };
   const logger = createLogger({ logLevel: 'silent' });
-  control = await openAccess({ db, settings, apiKey: OPERATOR, logger, refusal: () => undefined });
+  control = await openAccess({
+    db,
+    settings,
+    apiKey: OPERATOR,
+    logger,
+    refusal: () => undefined,
+    env: systemEnv,
+  });
   const app = router();
   app.use(
     createMiddleware<ApiEnv>(async (c, next) => {

@@ -9,7 +9,7 @@ const secret = randomBytes(32).toString('base64');
 const HOUR = 3600;
 let now = Date.now();
 const seconds = (): number => Math.floor(now / 1000);
-const clock = { now: () => now, fetch };
+const clock = { now: () => now, steady: () => now, fetch };
 const withSecret = createTokens(
   { jwtSecret: secret, oauthIssuer: undefined, oauthAudience: undefined },
   clock,
@@ -242,7 +242,7 @@ describe('an issuer by its JWKS', () => {
     const urls: string[] = [];
     const settings = { jwtSecret: undefined, oauthIssuer: issuer, oauthAudience: audience };
     const verifier = createTokens(settings, {
-      now: () => now,
+      ...clock,
       fetch: (url, init) => {
         urls.push(url);
         return fetch(url.replace('node.example.org', new URL(issuer).host), init);
@@ -299,11 +299,11 @@ describe('an issuer by its JWKS', () => {
   test('needs an audience, and https outside loopback', () => {
     const invalid = { code: 'settings-invalid' };
     const base = { jwtSecret: undefined };
-    expect(() => createTokens({ ...base, oauthIssuer: issuer, oauthAudience: undefined })).toThrow(
+    expect(() => createTokens({ ...base, oauthIssuer: issuer, oauthAudience: undefined }, clock)).toThrow(
       expect.objectContaining(invalid),
     );
     const plain = { ...base, oauthIssuer: 'http://login.example.org', oauthAudience: audience };
-    expect(() => createTokens(plain)).toThrow(expect.objectContaining(invalid));
-    createTokens({ ...plain, oauthIssuer: 'https://login.example.org' });
+    expect(() => createTokens(plain, clock)).toThrow(expect.objectContaining(invalid));
+    createTokens({ ...plain, oauthIssuer: 'https://login.example.org' }, clock);
   });
 });

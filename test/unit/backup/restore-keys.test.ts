@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { restoreBackup } from '../../../daemon/backup/restore-backup.ts';
 import { identityPath, loadOrCreateIdentity } from '../../../daemon/identity-file.ts';
 import { systemEnv } from '../../../daemon/system-env.ts';
@@ -21,7 +22,7 @@ afterEach(() => dir.remove());
 /** Restores a backup of an empty database with the identity and one more file among its keys. */
 async function restoredWith(name: string): Promise<string[]> {
   const from = join(dir.path, 'from');
-  const identity = await loadOrCreateIdentity(from);
+  const identity = await loadOrCreateIdentity(from, systemEnv);
   const files = { 'identity.json': readFileSync(identityPath(from), 'utf8'), [name]: '000000000fff\n' };
   const about = { format: 1, layout: LAYOUT, agrinetd: '0.1.0', peerId: identity.peerId } as const;
   const manifest = {

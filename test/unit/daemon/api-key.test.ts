@@ -2,6 +2,7 @@ import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { apiKeyPath, openApiKey, readLocalApiKey } from '../../../daemon/api-key.ts';
 
 let folder: string;
@@ -17,13 +18,13 @@ async function loadOrCreateApiKey(
   dataDir: string,
   settings: { apiKey: string | undefined },
 ): Promise<string> {
-  const { key, publish } = await openApiKey(dataDir, settings);
+  const { key, publish } = await openApiKey(dataDir, settings, systemEnv);
   await publish();
   return key;
 }
 
 test('its file waits for the word that the clock is right, and is written once', async () => {
-  const { key, publish } = await openApiKey(folder, none);
+  const { key, publish } = await openApiKey(folder, none, systemEnv);
   expect(await readLocalApiKey({ ...none, dataDir: folder })).toBeUndefined();
   await Promise.all([publish(), publish()]);
   await publish();

@@ -4,6 +4,7 @@ import { createEventLog, type EventLimits, type EventLog } from '../../../daemon
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { Database } from '../../../storage/database.ts';
 import { openEventTable } from '../../../storage/event-table.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 import { waitFor } from '../../support/wait.ts';
 
@@ -25,7 +26,7 @@ describe('the log of events', () => {
   async function open(limits: Partial<EventLimits> = {}): Promise<EventLog> {
     return createEventLog({
       table: await openEventTable(db),
-      now: () => 1_700_000_000_000,
+      env: { ...systemEnv, now: () => 1_700_000_000_000 },
       warn: (message) => warnings.push(message),
       limits: { flushMs: 1, retryMs: 10, ...limits },
     });
@@ -143,7 +144,7 @@ describe('the log of events', () => {
         ...table,
         write: (events, prune) => (broken ? Promise.reject(new Error('disk')) : table.write(events, prune)),
       },
-      now: Date.now,
+      env: systemEnv,
       warn: (message) => warnings.push(message),
       limits: { flushMs: 1, retryMs: 5, window: 16, unwritten: 32 },
     });

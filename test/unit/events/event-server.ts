@@ -11,6 +11,7 @@ import { type EventLogs, openEventLogs } from '../../../daemon/events/event-logs
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { Database } from '../../../storage/database.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
 export interface EventServer {
@@ -31,7 +32,7 @@ export async function eventServer(
   const dir = tempDir('sse');
   const db = await Database.open(dir.path, systemEnv);
   const log = await openEventLogs(db, identityFromSeed(new Uint8Array(32).fill(4)), {
-    now: Date.now,
+    env: systemEnv,
     warn: () => undefined,
     limits,
   });

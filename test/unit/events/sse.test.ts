@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { sealedNumbers } from '../../../daemon/sealed-number.ts';
+import { createNumberCipher } from '../../../daemon/number-cipher.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 import { seededRandom } from '../../support/random.ts';
 import { waitFor } from '../../support/wait.ts';
@@ -159,10 +160,11 @@ describe('server-sent events over a socket', () => {
       log.emit('message', { n: 20 + n }, { conversation: 'conversations/o/c1' });
     }
     const sealed = log.sealPlace(6);
-    const ofAnother = sealedNumbers(
+    const ofAnother = createNumberCipher(
       identityFromSeed(new Uint8Array(32).fill(5)),
       'agrinet event places',
-    ).seal(6);
+      systemEnv,
+    ).encrypt(6);
     const unreadable = {
       garbage: 'no id at all',
       'longer garbage': 'x'.repeat(2000),

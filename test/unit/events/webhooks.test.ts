@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { TellableEvent } from '../../../api/ports/events.ts';
 import type { JsonObject } from '../../../api/ports/jobs.ts';
 import { createWebhookHandler, startWebhooks, type WebhookOptions } from '../../../daemon/events/webhooks.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { waitFor } from '../../support/wait.ts';
 
 const SECRET = 'a secret of the test, long enough';
@@ -51,7 +52,7 @@ describe('webhooks', () => {
     urls: [url],
     secret: SECRET,
     node: '12D3KooWnode',
-    now: () => NOW,
+    env: { ...systemEnv, now: () => NOW },
     warn: (message) => warnings.push(message),
     ...more,
   });

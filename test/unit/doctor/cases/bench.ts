@@ -11,6 +11,7 @@ import type { Finding } from '../../../../daemon/doctor/finding.ts';
 import { gatherOffline } from '../../../../daemon/doctor/offline-facts.ts';
 import { loadOrCreateIdentity } from '../../../../daemon/identity-file.ts';
 import { loadSettings } from '../../../../daemon/settings.ts';
+import { systemEnv } from '../../../../daemon/system-env.ts';
 import { identityFromSeed, type Identity } from '../../../../protocols/wire/identity.ts';
 import type { datedCertificate } from '../../../support/certificates.ts';
 import { agrinet } from '../../../support/cli.ts';
@@ -100,8 +101,8 @@ export const online = async (of: TestNode, laterMs = 0): Promise<readonly Findin
 export async function livedIn(): Promise<string> {
   process.umask(0o077);
   const dir = folder();
-  await loadOrCreateIdentity(dir);
-  await loadOrCreatePepper(dir, false);
+  await loadOrCreateIdentity(dir, systemEnv);
+  await loadOrCreatePepper(dir, false, systemEnv);
   mkdirSync(join(dir, 'db'));
   writeFileSync(join(dir, 'db', 'CURRENT'), '');
   writeFileSync(join(dir, 'initialized'), '');
