@@ -7,7 +7,6 @@ import { z } from 'zod';
 import { systemEnv } from '../../daemon/system-env.ts';
 import { type AccessControl, openAccess } from '../../daemon/access/access.ts';
 import { createLogger } from '../../daemon/logger.ts';
-import { systemEnv } from '../../daemon/system-env.ts';
 import { Database } from '../../storage/database.ts';
 import { tempDir } from '../support/temp-dir.ts';
 

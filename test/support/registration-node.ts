@@ -18,7 +18,6 @@ import { createHttpNodes, type HttpNodes } from '../../protocols/registry/http-n
 import { createNonces } from '../../protocols/registry/nonces.ts';
 import { createRegistry, type Registry } from '../../protocols/registry/registry.ts';
 import { type Identity, identityFromSeed } from '../../protocols/wire/identity.ts';
-import { systemEnv } from '../../daemon/system-env.ts';
 import { Database } from '../../storage/database.ts';
 import { httpNodeStore, nonceStore, registryStore } from '../../storage/tables.ts';
 import type { Certificate } from './certificates.ts';

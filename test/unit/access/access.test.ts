@@ -5,7 +5,6 @@ import { systemEnv } from '../../../daemon/system-env.ts';
 import { type AccessControl, openAccess } from '../../../daemon/access/access.ts';
 import { keyPepperPath } from '../../../daemon/access/key-pepper.ts';
 import { createLogger } from '../../../daemon/logger.ts';
-import { systemEnv } from '../../../daemon/system-env.ts';
 import { Database } from '../../../storage/database.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 

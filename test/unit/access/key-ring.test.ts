@@ -5,7 +5,6 @@ import { KEY_LIMITS } from '../../../daemon/access/key-rules.ts';
 import { KeyRing } from '../../../daemon/access/key-ring.ts';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { AgrinetError } from '../../../protocols/errors.ts';
-import { systemEnv } from '../../../daemon/system-env.ts';
 import { Database } from '../../../storage/database.ts';
 import { fullKey, range } from '../../../storage/keyspace.ts';
 import { keyTable } from '../../../storage/key-table.ts';

@@ -11,7 +11,6 @@ import { stdout } from '../../../daemon/cli/stdout.ts';
 import { createLogger } from '../../../daemon/logger.ts';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { errorMessage } from '../../../protocols/errors.ts';
-import { systemEnv } from '../../../daemon/system-env.ts';
 import { Database } from '../../../storage/database.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 

@@ -5,7 +5,6 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { restoreBackup } from '../../../daemon/backup/restore-backup.ts';
 import { identityPath, loadOrCreateIdentity } from '../../../daemon/identity-file.ts';
-import { systemEnv } from '../../../daemon/system-env.ts';
 import { Digests } from '../../../storage/digests.ts';
 import { withKeys, writeBackup } from '../../../storage/backup/backup-file.ts';
 import { sealKeys } from '../../../storage/backup/sealed-keys.ts';

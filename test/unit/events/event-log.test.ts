@@ -4,7 +4,6 @@ import { createEventLog, type EventLimits, type EventLog } from '../../../daemon
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { Database } from '../../../storage/database.ts';
 import { openEventTable } from '../../../storage/event-table.ts';
-import { systemEnv } from '../../../daemon/system-env.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 import { waitFor } from '../../support/wait.ts';
 

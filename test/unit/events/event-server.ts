@@ -11,7 +11,6 @@ import { type EventLogs, openEventLogs } from '../../../daemon/events/event-logs
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { Database } from '../../../storage/database.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
-import { systemEnv } from '../../../daemon/system-env.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
 export interface EventServer {
