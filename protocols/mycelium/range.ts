@@ -3,6 +3,7 @@ import { AgrinetError, errorCode } from '../errors.ts';
 import { effectiveHead, type FeedState } from '../feed/feed.ts';
 import { fromHex, hex } from '../wire/bytes.ts';
 import { bytesOf, decodeCbor, encodeCbor, integer, mapOf } from '../wire/cbor.ts';
+import { CpuTurn } from '../wire/cpu-turn.ts';
 import { framed, type FramedStream } from '../wire/framed-stream.ts';
 import { parsePeerId, type PeerId } from '../wire/identity.ts';
 import { type Channel, isChannel } from '../wire/ids.ts';
@@ -158,7 +159,7 @@ export interface RangeProtocol {
 }
 
 export interface RangeComponents {
-  readonly env: Pick<Env, 'deadline' | 'monotonic' | 'offload'>;
+  readonly env: Pick<Env, 'after' | 'cpu' | 'deadline' | 'monotonic' | 'offload'>;
   readonly libp2p: StreamHost;
   readonly source: FeedSource;
   readonly access: Access;
@@ -171,6 +172,7 @@ export function createRangeProtocol(
 ): RangeProtocol {
   const protocol = `/agrinet/${network}/range/1`;
   const lanes = new AnswerLanes(RANGE_LIMITS);
+  const turn = new CpuTurn(env);
   let stopping = new AbortController();
 
   async function answer(stream: ByteStream, connection: PeerConnection): Promise<void> {
@@ -202,6 +204,7 @@ export function createRangeProtocol(
     const soon = (): AbortSignal => AbortSignal.any([overall, env.deadline(RANGE_LIMITS.idleMs * 4)]);
     const request = await frames.read(soon());
     if (request === null) throw malformed();
+    await turn.pause(); // thousands of epochs are milliseconds to read
     const wanted = decodeRangeRequest(request);
     if (wanted.channel !== 'public' && !access.mayHold(peer, wanted.channel))
       throw new AgrinetError('not-a-participant', 'nothing to tell');
@@ -234,8 +237,10 @@ export function createRangeProtocol(
       try {
         await frames.write(encodeRangeRequest(request), soon());
         await frames.close(soon());
-        for await (const frame of steady(framesIn(frames, soon), { error: pullSlow, now: env.monotonic }))
+        for await (const frame of steady(framesIn(frames, soon), { error: pullSlow, now: env.monotonic })) {
+          await turn.pause();
           yield await decodeRangeFrame(frame, env.offload);
+        }
         done = true;
       } finally {
         if (!done) frames.abort(new AgrinetError('stream-aborted', 'stopped reading'));

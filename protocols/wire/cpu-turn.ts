@@ -1,25 +1,57 @@
-import { type Env, pause } from '../env.ts';
+import type { Env } from '../env.ts';
 
-/** CPU that one piece of work takes of the main thread before timers and sockets have their turn, milliseconds. */
+/** CPU that work on what others have sent takes of the main thread before timers and sockets have their turn, milliseconds. */
 const TURN_MS = 8;
 
-/**
- * Lets work on what others have sent give way by the CPU time it has used: promises alone starve timers and sockets, and a pause
- * for every item would cost more than most items.
- */
-export class CpuTurn {
-  readonly #env: Pick<Env, 'cpu' | 'after'>;
+type TurnEnv = Pick<Env, 'cpu' | 'after'>;
+
+/** Who waits for a turn of one event loop. Each turn goes to one alone: what four peers send at once is four turns' work. */
+class Waiting {
+  readonly #env: TurnEnv;
+  readonly #queue: (() => void)[] = [];
   #since: number;
 
-  constructor(env: Pick<Env, 'cpu' | 'after'>) {
+  constructor(env: TurnEnv) {
     this.#env = env;
     this.#since = env.cpu();
   }
 
-  /** Waits for a turn of the event loop when this one has been used up; otherwise costs next to nothing. */
-  async pause(): Promise<void> {
-    if (this.#env.cpu() - this.#since < TURN_MS) return;
-    await pause(this.#env, 0);
+  isUsedUp(): boolean {
+    return this.#queue.length > 0 || this.#env.cpu() - this.#since >= TURN_MS;
+  }
+
+  next(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#queue.push(resolve);
+      if (this.#queue.length === 1) this.#env.after(0, this.#letOneGoOn);
+    });
+  }
+
+  readonly #letOneGoOn = (): void => {
     this.#since = this.#env.cpu();
+    const first = this.#queue.shift();
+    if (this.#queue.length > 0) this.#env.after(0, this.#letOneGoOn);
+    first?.();
+  };
+}
+
+/** By environment, because that is what has an event loop. */
+const waitingIn = new WeakMap<TurnEnv, Waiting>();
+
+/**
+ * Lets work on what others have sent give way by the CPU time it has used, all of it together: promises alone starve timers and sockets,
+ * and a pause for every item would cost more than most items.
+ */
+export class CpuTurn {
+  readonly #waiting: Waiting;
+
+  constructor(env: TurnEnv) {
+    this.#waiting = waitingIn.get(env) ?? new Waiting(env);
+    waitingIn.set(env, this.#waiting);
+  }
+
+  /** Waits for a turn of the event loop when this one has been used up or others wait; otherwise costs next to nothing. */
+  async pause(): Promise<void> {
+    if (this.#waiting.isUsedUp()) await this.#waiting.next();
   }
 }
