@@ -6,7 +6,8 @@ const PUBLIC = Object.values<MetricDefinition>(METRICS).flatMap(({ name, audienc
   audience === 'public' ? [name] : [],
 );
 
-type KeyOf<T extends MetricDefinition['type']> = {
+type Type = MetricDefinition['type'];
+type KeyOf<T extends Type> = {
   [K in MetricKey]: (typeof METRICS)[K]['type'] extends T ? K : never;
 }[MetricKey];
 type Labels = Readonly<Record<string, string>>;
@@ -15,9 +16,12 @@ export type Figure = readonly [labels: Labels, value: number];
 
 /** The library's registry over the table of metrics; one for each node. */
 export interface Exposition {
-  /** Shows these series of a metric, and no others. Counters are given as they stand, not as what was added. */
-  show(key: KeyOf<'counter' | 'gauge'>, figures: Iterable<Figure> | number): void;
+  /** What is counted as it happens. */
+  counter(key: KeyOf<'counter'>): Counter;
+  gauge(key: KeyOf<'gauge'>): Gauge;
   histogram(key: KeyOf<'histogram'>): Histogram;
+  /** What a part knows anyway: shows these series of a metric, and no others. Counters are given as they stand, not as what was added. */
+  show(key: KeyOf<'counter' | 'gauge'>, figures: Iterable<Figure> | number): void;
   /** What this audience may see: all of it, or the public metrics of the table alone. */
   text(sees: Sees): Promise<string>;
   readonly contentType: string;
@@ -26,26 +30,23 @@ export interface Exposition {
 export function createExposition(): Exposition {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
-  const shown = new Map<string, Counter | Gauge>();
-  const histograms = new Map<string, Histogram>();
-  for (const [key, { name, type, help, labels = [], buckets = [] }] of Object.entries<MetricDefinition>(
-    METRICS,
-  )) {
-    const common = { name, help: help.replaceAll('`', ''), labelNames: [...labels], registers: [registry] };
-    if (type === 'histogram') histograms.set(key, new Histogram({ ...common, buckets: [...buckets] }));
-    else shown.set(key, type === 'counter' ? new Counter(common) : new Gauge(common));
+  const metrics = new Map<string, Counter | Gauge | Histogram>(
+    Object.entries<MetricDefinition>(METRICS).map(([key, definition]) => [key, made(definition, registry)]),
+  );
+  function found<T>(key: MetricKey, type: new (...args: never[]) => T): T {
+    const metric = metrics.get(key);
+    if (metric instanceof type) return metric;
+    throw new TypeError(`${key} is no ${type.name}`);
   }
   return {
+    counter: (key) => found(key, Counter),
+    gauge: (key) => found(key, Gauge),
+    histogram: (key) => found(key, Histogram),
     show(key, figures) {
-      const metric = shown.get(key);
-      metric?.reset();
-      if (typeof figures === 'number') metric?.inc(figures);
-      else for (const [labels, value] of figures) metric?.inc(labels, value);
-    },
-    histogram(key) {
-      const found = histograms.get(key);
-      if (found === undefined) throw new TypeError(`no histogram ${key}`);
-      return found;
+      const metric = METRICS[key].type === 'counter' ? found(key, Counter) : found(key, Gauge);
+      metric.reset();
+      if (typeof figures === 'number') metric.inc(figures);
+      else for (const [labels, value] of figures) metric.inc(labels, value);
     },
     async text(sees) {
       if (sees === 'whole') return registry.metrics();
@@ -54,4 +55,24 @@ export function createExposition(): Exposition {
     },
     contentType: registry.contentType,
   };
+}
+
+function made(
+  { name, type, help, labels = [], buckets = [] }: MetricDefinition,
+  registry: Registry,
+): Counter | Gauge | Histogram {
+  const common = { name, help: help.replaceAll('`', ''), labelNames: [...labels], registers: [registry] };
+  switch (type) {
+    case 'counter':
+      return new Counter(common);
+    case 'gauge':
+      return new Gauge(common);
+    case 'histogram':
+      return new Histogram({ ...common, buckets: [...buckets] });
+  }
+}
+
+/** Values by name as series with that name as their label. */
+export function byLabel<L extends string>(label: L, values: Iterable<readonly [string, number]>): Figure[] {
+  return Array.from(values, ([name, value]) => [{ [label]: name }, value]);
 }

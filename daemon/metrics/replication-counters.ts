@@ -1,97 +1,78 @@
-import type { Committed } from '../../protocols/ledger/types.ts';
 import type { PullEvent } from '../../protocols/mycelium/puller.ts';
 import type { Node } from '../node.ts';
+import { boundedLabel } from './bounded-label.ts';
 import type { Exposition } from './exposition.ts';
 import { METRICS_LIMITS } from './metrics-table.ts';
-import { createTally } from './tally.ts';
 
-type Watched = Pick<Node, 'onCommit' | 'onPull' | 'onGossip' | 'onMerged' | 'listenerFailures' | 'db'>;
+type Watched = Pick<Node, 'onCommit' | 'onPull' | 'onGossip' | 'onMerged' | 'db'>;
 
-/** Listens to what the parts tell and counts it; `refresh` shows it. */
-export function countReplication(node: Watched, exposition: Exposition): { refresh(): void } {
-  const gossip = createTally({ known: new Set(['accept', 'ignore', 'reject']) });
-  const failures = createTally({ most: METRICS_LIMITS.codes });
-  const refused = createTally({ most: METRICS_LIMITS.codes });
-  const origins = { local: { commits: 0, entries: 0 }, remote: { commits: 0, entries: 0 } };
-  const merges = { fast: 0, whole: 0 };
-  /** Judgements since the last commit: their records are among its changes, because the ledger does one commit at a time. */
-  let judged = 0;
-  let [published, pulls, pulled, differs] = [0, 0, 0, 0];
-  const mergeSeconds = exposition.histogram('mergeSeconds');
+/** Listens to what the parts tell and counts it. */
+export function countReplication(node: Watched, exposition: Exposition): void {
+  countCommits(node, exposition);
+  node.onPull('metrics', pullCounter(exposition));
+  const received = exposition.counter('gossipReceived');
+  const published = exposition.counter('gossipPublished');
+  node.onGossip('metrics', (what) => {
+    if (what === 'published') published.inc();
+    else received.inc({ verdict: what });
+  });
   const syncSeconds = exposition.histogram('syncSeconds');
+  node.db.onSynced((ms) => syncSeconds.observe(ms / 1000));
+}
 
-  function onCommit({ local, entries, changes }: Committed): void {
-    const origin = local ? origins.local : origins.remote;
-    origin.commits++;
-    origin.entries += entries.length;
-    merges.fast += Math.max(0, changes.length - judged);
-    merges.whole += judged;
-    judged = 0;
+function countCommits(node: Pick<Watched, 'onCommit' | 'onMerged'>, exposition: Exposition): void {
+  const commits = exposition.counter('commits');
+  const entries = exposition.counter('committedEntries');
+  const merges = exposition.counter('merges');
+  const mergeSeconds = exposition.histogram('mergeSeconds');
+  for (const origin of ['local', 'remote']) {
+    commits.inc({ origin }, 0);
+    entries.inc({ origin }, 0);
   }
-  function onPull(event: PullEvent): void {
+  for (const road of ['fast', 'automerge']) merges.inc({ road }, 0);
+  /** Merges since the last commit: their records are among its changes, because the ledger does one commit at a time. */
+  let merged = 0;
+  node.onMerged('metrics', (ms) => {
+    merged++;
+    mergeSeconds.observe(ms / 1000);
+  });
+  node.onCommit('metrics', (committed) => {
+    const origin = committed.local ? 'local' : 'remote';
+    commits.inc({ origin });
+    entries.inc({ origin }, committed.entries.length);
+    merges.inc({ road: 'fast' }, Math.max(0, committed.changes.length - merged));
+    merges.inc({ road: 'automerge' }, merged);
+    merged = 0;
+  });
+}
+
+function pullCounter(exposition: Exposition): (event: PullEvent) => void {
+  const pulls = exposition.counter('pulls');
+  const entries = exposition.counter('pulledEntries');
+  const failures = exposition.counter('pullFailures');
+  const refused = exposition.counter('entriesRefused');
+  const differs = exposition.counter('digestDiffers');
+  const failureCode = boundedLabel({ most: METRICS_LIMITS.codes });
+  const refusalCode = boundedLabel({ most: METRICS_LIMITS.codes });
+  return (event) => {
     switch (event.kind) {
       case 'peer-synced':
         if (event.pulled !== true) break;
-        pulls++;
-        pulled += event.received;
+        pulls.inc();
+        entries.inc(event.received);
         break;
       case 'pull-failed':
-        failures.add(event.code);
+        failures.inc({ code: failureCode(event.code) });
         break;
       case 'entry-refused':
-        refused.add(event.code);
+        refused.inc({ code: refusalCode(event.code) });
         break;
       case 'digest-differs':
-        differs++;
+        differs.inc();
         break;
       case 'own-held':
       case 'peer-distrusted':
         break; // the rejoin's own; counted among the alarms
     }
-  }
-  node.onCommit('metrics', onCommit);
-  node.onPull('metrics', onPull);
-  node.onGossip('metrics', (what) => {
-    if (what === 'published') published++;
-    else gossip.add(what);
-  });
-  node.onMerged('metrics', (ms) => {
-    judged++;
-    mergeSeconds.observe(ms / 1000);
-  });
-  node.db.onSynced((ms) => syncSeconds.observe(ms / 1000));
-
-  return {
-    refresh() {
-      const byCode = (tally: typeof failures) =>
-        Array.from(tally.entries(), ([code, count]) => [{ code }, count] as const);
-      exposition.show(
-        'gossipReceived',
-        Array.from(gossip.entries(), ([verdict, count]) => [{ verdict }, count] as const),
-      );
-      exposition.show('gossipPublished', published);
-      exposition.show('pulls', pulls);
-      exposition.show('pulledEntries', pulled);
-      exposition.show('pullFailures', byCode(failures));
-      exposition.show('entriesRefused', byCode(refused));
-      exposition.show('digestDiffers', differs);
-      exposition.show(
-        'listenerFailures',
-        Array.from(node.listenerFailures, ([listener, count]) => [{ listener }, count] as const),
-      );
-      const both = Object.entries(origins);
-      exposition.show(
-        'commits',
-        both.map(([origin, { commits }]) => [{ origin }, commits] as const),
-      );
-      exposition.show(
-        'committedEntries',
-        both.map(([origin, { entries }]) => [{ origin }, entries] as const),
-      );
-      exposition.show('merges', [
-        [{ road: 'fast' }, merges.fast],
-        [{ road: 'automerge' }, merges.whole],
-      ]);
-    },
   };
 }

@@ -10,19 +10,17 @@ import { countReplication } from './replication-counters.ts';
 export function startMetrics(node: Node, parts: HeldParts): MetricsPort {
   const exposition = createExposition();
   const http = createHttpCounters(exposition);
-  const replication = countReplication(node, exposition);
+  countReplication(node, exposition);
   const held = createHeldFigures(node, parts, exposition);
   const scrapes = new Map<Sees, Promise<string>>();
   let last: Promise<unknown> = Promise.resolve();
 
   async function scraped(sees: Sees): Promise<string> {
-    http.refresh();
-    replication.refresh();
     await held.refresh(sees);
     return exposition.text(sees);
   }
   return {
-    ...http.port,
+    ...http,
     // Two scrapes at once are one, or for two audiences one after the other: each begins by setting back what the other is about to show.
     text(sees) {
       const running = scrapes.get(sees);
