@@ -28,7 +28,7 @@ const LOG_END_MS = 1000;
 export async function runDaemon(settings: Settings): Promise<void> {
   const logger = createLogger(settings);
   for (const warning of settingsWarnings(process.env)) logger.warn({ warning }, 'unknown setting ignored');
-  const supervision = createSupervision(process.env, logger);
+  const supervision = createSupervision(process.env, logger, systemEnv);
   try {
     await run(settings, logger, supervision);
   } finally {
@@ -126,14 +126,15 @@ async function publishKey({ clock, logger }: Node, apiKey: OwnApiKey, stop: Abor
 }
 
 /** What has to answer for the daemon to be alive. */
-function selfCheck({ ledger, db, guard }: Node, url: string): SelfCheck {
-  return createSelfCheck({
+function selfCheck({ ledger, db, guard, env }: Node, url: string): SelfCheck {
+  const vitals = {
     ledger: () => ledger.drain(),
     storage: () => db.level.get(fullKey('meta', 'version')),
     storageTrouble: () => guard.refusal(),
     reopening: () => db.failed,
-    http: (signal) => askHealth(url, signal),
-  });
+    http: (signal: AbortSignal) => askHealth(url, signal),
+  };
+  return createSelfCheck(vitals, env);
 }
 
 /** One line for `systemctl status`. */

@@ -1,5 +1,5 @@
-import { fstatSync, write as writeFd, writeSync } from 'node:fs';
-import { Socket } from 'node:net';
+import type { Env } from '../protocols/env.ts';
+import type { Output } from './log-output.ts';
 
 /** Bytes of log kept for a reader that has stopped reading, or a disk that is slow; beyond them lines are dropped, and the daemon goes on. */
 const BACKLOG_BYTES = 8 * 1024 * 1024;
@@ -19,17 +19,8 @@ export interface LogSink {
   flushNow(): void;
 }
 
-/** Takes some of the bytes and says how many; fails as `write(2)` does. */
-export interface Output {
-  write(bytes: Uint8Array, done: (error: Error | null, written: number) => void): void;
-  /** The same at once, or not at all: throws as `write(2)` does, EAGAIN where it would have to wait. */
-  writeNow(bytes: Uint8Array): number;
-  destroy(): void;
-}
-
 export interface SinkOptions {
-  /** Of a monotonic clock, milliseconds. */
-  readonly now: () => number;
+  readonly env: Pick<Env, 'monotonic' | 'after'>;
   /** The line that says how many were dropped, once there is room again. */
   readonly notice: (dropped: number) => string;
   readonly backlogBytes?: number;
@@ -40,153 +31,143 @@ export interface SinkOptions {
  * pino's own stream keeps such an error to itself and then tries for ever at the exit. Here the lines are dropped and counted, the output is tried
  * again once a second, and the first thing that it takes is the line that says how many are lacking.
  */
-export function createSink(
-  output: Output,
-  { now, notice, backlogBytes = BACKLOG_BYTES }: SinkOptions,
-): LogSink {
-  let lines: Buffer[] = [];
-  let bytes = 0;
-  let writing: Uint8Array | undefined;
-  let dropped = 0;
-  /** Of them, those that no notice has told of. */
-  let untold = 0;
-  /** What the notice in the batch under way says; untold again when that fails. */
-  let telling = 0;
-  let failedAt: number | undefined;
-  /** A line of which the output took a part only: the next one begins on a line of its own. */
-  let torn = false;
-  let closed = false;
-  const idle: (() => void)[] = [];
+export function createSink(output: Output, options: SinkOptions): LogSink {
+  return new LineSink(output, options);
+}
 
-  function drop(count: number): void {
-    dropped += count;
-    untold += count;
+class LineSink implements LogSink {
+  readonly #output: Output;
+  readonly #options: SinkOptions;
+  #lines: Buffer[] = [];
+  #bytes = 0;
+  #writing: Uint8Array | undefined;
+  #dropped = 0;
+  /** Of them, those that no notice has told of. */
+  #unnoticed = 0;
+  /** What the notice in the batch under way says; unnoticed again when that fails. */
+  #noticing = 0;
+  #failedAt: number | undefined;
+  /** A line of which the output took a part only: the next one begins on a line of its own. */
+  #torn = false;
+  #closed = false;
+  readonly #idle: (() => void)[] = [];
+
+  constructor(output: Output, options: SinkOptions) {
+    this.#output = output;
+    this.#options = options;
   }
-  function next(): Uint8Array | undefined {
+
+  write(line: string): void {
+    const { env, backlogBytes = BACKLOG_BYTES } = this.#options;
+    const waits = this.#failedAt !== undefined && env.monotonic() - this.#failedAt < AGAIN_MS;
+    const buffer = Buffer.from(line);
+    if (this.#closed || waits || this.#bytes + buffer.length > backlogBytes) {
+      this.#drop(1);
+      return;
+    }
+    this.#lines.push(buffer);
+    this.#bytes += buffer.length;
+    this.#pump();
+  }
+
+  dropped(): number {
+    return this.#dropped;
+  }
+
+  flushNow(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    try {
+      for (let rest = this.#nextBatch(); rest !== undefined; rest = this.#nextBatch())
+        while (rest.length > 0) rest = rest.subarray(this.#output.writeNow(rest));
+    } catch {
+      this.#drop(this.#lines.length); // nobody can be told any more
+    }
+  }
+
+  async close(ms: number): Promise<void> {
+    if (this.#closed) return;
+    if (this.#writing !== undefined || this.#lines.length > 0) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const timer = this.#options.env.after(ms, resolve, { holds: true });
+      this.#idle.push(resolve);
+      this.#pump();
+      await promise;
+      timer.cancel();
+    }
+    this.#closed = true;
+    this.#output.destroy();
+  }
+
+  #drop(count: number): void {
+    this.#dropped += count;
+    this.#unnoticed += count;
+  }
+
+  #nextBatch(): Uint8Array | undefined {
     const batch: Buffer[] = [];
-    if (untold > 0 && lines.length > 0) {
-      batch.push(Buffer.from(`${torn ? '\n' : ''}${notice(untold)}`));
-      telling = untold;
-      untold = 0;
+    if (this.#unnoticed > 0 && this.#lines.length > 0) {
+      batch.push(Buffer.from(`${this.#torn ? '\n' : ''}${this.#options.notice(this.#unnoticed)}`));
+      this.#noticing = this.#unnoticed;
+      this.#unnoticed = 0;
     }
     for (let size = 0; size < BATCH_BYTES;) {
-      const line = lines.shift();
+      const line = this.#lines.shift();
       if (line === undefined) break;
-      bytes -= line.length;
+      this.#bytes -= line.length;
       size += line.length;
       batch.push(line);
     }
     return batch.length === 0 ? undefined : Buffer.concat(batch);
   }
-  function failed(rest: Uint8Array, started: boolean): void {
-    failedAt = now();
-    torn ||= started;
-    // The notice is no line of anybody's; a batch that got a part of itself out may have got it out.
-    const own = telling > 0 && !started ? 1 : 0;
-    if (own > 0) untold += telling;
-    telling = 0;
-    drop(countLines(rest) - own + lines.length);
-    lines = [];
-    bytes = 0;
-    writing = undefined;
-    idle.splice(0).forEach((tell) => tell());
+
+  #pump(): void {
+    if (this.#writing !== undefined || this.#closed) return;
+    const batch = this.#nextBatch();
+    if (batch === undefined) this.#becomeIdle();
+    else this.#writeRest(batch, false);
   }
-  function pump(): void {
-    if (writing !== undefined || closed) return;
-    const batch = next();
-    if (batch === undefined) {
-      idle.splice(0).forEach((tell) => tell());
-      return;
-    }
-    step(batch, false);
-  }
-  function step(rest: Uint8Array, started: boolean): void {
-    writing = rest;
-    output.write(rest, (error, written) => {
-      if (closed) return;
+
+  #writeRest(rest: Uint8Array, started: boolean): void {
+    this.#writing = rest;
+    this.#output.write(rest, (error, written) => {
+      if (this.#closed) return;
       if (error !== null) {
-        failed(rest, started);
+        this.#fail(rest, started);
         return;
       }
-      failedAt = undefined;
-      if (written < rest.length) step(rest.subarray(written), true);
+      this.#failedAt = undefined;
+      if (written < rest.length) this.#writeRest(rest.subarray(written), true);
       else {
-        writing = undefined;
-        telling = 0;
-        torn = false;
-        pump();
+        this.#writing = undefined;
+        this.#noticing = 0;
+        this.#torn = false;
+        this.#pump();
       }
     });
   }
 
-  return {
-    write(line) {
-      const waits = failedAt !== undefined && now() - failedAt < AGAIN_MS;
-      const buffer = Buffer.from(line);
-      if (closed || waits || bytes + buffer.length > backlogBytes) {
-        drop(1);
-        return;
-      }
-      lines.push(buffer);
-      bytes += buffer.length;
-      pump();
-    },
-    dropped: () => dropped,
-    flushNow() {
-      if (closed) return;
-      closed = true;
-      try {
-        for (let rest = next(); rest !== undefined; rest = next())
-          while (rest.length > 0) rest = rest.subarray(output.writeNow(rest));
-      } catch {
-        drop(lines.length); // nobody can be told any more
-      }
-    },
-    async close(ms) {
-      if (closed) return;
-      if (writing !== undefined || lines.length > 0) {
-        let timer: NodeJS.Timeout | undefined;
-        await new Promise<void>((resolve) => {
-          timer = setTimeout(resolve, ms);
-          idle.push(resolve);
-          pump();
-        });
-        clearTimeout(timer);
-      }
-      closed = true;
-      output.destroy();
-    },
-  };
+  #fail(rest: Uint8Array, started: boolean): void {
+    this.#failedAt = this.#options.env.monotonic();
+    this.#torn ||= started;
+    // The notice is no line of anybody's; a batch that got a part of itself out may have got it out.
+    const own = this.#noticing > 0 && !started ? 1 : 0;
+    if (own > 0) this.#unnoticed += this.#noticing;
+    this.#noticing = 0;
+    this.#drop(countLines(rest) - own + this.#lines.length);
+    this.#lines = [];
+    this.#bytes = 0;
+    this.#writing = undefined;
+    this.#becomeIdle();
+  }
+
+  #becomeIdle(): void {
+    this.#idle.splice(0).forEach((tell) => tell());
+  }
 }
 
 function countLines(bytes: Uint8Array): number {
   let count = 0;
   for (const byte of bytes) if (byte === 10) count += 1;
   return count;
-}
-
-/** A file descriptor as an output. Pipes and sockets are written without blocking a thread: their reader may have stopped reading. */
-export function openOutput(fd: number): Output {
-  const stat = fstatSync(fd);
-  return stat.isFIFO() || stat.isSocket() ? pipeOutput(fd) : fileOutput(fd);
-}
-
-function fileOutput(fd: number): Output {
-  return {
-    write: (bytes, done) =>
-      writeFd(fd, bytes, 0, bytes.length, null, (error, written) => done(error, written)),
-    writeNow: (bytes) => writeSync(fd, bytes),
-    destroy: () => undefined,
-  };
-}
-
-function pipeOutput(fd: number): Output {
-  const socket = new Socket({ fd, readable: false, writable: true });
-  socket.on('error', () => undefined); // each write is told by its callback, and so are those after the end
-  socket.unref();
-  return {
-    write: (bytes, done) => void socket.write(bytes, (error) => done(error ?? null, bytes.length)),
-    writeNow: (bytes) => writeSync(fd, bytes), // the socket has made it non-blocking
-    destroy: () => socket.destroy(),
-  };
 }

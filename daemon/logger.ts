@@ -2,9 +2,11 @@ import { createRequire } from 'node:module';
 import { isatty } from 'node:tty';
 import { pino, type DestinationStream, type Logger as PinoLogger } from 'pino';
 import type Pretty from 'pino-pretty';
-import { createSink, type LogSink, openOutput } from './log-sink.ts';
+import { openOutput } from './log-output.ts';
+import { createSink, type LogSink } from './log-sink.ts';
 import { isJournal, priorityPrefix, withPriorities } from './service/journal.ts';
 import type { Settings } from './settings.ts';
+import { systemEnv } from './system-env.ts';
 
 /** What every part of the daemon logs to: a static message, with fields before it. */
 export type Logger = PinoLogger;
@@ -66,10 +68,10 @@ function openStandardOutput(): StandardOutput {
   const journal = isJournal(STDOUT);
   const notice = (dropped: number): string => {
     const msg = 'log lines were dropped: the output was full, or nobody read it';
-    const line = `${JSON.stringify({ level: WARN, time: Date.now(), pid: process.pid, dropped, msg })}\n`;
+    const line = `${JSON.stringify({ level: WARN, time: systemEnv.now(), pid: process.pid, dropped, msg })}\n`;
     return format?.(line) ?? `${journal ? priorityPrefix(WARN) : ''}${line}`;
   };
-  const sink = createSink(openOutput(STDOUT), { now: () => performance.now(), notice });
+  const sink = createSink(openOutput(STDOUT), { env: systemEnv, notice });
   process.once('exit', () => sink.flushNow());
   const lines = { write: (line: string) => sink.write(format?.(line) ?? line) };
   return { destination: journal ? withPriorities(lines) : lines, sink };

@@ -165,8 +165,7 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
     connected: () => new Set(host.libp2p.getPeers().map(String)),
     log: (message, fields) =>
       message === 'peer lost' ? logger.warn(fields, message) : logger.info(fields, message),
-    now,
-    monotonic: env.monotonic,
+    env,
   });
   parts.started('reach watch', () => reach.stop());
 

@@ -35,7 +35,7 @@ export function startDoctor(node: Node, sources: DoctorSources, parts: Parts): D
   parts.started('disk trend', () => disk.stop());
   const gaps = startGapWatch(node, sources.standings, steady);
   parts.started('gap watch', () => gaps.stop());
-  const stalls = startStallWatch(node, steady, ({ peer, channel, epoch, there, sinceMs }) =>
+  const stalls = startStallWatch(node, node.env, ({ peer, channel, epoch, there, sinceMs }) =>
     node.alarms.raise({
       kind: 'feed-stalled',
       node: peer,

@@ -1,3 +1,4 @@
+import { type Env, every } from '../../protocols/env.ts';
 import { errorCode } from '../../protocols/errors.ts';
 import type { HttpNode } from '../../protocols/registry/http-nodes.ts';
 import type { RegisteredNode } from '../../protocols/registry/registry.ts';
@@ -25,14 +26,12 @@ export interface ReachWatchParts {
   /** Peer ids with an open connection. */
   readonly connected: () => ReadonlySet<string>;
   readonly log: (message: 'peer lost' | 'peer back', fields: Record<string, unknown>) => void;
-  /** Milliseconds since 1970; what is told, never what is decided by. */
-  readonly now: () => number;
-  /** Milliseconds, monotonic. */
-  readonly monotonic: () => number;
+  /** Its `now` is what is shown, never what is decided by. */
+  readonly env: Pick<Env, 'now' | 'monotonic' | 'after'>;
 }
 
 export function startReachWatch(parts: ReachWatchParts): ReachWatch {
-  const { monotonic } = parts;
+  const { now, monotonic } = parts.env;
   const state = emptyReach();
   const stopping = new AbortController();
 
@@ -67,7 +66,7 @@ export function startReachWatch(parts: ReachWatchParts): ReachWatch {
 
   const lastContactAt = (id: string): number | undefined => {
     const at = state.nodes.get(id)?.lastContactAt;
-    return at === undefined ? undefined : Math.round(parts.now() - (monotonic() - at));
+    return at === undefined ? undefined : Math.round(now() - (monotonic() - at));
   };
   const since = (id: string): { since?: number } => {
     const at = lastContactAt(id);
@@ -75,13 +74,13 @@ export function startReachWatch(parts: ReachWatchParts): ReachWatch {
   };
 
   look();
-  const timer = setInterval(look, REACH_LIMITS.roundMs).unref();
+  const timer = every(parts.env, REACH_LIMITS.roundMs, look);
   return {
     isReached: (id) => isReached(state, id, monotonic()),
     lastContactAt,
     contact: (id) => contact(state, id, monotonic()),
     stop() {
-      clearInterval(timer);
+      timer.cancel();
       stopping.abort();
     },
   };
@@ -89,7 +88,7 @@ export function startReachWatch(parts: ReachWatchParts): ReachWatch {
 
 /** Only the node itself can sign the answer: nobody answers for it. */
 async function askPeer(
-  { fetch, network, now }: ReachWatchParts,
+  { fetch, network, env: { now } }: ReachWatchParts,
   { peerId, url, tlsFingerprint }: RegisteredNode,
   signal: AbortSignal,
 ): Promise<boolean> {

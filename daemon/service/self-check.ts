@@ -1,5 +1,6 @@
 import { request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
+import type { Env } from '../../protocols/env.ts';
 import { errorMessage } from '../../protocols/errors.ts';
 
 /** What a daemon that lives answers for. Each rejects, or stays silent, when it does not. */
@@ -23,13 +24,14 @@ export type SelfCheck = (deadlineMs: number) => Promise<readonly string[]>;
  * Asks what only a daemon that works can answer. An absent peer, Redis or mirror is no part of it, and a disk that is full or a
  * database that is being opened again counts as an answer: a restart would mend none of them.
  */
-export function createSelfCheck(vitals: Vitals): SelfCheck {
+export function createSelfCheck(vitals: Vitals, env: Pick<Env, 'after'>): SelfCheck {
   return async (deadlineMs) => {
+    const deadline = { env, ms: deadlineMs };
     const found = await Promise.all([
-      within(deadlineMs, 'the ledger', async () => {
+      within(deadline, 'the ledger', async () => {
         if (!vitals.reopening()) await vitals.ledger();
       }),
-      within(deadlineMs, 'the database', async () => {
+      within(deadline, 'the database', async () => {
         if (vitals.reopening()) return;
         try {
           await vitals.storage();
@@ -37,7 +39,7 @@ export function createSelfCheck(vitals: Vitals): SelfCheck {
           if (vitals.storageTrouble() === undefined) throw error;
         }
       }),
-      within(deadlineMs, 'HTTP', (signal) => vitals.http(signal)),
+      within(deadline, 'HTTP', (signal) => vitals.http(signal)),
     ]);
     return found.flatMap((problem) => (problem === undefined ? [] : [problem]));
   };
@@ -45,16 +47,17 @@ export function createSelfCheck(vitals: Vitals): SelfCheck {
 
 /** What is wrong with one of them, or undefined. */
 async function within(
-  ms: number,
+  { env, ms }: { readonly env: Pick<Env, 'after'>; readonly ms: number },
   what: string,
   ask: (signal: AbortSignal) => Promise<unknown>,
 ): Promise<string | undefined> {
   const deadline = new AbortController();
   const { promise: late, resolve } = Promise.withResolvers<string>();
-  const timer = setTimeout(() => {
+  const giveUp = (): void => {
     resolve(`${what} does not answer`);
     deadline.abort();
-  }, ms);
+  };
+  const timer = env.after(ms, giveUp, { holds: true });
   const answered = ask(deadline.signal).then(
     () => undefined,
     (error: unknown) => `${what} fails (${errorMessage(error)})`,
@@ -62,7 +65,7 @@ async function within(
   try {
     return await Promise.race([answered, late]);
   } finally {
-    clearTimeout(timer);
+    timer.cancel();
   }
 }
 

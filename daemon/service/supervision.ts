@@ -1,3 +1,4 @@
+import { type Env, every, type Timer } from '../../protocols/env.ts';
 import type { Logger } from '../logger.ts';
 import { createNotify, type Notice } from './notify.ts';
 import type { SelfCheck } from './self-check.ts';
@@ -20,24 +21,25 @@ const STATUS_ROUND_MS = 40_000;
 
 /** Speaks for this process to the systemd that started it, if any: NOTIFY_SOCKET, WATCHDOG_USEC. */
 export function createSupervision(
-  env: Readonly<Record<string, string | undefined>>,
+  variables: Readonly<Record<string, string | undefined>>,
   logger: Logger,
+  env: Pick<Env, 'after'>,
 ): Supervision {
-  const notify = createNotify(env, (error) =>
+  const notify = createNotify(variables, (error) =>
     logger.warn({ err: error }, 'systemd cannot be told how the daemon is'),
   );
   if (notify === undefined)
     return { ready: () => undefined, stopping: () => undefined, close: () => undefined };
   const tell = (notice: Notice): void => void notify(notice); // it never fails
-  const watchdogMs = watchdogOf(env);
-  let timer: NodeJS.Timeout | undefined;
+  const watchdogMs = watchdogOf(variables);
+  let timer: Timer | undefined;
 
   const begin = (): void => tell({ STATUS: 'starting', EXTEND_TIMEOUT_USEC: String(START_GRACE_US) });
   begin();
-  timer = setInterval(begin, START_ROUND_MS).unref();
+  timer = every(env, START_ROUND_MS, begin);
 
   function stopRounds(): void {
-    clearInterval(timer);
+    timer?.cancel();
     timer = undefined;
   }
 
@@ -62,11 +64,11 @@ export function createSupervision(
         // READY again: an old systemd may miss a message of systemd-notify, which has ended by the time it looks.
         tell({ READY: '1', STATUS: status(), ...(watchdogMs === undefined ? {} : { WATCHDOG: '1' }) });
       }
-      timer = setInterval(() => {
+      timer = every(env, roundMs, () => {
         if (checking) return;
         checking = true;
         void round().finally(() => (checking = false));
-      }, roundMs).unref();
+      });
     },
     stopping() {
       stopRounds();

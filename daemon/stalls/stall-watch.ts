@@ -1,3 +1,4 @@
+import { type Env, every } from '../../protocols/env.ts';
 import { frontierOf } from '../../protocols/feed/frontier.ts';
 import type { Node } from '../node.ts';
 import {
@@ -45,22 +46,22 @@ export function shownOfOwn(node: WatchedNode): ShownPeer[] {
 
 export function startStallWatch(
   node: WatchedNode,
-  steady: () => number,
+  env: Pick<Env, 'monotonic' | 'after'>,
   onStalled: (stall: Stall) => void,
 ): StallWatch {
   const state = emptyStalls();
   let found: readonly Stall[] = [];
   const look = (): void => {
-    const { stalls, fresh } = stallRound(state, shownOfOwn(node), steady());
+    const { stalls, fresh } = stallRound(state, shownOfOwn(node), env.monotonic());
     found = stalls;
     for (const stall of fresh) onStalled(stall);
   };
-  const timer = setInterval(look, STALL_LIMITS.roundMs).unref();
+  const timer = every(env, STALL_LIMITS.roundMs, look);
   return {
     stalls() {
       look();
       return found;
     },
-    stop: () => clearInterval(timer),
+    stop: () => timer.cancel(),
   };
 }

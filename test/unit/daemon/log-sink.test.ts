@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { createSink, type Output } from '../../../daemon/log-sink.ts';
+import type { Output } from '../../../daemon/log-output.ts';
+import { createSink } from '../../../daemon/log-sink.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 
 /** An output of which the test says how each write goes. Writes are done in the next turn, as those of a file are. */
 function output() {
@@ -33,7 +35,7 @@ function sinkOf(backlogBytes?: number) {
   const { state, out } = output();
   const clock = { now: 0 };
   const sink = createSink(out, {
-    now: () => clock.now,
+    env: { ...systemEnv, monotonic: () => clock.now },
     notice: (dropped) => `(${dropped} dropped)\n`,
     ...(backlogBytes === undefined ? {} : { backlogBytes }),
   });

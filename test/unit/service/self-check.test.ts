@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer as createTcpServer, type AddressInfo, type Server } from 'node:net';
 import { afterEach, describe, expect, it, test } from 'vitest';
 import { askHealth, createSelfCheck } from '../../../daemon/service/self-check.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { freePort } from '../../support/daemon.ts';
 import { startNode } from '../../support/in-process-node.ts';
 import { tempDir } from '../../support/temp-dir.ts';
@@ -18,11 +19,11 @@ const alive = {
 
 describe('the self-check', () => {
   it('names each part that is silent, and only that', async () => {
-    expect(await createSelfCheck(alive)(DEADLINE_MS)).toEqual([]);
-    expect(await createSelfCheck({ ...alive, ledger: never })(DEADLINE_MS)).toEqual([
+    expect(await createSelfCheck(alive, systemEnv)(DEADLINE_MS)).toEqual([]);
+    expect(await createSelfCheck({ ...alive, ledger: never }, systemEnv)(DEADLINE_MS)).toEqual([
       'the ledger does not answer',
     ]);
-    expect(await createSelfCheck({ ...alive, storage: never, http: never })(DEADLINE_MS)).toEqual([
+    expect(await createSelfCheck({ ...alive, storage: never, http: never }, systemEnv)(DEADLINE_MS)).toEqual([
       'the database does not answer',
       'HTTP does not answer',
     ]);
@@ -30,25 +31,27 @@ describe('the self-check', () => {
 
   it('takes an error of the database for an answer only while the storage guard deals with it', async () => {
     const storage = async (): Promise<never> => Promise.reject(new Error('EIO'));
-    expect(await createSelfCheck({ ...alive, storage })(DEADLINE_MS)).toEqual(['the database fails (EIO)']);
-    expect(await createSelfCheck({ ...alive, storage, storageTrouble: () => 'full' })(DEADLINE_MS)).toEqual(
-      [],
-    );
+    expect(await createSelfCheck({ ...alive, storage }, systemEnv)(DEADLINE_MS)).toEqual([
+      'the database fails (EIO)',
+    ]);
+    expect(
+      await createSelfCheck({ ...alive, storage, storageTrouble: () => 'full' }, systemEnv)(DEADLINE_MS),
+    ).toEqual([]);
   });
 
   it('waits for a database that is being opened again, and the ledger behind it, as long as that takes', async () => {
     const waiting = { ...alive, ledger: never, storage: never };
-    expect(await createSelfCheck({ ...waiting, reopening: () => true })(DEADLINE_MS)).toEqual([]);
-    expect(await createSelfCheck(waiting)(DEADLINE_MS)).toHaveLength(2);
+    expect(await createSelfCheck({ ...waiting, reopening: () => true }, systemEnv)(DEADLINE_MS)).toEqual([]);
+    expect(await createSelfCheck(waiting, systemEnv)(DEADLINE_MS)).toHaveLength(2);
     const http = { ...waiting, reopening: () => true, http: never };
-    expect(await createSelfCheck(http)(DEADLINE_MS)).toEqual(['HTTP does not answer']);
+    expect(await createSelfCheck(http, systemEnv)(DEADLINE_MS)).toEqual(['HTTP does not answer']);
   });
 
   it('finds the ledger of a node whose storage is stuck, and passes again when it goes on', async () => {
     const dir = tempDir('self-check');
     const here = await startNode(dir.path);
     try {
-      const check = createSelfCheck({ ...alive, ledger: () => here.node.ledger.drain() });
+      const check = createSelfCheck({ ...alive, ledger: () => here.node.ledger.drain() }, systemEnv);
       expect(await check(DEADLINE_MS)).toEqual([]);
       const { promise: stuck, resolve: free } = Promise.withResolvers<undefined>();
       const held = here.node.ledger.alone(() => stuck);

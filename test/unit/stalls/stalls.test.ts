@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { shownOfOwn, startStallWatch } from '../../../daemon/stalls/stall-watch.ts';
 import { emptyStalls, type ShownPeer, STALL_LIMITS, stallRound } from '../../../daemon/stalls/stalls.ts';
 import { befriend, startNode, type TestNode } from '../../support/in-process-node.ts';
@@ -83,11 +84,7 @@ describe('between two nodes', () => {
     for (let n = 0; n < 3; n++)
       await here.request('POST', '/listings', { type: 'offer', title: `Maize ${n}` });
     let [now, told] = [0, 0];
-    const watch = startStallWatch(
-      here.node,
-      () => now,
-      () => told++,
-    );
+    const watch = startStallWatch(here.node, { ...systemEnv, monotonic: () => now }, () => told++);
     ending.push(() => watch.stop());
     const shows = async (): Promise<void> => {
       const before = here.node.mycelium.frontiersShown(peer.peerId);
