@@ -2,6 +2,7 @@ import { errorMessage } from '../protocols/errors.ts';
 import { decodeEntry } from '../protocols/feed/entry.ts';
 import { isProven } from '../protocols/feed/erasure.ts';
 import { erasuresAt } from '../protocols/ledger/erasing.ts';
+import { soleTurn } from '../protocols/ledger/turn.ts';
 import { readOp } from '../protocols/open-dialog/read-op.ts';
 import type { Database } from '../storage/database.ts';
 import { Digests } from '../storage/digests.ts';
@@ -117,6 +118,7 @@ async function checkIndexes(db: Database, problems: Problem[]): Promise<void> {
 /** Each op of an entry is found from its record; for one that is erased its author's word is held. */
 async function checkOps(db: Database, problems: Problem[], all: boolean): Promise<void> {
   const store = await Store.open(db);
+  const turn = soleTurn(db.env);
   let missing = 0;
   let unproven = 0;
   let miscounted = 0;
@@ -129,7 +131,7 @@ async function checkOps(db: Database, problems: Problem[], all: boolean): Promis
       if (++seq > last && gap === undefined) continue;
       const entry = decodeEntry(bytes);
       if (all && entry.body.some((item) => 'erased' in item))
-        if (!isProven(entry, await erasuresAt(store, { ...feed, seq: entry.header.seq }))) unproven++;
+        if (!isProven(entry, await erasuresAt(store, { ...feed, seq: entry.header.seq }, turn))) unproven++;
       const keys = opsInEffect(feed, gap, entry).flatMap((placed) => {
         const read = readOp(placed);
         return 'problem' in read ? [] : [recordOpKey(read.key, feed.no, placed)];

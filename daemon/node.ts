@@ -260,9 +260,8 @@ async function compose(
     },
     quota: authorQuota(settings, registry),
     clock: createClock(now),
-    now,
+    env,
     credible: clock.credible,
-    steady: clock.steady,
     refusal: () => guard.refusal(),
     onCommit: commits.tell,
     onAlarm: (alarm) => {

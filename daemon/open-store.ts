@@ -25,7 +25,7 @@ export async function openStore(
   logger: Logger,
 ): Promise<Store> {
   const { holes, tailLost, repaired } = db.findings;
-  await noteFound(db, Date.now()).catch((error: unknown) =>
+  await noteFound(db, db.env.now()).catch((error: unknown) =>
     logger.warn({ err: error }, 'that something is gone could not be noted; only this process knows it'),
   );
   if (tailLost > 0) {

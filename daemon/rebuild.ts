@@ -316,14 +316,14 @@ export async function rebuildStore(
   }
   // With what is taken out goes that it was: cut off behind this, the next rebuild finds nothing wrong any more.
   if (survey.problems.length > 0)
-    heads.push(rejoinRow({ cause: 'repaired', since: Date.now(), answered: [] }));
+    heads.push(rejoinRow({ cause: 'repaired', since: db.env.now(), answered: [] }));
   heads.push(countedRow());
   await db.batch(heads, true);
   const store = await Store.open(db);
   const total = survey.entries - survey.unusable.length;
   let done = 0;
   let records = 0;
-  const turn = soleTurn();
+  const turn = soleTurn(db.env);
   let effects = newEffects(store, merges, turn);
   let ops = 0;
   const flush = async (): Promise<void> => {

@@ -30,7 +30,7 @@ export interface BatchTap {
 }
 
 /** What a database and what stands in it take from the machine: when, how long, and numbers that nobody else draws. */
-export type DatabaseEnv = Pick<Env, 'now' | 'monotonic' | 'bytes'>;
+export type DatabaseEnv = Pick<Env, 'now' | 'monotonic' | 'cpu' | 'bytes' | 'after'>;
 
 type Tuning = Pick<LevelOptions, 'writeBufferBytes' | 'now'>;
 

@@ -4,7 +4,7 @@ import { type ForkProof, readForkProof } from '../protocols/feed/fork.ts';
 import type { Gap } from '../protocols/feed/gap.ts';
 import type { Commit, LedgerStore } from '../protocols/ledger/ports.ts';
 import type { Usage } from '../protocols/feed/quota.ts';
-import { soleTurn, type Turn } from '../protocols/ledger/turn.ts';
+import type { Turn } from '../protocols/ledger/turn.ts';
 import {
   MERGE,
   type OpRef,
@@ -296,7 +296,7 @@ export class Store implements LedgerStore {
    * What rows say is made first, and others have their turn meanwhile: nobody else changes what this commit changes. Then the change
    * numbers are drawn and the batch is written, and nobody comes between: whoever reads by change number misses none.
    */
-  async commit(commit: Commit, turn: Turn = soleTurn()): Promise<void> {
+  async commit(commit: Commit, turn: Turn): Promise<void> {
     const numbers = new Map(commit.feeds.map((feed) => [feedId(feed), feed.no]));
     const numberOf = (ref: OpRef): number =>
       numbers.get(feedId(ref)) ?? this.feed(ref.author, ref.channel, ref.epoch)?.no ?? 0;

@@ -14,7 +14,7 @@ import { bytesOf, createBackups } from './backups.ts';
 import { identityOf, readKeyFiles } from './key-files.ts';
 
 export interface TakeOptions {
-  readonly env: Pick<Env, 'now' | 'monotonic' | 'bytes' | 'after'>;
+  readonly env: Pick<Env, 'now' | 'monotonic' | 'cpu' | 'bytes' | 'after'>;
   readonly file: string;
   /** Replace a file that is there. */
   readonly force: boolean;

@@ -15,7 +15,7 @@ import type { Store } from '../../storage/store.ts';
 
 /** What deriving reads: rows as they stand, feeds as the store knows them. */
 export interface DeriveParts {
-  readonly db: Pick<Database, 'level'>;
+  readonly db: Pick<Database, 'level' | 'env'>;
   readonly store: Pick<Store, 'feed' | 'feedNumbered' | 'entry' | 'gap'>;
   readonly merges: Merges;
 }
@@ -55,7 +55,7 @@ export async function deriveRecord(
   const { channel } = first.placed;
   const members = channel === 'public' || channel === key ? undefined : await membersOf(parts, channel);
   const ops = effective.map(({ placed }) => placed);
-  const evaluation = await sliced(evaluate(key, ops, members), soleTurn());
+  const evaluation = await sliced(evaluate(key, ops, members), soleTurn(parts.db.env));
   const { verdicts } = evaluation;
   const state = await stateOf(parts.merges, key, evaluation, unmerged);
   if (state === undefined) return undefined;
@@ -87,7 +87,7 @@ async function membersOf(parts: DeriveParts, channel: RecordKey): Promise<Member
   const effective = belowForks(parts.store, found);
   if (effective.length === 0) return undefined;
   const ops = effective.map(({ placed }) => placed);
-  return (await sliced(evaluate(channel, ops, undefined), soleTurn())).outline.members;
+  return (await sliced(evaluate(channel, ops, undefined), soleTurn(parts.db.env))).outline.members;
 }
 
 /** The ops that have effect. */

@@ -91,7 +91,7 @@ type Pass = {
 };
 
 export interface ScrubParts {
-  readonly db: Pick<Database, 'level' | 'batch' | 'failed'>;
+  readonly db: Pick<Database, 'level' | 'batch' | 'failed' | 'env'>;
   readonly store: Store;
   readonly merges: Merges;
   /** Runs work between two commits. */

@@ -1,6 +1,6 @@
 import type { LedgerParts } from './types.ts';
 
 /** The moment at which an entry is taken in, as it is kept with it; 0 while the clock reads what cannot be. */
-export function arrival({ now, credible }: Pick<LedgerParts, 'now' | 'credible'>): number {
-  return credible?.() === false ? 0 : Math.max(0, Math.floor(now()));
+export function arrival({ env, credible }: Pick<LedgerParts, 'env' | 'credible'>): number {
+  return credible?.() === false ? 0 : Math.max(0, Math.floor(env.now()));
 }

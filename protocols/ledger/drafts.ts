@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { AgrinetError } from '../errors.ts';
 import { type ErasureStatement, sealErasure } from '../feed/erasure.ts';
 import { encodeOp } from '../feed/op.ts';
@@ -176,12 +175,12 @@ function baseOf(state: OpenState | RecordState, actor: string, fields: readonly 
   return { actor, heads, fieldOps, seq: seqs[actor]?.[0] ?? 0 };
 }
 
-/** The creation of a private record; its channel is its own key. The same members and `nonce` (16 bytes) make the same record. */
+/** The creation of a private record; its channel is its own key. The same members and `nonce` (16 bytes, random unless it is to be found again) make the same record. */
 export function draftPrivate(
   pen: Pick<Pen, 'author'>,
   collectionName: string,
   members: Omit<Membership, 'owner'>,
-  nonce: Uint8Array = randomBytes(16),
+  nonce: Uint8Array,
 ): Draft {
   const d = encodeMembership({ owner: pen.author, ...members }, nonce);
   const key = recordKey(collectionNamed(collectionName).name, pen.author, contentId(sha256(d)));

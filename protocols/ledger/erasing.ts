@@ -15,7 +15,7 @@ import { hex, sha256Hex } from '../wire/bytes.ts';
 import type { RecordKey } from '../wire/ids.ts';
 import { placedOps } from './placed-ops.ts';
 import type { LedgerStore } from './ports.ts';
-import { soleTurn, type Turn } from './turn.ts';
+import type { Turn } from './turn.ts';
 
 /**
  * What the erasures of one commit do: whole ops become hashes in the entries that are held, and of those that come in the same
@@ -149,7 +149,7 @@ export async function erasable(entry: Entry, erasures: readonly Erasure[], turn:
 export async function erasuresAt(
   store: Pick<LedgerStore, 'erasures'>,
   at: Pick<Erasure, 'author' | 'channel' | 'epoch' | 'seq'>,
-  turn: Turn = soleTurn(),
+  turn: Turn,
 ): Promise<Erasure[]> {
   const read: Erasure[] = [];
   for (const { bytes } of await store.erasures(at, at.seq, at.seq)) {

@@ -9,7 +9,7 @@ import type { Commits } from './commits.ts';
 import type { ForkCounts } from './fork-counts.ts';
 import { feedOrNew } from './held-feed.ts';
 import type { MergeGate } from './merge-gate.ts';
-import type { JudgingDebts } from './judging-debts.ts';
+import type { AuthorBudgets } from './author-budgets.ts';
 import { laneOf } from './lane-of.ts';
 import type { Lanes } from './lanes.ts';
 import type { NewFeeds } from './new-feeds.ts';
@@ -27,7 +27,7 @@ export interface ForkParts {
   readonly epoch: OwnEpoch;
   readonly gate: MergeGate;
   readonly newFeeds: NewFeeds;
-  readonly debts: JudgingDebts;
+  readonly budgets: AuthorBudgets;
   readonly counts: ForkCounts;
   write(request: WriteRequest): Promise<unknown>;
 }
@@ -73,12 +73,12 @@ export class Forks {
       newFeeds.note(author, channel);
     }
     counts.note(proof);
-    await this.#apply(proof, feedOrNew(store, proof, ledger.now()), own, turn);
+    await this.#apply(proof, feedOrNew(store, proof, ledger.env.now()), own, turn);
     return 'new';
   }
 
   async #apply(proof: ForkProof, base: FeedState, own: boolean, turn: Turn): Promise<void> {
-    const { ledger, commits, gate, debts, epoch } = this.#parts;
+    const { ledger, commits, gate, budgets, epoch } = this.#parts;
     const held = base.seq >= proof.seq - 1 && proof.seq > 1;
     const below = held ? ((await ledger.store.entry(base.no, proof.seq - 1))?.hash ?? '') : '';
     const feed: FeedState = { ...base, fork: { seq: proof.seq, proof: proof.id, below } };
@@ -98,7 +98,7 @@ export class Forks {
         ledger.onAlarm({ kind: 'commit-failed', code: 'reissue' }),
       );
     } else {
-      debts.charge(proof.author, 0, turn.usedMs() + judging.ms);
+      budgets.charge(proof.author, 0, turn.usedMs() + judging.ms);
       ledger.onAlarm({ kind: 'feed-forked', author: proof.author, ...at });
     }
   }

@@ -8,10 +8,10 @@ import { ENTRY_ENVELOPE } from '../feed/header.ts';
 import { bytesEqual } from '../wire/bytes.ts';
 import { signatureHolds } from '../wire/envelope.ts';
 import { arrival } from './arrival.ts';
-import type { BroughtErasures } from './brought-erasures.ts';
+import type { ReceivedErasures } from './received-erasures.ts';
 import { erasable, erasuresAt } from './erasing.ts';
 import { advanced, feedOrNew } from './held-feed.ts';
-import type { JudgingDebts } from './judging-debts.ts';
+import type { AuthorBudgets } from './author-budgets.ts';
 import type { NewFeeds } from './new-feeds.ts';
 import type { Turn } from './turn.ts';
 import type { LedgerParts, Received } from './types.ts';
@@ -20,8 +20,8 @@ import type { LedgerParts, Received } from './types.ts';
 export interface IntakeParts {
   readonly ledger: LedgerParts;
   readonly newFeeds: NewFeeds;
-  readonly debts: JudgingDebts;
-  readonly brought: BroughtErasures;
+  readonly budgets: AuthorBudgets;
+  readonly receivedErasures: ReceivedErasures;
 }
 
 /** Admits entries of one author and channel, one after another: what is admitted changes how the next one stands. */
@@ -44,18 +44,18 @@ export class Intake {
 
   async admit(entry: Entry): Promise<Received> {
     const { author, header } = entry;
-    const { ledger, brought, debts } = this.#parts;
+    const { ledger, receivedErasures, budgets } = this.#parts;
     const { store, identity } = ledger;
     const known = await erasuresAt(store, { author, ...header }, this.#turn);
     // Root and signature hold for any op replaced by its hash: without the author's word anybody could take ops out for good.
     const isWhole = entry.body.every((item) => 'op' in item);
-    const told = isWhole ? [] : [...known, ...brought.at(entryPlace(entry))];
+    const told = isWhole ? [] : [...known, ...receivedErasures.at(entryPlace(entry))];
     if (!isWhole && told.length === 0) return { kind: 'ignore', code: 'ops-erased', entry };
     if (!isProven(entry, told)) return { kind: 'reject', code: 'erasure-mismatch', entry };
     const feed = this.#feed(entry);
     const standing = author === identity.peerId ? 'followed' : ledger.following.standing(author);
     const held = standing === 'no' ? undefined : await this.#heldAt(feed, header.seq);
-    if (standing === 'followed' && author !== identity.peerId && debts.isOver(author))
+    if (standing === 'followed' && author !== identity.peerId && budgets.isExceeded(author))
       return { kind: 'ignore', code: 'author-too-costly', entry };
     const state = { net: ledger.net, standing, feed, heldHash: held?.hash, epochsToday: 0 };
     const verdict = this.#verdict(entry, { ...state, epochsToday: this.#epochsToday(entry, state) }, held);
@@ -124,9 +124,9 @@ export class Intake {
   /** The entry as it is kept: whoever has not yet heard of an erasure brings the op whole. */
   async #accept(entry: Entry, feed: FeedState | undefined, known: readonly Erasure[]): Promise<Entry> {
     const { author, header } = entry;
-    const { store, now } = this.#parts.ledger;
+    const { store, env } = this.#parts.ledger;
     const came = { ...entry, arrived: arrival(this.#parts.ledger) };
-    const base = feed ?? feedOrNew(store, { author, ...header }, now());
+    const base = feed ?? feedOrNew(store, { author, ...header }, env.now());
     if (feed === undefined) this.#parts.newFeeds.note(author, header.channel);
     const gone = new Set((await erasable(came, known, this.#turn)).map(({ index }) => index));
     const kept = gone.size === 0 ? came : withoutOps(came, gone);

@@ -1,5 +1,5 @@
 import { FairQueue } from './fair-queue.ts';
-import { type CpuClock, loopTurn, Slice, type Turn } from './turn.ts';
+import { loopTurn, Slice, type Turn, type TurnEnv } from './turn.ts';
 
 /** Who causes a task, and what no other task may touch until it is done; none for work that touches no record. */
 export interface TaskPlace {
@@ -32,7 +32,7 @@ interface Task extends TaskPlace {
  * because lanes share no record. Own writes come first, but let one slice of others between two of their batches.
  */
 export class Lanes {
-  readonly #clock: CpuClock;
+  readonly #env: TurnEnv;
   readonly #slice: Slice;
   readonly #own: OwnWork;
   readonly #queue = new FairQueue<Task>();
@@ -45,12 +45,12 @@ export class Lanes {
   /** The task that nobody may come between. */
   #undivided: Task | undefined;
   #driving = false;
-  /** What the clock showed when the running task got the thread. */
+  /** CPU that the thread had used when the running task got it, milliseconds. */
   #given = 0;
 
-  constructor(clock: CpuClock, own: OwnWork) {
-    this.#clock = clock;
-    this.#slice = new Slice(clock);
+  constructor(env: TurnEnv, own: OwnWork) {
+    this.#env = env;
+    this.#slice = new Slice(env);
     this.#own = own;
   }
 
@@ -97,19 +97,19 @@ export class Lanes {
 
   async #drive(): Promise<void> {
     // One turn of the event loop lets the writes of one burst share an entry.
-    await loopTurn();
+    await loopTurn(this.#env);
     this.#slice.begin();
     for (let task = this.#pick(); task !== undefined; task = this.#pick()) {
       await this.#give(task);
       if (!this.#slice.isOver()) continue;
-      await loopTurn();
+      await loopTurn(this.#env);
       this.#slice.begin();
     }
     this.#driving = false;
   }
 
   async #give(task: Task): Promise<void> {
-    this.#given = this.#clock.cpu();
+    this.#given = this.#env.cpu();
     this.#ownWasLast = task === this.#ownTask;
     if (task.state === 'waiting') this.#begin(task);
     task.state = 'running';
@@ -117,7 +117,7 @@ export class Lanes {
       task.yielded = yielded;
       task.go();
     });
-    const used = this.#clock.cpu() - this.#given;
+    const used = this.#env.cpu() - this.#given;
     task.usedMs += used;
     this.#queue.charge(task.author, used);
   }
@@ -188,7 +188,7 @@ export class Lanes {
       });
     return {
       isOver: () => this.#slice.isOver(),
-      usedMs: () => task.usedMs + this.#clock.cpu() - this.#given,
+      usedMs: () => task.usedMs + this.#env.cpu() - this.#given,
       next: () => {
         const again = resumed();
         task.yielded();

@@ -7,22 +7,22 @@ export interface GatedMerges extends Merges {
 
 /** One merge for others at a time: the worker takes what it is given in order, and nobody must fill it for the rest. */
 export class MergeGate {
-  readonly #wall: () => number;
+  readonly #monotonic: () => number;
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(wall: () => number) {
-    this.#wall = wall;
+  constructor(monotonic: () => number) {
+    this.#monotonic = monotonic;
   }
 
   for(merges: Merges): GatedMerges {
     let spent = 0;
     const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
       const timed = async (): Promise<T> => {
-        const started = this.#wall();
+        const started = this.#monotonic();
         try {
           return await work();
         } finally {
-          spent += this.#wall() - started;
+          spent += this.#monotonic() - started;
         }
       };
       const done = this.#last.then(timed);

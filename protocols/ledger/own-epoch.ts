@@ -1,8 +1,15 @@
-import { randomBytes } from 'node:crypto';
+import type { Env } from '../env.ts';
+import { hex } from '../wire/bytes.ts';
 
 /** The epoch that this process writes in. */
 export class OwnEpoch {
-  #id = fresh();
+  readonly #env: Pick<Env, 'bytes'>;
+  #id: string;
+
+  constructor(env: Pick<Env, 'bytes'>) {
+    this.#env = env;
+    this.#id = freshEpoch(env);
+  }
 
   get id(): string {
     return this.#id;
@@ -10,10 +17,10 @@ export class OwnEpoch {
 
   /** From now on another one, that nobody knows yet. */
   renew(): void {
-    this.#id = fresh();
+    this.#id = freshEpoch(this.#env);
   }
 }
 
-function fresh(): string {
-  return randomBytes(8).toString('hex');
+function freshEpoch({ bytes }: Pick<Env, 'bytes'>): string {
+  return hex(bytes(8));
 }

@@ -57,10 +57,10 @@ export class Pages {
   }
 
   #open(channel: Channel): Page {
-    const { store, identity, net, clock, now } = this.#parts;
+    const { store, identity, net, clock, env } = this.#parts;
     const author = identity.peerId;
     const epoch = this.#epoch;
-    const feed = feedOrNew(store, { author, channel, epoch }, now());
+    const feed = feedOrNew(store, { author, channel, epoch }, env.now());
     const seq = feed.seq + 1;
     const after = seq > 1 ? [] : tails(store.feeds(author, channel));
     const prev = seq === 1 ? null : feed.hash;

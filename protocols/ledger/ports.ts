@@ -84,5 +84,5 @@ export interface LedgerStore extends Gaps {
   /** What an author's entries take up. */
   usageOf(author: PeerId): Usage;
   /** Writes one batch; it is made over several turns of the event loop where it is large. */
-  commit(commit: Commit, turn?: Turn): Promise<void>;
+  commit(commit: Commit, turn: Turn): Promise<void>;
 }

@@ -40,7 +40,7 @@ export class Receiver {
 
   constructor(parts: ReceiverParts) {
     this.#parts = parts;
-    this.#startedAt = parts.ledger.now();
+    this.#startedAt = parts.ledger.env.now();
   }
 
   /** Results stand beside the list. Entries of one author and channel share a commit; `from` is who brought them. */
@@ -63,7 +63,7 @@ export class Receiver {
 
   /** One commit: what comes first of `left`, as much as one entry may hold. So nobody waits for a batch longer than for an entry. */
   async #takeSome(author: PeerId, left: Group['items'], results: Received[], turn: Turn): Promise<void> {
-    const { ledger, commits, forks, gate, debts } = this.#parts;
+    const { ledger, commits, forks, gate, budgets } = this.#parts;
     const before = turn.usedMs();
     const judging = gate.for(ledger.merges);
     const effects = commits.effects(turn, judging);
@@ -81,7 +81,7 @@ export class Receiver {
     }
     if (ops > 0) {
       await this.#commit(intake, effects, turn);
-      debts.charge(author, ops, turn.usedMs() - before + judging.ms);
+      budgets.charge(author, ops, turn.usedMs() - before + judging.ms);
     }
     for (const { entry, held } of intake.forks) await forks.take(makeForkProof(entry, held), turn);
   }

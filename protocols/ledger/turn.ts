@@ -1,41 +1,34 @@
+import type { Env } from '../env.ts';
+
 /** CPU that a task may use until others have their turn and the event loop goes round, milliseconds. */
 export const SLICE_MS = 8;
 
-/** What a thread has used, milliseconds. Wall time is the cheap look: no thread uses more CPU than time passes. */
-export interface CpuClock {
-  cpu(): number;
-  wall(): number;
-}
-
-/** The clock of this thread. */
-export const threadClock: CpuClock = {
-  cpu() {
-    const { user, system } = process.threadCpuUsage();
-    return (user + system) / 1000;
-  },
-  wall: () => performance.now(),
-};
+/**
+ * What a thread has used, what time has passed, and how the event loop goes round. The time that has passed is the cheap look: no
+ * thread uses more CPU than that.
+ */
+export type TurnEnv = Pick<Env, 'cpu' | 'monotonic' | 'after'>;
 
 /** One slice of the main thread: it begins when the event loop has gone round. */
 export class Slice {
-  readonly #clock: CpuClock;
+  readonly #env: TurnEnv;
   #cpu: number;
-  #wall: number;
+  #started: number;
 
-  constructor(clock: CpuClock) {
-    this.#clock = clock;
-    this.#cpu = clock.cpu();
-    this.#wall = clock.wall();
+  constructor(env: TurnEnv) {
+    this.#env = env;
+    this.#cpu = env.cpu();
+    this.#started = env.monotonic();
   }
 
   begin(): void {
-    this.#cpu = this.#clock.cpu();
-    this.#wall = this.#clock.wall();
+    this.#cpu = this.#env.cpu();
+    this.#started = this.#env.monotonic();
   }
 
   /** Cheap enough to be asked for every op: 0.2 µs while the slice is young. */
   isOver(): boolean {
-    return this.#clock.wall() - this.#wall >= SLICE_MS && this.#clock.cpu() - this.#cpu >= SLICE_MS;
+    return this.#env.monotonic() - this.#started >= SLICE_MS && this.#env.cpu() - this.#cpu >= SLICE_MS;
   }
 }
 
@@ -53,14 +46,14 @@ export interface Turn {
 }
 
 /** A turn of work that has the database for itself, as a rebuild has: it yields to the event loop alone. */
-export function soleTurn(clock: CpuClock = threadClock): Turn {
-  const slice = new Slice(clock);
-  const started = clock.cpu();
+export function soleTurn(env: TurnEnv): Turn {
+  const slice = new Slice(env);
+  const started = env.cpu();
   return {
     isOver: () => slice.isOver(),
-    usedMs: () => clock.cpu() - started,
+    usedMs: () => env.cpu() - started,
     async next() {
-      await loopTurn();
+      await loopTurn(env);
       slice.begin();
     },
     away: (wait) => wait(),
@@ -78,6 +71,6 @@ export async function sliced<T>(work: Generator<void, T>, turn: Turn): Promise<T
 }
 
 /** Resolves when the event loop has gone round: timers and sockets had their turn, which promises alone would never give them. */
-export function loopTurn(): Promise<void> {
-  return new Promise<void>((resolve) => setImmediate(resolve));
+export function loopTurn(env: Pick<Env, 'after'>): Promise<void> {
+  return new Promise<void>((resolve) => void env.after(0, resolve));
 }

@@ -1,3 +1,4 @@
+import type { Env } from '../env.ts';
 import type { AgrinetError } from '../errors.ts';
 import type { Following } from '../feed/admission.ts';
 import type { Clock } from '../feed/clock.ts';
@@ -13,7 +14,6 @@ import type { RecordKey } from '../wire/ids.ts';
 import type { Draft, Pen } from './drafts.ts';
 import type { FeedLook } from './forgetting.ts';
 import type { LedgerStore, RecordChange } from './ports.ts';
-import type { CpuClock } from './turn.ts';
 
 /** A local write: the records it looks at, and what it drafts once they are loaded. Throwing refuses it alone. */
 export interface WriteRequest {
@@ -73,13 +73,9 @@ export interface LedgerParts {
   /** What an author may take up here; without it nobody is bounded. Own feeds never are. */
   readonly quota?: (author: PeerId) => Quota;
   readonly clock: Clock;
-  readonly now: () => number;
-  /** Whether `now` reads what can be; without it, it does. */
+  readonly env: Pick<Env, 'now' | 'monotonic' | 'cpu' | 'after' | 'bytes'>;
+  /** Whether the wall clock reads what can be; without it, it does. */
   readonly credible?: () => boolean;
-  /** What this thread has used; without it, the thread's own. */
-  readonly clockOfThread?: CpuClock;
-  /** A clock that nobody sets, milliseconds; default `now`. */
-  readonly steady?: () => number;
   /** Why nothing may be written now (a full disk), or undefined. */
   refusal(): AgrinetError | undefined;
   onCommit(committed: Committed): void;

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import * as Automerge from '@automerge/automerge';
 import type { Draft, Patch, Pen } from '../../protocols/ledger/drafts.ts';
@@ -163,7 +164,12 @@ class Schedule {
     ];
     let key: RecordKey | undefined;
     await this.#write(writer, [], (pen) => {
-      const draft = draftPrivate(pen, collection, { writers, participants: [self, ...others] });
+      const draft = draftPrivate(
+        pen,
+        collection,
+        { writers, participants: [self, ...others] },
+        randomBytes(16),
+      );
       key = draft.key;
       return [draft];
     });

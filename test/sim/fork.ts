@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { type Entry, decodeEntry, sealEntry } from '../../protocols/feed/entry.ts';
 import { makeForkProof } from '../../protocols/feed/fork.ts';
@@ -130,7 +131,7 @@ async function honestLife(home: Replica, partner: Replica, random: () => number)
       await home.ledger.write({
         keys: [],
         draft: (pen) => {
-          const draft = draftPrivate(pen, 'contracts', { writers, participants: writers });
+          const draft = draftPrivate(pen, 'contracts', { writers, participants: writers }, randomBytes(16));
           secret = draft.key;
           return [draft];
         },

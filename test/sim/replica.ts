@@ -66,7 +66,7 @@ export class Replica {
       merges: inline,
       following: { standing: (author) => (this.#suspended.has(author) ? 'suspended' : 'followed') },
       clock: createClock(Date.now),
-      now: Date.now,
+      env: systemEnv,
       refusal: () => undefined,
       onCommit: ({ entries, local }) => {
         for (const { author, header, bytes } of local ? entries : [])

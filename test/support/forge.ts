@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { draftEdit, draftFact, draftPrivate, type Patch, type Pen } from '../../protocols/ledger/drafts.ts';
 import { createLedger } from '../../protocols/ledger/ledger.ts';
 import type { Alarm, Ledger } from '../../protocols/ledger/types.ts';
@@ -157,7 +158,7 @@ export function privateRecord(
   peers: readonly PeerId[],
   collection = 'conversations',
 ): { readonly key: RecordKey; readonly ops: Uint8Array[] } {
-  const draft = draftPrivate(pen, collection, { writers: peers, participants: peers });
+  const draft = draftPrivate(pen, collection, { writers: peers, participants: peers }, randomBytes(16));
   return { key: draft.key, ops: [...draft.ops] };
 }
 
@@ -229,7 +230,7 @@ export async function openLedger(
     following: { standing: (author) => standing.get(author) ?? 'no' },
     ...(quota === undefined ? {} : { quota: () => quota }),
     clock: createClock(now),
-    now,
+    env: { ...systemEnv, now },
     credible,
     refusal: () => undefined,
     onCommit: () => undefined,

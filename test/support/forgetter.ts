@@ -57,7 +57,7 @@ export async function openForgetter(
         store.gaps.sweeping !== author && status.get(author) === 'active' ? 'followed' : 'no',
     },
     clock: createClock(Date.now),
-    now: Date.now,
+    env: systemEnv,
     refusal: () => undefined,
     onCommit: () => undefined,
     onAlarm: () => undefined,

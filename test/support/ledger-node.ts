@@ -54,7 +54,7 @@ export async function openLedgerNode(
       merges: merger,
       following: { standing: () => 'followed' },
       clock: createClock(Date.now),
-      now: Date.now,
+      env: systemEnv,
       refusal: () => undefined,
       onCommit,
       onAlarm: (alarm) => alarms.raise(alarm),

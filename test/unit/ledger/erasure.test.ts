@@ -79,10 +79,15 @@ async function pull(
 /** A conversation of these members and what the first one says in it. */
 async function conversation(author: Member, others: readonly Member[], content: string) {
   const members = [author, ...others].map(({ self }) => self);
-  const made = draftPrivate({ author: author.self }, 'conversations', {
-    writers: members,
-    participants: members,
-  });
+  const made = draftPrivate(
+    { author: author.self },
+    'conversations',
+    {
+      writers: members,
+      participants: members,
+    },
+    randomBytes(16),
+  );
   await author.ledger.write({ keys: [made.key], draft: () => [made] });
   const key = await say(author, made.key, content);
   await say(author, made.key, 'this one stays');

@@ -1,4 +1,5 @@
 import { beforeEach, expect, test } from 'vitest';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { Lanes, type OwnWork } from '../../../protocols/ledger/lanes.ts';
 import { SLICE_MS, type Turn } from '../../../protocols/ledger/turn.ts';
 
@@ -7,7 +8,7 @@ let used = 0;
 let log: string[] = [];
 let ownWrites = 0;
 
-const clock = { cpu: () => used, wall: () => used };
+const env = { cpu: () => used, monotonic: () => used, after: systemEnv.after };
 
 beforeEach(() => {
   used = 0;
@@ -17,7 +18,7 @@ beforeEach(() => {
 
 /** Lanes whose own writes each cost 1 ms. */
 function lanesWith(own: Partial<OwnWork> = {}): Lanes {
-  return new Lanes(clock, {
+  return new Lanes(env, {
     lane: 'public|self',
     isWaiting: () => ownWrites > 0,
     async commit() {

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { afterEach, expect, test } from 'vitest';
 import { decodeEntry } from '../../../protocols/feed/entry.ts';
 import { frontierOf } from '../../../protocols/feed/frontier.ts';
@@ -101,7 +102,12 @@ test('a message that comes in one batch with its channel’s creation, before it
   await owner.ledger.write({
     keys: [],
     draft: (pen) => {
-      const draft = draftPrivate(pen, 'conversations', { writers: peers, participants: peers });
+      const draft = draftPrivate(
+        pen,
+        'conversations',
+        { writers: peers, participants: peers },
+        randomBytes(16),
+      );
       channel = draft.key;
       return [draft];
     },

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fieldHistory } from '../../../daemon/market/field-history.ts';
 import { draftEdit, draftFact, draftPrivate, type Patch } from '../../../protocols/ledger/drafts.ts';
@@ -185,10 +186,15 @@ describe('conversations on a real database', () => {
   });
 
   it('names nobody in a conversation whose creation does not bind a list', async () => {
-    const created = draftPrivate({ author: node.node.identity.peerId }, 'conversations', {
-      writers: [node.node.identity.peerId],
-      participants: [node.node.identity.peerId],
-    });
+    const created = draftPrivate(
+      { author: node.node.identity.peerId },
+      'conversations',
+      {
+        writers: [node.node.identity.peerId],
+        participants: [node.node.identity.peerId],
+      },
+      randomBytes(16),
+    );
     const participants = JSON.stringify([`amina@${node.peerId}`]);
     await node.node.ledger.write({
       keys: [created.key],

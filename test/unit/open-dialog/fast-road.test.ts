@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { expect, test } from 'vitest';
 import { errorCode } from '../../../protocols/errors.ts';
@@ -63,7 +64,12 @@ class History {
       this.#pens.push({ author, epoch: i.toString(16).padStart(16, '0'), seen: new Set(), seq: 0 });
     }
     const pen = { author: OWNER, epoch: '0000000000000000' };
-    const creation = draftPrivate(pen, 'contracts', { writers, participants: [OWNER, SECOND, THIRD].sort() });
+    const creation = draftPrivate(
+      pen,
+      'contracts',
+      { writers, participants: [OWNER, SECOND, THIRD].sort() },
+      randomBytes(16),
+    );
     switch (kind) {
       case 'public':
         this.key = recordKey('listings', OWNER, 'x');

@@ -1,0 +1,33 @@
+import type { PeerId } from '../wire/identity.ts';
+
+/**
+ * Evaluating a record anew costs time in proportion to all ops it has. What an author's entries and forks cost beyond the free part is
+ * owed, runs off at a share of the clock, and above the bound its entries are ignored; catch-up fetches them later. Milliseconds.
+ */
+export const AUTHOR_BUDGET = { freeMs: 50, freeMsPerOp: 5, owedMs: 10_000, share: 0.25 } as const;
+
+/** What authors owe whose ops cost out of proportion: they wait themselves, and not those beside them. */
+export class AuthorBudgets {
+  readonly #monotonic: () => number;
+  readonly #debts = new Map<PeerId, { owed: number; at: number }>();
+
+  constructor(monotonic: () => number) {
+    this.#monotonic = monotonic;
+  }
+
+  isExceeded(author: PeerId): boolean {
+    return this.#owed(author) > AUTHOR_BUDGET.owedMs;
+  }
+
+  /** What so many ops of an author have cost, in milliseconds of this thread's CPU and of the merging worker. */
+  charge(author: PeerId, ops: number, ms: number): void {
+    const cost = ms - AUTHOR_BUDGET.freeMs - ops * AUTHOR_BUDGET.freeMsPerOp;
+    if (cost > 0) this.#debts.set(author, { owed: this.#owed(author) + cost, at: this.#monotonic() });
+  }
+
+  #owed(author: PeerId): number {
+    const known = this.#debts.get(author);
+    if (known === undefined) return 0;
+    return Math.max(0, known.owed - (this.#monotonic() - known.at) * AUTHOR_BUDGET.share);
+  }
+}

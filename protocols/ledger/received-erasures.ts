@@ -1,0 +1,60 @@
+import { type Erasure, openErasure, placeOf, readErasure } from '../feed/erasure.ts';
+import type { Lanes } from './lanes.ts';
+import type { LedgerParts } from './types.ts';
+
+/** Statements remembered: a range has each right before its entry. */
+const REMEMBERED = 4096;
+
+/** Erasures that peers have told of entries still to come; the oldest are forgotten, and come again with the next pull. */
+export class ReceivedErasures {
+  readonly #byId = new Map<string, Erasure>();
+  readonly #byPlace = new Map<string, Set<Erasure>>();
+
+  has(id: string): boolean {
+    return this.#byId.has(id);
+  }
+
+  add(erasure: Erasure): void {
+    if (this.#byId.has(erasure.id)) return;
+    this.#byId.set(erasure.id, erasure);
+    const place = placeOf(erasure);
+    const there = this.#byPlace.get(place) ?? new Set<Erasure>();
+    this.#byPlace.set(place, there.add(erasure));
+    const [oldest] = this.#byId.values();
+    if (this.#byId.size > REMEMBERED && oldest !== undefined) this.#forget(oldest);
+  }
+
+  at(place: string): Erasure[] {
+    return [...(this.#byPlace.get(place) ?? [])];
+  }
+
+  #forget(erasure: Erasure): void {
+    this.#byId.delete(erasure.id);
+    const place = placeOf(erasure);
+    const there = this.#byPlace.get(place);
+    there?.delete(erasure);
+    if (there?.size === 0) this.#byPlace.delete(place);
+  }
+}
+
+export interface ReceiveErasureParts {
+  readonly ledger: LedgerParts;
+  readonly lanes: Lanes;
+  readonly receivedErasures: ReceivedErasures;
+}
+
+/** Takes a statement that `from` has sent, for the entry to come. Throws what `openErasure` throws. */
+export function receiveErasure(
+  { ledger: { identity, following }, lanes, receivedErasures }: ReceiveErasureParts,
+  bytes: Uint8Array,
+  from: string,
+): Promise<'new' | 'ignored'> {
+  return lanes.run({ author: `from ${from}` }, async () => {
+    // The same again costs its reading: no signature is looked at twice.
+    const known = receivedErasures.has(readErasure(bytes).id);
+    const erasure = known ? readErasure(bytes) : openErasure(bytes);
+    const follows = erasure.author === identity.peerId || following.standing(erasure.author) !== 'no';
+    if (follows) receivedErasures.add(erasure);
+    return follows ? 'new' : 'ignored';
+  });
+}
