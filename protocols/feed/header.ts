@@ -106,15 +106,15 @@ function hlcTime(value: unknown): HlcTime | undefined {
 }
 
 function afterOf(value: unknown, seq: number): EpochTail[] {
-  const malformed = new AgrinetError('header-malformed', 'header: after');
+  const malformed = (): AgrinetError => new AgrinetError('header-malformed', 'header: after');
   if (!Array.isArray(value) || value.length > LIMITS.afterEpochs || (seq !== 1 && value.length > 0))
-    throw malformed;
+    throw malformed();
   return value.map((item: unknown) => {
-    if (!Array.isArray(item) || item.length !== 3) throw malformed;
+    if (!Array.isArray(item) || item.length !== 3) throw malformed();
     const epoch = bytesOf(item[0], 8);
     const tailSeq = integer(item[1], 1, LIMITS.feedEntries);
     const hash = bytesOf(item[2], 32);
-    if (epoch === undefined || tailSeq === undefined || hash === undefined) throw malformed;
+    if (epoch === undefined || tailSeq === undefined || hash === undefined) throw malformed();
     return { epoch: hex(epoch), seq: tailSeq, hash: hex(hash) };
   });
 }

@@ -81,35 +81,35 @@ const PAGE_ITEMS = Math.ceil(LIMITS.frontierBytes / 46) * 5 + LIMITS.knownCollec
 
 /** Reads one page strictly. Throws `frontier-malformed` or `not-canonical`. */
 export function decodeFrontier(page: Uint8Array): FrontierPage {
-  const malformed = new AgrinetError('frontier-malformed', 'malformed frontier page');
-  if (page.length > LIMITS.frontierBytes) throw malformed;
+  const malformed = (): AgrinetError => new AgrinetError('frontier-malformed', 'malformed frontier page');
+  if (page.length > LIMITS.frontierBytes) throw malformed();
   const value = decodeCbor(page, PAGE_ITEMS);
-  if (!Array.isArray(value) || value.length !== 2) throw malformed;
+  if (!Array.isArray(value) || value.length !== 2) throw malformed();
   const [known, shown] = value as readonly unknown[];
   const knows = readCoverageList(known);
-  if (knows === undefined || !Array.isArray(shown)) throw malformed;
+  if (knows === undefined || !Array.isArray(shown)) throw malformed();
   const groups = shown.map((group: unknown): FrontierGroup => {
-    if (!Array.isArray(group) || group.length !== 4) throw malformed;
+    if (!Array.isArray(group) || group.length !== 4) throw malformed();
     const [authorText, channel, digest, items] = group as readonly unknown[];
     const author = parsePeerId(authorText);
-    if (author === undefined || !isChannel(channel) || !Array.isArray(items)) throw malformed;
-    if (!(digest instanceof Uint8Array) || (digest.length !== 0 && digest.length !== 32)) throw malformed;
+    if (author === undefined || !isChannel(channel) || !Array.isArray(items)) throw malformed();
+    if (!(digest instanceof Uint8Array) || (digest.length !== 0 && digest.length !== 32)) throw malformed();
     return { author, channel, digest: hex(digest), items: items.map(decodeItem) };
   });
   return { knows, groups };
 }
 
 function decodeItem(item: unknown): FrontierItem {
-  const malformed = new AgrinetError('frontier-malformed', 'malformed frontier item');
-  if (!Array.isArray(item) || item.length !== 4) throw malformed;
+  const malformed = (): AgrinetError => new AgrinetError('frontier-malformed', 'malformed frontier item');
+  if (!Array.isArray(item) || item.length !== 4) throw malformed();
   const [epochValue, seqValue, hashValue, forkValue] = item as readonly unknown[];
   const epoch = bytesOf(epochValue, 8);
   const seq = integer(seqValue, 0);
-  if (epoch === undefined || seq === undefined) throw malformed;
+  if (epoch === undefined || seq === undefined) throw malformed();
   const hash = bytesOf(hashValue, seq === 0 ? 0 : 32) ?? bytesOf(hashValue, 0);
-  if (hash === undefined) throw malformed;
+  if (hash === undefined) throw malformed();
   if (forkValue === null) return { epoch: hex(epoch), seq, hash: hex(hash) };
   const fork = bytesOf(forkValue, 32);
-  if (fork === undefined) throw malformed;
+  if (fork === undefined) throw malformed();
   return { epoch: hex(epoch), seq, hash: hex(hash), fork: hex(fork) };
 }

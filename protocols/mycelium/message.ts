@@ -37,10 +37,10 @@ export function encodeMessage(message: GossipMessage): Uint8Array {
 
 /** Reads a message strictly. Throws `message-malformed` or `not-canonical`. */
 export function decodeMessage(data: Uint8Array): GossipMessage {
-  const malformed = new AgrinetError('message-malformed', 'gossip: malformed message');
-  if (data.length > LIMITS.gossipEntryBytes + 1024) throw malformed;
+  const malformed = (): AgrinetError => new AgrinetError('message-malformed', 'gossip: malformed message');
+  if (data.length > LIMITS.gossipEntryBytes + 1024) throw malformed();
   const value = decodeCbor(data);
-  if (!Array.isArray(value)) throw malformed;
+  if (!Array.isArray(value)) throw malformed();
   const items: readonly unknown[] = value;
   const [kind, first] = items;
   if ((kind === 0 || kind === 2) && items.length === 2 && first instanceof Uint8Array) {
@@ -51,7 +51,7 @@ export function decodeMessage(data: Uint8Array): GossipMessage {
   const epoch = bytesOf(epochBytes, 8);
   const hash = bytesOf(hashBytes, 32);
   const seq = integer(seqValue, 1);
-  if (kind !== 1 || items.length !== 6 || author === undefined || !isChannel(channel)) throw malformed;
-  if (epoch === undefined || hash === undefined || seq === undefined) throw malformed;
+  if (kind !== 1 || items.length !== 6 || author === undefined || !isChannel(channel)) throw malformed();
+  if (epoch === undefined || hash === undefined || seq === undefined) throw malformed();
   return { kind: 'announcement', announcement: { author, channel, epoch: hex(epoch), seq, hash: hex(hash) } };
 }
