@@ -160,7 +160,9 @@ export function createDiffer(node: Node, trees: DigestTrees): Differ {
   }
 
   function relationTo(owner: PeerId, theirs: FrontierGroup | undefined): FrontierRelation {
-    return frontierRelation(store.feeds(owner, 'public'), theirs?.items ?? []);
+    const relation = frontierRelation(store.feeds(owner, 'public'), theirs?.items ?? []);
+    // Who shows no digest is missing something that its frontier stands for.
+    return relation === 'equal' && theirs?.digest === '' ? 'here' : relation;
   }
 
   /** What was found of one owner that both follow. */

@@ -3,7 +3,7 @@ import type { Job } from '../../api/ports/jobs.ts';
 import type { RegistrationPort } from '../../api/ports/registration.ts';
 import { errorCode } from '../../protocols/errors.ts';
 import { isCoveredBy, OWN_COVERAGE } from '../../protocols/digest/coverage.ts';
-import { frontierOf, sameFrontier } from '../../protocols/feed/frontier.ts';
+import { frontierOf, isWhole, sameFrontier } from '../../protocols/feed/frontier.ts';
 import { hasGap } from '../../protocols/feed/gap.ts';
 import { SCHEMA_VERSION } from '../../protocols/open-dialog/schema.ts';
 import type { RecordState } from '../../protocols/open-dialog/record.ts';
@@ -197,7 +197,7 @@ function unequalDigests(node: Node): OnlineFacts['unequal'] {
       // An announcement alone tells no digest.
       if (channel !== 'public' || digest === '') continue;
       const feeds = store.feeds(author, 'public');
-      if (hasGap(store, feeds)) continue;
+      if (hasGap(store, feeds) || !isWhole(feeds)) continue;
       if (sameFrontier(frontierOf(feeds), items) && node.digestOf(author, covers) !== digest)
         found.push({ peer, author });
     }

@@ -8,7 +8,7 @@ import type {
 import type { Coverage } from '../../protocols/digest/coverage.ts';
 import type { Env } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
-import { frontierOf } from '../../protocols/feed/frontier.ts';
+import { frontierOf, isWhole } from '../../protocols/feed/frontier.ts';
 import { hasGap } from '../../protocols/feed/gap.ts';
 import type { Ledger } from '../../protocols/ledger/types.ts';
 import type { Offences } from '../../protocols/mycelium/offences.ts';
@@ -155,8 +155,9 @@ export function createExchange(parts: ExchangeParts): Exchange {
       list: (signer, covers) =>
         feeds.feedGroups().flatMap(({ author, channel, feeds: group }): ShownFeed[] => {
           if (hasGap(feeds, group)) return [];
-          if (channel === 'public')
+          if (channel === 'public' && isWhole(group))
             return [{ author, channel, items: frontierOf(group), digest: parts.digestOf(author, covers) }];
+          if (channel === 'public') return [{ author, channel, items: frontierOf(group) }];
           return signer !== undefined && parts.mayHold(signer, channel)
             ? [{ author, channel, items: frontierOf(group) }]
             : [];

@@ -73,7 +73,7 @@ export function frontierRelation(
   theirs: readonly FrontierItem[],
 ): FrontierRelation {
   const mine = frontierOf(feeds);
-  if (sameFrontier(mine, theirs)) return 'equal';
+  if (sameFrontier(mine, theirs)) return isWhole(feeds) ? 'equal' : 'there';
   const held = new Map(feeds.map((feed) => [feed.epoch, effectiveHead(feed).seq]));
   const shown = new Map(theirs.map((item) => [item.epoch, item.seq]));
   const lacking = theirs.some(({ epoch, seq }) => (held.get(epoch) ?? 0) < seq);
@@ -94,6 +94,14 @@ export function missingEpochs(feeds: readonly FeedState[]): string[] {
     }
   }
   return [...missing];
+}
+
+/**
+ * Whether all is held that the frontier stands for. An epoch that a held header names is not shown, so a frontier may say more than is
+ * held; a digest beside it would be of less than it says.
+ */
+export function isWhole(feeds: readonly FeedState[]): boolean {
+  return missingEpochs(feeds).length === 0;
 }
 
 /** True when something is lacking here: a peer's frontier of one author and channel shows it, or a held header names it. */

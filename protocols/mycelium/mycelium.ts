@@ -4,7 +4,7 @@ import { isSendersFault } from '../senders-fault.ts';
 import { AgrinetError, errorCode } from '../errors.ts';
 import { readForkProof } from '../feed/fork.ts';
 import type { Entry } from '../feed/entry.ts';
-import { frontierOf } from '../feed/frontier.ts';
+import { frontierOf, isWhole } from '../feed/frontier.ts';
 import { hasGap } from '../feed/gap.ts';
 import type { Committed, Ledger, ProofOutcome, Received } from '../ledger/types.ts';
 import type { PeerId } from '../wire/identity.ts';
@@ -128,7 +128,7 @@ export function createMycelium(components: MyceliumComponents, network: string):
         author,
         channel,
         items: frontierOf(feeds),
-        digest: channel === 'public' ? components.digestOf(author, covers) : '',
+        digest: channel === 'public' && isWhole(feeds) ? components.digestOf(author, covers) : '',
       });
     }
     return groups;

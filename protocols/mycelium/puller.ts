@@ -141,7 +141,8 @@ export function createPuller(components: PullerComponents): Puller {
 
   /** Equal frontier, unequal digest over what both know: a fault of somebody's. */
   function differs(group: FrontierGroup, covers: Coverage): boolean {
-    if (!isCoveredBy(covers, OWN_COVERAGE)) return false;
+    // Without a digest the peer itself is missing something that its frontier stands for.
+    if (group.digest === '' || !isCoveredBy(covers, OWN_COVERAGE)) return false;
     const feeds = source.feeds(group.author, 'public');
     const same = !hasGap(source, feeds) && sameFrontier(frontierOf(feeds), group.items);
     return same && components.digestOf(group.author, covers) !== group.digest;

@@ -27,6 +27,8 @@ it.each([
   ['there', [feed('a', 3)], [feed('a', 3), feed('b', 1, [covered])]],
   ['here', [feed('a', 3), feed('b', 1, [covered])], [feed('a', 3)]],
   ['both', [feed('a', 5), feed('b', 2)], [feed('a', 7), feed('b', 1)]],
+  // The new epoch alone shows the same, and stands for one that is not held.
+  ['there', [feed('b', 1, [covered])], [feed('b', 1, [covered])]],
   // The same place with two hashes: each has one of two histories.
   ['both', [{ ...feed('a', 3), hash: 'x' }], [feed('a', 3)]],
 ] as const)('%s', (relation, mine, theirs) => {

@@ -79,7 +79,7 @@ function pullerOf(
     ledger: node.ledger,
     access: { mayReplicate: () => true, mayHold: () => true },
     offences: new Offences(),
-    digestOf: () => '',
+    digestOf: () => 'cd'.repeat(32),
     follows: () => true,
     now: Date.now,
     onEvent: (event) => events.push(event),
@@ -131,4 +131,19 @@ it('a peer has answered when the contracts are back that the own steps are in', 
   await waitFor('the answer', async () => answers(events) === 1, 5000);
   expect((await restored.views()).has(state.key)).toBe(true);
   puller.stop();
+});
+
+it('compares no digest with a peer that shows none: it is missing something that its frontier stands for', async () => {
+  const [author, node] = [await open(other), await open(own)];
+  await author.catalogue.createListing({ type: 'offer', title: 'Maize' });
+  await give(author, node);
+  const differing = async (digest: string): Promise<number> => {
+    const { puller, events } = pullerOf(node, author);
+    const groups = frontier(author).map((group) => ({ ...group, digest }));
+    await puller.onFrontier(connection, { groups, ...known });
+    puller.stop();
+    return events.filter(({ kind }) => kind === 'digest-differs').length;
+  };
+  expect(await differing('ab'.repeat(32))).toBe(1);
+  expect(await differing('')).toBe(0);
 });
