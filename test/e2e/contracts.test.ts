@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { sealEntry } from '../../protocols/feed/entry.ts';
 import { makeForkProof } from '../../protocols/feed/fork.ts';
+import { draftEdit } from '../../protocols/ledger/drafts.ts';
 import { openTransition } from '../../protocols/market/contract/statement.ts';
 import { type Identity, identityFromSeed, type PeerId } from '../../protocols/wire/identity.ts';
 import { parsePublicId, recordKey, type RecordKey } from '../../protocols/wire/ids.ts';
@@ -217,6 +218,58 @@ it('two who edit one term apart see the same winner and loser, and one of them s
   expect(await ask(supplier, 'POST', `${path}/accept`, {})).toMatchObject({
     agreement: { terms: { price: 41 } },
   });
+});
+
+it('an agreed contract whose document two nodes that keep no rule write apart has no conflict of terms', async () => {
+  const [buyer, supplier] = [await start(BUYER), await start(SUPPLIER)];
+  await befriend(buyer, supplier);
+  const path = await begin(buyer, supplier, { price: 40 });
+  const key = keyOf(path, BUYER.peerId);
+  const listed = async (
+    node: TestNode,
+  ): Promise<readonly { readonly id: string; readonly field: string }[]> =>
+    (
+      (await (await node.request('GET', '/conflicts')).json()) as {
+        conflicts: { id: string; field: string }[];
+      }
+    ).conflicts;
+  const apart = async (wish: readonly [number, number]): Promise<void> => {
+    await cut(buyer, supplier);
+    for (const [node, price] of [
+      [buyer, wish[0]],
+      [supplier, wish[1]],
+    ] as const)
+      await node.node.ledger.write({
+        keys: [key],
+        draft: (pen, read) => [draftEdit(pen, key, key, read(key), { price })],
+      });
+    await heal(buyer, supplier);
+    await Promise.all(
+      [buyer, supplier].map((node) =>
+        waitFor(
+          'both prices to be there',
+          async () => (await new Reader(node.node.db).get(key))?.conflicts['price']?.length === 2,
+          20_000,
+        ),
+      ),
+    );
+  };
+  await apart([42, 43]);
+  for (const node of [buyer, supplier]) expect(await listed(node)).toMatchObject([{ field: 'price' }]);
+  await ask(supplier, 'PATCH', path, { price: 41 });
+  await seen(buyer, path, ({ price, conflicts }) => price === 41 && conflicts === undefined);
+  await ask(buyer, 'POST', `${path}/propose`, {});
+  await seen(supplier, path, ({ transitions }) => transitions.length === 2);
+  await ask(supplier, 'POST', `${path}/accept`, {});
+  await seen(buyer, path, inState('accepted'));
+  await apart([1, 2]);
+  for (const node of [buyer, supplier]) {
+    expect(await listed(node)).toEqual([]);
+    expect((await ask(node, 'GET', path)).price).toBe(41);
+    const id = Buffer.from(key).toString('base64url');
+    const refused = await ask(node, 'POST', `/conflicts/${id}/settle`, { field: 'price', value: 1 });
+    expect(refused.code).toBe('contract-state');
+  }
 });
 
 it('a third node holds no byte of it, neither of its terms nor of its news', async () => {
