@@ -1,5 +1,6 @@
 import { AgrinetError } from '../errors.ts';
 import { ByteQueue } from './byte-queue.ts';
+import { MAX_PREFIX, readPrefix, withPrefix } from './frame-prefix.ts';
 import type { ByteStream, StreamClosed, StreamMessage } from './stream.ts';
 
 /**
@@ -31,86 +32,169 @@ export interface FramedStreamOptions {
   readonly maxSent?: number;
 }
 
-const MAX_PREFIX = 4;
 /** Read ahead at least this much, so that small frames do not stop and start the sender. */
 const MIN_READ_AHEAD = 256 * 1024;
 
 /** Frames over a stream; the stream belongs to it from here on. */
 export function framed(stream: ByteStream, options: FramedStreamOptions): FramedStream {
-  const { maxFrame, maxSent = maxFrame } = options;
-  for (const most of [maxFrame, maxSent]) {
-    if (!Number.isSafeInteger(most) || most < 1 || most >= 2 ** 28)
-      throw new AgrinetError('frame-too-long', 'maxFrame and maxSent must be between 1 and 2^28 - 1');
-  }
-  const highWater = Math.max(maxFrame + MAX_PREFIX, MIN_READ_AHEAD);
-  const lowWater = highWater >>> 1;
+  return new Frames(stream, options);
+}
 
-  const queue = new ByteQueue();
-  let failure: AgrinetError | undefined;
-  let remoteEnded = stream.remoteWriteStatus === 'closed' && stream.status !== 'closed';
-  let reading = false;
-  let resuming = false;
-  const readers = new Set<() => void>();
-  const writers = new Set<() => void>();
+class Frames implements FramedStream {
+  readonly #stream: ByteStream;
+  readonly #maxFrame: number;
+  readonly #maxSent: number;
+  /** The stream is paused at `high` bytes unread and resumed at `low`. */
+  readonly #high: number;
+  readonly #low: number;
+  readonly #queue = new ByteQueue();
+  readonly #readers = new Set<() => void>();
+  readonly #writers = new Set<() => void>();
+  #failure: AgrinetError | undefined;
+  #remoteEnded: boolean;
+  #reading = false;
+  #resuming = false;
 
-  const wake = (waiting: Set<() => void>): void => {
-    for (const go of waiting) go();
-  };
-
-  const fail = (error: AgrinetError): AgrinetError => {
-    if (failure === undefined) {
-      failure = error;
-      queue.clear();
-      if (stream.status === 'open' || stream.status === 'closing') stream.abort(error);
-      wake(readers);
-      wake(writers);
+  constructor(stream: ByteStream, { maxFrame, maxSent = maxFrame }: FramedStreamOptions) {
+    for (const most of [maxFrame, maxSent]) {
+      if (!Number.isSafeInteger(most) || most < 1 || most >= 2 ** 28)
+        throw new AgrinetError('frame-too-long', 'maxFrame and maxSent must be between 1 and 2^28 - 1');
     }
-    return failure;
-  };
-
-  stream.addEventListener('message', (event: StreamMessage) => {
-    if (failure !== undefined) return;
-    if (event.data instanceof Uint8Array) queue.push(event.data);
-    else for (const chunk of event.data) queue.push(chunk);
-    wake(readers);
-    // never inside resume(): libp2p would then send window updates for a stream it holds paused
-    if (!resuming) pauseWhenFull();
-  });
-  stream.addEventListener('remoteCloseWrite', () => {
-    remoteEnded = true;
-    wake(readers);
-  });
-  stream.addEventListener('close', (event: StreamClosed) => {
-    if (event.error !== undefined)
-      fail(new AgrinetError('stream-closed', 'the stream was reset', { cause: event.error }));
-    else if (!remoteEnded) fail(new AgrinetError('stream-closed', 'the connection went'));
-    wake(readers);
-    wake(writers);
-  });
-  stream.addEventListener('drain', () => wake(writers));
-  if (stream.status !== 'open' && stream.status !== 'closing') {
-    fail(new AgrinetError('stream-closed', 'the stream is closed already'));
+    this.#stream = stream;
+    this.#maxFrame = maxFrame;
+    this.#maxSent = maxSent;
+    this.#high = Math.max(maxFrame + MAX_PREFIX, MIN_READ_AHEAD);
+    this.#low = this.#high >>> 1;
+    this.#remoteEnded = stream.remoteWriteStatus === 'closed' && stream.status !== 'closed';
+    stream.addEventListener('message', (event) => this.#onMessage(event));
+    stream.addEventListener('remoteCloseWrite', () => {
+      this.#remoteEnded = true;
+      wake(this.#readers);
+    });
+    stream.addEventListener('close', (event) => this.#onClose(event));
+    stream.addEventListener('drain', () => wake(this.#writers));
+    if (stream.status !== 'open' && stream.status !== 'closing')
+      this.#fail(new AgrinetError('stream-closed', 'the stream is closed already'));
   }
 
-  function pauseWhenFull(): void {
-    if (queue.length >= highWater && stream.readStatus === 'readable') stream.pause();
-  }
-  function resumeWhenLow(wanted: number): void {
-    if (stream.readStatus !== 'paused' || (queue.length > lowWater && queue.length >= wanted)) return;
-    resuming = true;
+  async read(signal: AbortSignal): Promise<Uint8Array | null> {
+    if (this.#reading) throw new AgrinetError('internal', 'two reads at once on one stream');
+    if (signal.aborted) throw this.#fail(aborted(signal));
+    this.#reading = true;
     try {
-      stream.resume();
+      return await this.#readFrame(signal);
+    } catch (error) {
+      throw this.#fail(error instanceof AgrinetError ? error : broken(error));
+    } finally {
+      this.#reading = false;
+    }
+  }
+
+  async write(bytes: Uint8Array, signal: AbortSignal): Promise<void> {
+    if (bytes.length > this.#maxSent) throw new AgrinetError('frame-too-long', 'a frame above our own limit');
+    if (signal.aborted) throw this.#fail(aborted(signal));
+    // not stream.onDrain(): it resolves at once after the first time
+    while (this.#failure === undefined && this.#stream.writableNeedsDrain)
+      await this.#wait(this.#writers, signal);
+    if (this.#failure !== undefined) throw this.#failure;
+    try {
+      this.#stream.send(withPrefix(bytes));
+    } catch (error) {
+      throw this.#fail(broken(error));
+    }
+  }
+
+  async close(signal: AbortSignal): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure;
+    try {
+      await this.#stream.close({ signal });
+    } catch (error) {
+      throw this.#fail(signal.aborted ? aborted(signal) : broken(error));
+    }
+  }
+
+  abort(error: Error): void {
+    this.#fail(
+      error instanceof AgrinetError
+        ? error
+        : new AgrinetError('stream-aborted', 'aborted by us', { cause: error }),
+    );
+  }
+
+  #onMessage({ data }: StreamMessage): void {
+    if (this.#failure !== undefined) return;
+    if (data instanceof Uint8Array) this.#queue.push(data);
+    else for (const chunk of data) this.#queue.push(chunk);
+    wake(this.#readers);
+    // never inside resume(): libp2p would then send window updates for a stream it holds paused
+    if (!this.#resuming) this.#pauseWhenFull();
+  }
+
+  #onClose({ error }: StreamClosed): void {
+    if (error !== undefined)
+      this.#fail(new AgrinetError('stream-closed', 'the stream was reset', { cause: error }));
+    else if (!this.#remoteEnded) this.#fail(new AgrinetError('stream-closed', 'the connection went'));
+    wake(this.#readers);
+    wake(this.#writers);
+  }
+
+  /** The first failure stays: it is what everybody is told from now on. */
+  #fail(error: AgrinetError): AgrinetError {
+    if (this.#failure !== undefined) return this.#failure;
+    this.#failure = error;
+    this.#queue.clear();
+    const { status } = this.#stream;
+    if (status === 'open' || status === 'closing') this.#stream.abort(error);
+    wake(this.#readers);
+    wake(this.#writers);
+    return error;
+  }
+
+  async #readFrame(signal: AbortSignal): Promise<Uint8Array | null> {
+    const queue = this.#queue;
+    for (;;) {
+      if (this.#failure !== undefined) throw this.#failure;
+      const next = readPrefix(queue, this.#maxFrame);
+      const wanted = next === undefined ? queue.length + 1 : next.prefix + next.length;
+      if (next !== undefined && queue.length >= wanted) {
+        queue.take(next.prefix);
+        const frame = queue.take(next.length);
+        this.#resumeWhenLow(0);
+        return frame;
+      }
+      const before = queue.length;
+      this.#resumeWhenLow(wanted);
+      if (queue.length > before) continue;
+      if (this.#remoteEnded && this.#stream.readBufferLength === 0) {
+        if (queue.length === 0) return null;
+        throw new AgrinetError('stream-truncated', 'the stream ended inside a frame');
+      }
+      await this.#wait(this.#readers, signal);
+    }
+  }
+
+  #pauseWhenFull(): void {
+    if (this.#queue.length >= this.#high && this.#stream.readStatus === 'readable') this.#stream.pause();
+  }
+
+  #resumeWhenLow(wanted: number): void {
+    const { length } = this.#queue;
+    if (this.#stream.readStatus !== 'paused' || (length > this.#low && length >= wanted)) return;
+    this.#resuming = true;
+    try {
+      this.#stream.resume();
     } catch (error) {
       // the window update found the muxer closed; what was buffered has been delivered before
-      if (!remoteEnded) fail(new AgrinetError('stream-closed', 'the connection went', { cause: error }));
+      if (!this.#remoteEnded)
+        this.#fail(new AgrinetError('stream-closed', 'the connection went', { cause: error }));
     } finally {
-      resuming = false;
+      this.#resuming = false;
     }
-    pauseWhenFull();
+    this.#pauseWhenFull();
   }
 
   /** Waits for a wake-up; a signal that fires meanwhile is a failure of the stream. */
-  function wait(waiting: Set<() => void>, signal: AbortSignal): Promise<void> {
+  #wait(waiting: Set<() => void>, signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const done = (): void => {
         waiting.delete(done);
@@ -119,109 +203,16 @@ export function framed(stream: ByteStream, options: FramedStreamOptions): Framed
       };
       const onAbort = (): void => {
         waiting.delete(done);
-        reject(fail(aborted(signal)));
+        reject(this.#fail(aborted(signal)));
       };
       waiting.add(done);
       signal.addEventListener('abort', onAbort, { once: true });
     });
   }
-
-  /** The length of the next frame and of its prefix, or undefined while the prefix is not whole. */
-  function peekLength(): { prefix: number; length: number } | undefined {
-    let length = 0;
-    for (let prefix = 1; prefix <= MAX_PREFIX; prefix++) {
-      const byte = queue.at(prefix - 1);
-      if (byte === undefined) return undefined;
-      length |= (byte & 0x7f) << (7 * (prefix - 1));
-      if (byte >= 0x80) continue;
-      if (byte === 0 && prefix > 1)
-        throw new AgrinetError('frame-malformed', 'a length in more bytes than it needs');
-      if (length > maxFrame) {
-        throw new AgrinetError('frame-too-long', 'a frame above the limit', {
-          details: { length, maxFrame },
-        });
-      }
-      return { prefix, length };
-    }
-    throw new AgrinetError('frame-malformed', 'a length of more than four bytes');
-  }
-
-  async function readFrame(signal: AbortSignal): Promise<Uint8Array | null> {
-    for (;;) {
-      if (failure !== undefined) throw failure;
-      const next = peekLength();
-      const wanted = next === undefined ? queue.length + 1 : next.prefix + next.length;
-      if (next !== undefined && queue.length >= wanted) {
-        queue.take(next.prefix);
-        const frame = queue.take(next.length);
-        resumeWhenLow(0);
-        return frame;
-      }
-      const before = queue.length;
-      resumeWhenLow(wanted);
-      if (queue.length > before) continue;
-      if (remoteEnded && stream.readBufferLength === 0) {
-        if (queue.length === 0) return null;
-        throw new AgrinetError('stream-truncated', 'the stream ended inside a frame');
-      }
-      await wait(readers, signal);
-    }
-  }
-
-  return {
-    async read(signal) {
-      if (reading) throw new AgrinetError('internal', 'two reads at once on one stream');
-      if (signal.aborted) throw fail(aborted(signal));
-      reading = true;
-      try {
-        return await readFrame(signal);
-      } catch (error) {
-        throw fail(error instanceof AgrinetError ? error : broken(error));
-      } finally {
-        reading = false;
-      }
-    },
-    async write(bytes, signal) {
-      if (bytes.length > maxSent) throw new AgrinetError('frame-too-long', 'a frame above our own limit');
-      if (signal.aborted) throw fail(aborted(signal));
-      // not stream.onDrain(): it resolves at once after the first time
-      while (failure === undefined && stream.writableNeedsDrain) await wait(writers, signal);
-      if (failure !== undefined) throw failure;
-      try {
-        stream.send(withPrefix(bytes));
-      } catch (error) {
-        throw fail(broken(error));
-      }
-    },
-    async close(signal) {
-      if (failure !== undefined) throw failure;
-      try {
-        await stream.close({ signal });
-      } catch (error) {
-        throw fail(signal.aborted ? aborted(signal) : broken(error));
-      }
-    },
-    abort(error) {
-      fail(
-        error instanceof AgrinetError
-          ? error
-          : new AgrinetError('stream-aborted', 'aborted by us', { cause: error }),
-      );
-    },
-  };
 }
 
-function withPrefix(bytes: Uint8Array): Uint8Array {
-  let rest = bytes.length;
-  let prefix = 1;
-  for (let more = rest >>> 7; more > 0; more >>>= 7) prefix++;
-  const out = new Uint8Array(prefix + bytes.length);
-  for (let at = 0; at < prefix; at++) {
-    out[at] = (rest & 0x7f) | (at < prefix - 1 ? 0x80 : 0);
-    rest >>>= 7;
-  }
-  out.set(bytes, prefix);
-  return out;
+function wake(waiting: ReadonlySet<() => void>): void {
+  for (const go of waiting) go();
 }
 
 function aborted(signal: AbortSignal): AgrinetError {
