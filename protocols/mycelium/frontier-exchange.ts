@@ -5,8 +5,9 @@ import { framed, type FramedStream } from '../wire/framed-stream.ts';
 import { LIMITS } from '../wire/limits.ts';
 import { CpuTurn } from '../wire/cpu-turn.ts';
 import type { ByteStream, PeerConnection, StreamHost } from '../wire/stream.ts';
-import { decodeFrontier, encodePage, type FrontierGroup, frontierPages } from './frontier-page.ts';
-import { promisingFeeds } from './owed-feeds.ts';
+import { AnswerSlots } from './answer-slots.ts';
+import { decodeFrontier, encodePage, type FrontierGroup } from './frontier-page.ts';
+import { FrontierTurns } from './frontier-turns.ts';
 import type { Access } from './ports.ts';
 
 /**
@@ -57,56 +58,87 @@ export interface FrontierProtocol {
 }
 
 export function createFrontierProtocol(components: FrontierComponents, network: string): FrontierProtocol {
-  const { env, libp2p, access, frontierFor, onFrontier, onFailure } = components;
-  const protocol = `/agrinet/${network}/frontier/1`;
-  let stopping = new AbortController();
-  const answering = new Map<string, number>();
-  let total = 0;
-  let turn = 0;
+  return new FrontierStreams(components, `/agrinet/${network}/frontier/1`);
+}
 
-  const soon = (whole: AbortSignal): AbortSignal =>
-    AbortSignal.any([stopping.signal, whole, env.deadline(FRONTIER_LIMITS.pageMs)]);
-  const wholeExchange = (): AbortSignal => env.deadline(FRONTIER_LIMITS.exchangeMs);
+class FrontierStreams implements FrontierProtocol {
+  readonly #parts: FrontierComponents;
+  readonly #protocol: string;
+  readonly #slots = new AnswerSlots({ ...FRONTIER_LIMITS, further: FRONTIER_LIMITS.answering });
+  readonly #turns = new FrontierTurns(FRONTIER_LIMITS.pages);
+  #stopping = new AbortController();
 
-  /**
-   * What is too long for one exchange is shown part by part: refused whole, nothing of it would ever be caught up. Each part begins
-   * with the feeds that hold the peer's own promises, because it takes that part for an answer about them.
-   */
-  function pagesFor(peer: string, groups: readonly FrontierGroup[]): FrontierGroup[][] {
-    const pages = frontierPages(groups);
-    if (pages.length <= FRONTIER_LIMITS.pages) return pages;
-    const promising = new Set(promisingFeeds(groups, peer, () => true));
-    const first = promising.size === 0 ? [] : frontierPages([...promising]);
-    // Too many even by themselves: then they too are shown in turns.
-    if (first.length >= FRONTIER_LIMITS.pages) return inTurns(pages, FRONTIER_LIMITS.pages);
-    const others = frontierPages(groups.filter((group) => !promising.has(group)));
-    return [...first, ...inTurns(others, FRONTIER_LIMITS.pages - first.length)];
+  constructor(components: FrontierComponents, protocol: string) {
+    this.#parts = components;
+    this.#protocol = protocol;
   }
 
-  function inTurns(pages: readonly FrontierGroup[][], most: number): FrontierGroup[][] {
-    const from = (turn++ * most) % pages.length;
-    return pages.slice(from, from + most);
+  async start(): Promise<void> {
+    this.#stopping = new AbortController();
+    await this.#parts.libp2p.handle(
+      this.#protocol,
+      (stream, connection) => this.#answer(stream, connection),
+      { maxInboundStreams: FRONTIER_LIMITS.streams, maxOutboundStreams: FRONTIER_LIMITS.streams },
+    );
   }
 
-  async function send(
-    frames: FramedStream,
-    { peer, covers }: { readonly peer: string; readonly covers: Coverage },
-    whole: AbortSignal,
-  ): Promise<void> {
-    const turn = new CpuTurn(env);
-    for (const page of pagesFor(peer, frontierFor(peer, covers))) {
-      await turn.pause();
-      await frames.write(encodePage(page), soon(whole));
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#parts.libp2p.unhandle(this.#protocol);
+  }
+
+  async exchange(connection: PeerConnection, signal: AbortSignal): Promise<void> {
+    const whole = AbortSignal.any([signal, this.#wholeExchange()]);
+    const stream = await connection.newStream(this.#protocol, { signal: this.#soon(whole) });
+    const frames = framed(stream, { maxFrame: LIMITS.frontierBytes });
+    try {
+      await this.#send(frames, connection.remotePeer.toString(), OWN_COVERAGE, whole);
+      const { groups, knows } = await this.#receive(frames, whole);
+      const covers = commonCoverage(OWN_COVERAGE, knows);
+      await this.#parts.onFrontier(connection, { groups, knows, covers });
+    } catch (error) {
+      frames.abort(error instanceof Error ? error : new AgrinetError('internal', 'not an error'));
+      throw error;
     }
-    await frames.close(soon(whole));
   }
 
-  async function receive(frames: FramedStream, whole: AbortSignal): Promise<Omit<ShownFrontier, 'covers'>> {
-    const turn = new CpuTurn(env);
+  async #answer(stream: ByteStream, connection: PeerConnection): Promise<void> {
+    const { access, onFrontier, onFailure } = this.#parts;
+    const peer = connection.remotePeer.toString();
+    const frames = framed(stream, { maxFrame: LIMITS.frontierBytes });
+    if (!access.mayReplicate(peer))
+      return frames.abort(new AgrinetError('not-registered', 'not registered here'));
+    const release = this.#slots.take(peer);
+    if (release === undefined) return frames.abort(new AgrinetError('busy', 'too many at once'));
+    try {
+      const whole = this.#wholeExchange();
+      const { groups, knows } = await this.#receive(frames, whole);
+      await this.#send(frames, peer, commonCoverage(OWN_COVERAGE, knows), whole);
+      // Whoever asks does not know yet what the other knows: its digests are over all that it knows itself.
+      await onFrontier(connection, { groups, knows, covers: knows });
+    } catch (error) {
+      frames.abort(error instanceof Error ? error : new AgrinetError('internal', 'not an error'));
+      onFailure(peer, error);
+    } finally {
+      release('taken');
+    }
+  }
+
+  async #send(frames: FramedStream, peer: string, covers: Coverage, whole: AbortSignal): Promise<void> {
+    const turn = new CpuTurn(this.#parts.env);
+    for (const page of this.#turns.pagesFor(peer, this.#parts.frontierFor(peer, covers))) {
+      await turn.pause();
+      await frames.write(encodePage(page), this.#soon(whole));
+    }
+    await frames.close(this.#soon(whole));
+  }
+
+  async #receive(frames: FramedStream, whole: AbortSignal): Promise<Omit<ShownFrontier, 'covers'>> {
+    const turn = new CpuTurn(this.#parts.env);
     const groups: FrontierGroup[] = [];
     let knows: Coverage | undefined;
     for (let pages = 0; ; pages++) {
-      const page = await frames.read(soon(whole));
+      const page = await frames.read(this.#soon(whole));
       if (page === null) return { groups, knows: knows ?? new Map() };
       if (pages >= FRONTIER_LIMITS.pages) throw new AgrinetError('frontier-malformed', 'too many pages');
       await turn.pause();
@@ -116,57 +148,12 @@ export function createFrontierProtocol(components: FrontierComponents, network: 
     }
   }
 
-  async function answer(stream: ByteStream, connection: PeerConnection): Promise<void> {
-    const peer = connection.remotePeer.toString();
-    const frames = framed(stream, { maxFrame: LIMITS.frontierBytes });
-    if (!access.mayReplicate(peer))
-      return frames.abort(new AgrinetError('not-registered', 'not registered here'));
-    const busy = answering.get(peer) ?? 0;
-    if (total >= FRONTIER_LIMITS.answering || busy >= FRONTIER_LIMITS.answeringPerPeer)
-      return frames.abort(new AgrinetError('busy', 'too many at once'));
-    answering.set(peer, busy + 1);
-    total++;
-    try {
-      const whole = wholeExchange();
-      const { groups, knows } = await receive(frames, whole);
-      await send(frames, { peer, covers: commonCoverage(OWN_COVERAGE, knows) }, whole);
-      // Whoever asks does not know yet what the other knows: its digests are over all that it knows itself.
-      await onFrontier(connection, { groups, knows, covers: knows });
-    } catch (error) {
-      frames.abort(error instanceof Error ? error : new AgrinetError('internal', 'not an error'));
-      onFailure(peer, error);
-    } finally {
-      total--;
-      const left = (answering.get(peer) ?? 1) - 1;
-      if (left === 0) answering.delete(peer);
-      else answering.set(peer, left);
-    }
+  /** For one page: within the whole, and until the node stops. */
+  #soon(whole: AbortSignal): AbortSignal {
+    return AbortSignal.any([this.#stopping.signal, whole, this.#parts.env.deadline(FRONTIER_LIMITS.pageMs)]);
   }
 
-  return {
-    async start() {
-      stopping = new AbortController();
-      await libp2p.handle(protocol, answer, {
-        maxInboundStreams: FRONTIER_LIMITS.streams,
-        maxOutboundStreams: FRONTIER_LIMITS.streams,
-      });
-    },
-    async stop() {
-      stopping.abort();
-      await libp2p.unhandle(protocol);
-    },
-    async exchange(connection, signal) {
-      const whole = AbortSignal.any([signal, wholeExchange()]);
-      const stream = await connection.newStream(protocol, { signal: soon(whole) });
-      const frames = framed(stream, { maxFrame: LIMITS.frontierBytes });
-      try {
-        await send(frames, { peer: connection.remotePeer.toString(), covers: OWN_COVERAGE }, whole);
-        const { groups, knows } = await receive(frames, whole);
-        await onFrontier(connection, { groups, knows, covers: commonCoverage(OWN_COVERAGE, knows) });
-      } catch (error) {
-        frames.abort(error instanceof Error ? error : new AgrinetError('internal', 'not an error'));
-        throw error;
-      }
-    },
-  };
+  #wholeExchange(): AbortSignal {
+    return this.#parts.env.deadline(FRONTIER_LIMITS.exchangeMs);
+  }
 }

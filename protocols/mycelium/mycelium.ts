@@ -18,7 +18,7 @@ import { type Announcement, decodeMessage, encodeMessage } from './message.ts';
 import type { Offences } from './offences.ts';
 import { type Access, type FeedSource, newestConnection } from './ports.ts';
 import { createPuller, type PeerCoverage, type PullEvent, type Puller } from './puller.ts';
-import { createRangeProtocol } from './range.ts';
+import { createRangeProtocol } from './range-protocol.ts';
 
 /**
  * Mycelium moves entries. Gossip tells quickly and guarantees nothing; what it missed shows in the frontiers, which are

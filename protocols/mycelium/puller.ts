@@ -17,7 +17,8 @@ import type { Announcement } from './message.ts';
 import type { Offences } from './offences.ts';
 import { OwedFeeds } from './owed-feeds.ts';
 import { type Access, type FeedSource, newestConnection } from './ports.ts';
-import { type RangeProtocol, rangeRequest } from './range.ts';
+import { rangeRequest } from './range.ts';
+import type { RangeProtocol } from './range-protocol.ts';
 import type { RangeItem } from './range-item.ts';
 
 /** The entries were good, this node is not: they come again. */

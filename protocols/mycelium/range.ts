@@ -1,21 +1,14 @@
-import type { Env } from '../env.ts';
-import { AgrinetError, errorCode } from '../errors.ts';
+import { AgrinetError } from '../errors.ts';
 import { effectiveHead, type FeedState } from '../feed/feed.ts';
 import { fromHex, hex } from '../wire/bytes.ts';
 import { bytesOf, decodeCbor, encodeCbor, integer, mapOf } from '../wire/cbor.ts';
-import { CpuTurn } from '../wire/cpu-turn.ts';
-import { framed, type FramedStream } from '../wire/framed-stream.ts';
 import { parsePeerId, type PeerId } from '../wire/identity.ts';
 import { type Channel, isChannel } from '../wire/ids.ts';
-import { pullSlow, steady } from '../wire/steady.ts';
-import type { ByteStream, PeerConnection, StreamHost } from '../wire/stream.ts';
-import { AnswerLanes } from './answer-lanes.ts';
-import type { Access, FeedSource } from './ports.ts';
-import { decodeRangeFrame, FRAME_LIMITS, framesOf } from './range-frame.ts';
+import type { FeedSource } from './ports.ts';
 import type { RangeItem } from './range-item.ts';
 
 /**
- * Range catch-up, `/agrinet/<network>/range/1`.
+ * Range catch-up, over streams (`range-protocol.ts`) and HTTPS.
  *
  * The asker sends one frame `{author, channel, have: [[epoch, seq, hash, fork | null], …]}` with every epoch it holds; the holder
  * answers with frames of items (`range-frame.ts`) and closes. Entries of a feed come in order,
@@ -136,115 +129,4 @@ export async function* rangeItems(source: FeedSource, request: RangeRequest): As
 async function hashAt(source: FeedSource, feed: FeedState, seq: number): Promise<string | undefined> {
   const head = effectiveHead(feed);
   return seq === head.seq ? head.hash : (await source.entry(feed.no, seq))?.hash;
-}
-
-/** The frames that come until the other side closes, each within the time of its own signal. */
-async function* framesIn(frames: FramedStream, soon: () => AbortSignal): AsyncGenerator<Uint8Array> {
-  for (;;) {
-    const frame = await frames.read(soon());
-    if (frame === null) return;
-    yield frame;
-  }
-}
-
-export interface RangeProtocol {
-  start(): Promise<void>;
-  stop(): Promise<void>;
-  /** Asks one peer; frames come as they arrive. Throws when the peer is silent for `idleMs`, trickles (`pull-slow`, `steady.ts`) or misbehaves. */
-  pull(
-    connection: PeerConnection,
-    request: RangeRequest,
-    signal: AbortSignal,
-  ): AsyncGenerator<readonly RangeItem[]>;
-}
-
-export interface RangeComponents {
-  readonly env: Pick<Env, 'after' | 'cpu' | 'deadline' | 'monotonic' | 'offload'>;
-  readonly libp2p: StreamHost;
-  readonly source: FeedSource;
-  readonly access: Access;
-  readonly onFailure: (peer: string, error: unknown) => void;
-}
-
-export function createRangeProtocol(
-  { env, libp2p, source, access, onFailure }: RangeComponents,
-  network: string,
-): RangeProtocol {
-  const protocol = `/agrinet/${network}/range/1`;
-  const lanes = new AnswerLanes(RANGE_LIMITS);
-  const turn = new CpuTurn(env);
-  let stopping = new AbortController();
-
-  async function answer(stream: ByteStream, connection: PeerConnection): Promise<void> {
-    const peer = connection.remotePeer.toString();
-    const frames = framed(stream, {
-      maxFrame: RANGE_LIMITS.requestBytes,
-      maxSent: FRAME_LIMITS.frameBytes,
-    });
-    if (!access.mayReplicate(peer))
-      return frames.abort(new AgrinetError('not-registered', 'not registered here'));
-    const release = lanes.take(peer);
-    if (release === undefined) return frames.abort(new AgrinetError('busy', 'too many answers under way'));
-    try {
-      await serve(frames, peer);
-      release('taken');
-    } catch (error) {
-      const isSlow = errorCode(error) === 'stream-timeout';
-      release(isSlow ? 'slow' : 'failed');
-      frames.abort(error instanceof Error ? error : malformed());
-      onFailure(
-        peer,
-        isSlow ? new AgrinetError('answer-slow', 'it took its answer too slowly', { cause: error }) : error,
-      );
-    }
-  }
-
-  async function serve(frames: FramedStream, peer: string): Promise<void> {
-    const overall = AbortSignal.any([stopping.signal, env.deadline(RANGE_LIMITS.answerMs)]);
-    const soon = (): AbortSignal => AbortSignal.any([overall, env.deadline(RANGE_LIMITS.idleMs * 4)]);
-    const request = await frames.read(soon());
-    if (request === null) throw malformed();
-    await turn.pause(); // thousands of epochs are milliseconds to read
-    const wanted = decodeRangeRequest(request);
-    if (wanted.channel !== 'public' && !access.mayHold(peer, wanted.channel))
-      throw new AgrinetError('not-a-participant', 'nothing to tell');
-    for await (const frame of framesOf(rangeItems(source, wanted), env.offload))
-      await frames.write(frame, soon());
-    await frames.close(soon());
-  }
-
-  return {
-    async start() {
-      stopping = new AbortController();
-      await libp2p.handle(protocol, answer, {
-        maxInboundStreams: RANGE_LIMITS.streams,
-        maxOutboundStreams: RANGE_LIMITS.streams,
-      });
-    },
-    async stop() {
-      stopping.abort();
-      await libp2p.unhandle(protocol);
-    },
-    async *pull(connection, request, outer) {
-      const soon = (): AbortSignal =>
-        AbortSignal.any([outer, stopping.signal, env.deadline(RANGE_LIMITS.idleMs)]);
-      const stream = await connection.newStream(protocol, { signal: soon() });
-      const frames = framed(stream, {
-        maxFrame: FRAME_LIMITS.frameBytes,
-        maxSent: RANGE_LIMITS.requestBytes,
-      });
-      let done = false;
-      try {
-        await frames.write(encodeRangeRequest(request), soon());
-        await frames.close(soon());
-        for await (const frame of steady(framesIn(frames, soon), { error: pullSlow, now: env.monotonic })) {
-          await turn.pause();
-          yield await decodeRangeFrame(frame, env.offload);
-        }
-        done = true;
-      } finally {
-        if (!done) frames.abort(new AgrinetError('stream-aborted', 'stopped reading'));
-      }
-    },
-  };
 }

@@ -93,85 +93,106 @@ export interface Rejoin {
 }
 
 export function createRejoin(parts: RejoinParts): Rejoin {
-  const { env, now } = parts;
-  const startedAt = now();
-  let { recovery } = parts;
-  let forced = false;
-  let stopped = false;
-  const answered = new Set<string>(recovery?.answered);
-  const waiters = new Set<() => void>();
+  return new RecoveryFence(parts);
+}
 
-  const pending = (): Waiting | undefined =>
-    forced ? undefined : waiting({ startedAt, answered, recovery, active: parts.active() }, now());
+class RecoveryFence implements Rejoin {
+  readonly #parts: RejoinParts;
+  readonly #startedAt: number;
+  readonly #answered: Set<string>;
+  /** Wake those that wait for a change. */
+  readonly #waiters = new Set<() => void>();
+  #recovery: Recovery | undefined;
+  #forced = false;
+  #stopped = false;
 
-  function settle(): void {
-    if (recovery !== undefined && pending() === undefined) keep(undefined);
-    for (const wake of waiters) wake();
+  constructor(parts: RejoinParts) {
+    this.#parts = parts;
+    this.#startedAt = parts.now();
+    this.#recovery = parts.recovery;
+    this.#answered = new Set(parts.recovery?.answered);
   }
 
-  function keep(next: Recovery | undefined): void {
-    const changed = recovery?.cause !== next?.cause;
-    recovery = next;
-    parts.save(next);
-    if (changed) parts.onChange(next);
+  lost(cause: RejoinCause): void {
+    // Whoever answered this process has shown all it had: only the others are still to come. Damage is found before anybody
+    // answers, and may have taken what an answer to an earlier process had given back.
+    const isDamage = cause === 'repaired' || cause === 'tail-lost';
+    if (isDamage) this.#answered.clear();
+    if (this.#recovery === undefined || isDamage) {
+      this.#forced = false;
+      this.#keep({ cause, since: this.#parts.now(), answered: [...this.#answered] });
+    }
+    this.peersChanged();
+  }
+
+  answered(peer: string): void {
+    if (this.#answered.has(peer)) return;
+    this.#answered.add(peer);
+    if (this.#recovery !== undefined) this.#keep({ ...this.#recovery, answered: [...this.#answered] });
+    this.peersChanged();
+  }
+
+  peersChanged(): void {
+    if (this.#recovery !== undefined && this.#waiting() === undefined) this.#keep(undefined);
+    this.#wakeAll();
+  }
+
+  force(): void {
+    this.#forced = true;
+    this.peersChanged();
+  }
+
+  async mayPromise(): Promise<void> {
+    for (;;) {
+      if (this.#stopped) throw new AgrinetError('stopping', 'the node stops');
+      const wait = this.#waiting();
+      if (wait === undefined) return;
+      if (wait.until === undefined) throw rejoining(wait.peers.length);
+      await this.#changeWithin(wait.until - this.#parts.now());
+    }
+  }
+
+  standing(): RejoinStanding {
+    const wait = this.#waiting();
+    const peers = this.#parts.active().map((peer) => ({ peer, answered: this.#answered.has(peer) }));
+    const base = { waiting: wait !== undefined, recovery: this.#recovery, peers };
+    return wait?.until === undefined ? base : { ...base, until: wait.until };
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#wakeAll();
+  }
+
+  #waiting(): Waiting | undefined {
+    if (this.#forced) return undefined;
+    const state = { startedAt: this.#startedAt, answered: this.#answered, recovery: this.#recovery };
+    return waiting({ ...state, active: this.#parts.active() }, this.#parts.now());
+  }
+
+  #keep(next: Recovery | undefined): void {
+    const changed = this.#recovery?.cause !== next?.cause;
+    this.#recovery = next;
+    this.#parts.save(next);
+    if (changed) this.#parts.onChange(next);
+  }
+
+  #wakeAll(): void {
+    for (const wake of this.#waiters) wake();
   }
 
   /** Resolves at the next change, or after so many milliseconds. */
-  function changeWithin(ms: number): Promise<void> {
+  #changeWithin(ms: number): Promise<void> {
     return new Promise((resolve) => {
       const wake = (): void => {
         timer.cancel();
-        waiters.delete(wake);
+        this.#waiters.delete(wake);
         resolve();
       };
-      const timer = env.after(ms, wake);
-      waiters.add(wake);
+      const timer = this.#parts.env.after(ms, wake);
+      this.#waiters.add(wake);
     });
   }
-
-  return {
-    lost(cause) {
-      // Whoever answered this process has shown all it had: only the others are still to come. Damage is found before anybody
-      // answers, and may have taken what an answer to an earlier process had given back.
-      const isDamage = cause === 'repaired' || cause === 'tail-lost';
-      if (isDamage) answered.clear();
-      if (recovery === undefined || isDamage) {
-        forced = false;
-        keep({ cause, since: now(), answered: [...answered] });
-      }
-      settle();
-    },
-    answered(peer) {
-      if (answered.has(peer)) return;
-      answered.add(peer);
-      if (recovery !== undefined) keep({ ...recovery, answered: [...answered] });
-      settle();
-    },
-    peersChanged: settle,
-    force() {
-      forced = true;
-      settle();
-    },
-    async mayPromise() {
-      for (;;) {
-        if (stopped) throw new AgrinetError('stopping', 'the node stops');
-        const wait = pending();
-        if (wait === undefined) return;
-        if (wait.until === undefined) throw rejoining(wait.peers.length);
-        await changeWithin(wait.until - now());
-      }
-    },
-    standing() {
-      const wait = pending();
-      const peers = parts.active().map((peer) => ({ peer, answered: answered.has(peer) }));
-      const base = { waiting: wait !== undefined, recovery, peers };
-      return wait?.until === undefined ? base : { ...base, until: wait.until };
-    },
-    stop() {
-      stopped = true;
-      for (const wake of waiters) wake();
-    },
-  };
 }
 
 function rejoining(peers: number): AgrinetError {

@@ -14,7 +14,7 @@ import { NO_DIGEST } from './wire-cases.ts';
 
 const PACE = { refusesNothing: 'a pace: what is not done in this turn is done in a later one' } as const;
 const PATIENCE = (what: string) => ({ notShown: `a time on the clock of the machine: ${what}` }) as const;
-const LANES_TEST = 'test/unit/mycelium/answer-lanes.test.ts';
+const SLOTS_TEST = 'test/unit/mycelium/answer-slots.test.ts';
 const CATCH_UP_TEST = 'test/unit/mycelium/catch-up.test.ts';
 
 const REGISTRY_TEST = 'test/unit/registry/nodes.test.ts';
@@ -147,11 +147,11 @@ export const EXCHANGE_CASES = {
     answerMs: PATIENCE('ten minutes for an answer'),
     answering: {
       shownBy: [
-        LANES_TEST,
+        SLOTS_TEST,
         'RANGE_LIMITS.answeringPerPeer for one peer, and RANGE_LIMITS.answering in total',
       ],
     },
-    further: { shownBy: [LANES_TEST, 'RANGE_LIMITS.further beyond the first of each'] },
+    further: { shownBy: [SLOTS_TEST, 'RANGE_LIMITS.further beyond the first of each'] },
     answeringPerPeer: { over: 'libp2p', send: (bench, n) => atOnce(bench, 'range', n), gives: [0, 0, 1] },
     streams: { notShown: 'libp2p counts them, and four of them are refused as busy before' },
   },

@@ -1,4 +1,4 @@
-export interface AnswerLaneLimits {
+export interface AnswerLimits {
   /** Answers under way in total. */
   readonly answering: number;
   /** Of them for one peer. */
@@ -14,15 +14,15 @@ const REMEMBERED = 2048;
  * Who may have an answer now. Whoever took the last one more slowly than anything but a trickle gets one at a time until it has taken one
  * whole, and all of those together half of the places: however many trickle, the others are answered.
  */
-export class AnswerLanes {
-  readonly #limits: AnswerLaneLimits;
+export class AnswerSlots {
+  readonly #limits: AnswerLimits;
   readonly #busy = new Map<string, number>();
   readonly #slow = new Set<string>();
   #total = 0;
   /** Of slow peers. */
   #slowly = 0;
 
-  constructor(limits: AnswerLaneLimits) {
+  constructor(limits: AnswerLimits) {
     this.#limits = limits;
   }
 

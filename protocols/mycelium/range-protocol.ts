@@ -1,0 +1,145 @@
+import type { Env } from '../env.ts';
+import { AgrinetError, errorCode } from '../errors.ts';
+import { CpuTurn } from '../wire/cpu-turn.ts';
+import { framed, type FramedStream } from '../wire/framed-stream.ts';
+import { pullSlow, steady } from '../wire/steady.ts';
+import type { ByteStream, PeerConnection, StreamHost } from '../wire/stream.ts';
+import { AnswerSlots } from './answer-slots.ts';
+import type { Access, FeedSource } from './ports.ts';
+import {
+  decodeRangeRequest,
+  encodeRangeRequest,
+  RANGE_LIMITS,
+  rangeItems,
+  type RangeRequest,
+} from './range.ts';
+import { decodeRangeFrame, FRAME_LIMITS, framesOf } from './range-frame.ts';
+import type { RangeItem } from './range-item.ts';
+
+export interface RangeProtocol {
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  /** Asks one peer; frames come as they arrive. Throws when the peer is silent for `idleMs`, trickles (`pull-slow`, `steady.ts`) or misbehaves. */
+  pull(
+    connection: PeerConnection,
+    request: RangeRequest,
+    signal: AbortSignal,
+  ): AsyncGenerator<readonly RangeItem[]>;
+}
+
+export interface RangeComponents {
+  readonly env: Pick<Env, 'after' | 'cpu' | 'deadline' | 'monotonic' | 'offload'>;
+  readonly libp2p: StreamHost;
+  readonly source: FeedSource;
+  readonly access: Access;
+  readonly onFailure: (peer: string, error: unknown) => void;
+}
+
+/** Asks for ranges and answers them, `/agrinet/<network>/range/1`; what they are is told in `range.ts`. */
+export function createRangeProtocol(components: RangeComponents, network: string): RangeProtocol {
+  return new RangeStreams(components, `/agrinet/${network}/range/1`);
+}
+
+class RangeStreams implements RangeProtocol {
+  readonly #parts: RangeComponents;
+  readonly #protocol: string;
+  readonly #slots = new AnswerSlots(RANGE_LIMITS);
+  readonly #turn: CpuTurn;
+  #stopping = new AbortController();
+
+  constructor(components: RangeComponents, protocol: string) {
+    this.#parts = components;
+    this.#protocol = protocol;
+    this.#turn = new CpuTurn(components.env);
+  }
+
+  async start(): Promise<void> {
+    this.#stopping = new AbortController();
+    await this.#parts.libp2p.handle(
+      this.#protocol,
+      (stream, connection) => this.#answer(stream, connection),
+      { maxInboundStreams: RANGE_LIMITS.streams, maxOutboundStreams: RANGE_LIMITS.streams },
+    );
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#parts.libp2p.unhandle(this.#protocol);
+  }
+
+  async *pull(
+    connection: PeerConnection,
+    request: RangeRequest,
+    outer: AbortSignal,
+  ): AsyncGenerator<readonly RangeItem[]> {
+    const { env } = this.#parts;
+    const soon = (): AbortSignal =>
+      AbortSignal.any([outer, this.#stopping.signal, env.deadline(RANGE_LIMITS.idleMs)]);
+    const stream = await connection.newStream(this.#protocol, { signal: soon() });
+    const frames = framed(stream, {
+      maxFrame: FRAME_LIMITS.frameBytes,
+      maxSent: RANGE_LIMITS.requestBytes,
+    });
+    let done = false;
+    try {
+      await frames.write(encodeRangeRequest(request), soon());
+      await frames.close(soon());
+      for await (const frame of steady(framesIn(frames, soon), { error: pullSlow, now: env.monotonic })) {
+        await this.#turn.pause();
+        yield await decodeRangeFrame(frame, env.offload);
+      }
+      done = true;
+    } finally {
+      if (!done) frames.abort(new AgrinetError('stream-aborted', 'stopped reading'));
+    }
+  }
+
+  async #answer(stream: ByteStream, connection: PeerConnection): Promise<void> {
+    const { access, onFailure } = this.#parts;
+    const peer = connection.remotePeer.toString();
+    const frames = framed(stream, {
+      maxFrame: RANGE_LIMITS.requestBytes,
+      maxSent: FRAME_LIMITS.frameBytes,
+    });
+    if (!access.mayReplicate(peer))
+      return frames.abort(new AgrinetError('not-registered', 'not registered here'));
+    const release = this.#slots.take(peer);
+    if (release === undefined) return frames.abort(new AgrinetError('busy', 'too many answers under way'));
+    try {
+      await this.#serve(frames, peer);
+      release('taken');
+    } catch (error) {
+      const isSlow = errorCode(error) === 'stream-timeout';
+      release(isSlow ? 'slow' : 'failed');
+      frames.abort(error instanceof Error ? error : new AgrinetError('internal', 'not an error'));
+      onFailure(
+        peer,
+        isSlow ? new AgrinetError('answer-slow', 'it took its answer too slowly', { cause: error }) : error,
+      );
+    }
+  }
+
+  async #serve(frames: FramedStream, peer: string): Promise<void> {
+    const { env, access, source } = this.#parts;
+    const overall = AbortSignal.any([this.#stopping.signal, env.deadline(RANGE_LIMITS.answerMs)]);
+    const soon = (): AbortSignal => AbortSignal.any([overall, env.deadline(RANGE_LIMITS.idleMs * 4)]);
+    const request = await frames.read(soon());
+    if (request === null) throw new AgrinetError('range-malformed', 'no range request');
+    await this.#turn.pause(); // thousands of epochs are milliseconds to read
+    const wanted = decodeRangeRequest(request);
+    if (wanted.channel !== 'public' && !access.mayHold(peer, wanted.channel))
+      throw new AgrinetError('not-a-participant', 'nothing to tell');
+    for await (const frame of framesOf(rangeItems(source, wanted), env.offload))
+      await frames.write(frame, soon());
+    await frames.close(soon());
+  }
+}
+
+/** The frames that come until the other side closes, each within the time of its own signal. */
+async function* framesIn(frames: FramedStream, soon: () => AbortSignal): AsyncGenerator<Uint8Array> {
+  for (;;) {
+    const frame = await frames.read(soon());
+    if (frame === null) return;
+    yield frame;
+  }
+}
