@@ -4,6 +4,7 @@ import type { Api } from '../../api/app.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { readLocalApiKey } from '../api-key.ts';
 import { isLoopbackHost, type Settings } from '../settings.ts';
+import { systemEnv } from '../system-env.ts';
 import { printable } from './output.ts';
 
 /** The running daemon, as the command line sees it. Every call throws `daemon-not-running` or `request-refused`. */
@@ -44,14 +45,14 @@ export function connect(settings: Settings): DaemonClient {
     const headers = new Headers(init?.headers);
     if (key !== undefined) headers.set('x-api-key', key);
     const deadline = new AbortController();
-    const timer = setTimeout(() => deadline.abort(), timeoutMs).unref();
+    const timer = systemEnv.after(timeoutMs, () => deadline.abort());
     let response: Response;
     try {
       response = await fetch(url, { ...init, headers, signal: deadline.signal, redirect: 'manual' });
     } catch (cause) {
       throw deadline.signal.aborted ? silent(base, timeoutMs, cause) : absent(base, cause);
     } finally {
-      if (!whole) clearTimeout(timer);
+      if (!whole) timer.cancel();
     }
     if (!response.ok) throw await refused(base, response, key !== undefined);
     if (!response.headers.has('x-agrinet-version')) throw stranger(base);

@@ -1,13 +1,14 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
+import { pause } from '../../protocols/env.ts';
 import { AgrinetError, errorMessage } from '../../protocols/errors.ts';
+import { systemEnv } from '../system-env.ts';
 
 const DAEMON = fileURLToPath(new URL('../agrinet.mjs', import.meta.url));
 /** Three nodes start and import on one machine, which may have a single core. */
@@ -63,7 +64,7 @@ export class DemoNode {
   /** Starts the process; `waitUntilUp` tells when it answers. */
   static spawn({ name, region, network, bootstrap, ports: [port, myceliumPort] }: DemoNodeOptions): DemoNode {
     const dataDir = mkdtempSync(join(tmpdir(), 'agrinet-demo-'));
-    const apiKey = randomBytes(24).toString('base64url');
+    const apiKey = Buffer.from(systemEnv.bytes(24)).toString('base64url');
     const child = spawn(process.execPath, [DAEMON, 'start'], {
       cwd: dataDir,
       // A group of its own: Ctrl-C on the terminal is for the demo, which then stops its nodes in an orderly way.
@@ -110,7 +111,7 @@ export class DemoNode {
       body === undefined
         ? {}
         : { method: 'POST', body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(REQUEST_TIMEOUT_MS)]);
+    const limit = AbortSignal.any([signal, systemEnv.deadline(REQUEST_TIMEOUT_MS)]);
     const response = await this.#fetch(path, { ...init, signal: limit });
     const text = await response.text();
     if (!response.ok) throw this.#error(`${path} answered ${response.status}: ${text.slice(0, 300)}`);
@@ -130,9 +131,9 @@ export class DemoNode {
   async stop(): Promise<void> {
     this.#stopping = true;
     this.#signal('SIGTERM');
-    const kill = setTimeout(() => this.#signal('SIGKILL'), TERM_TIMEOUT_MS);
+    const kill = systemEnv.after(TERM_TIMEOUT_MS, () => this.#signal('SIGKILL'), { holds: true });
     await this.#ended;
-    clearTimeout(kill);
+    kill.cancel();
     this.#removeData();
   }
 
@@ -176,20 +177,9 @@ export class DemoNode {
 /** Asks again every 200 ms until the answer is true; throws the signal's reason, naming what it waited for. */
 export async function until(what: string, signal: AbortSignal, done: () => Promise<boolean>): Promise<void> {
   while (!(await done())) {
-    await new Promise<void>((resolve, reject) => {
-      const stop = (): void => {
-        clearTimeout(timer);
-        reject(
-          new AgrinetError('not-converged', `gave up waiting for ${what}: ${errorMessage(signal.reason)}`),
-        );
-      };
-      const timer = setTimeout(() => {
-        signal.removeEventListener('abort', stop);
-        resolve();
-      }, 200);
-      if (signal.aborted) stop();
-      else signal.addEventListener('abort', stop, { once: true });
-    });
+    await pause(systemEnv, 200, signal, { holds: true });
+    if (signal.aborted)
+      throw new AgrinetError('not-converged', `gave up waiting for ${what}: ${errorMessage(signal.reason)}`);
   }
 }
 

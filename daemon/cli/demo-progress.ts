@@ -1,5 +1,6 @@
 import { MultiBar } from 'cli-progress';
 import type { SingleBar } from 'cli-progress';
+import { systemEnv } from '../system-env.ts';
 
 /** How far a node is: records it holds of all there are, and what it is doing. */
 export interface NodeProgress {
@@ -37,8 +38,8 @@ function lines(nodes: readonly string[], total: number): NodeProgress {
       const last = shown.get(node);
       const text = `${node}: ${held}/${total} records, ${doing}`;
       if (last === undefined || last.text === text) return;
-      if (held < total && performance.now() - last.at < 1_000) return;
-      shown.set(node, { at: performance.now(), text });
+      if (held < total && systemEnv.monotonic() - last.at < 1_000) return;
+      shown.set(node, { at: systemEnv.monotonic(), text });
       console.log(text);
     },
     stop: () => undefined,

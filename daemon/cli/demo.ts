@@ -1,17 +1,17 @@
-import { randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import Table from 'cli-table3';
 import { Command } from 'commander';
 import { z } from 'zod';
 import { systemEnv } from '../system-env.ts';
+import { pause } from '../../protocols/env.ts';
 import { AgrinetError, errorCode, errorMessage } from '../../protocols/errors.ts';
 import { NewestPrices, NO_REGION } from '../../protocols/market/price-listings.ts';
 import { readWfp } from '../../protocols/market/wfp.ts';
+import { hex } from '../../protocols/wire/bytes.ts';
 import { DemoNode, freePorts, until } from './demo-node.ts';
 import { createNodeProgress } from './demo-progress.ts';
 import { importPrices } from './import-run.ts';
+import { boxTable, printLine } from './output.ts';
 
 const DATA = fileURLToPath(new URL('../../test/data/wfp-kenya-trimmed.csv', import.meta.url));
 /** A machine many times slower than a laptop shows it too. */
@@ -90,14 +90,14 @@ async function run(file: string, exit: boolean): Promise<void> {
 }
 
 async function converge(file: string, nodes: DemoNode[], interrupted: AbortSignal): Promise<Member[]> {
-  const started = performance.now();
+  const started = systemEnv.monotonic();
   const expected = await countRecords(file);
   const deadline = new AbortController();
-  const timer = setTimeout(() => {
+  const giveUp = (): void =>
     deadline.abort(new AgrinetError('not-converged', `${TIMEOUT_MS / 1000} s have passed`));
-  }, TIMEOUT_MS);
+  const timer = systemEnv.after(TIMEOUT_MS, giveUp, { holds: true });
   const signal = AbortSignal.any([interrupted, deadline.signal]);
-  const since = (): string => `${((performance.now() - started) / 1000).toFixed(1)} s`;
+  const since = (): string => `${((systemEnv.monotonic() - started) / 1000).toFixed(1)} s`;
   try {
     const members = await startAll(nodes, signal);
     console.log(
@@ -117,14 +117,14 @@ async function converge(file: string, nodes: DemoNode[], interrupted: AbortSigna
     if (!signal.aborted || errorCode(error) === 'not-converged') throw error;
     throw new AgrinetError('not-converged', `the digests are not equal yet: ${errorMessage(signal.reason)}`);
   } finally {
-    clearTimeout(timer);
+    timer.cancel();
     deadline.abort(new AgrinetError('demo.over', 'the demo is over')); // when one node fails, the others wait no longer
   }
 }
 
 async function startAll(nodes: DemoNode[], signal: AbortSignal): Promise<Member[]> {
   // A network of its own, so that the demo neither finds nor disturbs real nodes.
-  const network = `demo-${randomBytes(6).toString('hex')}`;
+  const network = `demo-${hex(systemEnv.bytes(6))}`;
   const start = async (market: Market, bootstrap: string[]): Promise<Member & { multiaddrs: string[] }> => {
     const ports = await freePorts();
     signal.throwIfAborted();
@@ -247,13 +247,16 @@ function held(state: Digest | undefined): number {
 }
 
 function show(members: readonly Member[], digests: readonly Digest[]): void {
-  const style = process.stdout.isTTY ? {} : { head: [], border: [] };
-  const table = new Table({ head: ['node', 'owners', 'records', 'digest'], style });
-  for (const [index, { market }] of members.entries()) {
+  const rows = members.map(({ market }, index) => {
     const state = digests[index];
-    table.push([market.name, Object.keys(state?.owners ?? {}).length, held(state), state?.digest ?? '']);
-  }
-  console.log(table.toString());
+    return [
+      market.name,
+      String(Object.keys(state?.owners ?? {}).length),
+      String(held(state)),
+      state?.digest ?? '',
+    ];
+  });
+  printLine(boxTable(['Node', 'Owners', 'Records', 'Digest'], rows));
   for (const { market, node } of members) {
     console.log(
       `${market.name.padEnd(12)} ${node.url}/  ${node.url}/listings?limit=20  ${node.url}/federation/nodes`,
@@ -264,12 +267,8 @@ function show(members: readonly Member[], digests: readonly Digest[]): void {
 async function stayUp(members: readonly Member[], interrupted: AbortSignal): Promise<void> {
   console.log('The nodes keep running; Ctrl-C ends them and removes their data.');
   while (!interrupted.aborted) {
-    try {
-      await delay(1_000, undefined, { signal: interrupted });
-    } catch (error) {
-      if (!interrupted.aborted) throw error;
-      return;
-    }
+    await pause(systemEnv, 1_000, interrupted, { holds: true });
+    if (interrupted.aborted) return;
     for (const { node } of members) node.assertRunning();
   }
 }

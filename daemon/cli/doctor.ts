@@ -5,6 +5,7 @@ import { AgrinetError, errorCode, errorMessage } from '../../protocols/errors.ts
 import { isLoopbackHost, type Settings } from '../settings.ts';
 import { notComparedText } from '../not-compared.ts';
 import { readSettings } from '../secrets.ts';
+import { systemEnv } from '../system-env.ts';
 import { answerOf, connect } from './client.ts';
 import { printable, printJson, printLine } from './output.ts';
 
@@ -56,7 +57,7 @@ async function withoutDaemon(settings: Settings, down: AgrinetError): Promise<Sh
   const { gatherOffline } = await import('../doctor/offline-facts.ts');
   const local = isLoopbackHost(new URL(settings.backendUrl).hostname);
   const found = local
-    ? examineOffline(await gatherOffline({ settings, env: process.env, now: Date.now() }))
+    ? examineOffline(await gatherOffline({ settings, env: process.env, now: systemEnv.now() }))
     : [];
   const checks = Object.entries(CHECKS);
   const seen = ([check, { offline }]: (typeof checks)[number]): boolean =>

@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { AgrinetError, errorCode, errorMessage } from '../../protocols/errors.ts';
 import { exitCodeFor } from '../exit-codes.ts';
 import { readSettings } from '../secrets.ts';
+import { systemEnv } from '../system-env.ts';
 import { connect } from './client.ts';
 import { importPrices } from './import-run.ts';
 import { printJson, printLine } from './output.ts';
@@ -70,7 +71,7 @@ async function run(file: string, options: Options): Promise<void> {
   const source = handle.createReadStream();
   const progress = createProgress(size, () => source.bytesRead);
   const refused: RefusedRow[] = [];
-  const started = performance.now();
+  const started = systemEnv.monotonic();
   let count = 0;
   try {
     const summary = await importPrices(
@@ -86,7 +87,7 @@ async function run(file: string, options: Options): Promise<void> {
       },
     );
     progress.stop();
-    report(summary, (performance.now() - started) / 1000, options.json === true, seller !== undefined);
+    report(summary, (systemEnv.monotonic() - started) / 1000, options.json === true, seller !== undefined);
     process.exitCode = exitCodeFor(outcomeOf(summary, options.region !== undefined));
   } catch (error) {
     // A file of another kind is the caller's mistake, as is one that is not there.
@@ -135,12 +136,12 @@ function createProgress(size: number, bytesRead: () => number): Progress {
     stream: process.stderr,
     hideCursor: true,
   });
-  const started = { price: performance.now(), listing: 0 };
+  const started = { price: systemEnv.monotonic(), listing: 0 };
   bar.start(1, 0, { kind: 'prices  ', done: 0, rate: 0 });
   return {
     update: (kind, done, total) => {
-      if (kind === 'listing') started.listing ||= performance.now();
-      const seconds = Math.max((performance.now() - started[kind]) / 1000, 0.001);
+      if (kind === 'listing') started.listing ||= systemEnv.monotonic();
+      const seconds = Math.max((systemEnv.monotonic() - started[kind]) / 1000, 0.001);
       bar.setTotal(total ?? Math.max(size, 1));
       bar.update(total === undefined ? Math.min(bytesRead(), size) : done, {
         kind: kind === 'price' ? 'prices  ' : 'listings',

@@ -8,6 +8,19 @@ export function printJson(value: unknown): void {
   stdout.write(`${JSON.stringify(value)}\n`);
 }
 
+/** The option of every command that shows what the daemon answered: flag and help. */
+export const JSON_OPTION = ['--json', 'print the result as JSON'] as const;
+
+export interface JsonFlag {
+  readonly json?: true | undefined;
+}
+
+/** Prints an answer: as it is with `--json`, else as text. */
+export function printAnswer<T>(answer: T, { json }: JsonFlag, text: (answer: T) => string): void {
+  if (json) printJson(answer);
+  else printLine(text(answer));
+}
+
 /** What people read. */
 export function printLine(text: string): void {
   stdout.write(`${text}\n`);

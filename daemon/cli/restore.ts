@@ -33,7 +33,7 @@ export function restoreCommand(): Command {
         printJson({ peerId, network, digest, createdAt, records, entries, keyFiles, pepperMissing });
         return;
       }
-      const age = durationText(Date.now() - createdAt);
+      const age = durationText(systemEnv.now() - createdAt);
       printLine(`${peerId} is back in ${dataDir}: ${records} records, of them ${entries} signed entries,`);
       printLine(`as of ${localTime(createdAt)}, ${age} ago. Digest ${digest}, computed anew.`);
       if (keyFiles.length > 0) printLine(`Keys from the backup: ${keyFiles.join(', ')}.`);

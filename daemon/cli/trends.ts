@@ -3,87 +3,97 @@ import { AgrinetError } from '../../protocols/errors.ts';
 import { parsePeerId } from '../../protocols/wire/identity.ts';
 import { readSettings } from '../secrets.ts';
 import { answerOf, connect, type DaemonClient } from './client.ts';
-import { boxTable, localTime, printable, printJson, printLine } from './output.ts';
+import {
+  boxTable,
+  JSON_OPTION,
+  type JsonFlag,
+  localTime,
+  printable,
+  printAnswer,
+  printJson,
+  printLine,
+} from './output.ts';
 
 /** `agrinet trends`: price movements, published snapshots, and the check of what others have published. */
 export function trendsCommand(): Command {
-  const command = new Command('trends')
-    .description('price movements, and the snapshots of them that nodes publish')
-    .exitOverride();
+  const command = new Command('trends').description('show and verify price trends').exitOverride();
   command
     .command('show', { isDefault: true })
-    .description('how prices have moved, from what this node holds')
-    .option('--region <name>', 'a region or a market')
-    .option('--commodity <name>', 'one commodity')
+    .description('show how prices have moved, from the prices this node holds')
+    .option('--region <name>', 'only this region or market')
+    .option('--commodity <name>', 'only this commodity')
     .option('--window <periods>', 'how far back: 1, 2w, 3m, 1y', '1')
-    .option('--json', 'print what the daemon answers')
-    .action(async (options: { region?: string; commodity?: string; window: string; json?: true }) => {
-      const { json, ...query } = options;
-      const report = await answerOf(connect(readSettings()).api.trends.$get({ query }));
-      if (json) {
-        printJson(report);
-        return;
-      }
-      printLine(printable(report.summary, 300));
-      if (report.topSignals.length === 0) return;
-      const rows = report.topSignals.map((signal) => [
-        printable(signal.commodity, 40),
-        `${signal.changePct > 0 ? '+' : ''}${signal.changePct} %`,
-        `${signal.from.median} → ${signal.to.median} ${printable(`${signal.currency}/${signal.unit}`, 24)}`,
-        `${printable(signal.from.period)} → ${printable(signal.to.period)}`,
-        String(signal.confidence),
-        String(signal.sampleSize),
-      ]);
-      printLine(boxTable(['Commodity', 'Change', 'Medians', 'Periods', 'Confidence', 'Markets'], rows));
-    });
+    .option(...JSON_OPTION)
+    .action(show);
   command
     .command('publish')
-    .description('publish a snapshot now, unless nothing has changed since the last')
-    .option('--json', 'print what the daemon answers')
-    .action(async (options: { json?: true }) => {
-      const made = await answerOf(connect(readSettings()).api.trends.snapshots.$post());
-      if (options.json) printJson(made);
-      else if (made.published) printLine(`Published ${printable(made.trendId ?? '', 160)}`);
-      else
-        printLine(
-          made.reason === 'no-prices'
-            ? 'Nothing published: no prices are held here.'
-            : `Nothing has changed since ${printable(made.trendId ?? 'the last snapshot', 160)}`,
-        );
-    });
+    .description('publish a snapshot now, if anything has changed since the last one')
+    .option(...JSON_OPTION)
+    .action(publish);
   command
     .command('verify')
-    .description(
-      'make snapshots again from the prices held here: the newest of each node, of one node, or one',
-    )
-    .argument('[what]', 'a peer id, or the id of a snapshot')
-    .option('--json', 'print what the daemon answers, a line for each')
-    .action(async (what: string | undefined, options: { json?: true }) => {
-      const { api } = connect(readSettings());
-      const verdicts = await verdictsOf(api, await chosen(api, what));
-      if (options.json) for (const each of verdicts) printJson(each);
-      else if (verdicts.length === 0) printLine('No snapshots are held here.');
-      else
-        printLine(
-          boxTable(
-            ['Owner', 'Published', 'Verdict', 'Detail'],
-            verdicts.map((each) => [
-              printable(each.owner),
-              localTime(each.publishedAt),
-              each.verdict,
-              printable(each.detail, 160),
-            ]),
-          ),
-        );
-      const wrong = verdicts.filter(({ verdict }) => verdict === 'differs' || verdict === 'malformed');
-      const [first] = wrong;
-      if (first !== undefined)
-        throw new AgrinetError(
-          'trends-differ',
-          `${wrong.length} of ${verdicts.length} snapshots do not hold: ${printable(first.trendId, 160)}: ${printable(first.detail, 160)}`,
-        );
-    });
+    .description("recompute published snapshots from the prices held here: by default each node's latest")
+    .argument('[what]', 'a peer ID for that node’s latest snapshot, or a snapshot ID')
+    .option(JSON_OPTION[0], 'print one line of JSON per snapshot')
+    .action(verify);
   return command;
+}
+
+interface ShowOptions extends JsonFlag {
+  readonly region?: string;
+  readonly commodity?: string;
+  readonly window: string;
+}
+
+async function show({ json, ...query }: ShowOptions): Promise<void> {
+  const report = await answerOf(connect(readSettings()).api.trends.$get({ query }));
+  printAnswer(report, { json }, ({ summary, topSignals }) => {
+    const rows = topSignals.map((signal) => [
+      printable(signal.commodity, 40),
+      `${signal.changePct > 0 ? '+' : ''}${signal.changePct} %`,
+      `${signal.from.median} → ${signal.to.median} ${printable(`${signal.currency}/${signal.unit}`, 24)}`,
+      `${printable(signal.from.period)} → ${printable(signal.to.period)}`,
+      String(signal.confidence),
+      String(signal.sampleSize),
+    ]);
+    const head = ['Commodity', 'Change', 'Medians', 'Periods', 'Confidence', 'Markets'];
+    return [printable(summary, 300), ...(rows.length === 0 ? [] : [boxTable(head, rows)])].join('\n');
+  });
+}
+
+async function publish({ json }: JsonFlag): Promise<void> {
+  const made = await answerOf(connect(readSettings()).api.trends.snapshots.$post());
+  printAnswer(made, { json }, ({ published, reason, trendId }) => {
+    if (published) return `Published ${printable(trendId ?? '', 160)}`;
+    if (reason === 'no-prices') return 'Nothing published: this node holds no prices.';
+    return `Nothing has changed since ${printable(trendId ?? 'the last snapshot', 160)}`;
+  });
+}
+
+async function verify(what: string | undefined, { json }: JsonFlag): Promise<void> {
+  const { api } = connect(readSettings());
+  const verdicts = await verdictsOf(api, await chosen(api, what));
+  if (json) for (const each of verdicts) printJson(each);
+  else printLine(verdicts.length === 0 ? 'This node holds no snapshots.' : verdictTable(verdicts));
+  const wrong = verdicts.filter(({ verdict }) => verdict === 'differs' || verdict === 'malformed');
+  const [first] = wrong;
+  if (first !== undefined)
+    throw new AgrinetError(
+      'trends-differ',
+      `${wrong.length} of ${verdicts.length} snapshots failed verification: ${printable(first.trendId, 160)}: ${printable(first.detail, 160)}`,
+    );
+}
+
+function verdictTable(verdicts: Awaited<ReturnType<typeof verdictsOf>>): string {
+  return boxTable(
+    ['Owner', 'Published', 'Verdict', 'Detail'],
+    verdicts.map((each) => [
+      printable(each.owner),
+      localTime(each.publishedAt),
+      each.verdict,
+      printable(each.detail, 160),
+    ]),
+  );
 }
 
 type TrendApi = DaemonClient['api'];
@@ -118,6 +128,6 @@ async function chosen(api: TrendApi, what: string | undefined): Promise<string[]
     if (cursor === undefined || (owner !== undefined && newest.size > 0)) break;
   }
   if (owner !== undefined && newest.size === 0)
-    throw new AgrinetError('request-refused', 'no snapshot of that node is held here');
+    throw new AgrinetError('request-refused', 'this node holds no snapshot from that node');
   return [...newest.values()];
 }
