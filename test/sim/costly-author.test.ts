@@ -9,7 +9,7 @@ const OPS = 3000;
 const ATTACK_MS = 25_000;
 
 test(
-  'an author whose record is ever dearer to judge is put off, and local writes go on',
+  'an author whose record is ever dearer to evaluate is put off, and local writes go on',
   { timeout: 180_000 },
   async () => {
     const random = randomFrom(seed);
@@ -20,7 +20,7 @@ test(
       const { user, system } = process.threadCpuUsage(used);
       return began + Math.floor((user + system) / 1000);
     };
-    const held = await openLedger(folder.path, someIdentity(random), now);
+    const held = await openLedger(folder.path, someIdentity(random), now, { monotonic: now });
     const { ledger, standing } = held;
     try {
       const hand = new Hand(someIdentity(random), random.hex(8));

@@ -191,7 +191,13 @@ export async function openLedger(
     quota,
     merging = [],
     credible = () => true,
-  }: { quota?: Quota | undefined; merging?: Merging; credible?: () => boolean } = {},
+    monotonic = systemEnv.monotonic,
+  }: {
+    quota?: Quota | undefined;
+    merging?: Merging;
+    credible?: () => boolean;
+    monotonic?: () => number;
+  } = {},
 ): Promise<TestLedger> {
   const db = await Database.open(folder, systemEnv);
   const store = await Store.open(db);
@@ -230,7 +236,7 @@ export async function openLedger(
     following: { standing: (author) => standing.get(author) ?? 'no' },
     ...(quota === undefined ? {} : { quota: () => quota }),
     clock: createClock(now),
-    env: { ...systemEnv, now },
+    env: { ...systemEnv, now, monotonic },
     credible,
     refusal: () => undefined,
     onCommit: () => undefined,
