@@ -7,7 +7,8 @@ import { isCorruption, storageError } from '../storage/storage-error.ts';
 import { range } from '../storage/keyspace.ts';
 import { noteFound, saveRejoin } from '../storage/rejoin-note.ts';
 import { checkDerived, type Problem } from './check-derived.ts';
-import { rebuildDamaged, surveyFeeds } from './rebuild.ts';
+import { surveyFeeds } from './feed-survey.ts';
+import { rebuildDamaged } from './rebuild.ts';
 import type { Settings } from './settings.ts';
 
 type Progress = (done: number, total: number) => void;

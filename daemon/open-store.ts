@@ -50,7 +50,7 @@ export async function openStore(
       logger.error({ err: error }, 'the database is damaged');
     }
   }
-  if (upgraded) logger.info('another schema version: judging everything anew');
+  if (upgraded) logger.info('another schema version: evaluating everything anew');
   else
     logger.error(
       { repaired, holes },

@@ -2,7 +2,7 @@ import { createLogger } from '../../daemon/logger.ts';
 import { checkDerived, type Problem } from '../../daemon/check-derived.ts';
 import { type Forget, openForget } from '../../daemon/forget/forget.ts';
 import { openStore } from '../../daemon/open-store.ts';
-import { surveyFeeds } from '../../daemon/rebuild.ts';
+import { surveyFeeds } from '../../daemon/feed-survey.ts';
 import { createScrub } from '../../daemon/scrub/scrub.ts';
 import { ownerDigest } from '../../protocols/digest/state-digest.ts';
 import { createClock } from '../../protocols/feed/clock.ts';

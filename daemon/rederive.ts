@@ -1,0 +1,92 @@
+import type { Entry } from '../protocols/feed/entry.ts';
+import { Effects } from '../protocols/ledger/effects.ts';
+import { soleTurn, type Turn, type TurnEnv } from '../protocols/ledger/turn.ts';
+import type { Merges } from '../protocols/open-dialog/merger.ts';
+import type { Store } from '../storage/store.ts';
+import type { Survey } from './feed-survey.ts';
+import { opsInEffect } from './gap-survey.ts';
+
+const OPS_PER_COMMIT = 2000;
+
+/** Derives the records of all entries that hold, into a store that has none yet. */
+export async function rederive(
+  store: Store,
+  merges: Merges,
+  env: TurnEnv,
+  survey: Pick<Survey, 'feeds' | 'kept'>,
+  onEntry: (done: number) => void,
+): Promise<{ entries: number; records: number }> {
+  const derivation = new Derivation(store, merges, soleTurn(env));
+  let entries = 0;
+  const take = async (entry: Entry, wanted?: ReadonlySet<number>): Promise<void> => {
+    await derivation.take(entry, wanted);
+    onEntry(++entries);
+  };
+  for (const feed of survey.feeds) {
+    const last = feed.fork === undefined ? feed.seq : Math.min(feed.seq, feed.fork.seq - 1);
+    for await (const entry of store.wholeEntries(feed.no, 1, last)) await take(entry);
+  }
+  for (const { no, seq } of survey.kept) {
+    const [feed, entry] = [store.feedNumbered(no), await store.entry(no, seq)];
+    if (feed === undefined || entry === undefined) continue;
+    await take(entry, new Set(opsInEffect(feed, store.gap(no), entry).map(({ index }) => index)));
+  }
+  await derivation.flush();
+  return { entries, records: derivation.records };
+}
+
+/** Commits of so many ops each, one after another. */
+class Derivation {
+  readonly #store: Store;
+  readonly #merges: Merges;
+  readonly #turn: Turn;
+  #effects: Effects;
+  #ops = 0;
+  records = 0;
+
+  constructor(store: Store, merges: Merges, turn: Turn) {
+    this.#store = store;
+    this.#merges = merges;
+    this.#turn = turn;
+    this.#effects = this.#fresh();
+  }
+
+  /** Takes an entry in: all its ops, or those with these indexes. */
+  async take(entry: Entry, wanted?: ReadonlySet<number>): Promise<void> {
+    await this.#effects.takeEntry(entry, wanted && ((index) => wanted.has(index)));
+    this.#ops += wanted?.size ?? entry.header.n;
+    if (this.#ops >= OPS_PER_COMMIT) await this.flush();
+  }
+
+  async flush(): Promise<void> {
+    const effects = this.#effects;
+    await effects.settle();
+    const { erasing, lacking } = effects;
+    const records = effects.changes();
+    this.records += records.filter(({ before }) => before === undefined).length;
+    const commit = {
+      entries: erasing.rewritten(),
+      feeds: [],
+      records,
+      verdicts: await effects.verdicts(),
+      lacking,
+      proofs: [],
+      erasures: erasing.erasures,
+      erased: erasing.erased,
+      sync: false,
+    };
+    await this.#store.commit(commit, this.#turn);
+    this.#effects = this.#fresh();
+    this.#ops = 0;
+  }
+
+  #fresh(): Effects {
+    const store = this.#store;
+    return new Effects(
+      store,
+      this.#merges,
+      ({ author, channel, epoch, seq }) => seq < (store.feed(author, channel, epoch)?.fork?.seq ?? Infinity),
+      this.#turn,
+    );
+  }
+}
