@@ -97,7 +97,7 @@ interface StallAlarm {
   readonly minutes: number;
 }
 
-type AnyAlarm =
+export type AnyAlarm =
   | StallAlarm
   | RecordAlarm
   | LeftOutAlarm
@@ -191,11 +191,14 @@ function subjectOf(alarm: AnyAlarm): string {
     : alarm.kind;
 }
 
-/** Raised alarms, newest first; the same kind about the same thing is told once in a minute. */
+/**
+ * Raised alarms, newest first; the same kind about the same thing is told once in a minute. `onRaised` hears of each, however often.
+ */
 export function createAlarms(
   logger: Logger,
   now: () => number,
   steady: () => number = now,
+  onRaised: (alarm: AnyAlarm) => void = () => undefined,
 ): {
   raise(alarm: AnyAlarm): void;
   /** Without a word all of them; those for the public only where `sees` says so. */
@@ -208,15 +211,19 @@ export function createAlarms(
   const raised: (RaisedAlarm & { readonly kind: AnyAlarm['kind'] })[] = [];
   const last = new Map<string, number>();
   const counts = new Map<string, number>();
+  function note(alarm: AnyAlarm): void {
+    const id = subjectOf(alarm);
+    if (steady() - (last.get(id) ?? -Infinity) < 60_000) return;
+    last.set(id, steady());
+    raised.unshift({ kind: alarm.kind, at: isoTime(now()), text: textOf(alarm) });
+    raised.splice(KEPT);
+    counts.set(alarm.kind, (counts.get(alarm.kind) ?? 0) + 1);
+    logger.error({ ...alarm }, 'alarm');
+  }
   return {
     raise(alarm) {
-      const id = subjectOf(alarm);
-      if (steady() - (last.get(id) ?? -Infinity) < 60_000) return;
-      last.set(id, steady());
-      raised.unshift({ kind: alarm.kind, at: isoTime(now()), text: textOf(alarm) });
-      raised.splice(KEPT);
-      counts.set(alarm.kind, (counts.get(alarm.kind) ?? 0) + 1);
-      logger.error({ ...alarm }, 'alarm');
+      note(alarm);
+      onRaised(alarm);
     },
     list: (sees = 'whole') => raised.filter(({ kind }) => sees === 'whole' || PUBLIC.has(kind)),
     clear() {

@@ -126,11 +126,11 @@ async function publishKey({ clock, logger }: Node, apiKey: OwnApiKey, stop: Abor
 }
 
 /** What has to answer for the daemon to be alive. */
-function selfCheck({ ledger, db, guard, env }: Node, url: string): SelfCheck {
+function selfCheck({ ledger, db, refusal, env }: Node, url: string): SelfCheck {
   const vitals = {
     ledger: () => ledger.drain(),
     storage: () => db.level.get(fullKey('meta', 'version')),
-    storageTrouble: () => guard.refusal(),
+    storageTrouble: () => refusal.get(),
     reopening: () => db.failed,
     http: (signal: AbortSignal) => askHealth(url, signal),
   };
@@ -138,9 +138,9 @@ function selfCheck({ ledger, db, guard, env }: Node, url: string): SelfCheck {
 }
 
 /** One line for `systemctl status`. */
-function statusLine({ guard, registry, host }: Node): string {
-  const refusal = guard.refusal();
-  if (refusal !== undefined) return `not ready: ${refusal.message}`;
+function statusLine({ refusal, registry, host }: Node): string {
+  const refused = refusal.get();
+  if (refused !== undefined) return `not ready: ${refused.message}`;
   const connected = new Set(host.libp2p.getPeers().map(String));
   const active = registry.list().filter(({ status }) => status === 'active');
   const here = active.filter(({ peerId }) => connected.has(peerId)).length;

@@ -21,6 +21,7 @@ import { createLibp2p } from 'libp2p';
 import { AgrinetError } from '../protocols/errors.ts';
 import { type Slot, slotFor, STRANGER_LIMITS, type Stranger } from '../protocols/discovery/stranger-slots.ts';
 import type { DialRule } from '../protocols/discovery/dial-rule.ts';
+import type { PeerConnection, StreamHost } from '../protocols/wire/stream.ts';
 import { rangeOf } from '../protocols/wire/address-range.ts';
 import type { Identity } from '../protocols/wire/identity.ts';
 import { checkedLookup, type Resolve } from './checked-lookup.ts';
@@ -33,6 +34,7 @@ import {
   restartDeafGossip,
   type Gossip,
 } from './gossip-host.ts';
+import { gossipTopic, type GossipTopic } from './gossip-topic.ts';
 import { stopLibp2p } from './libp2p-stop.ts';
 import type { Logger } from './logger.ts';
 import { hostOf, PendingInbound } from './pending-inbound.ts';
@@ -97,8 +99,12 @@ export interface Host {
   readonly libp2p: Libp2p<HostServices>;
   readonly dht: KadDHT;
   readonly gossip: Gossip;
-  /** The one topic of entries and announcements. */
+  /** The name of the one topic of entries and announcements. */
   readonly topic: string;
+  readonly entries: GossipTopic;
+  /** What opens streams and answers them. */
+  readonly streams: StreamHost;
+  readonly onConnection: (listener: (connection: PeerConnection) => void) => void;
   readonly peerId: string;
   /** One round trip over this very connection, in milliseconds; throws when the signal fires first. */
   readonly ping: (connection: Connection, signal: AbortSignal) => Promise<number>;
@@ -218,6 +224,9 @@ export async function createHost(options: HostOptions): Promise<Host> {
     dht: libp2p.services.dht,
     gossip,
     topic,
+    entries: gossipTopic(gossip, topic),
+    streams: libp2p,
+    onConnection: (listener) => libp2p.addEventListener('connection:open', ({ detail }) => listener(detail)),
     peerId: libp2p.peerId.toString(),
     ping: (connection, signal) => pingConnection(connection, `/${prefix}/ping/1.0.0`, signal),
     readmit(peerId) {

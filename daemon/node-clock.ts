@@ -1,3 +1,4 @@
+import { type Env, every, type Timer } from '../protocols/env.ts';
 import { clockIsCredible, RELEASED_AT } from '../protocols/wire/release-date.ts';
 
 /** Steps of the clock up to this are the ordinary work of NTP, milliseconds. */
@@ -19,7 +20,7 @@ export interface NodeClock {
    * a few seconds only when that has stayed so for ten minutes.
    */
   readonly cautious: () => number;
-  /** Goes on evenly whatever the wall clock does; for what lives in this process only. */
+  /** Goes on evenly from what the wall clock read at the beginning, whatever that does later; for what lives in this process only. */
   readonly steady: () => number;
   /** What the wall clock itself reads. */
   readonly wall: () => number;
@@ -30,19 +31,19 @@ export interface NodeClock {
 }
 
 export interface NodeClockParts {
-  readonly wall: () => number;
-  /** Of a clock that nobody sets. */
-  readonly steady: () => number;
+  readonly env: Pick<Env, 'now' | 'monotonic' | 'after'>;
   /** Told when the wall clock was set: by how much, in milliseconds. */
   readonly onStep: (stepMs: number) => void;
 }
 
-/** Follows the wall clock and tells when it was set. Call `stop` at the end. */
-export function startNodeClock({
-  wall,
-  steady,
+/** Follows the wall clock and tells when it was set: whenever it is read, and between `start` and `stop` by itself. */
+export function createNodeClock({
+  env,
   onStep,
-}: NodeClockParts): NodeClock & { readonly stop: () => void } {
+}: NodeClockParts): NodeClock & { readonly start: () => void; readonly stop: () => void } {
+  const wall = env.now;
+  const origin = wall() - env.monotonic();
+  const steady = (): number => origin + env.monotonic();
   /** What to add to `steady`: as the wall clock was last read, as `now` believes it, and as `cautious` does. */
   let read = wall() - steady();
   let believed = clockIsCredible(read + steady()) ? read : undefined;
@@ -68,7 +69,7 @@ export function startNodeClock({
     }
     return at;
   }
-  const timer = setInterval(look, LOOK_MS).unref();
+  let timer: Timer | undefined;
   return {
     now: () => Math.round(look() + (believed ?? released)),
     cautious: () => Math.round(look() + (sure ?? released)),
@@ -79,6 +80,7 @@ export function startNodeClock({
       look();
       return Math.round(read - (sure ?? released));
     },
-    stop: () => clearInterval(timer),
+    start: () => void (timer ??= every(env, LOOK_MS, look)),
+    stop: () => timer?.cancel(),
   };
 }

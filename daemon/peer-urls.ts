@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Env, Timer } from '../protocols/env.ts';
 import { errorCode } from '../protocols/errors.ts';
 import { parsePeerId } from '../protocols/wire/identity.ts';
 import { ask } from './federation/ask-node.ts';
@@ -14,23 +15,26 @@ const LONGEST_RETRY_MS = 5 * 60_000;
 /** A node may have moved: it is asked again now and then. */
 const AGAIN_MS = 30 * 60_000;
 
+export interface PeerUrlsParts {
+  readonly urls: readonly string[];
+  readonly env: Pick<Env, 'after' | 'random'>;
+  readonly fetch: GuardedFetch;
+  readonly onFound: (peerId: string, multiaddrs: readonly string[], url: string) => void;
+  readonly logger: Pick<Logger, 'warn'>;
+}
+
 /**
  * Asks the nodes at `MYCELIUM_PEER_URLS` where they are; what they say are candidates, not members: libp2p proves who
  * they are, so any certificate will do. Returns the stop.
  */
-export function startPeerUrls(
-  urls: readonly string[],
-  fetch: GuardedFetch,
-  found: (peerId: string, multiaddrs: readonly string[], url: string) => void,
-  logger: Pick<Logger, 'warn'>,
-): () => void {
-  const timers = new Map<string, NodeJS.Timeout>();
+export function startPeerUrls({ urls, env, fetch, onFound, logger }: PeerUrlsParts): () => void {
+  const timers = new Map<string, Timer>();
   let stopped = false;
   const later = (url: string, ms: number, wait: number): void => {
     if (!stopped)
       timers.set(
         url,
-        setTimeout(() => void askOne(url, wait), ms * (0.75 + Math.random() / 2)),
+        env.after(ms * (0.75 + env.random() / 2), () => void askOne(url, wait)),
       );
   };
   async function askOne(url: string, wait: number): Promise<void> {
@@ -39,7 +43,7 @@ export function startPeerUrls(
         anyCertificate: true,
       });
       const { peerId, multiaddrs } = answer.parse(await response.json());
-      if (parsePeerId(peerId) !== undefined) found(peerId, multiaddrs, url);
+      if (parsePeerId(peerId) !== undefined) onFound(peerId, multiaddrs, url);
       later(url, AGAIN_MS, FIRST_RETRY_MS);
     } catch (error) {
       logger.warn({ url, code: errorCode(error), retryInMs: wait }, 'a peer URL does not answer');
@@ -49,6 +53,6 @@ export function startPeerUrls(
   for (const url of urls) void askOne(url, FIRST_RETRY_MS);
   return () => {
     stopped = true;
-    for (const timer of timers.values()) clearTimeout(timer);
+    for (const timer of timers.values()) timer.cancel();
   };
 }

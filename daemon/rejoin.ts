@@ -25,8 +25,8 @@ export async function openRejoin(
   logger: Logger,
 ): Promise<{
   readonly rejoin: Rejoin;
-  noteAlarm(alarm: { readonly kind: string }): void;
-  stop(): Promise<void>;
+  readonly noteAlarm: (alarm: { readonly kind: string }) => void;
+  readonly stop: () => Promise<void>;
 }> {
   let saving: Promise<void> = Promise.resolve();
   const rejoin = createRejoin({

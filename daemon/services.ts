@@ -34,7 +34,7 @@ import type { RunningMirror } from './mirror/start-mirror.ts';
 import { startMarket } from './market/start-market.ts';
 import { startMetrics } from './metrics/start-metrics.ts';
 import type { Node } from './node.ts';
-import { Parts } from './parts.ts';
+import { PartList } from './parts.ts';
 import { isLoopbackHost } from './settings.ts';
 import { rejoinLine } from './rejoin.ts';
 import { startReachWatch } from './reach/reach-watch.ts';
@@ -66,7 +66,7 @@ export interface ServiceOptions {
 
 /** Composes keys, registration, exchange, jobs and events on a running node. */
 export async function createServices(node: Node, options: ServiceOptions): Promise<Services> {
-  const parts = new Parts(node.logger);
+  const parts = new PartList(node.env, node.logger);
   try {
     return await compose(node, options, parts);
   } catch (error) {
@@ -75,7 +75,7 @@ export async function createServices(node: Node, options: ServiceOptions): Promi
   }
 }
 
-async function compose(node: Node, options: ServiceOptions, parts: Parts): Promise<Services> {
+async function compose(node: Node, options: ServiceOptions, parts: PartList): Promise<Services> {
   const { apiKey, url, tls } = options;
   const {
     settings,
@@ -86,7 +86,7 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
     mycelium,
     host,
     ledger,
-    guard,
+    refusal,
     alarms,
     events,
     rejoin,
@@ -110,12 +110,12 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
     settings,
     apiKey,
     logger,
-    refusal: () => guard.refusal(),
+    refusal: () => refusal.get(),
     env,
     clock,
   });
   parts.started('keys', () => control.stop());
-  node.onReopen(() => control.reload());
+  node.hooks.reopened.on('access', () => control.reload());
 
   // -- jobs
   const notifications = createNotifications({
@@ -174,7 +174,7 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
     store,
     merges: node.merges,
     alone: (work) => ledger.alone(work),
-    onMended: (states) => node.mended(states),
+    onMended: node.hooks.repaired.emit,
     onWrong: ({ table }, mended) => alarms.raise({ kind: mended ? 'rows-mended' : 'entries-damaged', table }),
     log: (message, fields) => logger.error(fields, message),
     now,
@@ -441,8 +441,8 @@ async function compose(node: Node, options: ServiceOptions, parts: Parts): Promi
       closing: closing.signal,
     },
     trouble: () => {
-      const refusal = guard.refusal();
-      return refusal && { code: refusal.code, message: refusal.message };
+      const refused = refusal.get();
+      return refused && { code: refused.code, message: refused.message };
     },
     degraded: (sees) => {
       const { ok, detail } = jobs.port.health();

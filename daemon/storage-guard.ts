@@ -3,13 +3,12 @@ import { AgrinetError } from '../protocols/errors.ts';
 import type { Database } from '../storage/database.ts';
 import type { Store } from '../storage/store.ts';
 import type { Logger } from './logger.ts';
+import type { WriteRefusal } from './write-refusal.ts';
 
 /** Watches the disk: refuses writes while little is free, and opens the database again after it failed. */
 export interface StorageGuard {
   start(): void;
   stop(): void;
-  /** Why nothing may be written now, or undefined. */
-  refusal(): AgrinetError | undefined;
   /** A commit failed: look now rather than at the next round. */
   failed(): void;
 }
@@ -26,6 +25,8 @@ const REOPEN_BYTES = 12 * 1024 * 1024;
 export interface StorageGuardParts {
   readonly db: Database;
   readonly store: Store;
+  /** Set here while nothing may be written. */
+  readonly refusal: WriteRefusal;
   readonly dataDir: string;
   readonly reserveBytes: number;
   readonly logger: Logger;
@@ -40,8 +41,8 @@ export interface StorageGuardParts {
 }
 
 export function createStorageGuard(parts: StorageGuardParts): StorageGuard {
-  const { db, store, dataDir, reserveBytes, logger } = parts;
-  let refusal: AgrinetError | undefined;
+  const { db, store, refusal, dataDir, reserveBytes, logger } = parts;
+  let refused: AgrinetError['code'] | undefined;
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
   let checking = false;
@@ -80,9 +81,10 @@ export function createStorageGuard(parts: StorageGuardParts): StorageGuard {
         logger.warn('the database was opened again');
       }
       wait = CHECK_MS;
-      if (refusal === undefined) return;
-      logger.info({ code: refusal.code }, 'writing again');
-      refusal = undefined;
+      if (refused === undefined) return;
+      logger.info({ code: refused }, 'writing again');
+      refused = undefined;
+      refusal.set(undefined);
       parts.onRecovered();
     } catch (error) {
       wait = Math.min(wait * 2, REOPEN_MAX_MS);
@@ -95,8 +97,9 @@ export function createStorageGuard(parts: StorageGuardParts): StorageGuard {
   }
 
   function note(error: AgrinetError): void {
-    if (refusal?.code !== error.code) logger.error({ code: error.code }, 'writing is refused');
-    refusal = error;
+    if (refused !== error.code) logger.error({ code: error.code }, 'writing is refused');
+    refused = error.code;
+    refusal.set(error);
   }
 
   function schedule(ms: number): void {
@@ -118,11 +121,6 @@ export function createStorageGuard(parts: StorageGuardParts): StorageGuard {
       stopped = true;
       clearTimeout(timer);
     },
-    refusal: () =>
-      refusal ??
-      (db.failed
-        ? new AgrinetError('storage-failed', 'the database is being opened again; try again soon')
-        : undefined),
     failed: () => schedule(0),
   };
 }

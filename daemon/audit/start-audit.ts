@@ -7,7 +7,7 @@ import { parseRecordKey, publicId } from '../../protocols/wire/ids.ts';
 import { auditTable } from '../../storage/audit-table.ts';
 import type { Reader } from '../../storage/reader.ts';
 import type { Node } from '../node.ts';
-import type { Parts } from '../parts.ts';
+import type { PartList } from '../parts.ts';
 import { type AuditLog, openAuditLog } from './audit-log.ts';
 import { type Callers, createCallers } from './callers.ts';
 import { commitLines } from './commit-lines.ts';
@@ -28,7 +28,7 @@ export async function startAudit(
   node: Node,
   reader: Reader,
   control: { readonly access: Access; readonly keys: Keys },
-  parts: Parts,
+  parts: PartList,
 ): Promise<StartedAudit> {
   const { db, ledger, logger, env } = node;
   const heads = new SignedHeads(node, reader);
@@ -46,7 +46,7 @@ export async function startAudit(
   });
   const callers = createCallers((event) => audit.record(event), env);
   parts.started('audit of callers', () => callers.stop());
-  node.onCommit('audit', (committed) => recordCommit(committed, audit));
+  node.hooks.committed.on('audit', (committed) => recordCommit(committed, audit));
   parts.started('audit of the federation', followFederation(node, audit, callers));
   return {
     audit: { ...audit, ...callers },
@@ -54,8 +54,14 @@ export async function startAudit(
     node: {
       ...node,
       ledger: callers.ledgerOf(ledger),
-      onCommit: (name, listener) =>
-        node.onCommit(name, (committed) => callers.outside(() => listener(committed))),
+      hooks: {
+        ...node.hooks,
+        committed: {
+          ...node.hooks.committed,
+          on: (name, listener) =>
+            node.hooks.committed.on(name, (committed) => callers.outside(() => listener(committed))),
+        },
+      },
     },
   };
 }

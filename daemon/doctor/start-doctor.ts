@@ -1,6 +1,6 @@
 import type { DoctorPort, DoctorReport } from '../../api/ports/doctor.ts';
 import type { Node } from '../node.ts';
-import type { Parts } from '../parts.ts';
+import type { PartList } from '../parts.ts';
 import { startStallWatch } from '../stalls/stall-watch.ts';
 import type { Standings } from '../standings.ts';
 import { createDiffer } from './diff.ts';
@@ -20,8 +20,8 @@ export type DoctorSources = Pick<OnlineSources, 'registration' | 'jobs' | 'reade
 };
 
 /** The doctor of a running node: it notes disk space and gaps as time goes, and examines the node when it is asked. */
-export function startDoctor(node: Node, sources: DoctorSources, parts: Parts): DoctorPort {
-  const { settings, guard } = node;
+export function startDoctor(node: Node, sources: DoctorSources, parts: PartList): DoctorPort {
+  const { settings } = node;
   const { now, steady } = node.clock;
   const begun = steady();
   /** A moment of the steady clock, as the wall clock would have named it. */
@@ -49,7 +49,7 @@ export function startDoctor(node: Node, sources: DoctorSources, parts: Parts): D
   let running: Promise<DoctorReport> | undefined;
 
   async function examine(): Promise<DoctorReport> {
-    const refusal = guard.refusal();
+    const refusal = node.refusal.get();
     const offline = await gatherOffline({
       settings,
       env: process.env,

@@ -50,9 +50,9 @@ export type GuardedFetch = (url: string, request: GuardedRequest) => Promise<Gua
 
 export interface GuardedFetchOptions extends AddressPolicy {
   /** For tests; the system's otherwise. */
-  readonly lookup?: Resolve;
+  readonly lookup?: Resolve | undefined;
   /** Certificates trusted instead of the system's, PEM; for tests. */
-  readonly ca?: string;
+  readonly ca?: string | undefined;
 }
 
 export function createGuardedFetch(options: GuardedFetchOptions): GuardedFetch {

@@ -7,7 +7,7 @@ import { parseRecordKey, publicId, type RecordKey } from '../../protocols/wire/i
 import type { Reader } from '../../storage/reader.ts';
 import { refuseWrongClock } from '../clock-line.ts';
 import type { Node } from '../node.ts';
-import type { Parts } from '../parts.ts';
+import type { PartList } from '../parts.ts';
 import { fieldHistory } from './field-history.ts';
 
 /** How often holds are looked at that may be over, milliseconds. */
@@ -17,7 +17,7 @@ const HOLD_SWEEP_MS = 1000;
 export function startContracts(
   node: Node,
   reader: Reader,
-  parts: Parts,
+  parts: PartList,
   rated: Pick<BookParts, 'ratedAt' | 'ratedContract'>,
 ): ContractBook {
   const { identity, settings, ledger, registry, events, logger, clock } = node;
@@ -40,7 +40,7 @@ export function startContracts(
     onFailure: (error) => logger.warn({ err: error }, 'contracts could not be looked through'),
   });
   parts.started('contracts', () => book.stop());
-  node.onCommit('contracts', ({ changes }) => book.note(changes));
+  node.hooks.committed.on('contracts', ({ changes }) => book.note(changes));
   const sweeper = setInterval(() => {
     book
       .sweep()

@@ -4,7 +4,7 @@ import { fenceTable } from '../../storage/node-tables.ts';
 import type { Reader } from '../../storage/reader.ts';
 import { createErasures } from '../erasure.ts';
 import type { Node } from '../node.ts';
-import type { Parts } from '../parts.ts';
+import type { PartList } from '../parts.ts';
 import type { Standings } from '../standings.ts';
 import { startContracts } from './contracts.ts';
 import { openFence } from './fence.ts';
@@ -17,7 +17,7 @@ import { producerScores, startTrust } from './trust.ts';
 export async function startMarket(
   node: Node,
   reader: Reader,
-  parts: Parts,
+  parts: PartList,
   options: {
     readonly standings: Pick<Standings, 'priceDigest'>;
     /** Whether a node, by its id, is registered here in any way. */
@@ -49,11 +49,11 @@ export async function startMarket(
     isActive: (peer) => registry.isActive(peer),
     now,
   });
-  node.onCommit('conversations', ({ changes }) => conversations.noted(changes));
-  node.onReopen(async () => conversations.forget());
+  node.hooks.committed.on('conversations', ({ changes }) => conversations.noted(changes));
+  node.hooks.reopened.on('conversations', () => conversations.forget());
 
   const erasures = createErasures({ identity, db, store, ledger, events, now, warn });
-  node.onCommit('erasures', ({ erased }) => erasures.committed(erased ?? []));
+  node.hooks.committed.on('erasures', ({ erased }) => erasures.committed(erased ?? []));
   void erasures.settled();
   parts.started('erasures', () => erasures.settled());
 

@@ -7,7 +7,7 @@ import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { Reader } from '../../storage/reader.ts';
 import { reliabilityTable } from '../../storage/node-tables.ts';
 import type { Node } from '../node.ts';
-import type { Parts } from '../parts.ts';
+import type { PartList } from '../parts.ts';
 import { countReliability, type ReliabilityCounts } from './reliability.ts';
 import { isOfOneRecord } from '../../protocols/unread.ts';
 
@@ -24,7 +24,7 @@ export async function startTrust(
   node: Node,
   reader: Reader,
   contracts: Pick<ContractBook, 'get'>,
-  parts: Parts,
+  parts: PartList,
   isKnown: (node: string) => boolean,
 ): Promise<Trust> {
   const { identity, settings, ledger, registry, db, logger } = node;
@@ -37,8 +37,8 @@ export async function startTrust(
     contract: (key) => contracts.get(key, { operator: true }),
     now: node.clock.now,
   });
-  node.onCommit('ratings', ({ changes }) => ratings.note(changes));
-  node.onReopen(async () => ratings.forget());
+  node.hooks.committed.on('ratings', ({ changes }) => ratings.note(changes));
+  node.hooks.reopened.on('ratings', () => ratings.forget());
 
   const reliability = await countReliability({
     table: reliabilityTable(db),
@@ -47,8 +47,8 @@ export async function startTrust(
     onFailure: (error) => logger.warn({ err: error }, 'the reliability of peers was not saved'),
   });
   parts.started('reliability', () => reliability.stop());
-  node.onPull('reliability', (event) => reliability.pulled(event));
-  node.onCommit('reliability', ({ proofs }) => reliability.forked(proofs));
+  node.hooks.pulled.on('reliability', (event) => reliability.pulled(event));
+  node.hooks.committed.on('reliability', ({ proofs }) => reliability.forked(proofs));
 
   const roots = (): PeerId[] =>
     [self, ...registry.list().flatMap(({ peerId, status }) => (status === 'active' ? [peerId] : []))].sort();

@@ -31,9 +31,9 @@ export function createHeldFigures(
     async refresh(sees) {
       exposition.show('build', [[{ version: VERSION, node: process.version }, 1]]);
       exposition.show('logDropped', standardOutput().sink.dropped());
-      exposition.show('writable', node.guard.refusal() === undefined ? 1 : 0);
+      exposition.show('writable', node.refusal.get() === undefined ? 1 : 0);
       exposition.show('alarms', byLabel('kind', node.alarms.counts()));
-      exposition.show('listenerFailures', byLabel('listener', node.listenerFailures));
+      exposition.show('listenerFailures', byLabel('listener', node.hooks.failures));
       showFeeds(node.store, sees, exposition);
       showPeers(node, parts, sees, exposition);
       showJobs(parts.jobs.queue, exposition);

@@ -1,18 +1,21 @@
 import type { PullEvent } from '../../protocols/mycelium/puller.ts';
+import type { Hooks } from '../hooks.ts';
 import type { Node } from '../node.ts';
 import { boundedLabel } from './bounded-label.ts';
 import type { Exposition } from './exposition.ts';
 import { METRICS_LIMITS } from './metrics-table.ts';
 
-type Watched = Pick<Node, 'onCommit' | 'onPull' | 'onGossip' | 'onMerged' | 'db'>;
+type Watched = Pick<Node, 'db'> & {
+  readonly hooks: Pick<Hooks, 'committed' | 'pulled' | 'gossiped' | 'merged'>;
+};
 
 /** Listens to what the parts tell and counts it. */
 export function countReplication(node: Watched, exposition: Exposition): void {
   countCommits(node, exposition);
-  node.onPull('metrics', pullCounter(exposition));
+  node.hooks.pulled.on('metrics', pullCounter(exposition));
   const received = exposition.counter('gossipReceived');
   const published = exposition.counter('gossipPublished');
-  node.onGossip('metrics', (what) => {
+  node.hooks.gossiped.on('metrics', (what) => {
     if (what === 'published') published.inc();
     else received.inc({ verdict: what });
   });
@@ -20,7 +23,7 @@ export function countReplication(node: Watched, exposition: Exposition): void {
   node.db.onSynced((ms) => syncSeconds.observe(ms / 1000));
 }
 
-function countCommits(node: Pick<Watched, 'onCommit' | 'onMerged'>, exposition: Exposition): void {
+function countCommits(node: Pick<Watched, 'hooks'>, exposition: Exposition): void {
   const commits = exposition.counter('commits');
   const entries = exposition.counter('committedEntries');
   const merges = exposition.counter('merges');
@@ -32,11 +35,11 @@ function countCommits(node: Pick<Watched, 'onCommit' | 'onMerged'>, exposition: 
   for (const road of ['fast', 'automerge']) merges.inc({ road }, 0);
   /** Merges since the last commit: their records are among its changes, because the ledger does one commit at a time. */
   let merged = 0;
-  node.onMerged('metrics', (ms) => {
+  node.hooks.merged.on('metrics', (ms) => {
     merged++;
     mergeSeconds.observe(ms / 1000);
   });
-  node.onCommit('metrics', (committed) => {
+  node.hooks.committed.on('metrics', (committed) => {
     const origin = committed.local ? 'local' : 'remote';
     commits.inc({ origin });
     entries.inc({ origin }, committed.entries.length);

@@ -4,7 +4,8 @@ import { type AddressInfo, connect, createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Resolve } from '../../daemon/checked-lookup.ts';
 import { createGuardedFetch, type GuardedFetch } from '../../daemon/federation/guarded-fetch.ts';
-import { startPeerUrls } from '../../daemon/peer-urls.ts';
+import { systemEnv } from '../../daemon/system-env.ts';
+import { type PeerUrlsParts, startPeerUrls } from '../../daemon/peer-urls.ts';
 import { errorCode } from '../../protocols/errors.ts';
 import { sealStatement } from '../../protocols/registry/statement.ts';
 import { base64url } from '../../protocols/wire/bytes.ts';
@@ -150,14 +151,19 @@ async function tryAll(node: RegistrationNode, fetch: GuardedFetch, url: string):
 function askPeerUrls(list: readonly string[], fetch: GuardedFetch): Promise<string[]> {
   return new Promise((done) => {
     const codes: string[] = [];
-    const stop = startPeerUrls(list, fetch, () => codes.push('found'), {
-      warn: (fields: { code?: string }) => {
-        codes.push(fields.code ?? '');
-        if (codes.length < list.length) return;
-        stop();
-        done(codes);
-      },
-    } as Parameters<typeof startPeerUrls>[3]);
+    const warn = (fields: { code?: string }): void => {
+      codes.push(fields.code ?? '');
+      if (codes.length < list.length) return;
+      stop();
+      done(codes);
+    };
+    const stop = startPeerUrls({
+      urls: list,
+      env: systemEnv,
+      fetch,
+      onFound: () => codes.push('found'),
+      logger: { warn } as PeerUrlsParts['logger'],
+    });
   });
 }
 

@@ -3,7 +3,8 @@ import { createServices, type ServiceOptions } from '../../daemon/services.ts';
 import { createApp } from '../../api/app.ts';
 import type { ApiContext } from '../../api/context.ts';
 import { createLogger } from '../../daemon/logger.ts';
-import { createNode, type Node, type Outside } from '../../daemon/node.ts';
+import { createNode, type Node } from '../../daemon/node.ts';
+import type { Outside } from '../../daemon/outside.ts';
 import { loadSettings } from '../../daemon/settings.ts';
 import { identityFromSeed, type Identity } from '../../protocols/wire/identity.ts';
 

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { startNodeClock } from '../../../daemon/node-clock.ts';
+import { createNodeClock } from '../../../daemon/node-clock.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { RELEASED_AT } from '../../../protocols/wire/release-date.ts';
 
 const START = Date.UTC(2026, 10, 28);
@@ -11,11 +12,11 @@ afterEach(() => stops.splice(0).forEach((stop) => stop()));
 
 function started(wallAt = START) {
   const state = { wall: wallAt, steady: 1000, steps: [] as number[] };
-  const clock = startNodeClock({
-    wall: () => state.wall,
-    steady: () => state.steady,
+  const clock = createNodeClock({
+    env: { ...systemEnv, now: () => state.wall, monotonic: () => state.steady },
     onStep: (step) => void state.steps.push(step),
   });
+  clock.start();
   stops.push(clock.stop);
   const pass = (ms: number): void => {
     // Somebody looks at it now and then, as the node does.

@@ -268,7 +268,7 @@ const entryFrame = (hand: Hand): Uint8Array => {
 /** The codes with which exchanges with a peer failed. */
 function failures(): { of: (peer: string) => string[] } {
   const seen: { peer: string; code: string }[] = [];
-  node.node.onPull(`trickle ${random.hex(4)}`, (event) => {
+  node.node.hooks.pulled.on(`trickle ${random.hex(4)}`, (event) => {
     if (event.kind === 'pull-failed') seen.push(event);
   });
   return { of: (peer) => seen.filter((each) => each.peer === peer).map(({ code }) => code) };

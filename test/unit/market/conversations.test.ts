@@ -32,7 +32,7 @@ describe('conversations on a real database', () => {
       now: Date.now,
       ...(window === undefined ? {} : { window }),
     });
-    node.node.onCommit('conversations', ({ changes }) => made.noted(changes));
+    node.node.hooks.committed.on('conversations', ({ changes }) => made.noted(changes));
     more.push(made);
     return made;
   }

@@ -1,0 +1,24 @@
+import type { Env } from '../protocols/env.ts';
+import type { StartMergeWorker } from '../protocols/open-dialog/merge-thread.ts';
+import { Database, type DatabaseEnv } from '../storage/database.ts';
+import type { GuardedFetchOptions } from './federation/guarded-fetch.ts';
+import { createHost, type Host, type HostOptions } from './libp2p-host.ts';
+import { startMergeWorker } from './merging/start-merge-worker.ts';
+import { systemEnv } from './system-env.ts';
+
+/** All that a node takes from the world outside, so that a test can put its own in the place of any of it. */
+export interface Outside extends Pick<GuardedFetchOptions, 'lookup' | 'ca'> {
+  /** Time, waiting and chance. */
+  readonly env: Env;
+  readonly openDatabase: (dataDir: string, env: DatabaseEnv) => Promise<Database>;
+  readonly startMergeWorker: StartMergeWorker;
+  readonly createHost: (options: HostOptions) => Promise<Host>;
+}
+
+/** The machine this process runs on. */
+export const machine: Outside = {
+  env: systemEnv,
+  openDatabase: (dataDir, env) => Database.open(dataDir, env),
+  startMergeWorker,
+  createHost,
+};

@@ -1,0 +1,86 @@
+import type { AddressBook } from '../../protocols/discovery/address-book.ts';
+import type { DialRule } from '../../protocols/discovery/dial-rule.ts';
+import { createDiscovery, type Discovery } from '../../protocols/discovery/discovery.ts';
+import type { Registry } from '../../protocols/registry/registry.ts';
+import type { GuardedFetch } from '../federation/guarded-fetch.ts';
+import type { Host } from '../libp2p-host.ts';
+import { definePart, type Face } from '../parts.ts';
+import { startPeerUrls } from '../peer-urls.ts';
+import { isLoopbackHost } from '../settings.ts';
+import type { Base } from './base.ts';
+import { activePeers } from './registry.ts';
+
+/** Finds peers, and keeps those that are registered connected. */
+export function defineDiscovery({
+  settings,
+  env,
+  hooks,
+  logger,
+  ...parts
+}: Pick<Base, 'settings' | 'env' | 'hooks' | 'logger'> & {
+  readonly registry: Face<Pick<Registry, 'list'>>;
+  readonly book: Face<AddressBook>;
+  readonly host: Face<Pick<Host, 'libp2p' | 'dht' | 'ping' | 'readmit'>>;
+}) {
+  return definePart<Discovery>('discovery', async () => {
+    const [registry, host] = [parts.registry.face, parts.host.face];
+    const discovery = createDiscovery(
+      {
+        libp2p: host.libp2p,
+        dht: host.dht,
+        book: parts.book.face,
+        ping: host.ping,
+        now: env.monotonic,
+        random: env.random,
+        onDebug: (message, fields) => logger.debug(fields, message),
+      },
+      {
+        network: settings.myceliumNetwork,
+        region: settings.region,
+        bootstrap: settings.myceliumPeers,
+        targetDegree: settings.myceliumTargetDegree,
+        peerExchange: settings.myceliumPeerExchange,
+      },
+    );
+    discovery.setRegistered(activePeers(registry));
+    for (const { peerId, status, multiaddrs } of registry.list())
+      if (status === 'active') discovery.addPeer(peerId, multiaddrs, 'registered');
+    hooks.registered.on('discovery', ({ peerId, status, multiaddrs }) => {
+      if (status === 'active') discovery.addPeer(peerId, multiaddrs, 'registered');
+      discovery.setRegistered(activePeers(registry));
+      host.readmit(peerId);
+      if (status === 'active') discovery.dialNow(peerId);
+    });
+    await discovery.start();
+    return { face: discovery, stop: () => discovery.stop() };
+  });
+}
+
+/** Asks the nodes at `MYCELIUM_PEER_URLS` where they are. */
+export function definePeerUrls({
+  settings,
+  env,
+  logger,
+  fetch,
+  rule,
+  discovery,
+}: Pick<Base, 'settings' | 'env' | 'logger'> & {
+  readonly fetch: GuardedFetch;
+  readonly rule: Pick<DialRule, 'name'>;
+  readonly discovery: Face<Pick<Discovery, 'addPeer'>>;
+}) {
+  return definePart('peer URLs', () => {
+    const stop = startPeerUrls({
+      urls: settings.myceliumPeerUrls,
+      env,
+      fetch,
+      logger,
+      onFound(peerId, addresses, url) {
+        // Who answers at a URL of this machine that the operator wrote down is on this machine.
+        if (isLoopbackHost(new URL(url).hostname)) rule.name(addresses);
+        discovery.face.addPeer(peerId, addresses, 'exchange');
+      },
+    });
+    return { face: undefined, stop };
+  });
+}

@@ -1,0 +1,41 @@
+import type { Ledger } from '../../protocols/ledger/types.ts';
+import type { Database } from '../../storage/database.ts';
+import type { Store } from '../../storage/store.ts';
+import { createGrowth } from '../growth.ts';
+import { definePart, type Face } from '../parts.ts';
+import { createStorageGuard } from '../storage-guard.ts';
+import type { WriteRefusal } from '../write-refusal.ts';
+import type { Base } from './base.ts';
+
+export interface GuardComponents extends Pick<Base, 'settings' | 'self' | 'hooks' | 'alarms' | 'logger'> {
+  readonly database: Face<Database>;
+  readonly store: Face<Store>;
+  readonly ledger: Face<Pick<Ledger, 'alone'>>;
+  readonly refusal: WriteRefusal;
+}
+
+/** Watches the disk: refuses writes while little is free, and opens the database again after it failed. */
+export function defineGuard({ settings, self, hooks, alarms, logger, refusal, ...parts }: GuardComponents) {
+  return definePart('storage guard', () => {
+    const store = parts.store.face;
+    const growth = createGrowth(store.usage, self);
+    const reserve = settings.diskReserveMb * 1024 * 1024;
+    const guard = createStorageGuard({
+      db: parts.database.face,
+      store,
+      refusal,
+      dataDir: settings.dataDir,
+      reserveBytes: reserve,
+      logger,
+      alone: (work) => parts.ledger.face.alone(work),
+      reload: () => hooks.reopened.settle(),
+      onFilling: (free) => alarms.raise({ kind: 'disk-filling', free, reserve, most: growth.most() }),
+      onRecovered: () => hooks.recovered.emit(),
+    });
+    hooks.alarmed.on('storage guard', ({ kind }) => {
+      if (kind === 'commit-failed') guard.failed();
+    });
+    guard.start();
+    return { face: guard, stop: () => guard.stop() };
+  });
+}

@@ -1,0 +1,100 @@
+import type { Env } from '../../protocols/env.ts';
+import { createClock } from '../../protocols/feed/clock.ts';
+import { createLedger } from '../../protocols/ledger/ledger.ts';
+import type { Ledger } from '../../protocols/ledger/types.ts';
+import type { Merger, Merges } from '../../protocols/open-dialog/merger.ts';
+import { MERGE } from '../../protocols/open-dialog/record.ts';
+import type { Registry } from '../../protocols/registry/registry.ts';
+import type { RecordKey } from '../../protocols/wire/ids.ts';
+import type { Store } from '../../storage/store.ts';
+import type { Emit } from '../hooks.ts';
+import type { Logger } from '../logger.ts';
+import { definePart, type Face } from '../parts.ts';
+import { authorQuota } from '../quotas.ts';
+import type { WriteRefusal } from '../write-refusal.ts';
+import type { Base } from './base.ts';
+
+export interface LedgerComponents extends Pick<
+  Base,
+  'settings' | 'identity' | 'clock' | 'env' | 'hooks' | 'alarms' | 'logger'
+> {
+  readonly store: Face<Store>;
+  readonly merger: Face<Merger>;
+  readonly ownMerger: Face<Merges>;
+  readonly registry: Face<Pick<Registry, 'standing' | 'get'>>;
+  readonly refusal: Pick<WriteRefusal, 'get'>;
+}
+
+/** The one way in of entries, own and others'. */
+export function defineLedger({
+  settings,
+  identity,
+  clock,
+  env,
+  hooks,
+  alarms,
+  logger,
+  ...parts
+}: LedgerComponents) {
+  return definePart('ledger', async () => {
+    const { store, registry, merger } = {
+      store: parts.store.face,
+      registry: parts.registry.face,
+      merger: parts.merger.face,
+    };
+    const ledger = createLedger({
+      identity,
+      net: settings.myceliumNetwork,
+      store,
+      merges: timed(merger, env, hooks.merged),
+      ownMerges: timed(parts.ownMerger.face, env, hooks.merged),
+      // Of who is being forgotten nothing comes in before that is done.
+      following: {
+        standing: (author) => (store.gaps.sweeping === author ? 'no' : registry.standing(author)),
+      },
+      quota: authorQuota(settings, registry),
+      clock: createClock(clock.now),
+      env,
+      credible: clock.credible,
+      refusal: () => parts.refusal.get(),
+      onCommit: hooks.committed.emit,
+      onAlarm: (alarm) => alarms.raise(alarm),
+    });
+    await mergeOutstanding({ store, merger, ledger, logger });
+    return { face: ledger, stop: () => ledger.drain() };
+  });
+}
+
+/** Tells how long each evaluation took. */
+function timed(merges: Merges, env: Pick<Env, 'monotonic'>, merged: Emit<number>): Merges {
+  return {
+    async merge(...what) {
+      const started = env.monotonic();
+      const values = await merges.merge(...what);
+      merged.emit(env.monotonic() - started);
+      return values;
+    },
+    visibleAt: (...what) => merges.visibleAt(...what),
+  };
+}
+
+/** Has records that wait for a merge merged: those that the last process left, and each when its next try is due. */
+async function mergeOutstanding({
+  store,
+  merger,
+  ledger,
+  logger,
+}: {
+  readonly store: Pick<Store, 'lacking'>;
+  readonly merger: Pick<Merger, 'onDue'>;
+  readonly ledger: Pick<Ledger, 'mergeAgain'>;
+  readonly logger: Pick<Logger, 'warn'>;
+}): Promise<void> {
+  const again = (key: RecordKey): void => {
+    ledger
+      .mergeAgain(key)
+      .catch((error: unknown) => logger.warn({ err: error, key }, 'a record goes on waiting'));
+  };
+  merger.onDue(again);
+  for (const key of await store.lacking(MERGE)) again(key);
+}

@@ -1,0 +1,22 @@
+import { AgrinetError } from '../protocols/errors.ts';
+import type { Database } from '../storage/database.ts';
+
+/** Why nothing may be written now. The storage guard sets it; whoever writes asks. */
+export interface WriteRefusal {
+  /** `disk-full`, `storage-failed`; undefined while writing is possible. */
+  get(): AgrinetError | undefined;
+  set(refusal: AgrinetError | undefined): void;
+}
+
+/** A database that has failed refuses before the guard has seen it. */
+export function createWriteRefusal(db: () => Pick<Database, 'failed'>): WriteRefusal {
+  let refusal: AgrinetError | undefined;
+  return {
+    get: () =>
+      refusal ??
+      (db().failed
+        ? new AgrinetError('storage-failed', 'the database is being opened again; try again soon')
+        : undefined),
+    set: (to) => (refusal = to),
+  };
+}
