@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../protocols/error-codes.ts';
 import type { Env } from '../protocols/env.ts';
 import type { Coverage } from '../protocols/digest/coverage.ts';
 import type { PrefixAnswer } from '../protocols/digest/prefix.ts';
@@ -125,7 +126,7 @@ export interface ApiContext {
   readonly doctor: DoctorPort;
   readonly leftOut: NoteLeftOut;
   /** Why the node is not ready to write, or undefined. */
-  trouble(): { readonly code: string; readonly message: string } | undefined;
+  trouble(): { readonly code: ErrorCode; readonly message: string } | undefined;
   /** What works only in part, in a line each. */
   degraded(sees: Sees): readonly string[];
   alarms(sees: Sees): readonly { readonly kind: string; readonly at: string; readonly text: string }[];

@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { getRequestListener, RequestError } from '@hono/node-server';
 import { addressGroup, isLoopback } from '../api/limits/address.ts';
+import { ERROR_CODES, type ErrorCode } from '../protocols/error-codes.ts';
 
 /** What one connection, and all of them together, may take. Times in milliseconds. */
 export interface ServerLimits {
@@ -53,11 +54,11 @@ const NO_HOST = 'localhost';
 
 /** What of a request cannot be read as a URL, in the error shape of the API. */
 function refusedRequest(error: unknown): Response {
-  const [status, code, message] =
+  const [code, message]: Refusal =
     error instanceof RequestError
-      ? ([400, 'request-malformed', 'the Host header or the request target is no URL'] as const)
-      : ([500, 'internal', 'Internal error; the log of the node has the details'] as const);
-  return Response.json({ error: message, message, code }, { status });
+      ? ['request-malformed', 'the Host header or the request target is no URL']
+      : ['internal', 'Internal error; the log of the node has the details'];
+  return Response.json({ error: message, message, code }, { status: ERROR_CODES[code].http });
 }
 
 type Listener = (incoming: IncomingMessage, outgoing: ServerResponse) => unknown;
@@ -130,11 +131,10 @@ function limitServer(server: Server, limits: ServerLimits): void {
       socket.destroy();
       return;
     }
-    const [status, code, message] = REFUSALS.get(error.code) ?? MALFORMED;
-    refuse(socket, status, code, message);
+    refuse(socket, ...(REFUSALS.get(error.code) ?? MALFORMED));
   });
   server.on('connect', (_, socket) => {
-    refuse(socket, 405, 'method-refused', 'this is not a proxy');
+    refuse(socket, 'method-refused', 'this is not a proxy');
   });
 }
 
@@ -176,7 +176,7 @@ function endStandstills(server: Server, stalledMs: number): (socket: Duplex) => 
     if (now - exchange.sentAt >= stalledMs) socket.destroy();
     else if (now - exchange.readAt < stalledMs) return;
     else if (outgoing.headersSent) socket.destroy();
-    else refuse(socket, 408, 'body-slow', 'the body stopped coming; send it again');
+    else refuse(socket, 'body-slow', 'the body stopped coming; send it again');
   }
   const timer = setInterval(
     () => {
@@ -219,14 +219,14 @@ function capAddresses(server: Server, limits: ServerLimits): void {
   });
 }
 
-type Refusal = readonly [status: number, code: string, message: string];
+type Refusal = readonly [code: ErrorCode, message: string];
 
-const MALFORMED: Refusal = [400, 'request-malformed', 'this is not HTTP'];
+const MALFORMED: Refusal = ['request-malformed', 'this is not HTTP'];
 /** What Node's parser complains of, by its code. */
 const REFUSALS: ReadonlyMap<string | undefined, Refusal> = new Map([
-  ['HPE_HEADER_OVERFLOW', [431, 'headers-too-large', 'the headers are too large']],
-  ['HPE_CHUNK_EXTENSIONS_OVERFLOW', [413, 'body-too-large', 'the chunk extensions are too large']],
-  ['ERR_HTTP_REQUEST_TIMEOUT', [408, 'headers-slow', 'the headers took too long']],
+  ['HPE_HEADER_OVERFLOW', ['headers-too-large', 'the headers are too large']],
+  ['HPE_CHUNK_EXTENSIONS_OVERFLOW', ['body-too-large', 'the chunk extensions are too large']],
+  ['ERR_HTTP_REQUEST_TIMEOUT', ['headers-slow', 'the headers took too long']],
 ]);
 
 const REASONS: Readonly<Record<number, string>> = {
@@ -238,7 +238,8 @@ const REASONS: Readonly<Record<number, string>> = {
 };
 
 /** Answers outside of any route, in the error shape of the API, and closes. */
-function refuse(socket: Duplex, status: number, code: string, message: string): void {
+function refuse(socket: Duplex, code: ErrorCode, message: string): void {
+  const status = ERROR_CODES[code].http;
   const body = JSON.stringify({ error: message, message, code });
   const head = `HTTP/1.1 ${status} ${REASONS[status]}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n`;
   socket.end(head + body, () => socket.destroy());

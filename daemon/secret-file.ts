@@ -1,5 +1,6 @@
 import { link, mkdir, mkdtemp, open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import type { ErrorCode } from '../protocols/error-codes.ts';
 import { AgrinetError, errorMessage } from '../protocols/errors.ts';
 
 /** Far above any key we write; a larger file is not one of ours. */
@@ -11,7 +12,7 @@ const MAX_BYTES = 4096;
  */
 export async function readSecretFile(
   path: string,
-  code: string,
+  code: ErrorCode,
   most = MAX_BYTES,
 ): Promise<string | undefined> {
   let file: FileHandle;

@@ -1,10 +1,12 @@
-/** What every layer throws: `code` is stable and machine-readable, the message is for people, `details` never holds a secret. */
+import type { ErrorCode } from './error-codes.ts';
+
+/** What every layer throws: `code` is stable and has a row in error-codes.ts, the message is for people, `details` never holds a secret. */
 export class AgrinetError extends Error {
-  readonly code: string;
+  readonly code: ErrorCode;
   readonly details: Readonly<Record<string, unknown>>;
 
   constructor(
-    code: string,
+    code: ErrorCode,
     message: string,
     options: { cause?: unknown; details?: Record<string, unknown> } = {},
   ) {
@@ -16,7 +18,7 @@ export class AgrinetError extends Error {
 }
 
 /** The code of any thrown value; what is not ours is `internal`. */
-export function errorCode(error: unknown): string {
+export function errorCode(error: unknown): ErrorCode {
   return error instanceof AgrinetError ? error.code : 'internal';
 }
 

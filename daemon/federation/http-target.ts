@@ -1,5 +1,6 @@
 import { byteStream } from '../../api/byte-stream.ts';
 import type { SyncSource } from '../../api/ports/exchange.ts';
+import { isErrorCode } from '../../protocols/error-codes.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { encodePage, type FrontierPage } from '../../protocols/mycelium/frontier-page.ts';
 import { FRONTIER_SEQUENCE, sequenceItem } from '../../protocols/mycelium/frontier-sequence.ts';
@@ -41,7 +42,7 @@ export function createHttpTarget(baseUrl: string, key: string): SyncTarget {
     if (response.ok) return value;
     const { code, error } = value;
     throw new AgrinetError(
-      typeof code === 'string' ? code : 'daemon-refused',
+      typeof code === 'string' && isErrorCode(code) ? code : 'daemon-refused',
       typeof error === 'string' ? error : `the daemon answered with status ${response.status}`,
     );
   }

@@ -67,13 +67,11 @@ export async function pullExport(
 /** Tried again it would be refused again: only the operator can mend it. */
 function keyWanted({ url, key }: Extract<SyncSource, { kind: 'legacy' }>): AgrinetError {
   const mend = `agrinet nodes add ${url} --key-file <file with the key>`;
-  const details = { final: true };
   return key === undefined
-    ? new AgrinetError('source-key-needed', `${url} wants a key: ${mend}`, { details })
+    ? new AgrinetError('source-key-needed', `${url} wants a key: ${mend}`)
     : new AgrinetError(
         'source-key-refused',
         `${url} does not take the key kept for it; with another one: ${mend}`,
-        { details },
       );
 }
 

@@ -11,7 +11,7 @@ import { OwedFeeds } from '../../protocols/mycelium/owed-feeds.ts';
 import { rangeRequest, type RangeRequest } from '../../protocols/mycelium/range.ts';
 import type { RangeItem } from '../../protocols/mycelium/range-item.ts';
 import { sealRequest } from '../../protocols/mycelium/signed-request.ts';
-import { isSendersFault } from '../../protocols/senders-fault.ts';
+import { isSendersFault } from '../../protocols/error-codes.ts';
 import { CpuTurn } from '../../protocols/wire/cpu-turn.ts';
 import type { Identity, PeerId } from '../../protocols/wire/identity.ts';
 import type { SourceTable } from '../../storage/source-table.ts';

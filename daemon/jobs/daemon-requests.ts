@@ -1,5 +1,6 @@
 import { type Env, pause } from '../../protocols/env.ts';
 import { z } from 'zod';
+import { isErrorCode } from '../../protocols/error-codes.ts';
 import { AgrinetError, errorCode } from '../../protocols/errors.ts';
 
 /** The daemon answers in milliseconds; a disk that it waits for may take seconds. */
@@ -50,7 +51,10 @@ export class DaemonRequests {
     // A proxy in front of a daemon that is away, or one that is short of something: the same as no answer.
     if (response.status === 429 || response.status >= 500)
       throw new AgrinetError('daemon-unreachable', `the daemon at ${this.base} answered ${response.status}`);
-    throw new AgrinetError(code ?? 'request-refused', error ?? `the daemon answered ${response.status}`);
+    throw new AgrinetError(
+      code !== undefined && isErrorCode(code) ? code : 'request-refused',
+      error ?? `the daemon answered ${response.status}`,
+    );
   }
 
   /** Asks until the daemon answers; every report may be repeated, the daemon takes it once. */

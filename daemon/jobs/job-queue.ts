@@ -9,7 +9,7 @@ export interface JobRun {
 
 /**
  * Does one job; resolves to its result. May run again after a crash in its middle: what it does must be the same when done twice.
- * An error whose `details.final` is true is not tried again.
+ * An error whose code says that a retry is of no use (protocols/error-codes.ts) ends the job.
  */
 export type JobHandler = (job: Job, run: JobRun) => Promise<JsonObject>;
 export type JobHandlers = Partial<Record<JobName, JobHandler>>;

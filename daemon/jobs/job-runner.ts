@@ -1,4 +1,5 @@
 import type { Job, JsonObject } from '../../api/ports/jobs.ts';
+import { mayRetry } from '../../protocols/error-codes.ts';
 import type { Env } from '../../protocols/env.ts';
 import { AgrinetError, errorCode } from '../../protocols/errors.ts';
 import type { JobHandler } from './job-queue.ts';
@@ -56,8 +57,8 @@ export async function runHandler(
       reason instanceof AgrinetError
         ? reason.message.slice(0, 500)
         : 'internal error; the log has the details';
-    const final = reason instanceof AgrinetError && reason.details['final'] === true;
-    return { kind: 'failed', error: { code: errorCode(reason), message, ...(final ? { final } : {}) } };
+    const code = errorCode(reason);
+    return { kind: 'failed', error: { code, message, ...(mayRetry(code) ? {} : { final: true }) } };
   } finally {
     timer.cancel();
   }

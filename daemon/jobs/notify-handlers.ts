@@ -15,9 +15,7 @@ export function notificationHandler(
   return async (job) => {
     const message = textOf(job, 'message');
     if (message === undefined)
-      throw new AgrinetError('notification-malformed', 'a notification needs a message', {
-        details: { final: true },
-      });
+      throw new AgrinetError('notification-malformed', 'a notification needs a message');
     const userId = textOf(job, 'userId') ?? OPERATOR_USER;
     await notifications.record(userId, message, { once: job.id, jobId: job.id });
     const phone = textOf(job, 'phone');

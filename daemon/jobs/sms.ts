@@ -31,9 +31,7 @@ export function smsHandler(settings: SmsSettings, httpClient?: RequestClient): J
     const to = textOf(job, 'phone');
     const body = textOf(job, 'message');
     if (to === undefined || body === undefined || !PHONE.test(to))
-      throw new AgrinetError('sms-malformed', 'an SMS needs a message and a number such as +254700000000', {
-        details: { final: true },
-      });
+      throw new AgrinetError('sms-malformed', 'an SMS needs a message and a number such as +254700000000');
     const { default: twilio } = await import('twilio'); // large, and rarely needed
     const client = twilio(sid, token, { timeout: TWILIO_MS, ...(httpClient && { httpClient }) });
     try {
@@ -54,9 +52,8 @@ function refusal(error: unknown): AgrinetError {
   // Other 4xx than "too many" stay as they are, however often they are asked.
   const final = status >= 400 && status < 500 && status !== 429;
   return new AgrinetError(
-    'sms-refused',
+    final ? 'sms-refused' : 'sms-unavailable',
     `Twilio refused the SMS with status ${status}${code === undefined ? '' : `, code ${code}: see https://www.twilio.com/docs/api/errors/${code}`}`,
-    { details: { final } },
   );
 }
 

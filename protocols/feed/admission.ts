@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../error-codes.ts';
 import type { Entry } from './entry.ts';
 import type { FeedState } from './feed.ts';
 import { LIMITS } from '../wire/limits.ts';
@@ -27,8 +28,8 @@ export interface AdmissionState {
 export type Admission =
   | { readonly kind: 'accept' }
   | { readonly kind: 'known' }
-  | { readonly kind: 'ignore'; readonly code: string }
-  | { readonly kind: 'reject'; readonly code: string }
+  | { readonly kind: 'ignore'; readonly code: ErrorCode }
+  | { readonly kind: 'reject'; readonly code: ErrorCode }
   | { readonly kind: 'gap' }
   | { readonly kind: 'fork' };
 

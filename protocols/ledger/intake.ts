@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../error-codes.ts';
 import { AgrinetError } from '../errors.ts';
 import { type Admission, type AdmissionState, admitUnverified, admitVerified } from '../feed/admission.ts';
 import { bodyMatches, type Entry } from '../feed/entry.ts';
@@ -111,7 +112,7 @@ export class Intake {
     return bounded ? this.#parts.newFeeds.today(author, header.channel) : 0;
   }
 
-  #verdict(entry: Entry, state: AdmissionState, held: Entry | undefined): Admission & { code?: string } {
+  #verdict(entry: Entry, state: AdmissionState, held: Entry | undefined): Admission & { code?: ErrorCode } {
     const early = admitUnverified(entry, state);
     // The hash is the header's: signature and body of a copy may be anybody's, so only the very same bytes are passed on.
     if (early?.kind === 'known' && held !== undefined && !bytesEqual(held.bytes, entry.bytes))

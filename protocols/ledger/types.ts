@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../error-codes.ts';
 import type { Env } from '../env.ts';
 import type { AgrinetError } from '../errors.ts';
 import type { Following } from '../feed/admission.ts';
@@ -34,7 +35,7 @@ export interface Written {
 /** What became of one received entry. */
 export interface Received {
   readonly kind: 'accept' | 'known' | 'ignore' | 'reject' | 'gap' | 'fork';
-  readonly code?: string;
+  readonly code?: ErrorCode;
   readonly entry?: Entry;
 }
 

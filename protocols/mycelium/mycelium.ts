@@ -1,6 +1,6 @@
 import type { Coverage } from '../digest/coverage.ts';
+import { isSendersFault } from '../error-codes.ts';
 import { type Env, pause, type Timer } from '../env.ts';
-import { isSendersFault } from '../senders-fault.ts';
 import { AgrinetError, errorCode } from '../errors.ts';
 import { readForkProof } from '../feed/fork.ts';
 import type { Entry } from '../feed/entry.ts';

@@ -1,6 +1,6 @@
 import { type Coverage, isCoveredBy, OWN_COVERAGE } from '../digest/coverage.ts';
+import { isSendersFault } from '../error-codes.ts';
 import type { Env, Timer } from '../env.ts';
-import { isSendersFault } from '../senders-fault.ts';
 import { AgrinetError, errorCode } from '../errors.ts';
 import type { ForkProof } from '../feed/fork.ts';
 import { frontierOf, isBehind, sameFrontier } from '../feed/frontier.ts';

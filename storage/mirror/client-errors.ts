@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../../protocols/error-codes.ts';
 import { AgrinetError, errorMessage } from '../../protocols/errors.ts';
 
 /** Whether a conditional request was done; false when its condition failed. Throws as `fail` does. */
@@ -46,7 +47,7 @@ export function fail(error: unknown): never {
   if (error instanceof AgrinetError) throw error;
   const name = nameOfError(error);
   const text = `${name === 'Error' ? '' : `${name}: `}${errorMessage(error)}`.slice(0, 300);
-  const failed = (code: string): AgrinetError => new AgrinetError(code, text, { cause: error });
+  const failed = (code: ErrorCode): AgrinetError => new AgrinetError(code, text, { cause: error });
   if (name === 'ResourceNotFoundException') throw failed('mirror-table-missing');
   if (REFUSED.has(name)) throw failed('mirror-item-refused');
   if (THROTTLED.has(name)) throw failed('mirror-throttled');

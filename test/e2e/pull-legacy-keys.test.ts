@@ -1,3 +1,4 @@
+import { mayRetry } from '../../protocols/error-codes.ts';
 import { createServer } from 'node:net';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
@@ -46,13 +47,13 @@ describe('a source behind a key', () => {
     const { id, url } = await source(behindKey);
     await expect(node.sync(id)).rejects.toMatchObject({
       code: 'source-key-needed',
-      details: { final: true },
       message: `${url} wants a key: agrinet nodes add ${url} --key-file <file with the key>`,
     });
     expect(node.outcomes.at(-1)?.outcome.error?.code).toBe('source-key-needed');
     node.sourceKeys.set(id, 'a-stale-one');
     const stale: unknown = await node.sync(id).catch((error: unknown) => error);
-    expect(stale).toMatchObject({ code: 'source-key-refused', details: { final: true } });
+    expect(stale).toMatchObject({ code: 'source-key-refused' });
+    expect((['source-key-needed', 'source-key-refused'] as const).filter(mayRetry)).toEqual([]);
     expect(String(stale)).not.toContain('a-stale-one');
     node.sourceKeys.set(id, KEY);
     expect(await node.sync(id)).toMatchObject({ imported: 1, refused: 0 });

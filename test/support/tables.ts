@@ -4,6 +4,7 @@ import { findingsTable } from '../../daemon/doctor/findings.ts';
 import { exitCodeTable } from '../../daemon/exit-codes.ts';
 import { metricsTable } from '../../daemon/metrics/metrics-table.ts';
 import { settingsTable } from '../../daemon/settings.ts';
+import { errorCodeTable } from '../../protocols/error-codes.ts';
 import { COLLECTIONS, type Collection, type FieldRule } from '../../protocols/open-dialog/schema.ts';
 import { diskDeadlinesTable, reasonsIn, waitsTable } from './deadlines.ts';
 import { KEYSPACE } from '../../storage/keyspace.ts';
@@ -22,7 +23,7 @@ export const GENERATED: Readonly<Record<string, Readonly<Record<string, () => st
     metrics: metricsTable,
     checks: checksTable,
   },
-  'api/README.md': { endpoints: async () => endpointTable(await apiDocument()) },
+  'api/README.md': { endpoints: async () => endpointTable(await apiDocument()), errors: errorCodeTable },
   'protocols/README.md': {
     'annotated-entry': annotatedTable,
     collections: collectionTables,

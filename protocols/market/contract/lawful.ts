@@ -1,9 +1,10 @@
+import type { ErrorCode } from '../../error-codes.ts';
 import type { History } from './model.ts';
 import type { Transition } from './statement.ts';
 import { proposals, type Summary } from './summary.ts';
 
 /** Why a step may not follow its own past, or undefined when it may; the rules stand in machine.ts. */
-export function mayNot(history: History, now: Summary, t: Transition): string | undefined {
+export function mayNot(history: History, now: Summary, t: Transition): ErrorCode | undefined {
   const { contract } = history;
   const all = history.all.map((s) => s.t);
   const open = now.state === 'draft' || now.state === 'proposed';

@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../../error-codes.ts';
 import type { Contract, ContractState, History } from './model.ts';
 import type { Transition } from './statement.ts';
 import { proposals, type Summary } from './summary.ts';
@@ -33,7 +34,7 @@ export interface Verdict {
   readonly cancelledBy: readonly string[];
   /** Signed, valid, and overtaken. */
   readonly late: readonly string[];
-  readonly void: readonly (readonly [hash: string, code: string])[];
+  readonly void: readonly (readonly [hash: string, code: ErrorCode])[];
   readonly waiting: readonly (readonly [hash: string, lacks: readonly string[]])[];
   /** What counts and nothing follows: the next statement's `before`. */
   readonly heads: readonly string[];

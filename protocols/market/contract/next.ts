@@ -1,9 +1,10 @@
+import type { ErrorCode } from '../../error-codes.ts';
 import { AgrinetError } from '../../errors.ts';
 import { judgeContract } from './machine.ts';
 import type { Contract } from './model.ts';
 import { CONTRACT_LIMITS, type Statement, type Transition, type TransitionBody } from './statement.ts';
 
-const WHY: Readonly<Record<string, string>> = {
+const WHY: Readonly<Partial<Record<ErrorCode, string>>> = {
   'not-a-party': 'only the two parties of a contract sign its steps',
   'accept-own': 'a party cannot accept its own proposal; the other party has to',
   'proposal-unknown': 'this contract has no such proposal; read it again and name one of its proposals',

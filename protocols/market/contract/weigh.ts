@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../../error-codes.ts';
 import { mayNot } from './lawful.ts';
 import type { Contract, History, Step } from './model.ts';
 import { groundsOf } from './rounds.ts';
@@ -14,7 +15,7 @@ export interface Weighed {
   readonly history: History;
   readonly end: Summary;
   /** Why each does not count. */
-  readonly voided: ReadonlyMap<string, string>;
+  readonly voided: ReadonlyMap<string, ErrorCode>;
   /** What lacks something that it follows. */
   readonly waiting: readonly Transition[];
 }
@@ -50,7 +51,7 @@ function* inOrder(
 /** Finds what counts: each statement is weighed once, on its own past. */
 export function weigh(contract: Contract, statements: Iterable<Transition>): Weighed {
   const byHash = new Map<string, Transition>();
-  const voided = new Map<string, string>();
+  const voided = new Map<string, ErrorCode>();
   for (const t of [...statements].sort((a, b) => ascending(a.hash, b.hash)))
     if (t.contract !== contract.key || t.net !== contract.net) voided.set(t.hash, 'other-contract');
     else if (!contract.parties.includes(t.party)) voided.set(t.hash, 'not-a-party');

@@ -85,14 +85,17 @@ export function queueAcceptance(
       await start({
         sms: async (job) => {
           ran.push(job.id);
-          if (!healthy) throw new AgrinetError('no-luck', 'not this time');
+          if (!healthy) throw new AgrinetError('peer-unreachable', 'not this time');
           return {};
         },
       });
       const { id } = await bench.queue.add('sms', {}, { maxAttempts: 3 });
       const failing = setInterval(() => bench.pass(1000), 20);
       const dead = await ended(id, 'dead').finally(() => clearInterval(failing));
-      expect(dead).toMatchObject({ attempts: 3, error: { code: 'no-luck', message: 'not this time' } });
+      expect(dead).toMatchObject({
+        attempts: 3,
+        error: { code: 'peer-unreachable', message: 'not this time' },
+      });
       expect(ran).toEqual([id, id, id]);
       expect((await bench.queue.list({ state: 'dead', limit: 10 })).jobs.map((job) => job.id)).toEqual([id]);
       healthy = true;
@@ -104,7 +107,7 @@ export function queueAcceptance(
 
     it('does not try again what is final, and keeps the words of internal errors to itself', async () => {
       await start({
-        sms: () => Promise.reject(new AgrinetError('bad', 'never', { details: { final: true } })),
+        sms: () => Promise.reject(new AgrinetError('sms-refused', 'never')),
         'federation-sync': () => Promise.reject(new Error('secret words')),
       });
       const final = await bench.queue.add('sms', {});
@@ -129,7 +132,7 @@ export function queueAcceptance(
     });
 
     it('keeps a failing source away for a while after five failures in a row', async () => {
-      await start({ 'federation-sync': () => Promise.reject(new AgrinetError('gone', 'no answer')) });
+      await start({ 'federation-sync': () => Promise.reject(new AgrinetError('peer-timeout', 'no answer')) });
       for (let n = 0; n < 5; n++) {
         const { id } = await bench.queue.add('federation-sync', { source: 's' }, { maxAttempts: 1 });
         await ended(id, 'dead');
@@ -165,7 +168,7 @@ export function queueAcceptance(
         sms: (_job, { signal }) => {
           begun.resolve();
           return new Promise((_, reject) =>
-            signal.addEventListener('abort', () => reject(new AgrinetError('stopped', 'told to'))),
+            signal.addEventListener('abort', () => reject(new AgrinetError('stopping', 'told to'))),
           );
         },
       });

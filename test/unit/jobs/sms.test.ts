@@ -1,3 +1,4 @@
+import { mayRetry } from '../../../protocols/error-codes.ts';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import twilio from 'twilio';
@@ -78,15 +79,16 @@ describe('SMS through Twilio’s client, against a mock of its API', () => {
 
   it('tells of a refusal without the number, and tries again only what may go well', async () => {
     const handler = smsHandler(settings, client());
-    for (const [status, final] of [
-      [400, true],
-      [429, false],
-      [503, false],
+    for (const [status, code] of [
+      [400, 'sms-refused'],
+      [429, 'sms-unavailable'],
+      [503, 'sms-unavailable'],
     ] as const) {
       answer = { status, body: { code: 21211, message: "Invalid 'To' +254711111111", status } };
       const failed = handler?.(job({ phone: '+254711111111', message: 'x' }), run);
       const error: unknown = await failed?.catch((each: unknown) => each);
-      expect(error).toMatchObject({ code: 'sms-refused', details: { final } });
+      expect(error).toMatchObject({ code });
+      expect(mayRetry(code)).toBe(status !== 400);
       expect(String(error)).not.toContain('2547');
       expect(String(error)).toContain('21211');
     }

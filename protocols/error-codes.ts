@@ -1,0 +1,314 @@
+/** Statuses that a refusal can have. */
+type Status = 400 | 401 | 403 | 404 | 405 | 408 | 409 | 413 | 415 | 422 | 429 | 431 | 500 | 502 | 503 | 507;
+
+/** All that is ever decided by a code. No decision reads its text. */
+export interface ErrorRow {
+  /** What an HTTP client gets; 500 is a fault of this node, and stays unexplained. */
+  readonly http: Status;
+  /** `reject`: no honest node can have sent or relayed it. `ignore`: it depends on the receiver's own registry, clock, disk, or on what it holds. */
+  readonly peer: 'reject' | 'ignore';
+  /** Whether the very same may succeed later: what is in its way is not in the request. */
+  readonly retry: boolean;
+}
+
+type Traits = Partial<Omit<ErrorRow, 'http'>>;
+
+/** The request is at fault, or what it is about stands otherwise. */
+const refused = (http: Status, traits: Traits = {}): ErrorRow => ({
+  http,
+  peer: 'ignore',
+  retry: false,
+  ...traits,
+});
+/** Another moment may be better. */
+const later = (http: Status): ErrorRow => refused(http, { retry: true });
+/** Not for HTTP clients: of this node, its machine, its command line or a stream. */
+const inner = (traits: Traits = {}): ErrorRow => refused(500, traits);
+/** Bytes that nobody honest sends or relays; asked again, it may answer better. */
+const senders = (http: Status = 500, retry = true): ErrorRow => refused(http, { peer: 'reject', retry });
+
+/**
+ * Every code there is, of thrown errors and of what becomes of entries: one without a row does not compile. `protocols/README.md` 16.3 says what
+ * those of the wire mean, `api/README.md` shows what HTTP clients meet.
+ */
+export const ERROR_CODES = {
+  // What a request says is wrong.
+  'address-refused': later(400), // the name it is looked up by may lead elsewhere tomorrow
+  'body-malformed': refused(400),
+  'body-too-deep': refused(400),
+  'coordinates-malformed': refused(400),
+  'export-differs': later(400),
+  'export-malformed': later(400),
+  'fence-malformed': refused(400),
+  'fields-invalid': refused(400),
+  'id-invalid': refused(400),
+  'idempotency-malformed': refused(400),
+  'key-invalid': refused(400),
+  'key-limit': refused(400),
+  'key-malformed': refused(400),
+  'query-invalid': refused(400),
+  'rating-score': refused(400),
+  'registration-invalid': refused(400),
+  'registration-self': refused(400),
+  'request-malformed': refused(400),
+  'wfp.header': refused(400),
+  'body-too-large': refused(413),
+  'digest-too-large': refused(413),
+  'headers-too-large': refused(431),
+  'media-unsupported': refused(415),
+  'idempotency-mismatch': refused(422),
+
+  // Who asks may not, or what it asks for is not there.
+  'token-invalid': refused(401),
+  forbidden: refused(403),
+  'host-refused': refused(403),
+  'key-used': refused(403),
+  'not-a-party': refused(403),
+  'origin-refused': refused(403),
+  'request-unsigned': refused(403),
+  unauthorized: refused(403),
+  'key-unknown': refused(404),
+  'node-unknown': refused(404),
+  'not-found': refused(404),
+  'source-unknown': later(404), // until it is registered
+  'method-refused': refused(405),
+
+  // What it is about stands otherwise.
+  'accept-own': refused(409),
+  'attempt-over': refused(409),
+  'backup-busy': later(409),
+  'contract-full': refused(409),
+  'contract-state': refused(409),
+  'contract-unsettled': refused(409),
+  'hold-endless': refused(409),
+  'hold-not-over': later(409),
+  'idempotency-busy': later(409),
+  'idempotency-done': refused(409),
+  'job-claimed': refused(409),
+  'job-ended': refused(409),
+  'job-not-dead': refused(409),
+  'job-not-due': later(409),
+  'key-inactive': refused(409),
+  'keys-full': refused(409),
+  'listing-ended': refused(409),
+  'listing-exists': refused(409),
+  'listing-without-seller': refused(409),
+  'mirror-busy': later(409),
+  'mirror-filling': later(409),
+  'mirror-off': refused(409),
+  'mirror-table-missing': refused(409),
+  'node-state': refused(409),
+  'node-suspended': refused(409),
+  'not-supplier': refused(409),
+  'party-unknown': refused(409),
+  'proposal-expired': refused(409),
+  'proposal-unknown': later(409), // it may not have come yet
+  'proposal-unnamed': refused(409),
+  'quantity-granted': refused(409),
+  'record-ended': refused(409),
+  'registration-replayed': refused(409),
+  'registry-full': refused(409),
+  'schema-newer': later(409),
+  'stock-short': later(409),
+  'terms-changed': refused(409),
+  'terms-conflict': refused(409),
+  'terms-full': refused(409),
+
+  // Too much, too slow, or this node cannot now.
+  'body-slow': later(408),
+  'headers-slow': later(408),
+  'rate-limited': later(429),
+  'too-many-streams': later(429),
+  busy: later(503),
+  'clock-wrong': later(503),
+  'jobs-full': later(503),
+  'mirror-away': later(503),
+  'mirror-denied': later(503),
+  'mirror-throttled': later(503),
+  'record-merging': later(503),
+  rejoining: later(503),
+  'storage-failed': later(503),
+  stopping: later(503),
+  'streams-full': later(503),
+  'token-unverifiable': later(503),
+  'disk-full': later(507),
+
+  // What another node did wrong, or did not do, while this one asked it for a caller.
+  'answer-malformed': later(502),
+  'answer-too-large': later(502),
+  'certificate-changed': later(502),
+  'certificate-foreign': later(502),
+  'identity-absent': later(502),
+  'join-failed': later(502),
+  'peer-distrusted': later(502),
+  'peer-redirects': later(502),
+  'peer-refused': later(502),
+  'peer-timeout': later(502),
+  'peer-unreachable': later(502),
+  'prefix-malformed': later(502),
+  'proof-invalid': later(502),
+  'source-key-needed': refused(502), // only the operator can mend it
+  'source-key-refused': refused(502),
+
+  // Entries, proofs, erasures and messages: the sender is to blame, whichever way they come.
+  'body-mismatch': senders(),
+  'channel-private': senders(),
+  'entry-malformed': senders(),
+  'entry-too-large': senders(),
+  'envelope-malformed': senders(),
+  'erasure-malformed': senders(),
+  'erasure-mismatch': senders(),
+  'evidence-kept': senders(409, false),
+  'fork-malformed': senders(),
+  'frame-malformed': senders(),
+  'frame-too-long': senders(),
+  'frontier-malformed': senders(502),
+  'header-malformed': senders(),
+  'header-version': senders(),
+  'message-malformed': senders(),
+  'network-wrong': senders(),
+  'not-asked-for': senders(400),
+  'not-canonical': senders(),
+  'peer-sent-invalid': senders(400),
+  'range-malformed': senders(),
+  'signature-invalid': senders(),
+
+  // Entries that depend on what the receiver holds and whom it follows.
+  'author-not-registered': inner(),
+  'author-over-quota': inner(),
+  'author-too-costly': inner({ retry: true }),
+  'behind-rejected': inner(),
+  'beyond-cut': inner(),
+  'copy-differs': inner(),
+  'epochs-exceeded': inner({ retry: true }),
+  'for-another-node': inner(),
+  forked: inner(),
+  'forks-exceeded': inner({ retry: true }),
+  'ops-erased': inner(),
+
+  // Streams and discovery.
+  'answer-slow': inner({ retry: true }),
+  'gossip-lost': inner({ retry: true }),
+  'handshake-slow': inner({ retry: true }),
+  'no-address': inner({ retry: true }),
+  'no-slot': inner({ retry: true }),
+  'not-a-participant': inner(),
+  'not-registered': inner(),
+  'peer-silent': inner({ retry: true }),
+  'peers-malformed': inner(),
+  'ping-mismatch': inner({ retry: true }),
+  'pull-slow': inner({ retry: true }),
+  readmitted: inner(),
+  'slot-given-on': inner({ retry: true }),
+  'stream-aborted': inner({ retry: true }),
+  'stream-closed': inner({ retry: true }),
+  'stream-timeout': inner({ retry: true }),
+  'stream-truncated': inner({ retry: true }),
+  'too-many-connections': inner({ retry: true }),
+
+  // Statements and documents that cannot be read; inside they become a refusal or a verdict.
+  'change-checksum': inner(),
+  'change-compressed': inner(),
+  'change-malformed': inner(),
+  'change-not-canonical': inner(),
+  'change-too-large': inner(),
+  'change-too-many-ops': inner(),
+  'change-unsupported': inner(),
+  'collection-unknown': inner(),
+  'gzip-damaged': inner({ retry: true }),
+  'gzip-too-large': inner({ retry: true }),
+  'epoch-full': inner(), // within the ledger: the write begins a new epoch
+  'merge-deadline': inner({ retry: true }),
+  'merge-failed': inner({ retry: true }),
+  'other-contract': inner(),
+  'record-partial': inner(), // within the ledger: the record is read whole
+  'subject-malformed': inner(),
+  'transition-invalid': inner(),
+
+  // The mirror, as its operator sees it in alarms.
+  'mirror-differs': inner(),
+  'mirror-displaced': inner(),
+  'mirror-held': inner({ retry: true }),
+  'mirror-item-refused': inner(),
+  'mirror-keys': inner(),
+
+  // Jobs and their workers.
+  'daemon-refused': inner({ retry: true }),
+  'daemon-unreachable': inner({ retry: true }),
+  'job-malformed': inner({ retry: true }),
+  'job-timeout': inner({ retry: true }),
+  'job-unhandled': inner({ retry: true }),
+  'notification-malformed': inner(),
+  'redis-away': inner({ retry: true }),
+  'request-refused': inner({ retry: true }),
+  'sms-malformed': inner(),
+  'sms-refused': inner(),
+  'sms-unavailable': inner({ retry: true }),
+  'sms-unreachable': inner({ retry: true }),
+  'webhook-refused': inner({ retry: true }),
+  'webhook-unreachable': inner({ retry: true }),
+
+  // The process, its folder and the command line; most of them have an exit code (daemon/exit-codes.ts).
+  aborted: inner({ retry: true }), // what the caller gave up
+  'api-key-invalid': inner(),
+  'audit-broken': inner(),
+  'backup-damaged': inner(),
+  'backup-foreign': inner(),
+  'backup-newer': inner(),
+  'backup-stalled': inner({ retry: true }),
+  'backup-too-large': inner(),
+  'daemon-not-running': inner({ retry: true }),
+  'database-damaged': inner(),
+  'database-locked': inner(),
+  'database-missing': inner(),
+  'database-newer': inner(),
+  'demo.import': inner(),
+  'demo.interrupted': inner(),
+  'demo.node': inner(),
+  'demo.over': inner(),
+  'feed-file-damaged': inner(),
+  'folder-not-empty': inner(),
+  'folder-unwritable': inner(),
+  'identity-invalid': inner(),
+  internal: inner({ retry: true }),
+  'key-pepper-invalid': inner(),
+  'not-converged': inner(),
+  'output-failed': inner(),
+  'passphrase-wrong': inner(),
+  'port-busy': inner({ retry: true }),
+  'restore-unfinished': inner(),
+  'settings-invalid': inner(),
+  'source-keys-invalid': inner(),
+  'stop-late': inner(),
+  'tls-invalid': inner(),
+  'trends-differ': inner(),
+  unhealthy: inner(),
+  usage: inner(),
+  'value-damaged': inner(),
+} satisfies Readonly<Record<string, ErrorRow>>;
+
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+/** Whether this version knows a code: another node, or a newer daemon, may have others. */
+export function isErrorCode(code: string): code is ErrorCode {
+  return Object.hasOwn(ERROR_CODES, code);
+}
+
+/** Whether an error's or a verdict's code is the fault of whoever sent what it is about; of an unknown code nobody is. */
+export function isSendersFault(code: string): boolean {
+  return isErrorCode(code) && ERROR_CODES[code].peer === 'reject';
+}
+
+/** Whether the very same may succeed when it is tried again. */
+export function mayRetry(code: ErrorCode): boolean {
+  return ERROR_CODES[code].retry;
+}
+
+/** The codes that HTTP clients meet, for `api/README.md`, in markdown. */
+export function errorCodeTable(): string {
+  const rows = Object.entries(ERROR_CODES)
+    .filter(([code, { http }]) => http !== 500 || code === 'internal')
+    .sort(([one, a], [other, b]) => a.http - b.http || (one < other ? -1 : 1))
+    .map(([code, { http, retry }]) => `| ${http} | \`${code}\` | ${retry ? 'yes' : ''} |`);
+  return ['| status | code | the same request may succeed later |', '|---|---|---|', ...rows].join('\n');
+}
