@@ -42,9 +42,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
 };
 
 const program = new Command('agrinet')
-  .description('The federation daemon of Agrinet and its command line.')
+  .description('The Agrinet federation daemon and its command line.')
   .version(VERSION)
-  .showHelpAfterError('`agrinet --help` shows every command.')
+  .showHelpAfterError('Run `agrinet --help` to list all commands.')
   .configureOutput({ writeOut: (text) => stdout.write(text) });
 // Whoever reads stderr may be gone: nobody is left to be told, and the exit code says the rest.
 process.stderr.on('error', () => undefined);

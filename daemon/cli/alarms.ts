@@ -1,20 +1,20 @@
 import { Command } from 'commander';
 import { readSettings } from '../secrets.ts';
 import { answerOf, connect } from './client.ts';
-import { boxTable, localTime, printable, printJson, printLine } from './output.ts';
+import { JSON_OPTION, boxTable, localTime, printable, printJson, printLine } from './output.ts';
 
-/** `agrinet alarms`: what the node has raised, and the operator's word that it is seen to. */
+/** `agrinet alarms`: what the node has raised, and the operator's acknowledgement. */
 export function alarmsCommand(): Command {
   return new Command('alarms')
-    .description('show the alarms that are not seen to yet')
-    .option('--clear', 'say that all of them are seen to; one whose cause is still there comes again')
-    .option('--json', 'print what the daemon answers')
+    .description('list unacknowledged alarms')
+    .option('--clear', 'acknowledge all alarms; one whose cause persists is raised again')
+    .option(...JSON_OPTION)
     .action(async (options: { clear?: true; json?: true }) => {
       const daemon = connect(readSettings()).api.alarms;
       if (options.clear) {
         const answer = await answerOf(daemon.clear.$post());
         if (options.json) printJson(answer);
-        else printLine(answer.cleared === 0 ? 'There was none.' : `Cleared: ${answer.cleared}`);
+        else printLine(answer.cleared === 0 ? 'No alarms to clear.' : `Alarms cleared: ${answer.cleared}`);
         return;
       }
       const answer = await answerOf(daemon.$get());
@@ -23,7 +23,7 @@ export function alarmsCommand(): Command {
       else
         printLine(
           boxTable(
-            ['Alarm', 'Since', 'What'],
+            ['Alarm', 'Since', 'Details'],
             answer.alarms.map(({ kind, at, text }) => [printable(kind), localTime(at), printable(text, 400)]),
           ),
         );

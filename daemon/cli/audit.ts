@@ -2,18 +2,16 @@ import { Command } from 'commander';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { readSettings } from '../secrets.ts';
 import { answerOf, connect } from './client.ts';
-import { boxTable, localTime, printable, printJson, printLine } from './output.ts';
+import { JSON_OPTION, boxTable, localTime, printable, printJson, printLine } from './output.ts';
 
 /** `agrinet audit`: the newest lines of the audit log, and the check of its chain. */
 export function auditCommand(): Command {
-  const command = new Command('audit')
-    .description('the audit log: who did what, chained by hashes')
-    .exitOverride();
+  const command = new Command('audit').description('show and verify the audit log').exitOverride();
   command
     .command('list', { isDefault: true })
-    .description('the newest lines')
-    .option('--transaction <id>', 'only those of one contract or conversation')
-    .option('--json', 'print what the daemon answers')
+    .description('list the latest entries')
+    .option('--transaction <id>', 'only entries for this contract or conversation')
+    .option(...JSON_OPTION)
     .action(async (options: { transaction?: string; json?: true }) => {
       const { transaction } = options;
       const query = { limit: '50', ...(transaction === undefined ? {} : { transactionId: transaction }) };
@@ -29,12 +27,12 @@ export function auditCommand(): Command {
         printable(line.actorId, 40),
         printable(line.note ?? line.subject ?? JSON.stringify(line.detail ?? {}), 160),
       ]);
-      printLine(boxTable(['No', 'Time', 'What', 'Who', 'Note'], rows));
+      printLine(boxTable(['No', 'Time', 'Action', 'Actor', 'Note'], rows));
     });
   command
     .command('verify')
-    .description('follow the whole chain and hold it against the heads signed in the feed')
-    .option('--json', 'print what the daemon answers')
+    .description('verify the whole hash chain against the heads signed in the feed')
+    .option(...JSON_OPTION)
     .action(async (options: { json?: true }) => {
       const { lines, head, problems } = await answerOf(connect(readSettings()).api.logs.verify.$get());
       if (options.json) printJson({ lines, head, problems });
@@ -42,9 +40,9 @@ export function auditCommand(): Command {
       if (first !== undefined)
         throw new AgrinetError(
           'audit-broken',
-          `line ${first.line} of the audit log: ${first.problem} (${problems.length} problems in all)`,
+          `line ${first.line} of the audit log: ${first.problem} (problems in total: ${problems.length})`,
         );
-      if (!options.json) printLine(`${lines} lines, unbroken up to line ${head.no}: ${head.hash}`);
+      if (!options.json) printLine(`Audit log intact: ${lines} lines, up to line ${head.no} (${head.hash}).`);
     });
   return command;
 }

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { readSettings } from '../secrets.ts';
 import { connect } from './client.ts';
-import { bytesText, localTime, printJson, printLine, withSteps } from './output.ts';
+import { JSON_OPTION, bytesText, localTime, printJson, printLine, withSteps } from './output.ts';
 import { newPassphrase } from './passphrase.ts';
 import { systemEnv } from '../system-env.ts';
 
@@ -15,14 +15,12 @@ interface Options {
 /** `agrinet backup FILE`: everything this node holds, of one moment; from the running daemon, or from DATA_DIR while it is down. */
 export function backupCommand(): Command {
   return new Command('backup')
-    .description(
-      'write all that the node holds into one file, while it goes on; checked whole before it counts',
-    )
-    .argument('<file>', 'where to; never over a file that is there')
-    .option('--with-keys', 'put the keys in DATA_DIR in, encrypted with a passphrase')
-    .option('--passphrase-file <file>', 'take the passphrase from a file that only you can read')
-    .option('--force', 'replace the file')
-    .option('--json', 'print one line of JSON')
+    .description('back up the whole node to one verified file while it keeps running')
+    .argument('<file>', 'file to write; must not exist yet, unless --force is given')
+    .option('--with-keys', 'include the keys in DATA_DIR, encrypted with a passphrase')
+    .option('--passphrase-file <file>', 'read the passphrase from a file that only you can read')
+    .option('--force', 'overwrite an existing file')
+    .option(...JSON_OPTION)
     .action(async (file: string, options: Options) => {
       const settings = readSettings();
       const sources = { file: options.passphraseFile, setting: settings.backupPassphrase };
@@ -52,14 +50,14 @@ export function backupCommand(): Command {
         printJson({ file, peerId, digest, createdAt, withKeys, records, fileBytes, running });
         return;
       }
-      if (!running) printLine('No daemon runs here: the backup was taken from DATA_DIR itself.');
+      if (!running) printLine('No daemon is running here: the backup was taken directly from DATA_DIR.');
       printLine(
-        `${file}: ${records} records in ${bytesText(fileBytes)}, as of ${localTime(createdAt)}; checked.`,
+        `${file}: ${records} records, ${bytesText(fileBytes)}, as of ${localTime(createdAt)}; verified.`,
       );
       printLine(
         withKeys
-          ? 'The keys are in it. Without the passphrase nobody opens them, you neither.'
-          : 'No keys are in it: keep a copy of identity.json, api-key and key-pepper elsewhere, or use --with-keys.',
+          ? 'Keys are included. Nobody can recover them without the passphrase, not even you.'
+          : 'Keys are not included: keep copies of identity.json, api-key and key-pepper elsewhere, or use --with-keys.',
       );
     });
 }

@@ -76,7 +76,7 @@ export async function answerOf<T>(pending: Promise<ClientResponse<T, number, 'js
 function stranger(base: string): AgrinetError {
   return new AgrinetError(
     'request-refused',
-    `What answers at ${base} is not an agrinetd of this version. Check BACKEND_URL.`,
+    `The server at ${base} is not an agrinetd of this version. Check BACKEND_URL.`,
   );
 }
 
@@ -86,7 +86,7 @@ function absent(base: string, cause: unknown): AgrinetError {
 }
 
 function silent(base: string, timeoutMs: number, cause: unknown): AgrinetError {
-  const message = `The daemon at ${base} did not answer within ${timeoutMs / 1000} s. Look at its log, or set BACKEND_URL.`;
+  const message = `The daemon at ${base} did not answer within ${timeoutMs / 1000} s. Check its log, or set BACKEND_URL.`;
   return new AgrinetError('daemon-not-running', message, { cause });
 }
 

@@ -1,13 +1,13 @@
 import { Command } from 'commander';
 import { readSettings } from '../secrets.ts';
 import { answerOf, connect } from './client.ts';
-import { boxTable, printable, printJson, printLine } from './output.ts';
+import { JSON_OPTION, boxTable, printable, printJson, printLine } from './output.ts';
 
-/** `agrinet conflicts`: fields that were written concurrently and not settled yet. */
+/** `agrinet conflicts`: fields that were written concurrently and not resolved yet. */
 export function conflictsCommand(): Command {
   return new Command('conflicts')
-    .description('list the conflicts that nobody has settled yet')
-    .option('--json', 'print what the daemon answers')
+    .description('list unresolved conflicts')
+    .option(...JSON_OPTION)
     .action(async (options: { json?: true }) => {
       const open = await answerOf(connect(readSettings()).api.conflicts.$get({ query: {} }));
       if (options.json) {
@@ -15,7 +15,7 @@ export function conflictsCommand(): Command {
         return;
       }
       if (open.conflicts.length === 0) {
-        printLine('No open conflicts.');
+        printLine('No unresolved conflicts.');
         return;
       }
       const columns = [...new Set(open.conflicts.flatMap((each) => Object.keys(each)))];

@@ -53,8 +53,8 @@ interface Member {
 /** `agrinet demo`: three daemons on this machine that find one another, register, import and end in one state. */
 export function demoCommand(): Command {
   return new Command('demo')
-    .description('three nodes on this machine: discovery, registration, import, equal digests')
-    .option('--exit', 'end when the digests are equal, with status 0 only then')
+    .description('run three nodes on this machine: discovery, registration, import, matching digests')
+    .option('--exit', 'exit once the digests match, with status 0 only then')
     .option('--data <file>', 'a WFP price file', DATA)
     .action(async (options: { exit?: boolean; data: string }) => {
       await run(options.data, options.exit === true);
@@ -101,15 +101,15 @@ async function converge(file: string, nodes: DemoNode[], interrupted: AbortSigna
   try {
     const members = await startAll(nodes, signal);
     console.log(
-      `${since()}: three nodes are up; two of them know the address of ${members[0]?.market.name} only`,
+      `${since()}: three nodes are up; two of them know only the address of ${members[0]?.market.name}`,
     );
     await discover(members, signal);
-    console.log(`${since()}: each has found the other two through the DHT`);
+    console.log(`${since()}: each node has found the other two through the DHT`);
     await register(members, signal);
-    console.log(`${since()}: registered with one another`);
+    console.log(`${since()}: all nodes are registered with each other`);
     const digests = await importAndReplicate(members, file, expected, signal);
     console.log(
-      `${since()}: ${expected.prices} prices and ${expected.listings} listings on each node; equal digests:`,
+      `${since()}: ${expected.prices} prices and ${expected.listings} listings on each node; the digests match:`,
     );
     show(members, digests);
     return members;
@@ -265,7 +265,7 @@ function show(members: readonly Member[], digests: readonly Digest[]): void {
 }
 
 async function stayUp(members: readonly Member[], interrupted: AbortSignal): Promise<void> {
-  console.log('The nodes keep running; Ctrl-C ends them and removes their data.');
+  console.log('The nodes keep running; press Ctrl-C to stop them and delete their data.');
   while (!interrupted.aborted) {
     await pause(systemEnv, 1_000, interrupted, { holds: true });
     if (interrupted.aborted) return;

@@ -1,13 +1,13 @@
 import { Command } from 'commander';
 import { readSettings } from '../secrets.ts';
 import { answerOf, connect } from './client.ts';
-import { boxTable, printable, printJson, printLine } from './output.ts';
+import { JSON_OPTION, boxTable, printable, printJson, printLine } from './output.ts';
 
 /** `agrinet digest`: the state digest; two nodes that hold the same show the same. */
 export function digestCommand(): Command {
   return new Command('digest')
-    .description('show the digest of what this node holds, for each owner')
-    .option('--json', 'print what the daemon answers')
+    .description('show the state digest, per owner')
+    .option(...JSON_OPTION)
     .action(async (options: { json?: true }) => {
       const state = await answerOf(connect(readSettings()).api.federation.digest.$get());
       if (options.json) {
@@ -16,7 +16,7 @@ export function digestCommand(): Command {
       }
       const rows = Object.entries(state.owners).map(([peerId, { digest, collections, forgotten }]) => {
         const counts = Object.entries(collections).map(([name, each]) => `${printable(name)} ${each.count}`);
-        const gap = forgotten && `${forgotten.entries} entries forgotten: not to be compared`;
+        const gap = forgotten && `${forgotten.entries} entries forgotten: cannot be compared`;
         return [printable(peerId), counts.join(', ') || '-', gap ?? printable(digest)];
       });
       printLine(boxTable(['Owner', 'Records', 'Digest'], rows));

@@ -7,20 +7,20 @@ import { notComparedText } from '../not-compared.ts';
 import { readSettings } from '../secrets.ts';
 import { systemEnv } from '../system-env.ts';
 import { answerOf, connect } from './client.ts';
-import { printable, printJson, printLine } from './output.ts';
+import { JSON_OPTION, printable, printJson, printLine } from './output.ts';
 
 type Shown = Pick<DoctorReport, 'findings' | 'checked' | 'unchecked'> & { readonly healthy: boolean };
 
 /** `agrinet doctor`: what is wrong with the node, and what mends it. While the daemon is down, what can be seen without it. */
 export function doctorCommand(): Command {
   return new Command('doctor')
-    .description('what is wrong with this node or will be, each with the command that mends it')
-    .option('--diff <peer>', 'name the records that differ from those of a registered node, by its id or URL')
+    .description('find current and upcoming problems of this node, each with the command that fixes it')
     .option(
-      '--deep',
-      'with --diff: read every record, also where the sums over them that both have kept are equal',
+      '--diff <peer>',
+      'list the records that differ from those of a registered node, given by ID or URL',
     )
-    .option('--json', 'print one line of JSON')
+    .option('--deep', 'with --diff: compare every record, even where the stored checksums match')
+    .option(...JSON_OPTION)
     .action(async (options: { json?: true; diff?: string; deep?: true }) => {
       if (options.diff !== undefined) return diff(options.diff, options.deep === true, options.json === true);
       const { report, down } = await examined();
@@ -30,8 +30,7 @@ export function doctorCommand(): Command {
       const other = report.findings.some(({ check, severity }) => check !== 'daemon' && severity !== 'info');
       if (down !== undefined && !other) throw down;
       const count = report.findings.filter(({ severity }) => severity !== 'info').length;
-      const what = count === 1 ? 'One thing is' : `${count} things are`;
-      throw new AgrinetError('unhealthy', `${what} to be mended.`);
+      throw new AgrinetError('unhealthy', `${amount(count, 'problem')} found.`);
     });
 }
 
@@ -96,18 +95,19 @@ async function diff(peer: string, deep: boolean, asJson: boolean): Promise<void>
   if (report.damaged)
     throw new AgrinetError(
       'unhealthy',
-      'Equal entries and unequal records: run `agrinet rebuild` on both nodes, each while it is stopped; it derives them anew from the signed entries.',
+      'Same entries but different records: stop each node and run `agrinet rebuild` on it, which derives its records from the signed entries again.',
     );
 }
 
 const SIDES = {
-  equal: 'both have the same entries of it',
-  here: 'this node has more of its entries',
-  there: 'the peer has more of its entries',
-  both: 'each has entries of it that the other lacks',
+  equal: 'both nodes have the same entries',
+  here: 'this node has more entries',
+  there: 'the peer has more entries',
+  both: 'each node has entries that the other lacks',
 } as const;
-const UNDECIDED = 'entries came during the search, or it took too long; try again when it is quieter';
-const FORGOTTEN = 'its entries were forgotten here (agrinet forget); nothing to compare';
+const UNDECIDED =
+  'entries arrived during the comparison, or it timed out; try again when the nodes are less busy';
+const FORGOTTEN = 'its entries were deleted here (agrinet forget); nothing to compare';
 /** A peer may follow thousands that this node does not. */
 const ONE_SIDED_NAMED = 10;
 
@@ -116,11 +116,11 @@ function diffText(report: DiffReport): string {
   const leftOut = report.notCompared.map((each) => `not compared: ${printable(notComparedText(each))}`);
   if (report.bySums > 0)
     leftOut.push(
-      `not looked at: the records of ${amount(report.bySums, 'owner')}, whose sums are equal on both sides; a row that was lost or damaged since it was summed up shows with --deep`,
+      `skipped: the records of ${amount(report.bySums, 'owner')}, whose stored checksums match on both nodes; --deep also finds rows that were lost or damaged since`,
     );
   if (report.same) {
     const what =
-      report.bySums > 0 ? 'Both have kept the same sums over the records' : 'Both hold the same records';
+      report.bySums > 0 ? 'The stored checksums match for the records' : 'Both nodes hold the same records';
     return [`${what} of ${amount(report.owners.length, 'owner')} (${cost}).`, ...leftOut].join('\n');
   }
   const oneSided = report.owners.filter(({ verdict }) => verdict === 'one-sided');
@@ -131,21 +131,21 @@ function diffText(report: DiffReport): string {
     const title = `${word} ${who}: ${verdict === 'undecided' ? UNDECIDED : verdict === 'forgotten' ? FORGOTTEN : SIDES[frontier]}`;
     if (verdict === 'forgotten') return [title];
     if (collections.length === 0)
-      return [title, '  its records are the same; one of the two has kept a wrong sum over them'];
+      return [title, '  its records are identical; one of the nodes has stored a wrong checksum'];
     return [
       title,
       ...collections.flatMap(({ collection, onlyHere, onlyThere, different, more }) => [
         ...onlyHere.map((id) => `  only here   ${printable(collection)}/${printable(id)}`),
         ...onlyThere.map((id) => `  only there  ${printable(collection)}/${printable(id)}`),
         ...different.map((id) => `  different   ${printable(collection)}/${printable(id)}`),
-        ...(more ? [`  and more of ${printable(collection)}`] : []),
+        ...(more ? [`  and more in ${printable(collection)}`] : []),
       ]),
     ];
   });
   for (const { owner } of oneSided.slice(0, ONE_SIDED_NAMED))
-    lines.push(`${printable(owner)}: only one of the two follows it`);
+    lines.push(`${printable(owner)}: followed by only one of the nodes`);
   const more = oneSided.length - ONE_SIDED_NAMED;
-  if (more > 0) lines.push(`and ${more} more that only one of the two follows`);
+  if (more > 0) lines.push(`and ${more} more followed by only one of the nodes`);
   return [...lines, ...leftOut, `(${cost})`].join('\n');
 }
 
@@ -156,7 +156,7 @@ function amount(count: number, unit: string): string {
 const TITLES = [
   ['error', 'Errors', chalk.red],
   ['warning', 'Warnings', chalk.yellow],
-  ['info', 'Good to know', chalk.cyan],
+  ['info', 'Notes', chalk.cyan],
 ] as const;
 
 function reportText({ findings, checked, unchecked, healthy }: Shown): string {
@@ -173,10 +173,10 @@ function reportText({ findings, checked, unchecked, healthy }: Shown): string {
     ];
   });
   const left = unchecked.map(({ check }) => printable(check));
-  if (left.length > 0) lines.push(`Not looked at: ${[...new Set(left)].join(', ')}.`);
+  if (left.length > 0) lines.push(`Not checked: ${[...new Set(left)].join(', ')}.`);
   lines.push(
     healthy
-      ? `${checked.length} checks, nothing to mend.`
+      ? `${checked.length} checks passed, no problems found.`
       : `${checked.length} checks: ${checked.map(({ check }) => printable(check)).join(', ')}.`,
   );
   return lines.join('\n');

@@ -8,7 +8,7 @@ import { parsePeerId, type PeerId } from '../../protocols/wire/identity.ts';
 import { readSettings } from '../secrets.ts';
 import { refuseExisting, writeWhole } from '../whole-file.ts';
 import { answerOf, connect } from './client.ts';
-import { bytesText, printJson, printLine, withProgress } from './output.ts';
+import { JSON_OPTION, bytesText, printJson, printLine, withProgress } from './output.ts';
 
 interface Options {
   readonly author?: string[];
@@ -20,12 +20,12 @@ interface Options {
 /** `agrinet export-feed FILE`: signed entries in a file, to be carried where there is no network. */
 export function exportFeedCommand(): Command {
   return new Command('export-feed')
-    .description('write the signed entries this node holds into a file, to carry them by hand')
-    .argument('<file>', 'where to; never over a file that is there')
-    .option('--author <id...>', 'only the feeds of these nodes')
-    .option('--for <id>', 'the node it is carried to: private channels in which it takes part come along')
-    .option('--force', 'replace the file')
-    .option('--json', 'print one line of JSON')
+    .description('export signed entries to a file, to carry them by hand')
+    .argument('<file>', 'file to write; must not exist yet, unless --force is given')
+    .option('--author <id...>', 'only feeds of these nodes')
+    .option('--for <id>', 'the recipient: includes the private channels it participates in')
+    .option('--force', 'overwrite an existing file')
+    .option(...JSON_OPTION)
     .action(async (file: string, options: Options) => {
       await refuseExisting(file, options.force === true);
       const daemon = connect(readSettings());
@@ -46,7 +46,9 @@ export function exportFeedCommand(): Command {
       );
       if (options.json) printJson({ file, from, for: to ?? null, items: sum.items, bytes: size });
       else
-        printLine(`${file}: ${sum.items} entries in ${bytesText(size)}. Take it there: agrinet import-feed`);
+        printLine(
+          `${file}: ${sum.items} entries, ${bytesText(size)}. Import it on the other node with: agrinet import-feed`,
+        );
     });
 }
 
@@ -68,7 +70,7 @@ async function* fileOf(
   } catch (cause) {
     throw new AgrinetError(
       'daemon-not-running',
-      'the daemon broke off; its log says why. Nothing was written.',
+      'the daemon closed the connection; see its log. No file was written.',
       { cause },
     );
   }
@@ -82,7 +84,7 @@ function peerOf(what: string, text: string): PeerId {
   if (found === undefined)
     throw new AgrinetError(
       'usage',
-      `${what}: ${JSON.stringify(text.slice(0, 80))} is no peer id. \`agrinet identity\` shows a node's.`,
+      `${what}: ${JSON.stringify(text.slice(0, 80))} is not a peer ID. Run \`agrinet identity\` on that node to see its ID.`,
     );
   return found;
 }

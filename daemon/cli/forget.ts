@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { readSettings } from '../secrets.ts';
 import { connect } from './client.ts';
-import { bytesText, printable, printJson, printLine, withProgress } from './output.ts';
+import { JSON_OPTION, bytesText, printable, printJson, printLine, withProgress } from './output.ts';
 import { progressEnd } from './progress-lines.ts';
 
 const Figures = z.object({
@@ -28,11 +28,13 @@ interface Options {
 /** `agrinet forget`: what a revoked node left, here and on the disk. */
 export function forgetCommand(): Command {
   return new Command('forget')
-    .description('drop what a revoked node left; what contracts and ratings of own users rest on stays')
-    .argument('<node>', 'peer id, or legacy:<url>, of a revoked node; `agrinet nodes` lists them')
-    .option('--dry-run', 'say what would go, and change nothing')
-    .option('--yes', 'do not ask')
-    .option('--json', 'print what has gone as JSON')
+    .description(
+      'delete the data of a revoked node, except what contracts and ratings of local users depend on',
+    )
+    .argument('<node>', 'peer ID, or legacy:<url>, of a revoked node, from `agrinet nodes`')
+    .option('--dry-run', 'show what would be deleted without deleting it')
+    .option('--yes', 'skip the confirmation prompt')
+    .option(...JSON_OPTION)
     .action(forget);
 }
 
@@ -42,15 +44,15 @@ async function forget(id: string, { dryRun, yes, json }: Options): Promise<void>
   const follow = (response: Response, label: string) =>
     withProgress(label, (onProgress) => progressEnd(response, Figures, onProgress, 'forgetting'));
   if (dryRun || !yes) {
-    const planned = await follow(await client.getStream(path), 'looking');
-    if (dryRun) return json ? printJson(planned) : printLine(`Would go: ${goingText(planned)}`);
+    const planned = await follow(await client.getStream(path), 'Scanning');
+    if (dryRun) return json ? printJson(planned) : printLine(`Would delete ${goingText(planned)}`);
     if (!(await isMeant(planned)))
-      throw new AgrinetError('usage', 'nothing was changed; with --yes it is not asked');
+      throw new AgrinetError('usage', 'nothing was deleted; use --yes to skip the confirmation');
   }
-  const end = await follow(await client.postStream(path, '', 'application/json'), 'entries');
+  const end = await follow(await client.postStream(path, '', 'application/json'), 'Deleting');
   if (json) return printJson(end);
-  printLine(`Gone: ${goingText(end)}`);
-  printLine(`The database takes up ${bytesText(end.freedBytes)} less.`);
+  printLine(`Deleted ${goingText(end)}`);
+  printLine(`The database shrank by ${bytesText(end.freedBytes)}.`);
 }
 
 function goingText({ entries, bytes, ops, keptEntries, keptBytes, items }: z.output<typeof Figures>): string {
@@ -58,8 +60,8 @@ function goingText({ entries, bytes, ops, keptEntries, keptBytes, items }: z.out
   const kept =
     keptEntries === 0
       ? ''
-      : ` ${keptEntries} entries (${bytesText(keptBytes)}) stay: contracts and ratings of own users rest on them.`;
-  return `${entries} entries (${bytesText(bytes)}) with ${ops} ops${old}.${kept}`;
+      : ` ${keptEntries} entries (${bytesText(keptBytes)}) are kept: contracts and ratings of local users depend on them.`;
+  return `${entries} entries (${bytesText(bytes)}, ${ops} operations)${old}.${kept}`;
 }
 
 /** Asked on a terminal only: what runs by itself has to say `--yes`. */
@@ -68,7 +70,7 @@ async function isMeant(planned: z.output<typeof Figures>): Promise<boolean> {
   const lines = createInterface({ input: process.stdin, output: process.stderr });
   try {
     const answer = await lines.question(
-      `${printable(planned.nodeId)}: ${goingText(planned)}\nForget it? It comes back only from other nodes. [y/N] `,
+      `About to delete the data of ${printable(planned.nodeId)}: ${goingText(planned)}\nContinue? It can only be fetched again from other nodes. [y/N] `,
     );
     return /^y(es)?$/i.test(answer.trim());
   } finally {

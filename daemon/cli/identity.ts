@@ -4,15 +4,15 @@ import { identityPath, readIdentity } from '../identity-file.ts';
 import { readSettings } from '../secrets.ts';
 import { isLoopbackHost, type Settings } from '../settings.ts';
 import { answerOf, connect } from './client.ts';
-import { printable, printJson, printLine } from './output.ts';
+import { JSON_OPTION, printable, printJson, printLine } from './output.ts';
 
 /** `agrinet identity`: who this node is; from DATA_DIR while the daemon is down. */
 export function identityCommand(): Command {
   return new Command('identity')
     .description(
-      'show the peer id and addresses of this node; without a running daemon, the peer id in DATA_DIR',
+      'show the peer ID and addresses of this node; while the daemon is stopped, the peer ID in DATA_DIR',
     )
-    .option('--json', 'print one line of JSON')
+    .option(...JSON_OPTION)
     .action(async (options: { json?: true }) => {
       const who = await whoIs(readSettings());
       if (options.json) {
@@ -39,6 +39,6 @@ async function whoIs(settings: Settings): Promise<Record<string, unknown>> {
   }
   const identity = await readIdentity(settings.dataDir);
   if (identity !== undefined) return { peerId: identity.peerId, running: false };
-  const message = `There is no ${identityPath(settings.dataDir)} yet. \`npx agrinet start\` makes one.`;
+  const message = `There is no ${identityPath(settings.dataDir)} yet. \`npx agrinet start\` creates it.`;
   throw new AgrinetError('daemon-not-running', message);
 }

@@ -15,7 +15,7 @@ import { encodeItem } from '../../protocols/mycelium/range-item.ts';
 import { bytesEqual, concat } from '../../protocols/wire/bytes.ts';
 import { readSettings } from '../secrets.ts';
 import { connect, type DaemonClient } from './client.ts';
-import { printable, printJson, printLine, withProgress } from './output.ts';
+import { JSON_OPTION, printable, printJson, printLine, withProgress } from './output.ts';
 
 interface Totals {
   accepted: number;
@@ -29,9 +29,9 @@ type Answer = Totals & { readonly rejected?: { readonly index: number; readonly 
 /** `agrinet import-feed FILE`: what was carried here, through the same door as everything that comes over the network. */
 export function importFeedCommand(): Command {
   return new Command('import-feed')
-    .description('take in signed entries from a file of export-feed; the same again changes nothing')
-    .argument('<file>', 'what agrinet export-feed wrote')
-    .option('--json', 'print one line of JSON')
+    .description('import signed entries from a feed file; importing it again changes nothing')
+    .argument('<file>', 'a file written by agrinet export-feed')
+    .option(...JSON_OPTION)
     .action(async (file: string, options: { json?: true }) => {
       const daemon = connect(readSettings());
       const totals: Totals = { accepted: 0, known: 0, ignored: 0, reasons: {}, strangers: {} };
@@ -67,7 +67,7 @@ async function carryIn(
     add(totals, answer);
     if (answer.rejected !== undefined) {
       const { index, code } = answer.rejected;
-      throw damaged(file, good + index, starts[index] ?? at, `is refused with ${printable(code)}`);
+      throw damaged(file, good + index, starts[index] ?? at, `was rejected (${printable(code)})`);
     }
     good += piece.length;
     onProgress(at, bodyEnd);
@@ -92,16 +92,16 @@ async function carryIn(
   } catch (error) {
     if (!['range-malformed', 'not-canonical'].includes(errorCode(error))) throw error;
     await flush();
-    throw damaged(file, good, at, end === undefined ? 'is cut off or altered' : 'is altered');
+    throw damaged(file, good, at, end === undefined ? 'is truncated or corrupted' : 'is corrupted');
   } finally {
     body.destroy();
   }
   await flush();
-  if (end === undefined) throw damaged(file, good, at, 'is missing: the file is cut off');
+  if (end === undefined) throw damaged(file, good, at, 'is missing: the file is truncated');
   if (!bytesEqual(end, sum.end()))
     throw new AgrinetError(
       'feed-file-damaged',
-      `${file}: its checksum does not hold, though no entry that was taken in is wrong: each is signed. Have it written again.`,
+      `${file}: the checksum does not match. The imported entries are valid, since each is signed; export the file again.`,
     );
 }
 
@@ -134,7 +134,7 @@ async function bytesAt(handle: FileHandle, position: number, length: number): Pr
 function damaged(file: string, good: number, at: number, what: string): AgrinetError {
   return new AgrinetError(
     'feed-file-damaged',
-    `${file}: item ${good + 1} (byte ${at}) ${what}. The ${good} before it are good and stay; have the file written again.`,
+    `${file}: item ${good + 1} (byte ${at}) ${what}. The ${good} entries before it are valid and were imported; export the file again.`,
   );
 }
 
@@ -148,8 +148,8 @@ function add(totals: Totals, answer: Totals): void {
 }
 
 function report({ accepted, known, ignored, reasons, strangers }: Totals): void {
-  printLine(`${accepted} entries are new, ${known} were known, ${ignored} were left.`);
-  for (const [code, count] of Object.entries(reasons)) printLine(`  left: ${count} ${printable(code)}`);
+  printLine(`${accepted} new entries, ${known} already known, ${ignored} skipped.`);
+  for (const [code, count] of Object.entries(reasons)) printLine(`  skipped: ${count} ${printable(code)}`);
   for (const [author, count] of Object.entries(strangers))
     printLine(
       `  ${printable(author)} is not registered here (${count} entries): register it, then import again.`,

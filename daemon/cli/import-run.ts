@@ -164,7 +164,7 @@ class Batches {
       const from = rows[0]?.line ?? 0;
       throw new AgrinetError(
         'request-refused',
-        `the daemon broke off during the rows from line ${from} on; run the import again, nothing goes in twice`,
+        `the daemon closed the connection while importing the rows from line ${from}; run the import again, no row is imported twice`,
       );
     }
     this.#done += rows.length;
@@ -182,10 +182,7 @@ async function* answer(response: Response): AsyncGenerator<z.output<typeof answe
     if (text.trim() === '') continue;
     const line = answerLine.safeParse(parseJson(text));
     if (!line.success) {
-      throw new AgrinetError(
-        'request-refused',
-        'the daemon answered the import with something else than progress',
-      );
+      throw new AgrinetError('request-refused', 'the daemon sent an unexpected response to the import');
     }
     yield line.data;
   }

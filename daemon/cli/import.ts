@@ -7,7 +7,7 @@ import { readSettings } from '../secrets.ts';
 import { systemEnv } from '../system-env.ts';
 import { connect } from './client.ts';
 import { importPrices } from './import-run.ts';
-import { printJson, printLine } from './output.ts';
+import { JSON_OPTION, printJson, printLine } from './output.ts';
 import type { ImportSummary, RefusedRow } from './import-run.ts';
 
 /** So many bad rows are named one by one; of the rest only the number is said. */
@@ -16,15 +16,18 @@ const SHOWN_ROWS = 20;
 /** `agrinet import`: the prices of a WFP file into the running daemon, and on request a seller's listings at them. */
 export function importCommand(): Command {
   return new Command('import')
-    .description('import a WFP food price file: each row as a price')
+    .description('import a WFP food price file, one price per row')
     .argument(
       '<file>',
-      'CSV file of any year’s columns, delimiter and encoding, also under gzip; a pipe will do, `-` is standard input',
+      'CSV file (any year, delimiter or encoding, optionally gzipped) or pipe; `-` for standard input',
     )
-    .option('--region <name...>', 'only rows of these regions (admin1); "unspecified" for rows without one')
-    .option('--listings', 'also offer at the newest price of each series, as listings of --user')
-    .option('--user <seller>', 'the user of this node whose offers the listings are')
-    .option('--json', 'print the figures as JSON')
+    .option(
+      '--region <name...>',
+      'only rows of these regions (admin1); "unspecified" matches rows without one',
+    )
+    .option('--listings', 'also create listings for --user at the latest price of each series')
+    .option('--user <seller>', 'the user of this node who offers the listings')
+    .option(...JSON_OPTION)
     .action(async (file: string, options: Options) => {
       await run(file, options);
     });
@@ -41,14 +44,11 @@ interface Options {
 function sellerOf({ listings, user }: Options): string | undefined {
   if (listings === undefined && user === undefined) return undefined;
   if (listings === undefined)
-    throw new AgrinetError(
-      'usage',
-      '--user says whose the listings are; give --listings with it, or neither',
-    );
+    throw new AgrinetError('usage', '--user requires --listings: it names the user to create listings for');
   if (user === undefined || user.trim() === '')
     throw new AgrinetError(
       'usage',
-      '--listings needs --user <seller>: a listing is the offer of a user of this node',
+      '--listings requires --user <seller>: every listing is an offer by a user of this node',
     );
   return user;
 }
@@ -97,7 +97,7 @@ async function run(file: string, options: Options): Promise<void> {
     progress.stop();
     source.destroy();
     for (const row of refused) process.stderr.write(`line ${row.line}: ${row.reason}\n`);
-    if (count > refused.length) process.stderr.write(`and ${count - refused.length} more rows\n`);
+    if (count > refused.length) process.stderr.write(`and ${count - refused.length} more rejected rows\n`);
   }
 }
 
@@ -173,7 +173,7 @@ function report(
       (offers
         ? `listings: ${listings.created} created, ${listings.changed} changed, ${listings.unchanged} unchanged; `
         : '') +
-      `refused: ${refused}${skipped > 0 ? `; of other regions: ${skipped}` : ''} ` +
+      `rejected: ${refused}${skipped > 0 ? `; skipped (other regions): ${skipped}` : ''} ` +
       `(${seconds.toFixed(1)} s, ${rate} records/s)`,
   );
 }

@@ -2,16 +2,18 @@ import { Command, Option } from 'commander';
 import { JOB_STATES, type JobState } from '../../api/ports/jobs.ts';
 import { readSettings } from '../secrets.ts';
 import { answerOf, connect } from './client.ts';
-import { boxTable, localTime, printable, printJson, printLine } from './output.ts';
+import { JSON_OPTION, boxTable, localTime, printable, printJson, printLine } from './output.ts';
 
 /** `agrinet jobs`: how many there are and which, and dead ones tried again. */
 export function jobsCommand(): Command {
-  const command = new Command('jobs').description('the daemon’s jobs: syncs, notifications, SMS, webhooks');
+  const command = new Command('jobs').description(
+    'list and retry jobs of the daemon: syncs, notifications, SMS, webhooks',
+  );
   command
     .command('list', { isDefault: true })
-    .description('how many there are, and the newest')
-    .addOption(new Option('--state <state>', 'only those').choices([...JOB_STATES]))
-    .option('--json', 'print what the daemon answers')
+    .description('show job counts and the latest jobs')
+    .addOption(new Option('--state <state>', 'only jobs in this state').choices([...JOB_STATES]))
+    .option(...JSON_OPTION)
     .action(async (options: { state?: JobState; json?: true }) => {
       const daemon = connect(readSettings()).api;
       const { state } = options;
@@ -37,11 +39,11 @@ export function jobsCommand(): Command {
         `${each.attempts}/${each.maxAttempts}`,
         each.error === undefined ? '-' : printable(each.error.message),
       ]);
-      printLine(boxTable(['Job', 'What', 'State', 'Attempts', 'Last error'], rows));
+      printLine(boxTable(['Job', 'Type', 'State', 'Attempts', 'Last error'], rows));
     });
   command
     .command('retry <id>')
-    .description('begin a dead job anew')
+    .description('retry a dead job')
     .action(async (id: string) => {
       const { state } = await answerOf(
         connect(readSettings()).api.jobs[':id'].retry.$post({ param: { id: encodeURIComponent(id) } }),

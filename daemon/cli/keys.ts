@@ -5,12 +5,12 @@ import { SCOPES, type Scope } from '../../api/access.ts';
 import { AgrinetError, errorMessage } from '../../protocols/errors.ts';
 import { readSettings } from '../secrets.ts';
 import { answerOf, connect } from './client.ts';
-import { boxTable, localTime, printable, printJson, printLine } from './output.ts';
+import { boxTable, JSON_OPTION, localTime, printable, printJson, printLine } from './output.ts';
 
 const daemon = () => connect(readSettings()).api.api.keys;
 type Page = InferResponseType<ReturnType<typeof daemon>['$get']>;
 type Issued = InferResponseType<ReturnType<typeof daemon>['issue']['$post']>;
-const asJson = () => new Option('--json', 'print what the daemon answers');
+const asJson = () => new Option(...JSON_OPTION);
 
 /** `agrinet keys`: the API keys that this node has issued. */
 export function keysCommand(): Command {
@@ -18,32 +18,36 @@ export function keysCommand(): Command {
   keys
     .command('list', { isDefault: true })
     .description('list keys, newest first')
-    .option('--user <id>', 'only those of this user')
+    .option('--user <id>', 'only keys of this user')
     .addOption(asJson())
     .action(list);
   keys
     .command('issue')
-    .description('issue a key; it is shown this once')
-    .requiredOption('--user <id>', 'user the key acts for')
-    .option('--scopes <list>', 'of read, write, register, worker, operator, comma-separated', names, [
+    .description('issue a key; it is shown only once')
+    .requiredOption('--user <id>', 'the user the key acts for')
+    .option('--scopes <list>', 'comma-separated list of read, write, register, worker, operator', names, [
       'read',
       'write',
     ])
-    .option('--expires <time>', 'seconds, or with a unit: 12h, 30d (default: 90d)', seconds)
-    .option('--uses <n>', 'with the scope register: how many nodes it is for, 1 to 32 (default: 1)', nodes)
+    .option('--expires <time>', 'lifetime in seconds, or with a unit: 12h, 30d (default: 90d)', seconds)
+    .option(
+      '--uses <n>',
+      'with the register scope: how many nodes may register with it, 1 to 32 (default: 1)',
+      nodes,
+    )
     .addOption(asJson())
     .action(issue);
   keys
     .command('revoke')
-    .description('end a key at once')
-    .argument('<id>', 'id of the key; `agrinet keys list` shows it')
+    .description('revoke a key immediately')
+    .argument('<id>', 'ID of the key, from `agrinet keys list`')
     .addOption(asJson())
     .action(revoke);
   keys
     .command('rotate')
-    .description('replace a key; the new one is shown this once')
-    .argument('<id>', 'id of the key; `agrinet keys list` shows it')
-    .option('--grace <time>', 'how long the old key stays valid: seconds, 12h, 7d (default: 1d)', seconds)
+    .description('replace a key; the new key is shown only once')
+    .argument('<id>', 'ID of the key, from `agrinet keys list`')
+    .option('--grace <time>', 'how long the old key remains valid: seconds, 12h, 7d (default: 1d)', seconds)
     .addOption(asJson())
     .action(rotate);
   return keys;
@@ -95,7 +99,7 @@ async function issue(options: {
     ...(uses === undefined ? {} : { uses }),
   };
   const answer = await answerOf(daemon().issue.$post({ json: body }));
-  await shownOrRevoked(answer, 'Issue another once there is room.', () => {
+  await shownOrRevoked(answer, 'Make room for the output, then issue another key.', () => {
     if (options.json) printJson(answer);
     else show(answer);
   });
@@ -112,7 +116,7 @@ async function rotate(id: string, { grace, json }: { grace?: number; json?: true
   const answer = await answerOf(
     daemon()[':id'].rotate.$post({ param: { id: encodeURIComponent(id) }, json: body }),
   );
-  const until = `The old one, ${printable(answer.previous.id)}, is valid until ${localTime(answer.previous.expiresAt)}.`;
+  const until = `The old key, ${printable(answer.previous.id)}, remains valid until ${localTime(answer.previous.expiresAt)}.`;
   await shownOrRevoked(answer, `${until} Issue another key in its place.`, () => {
     if (json) {
       printJson(answer);
@@ -141,12 +145,14 @@ function show(answer: Issued, ...more: readonly string[]): void {
   const scopes = printable(answer.scopes.join(', '));
   const uses =
     answer.uses === 1
-      ? ['It registers one node, which may repeat with it; revoking that node ends it.']
-      : [`It registers ${answer.uses} nodes, which may repeat with it; revoking one of them ends it.`];
+      ? ['One node can register with it, any number of times; revoking that node revokes the key.']
+      : [
+          `${answer.uses} nodes can register with it, any number of times; revoking any of them revokes the key.`,
+        ];
   const lines = [
     printable(answer.key, 256),
-    `Id ${printable(answer.id)}, for ${printable(answer.userId)}, scopes ${scopes},`,
-    `valid until ${localTime(answer.expiresAt)}. Keep it now: it is not shown again.`,
+    `ID ${printable(answer.id)}, user ${printable(answer.userId)}, scopes ${scopes},`,
+    `valid until ${localTime(answer.expiresAt)}. Save it now: it will not be shown again.`,
     ...(answer.uses === undefined ? [] : uses),
     ...more,
   ];
@@ -156,13 +162,13 @@ function show(answer: Issued, ...more: readonly string[]): void {
 function names(text: string): Scope[] {
   return text.split(',').map((each) => {
     const scope = SCOPES.find((known) => known === each.trim());
-    if (scope === undefined) throw new InvalidArgumentError(`Scopes are ${SCOPES.join(', ')}.`);
+    if (scope === undefined) throw new InvalidArgumentError(`Valid scopes: ${SCOPES.join(', ')}.`);
     return scope;
   });
 }
 
 function nodes(text: string): number {
-  if (!/^([1-9]|[12]\d|3[0-2])$/.test(text)) throw new InvalidArgumentError('Between 1 and 32 nodes.');
+  if (!/^([1-9]|[12]\d|3[0-2])$/.test(text)) throw new InvalidArgumentError('Must be a number from 1 to 32.');
   return Number(text);
 }
 
@@ -172,6 +178,6 @@ function seconds(text: string): number {
   const [, digits = '', unit = ''] = /^(\d{1,9})([smhd]?)$/.exec(text) ?? [];
   const factor = UNITS[unit];
   if (digits === '' || factor === undefined)
-    throw new InvalidArgumentError('Write seconds, or a number with s, m, h or d: 90d.');
+    throw new InvalidArgumentError('Use seconds, or a number followed by s, m, h or d, such as 90d.');
   return Number(digits) * factor;
 }

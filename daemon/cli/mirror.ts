@@ -4,15 +4,15 @@ import { AgrinetError } from '../../protocols/errors.ts';
 import { readLines } from '../../protocols/market/lines.ts';
 import { readSettings } from '../secrets.ts';
 import { answerOf, connect } from './client.ts';
-import { boxTable, localTime, printable, printJson, printLine, withProgress } from './output.ts';
+import { JSON_OPTION, boxTable, localTime, printable, printJson, printLine, withProgress } from './output.ts';
 
 /** `agrinet mirror`: the tables in DynamoDB that the node keeps like its own database. */
 export function mirrorCommand(): Command {
-  const command = new Command('mirror').description('the DynamoDB mirror').exitOverride();
+  const command = new Command('mirror').description('manage the DynamoDB mirror').exitOverride();
   command
     .command('status', { isDefault: true })
-    .description('state, holder, lag, and what DynamoDB does not take')
-    .option('--json', 'print what the daemon answers')
+    .description('show state, holder, lag and rejected items')
+    .option(...JSON_OPTION)
     .action(async (options: { json?: true }) => {
       const found = await status();
       if (options.json) printJson(found);
@@ -20,15 +20,15 @@ export function mirrorCommand(): Command {
     });
   command
     .command('init')
-    .description('make the tables that are missing')
-    .option('--take-over', 'take the tables from a node that is gone for good')
+    .description('create missing tables')
+    .option('--take-over', 'take over the tables of a node that is permanently gone')
     .action(async (options: { takeOver?: true }) => {
       const json = { takeOver: options.takeOver === true };
       const { made, state, detail } = await answerOf(connect(readSettings()).api.mirror.init.$post({ json }));
       printLine(
         made.length === 0
-          ? 'No table was missing.'
-          : `Made: ${made.map((name) => printable(name)).join(', ')}`,
+          ? 'No tables were missing.'
+          : `Created: ${made.map((name) => printable(name)).join(', ')}`,
       );
       if (state !== 'running' && state !== 'filling' && state !== 'starting')
         throw new AgrinetError('request-refused', `the mirror is ${state}: ${printable(detail, 600)}`);
@@ -36,25 +36,25 @@ export function mirrorCommand(): Command {
     });
   command
     .command('verify')
-    .description('hold every item against the database; exit code 89 when something differs')
+    .description('compare every item with the database; exits with 89 if any item differs')
     .option('--json', 'print the differences as NDJSON')
     .action(async (options: { json?: true }) => {
       const end = await check('/mirror/verify', {}, options.json === true);
       if (end.differences > 0)
         throw new AgrinetError(
           'mirror-differs',
-          `${end.differences} items differ; to mend them: agrinet mirror repair`,
+          `${end.differences} items differ; repair them with: agrinet mirror repair`,
         );
     });
   command
     .command('repair')
-    .description('bring out anew whatever differs, and take out what should not be there')
-    .option('--delete-foreign', 'also what the mirror never wrote, such as items of an old back end')
+    .description('rewrite items that differ and delete items that should not exist')
+    .option('--delete-foreign', 'also delete items the mirror never wrote, such as those of an old back end')
     .option('--json', 'print the differences as NDJSON')
     .action(async (options: { json?: true; deleteForeign?: true }) => {
       const body = { deleteForeign: options.deleteForeign === true };
       const { mended } = await check('/mirror/repair', body, options.json === true);
-      if (options.json !== true) printLine(`${mended ?? 0} mended`);
+      if (options.json !== true) printLine(`Items repaired: ${mended ?? 0}`);
     });
   return command;
 }
@@ -74,14 +74,14 @@ function statusReport(found: Status): string {
     ],
     ['Lag', `${lag.entries} entries, ${lag.seconds} s`],
     ['In flight', String(found.inFlight)],
-    ['Outbox', `${found.outbox} rows, ${found.waiting} of them tombstones to be removed`],
+    ['Outbox', `${found.outbox} rows, including ${found.waiting} tombstones to be removed`],
     [
-      'Since the start',
+      'Since start',
       `${found.written} written, ${found.tombstoned} tombstones, ${found.removed} removed, ${found.failures} failures`,
     ],
     ['Last write', localTime(found.lastWriteAt)],
     ['Last error', found.lastError === null ? '-' : printable(found.lastError, 300)],
-    ['Refused', String(refused.count)],
+    ['Rejected', String(refused.count)],
     ...refused.rows.map(({ key, reason }) => [`  ${printable(key)}`, printable(reason, 300)]),
   ];
   return boxTable(['DynamoDB mirror', ''], rows);
@@ -113,7 +113,7 @@ async function check(path: string, body: object, json: boolean): Promise<End> {
     for await (const { text } of readLines(response.body ?? new ReadableStream(), MAX_LINE)) {
       const line = Line.parse(JSON.parse(text));
       if ('error' in line)
-        throw new AgrinetError('request-refused', `the check was broken off: ${printable(line.error, 300)}`);
+        throw new AgrinetError('request-refused', `the check was aborted: ${printable(line.error, 300)}`);
       if ('done' in line) onProgress(line.done, line.total);
       else if ('finished' in line) last = line;
       else if (json) printJson(line.difference);
@@ -127,16 +127,19 @@ async function check(path: string, body: object, json: boolean): Promise<End> {
     return last;
   });
   if (end === undefined)
-    throw new AgrinetError('request-refused', 'the daemon broke off the check; run it again');
+    throw new AgrinetError(
+      'request-refused',
+      'the daemon closed the connection during the check; run it again',
+    );
   if (json) {
     printJson(end);
     return end;
   }
   const foreign = sum(end.foreign);
   printLine(
-    `${sum(end.items)} items, ${end.differences} differ` +
-      (end.pending > 0 ? `, ${end.pending} wait in the outbox` : '') +
-      (foreign > 0 ? `, ${foreign} are not the mirror's: ${named(end.foreign)}` : ''),
+    `${sum(end.items)} items checked, ${end.differences} differ` +
+      (end.pending > 0 ? `, ${end.pending} pending in the outbox` : '') +
+      (foreign > 0 ? `, ${foreign} not written by the mirror: ${named(end.foreign)}` : ''),
   );
   return end;
 }

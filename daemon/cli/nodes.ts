@@ -9,20 +9,20 @@ import { readSecretFile } from '../secret-file.ts';
 import { readSettings } from '../secrets.ts';
 import { answerOf, connect } from './client.ts';
 import { setCommand } from './node-set.ts';
-import { boxTable, localTime, printable, printJson, printLine, quotaText } from './output.ts';
+import { JSON_OPTION, boxTable, localTime, printable, printJson, printLine, quotaText } from './output.ts';
 
 /** `agrinet nodes`: the registry of this node, and what its operator decides about it. */
 export function nodesCommand(): Command {
   return new Command('nodes')
-    .description('list the nodes registered with this one')
-    .option('--json', 'print what the daemon answers')
+    .description('list and manage registered nodes')
+    .option(...JSON_OPTION)
     .action(async (options: { json?: true }) => {
       const registry = await answerOf(connect(readSettings()).api.federation.nodes.$get());
       if (options.json) {
         printJson(registry);
         return;
       }
-      const head = ['Node', 'URL', 'Region', 'Status', 'Connected', 'Lag', 'Last Sync', 'Kept / Quota'];
+      const head = ['Node', 'URL', 'Region', 'Status', 'Connected', 'Lag', 'Last Sync', 'Stored / Quota'];
       const rows = registry.nodes.map((each) => [
         printable(each.nodeId),
         printable(each.url === '' ? '-' : each.url),
@@ -36,9 +36,9 @@ export function nodesCommand(): Command {
       printLine(boxTable(head, rows));
     })
     .addCommand(
-      switchCommand('approve', 'make a pending node active; one that is an agrinetd is asked for its key'),
+      switchCommand('approve', 'activate a pending node; an agrinetd first has to prove its identity'),
     )
-    .addCommand(switchCommand('revoke', 'end a registration until it is approved anew'))
+    .addCommand(switchCommand('revoke', 'revoke a registration until it is approved again'))
     .addCommand(addCommand())
     .addCommand(setCommand())
     .addCommand(fenceCommand());
@@ -46,10 +46,10 @@ export function nodesCommand(): Command {
 
 function fenceCommand(): Command {
   return new Command('fence')
-    .description('another geofence for what comes from a node')
-    .argument('<node>', 'peer id, or legacy:<url>, of a node; `agrinet nodes` lists them')
-    .argument('<fence>', 'lat,long,km; a GeoJSON file; off; or default, which is GEOFENCE')
-    .option('--json', 'print what the daemon answers')
+    .description('set the geofence for content from one node')
+    .argument('<node>', 'peer ID, or legacy:<url>, of a node, from `agrinet nodes`')
+    .argument('<fence>', 'lat,long,km; a GeoJSON file; off; or default for GEOFENCE')
+    .option(...JSON_OPTION)
     .action(async (id: string, given: string, _: unknown, command: Command) => {
       const fence = await fenceBody(given);
       const node = connect(readSettings()).api.federation.nodes[':id'];
@@ -71,7 +71,7 @@ async function fenceBody(given: string): Promise<string | { [field: string]: unk
 
 /** `agrinet suspend`: nothing the node writes from now on is taken; what is held stays. */
 export function suspendCommand(): Command {
-  return switchCommand('suspend', 'take no more entries of a node; what is held stays');
+  return switchCommand('suspend', 'stop accepting entries from a node; existing data stays');
 }
 
 /** `agrinet resume`: ends a suspension; what was written meanwhile is fetched. */
@@ -82,8 +82,8 @@ export function resumeCommand(): Command {
 function switchCommand(name: 'approve' | 'revoke' | 'suspend' | 'resume', description: string): Command {
   return new Command(name)
     .description(description)
-    .argument('<node>', 'peer id, or legacy:<url>, of a node; `agrinet nodes` lists them')
-    .option('--json', 'print what the daemon answers')
+    .argument('<node>', 'peer ID, or legacy:<url>, of a node, from `agrinet nodes`')
+    .option(...JSON_OPTION)
     .action(async (id: string, _: unknown, command: Command) => {
       const node = connect(readSettings()).api.federation.nodes[':id'];
       const answer = await answerOf(node[name].$post({ param: { id: encodeURIComponent(id) } }));
@@ -102,28 +102,31 @@ interface AddOptions {
 /** Read here, from a file that nobody else may read: on a command line everybody sees it. Throws `usage`. */
 async function keyOf({ keyFile, withoutKey }: AddOptions): Promise<{ key?: string | null }> {
   if (keyFile !== undefined && withoutKey === true)
-    throw new AgrinetError('usage', '--key-file or --without-key, not both');
+    throw new AgrinetError('usage', '--key-file and --without-key cannot be combined');
   if (withoutKey === true) return { key: null };
   if (keyFile === undefined) return {};
   const key = (await readSecretFile(resolve(keyFile), 'usage'))?.trim();
-  if (key === undefined) throw new AgrinetError('usage', `cannot read ${keyFile}: there is no such file`);
+  if (key === undefined) throw new AgrinetError('usage', `cannot read ${keyFile}: no such file`);
   if (!SOURCE_KEY.test(key))
-    throw new AgrinetError('usage', `${keyFile} holds no key: 1 to 512 visible ASCII characters on one line`);
+    throw new AgrinetError(
+      'usage',
+      `${keyFile} does not contain a key: expected 1 to 512 visible ASCII characters on one line`,
+    );
   return { key };
 }
 
 function addCommand(): Command {
   return new Command('add')
-    .description('register a node by its URL; an old back end without a key is read over HTTP only')
+    .description('register a node by URL; an old back end without a key is only read over HTTP')
     .argument('<url>', 'URL of the node')
-    .option('--region <region>', 'its region')
-    .option('--email <address>', 'its operator; stays in this registry')
+    .option('--region <region>', 'region of the node')
+    .option('--email <address>', 'email address of its operator; not shared with other nodes')
     .option(
       '--key-file <file>',
-      'the key that an old back end answers to; kept as a secret, replaces an earlier one',
+      'file with the API key of an old back end; stored as a secret, replaces an earlier key',
     )
-    .option('--without-key', 'forget the key that is kept for it')
-    .option('--json', 'print what the daemon answers')
+    .option('--without-key', 'delete the stored key for this node')
+    .option(...JSON_OPTION)
     .action(async (url: string, options: AddOptions, command: Command) => {
       const body = {
         url,

@@ -109,7 +109,7 @@ export function quotaText({
   readonly quotaMb: number;
   readonly own: boolean;
 }): string {
-  const most = quotaMb === 0 ? 'no bound' : `${quotaMb} MiB`;
+  const most = quotaMb === 0 ? 'unlimited' : `${quotaMb} MiB`;
   return `${bytes === 0 ? '0' : bytesText(bytes)} / ${most}${own ? ' *' : ''}`;
 }
 

@@ -19,10 +19,10 @@ export async function newPassphrase(sources: PassphraseSources): Promise<string>
   if (weakness !== undefined)
     throw new AgrinetError(
       'usage',
-      `the passphrase can be guessed: ${weakness}. Take six words by chance, or: openssl rand -base64 32`,
+      `the passphrase is too weak: ${weakness}. Use six random words, or: openssl rand -base64 32`,
     );
-  if (given === undefined && (await ask('The same again: ')) !== passphrase)
-    throw new AgrinetError('usage', 'that was not the same passphrase. Run the command again.');
+  if (given === undefined && (await ask('Repeat the passphrase: ')) !== passphrase)
+    throw new AgrinetError('usage', 'the passphrases do not match. Run the command again.');
   return passphrase;
 }
 
@@ -35,7 +35,7 @@ async function givenPassphrase({ file, setting }: PassphraseSources): Promise<st
   if (file === undefined) return setting;
   const text = (await readSecretFile(file, 'usage'))?.trim();
   if (text === undefined || text === '')
-    throw new AgrinetError('usage', `${file} holds no passphrase. Write it there (chmod 600).`);
+    throw new AgrinetError('usage', `${file} does not contain a passphrase. Write it there (chmod 600).`);
   return text;
 }
 
@@ -44,7 +44,7 @@ async function ask(prompt: string): Promise<string> {
   if (process.stdin.isTTY !== true)
     throw new AgrinetError(
       'usage',
-      'there is no terminal to ask for the passphrase. Name a file with --passphrase-file, or set BACKUP_PASSPHRASE.',
+      'no terminal to ask for the passphrase. Use --passphrase-file or set BACKUP_PASSPHRASE.',
     );
   const unseen = new Writable({ write: (_chunk, _encoding, done) => done() });
   const lines = createInterface({ input: process.stdin, output: unseen, terminal: true });
@@ -55,7 +55,7 @@ async function ask(prompt: string): Promise<string> {
   try {
     return (await lines.question('', { signal: gone.signal })).trim();
   } catch (error) {
-    throw new AgrinetError('usage', 'no passphrase was given.', { cause: error });
+    throw new AgrinetError('usage', 'no passphrase was entered.', { cause: error });
   } finally {
     process.stderr.write('\n');
     lines.close();

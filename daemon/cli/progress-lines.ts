@@ -23,8 +23,11 @@ export async function progressEnd<T>(
     if (last.success) return last.data;
     const line = Step.parse(value);
     if ('error' in line)
-      throw new AgrinetError('request-refused', `the ${what} was broken off: ${printable(line.error, 300)}`);
+      throw new AgrinetError('request-refused', `the ${what} was aborted: ${printable(line.error, 300)}`);
     onProgress(line.done, line.total);
   }
-  throw new AgrinetError('request-refused', `the daemon broke off the ${what}; run it again`);
+  throw new AgrinetError(
+    'request-refused',
+    `the daemon closed the connection during the ${what}; run it again`,
+  );
 }

@@ -1,13 +1,13 @@
 import { Command } from 'commander';
 import { readSettings } from '../secrets.ts';
-import { printable, printJson, printLine, withProgress } from './output.ts';
+import { JSON_OPTION, printable, printJson, printLine, withProgress } from './output.ts';
 import { systemEnv } from '../system-env.ts';
 
 /** `agrinet rebuild`: makes views, indexes and digests anew from the feeds, while the daemon is down. */
 export function rebuildCommand(): Command {
   return new Command('rebuild')
-    .description('make views, indexes and digests anew from the feeds; stop the daemon first')
-    .option('--json', 'print one line of JSON')
+    .description('rebuild views, indexes and digests from the feeds; stop the daemon first')
+    .option(...JSON_OPTION)
     .action(async (options: { json?: true }) => {
       const settings = readSettings();
       const { rebuild } = await import('../maintenance.ts');

@@ -2,14 +2,16 @@ import chalk from 'chalk';
 import { Command } from 'commander';
 import { readSettings } from '../secrets.ts';
 import { answerOf, connect } from './client.ts';
-import { boxTable, localTime, printable, printJson, printLine } from './output.ts';
+import { JSON_OPTION, boxTable, localTime, printable, printJson, printLine } from './output.ts';
 
 /** `agrinet rejoin`: who has answered since this node lost something, and the end of the wait. */
 export function rejoinCommand(): Command {
   return new Command('rejoin')
-    .description('show whether promises wait for other nodes after a loss, and who has answered')
-    .option('--force', 'let promises go on without those that have not answered')
-    .option('--json', 'print what the daemon answers')
+    .description(
+      'show the recovery fence: after a data loss this node makes no new commitments until its peers have answered',
+    )
+    .option('--force', 'lift the fence without waiting for the remaining nodes')
+    .option(...JSON_OPTION)
     .action(async (options: { force?: true; json?: true }) => {
       const daemon = connect(readSettings()).api.rejoin;
       const standing = await answerOf(options.force ? daemon.force.$post() : daemon.$get());
@@ -18,10 +20,15 @@ export function rejoinCommand(): Command {
         return;
       }
       const { waiting, cause, since, until, nodes } = standing;
-      if (!waiting) printLine('Promises do not wait.');
+      if (!waiting) printLine('No recovery fence: new commitments are allowed.');
       else if (cause === undefined)
-        printLine(`Just started: promises wait for a first answer, until ${localTime(until)} at most.`);
-      else printLine(`Promises wait until every node has answered: ${cause}, ${localTime(since)}.`);
+        printLine(
+          `Starting up: no new commitments until a first peer answers, or until ${localTime(until)}.`,
+        );
+      else
+        printLine(
+          `Recovery fence since ${localTime(since)} (${cause}): no new commitments until every node has answered.`,
+        );
       if (nodes.length === 0) return;
       const rows = nodes.map(({ nodeId, answered }) => [
         printable(nodeId),
@@ -30,7 +37,7 @@ export function rejoinCommand(): Command {
       printLine(boxTable(['Node', 'Answered'], rows));
       if (waiting && cause !== undefined)
         printLine(
-          '`agrinet rejoin --force` goes on without the others; what only they know may then be promised twice.',
+          '`agrinet rejoin --force` lifts the fence now. What only the remaining nodes know about may then be committed twice.',
         );
     });
 }

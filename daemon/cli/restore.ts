@@ -1,6 +1,14 @@
 import { Command } from 'commander';
 import { readSettings } from '../secrets.ts';
-import { durationText, localTime, printable, printJson, printLine, withSteps } from './output.ts';
+import {
+  JSON_OPTION,
+  durationText,
+  localTime,
+  printable,
+  printJson,
+  printLine,
+  withSteps,
+} from './output.ts';
 import { knownPassphrase } from './passphrase.ts';
 import { systemEnv } from '../system-env.ts';
 
@@ -13,11 +21,11 @@ interface Options {
 /** `agrinet restore FILE`: a backup into an empty DATA_DIR, while the daemon is down. */
 export function restoreCommand(): Command {
   return new Command('restore')
-    .description('restore a backup into an empty DATA_DIR, in which only keys may lie; the daemon is down')
-    .argument('<file>', 'what agrinet backup wrote')
-    .option('--without-keys', 'leave the keys in the backup alone; those in DATA_DIR are used')
-    .option('--passphrase-file <file>', 'take the passphrase from a file that only you can read')
-    .option('--json', 'print one line of JSON')
+    .description('restore a backup into an empty DATA_DIR (key files may be present); stop the daemon first')
+    .argument('<file>', 'a file written by agrinet backup')
+    .option('--without-keys', 'do not restore keys from the backup; use those in DATA_DIR')
+    .option('--passphrase-file <file>', 'read the passphrase from a file that only you can read')
+    .option(...JSON_OPTION)
     .action(async (file: string, options: Options) => {
       const settings = readSettings();
       const { dataDir } = settings;
@@ -34,17 +42,19 @@ export function restoreCommand(): Command {
         return;
       }
       const age = durationText(systemEnv.now() - createdAt);
-      printLine(`${peerId} is back in ${dataDir}: ${records} records, of them ${entries} signed entries,`);
-      printLine(`as of ${localTime(createdAt)}, ${age} ago. Digest ${digest}, computed anew.`);
-      if (keyFiles.length > 0) printLine(`Keys from the backup: ${keyFiles.join(', ')}.`);
+      printLine(
+        `Restored ${peerId} into ${dataDir}: ${records} records, including ${entries} signed entries,`,
+      );
+      printLine(`as of ${localTime(createdAt)}, ${age} ago. Recomputed digest: ${digest}`);
+      if (keyFiles.length > 0) printLine(`Keys restored: ${keyFiles.join(', ')}.`);
       if (pepperMissing)
         printLine(
-          'Put key-pepper back before you start: the API keys are hashed with it (or give them up, see its error).',
+          'Put key-pepper back before you start the daemon: API keys are hashed with it. Its error message explains how to give those keys up instead.',
         );
       if (keyFiles.includes('swarm.key')) printLine(`Set MYCELIUM_PSK_FILE=${dataDir}/swarm.key.`);
       if (network !== settings.myceliumNetwork) printLine(`Set MYCELIUM_NETWORK=${printable(network)}.`);
       printLine(
-        'Now start the daemon. What it wrote since then comes back from its peers; promises wait until they have answered.',
+        'Now start the daemon. Entries written since the backup come back from peers; no new commitments are made until they have answered.',
       );
     });
 }

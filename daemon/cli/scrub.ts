@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { progressEnd } from './progress-lines.ts';
 import { readSettings } from '../secrets.ts';
 import { connect } from './client.ts';
-import { printable, printJson, printLine, withProgress } from './output.ts';
+import { JSON_OPTION, printable, printJson, printLine, withProgress } from './output.ts';
 
 const End = z.object({
   finished: z.literal(true),
@@ -17,19 +17,19 @@ const End = z.object({
 /** `agrinet scrub`: stored rows against the feeds, in the running daemon. */
 export function scrubCommand(): Command {
   return new Command('scrub')
-    .description('compare every stored row with the feeds while the node runs, and make anew what differs')
-    .option('--json', 'print what was found as JSON')
+    .description('compare every stored row with the feeds while the node runs, and repair rows that differ')
+    .option(...JSON_OPTION)
     .action(async ({ json }: { json?: true }) => {
       const response = await connect(readSettings()).postStream('/scrub', '', 'application/json');
       const end = await withProgress('rows', (onProgress) => progressEnd(response, End, onProgress, 'scrub'));
       if (json) return printJson(end);
       const tables = Object.entries(end.wrong).map(([table, rows]) => `${rows} in ${printable(table)}`);
-      if (tables.length === 0) return printLine(`${end.rows} rows, all as the feeds say.`);
-      printLine(`${end.rows} rows; these differed from the feeds: ${tables.join(', ')}.`);
+      if (tables.length === 0) return printLine(`${end.rows} rows checked, no differences found.`);
+      printLine(`${end.rows} rows checked; differences found: ${tables.join(', ')}.`);
       printLine(
         end.beyond === 0
-          ? 'All were made anew.'
-          : `${end.beyond} rest on entries that cannot be read: stop the node and run \`agrinet rebuild\`.`,
+          ? 'All of them were repaired.'
+          : `${end.beyond} depend on entries that cannot be read: stop the daemon and run \`agrinet rebuild\`.`,
       );
     });
 }

@@ -5,7 +5,7 @@ import { settingsHelp } from '../settings.ts';
 /** `agrinet start`: runs the daemon until it is told to stop. */
 export function startCommand(): Command {
   return new Command('start')
-    .description('run the daemon in the foreground; SIGINT or SIGTERM stops it')
+    .description('run the daemon in the foreground; stop it with SIGINT or SIGTERM')
     .addHelpText('after', () => `\n${settingsHelp()}`)
     .action(async () => {
       const settings = readSettings();

@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { notComparedText } from '../not-compared.ts';
 import { readSettings } from '../secrets.ts';
 import { answerOf, connect } from './client.ts';
-import { boxTable, count, localTime, printable, printJson, printLine } from './output.ts';
+import { JSON_OPTION, boxTable, count, localTime, printable, printJson, printLine } from './output.ts';
 
 const status = () => answerOf(connect(readSettings()).api.federation.status.$get());
 
@@ -13,8 +13,8 @@ type NodeHealth = Awaited<ReturnType<typeof status>>['federationHealth'][number]
 /** `agrinet status`: the table of the Agrinet status CLI. */
 export function statusCommand(): Command {
   return new Command('status')
-    .description('show how every node of the federation is')
-    .option('--json', 'print what the daemon answers')
+    .description('show the status of every node in the federation')
+    .option(...JSON_OPTION)
     .action(async (options: { json?: true }) => {
       const answer = await status();
       if (options.json) printJson(answer);

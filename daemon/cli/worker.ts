@@ -12,11 +12,11 @@ import { printLine } from './output.ts';
 export function workerCommand(): Command {
   return new Command('worker')
     .description(
-      'work on jobs of the daemon at BACKEND_URL, through Redis at REDIS_URL; run as many as you like',
+      'process jobs of the daemon at BACKEND_URL through Redis at REDIS_URL; any number of workers can run',
     )
     .addHelpText(
       'after',
-      '\nNeeds REDIS_URL, as the daemon has it, and API_KEY with the scopes worker and read (agrinet keys issue).\nOne Redis database belongs to one daemon.',
+      '\nRequires the same REDIS_URL as the daemon, and an API_KEY with the scopes worker and read (agrinet keys issue).\nEach daemon needs a Redis database of its own.',
     )
     .action(async () => {
       const settings = readSettings();
@@ -24,7 +24,7 @@ export function workerCommand(): Command {
       if (redisUrl === undefined)
         throw new AgrinetError(
           'settings-invalid',
-          'REDIS_URL: not set. Workers take jobs from Redis; without it the daemon does them itself.',
+          'REDIS_URL: not set. Workers take jobs from Redis; without it the daemon processes them itself.',
         );
       const local = isLoopbackHost(new URL(backendUrl).hostname);
       const apiKey = local ? await readLocalApiKey(settings) : settings.apiKey;
@@ -37,7 +37,7 @@ export function workerCommand(): Command {
       process.once('SIGTERM', () => stop.abort());
       process.once('SIGINT', () => stop.abort());
       process.on('SIGHUP', () =>
-        inTerminal() ? stop.abort() : say('SIGHUP: settings are read at the start only'),
+        inTerminal() ? stop.abort() : say('SIGHUP ignored: settings are read only at startup'),
       );
       const { runWorker } = await import('../jobs/worker-process.ts'); // BullMQ, which no other command needs
       await runWorker(

@@ -45,7 +45,7 @@ export async function runWorker(parts: WorkerProcessParts, stop: AbortSignal): P
       say(`${message}${typeof job === 'string' ? ` (${job})` : ''}: ${errorMessage(err)}`),
     ...(parts.prefix === undefined ? {} : { prefix: parts.prefix }),
   });
-  say(`working on jobs of ${backendUrl}`);
+  say(`processing jobs of ${backendUrl}`);
   try {
     await poll(api, parts, stop);
   } finally {
@@ -67,7 +67,7 @@ async function poll(
         for (const { id, lastSyncAt } of await api.nodes())
           if (dueAt(lastSyncAt + intervalMs, env.now(), intervalMs) <= env.now()) await api.enqueueSync(id);
     } catch (error) {
-      say(`syncs that are due could not be queued: ${errorMessage(error)}`);
+      say(`failed to queue due syncs: ${errorMessage(error)}`);
     }
     await pause(env, POLL_MS, stop, { holds: true });
   }

@@ -128,7 +128,7 @@ describe('a backup', () => {
     const nobody = { ...settings, DATA_DIR: dir, BACKEND_URL: 'http://127.0.0.1:9' };
     const taken = await agrinet(undefined, ['backup', file, '--with-keys'], nobody);
     expect(taken).toMatchObject({ code: 0, stderr: '' });
-    expect(taken.stdout).toContain('No daemon runs here');
+    expect(taken.stdout).toContain('No daemon is running here');
     expect(await restore(join(work.path, 'down-again'), file)).toMatchObject({ peerId, digest });
   });
 

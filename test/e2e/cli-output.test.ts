@@ -65,7 +65,7 @@ describe('what is printed into a full device', () => {
     const { id } = await node.context.keys.issue({ userId: 'ben' });
     const { code, stderr } = await bash(`agrinet keys rotate ${id} >/dev/full`);
     expect(code).toBe(exitCodeFor('output-failed'));
-    expect(stderr).toContain(`The old one, ${id}, is valid until`);
+    expect(stderr).toContain(`The old key, ${id}, remains valid until`);
     const { keys } = await node.context.keys.list({ userId: 'ben', limit: 50 });
     expect(keys.map(({ id, state }) => [id, state])).toEqual([
       [expect.not.stringContaining(id), 'revoked'],

@@ -61,16 +61,14 @@ describe('agrinet doctor --diff', () => {
     const said = await agrinet(here, ['doctor', '--diff', there.url]);
     expect([said.code, said.stdout]).toEqual([
       0,
-      expect.stringMatching(
-        /^Both have kept the same sums .*\nnot looked at: the records of 1 owner, .*--deep/,
-      ),
+      expect.stringMatching(/^The stored checksums match .*\nskipped: the records of 1 owner, .*--deep/),
     ]);
     const looked = await agrinet(here, ['doctor', '--diff', there.url, '--deep']);
     expect([looked.code, looked.stdout]).toEqual([
       0,
-      expect.stringMatching(/^Both hold the same records of 1 owner \([^\n]*\)\.$/m),
+      expect.stringMatching(/^Both nodes hold the same records of 1 owner \([^\n]*\)\.$/m),
     ]);
-    expect(looked.stdout).not.toContain('not looked at');
+    expect(looked.stdout).not.toContain('skipped:');
 
     expect((await agrinet(here, ['suspend', there.peerId])).code).toBe(0);
     await there.json('PATCH', '/listings/changed', { title: 'after' });
@@ -88,7 +86,7 @@ describe('agrinet doctor --diff', () => {
       },
     ]);
     const text = await agrinet(here, ['doctor', '--diff', there.peerId]);
-    expect(text.stdout).toContain('the peer has more of its entries');
+    expect(text.stdout).toContain('the peer has more entries');
     expect(text.stdout).toContain('only there  listings/after');
   });
 
@@ -106,7 +104,9 @@ describe('agrinet doctor --diff', () => {
 
     const { code, stderr, report } = await diff(here, there.peerId);
     expect([code, report.damaged]).toEqual([81, true]);
-    expect(stderr).toMatch(/^agrinet: Equal entries and unequal records: run `agrinet rebuild`/);
+    expect(stderr).toMatch(
+      /^agrinet: Same entries but different records: stop each node and run `agrinet rebuild`/,
+    );
     const [owner, ...others] = report.owners.filter(({ verdict }) => verdict !== 'same');
     expect(others).toEqual([]);
     expect(owner).toMatchObject({ owner: here.peerId, frontier: 'equal', verdict: 'damage' });

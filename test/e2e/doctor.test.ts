@@ -30,7 +30,7 @@ describe('a healthy federation', () => {
     const shown = await agrinet(first, ['doctor']);
     expect([shown.code, shown.stdout]).toEqual([
       0,
-      expect.stringMatching(/\d+ checks, nothing to mend\.\n$/),
+      expect.stringMatching(/\d+ checks passed, no problems found\.\n$/),
     ]);
   });
 });
@@ -41,7 +41,7 @@ describe('agrinet doctor', () => {
     const identity = join(node.dir, 'identity.json');
     chmodSync(identity, 0o644);
     const sick = await agrinet(node, ['doctor']);
-    expect([sick.code, sick.stderr]).toEqual([81, 'agrinet: One thing is to be mended.\n']);
+    expect([sick.code, sick.stderr]).toEqual([81, 'agrinet: 1 problem found.\n']);
     expect(sick.stdout).toContain(`Errors\n  files: ${identity} can be read or changed by others (mode 644)`);
     const [, command] = /→ (chmod .*)/.exec(sick.stdout) ?? [];
     expect(command).toBe(`chmod 600 ${identity}`);

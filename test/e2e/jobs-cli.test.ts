@@ -84,7 +84,7 @@ describe.skipIf(lacking !== undefined)(
         stream.setEncoding('utf8').on('data', (text: string) => (output += text));
       await waitFor('the worker to wait', () => output.includes('waiting for Redis'));
       await redis.restart();
-      await waitFor('the worker to work', () => output.includes('working on jobs of'));
+      await waitFor('the worker to work', () => output.includes('processing jobs of'));
       expect(output).not.toContain('secret-of-a-test');
       // The daemon of this test knows no sources, so a sync comes to a refusal, and that is told.
       const added = await request('POST', '/jobs', {

@@ -39,7 +39,7 @@ describe.skipIf(lacking !== undefined)(
       for (const stream of [worker.stdout, worker.stderr])
         stream.setEncoding('utf8').on('data', (text: string) => (output += text));
       const ended = once(worker, 'exit');
-      await waitFor('the worker to work', () => output.includes('working on jobs of'));
+      await waitFor('the worker to work', () => output.includes('processing jobs of'));
       await join(one, other);
       await one.json('POST', '/federation/pull', { sourceUrl: other.url });
       const job = await waitFor(

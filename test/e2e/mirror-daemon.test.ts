@@ -142,7 +142,7 @@ describe('a daemon whose DynamoDB is away', () => {
         89,
         expect.stringContaining(`differs   Listings ${id}`),
       ]);
-      expect((await agrinet(daemon, ['mirror', 'repair'])).stdout).toContain('1 mended');
+      expect((await agrinet(daemon, ['mirror', 'repair'])).stdout).toContain('Items repaired: 1');
       expect((await agrinet(daemon, ['mirror', 'verify'])).code).toBe(0);
       expect((await dynamo.items('x-Listings', ['id'])).get(id)?.['title']).toEqual(item['title']);
 

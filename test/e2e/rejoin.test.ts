@@ -151,10 +151,10 @@ it('goes on at the operator’s word, who sees who has not answered', async () =
   await waitFor('the loss to show', async () => (await standing(supplier)).cause !== undefined, 20_000);
 
   const shown = await agrinet(supplier, ['rejoin']);
-  expect(shown.stdout).toContain('Promises wait until every node has answered: entries-returned');
+  expect(shown.stdout).toContain('(entries-returned): no new commitments until every node has answered.');
   expect(shown.stdout).toMatch(new RegExp(`${absent.peerId} +│ not yet`));
   const forced = await agrinet(supplier, ['rejoin', '--force']);
-  expect(forced.stdout).toContain('Promises do not wait.');
+  expect(forced.stdout).toContain('No recovery fence: new commitments are allowed.');
   await supplier.json('POST', `${contract}/accept`, {});
   await supplier.stop();
   supplier = await federation.start(supplier.dir);

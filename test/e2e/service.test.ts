@@ -155,7 +155,7 @@ describe.skipIf(lacking !== undefined)(
     it("is synced by the timer's service", async () => {
       await machine.sh('systemctl start agrinet-sync.service');
       expect(await show('Result', 'agrinet-sync.service')).toBe('success');
-      expect(await machine.sh('journalctl -u agrinet-sync -o cat --no-pager')).toContain('Queued: 0');
+      expect(await machine.sh('journalctl -u agrinet-sync -o cat --no-pager')).toContain('Syncs queued: 0');
       await machine.sh('systemctl start agrinet-sync.timer');
       expect(await show('ActiveState', 'agrinet-sync.timer')).toBe('active');
     });
