@@ -11,7 +11,7 @@ import { writeBackup } from '../../storage/backup/backup-file.ts';
 import { MAGIC } from '../../storage/backup/blocks.ts';
 import { listing, PASSPHRASE, restore } from '../support/backups.ts';
 import { agrinet, type CliResult } from '../support/cli.ts';
-import { type Daemon, startDaemon } from '../support/daemon.ts';
+import { type Daemon, startDaemon, startDaemonHere } from '../support/daemon.ts';
 import { seededRandom } from '../support/random.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { waitFor } from '../support/wait.ts';
@@ -51,7 +51,7 @@ describe('a backup', () => {
     agrinet(undefined, ['restore', file], { ...settings, DATA_DIR: dir, ...env });
 
   beforeAll(async () => {
-    daemon = await startDaemon(data, { API_KEY: 'not-in-a-file-but-in-the-environment' });
+    daemon = await startDaemonHere(data, { API_KEY: 'not-in-a-file-but-in-the-environment' });
     for (let i = 0; i < 50; i++)
       await daemon.json('POST', '/listings', { type: 'offer', title: `maize ${i}`, quantity: i });
     const users = { userId: 'amina', scopes: ['read', 'write'] };
@@ -93,7 +93,7 @@ describe('a backup', () => {
     expect(listing(dir).filter((line) => !/ (?:100600|40700) /.test(line))).toEqual([]);
     expect((await agrinet(undefined, ['fsck'], { DATA_DIR: dir })).code).toBe(0);
     await daemon.stop();
-    const again = await startDaemon(dir);
+    const again = await startDaemonHere(dir);
     try {
       expect(await again.digest()).toBe(digest);
       const mine = { headers: { 'x-api-key': issued } };
@@ -104,7 +104,7 @@ describe('a backup', () => {
       expect(again.output()).not.toMatch(/"level":(40|50)/);
     } finally {
       await again.stop();
-      daemon = await startDaemon(data, { API_KEY: 'not-in-a-file-but-in-the-environment' });
+      daemon = await startDaemonHere(data, { API_KEY: 'not-in-a-file-but-in-the-environment' });
     }
   });
 
@@ -272,7 +272,7 @@ describe('a backup', () => {
     const { code, stderr } = await taking;
     expect([code, stderr.trim().split('\n').length]).toEqual([73, 1]);
     expect([existsSync(file), existsSync(`${file}.partial`)]).toEqual([false, false]);
-    const again = await startDaemon(dir);
+    const again = await startDaemonHere(dir);
     expect(await again.digest()).toBe(held);
     await again.stop();
   }, 60_000);

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { createHmac } from 'node:crypto';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Daemon, startDaemon } from '../support/daemon.ts';
+import { type Daemon, startDaemonHere } from '../support/daemon.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 /**
@@ -13,7 +13,7 @@ const SECRET = 'a-secret-of-a-test-only-0123456789';
 const dir = tempDir('guide');
 let node: Daemon;
 beforeAll(async () => {
-  node = await startDaemon(dir.path, { JWT_SECRET: SECRET, REGION: 'Lake Zone' });
+  node = await startDaemonHere(dir.path, { JWT_SECRET: SECRET, REGION: 'Lake Zone' });
 });
 afterAll(async () => {
   await node.stop();

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
-import { type Daemon, join, startDaemon } from '../support/daemon.ts';
+import { type Daemon, join, startDaemonHere } from '../support/daemon.ts';
 import { redisLacking, startRedis } from '../support/redis.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { waitFor } from '../support/wait.ts';
@@ -20,7 +20,7 @@ describe.skipIf(lacking !== undefined)(
     async function daemon(env: Record<string, string>): Promise<Daemon> {
       const dir = tempDir('worker');
       cleanUp.push(() => dir.remove());
-      const started = await startDaemon(dir.path, { MYCELIUM_NETWORK: 'worker-test', ...env });
+      const started = await startDaemonHere(dir.path, { MYCELIUM_NETWORK: 'worker-test', ...env });
       cleanUp.push(() => started.stop());
       return started;
     }

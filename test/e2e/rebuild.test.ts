@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { catalogueDigest } from '../support/catalogue-digest.ts';
 import { agrinet } from '../support/cli.ts';
-import { type Daemon, startDaemon } from '../support/daemon.ts';
+import { type Daemon, startDaemonHere } from '../support/daemon.ts';
 import { seededRandom } from '../support/random.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
@@ -38,7 +38,7 @@ it(`a rebuild gives the same digest and views, however often it is cut off (seed
   const dir = tempDir('rebuild');
   let daemon: Daemon | undefined;
   try {
-    daemon = await startDaemon(dir.path);
+    daemon = await startDaemonHere(dir.path);
     const lines = Array.from({ length: RECORDS }, (_, i) =>
       JSON.stringify(
         i % 2 === 0
@@ -92,7 +92,7 @@ it(`a rebuild gives the same digest and views, however often it is cut off (seed
       await once(child, 'exit');
       clearTimeout(timer);
     }
-    daemon = await startDaemon(dir.path);
+    daemon = await startDaemonHere(dir.path);
     expect(await shown(daemon)).toEqual(before);
     // A rebuild numbers the changes anew: whoever comes with a cursor from before gets everything, not a gap.
     const after = await exported(daemon, `?since=${cursor}`);

@@ -5,7 +5,7 @@ import { type AddressInfo, connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { sealStatement } from '../../protocols/registry/statement.ts';
 import { identityFromSeed, parsePeerId } from '../../protocols/wire/identity.ts';
-import { type Daemon, startDaemon } from '../support/daemon.ts';
+import { type Daemon, startDaemonHere } from '../support/daemon.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -61,7 +61,7 @@ describe('the API against its callers and sources', () => {
       hooks.push(String(request.headers['x-agrinet-event']));
       response.end();
     });
-    daemon = await startDaemon(dir.path, {
+    daemon = await startDaemonHere(dir.path, {
       LOG_LEVEL: 'debug',
       JWT_SECRET: secret,
       FEDERATION_WEBHOOK_SECRET: secret,

@@ -13,7 +13,7 @@ import type { Finding } from '../../../../daemon/doctor/finding.ts';
 import type { FindingId } from '../../../../daemon/doctor/findings.ts';
 import { encodeOp } from '../../../../protocols/feed/op.ts';
 import { plantDamage } from '../../../support/damage.ts';
-import { type Daemon, join as joinNodes, startDaemon } from '../../../support/daemon.ts';
+import { type Daemon, join as joinNodes, startDaemon, startDaemonHere } from '../../../support/daemon.ts';
 import { factsOf } from '../../../support/examined.ts';
 import { Hand, listingOps } from '../../../support/forge.ts';
 import { befriend, registerHere, type TestNode } from '../../../support/in-process-node.ts';
@@ -77,9 +77,9 @@ function peerAhead(message: RegExp, ms: number): FindingCase {
   return planted(
     message,
     async () => {
-      const [here, dir] = [await startDaemon(folder()), folder()];
+      const [here, dir] = [await startDaemonHere(folder()), folder()];
       afterwards(() => here.stop());
-      const there = await startDaemon(dir);
+      const there = await startDaemonHere(dir);
       await joinNodes(here, there);
       await there.stop();
       const PORT = new URL(there.url).port;
@@ -90,7 +90,7 @@ function peerAhead(message: RegExp, ms: number): FindingCase {
     async ({ mend }, { here, wrong, dir, PORT }) => {
       expect(mend).toMatch(NTP);
       await wrong.stop();
-      const right = await startDaemon(dir, { PORT });
+      const right = await startDaemonHere(dir, { PORT });
       afterwards(() => right.stop());
       return findings(here);
     },

@@ -10,7 +10,7 @@ import type { FindingId } from '../../../../daemon/doctor/findings.ts';
 import { gatherOffline } from '../../../../daemon/doctor/offline-facts.ts';
 import { datedCertificate, makeCertificate } from '../../../support/certificates.ts';
 import { agrinet } from '../../../support/cli.ts';
-import { freePort, startDaemon } from '../../../support/daemon.ts';
+import { freePort, startDaemon, startDaemonHere } from '../../../support/daemon.ts';
 import type { TestNode } from '../../../support/in-process-node.ts';
 import { smallDisk, smallDiskLacking } from '../../../support/small-disk.ts';
 import { waitFor } from '../../../support/wait.ts';
@@ -226,7 +226,7 @@ export const MACHINE: CasesOf<
     // An address of a documentation range: nobody is there, and nobody is asked.
     async () => [await doctor({ BACKEND_URL: `http://node.invalid:${await freePort()}` }), undefined],
     async (finding) => {
-      const daemon = await startDaemon(folder());
+      const daemon = await startDaemonHere(folder());
       afterwards(() => daemon.stop());
       const { BACKEND_URL = '' } = setting(finding, daemon.url);
       return doctor({ BACKEND_URL, API_KEY: daemon.apiKey });
