@@ -5,7 +5,7 @@ import { erasureStatements } from '../protocols/ledger/erasure-request.ts';
 import type { Ledger } from '../protocols/ledger/types.ts';
 import { parseParty } from '../protocols/market/party.ts';
 import type { RecordState } from '../protocols/open-dialog/record.ts';
-import type { Identity } from '../protocols/wire/identity.ts';
+import type { Identity, PeerId } from '../protocols/wire/identity.ts';
 import { parsePublicId, parseRecordKey, recordKey, type RecordKey } from '../protocols/wire/ids.ts';
 import type { Database } from '../storage/database.ts';
 import { erasedRecords, namesOf, purgeErased } from '../storage/purge.ts';
@@ -34,88 +34,95 @@ export interface Erasures extends ErasurePort {
 }
 
 export function createErasures(parts: ErasureParts): Erasures {
-  const { identity, db, store, ledger, now } = parts;
-  const self = identity.peerId;
-  let clearing: Promise<void> = Promise.resolve();
-  let queued = false;
-  /** Of which ops were erased since the last clearing began. */
-  const fresh = new Set<RecordKey>();
+  return new RecordErasures(parts);
+}
 
-  async function clear(): Promise<void> {
-    queued = false;
-    try {
-      const taken = [...fresh];
-      fresh.clear();
-      const records = [...new Set([...taken, ...(await erasedRecords(db))])];
-      // First what may still be written, then what is.
-      await parts.events.forget(records.map(namesOf));
-      await purgeErased(db, records, (key) => !fresh.has(key));
-    } catch (error) {
-      parts.warn('what was erased is still on the disk; it is cleared at the next start', { err: error });
-    }
+class RecordErasures implements Erasures {
+  readonly #parts: ErasureParts;
+  readonly #self: PeerId;
+  #clearing: Promise<void> = Promise.resolve();
+  #queued = false;
+  /** Of which ops were erased since the last clearing began. */
+  readonly #fresh = new Set<RecordKey>();
+
+  constructor(parts: ErasureParts) {
+    this.#parts = parts;
+    this.#self = parts.identity.peerId;
+  }
+
+  async message(conversationId: string, messageId: string, userId: string | undefined): Promise<Erased> {
+    const conversation = parsePublicId(conversationId, this.#self);
+    const id = parsePublicId(messageId, this.#self);
+    const channel = conversation && recordKey('conversations', conversation.owner, conversation.id);
+    const key = id && recordKey('messages', id.owner, id.id);
+    const known = key && (await this.#state(key));
+    if (key === undefined || known?.exists !== true || known.channel !== channel)
+      throw new AgrinetError('not-found', 'Not found');
+    if (parseRecordKey(key)?.owner !== this.#self)
+      throw new AgrinetError(
+        'forbidden',
+        'only the node of its author can erase a message; ask its operator',
+      );
+    if (userId !== undefined && parseParty(known.view['from'])?.user !== userId)
+      throw new AgrinetError('forbidden', 'only the user who sent a message, or the operator, can erase it');
+    return this.#erase(key, known);
+  }
+
+  async listing(key: RecordKey): Promise<Erased> {
+    const known = await this.#state(key);
+    if (known === undefined || !(known.exists || known.tombstone))
+      throw new AgrinetError('not-found', 'Not found');
+    if (!known.tombstone)
+      await this.#parts.ledger.write({
+        keys: [key],
+        draft: (_, read) => (read(key)?.tombstone === true ? [] : [draftTombstone(key, known.channel)]),
+      });
+    return this.#erase(key, known);
+  }
+
+  committed(records: readonly RecordKey[]): void {
+    for (const key of records) this.#fresh.add(key);
+    if (records.length > 0) void this.settled();
   }
 
   /** One clearing at a time; commits that come meanwhile share the next. */
-  function settled(): Promise<void> {
-    if (!queued) {
-      queued = true;
-      clearing = clearing.then(clear);
+  settled(): Promise<void> {
+    if (!this.#queued) {
+      this.#queued = true;
+      this.#clearing = this.#clearing.then(() => this.#clear());
     }
-    return clearing;
+    return this.#clearing;
   }
 
-  async function state(key: RecordKey): Promise<RecordState | undefined> {
-    return (await store.records([key]))[0];
+  async #clear(): Promise<void> {
+    const { db, events, warn } = this.#parts;
+    this.#queued = false;
+    try {
+      const taken = [...this.#fresh];
+      this.#fresh.clear();
+      const records = [...new Set([...taken, ...(await erasedRecords(db))])];
+      // First what may still be written, then what is.
+      await events.forget(records.map(namesOf));
+      await purgeErased(db, records, (key) => !this.#fresh.has(key));
+    } catch (error) {
+      warn('what was erased is still on the disk; it is cleared at the next start', { err: error });
+    }
   }
 
-  async function erase(key: RecordKey, known: RecordState): Promise<Erased> {
+  async #state(key: RecordKey): Promise<RecordState | undefined> {
+    return (await this.#parts.store.records([key]))[0];
+  }
+
+  async #erase(key: RecordKey, known: RecordState): Promise<Erased> {
+    const { identity, store, ledger, now } = this.#parts;
     const ops = await store.recordOps(key);
-    const statements = erasureStatements(self, key, ops, now());
+    const statements = erasureStatements(this.#self, key, ops, now());
     if (statements.length > 0)
       await ledger.write({
         keys: [],
         draft: () => [draftErasure(identity, known.channel, statements)],
       });
-    await settled();
+    await this.settled();
     return { erased: true, evidence: EVIDENCE };
   }
-
-  return {
-    async message(conversationId, messageId, userId) {
-      const conversation = parsePublicId(conversationId, self);
-      const id = parsePublicId(messageId, self);
-      const channel = conversation && recordKey('conversations', conversation.owner, conversation.id);
-      const key = id && recordKey('messages', id.owner, id.id);
-      const known = key && (await state(key));
-      if (key === undefined || known?.exists !== true || known.channel !== channel)
-        throw new AgrinetError('not-found', 'Not found');
-      if (parseRecordKey(key)?.owner !== self)
-        throw new AgrinetError(
-          'forbidden',
-          'only the node of its author can erase a message; ask its operator',
-        );
-      if (userId !== undefined && parseParty(known.view['from'])?.user !== userId)
-        throw new AgrinetError(
-          'forbidden',
-          'only the user who sent a message, or the operator, can erase it',
-        );
-      return erase(key, known);
-    },
-    async listing(key) {
-      const known = await state(key);
-      if (known === undefined || !(known.exists || known.tombstone))
-        throw new AgrinetError('not-found', 'Not found');
-      if (!known.tombstone)
-        await ledger.write({
-          keys: [key],
-          draft: (_, read) => (read(key)?.tombstone === true ? [] : [draftTombstone(key, known.channel)]),
-        });
-      return erase(key, known);
-    },
-    committed(records) {
-      for (const key of records) fresh.add(key);
-      if (records.length > 0) void settled();
-    },
-    settled,
-  };
 }

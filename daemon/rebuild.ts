@@ -14,7 +14,7 @@ import { openValue, sealJson } from '../storage/values.ts';
 import { checkDerived, KEPT, type Problem } from './check-derived.ts';
 import { type Survey, surveyFeeds } from './feed-survey.ts';
 import { rederive } from './rederive.ts';
-import { forgetPasses } from './scrub/pass-note.ts';
+import { forgetPasses } from './scrub/pass.ts';
 
 /** True when a rebuild was cut off: what is derived is not whole. */
 export async function wasRebuilding(db: Database): Promise<boolean> {

@@ -177,7 +177,7 @@ async function compose(node: Node, options: ServiceOptions, parts: PartList): Pr
     onMended: node.hooks.repaired.emit,
     onWrong: ({ table }, mended) => alarms.raise({ kind: mended ? 'rows-mended' : 'entries-damaged', table }),
     log: (message, fields) => logger.error(fields, message),
-    now,
+    env,
   });
   scrub.start();
   parts.started('scrub', () => scrub.stop());
@@ -351,6 +351,7 @@ async function compose(node: Node, options: ServiceOptions, parts: PartList): Pr
     mirror: mirror && (() => mirror.snapshot()),
   });
   const trees = createDigestTrees({
+    env,
     reader,
     stamp: (owner, collection) => store.digests.one('public', owner, collection)?.digest ?? '',
   });
@@ -430,7 +431,7 @@ async function compose(node: Node, options: ServiceOptions, parts: PartList): Pr
     fence,
     metrics,
     doctor,
-    mirror: mirrorPort(mirror),
+    mirror: mirrorPort(mirror, env),
     events: {
       subscribe: (wish, push) => events.subscribe(wish, push),
       newest: () => events.newest(),

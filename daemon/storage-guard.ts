@@ -1,4 +1,5 @@
 import { statfs } from 'node:fs/promises';
+import type { Env, Timer } from '../protocols/env.ts';
 import { AgrinetError } from '../protocols/errors.ts';
 import type { Database } from '../storage/database.ts';
 import type { Store } from '../storage/store.ts';
@@ -23,6 +24,7 @@ const REOPEN_MAX_MS = 15_000;
 const REOPEN_BYTES = 12 * 1024 * 1024;
 
 export interface StorageGuardParts {
+  readonly env: Pick<Env, 'after'>;
   readonly db: Database;
   readonly store: Store;
   /** Set here while nothing may be written. */
@@ -31,64 +33,79 @@ export interface StorageGuardParts {
   readonly reserveBytes: number;
   readonly logger: Logger;
   /** Runs work while no write is under way. */
-  alone(work: () => Promise<void>): Promise<void>;
+  readonly alone: (work: () => Promise<void>) => Promise<void>;
   /** Reads again what others keep in memory of the database, after it was opened anew. */
-  reload(): Promise<void>;
+  readonly reload: () => Promise<void>;
   /** The disk is on its way to be full: so many bytes are free. Once, until there was room again. */
-  onFilling(freeBytes: number): void;
+  readonly onFilling: (freeBytes: number) => void;
   /** Writing goes on: what could not be taken in meanwhile can be asked for now. */
-  onRecovered(): void;
+  readonly onRecovered: () => void;
 }
 
 export function createStorageGuard(parts: StorageGuardParts): StorageGuard {
-  const { db, store, refusal, dataDir, reserveBytes, logger } = parts;
-  let refused: AgrinetError['code'] | undefined;
-  let timer: NodeJS.Timeout | undefined;
-  let stopped = false;
-  let checking = false;
-  let wait = CHECK_MS;
-  let filling = false;
+  return new DiskGuard(parts);
+}
 
-  async function freeBytes(): Promise<number> {
-    const { bavail, bsize } = await statfs(dataDir);
-    return bavail * bsize;
+class DiskGuard implements StorageGuard {
+  readonly #parts: StorageGuardParts;
+  #refused: AgrinetError['code'] | undefined;
+  #timer: Timer | undefined;
+  #stopped = false;
+  #checking = false;
+  #wait = CHECK_MS;
+  #filling = false;
+
+  constructor(parts: StorageGuardParts) {
+    this.#parts = parts;
   }
 
-  async function check(): Promise<void> {
+  start(): void {
+    this.#schedule(0);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#timer?.cancel();
+  }
+
+  failed(): void {
+    this.#schedule(0);
+  }
+
+  #schedule(ms: number): void {
+    if (this.#stopped || this.#checking) return;
+    this.#timer?.cancel();
+    this.#timer = this.#parts.env.after(
+      ms,
+      () => {
+        this.#checking = true;
+        void this.#check().finally(() => {
+          this.#checking = false;
+          this.#schedule(this.#wait);
+        });
+      },
+      { holds: false },
+    );
+  }
+
+  async #check(): Promise<void> {
+    const { db, refusal, logger, onRecovered } = this.#parts;
     try {
-      const free = await freeBytes();
-      const low = free < FILLING_TIMES * reserveBytes;
-      if (low && !filling) parts.onFilling(free);
-      filling = low;
-      const needed = db.failed ? Math.max(reserveBytes, REOPEN_BYTES) : reserveBytes;
-      if (free < needed) {
-        note(
-          new AgrinetError(
-            'disk-full',
-            `less than ${Math.ceil(needed / 1024 / 1024)} MiB are free on the disk of ${dataDir}; free some space, the node goes on by itself`,
-          ),
-        );
+      const short = await this.#shortOfSpace();
+      if (short !== undefined) {
+        this.#refuse(short);
         return;
       }
-      if (db.failed) {
-        note(new AgrinetError('storage-failed', 'the database is being opened again; try again soon'));
-        await parts.alone(() =>
-          db.reopen(async () => {
-            await store.reload();
-            await parts.reload();
-          }),
-        );
-        logger.warn('the database was opened again');
-      }
-      wait = CHECK_MS;
-      if (refused === undefined) return;
-      logger.info({ code: refused }, 'writing again');
-      refused = undefined;
+      if (db.failed) await this.#reopen();
+      this.#wait = CHECK_MS;
+      if (this.#refused === undefined) return;
+      logger.info({ code: this.#refused }, 'writing again');
+      this.#refused = undefined;
       refusal.set(undefined);
-      parts.onRecovered();
+      onRecovered();
     } catch (error) {
-      wait = Math.min(wait * 2, REOPEN_MAX_MS);
-      note(
+      this.#wait = Math.min(this.#wait * 2, REOPEN_MAX_MS);
+      this.#refuse(
         error instanceof AgrinetError
           ? error
           : new AgrinetError('storage-failed', 'the database cannot be opened', { cause: error }),
@@ -96,31 +113,38 @@ export function createStorageGuard(parts: StorageGuardParts): StorageGuard {
     }
   }
 
-  function note(error: AgrinetError): void {
-    if (refused !== error.code) logger.error({ code: error.code }, 'writing is refused');
-    refused = error.code;
+  /** Why the space that is free does not suffice; undefined when it does. Tells once that the disk is filling. */
+  async #shortOfSpace(): Promise<AgrinetError | undefined> {
+    const { db, dataDir, reserveBytes, onFilling } = this.#parts;
+    const { bavail, bsize } = await statfs(dataDir);
+    const free = bavail * bsize;
+    const low = free < FILLING_TIMES * reserveBytes;
+    if (low && !this.#filling) onFilling(free);
+    this.#filling = low;
+    const needed = db.failed ? Math.max(reserveBytes, REOPEN_BYTES) : reserveBytes;
+    if (free >= needed) return undefined;
+    return new AgrinetError(
+      'disk-full',
+      `less than ${Math.ceil(needed / 1024 / 1024)} MiB are free on the disk of ${dataDir}; free some space, the node goes on by itself`,
+    );
+  }
+
+  async #reopen(): Promise<void> {
+    const { db, store, alone, reload, logger } = this.#parts;
+    this.#refuse(new AgrinetError('storage-failed', 'the database is being opened again; try again soon'));
+    await alone(() =>
+      db.reopen(async () => {
+        await store.reload();
+        await reload();
+      }),
+    );
+    logger.warn('the database was opened again');
+  }
+
+  #refuse(error: AgrinetError): void {
+    const { refusal, logger } = this.#parts;
+    if (this.#refused !== error.code) logger.error({ code: error.code }, 'writing is refused');
+    this.#refused = error.code;
     refusal.set(error);
   }
-
-  function schedule(ms: number): void {
-    if (stopped || checking) return;
-    clearTimeout(timer);
-    timer = setTimeout(() => {
-      checking = true;
-      void check().finally(() => {
-        checking = false;
-        schedule(wait);
-      });
-    }, ms);
-    timer.unref();
-  }
-
-  return {
-    start: () => schedule(0),
-    stop: () => {
-      stopped = true;
-      clearTimeout(timer);
-    },
-    failed: () => schedule(0),
-  };
 }

@@ -48,6 +48,18 @@ export function nodeForgetRoutes({ forget, log }: NodeForgetContext) {
   }
   const headers = { 'content-type': NDJSON };
   return router()
-    .openapi(look, (c) => c.body(lines(c.req.valid('param').id, forget.look), 200, headers))
-    .openapi(run, (c) => c.body(lines(c.req.valid('param').id, forget.run), 200, headers));
+    .openapi(look, (c) =>
+      c.body(
+        lines(c.req.valid('param').id, (id, onProgress) => forget.look(id, onProgress)),
+        200,
+        headers,
+      ),
+    )
+    .openapi(run, (c) =>
+      c.body(
+        lines(c.req.valid('param').id, (id, onProgress) => forget.run(id, onProgress)),
+        200,
+        headers,
+      ),
+    );
 }

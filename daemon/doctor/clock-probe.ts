@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
+import type { Env } from '../../protocols/env.ts';
 import { openProof } from '../../protocols/registry/identity-proof.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { GuardedFetch } from '../federation/guarded-fetch.ts';
@@ -21,8 +21,7 @@ export interface ProbedNode {
 export interface ProbeParts {
   readonly fetch: GuardedFetch;
   readonly network: string;
-  /** Milliseconds since 1970. */
-  readonly now: () => number;
+  readonly env: Pick<Env, 'now' | 'monotonic' | 'bytes'>;
 }
 
 /**
@@ -31,12 +30,12 @@ export interface ProbeParts {
  * it does not answer, or somebody else does: that is the matter of other checks.
  */
 export async function probeClock(
-  { fetch, network, now }: ProbeParts,
+  { fetch, network, env }: ProbeParts,
   { id, label, url, tlsFingerprint }: ProbedNode,
   signal: AbortSignal,
 ): Promise<ClockFact | undefined> {
-  const nonce = randomBytes(16).toString('hex');
-  const asked = performance.now();
+  const nonce = Buffer.from(env.bytes(16)).toString('hex');
+  const asked = env.monotonic();
   try {
     const answer = await fetch(`${url}/federation/identity?nonce=${nonce}`, {
       timeoutMs: DOCTOR_LIMITS.probeMs,
@@ -45,8 +44,8 @@ export async function probeClock(
       ...(tlsFingerprint === '' ? {} : { pin: tlsFingerprint }),
     });
     const body: unknown = await answer.json();
-    const roundTripMs = performance.now() - asked;
-    const middle = now() - roundTripMs / 2;
+    const roundTripMs = env.monotonic() - asked;
+    const middle = env.now() - roundTripMs / 2;
     const { proof } = answerSchema.parse(body);
     const bytes = new Uint8Array(Buffer.from(proof, 'base64url'));
     const { peerId, time } = openProof(bytes, { net: network, nonce, now: middle, windowMs: Infinity });

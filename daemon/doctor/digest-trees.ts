@@ -1,10 +1,12 @@
 import { branchAt, PREFIX_LIMITS, type PrefixAnswer, type PrefixRow } from '../../protocols/digest/prefix.ts';
 import { sortedRows } from '../../protocols/digest/search.ts';
+import type { Env, Timer } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { Reader } from '../../storage/reader.ts';
 
 export interface DigestTreeParts {
+  readonly env: Pick<Env, 'after'>;
   readonly reader: Pick<Reader, 'elements'>;
   /** Another text after every change of this owner's records in this collection. */
   readonly stamp: (owner: PeerId, collection: string) => string;
@@ -22,11 +24,8 @@ export interface DigestTrees {
  * Trees are made from the records as they stand on the disk, not from the sums that were kept beside them: so damage to either
  * shows. One is made at a time, whoever asks, and kept for the questions that follow.
  */
-export function createDigestTrees({ reader, stamp }: DigestTreeParts): DigestTrees {
-  const kept = new Map<
-    string,
-    { stamp: string; rows: Promise<readonly PrefixRow[]>; timer: NodeJS.Timeout }
-  >();
+export function createDigestTrees({ env, reader, stamp }: DigestTreeParts): DigestTrees {
+  const kept = new Map<string, { stamp: string; rows: Promise<readonly PrefixRow[]>; timer: Timer }>();
   let lane: Promise<unknown> = Promise.resolve();
   let waiting = 0;
 
@@ -53,16 +52,19 @@ export function createDigestTrees({ reader, stamp }: DigestTreeParts): DigestTre
   }
 
   function drop(id: string): void {
-    clearTimeout(kept.get(id)?.timer);
+    kept.get(id)?.timer.cancel();
     kept.delete(id);
   }
+
+  const dropLater = (id: string): Timer => env.after(PREFIX_LIMITS.keptMs, () => drop(id));
 
   async function rows(owner: PeerId, collection: string): Promise<readonly PrefixRow[]> {
     const id = `${owner}|${collection}`;
     const now = stamp(owner, collection);
     const known = kept.get(id);
     if (known?.stamp === now) {
-      known.timer.refresh();
+      known.timer.cancel();
+      known.timer = dropLater(id);
       return known.rows;
     }
     drop(id);
@@ -72,7 +74,7 @@ export function createDigestTrees({ reader, stamp }: DigestTreeParts): DigestTre
     kept.set(id, {
       stamp: now,
       rows: fresh,
-      timer: setTimeout(() => drop(id), PREFIX_LIMITS.keptMs).unref(),
+      timer: dropLater(id),
     });
     fresh.catch(() => drop(id));
     return fresh;

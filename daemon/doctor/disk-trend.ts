@@ -1,3 +1,5 @@
+import { type Env, every } from '../../protocols/env.ts';
+
 /** Free space at one moment. */
 export interface DiskSample {
   /** Milliseconds since 1970. */
@@ -40,6 +42,7 @@ export function daysLeft(samples: readonly DiskSample[], reserveBytes: number): 
 /** Takes a sample now and then; keeps those of a day. */
 export function startDiskTrend(
   freeBytes: () => Promise<number>,
+  env: Pick<Env, 'after'>,
   now: () => number,
 ): { samples(): readonly DiskSample[]; stop(): void } {
   const kept: DiskSample[] = [];
@@ -53,6 +56,6 @@ export function startDiskTrend(
     );
   };
   take();
-  const timer = setInterval(take, TREND_LIMITS.everyMs).unref();
-  return { samples: () => kept, stop: () => clearInterval(timer) };
+  const timer = every(env, TREND_LIMITS.everyMs, take);
+  return { samples: () => kept, stop: () => timer.cancel() };
 }

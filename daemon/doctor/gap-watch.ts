@@ -1,3 +1,4 @@
+import { type Env, every } from '../../protocols/env.ts';
 import { missingEpochs } from '../../protocols/feed/frontier.ts';
 import type { Node } from '../node.ts';
 import type { Standings } from '../standings.ts';
@@ -15,6 +16,7 @@ export interface GapWatch {
 export function startGapWatch(
   { identity, registry, store }: Pick<Node, 'identity' | 'registry' | 'store'>,
   standings: Pick<Standings, 'lag'>,
+  env: Pick<Env, 'after'>,
   now: () => number,
 ): GapWatch {
   let open = new Map<string, OnlineFacts['gaps'][number]>();
@@ -35,12 +37,12 @@ export function startGapWatch(
     open = next;
   }
   look();
-  const timer = setInterval(look, LOOK_MS).unref();
+  const timer = every(env, LOOK_MS, look);
   return {
     gaps() {
       look();
       return [...open.values()];
     },
-    stop: () => clearInterval(timer),
+    stop: () => timer.cancel(),
   };
 }

@@ -9,7 +9,7 @@ import { startDiskTrend } from './disk-trend.ts';
 import { examineOnline } from './examine.ts';
 import { DOCTOR_LIMITS } from './facts.ts';
 import { CHECKS, isUnhealthy } from './finding.ts';
-import { startGapWatch } from './gap-watch.ts';
+import { type GapWatch, startGapWatch } from './gap-watch.ts';
 import { freeBytes, gatherOffline } from './offline-facts.ts';
 import { gatherOnline, type OnlineSources } from './online-facts.ts';
 import { isoTime } from '../../protocols/wire/iso-time.ts';
@@ -21,19 +21,42 @@ export type DoctorSources = Pick<OnlineSources, 'registration' | 'jobs' | 'reade
 
 /** The doctor of a running node: it notes disk space and gaps as time goes, and examines the node when it is asked. */
 export function startDoctor(node: Node, sources: DoctorSources, parts: PartList): DoctorPort {
-  const { settings } = node;
-  const { now, steady } = node.clock;
+  const examined = { node, sources, ...startWatches(node, sources, parts) };
+  let running: Promise<DoctorReport> | undefined;
+  return {
+    diff: createDiffer(node, sources.trees),
+    // However often it is asked at once, the peers are asked once.
+    examine() {
+      running ??= examine(examined).finally(() => (running = undefined));
+      return running;
+    },
+  };
+}
+
+/** What is noted as time goes. */
+interface Watches {
+  readonly disk: ReturnType<typeof startDiskTrend>;
+  readonly gaps: GapWatch;
+  readonly stalls: ReturnType<typeof startStallWatch>;
+  /** By the steady clock. */
+  readonly begun: number;
+}
+
+function startWatches(node: Node, sources: DoctorSources, parts: PartList): Watches {
+  const { env, settings } = node;
+  const { steady } = node.clock;
   const begun = steady();
-  /** A moment of the steady clock, as the wall clock would have named it. */
-  const named = (at: number): number => Math.round(now() - (steady() - at));
-  const diff = createDiffer(node, sources.trees);
-  const disk = startDiskTrend(async () => {
-    const free = await freeBytes(settings.dataDir);
-    if (free === undefined) throw new TypeError('the disk does not tell');
-    return free;
-  }, steady);
+  const disk = startDiskTrend(
+    async () => {
+      const free = await freeBytes(settings.dataDir);
+      if (free === undefined) throw new TypeError('the disk does not tell');
+      return free;
+    },
+    env,
+    steady,
+  );
   parts.started('disk trend', () => disk.stop());
-  const gaps = startGapWatch(node, sources.standings, steady);
+  const gaps = startGapWatch(node, sources.standings, env, steady);
   parts.started('gap watch', () => gaps.stop());
   const stalls = startStallWatch(node, node.env, ({ peer, channel, epoch, there, sinceMs }) =>
     node.alarms.raise({
@@ -46,49 +69,48 @@ export function startDoctor(node: Node, sources: DoctorSources, parts: PartList)
     }),
   );
   parts.started('stall watch', () => stalls.stop());
-  let running: Promise<DoctorReport> | undefined;
+  return { disk, gaps, stalls, begun };
+}
 
-  async function examine(): Promise<DoctorReport> {
-    const refusal = node.refusal.get();
-    const offline = await gatherOffline({
-      settings,
-      env: process.env,
-      now: now(),
-      running: {
-        samples: disk.samples(),
-        refusal: refusal && { code: refusal.code, message: refusal.message },
-      },
-    });
-    const signal = AbortSignal.timeout(DOCTOR_LIMITS.totalMs);
-    const { facts, unchecked } = await gatherOnline(
-      {
-        node,
-        ...sources,
-        stalls: () => stalls.stalls(),
-        gaps: () => gaps.gaps().map((gap) => ({ ...gap, since: named(gap.since) })),
-        startedAt: named(begun),
-        now,
-      },
-      offline,
-      signal,
-    );
-    const findings = examineOnline(facts);
-    return {
-      at: isoTime(facts.now),
-      healthy: !isUnhealthy(findings),
-      findings,
-      checked: Object.entries(CHECKS).flatMap(([check, { what }]) =>
-        unchecked.some((each) => each.check === check) ? [] : [{ check, what }],
-      ),
-      unchecked,
-    };
-  }
-  return {
-    diff,
-    // However often it is asked at once, the peers are asked once.
-    examine() {
-      running ??= examine().finally(() => (running = undefined));
-      return running;
+async function examine({
+  node,
+  sources,
+  disk,
+  gaps,
+  stalls,
+  begun,
+}: Watches & { readonly node: Node; readonly sources: DoctorSources }): Promise<DoctorReport> {
+  const { settings, env } = node;
+  const { now, steady } = node.clock;
+  /** A moment of the steady clock, as the wall clock would have named it. */
+  const named = (at: number): number => Math.round(now() - (steady() - at));
+  const refusal = node.refusal.get();
+  const offline = await gatherOffline({
+    settings,
+    env: process.env,
+    now: now(),
+    running: {
+      samples: disk.samples(),
+      refusal: refusal && { code: refusal.code, message: refusal.message },
     },
+  });
+  const online: OnlineSources = {
+    node,
+    ...sources,
+    stalls: () => stalls.stalls(),
+    gaps: () => gaps.gaps().map((gap) => ({ ...gap, since: named(gap.since) })),
+    startedAt: named(begun),
+    now,
+  };
+  const { facts, unchecked } = await gatherOnline(online, offline, env.deadline(DOCTOR_LIMITS.totalMs));
+  const findings = examineOnline(facts);
+  return {
+    at: isoTime(facts.now),
+    healthy: !isUnhealthy(findings),
+    findings,
+    checked: Object.entries(CHECKS).flatMap(([check, { what }]) =>
+      unchecked.some((each) => each.check === check) ? [] : [{ check, what }],
+    ),
+    unchecked,
   };
 }

@@ -40,107 +40,125 @@ type Progress = (done: number, total: number) => void;
 
 /** Opens it, and goes on with what an earlier process has not finished. */
 export async function openForget(parts: ForgetParts): Promise<Forget> {
-  const { db, store, ledger } = parts;
-  const stopping = new AbortController();
-  let lane: Promise<unknown> = Promise.resolve();
-  let running = false;
+  return new NodeForget(parts);
+}
 
-  function revoked(id: string): RegisteredNode | HttpNode {
-    const node = parts.registry.get(id) ?? parts.httpNodes.get(id);
+class NodeForget implements Forget {
+  readonly #parts: ForgetParts;
+  readonly #stopping = new AbortController();
+  #running: Promise<unknown> = Promise.resolve();
+  #busy = false;
+
+  constructor(parts: ForgetParts) {
+    this.#parts = parts;
+    const unfinished = parts.store.gaps.sweeping;
+    if (unfinished === undefined) return;
+    this.#running = this.#resume(unfinished).catch((error: unknown) => {
+      if (!this.#stopping.signal.aborted)
+        parts.log('a node is not forgotten yet; run again: agrinet forget', { node: unfinished, err: error });
+    });
+  }
+
+  check(id: string): void {
+    this.#revoked(id);
+  }
+
+  async look(id: string, onProgress: Progress): Promise<Forgotten> {
+    return (await this.#plan(id, onProgress)).totals;
+  }
+
+  async run(id: string, onProgress: Progress): Promise<Forgotten> {
+    this.#revoked(id);
+    if (this.#busy) throw new AgrinetError('busy', 'a node is being forgotten; try again when that is done');
+    this.#busy = true;
+    const done = this.#running.then(() => this.#forget(id, onProgress));
+    this.#running = done.catch(() => undefined); // told to whoever asked
+    return done.finally(() => (this.#busy = false));
+  }
+
+  gaps(): ReturnType<ForgetPort['gaps']> {
+    return gapRowsOf(this.#parts.store);
+  }
+
+  async settled(): Promise<void> {
+    await this.#running;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#running;
+  }
+
+  #revoked(id: string): RegisteredNode | HttpNode {
+    const node = this.#parts.registry.get(id) ?? this.#parts.httpNodes.get(id);
     if (node === undefined) throw new AgrinetError('node-unknown', `no node ${id} is registered here`);
     if (node.status !== 'revoked') throw notRevoked(id, node.status);
     return node;
   }
 
-  async function looks(author: PeerId, onProgress: Progress): Promise<FeedLook[]> {
-    const kept = await evidenceOf(parts, author);
+  async #looks(author: PeerId, onProgress: Progress): Promise<FeedLook[]> {
+    const { store, ledger } = this.#parts;
+    const kept = await evidenceOf(this.#parts, author);
     const feeds = feedsOf(store, author).filter(({ seq }) => seq > 0);
     const total = feeds.reduce((sum, { seq }) => sum + seq, 0);
     let done = 0;
     const found: FeedLook[] = [];
     for (const feed of feeds) {
       const onEntry = (): void => onProgress(++done, total);
-      found.push(await ledger.look(feed, (key) => kept.has(key), onEntry, stopping.signal));
+      found.push(await ledger.look(feed, (key) => kept.has(key), onEntry, this.#stopping.signal));
     }
     return found;
   }
 
-  async function plan(id: string, onProgress: Progress): Promise<{ totals: Forgotten; gaps: Gap[] }> {
-    const node = revoked(id);
+  async #plan(id: string, onProgress: Progress): Promise<{ totals: Forgotten; gaps: Gap[] }> {
+    const { store, legacy, now } = this.#parts;
+    const node = this.#revoked(id);
     if (!('peerId' in node)) {
-      const items = Object.values(await parts.legacy.counts(id)).reduce((sum, count) => sum + count, 0);
+      const items = Object.values(await legacy.counts(id)).reduce((sum, count) => sum + count, 0);
       return { totals: { ...nothing(id), items }, gaps: [] };
     }
-    const all = await looks(node.peerId, onProgress);
-    const at = parts.now();
+    const all = await this.#looks(node.peerId, onProgress);
+    const at = now();
     // A feed of which every op stays is no gap.
     const gaps = all.filter(({ ops, entries }) => ops + entries > 0).map((look) => gapOf(store, look, at));
     return { totals: all.reduce(added, nothing(id)), gaps };
   }
 
-  async function finish(author: string, onProgress: Progress): Promise<void> {
+  async #forget(id: string, onProgress: Progress): Promise<Forgotten> {
+    const { db, store, ledger, legacy, onForgotten } = this.#parts;
+    const before = await folderBytes(db.folder);
+    const { totals, gaps } = await this.#plan(id, onProgress);
+    if (totals.items > 0) await legacy.remove(id);
+    await ledger.alone(async () => {
+      this.#revoked(id); // still
+      await store.forget(gaps, id);
+    });
+    await this.#finish(id, onProgress);
+    const freedBytes = Math.max(0, before - (await folderBytes(db.folder)));
+    const forgotten = { ...totals, freedBytes };
+    await onForgotten(forgotten);
+    return forgotten;
+  }
+
+  async #finish(author: string, onProgress: Progress): Promise<void> {
+    const { db, store, ledger } = this.#parts;
     const gaps = store.gaps.all().filter((gap) => gap.author === author);
     const total = gaps.reduce((sum, { seq }) => sum + seq, 0);
     let done = 0;
-    for (const gap of gaps) await ledger.sweep(gap, () => onProgress(++done, total), stopping.signal);
+    for (const gap of gaps) await ledger.sweep(gap, () => onProgress(++done, total), this.#stopping.signal);
     for (const gap of gaps) await ledger.refound(gap);
     await ledger.alone(() => sweepLacking(db));
     await compactForgotten(db, gaps, (n, of) => onProgress(total + n, total + of));
     await store.forgotten();
   }
 
-  async function forget(id: string, onProgress: Progress): Promise<Forgotten> {
-    const before = await folderBytes(db.folder);
-    const { totals, gaps } = await plan(id, onProgress);
-    if (totals.items > 0) await parts.legacy.remove(id);
-    await ledger.alone(async () => {
-      revoked(id); // still
-      await store.forget(gaps, id);
-    });
-    await finish(id, onProgress);
-    const freedBytes = Math.max(0, before - (await folderBytes(db.folder)));
-    const forgotten = { ...totals, freedBytes };
-    await parts.onForgotten(forgotten);
-    return forgotten;
-  }
-
   /** What has gone is told of all that is lacking now: what the process that began it has counted is not known any more. */
-  async function resume(id: string): Promise<void> {
-    await finish(id, () => undefined);
-    const [row] = gapRowsOf(store).filter((each) => each.id === id);
+  async #resume(id: string): Promise<void> {
+    await this.#finish(id, () => undefined);
+    const [row] = gapRowsOf(this.#parts.store).filter((each) => each.id === id);
     const { entries = 0, keptEntries = 0 } = row ?? {};
-    await parts.onForgotten({ ...nothing(id), entries, keptEntries });
+    await this.#parts.onForgotten({ ...nothing(id), entries, keptEntries });
   }
-
-  const unfinished = store.gaps.sweeping;
-  if (unfinished !== undefined)
-    lane = resume(unfinished).catch((error: unknown) => {
-      if (!stopping.signal.aborted)
-        parts.log('a node is not forgotten yet; run again: agrinet forget', { node: unfinished, err: error });
-    });
-
-  return {
-    check: (id) => void revoked(id),
-    look: async (id, onProgress) => (await plan(id, onProgress)).totals,
-    async run(id, onProgress) {
-      revoked(id);
-      if (running) throw new AgrinetError('busy', 'a node is being forgotten; try again when that is done');
-      running = true;
-      const done = lane.then(() => forget(id, onProgress));
-      lane = done.catch(() => undefined); // told to whoever asked
-      return done.finally(() => {
-        running = false;
-      });
-    },
-    gaps: () => gapRowsOf(store),
-    async settled() {
-      await lane;
-    },
-    async stop() {
-      stopping.abort();
-      await lane;
-    },
-  };
 }
 
 function feedsOf(store: Pick<Store, 'feedGroups'>, author: PeerId): readonly FeedState[] {

@@ -1,4 +1,5 @@
 import type { MirrorPort } from '../../api/ports/mirror.ts';
+import { type Env, pause } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { RunningMirror } from './start-mirror.ts';
 
@@ -6,7 +7,7 @@ import type { RunningMirror } from './start-mirror.ts';
 const HOLDER_MS = 3000;
 
 /** The mirror, or that there is none, for the API. */
-export function mirrorPort(mirror: RunningMirror | undefined): MirrorPort {
+export function mirrorPort(mirror: RunningMirror | undefined, env: Pick<Env, 'after'>): MirrorPort {
   if (mirror === undefined) {
     const off = (): never => {
       throw new AgrinetError(
@@ -18,12 +19,12 @@ export function mirrorPort(mirror: RunningMirror | undefined): MirrorPort {
   }
   return {
     async status() {
-      const { promise: late, resolve } = Promise.withResolvers<undefined>();
-      const timer = setTimeout(resolve, HOLDER_MS);
+      const answered = new AbortController();
+      const late = pause(env, HOLDER_MS, answered.signal).then(() => undefined);
       const asked = mirror.holder().catch(() => undefined); // the state says that it cannot be asked
       const holder = (await Promise.race([asked, late])) ?? null;
-      clearTimeout(timer);
-      return { ...mirror.snapshot(), prefix: mirror.prefix, holder: holder && told(holder) };
+      answered.abort();
+      return { ...mirror.snapshot(), prefix: mirror.prefix, holder: holder && shown(holder) };
     },
     init: (takeOver) => mirror.init(takeOver),
     verify: () => mirror.verify(),
@@ -31,7 +32,7 @@ export function mirrorPort(mirror: RunningMirror | undefined): MirrorPort {
   };
 }
 
-function told({ peerId, incarnation, seenAt }: { peerId: string; incarnation: number; seenAt: number }) {
+function shown({ peerId, incarnation, seenAt }: { peerId: string; incarnation: number; seenAt: number }) {
   return { peerId, incarnation, seenAt };
 }
 

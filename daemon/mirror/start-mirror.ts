@@ -1,5 +1,4 @@
 import type { Sees } from '../../api/ports/registration.ts';
-import { randomBytes } from 'node:crypto';
 import { type ClientOptions, createTables } from '../../storage/mirror/client.ts';
 import { META } from '../../storage/mirror/holder.ts';
 import { type MirrorLimits, MIRROR_LIMITS } from '../../storage/mirror/limits.ts';
@@ -25,7 +24,7 @@ export function startNodeMirror(
   market: Pick<ProjectionParts, 'reader' | 'contracts' | 'conversations' | 'ratings'>,
   changed: Partial<MirrorLimits> = {},
 ): RunningMirror | undefined {
-  const { outbox, db, settings, identity, alarms, logger } = node;
+  const { outbox, db, settings, identity, alarms, logger, env } = node;
   if (outbox === undefined) return undefined;
   const self = identity.peerId;
   const client = clientOptions(settings, process.env);
@@ -33,14 +32,13 @@ export function startNodeMirror(
   const mirror = startMirror({
     db,
     outbox,
-    tables: (signal) => createTables([...TABLES, META], { ...client, signal }, limits),
+    tables: (signal) => createTables([...TABLES, META], { ...client, signal, env }, limits),
     tablesId: JSON.stringify([client.endpoint ?? '', client.region, client.prefix]),
     projection: createProjection({ db, self, network: settings.myceliumNetwork, ...market }),
     self,
     limits,
-    claim: randomBytes(12).toString('hex'),
-    now: node.clock.now,
-    random: Math.random,
+    claim: Buffer.from(env.bytes(12)).toString('hex'),
+    env,
     log: (level, message, fields) => logger[level](fields, message),
     onTrouble: (state, detail) => {
       if (state === 'tables-missing' || state === 'refused' || state === 'denied' || state === 'displaced')
@@ -77,7 +75,7 @@ export function clientOptions(
     'awsRegion' | 'dynamodbEndpoint' | 'mirrorPrefix' | 'awsAccessKeyId' | 'awsSecretAccessKey'
   >,
   env: Readonly<Record<string, string | undefined>>,
-): Omit<ClientOptions, 'signal'> {
+): Omit<ClientOptions, 'signal' | 'env'> {
   const { awsAccessKeyId: id, awsSecretAccessKey: secret } = settings;
   const fromEnv = id === env['AWS_ACCESS_KEY_ID'] && secret === env['AWS_SECRET_ACCESS_KEY'];
   return {

@@ -7,7 +7,10 @@ import { createStorageGuard } from '../storage-guard.ts';
 import type { WriteRefusal } from '../write-refusal.ts';
 import type { Base } from './base.ts';
 
-export interface GuardComponents extends Pick<Base, 'settings' | 'self' | 'hooks' | 'alarms' | 'logger'> {
+export interface GuardComponents extends Pick<
+  Base,
+  'env' | 'settings' | 'self' | 'hooks' | 'alarms' | 'logger'
+> {
   readonly database: Face<Database>;
   readonly store: Face<Store>;
   readonly ledger: Face<Pick<Ledger, 'alone'>>;
@@ -15,12 +18,22 @@ export interface GuardComponents extends Pick<Base, 'settings' | 'self' | 'hooks
 }
 
 /** Watches the disk: refuses writes while little is free, and opens the database again after it failed. */
-export function defineGuard({ settings, self, hooks, alarms, logger, refusal, ...parts }: GuardComponents) {
+export function defineGuard({
+  env,
+  settings,
+  self,
+  hooks,
+  alarms,
+  logger,
+  refusal,
+  ...parts
+}: GuardComponents) {
   return definePart('storage guard', () => {
     const store = parts.store.face;
     const growth = createGrowth(store.usage, self);
     const reserve = settings.diskReserveMb * 1024 * 1024;
     const guard = createStorageGuard({
+      env,
       db: parts.database.face,
       store,
       refusal,

@@ -27,7 +27,7 @@ export interface ReachWatchParts {
   readonly connected: () => ReadonlySet<string>;
   readonly log: (message: 'peer lost' | 'peer back', fields: Record<string, unknown>) => void;
   /** Its `now` is what is shown, never what is decided by. */
-  readonly env: Pick<Env, 'now' | 'monotonic' | 'after'>;
+  readonly env: Pick<Env, 'now' | 'monotonic' | 'bytes' | 'after'>;
 }
 
 export function startReachWatch(parts: ReachWatchParts): ReachWatch {
@@ -88,12 +88,12 @@ export function startReachWatch(parts: ReachWatchParts): ReachWatch {
 
 /** Only the node itself can sign the answer: nobody answers for it. */
 async function askPeer(
-  { fetch, network, env: { now } }: ReachWatchParts,
+  { fetch, network, env }: ReachWatchParts,
   { peerId, url, tlsFingerprint }: RegisteredNode,
   signal: AbortSignal,
 ): Promise<boolean> {
   const node = { id: peerId, label: peerId, url: url.replace(/\/+$/, ''), tlsFingerprint };
-  return (await probeClock({ fetch, network, now }, node, signal)) !== undefined;
+  return (await probeClock({ fetch, network, env }, node, signal)) !== undefined;
 }
 
 /** What an old back end's answer may still be: it has none that could be verified, and any shows that it is there. */

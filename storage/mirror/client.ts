@@ -6,7 +6,9 @@ import {
   GetItemCommand,
   PutItemCommand,
   ScanCommand,
+  type TableDescription,
 } from '@aws-sdk/client-dynamodb';
+import type { Env } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { Target } from '../outbox.ts';
 import { type Attributes, DELETED, keyAttributes, targetOf, VERSION } from './attributes.ts';
@@ -24,6 +26,7 @@ export interface ClientOptions {
   readonly prefix: string;
   /** Ends every request. */
   readonly signal: AbortSignal;
+  readonly env: Pick<Env, 'deadline'>;
 }
 
 /** What a put demands of the item that is there. */
@@ -62,10 +65,16 @@ export interface Tables {
 
 export function createTables(
   specs: readonly TableSpec[],
-  { endpoint, region, credentials, prefix, signal }: ClientOptions,
+  options: ClientOptions,
   limits: Pick<MirrorLimits, 'requestMs' | 'attempts'>,
 ): Tables {
-  const client = new DynamoDBClient({
+  return new DynamoTables(specs, options, limits);
+}
+
+type RequestLimits = Pick<MirrorLimits, 'requestMs' | 'attempts'>;
+
+function clientOf({ endpoint, region, credentials }: ClientOptions, limits: RequestLimits): DynamoDBClient {
+  return new DynamoDBClient({
     region,
     ...(endpoint === undefined ? {} : { endpoint }),
     ...(credentials === undefined ? {} : { credentials }),
@@ -77,119 +86,136 @@ export function createTables(
       throwOnRequestTimeout: true,
     },
   });
-  const byName = new Map(specs.map((spec) => [spec.name, spec]));
-  const nameOf = (table: string): string => prefix + table;
+}
 
-  function specOf(table: string): TableSpec {
-    const spec = byName.get(table);
-    if (spec === undefined) throw new AgrinetError('internal', `the mirror has no table ${table}`);
-    return spec;
+class DynamoTables implements Tables {
+  readonly prefix: string;
+  readonly #client: DynamoDBClient;
+  readonly #specs: ReadonlyMap<string, TableSpec>;
+  readonly #options: ClientOptions;
+  readonly #limits: RequestLimits;
+
+  constructor(specs: readonly TableSpec[], options: ClientOptions, limits: RequestLimits) {
+    this.prefix = options.prefix;
+    this.#client = clientOf(options, limits);
+    this.#specs = new Map(specs.map((spec) => [spec.name, spec]));
+    this.#options = options;
+    this.#limits = limits;
   }
-  /** A bound for everything together: finding credentials, the attempts, their pauses. */
-  const within = (): { abortSignal: AbortSignal } => ({
-    abortSignal: AbortSignal.any([signal, AbortSignal.timeout(limits.requestMs * limits.attempts + 1000)]),
-  });
 
-  function put(table: string, item: Attributes, demand: Demand): Promise<boolean> {
+  async get(target: Target): Promise<Attributes | undefined> {
+    const command = new GetItemCommand({
+      TableName: this.#nameOf(target.table),
+      Key: keyAttributes(this.#specOf(target.table), target),
+      ConsistentRead: true,
+    });
+    const { Item } = await this.#client.send(command, this.#within()).catch(fail);
+    return Item;
+  }
+
+  put(table: string, item: Attributes, demand: Demand): Promise<boolean> {
     const command = new PutItemCommand({
-      TableName: nameOf(table),
+      TableName: this.#nameOf(table),
       Item: item,
       ...conditionOf(expressionOf(demand)),
     });
-    return holds(client.send(command, within()));
-  }
-  function remove(target: Target, expression: Expression): Promise<boolean> {
-    const command = new DeleteItemCommand({
-      TableName: nameOf(target.table),
-      Key: keyAttributes(specOf(target.table), target),
-      ...conditionOf(expression),
-    });
-    return holds(client.send(command, within()));
+    return holds(this.#client.send(command, this.#within()));
   }
 
-  return {
-    prefix,
-    async get(target) {
-      const { Item } = await client
-        .send(
-          new GetItemCommand({
-            TableName: nameOf(target.table),
-            Key: keyAttributes(specOf(target.table), target),
-            ConsistentRead: true,
-          }),
-          within(),
-        )
-        .catch(fail);
-      return Item;
-    },
-    put,
-    removeTombstone: (target, version) =>
-      remove(target, {
-        condition: '#v[0] = :i AND #v[1] = :n AND #d = :d',
-        names: { '#v': VERSION, '#d': DELETED },
-        values: { ...versionValues(version), ':d': { BOOL: true } },
-      }),
-    removeForeign: (target) =>
-      remove(target, { condition: 'attribute_not_exists(#v)', names: { '#v': VERSION } }),
-    async *scan(table, pageSize) {
-      const spec = specOf(table);
-      let from: Attributes | undefined;
-      do {
-        const { Items = [], LastEvaluatedKey } = await client
-          .send(
-            new ScanCommand({
-              TableName: nameOf(table),
-              ConsistentRead: true,
-              Limit: pageSize,
-              ...(from === undefined ? {} : { ExclusiveStartKey: from }),
-            }),
-            within(),
-          )
-          .catch(fail);
-        yield Items.filter((item) => targetOf(spec, item) !== undefined);
-        from = LastEvaluatedKey;
-      } while (from !== undefined);
-    },
-    async find(spec) {
-      try {
-        const { Table } = await client.send(
-          new DescribeTableCommand({ TableName: nameOf(spec.name) }),
-          within(),
-        );
-        const keys = ['HASH', 'RANGE'].flatMap((type) => {
-          const name = Table?.KeySchema?.find(({ KeyType }) => KeyType === type)?.AttributeName;
-          const text = Table?.AttributeDefinitions?.some(
-            ({ AttributeName, AttributeType }) => AttributeName === name && AttributeType === 'S',
-          );
-          return name === undefined ? [] : [text === true ? name : `${name} is no text`];
-        });
-        if (keys.join('\0') !== spec.key.join('\0')) return 'other-keys';
-        return Table?.TableStatus === 'CREATING' ? 'being-made' : 'active';
-      } catch (error) {
-        if (nameOfError(error) === 'ResourceNotFoundException') return 'missing';
-        return fail(error);
-      }
-    },
-    async create(spec) {
-      try {
-        await client.send(
-          new CreateTableCommand({
-            TableName: nameOf(spec.name),
-            BillingMode: 'PAY_PER_REQUEST',
-            AttributeDefinitions: spec.key.map((name) => ({ AttributeName: name, AttributeType: 'S' })),
-            KeySchema: spec.key.map((name, i) => ({
-              AttributeName: name,
-              KeyType: i === 0 ? 'HASH' : 'RANGE',
-            })),
-          }),
-          within(),
-        );
-      } catch (error) {
-        if (nameOfError(error) !== 'ResourceInUseException') fail(error); // somebody has just made it
-      }
-    },
-    close: () => client.destroy(),
-  };
+  removeTombstone(target: Target, version: Version): Promise<boolean> {
+    return this.#remove(target, {
+      condition: '#v[0] = :i AND #v[1] = :n AND #d = :d',
+      names: { '#v': VERSION, '#d': DELETED },
+      values: { ...versionValues(version), ':d': { BOOL: true } },
+    });
+  }
+
+  removeForeign(target: Target): Promise<boolean> {
+    return this.#remove(target, { condition: 'attribute_not_exists(#v)', names: { '#v': VERSION } });
+  }
+
+  async *scan(table: string, pageSize: number): AsyncGenerator<Attributes[]> {
+    const spec = this.#specOf(table);
+    let from: Attributes | undefined;
+    do {
+      const command: ScanCommand = new ScanCommand({
+        TableName: this.#nameOf(table),
+        ConsistentRead: true,
+        Limit: pageSize,
+        ...(from === undefined ? {} : { ExclusiveStartKey: from }),
+      });
+      const { Items = [], LastEvaluatedKey } = await this.#client.send(command, this.#within()).catch(fail);
+      yield Items.filter((item) => targetOf(spec, item) !== undefined);
+      from = LastEvaluatedKey;
+    } while (from !== undefined);
+  }
+
+  async find(spec: TableSpec): Promise<TableFinding> {
+    try {
+      const command = new DescribeTableCommand({ TableName: this.#nameOf(spec.name) });
+      const { Table } = await this.#client.send(command, this.#within());
+      if (keyNames(Table).join('\0') !== spec.key.join('\0')) return 'other-keys';
+      return Table?.TableStatus === 'CREATING' ? 'being-made' : 'active';
+    } catch (error) {
+      if (nameOfError(error) === 'ResourceNotFoundException') return 'missing';
+      return fail(error);
+    }
+  }
+
+  async create(spec: TableSpec): Promise<void> {
+    const command = new CreateTableCommand({
+      TableName: this.#nameOf(spec.name),
+      BillingMode: 'PAY_PER_REQUEST',
+      AttributeDefinitions: spec.key.map((name) => ({ AttributeName: name, AttributeType: 'S' })),
+      KeySchema: spec.key.map((name, i) => ({ AttributeName: name, KeyType: i === 0 ? 'HASH' : 'RANGE' })),
+    });
+    try {
+      await this.#client.send(command, this.#within());
+    } catch (error) {
+      if (nameOfError(error) !== 'ResourceInUseException') fail(error); // somebody has just made it
+    }
+  }
+
+  close(): void {
+    this.#client.destroy();
+  }
+
+  #remove(target: Target, expression: Expression): Promise<boolean> {
+    const command = new DeleteItemCommand({
+      TableName: this.#nameOf(target.table),
+      Key: keyAttributes(this.#specOf(target.table), target),
+      ...conditionOf(expression),
+    });
+    return holds(this.#client.send(command, this.#within()));
+  }
+
+  #nameOf(table: string): string {
+    return this.prefix + table;
+  }
+
+  #specOf(table: string): TableSpec {
+    const spec = this.#specs.get(table);
+    if (spec === undefined) throw new AgrinetError('internal', `the mirror has no table ${table}`);
+    return spec;
+  }
+
+  /** A bound for everything together: finding credentials, the attempts, their pauses. */
+  #within(): { abortSignal: AbortSignal } {
+    const { env, signal } = this.#options;
+    const { requestMs, attempts } = this.#limits;
+    return { abortSignal: AbortSignal.any([signal, env.deadline(requestMs * attempts + 1000)]) };
+  }
+}
+
+/** The key attributes that a table has; one that is no text is named as such. */
+function keyNames(table: TableDescription | undefined): string[] {
+  return ['HASH', 'RANGE'].flatMap((type) => {
+    const name = table?.KeySchema?.find(({ KeyType }) => KeyType === type)?.AttributeName;
+    const text = table?.AttributeDefinitions?.some(
+      ({ AttributeName, AttributeType }) => AttributeName === name && AttributeType === 'S',
+    );
+    return name === undefined ? [] : [text === true ? name : `${name} is no text`];
+  });
 }
 
 interface Expression {

@@ -1,7 +1,8 @@
 import { AgrinetError, errorCode, errorMessage } from '../../protocols/errors.ts';
 import { dueAt } from '../../protocols/wire/deadlines.ts';
 import type { Outbox, OutboxRow, Outcome } from '../outbox.ts';
-import { bring, type BringParts } from './bring.ts';
+import { ItemQueue } from './item-queue.ts';
+import { putRow, type PutParts } from './put-row.ts';
 import type { MirrorLimits } from './limits.ts';
 
 /** How one pass over the outbox went. */
@@ -16,7 +17,7 @@ export interface Pass {
   readonly nextDue: number | undefined;
 }
 
-export interface DrainParts extends Omit<BringParts, 'alone'> {
+export interface DrainParts extends Omit<PutParts, 'queue'> {
   readonly outbox: Pick<Outbox, 'rows' | 'complete' | 'noteOldest'>;
   readonly limits: Pick<MirrorLimits, 'inFlight' | 'gather' | 'graceMs' | 'itemBytes'>;
   /** Told how many writes are under way. */
@@ -34,89 +35,106 @@ const ENDING = new Set([
   'stopping',
 ]);
 
-/** Goes once over the outbox and brings out every row that is to be; rows that fail stay, and do not hold up the others. */
-export async function drainOnce(parts: DrainParts, signal: AbortSignal): Promise<Pass> {
-  const { outbox, limits, now, onFlight } = parts;
-  const started = now();
-  const running = new Set<Promise<void>>();
-  const lanes = new Map<string, Promise<unknown>>();
-  let outcomes: Outcome[] = [];
-  let done = 0;
-  let failed = 0;
-  let inRow = 0;
-  let error: AgrinetError | undefined;
-  let ended = false;
-  let nextDue: number | undefined;
-  let oldest: number | undefined;
-  const noteDue = (due: number | undefined): void => {
-    if (due !== undefined) nextDue = Math.min(nextDue ?? Infinity, due);
-  };
+/** Goes once over the outbox and replicates every row that is due; rows that fail stay, and do not hold up the others. */
+export function drainOnce(parts: DrainParts, signal: AbortSignal): Promise<Pass> {
+  return new Drain(parts).run(signal);
+}
 
-  function alone<T>(item: string, work: () => Promise<T>): Promise<T> {
-    const result = (lanes.get(item) ?? Promise.resolve()).then(work);
-    const settled = result.catch(() => undefined); // told to whoever asked
-    lanes.set(item, settled);
-    void settled.then(() => {
-      if (lanes.get(item) === settled) lanes.delete(item);
-    });
-    return result;
+class Drain {
+  readonly #parts: DrainParts;
+  readonly #put: PutParts;
+  readonly #started: number;
+  readonly #running = new Set<Promise<void>>();
+  #outcomes: Outcome[] = [];
+  #done = 0;
+  #failed = 0;
+  #failedInRow = 0;
+  #error: AgrinetError | undefined;
+  /** Broken off: it has not seen all there is. */
+  #ended = false;
+  #nextDue: number | undefined;
+  #oldest: number | undefined;
+
+  constructor(parts: DrainParts) {
+    this.#parts = parts;
+    this.#put = { ...parts, queue: new ItemQueue() };
+    this.#started = parts.now();
   }
 
-  async function one(key: string, row: OutboxRow): Promise<void> {
+  async run(signal: AbortSignal): Promise<Pass> {
     try {
-      const next = await bring({ ...parts, alone }, key, row);
-      outcomes.push({ key, n: row.n, next });
-      noteDue(next?.due);
-      done++;
-      inRow = 0;
+      await this.#walk(signal);
     } catch (thrown) {
-      failed++;
-      inRow++;
-      parts.counts.failures++;
-      if (row.due === undefined) oldest = Math.min(oldest ?? Infinity, row.at);
-      else noteDue(started);
-      error = asFailure(thrown);
-      if (inRow >= GIVE_UP || ENDING.has(error.code)) ended = true;
+      this.#error = asFailure(thrown);
     }
+    await Promise.all(this.#running);
+    try {
+      await this.#flush();
+    } catch (thrown) {
+      this.#error = asFailure(thrown); // they are put again
+    }
+    if (!this.#ended && this.#error?.code !== 'storage-failed')
+      this.#parts.outbox.noteOldest(this.#oldest ?? this.#started);
+    return { done: this.#done, failed: this.#failed, error: this.#error, nextDue: this.#nextDue };
   }
 
-  async function flush(): Promise<void> {
-    const some = outcomes;
-    outcomes = [];
-    if (some.length > 0) await outbox.complete(some);
-  }
-
-  try {
+  async #walk(signal: AbortSignal): Promise<void> {
+    const { outbox, limits } = this.#parts;
     for await (const [key, row] of outbox.rows()) {
-      if (signal.aborted) ended = true;
-      if (ended) break;
-      if (row.refused !== undefined) continue;
-      const due = row.due === undefined ? undefined : dueAt(row.due, started, limits.graceMs);
-      if (due !== undefined && due > started) {
-        noteDue(due);
-        continue;
-      }
-      const task = one(key, row).finally(() => {
-        running.delete(task);
-        onFlight(running.size);
-      });
-      running.add(task);
-      onFlight(running.size);
-      if (running.size >= limits.inFlight) await Promise.race(running);
-      if (outcomes.length >= limits.gather) await flush();
+      if (signal.aborted) this.#ended = true;
+      if (this.#ended) return;
+      if (row.refused !== undefined || this.#waits(row)) continue;
+      this.#begin(key, row);
+      if (this.#running.size >= limits.inFlight) await Promise.race(this.#running);
+      if (this.#outcomes.length >= limits.gather) await this.#flush();
     }
-  } catch (thrown) {
-    error = asFailure(thrown);
   }
-  await Promise.all(running);
-  try {
-    await flush();
-  } catch (thrown) {
-    error = asFailure(thrown); // they are brought out again
+
+  #waits({ due }: OutboxRow): boolean {
+    if (due === undefined) return false;
+    const at = dueAt(due, this.#started, this.#parts.limits.graceMs);
+    if (at <= this.#started) return false;
+    this.#noteDue(at);
+    return true;
   }
-  // A pass that was broken off has not seen all there is.
-  if (!ended && error?.code !== 'storage-failed') outbox.noteOldest(oldest ?? started);
-  return { done, failed, error, nextDue };
+
+  #begin(key: string, row: OutboxRow): void {
+    const { onFlight } = this.#parts;
+    const task = this.#one(key, row).finally(() => {
+      this.#running.delete(task);
+      onFlight(this.#running.size);
+    });
+    this.#running.add(task);
+    onFlight(this.#running.size);
+  }
+
+  async #one(key: string, row: OutboxRow): Promise<void> {
+    try {
+      const next = await putRow(this.#put, key, row);
+      this.#outcomes.push({ key, n: row.n, next });
+      this.#noteDue(next?.due);
+      this.#done++;
+      this.#failedInRow = 0;
+    } catch (thrown) {
+      this.#failed++;
+      this.#failedInRow++;
+      this.#parts.counts.failures++;
+      if (row.due === undefined) this.#oldest = Math.min(this.#oldest ?? Infinity, row.at);
+      else this.#noteDue(this.#started);
+      this.#error = asFailure(thrown);
+      if (this.#failedInRow >= GIVE_UP || ENDING.has(this.#error.code)) this.#ended = true;
+    }
+  }
+
+  #noteDue(due: number | undefined): void {
+    if (due !== undefined) this.#nextDue = Math.min(this.#nextDue ?? Infinity, due);
+  }
+
+  async #flush(): Promise<void> {
+    const some = this.#outcomes;
+    this.#outcomes = [];
+    if (some.length > 0) await this.#parts.outbox.complete(some);
+  }
 }
 
 /** Whatever is not named is a fault of ours or of the disk: the row stays and is tried again. */

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { type Env, pause } from '../../protocols/env.ts';
 import type { Tables } from './client.ts';
 import type { TableSpec } from './types.ts';
 
@@ -7,7 +7,11 @@ const MADE_MS = 250;
 const MADE_TIMES = 240;
 
 /** Makes the tables that are missing and waits until all can be used. Gives the names of those made, without the prefix. */
-export async function makeTables(tables: Tables, specs: readonly TableSpec[]): Promise<string[]> {
+export async function makeTables(
+  env: Pick<Env, 'after'>,
+  tables: Tables,
+  specs: readonly TableSpec[],
+): Promise<string[]> {
   const made: string[] = [];
   for (const spec of specs) {
     if ((await tables.find(spec)) !== 'missing') continue;
@@ -16,7 +20,7 @@ export async function makeTables(tables: Tables, specs: readonly TableSpec[]): P
   }
   for (const spec of specs) {
     for (let times = 0; (await tables.find(spec)) === 'being-made' && times < MADE_TIMES; times++)
-      await sleep(MADE_MS);
+      await pause(env, MADE_MS);
   }
   return made;
 }

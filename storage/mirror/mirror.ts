@@ -1,9 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { type Env, every, pause, type Timer } from '../../protocols/env.ts';
 import { AgrinetError, errorCode, errorMessage } from '../../protocols/errors.ts';
 import type { Database } from '../database.ts';
 import type { Outbox } from '../outbox.ts';
 import { attachTo } from './attach.ts';
-import type { MirrorCounts } from './bring.ts';
+import type { MirrorCounts } from './put-row.ts';
 import { type Checks, createChecks, type RepairOptions, type RepairStep } from './checks.ts';
 import type { Tables } from './client.ts';
 import { drainOnce, type Pass } from './drain.ts';
@@ -28,8 +28,7 @@ export interface MirrorParts {
   readonly self: string;
   /** Random, of this process. */
   readonly claim: string;
-  readonly now: () => number;
-  readonly random: () => number;
+  readonly env: Pick<Env, 'now' | 'random' | 'after'>;
   readonly log: (level: 'info' | 'warn', message: string, fields: Record<string, unknown>) => void;
   /** Told of a state in which the operator has to do something. */
   readonly onTrouble: (state: MirrorState, detail: string) => void;
@@ -72,11 +71,11 @@ class TableMirror implements Mirror {
   readonly #counts: MirrorCounts = { written: 0, tombstoned: 0, removed: 0, overtaken: 0, failures: 0 };
   readonly #stopping = new AbortController();
   readonly #hardStop = new AbortController();
-  readonly #pause = new Pause();
+  readonly #pause: Pause;
   /** Passes over the outbox, and attempts to attach. */
-  readonly #rounds = new Rounds();
-  readonly #attempts = new Rounds();
-  readonly #renewing: NodeJS.Timeout;
+  readonly #rounds: Rounds;
+  readonly #attempts: Rounds;
+  readonly #renewing: Timer;
   readonly #loop: Promise<void>;
   #holder: Holder | undefined;
   #memory: MirrorMemory | undefined;
@@ -90,12 +89,15 @@ class TableMirror implements Mirror {
   #repairing: Promise<void> | undefined;
 
   constructor(parts: MirrorParts) {
-    const { db, outbox, projection, now, limits } = parts;
+    const { db, outbox, projection, env, limits } = parts;
     this.#parts = parts;
+    this.#pause = new Pause(env);
+    this.#rounds = new Rounds(env);
+    this.#attempts = new Rounds(env);
     this.#status = new MirrorStatus(parts);
     const tables = parts.tables(this.#hardStop.signal);
     this.#tables = tables;
-    this.#holding = { tables, self: parts.self, now, limits };
+    this.#holding = { tables, self: parts.self, now: env.now, limits };
     this.#checks = createChecks({
       db,
       outbox,
@@ -110,13 +112,12 @@ class TableMirror implements Mirror {
       // While DynamoDB is away, new work does not shorten the pause.
       if (this.#asleep) this.#pause.end();
     });
-    this.#renewing = setInterval(() => void this.#renew(), limits.renewMs);
-    this.#renewing.unref();
+    this.#renewing = every(env, limits.renewMs, () => void this.#renew());
     this.#loop = this.#run().catch((error: unknown) => this.#status.be('stopped', errorMessage(error)));
   }
 
   snapshot(): MirrorSnapshot {
-    const { outbox, now, limits } = this.#parts;
+    const { outbox, env, limits } = this.#parts;
     const { pending, waiting, refused } = outbox.counts;
     const { oldest } = outbox;
     const { state, detail, lastWriteAt, error: lastError } = this.#status;
@@ -124,7 +125,7 @@ class TableMirror implements Mirror {
       state,
       detail,
       pending,
-      lagSeconds: oldest === undefined ? 0 : Math.max(0, (now() - oldest) / 1000),
+      lagSeconds: oldest === undefined ? 0 : Math.max(0, (env.now() - oldest) / 1000),
       waiting,
       refused,
       refusals: outbox.refusals(limits.shown),
@@ -143,7 +144,7 @@ class TableMirror implements Mirror {
   }
 
   async init(takeOver: boolean): Promise<string[]> {
-    const made = await makeTables(this.#tables, [META, ...this.#parts.projection.tables]);
+    const made = await makeTables(this.#parts.env, this.#tables, [META, ...this.#parts.projection.tables]);
     // A table that is new holds nothing of what was brought out before.
     if (this.#memory !== undefined && made.length > 0) await this.#remember({ ...this.#memory, fill: '' });
     this.#takeOver = takeOver;
@@ -166,11 +167,11 @@ class TableMirror implements Mirror {
   }
 
   async stop(): Promise<void> {
-    clearInterval(this.#renewing);
+    this.#renewing.cancel();
     this.#stopping.abort();
     this.#rounds.fail(new AgrinetError('mirror-away', 'the node is stopping'));
     this.#pause.end();
-    const late = setTimeout(() => this.#hardStop.abort(), STOP_MS);
+    const late = this.#parts.env.after(STOP_MS, () => this.#hardStop.abort(), { holds: true });
     await this.#loop;
     await this.#repairing;
     if (this.#holder !== undefined && this.#status.state !== 'displaced') {
@@ -179,7 +180,7 @@ class TableMirror implements Mirror {
         this.#parts.log('info', 'the mirror could not say that it stops', { err: error }),
       );
     }
-    clearTimeout(late);
+    late.cancel();
     this.#status.be('stopped', '');
     this.#tables.close();
   }
@@ -232,14 +233,14 @@ class TableMirror implements Mirror {
 
   /** Until there is more to do; a little longer, so that rows which come together go together. */
   async #rest(pass: Pass): Promise<void> {
-    const { random, now, limits } = this.#parts;
-    if (pass.failed > 0) return this.#pause.wait(random() * 500);
+    const { env, limits } = this.#parts;
+    if (pass.failed > 0) return this.#pause.wait(env.random() * 500);
     if (!this.#work) {
       this.#asleep = true;
-      await this.#pause.wait(Math.max(0, Math.min(limits.renewMs, (pass.nextDue ?? Infinity) - now())));
+      await this.#pause.wait(Math.max(0, Math.min(limits.renewMs, (pass.nextDue ?? Infinity) - env.now())));
       this.#asleep = false;
     }
-    await sleep(GATHER_MS);
+    await pause(env, GATHER_MS, undefined, { holds: true });
   }
 
   async #attach(): Promise<void> {
@@ -256,7 +257,7 @@ class TableMirror implements Mirror {
   }
 
   async #drain(held: Holder): Promise<Pass> {
-    const { outbox, projection, now, limits } = this.#parts;
+    const { outbox, projection, env, limits } = this.#parts;
     const counts = this.#counts;
     const round = this.#rounds.begin();
     this.#work = false;
@@ -270,13 +271,13 @@ class TableMirror implements Mirror {
         settled: () => outbox.settled,
         isHeld: () => isHeld(this.#holding, held),
         counts,
-        now,
+        now: env.now,
         limits,
         onFlight: (count) => (this.#inFlight = count),
       },
       this.#stopping.signal,
     );
-    if (counts.written + counts.tombstoned + counts.removed > before) this.#status.lastWriteAt = now();
+    if (counts.written + counts.tombstoned + counts.removed > before) this.#status.lastWriteAt = env.now();
     if (pass.error === undefined && !this.#stopping.signal.aborted) this.#rounds.done(round);
     return pass;
   }
@@ -295,17 +296,17 @@ class TableMirror implements Mirror {
 
   /** Grows while DynamoDB is away; what the operator has to see to is looked at every so often. */
   #untilRetry(): number {
-    const { limits, random } = this.#parts;
+    const { limits, env } = this.#parts;
     this.#failures++;
-    if (this.#status.state !== 'away') return limits.retryMs * (0.5 + random() / 2);
-    return Math.min(limits.backoffMs, 500 * 2 ** Math.min(this.#failures - 1, 20)) * random();
+    if (this.#status.state !== 'away') return limits.retryMs * (0.5 + env.random() / 2);
+    return Math.min(limits.backoffMs, 500 * 2 ** Math.min(this.#failures - 1, 20)) * env.random();
   }
 
   async #renew(): Promise<void> {
     if (this.#holder === undefined) return;
-    const { now, db } = this.#parts;
+    const { env, db } = this.#parts;
     try {
-      if (await renewHold(this.#holding, { ...this.#holder, seenAt: now(), commits: db.commits })) {
+      if (await renewHold(this.#holding, { ...this.#holder, seenAt: env.now(), commits: db.commits })) {
         if (this.#status.state === 'away') this.#pause.end();
       } else {
         this.#displaced = true;

@@ -13,7 +13,7 @@ import {
 } from './attributes.ts';
 import type { Tables } from './client.ts';
 import { countSources, sourceKeys } from './fill.ts';
-import { isGiven } from './judge.ts';
+import { isGiven } from './obstacle.ts';
 import type { MirrorLimits } from './limits.ts';
 import type { Difference, DifferenceKind, Projection, TableSpec } from './types.ts';
 

@@ -1,17 +1,23 @@
+import type { Env } from '../../protocols/env.ts';
 import type { AgrinetError } from '../../protocols/errors.ts';
 
 /** A pause that can be ended early. */
 export class Pause {
+  readonly #env: Pick<Env, 'after'>;
   #end: (() => void) | undefined;
   #skip = false;
+
+  constructor(env: Pick<Env, 'after'>) {
+    this.#env = env;
+  }
 
   /** At most so many milliseconds. A call of `end` before it counts too. */
   async wait(ms: number): Promise<void> {
     if (!this.#skip)
       await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, ms);
+        const timer = this.#env.after(ms, resolve, { holds: true });
         this.#end = () => {
-          clearTimeout(timer);
+          timer.cancel();
           resolve();
         };
       });
@@ -27,8 +33,13 @@ export class Pause {
 
 /** Rounds of the same work, and those who wait for one that began after they asked. */
 export class Rounds {
+  readonly #env: Pick<Env, 'after'>;
   #begun = 0;
   readonly #waiting = new Set<{ readonly after: number; readonly tell: (error?: AgrinetError) => void }>();
+
+  constructor(env: Pick<Env, 'after'>) {
+    this.#env = env;
+  }
 
   begin(): number {
     return ++this.#begun;
@@ -47,11 +58,11 @@ export class Rounds {
   /** Resolves when a round that begins from now on went well. Rejects with `late` after so many milliseconds. */
   next(ms: number, late: AgrinetError): Promise<void> {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => one.tell(late), ms);
+      const timer = this.#env.after(ms, () => one.tell(late));
       const one = {
         after: this.#begun,
         tell: (error?: AgrinetError): void => {
-          clearTimeout(timer);
+          timer.cancel();
           this.#waiting.delete(one);
           if (error === undefined) resolve();
           else reject(error);

@@ -20,6 +20,7 @@ import { seededRandom } from '../support/random.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { waitFor } from '../support/wait.ts';
 import { threadedMerger } from '../support/merger.ts';
+import { systemEnv } from '../../daemon/system-env.ts';
 
 export interface ScrubCampaignFigures {
   planted: number;
@@ -54,7 +55,7 @@ export async function scrubCampaign(options: { count: number; seed: number }): P
     onMended: () => undefined,
     onWrong: (row) => wrong.push(row),
     log: () => undefined,
-    now: Date.now,
+    env: systemEnv,
   });
   try {
     await fill(node);

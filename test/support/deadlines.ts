@@ -3,7 +3,7 @@ import { KEY_LIMITS } from '../../daemon/access/key-rules.ts';
 import { MOST_BACKOFF_MS } from '../../daemon/jobs/backoff.ts';
 import { MOST_COOL_DOWN_MS } from '../../daemon/jobs/breaker.ts';
 import { JOB_LIMITS } from '../../daemon/jobs/job-store.ts';
-import { SCRUB_LIMITS } from '../../daemon/scrub/scrub.ts';
+import { SCRUB_LIMITS } from '../../daemon/scrub/limits.ts';
 import { REQUEST_LIMITS } from '../../protocols/mycelium/signed-request.ts';
 import { REGISTRATION_WINDOW_MS } from '../../protocols/registry/statement.ts';
 import { IDEMPOTENCY_LIMITS } from '../../storage/idempotency-table.ts';

@@ -2,6 +2,7 @@ import { startGapWatch } from '../../daemon/doctor/gap-watch.ts';
 import type { OnlineFacts } from '../../daemon/doctor/facts.ts';
 import { gatherOffline } from '../../daemon/doctor/offline-facts.ts';
 import { gatherOnline } from '../../daemon/doctor/online-facts.ts';
+import { systemEnv } from '../../daemon/system-env.ts';
 import { createStandings } from '../../daemon/standings.ts';
 import { Reader } from '../../storage/reader.ts';
 import type { TestNode } from './in-process-node.ts';
@@ -17,7 +18,7 @@ export async function factsOf({ node, context }: TestNode, laterMs = 0): Promise
     running: { samples: [], refusal: context.trouble() },
   });
   const mirror = await context.mirror.status();
-  const gaps = startGapWatch(node, createStandings(node), Date.now);
+  const gaps = startGapWatch(node, createStandings(node), systemEnv, Date.now);
   try {
     const sources = {
       node,

@@ -87,6 +87,7 @@ export async function startExchangeNode(certificate?: Certificate): Promise<Exch
   const served: ExchangeNode['served'] = [];
   const reader = new Reader(db);
   const trees = createDigestTrees({
+    env: systemEnv,
     reader,
     stamp: (owner, collection) => store.digests.one('public', owner, collection)?.digest ?? '',
   });

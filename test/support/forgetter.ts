@@ -105,7 +105,7 @@ export async function openForgetter(
         onMended: () => undefined,
         onWrong: (wrong) => found.push(wrong),
         log: (_, fields) => found.push(fields),
-        now: Date.now,
+        env: systemEnv,
       });
       scrub.start();
       await scrub.run();

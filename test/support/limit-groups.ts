@@ -3,7 +3,7 @@ import { TRUST_LIMITS } from '../../api/routes/trust.ts';
 import { SSE_LIMITS } from '../../api/sse.ts';
 import { KEY_LIMITS } from '../../daemon/access/key-rules.ts';
 import { SNAPSHOT_LIMITS } from '../../daemon/backup/backups.ts';
-import { DIFF_LIMITS } from '../../daemon/doctor/diff.ts';
+import { DIFF_LIMITS } from '../../daemon/doctor/diff-limits.ts';
 import { TREND_LIMITS } from '../../daemon/doctor/disk-trend.ts';
 import { DOCTOR_LIMITS } from '../../daemon/doctor/facts.ts';
 import { EVENT_LIMITS } from '../../daemon/events/event-log.ts';
@@ -50,7 +50,7 @@ export const HTTP_LIMITS = {
   'daemon/metrics/metrics-table.ts': ['Metrics', METRICS_LIMITS],
   'daemon/doctor/facts.ts': ['Doctor', DOCTOR_LIMITS],
   'daemon/doctor/disk-trend.ts': ['Its trend of the disk', TREND_LIMITS],
-  'daemon/doctor/diff.ts': ['doctor --diff', DIFF_LIMITS],
+  'daemon/doctor/diff-limits.ts': ['doctor --diff', DIFF_LIMITS],
   'daemon/backup/backups.ts': ['Snapshots for backups', SNAPSHOT_LIMITS],
   'storage/backup/format.ts': ['Backup files', BACKUP_LIMITS],
   'storage/mirror/limits.ts': ['The mirror', MIRROR_LIMITS],

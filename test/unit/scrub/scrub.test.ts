@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { getRequestListener } from '@hono/node-server';
 import type { DiffReport } from '../../../api/ports/doctor.ts';
-import { createScrub, type Scrub, type ScrubParts, SCRUB_LIMITS } from '../../../daemon/scrub/scrub.ts';
+import { SCRUB_LIMITS } from '../../../daemon/scrub/limits.ts';
+import { createScrub, type Scrub, type ScrubParts } from '../../../daemon/scrub/scrub.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 import { range } from '../../../storage/keyspace.ts';
 import { startNode, type TestNode } from '../../support/in-process-node.ts';
@@ -11,6 +12,7 @@ import { parsePrometheus, valueOf } from '../../support/prometheus.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 import { waitFor } from '../../support/wait.ts';
 import { threadedMerger } from '../../support/merger.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 
 const undo: (() => unknown)[] = [];
 afterEach(async () => {
@@ -152,7 +154,7 @@ describe('the scrub in the background', () => {
       onMended: () => undefined,
       onWrong: (row) => expect(row).toBeUndefined(),
       log: () => undefined,
-      now,
+      env: { ...systemEnv, now },
       firstMs: 1,
       pause,
     });

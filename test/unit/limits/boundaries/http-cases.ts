@@ -248,7 +248,7 @@ export const HTTP_CASES = {
     waitingMs: TELLS,
   },
   'daemon/doctor/disk-trend.ts': { everyMs: PACE, samples: OLDEST_GOES, leastMs: TELLS },
-  'daemon/doctor/diff.ts': {
+  'daemon/doctor/diff-limits.ts': {
     totalMs: PATIENCE('three quarters of a minute for a comparison'),
     askMs: PATIENCE('fifteen seconds for an answer'),
     requests: { refusesNothing: 'what is more is said to be more' },

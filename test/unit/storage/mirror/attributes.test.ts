@@ -8,7 +8,7 @@ import {
   versionOf,
 } from '../../../../storage/mirror/attributes.ts';
 import type { Version } from '../../../../storage/mirror/types.ts';
-import { isGiven, obstacleOf } from '../../../../storage/mirror/judge.ts';
+import { isGiven, obstacleOf } from '../../../../storage/mirror/obstacle.ts';
 
 const spec = { name: 'Listings', key: ['id'] } as const;
 const target = { table: 'Listings', key: ['me.a'] };

@@ -3,7 +3,8 @@ import { isOfOneRecord } from '../../protocols/unread.ts';
 import { itemKey, itemOf, type OutboxRow, type Target } from '../outbox.ts';
 import { type Attributes, isTombstone, itemSize, liveItem, tombstone, versionOf } from './attributes.ts';
 import type { Demand, Tables } from './client.ts';
-import { obstacleOf } from './judge.ts';
+import { obstacleOf } from './obstacle.ts';
+import type { ItemQueue } from './item-queue.ts';
 import type { MirrorLimits } from './limits.ts';
 import type { Projection, TableSpec, Version } from './types.ts';
 
@@ -16,7 +17,7 @@ export interface MirrorCounts {
   failures: number;
 }
 
-export interface BringParts {
+export interface PutParts {
   readonly tables: Pick<Tables, 'get' | 'put' | 'removeTombstone'>;
   readonly projection: Projection;
   readonly incarnation: number;
@@ -27,19 +28,18 @@ export interface BringParts {
   readonly counts: MirrorCounts;
   readonly now: () => number;
   readonly limits: Pick<MirrorLimits, 'graceMs' | 'itemBytes'>;
-  /** One at a time for each item. */
-  readonly alone: <T>(item: string, work: () => Promise<T>) => Promise<T>;
+  readonly queue: ItemQueue;
 }
 
 /** Others change the same item between a condition that failed and a look at it: so often it is tried again. */
 const ROUNDS = 8;
 
 /**
- * Brings one row of the outbox out: puts what its items are now, tombstones in the place of those that are not to be there, and
+ * Replicates one row of the outbox: puts what its items are now, tombstones in the place of those that are not to be there, and
  * in their time removes these. Gives what replaces the row, undefined when it is dealt with. Any order and any repetition give the
  * same tables, since each write demands something older. Throws the errors of `Tables` and `mirror-displaced`.
  */
-export async function bring(parts: BringParts, key: string, row: OutboxRow): Promise<OutboxRow | undefined> {
+export async function putRow(parts: PutParts, key: string, row: OutboxRow): Promise<OutboxRow | undefined> {
   const { projection } = parts;
   const own = itemOf(key);
   const waiting: Target[] = [];
@@ -49,7 +49,7 @@ export async function bring(parts: BringParts, key: string, row: OutboxRow): Pro
   const targets = new Map([...now, ...(row.was ?? [])].map((target) => [itemKey(target), target]));
   for (const [id, target] of targets) {
     try {
-      const waits = await parts.alone(id, () => bringItem(parts, key, target, row));
+      const waits = await parts.queue.run(id, () => putItem(parts, key, target, row));
       if (waits) waiting.push(target);
     } catch (error) {
       if (!(error instanceof AgrinetError) || !LASTING.has(error.code)) throw error;
@@ -89,13 +89,13 @@ async function presented<T>(make: () => Promise<T>): Promise<T> {
 }
 
 /** True when there is still something to be removed, or to be looked at again. */
-async function bringItem(parts: BringParts, key: string, target: Target, row: OutboxRow): Promise<boolean> {
+async function putItem(parts: PutParts, key: string, target: Target, row: OutboxRow): Promise<boolean> {
   const { projection, tables, incarnation, counts } = parts;
   const version: Version = [incarnation, row.n];
   const spec = specOf(projection, target);
   const wanted = await presented(() => projection.item(target));
   if (wanted !== undefined) {
-    // It is there again: whoever brought it back has a row of its own.
+    // It is there again: whoever put it back has a row of its own.
     if (row.due !== undefined) return false;
     const item = liveItem(spec, target, wanted, version);
     const bytes = itemSize(item);
@@ -126,7 +126,7 @@ async function bringItem(parts: BringParts, key: string, target: Target, row: Ou
 type Written = 'written' | 'own' | 'newer' | 'absent' | 'foreign';
 
 async function write(
-  parts: BringParts,
+  parts: PutParts,
   target: Target,
   item: Attributes,
   version: Version,

@@ -1,0 +1,59 @@
+import { readRating } from '../../protocols/market/rating.ts';
+import type { RegisteredNode } from '../../protocols/registry/registry.ts';
+import { parseRecordKey, publicId, type RecordKey } from '../../protocols/wire/ids.ts';
+import type { Target } from '../../storage/outbox.ts';
+import { nodeTargets, target } from './former.ts';
+import type { ProjectionParts } from './projection.ts';
+import { rowOf } from './rows.ts';
+
+export type TargetParts = Pick<ProjectionParts, 'db' | 'reader' | 'network'>;
+
+/** Collections whose items are found by what the record says. */
+const OF_CHANNEL: ReadonlySet<string> = new Set(['transitions', 'pings', 'messages', 'ratings']);
+
+/** The id under which the tables have a record. */
+export function idOf(key: string): string {
+  const parts = parseRecordKey(key);
+  return parts === undefined ? key : publicId(parts);
+}
+
+/** The items that a record takes part in. */
+export async function recordTargets(
+  { db, reader, network }: TargetParts,
+  key: RecordKey,
+): Promise<readonly Target[]> {
+  const { collection = '', owner = '' } = parseRecordKey(key) ?? {};
+  const state = OF_CHANNEL.has(collection) ? await reader.get(key) : undefined;
+  switch (collection) {
+    case 'listings':
+      return [target('Listings', idOf(key))];
+    case 'prices':
+      return [target('Prices', idOf(key))];
+    case 'trends':
+      return [target('Trends', idOf(key))];
+    case 'conversations':
+      return [target('Conversations', idOf(key))];
+    case 'contracts':
+      return contractTargets(key);
+    case 'transitions':
+    case 'pings':
+      return contractTargets(state?.channel);
+    case 'messages':
+      return state === undefined ? [] : [target('Messages', idOf(state.channel), idOf(key))];
+    case 'ratings': {
+      const contract = state && readRating(key, state.view, network).contract;
+      // Most are of contracts between others, of which nothing is held here.
+      const held = contract === undefined ? undefined : await reader.get(contract as RecordKey);
+      return held === undefined ? [] : contractTargets(held.key);
+    }
+    case 'nodes':
+      return nodeTargets((await rowOf<RegisteredNode>(db, 'registry', owner))?.url ?? '');
+    default:
+      return [];
+  }
+}
+
+function contractTargets(channel: string | undefined): Target[] {
+  if (channel?.startsWith('contracts/') !== true) return [];
+  return [target('Contracts', idOf(channel)), target('Transactions', idOf(channel))];
+}

@@ -1,0 +1,19 @@
+/** Times and bounds, each with its reason. Milliseconds. */
+export const SCRUB_LIMITS = {
+  /** A pass begins so long after the one before began. */
+  everyMs: 24 * 60 * 60_000,
+  /** After a start the node has other things to do. */
+  firstMs: 60_000,
+  /** Rows between two pauses: some milliseconds of work. */
+  chunk: 32,
+  /** Of one core, whatever the pace of the machine: it works, then it pauses for the rest. */
+  share: 0.04,
+  /** However slow a chunk was, because others worked too: 200,000 records stay within the day. */
+  pauseMaxMs: 1500,
+  /** What one pause could not take of a slow chunk, the next ones make good, up to so much. */
+  owedMaxMs: 15_000,
+  /** Where it stands is written down so often, in chunks. */
+  noteEvery: 64,
+  /** Rows that are named in the log, of each pass. */
+  named: 50,
+} as const;

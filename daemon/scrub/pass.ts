@@ -1,0 +1,91 @@
+import type { Database } from '../../storage/database.ts';
+import { fullKey, range } from '../../storage/keyspace.ts';
+import { openJson, sealJson } from '../../storage/values.ts';
+
+/** The steps of a pass, in order: what entries must have, what records must have, rows that lead nowhere, the sums. */
+export const PHASES = [
+  'feeds',
+  'entries',
+  'records',
+  'recordOps',
+  'verdicts',
+  'lacking',
+  'index',
+  'changes',
+  'digests',
+] as const;
+export type Phase = (typeof PHASES)[number];
+
+/** What a pass found, by table; all of it was mended but for `beyond`. */
+export interface ScrubFigures {
+  readonly startedAt: number;
+  readonly endedAt: number | undefined;
+  readonly rows: number;
+  readonly wrong: Readonly<Record<string, number>>;
+  /** Entries and what rests on them that cannot be read: only a rebuild, and peers, bring them back. */
+  readonly beyond: number;
+}
+
+export interface ScrubStanding {
+  readonly running: boolean;
+  readonly phase: Phase | undefined;
+  readonly current: ScrubFigures | undefined;
+  readonly last: ScrubFigures | undefined;
+}
+
+/** A pass under way, as it is noted too. */
+export type Pass = {
+  startedAt: number;
+  endedAt: number | undefined;
+  phase: Phase;
+  after: string;
+  rows: number;
+  wrong: Record<string, number>;
+  beyond: number;
+};
+
+/** Where the scrub writes down how far it is, and what it has found. */
+const PASS_NOTE = fullKey('meta', 'scrub');
+
+/** What the scrub knows from one start to the next. */
+interface PassNote {
+  pass?: Pass;
+  last?: ScrubFigures;
+}
+
+/** After a rebuild: what was found in the rows before is of no more use, and a pass begins anew. */
+export async function forgetPasses(db: Pick<Database, 'batch'>): Promise<void> {
+  await db.batch([{ type: 'del', key: PASS_NOTE }], true);
+}
+
+export async function notePass(db: Pick<Database, 'batch'>, note: PassNote): Promise<void> {
+  await db.batch([{ type: 'put', key: PASS_NOTE, value: sealJson(PASS_NOTE, note) }], false);
+}
+
+/** Nothing when nothing was noted, or the note is damaged: then a pass begins anew. */
+export async function notedPass({ level }: Pick<Database, 'level'>): Promise<PassNote> {
+  const value = await level.get(PASS_NOTE);
+  if (value === undefined) return {};
+  try {
+    return openJson<PassNote>(PASS_NOTE, value);
+  } catch {
+    return {};
+  }
+}
+
+export function newPass(now: number): Pass {
+  return { startedAt: now, endedAt: undefined, phase: 'feeds', after: '', rows: 0, wrong: {}, beyond: 0 };
+}
+
+export function figuresOf({ startedAt, endedAt, rows, wrong, beyond }: Pass): ScrubFigures {
+  return { startedAt, endedAt, rows, wrong: { ...wrong }, beyond };
+}
+
+/** How many rows a pass goes through. */
+export async function rowsToWalk({ level }: Pick<Database, 'level'>): Promise<number> {
+  let rows = 0;
+  for (const phase of PHASES)
+    if (phase !== 'feeds' && phase !== 'digests')
+      for await (const key of level.keys(range(phase))) rows += key === '' ? 0 : 1;
+  return rows;
+}
