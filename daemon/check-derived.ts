@@ -13,7 +13,7 @@ import { LAST_SEQ, opsInEffect } from './gap-survey.ts';
 import { Store } from '../storage/store.ts';
 import type { StoredRecord } from '../storage/stored-record.ts';
 import { isCounted } from '../storage/usage-count.ts';
-import { openJson, openValue } from '../storage/values.ts';
+import { verifiedJson, verifyChecksum } from '../storage/values.ts';
 
 /** What is wrong with the stored entries or derived data. */
 export interface Problem {
@@ -69,7 +69,7 @@ async function checkValues(
   for (const name of sealed) {
     for await (const [key, value] of db.level.iterator(range(name))) {
       try {
-        openValue(key, value);
+        verifyChecksum(key, value);
       } catch (error) {
         problems.push({ code: 'value-damaged', message: errorMessage(error) });
       }
@@ -83,7 +83,7 @@ async function checkDigests(db: Database, problems: Problem[]): Promise<void> {
   const channels = new Set<string>(['public']);
   (await kept.read(db))();
   for await (const [key, value] of db.level.iterator(range('records')))
-    channels.add(openJson<StoredRecord>(key, value).state.channel);
+    channels.add(verifiedJson<StoredRecord>(key, value).state.channel);
   const fresh = await Digests.ofRecords(db.level);
   for (const channel of channels) {
     const [a, b] = [kept.of(channel), fresh.of(channel)].map((owners) =>
@@ -102,7 +102,9 @@ async function checkIndexes(db: Database, problems: Problem[]): Promise<void> {
   let expected = 0;
   let missing = 0;
   for await (const [key, value] of db.level.iterator(range('records'))) {
-    const keys = indexKeys(openJson<StoredRecord>(key, value).state).map((index) => fullKey('index', index));
+    const keys = indexKeys(verifiedJson<StoredRecord>(key, value).state).map((index) =>
+      fullKey('index', index),
+    );
     expected += keys.length;
     for (const row of await db.level.getMany(keys)) if (row === undefined) missing++;
   }

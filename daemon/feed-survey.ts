@@ -9,7 +9,7 @@ import type { Database } from '../storage/database.ts';
 import { readEntryRow } from '../storage/entry-row.ts';
 import { readGaps } from '../storage/gap-table.ts';
 import { innerKey, range } from '../storage/keyspace.ts';
-import { openJson, openValue } from '../storage/values.ts';
+import { verifiedJson, verifyChecksum } from '../storage/values.ts';
 import type { Problem } from './check-derived.ts';
 import { followingFeed } from './following-feed.ts';
 import { forgottenFeed, isOfGap } from './gap-survey.ts';
@@ -46,7 +46,7 @@ export async function surveyFeeds(db: Database, onEntry: (done: number) => void)
 
 function readable(key: string, value: Uint8Array): FeedState | undefined {
   try {
-    return openJson<FeedState>(key, value);
+    return verifiedJson<FeedState>(key, value);
   } catch {
     return undefined; // derived from the entries anyway
   }
@@ -76,7 +76,7 @@ class SurveyWalk {
 
   fork(key: string, value: Uint8Array): void {
     try {
-      this.#forks.set(Number.parseInt(innerKey(key), 16), openForkProof(openValue(key, value)));
+      this.#forks.set(Number.parseInt(innerKey(key), 16), openForkProof(verifyChecksum(key, value)));
     } catch (error) {
       const code = error instanceof AgrinetError ? error.code : 'value-damaged';
       this.#problems.push({ code, message: errorMessage(error) });

@@ -8,7 +8,7 @@ import { fullKey } from '../storage/keyspace.ts';
 import { noteFound } from '../storage/rejoin-note.ts';
 import { Store } from '../storage/store.ts';
 import { countUsage, isCounted } from '../storage/usage-count.ts';
-import { openJson, sealJson } from '../storage/values.ts';
+import { verifiedJson, jsonWithChecksum } from '../storage/values.ts';
 import type { createAlarms } from './alarms.ts';
 import type { Logger } from './logger.ts';
 import { rebuildDamaged, wasRebuilding } from './rebuild.ts';
@@ -71,10 +71,10 @@ const SCHEMA = fullKey('meta', 'schema');
 /** Ops of versions and collections unknown so far have waited in the feeds: after an upgrade they are judged. */
 async function schemaDiffers(db: Database): Promise<boolean> {
   const value = await db.level.get(SCHEMA);
-  return value !== undefined && openJson<number>(SCHEMA, value) !== SCHEMA_VERSION;
+  return value !== undefined && verifiedJson<number>(SCHEMA, value) !== SCHEMA_VERSION;
 }
 
 async function stampSchema(db: Database): Promise<void> {
   if ((await db.level.get(SCHEMA)) !== undefined && !(await schemaDiffers(db))) return;
-  await db.batch([{ type: 'put', key: SCHEMA, value: sealJson(SCHEMA, SCHEMA_VERSION) }], true);
+  await db.batch([{ type: 'put', key: SCHEMA, value: jsonWithChecksum(SCHEMA, SCHEMA_VERSION) }], true);
 }

@@ -1,9 +1,9 @@
 import { clockIsCredible } from '../protocols/wire/release-date.ts';
-import { sealEntryRow } from './entry-row.ts';
+import { encodeEntryRow } from './entry-row.ts';
 import { type BatchOp, fullKey, range } from './keyspace.ts';
 import { type Level, REBUILDING } from './level.ts';
 import type { Migration } from './migrations.ts';
-import { openJson, openValue, sealJson } from './values.ts';
+import { verifiedJson, verifyChecksum, jsonWithChecksum } from './values.ts';
 
 /** The last entry that has its arrival; stands while the migration is under way. */
 const DONE = fullKey('meta', 'arrivals');
@@ -19,7 +19,7 @@ export const ARRIVALS: Migration = {
   to: 2,
   async run(level, now) {
     const done = await level.get(DONE);
-    const from = done === undefined ? undefined : openJson<string>(DONE, done);
+    const from = done === undefined ? undefined : verifiedJson<string>(DONE, done);
     const begun = now();
     const arrived = clockIsCredible(begun) ? begun : 0;
     let ops: BatchOp[] = [];
@@ -30,7 +30,7 @@ export const ARRIVALS: Migration = {
       highWaterMarkBytes: 1024 * 1024,
     })) {
       const bytes = undamaged(key, value);
-      if (bytes !== undefined) ops.push({ type: 'put', key, value: sealEntryRow(key, { bytes, arrived }) });
+      if (bytes !== undefined) ops.push({ type: 'put', key, value: encodeEntryRow(key, { bytes, arrived }) });
       size += value.length;
       if (size < AT_ONCE) continue;
       await write(level, ops, key);
@@ -40,18 +40,20 @@ export const ARRIVALS: Migration = {
     return [
       ...ops,
       { type: 'del', key: DONE },
-      { type: 'put', key: REBUILDING, value: sealJson(REBUILDING, true) },
+      { type: 'put', key: REBUILDING, value: jsonWithChecksum(REBUILDING, true) },
     ];
   },
 };
 
 async function write(level: Level, ops: readonly BatchOp[], last: string): Promise<void> {
-  await level.batch([...ops, { type: 'put', key: DONE, value: sealJson(DONE, last) }], { sync: true });
+  await level.batch([...ops, { type: 'put', key: DONE, value: jsonWithChecksum(DONE, last) }], {
+    sync: true,
+  });
 }
 
 function undamaged(key: string, value: Uint8Array): Uint8Array | undefined {
   try {
-    return openValue(key, value);
+    return verifyChecksum(key, value);
   } catch {
     return undefined; // the rebuild names it
   }

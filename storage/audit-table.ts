@@ -2,7 +2,7 @@ import type { AuditHead, AuditLine } from '../protocols/audit/chain.ts';
 import { NO_LINES } from '../protocols/audit/chain.ts';
 import type { Database } from './database.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
-import { openJson, sealJson } from './values.ts';
+import { verifiedJson, jsonWithChecksum } from './values.ts';
 
 /** The end of the log and where it begins, beside the lines: a cut tail shows. */
 const HEAD = fullKey('meta', 'audit head');
@@ -28,11 +28,11 @@ export interface AuditTable {
 export function auditTable(db: Database): AuditTable {
   async function place(key: string): Promise<AuditHead> {
     const value = await db.level.get(key);
-    return value === undefined ? NO_LINES : openJson<AuditHead>(key, value);
+    return value === undefined ? NO_LINES : verifiedJson<AuditHead>(key, value);
   }
   function lineOf(key: string, value: Uint8Array): AuditLine {
     try {
-      return openJson<AuditLine>(key, value);
+      return verifiedJson<AuditLine>(key, value);
     } catch {
       const no = Number.parseInt(innerKey(key), 16);
       return { no, at: 0, prev: '', hash: 'damaged', kind: 'operator', actor: '' };
@@ -46,9 +46,9 @@ export function auditTable(db: Database): AuditTable {
       if (last === undefined) return;
       const ops: BatchOp[] = lines.map((line) => {
         const key = lineKey(line.no);
-        return { type: 'put', key, value: sealJson(key, line) };
+        return { type: 'put', key, value: jsonWithChecksum(key, line) };
       });
-      ops.push({ type: 'put', key: HEAD, value: sealJson(HEAD, { no: last.no, hash: last.hash }) });
+      ops.push({ type: 'put', key: HEAD, value: jsonWithChecksum(HEAD, { no: last.no, hash: last.hash }) });
       await db.batch(ops, false);
     },
     async *read(from) {
@@ -60,7 +60,7 @@ export function auditTable(db: Database): AuditTable {
       for await (const [key, value] of db.level.iterator(bounds)) yield lineOf(key, value);
     },
     async drop(to) {
-      const ops: BatchOp[] = [{ type: 'put', key: BASE, value: sealJson(BASE, to) }];
+      const ops: BatchOp[] = [{ type: 'put', key: BASE, value: jsonWithChecksum(BASE, to) }];
       for await (const key of db.level.keys({ gte: range('audit').gte, lte: lineKey(to.no) }))
         ops.push({ type: 'del', key });
       await db.batch(ops, true);

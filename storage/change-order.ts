@@ -6,7 +6,7 @@ import type { RecordKey } from '../protocols/wire/ids.ts';
 import type { Database } from './database.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
 import type { Reader } from './reader.ts';
-import { openJson, sealJson } from './values.ts';
+import { verifiedJson, jsonWithChecksum } from './values.ts';
 
 const GENERATION = fullKey('meta', 'generation');
 const CHUNK = 128;
@@ -14,14 +14,14 @@ const CHUNK = 128;
 /** Begins another generation: for the batch that begins a rebuild, because that numbers all changes anew. */
 export function newGeneration(env: Pick<Env, 'bytes'>): BatchOp {
   const name = Buffer.from(env.bytes(8)).toString('hex');
-  return { type: 'put', key: GENERATION, value: sealJson(GENERATION, name) };
+  return { type: 'put', key: GENERATION, value: jsonWithChecksum(GENERATION, name) };
 }
 
 /** Begins a generation where there is none, or a damaged one: at the start, so that no export has to write. Throws `disk-full`, `storage-failed`. */
 export async function ensureGeneration(db: Database): Promise<void> {
   const value = await db.level.get(GENERATION);
   try {
-    if (value !== undefined) return void openJson<string>(GENERATION, value);
+    if (value !== undefined) return void verifiedJson<string>(GENERATION, value);
   } catch {
     return db.batch([newGeneration(db.env)], true); // whoever comes with a cursor gets everything
   }
@@ -49,7 +49,7 @@ export class ChangeOrder {
   async #generation(): Promise<string> {
     const value = await this.#db.level.get(GENERATION);
     if (value === undefined) throw new AgrinetError('internal', 'the change order has no generation');
-    return openJson<string>(GENERATION, value);
+    return verifiedJson<string>(GENERATION, value);
   }
 
   /** Records changed after a number, as they stand now, with bounded memory; without those whose rows are damaged, which are told of. */

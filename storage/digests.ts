@@ -14,7 +14,7 @@ import type { Level, Snapshot } from './level.ts';
 import type { StoredRecord } from './stored-record.ts';
 import { type BatchOp, fullKey, innerKey, range } from './keyspace.ts';
 import type { Database } from './database.ts';
-import { openJson, openValue, sealValue } from './values.ts';
+import { verifiedJson, verifyChecksum, withChecksum } from './values.ts';
 import { concat } from '../protocols/wire/bytes.ts';
 
 export interface Sum {
@@ -24,16 +24,16 @@ export interface Sum {
   shown?: Digest;
 }
 
-function sealSum(key: string, { lanes, count }: Sum): Uint8Array {
+function encodeSum(key: string, { lanes, count }: Sum): Uint8Array {
   const bytes = new Uint8Array(4);
   new DataView(bytes.buffer).setUint32(0, count);
-  return sealValue(key, concat([bytes, sumBytes(lanes)]));
+  return withChecksum(key, concat([bytes, sumBytes(lanes)]));
 }
 
 /** Undefined when it is damaged. */
-function readSum(key: string, sealed: Uint8Array): Sum | undefined {
+function readSum(key: string, stored: Uint8Array): Sum | undefined {
   try {
-    const value = openValue(key, sealed);
+    const value = verifyChecksum(key, stored);
     const count = new DataView(value.buffer, value.byteOffset, 4).getUint32(0);
     return { count, lanes: sumFrom(value.subarray(4)) };
   } catch {
@@ -72,7 +72,7 @@ export class Digests {
     const digests = new Digests();
     const sums = digests.begin();
     for await (const [key, value] of level.iterator(range('records')))
-      sums.change(undefined, openJson<StoredRecord>(key, value).state);
+      sums.change(undefined, verifiedJson<StoredRecord>(key, value).state);
     sums.commit();
     return digests;
   }
@@ -81,8 +81,8 @@ export class Digests {
   async read({ level }: Pick<Database, 'level'>, snapshot?: Snapshot): Promise<() => void> {
     const sums = new Map<string, Sum>();
     const at = snapshot === undefined ? {} : { snapshot };
-    for await (const [full, sealed] of level.iterator({ ...range('digests'), ...at })) {
-      const value = openValue(full, sealed);
+    for await (const [full, stored] of level.iterator({ ...range('digests'), ...at })) {
+      const value = verifyChecksum(full, stored);
       const count = new DataView(value.buffer, value.byteOffset, 4).getUint32(0);
       sums.set(innerKey(full), { count, lanes: sumFrom(value.subarray(4)) });
     }
@@ -115,11 +115,11 @@ export class Digests {
     for (const id of ids) {
       const expected = moved(counted.#sums.get(id), captured.get(id), this.#sums.get(id));
       const key = fullKey('digests', id);
-      const sealed = await level.get(key);
-      const held = sealed === undefined ? undefined : readSum(key, sealed);
-      const isDamaged = sealed !== undefined && held === undefined;
+      const stored = await level.get(key);
+      const held = stored === undefined ? undefined : readSum(key, stored);
+      const isDamaged = stored !== undefined && held === undefined;
       if (!isDamaged && sameSum(held, expected) && sameSum(this.#sums.get(id), expected)) continue;
-      rows.push({ type: 'put', key, value: sealSum(key, expected) });
+      rows.push({ type: 'put', key, value: encodeSum(key, expected) });
       right.set(id, expected);
     }
     return {
@@ -231,7 +231,7 @@ export class Digests {
       write: (ops) => {
         for (const [id, sum] of moved) {
           const key = fullKey('digests', id);
-          ops.push({ type: 'put', key, value: sealSum(key, sum) });
+          ops.push({ type: 'put', key, value: encodeSum(key, sum) });
         }
       },
       commit: () => {

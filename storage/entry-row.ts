@@ -1,28 +1,31 @@
 import { decodeEntry, type Entry } from '../protocols/feed/entry.ts';
-import { openValue, sealValue } from './values.ts';
+import { verifyChecksum, withChecksum } from './values.ts';
 
 /** Bytes of the arrival: enough until the year 10889. */
 const ARRIVAL = 6;
 const LATEST = 2 ** (8 * ARRIVAL) - 1;
 
 /** An entry as it stands in the database: its bytes as signed, then when they came (6 bytes, big-endian), then the checksum over both. */
-export function sealEntryRow(key: string, { bytes, arrived }: Pick<Entry, 'bytes' | 'arrived'>): Uint8Array {
+export function encodeEntryRow(
+  key: string,
+  { bytes, arrived }: Pick<Entry, 'bytes' | 'arrived'>,
+): Uint8Array {
   const row = Buffer.allocUnsafe(bytes.length + ARRIVAL);
   row.set(bytes, 0);
   row.writeUIntBE(Math.min(arrived, LATEST), bytes.length, ARRIVAL);
-  return sealValue(key, row);
+  return withChecksum(key, row);
 }
 
 /** What stands in a row of `entries`. Throws `value-damaged`. */
-export function openEntryRow(key: string, sealed: Uint8Array): Pick<Entry, 'bytes' | 'arrived'> {
-  const row = openValue(key, sealed);
+export function decodeEntryRow(key: string, held: Uint8Array): Pick<Entry, 'bytes' | 'arrived'> {
+  const row = verifyChecksum(key, held);
   const end = Math.max(0, row.length - ARRIVAL);
   const at = Buffer.from(row.buffer, row.byteOffset, row.length);
   return { bytes: row.subarray(0, end), arrived: row.length < ARRIVAL ? 0 : at.readUIntBE(end, ARRIVAL) };
 }
 
-/** The entry of a row. Throws what `openEntryRow` and `decodeEntry` throw. */
-export function readEntryRow(key: string, sealed: Uint8Array): Entry {
-  const { bytes, arrived } = openEntryRow(key, sealed);
+/** The entry of a row. Throws what `decodeEntryRow` and `decodeEntry` throw. */
+export function readEntryRow(key: string, held: Uint8Array): Entry {
+  const { bytes, arrived } = decodeEntryRow(key, held);
   return decodeEntry(bytes, arrived);
 }

@@ -2,7 +2,7 @@ import type { Json } from '../protocols/wire/json.ts';
 import type { Database } from './database.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
 import type { Level } from './level.ts';
-import { openJson, sealJson } from './values.ts';
+import { verifiedJson, jsonWithChecksum } from './values.ts';
 
 /** An event as kept. `time` in milliseconds since 1970. */
 export interface EventRow {
@@ -66,12 +66,13 @@ export async function openEventTable(db: Database, name: EventTableName = 'event
   return {
     reservedTo,
     kept,
-    reserve: (to) => db.batch([{ type: 'put', key: reservation, value: sealJson(reservation, to) }], true),
+    reserve: (to) =>
+      db.batch([{ type: 'put', key: reservation, value: jsonWithChecksum(reservation, to) }], true),
     write(events, prune) {
       const ops: BatchOp[] = [];
       for (const event of events) {
         const key = eventKey(event.id);
-        ops.push({ type: 'put', key, value: sealJson(key, event) });
+        ops.push({ type: 'put', key, value: jsonWithChecksum(key, event) });
       }
       for (let id = prune?.from ?? 0; id < (prune?.to ?? 0); id++)
         ops.push({ type: 'del', key: eventKey(id) });
@@ -101,7 +102,7 @@ export async function skippedEventNumbers(level: Level): Promise<BatchOp[]> {
   for (const key of Object.values(RESERVED)) {
     const value = await level.get(key);
     if (value !== undefined)
-      skipped.push({ type: 'put', key, value: sealJson(key, reservedIn(key, value, 0) + WIDE_STEP) });
+      skipped.push({ type: 'put', key, value: jsonWithChecksum(key, reservedIn(key, value, 0) + WIDE_STEP) });
   }
   return skipped;
 }
@@ -110,7 +111,7 @@ function reservedIn(key: string, value: Uint8Array | undefined, newest: number |
   const beyond = (newest ?? 0) + 1;
   if (value === undefined) return newest === undefined ? 1 : beyond + WIDE_STEP;
   try {
-    return Math.max(beyond, openJson<number>(key, value));
+    return Math.max(beyond, verifiedJson<number>(key, value));
   } catch {
     return beyond + WIDE_STEP; // the numbers between are given up
   }
@@ -118,7 +119,7 @@ function reservedIn(key: string, value: Uint8Array | undefined, newest: number |
 
 function openRow(key: string, value: Uint8Array): EventRow | undefined {
   try {
-    return openJson<EventRow>(key, value);
+    return verifiedJson<EventRow>(key, value);
   } catch {
     return undefined; // an event is told once more nowhere else, so one that is damaged is left out
   }

@@ -1,7 +1,7 @@
 import type { Gap } from '../protocols/feed/gap.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
 import type { Level } from './level.ts';
-import { openJson, sealJson } from './values.ts';
+import { verifiedJson, jsonWithChecksum } from './values.ts';
 
 /** Digits of a feed number; with those of a sequence behind it, it is the key of an entry that is kept. */
 const NO_DIGITS = 8;
@@ -23,7 +23,7 @@ export class GapTable {
     const value = await level.get(SWEEPING);
     return () => {
       this.#gaps = gaps;
-      this.sweeping = value && openJson<string>(SWEEPING, value);
+      this.sweeping = value && verifiedJson<string>(SWEEPING, value);
     };
   }
 
@@ -53,10 +53,11 @@ export async function readGaps(level: Level, passing = false): Promise<Map<numbe
     const inner = innerKey(key);
     const no = Number.parseInt(inner.slice(0, NO_DIGITS), 16);
     try {
-      if (inner.length === NO_DIGITS) gaps.set(no, { ...openJson<GapRow>(key, value), no, kept: new Map() });
+      if (inner.length === NO_DIGITS)
+        gaps.set(no, { ...verifiedJson<GapRow>(key, value), no, kept: new Map() });
       else {
         const kept = gaps.get(no)?.kept as Map<number, ReadonlySet<number>> | undefined; // made right above
-        kept?.set(Number.parseInt(inner.slice(NO_DIGITS), 16), new Set(openJson<number[]>(key, value)));
+        kept?.set(Number.parseInt(inner.slice(NO_DIGITS), 16), new Set(verifiedJson<number[]>(key, value)));
       }
     } catch (error) {
       if (!passing) throw error;
@@ -73,10 +74,10 @@ export function gapRows({ no, kept, ...row }: Gap, before: Gap | undefined): Bat
   const key = gapKey(no);
   const gone = [...(before?.kept.keys() ?? [])].filter((seq) => !kept.has(seq));
   return [
-    { type: 'put', key, value: sealJson(key, row satisfies GapRow) },
+    { type: 'put', key, value: jsonWithChecksum(key, row satisfies GapRow) },
     ...[...kept].map(([seq, indexes]): BatchOp => {
       const at = keptKey(no, seq);
-      return { type: 'put', key: at, value: sealJson(at, [...indexes]) };
+      return { type: 'put', key: at, value: jsonWithChecksum(at, [...indexes]) };
     }),
     ...gone.map((seq): BatchOp => ({ type: 'del', key: keptKey(no, seq) })),
   ];
@@ -93,5 +94,5 @@ export function closingRows({ no, kept }: Gap): BatchOp[] {
 /** Notes who is being forgotten, or that nobody is. */
 export function sweepingRow(node: string | undefined): BatchOp {
   if (node === undefined) return { type: 'del', key: SWEEPING };
-  return { type: 'put', key: SWEEPING, value: sealJson(SWEEPING, node) };
+  return { type: 'put', key: SWEEPING, value: jsonWithChecksum(SWEEPING, node) };
 }

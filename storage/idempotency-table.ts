@@ -1,7 +1,7 @@
 import type { Database } from './database.ts';
 import { type BatchOp, fullKey, innerKey, range } from './keyspace.ts';
 import { type KeptLimits, KeptRows } from './kept-rows.ts';
-import { openJson, sealJson } from './values.ts';
+import { verifiedJson, jsonWithChecksum } from './values.ts';
 
 interface Answer {
   readonly status: number;
@@ -133,7 +133,7 @@ class IdempotencyTable {
   #put(id: string, row: Row): BatchOp {
     this.#rows.remove(id);
     const key = fullKey('idempotency', id);
-    const value = sealJson(key, row);
+    const value = jsonWithChecksum(key, row);
     this.#rows.add(id, { at: row.at, bytes: value.length + ROW_BYTES });
     return { type: 'put', key, value };
   }
@@ -162,7 +162,7 @@ class IdempotencyTable {
 
 function openRow(key: string, value: Uint8Array): Row | undefined {
   try {
-    return openJson<Row>(key, value);
+    return verifiedJson<Row>(key, value);
   } catch {
     return undefined; // a damaged row is as good as none: the request is carried out again
   }

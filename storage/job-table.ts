@@ -1,6 +1,6 @@
 import type { Database } from './database.ts';
 import { type BatchOp, fullKey, range } from './keyspace.ts';
-import { openJson, sealJson } from './values.ts';
+import { verifiedJson, jsonWithChecksum } from './values.ts';
 
 /** Rows of jobs, each whole. The caller keeps them all in memory; this is what a restart finds. */
 export interface JobTable<Row extends { readonly id: string }> {
@@ -39,7 +39,7 @@ export function openJobTable<Row extends { readonly id: string }>(db: Database):
       const rows: Row[] = [];
       for await (const [key, value] of db.level.iterator(range('jobs'))) {
         try {
-          rows.push(openJson<Row>(key, value));
+          rows.push(verifiedJson<Row>(key, value));
         } catch {
           onDamaged(key);
         }
@@ -49,7 +49,7 @@ export function openJobTable<Row extends { readonly id: string }>(db: Database):
     save(rows, removed, sync) {
       for (const row of rows) {
         const key = fullKey('jobs', row.id);
-        waiting.push({ type: 'put', key, value: sealJson(key, row) });
+        waiting.push({ type: 'put', key, value: jsonWithChecksum(key, row) });
       }
       for (const id of removed) waiting.push({ type: 'del', key: fullKey('jobs', id) });
       waitingSync ||= sync;

@@ -1,6 +1,6 @@
 import type { Database } from './database.ts';
 import { type BatchOp, fullKey, range } from './keyspace.ts';
-import { openJson, sealJson } from './values.ts';
+import { verifiedJson, jsonWithChecksum } from './values.ts';
 
 /** An API key as it is kept: its keyed hash, never the key. Times in milliseconds since 1970. */
 export interface StoredKey {
@@ -39,7 +39,7 @@ export function keyTable(db: Database, onDamaged: (key: string) => void): KeyTab
       const found: StoredKey[] = [];
       for await (const [key, value] of db.level.iterator(range('apiKeys'))) {
         try {
-          found.push(openJson<StoredKey>(key, value));
+          found.push(verifiedJson<StoredKey>(key, value));
         } catch {
           onDamaged(key);
         }
@@ -50,7 +50,7 @@ export function keyTable(db: Database, onDamaged: (key: string) => void): KeyTab
       const ops: BatchOp[] = del.map((id) => ({ type: 'del', key: fullKey('apiKeys', id) }));
       for (const row of put) {
         const key = fullKey('apiKeys', row.id);
-        ops.push({ type: 'put', key, value: sealJson(key, row) });
+        ops.push({ type: 'put', key, value: jsonWithChecksum(key, row) });
       }
       await db.batch(ops, sync);
     },

@@ -1,7 +1,7 @@
 import { judgeLegacy, type LegacyRow } from '../protocols/market/legacy.ts';
 import type { Database } from './database.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
-import { openJson, sealJson } from './values.ts';
+import { verifiedJson, jsonWithChecksum } from './values.ts';
 
 /** Which of a source's parts is the one that is read. */
 interface Head {
@@ -48,7 +48,7 @@ export class LegacyTable {
     const value = await this.#db.level.get(key);
     if (value === undefined) return { part: 0, counts: {} };
     try {
-      return openJson<Head>(key, value);
+      return verifiedJson<Head>(key, value);
     } catch {
       return this.#headFromRows(source); // all that it says stands in the keys as well
     }
@@ -93,7 +93,7 @@ export class LegacyTable {
         const known = new Map<string, Pick<LegacyRow, 'updatedAt' | 'hash'>>();
         for (const [i, value] of found.entries()) {
           const key = keys[i] ?? '';
-          if (value !== undefined) known.set(key, openJson<LegacyRow>(key, value));
+          if (value !== undefined) known.set(key, verifiedJson<LegacyRow>(key, value));
         }
         const ops: BatchOp[] = [];
         const verdicts = rows.map((row, i) => {
@@ -102,18 +102,22 @@ export class LegacyTable {
           if (verdict === 'imported') {
             if (!known.has(key)) counts[row.collection] = (counts[row.collection] ?? 0) + 1;
             known.set(key, row);
-            ops.push({ type: 'put', key, value: sealJson(key, row) });
+            ops.push({ type: 'put', key, value: jsonWithChecksum(key, row) });
           }
           return verdict;
         });
         if (ops.length > 0 && !fresh)
-          ops.push({ type: 'put', key: headKey, value: sealJson(headKey, { part, counts } satisfies Head) });
+          ops.push({
+            type: 'put',
+            key: headKey,
+            value: jsonWithChecksum(headKey, { part, counts } satisfies Head),
+          });
         if (ops.length > 0) await db.batch(ops, false);
         return verdicts;
       },
       finish: async () => {
         const head: Head = { part, counts };
-        await db.batch([{ type: 'put', key: headKey, value: sealJson(headKey, head) }], true);
+        await db.batch([{ type: 'put', key: headKey, value: jsonWithChecksum(headKey, head) }], true);
         await this.#clearOthers(source, part);
       },
       abandon: async () => {
@@ -151,7 +155,7 @@ export class LegacyTable {
       if (++seen > limit) break;
       last = key.slice(start.length);
       try {
-        items.push({ ...openJson<LegacyRow>(key, value), source });
+        items.push({ ...verifiedJson<LegacyRow>(key, value), source });
       } catch {
         continue; // the next pull with force brings it again
       }

@@ -2,7 +2,7 @@ import { AgrinetError } from '../protocols/errors.ts';
 import { ARRIVALS } from './arrival-migration.ts';
 import type { Level } from './level.ts';
 import { type BatchOp, fullKey } from './keyspace.ts';
-import { openJson, sealJson } from './values.ts';
+import { verifiedJson, jsonWithChecksum } from './values.ts';
 
 /** Brings the database from the version before to `to`; what ends it is one batch with the version stamp. */
 export interface Migration {
@@ -29,10 +29,10 @@ export async function migrate(
   const newest = migrations.at(-1)?.to ?? 1;
   const value = await level.get(VERSION);
   if (value === undefined) {
-    await level.put(VERSION, sealJson(VERSION, newest), { sync: true });
+    await level.put(VERSION, jsonWithChecksum(VERSION, newest), { sync: true });
     return newest;
   }
-  let version = openJson<number>(VERSION, value);
+  let version = verifiedJson<number>(VERSION, value);
   if (version > newest) {
     throw new AgrinetError(
       'database-newer',
@@ -42,9 +42,12 @@ export async function migrate(
   for (const migration of migrations) {
     if (migration.to <= version) continue;
     const ops = await migration.run(level, now);
-    await level.batch([...ops, { type: 'put', key: VERSION, value: sealJson(VERSION, migration.to) }], {
-      sync: true,
-    });
+    await level.batch(
+      [...ops, { type: 'put', key: VERSION, value: jsonWithChecksum(VERSION, migration.to) }],
+      {
+        sync: true,
+      },
+    );
     version = migration.to;
   }
   return version;

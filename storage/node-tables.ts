@@ -1,6 +1,6 @@
 import type { Database } from './database.ts';
 import { fullKey, innerKey, range, type SublevelName } from './keyspace.ts';
-import { openJson, sealJson } from './values.ts';
+import { verifiedJson, jsonWithChecksum } from './values.ts';
 
 /** One row for each node this node knows of, by peer id or `legacy:<origin>`: in no feed and no digest. */
 export interface NodeTable<T> {
@@ -42,7 +42,7 @@ function nodeTable<T>(db: Database, name: SublevelName): NodeTable<T> {
       const rows = new Map<string, T>();
       for await (const [key, value] of db.level.iterator(range(name))) {
         try {
-          rows.set(innerKey(key), openJson<T>(key, value));
+          rows.set(innerKey(key), verifiedJson<T>(key, value));
         } catch {
           continue; // counted or set anew; nothing else depends on it
         }
@@ -51,7 +51,7 @@ function nodeTable<T>(db: Database, name: SublevelName): NodeTable<T> {
     },
     async save(id, row, sync) {
       const key = fullKey(name, id);
-      await db.batch([{ type: 'put', key, value: sealJson(key, row) }], sync);
+      await db.batch([{ type: 'put', key, value: jsonWithChecksum(key, row) }], sync);
     },
     async remove(id) {
       await db.batch([{ type: 'del', key: fullKey(name, id) }], true);

@@ -1,6 +1,6 @@
 import type { BatchTap, Database } from './database.ts';
 import { type BatchOp, fullKey, innerKey, range, type SublevelName, sublevelOf } from './keyspace.ts';
-import { openJson, sealJson } from './values.ts';
+import { verifiedJson, jsonWithChecksum } from './values.ts';
 
 /** An item of the mirror: its table, without a prefix, and the values of the table's key attributes. */
 export interface Target {
@@ -294,12 +294,12 @@ function isBehind(row: OutboxRow | undefined): row is OutboxRow {
 
 function put(key: string, row: OutboxRow): Extract<BatchOp, { type: 'put' }> {
   const full = fullKey('outbox', key);
-  return { type: 'put', key: full, value: sealJson(full, row) };
+  return { type: 'put', key: full, value: jsonWithChecksum(full, row) };
 }
 
 function open(full: string, value: Uint8Array): OutboxRow | undefined {
   try {
-    return openJson<OutboxRow>(full, value);
+    return verifiedJson<OutboxRow>(full, value);
   } catch {
     return undefined; // damaged: it is put in again
   }

@@ -3,7 +3,7 @@ import { parseRecordKey, publicId, type RecordKey } from '../protocols/wire/ids.
 import type { Database } from './database.ts';
 import { type BatchOp, fullKey, range, type SublevelName } from './keyspace.ts';
 import { ERASING } from './store.ts';
-import { openJson, sealJson } from './values.ts';
+import { verifiedJson, jsonWithChecksum } from './values.ts';
 
 /** Tables beside the feeds whose rows may repeat what a record says. */
 const REPEATING: readonly SublevelName[] = [
@@ -32,7 +32,7 @@ const NOTHING = new Uint8Array(0);
 export async function erasedRecords(db: Database): Promise<RecordKey[]> {
   const keys: RecordKey[] = [];
   for await (const [key, value] of db.level.iterator(range('meta', ERASING)))
-    keys.push(openJson<RecordKey>(key, value));
+    keys.push(verifiedJson<RecordKey>(key, value));
   return keys;
 }
 
@@ -65,7 +65,7 @@ export async function purgeErased(
         ops.push({
           type: 'put',
           key,
-          value: sealJson(key, { ...openJson<object>(key, value), answer: GONE }),
+          value: jsonWithChecksum(key, { ...verifiedJson<object>(key, value), answer: GONE }),
         });
     }
   }

@@ -18,7 +18,7 @@ import { fullKey, innerKey, range } from './keyspace.ts';
 import { openRecord, readRecords } from './record-rows.ts';
 import type { ListedVerdict } from './store.ts';
 import type { StoredRecord } from './stored-record.ts';
-import { openJson } from './values.ts';
+import { verifiedJson } from './values.ts';
 
 /** What a list is narrowed by. */
 export interface ListFilter {
@@ -306,7 +306,7 @@ export class Reader {
     for await (const [full, value] of rows) {
       const id = innerKey(full).slice(start.length);
       try {
-        const { state } = openJson<StoredRecord>(full, value);
+        const { state } = verifiedJson<StoredRecord>(full, value);
         const element = state.channel === 'public' ? digestElement(state) : undefined;
         if (element !== undefined) yield { id, hash: sha256Hex(element) };
       } catch (error) {
@@ -351,7 +351,7 @@ export class Reader {
         const some = await rows.nextv(VERDICTS_AT_ONCE);
         if (some.length === 0) break;
         for (const [key, value] of some) {
-          const listed = openJson<ListedVerdict>(key, value);
+          const listed = verifiedJson<ListedVerdict>(key, value);
           if (!isListed(listed, filter)) continue;
           total++;
           const place = innerKey(key);

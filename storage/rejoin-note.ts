@@ -1,14 +1,14 @@
 import type { Recovery } from '../protocols/mycelium/rejoin.ts';
 import type { Database } from './database.ts';
 import { REJOIN, rejoinRow } from './rejoin-row.ts';
-import { openJson } from './values.ts';
+import { verifiedJson } from './values.ts';
 
 /** The loss that is not settled yet; a row that cannot be read is a loss like any other. */
 export async function readRejoin(db: Database, now: number): Promise<Recovery | undefined> {
   const value = await db.level.get(REJOIN);
   if (value === undefined) return undefined;
   try {
-    return openJson<Recovery>(REJOIN, value);
+    return verifiedJson<Recovery>(REJOIN, value);
   } catch {
     return { cause: 'repaired', since: now, answered: [] };
   }

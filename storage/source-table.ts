@@ -1,6 +1,6 @@
 import type { Database } from './database.ts';
 import { fullKey, range } from './keyspace.ts';
-import { openJson, sealJson } from './values.ts';
+import { verifiedJson, jsonWithChecksum } from './values.ts';
 
 /** How far a pull over HTTP has come with one source. Losing it costs one full pull. */
 export interface SourceRow {
@@ -27,7 +27,7 @@ export interface SourceTable {
 export function sourceTable(db: Database): SourceTable {
   const read = (key: string, value: Uint8Array): SourceRow | undefined => {
     try {
-      return openJson<SourceRow>(key, value);
+      return verifiedJson<SourceRow>(key, value);
     } catch {
       return undefined; // as if it had never been pulled: everything is asked for again
     }
@@ -48,7 +48,7 @@ export function sourceTable(db: Database): SourceTable {
     },
     async save(row) {
       const key = fullKey('sources', row.id);
-      await db.batch([{ type: 'put', key, value: sealJson(key, row) }], false);
+      await db.batch([{ type: 'put', key, value: jsonWithChecksum(key, row) }], false);
     },
     async remove(id) {
       await db.batch([{ type: 'del', key: fullKey('sources', id) }], true);

@@ -20,14 +20,14 @@ import type { Database } from './database.ts';
 import { Digests } from './digests.ts';
 import { droppedRows } from './dropped.ts';
 import { EntryCache } from './entry-cache.ts';
-import { openEntryRow, readEntryRow, sealEntryRow } from './entry-row.ts';
+import { decodeEntryRow, readEntryRow, encodeEntryRow } from './entry-row.ts';
 import { closingRows, gapRows, GapTable, sweepingRow } from './gap-table.ts';
 import { indexKeys } from './indexes.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
 import { recordOpKey, refKey } from './op-keys.ts';
 import { UsageChanges, UsageTable } from './usage.ts';
 import { NO_CHANGE, type StoredRecord } from './stored-record.ts';
-import { openJson, openValue, sealJson, sealValue } from './values.ts';
+import { verifiedJson, verifyChecksum, jsonWithChecksum, withChecksum } from './values.ts';
 
 /** Stands from the commit that erased ops of a record until nothing on disk repeats them. */
 export const ERASING = 'erasing ';
@@ -92,7 +92,7 @@ export class Store implements LedgerStore {
   async reload(): Promise<void> {
     const feeds: FeedState[] = [];
     for await (const [key, value] of this.#db.level.iterator(range('feeds')))
-      feeds.push(openJson<FeedState>(key, value));
+      feeds.push(verifiedJson<FeedState>(key, value));
     for await (const key of this.#db.level.keys({ ...range('changes'), reverse: true, limit: 1 })) {
       this.#lastChange = Number.parseInt(innerKey(key), 16);
     }
@@ -164,12 +164,13 @@ export class Store implements LedgerStore {
   async entryBytes(feedNo: number, seq: number): Promise<Uint8Array | undefined> {
     const key = fullKey('entries', numberKey(feedNo) + numberKey(seq));
     const value = await this.#db.level.get(key);
-    return value && openEntryRow(key, value).bytes;
+    return value && decodeEntryRow(key, value).bytes;
   }
 
   /** The entries of one feed from a sequence on, in order, as signed. */
   async *entriesFrom(feedNo: number, from: number, to: number): AsyncGenerator<Uint8Array> {
-    for await (const [key, value] of this.#entryRows(feedNo, from, to)) yield openEntryRow(key, value).bytes;
+    for await (const [key, value] of this.#entryRows(feedNo, from, to))
+      yield decodeEntryRow(key, value).bytes;
   }
 
   /** The same, read, each with its arrival. */
@@ -199,7 +200,7 @@ export class Store implements LedgerStore {
   }
 
   #opened(key: string, value: Uint8Array): RecordState {
-    const { state, change } = openJson<StoredRecord>(key, value);
+    const { state, change } = verifiedJson<StoredRecord>(key, value);
     if (change !== NO_CHANGE) this.#changeOf.set(state, change);
     return state;
   }
@@ -275,7 +276,7 @@ export class Store implements LedgerStore {
   async proof(feedNo: number): Promise<ForkProof | undefined> {
     const key = fullKey('forks', numberKey(feedNo));
     const value = await this.#db.level.get(key);
-    return value && readForkProof(openValue(key, value));
+    return value && readForkProof(verifyChecksum(key, value));
   }
 
   async erasures(
@@ -288,7 +289,10 @@ export class Store implements LedgerStore {
     const gte = fullKey('erasures', erasureKey(feed, from));
     const lt = fullKey('erasures', `${erasureKey(feed, to)}\u{10ffff}`);
     for await (const [key, value] of this.#db.level.iterator({ gte, lt }))
-      found.push({ seq: Number.parseInt(key.split('|').at(-2) ?? '', 16), bytes: openValue(key, value) });
+      found.push({
+        seq: Number.parseInt(key.split('|').at(-2) ?? '', 16),
+        bytes: verifyChecksum(key, value),
+      });
     return found;
   }
 
@@ -403,7 +407,7 @@ export class Store implements LedgerStore {
       const rows = await this.#db.level.getMany(keys);
       for (const [i, { ref, no }] of some.entries()) {
         const row = rows[i];
-        const before = row && openJson<ListedVerdict>(keys[i] ?? '', row);
+        const before = row && verifiedJson<ListedVerdict>(keys[i] ?? '', row);
         if (before?.verdict.state === 'waits') changes.pending(no, ref.author, -1, before.size);
       }
       if (turn.isOver()) await turn.next();
@@ -436,7 +440,7 @@ export class Store implements LedgerStore {
         ops.push(put(fullKey('changes', numberKey(change, 12)), Buffer.from(key)));
       }
       const full = fullKey('records', key);
-      ops.push(put(full, sealValue(full, storedRecord(states[i] ?? '', isPublic ? change : NO_CHANGE))));
+      ops.push(put(full, withChecksum(full, storedRecord(states[i] ?? '', isPublic ? change : NO_CHANGE))));
       if (turn.isOver()) await turn.next();
     }
     return change;
@@ -456,21 +460,21 @@ const del = (key: string): BatchOp => ({ type: 'del', key });
 
 function feedRow(feed: FeedState): BatchOp {
   const key = fullKey('feeds', numberKey(feed.no));
-  return put(key, sealJson(key, feed));
+  return put(key, jsonWithChecksum(key, feed));
 }
 
 /** The rows of entries, feeds, proofs and erasures. */
 function feedRows({ entries, feeds, proofs, erasures }: Commit): BatchOp[] {
-  const sealed = (key: string, bytes: Uint8Array): BatchOp => put(key, sealValue(key, bytes));
+  const putChecked = (key: string, bytes: Uint8Array): BatchOp => put(key, withChecksum(key, bytes));
   return [
     ...entries.map(({ feed, entry }) => {
       const key = fullKey('entries', numberKey(feed.no) + numberKey(entry.header.seq));
-      return put(key, sealEntryRow(key, entry));
+      return put(key, encodeEntryRow(key, entry));
     }),
     ...feeds.map(feedRow),
-    ...proofs.map(({ feed, proof }) => sealed(fullKey('forks', numberKey(feed.no)), proof.bytes)),
+    ...proofs.map(({ feed, proof }) => putChecked(fullKey('forks', numberKey(feed.no)), proof.bytes)),
     ...erasures.map((erasure) =>
-      sealed(fullKey('erasures', erasureKey(erasure, erasure.seq) + erasure.id), erasure.bytes),
+      putChecked(fullKey('erasures', erasureKey(erasure, erasure.seq) + erasure.id), erasure.bytes),
     ),
   ];
 }
@@ -479,7 +483,7 @@ function verdictRows({ ref, key, verdict, fresh }: Commit['verdicts'][number], f
   const rows = fresh && key !== undefined ? [put(recordOpKey(key, feedNo, ref), EMPTY)] : [];
   const { key: row, listed } = verdictRow(ref, feedNo, key, verdict);
   if (listed === undefined) return fresh ? rows : [...rows, del(row)];
-  return [...rows, put(row, sealJson(row, listed))];
+  return [...rows, put(row, jsonWithChecksum(row, listed))];
 }
 
 function erasedRows(ref: OpRef, key: RecordKey, feedNo: number): BatchOp[] {
@@ -487,7 +491,7 @@ function erasedRows(ref: OpRef, key: RecordKey, feedNo: number): BatchOp[] {
   return [
     del(recordOpKey(key, feedNo, ref)),
     del(fullKey('verdicts', refKey(feedNo, ref))),
-    put(todo, sealJson(todo, key)),
+    put(todo, jsonWithChecksum(todo, key)),
   ];
 }
 

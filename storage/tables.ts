@@ -4,14 +4,14 @@ import type { NonceStore } from '../protocols/registry/nonces.ts';
 import type { AddressStore, StoredAddresses } from '../protocols/discovery/address-book.ts';
 import type { Database } from './database.ts';
 import { type BatchOp, fullKey, innerKey, range, type SublevelName } from './keyspace.ts';
-import { openJson, sealJson } from './values.ts';
+import { verifiedJson, jsonWithChecksum } from './values.ts';
 
 /** The rows of a table that can be read; one that is damaged is named, and does not stop the node. */
 async function rows<T>(db: Database, name: SublevelName, onDamaged: (key: string) => void): Promise<T[]> {
   const found: T[] = [];
   for await (const [key, value] of db.level.iterator(range(name))) {
     try {
-      found.push(openJson<T>(key, value));
+      found.push(verifiedJson<T>(key, value));
     } catch {
       onDamaged(key);
     }
@@ -25,7 +25,7 @@ export function registryStore(db: Database, onDamaged: (key: string) => void): R
     load: () => rows<RegisteredNode>(db, 'registry', onDamaged),
     async save(node) {
       const key = fullKey('registry', node.peerId);
-      await db.batch([{ type: 'put', key, value: sealJson(key, node) }], true);
+      await db.batch([{ type: 'put', key, value: jsonWithChecksum(key, node) }], true);
     },
   };
 }
@@ -36,7 +36,7 @@ export function httpNodeStore(db: Database, onDamaged: (key: string) => void): H
     load: () => rows<HttpNode>(db, 'httpNodes', onDamaged),
     async save(node) {
       const key = fullKey('httpNodes', node.id);
-      await db.batch([{ type: 'put', key, value: sealJson(key, node) }], true);
+      await db.batch([{ type: 'put', key, value: jsonWithChecksum(key, node) }], true);
     },
     async remove(id) {
       await db.batch([{ type: 'del', key: fullKey('httpNodes', id) }], true);
@@ -71,7 +71,7 @@ export function addressStore(db: Database): AddressStore {
       for (const peer of peers) {
         const key = fullKey('addresses', peer.peerId);
         kept.add(key);
-        ops.push({ type: 'put', key, value: sealJson(key, peer) });
+        ops.push({ type: 'put', key, value: jsonWithChecksum(key, peer) });
       }
       for await (const key of db.level.keys(range('addresses')))
         if (!kept.has(key)) ops.push({ type: 'del', key });

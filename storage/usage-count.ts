@@ -4,7 +4,7 @@ import type { Database } from './database.ts';
 import { type BatchOp, fullKey, innerKey, range } from './keyspace.ts';
 import type { ListedVerdict, Store } from './store.ts';
 import { usageRow } from './usage.ts';
-import { openJson, sealJson } from './values.ts';
+import { verifiedJson, jsonWithChecksum } from './values.ts';
 
 /** Stands where what feeds take up has been counted from their first entry on. */
 export const COUNTED_KEY = fullKey('meta', 'usage counted');
@@ -17,14 +17,14 @@ const AT_ONCE = 256;
 
 /** That row, for a batch that leaves all counters as they must be. */
 export function countedRow(): BatchOp {
-  return { type: 'put', key: COUNTED_KEY, value: sealJson(COUNTED_KEY, VERSION) };
+  return { type: 'put', key: COUNTED_KEY, value: jsonWithChecksum(COUNTED_KEY, VERSION) };
 }
 
 /** Whether every counter of a database can be relied on; one made before there were any counts from zero. */
 export async function isCounted({ level }: Pick<Database, 'level'>): Promise<boolean> {
   const value = await level.get(COUNTED_KEY);
   try {
-    return value !== undefined && openJson<number>(COUNTED_KEY, value) === VERSION;
+    return value !== undefined && verifiedJson<number>(COUNTED_KEY, value) === VERSION;
   } catch {
     return false; // counted once more
   }
@@ -54,10 +54,11 @@ async function countPending(
   const counts = new Map<number, { pending: number; pendingBytes: number }>();
   const rows: BatchOp[] = [];
   for await (const [key, value] of db.level.iterator(range('verdicts'))) {
-    const listed = openJson<Omit<ListedVerdict, 'size'> & Partial<ListedVerdict>>(key, value);
+    const listed = verifiedJson<Omit<ListedVerdict, 'size'> & Partial<ListedVerdict>>(key, value);
     const no = Number.parseInt(innerKey(key).slice(0, 8), 16);
     const size = listed.size ?? (await sizeOf(store, no, listed.ref));
-    if (listed.size === undefined) rows.push({ type: 'put', key, value: sealJson(key, { ...listed, size }) });
+    if (listed.size === undefined)
+      rows.push({ type: 'put', key, value: jsonWithChecksum(key, { ...listed, size }) });
     if (rows.length >= AT_ONCE) await db.batch(rows.splice(0), true);
     if (listed.verdict.state !== 'waits') continue;
     const count = counts.get(no) ?? { pending: 0, pendingBytes: 0 };

@@ -1,7 +1,7 @@
 import type { Usage } from '../protocols/feed/quota.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
 import type { Level } from './level.ts';
-import { openJson, sealJson } from './values.ts';
+import { verifiedJson, jsonWithChecksum } from './values.ts';
 
 const NOTHING: Usage = { bytes: 0, pending: 0, pendingBytes: 0 };
 
@@ -22,7 +22,7 @@ export class UsageTable {
   async read(level: Level): Promise<(authorOf: (feedNo: number) => string | undefined) => void> {
     const feeds = new Map<number, Usage>();
     for await (const [key, value] of level.iterator(range('usage')))
-      feeds.set(Number.parseInt(innerKey(key), 16), openJson<Usage>(key, value));
+      feeds.set(Number.parseInt(innerKey(key), 16), verifiedJson<Usage>(key, value));
     return (authorOf) => {
       this.#feeds = feeds;
       this.#authors = new Map();
@@ -61,7 +61,7 @@ export class UsageTable {
 
 export function usageRow(no: number, usage: Usage): BatchOp {
   const key = fullKey('usage', numberKey(no));
-  return { type: 'put', key, value: sealJson(key, usage) };
+  return { type: 'put', key, value: jsonWithChecksum(key, usage) };
 }
 
 /** What one commit changes of it. */

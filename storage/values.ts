@@ -5,7 +5,7 @@ import { AgrinetError } from '../protocols/errors.ts';
  * LevelDB returns a flipped bit as data, so every value ends with a CRC-32 of key and value. CRC is enough here: it finds a
  * damaged disk; forgery is found by signatures. Layout: value bytes, then 4 bytes big-endian.
  */
-export function sealValue(key: string, value: Uint8Array): Uint8Array {
+export function withChecksum(key: string, value: Uint8Array): Uint8Array {
   const out = Buffer.allocUnsafe(value.length + 4);
   out.set(value, 0);
   out.writeUInt32BE(crc32(value, crc32(key)), value.length);
@@ -13,12 +13,12 @@ export function sealValue(key: string, value: Uint8Array): Uint8Array {
 }
 
 /** The value, when its checksum holds; throws `value-damaged` with the key otherwise. */
-export function openValue(key: string, sealed: Uint8Array): Uint8Array {
-  const end = sealed.length - 4;
+export function verifyChecksum(key: string, stored: Uint8Array): Uint8Array {
+  const end = stored.length - 4;
   if (end >= 0) {
-    const value = sealed.subarray(0, end);
-    const stored = new DataView(sealed.buffer, sealed.byteOffset + end, 4).getUint32(0);
-    if (crc32(value, crc32(key)) === stored) return value;
+    const value = stored.subarray(0, end);
+    const checksum = new DataView(stored.buffer, stored.byteOffset + end, 4).getUint32(0);
+    if (crc32(value, crc32(key)) === checksum) return value;
   }
   throw new AgrinetError(
     'value-damaged',
@@ -31,13 +31,13 @@ export function openValue(key: string, sealed: Uint8Array): Uint8Array {
 
 const encoder = new TextEncoder();
 
-/** JSON as a sealed value. */
-export function sealJson(key: string, value: unknown): Uint8Array {
-  return sealValue(key, encoder.encode(JSON.stringify(value)));
+/** JSON with its checksum. */
+export function jsonWithChecksum(key: string, value: unknown): Uint8Array {
+  return withChecksum(key, encoder.encode(JSON.stringify(value)));
 }
 
-/** Reads a sealed JSON value; the caller knows the shape because only this program writes the database. */
-export function openJson<T>(key: string, sealed: Uint8Array): T {
-  const value = openValue(key, sealed);
+/** The JSON value, when its checksum holds; throws `value-damaged` otherwise. The caller knows the shape because only this program writes the database. */
+export function verifiedJson<T>(key: string, stored: Uint8Array): T {
+  const value = verifyChecksum(key, stored);
   return JSON.parse(Buffer.from(value.buffer, value.byteOffset, value.length).toString('utf8')) as T;
 }

@@ -1,7 +1,7 @@
 import { basename, join } from 'node:path';
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
-import type { KeyFiles } from '../../storage/backup/sealed-keys.ts';
+import type { KeyFiles } from '../../storage/backup/encrypted-keys.ts';
 import { apiKeyPath } from '../api-key.ts';
 import { keyPepperPath } from '../access/key-pepper.ts';
 import { SOURCE_KEYS_BYTES, sourceKeysPath } from '../federation/source-keys.ts';

@@ -5,7 +5,7 @@ import { type Env, every } from '../../protocols/env.ts';
 import { AgrinetError, errorMessage } from '../../protocols/errors.ts';
 import { type ReadBackup, readBackup, refuseNewer } from '../../storage/backup/backup-file.ts';
 import { loadBackup } from '../../storage/backup/load.ts';
-import { type KeyFiles, openKeys } from '../../storage/backup/sealed-keys.ts';
+import { type KeyFiles, decryptKeys } from '../../storage/backup/encrypted-keys.ts';
 import { KEYSPACE } from '../../storage/keyspace.ts';
 import { LAYOUT } from '../../storage/migrations.ts';
 import { storageError } from '../../storage/storage-error.ts';
@@ -84,7 +84,7 @@ export async function restoreBackup(options: RestoreOptions): Promise<RestoredBa
  * `identity-invalid`, `passphrase-wrong`, `folder-not-empty`.
  */
 async function keysToPlace(
-  { manifest, manifestBytes, keys: sealed }: ReadBackup,
+  { manifest, manifestBytes, keys: encrypted }: ReadBackup,
   { dataDir, passphrase }: RestoreOptions,
 ): Promise<KeyFiles> {
   const own = await ownKeyNames(dataDir);
@@ -94,8 +94,8 @@ async function keysToPlace(
     : undefined;
   if (there !== undefined) refuseForeign(identityPath(dataDir), there, manifest.peerId);
   const taken =
-    sealed !== undefined && passphrase !== undefined
-      ? await openKeys(sealed, await passphrase(), manifestBytes)
+    encrypted !== undefined && passphrase !== undefined
+      ? await decryptKeys(encrypted, await passphrase(), manifestBytes)
       : {};
   // Whoever knew the passphrase may have put in what else DATA_DIR takes its bearings from.
   const foreign = Object.keys(taken).find((name) => !keyNames().includes(name));

@@ -1,7 +1,7 @@
 import { link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AgrinetError } from '../../protocols/errors.ts';
-import type { KeyFiles } from '../../storage/backup/sealed-keys.ts';
+import type { KeyFiles } from '../../storage/backup/encrypted-keys.ts';
 import { syncFolder } from '../../storage/folder.ts';
 import { RESTORING } from '../../storage/restored.ts';
 import { createSecretFile } from '../secret-file.ts';

@@ -6,7 +6,7 @@ import { type ReadBackup, readBackup, withKeys } from '../../storage/backup/back
 import { type Block, MAGIC, readBlocks } from '../../storage/backup/blocks.ts';
 import { decodeManifest } from '../../storage/backup/format.ts';
 import { positionIn } from '../../storage/backup/records.ts';
-import { openKeys, sealKeys } from '../../storage/backup/sealed-keys.ts';
+import { decryptKeys, encryptKeys } from '../../storage/backup/encrypted-keys.ts';
 import { Database } from '../../storage/database.ts';
 import { refuseExisting, writeWhole } from '../whole-file.ts';
 import { isLoopbackHost, type Settings } from '../settings.ts';
@@ -54,7 +54,7 @@ export async function takeBackup(settings: Settings, options: TakeOptions): Prom
       pairs: async () => onProgress('checking', again.bytesRead / size),
     });
     if (backup.keys !== undefined && passphrase !== undefined)
-      await openKeys(backup.keys, passphrase, backup.manifestBytes);
+      await decryptKeys(backup.keys, passphrase, backup.manifestBytes);
     return { ...backup, fileBytes: size, running: found.running };
   }
 }
@@ -99,7 +99,7 @@ async function sourceOf(
   const identity = await identityOf(dataDir);
   const source = withKeys(tapped, identity, async (manifest) => {
     await identityOf(dataDir, decodeManifest(manifest)?.peerId);
-    return sealKeys(await readKeyFiles(settings), passphrase, manifest, env);
+    return encryptKeys(await readKeyFiles(settings), passphrase, manifest, env);
   });
   return { source, running: db === undefined, close };
 }

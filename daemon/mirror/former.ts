@@ -3,7 +3,7 @@ import type { HttpNode } from '../../protocols/registry/http-nodes.ts';
 import type { RegisteredNode } from '../../protocols/registry/registry.ts';
 import { type SublevelName, sublevelOf } from '../../storage/keyspace.ts';
 import type { Target } from '../../storage/outbox.ts';
-import { openJson } from '../../storage/values.ts';
+import { verifiedJson } from '../../storage/values.ts';
 import { logStamp } from './items.ts';
 import type { TableName } from './tables.ts';
 
@@ -14,9 +14,9 @@ export const TRACED: ReadonlySet<SublevelName> = new Set(['registry', 'httpNodes
 export function formerTargets(key: string, value: Uint8Array): Target[] {
   try {
     const name = sublevelOf(key);
-    if (name === 'registry') return nodeTargets(openJson<RegisteredNode>(key, value).url);
-    if (name === 'httpNodes') return nodeTargets(openJson<HttpNode>(key, value).origin);
-    return name === 'audit' ? logTargets(openJson<AuditLine>(key, value)) : [];
+    if (name === 'registry') return nodeTargets(verifiedJson<RegisteredNode>(key, value).url);
+    if (name === 'httpNodes') return nodeTargets(verifiedJson<HttpNode>(key, value).origin);
+    return name === 'audit' ? logTargets(verifiedJson<AuditLine>(key, value)) : [];
   } catch {
     return []; // what it was cannot be told; a repair finds what is left over
   }

@@ -1,6 +1,6 @@
 import type { Database } from '../../storage/database.ts';
 import { fullKey, range, type SublevelName } from '../../storage/keyspace.ts';
-import { openJson } from '../../storage/values.ts';
+import { verifiedJson } from '../../storage/values.ts';
 
 type Db = Pick<Database, 'level'>;
 
@@ -8,11 +8,11 @@ type Db = Pick<Database, 'level'>;
 export async function rowOf<T>({ level }: Db, name: SublevelName, inner: string): Promise<T | undefined> {
   const key = fullKey(name, inner);
   const value = await level.get(key);
-  return value && openJson<T>(key, value);
+  return value && verifiedJson<T>(key, value);
 }
 
 /** All rows of a small sublevel, with their full keys. Throws `value-damaged`. */
 export async function rowsOf<T>({ level }: Db, name: SublevelName): Promise<{ key: string; row: T }[]> {
   const found = await level.iterator(range(name)).all();
-  return found.map(([key, value]) => ({ key, row: openJson<T>(key, value) }));
+  return found.map(([key, value]) => ({ key, row: verifiedJson<T>(key, value) }));
 }

@@ -10,7 +10,7 @@ import { type BatchOp, fullKey, innerKey, numberKey, type SublevelName } from '.
 import { recordOpKey } from '../../storage/op-keys.ts';
 import { type Store, verdictRow } from '../../storage/store.ts';
 import { NO_CHANGE, type StoredRecord } from '../../storage/stored-record.ts';
-import { openJson, sealJson } from '../../storage/values.ts';
+import { verifiedJson, jsonWithChecksum } from '../../storage/values.ts';
 import { opsInEffect } from '../gap-survey.ts';
 import { type DeriveParts, type Derived, deriveRecord } from './derive-record.ts';
 
@@ -38,10 +38,10 @@ const EMPTY = new Uint8Array(0);
 const nothing = (): Checked => ({ wrong: [], mend: [], again: [], states: [] });
 
 /** Rows whose value is not compared further than its checksum: undefined for what is not there. */
-function opened<T>(key: string, sealed: Uint8Array | undefined): T | 'damaged' | undefined {
-  if (sealed === undefined) return undefined;
+function opened<T>(key: string, stored: Uint8Array | undefined): T | 'damaged' | undefined {
+  if (stored === undefined) return undefined;
   try {
-    return openJson<T>(key, sealed);
+    return verifiedJson<T>(key, stored);
   } catch {
     return 'damaged'; // whatever it was, it is made anew
   }
@@ -71,23 +71,23 @@ async function checkState(
   checked: Checked,
 ): Promise<void> {
   const full = fullKey('records', key);
-  const sealed = await db.level.get(full);
-  const row = opened<StoredRecord>(full, sealed);
+  const value = await db.level.get(full);
+  const row = opened<StoredRecord>(full, value);
   const stored = row === 'damaged' || row === undefined ? undefined : row;
   const isNothing =
     ops.length === 0 && (row === undefined || (stored !== undefined && isEmpty(key, stored.state)));
   const state = isNothing ? stored?.state : expected;
   if (state === undefined) {
-    if (sealed !== undefined) surplus(checked, 'records', full);
+    if (value !== undefined) surplus(checked, 'records', full);
   } else if (stored === undefined || !equal(stored.state, state)) {
-    const kind = sealed === undefined ? 'missing' : row === 'damaged' ? 'damaged' : 'stale';
+    const kind = value === undefined ? 'missing' : row === 'damaged' ? 'damaged' : 'stale';
     const isPublic = state.channel === 'public';
     const change = isPublic ? store.nextChange() : NO_CHANGE;
     checked.states.push(state);
     put(
       checked,
       { table: 'records', kind, key: full },
-      sealJson(full, { state, change } satisfies StoredRecord),
+      jsonWithChecksum(full, { state, change } satisfies StoredRecord),
     );
     if (isPublic)
       checked.mend.push({
@@ -148,12 +148,12 @@ async function checkVerdicts(
   const rows = ops.map(({ placed, no, verdict }) => verdictRow(placed, no, key, verdict));
   const held = await db.level.getMany(rows.map((row) => row.key));
   for (const [i, { key: full, listed }] of rows.entries()) {
-    const sealed = held[i];
+    const stored = held[i];
     if (listed === undefined) {
-      if (sealed !== undefined) surplus(checked, 'verdicts', full);
+      if (stored !== undefined) surplus(checked, 'verdicts', full);
       continue;
     }
-    compare(checked, 'verdicts', full, sealed, listed);
+    compare(checked, 'verdicts', full, stored, listed);
   }
 }
 
@@ -179,11 +179,11 @@ async function lacks({ db }: CheckParts, what: string, key: RecordKey, checked: 
 /** The rows that one entry must have: where its ops are found from, and why those that are void by themselves are so. */
 export async function checkEntry({ db, store }: CheckParts, entryKey: string): Promise<Checked> {
   const checked = nothing();
-  const sealed = await db.level.get(entryKey);
+  const stored = await db.level.get(entryKey);
   const no = Number.parseInt(innerKey(entryKey).slice(0, 8), 16);
   const feed = store.feedNumbered(no);
-  if (sealed === undefined || feed === undefined) return checked;
-  const entry = readEntryRow(entryKey, sealed);
+  if (stored === undefined || feed === undefined) return checked;
+  const entry = readEntryRow(entryKey, stored);
   for (const placed of opsInEffect(feed, store.gap(no), entry)) {
     const read = readOp(placed);
     if ('problem' in read) {
@@ -205,9 +205,9 @@ export async function checkEntry({ db, store }: CheckParts, entryKey: string): P
 
 /** The records that an entry's ops are of. */
 export async function recordsOf({ db }: Pick<CheckParts, 'db'>, entryKey: string): Promise<RecordKey[]> {
-  const sealed = await db.level.get(entryKey);
-  if (sealed === undefined) return [];
-  return placedOps(readEntryRow(entryKey, sealed)).flatMap((placed) => {
+  const stored = await db.level.get(entryKey);
+  if (stored === undefined) return [];
+  return placedOps(readEntryRow(entryKey, stored)).flatMap((placed) => {
     const read = readOp(placed);
     return 'problem' in read ? [] : [read.key];
   });
@@ -289,13 +289,13 @@ function compare(
   checked: Checked,
   table: SublevelName,
   key: string,
-  sealed: Uint8Array | undefined,
+  stored: Uint8Array | undefined,
   expected: unknown,
 ): void {
-  const row = opened<unknown>(key, sealed);
+  const row = opened<unknown>(key, stored);
   if (row !== 'damaged' && row !== undefined && equal(row, expected)) return;
   const kind = row === undefined ? 'missing' : row === 'damaged' ? 'damaged' : 'stale';
-  put(checked, { table, kind, key }, sealJson(key, expected));
+  put(checked, { table, kind, key }, jsonWithChecksum(key, expected));
 }
 
 /** Equal as JSON, whatever the order of fields. */

@@ -1,7 +1,7 @@
 import { Digests } from '../../storage/digests.ts';
 import { type BatchOp, fullKey, numberKey, range } from '../../storage/keyspace.ts';
 import type { StoredRecord } from '../../storage/stored-record.ts';
-import { openJson, sealJson } from '../../storage/values.ts';
+import { verifiedJson, jsonWithChecksum } from '../../storage/values.ts';
 import type { Wrong } from './check-rows.ts';
 import { SCRUB_LIMITS } from './limits.ts';
 import type { ScrubParts } from './scrub.ts';
@@ -18,7 +18,7 @@ export async function checkFeeds({ db, store, alone }: Parts, found: Found): Pro
       const key = fullKey('feeds', numberKey(feed.no));
       known.add(key);
       const stored = await db.level.get(key);
-      const expected = sealJson(key, feed);
+      const expected = jsonWithChecksum(key, feed);
       if (stored !== undefined && Buffer.from(stored).equals(expected)) continue;
       found({ table: 'feeds', kind: stored === undefined ? 'missing' : 'stale', key }, true);
       ops.push({ type: 'put', key, value: expected });
@@ -50,7 +50,7 @@ export async function checkDigests(
     const sums = counted.begin();
     let rows = 0;
     for await (const [key, value] of db.level.iterator({ ...range('records'), snapshot })) {
-      sums.change(undefined, openJson<StoredRecord>(key, value).state);
+      sums.change(undefined, verifiedJson<StoredRecord>(key, value).state);
       if (++rows % SCRUB_LIMITS.chunk === 0) await pace();
     }
     sums.commit();

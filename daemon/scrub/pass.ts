@@ -1,6 +1,6 @@
 import type { Database } from '../../storage/database.ts';
 import { fullKey, range } from '../../storage/keyspace.ts';
-import { openJson, sealJson } from '../../storage/values.ts';
+import { verifiedJson, jsonWithChecksum } from '../../storage/values.ts';
 
 /** The steps of a pass, in order: what entries must have, what records must have, rows that lead nowhere, the sums. */
 export const PHASES = [
@@ -59,7 +59,7 @@ export async function forgetPasses(db: Pick<Database, 'batch'>): Promise<void> {
 }
 
 export async function notePass(db: Pick<Database, 'batch'>, note: PassNote): Promise<void> {
-  await db.batch([{ type: 'put', key: PASS_NOTE, value: sealJson(PASS_NOTE, note) }], false);
+  await db.batch([{ type: 'put', key: PASS_NOTE, value: jsonWithChecksum(PASS_NOTE, note) }], false);
 }
 
 /** Nothing when nothing was noted, or the note is damaged: then a pass begins anew. */
@@ -67,7 +67,7 @@ export async function notedPass({ level }: Pick<Database, 'level'>): Promise<Pas
   const value = await level.get(PASS_NOTE);
   if (value === undefined) return {};
   try {
-    return openJson<PassNote>(PASS_NOTE, value);
+    return verifiedJson<PassNote>(PASS_NOTE, value);
   } catch {
     return {};
   }

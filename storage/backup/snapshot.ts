@@ -2,7 +2,7 @@ import { Digests } from '../digests.ts';
 import { KEYSPACE, type SublevelName } from '../keyspace.ts';
 import type { Level } from '../level.ts';
 import { LAYOUT, VERSION } from '../migrations.ts';
-import { openJson, openValue } from '../values.ts';
+import { verifiedJson, verifyChecksum } from '../values.ts';
 import type { StoredPair } from './records.ts';
 
 /** Sublevels that stay behind; everything else travels, what is added later too. `storage/README.md` has the reasons. */
@@ -50,13 +50,13 @@ export async function openSnapshot(level: Level): Promise<BackupSnapshot> {
     const whole = await level.approximateSize('', BEHIND_ALL);
     const iterator = level.iterator({ snapshot, highWaterMarkBytes: READ_AHEAD });
     return {
-      layout: stamp === undefined ? LAYOUT : openJson<number>(VERSION, stamp),
+      layout: stamp === undefined ? LAYOUT : verifiedJson<number>(VERSION, stamp),
       digest: digests.total(),
       async *pairs() {
         for await (const [key, value] of iterator) {
           const prefix = key.slice(0, 2);
           if (leftOut.has(prefix)) continue;
-          if (checked.has(prefix)) openValue(key, value);
+          if (checked.has(prefix)) verifyChecksum(key, value);
           yield [key, value];
         }
       },

@@ -1,6 +1,6 @@
 import type { Database } from '../database.ts';
 import { fullKey } from '../keyspace.ts';
-import { openJson, sealJson } from '../values.ts';
+import { verifiedJson, jsonWithChecksum } from '../values.ts';
 
 const KEY = fullKey('meta', 'mirror');
 const GENERATION = fullKey('meta', 'generation');
@@ -27,7 +27,7 @@ export interface MirrorMemory {
 export async function readMemory(db: Database): Promise<MirrorMemory | undefined> {
   const value = await db.level.get(KEY);
   try {
-    return value && openJson<MirrorMemory>(KEY, value);
+    return value && verifiedJson<MirrorMemory>(KEY, value);
   } catch {
     return undefined;
   }
@@ -35,12 +35,12 @@ export async function readMemory(db: Database): Promise<MirrorMemory | undefined
 
 /** The batch operation that notes it. */
 export function memoryOp(memory: MirrorMemory): { type: 'put'; key: string; value: Uint8Array } {
-  return { type: 'put', key: KEY, value: sealJson(KEY, memory) };
+  return { type: 'put', key: KEY, value: jsonWithChecksum(KEY, memory) };
 }
 
 export async function generationOf(db: Database): Promise<string> {
   const value = await db.level.get(GENERATION);
-  return value === undefined ? '' : openJson<string>(GENERATION, value);
+  return value === undefined ? '' : verifiedJson<string>(GENERATION, value);
 }
 
 /** To be called when the mirror is off: what is written from now on is in no outbox. */

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemEnv } from '../../daemon/system-env.ts';
 import { Database } from '../../storage/database.ts';
 import { fullKey } from '../../storage/keyspace.ts';
-import { sealJson } from '../../storage/values.ts';
+import { jsonWithChecksum } from '../../storage/values.ts';
 import { agrinet, type CliResult } from '../support/cli.ts';
 import { type Daemon, startDaemon } from '../support/daemon.ts';
 import { smallDisk, smallDiskLacking } from '../support/small-disk.ts';
@@ -92,7 +92,7 @@ describe('a node that cannot start says so in one line, with an exit code of its
     await lived();
     const db = await Database.open(dir.path, systemEnv);
     const key = fullKey('meta', 'version');
-    await db.batch([{ type: 'put', key, value: sealJson(key, 99) }], true);
+    await db.batch([{ type: 'put', key, value: jsonWithChecksum(key, 99) }], true);
     await db.close();
     for (const command of ['start', 'fsck', 'rebuild']) expectRefusal(await start({}, command), 67, /99/);
   });

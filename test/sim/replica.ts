@@ -13,7 +13,7 @@ import { Database } from '../../storage/database.ts';
 import { innerKey, range } from '../../storage/keyspace.ts';
 import { type ListedVerdict, Store } from '../../storage/store.ts';
 import type { StoredRecord } from '../../storage/stored-record.ts';
-import { openJson } from '../../storage/values.ts';
+import { verifiedJson } from '../../storage/values.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 export const NET = 'sim';
@@ -128,12 +128,12 @@ export class Replica {
   async picture(): Promise<Picture> {
     const records: Record<string, RecordState> = {};
     for await (const [key, value] of this.#db.level.iterator(range('records'))) {
-      const { state } = openJson<StoredRecord>(key, value);
+      const { state } = verifiedJson<StoredRecord>(key, value);
       if (state.ops > 0) records[state.key] = state;
     }
     const verdicts: Record<string, unknown> = {};
     for await (const [key, value] of this.#db.level.iterator(range('verdicts'))) {
-      const { ref, verdict, key: about } = openJson<ListedVerdict>(key, value);
+      const { ref, verdict, key: about } = verifiedJson<ListedVerdict>(key, value);
       const fork = this.store.feed(ref.author, ref.channel, ref.epoch)?.fork?.seq ?? Infinity;
       if (ref.seq < fork)
         verdicts[`${ref.author}|${ref.channel}|${ref.epoch}|${ref.seq}|${ref.index}`] = { verdict, about };

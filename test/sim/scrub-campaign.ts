@@ -14,7 +14,7 @@ import { recordKey } from '../../protocols/wire/ids.ts';
 import { DERIVED, type DerivedName } from '../../storage/derivation.ts';
 import { Digests } from '../../storage/digests.ts';
 import { type BatchOp, fullKey, numberKey, range } from '../../storage/keyspace.ts';
-import { openJson, sealJson } from '../../storage/values.ts';
+import { verifiedJson, jsonWithChecksum } from '../../storage/values.ts';
 import { type LedgerNode, openLedgerNode } from '../support/ledger-node.ts';
 import { seededRandom } from '../support/random.ts';
 import { tempDir } from '../support/temp-dir.ts';
@@ -216,16 +216,20 @@ const elsewhere = (key: string, from: RegExp, to: string): BatchOp[] => [
 /** A row of another time, or one that leads nowhere: its checksum holds. */
 const STALE: Readonly<Record<DerivedName, Fault>> = {
   records: (_, key, value) => {
-    const row = openJson<{ state: { view: object; updated: [number, number] } }>(key, value);
+    const row = verifiedJson<{ state: { view: object; updated: [number, number] } }>(key, value);
     row.state.view = { ...row.state.view, title: 'as it once was' };
     row.state.updated = [row.state.updated[0] - 5000, 0];
-    return [{ type: 'put', key, value: sealJson(key, row) }];
+    return [{ type: 'put', key, value: jsonWithChecksum(key, row) }];
   },
   recordOps: (_, key) => elsewhere(key, /\0.{8}/, `\0${numberKey(77)}`),
   verdicts: (_, key, value) => {
-    const row = openJson<{ verdict: object }>(key, value);
+    const row = verifiedJson<{ verdict: object }>(key, value);
     return [
-      { type: 'put', key, value: sealJson(key, { ...row, verdict: { state: 'void', code: 'other' } }) },
+      {
+        type: 'put',
+        key,
+        value: jsonWithChecksum(key, { ...row, verdict: { state: 'void', code: 'other' } }),
+      },
     ];
   },
   lacking: (_, key) => elsewhere(key, /[0-9a-f]{4}$/, 'zzzz'),

@@ -16,7 +16,7 @@ import { Database, type OpenOptions } from '../../storage/database.ts';
 import { range } from '../../storage/keyspace.ts';
 import type { Store } from '../../storage/store.ts';
 import type { StoredRecord } from '../../storage/stored-record.ts';
-import { openJson } from '../../storage/values.ts';
+import { verifiedJson } from '../../storage/values.ts';
 
 /** A node without network and HTTP: the same database, recovery and ledger as the daemon's, quick to open and close. */
 export interface LedgerNode {
@@ -70,7 +70,7 @@ export async function openLedgerNode(
       async views() {
         const views = new Map<RecordKey, string>();
         for await (const [key, value] of db.level.iterator(range('records'))) {
-          const { state } = openJson<StoredRecord>(key, value);
+          const { state } = verifiedJson<StoredRecord>(key, value);
           views.set(state.key, viewText(state));
         }
         return views;

@@ -4,7 +4,7 @@ import { isLive } from '../../protocols/open-dialog/record.ts';
 import type { StoredRecord } from '../../storage/stored-record.ts';
 import { openNotificationTable } from '../../storage/notification-table.ts';
 import { range } from '../../storage/keyspace.ts';
-import { openJson } from '../../storage/values.ts';
+import { verifiedJson } from '../../storage/values.ts';
 import type { TestDynamo } from './dynamo.ts';
 import type { TestNode } from './in-process-node.ts';
 
@@ -196,7 +196,7 @@ async function expectedTables(node: TestNode): Promise<Record<string, Map<string
   const { db } = node.node;
   const live: StoredRecord['state'][] = [];
   for await (const [key, value] of db.level.iterator(range('records'))) {
-    const { state } = openJson<StoredRecord>(key, value);
+    const { state } = verifiedJson<StoredRecord>(key, value);
     if (isLive(state)) live.push(state);
   }
   const pub = (key: string): string => key.split('/').slice(1).join('.');
@@ -256,7 +256,7 @@ async function expectedTables(node: TestNode): Promise<Record<string, Map<string
   for await (const row of paged(node, '/api/keys', 'keys'))
     add('Keys', { id: row['id'], userId: row['userId'], scopes: row['scopes'] });
   for await (const [key, value] of db.level.iterator(range('notifications'))) {
-    const { userId, notificationId, message, read, createdAt } = openJson<Json>(key, value);
+    const { userId, notificationId, message, read, createdAt } = verifiedJson<Json>(key, value);
     add('Notifications', { userId, notificationId, message, read, createdAt });
   }
   return tables;

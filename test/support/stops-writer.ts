@@ -9,7 +9,7 @@ import { identityFromSeed } from '../../protocols/wire/identity.ts';
 import type { Findings } from '../../storage/database.ts';
 import { range } from '../../storage/keyspace.ts';
 import type { StoredRecord } from '../../storage/stored-record.ts';
-import { openJson } from '../../storage/values.ts';
+import { verifiedJson } from '../../storage/values.ts';
 import { type LedgerNode, openLedgerNode } from './ledger-node.ts';
 import { seededRandom } from './random.ts';
 import { threadedMerger } from './merger.ts';
@@ -38,7 +38,7 @@ function tell(message: WriterMessage): void {
 async function shownBy({ db }: LedgerNode): Promise<Record<string, number>> {
   const shown: Record<string, number> = {};
   for await (const [key, value] of db.level.iterator(range('records', 'listings/'))) {
-    const { state } = openJson<StoredRecord>(key, value);
+    const { state } = verifiedJson<StoredRecord>(key, value);
     shown[state.key.slice(state.key.lastIndexOf('/') + 1)] = Number(state.view['quantity'] ?? 0);
   }
   return shown;

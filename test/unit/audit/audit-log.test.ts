@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fullKey, numberKey } from '../../../storage/keyspace.ts';
-import { sealJson } from '../../../storage/values.ts';
+import { jsonWithChecksum } from '../../../storage/values.ts';
 import { startNode, type TestNode } from '../../support/in-process-node.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
@@ -55,7 +55,7 @@ describe('the audit log', () => {
     const value = await node.node.db.level.get(key);
     const line = (await get<Logs>('/logs?limit=10')).logs.find(({ no }) => no === 2);
     expect(line).toBeDefined();
-    await node.node.db.level.put(key, sealJson(key, { ...line, note: 'forged' }));
+    await node.node.db.level.put(key, jsonWithChecksum(key, { ...line, note: 'forged' }));
     expect((await get<Verified>('/logs/verify')).problems[0]).toMatchObject({ line: 2 });
     await node.node.db.level.put(key, value ?? new Uint8Array());
     expect((await get<Verified>('/logs/verify')).problems).toEqual([]);
@@ -80,7 +80,7 @@ describe('the audit log', () => {
     for (let no = before.head.no; no <= signed.head.no; no++)
       await db.level.del(fullKey('audit', numberKey(no, 12)));
     const end = (await get<Logs>(`/logs?limit=1&below=${before.head.no}`)).logs[0];
-    await db.level.put(cut, sealJson(cut, { no: end?.no, hash: end?.hash }));
+    await db.level.put(cut, jsonWithChecksum(cut, { no: end?.no, hash: end?.hash }));
     expect((await get<Verified>('/logs/verify')).problems).toEqual([
       { line: before.head.no, problem: 'cut-off' },
     ]);

@@ -9,7 +9,7 @@ import { openEventTable } from '../../../storage/event-table.ts';
 import { fullKey, range } from '../../../storage/keyspace.ts';
 import { readRejoin } from '../../../storage/rejoin-note.ts';
 import { RESTORING } from '../../../storage/restored.ts';
-import { openJson } from '../../../storage/values.ts';
+import { verifiedJson } from '../../../storage/values.ts';
 import { startNode } from '../../support/in-process-node.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
@@ -28,7 +28,7 @@ describe('a database out of a backup', () => {
     return rows;
   }
   const generationOf = async (db: Database): Promise<string> =>
-    openJson<string>(GENERATION, (await db.level.get(GENERATION)) ?? new Uint8Array(0));
+    verifiedJson<string>(GENERATION, (await db.level.get(GENERATION)) ?? new Uint8Array(0));
 
   beforeAll(async () => {
     const node = await startNode(join(dir.path, 'node'));

@@ -7,7 +7,7 @@ import { restoreBackup } from '../../../daemon/backup/restore-backup.ts';
 import { identityPath, loadOrCreateIdentity } from '../../../daemon/identity-file.ts';
 import { Digests } from '../../../storage/digests.ts';
 import { withKeys, writeBackup } from '../../../storage/backup/backup-file.ts';
-import { sealKeys } from '../../../storage/backup/sealed-keys.ts';
+import { encryptKeys } from '../../../storage/backup/encrypted-keys.ts';
 import { LAYOUT } from '../../../storage/migrations.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
@@ -36,7 +36,7 @@ async function restoredWith(name: string): Promise<string[]> {
   const file = join(dir.path, 'backup');
   await writeFile(
     file,
-    withKeys(plain, identity, (bytes) => sealKeys(files, passphrase, bytes, systemEnv)),
+    withKeys(plain, identity, (bytes) => encryptKeys(files, passphrase, bytes, systemEnv)),
   );
   const { keyFiles } = await restoreBackup({
     file,

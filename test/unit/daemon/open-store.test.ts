@@ -9,7 +9,7 @@ import { headText } from '../../../storage/head-file.ts';
 import { Database } from '../../../storage/database.ts';
 import { fullKey, range } from '../../../storage/keyspace.ts';
 import { readRejoin } from '../../../storage/rejoin-note.ts';
-import { sealJson } from '../../../storage/values.ts';
+import { jsonWithChecksum } from '../../../storage/values.ts';
 import { catalogueDigest } from '../../support/catalogue-digest.ts';
 import { startNode } from '../../support/in-process-node.ts';
 import { openLedgerNode } from '../../support/ledger-node.ts';
@@ -32,7 +32,7 @@ it('after an upgrade of the schema everything is judged anew, and the result is 
   // As an older version would have left it: its schema stamped, and a view that it derived differently.
   const db = await Database.open(dir.path, systemEnv);
   const schema = fullKey('meta', 'schema');
-  await db.batch([{ type: 'put', key: schema, value: sealJson(schema, 0) }], true);
+  await db.batch([{ type: 'put', key: schema, value: jsonWithChecksum(schema, 0) }], true);
   for await (const key of db.level.keys(range('index'))) await db.level.del(key);
   await db.close();
 

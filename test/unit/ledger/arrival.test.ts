@@ -13,14 +13,14 @@ import { RELEASED_AT } from '../../../protocols/wire/release-date.ts';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { loadBackup } from '../../../storage/backup/load.ts';
 import { Database } from '../../../storage/database.ts';
-import { readEntryRow, sealEntryRow } from '../../../storage/entry-row.ts';
+import { readEntryRow, encodeEntryRow } from '../../../storage/entry-row.ts';
 import { fullKey, numberKey, range, timeKey } from '../../../storage/keyspace.ts';
 import type { Level } from '../../../storage/level.ts';
 import { openLevel } from '../../../storage/open-level.ts';
 import { VERSION } from '../../../storage/migrations.ts';
 import { Reader } from '../../../storage/reader.ts';
 import type { StoredRecord } from '../../../storage/stored-record.ts';
-import { openJson, sealJson, sealValue } from '../../../storage/values.ts';
+import { verifiedJson, jsonWithChecksum, withChecksum } from '../../../storage/values.ts';
 import {
   Hand,
   listingOps,
@@ -102,7 +102,7 @@ async function rowsOf(level: Level): Promise<string[]> {
 }
 async function statesOf(level: Level): Promise<RecordState[]> {
   const rows = await level.iterator(range('records')).all();
-  return rows.map(([key, value]) => openJson<StoredRecord>(key, value).state);
+  return rows.map(([key, value]) => verifiedJson<StoredRecord>(key, value).state);
 }
 async function entriesOf(level: Level): Promise<Entry[]> {
   return (await level.iterator(range('entries')).all()).map(([key, value]) => readEntryRow(key, value));
@@ -312,10 +312,10 @@ describe('the arrival', () => {
       const keys = await db.level.keys(range('entries')).all();
       // As the older layout had them; of the first two the way was gone before.
       for (const [i, key] of keys.entries())
-        if (i > 1) await db.level.put(key, sealValue(key, rows[i]?.bytes ?? new Uint8Array()));
+        if (i > 1) await db.level.put(key, withChecksum(key, rows[i]?.bytes ?? new Uint8Array()));
       const done = fullKey('meta', 'arrivals');
-      await db.level.put(done, sealJson(done, keys[1]));
-      await db.level.put(VERSION, sealJson(VERSION, 1));
+      await db.level.put(done, jsonWithChecksum(done, keys[1]));
+      await db.level.put(VERSION, jsonWithChecksum(VERSION, 1));
       return rows.map((entry) => Buffer.from(entry.bytes).toString('hex'));
     });
     const started = Date.now();
@@ -359,7 +359,7 @@ describe('keys of numbers', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 64 }), fc.nat({ max: 2 ** 31 - 1 }), (ops, arrived) => {
         const { bytes } = new Hand(someIdentity(randomFrom(1)), '00'.repeat(8)).sign([ops]);
-        const read = readEntryRow('k', sealEntryRow('k', { bytes, arrived: arrived * 1000 }));
+        const read = readEntryRow('k', encodeEntryRow('k', { bytes, arrived: arrived * 1000 }));
         expect([Buffer.from(read.bytes).equals(bytes), read.arrived]).toEqual([true, arrived * 1000]);
       }),
       { numRuns: 50 },

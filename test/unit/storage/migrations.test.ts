@@ -3,7 +3,7 @@ import { systemEnv } from '../../../daemon/system-env.ts';
 import { Database } from '../../../storage/database.ts';
 import { fullKey } from '../../../storage/keyspace.ts';
 import { LAYOUT, type Migration, migrate } from '../../../storage/migrations.ts';
-import { openJson, sealJson } from '../../../storage/values.ts';
+import { verifiedJson, jsonWithChecksum } from '../../../storage/values.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
 let dir: ReturnType<typeof tempDir>;
@@ -39,11 +39,11 @@ it('migrates forward, each step whole or not at all', async () => {
   expect(await db.level.get(OLD)).toBeUndefined();
   expect(await db.level.get(NEW)).toEqual(Buffer.from([7]));
   const stamped = await db.level.get(VERSION);
-  expect(stamped && openJson(VERSION, stamped)).toBe(LAYOUT + 1);
+  expect(stamped && verifiedJson(VERSION, stamped)).toBe(LAYOUT + 1);
   expect(await migrate(db.level, systemEnv.now, [rename])).toBe(LAYOUT + 1);
 });
 
 it('refuses a database of a newer version', async () => {
-  await db.level.put(VERSION, sealJson(VERSION, 99));
+  await db.level.put(VERSION, jsonWithChecksum(VERSION, 99));
   await expect(migrate(db.level, systemEnv.now)).rejects.toMatchObject({ code: 'database-newer' });
 });

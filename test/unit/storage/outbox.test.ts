@@ -3,7 +3,7 @@ import { systemEnv } from '../../../daemon/system-env.ts';
 import { Database } from '../../../storage/database.ts';
 import { fullKey } from '../../../storage/keyspace.ts';
 import { itemKey, itemOf, Outbox, type OutboxRow } from '../../../storage/outbox.ts';
-import { sealJson } from '../../../storage/values.ts';
+import { jsonWithChecksum } from '../../../storage/values.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
 let dir: ReturnType<typeof tempDir>;
@@ -116,7 +116,7 @@ it('takes in a fill beside what waits already, and a repair in its place', async
   const other = fullKey('records', 'listings/me/b');
   await outbox.enqueue([KEY, other], {
     fill: true,
-    beside: [{ type: 'put', key: fullKey('meta', 'x'), value: sealJson('x', 1) }],
+    beside: [{ type: 'put', key: fullKey('meta', 'x'), value: jsonWithChecksum('x', 1) }],
   });
   expect((await rows()).get(KEY)).toEqual({ n: 1, at: 1000 });
   expect((await rows()).get(other)).toEqual({ n: 2, at: 1000, fill: true });

@@ -6,7 +6,7 @@ import { systemEnv } from '../../../daemon/system-env.ts';
 import { Database } from '../../../storage/database.ts';
 import { range } from '../../../storage/keyspace.ts';
 import { COUNTED_KEY } from '../../../storage/usage-count.ts';
-import { openJson, sealJson } from '../../../storage/values.ts';
+import { verifiedJson, jsonWithChecksum } from '../../../storage/values.ts';
 import { Hand, listingOps, openLedger, randomFrom, someIdentity } from '../../support/forge.ts';
 import { pino } from 'pino';
 import { tempDir } from '../../support/temp-dir.ts';
@@ -24,8 +24,8 @@ async function madeBefore(folder: string): Promise<void> {
   await db.level.clear(range('usage'));
   await db.level.del(COUNTED_KEY);
   for await (const [key, value] of db.level.iterator(range('verdicts'))) {
-    const { size: _, ...row } = openJson<{ size: number }>(key, value);
-    await db.level.put(key, sealJson(key, row));
+    const { size: _, ...row } = verifiedJson<{ size: number }>(key, value);
+    await db.level.put(key, jsonWithChecksum(key, row));
   }
   await db.close();
 }

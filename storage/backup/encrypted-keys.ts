@@ -15,7 +15,7 @@ const MOST_BYTES = 512 * 1024 * 1024;
 const LEAST_N = 2 ** 15;
 
 const base64 = (bytes: number) => z.base64().refine((text) => Buffer.from(text, 'base64').length === bytes);
-const sealed = z.strictObject({
+const encrypted = z.strictObject({
   kdf: z.literal('scrypt'),
   N: z
     .number()
@@ -41,7 +41,7 @@ function keyOf(passphrase: string, salt: Buffer, { N, r, p }: { N: number; r: nu
 }
 
 /** Encrypts key files with a passphrase, bound to a manifest: they open beside that one only. */
-export async function sealKeys(
+export async function encryptKeys(
   keys: KeyFiles,
   passphrase: string,
   manifest: Uint8Array,
@@ -65,12 +65,12 @@ export async function sealKeys(
 }
 
 /** Throws `passphrase-wrong`, and `backup-damaged` when there is nothing that could be decrypted. */
-export async function openKeys(
+export async function decryptKeys(
   bytes: Uint8Array,
   passphrase: string,
   manifest: Uint8Array,
 ): Promise<KeyFiles> {
-  const box = sealed.safeParse(jsonOf(bytes)).data;
+  const box = encrypted.safeParse(jsonOf(bytes)).data;
   if (box === undefined || 128 * box.N * box.r > MOST_BYTES)
     throw new AgrinetError(
       'backup-damaged',
@@ -80,7 +80,7 @@ export async function openKeys(
     Buffer.from(text, 'base64'),
   );
   if (salt === undefined || iv === undefined || tag === undefined || data === undefined)
-    throw new AgrinetError('internal', 'a sealed box without its parts');
+    throw new AgrinetError('internal', 'encrypted keys without its parts');
   const decipher = createDecipheriv('aes-256-gcm', await keyOf(passphrase, salt, box), iv);
   decipher.setAAD(manifest);
   decipher.setAuthTag(tag);
