@@ -125,7 +125,7 @@ describe('feeds carried in a file, between nodes that cannot connect', () => {
       const { code, stdout, stderr } = await bringing(c, name);
       expect([name, code, stdout]).toEqual([name, 88, '']);
       expect(stderr.trim().split('\n')).toHaveLength(1);
-      return { good: Number(/The (\d+) before it are good/.exec(stderr)?.[1] ?? -1) };
+      return { good: Number(/The (\d+) entries before it are valid/.exec(stderr)?.[1] ?? -1) };
     };
     const flipped = (at: number): Buffer => {
       const copy = Buffer.from(bytes);
