@@ -26,12 +26,11 @@ export function defineDiscovery({
     const [registry, host] = [parts.registry.face, parts.host.face];
     const discovery = createDiscovery(
       {
+        env,
         libp2p: host.libp2p,
         dht: host.dht,
         book: parts.book.face,
         ping: host.ping,
-        now: env.monotonic,
-        random: env.random,
         onDebug: (message, fields) => logger.debug(fields, message),
       },
       {

@@ -10,12 +10,12 @@ import type { Base } from './base.ts';
 
 /** Where peers were last. */
 export function defineAddressBook({
-  clock,
+  env,
   logger,
   database,
   registry,
   rule,
-}: Pick<Base, 'clock' | 'logger'> & {
+}: Pick<Base, 'env' | 'logger'> & {
   readonly database: Face<Database>;
   readonly registry: Face<Pick<Registry, 'isActive'>>;
   readonly rule: DialRule;
@@ -23,8 +23,8 @@ export function defineAddressBook({
   return definePart<AddressBook>('address book', async () => {
     const book = createAddressBook(
       {
+        env,
         store: addressStore(database.face),
-        now: clock.now,
         isRegistered: (peer) => registry.face.isActive(peer),
         onSaveFailure: (error) => logger.warn({ err: error }, 'address book not saved'),
       },

@@ -1,4 +1,5 @@
 import { multiaddr } from '@multiformats/multiaddr';
+import type { Env, Timer } from '../env.ts';
 import { parsePeerId } from '../wire/identity.ts';
 import type { DialRule } from './dial-rule.ts';
 
@@ -52,8 +53,7 @@ export interface AddressBook {
 
 export interface AddressBookComponents {
   readonly store: AddressStore;
-  /** Unix milliseconds. */
-  readonly now: () => number;
+  readonly env: Pick<Env, 'after' | 'now'>;
   /** Registered peers are never put out of a full book. */
   readonly isRegistered: (peerId: string) => boolean;
   readonly onSaveFailure: (error: unknown) => void;
@@ -64,96 +64,122 @@ export function createAddressBook(
   components: AddressBookComponents,
   rule: Pick<DialRule, 'mayDial'>,
 ): AddressBook {
-  const { store, now, isRegistered } = components;
-  const book = new Map<string, StoredAddresses>();
-  let dirty = false;
-  let timer: NodeJS.Timeout | undefined;
-  let saving: Promise<void> = Promise.resolve();
+  return new StoredBook(components, rule);
+}
 
-  function clean(peerId: string, text: string): string | undefined {
-    if (text.length > ADDRESS_BOOK_LIMITS.addressChars) return undefined;
-    try {
-      const address = multiaddr(text);
-      if (!rule.mayDial(address, peerId)) return undefined;
-      const suffix = `/p2p/${peerId}`;
-      const plain = address.toString();
-      const bare = plain.endsWith(suffix) ? plain.slice(0, -suffix.length) : plain;
-      // an address of another peer, unless it is the relay on the way to this one
-      return bare.includes('/p2p/') && !bare.includes('/p2p-circuit') ? undefined : bare;
-    } catch {
-      return undefined; // not a multiaddr
+class StoredBook implements AddressBook {
+  readonly #parts: AddressBookComponents;
+  readonly #rule: Pick<DialRule, 'mayDial'>;
+  readonly #peers = new Map<string, StoredAddresses>();
+  /** Something has changed since the last save began. */
+  #dirty = false;
+  #timer: Timer | undefined;
+  #saving: Promise<void> = Promise.resolve();
+
+  constructor(components: AddressBookComponents, rule: Pick<DialRule, 'mayDial'>) {
+    this.#parts = components;
+    this.#rule = rule;
+  }
+
+  async load(): Promise<void> {
+    for (const entry of (await this.#parts.store.load()).slice(0, ADDRESS_BOOK_LIMITS.peers)) {
+      if (ADDRESS_SOURCES.includes(entry.source))
+        this.#put(entry.peerId, entry.addresses, entry.source, entry.lastSeen);
     }
   }
 
-  function put(peerId: string, found: readonly string[], source: AddressSource, lastSeen: number): boolean {
+  add(peerId: string, addresses: readonly string[], source: AddressSource): boolean {
+    const some = addresses.slice(0, ADDRESS_BOOK_LIMITS.addressesPerPeer);
+    return this.#put(peerId, some, source, this.#parts.env.now());
+  }
+
+  reached(peerId: string, address: string): void {
+    this.#put(peerId, [address], 'connected', this.#parts.env.now());
+  }
+
+  addressesOf(peerId: string): readonly string[] {
+    return this.#peers.get(peerId)?.addresses ?? [];
+  }
+
+  entries(): StoredAddresses[] {
+    return [...this.#peers.values()].toSorted((a, b) => b.lastSeen - a.lastSeen);
+  }
+
+  save(): Promise<void> {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    if (!this.#dirty) return this.#saving;
+    this.#dirty = false;
+    const entries = [...this.#peers.values()];
+    this.#saving = this.#saving
+      .catch(() => undefined) // told to whoever asked for that save
+      .then(() => this.#parts.store.save(entries))
+      .catch((error: unknown) => {
+        this.#dirty = true;
+        throw error;
+      });
+    return this.#saving;
+  }
+
+  stop(): Promise<void> {
+    return this.save();
+  }
+
+  #put(peerId: string, found: readonly string[], source: AddressSource, lastSeen: number): boolean {
     if (parsePeerId(peerId) === undefined) return false;
-    const before = book.get(peerId);
-    const fresh = found.map((text) => clean(peerId, text)).filter((text) => text !== undefined);
+    const before = this.#peers.get(peerId);
+    const fresh = found.flatMap((text) => dialableOf(this.#rule, peerId, text) ?? []);
     const better =
       before === undefined || ADDRESS_SOURCES.indexOf(source) <= ADDRESS_SOURCES.indexOf(before.source);
     const old = before?.addresses ?? [];
     const merged = [...new Set(better ? [...fresh, ...old] : [...old, ...fresh])];
-    if (merged.length === 0 || (before === undefined && !makeRoom(peerId))) return before !== undefined;
-    book.delete(peerId);
-    book.set(peerId, {
+    if (merged.length === 0 || (before === undefined && !this.#makeRoom(peerId))) return before !== undefined;
+    this.#peers.delete(peerId);
+    this.#peers.set(peerId, {
       peerId,
       addresses: merged.slice(0, ADDRESS_BOOK_LIMITS.addressesPerPeer),
       lastSeen: Math.max(lastSeen, before?.lastSeen ?? 0),
       source: better ? source : before.source,
     });
-    touch();
+    this.#changed();
     return true;
   }
 
   /** The unregistered peer seen longest ago goes; a book full of registered peers takes only registered ones. */
-  function makeRoom(peerId: string): boolean {
-    if (book.size < ADDRESS_BOOK_LIMITS.peers) return true;
+  #makeRoom(peerId: string): boolean {
+    if (this.#peers.size < ADDRESS_BOOK_LIMITS.peers) return true;
+    const { isRegistered } = this.#parts;
     let oldest: StoredAddresses | undefined;
-    for (const entry of book.values()) {
+    for (const entry of this.#peers.values()) {
       if (!isRegistered(entry.peerId) && (oldest === undefined || entry.lastSeen < oldest.lastSeen))
         oldest = entry;
     }
     if (oldest === undefined) return isRegistered(peerId);
-    book.delete(oldest.peerId);
+    this.#peers.delete(oldest.peerId);
     return true;
   }
 
-  function touch(): void {
-    dirty = true;
-    if (timer !== undefined) return;
-    timer = setTimeout(() => void save().catch(components.onSaveFailure), ADDRESS_BOOK_LIMITS.saveMs);
-    timer.unref();
+  #changed(): void {
+    this.#dirty = true;
+    this.#timer ??= this.#parts.env.after(
+      ADDRESS_BOOK_LIMITS.saveMs,
+      () => void this.save().catch(this.#parts.onSaveFailure),
+    );
   }
+}
 
-  function save(): Promise<void> {
-    clearTimeout(timer);
-    timer = undefined;
-    if (!dirty) return saving;
-    dirty = false;
-    const entries = [...book.values()];
-    saving = saving
-      .catch(() => undefined) // told to whoever asked for that save
-      .then(() => store.save(entries))
-      .catch((error: unknown) => {
-        dirty = true;
-        throw error;
-      });
-    return saving;
+/** An address as the book keeps it, or undefined for one that is malformed, another peer's, or not to be dialled. */
+function dialableOf(rule: Pick<DialRule, 'mayDial'>, peerId: string, text: string): string | undefined {
+  if (text.length > ADDRESS_BOOK_LIMITS.addressChars) return undefined;
+  try {
+    const address = multiaddr(text);
+    if (!rule.mayDial(address, peerId)) return undefined;
+    const suffix = `/p2p/${peerId}`;
+    const plain = address.toString();
+    const bare = plain.endsWith(suffix) ? plain.slice(0, -suffix.length) : plain;
+    // an address of another peer, unless it is the relay on the way to this one
+    return bare.includes('/p2p/') && !bare.includes('/p2p-circuit') ? undefined : bare;
+  } catch {
+    return undefined; // not a multiaddr
   }
-
-  return {
-    async load() {
-      for (const entry of (await store.load()).slice(0, ADDRESS_BOOK_LIMITS.peers)) {
-        if (ADDRESS_SOURCES.includes(entry.source))
-          put(entry.peerId, entry.addresses, entry.source, entry.lastSeen);
-      }
-    },
-    add: (peerId, addresses, source) =>
-      put(peerId, addresses.slice(0, ADDRESS_BOOK_LIMITS.addressesPerPeer), source, now()),
-    reached: (peerId, address) => void put(peerId, [address], 'connected', now()),
-    addressesOf: (peerId) => book.get(peerId)?.addresses ?? [],
-    entries: () => [...book.values()].toSorted((a, b) => b.lastSeen - a.lastSeen),
-    save,
-    stop: save,
-  };
 }

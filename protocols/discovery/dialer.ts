@@ -1,6 +1,7 @@
 import type { Libp2p } from '@libp2p/interface';
 import { peerIdFromString } from '@libp2p/peer-id';
 import { multiaddr } from '@multiformats/multiaddr';
+import type { Env } from '../env.ts';
 import { AgrinetError } from '../errors.ts';
 import type { AddressBook } from './address-book.ts';
 import { bareAddress } from './dial-rule.ts';
@@ -15,6 +16,7 @@ const LOOK_UP_MS = 2000;
 const ADDRESSES = 16;
 
 export interface DialerParts {
+  readonly env: Pick<Env, 'deadline'>;
   readonly libp2p: Libp2p;
   readonly book: AddressBook;
   readonly onDebug: (message: string, fields: Record<string, unknown>) => void;
@@ -52,7 +54,7 @@ export class Dialer {
   }
 
   async #addressesOf(peerId: string, attempt: number, signal: AbortSignal): Promise<string[]> {
-    const { libp2p, book, onDebug } = this.#parts;
+    const { env, libp2p, book, onDebug } = this.#parts;
     const id = peerIdFromString(peerId);
     const known = new Set(book.addressesOf(peerId));
     if (await libp2p.peerStore.has(id)) {
@@ -61,7 +63,7 @@ export class Dialer {
     }
     if (known.size === 0 || attempt % LOOK_UP_EVERY === LOOK_UP_EVERY - 1) {
       try {
-        const within = AbortSignal.any([signal, AbortSignal.timeout(LOOK_UP_MS)]);
+        const within = AbortSignal.any([signal, env.deadline(LOOK_UP_MS)]);
         const peer = await libp2p.peerRouting.findPeer(id, { signal: within });
         for (const address of peer.multiaddrs) known.add(bareAddress(address.toString()));
       } catch (error) {

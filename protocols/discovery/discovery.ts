@@ -1,5 +1,6 @@
 import type { Connection, Libp2p, Libp2pEvents, PeerInfo } from '@libp2p/interface';
 import type { KadDHT } from '@libp2p/kad-dht';
+import type { Env, Timer } from '../env.ts';
 import { AgrinetError } from '../errors.ts';
 import type { AddressBook, AddressSource } from './address-book.ts';
 import { Dialer } from './dialer.ts';
@@ -16,14 +17,12 @@ import {
 const EXCHANGE_EVERY_MS = 60_000;
 
 export interface DiscoveryComponents {
+  readonly env: Pick<Env, 'after' | 'deadline' | 'monotonic' | 'now' | 'random'>;
   readonly libp2p: Libp2p;
   readonly dht: KadDHT;
   readonly book: AddressBook;
   /** One round trip over one connection. */
   readonly ping: (connection: Connection, signal: AbortSignal) => Promise<number>;
-  /** Milliseconds, monotonic. */
-  readonly now: () => number;
-  readonly random: () => number;
   /** What fails in the ordinary course of things: a static message, and fields. */
   readonly onDebug: (message: string, fields: Record<string, unknown>) => void;
 }
@@ -73,37 +72,36 @@ class Libp2pDiscovery implements Discovery {
   /** Peers that are being asked for others. */
   readonly #asking = new Set<string>();
   #stopping = new AbortController();
-  #timer: NodeJS.Timeout | undefined;
+  #timer: Timer | undefined;
 
   constructor(components: DiscoveryComponents, options: DiscoveryOptions) {
-    const { libp2p, dht, now, random, onDebug } = components;
+    const { env, libp2p, dht, onDebug } = components;
     this.#parts = components;
     this.#options = options;
     this.#self = libp2p.peerId.toString();
     this.#supervisor = createSupervisor(supervisorComponents(components), options);
     this.#exchange = createPeerExchange(
       {
+        env,
         libp2p,
-        now,
-        random,
         onFailure: (peer, error) => onDebug('peer exchange refused', { peer, err: error }),
       },
       options,
     );
     this.#rendezvous = createRendezvous(
       {
+        env,
         dht,
         tableSize: () => this.tableSize(),
         onFound: (peer) => this.#found(peer),
         onFailure: (error) => onDebug('rendezvous failed', { err: error }),
-        random,
       },
       options,
     );
   }
 
   async start(): Promise<void> {
-    const { libp2p, book, random } = this.#parts;
+    const { env, libp2p, book } = this.#parts;
     this.#stopping = new AbortController();
     if (this.#options.peerExchange !== false) await this.#exchange.start();
     libp2p.addEventListener('peer:identify', this.#onIdentify);
@@ -112,13 +110,13 @@ class Libp2pDiscovery implements Discovery {
     this.#supervisor.start();
     for (const { peerId } of book.entries()) this.#supervisor.addCandidate(peerId);
     this.#rendezvous.start();
-    this.#askAfter(EXCHANGE_EVERY_MS * random());
+    this.#askAfter(EXCHANGE_EVERY_MS * env.random());
   }
 
   async stop(): Promise<void> {
     const { libp2p, book } = this.#parts;
     this.#stopping.abort();
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
     libp2p.removeEventListener('peer:identify', this.#onIdentify);
     libp2p.removeEventListener('peer:discovery', this.#onDiscovered);
     libp2p.removeEventListener('peer:connect', this.#onConnected);
@@ -188,27 +186,25 @@ class Libp2pDiscovery implements Discovery {
   }
 
   #askAfter(ms: number): void {
-    this.#timer = setTimeout(() => {
-      const { libp2p, random } = this.#parts;
+    const { env, libp2p } = this.#parts;
+    this.#timer = env.after(ms, () => {
       const open = libp2p.getConnections().filter(({ status }) => status === 'open');
-      const one = open[Math.floor(random() * open.length)];
+      const one = open[Math.floor(env.random() * open.length)];
       if (one !== undefined) void this.#ask(one);
-      this.#askAfter(EXCHANGE_EVERY_MS * (0.5 + random()));
-    }, ms);
-    this.#timer.unref();
+      this.#askAfter(EXCHANGE_EVERY_MS * (0.5 + env.random()));
+    });
   }
 }
 
 /** What the supervisor sees of libp2p: connections by their ids. */
 function supervisorComponents(components: DiscoveryComponents): SupervisorComponents {
-  const { libp2p, now, random, onDebug } = components;
+  const { env, libp2p, onDebug } = components;
   const dialer = new Dialer(components);
   const byId = (linkId: string): Connection | undefined =>
     libp2p.getConnections().find((connection) => connection.id === linkId);
   return {
     self: libp2p.peerId.toString(),
-    now,
-    random,
+    env,
     dial: (target, attempt, signal) => dialer.dial(target, attempt, signal),
     async ping(linkId, signal) {
       const connection = byId(linkId);

@@ -1,10 +1,12 @@
-import type { Connection, Libp2p, Stream } from '@libp2p/interface';
+import type { Libp2p } from '@libp2p/interface';
 import { peerIdFromPublicKey } from '@libp2p/peer-id';
 import { PeerRecord, RecordEnvelope } from '@libp2p/peer-record';
+import type { Env } from '../env.ts';
 import { AgrinetError } from '../errors.ts';
 import { bytesEqual } from '../wire/bytes.ts';
 import { decodeCbor, encodeCbor, integer } from '../wire/cbor.ts';
 import { framed } from '../wire/framed-stream.ts';
+import type { ByteStream, PeerConnection } from '../wire/stream.ts';
 
 /**
  * Peer exchange, `/agrinet/<network>/peers/1`: whom do you know?
@@ -49,13 +51,12 @@ export interface PeerExchange {
   start(): Promise<void>;
   stop(): Promise<void>;
   /** Asks the peer behind this connection. Throws when it does not speak the protocol, is too slow or malformed. */
-  ask(connection: Connection, signal: AbortSignal): Promise<SignedPeer[]>;
+  ask(connection: PeerConnection, signal: AbortSignal): Promise<SignedPeer[]>;
 }
 
 export interface PeerExchangeComponents {
+  readonly env: Pick<Env, 'deadline' | 'monotonic' | 'random'>;
   readonly libp2p: Pick<Libp2p, 'peerId' | 'handle' | 'unhandle' | 'peerStore' | 'getPeers'>;
-  readonly now: () => number;
-  readonly random: () => number;
   readonly onFailure: (peerId: string, error: unknown) => void;
 }
 
@@ -64,30 +65,93 @@ export function createPeerExchange(
   components: PeerExchangeComponents,
   options: { readonly network: string },
 ): PeerExchange {
-  const { libp2p, now, random } = components;
-  const protocol = `/agrinet/${options.network}/peers/1`;
-  const answered = new Map<string, number>();
-  let answering = 0;
-  let stopping = new AbortController();
+  return new PeerExchangeStreams(components, `/agrinet/${options.network}/peers/1`);
+}
 
-  const within = (): AbortSignal =>
-    AbortSignal.any([stopping.signal, AbortSignal.timeout(PEER_EXCHANGE_LIMITS.timeoutMs)]);
+class PeerExchangeStreams implements PeerExchange {
+  readonly protocol: string;
+  readonly #parts: PeerExchangeComponents;
+  /** When each peer was last answered, the longest ago first. */
+  readonly #answered = new Map<string, number>();
+  #answering = 0;
+  #stopping = new AbortController();
+
+  constructor(components: PeerExchangeComponents, protocol: string) {
+    this.#parts = components;
+    this.protocol = protocol;
+  }
+
+  async start(): Promise<void> {
+    this.#stopping = new AbortController();
+    await this.#parts.libp2p.handle(
+      this.protocol,
+      (stream, connection) => this.#answer(stream, connection.remotePeer.toString()),
+      { maxInboundStreams: PEER_EXCHANGE_LIMITS.streams, maxOutboundStreams: PEER_EXCHANGE_LIMITS.streams },
+    );
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#parts.libp2p.unhandle(this.protocol);
+  }
+
+  async ask(connection: PeerConnection, outer: AbortSignal): Promise<SignedPeer[]> {
+    const signal = AbortSignal.any([outer, this.#within()]);
+    const stream = await connection.newStream(this.protocol, { signal });
+    const frames = framed(stream, { maxFrame: PEER_EXCHANGE_LIMITS.responseBytes });
+    try {
+      await frames.write(encodeCbor(PEER_EXCHANGE_LIMITS.records), signal);
+      await frames.close(signal);
+      const response = await frames.read(signal);
+      if (response === null || (await frames.read(signal)) !== null) throw malformed();
+      return await openRecords(decodeCbor(response), signal);
+    } catch (error) {
+      frames.abort(error instanceof Error ? error : malformed());
+      throw error;
+    }
+  }
+
+  async #answer(stream: ByteStream, asker: string): Promise<void> {
+    const frames = framed(stream, { maxFrame: PEER_EXCHANGE_LIMITS.responseBytes });
+    if (this.#answering >= PEER_EXCHANGE_LIMITS.answering || !this.#admit(asker)) {
+      return frames.abort(new AgrinetError('rate-limited', 'asked too often'));
+    }
+    this.#answering++;
+    const signal = this.#within();
+    try {
+      const request = await frames.read(signal);
+      if (request === null || request.length > PEER_EXCHANGE_LIMITS.requestBytes) throw malformed();
+      const most = integer(decodeCbor(request), 1, PEER_EXCHANGE_LIMITS.records);
+      if (most === undefined) throw malformed();
+      await frames.write(encodeCbor(await this.#records(most, asker)), signal);
+      await frames.close(signal);
+      if ((await frames.read(signal)) !== null) throw malformed();
+    } catch (error) {
+      frames.abort(error instanceof Error ? error : malformed());
+      this.#parts.onFailure(asker, error);
+    } finally {
+      this.#answering--;
+    }
+  }
 
   /** One question per peer and interval. Peers seen longest ago are forgotten. */
-  function admit(peerId: string): boolean {
-    const last = answered.get(peerId);
-    if (last !== undefined && now() - last < PEER_EXCHANGE_LIMITS.everyMs) return false;
-    answered.delete(peerId);
-    answered.set(peerId, now());
-    const oldest = answered.keys().next().value;
-    if (answered.size > PEER_EXCHANGE_LIMITS.remembered && oldest !== undefined) answered.delete(oldest);
+  #admit(peerId: string): boolean {
+    const { everyMs, remembered } = PEER_EXCHANGE_LIMITS;
+    const now = this.#parts.env.monotonic();
+    const last = this.#answered.get(peerId);
+    if (last !== undefined && now - last < everyMs) return false;
+    this.#answered.delete(peerId);
+    this.#answered.set(peerId, now);
+    const oldest = this.#answered.keys().next().value;
+    if (this.#answered.size > remembered && oldest !== undefined) this.#answered.delete(oldest);
     return true;
   }
 
   /** Signed records of the peers connected now, in random order: those are the ones that live. */
-  async function records(most: number, asker: string): Promise<Uint8Array[]> {
+  async #records(most: number, asker: string): Promise<Uint8Array[]> {
+    const { env, libp2p } = this.#parts;
     const found: Uint8Array[] = [];
-    const peers = libp2p.getPeers().map((peer) => ({ peer, order: random() }));
+    const peers = libp2p.getPeers().map((peer) => ({ peer, order: env.random() }));
     for (const { peer } of peers.toSorted((a, b) => a.order - b.order)) {
       if (found.length >= most) break;
       if (peer.toString() === asker || !(await libp2p.peerStore.has(peer))) continue;
@@ -99,59 +163,9 @@ export function createPeerExchange(
     return found;
   }
 
-  async function answer(stream: Stream, connection: Connection): Promise<void> {
-    const asker = connection.remotePeer.toString();
-    const frames = framed(stream, { maxFrame: PEER_EXCHANGE_LIMITS.responseBytes });
-    if (answering >= PEER_EXCHANGE_LIMITS.answering || !admit(asker)) {
-      return frames.abort(new AgrinetError('rate-limited', 'asked too often'));
-    }
-    answering++;
-    const signal = within();
-    try {
-      const request = await frames.read(signal);
-      if (request === null || request.length > PEER_EXCHANGE_LIMITS.requestBytes) throw malformed();
-      const most = integer(decodeCbor(request), 1, PEER_EXCHANGE_LIMITS.records);
-      if (most === undefined) throw malformed();
-      await frames.write(encodeCbor(await records(most, asker)), signal);
-      await frames.close(signal);
-      if ((await frames.read(signal)) !== null) throw malformed();
-    } catch (error) {
-      frames.abort(error instanceof Error ? error : malformed());
-      components.onFailure(asker, error);
-    } finally {
-      answering--;
-    }
+  #within(): AbortSignal {
+    return AbortSignal.any([this.#stopping.signal, this.#parts.env.deadline(PEER_EXCHANGE_LIMITS.timeoutMs)]);
   }
-
-  return {
-    protocol,
-    async start() {
-      stopping = new AbortController();
-      await libp2p.handle(protocol, answer, {
-        maxInboundStreams: PEER_EXCHANGE_LIMITS.streams,
-        maxOutboundStreams: PEER_EXCHANGE_LIMITS.streams,
-      });
-    },
-    async stop() {
-      stopping.abort();
-      await libp2p.unhandle(protocol);
-    },
-    async ask(connection, outer) {
-      const signal = AbortSignal.any([outer, within()]);
-      const stream = await connection.newStream(protocol, { signal });
-      const frames = framed(stream, { maxFrame: PEER_EXCHANGE_LIMITS.responseBytes });
-      try {
-        await frames.write(encodeCbor(PEER_EXCHANGE_LIMITS.records), signal);
-        await frames.close(signal);
-        const response = await frames.read(signal);
-        if (response === null || (await frames.read(signal)) !== null) throw malformed();
-        return await openRecords(decodeCbor(response), signal);
-      } catch (error) {
-        frames.abort(error instanceof Error ? error : malformed());
-        throw error;
-      }
-    },
-  };
 }
 
 async function openRecords(value: unknown, signal: AbortSignal): Promise<SignedPeer[]> {

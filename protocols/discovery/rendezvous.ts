@@ -3,6 +3,7 @@ import type { KadDHT } from '@libp2p/kad-dht';
 import { CID } from 'multiformats/cid';
 import { code as raw } from 'multiformats/codecs/raw';
 import { create as digest } from 'multiformats/hashes/digest';
+import { type Env, pause } from '../env.ts';
 import { sha256 } from '../wire/bytes.ts';
 
 /**
@@ -32,12 +33,12 @@ export function rendezvousKey(network: string, region: string): CID {
 }
 
 export interface RendezvousComponents {
+  readonly env: Pick<Env, 'after' | 'deadline' | 'random'>;
   readonly dht: Pick<KadDHT, 'provide' | 'findProviders'>;
   /** Peers in the routing table. */
   readonly tableSize: () => number;
   readonly onFound: (peer: PeerInfo) => void;
   readonly onFailure: (error: unknown) => void;
-  readonly random: () => number;
 }
 
 export interface Rendezvous {
@@ -52,81 +53,88 @@ export function createRendezvous(
   components: RendezvousComponents,
   options: { readonly network: string; readonly region: string },
 ): Rendezvous {
-  const keys = [rendezvousKey(options.network, ''), rendezvousKey(options.network, options.region)];
-  let stopping = new AbortController();
-  let loop: Promise<void> | undefined;
-  let wait = 0;
-  let wakeUp: () => void = () => undefined;
+  return new DhtRendezvous(components, [
+    rendezvousKey(options.network, ''),
+    rendezvousKey(options.network, options.region),
+  ]);
+}
 
-  async function attempt(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
-    const signal = AbortSignal.any([stopping.signal, AbortSignal.timeout(RENDEZVOUS_LIMITS.operationMs)]);
-    try {
-      await work(signal);
-    } catch (error) {
-      if (!stopping.signal.aborted) components.onFailure(error);
+class DhtRendezvous implements Rendezvous {
+  readonly #parts: RendezvousComponents;
+  readonly #keys: readonly CID[];
+  #stopping = new AbortController();
+  /** Aborted to end the wait between two rounds. */
+  #waiting = new AbortController();
+  #loop: Promise<void> | undefined;
+  #waitMs = 0;
+
+  constructor(components: RendezvousComponents, keys: readonly CID[]) {
+    this.#parts = components;
+    this.#keys = keys;
+  }
+
+  start(): void {
+    if (this.#loop !== undefined) return;
+    this.#stopping = new AbortController();
+    this.#loop = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    this.#waiting.abort();
+    await this.#loop;
+    this.#loop = undefined;
+  }
+
+  hurry(): void {
+    this.#waitMs = 0;
+    this.#waiting.abort();
+  }
+
+  async #run(): Promise<void> {
+    const { env, tableSize } = this.#parts;
+    const { emptyMs, firstMs, growth, lastMs } = RENDEZVOUS_LIMITS;
+    while (!this.#stopping.signal.aborted) {
+      if (tableSize() === 0) {
+        this.#waitMs = 0;
+        await this.#wait(emptyMs);
+        continue;
+      }
+      await Promise.all(this.#keys.map((key) => this.#attempt((signal) => this.#provide(key, signal))));
+      await Promise.all(this.#keys.map((key) => this.#attempt((signal) => this.#look(key, signal))));
+      if (this.#stopping.signal.aborted) return;
+      this.#waitMs = this.#waitMs === 0 ? firstMs : Math.min(this.#waitMs * growth, lastMs);
+      await this.#wait(this.#waitMs * (0.5 + env.random() / 2));
     }
   }
 
-  async function provide(key: CID, signal: AbortSignal): Promise<void> {
-    const events = components.dht.provide(key, { signal })[Symbol.asyncIterator]();
+  #wait(ms: number): Promise<void> {
+    this.#waiting = new AbortController();
+    return pause(this.#parts.env, ms, this.#waiting.signal);
+  }
+
+  async #attempt(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    const { env, onFailure } = this.#parts;
+    try {
+      await work(AbortSignal.any([this.#stopping.signal, env.deadline(RENDEZVOUS_LIMITS.operationMs)]));
+    } catch (error) {
+      if (!this.#stopping.signal.aborted) onFailure(error);
+    }
+  }
+
+  async #provide(key: CID, signal: AbortSignal): Promise<void> {
+    const events = this.#parts.dht.provide(key, { signal })[Symbol.asyncIterator]();
     while ((await events.next()).done !== true) signal.throwIfAborted();
   }
 
-  async function look(key: CID, signal: AbortSignal): Promise<void> {
+  async #look(key: CID, signal: AbortSignal): Promise<void> {
     let left = RENDEZVOUS_LIMITS.found;
-    for await (const event of components.dht.findProviders(key, { signal })) {
+    for await (const event of this.#parts.dht.findProviders(key, { signal })) {
       if (event.name !== 'PROVIDER') continue;
       for (const peer of event.providers) {
         if (left-- <= 0) return;
-        components.onFound(peer);
+        this.#parts.onFound(peer);
       }
     }
   }
-
-  function pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const done = (): void => {
-        clearTimeout(timer);
-        wakeUp = () => undefined;
-        resolve();
-      };
-      const timer = setTimeout(done, ms);
-      timer.unref();
-      wakeUp = done;
-    });
-  }
-
-  async function run(): Promise<void> {
-    while (!stopping.signal.aborted) {
-      if (components.tableSize() === 0) {
-        wait = 0;
-        await pause(RENDEZVOUS_LIMITS.emptyMs);
-        continue;
-      }
-      await Promise.all(keys.map((key) => attempt((signal) => provide(key, signal))));
-      await Promise.all(keys.map((key) => attempt((signal) => look(key, signal))));
-      if (stopping.signal.aborted) return;
-      const { firstMs, growth, lastMs } = RENDEZVOUS_LIMITS;
-      wait = wait === 0 ? firstMs : Math.min(wait * growth, lastMs);
-      await pause(wait * (0.5 + components.random() / 2));
-    }
-  }
-
-  return {
-    start() {
-      if (loop !== undefined) return;
-      stopping = new AbortController();
-      loop = run();
-    },
-    async stop() {
-      stopping.abort();
-      wakeUp();
-      await loop;
-      loop = undefined;
-    },
-    hurry() {
-      wait = 0;
-      wakeUp();
-    },
-  };
 }

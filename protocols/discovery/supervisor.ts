@@ -1,3 +1,4 @@
+import { type Env, every, type Timer } from '../env.ts';
 import {
   apply,
   decide,
@@ -19,9 +20,7 @@ export interface SupervisorComponents {
   close(linkId: string): void;
   /** The connections there are already, and every one that opens or closes from now on. Returns the way to unsubscribe. */
   watch(listener: { opened(linkId: string, peerId: string): void; closed(linkId: string): void }): () => void;
-  /** Milliseconds, monotonic. */
-  readonly now: () => number;
-  readonly random: () => number;
+  readonly env: Pick<Env, 'after' | 'deadline' | 'monotonic' | 'now' | 'random'>;
   /** Failed dials and pings: expected, so for the debug log. */
   readonly onFailure: (what: 'dial' | 'ping', subject: string, error: unknown) => void;
 }
@@ -62,101 +61,127 @@ const TICK_MS = 200;
 
 /** Runs the decisions of supervisor-core over a host. */
 export function createSupervisor(components: SupervisorComponents, options: SupervisorOptions): Supervisor {
-  const { now, random } = components;
-  const state: SupervisorState = emptyState(components.self, options.targetDegree);
-  const running = new Set<Promise<void>>();
-  let stopping = new AbortController();
-  let timer: NodeJS.Timeout | undefined;
-  let unwatch: (() => void) | undefined;
-  let queued = false;
+  return new HostSupervisor(components, options);
+}
 
-  const happened = (event: SupervisorEvent): void => {
-    apply(state, event, now(), random);
-    if (queued || timer === undefined) return;
-    queued = true;
-    queueMicrotask(step);
-  };
+class HostSupervisor implements Supervisor {
+  readonly #parts: SupervisorComponents;
+  readonly #bootstrap: readonly string[];
+  readonly #state: SupervisorState;
+  /** Dials and pings under way. */
+  readonly #running = new Set<Promise<void>>();
+  #stopping = new AbortController();
+  #timer: Timer | undefined;
+  #unwatch: (() => void) | undefined;
+  /** A step comes as soon as what runs now has ended. */
+  #queued = false;
 
-  function step(): void {
-    queued = false;
-    if (timer === undefined) return;
-    const effects = decide(state, now(), random);
-    for (const linkId of effects.closes) components.close(linkId);
-    for (const { key, target, attempt } of effects.dials) track(dial(key, target, attempt));
-    for (const linkId of effects.pings) track(ping(linkId));
+  constructor(components: SupervisorComponents, { bootstrap, targetDegree }: SupervisorOptions) {
+    this.#parts = components;
+    this.#bootstrap = bootstrap;
+    this.#state = emptyState(components.self, targetDegree);
   }
 
-  function track(task: Promise<void>): void {
-    running.add(task);
-    void task.finally(() => running.delete(task));
+  start(): void {
+    if (this.#timer !== undefined) return;
+    this.#stopping = new AbortController();
+    this.#timer = every(this.#parts.env, TICK_MS, () => this.#step());
+    this.#happened({ type: 'bootstrap', addresses: this.#bootstrap });
+    this.#unwatch = this.#parts.watch({
+      opened: (linkId, peerId) => this.#happened({ type: 'opened', linkId, peerId }),
+      closed: (linkId) => this.#happened({ type: 'closed', linkId }),
+    });
   }
 
-  async function dial(key: string, target: Target, attempt: number): Promise<void> {
+  async stop(): Promise<void> {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#unwatch?.();
+    this.#stopping.abort();
+    await Promise.all(this.#running);
+  }
+
+  setRegistered(peerIds: readonly string[]): void {
+    this.#happened({ type: 'registered', peerIds });
+  }
+
+  addCandidate(peerId: string): void {
+    this.#happened({ type: 'candidate', peerId });
+  }
+
+  dialNow(peerId: string): void {
+    this.#happened({ type: 'dial-now', peerId });
+  }
+
+  snapshot(): SupervisedPeer[] {
+    const { now, monotonic } = this.#parts.env;
+    const connected = new Set(
+      [...this.#state.links.values()].filter((link) => !link.dead).map((link) => link.peerId),
+    );
+    const offset = now() - monotonic();
+    return [...this.#state.entries].map(([subject, entry]) => {
+      const here = entry.peerId !== undefined && connected.has(entry.peerId);
+      return {
+        kind: entry.target.kind,
+        subject,
+        connected: here,
+        dialing: entry.dialing,
+        failures: entry.tries,
+        nextRetryAt: here || entry.dialing ? undefined : Math.round(entry.nextTryAt + offset),
+      };
+    });
+  }
+
+  #happened(event: SupervisorEvent): void {
+    const { monotonic, random } = this.#parts.env;
+    apply(this.#state, event, monotonic(), random);
+    if (this.#queued || this.#timer === undefined) return;
+    this.#queued = true;
+    queueMicrotask(() => this.#step());
+  }
+
+  #step(): void {
+    this.#queued = false;
+    if (this.#timer === undefined) return;
+    const { monotonic, random } = this.#parts.env;
+    const effects = decide(this.#state, monotonic(), random);
+    for (const linkId of effects.closes) this.#parts.close(linkId);
+    for (const { key, target, attempt } of effects.dials) this.#track(this.#dial(key, target, attempt));
+    for (const linkId of effects.pings) this.#track(this.#ping(linkId));
+  }
+
+  #track(task: Promise<void>): void {
+    this.#running.add(task);
+    void task.finally(() => this.#running.delete(task));
+  }
+
+  /** Within so many milliseconds, and until this is stopped. */
+  #within(ms: number): AbortSignal {
+    return AbortSignal.any([this.#stopping.signal, this.#parts.env.deadline(ms)]);
+  }
+
+  async #dial(key: string, target: Target, attempt: number): Promise<void> {
     try {
-      const signal = AbortSignal.any([stopping.signal, AbortSignal.timeout(SUPERVISOR_LIMITS.dialMs)]);
-      const peerId = await components.dial(target, attempt, signal);
-      happened({ type: 'dialled', key, peerId });
+      const peerId = await this.#parts.dial(target, attempt, this.#within(SUPERVISOR_LIMITS.dialMs));
+      this.#happened({ type: 'dialled', key, peerId });
     } catch (error) {
-      components.onFailure('dial', key, error);
-      happened({ type: 'dial-failed', key, forGood: error instanceof SelfDialError });
+      this.#parts.onFailure('dial', key, error);
+      this.#happened({ type: 'dial-failed', key, forGood: error instanceof SelfDialError });
     }
   }
 
-  async function ping(linkId: string): Promise<void> {
-    const started = now();
+  async #ping(linkId: string): Promise<void> {
+    const { monotonic } = this.#parts.env;
+    const started = monotonic();
     try {
-      const signal = AbortSignal.any([stopping.signal, AbortSignal.timeout(SUPERVISOR_LIMITS.pingTimeoutMs)]);
-      await components.ping(linkId, signal);
-      happened({ type: 'pinged', linkId, result: 'ok' });
+      await this.#parts.ping(linkId, this.#within(SUPERVISOR_LIMITS.pingTimeoutMs));
+      this.#happened({ type: 'pinged', linkId, result: 'ok' });
     } catch (error) {
-      const stalled = now() - started > SUPERVISOR_LIMITS.pingTimeoutMs + 1000;
-      if (!stalled) components.onFailure('ping', linkId, error);
-      happened({
-        type: 'pinged',
-        linkId,
-        result: stalled || stopping.signal.aborted ? 'inconclusive' : 'failed',
-      });
+      // This machine stood still: what was late is not the peer's.
+      const stalled = monotonic() - started > SUPERVISOR_LIMITS.pingTimeoutMs + 1000;
+      if (!stalled) this.#parts.onFailure('ping', linkId, error);
+      const inconclusive = stalled || this.#stopping.signal.aborted;
+      this.#happened({ type: 'pinged', linkId, result: inconclusive ? 'inconclusive' : 'failed' });
     }
   }
-
-  return {
-    start() {
-      if (timer !== undefined) return;
-      stopping = new AbortController();
-      timer = setInterval(step, TICK_MS);
-      timer.unref();
-      happened({ type: 'bootstrap', addresses: options.bootstrap });
-      unwatch = components.watch({
-        opened: (linkId, peerId) => happened({ type: 'opened', linkId, peerId }),
-        closed: (linkId) => happened({ type: 'closed', linkId }),
-      });
-    },
-    async stop() {
-      clearInterval(timer);
-      timer = undefined;
-      unwatch?.();
-      stopping.abort();
-      await Promise.all(running);
-    },
-    setRegistered: (peerIds) => happened({ type: 'registered', peerIds }),
-    addCandidate: (peerId) => happened({ type: 'candidate', peerId }),
-    dialNow: (peerId) => happened({ type: 'dial-now', peerId }),
-    snapshot() {
-      const connected = new Set(
-        [...state.links.values()].filter((link) => !link.dead).map((link) => link.peerId),
-      );
-      const offset = Date.now() - now();
-      return [...state.entries].map(([subject, entry]) => {
-        const here = entry.peerId !== undefined && connected.has(entry.peerId);
-        return {
-          kind: entry.target.kind,
-          subject,
-          connected: here,
-          dialing: entry.dialing,
-          failures: entry.tries,
-          nextRetryAt: here || entry.dialing ? undefined : Math.round(entry.nextTryAt + offset),
-        };
-      });
-    },
-  };
 }

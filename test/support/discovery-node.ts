@@ -4,6 +4,7 @@
  */
 import { createInterface } from 'node:readline';
 import { multiaddr } from '@multiformats/multiaddr';
+import { systemEnv } from '../../daemon/system-env.ts';
 import { createHost } from '../../daemon/libp2p-host.ts';
 import { createLogger } from '../../daemon/logger.ts';
 import { createAddressBook } from '../../protocols/discovery/address-book.ts';
@@ -34,7 +35,7 @@ const host = await createHost({
 const book = createAddressBook(
   {
     store: { load: () => Promise.resolve([]), save: () => Promise.resolve() },
-    now: Date.now,
+    env: systemEnv,
     isRegistered,
     onSaveFailure: (error) => say({ error: String(error) }),
   },
@@ -46,8 +47,7 @@ const discovery = createDiscovery(
     dht: host.dht,
     book,
     ping: host.ping,
-    now: () => performance.now(),
-    random: Math.random,
+    env: systemEnv,
     onDebug: (message, fields) =>
       process.env.DEBUG_DISCOVERY === undefined
         ? undefined

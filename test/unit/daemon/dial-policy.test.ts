@@ -3,6 +3,7 @@ import { type AddressInfo, createServer, type Server } from 'node:net';
 import { multiaddr } from '@multiformats/multiaddr';
 import { peerIdFromString } from '@libp2p/peer-id';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import type { Resolve } from '../../../daemon/checked-lookup.ts';
 import { createHost, type Host } from '../../../daemon/libp2p-host.ts';
 import { createLogger } from '../../../daemon/logger.ts';
@@ -60,7 +61,7 @@ async function node(
   started.push(host);
   const store = { load: () => Promise.resolve([]), save: () => Promise.resolve() };
   const book = createAddressBook(
-    { store, now: Date.now, isRegistered, onSaveFailure: () => undefined },
+    { env: systemEnv, store, isRegistered, onSaveFailure: () => undefined },
     rule,
   );
   const discovery = createDiscovery(
@@ -69,8 +70,7 @@ async function node(
       dht: host.dht,
       book,
       ping: host.ping,
-      now: () => performance.now(),
-      random: Math.random,
+      env: systemEnv,
       onDebug: () => undefined,
     },
     { network: 'dial-policy', region: 'r', bootstrap, targetDegree: 8 },

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer, connect, type AddressInfo, type Server, type Socket } from 'node:net';
 import { multiaddr } from '@multiformats/multiaddr';
 import { afterEach, describe, expect, it } from 'vitest';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { createHost, type Host, type HostOptions } from '../../../daemon/libp2p-host.ts';
 import { PENDING_LIMITS } from '../../../daemon/pending-inbound.ts';
 import { createLogger } from '../../../daemon/logger.ts';
@@ -185,7 +186,7 @@ describe('peer exchange', () => {
     const [hub, known, asker] = [await host(), await host(), await host()];
     const parts = [hub, known, asker].map((one) =>
       createPeerExchange(
-        { libp2p: one.libp2p, now: Date.now, random: Math.random, onFailure: () => undefined },
+        { env: systemEnv, libp2p: one.libp2p, onFailure: () => undefined },
         { network: 'host-test' },
       ),
     );
@@ -264,7 +265,7 @@ it('a blackholed connection is found within ten seconds, and the peer redialled 
   const book = createAddressBook(
     {
       store,
-      now: Date.now,
+      env: systemEnv,
       isRegistered: (peerId) => registered.has(peerId),
       onSaveFailure: () => undefined,
     },
@@ -276,8 +277,7 @@ it('a blackholed connection is found within ten seconds, and the peer redialled 
       dht: node.dht,
       book,
       ping: node.ping,
-      now: () => performance.now(),
-      random: Math.random,
+      env: systemEnv,
       onDebug: () => undefined,
     },
     { network: 'host-test', region: 'r', bootstrap: [], targetDegree: 2, peerExchange: false },

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import {
   ADDRESS_BOOK_LIMITS,
   createAddressBook,
@@ -29,7 +30,7 @@ function bookOf(
         load: () => Promise.resolve(options.stored ?? []),
         save: async (entries) => void saved.push(entries),
       },
-      now: () => clock.now++,
+      env: { ...systemEnv, now: () => clock.now++ },
       isRegistered: options.registered ?? (() => false),
       onSaveFailure: (error) => {
         throw error;
@@ -113,7 +114,7 @@ describe('address book', () => {
             saved.push(entries);
           },
         },
-        now: Date.now,
+        env: systemEnv,
         isRegistered: () => false,
         onSaveFailure: () => undefined,
       },

@@ -6,6 +6,7 @@ import { streamPair } from '@libp2p/utils';
 import { multiaddr } from '@multiformats/multiaddr';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import {
   createPeerExchange,
   openPeerRecord,
@@ -70,7 +71,7 @@ describe('asking', () => {
   async function answerWith(frames: readonly Uint8Array[]): Promise<unknown> {
     const [near, far] = await streamPair();
     const exchange = createPeerExchange(
-      { libp2p: undefined as never, now: Date.now, random: Math.random, onFailure: () => undefined },
+      { env: systemEnv, libp2p: undefined as never, onFailure: () => undefined },
       { network: 'test' },
     );
     const server = framed(far, { maxFrame: 1024 * 1024 });
