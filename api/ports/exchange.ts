@@ -4,6 +4,7 @@ import type { RangeRequest } from '../../protocols/mycelium/range.ts';
 import type { Coverage } from '../../protocols/digest/coverage.ts';
 import type { FrontierPage } from '../../protocols/mycelium/frontier-page.ts';
 import type { RangeItem } from '../../protocols/mycelium/range-item.ts';
+import type { TakenItems } from '../../protocols/mycelium/take-items.ts';
 import type { RecordState } from '../../protocols/open-dialog/record.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { Channel } from '../../protocols/wire/ids.ts';
@@ -37,15 +38,6 @@ export interface ImportTotals {
   refusedCount: number;
   /** The first hundred, one by one. */
   refused: { collection: string; index: number; id?: string; reason: string }[];
-}
-
-/** What entries brought in over HTTP came to. */
-export interface TakenEntries {
-  accepted: number;
-  known: number;
-  ignored: number;
-  /** Codes of what was ignored, by how often. */
-  reasons: Record<string, number>;
 }
 
 /** An item of an old node, as kept. */
@@ -134,7 +126,7 @@ export interface ExchangePort {
   readonly worker: {
     source(id: string): Promise<SyncSource | undefined>;
     plan(id: string, pages: AsyncIterable<FrontierPage>): Promise<readonly RangeRequest[]>;
-    receive(id: string, asked: RangeRequest, items: readonly RangeItem[]): Promise<TakenEntries>;
+    receive(id: string, asked: RangeRequest, items: readonly RangeItem[]): Promise<TakenItems>;
     signRequest(id: string, method: string, path: string): Promise<string>;
     /** The fingerprint in force after the owner was asked; throws `certificate-foreign`. */
     renewCertificate(id: string): Promise<string>;

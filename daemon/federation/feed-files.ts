@@ -5,9 +5,10 @@ import type { Ledger, Received } from '../../protocols/ledger/types.ts';
 import type { FeedSource } from '../../protocols/mycelium/ports.ts';
 import { rangeItems } from '../../protocols/mycelium/range.ts';
 import type { RangeItem } from '../../protocols/mycelium/range-item.ts';
+import { CANNOT_WRITE } from '../../protocols/mycelium/take-items.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { Channel } from '../../protocols/wire/ids.ts';
-import { CANNOT_WRITE, feedOf } from './range-item.ts';
+import { feedOf } from './range-item.ts';
 
 export interface FeedFileParts {
   readonly self: PeerId;

@@ -5,9 +5,6 @@ import type { RangeItem } from '../../protocols/mycelium/range-item.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { Channel } from '../../protocols/wire/ids.ts';
 
-/** The entries were good, this node is not: they come again. */
-export const CANNOT_WRITE: ReadonlySet<string> = new Set(['disk-full', 'storage-failed']);
-
 /** The feed that an item is about. Throws what reading it throws. */
 export function feedOf({ kind, bytes }: RangeItem): { readonly author: PeerId; readonly channel: Channel } {
   if (kind === 'proof') return openForkProof(bytes);

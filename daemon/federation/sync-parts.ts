@@ -1,7 +1,8 @@
-import type { ImportTotals, SyncOutcome, SyncSource, TakenEntries } from '../../api/ports/exchange.ts';
+import type { ImportTotals, SyncOutcome, SyncSource } from '../../api/ports/exchange.ts';
 import type { FrontierPage } from '../../protocols/mycelium/frontier-page.ts';
 import type { RangeRequest } from '../../protocols/mycelium/range.ts';
 import type { RangeItem } from '../../protocols/mycelium/range-item.ts';
+import type { TakenItems } from '../../protocols/mycelium/take-items.ts';
 import type { GuardedFetch } from './guarded-fetch.ts';
 
 /** What a sync needs of the node, so narrow that it can be the node in this process or one behind HTTP. */
@@ -11,7 +12,7 @@ export interface SyncTarget {
   /** What is lacking here of what the source shows, as requests to ask it with. */
   plan(id: string, pages: AsyncIterable<FrontierPage>): Promise<readonly RangeRequest[]>;
   /** Takes entries in through the ledger. Throws `peer-sent-invalid` for one that was not asked for or does not hold. */
-  receive(id: string, asked: RangeRequest, items: readonly RangeItem[]): Promise<TakenEntries>;
+  receive(id: string, asked: RangeRequest, items: readonly RangeItem[]): Promise<TakenItems>;
   /** Checks and imports an export. */
   importLegacy(
     id: string,

@@ -1,22 +1,20 @@
 import { randomBytes } from 'node:crypto';
-import type { SyncOutcome, SyncSource, TakenEntries } from '../../api/ports/exchange.ts';
+import type { SyncOutcome, SyncSource } from '../../api/ports/exchange.ts';
 import type { Env } from '../../protocols/env.ts';
-import { AgrinetError, errorCode } from '../../protocols/errors.ts';
+import { AgrinetError } from '../../protocols/errors.ts';
 import { isBehind } from '../../protocols/feed/frontier.ts';
 import type { Ledger } from '../../protocols/ledger/types.ts';
 import { CATCH_UP_LIMITS } from '../../protocols/mycelium/catch-up.ts';
 import type { FrontierGroup } from '../../protocols/mycelium/frontier-page.ts';
 import type { FeedSource } from '../../protocols/mycelium/ports.ts';
 import { OwedFeeds } from '../../protocols/mycelium/owed-feeds.ts';
-import { rangeRequest, type RangeRequest } from '../../protocols/mycelium/range.ts';
-import type { RangeItem } from '../../protocols/mycelium/range-item.ts';
+import { rangeRequest } from '../../protocols/mycelium/range.ts';
 import { sealRequest } from '../../protocols/mycelium/signed-request.ts';
-import { isSendersFault } from '../../protocols/error-codes.ts';
+import { takeItems } from '../../protocols/mycelium/take-items.ts';
 import { CpuTurn } from '../../protocols/wire/cpu-turn.ts';
 import type { Identity, PeerId } from '../../protocols/wire/identity.ts';
 import type { SourceTable } from '../../storage/source-table.ts';
 import type { LegacyImporter } from './legacy-import.ts';
-import { CANNOT_WRITE, feedOf } from './range-item.ts';
 import type { SyncTarget } from './sync-parts.ts';
 
 export interface LocalTargetParts {
@@ -78,13 +76,6 @@ export function createLocalTarget(parts: LocalTargetParts): LocalTarget {
     return { ...found, ...(etag === undefined ? {} : { etag }), ...(key === undefined ? {} : { key }) };
   }
 
-  /** Nobody brings anything under the name of a request that was not for it. */
-  function checkAsked({ author, channel }: RangeRequest, item: RangeItem): void {
-    const found = feedOf(item);
-    if (found.author !== author || found.channel !== channel)
-      throw new AgrinetError('not-asked-for', 'an entry of another author or channel');
-  }
-
   return {
     forget: (id) => void frontiers.delete(id),
     source,
@@ -112,43 +103,7 @@ export function createLocalTarget(parts: LocalTargetParts): LocalTarget {
         .slice(0, CATCH_UP_LIMITS.wantedPerPeer)
         .map(({ author, channel }) => rangeRequest(author, channel, feeds.feeds(author, channel)));
     },
-    async receive(id, asked, items) {
-      const invalid = (code: string): AgrinetError =>
-        new AgrinetError('peer-sent-invalid', `${id} sent an entry that is refused with ${code}`);
-      const taken: TakenEntries = { accepted: 0, known: 0, ignored: 0, reasons: {} };
-      const leave = (code: string): void => {
-        taken.ignored++;
-        taken.reasons[code] = (taken.reasons[code] ?? 0) + 1;
-      };
-      try {
-        const turn = new CpuTurn(parts.env);
-        for (const item of items) {
-          await turn.pause();
-          checkAsked(asked, item);
-          // Taken tomorrow: the frontiers go on to differ until then.
-          if (item.kind === 'proof' && (await ledger.receiveProof(item.bytes, id)) === 'exceeded')
-            leave('forks-exceeded');
-          if (item.kind === 'erasure') await ledger.receiveErasure(item.bytes, id);
-        }
-      } catch (error) {
-        const code = errorCode(error);
-        // What is wrong with it, and not with this node.
-        throw isSendersFault(code) ? invalid(code) : error;
-      }
-      const entries = items.flatMap((item) => (item.kind === 'entry' ? [item.bytes] : []));
-      for (const { kind, code } of await ledger.receive(entries, false, id)) {
-        if (kind === 'reject') throw invalid(code ?? 'unknown');
-        if (code !== undefined && CANNOT_WRITE.has(code))
-          throw new AgrinetError(
-            code,
-            'this node cannot write now; what is lacking comes with the next sync',
-          );
-        if (kind === 'accept') taken.accepted++;
-        else if (kind === 'known' || kind === 'fork') taken.known++;
-        else leave(code ?? kind);
-      }
-      return taken;
-    },
+    receive: (id, asked, items) => takeItems(ledger, id, asked, items, { turn: new CpuTurn(parts.env) }),
     importLegacy: (id, body, options) => parts.importer.take(id, body, options),
     async signRequest(id, method, path) {
       const found = await source(id);

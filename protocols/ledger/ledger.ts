@@ -49,8 +49,7 @@ export function createLedger(parts: LedgerParts): Ledger {
   return {
     write,
     mergeAgain: (key) => open.note(mergeAgain(shared, key)),
-    receive: (entries, publicOnly = false, from = '') =>
-      open.note(receiver.receive(entries, publicOnly, from)),
+    receive: (entries, only = {}, from = '') => open.note(receiver.receive(entries, only, from)),
     receiveProof: (bytes, from = '') => open.note(forks.receive(bytes, from)),
     receiveErasure: (bytes, from = '') => receiveErasure(shared, bytes, from),
     look: (...what) => open.note(forgetting.look(...what)),

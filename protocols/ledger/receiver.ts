@@ -13,7 +13,7 @@ import type { MergeGate } from './merge-gate.ts';
 import type { OwnEpoch } from './own-epoch.ts';
 import type { LedgerStore } from './ports.ts';
 import type { Turn } from './turn.ts';
-import type { Received } from './types.ts';
+import type { FeedName, Received } from './types.ts';
 
 export interface ReceiverParts extends IntakeParts {
   readonly lanes: Lanes;
@@ -44,14 +44,12 @@ export class Receiver {
   }
 
   /** Results stand beside the list. Entries of one author and channel share a commit; `from` is who brought them. */
-  async receive(list: readonly Uint8Array[], publicOnly: boolean, from: string): Promise<Received[]> {
+  async receive(list: readonly Uint8Array[], only: Partial<FeedName>, from: string): Promise<Received[]> {
     const { lanes, ledger } = this.#parts;
     const refusal = ledger.refusal();
     if (refusal !== undefined) return list.map(() => ({ kind: 'ignore', code: refusal.code }));
     const results: Received[] = [];
-    const groups = await lanes.run({ author: `from ${from}` }, (turn) =>
-      read(list, publicOnly, results, turn),
-    );
+    const groups = await lanes.run({ author: `from ${from}` }, (turn) => read(list, only, results, turn));
     await Promise.all(groups.map((group) => lanes.run(group, (turn) => this.#take(group, results, turn))));
     return list.map((_, at) => results[at] ?? BEHIND);
   }
@@ -109,7 +107,7 @@ export class Receiver {
 /** Reads entries and puts them in groups of one author and channel; what is none of either has its result at once, and ends it. */
 async function read(
   list: readonly Uint8Array[],
-  publicOnly: boolean,
+  only: Partial<FeedName>,
   results: Received[],
   turn: Turn,
 ): Promise<Group[]> {
@@ -124,8 +122,10 @@ async function read(
       break;
     }
     const { author, header } = entry;
-    if (publicOnly && header.channel !== 'public') {
-      results[at] = { kind: 'reject', code: 'channel-private', entry };
+    const { author: wanted = author, channel = header.channel } = only;
+    if (wanted !== author || channel !== header.channel) {
+      const code = only.author === undefined ? 'channel-private' : 'not-asked-for';
+      results[at] = { kind: 'reject', code, entry };
       break;
     }
     const id = `${author}|${header.channel}`;

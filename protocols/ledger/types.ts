@@ -11,7 +11,7 @@ import type { ForkProof } from '../feed/fork.ts';
 import type { Merges } from '../open-dialog/merger.ts';
 import type { RecordState } from '../open-dialog/record.ts';
 import type { Identity, PeerId } from '../wire/identity.ts';
-import type { RecordKey } from '../wire/ids.ts';
+import type { Channel, RecordKey } from '../wire/ids.ts';
 import type { Draft, Pen } from './drafts.ts';
 import type { FeedLook } from './forgetting.ts';
 import type { LedgerStore, RecordChange } from './ports.ts';
@@ -30,6 +30,12 @@ export interface Written {
     readonly after: RecordState | undefined;
     readonly changed: boolean;
   }[];
+}
+
+/** All epochs of one author in one channel. */
+export interface FeedName {
+  readonly author: PeerId;
+  readonly channel: Channel;
 }
 
 /** What became of one received entry. */
@@ -98,10 +104,11 @@ export interface Ledger {
   /** Resolves when the write is on disk. Writes that wait together share one entry, one signature and one fsync. */
   write(request: WriteRequest): Promise<Written>;
   /**
-   * Takes entries as they came, in order; one commit for all of an author and channel that are admitted. `publicOnly` rejects those of
-   * private channels. What stands behind the first that is rejected is not looked at (`behind-rejected`).
+   * Takes entries as they came, in order; one commit for all of an author and channel that are admitted. `only` rejects those of another
+   * author (`not-asked-for`) or channel (`channel-private` without an author). What stands behind the first that is rejected is not
+   * looked at (`behind-rejected`).
    */
-  receive(entries: readonly Uint8Array[], publicOnly?: boolean, from?: string): Promise<Received[]>;
+  receive(entries: readonly Uint8Array[], only?: Partial<FeedName>, from?: string): Promise<Received[]>;
   /** Takes a proof of equivocation. Throws when it proves nothing. */
   receiveProof(bytes: Uint8Array, from?: string): Promise<ProofOutcome>;
   /**

@@ -142,7 +142,7 @@ export function createMycelium(components: MyceliumComponents, network: string):
       const message = decodeMessage(data);
       switch (message.kind) {
         case 'entry':
-          return takeGossip(from, (await ledger.receive([message.bytes], true, from))[0]);
+          return takeGossip(from, (await ledger.receive([message.bytes], { channel: 'public' }, from))[0]);
         case 'announcement':
           if (message.announcement.channel !== 'public') return 'reject';
           puller.announced(from, message.announcement);

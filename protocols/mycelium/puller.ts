@@ -1,5 +1,4 @@
 import { type Coverage, isCoveredBy, OWN_COVERAGE } from '../digest/coverage.ts';
-import { isSendersFault } from '../error-codes.ts';
 import type { Env, Timer } from '../env.ts';
 import { AgrinetError, errorCode } from '../errors.ts';
 import type { ForkProof } from '../feed/fork.ts';
@@ -19,14 +18,10 @@ import { OwedFeeds } from './owed-feeds.ts';
 import { type Access, type FeedSource, newestConnection } from './ports.ts';
 import { rangeRequest } from './range.ts';
 import type { RangeProtocol } from './range-protocol.ts';
-import type { RangeItem } from './range-item.ts';
+import { takeItems } from './take-items.ts';
 
-/** The entries were good, this node is not: they come again. */
-const CANNOT_WRITE: ReadonlySet<string> = new Set(['disk-full', 'storage-failed']);
 const aboutOf = (channel: Channel): { readonly private?: true } =>
   channel === 'public' ? {} : { private: true };
-const invalid = (code: string): AgrinetError =>
-  new AgrinetError('peer-sent-invalid', `the peer sent what is refused with ${code}`);
 
 export const PULLER_LIMITS = {
   /** So long a pull may go on without progress, or with it when somebody else has the feed too: frames that trickle must not hold it up. */
@@ -163,6 +158,9 @@ export function createPuller(components: PullerComponents): Puller {
 
   async function pull(peer: string, need: Need): Promise<void> {
     const { author, channel } = need.group;
+    const turn = new CpuTurn(env);
+    const onRefused = (code: string): void =>
+      onEvent({ kind: 'entry-refused', peer, code, ...aboutOf(channel) });
     let received = 0;
     let ok = false;
     try {
@@ -172,7 +170,7 @@ export function createPuller(components: PullerComponents): Puller {
       const request = rangeRequest(author, channel, source.feeds(author, channel));
       let slice = { since: now(), received: 0, bytes: 0 };
       for await (const items of components.range.pull(connection, request, stopping.signal)) {
-        received += await takeItems(peer, channel, items);
+        received += (await takeItems(ledger, peer, need.group, items, { turn, onRefused })).accepted;
         slice.bytes += items.reduce((sum, item) => sum + item.bytes.length, 0);
         if (now() - slice.since <= PULLER_LIMITS.sliceMs) continue;
         // Resumable at any point: a holder that only trickles gives way to the next one, and to other feeds.
@@ -196,48 +194,6 @@ export function createPuller(components: PullerComponents): Puller {
     onEvent({ kind: 'pull-failed', peer, code, ...aboutOf(channel) });
     const forMs = offences.note(peer, code, now());
     if (forMs !== undefined) onEvent({ kind: 'peer-distrusted', peer, code, forMs });
-  }
-
-  async function takeItems(peer: string, channel: Channel, items: readonly RangeItem[]): Promise<number> {
-    const about = aboutOf(channel);
-    const turn = new CpuTurn(env);
-    for (const item of items) {
-      if (item.kind === 'entry') continue;
-      await turn.pause();
-      await takeWord(peer, item, about);
-    }
-    const entries = items.flatMap((item) => (item.kind === 'entry' ? [item.bytes] : []));
-    let accepted = 0;
-    for (const result of await ledger.receive(entries, false, peer)) {
-      if (result.kind === 'accept') accepted++;
-      else if (result.kind === 'ignore' || result.kind === 'reject')
-        onEvent({ kind: 'entry-refused', peer, code: result.code ?? 'unknown', ...about });
-      // Nothing can be stored now: the peer keeps the rest, and is asked again.
-      if (result.code !== undefined && CANNOT_WRITE.has(result.code))
-        throw new AgrinetError(result.code, 'this node cannot write now');
-      if (result.kind === 'reject') throw invalid(result.code ?? 'unknown');
-    }
-    return accepted;
-  }
-
-  /** Takes a proof or an erasure in. Throws `peer-sent-invalid` for one that does not hold. */
-  async function takeWord(
-    peer: string,
-    { kind, bytes }: RangeItem,
-    about: { readonly private?: true },
-  ): Promise<void> {
-    try {
-      if (kind === 'erasure') await ledger.receiveErasure(bytes, peer);
-      // Taken tomorrow: the frontiers go on to differ until then.
-      else if ((await ledger.receiveProof(bytes, peer)) === 'exceeded')
-        onEvent({ kind: 'entry-refused', peer, code: 'forks-exceeded', ...about });
-    } catch (error) {
-      const code = errorCode(error);
-      // What is wrong with it, and not with this node.
-      if (!isSendersFault(code)) throw error;
-      onEvent({ kind: 'entry-refused', peer, code, ...about });
-      throw invalid(code);
-    }
   }
 
   function announced(peer: string, { author, channel, epoch, seq, hash }: Announcement): void {

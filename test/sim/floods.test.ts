@@ -27,10 +27,13 @@ const ops = priceOps({ author: attacker.peerId, epoch: '' }, 'x', 1);
 const tally = (codes: readonly string[]): Record<string, number> =>
   Object.fromEntries([...new Set(codes)].map((code) => [code, codes.filter((c) => c === code).length]));
 
-async function send(entries: readonly Uint8Array[], publicOnly = false): Promise<Record<string, number>> {
+async function send(
+  entries: readonly Uint8Array[],
+  only: { readonly channel?: 'public' } = {},
+): Promise<Record<string, number>> {
   const codes: string[] = [];
   for (let at = 0; at < entries.length; at += 500)
-    for (const { kind, code } of await held.ledger.receive(entries.slice(at, at + 500), publicOnly))
+    for (const { kind, code } of await held.ledger.receive(entries.slice(at, at + 500), only))
       codes.push(code ?? kind);
   return tally(codes);
 }
@@ -54,7 +57,8 @@ test('feeds in private channels of any name are bounded too, and never taken fro
     const channel = recordKey('conversations', held.identity.peerId, random.hex(16));
     return new Hand(attacker, random.hex(8), channel).next(ops).bytes;
   };
-  for (const one of [entry(), entry()]) expect(await send([one], true)).toEqual({ 'channel-private': 1 });
+  for (const one of [entry(), entry()])
+    expect(await send([one], { channel: 'public' })).toEqual({ 'channel-private': 1 });
   expect(await send(Array.from({ length: most + 20 }, entry))).toEqual({
     accept: most,
     'epochs-exceeded': 20,

@@ -7,8 +7,10 @@ import { Offences } from '../../../protocols/mycelium/offences.ts';
 import { createPuller, type Puller, type PullEvent } from '../../../protocols/mycelium/puller.ts';
 import { rangeItems, type RangeRequest } from '../../../protocols/mycelium/range.ts';
 import type { Merger } from '../../../protocols/open-dialog/merger.ts';
+import type { RangeItem } from '../../../protocols/mycelium/range-item.ts';
 import { type Identity, identityFromSeed } from '../../../protocols/wire/identity.ts';
 import type { Channel } from '../../../protocols/wire/ids.ts';
+import { Hand, priceOps } from '../../support/forge.ts';
 import { type LedgerNode, openLedgerNode } from '../../support/ledger-node.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 import { waitFor } from '../../support/wait.ts';
@@ -61,6 +63,7 @@ function pullerOf(
   node: LedgerNode,
   from: LedgerNode,
   gate: (request: RangeRequest) => Promise<void> = async () => undefined,
+  items: (request: RangeRequest) => AsyncIterable<RangeItem> = (request) => rangeItems(from.store, request),
 ): { puller: Puller; events: PullEvent[] } {
   const events: PullEvent[] = [];
   const puller = createPuller({
@@ -72,7 +75,7 @@ function pullerOf(
       stop: async () => undefined,
       async *pull(_, request) {
         await gate(request);
-        for await (const item of rangeItems(from.store, request)) yield [item];
+        for await (const item of items(request)) yield [item];
       },
     },
     source: node.store,
@@ -146,4 +149,19 @@ it('compares no digest with a peer that shows none: it is missing something that
   };
   expect(await differing('ab'.repeat(32))).toBe(1);
   expect(await differing('')).toBe(0);
+});
+
+it('who answers with a feed that was not asked for is left alone, and it is not taken', async () => {
+  const [holder, asker] = [await open(other), await open(own)];
+  await holder.catalogue.createListing({ type: 'offer', title: 'Maize' });
+  const hand = new Hand(identityFromSeed(new Uint8Array(32).fill(3)), 'aa'.repeat(8));
+  const foreign = hand.next(priceOps(hand.pen, 'Kisumu', 1));
+  const { puller, events } = pullerOf(asker, holder, undefined, async function* () {
+    yield { kind: 'entry', bytes: foreign.bytes };
+  });
+  await puller.onFrontier(connection, { groups: frontier(holder), ...known });
+  await waitFor('the end', async () => events.some(({ kind }) => kind === 'peer-distrusted'), 5000);
+  expect(events).toContainEqual({ kind: 'entry-refused', peer, code: 'not-asked-for' });
+  expect(asker.store.feeds(foreign.author, 'public')).toEqual([]);
+  puller.stop();
 });
