@@ -1,5 +1,5 @@
 import { placedOps } from '../../protocols/ledger/placed-ops.ts';
-import { emptyState } from '../../protocols/open-dialog/fast-road.ts';
+import { emptyState } from '../../protocols/open-dialog/fast-path.ts';
 import { ERASURE, readOp } from '../../protocols/open-dialog/read-op.ts';
 import { MERGE, type RecordState } from '../../protocols/open-dialog/record.ts';
 import { COLLECTIONS } from '../../protocols/open-dialog/schema.ts';

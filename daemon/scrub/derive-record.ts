@@ -1,6 +1,6 @@
 import type { FeedState } from '../../protocols/feed/feed.ts';
 import { placedOps } from '../../protocols/ledger/placed-ops.ts';
-import { emptyState } from '../../protocols/open-dialog/fast-road.ts';
+import { emptyState } from '../../protocols/open-dialog/fast-path.ts';
 import type { Merges } from '../../protocols/open-dialog/merger.ts';
 import { evaluate, type Evaluation } from '../../protocols/open-dialog/rule.ts';
 import { withoutMerge, withValues } from '../../protocols/open-dialog/values.ts';

@@ -2,7 +2,7 @@ import { AgrinetError } from '../errors.ts';
 import { type ErasureStatement, sealErasure } from '../feed/erasure.ts';
 import { encodeOp } from '../feed/op.ts';
 import { encodeChange, type FieldOp, type OpId, type Scalar } from '../open-dialog/change.ts';
-import { emptyState } from '../open-dialog/fast-road.ts';
+import { emptyState } from '../open-dialog/fast-path.ts';
 import { contentId, encodeMembership } from '../open-dialog/membership.ts';
 import { actorOf } from '../open-dialog/read-op.ts';
 import type { DraftBase, Membership, OpenState, RecordState } from '../open-dialog/record.ts';
@@ -28,7 +28,7 @@ export interface Draft {
 /** Thrown by `draftEdit` where only a change of another epoch would count: the ledger opens one and drafts again. */
 export const EPOCH_FULL = 'epoch-full';
 
-/** Thrown by `draftEdit` where the state does not hold enough: the ledger has the record judged whole and drafts again. */
+/** Thrown by `draftEdit` where the state does not hold enough: the ledger has the record evaluated whole and drafts again. */
 export const RECORD_PARTIAL = 'record-partial';
 
 /** Who writes and in which epoch. */

@@ -2,7 +2,7 @@ import { AgrinetError } from '../errors.ts';
 import type { Entry } from '../feed/entry.ts';
 import { type Erasure, openErasure } from '../feed/erasure.ts';
 import { decodeOp } from '../feed/op.ts';
-import { applyFast, emptyState } from '../open-dialog/fast-road.ts';
+import { applyFast, emptyState } from '../open-dialog/fast-path.ts';
 import type { Merges } from '../open-dialog/merger.ts';
 import { actorOf, ERASURE, type ReadOp, readOp } from '../open-dialog/read-op.ts';
 import {
@@ -25,8 +25,8 @@ import { placedOps } from './placed-ops.ts';
 import type { LedgerStore, RecordChange } from './ports.ts';
 import { sliced, type Turn } from './turn.ts';
 
-/** The verdict on one op, and whether the op is new or was judged again. */
-export interface Judged {
+/** The verdict on one op, and whether the op is new or was evaluated again. */
+export interface EvaluatedOp {
   readonly ref: PlacedOp;
   readonly key: RecordKey | undefined;
   readonly verdict: Verdict;
@@ -48,13 +48,13 @@ export class Effects {
   readonly #now = new Map<RecordKey, OpenState>();
   readonly #changed = new Set<RecordKey>();
   readonly #fresh = new Map<RecordKey, PlacedOp[]>();
-  readonly #slow = new Set<RecordKey>();
+  readonly #toReplay = new Set<RecordKey>();
   /** Records whose stored ops may get another verdict than they have. */
   readonly #again = new Set<RecordKey>();
   /** Records that somebody here writes to and waits for. */
   readonly #own = new Set<RecordKey>();
-  readonly #judged: Judged[] = [];
-  /** Records to judge again when what they lack comes; those of a private channel's facts also when its creation goes. */
+  readonly #evaluated: EvaluatedOp[] = [];
+  /** Records to evaluate again when what they lack comes; those of a private channel's facts also when its creation goes. */
   readonly lacking: { lacks: string; key: RecordKey }[] = [];
 
   readonly #effective: (ref: OpRef) => boolean;
@@ -113,23 +113,23 @@ export class Effects {
       const verdict: Verdict = read.waits
         ? { state: 'waits', code: read.problem, lacks: 'upgrade' }
         : { state: 'void', code: read.problem };
-      // What is void by itself is listed but not kept with the record: `judge` and the fast road must count the same ops.
-      this.#judged.push({ ref: placed, key: read.key, verdict, fresh: false });
+      // What is void by itself is listed but not kept with the record: the fast path and the full replay must count the same ops.
+      this.#evaluated.push({ ref: placed, key: read.key, verdict, fresh: false });
       return verdict;
     }
     const { key } = read;
     const fresh = this.#fresh.get(key);
     if (fresh === undefined) this.#fresh.set(key, [placed]);
     else fresh.push(placed);
-    if (this.#slow.has(key)) return undefined;
+    if (this.#toReplay.has(key)) return undefined;
     this.#changed.add(key);
     const state = this.#open(key, read.collection, placed.channel);
     const verdict = applyFast(state, read, placed, this.#members(placed));
     if (verdict === undefined) {
-      this.#slow.add(key);
+      this.#toReplay.add(key);
       return undefined;
     }
-    this.#judged.push({ ref: placed, key, verdict, fresh: true });
+    this.#evaluated.push({ ref: placed, key, verdict, fresh: true });
     if (read.reading.kind === 'fact') this.#standsIn(placed.channel, key);
     if (read.reading.kind === 'members') this.#turned.push(key);
     return verdict;
@@ -138,15 +138,15 @@ export class Effects {
   #takeErasure(placed: PlacedOp): Verdict {
     const verdict = erasureOf(placed);
     if ('state' in verdict) {
-      this.#judged.push({ ref: placed, key: undefined, verdict, fresh: false });
+      this.#evaluated.push({ ref: placed, key: undefined, verdict, fresh: false });
       return verdict;
     }
     this.erasing.add(verdict);
-    this.#judged.push({ ref: placed, key: undefined, verdict: { state: 'counts' }, fresh: false });
+    this.#evaluated.push({ ref: placed, key: undefined, verdict: { state: 'counts' }, fresh: false });
     return { state: 'counts' };
   }
 
-  /** Private records whose creation came or went: what stands in their channels is judged again. */
+  /** Private records whose creation came or went: what stands in their channels is evaluated again. */
   readonly #turned: Channel[] = [];
 
   /** A private fact depends on its channel's creation for good, whichever of the two comes first. */
@@ -158,13 +158,13 @@ export class Effects {
   readonly dropped: { readonly ref: OpRef; readonly key: RecordKey }[] = [];
   readonly gone = new Set<RecordKey>();
 
-  /** Takes these ops out of a record. `isAll`: nothing else is held of it, so it is not judged but goes. */
+  /** Takes these ops out of a record. `isAll`: nothing else is held of it, so it is not evaluated but goes. */
   async drop(key: RecordKey, refs: readonly OpRef[], isAll: boolean): Promise<void> {
     await this.load([key]);
     this.erasing.drop(refs);
     for (const ref of refs) this.dropped.push({ ref, key });
     if (!isAll) return this.again(key);
-    // What stands in its channel may be going too: that is judged when all of it has gone.
+    // What stands in its channel may be going too: that is evaluated when all of it has gone.
     this.#empty(key, false);
     this.gone.add(key);
   }
@@ -235,11 +235,11 @@ export class Effects {
   /** A record whose ops no longer all have effect, or that waited for something that came. */
   async again(key: RecordKey): Promise<void> {
     await this.load([key]);
-    this.#slow.add(key);
+    this.#toReplay.add(key);
     this.#again.add(key);
   }
 
-  /** Judges what the fast road left, and what became decidable by it. */
+  /** Evaluates what the fast path left, and what became decidable by it. */
   async settle(): Promise<void> {
     for (const key of await this.erasing.apply()) await this.again(key);
     for (;;) {
@@ -250,11 +250,11 @@ export class Effects {
         for (const { lacks, key } of this.lacking) if (lacks === channel) await this.again(key);
         continue;
       }
-      const [key] = this.#slow;
+      const [key] = this.#toReplay;
       if (key === undefined) return;
       if (this.#turn.isOver()) await this.#turn.next();
-      this.#slow.delete(key);
-      await this.#judgeWhole(key);
+      this.#toReplay.delete(key);
+      await this.#evaluateWhole(key);
     }
   }
 
@@ -276,10 +276,10 @@ export class Effects {
     };
   }
 
-  async #judgeWhole(key: RecordKey): Promise<void> {
+  async #evaluateWhole(key: RecordKey): Promise<void> {
     const { counted: ops, stored, forked } = await this.#ops(key);
     for (const ref of forked)
-      this.#judged.push({ ref, key, verdict: { state: 'void', code: 'forked' }, fresh: false });
+      this.#evaluated.push({ ref, key, verdict: { state: 'void', code: 'forked' }, fresh: false });
     const first = ops[0];
     if (first === undefined) {
       this.#empty(key);
@@ -298,7 +298,7 @@ export class Effects {
       const ref = ops[i];
       // Once given a verdict stays, so of the stored ops only those are told of that waited or may have.
       if (ref === undefined || (i < stored && listed?.has(ref) !== true)) continue;
-      this.#judged.push({ ref, key, verdict, fresh: i >= stored });
+      this.#evaluated.push({ ref, key, verdict, fresh: i >= stored });
     }
     this.#standsIn(first.channel, key);
     if ((before?.members !== undefined) !== (state.members !== undefined)) this.#turned.push(key);
@@ -346,15 +346,15 @@ export class Effects {
     if (tellChannel && before.members !== undefined) this.#turned.push(key);
   }
 
-  /** The last verdict on every op that was judged. */
-  async verdicts(): Promise<Judged[]> {
-    const last = new Map<string, Judged>();
-    for (const judged of this.#judged) {
+  /** The last verdict on every op that was evaluated. */
+  async verdicts(): Promise<EvaluatedOp[]> {
+    const last = new Map<string, EvaluatedOp>();
+    for (const evaluated of this.#evaluated) {
       if (this.#turn.isOver()) await this.#turn.next();
-      const { ref } = judged;
+      const { ref } = evaluated;
       if (this.erasing.isErased(ref)) continue;
       const id = `${ref.author}|${ref.channel}|${ref.epoch}|${ref.seq}|${ref.index}`;
-      last.set(id, { ...judged, fresh: judged.fresh || (last.get(id)?.fresh ?? false) });
+      last.set(id, { ...evaluated, fresh: evaluated.fresh || (last.get(id)?.fresh ?? false) });
     }
     return [...last.values()];
   }

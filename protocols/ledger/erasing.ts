@@ -71,7 +71,7 @@ export class Erasing {
     });
   }
 
-  /** Takes what was added; the records that have to be judged without the ops that are gone. */
+  /** Takes what was added; the records that have to be evaluated without the ops that are gone. */
   async apply(): Promise<Set<RecordKey>> {
     const records = new Set<RecordKey>();
     for (const erasure of this.#fresh.splice(0)) {
@@ -84,7 +84,7 @@ export class Erasing {
   async #apply(erasure: Erasure): Promise<boolean> {
     const place = placeOf(erasure);
     const known = await this.#knownAt(place, erasure);
-    // What is known has taken effect, or will when its entry comes: nothing is loaded and nothing judged for it.
+    // What is known has taken effect, or will when its entry comes: nothing is loaded and nothing evaluated for it.
     if (erasure.ops.every((op) => known.has(nameOf(erasure, op)))) return false;
     const entry = await this.#held(place, erasure);
     if (entry === undefined) {

@@ -95,7 +95,7 @@ export class Forgetting {
     }
   }
 
-  /** Judges again what stands in a private channel whose creation has gone with the feed. */
+  /** Evaluates again what stands in a private channel whose creation has gone with the feed. */
   refound({ author, channel }: Gap): Promise<void> {
     const { ledger, lanes, commits, gate } = this.#parts;
     const { store } = ledger;

@@ -82,8 +82,8 @@ export class Forks {
     const held = base.seq >= proof.seq - 1 && proof.seq > 1;
     const below = held ? ((await ledger.store.entry(base.no, proof.seq - 1))?.hash ?? '') : '';
     const feed: FeedState = { ...base, fork: { seq: proof.seq, proof: proof.id, below } };
-    const judging = gate.for(ledger.merges);
-    const effects = commits.effects(turn, judging, new Map([[feedId(feed), proof.seq]]));
+    const merges = gate.for(ledger.merges);
+    const effects = commits.effects(turn, merges, new Map([[feedId(feed), proof.seq]]));
     const undone = await this.#undo(effects, base, proof.seq, own, turn);
     await effects.settle();
     const proofs = [{ feed, proof }];
@@ -98,12 +98,12 @@ export class Forks {
         ledger.onAlarm({ kind: 'commit-failed', code: 'reissue' }),
       );
     } else {
-      budgets.charge(proof.author, 0, turn.usedMs() + judging.ms);
+      budgets.charge(proof.author, 0, turn.usedMs() + merges.ms);
       ledger.onAlarm({ kind: 'feed-forked', author: proof.author, ...at });
     }
   }
 
-  /** Has the records judged again that ops from the fork on are of. What an earlier fork took away is gone already. */
+  /** Has the records evaluated again that ops from the fork on are of. What an earlier fork took away is gone already. */
   async #undo(
     effects: Effects,
     base: FeedState,

@@ -63,8 +63,8 @@ export class Receiver {
   async #takeSome(author: PeerId, left: Group['items'], results: Received[], turn: Turn): Promise<void> {
     const { ledger, commits, forks, gate, budgets } = this.#parts;
     const before = turn.usedMs();
-    const judging = gate.for(ledger.merges);
-    const effects = commits.effects(turn, judging);
+    const merges = gate.for(ledger.merges);
+    const effects = commits.effects(turn, merges);
     const intake = new Intake(this.#parts, turn);
     let ops = 0;
     for (let next = left.shift(); next !== undefined; next = left.shift()) {
@@ -79,7 +79,7 @@ export class Receiver {
     }
     if (ops > 0) {
       await this.#commit(intake, effects, turn);
-      budgets.charge(author, ops, turn.usedMs() - before + judging.ms);
+      budgets.charge(author, ops, turn.usedMs() - before + merges.ms);
     }
     for (const { entry, held } of intake.forks) await forks.take(makeForkProof(entry, held), turn);
   }

@@ -126,7 +126,7 @@ export interface Ledger {
   ): Promise<FeedLook>;
   /** Takes away what is not kept of a feed that is noted as forgotten. Throws `stopping`; it may be cut off and called again. */
   sweep(gap: Gap, onEntry: () => void, signal: AbortSignal): Promise<void>;
-  /** After all of an author's feeds: judges again what stands in a channel that its creation has gone from. */
+  /** After all of an author's feeds: evaluates again what stands in a channel that its creation has gone from. */
   refound(gap: Gap): Promise<void>;
   /** The epoch that this process writes in. */
   epoch(): string;

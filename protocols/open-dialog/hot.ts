@@ -2,7 +2,7 @@ import type { FieldValue, RecordRest } from './record.ts';
 
 /**
  * What of a record stands in its state. With finite names of fields this gives every collection a ceiling. What is beyond it shows as
- * a number and is not lost: it is in the ops, and whoever needs it judges the record whole.
+ * a number and is not lost: it is in the ops, and whoever needs it evaluates the record whole.
  */
 export const HOT = {
   /** Visible values of one field, the winner among them: so many writers at the same moment are told apart at a glance. */

@@ -49,7 +49,7 @@ export interface Membership {
 }
 
 /**
- * Everything kept of one record between ops: its view and, for documents, what the fast road needs to go on without
+ * Everything kept of one record between ops: its view and, for documents, what the fast path needs to go on without
  * opening an Automerge document. A cache: it can be rebuilt from the feeds.
  */
 export interface RecordState {

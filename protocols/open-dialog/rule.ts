@@ -1,7 +1,7 @@
 import type { RecordKey } from '../wire/ids.ts';
 import type { Change } from './change.ts';
 import { type Clock, type Clocked, Clocks, isSeen } from './clocks.ts';
-import { COUNTS, emptyState, linearValues, opIdText } from './fast-road.ts';
+import { COUNTS, emptyState, linearValues, opIdText } from './fast-path.ts';
 import { genesisOf } from './genesis.ts';
 import { readOp } from './read-op.ts';
 import { type ActorSeq, HOT, restOf } from './hot.ts';

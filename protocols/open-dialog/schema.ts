@@ -325,7 +325,7 @@ export const COLLECTIONS: Readonly<Record<string, Collection>> = Object.freeze(
   }),
 );
 
-/** The newest op version that ops are judged by here; those of a later one wait. */
+/** The newest op version that ops are evaluated by here; those of a later one wait. */
 export const OP_VERSION = 1;
 
 /** The version that nodes show one another: raised with any change to a collection. */

@@ -7,7 +7,7 @@ import type { Received } from '../../protocols/ledger/types.ts';
 import { encodeOp } from '../../protocols/feed/op.ts';
 import { encodeChange } from '../../protocols/open-dialog/change.ts';
 import { genesisOf, SCHEMA_FIELD } from '../../protocols/open-dialog/genesis.ts';
-import { judge } from '../../protocols/open-dialog/judge.ts';
+import { evaluateWhole } from '../support/evaluate-whole.ts';
 import { actorOf } from '../../protocols/open-dialog/read-op.ts';
 import type { PlacedOp, RecordState } from '../../protocols/open-dialog/record.ts';
 import { COLLECTIONS } from '../../protocols/open-dialog/schema.ts';
@@ -344,7 +344,7 @@ export function difference(a: Picture, b: Picture): string | undefined {
   return undefined;
 }
 
-/** Compares every record of a replica with the judgement of everything and with Automerge. Throws at the first difference. */
+/** Compares every record of a replica with the evaluation of everything and with Automerge. Throws at the first difference. */
 export async function checkAgainstJudge(replica: Replica): Promise<number> {
   let conflicts = 0;
   for (const key of await replica.keys()) {
@@ -353,11 +353,13 @@ export async function checkAgainstJudge(replica: Replica): Promise<number> {
     const channel = ops[0]?.channel;
     if (state === undefined || channel === undefined) continue;
     const members = channel === 'public' ? undefined : (await replica.state(channel))?.members;
-    const judgement = judge(key, ops, members);
-    const whole: unknown = JSON.parse(JSON.stringify(judgement.state));
+    const evaluation = evaluateWhole(key, ops, members);
+    const whole: unknown = JSON.parse(JSON.stringify(evaluation.state));
     if (!isDeepStrictEqual(whole, JSON.parse(JSON.stringify(state))))
-      fail(`agreement with judge on ${key}: ${JSON.stringify(state)} against ${JSON.stringify(whole)}`);
-    const problem = automergeProblem(key, judgement.changes, state);
+      fail(
+        `agreement with the full replay on ${key}: ${JSON.stringify(state)} against ${JSON.stringify(whole)}`,
+      );
+    const problem = automergeProblem(key, evaluation.changes, state);
     if (problem !== undefined) fail(`agreement with Automerge on ${key}: ${problem}`);
     conflicts += Object.keys(state.conflicts).length;
   }

@@ -95,7 +95,7 @@ async function voidStopsNothing(stage: Stage, faults: string[]): Promise<void> {
   test.verdicts();
   const results = await test.ledger.receive([mixed.bytes, after.bytes]);
   if (results.some(({ kind }) => kind !== 'accept')) faults.push('an entry with void ops was not taken');
-  // the slow road judges whole records anew: only what these two entries brought is looked at
+  // the full replay evaluates whole records anew: only what these two entries brought is looked at
   const verdicts = test
     .verdicts()
     .filter(({ ref }) => ref.epoch === attacker.epoch && ref.seq >= mixed.header.seq);

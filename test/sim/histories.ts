@@ -5,7 +5,7 @@ import type { Entry } from '../../protocols/feed/entry.ts';
 import { decodeOp, encodeOp } from '../../protocols/feed/op.ts';
 import { type Change, decodeChange, encodeChange, type FieldOp } from '../../protocols/open-dialog/change.ts';
 import { genesisOf, SCHEMA_FIELD } from '../../protocols/open-dialog/genesis.ts';
-import { judge, type Judgement } from '../../protocols/open-dialog/judge.ts';
+import { evaluateWhole, type WholeEvaluation } from '../support/evaluate-whole.ts';
 import type { PlacedOp, RecordState } from '../../protocols/open-dialog/record.ts';
 import { COLLECTIONS } from '../../protocols/open-dialog/schema.ts';
 import type { RecordKey } from '../../protocols/wire/ids.ts';
@@ -58,12 +58,12 @@ export async function history(
   }
   const faults = await deliver(test, writers, random);
   const all = writers.flatMap(({ entries }) => entries).flatMap(placedOps);
-  const judgement = judge(key, all, undefined);
+  const evaluation = evaluateWhole(key, all, undefined);
   const [state] = await test.store.records([key]);
-  faults.push(...compare(key, judgement, state));
+  faults.push(...compare(key, evaluation, state));
   return {
     changes: length,
-    counting: judgement.changes.length,
+    counting: evaluation.changes.length,
     faults: faults.map((fault) => `${key}: ${fault}`),
   };
 }
@@ -77,7 +77,7 @@ const valueFor = (field: string, random: Random): string | number =>
   field === 'price' ? random.int(1000) / 8 : random.hex(1 + random.int(8));
 
 function honestOp(writer: Writer, key: RecordKey, random: Random): Uint8Array {
-  const { state } = judge(key, writer.seen, undefined);
+  const { state } = evaluateWhole(key, writer.seen, undefined);
   const patch = Object.fromEntries(
     Array.from({ length: 1 + random.int(2) }, () => {
       const field = random.pick(FIELDS);
@@ -95,7 +95,7 @@ function honestOp(writer: Writer, key: RecordKey, random: Random): Uint8Array {
 function mutantOp(writer: Writer, key: RecordKey, random: Random): Uint8Array {
   const op = decodeOp(honestOp(writer, key, random));
   if (op === undefined) throw new Error('no op');
-  const { state } = judge(key, writer.seen, undefined);
+  const { state } = evaluateWhole(key, writer.seen, undefined);
   let d = op.d;
   if (random.int(20) === 0) d = bomb(decodeChange(d).actor, state.heads);
   else if (random.int(3) === 0) {
@@ -184,8 +184,12 @@ async function deliver(test: TestLedger, writers: readonly Writer[], random: Ran
   }
 }
 
-/** The state the ledger holds, the judge's view of all ops, and Automerge's own merge of what counts: all three must agree. */
-function compare(key: RecordKey, { state, changes }: Judgement, held: RecordState | undefined): string[] {
+/** The state the ledger holds, the rule's view of all ops, and Automerge's own merge of what counts: all three must agree. */
+function compare(
+  key: RecordKey,
+  { state, changes }: WholeEvaluation,
+  held: RecordState | undefined,
+): string[] {
   if (held === undefined) return ['the ledger holds nothing'];
   const faults: string[] = [];
   const same = (what: string, a: unknown, b: unknown): void => {

@@ -9,7 +9,7 @@ import { placedOps } from '../../protocols/ledger/placed-ops.ts';
 import { viewJson } from '../../protocols/market/catalogue.ts';
 import { decodeChange, encodeChange, type Scalar } from '../../protocols/open-dialog/change.ts';
 import { genesisOf, SCHEMA_FIELD } from '../../protocols/open-dialog/genesis.ts';
-import { judge } from '../../protocols/open-dialog/judge.ts';
+import { evaluateWhole } from '../support/evaluate-whole.ts';
 import type { PlacedOp, RecordState } from '../../protocols/open-dialog/record.ts';
 import { evaluate, runAll } from '../../protocols/open-dialog/rule.ts';
 import { COLLECTIONS } from '../../protocols/open-dialog/schema.ts';
@@ -169,7 +169,7 @@ function opOf(
   fields: readonly string[],
   random: Random,
 ): Uint8Array | undefined {
-  const { state } = judge(key, writer.seen, undefined);
+  const { state } = evaluateWhole(key, writer.seen, undefined);
   const patch: Record<string, Scalar | undefined> = {};
   for (let left = 1 + random.int(3); left > 0; left--) {
     const field = random.pick(fields);
@@ -287,7 +287,7 @@ function differs(state: RecordState | undefined, expected: Expected): string | u
 function verdictsDiffer(
   node: TestLedger,
   ops: readonly PlacedOp[],
-  verdicts: ReturnType<typeof judge>['verdicts'],
+  verdicts: ReturnType<typeof evaluateWhole>['verdicts'],
 ): string | undefined {
   const id = ({ author, epoch, seq, index }: PlacedOp): string => `${author} ${epoch} ${seq} ${index}`;
   const given = new Map(node.verdicts().map(({ ref, verdict }) => [id(ref), verdict]));

@@ -1,7 +1,7 @@
 import { draftEdit } from '../../protocols/ledger/drafts.ts';
 import { placedOps } from '../../protocols/ledger/placed-ops.ts';
 import type { Entry } from '../../protocols/feed/entry.ts';
-import { judge } from '../../protocols/open-dialog/judge.ts';
+import { evaluateWhole } from './evaluate-whole.ts';
 import type { RecordKey } from '../../protocols/wire/ids.ts';
 import type { Identity } from '../../protocols/wire/identity.ts';
 import { Hand, listingOps } from './forge.ts';
@@ -15,7 +15,7 @@ export function concurrentEdits(
   const key = `listings/${owner.peerId}/${id}` as RecordKey;
   const first = new Hand(owner, 'f'.repeat(16));
   const create = first.next(listingOps(first.pen, id, undefined, { title: 'Maize', price: 0 }));
-  const { state } = judge(key, placedOps(create), undefined);
+  const { state } = evaluateWhole(key, placedOps(create), undefined);
   const edits = Array.from({ length: epochs }, (_, i) => {
     const hand = new Hand(owner, (i + 1).toString(16).padStart(16, '0'));
     return hand.next([

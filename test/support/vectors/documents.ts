@@ -15,7 +15,7 @@ import {
   type FieldOp,
 } from '../../../protocols/open-dialog/change.ts';
 import { genesisOf } from '../../../protocols/open-dialog/genesis.ts';
-import { judge } from '../../../protocols/open-dialog/judge.ts';
+import { evaluateWhole } from '../evaluate-whole.ts';
 import { contentId, encodeMembership } from '../../../protocols/open-dialog/membership.ts';
 import { actorOf } from '../../../protocols/open-dialog/read-op.ts';
 import type { PlacedOp } from '../../../protocols/open-dialog/record.ts';
@@ -371,7 +371,7 @@ function inSchemaOrder<T>(key: RecordKey, table: Readonly<Record<string, T>>): R
 export function recordVectors(): unknown {
   return [listing(), bounded(), contract(), crowded(), conversation(), price(), tombstone()].map(
     ({ name, key, steps }) => {
-      const { verdicts, state } = judge(key, steps.map(placed), undefined);
+      const { verdicts, state } = evaluateWhole(key, steps.map(placed), undefined);
       return {
         name,
         key,

@@ -16,7 +16,7 @@ import type { Transition } from '../../../protocols/market/contract/statement.ts
 import type { Terms } from '../../../protocols/market/contract/terms.ts';
 import { AgrinetError } from '../../../protocols/errors.ts';
 import { collectionNamed } from '../../../protocols/ledger/drafts.ts';
-import { emptyState } from '../../../protocols/open-dialog/fast-road.ts';
+import { emptyState } from '../../../protocols/open-dialog/fast-path.ts';
 import type { Merger } from '../../../protocols/open-dialog/merger.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 import { recordKey, type RecordKey } from '../../../protocols/wire/ids.ts';

@@ -7,7 +7,7 @@ import { openContractBook } from '../../../protocols/market/contract-book/book.t
 import { createLocks } from '../../../protocols/market/contract-book/locks.ts';
 import type { Body, BookParts, ContractBook, Sight } from '../../../protocols/market/contract-book/types.ts';
 import { rangeItems, rangeRequest } from '../../../protocols/mycelium/range.ts';
-import { emptyState } from '../../../protocols/open-dialog/fast-road.ts';
+import { emptyState } from '../../../protocols/open-dialog/fast-path.ts';
 import type { RecordState } from '../../../protocols/open-dialog/record.ts';
 import type { Merger } from '../../../protocols/open-dialog/merger.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';

@@ -8,7 +8,7 @@ import {
   type TransitionBody,
 } from '../../../protocols/market/contract/statement.ts';
 import { collectionNamed } from '../../../protocols/ledger/drafts.ts';
-import { emptyState } from '../../../protocols/open-dialog/fast-road.ts';
+import { emptyState } from '../../../protocols/open-dialog/fast-path.ts';
 import type { RecordState } from '../../../protocols/open-dialog/record.ts';
 import { base64url } from '../../../protocols/wire/bytes.ts';
 import { type Identity, identityFromSeed } from '../../../protocols/wire/identity.ts';

@@ -8,7 +8,7 @@ import {
   readSeen,
   writeSeen,
 } from '../../../protocols/market/message-order.ts';
-import { emptyState } from '../../../protocols/open-dialog/fast-road.ts';
+import { emptyState } from '../../../protocols/open-dialog/fast-path.ts';
 import { COLLECTIONS } from '../../../protocols/open-dialog/schema.ts';
 import type { Scalar } from '../../../protocols/open-dialog/change.ts';
 import { recordKey } from '../../../protocols/wire/ids.ts';

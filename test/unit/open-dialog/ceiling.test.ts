@@ -1,9 +1,9 @@
 import { describe, expect, it, test } from 'vitest';
 import { collectionNamed, draftEdit, draftPrivate } from '../../../protocols/ledger/drafts.ts';
 import type { Change } from '../../../protocols/open-dialog/change.ts';
-import { applyFast, emptyState } from '../../../protocols/open-dialog/fast-road.ts';
+import { applyFast, emptyState } from '../../../protocols/open-dialog/fast-path.ts';
 import { HOT, hotValues } from '../../../protocols/open-dialog/hot.ts';
-import { judge } from '../../../protocols/open-dialog/judge.ts';
+import { evaluateWhole } from '../../support/evaluate-whole.ts';
 import { actorOf } from '../../../protocols/open-dialog/read-op.ts';
 import {
   type FieldValue,
@@ -112,12 +112,12 @@ it('forty epochs of both parties that fill every field of a contract do not move
   const halves = [...(contracts.family?.names ?? [])].map((name) => [name, 'x'.repeat(600)] as const);
   for (let i = 0; i < 40; i++) {
     const pen = { author: writers[i % 2] ?? owner, epoch: i.toString(16).padStart(16, '0') };
-    const blank = { ...judge(key, ops.slice(0, 1), undefined).state };
+    const blank = { ...evaluateWhole(key, ops.slice(0, 1), undefined).state };
     const patch = { ...Object.fromEntries(halves), title: `by ${i}`, notes: 'n'.repeat(8192) };
     for (const bytes of draftEdit(pen, key, channel, blank, patch).ops)
       ops.push({ ...place, ...pen, seq: 1, bytes });
   }
-  const { state } = judge(key, ops, undefined);
+  const { state } = evaluateWhole(key, ops, undefined);
   expect(state.rest).toMatchObject({ heads: { count: 32 }, actors: 24, values: { title: 32 } });
   expect(Object.values(state.conflicts).every((values) => values.length <= HOT.values)).toBe(true);
   expect(state.conflicts['notes']).toHaveLength(2);

@@ -12,7 +12,7 @@ import { decodeHeader, ENTRY_ENVELOPE, headerHash } from '../../../protocols/fee
 import { errorCode } from '../../../protocols/errors.ts';
 import { decodeFrontier } from '../../../protocols/mycelium/frontier-page.ts';
 import { decodeChange } from '../../../protocols/open-dialog/change.ts';
-import { judge } from '../../../protocols/open-dialog/judge.ts';
+import { evaluateWhole } from '../../support/evaluate-whole.ts';
 import type { PlacedOp } from '../../../protocols/open-dialog/record.ts';
 import { fromHex, hex } from '../../../protocols/wire/bytes.ts';
 import { decodeCbor, encodeCbor, type Cbor } from '../../../protocols/wire/cbor.ts';
@@ -149,7 +149,7 @@ test.each(vectors.records)('record, in any order of arrival: $name', ({ key, ops
     seq,
   }));
   for (const order of [placed, placed.toReversed()]) {
-    const { verdicts, state } = judge(key, order, undefined);
+    const { verdicts, state } = evaluateWhole(key, order, undefined);
     expect(state.heads).toEqual(heads);
     expect({ ...state.view }).toEqual(view);
     const expected = (order === placed ? ops : ops.toReversed()).map(({ verdict }) => verdict);

@@ -1,11 +1,17 @@
-import type { RecordKey } from '../wire/ids.ts';
-import { mergeChanges, visibleAt } from './merge.ts';
-import type { DraftBase, Membership, PlacedOp, RecordState, Verdict } from './record.ts';
-import { evaluate, runAll } from './rule.ts';
-import { withValues } from './values.ts';
+import type { RecordKey } from '../../protocols/wire/ids.ts';
+import { mergeChanges, visibleAt } from '../../protocols/open-dialog/merge.ts';
+import type {
+  DraftBase,
+  Membership,
+  PlacedOp,
+  RecordState,
+  Verdict,
+} from '../../protocols/open-dialog/record.ts';
+import { evaluate, runAll } from '../../protocols/open-dialog/rule.ts';
+import { withValues } from '../../protocols/open-dialog/values.ts';
 
 /** The verdict on every op of a record, and the state they give together. */
-export interface Judgement {
+export interface WholeEvaluation {
   /** Beside the ops, in the same order. */
   readonly verdicts: readonly Verdict[];
   readonly state: RecordState;
@@ -16,15 +22,14 @@ export interface Judgement {
 }
 
 /**
- * A record by the rule and Automerge, whatever its history and at once: what a node shows when nothing is outstanding. For tests and
- * tools; it opens a document on the thread that calls it, which no daemon's main thread does.
+ * A record by the rule and Automerge, whatever its history and at once: what a node shows when nothing is outstanding. It opens a document on the thread that calls it, which no daemon's main thread does.
  */
-export function judge(
+export function evaluateWhole(
   key: RecordKey,
   ops: readonly PlacedOp[],
   channelMembers: Membership | undefined,
   actor?: string,
-): Judgement {
+): WholeEvaluation {
   const { verdicts, outline, input, follows } = runAll(evaluate(key, ops, channelMembers, actor));
   if (input === undefined) return { verdicts, state: outline, base: undefined, changes: [] };
   const { changes } = input;

@@ -12,9 +12,9 @@ import {
   RECORD_PARTIAL,
 } from '../../../protocols/ledger/drafts.ts';
 import { decodeChange, encodeChange } from '../../../protocols/open-dialog/change.ts';
-import { applyFast, emptyState } from '../../../protocols/open-dialog/fast-road.ts';
+import { applyFast, emptyState } from '../../../protocols/open-dialog/fast-path.ts';
 import { HOT } from '../../../protocols/open-dialog/hot.ts';
-import { judge } from '../../../protocols/open-dialog/judge.ts';
+import { evaluateWhole } from '../../support/evaluate-whole.ts';
 import { evaluate, runAll } from '../../../protocols/open-dialog/rule.ts';
 import { withValues } from '../../../protocols/open-dialog/values.ts';
 import { actorOf, readOp } from '../../../protocols/open-dialog/read-op.ts';
@@ -121,10 +121,10 @@ class History {
     try {
       return draft(known);
     } catch (error) {
-      // As the ledger does: the record is judged whole for this actor.
+      // As the ledger does: the record is evaluated whole for this actor.
       if (errorCode(error) !== RECORD_PARTIAL || known === undefined) throw error;
       const actor = actorOf(pen.author, pen.epoch, this.key);
-      const { base } = judge(this.key, seen, this.members, actor);
+      const { base } = evaluateWhole(this.key, seen, this.members, actor);
       if (base === undefined) throw error;
       drafted.base++;
       return draft({ ...openState(known), base });
@@ -155,7 +155,7 @@ class History {
         : 0.4;
     for (const op of this.ops) if (this.#random() < share) pen.seen.add(op);
     const seen = this.ops.filter((op) => pen.seen.has(op));
-    const known = seen.length === 0 ? undefined : judge(this.key, seen, this.members).state;
+    const known = seen.length === 0 ? undefined : evaluateWhole(this.key, seen, this.members).state;
     const draft = this.#draft(pen, known, seen);
     for (const bytes of draft?.ops ?? []) {
       pen.seq++;
@@ -218,7 +218,7 @@ function stored(state: OpenState): RecordState {
   return { ...state, seqs };
 }
 
-test('op by op, the fast road or judge where it declines, is the judgement of everything', () => {
+test('op by op, the fast path or the full replay where it declines, is the evaluation of everything', () => {
   const seen = { fast: 0, slow: 0, linear: 0, waits: 0, void: 0, conflicts: 0, ownMissing: 0 };
   const beyond = { heads: 0, actors: 0, values: 0 };
   for (let i = 0; i < HISTORIES; i++) {
@@ -237,7 +237,7 @@ test('op by op, the fast road or judge where it declines, is the judgement of ev
       const open = openState(state ?? emptyState(history.key, read.collection, placed.channel));
       meet(open, placed, taken);
       taken.push(placed);
-      const whole = judge(history.key, taken, history.members);
+      const whole = evaluateWhole(history.key, taken, history.members);
       const untouched = JSON.stringify(open);
       const verdict = applyFast(open, read, placed, history.members);
       const at = `COUNT=1 SEED=${SEED + i}, op ${taken.length} of a ${kind} record`;

@@ -46,7 +46,7 @@ export const opIdText = (id: OpId): string => `${id.counter}@${id.actor}`;
 /**
  * The exact shortcut for what is nearly always the case: the op comes right after everything that counts, and each field
  * op names just the values that are visible. It changes the state in place, at a cost of what the op changes; where it cannot tell it
- * changes nothing, and undefined sends the record to the rule and to Automerge (`judge`), which give the same for every case; a
+ * changes nothing, and undefined sends the record to the rule and to Automerge, which give the same for every case; a
  * property test holds the two together. `channelMembers` are those of the record whose channel a private fact stands in.
  */
 export function applyFast(
