@@ -106,7 +106,11 @@ export async function startDaemon(
 const CLOCK_LOOK_MS = 1000;
 
 /** Makes the first key known: at once, or as soon as the clock can be right. */
-async function publishKey({ clock, logger }: Node, apiKey: OwnApiKey, stop: AbortSignal): Promise<void> {
+async function publishKey(
+  { clock, logger }: Pick<Node, 'clock' | 'logger'>,
+  apiKey: OwnApiKey,
+  stop: AbortSignal,
+): Promise<void> {
   if (clock.credible()) {
     await apiKey.publish();
     return;
@@ -126,7 +130,10 @@ async function publishKey({ clock, logger }: Node, apiKey: OwnApiKey, stop: Abor
 }
 
 /** What has to answer for the daemon to be alive. */
-function selfCheck({ ledger, db, refusal, env }: Node, url: string): SelfCheck {
+function selfCheck(
+  { ledger, db, refusal, env }: Pick<Node, 'ledger' | 'db' | 'refusal' | 'env'>,
+  url: string,
+): SelfCheck {
   const vitals = {
     ledger: () => ledger.drain(),
     storage: () => db.level.get(fullKey('meta', 'version')),
@@ -138,7 +145,7 @@ function selfCheck({ ledger, db, refusal, env }: Node, url: string): SelfCheck {
 }
 
 /** One line for `systemctl status`. */
-function statusLine({ refusal, registry, host }: Node): string {
+function statusLine({ refusal, registry, host }: Pick<Node, 'refusal' | 'registry' | 'host'>): string {
   const refused = refusal.get();
   if (refused !== undefined) return `not ready: ${refused.message}`;
   const connected = new Set(host.libp2p.getPeers().map(String));

@@ -19,6 +19,11 @@ export type Listen<T> = Pick<Hook<T>, 'on'>;
 /** Only to tell. */
 export type Emit<T> = Pick<Hook<T>, 'emit'>;
 
+/** A component that listens to these hooks and emits none. */
+export interface Listens<Name extends keyof Omit<Hooks, 'failures'>> {
+  readonly hooks: { readonly [Each in Name]: Pick<Hooks[Each], 'on'> };
+}
+
 export type GossipVerdict = 'accept' | 'ignore' | 'reject';
 
 /** All that parts of a node tell one another without knowing who listens. */

@@ -4,6 +4,7 @@ import { AgrinetError } from '../protocols/errors.ts';
 import type { TlsCertificate } from './federation/tls-certificate.ts';
 import { createHttpServer } from './http-server.ts';
 import type { Node } from './node.ts';
+import type { Settings } from './settings.ts';
 import { createServices } from './services.ts';
 
 export interface HttpServer {
@@ -52,7 +53,7 @@ export async function startHttp(node: Node, apiKey: string, tls: TlsCertificate)
   };
 }
 
-function startError(error: NodeJS.ErrnoException, settings: Node['settings']): Error {
+function startError(error: NodeJS.ErrnoException, settings: Pick<Settings, 'host' | 'port'>): Error {
   if (error.code !== 'EADDRINUSE') return error;
   return new AgrinetError(
     'port-busy',

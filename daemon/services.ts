@@ -148,10 +148,15 @@ async function compose(node: Node, options: ServiceOptions, parts: PartList): Pr
   const legacy = new LegacyTable(db);
 
   // -- what is written down
-  const { audit, access, keys, node: audited } = await startAudit(node, reader, control, parts);
+  const { audit, access, keys, ...audited } = await startAudit(node, reader, control, parts);
 
   // -- the market
-  const market = await startMarket(audited, reader, parts, {
+  const forRequests = {
+    ...node,
+    ledger: audited.ledger,
+    hooks: { ...node.hooks, committed: audited.committed },
+  };
+  const market = await startMarket(forRequests, reader, parts, {
     standings,
     isKnown: (id) => registry.get(id) !== undefined || httpNodes.get(id) !== undefined,
   });

@@ -22,7 +22,9 @@ export interface Standings {
   priceDigest(): string;
 }
 
-export function createStandings(node: Node): Standings {
+export function createStandings(
+  node: Pick<Node, 'identity' | 'store' | 'registry' | 'mycelium' | 'discovery' | 'host' | 'digestOf'>,
+): Standings {
   const { identity, store, registry, mycelium, discovery, host } = node;
   const self = identity.peerId;
 

@@ -6,6 +6,7 @@ import { hex } from '../../protocols/wire/bytes.ts';
 import { parseRecordKey, publicId } from '../../protocols/wire/ids.ts';
 import { auditTable } from '../../storage/audit-table.ts';
 import type { Reader } from '../../storage/reader.ts';
+import type { Listen, Listens } from '../hooks.ts';
 import type { Node } from '../node.ts';
 import type { PartList } from '../parts.ts';
 import { type AuditLog, openAuditLog } from './audit-log.ts';
@@ -19,13 +20,15 @@ export interface StartedAudit {
   readonly audit: AuditPort & Pick<AuditLog, 'record' | 'sign'>;
   readonly access: Access;
   readonly keys: Keys;
-  /** The node for what acts on requests: its writes are written down with their callers, what follows from commits is nobody's. */
-  readonly node: Node;
+  /** For what acts on requests: its writes are written down with their callers. */
+  readonly ledger: Node['ledger'];
+  /** Commits, for the same: what follows from a commit is nobody's request. */
+  readonly committed: Listen<Committed>;
 }
 
 /** The audit log of a node, fed by its commits, its events and the use of its keys. */
 export async function startAudit(
-  node: Node,
+  node: Pick<Node, 'identity' | 'db' | 'ledger' | 'events' | 'env' | 'logger'> & Listens<'committed'>,
   reader: Reader,
   control: { readonly access: Access; readonly keys: Keys },
   parts: PartList,
@@ -51,17 +54,10 @@ export async function startAudit(
   return {
     audit: { ...audit, ...callers },
     ...auditedAccess(control, (line) => callers.record(line), env.now),
-    node: {
-      ...node,
-      ledger: callers.ledgerOf(ledger),
-      hooks: {
-        ...node.hooks,
-        committed: {
-          ...node.hooks.committed,
-          on: (name, listener) =>
-            node.hooks.committed.on(name, (committed) => callers.outside(() => listener(committed))),
-        },
-      },
+    ledger: callers.ledgerOf(ledger),
+    committed: {
+      on: (name, listener) =>
+        node.hooks.committed.on(name, (committed) => callers.outside(() => listener(committed))),
     },
   };
 }

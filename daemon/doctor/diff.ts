@@ -16,7 +16,13 @@ import type { DigestTrees } from './digest-trees.ts';
 /** Compares what this node and a peer hold, over HTTP, and names the records that differ. */
 export type Differ = (peer: string, deep: boolean) => Promise<DiffReport>;
 
-export function createDiffer(node: Node, trees: DigestTrees): Differ {
+/** What of the node it compares and asks with. */
+export type DiffedNode = Pick<
+  Node,
+  'identity' | 'registry' | 'store' | 'settings' | 'fetch' | 'digestOf' | 'env'
+>;
+
+export function createDiffer(node: DiffedNode, trees: DigestTrees): Differ {
   return async (peer, deep) => {
     const other = nodeOf(node.registry, peer);
     const session = openSession();

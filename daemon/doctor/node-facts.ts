@@ -15,6 +15,24 @@ import type { NodeFact, OnlineFacts } from './facts.ts';
 import { harmless } from './finding.ts';
 import type { OnlineSources } from './online-facts.ts';
 
+/** What the doctor reads of the node itself. */
+export type ExaminedNode = Pick<
+  Node,
+  | 'identity'
+  | 'settings'
+  | 'env'
+  | 'clock'
+  | 'store'
+  | 'registry'
+  | 'host'
+  | 'discovery'
+  | 'mycelium'
+  | 'alarms'
+  | 'rejoin'
+  | 'fetch'
+  | 'digestOf'
+>;
+
 /** Entries read for the time of the oldest op of one code. */
 const TIMES_READ = 8;
 
@@ -79,7 +97,7 @@ export function nodeFact(node: Awaited<ReturnType<RegistrationPort['nodes']>>[nu
   };
 }
 
-function dhtFact({ host, discovery }: Node): OnlineFacts['dht'] {
+function dhtFact({ host, discovery }: ExaminedNode): OnlineFacts['dht'] {
   const open = host.libp2p.getConnections().filter(({ status }) => status === 'open');
   return {
     tablePeers: discovery.tableSize(),
@@ -89,7 +107,7 @@ function dhtFact({ host, discovery }: Node): OnlineFacts['dht'] {
 }
 
 function quotaFacts(
-  { registry, settings, store }: Node,
+  { registry, settings, store }: ExaminedNode,
   labels: ReadonlyMap<string, string>,
 ): OnlineFacts['quotas'] {
   return registry.list().flatMap(({ peerId, status, quotaMb }) => {
@@ -108,7 +126,7 @@ export function conflictsFact(self: PeerId, states: readonly RecordState[]): Onl
 }
 
 /** What registered peers have shown last, against what is held now. */
-function unequalDigests(node: Node): OnlineFacts['unequal'] {
+function unequalDigests(node: ExaminedNode): OnlineFacts['unequal'] {
   const { mycelium, registry, store } = node;
   const found: { peer: string; author: string }[] = [];
   for (const [peer, groups] of mycelium.frontiers()) {
@@ -127,7 +145,7 @@ function unequalDigests(node: Node): OnlineFacts['unequal'] {
   return found;
 }
 
-function forkFacts({ store }: Node): OnlineFacts['forks'] {
+function forkFacts({ store }: ExaminedNode): OnlineFacts['forks'] {
   return store
     .feedGroups()
     .flatMap(({ author, channel, feeds }) =>
@@ -136,7 +154,7 @@ function forkFacts({ store }: Node): OnlineFacts['forks'] {
 }
 
 export async function quarantineFacts(
-  { identity, store }: Node,
+  { identity, store }: ExaminedNode,
   rows: readonly ListedVerdict[],
 ): Promise<OnlineFacts['quarantine']> {
   const groups = Map.groupBy(
@@ -180,7 +198,11 @@ async function signedAt(store: Node['store'], feedNo: number, seq: number): Prom
 }
 
 /** This clock, and the last entry of each own feed that is not covered by a later one. */
-export async function ownClockFact({ clock, identity, store }: Node): Promise<OnlineFacts['ownClock']> {
+export async function ownClockFact({
+  clock,
+  identity,
+  store,
+}: ExaminedNode): Promise<OnlineFacts['ownClock']> {
   const times: number[] = [];
   for (const { epoch, seq } of frontierOf(store.feeds(identity.peerId, 'public')).slice(-TIMES_READ)) {
     const feed = store.feed(identity.peerId, 'public', epoch);

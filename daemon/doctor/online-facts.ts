@@ -2,19 +2,26 @@ import type { JobsPort } from '../../api/ports/jobs.ts';
 import type { RegistrationPort } from '../../api/ports/registration.ts';
 import { errorCode } from '../../protocols/errors.ts';
 import type { Reader } from '../../storage/reader.ts';
-import type { Node } from '../node.ts';
 import type { ScrubStanding } from '../scrub/pass.ts';
 import type { Stall } from '../stalls/stalls.ts';
 import { probeClocks } from './clock-probe.ts';
 import { DOCTOR_LIMITS, type NodeFact, type OfflineFacts, type OnlineFacts } from './facts.ts';
 import type { CheckId } from './finding.ts';
 import type { GapWatch } from './gap-watch.ts';
-import { conflictsFact, jobsFact, nodeFact, nodeFacts, ownClockFact, quarantineFacts } from './node-facts.ts';
+import {
+  conflictsFact,
+  type ExaminedNode,
+  jobsFact,
+  nodeFact,
+  nodeFacts,
+  ownClockFact,
+  quarantineFacts,
+} from './node-facts.ts';
 import type { MirrorStanding } from './ports.ts';
 
 /** What the doctor reads of a running node. */
 export interface OnlineSources {
-  readonly node: Node;
+  readonly node: ExaminedNode;
   readonly registration: Pick<RegistrationPort, 'nodes'>;
   readonly jobs: Pick<JobsPort, 'counts' | 'health' | 'list'>;
   readonly reader: Pick<Reader, 'verdicts' | 'conflicts'>;

@@ -3,7 +3,7 @@ import type { Node } from '../node.ts';
 import type { PartList } from '../parts.ts';
 import { startStallWatch } from '../stalls/stall-watch.ts';
 import type { Standings } from '../standings.ts';
-import { createDiffer } from './diff.ts';
+import { createDiffer, type DiffedNode } from './diff.ts';
 import type { DigestTrees } from './digest-trees.ts';
 import { startDiskTrend } from './disk-trend.ts';
 import { examineOnline } from './examine.ts';
@@ -12,6 +12,7 @@ import { CHECKS, isUnhealthy } from './finding.ts';
 import { type GapWatch, startGapWatch } from './gap-watch.ts';
 import { freeBytes, gatherOffline } from './offline-facts.ts';
 import { gatherOnline, type OnlineSources } from './online-facts.ts';
+import type { ExaminedNode } from './node-facts.ts';
 import { isoTime } from '../../protocols/wire/iso-time.ts';
 
 export type DoctorSources = Pick<OnlineSources, 'registration' | 'jobs' | 'reader' | 'mirror' | 'scrub'> & {
@@ -19,8 +20,11 @@ export type DoctorSources = Pick<OnlineSources, 'registration' | 'jobs' | 'reade
   readonly trees: DigestTrees;
 };
 
+/** What of the node the doctor looks at. */
+export type DoctorNode = ExaminedNode & DiffedNode & Pick<Node, 'refusal' | 'mayHold'>;
+
 /** The doctor of a running node: it notes disk space and gaps as time goes, and examines the node when it is asked. */
-export function startDoctor(node: Node, sources: DoctorSources, parts: PartList): DoctorPort {
+export function startDoctor(node: DoctorNode, sources: DoctorSources, parts: PartList): DoctorPort {
   const examined = { node, sources, ...startWatches(node, sources, parts) };
   let running: Promise<DoctorReport> | undefined;
   return {
@@ -42,7 +46,7 @@ interface Watches {
   readonly begun: number;
 }
 
-function startWatches(node: Node, sources: DoctorSources, parts: PartList): Watches {
+function startWatches(node: DoctorNode, sources: DoctorSources, parts: PartList): Watches {
   const { env, settings } = node;
   const { steady } = node.clock;
   const begun = steady();
@@ -79,7 +83,7 @@ async function examine({
   gaps,
   stalls,
   begun,
-}: Watches & { readonly node: Node; readonly sources: DoctorSources }): Promise<DoctorReport> {
+}: Watches & { readonly node: DoctorNode; readonly sources: DoctorSources }): Promise<DoctorReport> {
   const { settings, env } = node;
   const { now, steady } = node.clock;
   /** A moment of the steady clock, as the wall clock would have named it. */

@@ -6,6 +6,7 @@ import type { Json } from '../../protocols/wire/json.ts';
 import { parseRecordKey, publicId, type RecordKey } from '../../protocols/wire/ids.ts';
 import type { Reader } from '../../storage/reader.ts';
 import { refuseWrongClock } from '../clock-line.ts';
+import type { Listens } from '../hooks.ts';
 import type { Node } from '../node.ts';
 import type { PartList } from '../parts.ts';
 import { fieldHistory } from './field-history.ts';
@@ -13,9 +14,16 @@ import { fieldHistory } from './field-history.ts';
 /** How often holds are looked at that may be over, milliseconds. */
 const HOLD_SWEEP_MS = 1000;
 
+/** What contracts use of the node. */
+export type ContractsNode = Pick<
+  Node,
+  'identity' | 'settings' | 'clock' | 'env' | 'store' | 'registry' | 'ledger' | 'events' | 'rejoin' | 'logger'
+> &
+  Listens<'committed'>;
+
 /** Opens the contracts of a running node and keeps them going: holds end, news is told, listings say what is left. */
 export function startContracts(
-  node: Node,
+  node: ContractsNode,
   reader: Reader,
   parts: PartList,
   rated: Pick<BookParts, 'ratedAt' | 'ratedContract'>,

@@ -3,19 +3,18 @@ import { createConversations } from '../../protocols/market/conversations.ts';
 import { fenceTable } from '../../storage/node-tables.ts';
 import type { Reader } from '../../storage/reader.ts';
 import { createErasures } from '../erasure.ts';
-import type { Node } from '../node.ts';
 import type { PartList } from '../parts.ts';
 import type { Standings } from '../standings.ts';
-import { startContracts } from './contracts.ts';
+import { type ContractsNode, startContracts } from './contracts.ts';
 import { openFence } from './fence.ts';
 import { fieldHistory } from './field-history.ts';
 import { heldTransactions } from './transactions.ts';
 import { createTrends } from './trends.ts';
-import { producerScores, startTrust } from './trust.ts';
+import { producerScores, startTrust, type TrustNode } from './trust.ts';
 
 /** The market's rules on a running node: contracts and stock, conversations, ratings and trust, fence, trends, erasures. */
 export async function startMarket(
-  node: Node,
+  node: ContractsNode & TrustNode,
   reader: Reader,
   parts: PartList,
   options: {

@@ -6,6 +6,7 @@ import { nodeOf } from '../../protocols/market/party.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { Reader } from '../../storage/reader.ts';
 import { reliabilityTable } from '../../storage/node-tables.ts';
+import type { Listens } from '../hooks.ts';
 import type { Node } from '../node.ts';
 import type { PartList } from '../parts.ts';
 import { countReliability, type ReliabilityCounts } from './reliability.ts';
@@ -19,9 +20,16 @@ export interface Trust {
   readonly ratedTrades: (node: PeerId) => Promise<ReadonlySet<string>>;
 }
 
+/** What ratings and reliability use of the node. */
+export type TrustNode = Pick<
+  Node,
+  'identity' | 'settings' | 'clock' | 'env' | 'db' | 'registry' | 'ledger' | 'logger'
+> &
+  Listens<'committed' | 'reopened' | 'pulled'>;
+
 /** Ratings, the scores that come of them, and how nodes do as peers, on a running node. */
 export async function startTrust(
-  node: Node,
+  node: TrustNode,
   reader: Reader,
   contracts: Pick<ContractBook, 'get'>,
   parts: PartList,

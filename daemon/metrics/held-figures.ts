@@ -2,6 +2,7 @@ import type { Sees } from '../../api/ports/registration.ts';
 import type { MirrorStanding } from '../doctor/ports.ts';
 import type { JobQueue } from '../jobs/job-queue.ts';
 import { standardOutput } from '../logger.ts';
+import type { Hooks } from '../hooks.ts';
 import type { Node } from '../node.ts';
 import type { ReachWatch } from '../reach/reach-watch.ts';
 import type { Scrub } from '../scrub/scrub.ts';
@@ -10,6 +11,12 @@ import { VERSION } from '../version.ts';
 import { createDiskFigures } from './disk-figures.ts';
 import { byLabel, type Exposition, type Figure } from './exposition.ts';
 import { showPeers } from './peer-figures.ts';
+
+/** What metrics read of the node itself. */
+export type HeldNode = Pick<
+  Node,
+  'settings' | 'env' | 'db' | 'store' | 'registry' | 'host' | 'discovery' | 'mycelium' | 'refusal' | 'alarms'
+> & { readonly hooks: Pick<Hooks, 'failures'> };
 
 /** What metrics read of the parts that stand on a node. */
 export interface HeldParts {
@@ -22,7 +29,7 @@ export interface HeldParts {
 
 /** Shows what the parts know of themselves at this moment: nothing is counted on their way. */
 export function createHeldFigures(
-  node: Node,
+  node: HeldNode,
   parts: HeldParts,
   exposition: Exposition,
 ): { refresh(sees: Sees): Promise<void> } {

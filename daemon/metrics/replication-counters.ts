@@ -1,16 +1,14 @@
 import type { PullEvent } from '../../protocols/mycelium/puller.ts';
-import type { Hooks } from '../hooks.ts';
+import type { Listens } from '../hooks.ts';
 import type { Node } from '../node.ts';
 import { boundedLabel } from './bounded-label.ts';
 import type { Exposition } from './exposition.ts';
 import { METRICS_LIMITS } from './metrics-table.ts';
 
-type Watched = Pick<Node, 'db'> & {
-  readonly hooks: Pick<Hooks, 'committed' | 'pulled' | 'gossiped' | 'merged'>;
-};
+export type WatchedNode = Pick<Node, 'db'> & Listens<'committed' | 'pulled' | 'gossiped' | 'merged'>;
 
 /** Listens to what the parts tell and counts it. */
-export function countReplication(node: Watched, exposition: Exposition): void {
+export function countReplication(node: WatchedNode, exposition: Exposition): void {
   countCommits(node, exposition);
   node.hooks.pulled.on('metrics', pullCounter(exposition));
   const received = exposition.counter('gossipReceived');
@@ -23,7 +21,7 @@ export function countReplication(node: Watched, exposition: Exposition): void {
   node.db.onSynced((ms) => syncSeconds.observe(ms / 1000));
 }
 
-function countCommits(node: Pick<Watched, 'hooks'>, exposition: Exposition): void {
+function countCommits(node: Pick<WatchedNode, 'hooks'>, exposition: Exposition): void {
   const commits = exposition.counter('commits');
   const entries = exposition.counter('committedEntries');
   const merges = exposition.counter('merges');

@@ -1,13 +1,12 @@
 import type { Sees } from '../../api/ports/registration.ts';
 import type { MetricsPort } from '../../api/ports/metrics.ts';
-import type { Node } from '../node.ts';
 import { createExposition } from './exposition.ts';
-import { createHeldFigures, type HeldParts } from './held-figures.ts';
+import { createHeldFigures, type HeldNode, type HeldParts } from './held-figures.ts';
 import { createHttpCounters } from './http-counters.ts';
-import { countReplication } from './replication-counters.ts';
+import { countReplication, type WatchedNode } from './replication-counters.ts';
 
 /** Metrics of one node: what was counted on the way, and what the parts know when they are asked. */
-export function startMetrics(node: Node, parts: HeldParts): MetricsPort {
+export function startMetrics(node: HeldNode & WatchedNode, parts: HeldParts): MetricsPort {
   const exposition = createExposition();
   const http = createHttpCounters(exposition);
   countReplication(node, exposition);

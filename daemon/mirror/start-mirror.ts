@@ -20,7 +20,7 @@ export interface RunningMirror extends Mirror {
 
 /** Starts the mirror of a node; undefined when it is off. */
 export function startNodeMirror(
-  node: Node,
+  node: Pick<Node, 'outbox' | 'db' | 'settings' | 'identity' | 'alarms' | 'clock' | 'env' | 'logger'>,
   market: Pick<ProjectionParts, 'reader' | 'contracts' | 'conversations' | 'ratings'>,
   changed: Partial<MirrorLimits> = {},
 ): RunningMirror | undefined {
