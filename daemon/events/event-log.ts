@@ -55,8 +55,11 @@ export interface EventLimits extends WindowLimits {
 
 export const EVENT_LIMITS: EventLimits = {
   ring: 10_000,
+  /** Events kept in memory, so that those who were away for a moment cost no disk. */
   window: 512,
+  /** Events that may wait to be written. */
   unwritten: 4096,
+  /** Characters of their JSON. */
   unwrittenChars: 16 * 1024 * 1024,
   eventChars: 64 * 1024,
   reserve: 1024,

@@ -105,7 +105,7 @@ test('a daemon that refuses, breaks off or answers nonsense ends the import with
   const name = 'wfp-plain-us-dates.csv';
   await expect(run(name, answering('{"error":"disk full","code":"x"}', 507))).rejects.toThrow('disk full');
   await expect(run(name, answering('{"done":1,"refused":[]}\n'))).rejects.toThrow(
-    'broke off during the rows from line 2',
+    'closed the connection while importing the rows from line 2',
   );
   await expect(run(name, answering('{"done":1}\n{"error":"closing","code":"x"}\n'))).rejects.toThrow(
     'closing',
