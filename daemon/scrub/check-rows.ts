@@ -2,7 +2,7 @@ import { placedOps } from '../../protocols/ledger/placed-ops.ts';
 import { emptyState } from '../../protocols/open-dialog/fast-path.ts';
 import { ERASURE, readOp } from '../../protocols/open-dialog/read-op.ts';
 import { MERGE, type RecordState } from '../../protocols/open-dialog/record.ts';
-import { COLLECTIONS } from '../../protocols/open-dialog/schema.ts';
+import { collectionOf } from '../../protocols/open-dialog/schema.ts';
 import type { RecordKey } from '../../protocols/wire/ids.ts';
 import { readEntryRow } from '../../storage/entry-row.ts';
 import { indexKeys } from '../../storage/indexes.ts';
@@ -165,7 +165,7 @@ async function checkLacking(
   checked: Checked,
 ): Promise<void> {
   const channel = ops[0]?.placed.channel;
-  const isFact = COLLECTIONS[key.slice(0, key.indexOf('/'))]?.kind === 'fact';
+  const isFact = collectionOf(key)?.kind === 'fact';
   if (channel === undefined || channel === 'public' || channel === key || !isFact) return;
   await lacks(parts, channel, key, checked);
 }
@@ -270,7 +270,7 @@ async function opAt(
 }
 
 function isEmpty(key: RecordKey, state: RecordState): boolean {
-  const collection = COLLECTIONS[key.slice(0, key.indexOf('/'))];
+  const collection = collectionOf(key);
   return collection !== undefined && equal(state, emptyState(key, collection, state.channel));
 }
 

@@ -16,7 +16,7 @@ import {
   type Verdict,
 } from '../open-dialog/record.ts';
 import { type Evaluation, evaluate } from '../open-dialog/rule.ts';
-import { type Collection, COLLECTIONS } from '../open-dialog/schema.ts';
+import { type Collection, collectionOf } from '../open-dialog/schema.ts';
 import { withoutMerge, withValues } from '../open-dialog/values.ts';
 import type { PeerId } from '../wire/identity.ts';
 import { type Channel, parseRecordKey, type RecordKey } from '../wire/ids.ts';
@@ -215,7 +215,7 @@ export class Effects {
    */
   async whole(key: RecordKey, pen: { readonly author: PeerId; readonly epoch: string }): Promise<void> {
     const state = this.state(key);
-    const collection = COLLECTIONS[key.slice(0, key.indexOf('/'))];
+    const collection = collectionOf(key);
     if (state === undefined || collection === undefined) return;
     const rest = state.rest;
     if (rest?.heads === undefined && rest?.values === undefined)
@@ -340,7 +340,7 @@ export class Effects {
   /** Nothing of the record has effect any more: the next op finds it as if it had never been. */
   #empty(key: RecordKey, tellChannel = true): void {
     const before = this.state(key);
-    const collection = COLLECTIONS[key.slice(0, key.indexOf('/'))];
+    const collection = collectionOf(key);
     if (before === undefined || collection === undefined) return;
     this.#set(key, emptyState(key, collection, before.channel));
     if (tellChannel && before.members !== undefined) this.#turned.push(key);

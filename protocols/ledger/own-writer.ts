@@ -1,6 +1,6 @@
 import { AgrinetError, errorCode } from '../errors.ts';
 import type { RecordState } from '../open-dialog/record.ts';
-import { COLLECTIONS } from '../open-dialog/schema.ts';
+import { collectionOf } from '../open-dialog/schema.ts';
 import { parseRecordKey, type RecordKey } from '../wire/ids.ts';
 import { LIMITS } from '../wire/limits.ts';
 import type { Commits } from './commits.ts';
@@ -220,5 +220,5 @@ function partialRecord(error: unknown): RecordKey | undefined {
 }
 
 function isFact(key: RecordKey): boolean {
-  return COLLECTIONS[key.slice(0, key.indexOf('/'))]?.kind === 'fact';
+  return collectionOf(key)?.kind === 'fact';
 }

@@ -2,7 +2,7 @@ import { decodeOp } from '../feed/op.ts';
 import { openErasure } from '../feed/erasure.ts';
 import { ERASURE, type ReadOp } from '../open-dialog/read-op.ts';
 import type { PlacedOp, RecordState } from '../open-dialog/record.ts';
-import { COLLECTIONS } from '../open-dialog/schema.ts';
+import { collectionOf } from '../open-dialog/schema.ts';
 import type { RecordKey } from '../wire/ids.ts';
 import { draftEdit } from './drafts.ts';
 import type { WriteRequest } from './types.ts';
@@ -58,7 +58,7 @@ export function reissueRequests(
 }
 
 function isDocument(key: RecordKey): boolean {
-  return COLLECTIONS[key.slice(0, key.indexOf('/'))]?.kind === 'document';
+  return collectionOf(key)?.kind === 'document';
 }
 
 function again(

@@ -13,10 +13,10 @@ import {
   type Verdict,
 } from './record.ts';
 import { noteTimes } from './record-times.ts';
-import { type Collection, COLLECTIONS } from './schema.ts';
+import { type Collection, collectionOf } from './schema.ts';
 import { writerProblem } from './writer-rule.ts';
 
-export const COUNTS: Verdict = { state: 'counts' };
+export const APPLIED: Verdict = { state: 'counts' };
 
 /** The state of a record of which nothing counts. Its times are zero: those of what does not count would depend on who held it. */
 export function emptyState(key: RecordState['key'], collection: Collection, channel: Channel): RecordState {
@@ -61,7 +61,7 @@ export function applyFast(
     case 'tombstone':
       count(state, placed);
       state.tombstone = true;
-      return COUNTS;
+      return APPLIED;
     case 'fact':
       return applyFact(state, reading, placed, channelMembers);
     case 'members':
@@ -69,7 +69,7 @@ export function applyFast(
       count(state, placed);
       state.exists = true;
       state.members = reading.members;
-      return COUNTS;
+      return APPLIED;
     case 'change':
       return state.waiting > 0 ? undefined : applyChange(state, op.collection, reading.change, placed);
   }
@@ -93,7 +93,7 @@ function applyFact(
   state.exists = true;
   state.heads = [reading.hash];
   state.view = { ...reading.fields };
-  return COUNTS;
+  return APPLIED;
 }
 
 /** Before anything else of a counting op: times are the earliest and latest of what counts, whatever the order of arrival. */
@@ -132,7 +132,7 @@ function applyChange(
   count(state, placed);
   if (isPublic) state.exists = true;
   write(state, change);
-  return COUNTS;
+  return APPLIED;
 }
 
 /** Whether a field op names just what is visible. */
@@ -174,7 +174,7 @@ export function* linearValues(
   key: RecordState['key'],
   changes: readonly { readonly change: Change & { readonly hash: string } }[],
 ): Generator<void, Values | undefined> {
-  const collection = COLLECTIONS[key.slice(0, key.indexOf('/'))];
+  const collection = collectionOf(key);
   if (collection === undefined) return undefined;
   const state = openState(emptyState(key, collection, 'public'));
   for (const { change } of changes) {

@@ -1,7 +1,7 @@
 import type { RecordKey } from '../wire/ids.ts';
 import { type FieldOps, mergeChanges, visibleAt } from './merge.ts';
 import type { Values } from './record.ts';
-import type { Follows } from './rule.ts';
+import type { Follows } from './history.ts';
 
 /** Which document, and where a change is to be drafted when one is: then the answer is what that change names. */
 export interface MergeQuestion {

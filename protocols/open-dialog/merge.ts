@@ -5,8 +5,8 @@ import type { Scalar } from './change.ts';
 import { genesisOf, SCHEMA_FIELD } from './genesis.ts';
 import { hotValues } from './hot.ts';
 import type { FieldValue, Values } from './record.ts';
-import type { Follows } from './rule.ts';
-import { COLLECTIONS } from './schema.ts';
+import type { Follows } from './history.ts';
+import { collectionOf } from './schema.ts';
 
 /** A change names so many values of a field at once; the next one names more. */
 const VALUES_AT_ONCE = 16;
@@ -56,7 +56,7 @@ export function visibleAt(
 type Backend = ReturnType<typeof Automerge.getBackend>;
 
 function withDocument<T>(key: RecordKey, changes: readonly Uint8Array[], read: (document: Backend) => T): T {
-  const collection = COLLECTIONS[key.slice(0, key.indexOf('/'))];
+  const collection = collectionOf(key);
   if (collection?.kind !== 'document') throw new TypeError(`${key} is no document`);
   let document = Automerge.init<Record<string, unknown>>();
   try {

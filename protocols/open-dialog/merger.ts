@@ -5,7 +5,8 @@ import type { FieldOps } from './merge.ts';
 import type { Merged, MergeQuestion } from './merge-questions.ts';
 import { MergeThread, type StartMergeWorker } from './merge-thread.ts';
 import type { Unmerged, Values } from './record.ts';
-import type { Follows, MergeInput } from './rule.ts';
+import type { Follows } from './history.ts';
+import type { MergeInput } from './rule.ts';
 
 /** Alarms of the merging worker; `merge-outstanding` says that a record has waited through several tries. */
 export type MergeAlarm = {

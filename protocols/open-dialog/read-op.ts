@@ -10,7 +10,7 @@ import { decodeOp, type Op } from '../feed/op.ts';
 import { genesisOf } from './genesis.ts';
 import { CONTENT_ID_LENGTH, contentId, decodeMembership } from './membership.ts';
 import type { Membership, PlacedOp } from './record.ts';
-import { COLLECTIONS, type Collection, fieldRule, OP_VERSION, valueProblem } from './schema.ts';
+import { COLLECTIONS, type Collection, collectionOf, fieldRule, OP_VERSION, valueProblem } from './schema.ts';
 
 /** What an op says, when it is valid by itself: everything that can be told without any other op. */
 export type Reading =
@@ -121,7 +121,7 @@ function readTombstone(placed: PlacedOp, op: Op, collection: Collection): ReadOp
 
 /** The one channel that a document's ops can have effect in; undefined for what is no document. */
 export function documentChannel(key: RecordKey): Channel | undefined {
-  const collection = COLLECTIONS[key.slice(0, key.indexOf('/'))];
+  const collection = collectionOf(key);
   if (collection?.kind !== 'document') return undefined;
   const isPrivate =
     collection.channels === 'private' ||

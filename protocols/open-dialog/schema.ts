@@ -1,4 +1,5 @@
 import { LIMITS } from '../wire/limits.ts';
+import type { RecordKey } from '../wire/ids.ts';
 import type { Scalar } from './change.ts';
 
 /** What one field may hold. Lengths are UTF-16 code units; numbers are finite. A rule across fields is never a validity rule. */
@@ -324,6 +325,11 @@ export const COLLECTIONS: Readonly<Record<string, Collection>> = Object.freeze(
     [auditHeads.name]: auditHeads,
   }),
 );
+
+/** The collection that a record's key names. */
+export function collectionOf(key: RecordKey): Collection | undefined {
+  return COLLECTIONS[key.slice(0, key.indexOf('/'))];
+}
 
 /** The newest op version that ops are evaluated by here; those of a later one wait. */
 export const OP_VERSION = 1;
