@@ -110,5 +110,5 @@ test('a daemon that refuses, breaks off or answers nonsense ends the import with
   await expect(run(name, answering('{"done":1}\n{"error":"closing","code":"x"}\n'))).rejects.toThrow(
     'closing',
   );
-  await expect(run(name, answering('<html>'))).rejects.toThrow('something else than progress');
+  await expect(run(name, answering('<html>'))).rejects.toThrow('the daemon sent an unexpected response');
 });
