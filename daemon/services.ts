@@ -16,6 +16,7 @@ import { startDoctor } from './doctor/start-doctor.ts';
 import { createWebhookHandler, startWebhooks } from './events/webhooks.ts';
 import { createBackups } from './backup/backups.ts';
 import { createExchange } from './federation/exchange.ts';
+import { followOutcomes } from './federation/sync-outcomes.ts';
 import { createFeedFiles } from './federation/feed-files.ts';
 import { openForget } from './forget/forget.ts';
 import { createQuotas } from './quotas.ts';
@@ -262,24 +263,17 @@ async function compose(node: Node, options: ServiceOptions, parts: PartList): Pr
     scrubAuthor: (author) => scrub.author(author),
     addJob: (data, key) => jobs.queue.add('federation-sync', data, { key }),
     renewCertificate: (peer) => registration.renewCertificate(peer),
-    onOutcome: (id, { received, receivedPrivate = 0, imported, error }) => {
-      reliability.synced(id, error?.code);
-      if (error === undefined) reach.contact(id);
-      const forMs = error && node.offences.note(id, error.code, now());
-      if (error !== undefined && forMs !== undefined)
-        alarms.raise({ kind: 'peer-distrusted', node: id, code: error.code, forMs });
-      events.emit('federation.sync', {
-        node: id,
-        received: received - receivedPrivate,
-        imported,
-        ...(error === undefined ? {} : { error: error.message }),
-      });
-      if (receivedPrivate > 0)
-        events.emit('federation.sync', { node: id, received: receivedPrivate }, { operatorOnly: true });
-      void registration.noteSync(id, error?.message).catch((failed: unknown) => {
-        logger.warn({ node: id, err: failed }, 'the end of a sync could not be noted');
-      });
-    },
+    onOutcome: followOutcomes({
+      reliability,
+      reach,
+      offences: node.offences,
+      alarm: (alarm) => alarms.raise(alarm),
+      events,
+      registration,
+      onFailure: (id, failed) =>
+        logger.warn({ node: id, err: failed }, 'the end of a sync could not be noted'),
+      now,
+    }),
     onOwnHeld: (id) => {
       if (registry.isActive(id)) rejoin.answered(id);
     },

@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../../protocols/error-codes.ts';
 import type { FrontierItem } from '../../protocols/feed/frontier.ts';
 import type { Json } from '../../protocols/wire/json.ts';
 import type { RangeRequest } from '../../protocols/mycelium/range.ts';
@@ -93,7 +94,12 @@ export interface SyncOutcome {
   /** State digest of the source's total, or the SHA-256 of its export. */
   readonly lastHash?: string;
   readonly etag?: string;
-  readonly error?: { readonly code: string; readonly message: string };
+  readonly error?: { readonly code: ErrorCode; readonly message: string };
+}
+
+/** The same as a worker tells it: of an error only the code, since it is shown to everybody. */
+export interface WorkerOutcome extends Omit<SyncOutcome, 'error'> {
+  readonly error?: { readonly code: ErrorCode };
 }
 
 /** What the exchange routes need of the node. */
@@ -130,6 +136,7 @@ export interface ExchangePort {
     signRequest(id: string, method: string, path: string): Promise<string>;
     /** The fingerprint in force after the owner was asked; throws `certificate-foreign`. */
     renewCertificate(id: string): Promise<string>;
-    noteSync(id: string, outcome: SyncOutcome): Promise<void>;
+    /** Nothing that a worker says here is held against the source. */
+    noteSync(id: string, outcome: WorkerOutcome): Promise<void>;
   };
 }

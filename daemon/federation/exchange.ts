@@ -26,6 +26,7 @@ import { sourceTable, type SourceTable } from '../../storage/source-table.ts';
 import { createLegacyImporter, IMPORT_LIMITS } from './legacy-import.ts';
 import { spool } from './spool.ts';
 import type { SyncTarget } from './sync-parts.ts';
+import { reportedOutcome, type Reporter } from './sync-outcomes.ts';
 import { createLocalTarget, type LocalTarget } from './sync-target.ts';
 
 /** `GET /federation/sync` is public: however often it is called, sources are asked once in this time. */
@@ -61,7 +62,7 @@ export interface ExchangeParts {
   ) => Promise<{ readonly id: string; readonly state: string }>;
   /** Asks the node key of a peer about the certificate that it shows now. */
   readonly renewCertificate: (peer: PeerId) => Promise<string>;
-  readonly onOutcome: (id: string, outcome: SyncOutcome) => void;
+  readonly onOutcome: (id: string, outcome: SyncOutcome, reporter: Reporter) => void;
   /** All that a source has shown of the feeds that hold promises of this node is held here. */
   readonly onOwnHeld: (id: string) => void;
   /** Frontiers with connected peers, at once. */
@@ -211,7 +212,7 @@ export function createExchange(parts: ExchangeParts): Exchange {
       receive: (id, asked, items) => target.receive(id, asked, items),
       signRequest: (id, method, path) => target.signRequest(id, method, path),
       renewCertificate: (id) => target.renewCertificate(id),
-      noteSync: (id, outcome) => target.noteSync(id, outcome),
+      noteSync: (id, outcome) => target.note(id, reportedOutcome(outcome), 'worker'),
     },
   };
   return { port, target, table };

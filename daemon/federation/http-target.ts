@@ -103,7 +103,9 @@ export function createHttpTarget(baseUrl: string, key: string): SyncTarget {
     renewCertificate: async (id) =>
       textOf((await post('/federation/certificates', { source: id }))['tlsFingerprint']),
     async noteSync(id, outcome) {
-      await post('/federation/synced', { source: id, outcome });
+      const { error, ...counts } = outcome;
+      const told = error === undefined ? counts : { ...counts, error: { code: error.code } };
+      await post('/federation/synced', { source: id, outcome: told });
     },
   };
 }

@@ -15,6 +15,7 @@ import { CpuTurn } from '../../protocols/wire/cpu-turn.ts';
 import type { Identity, PeerId } from '../../protocols/wire/identity.ts';
 import type { SourceTable } from '../../storage/source-table.ts';
 import type { LegacyImporter } from './legacy-import.ts';
+import type { Reporter } from './sync-outcomes.ts';
 import type { SyncTarget } from './sync-parts.ts';
 
 export interface LocalTargetParts {
@@ -33,7 +34,7 @@ export interface LocalTargetParts {
   readonly renewCertificate: (peer: PeerId) => Promise<string>;
   /** Whether a source is left alone for what it has sent. */
   readonly isDistrusted: (id: string) => boolean;
-  readonly onOutcome: (id: string, outcome: SyncOutcome) => void;
+  readonly onOutcome: (id: string, outcome: SyncOutcome, reporter: Reporter) => void;
   /** All that a source has shown of the feeds that hold promises of this node is held here. */
   readonly onOwnHeld: (id: string) => void;
   readonly now: () => number;
@@ -42,12 +43,14 @@ export interface LocalTargetParts {
 /** The paths for which a worker may have requests signed. */
 const SIGNED_PATH = /^\/federation\/feeds(\/[A-Za-z0-9]+)?(\?[\x21-\x7e]*)?$/;
 
-/** This node as the target of a sync: entries go through the ledger, the one way in. */
-/** A sync target that can be told to look at a source's whole frontier again. */
 export interface LocalTarget extends SyncTarget {
+  /** Looks at the source's whole frontier again at the next sync. */
   forget(id: string): void;
+  /** Notes how a sync ended, and who says so. */
+  note(id: string, outcome: SyncOutcome, reporter: Reporter): Promise<void>;
 }
 
+/** This node as the target of a sync: entries go through the ledger, the one way in. */
 export function createLocalTarget(parts: LocalTargetParts): LocalTarget {
   const { identity, feeds, ledger, table } = parts;
   /** Frontiers after which nothing was lacking, and who was followed then. In memory: a restart may have lost entries. */
@@ -74,6 +77,32 @@ export function createLocalTarget(parts: LocalTargetParts): LocalTarget {
     const etag = (await table.get(id))?.etag;
     const key = parts.sourceKey(id);
     return { ...found, ...(etag === undefined ? {} : { etag }), ...(key === undefined ? {} : { key }) };
+  }
+
+  async function note(id: string, outcome: SyncOutcome, reporter: Reporter): Promise<void> {
+    const now = parts.now();
+    const known = await table.get(id);
+    const { etag, lastHash, error } = outcome;
+    const legacy = id.startsWith('legacy:');
+    if (!legacy && error === undefined && etag !== undefined && !unfinished.has(id))
+      frontiers.set(id, { etag, following: following() });
+    else frontiers.delete(id);
+    const hash = lastHash ?? known?.lastHash;
+    const kept = legacy ? (error === undefined ? etag : known?.etag) : undefined;
+    await table.save({
+      id,
+      lastSyncAt: error === undefined ? now : (known?.lastSyncAt ?? 0),
+      lastTryAt: now,
+      received: outcome.received,
+      imported: outcome.imported,
+      refused: outcome.refused,
+      bytes: outcome.bytes,
+      ...(hash === undefined ? {} : { lastHash: hash }),
+      ...(kept === undefined ? {} : { etag: kept }),
+      ...(error === undefined ? {} : { error }),
+    });
+    parts.onOutcome(id, outcome, reporter);
+    if (owed.isHeld(id)) parts.onOwnHeld(id);
   }
 
   return {
@@ -131,30 +160,7 @@ export function createLocalTarget(parts: LocalTargetParts): LocalTarget {
         throw new AgrinetError('source-unknown', `${id} is not an active registered node`);
       return parts.renewCertificate(found.id);
     },
-    async noteSync(id, outcome) {
-      const now = parts.now();
-      const known = await table.get(id);
-      const { etag, lastHash, error } = outcome;
-      const legacy = id.startsWith('legacy:');
-      if (!legacy && error === undefined && etag !== undefined && !unfinished.has(id))
-        frontiers.set(id, { etag, following: following() });
-      else frontiers.delete(id);
-      const hash = lastHash ?? known?.lastHash;
-      const kept = legacy ? (error === undefined ? etag : known?.etag) : undefined;
-      await table.save({
-        id,
-        lastSyncAt: error === undefined ? now : (known?.lastSyncAt ?? 0),
-        lastTryAt: now,
-        received: outcome.received,
-        imported: outcome.imported,
-        refused: outcome.refused,
-        bytes: outcome.bytes,
-        ...(hash === undefined ? {} : { lastHash: hash }),
-        ...(kept === undefined ? {} : { etag: kept }),
-        ...(error === undefined ? {} : { error }),
-      });
-      parts.onOutcome(id, outcome);
-      if (owed.isHeld(id)) parts.onOwnHeld(id);
-    },
+    noteSync: (id, outcome) => note(id, outcome, 'daemon'),
+    note,
   };
 }

@@ -21,8 +21,8 @@ export interface ReliabilityParts {
 export interface ReliabilityCounts {
   of(node: string): Reliability;
   pulled(event: PullEvent): void;
-  /** A sync over HTTP has ended. */
-  synced(node: string, error: string | undefined): void;
+  /** A sync over HTTP has ended. Only one that this process did itself can show that the node sent what is invalid. */
+  synced(node: string, error: string | undefined, reporter: 'daemon' | 'worker'): void;
   forked(proofs: readonly ForkProof[]): void;
   stop(): Promise<void>;
 }
@@ -87,13 +87,13 @@ export async function countReliability(parts: ReliabilityParts): Promise<Reliabi
       else if (kind === 'entry-refused' && isSendersFault(event.code))
         change(peer, ({ invalidEntries }) => ({ invalidEntries: invalidEntries + 1, ...failed(event.code) }));
     },
-    synced(node, error) {
+    synced(node, error, reporter) {
       change(node, ({ syncs, syncsFailed, invalidEntries }) =>
         error === undefined
           ? { syncs: syncs + 1 }
           : {
               syncsFailed: syncsFailed + 1,
-              invalidEntries: invalidEntries + (isSendersFault(error) ? 1 : 0),
+              invalidEntries: invalidEntries + (reporter === 'daemon' && isSendersFault(error) ? 1 : 0),
               ...failed(error),
             },
       );

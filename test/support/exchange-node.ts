@@ -18,6 +18,7 @@ import { systemEnv } from '../../daemon/system-env.ts';
 import { createExchange, type Exchange } from '../../daemon/federation/exchange.ts';
 import { createGuardedFetch } from '../../daemon/federation/guarded-fetch.ts';
 import { syncSource } from '../../daemon/federation/sync.ts';
+import type { Reporter } from '../../daemon/federation/sync-outcomes.ts';
 import type { SyncTarget } from '../../daemon/federation/sync-parts.ts';
 import { createParticipants } from '../../daemon/participants.ts';
 import { OWN_COVERAGE } from '../../protocols/digest/coverage.ts';
@@ -36,7 +37,7 @@ export interface ExchangeNode {
   readonly ledgerNode: LedgerNode;
   readonly exchange: Exchange;
   readonly url: string;
-  readonly outcomes: { id: string; outcome: SyncOutcome }[];
+  readonly outcomes: { id: string; outcome: SyncOutcome; reporter: Reporter }[];
   /** Sources that owe nothing of this node's own feeds, after each sync that showed so. */
   readonly ownHeld: string[];
   readonly jobs: { source: string; force: boolean }[];
@@ -117,7 +118,7 @@ export async function startExchangeNode(certificate?: Certificate): Promise<Exch
       return { id: `job-of-${key}`, state: 'waiting' };
     },
     renewCertificate: (peer) => node.renewCertificate(peer),
-    onOutcome: (id, outcome) => outcomes.push({ id, outcome }),
+    onOutcome: (id, outcome, reporter) => outcomes.push({ id, outcome, reporter }),
     onOwnHeld: (id) => ownHeld.push(id),
     syncNow: () => undefined,
     now: () => node.now ?? Date.now(),

@@ -46,8 +46,8 @@ it('counts what went wrong and what could only be the peer, and keeps it over a 
   counts.pulled({ kind: 'peer-synced', peer, received: 3, pulled: true, private: true });
   counts.pulled({ kind: 'pull-failed', peer, code: 'stream-closed', private: true });
   counts.pulled({ kind: 'entry-refused', peer, code: 'signature-invalid', private: true });
-  counts.synced('legacy:http://old.example', 'export-malformed');
-  counts.synced('legacy:http://old.example', undefined);
+  counts.synced('legacy:http://old.example', 'export-malformed', 'daemon');
+  counts.synced('legacy:http://old.example', undefined, 'worker');
   // Strangers fill nothing.
   counts.pulled({ kind: 'pull-failed', peer: 'somebody', code: 'x' });
   const expected = {
