@@ -36,13 +36,13 @@ function restart(world: World, member: Member): void {
 
 /** The disk is lost; the operator restores the backup, and often the network is not what it was. */
 function restore(world: World, member: Member): void {
-  if (!member.hasBackup || member.isDown || member === world.liar) return;
+  if (world.isSettling || !member.hasBackup || member.isDown || member === world.liar) return;
   world.crash(member, 'power');
   world.restore(member);
   const isCutOff = world.chance() < 0.6;
   world.time.after(RESTORE_MS, () => {
     if (!member.isDown) return;
-    if (isCutOff) isolate(world, member, 30_000 + world.chance.below(60_000));
+    if (isCutOff && !world.isSettling) isolate(world, member, 30_000 + world.chance.below(60_000));
     member.start();
     for (let tries = 1; tries <= 3; tries++)
       world.time.after(tries * 4000, () => {

@@ -84,6 +84,8 @@ export class World {
   /** What users and operators wait for, with the process that is to answer. */
   readonly #open = new Map<number, { readonly name: string; readonly process: Process }>();
   #no = 0;
+  /** Fate is over: what it had still planned does not happen. */
+  isSettling = false;
   #lives = true;
 
   constructor(options: WorldOptions) {
@@ -319,6 +321,7 @@ export class World {
   /** Fate is over: everybody runs, reaches everybody, and is registered; then everything has to settle. */
   #settle(): void {
     this.note('settle');
+    this.isSettling = true;
     this.network.heal();
     for (const member of this.members) {
       member.start();
