@@ -1,5 +1,5 @@
 import type { Committed } from '../protocols/ledger/types.ts';
-import type { PullEvent } from '../protocols/mycelium/puller.ts';
+import type { PullEvent } from '../protocols/mycelium/pull-event.ts';
 import type { RecordState } from '../protocols/open-dialog/record.ts';
 import type { RegisteredNode } from '../protocols/registry/registry.ts';
 import type { AnyAlarm } from './alarms.ts';

@@ -1,4 +1,4 @@
-import type { PullEvent } from '../protocols/mycelium/puller.ts';
+import type { PullEvent } from '../protocols/mycelium/pull-event.ts';
 import type { Logger } from './logger.ts';
 
 /** How an exchange fails whose other side is slow. */

@@ -1,6 +1,6 @@
 import type { Reliability } from '../../api/ports/trust.ts';
 import type { ForkProof } from '../../protocols/feed/fork.ts';
-import type { PullEvent } from '../../protocols/mycelium/puller.ts';
+import type { PullEvent } from '../../protocols/mycelium/pull-event.ts';
 import { isSendersFault } from '../../protocols/error-codes.ts';
 import { parsePeerId } from '../../protocols/wire/identity.ts';
 import type { NodeTable, ReliabilityRow } from '../../storage/node-tables.ts';

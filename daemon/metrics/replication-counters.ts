@@ -1,4 +1,4 @@
-import type { PullEvent } from '../../protocols/mycelium/puller.ts';
+import type { PullEvent } from '../../protocols/mycelium/pull-event.ts';
 import type { Listens } from '../hooks.ts';
 import type { Node } from '../node.ts';
 import { boundedLabel } from './bounded-label.ts';

@@ -1,7 +1,7 @@
 import { createMycelium } from '../../protocols/mycelium/mycelium.ts';
 import type { Ledger } from '../../protocols/ledger/types.ts';
 import type { Offences } from '../../protocols/mycelium/offences.ts';
-import type { PullEvent } from '../../protocols/mycelium/puller.ts';
+import type { PullEvent } from '../../protocols/mycelium/pull-event.ts';
 import type { Registry } from '../../protocols/registry/registry.ts';
 import type { PeerConnection, StreamHost } from '../../protocols/wire/stream.ts';
 import type { Store } from '../../storage/store.ts';

@@ -1,4 +1,5 @@
 import { AgrinetError } from '../errors.ts';
+import type { Entry } from '../feed/entry.ts';
 import { fromHex, hex } from '../wire/bytes.ts';
 import { bytesOf, decodeCbor, encodeCbor, integer } from '../wire/cbor.ts';
 import { parsePeerId, type PeerId } from '../wire/identity.ts';
@@ -54,4 +55,9 @@ export function decodeMessage(data: Uint8Array): GossipMessage {
   if (kind !== 1 || items.length !== 6 || author === undefined || !isChannel(channel)) throw malformed();
   if (epoch === undefined || hash === undefined || seq === undefined) throw malformed();
   return { kind: 'announcement', announcement: { author, channel, epoch: hex(epoch), seq, hash: hex(hash) } };
+}
+
+export function announcementOf(entry: Entry): Announcement {
+  const { channel, epoch, seq } = entry.header;
+  return { author: entry.author, channel, epoch, seq, hash: entry.hash };
 }

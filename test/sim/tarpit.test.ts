@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { framed } from '../../protocols/wire/framed-stream.ts';
 import { concat } from '../../protocols/wire/bytes.ts';
-import { PULLER_LIMITS } from '../../protocols/mycelium/puller.ts';
+import { SLICE_LIMITS } from '../../protocols/mycelium/pull.ts';
 import { encodeItem } from '../../protocols/mycelium/range-item.ts';
 import { FRAME_LIMITS } from '../../protocols/mycelium/range-frame.ts';
 import { RANGE_LIMITS } from '../../protocols/mycelium/range.ts';
@@ -112,5 +112,5 @@ test('a peer that trickles what is known already gives way to another holder', a
     }
   }, 40_000);
   console.info(`converged ${Math.round(took)} ms after the other holder was known`);
-  expect(took).toBeLessThan(PULLER_LIMITS.sliceMs + 5000);
+  expect(took).toBeLessThan(SLICE_LIMITS.sliceMs + 5000);
 }, 120_000);

@@ -19,13 +19,15 @@ import { RENDEZVOUS_LIMITS } from '../../protocols/discovery/rendezvous.ts';
 import { LEGACY_LIMITS } from '../../protocols/market/legacy.ts';
 import { ANNOUNCE_LIMITS } from '../../protocols/mycelium/announce.ts';
 import { CATCH_UP_LIMITS } from '../../protocols/mycelium/catch-up.ts';
+import { EXCHANGE_LIMITS } from '../../protocols/mycelium/exchanges.ts';
 import { FRONTIER_LIMITS } from '../../protocols/mycelium/frontier-exchange.ts';
 import { FRONTIER_SEQUENCE_LIMITS } from '../../protocols/mycelium/frontier-sequence.ts';
-import { MYCELIUM_LIMITS } from '../../protocols/mycelium/mycelium.ts';
+import { GOSSIP_LIMITS } from '../../protocols/mycelium/gossip-intake.ts';
 import { OFFENCE_LIMITS } from '../../protocols/mycelium/offences.ts';
-import { PULLER_LIMITS } from '../../protocols/mycelium/puller.ts';
+import { SLICE_LIMITS } from '../../protocols/mycelium/pull.ts';
 import { FRAME_LIMITS } from '../../protocols/mycelium/range-frame.ts';
 import { RANGE_LIMITS } from '../../protocols/mycelium/range.ts';
+import { SHOWN_LIMITS } from '../../protocols/mycelium/shown-frontiers.ts';
 import { REQUEST_LIMITS } from '../../protocols/mycelium/signed-request.ts';
 import { REGISTRY_LIMITS } from '../../protocols/registry/registry.ts';
 import { LIMITS } from '../../protocols/wire/limits.ts';
@@ -71,8 +73,10 @@ export const WIRE_LIMITS = {
 
 /** What a node decides by itself; `protocols/PROFILE.md` shows these. */
 export const LOCAL_LIMITS = {
-  'protocols/mycelium/mycelium.ts': ['Mycelium', MYCELIUM_LIMITS],
-  'protocols/mycelium/puller.ts': ['Pulls', PULLER_LIMITS],
+  'protocols/mycelium/exchanges.ts': ['When frontiers are exchanged', EXCHANGE_LIMITS],
+  'protocols/mycelium/gossip-intake.ts': ['Gossip', GOSSIP_LIMITS],
+  'protocols/mycelium/pull.ts': ['Pulls', SLICE_LIMITS],
+  'protocols/mycelium/shown-frontiers.ts': ['Frontiers kept', SHOWN_LIMITS],
   'protocols/mycelium/offences.ts': ['Offences', OFFENCE_LIMITS],
   'protocols/mycelium/catch-up.ts': ['Catch-up', CATCH_UP_LIMITS],
   'protocols/discovery/rendezvous.ts': ['Rendezvous', RENDEZVOUS_LIMITS],

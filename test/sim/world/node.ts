@@ -14,7 +14,7 @@ import type { ContractBook } from '../../../protocols/market/contract-book/types
 import { type Conversations, createConversations } from '../../../protocols/market/conversations.ts';
 import { createMycelium, type Mycelium } from '../../../protocols/mycelium/mycelium.ts';
 import { Offences } from '../../../protocols/mycelium/offences.ts';
-import type { PullEvent } from '../../../protocols/mycelium/puller.ts';
+import type { PullEvent } from '../../../protocols/mycelium/pull-event.ts';
 import type { Rejoin } from '../../../protocols/mycelium/rejoin.ts';
 import { createRegistry, type Registry } from '../../../protocols/registry/registry.ts';
 import { MERGE } from '../../../protocols/open-dialog/record.ts';

@@ -1,14 +1,16 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { systemEnv } from '../../../daemon/system-env.ts';
+import type { Env } from '../../../protocols/env.ts';
 import { OWN_COVERAGE } from '../../../protocols/digest/coverage.ts';
 import { frontierOf } from '../../../protocols/feed/frontier.ts';
 import type { FrontierGroup } from '../../../protocols/mycelium/frontier-page.ts';
 import { Offences } from '../../../protocols/mycelium/offences.ts';
-import { createPuller, type Puller, type PullEvent } from '../../../protocols/mycelium/puller.ts';
+import type { PullEvent } from '../../../protocols/mycelium/pull-event.ts';
+import { createPuller, type Puller } from '../../../protocols/mycelium/puller.ts';
 import { rangeItems, type RangeRequest } from '../../../protocols/mycelium/range.ts';
 import type { Merger } from '../../../protocols/open-dialog/merger.ts';
 import type { RangeItem } from '../../../protocols/mycelium/range-item.ts';
-import { type Identity, identityFromSeed } from '../../../protocols/wire/identity.ts';
+import { type Identity, identityFromSeed, type PeerId } from '../../../protocols/wire/identity.ts';
 import type { Channel } from '../../../protocols/wire/ids.ts';
 import { Hand, priceOps } from '../../support/forge.ts';
 import { type LedgerNode, openLedgerNode } from '../../support/ledger-node.ts';
@@ -64,6 +66,7 @@ function pullerOf(
   from: LedgerNode,
   gate: (request: RangeRequest) => Promise<void> = async () => undefined,
   items: (request: RangeRequest) => AsyncIterable<RangeItem> = (request) => rangeItems(from.store, request),
+  parts: { readonly env?: Pick<Env, 'after' | 'cpu'>; readonly follows?: (author: PeerId) => boolean } = {},
 ): { puller: Puller; events: PullEvent[] } {
   const events: PullEvent[] = [];
   const puller = createPuller({
@@ -86,6 +89,7 @@ function pullerOf(
     follows: () => true,
     now: Date.now,
     onEvent: (event) => events.push(event),
+    ...parts,
   });
   return { puller, events };
 }
@@ -163,5 +167,79 @@ it('who answers with a feed that was not asked for is left alone, and it is not 
   await waitFor('the end', async () => events.some(({ kind }) => kind === 'peer-distrusted'), 5000);
   expect(events).toContainEqual({ kind: 'entry-refused', peer, code: 'not-asked-for' });
   expect(asker.store.feeds(foreign.author, 'public')).toEqual([]);
+  puller.stop();
+});
+
+/** Frontier groups of so many authors. */
+function groupsOf(count: number): FrontierGroup[] {
+  return Array.from({ length: count }, (_, i) => groupOf(`author ${i}` as PeerId, 1));
+}
+
+function groupOf(author: PeerId, seq: number): FrontierGroup {
+  return {
+    author,
+    channel: 'public',
+    digest: '',
+    items: [{ epoch: 'aa'.repeat(8), seq, hash: '11'.repeat(32) }],
+  };
+}
+
+/** CPU by hand, on the real event loop: each look at an author takes 5 µs. Knows the longest stretch without a turn of the loop. */
+function costlyFollows(followed: readonly PeerId[] = []) {
+  let [cpuMs, since, longestMs] = [0, 0, 0];
+  const stretch = (): number => (longestMs = Math.max(longestMs, cpuMs - since));
+  const env: Pick<Env, 'after' | 'cpu'> = {
+    cpu: () => cpuMs,
+    after: (ms, call, options) => {
+      stretch();
+      return systemEnv.after(
+        ms,
+        () => {
+          since = cpuMs;
+          call();
+        },
+        options,
+      );
+    },
+  };
+  const follows = (author: PeerId): boolean => {
+    cpuMs += 0.005;
+    return followed.includes(author);
+  };
+  return { env, follows, cpuMs: () => cpuMs, longestMs: stretch };
+}
+
+it('gives way while it goes through a frontier of 10,000 authors, and keeps nothing of those that nobody follows', async () => {
+  const [holder, node] = [await open(other), await open(own)];
+  const costly = costlyFollows([peer]);
+  const { puller } = pullerOf(node, holder, undefined, undefined, costly);
+  await puller.onFrontier(connection, { groups: [...groupsOf(10_000), groupOf(peer, 1)], ...known });
+  expect(puller.frontiers().get(peer)).toEqual([groupOf(peer, 1)]);
+  expect(costly.cpuMs()).toBeGreaterThan(50);
+  expect(costly.longestMs()).toBeLessThan(10);
+  puller.stop();
+});
+
+it('the newer of two frontiers that a peer shows at a time stays, and what it announces meanwhile', async () => {
+  const [holder, node] = [await open(other), await open(own)];
+  const third = 'third' as PeerId;
+  const { puller, events } = pullerOf(node, holder, undefined, undefined, costlyFollows([peer, third]));
+  const ended: string[] = [];
+  const older = { groups: [groupOf(peer, 1), ...groupsOf(10_000)], knows: new Map(), covers: new Map() };
+  const newer = [groupOf(peer, 2), groupOf(own.peerId, 5), ...groupsOf(10)];
+  const both = [
+    puller.onFrontier(connection, older).then(() => ended.push('older')),
+    puller.onFrontier(connection, { groups: newer, ...known }).then(() => ended.push('newer')),
+  ];
+  const [item] = groupOf(third, 3).items;
+  if (item === undefined) throw new TypeError('a group without items');
+  puller.announced(peer, { author: third, channel: 'public', ...item });
+  await Promise.all(both);
+  expect(ended).toEqual(['newer', 'older']);
+  expect(puller.frontiers().get(peer)).toEqual([...newer.slice(0, 2), groupOf(third, 3)]);
+  expect(puller.frontiersShown(peer)).toBe(2);
+  expect(puller.coverageOf(peer)?.knows).toBe(OWN_COVERAGE);
+  // An own feed that the newer one shows is lacking, whatever the older one did not show.
+  expect(answers(events)).toBe(0);
   puller.stop();
 });

@@ -62,13 +62,11 @@ async function atOnce(bench: Bench, name: 'frontier' | 'range', count: number): 
 
 /** What nodes ask one another, over libp2p and HTTP. */
 export const EXCHANGE_CASES = {
-  'protocols/mycelium/mycelium.ts': {
-    everyMs: PACE,
+  'protocols/mycelium/exchanges.ts': { everyMs: PACE, greetings: PACE, greetAgainMs: PACE },
+  'protocols/mycelium/gossip-intake.ts': {
     admitting: { notShown: 'five hundred messages being admitted at one moment' },
-    greetings: PACE,
-    greetAgainMs: PACE,
   },
-  'protocols/mycelium/puller.ts': {
+  'protocols/mycelium/pull.ts': {
     sliceMs: {
       shownBy: [
         'test/sim/tarpit.test.ts',
@@ -76,7 +74,9 @@ export const EXCHANGE_CASES = {
       ],
     },
     sliceBytes: PATIENCE('a megabyte within fifteen seconds'),
-    shown: { notShown: 'ten thousand groups by announcements of one peer' },
+  },
+  'protocols/mycelium/shown-frontiers.ts': {
+    groups: { notShown: 'ten thousand groups by announcements of one peer' },
   },
   'protocols/mycelium/frontier-exchange.ts': {
     pages: {

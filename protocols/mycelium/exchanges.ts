@@ -1,0 +1,91 @@
+import { type Env, pause, type Timer } from '../env.ts';
+import { AgrinetError, errorCode } from '../errors.ts';
+import type { PeerConnection, StreamHost } from '../wire/stream.ts';
+import type { FrontierProtocol } from './frontier-exchange.ts';
+import type { Access } from './ports.ts';
+import { type FailureParts, peerFailed } from './pull-event.ts';
+
+export const EXCHANGE_LIMITS = {
+  /** Anti-entropy with a random peer, ± 50 %. */
+  everyMs: 45_000,
+  /** Frontier exchanges tried over a new connection. */
+  greetings: 3,
+  /** Between two of them: gossip's own stream may open a moment after its subscription arrives. */
+  greetAgainMs: 2000,
+} as const;
+
+export interface ExchangesParts extends FailureParts {
+  readonly env: Pick<Env, 'after' | 'random'>;
+  readonly libp2p: Pick<StreamHost, 'getConnections'>;
+  readonly access: Pick<Access, 'mayReplicate'>;
+  readonly frontier: Pick<FrontierProtocol, 'exchange'>;
+}
+
+/** When frontiers are exchanged, and with whom: over each new connection, and again and again with somebody. */
+export class Exchanges {
+  readonly #parts: ExchangesParts;
+  readonly #stopping = new AbortController();
+  #timer: Timer | undefined;
+
+  constructor(parts: ExchangesParts) {
+    this.#parts = parts;
+  }
+
+  /** From now on with a random peer every 45 s ± 50 %. */
+  start(): void {
+    const { env, libp2p, access } = this.#parts;
+    this.#timer = env.after(EXCHANGE_LIMITS.everyMs * (0.5 + env.random()), () => {
+      const peers = libp2p
+        .getConnections()
+        .filter((c) => c.status === 'open' && access.mayReplicate(c.remotePeer.toString()));
+      const chosen = peers[Math.floor(env.random() * peers.length)];
+      if (chosen !== undefined) void this.exchange(chosen);
+      this.start();
+    });
+  }
+
+  /** Ends those under way, and begins none by itself any more. */
+  stop(): void {
+    this.#stopping.abort(new AgrinetError('stopping', 'the node stops'));
+    this.#timer?.cancel();
+  }
+
+  /** Exchanges frontiers over a connection. False when it failed; a peer that is not to be asked is none of its failures. */
+  async exchange(connection: PeerConnection): Promise<boolean> {
+    const { access, offences, now, frontier } = this.#parts;
+    const peer = connection.remotePeer.toString();
+    if (!access.mayReplicate(peer) || offences.isOut(peer, now())) return true;
+    try {
+      await frontier.exchange(connection, this.#stopping.signal);
+      return true;
+    } catch (error) {
+      if (!this.#stopping.signal.aborted) peerFailed(this.#parts, peer, errorCode(error));
+      return false;
+    }
+  }
+
+  /** The first exchange of a connection finds all that was missed while there was none, so it is tried more than once. */
+  async greet(connection: PeerConnection): Promise<void> {
+    for (let tries = EXCHANGE_LIMITS.greetings; tries > 0; tries--) {
+      if (await this.exchange(connection)) return;
+      if (!(await this.#isOpenLater(connection))) return;
+    }
+  }
+
+  /** Two exchanges: gossip's own stream to the peer may open a moment later than its subscription arrives. */
+  async settle(connection: PeerConnection): Promise<void> {
+    await this.greet(connection);
+    if (await this.#isOpenLater(connection)) await this.exchange(connection);
+  }
+
+  /** With every connected peer now. */
+  async withAll(): Promise<void> {
+    const peers = new Map(this.#parts.libp2p.getConnections().map((c) => [c.remotePeer.toString(), c]));
+    await Promise.all([...peers.values()].map((connection) => this.exchange(connection)));
+  }
+
+  async #isOpenLater(connection: PeerConnection): Promise<boolean> {
+    await pause(this.#parts.env, EXCHANGE_LIMITS.greetAgainMs, this.#stopping.signal);
+    return !this.#stopping.signal.aborted && connection.status === 'open';
+  }
+}
