@@ -50,7 +50,7 @@ import { createTrendReports } from './trend-reports.ts';
 
 /** Every route of the node, behind what bounds them all. `app.request()` tests it without a socket. */
 export function createApp(node: ApiContext) {
-  const { limits } = node;
+  const { limits, env } = node;
   const app = router();
   app.onError((error, c) => {
     const { status, body } = errorAnswer(error);
@@ -68,9 +68,9 @@ export function createApp(node: ApiContext) {
     ),
   );
 
-  const rates = rateLimit(limits);
-  app.use(requestId);
-  app.use(measure(node.metrics));
+  const rates = rateLimit({ ...limits, now: env.monotonic });
+  app.use(requestId(env));
+  app.use(measure(node.metrics, env));
   app.use(async (c, next) => {
     c.header('x-agrinet-version', node.version);
     await next();
@@ -83,7 +83,7 @@ export function createApp(node: ApiContext) {
   app.use(rates.byPrincipal);
   app.use(audited(node.audit));
   app.use(bodyEncoding());
-  app.use(bodyLimits());
+  app.use(bodyLimits(env));
   app.use(
     idempotency({
       table: node.idempotency,
@@ -92,7 +92,7 @@ export function createApp(node: ApiContext) {
     }),
   );
 
-  const trends = createTrendReports(node.trends);
+  const trends = createTrendReports(node.trends, env.now);
   const routes = app
     .route('/', nodeRoutes(node, trends))
     .route('/metrics', metricsRoutes(node))

@@ -93,10 +93,10 @@ export interface KnownPeer {
 
 /** What the HTTP API needs of the node. */
 export interface ApiContext {
-  readonly env: Pick<Env, 'after' | 'cpu'>;
+  readonly env: Env;
   readonly self: PeerId;
   readonly version: string;
-  readonly limits: RateLimitOptions & HostCheckOptions;
+  readonly limits: Omit<RateLimitOptions, 'now'> & HostCheckOptions;
   readonly access: Access;
   readonly keys: Keys;
   readonly idempotency: IdempotencyTable;

@@ -1,3 +1,4 @@
+import { type Env, pause } from '../protocols/env.ts';
 import { errorAnswer, isClientGone } from './errors.ts';
 
 /** Lines of JSON, one for each step. */
@@ -10,11 +11,13 @@ const line = (value: object): Uint8Array => encoder.encode(`${JSON.stringify(val
 
 /** Lines `{done, total}` while long work goes on; the last has `finished` and what it came to, or `error`. It goes on when nobody listens. */
 export async function* progressLines(
+  env: Pick<Env, 'after'>,
   work: (onProgress: (done: number, total: number) => void) => Promise<object>,
   onFailure: (error: unknown) => void,
 ): AsyncGenerator<Uint8Array> {
   let at = { done: 0, total: 0 };
   let told = false;
+  const later = (): Promise<false> => pause(env, LINE_MS).then(() => false);
   const running = work((done, total) => (at = { done, total }));
   const ended = running.then(
     () => true,
@@ -28,10 +31,4 @@ export async function* progressLines(
     if (status === 500 && !isClientGone(error)) onFailure(error);
     yield line(body);
   }
-}
-
-function later(): Promise<false> {
-  return new Promise((resolve) => {
-    setTimeout(() => resolve(false), LINE_MS);
-  });
 }

@@ -1,4 +1,5 @@
 import type { Context } from 'hono';
+import type { Env } from '../protocols/env.ts';
 import { AgrinetError } from '../protocols/errors.ts';
 import { steady } from '../protocols/wire/steady.ts';
 
@@ -6,16 +7,23 @@ const bodySlow = (): AgrinetError =>
   new AgrinetError('body-slow', 'the body only trickles; what came of it stays');
 
 /** The body as it comes, for routes that read it themselves; each counts for itself. Throws `body-slow`. */
-export async function* bodyChunks(c: Context): AsyncGenerator<Uint8Array> {
+export async function* bodyChunks(
+  c: Context,
+  { monotonic }: Pick<Env, 'monotonic'>,
+): AsyncGenerator<Uint8Array> {
   const { body } = c.req.raw;
-  if (body !== null) yield* steady(body, { error: bodySlow, now: () => performance.now() });
+  if (body !== null) yield* steady(body, { error: bodySlow, now: monotonic });
 }
 
 /** The whole body as bytes. Throws `body-too-large`. */
-export async function bodyBytes(c: Context, maxBytes: number): Promise<Uint8Array> {
+export async function bodyBytes(
+  c: Context,
+  env: Pick<Env, 'monotonic'>,
+  maxBytes: number,
+): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
-  for await (const chunk of bodyChunks(c)) {
+  for await (const chunk of bodyChunks(c, env)) {
     bytes += chunk.length;
     if (bytes > maxBytes)
       throw new AgrinetError('body-too-large', `the body is over ${Math.floor(maxBytes / 1024)} KiB`);

@@ -1,4 +1,5 @@
 import type { Context } from 'hono';
+import { type Env, every, type Timer } from '../protocols/env.ts';
 import { AgrinetError } from '../protocols/errors.ts';
 import type { EventSubscription, PushEvent, TellableEvent } from './ports/events.ts';
 
@@ -83,6 +84,7 @@ interface Client {
  * `drain`), so what a slow client costs is its queue.
  */
 export function createSseStreams(
+  env: Pick<Env, 'monotonic' | 'after'>,
   closing: AbortSignal,
   limits: Partial<SseLimits> = {},
   watch?: SseWatch,
@@ -90,19 +92,16 @@ export function createSseStreams(
   const bounds = { ...SSE_LIMITS, ...limits };
   const clients = new Set<Client>();
   const counts = new Map<string, number>();
-  let ticker: NodeJS.Timeout | undefined;
+  let ticker: Timer | undefined;
 
   function add(client: Client): void {
     clients.add(client);
     watch?.opened();
     counts.set(client.key, (counts.get(client.key) ?? 0) + 1);
-    ticker ??= setInterval(
-      () => {
-        const now = performance.now();
-        for (const each of clients) each.beat(now);
-      },
-      Math.min(bounds.heartbeatMs, bounds.stalledMs / 4),
-    ).unref();
+    ticker ??= every(env, Math.min(bounds.heartbeatMs, bounds.stalledMs / 4), () => {
+      const now = env.monotonic();
+      for (const each of clients) each.beat(now);
+    });
   }
   function remove(client: Client): void {
     if (!clients.delete(client)) return;
@@ -110,7 +109,7 @@ export function createSseStreams(
     if (left > 0) counts.set(client.key, left);
     else counts.delete(client.key);
     if (clients.size > 0) return;
-    clearInterval(ticker);
+    ticker?.cancel();
     ticker = undefined;
   }
   closing.addEventListener('abort', () => {
@@ -140,7 +139,7 @@ export function createSseStreams(
     /** Whether the socket has asked for more than it got. */
     let asked = false;
     let stuckSince: number | undefined;
-    let lastSent = performance.now();
+    let lastSent = env.monotonic();
     let ended = false;
     /** Whether the node ends it because its client is too slow. */
     let slow = false;
@@ -154,11 +153,11 @@ export function createSseStreams(
       if (next !== undefined) {
         asked = false;
         bytes -= next.frame.length;
-        lastSent = performance.now();
+        lastSent = env.monotonic();
         if (next.id !== undefined) body?.enqueue(next.id);
         body?.enqueue(next.frame);
       }
-      stuckSince = queue.length === 0 ? undefined : (stuckSince ?? performance.now());
+      stuckSince = queue.length === 0 ? undefined : (stuckSince ?? env.monotonic());
       if (hasRoom()) for (const resume of waiting.splice(0)) resume();
     }
     const hasRoom = (): boolean => queue.length <= bounds.queueEvents / 2 && bytes <= bounds.queueBytes / 2;

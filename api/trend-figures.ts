@@ -44,7 +44,7 @@ type Port = Pick<TrendsPort, 'transactions'>;
 /** Counts what is held, once for all who ask while nothing is written; memory is bounded by names, not by records. */
 export function createTrendFigures(
   { self, reader, trends }: { readonly self: PeerId; readonly reader: Figured; readonly trends: Port },
-  now: () => number = Date.now,
+  now: () => number,
 ): () => Promise<TrendFigures> {
   let kept: { version: number; until: number; made: Promise<TrendFigures> } | undefined;
   return () => {

@@ -15,10 +15,7 @@ export type TrendReports = (query: Omit<TrendQuery, 'until'>) => Promise<HeldRep
 const KEPT = 64;
 
 /** Reports from what the node holds. The same prices give the same one: it is made anew only when a price has come or gone. */
-export function createTrendReports(
-  port: Pick<TrendsPort, 'prices'>,
-  now: () => number = Date.now,
-): TrendReports {
+export function createTrendReports(port: Pick<TrendsPort, 'prices'>, now: () => number): TrendReports {
   const reports = new LRUCache<string, HeldReport>({ max: KEPT });
   return async (query) => {
     const { prices, leftOut, state } = await port.prices();

@@ -1,5 +1,6 @@
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
+import type { Env, Timer } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { ApiEnv } from '../access.ts';
 import { isDeeper } from '../../protocols/wire/json-depth.ts';
@@ -19,13 +20,13 @@ export const BODY_LIMITS: BodyLimits = { maxBytes: 256 * 1024, maxDepth: 32, tim
  * Bounds every body that a route reads as JSON or text, when it reads it: a caller whom the route's guard refuses sends in vain. Routes
  * that stream (`c.req.raw.body`) count for themselves. Throws `body-too-large`, `body-too-deep`, `body-slow`.
  */
-export function bodyLimits(limits: BodyLimits = BODY_LIMITS) {
+export function bodyLimits(env: Pick<Env, 'after'>, limits: BodyLimits = BODY_LIMITS) {
   return createMiddleware<ApiEnv>(async (c, next) => {
     if (c.req.method === 'GET' || c.req.method === 'HEAD') return next();
     let text: Promise<string> | undefined;
     let failed: unknown;
     const read = (): Promise<string> => {
-      text ??= readText(c, limits).catch((error: unknown) => {
+      text ??= readText(c, env, limits).catch((error: unknown) => {
         failed = error;
         throw error;
       });
@@ -39,16 +40,16 @@ export function bodyLimits(limits: BodyLimits = BODY_LIMITS) {
   });
 }
 
-async function readText(c: Context, limits: BodyLimits): Promise<string> {
+async function readText(c: Context, env: Pick<Env, 'after'>, limits: BodyLimits): Promise<string> {
   const { maxBytes, maxDepth, timeoutMs } = limits;
-  let timer: NodeJS.Timeout | undefined;
+  let timer: Timer | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
+    timer = env.after(timeoutMs, () => {
       c.header('connection', 'close');
       reject(
         new AgrinetError('body-slow', `the body has not arrived within ${timeoutMs / 1000} s; send it again`),
       );
-    }, timeoutMs);
+    });
   });
   try {
     const text = await Promise.race([whole(c, maxBytes), late]);
@@ -56,7 +57,7 @@ async function readText(c: Context, limits: BodyLimits): Promise<string> {
       throw new AgrinetError('body-too-deep', `the body is nested more than ${maxDepth} levels deep`);
     return text;
   } finally {
-    clearTimeout(timer);
+    timer?.cancel();
   }
 }
 

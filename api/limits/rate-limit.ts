@@ -10,7 +10,7 @@ export interface RateLimitOptions {
   readonly perSecond: number | undefined;
   readonly trustProxy: boolean;
   /** Milliseconds of a monotonic clock. */
-  readonly now?: () => number;
+  readonly now: () => number;
 }
 
 /** What a wrong key or token costs beside the request itself: ten in all, so that guessing ends soon. */
@@ -22,7 +22,7 @@ const EXEMPT: ReadonlySet<string> = new Set(['/health', '/ready']);
  * RATE_LIMIT as two middlewares: `byAddress` stands before the credentials are looked at, `byPrincipal` after. Beyond it 429
  * (`rate-limited`) with Retry-After. Anonymous callers count by address only.
  */
-export function rateLimit({ perSecond, trustProxy, now = () => performance.now() }: RateLimitOptions): {
+export function rateLimit({ perSecond, trustProxy, now }: RateLimitOptions): {
   byAddress: MiddlewareHandler<ApiEnv>;
   byPrincipal: MiddlewareHandler<ApiEnv>;
 } {

@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
+import type { Env } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { type ApiEnv, isOperator, type Principal } from '../access.ts';
 import { callerAddress } from '../limits/address.ts';
@@ -84,6 +85,7 @@ const tokens = route('write', {
 
 /** What the routes take beside the port. */
 export interface EventRoutesContext {
+  readonly env: Pick<Env, 'monotonic' | 'after'>;
   readonly events: EventsPort;
   readonly limits: { readonly trustProxy: boolean };
   readonly metrics?: { readonly streams: SseWatch };
@@ -91,8 +93,8 @@ export interface EventRoutesContext {
   readonly sse?: Partial<SseLimits>;
 }
 
-export function eventRoutes({ events, limits, metrics, sse }: EventRoutesContext) {
-  const streams = createSseStreams(events.closing, sse, metrics?.streams);
+export function eventRoutes({ env, events, limits, metrics, sse }: EventRoutesContext) {
+  const streams = createSseStreams(env, events.closing, sse, metrics?.streams);
 
   const holderOf = (c: Context<ApiEnv>): string => {
     const { id } = c.get('principal');

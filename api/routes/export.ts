@@ -117,7 +117,7 @@ interface Plan {
 export function exportRoutes(
   node: { readonly exchange: Pick<ExchangePort, 'changes'> } & Pick<
     ApiContext,
-    'self' | 'reader' | 'log' | 'leftOut'
+    'env' | 'self' | 'reader' | 'log' | 'leftOut'
   > & {
       readonly trust: Pick<TrustPort, 'rated' | 'score' | 'roots'>;
     },
@@ -151,7 +151,7 @@ export function exportRoutes(
       for await (const { key, view } of changes.since(from))
         if (key.startsWith('ratings/')) some.add(view['to']);
     }
-    const now = Date.now();
+    const now = node.env.now();
     for (const { subject, at } of await node.trust.rated()) {
       const of = nodeOf(subject) ?? '';
       if ((owner === 'self' && of !== node.self) || some?.has(subject) === false) continue;
@@ -180,7 +180,7 @@ export function exportRoutes(
   }
 
   function headOf(plan: Plan): Record<string, string | number | boolean> {
-    const generatedAt = isoTime(Date.now());
+    const generatedAt = isoTime(node.env.now());
     return { schemaVersion: SCHEMA_VERSION, node: node.self, generatedAt, full: plan.from === undefined };
   }
 

@@ -62,9 +62,10 @@ const take = route('operator', {
 
 /** Feeds out of and into files, for nodes that no network connects. */
 export function feedFileRoutes({
+  env,
   feedFiles,
   log,
-}: { readonly feedFiles: FeedFilePort } & Pick<ApiContext, 'log'>) {
+}: { readonly feedFiles: FeedFilePort } & Pick<ApiContext, 'env' | 'log'>) {
   return router()
     .openapi(carry, (c) => {
       const { author = [], for: to } = c.req.valid('query');
@@ -80,7 +81,7 @@ export function feedFileRoutes({
       const items: RangeItem[] = [];
       let bytes = 0;
       try {
-        for await (const item of decodeItems(bodyChunks(c))) {
+        for await (const item of decodeItems(bodyChunks(c, env))) {
           bytes += item.bytes.length;
           if (bytes > PIECE_BYTES || items.push(item) > PIECE_ITEMS)
             throw new AgrinetError('body-too-large', `at most ${PIECE_ITEMS} items in ${PIECE_BYTES} bytes`);

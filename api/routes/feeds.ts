@@ -178,7 +178,10 @@ export function feedRoutes(node: { readonly exchange: ExchangePort } & Pick<ApiC
       const author = authorOf(c.req.valid('param').author);
       const query = c.req.valid('query');
       const signer = signerOf(c, node.exchange);
-      return answer(decoded(await bodyBytes(c, RANGE_LIMITS.requestBytes), author, query.channel), signer);
+      return answer(
+        decoded(await bodyBytes(c, node.env, RANGE_LIMITS.requestBytes), author, query.channel),
+        signer,
+      );
     });
 }
 

@@ -24,7 +24,7 @@ const take = route('operator', {
 });
 
 /** Rows of prices and listings as NDJSON; answers NDJSON progress, the last line with `finished` or `error`. */
-export function importRoutes(node: Pick<ApiContext, 'catalogue' | 'trouble' | 'log'>) {
+export function importRoutes(node: Pick<ApiContext, 'env' | 'catalogue' | 'trouble' | 'log'>) {
   function write({ kind, ...fields }: Record<string, unknown>): Promise<Saved> {
     if (kind === 'price') return node.catalogue.addPrice(fields);
     const { id, ...rest } = fields;
@@ -47,7 +47,11 @@ export function importRoutes(node: Pick<ApiContext, 'catalogue' | 'trouble' | 'l
         told = refused.length;
       };
       try {
-        const totals = await takeRows(c.req.raw.body && bodyChunks(c), async (row) => write(row), progress);
+        const totals = await takeRows(
+          c.req.raw.body && bodyChunks(c, node.env),
+          async (row) => write(row),
+          progress,
+        );
         progress(totals);
         const { done, created, changed, unchanged, refusedCount } = totals;
         await out.write(

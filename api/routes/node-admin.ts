@@ -121,7 +121,8 @@ export interface NodeAdminContext extends NodeForgetContext {
 }
 
 /** What the operator does about nodes. Ids in paths are URL-encoded. */
-export function nodeAdminRoutes({ registration, quotas, fence, trust, forget, log }: NodeAdminContext) {
+export function nodeAdminRoutes(node: NodeAdminContext) {
+  const { registration, quotas, fence, trust } = node;
   return router()
     .openapi(join, async (c) => {
       const { url, key } = c.req.valid('json');
@@ -169,5 +170,5 @@ export function nodeAdminRoutes({ registration, quotas, fence, trust, forget, lo
       return c.json({ ...entryJson(node), message: endOfKeys(node.keys) }, 200);
     })
     .route('/', nodeQuotaRoutes({ quotas }))
-    .route('/', nodeForgetRoutes({ forget, log }));
+    .route('/', nodeForgetRoutes(node));
 }

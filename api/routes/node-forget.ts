@@ -1,4 +1,5 @@
 import { z } from '@hono/zod-openapi';
+import type { Env } from '../../protocols/env.ts';
 import { byteStream } from '../byte-stream.ts';
 import type { Forgotten, ForgetPort } from '../ports/forget.ts';
 import { NDJSON, progressLines } from '../progress-lines.ts';
@@ -28,13 +29,14 @@ const run = route('operator', {
 });
 
 export interface NodeForgetContext {
+  readonly env: Pick<Env, 'after'>;
   readonly forget: Pick<ForgetPort, 'check' | 'look' | 'run'>;
   readonly log: (message: string, fields: Record<string, unknown>) => void;
 }
 
 type Work = (id: string, onProgress: (done: number, total: number) => void) => Promise<Forgotten>;
 
-export function nodeForgetRoutes({ forget, log }: NodeForgetContext) {
+export function nodeForgetRoutes({ env, forget, log }: NodeForgetContext) {
   /** What cannot be done is an answer of its own, and not a line. */
   function lines(id: string, work: Work): ReadableStream<Uint8Array> {
     forget.check(id);
@@ -43,7 +45,7 @@ export function nodeForgetRoutes({ forget, log }: NodeForgetContext) {
       return { nodeId, ...figures };
     };
     return byteStream(
-      progressLines(shown, (error) => log('forgetting a node failed', { err: error, node: id })),
+      progressLines(env, shown, (error) => log('forgetting a node failed', { err: error, node: id })),
     );
   }
   const headers = { 'content-type': NDJSON };

@@ -52,10 +52,11 @@ const list = route('read', {
 });
 
 export function priceRoutes({
+  env,
   catalogue,
   reader,
   leftOut,
-}: Pick<ApiContext, 'catalogue' | 'reader' | 'leftOut'>) {
+}: Pick<ApiContext, 'env' | 'catalogue' | 'reader' | 'leftOut'>) {
   return router()
     .openapi(add, async (c) => {
       if (c.req.header('content-type')?.includes('ndjson') !== true) {
@@ -65,7 +66,7 @@ export function priceRoutes({
           201,
         );
       }
-      const totals = await takeRows(c.req.raw.body && bodyChunks(c), (row) => catalogue.addPrice(row));
+      const totals = await takeRows(c.req.raw.body && bodyChunks(c, env), (row) => catalogue.addPrice(row));
       const { created, unchanged, refused } = totals;
       return c.json({ created, unchanged, refused }, 201);
     })

@@ -1,4 +1,5 @@
 import { z } from '@hono/zod-openapi';
+import type { Env } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { isOperator, type Principal } from '../access.ts';
 import type { ExchangePort } from '../ports/exchange.ts';
@@ -139,9 +140,11 @@ const legacy = route('read', {
 });
 /** Pulls and imports, and what they brought from old nodes. */
 export function pullRoutes({
+  env,
   exchange,
   fence,
 }: {
+  readonly env: Pick<Env, 'monotonic'>;
   readonly exchange: ExchangePort;
   readonly fence: Pick<FencePort, 'reason'>;
 }) {
@@ -162,7 +165,7 @@ export function pullRoutes({
       const { source: named, force } = c.req.valid('query');
       const source = sourceOf(named);
       mayImport(source, c.get('principal'), exchange);
-      const totals = await exchange.importLegacy(source, bodyChunks(c), {
+      const totals = await exchange.importLegacy(source, bodyChunks(c, env), {
         force: force === 'true',
         signal: c.req.raw.signal,
       });

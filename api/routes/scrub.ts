@@ -43,7 +43,7 @@ const run = route('operator', {
 });
 
 /** `/scrub`. */
-export function scrubRoutes({ scrub, log }: Pick<ApiContext, 'scrub' | 'log'>) {
+export function scrubRoutes({ env, scrub, log }: Pick<ApiContext, 'env' | 'scrub' | 'log'>) {
   return router()
     .openapi(show, (c) => {
       const { running, phase, current, last } = scrub.standing();
@@ -51,6 +51,7 @@ export function scrubRoutes({ scrub, log }: Pick<ApiContext, 'scrub' | 'log'>) {
     })
     .openapi(run, (c) => {
       const lines = progressLines(
+        env,
         async (onProgress) => shown(await scrub.run(onProgress)),
         (error) => log('a scrub failed', { err: error }),
       );

@@ -164,7 +164,7 @@ export function syncWorkerRoutes({
     .openapi(plan, async (c) => {
       let asked: readonly RangeRequest[];
       try {
-        asked = await worker.plan(c.req.valid('query').source, readFrontierSequence(bodyChunks(c), env));
+        asked = await worker.plan(c.req.valid('query').source, readFrontierSequence(bodyChunks(c, env), env));
       } catch (error) {
         throw malformedInput(error);
       }
@@ -180,7 +180,7 @@ export function syncWorkerRoutes({
       const items: RangeItem[] = [];
       let bytes = 0;
       try {
-        for await (const each of decodeItems(bodyChunks(c))) {
+        for await (const each of decodeItems(bodyChunks(c, env))) {
           bytes += each.bytes.length;
           if (bytes > FRAME_LIMITS.frameBytes || items.push(each) > FRAME_LIMITS.frameItems)
             throw new AgrinetError(

@@ -152,10 +152,10 @@ const insight = route(
 );
 
 export function trendRoutes(
-  node: Pick<ApiContext, 'self' | 'reader' | 'trends' | 'leftOut'>,
+  node: Pick<ApiContext, 'self' | 'reader' | 'trends' | 'leftOut' | 'env'>,
   reports: TrendReports,
 ) {
-  const figures = createTrendFigures(node);
+  const figures = createTrendFigures(node, node.env.now);
   return router()
     .openapi(trends, async (c) => {
       const { region, commodity, window } = c.req.valid('query');

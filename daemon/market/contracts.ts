@@ -1,3 +1,4 @@
+import { every } from '../../protocols/env.ts';
 import type { BookParts, ContractBook } from '../../protocols/market/contract-book/types.ts';
 import { openContractBook } from '../../protocols/market/contract-book/book.ts';
 import { createCatalogue } from '../../protocols/market/catalogue.ts';
@@ -28,16 +29,17 @@ export function startContracts(
   parts: PartList,
   rated: Pick<BookParts, 'ratedAt' | 'ratedContract'>,
 ): ContractBook {
-  const { identity, settings, ledger, registry, events, logger, clock } = node;
+  const { identity, settings, ledger, registry, events, logger, clock, env } = node;
   const book = openContractBook({
     identity,
     net: settings.myceliumNetwork,
     ledger,
-    catalogue: createCatalogue(ledger, identity.peerId, clock.now),
+    catalogue: createCatalogue(ledger, identity.peerId, env),
     reader,
     ...rated,
     history: fieldHistory(node.store),
     isActive: (peer) => registry.isActive(peer),
+    bytes: env.bytes,
     now: clock.cautious, // a hold that is ended cannot be begun again
     mayPromise: async () => {
       refuseWrongClock(clock.wall()); // what is promised has an end, and is dated
@@ -49,13 +51,12 @@ export function startContracts(
   });
   parts.started('contracts', () => book.stop());
   node.hooks.committed.on('contracts', ({ changes }) => book.note(changes));
-  const sweeper = setInterval(() => {
+  const sweeper = every(env, HOLD_SWEEP_MS, () => {
     book
       .sweep()
       .catch((error: unknown) => logger.warn({ err: error }, 'a hold could not be released; tried again'));
-  }, HOLD_SWEEP_MS);
-  sweeper.unref();
-  parts.started('hold sweeper', () => clearInterval(sweeper));
+  });
+  parts.started('hold sweeper', () => sweeper.cancel());
   return book;
 }
 

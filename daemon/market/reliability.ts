@@ -1,3 +1,4 @@
+import { type Env, every } from '../../protocols/env.ts';
 import type { Reliability } from '../../api/ports/trust.ts';
 import type { ForkProof } from '../../protocols/feed/fork.ts';
 import type { PullEvent } from '../../protocols/mycelium/pull-event.ts';
@@ -13,7 +14,7 @@ export interface ReliabilityParts {
   readonly table: NodeTable<ReliabilityRow>;
   /** Only these are counted: strangers must not fill the table. */
   readonly isKnown: (node: string) => boolean;
-  readonly now: () => number;
+  readonly env: Pick<Env, 'now' | 'after'>;
   readonly onFailure: (error: unknown) => void;
 }
 
@@ -36,13 +37,13 @@ export async function countReliability(parts: ReliabilityParts): Promise<Reliabi
 
   function change(node: string, update: (row: ReliabilityRow) => Partial<ReliabilityRow>): void {
     if (!parts.isKnown(node)) return;
-    const row = rows.get(node) ?? { ...NONE, since: parts.now() };
+    const row = rows.get(node) ?? { ...NONE, since: parts.env.now() };
     if (!rows.has(node) && rows.size >= NODES) return;
     rows.set(node, { ...row, ...update(row) });
     dirty.add(node);
   }
   const failed = (code: string): Partial<ReliabilityRow> => ({
-    lastFailedAt: parts.now(),
+    lastFailedAt: parts.env.now(),
     lastFailure: code,
   });
 
@@ -61,8 +62,7 @@ export async function countReliability(parts: ReliabilityParts): Promise<Reliabi
       });
     return writing;
   }
-  const timer = setInterval(() => void write(), SAVE_MS);
-  timer.unref();
+  const timer = every(parts.env, SAVE_MS, () => void write());
 
   return {
     of(node) {
@@ -104,7 +104,7 @@ export async function countReliability(parts: ReliabilityParts): Promise<Reliabi
           change(author, ({ forks }) => ({ forks: forks + 1 }));
     },
     async stop() {
-      clearInterval(timer);
+      timer.cancel();
       await write();
       await write();
     },

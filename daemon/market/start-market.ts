@@ -47,6 +47,7 @@ export async function startMarket(
     history: fieldHistory(store),
     isActive: (peer) => registry.isActive(peer),
     now,
+    bytes: node.env.bytes,
   });
   node.hooks.committed.on('conversations', ({ changes }) => conversations.noted(changes));
   node.hooks.reopened.on('conversations', () => conversations.forget());

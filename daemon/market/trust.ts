@@ -51,7 +51,7 @@ export async function startTrust(
   const reliability = await countReliability({
     table: reliabilityTable(db),
     isKnown,
-    now: node.clock.now,
+    env: node.env,
     onFailure: (error) => logger.warn({ err: error }, 'the reliability of peers was not saved'),
   });
   parts.started('reliability', () => reliability.stop());

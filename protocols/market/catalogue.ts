@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import type { Env } from '../env.ts';
 import { AgrinetError } from '../errors.ts';
 import {
   draftEdit,
@@ -102,7 +102,7 @@ function listOf(text: string): Json {
 
 const NAMES = ['title', 'commodity', 'productId'] as const;
 
-export function createCatalogue(ledger: Ledger, self: PeerId, now: () => number): Catalogue {
+export function createCatalogue(ledger: Ledger, self: PeerId, env: Pick<Env, 'now' | 'bytes'>): Catalogue {
   const keyFor = (collection: string, id: string): RecordKey => recordKey(collection, self, id);
 
   function requireName(fields: Patch): void {
@@ -117,7 +117,7 @@ export function createCatalogue(ledger: Ledger, self: PeerId, now: () => number)
   }
 
   function requirePrice(price: unknown, date: unknown): void {
-    const problem = priceProblem(price, date, now());
+    const problem = priceProblem(price, date, env.now());
     if (problem !== undefined) throw new AgrinetError('fields-invalid', problem);
   }
 
@@ -155,7 +155,7 @@ export function createCatalogue(ledger: Ledger, self: PeerId, now: () => number)
   return {
     async createListing(body) {
       const { id: given, ...rest } = withPlace(body);
-      const id = given === undefined ? base64url(randomBytes(12)) : given;
+      const id = given === undefined ? base64url(env.bytes(12)) : given;
       if (typeof id !== 'string' || !isLocalId(id))
         throw new AgrinetError('id-invalid', 'id: 1 to 64 letters, digits, - or _');
       const fields = { status: 'active', ...scalarsOf('listings', rest) };
@@ -196,7 +196,7 @@ export function createCatalogue(ledger: Ledger, self: PeerId, now: () => number)
       return save(key, (known, pen) => {
         if (known?.exists !== true)
           return draftEdit(pen, key, 'public', known, { status: 'active', ...fields });
-        const newer = replacesPriceOf(known.view['priceDate'], priceDate, now());
+        const newer = replacesPriceOf(known.view['priceDate'], priceDate, env.now());
         return draftEdit(pen, key, 'public', known, newer ? fields : {});
       });
     },
@@ -235,13 +235,13 @@ export function createCatalogue(ledger: Ledger, self: PeerId, now: () => number)
       const place = [...members].sort().indexOf(self);
       const fields = { ...plain, ...(terms === undefined ? {} : clauseChanges(terms, place, plain)) };
       if (parties.length === 0) {
-        const key = keyFor('contracts', id ?? base64url(randomBytes(12)));
+        const key = keyFor('contracts', id ?? base64url(env.bytes(12)));
         return save(key, (known, pen) =>
           draftEdit(pen, key, 'public', known, known?.exists === true ? {} : fields),
         );
       }
       const nonce =
-        given ?? (id === undefined ? randomBytes(16) : sha256(new TextEncoder().encode(id)).subarray(0, 16));
+        given ?? (id === undefined ? env.bytes(16) : sha256(new TextEncoder().encode(id)).subarray(0, 16));
       const created = draftPrivate(
         { author: self },
         'contracts',

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { AgrinetError } from '../errors.ts';
 import { draftFact, type Patch } from '../ledger/drafts.ts';
 import { isLive, type RecordState } from '../open-dialog/record.ts';
@@ -30,7 +29,7 @@ function idOf(key: RecordKey): string {
 
 /** What is said in conversations, and read. */
 export function createConversationMessages(
-  { self, ledger, reader, now, window }: ConversationParts,
+  { self, ledger, reader, now, bytes, window }: ConversationParts,
   { found, open, whole, write }: MessageHost,
 ): Pick<Conversations, 'send' | 'messages' | 'read' | 'hidden' | 'noted' | 'forget'> {
   const views = new ConversationViews((...args) => reader.newestInChannel(...args), window);
@@ -71,11 +70,7 @@ export function createConversationMessages(
   }
 
   return {
-    async send(
-      caller,
-      id,
-      { from: named, to, type, content, attachments, nonce = base64url(randomBytes(12)) },
-    ) {
+    async send(caller, id, { from: named, to, type, content, attachments, nonce = base64url(bytes(12)) }) {
       const { state, participants } = await open(caller, id);
       const from = speaker(caller, named, 'from');
       // One without participants is the operator's, who speaks there as anybody of this node.

@@ -1,3 +1,4 @@
+import type { Env } from '../env.ts';
 import type { RecordChange } from '../ledger/ports.ts';
 import type { Ledger } from '../ledger/types.ts';
 import type { RecordState } from '../open-dialog/record.ts';
@@ -108,6 +109,7 @@ export interface ConversationParts {
   readonly history: FieldHistory;
   /** Whether a node is registered here and active. */
   readonly isActive: (peer: PeerId) => boolean;
+  readonly bytes: Env['bytes'];
   readonly now: () => number;
   /** Another window than the usual, for tests. */
   readonly window?: number;

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { AgrinetError } from '../errors.ts';
 import { draftEdit, draftPrivate, type Patch } from '../ledger/drafts.ts';
 import { isLive, type RecordState } from '../open-dialog/record.ts';
@@ -18,7 +17,7 @@ export type { Caller, Conversation, Conversations } from './conversation-types.t
 const SCANNED = 5000;
 
 export function createConversations(parts: ConversationParts): Conversations {
-  const { self, ledger, reader, isActive } = parts;
+  const { self, ledger, reader, isActive, bytes } = parts;
   const here = (user: string): string => `${user}@${self}`;
   /** `user@peer-id`; a bare name is this node's user. */
   const qualified = (text: string): string => (parseParty(text) === undefined ? here(text) : text);
@@ -96,7 +95,7 @@ export function createConversations(parts: ConversationParts): Conversations {
       const nodes = [...new Set([self, ...named.flatMap((user) => parseParty(user)?.node ?? [])])];
       if (nodes.length > LIMITS.participants)
         throw new AgrinetError('fields-invalid', `participants: of at most ${LIMITS.participants} nodes`);
-      const salt = id === undefined ? randomBytes(16) : sha256(new TextEncoder().encode(id)).subarray(0, 16);
+      const salt = id === undefined ? bytes(16) : sha256(new TextEncoder().encode(id)).subarray(0, 16);
       const field = writeParticipants(named, salt);
       const members = { writers: nodes, participants: nodes };
       const created = draftPrivate({ author: self }, 'conversations', members, participantsNonce(field));

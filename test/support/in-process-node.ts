@@ -1,3 +1,4 @@
+import { systemEnv } from '../../daemon/system-env.ts';
 import { randomBytes } from 'node:crypto';
 import { createServices, type ServiceOptions } from '../../daemon/services.ts';
 import { createApp } from '../../api/app.ts';
@@ -118,7 +119,7 @@ export async function createBenchNode(
 ): Promise<{ writeListing(fields: Record<string, unknown>): Promise<void>; close(): Promise<void> }> {
   const { createCatalogue } = await import('../../protocols/market/catalogue.ts');
   const started = await startNode(dir);
-  const catalogue = createCatalogue(started.node.ledger, started.node.identity.peerId, Date.now);
+  const catalogue = createCatalogue(started.node.ledger, started.node.identity.peerId, systemEnv);
   return {
     writeListing: async (fields) => {
       await catalogue.createListing(fields);

@@ -64,7 +64,7 @@ export async function openLedgerNode(
       db,
       store,
       ledger,
-      catalogue: createCatalogue(ledger, identity.peerId, Date.now),
+      catalogue: createCatalogue(ledger, identity.peerId, systemEnv),
       alarms: () => alarms.list().map(({ kind }) => kind),
       digestOf: (author) => store.digests.ownerDigest(author),
       async views() {

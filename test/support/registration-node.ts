@@ -149,6 +149,7 @@ export async function registrationNode(
   app.route(
     '/federation',
     registrationRoutes({
+      env: systemEnv,
       self: identity.peerId,
       reader: { get: () => Promise.resolve(undefined) },
       catalogue: { putProfile: () => Promise.reject(new Error('no catalogue here')) },

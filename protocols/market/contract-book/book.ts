@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { AgrinetError } from '../../errors.ts';
 import { draftEdit, draftFact } from '../../ledger/drafts.ts';
 import { isLive, type RecordState } from '../../open-dialog/record.ts';
@@ -335,7 +334,7 @@ export function openContractBook(parts: BookParts): ContractBook {
     async ping(key, { as, ...body }, actor, id) {
       const contract = await held(key, actor);
       const from = partyOf(contract, self, actor, as);
-      const nonce = id ?? base64url(randomBytes(12));
+      const nonce = id ?? base64url(parts.bytes(12));
       await locks(key, async () => {
         const repeated = (await reader.newestInChannel('pings', key, PINGS)).some(
           ({ view }) => view['nonce'] === nonce && view['from'] === from,

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { AgrinetError } from '../../errors.ts';
 import { isLive, type RecordState } from '../../open-dialog/record.ts';
 import type { PeerId } from '../../wire/identity.ts';
@@ -26,7 +25,7 @@ const invalid = (why: string): AgrinetError => new AgrinetError('fields-invalid'
  * active here), `listing-without-seller` (409).
  */
 export async function openingOf(
-  parts: Pick<BookParts, 'identity' | 'reader' | 'isActive'>,
+  parts: Pick<BookParts, 'identity' | 'reader' | 'isActive' | 'bytes'>,
   body: Body,
   actor: Actor,
   id: string | undefined,
@@ -107,7 +106,7 @@ export async function openingOf(
   if (supplier !== undefined) fields['supplierId'] = shown(supplier);
   if (buyer === undefined || supplier === undefined) return { fields };
   const binding = { buyer, supplier, listing: listing?.id ?? '' };
-  const salt = id === undefined ? randomBytes(16) : new TextEncoder().encode(id);
+  const salt = id === undefined ? parts.bytes(16) : new TextEncoder().encode(id);
   const members = [...new Set([self, ...all.flatMap((party) => nodeOf(party) ?? [])])];
   return { fields, two: { binding, nonce: bindingNonce(binding, salt), members } };
 }

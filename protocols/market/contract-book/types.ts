@@ -1,3 +1,4 @@
+import type { Env } from '../../env.ts';
 import type { Ledger } from '../../ledger/types.ts';
 import type { RecordChange } from '../../ledger/ports.ts';
 import type { RecordState } from '../../open-dialog/record.ts';
@@ -86,6 +87,7 @@ export interface BookParts {
   readonly history: FieldHistory;
   readonly isActive: (peer: PeerId) => boolean;
   readonly now: () => number;
+  readonly bytes: Env['bytes'];
   /** Resolves when this node knows what it has promised so far. Throws `rejoining`. */
   readonly mayPromise: () => Promise<void>;
   /** When the newest rating of a contract was given that stands, milliseconds since 1970; 0 for none. */

@@ -148,11 +148,12 @@ export async function startNode(parts: NodeParts): Promise<RunningNode> {
     identity,
     net: NET,
     ledger,
-    catalogue: createCatalogue(ledger, self, env.now),
+    catalogue: createCatalogue(ledger, self, env),
     reader,
     history,
     isActive: (peer) => registry.isActive(peer),
     now: env.now,
+    bytes: env.bytes,
     mayPromise: () => planting.mayPromise(rejoin),
     onPing: () => undefined,
     onFailure: (error) => watcher.failed('contracts', error),
@@ -164,6 +165,7 @@ export async function startNode(parts: NodeParts): Promise<RunningNode> {
     history,
     isActive: (peer) => registry.isActive(peer),
     now: env.now,
+    bytes: env.bytes,
   });
   const erasures = createErasures({
     identity,

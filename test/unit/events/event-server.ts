@@ -50,6 +50,7 @@ export async function eventServer(
   app.route(
     '/',
     eventRoutes({
+      env: systemEnv,
       events: {
         ...log,
         relayToken: (conversation, token) => log.relay('token', { ...token }, { conversation }),

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { followOutcomes } from '../../../daemon/federation/sync-outcomes.ts';
 import { createHttpTarget } from '../../../daemon/federation/http-target.ts';
 import { countReliability, type ReliabilityCounts } from '../../../daemon/market/reliability.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { ERROR_CODES, isErrorCode, isSendersFault } from '../../../protocols/error-codes.ts';
 import { Offences } from '../../../protocols/mycelium/offences.ts';
 import { reliabilityTable } from '../../../storage/node-tables.ts';
@@ -29,7 +30,7 @@ beforeAll(async () => {
   reliability = await countReliability({
     table: reliabilityTable(node.ledgerNode.db),
     isKnown: (id) => id === source,
-    now: () => 1000,
+    env: { ...systemEnv, now: () => 1000 },
     onFailure: (error) => shown.push(String(error)),
   });
 });

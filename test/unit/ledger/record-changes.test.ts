@@ -1,3 +1,4 @@
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { afterAll, expect, it, vi } from 'vitest';
 import { createCatalogue } from '../../../protocols/market/catalogue.ts';
 import type { LIMITS as Limits } from '../../../protocols/wire/limits.ts';
@@ -22,7 +23,7 @@ afterAll(() => {
 it('one listing is changed more often than one feed may: every acknowledged change counts, everywhere, and after a restart', async () => {
   const identity = nodeOf(1);
   let node = await openLedger(here.path, identity);
-  let catalogue = createCatalogue(node.ledger, identity.peerId, Date.now);
+  let catalogue = createCatalogue(node.ledger, identity.peerId, systemEnv);
   const { key } = (await catalogue.createListing({ type: 'offer', title: 'Maize', price: 0 })).state;
   let price = 0;
   const patch = async (): Promise<void> => {
@@ -36,7 +37,7 @@ it('one listing is changed more often than one feed may: every acknowledged chan
   for (let i = 0; i < 4; i++) await Promise.all(Array.from({ length: 30 }, patch));
   await node.close();
   node = await openLedger(here.path, identity);
-  catalogue = createCatalogue(node.ledger, identity.peerId, Date.now);
+  catalogue = createCatalogue(node.ledger, identity.peerId, systemEnv);
   for (let i = 0; i < 60; i++) await patch();
 
   const [state] = await node.store.records([key]);

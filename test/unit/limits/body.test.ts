@@ -4,6 +4,7 @@ import { z } from '@hono/zod-openapi';
 import { bodyLimits } from '../../../api/limits/body.ts';
 import { isDeeper } from '../../../protocols/wire/json-depth.ts';
 import { json, jsonInput, route, router } from '../../../api/route.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { bareApp, codeOf, principal } from './app.ts';
 
 const limits = { maxBytes: 1024, maxDepth: 4, timeoutMs: 200 };
@@ -18,7 +19,7 @@ function appOf(given = limits) {
     );
     await next();
   });
-  app.use(bodyLimits(given));
+  app.use(bodyLimits(systemEnv, given));
   const Body = z.looseObject({});
   app.route(
     '/',

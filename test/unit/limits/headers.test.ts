@@ -2,11 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { cors } from '../../../api/limits/cors.ts';
 import { hostCheck } from '../../../api/limits/host-check.ts';
 import { requestId } from '../../../api/limits/request-id.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { bareApp, codeOf } from './app.ts';
 
 describe('requestId', () => {
   const app = bareApp();
-  app.use(requestId);
+  app.use(requestId(systemEnv));
   app.get('/', (c) => c.text(c.get('requestId')));
   app.get('/own', () => new Response('made by the handler'));
   const ask = async (id: string, path = '/'): Promise<Response> =>
@@ -15,7 +16,9 @@ describe('requestId', () => {
   it('keeps a plain word and replaces anything else', async () => {
     expect(await (await ask('trace-1.a_B')).text()).toBe('trace-1.a_B');
     for (const bad of ['', 'a'.repeat(65), 'a b', 'a"b', '<x>', 'ä'])
-      expect(await (await ask(bad)).text()).toMatch(/^[0-9a-f-]{36}$/);
+      expect(await (await ask(bad)).text()).toMatch(
+        /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/,
+      );
   });
 
   it('stands in every answer', async () => {

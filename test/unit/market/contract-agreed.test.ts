@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { contractJson } from '../../../api/contract-json.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { fieldHistory } from '../../../daemon/market/field-history.ts';
 import { draftEdit } from '../../../protocols/ledger/drafts.ts';
 import { shownContract } from '../../../protocols/market/contract-book/agreed.ts';
@@ -57,6 +58,7 @@ beforeAll(async () => {
     history: fieldHistory(node.store),
     isActive: () => false,
     now: Date.now,
+    bytes: systemEnv.bytes,
     mayPromise: async () => undefined,
     onPing: () => undefined,
     onFailure: (error) => {

@@ -1,5 +1,6 @@
 import { cpSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { fieldHistory } from '../../../daemon/market/field-history.ts';
 import { collectionNamed, draftEdit, draftFact } from '../../../protocols/ledger/drafts.ts';
 import { bindingNonce, bindingOf } from '../../../protocols/market/contract-book/binding.ts';
@@ -49,6 +50,7 @@ function open(other: Partial<BookParts> = {}): ContractBook {
     history: fieldHistory(node.store),
     isActive: () => false,
     now: () => clock,
+    bytes: systemEnv.bytes,
     mayPromise: async () => undefined,
     onPing: () => undefined,
     onFailure: (error) => failures.push(error),

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { fieldHistory } from '../../../daemon/market/field-history.ts';
 import { draftEdit, draftFact, draftPrivate, type Patch } from '../../../protocols/ledger/drafts.ts';
 import { participantsOf } from '../../../protocols/market/conversation-members.ts';
@@ -30,6 +31,7 @@ describe('conversations on a real database', () => {
       history: fieldHistory(node.node.store),
       isActive: () => true,
       now: Date.now,
+      bytes: systemEnv.bytes,
       ...(window === undefined ? {} : { window }),
     });
     node.node.hooks.committed.on('conversations', ({ changes }) => made.noted(changes));

@@ -18,7 +18,7 @@ async function open(): Promise<void> {
   counts = await countReliability({
     table: reliabilityTable(db),
     isKnown: (node) => node === peer || node === 'legacy:http://old.example',
-    now: () => 1000,
+    env: { ...systemEnv, now: () => 1000 },
     onFailure: (error) => failures.push(error),
   });
 }

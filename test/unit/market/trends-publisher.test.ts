@@ -1,3 +1,4 @@
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createTrendPublisher, type TrendPublisher } from '../../../daemon/market/trend-publisher.ts';
 import { createHeldPrices } from '../../../daemon/market/held-prices.ts';
@@ -46,7 +47,7 @@ function publisher(hours = 24): TrendPublisher {
   });
 }
 const addPrice = (price: number): Promise<unknown> =>
-  createCatalogue(node.node.ledger, node.node.identity.peerId, Date.now).addPrice({
+  createCatalogue(node.node.ledger, node.node.identity.peerId, systemEnv).addPrice({
     date: '2026-01-15',
     market: 'Mombasa',
     commodity: 'Salt',
