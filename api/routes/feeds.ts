@@ -1,19 +1,24 @@
 import { z } from '@hono/zod-openapi';
 import { commonCoverage, OWN_COVERAGE, readCoverageText } from '../../protocols/digest/coverage.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
-import { encodePage, type FrontierGroup, frontierPages } from '../../protocols/mycelium/frontier-page.ts';
-import { FRONTIER_SEQUENCE, sequenceItem } from '../../protocols/mycelium/frontier-sequence.ts';
+import { encodePage, type FrontierGroup } from '../../protocols/mycelium/frontier-page.ts';
+import {
+  FRONTIER_SEQUENCE,
+  FRONTIER_SEQUENCE_LIMITS,
+  sequenceItem,
+} from '../../protocols/mycelium/frontier-sequence.ts';
+import { FrontierTurns } from '../../protocols/mycelium/frontier-turns.ts';
 import { ITEM_SEQUENCE } from '../../protocols/mycelium/item-sequence.ts';
 import { decodeRangeRequest, RANGE_LIMITS, type RangeRequest } from '../../protocols/mycelium/range.ts';
 import { REQUEST_HEADER, REQUEST_LIMITS } from '../../protocols/mycelium/signed-request.ts';
-import { concat, fromHex, sha256Hex } from '../../protocols/wire/bytes.ts';
+import { concat, fromBase64url, fromHex, sha256Hex } from '../../protocols/wire/bytes.ts';
 import { CpuTurn } from '../../protocols/wire/cpu-turn.ts';
 import { parsePeerId, type PeerId } from '../../protocols/wire/identity.ts';
 import { isChannel } from '../../protocols/wire/ids.ts';
 import { byteStream } from '../byte-stream.ts';
 import { gatheredItems } from '../item-stream.ts';
 import type { ApiContext } from '../context.ts';
-import type { ExchangePort, ShownFeed } from '../ports/exchange.ts';
+import type { ExchangePort } from '../ports/exchange.ts';
 import { bodyBytes } from '../raw-body.ts';
 import { json, media, rawInput, route, router } from '../route.ts';
 import { signerOf } from '../signed-reader.ts';
@@ -121,6 +126,7 @@ const postedRange = route('open', {
 /** Mycelium over HTTPS: frontiers and ranges of signed entries. */
 export function feedRoutes(node: { readonly exchange: ExchangePort } & Pick<ApiContext, 'env' | 'log'>) {
   const { feeds } = node.exchange;
+  const turns = new FrontierTurns(FRONTIER_SEQUENCE_LIMITS.sequencePages, node.env.random);
 
   /** Throws `forbidden` for whoever may not hold the channel, whether it exists or not. */
   function answer(request: RangeRequest, signer: PeerId | undefined): Response {
@@ -148,10 +154,13 @@ export function feedRoutes(node: { readonly exchange: ExchangePort } & Pick<ApiC
         knows === undefined
           ? OWN_COVERAGE
           : commonCoverage(OWN_COVERAGE, readCoverageText(knows) ?? OWN_COVERAGE);
-      const list = feeds.list(signerOf(c, node.exchange), covers);
+      const signer = signerOf(c, node.exchange);
+      const list = feeds.list(signer, covers);
       c.header('vary', `${REQUEST_HEADER}, accept`);
       if (c.req.valid('header').accept === FRONTIER_SEQUENCE) {
-        const body = await sequenceOf(list, feeds.totalDigest(covers), node.env);
+        const groups = list.map((feed): FrontierGroup => ({ ...feed, digest: feed.digest ?? '' }));
+        const pages = turns.pagesFor(signer ?? '', groups);
+        const body = await sequenceOf(pages, feeds.totalDigest(covers), node.env);
         const etag = `"${sha256Hex(body).slice(0, 32)}"`;
         const head = { etag, 'content-type': FRONTIER_SEQUENCE };
         return c.req.header('if-none-match') === etag
@@ -187,34 +196,37 @@ export function feedRoutes(node: { readonly exchange: ExchangePort } & Pick<ApiC
 
 /** Throws `query-invalid`. */
 function rangeRequestOf(have: string | undefined, author: PeerId, channelText: string): RangeRequest {
-  if (have !== undefined) return decoded(new Uint8Array(Buffer.from(have, 'base64url')), author, channelText);
+  if (have !== undefined) return decoded(fromBase64url(have), author, channelText);
   if (!isChannel(channelText)) throw new AgrinetError('query-invalid', 'channel: public, or a record key');
   return { author, channel: channelText, have: [] };
 }
 
-function decoded(data: Uint8Array, author: PeerId, channelText: string): RangeRequest {
+/** Undefined is a text that is no base64url. Throws `query-invalid`. */
+function decoded(data: Uint8Array | undefined, author: PeerId, channelText: string): RangeRequest {
+  const invalid = (cause?: unknown): AgrinetError =>
+    new AgrinetError('query-invalid', 'have: a range request in base64url, see protocols/README.md', {
+      cause,
+    });
+  if (data === undefined) throw invalid();
   let request: RangeRequest;
   try {
     request = decodeRangeRequest(data);
   } catch (error) {
-    throw new AgrinetError('query-invalid', 'have: a range request in base64url, see protocols/README.md', {
-      cause: error,
-    });
+    throw invalid(error);
   }
   if (request.author === author && request.channel === channelText) return request;
   throw new AgrinetError('query-invalid', 'have: made for another author or channel');
 }
 
-/** The frontier in pages, made page by page. */
+/** The pages and behind them the digest, made page by page. */
 async function sequenceOf(
-  list: readonly ShownFeed[],
+  pages: readonly (readonly FrontierGroup[])[],
   digest: string,
   env: ApiContext['env'],
 ): Promise<Uint8Array> {
   const turn = new CpuTurn(env);
-  const groups = list.map((feed): FrontierGroup => ({ ...feed, digest: feed.digest ?? '' }));
   const items: Uint8Array[] = [];
-  for (const page of frontierPages(groups)) {
+  for (const page of pages) {
     await turn.pause();
     items.push(sequenceItem(encodePage(page)));
   }

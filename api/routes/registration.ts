@@ -2,6 +2,7 @@ import { z } from '@hono/zod-openapi';
 import type { JSONValue } from 'hono/utils/types';
 import { scalarsOf } from '../../protocols/market/catalogue.ts';
 import type { Catalogue } from '../../protocols/market/catalogue.ts';
+import { TLS_FINGERPRINT } from '../../protocols/registry/statement.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import { recordKey } from '../../protocols/wire/ids.ts';
 import { isOperator, registrationKey, seesOf } from '../access.ts';
@@ -130,7 +131,7 @@ const register = route(
             multiaddrs: z.array(z.string().max(256)).max(16).optional(),
             time: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
             nonce: z.string().max(64).optional(),
-            tlsFingerprint: z.string().max(128).optional(),
+            tlsFingerprint: z.string().max(64).regex(TLS_FINGERPRINT).optional(),
             statement: statement.optional(),
           })
           .refine((body) => body.statement !== undefined || body.nodeUrl !== undefined, {

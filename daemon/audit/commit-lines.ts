@@ -3,6 +3,7 @@ import { AgrinetError } from '../../protocols/errors.ts';
 import type { Committed } from '../../protocols/ledger/types.ts';
 import { openTransition } from '../../protocols/market/contract/statement.ts';
 import { isLive, type RecordState } from '../../protocols/open-dialog/record.ts';
+import { fromBase64url } from '../../protocols/wire/bytes.ts';
 import { parseRecordKey, publicId } from '../../protocols/wire/ids.ts';
 
 /** Steps that a node signs by itself, also while it carries out a request: nobody asked for them. */
@@ -44,7 +45,9 @@ export function commitLines({ changes }: Pick<Committed, 'changes'>): AuditEvent
 function stepOf(state: RecordState, owner: string): Pick<AuditEvent, 'actor' | 'note' | 'detail'> {
   const hash = state.heads[0] ?? '';
   try {
-    const step = openTransition(new Uint8Array(Buffer.from(textOf(state, 'statement') ?? '', 'base64url')));
+    // What is no base64url opens as nothing at all does.
+    const bytes = fromBase64url(textOf(state, 'statement') ?? '');
+    const step = openTransition(bytes ?? new Uint8Array(0));
     return { actor: step.party, note: step.kind, detail: { hash, step: step.hash } };
   } catch (error) {
     if (!(error instanceof AgrinetError)) throw error;

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Env } from '../../protocols/env.ts';
 import { openProof } from '../../protocols/registry/identity-proof.ts';
+import { fromBase64url } from '../../protocols/wire/bytes.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { GuardedFetch } from '../federation/guarded-fetch.ts';
 import { type ClockFact, DOCTOR_LIMITS } from './facts.ts';
@@ -47,7 +48,8 @@ export async function probeClock(
     const roundTripMs = env.monotonic() - asked;
     const middle = env.now() - roundTripMs / 2;
     const { proof } = answerSchema.parse(body);
-    const bytes = new Uint8Array(Buffer.from(proof, 'base64url'));
+    const bytes = fromBase64url(proof);
+    if (bytes === undefined) return undefined;
     const { peerId, time } = openProof(bytes, { net: network, nonce, now: middle, windowMs: Infinity });
     if (peerId !== id) return undefined;
     return { id, label, offsetMs: Math.round(time - middle), uncertaintyMs: Math.ceil(roundTripMs / 2) };

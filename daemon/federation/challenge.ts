@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { openProof } from '../../protocols/registry/identity-proof.ts';
+import { fromBase64url } from '../../protocols/wire/bytes.ts';
 import { parsePeerId, type PeerId } from '../../protocols/wire/identity.ts';
 import { ask, jsonIn, type Trust } from './ask-node.ts';
 import type { GuardedAnswer, GuardedFetch } from './guarded-fetch.ts';
@@ -57,11 +58,9 @@ export function createChallenge({ fetch, network, now }: ChallengeParts): Challe
       );
     if (body.proof === undefined)
       throw new AgrinetError('proof-invalid', `${url} does not sign its identity; its agrinetd is too old`);
-    const proof = openProof(new Uint8Array(Buffer.from(body.proof, 'base64url')), {
-      net: network,
-      nonce,
-      now: now(),
-    });
+    const bytes = fromBase64url(body.proof);
+    if (bytes === undefined) throw new AgrinetError('proof-invalid', `${url}: its proof is not base64url`);
+    const proof = openProof(bytes, { net: network, nonce, now: now() });
     if (body.peerId !== proof.peerId)
       throw new AgrinetError('proof-invalid', `${url} names another peer id than it signs with`);
     if (!samePlace(proof.nodeUrl, url))

@@ -12,7 +12,7 @@ import {
 } from '../../protocols/registry/statement.ts';
 import { openWithdrawal, sealWithdrawal } from '../../protocols/registry/withdrawal.ts';
 import type { AddressPolicy } from '../../protocols/wire/address-policy.ts';
-import { base64url } from '../../protocols/wire/bytes.ts';
+import { base64url, fromBase64url } from '../../protocols/wire/bytes.ts';
 import type { Identity, PeerId } from '../../protocols/wire/identity.ts';
 import { tell, type Trust } from './ask-node.ts';
 import type { Challenge } from './challenge.ts';
@@ -181,7 +181,7 @@ export function createJoining(parts: JoiningParts): Joining {
       if (!answer.success)
         throw new AgrinetError('join-failed', 'the answer is not that of an agrinetd of this version');
       try {
-        const statement = openStatement(new Uint8Array(Buffer.from(answer.data.statement, 'base64url')), {
+        const statement = openStatement(envelopeOf(answer.data.statement), {
           net: network,
           receiver: identity.peerId,
           now: now(),
@@ -197,7 +197,7 @@ export function createJoining(parts: JoiningParts): Joining {
     },
 
     async accept(request) {
-      const statement = openStatement(new Uint8Array(Buffer.from(request.statement, 'base64url')), {
+      const statement = openStatement(envelopeOf(request.statement), {
         net: network,
         receiver: identity.peerId,
         now: now(),
@@ -207,7 +207,7 @@ export function createJoining(parts: JoiningParts): Joining {
     },
 
     async withdraw(withdrawal) {
-      const { caller, nonce } = openWithdrawal(new Uint8Array(Buffer.from(withdrawal, 'base64url')), {
+      const { caller, nonce } = openWithdrawal(envelopeOf(withdrawal), {
         net: network,
         receiver: identity.peerId,
         now: now(),
@@ -218,6 +218,13 @@ export function createJoining(parts: JoiningParts): Joining {
       await registry.withdraw(caller);
     },
   };
+}
+
+/** Throws `registration-invalid`. */
+function envelopeOf(text: string): Uint8Array {
+  const bytes = fromBase64url(text);
+  if (bytes === undefined) throw new AgrinetError('registration-invalid', 'registration: not base64url');
+  return bytes;
 }
 
 /** The plain fields repeat what is signed. Throws `registration-invalid`. */

@@ -1,6 +1,6 @@
 import { AgrinetError } from '../errors.ts';
 import type { Scalar } from '../open-dialog/change.ts';
-import { base64url } from '../wire/bytes.ts';
+import { base64url, fromBase64url } from '../wire/bytes.ts';
 import type { PeerId } from '../wire/identity.ts';
 import { isLocalId, parseRecordKey, recordKey, type RecordKey } from '../wire/ids.ts';
 import { openTransition, type Transition } from './contract/statement.ts';
@@ -91,8 +91,8 @@ function fieldProblem(
 
 function readReceipt(text: string): Receipt | RatingProblem {
   const parts = text.split('.');
-  const [one, other] = parts.map(strictBase64url);
-  if (parts.length !== 2 || one === undefined || other === undefined || parts[0] === parts[1])
+  const [one, other] = parts.map(fromBase64url);
+  if (parts.length !== 2 || !one?.length || !other?.length || parts[0] === parts[1])
     return 'receipt-malformed';
   try {
     return [openTransition(one), openTransition(other)];
@@ -116,10 +116,4 @@ function receiptProblem(
   if (!begun || one.contract !== other.contract) return 'receipt-contract';
   const theirs = (a: Transition, b: Transition): boolean => a.party === from && b.party === to;
   return theirs(one, other) || theirs(other, one) ? null : 'receipt-party';
-}
-
-/** Buffer passes over what is not base64url; only the one encoding of the bytes is taken. */
-function strictBase64url(text: string): Uint8Array | undefined {
-  const bytes = new Uint8Array(Buffer.from(text, 'base64url'));
-  return bytes.length > 0 && base64url(bytes) === text ? bytes : undefined;
 }

@@ -40,7 +40,7 @@ export interface ShownFrontier {
 }
 
 export interface FrontierComponents {
-  readonly env: Pick<Env, 'after' | 'cpu' | 'deadline'>;
+  readonly env: Pick<Env, 'after' | 'cpu' | 'deadline' | 'random'>;
   readonly libp2p: StreamHost;
   readonly access: Access;
   /** This node's frontier as this peer may see it, its digests over these collections. */
@@ -65,12 +65,13 @@ class FrontierStreams implements FrontierProtocol {
   readonly #parts: FrontierComponents;
   readonly #protocol: string;
   readonly #slots = new AnswerSlots({ ...FRONTIER_LIMITS, further: FRONTIER_LIMITS.answering });
-  readonly #turns = new FrontierTurns(FRONTIER_LIMITS.pages);
+  readonly #turns: FrontierTurns;
   #stopping = new AbortController();
 
   constructor(components: FrontierComponents, protocol: string) {
     this.#parts = components;
     this.#protocol = protocol;
+    this.#turns = new FrontierTurns(FRONTIER_LIMITS.pages, components.env.random);
   }
 
   async start(): Promise<void> {

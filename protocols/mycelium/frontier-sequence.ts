@@ -35,27 +35,39 @@ export async function* readFrontierSequence(
 ): AsyncGenerator<FrontierPage, string> {
   const queue = new ByteQueue();
   const turn = new CpuTurn(env);
-  let digest: string | undefined;
+  /** An item of a digest's length: only when nothing follows it, it is no page. */
+  let held: Uint8Array | undefined;
   let pages = 0;
   for await (const chunk of source) {
     queue.push(chunk);
     for (;;) {
       const place = bytesPlace((offset) => queue.at(offset), 0, LIMITS.frontierBytes);
-      if (place === 'malformed' || (digest !== undefined && queue.length > 0))
+      if (place === 'malformed')
         throw new AgrinetError('frontier-malformed', 'not a sequence of frontier pages');
       if (place === undefined || queue.length < place.end) break;
       const item = queue.take(place.end).subarray(place.start);
-      if (item.length === DIGEST_BYTES) {
-        digest = hex(item);
-        continue;
+      const before = held;
+      held = item.length === DIGEST_BYTES ? item : undefined;
+      for (const page of [before, item]) {
+        if (page === undefined || page === held) continue;
+        if (++pages > FRONTIER_SEQUENCE_LIMITS.sequencePages)
+          throw new AgrinetError('frontier-malformed', 'a frontier of too many pages');
+        await turn.pause();
+        yield pageOf(page);
       }
-      if (++pages > FRONTIER_SEQUENCE_LIMITS.sequencePages)
-        throw new AgrinetError('frontier-malformed', 'a frontier of too many pages');
-      await turn.pause();
-      yield decodeFrontier(item);
     }
   }
-  if (digest === undefined || queue.length > 0)
+  if (held === undefined || queue.length > 0)
     throw new AgrinetError('frontier-malformed', 'a frontier that was cut off');
-  return digest;
+  return hex(held);
+}
+
+/** What has a digest's length and is no page was a digest, with something behind it. */
+function pageOf(item: Uint8Array): FrontierPage {
+  try {
+    return decodeFrontier(item);
+  } catch (error) {
+    if (item.length !== DIGEST_BYTES) throw error;
+    throw new AgrinetError('frontier-malformed', 'a digest that is not the last item', { cause: error });
+  }
 }

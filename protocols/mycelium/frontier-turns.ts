@@ -2,16 +2,18 @@ import { type FrontierGroup, frontierPages } from './frontier-page.ts';
 import { promisingFeeds } from './owed-feeds.ts';
 
 /**
- * A frontier too long for one exchange is shown part by part, each exchange the next: refused whole, nothing of it would ever be caught
- * up. Each part begins with the feeds that hold the peer's own promises, because it takes that part for an answer about them.
+ * A frontier too long for one exchange is shown in parts: refused whole, nothing of it would ever be caught up. Each exchange begins at a
+ * page of chance: were all peers told by one count, one that asks at every second turn would see the same half for ever. Each part has the
+ * feeds that hold the peer's own promises at its head, because the peer takes that part for an answer about them.
  */
 export class FrontierTurns {
   readonly #most: number;
-  #turn = 0;
+  readonly #random: () => number;
 
-  /** Pages of one exchange. */
-  constructor(most: number) {
+  /** Pages of one exchange; `random` as that of the environment. */
+  constructor(most: number, random: () => number) {
     this.#most = most;
+    this.#random = random;
   }
 
   /** What this peer is shown now. */
@@ -21,13 +23,15 @@ export class FrontierTurns {
     const promising = new Set(promisingFeeds(groups, peer, () => true));
     const first = promising.size === 0 ? [] : frontierPages([...promising]);
     // Too many even by themselves: then they too are shown in turns.
-    if (first.length >= this.#most) return this.#next(pages, this.#most);
+    if (first.length >= this.#most) return this.#some(pages, this.#most);
     const others = frontierPages(groups.filter((group) => !promising.has(group)));
-    return [...first, ...this.#next(others, this.#most - first.length)];
+    return [...first, ...this.#some(others, this.#most - first.length)];
   }
 
-  #next(pages: readonly FrontierGroup[][], most: number): FrontierGroup[][] {
-    const from = (this.#turn++ * most) % pages.length;
-    return pages.slice(from, from + most);
+  /** Pages one behind the other, after the last one the first; each once. */
+  #some(pages: readonly FrontierGroup[][], most: number): FrontierGroup[][] {
+    const from = Math.floor(this.#random() * pages.length);
+    const beyond = Math.max(0, from + most - pages.length);
+    return [...pages.slice(from, from + most), ...pages.slice(0, Math.min(beyond, from))];
   }
 }

@@ -1,5 +1,5 @@
 import { AgrinetError } from '../errors.ts';
-import { base64url, hex } from '../wire/bytes.ts';
+import { base64url, fromBase64url, hex } from '../wire/bytes.ts';
 import { bytesOf, decodeCbor, encodeCbor, integer, mapOf } from '../wire/cbor.ts';
 import { type EnvelopeType, openEnvelope, seal } from '../wire/envelope.ts';
 import { type Identity, parsePeerId, type PeerId } from '../wire/identity.ts';
@@ -55,10 +55,12 @@ export function openRequest(
   const invalid = (why: string, cause?: unknown): AgrinetError =>
     new AgrinetError('request-unsigned', `signed request: ${why}`, { cause });
   if (header.length > REQUEST_LIMITS.headerCharacters) throw invalid('too long');
+  const bytes = fromBase64url(header);
+  if (bytes === undefined) throw invalid('not base64url');
   let author: PeerId;
   let map: Record<(typeof KEYS)[number], unknown> | undefined;
   try {
-    const envelope = openEnvelope(REQUEST_ENVELOPE, new Uint8Array(Buffer.from(header, 'base64url')));
+    const envelope = openEnvelope(REQUEST_ENVELOPE, bytes);
     author = envelope.author;
     map = mapOf(decodeCbor(envelope.payload), KEYS);
   } catch (error) {

@@ -3,7 +3,7 @@ import { hex } from '../wire/bytes.ts';
 import { bytesOf, decodeCbor, encodeCbor, integer, mapOf } from '../wire/cbor.ts';
 import { type EnvelopeType, openEnvelope, seal } from '../wire/envelope.ts';
 import { type Identity, parsePeerId, type PeerId } from '../wire/identity.ts';
-import { REGISTRATION_WINDOW_MS } from './statement.ts';
+import { REGISTRATION_WINDOW_MS, TLS_FINGERPRINT } from './statement.ts';
 
 /** A proof's own domain string: a signature over a stranger's nonce must be good for nothing else. */
 export const IDENTITY_ENVELOPE: EnvelopeType = {
@@ -71,7 +71,7 @@ export function openProof(
     throw invalid('wrong fields');
   const { nodeUrl, tlsFingerprint } = map;
   if (typeof nodeUrl !== 'string' || nodeUrl.length > 512) throw invalid('nodeUrl');
-  if (typeof tlsFingerprint !== 'string' || !/^([0-9a-f]{64})?$/.test(tlsFingerprint))
+  if (typeof tlsFingerprint !== 'string' || !TLS_FINGERPRINT.test(tlsFingerprint))
     throw invalid('tlsFingerprint');
   if (peerId !== author) throw invalid('signed by somebody else than the node it names');
   if (map.net !== expected.net) throw invalid(`made for another network than ${expected.net}`);

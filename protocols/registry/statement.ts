@@ -13,6 +13,8 @@ export const REGISTRATION_ENVELOPE: EnvelopeType = {
 /** Statements older or newer than this are refused; nonces are kept twice as long. */
 export const REGISTRATION_WINDOW_MS = 5 * 60 * 1000;
 const MAX_STATEMENT = 8192;
+/** SHA-256 of a TLS certificate, lower-case hex; empty for none. */
+export const TLS_FINGERPRINT = /^([0-9a-f]{64})?$/;
 
 /** What a node signs when it registers with another. */
 export interface RegistrationStatement {
@@ -98,8 +100,10 @@ export function openStatement(
   if (Math.abs(time - expected.now) > REGISTRATION_WINDOW_MS)
     throw invalid('more than five minutes old or ahead; check the clocks of both nodes');
   const { nodeUrl, region, name, multiaddrs, tlsFingerprint } = map;
-  for (const text of [nodeUrl, region, name, tlsFingerprint])
+  for (const text of [nodeUrl, region, name])
     if (typeof text !== 'string' || text.length > 512) throw invalid('a text is missing or too long');
+  if (typeof tlsFingerprint !== 'string' || !TLS_FINGERPRINT.test(tlsFingerprint))
+    throw invalid('tlsFingerprint');
   if (
     !Array.isArray(multiaddrs) ||
     multiaddrs.length > 16 ||
@@ -116,6 +120,6 @@ export function openStatement(
     schemaVersion,
     time,
     nonce: hex(nonce),
-    tlsFingerprint: String(tlsFingerprint),
+    tlsFingerprint,
   };
 }

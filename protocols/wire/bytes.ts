@@ -22,6 +22,15 @@ export function base64url(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64url');
 }
 
+/**
+ * The bytes of a text that `base64url` makes; undefined for any other spelling: padding, foreign characters, which `Buffer` passes over,
+ * and bits of the last character that stand for nothing. So what is signed has one text.
+ */
+export function fromBase64url(text: string): Uint8Array | undefined {
+  const bytes = new Uint8Array(Buffer.from(text, 'base64url'));
+  return base64url(bytes) === text ? bytes : undefined;
+}
+
 export function bytesEqual(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && Buffer.compare(a, b) === 0;
 }

@@ -68,7 +68,7 @@ export function bindingOf(
   const wanted = Buffer.from(fromHex(nonce)).subarray(SALT);
   let tries = 0;
   for (const binding of nearestFirst(names)) {
-    if (tries++ > TRIES) return undefined;
+    if (tries++ >= TRIES) return undefined;
     if (binding.buyer !== binding.supplier && wanted.equals(tagOf(binding))) return binding;
   }
   return undefined;

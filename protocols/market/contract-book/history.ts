@@ -1,6 +1,7 @@
 import { AgrinetError } from '../../errors.ts';
 import type { RecordState } from '../../open-dialog/record.ts';
 import { isLive } from '../../open-dialog/record.ts';
+import { base64url, fromBase64url } from '../../wire/bytes.ts';
 import type { PeerId } from '../../wire/identity.ts';
 import { parsePublicId, parseRecordKey, type RecordKey } from '../../wire/ids.ts';
 import { judgeAll } from '../contract/machine.ts';
@@ -76,13 +77,14 @@ export function createHistories(
     const here = new Set<string>();
     for (const { key, view } of await reader.factsOf('transitions', channel, STATEMENTS_READ)) {
       const text = String(view['statement'] ?? '');
-      const one = open(text, new Uint8Array(Buffer.from(text, 'base64url')));
+      const bytes = fromBase64url(text);
+      const one = bytes && open(text, bytes);
       if (one === undefined) continue;
       own.push(one);
       const owner = parseRecordKey(key)?.owner;
       try {
-        for (const bytes of splitCarried(String(view['carried'] ?? ''))) {
-          const repeated = open(Buffer.from(bytes).toString('base64url'), bytes);
+        for (const other of splitCarried(String(view['carried'] ?? ''))) {
+          const repeated = open(base64url(other), other);
           if (repeated === undefined) continue;
           (nodeOf(repeated.transition.party) === owner ? itsOwn : carried).push(repeated);
           if (owner === self) here.add(repeated.transition.hash);

@@ -1,5 +1,5 @@
 import { AgrinetError } from '../../errors.ts';
-import { base64url, fromHex, hex, sha256Hex } from '../../wire/bytes.ts';
+import { base64url, fromBase64url, fromHex, hex, sha256Hex } from '../../wire/bytes.ts';
 import { bytesOf, type Cbor, decodeCbor, encodeCbor, integer, mapOf } from '../../wire/cbor.ts';
 import { type EnvelopeType, openEnvelope, seal } from '../../wire/envelope.ts';
 import type { Identity } from '../../wire/identity.ts';
@@ -174,8 +174,8 @@ export function splitCarried(text: string): Uint8Array[] {
   const parts = text.split('.');
   if (parts.length > CONTRACT_LIMITS.carried) throw invalid(`more than ${CONTRACT_LIMITS.carried} carried`);
   return parts.map((part) => {
-    const bytes = new Uint8Array(Buffer.from(part, 'base64url'));
-    if (bytes.length === 0 || base64url(bytes) !== part) throw invalid('carried: not base64url');
+    const bytes = fromBase64url(part);
+    if (bytes === undefined || bytes.length === 0) throw invalid('carried: not base64url');
     return bytes;
   });
 }

@@ -104,6 +104,29 @@ describe('signed registration', () => {
     );
   });
 
+  it('has one spelling, and a fingerprint that is one', async () => {
+    const b = await node();
+    const caller = identityFromSeed(randomBytes(32));
+    const good = statement(b, caller, {});
+    const taken = sealWithdrawal(caller, 'test', {
+      receiver: b.identity.peerId,
+      time: Date.now(),
+      nonce: randomBytes(16).toString('hex'),
+    });
+    for (const spell of [(t: string) => `${t}=`, (t: string) => ` ${t}`, (t: string) => `${t}\n`]) {
+      expect(await codeOf(b.port.register({ statement: spell(good) }))).toBe('registration-invalid');
+      expect(await codeOf(b.port.withdraw(spell(base64url(taken))))).toBe('registration-invalid');
+    }
+    for (const tlsFingerprint of ['ab', 'AB'.repeat(32), `${'ab'.repeat(32)}\n`, 'x'.repeat(64)]) {
+      const body = { statement: statement(b, caller, { tlsFingerprint }) };
+      expect(await codeOf(b.port.register(body)), tlsFingerprint).toBe('registration-invalid');
+      const plain = { statement: good, tlsFingerprint };
+      expect((await b.request('POST', '/federation/node/register', plain, 'register')).status).toBe(400);
+    }
+    expect(b.registry.list()).toEqual([]);
+    expect((await b.port.register({ statement: good })).created).toBe(true);
+  });
+
   it('keeps nonces over a restart', async () => {
     let b = await node();
     const request = { statement: statement(b, identityFromSeed(randomBytes(32)), {}) };

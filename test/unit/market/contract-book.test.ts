@@ -4,6 +4,7 @@ import { systemEnv } from '../../../daemon/system-env.ts';
 import { fieldHistory } from '../../../daemon/market/field-history.ts';
 import { collectionNamed, draftEdit, draftFact } from '../../../protocols/ledger/drafts.ts';
 import { bindingNonce, bindingOf } from '../../../protocols/market/contract-book/binding.ts';
+import { sealTransition } from '../../../protocols/market/contract/statement.ts';
 import { openContractBook } from '../../../protocols/market/contract-book/book.ts';
 import { createLocks } from '../../../protocols/market/contract-book/locks.ts';
 import type { Body, BookParts, ContractBook, Sight } from '../../../protocols/market/contract-book/types.ts';
@@ -11,6 +12,7 @@ import { rangeItems, rangeRequest } from '../../../protocols/mycelium/range.ts';
 import { emptyState } from '../../../protocols/open-dialog/fast-path.ts';
 import type { RecordState } from '../../../protocols/open-dialog/record.ts';
 import type { Merger } from '../../../protocols/open-dialog/merger.ts';
+import { base64url } from '../../../protocols/wire/bytes.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 import { parseRecordKey, publicId, recordKey, type RecordKey } from '../../../protocols/wire/ids.ts';
 import { Reader } from '../../../storage/reader.ts';
@@ -20,6 +22,7 @@ import { threadedMerger } from '../../support/merger.ts';
 
 const identity = identityFromSeed(new Uint8Array(32).fill(1));
 const self = identity.peerId;
+const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 const amina = { operator: false, userId: 'amina' };
 const ben = { operator: false, userId: 'ben' };
 let dir: ReturnType<typeof tempDir>;
@@ -125,6 +128,28 @@ describe('the parties of a contract', () => {
     expect(bindingOf(state('amina', 'mallory'), [])).toBeUndefined();
     expect(bindingOf(state('amina', 'ben', {}), [])).toBeUndefined();
   });
+
+  it('is looked for among 4,096 combinations, and in no more', () => {
+    const key = recordKey('contracts', self, 'x'.repeat(43));
+    const names = (who: string): string[] => Array.from({ length: 65 }, (_, i) => `${who}${i}`);
+    const [buyers, suppliers] = [names('b'), names('s')];
+    const found = (b = '', s = ''): boolean => {
+      const made = { buyer: `${b}@${self}`, supplier: `${s}@${self}`, listing: '' };
+      const nonce = Buffer.from(bindingNonce(made, new Uint8Array(16)));
+      const state: RecordState = {
+        ...emptyState(key, collectionNamed('contracts'), key),
+        members: { owner: self, writers: [self], participants: [self], nonce: nonce.toString('hex') },
+      };
+      const past = new Map([
+        ['buyerId', buyers],
+        ['supplierId', suppliers],
+      ]);
+      return bindingOf(state, [], past) !== undefined;
+    };
+    // The first 64 of either are 4,096 pairs, of which this is the last; then come those with the 65th.
+    expect(found(buyers[63], suppliers[63])).toBe(true);
+    expect(found(buyers[0], suppliers[64])).toBe(false);
+  });
 });
 
 it('a statement that is not signed right, or of another contract, changes nothing', async () => {
@@ -154,6 +179,36 @@ it('a statement that is not signed right, or of another contract, changes nothin
   const after = await book.get(two.state.key, amina);
   expect(after.held?.known).toHaveLength(1);
   expect(after.held?.verdict).toEqual(two.held?.verdict);
+});
+
+it('a statement in another spelling of base64url is as good as not written', async () => {
+  const made = await book.create({ title: 'one', supplierId: 'ben' }, amina);
+  const contract = made.state.key;
+  const bytes = sealTransition(identity, {
+    kind: 'cancel',
+    net: 'test',
+    contract,
+    party: `ben@${self}`,
+    before: [],
+    at: clock,
+  });
+  const text = base64url(bytes);
+  const known = async (statement: string): Promise<number | undefined> => {
+    const fields = { statement, carried: '' };
+    await node.ledger.write({
+      keys: [contract],
+      draft: (pen) => [draftFact(pen, 'transitions', fields, contract)],
+    });
+    await book.stop();
+    book = open();
+    return (await book.get(contract, amina)).held?.known.length;
+  };
+  // What the schema lets through: a bit or a character that stands for nothing.
+  const last = ALPHABET.indexOf(text.at(-1) ?? '');
+  const other = text.length % 4 === 0 ? `${text}A` : text.slice(0, -1) + (ALPHABET[last ^ 1] ?? '');
+  expect(Buffer.from(other, 'base64url').equals(bytes)).toBe(true);
+  expect(await known(other)).toBe(1);
+  expect(await known(text)).toBe(2);
 });
 
 describe('stock', () => {
