@@ -1,0 +1,126 @@
+import { AgrinetError } from '../../errors.ts';
+import { draftEdit } from '../../ledger/drafts.ts';
+import { isLive, type RecordState } from '../../open-dialog/record.ts';
+import type { PeerId } from '../../wire/identity.ts';
+import type { RecordKey } from '../../wire/ids.ts';
+import { available } from '../contract/stock.ts';
+import { nodeOf } from '../party.ts';
+import { createHistories, type Histories } from './history.ts';
+import { createLocks } from './locks.ts';
+import { Shelf } from './shelf.ts';
+import type { BookParts, Case } from './types.ts';
+
+export const notFound = (): AgrinetError => new AgrinetError('not-found', 'Not found');
+
+/** The contracts this node holds, as they stand, what they take of its listings, and the order in which they change: what every part of the book shares. */
+export class HeldContracts {
+  readonly self: PeerId;
+  readonly shelf: Shelf;
+  /** One at a time for each listing, and for each contract. */
+  readonly locks = createLocks();
+  readonly #parts: Pick<BookParts, 'reader' | 'ledger'>;
+  readonly #histories: Histories;
+  /** Contracts with an agreement, and the other node. */
+  readonly #agreed = new Map<RecordKey, string>();
+  /** Those of which the shelf may not show yet what they take. */
+  readonly #unshelved = new Set<RecordKey>();
+
+  constructor(parts: Pick<BookParts, 'identity' | 'reader' | 'ledger' | 'history' | 'net'>) {
+    this.#parts = parts;
+    this.self = parts.identity.peerId;
+    this.shelf = new Shelf(this.self);
+    this.#histories = createHistories(parts.reader, parts.history, parts.net, this.self);
+  }
+
+  /** A contract of two as its record and its statements say; undefined for what is none. */
+  of(state: RecordState | undefined): Promise<Case | undefined> {
+    return this.#histories.load(state);
+  }
+
+  async load(key: RecordKey): Promise<Case | undefined> {
+    return this.of(await this.#parts.reader.get(key));
+  }
+
+  /** Its document or one of its statements has changed. */
+  changed(channel: RecordKey): void {
+    this.#histories.changed(channel);
+    this.#unshelved.add(channel);
+  }
+
+  /** Takes in how a contract stands; under its lock. True when what it takes of a listing has changed. */
+  keep(held: Case): boolean {
+    const { key } = held.state;
+    const other = held.contract.parties.map(nodeOf).find((node) => node !== this.self) ?? this.self;
+    if (isTransaction(held)) this.#agreed.set(key, other);
+    else this.#agreed.delete(key);
+    return this.shelf.note(held);
+  }
+
+  async reload(held: Case): Promise<Case> {
+    const again = await this.load(held.state.key);
+    if (again === undefined) throw notFound();
+    this.keep(again);
+    return again;
+  }
+
+  /** First the listing, then the contract: nobody waits for the other way round. */
+  inOrder<T>(listing: RecordKey | undefined, key: RecordKey, work: () => Promise<T>): Promise<T> {
+    const withContract = (): Promise<T> => this.locks(key, work);
+    return listing === undefined ? withContract() : this.locks(listing, withContract);
+  }
+
+  /**
+   * Takes in how a contract stands, which was `seen` just now, and does what follows, under its locks. Its flag falls under the listing's
+   * lock: who misses it waits for that.
+   */
+  async renew(
+    key: RecordKey,
+    seen: Case | undefined,
+    follow: (held: Case, changed: boolean, listing: RecordKey | undefined) => Promise<void>,
+  ): Promise<void> {
+    const listing = seen && this.shelf.listingOf(seen);
+    await this.inOrder(listing, key, async () => {
+      this.#unshelved.delete(key);
+      const held = await this.load(key);
+      if (held !== undefined) await follow(held, this.keep(held), listing);
+    });
+  }
+
+  /** Puts on the shelf what has changed up to now; what comes meanwhile waits for nobody. */
+  async shelve(): Promise<void> {
+    const changed = [...this.#unshelved];
+    for (const key of changed)
+      await this.renew(key, await this.load(key), async (_, differs, listing) => {
+        if (differs && listing !== undefined) await this.showAvailable(listing);
+      });
+  }
+
+  /** Writes what is left of a listing; under its lock. */
+  async showAvailable(key: RecordKey): Promise<void> {
+    await this.#parts.ledger.write({
+      keys: [key],
+      draft: (pen, read) => {
+        const listing = read(key);
+        const quantity = listing?.view['quantity'];
+        if (!isLive(listing) || typeof quantity !== 'number') return [];
+        const left = available(quantity, this.shelf.grants(key));
+        return [draftEdit(pen, key, 'public', listing, { available: left })];
+      },
+    });
+  }
+
+  /** Agreed contracts with the users of another node. */
+  agreedWith(peer: string): RecordKey[] {
+    return [...this.#agreed].flatMap(([key, other]) => (other === peer ? [key] : []));
+  }
+}
+
+/** From `accepted` on it is what old clients call a transaction. */
+function isTransaction({ known, verdict }: Case): boolean {
+  const counted = new Set(verdict.counted);
+  const { state } = verdict;
+  if (state === 'accepted' || state === 'settled' || state === 'disputed') return true;
+  return (
+    state === 'cancelled' && known.some(({ transition: t }) => t.kind === 'accept' && counted.has(t.hash))
+  );
+}

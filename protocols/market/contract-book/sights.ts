@@ -1,0 +1,94 @@
+import { AgrinetError } from '../../errors.ts';
+import { isLive, type RecordState } from '../../open-dialog/record.ts';
+import type { RecordKey } from '../../wire/ids.ts';
+import { readOne, type Unread } from '../../unread.ts';
+import { shownContract } from './agreed.ts';
+import { type HeldContracts, notFound } from './held-contracts.ts';
+import type { LastSteps } from './last-step.ts';
+import { newsOf } from './news.ts';
+import { type Listed, movedAtOf, type Placing } from './placing.ts';
+import { notAParty } from './steps.ts';
+import type { Actor, BookReader, Case, Page, Sight } from './types.ts';
+
+export interface SightParts {
+  readonly reader: BookReader;
+  readonly contracts: HeldContracts;
+  readonly placing: Placing;
+  readonly lastSteps: LastSteps;
+}
+
+/** Who may see what, and act in it. */
+export class Sights {
+  readonly #parts: SightParts;
+
+  constructor(parts: SightParts) {
+    this.#parts = parts;
+  }
+
+  /** Throws `not-found` for who may not see it. */
+  async get(key: RecordKey, actor: Actor): Promise<Sight> {
+    const { reader } = this.#parts;
+    const state = await reader.get(key);
+    const sight = state && (await this.#visible(state, actor));
+    if (sight === undefined) throw notFound();
+    if (sight.held === undefined) return sight;
+    return { ...sight, pings: await newsOf(reader, sight.held) };
+  }
+
+  async list(listed: Listed, limit: number, cursor: string | undefined, actor: Actor): Promise<Page<Sight>> {
+    const { placing, reader } = this.#parts;
+    const page = await placing.page(listed, limit, cursor, actor);
+    // What cannot be read may be anybody's: it is named to the operator.
+    const left: Unread[] = actor.operator ? [...page.unread] : [];
+    const visible = async (key: RecordKey): Promise<Sight | undefined> => {
+      const state = await reader.get(key);
+      return state && this.#visible(state, actor);
+    };
+    const sights = await Promise.all(
+      page.items.map((key) =>
+        readOne(
+          key,
+          () => visible(key),
+          (unread) => left.push(unread),
+        ),
+      ),
+    );
+    return {
+      items: sights.filter((sight) => sight !== undefined),
+      ...(left.length === 0 ? {} : { unread: left }),
+      ...(page.cursor === undefined ? {} : { cursor: page.cursor }),
+    };
+  }
+
+  /** A contract to act in. Throws `not-found`, `not-a-party`, `contract-state`. */
+  async toActIn(key: RecordKey, actor: Actor): Promise<Case> {
+    const state = await this.#parts.reader.get(key);
+    if (!isLive(state)) throw notFound();
+    if (state.channel === 'public')
+      throw new AgrinetError(
+        'contract-state',
+        'this is an open request; answer it with POST /contracts {"requestId": its id}',
+      );
+    const found = await this.#parts.contracts.of(state);
+    if (!this.#takesPart(found, actor)) throw notAParty();
+    if (found === undefined)
+      throw new AgrinetError('contract-state', 'whose contract this is cannot be told; begin a new one');
+    return found;
+  }
+
+  #takesPart(held: Case | undefined, actor: Actor): boolean {
+    const me = `${actor.userId ?? ''}@${this.#parts.contracts.self}`;
+    return actor.operator || held?.contract.parties.includes(me) === true;
+  }
+
+  async #visible(state: RecordState, actor: Actor): Promise<Sight | undefined> {
+    if (!isLive(state)) return undefined;
+    if (state.channel === 'public') return { state, pings: [] };
+    const { contracts, lastSteps } = this.#parts;
+    const held = await contracts.of(state);
+    if (!this.#takesPart(held, actor)) return undefined;
+    return held === undefined
+      ? { state, pings: [] }
+      : { ...shownContract(held), held, pings: [], movedAt: await movedAtOf(held, lastSteps) };
+  }
+}
