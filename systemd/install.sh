@@ -161,7 +161,7 @@ settings=$root/etc/agrinet/agrinetd.env
 if [ ! -e "$settings" ]; then put 640 "$stage/systemd/agrinetd.env" "$settings"; fi
 if [ ! -s "$root/etc/agrinet/credentials/API_KEY" ]; then
   # Not shown: whoever may read the file may know it.
-  try "$node" --input-type=module --eval 'await (await (await import(process.argv[1])).openApiKey(process.argv[2], {})).publish()' "$stage/daemon/api-key.ts" "$data"
+  try "$node" "$stage/daemon/make-api-key.ts" "$data"
   key=/var/lib/agrinet/api-key
 else
   key=/etc/agrinet/credentials/API_KEY
