@@ -74,6 +74,7 @@ export async function startDaemon(
   starting.defer(() => lock.release());
   const apiKey = await openApiKey(settings.dataDir, settings, systemEnv);
   const tls = openTlsCertificate({
+    env: systemEnv,
     certFile: settings.tlsCertFile,
     keyFile: settings.tlsKeyFile,
     onProblem: (error) => logger.error({ err: error }, 'TLS certificate not taken over'),

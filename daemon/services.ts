@@ -189,6 +189,7 @@ async function compose(node: Node, options: ServiceOptions, parts: PartList): Pr
   parts.started('scrub', () => scrub.stop());
 
   const registration = createRegistration({
+    env,
     identity,
     network: settings.myceliumNetwork,
     registry,
@@ -323,7 +324,7 @@ async function compose(node: Node, options: ServiceOptions, parts: PartList): Pr
 
   const sms = smsHandler(settings);
   await jobs.queue.start({
-    'federation-sync': syncHandler({ target: exchange.target, fetch: node.fetch }),
+    'federation-sync': syncHandler({ target: exchange.target, env, fetch: node.fetch }),
     'key-expiry': async () => ({ removed: await control.keys.purgeExpired(clock.cautious()) }),
     notification: notificationHandler(notifications, jobs.queue, smsEnabled(settings)),
     webhook: createWebhookHandler(webhook),

@@ -75,8 +75,9 @@ async function handlersOf(settings: Settings, apiKey: string): Promise<JobHandle
   const sms = smsHandler(settings);
   return {
     'federation-sync': syncHandler({
-      target: createHttpTarget(settings.backendUrl, apiKey),
-      fetch: createGuardedFetch(policy),
+      target: createHttpTarget(settings.backendUrl, apiKey, systemEnv),
+      env: systemEnv,
+      fetch: createGuardedFetch({ ...policy, env: systemEnv }),
     }),
     ...(sms === undefined ? {} : { sms }),
   };

@@ -25,7 +25,7 @@ export type DiffedNode = Pick<
 export function createDiffer(node: DiffedNode, trees: DigestTrees): Differ {
   return async (peer, deep) => {
     const other = nodeOf(node.registry, peer);
-    const session = openSession();
+    const session = openSession(node.env);
     const asker = new DiffAsker(node, other, session);
     try {
       const shown = await asker.frontier();

@@ -1,8 +1,8 @@
-import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
+import type { Env } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { openProof } from '../../protocols/registry/identity-proof.ts';
-import { fromBase64url } from '../../protocols/wire/bytes.ts';
+import { fromBase64url, hex } from '../../protocols/wire/bytes.ts';
 import { parsePeerId, type PeerId } from '../../protocols/wire/identity.ts';
 import { ask, jsonIn, type Trust } from './ask-node.ts';
 import type { GuardedAnswer, GuardedFetch } from './guarded-fetch.ts';
@@ -43,12 +43,13 @@ export type Challenge = (url: string, expected?: PeerId, pin?: string) => Promis
 export interface ChallengeParts {
   readonly fetch: GuardedFetch;
   readonly network: string;
+  readonly env: Pick<Env, 'bytes'>;
   readonly now: () => number;
 }
 
-export function createChallenge({ fetch, network, now }: ChallengeParts): Challenge {
+export function createChallenge({ fetch, network, env, now }: ChallengeParts): Challenge {
   async function once(url: string, trust: Trust): Promise<{ signed: string; seen: string; proven: Proven }> {
-    const nonce = randomBytes(16).toString('hex');
+    const nonce = hex(env.bytes(16));
     const answer = await ask(fetch, `${url}/federation/identity?nonce=${nonce}`, trust);
     const body = await identityOf(url, answer);
     if (body.network !== network)

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { Env } from '../../protocols/env.ts';
 
 /** A connection that was checked: its address, and its certificate against `pin` or the system's CAs. */
 export interface CheckedSocket {
@@ -20,7 +21,7 @@ export interface ConnectionSession {
 const IDLE_MS = 2000;
 
 /** Opens a session. Another origin or another pin is another connection; what was idle too long is not used again. */
-export function openSession(): ConnectionSession {
+export function openSession(env: Pick<Env, 'after'>): ConnectionSession {
   const all = new Set<Socket>();
   const idle: { key: string; connection: CheckedSocket; leave: () => void }[] = [];
   let closed = false;
@@ -30,13 +31,13 @@ export function openSession(): ConnectionSession {
     const { socket } = connection;
     // Nothing was asked, so whatever comes now, a byte or an end, is not an answer.
     const spoil = (): void => void socket.destroy();
-    const timer = setTimeout(spoil, IDLE_MS);
+    const timer = env.after(IDLE_MS, spoil);
     socket.on('data', spoil).on('end', spoil);
     const entry = {
       key,
       connection,
       leave: (): void => {
-        clearTimeout(timer);
+        timer.cancel();
         socket.off('data', spoil).off('end', spoil).off('close', entry.leave);
         const at = idle.indexOf(entry);
         if (at >= 0) idle.splice(at, 1);

@@ -33,7 +33,7 @@ import { createLocalTarget, type LocalTarget } from './sync-target.ts';
 export const COALESCE_MS = 60_000;
 
 export interface ExchangeParts {
-  readonly env: Pick<Env, 'after' | 'cpu'>;
+  readonly env: Pick<Env, 'after' | 'bytes' | 'cpu'>;
   readonly identity: Identity;
   readonly net: string;
   readonly db: Database;
@@ -85,7 +85,7 @@ export function createExchange(parts: ExchangeParts): Exchange {
   const steady = parts.steady ?? now;
   const changes = new ChangeOrder(db, parts.reader);
   const legacyTable = new LegacyTable(db);
-  const importer = createLegacyImporter(legacyTable, now);
+  const importer = createLegacyImporter(legacyTable, parts.env, now);
   const table = sourceTable(db);
   const nonces = new RequestNonces();
   let queuedAt = -Infinity;

@@ -1,5 +1,6 @@
 import { type IncomingMessage, request as httpRequest } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Env, Timer } from '../../protocols/env.ts';
 import { AgrinetError, errorCode } from '../../protocols/errors.ts';
 import { concat } from '../../protocols/wire/bytes.ts';
 import type { Resolve } from '../checked-lookup.ts';
@@ -49,6 +50,7 @@ export interface GuardedAnswer {
 export type GuardedFetch = (url: string, request: GuardedRequest) => Promise<GuardedAnswer>;
 
 export interface GuardedFetchOptions extends AddressPolicy {
+  readonly env: Pick<Env, 'after'>;
   /** For tests; the system's otherwise. */
   readonly lookup?: Resolve | undefined;
   /** Certificates trusted instead of the system's, PEM; for tests. */
@@ -71,7 +73,7 @@ export function createGuardedFetch(options: GuardedFetchOptions): GuardedFetch {
             anyCertificate: request.anyCertificate,
           })
         : { pending: kept.socket, ready: Promise.resolve(kept) };
-    const exchange = watch(pending, url.origin, request);
+    const exchange = watch(options.env, pending, url.origin, request);
     try {
       const connection = await exchange.within(ready);
       if (kept === undefined) sessionOf(request)?.add(url.origin, request.pin, connection);
@@ -123,12 +125,12 @@ interface Exchange {
 }
 
 /** Bounds an exchange in time: the whole of it, and each wait. */
-function watch(socket: Socket, origin: string, request: GuardedRequest): Exchange {
+function watch(env: Pick<Env, 'after'>, socket: Socket, origin: string, request: GuardedRequest): Exchange {
   const { timeoutMs, idleMs = timeoutMs, signal } = request;
   let failure: Error | undefined;
   let wake: ((error: Error) => void) | undefined;
   const unwatch = (): void => {
-    clearTimeout(deadline);
+    deadline.cancel();
     signal?.removeEventListener('abort', onAbort);
   };
   const end = (): void => {
@@ -144,7 +146,7 @@ function watch(socket: Socket, origin: string, request: GuardedRequest): Exchang
     fail(new AgrinetError('peer-timeout', `${origin} is not waited for any longer`));
   const late = (what: string): void =>
     fail(new AgrinetError('peer-timeout', `${origin} ${what}; try again later`));
-  const deadline = setTimeout(() => late('took too long'), timeoutMs);
+  const deadline = env.after(timeoutMs, () => late('took too long'), { holds: true });
   signal?.addEventListener('abort', onAbort);
   // The connection may fail at any time; whoever waits is told.
   socket.on('error', fail);
@@ -154,17 +156,17 @@ function watch(socket: Socket, origin: string, request: GuardedRequest): Exchang
         work.catch(() => undefined); // its end is known already
         throw failure;
       }
-      let idle: NodeJS.Timeout | undefined;
+      let idle: Timer | undefined;
       const stopped = new Promise<never>((_, reject) => {
         wake = reject;
-        idle = setTimeout(() => late('fell silent'), idleMs);
+        idle = env.after(idleMs, () => late('fell silent'), { holds: true });
       });
       try {
         return await Promise.race([work, stopped]);
       } catch (error) {
         throw failure ?? told(error, origin);
       } finally {
-        clearTimeout(idle);
+        idle?.cancel();
         wake = undefined;
       }
     },

@@ -1,5 +1,6 @@
 import { byteStream } from '../../api/byte-stream.ts';
 import type { SyncSource } from '../../api/ports/exchange.ts';
+import type { Env } from '../../protocols/env.ts';
 import { isErrorCode } from '../../protocols/error-codes.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { encodePage, type FrontierPage } from '../../protocols/mycelium/frontier-page.ts';
@@ -18,7 +19,7 @@ const ANSWER_MS = 5 * 60_000;
  * The daemon behind its API as the target of a sync, for workers in other processes; the key needs the scope `worker`. Throws what
  * the daemon refuses with, and `daemon-unreachable`.
  */
-export function createHttpTarget(baseUrl: string, key: string): SyncTarget {
+export function createHttpTarget(baseUrl: string, key: string, env: Pick<Env, 'deadline'>): SyncTarget {
   const base = baseUrl.replace(/\/+$/, '');
 
   async function call(
@@ -32,7 +33,7 @@ export function createHttpTarget(baseUrl: string, key: string): SyncTarget {
       response = await fetch(`${base}${path}`, {
         ...init,
         headers: { 'x-api-key': key, ...(contentType === undefined ? {} : { 'content-type': contentType }) },
-        signal: init.signal ?? AbortSignal.timeout(ANSWER_MS),
+        signal: init.signal ?? env.deadline(ANSWER_MS),
       });
       text = await response.text();
     } catch (error) {
@@ -88,7 +89,7 @@ export function createHttpTarget(baseUrl: string, key: string): SyncTarget {
         method: 'POST',
         body: byteStream(bytesOf(body)),
         duplex: 'half',
-        signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]),
+        signal: AbortSignal.any([signal, env.deadline(ANSWER_MS)]),
       };
       const totals = await call(`/federation/import?${query}`, init, 'application/json');
       return {

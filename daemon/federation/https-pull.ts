@@ -14,7 +14,6 @@ import { REQUEST_HEADER, REQUEST_LIMITS } from '../../protocols/mycelium/signed-
 import { base64url } from '../../protocols/wire/bytes.ts';
 import type { GuardedAnswer } from './guarded-fetch.ts';
 import { pullSlow, steady } from '../../protocols/wire/steady.ts';
-import { systemEnv } from '../system-env.ts';
 import type { SyncParts, SyncRun } from './sync-parts.ts';
 
 export const PULL_LIMITS = {
@@ -43,7 +42,7 @@ type Body = { readonly method: 'GET' | 'POST'; readonly body?: Uint8Array };
 
 /** Mycelium over HTTPS: the source's frontier, then the ranges that are lacking here. */
 export async function pullFeeds(
-  { target, fetch }: SyncParts,
+  { target, fetch, env }: SyncParts,
   source: Agrinetd,
   force: boolean,
   run: SyncRun,
@@ -53,7 +52,7 @@ export async function pullFeeds(
   let received = 0;
   let receivedPrivate = 0;
   let ignored = 0;
-  let newAt = performance.now();
+  let newAt = env.monotonic();
 
   async function ask(
     path: string,
@@ -106,8 +105,8 @@ export async function pullFeeds(
       const taken = await target.receive(source.id, request, batch);
       received += taken.accepted;
       if (request.channel !== 'public') receivedPrivate += taken.accepted;
-      if (taken.accepted > 0) newAt = performance.now();
-      else if (performance.now() - newAt > PULL_LIMITS.uselessMs)
+      if (taken.accepted > 0) newAt = env.monotonic();
+      else if (env.monotonic() - newAt > PULL_LIMITS.uselessMs)
         throw new AgrinetError('pull-slow', `${source.url} has sent nothing new for a while`);
       ignored += taken.ignored;
       bytes += size;
@@ -115,9 +114,7 @@ export async function pullFeeds(
       size = 0;
       await run.progress({ received, bytes });
     };
-    for await (const item of decodeItems(
-      steady(answer.body, { error: pullSlow, now: systemEnv.monotonic }),
-    )) {
+    for await (const item of decodeItems(steady(answer.body, { error: pullSlow, now: env.monotonic }))) {
       const bytes = item.bytes.length + ITEM_HEAD_BYTES;
       if (size + bytes > PULL_LIMITS.batchBytes) await flush();
       batch.push(item);
@@ -144,8 +141,8 @@ export async function pullFeeds(
   let digest = '';
   async function* pages(): AsyncGenerator<FrontierPage> {
     digest = yield* readFrontierSequence(
-      counted(steady(answer.body, { error: pullSlow, now: systemEnv.monotonic })),
-      systemEnv,
+      counted(steady(answer.body, { error: pullSlow, now: env.monotonic })),
+      env,
     );
   }
   async function* counted(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {

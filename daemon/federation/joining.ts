@@ -1,6 +1,6 @@
-import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import type { RegisterRequest } from '../../api/ports/registration.ts';
+import type { Env } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { SCHEMA_VERSION } from '../../protocols/open-dialog/schema.ts';
 import type { Nonces } from '../../protocols/registry/nonces.ts';
@@ -12,7 +12,7 @@ import {
 } from '../../protocols/registry/statement.ts';
 import { openWithdrawal, sealWithdrawal } from '../../protocols/registry/withdrawal.ts';
 import type { AddressPolicy } from '../../protocols/wire/address-policy.ts';
-import { base64url, fromBase64url } from '../../protocols/wire/bytes.ts';
+import { base64url, fromBase64url, hex } from '../../protocols/wire/bytes.ts';
 import type { Identity, PeerId } from '../../protocols/wire/identity.ts';
 import { tell, type Trust } from './ask-node.ts';
 import type { Challenge } from './challenge.ts';
@@ -50,6 +50,7 @@ export interface JoiningParts {
   readonly policy: AddressPolicy;
   readonly own: () => OwnAddress;
   readonly contactEmail: string | undefined;
+  readonly env: Pick<Env, 'bytes'>;
   readonly now: () => number;
   readonly log: (message: string, fields: Record<string, unknown>) => void;
 }
@@ -70,7 +71,7 @@ export interface Joining {
 }
 
 export function createJoining(parts: JoiningParts): Joining {
-  const { identity, network, registry, nonces, fetch, challenge, policy, now } = parts;
+  const { identity, network, registry, nonces, fetch, challenge, policy, env, now } = parts;
   let challenges = 0;
   let byHand = 0;
   let hand: Promise<unknown> = Promise.resolve();
@@ -93,7 +94,7 @@ export function createJoining(parts: JoiningParts): Joining {
 
   /** Their side stands and ours does not: they are told, so that it is neither. */
   async function takeBack(url: string, receiver: PeerId, trust: Trust): Promise<void> {
-    const nonce = randomBytes(16).toString('hex');
+    const nonce = hex(env.bytes(16));
     const statement = base64url(sealWithdrawal(identity, network, { receiver, time: now(), nonce }));
     try {
       await tell(fetch, `${url}/federation/node/withdraw`, { statement }, undefined, trust);
@@ -161,7 +162,7 @@ export function createJoining(parts: JoiningParts): Joining {
       registry.mayRegister(their.peerId);
       const before = registry.get(their.peerId);
       const trust = their.tlsFingerprint === '' ? {} : { pin: their.tlsFingerprint };
-      const nonce = randomBytes(16).toString('hex');
+      const nonce = hex(env.bytes(16));
       const asked = statementFor(their.peerId, nonce, urlFor(target, parts.own()));
       const { nodeUrl, region, multiaddrs, time, tlsFingerprint } = asked;
       const body = {

@@ -1,4 +1,5 @@
 import type { ImportTotals } from '../../api/ports/exchange.ts';
+import type { Env } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import {
   LEGACY_COLLECTIONS,
@@ -37,7 +38,11 @@ export interface LegacyImporter {
   ): Promise<ImportTotals & { readonly sha256: string }>;
 }
 
-export function createLegacyImporter(table: LegacyTable, now: () => number): LegacyImporter {
+export function createLegacyImporter(
+  table: LegacyTable,
+  env: Pick<Env, 'after'>,
+  now: () => number,
+): LegacyImporter {
   /** One import of a source at a time. */
   const lanes = new Map<string, Promise<unknown>>();
 
@@ -47,10 +52,10 @@ export function createLegacyImporter(table: LegacyTable, now: () => number): Leg
     options: ImportOptions,
   ): Promise<ImportTotals & { sha256: string }> {
     // Read twice: nothing is stored of a body that breaks off, or is not what its own hash says.
-    const { sha256 } = await surveyExport(body.read(), options.signal);
+    const { sha256 } = await surveyExport(readExport(body.read(), env), options.signal);
     const writer = await table.begin(source, options.force);
     try {
-      const totals = await importItems(body.read(), writer, options, now());
+      const totals = await importItems(readExport(body.read(), env), writer, options, now());
       await writer.finish();
       return { ...totals, sha256 };
     } catch (error) {
@@ -79,10 +84,9 @@ export function createLegacyImporter(table: LegacyTable, now: () => number): Leg
 
 /** Reads all of an export and holds it against what it says of itself. */
 async function surveyExport(
-  body: AsyncIterable<Uint8Array>,
+  items: ReturnType<typeof readExport>,
   signal: AbortSignal | undefined,
 ): Promise<ExportSummary> {
-  const items = readExport(body);
   let next = await items.next();
   while (next.done !== true) {
     signal?.throwIfAborted();
@@ -110,7 +114,7 @@ async function surveyExport(
 }
 
 async function importItems(
-  body: AsyncIterable<Uint8Array>,
+  items: ReturnType<typeof readExport>,
   writer: LegacyWriter,
   options: ImportOptions,
   now: number,
@@ -137,7 +141,7 @@ async function importItems(
     waiting = [];
     await options.onProgress?.(totals);
   };
-  for await (const item of readExport(body)) {
+  for await (const item of items) {
     if (!isCollection(item.section)) continue;
     const row = item.problem ?? legacyRow(item.section, item.value, now);
     if (typeof row === 'string') refuse(item.section, item.index, idOf(item), row);

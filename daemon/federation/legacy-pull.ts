@@ -1,10 +1,10 @@
+import type { Env } from '../../protocols/env.ts';
 import type { SyncOutcome, SyncSource } from '../../api/ports/exchange.ts';
 import { AgrinetError, errorCode } from '../../protocols/errors.ts';
 import { beginningOf, gunzipped, isGzip } from '../../protocols/wire/gzip.ts';
 import { IMPORT_LIMITS } from './legacy-import.ts';
 import { spool } from './spool.ts';
 import { pullSlow, steady } from '../../protocols/wire/steady.ts';
-import { systemEnv } from '../system-env.ts';
 import type { SyncParts, SyncRun } from './sync-parts.ts';
 
 /** All of an export; old nodes are slow. */
@@ -16,7 +16,7 @@ const MAX_ETAG = 256;
 
 /** Asks an old node for its export and imports it; one that has not changed costs an ETag, or its transfer. */
 export async function pullExport(
-  { target, fetch }: SyncParts,
+  { target, fetch, env }: SyncParts,
   source: Extract<SyncSource, { kind: 'legacy' }>,
   force: boolean,
   run: SyncRun,
@@ -44,7 +44,7 @@ export async function pullExport(
     throw new AgrinetError('peer-refused', `${source.url} answered with status ${answer.status}`);
   }
   const body = await spool(
-    watched(plain(steady(answer.body, { error: pullSlow, now: systemEnv.monotonic })), run),
+    watched(plain(steady(answer.body, { error: pullSlow, now: env.monotonic }), env), run),
     IMPORT_LIMITS.bodyBytes,
   );
   try {
@@ -76,14 +76,17 @@ function keyWanted({ url, key }: Extract<SyncSource, { kind: 'legacy' }>): Agrin
 }
 
 /** The body as it was before any gzip, which its first bytes tell: headers are missing or wrong where servers compress unasked. */
-async function* plain(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+async function* plain(
+  body: AsyncIterable<Uint8Array>,
+  env: Pick<Env, 'offload'>,
+): AsyncGenerator<Uint8Array> {
   const { head, all } = await beginningOf(body, 2);
   if (!isGzip(head)) {
     yield* all;
     return;
   }
   try {
-    yield* gunzipped(all, IMPORT_LIMITS.bodyBytes, systemEnv.offload);
+    yield* gunzipped(all, IMPORT_LIMITS.bodyBytes, env.offload);
   } catch (error) {
     const code = errorCode(error);
     if (code === 'gzip-damaged')

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { jsonParser } from 'stream-json/core/parser.js';
+import { type Env, pause } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { Json } from '../../protocols/wire/json.ts';
 import { LEGACY_LIMITS } from '../../protocols/market/legacy.ts';
@@ -41,6 +41,7 @@ const malformed = (why: string, cause?: unknown): AgrinetError =>
  */
 export async function* readExport(
   body: AsyncIterable<Uint8Array>,
+  env: Pick<Env, 'after'>,
 ): AsyncGenerator<ExportItem, ExportSummary> {
   // Values come in pieces: a text of the size of the whole body would otherwise be gathered before it can be refused.
   const parse = jsonParser({ packValues: false, streamValues: true });
@@ -58,7 +59,7 @@ export async function* readExport(
       seen += tokens.length;
       if (seen > MOST_TOKENS) throw malformed('holds more values than any market has');
       // A body of the tiniest values costs most: whoever is served meanwhile waits for one piece of it only.
-      if (at > 0) await nextTurn();
+      if (at > 0) await pause(env, 0);
       for (const token of tokens) {
         const item = reader.take(token);
         if (item !== undefined) yield item;

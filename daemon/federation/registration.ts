@@ -6,6 +6,7 @@ import type {
   RegistrationPort,
   Sees,
 } from '../../api/ports/registration.ts';
+import type { Env } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { SCHEMA_VERSION } from '../../protocols/open-dialog/schema.ts';
 import type { HttpNode, HttpNodes } from '../../protocols/registry/http-nodes.ts';
@@ -65,6 +66,7 @@ export interface RegistrationParts {
   readonly sourceKeys: Pick<SourceKeys, 'set' | 'remove'>;
   readonly alarm: ApprovalParts['alarm'];
   readonly log: (message: string, fields: Record<string, unknown>) => void;
+  readonly env: Pick<Env, 'bytes'>;
   readonly now: () => number;
 }
 
@@ -87,7 +89,7 @@ function withoutKey(node: RegisteredNode, key: string | null | undefined): Regis
 /** Registration of this node with others, and of others here. */
 export function createRegistration(parts: RegistrationParts): Registration {
   const { identity, network, registry, httpNodes, sourceKeys, own, now } = parts;
-  const challenge = createChallenge({ fetch: parts.fetch, network, now });
+  const challenge = createChallenge({ fetch: parts.fetch, network, env: parts.env, now });
   const joining = createJoining({ ...parts, challenge });
   /** Where this node answers, as it signs it. */
   const ownUrl = (): string => own().publicUrl ?? own().listening;

@@ -1,4 +1,5 @@
 import type { ImportTotals, SyncOutcome, SyncSource } from '../../api/ports/exchange.ts';
+import type { Env } from '../../protocols/env.ts';
 import type { FrontierPage } from '../../protocols/mycelium/frontier-page.ts';
 import type { RangeRequest } from '../../protocols/mycelium/range.ts';
 import type { RangeItem } from '../../protocols/mycelium/range-item.ts';
@@ -40,5 +41,6 @@ export interface SyncRun {
 
 export interface SyncParts {
   readonly target: SyncTarget;
+  readonly env: Pick<Env, 'after' | 'cpu' | 'monotonic' | 'offload'>;
   readonly fetch: GuardedFetch;
 }

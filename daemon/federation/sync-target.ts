@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import type { SyncOutcome, SyncSource } from '../../api/ports/exchange.ts';
 import type { Env } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
@@ -19,7 +18,7 @@ import type { Reporter } from './sync-outcomes.ts';
 import type { SyncTarget } from './sync-parts.ts';
 
 export interface LocalTargetParts {
-  readonly env: Pick<Env, 'after' | 'cpu'>;
+  readonly env: Pick<Env, 'after' | 'bytes' | 'cpu'>;
   readonly identity: Identity;
   readonly net: string;
   readonly feeds: FeedSource;
@@ -151,7 +150,7 @@ export function createLocalTarget(parts: LocalTargetParts): LocalTarget {
         method,
         path,
         time: parts.now(),
-        nonce: new Uint8Array(randomBytes(16)),
+        nonce: parts.env.bytes(16),
       });
     },
     async renewCertificate(id) {

@@ -9,7 +9,7 @@ const NOTHING = { received: 0, imported: 0, unchanged: 0, refused: 0, bytes: 0 }
 
 /** One sync of one source. What came of it is noted at the target, also when it fails; then it throws. */
 export async function syncSource(parts: SyncParts, job: SyncJob, run: SyncRun): Promise<SyncOutcome> {
-  const { target } = parts;
+  const { target, env } = parts;
   const source = await target.source(job.source);
   if (source === undefined)
     throw new AgrinetError(
@@ -17,8 +17,8 @@ export async function syncSource(parts: SyncParts, job: SyncJob, run: SyncRun): 
       `${job.source} is not an active registered node with an address`,
     );
   // One connection for the frontier and the ranges; none is left open when the sync is over.
-  const session = openSession();
-  const over: SyncParts = { target, fetch: (url, request) => parts.fetch(url, { ...request, session }) };
+  const session = openSession(env);
+  const over: SyncParts = { target, env, fetch: (url, request) => parts.fetch(url, { ...request, session }) };
   try {
     const outcome =
       source.kind === 'agrinetd'

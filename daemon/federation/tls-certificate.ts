@@ -1,5 +1,6 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
+import { type Env, every } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 
 /** PEM certificate chain and key, for node:https. */
@@ -24,6 +25,7 @@ export interface TlsCertificate {
 export interface TlsCertificateOptions {
   readonly certFile?: string | undefined;
   readonly keyFile?: string | undefined;
+  readonly env: Pick<Env, 'after'>;
   /** A certificate that cannot be taken over is told, and the old one stays in use. */
   readonly onProblem: (error: unknown) => void;
   readonly onRenewed: (fingerprint: string) => void;
@@ -74,13 +76,13 @@ export function openTlsCertificate(options: TlsCertificateOptions): TlsCertifica
     if (next.pair !== undefined) for (const listener of listeners) listener(next.pair);
     options.onRenewed(next.fingerprint);
   };
-  const timer = setInterval(look, options.lookMs ?? LOOK_MS).unref();
+  const timer = every(options.env, options.lookMs ?? LOOK_MS, look);
   return {
     fingerprint: () => loaded.fingerprint,
     keys: () => loaded.pair,
     onChange: (renewed) => void listeners.push(renewed),
     look,
-    stop: () => clearInterval(timer),
+    stop: () => timer.cancel(),
   };
 }
 

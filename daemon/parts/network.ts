@@ -17,7 +17,7 @@ export function defineNetwork(parts: PartList, base: Base, core: Core) {
     allowPrivate: settings.allowPrivatePeers,
     allowLoopback: isLoopbackHost(settings.host),
   };
-  const fetch = createGuardedFetch({ ...policy, lookup: outside.lookup, ca: outside.ca });
+  const fetch = createGuardedFetch({ ...policy, env: base.env, lookup: outside.lookup, ca: outside.ca });
   const rule = createDialRule(
     { ...policy, allowLoopback: isLoopbackHost(settings.myceliumHost) },
     (peer) => registry.face.isActive(peer),

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createHttpTarget } from '../../daemon/federation/http-target.ts';
+import { systemEnv } from '../../daemon/system-env.ts';
 import { OWN_COVERAGE } from '../../protocols/digest/coverage.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { CATCH_UP_LIMITS } from '../../protocols/mycelium/catch-up.ts';
@@ -168,7 +169,7 @@ describe('a worker in another process', () => {
     a.befriend(b);
     b.befriend(a);
     await write(a, 400);
-    const target = createHttpTarget(b.url, 'key');
+    const target = createHttpTarget(b.url, 'key', systemEnv);
     await expect(b.sync(a.identity.peerId, { target }), 'without the scope').rejects.toThrow(/Unauthorized/);
     b.trustEveryone = ['read', 'worker'];
     expect((await b.sync(a.identity.peerId, { target })).received).toBeGreaterThan(0);

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createHttpTarget } from '../../daemon/federation/http-target.ts';
+import { systemEnv } from '../../daemon/system-env.ts';
 import { type ExchangeNode, startExchangeNode } from '../support/exchange-node.ts';
 import { type LoopbackServer, serve } from '../support/loopback-server.ts';
 
@@ -66,7 +67,9 @@ describe('a source behind a key', () => {
     const path = `/federation/source?id=${encodeURIComponent(id)}`;
     expect((await node.fetch(path, { scopes: ['read'] })).status).toBe(403);
     node.trustEveryone = ['read', 'worker'];
-    expect(await node.sync(id, { target: createHttpTarget(node.url, 'any') })).toMatchObject({ imported: 1 });
+    expect(await node.sync(id, { target: createHttpTarget(node.url, 'any', systemEnv) })).toMatchObject({
+      imported: 1,
+    });
     for (const public_ of ['/federation/export', '/federation/legacy/listings', '/federation/feeds'])
       expect(await (await node.fetch(public_)).text()).not.toContain(KEY);
     for await (const value of node.ledgerNode.db.level.values())

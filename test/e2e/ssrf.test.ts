@@ -169,7 +169,7 @@ function askPeerUrls(list: readonly string[], fetch: GuardedFetch): Promise<stri
 
 describe('addresses that others can steer', () => {
   let node: RegistrationNode;
-  const closed = createGuardedFetch({ allowPrivate: false, lookup: resolve });
+  const closed = createGuardedFetch({ env: systemEnv, allowPrivate: false, lookup: resolve });
 
   beforeAll(async () => {
     canary.on('connection', () => connections++);
@@ -200,7 +200,7 @@ describe('addresses that others can steer', () => {
 
   it('lead nowhere by a redirect, even where loopback is allowed', async () => {
     const open = await registrationNode();
-    const fetch = createGuardedFetch({ allowPrivate: false, allowLoopback: true });
+    const fetch = createGuardedFetch({ env: systemEnv, allowPrivate: false, allowLoopback: true });
     for (const status of [300, 301, 302, 303, 307, 308]) {
       const location = `http://127.0.0.1:${port}/federation/identity`;
       const redirector = await serve((_, outgoing) => outgoing.writeHead(status, { location }).end());
@@ -225,7 +225,7 @@ describe('addresses that others can steer', () => {
   it('would have been noticed: the canary counts', async () => {
     const socket = connect(port, '127.0.0.1');
     await once(socket, 'close');
-    const fetch = createGuardedFetch({ allowPrivate: true, lookup: resolve });
+    const fetch = createGuardedFetch({ env: systemEnv, allowPrivate: true, lookup: resolve });
     const code = await fetch(`http://loopback.test:${port}`, { timeoutMs: 2000, maxBytes: 100 }).catch(
       errorCode,
     );

@@ -171,7 +171,7 @@ export async function startExchangeNode(certificate?: Certificate): Promise<Exch
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   const url = `${certificate === undefined ? 'http' : 'https'}://127.0.0.1:${port}`;
-  const guarded = createGuardedFetch({ allowPrivate: true });
+  const guarded = createGuardedFetch({ env: systemEnv, allowPrivate: true });
 
   const node: ExchangeNode = {
     identity,
@@ -215,7 +215,7 @@ export async function startExchangeNode(certificate?: Certificate): Promise<Exch
     refreshParticipants: () => participants.load(store),
     sync: (source, { force = false, target = exchange.target } = {}) =>
       syncSource(
-        { target, fetch: guarded },
+        { target, env: systemEnv, fetch: guarded },
         { source, force },
         { signal: new AbortController().signal, progress: async () => undefined },
       ),

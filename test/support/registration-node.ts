@@ -75,7 +75,11 @@ export async function registrationNode(
   );
   const nonces = await createNonces(nonceStore(db));
   const policy = { allowPrivate: false, allowLoopback };
-  const fetch: GuardedFetch = createGuardedFetch({ ...policy, ...(lookup === undefined ? {} : { lookup }) });
+  const fetch: GuardedFetch = createGuardedFetch({
+    env: systemEnv,
+    ...policy,
+    ...(lookup === undefined ? {} : { lookup }),
+  });
   const control = await openAccess({
     db,
     settings: {
@@ -101,6 +105,7 @@ export async function registrationNode(
     tlsFingerprint: tls?.fingerprint ?? '',
   } as RegistrationNode['own'];
   const registration = createRegistration({
+    env: systemEnv,
     identity,
     network: 'test',
     registry,

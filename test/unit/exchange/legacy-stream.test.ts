@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type ExportItem, readExport } from '../../../daemon/federation/legacy-stream.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { legacyRow } from '../../../protocols/market/legacy.ts';
 
 async function* chunks(text: string, size: number): AsyncGenerator<Uint8Array> {
@@ -10,7 +11,7 @@ async function* chunks(text: string, size: number): AsyncGenerator<Uint8Array> {
 
 async function read(text: string, size = 7) {
   const found: ExportItem[] = [];
-  const items = readExport(chunks(text, size));
+  const items = readExport(chunks(text, size), systemEnv);
   let next = await items.next();
   for (; next.done !== true; next = await items.next()) found.push(next.value);
   return { items: found, summary: next.value };

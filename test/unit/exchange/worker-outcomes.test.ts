@@ -100,7 +100,7 @@ it('a code of no version is refused, and nothing is noted', async () => {
 });
 
 it('a worker of this version is understood', async () => {
-  const target = createHttpTarget(node.url, 'key');
+  const target = createHttpTarget(node.url, 'key', systemEnv);
   await target.noteSync(source, { ...NOTHING, error: { code: 'not-asked-for', message: FREE_TEXT } });
   expect(node.outcomes.at(-1)).toMatchObject({
     reporter: 'worker',

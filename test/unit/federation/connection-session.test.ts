@@ -3,6 +3,7 @@ import type { RequestListener } from 'node:http';
 import type { Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type ConnectionSession, openSession } from '../../../daemon/federation/connection-session.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import {
   createGuardedFetch,
   type GuardedAnswer,
@@ -13,7 +14,7 @@ import { type Certificate, makeCertificate } from '../../support/certificates.ts
 import { type ExchangeNode, startExchangeNode } from '../../support/exchange-node.ts';
 import { type LoopbackServer, serve } from '../../support/loopback-server.ts';
 
-const fetchLoopback = createGuardedFetch({ allowPrivate: false, allowLoopback: true });
+const fetchLoopback = createGuardedFetch({ env: systemEnv, allowPrivate: false, allowLoopback: true });
 const open: { stop(): unknown }[] = [];
 
 async function server(listener: RequestListener, tls?: Certificate): Promise<LoopbackServer> {
@@ -22,7 +23,7 @@ async function server(listener: RequestListener, tls?: Certificate): Promise<Loo
   return made;
 }
 function begin(): { session: ConnectionSession; ask: Ask } {
-  const session = openSession();
+  const session = openSession(systemEnv);
   open.push({ stop: () => session.close() });
   const ask: Ask = (url, request = {}) =>
     fetchLoopback(url, { timeoutMs: 5000, maxBytes: 1000, session, ...request });

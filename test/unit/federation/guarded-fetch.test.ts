@@ -3,6 +3,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Resolve } from '../../../daemon/checked-lookup.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { createGuardedFetch, type GuardedRequest } from '../../../daemon/federation/guarded-fetch.ts';
 import { errorCode } from '../../../protocols/errors.ts';
 import { type Certificate, makeCertificate } from '../../support/certificates.ts';
@@ -23,7 +24,7 @@ afterEach(async () => {
   for (const each of open.splice(0)) await each.close();
 });
 
-const fetchLoopback = createGuardedFetch({ allowPrivate: false, allowLoopback: true });
+const fetchLoopback = createGuardedFetch({ env: systemEnv, allowPrivate: false, allowLoopback: true });
 const codeOf = async (work: Promise<unknown>): Promise<string> =>
   work.then(
     () => 'none',
@@ -113,6 +114,7 @@ describe('the guarded fetcher', () => {
     const url = `http://peer.test:${peer.port}`;
     // Would the name be resolved a second time, the connection would go to another address.
     const turning = createGuardedFetch({
+      env: systemEnv,
       allowPrivate: false,
       allowLoopback: true,
       lookup: resolver(['127.0.0.2'], ['127.0.0.3']),
@@ -120,7 +122,7 @@ describe('the guarded fetcher', () => {
     expect(Buffer.from(await (await turning(url, REQUEST)).bytes()).toString()).toBe('peer');
 
     for (const addresses of [['127.0.0.2'], ['8.8.8.8', '127.0.0.2'], ['::ffff:127.0.0.2'], ['fe80::1%lo']]) {
-      const closed = createGuardedFetch({ allowPrivate: false, lookup: resolver(addresses) });
+      const closed = createGuardedFetch({ env: systemEnv, allowPrivate: false, lookup: resolver(addresses) });
       expect(await codeOf(closed(`https://peer.test:${peer.port}`, REQUEST))).toBe('address-refused');
     }
     expect(peer.connections()).toBe(1);
@@ -155,7 +157,7 @@ describe('certificates of peers', () => {
   it('wants a CA and the right name without a pin, and reports any certificate when told to', async () => {
     const peer = await server((_, outgoing) => outgoing.end('{}'), { tls: first });
     const lookup = resolver(['127.0.0.1']);
-    const trusting = createGuardedFetch({ allowPrivate: true, lookup, ca: first.cert });
+    const trusting = createGuardedFetch({ env: systemEnv, allowPrivate: true, lookup, ca: first.cert });
     const url = (name: string): string => `https://${name}:${peer.port}`;
     expect(await codeOf(fetchLoopback(peer.url, REQUEST))).toBe('certificate-changed');
     expect(await codeOf(trusting(url('peer.test'), REQUEST))).toBe('none');

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { openTlsCertificate, type TlsPair } from '../../../daemon/federation/tls-certificate.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { makeCertificate } from '../../support/certificates.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 import { waitFor } from '../../support/wait.ts';
@@ -18,6 +19,7 @@ describe('the certificate of this node', () => {
     const problems: unknown[] = [];
     const told: TlsPair[] = [];
     const tls = openTlsCertificate({
+      env: systemEnv,
       certFile,
       keyFile,
       onProblem: (error) => problems.push(error),
@@ -43,11 +45,11 @@ describe('the certificate of this node', () => {
   it('may be a proxy’s, and must be readable at the start', () => {
     writeFileSync(certFile, first.cert);
     const quiet = { onProblem: () => undefined, onRenewed: () => undefined };
-    const behind = openTlsCertificate({ certFile, ...quiet });
+    const behind = openTlsCertificate({ env: systemEnv, certFile, ...quiet });
     expect([behind.fingerprint(), behind.keys()]).toEqual([first.fingerprint, undefined]);
     behind.stop();
-    expect(openTlsCertificate(quiet).fingerprint()).toBe('');
+    expect(openTlsCertificate({ env: systemEnv, ...quiet }).fingerprint()).toBe('');
     for (const files of [{ keyFile }, { certFile: keyFile }, { certFile: join(dir.path, 'absent') }])
-      expect(() => openTlsCertificate({ ...files, ...quiet })).toThrow(/TLS/);
+      expect(() => openTlsCertificate({ env: systemEnv, ...files, ...quiet })).toThrow(/TLS/);
   });
 });

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it, test } from 'vitest';
 import { readExport } from '../../../daemon/federation/legacy-stream.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { readPrefixAnswer, branchAt, type PrefixRow } from '../../../protocols/digest/prefix.ts';
 import { errorCode } from '../../../protocols/errors.ts';
 import { lineHash, NO_LINES, type AuditLine } from '../../../protocols/audit/chain.ts';
@@ -151,7 +152,7 @@ async function* inPieces(bytes: Uint8Array, size: number): AsyncGenerator<Uint8A
 
 it('an export is what it says of itself, in either form', async () => {
   const { json, lines } = vectors.export;
-  const reading = readExport(inPieces(new TextEncoder().encode(json), 11));
+  const reading = readExport(inPieces(new TextEncoder().encode(json), 11), systemEnv);
   let step = await reading.next();
   while (step.done !== true) step = await reading.next();
   expect(step.value).toMatchObject({ count: step.value.claimedCount, sha256: step.value.claimedSha256 });
@@ -161,6 +162,6 @@ it('an export is what it says of itself, in either form', async () => {
     sha256: sha256Hex(items.join('')),
   });
   await expect(
-    Array.fromAsync(readExport(inPieces(new TextEncoder().encode('[]'), 1))).catch(errorCode),
+    Array.fromAsync(readExport(inPieces(new TextEncoder().encode('[]'), 1), systemEnv)).catch(errorCode),
   ).resolves.toBe('export-malformed');
 });

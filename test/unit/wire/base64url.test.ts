@@ -102,7 +102,7 @@ it('a proof of identity in another spelling proves nothing, nor tells the time',
       bytes: async () => bytes,
     } as unknown as GuardedAnswer;
   };
-  const challenge = createChallenge({ fetch, network: 'test', now: () => NOW });
+  const challenge = createChallenge({ fetch, network: 'test', env: systemEnv, now: () => NOW });
   const parts = { fetch, network: 'test', env: { ...systemEnv, now: () => NOW } };
   const node = { id: nodeOf(1).peerId, label: 'one', url, tlsFingerprint: '' };
   const clock = () => probeClock(parts, node, new AbortController().signal);
