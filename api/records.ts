@@ -1,6 +1,6 @@
 import type { JSONValue } from 'hono/utils/types';
 import { AgrinetError } from '../protocols/errors.ts';
-import { viewJson } from '../protocols/market/catalogue.ts';
+import { viewJson } from '../protocols/market/record-fields.ts';
 import { parseCoordinates } from '../protocols/market/coordinates.ts';
 import { coordinatesText } from '../protocols/market/listing-place.ts';
 import type { Scalar } from '../protocols/open-dialog/change.ts';

@@ -1,6 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import type { JSONValue } from 'hono/utils/types';
-import { scalarsOf } from '../../protocols/market/catalogue.ts';
+import { scalarsOf } from '../../protocols/market/record-fields.ts';
 import type { Catalogue } from '../../protocols/market/catalogue.ts';
 import { TLS_FINGERPRINT } from '../../protocols/registry/statement.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';

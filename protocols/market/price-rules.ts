@@ -1,3 +1,4 @@
+import { AgrinetError } from '../errors.ts';
 import { isoDay } from '../wire/iso-time.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -15,7 +16,7 @@ export function lastPriceDay(now: number): string {
  * Why something that a client brings is no observed price of a real day; undefined when it is one. It guards what this node
  * writes itself: what others have signed is judged by the schema alone, and so alike everywhere.
  */
-export function priceProblem(price: unknown, date: unknown, now: number): string | undefined {
+function priceProblem(price: unknown, date: unknown, now: number): string | undefined {
   if (typeof price === 'number') {
     if (price === 0) return 'price: 0 is no price';
     if (!(price > 0) || price > MOST) return `price: ${price} is no price`;
@@ -28,6 +29,12 @@ export function priceProblem(price: unknown, date: unknown, now: number): string
   if (date > lastPriceDay(now)) return `date: ${date} is more than a day ahead`;
   if (date < FIRST_DAY) return `date: ${date} is before ${FIRST_DAY}`;
   return undefined;
+}
+
+/** Throws `fields-invalid` for what is no observed price of a real day. */
+export function requirePrice(price: unknown, date: unknown, now: number): void {
+  const problem = priceProblem(price, date, now);
+  if (problem !== undefined) throw new AgrinetError('fields-invalid', problem);
 }
 
 /** Whether a price of `date` may take the place of one of the day `held`. A day that is still to come keeps nothing out. */

@@ -6,7 +6,7 @@ import type { Entry } from '../../protocols/feed/entry.ts';
 import { decodeOp, encodeOp } from '../../protocols/feed/op.ts';
 import { draftEdit, type Patch } from '../../protocols/ledger/drafts.ts';
 import { placedOps } from '../../protocols/ledger/placed-ops.ts';
-import { viewJson } from '../../protocols/market/catalogue.ts';
+import { viewJson } from '../../protocols/market/record-fields.ts';
 import { decodeChange, encodeChange, type Scalar } from '../../protocols/open-dialog/change.ts';
 import { genesisOf, SCHEMA_FIELD } from '../../protocols/open-dialog/genesis.ts';
 import { evaluateWhole } from '../support/evaluate-whole.ts';

@@ -2,7 +2,7 @@ import { draftFact } from '../../ledger/drafts.ts';
 import type { RecordState } from '../../open-dialog/record.ts';
 import { base64url } from '../../wire/bytes.ts';
 import { parseRecordKey, type RecordKey } from '../../wire/ids.ts';
-import { scalarsOf } from '../catalogue.ts';
+import { scalarsOf } from '../record-fields.ts';
 import { nodeOf, parseParty } from '../party.ts';
 import type { HeldContracts } from './held-contracts.ts';
 import type { Body, BookParts, BookReader, Case } from './types.ts';

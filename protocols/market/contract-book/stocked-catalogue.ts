@@ -1,7 +1,8 @@
 import { AgrinetError } from '../../errors.ts';
 import type { PeerId } from '../../wire/identity.ts';
 import { recordKey, type RecordKey } from '../../wire/ids.ts';
-import { type Catalogue, scalarsOf } from '../catalogue.ts';
+import type { Catalogue } from '../catalogue.ts';
+import { scalarsOf } from '../record-fields.ts';
 import { available } from '../contract/stock.ts';
 import type { Locks } from './locks.ts';
 import type { Shelf } from './shelf.ts';

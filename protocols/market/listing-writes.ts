@@ -1,0 +1,82 @@
+import type { Env } from '../env.ts';
+import { AgrinetError } from '../errors.ts';
+import { draftEdit, type Patch } from '../ledger/drafts.ts';
+import { base64url } from '../wire/bytes.ts';
+import { isLocalId } from '../wire/ids.ts';
+import type { Catalogue } from './catalogue-types.ts';
+import { withPlace } from './listing-place.ts';
+import type { OwnRecords } from './own-records.ts';
+import { parseParty } from './party.ts';
+import { replacesPriceOf, requirePrice } from './price-rules.ts';
+import { scalarsOf } from './record-fields.ts';
+
+type ListingWrites = Pick<Catalogue, 'createListing' | 'putListing' | 'putPriceListing'>;
+
+/** Listings as clients create and replace them. */
+export function listingWrites(records: OwnRecords, env: Pick<Env, 'now' | 'bytes'>): ListingWrites {
+  return {
+    async createListing(body) {
+      const { id: given, ...rest } = withPlace(body);
+      const id = given === undefined ? base64url(env.bytes(12)) : given;
+      if (typeof id !== 'string' || !isLocalId(id))
+        throw new AgrinetError('id-invalid', 'id: 1 to 64 letters, digits, - or _');
+      const fields = { status: 'active', ...scalarsOf('listings', rest) };
+      requireName(fields);
+      const key = records.key('listings', id);
+      return records.save(key, (known, pen) => {
+        if (known?.exists === true && !known.tombstone)
+          throw new AgrinetError('listing-exists', `listing ${id} exists; change it with PATCH or PUT`);
+        return draftEdit(pen, key, 'public', known, fields);
+      });
+    },
+    async putListing(id, body) {
+      if (!isLocalId(id)) throw new AgrinetError('id-invalid', 'id: 1 to 64 letters, digits, - or _');
+      const fields = { status: 'active', ...scalarsOf('listings', withPlace(body)) };
+      requireName(fields);
+      const key = records.key('listings', id);
+      return records.save(key, (known, pen) => {
+        const gone = Object.keys(known?.view ?? {}).filter((field) => !Object.hasOwn(fields, field));
+        return draftEdit(pen, key, 'public', known, {
+          ...Object.fromEntries(gone.map((f) => [f, undefined])),
+          ...fields,
+        });
+      });
+    },
+    putPriceListing(id, body) {
+      if (!isLocalId(id)) throw new AgrinetError('id-invalid', 'id: 1 to 64 letters, digits, - or _');
+      const fields = scalarsOf('listings', withPlace(body));
+      requireName(fields);
+      const { price, priceDate } = fields;
+      requirePrice(price, priceDate, env.now());
+      const seller = fields['userId'];
+      if (
+        seller !== undefined &&
+        (parseParty(`${seller}@${records.self}`) === undefined || parseParty(seller))
+      )
+        throw new AgrinetError('fields-invalid', 'userId: must be the bare name of a user of this node');
+      if (typeof price !== 'number' || typeof priceDate !== 'string')
+        throw new AgrinetError('fields-invalid', 'price and priceDate: required');
+      const key = records.key('listings', id);
+      // Held against what stands there inside the write: two imports at once end at the newer price, whoever comes first.
+      return records.save(key, (known, pen) => {
+        if (known?.exists !== true)
+          return draftEdit(pen, key, 'public', known, { status: 'active', ...fields });
+        const newer = replacesPriceOf(known.view['priceDate'], priceDate, env.now());
+        return draftEdit(pen, key, 'public', known, newer ? fields : {});
+      });
+    },
+  };
+}
+
+const NAMES = ['title', 'commodity', 'productId'] as const;
+
+function requireName(fields: Patch): void {
+  const problems = [
+    ...(fields['type'] === undefined ? ['type: required, "offer" or "request"'] : []),
+    ...(NAMES.some((name) => typeof fields[name] === 'string' && fields[name] !== '')
+      ? []
+      : ['one of title, commodity or productId is required']),
+  ];
+  if (problems.length > 0)
+    throw new AgrinetError('fields-invalid', problems.join('; '), { details: { problems } });
+}

@@ -1,0 +1,47 @@
+import { AgrinetError } from '../errors.ts';
+import type { Scalar } from '../open-dialog/change.ts';
+import type { RecordState } from '../open-dialog/record.ts';
+import { COLLECTIONS, fieldRule } from '../open-dialog/schema.ts';
+import type { Json } from '../wire/json.ts';
+
+const LIST_FIELDS = new Set(['images', 'tags', 'interoperability']);
+
+/** The fields of a JSON body as scalars: numbers in text where a number belongs, lists as one JSON scalar, coordinates with five decimals. */
+export function scalarsOf(
+  collectionName: string,
+  body: Readonly<Record<string, unknown>>,
+): Record<string, Scalar | undefined> {
+  const collection = COLLECTIONS[collectionName];
+  const fields: Record<string, Scalar | undefined> = {};
+  for (const [field, value] of Object.entries(body)) {
+    const rule = collection && fieldRule(collection, field);
+    if (value === null) fields[field] = undefined;
+    else if (typeof value === 'number' && rule?.type === 'string')
+      fields[field] = field.startsWith('geo') ? value.toFixed(5) : String(value);
+    else if (typeof value === 'number') fields[field] = value === 0 ? 0 : value;
+    else if (typeof value === 'string' && rule?.type === 'number' && value.trim() !== '')
+      fields[field] = Number(value);
+    else if (typeof value === 'string' || typeof value === 'boolean') fields[field] = value;
+    else if (Array.isArray(value) || typeof value === 'object') fields[field] = JSON.stringify(value);
+    else
+      throw new AgrinetError('fields-invalid', `${field}: must be text, a number, true or false, or a list`);
+  }
+  return fields;
+}
+
+/** A view as JSON: lists that were kept as one scalar are lists again. */
+export function viewJson(view: RecordState['view']): Record<string, Json> {
+  const json: Record<string, Json> = {};
+  for (const [field, value] of Object.entries(view))
+    json[field] = typeof value === 'string' && LIST_FIELDS.has(field) ? listOf(value) : value;
+  return json;
+}
+
+function listOf(text: string): Json {
+  if (!text.startsWith('[')) return text;
+  try {
+    return JSON.parse(text) as Json; // what JSON.parse returns is JSON
+  } catch {
+    return text; // written by somebody who meant text that begins with a bracket
+  }
+}
