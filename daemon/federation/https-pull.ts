@@ -10,10 +10,11 @@ import { decodeItems } from '../../protocols/mycelium/item-sequence.ts';
 import { encodeRangeRequest, type RangeRequest } from '../../protocols/mycelium/range.ts';
 import { FRAME_LIMITS } from '../../protocols/mycelium/range-frame.ts';
 import { ITEM_HEAD_BYTES, type RangeItem } from '../../protocols/mycelium/range-item.ts';
-import { REQUEST_HEADER, REQUEST_LIMITS } from '../../protocols/mycelium/signed-request.ts';
+import { REQUEST_LIMITS } from '../../protocols/mycelium/signed-request.ts';
 import { base64url } from '../../protocols/wire/bytes.ts';
 import type { GuardedAnswer } from './guarded-fetch.ts';
 import { pullSlow, steady } from '../../protocols/wire/steady.ts';
+import { type Question, SourceAsker } from './source-asker.ts';
 import type { SyncParts, SyncRun } from './sync-parts.ts';
 
 export const PULL_LIMITS = {
@@ -38,83 +39,111 @@ export const PULL_LIMITS = {
 } as const;
 
 type Agrinetd = Extract<SyncSource, { kind: 'agrinetd' }>;
-type Body = { readonly method: 'GET' | 'POST'; readonly body?: Uint8Array };
 
 /** Mycelium over HTTPS: the source's frontier, then the ranges that are lacking here. */
-export async function pullFeeds(
-  { target, fetch, env }: SyncParts,
+export function pullFeeds(
+  parts: SyncParts,
   source: Agrinetd,
   force: boolean,
   run: SyncRun,
 ): Promise<SyncOutcome> {
-  let pin = source.tlsFingerprint;
-  let bytes = 0;
-  let received = 0;
-  let receivedPrivate = 0;
-  let ignored = 0;
-  let newAt = env.monotonic();
+  return new HttpsPull(parts, source, run).pull(force);
+}
 
-  async function ask(
-    path: string,
-    { method, body }: Body,
-    limits: { timeoutMs: number; maxBytes: number },
-    headers: Record<string, string> = {},
-  ): Promise<GuardedAnswer> {
-    run.signal.throwIfAborted();
-    const once = async (): Promise<GuardedAnswer> =>
-      fetch(`${source.url}${path}`, {
-        method,
-        headers: { ...headers, [REQUEST_HEADER]: await target.signRequest(source.id, method, path) },
-        ...(body === undefined ? {} : { body }),
-        ...(pin === '' ? {} : { pin }),
-        ...limits,
-        idleMs: PULL_LIMITS.idleMs,
-        signal: run.signal,
-      });
-    let answer: GuardedAnswer;
-    try {
-      answer = await once();
-    } catch (error) {
-      if (errorCode(error) !== 'certificate-changed') throw error;
-      pin = await target.renewCertificate(source.id);
-      answer = await once();
-    }
-    if (answer.status !== 200 && answer.status !== 304) {
-      await answer.bytes().catch(() => undefined); // only so that the connection is free again
-      throw new AgrinetError('peer-refused', `${source.url} answered with status ${answer.status}`);
-    }
-    return answer;
+class HttpsPull {
+  readonly #parts: SyncParts;
+  readonly #source: Agrinetd;
+  readonly #run: SyncRun;
+  readonly #asker: SourceAsker;
+  #bytes = 0;
+  #received = 0;
+  #receivedPrivate = 0;
+  #ignored = 0;
+  /** When something came that was new here. */
+  #newAt: number;
+  /** Total digest that the source has shown, hex. */
+  #digest = '';
+
+  constructor(parts: SyncParts, source: Agrinetd, run: SyncRun) {
+    this.#parts = parts;
+    this.#source = source;
+    this.#run = run;
+    this.#asker = new SourceAsker(parts, source, run.signal);
+    this.#newAt = parts.env.monotonic();
   }
 
-  async function pullRange(request: RangeRequest): Promise<void> {
-    const encoded = encodeRangeRequest(request);
-    const have = base64url(encoded);
-    const posted = have.length > REQUEST_LIMITS.haveCharacters;
-    const query = new URLSearchParams({ channel: request.channel });
-    if (!posted) query.set('have', have);
-    const answer = await ask(
-      `/federation/feeds/${request.author}?${query.toString()}`,
-      posted ? { method: 'POST', body: encoded } : { method: 'GET' },
-      { timeoutMs: PULL_LIMITS.rangeMs, maxBytes: PULL_LIMITS.rangeBytes },
-      posted ? { 'content-type': 'application/cbor' } : {},
-    );
+  async pull(force: boolean): Promise<SyncOutcome> {
+    const { id, etag } = this.#source;
+    const nothing = { received: 0, imported: 0, unchanged: 0, refused: 0 };
+    const answer = await this.#asker.ask({
+      path: '/federation/feeds',
+      timeoutMs: PULL_LIMITS.frontierMs,
+      idleMs: PULL_LIMITS.idleMs,
+      maxBytes: PULL_LIMITS.frontierBytes,
+      headers: {
+        accept: FRONTIER_SEQUENCE,
+        ...(!force && etag !== undefined ? { 'if-none-match': etag } : {}),
+      },
+    });
+    if (answer.status === 304) {
+      await answer.bytes();
+      return { ...nothing, bytes: this.#bytes, ...(etag === undefined ? {} : { etag }) };
+    }
+    await this.#pullRanges(await this.#parts.target.plan(id, this.#pages(answer)));
+    const shown = answer.headers['etag'];
+    return {
+      ...nothing,
+      received: this.#received,
+      ...(this.#receivedPrivate === 0 ? {} : { receivedPrivate: this.#receivedPrivate }),
+      refused: this.#ignored,
+      bytes: this.#bytes,
+      lastHash: this.#digest,
+      ...(this.#ignored === 0 && typeof shown === 'string' ? { etag: shown } : {}),
+    };
+  }
+
+  async *#pages(answer: GuardedAnswer): AsyncGenerator<FrontierPage> {
+    const { env } = this.#parts;
+    const body = this.#counted(steady(answer.body, { error: pullSlow, now: env.monotonic }));
+    this.#digest = yield* readFrontierSequence(body, env);
+  }
+
+  async *#counted(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const chunk of body) {
+      this.#bytes += chunk.length;
+      yield chunk;
+    }
+  }
+
+  /** Some at a time. One feed that fails does not keep the others from coming; the first failure is thrown in the end. */
+  async #pullRanges(requests: readonly RangeRequest[]): Promise<void> {
+    const waiting = [...requests];
+    let failure: unknown;
+    const worker = async (): Promise<void> => {
+      for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+        try {
+          await this.#pullRange(next);
+        } catch (error) {
+          failure ??= error;
+          if (this.#run.signal.aborted || errorCode(error) === 'certificate-foreign') waiting.length = 0;
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: PULL_LIMITS.parallel }, worker));
+    if (failure !== undefined) throw failure;
+  }
+
+  async #pullRange(request: RangeRequest): Promise<void> {
+    const answer = await this.#asker.ask(questionFor(request));
+    const body = steady(answer.body, { error: pullSlow, now: this.#parts.env.monotonic });
     let batch: RangeItem[] = [];
     let size = 0;
     const flush = async (): Promise<void> => {
-      run.signal.throwIfAborted();
-      const taken = await target.receive(source.id, request, batch);
-      received += taken.accepted;
-      if (request.channel !== 'public') receivedPrivate += taken.accepted;
-      if (taken.accepted > 0) newAt = env.monotonic();
-      else if (env.monotonic() - newAt > PULL_LIMITS.uselessMs)
-        throw new AgrinetError('pull-slow', `${source.url} has sent nothing new for a while`);
-      ignored += taken.ignored;
-      bytes += size;
+      await this.#takeIn(request, batch, size);
       batch = [];
       size = 0;
-      await run.progress({ received, bytes });
     };
-    for await (const item of decodeItems(steady(answer.body, { error: pullSlow, now: env.monotonic }))) {
+    for await (const item of decodeItems(body)) {
       const bytes = item.bytes.length + ITEM_HEAD_BYTES;
       if (size + bytes > PULL_LIMITS.batchBytes) await flush();
       batch.push(item);
@@ -124,56 +153,35 @@ export async function pullFeeds(
     if (batch.length > 0) await flush();
   }
 
-  const answer = await ask(
-    '/federation/feeds',
-    { method: 'GET' },
-    { timeoutMs: PULL_LIMITS.frontierMs, maxBytes: PULL_LIMITS.frontierBytes },
-    {
-      accept: FRONTIER_SEQUENCE,
-      ...(!force && source.etag !== undefined ? { 'if-none-match': source.etag } : {}),
-    },
-  );
-  const nothing = { received: 0, imported: 0, unchanged: 0, refused: 0 };
-  if (answer.status === 304) {
-    await answer.bytes();
-    return source.etag === undefined ? { ...nothing, bytes } : { ...nothing, bytes, etag: source.etag };
+  async #takeIn(request: RangeRequest, batch: readonly RangeItem[], size: number): Promise<void> {
+    const { target, env } = this.#parts;
+    const { id, url } = this.#source;
+    this.#run.signal.throwIfAborted();
+    const taken = await target.receive(id, request, batch);
+    this.#received += taken.accepted;
+    if (request.channel !== 'public') this.#receivedPrivate += taken.accepted;
+    if (taken.accepted > 0) this.#newAt = env.monotonic();
+    else if (env.monotonic() - this.#newAt > PULL_LIMITS.uselessMs)
+      throw new AgrinetError('pull-slow', `${url} has sent nothing new for a while`);
+    this.#ignored += taken.ignored;
+    this.#bytes += size;
+    await this.#run.progress({ received: this.#received, bytes: this.#bytes });
   }
-  let digest = '';
-  async function* pages(): AsyncGenerator<FrontierPage> {
-    digest = yield* readFrontierSequence(
-      counted(steady(answer.body, { error: pullSlow, now: env.monotonic })),
-      env,
-    );
-  }
-  async function* counted(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-    for await (const chunk of body) {
-      bytes += chunk.length;
-      yield chunk;
-    }
-  }
-  const waiting = [...(await target.plan(source.id, pages()))];
-  let failure: unknown;
-  // One feed that fails does not keep the others from coming.
-  const worker = async (): Promise<void> => {
-    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-      try {
-        await pullRange(next);
-      } catch (error) {
-        failure ??= error;
-        if (run.signal.aborted || errorCode(error) === 'certificate-foreign') waiting.length = 0;
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: PULL_LIMITS.parallel }, worker));
-  if (failure !== undefined) throw failure;
-  const etag = answer.headers['etag'];
+}
+
+/** A request too long for a query is posted. */
+function questionFor(request: RangeRequest): Question {
+  const encoded = encodeRangeRequest(request);
+  const have = base64url(encoded);
+  const posted = have.length > REQUEST_LIMITS.haveCharacters;
+  const query = new URLSearchParams({ channel: request.channel });
+  if (!posted) query.set('have', have);
   return {
-    ...nothing,
-    received,
-    ...(receivedPrivate === 0 ? {} : { receivedPrivate }),
-    refused: ignored,
-    bytes,
-    lastHash: digest,
-    ...(ignored === 0 && typeof etag === 'string' ? { etag } : {}),
+    path: `/federation/feeds/${request.author}?${query.toString()}`,
+    ...(posted ? { body: encoded } : {}),
+    headers: posted ? { 'content-type': 'application/cbor' } : {},
+    timeoutMs: PULL_LIMITS.rangeMs,
+    idleMs: PULL_LIMITS.idleMs,
+    maxBytes: PULL_LIMITS.rangeBytes,
   };
 }
