@@ -3,11 +3,8 @@ import { join } from 'node:path';
 import { AgrinetError } from '../protocols/errors.ts';
 import { fullKey } from '../storage/keyspace.ts';
 import { refuseHalfRestored } from '../storage/restored.ts';
-import { openApiKey, type OwnApiKey } from './api-key.ts';
-import { clockLine } from './clock-line.ts';
-import { openTlsCertificate } from './federation/tls-certificate.ts';
+import { openApiKey } from './api-key.ts';
 import { shutFolder } from './folder-modes.ts';
-import { startHttp } from './http.ts';
 import { identityPath, loadOrCreateIdentity, readIdentity } from './identity-file.ts';
 import { lockIdentity } from './lock.ts';
 import { createLogger, type Logger, standardOutput } from './logger.ts';
@@ -57,13 +54,13 @@ export interface RunningDaemon {
 }
 
 /**
- * Starts one daemon in this process, whose signals stay the caller's: `hangups` is given what to do at a hangup, before the database is
+ * Starts one daemon in this process, whose signals stay the caller's: `onHangup` is given what to do at a hangup, before the database is
  * opened, which may take long. What was started is stopped again when a later part fails.
  */
 export async function startDaemon(
   settings: Settings,
   logger: Logger,
-  hangups: (onHangup: () => void) => void = () => undefined,
+  onHangup: (look: () => void) => void = () => undefined,
 ): Promise<RunningDaemon> {
   await using starting = new AsyncDisposableStack();
   await refuseHalfRestored(settings.dataDir);
@@ -73,61 +70,20 @@ export async function startDaemon(
   const lock = await lockIdentity(identity.peerId);
   starting.defer(() => lock.release());
   const apiKey = await openApiKey(settings.dataDir, settings, systemEnv);
-  const tls = openTlsCertificate({
-    env: systemEnv,
-    certFile: settings.tlsCertFile,
-    keyFile: settings.tlsKeyFile,
-    onProblem: (error) => logger.error({ err: error }, 'TLS certificate not taken over'),
-    onRenewed: (fingerprint) => logger.info({ fingerprint }, 'TLS certificate renewed'),
-  });
-  hangups(() => tls.look());
-  starting.defer(() => tls.stop());
-  const node = await createNode(settings, identity, logger);
-  starting.defer(() => node.stop());
-  const publishing = new AbortController();
-  starting.defer(() => publishing.abort());
-  await publishKey(node, apiKey, publishing.signal);
-  const http = await startHttp(node, apiKey.key, tls);
-  starting.defer(() => http.stop());
+  const running = await createNode({ settings, identity, apiKey, logger, onHangup });
+  starting.defer(() => running.stop());
   const { peerId } = identity;
   logger.info({ peerId, network: settings.myceliumNetwork, region: settings.region }, 'started');
   const started = starting.move();
   return {
-    node,
-    url: http.url,
+    node: running.node,
+    url: running.url,
     async stop() {
       logger.info('stopping');
       await started.disposeAsync();
       logger.info('stopped');
     },
   };
-}
-
-/** Between two looks at a clock that is wrong. */
-const CLOCK_LOOK_MS = 1000;
-
-/** Makes the first key known: at once, or as soon as the clock can be right. */
-async function publishKey(
-  { clock, logger }: Pick<Node, 'clock' | 'logger'>,
-  apiKey: OwnApiKey,
-  stop: AbortSignal,
-): Promise<void> {
-  if (clock.credible()) {
-    await apiKey.publish();
-    return;
-  }
-  for (const line of clockLine(clock)) logger.error(line);
-  const timer = setInterval(() => {
-    if (!clock.credible()) return;
-    apiKey.publish().then(
-      () => {
-        clearInterval(timer);
-        logger.info('the clock is set: keys are made again');
-      },
-      (error: unknown) => logger.error({ err: error }, 'the first key could not be written; tried again'),
-    );
-  }, CLOCK_LOOK_MS);
-  stop.addEventListener('abort', () => clearInterval(timer));
 }
 
 /** What has to answer for the daemon to be alive. */

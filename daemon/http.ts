@@ -1,56 +1,58 @@
 import type { AddressInfo } from 'node:net';
-import { createApp } from '../api/app.ts';
+import type { Server } from 'node:http';
+import type { Env } from '../protocols/env.ts';
 import { AgrinetError } from '../protocols/errors.ts';
 import type { TlsCertificate } from './federation/tls-certificate.ts';
-import { createHttpServer } from './http-server.ts';
-import type { Node } from './node.ts';
+import { createHttpServer, type HttpServerOptions } from './http-server.ts';
 import type { Settings } from './settings.ts';
-import { createServices } from './services.ts';
+
+/** Where the API listens: nowhere, an empty text, before the server has started. */
+export interface Listening {
+  url: string;
+}
 
 export interface HttpServer {
   readonly url: string;
   stop(): Promise<void>;
 }
 
+export interface ServeOptions {
+  readonly settings: Pick<Settings, 'host' | 'port'>;
+  readonly app: Pick<HttpServerOptions, 'fetch'>;
+  readonly tls: Pick<TlsCertificate, 'keys' | 'onChange'>;
+  readonly env: Pick<Env, 'after'>;
+}
+
 /** Requests under way may take this long after a stop was asked for. */
 const DRAIN_MS = 2000;
 
-/** The HTTP API of a node on its HOST and PORT. Throws `port-busy`. */
-export async function startHttp(node: Node, apiKey: string, tls: TlsCertificate): Promise<HttpServer> {
-  const { settings, logger } = node;
-  let url = '';
-  const services = await createServices(node, { apiKey, url: () => url, tls });
+/** Serves an app on HOST and PORT. Throws `port-busy`. */
+export async function serve({ settings, app, tls, env }: ServeOptions): Promise<HttpServer> {
   const pair = tls.keys();
-  const { server, renew } = createHttpServer({ fetch: createApp(services.context).fetch, tls: pair });
+  const { server, renew } = createHttpServer({ fetch: app.fetch, tls: pair });
   tls.onChange(renew);
-  try {
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', (error: NodeJS.ErrnoException) => reject(startError(error, settings)));
-      server.listen(settings.port, settings.host, resolve);
-    });
-  } catch (error) {
-    await services.stop();
-    throw error;
-  }
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => reject(startError(error, settings)));
+    server.listen(settings.port, settings.host, resolve);
+  });
   const address = server.address() as AddressInfo; // it listens on TCP
   const host = settings.host.includes(':') ? `[${settings.host}]` : settings.host;
-  url = `${pair === undefined ? 'http' : 'https'}://${host}:${address.port}`;
-  logger.info({ url }, 'listening');
   return {
-    url,
-    async stop() {
-      services.close();
-      await new Promise<void>((resolve) => {
-        const late = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
-        server.close(() => {
-          clearTimeout(late);
-          resolve();
-        });
-        server.closeIdleConnections();
-      });
-      await services.stop();
-    },
+    url: `${pair === undefined ? 'http' : 'https'}://${host}:${address.port}`,
+    stop: () => drain(server, env),
   };
+}
+
+/** Resolves when what was under way is done, or cut off. */
+function drain(server: Server, env: Pick<Env, 'after'>): Promise<void> {
+  return new Promise((resolve) => {
+    const late = env.after(DRAIN_MS, () => server.closeAllConnections(), { holds: true });
+    server.close(() => {
+      late.cancel();
+      resolve();
+    });
+    server.closeIdleConnections();
+  });
 }
 
 function startError(error: NodeJS.ErrnoException, settings: Pick<Settings, 'host' | 'port'>): Error {

@@ -1,58 +1,83 @@
-import type { Coverage } from '../protocols/digest/coverage.ts';
-import type { Identity, PeerId } from '../protocols/wire/identity.ts';
-import type { Channel } from '../protocols/wire/ids.ts';
+import type { Identity } from '../protocols/wire/identity.ts';
+import type { OwnApiKey } from './api-key.ts';
+import type { Listening } from './http.ts';
 import type { Logger } from './logger.ts';
 import { machine, type Outside } from './outside.ts';
 import { PartList } from './parts.ts';
+import { defineKeys } from './parts/access.ts';
+import { defineApi } from './parts/api.ts';
+import { defineAudit } from './parts/audit.ts';
 import { defineBase } from './parts/base.ts';
 import { defineCore } from './parts/core.ts';
+import { defineExamination } from './parts/examination.ts';
+import { defineExchange, defineForget } from './parts/exchange.ts';
+import { defineCertificate, defineFirstKey, defineHttp, defineLongRequests } from './parts/http.ts';
+import { defineJobs, defineWork } from './parts/jobs.ts';
+import { defineMarket } from './parts/market.ts';
+import { defineMirror } from './parts/mirror.ts';
 import { defineNetwork } from './parts/network.ts';
+import { defineRegistration } from './parts/registration.ts';
+import { runningNode } from './parts/running.ts';
+import { defineReading, defineSources } from './parts/sources.ts';
+import { defineReach, defineScrub } from './parts/watch.ts';
 import type { Settings } from './settings.ts';
+import { createStandings } from './standings.ts';
 
-/** Starts one node, from its storage to its network; what stands on it is in `services.ts`. Everything that was started is stopped again when a later part fails. */
-export async function createNode(
-  settings: Settings,
-  identity: Identity,
-  logger: Logger,
-  other: Partial<Outside> = {},
-) {
-  const outside: Outside = { ...machine, ...other };
-  const parts = new PartList(outside.env, logger);
-  const base = defineBase(parts, { settings, identity, logger, outside });
-  const core = defineCore(parts, base);
-  const network = defineNetwork(parts, base, core);
-  await parts.start();
-  const { clock, env, hooks, alarms } = base;
-  const { participants, offences, refusal } = core;
-  const store = core.store.face;
-  return {
-    settings,
-    identity,
-    env,
-    clock,
-    store,
-    db: core.database.face,
-    outbox: core.outbox.face,
-    ledger: core.ledger.face,
-    registry: core.registry.face,
-    host: network.host.face,
-    discovery: network.discovery.face,
-    mycelium: network.mycelium.face,
-    offences,
-    refusal,
-    alarms,
-    events: core.events.face,
-    rejoin: core.rejoin.face,
-    merges: core.merger.face,
-    fetch: network.fetch,
-    policy: network.policy,
-    logger,
-    digestOf: (author: PeerId, covers?: Coverage): string => store.digests.ownerDigest(author, covers),
-    mayHold: (peer: string, channel: Channel): boolean => participants.mayHold(peer, channel),
-    hooks,
-    stop: () => parts.stop(),
-  };
+export type { Node } from './parts/running.ts';
+
+export interface NodeOptions {
+  readonly settings: Settings;
+  readonly identity: Identity;
+  readonly apiKey: OwnApiKey;
+  readonly logger: Logger;
+  /** Given what is to be done at a hangup of the process. */
+  readonly onHangup?: (look: () => void) => void;
 }
 
-/** What a running node shows; each part names what it uses of it. */
-export type Node = Awaited<ReturnType<typeof createNode>>;
+/** Starts one node: all its parts, from the clock to its HTTP API, each after those it uses. They stop in reverse, also when a later one fails to start. */
+export async function createNode(options: NodeOptions, other: Partial<Outside> = {}) {
+  const { settings, identity, apiKey, logger, onHangup = () => undefined } = options;
+  const outside: Outside = { ...machine, ...other };
+  const parts = new PartList(outside.env, logger);
+  const listening: Listening = { url: '' };
+  const closing = new AbortController();
+
+  const base = defineBase(parts, { settings, identity, logger, outside });
+  const tls = parts.add(defineCertificate({ ...base, onHangup }));
+  const core = defineCore(parts, base);
+  const network = defineNetwork(parts, base, core);
+
+  const node = runningNode(base, core, network);
+  const standings = createStandings(node);
+  const { leftOut, reader } = defineReading(parts, node);
+  const sources = parts.add(defineSources(node));
+  const keys = parts.add(defineKeys(node, apiKey.key));
+  const { notifications, jobs } = defineJobs(parts, node, sources);
+  const audited = defineAudit(parts, node, { reader, keys });
+  const market = defineMarket(parts, node, { reader, audited, sources, standings });
+  const { reliability, trends } = market;
+  const reach = parts.add(defineReach(node, sources));
+  const scrub = parts.add(defineScrub(node));
+
+  const standing = { sources, audited, market, reach, standings, listening, tls };
+  const registration = parts.add(defineRegistration(node, standing));
+  const exchanged = { reader, sources, jobs, registration, reach, reliability, scrub, standings };
+  const exchange = parts.add(defineExchange(node, exchanged));
+  const forget = parts.add(defineForget(node, { sources, reader, audited }));
+  const limits = outside.mirrorLimits;
+  const mirror = parts.add(defineMirror(node, { reader, market, limits }));
+  defineWork(parts, node, { notifications, jobs, keys, exchange, audit: audited, trends });
+  const examined = { standings, reach, jobs, scrub, mirror, registration, reader };
+  const examination = defineExamination(parts, node, examined);
+
+  const trade = { leftOut, reader, notifications, market };
+  const operation = { audited, jobs, scrub, forget, mirror, examination };
+  const federation = { registration, exchange, standings };
+  const served = { ...trade, ...operation, ...federation, closing: closing.signal };
+  const context = parts.add(defineApi(node, served));
+  parts.add(defineFirstKey(node, apiKey));
+  parts.add(defineHttp(base, { context, tls, listening }));
+  parts.add(defineLongRequests(node, closing));
+  await parts.start();
+  return { node, context: context.face, url: listening.url, parts: parts.names, stop: () => parts.stop() };
+}

@@ -1,7 +1,9 @@
 import type { Env } from '../protocols/env.ts';
 import type { StartMergeWorker } from '../protocols/open-dialog/merge-thread.ts';
+import type { MirrorLimits } from '../storage/mirror/limits.ts';
 import { Database, type DatabaseEnv } from '../storage/database.ts';
 import type { GuardedFetchOptions } from './federation/guarded-fetch.ts';
+import { type HttpServer, serve, type ServeOptions } from './http.ts';
 import { createHost, type Host, type HostOptions } from './libp2p-host.ts';
 import { startMergeWorker } from './merging/start-merge-worker.ts';
 import { systemEnv } from './system-env.ts';
@@ -13,6 +15,10 @@ export interface Outside extends Pick<GuardedFetchOptions, 'lookup' | 'ca'> {
   readonly openDatabase: (dataDir: string, env: DatabaseEnv) => Promise<Database>;
   readonly startMergeWorker: StartMergeWorker;
   readonly createHost: (options: HostOptions) => Promise<Host>;
+  /** The HTTP API on a socket. */
+  readonly serve: (options: ServeOptions) => Promise<HttpServer>;
+  /** Other times than the mirror's own. */
+  readonly mirrorLimits?: Partial<MirrorLimits>;
 }
 
 /** The machine this process runs on. */
@@ -21,4 +27,5 @@ export const machine: Outside = {
   openDatabase: (dataDir, env) => Database.open(dataDir, env),
   startMergeWorker,
   createHost,
+  serve,
 };

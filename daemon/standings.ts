@@ -1,11 +1,11 @@
 import type { Sees } from '../api/ports/registration.ts';
-import type { ApiContext, KnownPeer } from '../api/context.ts';
+import type { ApiContext, KnownPeer, OwnerDigest } from '../api/context.ts';
 import { type Coverage, type NotCompared, notCompared, OWN_COVERAGE } from '../protocols/digest/coverage.ts';
 import { frontierOf } from '../protocols/feed/frontier.ts';
 import type { PeerId } from '../protocols/wire/identity.ts';
 import type { PeerStanding } from './federation/registration.ts';
 import { gapRowsOf } from './forget/gap-rows.ts';
-import type { Node } from './node.ts';
+import type { Node } from './parts/running.ts';
 
 /** What this process knows of its peers, and the digests of what it holds. */
 export interface Standings {
@@ -22,87 +22,93 @@ export interface Standings {
   priceDigest(): string;
 }
 
-export function createStandings(
-  node: Pick<Node, 'identity' | 'store' | 'registry' | 'mycelium' | 'discovery' | 'host' | 'digestOf'>,
-): Standings {
-  const { identity, store, registry, mycelium, discovery, host } = node;
-  const self = identity.peerId;
+/** What of the node it reads, each time anew: it may be made before the node has started. */
+export type StandingsNode = Pick<
+  Node,
+  'identity' | 'store' | 'registry' | 'mycelium' | 'discovery' | 'host' | 'digestOf'
+>;
 
-  function lagOf(peer: string, sees: Sees): number {
-    let lag = 0;
-    for (const { author, channel, items } of mycelium.frontiers().get(peer) ?? []) {
-      const held = new Map(store.feeds(author, channel).map((feed) => [feed.epoch, feed.seq]));
-      if (channel !== 'public' && sees !== 'whole') continue;
-      if (author !== self && registry.standing(author) !== 'followed') continue;
-      for (const { epoch, seq } of items) lag += Math.max(0, seq - (held.get(epoch) ?? 0));
-    }
-    return lag;
-  }
-
-  const leftOut = (peer: string): readonly NotCompared[] => {
-    const knows = mycelium.coverageOf(peer)?.knows;
-    return knows === undefined ? [] : notCompared(knows);
-  };
-
+export function createStandings(node: StandingsNode): Standings {
   return {
-    peer(peer, sees) {
-      const found = discovery.snapshot().find(({ subject }) => subject === peer);
-      const connected = found?.connected ?? host.libp2p.getPeers().some((each) => each.toString() === peer);
-      const listings = store.digests.one('public', peer, 'listings')?.count ?? 0;
-      return {
-        connected,
-        nextRetryAt: found?.nextRetryAt,
-        lag: lagOf(peer, sees),
-        notCompared: leftOut(peer),
-        listings,
-        users: 0,
-      };
-    },
-    lag: lagOf,
-    notCompared: leftOut,
-    known() {
-      const connected = new Set(host.libp2p.getPeers().map(String));
-      const waiting = new Map(
-        discovery
-          .snapshot()
-          .flatMap((p) => (p.kind === 'bootstrap' ? [] : [[p.subject, p.nextRetryAt] as const])),
-      );
-      return [...new Set([...connected, ...waiting.keys()])].map((peerId) => {
-        const nextRetryAt = waiting.get(peerId);
-        const base = { peerId, registered: registry.isActive(peerId), connected: connected.has(peerId) };
-        return nextRetryAt === undefined ? base : { ...base, nextRetryAt };
-      });
-    },
-    digest() {
-      const byOwner = store.digests.of('public');
-      const owners = Object.create(null) as Record<
-        string,
-        ReturnType<ApiContext['digest']>['owners'][string]
-      >;
-      const authors = new Set<PeerId>([
-        ...[...byOwner.keys()].map((owner) => owner as PeerId), // owners are authors of admitted entries
-        ...store.feedGroups().flatMap((g) => (g.channel === 'public' ? [g.author] : [])),
-      ]);
-      const gaps = new Map(gapRowsOf(store, true).map(({ id, ...gap }) => [id, gap]));
-      for (const owner of [...authors].sort()) {
-        const forgotten = gaps.get(owner);
-        const collections = Object.fromEntries(
-          [...(byOwner.get(owner) ?? [])].sort(([a], [b]) => (a < b ? -1 : 1)),
-        );
-        owners[owner] = {
-          frontier: frontierOf(store.feeds(owner, 'public')),
-          digest: node.digestOf(owner),
-          collections,
-          ...(forgotten === undefined ? {} : { forgotten }),
-        };
-      }
-      return { digest: store.digests.total(), covers: OWN_COVERAGE, owners };
-    },
-    totalDigest: (covers) => store.digests.total(covers),
+    peer: (peer, sees) => peerStanding(node, peer, sees),
+    lag: (peer, sees) => lagOf(node, peer, sees),
+    notCompared: (peer) => leftOutOf(node, peer),
+    known: () => knownPeers(node),
+    digest: () => digestOf(node),
+    totalDigest: (covers) => node.store.digests.total(covers),
     priceDigest: () =>
-      [...store.digests.of('public')]
+      [...node.store.digests.of('public')]
         .map(([owner, collections]) => `${owner}:${collections.get('prices')?.digest ?? ''}`)
         .sort()
         .join(),
   };
+}
+
+function lagOf({ identity, store, registry, mycelium }: StandingsNode, peer: string, sees: Sees): number {
+  let lag = 0;
+  for (const { author, channel, items } of mycelium.frontiers().get(peer) ?? []) {
+    const held = new Map(store.feeds(author, channel).map((feed) => [feed.epoch, feed.seq]));
+    if (channel !== 'public' && sees !== 'whole') continue;
+    if (author !== identity.peerId && registry.standing(author) !== 'followed') continue;
+    for (const { epoch, seq } of items) lag += Math.max(0, seq - (held.get(epoch) ?? 0));
+  }
+  return lag;
+}
+
+function leftOutOf({ mycelium }: StandingsNode, peer: string): readonly NotCompared[] {
+  const knows = mycelium.coverageOf(peer)?.knows;
+  return knows === undefined ? [] : notCompared(knows);
+}
+
+function peerStanding(node: StandingsNode, peer: PeerId, sees: Sees): ReturnType<Standings['peer']> {
+  const { discovery, host, store } = node;
+  const found = discovery.snapshot().find(({ subject }) => subject === peer);
+  const connected = found?.connected ?? host.libp2p.getPeers().some((each) => each.toString() === peer);
+  const listings = store.digests.one('public', peer, 'listings')?.count ?? 0;
+  return {
+    connected,
+    nextRetryAt: found?.nextRetryAt,
+    lag: lagOf(node, peer, sees),
+    notCompared: leftOutOf(node, peer),
+    listings,
+    users: 0,
+  };
+}
+
+function knownPeers({ discovery, host, registry }: StandingsNode): KnownPeer[] {
+  const connected = new Set(host.libp2p.getPeers().map(String));
+  const waiting = new Map(
+    discovery
+      .snapshot()
+      .flatMap((p) => (p.kind === 'bootstrap' ? [] : [[p.subject, p.nextRetryAt] as const])),
+  );
+  return [...new Set([...connected, ...waiting.keys()])].map((peerId) => {
+    const nextRetryAt = waiting.get(peerId);
+    const base = { peerId, registered: registry.isActive(peerId), connected: connected.has(peerId) };
+    return nextRetryAt === undefined ? base : { ...base, nextRetryAt };
+  });
+}
+
+function digestOf(node: StandingsNode): ReturnType<ApiContext['digest']> {
+  const { store } = node;
+  const byOwner = store.digests.of('public');
+  const owners = Object.create(null) as Record<string, OwnerDigest>;
+  const authors = new Set<PeerId>([
+    ...[...byOwner.keys()].map((owner) => owner as PeerId), // owners are authors of admitted entries
+    ...store.feedGroups().flatMap((g) => (g.channel === 'public' ? [g.author] : [])),
+  ]);
+  const gaps = new Map(gapRowsOf(store, true).map(({ id, ...gap }) => [id, gap]));
+  for (const owner of [...authors].sort()) {
+    const forgotten = gaps.get(owner);
+    const collections = Object.fromEntries(
+      [...(byOwner.get(owner) ?? [])].sort(([a], [b]) => (a < b ? -1 : 1)),
+    );
+    owners[owner] = {
+      frontier: frontierOf(store.feeds(owner, 'public')),
+      digest: node.digestOf(owner),
+      collections,
+      ...(forgotten === undefined ? {} : { forgotten }),
+    };
+  }
+  return { digest: store.digests.total(), covers: OWN_COVERAGE, owners };
 }

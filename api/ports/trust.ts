@@ -1,6 +1,7 @@
 import type { TrustProof, TrustScore } from '../../protocols/market/trust.ts';
 import type { FenceReason } from '../../protocols/market/geofence.ts';
-import type { Rated, RatingsService } from '../../protocols/market/ratings.ts';
+import type { RatingSubmission } from '../../protocols/market/rating-submission.ts';
+import type { Rated, Ratings } from '../../protocols/market/ratings.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 
 /** How a node does as a peer: shown beside its score, and never a part of it. */
@@ -29,7 +30,7 @@ export interface TrustPort {
   rated(): Promise<readonly Rated[]>;
 }
 
-export type RatingsPort = Pick<RatingsService, 'submit' | 'list' | 'standing'>;
+export type RatingsPort = RatingSubmission & Pick<Ratings, 'list' | 'standing'>;
 
 /** What of others' records is shown here. */
 export interface FencePort {

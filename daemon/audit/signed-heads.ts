@@ -1,7 +1,7 @@
 import type { AuditHead } from '../../protocols/audit/chain.ts';
 import { draftFact } from '../../protocols/ledger/drafts.ts';
 import type { Reader } from '../../storage/reader.ts';
-import type { Node } from '../node.ts';
+import type { Node } from '../parts/running.ts';
 import { createNumberCipher, type NumberCipher } from '../number-cipher.ts';
 
 /** Heads of the audit log in the node's own feed. How many lines it has is for this node alone. */

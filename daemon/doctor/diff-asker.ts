@@ -8,7 +8,7 @@ import type { RegisteredNode } from '../../protocols/registry/registry.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { openSession } from '../federation/connection-session.ts';
 import { PULL_LIMITS } from '../federation/https-pull.ts';
-import type { Node } from '../node.ts';
+import type { Node } from '../parts/running.ts';
 import { DIFF_LIMITS } from './diff-limits.ts';
 
 /** What a peer shows: its public feeds, and all that its version knows; its digests are over what both know. */

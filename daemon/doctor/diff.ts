@@ -8,7 +8,7 @@ import type { FrontierGroup } from '../../protocols/mycelium/frontier-page.ts';
 import type { RegisteredNode, Registry } from '../../protocols/registry/registry.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import { openSession } from '../federation/connection-session.ts';
-import type { Node } from '../node.ts';
+import type { Node } from '../parts/running.ts';
 import { DiffAsker, type PeerShown } from './diff-asker.ts';
 import { DIFF_LIMITS } from './diff-limits.ts';
 import type { DigestTrees } from './digest-trees.ts';

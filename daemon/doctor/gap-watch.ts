@@ -1,6 +1,6 @@
 import { type Env, every } from '../../protocols/env.ts';
 import { missingEpochs } from '../../protocols/feed/frontier.ts';
-import type { Node } from '../node.ts';
+import type { Node } from '../parts/running.ts';
 import type { Standings } from '../standings.ts';
 import type { OnlineFacts } from './facts.ts';
 

@@ -10,7 +10,7 @@ import type { PeerId } from '../../protocols/wire/identity.ts';
 import { parseRecordKey } from '../../protocols/wire/ids.ts';
 import type { ListedVerdict } from '../../storage/store.ts';
 import { gapRowsOf } from '../forget/gap-rows.ts';
-import type { Node } from '../node.ts';
+import type { Node } from '../parts/running.ts';
 import type { NodeFact, OnlineFacts } from './facts.ts';
 import { harmless } from './finding.ts';
 import type { OnlineSources } from './online-facts.ts';

@@ -1,6 +1,6 @@
 import type { DoctorPort, DoctorReport } from '../../api/ports/doctor.ts';
-import type { Node } from '../node.ts';
-import type { PartList } from '../parts.ts';
+import type { Node } from '../parts/running.ts';
+import type { Started } from '../parts.ts';
 import { startStallWatch } from '../stalls/stall-watch.ts';
 import type { Standings } from '../standings.ts';
 import { createDiffer, type DiffedNode } from './diff.ts';
@@ -24,15 +24,23 @@ export type DoctorSources = Pick<OnlineSources, 'registration' | 'jobs' | 'reade
 export type DoctorNode = ExaminedNode & DiffedNode & Pick<Node, 'refusal' | 'mayHold'>;
 
 /** The doctor of a running node: it notes disk space and gaps as time goes, and examines the node when it is asked. */
-export function startDoctor(node: DoctorNode, sources: DoctorSources, parts: PartList): DoctorPort {
-  const examined = { node, sources, ...startWatches(node, sources, parts) };
+export function startDoctor(node: DoctorNode, sources: DoctorSources): Started<DoctorPort> {
+  const watches = startWatches(node, sources);
+  const examined = { node, sources, ...watches };
   let running: Promise<DoctorReport> | undefined;
   return {
-    diff: createDiffer(node, sources.trees),
-    // However often it is asked at once, the peers are asked once.
-    examine() {
-      running ??= examine(examined).finally(() => (running = undefined));
-      return running;
+    face: {
+      diff: createDiffer(node, sources.trees),
+      // However often it is asked at once, the peers are asked once.
+      examine() {
+        running ??= examine(examined).finally(() => (running = undefined));
+        return running;
+      },
+    },
+    stop() {
+      watches.stalls.stop();
+      watches.gaps.stop();
+      watches.disk.stop();
     },
   };
 }
@@ -46,7 +54,7 @@ interface Watches {
   readonly begun: number;
 }
 
-function startWatches(node: DoctorNode, sources: DoctorSources, parts: PartList): Watches {
+function startWatches(node: DoctorNode, sources: DoctorSources): Watches {
   const { env, settings } = node;
   const { steady } = node.clock;
   const begun = steady();
@@ -59,9 +67,7 @@ function startWatches(node: DoctorNode, sources: DoctorSources, parts: PartList)
     env,
     steady,
   );
-  parts.started('disk trend', () => disk.stop());
   const gaps = startGapWatch(node, sources.standings, env, steady);
-  parts.started('gap watch', () => gaps.stop());
   const stalls = startStallWatch(node, node.env, ({ peer, channel, epoch, there, sinceMs }) =>
     node.alarms.raise({
       kind: 'feed-stalled',
@@ -72,7 +78,6 @@ function startWatches(node: DoctorNode, sources: DoctorSources, parts: PartList)
       minutes: Math.floor(sinceMs / 60_000),
     }),
   );
-  parts.started('stall watch', () => stalls.stop());
   return { disk, gaps, stalls, begun };
 }
 

@@ -15,14 +15,14 @@ import type { Offences } from '../../protocols/mycelium/offences.ts';
 import type { FeedSource } from '../../protocols/mycelium/ports.ts';
 import { rangeItems } from '../../protocols/mycelium/range.ts';
 import { openRequest, RequestNonces } from '../../protocols/mycelium/signed-request.ts';
-import type { RegisteredNode, Registry } from '../../protocols/registry/registry.ts';
+import type { Registry } from '../../protocols/registry/registry.ts';
 import type { Identity, PeerId } from '../../protocols/wire/identity.ts';
 import type { Channel } from '../../protocols/wire/ids.ts';
 import { ChangeOrder } from '../../storage/change-order.ts';
 import type { Database } from '../../storage/database.ts';
 import { LegacyTable } from '../../storage/legacy-table.ts';
 import type { Reader } from '../../storage/reader.ts';
-import { sourceTable, type SourceTable } from '../../storage/source-table.ts';
+import type { SourceTable } from '../../storage/source-table.ts';
 import { createLegacyImporter, IMPORT_LIMITS } from './legacy-import.ts';
 import { spool } from './spool.ts';
 import type { SyncTarget } from './sync-parts.ts';
@@ -40,13 +40,11 @@ export interface ExchangeParts {
   readonly reader: Reader;
   readonly feeds: FeedSource;
   readonly ledger: Pick<Ledger, 'receive' | 'receiveProof' | 'receiveErasure'>;
-  readonly registry: Pick<Registry, 'list' | 'isActive' | 'standing'>;
-  /** Nodes without an identity that the operator registered. */
-  readonly httpNodes: () => readonly {
-    readonly id: `legacy:${string}`;
-    readonly origin: string;
-    readonly status: RegisteredNode['status'];
-  }[];
+  readonly registry: Pick<Registry, 'isActive' | 'standing'>;
+  /** Whom this node can sync with over HTTP. */
+  readonly sources: () => SyncSource[];
+  /** How far it has come with each of them. */
+  readonly table: SourceTable;
   /** What an old back end is to be asked with. */
   readonly sourceKey: (id: string) => string | undefined;
   readonly mayHold: (peer: string, channel: Channel) => boolean;
@@ -76,34 +74,17 @@ export interface Exchange {
   readonly port: ExchangePort;
   /** For the handler of `federation-sync` jobs in this process. */
   readonly target: SyncTarget;
-  readonly table: SourceTable;
 }
 
 /** Export, import and pulls over HTTP of this node. */
 export function createExchange(parts: ExchangeParts): Exchange {
-  const { identity, db, feeds, registry, now } = parts;
+  const { identity, db, feeds, registry, sources, now } = parts;
   const steady = parts.steady ?? now;
   const changes = new ChangeOrder(db, parts.reader);
   const legacyTable = new LegacyTable(db);
   const importer = createLegacyImporter(legacyTable, parts.env, now);
-  const table = sourceTable(db);
   const nonces = new RequestNonces();
   let queuedAt = -Infinity;
-
-  function sources(): SyncSource[] {
-    const peers = registry.list().flatMap(({ peerId, url, status, tlsFingerprint }): SyncSource[] => {
-      const address = url.replace(/\/+$/, '');
-      return status === 'active' && address !== ''
-        ? [{ kind: 'agrinetd', id: peerId, url: address, tlsFingerprint }]
-        : [];
-    });
-    const old = parts
-      .httpNodes()
-      .flatMap(({ id, origin, status }): SyncSource[] =>
-        status === 'active' ? [{ kind: 'legacy', id, url: origin }] : [],
-      );
-    return [...peers, ...old];
-  }
 
   /** What is held of the source is made anew from its feeds; what is lacking comes with the sync, whose frontier is seen again. */
   async function rebuildFrom(source: SyncSource): Promise<void> {
@@ -122,7 +103,7 @@ export function createExchange(parts: ExchangeParts): Exchange {
     sources,
     sourceKey: parts.sourceKey,
     importer,
-    table,
+    table: parts.table,
     renewCertificate: parts.renewCertificate,
     isDistrusted: (id) => parts.offences.isOut(id, now()),
     onOutcome: parts.onOutcome,
@@ -215,7 +196,7 @@ export function createExchange(parts: ExchangeParts): Exchange {
       noteSync: (id, outcome) => target.note(id, reportedOutcome(outcome), 'worker'),
     },
   };
-  return { port, target, table };
+  return { port, target };
 }
 
 function originOf(url: string): string | undefined {

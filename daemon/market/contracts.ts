@@ -1,15 +1,16 @@
 import { every } from '../../protocols/env.ts';
-import type { BookParts, ContractBook } from '../../protocols/market/contract-book/types.ts';
+import type { Case, ContractBook } from '../../protocols/market/contract-book/types.ts';
 import { openContractBook } from '../../protocols/market/contract-book/book.ts';
 import { createCatalogue } from '../../protocols/market/catalogue.ts';
+import type { Ratings } from '../../protocols/market/ratings.ts';
 import type { RecordState } from '../../protocols/open-dialog/record.ts';
 import type { Json } from '../../protocols/wire/json.ts';
 import { parseRecordKey, publicId, type RecordKey } from '../../protocols/wire/ids.ts';
 import type { Reader } from '../../storage/reader.ts';
 import { refuseWrongClock } from '../clock-line.ts';
 import type { Listens } from '../hooks.ts';
-import type { Node } from '../node.ts';
-import type { PartList } from '../parts.ts';
+import type { Started } from '../parts.ts';
+import type { Node } from '../parts/running.ts';
 import { fieldHistory } from './field-history.ts';
 
 /** How often holds are looked at that may be over, milliseconds. */
@@ -26,9 +27,8 @@ export type ContractsNode = Pick<
 export function startContracts(
   node: ContractsNode,
   reader: Reader,
-  parts: PartList,
-  rated: Pick<BookParts, 'ratedAt' | 'ratedContract'>,
-): ContractBook {
+  ratings: Pick<Ratings, 'standing' | 'contractOf'>,
+): Started<ContractBook> {
   const { identity, settings, ledger, registry, events, logger, clock, env } = node;
   const book = openContractBook({
     identity,
@@ -36,7 +36,8 @@ export function startContracts(
     ledger,
     catalogue: createCatalogue(ledger, identity.peerId, env),
     reader,
-    ...rated,
+    ratedAt: (contract) => ratedAt(contract, ratings),
+    ratedContract: (rating) => ratings.contractOf(rating),
     history: fieldHistory(node.store),
     isActive: (peer) => registry.isActive(peer),
     bytes: env.bytes,
@@ -49,15 +50,32 @@ export function startContracts(
       events.emit('ping.update', { contractId: idOf(contract), ping: newsOf(ping) }, { userId }),
     onFailure: (error) => logger.warn({ err: error }, 'contracts could not be looked through'),
   });
-  parts.started('contracts', () => book.stop());
   node.hooks.committed.on('contracts', ({ changes }) => book.note(changes));
   const sweeper = every(env, HOLD_SWEEP_MS, () => {
     book
       .sweep()
       .catch((error: unknown) => logger.warn({ err: error }, 'a hold could not be released; tried again'));
   });
-  parts.started('hold sweeper', () => sweeper.cancel());
-  return book;
+  return {
+    face: book,
+    stop() {
+      sweeper.cancel();
+      return book.stop();
+    },
+  };
+}
+
+/** When one party of a contract last rated the other. */
+async function ratedAt(
+  { state, contract: { parties } }: Case,
+  ratings: Pick<Ratings, 'standing'>,
+): Promise<number> {
+  const [one, other] = parties;
+  const given = await Promise.all([
+    ratings.standing(state.key, one, other),
+    ratings.standing(state.key, other, one),
+  ]);
+  return Math.max(0, ...given.map((rating) => rating?.ratedAt ?? 0));
 }
 
 function idOf(key: RecordKey): string {

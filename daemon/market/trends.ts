@@ -23,7 +23,12 @@ export interface TrendsParts {
 }
 
 /** Trends of this node: what the routes need, and what publishes. */
-export function createTrends(parts: TrendsParts): { port: TrendsPort; publisher: TrendPublisher } {
+export interface Trends {
+  readonly port: TrendsPort;
+  readonly publisher: TrendPublisher;
+}
+
+export function createTrends(parts: TrendsParts): Trends {
   const { self, settings, ledger, reader, priceDigest, transactions, now } = parts;
   const { region, trendSnapshotHours: hours } = settings;
   const prices = createHeldPrices(reader, priceDigest);

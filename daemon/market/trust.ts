@@ -1,66 +1,22 @@
 import type { TrendsPort } from '../../api/ports/trends.ts';
 import type { TrustPort } from '../../api/ports/trust.ts';
-import type { ContractBook } from '../../protocols/market/contract-book/types.ts';
-import { createRatings, type RatingsService } from '../../protocols/market/ratings.ts';
 import { nodeOf } from '../../protocols/market/party.ts';
-import type { PeerId } from '../../protocols/wire/identity.ts';
-import type { Reader } from '../../storage/reader.ts';
-import { reliabilityTable } from '../../storage/node-tables.ts';
-import type { Listens } from '../hooks.ts';
-import type { Node } from '../node.ts';
-import type { PartList } from '../parts.ts';
-import { countReliability, type ReliabilityCounts } from './reliability.ts';
+import type { Ratings } from '../../protocols/market/ratings.ts';
+import type { Registry } from '../../protocols/registry/registry.ts';
 import { isOfOneRecord } from '../../protocols/unread.ts';
+import type { PeerId } from '../../protocols/wire/identity.ts';
+import type { ReliabilityCounts } from './reliability.ts';
 
-export interface Trust {
-  readonly ratings: RatingsService;
-  readonly trust: TrustPort;
-  readonly reliability: ReliabilityCounts;
-  /** Contracts of which a public rating says that users of this node have settled them. */
-  readonly ratedTrades: (node: PeerId) => Promise<ReadonlySet<string>>;
-}
-
-/** What ratings and reliability use of the node. */
-export type TrustNode = Pick<
-  Node,
-  'identity' | 'settings' | 'clock' | 'env' | 'db' | 'registry' | 'ledger' | 'logger'
-> &
-  Listens<'committed' | 'reopened' | 'pulled'>;
-
-/** Ratings, the scores that come of them, and how nodes do as peers, on a running node. */
-export async function startTrust(
-  node: TrustNode,
-  reader: Reader,
-  contracts: Pick<ContractBook, 'get'>,
-  parts: PartList,
-  isKnown: (node: string) => boolean,
-): Promise<Trust> {
-  const { identity, settings, ledger, registry, db, logger } = node;
-  const self = identity.peerId;
-  const ratings = createRatings({
-    self,
-    net: settings.myceliumNetwork,
-    ledger,
-    reader,
-    contract: (key) => contracts.get(key, { operator: true }),
-    now: node.clock.now,
-  });
-  node.hooks.committed.on('ratings', ({ changes }) => ratings.note(changes));
-  node.hooks.reopened.on('ratings', () => ratings.forget());
-
-  const reliability = await countReliability({
-    table: reliabilityTable(db),
-    isKnown,
-    env: node.env,
-    onFailure: (error) => logger.warn({ err: error }, 'the reliability of peers was not saved'),
-  });
-  parts.started('reliability', () => reliability.stop());
-  node.hooks.pulled.on('reliability', (event) => reliability.pulled(event));
-  node.hooks.committed.on('reliability', ({ proofs }) => reliability.forked(proofs));
-
+/** Scores as seen from this node and its active registrations. */
+export function createTrust(
+  self: PeerId,
+  registry: Pick<Registry, 'list'>,
+  ratings: Pick<Ratings, 'proof' | 'rated'>,
+  reliability: Pick<ReliabilityCounts, 'of'>,
+): TrustPort {
   const roots = (): PeerId[] =>
     [self, ...registry.list().flatMap(({ peerId, status }) => (status === 'active' ? [peerId] : []))].sort();
-  const trust: TrustPort = {
+  return {
     roots,
     async score(subject) {
       const { score, counterparties } = await ratings.proof(subject, roots());
@@ -70,7 +26,6 @@ export async function startTrust(
     reliability: (id) => reliability.of(id),
     rated: () => ratings.rated(),
   };
-  return { ratings, trust, reliability, ratedTrades: (node) => ratings.tradesOf(node) };
 }
 
 /** Everybody whose score is known, for the trends; in points, and with the region of their node. */

@@ -1,7 +1,7 @@
 import { statfs } from 'node:fs/promises';
 import type { Env } from '../../protocols/env.ts';
 import { folderBytes } from '../folder-bytes.ts';
-import type { Node } from '../node.ts';
+import type { Node } from '../parts/running.ts';
 import type { Exposition } from './exposition.ts';
 import { METRICS_LIMITS } from './metrics-table.ts';
 

@@ -3,7 +3,7 @@ import type { MirrorStanding } from '../doctor/ports.ts';
 import type { JobQueue } from '../jobs/job-queue.ts';
 import { standardOutput } from '../logger.ts';
 import type { Hooks } from '../hooks.ts';
-import type { Node } from '../node.ts';
+import type { Node } from '../parts/running.ts';
 import type { ReachWatch } from '../reach/reach-watch.ts';
 import type { Scrub } from '../scrub/scrub.ts';
 import type { Standings } from '../standings.ts';

@@ -1,6 +1,6 @@
 import type { Sees } from '../../api/ports/registration.ts';
 import { NODE_STATUSES } from '../../protocols/registry/node-status.ts';
-import type { Node } from '../node.ts';
+import type { Node } from '../parts/running.ts';
 import type { ReachWatch } from '../reach/reach-watch.ts';
 import type { Standings } from '../standings.ts';
 import type { Exposition, Figure } from './exposition.ts';

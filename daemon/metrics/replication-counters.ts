@@ -1,6 +1,6 @@
 import type { PullEvent } from '../../protocols/mycelium/pull-event.ts';
 import type { Listens } from '../hooks.ts';
-import type { Node } from '../node.ts';
+import type { Node } from '../parts/running.ts';
 import { boundedLabel } from './bounded-label.ts';
 import type { Exposition } from './exposition.ts';
 import { METRICS_LIMITS } from './metrics-table.ts';

@@ -1,6 +1,6 @@
 import type { ContractBook } from '../../protocols/market/contract-book/types.ts';
 import type { Conversations } from '../../protocols/market/conversations.ts';
-import type { RatingsService } from '../../protocols/market/ratings.ts';
+import type { Ratings } from '../../protocols/market/ratings.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { RecordKey } from '../../protocols/wire/ids.ts';
 import type { Database } from '../../storage/database.ts';
@@ -20,7 +20,7 @@ export interface ProjectionParts {
   readonly network: string;
   readonly contracts: Pick<ContractBook, 'get'>;
   readonly conversations: Pick<Conversations, 'find'>;
-  readonly ratings: Pick<RatingsService, 'standing'>;
+  readonly ratings: Pick<Ratings, 'standing'>;
 }
 
 /** What of this node stands in the tables of the old back end, in the shapes of its API. */

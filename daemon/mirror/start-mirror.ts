@@ -3,7 +3,7 @@ import { type ClientOptions, createTables } from '../../storage/mirror/client.ts
 import { META } from '../../storage/mirror/holder.ts';
 import { type MirrorLimits, MIRROR_LIMITS } from '../../storage/mirror/limits.ts';
 import { type Mirror, startMirror } from '../../storage/mirror/mirror.ts';
-import type { Node } from '../node.ts';
+import type { Node } from '../parts/running.ts';
 import type { Settings } from '../settings.ts';
 import { createProjection, type ProjectionParts } from './projection.ts';
 import { TABLES } from './tables.ts';

@@ -30,3 +30,5 @@ export function defineNetwork(parts: PartList, base: Base, core: Core) {
   parts.add(definePeerUrls({ ...base, fetch, rule, discovery }));
   return { policy, fetch, host, mycelium, discovery };
 }
+
+export type Network = ReturnType<typeof defineNetwork>;

@@ -1,6 +1,6 @@
 import { type Env, every } from '../../protocols/env.ts';
 import { frontierOf } from '../../protocols/feed/frontier.ts';
-import type { Node } from '../node.ts';
+import type { Node } from '../parts/running.ts';
 import {
   type BehindFeed,
   emptyStalls,

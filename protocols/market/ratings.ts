@@ -1,17 +1,11 @@
-import { AgrinetError } from '../errors.ts';
-import { draftFact } from '../ledger/drafts.ts';
 import type { RecordChange } from '../ledger/ports.ts';
-import type { Ledger } from '../ledger/types.ts';
 import { isLive, type RecordState } from '../open-dialog/record.ts';
 import { parsePeerId, type PeerId } from '../wire/identity.ts';
-import { parseRecordKey, type RecordKey } from '../wire/ids.ts';
-import { createLocks } from './contract-book/locks.ts';
-import { partyOf } from './contract-book/steps.ts';
-import type { Actor, Case, Sight } from './contract-book/types.ts';
+import type { RecordKey } from '../wire/ids.ts';
 import { nodeOf } from './party.ts';
-import { type Rating, readRating, writeReceipt } from './rating.ts';
+import { type Rating, readRating } from './rating.ts';
 import { createRatedTrades } from './rated-trades.ts';
-import { LBTAS, type RatingInput, trustProof, type TrustProof } from './trust.ts';
+import { type RatingInput, trustProof, type TrustProof } from './trust.ts';
 import { type OnUnread, readOne, type Unread } from '../unread.ts';
 
 export const RATING_LIMITS = {
@@ -28,24 +22,6 @@ export const RATING_LIMITS = {
   turn: 64,
 } as const;
 
-/** A rating as a client sends it. */
-export interface RatingRequest {
-  readonly contract: RecordKey;
-  /** The rater, when the caller is not one by itself; a bare name is this node's user. */
-  readonly from?: string | undefined;
-  /** Checked against the contract when it is given. */
-  readonly to?: string | undefined;
-  readonly score: number;
-  readonly comment?: string | undefined;
-  readonly tags?: string | undefined;
-}
-
-export interface Submitted {
-  readonly rating: Rating;
-  /** False when the rating that stands says the same already. */
-  readonly changed: boolean;
-}
-
 /** Somebody who has been rated, `user@peer-id`, and when last, milliseconds since 1970. */
 export interface Rated {
   readonly subject: string;
@@ -53,9 +29,7 @@ export interface Rated {
 }
 
 export interface RatingsParts {
-  readonly self: PeerId;
   readonly net: string;
-  readonly ledger: Pick<Ledger, 'write'>;
   readonly reader: {
     many(keys: readonly RecordKey[]): Promise<readonly (RecordState | undefined)[]>;
     keysOf(index: string, value: string, perOwner: number): Promise<RecordKey[]>;
@@ -71,14 +45,12 @@ export interface RatingsParts {
       readonly cursor?: string;
     }>;
   };
-  /** The contract as its node's operator sees it; throws `not-found`. */
-  readonly contract: (key: RecordKey) => Promise<Sight>;
-  readonly now: () => number;
 }
 
-export interface RatingsService {
-  /** Throws `rating-score` (400), `not-found`, `not-a-party`, `forbidden`, `contract-unsettled` (409). */
-  submit(request: RatingRequest, actor: Actor): Promise<Submitted>;
+/** Reads ratings, own and others'. */
+export interface Ratings {
+  /** What a record says as a rating, checked against its receipt. */
+  read(state: RecordState): Rating;
   /** All ratings, newest first, or those of one who is rated. */
   list(
     to: string | undefined,
@@ -106,9 +78,7 @@ export interface RatingsService {
 }
 
 /** Ratings of settled contracts: public facts, each with the receipt that entitles to it. */
-export function createRatings(parts: RatingsParts): RatingsService {
-  const { self, net, ledger, reader, now } = parts;
-  const locks = createLocks();
+export function createRatings({ net, reader }: RatingsParts): Ratings {
   const readings = new Map<RecordKey, Rating>();
   const subjects = new Map<string, Promise<readonly Rating[]>>();
   let everybody: Promise<readonly Rated[]> | undefined;
@@ -157,26 +127,6 @@ export function createRatings(parts: RatingsParts): RatingsService {
     subjects.delete(nodeOf(to) ?? '');
   }
 
-  /** What entitles to a rating. Throws `contract-unsettled`. */
-  function receiptOf({ known, verdict }: Case): string {
-    const envelopes = (verdict.receipt ?? []).map(
-      (hash) => known.find(({ transition }) => transition.hash === hash)?.bytes,
-    );
-    const [one, other] = envelopes;
-    if (one !== undefined && other !== undefined) return writeReceipt(one, other);
-    throw new AgrinetError(
-      'contract-unsettled',
-      `the contract is ${verdict.state}; a rating comes when both parties have settled it`,
-    );
-  }
-
-  /** Who is rated, when `named` is that. Throws `fields-invalid`. */
-  function ratedOf({ contract }: Case, from: string, named: string | undefined): string {
-    const to = contract.parties.find((party) => party !== from) ?? '';
-    if (named === undefined || named === to || `${named}@${nodeOf(to) ?? ''}` === to) return to;
-    throw new AgrinetError('fields-invalid', `to: the other party of this contract is ${to}`);
-  }
-
   async function standingOf(contract: RecordKey, from: string, to: string): Promise<Rating | undefined> {
     const ratings = (await inputsOf(to)).filter(
       (one) => one.from === from && one.contract === contract && one.problem === null,
@@ -185,42 +135,8 @@ export function createRatings(parts: RatingsParts): RatingsService {
     return ratings.filter(({ id }) => !corrected.has(id)).sort((a, b) => (a.id < b.id ? -1 : 1))[0];
   }
 
-  async function submitNow(held: Case, from: string, request: RatingRequest): Promise<Submitted> {
-    const to = ratedOf(held, from, request.to);
-    const receipt = receiptOf(held);
-    const { score, comment, tags } = request;
-    const standing = await standingOf(request.contract, from, to);
-    if (standing?.score === score && standing.comment === (comment ?? '') && standing.tags === (tags ?? ''))
-      return { rating: standing, changed: false };
-    const fields = {
-      from,
-      to,
-      score,
-      receipt,
-      ratedAt: now(),
-      comment,
-      tags,
-      supersedes: standing === undefined ? undefined : parseRecordKey(standing.id)?.id,
-    };
-    const { records } = await ledger.write({ keys: [], draft: (pen) => [draftFact(pen, 'ratings', fields)] });
-    const state = records[0]?.after;
-    if (state === undefined) throw new AgrinetError('internal', 'a written rating has no state');
-    const rating = read(state);
-    if (rating.problem !== null) throw new AgrinetError('internal', `a written rating is ${rating.problem}`);
-    return { rating, changed: true };
-  }
-
   return {
-    async submit(request, actor) {
-      const { score, contract } = request;
-      if (!Number.isInteger(score) || score < LBTAS.min || score > LBTAS.max)
-        throw new AgrinetError('rating-score', 'the score is a whole number from -1 to 4');
-      const { held } = await parts.contract(contract);
-      if (held === undefined)
-        throw new AgrinetError('contract-unsettled', 'this is no contract of two parties that was settled');
-      const from = partyOf(held, self, actor, request.from);
-      return locks(`${contract} ${from}`, () => submitNow(held, from, request));
-    },
+    read,
     standing: standingOf,
     async list(to, limit, cursor) {
       const page = await reader.list('ratings', { fields: { to } }, limit, cursor);

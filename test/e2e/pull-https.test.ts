@@ -44,7 +44,7 @@ describe('two nodes that reach one another over HTTPS alone', () => {
     expect(outcome.lastHash).toMatch(/^[0-9a-f]{64}$/);
     expect(a.digest()).toBe(b.digest());
     expect((await b.ledgerNode.views()).size).toBe(800);
-    expect(await b.exchange.table.get(a.identity.peerId)).toMatchObject({ received: outcome.received });
+    expect(await b.table.get(a.identity.peerId)).toMatchObject({ received: outcome.received });
   });
 
   it('ask for nothing again once they are equal, and with force for the frontier', async () => {

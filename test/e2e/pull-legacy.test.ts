@@ -60,7 +60,7 @@ describe('an old node', () => {
     changed['updatedAt'] = '2026-06-01T00:00:00.000Z';
     expect(counts(await node.sync(id))).toEqual({ imported: 1, unchanged: 610, refused: 0 });
     expect((await shown('listings')).get('listing-7')).toMatchObject({ price: 9999 });
-    expect(await node.exchange.table.get(id)).toMatchObject({
+    expect(await node.table.get(id)).toMatchObject({
       imported: 1,
       lastHash: expect.stringMatching(/^\w{64}$/),
     });

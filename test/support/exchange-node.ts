@@ -17,6 +17,7 @@ import { createDigestTrees } from '../../daemon/doctor/digest-trees.ts';
 import { systemEnv } from '../../daemon/system-env.ts';
 import { createExchange, type Exchange } from '../../daemon/federation/exchange.ts';
 import { createGuardedFetch } from '../../daemon/federation/guarded-fetch.ts';
+import { syncSources } from '../../daemon/federation/sources.ts';
 import { syncSource } from '../../daemon/federation/sync.ts';
 import type { Reporter } from '../../daemon/federation/sync-outcomes.ts';
 import type { SyncTarget } from '../../daemon/federation/sync-parts.ts';
@@ -26,6 +27,7 @@ import { Offences } from '../../protocols/mycelium/offences.ts';
 import type { RegisteredNode } from '../../protocols/registry/registry.ts';
 import { identityFromSeed, type Identity, type PeerId } from '../../protocols/wire/identity.ts';
 import { Reader } from '../../storage/reader.ts';
+import { sourceTable, type SourceTable } from '../../storage/source-table.ts';
 import type { Certificate } from './certificates.ts';
 import { type LedgerNode, openLedgerNode } from './ledger-node.ts';
 import { tempDir } from './temp-dir.ts';
@@ -36,6 +38,8 @@ export interface ExchangeNode {
   readonly identity: Identity;
   readonly ledgerNode: LedgerNode;
   readonly exchange: Exchange;
+  /** How far it has come with each source. */
+  readonly table: SourceTable;
   readonly url: string;
   readonly outcomes: { id: string; outcome: SyncOutcome; reporter: Reporter }[];
   /** Sources that owe nothing of this node's own feeds, after each sync that showed so. */
@@ -93,6 +97,7 @@ export async function startExchangeNode(certificate?: Certificate): Promise<Exch
     stamp: (owner, collection) => store.digests.one('public', owner, collection)?.digest ?? '',
   });
   const digest = (): string => store.digests.total();
+  const table = sourceTable(db);
   const exchange = createExchange({
     env: systemEnv,
     identity,
@@ -102,11 +107,11 @@ export async function startExchangeNode(certificate?: Certificate): Promise<Exch
     feeds: store,
     ledger,
     registry: {
-      list: () => registered,
       isActive: (peer) => registered.some(({ peerId, status }) => peerId === peer && status === 'active'),
       standing: (author) => (registered.some(({ peerId }) => peerId === author) ? 'followed' : 'no'),
     },
-    httpNodes: () => httpNodes,
+    sources: () => syncSources(registered, httpNodes),
+    table,
     sourceKey: (id) => sourceKeys.get(id),
     mayHold: (peer, channel) => participants.mayHold(peer, channel),
     offences: new Offences(),
@@ -182,6 +187,7 @@ export async function startExchangeNode(certificate?: Certificate): Promise<Exch
     ownHeld,
     jobs,
     httpNodes,
+    table,
     sourceKeys,
     served,
     sent: () => [...sockets].reduce((sum, { bytesWritten }) => sum + bytesWritten, 0),

@@ -1,6 +1,5 @@
 import { systemEnv } from '../../daemon/system-env.ts';
 import { randomBytes } from 'node:crypto';
-import { createServices, type ServiceOptions } from '../../daemon/services.ts';
 import { createApp } from '../../api/app.ts';
 import type { ApiContext } from '../../api/context.ts';
 import { createLogger } from '../../daemon/logger.ts';
@@ -31,12 +30,15 @@ const onlyThisMachine: NonNullable<Outside['lookup']> = (name, _, done) => {
   else done(Object.assign(new Error('no such name'), { code: 'ENOTFOUND' }), []);
 };
 
+/** Requests go to the app itself. */
+const noSocket: Outside['serve'] = async () => ({ url: '', stop: async () => undefined });
+
 /** Starts a node in a folder; `env` as the daemon would get it. */
 export async function startNode(
   dataDir: string,
   env: Record<string, string> = {},
   identity: Identity = identityFromSeed(randomBytes(32)),
-  options: Pick<ServiceOptions, 'mirrorLimits'> = {},
+  outside: Pick<Outside, 'mirrorLimits'> = {},
 ): Promise<TestNode> {
   process.umask(0o077); // as the command line does
   const settings = loadSettings({
@@ -46,14 +48,16 @@ export async function startNode(
     LOG_LEVEL: 'silent',
     ...env,
   });
-  const node = await createNode(settings, identity, createLogger(settings), { lookup: onlyThisMachine });
-  const services = await createServices(node, {
-    apiKey: TEST_KEY,
-    url: () => '',
-    tls: { fingerprint: () => '' },
-    ...options,
-  });
-  const app = createApp(services.context);
+  const { node, context, stop } = await createNode(
+    {
+      settings,
+      identity,
+      apiKey: { key: TEST_KEY, publish: async () => undefined },
+      logger: createLogger(settings),
+    },
+    { lookup: onlyThisMachine, serve: noSocket, ...outside },
+  );
+  const app = createApp(context);
   const request = async (method: string, path: string, body?: unknown): Promise<Response> =>
     app.request(path, {
       method,
@@ -66,17 +70,13 @@ export async function startNode(
   return {
     node,
     app,
-    context: services.context,
+    context,
     peerId: identity.peerId,
     addresses: node.host.libp2p.getMultiaddrs().map(String),
     request,
     digest: async () =>
       ((await (await request('GET', '/federation/digest')).json()) as { digest: string }).digest,
-    async stop() {
-      services.close();
-      await services.stop();
-      await node.stop();
-    },
+    stop,
   };
 }
 

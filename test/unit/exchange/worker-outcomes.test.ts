@@ -75,7 +75,7 @@ it('no code that a worker can name distrusts a source or counts as an invalid en
     expect(answer.status, code).toBe(200);
     followLast();
     expect(offences.isOut(source, 1000), code).toBe(false);
-    expect((await node.exchange.table.get(source))?.error?.code).toBe(code);
+    expect((await node.table.get(source))?.error?.code).toBe(code);
   }
   expect(alarms).toEqual([]);
   expect(reliability.of(source)).toMatchObject({ syncsFailed: CODES.length, invalidEntries: 0 });
@@ -84,7 +84,7 @@ it('no code that a worker can name distrusts a source or counts as an invalid en
 it('the sentence that everybody is shown is the node’s own', async () => {
   await post({ ...NOTHING, error: { code: 'peer-timeout', message: FREE_TEXT } });
   followLast();
-  const row = await node.exchange.table.get(source);
+  const row = await node.table.get(source);
   expect(row?.error?.message).toBe('a worker could not sync with it: peer-timeout; see agrinet jobs');
   expect(shown.length).toBeGreaterThan(0);
   expect(JSON.stringify([row, shown, node.outcomes])).not.toContain(FREE_TEXT);

@@ -7,16 +7,19 @@ import { parseRecordKey, publicId } from '../../protocols/wire/ids.ts';
 import { auditTable } from '../../storage/audit-table.ts';
 import type { Reader } from '../../storage/reader.ts';
 import type { Listen, Listens } from '../hooks.ts';
-import type { Node } from '../node.ts';
-import type { PartList } from '../parts.ts';
+import type { Node } from '../parts/running.ts';
 import { type AuditLog, openAuditLog } from './audit-log.ts';
-import { type Callers, createCallers } from './callers.ts';
+import type { Callers } from './callers.ts';
 import { commitLines } from './commit-lines.ts';
 import { auditedAccess, federationLine } from './service-lines.ts';
 import { SignedHeads } from './signed-heads.ts';
 
-/** The audit log of a node, and what of the node writes to it. */
-export interface StartedAudit {
+/** What the audit log uses of the node. */
+export type AuditedNode = Pick<Node, 'identity' | 'db' | 'ledger' | 'events' | 'env' | 'logger'> &
+  Listens<'committed'>;
+
+/** What of the node writes to the audit log. */
+export interface Audited {
   readonly audit: AuditPort & Pick<AuditLog, 'record' | 'sign'>;
   readonly access: Access;
   readonly keys: Keys;
@@ -26,16 +29,10 @@ export interface StartedAudit {
   readonly committed: Listen<Committed>;
 }
 
-/** The audit log of a node, fed by its commits, its events and the use of its keys. */
-export async function startAudit(
-  node: Pick<Node, 'identity' | 'db' | 'ledger' | 'events' | 'env' | 'logger'> & Listens<'committed'>,
-  reader: Reader,
-  control: { readonly access: Access; readonly keys: Keys },
-  parts: PartList,
-): Promise<StartedAudit> {
-  const { db, ledger, logger, env } = node;
+export function openNodeAudit(node: AuditedNode, reader: Reader): Promise<AuditLog> {
+  const { db, env, logger } = node;
   const heads = new SignedHeads(node, reader);
-  const audit = await openAuditLog({
+  return openAuditLog({
     table: auditTable(db),
     env,
     signHead: (head) => heads.sign(head),
@@ -43,18 +40,19 @@ export async function startAudit(
     salt: () => hex(env.bytes(16)),
     onFailure: (error, waiting) => logger.warn({ err: error, waiting }, 'audit lines wait for the disk'),
   });
-  parts.started('audit log', async () => {
-    await audit.sign();
-    await audit.stop();
-  });
-  const callers = createCallers((event) => audit.record(event), env);
-  parts.started('audit of callers', () => callers.stop());
-  node.hooks.committed.on('audit', (committed) => recordCommit(committed, audit));
-  parts.started('audit of the federation', followFederation(node, audit, callers));
+}
+
+/** Keys, tokens and the ledger, whose use is written down, with the key when a request does it. */
+export function auditedWork(
+  node: AuditedNode,
+  audit: AuditLog,
+  callers: Callers,
+  control: { readonly access: Access; readonly keys: Keys },
+): Audited {
   return {
     audit: { ...audit, ...callers },
-    ...auditedAccess(control, (line) => callers.record(line), env.now),
-    ledger: callers.ledgerOf(ledger),
+    ...auditedAccess(control, (line) => callers.record(line), node.env.now),
+    ledger: callers.ledgerOf(node.ledger),
     committed: {
       on: (name, listener) =>
         node.hooks.committed.on(name, (committed) => callers.outside(() => listener(committed))),
@@ -62,7 +60,7 @@ export async function startAudit(
   };
 }
 
-function recordCommit(committed: Committed, audit: Pick<AuditLog, 'record'>): void {
+export function recordCommit(committed: Committed, audit: Pick<AuditLog, 'record'>): void {
   // Own writes are written down where they are asked for: here nobody knows who did.
   if (!committed.local) for (const line of commitLines(committed)) audit.record(line);
   for (const key of committed.erased ?? []) {
@@ -73,7 +71,7 @@ function recordCommit(committed: Committed, audit: Pick<AuditLog, 'record'>): vo
 }
 
 /** Returns how to end it. */
-function followFederation(
+export function followFederation(
   { events }: Pick<Node, 'events'>,
   audit: Pick<AuditLog, 'record'>,
   callers: Pick<Callers, 'record'>,

@@ -1,0 +1,24 @@
+import { type AccessControl, openAccess } from '../access/access.ts';
+import { definePart } from '../parts.ts';
+import type { Node } from './running.ts';
+
+/** Who may do what: API keys and tokens. */
+export function defineKeys(
+  node: Pick<Node, 'settings' | 'db' | 'refusal' | 'clock' | 'env' | 'hooks' | 'logger'>,
+  apiKey: string,
+) {
+  return definePart<AccessControl>('keys', async () => {
+    const { db, settings, logger, refusal, env, clock, hooks } = node;
+    const control = await openAccess({
+      db,
+      settings,
+      apiKey,
+      logger,
+      refusal: () => refusal.get(),
+      env,
+      clock,
+    });
+    hooks.reopened.on('access', () => control.reload());
+    return { face: control, stop: () => control.stop() };
+  });
+}

@@ -1,0 +1,115 @@
+import { createConversations } from '../../protocols/market/conversations.ts';
+import type { Conversations } from '../../protocols/market/conversation-types.ts';
+import type { ContractBook } from '../../protocols/market/contract-book/types.ts';
+import { createRatingSubmission, type RatingSubmission } from '../../protocols/market/rating-submission.ts';
+import { createRatings, type Ratings } from '../../protocols/market/ratings.ts';
+import { fenceTable } from '../../storage/node-tables.ts';
+import type { Reader } from '../../storage/reader.ts';
+import type { Audited } from '../audit/node-audit.ts';
+import { createErasures, type Erasures } from '../erasure.ts';
+import { type ContractsNode, startContracts } from '../market/contracts.ts';
+import { openFence } from '../market/fence.ts';
+import { fieldHistory } from '../market/field-history.ts';
+import { definePart, type Face, type PartList } from '../parts.ts';
+import { forRequests } from './requests.ts';
+import type { Node } from './running.ts';
+import { defineScores, type ScoresComponents } from './scores.ts';
+
+type MarketNode = Pick<
+  Node,
+  'identity' | 'settings' | 'clock' | 'env' | 'hooks' | 'db' | 'store' | 'registry' | 'events' | 'logger'
+> &
+  ContractsNode;
+
+export interface MarketComponents extends Pick<ScoresComponents, 'standings' | 'sources'> {
+  readonly reader: Face<Reader>;
+  readonly audited: Face<Audited>;
+}
+
+/** The market's rules on a running node: ratings, contracts and stock, conversations, erasures, fence, scores and trends. */
+export function defineMarket(parts: PartList, node: MarketNode, components: MarketComponents) {
+  const ratings = parts.add(defineRatings(node, components));
+  const contracts = parts.add(defineContracts(node, components, ratings));
+  const submission = parts.add(defineSubmission(node, components, ratings, contracts));
+  const conversations = parts.add(defineConversations(node, components));
+  const erasures = parts.add(defineErasures(node, components));
+  const fence = parts.add(
+    definePart('fence', async () => {
+      const { identity, settings, db, logger } = node;
+      const warn = (message: string, fields: Record<string, unknown>): void => logger.warn(fields, message);
+      const table = fenceTable(db);
+      return { face: await openFence({ self: identity.peerId, geofence: settings.geofence, table, warn }) };
+    }),
+  );
+  const scores = defineScores(parts, node, { ...components, ratings, contracts });
+  return { ratings, contracts, submission, conversations, erasures, fence, ...scores };
+}
+
+export type Market = ReturnType<typeof defineMarket>;
+
+/** Reads ratings. */
+function defineRatings(node: MarketNode, { reader, audited }: MarketComponents) {
+  return definePart<Ratings>('ratings', () => {
+    const { settings, hooks } = forRequests(node, audited);
+    const ratings = createRatings({ net: settings.myceliumNetwork, reader: reader.face });
+    hooks.committed.on('ratings', ({ changes }) => ratings.note(changes));
+    hooks.reopened.on('ratings', () => ratings.forget());
+    return { face: ratings };
+  });
+}
+
+function defineContracts(
+  node: MarketNode,
+  { reader, audited }: MarketComponents,
+  ratings: Face<Pick<Ratings, 'standing' | 'contractOf'>>,
+) {
+  return definePart<ContractBook>('contracts', () =>
+    startContracts(forRequests(node, audited), reader.face, ratings.face),
+  );
+}
+
+function defineSubmission(
+  node: MarketNode,
+  { audited }: MarketComponents,
+  ratings: Face<Ratings>,
+  contracts: Face<Pick<ContractBook, 'get'>>,
+) {
+  return definePart<RatingSubmission>('submission of ratings', () => ({
+    face: createRatingSubmission({
+      self: node.identity.peerId,
+      ledger: audited.face.ledger,
+      ratings: ratings.face,
+      contract: (key) => contracts.face.get(key, { operator: true }),
+      now: node.clock.now,
+    }),
+  }));
+}
+
+function defineConversations(lower: MarketNode, { reader, audited }: MarketComponents) {
+  return definePart<Conversations>('conversations', () => {
+    const { identity, clock, env, ledger, store, registry, hooks } = forRequests(lower, audited);
+    const conversations = createConversations({
+      self: identity.peerId,
+      ledger,
+      reader: reader.face,
+      history: fieldHistory(store),
+      isActive: (peer) => registry.isActive(peer),
+      now: clock.now,
+      bytes: env.bytes,
+    });
+    hooks.committed.on('conversations', ({ changes }) => conversations.noted(changes));
+    hooks.reopened.on('conversations', () => conversations.forget());
+    return { face: conversations };
+  });
+}
+
+function defineErasures(lower: MarketNode, { audited }: MarketComponents) {
+  return definePart<Erasures>('erasures', () => {
+    const { identity, clock, db, store, ledger, events, hooks, logger } = forRequests(lower, audited);
+    const warn = (message: string, fields: Record<string, unknown>): void => logger.warn(fields, message);
+    const erasures = createErasures({ identity, db, store, ledger, events, now: clock.now, warn });
+    hooks.committed.on('erasures', ({ erased }) => erasures.committed(erased ?? []));
+    void erasures.settled();
+    return { face: erasures, stop: () => erasures.settled() };
+  });
+}

@@ -1,0 +1,63 @@
+import type { Coverage } from '../../protocols/digest/coverage.ts';
+import type { PeerId } from '../../protocols/wire/identity.ts';
+import type { Channel } from '../../protocols/wire/ids.ts';
+import type { Base } from './base.ts';
+import type { Core } from './core.ts';
+import type { Network } from './network.ts';
+
+/** What base, core and network show to those that stand on them, who each name what they use of it. What a part opens is there from its start on. */
+export function runningNode(base: Base, core: Core, network: Network) {
+  const { settings, identity, env, clock, hooks, alarms, logger } = base;
+  const { participants, offences, refusal } = core;
+  return {
+    settings,
+    identity,
+    env,
+    clock,
+    hooks,
+    alarms,
+    logger,
+    offences,
+    refusal,
+    fetch: network.fetch,
+    policy: network.policy,
+    get store() {
+      return core.store.face;
+    },
+    get db() {
+      return core.database.face;
+    },
+    get outbox() {
+      return core.outbox.face;
+    },
+    get ledger() {
+      return core.ledger.face;
+    },
+    get registry() {
+      return core.registry.face;
+    },
+    get events() {
+      return core.events.face;
+    },
+    get rejoin() {
+      return core.rejoin.face;
+    },
+    get merges() {
+      return core.merger.face;
+    },
+    get host() {
+      return network.host.face;
+    },
+    get discovery() {
+      return network.discovery.face;
+    },
+    get mycelium() {
+      return network.mycelium.face;
+    },
+    digestOf: (author: PeerId, covers?: Coverage): string =>
+      core.store.face.digests.ownerDigest(author, covers),
+    mayHold: (peer: string, channel: Channel): boolean => participants.mayHold(peer, channel),
+  };
+}
+
+export type Node = ReturnType<typeof runningNode>;

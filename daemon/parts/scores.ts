@@ -1,0 +1,83 @@
+import type { TrustPort } from '../../api/ports/trust.ts';
+import type { ContractBook } from '../../protocols/market/contract-book/types.ts';
+import type { Ratings } from '../../protocols/market/ratings.ts';
+import { reliabilityTable } from '../../storage/node-tables.ts';
+import type { Reader } from '../../storage/reader.ts';
+import type { Audited } from '../audit/node-audit.ts';
+import { countReliability, type ReliabilityCounts } from '../market/reliability.ts';
+import { heldTransactions } from '../market/transactions.ts';
+import { createTrends, type Trends } from '../market/trends.ts';
+import { createTrust, producerScores } from '../market/trust.ts';
+import { definePart, type Face, type PartList } from '../parts.ts';
+import type { Standings } from '../standings.ts';
+import { forRequests } from './requests.ts';
+import type { Node } from './running.ts';
+import type { Sources } from './sources.ts';
+
+type ScoresNode = Pick<
+  Node,
+  'identity' | 'settings' | 'clock' | 'env' | 'hooks' | 'db' | 'registry' | 'logger'
+>;
+
+export interface ScoresComponents {
+  readonly reader: Face<Pick<Reader, 'all' | 'list'>>;
+  readonly audited: Face<Pick<Audited, 'ledger' | 'committed'>>;
+  readonly sources: Face<Pick<Sources, 'httpNodes'>>;
+  readonly standings: Pick<Standings, 'priceDigest'>;
+  readonly ratings: Face<Ratings>;
+  readonly contracts: Face<ContractBook>;
+}
+
+/** What is derived of trade and ratings: how nodes do as peers, scores, trends. */
+export function defineScores(parts: PartList, node: ScoresNode, components: ScoresComponents) {
+  const { ratings } = components;
+  const reliability = parts.add(defineReliability(node, components));
+  const trust = parts.add(
+    definePart<TrustPort>('trust', () => ({
+      face: createTrust(node.identity.peerId, node.registry, ratings.face, reliability.face),
+    })),
+  );
+  const trends = parts.add(defineTrends(node, components, trust));
+  return { reliability, trust, trends };
+}
+
+/** Only of nodes that are registered here in any way: strangers must not fill the table. */
+function defineReliability(lower: ScoresNode, { audited, sources }: ScoresComponents) {
+  return definePart<ReliabilityCounts>('reliability', async () => {
+    const { env, hooks, db, registry, logger } = forRequests(lower, audited);
+    const { httpNodes } = sources.face;
+    const reliability = await countReliability({
+      table: reliabilityTable(db),
+      isKnown: (id) => registry.get(id) !== undefined || httpNodes.get(id) !== undefined,
+      env,
+      onFailure: (error) => logger.warn({ err: error }, 'the reliability of peers was not saved'),
+    });
+    hooks.pulled.on('reliability', (event) => reliability.pulled(event));
+    hooks.committed.on('reliability', ({ proofs }) => reliability.forked(proofs));
+    return { face: reliability, stop: () => reliability.stop() };
+  });
+}
+
+function defineTrends(
+  node: ScoresNode,
+  { audited, reader, standings, contracts, ratings }: ScoresComponents,
+  trust: Face<TrustPort>,
+) {
+  const { identity, settings, clock } = node;
+  const self = identity.peerId;
+  return definePart<Trends>('trends', () => ({
+    face: createTrends({
+      self,
+      settings,
+      ledger: audited.face.ledger,
+      reader: reader.face,
+      priceDigest: () => standings.priceDigest(),
+      scores: producerScores(trust.face, (peer) =>
+        peer === self ? settings.region : (node.registry.get(peer)?.region ?? ''),
+      ),
+      transactions: () => heldTransactions(contracts.face, { self, region: settings.region }),
+      rated: () => ratings.face.tradesOf(self),
+      now: clock.now,
+    }),
+  }));
+}

@@ -1,0 +1,49 @@
+import type { SyncSource } from '../../api/ports/exchange.ts';
+import { createHttpNodes, type HttpNodes } from '../../protocols/registry/http-nodes.ts';
+import { LegacyTable } from '../../storage/legacy-table.ts';
+import { Reader } from '../../storage/reader.ts';
+import { sourceTable, type SourceTable } from '../../storage/source-table.ts';
+import { httpNodeStore } from '../../storage/tables.ts';
+import { openSourceKeys, type SourceKeys } from '../federation/source-keys.ts';
+import { syncSources } from '../federation/sources.ts';
+import { createLeftOut } from '../left-out.ts';
+import { definePart } from '../parts.ts';
+import type { PartList } from '../parts.ts';
+import type { Node } from './running.ts';
+
+/** Reads records for those who show them; what it cannot read it leaves out, and tells of. */
+export function defineReading(parts: PartList, node: Pick<Node, 'db' | 'alarms' | 'logger'>) {
+  const leftOut = createLeftOut(
+    (alarm) => node.alarms.raise(alarm),
+    (message, fields) => node.logger.error(fields, message),
+  );
+  const reader = parts.add(definePart('reader', () => ({ face: new Reader(node.db, leftOut) })));
+  return { leftOut, reader };
+}
+
+/** Nodes as they are reached over HTTP. */
+export interface Sources {
+  /** Those without an identity. */
+  readonly httpNodes: HttpNodes;
+  /** What they have exported. */
+  readonly legacy: LegacyTable;
+  readonly keys: SourceKeys;
+  readonly table: SourceTable;
+  readonly list: () => SyncSource[];
+}
+
+/** Whom this node syncs with over HTTP, and how far it has come. */
+export function defineSources(node: Pick<Node, 'settings' | 'db' | 'registry' | 'events' | 'logger'>) {
+  return definePart<Sources>('sources', async () => {
+    const { settings, db, registry, events, logger } = node;
+    const keys = await openSourceKeys(settings.dataDir);
+    const onDamaged = (key: string): void =>
+      logger.error({ key }, 'a registration is damaged and not in force; register that node again');
+    const httpNodes = await createHttpNodes(httpNodeStore(db, onDamaged), ({ id, status }) => {
+      logger.info({ node: id, status }, 'registration');
+      events.emit('federation.node', { node: id, status });
+    });
+    const list = (): SyncSource[] => syncSources(registry.list(), httpNodes.list());
+    return { face: { httpNodes, legacy: new LegacyTable(db), keys, table: sourceTable(db), list } };
+  });
+}

@@ -1,0 +1,48 @@
+import { definePart, type Face } from '../parts.ts';
+import { type ReachWatch, startReachWatch } from '../reach/reach-watch.ts';
+import { createScrub, type Scrub } from '../scrub/scrub.ts';
+import type { Node } from './running.ts';
+import type { Sources } from './sources.ts';
+
+/** Whether registered nodes are reached, over whatever. */
+export function defineReach(
+  node: Pick<Node, 'settings' | 'env' | 'fetch' | 'registry' | 'host' | 'logger'>,
+  sources: Face<Pick<Sources, 'httpNodes'>>,
+) {
+  return definePart<ReachWatch>('reach watch', () => {
+    const { settings, env, fetch, registry, host, logger } = node;
+    const reach = startReachWatch({
+      network: settings.myceliumNetwork,
+      fetch,
+      registry,
+      httpNodes: sources.face.httpNodes,
+      connected: () => new Set(host.libp2p.getPeers().map(String)),
+      log: (message, fields) =>
+        message === 'peer lost' ? logger.warn(fields, message) : logger.info(fields, message),
+      env,
+    });
+    return { face: reach, stop: () => reach.stop() };
+  });
+}
+
+/** Reads all that is held, again and again, and makes anew what is damaged. */
+export function defineScrub(
+  node: Pick<Node, 'db' | 'store' | 'merges' | 'ledger' | 'hooks' | 'alarms' | 'env' | 'logger'>,
+) {
+  return definePart<Scrub>('scrub', () => {
+    const { db, store, merges, ledger, hooks, alarms, env, logger } = node;
+    const scrub = createScrub({
+      db,
+      store,
+      merges,
+      alone: (work) => ledger.alone(work),
+      onMended: hooks.repaired.emit,
+      onWrong: ({ table }, mended) =>
+        alarms.raise({ kind: mended ? 'rows-mended' : 'entries-damaged', table }),
+      log: (message, fields) => logger.error(fields, message),
+      env,
+    });
+    scrub.start();
+    return { face: scrub, stop: () => scrub.stop() };
+  });
+}

@@ -1,0 +1,109 @@
+import { AgrinetError } from '../errors.ts';
+import { draftFact } from '../ledger/drafts.ts';
+import type { Ledger } from '../ledger/types.ts';
+import type { PeerId } from '../wire/identity.ts';
+import { parseRecordKey, type RecordKey } from '../wire/ids.ts';
+import { createLocks } from './contract-book/locks.ts';
+import { partyOf } from './contract-book/steps.ts';
+import type { Actor, Case, Sight } from './contract-book/types.ts';
+import { nodeOf } from './party.ts';
+import { type Rating, writeReceipt } from './rating.ts';
+import type { Ratings } from './ratings.ts';
+import { LBTAS } from './trust.ts';
+
+/** A rating as a client sends it. */
+export interface RatingRequest {
+  readonly contract: RecordKey;
+  /** The rater, when the caller is not one by itself; a bare name is this node's user. */
+  readonly from?: string | undefined;
+  /** Checked against the contract when it is given. */
+  readonly to?: string | undefined;
+  readonly score: number;
+  readonly comment?: string | undefined;
+  readonly tags?: string | undefined;
+}
+
+export interface Submitted {
+  readonly rating: Rating;
+  /** False when the rating that stands says the same already. */
+  readonly changed: boolean;
+}
+
+export interface SubmissionParts {
+  readonly self: PeerId;
+  readonly ledger: Pick<Ledger, 'write'>;
+  readonly ratings: Pick<Ratings, 'read' | 'standing'>;
+  /** The contract as its node's operator sees it; throws `not-found`. */
+  readonly contract: (key: RecordKey) => Promise<Sight>;
+  readonly now: () => number;
+}
+
+/** Writes ratings. */
+export interface RatingSubmission {
+  /** Throws `rating-score` (400), `not-found`, `not-a-party`, `forbidden`, `contract-unsettled` (409). */
+  submit(request: RatingRequest, actor: Actor): Promise<Submitted>;
+}
+
+/** Users of this node rate whom they have settled a contract with; one rating of a contract and rater at a time. */
+export function createRatingSubmission(parts: SubmissionParts): RatingSubmission {
+  const { self, ledger, ratings, now } = parts;
+  const locks = createLocks();
+
+  async function submitNow(held: Case, from: string, request: RatingRequest): Promise<Submitted> {
+    const to = ratedOf(held, from, request.to);
+    const receipt = receiptOf(held);
+    const { score, comment, tags } = request;
+    const standing = await ratings.standing(request.contract, from, to);
+    if (standing?.score === score && standing.comment === (comment ?? '') && standing.tags === (tags ?? ''))
+      return { rating: standing, changed: false };
+    const fields = {
+      from,
+      to,
+      score,
+      receipt,
+      ratedAt: now(),
+      comment,
+      tags,
+      supersedes: standing === undefined ? undefined : parseRecordKey(standing.id)?.id,
+    };
+    const { records } = await ledger.write({ keys: [], draft: (pen) => [draftFact(pen, 'ratings', fields)] });
+    const state = records[0]?.after;
+    if (state === undefined) throw new AgrinetError('internal', 'a written rating has no state');
+    const rating = ratings.read(state);
+    if (rating.problem !== null) throw new AgrinetError('internal', `a written rating is ${rating.problem}`);
+    return { rating, changed: true };
+  }
+
+  return {
+    async submit(request, actor) {
+      const { score, contract } = request;
+      if (!Number.isInteger(score) || score < LBTAS.min || score > LBTAS.max)
+        throw new AgrinetError('rating-score', 'the score is a whole number from -1 to 4');
+      const { held } = await parts.contract(contract);
+      if (held === undefined)
+        throw new AgrinetError('contract-unsettled', 'this is no contract of two parties that was settled');
+      const from = partyOf(held, self, actor, request.from);
+      return locks(`${contract} ${from}`, () => submitNow(held, from, request));
+    },
+  };
+}
+
+/** What entitles to a rating. Throws `contract-unsettled`. */
+function receiptOf({ known, verdict }: Case): string {
+  const envelopes = (verdict.receipt ?? []).map(
+    (hash) => known.find(({ transition }) => transition.hash === hash)?.bytes,
+  );
+  const [one, other] = envelopes;
+  if (one !== undefined && other !== undefined) return writeReceipt(one, other);
+  throw new AgrinetError(
+    'contract-unsettled',
+    `the contract is ${verdict.state}; a rating comes when both parties have settled it`,
+  );
+}
+
+/** Who is rated, when `named` is that. Throws `fields-invalid`. */
+function ratedOf({ contract }: Case, from: string, named: string | undefined): string {
+  const to = contract.parties.find((party) => party !== from) ?? '';
+  if (named === undefined || named === to || `${named}@${nodeOf(to) ?? ''}` === to) return to;
+  throw new AgrinetError('fields-invalid', `to: the other party of this contract is ${to}`);
+}
