@@ -20,7 +20,7 @@ function listed() {
   };
   const warn = (fields: unknown): void => void told.warned.push(fields);
   const due = (): void => {
-    for (const call of [...waiting]) call();
+    waiting.forEach((call) => call());
   };
   const parts = new PartList(env, { warn });
   const add = (name: string, other: Partial<Part> = {}): Part =>
