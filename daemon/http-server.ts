@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { getRequestListener, RequestError } from '@hono/node-server';
 import { addressGroup, isLoopback } from '../api/limits/address.ts';
+import { type Env, every } from '../protocols/env.ts';
 import { ERROR_CODES, type ErrorCode } from '../protocols/error-codes.ts';
 
 /** What one connection, and all of them together, may take. Times in milliseconds. */
@@ -46,6 +47,7 @@ export interface TlsKeys {
 export interface HttpServerOptions {
   readonly fetch: Parameters<typeof getRequestListener>[0];
   readonly tls?: TlsKeys | undefined;
+  readonly env: Pick<Env, 'monotonic' | 'after'>;
   readonly limits?: Partial<ServerLimits>;
 }
 
@@ -64,7 +66,7 @@ function refusedRequest(error: unknown): Response {
 type Listener = (incoming: IncomingMessage, outgoing: ServerResponse) => unknown;
 
 /** The HTTP(S) server with its limits, not listening yet. `renew` takes over a new certificate for new connections. */
-export function createHttpServer({ fetch, tls, limits }: HttpServerOptions): {
+export function createHttpServer({ fetch, tls, env, limits }: HttpServerOptions): {
   readonly server: Server;
   readonly renew: (keys: TlsKeys) => void;
 } {
@@ -81,7 +83,7 @@ export function createHttpServer({ fetch, tls, limits }: HttpServerOptions): {
   };
   if (tls === undefined) {
     const server = createServer(options, listener);
-    limitServer(server, bounds);
+    limitServer(server, bounds, env);
     return { server, renew: () => undefined };
   }
   const secure: TlsServer = createTlsServer(
@@ -94,7 +96,7 @@ export function createHttpServer({ fetch, tls, limits }: HttpServerOptions): {
     },
     listener,
   );
-  limitServer(secure, bounds);
+  limitServer(secure, bounds, env);
   return {
     server: secure,
     renew: ({ cert, key }) =>
@@ -120,10 +122,10 @@ function onlySoMany(most: number, serve: Listener): Listener {
   };
 }
 
-function limitServer(server: Server, limits: ServerLimits): void {
+function limitServer(server: Server, limits: ServerLimits, env: HttpServerOptions['env']): void {
   server.maxConnections = limits.connections;
   capAddresses(server, limits);
-  const standing = endStandstills(server, limits.stalledMs);
+  const standing = endStandstills(server, limits.stalledMs, env);
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     // After a failed handshake (ERR_SSL_…, ERR_TLS_…) there is nobody who could read an answer.
     const unheard = /^(ERR_SSL|ERR_TLS|ECONNRESET|EPIPE)/.test(error.code ?? '');
@@ -152,14 +154,18 @@ interface Exchange {
  * Looks now and then at every connection: one whose body stopped coming is answered 408, one that takes nothing of its answer is
  * destroyed. A socket's own timer would not do: a byte in one direction sets it back for both. Gives whether an answer is under way.
  */
-function endStandstills(server: Server, stalledMs: number): (socket: Duplex) => boolean {
+function endStandstills(
+  server: Server,
+  stalledMs: number,
+  env: HttpServerOptions['env'],
+): (socket: Duplex) => boolean {
   const exchanges = new Map<Duplex, Exchange>();
   server.prependListener('request', (incoming, outgoing) => {
     const { socket } = incoming;
     const known = exchanges.get(socket);
     if (known !== undefined) Object.assign(known, { incoming, outgoing });
     else {
-      const at = performance.now();
+      const at = env.monotonic();
       exchanges.set(socket, { incoming, outgoing, read: 0, readAt: at, sent: '', sentAt: at });
       socket.once('close', () => exchanges.delete(socket));
     }
@@ -178,14 +184,11 @@ function endStandstills(server: Server, stalledMs: number): (socket: Duplex) => 
     else if (outgoing.headersSent) socket.destroy();
     else refuse(socket, 'body-slow', 'the body stopped coming; send it again');
   }
-  const timer = setInterval(
-    () => {
-      const now = performance.now();
-      for (const exchange of exchanges.values()) look(exchange, now);
-    },
-    Math.ceil(stalledMs / 6),
-  ).unref();
-  server.once('close', () => clearInterval(timer));
+  const timer = every(env, Math.ceil(stalledMs / 6), () => {
+    const now = env.monotonic();
+    for (const exchange of exchanges.values()) look(exchange, now);
+  });
+  server.once('close', () => timer.cancel());
   return (socket) => exchanges.get(socket)?.outgoing.writableFinished === false;
 }
 

@@ -20,7 +20,7 @@ export interface ServeOptions {
   readonly settings: Pick<Settings, 'host' | 'port'>;
   readonly app: Pick<HttpServerOptions, 'fetch'>;
   readonly tls: Pick<TlsCertificate, 'keys' | 'onChange'>;
-  readonly env: Pick<Env, 'after'>;
+  readonly env: Pick<Env, 'monotonic' | 'after'>;
 }
 
 /** Requests under way may take this long after a stop was asked for. */
@@ -29,7 +29,7 @@ const DRAIN_MS = 2000;
 /** Serves an app on HOST and PORT. Throws `port-busy`. */
 export async function serve({ settings, app, tls, env }: ServeOptions): Promise<HttpServer> {
   const pair = tls.keys();
-  const { server, renew } = createHttpServer({ fetch: app.fetch, tls: pair });
+  const { server, renew } = createHttpServer({ fetch: app.fetch, tls: pair, env });
   tls.onChange(renew);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => reject(startError(error, settings)));

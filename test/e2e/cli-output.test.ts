@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createHttpServer } from '../../daemon/http-server.ts';
+import { systemEnv } from '../../daemon/system-env.ts';
 import { exitCodeFor } from '../../daemon/exit-codes.ts';
 import { compileCache } from '../support/compile-cache.ts';
 import { startNode, TEST_KEY, type TestNode } from '../support/in-process-node.ts';
@@ -20,7 +21,7 @@ let url: string;
 
 beforeAll(async () => {
   node = await startNode(join(dir.path, 'data'));
-  ({ server } = createHttpServer({ fetch: node.app.fetch }));
+  ({ server } = createHttpServer({ env: systemEnv, fetch: node.app.fetch }));
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`; // it listens on TCP

@@ -62,7 +62,7 @@ export async function eventServer(
       sse,
     }),
   );
-  const { server } = createHttpServer({ fetch: app.fetch });
+  const { server } = createHttpServer({ env: systemEnv, fetch: app.fetch });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   return {

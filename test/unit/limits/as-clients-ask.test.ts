@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { INFLATE_LIMITS } from '../../../api/limits/body-encoding.ts';
 import { BODY_LIMITS } from '../../../api/limits/body.ts';
 import { createHttpServer } from '../../../daemon/http-server.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { startNode, TEST_KEY, type TestNode } from '../../support/in-process-node.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
@@ -16,7 +17,7 @@ let port: number;
 
 beforeAll(async () => {
   node = await startNode(dir.path);
-  ({ server } = createHttpServer({ fetch: node.app.fetch }));
+  ({ server } = createHttpServer({ env: systemEnv, fetch: node.app.fetch }));
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   ({ port } = server.address() as AddressInfo); // it listens on TCP

@@ -5,6 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { Hono } from 'hono';
 import { stream } from 'hono/streaming';
 import { createHttpServer, type ServerLimits } from '../../../daemon/http-server.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { type SelfSigned, selfSigned } from '../../support/self-signed.ts';
 import { waitFor } from '../../support/wait.ts';
 
@@ -89,7 +90,7 @@ describe('createHttpServer', () => {
         }
       }),
     );
-    const { server } = createHttpServer({ fetch: app.fetch, limits: given });
+    const { server } = createHttpServer({ env: systemEnv, fetch: app.fetch, limits: given });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     const { port } = server.address() as AddressInfo;
@@ -241,7 +242,7 @@ describe('createHttpServer', () => {
     app.onError((_, c) => c.text('failed', 500));
     app.get('/', (c) => c.text(new URL(c.req.url).protocol));
     app.post('/', async (c) => c.text(await c.req.text()));
-    const { server, renew } = createHttpServer({ fetch: app.fetch, tls: first, limits });
+    const { server, renew } = createHttpServer({ env: systemEnv, fetch: app.fetch, tls: first, limits });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     const { port } = server.address() as AddressInfo;

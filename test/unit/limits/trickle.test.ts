@@ -4,6 +4,7 @@ import type { Stream } from '@libp2p/interface';
 import { multiaddr } from '@multiformats/multiaddr';
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createHttpServer } from '../../../daemon/http-server.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { bareHost } from '../../support/bare-host.ts';
 import type { Host } from '../../../daemon/libp2p-host.ts';
 import type { Entry } from '../../../protocols/feed/entry.ts';
@@ -43,7 +44,7 @@ let server: ReturnType<typeof createHttpServer>['server'];
 let port: number;
 beforeAll(async () => {
   node = await startNode(dir.path, { RATE_LIMIT: 'off' });
-  ({ server } = createHttpServer({ fetch: node.app.fetch }));
+  ({ server } = createHttpServer({ env: systemEnv, fetch: node.app.fetch }));
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   ({ port } = server.address() as AddressInfo); // it listens on TCP

@@ -3,6 +3,7 @@ import { type AddressInfo, connect } from 'node:net';
 import type { Stream } from '@libp2p/interface';
 import { multiaddr } from '@multiformats/multiaddr';
 import { createHttpServer } from '../../../../daemon/http-server.ts';
+import { systemEnv } from '../../../../daemon/system-env.ts';
 import { createHost, type Host } from '../../../../daemon/libp2p-host.ts';
 import { createLogger } from '../../../../daemon/logger.ts';
 import { loadSettings } from '../../../../daemon/settings.ts';
@@ -57,7 +58,7 @@ export class Bench {
   static async start(): Promise<Bench> {
     const dir = tempDir('boundaries');
     const node = await startNode(dir.path, { RATE_LIMIT: 'off' });
-    const { server } = createHttpServer({ fetch: node.app.fetch });
+    const { server } = createHttpServer({ env: systemEnv, fetch: node.app.fetch });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     const { peer, host } = await peerOf(node, randomFrom(12));
