@@ -13,7 +13,8 @@ export const systemEnv: Env = {
   random: () => Math.random(),
   bytes: (length) => randomBytes(length),
   after: (ms, call, options) => (ms <= 0 ? immediate(call, options) : timeout(ms, call, options)),
-  deadline: (ms) => AbortSignal.timeout(ms),
+  // Asked for in milliseconds that were worked out: a fraction or one below 0 would throw.
+  deadline: (ms) => AbortSignal.timeout(Math.min(Math.max(0, Math.ceil(ms)), LONGEST_MS)),
   offload: threadPool,
 };
 

@@ -311,6 +311,21 @@ describe('stock', () => {
     expect(await availableOf(listingId)).toBe(6);
   });
 
+  it('is granted to those who come first when all come at once, never beyond the quantity', async () => {
+    const listingId = await listing(10);
+    const wishes = await Promise.all(
+      [6, 5, 4].map(async (quantity) => ({ quantity, path: await begun('amina', { listingId, quantity }) })),
+    );
+    const answers = await Promise.all(wishes.map(({ path }) => as('ben', 'POST', `${path}/accept`, {})));
+    const granted = wishes.filter((_, i) => answers[i]?.status === 200);
+    // Any two of the three fit but the two largest.
+    expect(granted).toHaveLength(2);
+    for (const answer of answers.filter(({ status }) => status !== 200)) refused(answer, 409, 'stock-short');
+    const sum = granted.reduce((total, { quantity }) => total + quantity, 0);
+    expect(sum).toBeLessThanOrEqual(10);
+    expect(await availableOf(listingId)).toBe(10 - sum);
+  });
+
   it('is held by the supplier’s proposal until its end, and then free again', async () => {
     const listingId = await listing(10);
     const first = await begun('ben', { listingId, buyerId: 'amina', supplierId: 'ben', quantity: 7 });

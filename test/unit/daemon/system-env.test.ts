@@ -90,6 +90,20 @@ describe('deadline', () => {
   });
 });
 
+describe('deadline of any time', () => {
+  it('takes fractions, what has passed already, and more than a timer can wait', async () => {
+    for (const ms of [0.5, -3, 0]) {
+      const signal = systemEnv.deadline(ms);
+      if (!signal.aborted)
+        await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
+      expect(signal.reason).toMatchObject({ name: 'TimeoutError' });
+    }
+    const far = systemEnv.deadline(2 ** 40);
+    await pause(systemEnv, 20, undefined, { holds: true });
+    expect(far.aborted).toBe(false);
+  });
+});
+
 describe('chance', () => {
   it('is fresh each time', () => {
     expect(systemEnv.bytes(16)).toHaveLength(16);

@@ -171,12 +171,12 @@ async function exchange(host: Host, soon: () => AbortSignal): Promise<boolean> {
 }
 
 it('frontiers that trickle, of four peers at once, are ended, and a fifth exchanges its own meanwhile', async () => {
-  // All deadlines of streams a fifth as long: a second for a page, twelve for an exchange.
-  const SCALE = 5;
+  // All deadlines of streams a third as long: long enough that the fifth has its turns on a busy machine too.
+  const SCALE = 3;
   const timeout = AbortSignal.timeout.bind(AbortSignal);
   const honest = await peerHost();
   const peers = [await peerHost(), await peerHost(), await peerHost(), await peerHost()];
-  vi.spyOn(AbortSignal, 'timeout').mockImplementation((ms) => timeout(Math.max(1, ms / SCALE)));
+  vi.spyOn(AbortSignal, 'timeout').mockImplementation((ms) => timeout(Math.ceil(ms / SCALE)));
   let left = 0;
   const ways = Object.values(WAYS);
   const ends = peers.flatMap((host, i) =>
@@ -193,11 +193,11 @@ it('frontiers that trickle, of four peers at once, are ended, and a fifth exchan
       if (ok && left > 0) exchanged++;
       return left === 0;
     },
-    30_000,
+    60_000,
   );
   expect(await Promise.all(ends)).toEqual(ends.map(() => 'ended'));
-  expect(exchanged, 'while they trickled').toBeGreaterThan(0);
-}, 60_000);
+  expect(exchanged, 'while they trickled').toBeGreaterThan(5);
+}, 90_000);
 
 /** Answers a request for a range, and is told of the stream. */
 type Answer = (write: (frame: Uint8Array) => Promise<void>, over: AbortSignal) => Promise<void>;
@@ -355,8 +355,8 @@ it('peers that do not take their answers, four at once, leave places to a fifth,
   const peers = [await peerHost(), await peerHost(), await peerHost(), await peerHost()];
   const honest = await peerHost();
   for (const host of [...peers, honest]) await host.libp2p.dial(node.addresses.map(multiaddr));
-  const SCALE = 5;
-  vi.spyOn(AbortSignal, 'timeout').mockImplementation((ms) => timeout(Math.max(1, ms / SCALE)));
+  const SCALE = 3;
+  vi.spyOn(AbortSignal, 'timeout').mockImplementation((ms) => timeout(Math.ceil(ms / SCALE)));
   /** Asks and takes nothing; resolves when the node has ended it, or has had no place for it. */
   const deaf = async (host: Host): Promise<void> => {
     const stream = await ask(host).catch(() => undefined);
@@ -382,9 +382,7 @@ it('peers that do not take their answers, four at once, leave places to a fifth,
       bytes += frame.length;
     }
   };
-  // A busy machine may be too slow for the time of one frame, a fifth of what it is: then it asks again.
-  const taken = await waitFor('the answer of the fifth', () => whole().catch(() => false as const), 60_000);
-  expect(taken).toBeGreaterThan(1_000_000);
+  expect(await whole()).toBeGreaterThan(1_000_000);
   await Promise.all(ends);
   const isNamed = (host: Host): boolean => failed.of(host.libp2p.peerId.toString()).includes('answer-slow');
   // On a busy machine a stream may have come to nothing before it was answered.
