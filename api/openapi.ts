@@ -9,6 +9,7 @@ Every refusal has the shape of \`Error\`. Ids of records are \`<owner>.<local id
 A record that cannot be read or shown is left out of lists, and a \`Warning\` names it. Lists order by signed times, none later than five minutes after a record came here.`;
 
 const document = route('open', {
+  operationId: 'getOpenApiDocument',
   method: 'get',
   path: '/openapi.json',
   tags: ['Node'],

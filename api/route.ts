@@ -62,15 +62,14 @@ const refusal = json(
 );
 
 /**
- * Declares a route once: validation, the OpenAPI document and the typed client come from here, and so does who may call it
+ * Declares a route once, under an `operationId` that generated clients name it by: validation, the OpenAPI document and the typed client come from here, and so does who may call it
  * (`access`, shown as `x-access`), and the names that its query may have (`x-unknown-query`): others are refused, or ignored where old
  * clients call (`unknownNames`).
  */
-export function route<P extends string, R extends Omit<RouteConfig, 'path'> & { path: P }>(
-  access: RouteAccess,
-  config: R,
-  unknownNames: UnknownNames = 'refused',
-) {
+export function route<
+  P extends string,
+  R extends Omit<RouteConfig, 'path'> & { path: P; operationId: string },
+>(access: RouteAccess, config: R, unknownNames: UnknownNames = 'refused') {
   const declared = createRoute<P, R>(config);
   const query = config.request?.query;
   const names = query instanceof z.ZodObject ? Object.keys(query.shape) : [];

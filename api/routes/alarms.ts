@@ -6,6 +6,7 @@ const tags = ['Operator'];
 export const Alarms = z.array(z.object({ kind: z.string(), at: z.string(), text: z.string() }));
 
 const list = route('operator', {
+  operationId: 'listAlarms',
   method: 'get',
   path: '/',
   tags,
@@ -13,6 +14,7 @@ const list = route('operator', {
   responses: { 200: json(z.object({ alarms: Alarms }), 'The alarms') },
 });
 const clear = route('operator', {
+  operationId: 'clearAlarms',
   method: 'post',
   path: '/clear',
   tags,

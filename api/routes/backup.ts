@@ -5,6 +5,7 @@ import type { BackupPort } from '../ports/backup.ts';
 import { media, route, router } from '../route.ts';
 
 const backup = route('operator', {
+  operationId: 'downloadBackup',
   method: 'get',
   path: '/',
   tags: ['Operator'],

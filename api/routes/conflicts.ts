@@ -25,6 +25,7 @@ const Conflict = z
 const Settled = z.object({ record: z.string(), field: z.string(), value: scalar, updatedAt: z.string() });
 
 const list = route('operator', {
+  operationId: 'listConflicts',
   method: 'get',
   path: '/',
   tags,
@@ -33,6 +34,7 @@ const list = route('operator', {
   responses: { 200: json(z.object({ conflicts: z.array(Conflict) }), 'The open conflicts') },
 });
 const settle = route('operator', {
+  operationId: 'resolveConflict',
   method: 'post',
   path: '/{id}/settle',
   tags,

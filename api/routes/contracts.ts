@@ -26,10 +26,11 @@ const party = z.string().max(192).optional();
 const hash = z.string().regex(/^[0-9a-f]{64}$/);
 const note = z.string().max(8192).optional();
 
-const created = (path: '/' | '/createContract', summary: string) =>
+const created = (path: '/' | '/createContract', operationId: string, summary: string) =>
   route(
     'write',
     {
+      operationId,
       method: 'post',
       path,
       tags,
@@ -41,11 +42,16 @@ const created = (path: '/' | '/createContract', summary: string) =>
     },
     'ignored',
   );
-const create = created('/', 'Begin a contract; parties on other nodes are named user@peer-id');
-const createOld = created('/createContract', 'The old name of POST /contracts');
+const create = created(
+  '/',
+  'createContract',
+  'Begin a contract; parties on other nodes are named user@peer-id',
+);
+const createOld = created('/createContract', 'createContractLegacy', 'The old name of POST /contracts');
 const list = route(
   'read',
   {
+    operationId: 'listContracts',
     method: 'get',
     path: '/',
     tags,
@@ -60,6 +66,7 @@ const list = route(
 const read = route(
   'read',
   {
+    operationId: 'getContract',
     method: 'get',
     path: '/{id}',
     tags,
@@ -70,6 +77,7 @@ const read = route(
   'ignored',
 );
 const change = route('write', {
+  operationId: 'updateContract',
   method: 'patch',
   path: '/{id}',
   tags,
@@ -81,10 +89,16 @@ const change = route('write', {
 /** Steps that the old documents know. */
 const OLD_STEPS: ReadonlySet<string> = new Set(['/{id}/accept', '/{id}/pings']);
 
-function step<P extends string, S extends z.ZodRawShape>(path: P, summary: string, shape: S) {
+function step<P extends string, S extends z.ZodRawShape>(
+  path: P,
+  operationId: string,
+  summary: string,
+  shape: S,
+) {
   return route(
     'write',
     {
+      operationId,
       method: 'post',
       path,
       tags,
@@ -97,6 +111,7 @@ function step<P extends string, S extends z.ZodRawShape>(path: P, summary: strin
 }
 const propose = step(
   '/{id}/propose',
+  'proposeContract',
   'Propose the terms as they stand; a supplier’s proposal on its listing holds the quantity until validUntil',
   {
     proposedBy: party,
@@ -104,26 +119,31 @@ const propose = step(
     message: note,
   },
 );
-const accept = step('/{id}/accept', 'Accept a proposal of the other party, unchanged', {
+const accept = step('/{id}/accept', 'acceptContract', 'Accept a proposal of the other party, unchanged', {
   acceptedBy: party,
   proposal: hash.optional(),
   message: note,
 });
-const settle = step('/{id}/settle', 'Say that it is done; settled when both have', {
+const settle = step('/{id}/settle', 'settleContract', 'Say that it is done; settled when both have', {
   settledBy: party,
   message: note,
 });
-const cancel = step('/{id}/cancel', 'Withdraw; after an agreement it ends when both have cancelled', {
-  cancelledBy: party,
-  message: note,
-});
-const resolve = step('/{id}/resolve', 'End a dispute; it ends when both say the same', {
+const cancel = step(
+  '/{id}/cancel',
+  'cancelContract',
+  'Withdraw; after an agreement it ends when both have cancelled',
+  {
+    cancelledBy: party,
+    message: note,
+  },
+);
+const resolve = step('/{id}/resolve', 'resolveContract', 'End a dispute; it ends when both say the same', {
   outcome: z.enum(['accepted', 'settled', 'cancelled']),
   proposal: hash.optional(),
   resolvedBy: party,
   message: note,
 });
-const ping = step('/{id}/pings', 'Tell how far it is', {
+const ping = step('/{id}/pings', 'createContractPing', 'Tell how far it is', {
   from: party,
   status: z.string().max(64).optional(),
   percentComplete: z.number().min(0).max(100).optional(),

@@ -18,6 +18,7 @@ const changed = { 200: json(Conversation, 'The conversation as it stands now') }
 const create = route(
   'write',
   {
+    operationId: 'createConversation',
     method: 'post',
     path: '/',
     tags,
@@ -40,6 +41,7 @@ const create = route(
 const list = route(
   'write',
   {
+    operationId: 'listConversations',
     method: 'get',
     path: '/',
     tags,
@@ -53,6 +55,7 @@ const list = route(
 const read = route(
   'write',
   {
+    operationId: 'getConversation',
     method: 'get',
     path: '/{id}',
     tags,
@@ -70,6 +73,7 @@ const read = route(
 const put = route(
   'write',
   {
+    operationId: 'renameConversation',
     method: 'put',
     path: '/{id}',
     tags,
@@ -80,6 +84,7 @@ const put = route(
   'ignored',
 );
 const patch = route('write', {
+  operationId: 'updateConversation',
   method: 'patch',
   path: '/{id}',
   tags,
@@ -90,6 +95,7 @@ const patch = route('write', {
 const pin = route(
   'write',
   {
+    operationId: 'pinConversation',
     method: 'post',
     path: '/{id}/pin',
     tags,
@@ -102,6 +108,7 @@ const pin = route(
 const archive = route(
   'write',
   {
+    operationId: 'archiveConversation',
     method: 'delete',
     path: '/{id}',
     tags,

@@ -20,6 +20,7 @@ export const Covers = z
   .openapi({ description: 'Collections, with the op version that their records are judged by' });
 
 const digest = route('read', {
+  operationId: 'getStateDigest',
   method: 'get',
   path: '/digest',
   tags,
@@ -55,6 +56,7 @@ const digest = route('read', {
 });
 const Branch = z.object({ prefix: z.string(), count: z.number().int(), digest: z.string() });
 const branch = route('open', {
+  operationId: 'getDigestBranch',
   method: 'get',
   path: '/digest/{owner}/{collection}',
   tags,
@@ -85,6 +87,7 @@ const branch = route('open', {
   },
 });
 const peers = route('operator', {
+  operationId: 'listPeers',
   method: 'get',
   path: '/peers',
   tags,
@@ -106,6 +109,7 @@ const peers = route('operator', {
   },
 });
 const ops = route('operator', {
+  operationId: 'listOps',
   method: 'get',
   path: '/ops',
   tags,

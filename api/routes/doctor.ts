@@ -16,6 +16,7 @@ const Finding = z
   .openapi('Finding');
 
 const examine = route('operator', {
+  operationId: 'getDiagnosis',
   method: 'get',
   path: '/',
   tags,
@@ -36,6 +37,7 @@ const examine = route('operator', {
 
 const names = z.array(z.string());
 const diff = route('operator', {
+  operationId: 'diffPeer',
   method: 'post',
   path: '/diff',
   tags,

@@ -12,6 +12,7 @@ export const Erasure = z
   .openapi('Erasure');
 
 const erase = route('write', {
+  operationId: 'eraseMessage',
   method: 'delete',
   path: '/{conversationId}/{messageId}',
   tags: ['Chat'],

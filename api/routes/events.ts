@@ -36,6 +36,7 @@ const conversationParam = z.object({ conversationId: z.string().min(1).max(256) 
 const all = route(
   'read',
   {
+    operationId: 'streamEvents',
     method: 'get',
     path: '/events',
     tags,
@@ -60,6 +61,7 @@ const all = route(
 const conversation = route(
   'write',
   {
+    operationId: 'streamConversation',
     method: 'get',
     path: '/stream/{conversationId}',
     tags,
@@ -72,6 +74,7 @@ const conversation = route(
   'ignored',
 );
 const tokens = route('write', {
+  operationId: 'relayToken',
   method: 'post',
   path: '/stream/{conversationId}/tokens',
   tags,

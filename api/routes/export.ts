@@ -68,6 +68,7 @@ const answer: { description: string } = Object.assign(
 const exported = route(
   'read',
   {
+    operationId: 'exportCatalogue',
     method: 'get',
     path: '/export',
     tags: ['Federation'],

@@ -19,6 +19,7 @@ const { frameBytes: PIECE_BYTES, frameItems: PIECE_ITEMS } = FRAME_LIMITS;
 
 const peer = z.string().max(128);
 const carry = route('operator', {
+  operationId: 'exportFeedFile',
   method: 'get',
   path: '/feed-file',
   tags,
@@ -34,6 +35,7 @@ const carry = route('operator', {
 });
 const counts = z.record(z.string(), z.number().int());
 const take = route('operator', {
+  operationId: 'importFeedFile',
   method: 'post',
   path: '/feed-file',
   tags,

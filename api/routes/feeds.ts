@@ -42,6 +42,7 @@ const headers = z.object({
 const signed = 'Without PUBLIC_READS a key, or a request signed by a registered node. ';
 
 const frontier = route('open', {
+  operationId: 'getFrontier',
   method: 'get',
   path: '/feeds',
   tags,
@@ -91,6 +92,7 @@ const sequence = media(
   ITEM_SEQUENCE,
 );
 const range = route('open', {
+  operationId: 'getFeedEntries',
   method: 'get',
   path: '/feeds/{author}',
   tags,
@@ -109,6 +111,7 @@ const range = route('open', {
   responses: { 200: sequence },
 });
 const postedRange = route('open', {
+  operationId: 'queryFeedEntries',
   method: 'post',
   path: '/feeds/{author}',
   tags,

@@ -25,6 +25,7 @@ const Outside = z
   .openapi('OutsideFence');
 
 const fenceNow = route('read', {
+  operationId: 'getGeofence',
   method: 'get',
   path: '/',
   tags,
@@ -32,6 +33,7 @@ const fenceNow = route('read', {
   responses: { 200: json(z.object({ fence: z.string(), active: z.boolean() }), 'GEOFENCE, or `off`') },
 });
 const outside = route('read', {
+  operationId: 'listListingsOutsideGeofence',
   method: 'get',
   path: '/outside',
   tags,

@@ -10,6 +10,7 @@ import { type RowTotals, takeRows } from '../rows.ts';
 const NDJSON = 'application/x-ndjson';
 
 const take = route('operator', {
+  operationId: 'importRecords',
   method: 'post',
   path: '/',
   tags: ['Market'],

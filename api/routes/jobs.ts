@@ -44,6 +44,7 @@ const told = z
 const attempt = z.string().min(1).max(64);
 
 const list = route('operator', {
+  operationId: 'listJobs',
   method: 'get',
   path: '/',
   tags,
@@ -58,6 +59,7 @@ const list = route('operator', {
   responses: { 200: json(z.object({ jobs: z.array(JobBody), cursor: z.string().optional() }), 'One page') },
 });
 const health = route('operator', {
+  operationId: 'getJobHealth',
   method: 'get',
   path: '/health',
   tags,
@@ -70,6 +72,7 @@ const health = route('operator', {
   },
 });
 const read = route('operator', {
+  operationId: 'getJob',
   method: 'get',
   path: '/{id}',
   tags,
@@ -78,6 +81,7 @@ const read = route('operator', {
   responses: { 200: json(JobBody, 'The job') },
 });
 const retry = route('operator', {
+  operationId: 'retryJob',
   method: 'post',
   path: '/{id}/retry',
   tags,
@@ -86,6 +90,7 @@ const retry = route('operator', {
   responses: { 200: json(JobBody, 'It waits again') },
 });
 const enqueue = route('worker', {
+  operationId: 'enqueueJob',
   method: 'post',
   path: '/',
   tags,
@@ -101,6 +106,7 @@ const enqueue = route('worker', {
   responses: { 202: json(JobBody, 'The job') },
 });
 const claim = route('worker', {
+  operationId: 'claimJob',
   method: 'post',
   path: '/{id}/claim',
   tags,
@@ -114,6 +120,7 @@ const claim = route('worker', {
   },
 });
 const progress = route('worker', {
+  operationId: 'reportJobProgress',
   method: 'post',
   path: '/{id}/progress',
   tags,
@@ -122,6 +129,7 @@ const progress = route('worker', {
   responses: { 204: { description: 'Noted' } },
 });
 const complete = route('worker', {
+  operationId: 'completeJob',
   method: 'post',
   path: '/{id}/complete',
   tags,
@@ -130,6 +138,7 @@ const complete = route('worker', {
   responses: { 200: json(JobBody, 'The job, completed') },
 });
 const fail = route('worker', {
+  operationId: 'failJob',
   method: 'post',
   path: '/{id}/fail',
   tags,
@@ -150,6 +159,7 @@ const fail = route('worker', {
   responses: { 200: json(JobBody, 'The job as it stands now') },
 });
 const release = route('worker', {
+  operationId: 'releaseJob',
   method: 'post',
   path: '/{id}/release',
   tags,

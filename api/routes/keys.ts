@@ -63,6 +63,7 @@ const order = jsonInput(
 const shownOnce = json(NewKey, 'The key, shown this once');
 
 const list = route('operator', {
+  operationId: 'listKeys',
   method: 'get',
   path: '/',
   tags,
@@ -71,6 +72,7 @@ const list = route('operator', {
   responses: { 200: json(z.object({ keys: z.array(Key), cursor: z.string().optional() }), 'One page') },
 });
 const mine = route('known', {
+  operationId: 'listOwnKeys',
   method: 'get',
   path: '/mine',
   tags,
@@ -78,6 +80,7 @@ const mine = route('known', {
   responses: { 200: json(z.object({ keys: z.array(Key) }), 'All of them') },
 });
 const create = route('operator', {
+  operationId: 'createKey',
   method: 'post',
   path: '/',
   tags,
@@ -88,6 +91,7 @@ const create = route('operator', {
 const issue = route(
   'operator',
   {
+    operationId: 'issueKey',
     method: 'post',
     path: '/issue',
     tags,
@@ -100,6 +104,7 @@ const issue = route(
 const revoke = route(
   'operator',
   {
+    operationId: 'revokeKey',
     method: 'post',
     path: '/revoke',
     tags,
@@ -110,6 +115,7 @@ const revoke = route(
   'ignored',
 );
 const rotate = route('known', {
+  operationId: 'rotateKey',
   method: 'post',
   path: '/{id}/rotate',
   tags,
@@ -140,6 +146,7 @@ const rotate = route('known', {
 const oldIssue = route(
   'operator',
   {
+    operationId: 'issueKeyLegacy',
     method: 'post',
     path: '/issue-key',
     tags,
@@ -154,6 +161,7 @@ const oldIssue = route(
 const oldValidate = route(
   'operator',
   {
+    operationId: 'validateKeyLegacy',
     method: 'post',
     path: '/validate-key',
     tags,

@@ -31,6 +31,7 @@ const body = jsonInput(fieldsInput('listings'));
 const create = route(
   'write',
   {
+    operationId: 'createListing',
     method: 'post',
     path: '/',
     tags,
@@ -43,6 +44,7 @@ const create = route(
 const list = route(
   'read',
   {
+    operationId: 'listListings',
     method: 'get',
     path: '/',
     tags,
@@ -71,6 +73,7 @@ const list = route(
 const read = route(
   'read',
   {
+    operationId: 'getListing',
     method: 'get',
     path: '/{id}',
     tags,
@@ -83,6 +86,7 @@ const read = route(
 const change = route(
   'write',
   {
+    operationId: 'updateListing',
     method: 'patch',
     path: '/{id}',
     tags,
@@ -93,6 +97,7 @@ const change = route(
   'ignored',
 );
 const replace = route('write', {
+  operationId: 'replaceListing',
   method: 'put',
   path: '/{id}',
   tags,
@@ -106,6 +111,7 @@ const replace = route('write', {
 const retire = route(
   'write',
   {
+    operationId: 'deleteListing',
     method: 'delete',
     path: '/{id}',
     tags,

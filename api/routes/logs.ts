@@ -28,6 +28,7 @@ const Problem = z.object({
 const list = route(
   'operator',
   {
+    operationId: 'listAuditLog',
     method: 'get',
     path: '/',
     tags,
@@ -48,6 +49,7 @@ const list = route(
   'ignored',
 );
 const verify = route('operator', {
+  operationId: 'verifyAuditLog',
   method: 'get',
   path: '/verify',
   tags,

@@ -19,6 +19,7 @@ const user = z.string().min(1).max(192);
 const send = route(
   'write',
   {
+    operationId: 'sendMessage',
     method: 'post',
     path: '/{conversationId}',
     tags,
@@ -42,6 +43,7 @@ const send = route(
 const list = route(
   'write',
   {
+    operationId: 'listMessages',
     method: 'get',
     path: '/{conversationId}',
     tags,
@@ -58,6 +60,7 @@ const list = route(
   'ignored',
 );
 const read = route('write', {
+  operationId: 'markConversationRead',
   method: 'post',
   path: '/{conversationId}/read',
   tags,

@@ -3,6 +3,7 @@ import type { MetricsPort } from '../ports/metrics.ts';
 import { media, route, router } from '../route.ts';
 
 const metrics = route('read', {
+  operationId: 'getMetrics',
   method: 'get',
   path: '/',
   tags: ['Node'],

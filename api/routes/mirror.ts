@@ -41,6 +41,7 @@ const Status = z
   .openapi('MirrorStatus');
 
 const status = route('operator', {
+  operationId: 'getMirror',
   method: 'get',
   path: '/',
   tags,
@@ -48,6 +49,7 @@ const status = route('operator', {
   responses: { 200: json(Status, 'The mirror') },
 });
 const init = route('operator', {
+  operationId: 'initMirror',
   method: 'post',
   path: '/init',
   tags,
@@ -61,6 +63,7 @@ const init = route('operator', {
   },
 });
 const verify = route('operator', {
+  operationId: 'verifyMirror',
   method: 'post',
   path: '/verify',
   tags,
@@ -68,6 +71,7 @@ const verify = route('operator', {
   responses: { 200: media(LINES, NDJSON) },
 });
 const repair = route('operator', {
+  operationId: 'repairMirror',
   method: 'post',
   path: '/repair',
   tags,

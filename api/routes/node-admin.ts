@@ -14,6 +14,7 @@ const params = z.object({ id: z.string().min(1).max(1024) });
 const responses = { 200: json(Registered, 'The node as it stands now') };
 
 const join = route('operator', {
+  operationId: 'joinNode',
   method: 'post',
   path: '/join',
   tags,
@@ -24,6 +25,7 @@ const join = route('operator', {
   responses,
 });
 const add = route('operator', {
+  operationId: 'addNode',
   method: 'post',
   path: '/nodes',
   tags,
@@ -48,6 +50,7 @@ const add = route('operator', {
   responses,
 });
 const one = route('operator', {
+  operationId: 'getNode',
   method: 'get',
   path: '/nodes/{id}',
   tags,
@@ -72,6 +75,7 @@ const one = route('operator', {
 
 function step<A extends NodeAction>(action: A, summary: string) {
   return route('operator', {
+    operationId: `${action}Node`,
     method: 'post',
     path: `/nodes/{id}/${action}` as const,
     tags,
@@ -89,6 +93,7 @@ const revoke = step(
 );
 
 const fenced = route('operator', {
+  operationId: 'setNodeGeofence',
   method: 'post',
   path: '/nodes/{id}/fence',
   tags,

@@ -11,6 +11,7 @@ const LINES =
   'Lines {done, total}; the last has `finished`, or `error`: {nodeId, entries, bytes, ops} that go, {keptEntries, keptBytes} that stay because contracts and ratings of own users rest on them, {items} of an old back end, {freedBytes} on the disk';
 
 const look = route('operator', {
+  operationId: 'previewForgetNode',
   method: 'get',
   path: '/nodes/{id}/forget',
   tags,
@@ -19,6 +20,7 @@ const look = route('operator', {
   responses: { 200: media(LINES, NDJSON) },
 });
 const run = route('operator', {
+  operationId: 'forgetNode',
   method: 'post',
   path: '/nodes/{id}/forget',
   tags,

@@ -15,6 +15,7 @@ export const QuotaJson = z
   .openapi('NodeQuota');
 
 const set = route('operator', {
+  operationId: 'setNodeQuota',
   method: 'post',
   path: '/nodes/{id}/quota',
   tags: ['Federation'],

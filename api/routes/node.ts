@@ -11,6 +11,7 @@ const tags = ['Node'];
 const health = route(
   'open',
   {
+    operationId: 'getHealth',
     method: 'get',
     path: '/health',
     tags,
@@ -20,6 +21,7 @@ const health = route(
   'ignored',
 );
 const ready = route('open', {
+  operationId: 'getReadiness',
   method: 'get',
   path: '/ready',
   tags,
@@ -37,6 +39,7 @@ const ready = route('open', {
   },
 });
 const front = route('read', {
+  operationId: 'getFrontPage',
   method: 'get',
   path: '/',
   tags,

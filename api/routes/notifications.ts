@@ -22,6 +22,7 @@ const NotificationBody = z
 const list = route(
   'write',
   {
+    operationId: 'listNotifications',
     method: 'get',
     path: '/',
     tags,
@@ -40,6 +41,7 @@ const list = route(
 const markRead = route(
   'write',
   {
+    operationId: 'markNotificationRead',
     method: 'post',
     path: '/{id}/read',
     tags,

@@ -14,6 +14,7 @@ const NDJSON = 'application/x-ndjson';
 
 const Refused = z.array(z.object({ line: z.number().int(), error: z.string() }));
 const add = route('write', {
+  operationId: 'createPrices',
   method: 'post',
   path: '/',
   tags,
@@ -34,6 +35,7 @@ const add = route('write', {
   },
 });
 const list = route('read', {
+  operationId: 'listPrices',
   method: 'get',
   path: '/',
   tags,

@@ -18,6 +18,7 @@ const anyValue = z.unknown() as z.ZodType<JSONValue | undefined>; // it was JSON
 const pull = route(
   'operator',
   {
+    operationId: 'pullFromNode',
     method: 'post',
     path: '/pull',
     tags,
@@ -48,6 +49,7 @@ const pull = route(
 const sync = route(
   'open',
   {
+    operationId: 'syncAllNodes',
     method: 'get',
     path: '/sync',
     tags,
@@ -70,6 +72,7 @@ const sync = route(
 const take = route(
   'worker',
   {
+    operationId: 'importLegacyExport',
     method: 'post',
     path: '/import',
     tags,
@@ -113,6 +116,7 @@ const take = route(
   'ignored',
 );
 const legacy = route('read', {
+  operationId: 'listLegacyItems',
   method: 'get',
   path: '/legacy/{collection}',
   tags,

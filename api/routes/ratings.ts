@@ -42,6 +42,7 @@ const RatingRow = z
 const submit = route(
   'write',
   {
+    operationId: 'submitRating',
     method: 'post',
     path: '/submitRating',
     tags,
@@ -74,6 +75,7 @@ const submit = route(
   'ignored',
 );
 const list = route('read', {
+  operationId: 'listRatings',
   method: 'get',
   path: '/ratings',
   tags,

@@ -31,6 +31,7 @@ const statement = z
   .regex(/^[A-Za-z0-9_-]+$/);
 
 const identity = route('open', {
+  operationId: 'getNodeIdentity',
   method: 'get',
   path: '/identity',
   tags,
@@ -61,6 +62,7 @@ const identity = route('open', {
   },
 });
 const nodes = route('read', {
+  operationId: 'listNodes',
   method: 'get',
   path: '/nodes',
   tags,
@@ -70,6 +72,7 @@ const nodes = route('read', {
 const status = route(
   'read',
   {
+    operationId: 'getFederationStatus',
     method: 'get',
     path: '/status',
     tags,
@@ -98,6 +101,7 @@ const status = route(
 );
 const Profile = z.object({ nodeId: z.string() }).catchall(value).openapi('NodeProfile');
 const readProfile = route('read', {
+  operationId: 'getNodeProfile',
   method: 'get',
   path: '/profile',
   tags,
@@ -105,6 +109,7 @@ const readProfile = route('read', {
   responses: { 200: json(Profile, 'The profile') },
 });
 const writeProfile = route('operator', {
+  operationId: 'updateNodeProfile',
   method: 'put',
   path: '/profile',
   tags,
@@ -115,6 +120,7 @@ const writeProfile = route('operator', {
 const register = route(
   'register',
   {
+    operationId: 'registerNode',
     method: 'post',
     path: '/node/register',
     tags,
@@ -151,6 +157,7 @@ const register = route(
   'ignored',
 );
 const withdraw = route('open', {
+  operationId: 'withdrawRegistration',
   method: 'post',
   path: '/node/withdraw',
   tags,

@@ -18,6 +18,7 @@ const Standing = z
   .openapi('Rejoin');
 
 const show = route('operator', {
+  operationId: 'getRecoveryFence',
   method: 'get',
   path: '/',
   tags,
@@ -25,6 +26,7 @@ const show = route('operator', {
   responses: { 200: json(Standing, 'How it stands') },
 });
 const force = route('operator', {
+  operationId: 'liftRecoveryFence',
   method: 'post',
   path: '/force',
   tags,

@@ -26,6 +26,7 @@ const Standing = z
   .openapi('Scrub');
 
 const show = route('operator', {
+  operationId: 'getScrub',
   method: 'get',
   path: '/',
   tags,
@@ -33,6 +34,7 @@ const show = route('operator', {
   responses: { 200: json(Standing, 'How it stands') },
 });
 const run = route('operator', {
+  operationId: 'runScrub',
   method: 'post',
   path: '/',
   tags,

@@ -27,6 +27,7 @@ const id = z
 const named = jsonInput(z.object({ source: id }));
 
 const source = route('worker', {
+  operationId: 'getSyncSource',
   method: 'get',
   path: '/source',
   tags,
@@ -57,6 +58,7 @@ const item = z.object({
   fork: z.string().optional(),
 });
 const plan = route('worker', {
+  operationId: 'planSync',
   method: 'post',
   path: '/plan',
   tags,
@@ -75,6 +77,7 @@ const plan = route('worker', {
   },
 });
 const entries = route('worker', {
+  operationId: 'submitEntries',
   method: 'post',
   path: '/entries',
   tags,
@@ -96,6 +99,7 @@ const entries = route('worker', {
   },
 });
 const requests = route('worker', {
+  operationId: 'signFeedRequest',
   method: 'post',
   path: '/requests',
   tags,
@@ -108,6 +112,7 @@ const requests = route('worker', {
   responses: { 200: json(z.object({ header: z.string() }), 'The value of x-agrinet-request') },
 });
 const certificates = route('worker', {
+  operationId: 'renewCertificate',
   method: 'post',
   path: '/certificates',
   tags,
@@ -123,6 +128,7 @@ const errorCode = z
   .refine(isErrorCode, 'not a code of this version')
   .openapi({ description: 'A code of `protocols/error-codes.ts`; its sentence is written here' });
 const synced = route('worker', {
+  operationId: 'reportSync',
   method: 'post',
   path: '/synced',
   tags,

@@ -13,6 +13,7 @@ import { readOne } from '../../protocols/unread.ts';
 const list = route(
   'write',
   {
+    operationId: 'listTransactions',
     method: 'get',
     path: '/',
     tags: ['Market'],

@@ -25,6 +25,7 @@ const head = {
 const Head = z.object(head).openapi('TrendSnapshotHead');
 
 const publish = route('operator', {
+  operationId: 'publishTrendSnapshot',
   method: 'post',
   path: '/',
   tags,
@@ -37,6 +38,7 @@ const publish = route('operator', {
   },
 });
 const list = route('read', {
+  operationId: 'listTrendSnapshots',
   method: 'get',
   path: '/',
   tags,
@@ -56,6 +58,7 @@ const list = route('read', {
   },
 });
 const read = route('read', {
+  operationId: 'getTrendSnapshot',
   method: 'get',
   path: '/{id}',
   tags,
@@ -74,6 +77,7 @@ const read = route('read', {
   },
 });
 const verify = route('write', {
+  operationId: 'verifyTrendSnapshot',
   method: 'get',
   path: '/{id}/verify',
   tags,

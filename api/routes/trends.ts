@@ -52,6 +52,7 @@ const ROWS = 1000;
 const trends = route(
   'read',
   {
+    operationId: 'getTrends',
     method: 'get',
     path: '/',
     tags,
@@ -73,6 +74,7 @@ const trends = route(
 const top = route(
   'read',
   {
+    operationId: 'listTopRatedProducers',
     method: 'get',
     path: '/top-rated',
     tags,
@@ -100,6 +102,7 @@ const top = route(
 const volume = route(
   'read',
   {
+    operationId: 'getMarketVolume',
     method: 'get',
     path: '/market-volume',
     tags,
@@ -113,6 +116,7 @@ const volume = route(
 const byDay = route(
   'read',
   {
+    operationId: 'getListingTrends',
     method: 'get',
     path: '/listing-trends',
     tags,
@@ -124,6 +128,7 @@ const byDay = route(
 const response = route(
   'read',
   {
+    operationId: 'getPingResponse',
     method: 'get',
     path: '/ping-response',
     tags,
@@ -139,6 +144,7 @@ const response = route(
 const insight = route(
   'read',
   {
+    operationId: 'getMarketInsights',
     method: 'get',
     path: '/ai/insight',
     tags,

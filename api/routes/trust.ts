@@ -71,6 +71,7 @@ const Proof = z
   .openapi('TrustProof');
 
 const score = route('read', {
+  operationId: 'getTrustScore',
   method: 'get',
   path: '/{id}',
   tags,
@@ -79,6 +80,7 @@ const score = route('read', {
   responses: { 200: json(Trust, 'The score as seen from the roots') },
 });
 const proof = route('read', {
+  operationId: 'getTrustProof',
   method: 'get',
   path: '/{id}/proof',
   tags,

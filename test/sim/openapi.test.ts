@@ -43,6 +43,12 @@ describe('the OpenAPI document', () => {
     expect([...routed].filter((each) => !documented.has(each))).toEqual([]);
   });
 
+  it('names every operation once, a verb and what it is about', () => {
+    const ids = operationsOf(document).map(({ operation }) => operation.operationId);
+    expect(ids.filter((id) => !/^[a-z]+([A-Z][a-z]+)+$/.test(id))).toEqual([]);
+    expect(ids.filter((id, i) => ids.indexOf(id) !== i)).toEqual([]);
+  });
+
   it(`takes ${COUNT} generated calls without a 5xx and without an answer outside its schema`, async () => {
     const perOperation = Math.ceil(COUNT / operationsOf(document).length);
     const report = await fuzzApi(

@@ -6,6 +6,7 @@ export interface Media {
 }
 /** What a route has declared. */
 export interface Operation {
+  readonly operationId: string;
   readonly summary: string;
   readonly 'x-access': string;
   readonly 'x-unknown-query'?: 'refused' | 'ignored';

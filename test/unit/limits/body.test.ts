@@ -25,6 +25,7 @@ function appOf(given = limits) {
     '/',
     router().openapi(
       route('write', {
+        operationId: 'postBody',
         method: 'post',
         path: '/',
         request: { body: jsonInput(Body) },
