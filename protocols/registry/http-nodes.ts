@@ -54,78 +54,121 @@ export async function createHttpNodes(
   store: HttpNodeStore,
   onChange: (node: HttpNode) => void,
 ): Promise<HttpNodes> {
-  const nodes = new Map<string, HttpNode>((await store.load()).map((node) => [node.id, node]));
+  return new StoredHttpNodes(store, onChange, await store.load());
+}
 
+class StoredHttpNodes implements HttpNodes {
+  readonly #store: HttpNodeStore;
+  readonly #onChange: (node: HttpNode) => void;
+  readonly #nodes: Map<string, HttpNode>;
   /** On their way to the disk: what comes meanwhile counts them too. */
-  const arriving = new Map<string, HttpNode>();
+  readonly #arriving = new Map<string, HttpNode>();
 
-  async function put(node: HttpNode): Promise<HttpNode> {
-    await store.save(node);
-    nodes.set(node.id, node);
-    return node;
+  constructor(store: HttpNodeStore, onChange: (node: HttpNode) => void, held: readonly HttpNode[]) {
+    this.#store = store;
+    this.#onChange = onChange;
+    this.#nodes = new Map(held.map((node) => [node.id, node]));
   }
 
-  return {
-    list: () => [...nodes.values()],
-    get: (id) => nodes.get(id),
-    async request(origin, region, contactEmail, now, { by, key } = {}) {
-      const id = `legacy:${origin}` as const;
-      const known = nodes.get(id);
-      if (known?.status === 'suspended' || known?.status === 'revoked')
-        throw new AgrinetError(
-          'node-suspended',
-          `this node is ${known.status} here; its operator must resume it first`,
-        );
-      if (known?.status === 'active') return known;
-      if (known === undefined && !arriving.has(id))
-        checkRoom([...nodes.values(), ...arriving.values()], REGISTRY_LIMITS.httpNodes, {
-          status: 'pending',
-          by,
-        });
-      const node: HttpNode = {
-        id,
-        origin,
-        region,
+  list(): readonly HttpNode[] {
+    return [...this.#nodes.values()];
+  }
+
+  get(id: string): HttpNode | undefined {
+    return this.#nodes.get(id);
+  }
+
+  async request(
+    origin: string,
+    region: string,
+    contactEmail: string | undefined,
+    now: number,
+    asked: Pick<Asked, 'by' | 'key'> = {},
+  ): Promise<HttpNode> {
+    const known = this.#nodes.get(`legacy:${origin}`);
+    if (known?.status === 'suspended' || known?.status === 'revoked')
+      throw new AgrinetError(
+        'node-suspended',
+        `this node is ${known.status} here; its operator must resume it first`,
+      );
+    if (known?.status === 'active') return known;
+    const node = pendingNode({ origin, region, contactEmail, now, asked, known });
+    return known === undefined ? this.#addNew(node, asked.by) : this.#put(node);
+  }
+
+  async #addNew(node: HttpNode, by: string | undefined): Promise<HttpNode> {
+    if (!this.#arriving.has(node.id))
+      checkRoom([...this.#nodes.values(), ...this.#arriving.values()], REGISTRY_LIMITS.httpNodes, {
         status: 'pending',
-        registeredAt: known?.registeredAt ?? now,
-        lastSyncAt: known?.lastSyncAt ?? 0,
-      };
-      const email = contactEmail ?? known?.contactEmail;
-      const askedBy = known === undefined ? by : known.askedBy;
-      const keys = withKeys(known?.keys, key === undefined ? [] : [key.id]);
-      const whole: HttpNode = {
-        ...node,
-        ...(email === undefined ? {} : { contactEmail: email }),
-        ...(askedBy === undefined ? {} : { askedBy }),
-        ...(keys.length === 0 ? {} : { keys }),
-      };
-      if (known === undefined) arriving.set(id, whole);
-      try {
-        const saved = await put(whole);
-        if (known === undefined) onChange(saved);
-        return saved;
-      } finally {
-        arriving.delete(id);
-      }
-    },
-    async change(id, action) {
-      const node = nodes.get(id);
-      if (node === undefined) throw new AgrinetError('node-unknown', `no node ${id} is registered here`);
-      const status = changedStatus(node.status, action);
-      if (status === node.status) return node;
-      const changed = await put({ ...node, status });
-      onChange(changed);
-      return changed;
-    },
-    async synced(id, now, error) {
-      const node = nodes.get(id);
-      if (node === undefined) return;
-      const { lastError: _, ...rest } = node;
-      await put(error === undefined ? { ...rest, lastSyncAt: now } : { ...rest, lastError: error });
-    },
-    async remove(id) {
-      await store.remove(id);
-      nodes.delete(id);
-    },
+        by,
+      });
+    this.#arriving.set(node.id, node);
+    try {
+      await this.#put(node);
+      this.#onChange(node);
+      return node;
+    } finally {
+      this.#arriving.delete(node.id);
+    }
+  }
+
+  async change(id: string, action: NodeAction): Promise<HttpNode> {
+    const node = this.#nodes.get(id);
+    if (node === undefined) throw new AgrinetError('node-unknown', `no node ${id} is registered here`);
+    const status = changedStatus(node.status, action);
+    if (status === node.status) return node;
+    const changed = await this.#put({ ...node, status });
+    this.#onChange(changed);
+    return changed;
+  }
+
+  async synced(id: string, now: number, error?: string): Promise<void> {
+    const node = this.#nodes.get(id);
+    if (node === undefined) return;
+    const { lastError: _, ...rest } = node;
+    await this.#put(error === undefined ? { ...rest, lastSyncAt: now } : { ...rest, lastError: error });
+  }
+
+  async remove(id: string): Promise<void> {
+    await this.#store.remove(id);
+    this.#nodes.delete(id);
+  }
+
+  async #put(node: HttpNode): Promise<HttpNode> {
+    await this.#store.save(node);
+    this.#nodes.set(node.id, node);
+    return node;
+  }
+}
+
+/** A node that asks to be registered, with what is known of it from earlier requests. */
+function pendingNode({
+  origin,
+  region,
+  contactEmail,
+  now,
+  asked: { by, key },
+  known,
+}: {
+  readonly origin: string;
+  readonly region: string;
+  readonly contactEmail: string | undefined;
+  readonly now: number;
+  readonly asked: Pick<Asked, 'by' | 'key'>;
+  readonly known: HttpNode | undefined;
+}): HttpNode {
+  const email = contactEmail ?? known?.contactEmail;
+  const askedBy = known === undefined ? by : known.askedBy;
+  const keys = withKeys(known?.keys, key === undefined ? [] : [key.id]);
+  return {
+    id: `legacy:${origin}`,
+    origin,
+    region,
+    status: 'pending',
+    registeredAt: known?.registeredAt ?? now,
+    lastSyncAt: known?.lastSyncAt ?? 0,
+    ...(email === undefined ? {} : { contactEmail: email }),
+    ...(askedBy === undefined ? {} : { askedBy }),
+    ...(keys.length === 0 ? {} : { keys }),
   };
 }

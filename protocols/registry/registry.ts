@@ -124,101 +124,149 @@ export async function createRegistry(
   store: RegistryStore,
   onChange: (node: RegisteredNode) => void,
 ): Promise<Registry> {
-  const nodes = new Map<string, RegisteredNode>((await store.load()).map((node) => [node.peerId, node]));
-  const dirty = new Set<string>();
-  /** Changes are decided and written one after the other: what is counted or compared cannot change before it is on disk. */
-  let lane: Promise<unknown> = Promise.resolve();
+  return new StoredRegistry(self, store, onChange, await store.load());
+}
 
-  function alone<T>(work: () => Promise<T>): Promise<T> {
-    const done = lane.then(work);
-    lane = done.catch(() => undefined); // told to whoever asked for it
-    return done;
+class StoredRegistry implements Registry {
+  readonly #self: PeerId;
+  readonly #store: RegistryStore;
+  readonly #onChange: (node: RegisteredNode) => void;
+  readonly #nodes: Map<string, RegisteredNode>;
+  /** Synced since they were last written. */
+  readonly #dirty = new Set<string>();
+  /** The last change: what is counted or compared for the next cannot change before it is on disk. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(
+    self: PeerId,
+    store: RegistryStore,
+    onChange: (node: RegisteredNode) => void,
+    held: readonly RegisteredNode[],
+  ) {
+    this.#self = self;
+    this.#store = store;
+    this.#onChange = onChange;
+    this.#nodes = new Map(held.map((node) => [node.peerId, node]));
   }
 
-  async function keep(node: RegisteredNode): Promise<RegisteredNode> {
-    await store.save(node);
-    nodes.set(node.peerId, node);
-    dirty.delete(node.peerId);
-    return node;
+  standing(author: PeerId): ReturnType<Following['standing']> {
+    const status = author === this.#self ? 'active' : this.#nodes.get(author)?.status;
+    if (status === 'active') return 'followed';
+    return status === 'suspended' ? 'suspended' : 'no';
   }
 
-  async function put(node: RegisteredNode): Promise<RegisteredNode> {
-    await keep(node);
-    onChange(node);
-    return node;
+  list(): readonly RegisteredNode[] {
+    return [...this.#nodes.values()];
   }
 
-  function mayRegister(peerId: PeerId, asked: Asked = {}): void {
-    const known = nodes.get(peerId);
-    if (peerId === self) throw new AgrinetError('registration-self', 'a node cannot register with itself');
-    if (known === undefined) checkRoom(nodes.values(), REGISTRY_LIMITS.nodes, asked);
+  get(peerId: string): RegisteredNode | undefined {
+    return this.#nodes.get(peerId);
+  }
+
+  isActive(peerId: string): boolean {
+    return this.#nodes.get(peerId)?.status === 'active';
+  }
+
+  mayRegister(peerId: PeerId, asked: Asked = {}): void {
+    const known = this.#nodes.get(peerId);
+    if (peerId === this.#self)
+      throw new AgrinetError('registration-self', 'a node cannot register with itself');
+    if (known === undefined) checkRoom(this.#nodes.values(), REGISTRY_LIMITS.nodes, asked);
     if (known?.status === 'suspended' || known?.status === 'revoked')
       throw new AgrinetError(
         'node-suspended',
         `this node is ${known.status} here; its operator must resume it first`,
       );
-    if (asked.key !== undefined) checkKey(nodes, peerId, asked.key);
+    if (asked.key !== undefined) checkKey(this.#nodes, peerId, asked.key);
   }
 
-  function known(peerId: string): RegisteredNode {
-    const node = parsePeerId(peerId) && nodes.get(peerId);
+  register(
+    statement: Registration,
+    contactEmail: string | undefined,
+    now: number,
+    asked: Asked = {},
+  ): Promise<RegisteredNode> {
+    const { caller } = statement;
+    return this.#inTurn(() => {
+      this.mayRegister(caller, asked);
+      return this.#put(registered(statement, contactEmail, now, asked, this.#nodes.get(caller)));
+    });
+  }
+
+  setStatus(peerId: string, status: NodeStatus): Promise<RegisteredNode> {
+    return this.#inTurn(() => this.#toStatus(this.#known(peerId), status));
+  }
+
+  change(peerId: string, action: NodeAction): Promise<RegisteredNode> {
+    return this.#inTurn(() => {
+      const node = this.#known(peerId);
+      return this.#toStatus(node, changedStatus(node.status, action));
+    });
+  }
+
+  withdraw(peerId: PeerId): Promise<RegisteredNode | undefined> {
+    return this.#inTurn(async () => {
+      const node = this.#nodes.get(peerId);
+      return node?.status === 'active' ? this.#toStatus(node, 'pending') : node;
+    });
+  }
+
+  certificate(peerId: PeerId, fingerprint: string): Promise<RegisteredNode> {
+    return this.#inTurn(() => this.#put({ ...this.#known(peerId), tlsFingerprint: fingerprint }));
+  }
+
+  setQuota(peerId: string, quotaMb: number | undefined): Promise<RegisteredNode> {
+    return this.#inTurn(() => {
+      const { quotaMb: _, ...node } = this.#known(peerId);
+      // Nobody else need know of it: it is no change of the registration.
+      return this.#save(quotaMb === undefined ? node : { ...node, quotaMb });
+    });
+  }
+
+  synced(peerId: string, now: number): void {
+    const node = this.#nodes.get(peerId);
+    if (node === undefined) return;
+    this.#nodes.set(peerId, { ...node, lastSyncAt: now });
+    this.#dirty.add(peerId);
+  }
+
+  async flush(): Promise<void> {
+    for (const peerId of this.#dirty) {
+      const node = this.#nodes.get(peerId);
+      if (node !== undefined) await this.#store.save(node);
+    }
+    this.#dirty.clear();
+  }
+
+  /** Changes are decided and written one after the other. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#last.then(work);
+    this.#last = done.catch(() => undefined); // told to whoever asked for it
+    return done;
+  }
+
+  #known(peerId: string): RegisteredNode {
+    const node = parsePeerId(peerId) && this.#nodes.get(peerId);
     if (node === undefined) throw new AgrinetError('node-unknown', `no node ${peerId} is registered here`);
     return node;
   }
 
-  return {
-    standing(author) {
-      const status = author === self ? 'active' : nodes.get(author)?.status;
-      if (status === 'active') return 'followed';
-      return status === 'suspended' ? 'suspended' : 'no';
-    },
-    list: () => [...nodes.values()],
-    get: (peerId) => nodes.get(peerId),
-    isActive: (peerId) => nodes.get(peerId)?.status === 'active',
-    mayRegister,
-    register: (statement, contactEmail, now, asked = {}) =>
-      alone(() => {
-        mayRegister(statement.caller, asked);
-        return put(registered(statement, contactEmail, now, asked, nodes.get(statement.caller)));
-      }),
-    setStatus: (peerId, status) =>
-      alone(async () => {
-        const node = known(peerId);
-        return node.status === status ? node : put({ ...node, status });
-      }),
-    change: (peerId, action) =>
-      alone(async () => {
-        const node = known(peerId);
-        const status = changedStatus(node.status, action);
-        return node.status === status ? node : put({ ...node, status });
-      }),
-    withdraw: (peerId) =>
-      alone(async () => {
-        const node = nodes.get(peerId);
-        return node?.status === 'active' ? put({ ...node, status: 'pending' }) : node;
-      }),
-    certificate: (peerId, fingerprint) =>
-      alone(async () => put({ ...known(peerId), tlsFingerprint: fingerprint })),
-    setQuota: (peerId, quotaMb) =>
-      alone(() => {
-        const { quotaMb: _, ...node } = known(peerId);
-        // Nobody else need know of it: it is no change of the registration.
-        return keep(quotaMb === undefined ? node : { ...node, quotaMb });
-      }),
-    synced(peerId, now) {
-      const node = nodes.get(peerId);
-      if (node === undefined) return;
-      nodes.set(peerId, { ...node, lastSyncAt: now });
-      dirty.add(peerId);
-    },
-    async flush() {
-      for (const peerId of dirty) {
-        const node = nodes.get(peerId);
-        if (node !== undefined) await store.save(node);
-      }
-      dirty.clear();
-    },
-  };
+  async #toStatus(node: RegisteredNode, status: NodeStatus): Promise<RegisteredNode> {
+    return node.status === status ? node : this.#put({ ...node, status });
+  }
+
+  async #put(node: RegisteredNode): Promise<RegisteredNode> {
+    await this.#save(node);
+    this.#onChange(node);
+    return node;
+  }
+
+  async #save(node: RegisteredNode): Promise<RegisteredNode> {
+    await this.#store.save(node);
+    this.#nodes.set(node.peerId, node);
+    this.#dirty.delete(node.peerId);
+    return node;
+  }
 }
 
 /** A node as it is registered; who is active stays so, and who came first with a key keeps its name. */
