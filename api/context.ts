@@ -6,7 +6,7 @@ import type { CollectionDigest } from '../protocols/digest/state-digest.ts';
 import type { FrontierItem } from '../protocols/feed/frontier.ts';
 import type { Catalogue } from '../protocols/market/catalogue.ts';
 import type { RecordState } from '../protocols/open-dialog/record.ts';
-import type { OnUnread, Unread } from '../protocols/unread.ts';
+import type { OnUnread, RecordPage } from '../protocols/unread.ts';
 import type { PeerId } from '../protocols/wire/identity.ts';
 import type { RecordKey } from '../protocols/wire/ids.ts';
 import type { HostCheckOptions } from './limits/host-check.ts';
@@ -47,16 +47,7 @@ export interface RecordReader {
   /** Another number after every write: between two equal ones every answer was the same. */
   version(): number;
   get(key: RecordKey): Promise<RecordState | undefined>;
-  list(
-    collection: string,
-    query: ListQuery,
-    limit: number,
-    cursor?: string,
-  ): Promise<{
-    readonly records: readonly RecordState[];
-    readonly unread?: readonly Unread[];
-    readonly cursor?: string;
-  }>;
+  list(collection: string, query: ListQuery, limit: number, cursor?: string): Promise<RecordPage>;
   /** With `onUnread` without those whose rows are damaged. */
   all(collection: string, onUnread?: OnUnread): AsyncGenerator<RecordState>;
   /** Records with a field in conflict of which `shown` leaves something, as it leaves them; at most `limit`. */

@@ -5,7 +5,7 @@ import type { RecordState } from '../protocols/open-dialog/record.ts';
 import { clausesOf } from '../protocols/market/contract/clauses.ts';
 import { toldAt } from '../protocols/market/contract-book/last-step.ts';
 import type { Transition } from '../protocols/market/contract/statement.ts';
-import { parseRecordKey, publicId } from '../protocols/wire/ids.ts';
+import { publicIdOf } from '../protocols/wire/ids.ts';
 import type { Sight } from './ports/contracts.ts';
 import { recordJson } from './records.ts';
 import { Contract } from './schemas.ts';
@@ -78,9 +78,8 @@ function jsonText(text: Scalar): JSONValue {
 
 function pingJson(state: RecordState): z.output<typeof PingJson> {
   const { key, view } = state;
-  const parts = parseRecordKey(key);
   return {
-    id: parts === undefined ? key : publicId(parts),
+    id: publicIdOf(key),
     from: String(view['from'] ?? ''),
     at: isoTime(toldAt(state)),
     ...Object.fromEntries(

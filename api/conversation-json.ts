@@ -2,7 +2,7 @@ import { z } from '@hono/zod-openapi';
 import type { JSONValue } from 'hono/utils/types';
 import { isMessageTime } from '../protocols/market/message-order.ts';
 import type { RecordState } from '../protocols/open-dialog/record.ts';
-import { parseRecordKey, publicId } from '../protocols/wire/ids.ts';
+import { publicIdOf } from '../protocols/wire/ids.ts';
 import { isOperator, type Principal } from './access.ts';
 import type { Caller, Conversation as Held } from './ports/conversations.ts';
 import { isoTime } from '../protocols/wire/iso-time.ts';
@@ -47,10 +47,6 @@ export function callerOf(principal: Principal): Caller {
   return { user: principal.userId, operator: isOperator(principal) };
 }
 
-const idOf = (key: string): string => {
-  const parts = parseRecordKey(key);
-  return parts === undefined ? key : publicId(parts);
-};
 const text = (value: unknown): string => (typeof value === 'string' ? value : '');
 
 /** A conversation as old clients know it, with who takes part and what they have read. */
@@ -60,7 +56,7 @@ export function conversationJson({ state, participants, read }: Held): z.output<
     .filter(([field]) => field === 'title' || field === 'pinned')
     .map(([field, values]) => [field, values.map(({ value, op }) => ({ value, op }))] as const);
   return {
-    id: idOf(state.key),
+    id: publicIdOf(state.key),
     title: text(view['title']) || 'New Chat',
     pinned: view['pinned'] === true,
     archived: view['archived'] === true,
@@ -77,8 +73,8 @@ export function conversationJson({ state, participants, read }: Held): z.output<
 export function messageJson({ key, channel, view, created }: RecordState): z.output<typeof Message> {
   const { sentAt, attachments } = view;
   return {
-    id: idOf(key),
-    conversationId: idOf(channel),
+    id: publicIdOf(key),
+    conversationId: publicIdOf(channel),
     from: text(view['from']),
     to: text(view['to']),
     content: text(view['content']),

@@ -6,7 +6,13 @@ import { coordinatesText } from '../protocols/market/listing-place.ts';
 import type { Scalar } from '../protocols/open-dialog/change.ts';
 import type { RecordState, Unmerged } from '../protocols/open-dialog/record.ts';
 import type { PeerId } from '../protocols/wire/identity.ts';
-import { parsePublicId, parseRecordKey, publicId, recordKey, type RecordKey } from '../protocols/wire/ids.ts';
+import {
+  parsePublicId,
+  parseRecordKey,
+  publicIdOf,
+  recordKey,
+  type RecordKey,
+} from '../protocols/wire/ids.ts';
 import type { ListQuery } from './context.ts';
 import { isoTime } from '../protocols/wire/iso-time.ts';
 
@@ -26,7 +32,7 @@ export function recordJson(state: RecordState): RecordJson {
   const parts = parseRecordKey(state.key);
   // Added to the object that viewJson made: a copy of every record of an export costs a tenth of it.
   const json: RecordJson = Object.assign(viewJson(state.view), {
-    id: parts === undefined ? state.key : publicId(parts),
+    id: publicIdOf(state.key),
     owner: parts?.owner ?? '',
     createdAt: isoTime(state.created[0]),
     updatedAt: isoTime(state.updated[0]),

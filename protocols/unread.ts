@@ -1,10 +1,29 @@
 import { AgrinetError } from './errors.ts';
+import type { RecordState } from './open-dialog/record.ts';
 import type { RecordKey } from './wire/ids.ts';
 
 /** A record of a list that could not be read or shown: the list goes on without it, and says so. */
 export interface Unread {
   readonly key: RecordKey;
   readonly error: unknown;
+}
+
+/** Part of a list: what it leaves out, and where it goes on; neither is there when there is none. */
+export interface Paged {
+  readonly unread?: readonly Unread[];
+  readonly cursor?: string;
+}
+
+export interface Page<T> extends Paged {
+  readonly items: readonly T[];
+}
+
+export interface RecordPage extends Paged {
+  readonly records: readonly RecordState[];
+}
+
+export function paged(unread: readonly Unread[], cursor: string | undefined): Paged {
+  return { ...(unread.length === 0 ? {} : { unread }), ...(cursor === undefined ? {} : { cursor }) };
 }
 
 /** Told of a record that a reading leaves out. */

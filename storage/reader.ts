@@ -3,7 +3,7 @@ import { digestElement } from '../protocols/digest/element.ts';
 import { errorCode } from '../protocols/errors.ts';
 import { isLive, type RecordState } from '../protocols/open-dialog/record.ts';
 import { sha256Hex } from '../protocols/wire/bytes.ts';
-import { isOfOneRecord, type OnUnread, type Unread } from '../protocols/unread.ts';
+import { isOfOneRecord, type OnUnread, paged, type RecordPage, type Unread } from '../protocols/unread.ts';
 import type { Channel, RecordKey } from '../protocols/wire/ids.ts';
 import type { Database } from './database.ts';
 import {
@@ -29,14 +29,6 @@ export interface ListFilter {
   readonly near?: { readonly lat: number; readonly long: number; readonly km: number } | undefined;
   /** Whether a record is shown at all. */
   readonly keep?: ((state: RecordState) => boolean) | undefined;
-}
-
-/** One page; `cursor` continues it, absent at the end. */
-export interface Page {
-  readonly records: readonly RecordState[];
-  /** Left out, because their rows are damaged. */
-  readonly unread?: readonly Unread[];
-  readonly cursor?: string;
 }
 
 /** Records looked at for one page: a filter that matches little gives a short page and a cursor, never a long wait. */
@@ -86,14 +78,13 @@ export class Reader {
   }
 
   /** Live records of a collection: newest first without a filter, else in index order. */
-  async list(collection: string, filter: ListFilter, limit: number, cursor?: string): Promise<Page> {
+  async list(collection: string, filter: ListFilter, limit: number, cursor?: string): Promise<RecordPage> {
     const from = cursor === undefined ? undefined : Buffer.from(cursor, 'base64url').toString('utf8');
     const records: RecordState[] = [];
     const left: Unread[] = [];
-    const page = (cursor?: string): Page => ({
+    const page = (cursor?: string): RecordPage => ({
       records,
-      ...(left.length === 0 ? {} : { unread: left }),
-      ...(cursor === undefined ? {} : { cursor }),
+      ...paged(left, cursor),
     });
     let last: string | undefined;
     let scanned = 0;

@@ -30,7 +30,7 @@ export interface TrustPort {
   rated(): Promise<readonly Rated[]>;
 }
 
-export type RatingsPort = RatingSubmission & Pick<Ratings, 'list' | 'standing'>;
+export type RatingsPort = RatingSubmission & Pick<Ratings, 'list' | 'current'>;
 
 /** What of others' records is shown here. */
 export interface FencePort {

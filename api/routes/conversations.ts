@@ -153,7 +153,7 @@ export function conversationRoutes({
       if (cursor !== undefined) c.header('x-next-cursor', cursor);
       const shown = new Shown(leftOut);
       shown.missed(page.unread);
-      const all = shown.each(page.conversations, ({ state }) => state.key, conversationJson);
+      const all = shown.each(page.items, ({ state }) => state.key, conversationJson);
       shown.warn(c);
       return c.json(all, 200);
     })

@@ -5,7 +5,7 @@ import { nodeOf } from '../../protocols/market/party.ts';
 import { isLive, type RecordState } from '../../protocols/open-dialog/record.ts';
 import { SCHEMA_VERSION } from '../../protocols/open-dialog/schema.ts';
 import { sha256Hex } from '../../protocols/wire/bytes.ts';
-import { parseRecordKey, publicId } from '../../protocols/wire/ids.ts';
+import { parseRecordKey, publicIdOf } from '../../protocols/wire/ids.ts';
 import { byteStream } from '../byte-stream.ts';
 import type { ApiContext } from '../context.ts';
 import type { ChangePosition, ExchangePort } from '../ports/exchange.ts';
@@ -266,7 +266,7 @@ function live(state: RecordState, idField: string): object {
 
 function ended({ key }: RecordState, idField: string): object {
   const parts = parseRecordKey(key);
-  const id = parts === undefined ? key : publicId(parts);
+  const id = publicIdOf(key);
   return { id, [idField]: id, owner: parts?.owner ?? '', deleted: true };
 }
 

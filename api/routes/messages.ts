@@ -122,7 +122,7 @@ export function messageRoutes({ self, conversations, leftOut }: MessageRoutesCon
       const { messageId, userId } = c.req.valid('json');
       const { conversationId } = c.req.valid('param');
       const who = speaker(principal, userId, 'userId');
-      const noted = await conversations.read(callerOf(principal), conversationId, who, messageId);
+      const noted = await conversations.markRead(callerOf(principal), conversationId, who, messageId);
       return c.json(conversationJson(noted), 200);
     });
 }

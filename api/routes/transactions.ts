@@ -35,13 +35,13 @@ export function transactionRoutes({
   leftOut,
 }: {
   readonly contracts: Pick<ContractsPort, 'list'>;
-  readonly ratings: Pick<RatingsPort, 'standing'>;
+  readonly ratings: Pick<RatingsPort, 'current'>;
   readonly leftOut: NoteLeftOut;
 }) {
   async function ratingOf({ state, held }: Sight): Promise<number | null> {
     const { buyer, supplier } = held?.binding ?? {};
     if (buyer === undefined || supplier === undefined) return null;
-    return (await ratings.standing(state.key, buyer, supplier))?.score ?? null;
+    return (await ratings.current(state.key, buyer, supplier))?.score ?? null;
   }
 
   return router().openapi(list, async (c) => {

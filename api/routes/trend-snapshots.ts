@@ -4,7 +4,7 @@ import { AgrinetError } from '../../protocols/errors.ts';
 import type { Snapshot } from '../../protocols/market/trend-snapshot.ts';
 import { type SnapshotVerdict, verifySnapshot } from '../../protocols/market/trend-verify.ts';
 import { isLive, type RecordState } from '../../protocols/open-dialog/record.ts';
-import { parseRecordKey, publicId } from '../../protocols/wire/ids.ts';
+import { parseRecordKey, publicIdOf } from '../../protocols/wire/ids.ts';
 import type { ApiContext } from '../context.ts';
 import { keyOf } from '../records.ts';
 import { nextOf, placeOf } from '../paging.ts';
@@ -168,7 +168,7 @@ function headOf(state: RecordState): z.infer<typeof Head> {
   const parts = parseRecordKey(state.key);
   const { region, asOf, inputs, publishedAt } = snapshotOf(state);
   return {
-    trendId: parts === undefined ? state.key : publicId(parts),
+    trendId: publicIdOf(state.key),
     owner: parts?.owner ?? '',
     region,
     asOf: asOf ?? null,

@@ -5,7 +5,7 @@ import { createCatalogue } from '../../protocols/market/catalogue.ts';
 import type { Ratings } from '../../protocols/market/ratings.ts';
 import type { RecordState } from '../../protocols/open-dialog/record.ts';
 import type { Json } from '../../protocols/wire/json.ts';
-import { parseRecordKey, publicId, type RecordKey } from '../../protocols/wire/ids.ts';
+import { publicIdOf } from '../../protocols/wire/ids.ts';
 import type { Reader } from '../../storage/reader.ts';
 import { refuseWrongClock } from '../clock-line.ts';
 import type { Listens } from '../hooks.ts';
@@ -27,7 +27,7 @@ export type ContractsNode = Pick<
 export function startContracts(
   node: ContractsNode,
   reader: Reader,
-  ratings: Pick<Ratings, 'standing' | 'contractOf'>,
+  ratings: Pick<Ratings, 'current' | 'contractOf'>,
 ): Started<ContractBook> {
   const { identity, settings, ledger, registry, events, logger, clock, env } = node;
   const book = openContractBook({
@@ -47,7 +47,7 @@ export function startContracts(
       await node.rejoin.mayPromise();
     },
     onPing: (userId, contract, ping) =>
-      events.emit('ping.update', { contractId: idOf(contract), ping: newsOf(ping) }, { userId }),
+      events.emit('ping.update', { contractId: publicIdOf(contract), ping: newsOf(ping) }, { userId }),
     onFailure: (error) => logger.warn({ err: error }, 'contracts could not be looked through'),
   });
   node.hooks.committed.on('contracts', ({ changes }) => book.note(changes));
@@ -68,24 +68,19 @@ export function startContracts(
 /** When one party of a contract last rated the other. */
 async function ratedAt(
   { state, contract: { parties } }: Case,
-  ratings: Pick<Ratings, 'standing'>,
+  ratings: Pick<Ratings, 'current'>,
 ): Promise<number> {
   const [one, other] = parties;
   const given = await Promise.all([
-    ratings.standing(state.key, one, other),
-    ratings.standing(state.key, other, one),
+    ratings.current(state.key, one, other),
+    ratings.current(state.key, other, one),
   ]);
   return Math.max(0, ...given.map((rating) => rating?.ratedAt ?? 0));
 }
 
-function idOf(key: RecordKey): string {
-  const parts = parseRecordKey(key);
-  return parts === undefined ? key : publicId(parts);
-}
-
 /** What the news says, without what holds it together. */
 function newsOf({ key, view }: RecordState): Record<string, Json> {
-  const said: Record<string, Json> = { id: idOf(key) };
+  const said: Record<string, Json> = { id: publicIdOf(key) };
   for (const field of ['from', 'status', 'percentComplete', 'notes', 'sentAt']) {
     const value = view[field];
     if (value !== undefined) said[field] = value;

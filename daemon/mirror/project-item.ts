@@ -8,7 +8,7 @@ import { placeOf } from '../../protocols/market/message-order.ts';
 import { isLive, type RecordState } from '../../protocols/open-dialog/record.ts';
 import type { HttpNode } from '../../protocols/registry/http-nodes.ts';
 import type { RegisteredNode } from '../../protocols/registry/registry.ts';
-import { parsePublicId, publicId, recordKey, type RecordKey } from '../../protocols/wire/ids.ts';
+import { parsePublicId, publicId, publicIdOf, recordKey, type RecordKey } from '../../protocols/wire/ids.ts';
 import { fullKey, numberKey, type SublevelName } from '../../storage/keyspace.ts';
 import type { StoredKey } from '../../storage/key-table.ts';
 import type { ItemFields, ProjectedItem } from '../../storage/mirror/types.ts';
@@ -24,7 +24,6 @@ import {
   trendItem,
 } from './items.ts';
 import type { ProjectionParts } from './projection.ts';
-import { idOf } from './record-targets.ts';
 import { rowOf, rowsOf } from './rows.ts';
 import type { TableName } from './tables.ts';
 
@@ -59,7 +58,7 @@ export class Items {
         return this.#fromRecord('conversations', first, (state) => this.#conversation(state, first));
       case 'Messages':
         return this.#fromRecord('messages', second, (state) =>
-          idOf(state.channel) === first && typeof placeOf(state) !== 'string'
+          publicIdOf(state.channel) === first && typeof placeOf(state) !== 'string'
             ? fieldsOf(messageJson(state))
             : undefined,
         );
@@ -114,7 +113,7 @@ export class Items {
     const seen = await this.#sight(key);
     if (seen?.held === undefined) return undefined;
     const { buyer, supplier } = seen.held.binding;
-    const rated = await this.#parts.ratings.standing(key, buyer, supplier);
+    const rated = await this.#parts.ratings.current(key, buyer, supplier);
     const json = transactionJson(seen, rated?.score ?? null);
     return json && fieldsOf(json);
   }

@@ -20,7 +20,7 @@ export interface ProjectionParts {
   readonly network: string;
   readonly contracts: Pick<ContractBook, 'get'>;
   readonly conversations: Pick<Conversations, 'find'>;
-  readonly ratings: Pick<Ratings, 'standing'>;
+  readonly ratings: Pick<Ratings, 'current'>;
 }
 
 /** What of this node stands in the tables of the old back end, in the shapes of its API. */

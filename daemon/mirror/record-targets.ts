@@ -1,6 +1,6 @@
 import { readRating } from '../../protocols/market/rating.ts';
 import type { RegisteredNode } from '../../protocols/registry/registry.ts';
-import { parseRecordKey, publicId, type RecordKey } from '../../protocols/wire/ids.ts';
+import { parseRecordKey, publicIdOf, type RecordKey } from '../../protocols/wire/ids.ts';
 import type { Target } from '../../storage/outbox.ts';
 import { nodeTargets, target } from './former.ts';
 import type { ProjectionParts } from './projection.ts';
@@ -11,12 +11,6 @@ export type TargetParts = Pick<ProjectionParts, 'db' | 'reader' | 'network'>;
 /** Collections whose items are found by what the record says. */
 const OF_CHANNEL: ReadonlySet<string> = new Set(['transitions', 'pings', 'messages', 'ratings']);
 
-/** The id under which the tables have a record. */
-export function idOf(key: string): string {
-  const parts = parseRecordKey(key);
-  return parts === undefined ? key : publicId(parts);
-}
-
 /** The items that a record takes part in. */
 export async function recordTargets(
   { db, reader, network }: TargetParts,
@@ -26,20 +20,20 @@ export async function recordTargets(
   const state = OF_CHANNEL.has(collection) ? await reader.get(key) : undefined;
   switch (collection) {
     case 'listings':
-      return [target('Listings', idOf(key))];
+      return [target('Listings', publicIdOf(key))];
     case 'prices':
-      return [target('Prices', idOf(key))];
+      return [target('Prices', publicIdOf(key))];
     case 'trends':
-      return [target('Trends', idOf(key))];
+      return [target('Trends', publicIdOf(key))];
     case 'conversations':
-      return [target('Conversations', idOf(key))];
+      return [target('Conversations', publicIdOf(key))];
     case 'contracts':
       return contractTargets(key);
     case 'transitions':
     case 'pings':
       return contractTargets(state?.channel);
     case 'messages':
-      return state === undefined ? [] : [target('Messages', idOf(state.channel), idOf(key))];
+      return state === undefined ? [] : [target('Messages', publicIdOf(state.channel), publicIdOf(key))];
     case 'ratings': {
       const contract = state && readRating(key, state.view, network).contract;
       // Most are of contracts between others, of which nothing is held here.
@@ -55,5 +49,5 @@ export async function recordTargets(
 
 function contractTargets(channel: string | undefined): Target[] {
   if (channel?.startsWith('contracts/') !== true) return [];
-  return [target('Contracts', idOf(channel)), target('Transactions', idOf(channel))];
+  return [target('Contracts', publicIdOf(channel)), target('Transactions', publicIdOf(channel))];
 }

@@ -137,7 +137,11 @@ function marketPorts({
     conversations: market.conversations.face,
     erasure: market.erasures.face,
     trends: market.trends.face.port,
-    ratings: { ...ratings, ...submission },
+    ratings: {
+      ...submission,
+      list: (...query) => ratings.list(...query),
+      current: (...of) => ratings.current(...of),
+    },
     trust: market.trust.face,
     fence: market.fence.face,
     notifications: notifications.face,

@@ -2,7 +2,7 @@ import { createConversations } from '../../protocols/market/conversations.ts';
 import type { Conversations } from '../../protocols/market/conversation-types.ts';
 import type { ContractBook } from '../../protocols/market/contract-book/types.ts';
 import { createRatingSubmission, type RatingSubmission } from '../../protocols/market/rating-submission.ts';
-import { createRatings, type Ratings } from '../../protocols/market/ratings.ts';
+import { Ratings } from '../../protocols/market/ratings.ts';
 import { fenceTable } from '../../storage/node-tables.ts';
 import type { Reader } from '../../storage/reader.ts';
 import type { Audited } from '../audit/node-audit.ts';
@@ -51,7 +51,7 @@ export type Market = ReturnType<typeof defineMarket>;
 function defineRatings(node: MarketNode, { reader, audited }: MarketComponents) {
   return definePart<Ratings>('ratings', () => {
     const { settings, hooks } = forRequests(node, audited);
-    const ratings = createRatings({ net: settings.myceliumNetwork, reader: reader.face });
+    const ratings = new Ratings(settings.myceliumNetwork, reader.face);
     hooks.committed.on('ratings', ({ changes }) => ratings.note(changes));
     hooks.reopened.on('ratings', () => ratings.forget());
     return { face: ratings };
@@ -61,7 +61,7 @@ function defineRatings(node: MarketNode, { reader, audited }: MarketComponents) 
 function defineContracts(
   node: MarketNode,
   { reader, audited }: MarketComponents,
-  ratings: Face<Pick<Ratings, 'standing' | 'contractOf'>>,
+  ratings: Face<Pick<Ratings, 'current' | 'contractOf'>>,
 ) {
   return definePart<ContractBook>('contracts', () =>
     startContracts(forRequests(node, audited), reader.face, ratings.face),
@@ -97,7 +97,7 @@ function defineConversations(lower: MarketNode, { reader, audited }: MarketCompo
       now: clock.now,
       bytes: env.bytes,
     });
-    hooks.committed.on('conversations', ({ changes }) => conversations.noted(changes));
+    hooks.committed.on('conversations', ({ changes }) => conversations.note(changes));
     hooks.reopened.on('conversations', () => conversations.forget());
     return { face: conversations };
   });

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import type { Scalar } from '../open-dialog/change.ts';
 import { contentId, encodeMembership } from '../open-dialog/membership.ts';
 import type { Membership, RecordState } from '../open-dialog/record.ts';
@@ -46,32 +47,40 @@ export type FieldHistory = (key: RecordKey, field: string) => Promise<readonly S
 /** Lists found in histories that are remembered. */
 const REMEMBERED = 10_000;
 
+interface FoundUsers {
+  readonly users: readonly string[];
+  /** Where nothing was found, it is looked for again with the next change. */
+  readonly heads?: string;
+}
+
 /**
  * The users who take part, also where a node has written over the list: then it is looked for in the document's history, so
- * that nobody can shut others out. Empty when the creation bound no list that was ever written.
+ * that nobody can shut others out.
  */
-export function createParticipantLists(
-  history: FieldHistory,
-): (state: RecordState) => Promise<readonly string[]> {
-  /** `heads`: as nothing was found then, it is looked for again with the next change. */
-  const remembered = new Map<RecordKey, { readonly users: readonly string[]; readonly heads?: string }>();
-  return async (state) => {
+export class ParticipantLists {
+  readonly #history: FieldHistory;
+  readonly #found = new LRUCache<RecordKey, FoundUsers>({ max: REMEMBERED });
+
+  constructor(history: FieldHistory) {
+    this.#history = history;
+  }
+
+  /** Empty when the creation bound no list that was ever written. */
+  async of(state: RecordState): Promise<readonly string[]> {
     const { key, members } = state;
     const users = participantsOf(state);
     if (users !== undefined || members === undefined) return users ?? [];
     const heads = state.heads.join();
-    const known = remembered.get(key);
+    const known = this.#found.get(key);
     if (known !== undefined && (known.heads === undefined || known.heads === heads)) return known.users;
-    const values = await history(key, 'participants');
+    const values = await this.#history(key, 'participants');
     const original = values.find(
       (value): value is string => typeof value === 'string' && isOriginal(key, members, value),
     );
     const found = original === undefined ? { users: [], heads } : { users: usersOf(original) };
-    const [oldest] = remembered.keys();
-    if (remembered.size >= REMEMBERED && oldest !== undefined) remembered.delete(oldest);
-    remembered.set(key, found);
+    this.#found.set(key, found);
     return found.users;
-  };
+  }
 }
 
 /** The users that a field `participants` names. */

@@ -7,12 +7,30 @@ import type { RecordKey } from '../wire/ids.ts';
 import type { FieldHistory } from './conversation-members.ts';
 import type { ReadChannel } from './conversation-views.ts';
 import type { HiddenReason } from './message-order.ts';
-import type { OnUnread, Unread } from '../unread.ts';
+import type { OnUnread, Page, RecordPage } from '../unread.ts';
 
 /** Who asks: a user of this node, or its operator, who may see and do everything here. */
 export interface Caller {
   readonly user?: string | undefined;
   readonly operator: boolean;
+}
+
+export interface NewConversation {
+  readonly title: string;
+  readonly participants: readonly string[];
+  readonly metadata?: string;
+}
+
+export type ConversationFields = {
+  readonly title?: string;
+  readonly pinned?: boolean;
+  readonly archived?: true;
+};
+
+export interface ConversationQuery {
+  readonly participant?: string | undefined;
+  readonly limit: number;
+  readonly cursor?: string | undefined;
 }
 
 export interface NewMessage {
@@ -43,11 +61,7 @@ export interface ConversationReader {
     filter: { readonly fields: {} },
     limit: number,
     cursor?: string,
-  ): Promise<{
-    readonly records: readonly RecordState[];
-    readonly unread?: readonly Unread[];
-    readonly cursor?: string;
-  }>;
+  ): Promise<RecordPage>;
   /** As `many`, without those whose rows are damaged. */
   readable(keys: readonly RecordKey[], onUnread?: OnUnread): Promise<readonly (RecordState | undefined)[]>;
   readonly newestInChannel: ReadChannel;
@@ -59,45 +73,25 @@ export interface Conversations {
    * Begins a private conversation between users here and elsewhere; who takes part is fixed. The caller always does. Throws
    * `party-unknown`, `fields-invalid`. With an `id` of a request that may be repeated it is made once.
    */
-  create(
-    caller: Caller,
-    asked: { readonly title: string; readonly participants: readonly string[]; readonly metadata?: string },
-    id?: string,
-  ): Promise<Conversation>;
+  create(caller: Caller, asked: NewConversation, id?: string): Promise<Conversation>;
   /** Undefined when there is none that the caller takes part in. */
   find(caller: Caller, id: string): Promise<Conversation | undefined>;
   /** Those the caller takes part in, archived ones left out. A page may be short; `cursor` goes on. */
-  list(
-    caller: Caller,
-    query: {
-      readonly participant?: string | undefined;
-      readonly limit: number;
-      readonly cursor?: string | undefined;
-    },
-  ): Promise<{
-    readonly conversations: readonly Conversation[];
-    /** Left out, because they cannot be read. */
-    readonly unread?: readonly Unread[];
-    readonly cursor?: string;
-  }>;
+  list(caller: Caller, query: ConversationQuery): Promise<Page<Conversation>>;
   /** For everybody who takes part. An archived one can be read, and no longer changed. */
-  edit(
-    caller: Caller,
-    id: string,
-    fields: { readonly title?: string; readonly pinned?: boolean; readonly archived?: true },
-  ): Promise<Conversation>;
+  edit(caller: Caller, id: string, fields: ConversationFields): Promise<Conversation>;
   /** Throws `forbidden` for a `from` that is not here or takes no part. */
   send(caller: Caller, id: string, message: NewMessage): Promise<RecordState>;
   /** The messages before one, or the newest, oldest first. */
   messages(caller: Caller, id: string, limit: number, before?: string): Promise<readonly RecordState[]>;
   /** Notes the newest message a user of this node has read; never one before what was noted. */
-  read(caller: Caller, id: string, user: string, messageId: string): Promise<Conversation>;
+  markRead(caller: Caller, id: string, user: string, messageId: string): Promise<Conversation>;
   /** Messages that count and are not shown, and why. */
   hidden(
     conversation: Conversation,
   ): Promise<readonly { readonly id: string; readonly reason: HiddenReason }[]>;
   /** To be told of every commit. */
-  noted(changes: readonly RecordChange[]): void;
+  note(changes: readonly RecordChange[]): void;
   /** After the database was opened anew. */
   forget(): void;
 }

@@ -32,7 +32,7 @@ export interface Submitted {
 export interface SubmissionParts {
   readonly self: PeerId;
   readonly ledger: Pick<Ledger, 'write'>;
-  readonly ratings: Pick<Ratings, 'read' | 'standing'>;
+  readonly ratings: Pick<Ratings, 'read' | 'current'>;
   /** The contract as its node's operator sees it; throws `not-found`. */
   readonly contract: (key: RecordKey) => Promise<Sight>;
   readonly now: () => number;
@@ -53,9 +53,9 @@ export function createRatingSubmission(parts: SubmissionParts): RatingSubmission
     const to = ratedOf(held, from, request.to);
     const receipt = receiptOf(held);
     const { score, comment, tags } = request;
-    const standing = await ratings.standing(request.contract, from, to);
-    if (standing?.score === score && standing.comment === (comment ?? '') && standing.tags === (tags ?? ''))
-      return { rating: standing, changed: false };
+    const current = await ratings.current(request.contract, from, to);
+    if (current?.score === score && current.comment === (comment ?? '') && current.tags === (tags ?? ''))
+      return { rating: current, changed: false };
     const fields = {
       from,
       to,
@@ -64,7 +64,7 @@ export function createRatingSubmission(parts: SubmissionParts): RatingSubmission
       ratedAt: now(),
       comment,
       tags,
-      supersedes: standing === undefined ? undefined : parseRecordKey(standing.id)?.id,
+      supersedes: current === undefined ? undefined : parseRecordKey(current.id)?.id,
     };
     const { records } = await ledger.write({ keys: [], draft: (pen) => [draftFact(pen, 'ratings', fields)] });
     const state = records[0]?.after;

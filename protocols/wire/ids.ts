@@ -47,6 +47,12 @@ export function publicId(parts: { owner: PeerId; id: string }): string {
   return `${parts.owner}.${parts.id}`;
 }
 
+/** The same of a record key; another text is left as it is. */
+export function publicIdOf(key: string): string {
+  const parts = parseRecordKey(key);
+  return parts === undefined ? key : publicId(parts);
+}
+
 /** Reads an HTTP id; a bare local id is this node's. */
 export function parsePublicId(text: string, self: PeerId): { owner: PeerId; id: string } | undefined {
   const dot = text.indexOf('.');

@@ -1,14 +1,14 @@
 import { AgrinetError } from '../../errors.ts';
 import { isLive, type RecordState } from '../../open-dialog/record.ts';
 import type { RecordKey } from '../../wire/ids.ts';
-import { readOne, type Unread } from '../../unread.ts';
+import { type Page, paged, readOne, type Unread } from '../../unread.ts';
 import { shownContract } from './agreed.ts';
 import { type HeldContracts, notFound } from './held-contracts.ts';
 import type { LastSteps } from './last-step.ts';
 import { newsOf } from './news.ts';
 import { type Listed, movedAtOf, type Placing } from './placing.ts';
 import { notAParty } from './steps.ts';
-import type { Actor, BookReader, Case, Page, Sight } from './types.ts';
+import type { Actor, BookReader, Case, Sight } from './types.ts';
 
 export interface SightParts {
   readonly reader: BookReader;
@@ -55,8 +55,7 @@ export class Sights {
     );
     return {
       items: sights.filter((sight) => sight !== undefined),
-      ...(left.length === 0 ? {} : { unread: left }),
-      ...(page.cursor === undefined ? {} : { cursor: page.cursor }),
+      ...paged(left, page.cursor),
     };
   }
 

@@ -11,7 +11,7 @@ import type { Contract } from '../contract/model.ts';
 import type { Outcome, Transition } from '../contract/statement.ts';
 import type { Edits } from './agreed.ts';
 import type { Binding } from './binding.ts';
-import type { OnUnread, Unread } from '../../unread.ts';
+import type { OnUnread, Page } from '../../unread.ts';
 
 /** Who acts: a user of this node, or its operator, who may name any of them. */
 export interface Actor {
@@ -59,13 +59,6 @@ export type StepRequest = { readonly as?: string | undefined } & (
   | { readonly kind: 'settle' | 'cancel' }
   | { readonly kind: 'resolve'; readonly outcome: Outcome; readonly proposal?: string | undefined }
 );
-
-export interface Page<T> {
-  readonly items: readonly T[];
-  /** Left out, because they cannot be read. */
-  readonly unread?: readonly Unread[];
-  readonly cursor?: string;
-}
 
 /** The reads that the contract book needs. */
 export interface BookReader {

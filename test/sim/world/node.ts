@@ -204,7 +204,7 @@ export async function startNode(parts: NodeParts): Promise<RunningNode> {
   heard = [
     ({ changes }) => participants.note(changes),
     ({ changes }) => book.note(changes),
-    ({ changes }) => conversations.noted(changes),
+    ({ changes }) => conversations.note(changes),
     ({ erased }) => erasures.committed(erased ?? []),
     (committed) => mycelium.announce(committed),
   ];

@@ -34,7 +34,7 @@ describe('conversations on a real database', () => {
       bytes: systemEnv.bytes,
       ...(window === undefined ? {} : { window }),
     });
-    node.node.hooks.committed.on('conversations', ({ changes }) => made.noted(changes));
+    node.node.hooks.committed.on('conversations', ({ changes }) => made.note(changes));
     more.push(made);
     return made;
   }
@@ -212,21 +212,23 @@ describe('conversations on a real database', () => {
     const sent = [];
     for (const text of ['a', 'b', 'c']) sent.push(idOf(await say(id, text)));
     const noted = async (messageId: string) => {
-      const { read } = await chat.read(amina, id, 'amina', messageId);
+      const { read } = await chat.markRead(amina, id, 'amina', messageId);
       return read[`amina@${node.peerId}`];
     };
     expect(await noted(sent[1] ?? '')).toBe(sent[1]);
     expect(await noted(sent[0] ?? '')).toBe(sent[1]);
     expect(await noted(sent[2] ?? '')).toBe(sent[2]);
-    await expect(chat.read(amina, id, 'amina', `${node.peerId}.nothing`)).rejects.toMatchObject({
+    await expect(chat.markRead(amina, id, 'amina', `${node.peerId}.nothing`)).rejects.toMatchObject({
       code: 'not-found',
     });
     for (const who of ['ben', `ben@${other}`])
-      await expect(chat.read(operator, id, who, sent[0] ?? '')).rejects.toMatchObject({ code: 'forbidden' });
+      await expect(chat.markRead(operator, id, who, sent[0] ?? '')).rejects.toMatchObject({
+        code: 'forbidden',
+      });
     // A message of another conversation is none of this one.
     const elsewhere = await begun();
     const foreign = idOf(await say(elsewhere.id, 'x'));
-    await expect(chat.read(amina, id, 'amina', foreign)).rejects.toMatchObject({ code: 'not-found' });
+    await expect(chat.markRead(amina, id, 'amina', foreign)).rejects.toMatchObject({ code: 'not-found' });
     await expect(chat.messages(amina, id, 5, foreign)).rejects.toMatchObject({ code: 'not-found' });
   });
 });

@@ -1,0 +1,110 @@
+import { AgrinetError } from '../errors.ts';
+import { draftEdit, draftPrivate, type Patch } from '../ledger/drafts.ts';
+import type { Ledger } from '../ledger/types.ts';
+import type { RecordState } from '../open-dialog/record.ts';
+import { type Page, paged, readOne, type Unread } from '../unread.ts';
+import { sha256 } from '../wire/bytes.ts';
+import type { RecordKey } from '../wire/ids.ts';
+import { LIMITS } from '../wire/limits.ts';
+import { type ConversationAccess, conversationOf, notFound } from './conversation-access.ts';
+import { participantsNonce, writeParticipants } from './conversation-members.ts';
+import type {
+  Caller,
+  Conversation,
+  ConversationFields,
+  ConversationParts,
+  ConversationQuery,
+  NewConversation,
+} from './conversation-types.ts';
+import { savedOf } from './own-records.ts';
+import { nodeOf } from './party.ts';
+
+/** Conversations looked at for one page of a list. */
+const SCANNED = 5000;
+
+/** Writes fields of a conversation, by its record as it then stands. */
+export async function editConversation(
+  ledger: Pick<Ledger, 'write'>,
+  key: RecordKey,
+  fields: (state: RecordState) => Patch,
+): Promise<RecordState> {
+  const written = await ledger.write({
+    keys: [key],
+    draft(pen, read) {
+      const state = read(key);
+      if (state?.members === undefined) throw notFound();
+      return [draftEdit(pen, key, state.channel, state, fields(state))];
+    },
+  });
+  return savedOf(written, 0).state;
+}
+
+/** The documents of conversations: title, participants, whether it is pinned or archived. */
+export class ConversationDocuments {
+  readonly #parts: ConversationParts;
+  readonly #access: ConversationAccess;
+
+  constructor(parts: ConversationParts, access: ConversationAccess) {
+    this.#parts = parts;
+    this.#access = access;
+  }
+
+  async create(
+    caller: Caller,
+    { title, participants, metadata }: NewConversation,
+    id?: string,
+  ): Promise<Conversation> {
+    const { self, bytes, ledger } = this.#parts;
+    const named = [...(caller.user === undefined ? [] : [caller.user]), ...participants];
+    const users = [...new Set(named.map((user) => this.#access.participant(user, caller)))];
+    const nodes = [...new Set([self, ...users.flatMap((user) => nodeOf(user) ?? [])])];
+    if (nodes.length > LIMITS.participants)
+      throw new AgrinetError('fields-invalid', `participants: of at most ${LIMITS.participants} nodes`);
+    const salt = id === undefined ? bytes(16) : sha256(new TextEncoder().encode(id)).subarray(0, 16);
+    const field = writeParticipants(users, salt);
+    const members = { writers: nodes, participants: nodes };
+    const created = draftPrivate({ author: self }, 'conversations', members, participantsNonce(field));
+    const { key, channel } = created;
+    const fields = { title, pinned: false, participants: field, metadata };
+    const written = await ledger.write({
+      keys: [key],
+      draft(pen, read) {
+        const known = read(key);
+        if (known?.exists === true) return [draftEdit(pen, key, channel, known, {})];
+        return [created, draftEdit(pen, key, channel, undefined, fields)];
+      },
+    });
+    return conversationOf(savedOf(written, written.records.length - 1).state, users);
+  }
+
+  async list(caller: Caller, { participant, limit, cursor }: ConversationQuery): Promise<Page<Conversation>> {
+    const { reader } = this.#parts;
+    const wanted = participant === undefined ? undefined : this.#access.qualified(participant);
+    const items: Conversation[] = [];
+    const unread: Unread[] = [];
+    let next = cursor;
+    let scanned = 0;
+    do {
+      const page = await reader.list('conversations', { fields: {} }, limit - items.length, next);
+      unread.push(...(page.unread ?? []));
+      for (const state of page.records) {
+        const conversation = await readOne(
+          state.key,
+          () => this.#access.visible(caller, state),
+          (one) => unread.push(one),
+        );
+        if (conversation === undefined || state.view['archived'] === true) continue;
+        if (wanted === undefined || conversation.participants.includes(wanted)) items.push(conversation);
+      }
+      scanned += page.records.length;
+      next = page.cursor;
+    } while (next !== undefined && items.length < limit && scanned < SCANNED);
+    return { items, ...paged(unread, next) };
+  }
+
+  async edit(caller: Caller, id: string, fields: ConversationFields): Promise<Conversation> {
+    const { state, participants } = await this.#access.getOpen(caller, id);
+    const edited = await editConversation(this.#parts.ledger, state.key, () => fields);
+    return conversationOf(edited, participants);
+  }
+}
