@@ -1,6 +1,7 @@
 import type { Entry } from '../protocols/feed/entry.ts';
 import { Effects } from '../protocols/ledger/effects.ts';
-import { soleTurn, type Turn, type TurnEnv } from '../protocols/ledger/turn.ts';
+import type { TurnEnv } from '../protocols/cpu-slice.ts';
+import { soleTurn, type Turn } from '../protocols/ledger/turn.ts';
 import type { Merges } from '../protocols/open-dialog/merger.ts';
 import type { Store } from '../storage/store.ts';
 import type { Survey } from './feed-survey.ts';

@@ -33,7 +33,7 @@ import { createLocalTarget, type LocalTarget } from './sync-target.ts';
 export const COALESCE_MS = 60_000;
 
 export interface ExchangeParts {
-  readonly env: Pick<Env, 'after' | 'bytes' | 'cpu'>;
+  readonly env: Pick<Env, 'after' | 'bytes' | 'cpu' | 'monotonic'>;
   readonly identity: Identity;
   readonly net: string;
   readonly db: Database;

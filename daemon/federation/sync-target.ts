@@ -18,7 +18,7 @@ import type { Reporter } from './sync-outcomes.ts';
 import type { SyncTarget } from './sync-parts.ts';
 
 export interface LocalTargetParts {
-  readonly env: Pick<Env, 'after' | 'bytes' | 'cpu'>;
+  readonly env: Pick<Env, 'after' | 'bytes' | 'cpu' | 'monotonic'>;
   readonly identity: Identity;
   readonly net: string;
   readonly feeds: FeedSource;

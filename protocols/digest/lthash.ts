@@ -13,28 +13,36 @@ export function emptySum(): Uint16Array {
   return new Uint16Array(LTHASH_BYTES / 2);
 }
 
-function lanes(element: string): Uint16Array {
-  const bytes = hash('shake128', element, { outputEncoding: 'buffer', outputLength: LTHASH_BYTES });
-  const out = new Uint16Array(LTHASH_BYTES / 2);
-  // Little-endian on every machine.
+const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
+
+/** The lanes that stand in these bytes, little-endian on every machine: the bytes themselves wherever the machine reads them so. */
+function lanesIn(bytes: Uint8Array): Uint16Array {
+  if (LITTLE_ENDIAN && bytes.byteOffset % 2 === 0)
+    return new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
+  const out = new Uint16Array(bytes.length / 2);
   for (let i = 0; i < out.length; i++) out[i] = (bytes[2 * i] ?? 0) | ((bytes[2 * i + 1] ?? 0) << 8);
   return out;
 }
 
+function lanesOf(element: string): Uint16Array {
+  return lanesIn(hash('shake128', element, { outputEncoding: 'buffer', outputLength: LTHASH_BYTES }));
+}
+
 /** Puts an element in (in place). */
 export function addElement(sum: Uint16Array, element: string): void {
-  const add = lanes(element);
+  const add = lanesOf(element);
   for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] ?? 0) + (add[i] ?? 0);
 }
 
 /** Takes an element out (in place). */
 export function removeElement(sum: Uint16Array, element: string): void {
-  const remove = lanes(element);
+  const remove = lanesOf(element);
   for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] ?? 0) - (remove[i] ?? 0);
 }
 
 /** Little-endian bytes of the sum. */
 export function sumBytes(sum: Uint16Array): Uint8Array {
+  if (LITTLE_ENDIAN) return new Uint8Array(sum.buffer, sum.byteOffset, LTHASH_BYTES).slice();
   const out = new Uint8Array(LTHASH_BYTES);
   sum.forEach((lane, i) => {
     out[2 * i] = lane & 0xff;
@@ -45,7 +53,7 @@ export function sumBytes(sum: Uint16Array): Uint8Array {
 
 export function sumFrom(bytes: Uint8Array): Uint16Array {
   const out = emptySum();
-  for (let i = 0; i < out.length; i++) out[i] = (bytes[2 * i] ?? 0) | ((bytes[2 * i + 1] ?? 0) << 8);
+  out.set(lanesIn(bytes.subarray(0, LTHASH_BYTES)));
   return out;
 }
 

@@ -1,5 +1,6 @@
+import { CpuSlice, type TurnEnv } from '../cpu-slice.ts';
 import { FairQueue } from './fair-queue.ts';
-import { loopTurn, Slice, type Turn, type TurnEnv } from './turn.ts';
+import { loopTurn, SLICE_MS, type Turn } from './turn.ts';
 
 /** Who causes a task, and what no other task may touch until it is done; none for work that touches no record. */
 export interface TaskPlace {
@@ -33,7 +34,7 @@ interface Task extends TaskPlace {
  */
 export class Lanes {
   readonly #env: TurnEnv;
-  readonly #slice: Slice;
+  readonly #slice: CpuSlice;
   readonly #own: OwnWork;
   readonly #queue = new FairQueue<Task>();
   readonly #alone: Task[] = [];
@@ -50,7 +51,7 @@ export class Lanes {
 
   constructor(env: TurnEnv, own: OwnWork) {
     this.#env = env;
-    this.#slice = new Slice(env);
+    this.#slice = new CpuSlice(env, SLICE_MS);
     this.#own = own;
   }
 

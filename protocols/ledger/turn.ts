@@ -1,36 +1,8 @@
+import { CpuSlice, type TurnEnv } from '../cpu-slice.ts';
 import type { Env } from '../env.ts';
 
 /** CPU that a task may use until others have their turn and the event loop goes round, milliseconds. */
 export const SLICE_MS = 8;
-
-/**
- * What a thread has used, what time has passed, and how the event loop goes round. The time that has passed is the cheap look: no
- * thread uses more CPU than that.
- */
-export type TurnEnv = Pick<Env, 'cpu' | 'monotonic' | 'after'>;
-
-/** One slice of the main thread: it begins when the event loop has gone round. */
-export class Slice {
-  readonly #env: TurnEnv;
-  #cpu: number;
-  #started: number;
-
-  constructor(env: TurnEnv) {
-    this.#env = env;
-    this.#cpu = env.cpu();
-    this.#started = env.monotonic();
-  }
-
-  begin(): void {
-    this.#cpu = this.#env.cpu();
-    this.#started = this.#env.monotonic();
-  }
-
-  /** Cheap enough to be asked for every op: 0.2 µs while the slice is young. */
-  isOver(): boolean {
-    return this.#env.monotonic() - this.#started >= SLICE_MS && this.#env.cpu() - this.#cpu >= SLICE_MS;
-  }
-}
 
 /** A task's hold on the main thread. Whoever works in a loop asks `isOver` and awaits `next` when it is. */
 export interface Turn {
@@ -47,7 +19,7 @@ export interface Turn {
 
 /** A turn of work that has the database for itself, as a rebuild has: it yields to the event loop alone. */
 export function soleTurn(env: TurnEnv): Turn {
-  const slice = new Slice(env);
+  const slice = new CpuSlice(env, SLICE_MS);
   const started = env.cpu();
   return {
     isOver: () => slice.isOver(),

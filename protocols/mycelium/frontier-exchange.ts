@@ -40,7 +40,7 @@ export interface ShownFrontier {
 }
 
 export interface FrontierComponents {
-  readonly env: Pick<Env, 'after' | 'cpu' | 'deadline' | 'random'>;
+  readonly env: Pick<Env, 'after' | 'cpu' | 'monotonic' | 'deadline' | 'random'>;
   readonly libp2p: StreamHost;
   readonly access: Access;
   /** This node's frontier as this peer may see it, its digests over these collections. */

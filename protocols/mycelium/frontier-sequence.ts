@@ -31,7 +31,7 @@ export function sequenceItem(bytes: Uint8Array): Uint8Array {
 /** Reads pages as they come; returns the total digest, hex. Gives way between pages. Throws `frontier-malformed` and what reading a page throws. */
 export async function* readFrontierSequence(
   source: AsyncIterable<Uint8Array>,
-  env: Pick<Env, 'after' | 'cpu'>,
+  env: Pick<Env, 'after' | 'cpu' | 'monotonic'>,
 ): AsyncGenerator<FrontierPage, string> {
   const queue = new ByteQueue();
   const turn = new CpuTurn(env);

@@ -17,7 +17,7 @@ export const SLICE_LIMITS = {
 } as const;
 
 export interface PullParts {
-  readonly env: Pick<Env, 'after' | 'cpu'>;
+  readonly env: Pick<Env, 'after' | 'cpu' | 'monotonic'>;
   readonly range: Pick<RangeProtocol, 'pull'>;
   readonly source: Pick<FeedSource, 'feeds'>;
   readonly ledger: Ledger;

@@ -19,7 +19,7 @@ import type { RangeProtocol } from './range-protocol.ts';
 import { type PeerCoverage, ShownFrontiers } from './shown-frontiers.ts';
 
 export interface PullerComponents {
-  readonly env: Pick<Env, 'after' | 'cpu'>;
+  readonly env: Pick<Env, 'after' | 'cpu' | 'monotonic'>;
   readonly self: PeerId;
   readonly libp2p: Pick<StreamHost, 'getConnections'>;
   readonly range: RangeProtocol;

@@ -1,7 +1,7 @@
 import { decode, encode } from '@ipld/dag-cbor';
 import { AgrinetError } from '../errors.ts';
 import { bytesEqual } from './bytes.ts';
-import { shapeProblem } from './cbor-shape.ts';
+import { cborShape } from './cbor-shape.ts';
 import { LIMITS } from './limits.ts';
 
 /** What our payloads are made of. Integers are safe integers; other numbers are finite doubles; no undefined, no links. */
@@ -21,16 +21,16 @@ export function encodeCbor(value: Cbor): Uint8Array {
 
 /**
  * Decodes canonical dag-cbor strictly: the bytes must be exactly what encoding the result gives, because the decoder
- * alone lets unsorted keys, float-coded integers, `undefined` and bad UTF-8 pass. Depth and the number of values are looked at before
+ * alone lets unsorted keys, float-coded integers, `undefined` and bad UTF-8 pass. Mostly the heads tell that it would; else it is encoded and compared. Depth and the number of values are looked at before
  * anything is built: a million empty lists are a megabyte, and half a second for a decoder. Throws `not-canonical`.
  */
 export function decodeCbor(bytes: Uint8Array, items: number = LIMITS.payloadItems): unknown {
-  const problem = shapeProblem(bytes, items);
-  if (problem !== undefined) throw new AgrinetError('not-canonical', `dag-cbor: ${problem}`);
+  const shape = cborShape(bytes, items);
+  if ('problem' in shape) throw new AgrinetError('not-canonical', `dag-cbor: ${shape.problem}`);
   let value: unknown;
   try {
     value = decode(bytes);
-    if (bytesEqual(encode(value), bytes)) return value;
+    if (shape.canonical || bytesEqual(encode(value), bytes)) return value;
   } catch (error) {
     throw new AgrinetError('not-canonical', 'not canonical dag-cbor', { cause: error });
   }

@@ -1,23 +1,21 @@
-import type { Env } from '../env.ts';
+import { CpuSlice, type TurnEnv } from '../cpu-slice.ts';
 
 /** CPU that work on what others have sent takes of the main thread before timers and sockets have their turn, milliseconds. */
 const TURN_MS = 8;
-
-type TurnEnv = Pick<Env, 'cpu' | 'after'>;
 
 /** Who waits for a turn of one event loop. Each turn goes to one alone: what four peers send at once is four turns' work. */
 class Waiting {
   readonly #env: TurnEnv;
   readonly #queue: (() => void)[] = [];
-  #since: number;
+  readonly #slice: CpuSlice;
 
   constructor(env: TurnEnv) {
     this.#env = env;
-    this.#since = env.cpu();
+    this.#slice = new CpuSlice(env, TURN_MS);
   }
 
   isUsedUp(): boolean {
-    return this.#queue.length > 0 || this.#env.cpu() - this.#since >= TURN_MS;
+    return this.#queue.length > 0 || this.#slice.isOver();
   }
 
   next(): Promise<void> {
@@ -28,7 +26,7 @@ class Waiting {
   }
 
   readonly #letOneGoOn = (): void => {
-    this.#since = this.#env.cpu();
+    this.#slice.begin();
     const first = this.#queue.shift();
     if (this.#queue.length > 0) this.#env.after(0, this.#letOneGoOn);
     first?.();

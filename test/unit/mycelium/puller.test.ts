@@ -66,7 +66,10 @@ function pullerOf(
   from: LedgerNode,
   gate: (request: RangeRequest) => Promise<void> = async () => undefined,
   items: (request: RangeRequest) => AsyncIterable<RangeItem> = (request) => rangeItems(from.store, request),
-  parts: { readonly env?: Pick<Env, 'after' | 'cpu'>; readonly follows?: (author: PeerId) => boolean } = {},
+  parts: {
+    readonly env?: Pick<Env, 'after' | 'cpu' | 'monotonic'>;
+    readonly follows?: (author: PeerId) => boolean;
+  } = {},
 ): { puller: Puller; events: PullEvent[] } {
   const events: PullEvent[] = [];
   const puller = createPuller({
@@ -188,8 +191,9 @@ function groupOf(author: PeerId, seq: number): FrontierGroup {
 function costlyFollows(followed: readonly PeerId[] = []) {
   let [cpuMs, since, longestMs] = [0, 0, 0];
   const stretch = (): number => (longestMs = Math.max(longestMs, cpuMs - since));
-  const env: Pick<Env, 'after' | 'cpu'> = {
+  const env: Pick<Env, 'after' | 'cpu' | 'monotonic'> = {
     cpu: () => cpuMs,
+    monotonic: () => cpuMs,
     after: (ms, call, options) => {
       stretch();
       return systemEnv.after(

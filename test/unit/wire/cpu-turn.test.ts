@@ -6,7 +6,8 @@ import { CpuTurn } from '../../../protocols/wire/cpu-turn.ts';
 class Loop {
   cpuMs = 0;
   #due: (() => void)[] = [];
-  readonly env: Pick<Env, 'cpu' | 'after'> = {
+  readonly env: Pick<Env, 'cpu' | 'monotonic' | 'after'> = {
+    monotonic: () => this.cpuMs,
     cpu: () => this.cpuMs,
     after: (_ms, call) => {
       this.#due.push(call);
