@@ -6,7 +6,13 @@ import type { Ledger } from '../protocols/ledger/types.ts';
 import { parseParty } from '../protocols/market/party.ts';
 import type { RecordState } from '../protocols/open-dialog/record.ts';
 import type { Identity, PeerId } from '../protocols/wire/identity.ts';
-import { parsePublicId, parseRecordKey, recordKey, type RecordKey } from '../protocols/wire/ids.ts';
+import {
+  type Channel,
+  parsePublicId,
+  parseRecordKey,
+  recordKey,
+  type RecordKey,
+} from '../protocols/wire/ids.ts';
 import type { Database } from '../storage/database.ts';
 import { erasedRecords, namesOf, purgeErased } from '../storage/purge.ts';
 import type { Store } from '../storage/store.ts';
@@ -101,6 +107,7 @@ class RecordErasures implements Erasures {
       const taken = [...this.#fresh];
       this.#fresh.clear();
       const records = [...new Set([...taken, ...(await erasedRecords(db))])];
+      for (const key of records) await this.#eraseRest(key);
       // First what may still be written, then what is.
       await events.forget(records.map(namesOf));
       await purgeErased(db, records, (key) => !this.#fresh.has(key));
@@ -114,15 +121,22 @@ class RecordErasures implements Erasures {
   }
 
   async #erase(key: RecordKey, known: RecordState): Promise<Erased> {
-    const { identity, store, ledger, now } = this.#parts;
-    const ops = await store.recordOps(key);
-    const statements = erasureStatements(this.#self, key, ops, now());
-    if (statements.length > 0)
-      await ledger.write({
-        keys: [],
-        draft: () => [draftErasure(identity, known.channel, statements)],
-      });
+    await this.#eraseOps(key, known.channel);
     await this.settled();
     return { erased: true, evidence: EVIDENCE };
+  }
+
+  /** A node that was restored from a backup made before it erased a record may have written to it since. */
+  async #eraseRest(key: RecordKey): Promise<void> {
+    if (parseRecordKey(key)?.owner !== this.#self) return;
+    const known = await this.#state(key);
+    if (known?.erased === true) await this.#eraseOps(key, known.channel);
+  }
+
+  async #eraseOps(key: RecordKey, channel: Channel): Promise<void> {
+    const { identity, store, ledger, now } = this.#parts;
+    const statements = erasureStatements(this.#self, key, await store.recordOps(key), now());
+    if (statements.length > 0)
+      await ledger.write({ keys: [], draft: () => [draftErasure(identity, channel, statements)] });
   }
 }

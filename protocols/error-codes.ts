@@ -156,6 +156,7 @@ export const ERROR_CODES = {
   'entry-malformed': senders(),
   'entry-too-large': senders(),
   'envelope-malformed': senders(),
+  'erasure-foreign': senders(),
   'erasure-malformed': senders(),
   'erasure-mismatch': senders(),
   'evidence-kept': senders(409, false),

@@ -1,6 +1,6 @@
 import { AgrinetError } from '../protocols/errors.ts';
 import { ARRIVALS } from './arrival-migration.ts';
-import type { Level } from './level.ts';
+import { type Level, REBUILDING } from './level.ts';
 import { type BatchOp, fullKey } from './keyspace.ts';
 import { verifiedJson, jsonWithChecksum } from './values.ts';
 
@@ -11,8 +11,14 @@ export interface Migration {
   run(level: Level, now: () => number): Promise<BatchOp[]>;
 }
 
+/** Layout 3: the erasures of a document are among its ops. They are found from their records once all is derived anew. */
+const DOCUMENT_ERASURES: Migration = {
+  to: 3,
+  run: async () => [{ type: 'put', key: REBUILDING, value: jsonWithChecksum(REBUILDING, true) }],
+};
+
 /** Every migration there is, ascending; never changed once released. */
-export const MIGRATIONS: readonly Migration[] = [ARRIVALS];
+export const MIGRATIONS: readonly Migration[] = [ARRIVALS, DOCUMENT_ERASURES];
 
 /** The layout that this program writes. */
 export const LAYOUT = MIGRATIONS.at(-1)?.to ?? 1;

@@ -1,6 +1,6 @@
 import { placedOps } from '../../protocols/ledger/placed-ops.ts';
 import { emptyState } from '../../protocols/open-dialog/fast-path.ts';
-import { ERASURE, readOp } from '../../protocols/open-dialog/read-op.ts';
+import { readOp } from '../../protocols/open-dialog/read-op.ts';
 import { MERGE, type RecordState } from '../../protocols/open-dialog/record.ts';
 import { collectionOf } from '../../protocols/open-dialog/schema.ts';
 import type { RecordKey } from '../../protocols/wire/ids.ts';
@@ -187,7 +187,7 @@ export async function checkEntry({ db, store }: CheckParts, entryKey: string): P
   for (const placed of opsInEffect(feed, store.gap(no), entry)) {
     const read = readOp(placed);
     if ('problem' in read) {
-      if (read.problem === ERASURE) continue; // its own table tells
+      if (read.erasure !== undefined) continue; // its own table tells
       const verdict = read.waits
         ? ({ state: 'waits', code: read.problem, lacks: 'upgrade' } as const)
         : ({ state: 'void', code: read.problem } as const);

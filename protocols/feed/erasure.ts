@@ -6,6 +6,7 @@ import type { Identity, PeerId } from '../wire/identity.ts';
 import { type Channel, isChannel, parseRecordKey, type RecordKey } from '../wire/ids.ts';
 import { LIMITS } from '../wire/limits.ts';
 import { type BodyItem, type Entry, withBody } from './entry.ts';
+import type { Op } from './op.ts';
 
 /** The purpose of an erasure's signature. */
 export const ERASURE_ENVELOPE: EnvelopeType = {
@@ -106,6 +107,20 @@ function read(bytes: Uint8Array, open: typeof openEnvelope): Erasure {
     ops: opsOf(map.ops, malformed),
     time,
   };
+}
+
+/**
+ * The erasure that an `erase` op carries, of the author and in the channel of its entry. Throws what `openErasure` throws,
+ * `erasure-malformed` for an op of another shape, and `erasure-foreign`.
+ */
+export function erasureOf({ c, k, d }: Op, at: { author: PeerId; channel: Channel }): Erasure {
+  if (k !== '') throw new AgrinetError('erasure-malformed', 'erasure: the op names a record');
+  const erasure = openErasure(d);
+  if (c !== parseRecordKey(erasure.record)?.collection)
+    throw new AgrinetError('erasure-malformed', 'erasure: the op names another collection');
+  if (erasure.author !== at.author || erasure.channel !== at.channel)
+    throw new AgrinetError('erasure-foreign', 'erasure: of another feed or channel');
+  return erasure;
 }
 
 /** What can be erased at all: messages of a conversation and public listings. The channel of a contract keeps everything. */

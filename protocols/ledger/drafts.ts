@@ -102,7 +102,7 @@ const parseOpId = (text: string): OpId => {
 
 /**
  * Creates or edits a document: only fields whose value changes, or that are in conflict, become ops. Throws `fields-invalid`
- * and `record-ended` (a tombstone ends a record for good), `record-merging`, and to the ledger `EPOCH_FULL` and `RECORD_PARTIAL`.
+ * and `record-ended` (a tombstone or an erasure ends a record for good), `record-merging`, and to the ledger `EPOCH_FULL` and `RECORD_PARTIAL`.
  */
 export function draftEdit(
   pen: Pen,
@@ -115,7 +115,7 @@ export function draftEdit(
   const parts = parseRecordKey(key);
   if (parts === undefined) throw new AgrinetError('key-malformed', `${key} is not a record key`);
   const collection = collectionNamed(parts.collection);
-  if (known?.tombstone === true)
+  if (known?.tombstone === true || known?.erased === true)
     throw new AgrinetError('record-ended', 'this record was deleted; create a new one');
   refuse(patchProblems(collection, patch));
   if (known?.unmerged !== undefined)

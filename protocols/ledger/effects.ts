@@ -1,10 +1,9 @@
 import { AgrinetError } from '../errors.ts';
 import type { Entry } from '../feed/entry.ts';
-import { type Erasure, openErasure } from '../feed/erasure.ts';
-import { decodeOp } from '../feed/op.ts';
-import { applyFast, emptyState } from '../open-dialog/fast-path.ts';
+import type { Erasure } from '../feed/erasure.ts';
+import { APPLIED, applyFast, emptyState } from '../open-dialog/fast-path.ts';
 import type { Merges } from '../open-dialog/merger.ts';
-import { actorOf, ERASURE, type ReadOp, readOp } from '../open-dialog/read-op.ts';
+import { actorOf, type ReadOp, readOp } from '../open-dialog/read-op.ts';
 import {
   type Membership,
   MERGE,
@@ -19,7 +18,7 @@ import { type Evaluation, evaluate } from '../open-dialog/rule.ts';
 import { type Collection, collectionOf } from '../open-dialog/schema.ts';
 import { withoutMerge, withValues } from '../open-dialog/values.ts';
 import type { PeerId } from '../wire/identity.ts';
-import { type Channel, parseRecordKey, type RecordKey } from '../wire/ids.ts';
+import type { Channel, RecordKey } from '../wire/ids.ts';
 import { Erasing } from './erasing.ts';
 import { placedOps } from './placed-ops.ts';
 import type { LedgerStore, RecordChange } from './ports.ts';
@@ -109,7 +108,7 @@ export class Effects {
 
   #take(placed: PlacedOp, read: ReadOp): Verdict | undefined {
     if ('problem' in read) {
-      if (read.problem === ERASURE) return this.#takeErasure(placed);
+      if (read.erasure !== undefined) return this.#takeErasure(placed, read.erasure);
       const verdict: Verdict = read.waits
         ? { state: 'waits', code: read.problem, lacks: 'upgrade' }
         : { state: 'void', code: read.problem };
@@ -117,7 +116,8 @@ export class Effects {
       this.#evaluated.push({ ref: placed, key: read.key, verdict, fresh: false });
       return verdict;
     }
-    const { key } = read;
+    const { key, reading } = read;
+    if (reading.kind === 'erasure') this.erasing.add(reading.erasure);
     const fresh = this.#fresh.get(key);
     if (fresh === undefined) this.#fresh.set(key, [placed]);
     else fresh.push(placed);
@@ -127,23 +127,21 @@ export class Effects {
     const verdict = applyFast(state, read, placed, this.#members(placed));
     if (verdict === undefined) {
       this.#toReplay.add(key);
+      // It takes back what has been applied.
+      if (reading.kind === 'erasure') this.#again.add(key);
       return undefined;
     }
     this.#evaluated.push({ ref: placed, key, verdict, fresh: true });
-    if (read.reading.kind === 'fact') this.#standsIn(placed.channel, key);
-    if (read.reading.kind === 'members') this.#turned.push(key);
+    if (reading.kind === 'fact') this.#standsIn(placed.channel, key);
+    if (reading.kind === 'members') this.#turned.push(key);
     return verdict;
   }
 
-  #takeErasure(placed: PlacedOp): Verdict {
-    const verdict = erasureOf(placed);
-    if ('state' in verdict) {
-      this.#evaluated.push({ ref: placed, key: undefined, verdict, fresh: false });
-      return verdict;
-    }
-    this.erasing.add(verdict);
-    this.#evaluated.push({ ref: placed, key: undefined, verdict: { state: 'counts' }, fresh: false });
-    return { state: 'counts' };
+  /** An erasure of a fact, which is no op of its record. */
+  #takeErasure(placed: PlacedOp, erasure: Erasure): Verdict {
+    this.erasing.add(erasure);
+    this.#evaluated.push({ ref: placed, key: undefined, verdict: APPLIED, fresh: false });
+    return APPLIED;
   }
 
   /** Private records whose creation came or went: what stands in their channels is evaluated again. */
@@ -383,19 +381,4 @@ function closed(state: OpenState): RecordState {
   delete state.base;
   for (const [actor, [seq]] of Object.entries(state.seqs)) if (seq === 0) delete state.seqs[actor];
   return state;
-}
-
-/** The statement that an op carries, or why it is void. A pure function of the op and its place. */
-function erasureOf(placed: PlacedOp): Erasure | Verdict {
-  const op = decodeOp(placed.bytes);
-  if (op === undefined || op.k !== '') return { state: 'void', code: 'erasure-malformed' };
-  try {
-    const erasure = openErasure(op.d);
-    if (op.c !== parseRecordKey(erasure.record)?.collection)
-      return { state: 'void', code: 'erasure-malformed' };
-    const own = erasure.author === placed.author && erasure.channel === placed.channel;
-    return own ? erasure : { state: 'void', code: 'erasure-foreign' };
-  } catch (error) {
-    return { state: 'void', code: error instanceof AgrinetError ? error.code : 'erasure-malformed' };
-  }
 }

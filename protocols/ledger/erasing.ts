@@ -9,7 +9,7 @@ import {
   withoutOps,
 } from '../feed/erasure.ts';
 import type { FeedState } from '../feed/feed.ts';
-import { readOp } from '../open-dialog/read-op.ts';
+import { outlastsErasure, readOp } from '../open-dialog/read-op.ts';
 import type { OpRef, PlacedOp } from '../open-dialog/record.ts';
 import { hex, sha256Hex } from '../wire/bytes.ts';
 import type { RecordKey } from '../wire/ids.ts';
@@ -128,7 +128,7 @@ export class Erasing {
   }
 }
 
-/** The whole ops of an entry that these statements of its place erase: of the record that they name, and no tombstone. */
+/** The whole ops of an entry that these statements of its place erase: of the record that they name, neither tombstone nor erasure. */
 export async function erasable(entry: Entry, erasures: readonly Erasure[], turn: Turn): Promise<PlacedOp[]> {
   if (erasures.length === 0) return [];
   const named = new Set(erasures.flatMap((each) => each.ops.map((op) => nameOf(each, op))));
@@ -138,7 +138,7 @@ export async function erasable(entry: Entry, erasures: readonly Erasure[], turn:
     if (!indexes.has(placed.index)) continue;
     if (turn.isOver()) await turn.next();
     const read = readOp(placed);
-    if (read.key === undefined || (!('problem' in read) && read.reading.kind === 'tombstone')) continue;
+    if (read.key === undefined || ('reading' in read && outlastsErasure(read.reading))) continue;
     const op = { index: placed.index, hash: sha256Hex(placed.bytes) };
     if (named.has(nameOf({ record: read.key }, op))) gone.push(placed);
   }

@@ -1,11 +1,11 @@
 import { type ErasureStatement, placeOf } from '../feed/erasure.ts';
-import { readOp } from '../open-dialog/read-op.ts';
+import { outlastsErasure, readOp } from '../open-dialog/read-op.ts';
 import type { PlacedOp } from '../open-dialog/record.ts';
 import { sha256Hex } from '../wire/bytes.ts';
 import type { PeerId } from '../wire/identity.ts';
 import type { RecordKey } from '../wire/ids.ts';
 
-/** One statement for each entry of `author` that has ops of the record; a tombstone stays. */
+/** One statement for each entry of `author` that has ops of the record; tombstones and erasures stay. */
 export function erasureStatements(
   author: PeerId,
   record: RecordKey,
@@ -15,7 +15,7 @@ export function erasureStatements(
   const byEntry = new Map<string, PlacedOp[]>();
   for (const placed of ops) {
     const read = readOp(placed);
-    if (placed.author !== author || (!('problem' in read) && read.reading.kind === 'tombstone')) continue;
+    if (placed.author !== author || ('reading' in read && outlastsErasure(read.reading))) continue;
     const place = placeOf(placed);
     byEntry.set(place, [...(byEntry.get(place) ?? []), placed]);
   }

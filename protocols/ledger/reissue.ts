@@ -1,6 +1,4 @@
-import { decodeOp } from '../feed/op.ts';
-import { openErasure } from '../feed/erasure.ts';
-import { ERASURE, type ReadOp } from '../open-dialog/read-op.ts';
+import type { ReadOp } from '../open-dialog/read-op.ts';
 import type { PlacedOp, RecordState } from '../open-dialog/record.ts';
 import { collectionOf } from '../open-dialog/schema.ts';
 import type { RecordKey } from '../wire/ids.ts';
@@ -28,10 +26,14 @@ export function reissueRequests(
   const documents = new Set<RecordKey>();
   for (const { placed, read } of undone) {
     if ('problem' in read) {
-      if (read.problem === ERASURE) others.push(eraseAgain(placed));
+      if (read.erasure !== undefined) others.push(eraseAgain(placed, read.erasure.record));
       continue;
     }
     const { key, reading } = read;
+    if (reading.kind === 'erasure') {
+      others.push(eraseAgain(placed, key));
+      continue;
+    }
     const known = before.get(key);
     if (known === undefined || !(known.exists || known.tombstone)) continue;
     switch (reading.kind) {
@@ -70,18 +72,9 @@ function again(
 }
 
 /** What was erased stays so: who has not heard of it below the fork hears of it above. */
-function eraseAgain({ bytes, channel }: PlacedOp): WriteRequest {
-  const key = channel === 'public' ? erasedRecord(bytes) : channel;
-  return { keys: [], draft: () => (key === undefined ? [] : [{ key, channel, ops: [bytes] }]) };
-}
-
-function erasedRecord(bytes: Uint8Array): RecordKey | undefined {
-  const op = decodeOp(bytes);
-  try {
-    return op && openErasure(op.d).record;
-  } catch {
-    return undefined; // it was void before
-  }
+function eraseAgain({ bytes, channel }: PlacedOp, record: RecordKey): WriteRequest {
+  const key = channel === 'public' ? record : channel;
+  return { keys: [], draft: () => [{ key, channel, ops: [bytes] }] };
 }
 
 function restore(key: RecordKey, before: RecordState): WriteRequest {
@@ -92,7 +85,8 @@ function restore(key: RecordKey, before: RecordState): WriteRequest {
       // What was deleted before the fork shows again without the deletion, and is deleted again.
       const gone = Object.keys(now?.view ?? {}).filter((field) => !Object.hasOwn(before.view, field));
       const patch = { ...Object.fromEntries(gone.map((field) => [field, undefined])), ...before.view };
-      return now?.tombstone === true ? [] : [draftEdit(pen, key, before.channel, now, patch)];
+      const isEnded = now?.tombstone === true || now?.erased === true;
+      return isEnded ? [] : [draftEdit(pen, key, before.channel, now, patch)];
     },
   };
 }

@@ -2,7 +2,7 @@ import type { Channel } from '../wire/ids.ts';
 import type { Change, FieldOp, OpId } from './change.ts';
 import { genesisOf } from './genesis.ts';
 import { evictActors, restOf } from './hot.ts';
-import type { ReadOp, Reading } from './read-op.ts';
+import { outlastsErasure, type ReadOp, type Reading } from './read-op.ts';
 import {
   type Membership,
   type OpenState,
@@ -17,6 +17,8 @@ import { type Collection, collectionOf } from './schema.ts';
 import { writerProblem } from './writer-rule.ts';
 
 export const APPLIED: Verdict = { state: 'counts' };
+/** Of an op of a record that an erasure has ended, whatever the op depends on. */
+export const RECORD_ERASED = 'record-erased';
 
 /** The state of a record of which nothing counts. Its times are zero: those of what does not count would depend on who held it. */
 export function emptyState(key: RecordState['key'], collection: Collection, channel: Channel): RecordState {
@@ -55,12 +57,19 @@ export function applyFast(
   placed: PlacedOp,
   channelMembers: Membership | undefined,
 ): Verdict | undefined {
-  if (state.unmerged !== undefined) return undefined;
   const { reading } = op;
+  if (state.erased === true && !outlastsErasure(reading)) return voided(state, RECORD_ERASED);
+  if (state.unmerged !== undefined) return undefined;
   switch (reading.kind) {
     case 'tombstone':
       count(state, placed);
       state.tombstone = true;
+      return APPLIED;
+    case 'erasure':
+      // It takes effect on what is there already.
+      if (state.ops > 0 && state.erased !== true) return undefined;
+      count(state, placed);
+      state.erased = true;
       return APPLIED;
     case 'fact':
       return applyFact(state, reading, placed, channelMembers);
@@ -98,7 +107,7 @@ function applyFact(
 
 /** Before anything else of a counting op: times are the earliest and latest of what counts, whatever the order of arrival. */
 function count(state: OpenState, placed: PlacedOp): void {
-  const any = state.exists || state.tombstone;
+  const any = state.exists || state.tombstone || state.erased === true;
   state.ops++;
   noteTimes(state, !any, placed);
 }

@@ -6,6 +6,7 @@ import { type Channel, parseRecordKey, recordKey, type RecordKey } from '../wire
 import type { PeerId } from '../wire/identity.ts';
 import { LIMITS } from '../wire/limits.ts';
 import { type Change, decodeChange, type Scalar } from './change.ts';
+import { type Erasure, erasureOf } from '../feed/erasure.ts';
 import { decodeOp, type Op } from '../feed/op.ts';
 import { genesisOf } from './genesis.ts';
 import { CONTENT_ID_LENGTH, contentId, decodeMembership } from './membership.ts';
@@ -21,15 +22,22 @@ export type Reading =
     }
   | { readonly kind: 'members'; readonly members: Membership }
   | { readonly kind: 'fact'; readonly fields: Readonly<Record<string, Scalar>>; readonly hash: string }
-  | { readonly kind: 'tombstone' };
+  | { readonly kind: 'tombstone' }
+  | { readonly kind: 'erasure'; readonly erasure: Erasure };
 
 /** An op read by itself: its record, and what it says or why it cannot count. */
 export type ReadOp =
   | { readonly key: RecordKey; readonly collection: Collection; readonly reading: Reading }
-  | { readonly key: RecordKey | undefined; readonly problem: string; readonly waits: boolean };
+  | {
+      readonly key: RecordKey | undefined;
+      readonly problem: string;
+      readonly waits: boolean;
+      /** Of a fact: it is applied, but is no op of the record that it names. */
+      readonly erasure?: Erasure;
+    };
 
-/** No op of a record: it says which ops of earlier entries have no effect any more (feed/erasure.ts). */
-export const ERASURE = 'erasure';
+/** What takes the place of a problem in an erasure that is no op of a record. */
+const ERASURE = 'erasure';
 
 const isVoid = (problem: string, key?: RecordKey): ReadOp => ({ key, problem, waits: false });
 
@@ -56,7 +64,7 @@ export function readOp(placed: PlacedOp): ReadOp {
     case 'tombstone':
       return readTombstone(placed, op, collection);
     case 'erase':
-      return isVoid(ERASURE);
+      return readErase(placed, op);
     default:
       return { key: undefined, problem: 'op-type-unknown', waits: true };
   }
@@ -117,6 +125,25 @@ function readTombstone(placed: PlacedOp, op: Op, collection: Collection): ReadOp
   if (secret && at.key !== recordKey(op.c, at.owner, contentId(op.d, placed.channel)))
     return isVoid('channel-wrong', at.key);
   return { key: at.key, collection, reading: { kind: 'tombstone' } };
+}
+
+/** An erasure of a document is one of its ops and ends it. That of a fact is not: a fact's key does not tell its channel. */
+function readErase(placed: PlacedOp, op: Op): ReadOp {
+  try {
+    const erasure = erasureOf(op, placed);
+    const key = erasure.record;
+    const collection = collectionOf(key);
+    return collection?.kind === 'document'
+      ? { key, collection, reading: { kind: 'erasure', erasure } }
+      : { key: undefined, problem: ERASURE, waits: false, erasure };
+  } catch (error) {
+    return isVoid(error instanceof AgrinetError ? error.code : 'erasure-malformed');
+  }
+}
+
+/** Whether an op has effect on a record that an erasure has ended. */
+export function outlastsErasure({ kind }: Reading): boolean {
+  return kind === 'tombstone' || kind === 'erasure';
 }
 
 /** The one channel that a document's ops can have effect in; undefined for what is no document. */

@@ -72,6 +72,8 @@ export interface RecordState {
   /** The times that lists of this node order by, where they are not those: see `listedTime`. Nothing else may depend on them. */
   readonly listed?: ListedTimes;
   readonly tombstone: boolean;
+  /** An erasure has ended it: of its ops only tombstones and erasures have effect. */
+  readonly erased?: true;
   /** Counting creation op or change: without it there is nothing to show. */
   readonly exists: boolean;
   readonly waiting: number;

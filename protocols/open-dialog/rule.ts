@@ -1,10 +1,10 @@
 import { decodeOp } from '../feed/op.ts';
 import type { RecordKey } from '../wire/ids.ts';
 import { evaluateChanges } from './evaluate-changes.ts';
-import { APPLIED, linearValues } from './fast-path.ts';
+import { APPLIED, linearValues, RECORD_ERASED } from './fast-path.ts';
 import type { Follows, ReadChange } from './history.ts';
 import { hashInPieces } from './pieces.ts';
-import { readOp } from './read-op.ts';
+import { outlastsErasure, readOp, type ReadOp } from './read-op.ts';
 import type { Membership, PlacedOp, RecordState, Values, Verdict } from './record.ts';
 import { StateBuilder } from './state-builder.ts';
 
@@ -44,11 +44,18 @@ export function* evaluate(
   const verdicts: Verdict[] = ops.map(() => ({ state: 'void', code: 'internal' }));
   const result = new StateBuilder(key, ops);
   const feeds = new Map<string, ReadChange[]>();
+  const reads: ReadOp[] = [];
+  for (const placed of ops) {
+    reads.push(readOp(placed));
+    yield;
+  }
+  const isErased = reads.some((read) => 'reading' in read && read.reading.kind === 'erasure');
   for (const [feed, places] of byFeed(ops))
     for (const at of places) {
       const placed = ops[at];
-      if (placed === undefined) continue;
-      const read = readOne(placed, channelMembers, result);
+      const op = reads[at];
+      if (placed === undefined || op === undefined) continue;
+      const read = readOne(placed, op, isErased, channelMembers, result);
       if ('state' in read) verdicts[at] = read;
       else {
         const list = feeds.get(feed) ?? [];
@@ -80,21 +87,26 @@ export function runAll<T>(work: Generator<void, T>): T {
   }
 }
 
-/** Reads one op by itself: its verdict, or the change that is evaluated with others. */
+/** Takes in what an op says by itself: its verdict, or the change that is evaluated with others. */
 function readOne(
   placed: PlacedOp,
+  read: ReadOp,
+  isErased: boolean,
   channelMembers: Membership | undefined,
   result: StateBuilder,
 ): Verdict | Omit<ReadChange, 'at'> {
-  const read = readOp(placed);
   if ('problem' in read)
     return read.waits
       ? { state: 'waits', code: read.problem, lacks: 'upgrade' }
       : { state: 'void', code: read.problem };
   const { reading } = read;
+  if (isErased && !outlastsErasure(reading)) return { state: 'void', code: RECORD_ERASED };
   switch (reading.kind) {
     case 'tombstone':
       result.apply(placed, { tombstone: true });
+      return APPLIED;
+    case 'erasure':
+      result.apply(placed, { erased: true });
       return APPLIED;
     case 'members':
       result.apply(placed, { exists: true, members: reading.members });

@@ -7,6 +7,7 @@ import {
 import { digestElement } from '../../../protocols/digest/element.ts';
 import { addElement, emptySum, sumDigest } from '../../../protocols/digest/lthash.ts';
 import { ownerDigest, totalDigest } from '../../../protocols/digest/state-digest.ts';
+import { sealErasure } from '../../../protocols/feed/erasure.ts';
 import { encodeOp } from '../../../protocols/feed/op.ts';
 import {
   type Change,
@@ -20,7 +21,7 @@ import { contentId, encodeMembership } from '../../../protocols/open-dialog/memb
 import { actorOf } from '../../../protocols/open-dialog/read-op.ts';
 import type { PlacedOp } from '../../../protocols/open-dialog/record.ts';
 import { COLLECTIONS, type Collection } from '../../../protocols/open-dialog/schema.ts';
-import { hex, sha256 } from '../../../protocols/wire/bytes.ts';
+import { hex, sha256, sha256Hex } from '../../../protocols/wire/bytes.ts';
 import { type Cbor, encodeCbor } from '../../../protocols/wire/cbor.ts';
 import type { PeerId } from '../../../protocols/wire/identity.ts';
 import { type Channel, parseRecordKey, recordKey, type RecordKey } from '../../../protocols/wire/ids.ts';
@@ -241,6 +242,33 @@ function listing(): { name: string; key: RecordKey; steps: Step[] } {
   return { name: 'a public listing: two epochs in conflict, a void and a waiting change', key, steps };
 }
 
+/** A listing that was erased: its first change is held no more, one that follows it came later, one is concurrent, and it was ended. */
+function erased(): { name: string; key: RecordKey; steps: Step[] } {
+  const { key, steps } = listing();
+  const [create, ...others] = steps;
+  if (create === undefined) throw new TypeError('no creation');
+  const { channel, epoch, seq, op } = create;
+  const statement = sealErasure(nodeOf(1), {
+    channel,
+    epoch,
+    seq,
+    record: key,
+    ops: [{ index: 0, hash: sha256Hex(op) }],
+    time: 1_700_000_000_000,
+  });
+  const k = key.slice('listings/'.length);
+  const [word, end] = [
+    encodeOp({ v: 1, c: 'listings', k: '', t: 'erase', d: statement }),
+    encodeOp({ v: 1, c: 'listings', k, t: 'tombstone', d: new Uint8Array(0) }),
+  ];
+  const step = (seqOf: number, bytes: Uint8Array): Step => ({ ...create, seq: seqOf, op: bytes });
+  return {
+    name: 'an erased listing: what is left of it is rejected, whatever it depends on',
+    key,
+    steps: [...others, step(6, end), step(7, word)],
+  };
+}
+
 function contract(): { name: string; key: RecordKey; steps: Step[] } {
   const d = encodeMembership({ owner: A, writers: [A, B], participants: [A, B] }, new Uint8Array(16).fill(7));
   const key = recordKey('contracts', A, contentId(sha256(d)));
@@ -369,7 +397,7 @@ function inSchemaOrder<T>(key: RecordKey, table: Readonly<Record<string, T>>): R
 
 /** Records with the verdict on each of their ops, in the given order and so in any, and the state they give. */
 export function recordVectors(): unknown {
-  return [listing(), bounded(), contract(), crowded(), conversation(), price(), tombstone()].map(
+  return [listing(), erased(), bounded(), contract(), crowded(), conversation(), price(), tombstone()].map(
     ({ name, key, steps }) => {
       const { verdicts, state } = evaluateWhole(key, steps.map(placed), undefined);
       return {

@@ -6,6 +6,7 @@ import { decodeOp, encodeOp } from '../../../protocols/feed/op.ts';
 import type { Draft, Patch, Pen } from '../../../protocols/ledger/drafts.ts';
 import {
   draftEdit,
+  draftErasure,
   draftFact,
   draftPrivate,
   draftTombstone,
@@ -26,13 +27,15 @@ import {
   type RecordState,
   type Verdict,
 } from '../../../protocols/open-dialog/record.ts';
-import { identityFromSeed } from '../../../protocols/wire/identity.ts';
+import { type Identity, identityFromSeed } from '../../../protocols/wire/identity.ts';
 import { type Channel, recordKey, type RecordKey } from '../../../protocols/wire/ids.ts';
 import { seededRandom } from '../../support/random.ts';
 
 const HISTORIES = Number(process.env.COUNT ?? 900);
 const SEED = Number(process.env.SEED ?? Math.floor(Math.random() * 1_000_000));
-const [OWNER, SECOND, THIRD] = [1, 2, 3].map((n) => identityFromSeed(new Uint8Array(32).fill(n)).peerId);
+const keyOf = (n: number): Identity => identityFromSeed(new Uint8Array(32).fill(n));
+const OWNER_KEY = keyOf(1);
+const [OWNER, SECOND, THIRD] = [1, 2, 3].map((n) => keyOf(n).peerId);
 
 type Kind = 'public' | 'private' | 'fact' | 'message';
 
@@ -109,7 +112,8 @@ class History {
     if (this.#creation !== undefined && pen.author === OWNER && (known?.exists !== true || roll < 0.03))
       if (this.#random() < 0.7) return this.#creation;
     if (roll < 0.03 && pen.author === OWNER) return draftTombstone(this.key, this.#channel);
-    if (known?.tombstone === true) return undefined;
+    if (this.#kind === 'public' && roll < 0.05) return this.#erasure();
+    if (known?.tombstone === true || known?.erased === true) return undefined;
     const patch: Record<string, Patch[string]> = {};
     if (this.#kind === 'public' && known?.exists !== true)
       Object.assign(patch, { type: 'offer', status: 'active' });
@@ -129,6 +133,14 @@ class History {
       drafted.base++;
       return draft({ ...openState(known), base });
     }
+  }
+
+  /** What the owner says of any entry: that the record is erased does not depend on which. */
+  #erasure(): Draft {
+    const epoch = '00000000000000ee';
+    const ops = [{ index: 0, hash: '0'.repeat(64) }];
+    const statement = { channel: 'public', epoch, seq: 1, record: this.key, ops, time: 1 } as const;
+    return draftErasure(OWNER_KEY, 'public', [statement]);
   }
 
   /** A change of which a predecessor is missing, or its first field without any. */
@@ -219,7 +231,7 @@ function stored(state: OpenState): RecordState {
 }
 
 test('op by op, the fast path or the full replay where it declines, is the evaluation of everything', () => {
-  const seen = { fast: 0, slow: 0, linear: 0, waits: 0, void: 0, conflicts: 0, ownMissing: 0 };
+  const seen = { fast: 0, slow: 0, linear: 0, waits: 0, void: 0, conflicts: 0, ownMissing: 0, erased: 0 };
   const beyond = { heads: 0, actors: 0, values: 0 };
   for (let i = 0; i < HISTORIES; i++) {
     const random = seededRandom(SEED + i);
@@ -270,6 +282,7 @@ test('op by op, the fast path or the full replay where it declines, is the evalu
     }
     seen.waits += verdicts.filter((v) => v.state === 'waits').length;
     seen.void += verdicts.filter((v) => v.state === 'void').length;
+    seen.erased += verdicts.filter((v) => v.state === 'void' && v.code === 'record-erased').length;
     seen.ownMissing += verdicts.filter((v) => v.state === 'void' && v.code === 'pred-own-missing').length;
     seen.conflicts += Object.keys(state?.conflicts ?? {}).length;
   }
