@@ -3,7 +3,7 @@ import type { ApiContext, KnownPeer, OwnerDigest } from '../api/context.ts';
 import { type Coverage, type NotCompared, notCompared, OWN_COVERAGE } from '../protocols/digest/coverage.ts';
 import { frontierOf } from '../protocols/feed/frontier.ts';
 import type { PeerId } from '../protocols/wire/identity.ts';
-import type { PeerStanding } from './federation/registration.ts';
+import type { PeerStanding } from './federation/node-entries.ts';
 import { gapRowsOf } from './forget/gap-rows.ts';
 import type { Node } from './parts/running.ts';
 

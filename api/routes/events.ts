@@ -8,7 +8,7 @@ import { numbered, placeIn } from '../event-ids.ts';
 import type { EventLogName, EventsPort, TellableEvent } from '../ports/events.ts';
 import { OPERATOR_USER } from '../ports/jobs.ts';
 import { json, jsonInput, media, route, router } from '../route.ts';
-import { createSseStreams, type SseLimits, type SseWatch } from '../sse.ts';
+import { SseStreams, type SseLimits, type SseWatch } from '../sse.ts';
 
 const tags = ['Events'];
 const SSE = 'text/event-stream';
@@ -97,7 +97,7 @@ export interface EventRoutesContext {
 }
 
 export function eventRoutes({ env, events, limits, metrics, sse }: EventRoutesContext) {
-  const streams = createSseStreams(env, events.closing, sse, metrics?.streams);
+  const streams = new SseStreams(env, events.closing, sse, metrics?.streams);
 
   const holderOf = (c: Context<ApiEnv>): string => {
     const { id } = c.get('principal');

@@ -3,13 +3,9 @@ import { createNonces } from '../../protocols/registry/nonces.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import { nonceStore } from '../../storage/tables.ts';
 import type { Audited } from '../audit/node-audit.ts';
-import type { OwnAddress } from '../federation/joining.ts';
-import {
-  createRegistration,
-  type PeerStanding,
-  type Registration,
-  type RegistrationParts,
-} from '../federation/registration.ts';
+import type { OwnAddress } from '../federation/own-statement.ts';
+import type { PeerStanding } from '../federation/node-entries.ts';
+import { createRegistration, type Registration, type RegistrationParts } from '../federation/registration.ts';
 import type { SourceKeys } from '../federation/source-keys.ts';
 import type { TlsCertificate } from '../federation/tls-certificate.ts';
 import type { Listening } from '../http.ts';

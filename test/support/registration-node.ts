@@ -9,7 +9,7 @@ import type { Scope } from '../../api/access.ts';
 import type { Resolve } from '../../daemon/checked-lookup.ts';
 import { openAccess } from '../../daemon/access/access.ts';
 import { createGuardedFetch, type GuardedFetch } from '../../daemon/federation/guarded-fetch.ts';
-import type { OwnAddress } from '../../daemon/federation/joining.ts';
+import type { OwnAddress } from '../../daemon/federation/own-statement.ts';
 import { createQuotas } from '../../daemon/quotas.ts';
 import { createRegistration, type Registration } from '../../daemon/federation/registration.ts';
 import { openSourceKeys } from '../../daemon/federation/source-keys.ts';

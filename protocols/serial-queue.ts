@@ -1,0 +1,30 @@
+/** Runs work one piece at a time, in the order of asking. What fails is told to its caller and holds up nothing. */
+export class SerialQueue {
+  #last: Promise<unknown> = Promise.resolve();
+  #size = 0;
+
+  /** What runs and what waits. */
+  get size(): number {
+    return this.#size;
+  }
+
+  run<T>(work: () => Promise<T>): Promise<T> {
+    this.#size++;
+    const done = this.#last.then(work).finally(() => this.#size--);
+    this.#last = done.catch(() => undefined); // told to whoever asked
+    return done;
+  }
+}
+
+/** One such queue for each key, for as long as anything is in it. */
+export class KeyedQueue {
+  readonly #queues = new Map<string, SerialQueue>();
+
+  run<T>(key: string, work: () => Promise<T>): Promise<T> {
+    const queue = this.#queues.get(key) ?? new SerialQueue();
+    this.#queues.set(key, queue);
+    return queue.run(work).finally(() => {
+      if (queue.size === 0) this.#queues.delete(key);
+    });
+  }
+}
