@@ -13,7 +13,7 @@ import { rateLimit } from './limits/rate-limit.ts';
 import { requestId } from './limits/request-id.ts';
 import { measure } from './measure.ts';
 import { describeRoutes } from './openapi.ts';
-import { router } from './route.ts';
+import { router, type Router } from './route.ts';
 import { backupRoutes } from './routes/backup.ts';
 import { conflictRoutes } from './routes/conflicts.ts';
 import { contractRoutes, oldContractRoutes } from './routes/contracts.ts';
@@ -50,49 +50,10 @@ import { createTrendReports } from './trend-reports.ts';
 
 /** Every route of the node, behind what bounds them all. `app.request()` tests it without a socket. */
 export function createApp(node: ApiContext) {
-  const { limits, env } = node;
   const app = router();
-  app.onError((error, c) => {
-    const { status, body } = errorAnswer(error);
-    const id = c.get('requestId');
-    node.metrics.refused(body.code);
-    // What a peer did wrong, or a full disk, is told to the caller and where it is noticed: not in a line for each request.
-    if ((status === 500 || body.code === 'token-unverifiable') && !isClientGone(error))
-      node.log('request failed', { err: error, path: c.req.path, requestId: id });
-    return c.json({ ...body, requestId: id }, status);
-  });
-  app.notFound((c) =>
-    c.json(
-      { error: 'Not found', message: 'Not found', code: 'not-found', requestId: c.get('requestId') },
-      404,
-    ),
-  );
-
-  const rates = rateLimit({ ...limits, now: env.monotonic });
-  app.use(requestId(env));
-  app.use(measure(node.metrics, env));
-  app.use(async (c, next) => {
-    c.header('x-agrinet-version', node.version);
-    await next();
-  });
-  app.use(hostCheck(limits));
-  app.use(cors(limits.corsOrigins));
-  app.use(allowOptions(app.router));
-  app.use(rates.byAddress);
-  app.use(authenticate(node.access));
-  app.use(rates.byPrincipal);
-  app.use(audited(node.audit));
-  app.use(bodyEncoding());
-  app.use(bodyLimits(env));
-  app.use(
-    idempotency({
-      table: node.idempotency,
-      secretPaths: /^\/api\/keys/,
-      streamedPaths: /^\/federation\/(import|plan|entries|feed-file|feeds\/[^/]+)$/,
-    }),
-  );
-
-  const trends = createTrendReports(node.trends, env.now);
+  answerErrors(app, node);
+  boundRequests(app, node);
+  const trends = createTrendReports(node.trends, node.env.now);
   const routes = app
     .route('/', nodeRoutes(node, trends))
     .route('/metrics', metricsRoutes(node))
@@ -130,6 +91,52 @@ export function createApp(node: ApiContext) {
     .route('/', eventRoutes(node));
   describeRoutes(app, node.version);
   return routes;
+}
+
+function answerErrors(app: Router, node: ApiContext): void {
+  app.onError((error, c) => {
+    const { status, body } = errorAnswer(error);
+    const id = c.get('requestId');
+    node.metrics.refused(body.code);
+    // What a peer did wrong, or a full disk, is told to the caller and where it is noticed: not in a line for each request.
+    if ((status === 500 || body.code === 'token-unverifiable') && !isClientGone(error))
+      node.log('request failed', { err: error, path: c.req.path, requestId: id });
+    return c.json({ ...body, requestId: id }, status);
+  });
+  app.notFound((c) =>
+    c.json(
+      { error: 'Not found', message: 'Not found', code: 'not-found', requestId: c.get('requestId') },
+      404,
+    ),
+  );
+}
+
+/** What every request passes, in this order. */
+function boundRequests(app: Router, node: ApiContext): void {
+  const { limits, env } = node;
+  const rates = rateLimit({ ...limits, now: env.monotonic });
+  app.use(requestId(env));
+  app.use(measure(node.metrics, env));
+  app.use(async (c, next) => {
+    c.header('x-agrinet-version', node.version);
+    await next();
+  });
+  app.use(hostCheck(limits));
+  app.use(cors(limits.corsOrigins));
+  app.use(allowOptions(app.router));
+  app.use(rates.byAddress);
+  app.use(authenticate(node.access));
+  app.use(rates.byPrincipal);
+  app.use(audited(node.audit));
+  app.use(bodyEncoding());
+  app.use(bodyLimits(env));
+  app.use(
+    idempotency({
+      table: node.idempotency,
+      secretPaths: /^\/api\/keys/,
+      streamedPaths: /^\/federation\/(import|plan|entries|feed-file|feeds\/[^/]+)$/,
+    }),
+  );
 }
 
 /** The type of the API, for its typed client. */

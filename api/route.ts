@@ -84,6 +84,8 @@ export function route<
 
 const CREDENTIALS: Record<string, string[]>[] = [{ apiKey: [] }, { bearer: [] }];
 
+export type Router = OpenAPIHono<ApiEnv>;
+
 /** A group of routes. What does not fit its schema is `fields-invalid` (body) or `query-invalid`, with every problem named. */
 export function router() {
   return new OpenAPIHono<ApiEnv>({

@@ -125,10 +125,11 @@ export function restartDeafGossip(
   libp2p: Libp2p,
   isRegistered: (peerId: string) => boolean,
   logger: Logger,
+  now: number,
 ): void {
   const ready = new Map<string, boolean>();
   const old = libp2p.getConnections().filter((connection) => {
-    const age = Date.now() - connection.timeline.open;
+    const age = now - connection.timeline.open;
     // Opened later than now: the clock was set back meanwhile, and nothing is known of its age.
     const settled = (age > GOSSIP_GRACE_MS || age < 0) && connection.status === 'open';
     return settled && connection.limits === undefined && isRegistered(connection.remotePeer.toString());

@@ -1,4 +1,4 @@
-import { type Env, every } from '../../protocols/env.ts';
+import { type Env, every, type Timer } from '../../protocols/env.ts';
 import type { Reliability } from '../../api/ports/trust.ts';
 import type { ForkProof } from '../../protocols/feed/fork.ts';
 import type { PullEvent } from '../../protocols/mycelium/pull-event.ts';
@@ -18,95 +18,103 @@ export interface ReliabilityParts {
   readonly onFailure: (error: unknown) => void;
 }
 
-/** Counts how nodes do as peers. It says nothing of the trade of their users. */
-export interface ReliabilityCounts {
-  of(node: string): Reliability;
-  pulled(event: PullEvent): void;
-  /** A sync over HTTP has ended. Only one that this process did itself can show that the node sent what is invalid. */
-  synced(node: string, error: string | undefined, reporter: 'daemon' | 'worker'): void;
-  forked(proofs: readonly ForkProof[]): void;
-  stop(): Promise<void>;
-}
-
 const NONE: Omit<ReliabilityRow, 'since'> = { syncs: 0, syncsFailed: 0, invalidEntries: 0, forks: 0 };
 
-export async function countReliability(parts: ReliabilityParts): Promise<ReliabilityCounts> {
-  const rows = await parts.table.load();
-  const dirty = new Set<string>();
-  let writing: Promise<void> | undefined;
+/** Counts how nodes do as peers. It says nothing of the trade of their users. */
+export class ReliabilityCounts {
+  readonly #parts: ReliabilityParts;
+  readonly #rows: Map<string, ReliabilityRow>;
+  readonly #dirty = new Set<string>();
+  readonly #timer: Timer;
+  #writing: Promise<void> | undefined;
 
-  function change(node: string, update: (row: ReliabilityRow) => Partial<ReliabilityRow>): void {
-    if (!parts.isKnown(node)) return;
-    const row = rows.get(node) ?? { ...NONE, since: parts.env.now() };
-    if (!rows.has(node) && rows.size >= NODES) return;
-    rows.set(node, { ...row, ...update(row) });
-    dirty.add(node);
+  static async open(parts: ReliabilityParts): Promise<ReliabilityCounts> {
+    return new ReliabilityCounts(parts, await parts.table.load());
   }
-  const failed = (code: string): Partial<ReliabilityRow> => ({
-    lastFailedAt: parts.env.now(),
-    lastFailure: code,
-  });
 
-  async function save(): Promise<void> {
-    for (const node of dirty) {
-      const row = rows.get(node);
-      dirty.delete(node);
-      if (row !== undefined) await parts.table.save(node, row, false);
+  private constructor(parts: ReliabilityParts, rows: Map<string, ReliabilityRow>) {
+    this.#parts = parts;
+    this.#rows = rows;
+    this.#timer = every(parts.env, SAVE_MS, () => void this.#write());
+  }
+
+  of(node: string): Reliability {
+    const row = this.#rows.get(node);
+    return {
+      syncs: row?.syncs ?? 0,
+      syncsFailed: row?.syncsFailed ?? 0,
+      invalidEntries: row?.invalidEntries ?? 0,
+      equivocations: row?.forks ?? 0,
+      since: row?.since ?? null,
+      lastFailedAt: row?.lastFailedAt ?? null,
+      lastFailure: row?.lastFailure ?? null,
+    };
+  }
+
+  pulled(event: PullEvent): void {
+    const { kind, peer } = event;
+    // It is told to everybody, and so moves with nothing private.
+    if ('private' in event) return;
+    if (kind === 'peer-synced') this.#add(peer, { syncs: 1 });
+    else if (kind === 'pull-failed') this.#add(peer, { syncsFailed: 1 }, event.code);
+    else if (kind === 'entry-refused' && isSendersFault(event.code))
+      this.#add(peer, { invalidEntries: 1 }, event.code);
+  }
+
+  /** A sync over HTTP has ended. Only one that this process did itself can show that the node sent what is invalid. */
+  synced(node: string, error: string | undefined, reporter: 'daemon' | 'worker'): void {
+    if (error === undefined) this.#add(node, { syncs: 1 });
+    else {
+      const invalidEntries = reporter === 'daemon' && isSendersFault(error) ? 1 : 0;
+      this.#add(node, { syncsFailed: 1, invalidEntries }, error);
     }
   }
-  function write(): Promise<void> {
-    writing ??= save()
-      .catch(parts.onFailure)
-      .finally(() => {
-        writing = undefined;
-      });
-    return writing;
-  }
-  const timer = every(parts.env, SAVE_MS, () => void write());
 
-  return {
-    of(node) {
-      const row = rows.get(node);
-      return {
-        syncs: row?.syncs ?? 0,
-        syncsFailed: row?.syncsFailed ?? 0,
-        invalidEntries: row?.invalidEntries ?? 0,
-        equivocations: row?.forks ?? 0,
-        since: row?.since ?? null,
-        lastFailedAt: row?.lastFailedAt ?? null,
-        lastFailure: row?.lastFailure ?? null,
-      };
-    },
-    pulled(event) {
-      const { kind, peer } = event;
-      // It is told to everybody, and so moves with nothing private.
-      if ('private' in event) return;
-      if (kind === 'peer-synced') change(peer, ({ syncs }) => ({ syncs: syncs + 1 }));
-      else if (kind === 'pull-failed')
-        change(peer, ({ syncsFailed }) => ({ syncsFailed: syncsFailed + 1, ...failed(event.code) }));
-      else if (kind === 'entry-refused' && isSendersFault(event.code))
-        change(peer, ({ invalidEntries }) => ({ invalidEntries: invalidEntries + 1, ...failed(event.code) }));
-    },
-    synced(node, error, reporter) {
-      change(node, ({ syncs, syncsFailed, invalidEntries }) =>
-        error === undefined
-          ? { syncs: syncs + 1 }
-          : {
-              syncsFailed: syncsFailed + 1,
-              invalidEntries: invalidEntries + (reporter === 'daemon' && isSendersFault(error) ? 1 : 0),
-              ...failed(error),
-            },
-      );
-    },
-    forked(proofs) {
-      for (const { author, channel } of proofs)
-        if (channel === 'public' && parsePeerId(author) !== undefined)
-          change(author, ({ forks }) => ({ forks: forks + 1 }));
-    },
-    async stop() {
-      timer.cancel();
-      await write();
-      await write();
-    },
-  };
+  forked(proofs: readonly ForkProof[]): void {
+    for (const { author, channel } of proofs)
+      if (channel === 'public' && parsePeerId(author) !== undefined) this.#add(author, { forks: 1 });
+  }
+
+  async stop(): Promise<void> {
+    this.#timer.cancel();
+    await this.#write();
+    await this.#write();
+  }
+
+  #add(
+    node: string,
+    { syncs = 0, syncsFailed = 0, invalidEntries = 0, forks = 0 }: Partial<typeof NONE>,
+    failure?: string,
+  ): void {
+    const { isKnown, env } = this.#parts;
+    if (!isKnown(node)) return;
+    if (!this.#rows.has(node) && this.#rows.size >= NODES) return;
+    const row = this.#rows.get(node) ?? { ...NONE, since: env.now() };
+    this.#rows.set(node, {
+      ...row,
+      syncs: row.syncs + syncs,
+      syncsFailed: row.syncsFailed + syncsFailed,
+      invalidEntries: row.invalidEntries + invalidEntries,
+      forks: row.forks + forks,
+      ...(failure === undefined ? {} : { lastFailedAt: env.now(), lastFailure: failure }),
+    });
+    this.#dirty.add(node);
+  }
+
+  #write(): Promise<void> {
+    this.#writing ??= this.#save()
+      .catch(this.#parts.onFailure)
+      .finally(() => {
+        this.#writing = undefined;
+      });
+    return this.#writing;
+  }
+
+  async #save(): Promise<void> {
+    for (const node of this.#dirty) {
+      const row = this.#rows.get(node);
+      this.#dirty.delete(node);
+      if (row !== undefined) await this.#parts.table.save(node, row, false);
+    }
+  }
 }

@@ -49,6 +49,7 @@ export function defineHost({
 }) {
   return definePart('libp2p', async () => {
     const host = await outside.createHost({
+      env: outside.env,
       identity,
       network: settings.myceliumNetwork,
       listen: [listenAddress(settings)],

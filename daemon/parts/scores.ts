@@ -4,7 +4,7 @@ import type { Ratings } from '../../protocols/market/ratings.ts';
 import { reliabilityTable } from '../../storage/node-tables.ts';
 import type { Reader } from '../../storage/reader.ts';
 import type { Audited } from '../audit/node-audit.ts';
-import { countReliability, type ReliabilityCounts } from '../market/reliability.ts';
+import { ReliabilityCounts } from '../market/reliability.ts';
 import { heldTransactions } from '../market/transactions.ts';
 import { createTrends, type Trends } from '../market/trends.ts';
 import { createTrust, producerScores } from '../market/trust.ts';
@@ -46,7 +46,7 @@ function defineReliability(lower: ScoresNode, { audited, sources }: ScoresCompon
   return definePart<ReliabilityCounts>('reliability', async () => {
     const { env, hooks, db, registry, logger } = forRequests(lower, audited);
     const { httpNodes } = sources.face;
-    const reliability = await countReliability({
+    const reliability = await ReliabilityCounts.open({
       table: reliabilityTable(db),
       isKnown: (id) => registry.get(id) !== undefined || httpNodes.get(id) !== undefined,
       env,

@@ -24,6 +24,7 @@ const isRegistered = (peerId: string): boolean => registered.has(peerId);
 const rule = createDialRule({ allowLoopback: true, allowPrivate: true }, isRegistered, bootstrap);
 
 const host = await createHost({
+  env: systemEnv,
   identity: identityFromSeed(new Uint8Array(32).fill(seed)),
   network,
   listen: ['/ip4/127.0.0.1/tcp/0'],

@@ -49,6 +49,7 @@ async function node(
   const isRegistered = (peerId: string): boolean => registered.has(peerId);
   const rule = createDialRule(policy, isRegistered, bootstrap);
   const host = await createHost({
+    env: systemEnv,
     identity: identity(),
     network: 'dial-policy',
     listen: ['/ip4/127.0.0.1/tcp/0'],
@@ -83,6 +84,7 @@ async function node(
 /** Comes in, and says that it is to be found at these addresses. */
 async function visitor(at: Host, announce: string[], registered?: Set<string>): Promise<Host> {
   const host = await createHost({
+    env: systemEnv,
     identity: identity(),
     network: 'dial-policy',
     listen: ['/ip4/127.0.0.1/tcp/0'],

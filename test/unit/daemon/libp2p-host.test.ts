@@ -24,6 +24,7 @@ async function host(
   options: { registered?: Set<string>; slots?: number; graceMs?: number } & Partial<HostOptions> = {},
 ): Promise<Host> {
   const made = await createHost({
+    env: systemEnv,
     identity: identityFromSeed(new Uint8Array(32).fill(++seeds)),
     network: options.network ?? 'host-test',
     listen: ['/ip4/127.0.0.1/tcp/0'],
@@ -171,6 +172,7 @@ it('says in one line when it cannot listen', async () => {
       ?.toString()
       .replace(/\/p2p\/.*/, '') ?? '';
   const second = createHost({
+    env: systemEnv,
     identity: identityFromSeed(new Uint8Array(32).fill(200)),
     network: 'host-test',
     listen: [taken],

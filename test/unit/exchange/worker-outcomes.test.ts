@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { followOutcomes } from '../../../daemon/federation/sync-outcomes.ts';
 import { createHttpTarget } from '../../../daemon/federation/http-target.ts';
-import { countReliability, type ReliabilityCounts } from '../../../daemon/market/reliability.ts';
+import { ReliabilityCounts } from '../../../daemon/market/reliability.ts';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { ERROR_CODES, isErrorCode, isSendersFault } from '../../../protocols/error-codes.ts';
 import { Offences } from '../../../protocols/mycelium/offences.ts';
@@ -27,7 +27,7 @@ beforeAll(async () => {
   node.befriend(other);
   await other.stop();
   node.trustEveryone = ['read', 'worker'];
-  reliability = await countReliability({
+  reliability = await ReliabilityCounts.open({
     table: reliabilityTable(node.ledgerNode.db),
     isKnown: (id) => id === source,
     env: { ...systemEnv, now: () => 1000 },

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { countReliability, type ReliabilityCounts } from '../../../daemon/market/reliability.ts';
+import { ReliabilityCounts } from '../../../daemon/market/reliability.ts';
 import type { ForkProof } from '../../../protocols/feed/fork.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 import { systemEnv } from '../../../daemon/system-env.ts';
@@ -15,7 +15,7 @@ const failures: unknown[] = [];
 
 async function open(): Promise<void> {
   db = await Database.open(dir.path, systemEnv);
-  counts = await countReliability({
+  counts = await ReliabilityCounts.open({
     table: reliabilityTable(db),
     isKnown: (node) => node === peer || node === 'legacy:http://old.example',
     env: { ...systemEnv, now: () => 1000 },

@@ -27,6 +27,7 @@ async function peerOf(node: TestNode, random: Random): Promise<{ peer: Identity;
   const peer = someIdentity(random);
   await registerHere(node, peer.peerId, { nodeUrl: 'http://127.0.0.1:1' });
   const host = await createHost({
+    env: systemEnv,
     identity: peer,
     network: NET,
     listen: ['/ip4/127.0.0.1/tcp/0'],

@@ -1,0 +1,135 @@
+import { html } from 'hono/html';
+import type { RecordState } from '../protocols/open-dialog/record.ts';
+import type { TrendSignal } from '../protocols/market/trends.ts';
+import { parseRecordKey, publicId } from '../protocols/wire/ids.ts';
+import { isoTime } from '../protocols/wire/iso-time.ts';
+import type { ApiContext } from './context.ts';
+import type { NodeEntry } from './ports/registration.ts';
+
+type Html = ReturnType<typeof html>;
+/** How a node is called, by its peer id. */
+export type NameOf = (peer: string) => string;
+
+/** Columns of numbers are named with a `#` before. */
+function table(columns: readonly string[], rows: readonly Html[]): Html {
+  const heads = columns.map((name) =>
+    name.startsWith('#') ? html`<th class="n">${name.slice(1)}</th>` : html`<th>${name}</th>`,
+  );
+  return html`<div class="scroll">
+    <table>
+      <tr>
+        ${heads}
+      </tr>
+      ${rows}
+    </table>
+  </div>`;
+}
+
+export function jobsLine(jobs: Pick<ApiContext['jobs'], 'counts'>): Html {
+  const { waiting, delayed, active, completed, dead } = jobs.counts();
+  const look = html` · <span class="muted">look with <code>npx agrinet jobs list --state dead</code></span>`;
+  return html`<p>
+    Jobs: ${waiting + delayed + active} to do, ${completed} done,
+    <span class="${dead === 0 ? '' : 'off'}">${dead} dead</span>${dead === 0 ? '' : look}
+  </p>`;
+}
+
+export function nodesTable(nodes: readonly NodeEntry[]): Html {
+  if (nodes.length === 0)
+    return html`<p class="muted">
+      No node is registered yet. Join one with
+      <code>npx agrinet join &lt;its url&gt; --key &lt;its API key&gt;</code>
+    </p>`;
+  return table(['Node', 'Region', 'Status', '#Listings', '#Lag', 'Last sync'], nodes.map(nodeRow));
+}
+
+/** Green: reached. Amber: waits for somebody. Red: trouble. */
+function nodeRow(node: NodeEntry): Html {
+  const { name, id, url, kind, region, status, listings, lag, lastSyncAt, error } = node;
+  const [look, state] =
+    status !== 'active'
+      ? ['wait', `◌ ${status}`]
+      : node.connected
+        ? ['on', '● connected']
+        : node.online
+          ? ['on', `● ${kind === 'http' ? 'HTTP only' : 'reached over HTTP'}`]
+          : ['off', `○ ${kind === 'http' ? 'HTTP only, ' : ''}away`];
+  const why = status === 'active' ? error : undefined;
+  return html`<tr>
+    <td>
+      ${name === '' ? url : name}<small class="muted"
+        ><code>${name === '' || url === '' ? id : url}</code></small
+      >
+    </td>
+    <td>${region}</td>
+    <td class="${look}">${state}${why === undefined ? '' : html`<small>${why}</small>`}</td>
+    <td class="n">${listings}</td>
+    <td class="n">${lag ?? '–'}</td>
+    <td>${lastSyncAt === 0 ? 'never' : isoTime(lastSyncAt).slice(0, 19).replace('T', ' ')}</td>
+  </tr>`;
+}
+
+/** How much of each owner is held; bars against whoever has the most listings. */
+export function holdingsTable(owners: ReturnType<ApiContext['digest']>['owners'], nameOf: NameOf): Html {
+  const counts = Object.entries(owners).map(([owner, { collections }]) => ({
+    owner,
+    listings: collections['listings']?.count ?? 0,
+    prices: collections['prices']?.count ?? 0,
+  }));
+  const most = Math.max(1, ...counts.map(({ listings }) => listings));
+  const rows = counts.map(
+    ({ owner, listings, prices }) =>
+      html`<tr>
+        <td>${nameOf(owner)}</td>
+        <td class="n">${listings}</td>
+        <td>
+          <div class="bar"><i style="width:${Math.round((100 * listings) / most)}%"></i></div>
+        </td>
+        <td class="n">${prices}</td>
+      </tr>`,
+  );
+  return table(['Owner', '#Listings', '', '#Prices'], rows);
+}
+
+/** Bars to the left for what fell and to the right for what rose, against the largest change; paler when less certain. */
+export function movementsTable(signals: readonly TrendSignal[]): Html | string {
+  if (signals.length === 0) return '';
+  const most = Math.max(1, ...signals.map(({ changePct }) => Math.abs(changePct)));
+  const rows = signals.map(({ commodity, unit, changePct, confidence, sampleSize, from, to }) => {
+    const width = Math.round((100 * Math.abs(changePct)) / most);
+    const style = `width:${width}%;opacity:${(0.4 + 0.6 * confidence).toFixed(2)}`;
+    return html`<tr>
+      <td>${commodity} <span class="muted">${unit}</span></td>
+      <td>
+        <div class="move"><i class="${changePct < 0 ? 'down' : 'up'}" style="${style}"></i></div>
+      </td>
+      <td class="n">${changePct > 0 ? '+' : ''}${changePct} %</td>
+      <td class="n">${sampleSize}</td>
+      <td class="n">${confidence}</td>
+      <td>${from.period} → ${to.period}</td>
+    </tr>`;
+  });
+  return table(['Commodity', '', '#Change', '#Markets', '#Confidence', 'Periods'], rows);
+}
+
+export function listingsTable(rows: readonly Html[]): Html {
+  if (rows.length === 0)
+    return html`<p class="muted">
+      None yet. Offer at market prices with
+      <code>npx agrinet import &lt;prices.csv&gt; --listings --user &lt;seller&gt;</code>
+    </p>`;
+  return table(['Listing', 'Market', '#Price', 'Region', 'Owner'], rows);
+}
+
+/** Throws for a listing that cannot be shown. */
+export function listingRow({ key, view }: RecordState, nameOf: NameOf): Html {
+  const parts = parseRecordKey(key);
+  const title = String(view['title'] ?? view['commodity'] ?? view['productId'] ?? '');
+  return html`<tr>
+    <td><a href="/listings/${parts ? publicId(parts) : ''}">${title}</a></td>
+    <td>${String(view['market'] ?? view['location'] ?? '')}</td>
+    <td class="n">${String(view['price'] ?? '')} ${String(view['currency'] ?? '')}</td>
+    <td>${String(view['region'] ?? '')}</td>
+    <td>${nameOf(parts?.owner ?? '')}</td>
+  </tr>`;
+}
