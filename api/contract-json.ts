@@ -6,7 +6,7 @@ import { clausesOf } from '../protocols/market/contract/clauses.ts';
 import { toldAt } from '../protocols/market/contract-book/last-step.ts';
 import type { Transition } from '../protocols/market/contract/statement.ts';
 import { publicIdOf } from '../protocols/wire/ids.ts';
-import type { Sight } from './ports/contracts.ts';
+import type { ContractView } from './ports/contracts.ts';
 import { recordJson } from './records.ts';
 import { Contract } from './schemas.ts';
 import { isoTime } from '../protocols/wire/iso-time.ts';
@@ -41,7 +41,7 @@ const PingJson = z.object({
 });
 
 /** A contract with where it stands; of an open request only its document. */
-export const ContractSight = Contract.extend({
+export const ContractViewJson = Contract.extend({
   state: z.enum(STATES),
   status: z.string(),
   terms: z.array(value),
@@ -56,7 +56,7 @@ export const ContractSight = Contract.extend({
   transitions: z.array(TransitionJson).optional(),
   pings: z.array(PingJson).optional(),
   progressUpdates: z.array(z.object({ progress: value, updateTime: z.string() })),
-}).openapi('ContractSight');
+}).openapi('ContractView');
 
 /** A contract from `accepted` on, as old clients know it. */
 export const TransactionJson = z
@@ -93,7 +93,7 @@ function pingJson(state: RecordState): z.output<typeof PingJson> {
 
 function transitionJson(
   t: Transition,
-  { verdict }: NonNullable<Sight['held']>,
+  { verdict }: NonNullable<ContractView['held']>,
 ): z.output<typeof TransitionJson> {
   const voided = verdict.void.find(([hash]) => hash === t.hash)?.[1];
   const standing = verdict.late.includes(t.hash)
@@ -119,14 +119,14 @@ function transitionJson(
 }
 
 /** When a contract last moved. */
-function movedAt({ state, movedAt = state.updated[0] }: Sight): string {
+function movedAt({ state, movedAt = state.updated[0] }: ContractView): string {
   return isoTime(movedAt);
 }
 
 /** The same on every node that holds the same of it. */
-export function contractJson(sight: Sight): z.output<typeof ContractSight> {
-  const { state, laterEdits, held, pings } = sight;
-  const json = { ...recordJson(state), updatedAt: movedAt(sight) };
+export function contractJson(view: ContractView): z.output<typeof ContractViewJson> {
+  const { state, laterEdits, held, pings } = view;
+  const json = { ...recordJson(state), updatedAt: movedAt(view) };
   const news = pings
     .map(pingJson)
     .sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : a.id < b.id ? -1 : 1));
@@ -155,9 +155,11 @@ export function contractJson(sight: Sight): z.output<typeof ContractSight> {
       state: state.channel === 'public' ? 'open' : 'draft',
       status: String(state.view['status'] ?? 'open'),
     };
-  const { verdict, known, contract } = held;
-  const agreed = known.find(({ transition }) => transition.hash === verdict.agreement?.propose)?.transition;
-  const transitions = known
+  const { verdict, statements, contract } = held;
+  const agreed = statements.find(
+    ({ transition }) => transition.hash === verdict.agreement?.propose,
+  )?.transition;
+  const transitions = statements
     .map(({ transition }) => transitionJson(transition, held))
     .sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : a.hash < b.hash ? -1 : 1));
   return {
@@ -179,14 +181,14 @@ export function contractJson(sight: Sight): z.output<typeof ContractSight> {
 
 /** In the old shape, with the consumer's rating of the producer; undefined before both have agreed. */
 export function transactionJson(
-  sight: Sight,
+  view: ContractView,
   rating: number | null,
 ): z.output<typeof TransactionJson> | undefined {
-  const { state, held } = sight;
+  const { state, held } = view;
   if (held === undefined) return undefined;
-  const { verdict, binding, known } = held;
+  const { verdict, binding, statements } = held;
   const counted = new Set(verdict.counted);
-  const agreed = known.some(({ transition: t }) => t.kind === 'accept' && counted.has(t.hash));
+  const agreed = statements.some(({ transition: t }) => t.kind === 'accept' && counted.has(t.hash));
   if (!agreed || verdict.state === 'draft' || verdict.state === 'proposed') return undefined;
   const { id, createdAt } = recordJson(state);
   return {
@@ -197,6 +199,6 @@ export function transactionJson(
     rating,
     status: verdict.state,
     createdAt,
-    updatedAt: movedAt(sight),
+    updatedAt: movedAt(view),
   };
 }

@@ -1,6 +1,11 @@
-import type { Actor, ContractBook, Sight, StepRequest } from '../../protocols/market/contract-book/types.ts';
+import type {
+  Actor,
+  ContractBook,
+  ContractView,
+  StepRequest,
+} from '../../protocols/market/contract-book/types.ts';
 
-export type { Actor, Sight, StepRequest };
+export type { Actor, ContractView, StepRequest };
 
 /**
  * Contracts as this node's users and its operator see and change them. What is refused has the codes of the contract machine:

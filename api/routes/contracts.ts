@@ -2,7 +2,7 @@ import { z } from '@hono/zod-openapi';
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import { isOperator, type Principal } from '../access.ts';
-import { contractJson, ContractSight } from '../contract-json.ts';
+import { contractJson, ContractViewJson } from '../contract-json.ts';
 import { idempotentId } from '../limits/idempotency.ts';
 import type { Actor, ContractsPort, StepRequest } from '../ports/contracts.ts';
 import { keyOf } from '../records.ts';
@@ -21,7 +21,7 @@ const body = jsonInput(
     propose: z.boolean().optional(),
   }),
 );
-const answer = json(ContractSight, 'The contract as it stands now');
+const answer = json(ContractViewJson, 'The contract as it stands now');
 const party = z.string().max(192).optional();
 const hash = z.string().regex(/^[0-9a-f]{64}$/);
 const note = z.string().max(8192).optional();
@@ -37,7 +37,7 @@ const created = (path: '/' | '/createContract', operationId: string, summary: st
       summary,
       request: { body },
       responses: {
-        201: json(ContractSight, 'The new contract, or an open request when only one party is named'),
+        201: json(ContractViewJson, 'The new contract, or an open request when only one party is named'),
       },
     },
     'ignored',
@@ -58,7 +58,10 @@ const list = route(
     summary: 'Open requests, and the caller’s own contracts; an operator sees all, newest first',
     request: { query: z.object({ listingId: textQuery, requestId: textQuery, ...pageQuery }) },
     responses: {
-      200: json(z.object({ contracts: z.array(ContractSight), cursor: z.string().optional() }), 'One page'),
+      200: json(
+        z.object({ contracts: z.array(ContractViewJson), cursor: z.string().optional() }),
+        'One page',
+      ),
     },
   },
   'ignored',

@@ -1,6 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { TransactionJson, transactionJson } from '../contract-json.ts';
-import type { ContractsPort, Sight } from '../ports/contracts.ts';
+import type { ContractsPort, ContractView } from '../ports/contracts.ts';
 import type { RatingsPort } from '../ports/trust.ts';
 import { json, route, router } from '../route.ts';
 import { pageQuery } from '../schemas.ts';
@@ -38,7 +38,7 @@ export function transactionRoutes({
   readonly ratings: Pick<RatingsPort, 'current'>;
   readonly leftOut: NoteLeftOut;
 }) {
-  async function ratingOf({ state, held }: Sight): Promise<number | null> {
+  async function ratingOf({ state, held }: ContractView): Promise<number | null> {
     const { buyer, supplier } = held?.binding ?? {};
     if (buyer === undefined || supplier === undefined) return null;
     return (await ratings.current(state.key, buyer, supplier))?.score ?? null;

@@ -1,4 +1,4 @@
-import { STATEMENTS_READ } from '../../protocols/market/contract-book/history.ts';
+import { STATEMENTS_READ } from '../../protocols/market/contract-book/signed-statements.ts';
 import { readRating, type Rating } from '../../protocols/market/rating.ts';
 import { RATING_LIMITS } from '../../protocols/market/ratings-by-subject.ts';
 import { isLive } from '../../protocols/open-dialog/record.ts';

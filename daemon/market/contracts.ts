@@ -1,5 +1,5 @@
 import { every } from '../../protocols/env.ts';
-import type { Case, ContractBook } from '../../protocols/market/contract-book/types.ts';
+import type { HeldContract, ContractBook } from '../../protocols/market/contract-book/types.ts';
 import { openContractBook } from '../../protocols/market/contract-book/book.ts';
 import { createCatalogue } from '../../protocols/market/catalogue.ts';
 import type { Ratings } from '../../protocols/market/ratings.ts';
@@ -67,7 +67,7 @@ export function startContracts(
 
 /** When one party of a contract last rated the other. */
 async function ratedAt(
-  { state, contract: { parties } }: Case,
+  { state, contract: { parties } }: HeldContract,
   ratings: Pick<Ratings, 'current'>,
 ): Promise<number> {
   const [one, other] = parties;

@@ -1,5 +1,5 @@
 import type { Transaction } from '../../api/ports/trends.ts';
-import type { Case, ContractBook } from '../../protocols/market/contract-book/types.ts';
+import type { HeldContract, ContractBook } from '../../protocols/market/contract-book/types.ts';
 import { nodeOf } from '../../protocols/market/party.ts';
 
 /** States of a contract from which on it is a transaction. */
@@ -24,9 +24,13 @@ export async function* heldTransactions(
   } while (cursor !== undefined);
 }
 
-function transactionOf({ state, contract, known, verdict }: Case, self: string, region: string): Transaction {
+function transactionOf(
+  { state, contract, statements, verdict }: HeldContract,
+  self: string,
+  region: string,
+): Transaction {
   const { supplier } = contract;
-  const accepts = known.filter(({ transition }) =>
+  const accepts = statements.filter(({ transition }) =>
     verdict.agreement === undefined
       ? transition.kind === 'accept'
       : transition.hash === verdict.agreement.accept,

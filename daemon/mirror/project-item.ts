@@ -3,7 +3,7 @@ import { conversationJson, messageJson } from '../../api/conversation-json.ts';
 import { listingJson, priceJson } from '../../api/records.ts';
 import type { AuditLine } from '../../protocols/audit/chain.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
-import type { Sight } from '../../protocols/market/contract-book/types.ts';
+import type { ContractView } from '../../protocols/market/contract-book/types.ts';
 import { placeOf } from '../../protocols/market/message-order.ts';
 import { isLive, type RecordState } from '../../protocols/open-dialog/record.ts';
 import type { HttpNode } from '../../protocols/registry/http-nodes.ts';
@@ -95,7 +95,7 @@ export class Items {
     return found && { source: fullKey(name, inner), fields: fields(found) };
   }
 
-  async #sight(key: RecordKey): Promise<Sight | undefined> {
+  async #sight(key: RecordKey): Promise<ContractView | undefined> {
     try {
       return await this.#parts.contracts.get(key, OPERATOR);
     } catch (error) {

@@ -5,7 +5,7 @@ import type { PeerId } from '../wire/identity.ts';
 import { parseRecordKey, type RecordKey } from '../wire/ids.ts';
 import { createLocks } from './contract-book/locks.ts';
 import { partyOf } from './contract-book/steps.ts';
-import type { Actor, Case, Sight } from './contract-book/types.ts';
+import type { Actor, HeldContract, ContractView } from './contract-book/types.ts';
 import { nodeOf } from './party.ts';
 import { type Rating, writeReceipt } from './rating.ts';
 import type { Ratings } from './ratings.ts';
@@ -34,7 +34,7 @@ export interface SubmissionParts {
   readonly ledger: Pick<Ledger, 'write'>;
   readonly ratings: Pick<Ratings, 'read' | 'current'>;
   /** The contract as its node's operator sees it; throws `not-found`. */
-  readonly contract: (key: RecordKey) => Promise<Sight>;
+  readonly contract: (key: RecordKey) => Promise<ContractView>;
   readonly now: () => number;
 }
 
@@ -49,7 +49,7 @@ export function createRatingSubmission(parts: SubmissionParts): RatingSubmission
   const { self, ledger, ratings, now } = parts;
   const locks = createLocks();
 
-  async function submitNow(held: Case, from: string, request: RatingRequest): Promise<Submitted> {
+  async function submitNow(held: HeldContract, from: string, request: RatingRequest): Promise<Submitted> {
     const to = ratedOf(held, from, request.to);
     const receipt = receiptOf(held);
     const { score, comment, tags } = request;
@@ -89,9 +89,9 @@ export function createRatingSubmission(parts: SubmissionParts): RatingSubmission
 }
 
 /** What entitles to a rating. Throws `contract-unsettled`. */
-function receiptOf({ known, verdict }: Case): string {
+function receiptOf({ statements, verdict }: HeldContract): string {
   const envelopes = (verdict.receipt ?? []).map(
-    (hash) => known.find(({ transition }) => transition.hash === hash)?.bytes,
+    (hash) => statements.find(({ transition }) => transition.hash === hash)?.bytes,
   );
   const [one, other] = envelopes;
   if (one !== undefined && other !== undefined) return writeReceipt(one, other);
@@ -102,7 +102,7 @@ function receiptOf({ known, verdict }: Case): string {
 }
 
 /** Who is rated, when `named` is that. Throws `fields-invalid`. */
-function ratedOf({ contract }: Case, from: string, named: string | undefined): string {
+function ratedOf({ contract }: HeldContract, from: string, named: string | undefined): string {
   const to = contract.parties.find((party) => party !== from) ?? '';
   if (named === undefined || named === to || `${named}@${nodeOf(to) ?? ''}` === to) return to;
   throw new AgrinetError('fields-invalid', `to: the other party of this contract is ${to}`);

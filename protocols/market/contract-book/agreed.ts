@@ -2,7 +2,7 @@ import type { RecordState } from '../../open-dialog/record.ts';
 import { COLLECTIONS, fieldRule, valueProblem } from '../../open-dialog/schema.ts';
 import type { Scalar } from '../../open-dialog/change.ts';
 import { NOT_TERMS } from './fields.ts';
-import type { Case } from './types.ts';
+import type { HeldContract } from './types.ts';
 
 /** What a contract's document says otherwise than what was agreed, by field; null for what it no longer says. */
 export type Edits = Readonly<Record<string, Scalar>>;
@@ -20,7 +20,7 @@ export interface ShownContract {
  * them is shown apart, as edits that nobody has agreed to. Where several agreements are in dispute, a field is shown when all of
  * them say the same.
  */
-export function shownContract(held: Case): ShownContract {
+export function shownContract(held: HeldContract): ShownContract {
   const { state } = held;
   const terms = agreedTerms(held);
   if (terms === undefined) return { state: boundState(held) };
@@ -35,9 +35,9 @@ export function shownContract(held: Case): ShownContract {
 }
 
 /** The fields that all standing agreements give the same value; undefined while nothing is agreed. */
-function agreedTerms({ agreed, known, binding }: Case): RecordState['view'] | undefined {
+function agreedTerms({ agreed, statements, binding }: HeldContract): RecordState['view'] | undefined {
   if (agreed.length === 0) return undefined;
-  const proposals = known.flatMap(({ transition: t }) =>
+  const proposals = statements.flatMap(({ transition: t }) =>
     t.kind === 'propose' && agreed.includes(t.hash) ? [new Map(Object.entries(t.terms))] : [],
   );
   const terms = Object.create(null) as Record<string, Scalar>;
@@ -49,7 +49,7 @@ function agreedTerms({ agreed, known, binding }: Case): RecordState['view'] | un
 }
 
 /** The document, with the listing that the contract's id is bound to, whatever is written over it. */
-function boundState({ state, binding: { listing } }: Case): RecordState {
+function boundState({ state, binding: { listing } }: HeldContract): RecordState {
   if (listing === '' || (state.view['listingId'] === listing && !Object.hasOwn(state.conflicts, 'listingId')))
     return state;
   const view = Object.assign(Object.create(null) as Record<string, Scalar>, state.view, {

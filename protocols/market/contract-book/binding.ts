@@ -1,14 +1,21 @@
 import type { RecordState } from '../../open-dialog/record.ts';
 import { concat, fromHex, sha256 } from '../../wire/bytes.ts';
 import { encodeCbor } from '../../wire/cbor.ts';
+import { parsePublicId } from '../../wire/ids.ts';
 import type { Transition } from '../contract/statement.ts';
-import { parseParty } from '../party.ts';
+import { nodeOf, parseParty } from '../party.ts';
 
 /** Who a contract is between and what it takes from: `user@peer` twice, and the public id of a listing or ''. */
 export interface Binding {
   readonly buyer: string;
   readonly supplier: string;
   readonly listing: string;
+}
+
+/** Whether the supplier's own listing is what a contract takes from. */
+export function takesStock({ supplier, listing }: Binding): boolean {
+  const supplying = nodeOf(supplier);
+  return supplying !== undefined && parsePublicId(listing, supplying)?.owner === supplying;
 }
 
 /** Of the creation's 16 bytes: so many of chance, and the rest of the hash of the binding. */

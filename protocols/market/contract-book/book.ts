@@ -3,12 +3,12 @@ import { isLive } from '../../open-dialog/record.ts';
 import { parseRecordKey, type RecordKey } from '../../wire/ids.ts';
 import { editContract } from './edit.ts';
 import { HeldContracts } from './held-contracts.ts';
-import { createLastSteps } from './last-step.ts';
-import { isNewsOf, writeNews } from './news.ts';
+import { LastSteps } from './last-step.ts';
+import { writeNews } from './news.ts';
 import { openingOf } from './opening.ts';
-import { createPlacing } from './placing.ts';
+import { ContractLists } from './contract-lists.ts';
 import { Reviewer } from './reviewer.ts';
-import { Sights } from './sights.ts';
+import { ContractAccess } from './contract-access.ts';
 import { StepTaker } from './step-taker.ts';
 import { partyOf } from './steps.ts';
 import { stockedCatalogue } from './stocked-catalogue.ts';
@@ -18,14 +18,14 @@ import type { BookParts, ContractBook } from './types.ts';
 export function openContractBook(parts: BookParts): ContractBook {
   const { reader } = parts;
   const contracts = new HeldContracts(parts);
-  const { self, shelf, locks } = contracts;
-  const lastSteps = createLastSteps(parts, isNewsOf);
-  const placing = createPlacing({ ...parts, self, load: (state) => contracts.of(state), lastSteps });
-  const sights = new Sights({ reader, contracts, placing, lastSteps });
+  const { self, stock, locks } = contracts;
+  const lastSteps = new LastSteps(parts);
+  const lists = new ContractLists({ ...parts, self, load: (state) => contracts.of(state), lastSteps });
+  const access = new ContractAccess({ reader, contracts, lists, lastSteps });
   const reviewer = new Reviewer(parts, contracts);
-  const steps = new StepTaker({ ...parts, contracts, sights, reviewer });
+  const steps = new StepTaker({ ...parts, contracts, access, reviewer });
   const ready = (): Promise<void> => reviewer.ready;
-  const catalogue = stockedCatalogue(parts.catalogue, { self, shelf, locks, ready });
+  const catalogue = stockedCatalogue(parts.catalogue, { self, stock, locks, ready });
 
   function noteOne({ key, before, after }: RecordChange): void {
     const collection = parseRecordKey(key)?.collection;
@@ -46,28 +46,28 @@ export function openContractBook(parts: BookParts): ContractBook {
       const { fields, two } = await openingOf(parts, body, actor, id);
       const { state } = await catalogue.createContract(fields, two?.members ?? [], id, two?.nonce);
       if (two !== undefined) await steps.proposeFirst(state.key, body, actor);
-      return sights.get(state.key, actor);
+      return access.get(state.key, actor);
     },
-    get: (key, actor) => sights.get(key, actor),
-    list: (listed, limit, cursor, actor) => sights.list(listed, limit, cursor, actor),
+    get: (key, actor) => access.get(key, actor),
+    list: (filter, limit, cursor, actor) => access.list(filter, limit, cursor, actor),
     async patch(key, body, actor) {
-      await editContract({ reader, contracts, sights, catalogue }, key, body, actor);
-      return sights.get(key, actor);
+      await editContract({ reader, contracts, access, catalogue }, key, body, actor);
+      return access.get(key, actor);
     },
     async step(key, request, actor) {
       await steps.take(key, request, actor);
-      return sights.get(key, actor);
+      return access.get(key, actor);
     },
     async ping(key, { as, ...body }, actor, id) {
-      const from = partyOf(await sights.toActIn(key, actor), self, actor, as);
+      const from = partyOf(await access.toActIn(key, actor), self, actor, as);
       await writeNews(parts, contracts, key, from, body, id);
-      return sights.get(key, actor);
+      return access.get(key, actor);
     },
     agreedWith: (peer) => contracts.agreedWith(peer),
-    openRequestsOf: (peer) => placing.openRequestsOf(peer),
+    openRequestsOf: (peer) => lists.openRequestsOf(peer),
     note(changes) {
       changes.forEach(noteOne);
-      placing.note(changes);
+      lists.note(changes);
       reviewer.resume();
     },
     idle: () => reviewer.idle(),

@@ -5,20 +5,20 @@ import { parseRecordKey, type RecordKey } from '../../wire/ids.ts';
 import type { Catalogue } from '../catalogue.ts';
 import { contractFields, FIXED } from './fields.ts';
 import { type HeldContracts, notFound } from './held-contracts.ts';
-import type { Sights } from './sights.ts';
+import type { ContractAccess } from './contract-access.ts';
 import { notAParty } from './steps.ts';
 import type { Actor, Body, BookReader } from './types.ts';
 
 export interface EditParts {
   readonly reader: BookReader;
   readonly contracts: HeldContracts;
-  readonly sights: Sights;
+  readonly access: ContractAccess;
   readonly catalogue: Pick<Catalogue, 'patch'>;
 }
 
 /** Changes the document of a contract, or an open request. Throws `not-found`, `forbidden`, `not-a-party`, `contract-state`, `fields-invalid`. */
 export async function editContract(
-  { reader, contracts, sights, catalogue }: EditParts,
+  { reader, contracts, access, catalogue }: EditParts,
   key: RecordKey,
   body: Body,
   actor: Actor,
@@ -36,7 +36,7 @@ export async function editContract(
     return;
   }
   await contracts.locks(key, async () => {
-    const { verdict } = await sights.toActIn(key, actor);
+    const { verdict } = await access.toActIn(key, actor);
     if (verdict.state !== 'draft' && verdict.state !== 'proposed')
       throw new AgrinetError(
         'contract-state',

@@ -5,58 +5,58 @@ import type { PeerId } from '../../wire/identity.ts';
 import type { RecordKey } from '../../wire/ids.ts';
 import { available } from '../contract/stock.ts';
 import { nodeOf } from '../party.ts';
-import { createHistories, type Histories } from './history.ts';
+import { ContractLoader } from './contract-loader.ts';
 import { createLocks } from './locks.ts';
-import { Shelf } from './shelf.ts';
-import type { BookParts, Case } from './types.ts';
+import { GrantedStock } from './granted-stock.ts';
+import type { BookParts, HeldContract } from './types.ts';
 
 export const notFound = (): AgrinetError => new AgrinetError('not-found', 'Not found');
 
 /** The contracts this node holds, as they stand, what they take of its listings, and the order in which they change: what every part of the book shares. */
 export class HeldContracts {
   readonly self: PeerId;
-  readonly shelf: Shelf;
+  readonly stock: GrantedStock;
   /** One at a time for each listing, and for each contract. */
   readonly locks = createLocks();
   readonly #parts: Pick<BookParts, 'reader' | 'ledger'>;
-  readonly #histories: Histories;
+  readonly #loader: ContractLoader;
   /** Contracts with an agreement, and the other node. */
   readonly #agreed = new Map<RecordKey, string>();
-  /** Those of which the shelf may not show yet what they take. */
-  readonly #unshelved = new Set<RecordKey>();
+  /** Those whose stock may not show yet what they take. */
+  readonly #changed = new Set<RecordKey>();
 
   constructor(parts: Pick<BookParts, 'identity' | 'reader' | 'ledger' | 'history' | 'net'>) {
     this.#parts = parts;
     this.self = parts.identity.peerId;
-    this.shelf = new Shelf(this.self);
-    this.#histories = createHistories(parts.reader, parts.history, parts.net, this.self);
+    this.stock = new GrantedStock(this.self);
+    this.#loader = new ContractLoader(parts.reader, parts.history, parts.net, this.self);
   }
 
   /** A contract of two as its record and its statements say; undefined for what is none. */
-  of(state: RecordState | undefined): Promise<Case | undefined> {
-    return this.#histories.load(state);
+  of(state: RecordState | undefined): Promise<HeldContract | undefined> {
+    return this.#loader.load(state);
   }
 
-  async load(key: RecordKey): Promise<Case | undefined> {
+  async load(key: RecordKey): Promise<HeldContract | undefined> {
     return this.of(await this.#parts.reader.get(key));
   }
 
   /** Its document or one of its statements has changed. */
   changed(channel: RecordKey): void {
-    this.#histories.changed(channel);
-    this.#unshelved.add(channel);
+    this.#loader.changed(channel);
+    this.#changed.add(channel);
   }
 
   /** Takes in how a contract stands; under its lock. True when what it takes of a listing has changed. */
-  keep(held: Case): boolean {
+  keep(held: HeldContract): boolean {
     const { key } = held.state;
     const other = held.contract.parties.map(nodeOf).find((node) => node !== this.self) ?? this.self;
     if (isTransaction(held)) this.#agreed.set(key, other);
     else this.#agreed.delete(key);
-    return this.shelf.note(held);
+    return this.stock.note(held);
   }
 
-  async reload(held: Case): Promise<Case> {
+  async reload(held: HeldContract): Promise<HeldContract> {
     const again = await this.load(held.state.key);
     if (again === undefined) throw notFound();
     this.keep(again);
@@ -75,20 +75,20 @@ export class HeldContracts {
    */
   async renew(
     key: RecordKey,
-    seen: Case | undefined,
-    follow: (held: Case, changed: boolean, listing: RecordKey | undefined) => Promise<void>,
+    seen: HeldContract | undefined,
+    follow: (held: HeldContract, changed: boolean, listing: RecordKey | undefined) => Promise<void>,
   ): Promise<void> {
-    const listing = seen && this.shelf.listingOf(seen);
+    const listing = seen && this.stock.listingOf(seen);
     await this.inOrder(listing, key, async () => {
-      this.#unshelved.delete(key);
+      this.#changed.delete(key);
       const held = await this.load(key);
       if (held !== undefined) await follow(held, this.keep(held), listing);
     });
   }
 
-  /** Puts on the shelf what has changed up to now; what comes meanwhile waits for nobody. */
-  async shelve(): Promise<void> {
-    const changed = [...this.#unshelved];
+  /** Counts what changed contracts take up to now; what comes meanwhile waits for nobody. */
+  async updateStock(): Promise<void> {
+    const changed = [...this.#changed];
     for (const key of changed)
       await this.renew(key, await this.load(key), async (_, differs, listing) => {
         if (differs && listing !== undefined) await this.showAvailable(listing);
@@ -103,7 +103,7 @@ export class HeldContracts {
         const listing = read(key);
         const quantity = listing?.view['quantity'];
         if (!isLive(listing) || typeof quantity !== 'number') return [];
-        const left = available(quantity, this.shelf.grants(key));
+        const left = available(quantity, this.stock.grants(key));
         return [draftEdit(pen, key, 'public', listing, { available: left })];
       },
     });
@@ -116,11 +116,12 @@ export class HeldContracts {
 }
 
 /** From `accepted` on it is what old clients call a transaction. */
-function isTransaction({ known, verdict }: Case): boolean {
+function isTransaction({ statements, verdict }: HeldContract): boolean {
   const counted = new Set(verdict.counted);
   const { state } = verdict;
   if (state === 'accepted' || state === 'settled' || state === 'disputed') return true;
   return (
-    state === 'cancelled' && known.some(({ transition: t }) => t.kind === 'accept' && counted.has(t.hash))
+    state === 'cancelled' &&
+    statements.some(({ transition: t }) => t.kind === 'accept' && counted.has(t.hash))
   );
 }

@@ -1,8 +1,8 @@
 import { AgrinetError } from '../../errors.ts';
 import type { HeldContracts } from './held-contracts.ts';
-import { holdsOf } from './shelf.ts';
+import { holdsOf } from './granted-stock.ts';
 import { takeStep } from './steps.ts';
-import type { BookParts, Case } from './types.ts';
+import type { BookParts, HeldContract } from './types.ts';
 
 /** Refusals of a release that another moment may allow. */
 const REFUSALS = new Set([
@@ -17,16 +17,16 @@ const REFUSALS = new Set([
 export async function releaseHolds(
   parts: Pick<BookParts, 'identity' | 'ledger' | 'now'>,
   contracts: HeldContracts,
-  held: Case,
+  held: HeldContract,
 ): Promise<boolean> {
-  const { shelf } = contracts;
-  if (shelf.listingOf(held) === undefined) return false;
+  const { stock } = contracts;
+  if (stock.listingOf(held) === undefined) return false;
   let current = held;
   let any = false;
   for (const { hash, validUntil } of holdsOf(held)) {
     if (validUntil > parts.now()) continue;
     try {
-      await takeStep(parts, shelf, current, held.contract.supplier, { kind: 'expire', proposal: hash });
+      await takeStep(parts, stock, current, held.contract.supplier, { kind: 'expire', proposal: hash });
     } catch (error) {
       // What cannot be released yet stays granted; a full disk ends the attempt.
       if (error instanceof AgrinetError && REFUSALS.has(error.code)) continue;

@@ -1,53 +1,56 @@
+import { LRUCache } from 'lru-cache';
 import type { RecordState } from '../../open-dialog/record.ts';
 import type { RecordKey } from '../../wire/ids.ts';
-import type { BookParts, Case } from './types.ts';
+import { isNewsOf } from './news.ts';
+import type { BookParts, HeldContract } from './types.ts';
 
 /** Contracts whose newest news is kept in memory. */
 const KEPT = 16_384;
 /** News looked at: what is no party's word does not count, and hides what is as far back as this. */
 const PINGS = 100;
 
-/** When contracts last moved. */
-export interface LastSteps {
-  /** Time of the newest step that counts, by its signer, milliseconds since 1970: a statement, news, a rating. 0 for none. */
-  of(held: Case): Promise<number>;
-  /** News of a contract has come or gone. */
-  changed(contract: RecordKey): void;
-}
+/** When contracts last moved, milliseconds since 1970. */
+export class LastSteps {
+  readonly #reader: BookParts['reader'];
+  readonly #ratedAt: BookParts['ratedAt'];
+  readonly #news = new LRUCache<RecordKey, number>({ max: KEPT });
+  #changes = 0;
 
-/** `isNews` says whether a ping is a party's word. */
-export function createLastSteps(
-  { reader, ratedAt }: Pick<BookParts, 'reader' | 'ratedAt'>,
-  isNews: (held: Case, ping: RecordState) => boolean,
-): LastSteps {
-  const news = new Map<RecordKey, number>();
-  let changes = 0;
-
-  async function newsOf(held: Case): Promise<number> {
-    const { key } = held.state;
-    const known = news.get(key);
-    if (known !== undefined) return known;
-    const version = changes;
-    const pings = await reader.newestInChannel('pings', key, PINGS);
-    const newest = Math.max(0, ...pings.filter((ping) => isNews(held, ping)).map(toldAt));
-    // What came while this was read is in no row that was read for sure.
-    if (version === changes) news.set(key, newest);
-    const [oldest] = news.keys();
-    if (news.size > KEPT && oldest !== undefined) news.delete(oldest);
-    return newest;
+  constructor({ reader, ratedAt }: Pick<BookParts, 'reader' | 'ratedAt'>) {
+    this.#reader = reader;
+    this.#ratedAt = ratedAt;
   }
 
-  return {
-    async of(held) {
-      const counted = new Set(held.verdict.counted);
-      const steps = held.known.flatMap(({ transition: { hash, at } }) => (counted.has(hash) ? [at] : []));
-      return Math.max(0, ...steps, await newsOf(held), (await ratedAt?.(held)) ?? 0);
-    },
-    changed(contract) {
-      changes++;
-      news.delete(contract);
-    },
-  };
+  /** Time of the newest step that counts, by its signer: a statement, news, a rating. 0 for none. */
+  async of(held: HeldContract): Promise<number> {
+    const counted = new Set(held.verdict.counted);
+    const steps = held.statements.flatMap(({ transition: { hash, at } }) => (counted.has(hash) ? [at] : []));
+    return Math.max(0, ...steps, await this.#newsOf(held), (await this.#ratedAt?.(held)) ?? 0);
+  }
+
+  /** When a contract was last changed: from an agreement on by steps alone, edits of its document are none. */
+  async movedAt(held: HeldContract): Promise<number> {
+    const stepped = await this.of(held);
+    return held.agreed.length > 0 && stepped > 0 ? stepped : Math.max(stepped, held.state.updated[0]);
+  }
+
+  /** News of a contract has come or gone. */
+  changed(contract: RecordKey): void {
+    this.#changes++;
+    this.#news.delete(contract);
+  }
+
+  async #newsOf(held: HeldContract): Promise<number> {
+    const { key } = held.state;
+    const known = this.#news.get(key);
+    if (known !== undefined) return known;
+    const version = this.#changes;
+    const pings = await this.#reader.newestInChannel('pings', key, PINGS);
+    const newest = Math.max(0, ...pings.filter((ping) => isNewsOf(held, ping)).map(toldAt));
+    // What came while this was read is in no row that was read for sure.
+    if (version === this.#changes) this.#news.set(key, newest);
+    return newest;
+  }
 }
 
 /** When its author says that news was told, milliseconds since 1970. */

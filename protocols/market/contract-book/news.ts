@@ -5,19 +5,19 @@ import { parseRecordKey, type RecordKey } from '../../wire/ids.ts';
 import { scalarsOf } from '../record-fields.ts';
 import { nodeOf, parseParty } from '../party.ts';
 import type { HeldContracts } from './held-contracts.ts';
-import type { Body, BookParts, BookReader, Case } from './types.ts';
+import type { Body, BookParts, BookReader, HeldContract } from './types.ts';
 
 /** News shown with a contract. */
 const PINGS = 100;
 
 /** Whether a ping is by the party it names: a node speaks for its own users only. */
-export function isNewsOf({ contract }: Case, { key, view }: RecordState): boolean {
+export function isNewsOf({ contract }: HeldContract, { key, view }: RecordState): boolean {
   const from = String(view['from'] ?? '');
   return contract.parties.includes(from) && nodeOf(from) === parseRecordKey(key)?.owner;
 }
 
 /** The newest news of a contract. */
-export async function newsOf(reader: BookReader, held: Case): Promise<RecordState[]> {
+export async function newsOf(reader: BookReader, held: HeldContract): Promise<RecordState[]> {
   const pings = await reader.newestInChannel('pings', held.state.key, PINGS);
   return pings.filter((ping) => isNewsOf(held, ping));
 }

@@ -19,86 +19,42 @@ export interface Opening {
 
 const invalid = (why: string): AgrinetError => new AgrinetError('fields-invalid', why);
 
+/** A public record that a request names. */
+interface Named {
+  readonly id: string;
+  readonly state: RecordState;
+}
+
+interface Parties {
+  readonly buyer: string | undefined;
+  readonly supplier: string | undefined;
+}
+
+type OpeningParts = Pick<BookParts, 'identity' | 'reader' | 'isActive' | 'bytes'>;
+
 /**
  * Reads who is to take part. A bare id is a user of this node; the caller takes the place that is left. Throws `fields-invalid`,
  * `forbidden`, `not-found` (a listing or request that is not here, or not yet), `party-unknown` (409: the other node is not registered and
  * active here), `listing-without-seller` (409).
  */
 export async function openingOf(
-  parts: Pick<BookParts, 'identity' | 'reader' | 'isActive' | 'bytes'>,
+  parts: OpeningParts,
   body: Body,
   actor: Actor,
   id: string | undefined,
 ): Promise<Opening> {
   const self = parts.identity.peerId;
-  const me = actor.userId === undefined ? undefined : `${actor.userId}@${self}`;
-
-  function named(field: string): string | undefined {
-    const value = body[field];
-    if (value === undefined || value === null || value === '') return undefined;
-    if (typeof value !== 'string') throw invalid(`${field}: must be text, user or user@peer-id`);
-    if (value === actor.userId) return me;
-    const party = parseParty(value.includes('@') ? value : `${value}@${self}`);
-    if (party === undefined || (party.node !== self && !parts.isActive(party.node)))
-      throw new AgrinetError(
-        'party-unknown',
-        `${field}: that node is not registered here; register it with: agrinet join <its url> --key <its key>`,
-      );
-    return `${party.user}@${party.node}`;
-  }
-  async function publicRecord(field: 'listingId' | 'requestId', collection: string) {
-    const value = body[field];
-    if (value === undefined || value === null || value === '') return undefined;
-    const at = typeof value === 'string' ? parsePublicId(value, self) : undefined;
-    const what = field === 'listingId' ? 'listing' : 'open request';
-    if (at === undefined)
-      throw invalid(`${field}: must be the id of ${field === 'listingId' ? 'a' : 'an'} ${what}`);
-    const state = await parts.reader.get(recordKey(collection, at.owner, at.id));
-    // It may be on its way: what is not here is not wrong, and the same request can succeed later.
-    if (!isLive(state) || state.channel !== 'public')
-      throw new AgrinetError('not-found', `${field}: there is no such ${what} here`);
-    return { id: publicId(at), state };
-  }
-  const listing = await publicRecord('listingId', 'listings');
-  const request = await publicRecord('requestId', 'contracts');
-  const ofListing = listing && userOf(listing.state, 'userId');
-  if (listing !== undefined && ofListing === undefined)
-    throw new AgrinetError(
-      'listing-without-seller',
-      'nobody stands behind this listing: it names no user whom a contract could be with',
-    );
-  const offers = listing?.state.view['type'] === 'offer';
-  let supplier =
-    named('supplierId') ??
-    named('producerId') ??
-    (request && userOf(request.state, 'supplierId')) ??
-    (offers ? ofListing : undefined);
-  let buyer =
-    named('buyerId') ?? (request && userOf(request.state, 'buyerId')) ?? (offers ? undefined : ofListing);
-  if (me !== undefined && me !== buyer && me !== supplier) {
-    if (buyer === undefined) buyer = me;
-    else if (supplier === undefined) supplier = me;
-    else throw new AgrinetError('forbidden', `this key makes contracts of ${actor.userId} only`);
-  }
-  if (buyer !== undefined && buyer === supplier) throw invalid('a contract is between two, not with oneself');
-  for (const party of [buyer, supplier]) {
-    const node = nodeOf(party);
-    if (node !== undefined && node !== self && !parts.isActive(node))
-      throw new AgrinetError(
-        'party-unknown',
-        `${party}: that node is not registered here; register it with: agrinet join <its url> --key <its key>`,
-      );
-  }
-  const given = contractFields(body);
+  const asked = new OpeningRequest(parts, body, actor);
+  const listing = await asked.publicRecord('listingId', 'listings', 'a listing');
+  const request = await asked.publicRecord('requestId', 'contracts', 'an open request');
+  const { buyer, supplier } = asked.parties(listing?.state, request?.state);
+  const all = [buyer, supplier].filter((party) => party !== undefined);
   const fields: Record<string, unknown> = {
     ...(request === undefined ? {} : termsOfRequest(request.state)),
-    ...given,
+    ...contractFields(body),
     ...(listing === undefined ? {} : { listingId: listing.id }),
     ...(request === undefined ? {} : { requestId: request.id }),
   };
-  const all = [buyer, supplier].filter((party) => party !== undefined);
-  if (all.length > 0 && !all.some((party) => nodeOf(party) === self))
-    throw invalid('one of the parties has to be a user of this node; name it as buyerId or supplierId');
   // Bare names are kept while everybody is here; a name that goes to another node says whose it is.
   const abroad = all.some((party) => nodeOf(party) !== self);
   const shown = (party: string): string => (abroad ? party : (parseParty(party)?.user ?? party));
@@ -109,6 +65,96 @@ export async function openingOf(
   const salt = id === undefined ? parts.bytes(16) : new TextEncoder().encode(id);
   const members = [...new Set([self, ...all.flatMap((party) => nodeOf(party) ?? [])])];
   return { fields, two: { binding, nonce: bindingNonce(binding, salt), members } };
+}
+
+/** What one actor asks for, by its names. */
+class OpeningRequest {
+  readonly #parts: OpeningParts;
+  readonly #body: Body;
+  readonly #actor: Actor;
+  readonly #self: PeerId;
+  /** The actor as a party; undefined for the operator. */
+  readonly #me: string | undefined;
+
+  constructor(parts: OpeningParts, body: Body, actor: Actor) {
+    this.#parts = parts;
+    this.#body = body;
+    this.#actor = actor;
+    this.#self = parts.identity.peerId;
+    this.#me = actor.userId === undefined ? undefined : `${actor.userId}@${this.#self}`;
+  }
+
+  async publicRecord(field: string, collection: string, what: string): Promise<Named | undefined> {
+    const value = this.#value(field);
+    if (value === undefined) return undefined;
+    const at = typeof value === 'string' ? parsePublicId(value, this.#self) : undefined;
+    if (at === undefined) throw invalid(`${field}: must be the id of ${what}`);
+    const state = await this.#parts.reader.get(recordKey(collection, at.owner, at.id));
+    // It may be on its way: what is not here is not wrong, and the same request can succeed later.
+    if (!isLive(state) || state.channel !== 'public')
+      throw new AgrinetError('not-found', `${field}: there is no such ${what.replace(/^an? /, '')} here`);
+    return { id: publicId(at), state };
+  }
+
+  /** Buyer and supplier: those who are named, else those of the request, else who stands behind the listing, else the actor. */
+  parties(listing: RecordState | undefined, request: RecordState | undefined): Parties {
+    const seller = listing && userOf(listing, 'userId');
+    if (listing !== undefined && seller === undefined)
+      throw new AgrinetError(
+        'listing-without-seller',
+        'nobody stands behind this listing: it names no user whom a contract could be with',
+      );
+    const offers = listing?.view['type'] === 'offer';
+    const { buyer, supplier } = this.#withActor({
+      supplier:
+        this.#named('supplierId') ??
+        this.#named('producerId') ??
+        (request && userOf(request, 'supplierId')) ??
+        (offers ? seller : undefined),
+      buyer:
+        this.#named('buyerId') ?? (request && userOf(request, 'buyerId')) ?? (offers ? undefined : seller),
+    });
+    if (buyer !== undefined && buyer === supplier)
+      throw invalid('a contract is between two, not with oneself');
+    const all = [buyer, supplier].filter((party) => party !== undefined);
+    for (const party of all) this.#requireNode(nodeOf(party), party);
+    if (all.length > 0 && !all.some((party) => nodeOf(party) === this.#self))
+      throw invalid('one of the parties has to be a user of this node; name it as buyerId or supplierId');
+    return { buyer, supplier };
+  }
+
+  /** The actor takes the place that is left. */
+  #withActor({ buyer, supplier }: Parties): Parties {
+    const me = this.#me;
+    if (me === undefined || me === buyer || me === supplier) return { buyer, supplier };
+    if (buyer === undefined) return { buyer: me, supplier };
+    if (supplier === undefined) return { buyer, supplier: me };
+    throw new AgrinetError('forbidden', `this key makes contracts of ${this.#actor.userId} only`);
+  }
+
+  /** The user that a field names, as `user@peer-id`. */
+  #named(field: string): string | undefined {
+    const value = this.#value(field);
+    if (value === undefined) return undefined;
+    if (typeof value !== 'string') throw invalid(`${field}: must be text, user or user@peer-id`);
+    if (value === this.#actor.userId) return this.#me;
+    const party = parseParty(value.includes('@') ? value : `${value}@${this.#self}`);
+    this.#requireNode(party?.node, field);
+    return party && `${party.user}@${party.node}`;
+  }
+
+  #value(field: string): unknown {
+    const value = this.#body[field];
+    return value === null || value === '' ? undefined : value;
+  }
+
+  #requireNode(node: PeerId | undefined, named: string): void {
+    if (node === undefined || (node !== this.#self && !this.#parts.isActive(node)))
+      throw new AgrinetError(
+        'party-unknown',
+        `${named}: that node is not registered here; register it with: agrinet join <its url> --key <its key>`,
+      );
+  }
 }
 
 /** The user of a public record, at its owner's node. */

@@ -1,7 +1,7 @@
 import type { RecordKey } from '../../wire/ids.ts';
 
-/** Where a contract stands in lists, and in whose. */
-export interface Standing {
+/** What a contract is listed under. */
+export interface ListedUnder {
   /** Time of its newest step that counts, milliseconds since 1970. */
   readonly at: number;
   readonly isPublic: boolean;
@@ -17,7 +17,7 @@ interface Place {
   readonly since: number;
 }
 
-interface Placed extends Standing, Place {
+interface Placed extends ListedUnder, Place {
   readonly key: RecordKey;
   /** Its older places, the last one last. */
   readonly before: readonly Place[];
@@ -59,10 +59,10 @@ export class ContractOrder {
   #lastMoment = 0;
 
   /** Those that were there at the start stand where they do since ever: `moment` 0. */
-  put(key: RecordKey, standing: Standing, moment: number): void {
+  put(key: RecordKey, under: ListedUnder, moment: number): void {
     const known = this.#placed.get(key);
-    if (known?.at === standing.at) {
-      this.#placed.set(key, { ...known, ...standing });
+    if (known?.at === under.at) {
+      this.#placed.set(key, { ...known, ...under });
       this.#sorted = undefined;
       return;
     }
@@ -70,7 +70,7 @@ export class ContractOrder {
     const since = moment === 0 ? 0 : Math.max(moment, this.#lastMoment + 1);
     this.#lastMoment = Math.max(this.#lastMoment, since);
     const before = known === undefined ? [] : [...known.before, { at: known.at, since: known.since }];
-    this.#placed.set(key, { key, ...standing, since, before: before.slice(-PLACES) });
+    this.#placed.set(key, { key, ...under, since, before: before.slice(-PLACES) });
     this.#sorted = undefined;
     if (since === 0) return;
     this.#moved.push({ key, since });
@@ -82,7 +82,7 @@ export class ContractOrder {
   }
 
   /** The next `limit` of those that `wants`, after the place that a cursor names; a text that is none begins anew. */
-  page(wants: (standing: Standing) => boolean, limit: number, cursorText: string | undefined): OrderPage {
+  page(wants: (under: ListedUnder) => boolean, limit: number, cursorText: string | undefined): OrderPage {
     const cursor = readCursor(cursorText);
     const sorted = (this.#sorted ??= [...this.#placed.values()].sort(compare));
     // Of moves of what this list does not show its cursors say nothing.
@@ -161,7 +161,7 @@ function placeAt(placed: Placed, moment: number): number | undefined {
   return (then ?? (placed.before.length === PLACES ? placed.before[0] : undefined))?.at;
 }
 
-function newestMoment(sorted: readonly Placed[], wants: (standing: Standing) => boolean): number {
+function newestMoment(sorted: readonly Placed[], wants: (under: ListedUnder) => boolean): number {
   let newest = 0;
   for (const placed of sorted) if (placed.since > newest && wants(placed)) newest = placed.since;
   return newest;

@@ -52,7 +52,7 @@ export class Reviewer {
       const held = await contracts.of(state);
       if (held === undefined) continue;
       contracts.keep(held);
-      const listing = contracts.shelf.listingOf(held);
+      const listing = contracts.stock.listingOf(held);
       if (listing !== undefined) listings.add(listing);
       if (unrepeated(held, contracts.self) !== undefined) this.#toReview.add(state.key);
     }
@@ -125,7 +125,7 @@ export class Reviewer {
       this.#ready = this.#begin();
     }
     await this.#ready;
-    for (const key of [...this.#contracts.shelf.overdue(this.#parts.now()), ...this.#failed])
+    for (const key of [...this.#contracts.stock.overdue(this.#parts.now()), ...this.#failed])
       this.#toReview.add(key);
     this.#failed.clear();
     this.resume();

@@ -3,13 +3,13 @@ import type { RecordKey } from '../../wire/ids.ts';
 import { nodeOf } from '../party.ts';
 import type { HeldContracts } from './held-contracts.ts';
 import type { Reviewer } from './reviewer.ts';
-import type { Sights } from './sights.ts';
+import type { ContractAccess } from './contract-access.ts';
 import { bodyOf, partyOf, takeStep } from './steps.ts';
 import type { Actor, Body, BookParts, StepRequest } from './types.ts';
 
 export interface StepParts extends Pick<BookParts, 'identity' | 'ledger' | 'now' | 'mayPromise'> {
   readonly contracts: HeldContracts;
-  readonly sights: Sights;
+  readonly access: ContractAccess;
   readonly reviewer: Reviewer;
 }
 
@@ -22,26 +22,26 @@ export class StepTaker {
   }
 
   async take(key: RecordKey, request: StepRequest, actor: Actor): Promise<void> {
-    const { contracts, sights, reviewer } = this.#parts;
+    const { contracts, access, reviewer } = this.#parts;
     await reviewer.ready;
-    const first = await sights.toActIn(key, actor);
+    const first = await access.toActIn(key, actor);
     const party = partyOf(first, contracts.self, actor, request.as);
-    const listing = contracts.shelf.listingOf(first);
+    const listing = contracts.stock.listingOf(first);
     const takes = listing !== undefined && takesOfListing(request);
     if (takes || request.kind === 'settle') await this.#parts.mayPromise();
-    // What the wait has brought back is on disk; it counts once it is on the shelf.
-    if (takes) await contracts.shelve();
+    // What the wait has brought back is on disk; it counts once the stock shows it.
+    if (takes) await contracts.updateStock();
     if (listing !== undefined) await this.#sweepListing(listing, key);
     await contracts.inOrder(listing, key, async () => {
-      const current = await sights.toActIn(key, actor);
-      await takeStep(this.#parts, contracts.shelf, current, party, bodyOf(current, party, request));
+      const current = await access.toActIn(key, actor);
+      await takeStep(this.#parts, contracts.stock, current, party, bodyOf(current, party, request));
       await contracts.reload(current);
     });
   }
 
   async #sweepListing(listing: RecordKey, but: RecordKey): Promise<void> {
     const { contracts, reviewer, now } = this.#parts;
-    for (const key of contracts.shelf.overdue(now(), listing)) if (key !== but) await reviewer.review(key);
+    for (const key of contracts.stock.overdue(now(), listing)) if (key !== but) await reviewer.review(key);
   }
 
   /** What a new contract proposes at once, so that the other party can accept it as old clients do. */
@@ -56,7 +56,7 @@ export class StepTaker {
     const party = here.includes(me) ? me : here[0];
     // A supplier's proposal on a listing is a hold: it needs its end, and has a request of its own.
     if (party === undefined || (contract.stock && party === contract.supplier)) return;
-    if (current.known.some(({ transition }) => transition.party === party)) return;
+    if (current.statements.some(({ transition }) => transition.party === party)) return;
     try {
       await this.take(key, { kind: 'propose', as: party }, { operator: true });
     } catch (error) {

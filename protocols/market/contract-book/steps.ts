@@ -8,8 +8,8 @@ import { joinCarried, openTransition, sealTransition, type TransitionBody } from
 import { grantOf } from '../contract/stock.ts';
 import { nodeOf } from '../party.ts';
 import { termsOf } from './fields.ts';
-import type { Shelf } from './shelf.ts';
-import type { Actor, BookParts, Case, Known, StepRequest } from './types.ts';
+import type { GrantedStock } from './granted-stock.ts';
+import type { Actor, BookParts, HeldContract, SignedStatement, StepRequest } from './types.ts';
 
 /** Characters of `carried`: with the statement itself it stays within one op of 64 KiB. */
 const CARRIED = 44_000;
@@ -20,7 +20,12 @@ const stateError = (message: string): AgrinetError => new AgrinetError('contract
  * The party a caller acts as. A user acts for itself; an operator for a party of this node, named where both are here. Throws
  * `not-a-party` and `forbidden` (403), `fields-invalid`.
  */
-export function partyOf({ contract }: Case, self: PeerId, actor: Actor, as: string | undefined): string {
+export function partyOf(
+  { contract }: HeldContract,
+  self: PeerId,
+  actor: Actor,
+  as: string | undefined,
+): string {
   const here = contract.parties.filter((party) => nodeOf(party) === self);
   const named = as === undefined ? undefined : nodeOf(as) === undefined ? `${as}@${self}` : as;
   if (!actor.operator) {
@@ -45,7 +50,7 @@ export const notAParty = (): AgrinetError =>
   new AgrinetError('not-a-party', 'only the two parties of a contract act in it, each at its own node');
 
 /** What a request comes to, given what stands. Throws `record-merging`, `contract-state`, `terms-changed`, `proposal-unnamed`, `terms-conflict`. */
-export function bodyOf(held: Case, party: string, request: StepRequest): TransitionBody {
+export function bodyOf(held: HeldContract, party: string, request: StepRequest): TransitionBody {
   switch (request.kind) {
     case 'propose': {
       mustBeMerged(held.state);
@@ -68,7 +73,7 @@ export function bodyOf(held: Case, party: string, request: StepRequest): Transit
 }
 
 /** What is signed is what is shown, and the heads that are signed are those of what is shown. */
-function mustBeMerged({ unmerged }: Case['state']): void {
+function mustBeMerged({ unmerged }: HeldContract['state']): void {
   if (unmerged !== undefined)
     throw new AgrinetError(
       'record-merging',
@@ -77,9 +82,9 @@ function mustBeMerged({ unmerged }: Case['state']): void {
 }
 
 /** The proposal of the other party that stands, where the caller names none: what was read is what is accepted. */
-function onlyProposal({ state, known, verdict }: Case, party: string): string {
+function onlyProposal({ state, statements, verdict }: HeldContract, party: string): string {
   const counted = new Set(verdict.counted);
-  const all = known.map(({ transition }) => transition).filter(({ hash }) => counted.has(hash));
+  const all = statements.map(({ transition }) => transition).filter(({ hash }) => counted.has(hash));
   const proposals = all.filter((t) => t.kind === 'propose');
   const theirs = proposals.filter((t) => t.party !== party);
   const expired = new Set(all.flatMap((t) => (t.kind === 'expire' ? [t.proposal] : [])));
@@ -103,22 +108,22 @@ function onlyProposal({ state, known, verdict }: Case, party: string): string {
 /** Signs a step and writes it, with what it changes of the supplier's listing in the same commit. */
 export async function takeStep(
   parts: Pick<BookParts, 'identity' | 'ledger' | 'now'>,
-  shelf: Shelf,
-  held: Case,
+  stock: GrantedStock,
+  held: HeldContract,
   party: string,
   body: TransitionBody,
 ): Promise<void> {
-  const { contract, known } = held;
-  const transitions = known.map(({ transition }) => transition);
+  const { contract, statements } = held;
+  const transitions = statements.map(({ transition }) => transition);
   const statement = nextStep(contract, transitions, party, body, parts.now());
   const bytes = sealed(parts, statement);
   const after = judgeContract(contract, [...transitions, openTransition(bytes)]);
   const carried = carriedOf(
-    known,
+    statements,
     toCarry(transitions, statement).map(({ hash }) => hash),
   );
   const fields = { statement: base64url(bytes), ...(carried === '' ? {} : { carried }) };
-  const listing = shelf.listingOf(held);
+  const listing = stock.listingOf(held);
   const grant = grantOf(held.state.key, after);
   const before = grantOf(held.state.key, held.verdict).quantity;
   await parts.ledger.write({
@@ -126,21 +131,21 @@ export async function takeStep(
     draft: (pen, read) => {
       const fact = draftFact(pen, 'transitions', fields, held.state.key);
       if (listing === undefined || grant.quantity === before) return [fact];
-      return [fact, ...shelf.draft(pen, listing, read(listing), { ...grant, before })];
+      return [fact, ...stock.draft(pen, listing, read(listing), { ...grant, before })];
     },
   });
 }
 
 /** What the other party has answered and no fact of this node repeats yet, with this node's own last statement. */
 export function unrepeated(
-  { known, verdict, repeated }: Case,
+  { statements, verdict, repeated }: HeldContract,
   self: PeerId,
-): { own: Known; answers: readonly Known[] } | undefined {
+): { own: SignedStatement; answers: readonly SignedStatement[] } | undefined {
   const counted = new Set(verdict.counted);
-  const standing = known.filter(({ transition }) => counted.has(transition.hash));
+  const standing = statements.filter(({ transition }) => counted.has(transition.hash));
   const own = standing
     .filter(({ transition }) => nodeOf(transition.party) === self)
-    .reduce<Known | undefined>(
+    .reduce<SignedStatement | undefined>(
       (a, b) => (a !== undefined && a.transition.at > b.transition.at ? a : b),
       undefined,
     );
@@ -155,15 +160,18 @@ export function unrepeated(
  * Repeats the other party's answers beside this node's own last statement: so that they count here even when that party's feed
  * forks or its disk is lost, before this node has anything more to say.
  */
-export async function keepAnswers(parts: Pick<BookParts, 'identity' | 'ledger'>, held: Case): Promise<void> {
-  const { state, known } = held;
+export async function keepAnswers(
+  parts: Pick<BookParts, 'identity' | 'ledger'>,
+  held: HeldContract,
+): Promise<void> {
+  const { state, statements } = held;
   const found = unrepeated(held, parts.identity.peerId);
   if (found === undefined) return;
   const { own, answers } = found;
   const before = answers.map(({ transition }) => transition.hash);
-  const transitions = known.map(({ transition }) => transition);
+  const transitions = statements.map(({ transition }) => transition);
   const carried = carriedOf(
-    known,
+    statements,
     toCarry(transitions, { ...own.transition, before }).map(({ hash }) => hash),
   );
   const fields = { statement: base64url(own.bytes), carried };
@@ -183,11 +191,11 @@ function sealed(parts: Pick<BookParts, 'identity'>, statement: Parameters<typeof
 }
 
 /** The other party's statements as they go along: the short ones, which are all but proposals, first. */
-function carriedOf(known: readonly Known[], hashes: readonly string[]): string {
+function carriedOf(statements: readonly SignedStatement[], hashes: readonly string[]): string {
   const wanted = new Set(hashes);
   const chosen: Uint8Array[] = [];
   let length = 0;
-  const all = known
+  const all = statements
     .filter(({ transition }) => wanted.has(transition.hash))
     .sort((a, b) => a.bytes.length - b.bytes.length);
   for (const { bytes } of all) {

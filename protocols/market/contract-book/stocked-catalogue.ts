@@ -5,7 +5,7 @@ import type { Catalogue } from '../catalogue.ts';
 import { scalarsOf } from '../record-fields.ts';
 import { available } from '../contract/stock.ts';
 import type { Locks } from './locks.ts';
-import type { Shelf } from './shelf.ts';
+import type { GrantedStock } from './granted-stock.ts';
 import type { Body } from './types.ts';
 
 /**
@@ -16,12 +16,12 @@ export function stockedCatalogue(
   catalogue: Catalogue,
   parts: {
     readonly self: PeerId;
-    readonly shelf: Shelf;
+    readonly stock: GrantedStock;
     readonly locks: Locks;
     readonly ready: () => Promise<void>;
   },
 ): Catalogue {
-  const { self, shelf, locks, ready } = parts;
+  const { self, stock, locks, ready } = parts;
 
   const withoutAvailable = (body: Body): Body =>
     Object.hasOwn(body, 'available')
@@ -31,7 +31,7 @@ export function stockedCatalogue(
   /** The body with what is then left; under the listing's lock. */
   function stocked(key: RecordKey, body: Body, replaces: boolean): Body {
     const fields = withoutAvailable(body);
-    const promised = shelf.granted(key);
+    const promised = stock.granted(key);
     if (promised === 0 && !replaces && !Object.hasOwn(fields, 'quantity')) return fields;
     const named = replaces || Object.hasOwn(fields, 'quantity');
     const quantity = scalarsOf('listings', { quantity: fields['quantity'] ?? null })['quantity'];
@@ -42,7 +42,7 @@ export function stockedCatalogue(
         `${promised} of this listing are promised in contracts; its quantity cannot be less`,
       );
     if (promised === 0) return replaces ? fields : { ...fields, available: null };
-    return { ...fields, available: available(Number(quantity), shelf.grants(key)) };
+    return { ...fields, available: available(Number(quantity), stock.grants(key)) };
   }
 
   return {

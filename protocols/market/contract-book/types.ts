@@ -20,17 +20,17 @@ export interface Actor {
 }
 
 /** A statement with the bytes that were signed. */
-export interface Known {
+export interface SignedStatement {
   readonly transition: Transition;
   readonly bytes: Uint8Array;
 }
 
 /** A two-party contract as this node holds it. */
-export interface Case {
+export interface HeldContract {
   readonly state: RecordState;
   readonly binding: Binding;
   readonly contract: Contract;
-  readonly known: readonly Known[];
+  readonly statements: readonly SignedStatement[];
   readonly verdict: Verdict;
   /** Proposals whose acceptance stands. */
   readonly agreed: readonly string[];
@@ -39,12 +39,12 @@ export interface Case {
 }
 
 /** What is shown of a contract; an open request, or one whose parties cannot be told, has no `held`. */
-export interface Sight {
+export interface ContractView {
   /** From `accepted` on with the terms that were agreed, whatever its document says by now. */
   readonly state: RecordState;
   /** What the document says otherwise: nobody has agreed to it. */
   readonly laterEdits?: Edits;
-  readonly held?: Case;
+  readonly held?: HeldContract;
   readonly pings: readonly RecordState[];
   /** When it was last changed, milliseconds since 1970: until an agreement also by its document, from then on by steps that count. */
   readonly movedAt?: number;
@@ -84,7 +84,7 @@ export interface BookParts {
   /** Resolves when this node knows what it has promised so far. Throws `rejoining`. */
   readonly mayPromise: () => Promise<void>;
   /** When the newest rating of a contract was given that stands, milliseconds since 1970; 0 for none. */
-  readonly ratedAt?: (held: Case) => Promise<number>;
+  readonly ratedAt?: (held: HeldContract) => Promise<number>;
   /** The contract that a rating is of; undefined for none. */
   readonly ratedContract?: (rating: RecordState) => RecordKey | undefined;
   /** Told of news of a contract's progress, once for each party of this node. */
@@ -95,18 +95,23 @@ export interface BookParts {
 
 /** Contracts of this node's users: what they may see and do, and what they take from its listings. */
 export interface ContractBook {
-  create(body: Body, actor: Actor, id?: string): Promise<Sight>;
+  create(body: Body, actor: Actor, id?: string): Promise<ContractView>;
   /** Throws `not-found` for who may not see it. */
-  get(key: RecordKey, actor: Actor): Promise<Sight>;
+  get(key: RecordKey, actor: Actor): Promise<ContractView>;
   list(
     query: Readonly<Record<'listingId' | 'requestId', string | undefined>>,
     limit: number,
     cursor: string | undefined,
     actor: Actor,
-  ): Promise<Page<Sight>>;
-  patch(key: RecordKey, body: Body, actor: Actor): Promise<Sight>;
-  step(key: RecordKey, request: StepRequest, actor: Actor): Promise<Sight>;
-  ping(key: RecordKey, body: Body & { as?: string | undefined }, actor: Actor, id?: string): Promise<Sight>;
+  ): Promise<Page<ContractView>>;
+  patch(key: RecordKey, body: Body, actor: Actor): Promise<ContractView>;
+  step(key: RecordKey, request: StepRequest, actor: Actor): Promise<ContractView>;
+  ping(
+    key: RecordKey,
+    body: Body & { as?: string | undefined },
+    actor: Actor,
+    id?: string,
+  ): Promise<ContractView>;
   /** Agreed contracts that this node has with the users of another. */
   agreedWith(peer: string): readonly RecordKey[];
   /** How many open requests of a node there are. */

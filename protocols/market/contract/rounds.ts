@@ -47,7 +47,7 @@ function pairs(contract: Contract, resolves: readonly ResolveStep[]): ResolveSte
   return [...new Set(resolves.map(choice))]
     .sort()
     .map((one) => resolves.filter((r) => choice(r) === one))
-    .filter((group) => contract.parties.every((party) => group.some((r) => r.t.party === party)));
+    .filter((group) => bothSigned(contract, group));
 }
 
 function ground({ t }: Step): string | undefined {
@@ -78,22 +78,6 @@ function chosen(
   }
 }
 
-function unresolved(
-  settled: readonly string[],
-  cancelled: readonly string[],
-  firm: readonly string[],
-  agreements: number,
-  open: boolean,
-): ContractState {
-  const [allSettle, allCancel] = [settled.length === 2, cancelled.length === 2];
-  if (allSettle && allCancel) return 'disputed';
-  if (allCancel) return 'cancelled';
-  if (agreements > 1) return 'disputed';
-  if (agreements === 0) return cancelled.length > 0 ? 'cancelled' : open ? 'proposed' : 'draft';
-  if (allSettle) return 'settled';
-  return settled.some((party) => firm.some((other) => other !== party)) ? 'disputed' : 'accepted';
-}
-
 function byRound(all: readonly Step[]): ReadonlyMap<number, Step[]> {
   const out = new Map<number, Step[]>();
   for (const step of all) {
@@ -104,64 +88,116 @@ function byRound(all: readonly Step[]): ReadonlyMap<number, Step[]> {
   return out;
 }
 
-/** Judges round after round until one is not left by a resolution to `accepted`. */
-export function closeRounds({ history, accepts, standing }: Round): RoundEnd {
-  const { all, contract } = history;
-  const steps = byRound(all);
-  const parties = [...contract.parties].sort();
-  const expired = new Set(all.filter((s) => s.t.kind === 'expire').map(proposalOf));
-  const open = all.some((s) => s.t.kind === 'propose' && !expired.has(s.t.hash));
-  const stands = new Set(standing);
-  const accepted = [...new Set(accepts.map(proposalOf))];
-  const agreedGrounds = groundsOf(standing);
-  const released = new Set<string>();
-  const standingBits = standing.reduce((bits, s) => bits | s.bit, 0n);
-  const underAgreement = (s: Step): boolean => (s.past & standingBits) !== 0n;
-  // A settle under an acceptance that an expire has overtaken must not count for the next agreement.
-  const lapsed = (s: Step): boolean => s.t.kind === 'settle' && !underAgreement(s);
-  let agreed = [...new Set(standing.map(proposalOf))].sort();
-  for (let round = 0; ; round++) {
-    const here = steps.get(round) ?? [];
+/** Whether both parties are among those who signed some of these steps. */
+function bothSigned({ parties }: Contract, steps: readonly Step[]): boolean {
+  return parties.every((party) => steps.some(({ t }) => t.party === party));
+}
+
+/** Evaluates round after round until one is not left by a resolution to `accepted`. */
+export function closeRounds(round: Round): RoundEnd {
+  return new Rounds(round).close();
+}
+
+/** The steps of one round, and what they come to before anything was resolved. */
+interface Tally {
+  readonly round: number;
+  readonly steps: readonly Step[];
+  readonly settledBy: readonly string[];
+  readonly cancelledBy: readonly string[];
+  /** Those who cancelled knowing of an agreement. */
+  readonly firm: readonly string[];
+  readonly resolves: readonly ResolveStep[];
+  /** Resolves of both parties that say the same. */
+  readonly said: readonly ResolveStep[][];
+}
+
+class Rounds {
+  readonly #contract: Contract;
+  readonly #all: readonly Step[];
+  readonly #parties: readonly string[];
+  readonly #byRound: ReadonlyMap<number, Step[]>;
+  readonly #standing: readonly Step[];
+  readonly #standingBits: bigint;
+  /** Proposals that were ever accepted. */
+  readonly #accepted: ReadonlySet<string>;
+  readonly #released = new Set<string>();
+  #agreed: readonly string[];
+
+  constructor({ history: { all, contract }, accepts, standing }: Round) {
+    this.#contract = contract;
+    this.#all = all;
+    this.#parties = [...contract.parties].sort();
+    this.#byRound = byRound(all);
+    this.#standing = standing;
+    this.#standingBits = standing.reduce((bits, s) => bits | s.bit, 0n);
+    this.#accepted = new Set(accepts.map(proposalOf));
+    this.#agreed = [...new Set(standing.map(proposalOf))].sort();
+  }
+
+  close(): RoundEnd {
+    for (let round = 0; ; round++) {
+      const tally = this.#tally(round);
+      this.#release(tally);
+      const { end, answers } = chosen(this.#contract, this.#covering(tally));
+      if (end?.proposal !== undefined) this.#agreed = [end.proposal];
+      if (end?.outcome !== 'accepted') return this.#endOf(tally, end?.outcome, answers);
+    }
+  }
+
+  #tally(round: number): Tally {
+    const steps = this.#byRound.get(round) ?? [];
     const by = (kind: 'settle' | 'cancel', firm = false): string[] =>
-      parties.filter((party) =>
-        here.some(
-          (s) => s.t.kind === kind && s.t.party === party && !lapsed(s) && (!firm || underAgreement(s)),
+      this.#parties.filter((party) =>
+        steps.some(
+          (s) =>
+            s.t.kind === kind &&
+            s.t.party === party &&
+            !this.#isLapsed(s) &&
+            (!firm || this.#isUnderAgreement(s)),
         ),
       );
+    const resolves = steps.filter(isResolve);
+    const said = pairs(this.#contract, resolves);
     const [settledBy, cancelledBy, firm] = [by('settle'), by('cancel'), by('cancel', true)];
-    const resolves = here.filter(isResolve);
-    const said = pairs(contract, resolves);
+    return { round, steps, settledBy, cancelledBy, firm, resolves, said };
+  }
+
+  #isUnderAgreement(step: Step): boolean {
+    return (step.past & this.#standingBits) !== 0n;
+  }
+
+  /** A settle under an acceptance that an expire has overtaken must not count for the next agreement. */
+  #isLapsed(step: Step): boolean {
+    return step.t.kind === 'settle' && !this.#isUnderAgreement(step);
+  }
+
+  /** Agreements that both parties knew when they cancelled by resolving. */
+  #release({ said }: Tally): void {
     for (const group of said.filter(([r]) => r?.t.outcome === 'cancelled'))
-      for (const proposal of accepted)
-        if (
-          contract.parties.every((party) =>
-            group.some((r) => r.t.party === party && r.knows.has(`accept ${proposal}`)),
-          )
-        )
-          released.add(proposal);
-    const grounds = [...groundsOf(here.filter((s) => s.t.kind !== 'accept' && !lapsed(s))), ...agreedGrounds];
-    const { end, answers } = chosen(
-      contract,
-      resolves.filter((r) => grounds.every((one) => r.knows.has(one))),
-    );
-    if (end?.proposal !== undefined) agreed = [end.proposal];
-    if (end?.outcome === 'accepted') continue;
-    const outcome: Outcome | undefined = end?.outcome;
-    const raw = unresolved(settledBy, cancelledBy, firm, agreed.length, open);
-    const state = outcome ?? (said.length > 0 ? 'disputed' : raw);
+      for (const proposal of this.#accepted) {
+        const knowing = group.filter(({ knows }) => knows.has(`accept ${proposal}`));
+        if (bothSigned(this.#contract, knowing)) this.#released.add(proposal);
+      }
+  }
+
+  /** Resolves that know every ground. */
+  #covering({ steps, resolves }: Tally): ResolveStep[] {
+    const grounds = [
+      ...groundsOf(steps.filter((s) => s.t.kind !== 'accept' && !this.#isLapsed(s))),
+      ...groundsOf(this.#standing),
+    ];
+    return resolves.filter((r) => grounds.every((one) => r.knows.has(one)));
+  }
+
+  #endOf(tally: Tally, outcome: Outcome | undefined, answers: readonly Step[]): RoundEnd {
+    const { round, steps, settledBy, cancelledBy, said } = tally;
+    const agreed = this.#agreed;
+    const state = outcome ?? (said.length > 0 ? 'disputed' : this.#unresolved(tally));
     const propose = agreed.length === 1 && state !== 'disputed' ? agreed[0] : undefined;
-    const accept = standing.find((one) => proposalOf(one) === propose)?.t.hash;
-    const [first, second] = contract.parties.map(
-      (party) => here.find((s) => s.t.kind === 'settle' && s.t.party === party && !lapsed(s))?.t.hash,
-    );
-    const overtakenKind =
-      state === 'settled' ? 'cancel' : state === 'cancelled' && agreed.length > 0 ? 'settle' : undefined;
-    const late = all.filter(
-      (s) =>
-        (s.t.kind === 'accept' && !stands.has(s)) ||
-        lapsed(s) ||
-        (s.t.kind === overtakenKind && s.round === round) ||
-        (s.t.kind === 'cancel' && state === 'accepted' && !firm.includes(s.t.party)),
+    const accept = this.#standing.find((one) => proposalOf(one) === propose)?.t.hash;
+    const [first, second] = this.#contract.parties.map(
+      (party) =>
+        steps.find((s) => s.t.kind === 'settle' && s.t.party === party && !this.#isLapsed(s))?.t.hash,
     );
     return {
       state,
@@ -171,12 +207,50 @@ export function closeRounds({ history, accepts, standing }: Round): RoundEnd {
       cancelledBy,
       agreed,
       answers,
-      released,
-      late: late.map((s) => s.t.hash),
+      released: this.#released,
+      late: this.#late(tally, state),
       ...(propose === undefined || accept === undefined ? {} : { agreement: { propose, accept } }),
       ...(state === 'settled' && first !== undefined && second !== undefined
         ? { receipt: [first, second] as const }
         : {}),
     };
+  }
+
+  /** Where steps other than resolves leave the contract. */
+  #unresolved({ settledBy, cancelledBy, firm }: Tally): ContractState {
+    const agreements = this.#agreed.length;
+    const [allSettle, allCancel] = [settledBy.length === 2, cancelledBy.length === 2];
+    if (allSettle && allCancel) return 'disputed';
+    if (allCancel) return 'cancelled';
+    if (agreements > 1) return 'disputed';
+    if (agreements === 0) return cancelledBy.length > 0 ? 'cancelled' : this.#isOpen() ? 'proposed' : 'draft';
+    if (allSettle) return 'settled';
+    return settledBy.some((party) => firm.some((other) => other !== party)) ? 'disputed' : 'accepted';
+  }
+
+  /** Whether a proposal is there that was not ended. */
+  #isOpen(): boolean {
+    const expired = new Set(this.#all.filter((s) => s.t.kind === 'expire').map(proposalOf));
+    return this.#all.some((s) => s.t.kind === 'propose' && !expired.has(s.t.hash));
+  }
+
+  /** Steps that are signed and valid, and were overtaken. */
+  #late({ round, firm }: Tally, state: ContractState): string[] {
+    const stands = new Set(this.#standing);
+    const overtaken =
+      state === 'settled'
+        ? 'cancel'
+        : state === 'cancelled' && this.#agreed.length > 0
+          ? 'settle'
+          : undefined;
+    return this.#all
+      .filter(
+        (s) =>
+          (s.t.kind === 'accept' && !stands.has(s)) ||
+          this.#isLapsed(s) ||
+          (s.t.kind === overtaken && s.round === round) ||
+          (s.t.kind === 'cancel' && state === 'accepted' && !firm.includes(s.t.party)),
+      )
+      .map((s) => s.t.hash);
   }
 }

@@ -2,7 +2,7 @@ import { publicId, parseRecordKey, recordKey, type RecordKey } from '../../../pr
 import type { PeerId } from '../../../protocols/wire/identity.ts';
 import type { RecordState } from '../../../protocols/open-dialog/record.ts';
 import { isLive } from '../../../protocols/open-dialog/record.ts';
-import type { Case } from '../../../protocols/market/contract-book/types.ts';
+import type { HeldContract } from '../../../protocols/market/contract-book/types.ts';
 import type { Member } from './member.ts';
 import type { RunningNode } from './node.ts';
 import type { World } from './world.ts';
@@ -102,13 +102,13 @@ async function buy(world: World, _: Member, node: RunningNode): Promise<void> {
 type Step = 'propose' | 'accept' | 'settle' | 'cancel' | 'hold';
 
 /** Whether a party can take a step as a contract stands; what it really comes to, the program says. */
-function fits({ contract, known, verdict }: Case, party: string, kind: Step): boolean {
+function fits({ contract, statements, verdict }: HeldContract, party: string, kind: Step): boolean {
   const { state } = verdict;
   switch (kind) {
     case 'accept':
       return (
         state === 'proposed' &&
-        known.some(({ transition }) => transition.kind === 'propose' && transition.party !== party)
+        statements.some(({ transition }) => transition.kind === 'propose' && transition.party !== party)
       );
     case 'settle':
       return state === 'accepted' && !verdict.settledBy.includes(party);

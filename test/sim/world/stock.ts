@@ -73,7 +73,7 @@ export class StockWatch {
     this.#contracts.set(key, watched);
     watched.known.set(
       member,
-      held.known.map(({ transition }) => transition),
+      held.statements.map(({ transition }) => transition),
     );
     return watched.listing;
   }

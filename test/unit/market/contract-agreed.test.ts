@@ -8,7 +8,7 @@ import { shownContract } from '../../../protocols/market/contract-book/agreed.ts
 import { openContractBook } from '../../../protocols/market/contract-book/book.ts';
 import type {
   Actor,
-  Case,
+  HeldContract,
   ContractBook,
   StepRequest,
 } from '../../../protocols/market/contract-book/types.ts';
@@ -195,7 +195,7 @@ describe('a contract over its life, its document written over at any time', () =
 });
 
 /** A case made of statements alone, as the machine judges them, over a document that says something else. */
-function caseOf(transitions: readonly Transition[]): Case {
+function caseOf(transitions: readonly Transition[]): HeldContract {
   const key = recordKey('contracts', identity.peerId, 'x'.repeat(43));
   const state = {
     ...emptyState(key, collectionNamed('contracts'), key),
@@ -212,11 +212,11 @@ function caseOf(transitions: readonly Transition[]): Case {
     state,
     binding: { buyer: 'a', supplier: 'b', listing: '' },
     contract: CONTRACT,
-    known: transitions.map((transition) => ({ transition, bytes: new Uint8Array(0) })),
+    statements: transitions.map((transition) => ({ transition, bytes: new Uint8Array(0) })),
     verdict,
     agreed,
     repeated: new Set(),
-  } as unknown as Case; // the view of a record has no prototype, which nothing here asks for
+  } as unknown as HeldContract; // the view of a record has no prototype, which nothing here asks for
 }
 const propose = (party: 'a' | 'b', terms: Terms, before: readonly string[] = []): Transition =>
   made({ kind: 'propose', terms, heads: [], ...(party === 'b' ? { validUntil: 9 } : {}) }, party, before);

@@ -7,7 +7,12 @@ import { bindingNonce, bindingOf } from '../../../protocols/market/contract-book
 import { sealTransition } from '../../../protocols/market/contract/statement.ts';
 import { openContractBook } from '../../../protocols/market/contract-book/book.ts';
 import { createLocks } from '../../../protocols/market/contract-book/locks.ts';
-import type { Body, BookParts, ContractBook, Sight } from '../../../protocols/market/contract-book/types.ts';
+import type {
+  Body,
+  BookParts,
+  ContractBook,
+  ContractView,
+} from '../../../protocols/market/contract-book/types.ts';
 import { rangeItems, rangeRequest } from '../../../protocols/mycelium/range.ts';
 import { emptyState } from '../../../protocols/open-dialog/fast-path.ts';
 import type { RecordState } from '../../../protocols/open-dialog/record.ts';
@@ -77,7 +82,7 @@ afterEach(async () => {
   dir.remove();
 });
 
-const stateOf = ({ held }: Sight): string | undefined => held?.verdict.state;
+const stateOf = ({ held }: ContractView): string | undefined => held?.verdict.state;
 async function listing(quantity: number): Promise<RecordKey> {
   const { state } = await book.catalogue.createListing({
     type: 'offer',
@@ -157,7 +162,7 @@ it('a statement that is not signed right, or of another contract, changes nothin
     await book.create({ title: 'one', supplierId: 'ben' }, amina),
     await book.create({ title: 'two', supplierId: 'ben' }, amina),
   ];
-  const proposal = one.held?.known[0];
+  const proposal = one.held?.statements[0];
   if (proposal === undefined) throw new Error('nothing was proposed');
   const bytes = Buffer.from(proposal.bytes);
   const torn = Buffer.from(bytes);
@@ -177,7 +182,7 @@ it('a statement that is not signed right, or of another contract, changes nothin
   await book.stop();
   book = open();
   const after = await book.get(two.state.key, amina);
-  expect(after.held?.known).toHaveLength(1);
+  expect(after.held?.statements).toHaveLength(1);
   expect(after.held?.verdict).toEqual(two.held?.verdict);
 });
 
@@ -201,7 +206,7 @@ it('a statement in another spelling of base64url is as good as not written', asy
     });
     await book.stop();
     book = open();
-    return (await book.get(contract, amina)).held?.known.length;
+    return (await book.get(contract, amina)).held?.statements.length;
   };
   // What the schema lets through: a bit or a character that stands for nothing.
   const last = ALPHABET.indexOf(text.at(-1) ?? '');

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { bindingNonce } from '../../../protocols/market/contract-book/binding.ts';
-import { createHistories } from '../../../protocols/market/contract-book/history.ts';
+import { ContractLoader } from '../../../protocols/market/contract-book/contract-loader.ts';
 import {
   joinCarried,
   openTransition,
@@ -70,6 +70,6 @@ it('an acceptance that the other node repeats stands, whatever its signer puts b
     factsOf: async () => facts,
     newestInChannel: async () => [],
   };
-  const histories = createHistories(reader, async () => [], 'test', supplier.peerId);
-  expect((await histories.load(state))?.verdict.state).toBe('accepted');
+  const loader = new ContractLoader(reader, async () => [], 'test', supplier.peerId);
+  expect((await loader.load(state))?.verdict.state).toBe('accepted');
 });

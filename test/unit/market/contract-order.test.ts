@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ContractOrder, type Standing } from '../../../protocols/market/contract-book/order.ts';
+import { ContractOrder, type ListedUnder } from '../../../protocols/market/contract-book/order.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 import { recordKey, type RecordKey } from '../../../protocols/wire/ids.ts';
 
@@ -8,14 +8,14 @@ const owner = identityFromSeed(new Uint8Array(32).fill(1)).peerId;
 const keyOf = (n: number): RecordKey => recordKey('contracts', owner, `c${String(n).padStart(3, '0')}`);
 const AMINA = `amina@${owner}`;
 /** Every third is amina's, every fourth an open request. */
-const standing = (n: number, at: number): Standing => ({
+const standing = (n: number, at: number): ListedUnder => ({
   at,
   isPublic: n % 4 === 0,
   users: n % 3 === 0 ? [AMINA] : [],
   listing: n % 2 === 0 ? 'even' : '',
   request: '',
 });
-const WANTS: Readonly<Record<string, (each: Standing) => boolean>> = {
+const WANTS: Readonly<Record<string, (each: ListedUnder) => boolean>> = {
   operator: () => true,
   amina: ({ isPublic, users }) => isPublic || users.includes(AMINA),
   nobody: ({ isPublic }) => isPublic,

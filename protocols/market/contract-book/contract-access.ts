@@ -6,27 +6,27 @@ import { shownContract } from './agreed.ts';
 import { type HeldContracts, notFound } from './held-contracts.ts';
 import type { LastSteps } from './last-step.ts';
 import { newsOf } from './news.ts';
-import { type Listed, movedAtOf, type Placing } from './placing.ts';
+import type { ContractLists, ListFilter } from './contract-lists.ts';
 import { notAParty } from './steps.ts';
-import type { Actor, BookReader, Case, Sight } from './types.ts';
+import type { Actor, BookReader, HeldContract, ContractView } from './types.ts';
 
-export interface SightParts {
+export interface AccessParts {
   readonly reader: BookReader;
   readonly contracts: HeldContracts;
-  readonly placing: Placing;
+  readonly lists: ContractLists;
   readonly lastSteps: LastSteps;
 }
 
 /** Who may see what, and act in it. */
-export class Sights {
-  readonly #parts: SightParts;
+export class ContractAccess {
+  readonly #parts: AccessParts;
 
-  constructor(parts: SightParts) {
+  constructor(parts: AccessParts) {
     this.#parts = parts;
   }
 
   /** Throws `not-found` for who may not see it. */
-  async get(key: RecordKey, actor: Actor): Promise<Sight> {
+  async get(key: RecordKey, actor: Actor): Promise<ContractView> {
     const { reader } = this.#parts;
     const state = await reader.get(key);
     const sight = state && (await this.#visible(state, actor));
@@ -35,17 +35,22 @@ export class Sights {
     return { ...sight, pings: await newsOf(reader, sight.held) };
   }
 
-  async list(listed: Listed, limit: number, cursor: string | undefined, actor: Actor): Promise<Page<Sight>> {
-    const { placing, reader } = this.#parts;
-    const page = await placing.page(listed, limit, cursor, actor);
+  async list(
+    filter: ListFilter,
+    limit: number,
+    cursor: string | undefined,
+    actor: Actor,
+  ): Promise<Page<ContractView>> {
+    const { lists, reader } = this.#parts;
+    const page = await lists.page(filter, limit, cursor, actor);
     // What cannot be read may be anybody's: it is named to the operator.
     const left: Unread[] = actor.operator ? [...page.unread] : [];
-    const visible = async (key: RecordKey): Promise<Sight | undefined> => {
+    const visible = async (key: RecordKey): Promise<ContractView | undefined> => {
       const state = await reader.get(key);
       return state && this.#visible(state, actor);
     };
-    const sights = await Promise.all(
-      page.items.map((key) =>
+    const access = await Promise.all(
+      page.keys.map((key) =>
         readOne(
           key,
           () => visible(key),
@@ -54,13 +59,13 @@ export class Sights {
       ),
     );
     return {
-      items: sights.filter((sight) => sight !== undefined),
+      items: access.filter((sight) => sight !== undefined),
       ...paged(left, page.cursor),
     };
   }
 
   /** A contract to act in. Throws `not-found`, `not-a-party`, `contract-state`. */
-  async toActIn(key: RecordKey, actor: Actor): Promise<Case> {
+  async toActIn(key: RecordKey, actor: Actor): Promise<HeldContract> {
     const state = await this.#parts.reader.get(key);
     if (!isLive(state)) throw notFound();
     if (state.channel === 'public')
@@ -75,12 +80,12 @@ export class Sights {
     return found;
   }
 
-  #takesPart(held: Case | undefined, actor: Actor): boolean {
+  #takesPart(held: HeldContract | undefined, actor: Actor): boolean {
     const me = `${actor.userId ?? ''}@${this.#parts.contracts.self}`;
     return actor.operator || held?.contract.parties.includes(me) === true;
   }
 
-  async #visible(state: RecordState, actor: Actor): Promise<Sight | undefined> {
+  async #visible(state: RecordState, actor: Actor): Promise<ContractView | undefined> {
     if (!isLive(state)) return undefined;
     if (state.channel === 'public') return { state, pings: [] };
     const { contracts, lastSteps } = this.#parts;
@@ -88,6 +93,6 @@ export class Sights {
     if (!this.#takesPart(held, actor)) return undefined;
     return held === undefined
       ? { state, pings: [] }
-      : { ...shownContract(held), held, pings: [], movedAt: await movedAtOf(held, lastSteps) };
+      : { ...shownContract(held), held, pings: [], movedAt: await lastSteps.movedAt(held) };
   }
 }

@@ -5,15 +5,15 @@ import type { PeerId } from '../../wire/identity.ts';
 import { parsePublicId, recordKey, type RecordKey } from '../../wire/ids.ts';
 import { available, type Grant, granted, grantOf, mayGrant } from '../contract/stock.ts';
 import { nodeOf } from '../party.ts';
-import { takesStock } from './history.ts';
-import type { Case } from './types.ts';
+import { takesStock } from './binding.ts';
+import type { HeldContract } from './types.ts';
 
 /**
  * What contracts take from this node's own listings, in memory: filled at start from the contracts themselves and kept by every
  * commit. Only this node's own steps raise a grant, and those are made one at a time for each listing, so that the sum is
  * never older than the step it is checked for.
  */
-export class Shelf {
+export class GrantedStock {
   readonly #self: PeerId;
   readonly #grants = new Map<RecordKey, Map<RecordKey, number>>();
   /** When the first hold of a contract is over, milliseconds since 1970. */
@@ -24,14 +24,14 @@ export class Shelf {
   }
 
   /** The own listing a contract takes from; undefined for one of which this node grants nothing. */
-  listingOf({ binding }: Pick<Case, 'binding'>): RecordKey | undefined {
+  listingOf({ binding }: Pick<HeldContract, 'binding'>): RecordKey | undefined {
     if (nodeOf(binding.supplier) !== this.#self || !takesStock(binding)) return undefined;
     const parts = parsePublicId(binding.listing, this.#self);
     return parts && recordKey('listings', parts.owner, parts.id);
   }
 
   /** Takes in how a contract stands now; true when what it takes has changed. */
-  note(held: Case): boolean {
+  note(held: HeldContract): boolean {
     const listing = this.listingOf(held);
     if (listing === undefined) return false;
     const { key } = held.contract;
@@ -99,16 +99,20 @@ export class Shelf {
 }
 
 /** The supplier's proposals that hold stock: not released, and not agreed to. */
-export function holdsOf({ contract, known, verdict }: Case): { hash: string; validUntil: number }[] {
+export function holdsOf({
+  contract,
+  statements,
+  verdict,
+}: HeldContract): { hash: string; validUntil: number }[] {
   const claimed = new Set(verdict.claims.map(({ proposal }) => proposal));
   const agreed = new Set(
-    known.flatMap(({ transition: t }) =>
+    statements.flatMap(({ transition: t }) =>
       t.kind === 'accept' && verdict.counted.includes(t.hash) ? [t.proposal] : [],
     ),
   );
   // What the buyer does not want is free at once; the machine lets nobody else be so quick.
   const declined = verdict.cancelledBy.some((party) => party !== contract.supplier);
-  return known.flatMap(({ transition: t }) =>
+  return statements.flatMap(({ transition: t }) =>
     t.kind === 'propose' &&
     t.party === contract.supplier &&
     t.validUntil !== undefined &&

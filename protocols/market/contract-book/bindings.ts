@@ -1,0 +1,48 @@
+import { LRUCache } from 'lru-cache';
+import { Lazy } from '../../lazy.ts';
+import type { RecordState } from '../../open-dialog/record.ts';
+import type { RecordKey } from '../../wire/ids.ts';
+import type { Transition } from '../contract/statement.ts';
+import type { FieldHistory } from '../conversation-members.ts';
+import { type Binding, bindingOf } from './binding.ts';
+
+/** Contracts whose bindings are kept in memory. */
+const KEPT = 16_384;
+
+/** The bindings of contracts. A document that was written over has its history read, once for each change: nobody can make a contract unfindable. */
+export class Bindings {
+  readonly #history: FieldHistory;
+  readonly #found = new LRUCache<RecordKey, Binding>({ max: KEPT });
+  readonly #searches = new LRUCache<RecordKey, Lazy<Binding | undefined>>({ max: KEPT });
+
+  constructor(history: FieldHistory) {
+    this.#history = history;
+  }
+
+  async of(state: RecordState, statements: readonly Transition[]): Promise<Binding | undefined> {
+    const { key } = state;
+    const binding =
+      this.#found.get(key) ?? bindingOf(state, statements) ?? (await this.#search(state, statements));
+    if (binding !== undefined) this.#found.set(key, binding);
+    return binding;
+  }
+
+  changed(contract: RecordKey): void {
+    this.#searches.delete(contract);
+  }
+
+  #search(state: RecordState, statements: readonly Transition[]): Promise<Binding | undefined> {
+    const { key } = state;
+    let search = this.#searches.get(key);
+    if (search === undefined) {
+      search = new Lazy(async () => {
+        const past = new Map<string, readonly unknown[]>();
+        for (const field of ['listingId', 'buyerId', 'supplierId'])
+          past.set(field, await this.#history(key, field));
+        return bindingOf(state, statements, past);
+      });
+      this.#searches.set(key, search);
+    }
+    return search.get();
+  }
+}

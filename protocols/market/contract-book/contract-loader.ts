@@ -1,0 +1,66 @@
+import { LRUCache } from 'lru-cache';
+import { isLive, type RecordState } from '../../open-dialog/record.ts';
+import type { PeerId } from '../../wire/identity.ts';
+import type { RecordKey } from '../../wire/ids.ts';
+import { judgeAll } from '../contract/machine.ts';
+import type { FieldHistory } from '../conversation-members.ts';
+import { takesStock } from './binding.ts';
+import { Bindings } from './bindings.ts';
+import { SignedStatements } from './signed-statements.ts';
+import type { BookReader, HeldContract } from './types.ts';
+
+/** Statements of each party that are looked at: who writes more hides only its own. */
+const STATEMENTS = 128;
+/** Contracts kept in memory. */
+const KEPT = 2048;
+
+/** Contracts as they stand, evaluated anew after each change of their channel. */
+export class ContractLoader {
+  readonly #net: string;
+  readonly #statements: SignedStatements;
+  readonly #bindings: Bindings;
+  /** What a change takes out of here is lost to whoever is still loading it. */
+  readonly #kept = new LRUCache<RecordKey, { held?: HeldContract | undefined }>({ max: KEPT });
+
+  constructor(reader: Pick<BookReader, 'factsOf'>, history: FieldHistory, net: string, self: PeerId) {
+    this.#net = net;
+    this.#statements = new SignedStatements(reader, self);
+    this.#bindings = new Bindings(history);
+  }
+
+  /** A contract of two parties, or undefined: no live one, a public one, or one whose parties cannot be told. */
+  async load(state: RecordState | undefined): Promise<HeldContract | undefined> {
+    if (!isLive(state) || state.channel !== state.key) return undefined;
+    const kept = this.#kept.get(state.key) ?? {};
+    this.#kept.set(state.key, kept);
+    kept.held ??= await this.#evaluate(state);
+    return kept.held && { ...kept.held, state };
+  }
+
+  /** The document of a contract or one of its statements has changed. */
+  changed(contract: RecordKey): void {
+    this.#kept.delete(contract);
+    this.#bindings.changed(contract);
+  }
+
+  async #evaluate(state: RecordState): Promise<HeldContract | undefined> {
+    const { all, repeated } = await this.#statements.of(state.key);
+    const binding = await this.#bindings.of(
+      state,
+      all.map(({ transition }) => transition),
+    );
+    if (binding === undefined) return undefined;
+    const parties = [binding.buyer, binding.supplier] as const;
+    const statements = parties.flatMap((party) =>
+      all.filter(({ transition }) => transition.party === party).slice(0, STATEMENTS),
+    );
+    const { key } = state;
+    const { supplier } = binding;
+    const contract = { key, net: this.#net, parties, supplier, stock: takesStock(binding) };
+    const { verdict, agreed } = judgeAll(
+      contract,
+      statements.map(({ transition }) => transition),
+    );
+    return { state, binding, contract, statements, verdict, agreed, repeated };
+  }
+}
