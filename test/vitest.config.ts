@@ -1,10 +1,25 @@
 import { defineConfig } from 'vitest/config';
 
-/** What starts no node and replaces no module: loading costs these files more than testing, so those of one worker share what they load. */
-const SHARING = ['market', 'feed', 'wire', 'open-dialog', 'storage'].map(
-  (room) => `test/unit/${room}/**/*.test.ts`,
-);
 const ALL = ['test/unit/**/*.test.ts', 'test/sim/**/*.test.ts', 'test/e2e/**/*.test.ts'];
+/** What puts other modules in the place of ours: Vite's module runner does that. */
+const REPLACING = [
+  'test/unit/digest/versions.test.ts',
+  'test/unit/ledger/record-changes.test.ts',
+  'test/unit/limits/trickle.test.ts',
+];
+/** What measures its own process: its memory, or how long its main thread is kept. */
+const MEASURING = [
+  'test/unit/backup/backup-file.test.ts',
+  'test/unit/limits/as-clients-ask.test.ts',
+  'test/unit/open-dialog/clocks.test.ts',
+  'test/e2e/events.test.ts',
+  'test/sim/main-loop.test.ts',
+];
+/** Node runs the sources as they stand, as it does outside of tests. */
+const NATIVE = { viteModuleRunner: false, nodeLoader: false };
+
+// Hundreds of daemons start in the tests: what Node compiles for one serves the others.
+process.env['NODE_COMPILE_CACHE'] ??= new URL('../node_modules/.cache/node', import.meta.url).pathname;
 
 export default defineConfig({
   test: {
@@ -14,8 +29,19 @@ export default defineConfig({
     pool: 'forks',
     maxWorkers: 2,
     projects: [
-      { extends: true, test: { name: 'sharing', include: SHARING, isolate: false } },
-      { extends: true, test: { name: 'alone', include: ALL, exclude: SHARING } },
+      { extends: true, test: { name: 'replacing', include: REPLACING } },
+      { extends: true, test: { name: 'measuring', include: MEASURING, experimental: NATIVE } },
+      // Loading costs most files more than testing: those that one worker is given share what they load.
+      {
+        extends: true,
+        test: {
+          name: 'sharing',
+          include: ALL,
+          exclude: [...REPLACING, ...MEASURING],
+          isolate: false,
+          experimental: NATIVE,
+        },
+      },
     ],
   },
 });
