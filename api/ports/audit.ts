@@ -24,6 +24,7 @@ export interface AuditPort {
     readonly limit: number;
     readonly below?: number | undefined;
   }): Promise<{ readonly lines: readonly AuditLine[]; readonly cursor?: number }>;
+  /** Follows the whole chain, and holds it against the heads signed in the node's feed. */
   verify(): Promise<{
     readonly count: number;
     readonly head: AuditHead;

@@ -1,8 +1,4 @@
-import type { RejoinStanding } from '../../protocols/mycelium/rejoin.ts';
+import type { Rejoin } from '../../protocols/mycelium/rejoin.ts';
 
-/** Whether promises wait, and for whom. */
-export interface RejoinPort {
-  standing(): RejoinStanding;
-  /** The operator's word: they wait no longer. */
-  force(): void;
-}
+/** Whether promises wait, and for whom; and the operator's word that they wait no longer. */
+export type RejoinPort = Pick<Rejoin, 'standing' | 'force'>;

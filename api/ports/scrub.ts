@@ -4,6 +4,7 @@ export interface ScrubPass {
   readonly endedAt: number | undefined;
   readonly rows: number;
   readonly wrong: Readonly<Record<string, number>>;
+  /** Entries and what rests on them that cannot be read: only a rebuild, and peers, bring them back. */
   readonly beyond: number;
 }
 

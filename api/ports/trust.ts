@@ -1,7 +1,7 @@
 import type { TrustProof, TrustScore } from '../../protocols/market/trust.ts';
 import type { FenceReason } from '../../protocols/market/geofence.ts';
 import type { RatingSubmission } from '../../protocols/market/rating-submission.ts';
-import type { Rated, Ratings } from '../../protocols/market/ratings.ts';
+import type { Ratings } from '../../protocols/market/ratings.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 
 /** How a node does as a peer: shown beside its score, and never a part of it. */
@@ -20,14 +20,12 @@ export interface Reliability {
 }
 
 /** Scores as this node sees them, or as seen from other roots. Throws `subject-malformed`. */
-export interface TrustPort {
+export interface TrustPort extends Pick<Ratings, 'rated'> {
   /** This node and its active registrations, sorted. */
   roots(): readonly PeerId[];
   score(subject: string): Promise<TrustScore>;
   proof(subject: string, roots?: readonly PeerId[]): Promise<TrustProof>;
   reliability(node: string): Reliability;
-  /** Everybody who has been rated. */
-  rated(): Promise<readonly Rated[]>;
 }
 
 export type RatingsPort = RatingSubmission & Pick<Ratings, 'list' | 'current'>;

@@ -161,8 +161,7 @@ export function feedRoutes(node: { readonly exchange: ExchangePort } & Pick<ApiC
       const list = feeds.list(signer, covers);
       c.header('vary', `${REQUEST_HEADER}, accept`);
       if (c.req.valid('header').accept === FRONTIER_SEQUENCE) {
-        const groups = list.map((feed): FrontierGroup => ({ ...feed, digest: feed.digest ?? '' }));
-        const pages = turns.pagesFor(signer ?? '', groups);
+        const pages = turns.pagesFor(signer ?? '', list);
         const body = await sequenceOf(pages, feeds.totalDigest(covers), node.env);
         const etag = `"${sha256Hex(body).slice(0, 32)}"`;
         const head = { etag, 'content-type': FRONTIER_SEQUENCE };
@@ -170,7 +169,11 @@ export function feedRoutes(node: { readonly exchange: ExchangePort } & Pick<ApiC
           ? c.body(null, 304, head)
           : new Response(Buffer.from(body), { headers: { ...head, vary: `${REQUEST_HEADER}, accept` } });
       }
-      const shown = list.map((feed) => ({ ...feed, items: [...feed.items] }));
+      const shown = list.map(({ digest, items, ...feed }) => ({
+        ...feed,
+        items: [...items],
+        ...(digest === '' ? {} : { digest }),
+      }));
       const body = {
         knows: Object.fromEntries(OWN_COVERAGE),
         feeds: shown,

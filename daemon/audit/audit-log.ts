@@ -1,31 +1,17 @@
+import type { AuditPort } from '../../api/ports/audit.ts';
 import {
   type AuditEvent,
   type AuditHead,
   type AuditLine,
-  type AuditProblem,
   checkChain,
   signingEvent,
 } from '../../protocols/audit/chain.ts';
 import { AuditWriter, type AuditWriterParts } from './audit-writer.ts';
 
-/** What was looked for in the log. */
-export interface AuditQuery {
-  readonly kind?: string | undefined;
-  readonly actor?: string | undefined;
-  readonly transactionId?: string | undefined;
-  readonly limit: number;
-  /** Only lines below this number. */
-  readonly below?: number | undefined;
-}
-
 /** The hash-chained log of what operators and auditors may ask about. */
-export interface AuditLog {
+export interface AuditLog extends Pick<AuditPort, 'list' | 'verify'> {
   /** Never blocks and never throws; lines are written in order, soon. */
   record(event: AuditEvent): void;
-  /** Newest first. */
-  list(query: AuditQuery): Promise<{ readonly lines: readonly AuditLine[]; readonly cursor?: number }>;
-  /** Follows the whole chain, and holds it against the heads signed in the node's feed. */
-  verify(): Promise<{ readonly count: number; readonly head: AuditHead; readonly problems: AuditProblem[] }>;
   /**
    * Writes what waits and signs the head into the feed, whether anything was logged since the last one or not: that there is one, and all that
    * it shows, is the same for both.

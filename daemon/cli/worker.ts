@@ -69,13 +69,13 @@ function say(line: string): void {
 async function handlersOf(settings: Settings, apiKey: string): Promise<JobHandlers> {
   const { smsHandler } = await import('../jobs/sms.ts');
   const { createGuardedFetch } = await import('../federation/guarded-fetch.ts');
-  const { createHttpTarget } = await import('../federation/http-target.ts');
+  const { HttpTarget } = await import('../federation/http-target.ts');
   const { syncHandler } = await import('../jobs/sync-handler.ts');
   const policy = { allowPrivate: settings.allowPrivatePeers, allowLoopback: isLoopbackHost(settings.host) };
   const sms = smsHandler(settings);
   return {
     'federation-sync': syncHandler({
-      target: createHttpTarget(settings.backendUrl, apiKey, systemEnv),
+      target: new HttpTarget(settings.backendUrl, apiKey, systemEnv),
       env: systemEnv,
       fetch: createGuardedFetch({ ...policy, env: systemEnv }),
     }),

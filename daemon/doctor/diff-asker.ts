@@ -7,7 +7,7 @@ import { REQUEST_HEADER, sealRequest } from '../../protocols/mycelium/signed-req
 import type { RegisteredNode } from '../../protocols/registry/registry.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { openSession } from '../federation/connection-session.ts';
-import { PULL_LIMITS } from '../federation/https-pull.ts';
+import { PULL_LIMITS } from '../federation/https-transport.ts';
 import type { Node } from '../parts/running.ts';
 import { DIFF_LIMITS } from './diff-limits.ts';
 

@@ -1,7 +1,7 @@
 import type { NotCompared } from '../../protocols/digest/coverage.ts';
 import type { GapRow } from '../../api/ports/forget.ts';
 import type { Stall } from '../stalls/stalls.ts';
-import type { ScrubStanding } from '../scrub/pass.ts';
+import type { ScrubPort } from '../../api/ports/scrub.ts';
 import type { OpenModes } from '../folder-modes.ts';
 import type { Settings } from '../settings.ts';
 import type { DiskSample } from './disk-trend.ts';
@@ -191,5 +191,5 @@ export interface OnlineFacts extends OfflineFacts {
   };
   readonly mirror: MirrorStanding | undefined;
   readonly rejoin: RejoinStanding;
-  readonly scrub: Pick<ScrubStanding, 'current' | 'last'>;
+  readonly scrub: Pick<ReturnType<ScrubPort['standing']>, 'current' | 'last'>;
 }

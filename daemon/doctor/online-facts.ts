@@ -2,7 +2,7 @@ import type { JobsPort } from '../../api/ports/jobs.ts';
 import type { RegistrationPort } from '../../api/ports/registration.ts';
 import { errorCode } from '../../protocols/errors.ts';
 import type { Reader } from '../../storage/reader.ts';
-import type { ScrubStanding } from '../scrub/pass.ts';
+import type { ScrubPort } from '../../api/ports/scrub.ts';
 import type { Stall } from '../stalls/stalls.ts';
 import { probeClocks } from './clock-probe.ts';
 import { DOCTOR_LIMITS, type NodeFact, type OfflineFacts, type OnlineFacts } from './facts.ts';
@@ -30,7 +30,7 @@ export interface OnlineSources {
   readonly startedAt: number;
   readonly now: () => number;
   readonly mirror?: (() => MirrorStanding) | undefined;
-  readonly scrub: { standing(): Pick<ScrubStanding, 'current' | 'last'> };
+  readonly scrub: { standing(): Pick<ReturnType<ScrubPort['standing']>, 'current' | 'last'> };
 }
 
 /** The facts, and what could not be looked at: a database that fails must not hide what else is wrong. */

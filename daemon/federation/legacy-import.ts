@@ -1,4 +1,4 @@
-import type { ImportTotals } from '../../api/ports/exchange.ts';
+import type { ImportTotals } from '../../api/ports/sync-target.ts';
 import type { Env } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import {

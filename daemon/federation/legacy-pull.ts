@@ -1,5 +1,5 @@
 import type { Env } from '../../protocols/env.ts';
-import type { SyncOutcome, SyncSource } from '../../api/ports/exchange.ts';
+import type { AskedSource, SyncOutcome } from '../../api/ports/sync-target.ts';
 import { AgrinetError, errorCode } from '../../protocols/errors.ts';
 import { beginningOf, gunzipped, isGzip } from '../../protocols/wire/gzip.ts';
 import { IMPORT_LIMITS } from './legacy-import.ts';
@@ -17,7 +17,7 @@ const MAX_ETAG = 256;
 /** Asks an old node for its export and imports it; one that has not changed costs an ETag, or its transfer. */
 export async function pullExport(
   { target, fetch, env }: SyncParts,
-  source: Extract<SyncSource, { kind: 'legacy' }>,
+  source: Extract<AskedSource, { kind: 'legacy' }>,
   force: boolean,
   run: SyncRun,
 ): Promise<SyncOutcome> {
@@ -65,7 +65,7 @@ export async function pullExport(
 }
 
 /** Tried again it would be refused again: only the operator can mend it. */
-function keyWanted({ url, key }: Extract<SyncSource, { kind: 'legacy' }>): AgrinetError {
+function keyWanted({ url, key }: Extract<AskedSource, { kind: 'legacy' }>): AgrinetError {
   const mend = `agrinet nodes add ${url} --key-file <file with the key>`;
   return key === undefined
     ? new AgrinetError('source-key-needed', `${url} wants a key: ${mend}`)

@@ -1,4 +1,4 @@
-import type { SyncSource } from '../../api/ports/exchange.ts';
+import type { SyncSource } from '../../api/ports/sync-target.ts';
 import type { RegisteredNode } from '../../protocols/registry/registry.ts';
 
 /** A node without an identity that the operator registered. */

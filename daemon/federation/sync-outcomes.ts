@@ -1,4 +1,4 @@
-import type { SyncOutcome, WorkerOutcome } from '../../api/ports/exchange.ts';
+import type { SyncOutcome, WorkerOutcome } from '../../api/ports/sync-target.ts';
 import type { Offences } from '../../protocols/mycelium/offences.ts';
 import type { EventLog } from '../events/event-log.ts';
 import type { ReliabilityCounts } from '../market/reliability.ts';

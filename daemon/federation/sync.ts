@@ -1,4 +1,4 @@
-import type { SyncOutcome } from '../../api/ports/exchange.ts';
+import type { SyncOutcome } from '../../api/ports/sync-target.ts';
 import { AgrinetError, errorCode } from '../../protocols/errors.ts';
 import { openSession } from './connection-session.ts';
 import { pullFeeds } from './https-pull.ts';
@@ -10,29 +10,32 @@ const NOTHING = { received: 0, imported: 0, unchanged: 0, refused: 0, bytes: 0 }
 /** One sync of one source. What came of it is noted at the target, also when it fails; then it throws. */
 export async function syncSource(parts: SyncParts, job: SyncJob, run: SyncRun): Promise<SyncOutcome> {
   const { target, env } = parts;
-  const source = await target.source(job.source);
-  if (source === undefined)
-    throw new AgrinetError(
-      'source-unknown',
-      `${job.source} is not an active registered node with an address`,
-    );
   // One connection for the frontier and the ranges; none is left open when the sync is over.
   const session = openSession(env);
   const over: SyncParts = { target, env, fetch: (url, request) => parts.fetch(url, { ...request, session }) };
   try {
-    const outcome =
-      source.kind === 'agrinetd'
-        ? await pullFeeds(over, source, job.force, run)
-        : await pullExport(over, source, job.force, run);
+    const outcome = await pulled(over, job, run);
     session.close();
-    await target.noteSync(source.id, outcome);
+    await target.noteSync(job.source, outcome);
     return outcome;
   } catch (error) {
+    const code = errorCode(error);
     // Only our own words: what a source answers is repeated nowhere.
     const message = error instanceof AgrinetError ? error.message : 'internal error; see the log';
-    await target.noteSync(source.id, { ...NOTHING, error: { code: errorCode(error), message } });
+    // Of a node that is not registered nothing is noted.
+    if (code !== 'source-unknown')
+      await target.noteSync(job.source, { ...NOTHING, error: { code, message } });
     throw error;
   } finally {
     session.close();
   }
+}
+
+async function pulled(parts: SyncParts, { source: id, force }: SyncJob, run: SyncRun): Promise<SyncOutcome> {
+  const source = await parts.target.source(id);
+  if (source === undefined)
+    throw new AgrinetError('source-unknown', `${id} is not an active registered node with an address`);
+  return source.kind === 'agrinetd'
+    ? pullFeeds(parts, source, force, run)
+    : pullExport(parts, source, force, run);
 }

@@ -1,4 +1,4 @@
-import type { SyncSource } from '../../api/ports/exchange.ts';
+import type { SyncSource } from '../../api/ports/sync-target.ts';
 import { createHttpNodes, type HttpNodes } from '../../protocols/registry/http-nodes.ts';
 import { LegacyTable } from '../../storage/legacy-table.ts';
 import { Reader } from '../../storage/reader.ts';

@@ -1,3 +1,4 @@
+import type { ScrubPass } from '../../api/ports/scrub.ts';
 import type { Database } from '../../storage/database.ts';
 import { fullKey, range } from '../../storage/keyspace.ts';
 import { verifiedJson, jsonWithChecksum } from '../../storage/values.ts';
@@ -16,23 +17,6 @@ export const PHASES = [
 ] as const;
 export type Phase = (typeof PHASES)[number];
 
-/** What a pass found, by table; all of it was mended but for `beyond`. */
-export interface ScrubFigures {
-  readonly startedAt: number;
-  readonly endedAt: number | undefined;
-  readonly rows: number;
-  readonly wrong: Readonly<Record<string, number>>;
-  /** Entries and what rests on them that cannot be read: only a rebuild, and peers, bring them back. */
-  readonly beyond: number;
-}
-
-export interface ScrubStanding {
-  readonly running: boolean;
-  readonly phase: Phase | undefined;
-  readonly current: ScrubFigures | undefined;
-  readonly last: ScrubFigures | undefined;
-}
-
 /** A pass under way, as it is noted too. */
 export type Pass = {
   startedAt: number;
@@ -50,7 +34,7 @@ const PASS_NOTE = fullKey('meta', 'scrub');
 /** What the scrub knows from one start to the next. */
 interface PassNote {
   pass?: Pass;
-  last?: ScrubFigures;
+  last?: ScrubPass;
 }
 
 /** After a rebuild: what was found in the rows before is of no more use, and a pass begins anew. */
@@ -77,7 +61,7 @@ export function newPass(now: number): Pass {
   return { startedAt: now, endedAt: undefined, phase: 'feeds', after: '', rows: 0, wrong: {}, beyond: 0 };
 }
 
-export function figuresOf({ startedAt, endedAt, rows, wrong, beyond }: Pass): ScrubFigures {
+export function figuresOf({ startedAt, endedAt, rows, wrong, beyond }: Pass): ScrubPass {
   return { startedAt, endedAt, rows, wrong: { ...wrong }, beyond };
 }
 

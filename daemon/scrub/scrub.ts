@@ -1,3 +1,4 @@
+import type { ScrubPass, ScrubPort } from '../../api/ports/scrub.ts';
 import { type Env, pause, type Timer } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { Merges } from '../../protocols/open-dialog/merger.ts';
@@ -21,8 +22,6 @@ import {
   type Phase,
   PHASES,
   rowsToWalk,
-  type ScrubFigures,
-  type ScrubStanding,
 } from './pass.ts';
 
 export interface ScrubParts {
@@ -47,10 +46,10 @@ export interface Scrub {
   start(): void;
   stop(): Promise<void>;
   /** A whole pass now, without pauses but between other work. */
-  run(onProgress?: (done: number, total: number) => void): Promise<ScrubFigures>;
+  run(onProgress?: (done: number, total: number) => void): Promise<ScrubPass>;
   /** Everything that one author's entries have made. */
   author(author: PeerId): Promise<void>;
-  standing(): ScrubStanding;
+  standing(): ReturnType<ScrubPort['standing']>;
   /** Rows that were wrong since this process began, by table. */
   counts(): ReadonlyMap<string, number>;
 }
@@ -72,7 +71,7 @@ class RowScrub implements Scrub {
   readonly #firstMs: number;
   readonly #counts = new Map<string, number>();
   #pass: Pass | undefined;
-  #last: ScrubFigures | undefined;
+  #last: ScrubPass | undefined;
   #stopping = new AbortController();
   #timer: Timer | undefined;
   #running: Promise<unknown> = Promise.resolve();
@@ -97,7 +96,7 @@ class RowScrub implements Scrub {
     await this.#running;
   }
 
-  run(onProgress: (done: number, total: number) => void = () => undefined): Promise<ScrubFigures> {
+  run(onProgress: (done: number, total: number) => void = () => undefined): Promise<ScrubPass> {
     const { db, env } = this.#parts;
     this.#stopping.abort(); // what runs in the background ends, and a whole pass begins
     this.#timer?.cancel();
@@ -127,7 +126,7 @@ class RowScrub implements Scrub {
     return this.#counts;
   }
 
-  standing(): ScrubStanding {
+  standing(): ReturnType<ScrubPort['standing']> {
     return {
       running: this.#pass !== undefined,
       phase: this.#pass?.phase,
@@ -151,7 +150,7 @@ class RowScrub implements Scrub {
     }
   }
 
-  async #onePass(walk: Walk): Promise<ScrubFigures> {
+  async #onePass(walk: Walk): Promise<ScrubPass> {
     const { env } = this.#parts;
     const found = (wrong: Wrong, mended: boolean): void => this.#found(wrong, mended);
     const pass = (this.#pass ??= newPass(env.now()));

@@ -56,6 +56,12 @@ export class CatchUpPlan {
   #failing = 0;
   readonly #pausedUntil = new Map<string, number>();
   #running = 0;
+  readonly #tries: number;
+
+  /** `tries`: failures one after another until a peer no longer counts as holder of a feed. */
+  constructor({ tries = CATCH_UP_LIMITS.tries }: { readonly tries?: number } = {}) {
+    this.#tries = tries;
+  }
 
   /** A peer has something of this feed that is lacking here. False when there is no room to note it. */
   want(peer: string, group: Pick<FrontierGroup, 'author' | 'channel'>): boolean {
@@ -131,10 +137,10 @@ export class CatchUpPlan {
         wanted.holders.delete(peer);
         continue;
       }
-      if ((this.#pausedUntil.get(`${peer}|${wanted.id}`) ?? 0) > now) continue;
       const load = this.#busy.get(peer) ?? 0;
       const failing = this.#fails.has(peer);
       if (load >= (failing ? 1 : CATCH_UP_LIMITS.pullsPerPeer)) continue;
+      if ((this.#pausedUntil.get(`${peer}|${wanted.id}`) ?? 0) > now) continue;
       if (load > 0 && this.#running - this.#busy.size >= CATCH_UP_LIMITS.further) continue;
       if (failing && this.#failing >= CATCH_UP_LIMITS.pullsOfFailing) continue;
       // Who failed last comes last, also when it shows the feed again and again.
@@ -178,7 +184,7 @@ export class CatchUpPlan {
     if (!wanted.again) {
       if (this.#pausedUntil.size > CATCH_UP_LIMITS.wanted) this.#pausedUntil.clear();
       // What it has was taken or could not be: the others first, then it again after a pause.
-      if ((ok && behind) || failed >= CATCH_UP_LIMITS.tries) wanted.holders.delete(peer);
+      if ((ok && behind) || failed >= this.#tries) wanted.holders.delete(peer);
       else this.#pausedUntil.set(`${peer}|${need.id}`, now + CATCH_UP_LIMITS.retryMs);
       if (wanted.holders.size === 0) this.#drop(need.id);
     }

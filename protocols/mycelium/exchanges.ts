@@ -1,9 +1,12 @@
+import { commonCoverage, OWN_COVERAGE } from '../digest/coverage.ts';
 import { type Env, pause, type Timer } from '../env.ts';
 import { AgrinetError, errorCode } from '../errors.ts';
 import type { PeerConnection, StreamHost } from '../wire/stream.ts';
-import type { FrontierProtocol } from './frontier-exchange.ts';
+import { type ShownFrontier, wholeFrontier } from './frontier-exchange.ts';
 import type { Access } from './ports.ts';
 import { type FailureParts, peerFailed } from './pull-event.ts';
+import type { RangeRequest } from './range.ts';
+import type { FeedTransport } from './transport.ts';
 
 export const EXCHANGE_LIMITS = {
   /** Anti-entropy with a random peer, ± 50 %. */
@@ -18,7 +21,9 @@ export interface ExchangesParts extends FailureParts {
   readonly env: Pick<Env, 'after' | 'random'>;
   readonly libp2p: Pick<StreamHost, 'getConnections'>;
   readonly access: Pick<Access, 'mayReplicate'>;
-  readonly frontier: Pick<FrontierProtocol, 'exchange'>;
+  readonly transportTo: (connection: PeerConnection) => Pick<FeedTransport<RangeRequest>, 'frontier'>;
+  /** A peer has shown its frontier. */
+  readonly onFrontier: (connection: PeerConnection, shown: ShownFrontier) => Promise<void>;
 }
 
 /** When frontiers are exchanged, and with whom: over each new connection, and again and again with somebody. */
@@ -52,11 +57,14 @@ export class Exchanges {
 
   /** Exchanges frontiers over a connection. False when it failed; a peer that is not to be asked is none of its failures. */
   async exchange(connection: PeerConnection): Promise<boolean> {
-    const { access, offences, now, frontier } = this.#parts;
+    const { access, offences, now, transportTo, onFrontier } = this.#parts;
     const peer = connection.remotePeer.toString();
     if (!access.mayReplicate(peer) || offences.isOut(peer, now())) return true;
     try {
-      await frontier.exchange(connection, this.#stopping.signal);
+      const pages = transportTo(connection).frontier(this.#stopping.signal);
+      const { groups, knows } = await wholeFrontier(pages);
+      // Whoever answers knows already what this node knows.
+      await onFrontier(connection, { groups, knows, covers: commonCoverage(OWN_COVERAGE, knows) });
       return true;
     } catch (error) {
       if (!this.#stopping.signal.aborted) peerFailed(this.#parts, peer, errorCode(error));

@@ -6,7 +6,7 @@ import { LIMITS } from '../wire/limits.ts';
 import { CpuTurn } from '../wire/cpu-turn.ts';
 import type { ByteStream, PeerConnection, StreamHost } from '../wire/stream.ts';
 import { AnswerSlots } from './answer-slots.ts';
-import { decodeFrontier, encodePage, type FrontierGroup } from './frontier-page.ts';
+import { decodeFrontier, encodePage, type FrontierGroup, type FrontierPage } from './frontier-page.ts';
 import { FrontierTurns } from './frontier-turns.ts';
 import type { Access } from './ports.ts';
 
@@ -45,7 +45,7 @@ export interface FrontierComponents {
   readonly access: Access;
   /** This node's frontier as this peer may see it, its digests over these collections. */
   readonly frontierFor: (peer: string, covers: Coverage) => readonly FrontierGroup[];
-  /** A peer has shown its frontier, whoever asked. */
+  /** A peer has asked, and shown its frontier. */
   readonly onFrontier: (connection: PeerConnection, shown: ShownFrontier) => Promise<void>;
   readonly onFailure: (peer: string, error: unknown) => void;
 }
@@ -53,8 +53,8 @@ export interface FrontierComponents {
 export interface FrontierProtocol {
   start(): Promise<void>;
   stop(): Promise<void>;
-  /** Exchanges frontiers over a connection; the peer's goes to `onFrontier`. */
-  exchange(connection: PeerConnection, signal: AbortSignal): Promise<void>;
+  /** Shows a peer this node's frontier and reads that of the peer, page by page; there is no total digest in it. */
+  ask(connection: PeerConnection, signal: AbortSignal): AsyncGenerator<FrontierPage, string>;
 }
 
 export function createFrontierProtocol(components: FrontierComponents, network: string): FrontierProtocol {
@@ -88,18 +88,18 @@ class FrontierStreams implements FrontierProtocol {
     await this.#parts.libp2p.unhandle(this.#protocol);
   }
 
-  async exchange(connection: PeerConnection, signal: AbortSignal): Promise<void> {
+  async *ask(connection: PeerConnection, signal: AbortSignal): AsyncGenerator<FrontierPage, string> {
     const whole = AbortSignal.any([signal, this.#wholeExchange()]);
     const stream = await connection.newStream(this.#protocol, { signal: this.#soon(whole) });
     const frames = framed(stream, { maxFrame: LIMITS.frontierBytes });
+    let done = false;
     try {
       await this.#send(frames, connection.remotePeer.toString(), OWN_COVERAGE, whole);
-      const { groups, knows } = await this.#receive(frames, whole);
-      const covers = commonCoverage(OWN_COVERAGE, knows);
-      await this.#parts.onFrontier(connection, { groups, knows, covers });
-    } catch (error) {
-      frames.abort(error instanceof Error ? error : new AgrinetError('internal', 'not an error'));
-      throw error;
+      yield* this.#pages(frames, whole);
+      done = true;
+      return '';
+    } finally {
+      if (!done) frames.abort(new AgrinetError('stream-aborted', 'stopped reading'));
     }
   }
 
@@ -113,7 +113,7 @@ class FrontierStreams implements FrontierProtocol {
     if (release === undefined) return frames.abort(new AgrinetError('busy', 'too many at once'));
     try {
       const whole = this.#wholeExchange();
-      const { groups, knows } = await this.#receive(frames, whole);
+      const { groups, knows } = await wholeFrontier(this.#pages(frames, whole));
       await this.#send(frames, peer, commonCoverage(OWN_COVERAGE, knows), whole);
       // Whoever asks does not know yet what the other knows: its digests are over all that it knows itself.
       await onFrontier(connection, { groups, knows, covers: knows });
@@ -134,18 +134,14 @@ class FrontierStreams implements FrontierProtocol {
     await frames.close(this.#soon(whole));
   }
 
-  async #receive(frames: FramedStream, whole: AbortSignal): Promise<Omit<ShownFrontier, 'covers'>> {
+  async *#pages(frames: FramedStream, whole: AbortSignal): AsyncGenerator<FrontierPage> {
     const turn = new CpuTurn(this.#parts.env);
-    const groups: FrontierGroup[] = [];
-    let knows: Coverage | undefined;
     for (let pages = 0; ; pages++) {
       const page = await frames.read(this.#soon(whole));
-      if (page === null) return { groups, knows: knows ?? new Map() };
+      if (page === null) return;
       if (pages >= FRONTIER_LIMITS.pages) throw new AgrinetError('frontier-malformed', 'too many pages');
       await turn.pause();
-      const decoded = decodeFrontier(page);
-      knows ??= decoded.knows;
-      groups.push(...decoded.groups);
+      yield decodeFrontier(page);
     }
   }
 
@@ -157,4 +153,17 @@ class FrontierStreams implements FrontierProtocol {
   #wholeExchange(): AbortSignal {
     return this.#parts.env.deadline(FRONTIER_LIMITS.exchangeMs);
   }
+}
+
+/** All pages of a frontier; what its sender knows stands on the first. Throws what reading them throws. */
+export async function wholeFrontier(
+  pages: AsyncIterable<FrontierPage>,
+): Promise<Omit<ShownFrontier, 'covers'>> {
+  const groups: FrontierGroup[] = [];
+  let knows: Coverage | undefined;
+  for await (const page of pages) {
+    knows ??= page.knows;
+    groups.push(...page.groups);
+  }
+  return { groups, knows: knows ?? new Map() };
 }

@@ -17,6 +17,7 @@ import { type Access, type FeedSource, newestConnection } from './ports.ts';
 import { peerFailed, type Privacy, type PullEvent } from './pull-event.ts';
 import { createPuller, type Puller } from './puller.ts';
 import { createRangeProtocol, type RangeProtocol } from './range-protocol.ts';
+import { StreamTransport } from './stream-transport.ts';
 import type { PeerCoverage } from './shown-frontiers.ts';
 
 export interface MyceliumComponents {
@@ -86,7 +87,9 @@ class NodeMycelium implements Mycelium {
       peerFailed(components, peer, errorCode(error), privacy);
     this.#libp2p = libp2p;
     this.#range = createRangeProtocol({ ...components, onFailure }, network);
-    const puller = createPuller({ ...components, range: this.#range });
+    const transportTo = (connection: PeerConnection): StreamTransport =>
+      new StreamTransport({ frontier: this.#frontier, range: this.#range }, connection);
+    const puller = createPuller({ ...components, transportTo });
     this.#puller = puller;
     this.#frontier = createFrontierProtocol(
       {
@@ -110,7 +113,11 @@ class NodeMycelium implements Mycelium {
       },
       network,
     );
-    const exchanges = new Exchanges({ ...components, frontier: this.#frontier });
+    const exchanges = new Exchanges({
+      ...components,
+      transportTo,
+      onFrontier: (connection, frontier) => puller.onFrontier(connection, frontier),
+    });
     this.#exchanges = exchanges;
     this.#announcer = new Announcer({
       ...components,

@@ -12,15 +12,15 @@ export interface OwnFrontierParts {
   readonly digestOf: (author: PeerId, covers: Coverage) => string;
 }
 
-/** This node's frontier as a peer may see it, its digests over these collections. */
+/** This node's frontier as a peer may see it, undefined standing for everybody, its digests over these collections. */
 export function ownFrontierFor(
   { source, access, digestOf }: OwnFrontierParts,
-  peer: string,
+  peer: string | undefined,
   covers: Coverage,
 ): FrontierGroup[] {
   const groups: FrontierGroup[] = [];
   for (const { author, channel, feeds } of source.feedGroups()) {
-    if (channel !== 'public' && !access.mayHold(peer, channel)) continue;
+    if (channel !== 'public' && (peer === undefined || !access.mayHold(peer, channel))) continue;
     // What is held of it is not what others mean by such a frontier.
     if (hasGap(source, feeds)) continue;
     groups.push({

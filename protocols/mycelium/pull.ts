@@ -1,13 +1,9 @@
-import type { Env } from '../env.ts';
 import { AgrinetError } from '../errors.ts';
-import type { FeedName, Ledger } from '../ledger/types.ts';
-import { CpuTurn } from '../wire/cpu-turn.ts';
-import type { PeerConnection } from '../wire/stream.ts';
-import type { FeedSource } from './ports.ts';
-import { privacyOf, type PullEvent } from './pull-event.ts';
-import { rangeRequest } from './range.ts';
-import type { RangeProtocol } from './range-protocol.ts';
-import { takeItems } from './take-items.ts';
+import type { FeedName } from '../ledger/types.ts';
+import type { NextRange } from './range.ts';
+import type { RangeItem } from './range-item.ts';
+import type { TakenItems } from './take-items.ts';
+import type { FeedTransport } from './transport.ts';
 
 export const SLICE_LIMITS = {
   /** So long a pull may go on without progress, or with it when somebody else has the feed too: frames that trickle must not hold it up. */
@@ -16,50 +12,55 @@ export const SLICE_LIMITS = {
   sliceBytes: 1024 * 1024,
 } as const;
 
-export interface PullParts {
-  readonly env: Pick<Env, 'after' | 'cpu' | 'monotonic'>;
-  readonly range: Pick<RangeProtocol, 'pull'>;
-  readonly source: Pick<FeedSource, 'feeds'>;
-  readonly ledger: Ledger;
-  readonly now: () => number;
-  readonly onEvent: (event: PullEvent) => void;
+/** Where a pull puts what it brings: this node, or the one behind an API. */
+export interface PullTarget<Request> {
+  /** What to ask for, of the epochs from `from` on. */
+  rangeRequest(feed: FeedName, from: string | undefined): Promise<NextRange<Request>>;
+  /** Takes items in. Throws what `takeItems` throws. */
+  receive(feed: FeedName, items: readonly RangeItem[]): Promise<TakenItems>;
 }
 
-export interface PullRequest {
-  readonly connection: PeerConnection;
-  readonly feed: FeedName;
+export interface PullParts<Request> {
+  readonly transport: Pick<FeedTransport<Request>, 'range'>;
+  readonly target: PullTarget<Request>;
+  /** Milliseconds. */
+  readonly now: () => number;
+}
+
+export interface PullOptions {
   readonly signal: AbortSignal;
   /** Whether somebody besides this peer has shown the feed. */
   readonly hasOthers: () => boolean;
+  /** After each batch; what it throws ends the pull. */
+  readonly onTaken?: (taken: TakenItems, bytes: number) => Promise<void>;
 }
 
 /**
- * Takes in what one peer has of one author and channel and this node lacks; how many entries were new. Throws what `RangeProtocol.pull`
- * and `takeItems` throw, and `pull-slow` when it does not get on, or another holder should have its turn.
+ * Takes in what one peer has of one author and channel and the target lacks, whatever the transport; how many entries were new. Throws what
+ * transport and target throw, and `pull-slow` when it does not get on, or another holder should have its turn.
  */
-export async function pullFeed(
-  { env, range, source, ledger, now, onEvent }: PullParts,
-  { connection, feed, signal, hasOthers }: PullRequest,
+export async function pullFeed<Request>(
+  { transport, target, now }: PullParts<Request>,
+  feed: FeedName,
+  { signal, hasOthers, onTaken }: PullOptions,
 ): Promise<number> {
-  const { author, channel } = feed;
-  const peer = connection.remotePeer.toString();
-  const turn = new CpuTurn(env);
-  const onRefused = (code: string): void =>
-    onEvent({ kind: 'entry-refused', peer, code, ...privacyOf(channel) });
-  const request = rangeRequest(author, channel, source.feeds(author, channel));
   const slice = new Slice(now, hasOthers);
   let received = 0;
-  for await (const items of range.pull(connection, request, signal)) {
-    const { accepted } = await takeItems(ledger, peer, feed, items, { turn, onRefused });
-    received += accepted;
-    slice.took(
-      accepted,
-      items.reduce((sum, item) => sum + item.bytes.length, 0),
-    );
-  }
+  let from: string | undefined;
+  do {
+    const { request, next } = await target.rangeRequest(feed, from);
+    for await (const items of transport.range(request, signal)) {
+      signal.throwIfAborted();
+      const taken = await target.receive(feed, items);
+      const bytes = items.reduce((sum, item) => sum + item.bytes.length, 0);
+      received += taken.accepted;
+      slice.took(taken.accepted, bytes);
+      await onTaken?.(taken, bytes);
+    }
+    from = next;
+  } while (from !== undefined);
   return received;
 }
-
 /** What has come in the slice of time that a pull is in. */
 class Slice {
   readonly #now: () => number;

@@ -1,28 +1,31 @@
 import type { Coverage } from '../digest/coverage.ts';
-import type { Env, Timer } from '../env.ts';
+import type { Env } from '../env.ts';
 import { AgrinetError, errorCode } from '../errors.ts';
 import type { ForkProof } from '../feed/fork.ts';
 import type { Ledger } from '../ledger/types.ts';
 import { CpuTurn } from '../wire/cpu-turn.ts';
 import type { PeerId } from '../wire/identity.ts';
 import type { PeerConnection, StreamHost } from '../wire/stream.ts';
-import { CatchUpPlan, type Need } from './catch-up.ts';
+import type { Need } from './catch-up.ts';
 import type { ShownFrontier } from './frontier-exchange.ts';
 import type { FrontierGroup } from './frontier-page.ts';
+import { HeldFeeds } from './held-feeds.ts';
 import type { Announcement } from './message.ts';
 import type { Offences } from './offences.ts';
 import { OwedFeeds } from './owed-feeds.ts';
 import { type Access, type FeedSource, newestConnection } from './ports.ts';
 import { pullFeed } from './pull.ts';
 import { peerFailed, privacyOf, type PullEvent } from './pull-event.ts';
-import type { RangeProtocol } from './range-protocol.ts';
+import { Pulls } from './pulls.ts';
+import type { RangeRequest } from './range.ts';
 import { type PeerCoverage, ShownFrontiers } from './shown-frontiers.ts';
+import type { FeedTransport } from './transport.ts';
 
 export interface PullerComponents {
   readonly env: Pick<Env, 'after' | 'cpu' | 'monotonic'>;
   readonly self: PeerId;
   readonly libp2p: Pick<StreamHost, 'getConnections'>;
-  readonly range: RangeProtocol;
+  readonly transportTo: (connection: PeerConnection) => Pick<FeedTransport<RangeRequest>, 'range'>;
   readonly source: FeedSource;
   readonly ledger: Ledger;
   readonly access: Access;
@@ -56,16 +59,29 @@ export function createPuller(components: PullerComponents): Puller {
 
 class PlannedPuller implements Puller {
   readonly #parts: PullerComponents;
-  readonly #plan = new CatchUpPlan();
+  readonly #held: HeldFeeds;
+  readonly #pulls: Pulls;
   readonly #shown: ShownFrontiers;
   readonly #owed: OwedFeeds;
   readonly #stopping = new AbortController();
-  #retry: Timer | undefined;
 
   constructor(components: PullerComponents) {
+    const { env, libp2p, access, offences, now } = components;
     this.#parts = components;
-    this.#shown = new ShownFrontiers(components);
+    this.#held = new HeldFeeds(components);
+    this.#shown = new ShownFrontiers({ ...components, held: this.#held });
     this.#owed = new OwedFeeds(components);
+    this.#pulls = new Pulls({
+      env,
+      now,
+      reachable: (peer) =>
+        access.mayReplicate(peer) &&
+        !offences.isOut(peer, now()) &&
+        newestConnection(libp2p, peer) !== undefined,
+      pull: (peer, need) => this.#pull(peer, need),
+      isBehind: (peer, feed) => this.#shown.isBehind(peer, feed),
+      onEnded: (peer, need, received) => this.#ended(peer, need, received),
+    });
   }
 
   async onFrontier(connection: PeerConnection, frontier: ShownFrontier): Promise<void> {
@@ -77,7 +93,7 @@ class PlannedPuller implements Puller {
     // What is owed is owed by the last one: an older one that took longer says nothing of it.
     if (this.#shown.count(peer) === number && this.#owed.shown(peer, frontier.groups))
       onEvent({ kind: 'own-held', peer });
-    this.#pullMore();
+    this.#pulls.begin();
   }
 
   /** Goes through a frontier, thousands of groups long, and gives way as it does. How many public groups show something that is lacking. */
@@ -88,9 +104,9 @@ class PlannedPuller implements Puller {
       await turn.pause();
       const { author, channel } = group;
       if (!this.#shown.isUseful(group)) useless.add(group);
-      if (this.#shown.lacks(group)) {
+      if (this.#held.isBehind(group)) {
         if (channel === 'public') behind++;
-        this.#plan.want(peer, group);
+        this.#pulls.want(peer, group);
       } else if (channel === 'public' && this.#shown.differs(group, covers))
         this.#parts.onEvent({ kind: 'digest-differs', peer, author });
     }
@@ -101,10 +117,10 @@ class PlannedPuller implements Puller {
   announced(peer: string, { author, channel, epoch, seq, hash }: Announcement): void {
     if (this.#parts.offences.isOut(peer, this.#parts.now())) return;
     const group: FrontierGroup = { author, channel, items: [{ epoch, seq, hash }], digest: '' };
-    if (!this.#shown.lacks(group)) return;
-    if (!this.#plan.want(peer, { author, channel })) return;
+    if (!this.#held.isBehind(group)) return;
+    if (!this.#pulls.want(peer, { author, channel })) return;
     this.#shown.announced(peer, group);
-    this.#pullMore();
+    this.#pulls.begin();
   }
 
   /** The two headers follow different ones: the lowest fork is below, and everybody who took part may have the other half. */
@@ -112,14 +128,13 @@ class PlannedPuller implements Puller {
     const { libp2p, access } = this.#parts;
     for (const connection of libp2p.getConnections()) {
       const peer = connection.remotePeer.toString();
-      if (access.mayReplicate(peer)) this.#plan.want(peer, { author, channel });
+      if (access.mayReplicate(peer)) this.#pulls.want(peer, { author, channel });
     }
-    this.#pullMore();
+    this.#pulls.begin();
   }
 
   reconnected(peer: string): void {
-    this.#plan.reconnected(peer);
-    this.#pullMore();
+    this.#pulls.reconnected(peer);
   }
 
   frontiers(): ReadonlyMap<string, readonly FrontierGroup[]> {
@@ -135,51 +150,52 @@ class PlannedPuller implements Puller {
   }
 
   get pending(): number {
-    return this.#plan.pending;
+    return this.#pulls.pending;
   }
 
   stop(): void {
     this.#stopping.abort(new AgrinetError('stopping', 'the node stops'));
-    this.#retry?.cancel();
+    this.#pulls.stop();
   }
 
-  readonly #pullMore = (): void => {
-    if (this.#stopping.signal.aborted) return;
-    const { env, libp2p, access, offences, now } = this.#parts;
-    const reachable = (peer: string): boolean =>
-      access.mayReplicate(peer) &&
-      !offences.isOut(peer, now()) &&
-      newestConnection(libp2p, peer) !== undefined;
-    for (const { peer, need } of this.#plan.next(now(), reachable)) void this.#pull(peer, need);
-    const wake = this.#plan.wakeAt(now());
-    this.#retry?.cancel();
-    if (wake !== undefined) this.#retry = env.after(Math.max(10, wake - now()), this.#pullMore);
-  };
-
-  async #pull(peer: string, need: Need): Promise<void> {
-    const { now, onEvent } = this.#parts;
-    const privacy = privacyOf(need.group.channel);
-    let received: number | undefined;
+  /** How many entries were new; undefined when it failed. */
+  async #pull(peer: string, need: Need): Promise<number | undefined> {
     try {
-      received = await this.#pullOver(this.#connectionTo(peer), peer, need);
+      return await this.#pullOver(this.#connectionTo(peer), peer, need);
     } catch (error) {
-      if (!this.#stopping.signal.aborted) peerFailed(this.#parts, peer, errorCode(error), privacy);
+      if (!this.#stopping.signal.aborted)
+        peerFailed(this.#parts, peer, errorCode(error), privacyOf(need.group.channel));
+      return undefined;
     }
-    const ok = received !== undefined;
-    this.#plan.ended(peer, need, ok, this.#shown.isBehind(peer, need.group), now());
-    if (received !== undefined) onEvent({ kind: 'peer-synced', peer, received, pulled: true, ...privacy });
-    for (const each of this.#owed.taken(need.group)) onEvent({ kind: 'own-held', peer: each });
-    this.#pullMore();
+  }
+
+  #ended(peer: string, { group }: Need, received: number | undefined): void {
+    const { onEvent } = this.#parts;
+    if (received !== undefined)
+      onEvent({ kind: 'peer-synced', peer, received, pulled: true, ...privacyOf(group.channel) });
+    for (const each of this.#owed.taken(group)) onEvent({ kind: 'own-held', peer: each });
   }
 
   async #pullOver(connection: PeerConnection | undefined, peer: string, need: Need): Promise<number> {
     if (connection === undefined) throw new AgrinetError('stream-closed', 'the connection went');
-    return pullFeed(this.#parts, {
-      connection,
-      feed: need.group,
-      signal: this.#stopping.signal,
-      hasOthers: () => this.#plan.hasOthers(peer, need),
-    });
+    const { transportTo, now, onEvent } = this.#parts;
+    const onRefused = (code: string): void =>
+      onEvent({ kind: 'entry-refused', peer, code, ...privacyOf(need.group.channel) });
+    return pullFeed(
+      {
+        transport: transportTo(connection),
+        target: {
+          rangeRequest: async (feed, from) => this.#held.rangeRequest(feed, from),
+          receive: (feed, items) => this.#held.receive(peer, feed, items, onRefused),
+        },
+        now,
+      },
+      need.group,
+      {
+        signal: this.#stopping.signal,
+        hasOthers: () => this.#pulls.hasOthers(peer, need),
+      },
+    );
   }
 
   #connectionTo(peer: string): PeerConnection | undefined {

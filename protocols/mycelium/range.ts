@@ -11,7 +11,8 @@ import type { RangeItem } from './range-item.ts';
  * Range catch-up, over streams (`range-protocol.ts`) and HTTPS.
  *
  * The asker sends one frame `{author, channel, have: [[epoch, seq, hash, fork | null], …]}` with every epoch it holds; the holder
- * answers with frames of items (`range-frame.ts`) and closes. Entries of a feed come in order,
+ * answers with frames of items (`range-frame.ts`) and closes. Who holds more epochs than a request names asks several times, each
+ * time `within` other epochs: `[first, last]`, both included; the holder answers with nothing outside. Entries of a feed come in order,
  * feeds in the order in which the holder got them, so the asker may stop anywhere and ask again from there, or from
  * somebody else: the bytes prove themselves. Where both hold a place with two hashes, the holder sends that epoch from
  * its beginning: the first difference is the lowest fork.
@@ -45,61 +46,118 @@ export interface RangeRequest {
     readonly hash: string;
     readonly fork?: string;
   }[];
+  /** The first and the last epoch that it is about, in the order of their bytes; without it about all. */
+  readonly within?: readonly [first: string, last: string];
 }
 
+/** What to ask for, and where to go on from there: an epoch, or undefined when that was all. */
+export interface NextRange<Request> {
+  readonly request: Request;
+  readonly next: string | undefined;
+}
+
+const FIRST_EPOCH = '00'.repeat(8);
+const LAST_EPOCH = 'ff'.repeat(8);
+
 /** Each epoch is a list of four; the map, its names, and the list of them beside. */
-const REQUEST_ITEMS = RANGE_LIMITS.epochs * 5 + 16;
+const REQUEST_ITEMS = RANGE_LIMITS.epochs * 5 + 32;
 const malformed = (): AgrinetError => new AgrinetError('range-malformed', 'malformed range request');
 
-export function encodeRangeRequest({ author, channel, have }: RangeRequest): Uint8Array {
+export function encodeRangeRequest({ author, channel, have, within }: RangeRequest): Uint8Array {
   const items = have.map((h) => [
     fromHex(h.epoch),
     h.seq,
     fromHex(h.hash),
     h.fork === undefined ? null : fromHex(h.fork),
   ]);
-  return encodeCbor({ author, channel, have: items });
+  const all = { author, channel, have: items };
+  return encodeCbor(within === undefined ? all : { ...all, within: within.map(fromHex) });
 }
 
 /** Reads a request strictly. Throws `range-malformed` or `not-canonical`. */
 export function decodeRangeRequest(data: Uint8Array): RangeRequest {
-  const map =
-    data.length > RANGE_LIMITS.requestBytes
-      ? undefined
-      : mapOf(decodeCbor(data, REQUEST_ITEMS), ['author', 'channel', 'have'] as const);
+  if (data.length > RANGE_LIMITS.requestBytes) throw malformed();
+  const value = decodeCbor(data, REQUEST_ITEMS);
+  const keys = ['author', 'channel', 'have'] as const;
+  const part = mapOf(value, [...keys, 'within'] as const);
+  const map = part ?? mapOf(value, keys);
   const author = parsePeerId(map?.author);
   if (map === undefined || author === undefined || !isChannel(map.channel) || !Array.isArray(map.have))
     throw malformed();
   if (map.have.length > RANGE_LIMITS.epochs) throw malformed();
-  const have = map.have.map((item: unknown) => {
-    if (!Array.isArray(item) || item.length !== 4) throw malformed();
-    const [epochValue, seqValue, hashValue, forkValue] = item as readonly unknown[];
-    const epoch = bytesOf(epochValue, 8);
-    const seq = integer(seqValue, 0);
-    const hash = bytesOf(hashValue, 32) ?? bytesOf(hashValue, 0);
-    const fork = forkValue === null ? null : bytesOf(forkValue, 32);
-    if (epoch === undefined || seq === undefined || hash === undefined || fork === undefined)
-      throw malformed();
-    const base = { epoch: hex(epoch), seq, hash: hex(hash) };
-    return fork === null ? base : { ...base, fork: hex(fork) };
-  });
-  return { author, channel: map.channel, have };
+  const request: RangeRequest = { author, channel: map.channel, have: map.have.map(decodeHeld) };
+  if (part === undefined) return request;
+  const within = decodeWithin(part.within);
+  if (request.have.some(({ epoch }) => !isWithin(epoch, within))) throw malformed();
+  return { ...request, within };
 }
 
-/** What a node asks with: every epoch it holds of this author and channel. */
-export function rangeRequest(author: PeerId, channel: Channel, feeds: readonly FeedState[]): RangeRequest {
-  const newest = [...feeds].sort((a, b) => b.no - a.no).slice(0, RANGE_LIMITS.epochs);
-  const have = newest.map((feed) => {
+function decodeHeld(item: unknown): RangeRequest['have'][number] {
+  if (!Array.isArray(item) || item.length !== 4) throw malformed();
+  const [epochValue, seqValue, hashValue, forkValue] = item as readonly unknown[];
+  const epoch = bytesOf(epochValue, 8);
+  const seq = integer(seqValue, 0);
+  const hash = bytesOf(hashValue, 32) ?? bytesOf(hashValue, 0);
+  const fork = forkValue === null ? null : bytesOf(forkValue, 32);
+  if (epoch === undefined || seq === undefined || hash === undefined || fork === undefined) throw malformed();
+  const base = { epoch: hex(epoch), seq, hash: hex(hash) };
+  return fork === null ? base : { ...base, fork: hex(fork) };
+}
+
+function decodeWithin(value: unknown): readonly [string, string] {
+  if (!Array.isArray(value) || value.length !== 2) throw malformed();
+  const [first, last] = value.map((epoch) => bytesOf(epoch, 8));
+  if (first === undefined || last === undefined || hex(first) > hex(last)) throw malformed();
+  return [hex(first), hex(last)];
+}
+
+function isWithin(epoch: string, within: RangeRequest['within']): boolean {
+  return within === undefined || (within[0] <= epoch && epoch <= within[1]);
+}
+
+/**
+ * What a node asks with: every epoch it holds of this author and channel. Those of more than one request are asked about in their
+ * order, each time from another one on.
+ */
+export function rangeRequest(
+  author: PeerId,
+  channel: Channel,
+  feeds: readonly FeedState[],
+  from: string = FIRST_EPOCH,
+): RangeRequest {
+  const held = feeds.filter(({ epoch }) => epoch >= from).sort((a, b) => (a.epoch < b.epoch ? -1 : 1));
+  const beyond = held[RANGE_LIMITS.epochs];
+  const have = held.slice(0, RANGE_LIMITS.epochs).map((feed) => {
     const base = { epoch: feed.epoch, ...effectiveHead(feed) };
     return feed.fork === undefined ? base : { ...base, fork: feed.fork.proof };
   });
-  return { author, channel, have };
+  if (from === FIRST_EPOCH && beyond === undefined) return { author, channel, have };
+  return { author, channel, have, within: [from, beyond === undefined ? LAST_EPOCH : before(beyond.epoch)] };
+}
+
+/** The epoch from which on the next request has to ask; undefined when this one was about all that is left. */
+export function nextRange({ within }: RangeRequest): string | undefined {
+  return within === undefined || within[1] === LAST_EPOCH
+    ? undefined
+    : epochText(BigInt(`0x${within[1]}`) + 1n);
+}
+
+/** The one before, of one that is not the first. */
+function before(epoch: string): string {
+  return epochText(BigInt(`0x${epoch}`) - 1n);
+}
+
+function epochText(epoch: bigint): string {
+  return epoch.toString(16).padStart(16, '0');
 }
 
 /** Everything the asker lacks, in an order it can take in. Pure but for reading the feeds. */
 export async function* rangeItems(source: FeedSource, request: RangeRequest): AsyncGenerator<RangeItem> {
   const have = new Map(request.have.map((item) => [item.epoch, item]));
-  const feeds = [...source.feeds(request.author, request.channel)].sort((a, b) => a.no - b.no);
+  const feeds = source
+    .feeds(request.author, request.channel)
+    .filter(({ epoch }) => isWithin(epoch, request.within))
+    .sort((a, b) => a.no - b.no);
   for (const feed of feeds) {
     const theirs = have.get(feed.epoch);
     if (feed.fork !== undefined && theirs?.fork !== feed.fork.proof) {

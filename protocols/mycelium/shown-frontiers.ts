@@ -1,10 +1,11 @@
 import { type Coverage, isCoveredBy, OWN_COVERAGE } from '../digest/coverage.ts';
-import { frontierOf, isBehind, sameFrontier } from '../feed/frontier.ts';
+import { frontierOf, sameFrontier } from '../feed/frontier.ts';
 import { hasGap } from '../feed/gap.ts';
 import type { PeerId } from '../wire/identity.ts';
 import type { PeerConnection } from '../wire/stream.ts';
 import type { ShownFrontier } from './frontier-exchange.ts';
 import type { FrontierGroup } from './frontier-page.ts';
+import type { HeldFeeds } from './held-feeds.ts';
 import type { FeedSource } from './ports.ts';
 
 export const SHOWN_LIMITS = {
@@ -16,9 +17,8 @@ export const SHOWN_LIMITS = {
 export type PeerCoverage = Pick<ShownFrontier, 'knows' | 'covers'>;
 
 export interface ShownFrontierParts {
-  readonly self: PeerId;
+  readonly held: Pick<HeldFeeds, 'isBehind' | 'takes'>;
   readonly source: FeedSource;
-  readonly follows: (author: PeerId) => boolean;
   readonly digestOf: (author: PeerId, covers: Coverage) => string;
 }
 
@@ -88,16 +88,12 @@ export class ShownFrontiers {
   /** True when a peer has shown something of this author and channel that is still lacking here. */
   isBehind(peer: string, { author, channel }: Pick<FrontierGroup, 'author' | 'channel'>): boolean {
     const groups = this.#groups.get(peer) ?? [];
-    return groups.some((g) => g.author === author && g.channel === channel && this.lacks(g));
-  }
-
-  lacks({ author, channel, items }: FrontierGroup): boolean {
-    return this.#isWanted(author) && isBehind(this.#parts.source.feeds(author, channel), items);
+    return groups.some((g) => g.author === author && g.channel === channel && this.#parts.held.isBehind(g));
   }
 
   /** What nobody here follows or holds is of no further use, and a frontier may be megabytes of it. */
   isUseful({ author, channel }: FrontierGroup): boolean {
-    return this.#isWanted(author) || this.#parts.source.feeds(author, channel).length > 0;
+    return this.#parts.held.takes(author) || this.#parts.source.feeds(author, channel).length > 0;
   }
 
   /** Equal frontier, unequal digest over what both know: a fault of somebody's. */
@@ -108,9 +104,5 @@ export class ShownFrontiers {
     const feeds = source.feeds(group.author, 'public');
     const same = !hasGap(source, feeds) && sameFrontier(frontierOf(feeds), group.items);
     return same && digestOf(group.author, covers) !== group.digest;
-  }
-
-  #isWanted(author: PeerId): boolean {
-    return author === this.#parts.self || this.#parts.follows(author);
   }
 }

@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createHttpTarget } from '../../daemon/federation/http-target.ts';
+import { HttpTarget } from '../../daemon/federation/http-target.ts';
 import { systemEnv } from '../../daemon/system-env.ts';
 import { OWN_COVERAGE } from '../../protocols/digest/coverage.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { CATCH_UP_LIMITS } from '../../protocols/mycelium/catch-up.ts';
 import { sealRequest } from '../../protocols/mycelium/signed-request.ts';
+import { identityFromSeed } from '../../protocols/wire/identity.ts';
 import { type Channel, recordKey } from '../../protocols/wire/ids.ts';
 import { type Certificate, makeCertificate } from '../support/certificates.ts';
 import { type ExchangeNode, startExchangeNode } from '../support/exchange-node.ts';
@@ -169,20 +170,41 @@ describe('a worker in another process', () => {
     a.befriend(b);
     b.befriend(a);
     await write(a, 400);
-    const target = createHttpTarget(b.url, 'key', systemEnv);
+    const target = new HttpTarget(b.url, 'key', systemEnv);
     await expect(b.sync(a.identity.peerId, { target }), 'without the scope').rejects.toThrow(/Unauthorized/);
     b.trustEveryone = ['read', 'worker'];
     expect((await b.sync(a.identity.peerId, { target })).received).toBeGreaterThan(0);
     expect(a.digest()).toBe(b.digest());
-    await expect(target.signRequest('legacy:http://127.0.0.1:1', 'GET', '/federation/feeds')).rejects.toThrow(
+    const feed = { author: a.identity.peerId, channel: 'public' as const };
+    await expect(target.rangeRequest('legacy:http://127.0.0.1:1', feed)).rejects.toThrow(
       /not an active registered node/,
     );
-    await expect(target.signRequest(a.identity.peerId, 'GET', '/api/keys')).rejects.toThrow(
-      /only requests for feeds/,
-    );
+    const { peerId: stranger } = identityFromSeed(new Uint8Array(32).fill(9));
+    await expect(target.rangeRequest(stranger, feed)).rejects.toThrow(/not an active registered node/);
+    const { request } = await target.rangeRequest(a.identity.peerId, feed);
+    expect(request).toMatchObject({
+      method: 'GET',
+      path: expect.stringMatching(
+        new RegExp(`^/federation/feeds/${feed.author}\\?channel=public&have=[\\w-]+$`),
+      ),
+    });
+    // Nothing that a worker names goes into what is signed but a feed of a registered node.
+    const plan = { source: a.identity.peerId, ...feed };
+    const status = async (query: Record<string, string>): Promise<number> => {
+      const path = `/federation/plan?${new URLSearchParams(query).toString()}`;
+      return (await b.fetch(path, { method: 'POST', scopes: ['read', 'worker'] })).status;
+    };
+    expect(await status(plan)).toBe(200);
+    expect(await status({ ...plan, author: `${feed.author}/../../api/keys` })).toBe(400);
+    expect(await status({ ...plan, channel: '../api/keys' })).toBe(400);
+    expect(await status({ ...plan, path: '/api/keys' })).toBe(400);
+    expect(await status({ ...plan, source: 'http://127.0.0.1:1' })).toBe(400);
+    expect(await status({ ...plan, frontier: 'true' }), 'two questions at once').toBe(400);
+    expect(await status({ source: plan.source, author: feed.author }), 'half a question').toBe(400);
+    expect(await status({ source: plan.source }), 'no frontier').toBe(400);
     // Entries of a that are passed off as b's own are not taken.
     const entry = (await a.ledgerNode.store.entryBytes(1, 1)) ?? new Uint8Array(0);
-    const asked = { author: b.identity.peerId, channel: 'public' as const, have: [] };
+    const asked = { author: b.identity.peerId, channel: 'public' as const };
     await expect(target.receive(a.identity.peerId, asked, [{ kind: 'entry', bytes: entry }])).rejects.toThrow(
       /not-asked-for|not asked/,
     );

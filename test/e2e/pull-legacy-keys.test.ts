@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createHttpTarget } from '../../daemon/federation/http-target.ts';
+import { HttpTarget } from '../../daemon/federation/http-target.ts';
 import { systemEnv } from '../../daemon/system-env.ts';
 import { type ExchangeNode, startExchangeNode } from '../support/exchange-node.ts';
 import { type LoopbackServer, serve } from '../support/loopback-server.ts';
@@ -64,10 +64,10 @@ describe('a source behind a key', () => {
   it('is pulled by a worker that the daemon gives the key to, and shows it to nobody else', async () => {
     const { id } = await source(behindKey);
     node.sourceKeys.set(id, KEY);
-    const path = `/federation/source?id=${encodeURIComponent(id)}`;
-    expect((await node.fetch(path, { scopes: ['read'] })).status).toBe(403);
+    const path = `/federation/plan?${new URLSearchParams({ source: id, frontier: 'true' }).toString()}`;
+    expect((await node.fetch(path, { method: 'POST', scopes: ['read'] })).status).toBe(403);
     node.trustEveryone = ['read', 'worker'];
-    expect(await node.sync(id, { target: createHttpTarget(node.url, 'any', systemEnv) })).toMatchObject({
+    expect(await node.sync(id, { target: new HttpTarget(node.url, 'any', systemEnv) })).toMatchObject({
       imported: 1,
     });
     for (const public_ of ['/federation/export', '/federation/legacy/listings', '/federation/feeds'])

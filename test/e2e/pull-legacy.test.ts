@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { SyncOutcome } from '../../api/ports/exchange.ts';
+import type { SyncOutcome } from '../../api/ports/sync-target.ts';
 import { LegacyTable } from '../../storage/legacy-table.ts';
 import { type ExchangeNode, startExchangeNode } from '../support/exchange-node.ts';
 import { type LegacyNode, startLegacyNode } from '../support/legacy-node.ts';

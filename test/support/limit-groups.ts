@@ -7,7 +7,7 @@ import { DIFF_LIMITS } from '../../daemon/doctor/diff-limits.ts';
 import { TREND_LIMITS } from '../../daemon/doctor/disk-trend.ts';
 import { DOCTOR_LIMITS } from '../../daemon/doctor/facts.ts';
 import { EVENT_LIMITS } from '../../daemon/events/event-log.ts';
-import { PULL_LIMITS } from '../../daemon/federation/https-pull.ts';
+import { PULL_LIMITS } from '../../daemon/federation/https-transport.ts';
 import { IMPORT_LIMITS } from '../../daemon/federation/legacy-import.ts';
 import { STEADY_LIMITS } from '../../protocols/wire/steady.ts';
 import { SERVER_LIMITS } from '../../daemon/http-server.ts';
@@ -45,7 +45,7 @@ export const HTTP_LIMITS = {
   'api/sse.ts': ['Event streams', SSE_LIMITS],
   'daemon/events/event-log.ts': ['Events kept', EVENT_LIMITS],
   'protocols/wire/steady.ts': ['Bodies that stream', STEADY_LIMITS],
-  'daemon/federation/https-pull.ts': ['Pulls from an agrinetd', PULL_LIMITS],
+  'daemon/federation/https-transport.ts': ['Pulls from an agrinetd', PULL_LIMITS],
   'daemon/federation/legacy-import.ts': ['Exports of old back ends', IMPORT_LIMITS],
   'protocols/market/legacy.ts': ['Their items', LEGACY_LIMITS],
   'daemon/jobs/job-store.ts': ['Jobs', JOB_LIMITS],

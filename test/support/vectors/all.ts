@@ -11,6 +11,7 @@ import {
 } from './documents.ts';
 import { auditVectors, conversationVectors, geofenceVectors, trendVectors } from './market.ts';
 import { rangeFrameVectors } from './range-frames.ts';
+import { rangeRequestVectors } from './range-requests.ts';
 import { ratingVectors } from './ratings.ts';
 import { erasureVectors, identityProofVectors, requestVectors, withdrawalVectors } from './statements.ts';
 import { envelopeVectors, signatureVectors } from './signatures.ts';
@@ -46,6 +47,7 @@ export function vectorsText(): string {
     digest: digestVectors(),
     digestTree: digestTreeVectors(),
     messages: messageVectors(),
+    rangeRequests: rangeRequestVectors(),
     rangeFrames: rangeFrameVectors(),
     feedFile: feedFileVectors(),
     requests: requestVectors(),

@@ -1,5 +1,5 @@
 import { afterAll, expect, it } from 'vitest';
-import { createHttpTarget } from '../../../daemon/federation/http-target.ts';
+import { HttpTarget } from '../../../daemon/federation/http-target.ts';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import type { Entry } from '../../../protocols/feed/entry.ts';
 import { decodeItems, ITEM_SEQUENCE } from '../../../protocols/mycelium/item-sequence.ts';
@@ -115,7 +115,7 @@ it('over HTTPS, by the daemon itself and by a worker', async () => {
   expect(await asker.sync(holder.identity.peerId)).toMatchObject({ received: SIZES.length, refused: 0 });
   expect(heldBy(asker.ledgerNode)).toBe(SIZES.length);
   behind.trustEveryone = ['read', 'worker'];
-  const target = createHttpTarget(behind.url, 'a-key', systemEnv);
+  const target = new HttpTarget(behind.url, 'a-key', systemEnv);
   expect(await behind.sync(holder.identity.peerId, { target })).toMatchObject({ received: SIZES.length });
   expect(heldBy(behind.ledgerNode)).toBe(SIZES.length);
 }, 90_000);

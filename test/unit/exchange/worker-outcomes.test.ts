@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { followOutcomes } from '../../../daemon/federation/sync-outcomes.ts';
-import { createHttpTarget } from '../../../daemon/federation/http-target.ts';
+import { HttpTarget } from '../../../daemon/federation/http-target.ts';
 import { ReliabilityCounts } from '../../../daemon/market/reliability.ts';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { ERROR_CODES, isErrorCode, isSendersFault } from '../../../protocols/error-codes.ts';
@@ -100,7 +100,7 @@ it('a code of no version is refused, and nothing is noted', async () => {
 });
 
 it('a worker of this version is understood', async () => {
-  const target = createHttpTarget(node.url, 'key', systemEnv);
+  const target = new HttpTarget(node.url, 'key', systemEnv);
   await target.noteSync(source, { ...NOTHING, error: { code: 'not-asked-for', message: FREE_TEXT } });
   expect(node.outcomes.at(-1)).toMatchObject({
     reporter: 'worker',

@@ -6,6 +6,7 @@ import {
   createFrontierProtocol,
   FRONTIER_LIMITS,
   type FrontierProtocol,
+  wholeFrontier,
 } from '../../../protocols/mycelium/frontier-exchange.ts';
 import { encodeFrontier, type FrontierGroup } from '../../../protocols/mycelium/frontier-page.ts';
 import { recordKey } from '../../../protocols/wire/ids.ts';
@@ -56,7 +57,11 @@ async function twoNodes(
     void handler?.(theirs, connection());
     return ours;
   });
-  return { exchange: () => asker.exchange(dialled, AbortSignal.timeout(10_000)), told, failures };
+  const exchange = async (): Promise<void> => {
+    const { groups: shown } = await wholeFrontier(asker.ask(dialled, AbortSignal.timeout(10_000)));
+    told.push([...shown]);
+  };
+  return { exchange, told, failures };
 }
 
 it('both sides are shown the frontier of the other', async () => {

@@ -76,14 +76,12 @@ function pullerOf(
     env: systemEnv,
     self: node.self,
     libp2p: { getConnections: () => [connection] },
-    range: {
-      start: async () => undefined,
-      stop: async () => undefined,
-      async *pull(_, request) {
+    transportTo: () => ({
+      async *range(request) {
         await gate(request);
         for await (const item of items(request)) yield [item];
       },
-    },
+    }),
     source: node.store,
     ledger: node.ledger,
     access: { mayReplicate: () => true, mayHold: () => true },

@@ -175,7 +175,7 @@ export const HTTP_CASES = {
     graceMs: { shownBy: ['test/unit/wire/steady.test.ts', 'one below, at and one above the grace'] },
     bytesPerSecond: { shownBy: ['test/unit/wire/steady.test.ts', 'one below, at and one above the pace'] },
   },
-  'daemon/federation/https-pull.ts': {
+  'daemon/federation/https-transport.ts': {
     frontierBytes: OF_PEER('sixteen megabytes of pages, which their number bounds before'),
     frontierMs: PATIENCE('half a minute for a frontier'),
     rangeBytes: OF_PEER('a gigabyte'),
@@ -186,7 +186,6 @@ export const HTTP_CASES = {
     batchBytes: {
       shownBy: ['test/unit/exchange/entry-limit.test.ts', 'over HTTPS, by the daemon itself and by a worker'],
     },
-    parallel: PACE,
   },
   'daemon/federation/legacy-import.ts': {
     bodyBytes: OF_PEER('256 MiB'),

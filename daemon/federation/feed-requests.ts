@@ -1,0 +1,59 @@
+import type { AskedSource, SignedRequest, SyncSource } from '../../api/ports/sync-target.ts';
+import type { Env } from '../../protocols/env.ts';
+import { AgrinetError } from '../../protocols/errors.ts';
+import { encodeRangeRequest, type RangeRequest } from '../../protocols/mycelium/range.ts';
+import { REQUEST_LIMITS, sealRequest } from '../../protocols/mycelium/signed-request.ts';
+import { base64url } from '../../protocols/wire/bytes.ts';
+import type { Identity } from '../../protocols/wire/identity.ts';
+
+export interface FeedRequestsParts {
+  readonly env: Pick<Env, 'bytes'>;
+  readonly identity: Identity;
+  readonly net: string;
+  /** Whether a source is left alone for what it has sent. */
+  readonly isDistrusted: (id: string) => boolean;
+  readonly now: () => number;
+}
+
+type Agrinetd = Extract<SyncSource, { kind: 'agrinetd' }>;
+
+/** Signs requests to registered nodes for their feeds: whoever asks for this node gets one of these, and never a signature over a path of their own. */
+export class FeedRequests {
+  readonly #parts: FeedRequestsParts;
+
+  constructor(parts: FeedRequestsParts) {
+    this.#parts = parts;
+  }
+
+  /** Throws `peer-distrusted`. */
+  frontier(source: Agrinetd): Extract<AskedSource, { kind: 'agrinetd' }> {
+    return { ...source, request: this.#signed(source, { method: 'GET', path: '/federation/feeds' }) };
+  }
+
+  /** One too long for a query is posted. Throws `peer-distrusted`. */
+  range(source: Agrinetd, request: RangeRequest): SignedRequest {
+    const encoded = encodeRangeRequest(request);
+    const have = base64url(encoded);
+    const query = new URLSearchParams({ channel: request.channel });
+    const path = (): string => `/federation/feeds/${request.author}?${query.toString()}`;
+    if (have.length > REQUEST_LIMITS.haveCharacters)
+      return this.#signed(source, { method: 'POST', path: path(), body: encoded });
+    query.set('have', have);
+    return this.#signed(source, { method: 'GET', path: path() });
+  }
+
+  #signed({ id, url }: Agrinetd, request: Omit<SignedRequest, 'header'>): SignedRequest {
+    const { env, identity, net, isDistrusted, now } = this.#parts;
+    if (isDistrusted(id))
+      throw new AgrinetError(
+        'peer-distrusted',
+        `${url} sent what no honest node can have sent, and is left alone for a while; see agrinet status`,
+      );
+    const { method, path } = request;
+    const nonce = env.bytes(16);
+    return {
+      ...request,
+      header: sealRequest(identity, { net, receiver: id, method, path, time: now(), nonce }),
+    };
+  }
+}

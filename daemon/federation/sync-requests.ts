@@ -1,0 +1,84 @@
+import type { ExchangePort } from '../../api/ports/exchange.ts';
+import type { SyncSource } from '../../api/ports/sync-target.ts';
+import { AgrinetError } from '../../protocols/errors.ts';
+import type { PeerId } from '../../protocols/wire/identity.ts';
+
+/** `GET /federation/sync` is public: however often it is called, sources are asked once in this time. */
+export const COALESCE_MS = 60_000;
+
+export interface SyncRequestsParts {
+  /** Whom this node can sync with over HTTP. */
+  readonly sources: () => readonly SyncSource[];
+  readonly addJob: (
+    data: { readonly source: string; readonly force: boolean },
+    key: string,
+  ) => Promise<{ readonly id: string; readonly state: string }>;
+  /** Makes anew what the entries of an author stand for. */
+  readonly scrubAuthor: (author: PeerId) => Promise<void>;
+  /** Looks at a source's whole frontier again at the next sync. */
+  readonly forget: (id: string) => void;
+  /** Frontiers with connected peers, at once. */
+  readonly syncNow: () => void;
+  readonly now: () => number;
+  /** A clock that nobody sets, milliseconds. */
+  readonly steady: () => number;
+}
+
+/** Syncs that somebody asks for: each becomes a job. */
+export class SyncRequests implements Pick<ExchangePort, 'pull' | 'syncAll'> {
+  readonly #parts: SyncRequestsParts;
+  #queuedAt = -Infinity;
+
+  constructor(parts: SyncRequestsParts) {
+    this.#parts = parts;
+  }
+
+  async pull(sourceUrl: string, force: boolean): Promise<{ readonly id: string; readonly state: string }> {
+    const source = this.#sourceOf(sourceUrl);
+    if (force) await this.#rebuildFrom(source);
+    return this.#parts.addJob({ source: source.id, force }, source.id);
+  }
+
+  async syncAll(): ReturnType<ExchangePort['syncAll']> {
+    const { sources, addJob, syncNow, now, steady } = this.#parts;
+    const at = steady();
+    if (at - this.#queuedAt < COALESCE_MS)
+      return { coalesced: true, next: now() + COALESCE_MS - (at - this.#queuedAt) };
+    this.#queuedAt = at;
+    try {
+      syncNow();
+      const all = sources();
+      for (const { id } of all) await addJob({ source: id, force: false }, id);
+      return { jobs: all.length };
+    } catch (error) {
+      this.#queuedAt = -Infinity; // nothing was queued for certain: the next call tries again
+      throw error;
+    }
+  }
+
+  /** What is held of the source is made anew from its feeds; what is missing comes with the sync, whose frontier is seen again. */
+  async #rebuildFrom(source: SyncSource): Promise<void> {
+    if (source.kind !== 'agrinetd') return;
+    this.#parts.forget(source.id);
+    await this.#parts.scrubAuthor(source.id);
+  }
+
+  /** The registered node of a URL: this very one, or its origin. */
+  #sourceOf(sourceUrl: string): SyncSource {
+    const plain = sourceUrl.replace(/\/+$/, '');
+    const origin = originOf(sourceUrl);
+    const all = this.#parts.sources();
+    const found =
+      all.find(({ url }) => url === plain) ??
+      all.find(({ url }) => origin !== undefined && originOf(url) === origin);
+    if (found !== undefined) return found;
+    throw new AgrinetError(
+      'source-unknown',
+      'sourceUrl is not the URL of an active registered node; see agrinet nodes, and register it with agrinet join',
+    );
+  }
+}
+
+function originOf(url: string): string | undefined {
+  return URL.canParse(url) ? new URL(url).origin : undefined;
+}
