@@ -1,0 +1,110 @@
+import { expect, it } from 'vitest';
+import { CATCH_UP_LIMITS, CatchUpPlan, type Need } from '../../../protocols/mycelium/catch-up.ts';
+import { Pulls } from '../../../protocols/mycelium/pulls.ts';
+import { identityFromSeed } from '../../../protocols/wire/identity.ts';
+
+const feed = (n: number): Need['group'] => ({
+  author: identityFromSeed(new Uint8Array(32).fill(n)).peerId,
+  channel: 'public',
+});
+
+/** Pulls whose clock and timers stand in a list: `pull` says what each comes to. */
+function pullsOf(
+  pull: (need: Need) => number | undefined,
+  { tries, reachable = () => true }: { tries?: number; reachable?: () => boolean } = {},
+) {
+  let now = 0;
+  const timers: { at: number; call: () => void; cancelled: boolean }[] = [];
+  const asked: string[] = [];
+  const ended: (number | undefined)[] = [];
+  let [running, most] = [0, 0];
+  const pulls = new Pulls(
+    {
+      env: {
+        after(ms, call) {
+          const timer = { at: now + ms, call, cancelled: false };
+          timers.push(timer);
+          return { cancel: () => (timer.cancelled = true) };
+        },
+      },
+      now: () => now,
+      reachable,
+      async pull(_, need) {
+        most = Math.max(most, ++running);
+        asked.push(need.group.author);
+        await Promise.resolve();
+        running--;
+        return pull(need);
+      },
+      isBehind: () => false,
+      onEnded: (_peer, _need, received) => ended.push(received),
+    },
+    tries === undefined ? undefined : new CatchUpPlan({ tries }),
+  );
+  const pass = (ms: number): void => {
+    now += ms;
+    for (const timer of timers.splice(0)) {
+      if (timer.cancelled) continue;
+      if (timer.at <= now) timer.call();
+      else timers.push(timer);
+    }
+  };
+  return { pulls, asked, ended, pass, most: () => most };
+}
+
+it('one feed that fails does not keep the others from coming, and is tried once where one try is all', async () => {
+  const { pulls, asked, ended } = pullsOf((need) => (need.group.author === feed(2).author ? undefined : 1), {
+    tries: 1,
+  });
+  for (const n of [1, 2, 3, 4, 5]) expect(pulls.want('source', feed(n))).toBe(true);
+  await pulls.settled();
+  expect(asked.toSorted()).toEqual([1, 2, 3, 4, 5].map((n) => feed(n).author).toSorted());
+  expect(ended.filter((received) => received === undefined)).toHaveLength(1);
+  expect(pulls.pending).toBe(0);
+});
+
+it('as many at a time as one peer may be asked for', async () => {
+  const { pulls, asked, most } = pullsOf(() => 1);
+  for (let n = 1; n <= 10; n++) pulls.want('source', feed(n));
+  await pulls.settled();
+  expect(asked).toHaveLength(10);
+  expect(most()).toBe(CATCH_UP_LIMITS.pullsPerPeer);
+});
+
+it('settles at once when nothing is wanted, and when nobody can be asked any more', async () => {
+  await pullsOf(() => 1).pulls.settled();
+  let calls = 0;
+  const { pulls, asked } = pullsOf(() => undefined, { tries: 1, reachable: () => calls++ === 0 });
+  for (const n of [1, 2, 3]) pulls.want('source', feed(n));
+  await pulls.settled();
+  expect(asked).toEqual([feed(1).author]);
+});
+
+it('tries a failed one again after the pause, until it has failed as often as it may', async () => {
+  const { pulls, asked, pass } = pullsOf(() => undefined);
+  pulls.want('source', feed(1));
+  const settled = pulls.settled();
+  for (let tries = 1; tries < CATCH_UP_LIMITS.tries; tries++) {
+    await new Promise(setImmediate);
+    expect(asked).toHaveLength(tries);
+    pass(CATCH_UP_LIMITS.retryMs - 1);
+    await new Promise(setImmediate);
+    expect(asked).toHaveLength(tries);
+    pass(1);
+  }
+  await settled;
+  expect(asked).toHaveLength(CATCH_UP_LIMITS.tries);
+});
+
+it('begins nothing once it has stopped', async () => {
+  const { pulls, asked, pass } = pullsOf(() => undefined);
+  pulls.want('source', feed(1));
+  pulls.begin();
+  await new Promise(setImmediate);
+  pulls.stop();
+  pass(CATCH_UP_LIMITS.retryMs);
+  pulls.want('source', feed(2));
+  pulls.begin();
+  await new Promise(setImmediate);
+  expect(asked).toEqual([feed(1).author]);
+});
