@@ -1,22 +1,15 @@
-import { createHash } from 'node:crypto';
 import { z } from '@hono/zod-openapi';
 import { AgrinetError } from '../../protocols/errors.ts';
-import { nodeOf } from '../../protocols/market/party.ts';
-import { isLive, type RecordState } from '../../protocols/open-dialog/record.ts';
 import { SCHEMA_VERSION } from '../../protocols/open-dialog/schema.ts';
 import { sha256Hex } from '../../protocols/wire/bytes.ts';
-import { parseRecordKey, publicIdOf } from '../../protocols/wire/ids.ts';
 import { byteStream } from '../byte-stream.ts';
 import type { ApiContext } from '../context.ts';
-import type { ChangePosition, ExchangePort } from '../ports/exchange.ts';
+import type { ChangePosition } from '../ports/exchange.ts';
 import type { TrustPort } from '../ports/trust.ts';
-import { recordJson } from '../records.ts';
 import { route, router } from '../route.ts';
 import { Contract, Listing, TrendRecord } from '../schemas.ts';
-import { pointsOf } from '../trust-json.ts';
-import { isoTime } from '../../protocols/wire/iso-time.ts';
-import { type LeftOut, Shown } from '../left-out.ts';
-import { isOfOneRecord, type Unread } from '../../protocols/unread.ts';
+import { CatalogueExport, type ExportComponents, type ExportExtent } from '../catalogue-export.ts';
+import { Shown } from '../left-out.ts';
 
 const NDJSON = 'application/x-ndjson';
 
@@ -93,185 +86,32 @@ const exported = route(
   'ignored',
 );
 
-/** Sections that hold records, with the id that clients know. Users are those who have been rated; transactions stay with their parties. */
-const SECTIONS = [
-  ['listings', 'listingId'],
-  ['contracts', 'contractId'],
-  ['trends', 'trendId'],
-] as const;
-
-/** Characters gathered for one write to the socket. */
-const GATHER = 48 * 1024;
-
-/** All sections, in the order of the export. */
-const NAMES = [...SECTIONS.map(([name]) => name), 'transactions', 'users'] as const;
-type Name = (typeof NAMES)[number];
-
-interface Plan {
-  readonly from: number | undefined;
-  readonly end: ChangePosition;
-  readonly owner: 'self' | 'all';
-  /** What could not be shown. */
-  readonly shown: Shown;
-}
-
 export function exportRoutes(
-  node: { readonly exchange: Pick<ExchangePort, 'changes'> } & Pick<
-    ApiContext,
-    'env' | 'self' | 'reader' | 'log' | 'leftOut'
-  > & {
-      readonly trust: Pick<TrustPort, 'rated' | 'score' | 'roots'>;
-    },
+  node: ExportComponents & Pick<ApiContext, 'log' | 'leftOut'> & { readonly trust: Pick<TrustPort, 'roots'> },
 ) {
   const { changes } = node.exchange;
-
-  /** Records of one section as items: what is live, and in part of the whole also what ended. */
-  async function* sectionItems(
-    [collection, idField]: (typeof SECTIONS)[number],
-    { from, owner, shown }: Plan,
-  ): AsyncGenerator<object> {
-    const start = `${collection}/${owner === 'self' ? `${node.self}/` : ''}`;
-    const missed = (unread: Unread): void => {
-      if (unread.key.startsWith(start)) shown.missed([unread]);
-    };
-    const states = from === undefined ? node.reader.all(collection, missed) : changes.since(from, missed);
-    for await (const state of states) {
-      if (state.channel !== 'public' || !state.key.startsWith(start)) continue;
-      const item = shown.one(state.key, () =>
-        isLive(state) ? live(state, idField) : from === undefined ? undefined : ended(state, idField),
-      );
-      if (item !== undefined) yield item;
-    }
-  }
-
-  /** Those who were rated since, with their score as it stands now. */
-  async function* users({ from, owner }: Plan): AsyncGenerator<z.output<typeof ExportedUser>> {
-    let some: Set<unknown> | undefined;
-    if (from !== undefined) {
-      some = new Set();
-      for await (const { key, view } of changes.since(from))
-        if (key.startsWith('ratings/')) some.add(view['to']);
-    }
-    const now = node.env.now();
-    for (const { subject, at } of await node.trust.rated()) {
-      const of = nodeOf(subject) ?? '';
-      if ((owner === 'self' && of !== node.self) || some?.has(subject) === false) continue;
-      let score;
-      try {
-        ({ score } = await node.trust.score(subject));
-      } catch (error) {
-        // One of its ratings cannot be read, which is told where that happens.
-        if (!isOfOneRecord(error)) throw error;
-        continue;
-      }
-      yield {
-        id: subject,
-        owner: of,
-        role: 'user',
-        reputationScore: pointsOf(score),
-        updatedAt: isoTime(Math.min(at, now)),
-      };
-    }
-  }
-
-  async function* items(name: Name, plan: Plan): AsyncGenerator<object> {
-    const section = SECTIONS.find(([collection]) => collection === name);
-    if (section !== undefined) yield* sectionItems(section, plan);
-    else if (name === 'users') yield* users(plan);
-  }
-
-  function headOf(plan: Plan): Record<string, string | number | boolean> {
-    const generatedAt = isoTime(node.env.now());
-    return { schemaVersion: SCHEMA_VERSION, node: node.self, generatedAt, full: plan.from === undefined };
-  }
-
-  async function* asJson(plan: Plan): AsyncGenerator<string> {
-    const hash = createHash('sha256');
-    let count = 0;
-    let text = JSON.stringify(headOf(plan)).slice(0, -1);
-    for (const name of NAMES) {
-      text += `,"${name}":[`;
-      let first = true;
-      for await (const item of items(name, plan)) {
-        const json = JSON.stringify(item);
-        hash.update(`${json}\n`);
-        count++;
-        text += first ? json : `,${json}`;
-        first = false;
-        if (text.length < GATHER) continue;
-        yield text;
-        text = '';
-      }
-      text += ']';
-    }
-    const end = { count, sha256: hash.digest('hex'), cursor: cursorOf(plan.end), ...leftOutOf(plan) };
-    yield `${text},${JSON.stringify(end).slice(1)}`;
-  }
-
-  async function* asLines(plan: Plan): AsyncGenerator<string> {
-    const hash = createHash('sha256');
-    let count = 0;
-    let text = `${JSON.stringify({ kind: 'header', ...headOf(plan) })}\n`;
-    for (const name of NAMES) {
-      for await (const item of items(name, plan)) {
-        const line = `${JSON.stringify({ kind: name, ...item })}\n`;
-        hash.update(line);
-        count++;
-        text += line;
-        if (text.length < GATHER) continue;
-        yield text;
-        text = '';
-      }
-    }
-    const sha256 = hash.digest('hex');
-    const end = { kind: 'end', count, sha256, cursor: cursorOf(plan.end), ...leftOutOf(plan) };
-    yield `${text}${JSON.stringify(end)}\n`;
-  }
-
+  const catalogue = new CatalogueExport(node);
   return router().openapi(exported, async (c) => {
     const { since, owner } = c.req.valid('query');
     const end = await changes.now();
     const shown = new Shown(node.leftOut);
-    const plan: Plan = { from: placeOf(since, end), end, owner, shown };
+    const extent: ExportExtent = { from: placeOf(since, end), end, owner, shown };
     const lines = wantsLines(c.req.header('accept'));
     // Scores are seen from here: who is registered is a part of what is told.
-    const state = [end, plan.from, owner, lines, SCHEMA_VERSION, node.trust.roots()];
+    const state = [end, extent.from, owner, lines, SCHEMA_VERSION, node.trust.roots()];
     const etag = `"${sha256Hex(JSON.stringify(state)).slice(0, 32)}"`;
     const headers = { etag, vary: 'accept', 'content-type': lines ? NDJSON : 'application/json' };
     if (matches(c.req.header('if-none-match'), etag))
       return new Response(null, { status: 304, headers: { etag, vary: 'accept' } });
-    const body = byteStream(encoded(lines ? asLines(plan) : asJson(plan)), (error) =>
-      node.log('an export broke off', { err: error }),
-    );
+    const text = lines ? catalogue.lines(extent) : catalogue.json(extent);
+    const body = byteStream(encoded(text), (error) => node.log('an export broke off', { err: error }));
     return new Response(body, { headers });
   });
-}
-
-/** What is missing, at the end of an export: it was streamed by then. */
-function leftOutOf({ shown }: Plan): { readonly leftOut?: LeftOut[] } {
-  const leftOut = shown.leftOut(false);
-  return leftOut.length === 0 ? {} : { leftOut };
 }
 
 async function* encoded(texts: AsyncGenerator<string>): AsyncGenerator<Uint8Array> {
   const encoder = new TextEncoder();
   for await (const text of texts) yield encoder.encode(text);
-}
-
-function live(state: RecordState, idField: string): object {
-  const json = recordJson(state);
-  json[idField] = json.id;
-  return json;
-}
-
-function ended({ key }: RecordState, idField: string): object {
-  const parts = parseRecordKey(key);
-  const id = publicIdOf(key);
-  return { id, [idField]: id, owner: parts?.owner ?? '', deleted: true };
-}
-
-function cursorOf({ generation, change }: ChangePosition): string {
-  return `${generation}.${change.toString(36)}`;
 }
 
 /** Where a cursor stands in this generation; nothing for one of another, which gets everything. Throws `query-invalid`. */

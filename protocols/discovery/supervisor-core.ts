@@ -1,5 +1,6 @@
 /**
- * Whom to dial, ping and close: pure decisions of the peer supervisor. State and time in, effects out; no I/O.
+ * What the peer supervisor knows, and how events change it; whom to dial, ping and close is in supervisor-decisions.ts. Pure: state and
+ * time in, no I/O.
  *
  * Registered peers are redialled for ever, each on its own clock, so that a dead one holds up nobody. The wait grows
  * with the outage, not with the number of tries: after 30 s away the next try is at most 7.5 s off, after six minutes
@@ -44,7 +45,7 @@ export interface BootstrapTarget {
   readonly address: string;
 }
 
-interface Entry {
+export interface Entry {
   readonly target: Target;
   /** Of a bootstrap address only once it has been reached. */
   peerId: string | undefined;
@@ -87,13 +88,6 @@ export type SupervisorEvent =
   /** `inconclusive`: our own loop stood still meanwhile, which says nothing about the peer. */
   | { readonly type: 'pinged'; readonly linkId: string; readonly result: 'ok' | 'failed' | 'inconclusive' }
   | { readonly type: 'dial-now'; readonly peerId: string };
-
-/** What to do; each dial is answered by `dialled` or `dial-failed`, each ping by `pinged`. */
-export interface SupervisorEffects {
-  readonly dials: readonly { readonly key: string; readonly target: Target; readonly attempt: number }[];
-  readonly pings: readonly string[];
-  readonly closes: readonly string[];
-}
 
 export function emptyState(self: string, targetDegree: number): SupervisorState {
   return { self, targetDegree, entries: new Map(), links: new Map(), networkBackAt: -Infinity };
@@ -259,85 +253,5 @@ function closed(state: SupervisorState, id: string, now: number, random: () => n
     if (stable || entry.outageSince === undefined) entry.outageSince = now;
     // at once after a connection that had lasted, a little apart so that both sides do not dial in the same instant
     retryIn(entry, stable ? random() * 250 : backoff(now - entry.outageSince, random()), now);
-  }
-}
-
-/** What is to be done now. Marks what it returns as under way. */
-export function decide(state: SupervisorState, now: number, random: () => number): SupervisorEffects {
-  const pings: string[] = [];
-  const closes: string[] = [];
-  const connected = new Set<string>();
-  for (const link of state.links.values()) {
-    if (link.dead) {
-      closes.push(link.id);
-      continue;
-    }
-    connected.add(link.peerId);
-    if (link.pinging || now < link.nextPingAt) continue;
-    const registered = state.entries.get(link.peerId)?.target.kind === 'registered';
-    link.pinging = true;
-    link.nextPingAt =
-      now +
-      (registered ? SUPERVISOR_LIMITS.pingMs : SUPERVISOR_LIMITS.strangerPingMs) * (0.8 + random() * 0.4);
-    pings.push(link.id);
-  }
-
-  const due: Entry[] = [];
-  let dialing = 0;
-  let candidatesDialing = 0;
-  for (const entry of state.entries.values()) {
-    if (entry.dialing) {
-      dialing++;
-      if (entry.target.kind === 'candidate') candidatesDialing++;
-    } else if (entry.peerId !== undefined && connected.has(entry.peerId)) {
-      if (entry.outageSince !== undefined && hasStableLink(state, entry.peerId, now))
-        entry.outageSince = undefined;
-    } else if (now >= entry.nextTryAt) {
-      due.push(entry);
-    }
-  }
-  due.sort((a, b) => rank(a) - rank(b) || overdue(b, now) - overdue(a, now));
-
-  const dials: { key: string; target: Target; attempt: number }[] = [];
-  let degree = connected.size + candidatesDialing;
-  for (const entry of due) {
-    if (dialing >= SUPERVISOR_LIMITS.dials) break;
-    if (entry.target.kind === 'candidate') {
-      if (degree >= state.targetDegree || candidatesDialing * 2 >= SUPERVISOR_LIMITS.dials) continue;
-      candidatesDialing++;
-      degree++;
-    }
-    dialing++;
-    entry.dialing = true;
-    dials.push({ key: keyOf(entry.target), target: entry.target, attempt: entry.tries });
-  }
-  return { dials, pings, closes };
-}
-
-function hasStableLink(state: SupervisorState, peerId: string, now: number): boolean {
-  for (const link of state.links.values()) {
-    if (link.peerId === peerId && !link.dead && now - link.openedAt >= SUPERVISOR_LIMITS.stableMs)
-      return true;
-  }
-  return false;
-}
-
-/**
- * How late a try is, in units of its own wait. A peer lost just now soon overtakes those long dead, and yet every one
- * comes to its turn, however many of them swallow their five seconds.
- */
-function overdue(entry: Entry, now: number): number {
-  return (now - entry.nextTryAt) / entry.wait;
-}
-
-/** Registered peers before bootstrap addresses before candidates. */
-function rank(entry: Entry): number {
-  switch (entry.target.kind) {
-    case 'registered':
-      return 0;
-    case 'bootstrap':
-      return 1;
-    case 'candidate':
-      return 2;
   }
 }

@@ -1,13 +1,13 @@
 import { type Env, every, type Timer } from '../env.ts';
 import {
   apply,
-  decide,
   emptyState,
   SUPERVISOR_LIMITS,
   type SupervisorEvent,
   type SupervisorState,
   type Target,
 } from './supervisor-core.ts';
+import { decide } from './supervisor-decisions.ts';
 
 /** What the supervisor needs of the host. */
 export interface SupervisorComponents {
@@ -59,7 +59,7 @@ export interface SupervisorOptions {
 /** How finely the times of the supervisor are kept: the shortest of them is five times as long. */
 const TICK_MS = 200;
 
-/** Runs the decisions of supervisor-core over a host. */
+/** Runs the supervisor's decisions over a host. */
 export function createSupervisor(components: SupervisorComponents, options: SupervisorOptions): Supervisor {
   return new HostSupervisor(components, options);
 }

@@ -31,8 +31,15 @@ export const EPOCH_FULL = 'epoch-full';
 /** Thrown by `draftEdit` where the state does not hold enough: the ledger has the record evaluated whole and drafts again. */
 export const RECORD_PARTIAL = 'record-partial';
 
+export function recordMerging(): AgrinetError {
+  return new AgrinetError(
+    'record-merging',
+    'what was written to this record at the same time is still being merged; try again in a moment',
+  );
+}
+
 /** Who writes and in which epoch. */
-export interface Pen {
+export interface Writer {
   readonly author: PeerId;
   readonly epoch: string;
 }
@@ -77,7 +84,7 @@ function withoutPersonalFields(patch: Patch): Patch {
 
 /** A fact; throws `fields-invalid`. Its key is the hash of its bytes: the same fact twice is one record. */
 export function draftFact(
-  pen: Pen,
+  writer: Writer,
   collectionName: string,
   given: Patch,
   channel: Channel = 'public',
@@ -91,7 +98,7 @@ export function draftFact(
     .map((field) => `${field}: required`);
   refuse([...missing, ...patchProblems(collection, fields)]);
   const d = encodeCbor(present);
-  const key = recordKey(collection.name, pen.author, contentId(sha256(d), channel));
+  const key = recordKey(collection.name, writer.author, contentId(sha256(d), channel));
   return { key, channel, ops: [encodeOp({ v: 1, c: collection.name, k: '', t: 'fact', d })] };
 }
 
@@ -105,7 +112,7 @@ const parseOpId = (text: string): OpId => {
  * and `record-ended` (a tombstone or an erasure ends a record for good), `record-merging`, and to the ledger `EPOCH_FULL` and `RECORD_PARTIAL`.
  */
 export function draftEdit(
-  pen: Pen,
+  writer: Writer,
   key: RecordKey,
   channel: Channel,
   known: RecordState | undefined,
@@ -118,15 +125,11 @@ export function draftEdit(
   if (known?.tombstone === true || known?.erased === true)
     throw new AgrinetError('record-ended', 'this record was deleted; create a new one');
   refuse(patchProblems(collection, patch));
-  if (known?.unmerged !== undefined)
-    throw new AgrinetError(
-      'record-merging',
-      'what was written to this record at the same time is still being merged; try again in a moment',
-    );
+  if (known?.unmerged !== undefined) throw recordMerging();
   const state: OpenState | RecordState = known ?? emptyState(key, collection, channel);
   const creates = channel === 'public' && !state.exists;
   if (creates) refuse(collection.required.filter((f) => patch[f] === undefined).map((f) => `${f}: required`));
-  const actor = actorOf(pen.author, pen.epoch, key);
+  const actor = actorOf(writer.author, writer.epoch, key);
   const { heads, fieldOps, seq: last } = baseOf(state, actor, Object.keys(patch));
   const ops: FieldOp[] = [];
   for (const [field, value] of Object.entries(patch)) {
@@ -177,13 +180,13 @@ function baseOf(state: OpenState | RecordState, actor: string, fields: readonly 
 
 /** The creation of a private record; its channel is its own key. The same members and `nonce` (16 bytes, random unless it is to be found again) make the same record. */
 export function draftPrivate(
-  pen: Pick<Pen, 'author'>,
+  writer: Pick<Writer, 'author'>,
   collectionName: string,
   members: Omit<Membership, 'owner'>,
   nonce: Uint8Array,
 ): Draft {
-  const d = encodeMembership({ owner: pen.author, ...members }, nonce);
-  const key = recordKey(collectionNamed(collectionName).name, pen.author, contentId(sha256(d)));
+  const d = encodeMembership({ owner: writer.author, ...members }, nonce);
+  const key = recordKey(collectionNamed(collectionName).name, writer.author, contentId(sha256(d)));
   return { key, channel: key, ops: [encodeOp({ v: 1, c: collectionName, k: '', t: 'create', d })] };
 }
 

@@ -1,27 +1,19 @@
-import { AgrinetError } from '../errors.ts';
 import type { Entry } from '../feed/entry.ts';
 import type { Erasure } from '../feed/erasure.ts';
-import { APPLIED, applyFast, emptyState } from '../open-dialog/fast-path.ts';
+import { APPLIED, applyFast } from '../open-dialog/fast-path.ts';
 import type { Merges } from '../open-dialog/merger.ts';
-import { actorOf, type ReadOp, readOp } from '../open-dialog/read-op.ts';
-import {
-  type Membership,
-  MERGE,
-  type OpenState,
-  openState,
-  type OpRef,
-  type PlacedOp,
-  type RecordState,
-  type Verdict,
-} from '../open-dialog/record.ts';
+import { type ReadOp, readOp } from '../open-dialog/read-op.ts';
+import { MERGE, type OpRef, type PlacedOp, type RecordState, type Verdict } from '../open-dialog/record.ts';
 import { type Evaluation, evaluate } from '../open-dialog/rule.ts';
-import { type Collection, collectionOf } from '../open-dialog/schema.ts';
 import { withoutMerge, withValues } from '../open-dialog/values.ts';
-import type { PeerId } from '../wire/identity.ts';
 import type { Channel, RecordKey } from '../wire/ids.ts';
+import { CommitRecords } from './commit-records.ts';
+import { DraftBase } from './draft-base.ts';
+import { recordMerging, type Writer } from './drafts.ts';
 import { Erasing } from './erasing.ts';
 import { placedOps } from './placed-ops.ts';
 import type { LedgerStore, RecordChange } from './ports.ts';
+import { RecordOps } from './record-ops.ts';
 import { sliced, type Turn } from './turn.ts';
 
 /** The verdict on one op, and whether the op is new or was evaluated again. */
@@ -34,7 +26,7 @@ export interface EvaluatedOp {
 
 /**
  * Takes effect: what the ops of one commit do to their records. Local writes and remote entries both go through here. The fast
- * road applies an op to the cached state; what it cannot decide is evaluated whole, by the rule and with every op the record has, in
+ * path applies an op to the cached state; what it cannot decide is evaluated whole, by the rule and with every op the record has, in
  * slices of this thread: op states, heads and digests wait for nobody. Where that shows real concurrency the values are Automerge's,
  * and come with the same commit or, marked until then, with a later one.
  */
@@ -42,58 +34,44 @@ export class Effects {
   readonly #store: LedgerStore;
   readonly #merges: Merges;
   readonly #turn: Turn;
-  readonly #before = new Map<RecordKey, RecordState | undefined>();
-  /** Records that are changed in place; only those of `#changed` are written. */
-  readonly #now = new Map<RecordKey, OpenState>();
-  readonly #changed = new Set<RecordKey>();
-  readonly #fresh = new Map<RecordKey, PlacedOp[]>();
+  readonly #records: CommitRecords;
+  readonly #ops: RecordOps;
+  readonly #base: DraftBase;
   readonly #toReplay = new Set<RecordKey>();
   /** Records whose stored ops may get another verdict than they have. */
   readonly #again = new Set<RecordKey>();
   /** Records that somebody here writes to and waits for. */
   readonly #own = new Set<RecordKey>();
   readonly #evaluated: EvaluatedOp[] = [];
+  /** Private records whose creation came or went: what stands in their channels is evaluated again. */
+  readonly #turned: Channel[] = [];
   /** Records to evaluate again when what they lack comes; those of a private channel's facts also when its creation goes. */
   readonly lacking: { lacks: string; key: RecordKey }[] = [];
-
-  readonly #effective: (ref: OpRef) => boolean;
   /** What the erasures of this commit do to entries. */
   readonly erasing: Erasing;
+  /** Ops that go with entries that are forgotten, and records of which nothing is left then. */
+  readonly dropped: { readonly ref: OpRef; readonly key: RecordKey }[] = [];
+  readonly gone = new Set<RecordKey>();
 
-  /** `effective` says of a stored op whether it stands below every fork of its feed. */
-  constructor(store: LedgerStore, merges: Merges, effective: (ref: OpRef) => boolean, turn: Turn) {
+  /** `isEffective` says of a stored op whether it stands below every fork of its feed. */
+  constructor(store: LedgerStore, merges: Merges, isEffective: (ref: OpRef) => boolean, turn: Turn) {
     this.#store = store;
     this.#merges = merges;
     this.#turn = turn;
-    this.#effective = effective;
     this.erasing = new Erasing(store, turn);
+    this.#records = new CommitRecords(store, turn);
+    this.#ops = new RecordOps(store, isEffective, this.erasing, turn);
+    this.#base = new DraftBase(this.#records, this.#ops, merges, turn);
   }
 
   /** Reads the records of these keys, each once. */
-  async load(keys: Iterable<RecordKey>): Promise<void> {
-    const missing = [...new Set(keys)].filter((key) => !this.#before.has(key));
-    if (missing.length === 0) return;
-    const states = await this.#store.records(missing, this.#turn);
-    missing.forEach((key, i) => this.#before.set(key, states[i]));
+  load(keys: Iterable<RecordKey>): Promise<void> {
+    return this.#records.load(keys);
   }
 
   /** A loaded record as it stands within this commit. */
   state(key: RecordKey): RecordState | undefined {
-    return this.#now.get(key) ?? this.#before.get(key);
-  }
-
-  /** Members of the record whose channel an op stands in; loaded before. */
-  #members(placed: { readonly channel: Channel }): Membership | undefined {
-    return placed.channel === 'public' ? undefined : this.state(placed.channel)?.members;
-  }
-
-  /** The record as this commit changes it. */
-  #open(key: RecordKey, collection: Collection, channel: Channel): OpenState {
-    const known = this.#now.get(key);
-    if (known !== undefined) return known;
-    const open = openState(this.#before.get(key) ?? emptyState(key, collection, channel));
-    this.#now.set(key, open);
-    return open;
+    return this.#records.state(key);
   }
 
   /**
@@ -118,13 +96,10 @@ export class Effects {
     }
     const { key, reading } = read;
     if (reading.kind === 'erasure') this.erasing.add(reading.erasure);
-    const fresh = this.#fresh.get(key);
-    if (fresh === undefined) this.#fresh.set(key, [placed]);
-    else fresh.push(placed);
+    this.#ops.add(key, placed);
     if (this.#toReplay.has(key)) return undefined;
-    this.#changed.add(key);
-    const state = this.#open(key, read.collection, placed.channel);
-    const verdict = applyFast(state, read, placed, this.#members(placed));
+    const state = this.#records.change(key, read.collection, placed.channel);
+    const verdict = applyFast(state, read, placed, this.#records.members(placed));
     if (verdict === undefined) {
       this.#toReplay.add(key);
       // It takes back what has been applied.
@@ -144,17 +119,10 @@ export class Effects {
     return APPLIED;
   }
 
-  /** Private records whose creation came or went: what stands in their channels is evaluated again. */
-  readonly #turned: Channel[] = [];
-
   /** A private fact depends on its channel's creation for good, whichever of the two comes first. */
   #standsIn(channel: Channel, key: RecordKey): void {
     if (channel !== 'public' && channel !== key) this.lacking.push({ lacks: channel, key });
   }
-
-  /** Ops that go with entries that are forgotten, and records of which nothing is left then. */
-  readonly dropped: { readonly ref: OpRef; readonly key: RecordKey }[] = [];
-  readonly gone = new Set<RecordKey>();
 
   /** Takes these ops out of a record. `isAll`: nothing else is held of it, so it is not evaluated but goes. */
   async drop(key: RecordKey, refs: readonly OpRef[], isAll: boolean): Promise<void> {
@@ -163,7 +131,7 @@ export class Effects {
     for (const ref of refs) this.dropped.push({ ref, key });
     if (!isAll) return this.again(key);
     // What stands in its channel may be going too: that is evaluated when all of it has gone.
-    this.#empty(key, false);
+    this.#records.empty(key);
     this.gone.add(key);
   }
 
@@ -180,54 +148,15 @@ export class Effects {
     if (entry.header.channel !== 'public') keys.push(entry.header.channel);
     await this.load(keys);
     for (const { placed, read: what } of read) {
-      if (!('problem' in what) && what.reading.kind === 'change' && this.#isUnknown(what, placed))
-        await this.#meet(what.key, what.collection, placed);
+      await this.#base.meet(what, placed);
       this.#take(placed, what);
       if (this.#turn.isOver()) await this.#turn.next();
     }
   }
 
-  /** Whether the state cannot tell if this actor has written to the record before. */
-  #isUnknown({ key, reading }: Extract<ReadOp, { reading: unknown }>, { author, epoch }: PlacedOp): boolean {
-    const state = this.state(key);
-    if (reading.kind !== 'change' || state?.rest?.actors === undefined) return false;
-    const actor = reading.change.actor;
-    return actor === actorOf(author, epoch, key) && state.seqs[actor] === undefined;
-  }
-
-  /** Notes an actor whose feed holds nothing of the record as one that begins: most of those the state does not know do. */
-  async #meet(
-    key: RecordKey,
-    collection: Collection,
-    { author, channel, epoch }: Pick<PlacedOp, 'author' | 'channel' | 'epoch'>,
-  ): Promise<boolean> {
-    const here = this.#fresh.get(key)?.some((op) => op.author === author && op.epoch === epoch) === true;
-    if (here || (await this.#store.hasOps(key, { author, channel, epoch }))) return false;
-    this.#open(key, collection, channel).seqs[actorOf(author, epoch, key)] = [0, 0];
-    return true;
-  }
-
-  /**
-   * Makes ready what a change of this author's epoch is drafted on, after `draftEdit` has thrown `RECORD_PARTIAL`. Throws
-   * `record-merging` when the record cannot be merged now.
-   */
-  async whole(key: RecordKey, pen: { readonly author: PeerId; readonly epoch: string }): Promise<void> {
-    const state = this.state(key);
-    const collection = collectionOf(key);
-    if (state === undefined || collection === undefined) return;
-    const rest = state.rest;
-    if (rest?.heads === undefined && rest?.values === undefined)
-      if (await this.#meet(key, collection, { ...pen, channel: state.channel })) return;
-    const ops = await this.#ops(key);
-    const actor = actorOf(pen.author, pen.epoch, key);
-    const { input, follows } = await sliced(
-      evaluate(key, ops.counted, this.#members(state), actor),
-      this.#turn,
-    );
-    if (input === undefined || follows === undefined) return;
-    const fieldOps = await this.#turn.away(() => this.#merges.visibleAt(key, input, follows));
-    if (fieldOps === undefined) throw merging();
-    this.#open(key, collection, state.channel).base = { ...follows, fieldOps };
+  /** Makes ready what a change of this writer is drafted on, after `draftEdit` has thrown `RECORD_PARTIAL`. Throws `record-merging`. */
+  whole(key: RecordKey, writer: Writer): Promise<void> {
+    return this.#base.prepare(key, writer);
   }
 
   /** A record whose ops no longer all have effect, or that waited for something that came. */
@@ -256,39 +185,20 @@ export class Effects {
     }
   }
 
-  /** The ops of a record that have effect, those of this commit last; and those that a fork has taken it from. */
-  async #ops(key: RecordKey): Promise<{ counted: PlacedOp[]; stored: number; forked: PlacedOp[] }> {
-    const stored: PlacedOp[] = [];
-    const forked: PlacedOp[] = [];
-    for (const ref of await this.#store.recordOps(key, this.#turn)) {
-      if (this.#turn.isOver()) await this.#turn.next();
-      if (this.erasing.isErased(ref)) continue;
-      if (this.#effective(ref)) stored.push(ref);
-      else forked.push(ref);
-    }
-    const fresh = (this.#fresh.get(key) ?? []).filter((ref) => !this.erasing.isErased(ref));
-    return {
-      counted: [...stored, ...fresh],
-      stored: stored.length,
-      forked,
-    };
-  }
-
   async #evaluateWhole(key: RecordKey): Promise<void> {
-    const { counted: ops, stored, forked } = await this.#ops(key);
+    const { effective: ops, stored, forked } = await this.#ops.of(key);
     for (const ref of forked)
       this.#evaluated.push({ ref, key, verdict: { state: 'void', code: 'forked' }, fresh: false });
     const first = ops[0];
     if (first === undefined) {
-      this.#empty(key);
+      if (this.#records.empty(key)?.members !== undefined) this.#turned.push(key);
       return;
     }
     if (first.channel !== 'public') await this.load([first.channel]);
     const before = this.state(key);
-    const members = this.#members(first);
-    const evaluation = await sliced(evaluate(key, ops, members), this.#turn);
+    const evaluation = await sliced(evaluate(key, ops, this.#records.members(first)), this.#turn);
     const { verdicts, outline: state } = evaluation;
-    this.#set(key, await this.#merged(key, evaluation));
+    this.#records.set(key, await this.#merged(key, evaluation));
     const mayDiffer = this.#again.has(key) || (before?.waiting ?? 0) > 0;
     const listed = mayDiffer ? await this.#listed(ops.slice(0, stored), verdicts) : undefined;
     for (const [i, verdict] of verdicts.entries()) {
@@ -323,25 +233,11 @@ export class Effects {
     const values = linear ?? (await this.#turn.away(() => this.#merges.merge(key, input)));
     if (typeof values === 'object') return withValues(outline, values);
     // An end needs no values.
-    if (this.#own.has(key) && !outline.tombstone) throw merging();
-    const before = this.#before.get(key);
+    if (this.#own.has(key) && !outline.tombstone) throw recordMerging();
+    const before = this.#records.before(key);
     const isErased = this.erasing.erased.some((each) => each.key === key);
     this.lacking.push({ lacks: MERGE, key });
     return withoutMerge(outline, before === undefined || isErased ? outline : before, values);
-  }
-
-  #set(key: RecordKey, state: RecordState): void {
-    this.#now.set(key, openState(state));
-    this.#changed.add(key);
-  }
-
-  /** Nothing of the record has effect any more: the next op finds it as if it had never been. */
-  #empty(key: RecordKey, tellChannel = true): void {
-    const before = this.state(key);
-    const collection = collectionOf(key);
-    if (before === undefined || collection === undefined) return;
-    this.#set(key, emptyState(key, collection, before.channel));
-    if (tellChannel && before.members !== undefined) this.#turned.push(key);
   }
 
   /** The last verdict on every op that was evaluated. */
@@ -359,26 +255,9 @@ export class Effects {
 
   /** The records that this commit changes. */
   changes(): RecordChange[] {
-    return [...this.#changed].flatMap((key) => {
-      const after = this.#now.get(key);
-      return after === undefined ? [] : [{ key, before: this.#before.get(key), after: closed(after) }];
-    });
+    return this.#records.changes();
   }
 }
 
 /** Ops whose verdicts are looked up at once. */
 const LOOKED_UP = 500;
-
-function merging(): AgrinetError {
-  return new AgrinetError(
-    'record-merging',
-    'what was written to this record at the same time is still being merged; try again in a moment',
-  );
-}
-
-/** A state as it is stored: without what one draft needed, and without actors that were only met. */
-function closed(state: OpenState): RecordState {
-  delete state.base;
-  for (const [actor, [seq]] of Object.entries(state.seqs)) if (seq === 0) delete state.seqs[actor];
-  return state;
-}

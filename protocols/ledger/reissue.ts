@@ -80,13 +80,13 @@ function eraseAgain({ bytes, channel }: PlacedOp, record: RecordKey): WriteReque
 function restore(key: RecordKey, before: RecordState): WriteRequest {
   return {
     keys: [key],
-    draft: (pen, read) => {
+    draft: (writer, read) => {
       const now = read(key);
       // What was deleted before the fork shows again without the deletion, and is deleted again.
       const gone = Object.keys(now?.view ?? {}).filter((field) => !Object.hasOwn(before.view, field));
       const patch = { ...Object.fromEntries(gone.map((field) => [field, undefined])), ...before.view };
       const isEnded = now?.tombstone === true || now?.erased === true;
-      return isEnded ? [] : [draftEdit(pen, key, before.channel, now, patch)];
+      return isEnded ? [] : [draftEdit(writer, key, before.channel, now, patch)];
     },
   };
 }

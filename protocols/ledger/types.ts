@@ -12,14 +12,14 @@ import type { Merges } from '../open-dialog/merger.ts';
 import type { RecordState } from '../open-dialog/record.ts';
 import type { Identity, PeerId } from '../wire/identity.ts';
 import type { Channel, RecordKey } from '../wire/ids.ts';
-import type { Draft, Pen } from './drafts.ts';
+import type { Draft, Writer } from './drafts.ts';
 import type { FeedLook } from './forgetting.ts';
 import type { LedgerStore, RecordChange } from './ports.ts';
 
 /** A local write: the records it looks at, and what it drafts once they are loaded. Throwing refuses it alone. */
 export interface WriteRequest {
   readonly keys: readonly RecordKey[];
-  draft(pen: Pen, read: (key: RecordKey) => RecordState | undefined): readonly Draft[];
+  draft(writer: Writer, read: (key: RecordKey) => RecordState | undefined): readonly Draft[];
 }
 
 /** A write that is on disk: the records as they stood before and stand now, in the order of the drafts. */

@@ -24,9 +24,9 @@ export function createCatalogue(ledger: Ledger, self: PeerId, env: Pick<Env, 'no
       const collection = parts?.collection ?? '';
       if (collection === 'contracts') return patchContract(records, key, body);
       const fields = scalarsOf(collection, collection === 'listings' ? withPlace(body) : body);
-      return records.save(key, (known, pen) => {
+      return records.save(key, (known, writer) => {
         if (known?.exists !== true) throw new AgrinetError('not-found', 'Not found');
-        return draftEdit(pen, key, known.channel, known, fields);
+        return draftEdit(writer, key, known.channel, known, fields);
       });
     },
     async remove(key) {
@@ -40,22 +40,22 @@ export function createCatalogue(ledger: Ledger, self: PeerId, env: Pick<Env, 'no
       requirePrice(fields['price'], fields['date'], env.now());
       const written = await ledger.write({
         keys: [],
-        draft: (pen) => [draftFact(pen, 'prices', fields)],
+        draft: (writer) => [draftFact(writer, 'prices', fields)],
       });
       return savedOf(written, 0);
     },
     putProfile(fields) {
       const key = records.key('nodes', 'profile');
-      return records.save(key, (known, pen) =>
-        draftEdit(pen, key, 'public', known, { nodeId: self, ...fields }),
+      return records.save(key, (known, writer) =>
+        draftEdit(writer, key, 'public', known, { nodeId: self, ...fields }),
       );
     },
     createContract: (...wish) => createContract(records, env.bytes, wish),
     settleConflict(key, field, value) {
-      return records.save(key, (known, pen) => {
+      return records.save(key, (known, writer) => {
         if (known?.conflicts[field] === undefined)
           throw new AgrinetError('not-found', `${field} of this record is not in conflict`);
-        return draftEdit(pen, key, known.channel, known, { [field]: value });
+        return draftEdit(writer, key, known.channel, known, { [field]: value });
       });
     },
   };

@@ -1,9 +1,8 @@
 import { AgrinetError } from '../errors.ts';
-import { draftEdit, draftPrivate, type Patch } from '../ledger/drafts.ts';
+import { draftEdit, type Patch } from '../ledger/drafts.ts';
 import type { Ledger } from '../ledger/types.ts';
 import type { RecordState } from '../open-dialog/record.ts';
 import { type Page, paged, readOne, type Unread } from '../unread.ts';
-import { sha256 } from '../wire/bytes.ts';
 import type { RecordKey } from '../wire/ids.ts';
 import { LIMITS } from '../wire/limits.ts';
 import { type ConversationAccess, conversationOf, notFound } from './conversation-access.ts';
@@ -16,7 +15,7 @@ import type {
   ConversationQuery,
   NewConversation,
 } from './conversation-types.ts';
-import { savedOf } from './own-records.ts';
+import { nonceFor, OwnRecords, savedOf } from './own-records.ts';
 import { nodeOf } from './party.ts';
 
 /** Conversations looked at for one page of a list. */
@@ -30,10 +29,10 @@ export async function editConversation(
 ): Promise<RecordState> {
   const written = await ledger.write({
     keys: [key],
-    draft(pen, read) {
+    draft(writer, read) {
       const state = read(key);
       if (state?.members === undefined) throw notFound();
-      return [draftEdit(pen, key, state.channel, state, fields(state))];
+      return [draftEdit(writer, key, state.channel, state, fields(state))];
     },
   });
   return savedOf(written, 0).state;
@@ -60,21 +59,11 @@ export class ConversationDocuments {
     const nodes = [...new Set([self, ...users.flatMap((user) => nodeOf(user) ?? [])])];
     if (nodes.length > LIMITS.participants)
       throw new AgrinetError('fields-invalid', `participants: of at most ${LIMITS.participants} nodes`);
-    const salt = id === undefined ? bytes(16) : sha256(new TextEncoder().encode(id)).subarray(0, 16);
-    const field = writeParticipants(users, salt);
-    const members = { writers: nodes, participants: nodes };
-    const created = draftPrivate({ author: self }, 'conversations', members, participantsNonce(field));
-    const { key, channel } = created;
+    const field = writeParticipants(users, nonceFor(id, bytes));
     const fields = { title, pinned: false, participants: field, metadata };
-    const written = await ledger.write({
-      keys: [key],
-      draft(pen, read) {
-        const known = read(key);
-        if (known?.exists === true) return [draftEdit(pen, key, channel, known, {})];
-        return [created, draftEdit(pen, key, channel, undefined, fields)];
-      },
-    });
-    return conversationOf(savedOf(written, written.records.length - 1).state, users);
+    const records = new OwnRecords(ledger, self);
+    const saved = await records.savePrivate('conversations', nodes, participantsNonce(field), fields);
+    return conversationOf(saved.state, users);
   }
 
   async list(caller: Caller, { participant, limit, cursor }: ConversationQuery): Promise<Page<Conversation>> {

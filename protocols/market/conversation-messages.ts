@@ -46,10 +46,10 @@ export class ConversationMessages {
     if (isLive(known)) return known;
     const written = await ledger.write({
       keys: [channel],
-      draft: (pen, read) => {
+      draft: (writer, read) => {
         const seen = writeSeen(view.heads((key) => read(key)?.exists === true));
         const fields = { ...this.#fields(message, participants), from, nonce, seen: seen || undefined };
-        const draft = draftFact(pen, 'messages', fields, channel);
+        const draft = draftFact(writer, 'messages', fields, channel);
         const hash = parseRecordKey(draft.key)?.id ?? '';
         const { sentAt } = fields;
         view.drafted = { key: draft.key, hash, seen: readSeen(seen), sentAt, nonce, created: [0, 0] };

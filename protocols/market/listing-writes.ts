@@ -23,10 +23,10 @@ export function listingWrites(records: OwnRecords, env: Pick<Env, 'now' | 'bytes
       const fields = { status: 'active', ...scalarsOf('listings', rest) };
       requireName(fields);
       const key = records.key('listings', id);
-      return records.save(key, (known, pen) => {
+      return records.save(key, (known, writer) => {
         if (known?.exists === true && !known.tombstone)
           throw new AgrinetError('listing-exists', `listing ${id} exists; change it with PATCH or PUT`);
-        return draftEdit(pen, key, 'public', known, fields);
+        return draftEdit(writer, key, 'public', known, fields);
       });
     },
     async putListing(id, body) {
@@ -34,9 +34,9 @@ export function listingWrites(records: OwnRecords, env: Pick<Env, 'now' | 'bytes
       const fields = { status: 'active', ...scalarsOf('listings', withPlace(body)) };
       requireName(fields);
       const key = records.key('listings', id);
-      return records.save(key, (known, pen) => {
+      return records.save(key, (known, writer) => {
         const gone = Object.keys(known?.view ?? {}).filter((field) => !Object.hasOwn(fields, field));
-        return draftEdit(pen, key, 'public', known, {
+        return draftEdit(writer, key, 'public', known, {
           ...Object.fromEntries(gone.map((f) => [f, undefined])),
           ...fields,
         });
@@ -58,11 +58,11 @@ export function listingWrites(records: OwnRecords, env: Pick<Env, 'now' | 'bytes
         throw new AgrinetError('fields-invalid', 'price and priceDate: required');
       const key = records.key('listings', id);
       // Held against what stands there inside the write: two imports at once end at the newer price, whoever comes first.
-      return records.save(key, (known, pen) => {
+      return records.save(key, (known, writer) => {
         if (known?.exists !== true)
-          return draftEdit(pen, key, 'public', known, { status: 'active', ...fields });
+          return draftEdit(writer, key, 'public', known, { status: 'active', ...fields });
         const newer = replacesPriceOf(known.view['priceDate'], priceDate, env.now());
-        return draftEdit(pen, key, 'public', known, newer ? fields : {});
+        return draftEdit(writer, key, 'public', known, newer ? fields : {});
       });
     },
   };

@@ -66,7 +66,10 @@ export function createRatingSubmission(parts: SubmissionParts): RatingSubmission
       tags,
       supersedes: current === undefined ? undefined : parseRecordKey(current.id)?.id,
     };
-    const { records } = await ledger.write({ keys: [], draft: (pen) => [draftFact(pen, 'ratings', fields)] });
+    const { records } = await ledger.write({
+      keys: [],
+      draft: (writer) => [draftFact(writer, 'ratings', fields)],
+    });
     const state = records[0]?.after;
     if (state === undefined) throw new AgrinetError('internal', 'a written rating has no state');
     const rating = ratings.read(state);

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import * as Automerge from '@automerge/automerge';
-import type { Draft, Patch, Pen } from '../../protocols/ledger/drafts.ts';
+import type { Draft, Patch, Writer } from '../../protocols/ledger/drafts.ts';
 import { draftEdit, draftFact, draftPrivate, draftTombstone } from '../../protocols/ledger/drafts.ts';
 import type { Received } from '../../protocols/ledger/types.ts';
 import { encodeOp } from '../../protocols/feed/op.ts';
@@ -100,7 +100,7 @@ class Schedule {
   async #write(
     writer: Replica,
     keys: readonly RecordKey[],
-    draft: (pen: Pen, read: (key: RecordKey) => RecordState | undefined) => readonly Draft[],
+    draft: (pen: Writer, read: (key: RecordKey) => RecordState | undefined) => readonly Draft[],
   ): Promise<void> {
     await writer.ledger.write({ keys, draft });
   }
@@ -137,7 +137,7 @@ class Schedule {
     await this.#write(writer, [key], () => [draftTombstone(key, 'public')]);
   }
 
-  #price(pen: Pen): Draft {
+  #price(pen: Writer): Draft {
     return draftFact(pen, 'prices', {
       date: '2026-01-15',
       market: this.#text(),

@@ -1,4 +1,4 @@
-import { draftEdit, draftFact, draftPrivate, type Pen } from '../../protocols/ledger/drafts.ts';
+import { draftEdit, draftFact, draftPrivate, type Writer } from '../../protocols/ledger/drafts.ts';
 import { bindingNonce } from '../../protocols/market/contract-book/binding.ts';
 import { sealTransition } from '../../protocols/market/contract/statement.ts';
 import { COLLECTIONS, type Collection, type FieldRule } from '../../protocols/open-dialog/schema.ts';
@@ -155,7 +155,7 @@ export function extremesFor(random: Random, host: PeerId): Extremes {
   const epoch = random.hex(8);
   const open = (hand: Hand, other: Hand, collection: Collection, channel: RecordKey | 'public'): void => {
     for (const [i, fields] of extremeRecords(collection).entries()) {
-      const pen: Pen = hand.pen;
+      const pen: Writer = hand.pen;
       if (collection.kind === 'fact') {
         const draft = draftFact(pen, collection.name, { ...fields }, channel);
         keys.push(draft.key);

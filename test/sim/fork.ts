@@ -8,7 +8,7 @@ import {
   draftFact,
   draftPrivate,
   draftTombstone,
-  type Pen,
+  type Writer,
 } from '../../protocols/ledger/drafts.ts';
 import { rangeItems, rangeRequest } from '../../protocols/mycelium/range.ts';
 import type { RecordState } from '../../protocols/open-dialog/record.ts';
@@ -46,7 +46,7 @@ function identities(random: () => number, count: number): Identity[] {
   );
 }
 
-const price = (pen: Pen, value: number) =>
+const price = (pen: Writer, value: number) =>
   draftFact(pen, 'prices', {
     date: '2026-01-15',
     market: 'Nakuru',

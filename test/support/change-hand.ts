@@ -5,19 +5,19 @@ import { actorOf } from '../../protocols/open-dialog/read-op.ts';
 import { COLLECTIONS } from '../../protocols/open-dialog/schema.ts';
 import { sha256Hex } from '../../protocols/wire/bytes.ts';
 import { recordKey, type RecordKey } from '../../protocols/wire/ids.ts';
-import type { Pen } from '../../protocols/ledger/drafts.ts';
+import type { Writer } from '../../protocols/ledger/drafts.ts';
 
 /** Ops of one public record of the pen's own, each right after the one before: much cheaper to make than drafts against a store. */
 export class ChangeHand {
   readonly key: RecordKey;
-  readonly #pen: Pen;
+  readonly #pen: Writer;
   readonly #collection: string;
   readonly #visible = new Map<string, { counter: number; actor: string }>();
   #seq = 0;
   #startOp: number;
   #heads: string[];
 
-  constructor(pen: Pen, collection: string, id: string) {
+  constructor(pen: Writer, collection: string, id: string) {
     const known = COLLECTIONS[collection];
     if (known === undefined) throw new TypeError(`no collection ${collection}`);
     this.key = recordKey(collection, pen.author, id);

@@ -1,5 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { draftEdit, draftFact, draftPrivate, type Patch, type Pen } from '../../protocols/ledger/drafts.ts';
+import {
+  draftEdit,
+  draftFact,
+  draftPrivate,
+  type Patch,
+  type Writer,
+} from '../../protocols/ledger/drafts.ts';
 import { createLedger } from '../../protocols/ledger/ledger.ts';
 import type { Alarm, Ledger } from '../../protocols/ledger/types.ts';
 import type { Commit, LedgerStore } from '../../protocols/ledger/ports.ts';
@@ -80,7 +86,7 @@ export class Hand {
     this.channel = channel;
   }
 
-  get pen(): Pen {
+  get pen(): Writer {
     return { author: this.identity.peerId, epoch: this.epoch };
   }
 
@@ -140,21 +146,26 @@ export class Hand {
 }
 
 /** The ops of an edit of one's own listing. */
-export function listingOps(pen: Pen, id: string, known: RecordState | undefined, patch: Patch): Uint8Array[] {
+export function listingOps(
+  pen: Writer,
+  id: string,
+  known: RecordState | undefined,
+  patch: Patch,
+): Uint8Array[] {
   const key = recordKey('listings', pen.author, id);
   const full = known === undefined ? { type: 'offer', status: 'active', ...patch } : patch;
   return [...draftEdit(pen, key, 'public', known, full).ops];
 }
 
 /** The op of a price of one's own. */
-export function priceOps(pen: Pen, market: string, price: number): Uint8Array[] {
+export function priceOps(pen: Writer, market: string, price: number): Uint8Array[] {
   const fields = { date: '2026-01-01', market, commodity: 'Maize', unit: 'kg', currency: 'KES', price };
   return [...draftFact(pen, 'prices', { ...fields, priceType: 'Retail' }).ops];
 }
 
 /** A private record of these nodes, all of them writers: its key, which is its channel, and the op that creates it. */
 export function privateRecord(
-  pen: Pen,
+  pen: Writer,
   peers: readonly PeerId[],
   collection = 'conversations',
 ): { readonly key: RecordKey; readonly ops: Uint8Array[] } {

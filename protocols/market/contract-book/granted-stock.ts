@@ -1,5 +1,5 @@
 import { AgrinetError } from '../../errors.ts';
-import { draftEdit, type Draft, type Pen } from '../../ledger/drafts.ts';
+import { draftEdit, type Draft, type Writer } from '../../ledger/drafts.ts';
 import { isLive, type RecordState } from '../../open-dialog/record.ts';
 import type { PeerId } from '../../wire/identity.ts';
 import { parsePublicId, recordKey, type RecordKey } from '../../wire/ids.ts';
@@ -73,7 +73,7 @@ export class GrantedStock {
    * `listing-ended`, both 409, when the grant grows beyond what there is.
    */
   draft(
-    pen: Pen,
+    writer: Writer,
     key: RecordKey,
     listing: RecordState | undefined,
     change: Grant & { before: number },
@@ -94,7 +94,7 @@ export class GrantedStock {
         );
     }
     if (!isLive(listing) || typeof quantity !== 'number') return [];
-    return [draftEdit(pen, key, 'public', listing, { available: available(quantity, all) })];
+    return [draftEdit(writer, key, 'public', listing, { available: available(quantity, all) })];
   }
 }
 

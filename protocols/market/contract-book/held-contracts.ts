@@ -99,12 +99,12 @@ export class HeldContracts {
   async showAvailable(key: RecordKey): Promise<void> {
     await this.#parts.ledger.write({
       keys: [key],
-      draft: (pen, read) => {
+      draft: (writer, read) => {
         const listing = read(key);
         const quantity = listing?.view['quantity'];
         if (!isLive(listing) || typeof quantity !== 'number') return [];
         const left = available(quantity, this.stock.grants(key));
-        return [draftEdit(pen, key, 'public', listing, { available: left })];
+        return [draftEdit(writer, key, 'public', listing, { available: left })];
       },
     });
   }

@@ -40,7 +40,7 @@ export async function writeNews(
     const { status = null, percentComplete = null, notes = null, attachments = null } = body;
     const said = scalarsOf('pings', { status, percentComplete, notes, attachments });
     const fields = { ...said, from, sentAt: now(), nonce };
-    await ledger.write({ keys: [key], draft: (pen) => [draftFact(pen, 'pings', fields, key)] });
+    await ledger.write({ keys: [key], draft: (writer) => [draftFact(writer, 'pings', fields, key)] });
   });
 }
 

@@ -128,10 +128,10 @@ export async function takeStep(
   const before = grantOf(held.state.key, held.verdict).quantity;
   await parts.ledger.write({
     keys: listing === undefined ? [contract.key as typeof held.state.key] : [held.state.key, listing],
-    draft: (pen, read) => {
-      const fact = draftFact(pen, 'transitions', fields, held.state.key);
+    draft: (writer, read) => {
+      const fact = draftFact(writer, 'transitions', fields, held.state.key);
       if (listing === undefined || grant.quantity === before) return [fact];
-      return [fact, ...stock.draft(pen, listing, read(listing), { ...grant, before })];
+      return [fact, ...stock.draft(writer, listing, read(listing), { ...grant, before })];
     },
   });
 }
@@ -177,7 +177,7 @@ export async function keepAnswers(
   const fields = { statement: base64url(own.bytes), carried };
   await parts.ledger.write({
     keys: [state.key],
-    draft: (pen) => [draftFact(pen, 'transitions', fields, state.key)],
+    draft: (writer) => [draftFact(writer, 'transitions', fields, state.key)],
   });
 }
 

@@ -3,12 +3,12 @@ import { describe, expect, it } from 'vitest';
 import {
   apply,
   backoff,
-  decide,
   emptyState,
   SUPERVISOR_LIMITS,
   type SupervisorEvent,
   type SupervisorState,
 } from '../../../protocols/discovery/supervisor-core.ts';
+import { decide } from '../../../protocols/discovery/supervisor-decisions.ts';
 
 const half = (): number => 0.5;
 

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { expect, test } from 'vitest';
 import { errorCode } from '../../../protocols/errors.ts';
 import { decodeOp, encodeOp } from '../../../protocols/feed/op.ts';
-import type { Draft, Patch, Pen } from '../../../protocols/ledger/drafts.ts';
+import type { Draft, Patch, Writer } from '../../../protocols/ledger/drafts.ts';
 import {
   draftEdit,
   draftErasure,
@@ -45,7 +45,7 @@ class History {
   readonly ops: PlacedOp[] = [];
   readonly members: Membership | undefined;
   readonly #random: () => number;
-  readonly #pens: (Pen & { seen: Set<PlacedOp>; seq: number })[] = [];
+  readonly #pens: (Writer & { seen: Set<PlacedOp>; seq: number })[] = [];
   readonly #kind: Kind;
   readonly #crowd: boolean;
   readonly #channel: Channel;
@@ -96,16 +96,16 @@ class History {
     }
   }
 
-  #price(pen: Pen): Draft {
+  #price(pen: Writer): Draft {
     const fields = { date: '2026-01-15', market: 'm', commodity: 'c', unit: 'KG', currency: 'KES', price: 1 };
     return draftFact(pen, 'prices', { ...fields, priceType: 'Retail' });
   }
 
-  #message(pen: Pen): Draft {
+  #message(pen: Writer): Draft {
     return draftFact(pen, 'messages', { from: 'u', type: 'text', content: 'c', sentAt: 1 }, this.#channel);
   }
 
-  #draft(pen: Pen, known: RecordState | undefined, seen: readonly PlacedOp[]): Draft | undefined {
+  #draft(pen: Writer, known: RecordState | undefined, seen: readonly PlacedOp[]): Draft | undefined {
     const roll = this.#random();
     if (this.#kind === 'fact') return roll < 0.2 ? draftTombstone(this.key, 'public') : this.#price(pen);
     if (this.#kind === 'message') return this.#message(pen);

@@ -1,0 +1,192 @@
+import { createHash } from 'node:crypto';
+import type { Env } from '../protocols/env.ts';
+import { nodeOf } from '../protocols/market/party.ts';
+import { isLive, type RecordState } from '../protocols/open-dialog/record.ts';
+import { SCHEMA_VERSION } from '../protocols/open-dialog/schema.ts';
+import { isOfOneRecord, type Unread } from '../protocols/unread.ts';
+import { parseRecordKey, publicIdOf } from '../protocols/wire/ids.ts';
+import { isoTime } from '../protocols/wire/iso-time.ts';
+import type { ApiContext } from './context.ts';
+import type { LeftOut, Shown } from './left-out.ts';
+import type { ChangePosition, ExchangePort } from './ports/exchange.ts';
+import type { TrustPort } from './ports/trust.ts';
+import { recordJson } from './records.ts';
+import { pointsOf } from './trust-json.ts';
+
+/** Sections that hold records, with the id that clients know. Users are those who have been rated; transactions stay with their parties. */
+const SECTIONS = [
+  ['listings', 'listingId'],
+  ['contracts', 'contractId'],
+  ['trends', 'trendId'],
+] as const;
+
+/** All sections, in the order of the export. */
+const NAMES = [...SECTIONS.map(([name]) => name), 'transactions', 'users'] as const;
+type Name = (typeof NAMES)[number];
+
+/** Characters gathered for one write to the socket. */
+const GATHER = 48 * 1024;
+
+/** What one export holds. */
+export interface ExportExtent {
+  /** Only what changed after this; undefined for all there is. */
+  readonly from: number | undefined;
+  readonly end: ChangePosition;
+  readonly owner: 'self' | 'all';
+  /** What could not be shown. */
+  readonly shown: Shown;
+}
+
+export interface ExportComponents extends Pick<ApiContext, 'self' | 'reader'> {
+  readonly env: Pick<Env, 'now'>;
+  readonly exchange: Pick<ExchangePort, 'changes'>;
+  readonly trust: Pick<TrustPort, 'rated' | 'score'>;
+}
+
+/** The public catalogue as text, item by item, with bounded memory. */
+export class CatalogueExport {
+  readonly #node: ExportComponents;
+
+  constructor(node: ExportComponents) {
+    this.#node = node;
+  }
+
+  /** One JSON body. */
+  async *json(extent: ExportExtent): AsyncGenerator<string> {
+    const totals = new Totals();
+    let text = JSON.stringify(this.#head(extent)).slice(0, -1);
+    for (const name of NAMES) {
+      text += `,"${name}":[`;
+      let separator = '';
+      for await (const item of this.#items(name, extent)) {
+        const json = JSON.stringify(item);
+        totals.add(`${json}\n`);
+        text += separator + json;
+        separator = ',';
+        if (text.length < GATHER) continue;
+        yield text;
+        text = '';
+      }
+      text += ']';
+    }
+    yield `${text},${JSON.stringify(totals.end(extent)).slice(1)}`;
+  }
+
+  /** NDJSON. */
+  async *lines(extent: ExportExtent): AsyncGenerator<string> {
+    const totals = new Totals();
+    let text = `${JSON.stringify({ kind: 'header', ...this.#head(extent) })}\n`;
+    for (const name of NAMES) {
+      for await (const item of this.#items(name, extent)) {
+        const line = `${JSON.stringify({ kind: name, ...item })}\n`;
+        totals.add(line);
+        text += line;
+        if (text.length < GATHER) continue;
+        yield text;
+        text = '';
+      }
+    }
+    yield `${text}${JSON.stringify({ kind: 'end', ...totals.end(extent) })}\n`;
+  }
+
+  #head({ from }: ExportExtent): Record<string, string | number | boolean> {
+    const { self, env } = this.#node;
+    return {
+      schemaVersion: SCHEMA_VERSION,
+      node: self,
+      generatedAt: isoTime(env.now()),
+      full: from === undefined,
+    };
+  }
+
+  async *#items(name: Name, extent: ExportExtent): AsyncGenerator<object> {
+    const section = SECTIONS.find(([collection]) => collection === name);
+    if (section !== undefined) yield* this.#records(section, extent);
+    else if (name === 'users') yield* this.#users(extent);
+  }
+
+  /** Records of one section: what is live, and in part of the whole also what ended. */
+  async *#records(
+    [collection, idField]: (typeof SECTIONS)[number],
+    { from, owner, shown }: ExportExtent,
+  ): AsyncGenerator<object> {
+    const { self, reader, exchange } = this.#node;
+    const start = `${collection}/${owner === 'self' ? `${self}/` : ''}`;
+    const missed = (unread: Unread): void => {
+      if (unread.key.startsWith(start)) shown.missed([unread]);
+    };
+    const states = from === undefined ? reader.all(collection, missed) : exchange.changes.since(from, missed);
+    for await (const state of states) {
+      if (state.channel !== 'public' || !state.key.startsWith(start)) continue;
+      const item = shown.one(state.key, () =>
+        isLive(state) ? live(state, idField) : from === undefined ? undefined : ended(state, idField),
+      );
+      if (item !== undefined) yield item;
+    }
+  }
+
+  /** Those who were rated since, with their score as it stands now. */
+  async *#users({ from, owner }: ExportExtent): AsyncGenerator<object> {
+    const { self, env, trust } = this.#node;
+    const some = from === undefined ? undefined : await this.#ratedSince(from);
+    const now = env.now();
+    for (const { subject, at } of await trust.rated()) {
+      const of = nodeOf(subject) ?? '';
+      if ((owner === 'self' && of !== self) || some?.has(subject) === false) continue;
+      let score;
+      try {
+        ({ score } = await trust.score(subject));
+      } catch (error) {
+        // One of its ratings cannot be read, which is told where that happens.
+        if (!isOfOneRecord(error)) throw error;
+        continue;
+      }
+      yield {
+        id: subject,
+        owner: of,
+        role: 'user',
+        reputationScore: pointsOf(score),
+        updatedAt: isoTime(Math.min(at, now)),
+      };
+    }
+  }
+
+  async #ratedSince(from: number): Promise<Set<unknown>> {
+    const rated = new Set<unknown>();
+    for await (const { key, view } of this.#node.exchange.changes.since(from))
+      if (key.startsWith('ratings/')) rated.add(view['to']);
+    return rated;
+  }
+}
+
+/** What an export ends with. */
+class Totals {
+  readonly #hash = createHash('sha256');
+  #count = 0;
+
+  add(text: string): void {
+    this.#hash.update(text);
+    this.#count++;
+  }
+
+  end({ end, shown }: ExportExtent): object {
+    const leftOut: LeftOut[] = shown.leftOut(false); // it was streamed by now
+    return {
+      count: this.#count,
+      sha256: this.#hash.digest('hex'),
+      cursor: `${end.generation}.${end.change.toString(36)}`,
+      ...(leftOut.length === 0 ? {} : { leftOut }),
+    };
+  }
+}
+
+function live(state: RecordState, idField: string): object {
+  const json = recordJson(state);
+  json[idField] = json.id;
+  return json;
+}
+
+function ended({ key }: RecordState, idField: string): object {
+  const id = publicIdOf(key);
+  return { id, [idField]: id, owner: parseRecordKey(key)?.owner ?? '', deleted: true };
+}

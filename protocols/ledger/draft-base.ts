@@ -1,0 +1,65 @@
+import type { Merges } from '../open-dialog/merger.ts';
+import { actorOf, type ReadOp } from '../open-dialog/read-op.ts';
+import type { PlacedOp } from '../open-dialog/record.ts';
+import { evaluate } from '../open-dialog/rule.ts';
+import { type Collection, collectionOf } from '../open-dialog/schema.ts';
+import type { RecordKey } from '../wire/ids.ts';
+import type { CommitRecords } from './commit-records.ts';
+import { recordMerging, type Writer } from './drafts.ts';
+import type { RecordOps } from './record-ops.ts';
+import { sliced, type Turn } from './turn.ts';
+
+/** What a change follows, of records that hold more than their state does. */
+export class DraftBase {
+  readonly #records: CommitRecords;
+  readonly #ops: RecordOps;
+  readonly #merges: Merges;
+  readonly #turn: Turn;
+
+  constructor(records: CommitRecords, ops: RecordOps, merges: Merges, turn: Turn) {
+    this.#records = records;
+    this.#ops = ops;
+    this.#merges = merges;
+    this.#turn = turn;
+  }
+
+  /** Notes the actor of a change that comes as one that begins, where the state cannot tell and its feed holds nothing of the record. */
+  async meet(read: ReadOp, placed: PlacedOp): Promise<void> {
+    if ('problem' in read || read.reading.kind !== 'change') return;
+    const state = this.#records.state(read.key);
+    const { actor } = read.reading.change;
+    if (state?.rest?.actors === undefined || state.seqs[actor] !== undefined) return;
+    if (actor === actorOf(placed.author, placed.epoch, read.key))
+      await this.#isNew(read.key, read.collection, placed);
+  }
+
+  /** Makes ready what a change of this writer is drafted on. Throws `record-merging` when the record cannot be merged now. */
+  async prepare(key: RecordKey, writer: Writer): Promise<void> {
+    const state = this.#records.state(key);
+    const collection = collectionOf(key);
+    if (state === undefined || collection === undefined) return;
+    const { rest, channel } = state;
+    if (rest?.heads === undefined && rest?.values === undefined)
+      if (await this.#isNew(key, collection, { ...writer, channel })) return;
+    const { effective } = await this.#ops.of(key);
+    const actor = actorOf(writer.author, writer.epoch, key);
+    const evaluation = evaluate(key, effective, this.#records.members(state), actor);
+    const { input, follows } = await sliced(evaluation, this.#turn);
+    if (input === undefined || follows === undefined) return;
+    const fieldOps = await this.#turn.away(() => this.#merges.visibleAt(key, input, follows));
+    if (fieldOps === undefined) throw recordMerging();
+    this.#records.open(key, collection, channel).base = { ...follows, fieldOps };
+  }
+
+  /** Whether a feed holds nothing of the record; its actor is then noted as one that begins. */
+  async #isNew(
+    key: RecordKey,
+    collection: Collection,
+    feed: Pick<PlacedOp, 'author' | 'channel' | 'epoch'>,
+  ): Promise<boolean> {
+    if (await this.#ops.hasOf(key, feed)) return false;
+    const actor = actorOf(feed.author, feed.epoch, key);
+    this.#records.open(key, collection, feed.channel).seqs[actor] = [0, 0];
+    return true;
+  }
+}
