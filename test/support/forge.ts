@@ -203,11 +203,13 @@ export async function openLedger(
     merging = [],
     credible = () => true,
     monotonic = systemEnv.monotonic,
+    cpu = systemEnv.cpu,
   }: {
     quota?: Quota | undefined;
     merging?: Merging;
     credible?: () => boolean;
     monotonic?: () => number;
+    cpu?: () => number;
   } = {},
 ): Promise<TestLedger> {
   const db = await Database.open(folder, systemEnv);
@@ -247,7 +249,7 @@ export async function openLedger(
     following: { standing: (author) => standing.get(author) ?? 'no' },
     ...(quota === undefined ? {} : { quota: () => quota }),
     clock: createClock(now),
-    env: { ...systemEnv, now, monotonic },
+    env: { ...systemEnv, now, monotonic, cpu },
     credible,
     refusal: () => undefined,
     onCommit: () => undefined,
