@@ -45,7 +45,7 @@ interface World {
   readonly entries: number;
 }
 
-const WRITES = 60;
+const WRITES = 30;
 
 /** Throws when something is served wrong, lost without a word, not refilled, or forked. */
 export async function logTailCampaign({ count, seed }: LogTailOptions): Promise<LogTailFigures> {
