@@ -1,8 +1,10 @@
+import { statfs } from 'node:fs/promises';
 import type { Env } from '../protocols/env.ts';
 import type { StartMergeWorker } from '../protocols/open-dialog/merge-thread.ts';
 import type { MirrorLimits } from '../storage/mirror/limits.ts';
 import { Database, type DatabaseEnv } from '../storage/database.ts';
 import type { GuardedFetchOptions } from './federation/guarded-fetch.ts';
+import { openSourceKeys, type SourceKeys } from './federation/source-keys.ts';
 import { type HttpServer, serve, type ServeOptions } from './http.ts';
 import { createHost, type Host, type HostOptions } from './libp2p-host.ts';
 import { startMergeWorker } from './merging/start-merge-worker.ts';
@@ -13,6 +15,9 @@ export interface Outside extends Pick<GuardedFetchOptions, 'lookup' | 'ca'> {
   /** Time, waiting and chance. */
   readonly env: Env;
   readonly openDatabase: (dataDir: string, env: DatabaseEnv) => Promise<Database>;
+  /** Bytes that are free on the disk of a data folder. */
+  readonly freeBytes: (dataDir: string) => Promise<number>;
+  readonly openSourceKeys: (dataDir: string) => Promise<SourceKeys>;
   readonly startMergeWorker: StartMergeWorker;
   readonly createHost: (options: HostOptions) => Promise<Host>;
   /** The HTTP API on a socket. */
@@ -25,6 +30,11 @@ export interface Outside extends Pick<GuardedFetchOptions, 'lookup' | 'ca'> {
 export const machine: Outside = {
   env: systemEnv,
   openDatabase: (dataDir, env) => Database.open(dataDir, env),
+  async freeBytes(dataDir) {
+    const { bavail, bsize } = await statfs(dataDir);
+    return bavail * bsize;
+  },
+  openSourceKeys,
   startMergeWorker,
   createHost,
   serve,

@@ -36,12 +36,15 @@ export function createStandings(node: StandingsNode): Standings {
     known: () => knownPeers(node),
     digest: () => digestOf(node),
     totalDigest: (covers) => node.store.digests.total(covers),
-    priceDigest: () =>
-      [...node.store.digests.of('public')]
-        .map(([owner, collections]) => `${owner}:${collections.get('prices')?.digest ?? ''}`)
-        .sort()
-        .join(),
+    priceDigest: () => priceDigest(node),
   };
+}
+
+export function priceDigest({ store }: Pick<Node, 'store'>): string {
+  return [...store.digests.of('public')]
+    .map(([owner, collections]) => `${owner}:${collections.get('prices')?.digest ?? ''}`)
+    .sort()
+    .join();
 }
 
 function lagOf({ identity, store, registry, mycelium }: StandingsNode, peer: string, sees: Sees): number {

@@ -1,4 +1,3 @@
-import { statfs } from 'node:fs/promises';
 import type { Env, Timer } from '../protocols/env.ts';
 import { AgrinetError } from '../protocols/errors.ts';
 import type { Database } from '../storage/database.ts';
@@ -14,7 +13,7 @@ export interface StorageGuard {
   failed(): void;
 }
 
-/** Between two looks at the free space, each of which is one `statfs`. */
+/** Between two looks at the free space, each of which asks the disk. */
 const CHECK_MS = 1000;
 /** The alarm comes when this many times the reserve is free: with the default, 192 MiB before writes are refused. */
 export const FILLING_TIMES = 4;
@@ -30,6 +29,7 @@ export interface StorageGuardParts {
   /** Set here while nothing may be written. */
   readonly refusal: WriteRefusal;
   readonly dataDir: string;
+  readonly freeBytes: () => Promise<number>;
   readonly reserveBytes: number;
   readonly logger: Logger;
   /** Runs work while no write is under way. */
@@ -115,9 +115,8 @@ class DiskGuard implements StorageGuard {
 
   /** Why the space that is free does not suffice; undefined when it does. Tells once that the disk is filling. */
   async #shortOfSpace(): Promise<AgrinetError | undefined> {
-    const { db, dataDir, reserveBytes, onFilling } = this.#parts;
-    const { bavail, bsize } = await statfs(dataDir);
-    const free = bavail * bsize;
+    const { db, dataDir, freeBytes, reserveBytes, onFilling } = this.#parts;
+    const free = await freeBytes();
     const low = free < FILLING_TIMES * reserveBytes;
     if (low && !this.#filling) onFilling(free);
     this.#filling = low;

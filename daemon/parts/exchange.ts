@@ -105,7 +105,7 @@ export function defineForget(
     reader,
     audited,
   }: Pick<ExchangeComponents, 'sources' | 'reader'> & {
-    readonly audited: Face<Pick<Audited, 'audit'>>;
+    readonly audited: Face<{ readonly audit: Pick<Audited['audit'], 'record'> }>;
   },
 ) {
   return definePart<Forget>('forget', async () => {

@@ -9,7 +9,7 @@ import type { Base } from './base.ts';
 
 export interface GuardComponents extends Pick<
   Base,
-  'env' | 'settings' | 'self' | 'hooks' | 'alarms' | 'logger'
+  'env' | 'outside' | 'settings' | 'self' | 'hooks' | 'alarms' | 'logger'
 > {
   readonly database: Face<Database>;
   readonly store: Face<Store>;
@@ -20,6 +20,7 @@ export interface GuardComponents extends Pick<
 /** Watches the disk: refuses writes while little is free, and opens the database again after it failed. */
 export function defineGuard({
   env,
+  outside,
   settings,
   self,
   hooks,
@@ -38,6 +39,7 @@ export function defineGuard({
       store,
       refusal,
       dataDir: settings.dataDir,
+      freeBytes: () => outside.freeBytes(settings.dataDir),
       reserveBytes: reserve,
       logger,
       alone: (work) => parts.ledger.face.alone(work),

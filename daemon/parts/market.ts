@@ -23,7 +23,7 @@ type MarketNode = Pick<
 
 export interface MarketComponents extends Pick<ScoresComponents, 'standings' | 'sources'> {
   readonly reader: Face<Reader>;
-  readonly audited: Face<Audited>;
+  readonly audited: Face<Pick<Audited, 'ledger' | 'committed'>>;
 }
 
 /** The market's rules on a running node: ratings, contracts and stock, conversations, erasures, fence, scores and trends. */

@@ -2,14 +2,21 @@ import type { Coverage } from '../../protocols/digest/coverage.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { Channel } from '../../protocols/wire/ids.ts';
 import type { Base } from './base.ts';
+import type { Face } from '../parts.ts';
 import type { Core } from './core.ts';
 import type { Network } from './network.ts';
 
+/** The ways out as parts use them; a world of the tests has a network of its own. */
+type Ways = {
+  readonly [Each in keyof Network]: Network[Each] extends Face<unknown> ? Face<unknown> : unknown;
+};
+
 /** What base, core and network show to those that stand on them, who each name what they use of it. What a part opens is there from its start on. */
-export function runningNode(base: Base, core: Core, network: Network) {
-  const { settings, identity, env, clock, hooks, alarms, logger } = base;
+export function runningNode<N extends Ways>(base: Base, core: Core, network: N) {
+  const { outside, settings, identity, env, clock, hooks, alarms, logger } = base;
   const { participants, offences, refusal } = core;
   return {
+    outside,
     settings,
     identity,
     env,
@@ -19,8 +26,8 @@ export function runningNode(base: Base, core: Core, network: Network) {
     logger,
     offences,
     refusal,
-    fetch: network.fetch,
-    policy: network.policy,
+    fetch: network.fetch as N['fetch'],
+    policy: network.policy as N['policy'],
     get store() {
       return core.store.face;
     },
@@ -45,13 +52,13 @@ export function runningNode(base: Base, core: Core, network: Network) {
     get merges() {
       return core.merger.face;
     },
-    get host() {
+    get host(): N['host']['face'] {
       return network.host.face;
     },
-    get discovery() {
+    get discovery(): N['discovery']['face'] {
       return network.discovery.face;
     },
-    get mycelium() {
+    get mycelium(): N['mycelium']['face'] {
       return network.mycelium.face;
     },
     digestOf: (author: PeerId, covers?: Coverage): string =>
@@ -60,4 +67,4 @@ export function runningNode(base: Base, core: Core, network: Network) {
   };
 }
 
-export type Node = ReturnType<typeof runningNode>;
+export type Node = ReturnType<typeof runningNode<Network>>;

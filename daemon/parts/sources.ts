@@ -4,7 +4,7 @@ import { LegacyTable } from '../../storage/legacy-table.ts';
 import { Reader } from '../../storage/reader.ts';
 import { sourceTable, type SourceTable } from '../../storage/source-table.ts';
 import { httpNodeStore } from '../../storage/tables.ts';
-import { openSourceKeys, type SourceKeys } from '../federation/source-keys.ts';
+import type { SourceKeys } from '../federation/source-keys.ts';
 import { syncSources } from '../federation/sources.ts';
 import { createLeftOut } from '../left-out.ts';
 import { definePart } from '../parts.ts';
@@ -33,10 +33,12 @@ export interface Sources {
 }
 
 /** Whom this node syncs with over HTTP, and how far it has come. */
-export function defineSources(node: Pick<Node, 'settings' | 'db' | 'registry' | 'events' | 'logger'>) {
+export function defineSources(
+  node: Pick<Node, 'outside' | 'settings' | 'db' | 'registry' | 'events' | 'logger'>,
+) {
   return definePart<Sources>('sources', async () => {
-    const { settings, db, registry, events, logger } = node;
-    const keys = await openSourceKeys(settings.dataDir);
+    const { outside, settings, db, registry, events, logger } = node;
+    const keys = await outside.openSourceKeys(settings.dataDir);
     const onDamaged = (key: string): void =>
       logger.error({ key }, 'a registration is damaged and not in force; register that node again');
     const httpNodes = await createHttpNodes(httpNodeStore(db, onDamaged), ({ id, status }) => {

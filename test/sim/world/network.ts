@@ -4,6 +4,8 @@ import type {
   StreamHost,
   StreamLimits,
 } from '../../../protocols/wire/stream.ts';
+import type { GossipTopic } from '../../../daemon/gossip-topic.ts';
+import type { ReplicationHost } from '../../../daemon/parts/replication.ts';
 import { sha256Hex } from '../../../protocols/wire/bytes.ts';
 import { VirtualStream } from './streams.ts';
 import type { Chance, Process, WorldTime } from './time.ts';
@@ -62,8 +64,8 @@ export class Network {
     for (const wire of this.#wires) wire.linksChanged();
   }
 
-  host(peer: string, process: Process): VirtualHost {
-    const host = new VirtualHost(this, peer, process);
+  host(peer: string, parts: HostParts): VirtualHost {
+    const host = new VirtualHost(this, peer, parts);
     this.#hosts.set(peer, host);
     return host;
   }
@@ -115,13 +117,13 @@ export class Network {
   }
 }
 
-/** What a node hears of the network. */
-export interface HostListener {
-  connected(connection: PeerConnection): void;
-  subscribed(peer: string): void;
-  gossiped(data: Uint8Array, from: string): Promise<'accept' | 'ignore' | 'reject'>;
+/** What a process says of itself to the network. */
+export interface HostParts {
+  readonly process: Process;
   /** Whether gossip goes to this peer. */
-  isMember(peer: string): boolean;
+  readonly isMember: (peer: string) => boolean;
+  /** A gossip message was refused as what no honest node can have sent. */
+  readonly onRejected: (from: string) => void;
 }
 
 interface Handled {
@@ -130,19 +132,36 @@ interface Handled {
 }
 
 /** The network as one process sees it; to the protocols it is what libp2p is. */
-export class VirtualHost implements StreamHost {
+export class VirtualHost implements StreamHost, ReplicationHost {
   readonly peer: string;
   readonly process: Process;
+  readonly streams = this;
+  readonly entries: GossipTopic;
+  readonly #parts: HostParts;
   readonly #network: Network;
   readonly #handlers = new Map<string, Handled>();
   readonly #connections = new Set<WireEnd>();
   readonly #seen = new Set<string>();
-  listener: HostListener | undefined;
+  readonly #connected: ((connection: PeerConnection) => void)[] = [];
+  #onMessage: Parameters<GossipTopic['join']>[0] = async () => 'ignore';
+  #onSubscribed: (peer: string) => void = () => undefined;
 
-  constructor(network: Network, peer: string, process: Process) {
+  constructor(network: Network, peer: string, parts: HostParts) {
     this.#network = network;
+    this.#parts = parts;
     this.peer = peer;
-    this.process = process;
+    this.process = parts.process;
+    this.entries = {
+      publish: (data) => this.publish(data),
+      join: (onMessage, onSubscribed) => {
+        this.#onMessage = onMessage;
+        this.#onSubscribed = onSubscribed;
+      },
+    };
+  }
+
+  onConnection(listener: (connection: PeerConnection) => void): void {
+    this.#connected.push(listener);
   }
 
   async handle(protocol: string, answer: StreamHandler, limits: StreamLimits): Promise<void> {
@@ -171,9 +190,9 @@ export class VirtualHost implements StreamHost {
 
   opened(end: WireEnd): void {
     this.#connections.add(end);
-    this.listener?.connected(end);
+    for (const listener of this.#connected) listener(end);
     this.#network.parts.time.after(this.#network.parts.chance.below(300), () => {
-      if (this.process.alive && end.status === 'open') this.listener?.subscribed(end.remotePeer);
+      if (this.process.alive && end.status === 'open') this.#onSubscribed(end.remotePeer);
     });
   }
 
@@ -186,14 +205,15 @@ export class VirtualHost implements StreamHost {
     this.#seen.add(sha256Hex(data));
     const peers = new Set([...this.#connections].map(({ remotePeer }) => remotePeer));
     for (const peer of peers)
-      if (peer !== from && this.listener?.isMember(peer) === true) this.#network.datagram(this, peer, data);
+      if (peer !== from && this.#parts.isMember(peer)) this.#network.datagram(this, peer, data);
   }
 
   heard(data: Uint8Array, from: string): void {
     const id = sha256Hex(data);
     if (!this.process.alive || !this.isConnected(from) || this.#seen.has(id)) return;
     this.#seen.add(id);
-    void this.listener?.gossiped(data, from).then((verdict) => {
+    void this.#onMessage(data, from).then((verdict) => {
+      if (verdict === 'reject') this.#parts.onRejected(from);
       if (verdict === 'accept' && this.process.alive) void this.publish(data, from);
     });
   }

@@ -1,44 +1,37 @@
-import { createErasures, type Erasures } from '../../../daemon/erasure.ts';
-import { createLogger } from '../../../daemon/logger.ts';
-import { fieldHistory } from '../../../daemon/market/field-history.ts';
-import { openStore } from '../../../daemon/open-store.ts';
-import { createParticipants } from '../../../daemon/participants.ts';
-import { openRejoin } from '../../../daemon/rejoin.ts';
+import { createLogger, type Logger } from '../../../daemon/logger.ts';
+import type { Outside } from '../../../daemon/outside.ts';
+import { definePart, PartList } from '../../../daemon/parts.ts';
+import { type Base, defineBase } from '../../../daemon/parts/base.ts';
+import { type Core, defineCore } from '../../../daemon/parts/core.ts';
+import { defineForget } from '../../../daemon/parts/exchange.ts';
+import { defineMarket } from '../../../daemon/parts/market.ts';
+import { activePeers } from '../../../daemon/parts/registry.ts';
+import { defineReplication } from '../../../daemon/parts/replication.ts';
+import { runningNode } from '../../../daemon/parts/running.ts';
+import { defineReading, defineSources } from '../../../daemon/parts/sources.ts';
+import { loadSettings } from '../../../daemon/settings.ts';
+import { priceDigest } from '../../../daemon/standings.ts';
 import type { Env } from '../../../protocols/env.ts';
-import { createClock } from '../../../protocols/feed/clock.ts';
-import { createLedger } from '../../../protocols/ledger/ledger.ts';
-import type { Committed, Ledger } from '../../../protocols/ledger/types.ts';
-import { createCatalogue } from '../../../protocols/market/catalogue.ts';
-import { openContractBook } from '../../../protocols/market/contract-book/book.ts';
-import type { ContractBook } from '../../../protocols/market/contract-book/types.ts';
-import { type Conversations, createConversations } from '../../../protocols/market/conversations.ts';
-import { createMycelium, type Mycelium } from '../../../protocols/mycelium/mycelium.ts';
-import { Offences } from '../../../protocols/mycelium/offences.ts';
+import type { Committed } from '../../../protocols/ledger/types.ts';
 import type { PullEvent } from '../../../protocols/mycelium/pull-event.ts';
-import type { Rejoin } from '../../../protocols/mycelium/rejoin.ts';
-import { createRegistry, type Registry } from '../../../protocols/registry/registry.ts';
-import { MERGE } from '../../../protocols/open-dialog/record.ts';
 import type { Identity } from '../../../protocols/wire/identity.ts';
-import type { RecordKey } from '../../../protocols/wire/ids.ts';
 import { Database } from '../../../storage/database.ts';
-import { Reader } from '../../../storage/reader.ts';
-import type { Store } from '../../../storage/store.ts';
-import { registryStore } from '../../../storage/tables.ts';
-import { createInlineMerges } from '../../support/inline-merges.ts';
-import { homeOn } from './home.ts';
+import { inlineMergeWorker } from '../../support/inline-merges.ts';
 import type { Disk } from './disk.ts';
+import { homeOn } from './home.ts';
 import type { Network, VirtualHost } from './network.ts';
 import type { Planting } from './plants.ts';
 import type { Process } from './time.ts';
 
 export const NET = 'world';
 
-/** How often holds are looked at that may be over, milliseconds: rarer than the daemon's, so that a world goes on. */
-const HOLD_SWEEP_MS = 5_000;
 /** Between two tries to reach a registered node that is not connected, milliseconds at least and at most. */
 const REDIAL_MS: readonly [number, number] = [1_500, 6_000];
+/** More than any reserve asks for. */
+const FREE_BYTES = 2 ** 40;
 
-const silent = createLogger({ logLevel: 'silent' });
+const settings = loadSettings({ DATA_DIR: '/world', MYCELIUM_NETWORK: NET, LOG_LEVEL: 'silent' });
+const silent = createLogger(settings);
 
 /** What a node tells the world, which knows everything. */
 export interface NodeWatcher {
@@ -60,197 +53,117 @@ export interface NodeParts {
   readonly watcher: NodeWatcher;
 }
 
-/** The running parts of one node: the program's own, over a disk and a network of the world. */
-export interface RunningNode {
-  readonly process: Process;
-  readonly env: Env;
-  readonly db: Database;
-  readonly store: Store;
-  readonly reader: Reader;
-  readonly registry: Registry;
-  readonly rejoin: Rejoin;
-  readonly ledger: Ledger;
-  readonly book: ContractBook;
-  readonly conversations: Conversations;
-  readonly erasures: Erasures;
-  readonly mycelium: Mycelium;
-  readonly offences: Offences;
-  readonly host: VirtualHost;
-  mayHold(peer: string, channel: string): boolean;
-  stop(): Promise<void>;
-}
+/** One running node, as the world asks it for something. */
+export type RunningNode = Awaited<ReturnType<typeof startNode>>;
 
-const never = (what: string) => (): never => {
-  throw new Error(what);
-};
-
-/** Composes a node as `daemon/node.ts` and `daemon/market` do, without libp2p and HTTP. */
-export async function startNode(parts: NodeParts): Promise<RunningNode> {
-  const { identity, env, process, disk, network, planting, watcher } = parts;
-  const self = identity.peerId;
-  const db = await Database.openAt(homeOn(disk, process), env);
-  const participants = createParticipants(self);
-  const merger = createInlineMerges(env, { delay: () => mergeDelay(env) });
-  const ownMerger = createInlineMerges(env, { delay: () => mergeDelay(env) });
-  const raised: { readonly kind: string }[] = [];
-  const store = await openStore(
-    db,
-    merger,
-    (opened) => participants.load(opened),
-    { raise: (alarm) => void raised.push(alarm) },
-    silent,
-  );
-  const offences = new Offences();
-  const registry = await createRegistry(
-    self,
-    registryStore(db, never('a registration is damaged')),
-    (node) => {
-      rejoin.peersChanged();
-      if (node.status !== 'active') offences.forgive(node.peerId);
-    },
-  );
-  const active = (): string[] =>
-    registry.list().flatMap(({ peerId, status }) => (status === 'active' ? [peerId] : []));
-  const rejoining = await openRejoin(db, env, active, env.monotonic, silent);
-  const { rejoin } = rejoining;
-  const alarm = (one: { readonly kind: string }): void => {
-    rejoining.noteAlarm(one);
-    watcher.alarm(one.kind);
-  };
-  for (const one of raised) alarm(one);
-  let heard: ((committed: Committed) => void)[] = [];
-  const ledger = planting.ledger(
-    createLedger({
-      env,
-      identity,
-      net: NET,
-      store,
-      merges: merger,
-      ownMerges: ownMerger,
-      following: registry,
-      clock: createClock(env.now),
-      refusal: () => undefined,
-      onCommit: (committed) => {
-        watcher.committed(committed);
-        for (const hear of heard) hear(committed);
-      },
-      onAlarm: alarm,
-    }),
-    store,
-  );
-  const mergeAgain = (key: RecordKey): void =>
-    void ledger.mergeAgain(key).catch((error: unknown) => watcher.failed('a merge', error));
-  merger.onDue(mergeAgain);
-  for (const key of await store.lacking(MERGE)) mergeAgain(key);
-  const reader = new Reader(db);
-  const history = fieldHistory(store);
-  const book = openContractBook({
-    identity,
-    net: NET,
-    ledger,
-    catalogue: createCatalogue(ledger, self, env),
-    reader,
-    history,
-    isActive: (peer) => registry.isActive(peer),
-    now: env.now,
-    bytes: env.bytes,
-    mayPromise: () => planting.mayPromise(rejoin),
-    onPing: () => undefined,
-    onFailure: (error) => watcher.failed('contracts', error),
-  });
-  const conversations = createConversations({
-    self,
-    ledger,
-    reader,
-    history,
-    isActive: (peer) => registry.isActive(peer),
-    now: env.now,
-    bytes: env.bytes,
-  });
-  const erasures = createErasures({
-    identity,
-    db,
-    store,
-    ledger,
-    events: { forget: async () => undefined },
-    now: env.now,
-    warn: (message) => watcher.failed('erasure', message),
-  });
-  const host = network.host(self, process);
-  const mycelium = createMycelium(
-    {
-      env,
-      self,
-      libp2p: host,
-      source: store,
-      ledger,
-      access: {
-        mayReplicate: (peer) => registry.isActive(peer),
-        mayHold: (peer, channel) => participants.mayHold(peer, channel),
-      },
-      offences,
-      digestOf: (author, covers) => store.digests.ownerDigest(author, covers),
-      follows: (author) => registry.standing(author) === 'followed',
-      participants: (channel) => participants.others(channel),
-      publish: (data) => host.publish(data),
-      now: env.monotonic,
-      onEvent: (event) => {
-        if (event.kind === 'own-held' && registry.isActive(event.peer)) rejoin.answered(event.peer);
-        watcher.exchanged(event);
-      },
-    },
-    NET,
-  );
-  heard = [
-    ({ changes }) => participants.note(changes),
-    ({ changes }) => book.note(changes),
-    ({ changes }) => conversations.note(changes),
-    ({ erased }) => erasures.committed(erased ?? []),
-    (committed) => mycelium.announce(committed),
-  ];
-  host.listener = {
-    connected: (connection) => mycelium.connected(connection),
-    subscribed: (peer) => mycelium.subscribed(peer),
-    isMember: (peer) => registry.isActive(peer),
-    async gossiped(data, from) {
-      const verdict = await mycelium.gossiped(data, from);
-      if (verdict === 'reject') watcher.rejected(from);
-      return verdict;
+/** Starts the daemon's own parts over a disk and a network of the world: storage, ledger, replication, market and forgetting. */
+export async function startNode(given: NodeParts) {
+  const { identity, env, process, planting, watcher } = given;
+  const parts = new PartList(env, silent);
+  const base = defineBase(parts, { settings, identity, logger: toldTo(watcher), outside: outsideOf(given) });
+  watch(base, watcher);
+  const core = planted(defineCore(parts, base), planting);
+  const host = parts.add(defineVirtualHost(given, core));
+  const mycelium = parts.add(defineReplication({ ...base, ...core, host }));
+  const ways = { fetch: undefined, policy: undefined, discovery: { face: undefined }, host, mycelium };
+  const node = runningNode(base, core, ways);
+  const { reader } = defineReading(parts, node);
+  const sources = parts.add(defineSources(node));
+  // Who asked for what is written down for people; a world has its chronicle.
+  const audited = {
+    get face() {
+      return { audit: { record: () => undefined }, ledger: node.ledger, committed: base.hooks.committed };
     },
   };
-  await mycelium.start();
-  await erasures.settled();
-  redial({ env, host, active });
-  const sweeper = sweep(env, book, watcher);
+  const standings = { priceDigest: () => priceDigest(node) };
+  const market = defineMarket(parts, node, { reader, audited, sources, standings });
+  const forget = parts.add(defineForget(node, { reader, audited, sources }));
+  await parts.start();
+  await market.erasures.face.settled();
   return {
     process,
-    env,
-    db,
-    store,
-    reader,
-    registry,
-    rejoin,
-    ledger,
-    book,
-    conversations,
-    erasures,
-    mycelium,
-    offences,
-    host,
-    mayHold: (peer, channel) =>
-      participants.mayHold(peer, channel as Parameters<typeof participants.mayHold>[1]),
-    async stop() {
-      sweeper.stop();
-      await mycelium.stop();
-      await book.stop();
-      await erasures.settled();
-      await ledger.drain();
-      await Promise.all([merger.stop(), ownMerger.stop()]);
-      await rejoining.stop();
-      await registry.flush();
-      await db.close();
-    },
+    env: node.env,
+    db: node.db,
+    store: node.store,
+    reader: reader.face,
+    registry: node.registry,
+    rejoin: node.rejoin,
+    ledger: node.ledger,
+    book: market.contracts.face,
+    conversations: market.conversations.face,
+    erasures: market.erasures.face,
+    ratings: market.ratings.face,
+    submission: market.submission.face,
+    forget: forget.face,
+    mycelium: node.mycelium,
+    host: host.face,
+    mayHold: node.mayHold,
+    stop: () => parts.stop(),
   };
+}
+
+/** What a node takes from the world in the place of a machine. */
+function outsideOf({ env, process, disk }: NodeParts): Outside {
+  return {
+    env,
+    openDatabase: (_, databaseEnv) => Database.openAt(homeOn(disk, process), databaseEnv),
+    freeBytes: async () => FREE_BYTES,
+    openSourceKeys: async () => ({ get: () => undefined, set: never, remove: async () => undefined }),
+    startMergeWorker: inlineMergeWorker(env, () => mergeDelay(env)),
+    createHost: never,
+    serve: never,
+  };
+}
+
+function never(): never {
+  throw new Error('there is no such thing in a world');
+}
+
+/** What a node logs as failed is a failure. */
+function toldTo(watcher: NodeWatcher): Logger {
+  const told = (fields: unknown, message?: string): void => {
+    if (typeof fields === 'object' && fields !== null && 'err' in fields)
+      watcher.failed(message ?? '', fields.err);
+  };
+  return Object.assign(Object.create(silent) as Logger, { warn: told, error: told });
+}
+
+function watch({ hooks }: Base, watcher: NodeWatcher): void {
+  hooks.committed.on('world', (committed) => watcher.committed(committed));
+  hooks.alarmed.on('world', ({ kind }) => watcher.alarm(kind));
+  hooks.pulled.on('world', (event) => watcher.exchanged(event));
+}
+
+/** The core with the fault that is planted in it, if there is one. */
+function planted(core: Core, planting: Planting): Core {
+  const { ledger, rejoin, store } = core;
+  let made: typeof ledger.face | undefined;
+  return {
+    ...core,
+    ledger: Object.create(ledger, {
+      face: { get: () => (made ??= planting.ledger(ledger.face, store.face)) },
+    }) as typeof ledger,
+    rejoin: Object.create(rejoin, { face: { get: () => planting.rejoin(rejoin.face) } }) as typeof rejoin,
+  };
+}
+
+/** The node on the network of the world. It tries to reach every registered node that is not connected, as the supervisor does. */
+function defineVirtualHost({ identity, env, process, network, watcher }: NodeParts, { registry }: Core) {
+  return definePart('network of the world', () => {
+    const host = network.host(identity.peerId, {
+      process,
+      isMember: (peer) => registry.face.isActive(peer),
+      onRejected: (from) => watcher.rejected(from),
+    });
+    redial(env, host, () => activePeers(registry.face));
+    return { face: host };
+  });
+}
+
+function redial(env: Env, host: VirtualHost, active: () => readonly string[]): void {
+  const [least, most] = REDIAL_MS;
+  for (const peer of active()) if (!host.isConnected(peer)) host.dial(peer);
+  env.after(least + env.random() * (most - least), () => redial(env, host, active));
 }
 
 /** How long Automerge takes: mostly nothing, now and then longer than anybody waits, or than a first try may take. */
@@ -261,31 +174,4 @@ function mergeDelay(env: Env): number {
     : roll < 0.95
       ? Math.floor(env.random() * 900)
       : 1500 + Math.floor(env.random() * 6000);
-}
-
-/** Tries to reach every registered node that is not connected, as the supervisor does. */
-function redial(parts: {
-  readonly env: Env;
-  readonly host: VirtualHost;
-  readonly active: () => readonly string[];
-}): void {
-  const { env, host, active } = parts;
-  const [least, most] = REDIAL_MS;
-  for (const peer of active()) if (!host.isConnected(peer)) host.dial(peer);
-  env.after(least + env.random() * (most - least), () => redial(parts));
-}
-
-function sweep(env: Env, book: ContractBook, watcher: NodeWatcher): { stop(): void } {
-  let stopped = false;
-  const again = (): void => {
-    if (stopped) return;
-    book.sweep().catch((error: unknown) => watcher.failed('holds', error));
-    env.after(HOLD_SWEEP_MS, again);
-  };
-  env.after(HOLD_SWEEP_MS, again);
-  return {
-    stop() {
-      stopped = true;
-    },
-  };
 }

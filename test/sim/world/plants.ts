@@ -16,14 +16,15 @@ export function isPlant(text: string | undefined): text is Plant {
 /** Where a node is other than it should be; without a fault planted it is as it is. */
 export interface Planting {
   ledger(ledger: Ledger, store: Store): Ledger;
-  mayPromise(rejoin: Rejoin): Promise<void>;
+  rejoin(rejoin: Rejoin): Rejoin;
 }
 
 export function plantingOf(plant: Plant | undefined): Planting {
   return {
     ledger: (ledger, store) => (plant === 'accept-fork' ? deafToForks(ledger, store) : ledger),
     // Promises go on after a restore, whatever peers still have to say.
-    mayPromise: (rejoin) => (plant === 'drop-fence' ? Promise.resolve() : rejoin.mayPromise()),
+    rejoin: (rejoin) =>
+      plant === 'drop-fence' ? Object.assign(rejoin, { mayPromise: () => Promise.resolve() }) : rejoin,
   };
 }
 
