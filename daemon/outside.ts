@@ -5,6 +5,7 @@ import type { MirrorLimits } from '../storage/mirror/limits.ts';
 import { Database, type DatabaseEnv } from '../storage/database.ts';
 import type { GuardedFetchOptions } from './federation/guarded-fetch.ts';
 import { openSourceKeys, type SourceKeys } from './federation/source-keys.ts';
+import { folderBytes } from './folder-bytes.ts';
 import { type HttpServer, serve, type ServeOptions } from './http.ts';
 import { createHost, type Host, type HostOptions } from './libp2p-host.ts';
 import { startMergeWorker } from './merging/start-merge-worker.ts';
@@ -17,6 +18,8 @@ export interface Outside extends Pick<GuardedFetchOptions, 'lookup' | 'ca'> {
   readonly openDatabase: (dataDir: string, env: DatabaseEnv) => Promise<Database>;
   /** Bytes that are free on the disk of a data folder. */
   readonly freeBytes: (dataDir: string) => Promise<number>;
+  /** Bytes of the files in a folder. */
+  readonly folderBytes: (folder: string) => Promise<number>;
   readonly openSourceKeys: (dataDir: string) => Promise<SourceKeys>;
   readonly startMergeWorker: StartMergeWorker;
   readonly createHost: (options: HostOptions) => Promise<Host>;
@@ -34,6 +37,7 @@ export const machine: Outside = {
     const { bavail, bsize } = await statfs(dataDir);
     return bavail * bsize;
   },
+  folderBytes,
   openSourceKeys,
   startMergeWorker,
   createHost,

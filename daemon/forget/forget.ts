@@ -12,7 +12,6 @@ import type { Database } from '../../storage/database.ts';
 import { compactForgotten, sweepLacking } from '../../storage/forgotten.ts';
 import type { LegacyTable } from '../../storage/legacy-table.ts';
 import type { Store } from '../../storage/store.ts';
-import { folderBytes } from '../folder-bytes.ts';
 import { evidenceOf, type EvidenceParts } from './evidence.ts';
 import { gapRowsOf } from './gap-rows.ts';
 
@@ -23,6 +22,8 @@ export interface ForgetParts extends EvidenceParts {
   readonly registry: { get(id: string): RegisteredNode | undefined };
   readonly httpNodes: { get(id: string): HttpNode | undefined };
   readonly legacy: Pick<LegacyTable, 'counts' | 'remove'>;
+  /** What the database takes up on the disk. */
+  readonly folderBytes: () => Promise<number>;
   /** Told of what has gone: what a pull noted of this source says nothing any more. */
   readonly onForgotten: (forgotten: Forgotten) => Promise<void>;
   readonly log: (message: string, fields: Record<string, unknown>) => void;
@@ -34,6 +35,13 @@ export interface Forget extends ForgetPort {
   /** Resolves when nothing is under way, also of what an earlier process has begun. */
   settled(): Promise<void>;
   stop(): Promise<void>;
+}
+
+/** What would go, as far as the author's feeds reached when they were looked at. */
+interface Plan {
+  readonly totals: Forgotten;
+  readonly gaps: readonly Gap[];
+  readonly heads: ReadonlyMap<number, number>;
 }
 
 type Progress = (done: number, total: number) => void;
@@ -110,31 +118,38 @@ class NodeForget implements Forget {
     return found;
   }
 
-  async #plan(id: string, onProgress: Progress): Promise<{ totals: Forgotten; gaps: Gap[] }> {
+  async #plan(id: string, onProgress: Progress): Promise<Plan> {
     const { store, legacy, now } = this.#parts;
     const node = this.#revoked(id);
     if (!('peerId' in node)) {
       const items = Object.values(await legacy.counts(id)).reduce((sum, count) => sum + count, 0);
-      return { totals: { ...nothing(id), items }, gaps: [] };
+      return { totals: { ...nothing(id), items }, gaps: [], heads: new Map() };
     }
     const all = await this.#looks(node.peerId, onProgress);
     const at = now();
     // A feed of which every op stays is no gap.
     const gaps = all.filter(({ ops, entries }) => ops + entries > 0).map((look) => gapOf(store, look, at));
-    return { totals: all.reduce(added, nothing(id)), gaps };
+    const heads = new Map(all.map(({ feed }) => [feed.no, feed.seq]));
+    return { totals: all.reduce(added, nothing(id)), gaps, heads };
   }
 
   async #forget(id: string, onProgress: Progress): Promise<Forgotten> {
-    const { db, store, ledger, legacy, onForgotten } = this.#parts;
-    const before = await folderBytes(db.folder);
-    const { totals, gaps } = await this.#plan(id, onProgress);
+    const { store, ledger, legacy, folderBytes, onForgotten } = this.#parts;
+    const before = await folderBytes();
+    let plan = await this.#plan(id, onProgress);
+    for (let isNoted = false; !isNoted;) {
+      await ledger.alone(async () => {
+        this.#revoked(id); // still
+        isNoted = isAsLookedAt(store, id, plan);
+        if (isNoted) await store.forget(plan.gaps, id);
+      });
+      // What was let in before the node was revoked may have been written since: nothing more comes.
+      if (!isNoted) plan = await this.#plan(id, onProgress);
+    }
+    const { totals } = plan;
     if (totals.items > 0) await legacy.remove(id);
-    await ledger.alone(async () => {
-      this.#revoked(id); // still
-      await store.forget(gaps, id);
-    });
     await this.#finish(id, onProgress);
-    const freedBytes = Math.max(0, before - (await folderBytes(db.folder)));
+    const freedBytes = Math.max(0, before - (await folderBytes()));
     const forgotten = { ...totals, freedBytes };
     await onForgotten(forgotten);
     return forgotten;
@@ -161,8 +176,12 @@ class NodeForget implements Forget {
   }
 }
 
-function feedsOf(store: Pick<Store, 'feedGroups'>, author: PeerId): readonly FeedState[] {
+function feedsOf(store: Pick<Store, 'feedGroups'>, author: string): readonly FeedState[] {
   return store.feedGroups().flatMap((group) => (group.author === author ? group.feeds : []));
+}
+
+function isAsLookedAt(store: Pick<Store, 'feedGroups'>, author: string, { heads }: Plan): boolean {
+  return feedsOf(store, author).every(({ no, seq }) => seq === (heads.get(no) ?? 0));
 }
 
 function gapOf(store: Pick<Store, 'gap'>, { feed, kept }: FeedLook, at: number): Gap {

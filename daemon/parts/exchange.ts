@@ -99,7 +99,10 @@ function onOutcome(
 
 /** Drops what revoked nodes left. */
 export function defineForget(
-  node: Pick<Node, 'identity' | 'settings' | 'clock' | 'db' | 'store' | 'ledger' | 'registry' | 'logger'>,
+  node: Pick<
+    Node,
+    'identity' | 'outside' | 'settings' | 'clock' | 'db' | 'store' | 'ledger' | 'registry' | 'logger'
+  >,
   {
     sources,
     reader,
@@ -109,7 +112,7 @@ export function defineForget(
   },
 ) {
   return definePart<Forget>('forget', async () => {
-    const { identity, settings, clock, db, store, ledger, registry, logger } = node;
+    const { identity, outside, settings, clock, db, store, ledger, registry, logger } = node;
     const { httpNodes, legacy, table } = sources.face;
     const { audit } = audited.face;
     const forget = await openForget({
@@ -122,6 +125,7 @@ export function defineForget(
       registry,
       httpNodes,
       legacy,
+      folderBytes: () => outside.folderBytes(db.folder),
       async onForgotten({ id, freedBytes, ...figures }) {
         await table.remove(id);
         audit.record({

@@ -35,6 +35,10 @@ it(
       'conflicts',
       'contract accepted',
       'contract cancelled',
+      'contract settled',
+      'rated',
+      'forgotten',
+      'alarm tail-lost',
       'erase',
       'suspend',
     ])

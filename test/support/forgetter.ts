@@ -1,6 +1,7 @@
 import { createLogger } from '../../daemon/logger.ts';
 import { checkDerived, type Problem } from '../../daemon/check-derived.ts';
 import { type Forget, openForget } from '../../daemon/forget/forget.ts';
+import { folderBytes } from '../../daemon/folder-bytes.ts';
 import { openStore } from '../../daemon/open-store.ts';
 import { surveyFeeds } from '../../daemon/feed-survey.ts';
 import { createScrub } from '../../daemon/scrub/scrub.ts';
@@ -79,6 +80,7 @@ export async function openForgetter(
     legacy: new LegacyTable(db),
     onForgotten: async ({ id }) => void told.push(id),
     log: () => undefined,
+    folderBytes: () => folderBytes(db.folder),
     now: Date.now,
   });
   return {

@@ -23,8 +23,13 @@ const RESTORE_MS = 60_000;
 function crash(world: World, member: Member): void {
   if (member.isDown) return;
   const kind = world.chance() < 0.6 ? 'power' : 'kill';
-  world.crash(member, kind);
-  world.time.after(200 + world.chance.below(DOWN_MS), () => member.start());
+  const now = (): void => {
+    world.crash(member, kind);
+    world.time.after(200 + world.chance.below(DOWN_MS), () => member.start());
+  };
+  // The end of the log is what goes: best with something in it.
+  if (kind === 'power' && world.chance() < 0.7) world.onceTaken(member, now);
+  else now();
 }
 
 function restart(world: World, member: Member): void {

@@ -108,6 +108,7 @@ function outsideOf({ env, process, disk }: NodeParts): Outside {
     env,
     openDatabase: (_, databaseEnv) => Database.openAt(homeOn(disk, process), databaseEnv),
     freeBytes: async () => FREE_BYTES,
+    folderBytes: async () => disk.rows.size,
     openSourceKeys: async () => ({ get: () => undefined, set: never, remove: async () => undefined }),
     startMergeWorker: inlineMergeWorker(env, () => mergeDelay(env)),
     createHost: never,

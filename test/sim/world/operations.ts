@@ -1,6 +1,7 @@
 import { publicId, parseRecordKey, recordKey, type RecordKey } from '../../../protocols/wire/ids.ts';
 import type { PeerId } from '../../../protocols/wire/identity.ts';
 import type { RecordState } from '../../../protocols/open-dialog/record.ts';
+import { LBTAS } from '../../../protocols/market/trust.ts';
 import { isLive } from '../../../protocols/open-dialog/record.ts';
 import type { HeldContract } from '../../../protocols/market/contract-book/types.ts';
 import type { Member } from './member.ts';
@@ -92,11 +93,48 @@ async function buy(world: World, _: Member, node: RunningNode): Promise<void> {
   const listing = world.chance.pick(newest);
   const { unit = 'bag', price: each = 1, currency = 'KES', title = 'Maize' } = listing.view;
   const body = { listingId: idOf(listing.key), title, unit, price: each, currency };
-  await node.book.create(
+  const { state } = await node.book.create(
     { ...body, quantity: 1 + world.chance.below(3) },
     { operator: false, userId: `buyer${world.chance.below(2)}` },
     `c${world.nextNo()}`,
   );
+  if (world.chance() < 0.7) goOn(world, state.key, 'accept');
+}
+
+/** The parties of a contract go on with it: each step a little later, where its node runs then, and not always. */
+function goOn(world: World, key: RecordKey, kind: 'accept' | 'settle' | 'rate'): void {
+  for (const member of world.members)
+    world.time.after(1_000 + world.chance.below(12_000), () => {
+      const { running } = member;
+      if (running === undefined || world.isSettling || member === world.liar) return;
+      world.attempt(member, `${kind} in turn`, () => takeTurn(world, member, running, key, kind));
+    });
+}
+
+async function takeTurn(
+  world: World,
+  member: Member,
+  node: RunningNode,
+  key: RecordKey,
+  kind: 'accept' | 'settle' | 'rate',
+): Promise<void> {
+  const held = (await node.book.get(key, OPERATOR)).held;
+  const as = held?.contract.parties.find((party) => party.endsWith(member.peerId));
+  if (held === undefined || as === undefined) return;
+  if (kind === 'rate') {
+    if (held.verdict.state === 'settled') await rateAs(world, node, key, as);
+    return;
+  }
+  if (!fits(held, as, kind)) return;
+  const { held: now } = await node.book.step(key, { as, kind }, OPERATOR);
+  if (kind === 'accept' && world.chance() < 0.8) goOn(world, key, 'settle');
+  if (now?.verdict.state === 'settled' && world.chance() < 0.7) goOn(world, key, 'rate');
+}
+
+async function rateAs(world: World, node: RunningNode, contract: RecordKey, from: string): Promise<void> {
+  const score = LBTAS.min + world.chance.below(LBTAS.max - LBTAS.min + 1);
+  await node.submission.submit({ contract, from, score }, OPERATOR);
+  world.count('rated');
 }
 
 type Step = 'propose' | 'accept' | 'settle' | 'cancel' | 'hold';
@@ -132,6 +170,20 @@ async function step(world: World, member: Member, node: RunningNode, kind: Step)
   const { key, as } = world.chance.pick(steps);
   const validUntil = node.env.now() + 5_000 + world.chance.below(60_000);
   await node.book.step(key, kind === 'hold' ? { as, kind: 'propose', validUntil } : { as, kind }, OPERATOR);
+}
+
+/** Rates whom a user of this node has settled a contract with, or thinks better of it. */
+async function rate(world: World, member: Member, node: RunningNode): Promise<void> {
+  const settled: { readonly contract: RecordKey; readonly from: string }[] = [];
+  for (const { key, channel } of await shown(node, 'contracts')) {
+    const held = channel === 'public' ? undefined : (await node.book.get(key, OPERATOR)).held;
+    if (held?.verdict.state !== 'settled') continue;
+    for (const from of held.contract.parties)
+      if (from.endsWith(member.peerId)) settled.push({ contract: key, from });
+  }
+  if (settled.length === 0) return;
+  const { contract, from } = world.chance.pick(settled);
+  await rateAs(world, node, contract, from);
 }
 
 /** Says yes to what waits for a yes, to so many at most: a node that does not know what it has promised would promise it again. */
@@ -200,6 +252,24 @@ async function editConversation(world: World, member: Member, node: RunningNode)
   await node.conversations.edit({ operator: false, user: userOf(member) }, conversation, fields);
 }
 
+/** All who take part in a conversation rename it at once. */
+async function editTogether(world: World, _: Member, node: RunningNode): Promise<void> {
+  const state = await oneOf(
+    world,
+    node,
+    'conversations',
+    ({ members }) => (members?.writers.length ?? 0) > 1,
+  );
+  for (const member of world.members) {
+    const { running } = member;
+    if (state?.members?.writers.includes(member.peerId) !== true || running === undefined) continue;
+    const fields = { title: `Title ${world.chance.below(6)} of ${member.name}` };
+    world.attempt(member, 'edit at once', () =>
+      running.conversations.edit({ operator: false, user: userOf(member) }, idOf(state.key), fields),
+    );
+  }
+}
+
 async function erase(world: World, member: Member, node: RunningNode): Promise<void> {
   const message = world.chance.pick(world.messages);
   if (message.by !== member) return;
@@ -223,9 +293,14 @@ async function profile(world: World, member: Member, node: RunningNode): Promise
   world.note(key);
 }
 
+/** Whoever leaves out a node that a recovery waits for does without what was promised to it: these operators do not. */
+function mayLeaveOut(node: RunningNode, other: Member): boolean {
+  return node.registry.isActive(other.peerId) && node.rejoin.standing().recovery === undefined;
+}
+
 async function suspend(world: World, member: Member, node: RunningNode): Promise<void> {
   const other = world.chance.pick(world.members);
-  if (other === member || !node.registry.isActive(other.peerId)) return;
+  if (other === member || !mayLeaveOut(node, other)) return;
   await node.registry.change(other.peerId, 'suspend');
   member.suspend(other.peerId);
 }
@@ -235,21 +310,38 @@ async function resume(_: World, __: Member, node: RunningNode): Promise<void> {
     if (status === 'suspended') await node.registry.change(peerId, 'resume');
 }
 
+/** For good, and all that it left goes; then it is taken up again after all. */
+async function forget(world: World, member: Member, node: RunningNode): Promise<void> {
+  const other = world.chance.pick(world.members);
+  if (other === member || world.isSettling || !mayLeaveOut(node, other)) return;
+  await node.registry.change(other.peerId, 'revoke');
+  member.suspend(other.peerId);
+  world.time.after(20_000 + world.chance.below(60_000), () => {
+    const { running } = member;
+    if (running === undefined || running.registry.get(other.peerId)?.status !== 'revoked') return;
+    world.attempt(member, 'approve', () => running.registry.change(other.peerId, 'approve'));
+  });
+  await node.forget.run(other.peerId, () => undefined);
+  world.count('forgotten');
+}
+
 /** What users do. */
 export const USES: readonly Operation[] = [
   { name: 'list', weight: 4, run: list },
   { name: 'edit listing', weight: 6, run: editListing },
   { name: 'price', weight: 4, run: price },
   { name: 'buy', weight: 16, run: buy },
-  { name: 'accept', weight: 12, run: (...who) => step(...who, 'accept') },
-  { name: 'settle', weight: 4, run: (...who) => step(...who, 'settle') },
+  { name: 'accept', weight: 6, run: (...who) => step(...who, 'accept') },
+  { name: 'settle', weight: 2, run: (...who) => step(...who, 'settle') },
   { name: 'cancel', weight: 1, run: (...who) => step(...who, 'cancel') },
+  { name: 'rate', weight: 1, run: rate },
   { name: 'hold', weight: 4, run: (...who) => step(...who, 'hold') },
   { name: 'propose', weight: 1, run: (...who) => step(...who, 'propose') },
   { name: 'edit contract', weight: 4, run: editContract },
   { name: 'converse', weight: 3, run: converse },
   { name: 'send', weight: 10, run: send },
-  { name: 'edit conversation', weight: 8, run: editConversation },
+  { name: 'edit conversation', weight: 5, run: editConversation },
+  { name: 'edit together', weight: 4, run: editTogether },
   {
     name: 'erase',
     weight: 3,
@@ -259,6 +351,7 @@ export const USES: readonly Operation[] = [
   { name: 'remove', weight: 2, run: remove },
   { name: 'profile', weight: 1, run: profile },
   { name: 'suspend', weight: 1, run: suspend },
+  { name: 'forget', weight: 2, run: forget },
   { name: 'resume', weight: 2, run: resume },
   { name: 'back up', weight: 4, run: (_, member) => member.backUp() },
 ];

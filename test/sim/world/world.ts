@@ -59,6 +59,8 @@ const BROKEN: ReadonlySet<string> = new Set([
 ]);
 /** After the last event everything has to settle in this time, milliseconds. */
 const SETTLE_MS = 30 * 60_000;
+/** A node takes in something of others within so long, milliseconds. */
+const TAKEN_MS = 10_000;
 /** How often it is looked whether it has. */
 const LOOK_MS = 20_000;
 /** Entries that somebody may forge something out of. */
@@ -81,6 +83,7 @@ export class World {
   readonly recent: Entry[] = [];
   readonly figures: Record<string, number> = {};
   readonly #options: WorldOptions;
+  readonly #takenBy = new Map<Member, () => void>();
   /** What users and operators wait for, with the process that is to answer. */
   readonly #open = new Map<number, { readonly name: string; readonly process: Process }>();
   #no = 0;
@@ -133,7 +136,7 @@ export class World {
     this.chronicle.trace(`${this.time.now} ${line}`);
   }
 
-  #count(what: string): void {
+  count(what: string): void {
     this.figures[what] = (this.figures[what] ?? 0) + 1;
   }
 
@@ -142,7 +145,7 @@ export class World {
     return {
       committed: (committed) => this.#committed(member(), committed),
       alarm: (kind) => {
-        this.#count(`alarm ${kind}`);
+        this.count(`alarm ${kind}`);
         this.note(`${named()} alarm ${kind}`);
       },
       exchanged: (event) => {
@@ -173,12 +176,13 @@ export class World {
     if (member === undefined) return;
     for (const { author, header, hash } of committed.entries) {
       this.note(`${member.name} commits ${author} ${header.channel} ${header.epoch} ${header.seq} ${hash}`);
-      this.#count('entries');
+      this.count('entries');
     }
     if (committed.local) {
       this.recent.push(...committed.entries);
       this.recent.splice(0, Math.max(0, this.recent.length - RECENT));
     }
+    if (!committed.local) this.#takenBy.get(member)?.();
     this.#safety.committed(member, committed);
     this.stock.committed(member, committed);
   }
@@ -204,12 +208,12 @@ export class World {
     work().then(
       () => {
         this.#open.delete(no);
-        this.#count(name);
+        this.count(name);
         this.note(`${member.name} ${name} done`);
       },
       (error: unknown) => {
         this.#open.delete(no);
-        this.#count(`${name} refused`);
+        this.count(`${name} refused`);
         this.#failed(`${member.name} ${name}`, error);
       },
     );
@@ -219,9 +223,20 @@ export class World {
     this.#erased.push(message);
   }
 
+  /** Calls once, right after a node has taken in something of others, which is not synced yet; after a while in any case. */
+  onceTaken(member: Member, call: () => void): void {
+    const once = (): void => {
+      if (this.#takenBy.get(member) !== once) return;
+      this.#takenBy.delete(member);
+      this.time.after(0, call);
+    };
+    this.#takenBy.set(member, once);
+    this.time.after(TAKEN_MS, once);
+  }
+
   crash(member: Member, kind: CrashKind): void {
     this.note(`${member.name} crashes: ${kind}`);
-    this.#count(`crash ${kind}`);
+    this.count(`crash ${kind}`);
     member.crash(kind);
     this.stock.forget(member);
     if (kind === 'power') countLosses(this.chronicle, this.members);
@@ -229,7 +244,7 @@ export class World {
 
   restore(member: Member): void {
     this.note(`${member.name} is restored`);
-    this.#count('restores');
+    this.count('restores');
     member.restore();
     this.#safety.forgetOwn(member);
     countLosses(this.chronicle, this.members, member);
@@ -307,7 +322,7 @@ export class World {
     if (chance() < 0.12) {
       const blow = weighted(chance, BLOWS);
       this.note(`${blow.name} ${member.name}`);
-      this.#count(blow.name);
+      this.count(blow.name);
       return blow.strike(this, member);
     }
     const { running } = member;
@@ -333,8 +348,9 @@ export class World {
             // What somebody has sent is forgiven, too: an operator does so by this.
             if (status === 'active' && peerId === this.liar?.peerId)
               await running.registry.change(peerId, 'suspend');
-            if (running.registry.get(peerId)?.status === 'suspended')
-              await running.registry.change(peerId, 'resume');
+            const now = running.registry.get(peerId)?.status;
+            if (now === 'suspended') await running.registry.change(peerId, 'resume');
+            if (now === 'revoked') await running.registry.change(peerId, 'approve');
           }
           await running.mycelium.syncNow();
         });

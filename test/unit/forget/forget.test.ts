@@ -194,6 +194,27 @@ describe(`forgetting what a revoked node left (seed ${seed})`, () => {
     expect(await node.wrong()).toEqual([]);
   });
 
+  it('takes what was let in before the node was revoked and is written only after it was looked through', async () => {
+    const left = leave(1);
+    const { node } = await held(left);
+    ending.push(() => node.close());
+    const { peerId } = left.author.identity;
+    const late = left.author.next(listingOps(left.author.pen, 'late', undefined, { title: 'Maize' }));
+    const before = await node.rows('entries');
+    node.status.set(peerId, 'revoked');
+    let arriving: Promise<void> | undefined;
+    const gone = await node.forget.run(peerId, () => {
+      if (arriving !== undefined) return;
+      node.status.set(peerId, 'active');
+      arriving = give(node, [late]).finally(() => node.status.set(peerId, 'revoked'));
+    });
+    await arriving;
+    expect(gone.entries).toBe(left.entries.length);
+    expect(await node.rows('entries')).toBe(before - gone.entries + 1);
+    expect(await node.store.records([recordKey('listings', peerId, 'late')])).toEqual([undefined]);
+    expect(await node.wrong()).toEqual([]);
+  });
+
   it('gives the disk its space back', async () => {
     const left = leave(2);
     const { node } = await held(left);
