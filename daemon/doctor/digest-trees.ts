@@ -10,6 +10,8 @@ export interface DigestTreeParts {
   readonly reader: Pick<Reader, 'elements'>;
   /** Another text after every change of this owner's records in this collection. */
   readonly stamp: (owner: PeerId, collection: string) => string;
+  /** Default: `PREFIX_LIMITS`. */
+  readonly limits?: { readonly records: number };
 }
 
 /** Public records of an owner and collection as a tree of digests. */
@@ -24,7 +26,12 @@ export interface DigestTrees {
  * Trees are made from the records as they stand on the disk, not from the sums that were kept beside them: so damage to either
  * shows. One is made at a time, whoever asks, and kept for the questions that follow.
  */
-export function createDigestTrees({ env, reader, stamp }: DigestTreeParts): DigestTrees {
+export function createDigestTrees({
+  env,
+  reader,
+  stamp,
+  limits = PREFIX_LIMITS,
+}: DigestTreeParts): DigestTrees {
   const kept = new Map<string, { stamp: string; rows: Promise<readonly PrefixRow[]>; timer: Timer }>();
   let lane: Promise<unknown> = Promise.resolve();
   let waiting = 0;
@@ -33,10 +40,10 @@ export function createDigestTrees({ env, reader, stamp }: DigestTreeParts): Dige
     const elements: { id: string; hash: string }[] = [];
     for await (const element of reader.elements(collection, owner)) {
       elements.push(element);
-      if (elements.length > PREFIX_LIMITS.records)
+      if (elements.length > limits.records)
         throw new AgrinetError(
           'digest-too-large',
-          `more than ${PREFIX_LIMITS.records} records of one owner and collection; run agrinet fsck on both nodes instead`,
+          `more than ${limits.records} records of one owner and collection; run agrinet fsck on both nodes instead`,
         );
     }
     return sortedRows(collection, owner, elements);

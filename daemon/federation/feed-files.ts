@@ -1,4 +1,5 @@
 import type { CarriedItems, FeedFilePort } from '../../api/ports/feed-file.ts';
+import type { ErrorCode } from '../../protocols/error-codes.ts';
 import { AgrinetError, errorCode } from '../../protocols/errors.ts';
 import { hasGap } from '../../protocols/feed/gap.ts';
 import type { Ledger, Received } from '../../protocols/ledger/types.ts';
@@ -45,7 +46,7 @@ export function createFeedFiles({ self, feeds, ledger, mayHold }: FeedFileParts)
           if (item.kind === 'entry') entries.push({ index, bytes: item.bytes });
           continue;
         }
-        if (code !== FOR_ANOTHER) {
+        if (!PASSED_OVER.has(code)) {
           taken.rejected = { index, code };
           break;
         }
@@ -66,11 +67,11 @@ export function createFeedFiles({ self, feeds, ledger, mayHold }: FeedFileParts)
   };
 
   /** Takes proofs and erasures in; for an entry only looks whether it is this node's to have. The code of what is wrong with an item. */
-  async function admitted(item: RangeItem, to: PeerId | undefined): Promise<string | undefined> {
+  async function admitted(item: RangeItem, to: PeerId | undefined): Promise<ErrorCode | undefined> {
     try {
       const { channel } = feedOf(item);
       if (channel !== 'public' && to !== self) return FOR_ANOTHER;
-      if (item.kind === 'proof') await ledger.receiveProof(item.bytes);
+      if (item.kind === 'proof' && (await ledger.receiveProof(item.bytes)) === 'exceeded') return PUT_OFF;
       if (item.kind === 'erasure') await ledger.receiveErasure(item.bytes);
       return undefined;
     } catch (error) {
@@ -81,6 +82,10 @@ export function createFeedFiles({ self, feeds, ledger, mayHold }: FeedFileParts)
 }
 
 const FOR_ANOTHER = 'for-another-node';
+/** So many forks of one author a day: it is taken on another day, from this file or from a peer. */
+const PUT_OFF = 'forks-exceeded';
+/** What ends nothing: the rest of the file is looked at all the same. */
+const PASSED_OVER: ReadonlySet<string> = new Set([FOR_ANOTHER, PUT_OFF]);
 
 function note(taken: CarriedItems, { kind, code, entry }: Received): void {
   if (kind === 'accept') taken.accepted++;

@@ -98,7 +98,8 @@ class PeerExchangeStreams implements PeerExchange {
   async ask(connection: PeerConnection, outer: AbortSignal): Promise<SignedPeer[]> {
     const signal = AbortSignal.any([outer, this.#within()]);
     const stream = await connection.newStream(this.protocol, { signal });
-    const frames = framed(stream, { maxFrame: PEER_EXCHANGE_LIMITS.responseBytes });
+    const { requestBytes, responseBytes } = PEER_EXCHANGE_LIMITS;
+    const frames = framed(stream, { maxFrame: responseBytes, maxSent: requestBytes });
     try {
       await frames.write(encodeCbor(PEER_EXCHANGE_LIMITS.records), signal);
       await frames.close(signal);
@@ -112,7 +113,8 @@ class PeerExchangeStreams implements PeerExchange {
   }
 
   async #answer(stream: ByteStream, asker: string): Promise<void> {
-    const frames = framed(stream, { maxFrame: PEER_EXCHANGE_LIMITS.responseBytes });
+    const { requestBytes, responseBytes } = PEER_EXCHANGE_LIMITS;
+    const frames = framed(stream, { maxFrame: requestBytes, maxSent: responseBytes });
     if (this.#answering >= PEER_EXCHANGE_LIMITS.answering || !this.#admit(asker)) {
       return frames.abort(new AgrinetError('rate-limited', 'asked too often'));
     }
@@ -120,7 +122,7 @@ class PeerExchangeStreams implements PeerExchange {
     const signal = this.#within();
     try {
       const request = await frames.read(signal);
-      if (request === null || request.length > PEER_EXCHANGE_LIMITS.requestBytes) throw malformed();
+      if (request === null) throw malformed();
       const most = integer(decodeCbor(request), 1, PEER_EXCHANGE_LIMITS.records);
       if (most === undefined) throw malformed();
       await frames.write(encodeCbor(await this.#records(most, asker)), signal);

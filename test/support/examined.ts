@@ -8,7 +8,11 @@ import { Reader } from '../../storage/reader.ts';
 import type { TestNode } from './in-process-node.ts';
 
 /** The facts of a running node, gathered as its doctor does; `laterMs` sets the doctor's clock forward, so that nobody waits for minutes. */
-export async function factsOf({ node, context }: TestNode, laterMs = 0): Promise<OnlineFacts> {
+export async function factsOf(
+  { node, context }: TestNode,
+  laterMs = 0,
+  reader: Pick<Reader, 'verdicts' | 'conflicts'> = new Reader(node.db),
+): Promise<OnlineFacts> {
   const now = (): number => Date.now() + laterMs;
   const startedAt = Date.now();
   const offline = await gatherOffline({
@@ -24,7 +28,7 @@ export async function factsOf({ node, context }: TestNode, laterMs = 0): Promise
       node,
       registration: context.registration,
       jobs: context.jobs,
-      reader: new Reader(node.db),
+      reader,
       scrub: context.scrub,
       ...(mirror.state === 'off'
         ? {}

@@ -8,7 +8,7 @@ import { createHost, type Host } from '../../../../daemon/libp2p-host.ts';
 import { createLogger } from '../../../../daemon/logger.ts';
 import { loadSettings } from '../../../../daemon/settings.ts';
 import { ITEM_SEQUENCE } from '../../../../protocols/mycelium/item-sequence.ts';
-import { encodeItem } from '../../../../protocols/mycelium/range-item.ts';
+import { encodeItem, type RangeItem } from '../../../../protocols/mycelium/range-item.ts';
 import { REQUEST_HEADER, sealRequest } from '../../../../protocols/mycelium/signed-request.ts';
 import { concat } from '../../../../protocols/wire/bytes.ts';
 import { framed } from '../../../../protocols/wire/framed-stream.ts';
@@ -135,11 +135,11 @@ export class Bench {
     return new Hand(author, this.random.hex(8));
   }
 
-  /** Entries as a feed file brings them: how many were taken, or the code of the first that was not. */
-  async file(entries: readonly Uint8Array[]): Promise<unknown> {
+  /** Entries, or proofs, as a feed file brings them: how many entries were taken, or the code of the first that was not. */
+  async file(entries: readonly Uint8Array[], kind: RangeItem['kind'] = 'entry'): Promise<unknown> {
     const taken = { accepted: 0, code: '' };
     for (let at = 0; at < entries.length; at += 500) {
-      const items = entries.slice(at, at + 500).map((bytes) => encodeItem({ kind: 'entry', bytes }));
+      const items = entries.slice(at, at + 500).map((bytes) => encodeItem({ kind, bytes }));
       const response = await fetch(`http://127.0.0.1:${this.#port}/federation/feed-file`, {
         method: 'POST',
         headers: { 'x-api-key': TEST_KEY, 'content-type': ITEM_SEQUENCE },

@@ -1,19 +1,32 @@
 import { errorCode } from '../../../../protocols/errors.ts';
 import { encodePage } from '../../../../protocols/mycelium/frontier-page.ts';
 import { sequenceItem } from '../../../../protocols/mycelium/frontier-sequence.ts';
-import { encodeItem } from '../../../../protocols/mycelium/range-item.ts';
+import { framesOf } from '../../../../protocols/mycelium/range-frame.ts';
+import { encodeItem, ITEM_HEAD_BYTES, type RangeItem } from '../../../../protocols/mycelium/range-item.ts';
 import { encodeRangeRequest, type RangeRequest } from '../../../../protocols/mycelium/range.ts';
 import { REQUEST_LIMITS, RequestNonces } from '../../../../protocols/mycelium/signed-request.ts';
 import { encodeOp } from '../../../../protocols/feed/op.ts';
 import { base64url, concat } from '../../../../protocols/wire/bytes.ts';
 import type { PeerId } from '../../../../protocols/wire/identity.ts';
+import { inlineOffload } from '../../../support/inline-offload.ts';
 import { someIdentity } from '../../../support/forge.ts';
 import type { Bench } from './bench.ts';
 import type { AllCases, CasesOf } from './case.ts';
+import { REGISTRY_CASES } from './node-cases.ts';
+import {
+  CATCH_UP_TRIES,
+  EXCHANGES_CASES,
+  GOSSIP_CASES,
+  OFFENCE_CASES,
+  PREFIX_CASES,
+  RENDEZVOUS_CASES,
+  SHOWN_CASES,
+  SLICE_CASES,
+} from './pace-cases.ts';
+import { FRONTIER_SEQUENCE_BYTES } from './source-cases.ts';
+import { ANNOUNCE_CASES, FRONTIER_CASES, notice, PEER_EXCHANGE_CASES, RANGE_CASES } from './stream-cases.ts';
 import { NO_DIGEST } from './wire-cases.ts';
 
-const PACE = { refusesNothing: 'a pace: what is not done in this turn is done in a later one' } as const;
-const PATIENCE = (what: string) => ({ notShown: `a time on the clock of the machine: ${what}` }) as const;
 const SLOTS_TEST = 'test/unit/mycelium/answer-slots.test.ts';
 const CATCH_UP_TEST = 'test/unit/mycelium/catch-up.test.ts';
 
@@ -30,19 +43,22 @@ function requestOf(author: PeerId, count: number, large = false): RangeRequest {
   });
   return { author, channel: 'public', have };
 }
-/** A request whose base64url has so many characters: small epochs, and the size of their numbers, fill it. */
+/** A request whose base64url has so many characters: large epochs, small ones, and one whose number is of any size. */
 function requestOfCharacters(author: PeerId, characters: number): string {
   const bytes = Math.floor((characters * 3) / 4);
+  const lengthOf = (have: RangeRequest['have']): number =>
+    encodeRangeRequest({ author, channel: 'public', have }).length;
+  const each = lengthOf(requestOf(author, 2).have) - lengthOf(requestOf(author, 1).have);
   for (let large = 0; large < 40; large++) {
     const some = requestOf(author, large, true).have.map((item, i) => ({
       ...item,
       epoch: `f${String(i).padStart(15, '0')}`,
     }));
-    for (let small = 0; small < 400; small++)
+    const about = Math.floor((bytes - lengthOf(some)) / each);
+    for (let small = Math.max(0, about - 3); small < about; small++)
       for (const seq of [0, 30, 300, 70_000]) {
         const have = [...some, ...requestOf(author, small).have, { epoch: 'e'.repeat(16), seq, hash: '' }];
         const encoded = encodeRangeRequest({ author, channel: 'public', have });
-        if (encoded.length > bytes) break;
         if (encoded.length === bytes) return base64url(encoded);
       }
   }
@@ -55,29 +71,18 @@ async function atOnce(bench: Bench, name: 'frontier' | 'range', count: number): 
   const frames = name === 'range' ? [request] : [encodePage([])];
   const streams = [];
   for (let i = 0; i < count; i++) streams.push(await bench.open(name));
-  // The node has heard of a stream once the next one is open; the last of them is asked with the others.
+  // A notice behind them: once it is taken the node has heard of all of them.
+  await bench.throw('announce', [notice(bench)]);
   const ends = await Promise.all(streams.map((stream) => stream.finish(frames)));
   return ends.filter((end) => end === 'reset').length;
 }
 
 /** What nodes ask one another, over libp2p and HTTP. */
 export const EXCHANGE_CASES = {
-  'protocols/mycelium/exchanges.ts': { everyMs: PACE, greetings: PACE, greetAgainMs: PACE },
-  'protocols/mycelium/gossip-intake.ts': {
-    admitting: { notShown: 'five hundred messages being admitted at one moment' },
-  },
-  'protocols/mycelium/pull.ts': {
-    sliceMs: {
-      shownBy: [
-        'test/sim/tarpit.test.ts',
-        'a peer that trickles what is known already gives way to another holder',
-      ],
-    },
-    sliceBytes: PATIENCE('a megabyte within fifteen seconds'),
-  },
-  'protocols/mycelium/shown-frontiers.ts': {
-    groups: { notShown: 'ten thousand groups by announcements of one peer' },
-  },
+  'protocols/mycelium/exchanges.ts': EXCHANGES_CASES,
+  'protocols/mycelium/gossip-intake.ts': GOSSIP_CASES,
+  'protocols/mycelium/pull.ts': SLICE_CASES,
+  'protocols/mycelium/shown-frontiers.ts': SHOWN_CASES,
   'protocols/mycelium/frontier-exchange.ts': {
     pages: {
       over: 'libp2p',
@@ -88,10 +93,7 @@ export const EXCHANGE_CASES = {
         ),
       gives: ['closed', 'closed', 'reset'],
     },
-    pageMs: PATIENCE('five seconds for a page'),
-    exchangeMs: PATIENCE('a minute for an exchange'),
-    streams: { notShown: 'libp2p counts them, and two of them are refused as busy before' },
-    answering: { notShown: 'thirty-three peers at one moment' },
+    ...FRONTIER_CASES,
     answeringPerPeer: {
       over: 'libp2p',
       send: (bench, n) => atOnce(bench, 'frontier', n),
@@ -110,7 +112,7 @@ export const EXCHANGE_CASES = {
         ),
       gives: ['200', '200', '400 body-malformed'],
     },
-    sequenceBytes: { notShown: 'as many full pages as there may be and their digest: follows from the two' },
+    sequenceBytes: FRONTIER_SEQUENCE_BYTES,
   },
   'protocols/mycelium/range.ts': {
     epochs: {
@@ -144,7 +146,7 @@ export const EXCHANGE_CASES = {
         'a peer that never answers a range request holds up nobody for longer than a pull may be idle',
       ],
     },
-    answerMs: PATIENCE('ten minutes for an answer'),
+    ...RANGE_CASES,
     answering: {
       shownBy: [
         SLOTS_TEST,
@@ -153,7 +155,6 @@ export const EXCHANGE_CASES = {
     },
     further: { shownBy: [SLOTS_TEST, 'RANGE_LIMITS.further beyond the first of each'] },
     answeringPerPeer: { over: 'libp2p', send: (bench, n) => atOnce(bench, 'range', n), gives: [0, 0, 1] },
-    streams: { notShown: 'libp2p counts them, and four of them are refused as busy before' },
   },
   'protocols/mycelium/range-frame.ts': {
     frameBytes: {
@@ -182,26 +183,31 @@ export const EXCHANGE_CASES = {
       },
       gives: ['200', '200', '413 body-too-large'],
     },
-    gatherBytes: { refusesNothing: 'a size at which a frame is closed and the next one begun' },
+    gatherBytes: {
+      over: 'in process',
+      why: 'how many frames a peer is sent',
+      // One entry of so many bytes, what a frame begins with and its own head among them, and another.
+      async send(_, n) {
+        async function* items(): AsyncGenerator<RangeItem> {
+          yield { kind: 'entry', bytes: new Uint8Array(n - 1 - ITEM_HEAD_BYTES) };
+          yield { kind: 'entry', bytes: new Uint8Array(1) };
+        }
+        let frames = 0;
+        for await (const _frame of framesOf(items(), inlineOffload)) frames++;
+        return frames;
+      },
+      gives: [1, 2, 2],
+    },
   },
-  'protocols/mycelium/offences.ts': {
-    firstMs: PATIENCE('a peer is left alone'),
-    mostMs: PATIENCE('a peer is left alone'),
-    forgottenMs: PATIENCE('a day without an offence'),
-    remembered: { refusesNothing: 'the one that offended longest ago is forgotten' },
-  },
+  'protocols/mycelium/offences.ts': OFFENCE_CASES,
   'protocols/digest/prefix.ts': {
-    leaf: { refusesNothing: 'a branch of more records is told by its branches' },
     digits: {
       over: 'HTTP',
       send: (bench, n) =>
         bench.ask('GET', `/federation/digest/${bench.self.peerId}/listings?prefix=${'a'.repeat(n)}`),
       gives: ['200', '200', '400 query-invalid'],
     },
-    records: { notShown: 'two hundred thousand records of one owner' },
-    trees: { refusesNothing: 'the oldest is dropped and made anew when asked for' },
-    keptMs: PACE,
-    waiting: { notShown: 'nine trees asked for while the first is made' },
+    ...PREFIX_CASES,
   },
   'protocols/mycelium/catch-up.ts': {
     pulls: { shownBy: [CATCH_UP_TEST, 'CATCH_UP_LIMITS.pulls + 2'] },
@@ -209,19 +215,12 @@ export const EXCHANGE_CASES = {
     further: { shownBy: [CATCH_UP_TEST, 'CATCH_UP_LIMITS.further'] },
     pullsOfFailing: { shownBy: [CATCH_UP_TEST, 'toBeLessThanOrEqual(CATCH_UP_LIMITS.pullsOfFailing)'] },
     retryMs: { shownBy: [CATCH_UP_TEST, 'started(plan, CATCH_UP_LIMITS.retryMs - 1)'] },
-    tries: PACE,
+    tries: CATCH_UP_TRIES,
     patience: { shownBy: [FLOODS, 'CATCH_UP_LIMITS.patience + CATCH_UP_LIMITS.pullsPerPeer'] },
     wanted: { shownBy: [FLOODS, 'i < CATCH_UP_LIMITS.wanted'] },
     wantedPerPeer: { shownBy: [FLOODS, 'toBe(CATCH_UP_LIMITS.wantedPerPeer)'] },
   },
-  'protocols/mycelium/announce.ts': {
-    frameBytes: {
-      notShown:
-        'an announcement has at most 330 bytes; what is longer is none, and refused for that and for its length alike',
-    },
-    ms: PATIENCE('three seconds'),
-    streams: { notShown: 'libp2p counts them' },
-  },
+  'protocols/mycelium/announce.ts': ANNOUNCE_CASES,
   'protocols/mycelium/signed-request.ts': {
     windowMs: { shownBy: ['test/unit/mycelium/item-sequence.test.ts', 'REQUEST_LIMITS.windowMs'] },
     headerCharacters: {
@@ -279,27 +278,14 @@ export const EXCHANGE_CASES = {
     recordBytes: {
       shownBy: ['test/unit/discovery/peer-exchange.test.ts', 'throws a malformed answer away whole'],
     },
-    requestBytes: { notShown: 'a request is an integer of at most nine bytes' },
     responseBytes: {
       shownBy: ['test/unit/discovery/peer-exchange.test.ts', 'throws a malformed answer away whole'],
     },
-    timeoutMs: PATIENCE('five seconds'),
-    streams: { notShown: 'libp2p counts them' },
-    answering: { notShown: 'seventeen peers at one moment' },
-    everyMs: PATIENCE('one answer in five seconds'),
-    remembered: { refusesNothing: 'the oldest is forgotten' },
+    ...PEER_EXCHANGE_CASES,
   },
-  'protocols/discovery/rendezvous.ts': {
-    found: { refusesNothing: 'more come at the next look' },
-    operationMs: PATIENCE('ten seconds'),
-    emptyMs: PACE,
-    firstMs: PACE,
-    lastMs: PACE,
-    growth: PACE,
-  },
+  'protocols/discovery/rendezvous.ts': RENDEZVOUS_CASES,
   'protocols/registry/registry.ts': {
-    nodes: { notShown: 'a thousand registrations, each with a key' },
-    httpNodes: { notShown: 'a thousand registrations, each with a key' },
+    ...REGISTRY_CASES,
     pending: { shownBy: [REGISTRY_TEST, 'bound what waits for the operator'] },
     perAsker: {
       shownBy: [REGISTRY_TEST, 'cannot be filled with the keys of one user, however many come at once'],

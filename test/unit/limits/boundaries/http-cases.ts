@@ -1,15 +1,11 @@
 import type { Bench } from './bench.ts';
 import type { AllCases } from './case.ts';
+import { BACKUP_CASES, SNAPSHOT_CASES } from './backup-cases.ts';
+import { DIFF_CASES, DOCTOR_CASES, TREND_CASES } from './doctor-cases.ts';
+import { MIRROR_CASES } from './mirror-cases.ts';
+import { ENDED_JOBS, EVENT_CASES, KEY_CASES, METRICS_CASES, SSE_HEARTBEAT } from './node-cases.ts';
+import { IMPORT_CASES, LEGACY_AHEAD, PULL_CASES } from './source-cases.ts';
 
-const PACE = { refusesNothing: 'a pace: what is not done in this turn is done in a later one' } as const;
-const OLDEST_GOES = { refusesNothing: 'the oldest goes' } as const;
-const PIECES = { refusesNothing: 'a size at which something is cut into pieces' } as const;
-const DEFAULT = { refusesNothing: 'what holds without another word' } as const;
-const TELLS = {
-  refusesNothing: 'from here on the doctor tells of it; test/unit/doctor/findings.test.ts',
-} as const;
-const PATIENCE = (what: string) => ({ notShown: `a time on the clock of the machine: ${what}` }) as const;
-const OF_PEER = (what: string) => ({ notShown: `another node has to answer with ${what}` }) as const;
 const SERVER_TEST = 'test/unit/limits/http-server.test.ts';
 const SSE_TEST = 'test/unit/events/sse.test.ts';
 const EVENTS_TEST = 'test/unit/events/event-log.test.ts';
@@ -103,9 +99,8 @@ export const HTTP_CASES = {
         'does not multiply keys: seven old ones stay valid at most, and ended ones are cleared',
       ],
     },
-    endedPerUser: OLDEST_GOES,
+    ...KEY_CASES,
     total: { shownBy: [KEYS_TEST, '10,000 in all: ended ones give way, living ones do not'] },
-    lifetimeMs: DEFAULT,
     maxLifetimeMs: {
       over: 'HTTP',
       // Asked for in seconds.
@@ -114,7 +109,6 @@ export const HTTP_CASES = {
         bench.ask('POST', '/api/keys', JSON.stringify({ userId: `long-${n}`, expiresIn: n })),
       gives: ['201', '201', '400 fields-invalid'],
     },
-    graceMs: DEFAULT,
     keptMs: {
       shownBy: [KEYS_TEST, 'the cleaner takes what ended more than 30 days ago, and tells how many'],
     },
@@ -151,47 +145,33 @@ export const HTTP_CASES = {
     },
     queueEvents: { shownBy: [SSE_TEST, 'closes who does not read when his queue is full'] },
     queueBytes: { shownBy: [SSE_TEST, 'closes who does not read when his queue is full'] },
-    heartbeatMs: PACE,
+    heartbeatMs: SSE_HEARTBEAT,
     stalledMs: { shownBy: [SSE_TEST, 'closes who takes nothing for a time, with room left in his queue'] },
   },
   'daemon/events/event-log.ts': {
     ring: { shownBy: [EVENTS_TEST, 'keeps the newest on disk, and tells who comes too late to begin anew'] },
-    window: OLDEST_GOES,
+    ...EVENT_CASES,
     unwritten: {
       shownBy: [EVENTS_TEST, 'goes on telling when the disk does not write, and writes when it does'],
     },
-    unwrittenChars: { notShown: 'sixteen megabytes of events while the disk does not write' },
     eventChars: {
       shownBy: [
         EVENTS_TEST,
         'neither throws nor tells what is too large or cannot be JSON; one bad listener harms nobody',
       ],
     },
-    reserve: PACE,
-    flushMs: PACE,
-    retryMs: PACE,
   },
   'protocols/wire/steady.ts': {
     graceMs: { shownBy: ['test/unit/wire/steady.test.ts', 'one below, at and one above the grace'] },
     bytesPerSecond: { shownBy: ['test/unit/wire/steady.test.ts', 'one below, at and one above the pace'] },
   },
   'daemon/federation/https-transport.ts': {
-    frontierBytes: OF_PEER('sixteen megabytes of pages, which their number bounds before'),
-    frontierMs: PATIENCE('half a minute for a frontier'),
-    rangeBytes: OF_PEER('a gigabyte'),
-    rangeMs: PATIENCE('ten minutes for a range'),
-    uselessMs: PATIENCE('a minute of entries that are known'),
-    idleMs: PATIENCE('fifteen seconds of silence'),
-    batchItems: PIECES,
+    ...PULL_CASES,
     batchBytes: {
       shownBy: ['test/unit/exchange/entry-limit.test.ts', 'over HTTPS, by the daemon itself and by a worker'],
     },
   },
-  'daemon/federation/legacy-import.ts': {
-    bodyBytes: OF_PEER('256 MiB'),
-    named: { refusesNothing: 'the others are counted' },
-    batch: PIECES,
-  },
+  'daemon/federation/legacy-import.ts': IMPORT_CASES,
   'protocols/market/legacy.ts': {
     itemCharacters: {
       shownBy: [
@@ -205,7 +185,7 @@ export const HTTP_CASES = {
         'passes over what is too large or too deep, and goes on',
       ],
     },
-    aheadMs: { notShown: 'a time a day ahead of the clock of the machine' },
+    aheadMs: LEGACY_AHEAD,
   },
   'daemon/jobs/job-store.ts': {
     live: {
@@ -214,8 +194,7 @@ export const HTTP_CASES = {
         'is bounded: refuses more than it may hold, and forgets the oldest that are completed',
       ],
     },
-    completed: OLDEST_GOES,
-    dead: OLDEST_GOES,
+    ...ENDED_JOBS,
     leaseMs: {
       shownBy: [
         'test/unit/jobs/routes.test.ts',
@@ -225,72 +204,22 @@ export const HTTP_CASES = {
   },
   'daemon/metrics/metrics-table.ts': {
     peers: { shownBy: ['test/unit/metrics/metrics.test.ts', 'stay few whatever callers and peers send'] },
-    codes: { refusesNothing: 'counted as others' },
+    ...METRICS_CASES,
     series: { shownBy: ['test/unit/metrics/metrics.test.ts', 'stay few whatever callers and peers send'] },
-    sizeKeptMs: PACE,
   },
-  'daemon/doctor/facts.ts': {
-    totalMs: { shownBy: ['test/unit/doctor/examination.test.ts', 'DOCTOR_LIMITS.totalMs'] },
-    probeMs: PATIENCE('four seconds for an answer'),
-    probes: { refusesNothing: 'those that are reached are asked first' },
-    probesAtOnce: PACE,
-    skewMs: TELLS,
-    skewMostMs: TELLS,
-    settleMs: TELLS,
-    gapMs: TELLS,
-    tlsDays: TELLS,
-    diskDays: TELLS,
-    backlog: TELLS,
-    backlogMs: TELLS,
-    rows: { refusesNothing: 'the newest are read' },
-    mirrorLagSeconds: TELLS,
-    waitingMs: TELLS,
-  },
-  'daemon/doctor/disk-trend.ts': { everyMs: PACE, samples: OLDEST_GOES, leastMs: TELLS },
-  'daemon/doctor/diff-limits.ts': {
-    totalMs: PATIENCE('three quarters of a minute for a comparison'),
-    askMs: PATIENCE('fifteen seconds for an answer'),
-    requests: { refusesNothing: 'what is more is said to be more' },
-    bytes: { refusesNothing: 'what is more is said to be more' },
-    answerBytes: OF_PEER('more than the largest there can be, which has 8 KiB'),
-    parallel: PACE,
-    named: { refusesNothing: 'what is more is said to be more' },
-  },
-  'daemon/backup/backups.ts': {
-    stalledMs: PATIENCE('a minute without a question'),
-    heldMs: PATIENCE('six hours'),
-  },
+  'daemon/doctor/facts.ts': DOCTOR_CASES,
+  'daemon/doctor/disk-trend.ts': TREND_CASES,
+  'daemon/doctor/diff-limits.ts': DIFF_CASES,
+  'daemon/backup/backups.ts': SNAPSHOT_CASES,
   'storage/backup/format.ts': {
-    manifestBytes: { notShown: 'a manifest has a few hundred bytes' },
-    keyBytes: { notShown: 'keys of the database have at most 400 bytes' },
     valueBytes: {
       shownBy: [BACKUP_TEST, 'takes a value of the largest size, and refuses to write a larger one'],
     },
-    gatherBytes: PIECES,
     inflatedBytes: {
       shownBy: [BACKUP_TEST, 'is refused when it inflates beyond its limit, with little memory'],
     },
     blockBytes: { shownBy: [BACKUP_TEST, 'is refused when a block says that it is huge, before it is read'] },
-    windowLog: { notShown: 'zstd refuses it; test/unit/mycelium/range-frames.test.ts shows it of a range' },
-    keysBytes: { notShown: 'sixty-four kilobytes of sealed keys' },
-    endBytes: { notShown: 'a last block has two hundred bytes' },
+    ...BACKUP_CASES,
   },
-  'storage/mirror/limits.ts': {
-    inFlight: PACE,
-    gather: PIECES,
-    requestMs: PATIENCE('five seconds for an answer'),
-    attempts: PACE,
-    backoffMs: PACE,
-    renewMs: PACE,
-    leaseMs: PATIENCE('two minutes without a renewal'),
-    retryMs: PACE,
-    graceMs: PATIENCE('sixteen minutes'),
-    itemBytes: {
-      shownBy: ['test/unit/storage/mirror/attributes.test.ts', 'is as large as DynamoDB counts it'],
-    },
-    fillChunk: PIECES,
-    fillAhead: PACE,
-    scanPage: PIECES,
-    shown: { refusesNothing: 'the others are counted' },
-  },
+  'storage/mirror/limits.ts': MIRROR_CASES,
 } satisfies Partial<AllCases>;

@@ -1,9 +1,12 @@
+import { makeForkProof } from '../../../../protocols/feed/fork.ts';
+import { NewFeeds } from '../../../../protocols/ledger/new-feeds.ts';
 import { encodeOp } from '../../../../protocols/feed/op.ts';
 import { decodeMembership, encodeMembership } from '../../../../protocols/open-dialog/membership.ts';
 import { encodePage, type FrontierGroup } from '../../../../protocols/mycelium/frontier-page.ts';
 import { sequenceItem } from '../../../../protocols/mycelium/frontier-sequence.ts';
 import { decodeCbor, encodeCbor } from '../../../../protocols/wire/cbor.ts';
 import { concat } from '../../../../protocols/wire/bytes.ts';
+import type { Identity } from '../../../../protocols/wire/identity.ts';
 import { recordKey } from '../../../../protocols/wire/ids.ts';
 import { Hand, someIdentity } from '../../../support/forge.ts';
 import type { Bench } from './bench.ts';
@@ -31,9 +34,11 @@ export function pageOf(bench: Bench, bytes: number): Uint8Array {
     digest: '',
     items: [{ epoch: '00'.repeat(8), seq: 1, hash: '11'.repeat(32) }],
   });
-  const groups: FrontierGroup[] = [];
   const longest = encodePage([group(64)]).length;
-  while (bytes - encodePage(groups).length > 4 * longest) groups.push(group(64));
+  const each = encodePage([group(64), group(64)]).length - longest;
+  const groups = Array.from({ length: Math.max(0, Math.floor((bytes - 4 * longest) / each)) }, () =>
+    group(64),
+  );
   const short = (count: number): FrontierGroup[] => Array.from({ length: count }, () => group(1));
   const count = [4, 5, 6, 7].find((many) => {
     const left = bytes - encodePage([...groups, ...short(many)]).length;
@@ -53,6 +58,10 @@ export const NO_DIGEST = sequenceItem(new Uint8Array(32));
 
 const ENTRY_TEST = 'test/unit/exchange/entry-limit.test.ts';
 const FORK_TEST = 'test/unit/ledger/fork-limit.test.ts';
+
+/** Who has begun how many epochs, and forked how many. */
+const begun = new WeakMap<Bench, { readonly hand: Hand; readonly epochs: number }>();
+const forgers = new WeakMap<Bench, { readonly identity: Identity; forks: number }>();
 
 /** Entries, ops and documents: what a peer signs, brought in a feed file, which is the one admission. */
 export const WIRE_CASES: CasesOf<'protocols/wire/limits.ts'> = {
@@ -89,7 +98,15 @@ export const WIRE_CASES: CasesOf<'protocols/wire/limits.ts'> = {
     gives: ['taken', 'taken', 'refused'],
   },
   carrierBytes: { shownBy: [ENTRY_TEST, 'over libp2p: announced by gossip, pulled as a range'] },
-  headerBytes: { notShown: 'the largest header that its fields give, 32 of `after`, has 1.9 KiB' },
+  headerBytes: {
+    over: 'file',
+    // The largest header that its fields give, 32 of `after`, has 1.9 KiB: a longer one is refused before it is read.
+    send: async (bench, n) => {
+      const hand = await bench.hand();
+      return bench.file([hand.payload(new Uint8Array(n), [op(new Uint8Array(1))])]);
+    },
+    gives: ['not-canonical', 'not-canonical', 'header-malformed'],
+  },
   afterEpochs: {
     over: 'file',
     send: async (bench, n) => {
@@ -148,18 +165,29 @@ export const WIRE_CASES: CasesOf<'protocols/wire/limits.ts'> = {
   },
   epochsPerDay: {
     over: 'file',
+    // Of one author, first all below the limit, then one more at a time.
     send: async (bench, n) => {
-      const { identity } = await bench.hand();
-      const epochs = Array.from(
-        { length: n },
-        () => new Hand(identity, bench.random.hex(8)).next([op(new Uint8Array(1))]).bytes,
+      const { hand, epochs } = begun.get(bench) ?? { hand: await bench.hand(), epochs: 0 };
+      begun.set(bench, { hand, epochs: n });
+      return bench.file(
+        Array.from(
+          { length: n - epochs },
+          () => new Hand(hand.identity, bench.random.hex(8)).next([op(new Uint8Array(1))]).bytes,
+        ),
       );
-      return bench.file(epochs);
     },
-    gives: [999, 1000, 'epochs-exceeded'],
+    gives: [999, 1, 'epochs-exceeded'],
   },
   privateFeedsPerEpoch: {
-    notShown: 'ten thousand channels of one author; test/sim/floods.test.ts sends them',
+    over: 'in process',
+    why: 'ten thousand channels of one author; test/sim/floods.test.ts sends them',
+    // In a share of the epochs that an author may begin in a day.
+    send: async ({ peer }, n) => {
+      const feeds = new NewFeeds({ feedGroups: () => [] }, () => 0);
+      for (let i = 0; i < n; i++) feeds.note(peer.peerId, recordKey('conversations', peer.peerId, String(i)));
+      return feeds.today(peer.peerId, recordKey('conversations', peer.peerId, 'any'));
+    },
+    gives: [0.9, 1, 1.1],
   },
   forksPerEpochDay: {
     shownBy: [
@@ -167,7 +195,28 @@ export const WIRE_CASES: CasesOf<'protocols/wire/limits.ts'> = {
       'up to the limit each lower fork is taken, beyond it put off to the next day; whatever order, all end at the lowest',
     ],
   },
-  forksPerDay: { notShown: 'the same count over more epochs: a hundred forked ones of one author' },
+  forksPerDay: {
+    over: 'file',
+    // Of one author, first all below the limit, then one more at a time.
+    send: async (bench, n) => {
+      const forger = forgers.get(bench) ?? { identity: (await bench.hand()).identity, forks: 0 };
+      forgers.set(bench, forger);
+      const [entries, proofs]: [Uint8Array[], Uint8Array[]] = [[], []];
+      for (; forger.forks < n; forger.forks++) {
+        const hand = new Hand(forger.identity, bench.random.hex(8));
+        const [one, other] = [1, 2].map((byte) => hand.sign([op(Uint8Array.of(byte))]));
+        if (one === undefined || other === undefined) throw new Error('no entries');
+        entries.push(one.bytes);
+        proofs.push(makeForkProof(one, other).bytes);
+      }
+      return [await bench.file(entries), await bench.file(proofs, 'proof')];
+    },
+    gives: [
+      [99, 0],
+      [1, 0],
+      [1, 'forks-exceeded'],
+    ],
+  },
   clockAheadMs: {
     shownBy: ['test/unit/feed/clock.test.ts', 'a clock more than five minutes ahead does not move this one'],
   },
