@@ -130,9 +130,7 @@ class Comparison {
     const found: OwnerDiff['collections'][number][] = [];
     for (const collection of this.#covers.keys()) {
       const { onlyHere, onlyThere, different, cut } = await findDifferences({
-        collection,
-        owner,
-        rows: await this.#trees.rows(owner, collection),
+        tree: await this.#trees.tree(owner, collection),
         ask: (prefix) => this.#asker.branch(owner, collection, prefix),
         parallel: DIFF_LIMITS.parallel,
         most: DIFF_LIMITS.named,

@@ -1,12 +1,13 @@
-import { branchAt, PREFIX_LIMITS, type PrefixAnswer, type PrefixRow } from '../../protocols/digest/prefix.ts';
-import { sortedRows } from '../../protocols/digest/search.ts';
+import { PREFIX_LIMITS, type PrefixAnswer } from '../../protocols/digest/prefix.ts';
+import { PrefixTree } from '../../protocols/digest/prefix-tree.ts';
 import type { Env, Timer } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
+import { CpuTurn } from '../../protocols/wire/cpu-turn.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { Reader } from '../../storage/reader.ts';
 
 export interface DigestTreeParts {
-  readonly env: Pick<Env, 'after'>;
+  readonly env: Pick<Env, 'after' | 'cpu' | 'monotonic'>;
   readonly reader: Pick<Reader, 'elements'>;
   /** Another text after every change of this owner's records in this collection. */
   readonly stamp: (owner: PeerId, collection: string) => string;
@@ -17,7 +18,7 @@ export interface DigestTreeParts {
 /** Public records of an owner and collection as a tree of digests. */
 export interface DigestTrees {
   /** Throws `busy` and `digest-too-large`. */
-  rows(owner: PeerId, collection: string): Promise<readonly PrefixRow[]>;
+  tree(owner: PeerId, collection: string): Promise<PrefixTree>;
   branch(owner: PeerId, collection: string, prefix: string): Promise<PrefixAnswer>;
   stop(): void;
 }
@@ -26,19 +27,71 @@ export interface DigestTrees {
  * Trees are made from the records as they stand on the disk, not from the sums that were kept beside them: so damage to either
  * shows. One is made at a time, whoever asks, and kept for the questions that follow.
  */
-export function createDigestTrees({
-  env,
-  reader,
-  stamp,
-  limits = PREFIX_LIMITS,
-}: DigestTreeParts): DigestTrees {
-  const kept = new Map<string, { stamp: string; rows: Promise<readonly PrefixRow[]>; timer: Timer }>();
-  let lane: Promise<unknown> = Promise.resolve();
-  let waiting = 0;
+export function createDigestTrees(parts: DigestTreeParts): DigestTrees {
+  return new KeptTrees(parts);
+}
 
-  async function read(owner: PeerId, collection: string): Promise<readonly PrefixRow[]> {
+interface KeptTree {
+  readonly stamp: string;
+  readonly tree: Promise<PrefixTree>;
+  timer: Timer;
+}
+
+class KeptTrees implements DigestTrees {
+  readonly #parts: DigestTreeParts;
+  readonly #turn: CpuTurn;
+  readonly #kept = new Map<string, KeptTree>();
+  #lane: Promise<unknown> = Promise.resolve();
+  #waiting = 0;
+
+  constructor(parts: DigestTreeParts) {
+    this.#parts = parts;
+    this.#turn = new CpuTurn(parts.env);
+  }
+
+  async tree(owner: PeerId, collection: string): Promise<PrefixTree> {
+    const id = `${owner}|${collection}`;
+    const stamp = this.#parts.stamp(owner, collection);
+    const known = this.#kept.get(id);
+    if (known?.stamp === stamp) {
+      known.timer.cancel();
+      known.timer = this.#dropLater(id);
+      return known.tree;
+    }
+    this.#drop(id);
+    const tree = this.#made(owner, collection);
+    for (const oldest of [...this.#kept.keys()].slice(
+      0,
+      Math.max(0, this.#kept.size - PREFIX_LIMITS.trees + 1),
+    ))
+      this.#drop(oldest);
+    this.#kept.set(id, { stamp, tree, timer: this.#dropLater(id) });
+    tree.catch(() => this.#drop(id));
+    return tree;
+  }
+
+  async branch(owner: PeerId, collection: string, prefix: string): Promise<PrefixAnswer> {
+    return (await this.tree(owner, collection)).branch(prefix);
+  }
+
+  stop(): void {
+    for (const id of this.#kept.keys()) this.#drop(id);
+  }
+
+  #made(owner: PeerId, collection: string): Promise<PrefixTree> {
+    if (this.#waiting >= PREFIX_LIMITS.waiting)
+      throw new AgrinetError('busy', 'too many digests are asked for at once; try again soon');
+    this.#waiting++;
+    const tree = this.#lane.then(() => this.#read(owner, collection)).finally(() => this.#waiting--);
+    this.#lane = tree.catch(() => undefined); // told to whoever asked
+    return tree;
+  }
+
+  async #read(owner: PeerId, collection: string): Promise<PrefixTree> {
+    const { reader, limits = PREFIX_LIMITS } = this.#parts;
     const elements: { id: string; hash: string }[] = [];
     for await (const element of reader.elements(collection, owner)) {
+      await this.#turn.pause();
       elements.push(element);
       if (elements.length > limits.records)
         throw new AgrinetError(
@@ -46,52 +99,15 @@ export function createDigestTrees({
           `more than ${limits.records} records of one owner and collection; run agrinet fsck on both nodes instead`,
         );
     }
-    return sortedRows(collection, owner, elements);
+    return PrefixTree.of(collection, owner, elements, this.#turn);
   }
 
-  function made(owner: PeerId, collection: string): Promise<readonly PrefixRow[]> {
-    if (waiting >= PREFIX_LIMITS.waiting)
-      throw new AgrinetError('busy', 'too many digests are asked for at once; try again soon');
-    waiting++;
-    const rows = lane.then(() => read(owner, collection)).finally(() => waiting--);
-    lane = rows.catch(() => undefined); // told to whoever asked
-    return rows;
+  #drop(id: string): void {
+    this.#kept.get(id)?.timer.cancel();
+    this.#kept.delete(id);
   }
 
-  function drop(id: string): void {
-    kept.get(id)?.timer.cancel();
-    kept.delete(id);
+  #dropLater(id: string): Timer {
+    return this.#parts.env.after(PREFIX_LIMITS.keptMs, () => this.#drop(id));
   }
-
-  const dropLater = (id: string): Timer => env.after(PREFIX_LIMITS.keptMs, () => drop(id));
-
-  async function rows(owner: PeerId, collection: string): Promise<readonly PrefixRow[]> {
-    const id = `${owner}|${collection}`;
-    const now = stamp(owner, collection);
-    const known = kept.get(id);
-    if (known?.stamp === now) {
-      known.timer.cancel();
-      known.timer = dropLater(id);
-      return known.rows;
-    }
-    drop(id);
-    const fresh = made(owner, collection);
-    for (const oldest of [...kept.keys()].slice(0, Math.max(0, kept.size - PREFIX_LIMITS.trees + 1)))
-      drop(oldest);
-    kept.set(id, {
-      stamp: now,
-      rows: fresh,
-      timer: dropLater(id),
-    });
-    fresh.catch(() => drop(id));
-    return fresh;
-  }
-
-  return {
-    rows,
-    branch: async (owner, collection, prefix) => branchAt(await rows(owner, collection), prefix),
-    stop() {
-      for (const id of kept.keys()) drop(id);
-    },
-  };
 }

@@ -55,17 +55,21 @@ export function placeOf(collection: string, owner: PeerId, id: string): string {
   return sha256Hex(recordKey(collection, owner, id));
 }
 
-/** The branch at a prefix; `rows` are sorted by place. */
-export function branchAt(rows: readonly PrefixRow[], prefix: string): PrefixAnswer {
+/** The branch at a prefix; `rows` are sorted by place. `digestAt` may know what the rows under a prefix give. */
+export function branchAt(
+  rows: readonly PrefixRow[],
+  prefix: string,
+  digestAt: (prefix: string) => string = (each) => digestOf(rowsUnder(rows, each)),
+): PrefixAnswer {
   const under = rowsUnder(rows, prefix);
-  const branch = { prefix, count: under.length, digest: digestOf(under) };
+  const branch = { prefix, count: under.length, digest: digestAt(prefix) };
   if (under.length <= PREFIX_LIMITS.leaf || prefix.length >= PREFIX_LIMITS.digits)
     return { ...branch, records: under.map(({ id, hash }) => ({ id, hash })) };
   const branches = HEX_DIGITS.flatMap((digit): PrefixBranch[] => {
     const child = rowsUnder(under, prefix + digit);
     return child.length === 0
       ? []
-      : [{ prefix: prefix + digit, count: child.length, digest: digestOf(child) }];
+      : [{ prefix: prefix + digit, count: child.length, digest: digestAt(prefix + digit) }];
   });
   return { ...branch, branches };
 }
@@ -86,7 +90,12 @@ export function rowsUnder(rows: readonly PrefixRow[], prefix: string): readonly 
 }
 
 function digestOf(rows: readonly Pick<PrefixRow, 'id' | 'hash'>[]): string {
-  return sha256Hex(rows.map(({ id, hash }) => `${id} ${hash}\n`).join(''));
+  return sha256Hex(rows.map(digestLine).join(''));
+}
+
+/** What a record adds to the digests of its branches. */
+export function digestLine({ id, hash }: Pick<PrefixRow, 'id' | 'hash'>): string {
+  return `${id} ${hash}\n`;
 }
 
 const malformed = (why: string): AgrinetError =>

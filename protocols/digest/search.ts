@@ -1,5 +1,5 @@
-import { branchAt, HEX_DIGITS, type PrefixAnswer, type PrefixRow, placeOf, rowsUnder } from './prefix.ts';
-import type { PeerId } from '../wire/identity.ts';
+import { HEX_DIGITS, type PrefixAnswer } from './prefix.ts';
+import type { PrefixTree } from './prefix-tree.ts';
 
 /** Local ids of the records in which two sides differ. */
 export interface Differences {
@@ -11,10 +11,8 @@ export interface Differences {
 }
 
 export interface SearchParts {
-  readonly collection: string;
-  readonly owner: PeerId;
-  /** This side's records, sorted by place. */
-  readonly rows: readonly PrefixRow[];
+  /** This side's records. */
+  readonly tree: Pick<PrefixTree, 'under' | 'branch'>;
   /** The other side's branch; undefined when no more may be asked. */
   readonly ask: (prefix: string) => Promise<PrefixAnswer | undefined>;
   /** Branches asked for at a time. */
@@ -25,7 +23,7 @@ export interface SearchParts {
 
 /** Walks both trees level by level, and down only where they differ. */
 export async function findDifferences(parts: SearchParts): Promise<Differences> {
-  const { rows, ask, parallel, most } = parts;
+  const { tree, ask, parallel, most } = parts;
   const found: Differences = { onlyHere: [], onlyThere: [], different: [], cut: false };
   const named = (): number => found.onlyHere.length + found.onlyThere.length + found.different.length;
 
@@ -39,7 +37,7 @@ export async function findDifferences(parts: SearchParts): Promise<Differences> 
       found.cut = true;
       return [];
     }
-    const mine = branchAt(rows, prefix);
+    const mine = await tree.branch(prefix);
     if (mine.digest === theirs.digest) return [];
     if ('records' in theirs) {
       compare(prefix, theirs.records);
@@ -62,7 +60,7 @@ export async function findDifferences(parts: SearchParts): Promise<Differences> 
       if (named() < most) list.push(id);
       else found.cut = true;
     };
-    for (const { id, hash } of rowsUnder(rows, prefix)) {
+    for (const { id, hash } of tree.under(prefix)) {
       const other = there.get(id);
       there.delete(id);
       if (other === undefined) note(found.onlyHere, id);
@@ -82,15 +80,4 @@ export async function findDifferences(parts: SearchParts): Promise<Differences> 
     level = next.sort();
   }
   return found;
-}
-
-/** Rows in their order. */
-export function sortedRows(
-  collection: string,
-  owner: PeerId,
-  elements: readonly { readonly id: string; readonly hash: string }[],
-): PrefixRow[] {
-  return elements
-    .map(({ id, hash }) => ({ place: placeOf(collection, owner, id), id, hash }))
-    .sort((a, b) => (a.place < b.place ? -1 : 1));
 }

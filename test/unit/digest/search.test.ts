@@ -3,31 +3,36 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   branchAt,
+  placeOf,
   PREFIX_LIMITS,
   type PrefixAnswer,
+  type PrefixRow,
   readPrefixAnswer,
 } from '../../../protocols/digest/prefix.ts';
-import { findDifferences, sortedRows } from '../../../protocols/digest/search.ts';
+import { PrefixTree } from '../../../protocols/digest/prefix-tree.ts';
+import { findDifferences } from '../../../protocols/digest/search.ts';
+import { CpuTurn } from '../../../protocols/wire/cpu-turn.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
 import { sha256Hex } from '../../../protocols/wire/bytes.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 
 const owner = identityFromSeed(new Uint8Array(randomBytes(32))).peerId;
 const collection = 'listings';
-const rowsOf = (records: ReadonlyMap<string, string>) =>
-  sortedRows(
-    collection,
-    owner,
-    [...records].map(([id, text]) => ({ id, hash: sha256Hex(text) })),
-  );
+const elementsOf = (records: ReadonlyMap<string, string>) =>
+  [...records].map(([id, text]) => ({ id, hash: sha256Hex(text) }));
+const rowsOf = (records: ReadonlyMap<string, string>): PrefixRow[] =>
+  elementsOf(records)
+    .map((element) => ({ place: placeOf(collection, owner, element.id), ...element }))
+    .sort((a, b) => (a.place < b.place ? -1 : 1));
+const treeOf = (records: ReadonlyMap<string, string>): Promise<PrefixTree> =>
+  PrefixTree.of(collection, owner, elementsOf(records), new CpuTurn(systemEnv));
 
 /** Searches as over a wire: every answer is JSON and is read strictly. */
 async function search(here: ReadonlyMap<string, string>, there: ReadonlyMap<string, string>) {
   const theirs = rowsOf(there);
   let [requests, bytes] = [0, 0];
   const found = await findDifferences({
-    collection,
-    owner,
-    rows: rowsOf(here),
+    tree: await treeOf(here),
     ask: async (prefix) => {
       const text = JSON.stringify(branchAt(theirs, prefix));
       requests++;
@@ -93,7 +98,7 @@ describe('the search by prefix', () => {
 
   it('ends at its bound, and says so', async () => {
     const there = rowsOf(new Map(Array.from({ length: 500 }, (_, i) => [`r${i}`, 'x'])));
-    const parts = { collection, owner, rows: [], parallel: 2 };
+    const parts = { tree: await treeOf(new Map()), parallel: 2 };
     const few = await findDifferences({
       ...parts,
       most: 10,
@@ -108,6 +113,14 @@ describe('the search by prefix', () => {
     });
     expect(short.cut).toBe(true);
   });
+});
+
+it('a tree answers as its rows do, and again, whatever is asked first', async () => {
+  const held = new Map(Array.from({ length: 3000 }, (_, i) => [`r${i}`, String(i)]));
+  const [rows, tree] = [rowsOf(held), await treeOf(held)];
+  expect(tree.size).toBe(3000);
+  for (const prefix of ['a', '', 'ab', 'a', rows[7]?.place.slice(0, 8) ?? '', ''])
+    expect(await tree.branch(prefix)).toEqual(branchAt(rows, prefix));
 });
 
 describe('an answer of a peer', () => {

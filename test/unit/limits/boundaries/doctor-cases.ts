@@ -10,8 +10,11 @@ import type { OnlineFacts } from '../../../../daemon/doctor/facts.ts';
 import type { Finding } from '../../../../daemon/doctor/finding.ts';
 import { openSession } from '../../../../daemon/federation/connection-session.ts';
 import { branchAt, type PrefixRow } from '../../../../protocols/digest/prefix.ts';
+import { PrefixTree } from '../../../../protocols/digest/prefix-tree.ts';
 import { findDifferences } from '../../../../protocols/digest/search.ts';
 import { errorCode } from '../../../../protocols/errors.ts';
+import { CpuTurn } from '../../../../protocols/wire/cpu-turn.ts';
+import { systemEnv } from '../../../../daemon/system-env.ts';
 import { factsOf } from '../../../support/examined.ts';
 import { HandClock, settle } from '../../../support/hand-clock.ts';
 import { nodeOf } from '../../../support/vectors/signatures.ts';
@@ -237,8 +240,13 @@ function asks(before: readonly number[]): BoundaryCase {
 }
 
 const rowOf = (place: string): PrefixRow => ({ place: place.padEnd(64, '0'), id: place, hash: '' });
-const rowsOf = (count: number): PrefixRow[] =>
-  Array.from({ length: count }, (_, i) => rowOf(i.toString(16).padStart(4, '0')));
+const treeOf = (count: number): Promise<PrefixTree> =>
+  PrefixTree.of(
+    'listings',
+    peer,
+    Array.from({ length: count }, (_, i) => ({ id: String(i), hash: '' })),
+    new CpuTurn(systemEnv),
+  );
 
 export const DIFF_CASES: CasesOf<'daemon/doctor/diff-limits.ts'> = {
   // The last question began within the time of one.
@@ -290,12 +298,10 @@ export const DIFF_CASES: CasesOf<'daemon/doctor/diff-limits.ts'> = {
     over: 'in process',
     why: 'the search is told what to ask by a function, here one that counts',
     async send(_, n) {
-      const rows = rowsOf(n);
+      const rows = Array.from({ length: n }, (_each, i) => rowOf(i.toString(16)));
       let [now, atOnce] = [0, 0];
       await findDifferences({
-        collection: 'listings',
-        owner: peer,
-        rows: [],
+        tree: await treeOf(0),
         // So many branches below the root, each of which differs.
         ask: async (prefix) => {
           atOnce = Math.max(atOnce, ++now);
@@ -317,9 +323,7 @@ export const DIFF_CASES: CasesOf<'daemon/doctor/diff-limits.ts'> = {
     why: 'the search is told what to ask by a function, here one that answers with nothing',
     async send(_, n) {
       const { onlyHere, cut } = await findDifferences({
-        collection: 'listings',
-        owner: peer,
-        rows: rowsOf(n),
+        tree: await treeOf(n),
         ask: async (prefix) => branchAt([], prefix),
         parallel: DIFF_LIMITS.parallel,
         most: DIFF_LIMITS.named,

@@ -28,6 +28,10 @@ const projectionOf = (item?: ProjectedItem): Projection => ({
   item: async () => item,
 });
 
+async function* nothing(): AsyncGenerator<never> {
+  yield* [];
+}
+
 /** Tables that take everything and hold nothing, but for what is said otherwise. */
 const tablesOf = (other: Partial<Tables> = {}): Tables => ({
   prefix: '',
@@ -35,7 +39,7 @@ const tablesOf = (other: Partial<Tables> = {}): Tables => ({
   put: async () => true,
   removeTombstone: async () => true,
   removeForeign: async () => true,
-  async *scan() {},
+  scan: nothing,
   find: async () => 'active',
   create: async () => undefined,
   close: () => undefined,
@@ -58,7 +62,7 @@ async function drained(
       },
       complete: async (outcomes: readonly unknown[]) => void batches.push(outcomes.length),
       noteOldest: () => undefined,
-    } as never,
+    },
     tables: tablesOf(),
     projection: projectionOf(),
     incarnation: 1,
@@ -118,8 +122,9 @@ async function mirrored<T>(
       refusals: (most: number) => Array.from({ length: Math.min(most, refused) }),
       onWork: () => undefined,
       openedAt: 0,
-      async *rows() {
+      rows: () => {
         drains++;
+        return nothing();
       },
       noteOldest: () => undefined,
       enqueue: async (keys: readonly string[]) => void filled.push(keys.length),
@@ -363,8 +368,9 @@ export const MIRROR_CASES: CasesOf<'storage/mirror/limits.ts'> = {
         const steps = verifyTables({
           db,
           tables: tablesOf({
-            async *scan(_table, size) {
+            scan: (_table, size) => {
               pages.push(size);
+              return nothing();
             },
           }),
           projection: { ...projectionOf(), targets: async () => [] },

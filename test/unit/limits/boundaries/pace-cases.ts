@@ -18,6 +18,12 @@ import type { BoundaryCase, CasesOf } from './case.ts';
 const { peerId: peer } = nodeOf(2);
 const connection = { remotePeer: { toString: () => peer }, status: 'open', timeline: { open: 0 } } as never;
 
+/** Yields nothing, and ends as this does. */
+async function* generated<T>(end: Promise<T>): AsyncGenerator<never, T> {
+  yield* [];
+  return await end;
+}
+
 /** Exchanges with one connected peer, each of which fails while `fails` says so; how many were begun. */
 function exchangesWith(clock: HandClock, fails: (nth: number) => boolean) {
   let begun = 0;
@@ -26,16 +32,16 @@ function exchangesWith(clock: HandClock, fails: (nth: number) => boolean) {
     libp2p: { getConnections: () => [connection] },
     access: { mayReplicate: () => true },
     transportTo: () => ({
-      async *frontier() {
-        if (fails(++begun)) throw new Error('busy');
-        return '';
+      frontier: () => {
+        const outcome = fails(++begun) ? Promise.reject(new Error('busy')) : Promise.resolve('');
+        return generated(outcome);
       },
     }),
     onFrontier: async () => undefined,
     offences: new Offences(),
     now: clock.env.monotonic,
     onEvent: () => undefined,
-  } as never);
+  });
   return { exchanges, begun: () => begun };
 }
 
@@ -165,11 +171,12 @@ export const RENDEZVOUS_CASES: CasesOf<'protocols/discovery/rendezvous.ts'> = {
     async send(_, ms) {
       const clock = new HandClock();
       const { rendezvous, failures } = rendezvousOf(clock, {
-        async *provide(_key, { signal }) {
-          await new Promise((_resolve, reject) =>
-            signal.addEventListener('abort', () => reject(signal.reason as Error)),
-          );
-        },
+        provide: (_key, { signal }) =>
+          generated(
+            new Promise((_resolve, reject) =>
+              signal.addEventListener('abort', () => reject(signal.reason as Error)),
+            ),
+          ),
       });
       rendezvous.start();
       await clock.pass(ms);
@@ -198,7 +205,7 @@ export const RENDEZVOUS_CASES: CasesOf<'protocols/discovery/rendezvous.ts'> = {
   growth: {
     ...roundsAfter(RENDEZVOUS_LIMITS.firstMs, [0, 1, 1]),
     sizes: [1599, RENDEZVOUS_LIMITS.firstMs * RENDEZVOUS_LIMITS.growth, 1601],
-  } as BoundaryCase,
+  },
 };
 
 export const OFFENCE_CASES: CasesOf<'protocols/mycelium/offences.ts'> = {
@@ -382,7 +389,7 @@ const rowNo = (i: number): PrefixRow => ({
 async function rowsOf(records: number, most?: number): Promise<number | string> {
   const { trees } = treesOf(new HandClock(), records, most === undefined ? {} : { most });
   try {
-    return (await trees.rows(peer, 'listings')).length;
+    return (await trees.tree(peer, 'listings')).size;
   } catch (error) {
     return errorCode(error);
   } finally {
@@ -419,8 +426,8 @@ export const PREFIX_CASES = {
     // So many trees one after the other, then the first once more: how often it was made anew.
     async send(_, n) {
       const { trees, made } = treesOf(new HandClock(), 1);
-      for (let i = 0; i < n; i++) await trees.rows(peer, `of-${i}`);
-      await trees.rows(peer, 'of-0');
+      for (let i = 0; i < n; i++) await trees.tree(peer, `of-${i}`);
+      await trees.tree(peer, 'of-0');
       trees.stop();
       return made() - n;
     },
@@ -431,9 +438,9 @@ export const PREFIX_CASES = {
     async send(_, ms) {
       const clock = new HandClock();
       const { trees, made } = treesOf(clock, 1);
-      await trees.rows(peer, 'listings');
+      await trees.tree(peer, 'listings');
       await clock.pass(ms);
-      await trees.rows(peer, 'listings');
+      await trees.tree(peer, 'listings');
       trees.stop();
       return made();
     },
@@ -445,7 +452,7 @@ export const PREFIX_CASES = {
     async send(_, n) {
       const { promise, resolve } = Promise.withResolvers<void>();
       const { trees } = treesOf(new HandClock(), 1, { ready: promise });
-      const asked = Array.from({ length: n }, (_each, i) => watchEnd(trees.rows(peer, `of-${i}`)));
+      const asked = Array.from({ length: n }, (_each, i) => watchEnd(trees.tree(peer, `of-${i}`)));
       await settle();
       const busy = asked.filter((end) => end() === 'busy').length;
       resolve();
