@@ -59,7 +59,7 @@ export interface RecordReader {
     limit: number,
     filter?: {
       readonly author?: string | undefined;
-      readonly state?: 'waits' | 'void' | undefined;
+      readonly state?: 'pending' | 'rejected' | undefined;
       readonly code?: string | undefined;
     },
     cursor?: string,

@@ -22,7 +22,7 @@ const TransitionJson = z.object({
   at: z.string(),
   before: z.array(z.string()),
   /** `late`: signed and valid, but overtaken. */
-  standing: z.enum(['counts', 'late', 'void', 'waits']),
+  standing: z.enum(['applied', 'late', 'rejected', 'pending']),
   code: z.string().optional(),
   proposal: z.string().optional(),
   outcome: z.string().optional(),
@@ -95,14 +95,14 @@ function transitionJson(
   t: Transition,
   { verdict }: NonNullable<ContractView['held']>,
 ): z.output<typeof TransitionJson> {
-  const voided = verdict.void.find(([hash]) => hash === t.hash)?.[1];
+  const rejected = verdict.rejected.find(([hash]) => hash === t.hash)?.[1];
   const standing = verdict.late.includes(t.hash)
     ? 'late'
-    : voided !== undefined
-      ? 'void'
-      : verdict.counted.includes(t.hash)
-        ? 'counts'
-        : 'waits';
+    : rejected !== undefined
+      ? 'rejected'
+      : verdict.applied.includes(t.hash)
+        ? 'applied'
+        : 'pending';
   return {
     hash: t.hash,
     kind: t.kind,
@@ -110,7 +110,7 @@ function transitionJson(
     at: isoTime(t.at),
     before: [...t.before],
     standing,
-    ...(voided === undefined ? {} : { code: voided }),
+    ...(rejected === undefined ? {} : { code: rejected }),
     ...('proposal' in t && t.proposal !== undefined ? { proposal: t.proposal } : {}),
     ...(t.kind === 'resolve' ? { outcome: t.outcome } : {}),
     ...(t.kind === 'propose' ? { terms: t.terms, heads: [...t.heads] } : {}),
@@ -187,8 +187,8 @@ export function transactionJson(
   const { state, held } = view;
   if (held === undefined) return undefined;
   const { verdict, binding, statements } = held;
-  const counted = new Set(verdict.counted);
-  const agreed = statements.some(({ transition: t }) => t.kind === 'accept' && counted.has(t.hash));
+  const applied = new Set(verdict.applied);
+  const agreed = statements.some(({ transition: t }) => t.kind === 'accept' && applied.has(t.hash));
   if (!agreed || verdict.state === 'draft' || verdict.state === 'proposed') return undefined;
   const { id, createdAt } = recordJson(state);
   return {

@@ -62,7 +62,7 @@ class Derivation {
   async flush(): Promise<void> {
     const effects = this.#effects;
     await effects.settle();
-    const { erasing, lacking } = effects;
+    const { erasing, awaiting } = effects;
     const records = effects.changes();
     this.records += records.filter(({ before }) => before === undefined).length;
     const commit = {
@@ -70,7 +70,7 @@ class Derivation {
       feeds: [],
       records,
       verdicts: await effects.verdicts(),
-      lacking,
+      awaiting,
       proofs: [],
       erasures: erasing.erasures,
       erased: erasing.erased,

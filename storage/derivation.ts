@@ -12,7 +12,7 @@ const DERIVATION = {
   records: 'derived',
   recordOps: 'derived',
   verdicts: 'derived',
-  lacking: 'derived',
+  awaiting: 'derived',
   digests: 'derived',
   index: 'derived',
   changes: 'derived',

@@ -14,7 +14,7 @@ export function droppedRows({ entries, ops, gone }: Dropped, numberOf: (ref: OpR
     if (key === undefined) continue;
     keys.push(recordOpKey(key, no, ref));
     // What it waited for in its channel; other rows of the kind are swept at the end.
-    if (ref.channel !== 'public' && gone.has(key)) keys.push(fullKey('lacking', `${ref.channel}\0${key}`));
+    if (ref.channel !== 'public' && gone.has(key)) keys.push(fullKey('awaiting', `${ref.channel}\0${key}`));
   }
   return keys.map((key) => ({ type: 'del', key }));
 }

@@ -21,7 +21,7 @@ export async function sweepLacking(db: Database): Promise<void> {
       );
     keys = [];
   };
-  for await (const key of db.level.keys(range('lacking'))) {
+  for await (const key of db.level.keys(range('awaiting'))) {
     keys.push(key);
     if (keys.length >= AT_ONCE) await sweep();
   }
@@ -35,7 +35,7 @@ export async function compactForgotten(
   onProgress: (done: number, total: number) => void,
 ): Promise<void> {
   const feeds = gaps.flatMap(({ no }) => [range('entries', numberKey(no)), range('verdicts', numberKey(no))]);
-  const derived = (['records', 'recordOps', 'index', 'changes', 'lacking', 'legacy'] as const).map((name) =>
+  const derived = (['records', 'recordOps', 'index', 'changes', 'awaiting', 'legacy'] as const).map((name) =>
     range(name),
   );
   const ranges = [...feeds, ...derived];

@@ -8,10 +8,10 @@ export const KEYSPACE = {
   entries: { prefix: 'e', key: 'feed number, seq', value: 'entry bytes as signed, and when they came' },
   records: { prefix: 'r', key: 'record key', value: 'state and view of a record' },
   recordOps: { prefix: 'o', key: 'record key, feed number, seq, index', value: 'empty: points into entries' },
-  verdicts: { prefix: 'v', key: 'feed number, seq, index', value: 'why an op is void or waits' },
-  lacking: {
+  verdicts: { prefix: 'v', key: 'feed number, seq, index', value: 'why an op is rejected or pending' },
+  awaiting: {
     prefix: 'l',
-    key: 'what is lacking, record key',
+    key: 'what is missing, record key',
     value: 'empty: records to judge again when it comes',
   },
   digests: { prefix: 'd', key: 'channel, owner, collection', value: 'LtHash state and count' },

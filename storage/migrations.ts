@@ -17,8 +17,11 @@ const DOCUMENT_ERASURES: Migration = {
   run: async () => [{ type: 'put', key: REBUILDING, value: jsonWithChecksum(REBUILDING, true) }],
 };
 
+/** Layout 4: verdicts say applied, pending, rejected. What has them is derived anew. */
+const VERDICT_WORDS: Migration = { ...DOCUMENT_ERASURES, to: 4 };
+
 /** Every migration there is, ascending; never changed once released. */
-export const MIGRATIONS: readonly Migration[] = [ARRIVALS, DOCUMENT_ERASURES];
+export const MIGRATIONS: readonly Migration[] = [ARRIVALS, DOCUMENT_ERASURES, VERDICT_WORDS];
 
 /** The layout that this program writes. */
 export const LAYOUT = MIGRATIONS.at(-1)?.to ?? 1;

@@ -364,7 +364,7 @@ export class Reader {
 /** Which of the ops that are void or wait. */
 export interface VerdictFilter {
   readonly author?: string | undefined;
-  readonly state?: 'waits' | 'void' | undefined;
+  readonly state?: 'pending' | 'rejected' | undefined;
   readonly code?: string | undefined;
 }
 

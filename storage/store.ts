@@ -47,7 +47,7 @@ export function verdictRow(
   const listed = { ref: { author, channel, epoch, seq, index }, size: ref.bytes.length, key, verdict };
   return {
     key: fullKey('verdicts', refKey(feedNo, ref)),
-    listed: verdict.state === 'counts' ? undefined : listed,
+    listed: verdict.state === 'applied' ? undefined : listed,
   };
 }
 
@@ -265,8 +265,8 @@ export class Store implements LedgerStore {
     return (await this.#db.level.getMany(keys)).map((value) => value !== undefined);
   }
 
-  async lacking(lacks: string): Promise<RecordKey[]> {
-    const start = fullKey('lacking', `${lacks}\0`);
+  async awaiting(missing: string): Promise<RecordKey[]> {
+    const start = fullKey('awaiting', `${missing}\0`);
     const keys: RecordKey[] = [];
     for await (const full of this.#db.level.keys({ gte: start, lt: `${start}\u{10ffff}` }))
       keys.push(full.slice(start.length) as RecordKey);
@@ -316,13 +316,14 @@ export class Store implements LedgerStore {
       return gap !== undefined && seq >= gap.seq ? [gap] : [];
     });
     for (const gap of closed) ops.push(...closingRows(gap));
-    for (const { lacks, key } of commit.lacking) ops.push(put(fullKey('lacking', `${lacks}\0${key}`), EMPTY));
+    for (const { missing, key } of commit.awaiting)
+      ops.push(put(fullKey('awaiting', `${missing}\0${key}`), EMPTY));
     const usage = await this.#usageChanges(commit, numberOf, turn);
     const sums = this.digests.begin();
     const states: string[] = [];
     for (const { key, before, after } of commit.records) {
       if (before?.unmerged !== undefined && after.unmerged === undefined)
-        ops.push(del(fullKey('lacking', `${MERGE}\0${key}`)));
+        ops.push(del(fullKey('awaiting', `${MERGE}\0${key}`)));
       states.push(JSON.stringify(after));
       ops.push(...indexRows(before, after));
       sums.change(before, after);
@@ -395,7 +396,7 @@ export class Store implements LedgerStore {
     const again: { readonly ref: OpRef; readonly no: number }[] = [];
     for (const { ref, verdict } of verdicts) {
       const no = numberOf(ref);
-      if (verdict.state === 'waits') changes.pending(no, ref.author, 1, ref.bytes.length);
+      if (verdict.state === 'pending') changes.pending(no, ref.author, 1, ref.bytes.length);
       if (!fresh.has(`${no}|${ref.seq}`)) again.push({ ref, no });
     }
     for (const { ref } of [...erased, ...(dropped?.ops ?? [])]) again.push({ ref, no: numberOf(ref) });
@@ -408,7 +409,7 @@ export class Store implements LedgerStore {
       for (const [i, { ref, no }] of some.entries()) {
         const row = rows[i];
         const before = row && verifiedJson<ListedVerdict>(keys[i] ?? '', row);
-        if (before?.verdict.state === 'waits') changes.pending(no, ref.author, -1, before.size);
+        if (before?.verdict.state === 'pending') changes.pending(no, ref.author, -1, before.size);
       }
       if (turn.isOver()) await turn.next();
     }

@@ -60,7 +60,7 @@ async function countPending(
     if (listed.size === undefined)
       rows.push({ type: 'put', key, value: jsonWithChecksum(key, { ...listed, size }) });
     if (rows.length >= AT_ONCE) await db.batch(rows.splice(0), true);
-    if (listed.verdict.state !== 'waits') continue;
+    if (listed.verdict.state !== 'pending') continue;
     const count = counts.get(no) ?? { pending: 0, pendingBytes: 0 };
     count.pending++;
     count.pendingBytes += size;

@@ -113,7 +113,7 @@ const ops = route('operator', {
   method: 'get',
   path: '/ops',
   tags,
-  summary: 'Ops that are void or wait, with their reasons; by author, state and code, in pages',
+  summary: 'List pending and rejected ops with their reasons, by author, state and code',
   request: {
     query: z.object({
       limit: wholeNumber(1, 1000).default(100),
@@ -126,7 +126,7 @@ const ops = route('operator', {
         .string()
         .refine((text) => parsePeerId(text) !== undefined, 'the peer id of a node')
         .optional(),
-      state: z.enum(['waits', 'void']).optional(),
+      state: z.enum(['pending', 'rejected']).optional(),
       code: z
         .string()
         .max(64)

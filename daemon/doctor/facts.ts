@@ -167,7 +167,7 @@ export interface OnlineFacts extends OfflineFacts {
   readonly unequal: readonly { readonly peer: string; readonly author: string }[];
   readonly forks: readonly { readonly author: string; readonly channel: string; readonly epoch: string }[];
   readonly quarantine: readonly {
-    readonly state: 'waits' | 'void';
+    readonly state: 'pending' | 'rejected';
     readonly code: string;
     readonly count: number;
     /** It waits for a newer agrinetd, which `schema` tells. */

@@ -26,7 +26,7 @@ export const CHECKS = {
   digests: { offline: false, what: 'equal frontiers with unequal digests' },
   scrub: { offline: false, what: 'stored rows that were not what the feeds say' },
   forks: { offline: false, what: 'feeds with two histories' },
-  quarantine: { offline: false, what: 'ops that wait or are void' },
+  quarantine: { offline: false, what: 'ops that are pending or rejected' },
   conflicts: { offline: false, what: 'fields that two writers changed at once' },
   alarms: { offline: false, what: 'alarms since the start' },
   jobs: { offline: false, what: 'dead jobs, and a queue that grows' },

@@ -390,20 +390,20 @@ const STATES = {
     what: 'somebody else signs with this node’s key',
     remedy: 'a new identity: move DATA_DIR away and join anew',
   },
-  'ops-wait': {
+  'ops-pending': {
     check: 'quarantine',
     severity: 'info',
     what: 'ops wait for what has not come yet',
     remedy: 'agrinet sync',
   },
-  'ops-wait-long': {
+  'ops-pending-long': {
     check: 'quarantine',
     severity: 'warning',
     what: 'the same for more than an hour',
     remedy:
       'agrinet sync; if nobody registered here has what they wait for: agrinet join <a node that has it>',
   },
-  'ops-void': {
+  'ops-rejected': {
     check: 'quarantine',
     severity: 'info',
     what: 'ops without effect',

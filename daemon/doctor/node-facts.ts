@@ -164,7 +164,7 @@ export async function quarantineFacts(
   const found: OnlineFacts['quarantine'][number][] = [];
   for (const listed of groups.values()) {
     const verdict = listed[0]?.verdict;
-    if (verdict === undefined || verdict.state === 'counts') continue;
+    if (verdict === undefined || verdict.state === 'applied') continue;
     // The first of each feed is the oldest of that feed.
     const firsts = new Map(
       listed.toReversed().map(({ ref }) => [`${ref.author}|${ref.channel}|${ref.epoch}`, ref]),
@@ -179,7 +179,7 @@ export async function quarantineFacts(
       state: verdict.state,
       code: verdict.code,
       count: listed.length,
-      forUpgrade: verdict.state === 'waits' && verdict.lacks === 'upgrade',
+      forUpgrade: verdict.state === 'pending' && verdict.missing === 'upgrade',
       own: listed.some(({ ref }) => ref.author === identity.peerId),
       oldest: times.length === 0 ? 0 : Math.min(...times),
     });

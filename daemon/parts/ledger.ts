@@ -85,7 +85,7 @@ async function mergeOutstanding({
   ledger,
   logger,
 }: {
-  readonly store: Pick<Store, 'lacking'>;
+  readonly store: Pick<Store, 'awaiting'>;
   readonly merger: Pick<Merger, 'onDue'>;
   readonly ledger: Pick<Ledger, 'mergeAgain'>;
   readonly logger: Pick<Logger, 'warn'>;
@@ -96,5 +96,5 @@ async function mergeOutstanding({
       .catch((error: unknown) => logger.warn({ err: error, key }, 'a record goes on waiting'));
   };
   merger.onDue(again);
-  for (const key of await store.lacking(MERGE)) again(key);
+  for (const key of await store.awaiting(MERGE)) again(key);
 }

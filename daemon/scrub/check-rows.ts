@@ -60,7 +60,7 @@ export async function checkRecord(parts: CheckParts, key: RecordKey): Promise<Ch
   await checkState(parts, key, derived, checked);
   await checkVerdicts(parts, key, derived, checked);
   await checkLacking(parts, key, derived, checked);
-  if (derived.state?.unmerged !== undefined) await lacks(parts, MERGE, key, checked);
+  if (derived.state?.unmerged !== undefined) await noteAwaiting(parts, MERGE, key, checked);
   return checked;
 }
 
@@ -167,16 +167,21 @@ async function checkLacking(
   const channel = ops[0]?.placed.channel;
   const isFact = collectionOf(key)?.kind === 'fact';
   if (channel === undefined || channel === 'public' || channel === key || !isFact) return;
-  await lacks(parts, channel, key, checked);
+  await noteAwaiting(parts, channel, key, checked);
 }
 
-async function lacks({ db }: CheckParts, what: string, key: RecordKey, checked: Checked): Promise<void> {
-  const full = fullKey('lacking', `${what}\0${key}`);
+async function noteAwaiting(
+  { db }: CheckParts,
+  what: string,
+  key: RecordKey,
+  checked: Checked,
+): Promise<void> {
+  const full = fullKey('awaiting', `${what}\0${key}`);
   if ((await db.level.get(full)) === undefined)
-    put(checked, { table: 'lacking', kind: 'missing', key: full }, EMPTY);
+    put(checked, { table: 'awaiting', kind: 'missing', key: full }, EMPTY);
 }
 
-/** The rows that one entry must have: where its ops are found from, and why those that are void by themselves are so. */
+/** The rows that one entry must have: where its ops are found from, and why those that are rejected by themselves are. */
 export async function checkEntry({ db, store }: CheckParts, entryKey: string): Promise<Checked> {
   const checked = nothing();
   const stored = await db.level.get(entryKey);
@@ -188,9 +193,9 @@ export async function checkEntry({ db, store }: CheckParts, entryKey: string): P
     const read = readOp(placed);
     if ('problem' in read) {
       if (read.erasure !== undefined) continue; // its own table tells
-      const verdict = read.waits
-        ? ({ state: 'waits', code: read.problem, lacks: 'upgrade' } as const)
-        : ({ state: 'void', code: read.problem } as const);
+      const verdict = read.isPending
+        ? ({ state: 'pending', code: read.problem, missing: 'upgrade' } as const)
+        : ({ state: 'rejected', code: read.problem } as const);
       const { key, listed } = verdictRow(placed, no, read.key, verdict);
       if (listed !== undefined) compare(checked, 'verdicts', key, await db.level.get(key), listed);
       continue;
@@ -244,7 +249,7 @@ const POINTS = {
     const row = opened<StoredRecord>(key, await db.level.get(key));
     return row === 'damaged' || (row !== undefined && numberKey(row.change, 12) === inner);
   },
-  async lacking({ db }: CheckParts, inner: string): Promise<boolean> {
+  async awaiting({ db }: CheckParts, inner: string): Promise<boolean> {
     return (await stateOf(db, inner.slice(inner.indexOf('\0') + 1))) !== undefined;
   },
 } satisfies Partial<

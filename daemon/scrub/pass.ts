@@ -10,7 +10,7 @@ export const PHASES = [
   'records',
   'recordOps',
   'verdicts',
-  'lacking',
+  'awaiting',
   'index',
   'changes',
   'digests',

@@ -20,13 +20,13 @@ export function encodeOp(op: Op): Uint8Array {
 
 const KEYS = ['v', 'c', 'k', 't', 'd'] as const;
 
-/** Reads an op; undefined when it is malformed (the op is then void with `op-malformed`). An unknown version is no fault. */
+/** Reads an op; undefined when it is malformed (the op is then rejected with `op-malformed`). An unknown version is no fault. */
 export function decodeOp(bytes: Uint8Array): Op | undefined {
   let value: unknown;
   try {
     value = decodeCbor(bytes);
   } catch {
-    return undefined; // the caller's verdict, not an exception: a void op never stops its entry
+    return undefined; // the caller's verdict, not an exception: a rejected op never stops its entry
   }
   const map = mapOf(value, KEYS);
   if (map === undefined || !isCollection(map.c)) return undefined;

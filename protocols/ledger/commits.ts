@@ -64,7 +64,7 @@ export class Commits {
       feeds: what.feeds,
       records,
       verdicts,
-      lacking: effects.lacking,
+      awaiting: effects.awaiting,
       proofs: what.proofs ?? [],
       erasures: [...(what.erasures ?? []), ...erasing.erasures],
       erased: erasing.erased,

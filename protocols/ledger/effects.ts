@@ -46,7 +46,7 @@ export class Effects {
   /** Private records whose creation came or went: what stands in their channels is evaluated again. */
   readonly #turned: Channel[] = [];
   /** Records to evaluate again when what they lack comes; those of a private channel's facts also when its creation goes. */
-  readonly lacking: { lacks: string; key: RecordKey }[] = [];
+  readonly awaiting: { missing: string; key: RecordKey }[] = [];
   /** What the erasures of this commit do to entries. */
   readonly erasing: Erasing;
   /** Ops that go with entries that are forgotten, and records of which nothing is left then. */
@@ -87,10 +87,10 @@ export class Effects {
   #take(placed: PlacedOp, read: ReadOp): Verdict | undefined {
     if ('problem' in read) {
       if (read.erasure !== undefined) return this.#takeErasure(placed, read.erasure);
-      const verdict: Verdict = read.waits
-        ? { state: 'waits', code: read.problem, lacks: 'upgrade' }
-        : { state: 'void', code: read.problem };
-      // What is void by itself is listed but not kept with the record: the fast path and the full replay must count the same ops.
+      const verdict: Verdict = read.isPending
+        ? { state: 'pending', code: read.problem, missing: 'upgrade' }
+        : { state: 'rejected', code: read.problem };
+      // What is rejected by itself is listed but not kept with the record: the fast path and the full replay must count the same ops.
       this.#evaluated.push({ ref: placed, key: read.key, verdict, fresh: false });
       return verdict;
     }
@@ -121,7 +121,7 @@ export class Effects {
 
   /** A private fact depends on its channel's creation for good, whichever of the two comes first. */
   #standsIn(channel: Channel, key: RecordKey): void {
-    if (channel !== 'public' && channel !== key) this.lacking.push({ lacks: channel, key });
+    if (channel !== 'public' && channel !== key) this.awaiting.push({ missing: channel, key });
   }
 
   /** Takes these ops out of a record. `isAll`: nothing else is held of it, so it is not evaluated but goes. */
@@ -172,9 +172,9 @@ export class Effects {
     for (;;) {
       const channel = this.#turned.pop();
       if (channel !== undefined) {
-        for (const key of await this.#store.lacking(channel)) await this.again(key);
+        for (const key of await this.#store.awaiting(channel)) await this.again(key);
         // And what came in this very commit, before its channel's creation.
-        for (const { lacks, key } of this.lacking) if (lacks === channel) await this.again(key);
+        for (const { missing, key } of this.awaiting) if (missing === channel) await this.again(key);
         continue;
       }
       const [key] = this.#toReplay;
@@ -188,7 +188,7 @@ export class Effects {
   async #evaluateWhole(key: RecordKey): Promise<void> {
     const { effective: ops, stored, forked } = await this.#ops.of(key);
     for (const ref of forked)
-      this.#evaluated.push({ ref, key, verdict: { state: 'void', code: 'forked' }, fresh: false });
+      this.#evaluated.push({ ref, key, verdict: { state: 'rejected', code: 'forked' }, fresh: false });
     const first = ops[0];
     if (first === undefined) {
       if (this.#records.empty(key)?.members !== undefined) this.#turned.push(key);
@@ -199,7 +199,7 @@ export class Effects {
     const evaluation = await sliced(evaluate(key, ops, this.#records.members(first)), this.#turn);
     const { verdicts, outline: state } = evaluation;
     this.#records.set(key, await this.#merged(key, evaluation));
-    const mayDiffer = this.#again.has(key) || (before?.waiting ?? 0) > 0;
+    const mayDiffer = this.#again.has(key) || (before?.pending ?? 0) > 0;
     const listed = mayDiffer ? await this.#listed(ops.slice(0, stored), verdicts) : undefined;
     for (const [i, verdict] of verdicts.entries()) {
       if (this.#turn.isOver()) await this.#turn.next();
@@ -214,8 +214,8 @@ export class Effects {
 
   /** Of stored ops those whose verdict is to be written: all that do not count, and those that have not counted so far. */
   async #listed(stored: readonly PlacedOp[], verdicts: readonly Verdict[]): Promise<Set<PlacedOp>> {
-    const changed = new Set(stored.filter((_, i) => verdicts[i]?.state !== 'counts'));
-    const counting = stored.filter((_, i) => verdicts[i]?.state === 'counts');
+    const changed = new Set(stored.filter((_, i) => verdicts[i]?.state !== 'applied'));
+    const counting = stored.filter((_, i) => verdicts[i]?.state === 'applied');
     for (let from = 0; from < counting.length; from += LOOKED_UP) {
       const some = counting.slice(from, from + LOOKED_UP);
       const known = await this.#store.listed(some);
@@ -236,7 +236,7 @@ export class Effects {
     if (this.#own.has(key) && !outline.tombstone) throw recordMerging();
     const before = this.#records.before(key);
     const isErased = this.erasing.erased.some((each) => each.key === key);
-    this.lacking.push({ lacks: MERGE, key });
+    this.awaiting.push({ missing: MERGE, key });
     return withoutMerge(outline, before === undefined || isErased ? outline : before, values);
   }
 

@@ -104,7 +104,7 @@ export class Forgetting {
       const [founded] = await store.records([channel]);
       if (founded?.members !== undefined) return;
       const effects = commits.effects(turn, gate.for(ledger.merges));
-      for (const key of await store.lacking(channel)) await effects.again(key);
+      for (const key of await store.awaiting(channel)) await effects.again(key);
       await effects.settle();
       if (effects.changes().length > 0)
         await commits.write({ effects, entries: [], feeds: [], local: false, sync: false }, turn);
@@ -141,7 +141,7 @@ export class Forgetting {
       for (const placed of placedOps(entry)) {
         if (turn.isOver()) await turn.next();
         const read = readOp(placed);
-        // What is void by itself is found from no record.
+        // What is rejected by itself is found from no record.
         if ('problem' in read) continue;
         const { key } = read;
         if (seen.has(key) || isKept(gap, placed.seq, placed.index)) continue;

@@ -90,7 +90,7 @@ export class OwnWriter {
   /** Drafts and commits as many of those that wait as fit in one entry of each channel. Never throws: whoever waits is told. */
   async commit(turn: Turn): Promise<void> {
     const { merges, ownMerges = merges } = this.#parts;
-    // A change beyond what an epoch may hold of its record would be void: the write that waits for this is the next one.
+    // A change beyond what an epoch may hold of its record would be rejected: the write that waits for this is the next one.
     if (this.#epochIsFull) this.#epoch.renew();
     this.#epochIsFull = false;
     const epoch = this.#epoch.id;

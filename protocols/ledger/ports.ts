@@ -38,7 +38,7 @@ export interface Commit {
     readonly verdict: Verdict;
     readonly fresh: boolean;
   }[];
-  readonly lacking: readonly { readonly lacks: string; readonly key: RecordKey }[];
+  readonly awaiting: readonly { readonly missing: string; readonly key: RecordKey }[];
   readonly proofs: readonly { readonly feed: FeedState; readonly proof: ForkProof }[];
   /** Erasures that took effect here or wait for their entry; entries they change are among `entries`. */
   readonly erasures: readonly Erasure[];
@@ -66,14 +66,14 @@ export interface LedgerStore extends Gaps {
     key: RecordKey,
     feed: { readonly author: PeerId; readonly channel: Channel; readonly epoch: string },
   ): Promise<boolean>;
-  /** Of each op, whether it is listed as one that is void or waits. */
+  /** Of each op, whether it is listed as one that is rejected or pending. */
   listed(refs: readonly OpRef[]): Promise<boolean[]>;
   /** Every effective op of a record. */
   recordOps(key: RecordKey, turn?: Turn): Promise<PlacedOp[]>;
   /** The places of a record's ops; their entries are not read. */
   recordRefs(key: RecordKey, turn?: Turn): Promise<OpRef[]>;
   /** Records that wait for this. */
-  lacking(lacks: string): Promise<RecordKey[]>;
+  awaiting(missing: string): Promise<RecordKey[]>;
   proof(feedNo: number): Promise<ForkProof | undefined>;
   /** Statements that stand for the entries `from` to `to` of a feed, held or not, by sequence. */
   erasures(

@@ -31,7 +31,7 @@ export function* evaluateChanges(
         ? undefined
         : writerProblem(collection, members, placed.author, read.change);
     const ancestry = code ?? (yield* history.check(read.change));
-    if (typeof ancestry === 'string') return { state: 'void', code: ancestry };
+    if (typeof ancestry === 'string') return { state: 'rejected', code: ancestry };
     history.apply(read, ancestry);
     result.apply(placed, isPublic ? { exists: true } : {});
     return APPLIED;
@@ -56,7 +56,7 @@ export function* evaluateChanges(
       }
       const verdict = yield* evaluateOne(read, placed);
       verdicts[read.at] = verdict;
-      if (verdict.state !== 'counts') continue;
+      if (verdict.state !== 'applied') continue;
       for (const waiting of blocked.get(read.change.hash) ?? []) todo.push(waiting);
       blocked.delete(read.change.hash);
     }
@@ -80,9 +80,9 @@ function* leavePending(
     const read = list[i];
     if (read === undefined || first === undefined) continue;
     verdicts[read.at] = {
-      state: 'waits',
+      state: 'pending',
       code: 'dependency-missing',
-      lacks: i === from ? missing : first.change.hash,
+      missing: i === from ? missing : first.change.hash,
     };
     yield;
   }

@@ -16,7 +16,7 @@ import { noteTimes } from './record-times.ts';
 import { type Collection, collectionOf } from './schema.ts';
 import { writerProblem } from './writer-rule.ts';
 
-export const APPLIED: Verdict = { state: 'counts' };
+export const APPLIED: Verdict = { state: 'applied' };
 /** Of an op of a record that an erasure has ended, whatever the op depends on. */
 export const RECORD_ERASED = 'record-erased';
 
@@ -36,7 +36,7 @@ export function emptyState(key: RecordState['key'], collection: Collection, chan
     updated: [0, 0],
     tombstone: false,
     exists: false,
-    waiting: 0,
+    pending: 0,
     ops: 0,
   };
 }
@@ -58,7 +58,7 @@ export function applyFast(
   channelMembers: Membership | undefined,
 ): Verdict | undefined {
   const { reading } = op;
-  if (state.erased === true && !outlastsErasure(reading)) return voided(state, RECORD_ERASED);
+  if (state.erased === true && !outlastsErasure(reading)) return rejected(state, RECORD_ERASED);
   if (state.unmerged !== undefined) return undefined;
   switch (reading.kind) {
     case 'tombstone':
@@ -74,13 +74,13 @@ export function applyFast(
     case 'fact':
       return applyFact(state, reading, placed, channelMembers);
     case 'members':
-      if (state.waiting > 0) return undefined;
+      if (state.pending > 0) return undefined;
       count(state, placed);
       state.exists = true;
       state.members = reading.members;
       return APPLIED;
     case 'change':
-      return state.waiting > 0 ? undefined : applyChange(state, op.collection, reading.change, placed);
+      return state.pending > 0 ? undefined : applyChange(state, op.collection, reading.change, placed);
   }
 }
 
@@ -92,11 +92,11 @@ function applyFact(
 ): Verdict {
   if (placed.channel !== 'public') {
     if (members === undefined) {
-      state.waiting++;
+      state.pending++;
       state.ops++;
-      return { state: 'waits', code: 'channel-unknown', lacks: placed.channel };
+      return { state: 'pending', code: 'channel-unknown', missing: placed.channel };
     }
-    if (!members.writers.includes(placed.author)) return voided(state, 'not-a-writer');
+    if (!members.writers.includes(placed.author)) return rejected(state, 'not-a-writer');
   }
   count(state, placed);
   state.exists = true;
@@ -112,9 +112,9 @@ function count(state: OpenState, placed: PlacedOp): void {
   noteTimes(state, !any, placed);
 }
 
-function voided(state: OpenState, code: string): Verdict {
+function rejected(state: OpenState, code: string): Verdict {
   state.ops++;
-  return { state: 'void', code };
+  return { state: 'rejected', code };
 }
 
 function applyChange(
@@ -136,7 +136,7 @@ function applyChange(
     (isPublic ? undefined : writerProblem(collection, state.members, placed.author, change)) ??
     (change.seq === (known?.[0] ?? 0) + 1 ? undefined : 'seq-wrong') ??
     (change.startOp === state.maxOp + 1 ? undefined : 'start-op-wrong');
-  if (problem !== undefined) return voided(state, problem);
+  if (problem !== undefined) return rejected(state, problem);
   for (const op of change.ops) if (!replacesAll(state, op)) return undefined;
   count(state, placed);
   if (isPublic) state.exists = true;

@@ -31,7 +31,7 @@ export type ReadOp =
   | {
       readonly key: RecordKey | undefined;
       readonly problem: string;
-      readonly waits: boolean;
+      readonly isPending: boolean;
       /** Of a fact: it is applied, but is no op of the record that it names. */
       readonly erasure?: Erasure;
     };
@@ -39,7 +39,7 @@ export type ReadOp =
 /** What takes the place of a problem in an erasure that is no op of a record. */
 const ERASURE = 'erasure';
 
-const isVoid = (problem: string, key?: RecordKey): ReadOp => ({ key, problem, waits: false });
+const isVoid = (problem: string, key?: RecordKey): ReadOp => ({ key, problem, isPending: false });
 
 /** The Automerge actor of an author's epoch on a record: first 16 bytes of the hash, hex. */
 export function actorOf(author: PeerId, epoch: string, key: RecordKey): string {
@@ -51,8 +51,8 @@ export function readOp(placed: PlacedOp): ReadOp {
   const op = decodeOp(placed.bytes);
   if (op === undefined) return isVoid('op-malformed');
   const collection = COLLECTIONS[op.c];
-  if (op.v !== OP_VERSION) return { key: undefined, problem: 'op-version-unknown', waits: true };
-  if (collection === undefined) return { key: undefined, problem: 'collection-unknown', waits: true };
+  if (op.v !== OP_VERSION) return { key: undefined, problem: 'op-version-unknown', isPending: true };
+  if (collection === undefined) return { key: undefined, problem: 'collection-unknown', isPending: true };
   switch (op.t) {
     case 'fact':
       return readFact(placed, op, collection);
@@ -66,7 +66,7 @@ export function readOp(placed: PlacedOp): ReadOp {
     case 'erase':
       return readErase(placed, op);
     default:
-      return { key: undefined, problem: 'op-type-unknown', waits: true };
+      return { key: undefined, problem: 'op-type-unknown', isPending: true };
   }
 }
 
@@ -135,7 +135,7 @@ function readErase(placed: PlacedOp, op: Op): ReadOp {
     const collection = collectionOf(key);
     return collection?.kind === 'document'
       ? { key, collection, reading: { kind: 'erasure', erasure } }
-      : { key: undefined, problem: ERASURE, waits: false, erasure };
+      : { key: undefined, problem: ERASURE, isPending: false, erasure };
   } catch (error) {
     return isVoid(error instanceof AgrinetError ? error.code : 'erasure-malformed');
   }

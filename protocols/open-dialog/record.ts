@@ -23,9 +23,9 @@ export interface PlacedOp extends OpRef {
 
 /** What an op amounts to: a pure function of the admitted ops of its record. */
 export type Verdict =
-  | { readonly state: 'counts' }
-  | { readonly state: 'waits'; readonly code: string; readonly lacks: string }
-  | { readonly state: 'void'; readonly code: string };
+  | { readonly state: 'applied' }
+  | { readonly state: 'pending'; readonly code: string; readonly missing: string }
+  | { readonly state: 'rejected'; readonly code: string };
 
 /** Earliest and latest of what counts of a record, none of them later than its arrival allows. */
 export interface ListedTimes {
@@ -76,7 +76,7 @@ export interface RecordState {
   readonly erased?: true;
   /** Counting creation op or change: without it there is nothing to show. */
   readonly exists: boolean;
-  readonly waiting: number;
+  readonly pending: number;
   readonly ops: number;
   readonly members?: Membership;
   /** What the record has beyond this state. */

@@ -41,7 +41,7 @@ export function* evaluate(
   channelMembers: Membership | undefined,
   actor?: string,
 ): Generator<void, Evaluation> {
-  const verdicts: Verdict[] = ops.map(() => ({ state: 'void', code: 'internal' }));
+  const verdicts: Verdict[] = ops.map(() => ({ state: 'rejected', code: 'internal' }));
   const result = new StateBuilder(key, ops);
   const feeds = new Map<string, ReadChange[]>();
   const reads: ReadOp[] = [];
@@ -96,11 +96,11 @@ function readOne(
   result: StateBuilder,
 ): Verdict | Omit<ReadChange, 'at'> {
   if ('problem' in read)
-    return read.waits
-      ? { state: 'waits', code: read.problem, lacks: 'upgrade' }
-      : { state: 'void', code: read.problem };
+    return read.isPending
+      ? { state: 'pending', code: read.problem, missing: 'upgrade' }
+      : { state: 'rejected', code: read.problem };
   const { reading } = read;
-  if (isErased && !outlastsErasure(reading)) return { state: 'void', code: RECORD_ERASED };
+  if (isErased && !outlastsErasure(reading)) return { state: 'rejected', code: RECORD_ERASED };
   switch (reading.kind) {
     case 'tombstone':
       result.apply(placed, { tombstone: true });
@@ -113,14 +113,14 @@ function readOne(
       return APPLIED;
     case 'fact': {
       const verdict = factVerdict(placed, channelMembers);
-      if (verdict.state === 'counts')
+      if (verdict.state === 'applied')
         result.apply(placed, { exists: true, heads: [reading.hash], view: reading.fields });
       return verdict;
     }
     case 'change': {
       const op = decodeOp(placed.bytes);
       return op === undefined
-        ? { state: 'void', code: 'op-malformed' }
+        ? { state: 'rejected', code: 'op-malformed' }
         : { change: reading.change, bytes: op.d };
     }
   }
@@ -128,8 +128,8 @@ function readOne(
 
 function factVerdict(placed: PlacedOp, members: Membership | undefined): Verdict {
   if (placed.channel === 'public') return APPLIED;
-  if (members === undefined) return { state: 'waits', code: 'channel-unknown', lacks: placed.channel };
-  return members.writers.includes(placed.author) ? APPLIED : { state: 'void', code: 'not-a-writer' };
+  if (members === undefined) return { state: 'pending', code: 'channel-unknown', missing: placed.channel };
+  return members.writers.includes(placed.author) ? APPLIED : { state: 'rejected', code: 'not-a-writer' };
 }
 
 /** Where the ops of each feed stand, in the feed's order. */

@@ -37,7 +37,7 @@ export class StateBuilder {
   finish(verdicts: readonly Verdict[], end: Partial<RecordState>): RecordState {
     const state = this.#state;
     if (state === undefined) throw new TypeError(`no ops to evaluate for ${this.#key}`);
-    const waiting = verdicts.filter((v) => v.state === 'waits').length;
-    return { ...state, waiting, ops: this.#ops.length, ...end };
+    const pending = verdicts.filter((v) => v.state === 'pending').length;
+    return { ...state, pending, ops: this.#ops.length, ...end };
   }
 }

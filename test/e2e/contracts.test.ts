@@ -193,7 +193,7 @@ describe('what a party has signed stands', () => {
     await befriend(buyer, supplier);
     const back = await seen(supplier, path, inState('settled'));
     expect(back).toEqual(await ask(buyer, 'GET', path));
-    expect(back.transitions.every(({ standing }) => standing === 'counts')).toBe(true);
+    expect(back.transitions.every(({ standing }) => standing === 'applied')).toBe(true);
   });
 });
 
@@ -403,7 +403,7 @@ function proposalIn({ transitions }: Contract, hash: string | undefined): number
 function agreedIn(contract: Contract): number {
   if (contract.state !== 'accepted' && contract.state !== 'settled' && contract.state !== 'disputed')
     return 0;
-  const accepts = contract.transitions.filter((t) => t.kind === 'accept' && t.standing === 'counts');
+  const accepts = contract.transitions.filter((t) => t.kind === 'accept' && t.standing === 'applied');
   return Math.max(0, ...accepts.map((t) => proposalIn(contract, t.proposal)));
 }
 function heldBy(contract: Contract): number {
@@ -414,7 +414,7 @@ function heldBy(contract: Contract): number {
   if (contract.cancelledBy?.length === 2) return 0;
   const holds = transitions.filter(
     (t) =>
-      t.kind === 'propose' && t.party.startsWith('ben@') && t.standing === 'counts' && !ended.has(t.hash),
+      t.kind === 'propose' && t.party.startsWith('ben@') && t.standing === 'applied' && !ended.has(t.hash),
   );
   return Math.max(0, ...holds.map((t) => t.terms?.quantity ?? 0));
 }

@@ -39,10 +39,10 @@ function fail(why: string, statements: readonly Transition[]): never {
 
 /** What is counted or void stays so in every set that holds more. */
 function checkStable(part: Verdict, whole: Verdict, all: readonly Transition[]): void {
-  const now = new Set(whole.counted);
-  const voids = new Map(whole.void);
-  if (!part.counted.every((hash) => now.has(hash))) fail('unsaid', all);
-  if (!part.void.every(([hash, code]) => voids.get(hash) === code)) fail('another reason', all);
+  const now = new Set(whole.applied);
+  const voids = new Map(whole.rejected);
+  if (!part.applied.every((hash) => now.has(hash))) fail('unsaid', all);
+  if (!part.rejected.every(([hash, code]) => voids.get(hash) === code)) fail('another reason', all);
 }
 
 /**
@@ -57,7 +57,7 @@ function threeNodes(history: readonly Transition[], x: Transition, y: Transition
   let verdicts = 1;
   // B answers what it has seen, so that its fact carries all of A's that stand before it.
   const last = steps([], heads, 2).find(
-    (t) => t.party === y.party && judgeContract(CONTRACT, [...whole, t]).counted.includes(t.hash),
+    (t) => t.party === y.party && judgeContract(CONTRACT, [...whole, t]).applied.includes(t.hash),
   );
   const end = last === undefined ? whole : [...whole, last];
   const endBytes = last === undefined ? bytes : judged(end);
@@ -114,7 +114,7 @@ export function interleavings(options: {
     for (const x of left) {
       const set = [...history, x];
       const after = judgeContract(CONTRACT, set);
-      if (!after.counted.includes(x.hash)) {
+      if (!after.applied.includes(x.hash)) {
         if (first) figures.refused++;
         continue;
       }
@@ -185,7 +185,7 @@ export function interleavings(options: {
         check(third, after);
         checkEnded(now, third, after);
         checkStable(part, after, third);
-        if (part.counted.includes(z.hash)) reach(canonical(third), third);
+        if (part.applied.includes(z.hash)) reach(canonical(third), third);
       }
     }
   };

@@ -94,7 +94,7 @@ describe('updatedAt of a contract', () => {
   async function checkAll(id: string, ratedAt: string, what: string): Promise<string> {
     const { body: one } = await as<Shown>('amina', 'GET', `/contracts/${id}`);
     const ats = [
-      ...(one.transitions ?? []).filter(({ standing }) => standing === 'counts').map(({ at }) => at),
+      ...(one.transitions ?? []).filter(({ standing }) => standing === 'applied').map(({ at }) => at),
       ...(one.pings ?? []).map(({ at }) => at),
       ratedAt,
     ];

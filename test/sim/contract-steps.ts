@@ -70,17 +70,17 @@ export function ancestors(byHash: ReadonlyMap<string, Transition>, t: Transition
 
 /** What must hold of every verdict, whatever was signed. Throws with what does not. */
 export function check(statements: readonly Transition[], verdict: Verdict): void {
-  const counts = new Set(verdict.counted);
-  const counted = statements.filter((t) => counts.has(t.hash));
+  const counts = new Set(verdict.applied);
+  const applied = statements.filter((t) => counts.has(t.hash));
   const byHash = new Map(statements.map((t) => [t.hash, t]));
-  const standing = counted.filter((t) => t.kind === 'accept' && !verdict.late.includes(t.hash));
+  const standing = applied.filter((t) => t.kind === 'accept' && !verdict.late.includes(t.hash));
   const under = (t: Transition): boolean => {
     const past = ancestors(byHash, t);
     return standing.some((one) => past.has(one.hash));
   };
   const both = (kind: string, outcome?: string): boolean =>
     CONTRACT.parties.every((party) =>
-      counted.some(
+      applied.some(
         (t) =>
           t.party === party &&
           t.kind === kind &&
@@ -91,9 +91,9 @@ export function check(statements: readonly Transition[], verdict: Verdict): void
   const fail = (why: string): never => {
     throw new Error(`${why}: ${JSON.stringify({ statements, verdict })}`);
   };
-  const accepted = counted.filter((t) => t.kind === 'accept');
+  const accepted = applied.filter((t) => t.kind === 'accept');
   for (const accept of accepted)
-    if (counted.find((t) => t.hash === accept.proposal)?.party === accept.party) fail('accepted its own');
+    if (applied.find((t) => t.hash === accept.proposal)?.party === accept.party) fail('accepted its own');
   if (verdict.state === 'settled' && !both('settle') && !both('resolve', 'settled')) fail('settled by one');
   if (
     verdict.state === 'cancelled' &&
@@ -105,7 +105,7 @@ export function check(statements: readonly Transition[], verdict: Verdict): void
   if (['accepted', 'settled'].includes(verdict.state) && standing.length === 0) fail('agreed by none');
   if (verdict.state === 'proposed' && standing.length > 0) fail('an acceptance does not stand');
   if (standing.length === 1 && both('settle') !== both('cancel') && verdict.state === 'accepted')
-    if (!counted.some((t) => t.kind === 'resolve')) fail('signed by both and not done');
+    if (!applied.some((t) => t.kind === 'resolve')) fail('signed by both and not done');
 }
 
 /** A dispute that everything since has seen: only equal resolves of both that follow every ground may have ended it. */
@@ -121,7 +121,7 @@ export function checkEnded(before: Verdict, statements: readonly Transition[], a
     );
   const grounds = new Set(
     statements
-      .filter((t) => after.counted.includes(t.hash) && !after.late.includes(t.hash))
+      .filter((t) => after.applied.includes(t.hash) && !after.late.includes(t.hash))
       .filter((t) => t.kind === 'settle' || t.kind === 'cancel' || t.kind === 'accept')
       // What follows an answer by both belongs to what came after the dispute.
       .filter((t) => {
@@ -133,7 +133,7 @@ export function checkEnded(before: Verdict, statements: readonly Transition[], a
   const ends = (party: string): Set<string> =>
     new Set(
       statements.flatMap((t) => {
-        if (t.kind !== 'resolve' || t.party !== party || !after.counted.includes(t.hash)) return [];
+        if (t.kind !== 'resolve' || t.party !== party || !after.applied.includes(t.hash)) return [];
         const known = new Set(pastOf(t).map(name));
         return [...grounds].every((one) => known.has(one)) ? [`${t.outcome} ${t.proposal ?? ''}`] : [];
       }),

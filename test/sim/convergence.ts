@@ -27,9 +27,9 @@ export interface ConvergenceFigures {
   schedules: number;
   entries: number;
   records: number;
-  counting: number;
-  waiting: number;
-  void: number;
+  applied: number;
+  pending: number;
+  rejected: number;
   conflicts: number;
   epochs: number;
   messages: number;
@@ -398,9 +398,9 @@ async function oneSchedule(seed: number, steps: number, figures: ConvergenceFigu
     const states = Object.values(picture.records);
     figures.records += states.length;
     figures.messages += states.filter(({ key, exists }) => exists && key.startsWith('messages/')).length;
-    figures.waiting += states.reduce((sum, { waiting }) => sum + waiting, 0);
-    figures.counting += states.filter(({ exists }) => exists).length;
-    figures.void += JSON.stringify(picture.verdicts).split('"void"').length - 1;
+    figures.pending += states.reduce((sum, { pending }) => sum + pending, 0);
+    figures.applied += states.filter(({ exists }) => exists).length;
+    figures.rejected += JSON.stringify(picture.verdicts).split('"rejected"').length - 1;
   } finally {
     for (const each of [...writers, ...observers]) await each.close();
   }
@@ -416,9 +416,9 @@ export async function convergenceCampaign(
     schedules: 0,
     entries: 0,
     records: 0,
-    counting: 0,
-    waiting: 0,
-    void: 0,
+    applied: 0,
+    pending: 0,
+    rejected: 0,
     conflicts: 0,
     epochs: 0,
     messages: 0,

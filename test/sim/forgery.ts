@@ -66,9 +66,9 @@ async function judgeBatch(
       const { author, header } = result.entry;
       const verdict = verdicts.get(`${author}|${header.epoch}|${header.seq}`);
       const told = verdict === undefined ? 'no verdict' : JSON.stringify(verdict);
-      if (verdict?.state !== 'void' || verdict.code !== forgery.voidCode)
+      if (verdict?.state !== 'rejected' || verdict.code !== forgery.voidCode)
         fault(`${told} instead of void with ${forgery.voidCode ?? ''}`);
-      outcome = verdict?.state === 'void' ? `void:${verdict.code}` : told;
+      outcome = verdict?.state === 'rejected' ? `void:${verdict.code}` : told;
     }
     counts[outcome] = (counts[outcome] ?? 0) + 1;
   });
@@ -99,8 +99,8 @@ async function voidStopsNothing(stage: Stage, faults: string[]): Promise<void> {
   const verdicts = test
     .verdicts()
     .filter(({ ref }) => ref.epoch === attacker.epoch && ref.seq >= mixed.header.seq);
-  const counting = verdicts.filter(({ verdict }) => verdict.state === 'counts').length;
-  const isVoid = verdicts.filter(({ verdict }) => verdict.state === 'void').length;
+  const counting = verdicts.filter(({ verdict }) => verdict.state === 'applied').length;
+  const isVoid = verdicts.filter(({ verdict }) => verdict.state === 'rejected').length;
   if (counting !== 3 || isVoid !== voids.length)
     faults.push(`beside ${isVoid} void ops (of ${voids.length}) ${counting} of 3 honest ones count`);
 }

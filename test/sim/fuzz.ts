@@ -238,8 +238,8 @@ async function mutatedOps(
     for (const { kind, code } of results)
       if (kind !== 'accept') note('ops', `not taken: ${kind} ${code ?? ''}, internal?`);
     for (const { ref, verdict, fresh } of test.verdicts()) {
-      if (ref.author !== author || (!fresh && verdict.state === 'counts')) continue;
-      note('ops', verdict.state === 'counts' ? 'counts' : `${verdict.state}:${verdict.code}`);
+      if (ref.author !== author || (!fresh && verdict.state === 'applied')) continue;
+      note('ops', verdict.state === 'applied' ? 'counts' : `${verdict.state}:${verdict.code}`);
     }
   }
 }

@@ -117,7 +117,7 @@ async function oneDocument(
   }
   figures.documents++;
   figures.changes += ops.length;
-  figures.refused += verdicts.filter(({ state }) => state !== 'counts').length;
+  figures.refused += verdicts.filter(({ state }) => state !== 'applied').length;
   figures.conflicts += Object.keys(expected.conflicts).length;
 }
 

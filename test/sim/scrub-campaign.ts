@@ -228,11 +228,11 @@ const STALE: Readonly<Record<DerivedName, Fault>> = {
       {
         type: 'put',
         key,
-        value: jsonWithChecksum(key, { ...row, verdict: { state: 'void', code: 'other' } }),
+        value: jsonWithChecksum(key, { ...row, verdict: { state: 'rejected', code: 'other' } }),
       },
     ];
   },
-  lacking: (_, key) => elsewhere(key, /[0-9a-f]{4}$/, 'zzzz'),
+  awaiting: (_, key) => elsewhere(key, /[0-9a-f]{4}$/, 'zzzz'),
   digests: (node, key) => {
     const other = node.store.digests.begin();
     const ops: BatchOp[] = [];

@@ -232,7 +232,7 @@ export async function openLedger(
     recordOps: (key, turn) => store.recordOps(key, turn),
     hasOps: (key, feed) => store.hasOps(key, feed),
     listed: (refs) => store.listed(refs),
-    lacking: (lacks) => store.lacking(lacks),
+    awaiting: (missing) => store.awaiting(missing),
     proof: (no) => store.proof(no),
     usageOf: (author) => store.usageOf(author),
     erasures: (feed, from, to) => store.erasures(feed, from, to),

@@ -13,14 +13,14 @@ export function checkQuarantine({ quarantine, now }: OnlineFacts): Finding[] {
         const since = oldest === 0 ? '' : `, the oldest of ${isoTime(oldest)}`;
         const subject = harmless(code);
         const about = `(${subject})${own ? ', some of this node’s own' : ''}${since}`;
-        if (state === 'void')
-          return finding('ops-void', {
+        if (state === 'rejected')
+          return finding('ops-rejected', {
             subject,
-            message: `${count} ${count === 1 ? 'op is' : 'ops are'} void ${about}`,
+            message: `${count} ${count === 1 ? 'op is' : 'ops are'} rejected ${about}`,
           });
         const late = oldest > 0 && now - oldest > DOCTOR_LIMITS.waitingMs;
-        const message = `${count} ${count === 1 ? 'op waits' : 'ops wait'} ${about}`;
-        return finding(late ? 'ops-wait-long' : 'ops-wait', { subject, message });
+        const message = `${count} ${count === 1 ? 'op is' : 'ops are'} pending ${about}`;
+        return finding(late ? 'ops-pending-long' : 'ops-pending', { subject, message });
       }),
   );
 }

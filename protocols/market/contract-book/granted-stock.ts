@@ -107,7 +107,7 @@ export function holdsOf({
   const claimed = new Set(verdict.claims.map(({ proposal }) => proposal));
   const agreed = new Set(
     statements.flatMap(({ transition: t }) =>
-      t.kind === 'accept' && verdict.counted.includes(t.hash) ? [t.proposal] : [],
+      t.kind === 'accept' && verdict.applied.includes(t.hash) ? [t.proposal] : [],
     ),
   );
   // What the buyer does not want is free at once; the machine lets nobody else be so quick.

@@ -117,11 +117,11 @@ export class HeldContracts {
 
 /** From `accepted` on it is what old clients call a transaction. */
 function isTransaction({ statements, verdict }: HeldContract): boolean {
-  const counted = new Set(verdict.counted);
+  const applied = new Set(verdict.applied);
   const { state } = verdict;
   if (state === 'accepted' || state === 'settled' || state === 'disputed') return true;
   return (
     state === 'cancelled' &&
-    statements.some(({ transition: t }) => t.kind === 'accept' && counted.has(t.hash))
+    statements.some(({ transition: t }) => t.kind === 'accept' && applied.has(t.hash))
   );
 }

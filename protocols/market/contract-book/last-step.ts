@@ -23,8 +23,8 @@ export class LastSteps {
 
   /** Time of the newest step that counts, by its signer: a statement, news, a rating. 0 for none. */
   async of(held: HeldContract): Promise<number> {
-    const counted = new Set(held.verdict.counted);
-    const steps = held.statements.flatMap(({ transition: { hash, at } }) => (counted.has(hash) ? [at] : []));
+    const applied = new Set(held.verdict.applied);
+    const steps = held.statements.flatMap(({ transition: { hash, at } }) => (applied.has(hash) ? [at] : []));
     return Math.max(0, ...steps, await this.#newsOf(held), (await this.#ratedAt?.(held)) ?? 0);
   }
 

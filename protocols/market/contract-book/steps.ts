@@ -83,8 +83,8 @@ function mustBeMerged({ unmerged }: HeldContract['state']): void {
 
 /** The proposal of the other party that stands, where the caller names none: what was read is what is accepted. */
 function onlyProposal({ state, statements, verdict }: HeldContract, party: string): string {
-  const counted = new Set(verdict.counted);
-  const all = statements.map(({ transition }) => transition).filter(({ hash }) => counted.has(hash));
+  const applied = new Set(verdict.applied);
+  const all = statements.map(({ transition }) => transition).filter(({ hash }) => applied.has(hash));
   const proposals = all.filter((t) => t.kind === 'propose');
   const theirs = proposals.filter((t) => t.party !== party);
   const expired = new Set(all.flatMap((t) => (t.kind === 'expire' ? [t.proposal] : [])));
@@ -141,8 +141,8 @@ export function unrepeated(
   { statements, verdict, repeated }: HeldContract,
   self: PeerId,
 ): { own: SignedStatement; answers: readonly SignedStatement[] } | undefined {
-  const counted = new Set(verdict.counted);
-  const standing = statements.filter(({ transition }) => counted.has(transition.hash));
+  const applied = new Set(verdict.applied);
+  const standing = statements.filter(({ transition }) => applied.has(transition.hash));
   const own = standing
     .filter(({ transition }) => nodeOf(transition.party) === self)
     .reduce<SignedStatement | undefined>(

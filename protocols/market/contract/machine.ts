@@ -10,7 +10,7 @@ import { ascending, weigh } from './weigh.ts';
  *
  * A statement counts when it is of this contract and network, by one of its parties, everything in its `before` counts
  * (else it waits), and its kind may follow what it names. That last is judged on its own ancestors alone: what others
- * sign at the same time never makes it void, so a verdict never changes as more arrives.
+ * sign at the same time never makes it rejected, so a verdict never changes as more arrives.
  *   propose  while its past is `draft` or `proposed`; the supplier's, where the contract takes from stock, has `validUntil`.
  *   accept   the same, and names a proposal of the other party in its past, neither expired there nor over at its own time.
  *   expire   the supplier, for its own proposal with `validUntil` that its past has not accepted, at or after that time, or
@@ -34,8 +34,8 @@ export interface Verdict {
   readonly cancelledBy: readonly string[];
   /** Signed, valid, and overtaken. */
   readonly late: readonly string[];
-  readonly void: readonly (readonly [hash: string, code: ErrorCode])[];
-  readonly waiting: readonly (readonly [hash: string, lacks: readonly string[]])[];
+  readonly rejected: readonly (readonly [hash: string, code: ErrorCode])[];
+  readonly pending: readonly (readonly [hash: string, missing: readonly string[]])[];
   /** What counts and nothing follows: the next statement's `before`. */
   readonly heads: readonly string[];
   /** One `settle` of each party, when settled by both. */
@@ -43,7 +43,7 @@ export interface Verdict {
   /** Proposals the supplier is bound by: holds not yet released and agreements not cancelled. */
   readonly claims: readonly { readonly proposal: string; readonly quantity: number }[];
   /** Everything that counts, sorted by hash. */
-  readonly counted: readonly string[];
+  readonly applied: readonly string[];
 }
 
 /** What the supplier is still bound by. Only what no single signature of the buyer can bring back is left out. */
@@ -70,21 +70,21 @@ export function judgeAll(
   contract: Contract,
   statements: Iterable<Transition>,
 ): { readonly verdict: Verdict; readonly agreed: readonly string[] } {
-  const { history, end, voided, waiting } = weigh(contract, statements);
+  const { history, end, rejected, pending } = weigh(contract, statements);
   const { state, settledBy, cancelledBy, late, agreement, receipt } = end;
-  const counted = new Set(history.all.map((s) => s.t.hash));
+  const applied = new Set(history.all.map((s) => s.t.hash));
   const verdict: Verdict = {
     state,
     ...(agreement === undefined ? {} : { agreement }),
     settledBy,
     cancelledBy,
     late,
-    void: [...voided].sort((a, b) => ascending(a[0], b[0])),
-    waiting: waiting.map((t) => [t.hash, t.before.filter((hash) => !counted.has(hash))] as const),
+    rejected: [...rejected].sort((a, b) => ascending(a[0], b[0])),
+    pending: pending.map((t) => [t.hash, t.before.filter((hash) => !applied.has(hash))] as const),
     heads: history.all.filter((s) => s.followers === 0n).map((s) => s.t.hash),
     ...(receipt === undefined ? {} : { receipt }),
     claims: claimsOf(history, end),
-    counted: [...counted],
+    applied: [...applied],
   };
   return { verdict, agreed: end.agreed };
 }

@@ -28,7 +28,7 @@ export function nextStep(
   at: number,
 ): Statement {
   const now = judgeContract(contract, known);
-  if (now.counted.length >= CONTRACT_LIMITS.statements || now.heads.length > CONTRACT_LIMITS.before)
+  if (now.applied.length >= CONTRACT_LIMITS.statements || now.heads.length > CONTRACT_LIMITS.before)
     throw new AgrinetError('contract-full', 'this contract has too many steps; start a new one');
   const statement: Statement = {
     ...body,
@@ -39,7 +39,7 @@ export function nextStep(
     at,
   };
   const trial = judgeContract(contract, [...known, { ...statement, hash: '~' }]);
-  const code = trial.void.find(([hash]) => hash === '~')?.[1];
+  const code = trial.rejected.find(([hash]) => hash === '~')?.[1];
   if (code !== undefined)
     throw new AgrinetError(
       code,

@@ -15,9 +15,9 @@ export interface Weighed {
   readonly history: History;
   readonly end: Summary;
   /** Why each does not count. */
-  readonly voided: ReadonlyMap<string, ErrorCode>;
-  /** What lacks something that it follows. */
-  readonly waiting: readonly Transition[];
+  readonly rejected: ReadonlyMap<string, ErrorCode>;
+  /** What missing something that it follows. */
+  readonly pending: readonly Transition[];
 }
 
 /** Each statement after all it follows, as far as what it follows is here. */
@@ -26,23 +26,23 @@ function* inOrder(
   counts: (hash: string) => boolean,
 ): Generator<Transition> {
   const followers = new Map<string, Transition[]>();
-  const lacks = new Map<string, number>();
+  const missing = new Map<string, number>();
   for (const t of statements.values()) {
     const before = new Set(t.before);
-    lacks.set(t.hash, before.size);
+    missing.set(t.hash, before.size);
     for (const hash of before) {
       const known = followers.get(hash);
       if (known === undefined) followers.set(hash, [t]);
       else known.push(t);
     }
   }
-  const ready = [...statements.values()].filter((t) => lacks.get(t.hash) === 0);
+  const ready = [...statements.values()].filter((t) => missing.get(t.hash) === 0);
   for (let t = ready.pop(); t !== undefined; t = ready.pop()) {
     yield t;
     if (!counts(t.hash)) continue;
     for (const next of followers.get(t.hash) ?? []) {
-      const left = (lacks.get(next.hash) ?? 0) - 1;
-      lacks.set(next.hash, left);
+      const left = (missing.get(next.hash) ?? 0) - 1;
+      missing.set(next.hash, left);
       if (left === 0) ready.push(next);
     }
   }
@@ -51,10 +51,10 @@ function* inOrder(
 /** Finds what counts: each statement is weighed once, on its own past. */
 export function weigh(contract: Contract, statements: Iterable<Transition>): Weighed {
   const byHash = new Map<string, Transition>();
-  const voided = new Map<string, ErrorCode>();
+  const rejected = new Map<string, ErrorCode>();
   for (const t of [...statements].sort((a, b) => ascending(a.hash, b.hash)))
-    if (t.contract !== contract.key || t.net !== contract.net) voided.set(t.hash, 'other-contract');
-    else if (!contract.parties.includes(t.party)) voided.set(t.hash, 'not-a-party');
+    if (t.contract !== contract.key || t.net !== contract.net) rejected.set(t.hash, 'other-contract');
+    else if (!contract.parties.includes(t.party)) rejected.set(t.hash, 'not-a-party');
     else byHash.set(t.hash, t);
   const place = new Map([...byHash.keys()].map((hash, i) => [hash, i]));
   const steps: (Step | undefined)[] = byHash.size === 0 ? [] : Array.from({ length: byHash.size });
@@ -84,7 +84,7 @@ export function weigh(contract: Contract, statements: Iterable<Transition>): Wei
     const { history, now } = summaryOf(past);
     const code = mayNot(history, now, t);
     if (code !== undefined) {
-      voided.set(t.hash, code);
+      rejected.set(t.hash, code);
       continue;
     }
     for (const one of history.all) one.followers |= bit;
@@ -98,6 +98,6 @@ export function weigh(contract: Contract, statements: Iterable<Transition>): Wei
     };
   }
   const { history, now: end } = summaryOf(steps.reduce((bits, s) => bits | (s?.bit ?? 0n), 0n));
-  const waiting = [...byHash.values()].filter((t) => stepOf(t.hash) === undefined && !voided.has(t.hash));
-  return { history, end, voided, waiting };
+  const pending = [...byHash.values()].filter((t) => stepOf(t.hash) === undefined && !rejected.has(t.hash));
+  return { history, end, rejected, pending };
 }

@@ -123,8 +123,8 @@ function pendingProblem({ members, liar, chronicle }: World): string | undefined
       if (value === undefined) continue;
       const { verdict, ref } = verifiedJson<ListedVerdict>(key, value);
       // What depended on something that is gone with a disk waits for good.
-      if (verdict.state === 'waits' && ref.author !== liar?.peerId && !gone)
-        return `${name} waits for ${verdict.lacks} (${verdict.code})`;
+      if (verdict.state === 'pending' && ref.author !== liar?.peerId && !gone)
+        return `${name} waits for ${verdict.missing} (${verdict.code})`;
     }
   return undefined;
 }

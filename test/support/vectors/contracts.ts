@@ -1,3 +1,4 @@
+import { contractVerdict } from './words.ts';
 import { bindingNonce } from '../../../protocols/market/contract-book/binding.ts';
 import { judgeContract } from '../../../protocols/market/contract/machine.ts';
 import type { Contract } from '../../../protocols/market/contract/model.ts';
@@ -168,7 +169,7 @@ export function contractVectors(): unknown {
   const states = SETS.map(([name, names]) => ({
     name,
     statements: names,
-    verdict: judgeContract(CONTRACT, s.transitions(names)),
+    verdict: contractVerdict(judgeContract(CONTRACT, s.transitions(names))),
   }));
   return { contract: CONTRACT, statements, refused: refusedStatements(s), states, binding: bindingVector() };
 }

@@ -1,3 +1,5 @@
+import type { Verdict } from '../../../protocols/open-dialog/record.ts';
+import { opVerdict } from './words.ts';
 import {
   commonCoverage,
   coverageText,
@@ -395,6 +397,8 @@ function inSchemaOrder<T>(key: RecordKey, table: Readonly<Record<string, T>>): R
   return Object.fromEntries(Object.entries(table).sort(([a], [b]) => place(a) - place(b)));
 }
 
+const verdictOf = (verdict: Verdict | undefined): object | undefined => verdict && opVerdict(verdict);
+
 /** Records with the verdict on each of their ops, in the given order and so in any, and the state they give. */
 export function recordVectors(): unknown {
   return [listing(), erased(), bounded(), contract(), crowded(), conversation(), price(), tombstone()].map(
@@ -403,7 +407,7 @@ export function recordVectors(): unknown {
       return {
         name,
         key,
-        ops: steps.map((step, i) => ({ ...step, op: hex(step.op), verdict: verdicts[i] })),
+        ops: steps.map((step, i) => ({ ...step, op: hex(step.op), verdict: verdictOf(verdicts[i]) })),
         heads: state.heads,
         view: inSchemaOrder(key, state.view),
         conflicts: inSchemaOrder(key, state.conflicts),

@@ -337,7 +337,7 @@ describe('stock', () => {
     refused(await as('ben', 'POST', `${second}/accept`, {}), 409, 'stock-short');
     await waitFor('the hold to be over', async () => (await availableOf(listingId)) === 10);
     expect((await as('amina', 'GET', first)).body['transitions']).toContainEqual(
-      expect.objectContaining({ kind: 'expire', standing: 'counts' }),
+      expect.objectContaining({ kind: 'expire', standing: 'applied' }),
     );
     const late = await as('amina', 'POST', `${first}/accept`, {});
     expect(late.status).toBe(409);

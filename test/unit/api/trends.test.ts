@@ -290,7 +290,7 @@ describe('figures', () => {
     updated: [day * DAY, 0],
     tombstone: false,
     exists: true,
-    waiting: 0,
+    pending: 0,
     ops: 1,
   });
   const sold = (id: string, supplier: string, more: Partial<Transaction> = {}): Transaction => ({
@@ -389,7 +389,7 @@ describe('prices held', () => {
           updated: [i, 0],
           tombstone: false,
           exists: true,
-          waiting: 0,
+          pending: 0,
           ops: 1,
         };
     }

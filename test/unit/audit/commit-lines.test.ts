@@ -33,7 +33,7 @@ function fact(statement: string): RecordState {
     updated: [1, 0],
     tombstone: false,
     exists: true,
-    waiting: 0,
+    pending: 0,
     ops: 1,
   };
 }

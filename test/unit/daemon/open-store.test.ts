@@ -9,10 +9,13 @@ import { headText } from '../../../storage/head-file.ts';
 import { Database } from '../../../storage/database.ts';
 import { fullKey, range } from '../../../storage/keyspace.ts';
 import { readRejoin } from '../../../storage/rejoin-note.ts';
-import { jsonWithChecksum } from '../../../storage/values.ts';
+import { jsonWithChecksum, verifiedJson } from '../../../storage/values.ts';
+import { VERSION } from '../../../storage/migrations.ts';
 import { catalogueDigest } from '../../support/catalogue-digest.ts';
 import { startNode } from '../../support/in-process-node.ts';
 import { openLedgerNode } from '../../support/ledger-node.ts';
+import { Hand, listingOps } from '../../support/forge.ts';
+import { nodeOf } from '../../support/vectors/signatures.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 import { threadedMerger } from '../../support/merger.ts';
 
@@ -42,6 +45,36 @@ it('after an upgrade of the schema everything is judged anew, and the result is 
   expect(((await listed.json()) as { listings: unknown[] }).listings).toHaveLength(1);
   expect(again.node.alarms.list()).toEqual([]);
   await again.stop();
+});
+
+it('verdicts in the words of layout 3 are derived anew in today’s', async () => {
+  const merger = threadedMerger();
+  const author = new Hand(nodeOf(2), '00000000000000aa');
+  const fill = await openLedgerNode(dir.path, nodeOf(1), merger);
+  const pen = author.pen;
+  const [create = new Uint8Array(0)] = listingOps(pen, 'a', undefined, { title: 'Maize' });
+  const [result] = await fill.ledger.receive([author.next([Uint8Array.of(1, 2), create]).bytes]);
+  expect(result?.kind).toBe('accept');
+  const digest = fill.digestOf(author.identity.peerId);
+  await fill.close();
+
+  const db = await Database.open(dir.path, systemEnv);
+  const [[key, row] = ['']] = await db.level.iterator(range('verdicts')).all();
+  if (row === undefined) throw new Error('no verdict is listed');
+  const said = { state: 'void', code: 'op-malformed' };
+  const old = { ...verifiedJson<object>(key, row), verdict: said };
+  await db.level.put(key, jsonWithChecksum(key, old));
+  await db.level.put(VERSION, jsonWithChecksum(VERSION, 3));
+  await db.close();
+
+  const node = await openLedgerNode(dir.path, nodeOf(1), merger);
+  const rows = await node.db.level.iterator(range('verdicts')).all();
+  expect(rows.map(([at, value]) => verifiedJson<{ verdict: object }>(at, value).verdict)).toEqual([
+    { state: 'rejected', code: 'op-malformed' },
+  ]);
+  expect(node.digestOf(author.identity.peerId)).toBe(digest);
+  await node.close();
+  await merger.stop();
 });
 
 describe('a loss outlives the process that found it, however soon that one ends', () => {

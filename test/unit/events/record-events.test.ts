@@ -21,7 +21,7 @@ function state(key: RecordKey, more: Partial<RecordState> = {}): RecordState {
     updated: [1_700_000_000_000, 0],
     tombstone: false,
     exists: true,
-    waiting: 0,
+    pending: 0,
     ops: 1,
     ...more,
   };

@@ -156,7 +156,7 @@ describe(`forgetting what a revoked node left (seed ${seed})`, () => {
     expect(await node.forget.run(peerId, quiet)).toMatchObject({ entries: 0, ops: 0 });
 
     const counts = new Map<string, number>();
-    const derived = ['records', 'recordOps', 'verdicts', 'lacking', 'index', 'usage', 'forgotten'] as const;
+    const derived = ['records', 'recordOps', 'verdicts', 'awaiting', 'index', 'usage', 'forgotten'] as const;
     for (const name of derived) counts.set(name, await node.rows(name));
     await node.close();
     const again = await open(path, left);

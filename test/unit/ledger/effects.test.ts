@@ -36,9 +36,9 @@ it('an op that is void by itself is listed and not kept with its record, so that
   const [result] = await node.ledger.receive([author.next([broken, create, broken]).bytes]);
   expect(result?.kind).toBe('accept');
   expect(node.verdicts().map(({ key: of, verdict }) => [of, verdict])).toEqual([
-    [key, { state: 'void', code: 'change-malformed' }],
-    [key, { state: 'counts' }],
-    [key, { state: 'void', code: 'change-malformed' }],
+    [key, { state: 'rejected', code: 'change-malformed' }],
+    [key, { state: 'applied' }],
+    [key, { state: 'rejected', code: 'change-malformed' }],
   ]);
   expect((await node.store.recordOps(key)).map(({ index }) => index)).toEqual([1]);
   expect((await node.store.records([key]))[0]?.ops).toBe(1);

@@ -101,14 +101,14 @@ test('what follows an erased change is rejected for good, in every order, and wh
       expect(problems).toEqual([]);
       const { ops } = await new Reader(node.db).verdicts(10);
       expect(ops.map(({ ref, key: of, verdict }) => [ref.epoch, of, verdict])).toEqual([
-        [edit, key, { state: 'void', code: 'record-erased' }],
+        [edit, key, { state: 'rejected', code: 'record-erased' }],
       ]);
       const [{ listed: _, ...state } = { tombstone: false }] = await node.store.records([key]);
       expect(state).toMatchObject({
         tombstone: true,
         erased: true,
         exists: false,
-        waiting: 0,
+        pending: 0,
         ops: 3,
         view: {},
       });

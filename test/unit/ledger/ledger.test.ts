@@ -121,7 +121,7 @@ test('a message that comes in one batch with its channel’s creation, before it
   });
   await reader.receive([...writer.written, ...owner.written].map(({ bytes }) => bytes));
   const message = (await reader.keys()).find((key) => key.startsWith('messages/'));
-  expect(message && (await reader.state(message))).toMatchObject({ exists: true, waiting: 0 });
+  expect(message && (await reader.state(message))).toMatchObject({ exists: true, pending: 0 });
 });
 
 test('what is beyond the cut of a suspended author is ignored, what is held stays, and resuming goes on from there', async () => {

@@ -59,8 +59,8 @@ it('while no worker lives a record keeps its view, marked; nothing is lost, over
   });
   expect(shown?.rest?.heads).toEqual(expected?.rest?.heads);
   expect(digestElement(shown)).toBe(digestElement(expected));
-  expect(node.verdicts().every(({ verdict }) => verdict.state === 'counts')).toBe(true);
-  expect(await node.store.lacking(MERGE)).toEqual([key]);
+  expect(node.verdicts().every(({ verdict }) => verdict.state === 'applied')).toBe(true);
+  expect(await node.store.awaiting(MERGE)).toEqual([key]);
   // Its owner is told, rather than that a change is signed on values that are not known.
   const write = node.ledger.write({
     keys: [key],
@@ -91,16 +91,16 @@ it('while no worker lives a record keeps its view, marked; nothing is lost, over
     heads: expected?.heads,
     exists: true,
   });
-  expect(await rebuilt.store.lacking(MERGE)).toEqual([key]);
+  expect(await rebuilt.store.awaiting(MERGE)).toEqual([key]);
   await merges.stop();
   await db.close();
 
   node = await openLedger(here.path, owner);
-  for (const each of await node.store.lacking(MERGE)) await node.ledger.mergeAgain(each);
+  for (const each of await node.store.awaiting(MERGE)) await node.ledger.mergeAgain(each);
   await waitFor('the merge', async () => (await node.store.records([key]))[0]?.unmerged === undefined);
   const [merged] = await node.store.records([key]);
   expect(merged).toEqual(expected);
-  expect(await node.store.lacking(MERGE)).toEqual([]);
+  expect(await node.store.awaiting(MERGE)).toEqual([]);
   await node.close();
   await reference.close();
 }, 60_000);
@@ -122,7 +122,7 @@ it('a record with more heads, values and writers than its state holds is edited 
   }
   const [after] = await node.store.records([key]);
   expect(after?.rest?.heads).toBeUndefined();
-  expect(node.verdicts().every(({ verdict }) => verdict.state === 'counts')).toBe(true);
+  expect(node.verdicts().every(({ verdict }) => verdict.state === 'applied')).toBe(true);
   await node.close();
   folder.remove();
 }, 60_000);

@@ -42,7 +42,7 @@ it('one listing is changed more often than one feed may: every acknowledged chan
 
   const [state] = await node.store.records([key]);
   expect(state?.view['price']).toBe(price);
-  expect(node.verdicts().filter(({ verdict }) => verdict.state !== 'counts')).toEqual([]);
+  expect(node.verdicts().filter(({ verdict }) => verdict.state !== 'applied')).toEqual([]);
   const feeds = node.store.feeds(identity.peerId, 'public');
   expect(feeds.length).toBeGreaterThanOrEqual(Math.ceil(price / PER_FEED));
 

@@ -1,3 +1,4 @@
+import { contractVerdict } from '../../support/vectors/words.ts';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it, test } from 'vitest';
 import { readExport } from '../../../daemon/federation/legacy-stream.ts';
@@ -5,7 +6,7 @@ import { systemEnv } from '../../../daemon/system-env.ts';
 import { readPrefixAnswer, branchAt, type PrefixRow } from '../../../protocols/digest/prefix.ts';
 import { errorCode } from '../../../protocols/errors.ts';
 import { lineHash, NO_LINES, type AuditLine } from '../../../protocols/audit/chain.ts';
-import { judgeContract, type Verdict } from '../../../protocols/market/contract/machine.ts';
+import { judgeContract } from '../../../protocols/market/contract/machine.ts';
 import type { Contract } from '../../../protocols/market/contract/model.ts';
 import { openTransition } from '../../../protocols/market/contract/statement.ts';
 import { fenceFromGeoJson, fenceFromText, fenceReason } from '../../../protocols/market/geofence.ts';
@@ -31,7 +32,7 @@ interface Vectors {
     readonly contract: Contract;
     readonly statements: { name: string; hash: string; bytes: string }[];
     readonly refused: { name: string; bytes: string; code: string }[];
-    readonly states: { name: string; statements: string[]; verdict: Verdict }[];
+    readonly states: { name: string; statements: string[]; verdict: object }[];
   };
   readonly ratings: {
     readonly network: string;
@@ -78,7 +79,7 @@ describe('contracts', () => {
     const set = names.flatMap((name) => opened.get(name) ?? []);
     expect(set).toHaveLength(names.length);
     for (const order of [set, set.toReversed(), [...set, ...set]])
-      expect(judgeContract(contract, order)).toEqual(verdict);
+      expect(contractVerdict(judgeContract(contract, order))).toEqual(verdict);
   });
 });
 

@@ -60,7 +60,7 @@ function ceilingOf(collection: Collection): number {
     maxOp: 2 ** 31 - 1,
     created: [Number.MAX_SAFE_INTEGER, 2 ** 32 - 1],
     updated: [Number.MAX_SAFE_INTEGER, 2 ** 32 - 1],
-    waiting: Number.MAX_SAFE_INTEGER,
+    pending: Number.MAX_SAFE_INTEGER,
     ops: Number.MAX_SAFE_INTEGER,
     members: { owner, writers: everybody, participants: everybody, nonce: 'f'.repeat(32) },
     rest: {

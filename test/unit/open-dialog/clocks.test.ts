@@ -69,7 +69,7 @@ it('ten thousand epochs that write one after another, and one beside them, take 
   for (let step = work.next(); ; step = work.next()) {
     if (++steps % 1000 === 0) most = Math.max(most, held() - before);
     if (step.done !== true) continue;
-    expect(step.value.verdicts.every(({ state }) => state === 'counts')).toBe(true);
+    expect(step.value.verdicts.every(({ state }) => state === 'applied')).toBe(true);
     expect(step.value.outline.heads).toHaveLength(2);
     break;
   }

@@ -280,10 +280,10 @@ test('op by op, the fast path or the full replay where it declines, is the evalu
       expect(state.heads.length).toBeLessThanOrEqual(HOT.heads);
       expect(Object.keys(state.seqs).length).toBeLessThanOrEqual(HOT.actors);
     }
-    seen.waits += verdicts.filter((v) => v.state === 'waits').length;
-    seen.void += verdicts.filter((v) => v.state === 'void').length;
-    seen.erased += verdicts.filter((v) => v.state === 'void' && v.code === 'record-erased').length;
-    seen.ownMissing += verdicts.filter((v) => v.state === 'void' && v.code === 'pred-own-missing').length;
+    seen.waits += verdicts.filter((v) => v.state === 'pending').length;
+    seen.void += verdicts.filter((v) => v.state === 'rejected').length;
+    seen.erased += verdicts.filter((v) => v.state === 'rejected' && v.code === 'record-erased').length;
+    seen.ownMissing += verdicts.filter((v) => v.state === 'rejected' && v.code === 'pred-own-missing').length;
     seen.conflicts += Object.keys(state?.conflicts ?? {}).length;
   }
   console.info(`${HISTORIES} histories from seed ${SEED}: ${JSON.stringify({ ...seen, beyond, drafted })}`);

@@ -1,3 +1,4 @@
+import { opVerdict } from '../../support/vectors/words.ts';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it, test } from 'vitest';
 import { openForkProof } from '../../../protocols/feed/fork.ts';
@@ -153,7 +154,7 @@ test.each(vectors.records)('record, in any order of arrival: $name', ({ key, ops
     expect(state.heads).toEqual(heads);
     expect({ ...state.view }).toEqual(view);
     const expected = (order === placed ? ops : ops.toReversed()).map(({ verdict }) => verdict);
-    expect(verdicts).toEqual(expected);
+    expect(verdicts.map(opVerdict)).toEqual(expected);
   }
 });
 

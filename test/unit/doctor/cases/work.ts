@@ -128,17 +128,17 @@ async function deleteRecords({ node: { db } }: TestNode): Promise<void> {
 const scrubbed = async (of: TestNode): Promise<unknown> => (await of.request('POST', '/scrub')).text();
 
 export const WORK: CasesOf<
-  | Extract<FindingId, `ops-wait${string}` | `conflicts-${string}` | `job${string}`>
-  | 'ops-void'
+  | Extract<FindingId, `ops-pending${string}` | `conflicts-${string}` | `job${string}`>
+  | 'ops-rejected'
   | 'source-wants-key'
   | 'redis-away'
   | 'rows-mended'
   | 'entries-damaged'
 > = {
-  'ops-wait': waiting(/1 op waits/, Date.now),
-  'ops-wait-long': waiting(/1 op waits .* the oldest of 20\d\d-/, () => Date.now() - 120 * MINUTE),
-  'ops-void': planted(
-    /1 op is void/,
+  'ops-pending': waiting(/1 op is pending/, Date.now),
+  'ops-pending-long': waiting(/1 op is pending .* the oldest of 20\d\d-/, () => Date.now() - 120 * MINUTE),
+  'ops-rejected': planted(
+    /1 op is rejected/,
     async () => {
       const of = await node();
       const hand = new Hand(await author(of), epoch());

@@ -31,7 +31,7 @@ function looks(all: readonly Transition[]): number {
         },
       }),
   );
-  expect(judgeContract(CONTRACT, watched).counted).toHaveLength(all.length);
+  expect(judgeContract(CONTRACT, watched).applied).toHaveLength(all.length);
   return count;
 }
 

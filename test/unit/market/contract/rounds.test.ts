@@ -29,7 +29,7 @@ it('lets nothing but resolves follow a dispute', () => {
       const step = after(party, kind, settle, cancel);
       expect(judge(...dispute, step)).toMatchObject({
         state: 'disputed',
-        void: [[step.hash, 'contract-state']],
+        rejected: [[step.hash, 'contract-state']],
       });
     }
 });
