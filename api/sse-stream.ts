@@ -13,6 +13,13 @@ export interface SseStreamLimits {
   readonly stalledMs: number;
 }
 
+export const SSE_STREAM_LIMITS: SseStreamLimits = {
+  queueEvents: 256,
+  queueBytes: 256 * 1024,
+  heartbeatMs: 15_000,
+  stalledMs: 30_000,
+};
+
 export interface SseStreamParts {
   readonly env: Pick<Env, 'monotonic'>;
   readonly limits: SseStreamLimits;

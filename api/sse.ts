@@ -2,10 +2,10 @@ import type { Context } from 'hono';
 import { type Env, every, type Timer } from '../protocols/env.ts';
 import { AgrinetError } from '../protocols/errors.ts';
 import type { EventSubscription, PushEvent } from './ports/events.ts';
-import { SseStream, type SseStreamLimits } from './sse-stream.ts';
+import { SSE_STREAM_LIMITS, SseStream, type SseStreamLimits } from './sse-stream.ts';
 
-/** What a client that listens may take, and all of them together. Times in milliseconds. */
-export interface SseLimits extends SseStreamLimits {
+/** How many streams there may be. */
+export interface SseLimits {
   /** Streams of one key, or of one address without a key: six tabs on three devices and some to spare. */
   readonly perKey: number;
   /** Of everybody together. */
@@ -15,10 +15,6 @@ export interface SseLimits extends SseStreamLimits {
 export const SSE_LIMITS: SseLimits = {
   perKey: 20,
   total: 512,
-  queueEvents: 256,
-  queueBytes: 256 * 1024,
-  heartbeatMs: 15_000,
-  stalledMs: 30_000,
 };
 
 /** Told of each stream that opens and ends; must not throw. */
@@ -40,7 +36,7 @@ const HEADERS = {
 export class SseStreams {
   readonly #env: Pick<Env, 'monotonic' | 'after'>;
   readonly #closing: AbortSignal;
-  readonly #limits: SseLimits;
+  readonly #limits: SseLimits & SseStreamLimits;
   readonly #watch: SseWatch | undefined;
   /** With the key each is counted under. */
   readonly #streams = new Map<SseStream, string>();
@@ -49,12 +45,12 @@ export class SseStreams {
   constructor(
     env: Pick<Env, 'monotonic' | 'after'>,
     closing: AbortSignal,
-    limits: Partial<SseLimits> = {},
+    limits: Partial<SseLimits & SseStreamLimits> = {},
     watch?: SseWatch,
   ) {
     this.#env = env;
     this.#closing = closing;
-    this.#limits = { ...SSE_LIMITS, ...limits };
+    this.#limits = { ...SSE_LIMITS, ...SSE_STREAM_LIMITS, ...limits };
     this.#watch = watch;
     closing.addEventListener('abort', () => {
       for (const stream of this.#streams.keys()) stream.end();

@@ -8,6 +8,7 @@ import { numbered, placeIn } from '../event-ids.ts';
 import type { EventLogName, EventsPort, TellableEvent } from '../ports/events.ts';
 import { OPERATOR_USER } from '../ports/jobs.ts';
 import { json, jsonInput, media, route, router } from '../route.ts';
+import type { SseStreamLimits } from '../sse-stream.ts';
 import { SseStreams, type SseLimits, type SseWatch } from '../sse.ts';
 
 const tags = ['Events'];
@@ -93,7 +94,7 @@ export interface EventRoutesContext {
   readonly limits: { readonly trustProxy: boolean };
   readonly metrics?: { readonly streams: SseWatch };
   /** Other limits than the usual, for tests. */
-  readonly sse?: Partial<SseLimits>;
+  readonly sse?: Partial<SseLimits & SseStreamLimits>;
 }
 
 export function eventRoutes({ env, events, limits, metrics, sse }: EventRoutesContext) {

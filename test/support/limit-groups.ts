@@ -1,5 +1,6 @@
 import { BODY_LIMITS } from '../../api/limits/body.ts';
 import { TRUST_LIMITS } from '../../api/routes/trust.ts';
+import { SSE_STREAM_LIMITS } from '../../api/sse-stream.ts';
 import { SSE_LIMITS } from '../../api/sse.ts';
 import { KEY_LIMITS } from '../../daemon/access/key-rules.ts';
 import { SNAPSHOT_LIMITS } from '../../daemon/backup/backups.ts';
@@ -43,6 +44,7 @@ export const HTTP_LIMITS = {
   'daemon/access/key-rules.ts': ['Keys', KEY_LIMITS],
   'api/routes/trust.ts': ['Scores', TRUST_LIMITS],
   'api/sse.ts': ['Event streams', SSE_LIMITS],
+  'api/sse-stream.ts': ['One event stream', SSE_STREAM_LIMITS],
   'daemon/events/event-log.ts': ['Events kept', EVENT_LIMITS],
   'protocols/wire/steady.ts': ['Bodies that stream', STEADY_LIMITS],
   'daemon/federation/https-transport.ts': ['Pulls from an agrinetd', PULL_LIMITS],

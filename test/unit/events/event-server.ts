@@ -5,6 +5,7 @@ import type { Principal, Scope } from '../../../api/access.ts';
 import { errorCode } from '../../../protocols/errors.ts';
 import { router } from '../../../api/route.ts';
 import { eventRoutes } from '../../../api/routes/events.ts';
+import type { SseStreamLimits } from '../../../api/sse-stream.ts';
 import type { SseLimits } from '../../../api/sse.ts';
 import type { EventLimits } from '../../../daemon/events/event-log.ts';
 import { type EventLogs, openEventLogs } from '../../../daemon/events/event-logs.ts';
@@ -25,7 +26,7 @@ export interface EventServer {
 
 /** The event routes on a real socket and a real database; `x-test-user: id[:user[:scope,…]]` says who calls. */
 export async function eventServer(
-  sse: Partial<SseLimits> = {},
+  sse: Partial<SseLimits & SseStreamLimits> = {},
   limits: Partial<EventLimits> = {},
 ): Promise<EventServer> {
   const dir = tempDir('sse');

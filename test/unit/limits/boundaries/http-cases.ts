@@ -143,6 +143,8 @@ export const HTTP_CASES = {
         'caps streams per key and in total, frees them when the client is gone, ends them when the node stops',
       ],
     },
+  },
+  'api/sse-stream.ts': {
     queueEvents: { shownBy: [SSE_TEST, 'closes who does not read when his queue is full'] },
     queueBytes: { shownBy: [SSE_TEST, 'closes who does not read when his queue is full'] },
     heartbeatMs: SSE_HEARTBEAT,
