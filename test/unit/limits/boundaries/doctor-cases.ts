@@ -150,7 +150,7 @@ export const DOCTOR_CASES: CasesOf<'daemon/doctor/facts.ts'> = {
     why: 'ten thousand ops without effect',
     async send({ self }, n) {
       const ref = { author: peer, channel: 'public', epoch: '00'.repeat(8), seq: 1, index: 0 };
-      const row = { ref, verdict: { state: 'waits', code: 'a' } };
+      const row = { ref, verdict: { state: 'pending', code: 'a' } };
       const rows = (most: number) => Array.from({ length: Math.min(most, n) }, () => row);
       const { quarantine } = await factsOf(self, 0, {
         verdicts: async (most: number) => ({ ops: rows(most) }),
@@ -169,7 +169,7 @@ export const DOCTOR_CASES: CasesOf<'daemon/doctor/facts.ts'> = {
   waitingMs: tells(
     'clock',
     checkQuarantine,
-    (ms) => ({ quarantine: [{ state: 'waits', code: 'a', count: 1, own: false, oldest: NOW - ms }] }),
+    (ms) => ({ quarantine: [{ state: 'pending', code: 'a', count: 1, own: false, oldest: NOW - ms }] }),
     [['ops-wait'], ['ops-wait'], ['ops-wait-long']],
   ),
 };
