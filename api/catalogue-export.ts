@@ -10,7 +10,7 @@ import type { ApiContext } from './context.ts';
 import type { LeftOut, Shown } from './left-out.ts';
 import type { ChangePosition, ExchangePort } from './ports/exchange.ts';
 import type { TrustPort } from './ports/trust.ts';
-import { recordJson } from './records.ts';
+import { contractRecordJson, recordJson } from './records.ts';
 import { pointsOf } from './trust-json.ts';
 
 /** Sections that hold records, with the id that clients know. Users are those who have been rated; transactions stay with their parties. */
@@ -181,7 +181,7 @@ class Totals {
 }
 
 function live(state: RecordState, idField: string): object {
-  const json = recordJson(state);
+  const json = idField === 'contractId' ? contractRecordJson(state) : recordJson(state);
   json[idField] = json.id;
   return json;
 }

@@ -5,7 +5,7 @@ import type { PrefixAnswer } from '../protocols/digest/prefix.ts';
 import type { CollectionDigest } from '../protocols/digest/state-digest.ts';
 import type { FrontierItem } from '../protocols/feed/frontier.ts';
 import type { Catalogue } from '../protocols/market/catalogue.ts';
-import type { RecordState } from '../protocols/open-dialog/record.ts';
+import type { OpRef, RecordState, Verdict } from '../protocols/open-dialog/record.ts';
 import type { OnUnread, RecordPage } from '../protocols/unread.ts';
 import type { PeerId } from '../protocols/wire/identity.ts';
 import type { RecordKey } from '../protocols/wire/ids.ts';
@@ -43,6 +43,15 @@ export interface ListQuery {
   readonly keep?: ((state: RecordState) => boolean) | undefined;
 }
 
+/** An op that is not applied, and why. */
+export interface ListedOp {
+  readonly ref: OpRef;
+  /** Bytes. */
+  readonly size: number;
+  readonly key?: RecordKey | undefined;
+  readonly verdict: Exclude<Verdict, { readonly state: 'applied' }>;
+}
+
 export interface RecordReader {
   /** Another number after every write: between two equal ones every answer was the same. */
   version(): number;
@@ -63,7 +72,7 @@ export interface RecordReader {
       readonly code?: string | undefined;
     },
     cursor?: string,
-  ): Promise<{ readonly ops: readonly unknown[]; readonly total: number; readonly cursor?: string }>;
+  ): Promise<{ readonly ops: readonly ListedOp[]; readonly total: number; readonly cursor?: string }>;
 }
 
 export interface OwnerDigest {

@@ -1,100 +1,120 @@
 import { z } from '@hono/zod-openapi';
-import type { JSONValue } from 'hono/utils/types';
-import type { Scalar } from '../protocols/open-dialog/change.ts';
 import type { RecordState } from '../protocols/open-dialog/record.ts';
-import { clausesOf } from '../protocols/market/contract/clauses.ts';
 import { toldAt } from '../protocols/market/contract-book/last-step.ts';
 import type { Transition } from '../protocols/market/contract/statement.ts';
 import { publicIdOf } from '../protocols/wire/ids.ts';
 import type { ContractView } from './ports/contracts.ts';
-import { recordJson } from './records.ts';
-import { Contract } from './schemas.ts';
+import { contractRecordJson, recordJson } from './records.ts';
+import { contractFields } from './market-schemas.ts';
 import { isoTime } from '../protocols/wire/iso-time.ts';
 import { jsonOf } from './json-text.ts';
+import { JsonValue, number, ScalarOrNull, text, texts, timestamp } from './schemas.ts';
 
-const value = z.unknown() as z.ZodType<JSONValue>; // it has been JSON all along
 const STATES = ['open', 'draft', 'proposed', 'accepted', 'settled', 'cancelled', 'disputed'] as const;
+const ContractState = z.enum(STATES).openapi('ContractState');
+const hash = (what: string) => text(`SHA-256 of ${what}, hex.`);
 
-const TransitionJson = z.object({
-  hash: z.string(),
-  kind: z.string(),
-  party: z.string(),
-  at: z.string(),
-  before: z.array(z.string()),
-  /** `late`: signed and valid, but overtaken. */
-  standing: z.enum(['applied', 'late', 'rejected', 'pending']),
-  code: z.string().optional(),
-  proposal: z.string().optional(),
-  outcome: z.string().optional(),
-  terms: z.record(z.string(), value).optional(),
-  heads: z.array(z.string()).optional(),
-  validUntil: z.string().optional(),
+/** Terms as they are signed. */
+const AgreedTerms = z.record(z.string(), ScalarOrNull).openapi('ContractTerms', {
+  description:
+    'Terms by the name of the contract field, as signed: `deliveryWindow.start`, and `terms.<nnn>` for each clause.',
 });
-const PingJson = z.object({
-  id: z.string(),
-  from: z.string(),
-  at: z.string(),
-  status: value.optional(),
-  percentComplete: value.optional(),
-  notes: value.optional(),
-  attachments: value.optional(),
-});
+export const ContractTransition = z
+  .object({
+    hash: hash('the signed statement; it identifies the transition'),
+    kind: z.enum(['propose', 'accept', 'expire', 'settle', 'cancel', 'resolve']),
+    party: text('Party that signed it, `user@peer-id`.'),
+    at: timestamp('When it was signed.'),
+    before: texts('Hashes of the transitions that it follows.'),
+    standing: z.enum(['applied', 'late', 'rejected', 'pending']).openapi({
+      description:
+        '`late`: valid, but superseded by a concurrent transition. `rejected`: see `code`. `pending`: until missing dependencies arrive.',
+    }),
+    code: text('Why it was rejected.').optional(),
+    proposal: hash('the proposal that it accepts, expires or resolves to').optional(),
+    outcome: z.enum(['accepted', 'settled', 'cancelled']).optional(),
+    terms: AgreedTerms.optional(),
+    heads: texts('Hashes of the document changes that a proposal covers.').optional(),
+    validUntil: timestamp('When a proposal expires.').optional(),
+  })
+  .openapi('ContractTransition');
+export const ContractPing = z
+  .object({
+    id: text('`<owner>.<local id>`.'),
+    from: text('Party that reported it, `user@peer-id`.'),
+    at: timestamp('When it was reported.'),
+    status: text('Status, in the party’s words.').optional(),
+    percentComplete: number('Progress, 0 to 100.').optional(),
+    notes: text('Notes.').optional(),
+    attachments: z.array(JsonValue).optional(),
+  })
+  .openapi('ContractPing');
 
 /** A contract with where it stands; of an open request only its document. */
-export const ContractViewJson = Contract.extend({
-  state: z.enum(STATES),
-  status: z.string(),
-  terms: z.array(value),
-  parties: z.array(z.string()).optional(),
-  agreement: z
-    .object({ propose: z.string(), accept: z.string(), terms: z.record(z.string(), value) })
-    .optional(),
-  /** What the document says otherwise than what was agreed: no terms; null for what it no longer says. */
-  laterEdits: z.record(z.string(), value).optional(),
-  settledBy: z.array(z.string()).optional(),
-  cancelledBy: z.array(z.string()).optional(),
-  transitions: z.array(TransitionJson).optional(),
-  pings: z.array(PingJson).optional(),
-  progressUpdates: z.array(z.object({ progress: value, updateTime: z.string() })),
-}).openapi('ContractView');
+export const Contract = z
+  .object({
+    ...contractFields,
+    state: ContractState,
+    status: text('Same as `state`, but `open` until the contract is accepted.'),
+    parties: texts('The two parties, `user@peer-id`. Absent for an open request.').optional(),
+    agreement: z
+      .object({
+        propose: hash('the accepted proposal'),
+        accept: hash('its acceptance'),
+        terms: AgreedTerms,
+      })
+      .optional()
+      .openapi({ description: 'The agreement in force.' }),
+    laterEdits: z.record(z.string(), ScalarOrNull).optional().openapi({
+      description:
+        'Fields of the document edited after the agreement, which are not binding; null for removed fields.',
+    }),
+    settledBy: texts('Parties that have confirmed completion.').optional(),
+    cancelledBy: texts('Parties that have cancelled.').optional(),
+    transitions: z.array(ContractTransition).optional(),
+    pings: z.array(ContractPing).optional(),
+    progressUpdates: z
+      .array(
+        z.object({
+          progress: number('Progress, 0 to 100.'),
+          updateTime: timestamp('When it was reported.'),
+        }),
+      )
+      .openapi({ description: '`pings` in the format of the old back end.' }),
+  })
+  .openapi('Contract');
 
 /** A contract from `accepted` on, as old clients know it. */
 export const TransactionJson = z
   .object({
-    id: z.string(),
-    contractId: z.string(),
-    consumerId: z.string(),
-    producerId: z.string(),
-    rating: z.number().nullable(),
-    status: z.string(),
-    createdAt: z.string(),
-    updatedAt: z.string(),
+    id: text('ID of the contract.'),
+    contractId: text('Same as `id`.'),
+    consumerId: text('Buyer, `user@peer-id`.'),
+    producerId: text('Supplier, `user@peer-id`.'),
+    rating: z.number().int().min(-1).max(4).nullable().describe('The buyer’s LBTAS rating of the supplier.'),
+    status: z.enum(['accepted', 'settled', 'cancelled', 'disputed']),
+    createdAt: timestamp('When the contract was created.'),
+    updatedAt: timestamp('When the contract last changed.'),
   })
   .openapi('Transaction');
 
-function jsonText(text: Scalar): JSONValue {
-  return typeof text === 'string' && /^[[{]/.test(text) ? jsonOf(text) : text;
-}
-
-function pingJson(state: RecordState): z.output<typeof PingJson> {
-  const { key, view } = state;
+function pingJson({ key, view, ...state }: RecordState): z.output<typeof ContractPing> {
+  const { status, percentComplete, notes, attachments } = view;
   return {
     id: publicIdOf(key),
     from: String(view['from'] ?? ''),
-    at: isoTime(toldAt(state)),
-    ...Object.fromEntries(
-      ['status', 'percentComplete', 'notes', 'attachments'].flatMap((field) => {
-        const said = view[field];
-        return said === undefined ? [] : [[field, jsonText(said)]];
-      }),
-    ),
+    at: isoTime(toldAt({ key, view, ...state })),
+    ...(typeof status === 'string' ? { status } : {}),
+    ...(typeof percentComplete === 'number' ? { percentComplete } : {}),
+    ...(typeof notes === 'string' ? { notes } : {}),
+    ...(typeof attachments === 'string' ? { attachments: [jsonOf(attachments)].flat() } : {}),
   };
 }
 
 function transitionJson(
   t: Transition,
   { verdict }: NonNullable<ContractView['held']>,
-): z.output<typeof TransitionJson> {
+): z.output<typeof ContractTransition> {
   const rejected = verdict.rejected.find(([hash]) => hash === t.hash)?.[1];
   const standing = verdict.late.includes(t.hash)
     ? 'late'
@@ -124,27 +144,14 @@ function movedAt({ state, movedAt = state.updated[0] }: ContractView): string {
 }
 
 /** The same on every node that holds the same of it. */
-export function contractJson(view: ContractView): z.output<typeof ContractViewJson> {
+export function contractJson(view: ContractView): z.output<typeof Contract> {
   const { state, laterEdits, held, pings } = view;
-  const json = { ...recordJson(state), updatedAt: movedAt(view) };
   const news = pings
     .map(pingJson)
     .sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : a.id < b.id ? -1 : 1));
-  const start = state.view['deliveryWindow.start'];
-  const end = state.view['deliveryWindow.end'];
-  const terms = clausesOf(state.view).map(({ text }) => jsonText(text));
   const base = {
-    ...json,
-    contractId: json.id,
-    ...(start === undefined && end === undefined
-      ? {}
-      : {
-          deliveryWindow: {
-            ...(start === undefined ? {} : { start }),
-            ...(end === undefined ? {} : { end }),
-          },
-        }),
-    terms,
+    ...contractRecordJson(state),
+    updatedAt: movedAt(view),
     progressUpdates: news.flatMap(({ percentComplete, at }) =>
       percentComplete === undefined ? [] : [{ progress: percentComplete, updateTime: at }],
     ),

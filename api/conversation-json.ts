@@ -1,5 +1,4 @@
 import { z } from '@hono/zod-openapi';
-import type { JSONValue } from 'hono/utils/types';
 import { isMessageTime } from '../protocols/market/message-order.ts';
 import type { RecordState } from '../protocols/open-dialog/record.ts';
 import { publicIdOf } from '../protocols/wire/ids.ts';
@@ -7,38 +6,39 @@ import { isOperator, type Principal } from './access.ts';
 import type { Caller, Conversation as Held } from './ports/conversations.ts';
 import { isoTime } from '../protocols/wire/iso-time.ts';
 import { jsonOf } from './json-text.ts';
-import { Unmerged } from './schemas.ts';
+import { conflicts as conflictsJson, Unmerged } from './market-schemas.ts';
+import { flag, JsonValue, text as described, texts, timestamp } from './schemas.ts';
 
-const json = z.unknown() as z.ZodType<JSONValue>; // it has been JSON all along
+const TYPES = ['text', 'image', 'file', 'ping'] as const;
 
 export const Conversation = z
   .object({
-    id: z.string(),
-    title: z.string(),
-    pinned: z.boolean(),
-    archived: z.boolean(),
-    createdAt: z.iso.datetime(),
-    updatedAt: z.iso.datetime(),
-    participants: z.array(z.string()),
-    metadata: json.optional(),
-    /** The newest message that each user has read. */
-    read: z.record(z.string(), z.string()),
-    /** Values that lost to a concurrent write. */
-    conflicts: z.record(z.string(), z.array(json)).optional(),
+    id: described('`<owner>.<local id>`.'),
+    title: described('Title.'),
+    pinned: flag('Whether it is pinned.'),
+    archived: flag('Whether it is archived.'),
+    createdAt: timestamp('When it was created.'),
+    updatedAt: timestamp('When it was last changed.'),
+    participants: texts('Participants, `user@peer-id`.'),
+    metadata: JsonValue.optional(),
+    read: z
+      .record(z.string(), z.string())
+      .openapi({ description: 'ID of the newest message that each user has read, by `user@peer-id`.' }),
+    conflicts: conflictsJson,
     unmerged: Unmerged.optional(),
   })
   .openapi('Conversation');
 
 export const Message = z
   .object({
-    id: z.string(),
-    conversationId: z.string(),
-    from: z.string(),
-    to: z.string(),
-    content: z.string(),
-    type: z.string(),
-    timestamp: z.iso.datetime(),
-    attachments: json.optional(),
+    id: described('`<owner>.<local id>`.'),
+    conversationId: described('ID of the conversation.'),
+    from: described('Sender, `user@peer-id`.'),
+    to: described('Recipient; empty if the message is for all participants.'),
+    content: described('Text of the message.'),
+    type: z.enum(TYPES),
+    timestamp: timestamp('When it was sent.'),
+    attachments: z.array(JsonValue).optional(),
   })
   .openapi('Message');
 
@@ -78,8 +78,8 @@ export function messageJson({ key, channel, view, created }: RecordState): z.out
     from: text(view['from']),
     to: text(view['to']),
     content: text(view['content']),
-    type: text(view['type']),
+    type: TYPES.find((type) => type === view['type']) ?? 'text',
     timestamp: isoTime(isMessageTime(sentAt) ? sentAt : created[0]),
-    ...(typeof attachments === 'string' ? { attachments: jsonOf(attachments) } : {}),
+    ...(typeof attachments === 'string' ? { attachments: [jsonOf(attachments)].flat() } : {}),
   };
 }

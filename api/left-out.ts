@@ -11,7 +11,7 @@ export interface LeftOut {
   readonly collection: string;
   readonly id: string;
   /** `value-damaged`: its row is, and the scrub makes it anew; `not-presentable`: what it holds was not thought of. */
-  readonly reason: string;
+  readonly reason: 'value-damaged' | 'not-presentable';
 }
 
 /** Records that one answer names; the log names them all. */
@@ -66,7 +66,7 @@ export class Shown {
     if (left.length === 0) return undefined;
     const names = left.slice(0, NAMED).map(({ collection, id, reason }) => `${collection} ${id} (${reason})`);
     const more = left.length > NAMED ? ` and ${left.length - NAMED} more` : '';
-    return `299 agrinetd "left out: ${names.join(', ')}${more}"`;
+    return `299 agrinetd "omitted: ${names.join(', ')}${more}"`;
   }
 
   /** Has the answer say what is missing from it. */

@@ -1,7 +1,9 @@
+import { z } from '@hono/zod-openapi';
 import type { JSONValue } from 'hono/utils/types';
 import { COLLECTIONS } from '../protocols/open-dialog/schema.ts';
 import type { RecordState } from '../protocols/open-dialog/record.ts';
 import { jsonOf } from './json-text.ts';
+import { JsonValue, number, text } from './schemas.ts';
 
 /** Fields of the Agrinet node template that are lists; everywhere else the template has scalars. */
 const LISTS = new Set(
@@ -23,21 +25,85 @@ const DEFAULTS: Readonly<Record<string, JSONValue>> = {
   'reputation.leveson': 0,
 };
 
-/** The nested template. */
-export interface NodeTemplate {
-  [name: string]: JSONValue | undefined;
-  nodeId: string;
-}
+const list = z.array(JsonValue);
+/** The nested parts of the Agrinet node template. */
+export const profileParts = {
+  production: z.object({ capabilities: list }),
+  services: z.object({
+    educational: list,
+    socialMedia: list,
+    extension: list,
+    financial: z.object({ marketListings: list, grants: list }),
+    marketing: z.object({ onNetwork: list, socialMediaSyndication: list }),
+    messaging: z.object({ enabled: z.boolean(), levesonRatings: list }),
+  }),
+  reputation: z.object({
+    leveson: number('LBTAS score computed by this node; 0 while no rating counts.'),
+  }),
+  interoperability: list,
+  support: z.object({
+    compostingGrazing: list,
+    environmentalServices: list,
+    labor: list,
+    collectiveManagement: list,
+  }),
+};
+/** A profile in the Agrinet node template. */
+export const Profile = z
+  .object({
+    nodeId: text('Peer ID.'),
+    name: text('Name.').optional(),
+    region: text('Region.').optional(),
+    url: text('URL.').optional(),
+    schemaVersion: number('Version of the profile’s schema.').optional(),
+    ...profileParts,
+  })
+  .openapi('NodeProfile');
+type Raw = Readonly<Record<string, unknown>>;
+const items: Raw = { type: 'array', items: { $ref: '#/components/schemas/JsonValue' } };
+const parts = (properties: Readonly<Record<string, Raw>>): Raw => ({
+  type: 'object',
+  properties,
+  additionalProperties: false,
+});
+const textOrNull = (maxLength: number): Raw => ({ type: ['string', 'null'], maxLength });
+/** The same as it is written: what is to change. */
+export const ProfileUpdate = z.record(z.string().max(256), z.unknown()).openapi('NodeProfileUpdate', {
+  ...parts({
+    name: textOrNull(256),
+    region: textOrNull(256),
+    url: textOrNull(512),
+    production: parts({ capabilities: items }),
+    services: parts({
+      educational: items,
+      socialMedia: items,
+      extension: items,
+      financial: parts({ marketListings: items, grants: items }),
+      marketing: parts({ onNetwork: items, socialMediaSyndication: items }),
+      messaging: parts({ enabled: { type: 'boolean' }, levesonRatings: items }),
+    }),
+    interoperability: items,
+    support: parts({
+      compostingGrazing: items,
+      environmentalServices: items,
+      labor: items,
+      collectiveManagement: items,
+    }),
+  }),
+});
 
 /** A profile in the nested form of the Agrinet node template, with its defaults where a field is not set. */
-export function nodeTemplate(nodeId: string, view: RecordState['view'] | undefined): NodeTemplate {
-  const out: NodeTemplate = { nodeId };
+export function nodeTemplate(
+  nodeId: string,
+  view: RecordState['view'] | undefined,
+): z.output<typeof Profile> {
+  const out: Branch = { nodeId };
   for (const field of Object.keys(COLLECTIONS['nodes']?.fields ?? {})) {
     const value = view?.[field];
     if (LISTS.has(field)) setPath(out, field, listOf(value));
     else if (value !== undefined || field in DEFAULTS) setPath(out, field, value ?? DEFAULTS[field] ?? null);
   }
-  return out;
+  return out as unknown as z.output<typeof Profile>; // one branch for each field of the collection
 }
 
 function listOf(value: unknown): JSONValue[] {

@@ -1,6 +1,8 @@
+import type { z } from '@hono/zod-openapi';
 import type { JSONValue } from 'hono/utils/types';
 import { AgrinetError } from '../protocols/errors.ts';
 import { viewJson } from '../protocols/market/record-fields.ts';
+import { clausesOf } from '../protocols/market/contract/clauses.ts';
 import { parseCoordinates } from '../protocols/market/coordinates.ts';
 import { coordinatesText } from '../protocols/market/listing-place.ts';
 import type { Scalar } from '../protocols/open-dialog/change.ts';
@@ -14,6 +16,7 @@ import {
   type RecordKey,
 } from '../protocols/wire/ids.ts';
 import type { ListQuery } from './context.ts';
+import type { Price } from './market-schemas.ts';
 import { isoTime } from '../protocols/wire/iso-time.ts';
 
 /** A record as clients see it: its fields, its ids, and the values that lost to a concurrent write. */
@@ -53,14 +56,31 @@ export function listingJson(state: RecordState) {
     ...json,
     ...(coordinates === undefined ? {} : { coordinates }),
     listingId: json.id,
-    type: String(state.view['type'] ?? ''),
+    type: state.view['type'] === 'request' ? ('request' as const) : ('offer' as const),
     status: String(state.view['status'] ?? ''),
   };
 }
 
 export function priceJson(state: RecordState) {
   const json = recordJson(state);
-  return { ...json, priceId: json.id };
+  return Object.assign(json, { priceId: json.id }) as z.output<typeof Price>; // the collection requires what it has
+}
+
+/** The document of a contract: the dotted fields that its delivery window and its clauses are kept in as `deliveryWindow` and `terms`. */
+export function contractRecordJson(state: RecordState) {
+  const { view } = state;
+  const json = recordJson(state);
+  for (const field of Object.keys(json)) if (field.includes('.')) delete json[field];
+  const [start, end] = ['deliveryWindow.start', 'deliveryWindow.end'].map((field) => view[field]);
+  const window = {
+    ...(typeof start === 'string' ? { start } : {}),
+    ...(typeof end === 'string' ? { end } : {}),
+  };
+  return Object.assign(json, {
+    contractId: json.id,
+    ...(Object.keys(window).length === 0 ? {} : { deliveryWindow: window }),
+    terms: clausesOf(view).map(({ text }) => String(text)),
+  });
 }
 
 /** The record an id in the path names; throws `not-found`. */

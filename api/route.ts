@@ -1,17 +1,9 @@
 import { createRoute, OpenAPIHono, type RouteConfig, z } from '@hono/zod-openapi';
 import { AgrinetError } from '../protocols/errors.ts';
+import type { ErrorCode } from '../protocols/error-codes.ts';
 import { type ApiEnv, guard, type RouteAccess } from './access.ts';
+import { refusals } from './problem.ts';
 import { queryNames, type UnknownNames } from './query.ts';
-
-/** The one shape of every refusal. `message` repeats `error` for clients that look there. */
-export const ErrorBody = z
-  .object({
-    error: z.string(),
-    message: z.string(),
-    code: z.string(),
-    requestId: z.string().optional(),
-  })
-  .openapi('Error');
 
 /** A JSON answer of a route. */
 export function json<S extends z.ZodType>(schema: S, description: string) {
@@ -32,7 +24,7 @@ export function media(description: string, ...types: string[]): { description: s
 /** A JSON body, or many as NDJSON, which the route then reads itself. */
 export function jsonOrLines<S extends z.ZodType>(schema: S) {
   const input = jsonInput(schema);
-  const lines = { schema: z.string().openapi({ description: 'One JSON object in each line' }) };
+  const lines = { schema: z.string().openapi({ description: 'One JSON object per line.' }) };
   return Object.assign(input, {
     content: { ...input.content, 'application/x-ndjson': lines },
   }) as typeof input;
@@ -56,30 +48,36 @@ export function rawInput(
   return { required: true, description, content: { [type]: { schema: z.string() } } };
 }
 
-const refusal = json(
-  ErrorBody,
-  'Refused; `error` says what was wrong and what to do, `code` is for programs.',
-);
+/** What a route declares beside what `createRoute` takes. */
+interface Declared {
+  /** Names it in generated clients: a verb and what it is about. */
+  readonly operationId: string;
+  /** Codes of refusals that are this route's own, beside those that follow from its access and its input. */
+  codes?: readonly ErrorCode[];
+}
 
 /**
- * Declares a route once, under an `operationId` that generated clients name it by: validation, the OpenAPI document and the typed client come from here, and so does who may call it
- * (`access`, shown as `x-access`), and the names that its query may have (`x-unknown-query`): others are refused, or ignored where old
- * clients call (`unknownNames`).
+ * Declares a route once, under an `operationId` that generated clients name it by: validation, the OpenAPI document and the typed
+ * client come from here, and so does who may call it (`access`, shown as `x-access`), the refusals that it can give, and the names that
+ * its query may have (`x-unknown-query`): others are refused, or ignored where old clients call (`unknownNames`).
  */
-export function route<
-  P extends string,
-  R extends Omit<RouteConfig, 'path'> & { path: P; operationId: string },
->(access: RouteAccess, config: R, unknownNames: UnknownNames = 'refused') {
+export function route<P extends string, R extends Omit<RouteConfig, 'path'> & Declared & { path: P }>(
+  access: RouteAccess,
+  config: R,
+  unknownNames: UnknownNames = 'refused',
+) {
   const declared = createRoute<P, R>(config);
   const query = config.request?.query;
   const names = query instanceof z.ZodObject ? Object.keys(query.shape) : [];
-  return Object.assign(declared, {
+  const added = {
     middleware: [guard(access), queryNames(names, unknownNames)],
     security: access === 'open' || access === 'read' ? [{}, ...CREDENTIALS] : CREDENTIALS,
     'x-access': access,
     'x-unknown-query': unknownNames,
-    responses: { ...config.responses, default: refusal },
-  }) as typeof declared; // what is added changes no type of the handler
+    responses: { ...refusals(access, config), ...config.responses },
+  };
+  delete (declared as Declared).codes;
+  return Object.assign(declared, added) as typeof declared; // what is added changes no type of the handler
 }
 
 const CREDENTIALS: Record<string, string[]>[] = [{ apiKey: [] }, { bearer: [] }];

@@ -1,6 +1,51 @@
 import { z } from '@hono/zod-openapi';
 import type { JSONValue } from 'hono/utils/types';
-import { COLLECTIONS, type FieldRule } from '../protocols/open-dialog/schema.ts';
+
+const anything = z.union([
+  z.string(),
+  z.number(),
+  z.boolean(),
+  z.null(),
+  z.array(z.unknown()),
+  z.record(z.string(), z.unknown()),
+]) as z.ZodType as z.ZodType<JSONValue>; // it has been JSON all along
+const SELF = { $ref: '#/components/schemas/JsonValue' };
+
+/** JSON that the API passes on as it is. */
+export const JsonValue = anything.openapi('JsonValue', {
+  description: 'Any JSON value.',
+  anyOf: [
+    { type: 'string' },
+    { type: 'number' },
+    { type: 'boolean' },
+    { type: 'null' },
+    { type: 'array', items: SELF },
+    { type: 'object', additionalProperties: SELF },
+  ],
+});
+export const JsonObject = z.record(z.string(), JsonValue).openapi('JsonObject');
+/** The value of one field of a record. */
+export const Scalar = z.union([z.string(), z.number(), z.boolean()]).openapi('Scalar');
+/** The value of one field, null where it is not set. */
+export const ScalarOrNull = z.union([z.string(), z.number(), z.boolean(), z.null()]).openapi('ScalarOrNull');
+
+/** A property, described. */
+export const text = (description: string) => z.string().describe(description);
+export const number = (description: string) => z.number().describe(description);
+export const count = (description: string) => z.number().int().min(0).describe(description);
+export const flag = (description: string) => z.boolean().describe(description);
+export const timestamp = (description: string) => z.iso.datetime().describe(description);
+export const texts = (description: string) => z.array(z.string()).describe(description);
+
+/** The property that leads to the next page. */
+export const nextCursor = text(
+  'Pass it as `cursor` to fetch the next page; absent on the last page.',
+).optional();
+/** The answer of a list: one page of it. */
+export function pageOf<N extends string, S extends z.ZodType>(name: N, item: S) {
+  const shape = { [name]: z.array(item), cursor: nextCursor };
+  return z.object(shape as Record<N, z.ZodArray<S>> & { readonly cursor: typeof nextCursor });
+}
 
 /** A whole number in a query, in plain digits. */
 export function wholeNumber(min: number, max: number) {
@@ -16,89 +61,39 @@ export function wholeNumber(min: number, max: number) {
 export const decimal = z
   .string()
   .max(24)
-  .regex(/^([+-]?\d+(\.\d+)?)?$/, 'must be a number, such as 12.5')
+  .regex(/^([+-]?\d+(\.\d+)?)?$/, 'must be a decimal number such as 12.5')
   .optional();
 
 /** Page size and place of every list. */
 export const pageQuery = {
-  limit: wholeNumber(1, 500).default(50),
-  cursor: z.string().max(2048).optional(),
+  limit: wholeNumber(1, 500).default(50).openapi({ description: 'Maximum number of items per page.' }),
+  cursor: z
+    .string()
+    .max(2048)
+    .optional()
+    .openapi({ description: 'The `cursor` of the previous page; send the same filters with it.' }),
 };
 
 /** Ids in paths are resolved by the route: what cannot be one is simply not found. */
-export const idParam = z.object({ id: z.string().min(1).max(256) });
-
-/** What clients may send for a field: numbers also as text, as old clients do; `null` deletes. */
-function inputOf(rule: FieldRule): z.ZodType {
-  switch (rule.type) {
-    case 'number':
-      return z.union([z.number(), z.string().max(64)]).nullable();
-    case 'boolean':
-      return z.boolean().nullable();
-    case 'string':
-      if (rule.oneOf !== undefined) return z.enum(rule.oneOf).nullable();
-      return z
-        .union([
-          z.string().max(rule.max),
-          z.number(),
-          z.array(z.unknown()).max(256),
-          z.record(z.string(), z.unknown()),
-        ])
-        .nullable();
-  }
-}
-
-/** The fields of a collection as a JSON body: all optional here, what is required and valid the market's rules say. */
-export function fieldsInput(collection: string) {
-  const fields = COLLECTIONS[collection]?.fields ?? {};
-  return z.looseObject(
-    Object.fromEntries(Object.entries(fields).map(([name, rule]) => [name, inputOf(rule).optional()])),
-  );
-}
-
-/** Any JSON value: what a field of a record may be is in the wire specification. */
-const value = z.unknown() as z.ZodType<JSONValue | undefined>; // it has been JSON all along
-
-/** Why writes made at the same time are not merged yet; until then the fields are those of before. */
-export const Unmerged = z.enum(['in-progress', 'deadline', 'failed']);
-
-/** What every record has beside its fields. */
-const record = {
-  id: z.string(),
-  owner: z.string(),
-  createdAt: z.iso.datetime(),
-  updatedAt: z.iso.datetime(),
-  conflicts: z.record(z.string(), z.array(value)).optional(),
-  unmerged: Unmerged.optional(),
-};
-
-export const Listing = z
-  .object({ listingId: z.string(), type: z.string(), status: z.string(), ...record })
-  .catchall(value)
-  .openapi('Listing');
-export const Price = z
-  .object({ priceId: z.string(), ...record })
-  .catchall(value)
-  .openapi('Price');
-export const Contract = z
-  .object({ contractId: z.string(), ...record })
-  .catchall(value)
-  .openapi('Contract');
-/** A trend snapshot as a record; its `body` is JSON in a text, as it was signed. */
-export const TrendRecord = z
-  .object({ trendId: z.string(), ...record })
-  .catchall(value)
-  .openapi('TrendRecord');
+export const recordId = z.string().min(1).max(256).openapi({
+  description: '`<owner>.<local id>`; a local ID alone refers to this node.',
+});
+export const idParam = z.object({ id: recordId });
 
 /** Filters by place: the three belong together. */
 export const nearQuery = {
-  geoLat_: decimal,
-  geoLong_: decimal,
-  radiusKm: decimal,
-  coordinates: z.string().max(64).optional(),
+  geoLat_: decimal.openapi({ description: 'Latitude of the centre in degrees, -90 to 90.' }),
+  geoLong_: decimal.openapi({ description: 'Longitude of the centre in degrees, -180 to 180.' }),
+  radiusKm: decimal.openapi({ description: 'Radius of the search in kilometres.' }),
+  coordinates: z.string().max(64).optional().openapi({
+    description: 'The centre as `geoLat_<lat>,geoLong_<long>`, instead of `geoLat_` and `geoLong_`.',
+  }),
 };
 
-const text = z.string().max(256).optional();
-export const ownerQuery = { owner: text, ownerId: text };
 /** A filter by a text field. */
-export const textQuery = text;
+export const textQuery = z.string().max(256).optional();
+export const filterQuery = (description: string) => textQuery.openapi({ description });
+export const ownerQuery = {
+  owner: filterQuery('Peer ID of the owner node.'),
+  ownerId: filterQuery('Alias of `owner`.'),
+};

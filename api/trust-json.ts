@@ -1,4 +1,5 @@
 import { z } from '@hono/zod-openapi';
+import { count } from './schemas.ts';
 import { parsePeerId } from '../protocols/wire/identity.ts';
 import type { Reliability, TrustPort } from './ports/trust.ts';
 import { isoTime } from '../protocols/wire/iso-time.ts';
@@ -6,18 +7,18 @@ import { isoTime } from '../protocols/wire/iso-time.ts';
 /** Micro-points of a score to one point of LBTAS. */
 const SCALE = 1_000_000;
 
-const time = z.string().nullable();
+const time = z.iso.datetime().nullable();
 export const ReliabilityJson = z
   .object({
-    syncs: z.number(),
-    syncsFailed: z.number(),
-    invalidEntries: z.number(),
-    equivocations: z.number(),
-    since: time,
-    lastFailedAt: time,
-    lastFailure: z.string().nullable(),
+    syncs: count('Successful syncs with the node.'),
+    syncsFailed: count('Failed syncs.'),
+    invalidEntries: count('Invalid entries it sent, which no honest node could have sent.'),
+    equivocations: count('Times it signed two different entries for the same position.'),
+    since: time.describe('Start of the observation; null while nothing is known.'),
+    lastFailedAt: time.describe('When a sync last failed; null if none has.'),
+    lastFailure: z.string().nullable().describe('Error code of the last failure.'),
   })
-  .openapi('Reliability');
+  .openapi('NodeReliability', { description: 'How the node behaves as a peer; not part of its score.' });
 
 const iso = (ms: number | null): string | null => (ms === null ? null : isoTime(ms));
 

@@ -44,20 +44,23 @@ export function verdictRow(
   verdict: Verdict,
 ): { readonly key: string; readonly listed: ListedVerdict | undefined } {
   const { author, channel, epoch, seq, index } = ref;
-  const listed = { ref: { author, channel, epoch, seq, index }, size: ref.bytes.length, key, verdict };
+  const size = ref.bytes.length;
   return {
     key: fullKey('verdicts', refKey(feedNo, ref)),
-    listed: verdict.state === 'applied' ? undefined : listed,
+    listed:
+      verdict.state === 'applied'
+        ? undefined
+        : { ref: { author, channel, epoch, seq, index }, size, key, verdict },
   };
 }
 
-/** An op that is void or waits, as the operator sees it. */
+/** An op that is rejected or pending, as the operator sees it. */
 export interface ListedVerdict {
   readonly ref: OpRef;
   /** Of the op, in bytes. */
   readonly size: number;
   readonly key: RecordKey | undefined;
-  readonly verdict: Verdict;
+  readonly verdict: Exclude<Verdict, { readonly state: 'applied' }>;
 }
 
 /** Entries, records, indexes and digests in one LevelDB; `commit` writes all that belongs together in one batch. */

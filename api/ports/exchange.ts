@@ -1,3 +1,4 @@
+import type { JobState } from './jobs.ts';
 import type { Json } from '../../protocols/wire/json.ts';
 import type { RangeRequest } from '../../protocols/mycelium/range.ts';
 import type { Coverage } from '../../protocols/digest/coverage.ts';
@@ -60,7 +61,7 @@ export interface ExchangePort {
   /** Active registered nodes that have an address. */
   sources(): readonly SyncSource[];
   /** Throws `source-unknown`. */
-  pull(sourceUrl: string, force: boolean): Promise<{ readonly id: string; readonly state: string }>;
+  pull(sourceUrl: string, force: boolean): Promise<{ readonly id: string; readonly state: JobState }>;
   /** Queues a sync of every source, at most once a minute. */
   syncAll(): Promise<{ readonly jobs: number } | { readonly coalesced: true; readonly next: number }>;
   /** Takes an export body in under a source. Throws `export-malformed`, `export-differs`, `schema-newer`, `body-too-large`. */

@@ -1,7 +1,19 @@
+export const MIRROR_STATES = [
+  'off',
+  'starting',
+  'tables-missing',
+  'refused',
+  'denied',
+  'away',
+  'filling',
+  'running',
+  'displaced',
+  'stopped',
+] as const;
+
 /** How the DynamoDB mirror is. */
 export interface MirrorStatus {
-  /** `off`, `starting`, `tables-missing`, `refused`, `denied`, `away`, `filling`, `running`, `displaced`, `stopped`. */
-  readonly state: string;
+  readonly state: (typeof MIRROR_STATES)[number];
   /** In words, with what to do; empty when all is well. */
   readonly detail: string;
   readonly prefix: string;

@@ -1,25 +1,39 @@
 import { z } from '@hono/zod-openapi';
 import type { ApiContext } from '../context.ts';
 import { json, route, router } from '../route.ts';
+import { count, text, timestamp } from '../schemas.ts';
 
 const tags = ['Operator'];
-export const Alarms = z.array(z.object({ kind: z.string(), at: z.string(), text: z.string() }));
+export const Alarms = z.array(
+  z
+    .object({
+      kind: text('Kind of alarm.'),
+      at: timestamp('When it was raised.'),
+      text: text('What happened, and what to do.'),
+    })
+    .openapi('Alarm'),
+);
 
 const list = route('operator', {
   operationId: 'listAlarms',
   method: 'get',
   path: '/',
   tags,
-  summary: 'What this node has raised and nobody has said is seen to, newest first',
-  responses: { 200: json(z.object({ alarms: Alarms }), 'The alarms') },
+  summary: 'List active alarms, newest first',
+  responses: { 200: json(z.object({ alarms: Alarms }).openapi('AlarmList'), 'Active alarms.') },
 });
 const clear = route('operator', {
   operationId: 'clearAlarms',
   method: 'post',
   path: '/clear',
   tags,
-  summary: 'Say that all alarms are seen to; one whose cause is still there comes again',
-  responses: { 200: json(z.object({ cleared: z.number().int() }), 'How many there were') },
+  summary: 'Acknowledge all alarms; an alarm returns while its cause persists',
+  responses: {
+    200: json(
+      z.object({ cleared: count('Number of alarms acknowledged.') }).openapi('ClearedAlarms'),
+      'How many alarms were acknowledged.',
+    ),
+  },
 });
 
 /** `/alarms`. */

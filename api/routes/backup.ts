@@ -9,15 +9,17 @@ const backup = route('operator', {
   method: 'get',
   path: '/',
   tags: ['Operator'],
-  summary: 'A backup of this moment, as agrinet backup writes it; no key of the node is in it',
+  summary: 'Download a backup of this node, without its keys',
+  description: 'A consistent snapshot in the format of `agrinet backup`; see storage/README.md.',
+  codes: ['backup-busy'],
   request: {
     query: z.object({
       withKeys: z.enum(['true', 'false']).default('false').openapi({
-        description: 'Whether the manifest is to say that keys follow: the command puts them in itself',
+        description: 'Whether the manifest announces keys; the command line adds them itself.',
       }),
     }),
   },
-  responses: { 200: media('See storage/README.md', 'application/octet-stream') },
+  responses: { 200: media('The backup.', 'application/octet-stream') },
 });
 
 export function backupRoutes(node: { readonly backups: BackupPort } & Pick<ApiContext, 'log'>) {

@@ -5,42 +5,61 @@ import type { ApiContext } from '../context.ts';
 import type { ContractsPort } from '../ports/contracts.ts';
 import { recordJson } from '../records.ts';
 import { json, jsonInput, route, router } from '../route.ts';
-import { idParam, wholeNumber } from '../schemas.ts';
+import { Scalar, ScalarOrNull, text, timestamp, wholeNumber } from '../schemas.ts';
 import { Shown } from '../left-out.ts';
 import type { RecordState } from '../../protocols/open-dialog/record.ts';
 
-const scalar = z.union([z.string().max(16_384), z.number(), z.boolean()]);
-const tags = ['Market'];
+const scalar = z.union([z.string().max(16_384), z.number(), z.boolean()]).openapi('FieldValue');
+const tags = ['Records'];
 const Conflict = z
   .object({
-    id: z.string(),
-    collection: z.string(),
-    record: z.string(),
-    field: z.string(),
-    winner: scalar.nullable().optional(),
-    losing: z.array(scalar.nullable()),
+    id: text('ID of the conflict.'),
+    collection: text('Collection of the record.'),
+    record: text('ID of the record.'),
+    field: text('Field in conflict.'),
+    winner: ScalarOrNull.optional(),
+    losing: z.array(ScalarOrNull).openapi({ description: 'Values that lost.' }),
   })
   .openapi('Conflict');
 
-const Settled = z.object({ record: z.string(), field: z.string(), value: scalar, updatedAt: z.string() });
+const Settled = z
+  .object({
+    record: text('ID of the record.'),
+    field: text('Field that was written.'),
+    value: Scalar,
+    updatedAt: timestamp('When the record was last changed.'),
+  })
+  .openapi('ResolvedConflict');
 
 const list = route('operator', {
   operationId: 'listConflicts',
   method: 'get',
   path: '/',
   tags,
-  summary: 'Fields that two writers changed without knowing of one another',
-  request: { query: z.object({ limit: wholeNumber(1, 1000).default(100) }) },
-  responses: { 200: json(z.object({ conflicts: z.array(Conflict) }), 'The open conflicts') },
+  summary: 'List fields with concurrent writes',
+  request: {
+    query: z.object({
+      limit: wholeNumber(1, 1000).default(100).openapi({ description: 'Maximum number of records.' }),
+    }),
+  },
+  responses: {
+    200: json(z.object({ conflicts: z.array(Conflict) }).openapi('ConflictList'), 'Unresolved conflicts.'),
+  },
 });
 const settle = route('operator', {
   operationId: 'resolveConflict',
   method: 'post',
   path: '/{id}/settle',
   tags,
-  summary: 'Write the value that shall stand',
-  request: { params: idParam, body: jsonInput(z.object({ field: z.string().max(256), value: scalar })) },
-  responses: { 200: json(Settled, 'It stands') },
+  summary: 'Resolve a conflict by writing the value to keep',
+  request: {
+    params: z.object({ id: z.string().min(1).max(256).openapi({ description: '`id` of the conflict.' }) }),
+    body: jsonInput(
+      z.object({ field: z.string().max(256).openapi({ description: 'Field in conflict.' }), value: scalar }),
+    ),
+  },
+  responses: { 200: json(Settled, 'The value written.') },
+  codes: ['contract-state', 'quantity-granted', 'record-ended', 'record-merging'],
 });
 
 export function conflictRoutes(
@@ -78,10 +97,13 @@ export function conflictRoutes(
           ? key.split('/')[1] === node.self
           : state.members?.writers.includes(node.self) === true;
       if (!mine)
-        throw new AgrinetError('unauthorized', 'only a writer of the record can settle its conflicts');
+        throw new AgrinetError('unauthorized', 'only a writer of the record can resolve its conflicts');
       const open = (await asShown(state))?.conflicts ?? {};
       if (Object.keys(state.conflicts).length > 0 && Object.keys(open).length === 0)
-        throw new AgrinetError('contract-state', 'the contract is agreed; what its document says is no term');
+        throw new AgrinetError(
+          'contract-state',
+          'the contract is agreed; edits to its document are not binding and need no resolution',
+        );
       const { id, updatedAt } = recordJson(
         (await node.catalogue.settleConflict(state.key, field, value)).state,
       );

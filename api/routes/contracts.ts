@@ -2,29 +2,99 @@ import { z } from '@hono/zod-openapi';
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import { isOperator, type Principal } from '../access.ts';
-import { contractJson, ContractViewJson } from '../contract-json.ts';
+import { Contract, contractJson } from '../contract-json.ts';
+import type { ErrorCode } from '../../protocols/error-codes.ts';
+import { fieldsInput } from '../field-inputs.ts';
+import { contractFields } from '../market-schemas.ts';
 import { idempotentId } from '../limits/idempotency.ts';
 import type { Actor, ContractsPort, StepRequest } from '../ports/contracts.ts';
 import { keyOf } from '../records.ts';
 import { json, jsonInput, route, router } from '../route.ts';
-import { fieldsInput, idParam, pageQuery, textQuery } from '../schemas.ts';
+import { filterQuery, idParam, JsonValue, pageOf, pageQuery } from '../schemas.ts';
 import { nextOf, placeOf } from '../paging.ts';
 import { Shown } from '../left-out.ts';
 import type { NoteLeftOut } from '../ports/left-out.ts';
 
-const tags = ['Market'];
-const body = jsonInput(
-  fieldsInput('contracts').extend({
-    deliveryWindow: z.looseObject({}).nullable().optional(),
-    terms: z.union([z.array(z.unknown()).max(64), z.record(z.string().max(64), z.unknown())]).optional(),
-    /** False: begins as a draft; otherwise the terms are proposed to the other party at once. */
-    propose: z.boolean().optional(),
-  }),
+const tags = ['Contracts'];
+const described = contractFields;
+const day = { type: 'string', maxLength: 32 } as const;
+const beside = {
+  deliveryWindow: z
+    .looseObject({})
+    .nullable()
+    .optional()
+    .openapi({
+      type: 'object',
+      properties: { start: day, end: day },
+      description: 'When delivery is due; ISO 8601 dates or times.',
+    }),
+  terms: z
+    .union([z.array(z.unknown()).max(64), z.record(z.string().max(64), z.unknown())])
+    .optional()
+    .openapi({
+      type: 'array',
+      items: { type: 'string', maxLength: 1024 },
+      maxItems: 64,
+      description: 'Clauses; they replace the existing ones.',
+    }),
+};
+const createBody = jsonInput(
+  fieldsInput(
+    'contracts',
+    { name: 'ContractCreate', described },
+    {
+      ...beside,
+      propose: z.boolean().optional().openapi({
+        description:
+          'Whether to propose the terms to the other party at once; true by default. `false` creates a draft.',
+      }),
+    },
+  ),
 );
-const answer = json(ContractViewJson, 'The contract as it stands now');
-const party = z.string().max(192).optional();
-const hash = z.string().regex(/^[0-9a-f]{64}$/);
-const note = z.string().max(8192).optional();
+const updateBody = jsonInput(
+  fieldsInput('contracts', { name: 'ContractUpdate', described, nullable: true }, beside),
+);
+const answer = json(Contract, 'The updated contract.');
+const party = z
+  .string()
+  .max(192)
+  .optional()
+  .openapi({ description: 'User to act as; by default the user of the key.' });
+const hash = z
+  .string()
+  .regex(/^[0-9a-f]{64}$/)
+  .openapi({ description: 'Hash of the proposal; needed when several are open.' });
+const note = z
+  .string()
+  .max(8192)
+  .optional()
+  .openapi({ description: 'Accepted for compatibility; not stored.' });
+const DRAFTING: readonly ErrorCode[] = [
+  'contract-state',
+  'listing-ended',
+  'listing-without-seller',
+  'not-a-party',
+  'not-supplier',
+  'party-unknown',
+  'quantity-granted',
+  'record-ended',
+  'record-merging',
+  'rejoining',
+  'stock-short',
+  'terms-conflict',
+  'terms-full',
+];
+const STEPPING: readonly ErrorCode[] = [
+  ...DRAFTING,
+  'accept-own',
+  'contract-full',
+  'hold-endless',
+  'hold-not-over',
+  'proposal-expired',
+  'proposal-unknown',
+  'proposal-unnamed',
+  'terms-changed',
+];
 
 const created = (path: '/' | '/createContract', operationId: string, summary: string) =>
   route(
@@ -35,19 +105,20 @@ const created = (path: '/' | '/createContract', operationId: string, summary: st
       path,
       tags,
       summary,
-      request: { body },
-      responses: {
-        201: json(ContractViewJson, 'The new contract, or an open request when only one party is named'),
-      },
+      description:
+        'Parties on other nodes are named `user@peer-id`. With only one party named, the contract is a public open request.',
+      request: { body: createBody },
+      responses: { 201: json(Contract, 'The new contract.') },
+      codes: STEPPING,
     },
     'ignored',
   );
-const create = created(
-  '/',
-  'createContract',
-  'Begin a contract; parties on other nodes are named user@peer-id',
+const create = created('/', 'createContract', 'Create a contract, and propose its terms to the other party');
+const createOld = created(
+  '/createContract',
+  'createContractLegacy',
+  'Create a contract; alias of POST /contracts for clients of the old back end',
 );
-const createOld = created('/createContract', 'createContractLegacy', 'The old name of POST /contracts');
 const list = route(
   'read',
   {
@@ -55,14 +126,16 @@ const list = route(
     method: 'get',
     path: '/',
     tags,
-    summary: 'Open requests, and the caller’s own contracts; an operator sees all, newest first',
-    request: { query: z.object({ listingId: textQuery, requestId: textQuery, ...pageQuery }) },
-    responses: {
-      200: json(
-        z.object({ contracts: z.array(ContractViewJson), cursor: z.string().optional() }),
-        'One page',
-      ),
+    summary: 'List open requests and the caller’s own contracts',
+    description: 'Newest first. Operators see all contracts of this node.',
+    request: {
+      query: z.object({
+        listingId: filterQuery('Contracts about this listing.'),
+        requestId: filterQuery('Contracts that answer this open request.'),
+        ...pageQuery,
+      }),
     },
+    responses: { 200: json(pageOf('contracts', Contract), 'A page of contracts.') },
   },
   'ignored',
 );
@@ -73,9 +146,10 @@ const read = route(
     method: 'get',
     path: '/{id}',
     tags,
-    summary: 'One contract: an open request, or one’s own; the operator reads all',
+    summary: 'Retrieve an open request or one of the caller’s own contracts',
     request: { params: idParam },
-    responses: { 200: answer },
+    responses: { 200: json(Contract, 'The contract.') },
+    codes: ['record-merging'],
   },
   'ignored',
 );
@@ -84,9 +158,11 @@ const change = route('write', {
   method: 'patch',
   path: '/{id}',
   tags,
-  summary: 'Change terms, as a party, while no agreement stands; settles a field in conflict',
-  request: { params: idParam, body },
+  summary: 'Update the terms of a contract that has not been agreed',
+  description: 'Only for its parties. Writing a field in conflict resolves the conflict.',
+  request: { params: idParam, body: updateBody },
   responses: { 200: answer },
+  codes: DRAFTING,
 });
 
 /** Steps that the old documents know. */
@@ -108,6 +184,7 @@ function step<P extends string, S extends z.ZodRawShape>(
       summary,
       request: { params: idParam, body: jsonInput(z.object(shape)) },
       responses: { 200: answer },
+      codes: STEPPING,
     },
     OLD_STEPS.has(path) ? 'ignored' : 'refused',
   );
@@ -115,43 +192,54 @@ function step<P extends string, S extends z.ZodRawShape>(
 const propose = step(
   '/{id}/propose',
   'proposeContract',
-  'Propose the terms as they stand; a supplier’s proposal on its listing holds the quantity until validUntil',
+  'Propose the current terms; a supplier’s proposal reserves the quantity until `validUntil`',
   {
     proposedBy: party,
-    validUntil: z.union([z.number().int().min(0).max(8.64e15), z.iso.datetime({ offset: true })]).optional(),
+    validUntil: z
+      .union([z.number().int().min(0).max(8.64e15), z.iso.datetime({ offset: true })])
+      .optional()
+      .openapi({
+        type: 'string',
+        format: 'date-time',
+        description: 'When the proposal expires. Required for a supplier’s own proposal.',
+      }),
     message: note,
   },
 );
-const accept = step('/{id}/accept', 'acceptContract', 'Accept a proposal of the other party, unchanged', {
+const accept = step('/{id}/accept', 'acceptContract', 'Accept a proposal of the other party as it is', {
   acceptedBy: party,
   proposal: hash.optional(),
   message: note,
 });
-const settle = step('/{id}/settle', 'settleContract', 'Say that it is done; settled when both have', {
-  settledBy: party,
-  message: note,
-});
+const settle = step(
+  '/{id}/settle',
+  'settleContract',
+  'Confirm completion; the contract settles once both parties have confirmed',
+  { settledBy: party, message: note },
+);
 const cancel = step(
   '/{id}/cancel',
   'cancelContract',
-  'Withdraw; after an agreement it ends when both have cancelled',
+  'Cancel; an agreed contract ends once both parties have cancelled',
+  { cancelledBy: party, message: note },
+);
+const resolve = step(
+  '/{id}/resolve',
+  'resolveContract',
+  'Resolve a dispute; it ends once both parties declare the same outcome',
   {
-    cancelledBy: party,
+    outcome: z.enum(['accepted', 'settled', 'cancelled']),
+    proposal: hash.optional(),
+    resolvedBy: party,
     message: note,
   },
 );
-const resolve = step('/{id}/resolve', 'resolveContract', 'End a dispute; it ends when both say the same', {
-  outcome: z.enum(['accepted', 'settled', 'cancelled']),
-  proposal: hash.optional(),
-  resolvedBy: party,
-  message: note,
-});
-const ping = step('/{id}/pings', 'createContractPing', 'Tell how far it is', {
+const ping = step('/{id}/pings', 'createContractPing', 'Report delivery progress', {
   from: party,
-  status: z.string().max(64).optional(),
-  percentComplete: z.number().min(0).max(100).optional(),
-  notes: z.string().max(8192).optional(),
-  attachments: z.array(z.unknown()).max(64).optional(),
+  status: z.string().max(64).optional().openapi({ description: 'Status, such as `loaded`.' }),
+  percentComplete: z.number().min(0).max(100).optional().openapi({ description: 'Progress in percent.' }),
+  notes: z.string().max(8192).optional().openapi({ description: 'Notes.' }),
+  attachments: z.array(JsonValue).max(64).optional(),
 });
 
 /** What the routes take. */
@@ -214,7 +302,7 @@ export function contractRoutes({ self, contracts, leftOut }: ContractsContext) {
       const { proposedBy: as, validUntil: until } = c.req.valid('json');
       const validUntil = typeof until === 'string' ? Date.parse(until) : until;
       if (validUntil !== undefined && !(validUntil >= 0))
-        throw new AgrinetError('fields-invalid', 'validUntil: not a time');
+        throw new AgrinetError('fields-invalid', 'validUntil: must be an ISO 8601 time');
       const request: StepRequest = { kind: 'propose', as, validUntil };
       return c.json(await stepped(c.req.valid('param').id, c.get('principal'), request), 200);
     })

@@ -4,16 +4,27 @@ import { callerOf, Conversation, conversationJson } from '../conversation-json.t
 import { idempotentId } from '../limits/idempotency.ts';
 import type { ConversationsPort } from '../ports/conversations.ts';
 import { json, jsonInput, route, router } from '../route.ts';
-import { idParam, pageQuery } from '../schemas.ts';
+import { idParam, pageQuery, text } from '../schemas.ts';
 import { nextOf, placeOf } from '../paging.ts';
 import { Shown } from '../left-out.ts';
 import type { NoteLeftOut } from '../ports/left-out.ts';
 
-const tags = ['Chat'];
-const title = z.string().min(1).max(256);
-const Hidden = z.object({ id: z.string(), reason: z.enum(['from-malformed', 'from-foreign']) });
-const titleBody = jsonInput(z.looseObject({ title }));
-const changed = { 200: json(Conversation, 'The conversation as it stands now') };
+const tags = ['Conversations'];
+const title = z.string().min(1).max(256).openapi({ description: 'New title.' });
+const Hidden = z
+  .object({
+    id: text('ID of the message.'),
+    reason: z.enum(['from-malformed', 'from-foreign']),
+  })
+  .openapi('HiddenMessage', {
+    description: 'A message that is not shown because its node does not speak for its sender.',
+  });
+const ConversationDetails = Conversation.extend({ hidden: z.array(Hidden) }).openapi('ConversationDetails');
+const titleBody = jsonInput(
+  z.looseObject({ title }).openapi('ConversationUpdate', { additionalProperties: false }),
+);
+const changed = { 200: json(Conversation, 'The updated conversation.') };
+const EDITING = ['record-ended', 'record-merging'] as const;
 
 const create = route(
   'write',
@@ -22,19 +33,33 @@ const create = route(
     method: 'post',
     path: '/',
     tags,
-    summary: 'Begin a private conversation; participants on other nodes are named user@peer-id',
+    summary: 'Create a private conversation',
     description:
-      'Who takes part is fixed: begin a new one to add people. Without participants it is the caller’s alone. It goes to the participants’ nodes and to no other; those must be registered here, else 409 `party-unknown`.',
+      'Participants on other nodes are named `user@peer-id`; their nodes must be registered here, otherwise 409 `party-unknown`. The participants cannot be changed later. Without participants, the conversation is the caller’s alone.',
     request: {
       body: jsonInput(
-        z.looseObject({
-          title: z.string().max(256).nullish(),
-          participants: z.array(z.string().min(1).max(192)).max(64).nullish(),
-          metadata: z.union([z.string().max(8192), z.record(z.string(), z.unknown())]).nullish(),
-        }),
+        z
+          .looseObject({
+            title: z.string().max(256).nullish().openapi({ description: 'Title; `New Chat` by default.' }),
+            participants: z
+              .array(z.string().min(1).max(192))
+              .max(64)
+              .nullish()
+              .openapi({ description: 'Participants beside the caller.' }),
+            metadata: z
+              .union([z.string().max(8192), z.record(z.string(), z.unknown())])
+              .nullish()
+              .openapi({
+                type: ['object', 'null'],
+                additionalProperties: { $ref: '#/components/schemas/JsonValue' },
+                description: 'Metadata, stored as it is.',
+              }),
+          })
+          .openapi('ConversationCreate', { additionalProperties: false }),
       ),
     },
-    responses: { 201: json(Conversation, 'The new conversation') },
+    responses: { 201: json(Conversation, 'The new conversation.') },
+    codes: ['party-unknown'],
   },
   'ignored',
 );
@@ -45,10 +70,21 @@ const list = route(
     method: 'get',
     path: '/',
     tags,
-    summary: 'Conversations the caller takes part in, the last changed first; the operator sees all',
-    description: 'A page may be short; when there is more, the header `x-next-cursor` holds `cursor` for it.',
-    request: { query: z.object({ participant: z.string().min(1).max(192).optional(), ...pageQuery }) },
-    responses: { 200: json(z.array(Conversation), 'One page') },
+    summary: 'List the caller’s conversations',
+    description:
+      'Most recently changed first; operators see all conversations. A page may be short: while there are more, the `x-next-cursor` header has the `cursor` of the next page.',
+    request: {
+      query: z.object({
+        participant: z
+          .string()
+          .min(1)
+          .max(192)
+          .optional()
+          .openapi({ description: 'Only with this participant.' }),
+        ...pageQuery,
+      }),
+    },
+    responses: { 200: json(z.array(Conversation), 'A page of conversations.') },
   },
   'ignored',
 );
@@ -59,14 +95,9 @@ const read = route(
     method: 'get',
     path: '/{id}',
     tags,
-    summary: 'One conversation, with the newest message that each user has read',
+    summary: 'Retrieve a conversation, with the newest message each user has read',
     request: { params: idParam },
-    responses: {
-      200: json(
-        Conversation.extend({ hidden: z.array(Hidden) }),
-        'The conversation; `hidden`: messages that are not shown, because their node does not speak for their `from`',
-      ),
-    },
+    responses: { 200: json(ConversationDetails, 'The conversation.') },
   },
   'ignored',
 );
@@ -77,9 +108,10 @@ const put = route(
     method: 'put',
     path: '/{id}',
     tags,
-    summary: 'Name a conversation, for all who take part',
+    summary: 'Rename a conversation for all participants',
     request: { params: idParam, body: titleBody },
     responses: changed,
+    codes: EDITING,
   },
   'ignored',
 );
@@ -88,9 +120,10 @@ const patch = route('write', {
   method: 'patch',
   path: '/{id}',
   tags,
-  summary: 'Name a conversation, for all who take part',
+  summary: 'Rename a conversation for all participants',
   request: { params: idParam, body: titleBody },
   responses: changed,
+  codes: EDITING,
 });
 const pin = route(
   'write',
@@ -99,9 +132,17 @@ const pin = route(
     method: 'post',
     path: '/{id}/pin',
     tags,
-    summary: 'Pin a conversation, or no longer, for all who take part',
-    request: { params: idParam, body: jsonInput(z.looseObject({ pinned: z.boolean() })) },
+    summary: 'Pin or unpin a conversation for all participants',
+    request: {
+      params: idParam,
+      body: jsonInput(
+        z
+          .looseObject({ pinned: z.boolean().openapi({ description: '`false` unpins it.' }) })
+          .openapi({ additionalProperties: false }),
+      ),
+    },
     responses: changed,
+    codes: EDITING,
   },
   'ignored',
 );
@@ -112,11 +153,12 @@ const archive = route(
     method: 'delete',
     path: '/{id}',
     tags,
-    summary: 'Archive a conversation for all who take part',
+    summary: 'Archive a conversation for all participants',
     description:
-      'It leaves the lists and takes no more messages. What was said in it is not erased: every participant’s node keeps it, and it can still be read by its id.',
+      'It disappears from lists and takes no more messages. Its messages are not erased: they stay on the participants’ nodes and can still be retrieved by ID.',
     request: { params: idParam },
-    responses: { 204: { description: 'Archived' } },
+    responses: { 204: { description: 'Archived.' } },
+    codes: EDITING,
   },
   'ignored',
 );

@@ -1,5 +1,4 @@
 import { z } from '@hono/zod-openapi';
-import type { JSONValue } from 'hono/utils/types';
 import { isPrefix, PREFIX_LIMITS } from '../../protocols/digest/prefix.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { REQUEST_HEADER, REQUEST_LIMITS } from '../../protocols/mycelium/signed-request.ts';
@@ -9,138 +8,181 @@ import type { ApiContext, OwnerDigest } from '../context.ts';
 import { isoTime } from '../../protocols/wire/iso-time.ts';
 import { json, route, router } from '../route.ts';
 import { signerOf } from '../signed-reader.ts';
-import { wholeNumber } from '../schemas.ts';
+import { count, flag, pageOf, text, timestamp, wholeNumber } from '../schemas.ts';
 
 const tags = ['Federation'];
-const anyValue = z.unknown() as z.ZodType<JSONValue>; // rows of the database, JSON all along
-
-/** Collections with the op version that their records are judged by. */
+/** Collections with the op version that their records are evaluated by. */
 export const Covers = z
   .record(z.string(), z.number().int())
-  .openapi({ description: 'Collections, with the op version that their records are judged by' });
+  .openapi('Coverage', { description: 'Versions of the collections covered by the digests, by name.' });
+export const FrontierItem = z
+  .object({
+    epoch: text('ID of the epoch, hex.'),
+    seq: count('Sequence number of the newest entry.'),
+    hash: text('Hash of that entry, hex.'),
+    fork: text('Hash of the fork proof, hex, if the author has forked the epoch.').optional(),
+  })
+  .openapi('FrontierItem');
+const OwnerState = z
+  .object({
+    frontier: z.array(FrontierItem),
+    digest: text('Digest of the owner’s public records, hex.'),
+    collections: z.record(
+      z.string(),
+      z
+        .object({ count: count('Number of records.'), digest: text('Digest of the records, hex.') })
+        .openapi('CollectionDigest'),
+    ),
+    forgotten: z
+      .object({
+        entries: count('Number of entries removed.'),
+        keptEntries: count('Number of entries retained.'),
+        since: timestamp('When they were removed.'),
+      })
+      .optional()
+      .openapi({ description: 'Entries removed by `forget`; the owner’s digest cannot be compared.' }),
+  })
+  .openapi('OwnerDigest');
 
 const digest = route('read', {
   operationId: 'getStateDigest',
   method: 'get',
   path: '/digest',
   tags,
-  summary: 'The state digest: equal on two nodes when they hold the same',
+  summary: 'Retrieve the state digest; equal digests mean equal data',
   responses: {
     200: json(
-      z.object({
-        digest: z.string(),
-        covers: Covers,
-        owners: z.record(
-          z.string(),
-          z.object({
-            frontier: z.array(
-              z.object({
-                epoch: z.string(),
-                seq: z.number().int(),
-                hash: z.string(),
-                fork: z.string().optional(),
-              }),
-            ),
-            digest: z.string(),
-            collections: z.record(z.string(), z.object({ count: z.number().int(), digest: z.string() })),
-            forgotten: z
-              .object({ entries: z.number().int(), keptEntries: z.number().int(), since: z.string() })
-              .optional()
-              .openapi({ description: 'Entries that were held and are not any more: not to be compared' }),
-          }),
-        ),
-      }),
-      'The total, and each owner’s',
+      z
+        .object({
+          digest: text('Digest of all public records, hex.'),
+          covers: Covers,
+          owners: z.record(z.string(), OwnerState).openapi({ description: 'By peer ID of the owner.' }),
+        })
+        .openapi('StateDigest'),
+      'The digest of all records, and of each owner’s.',
     ),
   },
 });
-const Branch = z.object({ prefix: z.string(), count: z.number().int(), digest: z.string() });
+const Branch = z
+  .object({
+    prefix: text('Prefix of the key hashes, hex.'),
+    count: count('Number of records.'),
+    digest: text('Digest of the records, hex.'),
+  })
+  .openapi('DigestBranch');
+const BranchDetails = z
+  .object({
+    ...Branch.shape,
+    records: z
+      .array(z.object({ id: text('Local ID of the record.'), hash: text('Hash of its state, hex.') }))
+      .optional(),
+    branches: z.array(Branch).optional(),
+  })
+  .openapi('DigestBranchDetails');
 const branch = route('open', {
   operationId: 'getDigestBranch',
   method: 'get',
   path: '/digest/{owner}/{collection}',
   tags,
-  summary:
-    'Public records of an owner by prefixes of the hashes of their keys: what two nodes find differences by',
+  summary: 'Retrieve a branch of the digest tree, to find differing records',
   description:
-    'Without PUBLIC_READS a key, or a request signed by a registered node. Few records are told one by one, many as branches; see protocols/README.md.',
+    'With `PUBLIC_READS=off`, requires a key or a request signed by a registered node. A small branch lists its records, a large one the branches below it; see protocols/README.md.',
   request: {
-    params: z.object({ owner: z.string().min(1).max(128), collection: z.string().min(1).max(64) }),
-    headers: z.object({ [REQUEST_HEADER]: z.string().max(REQUEST_LIMITS.headerCharacters).optional() }),
+    params: z.object({
+      owner: z.string().min(1).max(128).openapi({ description: 'Peer ID of the owner.' }),
+      collection: z.string().min(1).max(64).openapi({ description: 'Name of the collection.' }),
+    }),
+    headers: z.object({
+      [REQUEST_HEADER]: z.string().max(REQUEST_LIMITS.headerCharacters).optional().openapi({
+        description: 'A request signed by a registered node; see protocols/README.md.',
+      }),
+    }),
     query: z.object({
       prefix: z
         .string()
         .max(PREFIX_LIMITS.digits)
-        .refine(isPrefix, 'lower-case hex digits')
+        .refine(isPrefix, 'must be lower-case hex digits')
         .default('')
-        .openapi({ description: 'Lower-case hex digits', pattern: '^[0-9a-f]*$' }),
+        .openapi({ description: 'Prefix of the key hashes, lower-case hex.', pattern: '^[0-9a-f]*$' }),
     }),
   },
-  responses: {
-    200: json(
-      Branch.extend({
-        records: z.array(z.object({ id: z.string(), hash: z.string() })).optional(),
-        branches: z.array(Branch).optional(),
-      }),
-      'The branch at the prefix: its records, or the branches below it',
-    ),
-  },
+  responses: { 200: json(BranchDetails, 'The branch.') },
+  codes: ['busy', 'digest-too-large', 'forbidden', 'request-unsigned', 'unauthorized'],
 });
+const Peer = z
+  .object({
+    peerId: text('Peer ID.'),
+    registered: flag('Whether it is registered here.'),
+    connected: flag('Whether it is connected.'),
+    nextRetryAt: z
+      .number()
+      .int()
+      .optional()
+      .describe('When the next connection attempt is due, in milliseconds since the Unix epoch.'),
+  })
+  .openapi('Peer');
 const peers = route('operator', {
   operationId: 'listPeers',
   method: 'get',
   path: '/peers',
   tags,
-  summary: 'Everybody this node knows of',
-  responses: {
-    200: json(
-      z.object({
-        peers: z.array(
-          z.object({
-            peerId: z.string(),
-            registered: z.boolean(),
-            connected: z.boolean(),
-            nextRetryAt: z.number().optional(),
-          }),
-        ),
-      }),
-      'Connected, discovered or registered',
-    ),
-  },
+  summary: 'List known peers: connected, discovered or registered',
+  responses: { 200: json(z.object({ peers: z.array(Peer) }).openapi('PeerList'), 'Known peers.') },
 });
+const Op = z
+  .object({
+    ref: z
+      .object({
+        author: text('Peer ID of the author.'),
+        channel: text('`public`, or the key of a private record.'),
+        epoch: text('ID of the epoch, hex.'),
+        seq: count('Sequence number of the entry.'),
+        index: count('Position in the entry.'),
+      })
+      .openapi({ description: 'Where the operation is.' }),
+    size: count('Size in bytes.'),
+    key: text('Key of the record.').optional(),
+    verdict: z.object({
+      state: z.enum(['pending', 'rejected']).openapi({
+        description: '`pending`: missing dependencies or an upgrade.',
+      }),
+      code: text('Reason.'),
+      missing: text('What is missing; only for a pending operation.').optional(),
+    }),
+  })
+  .openapi('Op');
+const OpPage = pageOf('ops', Op)
+  .extend({ total: count('Number of operations that match the filter.') })
+  .openapi('OpPage');
 const ops = route('operator', {
   operationId: 'listOps',
   method: 'get',
   path: '/ops',
   tags,
-  summary: 'List pending and rejected ops with their reasons, by author, state and code',
+  summary: 'List rejected and pending operations, with reasons',
   request: {
     query: z.object({
-      limit: wholeNumber(1, 1000).default(100),
+      limit: wholeNumber(1, 1000).default(100).openapi({ description: 'Maximum number of items per page.' }),
       cursor: z
         .string()
         .regex(/^[0-9a-f]{20}$/)
         .optional()
-        .openapi({ description: 'As an earlier page named it' }),
+        .openapi({ description: 'The `cursor` of the previous page.' }),
       author: z
         .string()
-        .refine((text) => parsePeerId(text) !== undefined, 'the peer id of a node')
-        .optional(),
-      state: z.enum(['pending', 'rejected']).optional(),
+        .refine((text) => parsePeerId(text) !== undefined, 'must be a peer ID')
+        .optional()
+        .openapi({ description: 'Peer ID of the author.' }),
+      state: z.enum(['pending', 'rejected']).optional().openapi({ description: 'State.' }),
       code: z
         .string()
         .max(64)
         .regex(/^[a-z0-9.-]+$/)
         .optional()
-        .openapi({ description: 'Why, as `verdict.code` says' }),
+        .openapi({ description: 'Reason, as in `verdict.code`.' }),
     }),
   },
-  responses: {
-    200: json(
-      z.object({ ops: z.array(anyValue), total: z.number().int(), cursor: z.string().optional() }),
-      'One page of them, and how many the filter has in all; no cursor on the last page',
-    ),
-  },
+  responses: { 200: json(OpPage, 'A page of operations.') },
 });
 
 /** What this node holds and whom it knows. */
@@ -169,7 +211,7 @@ export function digestRoutes(
     .openapi(ops, async (c) => {
       const { limit, cursor: after, author, state, code } = c.req.valid('query');
       const { total, cursor, ...page } = await node.reader.verdicts(limit, { author, state, code }, after);
-      const body = { ops: page.ops as JSONValue[], total };
+      const body = { ops: [...page.ops], total };
       return c.json(cursor === undefined ? body : { ...body, cursor }, 200);
     });
 }

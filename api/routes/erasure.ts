@@ -2,12 +2,13 @@ import { z } from '@hono/zod-openapi';
 import { isOperator } from '../access.ts';
 import type { ErasurePort } from '../ports/erasure.ts';
 import { json, route, router } from '../route.ts';
+import { recordId, text } from '../schemas.ts';
 
 /** The answer to an erasure. */
 export const Erasure = z
   .object({
     erased: z.literal(true),
-    evidence: z.string().openapi({ description: 'What stays, and with whom' }),
+    evidence: text('What remains, and where.'),
   })
   .openapi('Erasure');
 
@@ -15,12 +16,14 @@ const erase = route('write', {
   operationId: 'eraseMessage',
   method: 'delete',
   path: '/{conversationId}/{messageId}',
-  tags: ['Chat'],
-  summary: 'Erase a message, here and at every node that follows; by its author’s user or the operator',
+  tags: ['Conversations'],
+  summary: 'Erase a message from this node and from every node that replicates it',
+  description: 'Only for the user who sent it and for operators.',
   request: {
-    params: z.object({ conversationId: z.string().min(1).max(256), messageId: z.string().min(1).max(256) }),
+    params: z.object({ conversationId: recordId, messageId: recordId }),
   },
-  responses: { 200: json(Erasure, 'Nothing of the message is left on this node') },
+  responses: { 200: json(Erasure, 'Erased; nothing of the message is left on this node.') },
+  codes: ['evidence-kept', 'record-ended'],
 });
 
 /** Mounted beside the other routes of messages. */

@@ -8,6 +8,7 @@ import { numbered, placeIn } from '../event-ids.ts';
 import type { EventLogName, EventsPort, TellableEvent } from '../ports/events.ts';
 import { OPERATOR_USER } from '../ports/jobs.ts';
 import { json, jsonInput, media, route, router } from '../route.ts';
+import { recordId } from '../schemas.ts';
 import type { SseStreamLimits } from '../sse-stream.ts';
 import { SseStreams, type SseLimits, type SseWatch } from '../sse.ts';
 
@@ -15,11 +16,15 @@ const tags = ['Events'];
 const SSE = 'text/event-stream';
 /** EventSource can send no headers, so here, and only here, a key may stand in the query. */
 const keyQuery = {
-  'x-api-key': z.string().max(512).optional().openapi({ description: 'The key, for EventSource' }),
+  'x-api-key': z
+    .string()
+    .max(512)
+    .optional()
+    .openapi({ description: 'The API key, for `EventSource`, which cannot send headers.' }),
 };
 const headers = z.object({
   'last-event-id': z.string().optional().openapi({
-    description: 'Id of the last event that was received: goes on after it, or begins anew with `reset`',
+    description: 'ID of the last event received; the stream resumes after it, or sends `reset`.',
   }),
 });
 /** What there is to be told of. */
@@ -32,7 +37,8 @@ const TYPES: readonly string[] = [
   'ping.update',
 ];
 const ANY_TYPE = `(${TYPES.map((type) => type.replace('.', '\\.')).join('|')})`;
-const conversationParam = z.object({ conversationId: z.string().min(1).max(256) });
+const conversationParam = z.object({ conversationId: recordId });
+const STREAMS = ['streams-full', 'too-many-streams'] as const;
 
 const all = route(
   'read',
@@ -41,21 +47,25 @@ const all = route(
     method: 'get',
     path: '/events',
     tags,
-    summary: 'What happens in this node, as server-sent events',
+    summary: 'Stream events of this node (server-sent events)',
     description:
-      'federation.sync, federation.node, ping.update, notification, notification.read, conflict; `ping` every 15 s. `reset` {oldest}: events after Last-Event-ID are no longer kept, or it is none of this listener.',
+      'Event types: `federation.sync`, `federation.node`, `ping.update`, `notification`, `notification.read`, `conflict`, and `ping` every 15 s. `reset` means that the stream cannot resume after `Last-Event-ID`: reload the data.',
     request: {
       headers,
       query: z.object({
         types: z
           .string()
-          .regex(new RegExp(`^${ANY_TYPE}(,${ANY_TYPE})*$`), `must be some of ${TYPES.join(', ')}`)
+          .regex(
+            new RegExp(`^${ANY_TYPE}(,${ANY_TYPE})*$`),
+            `must be a comma-separated list of ${TYPES.join(', ')}`,
+          )
           .optional()
-          .openapi({ description: 'Only these types, comma-separated' }),
+          .openapi({ description: 'Only these event types, comma-separated.' }),
         ...keyQuery,
       }),
     },
-    responses: { 200: media('Events until one side closes', SSE) },
+    responses: { 200: media('Events, until one side closes the connection.', SSE) },
+    codes: STREAMS,
   },
   'ignored',
 );
@@ -66,11 +76,12 @@ const conversation = route(
     method: 'get',
     path: '/stream/{conversationId}',
     tags,
-    summary: 'Messages of a conversation and pieces of those being written, as server-sent events',
+    summary: 'Stream the messages of a conversation (server-sent events)',
     description:
-      '`message` {"message": {…}}, `token` {"id", "token"} (not kept, without an id); `ping` every 15 s.',
+      'Event types: `message` with `{"message": …}`, `token` with `{"id", "token"}` for a part of a message being written (not stored, no event ID), and `ping` every 15 s.',
     request: { headers, params: conversationParam, query: z.object(keyQuery) },
-    responses: { 200: media('Events until one side closes', SSE) },
+    responses: { 200: media('Events, until one side closes the connection.', SSE) },
+    codes: STREAMS,
   },
   'ignored',
 );
@@ -79,12 +90,17 @@ const tokens = route('write', {
   method: 'post',
   path: '/stream/{conversationId}/tokens',
   tags,
-  summary: 'Pass a piece of a message being written to those who listen; it is not kept',
+  summary: 'Relay a part of a message being written to the listeners; it is not stored',
   request: {
     params: conversationParam,
-    body: jsonInput(z.object({ id: z.string().min(1).max(128), token: z.string().max(4096) })),
+    body: jsonInput(
+      z.object({
+        id: z.string().min(1).max(128).openapi({ description: 'ID of the message being written.' }),
+        token: z.string().max(4096).openapi({ description: 'Next part of its text.' }),
+      }),
+    ),
   },
-  responses: { 202: json(z.object({ relayed: z.literal(true) }), 'Passed on') },
+  responses: { 202: json(z.object({ relayed: z.literal(true) }).openapi('RelayedToken'), 'Relayed.') },
 });
 
 /** What the routes take beside the port. */

@@ -7,54 +7,60 @@ import type { ApiContext } from '../context.ts';
 import type { ChangePosition } from '../ports/exchange.ts';
 import type { TrustPort } from '../ports/trust.ts';
 import { route, router } from '../route.ts';
-import { Contract, Listing, TrendRecord } from '../schemas.ts';
 import { CatalogueExport, type ExportComponents, type ExportExtent } from '../catalogue-export.ts';
+import { ContractRequest, DeletedRecord, Listing, TrendRecord } from '../market-schemas.ts';
+import { TransactionJson } from '../contract-json.ts';
+import { count, flag, text, timestamp } from '../schemas.ts';
 import { Shown } from '../left-out.ts';
 
 const NDJSON = 'application/x-ndjson';
 
-/** A record that ended since the cursor. */
-const Ended = z.looseObject({ id: z.string(), owner: z.string(), deleted: z.literal(true) });
 /** Somebody whom others have rated; nothing else is told of anybody. */
 const ExportedUser = z
   .object({
-    /** `user@peer-id`. */
-    id: z.string(),
-    owner: z.string(),
+    id: text('`user@peer-id`.'),
+    owner: text('Peer ID of the user’s node.'),
     role: z.literal('user'),
-    /** LBTAS points as this node sees them; null while no rating counts. */
-    reputationScore: z.number().nullable(),
-    updatedAt: z.iso.datetime(),
+    reputationScore: z
+      .number()
+      .nullable()
+      .describe('LBTAS score as seen by this node, -1 to 4; null while no rating counts.'),
+    updatedAt: timestamp('When the newest rating was given.'),
   })
   .openapi('ExportedUser');
+const LeftOutRecord = z
+  .object({
+    collection: text('Collection of the record.'),
+    id: text('ID of the record.'),
+    reason: z.enum(['value-damaged', 'not-presentable']),
+  })
+  .openapi('OmittedRecord');
 const Export = z
   .object({
-    schemaVersion: z.number().int(),
-    node: z.string(),
-    generatedAt: z.iso.datetime(),
-    full: z.boolean().openapi({ description: 'All there is; false: only what changed since the cursor' }),
-    listings: z.array(z.union([Ended, Listing])),
-    contracts: z.array(z.union([Ended, Contract])),
-    trends: z.array(z.union([Ended, TrendRecord])),
-    transactions: z.array(z.unknown()),
+    schemaVersion: z.number().int().describe('Version of the record schemas.'),
+    node: text('Peer ID of this node.'),
+    generatedAt: timestamp('When the export was generated.'),
+    full: flag('Whether this is a full export; false if it only has changes since the cursor.'),
+    listings: z.array(z.union([DeletedRecord, Listing])),
+    contracts: z.array(z.union([DeletedRecord, ContractRequest])).openapi({ description: 'Open requests.' }),
+    trends: z.array(z.union([DeletedRecord, TrendRecord])),
+    transactions: z
+      .array(TransactionJson)
+      .openapi({ description: 'Always empty: transactions are private.' }),
     users: z.array(ExportedUser),
-    count: z.number().int(),
-    sha256: z.string().openapi({
-      description: 'Over each item’s JSON text as sent and a line feed, in order, hex',
-    }),
-    cursor: z.string().openapi({ description: 'For `since` of the next export' }),
+    count: count('Number of items.'),
+    sha256: text('SHA-256 over the JSON text of each item followed by a line feed, in order; hex.'),
+    cursor: text('Pass it as `since` to the next export.'),
     leftOut: z
-      .array(z.object({ collection: z.string(), id: z.string(), reason: z.string() }))
+      .array(LeftOutRecord)
       .optional()
-      .openapi({
-        description: 'Records that are missing because they cannot be read or shown; absent without any',
-      }),
+      .openapi({ description: 'Records omitted because they cannot be read; absent if there are none.' }),
   })
   .openapi('Export');
 
 /** Written as a stream, not by c.json: the document knows its schema, the handler returns a plain Response. */
 const answer: { description: string } = Object.assign(
-  { description: 'The export; its ETag is that of this cursor and format' },
+  { description: 'The export; its `ETag` covers the cursor and the format.' },
   { content: { 'application/json': { schema: Export }, [NDJSON]: { schema: z.string() } } },
 );
 
@@ -65,13 +71,16 @@ const exported = route(
     method: 'get',
     path: '/export',
     tags: ['Federation'],
-    summary: 'The public catalogue of this node: all of it, or what changed since a cursor',
+    summary: 'Export the public catalogue of this node, or its changes since a cursor',
     description:
-      'One JSON body, or with `Accept: application/x-ndjson` a line each: {"kind":"header"}, {"kind":"listings"} … {"kind":"end"}.',
+      'One JSON body, or with `Accept: application/x-ndjson` one item per line: `{"kind":"header"}`, `{"kind":"listings"}` … `{"kind":"end"}`.',
     request: {
       query: z.object({
-        since: z.string().max(128).optional(),
-        owner: z.enum(['self', 'all']).default('all'),
+        since: z.string().max(128).optional().openapi({ description: 'The `cursor` of an earlier export.' }),
+        owner: z
+          .enum(['self', 'all'])
+          .default('all')
+          .openapi({ description: '`self` exports only records of this node.' }),
       }),
       headers: z.object({
         accept: z.string().max(1024).optional(),
@@ -80,7 +89,7 @@ const exported = route(
     },
     responses: {
       200: answer,
-      304: { description: 'Nothing has changed' },
+      304: { description: 'Nothing has changed.' },
     },
   },
   'ignored',
@@ -119,7 +128,7 @@ function placeOf(since: string | undefined, end: ChangePosition): number | undef
   if (since === undefined || since === '') return undefined;
   const [, generation, change] = /^([0-9a-f]{1,32})\.([0-9a-z]{1,9})$/.exec(since) ?? [];
   if (generation === undefined || change === undefined)
-    throw new AgrinetError('query-invalid', 'since: the cursor of an earlier export');
+    throw new AgrinetError('query-invalid', 'since: must be the cursor of an earlier export');
   const place = Number.parseInt(change, 36);
   return generation === end.generation && place <= end.change ? place : undefined;
 }

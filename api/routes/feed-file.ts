@@ -10,11 +10,12 @@ import type { ApiContext } from '../context.ts';
 import type { FeedFilePort } from '../ports/feed-file.ts';
 import { bodyChunks } from '../raw-body.ts';
 import { json, media, rawInput, route, router } from '../route.ts';
+import { count, text } from '../schemas.ts';
 
 const tags = ['Operator'];
-/** One piece of a file: what one frame of a range holds. */
 /** What is wrong with the body as such, and not with what is in it. */
 const OF_THE_BODY: ReadonlySet<string> = new Set(['body-too-large', 'body-slow']);
+/** One piece of a file: what one frame of a range holds. */
 const { frameBytes: PIECE_BYTES, frameItems: PIECE_ITEMS } = FRAME_LIMITS;
 
 const peer = z.string().max(128);
@@ -23,43 +24,57 @@ const carry = route('operator', {
   method: 'get',
   path: '/feed-file',
   tags,
-  summary:
-    'All feeds held here, to be carried in a file; private channels only for a node that takes part in them',
+  summary: 'Export feeds to a file for a node without a network connection',
   request: {
     query: z.object({
-      author: z.union([peer, z.array(peer).max(1024)]).optional(),
-      for: peer.optional(),
+      author: z
+        .union([peer, z.array(peer).max(1024)])
+        .optional()
+        .openapi({
+          type: 'array',
+          items: { type: 'string', maxLength: 128 },
+          maxItems: 1024,
+          description: 'Peer IDs of the authors to export; all by default.',
+        }),
+      for: peer.optional().openapi({
+        description: 'Peer ID of the receiving node; includes the private channels it takes part in.',
+      }),
     }),
   },
-  responses: { 200: media('Items as GET /federation/feeds/{author} gives them', ITEM_SEQUENCE) },
+  responses: { 200: media('The feeds, in the format of `GET /federation/feeds/{author}`.', ITEM_SEQUENCE) },
 });
 const counts = z.record(z.string(), z.number().int());
+const FeedFileResult = z
+  .object({
+    accepted: count('Number of entries accepted.'),
+    known: count('Number of entries that were here already.'),
+    ignored: count('Number of entries ignored.'),
+    reasons: counts.openapi({ description: 'Number of ignored entries by error code.' }),
+    strangers: counts.openapi({
+      description: 'Number of entries by authors not registered here, by peer ID.',
+    }),
+    rejected: z
+      .object({ index: count('Position in the request.'), code: text('Error code.') })
+      .optional()
+      .openapi({ description: 'The first invalid item; nothing after it was read.' }),
+  })
+  .openapi('FeedFileResult');
 const take = route('operator', {
   operationId: 'importFeedFile',
   method: 'post',
   path: '/feed-file',
   tags,
-  summary: 'Take in a piece of a carried file; every entry proves itself, the same again changes nothing',
+  summary: 'Import a part of a feed file; repeating it changes nothing',
   request: {
-    query: z.object({ for: peer.optional() }),
+    query: z.object({
+      for: peer.optional().openapi({ description: 'Peer ID of the node that the file was exported for.' }),
+    }),
     body: rawInput(
       ITEM_SEQUENCE,
-      `Items in the order of the file; at most ${PIECE_ITEMS} in ${PIECE_BYTES} bytes`,
+      `Items in the order of the file, at most ${PIECE_ITEMS} in ${PIECE_BYTES} bytes.`,
     ),
   },
-  responses: {
-    200: json(
-      z.object({
-        accepted: z.number().int(),
-        known: z.number().int(),
-        ignored: z.number().int(),
-        reasons: counts,
-        strangers: counts,
-        rejected: z.object({ index: z.number().int(), code: z.string() }).optional(),
-      }),
-      'What became of them; nothing after a rejected one was looked at',
-    ),
-  },
+  responses: { 200: json(FeedFileResult, 'What was imported.') },
 });
 
 /** Feeds out of and into files, for nodes that no network connects. */
@@ -98,7 +113,7 @@ export function feedFileRoutes({
 
 function peerOf(name: string, text: string): PeerId {
   const found = parsePeerId(text);
-  if (found === undefined) throw new AgrinetError('query-invalid', `${name}: a peer id`);
+  if (found === undefined) throw new AgrinetError('query-invalid', `${name}: must be a peer ID`);
   return found;
 }
 

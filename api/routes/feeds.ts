@@ -22,33 +22,43 @@ import type { ExchangePort } from '../ports/exchange.ts';
 import { bodyBytes } from '../raw-body.ts';
 import { json, media, rawInput, route, router } from '../route.ts';
 import { signerOf } from '../signed-reader.ts';
-import { Covers } from './digest.ts';
+import { text } from '../schemas.ts';
+import { Covers, FrontierItem } from './digest.ts';
 
 const tags = ['Federation'];
 
-const FrontierItem = z.object({
-  epoch: z.string(),
-  seq: z.number().int(),
-  hash: z.string(),
-  fork: z.string().optional(),
-});
 const headers = z.object({
   [REQUEST_HEADER]: z.string().max(REQUEST_LIMITS.headerCharacters).optional().openapi({
-    description: 'A request signed by a registered node; see protocols/README.md',
+    description: 'A request signed by a registered node; see protocols/README.md.',
   }),
   'if-none-match': z.string().max(256).optional(),
   accept: z.string().max(1024).optional(),
 });
-const signed = 'Without PUBLIC_READS a key, or a request signed by a registered node. ';
+const signed = 'With `PUBLIC_READS=off`, requires a key or a request signed by a registered node. ';
+const codes = ['forbidden', 'request-unsigned', 'unauthorized'] as const;
+const Feed = z
+  .object({
+    author: text('Peer ID of the author.'),
+    channel: text('`public`, or the key of a private record.'),
+    items: z.array(FrontierItem),
+    digest: text('State digest of the author’s public records, hex.').optional(),
+  })
+  .openapi('FeedFrontier');
+const Frontier = z
+  .object({
+    knows: Covers,
+    feeds: z.array(Feed),
+    digest: text('State digest of all public records, hex.'),
+  })
+  .openapi('Frontier');
 
 const frontier = route('open', {
   operationId: 'getFrontier',
   method: 'get',
   path: '/feeds',
   tags,
-  summary:
-    'How far this node has every feed; private channels only for a signed request of one who takes part',
-  description: `${signed}With Accept: ${FRONTIER_SEQUENCE} the pages that nodes exchange, see protocols/README.md.`,
+  summary: 'Retrieve the frontier: the newest entry of every feed on this node',
+  description: `${signed}Private channels are included only for signed requests of participants. With \`Accept: ${FRONTIER_SEQUENCE}\`, the binary pages that nodes exchange; see protocols/README.md.`,
   request: {
     headers,
     query: z.object({
@@ -57,38 +67,31 @@ const frontier = route('open', {
         .max(2048)
         .refine(
           (text) => readCoverageText(text) !== undefined,
-          'collections as listings.1,prices.1, ascending',
+          'must list collections in ascending order, such as listings.1,prices.1',
         )
         .optional()
         .openapi({
           description:
-            'Collections that the asker knows, each with its op version: the digests are over those that both know. Without it they are over all that this node knows.',
+            'Collections known to the caller with their versions, such as `listings.1,prices.1`. Digests then cover only what both nodes know.',
         }),
     }),
   },
   responses: {
-    200: json(
-      z.object({
-        knows: Covers,
-        feeds: z.array(
-          z.object({
-            author: z.string(),
-            channel: z.string(),
-            items: z.array(FrontierItem),
-            digest: z.string().optional(),
-          }),
-        ),
-        digest: z.string(),
-      }),
-      'The frontier, and the state digest over all public records',
-    ),
-    304: { description: 'As the ETag says' },
+    200: json(Frontier, 'The frontier and the state digest.'),
+    304: { description: 'Unchanged since the `ETag` in `If-None-Match`.' },
   },
+  codes,
 });
-const params = z.object({ author: z.string().min(1).max(128) });
-const channel = z.string().max(256).default('public');
+const params = z.object({
+  author: z.string().min(1).max(128).openapi({ description: 'Peer ID of the author.' }),
+});
+const channel = z
+  .string()
+  .max(256)
+  .default('public')
+  .openapi({ description: '`public`, or the key of a private record.' });
 const sequence = media(
-  'What the asker lacks: dag-cbor of [0, entry] or [1, proof], one behind the other (RFC 8742)',
+  'A CBOR sequence (RFC 8742) of dag-cbor items `[0, entry]` or `[1, proof]`.',
   ITEM_SEQUENCE,
 );
 const range = route('open', {
@@ -96,34 +99,36 @@ const range = route('open', {
   method: 'get',
   path: '/feeds/{author}',
   tags,
-  summary: 'Signed entries of an author that the asker lacks',
-  description: `${signed}A private channel only for a signed request of one who takes part.`,
+  summary: 'Retrieve the signed entries of an author that the caller is missing',
+  description: `${signed}A private channel requires a signed request of a participant.`,
   request: {
     params,
     headers,
     query: z.object({
       channel,
       have: z.string().max(REQUEST_LIMITS.haveCharacters).optional().openapi({
-        description: 'What the asker has: a range request in base64url; nothing means all',
+        description: 'A range request with what the caller has, base64url; by default nothing.',
       }),
     }),
   },
   responses: { 200: sequence },
+  codes,
 });
 const postedRange = route('open', {
   operationId: 'queryFeedEntries',
   method: 'post',
   path: '/feeds/{author}',
   tags,
-  summary: 'The same for askers who have more epochs than fit a query',
-  description: signed,
+  summary: 'Retrieve missing entries of an author, with the range request in the body',
+  description: `${signed}For range requests that do not fit into a query.`,
   request: {
     params,
     headers,
     query: z.object({ channel }),
-    body: rawInput('application/cbor', 'A range request'),
+    body: rawInput('application/cbor', 'A range request.'),
   },
   responses: { 200: sequence },
+  codes,
 });
 
 /** Mycelium over HTTPS: frontiers and ranges of signed entries. */
@@ -136,7 +141,7 @@ export function feedRoutes(node: { readonly exchange: ExchangePort } & Pick<ApiC
     if (request.channel !== 'public' && (signer === undefined || !feeds.mayHold(signer, request.channel)))
       throw new AgrinetError(
         'forbidden',
-        'a private channel is shown only to a signed request of a node that takes part in it',
+        'a private channel requires a request signed by a node that takes part in it',
       );
     const body = byteStream(gatheredItems(feeds.range(request)), (error) =>
       node.log('a range broke off', { err: error, author: request.author }),
@@ -203,14 +208,15 @@ export function feedRoutes(node: { readonly exchange: ExchangePort } & Pick<ApiC
 /** Throws `query-invalid`. */
 function rangeRequestOf(have: string | undefined, author: PeerId, channelText: string): RangeRequest {
   if (have !== undefined) return decoded(fromBase64url(have), author, channelText);
-  if (!isChannel(channelText)) throw new AgrinetError('query-invalid', 'channel: public, or a record key');
+  if (!isChannel(channelText))
+    throw new AgrinetError('query-invalid', 'channel: must be public or a record key');
   return { author, channel: channelText, have: [] };
 }
 
 /** Undefined is a text that is no base64url. Throws `query-invalid`. */
 function decoded(data: Uint8Array | undefined, author: PeerId, channelText: string): RangeRequest {
   const invalid = (cause?: unknown): AgrinetError =>
-    new AgrinetError('query-invalid', 'have: a range request in base64url, see protocols/README.md', {
+    new AgrinetError('query-invalid', 'have: must be a range request in base64url, see protocols/README.md', {
       cause,
     });
   if (data === undefined) throw invalid();
@@ -221,7 +227,7 @@ function decoded(data: Uint8Array | undefined, author: PeerId, channelText: stri
     throw invalid(error);
   }
   if (request.author === author && request.channel === channelText) return request;
-  throw new AgrinetError('query-invalid', 'have: made for another author or channel');
+  throw new AgrinetError('query-invalid', 'have: is for another author or channel');
 }
 
 /** The pages and behind them the digest, made page by page. */

@@ -7,41 +7,45 @@ import { outsideOf } from '../fenced.ts';
 import type { ExchangePort, LegacyItem } from '../ports/exchange.ts';
 import type { FencePort } from '../ports/trust.ts';
 import { json, route, router } from '../route.ts';
-import { pageQuery } from '../schemas.ts';
+import { FenceReason } from '../market-schemas.ts';
+import { flag, pageOf as pageSchema, pageQuery, text } from '../schemas.ts';
 import { nextOf, placeOf } from '../paging.ts';
 import { Shown } from '../left-out.ts';
 import type { NoteLeftOut } from '../ports/left-out.ts';
 
-const tags = ['Market'];
+const tags = ['Listings'];
 const Outside = z
   .object({
-    /** As `GET /listings/{id}` takes it; for an item of an old node, its own. */
-    id: z.string(),
-    owner: z.string(),
-    title: z.string(),
-    reason: z.enum(['outside-fence', 'no-coordinates']),
-    coordinates: z.string().nullable(),
+    id: text('ID of the listing; for an item of an old node, the ID it has there.'),
+    owner: text('Peer ID of the owner, or `legacy:<origin>`.'),
+    title: text('Title.'),
+    reason: FenceReason,
+    coordinates: z.string().nullable().describe('`geoLat_<lat>,geoLong_<long>`; null without a position.'),
   })
-  .openapi('OutsideFence');
+  .openapi('OutsideListing');
+const Geofence = z
+  .object({
+    fence: text('Description of the geofence; `off` without one.'),
+    active: flag('Whether there is a geofence.'),
+  })
+  .openapi('Geofence');
 
 const fenceNow = route('read', {
   operationId: 'getGeofence',
   method: 'get',
   path: '/',
   tags,
-  summary: 'The geofence of this node in words',
-  responses: { 200: json(z.object({ fence: z.string(), active: z.boolean() }), 'GEOFENCE, or `off`') },
+  summary: 'Retrieve the geofence of this node',
+  responses: { 200: json(Geofence, 'The geofence.') },
 });
 const outside = route('read', {
   operationId: 'listListingsOutsideGeofence',
   method: 'get',
   path: '/outside',
   tags,
-  summary: 'What the geofence leaves out of lists, and why; it comes in when the fence moves',
+  summary: 'List listings hidden by the geofence, each with the reason',
   request: { query: z.object(pageQuery) },
-  responses: {
-    200: json(z.object({ outside: z.array(Outside), cursor: z.string().optional() }), 'One page'),
-  },
+  responses: { 200: json(pageSchema('outside', Outside), 'A page of listings.') },
 });
 
 export interface FenceContext {

@@ -13,12 +13,14 @@ const take = route('operator', {
   operationId: 'importRecords',
   method: 'post',
   path: '/',
-  tags: ['Market'],
-  summary: 'Write many prices and listings as this node’s own; the same rows again change nothing',
-  request: { body: rawInput(NDJSON, 'A row a line: {"kind":"price", …} or {"kind":"listing", "id", …}') },
+  tags: ['Listings'],
+  summary: 'Import prices and listings in bulk; repeating an import changes nothing',
+  request: {
+    body: rawInput(NDJSON, 'One row per line: `{"kind":"price", …}` or `{"kind":"listing", "id", …}`.'),
+  },
   responses: {
     200: media(
-      'Progress lines {done, created, unchanged, refused}; the last has `finished` or `error`',
+      'Progress as NDJSON: `{done, created, unchanged, refused}` per line; the last line has `finished` or `error`.',
       NDJSON,
     ),
   },
@@ -34,7 +36,7 @@ export function importRoutes(node: Pick<ApiContext, 'env' | 'catalogue' | 'troub
         ? node.catalogue.putListing(id, rest)
         : node.catalogue.putPriceListing(id, rest);
     if (kind === 'listing') return node.catalogue.createListing(fields);
-    throw new AgrinetError('fields-invalid', 'kind: "price" or "listing"');
+    throw new AgrinetError('fields-invalid', 'kind: must be "price" or "listing"');
   }
   return router().openapi(take, (c) => {
     const trouble = node.trouble();

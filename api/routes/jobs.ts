@@ -1,41 +1,50 @@
 import { z } from '@hono/zod-openapi';
-import type { JSONValue } from 'hono/utils/types';
 import { type Job, JOB_NAMES, JOB_STATES, type JobsPort } from '../ports/jobs.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { json, jsonInput, route, router } from '../route.ts';
-import { idParam, wholeNumber } from '../schemas.ts';
+import { count, flag, idParam, JsonObject, pageOf, pageQuery, text, timestamp } from '../schemas.ts';
 import { isoTime } from '../../protocols/wire/iso-time.ts';
 import { nextOf, placeOf } from '../paging.ts';
 
 const tags = ['Jobs'];
-const value = z.unknown() as z.ZodType<JSONValue | undefined>; // it has been JSON all along
-const open = z.object({}).catchall(value);
-const failure = z.object({ code: z.string(), message: z.string() });
+const open = JsonObject;
+const failure = z
+  .object({ code: text('Error code.'), message: text('What went wrong.') })
+  .openapi('JobError');
 
 const JobBody = z
   .object({
-    id: z.string(),
+    id: text('ID of the job.'),
     name: z.enum(JOB_NAMES),
     data: open,
-    key: z.string(),
+    key: text('At most one job with the same key is waiting, delayed or active.'),
     state: z.enum(JOB_STATES),
-    attempts: z.number().int(),
-    maxAttempts: z.number().int(),
-    createdAt: z.iso.datetime(),
-    runAt: z.iso.datetime(),
-    endedAt: z.iso.datetime().optional(),
+    attempts: count('Number of attempts so far.'),
+    maxAttempts: count('Number of attempts before the job is dead.'),
+    createdAt: timestamp('When it was queued.'),
+    runAt: timestamp('When the next attempt is due.'),
+    endedAt: timestamp('When it ended.').optional(),
     progress: open.optional(),
     result: open.optional(),
     error: failure.optional(),
   })
   .openapi('Job');
-const counts = z.object({
-  waiting: z.number().int(),
-  delayed: z.number().int(),
-  active: z.number().int(),
-  completed: z.number().int(),
-  dead: z.number().int(),
-});
+const counts = z
+  .object({
+    waiting: count('Number of waiting jobs.'),
+    delayed: count('Number of jobs that are not due yet.'),
+    active: count('Number of running jobs.'),
+    completed: count('Number of completed jobs.'),
+    dead: count('Number of jobs that have failed for good.'),
+  })
+  .openapi('JobCounts');
+const JobHealth = z
+  .object({
+    ok: flag('Whether jobs can be processed; false while Redis is unreachable.'),
+    detail: text('What is wrong.'),
+    counts,
+  })
+  .openapi('JobHealth');
 
 /** What a worker tells: few and small, since every one is kept. */
 const told = z
@@ -48,27 +57,23 @@ const list = route('operator', {
   method: 'get',
   path: '/',
   tags,
-  summary: 'Jobs, newest first',
+  summary: 'List jobs, newest first',
   request: {
     query: z.object({
-      state: z.enum(JOB_STATES).optional(),
-      limit: wholeNumber(1, 500).default(50),
-      cursor: z.string().max(256).optional(),
+      state: z.enum(JOB_STATES).optional().openapi({ description: 'State of the jobs.' }),
+      ...pageQuery,
     }),
   },
-  responses: { 200: json(z.object({ jobs: z.array(JobBody), cursor: z.string().optional() }), 'One page') },
+  responses: { 200: json(pageOf('jobs', JobBody), 'A page of jobs.') },
 });
 const health = route('operator', {
   operationId: 'getJobHealth',
   method: 'get',
   path: '/health',
   tags,
-  summary: 'How many jobs there are, and whether they can be worked on; not ok while Redis is away',
+  summary: 'Retrieve the health of the job queue and the number of jobs by state',
   responses: {
-    200: json(
-      z.object({ ok: z.boolean(), detail: z.string(), counts }),
-      'How it stands; while it is not ok nothing is lost',
-    ),
+    200: json(JobHealth, 'The health of the queue. Jobs are kept while it is not `ok`.'),
   },
 });
 const read = route('operator', {
@@ -76,18 +81,19 @@ const read = route('operator', {
   method: 'get',
   path: '/{id}',
   tags,
-  summary: 'One job',
+  summary: 'Retrieve a job',
   request: { params: idParam },
-  responses: { 200: json(JobBody, 'The job') },
+  responses: { 200: json(JobBody, 'The job.') },
 });
 const retry = route('operator', {
   operationId: 'retryJob',
   method: 'post',
   path: '/{id}/retry',
   tags,
-  summary: 'Begin a dead job anew',
+  summary: 'Retry a dead job',
   request: { params: idParam },
-  responses: { 200: json(JobBody, 'It waits again') },
+  responses: { 200: json(JobBody, 'The job, waiting again.') },
+  codes: ['job-not-dead', 'jobs-full'],
 });
 const enqueue = route('worker', {
   operationId: 'enqueueJob',
@@ -103,7 +109,7 @@ const enqueue = route('worker', {
       }),
     ),
   },
-  responses: { 202: json(JobBody, 'The job') },
+  responses: { 202: json(JobBody, 'The job.') },
 });
 const claim = route('worker', {
   operationId: 'claimJob',

@@ -3,7 +3,7 @@ import { AgrinetError } from '../../protocols/errors.ts';
 import { isOperator, type Principal, SCOPES } from '../access.ts';
 import type { IssuedKey, KeyInfo, Keys } from '../ports/access.ts';
 import { json, jsonInput, route, router } from '../route.ts';
-import { pageQuery } from '../schemas.ts';
+import { count, pageOf, pageQuery, text, timestamp } from '../schemas.ts';
 import { isoTime } from '../../protocols/wire/iso-time.ts';
 import { nextOf, placeOf } from '../paging.ts';
 
@@ -16,77 +16,86 @@ const userId = z
   .string()
   .min(1)
   .max(128)
-  .regex(/^\P{Cc}+$/u);
-const keyId = z.string().min(1).max(64);
-const secret = z.string().min(1).max(256);
+  .regex(/^\P{Cc}+$/u)
+  .openapi({ description: 'User that the key belongs to.' });
+const keyId = z.string().min(1).max(64).openapi({ description: 'ID of the key.' });
+const secret = z.string().min(1).max(256).openapi({ description: 'The key itself.' });
 
 const info = {
-  id: z.string(),
-  userId: z.string(),
-  scopes: z.array(z.enum(SCOPES)),
+  id: text('ID of the key.'),
+  userId: text('User that the key belongs to.'),
+  scopes: z.array(z.enum(SCOPES)).openapi({ description: 'Scopes of the key.' }),
   status: z.enum(['active', 'expired', 'revoked']),
-  issuedAt: z.iso.datetime(),
-  expiresAt: z.iso.datetime(),
-  usageCount: z.number().int(),
-  lastUsedAt: z.iso.datetime().optional(),
-  revokedAt: z.iso.datetime().optional(),
-  replacedBy: z.string().optional(),
-  uses: z
-    .number()
-    .int()
-    .optional()
-    .openapi({ description: 'Nodes that may register with it; only with the scope `register`' }),
+  issuedAt: timestamp('When it was issued.'),
+  expiresAt: timestamp('When it expires.'),
+  usageCount: count('Number of requests authenticated with it.'),
+  lastUsedAt: timestamp('When it was last used.').optional(),
+  revokedAt: timestamp('When it was revoked.').optional(),
+  replacedBy: text('ID of the key that replaces it.').optional(),
+  uses: count('Number of nodes that can register with it; only with the scope `register`.').optional(),
 };
 const Key = z.object(info).openapi('ApiKey');
-const NewKey = z.object({ key: z.string(), ...info }).openapi('NewApiKey');
+const NewKey = z.object({ key: text('The key; shown only once.'), ...info }).openapi('NewApiKey');
+const KeyList = z.object({ keys: z.array(Key) }).openapi('ApiKeyList');
+const RotatedKey = NewKey.extend({
+  previous: z
+    .object({ id: text('ID of the old key.'), expiresAt: timestamp('When it expires.') })
+    .openapi({ description: 'The old key.' }),
+}).openapi('RotatedApiKey');
 
 const order = jsonInput(
-  z.object({
-    userId,
-    scopes: z.array(z.enum(SCOPES)).min(1).max(SCOPES.length).optional(),
-    expiresIn: z
-      .number()
-      .int()
-      .min(1)
-      .max(MAX_LIFETIME_S)
-      .optional()
-      .openapi({ description: 'Seconds; default 90 days' }),
-    uses: z
-      .number()
-      .int()
-      .min(1)
-      .max(MAX_USES)
-      .optional()
-      .openapi({ description: 'With the scope `register`: how many nodes it is for; default one' }),
-  }),
+  z
+    .object({
+      userId,
+      scopes: z
+        .array(z.enum(SCOPES))
+        .min(1)
+        .max(SCOPES.length)
+        .optional()
+        .openapi({ description: 'Scopes; `read` and `write` by default.' }),
+      expiresIn: z
+        .number()
+        .int()
+        .min(1)
+        .max(MAX_LIFETIME_S)
+        .optional()
+        .openapi({ description: 'Lifetime in seconds; 90 days by default.' }),
+      uses: z.number().int().min(1).max(MAX_USES).optional().openapi({
+        description:
+          'Number of nodes that can register with the key; needs the scope `register`. 1 by default.',
+      }),
+    })
+    .openapi('ApiKeyCreate'),
 );
-const shownOnce = json(NewKey, 'The key, shown this once');
+const shownOnce = json(NewKey, 'The new key; it is shown only once.');
+const ISSUING = ['key-limit', 'keys-full'] as const;
 
 const list = route('operator', {
   operationId: 'listKeys',
   method: 'get',
   path: '/',
   tags,
-  summary: 'The keys this node has issued, newest first; never the keys themselves',
+  summary: 'List API keys, newest first, without the keys themselves',
   request: { query: z.object({ userId: userId.optional(), ...pageQuery }) },
-  responses: { 200: json(z.object({ keys: z.array(Key), cursor: z.string().optional() }), 'One page') },
+  responses: { 200: json(pageOf('keys', Key), 'A page of keys.') },
 });
 const mine = route('known', {
   operationId: 'listOwnKeys',
   method: 'get',
   path: '/mine',
   tags,
-  summary: 'The keys of the user that the key or token acts for; not without one',
-  responses: { 200: json(z.object({ keys: z.array(Key) }), 'All of them') },
+  summary: 'List the API keys of the caller',
+  responses: { 200: json(KeyList, 'All keys of the user.') },
 });
 const create = route('operator', {
   operationId: 'createKey',
   method: 'post',
   path: '/',
   tags,
-  summary: 'Issue a key',
+  summary: 'Issue an API key',
   request: { body: order },
   responses: { 201: shownOnce },
+  codes: ISSUING,
 });
 const issue = route(
   'operator',
@@ -95,9 +104,10 @@ const issue = route(
     method: 'post',
     path: '/issue',
     tags,
-    summary: 'Issue a key',
+    summary: 'Issue an API key; alias of POST /api/keys',
     request: { body: order },
     responses: { 201: shownOnce },
+    codes: ISSUING,
   },
   'ignored',
 );
@@ -108,9 +118,16 @@ const revoke = route(
     method: 'post',
     path: '/revoke',
     tags,
-    summary: 'End a key at once, named by its id or itself',
-    request: { body: jsonInput(z.union([z.object({ id: keyId }), z.object({ key: secret })])) },
-    responses: { 200: json(Key, 'The key as it stands now') },
+    summary: 'Revoke an API key',
+    request: {
+      body: jsonInput(
+        z.union([z.object({ id: keyId }), z.object({ key: secret })]).openapi('ApiKeyReference', {
+          description: 'The key, by its ID or by itself.',
+        }),
+      ),
+    },
+    responses: { 200: json(Key, 'The revoked key.') },
+    codes: ['key-unknown'],
   },
   'ignored',
 );
@@ -119,29 +136,22 @@ const rotate = route('known', {
   method: 'post',
   path: '/{id}/rotate',
   tags,
-  summary: 'Replace a key: the operator any, everybody else the one sent along',
+  summary: 'Replace an API key with a new one',
+  description: 'Operators can rotate any key; everybody else only the key of the request.',
   request: {
     params: z.object({ id: keyId }),
     body: {
       content: jsonInput(
         z.object({
-          graceSeconds: z
-            .number()
-            .int()
-            .min(0)
-            .max(MAX_GRACE_S)
-            .optional()
-            .openapi({ description: 'How long the old key stays valid; default a day' }),
+          graceSeconds: z.number().int().min(0).max(MAX_GRACE_S).optional().openapi({
+            description: 'How long the old key stays valid, in seconds; one day by default.',
+          }),
         }),
       ).content,
     },
   },
-  responses: {
-    201: json(
-      NewKey.extend({ previous: z.object({ id: z.string(), expiresAt: z.iso.datetime() }) }),
-      'The new key, shown this once, and until when the old one is valid',
-    ),
-  },
+  responses: { 201: json(RotatedKey, 'The new key, shown only once, and the old one.') },
+  codes: ['key-inactive', 'key-limit', 'key-unknown', 'keys-full', 'rejoining'],
 });
 const oldIssue = route(
   'operator',
@@ -150,11 +160,15 @@ const oldIssue = route(
     method: 'post',
     path: '/issue-key',
     tags,
-    summary: 'Issue a key, as old clients ask for it',
+    summary: 'Issue an API key, for clients of the old back end',
     request: { body: jsonInput(z.object({ userId })) },
     responses: {
-      201: json(z.object({ message: z.string(), data: NewKey }), 'The key, shown this once'),
+      201: json(
+        z.object({ message: text('What was done.'), data: NewKey }).openapi('LegacyIssuedKey'),
+        'The new key; it is shown only once.',
+      ),
     },
+    codes: ISSUING,
   },
   'ignored',
 );
@@ -165,11 +179,15 @@ const oldValidate = route(
     method: 'post',
     path: '/validate-key',
     tags,
-    summary: 'Whether a key is a valid one of this user, as old clients ask; 400 when it is not',
+    summary: 'Check whether an API key belongs to a user, for clients of the old back end',
     request: { body: jsonInput(z.object({ userId, key: secret })) },
     responses: {
-      200: json(z.object({ valid: z.literal(true), message: z.string() }), 'It is'),
+      200: json(
+        z.object({ valid: z.literal(true), message: text('Confirmation.') }).openapi('LegacyKeyValidation'),
+        'The key is valid.',
+      ),
     },
+    codes: ['key-invalid'],
   },
   'ignored',
 );
@@ -203,7 +221,7 @@ export function keyRoutes({ keys }: { readonly keys: Keys }) {
       const principal = known(c.get('principal'));
       const { id } = c.req.valid('param');
       if (!isOperator(principal) && principal.id !== id)
-        throw new AgrinetError('forbidden', 'a key can rotate itself only; the operator can rotate any');
+        throw new AgrinetError('forbidden', 'a key can rotate only itself; operators can rotate any key');
       const { issued, previous } = await keys.rotate(id, c.req.valid('json').graceSeconds);
       const { expiresAt } = shown(previous);
       c.header('cache-control', 'no-store');

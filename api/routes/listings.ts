@@ -10,23 +10,41 @@ import { createListAnswers } from '../list-answers.ts';
 import { keyOf, listingJson, listQuery } from '../records.ts';
 import { json, jsonInput, route, router } from '../route.ts';
 import { Erasure } from './erasure.ts';
-import {
-  decimal,
-  fieldsInput,
-  idParam,
-  Listing,
-  nearQuery,
-  ownerQuery,
-  pageQuery,
-  textQuery,
-} from '../schemas.ts';
+import { fieldsInput } from '../field-inputs.ts';
+import { Listing } from '../market-schemas.ts';
+import { decimal, filterQuery, flag, idParam, nearQuery, ownerQuery, pageOf, pageQuery } from '../schemas.ts';
 import { nextOf, placeOf } from '../paging.ts';
 import type { Context } from 'hono';
 import { Shown } from '../left-out.ts';
 
 const FILTERS = ['commodity', 'region', 'type', 'status', 'productId'] as const;
-const tags = ['Market'];
-const body = jsonInput(fieldsInput('listings'));
+const tags = ['Listings'];
+const described = Listing.omit({ available: true }).shape;
+const beside = {
+  coordinates: z.string().max(64).optional().openapi({
+    description: 'Position as `geoLat_<lat>,geoLong_<long>`, instead of `geoLat_` and `geoLong_`.',
+  }),
+};
+const required = ['type'];
+const createBody = jsonInput(
+  fieldsInput(
+    'listings',
+    { name: 'ListingCreate', described, required },
+    {
+      ...beside,
+      id: z.string().max(64).optional().openapi({
+        description: 'Local ID to create the listing under: 1 to 64 letters, digits, `-` or `_`.',
+      }),
+    },
+  ),
+);
+const replaceBody = jsonInput(fieldsInput('listings', { name: 'ListingInput', described, required }, beside));
+const updateBody = jsonInput(
+  fieldsInput('listings', { name: 'ListingUpdate', described, nullable: true }, beside),
+);
+const WriteResult = Listing.extend({
+  changed: flag('Whether the request changed the listing.'),
+}).openapi('ListingWriteResult');
 
 const create = route(
   'write',
@@ -35,9 +53,12 @@ const create = route(
     method: 'post',
     path: '/',
     tags,
-    summary: 'Offer or request something; the answer comes when it is on disk',
-    request: { body },
-    responses: { 201: json(Listing, 'The new listing; `Location` leads to it') },
+    summary: 'Create a listing',
+    description:
+      'One of `title`, `commodity` or `productId` is required. The response is sent once the listing is on disk.',
+    request: { body: createBody },
+    responses: { 201: json(Listing, 'The new listing; `Location` is its URL.') },
+    codes: ['coordinates-malformed', 'id-invalid', 'listing-exists', 'quantity-granted', 'record-ended'],
   },
   'ignored',
 );
@@ -48,25 +69,29 @@ const list = route(
     method: 'get',
     path: '/',
     tags,
-    summary: 'Listings, newest first without a filter',
+    summary: 'List listings',
+    description: 'Newest first unless filtered.',
     request: {
       query: z.object({
-        ...Object.fromEntries(FILTERS.map((name) => [name, textQuery])),
-        location: textQuery.openapi({ description: 'A part of the location, in any case' }),
-        keyword: textQuery.openapi({ description: 'A part of the title, in any case' }),
-        minPrice: decimal.openapi({ description: 'Prices from here on' }),
-        maxPrice: decimal.openapi({ description: 'Prices up to here' }),
+        commodity: filterQuery('Name of the commodity.'),
+        region: filterQuery('Region.'),
+        type: filterQuery('`offer` or `request`.'),
+        status: filterQuery('Status.'),
+        productId: filterQuery('Product ID.'),
+        location: filterQuery('Substring of the location; case-insensitive.'),
+        keyword: filterQuery('Substring of the title; case-insensitive.'),
+        minPrice: decimal.openapi({ description: 'Minimum price.' }),
+        maxPrice: decimal.openapi({ description: 'Maximum price.' }),
         ...ownerQuery,
         ...nearQuery,
         ...pageQuery,
         fence: z.enum(['on', 'off']).default('on').openapi({
-          description: 'off: also what GEOFENCE leaves outside, each with its reason as `outside`',
+          description: '`off` includes listings outside the geofence, each with the reason in `outside`.',
         }),
       }),
     },
-    responses: {
-      200: json(z.object({ listings: z.array(Listing), cursor: z.string().optional() }), 'One page'),
-    },
+    responses: { 200: json(pageOf('listings', Listing), 'A page of listings.') },
+    codes: ['coordinates-malformed'],
   },
   'ignored',
 );
@@ -77,9 +102,9 @@ const read = route(
     method: 'get',
     path: '/{id}',
     tags,
-    summary: 'One listing',
+    summary: 'Retrieve a listing',
     request: { params: idParam },
-    responses: { 200: json(Listing, 'The listing') },
+    responses: { 200: json(Listing, 'The listing.') },
   },
   'ignored',
 );
@@ -90,9 +115,11 @@ const change = route(
     method: 'patch',
     path: '/{id}',
     tags,
-    summary: 'Change fields of an own listing; null deletes one',
-    request: { params: idParam, body },
-    responses: { 200: json(Listing, 'The listing as it stands now') },
+    summary: 'Update a listing of this node',
+    description: 'Fields that are not sent stay as they are; null deletes a field.',
+    request: { params: idParam, body: updateBody },
+    responses: { 200: json(Listing, 'The updated listing.') },
+    codes: ['coordinates-malformed', 'quantity-granted', 'record-ended', 'record-merging'],
   },
   'ignored',
 );
@@ -101,12 +128,13 @@ const replace = route('write', {
   method: 'put',
   path: '/{id}',
   tags,
-  summary: 'Create or replace an own listing under an id of the caller’s choice',
-  request: { params: idParam, body },
+  summary: 'Create or replace a listing of this node under a chosen ID',
+  request: { params: idParam, body: replaceBody },
   responses: {
-    200: json(Listing.extend({ changed: z.boolean() }), 'It was there'),
-    201: json(Listing.extend({ changed: z.boolean() }), 'It is new'),
+    200: json(WriteResult, 'The replaced listing.'),
+    201: json(WriteResult, 'The new listing.'),
   },
+  codes: ['coordinates-malformed', 'id-invalid', 'quantity-granted', 'record-ended', 'record-merging'],
 });
 const retire = route(
   'write',
@@ -115,10 +143,21 @@ const retire = route(
     method: 'delete',
     path: '/{id}',
     tags,
-    summary:
-      'End an own listing for good; with `erase` what it said is erased too, here and at every node that follows',
-    request: { params: idParam, query: z.object({ erase: z.enum(['true', 'false']).optional() }) },
-    responses: { 200: json(Erasure, 'Ended, and erased'), 204: { description: 'Ended' } },
+    summary: 'Delete a listing of this node; optionally erase its content from every node',
+    request: {
+      params: idParam,
+      query: z.object({
+        erase: z.enum(['true', 'false']).optional().openapi({
+          description:
+            'Whether to also erase what the listing said, on this node and on every node that replicates it.',
+        }),
+      }),
+    },
+    responses: {
+      200: json(Erasure, 'Deleted and erased.'),
+      204: { description: 'Deleted.' },
+    },
+    codes: ['evidence-kept', 'record-ended', 'record-merging'],
   },
   'ignored',
 );
@@ -128,18 +167,27 @@ export function listingRoutes(node: ApiContext) {
   async function own(id: string, principal: Principal): Promise<RecordKey> {
     const key = keyOf(id, node.self, 'listings');
     if (parseRecordKey(key)?.owner !== node.self)
-      throw new AgrinetError('unauthorized', 'only the node that owns a listing can change it');
+      throw new AgrinetError(
+        'unauthorized',
+        'only the node that owns a listing can change it; send the request to that node',
+      );
     if (isOperator(principal)) return key;
     const state = await node.reader.get(key);
     if (isLive(state) && state.view['userId'] !== principal.userId)
-      throw new AgrinetError('forbidden', 'only the user who made a listing, or the operator, can change it');
+      throw new AgrinetError(
+        'forbidden',
+        'only the user who created a listing, or the operator, can change it',
+      );
     return key;
   }
   /** Whether it has ended or not: what a user wrote only that user erases. */
   async function ownText(key: RecordKey, principal: Principal): Promise<void> {
     const state = await node.reader.get(key);
     if (!isOperator(principal) && state?.view['userId'] !== principal.userId)
-      throw new AgrinetError('forbidden', 'only the user who made a listing, or the operator, can erase it');
+      throw new AgrinetError(
+        'forbidden',
+        'only the user who created a listing, or the operator, can erase it',
+      );
   }
   /** The body with the user it is for. */
   function forUser(fields: Record<string, unknown>, principal: Principal): Record<string, unknown> {

@@ -3,27 +3,43 @@ import { AUDIT_KINDS, type AuditLine } from '../../protocols/audit/chain.ts';
 import type { AuditPort } from '../ports/audit.ts';
 import { json, route, router } from '../route.ts';
 import { isoTime } from '../../protocols/wire/iso-time.ts';
-import { wholeNumber } from '../schemas.ts';
+import { count, filterQuery, JsonObject, text, timestamp, wholeNumber } from '../schemas.ts';
 
 const tags = ['Operator'];
 /** `timestamp`, `actorId` and `action` are the names of the old back end's log items. */
 const Line = z
   .object({
-    no: z.number().int(),
-    timestamp: z.string(),
-    action: z.string(),
-    actorId: z.string(),
-    subject: z.string().optional(),
-    transactionId: z.string().optional(),
-    note: z.string().optional(),
-    detail: z.record(z.string(), z.unknown()).optional(),
-    hash: z.string(),
+    no: z.number().int().min(1).describe('Number of the entry, counted from 1 without gaps.'),
+    timestamp: timestamp('When it happened.'),
+    action: z.enum(AUDIT_KINDS),
+    actorId: text('Who did it: the ID of a key, `token:<subject>`, `operator` or `node`.'),
+    subject: text('What it was about.').optional(),
+    transactionId: text('ID of the contract it belongs to.').optional(),
+    note: text('What was done.').optional(),
+    detail: JsonObject.optional(),
+    hash: text('SHA-256 of the entry chained to the previous one, hex.'),
   })
-  .openapi('AuditLine');
-const Problem = z.object({
-  line: z.number().int(),
-  problem: z.enum(['changed', 'missing', 'inserted', 'cut-off', 'head-differs']),
-});
+  .openapi('AuditEntry');
+const Page = z
+  .object({
+    logs: z.array(Line),
+    cursor: count('Pass it as `below` to fetch the next page; absent on the last page.').optional(),
+  })
+  .openapi('AuditEntryPage');
+const Verification = z
+  .object({
+    lines: count('Number of entries checked.'),
+    head: z.object({ no: count('Number of the newest entry.'), hash: text('Its hash, hex.') }),
+    problems: z
+      .array(
+        z.object({
+          line: count('Number of the entry.'),
+          problem: z.enum(['changed', 'missing', 'inserted', 'cut-off', 'head-differs']),
+        }),
+      )
+      .openapi({ description: 'Empty if no entry was changed, removed, inserted or cut off.' }),
+  })
+  .openapi('AuditVerification');
 
 const list = route(
   'operator',
@@ -32,19 +48,21 @@ const list = route(
     method: 'get',
     path: '/',
     tags,
-    summary: 'The audit log, newest first',
+    summary: 'List audit log entries, newest first',
     request: {
       query: z.object({
-        transactionId: z.string().max(256).optional(),
-        kind: z.enum(AUDIT_KINDS).optional(),
-        actor: z.string().max(256).optional(),
-        limit: wholeNumber(1, 1000).default(100),
-        below: wholeNumber(1, 1e12).optional(),
+        transactionId: filterQuery('ID of a contract.'),
+        kind: z.enum(AUDIT_KINDS).optional().openapi({ description: 'Kind of action.' }),
+        actor: filterQuery('Who did it.'),
+        limit: wholeNumber(1, 1000)
+          .default(100)
+          .openapi({ description: 'Maximum number of items per page.' }),
+        below: wholeNumber(1, 1e12)
+          .optional()
+          .openapi({ description: 'Only entries with a lower number; the `cursor` of the previous page.' }),
       }),
     },
-    responses: {
-      200: json(z.object({ logs: z.array(Line), cursor: z.number().int().optional() }), 'One page'),
-    },
+    responses: { 200: json(Page, 'A page of entries.') },
   },
   'ignored',
 );
@@ -53,17 +71,8 @@ const verify = route('operator', {
   method: 'get',
   path: '/verify',
   tags,
-  summary: 'Follow the whole chain of the audit log, and hold it against the heads signed in the feed',
-  responses: {
-    200: json(
-      z.object({
-        lines: z.number().int(),
-        head: z.object({ no: z.number().int(), hash: z.string() }),
-        problems: z.array(Problem),
-      }),
-      'What was found; no problems means that no line was changed, removed, put in or cut off',
-    ),
-  },
+  summary: 'Verify the hash chain of the audit log against the signed heads',
+  responses: { 200: json(Verification, 'The result.') },
 });
 
 /** Problems shown: the first says where to look, the rest mostly follow from it. */
@@ -93,6 +102,6 @@ function shown({ no, at, kind, actor, subject, transactionId, note, detail, hash
     ...(subject === undefined ? {} : { subject }),
     ...(transactionId === undefined ? {} : { transactionId }),
     ...(note === undefined ? {} : { note }),
-    ...(detail === undefined ? {} : { detail }),
+    ...(detail === undefined ? {} : { detail: detail as z.output<typeof JsonObject> }), // it is kept as JSON
   };
 }

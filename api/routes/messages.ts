@@ -7,13 +7,14 @@ import { callerOf, Conversation, conversationJson, Message, messageJson } from '
 import { idempotentId } from '../limits/idempotency.ts';
 import type { ConversationsPort } from '../ports/conversations.ts';
 import { json, jsonInput, route, router } from '../route.ts';
-import { wholeNumber } from '../schemas.ts';
+import { recordId, wholeNumber } from '../schemas.ts';
 import { parsePublicId } from '../../protocols/wire/ids.ts';
 import { Shown } from '../left-out.ts';
 import type { NoteLeftOut } from '../ports/left-out.ts';
 
-const tags = ['Chat'];
-const params = z.object({ conversationId: z.string().min(1).max(256) });
+const tags = ['Conversations'];
+const SentMessage = z.object({ message: Message }).openapi('SentMessage');
+const params = z.object({ conversationId: recordId });
 const user = z.string().min(1).max(192);
 
 const send = route(
@@ -23,20 +24,38 @@ const send = route(
     method: 'post',
     path: '/{conversationId}',
     tags,
-    summary: 'Say something, as a user of this node; the answer comes when it is on disk',
+    summary: 'Send a message',
+    description: 'The response is sent once the message is on disk.',
     request: {
       params,
       body: jsonInput(
-        z.looseObject({
-          from: user.nullish(),
-          to: z.string().max(128).nullish(),
-          type: z.enum(['text', 'image', 'file', 'ping']).default('text'),
-          content: z.string().max(16_384),
-          attachments: z.array(z.unknown()).max(64).nullish(),
-        }),
+        z
+          .looseObject({
+            from: user
+              .nullish()
+              .openapi({ description: 'Sender, a user of this node; by default the user of the key.' }),
+            to: z
+              .string()
+              .max(128)
+              .nullish()
+              .openapi({ description: 'Recipient; by default all participants.' }),
+            type: z.enum(['text', 'image', 'file', 'ping']).default('text'),
+            content: z.string().max(16_384).openapi({ description: 'Text of the message.' }),
+            attachments: z
+              .array(z.unknown())
+              .max(64)
+              .nullish()
+              .openapi({
+                type: ['array', 'null'],
+                items: { $ref: '#/components/schemas/JsonValue' },
+                maxItems: 64,
+              }),
+          })
+          .openapi('MessageCreate', { additionalProperties: false }),
       ),
     },
-    responses: { 201: json(z.object({ message: Message }), 'The message') },
+    responses: { 201: json(SentMessage, 'The new message.') },
+    codes: ['record-ended'],
   },
   'ignored',
 );
@@ -47,15 +66,21 @@ const list = route(
     method: 'get',
     path: '/{conversationId}',
     tags,
-    summary: 'Messages in their one order, oldest first: the newest, or those before a message',
+    summary: 'List messages, oldest first',
+    description: 'The newest messages of the conversation, or those before a given one.',
     request: {
       params,
       query: z.object({
-        limit: wholeNumber(1, 500).default(50),
-        before: z.string().min(1).max(256).optional().openapi({ description: 'Id of a message' }),
+        limit: wholeNumber(1, 500).default(50).openapi({ description: 'Maximum number of messages.' }),
+        before: z
+          .string()
+          .min(1)
+          .max(256)
+          .optional()
+          .openapi({ description: 'ID of a message; returns those before it.' }),
       }),
     },
-    responses: { 200: json(z.array(Message), 'The page, oldest first') },
+    responses: { 200: json(z.array(Message), 'The messages, in the same order on every node.') },
   },
   'ignored',
 );
@@ -64,12 +89,22 @@ const read = route('write', {
   method: 'post',
   path: '/{conversationId}/read',
   tags,
-  summary: 'Note the newest message that a user of this node has read',
+  summary: 'Mark a conversation as read up to a message',
   request: {
     params,
-    body: jsonInput(z.looseObject({ messageId: z.string().min(1).max(256), userId: user.nullish() })),
+    body: jsonInput(
+      z
+        .looseObject({
+          messageId: z.string().min(1).max(256).openapi({ description: 'ID of the newest message read.' }),
+          userId: user
+            .nullish()
+            .openapi({ description: 'User of this node; by default the user of the key.' }),
+        })
+        .openapi({ additionalProperties: false }),
+    ),
   },
-  responses: { 200: json(Conversation, 'The conversation; `read` names what each user has read') },
+  responses: { 200: json(Conversation, 'The updated conversation.') },
+  codes: ['record-ended', 'record-merging'],
 });
 
 export interface MessageRoutesContext {
@@ -83,10 +118,10 @@ export function messageRoutes({ self, conversations, leftOut }: MessageRoutesCon
   function speaker(principal: Principal, named: string | null | undefined, field: string): string {
     const party = parseParty(named);
     if (party !== undefined && party.node !== self)
-      throw new AgrinetError('forbidden', `${field}: this node speaks for its own users only`);
+      throw new AgrinetError('forbidden', `${field}: must be a user of this node`);
     const acting = actingUser(principal, party?.user ?? named ?? undefined);
     if (acting === undefined)
-      throw new AgrinetError('fields-invalid', `${field}: required, because this key acts for no user`);
+      throw new AgrinetError('fields-invalid', `${field}: required, because this key belongs to no user`);
     return `${acting}@${self}`;
   }
 
@@ -110,7 +145,7 @@ export function messageRoutes({ self, conversations, leftOut }: MessageRoutesCon
       const { limit, before } = c.req.valid('query');
       const { conversationId } = c.req.valid('param');
       if (before !== undefined && parsePublicId(before, self) === undefined)
-        throw new AgrinetError('query-invalid', 'before: the id of a message');
+        throw new AgrinetError('query-invalid', 'before: must be the ID of a message');
       const page = await conversations.messages(callerOf(c.get('principal')), conversationId, limit, before);
       const shown = new Shown(leftOut);
       const messages = shown.each(page, ({ key }) => key, messageJson);

@@ -7,9 +7,9 @@ const metrics = route('read', {
   method: 'get',
   path: '/',
   tags: ['Node'],
-  summary:
-    'Counters and gauges for Prometheus: with the operator’s key all of them, else those that nothing private moves',
-  responses: { 200: media('Prometheus text format 0.0.4', 'text/plain') },
+  summary: 'Retrieve metrics in the Prometheus text format',
+  description: 'Metrics that reveal private activity are shown to operators only.',
+  responses: { 200: media('Prometheus text format 0.0.4.', 'text/plain') },
 });
 
 /** What Prometheus scrapes. */

@@ -2,82 +2,121 @@ import { z } from '@hono/zod-openapi';
 import type { ApiContext } from '../context.ts';
 import { byteStream } from '../byte-stream.ts';
 import { errorAnswer, isClientGone } from '../errors.ts';
-import type { MirrorStatus, MirrorStep } from '../ports/mirror.ts';
+import { MIRROR_STATES, type MirrorStatus, type MirrorStep } from '../ports/mirror.ts';
 import { json, jsonInput, media, route, router } from '../route.ts';
+import { count, flag, text, texts } from '../schemas.ts';
 import { isoTime } from '../../protocols/wire/iso-time.ts';
 
 const tags = ['Operator'];
 const NDJSON = 'application/x-ndjson';
 const LINES =
-  'Lines {done, total} and {difference: {table, key, kind}}; the last has `finished` and the figures, or `error`';
+  'Progress as NDJSON: `{done, total}` per line, and `{difference: {table, key, kind}}` per difference. The last line has `finished` and the totals, or `error`.';
 
 const Status = z
   .object({
-    state: z.string(),
-    detail: z.string(),
-    prefix: z.string(),
+    state: z.enum(MIRROR_STATES),
+    detail: text('What is wrong and what to do; empty if all is well.'),
+    prefix: text('Prefix of the table names.'),
     holder: z
-      .object({ peerId: z.string(), incarnation: z.number(), seenAt: z.string().nullable() })
-      .nullable(),
-    incarnation: z.number(),
-    /** Entries of the outbox whose newest state is not in the tables, and how long the oldest has been waiting. */
-    lag: z.object({ entries: z.number(), seconds: z.number() }),
-    outbox: z.number(),
-    waiting: z.number(),
-    inFlight: z.number(),
-    refused: z.object({
-      count: z.number(),
-      rows: z.array(z.object({ key: z.string(), reason: z.string() })),
-    }),
-    written: z.number(),
-    tombstoned: z.number(),
-    removed: z.number(),
-    overtaken: z.number(),
-    failures: z.number(),
-    lastWriteAt: z.string().nullable(),
-    lastError: z.string().nullable(),
-    repairDue: z.boolean(),
+      .union([
+        z
+          .object({
+            peerId: text('Peer ID.'),
+            incarnation: z.number().int().describe('Incarnation of the node.'),
+            seenAt: z.iso.datetime().nullable().describe('When it last wrote; null if unknown.'),
+          })
+          .openapi('MirrorHolder'),
+        z.null(),
+      ])
+      .openapi({ description: 'Node that writes to the tables; null if there is none or it is unknown.' }),
+    incarnation: z.number().int().describe('Incarnation of this node.'),
+    lag: z
+      .object({
+        entries: count('Number of items whose newest state is not in the tables.'),
+        seconds: count('Age of the oldest of them, in seconds.'),
+      })
+      .openapi({ description: 'How far the tables are behind.' }),
+    outbox: count('Number of items in the outbox.'),
+    waiting: count('Number of items waiting for a retry.'),
+    inFlight: count('Number of items being written.'),
+    refused: z
+      .object({
+        count: count('Number of items that DynamoDB rejects.'),
+        rows: z.array(z.object({ key: text('Key of the item.'), reason: text('Why it was rejected.') })),
+      })
+      .openapi({ description: 'Items that DynamoDB rejects.' }),
+    written: count('Number of items written since the start.'),
+    tombstoned: count('Number of items marked as deleted since the start.'),
+    removed: count('Number of items removed since the start.'),
+    overtaken: count('Number of writes skipped because the tables had a newer state.'),
+    failures: count('Number of failed requests since the start.'),
+    lastWriteAt: z.iso.datetime().nullable().describe('When an item was last written.'),
+    lastError: z.string().nullable().describe('The last error.'),
+    repairDue: flag('Whether a repair is scheduled.'),
   })
   .openapi('MirrorStatus');
+const Initialised = z
+  .object({
+    made: texts('Tables created.'),
+    state: z.enum(MIRROR_STATES),
+    detail: text('What is wrong and what to do; empty if all is well.'),
+  })
+  .openapi('MirrorInitialization');
+const AWAY = ['mirror-away', 'mirror-denied', 'mirror-off', 'mirror-throttled'] as const;
+const CHECKING = [...AWAY, 'mirror-busy', 'mirror-filling', 'mirror-table-missing'] as const;
 
 const status = route('operator', {
   operationId: 'getMirror',
   method: 'get',
   path: '/',
   tags,
-  summary: 'How the DynamoDB mirror is: state, holder, lag, what is refused',
-  responses: { 200: json(Status, 'The mirror') },
+  summary: 'Retrieve the status of the DynamoDB mirror',
+  responses: { 200: json(Status, 'The status.') },
 });
 const init = route('operator', {
   operationId: 'initMirror',
   method: 'post',
   path: '/init',
   tags,
-  summary: 'Make the tables that are missing; with `takeOver` take them from a node that is gone',
-  request: { body: jsonInput(z.object({ takeOver: z.boolean().default(false) })) },
-  responses: {
-    200: json(
-      z.object({ made: z.array(z.string()), state: z.string(), detail: z.string() }),
-      'The tables that were made, and how the mirror is now',
+  summary: 'Create missing tables of the mirror; optionally take the tables over from another node',
+  request: {
+    body: jsonInput(
+      z.object({
+        takeOver: z.boolean().default(false).openapi({
+          description: 'Take the tables over from a node that no longer runs.',
+        }),
+      }),
     ),
   },
+  responses: { 200: json(Initialised, 'The tables created, and the status of the mirror.') },
+  codes: AWAY,
 });
 const verify = route('operator', {
   operationId: 'verifyMirror',
   method: 'post',
   path: '/verify',
   tags,
-  summary: 'Hold every item of the tables against LevelDB, both ways',
+  summary: 'Compare the tables of the mirror with this node',
   responses: { 200: media(LINES, NDJSON) },
+  codes: CHECKING,
 });
 const repair = route('operator', {
   operationId: 'repairMirror',
   method: 'post',
   path: '/repair',
   tags,
-  summary: 'The same, and bring out anew whatever differs',
-  request: { body: jsonInput(z.object({ deleteForeign: z.boolean().default(false) })) },
+  summary: 'Compare the tables of the mirror with this node and rewrite items that differ',
+  request: {
+    body: jsonInput(
+      z.object({
+        deleteForeign: z.boolean().default(false).openapi({
+          description: 'Delete items that this node did not write.',
+        }),
+      }),
+    ),
+  },
   responses: { 200: media(LINES, NDJSON) },
+  codes: CHECKING,
 });
 
 const iso = (ms: number | undefined): string | null => (ms === undefined || ms === 0 ? null : isoTime(ms));

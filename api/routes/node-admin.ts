@@ -5,72 +5,98 @@ import type { FencePort, TrustPort } from '../ports/trust.ts';
 import type { QuotaPort } from '../ports/quota.ts';
 import { json, jsonInput, route, router } from '../route.ts';
 import { nodeTrust } from '../trust-json.ts';
+import { PEER_CODES } from '../problem.ts';
+import { text, texts } from '../schemas.ts';
 import { type NodeForgetContext, nodeForgetRoutes } from './node-forget.ts';
-import { nodeQuotaRoutes, quotaJson } from './node-quota.ts';
+import { nodeParams, nodeQuotaRoutes, quotaJson } from './node-quota.ts';
 import { entryJson, NodeRow, nodeJson, Registered } from './node-rows.ts';
 
 const tags = ['Federation'];
-const params = z.object({ id: z.string().min(1).max(1024) });
-const responses = { 200: json(Registered, 'The node as it stands now') };
+const params = nodeParams;
+const responses = { 200: json(Registered, 'The updated node.') };
+
+const NodeDetails = NodeRow.extend({
+  contactEmail: z.string().nullable().describe('Contact address; null if unknown.'),
+  tlsFingerprint: text('SHA-256 of its TLS certificate, hex; empty without TLS.'),
+  multiaddrs: texts('libp2p addresses.'),
+  keys: texts('IDs of the registration keys it used; empty if the operator registered it.'),
+  error: z.string().nullable().describe('Why the last sync failed; null if it succeeded.'),
+  fence: text('Description of the geofence for its records.'),
+}).openapi('NodeDetails');
+const FencedNode = Registered.extend({
+  fence: text('Description of the geofence for its records.'),
+}).openapi('FencedNode');
 
 const join = route('operator', {
   operationId: 'joinNode',
   method: 'post',
   path: '/join',
   tags,
-  summary: 'Register this node and another with one another, or neither',
+  summary: 'Register this node and another one with each other',
+  description: 'Either both registrations succeed or neither does.',
   request: {
-    body: jsonInput(z.object({ url: z.string().min(1).max(2048), key: z.string().min(1).max(512) })),
+    body: jsonInput(
+      z.object({
+        url: z.string().min(1).max(2048).openapi({ description: 'URL of the other node.' }),
+        key: z
+          .string()
+          .min(1)
+          .max(512)
+          .openapi({ description: 'Key with the scope `register` on that node.' }),
+      }),
+    ),
   },
   responses,
+  codes: [
+    ...PEER_CODES,
+    'key-invalid',
+    'node-state',
+    'registration-invalid',
+    'registration-self',
+    'registry-full',
+  ],
 });
 const add = route('operator', {
   operationId: 'addNode',
   method: 'post',
   path: '/nodes',
   tags,
-  summary:
-    'Register a node by its URL: an old back end is read over HTTP only, with a key where it wants one',
+  summary: 'Register a node by its URL',
+  description: 'A back end without libp2p is read over HTTP only, with a key if it requires one.',
   request: {
     body: jsonInput(
       z.object({
-        url: z.string().min(1).max(512),
-        region: z.string().max(64).default('unspecified'),
-        contactEmail: z.string().max(254).nullish(),
+        url: z.string().min(1).max(512).openapi({ description: 'URL of the node.' }),
+        region: z.string().max(64).default('unspecified').openapi({ description: 'Region.' }),
+        contactEmail: z
+          .string()
+          .max(254)
+          .nullish()
+          .openapi({ description: 'Contact address; only the operator sees it.' }),
         key: z
           .string()
           .regex(/^[\x21-\x7e]{1,512}$/)
           .nullish()
           .openapi({
-            description: 'What an old back end is asked with; kept, never shown; null: without one',
+            description: 'API key of an old back end; write-only. Null removes it.',
           }),
       }),
     ),
   },
   responses,
+  codes: [...PEER_CODES, 'key-malformed', 'node-state', 'registration-self', 'registry-full'],
 });
 const one = route('operator', {
   operationId: 'getNode',
   method: 'get',
   path: '/nodes/{id}',
   tags,
-  summary: 'One node with what only the operator sees',
+  summary: 'Retrieve a node, including operator-only details',
   request: { params },
   responses: {
-    200: json(
-      NodeRow.extend({
-        contactEmail: z.string().nullable(),
-        tlsFingerprint: z.string(),
-        multiaddrs: z.array(z.string()),
-        keys: z.array(z.string()).openapi({
-          description: 'Ids of the registration keys it came with; none: by the operator’s hand',
-        }),
-        error: z.string().nullable(),
-        fence: z.string(),
-      }),
-      'The node',
-    ),
+    200: json(NodeDetails, 'The node.'),
   },
+  codes: ['node-unknown'],
 });
 
 function step<A extends NodeAction>(action: A, summary: string) {
@@ -82,40 +108,41 @@ function step<A extends NodeAction>(action: A, summary: string) {
     summary,
     request: { params },
     responses,
+    codes: [...(action === 'approve' ? PEER_CODES : []), 'node-state', 'node-unknown', 'registry-full'],
   });
 }
-const approve = step('approve', 'Make a pending or revoked node active; it is asked who it is');
-const suspend = step('suspend', 'Take no more entries of a node; what is held stays');
-const resume = step('resume', 'End a suspension and fetch what was missed');
-const revoke = step(
-  'revoke',
-  'End a registration and the keys it came with, until the operator approves it anew',
-);
+const approve = step('approve', 'Approve a pending or revoked node after checking its identity');
+const suspend = step('suspend', 'Suspend a node: stop replicating it and keep the existing data');
+const resume = step('resume', 'Resume a suspended node and fetch what was missed');
+const revoke = step('revoke', 'Revoke a registration and the keys it used');
 
 const fenced = route('operator', {
   operationId: 'setNodeGeofence',
   method: 'post',
   path: '/nodes/{id}/fence',
   tags,
-  summary: 'Another geofence than GEOFENCE for what comes from a node',
+  summary: 'Set the geofence for the records of a node',
   request: {
     params,
     body: jsonInput(
       z.object({
         fence: z.union([z.string().min(1).max(256), z.looseObject({ type: z.string().max(64) })]).openapi({
-          description: 'lat,long,radiusKm; the Agrinet string and radiusKm; GeoJSON; `off`; or `default`',
+          type: 'string',
+          description:
+            '`lat,long,radiusKm`, `geoLat_<lat>,geoLong_<long>,radiusKm`, `off`, or `default` for GEOFENCE. A GeoJSON object is accepted too.',
         }),
       }),
     ),
   },
-  responses: { 200: json(Registered.extend({ fence: z.string() }), 'The node with the fence in words') },
+  responses: { 200: json(FencedNode, 'The node with its geofence.') },
+  codes: ['fence-malformed', 'node-unknown'],
 });
 
 /** What a revocation did to keys, in words: a node that came by the operator's hand leaves none that could be ended. */
 function endOfKeys(keys: readonly string[]): string {
   return keys.length === 0
-    ? 'it came by the hand of this node’s operator: no key of its own ends with it'
-    : `the keys it came with have ended: ${keys.join(', ')}`;
+    ? 'the operator registered this node; there is no registration key to revoke'
+    : `revoked registration keys: ${keys.join(', ')}`;
 }
 
 export interface NodeAdminContext extends NodeForgetContext {

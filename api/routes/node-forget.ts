@@ -1,33 +1,35 @@
-import { z } from '@hono/zod-openapi';
 import type { Env } from '../../protocols/env.ts';
 import { byteStream } from '../byte-stream.ts';
 import type { Forgotten, ForgetPort } from '../ports/forget.ts';
 import { NDJSON, progressLines } from '../progress-lines.ts';
+import { nodeParams } from './node-quota.ts';
 import { media, route, router } from '../route.ts';
 
 const tags = ['Federation'];
-const params = z.object({ id: z.string().min(1).max(1024) });
 const LINES =
-  'Lines {done, total}; the last has `finished`, or `error`: {nodeId, entries, bytes, ops} that go, {keptEntries, keptBytes} that stay because contracts and ratings of own users rest on them, {items} of an old back end, {freedBytes} on the disk';
+  'Progress as NDJSON: `{done, total}` per line. The last line has `error`, or `finished` with `nodeId`, the removed `entries`, `bytes`, `ops` and legacy `items`, the retained `keptEntries` and `keptBytes`, and `freedBytes` on disk.';
+const codes = ['node-state', 'node-unknown'] as const;
 
 const look = route('operator', {
   operationId: 'previewForgetNode',
   method: 'get',
   path: '/nodes/{id}/forget',
   tags,
-  summary: 'What would go if a revoked node were forgotten, and what would stay',
-  request: { params },
+  summary: 'Preview what forgetting a revoked node would remove and retain',
+  request: { params: nodeParams },
   responses: { 200: media(LINES, NDJSON) },
+  codes,
 });
 const run = route('operator', {
   operationId: 'forgetNode',
   method: 'post',
   path: '/nodes/{id}/forget',
   tags,
-  summary:
-    'Drop what a revoked node left, here and from disk; it comes back only when the node is approved anew',
-  request: { params },
+  summary: 'Delete the data of a revoked node from this node',
+  description: 'Entries that contracts and ratings of this node’s users depend on are retained.',
+  request: { params: nodeParams },
   responses: { 200: media(LINES, NDJSON) },
+  codes,
 });
 
 export interface NodeForgetContext {

@@ -1,61 +1,72 @@
 import { z } from '@hono/zod-openapi';
-import type { JSONValue } from 'hono/utils/types';
 import type { RecordState } from '../../protocols/open-dialog/record.ts';
-import { nodeTemplate } from '../node-template.ts';
+import { nodeTemplate, profileParts } from '../node-template.ts';
 import type { NodeEntry } from '../ports/registration.ts';
 import { ReliabilityJson } from '../trust-json.ts';
 import { QuotaJson } from './node-quota.ts';
+import { count, flag, text } from '../schemas.ts';
 import { isoTime } from '../../protocols/wire/iso-time.ts';
 
-const value = z.unknown() as z.ZodType<JSONValue | undefined>; // it has been JSON all along
-const status = z.enum(['pending', 'active', 'suspended', 'revoked']);
+const time = z.iso.datetime().nullable();
+const NodeStatus = z.enum(['pending', 'active', 'suspended', 'revoked']).openapi('NodeStatus');
 const base = {
-  /** Peer id, or `legacy:<origin>`. */
-  nodeId: z.string(),
-  kind: z.enum(['agrinetd', 'http']),
-  peerId: z.string().optional(),
-  url: z.string(),
-  region: z.string(),
-  status,
+  nodeId: text('Peer ID, or `legacy:<origin>`.'),
+  kind: z.enum(['agrinetd', 'http']).openapi({
+    description: '`agrinetd`, or `http` for an old back end that is read over HTTP only.',
+  }),
+  peerId: text('Peer ID; absent for an old back end.').optional(),
+  url: text('URL; may be empty.'),
+  region: text('Region.'),
+  status: NodeStatus,
 };
 
 /** A collection that two versions do not compare; null for the one that does not know it. */
-export const NotCompared = z.object({
-  collection: z.string(),
-  here: z.number().int().nullable(),
-  there: z.number().int().nullable(),
-});
+const schemaVersion = z.number().int().nullable();
+export const NotCompared = z
+  .object({
+    collection: text('Name of the collection.'),
+    here: schemaVersion.describe('Version of the collection on this node; null if it is unknown here.'),
+    there: schemaVersion.describe('Version on the other node; null if it is unknown there.'),
+  })
+  .openapi('UncomparedCollection');
 
 /** A node in one line: the answer to what was done about it. */
 export const Registered = z
-  .object({ ...base, statement: z.string().optional(), message: z.string().optional() })
+  .object({
+    ...base,
+    statement: text('Signed registration of this node, base64url.').optional(),
+    message: text('What happens next.').optional(),
+  })
   .openapi('RegisteredNode');
 
 /** A node in the Agrinet node template, with its standing. */
 export const NodeRow = z
   .object({
     ...base,
-    name: z.string(),
-    lastSync: z.string().nullable(),
-    lastSyncAt: z.string().nullable(),
-    lastHash: z.string().nullable(),
-    lag: z.number().nullable(),
-    schemaVersion: z.number().nullable(),
-    /** LBTAS score; null while no rating counts. */
-    trustScore: z.number().nullable(),
+    ...profileParts,
+    name: text('Name; may be empty.'),
+    lastSync: time.describe('Same as `lastSyncAt`.'),
+    lastSyncAt: time.describe('When the last sync ended; null before the first.'),
+    lastHash: z.string().nullable().describe('State digest or export hash received last, hex.'),
+    lag: z
+      .number()
+      .int()
+      .nullable()
+      .describe('Number of its entries still missing here; null if unknown. Operators only.'),
+    schemaVersion: z.number().nullable().describe('Schema version of the node; null if unknown.'),
+    trustScore: z.number().nullable().describe('LBTAS score, -1 to 4; null while no rating counts.'),
     reliability: ReliabilityJson,
-    connected: z.boolean(),
-    /** Heard from within the last 75 s, over whatever. */
-    online: z.boolean(),
-    lastContactAt: z.string().nullable(),
-    listings: z.number(),
-    nextRetryAt: z.string().nullable(),
-    /** For the operator alone. */
+    connected: flag('Whether it is connected over libp2p.'),
+    online: flag('Whether it was heard from within the last 75 s.'),
+    lastContactAt: time.describe('When it was last heard from.'),
+    listings: count('Number of its listings on this node.'),
+    nextRetryAt: time.describe('When the next connection attempt is due.'),
     quota: QuotaJson.optional(),
-    /** In no comparison of digests, because the versions of the two nodes know them differently. */
-    notCompared: z.array(NotCompared),
+    notCompared: z.array(NotCompared).openapi({
+      description:
+        'Collections excluded from digest comparisons because the two nodes know different versions of them.',
+    }),
   })
-  .catchall(value)
   .openapi('Node');
 
 /** What others' ratings say of a node, and how it does as a peer. */

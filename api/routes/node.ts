@@ -3,6 +3,8 @@ import { seesOf } from '../access.ts';
 import type { ApiContext } from '../context.ts';
 import { page } from '../page.ts';
 import { json, media, route, router } from '../route.ts';
+import { ErrorCodeJson } from '../problem.ts';
+import { text, texts } from '../schemas.ts';
 import { Alarms } from './alarms.ts';
 import type { TrendReports } from '../trend-reports.ts';
 
@@ -15,8 +17,10 @@ const health = route(
     method: 'get',
     path: '/health',
     tags,
-    summary: 'Whether the process answers',
-    responses: { 200: json(z.object({ status: z.literal('ok') }), 'It does') },
+    summary: 'Check that the node is running',
+    responses: {
+      200: json(z.object({ status: z.literal('ok') }).openapi('Health'), 'It is running.'),
+    },
   },
   'ignored',
 );
@@ -25,16 +29,29 @@ const ready = route('open', {
   method: 'get',
   path: '/ready',
   tags,
-  summary:
-    'Whether the node can write, and what its operator should look at: all of it with the operator’s key',
+  summary: 'Check that the node can accept writes, and list alarms',
+  description: 'Some alarms and restrictions are shown to operators only.',
   responses: {
     200: json(
-      z.object({ status: z.literal('ready'), degraded: z.array(z.string()), alarms: Alarms }),
-      'It can; `degraded` names what works only in part',
+      z
+        .object({
+          status: z.literal('ready'),
+          degraded: texts('What works only in part.'),
+          alarms: Alarms,
+        })
+        .openapi('Ready'),
+      'The node accepts writes.',
     ),
     503: json(
-      z.object({ status: z.literal('not-ready'), error: z.string(), code: z.string(), alarms: Alarms }),
-      'It cannot; reads go on',
+      z
+        .object({
+          status: z.literal('not-ready'),
+          error: text('Why it cannot accept writes, and what to do.'),
+          code: ErrorCodeJson,
+          alarms: Alarms,
+        })
+        .openapi('NotReady'),
+      'The node cannot accept writes; reads still work.',
     ),
   },
 });
@@ -43,8 +60,8 @@ const front = route('read', {
   method: 'get',
   path: '/',
   tags,
-  summary: 'The node’s one plain page',
-  responses: { 200: media('A page without scripts', 'text/html') },
+  summary: 'Show the status page of the node',
+  responses: { 200: media('An HTML page without scripts.', 'text/html') },
 });
 
 export function nodeRoutes(node: ApiContext, trends: TrendReports) {

@@ -3,19 +3,21 @@ import { actingUser, isOperator, type Principal } from '../access.ts';
 import { type NotificationsPort, OPERATOR_USER } from '../ports/jobs.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { json, route, router } from '../route.ts';
-import { idParam, pageQuery } from '../schemas.ts';
+import { flag, pageOf, pageQuery, text, timestamp } from '../schemas.ts';
 import { nextOf, placeOf } from '../paging.ts';
 
 const tags = ['Notifications'];
-const userId = z.string().min(1).max(256).optional();
+const userId = z.string().min(1).max(256).optional().openapi({
+  description: 'User; by default the user of the key, or `operator` for an operator key.',
+});
 const NotificationBody = z
   .object({
-    userId: z.string(),
-    notificationId: z.string(),
-    message: z.string(),
-    read: z.boolean(),
-    createdAt: z.iso.datetime(),
-    jobId: z.string().optional(),
+    userId: text('User it is for.'),
+    notificationId: text('ID of the notification.'),
+    message: text('Text.'),
+    read: flag('Whether it has been read.'),
+    createdAt: timestamp('When it was created.'),
+    jobId: text('Job that it is about.').optional(),
   })
   .openapi('Notification');
 
@@ -26,15 +28,9 @@ const list = route(
     method: 'get',
     path: '/',
     tags,
-    summary:
-      'Notifications of a user, newest first; without `userId` one’s own, the operator’s for an operator',
+    summary: 'List notifications of a user, newest first',
     request: { query: z.object({ userId, ...pageQuery }) },
-    responses: {
-      200: json(
-        z.object({ notifications: z.array(NotificationBody), cursor: z.string().optional() }),
-        'One page',
-      ),
-    },
+    responses: { 200: json(pageOf('notifications', NotificationBody), 'A page of notifications.') },
   },
   'ignored',
 );
@@ -46,8 +42,13 @@ const markRead = route(
     path: '/{id}/read',
     tags,
     summary: 'Mark a notification as read',
-    request: { params: idParam, query: z.object({ userId }) },
-    responses: { 200: json(NotificationBody, 'It, read') },
+    request: {
+      params: z.object({
+        id: z.string().min(1).max(256).openapi({ description: 'ID of the notification.' }),
+      }),
+      query: z.object({ userId }),
+    },
+    responses: { 200: json(NotificationBody, 'The updated notification.') },
   },
   'ignored',
 );
@@ -55,10 +56,10 @@ const markRead = route(
 /** Whose notifications are asked for; a key acts for its own user only. Throws `forbidden`. */
 function userOf(principal: Principal, named: string | undefined): string {
   const user = actingUser(principal, named) ?? (isOperator(principal) ? OPERATOR_USER : undefined);
-  if (user === undefined) throw new AgrinetError('forbidden', 'this key acts for no user');
+  if (user === undefined) throw new AgrinetError('forbidden', 'this key belongs to no user');
   // A user may have any name, at an issuer of tokens too; the operator's lines are not for one of that name.
   if (user === OPERATOR_USER && !isOperator(principal))
-    throw new AgrinetError('forbidden', 'these are the notifications of the operator');
+    throw new AgrinetError('forbidden', 'only an operator key can read the notifications of the operator');
   return user;
 }
 

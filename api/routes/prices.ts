@@ -4,34 +4,43 @@ import { listQuery, priceJson } from '../records.ts';
 import { bodyChunks } from '../raw-body.ts';
 import { json, jsonOrLines, jsonOrMedia, route, router } from '../route.ts';
 import { takeRows } from '../rows.ts';
-import { fieldsInput, ownerQuery, pageQuery, Price, textQuery } from '../schemas.ts';
+import { fieldsInput } from '../field-inputs.ts';
+import { Price } from '../market-schemas.ts';
+import { COLLECTIONS } from '../../protocols/open-dialog/schema.ts';
+import { count, filterQuery, ownerQuery, pageOf, pageQuery, text } from '../schemas.ts';
 import { nextOf, placeOf } from '../paging.ts';
 import { Shown } from '../left-out.ts';
 
 const FILTERS = ['market', 'commodity'] as const;
-const tags = ['Market'];
+const tags = ['Prices'];
 const NDJSON = 'application/x-ndjson';
 
-const Refused = z.array(z.object({ line: z.number().int(), error: z.string() }));
+const required = COLLECTIONS['prices']?.required ?? [];
+const createBody = fieldsInput('prices', { name: 'PriceInput', described: Price.shape, required }, {});
+const PriceReceipt = z
+  .object({
+    created: count('Number of prices created.'),
+    unchanged: count('Number of prices that existed already.'),
+    refused: z
+      .array(
+        z.object({
+          line: z.number().int().min(1).describe('Line number, from 1.'),
+          error: text('Why the row was rejected.'),
+        }),
+      )
+      .openapi({ description: 'Rejected rows; the first thousand of them.' }),
+    price: Price.optional(),
+  })
+  .openapi('PriceReceipt');
 const add = route('write', {
   operationId: 'createPrices',
   method: 'post',
   path: '/',
   tags,
-  summary: 'Publish one price (JSON) or many (NDJSON, a price a line); the same price again changes nothing',
-  request: {
-    body: jsonOrLines(fieldsInput('prices')),
-  },
+  summary: 'Publish one price (JSON) or many (NDJSON); existing prices are left unchanged',
+  request: { body: jsonOrLines(createBody) },
   responses: {
-    201: json(
-      z.object({
-        created: z.number().int(),
-        unchanged: z.number().int(),
-        refused: Refused,
-        price: Price.optional(),
-      }),
-      'What became of the rows; refused ones by line',
-    ),
+    201: json(PriceReceipt, 'What was published; `price` for a single one.'),
   },
 });
 const list = route('read', {
@@ -39,18 +48,18 @@ const list = route('read', {
   method: 'get',
   path: '/',
   tags,
-  summary: 'Prices, newest first without a filter; NDJSON by Accept, the next page then in Link',
+  summary: 'List prices as JSON or NDJSON',
+  description:
+    'Newest first unless filtered. With `Accept: application/x-ndjson`, one price per line and the next page in the `Link` header.',
   request: {
     query: z.object({
-      market: textQuery,
-      commodity: textQuery,
+      market: filterQuery('Name of the market.'),
+      commodity: filterQuery('Name of the commodity.'),
       ...ownerQuery,
       ...pageQuery,
     }),
   },
-  responses: {
-    200: jsonOrMedia(z.object({ prices: z.array(Price), cursor: z.string().optional() }), 'One page', NDJSON),
-  },
+  responses: { 200: jsonOrMedia(pageOf('prices', Price), 'A page of prices.', NDJSON) },
 });
 
 export function priceRoutes({

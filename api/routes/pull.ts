@@ -6,14 +6,60 @@ import type { ExchangePort } from '../ports/exchange.ts';
 import type { FencePort } from '../ports/trust.ts';
 import { bodyChunks } from '../raw-body.ts';
 import { json, jsonInput, route, router } from '../route.ts';
-import type { JSONValue } from 'hono/utils/types';
-import { pageQuery } from '../schemas.ts';
+import { FenceReason } from '../market-schemas.ts';
+import { JOB_STATES } from '../ports/jobs.ts';
+import { count, JsonValue, pageOf, pageQuery, text, texts, timestamp } from '../schemas.ts';
 import { isoTime } from '../../protocols/wire/iso-time.ts';
 import { nextOf, placeOf } from '../paging.ts';
 
 const tags = ['Federation'];
-/** What a field of an old node’s item may be is its own matter. */
-const anyValue = z.unknown() as z.ZodType<JSONValue | undefined>; // it was JSON when it came
+const items = { type: 'array' as const, items: { $ref: '#/components/schemas/JsonValue' } };
+const LEGACY_EXPORT = {
+  type: 'object' as const,
+  properties: { listings: items, contracts: items, transactions: items, users: items },
+};
+const QueuedSync = z
+  .object({ job: z.object({ id: text('ID of the job.'), state: z.enum(JOB_STATES) }) })
+  .openapi('QueuedSync');
+const SyncAll = z
+  .object({
+    status: z.literal('queued'),
+    jobs: count('Number of jobs queued.').optional(),
+    coalesced: z.literal(true).optional().openapi({ description: 'An earlier request has queued the sync.' }),
+    next: timestamp('When the next sync can be queued; with `coalesced`.').optional(),
+  })
+  .openapi('SyncAllResult');
+const ImportResult = z
+  .object({
+    source: text('Name of the source.'),
+    imported: count('Number of items imported.'),
+    unchanged: count('Number of items that were already up to date.'),
+    refusedCount: count('Number of items rejected.'),
+    refused: z
+      .array(
+        z.object({
+          collection: text('Section of the export.'),
+          index: count('Position in the section.'),
+          id: text('ID of the item, if it has one.').optional(),
+          reason: text('Why it was rejected.'),
+        }),
+      )
+      .openapi({ description: 'Rejected items; the first hundred of them.' }),
+    sha256: text('SHA-256 of the body, hex.'),
+  })
+  .openapi('ImportResult');
+const LegacyItem = z
+  .object({
+    id: text('ID of the item on the old node.'),
+    owner: text('`legacy:<origin>`.'),
+    updatedAt: timestamp('When it was last updated.'),
+    outside: FenceReason.optional(),
+  })
+  .catchall(JsonValue)
+  .openapi('LegacyItem', { description: 'An item of an old node, with the fields it has there.' });
+const LegacyPage = pageOf('items', LegacyItem)
+  .extend({ sources: texts('All sources, `legacy:<origin>`.') })
+  .openapi('LegacyItemPage');
 
 const pull = route(
   'operator',
@@ -22,7 +68,7 @@ const pull = route(
     method: 'post',
     path: '/pull',
     tags,
-    summary: 'Pull from one registered node now',
+    summary: 'Pull from a registered node now',
     request: {
       body: jsonInput(
         z.object({
@@ -30,19 +76,16 @@ const pull = route(
             .string()
             .min(1)
             .max(2048)
-            .openapi({ description: 'The URL or origin of a registered node' }),
+            .openapi({ description: 'URL or origin of a registered node.' }),
           force: z.boolean().default(false).openapi({
-            description: 'Forget what is remembered of it; build an old node’s part anew. Skips no check',
+            description:
+              'Ignore the state of earlier pulls, and rebuild the data of an old back end. All checks still apply.',
           }),
         }),
       ),
     },
-    responses: {
-      202: json(
-        z.object({ job: z.object({ id: z.string(), state: z.string() }) }),
-        'Queued; how it goes is at /jobs/{id}',
-      ),
-    },
+    responses: { 202: json(QueuedSync, 'Queued; see `/jobs/{id}` for progress.') },
+    codes: ['address-refused', 'jobs-full', 'node-suspended', 'source-unknown'],
   },
   'ignored',
 );
@@ -53,19 +96,10 @@ const sync = route(
     method: 'get',
     path: '/sync',
     tags,
-    summary:
-      'Queue a sync with every registered node; what cron calls. Once a minute, however often it is asked for',
-    responses: {
-      202: json(
-        z.object({
-          status: z.literal('queued'),
-          jobs: z.number().int().optional(),
-          coalesced: z.literal(true).optional(),
-          next: z.iso.datetime().optional(),
-        }),
-        'Queued, now or by the call that came before',
-      ),
-    },
+    summary: 'Queue a sync with every registered node, at most once a minute',
+    description: 'For cron jobs.',
+    responses: { 202: json(SyncAll, 'Queued by this request or by an earlier one.') },
+    codes: ['jobs-full'],
   },
   'ignored',
 );
@@ -76,42 +110,26 @@ const take = route(
     method: 'post',
     path: '/import',
     tags,
-    summary:
-      'Import an export {listings, contracts, transactions, users} of an old node, with the checks of a pull',
+    summary: 'Import an export of an old node, with the same checks as a pull',
     request: {
       query: z.object({
         source: z.string().max(2048).default('legacy:import').openapi({
-          description: 'The origin it came from; kept apart from everything else under this name',
+          description: 'Origin of the export; items are stored under this name.',
         }),
-        force: z.enum(['true', 'false']).default('false'),
+        force: z
+          .enum(['true', 'false'])
+          .default('false')
+          .openapi({ description: 'Import it again even if it has not changed.' }),
       }),
       // Not a zod schema: the route reads the body as a stream, and nobody before it may.
       body: {
         required: true,
-        description: 'The export; up to 256 MiB',
-        content: { 'application/json': { schema: { type: 'object' as const } } },
+        description: 'The export, up to 256 MiB.',
+        content: { 'application/json': { schema: LEGACY_EXPORT } },
       },
     },
-    responses: {
-      200: json(
-        z.object({
-          source: z.string(),
-          imported: z.number().int(),
-          unchanged: z.number().int(),
-          refusedCount: z.number().int(),
-          refused: z.array(
-            z.object({
-              collection: z.string(),
-              index: z.number().int(),
-              id: z.string().optional(),
-              reason: z.string(),
-            }),
-          ),
-          sha256: z.string(),
-        }),
-        'What became of the items; the first hundred refused ones by name',
-      ),
-    },
+    responses: { 200: json(ImportResult, 'What was imported.') },
+    codes: ['export-differs', 'export-malformed', 'schema-newer', 'source-unknown'],
   },
   'ignored',
 );
@@ -120,27 +138,24 @@ const legacy = route('read', {
   method: 'get',
   path: '/legacy/{collection}',
   tags,
-  summary: 'Items pulled from an old node: never part of this node’s feeds, export or digest',
+  summary: 'List items pulled from an old node',
+  description: 'They are kept apart from the feeds, exports and digests of this node.',
   request: {
     params: z.object({ collection: z.enum(['listings', 'contracts', 'transactions', 'users']) }),
     query: z.object({
-      source: z.string().max(2048).optional(),
+      source: z
+        .string()
+        .max(2048)
+        .optional()
+        .openapi({ description: 'Origin of the old node; by default the first source.' }),
       ...pageQuery,
-      fence: z.enum(['on', 'off']).default('on'),
+      fence: z
+        .enum(['on', 'off'])
+        .default('on')
+        .openapi({ description: '`off` includes listings outside the geofence.' }),
     }),
   },
-  responses: {
-    200: json(
-      z.object({
-        sources: z.array(z.string()),
-        items: z.array(
-          z.object({ id: z.string(), owner: z.string(), updatedAt: z.iso.datetime() }).catchall(anyValue),
-        ),
-        cursor: z.string().optional(),
-      }),
-      'One page of one source; `sources` names them all',
-    ),
-  },
+  responses: { 200: json(LegacyPage, 'A page of items of one source.') },
 });
 /** Pulls and imports, and what they brought from old nodes. */
 export function pullRoutes({
@@ -198,11 +213,17 @@ function sourceOf(text: string): string {
   const name = text.replace(/^legacy:/, '');
   if (name === 'import') return 'legacy:import';
   if (/^https?:/.test(name) && URL.canParse(name)) return `legacy:${new URL(name).origin}`;
-  throw new AgrinetError('query-invalid', 'source: the http(s) origin of an old node, or legacy:import');
+  throw new AgrinetError(
+    'query-invalid',
+    'source: must be the http(s) origin of an old node, or legacy:import',
+  );
 }
 
 /** A worker brings only what registered nodes have. Throws `source-unknown`. */
 function mayImport(source: string, principal: Principal, exchange: ExchangePort): void {
   if (isOperator(principal) || exchange.sources().some(({ id }) => id === source)) return;
-  throw new AgrinetError('source-unknown', `${source} is not a registered old node; its operator can add it`);
+  throw new AgrinetError(
+    'source-unknown',
+    `${source} is not a registered old node; register it with: agrinet nodes add`,
+  );
 }

@@ -8,36 +8,42 @@ import { isoTime } from '../../protocols/wire/iso-time.ts';
 import type { RatingsPort } from '../ports/trust.ts';
 import { keyOf } from '../records.ts';
 import { json, jsonInput, route, router } from '../route.ts';
-import { pageQuery } from '../schemas.ts';
+import { number, pageOf, pageQuery, text, texts, timestamp } from '../schemas.ts';
 import { actorOf } from './contracts.ts';
 import { nextOf, placeOf } from '../paging.ts';
 import { Shown } from '../left-out.ts';
 import type { NoteLeftOut } from '../ports/left-out.ts';
 
-const tags = ['Market'];
+const tags = ['Ratings'];
 const party = z.string().min(1).max(192).optional();
-/** A number, also as text, as old clients send it. */
 const points = z
   .union([z.number(), z.string().max(8)])
   .optional()
-  .openapi({ description: `LBTAS, a whole number from ${LBTAS.min} to ${LBTAS.max}` });
+  .openapi({
+    type: 'integer',
+    minimum: LBTAS.min,
+    maximum: LBTAS.max,
+    description: `LBTAS score, ${LBTAS.min} to ${LBTAS.max}.`,
+  });
 const RatingRow = z
   .object({
-    id: z.string(),
-    ratingId: z.string(),
-    contractId: z.string(),
-    from: z.string(),
-    to: z.string(),
-    score: z.number(),
-    comment: z.string(),
-    tags: z.array(z.string()),
-    ratedAt: z.string(),
-    /** The rating that this one corrects. */
-    supersedes: z.string().nullable(),
-    /** Why it is no valid rating and counts nowhere. */
-    problem: z.string().nullable(),
+    id: text('`<owner>.<local id>`.'),
+    ratingId: text('Same as `id`.'),
+    contractId: text('Contract that the rating is about.'),
+    from: text('Rater, `user@peer-id`.'),
+    to: text('Rated user, `user@peer-id`.'),
+    score: number(`LBTAS score, ${LBTAS.min} to ${LBTAS.max}.`),
+    comment: text('Comment; may be empty.'),
+    tags: texts('Tags.'),
+    ratedAt: timestamp('When it was given.'),
+    supersedes: z.string().nullable().describe('ID of the rating that this one corrects.'),
+    problem: z
+      .string()
+      .nullable()
+      .describe('Why the rating is invalid and does not count; null if it is valid.'),
   })
   .openapi('Rating');
+const Receipt = RatingRow.extend({ message: text('What was done.') }).openapi('RatingReceipt');
 
 const submit = route(
   'write',
@@ -46,31 +52,44 @@ const submit = route(
     method: 'post',
     path: '/submitRating',
     tags,
-    summary:
-      'Rate the other party of a settled contract; a second rating by the same party corrects the first',
+    summary: 'Rate the other party of a settled contract, or correct an earlier rating',
+    description: 'Requires `contractId` and `score`, or `transactionId` and `rating`.',
     request: {
       body: jsonInput(
-        z.object({
-          contractId: z.string().min(1).max(256).optional(),
-          transactionId: z.string().min(1).max(256).optional(),
-          from: party,
-          raterId: party,
-          to: party,
-          score: points,
-          rating: points,
-          comment: z.string().max(8192).optional(),
-          feedback: z.string().max(8192).optional(),
-          tags: z.union([z.array(z.string().max(64)).max(32), z.string().max(2048)]).optional(),
-        }),
+        z
+          .object({
+            contractId: z.string().min(1).max(256).optional().openapi({ description: 'ID of the contract.' }),
+            transactionId: z
+              .string()
+              .min(1)
+              .max(256)
+              .optional()
+              .openapi({ description: 'Alias of `contractId`.' }),
+            from: party.openapi({ description: 'Rater; by default the user of the key.' }),
+            raterId: party.openapi({ description: 'Alias of `from`.' }),
+            to: party.openapi({ description: 'Rated user; by default the other party.' }),
+            score: points,
+            rating: points.openapi({ description: 'Alias of `score`.' }),
+            comment: z.string().max(8192).optional().openapi({ description: 'Comment.' }),
+            feedback: z.string().max(8192).optional().openapi({ description: 'Alias of `comment`.' }),
+            tags: z
+              .union([z.array(z.string().max(64)).max(32), z.string().max(2048)])
+              .optional()
+              .openapi({
+                type: 'array',
+                items: { type: 'string', maxLength: 64 },
+                maxItems: 32,
+                description: 'Tags.',
+              }),
+          })
+          .openapi('RatingInput'),
       ),
     },
     responses: {
-      200: json(RatingRow.extend({ message: z.string() }), 'The rating that stands says the same already'),
-      201: json(
-        RatingRow.extend({ message: z.string() }),
-        'The new rating; `supersedes` names one it corrects',
-      ),
+      200: json(Receipt, 'The same rating exists already.'),
+      201: json(Receipt, 'The new rating; `supersedes` is the rating it corrects.'),
     },
+    codes: ['contract-unsettled', 'not-a-party', 'not-found', 'rating-score', 'record-merging', 'rejoining'],
   },
   'ignored',
 );
@@ -79,11 +98,15 @@ const list = route('read', {
   method: 'get',
   path: '/ratings',
   tags,
-  summary: 'Ratings, newest first; with `to` those of one user, in the order of their ids',
-  request: { query: z.object({ to: z.string().min(1).max(192).optional(), ...pageQuery }) },
-  responses: {
-    200: json(z.object({ ratings: z.array(RatingRow), cursor: z.string().optional() }), 'One page'),
+  summary: 'List ratings',
+  description: 'Newest first; with `to`, in the order of their IDs.',
+  request: {
+    query: z.object({
+      to: z.string().min(1).max(192).optional().openapi({ description: 'Ratings of this user.' }),
+      ...pageQuery,
+    }),
   },
+  responses: { 200: json(pageOf('ratings', RatingRow), 'A page of ratings.') },
 });
 
 export interface RatingsContext {
@@ -108,7 +131,7 @@ export function ratingRoutes({ self, ratings, leftOut }: RatingsContext) {
       };
       const { rating, changed } = await ratings.submit(request, actorOf(c.get('principal')));
       const row = ratingJson(rating);
-      if (!changed) return c.json({ ...row, message: 'This rating stands already' }, 200);
+      if (!changed) return c.json({ ...row, message: 'The same rating exists already' }, 200);
       const message = row.supersedes === null ? 'Rating submitted' : 'Rating corrected';
       return c.json({ ...row, message }, 201);
     })
@@ -128,7 +151,7 @@ function oneOf<T>(name: string, given: T | undefined, old: T | undefined): T {
   const value = given ?? old;
   if (value === undefined) throw new AgrinetError('fields-invalid', `${name}: required`);
   if (given !== undefined && old !== undefined && given !== old)
-    throw new AgrinetError('fields-invalid', `${name}: given twice, and not the same`);
+    throw new AgrinetError('fields-invalid', `${name}: given twice with different values`);
   return value;
 }
 

@@ -1,5 +1,4 @@
 import { z } from '@hono/zod-openapi';
-import type { JSONValue } from 'hono/utils/types';
 import { scalarsOf } from '../../protocols/market/record-fields.ts';
 import type { Catalogue } from '../../protocols/market/catalogue.ts';
 import { TLS_FINGERPRINT } from '../../protocols/registry/statement.ts';
@@ -7,21 +6,23 @@ import type { PeerId } from '../../protocols/wire/identity.ts';
 import { recordKey } from '../../protocols/wire/ids.ts';
 import { isOperator, registrationKey, seesOf } from '../access.ts';
 import type { RecordReader } from '../context.ts';
-import { nodeTemplate, profileFields } from '../node-template.ts';
+import { nodeTemplate, Profile, profileFields, ProfileUpdate } from '../node-template.ts';
 import type { NodeEntry } from '../ports/registration.ts';
 import { json, jsonInput, route, router } from '../route.ts';
+import { count, text, texts } from '../schemas.ts';
 import { nodeTrust } from '../trust-json.ts';
+import type { ErrorCode } from '../../protocols/error-codes.ts';
+import { PEER_CODES } from '../problem.ts';
 import { type NodeAdminContext, nodeAdminRoutes } from './node-admin.ts';
 import { quotaJson } from './node-quota.ts';
 import { entryJson, nodeJson, NodeRow, NotCompared, Registered } from './node-rows.ts';
 import { isoTime } from '../../protocols/wire/iso-time.ts';
 
 const tags = ['Federation'];
-const value = z.unknown() as z.ZodType<JSONValue | undefined>; // it has been JSON all along
 const email = z
   .string()
   .max(254)
-  .regex(/^[^\s@]{1,64}@[^\s@]{1,189}$/, 'an e-mail address');
+  .regex(/^[^\s@]{1,64}@[^\s@]{1,189}$/, 'must be an e-mail address');
 /** The URL of a node; what may be asked is the guarded fetcher's to say. */
 const nodeUrl = z.string().max(512);
 const region = z.string().max(64);
@@ -30,35 +31,48 @@ const statement = z
   .max(16_384)
   .regex(/^[A-Za-z0-9_-]+$/);
 
+const Identity = z
+  .object({
+    peerId: text('Peer ID.'),
+    name: text('Name; may be empty.'),
+    network: text('Name of the federation’s network.'),
+    schemaVersion: z.number().int().describe('Version of the record schemas.'),
+    multiaddrs: texts('libp2p addresses.'),
+    region: text('Region.'),
+    nodeUrl: text('Public URL; may be empty.'),
+    tlsFingerprint: text('SHA-256 of the TLS certificate, hex; absent without TLS.').optional(),
+    proof: text('With a nonce: a signed envelope of domain `agrinet-identity`, base64url.').optional(),
+  })
+  .openapi('NodeIdentity');
+const HealthRow = z
+  .object({
+    node: text('URL of the node, or its ID if it has none.'),
+    status: z.enum(['ONLINE', 'OFFLINE']),
+    listings: count('Number of its listings on this node.'),
+    transactions: count('Number of its transactions on this node; 0 unless the caller is an operator.'),
+    users: count('Number of its rated users on this node.'),
+    lastSync: z.iso.datetime().nullable().describe('When the last sync ended; null before the first.'),
+    error: text('Why it is offline.').optional(),
+    notCompared: z.array(NotCompared).optional(),
+  })
+  .openapi('FederationHealth');
 const identity = route('open', {
   operationId: 'getNodeIdentity',
   method: 'get',
   path: '/identity',
   tags,
-  summary: 'Who this node is; with a nonce, signed by its key',
+  summary: 'Retrieve the identity of this node; with a nonce, signed by its key',
   request: {
     query: z.object({
       nonce: z
         .string()
         .regex(/^[0-9a-f]{32}$/)
-        .optional(),
+        .optional()
+        .openapi({ description: '16 random bytes, hex; the node signs them.' }),
     }),
   },
   responses: {
-    200: json(
-      z.object({
-        peerId: z.string(),
-        name: z.string(),
-        network: z.string(),
-        schemaVersion: z.number(),
-        multiaddrs: z.array(z.string()),
-        region: z.string(),
-        nodeUrl: z.string(),
-        tlsFingerprint: z.string().optional(),
-        proof: z.string().optional(),
-      }),
-      '`proof`: an envelope of domain `agrinet-identity` in base64url',
-    ),
+    200: json(Identity, 'The identity.'),
   },
 });
 const nodes = route('read', {
@@ -66,8 +80,13 @@ const nodes = route('read', {
   method: 'get',
   path: '/nodes',
   tags,
-  summary: 'Every registered node in the Agrinet node template, with how it is doing',
-  responses: { 200: json(z.object({ nodes: z.array(NodeRow) }), 'The registry, without contact addresses') },
+  summary: 'List registered nodes in the Agrinet node template, with their health',
+  responses: {
+    200: json(
+      z.object({ nodes: z.array(NodeRow) }).openapi('NodeList'),
+      'Registered nodes, without contact details.',
+    ),
+  },
 });
 const status = route(
   'read',
@@ -76,47 +95,44 @@ const status = route(
     method: 'get',
     path: '/status',
     tags,
-    summary: 'What the Agrinet status CLI reads',
+    summary: 'Retrieve the health of the federation, as the Agrinet status CLI shows it',
     responses: {
       200: json(
-        z.object({
-          federationHealth: z.array(
-            z.object({
-              node: z.string(),
-              status: z.enum(['ONLINE', 'OFFLINE']),
-              listings: z.number(),
-              transactions: z.number(),
-              users: z.number(),
-              lastSync: z.string().nullable(),
-              error: z.string().optional(),
-              notCompared: z.array(NotCompared).optional(),
-            }),
-          ),
-        }),
-        'One item for each node',
+        z.object({ federationHealth: z.array(HealthRow) }).openapi('FederationStatus'),
+        'One item per registered node.',
       ),
     },
   },
   'ignored',
 );
-const Profile = z.object({ nodeId: z.string() }).catchall(value).openapi('NodeProfile');
 const readProfile = route('read', {
   operationId: 'getNodeProfile',
   method: 'get',
   path: '/profile',
   tags,
-  summary: 'This node’s own profile in the Agrinet node template',
-  responses: { 200: json(Profile, 'The profile') },
+  summary: 'Retrieve the profile of this node in the Agrinet node template',
+  responses: { 200: json(Profile, 'The profile.') },
 });
 const writeProfile = route('operator', {
   operationId: 'updateNodeProfile',
   method: 'put',
   path: '/profile',
   tags,
-  summary: 'Change this node’s profile; null deletes a field',
-  request: { body: jsonInput(z.record(z.string().max(256), z.unknown())) },
-  responses: { 200: json(Profile, 'The profile as it stands now') },
+  summary: 'Update the profile of this node',
+  description: 'Fields that are not sent stay as they are; null deletes a field.',
+  request: { body: jsonInput(ProfileUpdate) },
+  responses: { 200: json(Profile, 'The updated profile.') },
+  codes: ['record-merging'],
 });
+const REGISTERING: readonly ErrorCode[] = [
+  ...PEER_CODES,
+  'key-used',
+  'node-state',
+  'registration-invalid',
+  'registration-replayed',
+  'registration-self',
+  'registry-full',
+];
 const register = route(
   'register',
   {
@@ -124,35 +140,55 @@ const register = route(
     method: 'post',
     path: '/node/register',
     tags,
-    summary:
-      'Register a node here: signed and proven it is active, with a key alone it waits for the operator',
+    summary: 'Register a node with this one',
+    description:
+      'A signed registration becomes active once the node has proven its identity. An unsigned one stays pending until the operator approves it.',
     request: {
       body: jsonInput(
         z
           .object({
             nodeUrl: nodeUrl.optional(),
             region: region.optional(),
-            contactEmail: email.nullish(),
-            peerId: z.string().max(128).optional(),
-            multiaddrs: z.array(z.string().max(256)).max(16).optional(),
-            time: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
-            nonce: z.string().max(64).optional(),
-            tlsFingerprint: z.string().max(64).regex(TLS_FINGERPRINT).optional(),
-            statement: statement.optional(),
+            contactEmail: email
+              .nullish()
+              .openapi({ description: 'Contact address; only the operator sees it.' }),
+            peerId: z.string().max(128).optional().openapi({ description: 'Must match the statement.' }),
+            multiaddrs: z
+              .array(z.string().max(256))
+              .max(16)
+              .optional()
+              .openapi({ description: 'Must match the statement.' }),
+            time: z
+              .number()
+              .int()
+              .min(0)
+              .max(Number.MAX_SAFE_INTEGER)
+              .optional()
+              .openapi({ description: 'Milliseconds since the Unix epoch. Must match the statement.' }),
+            nonce: z.string().max(64).optional().openapi({ description: 'Must match the statement.' }),
+            tlsFingerprint: z
+              .string()
+              .max(64)
+              .regex(TLS_FINGERPRINT)
+              .optional()
+              .openapi({ description: 'SHA-256 of the TLS certificate, hex. Must match the statement.' }),
+            statement: statement.optional().openapi({ description: 'The signed registration, base64url.' }),
           })
+          .openapi('NodeRegistration')
           .refine((body) => body.statement !== undefined || body.nodeUrl !== undefined, {
-            message: 'nodeUrl: the URL of the node to register',
+            message: 'nodeUrl: required, the URL of the node to register',
           }),
       ),
     },
     responses: {
-      200: json(Registered, 'It was registered already'),
-      201: json(Registered, 'It is active; `statement` is this node’s own registration'),
+      200: json(Registered, 'It is registered already.'),
+      201: json(Registered, 'It is active; `statement` is the registration of this node in return.'),
       202: json(
         Registered,
-        'It is pending until the operator approves it; an unsigned request uses no key up',
+        'It is pending until the operator approves it. An unsigned request does not use up the key.',
       ),
     },
+    codes: REGISTERING,
   },
   'ignored',
 );
@@ -161,13 +197,18 @@ const withdraw = route('open', {
   method: 'post',
   path: '/node/withdraw',
   tags,
-  summary: 'Take a registration back; only its signer can',
-  request: { body: jsonInput(z.object({ statement })) },
-  responses: { 204: { description: 'It is not active any more' } },
+  summary: 'Withdraw a registration; only its signer can',
+  request: {
+    body: jsonInput(
+      z.object({ statement: statement.openapi({ description: 'The signed withdrawal, base64url.' }) }),
+    ),
+  },
+  responses: { 204: { description: 'Withdrawn; the registration is pending.' } },
+  codes: ['node-state', 'node-unknown', 'registration-invalid', 'registration-replayed'],
 });
 
 const BY_HAND =
-  'registered by the hand of this node’s operator, with its own key; give others one each: agrinet keys issue --scopes register';
+  'registered with the operator’s own key; issue one key per node to others: agrinet keys issue --scopes register';
 
 const iso = (ms: number): string | null => (ms === 0 ? null : isoTime(ms));
 
@@ -241,7 +282,7 @@ export function registrationRoutes(node: RegistrationContext) {
         return done.node.status === 'active' ? c.json(answer, 201) : c.json(answer, 202);
       }
       if (!done.created) return c.json(shown, 200);
-      const message = `the operator of this node decides: agrinet nodes approve ${done.node.id}`;
+      const message = `pending approval by the operator of this node: agrinet nodes approve ${done.node.id}`;
       return c.json({ ...shown, message }, 202);
     })
     .openapi(withdraw, async (c) => {

@@ -2,36 +2,45 @@ import { z } from '@hono/zod-openapi';
 import { REJOIN_CAUSES, type RejoinStanding } from '../../protocols/mycelium/rejoin.ts';
 import type { RejoinPort } from '../ports/rejoin.ts';
 import { json, route, router } from '../route.ts';
+import { flag, text, timestamp } from '../schemas.ts';
 import { isoTime } from '../../protocols/wire/iso-time.ts';
 
 const tags = ['Operator'];
 const Standing = z
   .object({
-    /** Steps that take stock, `settle` and the rotation of keys wait. */
-    waiting: z.boolean(),
-    cause: z.enum(REJOIN_CAUSES).optional(),
-    since: z.string().optional(),
-    /** When they go on without an answer; absent when only answers or the operator end the wait. */
-    until: z.string().optional(),
-    nodes: z.array(z.object({ nodeId: z.string(), answered: z.boolean() })),
+    waiting: flag(
+      'Whether the recovery fence is up: this node makes no new commitments until its peers have returned its lost entries.',
+    ),
+    cause: z.enum(REJOIN_CAUSES).optional().openapi({ description: 'Why entries were lost.' }),
+    since: timestamp('When the loss was noticed.').optional(),
+    until: timestamp(
+      'When the fence lifts without further answers; absent if only answers or the operator can lift it.',
+    ).optional(),
+    nodes: z.array(
+      z
+        .object({ nodeId: text('Peer ID.'), answered: flag('Whether it has answered.') })
+        .openapi('RecoveryPeer'),
+    ),
   })
-  .openapi('Rejoin');
+  .openapi('RecoveryFence');
 
 const show = route('operator', {
   operationId: 'getRecoveryFence',
   method: 'get',
   path: '/',
   tags,
-  summary: 'Whether promises wait for other nodes to give back what this one has lost, and who has answered',
-  responses: { 200: json(Standing, 'How it stands') },
+  summary: 'Retrieve the state of the recovery fence',
+  description:
+    'After data loss, this node first recovers its own entries from its peers. Until they have answered, it makes no commitments that depend on lost entries.',
+  responses: { 200: json(Standing, 'The recovery fence.') },
 });
 const force = route('operator', {
   operationId: 'liftRecoveryFence',
   method: 'post',
   path: '/force',
   tags,
-  summary: 'Let promises go on without the nodes that have not answered',
-  responses: { 200: json(Standing, 'How it stands now') },
+  summary: 'Lift the recovery fence without waiting for the remaining peers',
+  responses: { 200: json(Standing, 'The recovery fence.') },
 });
 
 /** `/rejoin`. */

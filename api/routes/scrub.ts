@@ -5,23 +5,28 @@ import type { ApiContext } from '../context.ts';
 import type { ScrubPass } from '../ports/scrub.ts';
 import { NDJSON, progressLines } from '../progress-lines.ts';
 import { json, media, route, router } from '../route.ts';
+import { count, flag, timestamp } from '../schemas.ts';
 
 const tags = ['Operator'];
 
-const Pass = z.object({
-  startedAt: z.string(),
-  endedAt: z.string().nullable(),
-  rows: z.number(),
-  /** Rows that differed from the feeds, by table; made anew but for `beyond`. */
-  wrong: z.record(z.string(), z.number()),
-  beyond: z.number(),
-});
+const Pass = z
+  .object({
+    startedAt: timestamp('When it started.'),
+    endedAt: z.iso.datetime().nullable().describe('When it ended; null while it is running.'),
+    rows: count('Number of rows compared.'),
+    wrong: z
+      .record(z.string(), z.number().int())
+      .openapi({ description: 'Number of rows that differed from the feeds, by table.' }),
+    beyond: count('Number of those that could not be repaired.'),
+  })
+  .openapi('ScrubPass');
+const PassOrNull = z.union([Pass, z.null()]);
 const Standing = z
   .object({
-    running: z.boolean(),
-    phase: z.string().nullable(),
-    current: Pass.nullable(),
-    last: Pass.nullable(),
+    running: flag('Whether a scrub is running.'),
+    phase: z.string().nullable().describe('Phase of the running scrub.'),
+    current: PassOrNull.openapi({ description: 'The running scrub.' }),
+    last: PassOrNull.openapi({ description: 'The last completed scrub.' }),
   })
   .openapi('Scrub');
 
@@ -30,17 +35,20 @@ const show = route('operator', {
   method: 'get',
   path: '/',
   tags,
-  summary: 'How far the comparison of stored rows with the feeds is, and what the last one found',
-  responses: { 200: json(Standing, 'How it stands') },
+  summary: 'Retrieve the progress of the running scrub and the result of the last one',
+  responses: { 200: json(Standing, 'The scrub.') },
 });
 const run = route('operator', {
   operationId: 'runScrub',
   method: 'post',
   path: '/',
   tags,
-  summary: 'Compare all stored rows with the feeds now, and make anew what differs',
+  summary: 'Run a scrub: compare the database with the feeds and repair differences',
   responses: {
-    200: media('Lines {done, total}; the last has `finished` and what was found, or `error`', NDJSON),
+    200: media(
+      'Progress as NDJSON: `{done, total}` per line. The last line has `finished` and the result, or `error`.',
+      NDJSON,
+    ),
   },
 });
 

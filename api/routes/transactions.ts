@@ -3,7 +3,7 @@ import { TransactionJson, transactionJson } from '../contract-json.ts';
 import type { ContractsPort, ContractView } from '../ports/contracts.ts';
 import type { RatingsPort } from '../ports/trust.ts';
 import { json, route, router } from '../route.ts';
-import { pageQuery } from '../schemas.ts';
+import { pageOf, pageQuery } from '../schemas.ts';
 import { actorOf } from './contracts.ts';
 import { nextOf, placeOf } from '../paging.ts';
 import { Shown } from '../left-out.ts';
@@ -16,15 +16,11 @@ const list = route(
     operationId: 'listTransactions',
     method: 'get',
     path: '/',
-    tags: ['Market'],
-    summary: 'Contracts from accepted on, in the old shape: the caller’s own; an operator sees all',
+    tags: ['Contracts'],
+    summary: 'List accepted contracts in the format of the old back end',
+    description: 'The caller’s own; operators see all contracts of this node.',
     request: { query: z.object(pageQuery) },
-    responses: {
-      200: json(
-        z.object({ transactions: z.array(TransactionJson), cursor: z.string().optional() }),
-        'One page',
-      ),
-    },
+    responses: { 200: json(pageOf('transactions', TransactionJson), 'A page of transactions.') },
   },
   'ignored',
 );

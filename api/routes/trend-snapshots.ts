@@ -9,103 +9,105 @@ import type { ApiContext } from '../context.ts';
 import { keyOf } from '../records.ts';
 import { nextOf, placeOf } from '../paging.ts';
 import { json, route, router } from '../route.ts';
-import { idParam, textQuery, wholeNumber } from '../schemas.ts';
+import {
+  count,
+  filterQuery,
+  flag,
+  idParam,
+  pageOf,
+  pageQuery,
+  text,
+  texts,
+  timestamp,
+  wholeNumber,
+} from '../schemas.ts';
 import { isoTime, LAST_TIME } from '../../protocols/wire/iso-time.ts';
 import { Shown } from '../left-out.ts';
 
-const tags = ['Market'];
+const tags = ['Trends'];
 const head = {
-  trendId: z.string(),
-  owner: z.string(),
-  region: z.string(),
-  asOf: z.string().nullable(),
-  inputs: z.string().openapi({ description: 'Digest of the prices it was made from' }),
-  publishedAt: z.iso.datetime(),
+  trendId: text('`<owner>.<local id>`.'),
+  owner: text('Peer ID of the publisher.'),
+  region: text('Region covered; `global` for all.'),
+  asOf: z.string().nullable().describe('Newest day covered, `YYYY-MM-DD`; null without prices.'),
+  inputs: text('SHA-256 of the input prices, hex.'),
+  publishedAt: timestamp('When it was published.'),
 };
-const Head = z.object(head).openapi('TrendSnapshotHead');
+const Head = z.object(head).openapi('TrendSnapshotSummary');
+const Snapshot = z
+  .object({ ...head, body: text('The report as canonical JSON (RFC 8785), exactly as signed.') })
+  .openapi('TrendSnapshot');
+const Publication = z
+  .object({
+    trendId: z.string().nullable().describe('ID of the current snapshot; null if there is none.'),
+    published: flag('Whether a new snapshot was published.'),
+    reason: z
+      .enum(['no-prices', 'unchanged', 'not-due'])
+      .optional()
+      .openapi({ description: 'Why none was published.' }),
+  })
+  .openapi('TrendPublication');
+const OwnerInputs = z
+  .object({
+    owner: text('Peer ID of the owner of the prices.'),
+    named: count('Number of prices the snapshot is based on.'),
+    held: count('Number of those on this node.'),
+    state: z.enum(['lacking', 'differs']),
+  })
+  .openapi('TrendInputDifference');
+const Verification = z
+  .object({
+    ...head,
+    verdict: z.enum(['verified', 'differs', 'other-inputs', 'malformed']),
+    detail: text('Explanation of the verdict.'),
+    differs: texts('Fields that differ.'),
+    owners: z.array(OwnerInputs).openapi({ description: 'Owners whose prices differ.' }),
+    lacking: count('Number of input prices missing on this node.'),
+    beyond: count('Number of prices on this node that the snapshot does not include.'),
+  })
+  .openapi('TrendVerification');
 
 const publish = route('operator', {
   operationId: 'publishTrendSnapshot',
   method: 'post',
   path: '/',
   tags,
-  summary: 'Publish what trends this node sees now, unless nothing has changed since the last time',
-  responses: {
-    200: json(
-      z.object({ trendId: z.string().nullable(), published: z.boolean(), reason: z.string().optional() }),
-      'The snapshot that stands, and whether it is new',
-    ),
-  },
+  summary: 'Publish a trend snapshot if the trends have changed since the last one',
+  responses: { 200: json(Publication, 'The current snapshot, and whether it is new.') },
 });
 const list = route('read', {
   operationId: 'listTrendSnapshots',
   method: 'get',
   path: '/',
   tags,
-  summary: 'Published trend snapshots of this node and others, newest first',
+  summary: 'List published trend snapshots of all nodes, newest first',
+  description: 'With `owner`, a page may be short or even empty and still have a `cursor`.',
   request: {
     query: z.object({
-      owner: textQuery,
-      limit: wholeNumber(1, 100).default(20),
-      cursor: z.string().max(2048).optional(),
+      owner: filterQuery('Peer ID of the publisher.'),
+      limit: wholeNumber(1, 100).default(20).openapi({ description: 'Maximum number of items per page.' }),
+      cursor: pageQuery.cursor,
     }),
   },
-  responses: {
-    200: json(
-      z.object({ snapshots: z.array(Head), cursor: z.string().optional() }),
-      'One page; with `owner` it may be short, or empty, and still have a cursor',
-    ),
-  },
+  responses: { 200: json(pageOf('snapshots', Head), 'A page of snapshots.') },
 });
 const read = route('read', {
   operationId: 'getTrendSnapshot',
   method: 'get',
   path: '/{id}',
   tags,
-  summary: 'One snapshot',
+  summary: 'Retrieve a trend snapshot',
   request: { params: idParam },
-  responses: {
-    200: json(
-      z
-        .object({
-          ...head,
-          body: z.string().openapi({ description: 'Canonical JSON, to the byte as it was signed' }),
-        })
-        .openapi('TrendSnapshot'),
-      'The snapshot',
-    ),
-  },
+  responses: { 200: json(Snapshot, 'The snapshot.') },
 });
 const verify = route('write', {
   operationId: 'verifyTrendSnapshot',
   method: 'get',
   path: '/{id}/verify',
   tags,
-  summary: 'Make a snapshot again from the prices held here and compare',
+  summary: 'Verify a trend snapshot by recomputing it from the prices on this node',
   request: { params: idParam },
-  responses: {
-    200: json(
-      z
-        .object({
-          ...head,
-          verdict: z.enum(['verified', 'differs', 'other-inputs', 'malformed']),
-          detail: z.string(),
-          differs: z.array(z.string()),
-          owners: z.array(
-            z.object({
-              owner: z.string(),
-              named: z.number().int(),
-              held: z.number().int(),
-              state: z.enum(['lacking', 'differs']),
-            }),
-          ),
-          lacking: z.number().int(),
-          beyond: z.number().int(),
-        })
-        .openapi('TrendVerdict'),
-      'What was found',
-    ),
-  },
+  responses: { 200: json(Verification, 'The result.') },
 });
 
 /** Snapshots looked at for one page of one owner's. */

@@ -3,46 +3,68 @@ import { trendSummary } from '../../protocols/market/trends.ts';
 import { isOperator } from '../access.ts';
 import type { ApiContext } from '../context.ts';
 import { json, route, router } from '../route.ts';
-import { textQuery, wholeNumber } from '../schemas.ts';
+import { count, filterQuery, number, text, texts, wholeNumber } from '../schemas.ts';
 import { createTrendFigures, insights, topRated } from '../trend-figures.ts';
 import { type TrendReports, windowOf } from '../trend-reports.ts';
 import { snapshotRoutes } from './trend-snapshots.ts';
 
-const tags = ['Market'];
-const Period = z.object({ period: z.string(), median: z.number() });
+const tags = ['Trends'];
+const Period = z
+  .object({
+    period: text('Month `YYYY-MM`, or the Monday of the week, `YYYY-MM-DD`.'),
+    median: number('Median price, in `currency` per `unit`.'),
+  })
+  .openapi('TrendPeriod');
 const Signal = z
   .object({
-    commodity: z.string(),
-    changePct: z.number(),
-    confidence: z.number(),
+    commodity: text('Name of the commodity.'),
+    changePct: number('Change of the median price, in percent.'),
+    confidence: number('Confidence, 0 to 1.'),
     cadence: z.enum(['week', 'month']),
     from: Period,
     to: Period,
-    unit: z.string(),
-    currency: z.string(),
-    priceType: z.string(),
-    sampleSize: z.number().int(),
-    coverage: z.number(),
-    excluded: z.number().int(),
-    asOf: z.string(),
-    inputs: z.string(),
+    unit: text('Unit of measure.'),
+    currency: text('ISO 4217 currency code.'),
+    priceType: text('Kind of price, such as `Retail`.'),
+    sampleSize: count('Number of markets compared.'),
+    coverage: number('Share of the markets with prices in both periods, 0 to 1.'),
+    excluded: count('Number of outliers excluded.'),
+    asOf: text('Newest day covered, `YYYY-MM-DD`.'),
+    inputs: text('SHA-256 of the input prices, hex.'),
   })
   .openapi('TrendSignal');
 const Trends = z
   .object({
-    summary: z.string(),
-    topSignals: z.array(Signal),
+    summary: text('Summary of the price movements.'),
+    topSignals: z.array(Signal).openapi({ description: 'Strongest signals first.' }),
     generatedBy: z.literal('aiTrendHelper'),
-    region: z.string(),
-    asOf: z.string().nullable(),
-    prices: z.number().int(),
-    leftOut: z
-      .number()
-      .int()
-      .openapi({ description: 'Oldest prices not looked at, on a node that holds very many' }),
-    inputs: z.string(),
+    region: text('Region covered; `global` for all.'),
+    asOf: z.string().nullable().describe('Newest day covered, `YYYY-MM-DD`; null without prices.'),
+    prices: count('Number of prices considered.'),
+    leftOut: count('Number of oldest prices not considered because there are too many.'),
+    inputs: text('SHA-256 of the input prices, hex.'),
   })
   .openapi('Trends');
+const Producer = z
+  .object({
+    id: text('Producer, `user@peer-id`.'),
+    role: z.literal('producer'),
+    region: text('Region of the producer’s node.'),
+    reputationScore: number('LBTAS score, -1 to 4.'),
+    counterparties: count('Number of nodes whose ratings count.'),
+  })
+  .openapi('RatedProducer');
+const LocationCount = z
+  .object({ location: text('Location.'), count: count('Number of listings.') })
+  .openapi('LocationCount');
+const DayCount = z
+  .object({ date: text('Day, `YYYY-MM-DD`.'), count: count('Number of listings created.') })
+  .openapi('DayCount');
+const PingResponse = z
+  .object({ sellerId: text('Seller, `user@peer-id`.'), avgDays: number('Average number of days.') })
+  .openapi('PingResponse');
+const Insights = z.object({ insights: texts('Insights; may be empty.') }).openapi('MarketInsights');
+const region = filterQuery('Region; all regions by default.');
 
 /** Signals shown; the strongest come first. */
 const TOP = 10;
@@ -56,18 +78,18 @@ const trends = route(
     method: 'get',
     path: '/',
     tags,
-    summary: 'How prices have moved, from what this node holds; `global` is all regions',
+    summary: 'Retrieve price trends computed from the prices on this node',
     request: {
       query: z.object({
-        region: textQuery,
-        commodity: textQuery,
+        region,
+        commodity: filterQuery('Name of the commodity.'),
         window: z.string().max(8).default('1').openapi({
           description:
-            'How far back the newest period is compared: `3` (weeks or months, as the data have them), `2w`, `3m`, `1y`',
+            'How far back to compare the latest period: `3` (periods), `2w` (weeks), `3m` (months) or `1y` (years).',
         }),
       }),
     },
-    responses: { 200: json(Trends, 'The strongest signals first; none when too little is held') },
+    responses: { 200: json(Trends, 'Price trends; no signals if there is too little data.') },
   },
   'ignored',
 );
@@ -78,24 +100,15 @@ const top = route(
     method: 'get',
     path: '/top-rated',
     tags,
-    summary: 'Producers by score, the best first; nobody whose score is unknown',
+    summary: 'List producers by score, highest first',
+    description: 'Producers without a score are not listed.',
     request: {
-      query: z.object({ limit: wholeNumber(1, 100).default(5), region: textQuery }),
+      query: z.object({
+        limit: wholeNumber(1, 100).default(5).openapi({ description: 'Maximum number of producers.' }),
+        region,
+      }),
     },
-    responses: {
-      200: json(
-        z.array(
-          z.object({
-            id: z.string(),
-            role: z.literal('producer'),
-            region: z.string(),
-            reputationScore: z.number(),
-            counterparties: z.number().int(),
-          }),
-        ),
-        'Producers',
-      ),
-    },
+    responses: { 200: json(z.array(Producer), 'Producers.') },
   },
   'ignored',
 );
@@ -106,10 +119,8 @@ const volume = route(
     method: 'get',
     path: '/market-volume',
     tags,
-    summary: 'Listings by location, the most first',
-    responses: {
-      200: json(z.array(z.object({ location: z.string(), count: z.number().int() })), 'Locations'),
-    },
+    summary: 'Count listings by location, highest count first',
+    responses: { 200: json(z.array(LocationCount), 'Locations.') },
   },
   'ignored',
 );
@@ -120,8 +131,8 @@ const byDay = route(
     method: 'get',
     path: '/listing-trends',
     tags,
-    summary: 'Listings by the day they were made on, the last thousand days',
-    responses: { 200: json(z.array(z.object({ date: z.string(), count: z.number().int() })), 'Days') },
+    summary: 'Count listings created per day over the last thousand days',
+    responses: { 200: json(z.array(DayCount), 'Days, oldest first.') },
   },
   'ignored',
 );
@@ -132,12 +143,10 @@ const response = route(
     method: 'get',
     path: '/ping-response',
     tags,
-    summary: 'Mean days between a seller’s signs of life on its transactions, the quickest first',
+    summary: 'Average days between a seller’s progress reports, fastest first',
     description:
-      'From acceptance to the first ping, and from each ping to the next. Contracts and their news are their parties’: told to the operator only, to others an empty list.',
-    responses: {
-      200: json(z.array(z.object({ sellerId: z.string(), avgDays: z.number() })), 'Sellers'),
-    },
+      'Measured from acceptance to the first report, and from each report to the next. Contracts are private, so only operators get data; everybody else gets an empty list.',
+    responses: { 200: json(z.array(PingResponse), 'Sellers.') },
   },
   'ignored',
 );
@@ -148,11 +157,9 @@ const insight = route(
     method: 'get',
     path: '/ai/insight',
     tags,
-    summary: 'Sentences by rule: many or few listings, the best three producers, delayed transactions',
-    request: { query: z.object({ region: textQuery }) },
-    responses: {
-      200: json(z.object({ insights: z.array(z.string()) }), 'Sentences; none when nothing stands out'),
-    },
+    summary: 'Retrieve rule-based insights: listing volume, top producers, delayed transactions',
+    request: { query: z.object({ region }) },
+    responses: { 200: json(Insights, 'Insights.') },
   },
   'ignored',
 );

@@ -5,11 +5,14 @@ import { trustText } from '../../protocols/market/trust.ts';
 import { parsePeerId, type PeerId } from '../../protocols/wire/identity.ts';
 import type { TrustPort } from '../ports/trust.ts';
 import { json, jsonOrMedia, route, router } from '../route.ts';
+import { count, number, text, texts } from '../schemas.ts';
 import { ReliabilityJson, reliabilityJson } from '../trust-json.ts';
 
-const tags = ['Market'];
+const tags = ['Ratings'];
 const params = z.object({
-  id: z.string().min(1).max(256).openapi({ description: 'user@peer-id; a user of this node; or a peer id' }),
+  id: z.string().min(1).max(256).openapi({
+    description: '`user@peer-id`, a user of this node, or a peer ID.',
+  }),
 });
 export const TRUST_LIMITS = {
   /** Characters of `roots`: 150 peer ids, and what the head of a request can carry beside all else. */
@@ -17,56 +20,67 @@ export const TRUST_LIMITS = {
 } as const;
 const rootsQuery = z.string().max(TRUST_LIMITS.rootsCharacters).optional().openapi({
   description:
-    'Up to 150 peer ids, comma-separated, whose ratings count; default: this node and its active registrations',
+    'Comma-separated peer IDs, up to 150, of the nodes whose ratings count. Default: this node and its active registrations.',
 });
 const Trust = z
   .object({
-    subject: z.string(),
+    subject: text('Rated user, `user@peer-id`, or peer ID of the rated node.'),
     score: z
       .number()
+      .min(-1)
+      .max(4)
       .nullable()
-      .openapi({ description: 'LBTAS points, -1 to 4; null: unknown, no rating counts' }),
-    microPoints: z.number().int().nullable(),
-    counterparties: z.number().int().openapi({ description: 'Nodes whose ratings count' }),
-    roots: z.array(z.string()),
-    reliability: ReliabilityJson.openapi({
-      description: 'Of its node, as this node met it; no part of the score',
-    }),
+      .describe('LBTAS score, -1 to 4; null while no rating counts.'),
+    microPoints: z.number().int().nullable().describe('Score in millionths of a point.'),
+    counterparties: count('Number of nodes whose ratings count.'),
+    roots: texts('Peer IDs of the nodes that the score was computed from.'),
+    reliability: ReliabilityJson,
   })
-  .openapi('Trust');
+  .openapi('TrustScore');
+const integer = (description: string) => z.number().int().describe(description);
+const ProofInput = z
+  .object({
+    id: text('Key of the rating.'),
+    from: text('Rater.'),
+    to: text('Rated user.'),
+    score: z.number().nullable().describe('LBTAS score; null if the rating is malformed.'),
+    contract: text('Key of the contract.'),
+    supersedes: z.string().nullable().describe('Key of the rating that it corrects.'),
+    problem: z.string().nullable().describe('Why the rating is invalid.'),
+    verdict: text('`counted`, or why it is not.'),
+    by: z.string().nullable().describe('Key of the rating that replaces it.'),
+  })
+  .openapi('TrustProofInput');
+const ProofRater = z
+  .object({
+    rater: text('Rater, `user@peer-id`.'),
+    sum: number('Sum of the scores.'),
+    ratings: count('Number of ratings.'),
+    mean: integer('`floor(scale * sum / ratings)`.'),
+  })
+  .openapi('TrustProofRater');
+const ProofNode = z
+  .object({
+    node: text('Peer ID of the raters’ node.'),
+    mean: integer('Floored mean of its raters.'),
+    raters: z.array(ProofRater),
+  })
+  .openapi('TrustProofNode');
 const Proof = z
   .object({
     v: z.literal(1),
-    subject: z.string(),
-    score: z.number().int().nullable(),
-    counterparties: z.number().int(),
-    scale: z.number().int(),
-    prior: z.object({ score: z.number().int(), weight: z.number().int() }),
-    roots: z.array(z.string()),
-    inputs: z.array(
-      z.object({
-        id: z.string(),
-        from: z.string(),
-        to: z.string(),
-        score: z.number().nullable(),
-        contract: z.string(),
-        supersedes: z.string().nullable(),
-        problem: z.string().nullable(),
-        verdict: z.string(),
-        by: z.string().nullable(),
-      }),
-    ),
-    nodes: z.array(
-      z.object({
-        node: z.string(),
-        mean: z.number().int(),
-        raters: z.array(
-          z.object({ rater: z.string(), sum: z.number(), ratings: z.number().int(), mean: z.number().int() }),
-        ),
-      }),
-    ),
-    sum: z.number().int(),
-    divisor: z.number().int(),
+    subject: text('Rated user or node.'),
+    score: z.number().int().nullable().describe('`floor(sum / divisor)`, in units of 1 / `scale` points.'),
+    counterparties: count('Number of nodes whose ratings count.'),
+    scale: integer('Units per point.'),
+    prior: z
+      .object({ score: integer('Prior score, in points.'), weight: integer('Its weight, in ratings.') })
+      .openapi({ description: 'Bayesian prior.' }),
+    roots: texts('Peer IDs of the nodes that the score was computed from.'),
+    inputs: z.array(ProofInput),
+    nodes: z.array(ProofNode),
+    sum: integer('Weighted sum.'),
+    divisor: integer('Sum of the weights.'),
   })
   .openapi('TrustProof');
 
@@ -75,20 +89,19 @@ const score = route('read', {
   method: 'get',
   path: '/{id}',
   tags,
-  summary: 'The LBTAS score of a user or node, and beside it how its node does as a peer',
+  summary: 'Retrieve the trust score of a user or node',
   request: { params, query: z.object({ roots: rootsQuery }) },
-  responses: { 200: json(Trust, 'The score as seen from the roots') },
+  responses: { 200: json(Trust, 'The score as seen from the roots.') },
 });
 const proof = route('read', {
   operationId: 'getTrustProof',
   method: 'get',
   path: '/{id}/proof',
   tags,
-  summary: 'All that the score comes from: with equal facts and roots the same bytes on every node',
-  description:
-    'Canonical JSON (RFC 8785). Each input names the rating fact; the mean of a rater is floor(scale * sum / ratings), of a node the floored mean of its raters, the score floor(sum / divisor).',
+  summary: 'Retrieve the reproducible proof of a trust score',
+  description: 'Canonical JSON (RFC 8785): the same ratings and roots give the same bytes on every node.',
   request: { params, query: z.object({ roots: rootsQuery }) },
-  responses: { 200: jsonOrMedia(Proof, 'The proof') },
+  responses: { 200: jsonOrMedia(Proof, 'The proof.') },
 });
 
 export interface TrustContext {
@@ -136,6 +149,6 @@ function rootsOf(text: string | undefined): PeerId[] | undefined {
   const roots = names.filter((name) => name !== '').map(parsePeerId);
   const known = roots.filter((root) => root !== undefined);
   if (known.length !== roots.length)
-    throw new AgrinetError('query-invalid', 'roots: peer ids, comma-separated');
+    throw new AgrinetError('query-invalid', 'roots: must be comma-separated peer IDs');
   return known;
 }

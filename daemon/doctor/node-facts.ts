@@ -157,14 +157,11 @@ export async function quarantineFacts(
   { identity, store }: ExaminedNode,
   rows: readonly ListedVerdict[],
 ): Promise<OnlineFacts['quarantine']> {
-  const groups = Map.groupBy(
-    rows,
-    ({ verdict }) => `${verdict.state} ${'code' in verdict ? verdict.code : ''}`,
-  );
+  const groups = Map.groupBy(rows, ({ verdict }) => `${verdict.state} ${verdict.code}`);
   const found: OnlineFacts['quarantine'][number][] = [];
   for (const listed of groups.values()) {
     const verdict = listed[0]?.verdict;
-    if (verdict === undefined || verdict.state === 'applied') continue;
+    if (verdict === undefined) continue;
     // The first of each feed is the oldest of that feed.
     const firsts = new Map(
       listed.toReversed().map(({ ref }) => [`${ref.author}|${ref.channel}|${ref.epoch}`, ref]),

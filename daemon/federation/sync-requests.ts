@@ -1,3 +1,4 @@
+import type { Job } from '../../api/ports/jobs.ts';
 import type { ExchangePort } from '../../api/ports/exchange.ts';
 import type { SyncSource } from '../../api/ports/sync-target.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
@@ -12,7 +13,7 @@ export interface SyncRequestsParts {
   readonly addJob: (
     data: { readonly source: string; readonly force: boolean },
     key: string,
-  ) => Promise<{ readonly id: string; readonly state: string }>;
+  ) => Promise<Pick<Job, 'id' | 'state'>>;
   /** Makes anew what the entries of an author stand for. */
   readonly scrubAuthor: (author: PeerId) => Promise<void>;
   /** Looks at a source's whole frontier again at the next sync. */
@@ -33,7 +34,7 @@ export class SyncRequests implements Pick<ExchangePort, 'pull' | 'syncAll'> {
     this.#parts = parts;
   }
 
-  async pull(sourceUrl: string, force: boolean): Promise<{ readonly id: string; readonly state: string }> {
+  async pull(sourceUrl: string, force: boolean): Promise<Pick<Job, 'id' | 'state'>> {
     const source = this.#sourceOf(sourceUrl);
     if (force) await this.#rebuildFrom(source);
     return this.#parts.addJob({ source: source.id, force }, source.id);

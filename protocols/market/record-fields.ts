@@ -37,11 +37,14 @@ export function viewJson(view: RecordState['view']): Record<string, Json> {
   return json;
 }
 
-function listOf(text: string): Json {
-  if (!text.startsWith('[')) return text;
+/** A list of texts, whoever wrote it: what is no list is its one item, what is no text its JSON. */
+function listOf(text: string): string[] {
+  if (text === '') return [];
+  if (!text.startsWith('[')) return [text];
   try {
-    return JSON.parse(text) as Json; // what JSON.parse returns is JSON
+    const items = JSON.parse(text) as Json[]; // what JSON.parse returns is JSON, and it began like a list
+    return items.map((item) => (typeof item === 'string' ? item : JSON.stringify(item)));
   } catch {
-    return text; // written by somebody who meant text that begins with a bracket
+    return [text]; // written by somebody who meant text that begins with a bracket
   }
 }
