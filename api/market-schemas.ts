@@ -94,6 +94,14 @@ export const Price = z
   })
   .openapi('Price');
 
+/** When delivery is due. */
+export const DeliveryWindow = z
+  .object({
+    start: text('First day of delivery, ISO 8601.').optional(),
+    end: text('Last day of delivery, ISO 8601.').optional(),
+  })
+  .openapi('DeliveryWindow', { description: 'When delivery is due.' });
+
 /** A contract’s document; whatever has been agreed is in `Contract`. */
 export const contractFields = {
   contractId: text('Same as `id`.'),
@@ -109,13 +117,7 @@ export const contractFields = {
   dateNeeded: text('Date needed; set by clients of the old back end.').optional(),
   pingRate: text('How often progress is to be reported.').optional(),
   notes: text('Notes.').optional(),
-  deliveryWindow: z
-    .object({
-      start: text('First day of delivery, ISO 8601.').optional(),
-      end: text('Last day of delivery, ISO 8601.').optional(),
-    })
-    .optional()
-    .openapi({ description: 'When delivery is due.' }),
+  deliveryWindow: DeliveryWindow.optional(),
   terms: texts('Clauses of the contract.'),
   ...record,
 };

@@ -28,25 +28,29 @@ const DEFAULTS: Readonly<Record<string, JSONValue>> = {
 const list = z.array(JsonValue);
 /** The nested parts of the Agrinet node template. */
 export const profileParts = {
-  production: z.object({ capabilities: list }),
-  services: z.object({
-    educational: list,
-    socialMedia: list,
-    extension: list,
-    financial: z.object({ marketListings: list, grants: list }),
-    marketing: z.object({ onNetwork: list, socialMediaSyndication: list }),
-    messaging: z.object({ enabled: z.boolean(), levesonRatings: list }),
-  }),
-  reputation: z.object({
-    leveson: number('LBTAS score computed by this node; 0 while no rating counts.'),
-  }),
+  production: z.object({ capabilities: list }).openapi('NodeProduction'),
+  services: z
+    .object({
+      educational: list,
+      socialMedia: list,
+      extension: list,
+      financial: z.object({ marketListings: list, grants: list }).openapi('NodeFinancialServices'),
+      marketing: z.object({ onNetwork: list, socialMediaSyndication: list }).openapi('NodeMarketingServices'),
+      messaging: z.object({ enabled: z.boolean(), levesonRatings: list }).openapi('NodeMessagingServices'),
+    })
+    .openapi('NodeServices'),
+  reputation: z
+    .object({ leveson: number('LBTAS score computed by this node; 0 while no rating counts.') })
+    .openapi('NodeReputation'),
   interoperability: list,
-  support: z.object({
-    compostingGrazing: list,
-    environmentalServices: list,
-    labor: list,
-    collectiveManagement: list,
-  }),
+  support: z
+    .object({
+      compostingGrazing: list,
+      environmentalServices: list,
+      labor: list,
+      collectiveManagement: list,
+    })
+    .openapi('NodeSupport'),
 };
 /** A profile in the Agrinet node template. */
 export const Profile = z

@@ -2,19 +2,28 @@ import type { OpenAPIHono } from '@hono/zod-openapi';
 import { z } from '@hono/zod-openapi';
 import type { ApiEnv } from './access.ts';
 import { json, route } from './route.ts';
+import { JsonValue, text } from './schemas.ts';
 
-const description = `Federation daemon of Agrinet. Keys go in \`x-api-key\`, tokens in \`Authorization: Bearer\`.
-\`x-access\` says who may call a route: \`open\`, or who holds that scope (\`read\` needs no key unless PUBLIC_READS=off; an operator holds every scope).
-Every refusal has the shape of \`Error\`. Ids of records are \`<owner>.<local id>\`; a bare local id means this node's.
-A record that cannot be read or shown is left out of lists, and a \`Warning\` names it. Lists order by signed times, none later than five minutes after a record came here.`;
+const description = `API of an Agrinet federation node. Send an API key in the \`x-api-key\` header or a token in \`Authorization: Bearer\`.
+\`x-access\` names the scope that an operation requires: \`open\` requires none, \`known\` any key or token, and \`read\` no key unless the node sets PUBLIC_READS=off. An operator key has every scope.
+Errors are \`Problem\` objects; each operation lists the error codes it can return. Record IDs are \`<owner>.<local id>\`; a local ID alone refers to this node.
+Lists omit records that cannot be read and name them in a \`Warning\` header. They are sorted by signed timestamps, which are never accepted more than five minutes ahead of the arrival of a record.`;
 
 const document = route('open', {
   operationId: 'getOpenApiDocument',
   method: 'get',
   path: '/openapi.json',
   tags: ['Node'],
-  summary: 'This description',
-  responses: { 200: json(z.looseObject({ openapi: z.string() }), 'OpenAPI 3.1') },
+  summary: 'Retrieve the OpenAPI document of this API',
+  responses: {
+    200: json(
+      z
+        .object({ openapi: text('Version of OpenAPI.') })
+        .catchall(JsonValue)
+        .openapi('OpenApiDocument'),
+      'The OpenAPI 3.1 document.',
+    ),
+  },
 });
 
 /** Serves what the routes of this app have declared. Call it when all of them are there. */

@@ -17,17 +17,12 @@ import type { NoteLeftOut } from '../ports/left-out.ts';
 
 const tags = ['Contracts'];
 const described = contractFields;
-const day = { type: 'string', maxLength: 32 } as const;
 const beside = {
   deliveryWindow: z
-    .looseObject({})
+    .record(z.string(), z.unknown())
     .nullable()
     .optional()
-    .openapi({
-      type: 'object',
-      properties: { start: day, end: day },
-      description: 'When delivery is due; ISO 8601 dates or times.',
-    }),
+    .openapi({ type: 'object', allOf: [{ $ref: '#/components/schemas/DeliveryWindow' }] }),
   terms: z
     .union([z.array(z.unknown()).max(64), z.record(z.string().max(64), z.unknown())])
     .optional()
@@ -109,7 +104,7 @@ const created = (path: '/' | '/createContract', operationId: string, summary: st
         'Parties on other nodes are named `user@peer-id`. With only one party named, the contract is a public open request.',
       request: { body: createBody },
       responses: { 201: json(Contract, 'The new contract.') },
-      codes: STEPPING,
+      codes: ['not-found', ...STEPPING],
     },
     'ignored',
   );

@@ -110,6 +110,7 @@ const enqueue = route('worker', {
     ),
   },
   responses: { 202: json(JobBody, 'The job.') },
+  codes: ['jobs-full', 'source-unknown'],
 });
 const claim = route('worker', {
   operationId: 'claimJob',

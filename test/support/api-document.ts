@@ -4,6 +4,11 @@ import type { JsonSchema } from './schema-values.ts';
 export interface Media {
   readonly schema?: JsonSchema;
 }
+/** An answer by its status; `x-error-codes` are the codes of a refusal. */
+export interface Answer {
+  readonly content?: Readonly<Record<string, Media>>;
+  readonly 'x-error-codes'?: readonly string[];
+}
 /** What a route has declared. */
 export interface Operation {
   readonly operationId: string;
@@ -17,7 +22,7 @@ export interface Operation {
     readonly schema?: JsonSchema;
   }[];
   readonly requestBody?: { readonly content?: Readonly<Record<string, Media>> };
-  readonly responses: Readonly<Record<string, { readonly content?: Readonly<Record<string, Media>> }>>;
+  readonly responses: Readonly<Record<string, Answer>>;
 }
 /** As much of the API's own OpenAPI document as tests read. */
 export interface ApiDocument {
