@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi';
-import { number, ScalarOrNull, text, texts, timestamp } from './schemas.ts';
+import { JsonValue, number, ScalarOrNull, text, texts, timestamp } from './schemas.ts';
 
 /** Why writes made at the same time are not merged yet; until then the fields are those of before. */
 export const Unmerged = z.enum(['in-progress', 'deadline', 'failed']).openapi('Unmerged', {
@@ -118,7 +118,7 @@ export const contractFields = {
   pingRate: text('How often progress is to be reported.').optional(),
   notes: text('Notes.').optional(),
   deliveryWindow: DeliveryWindow.optional(),
-  terms: texts('Clauses of the contract.'),
+  terms: z.array(JsonValue).openapi({ description: 'Clauses of the contract, usually texts.' }),
   ...record,
 };
 

@@ -16,6 +16,7 @@ import {
   type RecordKey,
 } from '../protocols/wire/ids.ts';
 import type { ListQuery } from './context.ts';
+import { jsonOf } from './json-text.ts';
 import type { Price } from './market-schemas.ts';
 import { isoTime } from '../protocols/wire/iso-time.ts';
 
@@ -66,6 +67,11 @@ export function priceJson(state: RecordState) {
   return Object.assign(json, { priceId: json.id }) as z.output<typeof Price>; // the collection requires what it has
 }
 
+/** A clause as its client gave it: what is no text is kept as JSON. */
+function clauseJson(text: Scalar): JSONValue {
+  return typeof text === 'string' && /^[[{]/.test(text) ? jsonOf(text) : text;
+}
+
 /** The document of a contract: the dotted fields that its delivery window and its clauses are kept in as `deliveryWindow` and `terms`. */
 export function contractRecordJson(state: RecordState) {
   const { view } = state;
@@ -79,7 +85,7 @@ export function contractRecordJson(state: RecordState) {
   return Object.assign(json, {
     contractId: json.id,
     ...(Object.keys(window).length === 0 ? {} : { deliveryWindow: window }),
-    terms: clausesOf(view).map(({ text }) => String(text)),
+    terms: clausesOf(view).map(({ text }) => clauseJson(text)),
   });
 }
 

@@ -9,19 +9,19 @@ const anything = z.union([
   z.array(z.unknown()),
   z.record(z.string(), z.unknown()),
 ]) as z.ZodType as z.ZodType<JSONValue>; // it has been JSON all along
-const SELF = { $ref: '#/components/schemas/JsonValue' };
+const PLAIN = [
+  { type: 'string' as const },
+  { type: 'number' as const },
+  { type: 'boolean' as const },
+  { type: 'null' as const },
+  { type: 'object' as const, additionalProperties: { $ref: '#/components/schemas/JsonValue' } },
+];
 
 /** JSON that the API passes on as it is. */
 export const JsonValue = anything.openapi('JsonValue', {
   description: 'Any JSON value.',
-  anyOf: [
-    { type: 'string' },
-    { type: 'number' },
-    { type: 'boolean' },
-    { type: 'null' },
-    { type: 'array', items: SELF },
-    { type: 'object', additionalProperties: SELF },
-  ],
+  // Generators follow a schema into its own objects, but not all of them into its own lists: a list in a list is told of, and no more.
+  anyOf: [...PLAIN, { type: 'array', items: { anyOf: [...PLAIN, { type: 'array', items: {} }] } }],
 });
 export const JsonObject = z.record(z.string(), JsonValue).openapi('JsonObject');
 /** The value of one field of a record. */

@@ -83,8 +83,16 @@ const exported = route(
           .openapi({ description: '`self` exports only records of this node.' }),
       }),
       headers: z.object({
-        accept: z.string().max(1024).optional(),
-        'if-none-match': z.string().max(1024).optional(),
+        accept: z
+          .string()
+          .max(1024)
+          .optional()
+          .openapi({ description: '`application/x-ndjson` for NDJSON.' }),
+        'if-none-match': z
+          .string()
+          .max(1024)
+          .optional()
+          .openapi({ description: '`ETag` of an earlier export.' }),
       }),
     },
     responses: {

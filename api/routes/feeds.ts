@@ -31,8 +31,8 @@ const headers = z.object({
   [REQUEST_HEADER]: z.string().max(REQUEST_LIMITS.headerCharacters).optional().openapi({
     description: 'A request signed by a registered node; see protocols/README.md.',
   }),
-  'if-none-match': z.string().max(256).optional(),
-  accept: z.string().max(1024).optional(),
+  'if-none-match': z.string().max(256).optional().openapi({ description: '`ETag` of an earlier response.' }),
+  accept: z.string().max(1024).optional().openapi({ description: 'Media type to answer with.' }),
 });
 const signed = 'With `PUBLIC_READS=off`, requires a key or a request signed by a registered node. ';
 const codes = ['forbidden', 'request-unsigned', 'unauthorized'] as const;

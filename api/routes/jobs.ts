@@ -49,8 +49,21 @@ const JobHealth = z
 /** What a worker tells: few and small, since every one is kept. */
 const told = z
   .record(z.string().max(64), z.union([z.string().max(2048), z.number(), z.boolean(), z.null()]))
-  .refine((fields) => Object.keys(fields).length <= 32, 'at most 32 fields');
-const attempt = z.string().min(1).max(64);
+  .refine((fields) => Object.keys(fields).length <= 32, 'must have at most 32 fields')
+  .openapi('JobReport', {
+    type: 'object',
+    additionalProperties: { $ref: '#/components/schemas/ScalarOrNull' },
+    description: 'Up to 32 fields.',
+  });
+const attempt = z.string().min(1).max(64).openapi({ description: '`attempt` of the claim.' });
+const ClaimedJob = z
+  .object({
+    job: JobBody,
+    attempt: text('Token of this attempt; required by all further requests.'),
+    leaseMs: count('Time in milliseconds within which progress must be reported.'),
+  })
+  .openapi('ClaimedJob');
+const OVER = ['attempt-over'] as const;
 
 const list = route('operator', {
   operationId: 'listJobs',
@@ -100,12 +113,19 @@ const enqueue = route('worker', {
   method: 'post',
   path: '/',
   tags,
-  summary: 'Queue a sync with a registered node; one that waits or runs already is returned',
+  summary: 'Queue a sync with a registered node',
+  description: 'If one is queued or running already, it is returned.',
   request: {
     body: jsonInput(
       z.object({
         name: z.literal('federation-sync'),
-        data: z.object({ source: z.string().min(1).max(2048) }),
+        data: z.object({
+          source: z
+            .string()
+            .min(1)
+            .max(2048)
+            .openapi({ description: 'Node ID or URL of a registered node.' }),
+        }),
       }),
     ),
   },
@@ -117,62 +137,64 @@ const claim = route('worker', {
   method: 'post',
   path: '/{id}/claim',
   tags,
-  summary: 'Take a job: one live attempt at a time',
+  summary: 'Claim a job for a worker',
   request: { params: idParam },
   responses: {
-    200: json(
-      z.object({ job: JobBody, attempt: z.string(), leaseMs: z.number().int() }),
-      'The job is this caller’s as long as it reports progress within `leaseMs`',
-    ),
+    200: json(ClaimedJob, 'The claimed job. Other workers cannot claim it while this one reports progress.'),
   },
+  codes: ['job-claimed', 'job-ended', 'job-not-due'],
 });
 const progress = route('worker', {
   operationId: 'reportJobProgress',
   method: 'post',
   path: '/{id}/progress',
   tags,
-  summary: 'A sign of life, with news when there are some',
+  summary: 'Extend the lease of a job, optionally with progress',
   request: { params: idParam, body: jsonInput(z.object({ attempt, progress: told.optional() })) },
-  responses: { 204: { description: 'Noted' } },
+  responses: { 204: { description: 'The lease was extended.' } },
+  codes: OVER,
 });
 const complete = route('worker', {
   operationId: 'completeJob',
   method: 'post',
   path: '/{id}/complete',
   tags,
-  summary: 'End a job; the same report again gets the same answer',
+  summary: 'Complete a job; repeating the request returns the same result',
   request: { params: idParam, body: jsonInput(z.object({ attempt, result: told })) },
-  responses: { 200: json(JobBody, 'The job, completed') },
+  responses: { 200: json(JobBody, 'The completed job.') },
+  codes: OVER,
 });
 const fail = route('worker', {
   operationId: 'failJob',
   method: 'post',
   path: '/{id}/fail',
   tags,
-  summary: 'End an attempt that failed; the job is tried again later, or dead',
+  summary: 'Report a failed attempt; the job is retried later or is dead',
   request: {
     params: idParam,
     body: jsonInput(
       z.object({
         attempt,
         error: z.object({
-          code: z.string().min(1).max(64),
-          message: z.string().max(1024),
-          final: z.boolean().optional(),
+          code: z.string().min(1).max(64).openapi({ description: 'Error code.' }),
+          message: z.string().max(1024).openapi({ description: 'What went wrong.' }),
+          final: z.boolean().optional().openapi({ description: 'Whether retrying is pointless.' }),
         }),
       }),
     ),
   },
-  responses: { 200: json(JobBody, 'The job as it stands now') },
+  responses: { 200: json(JobBody, 'The updated job.') },
+  codes: OVER,
 });
 const release = route('worker', {
   operationId: 'releaseJob',
   method: 'post',
   path: '/{id}/release',
   tags,
-  summary: 'Give a job back undone; the attempt does not count',
+  summary: 'Release a claimed job without counting the attempt',
   request: { params: idParam, body: jsonInput(z.object({ attempt })) },
-  responses: { 204: { description: 'It waits again' } },
+  responses: { 204: { description: 'The job is waiting again.' } },
+  codes: OVER,
 });
 
 /** A phone number leaves the node for Twilio only. */

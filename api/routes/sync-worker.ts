@@ -12,8 +12,10 @@ import { isChannel } from '../../protocols/wire/ids.ts';
 import type { ApiContext } from '../context.ts';
 import type { ExchangePort } from '../ports/exchange.ts';
 import type { AskedSource, SignedRequest, WorkerOutcome } from '../ports/sync-target.ts';
+import { PEER_CODES } from '../problem.ts';
 import { bodyChunks } from '../raw-body.ts';
 import { json, jsonInput, rawInput, route, router } from '../route.ts';
+import { count, text } from '../schemas.ts';
 
 /**
  * What `agrinet worker` asks of the daemon: what to fetch from a registered node, and what becomes of what it got. It has no key of the
@@ -26,25 +28,30 @@ const tags = ['Workers'];
 const id = z
   .string()
   .max(2048)
-  .refine(isNodeId, 'the peer id of a node, or legacy: and the origin of an old one');
-const feedQuery = { author: z.string().max(128), channel: z.string().max(256) };
+  .refine(isNodeId, 'must be a peer ID or legacy:<origin>')
+  .openapi({ description: 'Peer ID or `legacy:<origin>` of a registered node.' });
+const feedQuery = {
+  author: z.string().max(128).openapi({ description: 'Peer ID of the author.' }),
+  channel: z.string().max(256).openapi({ description: '`public`, or the key of a private record.' }),
+};
 
 const planQuery = z
   .object({
     source: id,
     frontier: z.literal('true').optional().openapi({
-      description: 'Answers with the source, and with a signed request for its frontier',
+      description: 'Returns the source and a signed request for its frontier.',
     }),
     author: feedQuery.author.optional(),
     channel: feedQuery.channel.optional().openapi({
-      description: 'With author: answers with a signed request for what is missing here of this feed',
+      description: 'With `author`: returns a signed request for the entries missing from this feed.',
     }),
     from: z
       .string()
       .regex(/^[0-9a-f]{16}$/)
       .optional()
       .openapi({
-        description: '`next` of the answer before, for a feed of more epochs than one request names',
+        description:
+          '`next` of the previous response, for a feed with more epochs than fit into one request.',
       }),
   })
   .refine(
@@ -52,87 +59,101 @@ const planQuery = z
       (author === undefined) === (channel === undefined) &&
       (frontier === undefined || author === undefined) &&
       (from === undefined || author !== undefined),
-    'frontier, or author and channel, or neither and a frontier as the body',
+    'send frontier, or author and channel, or a frontier in the body',
   );
-const Source = z.object({
-  kind: z.enum(['agrinetd', 'legacy']),
-  id: z.string(),
-  url: z.string(),
-  tlsFingerprint: z.string().optional(),
-  etag: z.string().optional(),
-  key: z.string().optional(),
-});
-const Signed = z.object({
-  method: z.enum(['GET', 'POST']),
-  path: z.string().openapi({ description: 'Path and query behind the URL of the source' }),
-  header: z.string().openapi({ description: 'The value of x-agrinet-request' }),
-  body: z.string().optional().openapi({ description: 'The range request to post, base64url' }),
-});
+const Source = z
+  .object({
+    kind: z.enum(['agrinetd', 'legacy']),
+    id: text('Peer ID or `legacy:<origin>`.'),
+    url: text('URL.'),
+    tlsFingerprint: text('SHA-256 of its TLS certificate, hex; empty without TLS.').optional(),
+    etag: text('`ETag` of the last response.').optional(),
+    key: text('API key for an old back end.').optional(),
+  })
+  .openapi('SyncSource');
+const Signed = z
+  .object({
+    method: z.enum(['GET', 'POST']),
+    path: text('Path and query, relative to the URL of the source.'),
+    header: text('Value of the `x-agrinet-request` header.'),
+    body: text('The range request to post, base64url.').optional(),
+  })
+  .openapi('SignedRequest');
+const Feed = z
+  .object({
+    author: text('Peer ID of the author.'),
+    channel: text('`public`, or the key of a private record.'),
+  })
+  .openapi('FeedReference');
+const Plan = z
+  .object({
+    source: z
+      .union([Source, z.null()])
+      .optional()
+      .openapi({ description: 'Null if it is not an active registered node with an address.' }),
+    feeds: z.array(Feed).optional().openapi({ description: 'Feeds with missing entries.' }),
+    request: Signed.optional(),
+    next: text('Pass it as `from` to get the next request for the same feed.').optional(),
+  })
+  .openapi('SyncPlan');
 const plan = route('worker', {
   method: 'post',
   path: '/plan',
   operationId: 'planSync',
   tags,
-  summary: 'What to ask a registered node for next, as signed requests for its feeds',
+  summary: 'Plan the next step of a sync with a registered node',
   description:
-    'With frontier=true: the source and a request for its frontier. With that frontier as the body: the feeds of which something is missing here. With author and channel: a request for one of them, made now.',
+    'With `frontier=true`, returns the source and a signed request for its frontier; with that frontier as the body, the feeds with missing entries; with `author` and `channel`, a signed request for one of them.',
   request: {
     query: planQuery,
     body: {
-      ...rawInput(FRONTIER_SEQUENCE, 'The pages of a frontier, as GET /federation/feeds gives them'),
+      ...rawInput(FRONTIER_SEQUENCE, 'A frontier as returned by `GET /federation/feeds`.'),
       required: false,
     },
   },
   responses: {
-    200: json(
-      z.object({
-        source: Source.nullable().optional().openapi({
-          description: 'Null when it is not an active registered node with an address',
-        }),
-        feeds: z.array(z.object({ author: z.string(), channel: z.string() })).optional(),
-        request: Signed.optional(),
-        next: z.string().optional(),
-      }),
-      'As asked',
-    ),
+    200: json(Plan, 'The next step.'),
   },
+  codes: ['source-unknown'],
 });
+const SubmittedEntries = z
+  .object({
+    accepted: count('Number of entries accepted.'),
+    known: count('Number of entries that were here already.'),
+    ignored: count('Number of entries ignored.'),
+    reasons: z
+      .record(z.string(), z.number().int())
+      .openapi({ description: 'Number of ignored entries by error code.' }),
+  })
+  .openapi('SubmittedEntries');
 const entries = route('worker', {
   method: 'post',
   path: '/entries',
   operationId: 'submitEntries',
   tags,
-  summary: 'Signed entries that a worker has fetched',
+  summary: 'Submit signed entries that a worker has fetched',
   request: {
     query: z.object({ source: id, ...feedQuery }),
-    body: rawInput(ITEM_SEQUENCE, 'Range items, as GET /federation/feeds/{author} gives them'),
+    body: rawInput(ITEM_SEQUENCE, 'Entries as returned by `GET /federation/feeds/{author}`.'),
   },
   responses: {
-    200: json(
-      z.object({
-        accepted: z.number().int(),
-        known: z.number().int(),
-        ignored: z.number().int(),
-        reasons: z.record(z.string(), z.number().int()),
-      }),
-      'What became of them',
-    ),
+    200: json(SubmittedEntries, 'What was accepted.'),
   },
+  codes: ['not-asked-for', 'peer-sent-invalid', 'source-unknown'],
 });
-const count = z.number().int().min(0);
 /** Spelled out nowhere in the document: there are hundreds, and each version has its own. */
 const errorCode = z
   .string()
   .max(64)
-  .refine(isErrorCode, 'not a code of this version')
-  .openapi({ description: 'A code of `protocols/error-codes.ts`; its sentence is written here' });
+  .refine(isErrorCode, 'must be a known error code')
+  .openapi({ description: 'Error code; see protocols/error-codes.ts.' });
 const Outcome = z.object({
-  received: count,
-  receivedPrivate: count.optional(),
-  imported: count,
-  unchanged: count,
-  refused: count,
-  bytes: count,
+  received: count('Number of entries received.'),
+  receivedPrivate: count('Number of those in private channels.').optional(),
+  imported: count('Number of items imported.'),
+  unchanged: count('Number of items that were already up to date.'),
+  refused: count('Number of items rejected.'),
+  bytes: count('Number of bytes received.'),
   lastHash: z
     .string()
     .regex(/^[0-9a-f]{64}$/)
@@ -145,28 +166,31 @@ const synced = route('worker', {
   path: '/synced',
   operationId: 'reportSync',
   tags,
-  summary: 'Note how a sync ended, or that the source shows another certificate',
+  summary: 'Report the outcome of a sync, or a changed certificate of the source',
   description:
-    'Nothing that is told here is held against the source. A changed certificate counts when the node key of the source vouches for it.',
+    'Reports do not affect the reputation of the source. A changed certificate is accepted once the node key of the source confirms it.',
   request: {
     body: jsonInput(
-      z.union([
-        z.object({ source: id, outcome: Outcome }),
-        z.object({ source: id, certificate: z.literal('changed') }),
-      ]),
+      z
+        .union([
+          z.object({ source: id, outcome: Outcome }),
+          z.object({ source: id, certificate: z.literal('changed') }),
+        ])
+        .openapi('SyncReport'),
     ),
   },
   responses: {
     200: json(
-      z.object({
-        noted: z.literal(true),
-        tlsFingerprint: z.string().optional().openapi({
-          description: 'Of the certificate now in force, when it was told to have changed',
-        }),
-      }),
-      'Noted',
+      z
+        .object({
+          noted: z.literal(true),
+          tlsFingerprint: text('SHA-256 of the certificate now in force, hex, if it has changed.').optional(),
+        })
+        .openapi('SyncReportReceipt'),
+      'Recorded.',
     ),
   },
+  codes: [...PEER_CODES, 'source-unknown'],
 });
 
 export function syncWorkerRoutes({

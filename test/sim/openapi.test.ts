@@ -96,7 +96,7 @@ describe('the OpenAPI document', () => {
       for (const [name, schema] of named) wrong.push(...emptyIn(schema, `${operationId} ${name}`));
     }
     for (const [name, schema] of Object.entries(document.components.schemas))
-      wrong.push(...emptyIn(schema, name));
+      if (name !== 'JsonValue') wrong.push(...emptyIn(schema, name));
     expect(wrong).toEqual([]);
   });
 

@@ -25,7 +25,7 @@ function closed(schema: JsonSchema, part = false): JsonSchema {
     ...(schema.oneOf && { oneOf: schema.oneOf.map((each) => closed(each)) }),
     ...(schema.allOf && { allOf: schema.allOf.map((each) => closed(each, true)) }),
   };
-  return part ? mapped : { ...mapped, unevaluatedProperties: false };
+  return part || Object.keys(schema).length === 0 ? mapped : { ...mapped, unevaluatedProperties: false };
 }
 
 /** Holds answers against what the document says of them, each field of them. */

@@ -87,7 +87,7 @@ describe('a record whose row is damaged', () => {
     for (let i = 0; i < 2; i++)
       expect((await get('/listings?type=offer')).headers.get('warning')).toContain(bad['listings']);
     expect((await get('/listings?type=offer&oldName=1')).headers.get('warning')).toMatch(
-      /left out: .*oldName|oldName.*left out: /,
+      /omitted: .*oldName|oldName.*omitted: /,
     );
   });
 
