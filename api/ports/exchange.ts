@@ -1,5 +1,5 @@
 import type { JobState } from './jobs.ts';
-import type { Json } from '../../protocols/wire/json.ts';
+import type { LegacyRow } from '../../protocols/market/legacy.ts';
 import type { RangeRequest } from '../../protocols/mycelium/range.ts';
 import type { Coverage } from '../../protocols/digest/coverage.ts';
 import type { FrontierGroup } from '../../protocols/mycelium/frontier-page.ts';
@@ -24,13 +24,9 @@ export interface ChangeReader {
 }
 
 /** An item of an old node, as kept. */
-export interface LegacyItem {
+export interface LegacyItem extends Pick<LegacyRow, 'id' | 'updatedAt' | 'item'> {
   readonly source: string;
   readonly collection: string;
-  readonly id: string;
-  /** Milliseconds since 1970. */
-  readonly updatedAt: number;
-  readonly item: Readonly<Record<string, Json>>;
 }
 
 export interface LegacyReader {

@@ -42,14 +42,13 @@ export interface ScrubParts {
 }
 
 /** Compares stored rows with the feeds, in both directions, while the node runs, and makes anew what differs. */
-export interface Scrub {
+export interface Scrub extends Pick<ScrubPort, 'standing'> {
   start(): void;
   stop(): Promise<void>;
   /** A whole pass now, without pauses but between other work. */
   run(onProgress?: (done: number, total: number) => void): Promise<ScrubPass>;
   /** Everything that one author's entries have made. */
   author(author: PeerId): Promise<void>;
-  standing(): ReturnType<ScrubPort['standing']>;
   /** Rows that were wrong since this process began, by table. */
   counts(): ReadonlyMap<string, number>;
 }
