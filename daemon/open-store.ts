@@ -8,7 +8,7 @@ import { fullKey } from '../storage/keyspace.ts';
 import { noteFound } from '../storage/rejoin-note.ts';
 import { Store } from '../storage/store.ts';
 import { countUsage, isCounted } from '../storage/usage-count.ts';
-import { verifiedJson, jsonWithChecksum } from '../storage/values.ts';
+import { putJson, verifiedJson } from '../storage/values.ts';
 import type { createAlarms } from './alarms.ts';
 import type { Logger } from './logger.ts';
 import { rebuildDamaged, wasRebuilding } from './rebuild.ts';
@@ -76,5 +76,5 @@ async function schemaDiffers(db: Database): Promise<boolean> {
 
 async function stampSchema(db: Database): Promise<void> {
   if ((await db.level.get(SCHEMA)) !== undefined && !(await schemaDiffers(db))) return;
-  await db.batch([{ type: 'put', key: SCHEMA, value: jsonWithChecksum(SCHEMA, SCHEMA_VERSION) }], true);
+  await db.batch([putJson(SCHEMA, SCHEMA_VERSION)], true);
 }

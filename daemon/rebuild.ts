@@ -10,7 +10,7 @@ import { isCorruption } from '../storage/storage-error.ts';
 import { Store } from '../storage/store.ts';
 import { COUNTED_KEY, countedRow } from '../storage/usage-count.ts';
 import { usageRow } from '../storage/usage.ts';
-import { verifyChecksum, jsonWithChecksum } from '../storage/values.ts';
+import { putJson, verifyChecksum } from '../storage/values.ts';
 import { checkDerived, KEPT, type Problem } from './check-derived.ts';
 import { type Survey, surveyFeeds } from './feed-survey.ts';
 import { rederive } from './rederive.ts';
@@ -95,7 +95,7 @@ async function rebuildAndCheck(...args: Parameters<typeof rebuildStore>): Return
   const wrong: Problem[] = [];
   await checkDerived(db, wrong, false);
   if (wrong.length > 0) {
-    await db.batch([{ type: 'put', key: REBUILDING, value: jsonWithChecksum(REBUILDING, true) }], true);
+    await db.batch([putJson(REBUILDING, true)], true);
     throw beyondRepair(db, new AgrinetError('database-damaged', JSON.stringify(wrong.slice(0, 5))));
   }
   await forgetPasses(db);
@@ -111,10 +111,7 @@ export async function rebuildStore(
   merges: Merges,
   onProgress: (done: number, total: number) => void,
 ): Promise<{ store: Store; entries: number; records: number; problems: Problem[] }> {
-  await db.batch(
-    [{ type: 'put', key: REBUILDING, value: jsonWithChecksum(REBUILDING, true) }, newGeneration(db.env)],
-    true,
-  );
+  await db.batch([putJson(REBUILDING, true), newGeneration(db.env)], true);
   const survey = await surveyFeeds(db, () => undefined);
   for (const name of [...DERIVED, ...COUNTED]) await clear(db, name);
   await dropDamaged(db, survey.problems);
@@ -133,7 +130,7 @@ async function writeFeeds(db: Database, { feeds, bytes, unusable, problems }: Su
   for await (const key of db.level.keys(range('feeds'))) if (!found.has(key)) rows.push({ type: 'del', key });
   for (const feed of feeds) {
     const key = fullKey('feeds', numberKey(feed.no));
-    rows.push({ type: 'put', key, value: jsonWithChecksum(key, feed) });
+    rows.push(putJson(key, feed));
     rows.push(usageRow(feed.no, { bytes: bytes.get(feed.no) ?? 0, pending: 0, pendingBytes: 0 }));
   }
   // With what is taken out goes that it was: cut off behind this, the next rebuild finds nothing wrong any more.

@@ -3,7 +3,7 @@ import { encodeEntryRow } from './entry-row.ts';
 import { type BatchOp, fullKey, range } from './keyspace.ts';
 import { type Level, REBUILDING } from './level.ts';
 import type { Migration } from './migrations.ts';
-import { verifiedJson, verifyChecksum, jsonWithChecksum } from './values.ts';
+import { putJson, verifiedJson, verifyChecksum } from './values.ts';
 
 /** The last entry that has its arrival; stands while the migration is under way. */
 const DONE = fullKey('meta', 'arrivals');
@@ -37,16 +37,12 @@ export const ARRIVALS: Migration = {
       ops = [];
       size = 0;
     }
-    return [
-      ...ops,
-      { type: 'del', key: DONE },
-      { type: 'put', key: REBUILDING, value: jsonWithChecksum(REBUILDING, true) },
-    ];
+    return [...ops, { type: 'del', key: DONE }, putJson(REBUILDING, true)];
   },
 };
 
 async function write(level: Level, ops: readonly BatchOp[], last: string): Promise<void> {
-  await level.batch([...ops, { type: 'put', key: DONE, value: jsonWithChecksum(DONE, last) }], {
+  await level.batch([...ops, putJson(DONE, last)], {
     sync: true,
   });
 }

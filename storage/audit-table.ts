@@ -2,7 +2,7 @@ import type { AuditHead, AuditLine } from '../protocols/audit/chain.ts';
 import { NO_LINES } from '../protocols/audit/chain.ts';
 import type { Database } from './database.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
-import { verifiedJson, jsonWithChecksum } from './values.ts';
+import { putJson, verifiedJson } from './values.ts';
 
 /** The end of the log and where it begins, beside the lines: a cut tail shows. */
 const HEAD = fullKey('meta', 'audit head');
@@ -45,10 +45,9 @@ export function auditTable(db: Database): AuditTable {
       const last = lines.at(-1);
       if (last === undefined) return;
       const ops: BatchOp[] = lines.map((line) => {
-        const key = lineKey(line.no);
-        return { type: 'put', key, value: jsonWithChecksum(key, line) };
+        return putJson(lineKey(line.no), line);
       });
-      ops.push({ type: 'put', key: HEAD, value: jsonWithChecksum(HEAD, { no: last.no, hash: last.hash }) });
+      ops.push(putJson(HEAD, { no: last.no, hash: last.hash }));
       await db.batch(ops, false);
     },
     async *read(from) {
@@ -60,7 +59,7 @@ export function auditTable(db: Database): AuditTable {
       for await (const [key, value] of db.level.iterator(bounds)) yield lineOf(key, value);
     },
     async drop(to) {
-      const ops: BatchOp[] = [{ type: 'put', key: BASE, value: jsonWithChecksum(BASE, to) }];
+      const ops: BatchOp[] = [putJson(BASE, to)];
       for await (const key of db.level.keys({ gte: range('audit').gte, lte: lineKey(to.no) }))
         ops.push({ type: 'del', key });
       await db.batch(ops, true);

@@ -6,7 +6,7 @@ import type { RecordKey } from '../protocols/wire/ids.ts';
 import type { Database } from './database.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
 import type { Reader } from './reader.ts';
-import { verifiedJson, jsonWithChecksum } from './values.ts';
+import { putJson, verifiedJson } from './values.ts';
 
 const GENERATION = fullKey('meta', 'generation');
 const CHUNK = 128;
@@ -14,7 +14,7 @@ const CHUNK = 128;
 /** Begins another generation: for the batch that begins a rebuild, because that numbers all changes anew. */
 export function newGeneration(env: Pick<Env, 'bytes'>): BatchOp {
   const name = Buffer.from(env.bytes(8)).toString('hex');
-  return { type: 'put', key: GENERATION, value: jsonWithChecksum(GENERATION, name) };
+  return putJson(GENERATION, name);
 }
 
 /** Begins a generation where there is none, or a damaged one: at the start, so that no export has to write. Throws `disk-full`, `storage-failed`. */

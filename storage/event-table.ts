@@ -2,7 +2,7 @@ import type { Json } from '../protocols/wire/json.ts';
 import type { Database } from './database.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
 import type { Level } from './level.ts';
-import { verifiedJson, jsonWithChecksum } from './values.ts';
+import { putJson, verifiedJson } from './values.ts';
 
 /** An event as kept. `time` in milliseconds since 1970. */
 export interface EventRow {
@@ -66,13 +66,11 @@ export async function openEventTable(db: Database, name: EventTableName = 'event
   return {
     reservedTo,
     kept,
-    reserve: (to) =>
-      db.batch([{ type: 'put', key: reservation, value: jsonWithChecksum(reservation, to) }], true),
+    reserve: (to) => db.batch([putJson(reservation, to)], true),
     write(events, prune) {
       const ops: BatchOp[] = [];
       for (const event of events) {
-        const key = eventKey(event.id);
-        ops.push({ type: 'put', key, value: jsonWithChecksum(key, event) });
+        ops.push(putJson(eventKey(event.id), event));
       }
       for (let id = prune?.from ?? 0; id < (prune?.to ?? 0); id++)
         ops.push({ type: 'del', key: eventKey(id) });
@@ -101,8 +99,7 @@ export async function skippedEventNumbers(level: Level): Promise<BatchOp[]> {
   const skipped: BatchOp[] = [];
   for (const key of Object.values(RESERVED)) {
     const value = await level.get(key);
-    if (value !== undefined)
-      skipped.push({ type: 'put', key, value: jsonWithChecksum(key, reservedIn(key, value, 0) + WIDE_STEP) });
+    if (value !== undefined) skipped.push(putJson(key, reservedIn(key, value, 0) + WIDE_STEP));
   }
   return skipped;
 }

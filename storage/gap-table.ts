@@ -1,7 +1,7 @@
 import type { Gap } from '../protocols/feed/gap.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
 import type { Level } from './level.ts';
-import { verifiedJson, jsonWithChecksum } from './values.ts';
+import { putJson, verifiedJson } from './values.ts';
 
 /** Digits of a feed number; with those of a sequence behind it, it is the key of an entry that is kept. */
 const NO_DIGITS = 8;
@@ -74,10 +74,10 @@ export function gapRows({ no, kept, ...row }: Gap, before: Gap | undefined): Bat
   const key = gapKey(no);
   const gone = [...(before?.kept.keys() ?? [])].filter((seq) => !kept.has(seq));
   return [
-    { type: 'put', key, value: jsonWithChecksum(key, row satisfies GapRow) },
+    putJson(key, row satisfies GapRow),
     ...[...kept].map(([seq, indexes]): BatchOp => {
       const at = keptKey(no, seq);
-      return { type: 'put', key: at, value: jsonWithChecksum(at, [...indexes]) };
+      return putJson(at, [...indexes]);
     }),
     ...gone.map((seq): BatchOp => ({ type: 'del', key: keptKey(no, seq) })),
   ];
@@ -94,5 +94,5 @@ export function closingRows({ no, kept }: Gap): BatchOp[] {
 /** Notes who is being forgotten, or that nobody is. */
 export function sweepingRow(node: string | undefined): BatchOp {
   if (node === undefined) return { type: 'del', key: SWEEPING };
-  return { type: 'put', key: SWEEPING, value: jsonWithChecksum(SWEEPING, node) };
+  return putJson(SWEEPING, node);
 }

@@ -1,6 +1,6 @@
 import type { Database } from './database.ts';
-import { type BatchOp, fullKey, range } from './keyspace.ts';
-import { verifiedJson, jsonWithChecksum } from './values.ts';
+import { type BatchOp, fullKey } from './keyspace.ts';
+import { putJson, readRows } from './values.ts';
 
 /** Rows of jobs, each whole. The caller keeps them all in memory; this is what a restart finds. */
 export interface JobTable<Row extends { readonly id: string }> {
@@ -35,21 +35,10 @@ export function openJobTable<Row extends { readonly id: string }>(db: Database):
   }
 
   return {
-    async load(onDamaged) {
-      const rows: Row[] = [];
-      for await (const [key, value] of db.level.iterator(range('jobs'))) {
-        try {
-          rows.push(verifiedJson<Row>(key, value));
-        } catch {
-          onDamaged(key);
-        }
-      }
-      return rows;
-    },
+    load: (onDamaged) => readRows<Row>(db, 'jobs', onDamaged),
     save(rows, removed, sync) {
       for (const row of rows) {
-        const key = fullKey('jobs', row.id);
-        waiting.push({ type: 'put', key, value: jsonWithChecksum(key, row) });
+        waiting.push(putJson(fullKey('jobs', row.id), row));
       }
       for (const id of removed) waiting.push({ type: 'del', key: fullKey('jobs', id) });
       waitingSync ||= sync;

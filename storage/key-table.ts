@@ -1,6 +1,6 @@
 import type { Database } from './database.ts';
-import { type BatchOp, fullKey, range } from './keyspace.ts';
-import { verifiedJson, jsonWithChecksum } from './values.ts';
+import { type BatchOp, fullKey } from './keyspace.ts';
+import { putJson, readRows } from './values.ts';
 
 /** An API key as it is kept: its keyed hash, never the key. Times in milliseconds since 1970. */
 export interface StoredKey {
@@ -35,22 +35,11 @@ export interface KeyTable {
 /** A damaged row is named and left out: that key is then refused, and the others go on. */
 export function keyTable(db: Database, onDamaged: (key: string) => void): KeyTable {
   return {
-    async load() {
-      const found: StoredKey[] = [];
-      for await (const [key, value] of db.level.iterator(range('apiKeys'))) {
-        try {
-          found.push(verifiedJson<StoredKey>(key, value));
-        } catch {
-          onDamaged(key);
-        }
-      }
-      return found;
-    },
+    load: () => readRows<StoredKey>(db, 'apiKeys', onDamaged),
     async write(put, del, { sync }) {
       const ops: BatchOp[] = del.map((id) => ({ type: 'del', key: fullKey('apiKeys', id) }));
       for (const row of put) {
-        const key = fullKey('apiKeys', row.id);
-        ops.push({ type: 'put', key, value: jsonWithChecksum(key, row) });
+        ops.push(putJson(fullKey('apiKeys', row.id), row));
       }
       await db.batch(ops, sync);
     },

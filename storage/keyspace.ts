@@ -75,9 +75,13 @@ const BY_PREFIX: ReadonlyMap<string, SublevelName> = new Map(
 );
 
 /** A batch operation over the whole database. */
-export type BatchOp =
-  | { readonly type: 'put'; readonly key: string; readonly value: Uint8Array }
-  | { readonly type: 'del'; readonly key: string };
+export type BatchOp = PutOp | { readonly type: 'del'; readonly key: string };
+
+export interface PutOp {
+  readonly type: 'put';
+  readonly key: string;
+  readonly value: Uint8Array;
+}
 
 /** The full key in the database. `!` and `"` bound a sublevel's range. */
 export function fullKey(name: SublevelName, key: string): string {

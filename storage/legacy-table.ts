@@ -1,7 +1,7 @@
 import { judgeLegacy, type LegacyRow } from '../protocols/market/legacy.ts';
 import type { Database } from './database.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
-import { verifiedJson, jsonWithChecksum } from './values.ts';
+import { putJson, verifiedJson } from './values.ts';
 
 /** Which of a source's parts is the one that is read. */
 interface Head {
@@ -102,22 +102,17 @@ export class LegacyTable {
           if (verdict === 'imported') {
             if (!known.has(key)) counts[row.collection] = (counts[row.collection] ?? 0) + 1;
             known.set(key, row);
-            ops.push({ type: 'put', key, value: jsonWithChecksum(key, row) });
+            ops.push(putJson(key, row));
           }
           return verdict;
         });
-        if (ops.length > 0 && !fresh)
-          ops.push({
-            type: 'put',
-            key: headKey,
-            value: jsonWithChecksum(headKey, { part, counts } satisfies Head),
-          });
+        if (ops.length > 0 && !fresh) ops.push(putJson(headKey, { part, counts } satisfies Head));
         if (ops.length > 0) await db.batch(ops, false);
         return verdicts;
       },
       finish: async () => {
         const head: Head = { part, counts };
-        await db.batch([{ type: 'put', key: headKey, value: jsonWithChecksum(headKey, head) }], true);
+        await db.batch([putJson(headKey, head)], true);
         await this.#clearOthers(source, part);
       },
       abandon: async () => {

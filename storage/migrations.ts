@@ -2,7 +2,7 @@ import { AgrinetError } from '../protocols/errors.ts';
 import { ARRIVALS } from './arrival-migration.ts';
 import { type Level, REBUILDING } from './level.ts';
 import { type BatchOp, fullKey } from './keyspace.ts';
-import { verifiedJson, jsonWithChecksum } from './values.ts';
+import { jsonWithChecksum, putJson, verifiedJson } from './values.ts';
 
 /** Brings the database from the version before to `to`; what ends it is one batch with the version stamp. */
 export interface Migration {
@@ -14,7 +14,7 @@ export interface Migration {
 /** Layout 3: the erasures of a document are among its ops. They are found from their records once all is derived anew. */
 const DOCUMENT_ERASURES: Migration = {
   to: 3,
-  run: async () => [{ type: 'put', key: REBUILDING, value: jsonWithChecksum(REBUILDING, true) }],
+  run: async () => [putJson(REBUILDING, true)],
 };
 
 /** Layout 4: verdicts say applied, pending, rejected. What has them is derived anew. */
@@ -51,12 +51,9 @@ export async function migrate(
   for (const migration of migrations) {
     if (migration.to <= version) continue;
     const ops = await migration.run(level, now);
-    await level.batch(
-      [...ops, { type: 'put', key: VERSION, value: jsonWithChecksum(VERSION, migration.to) }],
-      {
-        sync: true,
-      },
-    );
+    await level.batch([...ops, putJson(VERSION, migration.to)], {
+      sync: true,
+    });
     version = migration.to;
   }
   return version;

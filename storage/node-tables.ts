@@ -1,6 +1,6 @@
 import type { Database } from './database.ts';
 import { fullKey, innerKey, range, type SublevelName } from './keyspace.ts';
-import { verifiedJson, jsonWithChecksum } from './values.ts';
+import { putJson, verifiedJson } from './values.ts';
 
 /** One row for each node this node knows of, by peer id or `legacy:<origin>`: in no feed and no digest. */
 export interface NodeTable<T> {
@@ -50,8 +50,7 @@ function nodeTable<T>(db: Database, name: SublevelName): NodeTable<T> {
       return rows;
     },
     async save(id, row, sync) {
-      const key = fullKey(name, id);
-      await db.batch([{ type: 'put', key, value: jsonWithChecksum(key, row) }], sync);
+      await db.batch([putJson(fullKey(name, id), row)], sync);
     },
     async remove(id) {
       await db.batch([{ type: 'del', key: fullKey(name, id) }], true);

@@ -1,6 +1,6 @@
 import type { Database } from './database.ts';
 import { type BatchOp, fullKey, range } from './keyspace.ts';
-import { verifiedJson, jsonWithChecksum } from './values.ts';
+import { putJson, verifiedJson } from './values.ts';
 
 /** A line for a user, as Agrinet's Notifications table has it. */
 export interface NotificationRow {
@@ -37,7 +37,7 @@ export class NotificationTable {
       if ((await this.#read(row.userId, row.notificationId)) !== undefined) return false;
       const key = keyOf(row.userId, row.notificationId);
       const excess = await this.#excess(row.userId);
-      await this.#db.batch([{ type: 'put', key, value: jsonWithChecksum(key, row) }, ...excess], true);
+      await this.#db.batch([putJson(key, row), ...excess], true);
       return true;
     });
   }
@@ -52,7 +52,7 @@ export class NotificationTable {
       if (row === undefined || row.read) return row && { row, changed: false };
       const now = { ...row, read: true };
       const key = keyOf(userId, id);
-      await this.#db.batch([{ type: 'put', key, value: jsonWithChecksum(key, now) }], true);
+      await this.#db.batch([putJson(key, now)], true);
       return { row: now, changed: true };
     });
   }

@@ -7,7 +7,7 @@ import { type Level, type LevelOptions, REBUILDING } from './level.ts';
 import { rejoinRow } from './rejoin-row.ts';
 import { damaged, isCorruption, isIncomplete, storageError } from './storage-error.ts';
 import { damagedTables, forgetTables, lacksRoot, liveTables, noteTables } from './table-check.ts';
-import { jsonWithChecksum } from './values.ts';
+import { putJson } from './values.ts';
 
 /** Fewer tables, and fewer compactions, than with LevelDB's default of 4 MiB. */
 const WRITE_BUFFER_BYTES = 8 * 1024 * 1024;
@@ -55,7 +55,7 @@ export async function repairLevel(
     await ClassicLevel.repair(folder);
     const level = await tryOpen(folder, { ...options, createIfMissing: false });
     const lost = rejoinRow({ cause: 'repaired', since: options.now(), answered: [] });
-    await level.batch([{ type: 'put', key: REBUILDING, value: jsonWithChecksum(REBUILDING, true) }, lost], {
+    await level.batch([putJson(REBUILDING, true), lost], {
       sync: true,
     });
     return level;

@@ -1,6 +1,6 @@
 import type { BatchTap, Database } from './database.ts';
 import { type BatchOp, fullKey, innerKey, range, type SublevelName, sublevelOf } from './keyspace.ts';
-import { verifiedJson, jsonWithChecksum } from './values.ts';
+import { putJson, verifiedJson } from './values.ts';
 
 /** An item of the mirror: its table, without a prefix, and the values of the table's key attributes. */
 export interface Target {
@@ -294,7 +294,7 @@ function isBehind(row: OutboxRow | undefined): row is OutboxRow {
 
 function put(key: string, row: OutboxRow): Extract<BatchOp, { type: 'put' }> {
   const full = fullKey('outbox', key);
-  return { type: 'put', key: full, value: jsonWithChecksum(full, row) };
+  return putJson(full, row);
 }
 
 function open(full: string, value: Uint8Array): OutboxRow | undefined {

@@ -3,7 +3,7 @@ import { parseRecordKey, publicId, type RecordKey } from '../protocols/wire/ids.
 import type { Database } from './database.ts';
 import { type BatchOp, fullKey, range, type SublevelName } from './keyspace.ts';
 import { ERASING } from './store.ts';
-import { verifiedJson, jsonWithChecksum } from './values.ts';
+import { putJson, verifiedJson } from './values.ts';
 
 /** Tables beside the feeds whose rows may repeat what a record says. */
 const REPEATING: readonly SublevelName[] = [
@@ -61,12 +61,7 @@ export async function purgeErased(
       const text = Buffer.from(value.buffer, value.byteOffset, value.length);
       if (!names.some((each) => text.includes(each))) continue;
       if (name !== 'idempotency') ops.push({ type: 'del', key });
-      else
-        ops.push({
-          type: 'put',
-          key,
-          value: jsonWithChecksum(key, { ...verifiedJson<object>(key, value), answer: GONE }),
-        });
+      else ops.push(putJson(key, { ...verifiedJson<object>(key, value), answer: GONE }));
     }
   }
   if (ops.length > 0) await db.batch(ops, true);

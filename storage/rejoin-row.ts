@@ -1,11 +1,11 @@
 import type { Recovery } from '../protocols/mycelium/rejoin.ts';
 import { type BatchOp, fullKey } from './keyspace.ts';
-import { jsonWithChecksum } from './values.ts';
+import { putJson } from './values.ts';
 
 /** Where it is noted that own entries may be lost here. */
 export const REJOIN = fullKey('meta', 'rejoin');
 
 /** That row, for the batch that makes it so. */
 export function rejoinRow(recovery: Recovery): BatchOp {
-  return { type: 'put', key: REJOIN, value: jsonWithChecksum(REJOIN, recovery) };
+  return putJson(REJOIN, recovery);
 }

@@ -1,6 +1,6 @@
 import type { Database } from './database.ts';
 import { fullKey, range } from './keyspace.ts';
-import { verifiedJson, jsonWithChecksum } from './values.ts';
+import { putJson, verifiedJson } from './values.ts';
 
 /** How far a pull over HTTP has come with one source. Losing it costs one full pull. */
 export interface SourceRow {
@@ -47,8 +47,7 @@ export function sourceTable(db: Database): SourceTable {
       return rows;
     },
     async save(row) {
-      const key = fullKey('sources', row.id);
-      await db.batch([{ type: 'put', key, value: jsonWithChecksum(key, row) }], false);
+      await db.batch([putJson(fullKey('sources', row.id), row)], false);
     },
     async remove(id) {
       await db.batch([{ type: 'del', key: fullKey('sources', id) }], true);

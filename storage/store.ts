@@ -27,7 +27,7 @@ import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts
 import { recordOpKey, refKey } from './op-keys.ts';
 import { UsageChanges, UsageTable } from './usage.ts';
 import { NO_CHANGE, type StoredRecord } from './stored-record.ts';
-import { verifiedJson, verifyChecksum, jsonWithChecksum, withChecksum } from './values.ts';
+import { putJson, verifiedJson, verifyChecksum, withChecksum } from './values.ts';
 
 /** Stands from the commit that erased ops of a record until nothing on disk repeats them. */
 export const ERASING = 'erasing ';
@@ -210,13 +210,7 @@ export class Store implements LedgerStore {
 
   async recordOps(key: RecordKey, turn?: Turn): Promise<PlacedOp[]> {
     const ops: PlacedOp[] = [];
-    const start = fullKey('recordOps', `${key}\0`);
-    for await (const full of this.#db.level.keys({ gte: start, lt: `${start}g` })) {
-      if (turn?.isOver() === true) await turn.next();
-      const ref = full.slice(start.length);
-      const no = Number.parseInt(ref.slice(0, 8), 16);
-      const seq = Number.parseInt(ref.slice(8, 16), 16);
-      const index = Number.parseInt(ref.slice(16), 16);
+    for await (const { no, seq, index } of this.#opPlaces(key, turn)) {
       const op = (this.#read.get(no, seq) ?? (await this.#readOps(key, no, seq))).get(index);
       if (op !== undefined) ops.push(op);
     }
@@ -225,17 +219,25 @@ export class Store implements LedgerStore {
 
   async recordRefs(key: RecordKey, turn?: Turn): Promise<OpRef[]> {
     const refs: OpRef[] = [];
+    for await (const { no, seq, index } of this.#opPlaces(key, turn)) {
+      const feed = this.#byNo.get(no);
+      if (feed === undefined) continue;
+      const { author, channel, epoch } = feed;
+      refs.push({ author, channel, epoch, seq, index });
+    }
+    return refs;
+  }
+
+  async *#opPlaces(key: RecordKey, turn: Turn | undefined) {
     const start = fullKey('recordOps', `${key}\0`);
     for await (const full of this.#db.level.keys({ gte: start, lt: `${start}g` })) {
       if (turn?.isOver() === true) await turn.next();
       const ref = full.slice(start.length);
-      const feed = this.#byNo.get(Number.parseInt(ref.slice(0, 8), 16));
-      if (feed === undefined) continue;
-      const { author, channel, epoch } = feed;
-      const [seq, index] = [Number.parseInt(ref.slice(8, 16), 16), Number.parseInt(ref.slice(16), 16)];
-      refs.push({ author, channel, epoch, seq, index });
+      const [no, seq, index] = [ref.slice(0, 8), ref.slice(8, 16), ref.slice(16)].map((hex) =>
+        Number.parseInt(hex, 16),
+      ) as [number, number, number];
+      yield { no, seq, index };
     }
-    return refs;
   }
 
   async #readOps(key: RecordKey, no: number, seq: number): Promise<ReadonlyMap<number, PlacedOp>> {
@@ -464,7 +466,7 @@ const del = (key: string): BatchOp => ({ type: 'del', key });
 
 function feedRow(feed: FeedState): BatchOp {
   const key = fullKey('feeds', numberKey(feed.no));
-  return put(key, jsonWithChecksum(key, feed));
+  return putJson(key, feed);
 }
 
 /** The rows of entries, feeds, proofs and erasures. */
@@ -487,7 +489,7 @@ function verdictRows({ ref, key, verdict, fresh }: Commit['verdicts'][number], f
   const rows = fresh && key !== undefined ? [put(recordOpKey(key, feedNo, ref), EMPTY)] : [];
   const { key: row, listed } = verdictRow(ref, feedNo, key, verdict);
   if (listed === undefined) return fresh ? rows : [...rows, del(row)];
-  return [...rows, put(row, jsonWithChecksum(row, listed))];
+  return [...rows, putJson(row, listed)];
 }
 
 function erasedRows(ref: OpRef, key: RecordKey, feedNo: number): BatchOp[] {
@@ -495,7 +497,7 @@ function erasedRows(ref: OpRef, key: RecordKey, feedNo: number): BatchOp[] {
   return [
     del(recordOpKey(key, feedNo, ref)),
     del(fullKey('verdicts', refKey(feedNo, ref))),
-    put(todo, jsonWithChecksum(todo, key)),
+    putJson(todo, key),
   ];
 }
 

@@ -3,29 +3,15 @@ import type { HttpNode, HttpNodeStore } from '../protocols/registry/http-nodes.t
 import type { NonceStore } from '../protocols/registry/nonces.ts';
 import type { AddressStore, StoredAddresses } from '../protocols/discovery/address-book.ts';
 import type { Database } from './database.ts';
-import { type BatchOp, fullKey, innerKey, range, type SublevelName } from './keyspace.ts';
-import { verifiedJson, jsonWithChecksum } from './values.ts';
-
-/** The rows of a table that can be read; one that is damaged is named, and does not stop the node. */
-async function rows<T>(db: Database, name: SublevelName, onDamaged: (key: string) => void): Promise<T[]> {
-  const found: T[] = [];
-  for await (const [key, value] of db.level.iterator(range(name))) {
-    try {
-      found.push(verifiedJson<T>(key, value));
-    } catch {
-      onDamaged(key);
-    }
-  }
-  return found;
-}
+import { type BatchOp, fullKey, innerKey, range } from './keyspace.ts';
+import { putJson, readRows } from './values.ts';
 
 /** The operator's registry: not derived from feeds, and not in any digest. */
 export function registryStore(db: Database, onDamaged: (key: string) => void): RegistryStore {
   return {
-    load: () => rows<RegisteredNode>(db, 'registry', onDamaged),
+    load: () => readRows<RegisteredNode>(db, 'registry', onDamaged),
     async save(node) {
-      const key = fullKey('registry', node.peerId);
-      await db.batch([{ type: 'put', key, value: jsonWithChecksum(key, node) }], true);
+      await db.batch([putJson(fullKey('registry', node.peerId), node)], true);
     },
   };
 }
@@ -33,10 +19,9 @@ export function registryStore(db: Database, onDamaged: (key: string) => void): R
 /** Nodes without an identity: beside the registry, and like it in no digest. */
 export function httpNodeStore(db: Database, onDamaged: (key: string) => void): HttpNodeStore {
   return {
-    load: () => rows<HttpNode>(db, 'httpNodes', onDamaged),
+    load: () => readRows<HttpNode>(db, 'httpNodes', onDamaged),
     async save(node) {
-      const key = fullKey('httpNodes', node.id);
-      await db.batch([{ type: 'put', key, value: jsonWithChecksum(key, node) }], true);
+      await db.batch([putJson(fullKey('httpNodes', node.id), node)], true);
     },
     async remove(id) {
       await db.batch([{ type: 'del', key: fullKey('httpNodes', id) }], true);
@@ -64,14 +49,14 @@ export function nonceStore(db: Database): NonceStore {
 /** Where peers were last seen; losing it costs a look-up. */
 export function addressStore(db: Database): AddressStore {
   return {
-    load: () => rows<StoredAddresses>(db, 'addresses', () => undefined),
+    load: () => readRows<StoredAddresses>(db, 'addresses', () => undefined),
     async save(peers) {
       const ops: BatchOp[] = [];
       const kept = new Set<string>();
       for (const peer of peers) {
         const key = fullKey('addresses', peer.peerId);
         kept.add(key);
-        ops.push({ type: 'put', key, value: jsonWithChecksum(key, peer) });
+        ops.push(putJson(key, peer));
       }
       for await (const key of db.level.keys(range('addresses')))
         if (!kept.has(key)) ops.push({ type: 'del', key });

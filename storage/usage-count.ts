@@ -4,7 +4,7 @@ import type { Database } from './database.ts';
 import { type BatchOp, fullKey, innerKey, range } from './keyspace.ts';
 import type { ListedVerdict, Store } from './store.ts';
 import { usageRow } from './usage.ts';
-import { verifiedJson, jsonWithChecksum } from './values.ts';
+import { putJson, verifiedJson } from './values.ts';
 
 /** Stands where what feeds take up has been counted from their first entry on. */
 export const COUNTED_KEY = fullKey('meta', 'usage counted');
@@ -17,7 +17,7 @@ const AT_ONCE = 256;
 
 /** That row, for a batch that leaves all counters as they must be. */
 export function countedRow(): BatchOp {
-  return { type: 'put', key: COUNTED_KEY, value: jsonWithChecksum(COUNTED_KEY, VERSION) };
+  return putJson(COUNTED_KEY, VERSION);
 }
 
 /** Whether every counter of a database can be relied on; one made before there were any counts from zero. */
@@ -57,8 +57,7 @@ async function countPending(
     const listed = verifiedJson<Omit<ListedVerdict, 'size'> & Partial<ListedVerdict>>(key, value);
     const no = Number.parseInt(innerKey(key).slice(0, 8), 16);
     const size = listed.size ?? (await sizeOf(store, no, listed.ref));
-    if (listed.size === undefined)
-      rows.push({ type: 'put', key, value: jsonWithChecksum(key, { ...listed, size }) });
+    if (listed.size === undefined) rows.push(putJson(key, { ...listed, size }));
     if (rows.length >= AT_ONCE) await db.batch(rows.splice(0), true);
     if (listed.verdict.state !== 'pending') continue;
     const count = counts.get(no) ?? { pending: 0, pendingBytes: 0 };

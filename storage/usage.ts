@@ -1,7 +1,7 @@
 import type { Usage } from '../protocols/feed/quota.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
 import type { Level } from './level.ts';
-import { verifiedJson, jsonWithChecksum } from './values.ts';
+import { putJson, verifiedJson } from './values.ts';
 
 const NOTHING: Usage = { bytes: 0, pending: 0, pendingBytes: 0 };
 
@@ -60,8 +60,7 @@ export class UsageTable {
 }
 
 export function usageRow(no: number, usage: Usage): BatchOp {
-  const key = fullKey('usage', numberKey(no));
-  return { type: 'put', key, value: jsonWithChecksum(key, usage) };
+  return putJson(fullKey('usage', numberKey(no)), usage);
 }
 
 /** What one commit changes of it. */

@@ -1,5 +1,7 @@
 import { crc32 } from 'node:zlib';
 import { AgrinetError } from '../protocols/errors.ts';
+import type { Database } from './database.ts';
+import { type PutOp, range, type SublevelName } from './keyspace.ts';
 
 /**
  * LevelDB returns a flipped bit as data, so every value ends with a CRC-32 of key and value. CRC is enough here: it finds a
@@ -34,6 +36,28 @@ const encoder = new TextEncoder();
 /** JSON with its checksum. */
 export function jsonWithChecksum(key: string, value: unknown): Uint8Array {
   return withChecksum(key, encoder.encode(JSON.stringify(value)));
+}
+
+/** The JSON rows of a table that can be read; one that is damaged is named, and left out. */
+export async function readRows<T>(
+  db: Pick<Database, 'level'>,
+  table: SublevelName,
+  onDamaged: (key: string) => void,
+): Promise<T[]> {
+  const rows: T[] = [];
+  for await (const [key, value] of db.level.iterator(range(table))) {
+    try {
+      rows.push(verifiedJson<T>(key, value));
+    } catch {
+      onDamaged(key);
+    }
+  }
+  return rows;
+}
+
+/** The write of a JSON row. */
+export function putJson(key: string, value: unknown): PutOp {
+  return { type: 'put', key, value: jsonWithChecksum(key, value) };
 }
 
 /** The JSON value, when its checksum holds; throws `value-damaged` otherwise. The caller knows the shape because only this program writes the database. */

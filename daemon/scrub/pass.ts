@@ -1,7 +1,7 @@
 import type { ScrubPass } from '../../api/ports/scrub.ts';
 import type { Database } from '../../storage/database.ts';
 import { fullKey, range } from '../../storage/keyspace.ts';
-import { verifiedJson, jsonWithChecksum } from '../../storage/values.ts';
+import { putJson, verifiedJson } from '../../storage/values.ts';
 
 /** The steps of a pass, in order: what entries must have, what records must have, rows that lead nowhere, the sums. */
 export const PHASES = [
@@ -43,7 +43,7 @@ export async function forgetPasses(db: Pick<Database, 'batch'>): Promise<void> {
 }
 
 export async function notePass(db: Pick<Database, 'batch'>, note: PassNote): Promise<void> {
-  await db.batch([{ type: 'put', key: PASS_NOTE, value: jsonWithChecksum(PASS_NOTE, note) }], false);
+  await db.batch([putJson(PASS_NOTE, note)], false);
 }
 
 /** Nothing when nothing was noted, or the note is damaged: then a pass begins anew. */

@@ -1,8 +1,10 @@
 import type { Libp2p } from '@libp2p/interface';
 import { peerIdFromPublicKey } from '@libp2p/peer-id';
 import { PeerRecord, RecordEnvelope } from '@libp2p/peer-record';
+import { LRUCache } from 'lru-cache';
 import type { Env } from '../env.ts';
 import { AgrinetError } from '../errors.ts';
+import { atMost } from '../lru-bound.ts';
 import { bytesEqual } from '../wire/bytes.ts';
 import { decodeCbor, encodeCbor, integer } from '../wire/cbor.ts';
 import { framed } from '../wire/framed-stream.ts';
@@ -72,7 +74,7 @@ class PeerExchangeStreams implements PeerExchange {
   readonly protocol: string;
   readonly #parts: PeerExchangeComponents;
   /** When each peer was last answered, the longest ago first. */
-  readonly #answered = new Map<string, number>();
+  readonly #answered = new LRUCache<string, number>(atMost(PEER_EXCHANGE_LIMITS.remembered));
   #answering = 0;
   #stopping = new AbortController();
 
@@ -138,14 +140,11 @@ class PeerExchangeStreams implements PeerExchange {
 
   /** One question per peer and interval. Peers seen longest ago are forgotten. */
   #admit(peerId: string): boolean {
-    const { everyMs, remembered } = PEER_EXCHANGE_LIMITS;
+    const { everyMs } = PEER_EXCHANGE_LIMITS;
     const now = this.#parts.env.monotonic();
     const last = this.#answered.get(peerId);
     if (last !== undefined && now - last < everyMs) return false;
-    this.#answered.delete(peerId);
     this.#answered.set(peerId, now);
-    const oldest = this.#answered.keys().next().value;
-    if (this.#answered.size > remembered && oldest !== undefined) this.#answered.delete(oldest);
     return true;
   }
 

@@ -1,3 +1,5 @@
+import { LRUCache } from 'lru-cache';
+import { atMost } from '../lru-bound.ts';
 import { type Erasure, openErasure, placeOf, readErasure } from '../feed/erasure.ts';
 import type { Lanes } from './lanes.ts';
 import type { LedgerParts } from './types.ts';
@@ -7,7 +9,10 @@ const REMEMBERED = 4096;
 
 /** Erasures that peers have told of entries still to come; the oldest are forgotten, and come again with the next pull. */
 export class ReceivedErasures {
-  readonly #byId = new Map<string, Erasure>();
+  readonly #byId = new LRUCache<string, Erasure>({
+    ...atMost(REMEMBERED),
+    dispose: (erasure) => this.#forgetPlace(erasure),
+  });
   readonly #byPlace = new Map<string, Set<Erasure>>();
 
   has(id: string): boolean {
@@ -20,16 +25,13 @@ export class ReceivedErasures {
     const place = placeOf(erasure);
     const there = this.#byPlace.get(place) ?? new Set<Erasure>();
     this.#byPlace.set(place, there.add(erasure));
-    const [oldest] = this.#byId.values();
-    if (this.#byId.size > REMEMBERED && oldest !== undefined) this.#forget(oldest);
   }
 
   at(place: string): Erasure[] {
     return [...(this.#byPlace.get(place) ?? [])];
   }
 
-  #forget(erasure: Erasure): void {
-    this.#byId.delete(erasure.id);
+  #forgetPlace(erasure: Erasure): void {
     const place = placeOf(erasure);
     const there = this.#byPlace.get(place);
     there?.delete(erasure);

@@ -5,8 +5,10 @@ import {
   verify as edVerify,
   type KeyObject,
 } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
 import { base58btc } from 'multiformats/bases/base58';
 import { AgrinetError } from '../errors.ts';
+import { atMost } from '../lru-bound.ts';
 import { bytesEqual, concat } from './bytes.ts';
 
 /** A libp2p peer id of an Ed25519 key, in base58btc: `12D3KooW…`, 52 characters. */
@@ -74,19 +76,15 @@ function decodePeerId(text: string): PeerId | undefined {
   }
 }
 
-/** Imported keys by peer id: importing costs as much as verifying. Bounded, oldest out. */
-const keys = new Map<string, KeyObject>();
+/** Imported keys: importing costs as much as verifying. */
 const KEYS_KEPT = 4096;
+const keys = new LRUCache<string, KeyObject>(atMost(KEYS_KEPT));
 
 function keyObject(publicKey: Uint8Array): KeyObject {
   const id = Buffer.from(publicKey.buffer, publicKey.byteOffset, publicKey.length).toString('latin1');
   const known = keys.get(id);
   if (known !== undefined) return known;
   const key = createPublicKey({ key: Buffer.concat([SPKI_ED25519, publicKey]), format: 'der', type: 'spki' });
-  if (keys.size >= KEYS_KEPT) {
-    const oldest = keys.keys().next().value;
-    if (oldest !== undefined) keys.delete(oldest);
-  }
   keys.set(id, key);
   return key;
 }

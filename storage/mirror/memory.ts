@@ -1,6 +1,6 @@
 import type { Database } from '../database.ts';
 import { fullKey } from '../keyspace.ts';
-import { verifiedJson, jsonWithChecksum } from '../values.ts';
+import { putJson, verifiedJson } from '../values.ts';
 
 const KEY = fullKey('meta', 'mirror');
 const GENERATION = fullKey('meta', 'generation');
@@ -35,7 +35,7 @@ export async function readMemory(db: Database): Promise<MirrorMemory | undefined
 
 /** The batch operation that notes it. */
 export function memoryOp(memory: MirrorMemory): { type: 'put'; key: string; value: Uint8Array } {
-  return { type: 'put', key: KEY, value: jsonWithChecksum(KEY, memory) };
+  return putJson(KEY, memory);
 }
 
 export async function generationOf(db: Database): Promise<string> {
