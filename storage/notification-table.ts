@@ -1,3 +1,4 @@
+import { SerialQueue } from '../protocols/serial-queue.ts';
 import type { Database } from './database.ts';
 import { type BatchOp, fullKey, range } from './keyspace.ts';
 import { putJson, verifiedJson } from './values.ts';
@@ -24,7 +25,8 @@ export function openNotificationTable(db: Database, keptPerUser = KEPT_PER_USER)
 export class NotificationTable {
   readonly #db: Database;
   readonly #keptPerUser: number;
-  #last: Promise<unknown> = Promise.resolve();
+  /** One change at a time, so that what is idempotent stays so. */
+  readonly #changes = new SerialQueue();
 
   constructor(db: Database, keptPerUser: number) {
     this.#db = db;
@@ -33,7 +35,7 @@ export class NotificationTable {
 
   /** Adds a line unless one of this id is there; whether it was added. On disk when it resolves. */
   add(row: NotificationRow): Promise<boolean> {
-    return this.#alone(async () => {
+    return this.#changes.run(async () => {
       if ((await this.#read(row.userId, row.notificationId)) !== undefined) return false;
       const key = keyOf(row.userId, row.notificationId);
       const excess = await this.#excess(row.userId);
@@ -47,7 +49,7 @@ export class NotificationTable {
     userId: string,
     id: string,
   ): Promise<{ readonly row: NotificationRow; readonly changed: boolean } | undefined> {
-    return this.#alone(async () => {
+    return this.#changes.run(async () => {
       const row = await this.#read(userId, id);
       if (row === undefined || row.read) return row && { row, changed: false };
       const now = { ...row, read: true };
@@ -75,13 +77,6 @@ export class NotificationTable {
       rows.push(row);
     }
     return { rows };
-  }
-
-  /** One change at a time, so that what is idempotent stays so. */
-  #alone<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#last.then(work);
-    this.#last = done.catch(() => undefined); // told to whoever asked
-    return done;
   }
 
   async #read(userId: string, id: string): Promise<NotificationRow | undefined> {

@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { atMost } from '../../protocols/lru-bound.ts';
 
 /** Callers remembered at once: one forgotten only gets a full bucket. */
 const REMEMBERED = 10_000;
@@ -17,7 +18,7 @@ export interface Buckets {
 }
 
 export function createBuckets(perSecond: number): Buckets {
-  const known = new LRUCache<string, Bucket>({ max: REMEMBERED });
+  const known = new LRUCache<string, Bucket>(atMost(REMEMBERED));
   function filled(name: string, now: number): Bucket {
     const bucket = known.get(name);
     if (bucket === undefined) {

@@ -1,3 +1,4 @@
+import { SerialQueue } from '../../protocols/serial-queue.ts';
 import { timingSafeEqual } from 'node:crypto';
 import type { Scope } from '../../api/access.ts';
 import type { IssuedKey, KeyInfo, KeyRequest, Keys } from '../../api/ports/access.ts';
@@ -54,7 +55,7 @@ export class KeyRing implements Keys {
   #rows: Map<string, StoredKey>;
   #uses = new Map<string, { count: number; last: number }>();
   /** Resolves when every change so far has ended. */
-  #changes: Promise<unknown> = Promise.resolve();
+  readonly #changes = new SerialQueue();
   #timer: Timer | undefined;
 
   constructor(parts: KeyRingParts, rows: readonly StoredKey[]) {
@@ -168,7 +169,7 @@ export class KeyRing implements Keys {
 
   /** Writes how often and when keys were used; not fsynced. While nothing may be written it is kept for later. */
   flush(): Promise<void> {
-    return this.#alone(async () => {
+    return this.#changes.run(async () => {
       if (this.#uses.size === 0 || this.#parts.refusal() !== undefined) return;
       const uses = this.#uses;
       this.#uses = new Map();
@@ -187,7 +188,7 @@ export class KeyRing implements Keys {
 
   /** Reads the table anew: after an I/O error only the database knows which change was written. */
   reload(): Promise<void> {
-    return this.#alone(async () => {
+    return this.#changes.run(async () => {
       this.#rows = new Map((await this.#parts.table.load()).map((row) => [row.id, row]));
     });
   }
@@ -243,17 +244,11 @@ export class KeyRing implements Keys {
 
   /** A change that has to be on disk; throws what `refusal` says while nothing may be written. */
   #change<T>(work: () => Promise<T>): Promise<T> {
-    return this.#alone(async () => {
+    return this.#changes.run(async () => {
       const refusal = this.#parts.refusal();
       if (refusal !== undefined) throw refusal;
       return work();
     });
-  }
-
-  #alone<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#changes.then(work);
-    this.#changes = done.catch(() => undefined); // told to whoever asked for it
-    return done;
   }
 }
 

@@ -1,3 +1,4 @@
+import { SerialQueue } from '../../protocols/serial-queue.ts';
 import type { Published, TrendsPort } from '../../api/ports/trends.ts';
 import { draftFact } from '../../protocols/ledger/drafts.ts';
 import type { Ledger } from '../../protocols/ledger/types.ts';
@@ -43,14 +44,8 @@ const REGIONS = 10_000;
 export function createTrendPublisher(parts: TrendPublisherParts): TrendPublisher {
   const { self, region, hours, ledger, now } = parts;
   let last: Promise<Last | undefined> | undefined;
-  let turn: Promise<unknown> = Promise.resolve();
-
-  /** One after the other, so that two wishes at once do not publish twice. */
-  async function inTurn(dueOnly: boolean): Promise<Published> {
-    const mine = turn.then(() => publish(dueOnly));
-    turn = mine.catch(() => undefined); // told to whoever asked for it
-    return mine;
-  }
+  /** Two wishes at once do not publish twice. */
+  const wishes = new SerialQueue();
 
   async function lastOwn(): Promise<Last | undefined> {
     last ??= newestOf(parts.reader, self);
@@ -82,7 +77,10 @@ export function createTrendPublisher(parts: TrendPublisherParts): TrendPublisher
     return { id, published: true };
   }
 
-  return { publish: () => inTurn(false), publishIfDue: () => inTurn(true) };
+  return {
+    publish: () => wishes.run(() => publish(false)),
+    publishIfDue: () => wishes.run(() => publish(true)),
+  };
 }
 
 /** Only what this node supplies: added up over all nodes, each transaction is counted once. */

@@ -1,3 +1,4 @@
+import { SerialQueue } from '../serial-queue.ts';
 import type { Merges } from '../open-dialog/merger.ts';
 
 /** The merges for one task, and what they have cost: milliseconds of the worker's time, without waiting for it. */
@@ -8,7 +9,7 @@ export interface GatedMerges extends Merges {
 /** One merge for others at a time: the worker takes what it is given in order, and nobody must fill it for the rest. */
 export class MergeGate {
   readonly #monotonic: () => number;
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #turns = new SerialQueue();
 
   constructor(monotonic: () => number) {
     this.#monotonic = monotonic;
@@ -25,9 +26,7 @@ export class MergeGate {
           spent += this.#monotonic() - started;
         }
       };
-      const done = this.#last.then(timed);
-      this.#last = done.catch(() => undefined); // told to whoever asked
-      return done;
+      return this.#turns.run(timed);
     };
     return {
       merge: (...what) => inTurn(() => merges.merge(...what)),

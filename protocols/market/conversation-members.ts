@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { atMost } from '../lru-bound.ts';
 import type { Scalar } from '../open-dialog/change.ts';
 import { contentId, encodeMembership } from '../open-dialog/membership.ts';
 import type { Membership, RecordState } from '../open-dialog/record.ts';
@@ -59,7 +60,7 @@ interface FoundUsers {
  */
 export class ParticipantLists {
   readonly #history: FieldHistory;
-  readonly #found = new LRUCache<RecordKey, FoundUsers>({ max: REMEMBERED });
+  readonly #found = new LRUCache<RecordKey, FoundUsers>(atMost(REMEMBERED));
 
   constructor(history: FieldHistory) {
     this.#history = history;

@@ -3,7 +3,7 @@ import { draftFact } from '../ledger/drafts.ts';
 import type { Ledger } from '../ledger/types.ts';
 import type { PeerId } from '../wire/identity.ts';
 import { parseRecordKey, type RecordKey } from '../wire/ids.ts';
-import { createLocks } from './contract-book/locks.ts';
+import { KeyedQueue } from '../serial-queue.ts';
 import { partyOf } from './contract-book/steps.ts';
 import type { Actor, HeldContract, ContractView } from './contract-book/types.ts';
 import { nodeOf } from './party.ts';
@@ -47,7 +47,7 @@ export interface RatingSubmission {
 /** Users of this node rate whom they have settled a contract with; one rating of a contract and rater at a time. */
 export function createRatingSubmission(parts: SubmissionParts): RatingSubmission {
   const { self, ledger, ratings, now } = parts;
-  const locks = createLocks();
+  const locks = new KeyedQueue();
 
   async function submitNow(held: HeldContract, from: string, request: RatingRequest): Promise<Submitted> {
     const to = ratedOf(held, from, request.to);
@@ -86,7 +86,7 @@ export function createRatingSubmission(parts: SubmissionParts): RatingSubmission
       if (held === undefined)
         throw new AgrinetError('contract-unsettled', 'this is no contract of two parties that was settled');
       const from = partyOf(held, self, actor, request.from);
-      return locks(`${contract} ${from}`, () => submitNow(held, from, request));
+      return locks.run(`${contract} ${from}`, () => submitNow(held, from, request));
     },
   };
 }

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { Lazy } from '../lazy.ts';
+import { atMost } from '../lru-bound.ts';
 import { isLive, type RecordState } from '../open-dialog/record.ts';
 import { parsePeerId } from '../wire/identity.ts';
 import type { RecordKey } from '../wire/ids.ts';
@@ -29,7 +30,7 @@ interface SubjectReader {
 export class RatingsBySubject {
   readonly #reader: SubjectReader;
   readonly #read: (state: RecordState) => Rating;
-  readonly #kept = new LRUCache<string, Lazy<readonly Rating[]>>({ max: RATING_LIMITS.subjects });
+  readonly #kept = new LRUCache<string, Lazy<readonly Rating[]>>(atMost(RATING_LIMITS.subjects));
 
   constructor(reader: SubjectReader, read: (state: RecordState) => Rating) {
     this.#reader = reader;

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { Lazy } from '../lazy.ts';
 import type { RecordChange } from '../ledger/ports.ts';
+import { atMost } from '../lru-bound.ts';
 import { isLive, type RecordState } from '../open-dialog/record.ts';
 import { type OnUnread, type Page, paged, readOne, type RecordPage } from '../unread.ts';
 import { parsePeerId, type PeerId } from '../wire/identity.ts';
@@ -33,7 +34,7 @@ interface RatingsReader {
 export class Ratings {
   readonly #net: string;
   readonly #reader: RatingsReader;
-  readonly #readings = new LRUCache<RecordKey, Rating>({ max: RATING_LIMITS.readings });
+  readonly #readings = new LRUCache<RecordKey, Rating>(atMost(RATING_LIMITS.readings));
   readonly #bySubject: RatingsBySubject;
   readonly #trades: RatedTrades;
   readonly #rated = new Lazy(() => this.#readRated());

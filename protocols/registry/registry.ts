@@ -1,3 +1,4 @@
+import { SerialQueue } from '../serial-queue.ts';
 import { AgrinetError } from '../errors.ts';
 import type { Following } from '../feed/admission.ts';
 import { parsePeerId, type PeerId } from '../wire/identity.ts';
@@ -135,7 +136,8 @@ class StoredRegistry implements Registry {
   /** Synced since they were last written. */
   readonly #dirty = new Set<string>();
   /** The last change: what is counted or compared for the next cannot change before it is on disk. */
-  #last: Promise<unknown> = Promise.resolve();
+  /** Changes are decided and written one after the other. */
+  readonly #changes = new SerialQueue();
 
   constructor(
     self: PeerId,
@@ -187,36 +189,36 @@ class StoredRegistry implements Registry {
     asked: Asked = {},
   ): Promise<RegisteredNode> {
     const { caller } = statement;
-    return this.#inTurn(() => {
+    return this.#changes.run(() => {
       this.mayRegister(caller, asked);
       return this.#put(registered(statement, contactEmail, now, asked, this.#nodes.get(caller)));
     });
   }
 
   setStatus(peerId: string, status: NodeStatus): Promise<RegisteredNode> {
-    return this.#inTurn(() => this.#toStatus(this.#known(peerId), status));
+    return this.#changes.run(() => this.#toStatus(this.#known(peerId), status));
   }
 
   change(peerId: string, action: NodeAction): Promise<RegisteredNode> {
-    return this.#inTurn(() => {
+    return this.#changes.run(() => {
       const node = this.#known(peerId);
       return this.#toStatus(node, changedStatus(node.status, action));
     });
   }
 
   withdraw(peerId: PeerId): Promise<RegisteredNode | undefined> {
-    return this.#inTurn(async () => {
+    return this.#changes.run(async () => {
       const node = this.#nodes.get(peerId);
       return node?.status === 'active' ? this.#toStatus(node, 'pending') : node;
     });
   }
 
   certificate(peerId: PeerId, fingerprint: string): Promise<RegisteredNode> {
-    return this.#inTurn(() => this.#put({ ...this.#known(peerId), tlsFingerprint: fingerprint }));
+    return this.#changes.run(() => this.#put({ ...this.#known(peerId), tlsFingerprint: fingerprint }));
   }
 
   setQuota(peerId: string, quotaMb: number | undefined): Promise<RegisteredNode> {
-    return this.#inTurn(() => {
+    return this.#changes.run(() => {
       const { quotaMb: _, ...node } = this.#known(peerId);
       // Nobody else need know of it: it is no change of the registration.
       return this.#save(quotaMb === undefined ? node : { ...node, quotaMb });
@@ -236,13 +238,6 @@ class StoredRegistry implements Registry {
       if (node !== undefined) await this.#store.save(node);
     }
     this.#dirty.clear();
-  }
-
-  /** Changes are decided and written one after the other. */
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#last.then(work);
-    this.#last = done.catch(() => undefined); // told to whoever asked for it
-    return done;
   }
 
   #known(peerId: string): RegisteredNode {

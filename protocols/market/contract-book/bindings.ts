@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { Lazy } from '../../lazy.ts';
+import { atMost } from '../../lru-bound.ts';
 import type { RecordState } from '../../open-dialog/record.ts';
 import type { RecordKey } from '../../wire/ids.ts';
 import type { Transition } from '../contract/statement.ts';
@@ -12,8 +13,8 @@ const KEPT = 16_384;
 /** The bindings of contracts. A document that was written over has its history read, once for each change: nobody can make a contract unfindable. */
 export class Bindings {
   readonly #history: FieldHistory;
-  readonly #found = new LRUCache<RecordKey, Binding>({ max: KEPT });
-  readonly #searches = new LRUCache<RecordKey, Lazy<Binding | undefined>>({ max: KEPT });
+  readonly #found = new LRUCache<RecordKey, Binding>(atMost(KEPT));
+  readonly #searches = new LRUCache<RecordKey, Lazy<Binding | undefined>>(atMost(KEPT));
 
   constructor(history: FieldHistory) {
     this.#history = history;

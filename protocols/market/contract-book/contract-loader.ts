@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { atMost } from '../../lru-bound.ts';
 import { isLive, type RecordState } from '../../open-dialog/record.ts';
 import type { PeerId } from '../../wire/identity.ts';
 import type { RecordKey } from '../../wire/ids.ts';
@@ -20,7 +21,7 @@ export class ContractLoader {
   readonly #statements: SignedStatements;
   readonly #bindings: Bindings;
   /** What a change takes out of here is lost to whoever is still loading it. */
-  readonly #kept = new LRUCache<RecordKey, { held?: HeldContract | undefined }>({ max: KEPT });
+  readonly #kept = new LRUCache<RecordKey, { held?: HeldContract | undefined }>(atMost(KEPT));
 
   constructor(reader: Pick<BookReader, 'factsOf'>, history: FieldHistory, net: string, self: PeerId) {
     this.#net = net;

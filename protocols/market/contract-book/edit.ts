@@ -35,7 +35,7 @@ export async function editContract(
     await catalogue.patch(key, { ...fields, ...status });
     return;
   }
-  await contracts.locks(key, async () => {
+  await contracts.locks.run(key, async () => {
     const { verdict } = await access.toActIn(key, actor);
     if (verdict.state !== 'draft' && verdict.state !== 'proposed')
       throw new AgrinetError(

@@ -6,7 +6,7 @@ import type { RecordKey } from '../../wire/ids.ts';
 import { available } from '../contract/stock.ts';
 import { nodeOf } from '../party.ts';
 import { ContractLoader } from './contract-loader.ts';
-import { createLocks } from './locks.ts';
+import { KeyedQueue } from '../../serial-queue.ts';
 import { GrantedStock } from './granted-stock.ts';
 import type { BookParts, HeldContract } from './types.ts';
 
@@ -17,7 +17,7 @@ export class HeldContracts {
   readonly self: PeerId;
   readonly stock: GrantedStock;
   /** One at a time for each listing, and for each contract. */
-  readonly locks = createLocks();
+  readonly locks = new KeyedQueue();
   readonly #parts: Pick<BookParts, 'reader' | 'ledger'>;
   readonly #loader: ContractLoader;
   /** Contracts with an agreement, and the other node. */
@@ -65,8 +65,8 @@ export class HeldContracts {
 
   /** First the listing, then the contract: nobody waits for the other way round. */
   inOrder<T>(listing: RecordKey | undefined, key: RecordKey, work: () => Promise<T>): Promise<T> {
-    const withContract = (): Promise<T> => this.locks(key, work);
-    return listing === undefined ? withContract() : this.locks(listing, withContract);
+    const withContract = (): Promise<T> => this.locks.run(key, work);
+    return listing === undefined ? withContract() : this.locks.run(listing, withContract);
   }
 
   /**

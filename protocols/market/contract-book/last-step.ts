@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { atMost } from '../../lru-bound.ts';
 import type { RecordState } from '../../open-dialog/record.ts';
 import type { RecordKey } from '../../wire/ids.ts';
 import { isNewsOf } from './news.ts';
@@ -13,7 +14,7 @@ const PINGS = 100;
 export class LastSteps {
   readonly #reader: BookParts['reader'];
   readonly #ratedAt: BookParts['ratedAt'];
-  readonly #news = new LRUCache<RecordKey, number>({ max: KEPT });
+  readonly #news = new LRUCache<RecordKey, number>(atMost(KEPT));
   #changes = 0;
 
   constructor({ reader, ratedAt }: Pick<BookParts, 'reader' | 'ratedAt'>) {

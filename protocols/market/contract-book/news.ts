@@ -31,7 +31,7 @@ export async function writeNews(
   body: Body,
   nonce = base64url(bytes(12)),
 ): Promise<void> {
-  await locks(key, async () => {
+  await locks.run(key, async () => {
     const repeated = (await reader.newestInChannel('pings', key, PINGS)).some(
       ({ view }) => view['nonce'] === nonce && view['from'] === from,
     );

@@ -59,7 +59,9 @@ export class Reviewer {
     // What a stop came between: the other party's step was written, and what it means for the listing was not.
     for (const listing of listings)
       if (!this.#stopped)
-        await contracts.locks(listing, () => contracts.showAvailable(listing)).catch(this.#parts.onFailure);
+        await contracts.locks
+          .run(listing, () => contracts.showAvailable(listing))
+          .catch(this.#parts.onFailure);
   }
 
   /** A contract has changed; it is looked at after `resume`. */

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { AgrinetError } from '../../errors.ts';
+import { atMost } from '../../lru-bound.ts';
 import type { Scalar } from '../../open-dialog/change.ts';
 import { base64url, fromBase64url } from '../../wire/bytes.ts';
 import type { PeerId } from '../../wire/identity.ts';
@@ -25,7 +26,7 @@ export class SignedStatements {
   readonly #reader: Pick<BookReader, 'factsOf'>;
   readonly #self: PeerId;
   /** By their bytes, base64url; false for what is not signed as it should be. */
-  readonly #verified = new LRUCache<string, SignedStatement | false>({ max: KEPT });
+  readonly #verified = new LRUCache<string, SignedStatement | false>(atMost(KEPT));
 
   constructor(reader: Pick<BookReader, 'factsOf'>, self: PeerId) {
     this.#reader = reader;

@@ -4,7 +4,7 @@ import { recordKey, type RecordKey } from '../../wire/ids.ts';
 import type { Catalogue } from '../catalogue.ts';
 import { scalarsOf } from '../record-fields.ts';
 import { available } from '../contract/stock.ts';
-import type { Locks } from './locks.ts';
+import type { KeyedQueue } from '../../serial-queue.ts';
 import type { GrantedStock } from './granted-stock.ts';
 import type { Body } from './types.ts';
 
@@ -17,7 +17,7 @@ export function stockedCatalogue(
   parts: {
     readonly self: PeerId;
     readonly stock: GrantedStock;
-    readonly locks: Locks;
+    readonly locks: KeyedQueue;
     readonly ready: () => Promise<void>;
   },
 ): Catalogue {
@@ -51,17 +51,17 @@ export function stockedCatalogue(
     async putListing(id, body) {
       await ready();
       const key = recordKey('listings', self, id);
-      return locks(key, () => catalogue.putListing(id, stocked(key, body, true)));
+      return locks.run(key, () => catalogue.putListing(id, stocked(key, body, true)));
     },
     async putPriceListing(id, body) {
       await ready();
       const key = recordKey('listings', self, id);
-      return locks(key, () => catalogue.putPriceListing(id, stocked(key, body, false)));
+      return locks.run(key, () => catalogue.putPriceListing(id, stocked(key, body, false)));
     },
     async patch(key, body) {
       if (!key.startsWith('listings/')) return catalogue.patch(key, body);
       await ready();
-      return locks(key, () => catalogue.patch(key, stocked(key, body, false)));
+      return locks.run(key, () => catalogue.patch(key, stocked(key, body, false)));
     },
   };
 }

@@ -6,7 +6,7 @@ import { collectionNamed, draftEdit, draftFact } from '../../../protocols/ledger
 import { bindingNonce, bindingOf } from '../../../protocols/market/contract-book/binding.ts';
 import { sealTransition } from '../../../protocols/market/contract/statement.ts';
 import { openContractBook } from '../../../protocols/market/contract-book/book.ts';
-import { createLocks } from '../../../protocols/market/contract-book/locks.ts';
+import { KeyedQueue } from '../../../protocols/serial-queue.ts';
 import type {
   Body,
   BookParts,
@@ -292,15 +292,15 @@ describe('stock', () => {
 });
 
 it('locks run one after the other for one name, also after a failure', async () => {
-  const locks = createLocks();
+  const locks = new KeyedQueue();
   const order: string[] = [];
   const task = (name: string, fails = false) =>
-    locks('one', async () => {
+    locks.run('one', async () => {
       order.push(`${name} begins`);
       await new Promise((next) => setImmediate(next));
       order.push(`${name} ends`);
       if (fails) throw new Error(name);
     });
-  await Promise.allSettled([task('a', true), task('b'), locks('other', async () => order.push('other'))]);
+  await Promise.allSettled([task('a', true), task('b'), locks.run('other', async () => order.push('other'))]);
   expect(order.filter((line) => line !== 'other')).toEqual(['a begins', 'a ends', 'b begins', 'b ends']);
 });
