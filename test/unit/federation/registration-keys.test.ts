@@ -205,10 +205,15 @@ describe('the operator’s own key', () => {
       Array.from({ length: 12 }, (_, n) => register(b, many.at(n), OPERATOR_KEY)),
     );
     for (const answer of answers)
-      expect(answer).toMatchObject({ status: 201, message: expect.stringContaining('by the hand of') });
+      expect(answer).toMatchObject({
+        status: 201,
+        message: expect.stringContaining('registered with the operator’s own key'),
+      });
     expect([active(b), many.most()]).toEqual([12, 1]);
     const revoked = await b.request('POST', `/federation/nodes/${many.at(0).identity.peerId}/revoke`, {});
-    expect(await revoked.json()).toMatchObject({ message: expect.stringContaining('no key of its own') });
+    expect(await revoked.json()).toMatchObject({
+      message: expect.stringContaining('there is no registration key to revoke'),
+    });
   });
 });
 
