@@ -170,7 +170,7 @@ export const DOCTOR_CASES: CasesOf<'daemon/doctor/facts.ts'> = {
     'clock',
     checkQuarantine,
     (ms) => ({ quarantine: [{ state: 'pending', code: 'a', count: 1, own: false, oldest: NOW - ms }] }),
-    [['ops-wait'], ['ops-wait'], ['ops-wait-long']],
+    [['ops-pending'], ['ops-pending'], ['ops-pending-long']],
   ),
 };
 
