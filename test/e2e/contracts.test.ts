@@ -9,7 +9,6 @@ import { type Identity, identityFromSeed, type PeerId } from '../../protocols/wi
 import { parsePublicId, recordKey, type RecordKey } from '../../protocols/wire/ids.ts';
 import { Reader } from '../../storage/reader.ts';
 import { befriend, startNode, type TestNode } from '../support/in-process-node.ts';
-import { seededRandom } from '../support/random.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -18,8 +17,6 @@ interface Step {
   readonly party: string;
   readonly standing: string;
   readonly hash: string;
-  readonly proposal?: string;
-  readonly terms?: { readonly quantity?: number };
 }
 interface Contract {
   readonly contractId: string;
@@ -27,7 +24,6 @@ interface Contract {
   readonly code?: string;
   readonly price?: number;
   readonly settledBy?: readonly string[];
-  readonly cancelledBy?: readonly string[];
   readonly conflicts?: Readonly<Record<string, readonly { readonly value: unknown }[]>>;
   readonly transitions: readonly Step[];
   readonly pings: readonly { readonly notes?: string }[];
@@ -309,112 +305,4 @@ function filesWith(dir: string, text: string): string[] {
     .filter((file) => file.isFile())
     .map((file) => join(file.parentPath, file.name))
     .filter((path) => readFileSync(path).includes(text));
-}
-
-const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
-
-it(`never grants more than there is, over twenty schedules of two nodes (seed ${seed})`, async () => {
-  const random = seededRandom(seed);
-  const int = (below: number): number => Math.floor(random() * below);
-  const buyer = await start(BUYER);
-  let supplier = await start(SUPPLIER);
-  await befriend(buyer, supplier);
-  for (let round = 0; round < 20; round++) {
-    const QUANTITY = 10;
-    const made = await supplier.request('POST', '/listings', {
-      type: 'offer',
-      title: 'Maize',
-      quantity: QUANTITY,
-      userId: 'ben',
-    });
-    const { listingId } = (await made.json()) as { listingId: string };
-    await waitFor(
-      'the listing to arrive',
-      async () => {
-        // After a partition gossip takes a while to find its way again; the exchange of frontiers does not.
-        await Promise.all([buyer, supplier].map(({ node }) => node.mycelium.syncNow()));
-        return (await buyer.request('GET', `/listings/${listingId}`)).ok;
-      },
-      30_000,
-    );
-    const paths: string[] = [];
-    const offer = (quantity: number) => begin(buyer, supplier, { listingId, quantity });
-    for (let i = 0; i < 4; i++) paths.push(await offer(1 + int(6)));
-    const pick = (): string => paths[int(paths.length)] ?? '';
-    if (random() < 0.5) await cut(buyer, supplier);
-    for (let i = 0; i < 10; i++) {
-      const path = pick();
-      const what = int(6);
-      if (what <= 1) await ask(supplier, 'POST', `${path}/accept`, {});
-      else if (what === 2)
-        await ask(supplier, 'POST', `${path}/propose`, { validUntil: Date.now() + 100 + int(400) });
-      else if (what === 3) await ask(buyer, 'POST', `${path}/accept`, {});
-      else if (what === 4) await ask(random() < 0.5 ? buyer : supplier, 'POST', `${path}/cancel`, {});
-      else if (round % 5 === 4 && i === 5) {
-        await stop(supplier);
-        supplier = await start(SUPPLIER, supplier.dir);
-        await heal(buyer, supplier);
-        await befriend(buyer, supplier);
-      }
-      expect(await takenOf(supplier, paths)).toBeLessThanOrEqual(QUANTITY);
-    }
-    await heal(buyer, supplier);
-    await waitFor(
-      'both to hold the same, and every hold to have ended',
-      async () => {
-        await Promise.all([buyer, supplier].map(({ node }) => node.mycelium.syncNow()));
-        for (const path of paths) {
-          const [here, there] = [await ask(buyer, 'GET', path), await ask(supplier, 'GET', path)];
-          if (JSON.stringify(here) !== JSON.stringify(there)) return false;
-          if (heldBy(there) > 0) return false;
-        }
-        return true;
-      },
-      30_000,
-    );
-    const taken = await takenOf(supplier, paths);
-    expect(await takenOf(buyer, paths)).toBe(taken);
-    expect(taken).toBeLessThanOrEqual(QUANTITY);
-    // Every unit that is not granted can be sold, and not one more.
-    if (taken < QUANTITY) {
-      const sold = await ask(supplier, 'POST', `${await offer(QUANTITY - taken)}/accept`, {});
-      expect(sold).toMatchObject({ state: 'accepted' });
-    }
-    expect((await ask(supplier, 'POST', `${await offer(1)}/accept`, {})).code).toBe('stock-short');
-    const rest = (await (await supplier.request('GET', `/listings/${listingId}`)).json()) as {
-      available: number;
-    };
-    expect(rest.available).toBe(0);
-  }
-}, 240_000);
-
-/** Counted anew from the steps as shown: agreements that both have not cancelled, and the supplier's holds. */
-async function takenOf(node: TestNode, paths: readonly string[]): Promise<number> {
-  let sum = 0;
-  for (const path of paths) {
-    const contract = await ask(node, 'GET', path);
-    sum += Math.max(agreedIn(contract), heldBy(contract));
-  }
-  return sum;
-}
-function proposalIn({ transitions }: Contract, hash: string | undefined): number {
-  return transitions.find((t) => t.hash === hash)?.terms?.quantity ?? 0;
-}
-function agreedIn(contract: Contract): number {
-  if (contract.state !== 'accepted' && contract.state !== 'settled' && contract.state !== 'disputed')
-    return 0;
-  const accepts = contract.transitions.filter((t) => t.kind === 'accept' && t.standing === 'applied');
-  return Math.max(0, ...accepts.map((t) => proposalIn(contract, t.proposal)));
-}
-function heldBy(contract: Contract): number {
-  const { transitions } = contract;
-  const ended = new Set(
-    transitions.filter((t) => t.kind === 'expire' || t.kind === 'accept').map((t) => t.proposal),
-  );
-  if (contract.cancelledBy?.length === 2) return 0;
-  const holds = transitions.filter(
-    (t) =>
-      t.kind === 'propose' && t.party.startsWith('ben@') && t.standing === 'applied' && !ended.has(t.hash),
-  );
-  return Math.max(0, ...holds.map((t) => t.terms?.quantity ?? 0));
 }

@@ -8,7 +8,7 @@ const SEEDS = 100;
 /** Within so many worlds from the first a planted fault has to be found. */
 const WITHIN = 200;
 /** Where the search begins in CI: worlds before it that have no occasion for the fault cost time alone. */
-const BEGINS: Readonly<Record<Plant, number>> = { 'drop-fence': 80, 'accept-fork': 1, 'lose-write': 1 };
+const BEGINS: Readonly<Record<Plant, number>> = { 'drop-fence': 15, 'accept-fork': 1, 'lose-write': 1 };
 const SIZE = { nodes: 4, events: 100 } as const;
 
 const at = (seed: number, plant?: Plant): WorldOptions => ({ seed, ...SIZE, plant });

@@ -27,6 +27,8 @@ export interface WorldOptions {
   /** Things that users, operators and fate do. */
   readonly events: number;
   readonly plant?: Plant | undefined;
+  /** Nobody lies, comes late or has a wrong clock: what happens a scenario says (scenario.ts). */
+  readonly isCalm?: boolean;
   /** Keeps every line of what happened. */
   readonly keepsLines?: boolean;
 }
@@ -92,7 +94,7 @@ export class World {
   #lives = true;
 
   constructor(options: WorldOptions) {
-    const { seed, nodes, plant, keepsLines = false } = options;
+    const { seed, nodes, plant, isCalm = false, keepsLines = false } = options;
     this.#options = options;
     this.seed = seed;
     this.chance = chanceFrom(seed);
@@ -123,7 +125,7 @@ export class World {
     this.members = members;
     this.stock = new StockWatch(this.chronicle);
     this.#safety = new Safety(this.chronicle, members);
-    this.liar = nodes > 2 && chance() < 0.5 ? members[nodes - 1] : undefined;
+    this.liar = !isCalm && nodes > 2 && chance() < 0.5 ? members[nodes - 1] : undefined;
     if (this.liar !== undefined) this.chronicle.liars.add(this.liar.peerId);
     if (plant === 'lose-write') for (const { disk } of members) disk.plantLoss();
   }
@@ -245,7 +247,13 @@ export class World {
   restore(member: Member): void {
     this.note(`${member.name} is restored`);
     this.count('restores');
-    member.restore();
+    this.lose(member, () => member.restore());
+  }
+
+  /** What a node held is gone, but for what `replace` puts on its disk. */
+  lose(member: Member, replace: () => void): void {
+    replace();
+    this.stock.forget(member);
     this.#safety.forgetOwn(member);
     countLosses(this.chronicle, this.members, member);
   }
@@ -261,9 +269,9 @@ export class World {
   }
 
   async #run(): Promise<WorldEnd> {
-    this.#begin();
+    this.begin();
     this.#plan(this.#options.events);
-    while (this.#lives && this.chronicle.violation === undefined && this.time.step()) await this.#afterStep();
+    while (this.#lives && this.chronicle.violation === undefined && (await this.step()));
     return {
       violation: this.chronicle.violation,
       hash: this.#hash(),
@@ -272,21 +280,29 @@ export class World {
     };
   }
 
-  /** Nothing of this step goes on any more; then it is looked at. */
-  async #afterStep(): Promise<void> {
+  /** Lets the next event happen until nothing of it goes on any more; then it is looked at. False when there is none. */
+  async step(): Promise<boolean> {
+    if (!this.time.step()) return false;
     await quiet();
     this.#safety.check();
-    if (!this.stock.hasWork) return;
+    if (!this.stock.hasWork) return true;
     await this.stock.check();
     await quiet();
+    return true;
+  }
+
+  /** What is not yet as it has to be in the end, in a line; undefined when everything has settled. */
+  problem(): Promise<string | undefined> {
+    return unsettled(this, this.#erased, this.#waiting());
   }
 
   /** Everybody but a latecomer is there from the beginning, and registered with everybody. */
-  #begin(): void {
-    const late = this.members.length > 2 && this.chance() < 0.3 ? this.members[1] : undefined;
+  begin(): void {
+    const { isCalm = false } = this.#options;
+    const late = !isCalm && this.members.length > 2 && this.chance() < 0.3 ? this.members[1] : undefined;
     for (const member of this.members) {
       for (const other of this.members) if (other !== member) this.#introduce(member, other);
-      member.skewMs = Math.floor((this.chance() - 0.5) * 4000);
+      if (!isCalm) member.skewMs = Math.floor((this.chance() - 0.5) * 4000);
       if (member === late) this.time.after(this.chance.below(300_000), () => member.start());
       else member.start();
     }
@@ -363,7 +379,7 @@ export class World {
   #look(until: number): void {
     this.time.after(LOOK_MS, () => {
       this.members.forEach((member) => member.start());
-      void unsettled(this, this.#erased, this.#waiting()).then((problem) => {
+      void this.problem().then((problem) => {
         if (problem === undefined) return this.#end();
         if (this.time.now < until) this.#look(until);
         else this.chronicle.violate(`never settled: ${problem}`);
