@@ -1,4 +1,6 @@
 import { AgrinetError } from '../protocols/errors.ts';
+import { COLLECTIONS } from '../protocols/open-dialog/schema.ts';
+import type { PeerId } from '../protocols/wire/identity.ts';
 import { parseRecordKey, publicId, type RecordKey } from '../protocols/wire/ids.ts';
 import type { Database } from './database.ts';
 import { type BatchOp, fullKey, range, type SublevelName } from './keyspace.ts';
@@ -60,8 +62,7 @@ export async function purgeErased(
     for await (const [key, value] of db.level.iterator(range(name))) {
       const text = Buffer.from(value.buffer, value.byteOffset, value.length);
       if (!names.some((each) => text.includes(each))) continue;
-      if (name !== 'idempotency') ops.push({ type: 'del', key });
-      else ops.push(putJson(key, { ...verifiedJson<object>(key, value), answer: GONE }));
+      ops.push(withoutContent(name, key, value));
     }
   }
   if (ops.length > 0) await db.batch(ops, true);
@@ -70,6 +71,43 @@ export async function purgeErased(
     records.filter(isDone).map((key) => ({ type: 'del', key: fullKey('meta', ERASING + key) })),
     true,
   );
+}
+
+/** Takes what repeats records of this author that are not held any more out of the tables beside the feeds and out of LevelDB's files. */
+export async function purgeGone(db: Database, author: PeerId): Promise<void> {
+  const held = new Map<string, boolean>();
+  const isGone = async (name: string): Promise<boolean> => {
+    const known = held.get(name) ?? (await isHeld(db, name));
+    held.set(name, known);
+    return !known;
+  };
+  const names = new RegExp(`${author}\\.[\\w-]{1,64}`, 'g');
+  const ops: BatchOp[] = [];
+  for (const table of REPEATING)
+    for await (const [key, value] of db.level.iterator(range(table))) {
+      const text = Buffer.from(value.buffer, value.byteOffset, value.length).toString('latin1');
+      for (const [name] of text.matchAll(names)) {
+        if (!(await isGone(name))) continue;
+        ops.push(withoutContent(table, key, value));
+        break;
+      }
+    }
+  if (ops.length === 0) return;
+  await db.batch(ops, true);
+  await compact(db);
+}
+
+async function isHeld(db: Database, name: string): Promise<boolean> {
+  const [owner, id] = name.split('.');
+  const keys = Object.keys(COLLECTIONS).map((collection) =>
+    fullKey('records', `${collection}/${owner}/${id}`),
+  );
+  return (await db.level.getMany(keys)).some((row) => row !== undefined);
+}
+
+function withoutContent(table: SublevelName, key: string, value: Uint8Array): BatchOp {
+  if (table !== 'idempotency') return { type: 'del', key };
+  return putJson(key, { ...verifiedJson<object>(key, value), answer: GONE });
 }
 
 /**

@@ -10,8 +10,10 @@ import type { RegisteredNode } from '../../protocols/registry/registry.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { Database } from '../../storage/database.ts';
 import { compactForgotten, sweepLacking } from '../../storage/forgotten.ts';
+import { purgeGone } from '../../storage/purge.ts';
 import type { LegacyTable } from '../../storage/legacy-table.ts';
 import type { Store } from '../../storage/store.ts';
+import type { EventLog } from '../events/event-log.ts';
 import { evidenceOf, type EvidenceParts } from './evidence.ts';
 import { gapRowsOf } from './gap-rows.ts';
 
@@ -22,6 +24,7 @@ export interface ForgetParts extends EvidenceParts {
   readonly registry: { get(id: string): RegisteredNode | undefined };
   readonly httpNodes: { get(id: string): HttpNode | undefined };
   readonly legacy: Pick<LegacyTable, 'counts' | 'remove'>;
+  readonly events: Pick<EventLog, 'forget'>;
   /** What the database takes up on the disk. */
   readonly folderBytes: () => Promise<number>;
   /** Told of what has gone: what a pull noted of this source says nothing any more. */
@@ -156,13 +159,16 @@ class NodeForget implements Forget {
   }
 
   async #finish(author: string, onProgress: Progress): Promise<void> {
-    const { db, store, ledger } = this.#parts;
+    const { db, store, ledger, events } = this.#parts;
     const gaps = store.gaps.all().filter((gap) => gap.author === author);
     const total = gaps.reduce((sum, { seq }) => sum + seq, 0);
     let done = 0;
     for (const gap of gaps) await ledger.sweep(gap, () => onProgress(++done, total), this.#stopping.signal);
     for (const gap of gaps) await ledger.refound(gap);
     await ledger.alone(() => sweepLacking(db));
+    // First what may still be written, then what is.
+    await events.forget([`${author}.`]);
+    for (const peer of new Set(gaps.map((gap) => gap.author))) await purgeGone(db, peer);
     await compactForgotten(db, gaps, (n, of) => onProgress(total + n, total + of));
     await store.forgotten();
   }

@@ -101,7 +101,16 @@ function onOutcome(
 export function defineForget(
   node: Pick<
     Node,
-    'identity' | 'outside' | 'settings' | 'clock' | 'db' | 'store' | 'ledger' | 'registry' | 'logger'
+    | 'identity'
+    | 'outside'
+    | 'settings'
+    | 'clock'
+    | 'db'
+    | 'store'
+    | 'ledger'
+    | 'registry'
+    | 'events'
+    | 'logger'
   >,
   {
     sources,
@@ -125,6 +134,7 @@ export function defineForget(
       registry,
       httpNodes,
       legacy,
+      events: node.events,
       folderBytes: () => outside.folderBytes(db.folder),
       async onForgotten({ id, freedBytes, ...figures }) {
         await table.remove(id);

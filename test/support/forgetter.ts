@@ -80,6 +80,7 @@ export async function openForgetter(
     legacy: new LegacyTable(db),
     onForgotten: async ({ id }) => void told.push(id),
     log: () => undefined,
+    events: { forget: async () => undefined },
     folderBytes: () => folderBytes(db.folder),
     now: Date.now,
   });

@@ -1,3 +1,5 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { folderBytes } from '../../../daemon/folder-bytes.ts';
 import { rebuildStore } from '../../../daemon/rebuild.ts';
@@ -8,6 +10,8 @@ import { draftFact, draftTombstone } from '../../../protocols/ledger/drafts.ts';
 import { recordKey, type RecordKey } from '../../../protocols/wire/ids.ts';
 import { Hand, listingOps, priceOps, privateRecord, randomFrom, someIdentity } from '../../support/forge.ts';
 import { type Forgetter, openForgetter } from '../../support/forgetter.ts';
+import { fullKey } from '../../../storage/keyspace.ts';
+import { jsonWithChecksum } from '../../../storage/values.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 import { threadedMerger } from '../../support/merger.ts';
 
@@ -114,6 +118,12 @@ async function held(left: Left, name = 'forget'): Promise<{ node: Forgetter; pat
   return { node, path };
 }
 const quiet = (): void => undefined;
+function filesWith(dir: string, text: string): string[] {
+  return readdirSync(dir, { recursive: true, withFileTypes: true })
+    .filter((file) => file.isFile())
+    .map((file) => join(file.parentPath, file.name))
+    .filter((file) => readFileSync(file).includes(text));
+}
 
 describe(`forgetting what a revoked node left (seed ${seed})`, () => {
   it('only of one that is revoked, and it says what to do first', async () => {
@@ -213,6 +223,29 @@ describe(`forgetting what a revoked node left (seed ${seed})`, () => {
     expect(await node.rows('entries')).toBe(before - gone.entries + 1);
     expect(await node.store.records([recordKey('listings', peerId, 'late')])).toEqual([undefined]);
     expect(await node.wrong()).toEqual([]);
+  });
+
+  it('takes what repeats a record that goes, and leaves what tells of others', async () => {
+    const left = leave(1);
+    const { node, path } = await held(left);
+    const { peerId } = left.author.identity;
+    const nameOf = (key: RecordKey): string => key.slice(key.indexOf('/') + 1).replace('/', '.');
+    const MARK = 'heron-lamp-41-beyond-the-weir';
+    const told = { gone: nameOf(left.ignored), kept: nameOf(left.kept), other: `${self.peerId}.x` };
+    const rows = (['events', 'privateEvents', 'notifications', 'jobs'] as const).flatMap((table) =>
+      Object.entries(told).map(([what, id]) => {
+        const key = fullKey(table, `${what}`);
+        return { type: 'put' as const, key, value: jsonWithChecksum(key, { id, text: `${MARK} ${what}` }) };
+      }),
+    );
+    await node.db.batch(rows, true);
+    node.status.set(peerId, 'revoked');
+    await node.forget.run(peerId, quiet);
+    const stays = await node.db.level.getMany(rows.map(({ key }) => key));
+    expect(stays.map((row) => row !== undefined)).toEqual(rows.map(({ key }) => !key.endsWith('gone')));
+    await node.close();
+    expect(filesWith(path, `${MARK} gone`)).toEqual([]);
+    expect(filesWith(path, `${MARK} kept`)).not.toEqual([]);
   });
 
   it('gives the disk its space back', async () => {
