@@ -11,6 +11,7 @@ import { writeBackup } from '../../storage/backup/backup-file.ts';
 import { MAGIC } from '../../storage/backup/blocks.ts';
 import { listing, PASSPHRASE, restore } from '../support/backups.ts';
 import { agrinet, type CliResult } from '../support/cli.ts';
+import { compileCache } from '../support/compile-cache.ts';
 import { type Daemon, startDaemon, startDaemonHere } from '../support/daemon.ts';
 import { seededRandom } from '../support/random.ts';
 import { tempDir } from '../support/temp-dir.ts';
@@ -215,7 +216,7 @@ describe('a backup', () => {
   it(`survives a kill -9 of the restore at any moment: run again it is whole, and no daemon starts before (seed ${seed})`, async () => {
     const random = seededRandom(seed);
     const dir = join(work.path, 'killed');
-    const env = { PATH: process.env['PATH'] ?? '', ...settings, DATA_DIR: dir };
+    const env = { PATH: process.env['PATH'] ?? '', ...compileCache(), ...settings, DATA_DIR: dir };
     const began = performance.now();
     await restore(join(work.path, 'timed'), keyed);
     const whole = performance.now() - began;

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { agrinet } from '../support/cli.ts';
+import { compileCache } from '../support/compile-cache.ts';
 import { freePort } from '../support/daemon.ts';
 import { redisLacking, startRedis, type TestRedis } from '../support/redis.ts';
 import { tempDir } from '../support/temp-dir.ts';
@@ -29,7 +30,12 @@ describe.skipIf(lacking !== undefined)(
       daemon = { url: `http://127.0.0.1:${port}`, apiKey: KEY };
       running.push(
         spawn(process.execPath, [DAEMON], {
-          env: { DATA_DIR: join(dir.path, 'data'), PORT: String(port), REDIS_URL: redis.url },
+          env: {
+            ...compileCache(),
+            DATA_DIR: join(dir.path, 'data'),
+            PORT: String(port),
+            REDIS_URL: redis.url,
+          },
           stdio: 'ignore',
         }),
       );
@@ -75,7 +81,13 @@ describe.skipIf(lacking !== undefined)(
     it('waits for a Redis that is away, says so, and works when it comes; ends with 0 at SIGTERM', async () => {
       await redis.kill();
       const worker = spawn(process.execPath, [BIN, 'worker'], {
-        env: { REDIS_URL: redis.url, BACKEND_URL: daemon.url, API_KEY: KEY, SYNC_INTERVAL_MINUTES: '0' },
+        env: {
+          ...compileCache(),
+          REDIS_URL: redis.url,
+          BACKEND_URL: daemon.url,
+          API_KEY: KEY,
+          SYNC_INTERVAL_MINUTES: '0',
+        },
         stdio: ['ignore', 'pipe', 'pipe'],
       });
       running.push(worker);

@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { compileCache } from '../support/compile-cache.ts';
 import { freePort } from '../support/daemon.ts';
 import { redisLacking, startRedis, type TestRedis } from '../support/redis.ts';
 import { tempDir } from '../support/temp-dir.ts';
@@ -43,7 +44,7 @@ describe.skipIf(lacking !== undefined)(
 
     function run(name: string, env: Record<string, string>): ChildProcess {
       const child = spawn(process.execPath, [script(name)], {
-        env: { PATH: process.env['PATH'] ?? '', REDIS_URL: redis.url, ...env },
+        env: { PATH: process.env['PATH'] ?? '', ...compileCache(), REDIS_URL: redis.url, ...env },
         stdio: ['ignore', 'inherit', 'ignore'],
       });
       running.add(child);

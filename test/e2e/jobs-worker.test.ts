@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
+import { compileCache } from '../support/compile-cache.ts';
 import { type Daemon, join, startDaemonHere } from '../support/daemon.ts';
 import { redisLacking, startRedis } from '../support/redis.ts';
 import { tempDir } from '../support/temp-dir.ts';
@@ -31,7 +32,7 @@ describe.skipIf(lacking !== undefined)(
       const one = await daemon({ REDIS_URL: redis.url });
       const other = await daemon({});
       const worker = spawn(process.execPath, [BIN, 'worker'], {
-        env: { REDIS_URL: redis.url, BACKEND_URL: one.url, API_KEY: one.apiKey },
+        env: { ...compileCache(), REDIS_URL: redis.url, BACKEND_URL: one.url, API_KEY: one.apiKey },
         stdio: ['ignore', 'pipe', 'pipe'],
       });
       cleanUp.push(() => worker.kill('SIGKILL'));

@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { errorCode } from '../../../protocols/errors.ts';
 import { exitCodeFor, exitCodeTable } from '../../../daemon/exit-codes.ts';
 import { isLoopbackHost, loadSettings, settingsTable, settingsWarnings } from '../../../daemon/settings.ts';
+import { compileCache } from '../../support/compile-cache.ts';
 
 const agrinet = fileURLToPath(new URL('../../../daemon/agrinet.mjs', import.meta.url));
 
@@ -183,7 +184,13 @@ test('isLoopbackHost', () => {
 });
 
 test('agrinet start with bad settings: a line each, exit code 64', () => {
-  const env = { PATH: process.env['PATH'] ?? '', PORT: 'abc', DISK_RESERVE_MB: '-3', API_KEY: 'hunter2' };
+  const env = {
+    PATH: process.env['PATH'] ?? '',
+    ...compileCache(),
+    PORT: 'abc',
+    DISK_RESERVE_MB: '-3',
+    API_KEY: 'hunter2',
+  };
   const { status, stdout, stderr } = spawnSync(process.execPath, [agrinet, 'start'], {
     env,
     encoding: 'utf8',
@@ -200,7 +207,7 @@ test('agrinet start with bad settings: a line each, exit code 64', () => {
 });
 
 test('agrinet with a wrong option or no daemon: one line, its exit code', () => {
-  const env = { PATH: process.env['PATH'] ?? '', BACKEND_URL: 'http://127.0.0.1:1' };
+  const env = { PATH: process.env['PATH'] ?? '', ...compileCache(), BACKEND_URL: 'http://127.0.0.1:1' };
   const run = (...args: string[]) =>
     spawnSync(process.execPath, [agrinet, ...args], { env, encoding: 'utf8', timeout: 30_000 });
   expect(run('status', '--bogus').status).toBe(exitCodeFor('usage'));

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
 import { createLogger } from '../../../daemon/logger.ts';
 import { isJournal, withPriorities } from '../../../daemon/service/journal.ts';
+import { compileCache } from '../../support/compile-cache.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
 const BIN = fileURLToPath(new URL('../../../daemon/agrinet.mjs', import.meta.url));
@@ -18,7 +19,11 @@ function printed(args: readonly string[], toJournal: boolean, env: Record<string
   try {
     const { dev, ino } = fstatSync(fd);
     spawnSync(process.execPath, [BIN, ...args], {
-      env: { ...env, ...(toJournal ? { JOURNAL_STREAM: `${dev}:${ino}` } : { JOURNAL_STREAM: `${dev}:1` }) },
+      env: {
+        ...compileCache(),
+        ...env,
+        ...(toJournal ? { JOURNAL_STREAM: `${dev}:${ino}` } : { JOURNAL_STREAM: `${dev}:1` }),
+      },
       stdio: ['ignore', fd, fd],
     });
   } finally {
