@@ -3,6 +3,7 @@
  * Right after the restore it holds what the backup says; among its peers it then has everything that a peer had, and nothing has
  * forked. By itself: `COUNT=20 SEED=7 MODE=backup node test/e2e/backup-campaign.ts` (or MODE=copy); the test runs the same with less.
  */
+import { runCampaign } from '../support/campaign.ts';
 import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { PASSPHRASE, restore, type RestoreReport } from '../support/backups.ts';
@@ -18,6 +19,7 @@ export interface BackupCampaignOptions {
   readonly count: number;
   readonly seed: number;
   readonly mode: 'backup' | 'copy';
+  readonly onDone?: () => void;
 }
 
 export interface BackupFigures {
@@ -35,7 +37,12 @@ interface Held {
   readonly messages: readonly string[];
 }
 
-export async function backupCampaign({ count, seed, mode }: BackupCampaignOptions): Promise<BackupFigures> {
+export async function backupCampaign({
+  count,
+  seed,
+  mode,
+  onDone = () => undefined,
+}: BackupCampaignOptions): Promise<BackupFigures> {
   const random = seededRandom(seed);
   const federation = new ProcessFederation();
   const away = tempDir('backups');
@@ -113,7 +120,7 @@ export async function backupCampaign({ count, seed, mode }: BackupCampaignOption
         messages: now.messages.length,
         epochs,
       };
-      console.log(`${mode} ${round}/${count}: ${JSON.stringify(figures)}`);
+      onDone();
     }
     if (figures === undefined) throw new Error('nothing was done');
     return figures;
@@ -204,11 +211,13 @@ async function heldBy(node: ProcessMember, chat: string): Promise<Held> {
 }
 
 if (import.meta.main) {
-  const figure = (name: string, fallback: number): number => Number(process.env[name] ?? fallback);
-  const seed = figure('SEED', 1);
-  for (const mode of ['backup', 'copy'] as const)
-    if ((process.env['MODE'] ?? mode) === mode)
-      console.log(
-        JSON.stringify({ mode, seed, ...(await backupCampaign({ count: figure('COUNT', 20), seed, mode })) }),
-      );
+  const modes = (['backup', 'copy'] as const).filter((mode) => (process.env['MODE'] ?? mode) === mode);
+  // Each mode has half of the rounds, and at least one.
+  await runCampaign('backup', 40, async ({ count, seed, onDone }) => {
+    const each = Math.max(1, Math.ceil(count / modes.length));
+    const figures = [];
+    for (const mode of modes)
+      figures.push({ mode, ...(await backupCampaign({ count: each, seed, mode, onDone })) });
+    return figures;
+  });
 }

@@ -2,6 +2,7 @@
  * Cuts one of three daemons off the network, writes on every side, heals, and measures until all three show the same digest.
  * By itself: `COUNT=20 SECONDS_CUT=30 SEED=7 node test/e2e/heal-campaign.ts`; the test runs the same with less.
  */
+import { figure, runCampaign } from '../support/campaign.ts';
 import { Archipelago, type Island } from '../support/namespaces.ts';
 import {
   counted,
@@ -18,6 +19,7 @@ export interface HealOptions {
   readonly seed: number;
   /** Time allowed from the healing to equal digests. */
   readonly withinMs: number;
+  readonly onDone?: () => void;
 }
 
 export interface HealFigures {
@@ -33,7 +35,7 @@ const PAUSE_MS = 50;
 
 /** Throws when a healing takes too long, a write is lost or the cut does not cut. */
 export async function healCampaign(options: HealOptions): Promise<HealFigures> {
-  const { count, cutMs, seed, withinMs } = options;
+  const { count, cutMs, seed, withinMs, onDone = () => undefined } = options;
   const random = seededRandom(seed);
   const sea = new Archipelago();
   const federation = new ProcessFederation();
@@ -76,7 +78,7 @@ export async function healCampaign(options: HealOptions): Promise<HealFigures> {
       await sameDigest(federation.members, withinMs, (state) => counted(state, 'listings') === expected);
       const ms = Math.round(performance.now() - healedAt);
       healed.push(ms);
-      console.log(`heal ${round + 1}/${count}: ${written} writes while cut, equal digests after ${ms} ms`);
+      onDone();
     }
     return { healed, writes };
   } catch (error) {
@@ -118,21 +120,10 @@ async function expectCut(
   }
 }
 
-if (import.meta.main) {
-  const figure = (name: string, fallback: number): number => Number(process.env[name] ?? fallback);
-  const { healed, writes } = await healCampaign({
-    count: figure('COUNT', 20),
-    cutMs: figure('SECONDS_CUT', 30) * 1000,
-    seed: figure('SEED', 1),
-    withinMs: 10_000,
+if (import.meta.main)
+  await runCampaign('heal', 20, async ({ count, seed, onDone }) => {
+    const cutMs = figure('SECONDS_CUT', 30) * 1000;
+    const { healed, writes } = await healCampaign({ count, cutMs, seed, withinMs: 10_000, onDone });
+    const sorted = healed.toSorted((a, b) => a - b);
+    return { heals: healed.length, writes, medianMs: sorted[sorted.length >> 1], worstMs: sorted.at(-1) };
   });
-  const sorted = healed.toSorted((a, b) => a - b);
-  console.log(
-    JSON.stringify({
-      heals: healed.length,
-      writes,
-      medianMs: sorted[sorted.length >> 1],
-      worstMs: sorted.at(-1),
-    }),
-  );
-}

@@ -3,6 +3,7 @@
  * acknowledged write, feeds that hold together, and agrees with its peer. By itself:
  * `COUNT=100 SEED=7 node test/e2e/kill-campaign.ts`; the test runs the same with less.
  */
+import { runCampaign } from '../support/campaign.ts';
 import { ProcessFederation, type ProcessMember, sameDigest } from '../support/federation.ts';
 import { checkFeeds } from '../support/feed-check.ts';
 import { expectAcknowledged, nothingAcknowledged, writeUntil } from '../support/load.ts';
@@ -12,6 +13,7 @@ import { seededRandom } from '../support/random.ts';
 export interface KillOptions {
   readonly count: number;
   readonly seed: number;
+  readonly onDone?: () => void;
 }
 
 export interface KillFigures {
@@ -23,7 +25,11 @@ export interface KillFigures {
 }
 
 /** Throws when an acknowledged write is gone, a feed breaks or forks, the node does not start, or the peer disagrees. */
-export async function killCampaign({ count, seed }: KillOptions): Promise<KillFigures> {
+export async function killCampaign({
+  count,
+  seed,
+  onDone = () => undefined,
+}: KillOptions): Promise<KillFigures> {
   const random = seededRandom(seed);
   const federation = new ProcessFederation();
   const told = nothingAcknowledged();
@@ -33,11 +39,10 @@ export async function killCampaign({ count, seed }: KillOptions): Promise<KillFi
     await federation.registerAll();
     let figures: KillFigures | undefined;
     for (let kill = 1; kill <= count; kill++) {
-      const before = told.writes;
       const load = new AbortController();
       const writing = writeUntil(writer, told, load.signal);
       // The moment of death is what varies: so many writes, and then somewhere between two batches.
-      const enough = before + 64 + random() * 400;
+      const enough = told.writes + 64 + random() * 400;
       await waitFor('writes to be acknowledged', () => told.writes >= enough, 20_000);
       await new Promise((next) => setTimeout(next, random() * 30));
       await writer.stop('SIGKILL');
@@ -54,9 +59,7 @@ export async function killCampaign({ count, seed }: KillOptions): Promise<KillFi
         if (alarms.length > 0) throw new Error(`alarms: ${JSON.stringify(alarms)}`);
       }
       figures = { kills: kill, acknowledged: told.writes, listings, epochs: epochs.size, entries };
-      console.log(
-        `kill ${kill}/${count}: ${told.writes - before} more writes acknowledged, all there, peer agrees`,
-      );
+      onDone();
     }
     if (figures === undefined || told.writes < count) throw new Error('the load wrote next to nothing');
     return figures;
@@ -68,8 +71,4 @@ export async function killCampaign({ count, seed }: KillOptions): Promise<KillFi
   }
 }
 
-if (import.meta.main) {
-  const figure = (name: string, fallback: number): number => Number(process.env[name] ?? fallback);
-  const seed = figure('SEED', 1);
-  console.log(JSON.stringify({ seed, ...(await killCampaign({ count: figure('COUNT', 100), seed })) }));
-}
+if (import.meta.main) await runCampaign('kill', 100, killCampaign);

@@ -1,3 +1,4 @@
+import { runCampaign } from '../support/campaign.ts';
 import { randomBytes } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import * as Automerge from '@automerge/automerge';
@@ -410,7 +411,7 @@ async function oneSchedule(seed: number, steps: number, figures: ConvergenceFigu
 export async function convergenceCampaign(
   count: number,
   seed: number,
-  steps = 60,
+  { steps = 60, onDone = () => undefined }: { steps?: number; onDone?: () => void } = {},
 ): Promise<ConvergenceFigures> {
   const figures: ConvergenceFigures = {
     schedules: 0,
@@ -426,6 +427,7 @@ export async function convergenceCampaign(
   for (let i = 0; i < count; i++) {
     try {
       await oneSchedule(seed + i, steps, figures);
+      onDone();
     } catch (error) {
       throw new Error(
         `COUNT=1 SEED=${seed + i} fails: ${error instanceof Error ? error.message : String(error)}`,
@@ -438,8 +440,7 @@ export async function convergenceCampaign(
   return figures;
 }
 
-if (import.meta.main) {
-  const count = Number(process.env.COUNT ?? 1000);
-  const seed = Number(process.env.SEED ?? 1);
-  console.log(JSON.stringify(await convergenceCampaign(count, seed)));
-}
+if (import.meta.main)
+  await runCampaign('convergence', 1000, ({ count, seed, onDone }) =>
+    convergenceCampaign(count, seed, { onDone }),
+  );

@@ -1,3 +1,4 @@
+import { runCampaign } from '../support/campaign.ts';
 import { decodeEntry } from '../../protocols/feed/entry.ts';
 import type { Received } from '../../protocols/ledger/types.ts';
 import { randomFrom, listingOps, priceOps } from '../support/forge.ts';
@@ -20,7 +21,11 @@ const BATCH = 100;
  * Throws `each` forgeries of every class at a ledger on disk: none may have an effect, each is refused, or its op void, with a code
  * of its own, and the digest stays what it was. At the end a feed full of void ops takes an honest op as if nothing had been.
  */
-export async function forge(each: number, seed: number): Promise<ForgeryReport> {
+export async function forge(
+  each: number,
+  seed: number,
+  onDone: (share: number) => void = () => undefined,
+): Promise<ForgeryReport> {
   const folder = tempDir('forgery');
   const stage = await setTheStage(folder.path, randomFrom(seed));
   const faults: string[] = [];
@@ -36,6 +41,7 @@ export async function forge(each: number, seed: number): Promise<ForgeryReport> 
       }
       if (stage.test.digest() !== before) faults.push(`${name}: the digest has changed`);
       outcomes[name] = counts;
+      onDone(each / Object.keys(FORGERIES).length);
     }
     await voidStopsNothing(stage, faults);
     for (const alarm of stage.test.alarms) faults.push(`alarm: ${JSON.stringify(alarm)}`);
@@ -108,3 +114,10 @@ async function voidStopsNothing(stage: Stage, faults: string[]): Promise<void> {
 function opsOf(bytes: Uint8Array): Uint8Array[] {
   return decodeEntry(bytes).body.flatMap((item) => ('op' in item ? [item.op] : []));
 }
+
+if (import.meta.main)
+  await runCampaign('forgery', 10_000, async ({ count, seed, onDone }) => {
+    const { faults, outcomes } = await forge(count, seed, onDone);
+    if (faults.length > 0) throw new Error(faults.slice(0, 20).join('\n'));
+    return outcomes;
+  });

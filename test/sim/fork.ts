@@ -1,3 +1,4 @@
+import { runCampaign } from '../support/campaign.ts';
 import { randomBytes } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { type Entry, decodeEntry, sealEntry } from '../../protocols/feed/entry.ts';
@@ -360,11 +361,16 @@ async function compare(
 }
 
 /** Runs `count` schedules; the seed of a failing one is in the error. */
-export async function forkCampaign(count: number, seed: number): Promise<ForkFigures> {
+export async function forkCampaign(
+  count: number,
+  seed: number,
+  onDone: () => void = () => undefined,
+): Promise<ForkFigures> {
   const figures = { schedules: 0, forks: 0, forgedEntries: 0, proofs: 0, reissued: 0, records: 0, rounds: 0 };
   for (let i = 0; i < count; i++) {
     try {
       await oneSchedule(seed + i, figures);
+      onDone();
     } catch (error) {
       const text = error instanceof Error ? error.message : String(error);
       throw new Error(`COUNT=1 SEED=${seed + i} fails: ${text}`, { cause: error });
@@ -373,8 +379,5 @@ export async function forkCampaign(count: number, seed: number): Promise<ForkFig
   return figures;
 }
 
-if (import.meta.main) {
-  const count = Number(process.env.COUNT ?? 1000);
-  const seed = Number(process.env.SEED ?? 1);
-  console.log(JSON.stringify(await forkCampaign(count, seed)));
-}
+if (import.meta.main)
+  await runCampaign('fork', 1000, ({ count, seed, onDone }) => forkCampaign(count, seed, onDone));

@@ -3,6 +3,7 @@
  * everything, and checks what it shows, what it tells, and that both end equal and without a fork. By itself:
  * `COUNT=1000 SEED=7 node test/sim/log-tail-campaign.ts`; the test runs the same with less.
  */
+import { runCampaign } from '../support/campaign.ts';
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fsck } from '../../daemon/maintenance.ts';
@@ -19,6 +20,7 @@ import { threadedMerger } from '../support/merger.ts';
 export interface LogTailOptions {
   readonly count: number;
   readonly seed: number;
+  readonly onDone?: () => void;
 }
 
 /** How often each kind of damage was done, and what came of it. */
@@ -48,7 +50,11 @@ interface World {
 const WRITES = 30;
 
 /** Throws when something is served wrong, lost without a word, not refilled, or forked. */
-export async function logTailCampaign({ count, seed }: LogTailOptions): Promise<LogTailFigures> {
+export async function logTailCampaign({
+  count,
+  seed,
+  onDone = () => undefined,
+}: LogTailOptions): Promise<LogTailFigures> {
   const random = seededRandom(seed);
   const dir = tempDir('log-tail');
   const merger = threadedMerger();
@@ -65,6 +71,7 @@ export async function logTailCampaign({ count, seed }: LogTailOptions): Promise<
         });
       }
       rmSync(work, { recursive: true, force: true });
+      onDone();
     }
     return figures;
   } finally {
@@ -241,8 +248,4 @@ function logsOf(dir: string): string[] {
     .map((name) => join(dir, 'db', name));
 }
 
-if (import.meta.main) {
-  const figure = (name: string, fallback: number): number => Number(process.env[name] ?? fallback);
-  const seed = figure('SEED', 1);
-  console.log(JSON.stringify({ seed, ...(await logTailCampaign({ count: figure('COUNT', 1000), seed })) }));
-}
+if (import.meta.main) await runCampaign('log-tail', 1000, logTailCampaign);

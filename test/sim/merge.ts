@@ -1,3 +1,4 @@
+import { runCampaign } from '../support/campaign.ts';
 import { isDeepStrictEqual } from 'node:util';
 import * as Automerge from '@automerge/automerge';
 import { recordJson } from '../../api/records.ts';
@@ -66,10 +67,17 @@ const FIELDS = {
   conversations: ['title', 'pinned', 'archived', 'metadata'],
 } as const;
 
-export async function mergeCampaign(count: number, seed: number): Promise<MergeFigures> {
+export async function mergeCampaign(
+  count: number,
+  seed: number,
+  onDone: (rounds: number) => void = () => undefined,
+): Promise<MergeFigures> {
   const figures: MergeFigures = { documents: 0, changes: 0, refused: 0, conflicts: 0, late: 0 };
-  for (let from = 0; from < count; from += PER_NODES)
-    await onFreshNodes(seed + from, Math.min(PER_NODES, count - from), figures);
+  for (let from = 0; from < count; from += PER_NODES) {
+    const some = Math.min(PER_NODES, count - from);
+    await onFreshNodes(seed + from, some, figures);
+    onDone(some);
+  }
   return figures;
 }
 
@@ -297,8 +305,5 @@ function verdictsDiffer(
   return undefined;
 }
 
-if (import.meta.main) {
-  const count = Number(process.env.COUNT ?? 10_000);
-  const seed = Number(process.env.SEED ?? 1);
-  console.log(JSON.stringify({ seed, ...(await mergeCampaign(count, seed)) }));
-}
+if (import.meta.main)
+  await runCampaign('merge', 10_000, ({ count, seed, onDone }) => mergeCampaign(count, seed, onDone));

@@ -3,6 +3,7 @@
  * reorders, drops, answers nothing after success and delivers late. By itself: `COUNT=20 SEED=1 RECORDS=10000 KIND=jar node
  * test/sim/mirror.ts`; the tests run the same with less.
  */
+import { figure, runCampaign } from '../support/campaign.ts';
 import { type DynamoKind, mirrorEnv, startDynamo, type TestDynamo } from '../support/dynamo.ts';
 import { ALL_FAULTS, startFaultyProxy } from '../support/dynamo-proxy.ts';
 import { startNode, type TestNode } from '../support/in-process-node.ts';
@@ -114,21 +115,19 @@ export async function mirrorRound(
   }
 }
 
-if (import.meta.main) {
-  const { COUNT = '20', SEED = '1', RECORDS = '10000', KIND = 'jar' } = process.env;
-  const kind: DynamoKind = KIND === 'dynalite' ? 'dynalite' : 'jar';
-  const dynamo = await startDynamo(kind);
-  try {
-    const clean = await mirrorRound(dynamo, { seed: Number(SEED), records: Number(RECORDS), faulty: false });
-    console.log('without faults', JSON.stringify(clean));
-    for (let i = 0; i < Number(COUNT); i++)
-      console.log(
-        `seed ${Number(SEED) + i}`,
-        JSON.stringify(
-          await mirrorRound(dynamo, { seed: Number(SEED) + i, records: Number(RECORDS), faulty: true }),
-        ),
-      );
-  } finally {
-    await dynamo.stop();
-  }
-}
+if (import.meta.main)
+  await runCampaign('mirror', 20, async ({ count, seed, onDone }) => {
+    const records = figure('RECORDS', 10_000);
+    const kind: DynamoKind = process.env['KIND'] === 'dynalite' ? 'dynalite' : 'jar';
+    const dynamo = await startDynamo(kind);
+    try {
+      const rounds = [await mirrorRound(dynamo, { seed, records, faulty: false })];
+      for (let i = 0; i < count; i++) {
+        rounds.push(await mirrorRound(dynamo, { seed: seed + i, records, faulty: true }));
+        onDone();
+      }
+      return rounds;
+    } finally {
+      await dynamo.stop();
+    }
+  });

@@ -3,6 +3,7 @@
  * serves reads and takes writes, nothing else is called wrong, and afterwards every row is what a rebuild would make. By itself:
  * `COUNT=10000 SEED=7 node test/sim/scrub-campaign.ts`; the test runs the same with less.
  */
+import { runCampaign } from '../support/campaign.ts';
 import { checkDerived, type Problem } from '../../daemon/check-derived.ts';
 import type { Wrong } from '../../daemon/scrub/check-rows.ts';
 import { createScrub, type Scrub } from '../../daemon/scrub/scrub.ts';
@@ -39,8 +40,12 @@ const FAULTS_PER_PASS = 150;
 const CONTROL_WRITES = 40;
 
 /** Throws when a fault is not found or not mended, or something sound is called wrong. */
-export async function scrubCampaign(options: { count: number; seed: number }): Promise<ScrubCampaignFigures> {
-  const { count, seed } = options;
+export async function scrubCampaign(options: {
+  count: number;
+  seed: number;
+  onDone?: (faults: number) => void;
+}): Promise<ScrubCampaignFigures> {
+  const { count, seed, onDone = () => undefined } = options;
   const random = seededRandom(seed);
   const dir = tempDir('scrub');
   const merger = threadedMerger();
@@ -68,6 +73,7 @@ export async function scrubCampaign(options: { count: number; seed: number }): P
     await serve(node, [...views.keys()], () => clean(scrub, wrong), figures);
     let times: number[] = [];
     while (figures.planted < count) {
+      const before = figures.planted;
       const planted = await plant(node, random, Math.min(FAULTS_PER_PASS, count - figures.planted), figures);
       wrong.length = 0;
       times = times.concat(
@@ -75,6 +81,7 @@ export async function scrubCampaign(options: { count: number; seed: number }): P
       );
       figures.passes++;
       await expectMended(node, views, planted, wrong);
+      onDone(figures.planted - before);
       await clean(scrub, wrong);
     }
     return { ...figures, p99Ms: p99(times), controlP99Ms: p99(control) };
@@ -309,8 +316,4 @@ function p99(times: number[]): number {
   return times.toSorted((a, b) => a - b)[Math.floor(times.length * 0.99)] ?? 0;
 }
 
-if (import.meta.main) {
-  const figure = (name: string, fallback: number): number => Number(process.env[name] ?? fallback);
-  const seed = figure('SEED', 1);
-  console.log(JSON.stringify({ seed, ...(await scrubCampaign({ count: figure('COUNT', 10_000), seed })) }));
-}
+if (import.meta.main) await runCampaign('scrub', 10_000, scrubCampaign);

@@ -8,6 +8,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { figure, runCampaign } from '../support/campaign.ts';
 import { ProcessFederation, type ProcessMember } from '../support/federation.ts';
 import { NET, randomFrom } from '../support/forge.ts';
 import { STRETCH_MS } from '../support/loop-watch.ts';
@@ -119,15 +120,21 @@ export function stallLine({ name, cpuMs, wallMs, controlWallMs, rssMb }: StallFi
   return `${mark} ${cpuMs.toFixed(1).padStart(7)} ms of CPU, ${wallMs.toFixed(0).padStart(5)} ms of wall time (control ${controlWallMs.toFixed(0)}), ${rssMb} MB: ${name}`;
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const [share, seed] = [Number(process.env['SHARE'] ?? 1), Number(process.env['SEED'] ?? 1)];
+if (import.meta.main) {
   const inputs = STALL_INPUTS.filter(({ name }) => name.includes(process.env['ONLY'] ?? ''));
-  const figures = await stallFigures(inputs, {
-    share,
-    seed,
-    onFigures: (each) => console.log(stallLine(each)),
+  await runCampaign('stall', inputs.length, async ({ seed, onDone }) => {
+    const share = figure('SHARE', 1);
+    const lines: string[] = [];
+    const figures = await stallFigures(inputs, {
+      share,
+      seed,
+      onFigures(each) {
+        lines.push(stallLine(each));
+        onDone();
+      },
+    }).finally(() => console.log(`\n${lines.join('\n')}`));
+    const over = figures.filter(({ cpuMs }) => cpuMs > STRETCH_MS);
+    if (over.length > 0) throw new Error(`${over.length} inputs over ${STRETCH_MS} ms, SHARE=${share}`);
+    return { inputs: figures.length, share, worstMs: Math.max(...figures.map(({ cpuMs }) => cpuMs)) };
   });
-  const over = figures.filter(({ cpuMs }) => cpuMs > STRETCH_MS);
-  console.log(`${figures.length} inputs, SHARE=${share} SEED=${seed}: ${over.length} over ${STRETCH_MS} ms`);
-  process.exitCode = over.length === 0 ? 0 : 1;
 }

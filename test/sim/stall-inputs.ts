@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { zstdCompressSync } from 'node:zlib';
 import { systemEnv } from '../../daemon/system-env.ts';
 import type { Entry } from '../../protocols/feed/entry.ts';
+import { HEX_DIGITS } from '../../protocols/digest/prefix.ts';
 import { makeForkProof } from '../../protocols/feed/fork.ts';
 import { encodeOp } from '../../protocols/feed/op.ts';
 import { draftFact, type Patch } from '../../protocols/ledger/drafts.ts';
@@ -146,7 +147,7 @@ const ENTRIES: readonly StallInput[] = [
     ),
   ),
   pulled('ratings with receipts that are none', (hand, _random, share) =>
-    Array.from({ length: many(40, share) }, (_, i) =>
+    Array.from({ length: many(400, share) }, (_, i) =>
       hand.next(
         Array.from({ length: 30 }, (_each, j) => {
           const user = `u${i}-${j}@${hand.identity.peerId}`;
@@ -334,6 +335,52 @@ const GOSSIP: readonly StallInput[] = [
   },
 ];
 
+/** What a registered peer has signed, and what anybody asks of it then: questions that go through all of it, many at a time. */
+function askedAbout(
+  name: string,
+  make: (hand: Hand, random: Random, share: number) => readonly Entry[],
+  paths: (author: string) => readonly string[],
+): StallInput {
+  return {
+    name: `questions: ${name}`,
+    async send({ victim, random }, share) {
+      const peer = await HostilePeer.start(random, victim);
+      try {
+        await peer.register(random);
+        const entries = make(peer.hand, random, share);
+        const items = entries.map(({ bytes }) => ({ kind: 'entry' as const, bytes }));
+        await peer.serve('range', () => framesOf(streamOf(items), systemEnv.offload));
+        const { channel, epoch, seq, hash } = peer.hand;
+        await peer.show([{ channel, epoch, seq, hash }]);
+        await heldUpTo(victim, peer.hand);
+        const asked = paths(peer.hand.identity.peerId).map((path) => fetch(victim.url + path));
+        for (const answer of await Promise.all(asked)) await answer.arrayBuffer();
+      } finally {
+        await peer.stop();
+      }
+    },
+  };
+}
+
+const QUESTIONS: readonly StallInput[] = [
+  askedAbout(
+    'the digest tree of 40,000 records',
+    (hand, _random, share) =>
+      Array.from({ length: many(400, share) }, (_, i) =>
+        hand.next(
+          Array.from({ length: 100 }, (_each, j) =>
+            new ChangeHand(hand.pen, 'listings', `${i}-${j}`).set({
+              type: 'offer',
+              status: 'active',
+              title: 'x',
+            }),
+          ),
+        ),
+      ),
+    (author) => ['', ...HEX_DIGITS].map((prefix) => `/federation/digest/${author}/listings?prefix=${prefix}`),
+  ),
+];
+
 /** Requests over HTTP by somebody who holds a key. */
 function asked(name: string, send: (ask: Ask, share: number, scene: Scene) => Promise<void>): StallInput {
   return {
@@ -416,6 +463,24 @@ const REQUESTS: readonly StallInput[] = [
       'x'.repeat(size),
     ])
       await ask('POST', '/listings', body);
+  }),
+  asked('twenty event streams from the beginning at once', async (ask, share, { victim }) => {
+    await inTens(many(2000, share), (i) => ask('PUT', '/listings/told', { type: 'offer', title: `t${i}` }));
+    const end = new AbortController();
+    const streams = await Promise.all(
+      Array.from({ length: 20 }, () =>
+        fetch(`${victim.url}/events`, { headers: { 'last-event-id': '0' }, signal: end.signal }),
+      ),
+    );
+    // Each reads for a while, at its own pace.
+    await Promise.all(
+      streams.map(async ({ body }) => {
+        const reader = body?.getReader();
+        for (let read = 0; reader !== undefined && read < 50; read++)
+          if ((await Promise.race([reader.read(), sleep(500)]))?.done !== false) break;
+      }),
+    );
+    end.abort();
   }),
   asked('every list, filtered', async (ask) => {
     for (const path of [
@@ -520,6 +585,7 @@ export const STALL_INPUTS: readonly StallInput[] = [
   ...FRAMES,
   ...STREAMS,
   ...GOSSIP,
+  ...QUESTIONS,
   ...REQUESTS,
   ...LEGACY,
 ];

@@ -1,3 +1,4 @@
+import { runCampaign } from '../support/campaign.ts';
 import { judgeContract } from '../../protocols/market/contract/machine.ts';
 import type { Contract } from '../../protocols/market/contract/model.ts';
 import { nextStep } from '../../protocols/market/contract/next.ts';
@@ -125,13 +126,21 @@ function schedule(seed: number): {
 }
 
 /** Runs schedules from a seed. */
-export function stockCampaign(count: number, seed: number): Record<string, number> {
+export function stockCampaign(
+  count: number,
+  seed: number,
+  onDone: () => void = () => undefined,
+): Record<string, number> {
   const figures = { schedules: 0, steps: 0, refused: 0, expired: 0, late: 0, granted: 0 };
   for (let i = 0; i < count; i++) {
     const one = schedule(seed + i);
     figures.schedules++;
     for (const name of ['steps', 'refused', 'expired', 'late', 'granted'] as const)
       figures[name] += one[name];
+    onDone();
   }
   return figures;
 }
+
+if (import.meta.main)
+  await runCampaign('stock', 10_000, ({ count, seed, onDone }) => stockCampaign(count, seed, onDone));

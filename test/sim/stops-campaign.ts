@@ -3,6 +3,7 @@
  * same folder: it starts, finds nothing wrong, repairs nothing, raises no alarm and has everything that was acknowledged. By itself:
  * `COUNT=1000 SEED=7 node test/sim/stops-campaign.ts`; the test runs the same with less.
  */
+import { runCampaign } from '../support/campaign.ts';
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
@@ -27,8 +28,12 @@ const STOPS_PER_FOLDER = 100;
 const START_MS = 120_000;
 
 /** Throws at the first start that is not as if nothing had happened. */
-export async function stopsCampaign(options: { count: number; seed: number }): Promise<StopsFigures> {
-  const { count, seed } = options;
+export async function stopsCampaign(options: {
+  count: number;
+  seed: number;
+  onDone?: () => void;
+}): Promise<StopsFigures> {
+  const { count, seed, onDone = () => undefined } = options;
   const random = seededRandom(seed);
   const dir = tempDir('stops');
   const figures = { stops: {} as Record<string, number>, acknowledged: 0 };
@@ -36,7 +41,7 @@ export async function stopsCampaign(options: { count: number; seed: number }): P
     for (let done = 0; done < count; done += STOPS_PER_FOLDER) {
       const folder = join(dir.path, String(done));
       const stops = Math.min(STOPS_PER_FOLDER, count - done);
-      await oneFolder(folder, stops, random, figures).catch((error: unknown) => {
+      await oneFolder(folder, stops, random, figures, onDone).catch((error: unknown) => {
         throw new Error(`stops ${done} to ${done + stops}: run them again with SEED=${seed}`, {
           cause: error,
         });
@@ -53,6 +58,7 @@ async function oneFolder(
   stops: number,
   random: () => number,
   figures: { stops: Record<string, number>; acknowledged: number },
+  onDone: () => void,
 ): Promise<void> {
   const acknowledged: Record<string, number> = {};
   for (let stop = 0; stop < stops; stop++) {
@@ -60,6 +66,7 @@ async function oneFolder(
       throw new Error(`after ${stop} stops`, { cause: error });
     });
     figures.stops[what] = (figures.stops[what] ?? 0) + 1;
+    onDone();
   }
   figures.acknowledged += Object.values(acknowledged).reduce((sum, n) => sum + n, 0);
   const { problems } = await fsck(loadSettings({ DATA_DIR: folder }), systemEnv, () => undefined);
@@ -132,8 +139,4 @@ function hangs(child: ChildProcess, what: () => string): Promise<never> {
   });
 }
 
-if (import.meta.main) {
-  const figure = (name: string, fallback: number): number => Number(process.env[name] ?? fallback);
-  const seed = figure('SEED', 1);
-  console.log(JSON.stringify({ seed, ...(await stopsCampaign({ count: figure('COUNT', 1000), seed })) }));
-}
+if (import.meta.main) await runCampaign('stops', 1000, stopsCampaign);

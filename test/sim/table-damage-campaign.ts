@@ -3,6 +3,7 @@
  * trusted is an error; fsck names it; a rebuild takes it away and the peer fills it in. By itself:
  * `COUNT=300 SEED=7 node test/sim/table-damage-campaign.ts`; the test runs the same with less.
  */
+import { runCampaign } from '../support/campaign.ts';
 import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fsck, rebuild } from '../../daemon/maintenance.ts';
@@ -35,8 +36,9 @@ const RECORDS = 300;
 export async function tableDamageCampaign(options: {
   count: number;
   seed: number;
+  onDone?: () => void;
 }): Promise<TableDamageFigures> {
-  const { count, seed } = options;
+  const { count, seed, onDone = () => undefined } = options;
   const random = seededRandom(seed);
   const dir = tempDir('tables');
   const merger = threadedMerger();
@@ -63,6 +65,7 @@ export async function tableDamageCampaign(options: {
         );
       }
       rmSync(work, { recursive: true, force: true });
+      onDone();
     }
     return figures;
   } finally {
@@ -174,10 +177,4 @@ async function shownBy(node: LedgerNode, key: RecordKey): Promise<string | undef
   }
 }
 
-if (import.meta.main) {
-  const figure = (name: string, fallback: number): number => Number(process.env[name] ?? fallback);
-  const seed = figure('SEED', 1);
-  console.log(
-    JSON.stringify({ seed, ...(await tableDamageCampaign({ count: figure('COUNT', 300), seed })) }),
-  );
-}
+if (import.meta.main) await runCampaign('tables', 300, tableDamageCampaign);
