@@ -14,6 +14,11 @@ export class SerialQueue {
     this.#last = done.catch(() => undefined); // told to whoever asked
     return done;
   }
+
+  /** Resolves when all that was asked for has ended. */
+  async idle(): Promise<void> {
+    await this.#last;
+  }
 }
 
 /** One such queue for each key, for as long as anything is in it. */

@@ -1,13 +1,12 @@
 import type { Dropped } from '../protocols/ledger/ports.ts';
 import type { OpRef } from '../protocols/open-dialog/record.ts';
-import { type BatchOp, fullKey, numberKey } from './keyspace.ts';
+import { entryKey } from './entry-row.ts';
+import { type BatchOp, fullKey } from './keyspace.ts';
 import { recordOpKey, refKey } from './op-keys.ts';
 
 /** Takes entries out that are forgotten, and all rows that lead to their ops. */
 export function droppedRows({ entries, ops, gone }: Dropped, numberOf: (ref: OpRef) => number): BatchOp[] {
-  const keys = entries.map(({ feed, entry }) =>
-    fullKey('entries', numberKey(feed.no) + numberKey(entry.header.seq)),
-  );
+  const keys = entries.map(({ feed, entry }) => entryKey(feed.no, entry.header.seq));
   for (const { ref, key } of ops) {
     const no = numberOf(ref);
     keys.push(fullKey('verdicts', refKey(no, ref)));

@@ -1,9 +1,14 @@
 import { decodeEntry, type Entry } from '../protocols/feed/entry.ts';
+import { fullKey, numberKey } from './keyspace.ts';
+import type { Level } from './level.ts';
 import { verifyChecksum, withChecksum } from './values.ts';
 
 /** Bytes of the arrival: enough until the year 10889. */
 const ARRIVAL = 6;
 const LATEST = 2 ** (8 * ARRIVAL) - 1;
+
+export const entryKey = (feedNo: number, seq: number): string =>
+  fullKey('entries', numberKey(feedNo) + numberKey(seq));
 
 /** An entry as it stands in the database: its bytes as signed, then when they came (6 bytes, big-endian), then the checksum over both. */
 export function encodeEntryRow(
@@ -28,4 +33,15 @@ export function decodeEntryRow(key: string, held: Uint8Array): Pick<Entry, 'byte
 export function readEntryRow(key: string, held: Uint8Array): Entry {
   const { bytes, arrived } = decodeEntryRow(key, held);
   return decodeEntry(bytes, arrived);
+}
+
+/** The bytes of a held entry, as signed. */
+export async function entryBytesIn(
+  level: Level,
+  feedNo: number,
+  seq: number,
+): Promise<Uint8Array | undefined> {
+  const key = entryKey(feedNo, seq);
+  const value = await level.get(key);
+  return value && decodeEntryRow(key, value).bytes;
 }

@@ -4,7 +4,7 @@ import type { PeerId } from '../protocols/wire/identity.ts';
 import { parseRecordKey, publicId, type RecordKey } from '../protocols/wire/ids.ts';
 import type { Database } from './database.ts';
 import { type BatchOp, fullKey, range, type SublevelName } from './keyspace.ts';
-import { ERASING } from './store.ts';
+import { ERASING } from './commit-rows.ts';
 import { putJson, verifiedJson } from './values.ts';
 
 /** Tables beside the feeds whose rows may repeat what a record says. */

@@ -16,7 +16,7 @@ import {
 } from './indexes.ts';
 import { fullKey, innerKey, range } from './keyspace.ts';
 import { openRecord, readRecords } from './record-rows.ts';
-import type { ListedVerdict } from './store.ts';
+import type { ListedVerdict } from './commit-rows.ts';
 import type { StoredRecord } from './stored-record.ts';
 import { verifiedJson } from './values.ts';
 

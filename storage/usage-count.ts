@@ -2,7 +2,8 @@ import { decodeEntry } from '../protocols/feed/entry.ts';
 import type { Usage } from '../protocols/feed/quota.ts';
 import type { Database } from './database.ts';
 import { type BatchOp, fullKey, innerKey, range } from './keyspace.ts';
-import type { ListedVerdict, Store } from './store.ts';
+import type { ListedVerdict } from './commit-rows.ts';
+import type { Store } from './store.ts';
 import { usageRow } from './usage.ts';
 import { putJson, verifiedJson } from './values.ts';
 

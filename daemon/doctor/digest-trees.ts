@@ -5,6 +5,7 @@ import { AgrinetError } from '../../protocols/errors.ts';
 import { CpuTurn } from '../../protocols/wire/cpu-turn.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { Reader } from '../../storage/reader.ts';
+import { SerialQueue } from '../../protocols/serial-queue.ts';
 
 export interface DigestTreeParts {
   readonly env: Pick<Env, 'after' | 'cpu' | 'monotonic'>;
@@ -41,8 +42,7 @@ class KeptTrees implements DigestTrees {
   readonly #parts: DigestTreeParts;
   readonly #turn: CpuTurn;
   readonly #kept = new Map<string, KeptTree>();
-  #lane: Promise<unknown> = Promise.resolve();
-  #waiting = 0;
+  readonly #queue = new SerialQueue();
 
   constructor(parts: DigestTreeParts) {
     this.#parts = parts;
@@ -79,12 +79,9 @@ class KeptTrees implements DigestTrees {
   }
 
   #made(owner: PeerId, collection: string): Promise<PrefixTree> {
-    if (this.#waiting >= PREFIX_LIMITS.waiting)
+    if (this.#queue.size >= PREFIX_LIMITS.waiting)
       throw new AgrinetError('busy', 'too many digests are asked for at once; try again soon');
-    this.#waiting++;
-    const tree = this.#lane.then(() => this.#read(owner, collection)).finally(() => this.#waiting--);
-    this.#lane = tree.catch(() => undefined); // told to whoever asked
-    return tree;
+    return this.#queue.run(() => this.#read(owner, collection));
   }
 
   async #read(owner: PeerId, collection: string): Promise<PrefixTree> {

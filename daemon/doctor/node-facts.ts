@@ -8,7 +8,7 @@ import type { RecordState } from '../../protocols/open-dialog/record.ts';
 import { SCHEMA_VERSION } from '../../protocols/open-dialog/schema.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import { parseRecordKey } from '../../protocols/wire/ids.ts';
-import type { ListedVerdict } from '../../storage/store.ts';
+import type { ListedVerdict } from '../../storage/commit-rows.ts';
 import { gapRowsOf } from '../forget/gap-rows.ts';
 import type { Node } from '../parts/running.ts';
 import type { NodeFact, OnlineFacts } from './facts.ts';

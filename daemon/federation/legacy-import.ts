@@ -11,6 +11,7 @@ import {
 import { SCHEMA_VERSION } from '../../protocols/open-dialog/schema.ts';
 import type { LegacyTable, LegacyWriter } from '../../storage/legacy-table.ts';
 import { type ExportItem, type ExportSummary, readExport } from './legacy-stream.ts';
+import { KeyedQueue } from '../../protocols/serial-queue.ts';
 
 export const IMPORT_LIMITS = {
   /** One export of an old node. */
@@ -44,7 +45,7 @@ export function createLegacyImporter(
   now: () => number,
 ): LegacyImporter {
   /** One import of a source at a time. */
-  const lanes = new Map<string, Promise<unknown>>();
+  const queue = new KeyedQueue();
 
   async function takeNow(
     source: string,
@@ -66,18 +67,7 @@ export function createLegacyImporter(
 
   return {
     async take(source, body, options) {
-      const before = lanes.get(source) ?? Promise.resolve();
-      const run = before.then(() => takeNow(source, body, options));
-      const settled = run.then(
-        () => undefined,
-        () => undefined, // told to its caller; the next import begins anew
-      );
-      lanes.set(source, settled);
-      try {
-        return await run;
-      } finally {
-        if (lanes.get(source) === settled) lanes.delete(source);
-      }
+      return queue.run(source, () => takeNow(source, body, options));
     },
   };
 }

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { readSecretFile, replaceSecretFile } from '../secret-file.ts';
+import { SerialQueue } from '../../protocols/serial-queue.ts';
 
 /** The file as a whole: room for a key of each old back end that any region has. */
 export const SOURCE_KEYS_BYTES = 32 * 1024;
@@ -24,12 +25,11 @@ export interface SourceKeys {
 export async function openSourceKeys(dataDir: string): Promise<SourceKeys> {
   const path = sourceKeysPath(dataDir);
   let keys = parsed(path, await readSecretFile(path, 'source-keys-invalid', SOURCE_KEYS_BYTES));
-  let last: Promise<unknown> = Promise.resolve();
+  /** Each change writes all that are kept. */
+  const changes = new SerialQueue();
 
-  /** One after another: each writes all that are kept. */
-  async function change(alter: (edited: Map<string, string>) => boolean): Promise<void> {
-    const before = last.catch(() => undefined); // told to its own caller
-    const done = before.then(async () => {
+  function change(alter: (edited: Map<string, string>) => boolean): Promise<void> {
+    return changes.run(async () => {
       const edited = new Map(keys);
       if (!alter(edited)) return;
       const text = `${JSON.stringify(Object.fromEntries([...edited].sort(([a], [b]) => (a < b ? -1 : 1))))}\n`;
@@ -38,8 +38,6 @@ export async function openSourceKeys(dataDir: string): Promise<SourceKeys> {
       await replaceSecretFile(path, text);
       keys = edited;
     });
-    last = done;
-    await done;
   }
 
   return {

@@ -4,6 +4,7 @@ import { createExposition } from './exposition.ts';
 import { createHeldFigures, type HeldNode, type HeldParts } from './held-figures.ts';
 import { createHttpCounters } from './http-counters.ts';
 import { countReplication, type WatchedNode } from './replication-counters.ts';
+import { SerialQueue } from '../../protocols/serial-queue.ts';
 
 /** Metrics of one node: what was counted on the way, and what the parts know when they are asked. */
 export function startMetrics(node: HeldNode & WatchedNode, parts: HeldParts): MetricsPort {
@@ -12,7 +13,7 @@ export function startMetrics(node: HeldNode & WatchedNode, parts: HeldParts): Me
   countReplication(node, exposition);
   const held = createHeldFigures(node, parts, exposition);
   const scrapes = new Map<Sees, Promise<string>>();
-  let last: Promise<unknown> = Promise.resolve();
+  const queue = new SerialQueue();
 
   async function scraped(sees: Sees): Promise<string> {
     await held.refresh(sees);
@@ -24,9 +25,8 @@ export function startMetrics(node: HeldNode & WatchedNode, parts: HeldParts): Me
     text(sees) {
       const running = scrapes.get(sees);
       if (running !== undefined) return running;
-      const scrape = last.then(() => scraped(sees)).finally(() => scrapes.delete(sees));
+      const scrape = queue.run(() => scraped(sees)).finally(() => scrapes.delete(sees));
       scrapes.set(sees, scrape);
-      last = scrape.catch(() => undefined); // told to whoever asked for it
       return scrape;
     },
     contentType: exposition.contentType,

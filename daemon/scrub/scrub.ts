@@ -23,6 +23,7 @@ import {
   PHASES,
   rowsToWalk,
 } from './pass.ts';
+import { SerialQueue } from '../../protocols/serial-queue.ts';
 
 export interface ScrubParts {
   readonly db: Pick<Database, 'level' | 'batch' | 'failed' | 'env'>;
@@ -73,7 +74,7 @@ class RowScrub implements Scrub {
   #last: ScrubPass | undefined;
   #stopping = new AbortController();
   #timer: Timer | undefined;
-  #running: Promise<unknown> = Promise.resolve();
+  readonly #queue = new SerialQueue();
   #named = 0;
 
   constructor(parts: ScrubParts) {
@@ -84,7 +85,8 @@ class RowScrub implements Scrub {
 
   start(): void {
     this.#stopping = new AbortController();
-    void this.#inTurn(() => this.#restore())
+    void this.#queue
+      .run(() => this.#restore())
       .catch((error: unknown) => this.#parts.log('where the scrub stood is not known', { err: error }))
       .finally(() => this.#schedule(this.#pass === undefined ? this.#untilNext() : this.#firstMs));
   }
@@ -92,7 +94,7 @@ class RowScrub implements Scrub {
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.#timer?.cancel();
-    await this.#running;
+    await this.#queue.idle();
   }
 
   run(onProgress: (done: number, total: number) => void = () => undefined): Promise<ScrubPass> {
@@ -101,21 +103,23 @@ class RowScrub implements Scrub {
     this.#timer?.cancel();
     this.#stopping = new AbortController();
     const { signal } = this.#stopping;
-    return this.#inTurn(async () => {
-      this.#pass = newPass(env.now());
-      this.#named = 0;
-      const total = await rowsToWalk(db);
-      return this.#onePass({
-        pace: () => pause(env, 0),
-        signal,
-        onProgress: (rows) => onProgress(rows, Math.max(total, rows)),
-      });
-    }).finally(() => this.#schedule(this.#untilNext()));
+    return this.#queue
+      .run(async () => {
+        this.#pass = newPass(env.now());
+        this.#named = 0;
+        const total = await rowsToWalk(db);
+        return this.#onePass({
+          pace: () => pause(env, 0),
+          signal,
+          onProgress: (rows) => onProgress(rows, Math.max(total, rows)),
+        });
+      })
+      .finally(() => this.#schedule(this.#untilNext()));
   }
 
   author(author: PeerId): Promise<void> {
     const groups = (): ReturnType<Store['feedGroups']> => this.#parts.store.feedGroups();
-    return this.#inTurn(async () => {
+    return this.#queue.run(async () => {
       for (const feed of groups().flatMap((group) => (group.author === author ? group.feeds : [])))
         await this.#authorsFeed(feed.no);
     });
@@ -219,9 +223,10 @@ class RowScrub implements Scrub {
     const { env, log } = this.#parts;
     const { signal } = this.#stopping;
     const rest = this.#parts.pause ?? ((ms: number, until: AbortSignal) => pause(env, ms, until));
-    void this.#inTurn(() =>
-      this.#onePass({ pace: paced((ms) => rest(ms, signal)), signal, onProgress: () => undefined }),
-    )
+    void this.#queue
+      .run(() =>
+        this.#onePass({ pace: paced((ms) => rest(ms, signal)), signal, onProgress: () => undefined }),
+      )
       .catch((error: unknown) => {
         if (!signal.aborted) log('the scrub failed; it goes on later', { err: error });
       })
@@ -232,12 +237,5 @@ class RowScrub implements Scrub {
   #untilNext(): number {
     const wait = (this.#last?.startedAt ?? 0) + SCRUB_LIMITS.everyMs - this.#parts.env.now();
     return Math.min(Math.max(wait, this.#firstMs), SCRUB_LIMITS.everyMs);
-  }
-
-  /** One after the other. */
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#running.then(work);
-    this.#running = done.catch(() => undefined); // told to whoever asked
-    return done;
   }
 }

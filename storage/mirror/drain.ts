@@ -1,7 +1,7 @@
 import { AgrinetError, errorCode, errorMessage } from '../../protocols/errors.ts';
 import { dueAt } from '../../protocols/wire/deadlines.ts';
 import type { Outbox, OutboxRow, Outcome } from '../outbox.ts';
-import { ItemQueue } from './item-queue.ts';
+import { KeyedQueue } from '../../protocols/serial-queue.ts';
 import { putRow, type PutParts } from './put-row.ts';
 import type { MirrorLimits } from './limits.ts';
 
@@ -57,7 +57,7 @@ class Drain {
 
   constructor(parts: DrainParts) {
     this.#parts = parts;
-    this.#put = { ...parts, queue: new ItemQueue() };
+    this.#put = { ...parts, queue: new KeyedQueue() };
     this.#started = parts.now();
   }
 

@@ -4,7 +4,7 @@ import { itemKey, itemOf, type OutboxRow, type Target } from '../outbox.ts';
 import { type Attributes, isTombstone, itemSize, liveItem, tombstone, versionOf } from './attributes.ts';
 import type { Demand, Tables } from './client.ts';
 import { obstacleOf } from './obstacle.ts';
-import type { ItemQueue } from './item-queue.ts';
+import type { KeyedQueue } from '../../protocols/serial-queue.ts';
 import type { MirrorLimits } from './limits.ts';
 import type { Projection, TableSpec, Version } from './types.ts';
 
@@ -28,7 +28,7 @@ export interface PutParts {
   readonly counts: MirrorCounts;
   readonly now: () => number;
   readonly limits: Pick<MirrorLimits, 'graceMs' | 'itemBytes'>;
-  readonly queue: ItemQueue;
+  readonly queue: KeyedQueue;
 }
 
 /** Others change the same item between a condition that failed and a look at it: so often it is tried again. */

@@ -4,7 +4,7 @@ import type { RecordState } from '../../../protocols/open-dialog/record.ts';
 import type { Channel } from '../../../protocols/wire/ids.ts';
 import { range } from '../../../storage/keyspace.ts';
 import type { StoredRecord } from '../../../storage/stored-record.ts';
-import type { ListedVerdict } from '../../../storage/store.ts';
+import type { ListedVerdict } from '../../../storage/commit-rows.ts';
 import { verifiedJson } from '../../../storage/values.ts';
 import type { Member } from './member.ts';
 import type { Rows } from './rows.ts';

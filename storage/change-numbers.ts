@@ -1,0 +1,64 @@
+import type { Commit } from '../protocols/ledger/ports.ts';
+import type { Turn } from '../protocols/ledger/turn.ts';
+import type { RecordState } from '../protocols/open-dialog/record.ts';
+import { del, put, storedRecord } from './commit-rows.ts';
+import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
+import type { Level } from './level.ts';
+import { NO_CHANGE, type StoredRecord } from './stored-record.ts';
+import { verifiedJson, withChecksum } from './values.ts';
+
+/** Draws the numbers that order changes, and remembers those of states read or written here, so that a commit need not read them again. */
+export class ChangeNumbers {
+  readonly #of = new WeakMap<RecordState, number>();
+  #last = 0;
+
+  /** Goes on from the last one on disk. */
+  async read(level: Level): Promise<void> {
+    for await (const key of level.keys({ ...range('changes'), reverse: true, limit: 1 }))
+      this.#last = Number.parseInt(innerKey(key), 16);
+  }
+
+  next(): number {
+    return ++this.#last;
+  }
+
+  /** The state in a row. */
+  opened(key: string, value: Uint8Array): RecordState {
+    const { state, change } = verifiedJson<StoredRecord>(key, value);
+    if (change !== NO_CHANGE) this.#of.set(state, change);
+    return state;
+  }
+
+  /**
+   * Adds the rows that hold change numbers to `ops`; what it returns is to be called when they stand. Private records have none: the
+   * order of changes is told to everybody, as the cursor of an export, and must not move with what most may not know of.
+   */
+  async rows(
+    { records, dropped }: Commit,
+    states: readonly string[],
+    ops: BatchOp[],
+    turn: Turn,
+  ): Promise<() => void> {
+    let change = this.#last;
+    for (const [i, { key, before, after }] of records.entries()) {
+      const previous = before && this.#of.get(before);
+      if (previous !== undefined) ops.push(del(fullKey('changes', numberKey(previous, 12))));
+      if (dropped?.gone.has(key) === true) {
+        ops.push(del(fullKey('records', key)));
+        continue;
+      }
+      const isPublic = after.channel === 'public';
+      if (isPublic) {
+        change++;
+        this.#of.set(after, change);
+        ops.push(put(fullKey('changes', numberKey(change, 12)), Buffer.from(key)));
+      }
+      const full = fullKey('records', key);
+      ops.push(put(full, withChecksum(full, storedRecord(states[i] ?? '', isPublic ? change : NO_CHANGE))));
+      if (turn.isOver()) await turn.next();
+    }
+    return () => {
+      this.#last = change;
+    };
+  }
+}

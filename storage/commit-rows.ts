@@ -1,0 +1,103 @@
+import type { FeedState } from '../protocols/feed/feed.ts';
+import type { Commit } from '../protocols/ledger/ports.ts';
+import type { OpRef, PlacedOp, RecordState, Verdict } from '../protocols/open-dialog/record.ts';
+import type { PeerId } from '../protocols/wire/identity.ts';
+import type { Channel, RecordKey } from '../protocols/wire/ids.ts';
+import { encodeEntryRow, entryKey } from './entry-row.ts';
+import { indexKeys } from './indexes.ts';
+import { type BatchOp, fullKey, numberKey } from './keyspace.ts';
+import { recordOpKey, refKey } from './op-keys.ts';
+import { putJson, withChecksum } from './values.ts';
+
+/** Stands from the commit that erased ops of a record until nothing on disk repeats them. */
+export const ERASING = 'erasing ';
+
+export const EMPTY = new Uint8Array(0);
+export const erasureKey = (feed: { author: PeerId; channel: Channel; epoch: string }, seq: number): string =>
+  `${feed.author}|${feed.channel}|${feed.epoch}|${numberKey(seq)}|`;
+
+/** The row of an op's verdict: its key, and what is to stand there; nothing for an op that counts. */
+export function verdictRow(
+  ref: PlacedOp,
+  feedNo: number,
+  key: RecordKey | undefined,
+  verdict: Verdict,
+): { readonly key: string; readonly listed: ListedVerdict | undefined } {
+  const { author, channel, epoch, seq, index } = ref;
+  const size = ref.bytes.length;
+  return {
+    key: fullKey('verdicts', refKey(feedNo, ref)),
+    listed:
+      verdict.state === 'applied'
+        ? undefined
+        : { ref: { author, channel, epoch, seq, index }, size, key, verdict },
+  };
+}
+
+/** An op that is rejected or pending, as the operator sees it. */
+export interface ListedVerdict {
+  readonly ref: OpRef;
+  /** Of the op, in bytes. */
+  readonly size: number;
+  readonly key: RecordKey | undefined;
+  readonly verdict: Exclude<Verdict, { readonly state: 'applied' }>;
+}
+
+/** The bytes of a `StoredRecord` around a state that is JSON already. */
+export function storedRecord(state: string, change: number): Uint8Array {
+  return Buffer.from(`{"state":${state},"change":${change}}`);
+}
+
+export const put = (key: string, value: Uint8Array): BatchOp => ({ type: 'put', key, value });
+export const del = (key: string): BatchOp => ({ type: 'del', key });
+
+export function feedRow(feed: FeedState): BatchOp {
+  return putJson(fullKey('feeds', numberKey(feed.no)), feed);
+}
+
+/** The rows of entries, feeds, proofs and erasures. */
+export function feedRows({ entries, feeds, proofs, erasures }: Commit): BatchOp[] {
+  const putChecked = (key: string, bytes: Uint8Array): BatchOp => put(key, withChecksum(key, bytes));
+  return [
+    ...entries.map(({ feed, entry }) => {
+      const key = entryKey(feed.no, entry.header.seq);
+      return put(key, encodeEntryRow(key, entry));
+    }),
+    ...feeds.map(feedRow),
+    ...proofs.map(({ feed, proof }) => putChecked(fullKey('forks', numberKey(feed.no)), proof.bytes)),
+    ...erasures.map((erasure) =>
+      putChecked(fullKey('erasures', erasureKey(erasure, erasure.seq) + erasure.id), erasure.bytes),
+    ),
+  ];
+}
+
+export function verdictRows(
+  { ref, key, verdict, fresh }: Commit['verdicts'][number],
+  feedNo: number,
+): BatchOp[] {
+  const rows = fresh && key !== undefined ? [put(recordOpKey(key, feedNo, ref), EMPTY)] : [];
+  const { key: row, listed } = verdictRow(ref, feedNo, key, verdict);
+  if (listed === undefined) return fresh ? rows : [...rows, del(row)];
+  return [...rows, putJson(row, listed)];
+}
+
+export function erasedRows(ref: OpRef, key: RecordKey, feedNo: number): BatchOp[] {
+  const todo = fullKey('meta', ERASING + key);
+  return [
+    del(recordOpKey(key, feedNo, ref)),
+    del(fullKey('verdicts', refKey(feedNo, ref))),
+    putJson(todo, key),
+  ];
+}
+
+/** What a record is found by, as far as that changes. */
+export function indexRows(before: RecordState | undefined, after: RecordState): BatchOp[] {
+  const oldKeys = indexKeys(before);
+  const newKeys = indexKeys(after);
+  return [
+    ...oldKeys.filter((index) => !newKeys.includes(index)).map((index) => del(fullKey('index', index))),
+    ...newKeys
+      .filter((index) => !oldKeys.includes(index))
+      .map((index) => put(fullKey('index', index), EMPTY)),
+  ];
+}
