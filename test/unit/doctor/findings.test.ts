@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { type FindingId, type FindingKind, FINDINGS } from '../../../daemon/doctor/findings.ts';
+import type { FindingKind } from '../../../daemon/doctor/finding-kind.ts';
+import { type FindingId, FINDINGS } from '../../../daemon/doctor/findings.ts';
 import { SETTINGS } from '../../../daemon/settings-table.ts';
 import { agrinet } from '../../support/cli.ts';
 import { ALARMS } from './cases/alarms.ts';

@@ -1,0 +1,74 @@
+import type { AlarmKind } from '../../alarms.ts';
+import { error, type FindingKind, warning } from '../finding-kind.ts';
+
+/** Alarms that are found by the check of what they are about, where they go when that is mended. */
+type ToldElsewhere =
+  | 'feed-forked'
+  | 'own-feed-forked'
+  | 'rows-mended'
+  | 'entries-damaged'
+  | 'disk-filling'
+  | 'feed-stalled'
+  | 'mirror-tables-missing'
+  | 'mirror-refused'
+  | 'mirror-denied'
+  | 'mirror-displaced';
+type AlarmFinding = `alarm-${Exclude<AlarmKind, ToldElsewhere>}`;
+
+/** An alarm is told until somebody has said that it is seen to; if its cause is still there, it comes again. */
+const SEEN = 'agrinet alarms --clear';
+
+/** Alarms that no other check tells of. */
+export const ALARMS = {
+  'alarm-own-key-elsewhere': error(
+    'alarms',
+    'another process writes with this node’s key',
+    `end the other process; then ${SEEN}`,
+  ),
+  'alarm-author-over-quota': warning(
+    'alarms',
+    'an author is over its quota',
+    `agrinet nodes set <that node> --quota-mb <MiB>, or agrinet suspend <that node>; then ${SEEN}`,
+  ),
+  'alarm-commit-failed': error(
+    'alarms',
+    'a write did not reach the disk',
+    `see to the disk: df -h, dmesg; then ${SEEN}`,
+  ),
+  'alarm-own-entries-returned': warning(
+    'alarms',
+    'peers gave back own entries that were gone here',
+    `agrinet rejoin shows who has still to answer; then ${SEEN}`,
+  ),
+  'alarm-foreign-certificate': error(
+    'alarms',
+    'a node shows a certificate that its key does not vouch for',
+    `ask its operator; when it has its own again: agrinet sync, then ${SEEN}`,
+  ),
+  'alarm-peer-distrusted': error(
+    'alarms',
+    'a node sent what no honest one can have sent',
+    `agrinet suspend <that node>, until its operator has seen to it; then ${SEEN}`,
+  ),
+  'alarm-listener-failed': error('alarms', 'a part of this node missed something', 'restart the daemon'),
+  'alarm-record-left-out': error(
+    'alarms',
+    'records that cannot be read or shown are left out of lists',
+    `agrinet scrub; then ${SEEN}`,
+  ),
+  'alarm-merge-outstanding': error(
+    'alarms',
+    'a document is unmerged after several tries: it shows the values of before',
+    'restart the daemon, on a machine with more memory if this comes again',
+  ),
+  'alarm-tail-lost': warning(
+    'alarms',
+    'the newest commits were gone at the start',
+    `agrinet sync; then ${SEEN}`,
+  ),
+  'alarm-database-damaged': warning(
+    'alarms',
+    'the database was damaged and rebuilt at the start',
+    `agrinet sync; then ${SEEN}`,
+  ),
+} as const satisfies Readonly<Record<AlarmFinding, FindingKind>>;

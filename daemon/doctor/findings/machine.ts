@@ -1,0 +1,137 @@
+import { error, info, warning } from '../finding-kind.ts';
+
+const NTP = 'timedatectl set-ntp true';
+const RENEW = 'put a certificate that holds into {path}; it is taken over without a restart';
+const PUT_BACK = 'put {path} back from a backup';
+
+/** This machine and what the daemon is started with. */
+export const MACHINE = {
+  'daemon-down': error('daemon', 'no daemon answers on this machine', 'agrinet start'),
+  'daemon-not-there': error(
+    'daemon',
+    'no daemon answers at BACKEND_URL',
+    'BACKEND_URL=<the URL of the node>',
+  ),
+  'setting-mistyped': warning(
+    'settings',
+    'a name in the environment is almost a setting',
+    '{meant}=<the value>, and unset {name}',
+  ),
+  'setting-unknown': warning(
+    'settings',
+    'a name in the environment looks like a setting and is none',
+    'unset {name}',
+  ),
+  'setting-wrong': error('settings', 'a setting has a value it cannot have', '{setting}'),
+  'secret-weak': error(
+    'secrets',
+    'a secret of a node that others reach can be guessed',
+    '{name}=$(openssl rand -base64 32)',
+  ),
+  'secret-weak-here': info('secrets', 'the same on loopback', '{name}=$(openssl rand -base64 32)'),
+  'open-without-tls': warning(
+    'exposure',
+    'others reach the node without TLS',
+    'TLS_CERT_FILE=<file> TLS_KEY_FILE=<file>, or HOST=127.0.0.1 behind a proxy',
+  ),
+  'open-without-url': warning(
+    'exposure',
+    'others reach the node and are told no URL of it',
+    'PUBLIC_URL=https://<this node>',
+  ),
+  'url-without-tls': warning('exposure', 'PUBLIC_URL is plain http', 'PUBLIC_URL=https://<this node>'),
+  'rate-unlimited': warning('exposure', 'a public node without a limit on requests', 'RATE_LIMIT=1000'),
+  'private-peers-allowed': info(
+    'exposure',
+    'a public node that asks private addresses',
+    'ALLOW_PRIVATE_PEERS=off',
+  ),
+  'secret-file-open': error('files', 'others can read or change a file with a secret', 'chmod 600 {path}'),
+  'secret-file-damaged': error('files', 'the identity or the pepper cannot be read', PUT_BACK),
+  'api-key-damaged': error(
+    'files',
+    'the file of the API key cannot be read',
+    'rm {path}; the next start makes a new one',
+  ),
+  'identity-gone': error('files', 'the identity is gone', PUT_BACK),
+  'pepper-gone': error(
+    'files',
+    'the pepper of the issued keys is gone',
+    `${PUT_BACK}, or give those keys up: (umask 077; openssl rand -base64 32 > {path})`,
+  ),
+  'api-key-gone': info('files', 'the file of the API key is gone', 'API_KEY=<the key>'),
+  'folder-open': warning('files', 'others can read or change the database', 'chmod -R go= {path}'),
+  'folder-shared': warning(
+    'files',
+    'DATA_DIR is a folder of everybody’s',
+    'DATA_DIR=<a folder of the daemon’s own>',
+  ),
+  'database-gone': error(
+    'database',
+    'the database is gone',
+    `${PUT_BACK}, or begin with an empty one that peers refill: rm {marker}`,
+  ),
+  'identity-in-use': error(
+    'database',
+    'another process runs with this identity',
+    'BACKEND_URL=<where it answers>, or end it: kill {pid}',
+  ),
+  'writes-refused': error(
+    'database',
+    'the database failed and cannot be opened again',
+    'restart the daemon, which repairs what is damaged; then agrinet doctor',
+  ),
+  'damaged-copy': info('database', 'a copy from before a repair lies there', 'rm -r {path}'),
+  'folder-missing': warning('disk', 'DATA_DIR cannot be looked at', 'mkdir -p -m 700 {path}'),
+  'disk-full': error(
+    'disk',
+    'writes are refused for want of space',
+    'free space on the disk of {path}: df -h {path}',
+  ),
+  'disk-low': warning(
+    'disk',
+    'little is left until writes are refused',
+    'free space on the disk of {path}: df -h {path}',
+  ),
+  'disk-filling': warning(
+    'disk',
+    'at the pace of the last day it will not last',
+    'free space on the disk of {path}: df -h {path}',
+  ),
+  'certificate-unreadable': error('tls', 'the certificate cannot be read', 'TLS_CERT_FILE=<file>'),
+  'certificate-early': error(
+    'tls',
+    'the certificate is not valid yet',
+    `${RENEW}; or if the clock is wrong: ${NTP}`,
+  ),
+  'certificate-expired': error('tls', 'the certificate has expired', RENEW),
+  'certificate-expiring': warning('tls', 'the certificate expires soon', RENEW),
+  'certificate-other-name': warning(
+    'tls',
+    'the certificate is made for another host',
+    `PUBLIC_URL=<a name of the certificate>, or ${RENEW}`,
+  ),
+  'clock-impossible': warning('clock', 'this clock reads what cannot be', NTP),
+  'clock-set-ahead': warning(
+    'clock',
+    'this clock was set forward',
+    `${NTP}; a right clock is believed after ten minutes`,
+  ),
+  'own-entry-ahead': warning(
+    'clock',
+    'the newest own entry is ahead of this clock',
+    `${NTP}; if the clock is right, the next entry of this node ends this`,
+  ),
+  'own-clock-off': warning('clock', 'all peers’ clocks differ from this one', NTP),
+  'own-clock-refused': error('clock', 'the same, by so much that signed requests are refused', NTP),
+  'peer-clock-off': warning(
+    'clock',
+    'a peer’s clock differs from this one',
+    `${NTP}, on whichever of the two is wrong`,
+  ),
+  'peer-clock-refused': error(
+    'clock',
+    'the same, by so much that signed requests are refused',
+    `${NTP}, on whichever of the two is wrong`,
+  ),
+} as const;
