@@ -32,18 +32,7 @@ const EVIDENCE =
   'The ops are hashes from now on, here at once and at every node that follows this one once it has heard of it. What others hold as evidence stays with them: contracts, their transitions and terms, and ratings.';
 
 /** Erases records of this node's own, and clears the disk after every erasure, its own or a peer's. */
-export interface Erasures extends ErasurePort {
-  /** After a commit that erased ops. Never throws; what fails is done again at the next start. */
-  committed(records: readonly RecordKey[]): void;
-  /** Finishes what was cut off, and waits for what is under way. */
-  settled(): Promise<void>;
-}
-
-export function createErasures(parts: ErasureParts): Erasures {
-  return new RecordErasures(parts);
-}
-
-class RecordErasures implements Erasures {
+export class Erasures implements ErasurePort {
   readonly #parts: ErasureParts;
   readonly #self: PeerId;
   #clearing: Promise<void> = Promise.resolve();
@@ -86,12 +75,13 @@ class RecordErasures implements Erasures {
     return this.#erase(key, known);
   }
 
+  /** After a commit that erased ops. Never throws; what fails is done again at the next start. */
   committed(records: readonly RecordKey[]): void {
     for (const key of records) this.#fresh.add(key);
     if (records.length > 0) void this.settled();
   }
 
-  /** One clearing at a time; commits that come meanwhile share the next. */
+  /** Finishes what was cut off, and waits for what is under way: one clearing at a time; commits that come meanwhile share the next. */
   settled(): Promise<void> {
     if (!this.#queued) {
       this.#queued = true;

@@ -8,17 +8,6 @@ const AGAIN_MS = 1000;
 /** A batch of one write. */
 const BATCH_BYTES = 64 * 1024;
 
-/** Where log lines go. It never throws, never waits, and never holds the process open beyond `close`. */
-export interface LogSink {
-  write(line: string): void;
-  /** Lines that were not written because the output was full, gone or too slow. */
-  dropped(): number;
-  /** Resolves when all is out, or after `ms`; what then is left is dropped. */
-  close(ms: number): Promise<void>;
-  /** At the end of a process that did not close: writes what can be written at once. */
-  flushNow(): void;
-}
-
 export interface SinkOptions {
   readonly env: Pick<Env, 'monotonic' | 'after'>;
   /** The line that says how many were dropped, once there is room again. */
@@ -26,16 +15,8 @@ export interface SinkOptions {
   readonly backlogBytes?: number;
 }
 
-/**
- * Lines to an output that may fail at any time: a full disk (ENOSPC), a reader that went away (EPIPE), a terminal that is gone (EIO).
- * pino's own stream keeps such an error to itself and then tries for ever at the exit. Here the lines are dropped and counted, the output is tried
- * again once a second, and the first thing that it takes is the line that says how many are lacking.
- */
-export function createSink(output: Output, options: SinkOptions): LogSink {
-  return new LineSink(output, options);
-}
-
-class LineSink implements LogSink {
+/** Where log lines go. It never throws, never waits, and never holds the process open beyond `close`. */
+export class LogSink {
   readonly #output: Output;
   readonly #options: SinkOptions;
   #lines: Buffer[] = [];
@@ -70,10 +51,12 @@ class LineSink implements LogSink {
     this.#pump();
   }
 
+  /** Lines that were not written because the output was full, gone or too slow. */
   dropped(): number {
     return this.#dropped;
   }
 
+  /** At the end of a process that did not close: writes what can be written at once. */
   flushNow(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -85,6 +68,7 @@ class LineSink implements LogSink {
     }
   }
 
+  /** Resolves when all is out, or after `ms`; what then is left is dropped. */
   async close(ms: number): Promise<void> {
     if (this.#closed) return;
     if (this.#writing !== undefined || this.#lines.length > 0) {

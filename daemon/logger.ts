@@ -3,7 +3,7 @@ import { isatty } from 'node:tty';
 import { pino, type DestinationStream, type Logger as PinoLogger } from 'pino';
 import type Pretty from 'pino-pretty';
 import { openOutput } from './log-output.ts';
-import { createSink, type LogSink } from './log-sink.ts';
+import { LogSink } from './log-sink.ts';
 import { isJournal, priorityPrefix, withPriorities } from './service/journal.ts';
 import type { Settings } from './settings.ts';
 import { systemEnv } from './system-env.ts';
@@ -71,7 +71,7 @@ function openStandardOutput(): StandardOutput {
     const line = `${JSON.stringify({ level: WARN, time: systemEnv.now(), pid: process.pid, dropped, msg })}\n`;
     return format?.(line) ?? `${journal ? priorityPrefix(WARN) : ''}${line}`;
   };
-  const sink = createSink(openOutput(STDOUT), { env: systemEnv, notice });
+  const sink = new LogSink(openOutput(STDOUT), { env: systemEnv, notice });
   process.once('exit', () => sink.flushNow());
   const lines = { write: (line: string) => sink.write(format?.(line) ?? line) };
   return { destination: journal ? withPriorities(lines) : lines, sink };

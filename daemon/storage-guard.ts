@@ -5,14 +5,6 @@ import type { Store } from '../storage/store.ts';
 import type { Logger } from './logger.ts';
 import type { WriteRefusal } from './write-refusal.ts';
 
-/** Watches the disk: refuses writes while little is free, and opens the database again after it failed. */
-export interface StorageGuard {
-  start(): void;
-  stop(): void;
-  /** A commit failed: look now rather than at the next round. */
-  failed(): void;
-}
-
 /** Between two looks at the free space, each of which asks the disk. */
 const CHECK_MS = 1000;
 /** The alarm comes when this many times the reserve is free: with the default, 192 MiB before writes are refused. */
@@ -42,11 +34,8 @@ export interface StorageGuardParts {
   readonly onRecovered: () => void;
 }
 
-export function createStorageGuard(parts: StorageGuardParts): StorageGuard {
-  return new DiskGuard(parts);
-}
-
-class DiskGuard implements StorageGuard {
+/** Watches the disk: refuses writes while little is free, and opens the database again after it failed. */
+export class StorageGuard {
   readonly #parts: StorageGuardParts;
   #refused: AgrinetError['code'] | undefined;
   #timer: Timer | undefined;
@@ -68,6 +57,7 @@ class DiskGuard implements StorageGuard {
     this.#timer?.cancel();
   }
 
+  /** A commit failed: look now rather than at the next round. */
   failed(): void {
     this.#schedule(0);
   }

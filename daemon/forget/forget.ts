@@ -33,13 +33,6 @@ export interface ForgetParts extends EvidenceParts {
   readonly now: () => number;
 }
 
-/** Drops what revoked nodes left, one at a time. */
-export interface Forget extends ForgetPort {
-  /** Resolves when nothing is under way, also of what an earlier process has begun. */
-  settled(): Promise<void>;
-  stop(): Promise<void>;
-}
-
 /** What would go, as far as the author's feeds reached when they were looked at. */
 interface Plan {
   readonly totals: Forgotten;
@@ -49,12 +42,8 @@ interface Plan {
 
 type Progress = (done: number, total: number) => void;
 
-/** Opens it, and goes on with what an earlier process has not finished. */
-export async function openForget(parts: ForgetParts): Promise<Forget> {
-  return new NodeForget(parts);
-}
-
-class NodeForget implements Forget {
+/** Drops what revoked nodes left, one at a time. */
+export class Forget implements ForgetPort {
   readonly #parts: ForgetParts;
   readonly #stopping = new AbortController();
   #running: Promise<unknown> = Promise.resolve();
@@ -91,6 +80,7 @@ class NodeForget implements Forget {
     return gapRowsOf(this.#parts.store);
   }
 
+  /** Resolves when nothing is under way, also of what an earlier process has begun. */
   async settled(): Promise<void> {
     await this.#running;
   }

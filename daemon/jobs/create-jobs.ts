@@ -3,7 +3,7 @@ import type { Env } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { JobTable } from '../../storage/job-table.ts';
 import { createEmbeddedQueue, storeMethods } from './embedded-queue.ts';
-import { type JobRow, type JobLimits, openJobStore } from './job-store.ts';
+import { type JobRow, type JobLimits, JobStore } from './job-store.ts';
 import type { JobQueue } from './job-queue.ts';
 
 /** What `agrinet worker` does when REDIS_URL is set; all others are the daemon's own matter. */
@@ -37,7 +37,7 @@ export interface Jobs {
 export async function createJobs(parts: JobsParts): Promise<Jobs> {
   const { settings, table, env, logger, tell, knowsSource, limits, prefix } = parts;
   const onTrouble = (message: string, fields: Record<string, unknown>): void => logger.warn(fields, message);
-  const store = await openJobStore({
+  const store = await JobStore.open({
     table,
     env,
     tell,

@@ -48,29 +48,7 @@ export interface JobStoreParts {
 }
 
 /** Every job there is, in LevelDB, and the one place where a job changes its state. Who works on it, and where, is not its matter. */
-export interface JobStore extends JobAttempts {
-  add(name: JobName, data: JsonObject, options?: AddOptions): Promise<Job>;
-  get(id: string): Job | undefined;
-  list(query: JobQuery): { readonly jobs: readonly Job[]; readonly cursor?: string };
-  retry(id: string): Promise<Job>;
-  counts(): Record<JobState, number>;
-  /** As `claim`, for this process: such an attempt needs no signs of life, and ends with the process. */
-  claimLocal(id: string): Promise<{ readonly job: Job; readonly attempt: string }>;
-  /** Jobs of these names that may be begun now, oldest first. */
-  due(names: ReadonlySet<JobName>, limit: number): Job[];
-  /** Calls back whenever a job may have become due; returns how to end that. */
-  onDue(listener: () => void): () => void;
-  stop(): Promise<void>;
-}
-
-/** Opens the store: what was active in the process that ended waits again; workers elsewhere get a new lease. */
-export async function openJobStore(parts: JobStoreParts): Promise<JobStore> {
-  const store = new LevelJobStore(parts);
-  await store.open();
-  return store;
-}
-
-class LevelJobStore implements JobStore {
+export class JobStore implements JobAttempts {
   readonly #parts: JobStoreParts;
   readonly #env: JobStoreParts['env'];
   readonly #limits: JobLimits;
@@ -81,7 +59,14 @@ class LevelJobStore implements JobStore {
   readonly #breakers = new Map<string, BreakerState>();
   readonly #telling = new Set<Promise<void>>();
 
-  constructor(parts: JobStoreParts) {
+  /** Opens it: what was active in the process that ended waits again; workers elsewhere get a new lease. */
+  static async open(parts: JobStoreParts): Promise<JobStore> {
+    const store = new JobStore(parts);
+    await store.#open();
+    return store;
+  }
+
+  private constructor(parts: JobStoreParts) {
     this.#parts = parts;
     this.#env = parts.env;
     this.#limits = { ...JOB_LIMITS, ...parts.limits };
@@ -89,7 +74,7 @@ class LevelJobStore implements JobStore {
     this.#timer = new DueTimer(parts.env, () => this.#look());
   }
 
-  async open(): Promise<void> {
+  async #open(): Promise<void> {
     const { onTrouble } = this.#parts;
     await this.#rows.load((key) => onTrouble('a job is damaged and left out', { key }));
     for (const row of this.#rows.in('active')) {
@@ -177,6 +162,7 @@ class LevelJobStore implements JobStore {
     return { ...(await this.#begin(id, false)), leaseMs: this.#limits.leaseMs };
   }
 
+  /** As `claim`, for this process: such an attempt needs no signs of life, and ends with the process. */
   claimLocal(id: string): Promise<{ job: Job; attempt: string }> {
     return this.#begin(id, true);
   }
@@ -232,6 +218,7 @@ class LevelJobStore implements JobStore {
     this.#changed(await this.#save({ ...row, state: 'waiting', attempts, runAt: this.#env.now() }, true));
   }
 
+  /** Jobs of these names that may be begun now, oldest first. */
   due(names: ReadonlySet<JobName>, limit: number): Job[] {
     const at = this.#env.now();
     const found: Job[] = [];
@@ -242,6 +229,7 @@ class LevelJobStore implements JobStore {
     return found;
   }
 
+  /** Calls back whenever a job may have become due; returns how to end that. */
   onDue(listener: () => void): () => void {
     return this.#timer.listen(listener);
   }

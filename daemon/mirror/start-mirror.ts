@@ -2,7 +2,7 @@ import type { Sees } from '../../api/ports/registration.ts';
 import { type ClientOptions, createTables } from '../../storage/mirror/client.ts';
 import { META } from '../../storage/mirror/holder.ts';
 import { type MirrorLimits, MIRROR_LIMITS } from '../../storage/mirror/limits.ts';
-import { type Mirror, startMirror } from '../../storage/mirror/mirror.ts';
+import { Mirror } from '../../storage/mirror/mirror.ts';
 import type { Node } from '../parts/running.ts';
 import type { Settings } from '../settings.ts';
 import { createProjection, type ProjectionParts } from './projection.ts';
@@ -12,7 +12,7 @@ import { TABLES } from './tables.ts';
 const ANY_REGION = 'us-east-1';
 
 /** The mirror of a running node. */
-export interface RunningMirror extends Mirror {
+export interface RunningMirror extends Pick<Mirror, keyof Mirror> {
   readonly prefix: string;
   /** A line for `/ready` when something works only in part; how many rows that concerns is the operator's. */
   degraded(sees: Sees): string[];
@@ -29,7 +29,7 @@ export function startNodeMirror(
   const self = identity.peerId;
   const client = clientOptions(settings, process.env);
   const limits: MirrorLimits = { ...MIRROR_LIMITS, ...changed };
-  const mirror = startMirror({
+  const mirror = new Mirror({
     db,
     outbox,
     tables: (signal) => createTables([...TABLES, META], { ...client, signal, env }, limits),

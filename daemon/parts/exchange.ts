@@ -2,7 +2,7 @@ import type { Audited } from '../audit/node-audit.ts';
 import { createExchange, type Exchange } from '../federation/exchange.ts';
 import type { Registration } from '../federation/registration.ts';
 import { followOutcomes } from '../federation/sync-outcomes.ts';
-import { type Forget, openForget } from '../forget/forget.ts';
+import { Forget } from '../forget/forget.ts';
 import type { Jobs } from '../jobs/create-jobs.ts';
 import type { ReliabilityCounts } from '../market/reliability.ts';
 import { definePart, type Face } from '../parts.ts';
@@ -124,7 +124,7 @@ export function defineForget(
     const { identity, outside, settings, clock, db, store, ledger, registry, logger } = node;
     const { httpNodes, legacy, table } = sources.face;
     const { audit } = audited.face;
-    const forget = await openForget({
+    const forget = new Forget({
       self: identity.peerId,
       net: settings.myceliumNetwork,
       db,

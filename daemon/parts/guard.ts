@@ -3,7 +3,7 @@ import type { Database } from '../../storage/database.ts';
 import type { Store } from '../../storage/store.ts';
 import { createGrowth } from '../growth.ts';
 import { definePart, type Face } from '../parts.ts';
-import { createStorageGuard } from '../storage-guard.ts';
+import { StorageGuard } from '../storage-guard.ts';
 import type { WriteRefusal } from '../write-refusal.ts';
 import type { Base } from './base.ts';
 
@@ -33,7 +33,7 @@ export function defineGuard({
     const store = parts.store.face;
     const growth = createGrowth(store.usage, self);
     const reserve = settings.diskReserveMb * 1024 * 1024;
-    const guard = createStorageGuard({
+    const guard = new StorageGuard({
       env,
       db: parts.database.face,
       store,

@@ -6,7 +6,7 @@ import { Ratings } from '../../protocols/market/ratings.ts';
 import { fenceTable } from '../../storage/node-tables.ts';
 import type { Reader } from '../../storage/reader.ts';
 import type { Audited } from '../audit/node-audit.ts';
-import { createErasures, type Erasures } from '../erasure.ts';
+import { Erasures } from '../erasure.ts';
 import { type ContractsNode, startContracts } from '../market/contracts.ts';
 import { openFence } from '../market/fence.ts';
 import { fieldHistory } from '../market/field-history.ts';
@@ -107,7 +107,7 @@ function defineErasures(lower: MarketNode, { audited }: MarketComponents) {
   return definePart<Erasures>('erasures', () => {
     const { identity, clock, db, store, ledger, events, hooks, logger } = forRequests(lower, audited);
     const warn = (message: string, fields: Record<string, unknown>): void => logger.warn(fields, message);
-    const erasures = createErasures({ identity, db, store, ledger, events, now: clock.now, warn });
+    const erasures = new Erasures({ identity, db, store, ledger, events, now: clock.now, warn });
     hooks.committed.on('erasures', ({ erased }) => erasures.committed(erased ?? []));
     void erasures.settled();
     return { face: erasures, stop: () => erasures.settled() };

@@ -1,6 +1,6 @@
 import { definePart, type Face } from '../parts.ts';
 import { type ReachWatch, startReachWatch } from '../reach/reach-watch.ts';
-import { createScrub, type Scrub } from '../scrub/scrub.ts';
+import { Scrub } from '../scrub/scrub.ts';
 import type { Node } from './running.ts';
 import type { Sources } from './sources.ts';
 
@@ -31,7 +31,7 @@ export function defineScrub(
 ) {
   return definePart<Scrub>('scrub', () => {
     const { db, store, merges, ledger, hooks, alarms, env, logger } = node;
-    const scrub = createScrub({
+    const scrub = new Scrub({
       db,
       store,
       merges,

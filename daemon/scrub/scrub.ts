@@ -42,22 +42,6 @@ export interface ScrubParts {
   readonly pause?: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
-/** Compares stored rows with the feeds, in both directions, while the node runs, and makes anew what differs. */
-export interface Scrub extends Pick<ScrubPort, 'standing'> {
-  start(): void;
-  stop(): Promise<void>;
-  /** A whole pass now, without pauses but between other work. */
-  run(onProgress?: (done: number, total: number) => void): Promise<ScrubPass>;
-  /** Everything that one author's entries have made. */
-  author(author: PeerId): Promise<void>;
-  /** Rows that were wrong since this process began, by table. */
-  counts(): ReadonlyMap<string, number>;
-}
-
-export function createScrub(parts: ScrubParts): Scrub {
-  return new RowScrub(parts);
-}
-
 /** How a pass goes: how it makes room for other work, what ends it, who is told how far it is. */
 interface Walk {
   readonly pace: () => Promise<void>;
@@ -65,7 +49,8 @@ interface Walk {
   readonly onProgress: (rows: number) => void;
 }
 
-class RowScrub implements Scrub {
+/** Compares stored rows with the feeds, in both directions, while the node runs, and makes anew what differs. */
+export class Scrub {
   readonly #parts: ScrubParts;
   readonly #mender: Mender;
   readonly #firstMs: number;
@@ -97,6 +82,7 @@ class RowScrub implements Scrub {
     await this.#queue.idle();
   }
 
+  /** A whole pass now, without pauses but between other work. */
   run(onProgress: (done: number, total: number) => void = () => undefined): Promise<ScrubPass> {
     const { db, env } = this.#parts;
     this.#stopping.abort(); // what runs in the background ends, and a whole pass begins
@@ -117,6 +103,7 @@ class RowScrub implements Scrub {
       .finally(() => this.#schedule(this.#untilNext()));
   }
 
+  /** Everything that one author's entries have made. */
   author(author: PeerId): Promise<void> {
     const groups = (): ReturnType<Store['feedGroups']> => this.#parts.store.feedGroups();
     return this.#queue.run(async () => {
@@ -125,6 +112,7 @@ class RowScrub implements Scrub {
     });
   }
 
+  /** Rows that were wrong since this process began, by table. */
   counts(): ReadonlyMap<string, number> {
     return this.#counts;
   }

@@ -2,16 +2,14 @@ import { type Env, every, pause, type Timer } from '../../protocols/env.ts';
 import { AgrinetError, errorCode, errorMessage } from '../../protocols/errors.ts';
 import type { Database } from '../database.ts';
 import type { Outbox } from '../outbox.ts';
-import { attachTo } from './attach.ts';
 import type { MirrorCounts } from './put-row.ts';
 import { type Checks, createChecks, type RepairOptions, type RepairStep } from './checks.ts';
 import type { Tables } from './client.ts';
 import { drainOnce, type Pass } from './drain.ts';
-import { fillStep } from './fill.ts';
-import { type Holder, type HolderParts, holderOf, isHeld, META, renewHold } from './holder.ts';
+import { Hold } from './hold.ts';
+import { type Holder, holderOf, META } from './holder.ts';
 import type { MirrorLimits } from './limits.ts';
 import { makeTables } from './make-tables.ts';
-import { memoryOp, type MirrorMemory } from './memory.ts';
 import { MirrorStatus } from './mirror-status.ts';
 import type { MirrorSnapshot, MirrorState, Projection } from './types.ts';
 import type { VerifyStep } from './verify.ts';
@@ -35,19 +33,6 @@ export interface MirrorParts {
   readonly limits: MirrorLimits;
 }
 
-export interface Mirror {
-  snapshot(): MirrorSnapshot;
-  /** Who holds the tables, as they say; undefined for nobody. Throws the errors of `Tables`. */
-  holder(): Promise<Holder | undefined>;
-  /** Makes the tables that are missing, and with `takeOver` takes them from a node that is gone. Gives the names of those made. */
-  init(takeOver: boolean): Promise<string[]>;
-  /** Throws `mirror-away`, `mirror-filling`, `mirror-busy`. */
-  verify(): AsyncGenerator<VerifyStep>;
-  /** As `verify`, and brings out anew whatever differs. */
-  repair(options: RepairOptions): AsyncGenerator<RepairStep>;
-  stop(): Promise<void>;
-}
-
 /** How long a check waits for the outbox to be brought out. */
 const DRAINED_MS = 120_000;
 /** Rows that come in while a pass ends go together in the next. */
@@ -58,15 +43,11 @@ const STOP_MS = 1500;
 const ATTACHED_MS = 60_000;
 
 /** Keeps the tables like LevelDB: attaches, fills, drains, renews its hold, and says how it is. Starts by itself. */
-export function startMirror(parts: MirrorParts): Mirror {
-  return new TableMirror(parts);
-}
-
-class TableMirror implements Mirror {
+export class Mirror {
   readonly #parts: MirrorParts;
   readonly #status: MirrorStatus;
   readonly #tables: Tables;
-  readonly #holding: HolderParts & { readonly tables: Tables };
+  readonly #hold: Hold;
   readonly #checks: Checks;
   readonly #counts: MirrorCounts = { written: 0, tombstoned: 0, removed: 0, overtaken: 0, failures: 0 };
   readonly #stopping = new AbortController();
@@ -77,8 +58,6 @@ class TableMirror implements Mirror {
   readonly #attempts: Rounds;
   readonly #renewing: Timer;
   readonly #loop: Promise<void>;
-  #holder: Holder | undefined;
-  #memory: MirrorMemory | undefined;
   #takeOver = false;
   #displaced = false;
   #failures = 0;
@@ -97,7 +76,7 @@ class TableMirror implements Mirror {
     this.#status = new MirrorStatus(parts);
     const tables = parts.tables(this.#hardStop.signal);
     this.#tables = tables;
-    this.#holding = { tables, self: parts.self, now: env.now, limits };
+    this.#hold = new Hold({ ...parts, tables, now: env.now });
     this.#checks = createChecks({
       db,
       outbox,
@@ -132,21 +111,23 @@ class TableMirror implements Mirror {
       outbox: outbox.size,
       inFlight: this.#inFlight,
       ...this.#counts,
-      incarnation: this.#holder?.incarnation ?? 0,
+      incarnation: this.#hold.holder?.incarnation ?? 0,
       lastWriteAt,
       lastError,
-      repairDue: this.#memory?.repair === true,
+      repairDue: this.#hold.repairDue,
     };
   }
 
+  /** Who holds the tables, as they say; undefined for nobody. Throws the errors of `Tables`. */
   async holder(): Promise<Holder | undefined> {
     return holderOf(await this.#tables.get({ table: META.name, key: ['holder'] }));
   }
 
+  /** Makes the tables that are missing, and with `takeOver` takes them from a node that is gone. Gives the names of those made. */
   async init(takeOver: boolean): Promise<string[]> {
     const made = await makeTables(this.#parts.env, this.#tables, [META, ...this.#parts.projection.tables]);
     // A table that is new holds nothing of what was brought out before.
-    if (this.#memory !== undefined && made.length > 0) await this.#remember({ ...this.#memory, fill: '' });
+    if (made.length > 0) await this.#hold.refill();
     this.#takeOver = takeOver;
     const late = new AgrinetError(
       'mirror-away',
@@ -158,10 +139,12 @@ class TableMirror implements Mirror {
     return made.map((name) => this.#tables.prefix + name);
   }
 
+  /** Throws `mirror-away`, `mirror-filling`, `mirror-busy`. */
   verify(): AsyncGenerator<VerifyStep> {
     return this.#checks.verify();
   }
 
+  /** As `verify`, and brings out anew whatever differs. */
   repair(options: RepairOptions): AsyncGenerator<RepairStep> {
     return this.#checks.repair(options);
   }
@@ -174,12 +157,12 @@ class TableMirror implements Mirror {
     const late = this.#parts.env.after(STOP_MS, () => this.#hardStop.abort(), { holds: true });
     await this.#loop;
     await this.#repairing;
-    if (this.#holder !== undefined && this.#status.state !== 'displaced') {
-      const last = { ...this.#holder, seenAt: 0, commits: this.#parts.db.commits };
-      await renewHold(this.#holding, last).catch((error: unknown) =>
-        this.#parts.log('info', 'the mirror could not say that it stops', { err: error }),
-      );
-    }
+    if (this.#status.state !== 'displaced')
+      await this.#hold
+        .renew(0)
+        .catch((error: unknown) =>
+          this.#parts.log('info', 'the mirror could not say that it stops', { err: error }),
+        );
     late.cancel();
     this.#status.be('stopped', '');
     this.#tables.close();
@@ -203,32 +186,31 @@ class TableMirror implements Mirror {
   }
 
   async #oneRound(): Promise<void> {
-    const { db, outbox, limits } = this.#parts;
     const { signal } = this.#stopping;
     const attempt = this.#attempts.begin();
     try {
-      if (this.#holder === undefined) await this.#attach();
+      if (this.#hold.holder === undefined) await this.#attach();
     } finally {
       this.#attempts.done(attempt);
     }
-    if (this.#holder === undefined || this.#memory === undefined) return;
-    while (this.#mayFill(this.#memory) && !signal.aborted)
-      this.#memory = await fillStep({ db, outbox }, this.#memory, limits.fillChunk);
-    const pass = await this.#drain(this.#holder);
+    const { holder } = this.#hold;
+    if (holder === undefined) return;
+    while (this.#mayFill() && !signal.aborted) await this.#hold.fill(this.#parts.limits.fillChunk);
+    const pass = await this.#drain(holder);
     if (this.#displaced) throw new AgrinetError('mirror-displaced', 'a newer process writes to these tables');
     if (pass.error !== undefined) {
       this.#status.error = pass.error.message;
       if (pass.done === 0 || !PASSING.has(pass.error.code)) throw pass.error;
     }
     this.#failures = 0;
-    this.#status.be(this.#memory.fill === undefined ? 'running' : 'filling', '');
+    this.#status.be(this.#hold.isFilling ? 'filling' : 'running', '');
     this.#repairIfDue();
-    if (signal.aborted || this.#mayFill(this.#memory)) return;
+    if (signal.aborted || this.#mayFill()) return;
     await this.#rest(pass);
   }
 
-  #mayFill({ fill }: MirrorMemory): boolean {
-    return fill !== undefined && this.#parts.outbox.counts.pending < this.#parts.limits.fillAhead;
+  #mayFill(): boolean {
+    return this.#hold.isFilling && this.#parts.outbox.counts.pending < this.#parts.limits.fillAhead;
   }
 
   /** Until there is more to do; a little longer, so that rows which come together go together. */
@@ -247,12 +229,10 @@ class TableMirror implements Mirror {
     // For one attempt only: who is refused now must not slip in later.
     const over = this.#takeOver;
     this.#takeOver = false;
-    const { holder, memory, reason } = await attachTo({ ...this.#parts, ...this.#holding }, over);
-    this.#holder = holder;
-    this.#memory = memory;
+    const reason = await this.#hold.attach(over);
     this.#status.error = undefined;
-    this.#status.be(memory.fill === undefined ? 'running' : 'filling', '');
-    const { incarnation } = holder;
+    this.#status.be(this.#hold.isFilling ? 'filling' : 'running', '');
+    const incarnation = this.#hold.holder?.incarnation;
     this.#parts.log('info', 'the mirror holds its tables', { incarnation, fill: reason });
   }
 
@@ -269,7 +249,7 @@ class TableMirror implements Mirror {
         projection,
         incarnation: held.incarnation,
         settled: () => outbox.settled,
-        isHeld: () => isHeld(this.#holding, held),
+        isHeld: () => this.#hold.isMine(held),
         counts,
         now: env.now,
         limits,
@@ -287,11 +267,7 @@ class TableMirror implements Mirror {
     if (next !== 'away')
       this.#rounds.fail(new AgrinetError('mirror-away', `the mirror is not at work: ${message}`));
     this.#status.be(next, message);
-    if (next !== 'tables-missing') return;
-    this.#holder = undefined;
-    // They will be empty when they come again.
-    if (this.#memory !== undefined && this.#memory.fill !== '')
-      await this.#remember({ ...this.#memory, fill: '' });
+    if (next === 'tables-missing') await this.#hold.lost();
   }
 
   /** Grows while DynamoDB is away; what the operator has to see to is looked at every so often. */
@@ -303,10 +279,9 @@ class TableMirror implements Mirror {
   }
 
   async #renew(): Promise<void> {
-    if (this.#holder === undefined) return;
-    const { env, db } = this.#parts;
+    if (this.#hold.holder === undefined) return;
     try {
-      if (await renewHold(this.#holding, { ...this.#holder, seenAt: env.now(), commits: db.commits })) {
+      if (await this.#hold.renew()) {
         if (this.#status.state === 'away') this.#pause.end();
       } else {
         this.#displaced = true;
@@ -316,11 +291,6 @@ class TableMirror implements Mirror {
       this.#status.error = errorMessage(error);
       if (this.#status.state === 'running') this.#status.be('away', this.#status.error);
     }
-  }
-
-  async #remember(next: MirrorMemory): Promise<void> {
-    this.#memory = next;
-    await this.#parts.db.batch([memoryOp(next)], true);
   }
 
   /** Resolves when all that is in the outbox now was brought out. Throws `mirror-away`. */
@@ -338,16 +308,17 @@ class TableMirror implements Mirror {
   /** Of the hold, while the tables can be checked. Throws `mirror-filling`, `mirror-away`. */
   #incarnation(): number {
     const { state, detail } = this.#status;
-    if (this.#holder !== undefined && this.#memory?.fill !== undefined)
+    const { holder, isFilling } = this.#hold;
+    if (holder !== undefined && isFilling)
       throw new AgrinetError('mirror-filling', 'the tables are being filled; when that is done, try again');
-    if (this.#holder === undefined || (state !== 'running' && state !== 'away'))
+    if (holder === undefined || (state !== 'running' && state !== 'away'))
       throw new AgrinetError('mirror-away', `the mirror is not at work: ${detail === '' ? state : detail}`);
-    return this.#holder.incarnation;
+    return holder.incarnation;
   }
 
   #repairIfDue(): void {
     const { log } = this.#parts;
-    if (this.#memory?.repair !== true || this.#memory.fill !== undefined) return;
+    if (!this.#hold.repairDue || this.#hold.isFilling) return;
     if (this.#repairing !== undefined || this.#checks.busy()) return;
     this.#repairing = this.#repairAll()
       .catch((error: unknown) => log('warn', 'the tables could not be repaired; tried again', { err: error }))
@@ -358,9 +329,7 @@ class TableMirror implements Mirror {
     let differences = 0;
     for await (const step of this.#checks.repair({ deleteForeign: false }))
       if (step.kind === 'difference') differences++;
-    if (this.#memory === undefined) return;
-    const { repair: _, ...rest } = this.#memory;
-    await this.#remember(rest);
+    await this.#hold.repaired();
     this.#parts.log('info', 'the tables were held against the database', { differences });
   }
 }

@@ -6,7 +6,7 @@
 import { runCampaign } from '../support/campaign.ts';
 import { checkDerived, type Problem } from '../../daemon/check-derived.ts';
 import type { Wrong } from '../../daemon/scrub/check-rows.ts';
-import { createScrub, type Scrub } from '../../daemon/scrub/scrub.ts';
+import { Scrub } from '../../daemon/scrub/scrub.ts';
 import { draftFact, draftPrivate } from '../../protocols/ledger/drafts.ts';
 import { encodeOp } from '../../protocols/feed/op.ts';
 import { identityFromSeed } from '../../protocols/wire/identity.ts';
@@ -52,7 +52,7 @@ export async function scrubCampaign(options: {
   const figures: ScrubCampaignFigures = { planted: 0, kinds: {}, passes: 0, reads: 0, writes: 0 };
   const node = await openLedgerNode(dir.path, identityFromSeed(Buffer.alloc(32, 1)), merger);
   const wrong: Wrong[] = [];
-  const scrub = createScrub({
+  const scrub = new Scrub({
     db: node.db,
     store: node.store,
     merges: merger,

@@ -1,10 +1,10 @@
 import { createLogger } from '../../daemon/logger.ts';
 import { checkDerived, type Problem } from '../../daemon/check-derived.ts';
-import { type Forget, openForget } from '../../daemon/forget/forget.ts';
+import { Forget } from '../../daemon/forget/forget.ts';
 import { folderBytes } from '../../daemon/folder-bytes.ts';
 import { openStore } from '../../daemon/open-store.ts';
 import { surveyFeeds } from '../../daemon/feed-survey.ts';
-import { createScrub } from '../../daemon/scrub/scrub.ts';
+import { Scrub } from '../../daemon/scrub/scrub.ts';
 import { ownerDigest } from '../../protocols/digest/state-digest.ts';
 import { createClock } from '../../protocols/feed/clock.ts';
 import { createLedger } from '../../protocols/ledger/ledger.ts';
@@ -63,7 +63,7 @@ export async function openForgetter(
     onCommit: () => undefined,
     onAlarm: () => undefined,
   });
-  const forget = await openForget({
+  const forget = new Forget({
     self: identity.peerId,
     net: NET,
     db,
@@ -100,7 +100,7 @@ export async function openForgetter(
     async wrong() {
       const found: unknown[] = (await surveyFeeds(db, () => undefined)).problems;
       await checkDerived(db, found as Problem[], true);
-      const scrub = createScrub({
+      const scrub = new Scrub({
         db,
         store,
         merges: merger,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Output } from '../../../daemon/log-output.ts';
-import { createSink } from '../../../daemon/log-sink.ts';
+import { LogSink } from '../../../daemon/log-sink.ts';
 import { systemEnv } from '../../../daemon/system-env.ts';
 
 /** An output of which the test says how each write goes. Writes are done in the next turn, as those of a file are. */
@@ -34,7 +34,7 @@ function output() {
 function sinkOf(backlogBytes?: number) {
   const { state, out } = output();
   const clock = { now: 0 };
-  const sink = createSink(out, {
+  const sink = new LogSink(out, {
     env: { ...systemEnv, monotonic: () => clock.now },
     notice: (dropped) => `(${dropped} dropped)\n`,
     ...(backlogBytes === undefined ? {} : { backlogBytes }),

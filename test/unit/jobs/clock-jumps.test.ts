@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type JobStore, type JobRow, openJobStore } from '../../../daemon/jobs/job-store.ts';
+import { JobStore, type JobRow } from '../../../daemon/jobs/job-store.ts';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { Database } from '../../../storage/database.ts';
 import { openJobTable } from '../../../storage/job-table.ts';
@@ -18,7 +18,7 @@ let wall: number;
 let steady: number;
 
 async function open(): Promise<JobStore> {
-  return openJobStore({
+  return JobStore.open({
     table: openJobTable<JobRow>(db),
     env: { ...systemEnv, now: () => wall, monotonic: () => steady, random: () => 0.999 },
     tell: async () => undefined,

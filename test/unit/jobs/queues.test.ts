@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe } from 'vitest';
 import { randomBytes } from 'node:crypto';
 import { createBullmqQueue } from '../../../daemon/jobs/bullmq-queue.ts';
 import { createEmbeddedQueue } from '../../../daemon/jobs/embedded-queue.ts';
-import { type JobRow, openJobStore } from '../../../daemon/jobs/job-store.ts';
+import { type JobRow, JobStore } from '../../../daemon/jobs/job-store.ts';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { Database } from '../../../storage/database.ts';
 import { openJobTable } from '../../../storage/job-table.ts';
@@ -26,7 +26,7 @@ async function bench(
     const db = await Database.open(dir.path, systemEnv);
     const table = openJobTable<JobRow>(db);
     let dead = false;
-    const ledger = await openJobStore({
+    const ledger = await JobStore.open({
       // After the crash nothing of this process reaches the disk any more.
       table: {
         load: (onDamaged) => table.load(onDamaged),

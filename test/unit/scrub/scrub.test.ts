@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { getRequestListener } from '@hono/node-server';
 import type { DiffReport } from '../../../api/ports/doctor.ts';
 import { SCRUB_LIMITS } from '../../../daemon/scrub/limits.ts';
-import { createScrub, type Scrub, type ScrubParts } from '../../../daemon/scrub/scrub.ts';
+import { Scrub, type ScrubParts } from '../../../daemon/scrub/scrub.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 import { range } from '../../../storage/keyspace.ts';
 import { startNode, type TestNode } from '../../support/in-process-node.ts';
@@ -146,7 +146,7 @@ describe('the scrub in the background', () => {
       });
   });
   function scrub(pause: NonNullable<ScrubParts['pause']>, now: () => number = Date.now): Scrub {
-    const made = createScrub({
+    const made = new Scrub({
       db: node.db,
       store: node.store,
       merges: merger,

@@ -6,7 +6,7 @@ import { createTables, type Tables } from '../../../../storage/mirror/client.ts'
 import { type DrainParts, drainOnce } from '../../../../storage/mirror/drain.ts';
 import { isAlive } from '../../../../storage/mirror/holder.ts';
 import { MIRROR_LIMITS } from '../../../../storage/mirror/limits.ts';
-import { startMirror } from '../../../../storage/mirror/mirror.ts';
+import { Mirror } from '../../../../storage/mirror/mirror.ts';
 import type { ProjectedItem, Projection, TableSpec } from '../../../../storage/mirror/types.ts';
 import { verifyTables } from '../../../../storage/mirror/verify.ts';
 import type { OutboxRow } from '../../../../storage/outbox.ts';
@@ -133,7 +133,7 @@ async function mirrored<T>(
       find: (spec) => (found++, find(spec)),
       put: async () => (renewed++, true),
     });
-    const mirror = startMirror({
+    const mirror = new Mirror({
       db,
       outbox: outbox as never,
       tables: () => tables,
