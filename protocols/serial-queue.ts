@@ -28,8 +28,10 @@ export class KeyedQueue {
   run<T>(key: string, work: () => Promise<T>): Promise<T> {
     const queue = this.#queues.get(key) ?? new SerialQueue();
     this.#queues.set(key, queue);
-    return queue.run(work).finally(() => {
+    const done = queue.run(work);
+    void queue.idle().then(() => {
       if (queue.size === 0) this.#queues.delete(key);
     });
+    return done;
   }
 }
