@@ -42,11 +42,11 @@ export async function openRejoin(
         );
     },
     onChange: (recovery) => {
-      if (recovery === undefined) logger.info('all active nodes have answered: promises go on');
+      if (recovery === undefined) logger.info('all active nodes have answered: commitments are made again');
       else
         logger.warn(
           { cause: recovery.cause },
-          'promises wait until every active node has answered: agrinet rejoin',
+          'recovery fence: no new commitments until every active node has answered: agrinet rejoin',
         );
     },
   });
@@ -68,6 +68,6 @@ export function rejoinLine({ waiting, recovery, peers }: RejoinStanding): string
   if (!waiting || recovery === undefined) return [];
   const silent = peers.filter(({ answered }) => !answered).length;
   return [
-    `promises wait for ${silent} of ${peers.length} nodes to answer (${recovery.cause}): agrinet rejoin`,
+    `recovery fence: no new commitments, ${silent} of ${peers.length} nodes have yet to answer (${recovery.cause}): agrinet rejoin`,
   ];
 }

@@ -1,4 +1,4 @@
 import type { Rejoin } from '../../protocols/mycelium/rejoin.ts';
 
-/** Whether promises wait, and for whom; and the operator's word that they wait no longer. */
+/** Whether the recovery fence is up, and for whom; and the operator's word that takes it down. */
 export type RejoinPort = Pick<Rejoin, 'standing' | 'force'>;

@@ -32,7 +32,7 @@ export const CHECKS = {
   jobs: { offline: false, what: 'dead jobs, and a queue that grows' },
   redis: { offline: false, what: 'Redis, with REDIS_URL' },
   mirror: { offline: false, what: 'the mirror’s lag, and what its tables refuse' },
-  rejoin: { offline: false, what: 'promises that wait after a restore' },
+  rejoin: { offline: false, what: 'commitments held back after a restore' },
 } as const satisfies Record<string, { readonly offline: boolean; readonly what: string }>;
 
 export type CheckId = keyof typeof CHECKS;

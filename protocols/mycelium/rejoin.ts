@@ -10,7 +10,7 @@ import { AgrinetError } from '../errors.ts';
  * Not guaranteed: that what no peer ever had comes back.
  */
 export const REJOIN_LIMITS = {
-  /** How long promises wait for a first answer after an ordinary start: peers that are there have connected by then. */
+  /** How long commitments are held back for a first answer after an ordinary start: peers that are there have connected by then. */
   ordinaryMs: 30_000,
 } as const;
 
@@ -27,7 +27,7 @@ export interface Recovery {
   readonly answered: readonly string[];
 }
 
-/** What decides whether promises wait. */
+/** What decides whether the recovery fence is up. */
 export interface RejoinState {
   readonly startedAt: number;
   /** Peers that have answered this process. */
@@ -37,13 +37,13 @@ export interface RejoinState {
   readonly active: readonly string[];
 }
 
-/** Why promises wait: for these peers, and until then at the latest, or without an end. */
+/** Why the fence is up: for these peers, and until then at the latest, or without an end. */
 export interface Waiting {
   readonly peers: readonly string[];
   readonly until?: number;
 }
 
-/** Whether promises wait now; undefined when they do not. */
+/** Whether the fence is up now; undefined when it is not. */
 export function waiting(
   { startedAt, answered, recovery, active }: RejoinState,
   now: number,
@@ -83,7 +83,7 @@ export interface Rejoin {
   answered(peer: string): void;
   /** Who is active has changed. */
   peersChanged(): void;
-  /** The operator's word: promises wait no longer. */
+  /** The operator's word: the fence comes down. */
   force(): void;
   /** Resolves when this node may promise something. Throws `rejoining`, at once after a loss; `stopping`. */
   mayPromise(): Promise<void>;

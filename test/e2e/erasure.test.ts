@@ -157,7 +157,7 @@ describe('an erasure', () => {
 
   it('leaves chains that verify, and outlasts a rebuild', async () => {
     for (const member of federation.members) {
-      expect(complaints(member).filter((line) => !/own-|promises wait/.test(line))).toEqual([]);
+      expect(complaints(member).filter((line) => !/own-|recovery fence/.test(line))).toEqual([]);
       await member.stop();
       for (const text of [MESSAGE, LISTING]) expect(filesWith(member.dir, text)).toEqual([]);
       for (const command of ['fsck', 'rebuild', 'fsck']) {

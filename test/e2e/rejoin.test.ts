@@ -87,7 +87,9 @@ it('goes on at the operator’s word, who sees who has not answered', async () =
   const refused = await supplier.request('POST', `${contract}/accept`, {});
   expect([refused.status, ((await refused.json()) as { code: string }).code]).toEqual([503, 'rejoining']);
   const { degraded } = await supplier.json<{ degraded: string[] }>('GET', '/ready');
-  expect(degraded).toEqual([expect.stringContaining('promises wait for 1 of 2 nodes')]);
+  expect(degraded).toEqual([
+    expect.stringContaining('recovery fence: no new commitments, 1 of 2 nodes have yet to answer'),
+  ]);
   const shown = await agrinet(supplier, ['rejoin']);
   expect(shown.stdout).toContain('(entries-returned): no new commitments until every node has answered.');
   expect(shown.stdout).toMatch(new RegExp(`${absent.peerId} +│ not yet`));

@@ -34,7 +34,9 @@ it('does not promise again what only an absent buyer still knows to be promised'
     await expect(scenario.done(step(scenario, supplier, second, ACCEPT))).rejects.toEqual(
       isRefused('rejoining'),
     );
-    expect(rejoinLine(seen)).toEqual([expect.stringContaining('promises wait for 1 of 2 nodes')]);
+    expect(rejoinLine(seen)).toEqual([
+      expect.stringContaining('recovery fence: no new commitments, 1 of 2 nodes have yet to answer'),
+    ]);
     // Nothing else waits, and a restart forgets nothing of it.
     const { book } = scenario.node(supplier);
     await scenario.done(book.catalogue.createListing({ type: 'offer', title: 'Beans' }));

@@ -44,7 +44,7 @@ function checkOwnClock(
   if (!credible)
     found.push(
       finding('clock-impossible', {
-        message: `the clock of this machine reads ${when(wall)}, which cannot be: keys and promises wait until it is set`,
+        message: `the clock of this machine reads ${when(wall)}, which cannot be: no keys are issued and no commitments made until it is set`,
       }),
     );
   else if (doubtedMs >= DOCTOR_LIMITS.skewMs)
@@ -216,8 +216,8 @@ export function checkRejoin({ rejoin }: OnlineFacts): Finding[] {
   const missing = silent.slice(0, 5).map(({ peer }) => harmless(peer));
   const more = silent.length > 5 ? ` and ${silent.length - 5} more` : '';
   return [
-    finding('promises-wait', {
-      message: `promises wait until every active peer has answered (${rejoin.recovery.cause}): ${
+    finding('recovery-fence', {
+      message: `recovery fence: no new commitments until every active peer has answered (${rejoin.recovery.cause}): ${
         rejoin.peers.length - silent.length
       } have, ${missing.join(', ')}${more} ${silent.length === 1 ? 'has' : 'have'} not`,
     }),

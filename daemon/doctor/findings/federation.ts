@@ -69,9 +69,9 @@ export const FEDERATION = {
     'agrinet nodes set {node} --quota-mb {mb}',
   ),
   'author-many-waiting': warning('quotas', 'as many ops of a node wait as may', 'AUTHOR_QUOTA_PENDING={ops}'),
-  'promises-wait': warning(
+  'recovery-fence': warning(
     'rejoin',
-    'promises wait after a loss',
+    'no new commitments after a loss, until the peers have answered',
     'start the nodes named, or agrinet rejoin --force',
   ),
 } as const;

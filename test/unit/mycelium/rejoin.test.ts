@@ -49,7 +49,7 @@ describe('after an ordinary start', () => {
     active = [];
     expect(await outcome(open().mayPromise())).toBe('may');
   });
-  test('promises wait for the first answer', async () => {
+  test('commitments are held back for the first answer', async () => {
     const rejoin = open();
     const promise = rejoin.mayPromise();
     expect(await outcome(promise)).toBe('waits');

@@ -176,7 +176,7 @@ export const FEDERATION: CasesOf<
   | 'author-many-waiting'
   | 'feed-forked'
   | 'own-feed-forked'
-  | 'promises-wait'
+  | 'recovery-fence'
 > = {
   'clock-impossible': ownClock(/reads 1970-01-01T/, { credible: false, wall: 60_000 }),
   'clock-set-ahead': ownClock(/was set 10800\.0 s ahead/, { doubtedMs: 180 * MINUTE }),
@@ -460,9 +460,9 @@ export const FEDERATION: CasesOf<
       return online(await node());
     },
   ),
-  'promises-wait': [
+  'recovery-fence': [
     planted(
-      /promises wait until every active peer has answered \(restored\): 0 have, 12D3KooW\w+ has not/,
+      /recovery fence: no new commitments until every active peer has answered \(restored\): 0 have, 12D3KooW\w+ has not/,
       async () => {
         const of = await node();
         await registerHere(of, someone().peerId);
