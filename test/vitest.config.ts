@@ -8,14 +8,20 @@ const REPLACING = [
   'test/unit/ledger/record-changes.test.ts',
   'test/unit/limits/trickle.test.ts',
 ];
-/** What measures its own process: its memory, or how long its main thread is kept. */
+/** What measures its own process, or how others are served beside those who are slow: it has the machine to itself. */
 const MEASURING = [
+  'test/e2e/limits.test.ts',
+  'test/sim/floods.test.ts',
+  'test/sim/tarpit.test.ts',
+  'test/unit/scrub/scrub.test.ts',
   'test/unit/backup/backup-file.test.ts',
   'test/unit/limits/as-clients-ask.test.ts',
   'test/unit/open-dialog/clocks.test.ts',
   'test/e2e/events.test.ts',
   'test/sim/main-loop.test.ts',
 ];
+/** One file at a time, before all others. */
+const ALONE = { maxWorkers: 1, sequence: { groupOrder: 0 } };
 /** Node runs the sources as they stand, as it does outside of tests. */
 const NATIVE = { viteModuleRunner: false, nodeLoader: false };
 
@@ -30,8 +36,8 @@ export default defineConfig({
     pool: 'forks',
     sequence: { sequencer: LongestFirst },
     projects: [
-      { extends: true, test: { name: 'replacing', include: REPLACING } },
-      { extends: true, test: { name: 'measuring', include: MEASURING, experimental: NATIVE } },
+      { extends: true, test: { name: 'replacing', include: REPLACING, ...ALONE } },
+      { extends: true, test: { name: 'measuring', include: MEASURING, experimental: NATIVE, ...ALONE } },
       // Loading costs most files more than testing: those that one worker is given share what they load.
       {
         extends: true,
@@ -40,6 +46,7 @@ export default defineConfig({
           include: ALL,
           exclude: [...REPLACING, ...MEASURING],
           isolate: false,
+          sequence: { groupOrder: 1 },
           experimental: NATIVE,
         },
       },

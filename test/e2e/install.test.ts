@@ -22,6 +22,7 @@ const shellcheck = spawnSync('shellcheck', ['--version']).error === undefined;
 
 let dir: ReturnType<typeof tempDir>;
 beforeEach(() => {
+  process.umask(0o022); // an administrator's, whatever other tests have set
   dir = tempDir('install');
 });
 afterEach(() => dir.remove());

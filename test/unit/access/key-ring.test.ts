@@ -16,6 +16,7 @@ let db: Database;
 let now: number;
 let refusal: AgrinetError | undefined;
 let damaged: string[];
+let rings: KeyRing[];
 
 /** A ring over what is in the database now: also what a restart would find. */
 async function open(pepper = 'p'.repeat(40)): Promise<KeyRing> {
@@ -24,10 +25,12 @@ async function open(pepper = 'p'.repeat(40)): Promise<KeyRing> {
   const onError = (error: unknown): void => {
     throw error;
   };
-  return new KeyRing(
+  const ring = new KeyRing(
     { table, pepper, env: systemEnv, now: () => now, refusal: () => refusal, onError },
     await table.load(),
   );
+  rings.push(ring);
+  return ring;
 }
 
 beforeEach(async () => {
@@ -36,8 +39,10 @@ beforeEach(async () => {
   db = await Database.open(join(dir.path, 'data'), systemEnv);
   now = Date.UTC(2026, 10, 23);
   refusal = undefined;
+  rings = [];
 });
 afterEach(async () => {
+  for (const ring of rings) await ring.stop();
   await db.close();
   dir.remove();
 });

@@ -10,7 +10,7 @@ interface Page {
   readonly cursor?: string;
 }
 
-describe('the list of ops that are void or wait', () => {
+describe('the list of pending and rejected ops', () => {
   const dir = tempDir('ops');
   const random = randomFrom(7);
   const [one, two] = [1, 2].map(() => new Hand(someIdentity(random), random.hex(8)));
@@ -71,11 +71,13 @@ describe('the list of ops that are void or wait', () => {
   it('filters by author, state and code', async () => {
     const author = one?.identity.peerId ?? '';
     expect((await get(`?author=${author}`)).total).toBe(2000);
-    expect(await all(`author=${author}&state=void`)).toHaveLength(400);
-    expect((await get('?state=waits')).total).toBe(3200);
+    expect(await all(`author=${author}&state=rejected`)).toHaveLength(400);
+    expect((await get('?state=pending')).total).toBe(3200);
     expect((await get('?code=collection-unknown')).total).toBe(3200);
     expect(await get('?code=no-such-code')).toEqual({ ops: [], total: 0 });
-    expect((await all(`author=${author}&state=waits`)).every(({ ref }) => ref.author === author)).toBe(true);
+    expect((await all(`author=${author}&state=pending`)).every(({ ref }) => ref.author === author)).toBe(
+      true,
+    );
   });
 
   it.each(['cursor=rubbish', 'author=nobody', 'state=lost', 'code=%20', 'limit=0'])(
