@@ -8,7 +8,8 @@ import type { ListedVerdict } from '../../../storage/commit-rows.ts';
 import { verifiedJson } from '../../../storage/values.ts';
 import type { Member } from './member.ts';
 import type { Rows } from './rows.ts';
-import { channelText } from './safety.ts';
+import type { PeerId } from '../../../protocols/wire/identity.ts';
+import { channelText, hasForgotten } from './safety.ts';
 import type { SentMessage, World } from './world.ts';
 
 /** What is not yet as it has to be in the end, in a line; undefined when everything has settled. */
@@ -48,12 +49,19 @@ function frontierProblem({ members }: World): string | undefined {
       if (other === member) continue;
       for (const [group, { author, channel, text }] of mine) {
         if (channel !== 'public' && other.running?.mayHold(other.peerId, channel) !== true) {
-          if (member.running?.mayHold(other.peerId, channel) === true)
+          // What founded it may be held as evidence alone, of an author who has lost it.
+          if (
+            member.running?.mayHold(other.peerId, channel) === true &&
+            !hasForgotten(member.running.store, channel)
+          )
             return `${other.name} does not know of ${channel}`;
           continue;
         }
         if (theirs.get(group)?.text !== text)
           return `${member.name} and ${other.name} hold different feeds of ${author} in ${channel}`;
+        const by = channel === 'public' ? author : undefined;
+        if ([member, other].some(({ running }) => running && hasForgotten(running.store, channel, by)))
+          continue;
         const digests = [member, other].map(({ running }) =>
           channel === 'public'
             ? running?.store.digests.ownerDigest(author)
@@ -66,8 +74,8 @@ function frontierProblem({ members }: World): string | undefined {
   return undefined;
 }
 
-function frontiers({ running }: Member): Map<string, { author: string; channel: Channel; text: string }> {
-  const all = new Map<string, { author: string; channel: Channel; text: string }>();
+function frontiers({ running }: Member): Map<string, { author: PeerId; channel: Channel; text: string }> {
+  const all = new Map<string, { author: PeerId; channel: Channel; text: string }>();
   for (const { author, channel, feeds } of running?.store.feedGroups() ?? [])
     all.set(`${author}|${channel}`, { author, channel, text: JSON.stringify(frontierOf(feeds)) });
   return all;

@@ -1,4 +1,5 @@
 import { frontierOf, isWhole, sameFrontier } from '../../../protocols/feed/frontier.ts';
+import { hasGap } from '../../../protocols/feed/gap.ts';
 import type { Committed } from '../../../protocols/ledger/types.ts';
 import type { PeerId } from '../../../protocols/wire/identity.ts';
 import { type Channel, parseRecordKey } from '../../../protocols/wire/ids.ts';
@@ -117,6 +118,7 @@ export class Safety {
 /** Whether two nodes hold the same of somebody: the same frontier, and everything that it stands for. */
 function isSame(mine: Store, theirs: Store, author: PeerId, channel: Channel): boolean {
   const [one, other] = [mine.feeds(author, channel), theirs.feeds(author, channel)];
+  if (hasGap(mine, one) || hasGap(theirs, other)) return false;
   return isWhole(one) && isWhole(other) && sameFrontier(frontierOf(one), frontierOf(other));
 }
 
@@ -124,6 +126,18 @@ function publicProblem(mine: Store, theirs: Store, author: PeerId): string | und
   if (!isSame(mine, theirs, author, 'public')) return undefined;
   const same = mine.digests.ownerDigest(author) === theirs.digests.ownerDigest(author);
   return same ? undefined : `hold the same of ${author} and show different digests`;
+}
+
+/** Whether something was forgotten of a channel, and kept as evidence or not: no node compares digests then. */
+export function hasForgotten(store: Store, channel: Channel, author?: PeerId): boolean {
+  return store
+    .feedGroups()
+    .some(
+      (group) =>
+        group.channel === channel &&
+        (author === undefined || group.author === author) &&
+        hasGap(store, group.feeds),
+    );
 }
 
 /** Authors who have written in a channel, as far as is known here. */
