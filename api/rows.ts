@@ -1,6 +1,8 @@
 import { AgrinetError, errorMessage } from '../protocols/errors.ts';
 import { readLines } from '../protocols/market/lines.ts';
 import type { Saved } from '../protocols/market/catalogue.ts';
+import type { TurnEnv } from '../protocols/cpu-slice.ts';
+import { CpuTurn } from '../protocols/wire/cpu-turn.ts';
 import { errorAnswer } from './errors.ts';
 
 /** What became of the rows of one request so far. */
@@ -23,12 +25,14 @@ const LISTED = 1000;
  * in. A full disk or a stopping node ends the whole: the rest would fail the same way.
  */
 export async function takeRows(
+  env: TurnEnv,
   body: AsyncIterable<Uint8Array> | null,
   write: (row: Record<string, unknown>) => Promise<Saved>,
   onProgress?: (totals: RowTotals) => void,
 ): Promise<RowTotals> {
   const totals: RowTotals = { done: 0, created: 0, changed: 0, unchanged: 0, refused: [], refusedCount: 0 };
   const under = new Set<Promise<void>>();
+  const turn = new CpuTurn(env);
   let fatal: unknown;
   const refuse = (line: number, error: string): void => {
     totals.refusedCount++;
@@ -54,6 +58,8 @@ export async function takeRows(
       continue;
     }
     if (text.trim() === '') continue;
+    // A chunk of the body is hundreds of rows, each to be parsed, checked and drafted.
+    await turn.pause();
     const task = one(line, text).finally(() => under.delete(task));
     under.add(task);
     if (under.size >= IN_FLIGHT) {

@@ -51,6 +51,7 @@ export function importRoutes(node: Pick<ApiContext, 'env' | 'catalogue' | 'troub
       };
       try {
         const totals = await takeRows(
+          node.env,
           c.req.raw.body && bodyChunks(c, node.env),
           async (row) => write(row),
           progress,

@@ -77,7 +77,9 @@ export function priceRoutes({
           201,
         );
       }
-      const totals = await takeRows(c.req.raw.body && bodyChunks(c, env), (row) => catalogue.addPrice(row));
+      const totals = await takeRows(env, c.req.raw.body && bodyChunks(c, env), (row) =>
+        catalogue.addPrice(row),
+      );
       const { created, unchanged, refused } = totals;
       return c.json({ created, unchanged, refused }, 201);
     })
