@@ -20,7 +20,7 @@ const MEASURING = [
   'test/e2e/events.test.ts',
   'test/sim/main-loop.test.ts',
 ];
-/** One file at a time, before all others. */
+/** One file at a time, apart from all others. */
 const ALONE = { maxWorkers: 1, sequence: { groupOrder: 0 } };
 /** Node runs the sources as they stand, as it does outside of tests. */
 const NATIVE = { viteModuleRunner: false, nodeLoader: false };
