@@ -1,7 +1,6 @@
 import { z } from '@hono/zod-openapi';
+import { LIST_FIELDS } from '../protocols/market/record-fields.ts';
 import { COLLECTIONS, type FieldRule } from '../protocols/open-dialog/schema.ts';
-
-const listNames: ReadonlySet<string> = new Set(['images', 'tags']);
 
 /** What clients may send for a field: numbers also as text, as old clients do; `null` deletes. */
 function accepted(rule: FieldRule): z.ZodType {
@@ -26,7 +25,7 @@ function accepted(rule: FieldRule): z.ZodType {
 /** One type for each field, as the document shows it. */
 function documented(name: string, rule: FieldRule, nullable: boolean): Record<string, unknown> {
   const typeOf = (type: string): Record<string, unknown> => ({ type: nullable ? [type, 'null'] : type });
-  if (listNames.has(name)) return { ...typeOf('array'), items: { type: 'string' } };
+  if (LIST_FIELDS.has(name)) return { ...typeOf('array'), items: { type: 'string' } };
   switch (rule.type) {
     case 'number':
       return {
@@ -57,24 +56,40 @@ export interface InputOptions {
   readonly required?: readonly string[];
   /** Whether null deletes a field. */
   readonly nullable?: boolean;
+  /** What is judged too, but not documented. */
+  readonly tolerated?: z.ZodRawShape;
 }
 
 /**
  * The fields of a collection as a JSON body, with `more` beside them. All are optional here, and old clients' numbers in text are taken:
- * what is required and valid the market's rules say. The document has the fields that clients set, with one type each.
+ * what is required and valid the market's rules say. The document has the fields that clients set, with one type each; what a client
+ * sends for another is judged the same.
  */
 export function fieldsInput<M extends z.ZodRawShape>(
   collection: string,
-  { name, described, required = [], nullable = false }: InputOptions,
+  { name, described, required = [], nullable = false, tolerated = {} }: InputOptions,
   more: M,
 ) {
-  const fields = Object.entries(COLLECTIONS[collection]?.fields ?? {}).flatMap(([field, rule]) => {
+  const shown: Record<string, z.ZodType> = {};
+  const others: Record<string, z.core.$ZodType> = { ...tolerated };
+  for (const [field, rule] of Object.entries(COLLECTIONS[collection]?.fields ?? {})) {
+    const input = accepted(rule).optional();
+    if (!Object.hasOwn(described, field)) {
+      if (!Object.hasOwn(more, field)) others[field] = input;
+      continue;
+    }
     const description = descriptionOf(described[field]);
-    if (description === undefined && !Object.hasOwn(described, field)) return [];
-    const shown = { ...documented(field, rule, nullable), ...(description && { description }) };
-    return [[field, accepted(rule).optional().openapi(shown)] as const];
-  });
+    shown[field] = input.openapi({
+      ...documented(field, rule, nullable),
+      ...(description && { description }),
+    });
+  }
+  const undocumented = z.looseObject(others);
   return z
-    .looseObject({ ...Object.fromEntries(fields), ...more })
+    .looseObject({ ...shown, ...more })
+    .superRefine((body, context) => {
+      for (const { message, path } of undocumented.safeParse(body).error?.issues ?? [])
+        context.addIssue({ code: 'custom', message, path });
+    })
     .openapi(name, { additionalProperties: false, ...(required.length > 0 && { required: [...required] }) });
 }

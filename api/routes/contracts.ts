@@ -33,13 +33,14 @@ const beside = {
       description: 'Clauses; they replace the existing ones.',
     }),
 };
+const proposing = z.boolean().optional();
 const createBody = jsonInput(
   fieldsInput(
     'contracts',
     { name: 'ContractCreate', described },
     {
       ...beside,
-      propose: z.boolean().optional().openapi({
+      propose: proposing.openapi({
         description:
           'Whether to propose the terms to the other party at once; true by default. `false` creates a draft.',
       }),
@@ -47,7 +48,12 @@ const createBody = jsonInput(
   ),
 );
 const updateBody = jsonInput(
-  fieldsInput('contracts', { name: 'ContractUpdate', described, nullable: true }, beside),
+  fieldsInput(
+    'contracts',
+    // Clients that send the whole contract again send this one too.
+    { name: 'ContractUpdate', described, nullable: true, tolerated: { propose: proposing } },
+    beside,
+  ),
 );
 const answer = json(Contract, 'The updated contract.');
 const party = z

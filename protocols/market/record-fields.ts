@@ -4,7 +4,8 @@ import type { RecordState } from '../open-dialog/record.ts';
 import { COLLECTIONS, fieldRule } from '../open-dialog/schema.ts';
 import type { Json } from '../wire/json.ts';
 
-const LIST_FIELDS = new Set(['images', 'tags', 'interoperability']);
+/** Fields whose value is a list of texts, kept as one JSON scalar. */
+export const LIST_FIELDS: ReadonlySet<string> = new Set(['images', 'tags', 'interoperability']);
 
 /** The fields of a JSON body as scalars: numbers in text where a number belongs, lists as one JSON scalar, coordinates with five decimals. */
 export function scalarsOf(

@@ -201,10 +201,15 @@ describe('coordinates', () => {
     });
     expect(await moved.json()).toMatchObject({ geoLat_: '1.00000', geoLong_: '2.00000' });
     const without = await a.request('PATCH', `/listings/${id}`, { coordinates: null });
-    expect(await without.json()).not.toHaveProperty('coordinates');
+    expect(without.status).toBe(200);
+    const bare = (await without.json()) as Record<string, unknown>;
+    expect(bare).toMatchObject({ listingId: id, title: 'Beans' });
+    for (const gone of ['coordinates', 'geoLat_', 'geoLong_']) expect(bare).not.toHaveProperty(gone);
+    expect(await (await a.request('GET', `/listings/${id}`)).json()).not.toHaveProperty('geoLat_');
     for (const [fields, code] of [
       [{ coordinates: 'geoLat_-0,geoLong_34' }, 'coordinates-malformed'],
       [{ coordinates: 'geoLat_91.00000,geoLong_34.00000' }, 'coordinates-malformed'],
+      [{ coordinates: 'x'.repeat(65) }, 'coordinates-malformed'],
       [{ coordinates: 7 }, 'fields-invalid'],
       [{ ...body, geoLat_: '5.00000' }, 'fields-invalid'],
     ] as const) {
