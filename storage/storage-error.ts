@@ -32,9 +32,14 @@ export function causes(error: unknown): string {
   return `${code} ${errorMessage(error)}${cause === undefined ? '' : ` ${causes(cause)}`}`.trim();
 }
 
-/** LevelDB itself says that its files are damaged. */
+/**
+ * LevelDB itself says that its files are damaged. It maps tables into memory: of one that is shorter than it was it says `Invalid argument`,
+ * and of what is no file `No such device`.
+ */
 export function isCorruption(error: unknown): boolean {
-  return /LEVEL_CORRUPTION|Corruption|missing files/i.test(causes(error));
+  return /LEVEL_CORRUPTION|Corruption|missing files|\.(ldb|sst): (Invalid argument|No such device)/i.test(
+    causes(error),
+  );
 }
 
 /** At an opening: LevelDB misses one of its files, or finds a folder in its place. */

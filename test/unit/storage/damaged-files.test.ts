@@ -128,4 +128,21 @@ describe('whatever happens to one file of the data folder', () => {
     },
     120_000,
   );
+
+  // A table that is younger than the last start has no checksum beside it: what LevelDB says of it is all there is.
+  it.each(['missing', 'empty', 'truncated'])(
+    '%s: a table whose checksum is not noted yet',
+    async (how) => {
+      const tables = readdirSync(join(base, 'db')).filter((name) => name.endsWith('.ldb'));
+      expect(tables.length).toBeGreaterThan(1);
+      for (const name of tables) {
+        rmSync(work, { recursive: true, force: true });
+        cpSync(base, work, { recursive: true });
+        rmSync(join(work, 'db/tables.json'));
+        DAMAGE[how]?.(join(work, 'db', name));
+        expect(await start(), name).toBe('whole');
+      }
+    },
+    120_000,
+  );
 });
