@@ -1,10 +1,11 @@
 import { z } from '@hono/zod-openapi';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { isLive, type RecordState } from '../../protocols/open-dialog/record.ts';
-import { parseRecordKey, recordKey, type RecordKey } from '../../protocols/wire/ids.ts';
-import { actingUser, isOperator, type Principal } from '../access.ts';
+import { parseRecordKey } from '../../protocols/wire/ids.ts';
 import type { ApiContext, ListQuery } from '../context.ts';
 import { insideFence, outsideOf } from '../fenced.ts';
+import { allOf, searched } from '../listing-search.ts';
+import { forUser, OwnListings } from '../own-listings.ts';
 import { idempotentId } from '../limits/idempotency.ts';
 import { createListAnswers } from '../list-answers.ts';
 import { keyOf, listingJson, listQuery } from '../records.ts';
@@ -178,47 +179,7 @@ const retire = route(
 );
 
 export function listingRoutes(node: ApiContext) {
-  /** A listing this caller may change; throws `unauthorized`, `forbidden`. */
-  async function own(id: string, principal: Principal): Promise<RecordKey> {
-    const key = keyOf(id, node.self, 'listings');
-    if (parseRecordKey(key)?.owner !== node.self)
-      throw new AgrinetError(
-        'unauthorized',
-        'only the node that owns a listing can change it; send the request to that node',
-      );
-    if (isOperator(principal)) return key;
-    const state = await node.reader.get(key);
-    if (isLive(state) && state.view['userId'] !== principal.userId)
-      throw new AgrinetError(
-        'forbidden',
-        'only the user who created a listing, or the operator, can change it',
-      );
-    return key;
-  }
-  /** Whether it has ended or not: what a user wrote only that user erases. */
-  async function ownText(key: RecordKey, principal: Principal): Promise<void> {
-    const state = await node.reader.get(key);
-    if (!isOperator(principal) && state?.view['userId'] !== principal.userId)
-      throw new AgrinetError(
-        'forbidden',
-        'only the user who created a listing, or the operator, can erase it',
-      );
-  }
-  /** The body with the user it is for. */
-  function forUser(fields: Record<string, unknown>, principal: Principal): Record<string, unknown> {
-    const named = typeof fields['userId'] === 'string' ? fields['userId'] : undefined;
-    const userId = actingUser(principal, named);
-    return userId === undefined ? fields : { ...fields, userId };
-  }
-
-  /** Creates under the caller's id, or under that of its Idempotency-Key: then a repetition after a crash finds what is there. */
-  async function created(fields: Record<string, unknown>, id: string | undefined): Promise<RecordState> {
-    if (id === undefined || fields['id'] !== undefined)
-      return (await node.catalogue.createListing(fields)).state;
-    const known = await node.reader.get(recordKey('listings', node.self, id));
-    return isLive(known) ? known : (await node.catalogue.createListing({ ...fields, id })).state;
-  }
-
+  const own = new OwnListings(node);
   /** With the reason when it lies outside the fence. */
   const shown = (state: RecordState) => {
     const outside = outsideOf(node.fence, state);
@@ -245,7 +206,7 @@ export function listingRoutes(node: ApiContext) {
   return router()
     .openapi(create, async (c) => {
       const made = listingJson(
-        await created(forUser(c.req.valid('json'), c.get('principal')), idempotentId(c)),
+        await own.create(forUser(c.req.valid('json'), c.get('principal')), idempotentId(c)),
       );
       c.header('location', `/listings/${made.listingId}`);
       return c.json(made, 201);
@@ -265,46 +226,25 @@ export function listingRoutes(node: ApiContext) {
     .openapi(change, async (c) => {
       const principal = c.get('principal');
       const fields = c.req.valid('json');
-      const key = await own(c.req.valid('param').id, principal);
+      const key = await own.changeable(c.req.valid('param').id, principal);
       // Also a number or null in its place: whoever writes cannot give its listing to another, or to nobody.
       const patch = fields['userId'] === undefined ? fields : forUser(fields, principal);
       return c.json(listingJson((await node.catalogue.patch(key, patch)).state), 200);
     })
     .openapi(replace, async (c) => {
       const principal = c.get('principal');
-      const id = parseRecordKey(await own(c.req.valid('param').id, principal))?.id ?? '';
+      const id = parseRecordKey(await own.changeable(c.req.valid('param').id, principal))?.id ?? '';
       const fields = forUser(c.req.valid('json'), principal);
       const { state, created, changed } = await node.catalogue.putListing(id, fields);
       return c.json({ ...listingJson(state), changed }, created ? 201 : 200);
     })
     .openapi(retire, async (c) => {
-      const key = await own(c.req.valid('param').id, c.get('principal'));
+      const key = await own.changeable(c.req.valid('param').id, c.get('principal'));
       if (c.req.valid('query').erase === 'true') {
-        await ownText(key, c.get('principal'));
+        await own.checkText(key, c.get('principal'));
         return c.json(await node.erasure.listing(key), 200);
       }
       await node.catalogue.remove(key);
       return c.body(null, 204);
     });
-}
-
-type Keep = NonNullable<ListQuery['keep']>;
-type Search = Readonly<Partial<Record<'location' | 'keyword' | 'minPrice' | 'maxPrice', string | undefined>>>;
-
-function allOf(...given: (Keep | undefined)[]): Keep | undefined {
-  const all = given.filter((keep) => keep !== undefined);
-  return all.length === 0 ? undefined : (state) => all.every((keep) => keep(state));
-}
-
-/** The filters of the published Agrinet back end: parts of location and title in any case, a price within both bounds. Empty is not given. */
-function searched({ location = '', keyword = '', minPrice = '', maxPrice = '' }: Search): Keep | undefined {
-  if (location + keyword + minPrice + maxPrice === '') return undefined;
-  const holds = (value: unknown, part: string): boolean =>
-    part === '' || (typeof value === 'string' && value.toLowerCase().includes(part.toLowerCase()));
-  const [least, most] = [minPrice, maxPrice].map((bound) => (bound === '' ? undefined : Number(bound)));
-  return ({ view: { location: at, title, price } }) =>
-    holds(at, location) &&
-    holds(title, keyword) &&
-    (least === undefined || (typeof price === 'number' && price >= least)) &&
-    (most === undefined || (typeof price === 'number' && price <= most));
 }
