@@ -1,4 +1,3 @@
-import geohash from 'ngeohash';
 import { digestElement } from '../protocols/digest/element.ts';
 import { errorCode } from '../protocols/errors.ts';
 import { isLive, type RecordState } from '../protocols/open-dialog/record.ts';
@@ -6,30 +5,13 @@ import { sha256Hex } from '../protocols/wire/bytes.ts';
 import { isOfOneRecord, type OnUnread, paged, type RecordPage, type Unread } from '../protocols/unread.ts';
 import type { Channel, RecordKey } from '../protocols/wire/ids.ts';
 import type { Database } from './database.ts';
-import {
-  coordinatesOf,
-  GEOHASH_LENGTH,
-  indexStart,
-  indexValue,
-  placeInChannel,
-  TEXT_INDEXES,
-} from './indexes.ts';
+import { indexStart, indexValue, placeInChannel } from './indexes.ts';
 import { fullKey, innerKey, range } from './keyspace.ts';
 import { openRecord, readRecords } from './record-rows.ts';
-import type { ListedVerdict } from './commit-rows.ts';
+import { cellsOf, hasCells, indexed, isNarrowedAfter, type ListFilter, matches } from './list-filter.ts';
 import type { StoredRecord } from './stored-record.ts';
 import { verifiedJson } from './values.ts';
-
-/** What a list is narrowed by. */
-export interface ListFilter {
-  /** Exact values of indexed text fields, case-insensitive. */
-  readonly fields: Readonly<Record<string, string | undefined>>;
-  readonly owner?: string | undefined;
-  /** Within a great-circle distance. */
-  readonly near?: { readonly lat: number; readonly long: number; readonly km: number } | undefined;
-  /** Whether a record is shown at all. */
-  readonly keep?: ((state: RecordState) => boolean) | undefined;
-}
+import { listVerdicts, type VerdictFilter, type VerdictPage } from './verdict-list.ts';
 
 /** Records looked at for one page: a filter that matches little gives a short page and a cursor, never a long wait. */
 const SCAN_LIMIT = 20_000;
@@ -124,9 +106,10 @@ export class Reader {
     chunk: number,
   ): AsyncGenerator<string[]> {
     const [name, value] = indexed(collection, fields) ?? [];
-    if (near !== undefined && near.km <= 200 && Math.abs(near.lat) < 80)
-      yield* this.#cells(collection, near, from);
-    else if (name !== undefined && value !== undefined)
+    if (near !== undefined && hasCells(near)) {
+      for (const cell of cellsOf(near))
+        yield* this.#keys(fullKey('index', `${collection}.geohash\0${cell}`), from, false);
+    } else if (name !== undefined && value !== undefined)
       yield* this.#keys(
         fullKey('index', indexStart(`${collection}.${name}`, indexValue(value))),
         from,
@@ -142,34 +125,6 @@ export class Reader {
         true,
         chunk,
       );
-  }
-
-  /** Geohash cells that cover the circle's bounding box, in order. */
-  async *#cells(
-    collection: string,
-    { lat, long, km }: { lat: number; long: number; km: number },
-    from: string | undefined,
-  ): AsyncGenerator<string[]> {
-    const dLat = km / 111;
-    const dLong = km / (111 * Math.cos((lat * Math.PI) / 180));
-    const digits = km > 20 ? Math.min(GEOHASH_LENGTH, 3) : 4;
-    const south = Math.max(-90, lat - dLat);
-    const north = Math.min(90, lat + dLat);
-    const boxes: [number, number][] =
-      long - dLong < -180
-        ? [
-            [-180, long + dLong],
-            [long - dLong + 360, 180],
-          ]
-        : long + dLong > 180
-          ? [
-              [long - dLong, 180],
-              [-180, long + dLong - 360],
-            ]
-          : [[long - dLong, long + dLong]];
-    const cells = new Set(boxes.flatMap(([west, east]) => geohash.bboxes(south, west, north, east, digits)));
-    for (const cell of [...cells].sort())
-      yield* this.#keys(fullKey('index', `${collection}.geohash\0${cell}`), from, false);
   }
 
   async *#keys(
@@ -327,103 +282,8 @@ export class Reader {
     return found;
   }
 
-  /**
-   * Ops that are void or wait, with their reasons: those of a filter after `cursor` (the place of the last one that was seen, as
-   * an earlier page named it), and how many the filter has in all. Every row is looked at for that, a thousand at a time.
-   */
-  async verdicts(limit: number, filter: VerdictFilter = {}, cursor = ''): Promise<VerdictPage> {
-    const ops: ListedVerdict[] = [];
-    let total = 0;
-    let last = '';
-    let more = false;
-    const rows = this.#db.level.iterator(range('verdicts'));
-    try {
-      for (;;) {
-        const some = await rows.nextv(VERDICTS_AT_ONCE);
-        if (some.length === 0) break;
-        for (const [key, value] of some) {
-          const listed = verifiedJson<ListedVerdict>(key, value);
-          if (!isListed(listed, filter)) continue;
-          total++;
-          const place = innerKey(key);
-          if (place <= cursor) continue;
-          if (ops.length === limit) more = true;
-          else {
-            ops.push(listed);
-            last = place;
-          }
-        }
-      }
-    } finally {
-      await rows.close();
-    }
-    return more ? { ops, total, cursor: last } : { ops, total };
+  /** Pending and rejected ops: see `listVerdicts`. */
+  verdicts(limit: number, filter: VerdictFilter = {}, cursor = ''): Promise<VerdictPage> {
+    return listVerdicts(this.#db, limit, filter, cursor);
   }
-}
-
-/** Which of the ops that are void or wait. */
-export interface VerdictFilter {
-  readonly author?: string | undefined;
-  readonly state?: 'pending' | 'rejected' | undefined;
-  readonly code?: string | undefined;
-}
-
-export interface VerdictPage {
-  readonly ops: readonly ListedVerdict[];
-  readonly total: number;
-  /** Absent on the last page. */
-  readonly cursor?: string;
-}
-
-/** Rows read before others get their turn: about 5 ms. */
-const VERDICTS_AT_ONCE = 1000;
-
-function isListed({ ref, verdict }: ListedVerdict, { author, state, code }: VerdictFilter): boolean {
-  return (
-    (author === undefined || ref.author === author) &&
-    (state === undefined || verdict.state === state) &&
-    (code === undefined || ('code' in verdict && verdict.code === code))
-  );
-}
-
-/** The filter whose index narrows most: the fields stand in that order in the table. */
-function indexed(collection: string, fields: ListFilter['fields']): [string, string] | undefined {
-  for (const name of TEXT_INDEXES[collection] ?? []) {
-    const value = fields[name];
-    if (value !== undefined) return [name, value];
-  }
-  return undefined;
-}
-
-/** Whether the candidates that one index gives still have to be looked at one by one. */
-function isNarrowedAfter(collection: string, { fields, owner, near, keep }: ListFilter): boolean {
-  const given = Object.keys(fields).filter((name) => fields[name] !== undefined);
-  const byIndex = indexed(collection, fields) === undefined ? 0 : 1;
-  return (
-    near !== undefined ||
-    keep !== undefined ||
-    given.length > byIndex ||
-    (owner !== undefined && byIndex === 1)
-  );
-}
-
-function matches(state: RecordState, { fields, owner, near, keep }: ListFilter): boolean {
-  if (owner !== undefined && state.key.split('/')[1] !== owner) return false;
-  for (const [field, value] of Object.entries(fields)) {
-    if (value !== undefined && indexValue(String(state.view[field] ?? '')) !== indexValue(value))
-      return false;
-  }
-  if (keep !== undefined && !keep(state)) return false;
-  if (near === undefined) return true;
-  const at = coordinatesOf(state.view);
-  return at !== undefined && distanceKm(at, near) <= near.km;
-}
-
-/** Great-circle distance by haversine, R = 6371 km, as the Agrinet back end has it. */
-export function distanceKm(a: { lat: number; long: number }, b: { lat: number; long: number }): number {
-  const rad = Math.PI / 180;
-  const h =
-    Math.sin(((b.lat - a.lat) * rad) / 2) ** 2 +
-    Math.cos(a.lat * rad) * Math.cos(b.lat * rad) * Math.sin(((b.long - a.long) * rad) / 2) ** 2;
-  return 2 * 6371 * Math.asin(Math.min(1, Math.sqrt(h)));
 }
