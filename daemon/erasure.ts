@@ -10,11 +10,12 @@ import {
   type Channel,
   parsePublicId,
   parseRecordKey,
+  publicIdOf,
   recordKey,
   type RecordKey,
 } from '../protocols/wire/ids.ts';
 import type { Database } from '../storage/database.ts';
-import { erasedRecords, namesOf, purgeErased } from '../storage/purge.ts';
+import { erasedRecords, purgeErased } from '../storage/purge.ts';
 import type { Store } from '../storage/store.ts';
 import type { EventLog } from './events/event-log.ts';
 
@@ -99,7 +100,7 @@ export class Erasures implements ErasurePort {
       const records = [...new Set([...taken, ...(await erasedRecords(db))])];
       for (const key of records) await this.#eraseRest(key);
       // First what may still be written, then what is.
-      await events.forget(records.map(namesOf));
+      await events.forget(records.map(publicIdOf));
       await purgeErased(db, records, (key) => !this.#fresh.has(key));
     } catch (error) {
       warn('what was erased is still on the disk; it is cleared at the next start', { err: error });

@@ -6,7 +6,7 @@ import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts
 const AT_ONCE = 512;
 
 /** Takes out what waits in the name of records that are gone. To be called between two commits. */
-export async function sweepLacking(db: Database): Promise<void> {
+export async function sweepAwaiting(db: Database): Promise<void> {
   let keys: string[] = [];
   const sweep = async (): Promise<void> => {
     const records = keys.map((key) =>

@@ -42,7 +42,7 @@ export const KEYSPACE = {
     'feed number; with seq behind it, an entry that is kept',
     'how far the feed was held, and when it was forgotten; the ops of the entry that have effect',
   ),
-  usage: sublevel('3', 'feed number', 'bytes of its entries; ops of it that wait, and their bytes'),
+  usage: sublevel('3', 'feed number', 'bytes of its entries; pending ops of it, and their bytes'),
   outbox: sublevel(
     '2',
     'full key of a row, or a table and the key of its item',

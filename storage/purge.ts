@@ -1,7 +1,6 @@
-import { AgrinetError } from '../protocols/errors.ts';
 import { COLLECTIONS } from '../protocols/open-dialog/schema.ts';
 import type { PeerId } from '../protocols/wire/identity.ts';
-import { parseRecordKey, publicId, type RecordKey } from '../protocols/wire/ids.ts';
+import { publicIdOf, type RecordKey } from '../protocols/wire/ids.ts';
 import type { Database } from './database.ts';
 import { type BatchOp, fullKey, range, type SublevelName } from './keyspace.ts';
 import { ERASING } from './commit-rows.ts';
@@ -38,13 +37,6 @@ export async function erasedRecords(db: Database): Promise<RecordKey[]> {
   return keys;
 }
 
-/** How a record is named in JSON, to whoever repeats it. */
-export function namesOf(key: RecordKey): string {
-  const parts = parseRecordKey(key);
-  if (parts === undefined) throw new AgrinetError('key-malformed', `${key} is not a record key`);
-  return publicId(parts);
-}
-
 /**
  * Takes what repeats erased records out of the tables beside the feeds, then out of LevelDB's files: a value that was overwritten
  * stays in them until they are compacted. Done again at the next start when it is cut off. `isDone` says at the end of each record
@@ -56,15 +48,8 @@ export async function purgeErased(
   isDone: (key: RecordKey) => boolean = () => true,
 ): Promise<void> {
   if (records.length === 0) return;
-  const names = records.map((key) => Buffer.from(namesOf(key)));
-  const ops: BatchOp[] = [];
-  for (const name of REPEATING) {
-    for await (const [key, value] of db.level.iterator(range(name))) {
-      const text = Buffer.from(value.buffer, value.byteOffset, value.length);
-      if (!names.some((each) => text.includes(each))) continue;
-      ops.push(withoutContent(name, key, value));
-    }
-  }
+  const names = records.map((key) => Buffer.from(publicIdOf(key)));
+  const ops = await withoutRepeats(db, (text) => names.some((name) => text.includes(name)));
   if (ops.length > 0) await db.batch(ops, true);
   await compact(db);
   await db.batch(
@@ -82,19 +67,27 @@ export async function purgeGone(db: Database, author: PeerId): Promise<void> {
     return !known;
   };
   const names = new RegExp(`${author}\\.[\\w-]{1,64}`, 'g');
-  const ops: BatchOp[] = [];
-  for (const table of REPEATING)
-    for await (const [key, value] of db.level.iterator(range(table))) {
-      const text = Buffer.from(value.buffer, value.byteOffset, value.length).toString('latin1');
-      for (const [name] of text.matchAll(names)) {
-        if (!(await isGone(name))) continue;
-        ops.push(withoutContent(table, key, value));
-        break;
-      }
-    }
+  const ops = await withoutRepeats(db, async (text) => {
+    for (const [name] of text.toString('latin1').matchAll(names)) if (await isGone(name)) return true;
+    return false;
+  });
   if (ops.length === 0) return;
   await db.batch(ops, true);
   await compact(db);
+}
+
+/** What takes the content out of the rows whose text repeats something. */
+async function withoutRepeats(
+  db: Database,
+  isRepeat: (text: Buffer) => boolean | Promise<boolean>,
+): Promise<BatchOp[]> {
+  const ops: BatchOp[] = [];
+  for (const table of REPEATING)
+    for await (const [key, value] of db.level.iterator(range(table))) {
+      const text = Buffer.from(value.buffer, value.byteOffset, value.length);
+      if (await isRepeat(text)) ops.push(withoutContent(table, key, value));
+    }
+  return ops;
 }
 
 async function isHeld(db: Database, name: string): Promise<boolean> {

@@ -9,7 +9,7 @@ import type { NodeStatus } from '../../protocols/registry/node-status.ts';
 import type { RegisteredNode } from '../../protocols/registry/registry.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { Database } from '../../storage/database.ts';
-import { compactForgotten, sweepLacking } from '../../storage/forgotten.ts';
+import { compactForgotten, sweepAwaiting } from '../../storage/forgotten.ts';
 import { purgeGone } from '../../storage/purge.ts';
 import type { LegacyTable } from '../../storage/legacy-table.ts';
 import type { Store } from '../../storage/store.ts';
@@ -155,7 +155,7 @@ export class Forget implements ForgetPort {
     let done = 0;
     for (const gap of gaps) await ledger.sweep(gap, () => onProgress(++done, total), this.#stopping.signal);
     for (const gap of gaps) await ledger.refound(gap);
-    await ledger.alone(() => sweepLacking(db));
+    await ledger.alone(() => sweepAwaiting(db));
     // First what may still be written, then what is.
     await events.forget([`${author}.`]);
     for (const peer of new Set(gaps.map((gap) => gap.author))) await purgeGone(db, peer);

@@ -5,6 +5,7 @@ import {
   branchAt,
   digestLine,
   HEX_DIGITS,
+  isLeaf,
   placeOf,
   PREFIX_LIMITS,
   type PrefixAnswer,
@@ -64,9 +65,9 @@ export class PrefixTree {
   }
 
   async branch(prefix: string): Promise<PrefixAnswer> {
+    const below = isLeaf(prefix, this.under(prefix).length) ? [] : HEX_DIGITS.map((digit) => prefix + digit);
     const digests = new Map<string, string>();
-    for (const each of [prefix, ...HEX_DIGITS.map((digit) => prefix + digit)])
-      digests.set(each, await this.#digestAt(each));
+    for (const each of [prefix, ...below]) digests.set(each, await this.#digestAt(each));
     return branchAt(this.#rows, prefix, (each) => digests.get(each) ?? '');
   }
 

@@ -55,6 +55,11 @@ export function placeOf(collection: string, owner: PeerId, id: string): string {
   return sha256Hex(recordKey(collection, owner, id));
 }
 
+/** Whether a branch of so many records is told record by record. */
+export function isLeaf(prefix: string, count: number): boolean {
+  return count <= PREFIX_LIMITS.leaf || prefix.length >= PREFIX_LIMITS.digits;
+}
+
 /** The branch at a prefix; `rows` are sorted by place. `digestAt` may know what the rows under a prefix give. */
 export function branchAt(
   rows: readonly PrefixRow[],
@@ -63,7 +68,7 @@ export function branchAt(
 ): PrefixAnswer {
   const under = rowsUnder(rows, prefix);
   const branch = { prefix, count: under.length, digest: digestAt(prefix) };
-  if (under.length <= PREFIX_LIMITS.leaf || prefix.length >= PREFIX_LIMITS.digits)
+  if (isLeaf(prefix, under.length))
     return { ...branch, records: under.map(({ id, hash }) => ({ id, hash })) };
   const branches = HEX_DIGITS.flatMap((digit): PrefixBranch[] => {
     const child = rowsUnder(under, prefix + digit);

@@ -135,8 +135,7 @@ class StoredRegistry implements Registry {
   readonly #nodes: Map<string, RegisteredNode>;
   /** Synced since they were last written. */
   readonly #dirty = new Set<string>();
-  /** The last change: what is counted or compared for the next cannot change before it is on disk. */
-  /** Changes are decided and written one after the other. */
+  /** Changes are decided and written one after the other: what is counted or compared cannot change before it is on disk. */
   readonly #changes = new SerialQueue();
 
   constructor(

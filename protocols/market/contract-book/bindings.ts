@@ -1,5 +1,4 @@
 import { LRUCache } from 'lru-cache';
-import { Lazy } from '../../lazy.ts';
 import { atMost } from '../../lru-bound.ts';
 import type { RecordState } from '../../open-dialog/record.ts';
 import type { RecordKey } from '../../wire/ids.ts';
@@ -14,7 +13,8 @@ const KEPT = 16_384;
 export class Bindings {
   readonly #history: FieldHistory;
   readonly #found = new LRUCache<RecordKey, Binding>(atMost(KEPT));
-  readonly #searches = new LRUCache<RecordKey, Lazy<Binding | undefined>>(atMost(KEPT));
+  /** Contracts whose history has been looked through since their last change: nothing of them is kept but whether it was in vain. */
+  readonly #searches = new LRUCache<RecordKey, { isInVain: boolean }>(atMost(KEPT));
 
   constructor(history: FieldHistory) {
     this.#history = history;
@@ -32,18 +32,16 @@ export class Bindings {
     this.#searches.delete(contract);
   }
 
-  #search(state: RecordState, statements: readonly Transition[]): Promise<Binding | undefined> {
+  async #search(state: RecordState, statements: readonly Transition[]): Promise<Binding | undefined> {
     const { key } = state;
-    let search = this.#searches.get(key);
-    if (search === undefined) {
-      search = new Lazy(async () => {
-        const past = new Map<string, readonly unknown[]>();
-        for (const field of ['listingId', 'buyerId', 'supplierId'])
-          past.set(field, await this.#history(key, field));
-        return bindingOf(state, statements, past);
-      });
-      this.#searches.set(key, search);
-    }
-    return search.get();
+    const search = this.#searches.get(key) ?? { isInVain: false };
+    this.#searches.set(key, search);
+    if (search.isInVain) return undefined;
+    const past = new Map<string, readonly unknown[]>();
+    for (const field of ['listingId', 'buyerId', 'supplierId'])
+      past.set(field, await this.#history(key, field));
+    const binding = bindingOf(state, statements, past);
+    if (binding === undefined) search.isInVain = true;
+    return binding;
   }
 }

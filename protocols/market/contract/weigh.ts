@@ -16,7 +16,7 @@ export interface Weighed {
   readonly end: Summary;
   /** Why each does not count. */
   readonly rejected: ReadonlyMap<string, ErrorCode>;
-  /** What missing something that it follows. */
+  /** What is missing something that it follows. */
   readonly pending: readonly Transition[];
 }
 
