@@ -1,6 +1,9 @@
 /** Runs work one piece at a time, in the order of asking. What fails is told to its caller and holds up nothing. */
 export class SerialQueue {
+  /** The end of all that was asked for. */
   #last: Promise<unknown> = Promise.resolve();
+  /** The end of the last piece that runs alone. */
+  #lastAlone: Promise<unknown> = Promise.resolve();
   #size = 0;
 
   /** What runs and what waits. */
@@ -12,6 +15,16 @@ export class SerialQueue {
     this.#size++;
     const done = this.#last.then(work).finally(() => this.#size--);
     this.#last = done.catch(() => undefined); // told to whoever asked
+    this.#lastAlone = this.#last;
+    return done;
+  }
+
+  /** Runs work beside other work that is shared, and with none that runs alone: behind what was asked for before, in front of the rest. */
+  share<T>(work: () => Promise<T>): Promise<T> {
+    this.#size++;
+    const done = this.#lastAlone.then(work).finally(() => this.#size--);
+    const ended = done.catch(() => undefined); // told to whoever asked
+    this.#last = Promise.all([this.#last, ended]);
     return done;
   }
 
@@ -26,9 +39,18 @@ export class KeyedQueue {
   readonly #queues = new Map<string, SerialQueue>();
 
   run<T>(key: string, work: () => Promise<T>): Promise<T> {
+    return this.#keep(key, (queue) => queue.run(work));
+  }
+
+  /** See `SerialQueue.share`. */
+  share<T>(key: string, work: () => Promise<T>): Promise<T> {
+    return this.#keep(key, (queue) => queue.share(work));
+  }
+
+  #keep<T>(key: string, ask: (queue: SerialQueue) => Promise<T>): Promise<T> {
     const queue = this.#queues.get(key) ?? new SerialQueue();
     this.#queues.set(key, queue);
-    const done = queue.run(work);
+    const done = ask(queue);
     void queue.idle().then(() => {
       if (queue.size === 0) this.#queues.delete(key);
     });

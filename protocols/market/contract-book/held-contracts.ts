@@ -16,7 +16,7 @@ export const notFound = (): AgrinetError => new AgrinetError('not-found', 'Not f
 export class HeldContracts {
   readonly self: PeerId;
   readonly stock: GrantedStock;
-  /** One at a time for each listing, and for each contract. */
+  /** One at a time for each contract, and for each listing as far as grants change; edits of a listing share its lock. */
   readonly locks = new KeyedQueue();
   readonly #parts: Pick<BookParts, 'reader' | 'ledger'>;
   readonly #loader: ContractLoader;

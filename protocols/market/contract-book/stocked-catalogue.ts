@@ -28,7 +28,7 @@ export function stockedCatalogue(
       ? Object.fromEntries(Object.entries(body).filter(([field]) => field !== 'available'))
       : body;
 
-  /** The body with what is then left; under the listing's lock. */
+  /** The body with what is then left; under the listing's lock, which all who change it share: grants alone must not change meanwhile. */
   function stocked(key: RecordKey, body: Body, replaces: boolean): Body {
     const fields = withoutAvailable(body);
     const promised = stock.granted(key);
@@ -51,17 +51,17 @@ export function stockedCatalogue(
     async putListing(id, body) {
       await ready();
       const key = recordKey('listings', self, id);
-      return locks.run(key, () => catalogue.putListing(id, stocked(key, body, true)));
+      return locks.share(key, () => catalogue.putListing(id, stocked(key, body, true)));
     },
     async putPriceListing(id, body) {
       await ready();
       const key = recordKey('listings', self, id);
-      return locks.run(key, () => catalogue.putPriceListing(id, stocked(key, body, false)));
+      return locks.share(key, () => catalogue.putPriceListing(id, stocked(key, body, false)));
     },
     async patch(key, body) {
       if (!key.startsWith('listings/')) return catalogue.patch(key, body);
       await ready();
-      return locks.run(key, () => catalogue.patch(key, stocked(key, body, false)));
+      return locks.share(key, () => catalogue.patch(key, stocked(key, body, false)));
     },
   };
 }

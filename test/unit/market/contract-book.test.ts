@@ -283,12 +283,45 @@ describe('stock', () => {
     }
   });
 
+  it('is shown right after a burst of edits, which share the syncs of the disk', async () => {
+    const of = await listing(10);
+    await book.step(await asked(of, 4), { kind: 'accept' }, ben);
+    const before = node.db.counts.synced;
+    const edits = Array.from({ length: 40 }, (_, i) =>
+      book.catalogue.patch(of, { quantity: 10 + i, price: i }),
+    );
+    const saved = await Promise.all(edits);
+    expect(saved.map(({ state }) => [state.view['quantity'], state.view['available']])).toEqual(
+      saved.map(() => [49, 45]),
+    );
+    expect(node.db.counts.synced - before).toBe(1);
+  });
+
   it('is not given from a listing that has ended', async () => {
     const of = await listing(10);
     const key = await asked(of, 4);
     await book.catalogue.remove(of);
     await expect(book.step(key, { kind: 'accept' }, ben)).rejects.toMatchObject({ code: 'listing-ended' });
   });
+});
+
+it('shared locks run side by side, and never beside what runs alone', async () => {
+  const locks = new KeyedQueue();
+  const order: string[] = [];
+  const task = (name: string) => async (): Promise<void> => {
+    order.push(`${name} begins`);
+    await new Promise((next) => setImmediate(next));
+    order.push(`${name} ends`);
+    if (name === 'b') throw new Error(name);
+  };
+  await Promise.allSettled([
+    locks.share('one', task('a')),
+    locks.share('one', task('b')),
+    locks.run('one', task('alone')),
+    locks.share('one', task('c')),
+  ]);
+  const shared = ['a begins', 'b begins', 'a ends', 'b ends'];
+  expect(order).toEqual(shared.concat('alone begins', 'alone ends', 'c begins', 'c ends'));
 });
 
 it('locks run one after the other for one name, also after a failure', async () => {
