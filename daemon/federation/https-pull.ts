@@ -1,6 +1,6 @@
 import type { AskedSource, SignedRequest, SyncOutcome } from '../../api/ports/sync-target.ts';
 import { AgrinetError, errorCode } from '../../protocols/errors.ts';
-import { CatchUpPlan, type Need } from '../../protocols/mycelium/catch-up.ts';
+import { CATCH_UP_LIMITS, CatchUpPlan, type Need } from '../../protocols/mycelium/catch-up.ts';
 import type { FrontierPage } from '../../protocols/mycelium/frontier-page.ts';
 import { pullFeed, type PullTarget } from '../../protocols/mycelium/pull.ts';
 import { Pulls } from '../../protocols/mycelium/pulls.ts';
@@ -60,7 +60,12 @@ class HttpsPull {
         isBehind: () => false,
         onEnded: () => undefined,
       },
-      new CatchUpPlan({ tries: 1 }),
+      // The source is the only peer: no other waits for its places, and each of its feeds is tried.
+      new CatchUpPlan({
+        tries: 1,
+        patience: Infinity,
+        pullsWhileFailing: CATCH_UP_LIMITS.pullsPerPeer,
+      }),
     );
     this.#newAt = env.monotonic();
   }
@@ -115,18 +120,22 @@ class HttpsPull {
       );
     } catch (error) {
       this.#failure ??= error;
-      this.#isOver ||= this.#run.signal.aborted || errorCode(error) === 'certificate-foreign';
+      this.#isOver ||=
+        this.#run.signal.aborted || this.#isUseless() || errorCode(error) === 'certificate-foreign';
       return undefined;
     }
   }
 
+  #isUseless(): boolean {
+    return this.#parts.env.monotonic() - this.#newAt > PULL_LIMITS.uselessMs;
+  }
+
   async #took({ accepted, ignored }: TakenItems, isPublic: boolean): Promise<void> {
-    const { env } = this.#parts;
     this.#received += accepted;
     if (!isPublic) this.#receivedPrivate += accepted;
     this.#ignored += ignored;
-    if (accepted > 0) this.#newAt = env.monotonic();
-    else if (env.monotonic() - this.#newAt > PULL_LIMITS.uselessMs)
+    if (accepted > 0) this.#newAt = this.#parts.env.monotonic();
+    else if (this.#isUseless())
       throw new AgrinetError('pull-slow', `${this.#source.url} has sent nothing new for a while`);
     await this.#run.progress({ received: this.#received, bytes: this.#transport.bytes });
   }

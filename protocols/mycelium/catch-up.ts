@@ -27,6 +27,16 @@ export const CATCH_UP_LIMITS = {
   wantedPerPeer: 2500,
 } as const;
 
+/** Where another measure holds than that of many peers which may have the same feeds. */
+export interface CatchUpOptions {
+  /** Failures one after another until a peer no longer counts as holder of a feed. */
+  readonly tries?: number;
+  /** The same, of any feed, until it counts as holder of nothing. */
+  readonly patience?: number;
+  /** Pulls under way of a peer whose last one failed. */
+  readonly pullsWhileFailing?: number;
+}
+
 interface Wanted extends Need {
   /** The peer that showed it first. */
   readonly shownBy: string;
@@ -57,10 +67,13 @@ export class CatchUpPlan {
   readonly #pausedUntil = new Map<string, number>();
   #running = 0;
   readonly #tries: number;
+  readonly #patience: number;
+  readonly #pullsWhileFailing: number;
 
-  /** `tries`: failures one after another until a peer no longer counts as holder of a feed. */
-  constructor({ tries = CATCH_UP_LIMITS.tries }: { readonly tries?: number } = {}) {
-    this.#tries = tries;
+  constructor(options: CatchUpOptions = {}) {
+    this.#tries = options.tries ?? CATCH_UP_LIMITS.tries;
+    this.#patience = options.patience ?? CATCH_UP_LIMITS.patience;
+    this.#pullsWhileFailing = options.pullsWhileFailing ?? 1;
   }
 
   /** A peer has something of this feed that is lacking here. False when there is no room to note it. */
@@ -139,7 +152,7 @@ export class CatchUpPlan {
       }
       const load = this.#busy.get(peer) ?? 0;
       const failing = this.#fails.has(peer);
-      if (load >= (failing ? 1 : CATCH_UP_LIMITS.pullsPerPeer)) continue;
+      if (load >= (failing ? this.#pullsWhileFailing : CATCH_UP_LIMITS.pullsPerPeer)) continue;
       if ((this.#pausedUntil.get(`${peer}|${wanted.id}`) ?? 0) > now) continue;
       if (load > 0 && this.#running - this.#busy.size >= CATCH_UP_LIMITS.further) continue;
       if (failing && this.#failing >= CATCH_UP_LIMITS.pullsOfFailing) continue;
@@ -167,14 +180,14 @@ export class CatchUpPlan {
     if (load === 0) this.#busy.delete(peer);
     else this.#busy.set(peer, load);
     const fails = ok ? 0 : (this.#fails.get(peer) ?? 0) + 1;
-    if (fails === 0 || fails >= CATCH_UP_LIMITS.patience) this.#fails.delete(peer);
+    if (fails === 0 || fails >= this.#patience) this.#fails.delete(peer);
     else this.#fails.set(peer, fails);
     const wanted = this.#wanted.get(need.id);
     if (wanted === undefined) return;
     wanted.running = false;
     if (wanted.onProbation) this.#failing--;
     wanted.onProbation = false;
-    if (fails >= CATCH_UP_LIMITS.patience) return this.#forget(peer);
+    if (fails >= this.#patience) return this.#forget(peer);
     if (ok && !behind && !wanted.again) {
       this.#drop(need.id);
       return;

@@ -1,5 +1,10 @@
 import { expect, it } from 'vitest';
-import { CATCH_UP_LIMITS, CatchUpPlan, type Need } from '../../../protocols/mycelium/catch-up.ts';
+import {
+  CATCH_UP_LIMITS,
+  type CatchUpOptions,
+  CatchUpPlan,
+  type Need,
+} from '../../../protocols/mycelium/catch-up.ts';
 import { Pulls } from '../../../protocols/mycelium/pulls.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 
@@ -10,8 +15,8 @@ const feed = (n: number): Need['group'] => ({
 
 /** Pulls whose clock and timers stand in a list: `pull` says what each comes to. */
 function pullsOf(
-  pull: (need: Need) => number | undefined,
-  { tries, reachable = () => true }: { tries?: number; reachable?: () => boolean } = {},
+  pull: (need: Need) => number | undefined | Promise<undefined>,
+  { reachable = () => true, ...plan }: CatchUpOptions & { reachable?: () => boolean } = {},
 ) {
   let now = 0;
   const timers: { at: number; call: () => void; cancelled: boolean }[] = [];
@@ -39,7 +44,7 @@ function pullsOf(
       isBehind: () => false,
       onEnded: (_peer, _need, received) => ended.push(received),
     },
-    tries === undefined ? undefined : new CatchUpPlan({ tries }),
+    new CatchUpPlan(plan),
   );
   const pass = (ms: number): void => {
     now += ms;
@@ -107,4 +112,37 @@ it('begins nothing once it has stopped', async () => {
   pulls.begin();
   await new Promise(setImmediate);
   expect(asked).toEqual([feed(1).author]);
+});
+
+it('a peer that fails is heard out and keeps its places where it is said so', async () => {
+  const count = 3 * CATCH_UP_LIMITS.patience;
+  const of = async (plan: CatchUpOptions): Promise<{ asked: number; most: number }> => {
+    const { pulls, asked, most } = pullsOf(() => undefined, { tries: 1, ...plan });
+    for (let n = 1; n <= count; n++) pulls.want('source', feed(n));
+    await pulls.settled();
+    return { asked: asked.length, most: most() };
+  };
+  expect((await of({})).asked).toBeLessThan(count);
+  expect(await of({ patience: Infinity })).toMatchObject({ asked: count });
+  const after = async (pullsWhileFailing?: number): Promise<number> => {
+    let isFirst = true;
+    let [running, most] = [0, 0];
+    const { pulls } = pullsOf(
+      async () => {
+        if (!isFirst) most = Math.max(most, ++running);
+        await Promise.resolve();
+        if (!isFirst) running--;
+        isFirst = false;
+        return undefined;
+      },
+      { tries: 1, patience: Infinity, ...(pullsWhileFailing === undefined ? {} : { pullsWhileFailing }) },
+    );
+    pulls.want('source', feed(1));
+    await pulls.settled();
+    for (let n = 2; n <= 10; n++) pulls.want('source', feed(n));
+    await pulls.settled();
+    return most;
+  };
+  expect(await after()).toBe(1);
+  expect(await after(3)).toBe(3);
 });
