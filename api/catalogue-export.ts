@@ -181,7 +181,8 @@ class Totals {
 }
 
 function live(state: RecordState, idField: string): object {
-  const json = idField === 'contractId' ? contractRecordJson(state) : recordJson(state);
+  if (idField === 'contractId') return contractRecordJson(state);
+  const json = recordJson(state);
   json[idField] = json.id;
   return json;
 }

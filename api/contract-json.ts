@@ -19,7 +19,7 @@ const AgreedTerms = z.record(z.string(), ScalarOrNull).openapi('ContractTerms', 
   description:
     'Terms by the name of the contract field, as signed: `deliveryWindow.start`, and `terms.<nnn>` for each clause.',
 });
-export const ContractTransition = z
+const ContractTransition = z
   .object({
     hash: hash('the signed statement; it identifies the transition'),
     kind: z.enum(['propose', 'accept', 'expire', 'settle', 'cancel', 'resolve']),
@@ -38,7 +38,7 @@ export const ContractTransition = z
     validUntil: timestamp('When a proposal expires.').optional(),
   })
   .openapi('ContractTransition');
-export const ContractPing = z
+const ContractPing = z
   .object({
     id: text('`<owner>.<local id>`.'),
     from: text('Party that reported it, `user@peer-id`.'),

@@ -9,7 +9,7 @@ import { jsonOf } from './json-text.ts';
 import { conflicts as conflictsJson, Unmerged } from './market-schemas.ts';
 import { flag, JsonValue, text as described, texts, timestamp } from './schemas.ts';
 
-const TYPES = ['text', 'image', 'file', 'ping'] as const;
+export const MESSAGE_TYPES = ['text', 'image', 'file', 'ping'] as const;
 
 export const Conversation = z
   .object({
@@ -36,7 +36,7 @@ export const Message = z
     from: described('Sender, `user@peer-id`.'),
     to: described('Recipient; empty if the message is for all participants.'),
     content: described('Text of the message.'),
-    type: z.enum(TYPES),
+    type: z.enum(MESSAGE_TYPES),
     timestamp: timestamp('When it was sent.'),
     attachments: z.array(JsonValue).optional(),
   })
@@ -78,7 +78,7 @@ export function messageJson({ key, channel, view, created }: RecordState): z.out
     from: text(view['from']),
     to: text(view['to']),
     content: text(view['content']),
-    type: TYPES.find((type) => type === view['type']) ?? 'text',
+    type: MESSAGE_TYPES.find((type) => type === view['type']) ?? 'text',
     timestamp: isoTime(isMessageTime(sentAt) ? sentAt : created[0]),
     ...(typeof attachments === 'string' ? { attachments: [jsonOf(attachments)].flat() } : {}),
   };

@@ -6,7 +6,7 @@ export const Unmerged = z.enum(['in-progress', 'deadline', 'failed']).openapi('U
   description:
     'Why concurrent writes have not been merged yet. Until they are, the record shows its previous values.',
 });
-export const ConflictingValue = z
+const ConflictingValue = z
   .object({
     value: ScalarOrNull,
     op: text('ID of the operation that wrote it, `<counter>@<actor>`.'),
@@ -37,7 +37,7 @@ const goods = {
   currency: text('ISO 4217 currency code, such as `KES`.').optional(),
 };
 
-export const ListingType = z.enum(['offer', 'request']);
+const ListingType = z.enum(['offer', 'request']);
 export const FenceReason = z.enum(['outside-fence', 'no-coordinates']).openapi('FenceReason');
 
 export const Listing = z

@@ -38,9 +38,7 @@ export const timestamp = (description: string) => z.iso.datetime().describe(desc
 export const texts = (description: string) => z.array(z.string()).describe(description);
 
 /** The property that leads to the next page. */
-export const nextCursor = text(
-  'Pass it as `cursor` to fetch the next page; absent on the last page.',
-).optional();
+const nextCursor = text('Pass it as `cursor` to fetch the next page; absent on the last page.').optional();
 /** The answer of a list: one page of it. */
 export function pageOf<N extends string, S extends z.ZodType>(name: N, item: S) {
   const shape = { [name]: z.array(item), cursor: nextCursor };
@@ -91,7 +89,7 @@ export const nearQuery = {
 };
 
 /** A filter by a text field. */
-export const textQuery = z.string().max(256).optional();
+const textQuery = z.string().max(256).optional();
 export const filterQuery = (description: string) => textQuery.openapi({ description });
 export const ownerQuery = {
   owner: filterQuery('Peer ID of the owner node.'),

@@ -36,7 +36,7 @@ const headers = z.object({
 });
 const signed = 'With `PUBLIC_READS=off`, requires a key or a request signed by a registered node. ';
 const codes = ['forbidden', 'request-unsigned', 'unauthorized'] as const;
-const Feed = z
+export const FeedFrontier = z
   .object({
     author: text('Peer ID of the author.'),
     channel: text('`public`, or the key of a private record.'),
@@ -47,7 +47,7 @@ const Feed = z
 const Frontier = z
   .object({
     knows: Covers,
-    feeds: z.array(Feed),
+    feeds: z.array(FeedFrontier),
     digest: text('State digest of all public records, hex.'),
   })
   .openapi('Frontier');

@@ -3,7 +3,14 @@ import { AgrinetError } from '../../protocols/errors.ts';
 import { parseParty } from '../../protocols/market/party.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import { actingUser, type Principal } from '../access.ts';
-import { callerOf, Conversation, conversationJson, Message, messageJson } from '../conversation-json.ts';
+import {
+  callerOf,
+  Conversation,
+  conversationJson,
+  Message,
+  MESSAGE_TYPES,
+  messageJson,
+} from '../conversation-json.ts';
 import { idempotentId } from '../limits/idempotency.ts';
 import type { ConversationsPort } from '../ports/conversations.ts';
 import { json, jsonInput, route, router } from '../route.ts';
@@ -39,7 +46,7 @@ const send = route(
               .max(128)
               .nullish()
               .openapi({ description: 'Recipient; by default all participants.' }),
-            type: z.enum(['text', 'image', 'file', 'ping']).default('text'),
+            type: z.enum(MESSAGE_TYPES).default('text'),
             content: z.string().max(16_384).openapi({ description: 'Text of the message.' }),
             attachments: z
               .array(z.unknown())

@@ -16,6 +16,7 @@ import { PEER_CODES } from '../problem.ts';
 import { bodyChunks } from '../raw-body.ts';
 import { json, jsonInput, rawInput, route, router } from '../route.ts';
 import { count, text } from '../schemas.ts';
+import { FeedFrontier } from './feeds.ts';
 
 /**
  * What `agrinet worker` asks of the daemon: what to fetch from a registered node, and what becomes of what it got. It has no key of the
@@ -79,12 +80,7 @@ const Signed = z
     body: text('The range request to post, base64url.').optional(),
   })
   .openapi('SignedRequest');
-const Feed = z
-  .object({
-    author: text('Peer ID of the author.'),
-    channel: text('`public`, or the key of a private record.'),
-  })
-  .openapi('FeedReference');
+const Feed = FeedFrontier.pick({ author: true, channel: true }).openapi('FeedReference');
 const Plan = z
   .object({
     source: z

@@ -5,7 +5,7 @@ import { AgrinetError } from '../../protocols/errors.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 
 /** `GET /federation/sync` is public: however often it is called, sources are asked once in this time. */
-export const COALESCE_MS = 60_000;
+const COALESCE_MS = 60_000;
 
 export interface SyncRequestsParts {
   /** Whom this node can sync with over HTTP. */
