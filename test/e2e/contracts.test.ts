@@ -1,5 +1,4 @@
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { rmSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { sealEntry } from '../../protocols/feed/entry.ts';
 import { makeForkProof } from '../../protocols/feed/fork.ts';
@@ -8,6 +7,7 @@ import { openTransition } from '../../protocols/market/contract/statement.ts';
 import { type Identity, identityFromSeed, type PeerId } from '../../protocols/wire/identity.ts';
 import { parsePublicId, recordKey, type RecordKey } from '../../protocols/wire/ids.ts';
 import { Reader } from '../../storage/reader.ts';
+import { filesWith } from '../support/files-with.ts';
 import { befriend, startNode, type TestNode } from '../support/in-process-node.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { waitFor } from '../support/wait.ts';
@@ -299,10 +299,3 @@ it('a third node holds no byte of it, neither of its terms nor of its news', asy
     expect(holds, text).toEqual([true, true, false]);
   }
 });
-
-function filesWith(dir: string, text: string): string[] {
-  return readdirSync(dir, { recursive: true, withFileTypes: true })
-    .filter((file) => file.isFile())
-    .map((file) => join(file.parentPath, file.name))
-    .filter((path) => readFileSync(path).includes(text));
-}

@@ -1,7 +1,6 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Federation, type Member, sameDigest } from '../support/federation.ts';
+import { filesWith } from '../support/files-with.ts';
 import { waitFor } from '../support/wait.ts';
 import { listenTo, type SseClient } from '../unit/events/event-server.ts';
 
@@ -20,14 +19,6 @@ interface Conversation {
   readonly participants: readonly string[];
   readonly read: Readonly<Record<string, string>>;
   readonly conflicts?: Readonly<Record<string, unknown>>;
-}
-
-/** Files of a folder, the database's among them, that hold these bytes. */
-function filesWith(dir: string, text: string): string[] {
-  return readdirSync(dir, { recursive: true, withFileTypes: true })
-    .filter((file) => file.isFile())
-    .map((file) => join(file.parentPath, file.name))
-    .filter((path) => readFileSync(path).includes(text));
 }
 
 describe('a conversation between two of three nodes', () => {

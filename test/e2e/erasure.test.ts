@@ -1,9 +1,10 @@
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join as path } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { agrinet } from '../support/cli.ts';
 import { join } from '../support/daemon.ts';
 import { complaints, Federation, type Member, sameDigest } from '../support/federation.ts';
+import { filesWith } from '../support/files-with.ts';
 import { waitFor } from '../support/wait.ts';
 
 // Text that is nowhere else, so that a raw search for it means something.
@@ -14,24 +15,6 @@ const KEPT = 'plain-willow-12-stays-where-it-is';
 interface Message {
   readonly id: string;
   readonly content: string;
-}
-
-/** What a file holds; one that LevelDB has taken away meanwhile holds nothing. */
-function bytesOf(file: string): Buffer {
-  try {
-    return readFileSync(file);
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return Buffer.alloc(0);
-    throw error;
-  }
-}
-
-/** Files of a folder, the database's and its logs among them, that hold these bytes. */
-function filesWith(dir: string, text: string): string[] {
-  return readdirSync(dir, { recursive: true, withFileTypes: true })
-    .filter((file) => file.isFile())
-    .map((file) => path(file.parentPath, file.name))
-    .filter((file) => bytesOf(file).includes(text));
 }
 
 describe('an erasure', () => {

@@ -1,10 +1,9 @@
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
-import { join as path } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Federation, type Member, sameDigest } from '../support/federation.ts';
 import { join } from '../support/daemon.ts';
+import { filesWith } from '../support/files-with.ts';
 import { waitFor } from '../support/wait.ts';
 
 // Values that are nowhere else, so that a raw search for them means something.
@@ -25,13 +24,6 @@ const personal = {
   Password: PASSWORD,
 };
 const nested = { farm: 'A', people: [{ name: 'Ann', ...personal }], text: JSON.stringify([personal]) };
-
-function filesWith(dir: string, text: string): string[] {
-  return readdirSync(dir, { recursive: true, withFileTypes: true })
-    .filter((file) => file.isFile())
-    .map((file) => path(file.parentPath, file.name))
-    .filter((file) => readFileSync(file).includes(text));
-}
 
 /** A server that keeps what is posted to it, and answers GET with an old node's export. */
 async function outsider(): Promise<{ server: Server; origin: string; posted: string[] }> {

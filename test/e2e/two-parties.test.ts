@@ -1,8 +1,7 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { agrinet } from '../support/cli.ts';
 import { digestOf, Federation, type Member, sameDigest } from '../support/federation.ts';
+import { filesWith } from '../support/files-with.ts';
 import { waitFor } from '../support/wait.ts';
 
 // Text that is nowhere else, so that a raw search for it means something.
@@ -24,14 +23,6 @@ interface Conflict {
 
 const conflictsOf = async (member: Member): Promise<readonly Conflict[]> =>
   (await member.json<{ conflicts: Conflict[] }>('GET', '/conflicts')).conflicts;
-
-/** Files of a folder, the database's among them, that hold these bytes. */
-function filesWith(dir: string, text: string): string[] {
-  return readdirSync(dir, { recursive: true, withFileTypes: true })
-    .filter((file) => file.isFile())
-    .map((file) => join(file.parentPath, file.name))
-    .filter((path) => readFileSync(path).includes(text));
-}
 
 describe('a contract between two of three nodes', () => {
   const federation = new Federation();

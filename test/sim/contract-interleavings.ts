@@ -37,12 +37,12 @@ function fail(why: string, statements: readonly Transition[]): never {
   throw new Error(`${why}: ${JSON.stringify(statements)}`);
 }
 
-/** What is counted or void stays so in every set that holds more. */
+/** What is applied or rejected stays so in every set that holds more. */
 function checkStable(part: Verdict, whole: Verdict, all: readonly Transition[]): void {
   const now = new Set(whole.applied);
-  const voids = new Map(whole.rejected);
+  const rejected = new Map(whole.rejected);
   if (!part.applied.every((hash) => now.has(hash))) fail('unsaid', all);
-  if (!part.rejected.every(([hash, code]) => voids.get(hash) === code)) fail('another reason', all);
+  if (!part.rejected.every(([hash, code]) => rejected.get(hash) === code)) fail('another reason', all);
 }
 
 /**

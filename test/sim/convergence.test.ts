@@ -8,7 +8,7 @@ test('the same entries in any order, grouping and route, with repetitions, give 
   const figures = await convergenceCampaign(COUNT, SEED);
   console.info(`convergence from seed ${SEED}: ${JSON.stringify(figures)}`);
   expect(figures.schedules).toBe(COUNT);
-  // A campaign in which nothing conflicts, waits or is void shows nothing.
+  // A campaign in which nothing conflicts, is pending or is rejected shows nothing.
   for (const kind of ['conflicts', 'pending', 'rejected', 'messages'] as const)
     expect(figures[kind], kind).toBeGreaterThan(0);
 }, 180_000);

@@ -210,7 +210,7 @@ class Schedule {
     ]);
   }
 
-  /** Ops that are void, each for its own reason, or that wait for good; mostly beside a good one. */
+  /** Ops that are rejected, each for its own reason, or pending for good; mostly beside a good one. */
   async #broken(writer: Replica): Promise<void> {
     const self = writer.identity.peerId;
     const foreign = this.#listings.find((key) => !key.includes(self));

@@ -22,13 +22,13 @@ import {
   type TestLedger,
 } from '../support/forge.ts';
 
-/** What is to become of one forgery: the entry's outcome, or the code of its first op's void verdict. */
+/** What is to become of one forgery: the entry's outcome, or the code of its first op's verdict `rejected`. */
 export interface Forgery {
   readonly bytes: Uint8Array;
   /** `kind` or `kind:code` of the entry; several where it depends on which byte was hit. */
   readonly expect: readonly string[];
-  /** Code of the void op, when the entry itself is to be admitted. */
-  readonly voidCode?: string;
+  /** Code that the op is rejected with, when the entry itself is to be admitted. */
+  readonly rejectedWith?: string;
 }
 
 /** The stage: a victim, a registered attacker, a suspended author, a stranger, and a ledger that follows the first two. */
@@ -243,7 +243,7 @@ export const FORGERIES: Readonly<Record<string, (stage: Stage) => Forgery>> = {
       () => editOp(k, 'delta', change),
       () => draftTombstone(key, 'public').ops[0] ?? new Uint8Array(0),
     ])();
-    return { bytes: attacker.next([op]).bytes, expect: ['accept'], voidCode: 'not-owner' };
+    return { bytes: attacker.next([op]).bytes, expect: ['accept'], rejectedWith: 'not-owner' };
   },
   'foreign actor': ({ random, victim, attacker }) => {
     const id = `a${random.hex(6)}`;
@@ -259,7 +259,7 @@ export const FORGERIES: Readonly<Record<string, (stage: Stage) => Forgery>> = {
       random.hex(16),
     ]);
     const op = editOp(`${attacker.identity.peerId}/${id}`, 'create', firstChange(actor, random));
-    return { bytes: attacker.next([op]).bytes, expect: ['accept'], voidCode: 'actor-foreign' };
+    return { bytes: attacker.next([op]).bytes, expect: ['accept'], rejectedWith: 'actor-foreign' };
   },
   'replayed entry': ({ random, held, attackerHeld }) => ({
     bytes: random.pick([...held, ...attackerHeld]).bytes,
@@ -269,7 +269,7 @@ export const FORGERIES: Readonly<Record<string, (stage: Stage) => Forgery>> = {
     const creations = attackerHeld.filter((_, i) => i % 2 === 0);
     const [item] = random.pick(creations).body;
     const op = item !== undefined && 'op' in item ? item.op : new Uint8Array(0);
-    return { bytes: attacker.next([op]).bytes, expect: ['accept'], voidCode: 'change-twice' };
+    return { bytes: attacker.next([op]).bytes, expect: ['accept'], rejectedWith: 'change-twice' };
   },
   'replayed elsewhere': ({ random, attacker, attackerHeld, held }) => {
     const from = random.int(2) === 0 ? held : attackerHeld;
@@ -280,14 +280,14 @@ export const FORGERIES: Readonly<Record<string, (stage: Stage) => Forgery>> = {
     return {
       bytes: attacker.next([encodeOp({ ...op, k })]).bytes,
       expect: ['accept'],
-      voidCode: 'actor-foreign',
+      rejectedWith: 'actor-foreign',
     };
   },
   'replayed in another epoch': ({ random, attacker, attackerHeld }) => {
     const [item] = random.pick(attackerHeld.filter((_, i) => i % 2 === 0)).body;
     const later = laterEpoch(attacker);
     const op = item !== undefined && 'op' in item ? item.op : new Uint8Array(0);
-    return { bytes: later.next([op]).bytes, expect: ['accept'], voidCode: 'actor-foreign' };
+    return { bytes: later.next([op]).bytes, expect: ['accept'], rejectedWith: 'actor-foreign' };
   },
   'out of sequence': ({ random, victim }) => {
     const ops = someOps(victim, random);

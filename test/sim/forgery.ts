@@ -18,8 +18,8 @@ export interface ForgeryReport {
 const BATCH = 100;
 
 /**
- * Throws `each` forgeries of every class at a ledger on disk: none may have an effect, each is refused, or its op void, with a code
- * of its own, and the digest stays what it was. At the end a feed full of void ops takes an honest op as if nothing had been.
+ * Throws `each` forgeries of every class at a ledger on disk: none may have an effect, each is refused, or its op rejected, with a code
+ * of its own, and the digest stays what it was. At the end a feed full of rejected ops takes an honest op as if nothing had been.
  */
 export async function forge(
   each: number,
@@ -43,7 +43,7 @@ export async function forge(
       outcomes[name] = counts;
       onDone(each / Object.keys(FORGERIES).length);
     }
-    await voidStopsNothing(stage, faults);
+    await rejectedStopsNothing(stage, faults);
     for (const alarm of stage.test.alarms) faults.push(`alarm: ${JSON.stringify(alarm)}`);
   } finally {
     await stage.test.close();
@@ -72,9 +72,9 @@ async function judgeBatch(
       const { author, header } = result.entry;
       const verdict = verdicts.get(`${author}|${header.epoch}|${header.seq}`);
       const told = verdict === undefined ? 'no verdict' : JSON.stringify(verdict);
-      if (verdict?.state !== 'rejected' || verdict.code !== forgery.voidCode)
-        fault(`${told} instead of void with ${forgery.voidCode ?? ''}`);
-      outcome = verdict?.state === 'rejected' ? `void:${verdict.code}` : told;
+      if (verdict?.state !== 'rejected' || verdict.code !== forgery.rejectedWith)
+        fault(`${told} instead of rejected with ${forgery.rejectedWith ?? ''}`);
+      outcome = verdict?.state === 'rejected' ? `rejected:${verdict.code}` : told;
     }
     counts[outcome] = (counts[outcome] ?? 0) + 1;
   });
@@ -84,31 +84,33 @@ function outcomeOf({ kind, code }: Received): string {
   return code === undefined ? kind : `${kind}:${code}`;
 }
 
-/** One entry with a void op of every class between two honest ones, and one more after it. */
-async function voidStopsNothing(stage: Stage, faults: string[]): Promise<void> {
+/** One entry with a rejected op of every class between two honest ones, and one more after it. */
+async function rejectedStopsNothing(stage: Stage, faults: string[]): Promise<void> {
   const { attacker, test } = stage;
-  const voids = Object.values(FORGERIES).flatMap((make) => {
+  const rejectable = Object.values(FORGERIES).flatMap((make) => {
     const { seq, hash } = attacker;
     const forgery = make(stage);
     // only the op is wanted: the entry it was signed into is not sent, so its place is free again
     attacker.seq = seq;
     attacker.hash = hash;
-    return forgery.voidCode === undefined ? [] : opsOf(forgery.bytes);
+    return forgery.rejectedWith === undefined ? [] : opsOf(forgery.bytes);
   });
   const honest = listingOps(attacker.pen, 'honest', undefined, { title: 'honest' });
-  const mixed = attacker.next([...honest, ...voids, ...priceOps(attacker.pen, 'Honest', 1)]);
+  const mixed = attacker.next([...honest, ...rejectable, ...priceOps(attacker.pen, 'Honest', 1)]);
   const after = attacker.next(priceOps(attacker.pen, 'After', 2));
   test.verdicts();
   const results = await test.ledger.receive([mixed.bytes, after.bytes]);
-  if (results.some(({ kind }) => kind !== 'accept')) faults.push('an entry with void ops was not taken');
+  if (results.some(({ kind }) => kind !== 'accept')) faults.push('an entry with rejected ops was not taken');
   // the full replay evaluates whole records anew: only what these two entries brought is looked at
   const verdicts = test
     .verdicts()
     .filter(({ ref }) => ref.epoch === attacker.epoch && ref.seq >= mixed.header.seq);
   const counting = verdicts.filter(({ verdict }) => verdict.state === 'applied').length;
-  const isVoid = verdicts.filter(({ verdict }) => verdict.state === 'rejected').length;
-  if (counting !== 3 || isVoid !== voids.length)
-    faults.push(`beside ${isVoid} void ops (of ${voids.length}) ${counting} of 3 honest ones count`);
+  const rejected = verdicts.filter(({ verdict }) => verdict.state === 'rejected').length;
+  if (counting !== 3 || rejected !== rejectable.length)
+    faults.push(
+      `beside ${rejected} rejected ops (of ${rejectable.length}) ${counting} of 3 honest ones count`,
+    );
 }
 
 function opsOf(bytes: Uint8Array): Uint8Array[] {

@@ -1,4 +1,7 @@
-/** Malformed and mutated frames at every decoder, at a ledger and at a whole node: `SHARE=1 SEED=1 npm run campaign:fuzz`; the test throws less. */
+/**
+ * Malformed and mutated frames at every decoder, at a ledger and at a whole node: `SHARE=1 COUNT=1 SEED=1 npm run campaign:fuzz`;
+ * COUNT seeds from SEED on. The test throws less.
+ */
 import { figure, runCampaign } from '../support/campaign.ts';
 import { fuzzNode } from './fuzz-node.ts';
 import { fuzzDecoders, fuzzSigned } from './fuzz.ts';
@@ -11,14 +14,15 @@ const PARTS = [
   [fuzzNode, 10_000],
 ] as const;
 
-await runCampaign('fuzz', PARTS.length, async ({ seed, onDone }) => {
+await runCampaign('fuzz', 1, async ({ count, seed: first, onDone }) => {
   const outcomes: Record<string, unknown> = {};
-  for (const [part, frames] of PARTS) {
-    const report = await part(frames * figure('SHARE', 1), seed);
-    const faults = [...report.faults.slice(0, 20), ...stallFaults(report.stalls)];
-    if (faults.length > 0) throw new Error(faults.join('\n'));
-    outcomes[part.name] = report.outcomes;
-    onDone();
-  }
+  for (let seed = first; seed < first + count; seed++)
+    for (const [part, frames] of PARTS) {
+      const report = await part(frames * figure('SHARE', 1), seed);
+      const faults = [...report.faults.slice(0, 20), ...stallFaults(report.stalls)];
+      if (faults.length > 0) throw new Error(`SEED=${seed}: ${faults.join('\n')}`);
+      outcomes[`${part.name} ${seed}`] = report.outcomes;
+      onDone(1 / PARTS.length);
+    }
   return outcomes;
 });

@@ -104,7 +104,7 @@ async function clean(scrub: Scrub, wrong: Wrong[]): Promise<void> {
   if (wrong.length > 0) throw new Error(`sound rows are called wrong: ${JSON.stringify(wrong.slice(0, 5))}`);
 }
 
-/** Documents with edits and ends, facts, private records, ops that are void and ops that wait. */
+/** Documents with edits and ends, facts, private records, ops that are rejected and ops that are pending. */
 async function fill({ catalogue, ledger, self }: LedgerNode): Promise<void> {
   for (let i = 0; i < RECORDS; i++) {
     await catalogue.putListing(`l${i}`, {
@@ -134,7 +134,7 @@ async function fill({ catalogue, ledger, self }: LedgerNode): Promise<void> {
   }
 }
 
-/** An op that is void by itself, and one that waits for a channel that never comes. */
+/** An op that is rejected by itself, and one that is pending for a channel that never comes. */
 async function withoutEffect(ledger: LedgerNode['ledger'], i: number): Promise<void> {
   const other = identityFromSeed(Buffer.alloc(32, 8)).peerId;
   const key = recordKey('listings', other, `foreign${i}`);

@@ -125,7 +125,7 @@ function schedule(seed: number): {
   return figures;
 }
 
-/** Runs schedules from a seed. */
+/** Runs schedules from a seed. Throws besides when they had no occasion for what they are to show. */
 export function stockCampaign(
   count: number,
   seed: number,
@@ -139,6 +139,8 @@ export function stockCampaign(
       figures[name] += one[name];
     onDone();
   }
+  for (const kind of ['refused', 'expired', 'late', 'granted'] as const)
+    if (figures[kind] === 0) throw new Error(`seed ${seed}: nothing was ${kind} in ${count} schedules`);
   return figures;
 }
 

@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest';
+import { systemEnv } from '../../daemon/system-env.ts';
+import { pause } from '../../protocols/env.ts';
 import { framed } from '../../protocols/wire/framed-stream.ts';
 import { concat } from '../../protocols/wire/bytes.ts';
 import { SLICE_LIMITS } from '../../protocols/mycelium/pull.ts';
@@ -108,7 +110,7 @@ test('a peer that trickles what is known already gives way to another holder', a
     const frame = concat([Uint8Array.of(0), encodeItem({ kind: 'entry', bytes: entry })]);
     while (!over.aborted) {
       await write(frame);
-      await Promise.race([ended(over), new Promise<void>((next) => setTimeout(next, 1000))]);
+      await pause(systemEnv, 1000, over);
     }
   }, 40_000);
   console.info(`converged ${Math.round(took)} ms after the other holder was known`);

@@ -1,4 +1,4 @@
-import { Ajv2020 } from 'ajv/dist/2020.js';
+import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import { type ApiDocument, operationsOf } from './api-document.ts';
 import type { JsonSchema } from './schema-values.ts';
@@ -56,13 +56,17 @@ export function answerSchemas(document: ApiDocument): AnswerSchemas {
   const operations = new Map(
     operationsOf(document).map(({ method, path, operation }) => [`${method} ${path}`, operation]),
   );
+  /** By name and status. */
+  const checks = new Map<string, ValidateFunction>();
   return {
     faultOf(method, path, status, value) {
       const name = `${method} ${path}`;
       const declared = operations.get(name)?.responses[String(status)];
       if (declared === undefined) return `status ${status} is not declared`;
       if (declared.content?.['application/json'] === undefined) return undefined;
-      const check = ajv.compile({ $ref: `api#/paths/${escape(name)}/${status}` });
+      const place = `${escape(name)}/${status}`;
+      let check = checks.get(place);
+      if (check === undefined) checks.set(place, (check = ajv.compile({ $ref: `api#/paths/${place}` })));
       if (!check(value)) return `${ajv.errorsText(check.errors)}: ${JSON.stringify(value).slice(0, 300)}`;
       const codes = declared['x-error-codes'];
       const { code } = (value ?? {}) as { readonly code?: string };

@@ -1,3 +1,5 @@
+import { systemEnv } from '../../daemon/system-env.ts';
+import { pause } from '../../protocols/env.ts';
 import type { DaemonProcess } from './daemon.ts';
 
 /** What clients were told, over all lives of one daemon. */
@@ -32,7 +34,7 @@ export async function writeUntil(
       }
       await response.arrayBuffer();
       told.refused.set(response.status, (told.refused.get(response.status) ?? 0) + 1);
-      await new Promise((next) => setTimeout(next, 20)); // refused at once: leave it some air
+      await pause(systemEnv, 20, signal); // refused at once: leave it some air
       return undefined;
     } catch (error) {
       if (daemon.child.killed || signal.aborted) return undefined;

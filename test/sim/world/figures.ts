@@ -1,4 +1,5 @@
 import type { Member } from './member.ts';
+import { OPERATOR } from './trade.ts';
 import { recordsOf } from './liveness.ts';
 
 /** What a world has come to: what was there to go wrong. Adds to `figures`. */
@@ -15,7 +16,7 @@ export async function countEnd(members: readonly Member[], figures: Record<strin
       if (state.tombstone) add('tombstones');
       if (Object.keys(state.conflicts).length > 0) add('conflicts');
       if (!key.startsWith('contracts/') || state.channel === 'public') continue;
-      const sight = await running.book.get(state.key, { operator: true }).catch(() => undefined);
+      const sight = await running.book.get(state.key, OPERATOR).catch(() => undefined);
       add(`contract ${sight?.held?.verdict.state ?? 'of none'}`);
     }
   }

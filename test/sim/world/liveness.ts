@@ -7,6 +7,7 @@ import type { StoredRecord } from '../../../storage/stored-record.ts';
 import type { ListedVerdict } from '../../../storage/commit-rows.ts';
 import { verifiedJson } from '../../../storage/values.ts';
 import type { Member } from './member.ts';
+import { OPERATOR } from './trade.ts';
 import type { Rows } from './rows.ts';
 import type { PeerId } from '../../../protocols/wire/identity.ts';
 import { channelText, hasForgotten } from './safety.ts';
@@ -143,7 +144,7 @@ async function contractProblem({ members }: World): Promise<string | undefined> 
   for (const { running, name } of members)
     for await (const { key, channel } of running?.reader.all('contracts') ?? []) {
       if (channel === 'public') continue;
-      const verdict = (await running?.book.get(key, { operator: true }))?.held?.verdict;
+      const verdict = (await running?.book.get(key, OPERATOR))?.held?.verdict;
       const known = seen.get(key);
       if (known === undefined) seen.set(key, { name, verdict });
       else if (!isDeepStrictEqual(known.verdict, verdict))

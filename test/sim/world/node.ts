@@ -92,7 +92,6 @@ export async function startNode(given: NodeParts) {
     book: market.contracts.face,
     conversations: market.conversations.face,
     erasures: market.erasures.face,
-    ratings: market.ratings.face,
     submission: market.submission.face,
     forget: forget.face,
     mycelium: node.mycelium,

@@ -6,6 +6,7 @@ import { isLive } from '../../../protocols/open-dialog/record.ts';
 import type { HeldContract } from '../../../protocols/market/contract-book/types.ts';
 import type { Member } from './member.ts';
 import type { RunningNode } from './node.ts';
+import { OPERATOR } from './trade.ts';
 import type { World } from './world.ts';
 
 /** Something that users, operators or fate do. */
@@ -16,7 +17,6 @@ export interface Operation {
   run(world: World, member: Member, node: RunningNode): Promise<unknown> | undefined;
 }
 
-const OPERATOR = { operator: true } as const;
 const userOf = (member: Member): string => `user${member.name}`;
 
 function idOf(key: RecordKey): string {

@@ -6,6 +6,7 @@ import type { Committed } from '../../../protocols/ledger/types.ts';
 import type { RecordKey } from '../../../protocols/wire/ids.ts';
 import type { Chronicle } from './chronicle.ts';
 import type { Member } from './member.ts';
+import { OPERATOR } from './trade.ts';
 
 interface Watched {
   readonly contract: Contract;
@@ -14,8 +15,6 @@ interface Watched {
   /** What each node holds of it. */
   readonly known: Map<Member, readonly Transition[]>;
 }
-
-const OPERATOR = { operator: true } as const;
 
 /** Sees every statement that any node holds, and that no listing promises more than there is. */
 export class StockWatch {

@@ -29,7 +29,7 @@ describe('the list of pending and rejected ops', () => {
         tlsFingerprint: '',
       };
       await node.node.registry.register({ caller: hand.identity.peerId, ...named }, undefined, 0);
-      // 800 that wait for an upgrade and 400 that are void, in each of two entries.
+      // 800 that are pending for an upgrade and 200 that are rejected, in each of two entries.
       for (let entry = 0; entry < 2; entry++) {
         const unknown = Array.from({ length: 800 }, () => op('from-a-later-version', random.bytes(4)));
         const broken = Array.from({ length: 200 }, () => op('prices', random.bytes(4)));

@@ -1,5 +1,3 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { folderBytes } from '../../../daemon/folder-bytes.ts';
 import { rebuildStore } from '../../../daemon/rebuild.ts';
@@ -8,6 +6,7 @@ import type { Entry } from '../../../protocols/feed/entry.ts';
 import { encodeOp } from '../../../protocols/feed/op.ts';
 import { draftFact, draftTombstone } from '../../../protocols/ledger/drafts.ts';
 import { recordKey, type RecordKey } from '../../../protocols/wire/ids.ts';
+import { filesWith } from '../../support/files-with.ts';
 import { Hand, listingOps, priceOps, privateRecord, randomFrom, someIdentity } from '../../support/forge.ts';
 import { type Forgetter, openForgetter } from '../../support/forgetter.ts';
 import { fullKey } from '../../../storage/keyspace.ts';
@@ -118,13 +117,6 @@ async function held(left: Left, name = 'forget'): Promise<{ node: Forgetter; pat
   return { node, path };
 }
 const quiet = (): void => undefined;
-function filesWith(dir: string, text: string): string[] {
-  return readdirSync(dir, { recursive: true, withFileTypes: true })
-    .filter((file) => file.isFile())
-    .map((file) => join(file.parentPath, file.name))
-    .filter((file) => readFileSync(file).includes(text));
-}
-
 describe(`forgetting what a revoked node left (seed ${seed})`, () => {
   it('only of one that is revoked, and it says what to do first', async () => {
     const left = leave(3);

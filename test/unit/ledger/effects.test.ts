@@ -22,7 +22,7 @@ afterAll(async () => {
   folder.remove();
 });
 
-it('an op that is void by itself is listed and not kept with its record, so that both roads count the same ops', async () => {
+it('an op that is rejected by itself is listed and not kept with its record, so that both roads count the same ops', async () => {
   const key = recordKey('listings', author.identity.peerId, 'a');
   const [create = new Uint8Array(0)] = listingOps(author.pen, 'a', undefined, { title: 'Maize' });
   const broken = encodeOp({

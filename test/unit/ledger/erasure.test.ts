@@ -1,6 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterAll, afterEach, expect, it } from 'vitest';
 import { checkDerived } from '../../../daemon/check-derived.ts';
 import type { Problem } from '../../../daemon/check-derived.ts';
@@ -18,6 +16,7 @@ import type { Channel, RecordKey } from '../../../protocols/wire/ids.ts';
 import { identityFromSeed, type Identity } from '../../../protocols/wire/identity.ts';
 import { range } from '../../../storage/keyspace.ts';
 import { purgeErased } from '../../../storage/purge.ts';
+import { filesWith } from '../../support/files-with.ts';
 import { type LedgerNode, openLedgerNode } from '../../support/ledger-node.ts';
 import { waitFor } from '../../support/wait.ts';
 import { tempDir } from '../../support/temp-dir.ts';
@@ -46,14 +45,6 @@ async function member(identity = identityFromSeed(randomBytes(32))): Promise<Mem
     dir.remove();
   });
   return { ...node, identity, dir: dir.path };
-}
-
-/** Files of a node that hold the marker. */
-function filesWith(dir: string, text: string): string[] {
-  return readdirSync(dir, { recursive: true, withFileTypes: true })
-    .filter((file) => file.isFile())
-    .map((file) => join(file.parentPath, file.name))
-    .filter((path) => readFileSync(path).includes(text));
 }
 
 /** Everything of one feed that `from` would send to somebody who has nothing of it. */
