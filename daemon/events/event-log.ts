@@ -1,5 +1,7 @@
 import type { EventSubscription, PushEvent, TellableEvent } from '../../api/ports/events.ts';
+import type { TurnEnv } from '../../protocols/cpu-slice.ts';
 import type { Env, Timer } from '../../protocols/env.ts';
+import { CpuTurn } from '../../protocols/wire/cpu-turn.ts';
 import type { EventRow, EventTable } from '../../storage/event-table.ts';
 import { type EventListener, replay } from './event-replay.ts';
 import { EventWindow, type WindowLimits } from './event-window.ts';
@@ -34,7 +36,7 @@ export interface EventLog {
 
 export interface EventLogOptions {
   readonly table: EventTable;
-  readonly env: Pick<Env, 'now' | 'after'>;
+  readonly env: Pick<Env, 'now'> & TurnEnv;
   /** Told of events that could not be kept or numbered: a static message and fields. */
   readonly warn: (message: string, fields: Record<string, unknown>) => void;
   readonly limits?: Partial<EventLimits>;
@@ -80,6 +82,7 @@ export async function createEventLog(options: EventLogOptions): Promise<EventLog
 class NumberedEventLog implements EventLog {
   readonly #options: EventLogOptions;
   readonly #limits: EventLimits;
+  readonly #turn: CpuTurn;
   readonly #window: EventWindow;
   /** Events that wait for a number. */
   readonly #unnumbered: Omit<EventRow, 'id'>[] = [];
@@ -97,6 +100,7 @@ class NumberedEventLog implements EventLog {
     const { table } = options;
     this.#options = options;
     this.#limits = { ...EVENT_LIMITS, ...options.limits };
+    this.#turn = new CpuTurn(options.env);
     this.#next = table.reservedTo;
     this.#reservedTo = table.reservedTo;
     this.#oldest = table.kept?.oldest ?? this.#next;
@@ -259,7 +263,7 @@ class NumberedEventLog implements EventLog {
       next: () => this.#next,
     };
     const attach = (): unknown => this.#listeners.add(listener);
-    replay(source, after, { listener, attach, isOpen }).catch((error: unknown) => {
+    replay(source, after, { listener, attach, isOpen, turn: this.#turn }).catch((error: unknown) => {
       this.#options.warn('events not replayed', { err: error });
       if (!isOpen()) return;
       // Nothing is left out unseen: the listener learns that it has to look at everything anew.

@@ -1,4 +1,5 @@
 import type { PushEvent, TellableEvent } from '../../api/ports/events.ts';
+import type { CpuTurn } from '../../protocols/wire/cpu-turn.ts';
 import type { EventRow, EventTable } from '../../storage/event-table.ts';
 import type { EventWindow } from './event-window.ts';
 
@@ -25,6 +26,8 @@ export interface Replay {
   /** The listener has everything: it is told what happens from now on. Called in the same turn as that is found. */
   readonly attach: () => unknown;
   readonly isOpen: () => boolean;
+  /** What many listeners are told at once from memory would keep the thread: all of them together give way. */
+  readonly turn: Pick<CpuTurn, 'pause'>;
 }
 
 /**
@@ -34,7 +37,7 @@ export interface Replay {
 export async function replay(
   source: ReplaySource,
   after: number,
-  { listener, attach, isOpen }: Replay,
+  { listener, attach, isOpen, turn }: Replay,
 ): Promise<void> {
   const { window } = source;
   let from = after;
@@ -46,6 +49,7 @@ export async function replay(
   while (isOpen()) {
     const page = await pageAfter(source, from);
     for (const event of page.events) {
+      await turn.pause();
       if (!isOpen()) return;
       from = event.id;
       const wait = listener.wants(event) ? listener.push(event) : undefined;
