@@ -19,7 +19,9 @@ export interface EventLogs extends Pick<EventsPort, 'subscribe' | 'newest' | 'se
 export async function openEventLogs(
   db: Database,
   identity: Pick<Identity, 'privateKeyRaw'>,
-  options: Omit<EventLogOptions, 'table' | 'env'> & { readonly env: EventLogOptions['env'] & Pick<Env, 'bytes'> },
+  options: Omit<EventLogOptions, 'table' | 'env'> & {
+    readonly env: EventLogOptions['env'] & Pick<Env, 'bytes'>;
+  },
 ): Promise<EventLogs> {
   const logs: Readonly<Record<EventLogName, EventLog>> = {
     public: await createEventLog({ ...options, table: await openEventTable(db, 'events') }),

@@ -84,10 +84,12 @@ export async function fuzzNode(count: number, seed: number): Promise<FuzzReport>
       await waitFor('the pulls to end', () => victim.node.mycelium.pending === 0, 60_000).catch(
         (error: unknown) => faults.push(`${String(error)}: ${victim.node.mycelium.pending} pending`),
       );
+      if (victim.node.store.feedGroups().some(({ channel }) => channel !== 'public'))
+        faults.push('it holds a private channel that it takes no part in');
+      // What its stop leaves open would be thrown by now.
+      await victim.stop();
     });
     faults.push(...uncaught);
-    if (victim.node.store.feedGroups().some(({ channel }) => channel !== 'public'))
-      faults.push('it holds a private channel that it takes no part in');
   } finally {
     for (const { host } of attackers) await host.stop();
     await victim.stop();

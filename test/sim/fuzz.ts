@@ -18,6 +18,7 @@ import {
   someIdentity,
   type TestLedger,
 } from '../support/forge.ts';
+import { settle } from '../support/hand-clock.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { type Decoder, decoders } from './decoders.ts';
 import { history } from './histories.ts';
@@ -62,7 +63,7 @@ export async function uncaughtDuring(work: () => Promise<void>): Promise<string[
   process.on('uncaughtException', note);
   try {
     await work();
-    await new Promise<void>((next) => setTimeout(next, 50));
+    await settle();
   } finally {
     process.off('unhandledRejection', note);
     process.off('uncaughtException', note);

@@ -20,6 +20,8 @@ import { threadedMerger } from '../support/merger.ts';
 export interface LogTailOptions {
   readonly count: number;
   readonly seed: number;
+  /** Writes of each node before the older copy is taken, and as many after it. */
+  readonly writes?: number;
   readonly onDone?: () => void;
 }
 
@@ -47,12 +49,11 @@ interface World {
   readonly entries: number;
 }
 
-const WRITES = 30;
-
 /** Throws when something is served wrong, lost without a word, not refilled, or forked. */
 export async function logTailCampaign({
   count,
   seed,
+  writes = 60,
   onDone = () => undefined,
 }: LogTailOptions): Promise<LogTailFigures> {
   const random = seededRandom(seed);
@@ -60,7 +61,7 @@ export async function logTailCampaign({
   const merger = threadedMerger();
   const figures = { damaged: {}, lossy: 0, entriesLost: 0, entriesRefilled: 0, rebuilt: 0, tailsLost: 0 };
   try {
-    const world = await makeWorld(dir.path, merger);
+    const world = await makeWorld(dir.path, merger, writes);
     for (let round = 0; round < count; round++) {
       const work = join(dir.path, 'work');
       try {
@@ -80,12 +81,12 @@ export async function logTailCampaign({
   }
 }
 
-async function makeWorld(root: string, merger: Merger): Promise<World> {
+async function makeWorld(root: string, merger: Merger, writes: number): Promise<World> {
   const [a, b] = [identityFromSeed(Buffer.alloc(32, 1)), identityFromSeed(Buffer.alloc(32, 2))];
   const [dirA, dirB] = [join(root, 'a'), join(root, 'b')];
   const history = new Map<string, Set<string>>();
   const authors = [a.peerId, b.peerId];
-  const live = async (copyTo: string, writes: number): Promise<number> => {
+  const live = async (copyTo: string): Promise<number> => {
     const one = await openLedgerNode(dirA, a, merger);
     const other = await openLedgerNode(dirB, b, merger);
     for (let i = 0; i < writes; i++) {
@@ -101,8 +102,8 @@ async function makeWorld(root: string, merger: Merger): Promise<World> {
     cpSync(dirA, join(root, copyTo), { recursive: true });
     return held(one, authors);
   };
-  await live('older', WRITES);
-  const entries = await live('newer', WRITES);
+  await live('older');
+  const entries = await live('newer');
   return { a, b, older: join(root, 'older'), newer: join(root, 'newer'), peer: dirB, history, entries };
 }
 

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { zstdCompressSync } from 'node:zlib';
 import { systemEnv } from '../../daemon/system-env.ts';
 import type { Entry } from '../../protocols/feed/entry.ts';
-import { HEX_DIGITS } from '../../protocols/digest/prefix.ts';
+import { HEX_DIGITS, PREFIX_LIMITS } from '../../protocols/digest/prefix.ts';
 import { makeForkProof } from '../../protocols/feed/fork.ts';
 import { encodeOp } from '../../protocols/feed/op.ts';
 import { draftFact, type Patch } from '../../protocols/ledger/drafts.ts';
@@ -15,8 +15,8 @@ import { concat } from '../../protocols/wire/bytes.ts';
 import { type Cbor, encodeCbor } from '../../protocols/wire/cbor.ts';
 import { ChangeHand } from '../support/change-hand.ts';
 import type { Member } from '../support/federation.ts';
-import { type Hand, priceOps, type Random, someIdentity } from '../support/forge.ts';
-import { HostilePeer } from '../support/hostile-peer.ts';
+import { Hand, priceOps, type Random, someIdentity } from '../support/forge.ts';
+import { HostilePeer, type ShownFeed } from '../support/hostile-peer.ts';
 import { startLegacyNode } from '../support/legacy-node.ts';
 import { serve } from '../support/loopback-server.ts';
 import { waitFor } from '../support/wait.ts';
@@ -42,36 +42,48 @@ function pulled(
 ): StallInput {
   return {
     name: `entries: ${name}`,
-    async send({ victim, random }, share) {
-      const peer = await HostilePeer.start(random, victim);
-      try {
-        await peer.register(random);
-        const entries = make(peer.hand, random, share);
-        const items = entries.map(({ bytes }) => ({ kind: 'entry' as const, bytes }));
-        await peer.serve('range', () => framesOf(streamOf(items), systemEnv.offload));
-        const { channel, epoch, seq, hash } = peer.hand;
-        await peer.show([{ channel, epoch, seq, hash }]);
-        await heldUpTo(victim, peer.hand);
-      } finally {
-        await peer.stop();
-      }
-    },
+    send: (scene, share) => pull(scene, (hand, random) => make(hand, random, share)),
   };
+}
+
+/** A peer that is registered signs entries, and the victim pulls them; then whatever follows from it, which is told whether it holds them. */
+async function pull(
+  { victim, random }: Scene,
+  make: (hand: Hand, random: Random) => readonly Entry[],
+  then: (peer: HostilePeer, isHeld: boolean, entries: readonly Entry[]) => Promise<void> = async () =>
+    undefined,
+): Promise<void> {
+  const peer = await HostilePeer.start(random, victim);
+  try {
+    await peer.register(random);
+    const entries = make(peer.hand, random);
+    const items = entries.map(({ bytes }) => ({ kind: 'entry' as const, bytes }));
+    await peer.serve('range', () => framesOf(streamOf(items), systemEnv.offload));
+    const newest = new Map(
+      entries.map(({ header: { channel, epoch, seq }, hash }) => [epoch, { channel, epoch, seq, hash }]),
+    );
+    await peer.show([...newest.values()]);
+    await then(peer, await heldUpTo(victim, peer.hand.identity.peerId, [...newest.values()]), entries);
+  } finally {
+    await peer.stop();
+  }
 }
 
 async function* streamOf<T>(items: readonly T[]): AsyncGenerator<T> {
   yield* items;
 }
 
-/** Until the victim holds this hand's feed, for at most half a minute: what it refuses it never holds. */
-async function heldUpTo(victim: Member, hand: Hand): Promise<void> {
+/** Waits until the victim holds these feeds, for at most half a minute: what it refuses it never holds. Whether it does. */
+async function heldUpTo(victim: Member, author: string, newest: readonly ShownFeed[]): Promise<boolean> {
   for (const end = performance.now() + 30_000; performance.now() < end; await sleep(200)) {
     const { feeds } = await victim.json<{
       feeds: { author: string; items: { epoch: string; seq: number }[] }[];
     }>('GET', '/federation/feeds');
-    const items = feeds.find(({ author }) => author === hand.identity.peerId)?.items ?? [];
-    if (items.some(({ epoch, seq }) => epoch === hand.epoch && seq >= hand.seq)) return;
+    const items = feeds.find((each) => each.author === author)?.items ?? [];
+    if (newest.every((one) => items.some(({ epoch, seq }) => epoch === one.epoch && seq >= one.seq)))
+      return true;
   }
+  return false;
 }
 
 /** The longest value that each field of a collection takes. */
@@ -311,27 +323,21 @@ const GOSSIP: readonly StallInput[] = [
   },
   {
     name: 'gossip: proofs of ever lower forks',
-    async send({ victim, random }, share) {
-      const peer = await HostilePeer.start(random, victim);
-      try {
-        await peer.register(random);
-        const { hand } = peer;
-        const entries = Array.from({ length: many(200, share) }, (_, i) =>
-          hand.next(priceOps(hand.pen, 'fork', i)),
-        );
-        const items = entries.map(({ bytes }) => ({ kind: 'entry' as const, bytes }));
-        await peer.serve('range', () => framesOf(streamOf(items), systemEnv.offload));
-        await peer.show([{ channel: 'public', epoch: hand.epoch, seq: hand.seq, hash: hand.hash }]);
-        await heldUpTo(victim, hand);
-        for (const held of entries.toReversed()) {
-          const { seq, prev } = held.header;
-          const other = hand.sign(priceOps(hand.pen, 'other', seq), { seq, prev });
-          await peer.gossip(encodeMessage({ kind: 'proof', bytes: makeForkProof(held, other).bytes }));
-        }
-      } finally {
-        await peer.stop();
-      }
-    },
+    send: (scene, share) =>
+      pull(
+        scene,
+        (hand) =>
+          Array.from({ length: many(200, share) }, (_, i) => hand.next(priceOps(hand.pen, 'fork', i))),
+        async (peer, isHeld, entries) => {
+          if (!isHeld) throw new Error('the victim did not take what is to be forked');
+          const { hand } = peer;
+          for (const held of entries.toReversed()) {
+            const { seq, prev } = held.header;
+            const other = hand.sign(priceOps(hand.pen, 'other', seq), { seq, prev });
+            await peer.gossip(encodeMessage({ kind: 'proof', bytes: makeForkProof(held, other).bytes }));
+          }
+        },
+      ),
   },
 ];
 
@@ -343,22 +349,24 @@ function askedAbout(
 ): StallInput {
   return {
     name: `questions: ${name}`,
-    async send({ victim, random }, share) {
-      const peer = await HostilePeer.start(random, victim);
-      try {
-        await peer.register(random);
-        const entries = make(peer.hand, random, share);
-        const items = entries.map(({ bytes }) => ({ kind: 'entry' as const, bytes }));
-        await peer.serve('range', () => framesOf(streamOf(items), systemEnv.offload));
-        const { channel, epoch, seq, hash } = peer.hand;
-        await peer.show([{ channel, epoch, seq, hash }]);
-        await heldUpTo(victim, peer.hand);
-        const asked = paths(peer.hand.identity.peerId).map((path) => fetch(victim.url + path));
-        for (const answer of await Promise.all(asked)) await answer.arrayBuffer();
-      } finally {
-        await peer.stop();
-      }
-    },
+    send: (scene, share) =>
+      pull(
+        scene,
+        (hand, random) => make(hand, random, share),
+        async ({ hand }, isHeld) => {
+          if (!isHeld) throw new Error('the victim did not take what it is to be asked about');
+          const left = [...paths(hand.identity.peerId)];
+          while (left.length > 0)
+            // As many as may wait for one tree: one more would be refused.
+            await Promise.all(
+              left.splice(0, PREFIX_LIMITS.waiting).map(async (path) => {
+                const answer = await fetch(scene.victim.url + path);
+                const text = await answer.text();
+                if (!answer.ok) throw new Error(`${path}: ${answer.status} ${text}`);
+              }),
+            );
+        },
+      ),
   };
 }
 
@@ -464,24 +472,6 @@ const REQUESTS: readonly StallInput[] = [
     ])
       await ask('POST', '/listings', body);
   }),
-  asked('twenty event streams from the beginning at once', async (ask, share, { victim }) => {
-    await inTens(many(2000, share), (i) => ask('PUT', '/listings/told', { type: 'offer', title: `t${i}` }));
-    const end = new AbortController();
-    const streams = await Promise.all(
-      Array.from({ length: 20 }, () =>
-        fetch(`${victim.url}/events`, { headers: { 'last-event-id': '0' }, signal: end.signal }),
-      ),
-    );
-    // Each reads for a while, at its own pace.
-    await Promise.all(
-      streams.map(async ({ body }) => {
-        const reader = body?.getReader();
-        for (let read = 0; reader !== undefined && read < 50; read++)
-          if ((await Promise.race([reader.read(), sleep(500)]))?.done !== false) break;
-      }),
-    );
-    end.abort();
-  }),
   asked('every list, filtered', async (ask) => {
     for (const path of [
       '/listings?limit=200',
@@ -510,6 +500,54 @@ const REQUESTS: readonly StallInput[] = [
     ])
       await ask('GET', path);
   }),
+];
+
+/** Reads events from the beginning until it has had so many of them. Throws when they do not come within half a minute. */
+async function readEvents(victim: Member, count: number): Promise<void> {
+  const headers = { 'last-event-id': '0' };
+  const answer = await fetch(`${victim.url}/events`, { headers, signal: AbortSignal.timeout(30_000) });
+  if (answer.status !== 200 || answer.body === null) throw new Error(`/events: ${answer.status}`);
+  let [had, rest] = [0, ''];
+  for await (const text of answer.body.pipeThrough(new TextDecoderStream())) {
+    const lines = (rest + text).split('\n');
+    rest = lines.pop() ?? '';
+    had += lines.filter((line) => line.startsWith('id: ')).length;
+    if (had >= count) return;
+  }
+  throw new Error(`the stream of events ended after ${had} of ${count}`);
+}
+
+const EVENTS: readonly StallInput[] = [
+  {
+    name: 'events: twenty streams from the beginning at once, of 2,000 conflicts',
+    async send(scene, share) {
+      const count = many(2000, share);
+      await pull(
+        scene,
+        (hand, random) => {
+          // Two lives of one author create the same records, neither knowing of the other: each title is in conflict.
+          const other = new Hand(hand.identity, random.hex(8));
+          return [hand, other].flatMap((life, i) =>
+            Array.from({ length: Math.ceil(count / 100) }, (_, page) =>
+              life.next(
+                Array.from({ length: Math.min(100, count - page * 100) }, (_each, n) =>
+                  new ChangeHand(life.pen, 'listings', `told${page}-${n}`).set({
+                    type: 'offer',
+                    status: 'active',
+                    title: `life ${i}`,
+                  }),
+                ),
+              ),
+            ),
+          );
+        },
+        async (_, isHeld) => {
+          if (!isHeld) throw new Error('the victim did not take what makes the events');
+          await Promise.all(Array.from({ length: 20 }, () => readEvents(scene.victim, count)));
+        },
+      );
+    },
+  },
 ];
 
 const LEGACY: readonly StallInput[] = [
@@ -587,5 +625,6 @@ export const STALL_INPUTS: readonly StallInput[] = [
   ...GOSSIP,
   ...QUESTIONS,
   ...REQUESTS,
+  ...EVENTS,
   ...LEGACY,
 ];

@@ -24,6 +24,7 @@ function crash(world: World, member: Member): void {
   if (member.isDown) return;
   const kind = world.chance() < 0.6 ? 'power' : 'kill';
   const now = (): void => {
+    if (member.isDown) return;
     world.crash(member, kind);
     world.time.after(200 + world.chance.below(DOWN_MS), () => member.start());
   };

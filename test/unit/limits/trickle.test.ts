@@ -15,6 +15,7 @@ import { encodeItem } from '../../../protocols/mycelium/range-item.ts';
 import { concat } from '../../../protocols/wire/bytes.ts';
 import { FRONTIER_LIMITS } from '../../../protocols/mycelium/frontier-exchange.ts';
 import { encodeFrontier, encodePage } from '../../../protocols/mycelium/frontier-page.ts';
+import { pause } from '../../../protocols/env.ts';
 import { framed } from '../../../protocols/wire/framed-stream.ts';
 import type * as steadyModule from '../../../protocols/wire/steady.ts';
 import { Hand, listingOps, NET, randomFrom, someIdentity } from '../../support/forge.ts';
@@ -201,11 +202,6 @@ it('frontiers that trickle, of four peers at once, are ended, and a fifth exchan
 
 /** Answers a request for a range, and is told of the stream. */
 type Answer = (write: (frame: Uint8Array) => Promise<void>, over: AbortSignal) => Promise<void>;
-const pause = (ms: number, over: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    over.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
-  });
 
 /** A registered peer that shows one entry of each of these authors and answers for them so; how many answers are under way. */
 async function holderOf(
@@ -282,7 +278,7 @@ it('answers that trickle, of four peers at once, leave places to a fifth, and ar
   const drip: (ms: number) => (hand: Hand) => Answer = (ms) => (hand) => async (write, end) => {
     while (!end.aborted) {
       await write(entryFrame(hand));
-      await pause(ms, end);
+      await pause(systemEnv, ms, end);
     }
   };
   const mud = await Promise.all(
@@ -328,7 +324,7 @@ it('answers that trickle, of four peers at once, leave places to a fifth, and ar
       const left = mud.filter(({ peer }) => !failed.of(peer).includes('pull-slow'));
       // A connection that a busy machine was too slow for is made again.
       for (const each of left) await each.show().catch(() => undefined);
-      if (left.length > 0) await pause(1000, over.signal);
+      if (left.length > 0) await pause(systemEnv, 1000, over.signal);
       return left.length === 0;
     },
     90_000,
