@@ -78,7 +78,7 @@ export interface SyncTarget {
   plan(id: string, pages: AsyncIterable<FrontierPage>): Promise<readonly FeedName[]>;
   /** What to ask the source for, of the epochs from `from` on: made and signed now. Throws `source-unknown`, `peer-distrusted`. */
   rangeRequest(id: string, feed: FeedName, from?: string): Promise<NextRange<SignedRequest>>;
-  /** Takes entries in through the ledger. Throws `peer-sent-invalid` for one that was not asked for or does not hold. */
+  /** Takes entries in through the ledger. Throws `source-unknown`, and `peer-sent-invalid` for one that was not asked for or does not hold. */
   receive(id: string, feed: FeedName, items: readonly RangeItem[]): Promise<TakenItems>;
   /** Checks and imports an export. */
   importLegacy(

@@ -143,7 +143,7 @@ const errorCode = z
   .max(64)
   .refine(isErrorCode, 'must be a known error code')
   .openapi({ description: 'Error code; see protocols/error-codes.ts.' });
-const Outcome = z.object({
+const Counted = z.object({
   received: count('Number of entries received.'),
   receivedPrivate: count('Number of those in private channels.').optional(),
   imported: count('Number of items imported.'),
@@ -154,9 +154,18 @@ const Outcome = z.object({
     .string()
     .regex(/^[0-9a-f]{64}$/)
     .optional(),
-  etag: z.string().max(256).optional(),
+  /** It is sent back as a header: what no header may hold would end every sync that follows. */
+  etag: z
+    .string()
+    .max(256)
+    .regex(/^[\t\x20-\x7e\x80-\xff]*$/)
+    .optional(),
   error: z.object({ code: errorCode }).optional(),
 });
+const Outcome = Counted.refine(
+  ({ received, receivedPrivate = 0 }) => receivedPrivate <= received,
+  'receivedPrivate: at most received',
+);
 const synced = route('worker', {
   method: 'post',
   path: '/synced',

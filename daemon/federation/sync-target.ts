@@ -91,8 +91,8 @@ export class LocalTarget implements SyncTarget {
     return { request: this.#parts.requests.range(source, request), next };
   }
 
-  receive(id: string, feed: FeedName, items: readonly RangeItem[]): Promise<TakenItems> {
-    return this.#held.receive(id, feed, items);
+  async receive(id: string, feed: FeedName, items: readonly RangeItem[]): Promise<TakenItems> {
+    return this.#held.receive(this.#agrinetd(id).id, feed, items);
   }
 
   importLegacy(
