@@ -62,6 +62,7 @@ try {
 
 /** What `agrinet <name>` needs; all of them for help, and for a name that is not there. */
 function called(name: string | undefined): (() => Promise<Command>)[] {
+  if (name === '--version' || name === '-V') return [];
   const one = name !== undefined && Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   return one === undefined ? Object.values(COMMANDS) : [one];
 }

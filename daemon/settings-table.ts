@@ -1,6 +1,7 @@
+import { createRequire } from 'node:module';
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
-import { multiaddr } from '@multiformats/multiaddr';
+import type * as Multiformats from '@multiformats/multiaddr';
 import { z } from 'zod';
 import { fenceFromText } from '../protocols/market/geofence.ts';
 
@@ -528,7 +529,9 @@ function isPlainHttpUrl(text: string): boolean {
   return url.username === '' && url.password === '' && url.search === '' && url.hash === '';
 }
 
+/** Loads the parser when there is an address to parse: most commands have none, and every command reads the settings. */
 function isMultiaddr(text: string): boolean {
+  const { multiaddr } = createRequire(import.meta.url)('@multiformats/multiaddr') as typeof Multiformats;
   try {
     multiaddr(text);
     return true;

@@ -1,7 +1,8 @@
 import { Command } from 'commander';
 import { readSettings } from '../secrets.ts';
 import { answerOf, connect } from './client.ts';
-import { JSON_OPTION, boxTable, localTime, printable, printJson, printLine } from './output.ts';
+import { boxTable } from './box-table.ts';
+import { JSON_OPTION, localTime, printable, printJson, printLine } from './output.ts';
 
 /** `agrinet alarms`: what the node has raised, and the operator's acknowledgement. */
 export function alarmsCommand(): Command {

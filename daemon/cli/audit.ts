@@ -2,7 +2,8 @@ import { Command } from 'commander';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { readSettings } from '../secrets.ts';
 import { answerOf, connect } from './client.ts';
-import { JSON_OPTION, boxTable, localTime, printable, printJson, printLine } from './output.ts';
+import { boxTable } from './box-table.ts';
+import { JSON_OPTION, localTime, printable, printJson, printLine } from './output.ts';
 
 /** `agrinet audit`: the newest lines of the audit log, and the check of its chain. */
 export function auditCommand(): Command {

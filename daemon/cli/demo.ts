@@ -11,7 +11,8 @@ import { hex } from '../../protocols/wire/bytes.ts';
 import { DemoNode, freePorts, until } from './demo-node.ts';
 import { createNodeProgress } from './demo-progress.ts';
 import { importPrices } from './import-run.ts';
-import { boxTable, printLine } from './output.ts';
+import { boxTable } from './box-table.ts';
+import { printLine } from './output.ts';
 
 const DATA = fileURLToPath(new URL('../../test/data/wfp-kenya-trimmed.csv', import.meta.url));
 /** A machine many times slower than a laptop shows it too. */

@@ -1,7 +1,8 @@
 import { Command } from 'commander';
 import { readSettings } from '../secrets.ts';
 import { answerOf, connect } from './client.ts';
-import { JSON_OPTION, boxTable, printable, printJson, printLine } from './output.ts';
+import { boxTable } from './box-table.ts';
+import { JSON_OPTION, printable, printJson, printLine } from './output.ts';
 
 /** `agrinet digest`: the state digest; two nodes that hold the same show the same. */
 export function digestCommand(): Command {

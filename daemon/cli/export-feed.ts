@@ -8,7 +8,8 @@ import { parsePeerId, type PeerId } from '../../protocols/wire/identity.ts';
 import { readSettings } from '../secrets.ts';
 import { refuseExisting, writeWhole } from '../whole-file.ts';
 import { answerOf, connect } from './client.ts';
-import { JSON_OPTION, bytesText, printJson, printLine, withProgress } from './output.ts';
+import { JSON_OPTION, bytesText, printJson, printLine } from './output.ts';
+import { withProgress } from './progress-bar.ts';
 
 interface Options {
   readonly author?: string[];

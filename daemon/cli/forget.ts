@@ -4,7 +4,8 @@ import { z } from 'zod';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { readSettings } from '../secrets.ts';
 import { connect } from './client.ts';
-import { JSON_OPTION, bytesText, printable, printJson, printLine, withProgress } from './output.ts';
+import { JSON_OPTION, bytesText, printable, printJson, printLine } from './output.ts';
+import { withProgress } from './progress-bar.ts';
 import { progressEnd } from './progress-lines.ts';
 
 const Figures = z.object({

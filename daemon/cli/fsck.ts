@@ -1,7 +1,8 @@
 import { Command } from 'commander';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { readSettings } from '../secrets.ts';
-import { JSON_OPTION, printable, printJson, printLine, withProgress } from './output.ts';
+import { JSON_OPTION, printable, printJson, printLine } from './output.ts';
+import { withProgress } from './progress-bar.ts';
 import { systemEnv } from '../system-env.ts';
 
 /** `agrinet fsck`: checks everything the database holds, and changes nothing, while the daemon is down. */

@@ -15,7 +15,8 @@ import { encodeItem } from '../../protocols/mycelium/range-item.ts';
 import { bytesEqual, concat } from '../../protocols/wire/bytes.ts';
 import { readSettings } from '../secrets.ts';
 import { connect, type DaemonClient } from './client.ts';
-import { JSON_OPTION, printable, printJson, printLine, withProgress } from './output.ts';
+import { JSON_OPTION, printable, printJson, printLine } from './output.ts';
+import { withProgress } from './progress-bar.ts';
 
 interface Totals {
   accepted: number;

@@ -2,7 +2,8 @@ import { Command, Option } from 'commander';
 import { JOB_STATES, type JobState } from '../../api/ports/jobs.ts';
 import { readSettings } from '../secrets.ts';
 import { answerOf, connect } from './client.ts';
-import { JSON_OPTION, boxTable, localTime, printable, printJson, printLine } from './output.ts';
+import { boxTable } from './box-table.ts';
+import { JSON_OPTION, localTime, printable, printJson, printLine } from './output.ts';
 
 /** `agrinet jobs`: how many there are and which, and dead ones tried again. */
 export function jobsCommand(): Command {

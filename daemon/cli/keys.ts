@@ -5,7 +5,8 @@ import { SCOPES, type Scope } from '../../api/access.ts';
 import { AgrinetError, errorMessage } from '../../protocols/errors.ts';
 import { readSettings } from '../secrets.ts';
 import { answerOf, connect } from './client.ts';
-import { boxTable, JSON_OPTION, localTime, printable, printJson, printLine } from './output.ts';
+import { boxTable } from './box-table.ts';
+import { JSON_OPTION, localTime, printable, printJson, printLine } from './output.ts';
 
 const daemon = () => connect(readSettings()).api.api.keys;
 type Page = InferResponseType<ReturnType<typeof daemon>['$get']>;

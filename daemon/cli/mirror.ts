@@ -4,7 +4,9 @@ import { AgrinetError } from '../../protocols/errors.ts';
 import { readLines } from '../../protocols/market/lines.ts';
 import { readSettings } from '../secrets.ts';
 import { answerOf, connect } from './client.ts';
-import { JSON_OPTION, boxTable, localTime, printable, printJson, printLine, withProgress } from './output.ts';
+import { boxTable } from './box-table.ts';
+import { JSON_OPTION, localTime, printable, printJson, printLine } from './output.ts';
+import { withProgress } from './progress-bar.ts';
 
 /** `agrinet mirror`: the tables in DynamoDB that the node keeps like its own database. */
 export function mirrorCommand(): Command {

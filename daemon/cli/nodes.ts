@@ -9,7 +9,8 @@ import { readSecretFile } from '../secret-file.ts';
 import { readSettings } from '../secrets.ts';
 import { answerOf, connect } from './client.ts';
 import { setCommand } from './node-set.ts';
-import { JSON_OPTION, boxTable, localTime, printable, printJson, printLine, quotaText } from './output.ts';
+import { boxTable } from './box-table.ts';
+import { JSON_OPTION, localTime, printable, printJson, printLine, quotaText } from './output.ts';
 
 /** `agrinet nodes`: the registry of this node, and what its operator decides about it. */
 export function nodesCommand(): Command {

@@ -1,6 +1,3 @@
-import chalk from 'chalk';
-import Table from 'cli-table3';
-import { SingleBar } from 'cli-progress';
 import { stdout } from './stdout.ts';
 
 /** What `--json` prints: one line. Throws `output-failed`, as everything that prints. */
@@ -32,13 +29,6 @@ export function printable(text: string, max = 120): string {
   return plain.length > max ? `${plain.slice(0, max - 1)}…` : plain;
 }
 
-/** A table in box-drawing lines. Cells from peers go through `printable` first. Coloured on a terminal only. */
-export function boxTable(head: string[], rows: readonly string[][]): string {
-  const table = new Table({ head: head.map((each) => chalk.bold(each)), style: { head: [], border: [] } });
-  table.push(...rows);
-  return table.toString();
-}
-
 /** A time from a peer in this machine's manner; `N/A` for none. */
 export function localTime(time: string | number | null | undefined): string {
   if (time === null || time === undefined || time === '') return 'N/A';
@@ -49,48 +39,6 @@ export function localTime(time: string | number | null | undefined): string {
 /** A count as the Agrinet status CLI shows it: `-` for 0 or missing. */
 export function count(value: number | null | undefined): string {
   return value === null || value === undefined || value === 0 ? '-' : String(value);
-}
-
-/** Runs a long job with a progress bar, on stderr and only on a terminal. */
-export async function withProgress<T>(
-  label: string,
-  job: (onProgress: (done: number, total: number) => void, rename: (label: string) => void) => Promise<T>,
-): Promise<T> {
-  const figures = label === '' ? '' : ' {value}/{total}';
-  const bar = new SingleBar({
-    format: `{label} {bar} {percentage}%${figures} {eta_formatted}`,
-    stream: process.stderr,
-    barCompleteChar: '█',
-    barIncompleteChar: '░',
-    hideCursor: true,
-  });
-  const shown = process.stderr.isTTY === true;
-  let shownLabel = label;
-  if (shown) bar.start(1, 0, { label });
-  try {
-    return await job(
-      (done, total) => {
-        if (!shown) return;
-        bar.setTotal(Math.max(total, 1));
-        bar.update(done, { label: shownLabel });
-      },
-      (name) => (shownLabel = name),
-    );
-  } finally {
-    if (shown) bar.stop();
-  }
-}
-
-/** Runs a job of several steps, each with a progress bar from 0 to 1. */
-export function withSteps<T>(
-  job: (onProgress: (step: string, done: number) => void) => Promise<T>,
-): Promise<T> {
-  return withProgress('', (onProgress, rename) =>
-    job((step, done) => {
-      rename(step);
-      onProgress(Math.round(done * 1000), 1000);
-    }),
-  );
 }
 
 /** Bytes for people. */

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { readSettings } from '../secrets.ts';
-import { JSON_OPTION, printable, printJson, printLine, withProgress } from './output.ts';
+import { JSON_OPTION, printable, printJson, printLine } from './output.ts';
+import { withProgress } from './progress-bar.ts';
 import { systemEnv } from '../system-env.ts';
 
 /** `agrinet rebuild`: makes views, indexes and digests anew from the feeds, while the daemon is down. */

@@ -2,7 +2,8 @@ import chalk from 'chalk';
 import { Command } from 'commander';
 import { readSettings } from '../secrets.ts';
 import { answerOf, connect } from './client.ts';
-import { JSON_OPTION, boxTable, localTime, printable, printJson, printLine } from './output.ts';
+import { boxTable } from './box-table.ts';
+import { JSON_OPTION, localTime, printable, printJson, printLine } from './output.ts';
 
 /** `agrinet rejoin`: who has answered since this node lost something, and the end of the wait. */
 export function rejoinCommand(): Command {

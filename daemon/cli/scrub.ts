@@ -3,7 +3,8 @@ import { z } from 'zod';
 import { progressEnd } from './progress-lines.ts';
 import { readSettings } from '../secrets.ts';
 import { connect } from './client.ts';
-import { JSON_OPTION, printable, printJson, printLine, withProgress } from './output.ts';
+import { JSON_OPTION, printable, printJson, printLine } from './output.ts';
+import { withProgress } from './progress-bar.ts';
 
 const End = z.object({
   finished: z.literal(true),

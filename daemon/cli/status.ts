@@ -3,7 +3,8 @@ import { Command } from 'commander';
 import { notComparedText } from '../not-compared.ts';
 import { readSettings } from '../secrets.ts';
 import { answerOf, connect } from './client.ts';
-import { JSON_OPTION, boxTable, count, localTime, printable, printJson, printLine } from './output.ts';
+import { boxTable } from './box-table.ts';
+import { JSON_OPTION, count, localTime, printable, printJson, printLine } from './output.ts';
 
 const status = () => answerOf(connect(readSettings()).api.federation.status.$get());
 

@@ -3,8 +3,8 @@ import { AgrinetError } from '../../protocols/errors.ts';
 import { parsePeerId } from '../../protocols/wire/identity.ts';
 import { readSettings } from '../secrets.ts';
 import { answerOf, connect, type DaemonClient } from './client.ts';
+import { boxTable } from './box-table.ts';
 import {
-  boxTable,
   JSON_OPTION,
   type JsonFlag,
   localTime,
