@@ -1,4 +1,7 @@
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import Counter from 'prom-client/lib/counter.js';
+import Gauge from 'prom-client/lib/gauge.js';
+import Histogram from 'prom-client/lib/histogram.js';
+import Registry from 'prom-client/lib/registry.js';
 import type { Sees } from '../../api/ports/registration.ts';
 import { METRICS, type MetricDefinition, type MetricKey } from './metrics-table.ts';
 
@@ -27,9 +30,18 @@ export interface Exposition {
   readonly contentType: string;
 }
 
+/** How often the event loop is looked at once an operator scrapes; the delay that is shown includes it. Each look wakes the process. */
+const LOOP_LOOK_MS = 100;
+
+/** Has the library show the process itself: from the first scrape that may see it, as nobody looks before. */
+async function showProcess(registry: Registry): Promise<void> {
+  const { collectDefaultMetrics } = await import('prom-client');
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: LOOP_LOOK_MS });
+}
+
 export function createExposition(): Exposition {
   const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
+  let process: Promise<void> | undefined;
   const metrics = new Map<string, Counter | Gauge | Histogram>(
     Object.entries<MetricDefinition>(METRICS).map(([key, definition]) => [key, made(definition, registry)]),
   );
@@ -49,7 +61,10 @@ export function createExposition(): Exposition {
       else for (const [labels, value] of figures) metric.inc(labels, value);
     },
     async text(sees) {
-      if (sees === 'whole') return registry.metrics();
+      if (sees === 'whole') {
+        await (process ??= showProcess(registry));
+        return registry.metrics();
+      }
       const texts = await Promise.all(PUBLIC.map((name) => registry.getSingleMetricAsString(name)));
       return `${texts.join('\n\n')}\n`;
     },
