@@ -1,6 +1,7 @@
 import { decodeCbor, encodeCbor, mapOf } from '../wire/cbor.ts';
 import { isCollection } from '../wire/ids.ts';
 import { LIMITS } from '../wire/limits.ts';
+import { readPlainOp, writePlainOp } from './plain-op.ts';
 
 /**
  * One op: collection `c`; record key `k` without the collection (`owner/local id`), empty where the local id is the hash of
@@ -14,25 +15,28 @@ export interface Op {
   readonly d: Uint8Array;
 }
 
+/** The op in canonical dag-cbor. */
 export function encodeOp(op: Op): Uint8Array {
-  return encodeCbor({ v: op.v, c: op.c, k: op.k, t: op.t, d: op.d });
+  return writePlainOp(op) ?? encodeCbor({ v: op.v, c: op.c, k: op.k, t: op.t, d: op.d });
 }
 
 const KEYS = ['v', 'c', 'k', 't', 'd'] as const;
 
 /** Reads an op; undefined when it is malformed (the op is then rejected with `op-malformed`). An unknown version is no fault. */
 export function decodeOp(bytes: Uint8Array): Op | undefined {
-  let value: unknown;
-  try {
-    value = decodeCbor(bytes);
-  } catch {
-    return undefined; // the caller's verdict, not an exception: a rejected op never stops its entry
-  }
-  const map = mapOf(value, KEYS);
+  const map = readPlainOp(bytes) ?? decodeMap(bytes);
   if (map === undefined || !isCollection(map.c)) return undefined;
   const { v, k, t, d } = map;
   if (typeof v !== 'number' || !Number.isSafeInteger(v) || v < 1) return undefined;
   if (typeof k !== 'string' || k.length > LIMITS.keyBytes || typeof t !== 'string' || t.length > 32)
     return undefined;
   return d instanceof Uint8Array ? { v, c: map.c, k, t, d } : undefined;
+}
+
+function decodeMap(bytes: Uint8Array): Record<keyof Op, unknown> | undefined {
+  try {
+    return mapOf(decodeCbor(bytes), KEYS);
+  } catch {
+    return undefined; // the caller's verdict, not an exception: a rejected op never stops its entry
+  }
 }
