@@ -1,14 +1,14 @@
 import { AgrinetError } from '../errors.ts';
 import { type ErasureStatement, sealErasure } from '../feed/erasure.ts';
 import { encodeOp } from '../feed/op.ts';
-import { encodeChange, type FieldOp, type OpId, type Scalar } from '../open-dialog/change.ts';
+import { type FieldOp, type OpId, type Scalar, sealChange } from '../open-dialog/change.ts';
 import { emptyState } from '../open-dialog/fast-path.ts';
 import { contentId, encodeMembership } from '../open-dialog/membership.ts';
-import { actorOf } from '../open-dialog/read-op.ts';
+import { actorOf, type ReadOp } from '../open-dialog/read-op.ts';
 import type { DraftBase, Membership, OpenState, RecordState } from '../open-dialog/record.ts';
 import { COLLECTIONS, type Collection, fieldRule, valueProblem } from '../open-dialog/schema.ts';
 import { sha256 } from '../wire/bytes.ts';
-import { type Cbor, encodeCbor } from '../wire/cbor.ts';
+import { encodeCbor } from '../wire/cbor.ts';
 import type { Identity, PeerId } from '../wire/identity.ts';
 import { type Channel, parseRecordKey, recordKey, type RecordKey } from '../wire/ids.ts';
 import { LIMITS } from '../wire/limits.ts';
@@ -23,6 +23,8 @@ export interface Draft {
   readonly channel: Channel;
   /** Ops in order; none when nothing would change. */
   readonly ops: readonly Uint8Array[];
+  /** Of a single op what `readOp` says of it, where that was known before it was encoded. */
+  readonly read?: ReadOp;
 }
 
 /** Thrown by `draftEdit` where only a change of another epoch would count: the ledger opens one and drafts again. */
@@ -74,12 +76,12 @@ function refuse(problems: string[]): void {
 
 /** What a user gave, without fields named like an e-mail address, telephone or password in any JSON: nothing signed ever holds one. */
 function withoutPersonalFields(patch: Patch): Patch {
-  return Object.fromEntries(
-    Object.entries(patch).map(([field, value]) => [
-      field,
-      typeof value === 'string' ? withoutPersonalText(value) : value,
-    ]),
-  );
+  let cleaned: Record<string, Scalar | undefined> | undefined;
+  for (const [field, value] of Object.entries(patch)) {
+    const kept = typeof value === 'string' ? withoutPersonalText(value) : value;
+    if (kept !== value) (cleaned ??= { ...patch })[field] = kept;
+  }
+  return cleaned ?? patch;
 }
 
 /** A fact; throws `fields-invalid`. Its key is the hash of its bytes: the same fact twice is one record. */
@@ -91,15 +93,30 @@ export function draftFact(
 ): Draft {
   const fields = withoutPersonalFields(given);
   const collection = collectionNamed(collectionName);
-  const present: Record<string, Cbor> = {};
+  const present: Record<string, Scalar> = {};
   for (const [field, value] of Object.entries(fields)) if (value !== undefined) present[field] = value;
   const missing = collection.required
     .filter((field) => !Object.hasOwn(present, field))
     .map((field) => `${field}: required`);
   refuse([...missing, ...patchProblems(collection, fields)]);
   const d = encodeCbor(present);
-  const key = recordKey(collection.name, writer.author, contentId(sha256(d), channel));
-  return { key, channel, ops: [encodeOp({ v: 1, c: collection.name, k: '', t: 'fact', d })] };
+  const id = contentId(sha256(d), channel);
+  const key = recordKey(collection.name, writer.author, id);
+  const draft = { key, channel, ops: [encodeOp({ v: 1, c: collection.name, k: '', t: 'fact', d })] };
+  if (collection.kind !== 'fact' || channel !== 'public' || collection.channels === 'private') return draft;
+  return {
+    ...draft,
+    read: { key, collection, reading: { kind: 'fact', fields: inOrder(present), hash: id } },
+  };
+}
+
+/** The fields of a fact as its bytes give them: in their order, and without a minus zero. */
+function inOrder(fields: Readonly<Record<string, Scalar>>): Record<string, Scalar> {
+  const sorted: Record<string, Scalar> = Object.create(null) as Record<string, Scalar>;
+  // Names of fields are ASCII: the order of their text is that of their bytes.
+  const names = Object.keys(fields).sort((a, b) => a.length - b.length || (a < b ? -1 : 1));
+  for (const name of names) sorted[name] = fields[name] === 0 ? 0 : (fields[name] ?? null);
+  return sorted;
 }
 
 const parseOpId = (text: string): OpId => {
@@ -143,22 +160,17 @@ export function draftEdit(
   const seq = last + 1;
   if (seq > LIMITS.recordChangesPerFeed)
     throw new AgrinetError(EPOCH_FULL, 'this epoch holds all changes of this record that it can');
-  const change = encodeChange({
-    actor,
-    seq,
-    startOp: state.maxOp + 1,
-    time: 0,
-    deps: heads,
-    ops,
-  });
-  const op = {
-    v: 1,
-    c: collection.name,
-    k: `${parts.owner}/${parts.id}`,
-    t: creates ? 'create' : 'delta',
-    d: change,
+  const change = { actor, seq, startOp: state.maxOp + 1, time: 0, deps: heads, ops };
+  const { bytes: d, hash } = sealChange(change);
+  const k = `${parts.owner}/${parts.id}`;
+  const encoded = encodeOp({ v: 1, c: collection.name, k, t: creates ? 'create' : 'delta', d });
+  const draft = { key, channel, ops: [encoded] };
+  // Whoever else's record it is, or in whichever other channel: the rule tells that of the bytes.
+  if (channel !== 'public' || collection.channels !== 'public' || parts.owner !== writer.author) return draft;
+  return {
+    ...draft,
+    read: { key, collection, reading: { kind: 'change', change: { ...change, hash }, creates } },
   };
-  return { key, channel, ops: [encodeOp(op)] };
 }
 
 /** What a change follows: all that stands, or of a record with more than its state holds what `Effects.whole` has found. */

@@ -76,10 +76,9 @@ export class Effects {
 
   /**
    * Takes one op of this node's own in; undefined when `settle` has to evaluate its record first, which throws `record-merging` rather
-   * than leave it unmerged. Its record and its channel's record must be loaded.
+   * than leave it unmerged. Its record and its channel's record must be loaded. `read` is what `readOp` says of it.
    */
-  take(placed: PlacedOp): Verdict | undefined {
-    const read = readOp(placed);
+  take(placed: PlacedOp, read: ReadOp): Verdict | undefined {
     if (read.key !== undefined) this.#own.add(read.key);
     return this.#take(placed, read);
   }

@@ -1,4 +1,5 @@
 import { AgrinetError, errorCode } from '../errors.ts';
+import { readOp } from '../open-dialog/read-op.ts';
 import type { RecordState } from '../open-dialog/record.ts';
 import { collectionOf } from '../open-dialog/schema.ts';
 import { parseRecordKey, type RecordKey } from '../wire/ids.ts';
@@ -188,7 +189,8 @@ export class OwnWriter {
       page.bytes += bytes.length + 4;
       const { channel, seq, time } = page.place;
       const { arrived } = page;
-      const verdict = effects.take({ author, channel, epoch, seq, index, bytes, time, arrived });
+      const placed = { author, channel, epoch, seq, index, bytes, time, arrived };
+      const verdict = effects.take(placed, draft.read ?? readOp(placed));
       if (verdict === undefined) await effects.settle();
     }
   }

@@ -70,8 +70,12 @@ export class Pages {
 }
 
 function sizeOf(drafts: readonly Draft[]): { readonly ops: number; readonly size: number } {
-  const ops = drafts.flatMap((draft) => draft.ops);
-  return { ops: ops.length, size: ops.reduce((sum, op) => sum + op.length + 4, 0) };
+  let [ops, size] = [0, 0];
+  for (const draft of drafts) {
+    ops += draft.ops.length;
+    for (const op of draft.ops) size += op.length + 4;
+  }
+  return { ops, size };
 }
 
 /** Throws `body-too-large` when no entry holds these together: told before anything is signed. */

@@ -28,12 +28,17 @@ const predCounts = new Int32Array(MAX_OPS);
 const predActors = new Int32Array(MAX_PREDS);
 const predDeltas = new Int32Array(MAX_PREDS);
 
-/** The chunk of a change. Throws AgrinetError, with the codes of `decodeChange`, for what has no encoding. */
-export function encodeChange(change: Change): Uint8Array {
+/** The chunk of a change, and its hash. Throws AgrinetError, with the codes of `decodeChange`, for what has no encoding. */
+export function sealChange(change: Change): { readonly bytes: Uint8Array; readonly hash: string } {
   const bytes = new Uint8Array(encodeUnsealed(change));
   const digest = hash('sha256', bytes.subarray(8), 'hex');
   Buffer.from(bytes.buffer).write(digest, 4, 4, 'hex');
-  return bytes;
+  return { bytes, hash: digest };
+}
+
+/** The chunk of a change alone. */
+export function encodeChange(change: Change): Uint8Array {
+  return sealChange(change).bytes;
 }
 
 /** The chunk with an unset checksum, in memory that the next call overwrites. */
