@@ -1,49 +1,36 @@
 /**
  * agrinetd, measured over HTTP on real daemon processes: `node agrinetd.ts --records listings.ndjson`, and with
- * `--large` the memory with 50,000 listings besides. One JSON line as the result. A step that fails is a note, and the rest goes on.
+ * `--large` memory, disk and start with 200,000 listings besides. One JSON line as the result. A step that fails is a note, and the rest goes on.
  */
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs, promisify } from 'node:util';
-import { startDaemon } from './daemon-process.ts';
-import { readListings, withoutId } from './listings.ts';
-import { generateLoad, noteRefusals } from './load.ts';
-import { progress, report, temporaryFolder } from './measure.ts';
+import { type DaemonProcess, startDaemon } from './daemon-process.ts';
+import type { InProcessWrites } from './in-process.ts';
+import { readListings } from './listings.ts';
+import { mainThreadCpu, progress, quantile, report, residentMegabytes, temporaryFolder } from './measure.ts';
 import { burst, BURST, catchUp, live, LIVE_WRITES, type Metrics, type Run } from './pair.ts';
 
-const IN_FLIGHT = 64;
-const POSTS = 10_000;
-const WARM_UP = 2000;
-const LARGE = 50_000;
-
-/** Acknowledged `POST /listings` on one daemon without peers. */
-async function httpWrites({ folder, listings, metrics, notes }: Run): Promise<void> {
-  const daemon = await startDaemon(folder, 'alone');
-  try {
-    const bodies = listings.map(withoutId);
-    const requests = Array.from({ length: POSTS + WARM_UP }, (_, i) => {
-      return { method: 'POST', path: '/listings', body: bodies[i % bodies.length] };
-    });
-    const load = {
-      port: daemon.port,
-      headers: daemon.headers,
-      requests,
-      inFlight: IN_FLIGHT,
-      warmUp: WARM_UP,
-    };
-    const { perS, refused } = await generateLoad(load);
-    noteRefusals(notes, 'POST /listings', refused);
-    metrics['httpWritesPerS'] = perS;
-  } finally {
-    await daemon.stop();
-  }
-}
+const LARGE = 200_000;
 
 /** In a process of its own, so that neither heap nor compiler of this one takes part. */
 async function inProcess({ metrics }: Run, file: string): Promise<void> {
   const script = fileURLToPath(new URL('in-process.ts', import.meta.url));
   const { stdout } = await promisify(execFile)(process.execPath, [script, '--records', file]);
-  metrics['inProcessWritesPerS'] = Number(stdout);
+  const { perS, cpuUs } = JSON.parse(stdout) as InProcessWrites; // printed by that script
+  metrics['inProcessWritesPerS'] = perS;
+  metrics['inProcessWritesCpuUs'] = cpuUs;
+}
+
+/** CPU time of the main thread for a request, milliseconds: the median of 21 that differ, so that no kept page answers. */
+async function cpuMsOf(daemon: DaemonProcess, path: string): Promise<number> {
+  const times: number[] = [];
+  for (let i = 0; i < 21; i++) {
+    const before = mainThreadCpu(daemon.pid);
+    await daemon.call('GET', `${path}&minPrice=${i / 1000}`);
+    times.push((mainThreadCpu(daemon.pid) - before) / 1000);
+  }
+  return quantile(times, 0.5);
 }
 
 async function measure(run: Run, file: string, large: boolean): Promise<void> {
@@ -57,7 +44,6 @@ async function measure(run: Run, file: string, large: boolean): Promise<void> {
     }
   };
   await step('acknowledged writes in process', () => inProcess(run, file));
-  await step('acknowledged writes over HTTP', () => httpWrites(run));
   await step(`import of ${listings.length}, then an empty joiner`, async () => {
     const pair = await catchUp(run, listings, metrics, 'catch-up');
     try {
@@ -83,11 +69,19 @@ async function measure(run: Run, file: string, large: boolean): Promise<void> {
     const figures: Metrics = {};
     const pair = await catchUp(run, many, figures, 'large');
     await Promise.all([pair.a.stop(), pair.b.stop()]);
-    for (const [key, value] of Object.entries(figures)) metrics[`with50k.${key}`] = value;
-    metrics['with50k.rssMB'] = Math.max(
-      figures['rssWriterMB'] ?? Number.NaN,
-      figures['rssReaderMB'] ?? Number.NaN,
-    );
+    for (const [key, value] of Object.entries(figures)) metrics[`with200k.${key}`] = value;
+    const again = await startDaemon(run.folder, 'large-a');
+    metrics['with200k.startCpuS'] = again.startCpuS;
+    metrics['with200k.rssStartedMB'] = residentMegabytes(again.pid);
+    try {
+      metrics['with200k.nearCpuMs'] = await cpuMsOf(
+        again,
+        '/listings?geoLat_=-1.28&geoLong_=36.82&radiusKm=50&limit=50',
+      );
+      metrics['with200k.noMatchCpuMs'] = await cpuMsOf(again, '/listings?commodity=nothing&limit=50');
+    } finally {
+      await again.stop();
+    }
   });
 }
 

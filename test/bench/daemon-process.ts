@@ -1,15 +1,20 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { freePort, until } from './measure.ts';
+import { freePort, processCpu, until } from './measure.ts';
 import { openConnection, requestBytes, type RawConnection } from './raw-http.ts';
+import type { ObservedCommit } from './observed-daemon.ts';
 import { startProxy, type CountingProxy } from './proxy.ts';
 
 const BIN = fileURLToPath(new URL('../../daemon/agrinet.mjs', import.meta.url));
-const STARTED_WITHIN_MS = 30_000;
+const OBSERVED = fileURLToPath(new URL('observed-daemon.ts', import.meta.url));
+/** As `agrinet.mjs` starts itself. */
+const SMALL = ['--max-semi-space-size=16', '--heap-growing-percent=40'];
+const STARTED_WITHIN_MS = 60_000;
 const STOPPED_WITHIN_MS = 15_000;
+const NEXT_COMMIT_MS = 10_000;
 
 /** A real daemon as its own process on loopback, its Mycelium port behind a counting proxy. */
 export interface DaemonProcess {
@@ -19,6 +24,8 @@ export interface DaemonProcess {
   key: string;
   dataDir: string;
   peerId: string;
+  /** CPU time of all its threads until it answered, seconds. */
+  startCpuS: number;
   proxy: CountingProxy;
   /** Headers of an operator's request. */
   headers: Record<string, string>;
@@ -26,54 +33,67 @@ export interface DaemonProcess {
   ask(method: string, path: string, body?: unknown): Promise<{ status: number; body: unknown }>;
   /** As `ask`, and throws unless the status is 2xx. */
   call(method: string, path: string, body?: unknown): Promise<unknown>;
+  /** Of a daemon that is observed: every commit of listings since its start, in order. */
+  commits: readonly ObservedCommit[];
+  /** Resolves with the next commit of listings of a daemon that is observed; rejects after ten seconds. */
+  nextCommit(): Promise<ObservedCommit>;
   stop(): Promise<void>;
 }
 
-/** Starts a daemon on an empty folder under `folder` and waits for `GET /health`. Throws with its last output. */
-export async function startDaemon(folder: string, name: string): Promise<DaemonProcess> {
+/**
+ * Starts a daemon on the folder `name` under `folder`, empty at first, and waits for `GET /health`. Throws with its last output.
+ * `observed`: it tells of its commits.
+ */
+export async function startDaemon(
+  folder: string,
+  name: string,
+  { observed = false }: { observed?: boolean } = {},
+): Promise<DaemonProcess> {
   const [port, myceliumPort] = [await freePort(), await freePort()];
   const proxy = await startProxy(myceliumPort);
   const dataDir = join(folder, name);
   mkdirSync(dataDir, { recursive: true });
   const key = `bench-key-of-node-${name}`;
-  const child = spawn(process.execPath, [BIN, 'start'], {
-    cwd: folder, // no .env of the project and no data folder of it
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: {
-      PATH: process.env['PATH'],
-      HOME: folder,
-      NODE_ENV: 'production',
-      DATA_DIR: dataDir,
-      HOST: '127.0.0.1',
-      PORT: String(port),
-      PUBLIC_URL: `http://127.0.0.1:${port}`,
-      API_KEY: key,
-      REGION: name,
-      MYCELIUM_NODE_NAME: name,
-      MYCELIUM_NETWORK: 'bench',
-      MYCELIUM_PORT: String(myceliumPort),
-      MYCELIUM_ANNOUNCE: `/ip4/127.0.0.1/tcp/${proxy.port}`,
-      LOG_LEVEL: 'warn',
-      RATE_LIMIT: 'off', // what is measured is how much it can take
-    },
-  });
+  const env = {
+    PATH: process.env['PATH'],
+    HOME: folder,
+    NODE_ENV: 'production',
+    DATA_DIR: dataDir,
+    HOST: '127.0.0.1',
+    PORT: String(port),
+    PUBLIC_URL: `http://127.0.0.1:${port}`,
+    API_KEY: key,
+    REGION: name,
+    MYCELIUM_NODE_NAME: name,
+    MYCELIUM_NETWORK: 'bench',
+    MYCELIUM_PORT: String(myceliumPort),
+    MYCELIUM_ANNOUNCE: `/ip4/127.0.0.1/tcp/${proxy.port}`,
+    LOG_LEVEL: 'warn',
+    RATE_LIMIT: 'off', // what is measured is how much it can take
+  };
+  const cwd = folder; // no .env of the project and no data folder of it
+  const child = observed
+    ? fork(OBSERVED, { cwd, env, execArgv: SMALL, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] })
+    : spawn(process.execPath, [BIN, 'start'], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const commits: ObservedCommit[] = [];
+  child.on('message', (commit: ObservedCommit) => commits.push(commit));
   let output = '';
   const keep = (chunk: Buffer): void => {
     output = (output + chunk.toString('utf8')).slice(-2000);
   };
-  child.stdout.on('data', keep);
-  child.stderr.on('data', keep);
+  child.stdout?.on('data', keep);
+  child.stderr?.on('data', keep);
 
   const headers = { 'x-api-key': key };
   let connection: RawConnection | undefined;
   const ask: DaemonProcess['ask'] = async (method, path, body) => {
-    connection ??= await openConnection(port);
+    if (connection === undefined || connection.isOver) connection = await openConnection(port);
     try {
       const answer = await connection.send(requestBytes(method, path, headers, body));
       return { status: answer.status, body: parse(answer.body) };
     } catch (error) {
       connection.close();
-      connection = undefined; // a server may close an idle connection; the next request opens another
+      connection = undefined;
       throw error;
     }
   };
@@ -97,8 +117,9 @@ export async function startDaemon(folder: string, name: string): Promise<DaemonP
       },
       { everyMs: 50, timeoutMs: STARTED_WITHIN_MS },
     );
-    const peerId = field(await call('GET', '/federation/identity'), 'peerId');
     const pid = child.pid;
+    const startCpuS = pid === undefined ? Number.NaN : processCpu(pid);
+    const peerId = field(await call('GET', '/federation/identity'), 'peerId');
     if (typeof peerId !== 'string' || pid === undefined) throw new Error('the daemon does not say who it is');
     return {
       pid,
@@ -107,10 +128,16 @@ export async function startDaemon(folder: string, name: string): Promise<DaemonP
       key,
       dataDir,
       peerId,
+      startCpuS,
       proxy,
       headers,
       ask,
       call,
+      commits,
+      async nextCommit() {
+        const [commit] = await once(child, 'message', { signal: AbortSignal.timeout(NEXT_COMMIT_MS) });
+        return commit as ObservedCommit;
+      },
       stop,
     };
   } catch (error) {

@@ -5,16 +5,19 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { field, startDaemon, type DaemonProcess } from './daemon-process.ts';
+import type { Answers } from './hono-server.ts';
 import { readListings, withoutId } from './listings.ts';
 import { generateLoad, noteRefusals } from './load.ts';
-import { now, progress, quantile, report, temporaryFolder, until } from './measure.ts';
+import { mainThreadCpu, now, progress, quantile, report, temporaryFolder, until } from './measure.ts';
 import { importListings, type Run } from './pair.ts';
 
-const IN_FLIGHT = 16;
+const IN_FLIGHT = 64;
 const REQUESTS = 10_000;
 const WARM_UP = 1000;
 const EXPORTS = 5;
@@ -29,6 +32,7 @@ type Kind = (typeof KINDS)[number];
 
 interface Target {
   port: number;
+  pid: number;
   headers: Record<string, string>;
 }
 
@@ -53,6 +57,7 @@ async function ask(run: Run, target: Target, kind: Kind, label: string, window?:
   if (within.length < 100) run.notes.push(`${label}${kind.name}: only ${within.length} answers in its time`);
   const seconds = (Math.min(end, result.endedAt) - Math.max(start, result.startedAt)) / 1000;
   run.metrics[nameOf(label, `${kind.name}PerS`)] = within.length / seconds;
+  if (window === undefined) run.metrics[nameOf(label, `${kind.name}CpuUs`)] = result.cpuUs;
   const times = within.map(({ ms }) => ms);
   run.metrics[nameOf(label, `${kind.name}P99Ms`)] = quantile(times, 0.99);
 }
@@ -60,6 +65,7 @@ async function ask(run: Run, target: Target, kind: Kind, label: string, window?:
 /** Megabytes (10^6 bytes) per second of whole exports, one after the other; within a window, until it ends. */
 async function download(run: Run, target: Target, label: string, window?: Window): Promise<void> {
   let bytes = 0;
+  const cpuBefore = mainThreadCpu(target.pid);
   const started = now();
   let exports = 0;
   const more = (): boolean =>
@@ -71,16 +77,31 @@ async function download(run: Run, target: Target, label: string, window?: Window
     exports++;
   } while (more());
   run.metrics[nameOf(label, 'ExportMBPerS')] = bytes / 1e6 / ((now() - started) / 1000);
+  if (window === undefined)
+    run.metrics[nameOf(label, 'ExportCpuMsPerMB')] =
+      (mainThreadCpu(target.pid) - cpuBefore) / 1000 / (bytes / 1e6);
 }
 
-/** The bare server first: whatever it gives, the same machine gave in the same run. */
-async function bare(run: Run, records: string): Promise<void> {
+/** The bare server with the same answers: whatever it gives, the same machine gave in the same run. */
+async function bare(run: Run, filled: DaemonProcess): Promise<void> {
+  const { listingId: _, ...created } = (await filled.call(
+    'POST',
+    '/listings',
+    withoutId(run.listings[0] ?? { id: '' }),
+  )) as Record<string, unknown>;
+  const answers = {
+    created,
+    page: await filled.call('GET', KINDS[0].path),
+    exported: (await filled.call('GET', '/federation/export')) as Record<string, unknown>,
+  } satisfies Answers;
+  const file = join(run.folder, 'answers.json');
+  writeFileSync(file, JSON.stringify(answers));
   const path = fileURLToPath(new URL('hono-server.ts', import.meta.url));
-  const child = spawn(process.execPath, [path, records], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [path, file], { stdio: ['ignore', 'pipe', 'inherit'] });
   try {
     const lines = createInterface(child.stdout);
     const [line] = await once(lines, 'line', { signal: AbortSignal.timeout(20_000) });
-    const target = { port: Number(line), headers: {} };
+    const target = { port: Number(line), pid: child.pid ?? 0, headers: {} };
     for (const kind of KINDS) await ask(run, target, kind, 'bare');
     await download(run, target, 'bare');
   } finally {
@@ -98,11 +119,12 @@ async function onJoiner(
   progress(`http: ${name} while a node catches up`);
   const joiner = await startDaemon(run.folder, `joiner-${name}`);
   try {
+    const records = await countOn(filled, filled);
     const window = { start: now(), end: Number.POSITIVE_INFINITY };
     await joiner.call('POST', '/federation/join', { url: filled.url, key: filled.key });
     const caughtUp = until(
       'all listings on the joiner',
-      async () => ((await countOn(joiner, filled)) === run.listings.length ? true : undefined),
+      async () => ((await countOn(joiner, filled)) === records ? true : undefined),
       { everyMs: 50, timeoutMs: CAUGHT_UP_WITHIN_MS },
     ).then(() => {
       window.end = now();
@@ -131,10 +153,11 @@ const file = values.records ?? '';
 const folder = temporaryFolder('http');
 const run: Run = { folder: folder.path, listings: readListings(file), metrics: {}, notes: [] };
 try {
-  await bare(run, file);
   const filled = await startDaemon(run.folder, 'filled');
   try {
     await importListings(filled, run.listings, run.notes);
+    progress('http: a bare server with the same answers');
+    await bare(run, filled);
     for (const kind of KINDS)
       await onJoiner(run, filled, kind.name, (target, label, window) =>
         ask(run, target, kind, label, window),

@@ -1,14 +1,20 @@
-/** Acknowledged writes without HTTP: `node in-process.ts --records listings.ndjson` prints writes/s. */
+/** Acknowledged writes without HTTP: `node in-process.ts --records listings.ndjson` prints its figures as JSON. */
 import { parseArgs } from 'node:util';
 import { createBenchNode } from '../support/in-process-node.ts';
 import { readListings, withoutId, type ListingFields } from './listings.ts';
-import { inFlight, temporaryFolder } from './measure.ts';
+import { inFlight, mainThreadCpu, temporaryFolder } from './measure.ts';
 
 const IN_FLIGHT = 64;
 const WARM_UP = 2000;
 
-/** Acknowledged writes/s without HTTP: the same node in this process, 64 writes in flight, each fsynced. */
-export async function inProcessWrites(listings: readonly ListingFields[]): Promise<number> {
+/** Acknowledged writes without HTTP: the same node in this process, 64 writes in flight, each fsynced. */
+export interface InProcessWrites {
+  readonly perS: number;
+  /** CPU time of the main thread for each of them, microseconds. */
+  readonly cpuUs: number;
+}
+
+export async function inProcessWrites(listings: readonly ListingFields[]): Promise<InProcessWrites> {
   const folder = temporaryFolder('in-process');
   const node = await createBenchNode(folder.path);
   const write = async (index: number): Promise<void> => {
@@ -17,7 +23,10 @@ export async function inProcessWrites(listings: readonly ListingFields[]): Promi
   };
   try {
     await inFlight(WARM_UP, IN_FLIGHT, write);
-    return (listings.length / (await inFlight(listings.length, IN_FLIGHT, write))) * 1000;
+    const before = mainThreadCpu(process.pid);
+    const ms = await inFlight(listings.length, IN_FLIGHT, write);
+    const cpuUs = (mainThreadCpu(process.pid) - before) / listings.length;
+    return { perS: (listings.length / ms) * 1000, cpuUs };
   } finally {
     await node.close();
     folder.close();
@@ -26,5 +35,5 @@ export async function inProcessWrites(listings: readonly ListingFields[]): Promi
 
 if (import.meta.main) {
   const { values } = parseArgs({ options: { records: { type: 'string' } } });
-  process.stdout.write(`${await inProcessWrites(readListings(values.records ?? ''))}\n`);
+  process.stdout.write(`${JSON.stringify(await inProcessWrites(readListings(values.records ?? '')))}\n`);
 }

@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { json, text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
-import { inFlight, now } from './measure.ts';
+import { inFlight, mainThreadCpu, now } from './measure.ts';
 import { openConnection, requestBytes } from './raw-http.ts';
 
 /** What to send. The first `warmUp` requests are not measured. */
@@ -16,6 +16,8 @@ export interface LoadPlan {
   requests: { method: string; path: string; body?: unknown }[];
   inFlight: number;
   warmUp: number;
+  /** The server's process, whose CPU time is measured. */
+  pid: number;
   /** Whether the result lists every request. */
   samples?: boolean;
 }
@@ -23,6 +25,8 @@ export interface LoadPlan {
 /** What came of it. `startedAt` and `endedAt` are of the shared monotonic clock, in milliseconds. */
 export interface LoadResult {
   perS: number;
+  /** CPU time of the main thread of the plan's process for each request after the warm-up, microseconds. */
+  cpuUs: number;
   startedAt: number;
   endedAt: number;
   /** How many answers there were of each status that is not 2xx, the warm-up included. */
@@ -73,11 +77,13 @@ async function run(plan: LoadPlan): Promise<LoadResult> {
   };
   await inFlight(plan.warmUp, plan.inFlight, send);
   const count = bytes.length - plan.warmUp;
+  const cpuBefore = mainThreadCpu(plan.pid);
   const startedAt = now();
   const ms = await inFlight(count, plan.inFlight, (i) => send(i + plan.warmUp));
   const endedAt = now();
+  const cpuUs = (mainThreadCpu(plan.pid) - cpuBefore) / count;
   for (const connection of connections) connection.close();
-  const result = { perS: (count / ms) * 1000, startedAt, endedAt, refused };
+  const result = { perS: (count / ms) * 1000, cpuUs, startedAt, endedAt, refused };
   return plan.samples === true ? { ...result, samples } : result;
 }
 

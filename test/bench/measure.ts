@@ -78,11 +78,30 @@ export function bytesOnDisk(path: string): number {
   return readdirSync(path).reduce((sum, name) => sum + bytesOnDisk(join(path, name)), stat.blocks * 512);
 }
 
+/** Bytes that a process has had written to disk so far (`/proc/<pid>/io`). */
+export function bytesWritten(pid: number): number {
+  return Number(/^write_bytes: (\d+)/m.exec(readFileSync(`/proc/${pid}/io`, 'utf8'))?.[1]);
+}
+
 /** Resident memory of a process in MB (10^6 bytes): now, or the highest it ever was. */
 export function residentMegabytes(pid: number, which: 'VmRSS' | 'VmHWM' = 'VmRSS'): number {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
   const kilobytes = new RegExp(`^${which}:\\s+(\\d+) kB`, 'm').exec(status)?.[1];
   return (Number(kilobytes) * 1024) / 1e6;
+}
+
+/** CPU time that the main thread of a process has used so far, microseconds (`/proc/<pid>/schedstat`, whose first figure is nanoseconds). */
+export function mainThreadCpu(pid: number): number {
+  return Number(readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'utf8').split(' ')[0]) / 1000;
+}
+
+/** CPU time that all threads of a process have used so far, seconds. */
+export function processCpu(pid: number): number {
+  const threads = readdirSync(`/proc/${pid}/task`);
+  const nanoseconds = threads.map((thread) =>
+    Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]),
+  );
+  return nanoseconds.reduce((sum, each) => sum + each, 0) / 1e9;
 }
 
 /** A TCP port on loopback that was free a moment ago. */

@@ -9,6 +9,8 @@ export interface RawAnswer {
 
 /** One keep-alive HTTP/1.1 connection, one request at a time, with nothing in between: it must cost less than a server. */
 export interface RawConnection {
+  /** Whether it can no longer be used: a server may close one that is idle. */
+  readonly isOver: boolean;
   /** Sends the bytes of one request (see `requestBytes`). Rejects when the connection ends first. */
   send(request: Buffer): Promise<RawAnswer>;
   close(): void;
@@ -58,6 +60,9 @@ function overSocket(socket: Socket): RawConnection {
     asked.resolve(parsed.answer);
   });
   return {
+    get isOver() {
+      return ended !== undefined;
+    },
     send(request) {
       if (ended !== undefined) return Promise.reject(ended);
       return new Promise((resolve, reject) => {

@@ -1,6 +1,7 @@
 /**
- * `npm run bench [-- --quick] [--only name] [--prices file] [--json file]`: the raw parts, agrinetd and the
- * alternatives in turn, three rounds of all of them, and the medians. Each part is a process of its own.
+ * `npm run bench [-- --quick] [--only name] [--with name] [--prices file] [--json file] [--save]`: the raw parts, agrinetd and the
+ * alternatives in turn, five rounds of all of them, and the medians. Each part is a process of its own. `--with` adds what takes long;
+ * `--save` keeps the picture that this folder's README shows.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -15,6 +16,7 @@ import chalk from 'chalk';
 import { listingRecords, pricesFile } from './listings.ts';
 import { quantile, temporaryFolder, type PartResult } from './measure.ts';
 import { picture, short } from './picture.ts';
+import { svg } from './svg.ts';
 import { isMet, RATIOS, valueOf } from './targets.ts';
 
 const RECORDS = 12_000;
@@ -26,6 +28,10 @@ interface Part {
   script: string;
   args: string[];
   timeoutMs: number;
+  /** Only when it is asked for by `--with` or `--only`. */
+  isExtra?: boolean;
+  /** Once is enough. */
+  isOnce?: boolean;
 }
 
 const raw = (name: string): Part => ({
@@ -34,33 +40,50 @@ const raw = (name: string): Part => ({
   args: [name],
   timeoutMs: 2 * MINUTES,
 });
+const peer = (name: string, script: string, args: string[] = [], isExtra = true): Part => ({
+  name,
+  script: `peers/${script}.mjs`,
+  args,
+  timeoutMs: 5 * MINUTES,
+  isExtra,
+});
 const PARTS: readonly Part[] = [
-  ...['leveldb', 'ed25519', 'automerge', 'hono', 'echo'].map(raw),
-  { name: 'agrinetd', script: 'agrinetd.ts', args: [], timeoutMs: 15 * MINUTES },
+  ...['leveldb', 'ed25519', 'automerge', 'codec', 'echo'].map(raw),
+  { name: 'agrinetd', script: 'agrinetd.ts', args: [], timeoutMs: 20 * MINUTES },
   { name: 'http', script: 'http.ts', args: [], timeoutMs: 10 * MINUTES },
-  { name: 'hypercore', script: 'peers/hypercore.mjs', args: [], timeoutMs: 5 * MINUTES },
-  {
-    name: 'automerge-repo',
-    script: 'peers/automerge-repo.mjs',
-    args: ['--count', '2000'],
-    timeoutMs: 5 * MINUTES,
-  },
+  peer('hypercore', 'hypercore', [], false),
+  peer('hypercore 64', 'hypercore', ['--per-block', '64'], false),
+  peer('automerge-repo', 'automerge-repo', ['--count', '2000']),
+  peer('yjs', 'yjs'),
+  { name: 'million', script: 'million.ts', args: [], timeoutMs: 40 * MINUTES, isExtra: true, isOnce: true },
 ];
 
 const { values } = parseArgs({
   options: {
     quick: { type: 'boolean' },
     only: { type: 'string', multiple: true },
+    with: { type: 'string', multiple: true },
+    save: { type: 'boolean' },
     prices: { type: 'string' },
     json: { type: 'string' },
   },
 });
-const rounds = values.quick === true ? 1 : 3;
-const chosen = PARTS.filter(({ name }) => values.only?.some((only) => name.includes(only)) ?? true);
-if (chosen.length === 0) {
-  console.error(`--only matches none of: ${PARTS.map(({ name }) => name).join(', ')}`);
-  process.exit(2);
-}
+const rounds = values.quick === true ? 1 : 5;
+const names = (some: (part: Part) => boolean): string => {
+  const matching = PARTS.filter(some);
+  return matching.map(({ name }) => name).join(', ');
+};
+const isNamed = (name: string, by: readonly string[] | undefined): boolean =>
+  by?.some((some) => name.includes(some)) ?? false;
+const chosen = PARTS.filter(({ name, isExtra = false }) =>
+  values.only === undefined ? !isExtra || isNamed(name, values.with) : isNamed(name, values.only),
+);
+if (chosen.length === 0) usage(`--only matches none of: ${names(() => true)}`);
+const strange = values.with?.find((some) => !chosen.some(({ name }) => name.includes(some)));
+if (strange !== undefined)
+  usage(`--with ${strange} matches none of: ${names(({ isExtra = false }) => isExtra)}`);
+if (values.save === true && (values.quick === true || values.only !== undefined))
+  usage('--save takes a whole run, without --quick and --only');
 const measured = chosen.filter((part) => !isPeer(part) || existsSync(join(HERE, 'peers/node_modules')));
 for (const part of chosen) {
   if (!measured.includes(part)) console.log(`${part.name}: not installed; npm ci --prefix test/bench/peers`);
@@ -81,7 +104,7 @@ const how = rounds === 1 ? 'one round (--quick: single figures, no medians)' : `
 console.log(`${RECORDS.toLocaleString('en-US')} listings of ${prices.split('/').at(-1)}, ${how}`);
 for (let round = 1; round <= rounds && !stopped; round += 1) {
   for (const part of measured) {
-    if (!stopped) await measure(part, round);
+    if (!stopped && (part.isOnce !== true || round === rounds)) await measure(part, round);
   }
 }
 folder.close();
@@ -90,7 +113,13 @@ const figures = new Map([...samples].map(([key, each]) => [key, quantile(each, 0
 console.log(`\n${picture(figures)}`);
 for (const note of notes) console.log(chalk.yellow(`note: ${note}`));
 if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(document(), null, 2)}\n`);
+if (values.save === true && !stopped) writeFileSync(join(HERE, 'results.svg'), svg(figures, how));
 if (stopped) process.exitCode = 130;
+
+function usage(message: string): never {
+  console.error(message);
+  process.exit(2);
+}
 
 async function measure(part: Part, round: number): Promise<void> {
   const label = `[${round}/${rounds}] ${part.name}`;
@@ -113,7 +142,7 @@ async function measure(part: Part, round: number): Promise<void> {
 }
 
 async function runPart(part: Part, round: number, onProgress: (line: string) => void): Promise<PartResult> {
-  // The 50,000 take a minute, and memory hardly varies: once is enough.
+  // The 200,000 take minutes, and memory hardly varies: once is enough.
   const large = part.name === 'agrinetd' && values.quick !== true && round === rounds ? ['--large'] : [];
   const args = [join(HERE, part.script), ...part.args, '--records', records, ...large];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });

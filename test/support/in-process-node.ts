@@ -6,6 +6,7 @@ import { createLogger } from '../../daemon/logger.ts';
 import { createNode, type Node } from '../../daemon/node.ts';
 import type { Outside } from '../../daemon/outside.ts';
 import { loadSettings } from '../../daemon/settings.ts';
+import type { Entry } from '../../protocols/feed/entry.ts';
 import { identityFromSeed, type Identity } from '../../protocols/wire/identity.ts';
 
 /** A whole node in this process: real LevelDB, real libp2p on loopback, the API without a socket. */
@@ -113,10 +114,12 @@ export async function registerHere(
   await node.registry.register({ ...statement, tlsFingerprint: '' }, undefined, Date.now());
 }
 
-/** For the benchmark of in-process writes: acknowledged means fsynced. */
-export async function createBenchNode(
-  dir: string,
-): Promise<{ writeListing(fields: Record<string, unknown>): Promise<void>; close(): Promise<void> }> {
+/** For the benchmarks: a listing is written when it is fsynced. */
+export async function createBenchNode(dir: string): Promise<{
+  writeListing(fields: Record<string, unknown>): Promise<void>;
+  onEntries(listener: (entries: readonly Entry[]) => void): void;
+  close(): Promise<void>;
+}> {
   const { createCatalogue } = await import('../../protocols/market/catalogue.ts');
   const started = await startNode(dir);
   const catalogue = createCatalogue(started.node.ledger, started.node.identity.peerId, systemEnv);
@@ -124,6 +127,7 @@ export async function createBenchNode(
     writeListing: async (fields) => {
       await catalogue.createListing(fields);
     },
+    onEntries: (listener) => started.node.hooks.committed.on('bench', ({ entries }) => listener(entries)),
     close: () => started.stop(),
   };
 }

@@ -1,5 +1,6 @@
 /**
- * Hypercore, one block per record, two processes on loopback over TCP.
+ * Hypercore, one block per record, or with `--per-block 64` so many records in each block, two processes on loopback over TCP. Live writes and
+ * bursts have a block each in both.
  * Hypercore does not fsync: its acknowledgement means that the operating system has the write.
  */
 import { once } from 'node:events';
@@ -34,8 +35,8 @@ async function reader() {
       const socket = net.connect(Number(process.env.BENCH_PORT), '127.0.0.1').setNoDelay();
       socket.pipe(core.replicate(true)).pipe(socket);
       await core.download({ start: 0, end: message.count }).done();
-      const last = decode(await core.get(message.count - 1));
-      process.send({ do: 'catch-up', ms: now() - started, last: last.id });
+      decode(await core.get(message.count - 1));
+      process.send({ do: 'catch-up', ms: now() - started });
       core.download({ start: message.count, end: -1 });
     }
     if (message.do === 'follow') {
@@ -51,14 +52,17 @@ async function reader() {
 
 /** The first process: writes, serves, and measures. */
 async function writer() {
-  const { records, count } = readArguments({ count: 12_000 });
+  const { records, count, perBlock } = readArguments({ count: 12_000 });
   const folder = temporaryFolder('hypercore');
   const core = new Hypercore(join(folder.path, 'writer'));
   await core.ready();
   const block = (record) => Buffer.from(JSON.stringify(record));
 
-  progress(`writing ${count} blocks, ${IN_FLIGHT} in flight`);
-  const writeMs = await inFlight(count, IN_FLIGHT, (i) => core.append(block(records[i])));
+  const blocks = Math.ceil(count / perBlock);
+  progress(`writing ${blocks} blocks, ${IN_FLIGHT} in flight`);
+  const writeMs = await inFlight(blocks, IN_FLIGHT, (i) =>
+    core.append(block(perBlock === 1 ? records[i] : records.slice(i * perBlock, (i + 1) * perBlock))),
+  );
   const metrics = {
     writesPerS: (count / writeMs) * 1000,
     diskBytesPerRecord: bytesOnDisk(folder.path) / count,
@@ -81,7 +85,7 @@ async function writer() {
   try {
     await second.next('ready', 20_000);
     progress(`catch-up of ${count}`);
-    const caught = await second.ask({ do: 'catch-up', count }, 120_000);
+    const caught = await second.ask({ do: 'catch-up', count: blocks }, 120_000);
     metrics.catchUpPerS = (count / caught.ms) * 1000;
     metrics.wireBytesPerRecord = sockets.reduce((sum, s) => sum + s.bytesRead + s.bytesWritten, 0) / count;
     metrics.rssWriterMB = residentMegabytes();
@@ -107,7 +111,7 @@ async function writer() {
     const started = now();
     await inFlight(BURST, IN_FLIGHT, (i) => core.append(block({ ...records[0], price: i })));
     metrics.burstPerS = (BURST / ((await seen).at - started)) * 1000;
-    report('hypercore', metrics);
+    report(perBlock === 1 ? 'hypercore' : `hypercore ${perBlock} a block`, metrics);
   } finally {
     await second.stop();
     server.close();

@@ -33,9 +33,11 @@ export async function inFlight(count, width, work) {
   return now() - started;
 }
 
-/** `{ records, count }` of the command line: `--records listings.ndjson --count 2000`. */
+/** `{ records, count, perBlock }` of the command line: `--records listings.ndjson --count 2000 --per-block 64`. */
 export function readArguments(defaults) {
-  const { values } = parseArgs({ options: { records: { type: 'string' }, count: { type: 'string' } } });
+  const { values } = parseArgs({
+    options: { records: { type: 'string' }, count: { type: 'string' }, 'per-block': { type: 'string' } },
+  });
   if (values.records === undefined) {
     progress('usage: node <script> --records <file of one JSON record a line> [--count n]');
     process.exit(2);
@@ -45,7 +47,7 @@ export function readArguments(defaults) {
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line));
   const count = Math.min(records.length, Number(values.count ?? defaults.count));
-  return { records, count };
+  return { records, count, perBlock: Number(values['per-block'] ?? 1) };
 }
 
 /** A folder that goes away with `close()`. */
