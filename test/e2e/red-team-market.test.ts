@@ -6,10 +6,12 @@ import {
   sealTransition,
   type TransitionBody,
 } from '../../protocols/market/contract/statement.ts';
+import type { ContractBook } from '../../protocols/market/contract-book/types.ts';
 import { base64url } from '../../protocols/wire/bytes.ts';
 import { type Identity, identityFromSeed } from '../../protocols/wire/identity.ts';
 import { parsePublicId, recordKey, type RecordKey } from '../../protocols/wire/ids.ts';
 import { befriend, startNode, type TestNode } from '../support/in-process-node.ts';
+import { settle } from '../support/hand-clock.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -180,19 +182,22 @@ describe('a counterparty whose node writes what it likes', () => {
       await write(key, settle);
     }
     await seen(shop, path, ({ transitions }) => transitions.some(({ hash }) => hash === before));
-    let last = -1;
+    const said = (): number =>
+      shop.node.store.feeds(SHOP.peerId, key).reduce((sum, feed) => sum + feed.seq, 0);
+    const book = shop.context.contracts as ContractBook;
     await waitFor(
       'the shop to have said all it has to say',
       async () => {
-        const now = shop.node.store.feeds(SHOP.peerId, key).reduce((sum, feed) => sum + feed.seq, 0);
-        const still = now === last;
-        last = now;
-        await new Promise((resolve) => setTimeout(resolve, 400));
-        return still;
+        const before = said();
+        await settle();
+        await book.idle();
+        return said() === before;
       },
       8_000,
     );
+    const last = said();
     console.log('entries', last);
+    expect(last).toBeGreaterThan(0);
     expect(last).toBeLessThan(128);
   });
 });

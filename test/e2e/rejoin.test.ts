@@ -38,13 +38,13 @@ async function offer(supplier: ProcessMember): Promise<void> {
   await sameDigest(federation.members, 20_000);
 }
 
-/** A contract over 80 of the 100, up to the supplier's turn. */
-async function proposed(buyer: ProcessMember, supplier: ProcessMember): Promise<string> {
+/** A contract over some of the 100, up to the supplier's turn. */
+async function proposed(buyer: ProcessMember, supplier: ProcessMember, quantity: number): Promise<string> {
   const { contractId } = await buyer.json<{ contractId: string }>('POST', '/contracts', {
     listingId: `${supplier.peerId}.maize`,
     supplierId: `mary@${supplier.peerId}`,
     buyerId: 'amina',
-    quantity: 80,
+    quantity,
   });
   const path = `/contracts/${contractId}`;
   await waitFor(
@@ -57,13 +57,22 @@ async function proposed(buyer: ProcessMember, supplier: ProcessMember): Promise<
   );
   return path;
 }
+const refusal = async (response: Response): Promise<[number, string]> => {
+  const { code } = (await response.json()) as { code: string };
+  return [response.status, code];
+};
+
 // What the fence holds back, from whom it waits for an answer and what ends it: test/sim/rejoin.test.ts.
 it('goes on at the operator’s word, who sees who has not answered', async () => {
   let supplier = await federation.add();
   const [third, absent] = [await federation.add(), await federation.add()];
   await federation.registerAll();
   await offer(supplier);
-  const contract = await proposed(third, supplier);
+  const [contract, tooMuch, rest] = [
+    await proposed(third, supplier, 80),
+    await proposed(third, supplier, 80),
+    await proposed(third, supplier, 20),
+  ];
   await absent.stop();
   await supplier.stop();
   cpSync(supplier.dir, copy.path, { recursive: true });
@@ -83,9 +92,13 @@ it('goes on at the operator’s word, who sees who has not answered', async () =
     20_000,
   );
   expect(seen).toMatchObject({ waiting: true, cause: 'entries-returned' });
-
-  const refused = await supplier.request('POST', `${contract}/accept`, {});
-  expect([refused.status, ((await refused.json()) as { code: string }).code]).toEqual([503, 'rejoining']);
+  const both = (now: Standing) => now.nodes.toSorted((a, b) => Number(b.answered) - Number(a.answered));
+  expect(both(seen)).toEqual([
+    { nodeId: third.peerId, answered: true },
+    { nodeId: absent.peerId, answered: false },
+  ]);
+  const accept = (path: string): Promise<Response> => supplier.request('POST', `${path}/accept`, {});
+  expect(await refusal(await accept(contract))).toEqual([503, 'rejoining']);
   const { degraded } = await supplier.json<{ degraded: string[] }>('GET', '/ready');
   expect(degraded).toEqual([
     expect.stringContaining('recovery fence: no new commitments, 1 of 2 nodes have yet to answer'),
@@ -95,8 +108,18 @@ it('goes on at the operator’s word, who sees who has not answered', async () =
   expect(shown.stdout).toMatch(new RegExp(`${absent.peerId} +│ not yet`));
   const forced = await agrinet(supplier, ['rejoin', '--force']);
   expect(forced.stdout).toContain('No recovery fence: new commitments are allowed.');
-  await supplier.json('POST', `${contract}/accept`, {});
+  expect((await accept(contract)).status).toBe(200);
+  expect(await refusal(await accept(tooMuch))).toEqual([409, 'stock-short']);
+
+  // An ordinary start: the first answer is waited for, unless the node is stopped first.
+  await third.stop();
   await supplier.stop();
   supplier = await federation.start(supplier.dir);
   expect(await standing(supplier)).not.toHaveProperty('cause');
+  const accepting = accept(rest);
+  expect(await Promise.race([accepting.then(() => 'answered'), supplier.json('GET', rest)])).toMatchObject({
+    state: 'proposed',
+  });
+  await supplier.stop();
+  expect(await refusal(await accepting)).toEqual([503, 'stopping']);
 }, 120_000);

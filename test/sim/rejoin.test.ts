@@ -1,6 +1,8 @@
 import { expect, it } from 'vitest';
 import { rejoinLine } from '../../daemon/rejoin.ts';
-import { inWorld } from './world/scenario.ts';
+import type { RecordKey } from '../../protocols/wire/ids.ts';
+import type { Member } from './world/member.ts';
+import { inWorld, type Scenario } from './world/scenario.ts';
 import { inState, offer, OPERATOR, proposed, shown, stateOf, step } from './world/trade.ts';
 
 const ACCEPT = { kind: 'accept' } as const;
@@ -63,34 +65,39 @@ it('does not promise again what only an absent buyer still knows to be promised'
       expect(await stateOf(scenario, member, second)).not.toBe('accepted');
   }));
 
+/** A contract up to its supplier's turn; then the supplier has started again in order, and the buyer is away. */
+async function restarted(scenario: Scenario, supplier: Member, buyer: Member): Promise<RecordKey> {
+  await offer(scenario, supplier, 'maize', 100);
+  const contract = await proposed(scenario, buyer, supplier);
+  await scenario.stop(buyer);
+  await scenario.stop(supplier);
+  await scenario.start(supplier);
+  return contract;
+}
+
 it('answers a step that waits for a first answer when it stops', () =>
   inWorld({ seed: 2, nodes: 2 }, async (scenario, supplier, buyer) => {
-    await offer(scenario, supplier, 'maize', 100);
-    const contract = await proposed(scenario, buyer, supplier);
-    await scenario.stop(buyer);
-    await scenario.stop(supplier);
-    await scenario.start(supplier);
-    const accepting = step(scenario, supplier, contract, ACCEPT);
+    const contract = await restarted(scenario, supplier, buyer);
+    let over = false;
     // It is answered while the node stops, when nobody waits for it yet.
-    const answer = scenario.done(accepting).catch((error: unknown) => error);
+    const answer = scenario
+      .done(step(scenario, supplier, contract, ACCEPT))
+      .catch((error: unknown) => error)
+      .finally(() => (over = true));
     await scenario.pass(5_000);
-    expect(await stateOf(scenario, supplier, contract)).toBe('proposed');
+    expect([over, await stateOf(scenario, supplier, contract)]).toEqual([false, 'proposed']);
     await scenario.stop(supplier);
     expect(await answer).toEqual(isRefused('stopping'));
   }));
 
 it('waits for a first answer after an ordinary start, and takes the promise then', () =>
   inWorld({ seed: 3, nodes: 2 }, async (scenario, supplier, buyer) => {
-    await offer(scenario, supplier, 'maize', 100);
-    const contract = await proposed(scenario, buyer, supplier);
-    await scenario.stop(buyer);
-    await scenario.stop(supplier);
-    await scenario.start(supplier);
+    const contract = await restarted(scenario, supplier, buyer);
     const { book, rejoin } = scenario.node(supplier);
-    let state: string | undefined;
-    const accepting = step(scenario, supplier, contract, ACCEPT).then((now) => (state = now));
+    let over = false;
+    const accepting = step(scenario, supplier, contract, ACCEPT).finally(() => (over = true));
     await scenario.done(book.catalogue.createListing({ type: 'offer', title: 'Beans' }));
-    expect([state, rejoin.standing().waiting]).toEqual([undefined, true]);
+    expect([over, rejoin.standing().waiting]).toEqual([false, true]);
     await scenario.start(buyer);
     expect(await scenario.done(accepting)).toBe('accepted');
     expect(rejoin.standing()).toMatchObject({
@@ -102,11 +109,7 @@ it('waits for a first answer after an ordinary start, and takes the promise then
 
 it('takes the promise without an answer half a minute after an ordinary start', () =>
   inWorld({ seed: 4, nodes: 2 }, async (scenario, supplier, buyer) => {
-    await offer(scenario, supplier, 'maize', 100);
-    const contract = await proposed(scenario, buyer, supplier);
-    await scenario.stop(buyer);
-    await scenario.stop(supplier);
-    await scenario.start(supplier);
+    const contract = await restarted(scenario, supplier, buyer);
     const begun = scenario.world.time.now;
     expect(await scenario.done(step(scenario, supplier, contract, ACCEPT))).toBe('accepted');
     const waited = scenario.world.time.now - begun;

@@ -23,6 +23,7 @@ it(
       expect(end.violation, replayLine(at(seed))).toBeUndefined();
       for (const [what, count] of Object.entries(end.figures)) figures[what] = (figures[what] ?? 0) + count;
     }
+    console.info(JSON.stringify(figures));
     // They were not idle: what could go wrong was there.
     for (const what of [
       'crash power',
@@ -38,7 +39,8 @@ it(
       'contract settled',
       'rated',
       'forgotten',
-      'alarm tail-lost',
+      'compared',
+      'not compared',
       'erase',
       'suspend',
     ])

@@ -1,10 +1,11 @@
 import type { Member } from './member.ts';
 import { OPERATOR } from './trade.ts';
-import { recordsOf } from './liveness.ts';
+import { compared, recordsOf } from './liveness.ts';
 
 /** What a world has come to: what was there to go wrong. Adds to `figures`. */
 export async function countEnd(members: readonly Member[], figures: Record<string, number>): Promise<void> {
   const add = (what: string, count = 1): void => void (figures[what] = (figures[what] ?? 0) + count);
+  for (const [what, count] of Object.entries(compared(members))) add(what, count);
   const seen = new Set<string>();
   for (const { running, disk } of members) {
     if (running === undefined) continue;

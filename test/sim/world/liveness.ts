@@ -42,8 +42,18 @@ function ofNode({ running, name }: Member): string | undefined {
   return silent && `does not follow ${silent.name}`;
 }
 
+/** How often two nodes' digests of one group of feeds were held against each other, and how often not, because something was forgotten. */
+export function compared(members: readonly Member[]): Readonly<Record<'compared' | 'not compared', number>> {
+  const counts = { compared: 0, 'not compared': 0 };
+  frontierProblem({ members }, (what) => counts[what]++);
+  return counts;
+}
+
 /** Public feeds are the same on every node, those of a channel on all that take part. */
-function frontierProblem({ members }: World): string | undefined {
+function frontierProblem(
+  { members }: Pick<World, 'members'>,
+  count: (what: 'compared' | 'not compared') => void = () => undefined,
+): string | undefined {
   const shown = members.map((member) => [member, frontiers(member)] as const);
   for (const [member, mine] of shown)
     for (const [other, theirs] of shown) {
@@ -61,8 +71,11 @@ function frontierProblem({ members }: World): string | undefined {
         if (theirs.get(group)?.text !== text)
           return `${member.name} and ${other.name} hold different feeds of ${author} in ${channel}`;
         const by = channel === 'public' ? author : undefined;
-        if ([member, other].some(({ running }) => running && hasForgotten(running.store, channel, by)))
+        if ([member, other].some(({ running }) => running && hasForgotten(running.store, channel, by))) {
+          count('not compared');
           continue;
+        }
+        count('compared');
         const digests = [member, other].map(({ running }) =>
           channel === 'public'
             ? running?.store.digests.ownerDigest(author)

@@ -70,7 +70,7 @@ describe('the quota of an author', () => {
     expect(overQuota({ bytes: 1e15, pending: 1e9, pendingBytes: 1e15 }, quotaOf(0, 0), 1e9)).toBeUndefined();
   });
 
-  it('stops ops that wait long before they fill a disk, and only for this author', async () => {
+  it('stops pending ops long before they fill a disk, and only for this author', async () => {
     const { held } = await open(quotaOf(8, 1000));
     const [flood, honest] = [author(held), author(held)];
     const entries = Array.from({ length: 12 }, () =>
@@ -112,7 +112,7 @@ describe('the quota of an author', () => {
     expect(await codes(held, [mine.next(priceOps(mine.pen, 'm', 1))])).toEqual(['accept']);
   });
 
-  it(`is counted the same by a rebuild, after ops that wait, come to count and are voided (seed ${seed})`, async () => {
+  it(`is counted the same by a rebuild, after ops that are pending, applied and rejected (seed ${seed})`, async () => {
     const { held, folder } = await open();
     const hands = [author(held), author(held)];
     for (let round = 0; round < 30; round++) {
