@@ -2,7 +2,7 @@ import { statfs } from 'node:fs/promises';
 import type { Env } from '../protocols/env.ts';
 import type { StartMergeWorker } from '../protocols/open-dialog/merge-thread.ts';
 import type { MirrorLimits } from '../storage/mirror/limits.ts';
-import { Database, type DatabaseEnv } from '../storage/database.ts';
+import { Database, type DatabaseEnv, type OpenOptions } from '../storage/database.ts';
 import type { GuardedFetchOptions } from './federation/guarded-fetch.ts';
 import { openSourceKeys, type SourceKeys } from './federation/source-keys.ts';
 import { folderBytes } from './folder-bytes.ts';
@@ -15,7 +15,11 @@ import { systemEnv } from './system-env.ts';
 export interface Outside extends Pick<GuardedFetchOptions, 'lookup' | 'ca'> {
   /** Time, waiting and chance. */
   readonly env: Env;
-  readonly openDatabase: (dataDir: string, env: DatabaseEnv) => Promise<Database>;
+  readonly openDatabase: (
+    dataDir: string,
+    env: DatabaseEnv,
+    options: Pick<OpenOptions, 'onMigration'>,
+  ) => Promise<Database>;
   /** Bytes that are free on the disk of a data folder. */
   readonly freeBytes: (dataDir: string) => Promise<number>;
   /** Bytes of the files in a folder. */
@@ -32,7 +36,7 @@ export interface Outside extends Pick<GuardedFetchOptions, 'lookup' | 'ca'> {
 /** The machine this process runs on. */
 export const machine: Outside = {
   env: systemEnv,
-  openDatabase: (dataDir, env) => Database.open(dataDir, env),
+  openDatabase: (dataDir, env, options) => Database.open(dataDir, env, options),
   async freeBytes(dataDir) {
     const { bavail, bsize } = await statfs(dataDir);
     return bavail * bsize;

@@ -5,7 +5,7 @@ import type { Turn } from '../protocols/ledger/turn.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
 import { type HeadNote, type Level, type LevelHome, type LevelOptions, REBUILDING } from './level.ts';
 import { LevelFolder } from './level-folder.ts';
-import { migrate } from './migrations.ts';
+import { migrate, type MigrationProgress, MIGRATIONS } from './migrations.ts';
 import { damaged, isCorruption, storageError } from './storage-error.ts';
 
 /** Commits whose numbers are kept: more than one write buffer of LevelDB can hold, so that a hole in its log shows. */
@@ -39,6 +39,7 @@ export interface OpenOptions extends Pick<LevelOptions, 'writeBufferBytes'> {
   readonly create?: boolean;
   /** Repair what does not open, on the original, after a copy stands beside it. Otherwise it is `database-damaged`. */
   readonly repair?: boolean;
+  readonly onMigration?: MigrationProgress;
 }
 
 /**
@@ -82,7 +83,7 @@ export class Database {
 
   /** The database that stands there, wherever that is. */
   static async openAt(home: LevelHome, env: DatabaseEnv, options: OpenOptions = {}): Promise<Database> {
-    const { create = true, repair = true, ...rest } = options;
+    const { create = true, repair = true, onMigration, ...rest } = options;
     const tuning: Tuning = { ...rest, now: env.now };
     const initialized = await lookAt(home, create).catch(fail);
     const { level, repaired } = await home
@@ -97,7 +98,7 @@ export class Database {
       throw storageError(error);
     }
     try {
-      await db.#begin(repair);
+      await db.#begin(repair, onMigration);
       if (!initialized) await home.initialize(env.now());
     } catch (error) {
       await db.close();
@@ -106,9 +107,9 @@ export class Database {
     return db;
   }
 
-  async #begin(mayRepair: boolean): Promise<void> {
+  async #begin(mayRepair: boolean, onMigration?: MigrationProgress): Promise<void> {
     try {
-      await migrate(this.#level, this.env.now);
+      await migrate(this.#level, this.env.now, MIGRATIONS, onMigration);
       await this.#checkJournal();
     } catch (error) {
       if (error instanceof AgrinetError && error.code === 'value-damaged')
@@ -120,7 +121,7 @@ export class Database {
       if (!isCorruption(error)) throw error;
       if (!mayRepair) throw damaged(this.folder, error);
       await this.repair();
-      await migrate(this.#level, this.env.now);
+      await migrate(this.#level, this.env.now, MIGRATIONS, onMigration);
       await this.#checkJournal();
     }
   }

@@ -1,9 +1,9 @@
-import geohash from 'ngeohash';
 import type { HlcTime } from '../protocols/feed/clock.ts';
 import { isLive, type RecordState } from '../protocols/open-dialog/record.ts';
 import { listedTimes } from '../protocols/open-dialog/record-times.ts';
 import { isoDay } from '../protocols/wire/iso-time.ts';
 import { numberKey, timeKey } from './keyspace.ts';
+import { placeValue } from './place-cells.ts';
 
 /** What each collection is found by, the narrowest first. Values are lower-case; the key ends with the record key, so equal values sort by it. */
 export const TEXT_INDEXES: Readonly<Record<string, readonly string[]>> = {
@@ -12,9 +12,6 @@ export const TEXT_INDEXES: Readonly<Record<string, readonly string[]>> = {
   contracts: ['listingId', 'requestId'],
   ratings: ['to'],
 };
-
-/** Characters of a geohash cell in the index: 5 is about 5 km. */
-export const GEOHASH_LENGTH = 5;
 
 /** An index value as it stands in keys. */
 export function indexValue(text: string): string {
@@ -63,7 +60,7 @@ export function indexKeys(state: RecordState | undefined): string[] {
   }
   if (collection === 'listings') {
     const at = coordinatesOf(state.view);
-    if (at !== undefined) put('geohash', geohash.encode(at.lat, at.long, GEOHASH_LENGTH));
+    if (at !== undefined) put('place', placeValue(at));
   }
   if (collection === 'ratings') put('node', ratedNode(state.view['to']));
   if (collection === 'prices' && typeof state.view['date'] === 'string')

@@ -2,13 +2,17 @@ import { AgrinetError } from '../protocols/errors.ts';
 import { ARRIVALS } from './arrival-migration.ts';
 import { type Level, REBUILDING } from './level.ts';
 import { type BatchOp, fullKey } from './keyspace.ts';
+import { PLACES } from './place-migration.ts';
 import { jsonWithChecksum, putJson, verifiedJson } from './values.ts';
 
 /** Brings the database from the version before to `to`; what ends it is one batch with the version stamp. */
 export interface Migration {
   readonly to: number;
-  /** What to write; `now` in milliseconds since 1970. It may read all it likes. It may be cut off and then begins again. */
-  run(level: Level, now: () => number): Promise<BatchOp[]>;
+  /**
+   * What to write; `now` in milliseconds since 1970, `onProgress` told how many rows are done. It may read all it likes. It may be cut off
+   * and then begins again.
+   */
+  run(level: Level, now: () => number, onProgress: (rows: number) => void): Promise<BatchOp[]>;
 }
 
 /** Layout 3: the erasures of a document are among its ops. They are found from their records once all is derived anew. */
@@ -21,7 +25,7 @@ const DOCUMENT_ERASURES: Migration = {
 const VERDICT_WORDS: Migration = { ...DOCUMENT_ERASURES, to: 4 };
 
 /** Every migration there is, ascending; never changed once released. */
-export const MIGRATIONS: readonly Migration[] = [ARRIVALS, DOCUMENT_ERASURES, VERDICT_WORDS];
+export const MIGRATIONS: readonly Migration[] = [ARRIVALS, DOCUMENT_ERASURES, VERDICT_WORDS, PLACES];
 
 /** The layout that this program writes. */
 export const LAYOUT = MIGRATIONS.at(-1)?.to ?? 1;
@@ -29,11 +33,15 @@ export const LAYOUT = MIGRATIONS.at(-1)?.to ?? 1;
 /** The version stamp. */
 export const VERSION = fullKey('meta', 'version');
 
+/** Told of each migration when it begins, and how many rows it has done since. */
+export type MigrationProgress = (layout: number, rows: number) => void;
+
 /** Stamps a new database, migrates an older one forward, refuses a newer one with `database-newer`. */
 export async function migrate(
   level: Level,
   now: () => number,
   migrations: readonly Migration[] = MIGRATIONS,
+  onProgress: MigrationProgress = () => undefined,
 ): Promise<number> {
   const newest = migrations.at(-1)?.to ?? 1;
   const value = await level.get(VERSION);
@@ -50,7 +58,8 @@ export async function migrate(
   }
   for (const migration of migrations) {
     if (migration.to <= version) continue;
-    const ops = await migration.run(level, now);
+    onProgress(migration.to, 0);
+    const ops = await migration.run(level, now, (rows) => onProgress(migration.to, rows));
     await level.batch([...ops, putJson(VERSION, migration.to)], {
       sync: true,
     });

@@ -1,21 +1,26 @@
 import { digestElement } from '../protocols/digest/element.ts';
 import { errorCode } from '../protocols/errors.ts';
+import { CpuSlice } from '../protocols/cpu-slice.ts';
+import { loopTurn } from '../protocols/ledger/turn.ts';
 import { isLive, type RecordState } from '../protocols/open-dialog/record.ts';
 import { sha256Hex } from '../protocols/wire/bytes.ts';
 import { isOfOneRecord, type OnUnread, paged, type RecordPage, type Unread } from '../protocols/unread.ts';
 import type { Channel, RecordKey } from '../protocols/wire/ids.ts';
+import { candidates } from './candidates.ts';
 import type { Database } from './database.ts';
 import { indexStart, indexValue, placeInChannel } from './indexes.ts';
 import { fullKey, innerKey, range } from './keyspace.ts';
 import { openRecord, readRecords } from './record-rows.ts';
-import { cellsOf, hasCells, indexed, isNarrowedAfter, type ListFilter, matches } from './list-filter.ts';
+import { type ListFilter, matches } from './list-filter.ts';
 import type { StoredRecord } from './stored-record.ts';
 import { verifiedJson } from './values.ts';
 import { listVerdicts, type VerdictFilter, type VerdictPage } from './verdict-list.ts';
 
-/** Records looked at for one page: a filter that matches little gives a short page and a cursor, never a long wait. */
-const SCAN_LIMIT = 20_000;
-/** Records read at once where a filter will drop some of them. */
+/** CPU that a list may use until others have their turn, milliseconds. */
+const SLICE_MS = 5;
+/** Keys that a filter has dropped before a page may end early: on a slow machine, too, each page gets on. */
+const DROPPED = 256;
+/** Rows read at once. */
 const CHUNK = 128;
 
 /**
@@ -59,31 +64,31 @@ export class Reader {
     };
   }
 
-  /** Live records of a collection: newest first without a filter, else in index order. */
+  /**
+   * Live records of a collection: newest first without a filter, else in index order. What takes long gives way to others in between;
+   * when most of it goes into records that the filter drops, the page ends early, with a cursor.
+   */
   async list(collection: string, filter: ListFilter, limit: number, cursor?: string): Promise<RecordPage> {
     const from = cursor === undefined ? undefined : Buffer.from(cursor, 'base64url').toString('utf8');
     const records: RecordState[] = [];
     const left: Unread[] = [];
-    const page = (cursor?: string): RecordPage => ({
+    const page = (last?: string): RecordPage => ({
       records,
-      ...paged(left, cursor),
+      ...paged(left, last && Buffer.from(last).toString('base64url')),
     });
-    let last: string | undefined;
-    let scanned = 0;
-    // What an index gives without a further filter is shown as it is: nothing is read beyond the page.
-    const chunk = isNarrowedAfter(collection, filter) ? CHUNK : Math.min(limit, CHUNK);
-    for await (const keys of this.#candidates(collection, filter, from, chunk)) {
-      const states = await this.readable(
-        keys.map((key) => key.slice(key.lastIndexOf('\0') + 1).replace(/^r!/, '') as RecordKey),
-        (unread) => left.push(unread),
-      );
+    const slice = new CpuSlice(this.#db.env, SLICE_MS);
+    let looked = 0;
+    for await (const some of candidates(this.#db.level, collection, filter, { from, limit })) {
+      const states = await this.readable(some.keys, (unread) => left.push(unread));
       for (const [i, state] of states.entries()) {
-        last = keys[i];
-        scanned++;
         if (isLive(state) && this.#matches(state, filter, left)) records.push(state);
-        if (records.length >= limit || scanned >= SCAN_LIMIT)
-          return page(last && Buffer.from(last).toString('base64url'));
+        if (records.length >= limit) return page(some.places[i]);
       }
+      looked += some.looked;
+      if (!slice.isOver()) continue;
+      if (looked - records.length >= DROPPED) return page(some.last);
+      await loopTurn(this.#db.env);
+      slice.begin();
     }
     return page();
   }
@@ -99,49 +104,11 @@ export class Reader {
     }
   }
 
-  async *#candidates(
-    collection: string,
-    { fields, owner, near }: ListFilter,
-    from: string | undefined,
-    chunk: number,
-  ): AsyncGenerator<string[]> {
-    const [name, value] = indexed(collection, fields) ?? [];
-    if (near !== undefined && hasCells(near)) {
-      for (const cell of cellsOf(near))
-        yield* this.#keys(fullKey('index', `${collection}.geohash\0${cell}`), from, false);
-    } else if (name !== undefined && value !== undefined)
-      yield* this.#keys(
-        fullKey('index', indexStart(`${collection}.${name}`, indexValue(value))),
-        from,
-        false,
-        chunk,
-      );
-    else if (owner !== undefined)
-      yield* this.#keys(fullKey('records', `${collection}/${owner}/`), from, false, chunk);
-    else
-      yield* this.#keys(
-        fullKey('index', `${collection}.${collection === 'prices' ? 'date' : 'updatedAt'}\0`),
-        from,
-        true,
-        chunk,
-      );
-  }
-
-  async *#keys(
-    start: string,
-    from: string | undefined,
-    reverse: boolean,
-    chunkSize = CHUNK,
-  ): AsyncGenerator<string[]> {
-    const end = `${start}\u{10ffff}`;
-    const bounds = reverse
-      ? { gte: start, lt: from !== undefined && from < end ? from : end, reverse }
-      : { ...(from !== undefined && from >= start ? { gt: from } : { gte: start }), lt: end };
-    if (!reverse && from !== undefined && from >= end) return;
-    const keys = this.#db.level.keys(bounds);
+  async *#keys(start: string): AsyncGenerator<string[]> {
+    const keys = this.#db.level.keys({ gte: start, lt: `${start}\u{10ffff}` });
     try {
       for (;;) {
-        const chunk = await keys.nextv(chunkSize);
+        const chunk = await keys.nextv(CHUNK);
         if (chunk.length === 0) return;
         yield chunk;
       }
@@ -205,7 +172,7 @@ export class Reader {
     const found: RecordState[] = [];
     const counts = new Map<string, number>();
     const start = fullKey('index', indexStart(`${collection}.channel`, channel));
-    for await (const keys of this.#keys(start, undefined, false)) {
+    for await (const keys of this.#keys(start)) {
       const wanted = keys
         .map((key) => key.slice(key.lastIndexOf('\0') + 1) as RecordKey)
         .filter((key) => {
@@ -227,7 +194,7 @@ export class Reader {
     const found: RecordKey[] = [];
     const counts = new Map<string, number>();
     const start = fullKey('index', indexStart(index, indexValue(value)));
-    for await (const keys of this.#keys(start, undefined, false)) {
+    for await (const keys of this.#keys(start)) {
       for (const key of keys) {
         const record = key.slice(start.length) as RecordKey;
         const owner = record.split('/')[1] ?? '';
@@ -270,7 +237,7 @@ export class Reader {
     const found: RecordState[] = [];
     for (const collection of ['listings', 'contracts', 'nodes', 'conversations']) {
       const start = fullKey('index', indexStart(`${collection}.conflicts`, ''));
-      for await (const keys of this.#keys(start, undefined, false)) {
+      for await (const keys of this.#keys(start)) {
         const states = await this.readable(keys.map((key) => key.slice(start.length) as RecordKey));
         for (const state of states) {
           const seen = isLive(state) && found.length < limit ? await shown(state) : undefined;

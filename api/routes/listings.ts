@@ -86,7 +86,8 @@ const list = route(
     path: '/',
     tags,
     summary: 'List listings',
-    description: 'Newest first unless filtered.',
+    description:
+      'Newest first unless filtered. A page of a filtered list may be short or even empty and still have a `cursor`.',
     request: {
       query: z.object({
         commodity: filterQuery('Name of the commodity.'),

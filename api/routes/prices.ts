@@ -50,7 +50,7 @@ const list = route('read', {
   tags,
   summary: 'List prices as JSON or NDJSON',
   description:
-    'Newest first unless filtered. With `Accept: application/x-ndjson`, one price per line and the next page in the `Link` header.',
+    'Newest first unless filtered; a page of a filtered list may be short or even empty and still have a `cursor`. With `Accept: application/x-ndjson`, one price per line and the next page in the `Link` header.',
   request: {
     query: z.object({
       market: filterQuery('Name of the market.'),

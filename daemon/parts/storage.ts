@@ -7,9 +7,16 @@ import type { Participants } from '../participants.ts';
 import { definePart, type Face } from '../parts.ts';
 import type { Base } from './base.ts';
 
-export function defineDatabase({ settings, outside, env }: Pick<Base, 'settings' | 'outside' | 'env'>) {
+export function defineDatabase({
+  settings,
+  outside,
+  env,
+  logger,
+}: Pick<Base, 'settings' | 'outside' | 'env' | 'logger'>) {
   return definePart('database', async () => {
-    const db = await outside.openDatabase(settings.dataDir, env);
+    const db = await outside.openDatabase(settings.dataDir, env, {
+      onMigration: (layout, rows) => logger.info({ layout, rows }, 'bringing the database to a newer layout'),
+    });
     return { face: db, stop: () => db.close() };
   });
 }

@@ -1,9 +1,13 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { Database } from '../../../storage/database.ts';
-import { fullKey } from '../../../storage/keyspace.ts';
+import { identityFromSeed } from '../../../protocols/wire/identity.ts';
+import { recordKey } from '../../../protocols/wire/ids.ts';
+import { fullKey, range } from '../../../storage/keyspace.ts';
 import { LAYOUT, type Migration, migrate } from '../../../storage/migrations.ts';
 import { verifiedJson, jsonWithChecksum } from '../../../storage/values.ts';
+import { seededRandom } from '../../support/random.ts';
+import { plainState, recordRows } from '../../support/record-rows.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
 let dir: ReturnType<typeof tempDir>;
@@ -46,4 +50,39 @@ it('migrates forward, each step whole or not at all', async () => {
 it('refuses a database of a newer version', async () => {
   await db.level.put(VERSION, jsonWithChecksum(VERSION, 99));
   await expect(migrate(db.level, systemEnv.now)).rejects.toMatchObject({ code: 'database-newer' });
+});
+
+it('gives listings their exact places, also when that is cut off, and says how far it is', async () => {
+  const random = seededRandom(7);
+  const states = Array.from({ length: 6000 }, (_, i) => {
+    const place = { geoLat_: (random() * 180 - 90).toFixed(5), geoLong_: (random() * 360 - 180).toFixed(5) };
+    const owner = identityFromSeed(new Uint8Array(32)).peerId;
+    return plainState(recordKey('listings', owner, `l${i}`), i % 5 === 0 ? {} : place, i);
+  });
+  await db.batch(
+    states.flatMap((state) => recordRows(undefined, state)),
+    false,
+  );
+  const places = range('index', 'listings.place\0');
+  const whole = await db.level.keys(places).all();
+  expect(whole.length).toBe(4800);
+  // As the older layout had it: cells instead of places, and the migration was cut off behind its first piece.
+  const rows = await db.level.keys(range('records')).all();
+  const done = fullKey('meta', 'places');
+  const damaged = rows.at(-1) ?? '';
+  for (const key of whole)
+    if (key.slice(key.lastIndexOf('\0') + 1) > (rows[4999] ?? '').slice(2)) await db.level.del(key);
+  const old = fullKey('index', `listings.geohash\0kzf0t\0${rows[0]?.slice(2)}`);
+  await db.level.put(old, new Uint8Array());
+  await db.level.put(done, jsonWithChecksum(done, rows[4999]));
+  await db.level.put(damaged, new Uint8Array([1, 2, 3, 4, 5]));
+  await db.level.put(VERSION, jsonWithChecksum(VERSION, 4));
+  await db.close();
+  const told: [number, number][] = [];
+  db = await Database.open(dir.path, systemEnv, { onMigration: (layout, rows) => told.push([layout, rows]) });
+  const lost = `\0${damaged.slice(2)}`;
+  expect(await db.level.keys(places).all()).toEqual(whole.filter((key) => !key.endsWith(lost)));
+  expect(await db.level.get(old)).toBeUndefined();
+  expect(await db.level.get(done)).toBeUndefined();
+  expect(told[0]).toEqual([5, 0]);
 });
