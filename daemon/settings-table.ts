@@ -71,7 +71,7 @@ export const SETTINGS = {
     fallback: '5000',
     expects: 'a whole number from 0 to 65535',
     example: '5000',
-    help: 'Port of the HTTP API; 0 takes any free one.',
+    help: 'Port of the HTTP API; 0 picks any free port.',
   },
   host: {
     env: 'HOST',
@@ -80,7 +80,7 @@ export const SETTINGS = {
     fallback: '127.0.0.1',
     expects: 'an IP address or a host name',
     example: '127.0.0.1',
-    help: 'Address the HTTP API listens on. On a loopback address, peers on loopback over plain http are allowed.',
+    help: 'Address the HTTP API listens on. On a loopback address, the daemon also accepts peers on loopback over plain HTTP.',
   },
   publicUrl: {
     env: 'PUBLIC_URL',
@@ -88,7 +88,7 @@ export const SETTINGS = {
     schema: httpUrl,
     expects: 'an http(s) URL without user, query or fragment',
     example: 'https://node.example.org',
-    help: 'URL at which other nodes reach this API; given out at registration.',
+    help: 'URL at which other nodes reach this API; sent when registering.',
   },
   apiKey: {
     env: 'API_KEY',
@@ -96,7 +96,7 @@ export const SETTINGS = {
     schema: z.string().regex(/^[\x21-\x7e]{8,256}$/),
     expects: 'a key of 8 to 256 visible ASCII characters without spaces',
     example: '<a long random string>',
-    help: 'Key for writes (`x-api-key`). Without it one is made at first start in `DATA_DIR/api-key`. The CLI sends it too.',
+    help: 'API key (`x-api-key`) with every scope; the CLI sends it too. If unset, one is generated at the first start and stored in `DATA_DIR/api-key`.',
     secret: true,
   },
   publicReads: {
@@ -106,7 +106,7 @@ export const SETTINGS = {
     fallback: 'on',
     expects: '"on" or "off"',
     example: 'on',
-    help: 'Whether public records may be read without a key.',
+    help: 'Whether public records can be read without a key.',
   },
   tlsCertFile: {
     env: 'TLS_CERT_FILE',
@@ -114,7 +114,7 @@ export const SETTINGS = {
     schema: line(4096).transform((path) => resolve(path)),
     expects: 'the path of a file',
     example: '/etc/agrinet/tls.crt',
-    help: 'PEM certificate of `PUBLIC_URL`: its fingerprint is vouched for by the node key. Alone, it is the one a proxy serves.',
+    help: 'PEM certificate for `PUBLIC_URL`; the node key signs its fingerprint. Without `TLS_KEY_FILE`, it is the certificate that a reverse proxy serves.',
   },
   tlsKeyFile: {
     env: 'TLS_KEY_FILE',
@@ -122,7 +122,7 @@ export const SETTINGS = {
     schema: line(4096).transform((path) => resolve(path)),
     expects: 'the path of a file',
     example: '/etc/agrinet/tls.key',
-    help: 'PEM key of that certificate: with both, this node serves HTTPS itself.',
+    help: 'PEM private key of that certificate. With both, the daemon serves HTTPS itself.',
   },
   corsOrigins: {
     env: 'CORS_ORIGINS',
@@ -131,7 +131,7 @@ export const SETTINGS = {
     fallback: '',
     expects: `a list of at most ${LIST_MAX} http(s) origins`,
     example: 'https://dashboard.example.org',
-    help: 'Origins whose pages may call this API from a browser, comma-separated.',
+    help: 'Origins allowed to call this API from a browser, comma-separated.',
   },
   trustProxy: {
     env: 'TRUST_PROXY',
@@ -140,7 +140,7 @@ export const SETTINGS = {
     fallback: 'off',
     expects: '"on" or "off"',
     example: 'on',
-    help: 'Behind a reverse proxy on loopback: take a caller’s address from the last `X-Forwarded-For`.',
+    help: 'Behind a reverse proxy on loopback: take the client address from the last entry of `X-Forwarded-For`.',
   },
   rateLimit: {
     env: 'RATE_LIMIT',
@@ -149,7 +149,7 @@ export const SETTINGS = {
     fallback: '1000',
     expects: 'requests per second from 1 to 1000000, or "off"',
     example: '1000',
-    help: 'Requests per second of one key, and of one address; beyond it 429.',
+    help: 'Maximum requests per second for each key and each address; more are answered with 429.',
   },
   jwtSecret: {
     env: 'JWT_SECRET',
@@ -157,7 +157,7 @@ export const SETTINGS = {
     schema: z.string().min(16).max(1024),
     expects: 'a secret of 16 to 1024 characters',
     example: '<a long random string>',
-    help: 'Secret of HS256 bearer tokens; without it none is accepted.',
+    help: 'Secret for HS256 bearer tokens. If unset, none are accepted.',
     secret: true,
   },
   oauthIssuer: {
@@ -166,7 +166,7 @@ export const SETTINGS = {
     schema: httpUrl,
     expects: 'an http(s) URL without user, query or fragment',
     example: 'https://login.example.org',
-    help: 'OAuth2/OIDC issuer whose bearer tokens are accepted, checked by its JWKS.',
+    help: 'OAuth 2.0/OIDC issuer whose bearer tokens are accepted; verified with the issuer’s JWKS.',
   },
   oauthAudience: {
     env: 'OAUTH_AUDIENCE',
@@ -174,7 +174,7 @@ export const SETTINGS = {
     schema: line(256),
     expects: 'one line of at most 256 characters',
     example: 'agrinet',
-    help: 'Audience those tokens must name; belongs to `OAUTH_ISSUER`.',
+    help: 'Audience that these tokens must name. Requires `OAUTH_ISSUER`.',
   },
   allowPrivatePeers: {
     env: 'ALLOW_PRIVATE_PEERS',
@@ -183,7 +183,7 @@ export const SETTINGS = {
     fallback: 'off',
     expects: '"on" or "off"',
     example: 'on',
-    help: 'Whether peers on private addresses, and over plain http, are asked.',
+    help: 'Whether to contact peers at private addresses and over plain HTTP.',
   },
   region: {
     env: 'REGION',
@@ -192,7 +192,7 @@ export const SETTINGS = {
     fallback: 'unspecified',
     expects: 'one line of at most 64 characters',
     example: 'Rift Valley',
-    help: 'Region whose market this node serves; nodes of a region find one another by it.',
+    help: 'Region whose market this node serves. Nodes of the same region find one another by it.',
   },
   geofence: {
     env: 'GEOFENCE',
@@ -200,7 +200,7 @@ export const SETTINGS = {
     schema: line(4096).refine(isFence),
     expects: 'lat,long,km; or geoLat_<lat>,geoLong_<long>,km; or the path of a GeoJSON file',
     example: '-1.28333,36.81667,150',
-    help: 'What of others’ listings is shown: those in a circle or in the polygons of a file. Own ones always are; what is held and replicated stays the same.',
+    help: 'Area of other nodes’ listings to show: a circle, or the polygons of a GeoJSON file. This node’s own listings are always shown. Storage and replication are not affected.',
   },
   contactEmail: {
     env: 'CONTACT_EMAIL',
@@ -208,7 +208,7 @@ export const SETTINGS = {
     schema: z.email().max(254),
     expects: 'an e-mail address',
     example: 'ops@node.example.org',
-    help: 'Operator’s address; told only to nodes this node registers with.',
+    help: 'Operator’s e-mail address; sent only to nodes this node registers with.',
   },
   myceliumNodeName: {
     env: 'MYCELIUM_NODE_NAME',
@@ -216,7 +216,7 @@ export const SETTINGS = {
     schema: line(64),
     expects: 'one line of at most 64 characters',
     example: 'nairobi-1',
-    help: 'Name for people, shown beside the peer id.',
+    help: 'Display name, shown next to the peer ID.',
   },
   syncIntervalMinutes: {
     env: 'SYNC_INTERVAL_MINUTES',
@@ -225,7 +225,7 @@ export const SETTINGS = {
     fallback: '30',
     expects: 'a whole number from 0 to 10080',
     example: '30',
-    help: 'How often every registered node is synced with; 0 leaves it to cron.',
+    help: 'Minutes between syncs with each registered node; 0 disables them, for example when cron starts them.',
   },
   trendSnapshotHours: {
     env: 'TREND_SNAPSHOT_HOURS',
@@ -234,7 +234,7 @@ export const SETTINGS = {
     fallback: '24',
     expects: 'a whole number from 0 to 8760',
     example: '24',
-    help: 'Hours between two trend snapshots that are published, if prices have changed; 0 publishes none by itself.',
+    help: 'Hours between published trend snapshots; none is published while prices are unchanged. 0 disables them.',
   },
   redisUrl: {
     env: 'REDIS_URL',
@@ -242,7 +242,7 @@ export const SETTINGS = {
     schema: z.string().max(2048).refine(isRedisUrl),
     expects: 'a redis:// or rediss:// URL',
     example: 'redis://127.0.0.1:6379',
-    help: 'Redis for BullMQ: jobs are worked on by `agrinet worker` processes. Without it the daemon does them itself.',
+    help: 'Redis server for BullMQ; `agrinet worker` processes then run the jobs. If unset, the daemon runs them itself.',
     secret: true,
   },
   federationWebhookUrls: {
@@ -252,7 +252,7 @@ export const SETTINGS = {
     fallback: '',
     expects: `a list of at most ${LIST_MAX} http(s) URLs without user, query or fragment`,
     example: 'https://hooks.example.org/agrinet',
-    help: 'Where events are posted to, comma-separated.',
+    help: 'Webhook URLs that events are posted to, comma-separated.',
   },
   federationWebhookSecret: {
     env: 'FEDERATION_WEBHOOK_SECRET',
@@ -260,7 +260,7 @@ export const SETTINGS = {
     schema: z.string().min(16).max(1024),
     expects: 'a secret of 16 to 1024 characters',
     example: '<a long random string>',
-    help: 'Secret of the HMAC that signs each webhook.',
+    help: 'Secret for the HMAC signature of each webhook.',
     secret: true,
   },
   twilioAccountSid: {
@@ -270,7 +270,7 @@ export const SETTINGS = {
     schema: z.string().regex(/^AC[0-9a-zA-Z]{32}$/),
     expects: 'an account SID: AC and 32 letters or digits',
     example: 'AC<32 hex digits>',
-    help: 'Twilio account for SMS; also read as `TWILIO_SID`.',
+    help: 'Twilio account SID for SMS. Alias: `TWILIO_SID`.',
     secret: true,
   },
   twilioAuthToken: {
@@ -279,7 +279,7 @@ export const SETTINGS = {
     schema: z.string().regex(/^[\x21-\x7e]{8,256}$/),
     expects: 'a token of 8 to 256 visible ASCII characters',
     example: '<the account’s token>',
-    help: 'Its token.',
+    help: 'Auth token of that Twilio account.',
     secret: true,
   },
   twilioSmsNumber: {
@@ -289,7 +289,7 @@ export const SETTINGS = {
     schema: z.string().regex(/^\+[1-9]\d{6,14}$/),
     expects: 'a phone number such as +254700000000',
     example: '+254700000000',
-    help: 'Number that SMS come from; also read as `TWILIO_FROM_NUMBER`.',
+    help: 'Phone number that SMS are sent from. Alias: `TWILIO_FROM_NUMBER`.',
   },
   myceliumPort: {
     env: 'MYCELIUM_PORT',
@@ -298,7 +298,7 @@ export const SETTINGS = {
     fallback: '7000',
     expects: 'a whole number from 0 to 65535',
     example: '7000',
-    help: 'TCP port for peers; 0 takes any free one.',
+    help: 'TCP port for peers; 0 picks any free port.',
   },
   myceliumHost: {
     env: 'MYCELIUM_HOST',
@@ -306,7 +306,7 @@ export const SETTINGS = {
     schema: address,
     expects: 'an IP address',
     example: '0.0.0.0',
-    help: 'Address Mycelium listens on. Default: `HOST` if that is an address, else 127.0.0.1. Behind a proxy set 0.0.0.0.',
+    help: 'IP address to listen on for peers. Default: `HOST` if it is an IP address, otherwise 127.0.0.1. Set to 0.0.0.0 when the API is behind a proxy.',
   },
   myceliumAnnounce: {
     env: 'MYCELIUM_ANNOUNCE',
@@ -315,7 +315,7 @@ export const SETTINGS = {
     fallback: '',
     expects: `a list of at most ${LIST_MAX} multiaddrs`,
     example: '/dns4/node.example.org/tcp/7000',
-    help: 'Multiaddrs told to peers in place of those listened on, comma-separated.',
+    help: 'Multiaddrs to announce to peers instead of the listening ones, comma-separated.',
   },
   myceliumPeers: {
     env: 'MYCELIUM_PEERS',
@@ -333,7 +333,7 @@ export const SETTINGS = {
     fallback: '',
     expects: `a list of at most ${LIST_MAX} http(s) URLs without user, query or fragment`,
     example: 'https://node.example.org',
-    help: 'URLs of nodes to ask for their multiaddrs, comma-separated.',
+    help: 'API URLs of nodes to ask for their multiaddrs, comma-separated.',
   },
   myceliumNetwork: {
     env: 'MYCELIUM_NETWORK',
@@ -342,7 +342,7 @@ export const SETTINGS = {
     fallback: 'agrinet',
     expects: 'a name of 1 to 32 characters of a-z, 0-9 and -',
     example: 'agrinet',
-    help: 'Network name; it stands in every header and protocol id, and networks do not mix.',
+    help: 'Network name. It is part of every header and protocol ID; nodes of different networks never connect.',
   },
   myceliumPskFile: {
     env: 'MYCELIUM_PSK_FILE',
@@ -350,7 +350,7 @@ export const SETTINGS = {
     schema: line(4096).transform((path) => resolve(path)),
     expects: 'the path of a file',
     example: './swarm.key',
-    help: 'File with a libp2p pre-shared network key (swarm.key); only nodes with the same key can connect.',
+    help: 'Pre-shared network key of libp2p (`swarm.key`); only nodes with the same key can connect.',
   },
   myceliumMdns: {
     env: 'MYCELIUM_MDNS',
@@ -359,7 +359,7 @@ export const SETTINGS = {
     fallback: 'off',
     expects: '"on" or "off"',
     example: 'on',
-    help: 'Look for nodes on the local network by mDNS.',
+    help: 'Whether to discover nodes on the local network with mDNS.',
   },
   myceliumPeerExchange: {
     env: 'MYCELIUM_PEER_EXCHANGE',
@@ -368,7 +368,7 @@ export const SETTINGS = {
     fallback: 'on',
     expects: '"on" or "off"',
     example: 'off',
-    help: 'Exchange signed addresses of peers with peers, beside the DHT.',
+    help: 'Whether to exchange signed peer addresses with peers, in addition to the DHT.',
   },
   myceliumRelay: {
     env: 'MYCELIUM_RELAY',
@@ -377,7 +377,7 @@ export const SETTINGS = {
     fallback: 'off',
     expects: '"on" or "off"',
     example: 'on',
-    help: 'Use and offer circuit relays for nodes behind NAT.',
+    help: 'Whether to use circuit relays, and to offer one to nodes behind NAT.',
   },
   myceliumTargetDegree: {
     env: 'MYCELIUM_TARGET_DEGREE',
@@ -386,7 +386,7 @@ export const SETTINGS = {
     fallback: '8',
     expects: 'a whole number from 1 to 64',
     example: '8',
-    help: 'Connections to registered peers the node tries to hold.',
+    help: 'Number of connections to registered peers that the node tries to keep open.',
   },
   myceliumStrangerSlots: {
     env: 'MYCELIUM_STRANGER_SLOTS',
@@ -395,7 +395,7 @@ export const SETTINGS = {
     fallback: '16',
     expects: 'a whole number from 0 to 256',
     example: '16',
-    help: 'Connections for nodes that are not registered; they never displace a registered one.',
+    help: 'Maximum connections from unregistered nodes. They never displace a registered node.',
   },
   dataDir: {
     env: 'DATA_DIR',
@@ -404,7 +404,7 @@ export const SETTINGS = {
     fallback: './data',
     expects: 'the path of a folder',
     example: './data',
-    help: 'Folder of the database, the identity and the API key; relative to the working directory.',
+    help: 'Folder for the database, the identity and the API key; relative paths start at the working directory.',
   },
   authorQuotaMb: {
     env: 'AUTHOR_QUOTA_MB',
@@ -413,7 +413,7 @@ export const SETTINGS = {
     fallback: '512',
     expects: 'a whole number from 0 to 1000000',
     example: '512',
-    help: 'Entries of one other node that are kept (MiB), an eighth of them in ops that wait: 200,000 listings take 90, with five updates each 500; what is made of them takes about five times as much. Beyond it nothing more of that node is taken until this is raised, for all or with `agrinet nodes set` for one; 0: no bound.',
+    help: 'Maximum size of the entries kept of each other node, MiB; an eighth of it for pending operations. 200,000 listings take about 90, with five updates each about 500; the database needs about five times as much. Beyond the quota, no more entries of that node are accepted until it is raised, here or for one node with `agrinet nodes set`. 0 means no limit.',
   },
   authorQuotaPending: {
     env: 'AUTHOR_QUOTA_PENDING',
@@ -422,7 +422,7 @@ export const SETTINGS = {
     fallback: '50000',
     expects: 'a whole number from 0 to 10000000',
     example: '50000',
-    help: 'Ops of one other node that may wait here for an upgrade or for what they depend on; 0: no bound.',
+    help: 'Maximum pending operations kept for each other node; 0 means no limit.',
   },
   diskReserveMb: {
     env: 'DISK_RESERVE_MB',
@@ -431,7 +431,7 @@ export const SETTINGS = {
     fallback: '64',
     expects: 'a whole number from 0 to 1000000',
     example: '64',
-    help: 'Below this free space (MiB) writes are refused with 507; reads go on.',
+    help: 'Free disk space to keep, MiB. When less is left, writes are answered with 507; reads continue.',
   },
   logLevel: {
     env: 'LOG_LEVEL',
@@ -440,7 +440,7 @@ export const SETTINGS = {
     fallback: 'info',
     expects: 'one of trace, debug, info, warn, error, fatal, silent',
     example: 'info',
-    help: 'Least level logged; `debug` also shows the stack of an error that ends a command.',
+    help: 'Lowest level that is logged. `debug` also prints the stack trace of an error that ends a command.',
   },
   mirror: {
     env: 'MIRROR',
@@ -449,7 +449,7 @@ export const SETTINGS = {
     fallback: 'auto',
     expects: '"auto" or "off"',
     example: 'auto',
-    help: 'Whether records are mirrored to DynamoDB: `auto` does it when `AWS_REGION` or `DYNAMODB_ENDPOINT` is set.',
+    help: 'Whether to mirror records to DynamoDB. `auto` does so when `AWS_REGION` or `DYNAMODB_ENDPOINT` is set.',
   },
   mirrorPrefix: {
     env: 'MIRROR_PREFIX',
@@ -457,7 +457,7 @@ export const SETTINGS = {
     schema: z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/),
     expects: 'a prefix of 1 to 64 characters of A-Z, a-z, 0-9, _, . and -',
     example: 'nairobi-',
-    help: 'Before the names of the mirror’s tables; one daemon writes a table set.',
+    help: 'Prefix of the mirror’s table names. Each set of tables belongs to one daemon.',
   },
   awsRegion: {
     env: 'AWS_REGION',
@@ -465,7 +465,7 @@ export const SETTINGS = {
     schema: z.string().regex(/^[a-z0-9-]{1,64}$/),
     expects: 'the name of an AWS region',
     example: 'eu-west-1',
-    help: 'Region of the DynamoDB tables.',
+    help: 'AWS region of the DynamoDB tables.',
   },
   dynamodbEndpoint: {
     env: 'DYNAMODB_ENDPOINT',
@@ -473,7 +473,7 @@ export const SETTINGS = {
     schema: httpUrl,
     expects: 'an http(s) URL without user, query or fragment',
     example: 'http://127.0.0.1:8000',
-    help: 'Another DynamoDB than AWS’s, such as DynamoDB Local.',
+    help: 'Endpoint of another DynamoDB, such as DynamoDB Local.',
   },
   awsAccessKeyId: {
     env: 'AWS_ACCESS_KEY_ID',
@@ -481,7 +481,7 @@ export const SETTINGS = {
     schema: z.string().regex(/^[\x21-\x7e]{1,128}$/),
     expects: 'an access key id of 1 to 128 visible ASCII characters',
     example: '<an access key id>',
-    help: 'Access key for DynamoDB. Without it the AWS SDK looks where it always does: profile, container, instance role.',
+    help: 'Access key ID for DynamoDB. If unset, the AWS SDK uses its default credential chain: profile, container, instance role.',
     secret: true,
   },
   awsSecretAccessKey: {
@@ -490,7 +490,7 @@ export const SETTINGS = {
     schema: z.string().regex(/^[\x21-\x7e]{1,256}$/),
     expects: 'a secret of 1 to 256 visible ASCII characters',
     example: '<its secret>',
-    help: 'Its secret.',
+    help: 'Secret of that access key.',
     secret: true,
   },
   backendUrl: {
@@ -500,7 +500,7 @@ export const SETTINGS = {
     fallback: 'http://127.0.0.1:5000',
     expects: 'an http(s) URL without user, query or fragment',
     example: 'http://127.0.0.1:5000',
-    help: 'The daemon the command line talks to.',
+    help: 'URL of the daemon that the command line talks to.',
   },
   backupPassphrase: {
     env: 'BACKUP_PASSPHRASE',
@@ -508,7 +508,7 @@ export const SETTINGS = {
     schema: line(1024),
     expects: 'one line of at most 1024 characters',
     example: 'a sentence of many words',
-    help: 'Passphrase of the keys in a backup, for `backup --with-keys` and `restore`; without it they ask on a terminal.',
+    help: 'Passphrase that protects the keys in a backup, for `backup --with-keys` and `restore`. If unset, both ask for it on the terminal.',
     secret: true,
   },
 } as const satisfies Record<string, Definition>;
