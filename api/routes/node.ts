@@ -1,7 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { seesOf } from '../access.ts';
 import type { ApiContext } from '../context.ts';
-import { page } from '../page.ts';
 import { json, media, route, router } from '../route.ts';
 import { ErrorCodeJson } from '../problem.ts';
 import { text, texts } from '../schemas.ts';
@@ -78,6 +77,7 @@ export function nodeRoutes(node: ApiContext, trends: TrendReports) {
     })
     .openapi(front, async (c) => {
       c.header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'");
+      const { page } = await import('../page.ts');
       return c.html(await page(node, trends, seesOf(c.get('principal'))));
     });
 }

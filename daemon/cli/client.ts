@@ -1,6 +1,6 @@
 import { type ClientResponse, hc } from 'hono/client';
 import { z } from 'zod';
-import type { Api } from '../../api/app.ts';
+import type { Api } from '../../api/groups.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { readLocalApiKey } from '../api-key.ts';
 import { isLoopbackHost, type Settings } from '../settings.ts';

@@ -1,4 +1,4 @@
-import { createApp } from '../../api/app.ts';
+import { serveApp } from '../../api/app.ts';
 import type { ApiContext } from '../../api/context.ts';
 import type { Env } from '../../protocols/env.ts';
 import { every } from '../../protocols/env.ts';
@@ -84,7 +84,7 @@ export function defineHttp(
   },
 ) {
   return definePart('HTTP', async () => {
-    const http = await outside.serve({ settings, app: createApp(context.face), tls: tls.face, env });
+    const http = await outside.serve({ settings, app: serveApp(context.face), tls: tls.face, env });
     listening.url = http.url;
     logger.info({ url: http.url }, 'listening');
     return { face: http, stop: () => http.stop() };

@@ -12,7 +12,7 @@ import { identityFromSeed, type Identity } from '../../protocols/wire/identity.t
 /** A whole node in this process: real LevelDB, real libp2p on loopback, the API without a socket. */
 export interface TestNode {
   readonly node: Node;
-  readonly app: ReturnType<typeof createApp>;
+  readonly app: Awaited<ReturnType<typeof createApp>>;
   /** What stands behind the routes. */
   readonly context: ApiContext;
   readonly peerId: string;
@@ -58,7 +58,7 @@ export async function startNode(
     },
     { lookup: onlyThisMachine, serve: noSocket, ...outside },
   );
-  const app = createApp(context);
+  const app = await createApp(context);
   const request = async (method: string, path: string, body?: unknown): Promise<Response> =>
     app.request(path, {
       method,

@@ -1,0 +1,82 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { serveApp } from '../../../api/app.ts';
+import { GROUPS } from '../../../api/groups.ts';
+import { createTrendReports } from '../../../api/trend-reports.ts';
+import { startNode, TEST_KEY, type TestNode } from '../../support/in-process-node.ts';
+import { tempDir } from '../../support/temp-dir.ts';
+
+const folder = tempDir('groups');
+let node: TestNode;
+beforeAll(async () => {
+  node = await startNode(folder.path);
+});
+afterAll(async () => {
+  await node.stop();
+  folder.remove();
+});
+
+const segmentOf = (path: string): string | undefined => path.split('/', 2)[1];
+
+describe('the groups of routes', () => {
+  it('name the first segment of each of their paths, and no other', async () => {
+    const trends = createTrendReports(node.context.trends, node.context.env.now);
+    for (const { at, load, segments } of GROUPS) {
+      const { routes } = (await load())(node.context, trends);
+      const found = new Set(routes.map(({ path }) => segmentOf(at === '/' ? path : at + path)));
+      expect([...found].toSorted(), at).toEqual([...segments].toSorted());
+    }
+  });
+});
+
+describe('the served app', () => {
+  const ask = (app: ReturnType<typeof serveApp>, method: string, path: string) =>
+    app.fetch(new Request(`http://127.0.0.1${path}`, { method, headers: { 'x-api-key': TEST_KEY } }));
+
+  it('answers every path as the app with all routes does, also the first time and several at once', async () => {
+    const served = serveApp(node.context);
+    const paths = [
+      '/health',
+      '/health/',
+      '/%68ealth',
+      '//health',
+      '/listings?limit=1',
+      '/listings/none',
+      '/federation/identity',
+      '/federation/none',
+      '/messages/none',
+      '/submitRating',
+      '/createContract',
+      '/api/keys/mine',
+      '/api/none',
+      '/stream/none',
+      '/none',
+      '/openapi.json',
+    ];
+    for (const method of ['GET', 'OPTIONS', 'DELETE'])
+      await Promise.all(
+        paths.map(async (path) => {
+          const [here, whole] = await Promise.all([ask(served, method, path), node.request(method, path)]);
+          const name = `${method} ${path}`;
+          expect(here.status, name).toBe(whole.status);
+          expect(here.headers.get('allow'), name).toBe(whole.headers.get('allow'));
+          const [mine, theirs] = await Promise.all([here.text(), whole.text()]);
+          const plain = (text: string): string => text.replace(/"requestId":"[^"]*"/, '');
+          expect(plain(mine), name).toBe(plain(theirs));
+        }),
+      );
+  });
+
+  it('counts the rate of a caller over all groups', async () => {
+    const { limits, env } = node.context;
+    const passed = async (paths: readonly string[]): Promise<number> => {
+      const still = { ...env, monotonic: () => 0 };
+      const served = serveApp({ ...node.context, env: still, limits: { ...limits, perSecond: 2 } });
+      for (let done = 0; ; done++) {
+        const { status } = await ask(served, 'GET', paths[done % paths.length] ?? '');
+        if (status === 429) return done;
+        expect(status).toBe(200);
+      }
+    };
+    expect(await passed(['/metrics', '/listings', '/prices'])).toBe(await passed(['/listings']));
+  });
+});
