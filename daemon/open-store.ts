@@ -5,13 +5,13 @@ import { ensureGeneration } from '../storage/change-order.ts';
 import type { Database } from '../storage/database.ts';
 import { isCorruption } from '../storage/storage-error.ts';
 import { fullKey } from '../storage/keyspace.ts';
+import { REBUILDING } from '../storage/level.ts';
 import { noteFound } from '../storage/rejoin-note.ts';
 import { Store } from '../storage/store.ts';
 import { countUsage, isCounted } from '../storage/usage-count.ts';
 import { putJson, verifiedJson } from '../storage/values.ts';
 import type { createAlarms } from './alarms.ts';
 import type { Logger } from './logger.ts';
-import { rebuildDamaged, wasRebuilding } from './rebuild.ts';
 
 /**
  * Opens the store; `load` reads what else has to be readable. After damage or a cut-off rebuild everything is derived anew from the entries that hold,
@@ -56,6 +56,7 @@ export async function openStore(
       { repaired, holes },
       'the database was damaged or a rebuild cut off: rebuilding from the feeds',
     );
+  const { rebuildDamaged } = await import('./rebuild.ts');
   const { store, entries, problems } = await rebuildDamaged(db, merges, () => undefined);
   for (const problem of problems.slice(0, 20)) logger.error({ ...problem }, 'taken away by the damage');
   if (repaired || holes > 0 || problems.length > 0)
@@ -64,6 +65,11 @@ export async function openStore(
   await load(store);
   await stampSchema(db);
   return store;
+}
+
+/** True when a rebuild was cut off: what is derived is not whole. */
+async function wasRebuilding(db: Database): Promise<boolean> {
+  return (await db.level.get(REBUILDING)) !== undefined;
 }
 
 const SCHEMA = fullKey('meta', 'schema');

@@ -16,11 +16,6 @@ import { type Survey, surveyFeeds } from './feed-survey.ts';
 import { rederive } from './rederive.ts';
 import { forgetPasses } from './scrub/pass.ts';
 
-/** True when a rebuild was cut off: what is derived is not whole. */
-export async function wasRebuilding(db: Database): Promise<boolean> {
-  return (await db.level.get(REBUILDING)) !== undefined;
-}
-
 /** Empties a sublevel. Over damaged keys LevelDB may stop before the end, and what then stayed would count as derived. */
 async function clear(db: Database, name: SublevelName): Promise<void> {
   for (let rows = Infinity; ;) {

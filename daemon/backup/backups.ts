@@ -2,9 +2,6 @@ import type { BackupPort, ByteSource } from '../../api/ports/backup.ts';
 import type { Env, Timer } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { Identity } from '../../protocols/wire/identity.ts';
-import { writeBackup } from '../../storage/backup/backup-file.ts';
-import { BACKUP_FORMAT } from '../../storage/backup/format.ts';
-import { openSnapshot } from '../../storage/backup/snapshot.ts';
 import type { Level } from '../../storage/level.ts';
 import { VERSION } from '../version.ts';
 
@@ -46,11 +43,15 @@ export function createBackups(parts: BackupParts): BackupPort {
 
 async function begin(parts: BackupParts, withKeys: boolean, onReleased: () => void): Promise<ByteSource> {
   const { identity, network, env } = parts;
+  const [{ writeBackup }, { BACKUP_FORMAT: format }, { openSnapshot }] = await Promise.all([
+    import('../../storage/backup/backup-file.ts'),
+    import('../../storage/backup/format.ts'),
+    import('../../storage/backup/snapshot.ts'),
+  ]);
   const createdAt = env.now();
   const snapshot = await openSnapshot(parts.db.level);
   const { layout, digest } = snapshot;
   const { peerId } = identity;
-  const format = BACKUP_FORMAT;
   const about = { format, layout, agrinetd: VERSION, peerId, network, createdAt } as const;
   const manifest = { ...about, withKeys, digest };
   const chunks = writeBackup(identity, manifest, snapshot.pairs(), (key) => snapshot.position(key));

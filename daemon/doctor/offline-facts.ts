@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { stat, statfs } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { AgrinetError, errorMessage } from '../../protocols/errors.ts';
@@ -11,6 +11,7 @@ import { identityPath, readIdentity } from '../identity-file.ts';
 import { lockIdentity } from '../lock.ts';
 import { type Settings, settingsWarnings } from '../settings.ts';
 import type { CertificateFact, FileFact, OfflineFacts } from './facts.ts';
+import { freeBytes } from './free-bytes.ts';
 
 export interface OfflineSources {
   readonly settings: Settings;
@@ -56,14 +57,6 @@ export async function gatherOffline(sources: OfflineSources): Promise<OfflineFac
     },
     certificate: certificateFact(settings),
   };
-}
-
-/** Free bytes on the disk of a folder; undefined when that cannot be asked. */
-export async function freeBytes(folder: string): Promise<number | undefined> {
-  return statfs(folder).then(
-    ({ bavail, bsize }) => bavail * bsize,
-    () => undefined,
-  );
 }
 
 async function fileFact(

@@ -10,7 +10,7 @@ import {
 } from '../../protocols/market/legacy.ts';
 import { SCHEMA_VERSION } from '../../protocols/open-dialog/schema.ts';
 import type { LegacyTable, LegacyWriter } from '../../storage/legacy-table.ts';
-import { type ExportItem, type ExportSummary, readExport } from './legacy-stream.ts';
+import type { ExportItem, ExportSummary, readExport } from './legacy-stream.ts';
 import { KeyedQueue } from '../../protocols/serial-queue.ts';
 
 export const IMPORT_LIMITS = {
@@ -52,6 +52,7 @@ export function createLegacyImporter(
     body: { read(): AsyncIterable<Uint8Array> },
     options: ImportOptions,
   ): Promise<ImportTotals & { sha256: string }> {
+    const { readExport } = await import('./legacy-stream.ts');
     // Read twice: nothing is stored of a body that breaks off, or is not what its own hash says.
     const { sha256 } = await surveyExport(readExport(body.read(), env), options.signal);
     const writer = await table.begin(source, options.force);

@@ -1,8 +1,7 @@
 import type { Database } from '../../storage/database.ts';
 import { noteOff } from '../../storage/mirror/memory.ts';
-import { Outbox } from '../../storage/outbox.ts';
+import type { Outbox } from '../../storage/outbox.ts';
 import type { Settings } from '../settings.ts';
-import { formerTargets, TRACED } from './former.ts';
 
 /** Whether this node mirrors. */
 export function isMirrored(settings: Pick<Settings, 'mirror' | 'awsRegion' | 'dynamodbEndpoint'>): boolean {
@@ -16,7 +15,13 @@ export async function openOutbox(
   settings: Pick<Settings, 'mirror' | 'awsRegion' | 'dynamodbEndpoint'>,
   now: () => number,
 ): Promise<Outbox | undefined> {
-  if (isMirrored(settings)) return Outbox.open(db, { now, former: formerTargets, traced: TRACED });
-  await noteOff(db);
-  return undefined;
+  if (!isMirrored(settings)) {
+    await noteOff(db);
+    return undefined;
+  }
+  const [storage, { formerTargets, TRACED }] = await Promise.all([
+    import('../../storage/outbox.ts'),
+    import('./former.ts'),
+  ]);
+  return storage.Outbox.open(db, { now, former: formerTargets, traced: TRACED });
 }
