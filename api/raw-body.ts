@@ -4,7 +4,7 @@ import { AgrinetError } from '../protocols/errors.ts';
 import { steady } from '../protocols/wire/steady.ts';
 
 const bodySlow = (): AgrinetError =>
-  new AgrinetError('body-slow', 'the body only trickles; what came of it stays');
+  new AgrinetError('body-slow', 'the body arrives too slowly; what was received of it is kept');
 
 /** The body as it comes, for routes that read it themselves; each counts for itself. Throws `body-slow`. */
 export async function* bodyChunks(

@@ -69,7 +69,7 @@ export class SseStreams {
   open(c: Context, key: string, subscribe: (push: PushEvent) => EventSubscription): Response {
     const { total, perKey } = this.#limits;
     if (this.#closing.aborted || this.size >= total)
-      throw new AgrinetError('streams-full', 'the node serves no more event streams now; try again soon');
+      throw new AgrinetError('streams-full', 'too many event streams are open; try again shortly');
     if (this.#ofKey(key) >= perKey)
       throw new AgrinetError(
         'too-many-streams',

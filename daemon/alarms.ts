@@ -115,52 +115,52 @@ export type AlarmKind = AnyAlarm['kind'];
 function textOf(alarm: AnyAlarm): string {
   switch (alarm.kind) {
     case 'own-key-elsewhere':
-      return "Another process writes with this node's key. Stop one of the two, or give it an identity of its own.";
+      return "Another process is writing with this node's key. Stop one of the two, or give it its own identity.";
     case 'own-feed-forked':
-      return "This node's feed was forked: somebody else signs with its key. Its records were issued again; consider a new identity.";
+      return "This node's feed was forked: somebody else signs with its key. Its records were reissued; consider a new identity.";
     case 'feed-forked':
       return `Node ${alarm.author} signed two histories. What follows the fork has no effect here.`;
     case 'author-over-quota':
-      return `Node ${alarm.author} takes up ${mebibytes(alarm.usage.bytes)} MiB here, ${mebibytes(alarm.usage.pendingBytes)} of them in ${alarm.usage.pending} ops that wait: over its quota, nothing more of it is taken. ${raising(alarm)}; if it is not honest: agrinet suspend ${alarm.author}`;
+      return `Node ${alarm.author} has reached its quota with ${mebibytes(alarm.usage.bytes)} MiB, ${mebibytes(alarm.usage.pendingBytes)} of them in ${alarm.usage.pending} pending operations; no more of its entries are accepted. ${raising(alarm)}; if you do not trust it: agrinet suspend ${alarm.author}`;
     case 'disk-filling':
-      return `${mebibytes(alarm.free)} MiB are free, and at ${mebibytes(alarm.reserve)} writes are refused. ${grown(alarm.most)}`;
+      return `${mebibytes(alarm.free)} MiB are free; below ${mebibytes(alarm.reserve)} MiB writes are refused. ${grown(alarm.most)}`;
     case 'feed-stalled':
-      return `Node ${alarm.node} has been at entry ${alarm.there} of this node's ${alarm.channel} feed ${alarm.epoch} for ${alarm.minutes} minutes, although it is there and more is held here. Its disk, its quota or its version: ask its operator; agrinet doctor says when it moves.`;
+      return `Node ${alarm.node} has been stuck at entry ${alarm.there} of this node's ${alarm.channel} feed ${alarm.epoch} for ${alarm.minutes} minutes, although it is reachable and newer entries are here. Ask its operator to check its disk, quota and version; agrinet doctor reports when it moves on.`;
     case 'commit-failed':
       return 'A write did not reach the disk and was refused.';
     case 'own-entries-returned':
-      return 'A peer gave back entries of this node that were gone here: the disk lost them, or an older copy of DATA_DIR was put back.';
+      return 'A peer returned entries of this node that were missing here: the disk lost them, or an older copy of DATA_DIR was restored.';
     case 'foreign-certificate':
-      return `Node ${alarm.node} shows a TLS certificate that its key does not vouch for. Nothing is taken from there over HTTPS until it does.`;
+      return `Node ${alarm.node} presents a TLS certificate that its key does not vouch for. Nothing is fetched from it over HTTPS until it does.`;
     case 'peer-distrusted':
-      return `Node ${alarm.node} sent what no honest node can have sent (${alarm.code}). Nothing is taken from it for ${Math.round(alarm.forMs / 60_000)} minutes; what was good before stays.`;
+      return `Node ${alarm.node} sent invalid data (${alarm.code}). Nothing is accepted from it for ${Math.round(alarm.forMs / 60_000)} minutes; what it sent before is kept.`;
     case 'mirror-tables-missing':
     case 'mirror-refused':
-      return `The DynamoDB mirror waits: ${alarm.detail}`;
+      return `The DynamoDB mirror is waiting: ${alarm.detail}`;
     case 'mirror-denied':
       return `DynamoDB refuses the mirror's credentials: ${alarm.detail}`;
     case 'mirror-displaced':
-      return 'The DynamoDB mirror has stopped: a newer process writes to its tables. Stop one of the two, then start this node again.';
+      return 'The DynamoDB mirror has stopped: a newer process writes to its tables. Stop one of the two, then restart this node.';
     case 'listener-failed':
-      return `The part "${alarm.listener}" failed over something that has happened; the log names it. What it shows may be behind until the next start.`;
+      return `The part "${alarm.listener}" failed to process an event; the log has the error. What it shows may be out of date until the next start.`;
     case 'merge-outstanding':
-      return `What was written to ${alarm.key} at the same time could not be merged in several tries; it shows the values of before, marked unmerged, and is tried again. If memory is short, give the machine more; else restart the node.`;
+      return `Concurrent changes to ${alarm.key} could not be merged after several tries; it shows its previous values, marked unmerged, and the merge is retried. If memory is short, add more; otherwise restart the node.`;
     case 'record-left-out':
-      return 'Stored records cannot be read or shown and are left out of lists; the log names each. agrinet scrub makes damaged rows anew; what is named again after that is a fault of this program: report it.';
+      return 'Stored records cannot be read or shown and are left out of lists; the log names each. Run agrinet scrub to rebuild damaged rows; what is still named afterwards is a bug: report it.';
     case 'rows-mended':
-      return `Stored rows of ${alarm.table} were not what the feeds say, and were made anew. If it happens again, this machine's disk or memory is failing.`;
+      return `Stored rows of ${alarm.table} did not match the feeds and were rebuilt. If it happens again, this machine's disk or memory is failing.`;
     case 'entries-damaged':
-      return 'Stored entries cannot be read, and what rests on them is not checked: stop the node and run agrinet rebuild; peers give back what is lost.';
+      return 'Stored entries cannot be read, and what depends on them is not checked. Stop the node and run agrinet rebuild; peers return what is lost.';
     case 'tail-lost':
-      return `The last ${alarm.commits} commits were gone from the database at the start; peers fill in what they have.`;
+      return `The last ${alarm.commits} commits were missing from the database at the start; peers return what they have.`;
     case 'database-damaged':
-      return `The database was damaged (${alarm.holes} commits missing, ${alarm.problems} problems) and rebuilt at the start; peers fill in what they have, the log names what was taken away.`;
+      return `The database was damaged (${alarm.holes} commits missing, ${alarm.problems} problems) and was rebuilt at the start; peers return what they have. The log names what was removed.`;
   }
 }
 
 function raising({ what, author, usage }: Extract<Alarm, { kind: 'author-over-quota' }>): string {
-  if (what === 'pending') return 'If it is honest, raise AUTHOR_QUOTA_PENDING and start again';
-  return `If it is honest: agrinet nodes set ${author} --quota-mb ${roomierQuota(usage)}`;
+  if (what === 'pending') return 'If you trust it, raise AUTHOR_QUOTA_PENDING and restart';
+  return `If you trust it: agrinet nodes set ${author} --quota-mb ${roomierQuota(usage)}`;
 }
 
 /** MiB that leave an author who is at its quota as much room again: ops that wait may be an eighth of it. */

@@ -7,7 +7,7 @@ import type { NodeClock } from './node-clock.ts';
 export function clockLine({ wall, credible }: Pick<NodeClock, 'wall' | 'credible'>): string[] {
   if (credible()) return [];
   return [
-    `the clock of this machine reads ${isoTime(wall())}, which cannot be: no keys are issued and no commitments made until it is set (timedatectl)`,
+    `the clock of this machine reads ${isoTime(wall())}, which cannot be right: no keys are issued and no commitments made until it is set (timedatectl)`,
   ];
 }
 

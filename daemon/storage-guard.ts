@@ -114,13 +114,13 @@ export class StorageGuard {
     if (free >= needed) return undefined;
     return new AgrinetError(
       'disk-full',
-      `less than ${Math.ceil(needed / 1024 / 1024)} MiB are free on the disk of ${dataDir}; free some space, the node goes on by itself`,
+      `less than ${Math.ceil(needed / 1024 / 1024)} MiB are free on the disk of ${dataDir}; free some space, and the node resumes by itself`,
     );
   }
 
   async #reopen(): Promise<void> {
     const { db, store, alone, reload, logger } = this.#parts;
-    this.#refuse(new AgrinetError('storage-failed', 'the database is being opened again; try again soon'));
+    this.#refuse(new AgrinetError('storage-failed', 'the database is being reopened; try again shortly'));
     await alone(() =>
       db.reopen(async () => {
         await store.reload();

@@ -10,14 +10,11 @@ export async function refuseExisting(file: string, force: boolean): Promise<void
   const there = await stat(file).catch(() => undefined);
   if (there === undefined) return;
   if (!there.isFile())
-    throw new AgrinetError(
-      'usage',
-      `${file} is a folder or a device. Name a file: it takes the place of what is there.`,
-    );
+    throw new AgrinetError('usage', `${file} is a folder or a device. Name a regular file.`);
   if (!force)
     throw new AgrinetError(
       'usage',
-      `${file} is there already. Name another file, or replace it with --force.`,
+      `${file} already exists. Choose another file, or overwrite it with --force.`,
     );
 }
 
@@ -46,7 +43,7 @@ export async function writeWhole<T>(
     await out.sync();
     const result = await check(partial);
     if (!isSame(mine, await stat(partial)))
-      throw new AgrinetError('usage', `somebody else writes ${file} too. Run it again, one at a time.`);
+      throw new AgrinetError('usage', `another process is writing ${file}. Run one command at a time.`);
     await rename(partial, file);
     await syncFolder(dirname(file));
     return result;

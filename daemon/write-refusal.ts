@@ -15,7 +15,7 @@ export function createWriteRefusal(db: () => Pick<Database, 'failed'>): WriteRef
     get: () =>
       refusal ??
       (db().failed
-        ? new AgrinetError('storage-failed', 'the database is being opened again; try again soon')
+        ? new AgrinetError('storage-failed', 'the database is being reopened; try again shortly')
         : undefined),
     set: (to) => (refusal = to),
   };

@@ -133,7 +133,7 @@ export class Database {
   /** The open LevelDB; throws `storage-failed` while it is being opened again. */
   get level(): Level {
     if (this.#level.status !== 'open')
-      throw new AgrinetError('storage-failed', 'the database is being opened again; try again soon');
+      throw new AgrinetError('storage-failed', 'the database is being reopened; try again shortly');
     return this.#level;
   }
 

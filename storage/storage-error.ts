@@ -5,9 +5,13 @@ export function storageError(error: unknown): AgrinetError {
   if (error instanceof AgrinetError) return error;
   const text = causes(error);
   if (/ENOSPC|No space left/i.test(text))
-    return new AgrinetError('disk-full', 'the disk is full; free some space, the node goes on by itself', {
-      cause: error,
-    });
+    return new AgrinetError(
+      'disk-full',
+      'the disk is full; free some space, and the node resumes by itself',
+      {
+        cause: error,
+      },
+    );
   if (/ENOTDIR|EEXIST/.test(text)) {
     return new AgrinetError(
       'folder-unwritable',

@@ -63,7 +63,7 @@ export async function* inflate(
     for await (const chunk of plain as AsyncIterable<Buffer<ArrayBuffer>>) {
       given += chunk.byteLength;
       if (given > Math.max(freeBytes, taken * ratio))
-        throw new AgrinetError('body-too-large', 'the body grows beyond bounds when it is unpacked');
+        throw new AgrinetError('body-too-large', 'the body is too large when decompressed');
       yield chunk;
     }
   } catch (error) {

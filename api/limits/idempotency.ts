@@ -36,7 +36,10 @@ export function idempotency({ table, secretPaths, streamedPaths }: IdempotencyOp
     const read = streamed(c) || streamedPaths?.test(c.req.path) === true;
     if (key === undefined || caller === 'anonymous' || read) return next();
     if (!KEY.test(key))
-      throw new AgrinetError('idempotency-malformed', 'Idempotency-Key: 1 to 128 visible ASCII characters');
+      throw new AgrinetError(
+        'idempotency-malformed',
+        'Idempotency-Key: must be 1 to 128 visible ASCII characters',
+      );
     // A query names what the request is about as much as the path does.
     const route = c.req.path + (URL.parse(c.req.url)?.search ?? '');
     const id = `${hash(caller).slice(0, 16)}.${hash(JSON.stringify([caller, route, key]))}`;

@@ -251,7 +251,10 @@ function shownRequest({ body, ...request }: SignedRequest): z.infer<typeof Signe
 function feedOf(authorText: string, channel: string): FeedName {
   const author = parsePeerId(authorText);
   if (author !== undefined && isChannel(channel)) return { author, channel };
-  throw new AgrinetError('query-invalid', 'author: a peer id; channel: public, or a record key');
+  throw new AgrinetError(
+    'query-invalid',
+    'author: must be a peer ID; channel: must be public or a record key',
+  );
 }
 
 /** Items of one body: no more than a frame holds. Throws `body-too-large`, `range-malformed`. */

@@ -89,7 +89,7 @@ export class KeyRing implements Keys {
 
   async issue({ userId, scopes = ['read', 'write'], expiresIn, uses }: KeyRequest): Promise<IssuedKey> {
     if (uses !== undefined && !scopes.includes('register'))
-      throw new AgrinetError('fields-invalid', 'uses: only a key with the scope register has them');
+      throw new AgrinetError('fields-invalid', 'uses: only allowed for keys with the scope register');
     const wanted = expiresIn === undefined ? KEY_LIMITS.lifetimeMs : expiresIn * 1000;
     const lifetime = Math.min(wanted, KEY_LIMITS.maxLifetimeMs);
     return this.#change(async () => {
@@ -134,7 +134,7 @@ export class KeyRing implements Keys {
       if (stateOf(row, now) !== 'active' || row.replacedBy !== undefined)
         throw new AgrinetError(
           'key-inactive',
-          'this key has ended or was rotated before; rotate its successor, or issue a new key',
+          'this key has expired, was revoked or was already rotated; rotate its successor, or issue a new key',
         );
       const expiresAt = Math.min(row.expiresAt, now + graceSeconds * 1000);
       const del = makeRoom(this.#rows.values(), row.userId, now, { id, grace: expiresAt > now });
@@ -253,5 +253,5 @@ export class KeyRing implements Keys {
 }
 
 function unknown(): AgrinetError {
-  return new AgrinetError('key-unknown', 'this node has no such key; `agrinet keys list` shows them');
+  return new AgrinetError('key-unknown', 'this node has no such key; list them with: agrinet keys list');
 }

@@ -138,7 +138,7 @@ export function makeRoom(
     if (oldest === undefined)
       throw new AgrinetError(
         'keys-full',
-        `this node holds at most ${KEY_LIMITS.total} keys, and all are in use; revoke some`,
+        `the limit of ${KEY_LIMITS.total} keys is reached; revoke some first`,
       );
     going.add(oldest.id);
   }

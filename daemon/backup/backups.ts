@@ -29,7 +29,10 @@ export function createBackups(parts: BackupParts): BackupPort {
   return {
     async open({ withKeys }) {
       if (busy)
-        throw new AgrinetError('backup-busy', 'a backup is being taken already. Try again when it is done.');
+        throw new AgrinetError(
+          'backup-busy',
+          'a backup is already being made. Try again when it is finished.',
+        );
       busy = true;
       try {
         return await begin(parts, withKeys, () => (busy = false));
@@ -106,7 +109,7 @@ class BackupSource implements ByteSource {
   }
 
   #giveUp(why: string): void {
-    this.#failure = new AgrinetError('backup-stalled', `the backup was given up: ${why}`);
+    this.#failure = new AgrinetError('backup-stalled', `the backup was aborted: ${why}`);
     void this.#release().catch(() => undefined); // the database is being closed, and the snapshot with it
   }
 

@@ -102,7 +102,7 @@ async function keysToPlace(
   if (foreign !== undefined)
     throw new AgrinetError(
       'backup-damaged',
-      `among its keys is ${foreign}, which is no key. Take another backup.`,
+      `it contains ${foreign}, which is not one of a node's keys. Make another backup.`,
     );
   const brought = taken[identityName];
   if (brought !== undefined) refuseForeign('the identity in the backup', brought, manifest.peerId);

@@ -123,7 +123,7 @@ async function* tap(
 export function brokenOff(cause?: unknown): AgrinetError {
   return new AgrinetError(
     'daemon-not-running',
-    'the daemon broke the backup off; its log says why. Nothing was written.',
+    'the daemon aborted the backup; see its log. Nothing was written.',
     { cause },
   );
 }

@@ -44,7 +44,7 @@ async function ask(prompt: string): Promise<string> {
   if (process.stdin.isTTY !== true)
     throw new AgrinetError(
       'usage',
-      'no terminal to ask for the passphrase. Use --passphrase-file or set BACKUP_PASSPHRASE.',
+      'there is no terminal to ask for the passphrase on. Use --passphrase-file or set BACKUP_PASSPHRASE.',
     );
   const unseen = new Writable({ write: (_chunk, _encoding, done) => done() });
   const lines = createInterface({ input: process.stdin, output: unseen, terminal: true });

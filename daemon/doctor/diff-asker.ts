@@ -134,7 +134,7 @@ function jsonOf(data: Uint8Array, base: string): unknown {
   try {
     return JSON.parse(Buffer.from(data).toString());
   } catch (error) {
-    throw new AgrinetError('answer-malformed', `${base} answered with something else than JSON`, {
+    throw new AgrinetError('answer-malformed', `${base} did not answer with JSON`, {
       cause: error,
     });
   }

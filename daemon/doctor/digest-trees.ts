@@ -80,7 +80,7 @@ class KeptTrees implements DigestTrees {
 
   #made(owner: PeerId, collection: string): Promise<PrefixTree> {
     if (this.#queue.size >= PREFIX_LIMITS.waiting)
-      throw new AgrinetError('busy', 'too many digests are asked for at once; try again soon');
+      throw new AgrinetError('busy', 'too many digest requests at once; try again shortly');
     return this.#queue.run(() => this.#read(owner, collection));
   }
 

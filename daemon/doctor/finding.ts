@@ -24,7 +24,7 @@ export const CHECKS = {
   stalls: { offline: false, what: 'feeds of this node that do not move at a peer' },
   forgotten: { offline: false, what: 'nodes of whose entries some were forgotten' },
   digests: { offline: false, what: 'equal frontiers with unequal digests' },
-  scrub: { offline: false, what: 'stored rows that were not what the feeds say' },
+  scrub: { offline: false, what: 'stored rows that did not match the feeds' },
   forks: { offline: false, what: 'feeds with two histories' },
   quarantine: { offline: false, what: 'ops that are pending or rejected' },
   conflicts: { offline: false, what: 'fields that two writers changed at once' },

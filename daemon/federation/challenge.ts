@@ -67,7 +67,7 @@ export function createChallenge({ fetch, network, env, now }: ChallengeParts): C
     if (!samePlace(proof.nodeUrl, url))
       throw new AgrinetError(
         'proof-invalid',
-        `the node that answers at ${url} says it is somewhere else; ask it there, or set its PUBLIC_URL`,
+        `the node that answers at ${url} says it has another URL; use that one, or correct its PUBLIC_URL`,
       );
     const { name, region, schemaVersion } = body;
     const identity = { name, region, schemaVersion, multiaddrs: body.multiaddrs.slice(0, 16) };

@@ -47,7 +47,7 @@ export class FeedRequests {
     if (isDistrusted(id))
       throw new AgrinetError(
         'peer-distrusted',
-        `${url} sent what no honest node can have sent, and is left alone for a while; see agrinet status`,
+        `${url} sent invalid data and is ignored for a while; see agrinet status`,
       );
     const { method, path } = request;
     const nonce = env.bytes(16);

@@ -80,7 +80,7 @@ export function createGuardedFetch(options: GuardedFetchOptions): GuardedFetch {
       const response = await exchange.within(send(url, request, connection.socket, exchange.fail));
       const status = response.statusCode ?? 0;
       if (status >= 300 && status < 400 && status !== 304)
-        throw new AgrinetError('peer-redirects', `${url.origin} redirects; give its final URL`);
+        throw new AgrinetError('peer-redirects', `${url.origin} redirects; use its final URL`);
       const encoding = response.headers['content-encoding'] ?? 'identity';
       if (encoding !== 'identity' && !(request.gzip === true && GZIP.has(encoding)))
         throw new AgrinetError('answer-malformed', `${url.origin} answered with a content encoding`);
@@ -143,7 +143,7 @@ function watch(env: Pick<Env, 'after'>, socket: Socket, origin: string, request:
     end();
   };
   const onAbort = (): void =>
-    fail(new AgrinetError('peer-timeout', `${origin} is not waited for any longer`));
+    fail(new AgrinetError('peer-timeout', `${origin} took too long and is no longer waited for`));
   const late = (what: string): void =>
     fail(new AgrinetError('peer-timeout', `${origin} ${what}; try again later`));
   const deadline = env.after(timeoutMs, () => late('took too long'), { holds: true });
@@ -188,7 +188,7 @@ function told(error: unknown, origin: string): Error {
   if (error instanceof AgrinetError) return error;
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   if (code.startsWith('HPE_'))
-    return new AgrinetError('answer-malformed', `${origin} does not answer in HTTP`, { cause: error });
+    return new AgrinetError('answer-malformed', `${origin} does not answer with HTTP`, { cause: error });
   if (/CERT|ALTNAME|SELF_SIGNED|ISSUER|^ERR_TLS/.test(code))
     return new AgrinetError(
       'certificate-changed',
@@ -277,7 +277,7 @@ function answerOf(
       try {
         return JSON.parse(Buffer.from(data).toString());
       } catch (error) {
-        throw new AgrinetError('answer-malformed', `${url.origin} answered with something else than JSON`, {
+        throw new AgrinetError('answer-malformed', `${url.origin} did not answer with JSON`, {
           cause: error,
         });
       }

@@ -176,7 +176,7 @@ function json(value: unknown): Body {
 function otherVersion(): AgrinetError {
   return new AgrinetError(
     'daemon-refused',
-    'the daemon’s answer is not what this worker knows: same version?',
+    'this worker does not understand the daemon’s answer; check that both have the same version',
   );
 }
 

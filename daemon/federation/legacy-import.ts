@@ -93,13 +93,13 @@ async function surveyExport(
   if (found.claimedCount !== undefined && found.claimedCount !== found.count) {
     throw new AgrinetError(
       'export-differs',
-      `the export holds ${found.count} items and says ${found.claimedCount}: ask for it again`,
+      `the export holds ${found.count} items and says ${found.claimedCount}: request it again`,
     );
   }
   if (found.claimedSha256 !== undefined && found.claimedSha256 !== found.sha256)
     throw new AgrinetError(
       'export-differs',
-      'the items of the export do not have its sha256: ask for it again',
+      'the items of the export do not have its sha256: request it again',
     );
   return found;
 }

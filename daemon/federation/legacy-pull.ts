@@ -68,10 +68,10 @@ export async function pullExport(
 function keyWanted({ url, key }: Extract<AskedSource, { kind: 'legacy' }>): AgrinetError {
   const mend = `agrinet nodes add ${url} --key-file <file with the key>`;
   return key === undefined
-    ? new AgrinetError('source-key-needed', `${url} wants a key: ${mend}`)
+    ? new AgrinetError('source-key-needed', `${url} requires an API key: ${mend}`)
     : new AgrinetError(
         'source-key-refused',
-        `${url} does not take the key kept for it; with another one: ${mend}`,
+        `${url} rejected the API key stored for it; set another one: ${mend}`,
       );
 }
 
@@ -90,9 +90,13 @@ async function* plain(
   } catch (error) {
     const code = errorCode(error);
     if (code === 'gzip-damaged')
-      throw new AgrinetError('export-malformed', 'the export is under gzip that is cut off or damaged', {
-        cause: error,
-      });
+      throw new AgrinetError(
+        'export-malformed',
+        'the export is compressed with gzip, and the data are cut off or damaged',
+        {
+          cause: error,
+        },
+      );
     if (code === 'gzip-too-large')
       throw new AgrinetError(
         'body-too-large',

@@ -34,7 +34,7 @@ export async function openSourceKeys(dataDir: string): Promise<SourceKeys> {
       if (!alter(edited)) return;
       const text = `${JSON.stringify(Object.fromEntries([...edited].sort(([a], [b]) => (a < b ? -1 : 1))))}\n`;
       if (Buffer.byteLength(text) > SOURCE_KEYS_BYTES)
-        throw new AgrinetError('keys-full', 'the keys of all sources are too many; revoke a node first');
+        throw new AgrinetError('keys-full', 'too many source keys are stored; revoke a node first');
       await replaceSecretFile(path, text);
       keys = edited;
     });
@@ -44,7 +44,7 @@ export async function openSourceKeys(dataDir: string): Promise<SourceKeys> {
     get: (id) => keys.get(id),
     async set(id, key) {
       if (!SOURCE_KEY.test(key))
-        throw new AgrinetError('fields-invalid', 'key: 1 to 512 visible ASCII characters');
+        throw new AgrinetError('fields-invalid', 'key: must be 1 to 512 visible ASCII characters');
       await change((next) => {
         if (next.get(id) === key) return false;
         next.set(id, key);

@@ -69,7 +69,8 @@ export class Forget implements ForgetPort {
 
   async run(id: string, onProgress: Progress): Promise<Forgotten> {
     this.#revoked(id);
-    if (this.#busy) throw new AgrinetError('busy', 'a node is being forgotten; try again when that is done');
+    if (this.#busy)
+      throw new AgrinetError('busy', 'a node is already being forgotten; try again when that is finished');
     this.#busy = true;
     const done = this.#running.then(() => this.#forget(id, onProgress));
     this.#running = done.catch(() => undefined); // told to whoever asked

@@ -99,5 +99,5 @@ function pathOf(id: string, what: string): string {
 function known<T>(schema: z.ZodType<T, unknown>, value: unknown, { base }: { readonly base: string }): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  throw new AgrinetError('request-refused', `what answers at ${base} is no agrinetd of this version`);
+  throw new AgrinetError('request-refused', `what answers at ${base} is not an agrinetd of this version`);
 }

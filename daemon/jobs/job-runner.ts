@@ -38,7 +38,10 @@ export async function runHandler(
   );
   try {
     if (handler === undefined)
-      throw new AgrinetError('job-unhandled', `nothing here does ${job.name}; its settings may be missing`);
+      throw new AgrinetError(
+        'job-unhandled',
+        `this node cannot run ${job.name} jobs; settings may be missing`,
+      );
     const result = await handler(job, {
       signal: AbortSignal.any([stop, timeout.signal]),
       // News that cannot be told now are no reason to fail; an attempt that is over is.

@@ -100,10 +100,7 @@ export class JobStore implements JobAttempts {
       return this.#shown(await this.#save(upgraded ? { ...same, data } : same, true));
     }
     if (this.#rows.count('waiting') + this.#rows.count('active') >= this.#limits.live)
-      throw new AgrinetError(
-        'jobs-full',
-        'too many jobs wait already; see agrinet jobs, and try again later',
-      );
+      throw new AgrinetError('jobs-full', 'too many jobs are queued; see agrinet jobs, and try again later');
     const { delayMs = 0 } = options;
     const openMs = (this.#breakers.get(sourceOf({ name, data }))?.openUntil ?? 0) - this.#env.monotonic();
     const row = await this.#save(
@@ -142,7 +139,7 @@ export class JobStore implements JobAttempts {
   async retry(id: string): Promise<Job> {
     const row = this.#found(id);
     if (row.state !== 'dead')
-      throw new AgrinetError('job-not-dead', 'only a dead job can be tried again; this one is not');
+      throw new AgrinetError('job-not-dead', 'only a dead job can be retried, and this one is not dead');
     if (this.#rows.live(row.key) !== undefined)
       throw new AgrinetError('job-not-dead', 'another job for the same thing is waiting or running');
     const { endedAt: _endedAt, attempt: _attempt, told: _told, ...rest } = row;
@@ -241,10 +238,10 @@ export class JobStore implements JobAttempts {
 
   async #begin(id: string, local: boolean): Promise<{ job: Job; attempt: string }> {
     const row = this.#found(id);
-    if (row.state === 'active') throw new AgrinetError('job-claimed', 'another worker is at this job');
+    if (row.state === 'active') throw new AgrinetError('job-claimed', 'another worker is running this job');
     if (row.state !== 'waiting') throw new AgrinetError('job-ended', `this job is ${row.state}`);
     if (this.#dueTime(row) > this.#env.now())
-      throw new AgrinetError('job-not-due', 'this job is to be done later');
+      throw new AgrinetError('job-not-due', 'this job is not due yet');
     const attempt = hex(this.#env.bytes(16));
     const { progress: _progress, ...rest } = row;
     // Not fsynced: should it be lost with the machine, the job is simply done again.

@@ -36,7 +36,7 @@ export function createJobWorker(parts: JobWorkerParts): JobWorker {
       const id = typeof data === 'object' && data !== null && 'id' in data ? data.id : undefined;
       const known = (JOB_NAMES as readonly string[]).includes(message.name);
       if (typeof id !== 'string' || !known)
-        throw new AgrinetError('job-malformed', 'a job in the queue is not of an agrinetd');
+        throw new AgrinetError('job-malformed', 'the queue contains a job that no agrinetd created');
       await runner.run(id).catch((error: unknown) => {
         onTrouble('a job could not be reported', { job: id, err: error });
         throw error;

@@ -48,7 +48,7 @@ function refusal(error: unknown): AgrinetError {
   const status = numberIn(error, 'status');
   const code = numberIn(error, 'code');
   if (status === undefined)
-    return new AgrinetError('sms-unreachable', 'Twilio did not answer; the SMS is tried again');
+    return new AgrinetError('sms-unreachable', 'Twilio did not answer; the SMS will be retried');
   // Other 4xx than "too many" stay as they are, however often they are asked.
   const final = status >= 400 && status < 500 && status !== 429;
   return new AgrinetError(

@@ -163,7 +163,7 @@ export const METRICS = {
     'agrinet_scrub_rows',
     'Rows compared with the feeds in the pass under way, or in the last one.',
   ),
-  scrubWrong: counter('agrinet_scrub_wrong_rows_total', 'Rows that were not what the feeds say.', {
+  scrubWrong: counter('agrinet_scrub_wrong_rows_total', 'Rows that did not match the feeds.', {
     labels: ['table'],
   }),
   scrubEnded: gauge(

@@ -12,7 +12,7 @@ export function mirrorPort(mirror: RunningMirror | undefined, env: Pick<Env, 'af
     const off = (): never => {
       throw new AgrinetError(
         'mirror-off',
-        'this node mirrors to no DynamoDB; set AWS_REGION or DYNAMODB_ENDPOINT (and not MIRROR=off), and start it again',
+        'this node has no mirror; set AWS_REGION or DYNAMODB_ENDPOINT (and not MIRROR=off), and restart it',
       );
     };
     return { status: async () => OFF, init: async () => off(), verify: off, repair: off };

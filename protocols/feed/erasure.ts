@@ -94,7 +94,7 @@ function read(bytes: Uint8Array, open: typeof openEnvelope): Erasure {
   if (key.owner !== author || !isErasable(key.collection, channel))
     throw new AgrinetError(
       'evidence-kept',
-      'only own messages and own listings can be erased; what others hold as evidence stays',
+      'only your own messages and listings can be erased; what others rely on as evidence is kept',
     );
   return {
     bytes,

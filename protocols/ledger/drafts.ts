@@ -36,7 +36,7 @@ export const RECORD_PARTIAL = 'record-partial';
 export function recordMerging(): AgrinetError {
   return new AgrinetError(
     'record-merging',
-    'what was written to this record at the same time is still being merged; try again in a moment',
+    'concurrent changes to this record are still being merged; try again in a moment',
   );
 }
 

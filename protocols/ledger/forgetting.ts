@@ -186,5 +186,6 @@ async function stayingOps(
 }
 
 function checkGoing(signal: AbortSignal): void {
-  if (signal.aborted) throw new AgrinetError('stopping', 'the node stops; this goes on at its next start');
+  if (signal.aborted)
+    throw new AgrinetError('stopping', 'the node is stopping; this continues at its next start');
 }

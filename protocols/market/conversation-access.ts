@@ -91,8 +91,7 @@ export class ConversationAccess {
   /** A user of this node whom the caller speaks for, as `user@peer-id`. Throws `forbidden`, `fields-invalid`. */
   speaker(caller: Caller, named: string, field: string): string {
     const { user, node } = readParty(this.qualified(named), field);
-    if (node !== this.#self)
-      throw new AgrinetError('forbidden', `${field}: this node speaks for its own users only`);
+    if (node !== this.#self) throw new AgrinetError('forbidden', `${field}: must be a user of this node`);
     if (!caller.operator && user !== caller.user)
       throw new AgrinetError('forbidden', `this key acts for ${caller.user ?? 'nobody'} only`);
     return this.here(user);

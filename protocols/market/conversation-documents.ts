@@ -58,7 +58,10 @@ export class ConversationDocuments {
     const users = [...new Set(named.map((user) => this.#access.participant(user, caller)))];
     const nodes = [...new Set([self, ...users.flatMap((user) => nodeOf(user) ?? [])])];
     if (nodes.length > LIMITS.participants)
-      throw new AgrinetError('fields-invalid', `participants: of at most ${LIMITS.participants} nodes`);
+      throw new AgrinetError(
+        'fields-invalid',
+        `participants: must be users of at most ${LIMITS.participants} nodes`,
+      );
     const field = writeParticipants(users, nonceFor(id, bytes));
     const fields = { title, pinned: false, participants: field, metadata };
     const records = new OwnRecords(ledger, self);

@@ -146,5 +146,5 @@ export class ConversationMessages {
 
 function requirePart(participants: readonly string[], user: string, named: string): void {
   if (!participants.includes(user))
-    throw new AgrinetError('forbidden', `${named} takes no part in this conversation`);
+    throw new AgrinetError('forbidden', `${named} is not a participant of this conversation`);
 }

@@ -19,7 +19,7 @@ export function listingWrites(records: OwnRecords, env: Pick<Env, 'now' | 'bytes
       const { id: given, ...rest } = withPlace(body);
       const id = given === undefined ? base64url(env.bytes(12)) : given;
       if (typeof id !== 'string' || !isLocalId(id))
-        throw new AgrinetError('id-invalid', 'id: 1 to 64 letters, digits, - or _');
+        throw new AgrinetError('id-invalid', 'id: must be 1 to 64 letters, digits, - or _');
       const fields = { status: 'active', ...scalarsOf('listings', rest) };
       requireName(fields);
       const key = records.key('listings', id);
@@ -30,7 +30,7 @@ export function listingWrites(records: OwnRecords, env: Pick<Env, 'now' | 'bytes
       });
     },
     async putListing(id, body) {
-      if (!isLocalId(id)) throw new AgrinetError('id-invalid', 'id: 1 to 64 letters, digits, - or _');
+      if (!isLocalId(id)) throw new AgrinetError('id-invalid', 'id: must be 1 to 64 letters, digits, - or _');
       const fields = { status: 'active', ...scalarsOf('listings', withPlace(body)) };
       requireName(fields);
       const key = records.key('listings', id);
@@ -43,7 +43,7 @@ export function listingWrites(records: OwnRecords, env: Pick<Env, 'now' | 'bytes
       });
     },
     putPriceListing(id, body) {
-      if (!isLocalId(id)) throw new AgrinetError('id-invalid', 'id: 1 to 64 letters, digits, - or _');
+      if (!isLocalId(id)) throw new AgrinetError('id-invalid', 'id: must be 1 to 64 letters, digits, - or _');
       const fields = scalarsOf('listings', withPlace(body));
       requireName(fields);
       const { price, priceDate } = fields;

@@ -81,7 +81,7 @@ export function createRatingSubmission(parts: SubmissionParts): RatingSubmission
     async submit(request, actor) {
       const { score, contract } = request;
       if (!Number.isInteger(score) || score < LBTAS.min || score > LBTAS.max)
-        throw new AgrinetError('rating-score', 'the score is a whole number from -1 to 4');
+        throw new AgrinetError('rating-score', 'the score must be a whole number from -1 to 4');
       const { held } = await parts.contract(contract);
       if (held === undefined)
         throw new AgrinetError('contract-unsettled', 'this is no contract of two parties that was settled');
@@ -100,7 +100,7 @@ function receiptOf({ statements, verdict }: HeldContract): string {
   if (one !== undefined && other !== undefined) return writeReceipt(one, other);
   throw new AgrinetError(
     'contract-unsettled',
-    `the contract is ${verdict.state}; a rating comes when both parties have settled it`,
+    `the contract is ${verdict.state}; it can be rated once both parties have settled it`,
   );
 }
 

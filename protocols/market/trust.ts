@@ -89,7 +89,7 @@ export function trustProof(
 ): TrustProof {
   const node = parsePeerId(subject);
   if (node === undefined && nodeOf(subject) === undefined)
-    throw new AgrinetError('subject-malformed', 'whose score: user@peer-id, or a peer id');
+    throw new AgrinetError('subject-malformed', 'subject: must be user@peer-id or a peer ID');
   const trusted = new Set<string>(roots);
   const inputs = new Map<string, RatingInput>();
   for (const rating of ratings)

@@ -51,7 +51,7 @@ export class Exchanges {
 
   /** Ends those under way, and begins none by itself any more. */
   stop(): void {
-    this.#stopping.abort(new AgrinetError('stopping', 'the node stops'));
+    this.#stopping.abort(new AgrinetError('stopping', 'the node is stopping'));
     this.#timer?.cancel();
   }
 

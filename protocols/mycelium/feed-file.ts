@@ -62,7 +62,7 @@ export function decodeFeedHead(start: Uint8Array): FeedHead & { readonly length:
     const head = headOf(bytes.subarray(FEED_MAGIC.length, length));
     if (head !== undefined) return { ...head, length };
   }
-  throw new AgrinetError('feed-file-damaged', 'this is no feed file of version 1; nothing was taken from it');
+  throw new AgrinetError('feed-file-damaged', 'not a feed file of version 1; nothing was imported');
 }
 
 function headOf(line: Uint8Array): FeedHead | undefined {

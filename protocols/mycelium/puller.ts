@@ -154,7 +154,7 @@ class PlannedPuller implements Puller {
   }
 
   stop(): void {
-    this.#stopping.abort(new AgrinetError('stopping', 'the node stops'));
+    this.#stopping.abort(new AgrinetError('stopping', 'the node is stopping'));
     this.#pulls.stop();
   }
 

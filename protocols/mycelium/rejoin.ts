@@ -144,7 +144,7 @@ class RecoveryFence implements Rejoin {
 
   async mayPromise(): Promise<void> {
     for (;;) {
-      if (this.#stopped) throw new AgrinetError('stopping', 'the node stops');
+      if (this.#stopped) throw new AgrinetError('stopping', 'the node is stopping');
       const wait = this.#waiting();
       if (wait === undefined) return;
       if (wait.until === undefined) throw rejoining(wait.peers.length);

@@ -37,4 +37,4 @@ export async function* steady(
 
 /** The error of an answer that only trickles. */
 export const pullSlow = (): AgrinetError =>
-  new AgrinetError('pull-slow', 'the answer only trickles; what came of it stays');
+  new AgrinetError('pull-slow', 'the answer arrives too slowly; what was received of it is kept');

@@ -88,7 +88,7 @@ export async function decryptKeys(
   try {
     text = Buffer.concat([decipher.update(data), decipher.final()]).toString('utf8');
   } catch {
-    throw new AgrinetError('passphrase-wrong', 'the passphrase does not open the keys in this backup.');
+    throw new AgrinetError('passphrase-wrong', 'wrong passphrase for the keys in this backup.');
   }
   const read = files.safeParse(jsonOf(new TextEncoder().encode(text)));
   if (!read.success) throw new AgrinetError('backup-damaged', 'the keys in the backup cannot be read.');

@@ -54,13 +54,13 @@ async function findAll({ tables, projection }: Pick<AttachParts, 'tables' | 'pro
     if (found === 'other-keys')
       throw new AgrinetError(
         'mirror-keys',
-        `the table ${name} has other keys than ${spec.key.join(' and ')} as text: set MIRROR_PREFIX, or make it anew`,
+        `the table ${name} has other keys than ${spec.key.join(' and ')} as text: set MIRROR_PREFIX, or recreate it`,
       );
     if (found === 'being-made') throw new AgrinetError('mirror-away', `the table ${name} is being made`);
   }
   if (missing.length > 0)
     throw new AgrinetError(
       'mirror-table-missing',
-      `${missing.length === 1 ? 'a table is' : `${missing.length} tables are`} missing: ${missing.join(', ')}. To make them: agrinet mirror init`,
+      `${missing.length === 1 ? 'a table is' : `${missing.length} tables are`} missing: ${missing.join(', ')}. Create them with: agrinet mirror init`,
     );
 }

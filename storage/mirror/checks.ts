@@ -33,7 +33,7 @@ export function createChecks(parts: CheckParts): Checks {
   let busy = false;
 
   async function* verify(): AsyncGenerator<VerifyStep> {
-    if (busy) throw new AgrinetError('mirror-busy', 'the tables are being checked already; try again later');
+    if (busy) throw new AgrinetError('mirror-busy', 'the tables are already being checked; try again later');
     const incarnation = parts.incarnation();
     busy = true;
     try {

@@ -90,7 +90,10 @@ export async function takeHold(
     const demand = { kind: 'field', name: 'claim', value: before?.claim || undefined } as const;
     if (await tables.put(META.name, itemOf(holder), demand)) return { holder, before };
     if (attempt === 4)
-      throw new AgrinetError('mirror-away', 'others take and lose the tables at the same time; trying again');
+      throw new AgrinetError(
+        'mirror-away',
+        'other daemons are taking over the tables at the same time; retrying',
+      );
   }
 }
 

@@ -265,7 +265,7 @@ export class Mirror {
   async #troubled(code: string, message: string): Promise<void> {
     const next = STATES[code] ?? 'away';
     if (next !== 'away')
-      this.#rounds.fail(new AgrinetError('mirror-away', `the mirror is not at work: ${message}`));
+      this.#rounds.fail(new AgrinetError('mirror-away', `the mirror is not running: ${message}`));
     this.#status.be(next, message);
     if (next === 'tables-missing') await this.#hold.lost();
   }
@@ -310,9 +310,12 @@ export class Mirror {
     const { state, detail } = this.#status;
     const { holder, isFilling } = this.#hold;
     if (holder !== undefined && isFilling)
-      throw new AgrinetError('mirror-filling', 'the tables are being filled; when that is done, try again');
+      throw new AgrinetError(
+        'mirror-filling',
+        'the tables are still being filled; try again when that is finished',
+      );
     if (holder === undefined || (state !== 'running' && state !== 'away'))
-      throw new AgrinetError('mirror-away', `the mirror is not at work: ${detail === '' ? state : detail}`);
+      throw new AgrinetError('mirror-away', `the mirror is not running: ${detail === '' ? state : detail}`);
     return holder.incarnation;
   }
 

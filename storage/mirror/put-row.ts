@@ -161,7 +161,7 @@ async function write(
   }
   throw new AgrinetError(
     'mirror-away',
-    `${target.table} ${target.key.join(' ')}: changed by others all the time`,
+    `${target.table} ${target.key.join(' ')}: keeps being changed by others`,
   );
 }
 

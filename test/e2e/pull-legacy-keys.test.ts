@@ -48,7 +48,7 @@ describe('a source behind a key', () => {
     const { id, url } = await source(behindKey);
     await expect(node.sync(id)).rejects.toMatchObject({
       code: 'source-key-needed',
-      message: `${url} wants a key: agrinet nodes add ${url} --key-file <file with the key>`,
+      message: `${url} requires an API key: agrinet nodes add ${url} --key-file <file with the key>`,
     });
     expect(node.outcomes.at(-1)?.outcome.error?.code).toBe('source-key-needed');
     node.sourceKeys.set(id, 'a-stale-one');

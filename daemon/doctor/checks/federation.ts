@@ -44,13 +44,13 @@ function checkOwnClock(
   if (!credible)
     found.push(
       finding('clock-impossible', {
-        message: `the clock of this machine reads ${when(wall)}, which cannot be: no keys are issued and no commitments made until it is set`,
+        message: `the clock of this machine reads ${when(wall)}, which cannot be right: no keys are issued and no commitments made until it is set`,
       }),
     );
   else if (doubtedMs >= DOCTOR_LIMITS.skewMs)
     found.push(
       finding('clock-set-ahead', {
-        message: `the clock of this machine was set ${seconds(doubtedMs)} s ahead; nothing ends by it before it has stood so for ten minutes`,
+        message: `the clock of this machine was set ${seconds(doubtedMs)} s ahead; nothing expires by it until it has stayed so for ten minutes`,
       }),
     );
   if (newestOwn !== undefined && newestOwn - now >= DOCTOR_LIMITS.skewMostMs)
@@ -131,7 +131,7 @@ export function checkSchema({ nodes, schemaVersion, quarantine }: OnlineFacts): 
     nodes.filter(newer).map(({ id, label, schemaVersion: theirs }) =>
       finding('node-newer', {
         subject: id,
-        message: `${label} has schema version ${theirs}, this node ${schemaVersion}: what is new in it is kept here and has no effect`,
+        message: `${label} has schema version ${theirs}, this node ${schemaVersion}: what is new in it is stored here without effect`,
       }),
     ),
   );
@@ -139,7 +139,9 @@ export function checkSchema({ nodes, schemaVersion, quarantine }: OnlineFacts): 
   const count = ops.reduce((sum, each) => sum + each.count, 0);
   if (count > 0)
     found.push(
-      finding('ops-newer', { message: `${count} ops of a newer schema wait for an upgrade of this node` }),
+      finding('ops-newer', {
+        message: `${count} ops of a newer schema are pending until this node is upgraded`,
+      }),
     );
   return found;
 }
@@ -153,11 +155,11 @@ export function checkGaps({ gaps, now }: OnlineFacts): Finding[] {
         kind === 'shown'
           ? finding('entries-lacking', {
               subject,
-              message: `${subject} shows ${entries} entries that are lacking here since ${when(since)}`,
+              message: `${subject} shows ${entries} entries that have been missing here since ${when(since)}`,
             })
           : finding('feeds-lacking', {
               subject,
-              message: `${subject} names ${entries} earlier feeds of its own that nobody has brought since ${when(since)}`,
+              message: `${subject} names ${entries} earlier feeds of its own that nobody has provided since ${when(since)}`,
             }),
       ),
   );
@@ -179,7 +181,7 @@ export function checkDigests({ unequal, nodes }: OnlineFacts): Finding[] {
     unequal.map(({ peer, author }) =>
       finding('digest-differs', {
         subject: author,
-        message: `${peer} has the same entries of ${author} and another state of its records`,
+        message: `${peer} has the same entries of ${author} but different records`,
         values: { peer },
       }),
     ),
@@ -198,7 +200,7 @@ export function checkForks({ forks, ownId, nodes }: OnlineFacts): Finding[] {
       author === ownId
         ? finding('own-feed-forked', {
             subject: author,
-            message: `somebody else has signed with this node's key (${count} forked feeds); its records were issued again`,
+            message: `somebody else has signed with this node's key (${count} forked feeds); its records were reissued`,
           })
         : finding('feed-forked', {
             subject: author,

@@ -19,7 +19,7 @@ export function checkQuotas({ quotas }: OnlineFacts): Finding[] {
       if (!isFull && !hasMany) return [];
       const about = {
         subject: id,
-        message: `${label} takes up ${Math.round(bytes / MIB)} of ${quotaMb} MiB, ${Math.round(pendingBytes / MIB)} MiB of them in ${pending} ops that wait: beyond its quota nothing more of it is taken. If you do not want what it sends: agrinet suspend ${id}`,
+        message: `${label} uses ${Math.round(bytes / MIB)} of ${quotaMb} MiB, ${Math.round(pendingBytes / MIB)} MiB of them in ${pending} pending ops; beyond its quota no more of its entries are accepted. If you do not want them: agrinet suspend ${id}`,
       };
       return [
         isFull
@@ -39,7 +39,10 @@ export function checkForgotten({ forgotten }: OnlineFacts): Finding[] {
     forgotten
       .filter(({ active }) => !active)
       .map(({ id, label, entries, keptEntries, since }) => {
-        const kept = keptEntries === 0 ? '' : `; ${keptEntries} stay, because own users rest on them`;
+        const kept =
+          keptEntries === 0
+            ? ''
+            : `; ${keptEntries} are kept, because records of this node's users depend on them`;
         const message = `${entries} entries of ${label} were forgotten at ${isoTime(since)}${kept}`;
         return finding('entries-forgotten', { subject: id, message, values: { node: id } });
       }),
@@ -51,7 +54,7 @@ export function checkStalls({ stalls, nodes }: OnlineFacts): Finding[] {
   return firstOf(
     stalls.map(({ peer, channel, epoch, there, here, sinceMs }) => {
       const label = nodes.find(({ id }) => id === peer)?.label ?? peer;
-      const message = `${label} has been at entry ${there} of ${here} of this node's feed ${harmless(channel)} ${epoch} for ${Math.floor(sinceMs / 60_000)} minutes`;
+      const message = `${label} has been stuck at entry ${there} of ${here} of this node's feed ${harmless(channel)} ${epoch} for ${Math.floor(sinceMs / 60_000)} minutes`;
       return finding('feed-stalled', { subject: peer, message, values: { node: peer } });
     }),
   );

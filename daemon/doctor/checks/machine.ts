@@ -25,7 +25,7 @@ function checkFile({ path, kind, present, needed, mode, problem }: FileFact): Fi
   switch (kind) {
     // The daemon may have its key from elsewhere than whoever looks.
     case 'api-key': {
-      const message = `${path} is not there: without API_KEY a new one is made at the next start`;
+      const message = `${path} is missing: without API_KEY a new one is generated at the next start`;
       return [finding('api-key-gone', { subject: path, message })];
     }
     case 'identity': {
@@ -101,17 +101,17 @@ export function checkDisk({ disk, settings, database }: OfflineFacts): Finding[]
     return [
       finding('folder-missing', {
         ...about,
-        message: `${dataDir} is not there or cannot be looked at: its disk cannot be asked for its free space`,
+        message: `${dataDir} is missing or cannot be read, so the free space on its disk is unknown`,
       }),
     ];
   const free = `${Math.floor(freeBytes / MIB)} MiB are free`;
   if (freeBytes < reserve || database.refusal?.code === 'disk-full') {
-    const message = `${free}, and DISK_RESERVE_MB=${diskReserveMb} shall stay so: writes are refused, reads go on`;
+    const message = `${free}, and DISK_RESERVE_MB=${diskReserveMb} is to be kept free: writes are refused, reads continue`;
     return [finding('disk-full', { ...about, message })];
   }
   const days = daysLeft(samples, reserve);
   if (days !== undefined && days < DOCTOR_LIMITS.diskDays) {
-    const message = `${free}; at the pace of the last day writes are refused in ${days.toFixed(1)} days`;
+    const message = `${free}; at the rate of the last day writes will be refused in ${days.toFixed(1)} days`;
     return [finding('disk-filling', { ...about, message })];
   }
   // From where the alarm comes on.

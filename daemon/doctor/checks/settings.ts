@@ -61,7 +61,7 @@ export function checkExposure({ settings }: OfflineFacts): Finding[] {
     found.push(
       finding('open-without-tls', {
         subject: 'HOST',
-        message: `HOST=${harmless(host)} is open to others without TLS: keys and what is written can be read on the way`,
+        message: `HOST=${harmless(host)} is open to others without TLS: keys and content can be read in transit`,
       }),
     );
   if (open && publicUrl === undefined)
@@ -83,14 +83,14 @@ export function checkExposure({ settings }: OfflineFacts): Finding[] {
     found.push(
       finding('rate-unlimited', {
         subject: 'RATE_LIMIT',
-        message: 'a public node without a limit on requests',
+        message: 'a public node without a rate limit',
       }),
     );
   if (isPublic(settings) && allowPrivatePeers)
     found.push(
       finding('private-peers-allowed', {
         subject: 'ALLOW_PRIVATE_PEERS',
-        message: 'this node asks nodes at private addresses, which registered nodes may name',
+        message: 'this node contacts private addresses, which registered nodes may name',
       }),
     );
   return found;

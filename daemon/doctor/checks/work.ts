@@ -82,7 +82,7 @@ export function checkJobs({ jobs, now }: OnlineFacts): Finding[] {
     found.push(
       finding('jobs-behind', {
         subject: 'backlog',
-        message: `${waiting} jobs wait (with REDIS_URL another agrinet worker does them sooner)${since}`,
+        message: `${waiting} jobs are waiting (with REDIS_URL, another agrinet worker clears them sooner)${since}`,
       }),
     );
   }
@@ -113,7 +113,7 @@ export function checkMirror({ mirror }: OnlineFacts): Finding[] {
     found.push(finding(id, { subject, message: `the mirror is ${subject}: ${harmless(detail, 200)}` }));
   }
   if (lagSeconds > DOCTOR_LIMITS.mirrorLagSeconds) {
-    const message = `${pending} items wait for the mirror’s tables, the oldest since ${Math.round(lagSeconds)} s`;
+    const message = `${pending} items are waiting for the mirror’s tables, the oldest for ${Math.round(lagSeconds)} s`;
     found.push(finding('mirror-behind', { subject, message }));
   }
   if (refused > 0) {
@@ -129,14 +129,14 @@ export function checkScrub({ scrub: { current, last } }: OnlineFacts): Finding[]
     if (pass === undefined) return [];
     const tables = Object.entries(pass.wrong).map(([table, rows]) => `${rows} in ${table}`);
     if (tables.length === 0) return [];
-    const what = `stored rows were not what the feeds say: ${tables.join(', ')} in the scrub of ${isoTime(pass.startedAt)}`;
+    const what = `stored rows did not match the feeds: ${tables.join(', ')} in the scrub of ${isoTime(pass.startedAt)}`;
     return [
       pass.beyond > 0
         ? finding('entries-damaged', {
-            message: `${what}; ${pass.beyond} could not be made anew, because entries cannot be read`,
+            message: `${what}; ${pass.beyond} could not be rebuilt, because entries cannot be read`,
           })
         : finding('rows-mended', {
-            message: `${what}; all were made anew. The disk or the memory of this machine may be failing`,
+            message: `${what}; all were rebuilt. The disk or the memory of this machine may be failing`,
           }),
     ];
   });

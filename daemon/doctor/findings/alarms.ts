@@ -37,20 +37,24 @@ export const ALARMS = {
   ),
   'alarm-own-entries-returned': warning(
     'alarms',
-    'peers gave back own entries that were gone here',
+    'peers returned entries of this node that were missing here',
     `agrinet rejoin shows who has still to answer; then ${SEEN}`,
   ),
   'alarm-foreign-certificate': error(
     'alarms',
-    'a node shows a certificate that its key does not vouch for',
+    'a node presents a certificate that its key does not vouch for',
     `ask its operator; when it has its own again: agrinet sync, then ${SEEN}`,
   ),
   'alarm-peer-distrusted': error(
     'alarms',
-    'a node sent what no honest one can have sent',
+    'a node sent invalid data',
     `agrinet suspend <that node>, until its operator has seen to it; then ${SEEN}`,
   ),
-  'alarm-listener-failed': error('alarms', 'a part of this node missed something', 'restart the daemon'),
+  'alarm-listener-failed': error(
+    'alarms',
+    'a part of this node failed to process an event',
+    'restart the daemon',
+  ),
   'alarm-record-left-out': error(
     'alarms',
     'records that cannot be read or shown are left out of lists',
@@ -58,12 +62,12 @@ export const ALARMS = {
   ),
   'alarm-merge-outstanding': error(
     'alarms',
-    'a document is unmerged after several tries: it shows the values of before',
-    'restart the daemon, on a machine with more memory if this comes again',
+    'a document could not be merged and shows its previous values',
+    'restart the daemon, on a machine with more memory if this happens again',
   ),
   'alarm-tail-lost': warning(
     'alarms',
-    'the newest commits were gone at the start',
+    'the newest commits were missing at the start',
     `agrinet sync; then ${SEEN}`,
   ),
   'alarm-database-damaged': warning(

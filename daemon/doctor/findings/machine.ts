@@ -1,7 +1,7 @@
 import { error, info, warning } from '../finding-kind.ts';
 
 const NTP = 'timedatectl set-ntp true';
-const RENEW = 'put a certificate that holds into {path}; it is taken over without a restart';
+const RENEW = 'put a valid certificate into {path}; it is loaded without a restart';
 const PUT_BACK = 'put {path} back from a backup';
 
 /** This machine and what the daemon is started with. */
@@ -14,21 +14,21 @@ export const MACHINE = {
   ),
   'setting-mistyped': warning(
     'settings',
-    'a name in the environment is almost a setting',
+    'an environment variable looks like a misspelled setting',
     '{meant}=<the value>, and unset {name}',
   ),
   'setting-unknown': warning(
     'settings',
-    'a name in the environment looks like a setting and is none',
+    'an environment variable looks like a setting but is not one',
     'unset {name}',
   ),
-  'setting-wrong': error('settings', 'a setting has a value it cannot have', '{setting}'),
-  'secret-weak': error(
+  'setting-wrong': error('settings', 'a setting has an invalid value', '{setting}'),
+  'secret-weak': error('secrets', 'a public node has a weak secret', '{name}=$(openssl rand -base64 32)'),
+  'secret-weak-here': info(
     'secrets',
-    'a secret of a node that others reach can be guessed',
+    'a node on loopback has a weak secret',
     '{name}=$(openssl rand -base64 32)',
   ),
-  'secret-weak-here': info('secrets', 'the same on loopback', '{name}=$(openssl rand -base64 32)'),
   'open-without-tls': warning(
     'exposure',
     'others reach the node without TLS',
@@ -36,14 +36,14 @@ export const MACHINE = {
   ),
   'open-without-url': warning(
     'exposure',
-    'others reach the node and are told no URL of it',
+    'others reach the node but it announces no URL',
     'PUBLIC_URL=https://<this node>',
   ),
   'url-without-tls': warning('exposure', 'PUBLIC_URL is plain http', 'PUBLIC_URL=https://<this node>'),
-  'rate-unlimited': warning('exposure', 'a public node without a limit on requests', 'RATE_LIMIT=1000'),
+  'rate-unlimited': warning('exposure', 'a public node without a rate limit', 'RATE_LIMIT=1000'),
   'private-peers-allowed': info(
     'exposure',
-    'a public node that asks private addresses',
+    'a public node contacts private addresses',
     'ALLOW_PRIVATE_PEERS=off',
   ),
   'secret-file-open': error('files', 'others can read or change a file with a secret', 'chmod 600 {path}'),
@@ -63,8 +63,8 @@ export const MACHINE = {
   'folder-open': warning('files', 'others can read or change the database', 'chmod -R go= {path}'),
   'folder-shared': warning(
     'files',
-    'DATA_DIR is a folder of everybody’s',
-    'DATA_DIR=<a folder of the daemon’s own>',
+    'DATA_DIR is a shared folder',
+    'DATA_DIR=<a folder used by the daemon alone>',
   ),
   'database-gone': error(
     'database',
@@ -74,28 +74,24 @@ export const MACHINE = {
   'identity-in-use': error(
     'database',
     'another process runs with this identity',
-    'BACKEND_URL=<where it answers>, or end it: kill {pid}',
+    'BACKEND_URL=<its URL>, or stop it: kill {pid}',
   ),
   'writes-refused': error(
     'database',
-    'the database failed and cannot be opened again',
+    'the database failed and cannot be reopened',
     'restart the daemon, which repairs what is damaged; then agrinet doctor',
   ),
-  'damaged-copy': info('database', 'a copy from before a repair lies there', 'rm -r {path}'),
-  'folder-missing': warning('disk', 'DATA_DIR cannot be looked at', 'mkdir -p -m 700 {path}'),
+  'damaged-copy': info('database', 'a copy of the database from before a repair exists', 'rm -r {path}'),
+  'folder-missing': warning('disk', 'DATA_DIR cannot be read', 'mkdir -p -m 700 {path}'),
   'disk-full': error(
     'disk',
-    'writes are refused for want of space',
+    'the disk is full, and writes are refused',
     'free space on the disk of {path}: df -h {path}',
   ),
-  'disk-low': warning(
-    'disk',
-    'little is left until writes are refused',
-    'free space on the disk of {path}: df -h {path}',
-  ),
+  'disk-low': warning('disk', 'the disk is almost full', 'free space on the disk of {path}: df -h {path}'),
   'disk-filling': warning(
     'disk',
-    'at the pace of the last day it will not last',
+    'at the rate of the last day the disk will be full soon',
     'free space on the disk of {path}: df -h {path}',
   ),
   'certificate-unreadable': error('tls', 'the certificate cannot be read', 'TLS_CERT_FILE=<file>'),
@@ -111,7 +107,7 @@ export const MACHINE = {
     'the certificate is made for another host',
     `PUBLIC_URL=<a name of the certificate>, or ${RENEW}`,
   ),
-  'clock-impossible': warning('clock', 'this clock reads what cannot be', NTP),
+  'clock-impossible': warning('clock', 'the clock is impossibly wrong', NTP),
   'clock-set-ahead': warning(
     'clock',
     'this clock was set forward',
@@ -123,7 +119,11 @@ export const MACHINE = {
     `${NTP}; if the clock is right, the next entry of this node ends this`,
   ),
   'own-clock-off': warning('clock', 'all peers’ clocks differ from this one', NTP),
-  'own-clock-refused': error('clock', 'the same, by so much that signed requests are refused', NTP),
+  'own-clock-refused': error(
+    'clock',
+    'all peers’ clocks differ so much that signed requests are refused',
+    NTP,
+  ),
   'peer-clock-off': warning(
     'clock',
     'a peer’s clock differs from this one',
@@ -131,7 +131,7 @@ export const MACHINE = {
   ),
   'peer-clock-refused': error(
     'clock',
-    'the same, by so much that signed requests are refused',
+    'a peer’s clock differs so much that signed requests are refused',
     `${NTP}, on whichever of the two is wrong`,
   ),
 } as const;

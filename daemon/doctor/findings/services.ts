@@ -5,25 +5,25 @@ export const SERVICES = {
   'job-dead': warning('jobs', 'a job is dead', 'agrinet jobs retry {job}'),
   'job-wants-key': warning(
     'jobs',
-    'a sync is dead for want of a key',
+    'a sync is dead because the source requires an API key',
     'agrinet nodes add {url} --key-file <file with the key>; then agrinet jobs retry {job}',
   ),
   'jobs-behind': warning(
     'jobs',
     'the queue grows',
-    'agrinet worker (with REDIS_URL=<a Redis> as many as it takes)',
+    'agrinet worker, in as many processes as needed (requires REDIS_URL)',
   ),
   'redis-away': warning('redis', 'Redis does not answer', 'systemctl start redis-server'),
   'mirror-tables-missing': error('mirror', 'the mirror has no tables', 'agrinet mirror init'),
   'mirror-held': error(
     'mirror',
-    'the tables are another node’s, or have other keys',
-    'agrinet mirror init --take-over (from a node that is gone for good), or MIRROR_PREFIX=<one of this node’s own>',
+    'the tables belong to another node, or have other keys',
+    'agrinet mirror init --take-over (from a node that is gone for good), or MIRROR_PREFIX=<a prefix of its own>',
   ),
   'mirror-denied': error(
     'mirror',
     'DynamoDB refuses the credentials',
-    'AWS_ACCESS_KEY_ID=<id> AWS_SECRET_ACCESS_KEY=<secret>, allowed what README.md lists under The mirror',
+    'AWS_ACCESS_KEY_ID=<id> AWS_SECRET_ACCESS_KEY=<secret>, with the permissions that README.md lists under The mirror',
   ),
   'mirror-displaced': error(
     'mirror',
@@ -33,16 +33,16 @@ export const SERVICES = {
   'mirror-away': warning(
     'mirror',
     'DynamoDB does not answer',
-    'DYNAMODB_ENDPOINT=<where DynamoDB answers>, or wait until it answers there',
+    'DYNAMODB_ENDPOINT=<the URL of DynamoDB>, or wait until it answers',
   ),
   'mirror-behind': warning(
     'mirror',
-    'items have waited for minutes',
-    'agrinet mirror status; it goes when DynamoDB takes them, with more write capacity sooner',
+    'items have been waiting for minutes',
+    'agrinet mirror status; it clears when DynamoDB accepts them, sooner with more write capacity',
   ),
   'mirror-items-refused': warning(
     'mirror',
-    'DynamoDB takes some items not at all',
-    'agrinet mirror status names them and why: change those records',
+    'DynamoDB rejects some items',
+    'agrinet mirror status lists them with the reason; change those records',
   ),
 } as const;

@@ -28,7 +28,7 @@ export async function editContract(
   const fields = contractFields(body);
   for (const name of FIXED)
     if (fields[name] !== undefined && fields[name] !== state.view[name])
-      throw new AgrinetError('forbidden', `${name}: stays as it is; begin a new contract`);
+      throw new AgrinetError('forbidden', `${name}: cannot be changed; create a new contract`);
   if (state.channel === 'public') {
     if (!mayEdit(state, actor, contracts.self)) throw notAParty();
     const status = body['status'] === undefined ? {} : { status: body['status'] };

@@ -92,7 +92,7 @@ class OpeningRequest {
     const state = await this.#parts.reader.get(recordKey(collection, at.owner, at.id));
     // It may be on its way: what is not here is not wrong, and the same request can succeed later.
     if (!isLive(state) || state.channel !== 'public')
-      throw new AgrinetError('not-found', `${field}: there is no such ${what.replace(/^an? /, '')} here`);
+      throw new AgrinetError('not-found', `${field}: no such ${what.replace(/^an? /, '')} on this node`);
     return { id: publicId(at), state };
   }
 

@@ -77,7 +77,7 @@ function mustBeMerged({ unmerged }: HeldContract['state']): void {
   if (unmerged !== undefined)
     throw new AgrinetError(
       'record-merging',
-      'what was written to this contract at the same time is still being merged; try again in a moment',
+      'concurrent changes to this contract are still being merged; try again in a moment',
     );
 }
 

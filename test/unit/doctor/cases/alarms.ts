@@ -41,11 +41,11 @@ function raised(message: RegExp, alarm: Raised): FindingCase {
 
 const usage = { bytes: 3e8, pending: 5, pendingBytes: 100 };
 export const ALARMS: CasesOf<Extract<FindingId, `alarm-${string}`>> = {
-  'alarm-own-key-elsewhere': raised(/Another process writes with this node's key/, {
+  'alarm-own-key-elsewhere': raised(/Another process is writing with this node's key/, {
     kind: 'own-key-elsewhere',
     epoch: epoch(),
   }),
-  'alarm-author-over-quota': raised(/over its quota/, {
+  'alarm-author-over-quota': raised(/has reached its quota/, {
     kind: 'author-over-quota',
     author: peer,
     what: 'bytes',
@@ -54,7 +54,7 @@ export const ALARMS: CasesOf<Extract<FindingId, `alarm-${string}`>> = {
   'alarm-commit-failed': raised(/did not reach the disk/, { kind: 'commit-failed', code: 'disk-full' }),
   'alarm-own-entries-returned': [
     planted(
-      /A peer gave back entries of this node/,
+      /A peer returned entries of this node/,
       async () => {
         const identity = someone();
         const of = await node({}, identity);
@@ -71,11 +71,11 @@ export const ALARMS: CasesOf<Extract<FindingId, `alarm-${string}`>> = {
       },
     ),
   ],
-  'alarm-foreign-certificate': raised(/shows a TLS certificate that its key does not vouch for/, {
+  'alarm-foreign-certificate': raised(/presents a TLS certificate that its key does not vouch for/, {
     kind: 'foreign-certificate',
     node: peer,
   }),
-  'alarm-peer-distrusted': raised(/sent what no honest node can have sent/, {
+  'alarm-peer-distrusted': raised(/sent invalid data/, {
     kind: 'peer-distrusted',
     node: peer,
     code: 'entry-rejected',
@@ -86,11 +86,11 @@ export const ALARMS: CasesOf<Extract<FindingId, `alarm-${string}`>> = {
     listener: 'gossip',
   }),
   'alarm-record-left-out': raised(/cannot be read or shown and are left out/, { kind: 'record-left-out' }),
-  'alarm-merge-outstanding': raised(/could not be merged in several tries/, {
+  'alarm-merge-outstanding': raised(/could not be merged after several tries/, {
     kind: 'merge-outstanding',
     key: 'listings/x/y',
   }),
-  'alarm-tail-lost': raised(/The last 3 commits were gone/, { kind: 'tail-lost', commits: 3 }),
+  'alarm-tail-lost': raised(/The last 3 commits were missing/, { kind: 'tail-lost', commits: 3 }),
   'alarm-database-damaged': raised(/The database was damaged/, {
     kind: 'database-damaged',
     holes: 1,

@@ -245,7 +245,7 @@ export const FEDERATION: CasesOf<
           return [await online(of, 2 * MINUTE), { of, peer }];
         },
         async ({ mend }, { of, peer }) => {
-          expect(mend).toMatch(/^start that node again/);
+          expect(mend).toMatch(/^restart that node/);
           await restarted(peer);
           await waitFor('the connection', () => of.node.host.libp2p.getPeers().length === 1, 30_000);
           return online(of, 2 * MINUTE);
@@ -267,7 +267,7 @@ export const FEDERATION: CasesOf<
     upgraded,
   ),
   'ops-newer': planted(
-    /1 ops of a newer schema wait for an upgrade/,
+    /1 ops of a newer schema are pending until this node is upgraded/,
     async () => {
       const of = await node();
       const hand = new Hand(await author(of), epoch());
@@ -278,7 +278,7 @@ export const FEDERATION: CasesOf<
     upgraded,
   ),
   'entries-lacking': planted(
-    /shows \d+ entries that are lacking here/,
+    /shows \d+ entries that have been missing here/,
     async () => {
       const of = await node({ DISK_RESERVE_MB: '1000000' });
       const peer = await node();
@@ -323,7 +323,7 @@ export const FEDERATION: CasesOf<
       const file = join(folder(), 'feeds');
       afterwards(() => rmSync(file, { force: true }));
       await run(elsewhere, { mend: `agrinet export-feed ${file}` });
-      await run(of, finding, { '<a file that agrinet export-feed has made where they are>': file });
+      await run(of, finding, { '<a file made with agrinet export-feed on a node that has them>': file });
       return online(of, 5 * MINUTE);
     },
   ),
@@ -346,7 +346,7 @@ export const FEDERATION: CasesOf<
   ),
   // That a peer which takes no entry makes it so, and that it goes, is shown in test/unit/stalls.
   'feed-stalled': planted(
-    /has been at entry 2 of 9 of this node's feed public 0a0a for 6 minutes/,
+    /has been stuck at entry 2 of 9 of this node's feed public 0a0a for 6 minutes/,
     async () => {
       const of = await node();
       const peer = someone().peerId;
@@ -375,7 +375,7 @@ export const FEDERATION: CasesOf<
     },
   ),
   'author-near-quota': planted(
-    /takes up \d+ of 1 MiB.*in 3 ops that wait: beyond its quota nothing more of it is taken/,
+    /uses \d+ of 1 MiB.*in 3 pending ops; beyond its quota no more of its entries are accepted/,
     async () => {
       const of = await node({ AUTHOR_QUOTA_MB: '1' });
       await floodedBy(of, 3, 50_000);
@@ -387,7 +387,7 @@ export const FEDERATION: CasesOf<
     },
   ),
   'author-many-waiting': planted(
-    /in 2 ops that wait/,
+    /in 2 pending ops/,
     async () => {
       const of = await node({ AUTHOR_QUOTA_PENDING: '2' });
       await floodedBy(of, 2, 10);
@@ -396,7 +396,7 @@ export const FEDERATION: CasesOf<
     async (finding, of) => online(await restarted(of, setting(finding))),
   ),
   'digest-differs': planted(
-    /has the same entries of .* and another state of its records/,
+    /has the same entries of .* but different records/,
     async () => {
       const of = await node();
       let peer = await node();

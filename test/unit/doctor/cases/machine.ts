@@ -81,7 +81,7 @@ function certificate(
     },
     async ({ mend }, files) => {
       const { TLS_CERT_FILE: path = '' } = files;
-      expect(mend).toContain(`put a certificate that holds into ${path};`);
+      expect(mend).toContain(`put a valid certificate into ${path};`);
       certificateFiles(HOLDS(host), join(path, '..'));
       return offline({ ...files, ...env });
     },
@@ -272,11 +272,11 @@ export const MACHINE: CasesOf<
     { PUBLIC_URL: 'http://node.example.org' },
     'https://node.example.org',
   ),
-  'rate-unlimited': settingCase(/without a limit on requests/, {
+  'rate-unlimited': settingCase(/without a rate limit/, {
     PUBLIC_URL: 'https://node.example.org',
     RATE_LIMIT: 'off',
   }),
-  'private-peers-allowed': settingCase(/asks nodes at private addresses/, {
+  'private-peers-allowed': settingCase(/contacts private addresses/, {
     PUBLIC_URL: 'https://node.example.org',
     ALLOW_PRIVATE_PEERS: 'on',
   }),
@@ -319,7 +319,7 @@ export const MACHINE: CasesOf<
     },
   ],
   'api-key-gone': inFolder(
-    /api-key is not there/,
+    /api-key is missing/,
     () => undefined,
     (finding) => setting(finding, GOOD_KEY),
     {},
@@ -339,7 +339,7 @@ export const MACHINE: CasesOf<
     },
   ),
   'folder-missing': planted(
-    /is not there or cannot be looked at/,
+    /is missing or cannot be read/,
     async () => {
       const dir = join(folder(), 'of/the/node');
       return [await offline({ DATA_DIR: dir }), dir];
@@ -410,10 +410,10 @@ export const MACHINE: CasesOf<
     },
   ),
   'damaged-copy': inFolder(/copy from before a repair/, (dir) => mkdirSync(join(dir, 'db.damaged')), sh),
-  'disk-full': onSmallDisk(/shall stay so: writes are refused/, 4 * 1024 * 1024),
+  'disk-full': onSmallDisk(/is to be kept free: writes are refused/, 4 * 1024 * 1024),
   'disk-low': onSmallDisk(/\d+ MiB are free; below 8 writes are refused/, 12 * 1024 * 1024),
   'disk-filling': planted(
-    /at the pace of the last day writes are refused in \d\.\d days/,
+    /at the rate of the last day writes will be refused in \d\.\d days/,
     async () => [await offline({ DISK_RESERVE_MB: '64' }, samples(-3e6)), undefined],
     // Space was freed: the pace of the day that follows is another.
     async () => offline({ DISK_RESERVE_MB: '64' }, samples(3e6)),

@@ -171,7 +171,7 @@ export const MIRROR: CasesOf<Extract<FindingId, `mirror-${string}`>> = {
     },
   ),
   'mirror-behind': planted(
-    /1 items wait for the mirror’s tables, the oldest since \d+ s/,
+    /1 items are waiting for the mirror’s tables, the oldest for \d+ s/,
     async () => {
       const { env, proxy } = await dynamo();
       const of = await node(env);
@@ -200,7 +200,7 @@ export const MIRROR: CasesOf<Extract<FindingId, `mirror-${string}`>> = {
       return [await online(of), of];
     },
     async ({ mend }, of) => {
-      await run(of, { mend: mend.replace(' names them and why', '').replace(':', ';') });
+      await run(of, { mend: mend.replace(' lists them with the reason', '') });
       await listing(of, 'tiny', { price: 1 });
       await waitFor('the row', async () => (await of.context.mirror.status()).refused === 0, 30_000);
       return online(of);

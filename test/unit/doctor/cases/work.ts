@@ -180,7 +180,7 @@ export const WORK: CasesOf<
       return [await online(of), { of, identity }];
     },
     async ({ mend }, { of, identity }) => {
-      expect(mend).toBe('agrinet conflicts, at the node of a writer');
+      expect(mend).toBe('agrinet conflicts, on the node of a writer');
       const key: RecordKey = recordKey('listings', identity.peerId, 'maize');
       const [known] = await of.node.store.records([key]);
       const hand = new Hand(identity, epoch());
@@ -212,7 +212,7 @@ export const WORK: CasesOf<
   'source-wants-key': wantingKey(/cannot be reached \(.*key/),
   'job-wants-key': wantingKey(/1 job is dead; the newest: .*key/),
   'jobs-behind': planted(
-    /1 jobs wait .*, the oldest since/,
+    /1 jobs are waiting .*, the oldest since/,
     async () => {
       const of = await node({ REDIS_URL: `redis://127.0.0.1:${await freePort()}` });
       const id = await syncJob(of);
@@ -247,7 +247,7 @@ export const WORK: CasesOf<
     ),
   },
   'rows-mended': planted(
-    /stored rows were not what the feeds say: 1 in records.* in the scrub of .*; all were made anew/,
+    /stored rows did not match the feeds: 1 in records.* in the scrub of .*; all were rebuilt/,
     async () => {
       const of = await node();
       const created = await of.request('POST', '/listings', { type: 'offer', title: 'lost' });
@@ -264,7 +264,7 @@ export const WORK: CasesOf<
     },
   ),
   'entries-damaged': planted(
-    /\d+ could not be made anew, because entries cannot be read/,
+    /\d+ could not be rebuilt, because entries cannot be read/,
     async () => {
       const of = await node();
       await of.request('POST', '/listings', { type: 'offer', title: 'lost' });
