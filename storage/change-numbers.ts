@@ -30,16 +30,15 @@ export class ChangeNumbers {
   }
 
   /**
-   * Adds the rows that hold change numbers to `ops`; what it returns is to be called when they stand. Private records have none: the
-   * order of changes is told to everybody, as the cursor of an export, and must not move with what most may not know of.
+   * Adds the rows that hold change numbers to `ops`. Private records have none: the order of changes is told to everybody, as the
+   * cursor of an export, and must not move with what most may not know of.
    */
   async rows(
     { records, dropped }: Commit,
     states: readonly string[],
     ops: BatchOp[],
     turn: Turn,
-  ): Promise<() => void> {
-    let change = this.#last;
+  ): Promise<void> {
     for (const [i, { key, before, after }] of records.entries()) {
       const previous = before && this.#of.get(before);
       if (previous !== undefined) ops.push(del(fullKey('changes', numberKey(previous, 12))));
@@ -49,16 +48,15 @@ export class ChangeNumbers {
       }
       const isPublic = after.channel === 'public';
       if (isPublic) {
-        change++;
-        this.#of.set(after, change);
-        ops.push(put(fullKey('changes', numberKey(change, 12)), Buffer.from(key)));
+        this.#last++;
+        this.#of.set(after, this.#last);
+        ops.push(put(fullKey('changes', numberKey(this.#last, 12)), Buffer.from(key)));
       }
       const full = fullKey('records', key);
-      ops.push(put(full, withChecksum(full, storedRecord(states[i] ?? '', isPublic ? change : NO_CHANGE))));
+      ops.push(
+        put(full, withChecksum(full, storedRecord(states[i] ?? '', isPublic ? this.#last : NO_CHANGE))),
+      );
       if (turn.isOver()) await turn.next();
     }
-    return () => {
-      this.#last = change;
-    };
   }
 }

@@ -64,6 +64,8 @@ export class Digests {
   readonly #sums = new Map<string, Sum>();
   /** The same, by channel, owner and collection: what is asked of one owner must not cost all owners. */
   readonly #owners = new Map<string, Map<string, Map<string, Sum>>>();
+  /** Sums of commits that are not written yet, which those behind them go on from. */
+  readonly #coming = new Map<string, Sum>();
   /** Digests of owners over their public records, until one of their records changes. */
   readonly #ownerDigests = new Map<string, string>();
 
@@ -193,11 +195,12 @@ export class Digests {
     return totalDigest(new Map(owners.map(([owner]) => [owner, this.ownerDigest(owner, covers)])));
   }
 
-  /** The moves of one commit: on copies until the batch is on disk. */
+  /** The moves of one commit, on copies: `write` when it has its place behind others, then `commit` once it is on disk, or `drop`. */
   begin(): {
     change(before: RecordState | undefined, after: RecordState): void;
     write(ops: BatchOp[]): void;
     commit(): void;
+    drop(): void;
   } {
     const moved = new Map<string, Sum>();
     const sumOf = (state: RecordState): Sum => {
@@ -205,13 +208,16 @@ export class Digests {
       const id = `${state.channel}|${owner}|${collection}`;
       const known = moved.get(id);
       if (known !== undefined) return known;
-      const current = this.#sums.get(id);
+      const current = this.#coming.get(id) ?? this.#sums.get(id);
       const copy =
         current === undefined
           ? { lanes: emptySum(), count: 0 }
           : { lanes: current.lanes.slice(), count: current.count };
       moved.set(id, copy);
       return copy;
+    };
+    const drop = (): void => {
+      for (const [id, sum] of moved) if (this.#coming.get(id) === sum) this.#coming.delete(id);
     };
     return {
       change: (before, after) => {
@@ -232,11 +238,14 @@ export class Digests {
         for (const [id, sum] of moved) {
           const key = fullKey('digests', id);
           ops.push({ type: 'put', key, value: encodeSum(key, sum) });
+          this.#coming.set(id, sum);
         }
       },
       commit: () => {
         for (const [id, sum] of moved) this.#keep(id, sum);
+        drop();
       },
+      drop,
     };
   }
 }

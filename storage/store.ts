@@ -2,7 +2,7 @@ import type { Entry } from '../protocols/feed/entry.ts';
 import { feedId, type FeedState } from '../protocols/feed/feed.ts';
 import { type ForkProof, readForkProof } from '../protocols/feed/fork.ts';
 import type { Gap } from '../protocols/feed/gap.ts';
-import type { Commit, LedgerStore } from '../protocols/ledger/ports.ts';
+import type { Commit, HandedOver, LedgerStore } from '../protocols/ledger/ports.ts';
 import type { Usage } from '../protocols/feed/quota.ts';
 import type { Turn } from '../protocols/ledger/turn.ts';
 import { MERGE, type OpRef, type PlacedOp, type RecordState } from '../protocols/open-dialog/record.ts';
@@ -11,6 +11,7 @@ import type { PeerId } from '../protocols/wire/identity.ts';
 import type { Channel, RecordKey } from '../protocols/wire/ids.ts';
 import { newGeneration } from './change-order.ts';
 import { ChangeNumbers } from './change-numbers.ts';
+import { CommitLine } from './commit-line.ts';
 import {
   del,
   EMPTY,
@@ -49,9 +50,11 @@ export class Store implements LedgerStore {
   readonly usage = new UsageTable();
   readonly gaps = new GapTable();
   readonly #changes = new ChangeNumbers();
+  readonly #line: CommitLine;
 
   private constructor(db: Database) {
     this.#db = db;
+    this.#line = new CommitLine(db);
   }
 
   static async open(db: Database): Promise<Store> {
@@ -241,11 +244,21 @@ export class Store implements LedgerStore {
     return found;
   }
 
+  get failures(): number {
+    return this.#line.failures;
+  }
+
+  /** Resolves when it is written. */
+  async commit(commit: Commit, turn: Turn): Promise<void> {
+    const { written } = await this.handOver(commit, turn, this.failures);
+    await written;
+  }
+
   /**
    * What rows say is made first, and others have their turn meanwhile: nobody else changes what this commit changes. Then the change
-   * numbers are drawn and the batch is written, and nobody comes between: whoever reads by change number misses none.
+   * numbers are drawn and the batch gets its place behind others, and nobody comes between: whoever reads by change number misses none.
    */
-  async commit(commit: Commit, turn: Turn): Promise<void> {
+  async handOver(commit: Commit, turn: Turn, since: number): Promise<HandedOver> {
     const numbers = new Map(commit.feeds.map((feed) => [feedId(feed), feed.no]));
     const numberOf = (ref: OpRef): number =>
       numbers.get(feedId(ref)) ?? this.feed(ref.author, ref.channel, ref.epoch)?.no ?? 0;
@@ -279,20 +292,33 @@ export class Store implements LedgerStore {
       sums.change(before, after);
       if (turn.isOver()) await turn.next();
     }
-    await turn.undivided(async () => {
-      const numbered = await this.#changes.rows(commit, states, ops, turn);
+    return turn.undivided(async () => {
+      await this.#changes.rows(commit, states, ops, turn);
       sums.write(ops);
       ops.push(...this.usage.rows(usage));
-      await this.#db.batch(ops, commit.sync, turn);
-      numbered();
-      sums.commit();
       this.usage.apply(usage);
-      for (const feed of commit.feeds) this.#feeds.keep(feed);
-      for (const erasure of commit.erasures) this.#erasedFeeds.add(feedId(erasure));
-      for (const { no } of closed) this.gaps.closed(no);
-      for (const { feed, entry } of [...commit.entries, ...(commit.dropped?.entries ?? [])])
-        this.#read.drop(feed.no, entry.header.seq);
+      const written = this.#line.add(ops, commit.sync, since).then(
+        () => {
+          sums.commit();
+          this.#show(commit, closed);
+        },
+        (error: unknown) => {
+          sums.drop();
+          this.usage.takeBack(usage);
+          throw error;
+        },
+      );
+      return { written };
     });
+  }
+
+  /** What a commit changes of what is kept in memory, once it is written. */
+  #show({ feeds, erasures, entries, dropped }: Commit, closed: readonly Gap[]): void {
+    for (const feed of feeds) this.#feeds.keep(feed);
+    for (const erasure of erasures) this.#erasedFeeds.add(feedId(erasure));
+    for (const { no } of closed) this.gaps.closed(no);
+    for (const { feed, entry } of [...entries, ...(dropped?.entries ?? [])])
+      this.#read.drop(feed.no, entry.header.seq);
   }
 
   gap(feedNo: number): Gap | undefined {

@@ -46,12 +46,22 @@ export class UsageTable {
     return [...changes.byFeed].map(([no, { change }]) => usageRow(no, sum(this.ofFeed(no), change)));
   }
 
-  /** After the batch stands. */
+  /** With the batch's place behind others: those behind it go on from here. */
   apply(changes: UsageChanges): void {
     for (const [no, { author, change }] of changes.byFeed) {
       this.#feeds.set(no, sum(this.ofFeed(no), change));
       this.#add(author, change);
     }
+  }
+
+  /** The batch was not written. */
+  takeBack(changes: UsageChanges): void {
+    const back = new UsageChanges();
+    for (const [no, { author, change }] of changes.byFeed) {
+      const { bytes, pending, pendingBytes } = change;
+      back.add(no, author, { bytes: -bytes, pending: -pending, pendingBytes: -pendingBytes });
+    }
+    this.apply(back);
   }
 
   #add(author: string | undefined, usage: Usage): void {

@@ -5,6 +5,7 @@ import type { ForkProof } from '../feed/fork.ts';
 import type { Erasure } from '../feed/erasure.ts';
 import type { Merges } from '../open-dialog/merger.ts';
 import type { OpRef } from '../open-dialog/record.ts';
+import type { Ahead } from './ahead.ts';
 import { Effects } from './effects.ts';
 import type { OwnEpoch } from './own-epoch.ts';
 import type { Dropped, RecordChange } from './ports.ts';
@@ -26,14 +27,33 @@ export interface ToCommit {
   readonly sync: boolean;
 }
 
-/** The one way to the disk: one batch for all that a commit changes, and nobody else of the ledger between its beginning and its end. */
+/** A commit on its way. */
+interface Changed {
+  readonly written: Promise<readonly RecordChange[]>;
+}
+
+/** The one way to the disk: one batch for all that a commit changes, written in the order in which they got their places. */
 export class Commits {
-  readonly #parts: LedgerParts;
+  readonly #parts: Omit<LedgerParts, 'store'>;
+  readonly #store: Ahead;
   readonly #epoch: OwnEpoch;
 
-  constructor(parts: LedgerParts, epoch: OwnEpoch) {
+  constructor(parts: Omit<LedgerParts, 'store'>, store: Ahead, epoch: OwnEpoch) {
     this.#parts = parts;
+    this.#store = store;
     this.#epoch = epoch;
+  }
+
+  /** Whether one more commit may be on its way. */
+  get hasRoom(): boolean {
+    return this.#store.hasRoom;
+  }
+
+  /** Resolves when all that these effects may have read is written; rejects when some of it failed. */
+  landed(effects: Effects): Promise<void> {
+    return effects.since === this.#store.failures
+      ? this.#store.landed()
+      : Promise.reject(new AgrinetError('storage-failed', 'the write before this one failed; try again'));
   }
 
   /** Effects of a commit to come. Pending forks count from the moment they are known, before their commit. */
@@ -42,7 +62,7 @@ export class Commits {
     merges: Merges,
     forks: ReadonlyMap<string, number> = new Map<string, number>(),
   ): Effects {
-    const { store } = this.#parts;
+    const store = this.#store;
     const effective = (ref: OpRef): boolean => {
       const known = store.feed(ref.author, ref.channel, ref.epoch)?.fork?.seq ?? Infinity;
       return ref.seq < Math.min(known, forks.get(feedId(ref)) ?? Infinity);
@@ -50,8 +70,17 @@ export class Commits {
     return new Effects(store, merges, effective, turn);
   }
 
-  /** Writes; returns the records as they changed. */
+  /** Returns the records as they changed, when that is written. */
   async write(what: ToCommit, turn: Turn): Promise<readonly RecordChange[]> {
+    const { written } = await this.handOver(what, turn);
+    return turn.away(() => written);
+  }
+
+  /**
+   * Gives a commit its place behind those on their way; from now on all others build on it. `written` gives the records as they
+   * changed, when they are as durable as was asked for, and rejects when this commit failed or one before it.
+   */
+  async handOver(what: ToCommit, turn: Turn): Promise<Changed> {
     const { effects, entries, local } = what;
     const { erasing } = effects;
     const records = effects.changes();
@@ -71,13 +100,22 @@ export class Commits {
       ...(what.dropped === undefined ? {} : { dropped: allDropped(what.dropped, effects) }),
       sync: what.sync,
     };
-    await this.#parts.store.commit(batch, turn).catch((error: unknown) => this.#failed(error));
     const erased = [...new Set(erasing.erased.map(({ key }) => key))];
     const proofs = batch.proofs.map(({ proof }) => proof);
     const told = entries.map(({ entry }) => entry);
-    // No turn ends between the batch and this: commits are told in the order in which they are written.
-    this.#parts.onCommit({ entries: told, local, changes: records, proofs, erased });
-    return records;
+    const placed = await this.#store
+      .handOver(batch, turn, effects.since)
+      .catch((error: unknown) => this.#failed(error));
+    const written = placed.written.then(
+      () => {
+        // The next batch is written after this: commits are told in the order in which they are written.
+        this.#parts.onCommit({ entries: told, local, changes: records, proofs, erased });
+        return records;
+      },
+      (error: unknown) => this.#failed(error),
+    );
+    written.catch(() => undefined); // told to whoever waits for it
+    return { written };
   }
 
   /** Whether the batch reached the disk is unknown: another entry at the same place could fork the feed. */

@@ -53,9 +53,13 @@ export class Effects {
   readonly dropped: { readonly ref: OpRef; readonly key: RecordKey }[] = [];
   readonly gone = new Set<RecordKey>();
 
+  /** How many commits had failed before anything was read: see `LedgerStore.handOver`. */
+  readonly since: number;
+
   /** `isEffective` says of a stored op whether it stands below every fork of its feed. */
   constructor(store: LedgerStore, merges: Merges, isEffective: (ref: OpRef) => boolean, turn: Turn) {
     this.#store = store;
+    this.since = store.failures;
     this.#merges = merges;
     this.#turn = turn;
     this.erasing = new Erasing(store, turn);

@@ -1,3 +1,4 @@
+import { Ahead } from './ahead.ts';
 import { AuthorBudgets } from './author-budgets.ts';
 import { Commits } from './commits.ts';
 import { ForkCounts } from './fork-counts.ts';
@@ -15,11 +16,16 @@ import { Receiver } from './receiver.ts';
 import { receiveErasure, ReceivedErasures } from './received-erasures.ts';
 import type { Ledger, LedgerParts, WriteRequest, Written } from './types.ts';
 
-export function createLedger(parts: LedgerParts): Ledger {
-  const { identity, store, env } = parts;
+export function createLedger(given: LedgerParts): Ledger {
+  const { identity, env } = given;
+  const store = new Ahead(given.store);
+  const parts = { ...given, store };
   const epoch = new OwnEpoch(env);
-  const commits = new Commits(parts, epoch);
-  const writer = new OwnWriter(parts, commits, epoch, (lane) => lanes.isHeld(lane));
+  const commits = new Commits(parts, store, epoch);
+  const writer = new OwnWriter(parts, commits, epoch, {
+    isHeld: (lane) => lanes.isHeld(lane),
+    wake: () => lanes.wake(),
+  });
   const own: OwnWork = {
     lane: laneOf(identity.peerId, 'public'),
     isWaiting: () => writer.isWaiting(),
@@ -56,7 +62,13 @@ export function createLedger(parts: LedgerParts): Ledger {
     sweep: (...what) => open.note(forgetting.sweep(...what)),
     refound: (gap) => open.note(forgetting.refound(gap)),
     epoch: () => epoch.id,
-    alone: (work) => open.note(lanes.alone(work)),
+    alone: (work) =>
+      open.note(
+        lanes.alone(async () => {
+          await store.landed().catch(() => undefined); // told to whoever wrote
+          await work();
+        }),
+      ),
     drain: () => open.done(),
   };
 }

@@ -9,6 +9,7 @@ import { type Draft, EPOCH_FULL, RECORD_PARTIAL } from './drafts.ts';
 import type { Effects } from './effects.ts';
 import { advanced } from './held-feed.ts';
 import { laneOf } from './lane-of.ts';
+import type { Lanes } from './lanes.ts';
 import type { OwnEpoch } from './own-epoch.ts';
 import { checkFits, Pages } from './pages.ts';
 import type { Turn } from './turn.ts';
@@ -51,19 +52,18 @@ export class OwnWriter {
   readonly #parts: LedgerParts;
   readonly #commits: Commits;
   readonly #epoch: OwnEpoch;
-  /** Whether a lane belongs to a task that is under way. */
-  readonly #isHeld: (lane: string) => boolean;
+  readonly #lanes: Pick<Lanes, 'isHeld' | 'wake'>;
   #writes: PendingWrite[] = [];
   /** Writes that wait for a lane. */
   readonly #held = new Map<string, PendingWrite[]>();
   #heldCount = 0;
   #epochIsFull = false;
 
-  constructor(parts: LedgerParts, commits: Commits, epoch: OwnEpoch, isHeld: (lane: string) => boolean) {
+  constructor(parts: LedgerParts, commits: Commits, epoch: OwnEpoch, lanes: Pick<Lanes, 'isHeld' | 'wake'>) {
     this.#parts = parts;
     this.#commits = commits;
     this.#epoch = epoch;
-    this.#isHeld = isHeld;
+    this.#lanes = lanes;
   }
 
   /** Resolves when the write is on disk. */
@@ -75,8 +75,9 @@ export class OwnWriter {
     return new Promise<Written>((resolve, reject) => this.#writes.push({ request, resolve, reject }));
   }
 
+  /** What waits is drafted while the batch before it is synced, and no earlier: the more wait, the more share one sync. */
   isWaiting(): boolean {
-    return this.#writes.length > 0;
+    return this.#writes.length > 0 && this.#commits.hasRoom;
   }
 
   /** The lane is free: what waited for it comes first, in its order. */
@@ -88,7 +89,10 @@ export class OwnWriter {
     this.#writes = [...waiting, ...this.#writes];
   }
 
-  /** Drafts and commits as many of those that wait as fit in one entry of each channel. Never throws: whoever waits is told. */
+  /**
+   * Drafts as many of those that wait as fit in one entry of each channel, and hands them over; each is told when its own batch is
+   * on disk. Never throws: whoever waits is told.
+   */
   async commit(turn: Turn): Promise<void> {
     const { merges, ownMerges = merges } = this.#parts;
     // A change beyond what an epoch may hold of its record would be rejected: the write that waits for this is the next one.
@@ -104,12 +108,22 @@ export class OwnWriter {
       await this.#load(open, taken, effects);
       await this.#draftAll(open, taken, batch, turn);
       await effects.settle();
-      await this.#write(batch, turn);
+      const { written } = await this.#handOver(batch, turn);
+      void this.#tell(taken, effects, written);
     } catch (error) {
       for (const { pending } of taken) pending.reject(error);
-      return;
     }
-    for (const { pending, drafted } of taken) pending.resolve(writtenOf(drafted, effects));
+  }
+
+  async #tell(taken: readonly Taken[], effects: Effects, written: Promise<unknown>): Promise<void> {
+    try {
+      await written;
+      for (const { pending, drafted } of taken) pending.resolve(writtenOf(drafted, effects));
+    } catch (error) {
+      for (const { pending } of taken) pending.reject(error);
+    } finally {
+      this.#lanes.wake();
+    }
   }
 
   async #load(open: PendingWrite[], taken: Taken[], effects: Effects): Promise<void> {
@@ -168,7 +182,7 @@ export class OwnWriter {
     }
     const channels = drafts.flatMap(({ channel }) => (channel === 'public' ? [] : [channel]));
     // What is under way there may change what this was drafted from: it is drafted again when that is done.
-    const held = channels.find((channel) => this.#isHeld(laneOf(author, channel)));
+    const held = channels.find((channel) => this.#lanes.isHeld(laneOf(author, channel)));
     if (held !== undefined) return { held: laneOf(author, held) };
     await effects.load([...drafts.map(({ key }) => key), ...channels]);
     // A fact that stands already is not said again: the same import twice writes nothing.
@@ -195,11 +209,12 @@ export class OwnWriter {
     }
   }
 
-  async #write({ effects, pages }: Batch, turn: Turn): Promise<void> {
+  async #handOver({ effects, pages }: Batch, turn: Turn): Promise<{ readonly written: Promise<unknown> }> {
     const entries = pages.seal();
-    if (entries.length === 0) return;
+    // What these found as they wanted it may be on its way yet.
+    if (entries.length === 0) return { written: this.#commits.landed(effects) };
     const feeds = entries.map(({ feed, entry }) => advanced(feed, entry));
-    await this.#commits.write({ effects, entries, feeds, local: true, sync: true }, turn);
+    return this.#commits.handOver({ effects, entries, feeds, local: true, sync: true }, turn);
   }
 }
 

@@ -83,6 +83,17 @@ export interface LedgerStore extends Gaps {
   ): Promise<{ readonly seq: number; readonly bytes: Uint8Array }[]>;
   /** What an author's entries take up. */
   usageOf(author: PeerId): Usage;
-  /** Writes one batch; it is made over several turns of the event loop where it is large. */
-  commit(commit: Commit, turn: Turn): Promise<void>;
+  /**
+   * Hands one batch over, to be written behind those before it and only if they are. It is made over several turns of the event
+   * loop where it is large; what it changes is shown when it is written. `since` is what `failures` was before anything was read for
+   * it: it fails when another commit has failed after that.
+   */
+  handOver(commit: Commit, turn: Turn, since: number): Promise<HandedOver>;
+  /** How many commits have failed: whoever read before the last one may have read of what is not there. */
+  readonly failures: number;
+}
+
+/** A commit that has its place: `written` resolves when it is in the database, as durable as it asked for. */
+export interface HandedOver {
+  readonly written: Promise<void>;
 }

@@ -56,11 +56,24 @@ export class Receiver {
 
   async #take({ author, items }: Group, results: Received[], turn: Turn): Promise<void> {
     const left = [...items];
-    while (left.length > 0) await this.#takeSome(author, left, results, turn);
+    const written: Promise<void>[] = [];
+    try {
+      while (left.length > 0) written.push(...(await this.#takeSome(author, left, results, turn)));
+    } finally {
+      await turn.away(() => Promise.all(written));
+    }
   }
 
-  /** One commit: what comes first of `left`, as much as one entry may hold. So nobody waits for a batch longer than for an entry. */
-  async #takeSome(author: PeerId, left: Group['items'], results: Received[], turn: Turn): Promise<void> {
+  /**
+   * Hands over one commit: what comes first of `left`, as much as one entry may hold. So nobody waits for a batch longer than for an
+   * entry. Returns what resolves when it is written.
+   */
+  async #takeSome(
+    author: PeerId,
+    left: Group['items'],
+    results: Received[],
+    turn: Turn,
+  ): Promise<Promise<void>[]> {
     const { ledger, commits, forks, gate, budgets } = this.#parts;
     const before = turn.usedMs();
     const merges = gate.for(ledger.merges);
@@ -77,20 +90,30 @@ export class Receiver {
       ops += result.entry.header.n;
       if (ops >= LIMITS.entryOps) break;
     }
+    const written: Promise<void>[] = [];
     if (ops > 0) {
-      await this.#commit(intake, effects, turn);
+      written.push((await this.#handOver(intake, effects, turn)).written);
       budgets.charge(author, ops, turn.usedMs() - before + merges.ms);
     }
     for (const { entry, held } of intake.forks) await forks.take(makeForkProof(entry, held), turn);
+    return written;
   }
 
-  async #commit(intake: Intake, effects: Effects, turn: Turn): Promise<void> {
+  async #handOver(
+    intake: Intake,
+    effects: Effects,
+    turn: Turn,
+  ): Promise<{ readonly written: Promise<void> }> {
     await effects.settle();
     const { accepted: entries } = intake;
     const [feeds, erasures] = [[...intake.feeds.values()], [...intake.words.values()]];
     const write = { effects, entries, feeds, erasures, local: false, sync: false };
-    await this.#parts.commits.write(write, turn);
-    for (const { entry } of entries) this.#accepted(entry);
+    const { written } = await this.#parts.commits.handOver(write, turn);
+    const told = written.then(() => {
+      for (const { entry } of entries) this.#accepted(entry);
+    });
+    told.catch(() => undefined); // told to whoever brought them
+    return { written: told };
   }
 
   #accepted({ author, header }: Entry): void {

@@ -236,9 +236,12 @@ export async function openLedger(
     proof: (no) => store.proof(no),
     usageOf: (author) => store.usageOf(author),
     erasures: (feed, from, to) => store.erasures(feed, from, to),
-    async commit(commit, turn) {
+    async handOver(commit, turn, since) {
       seen.push(...commit.verdicts);
-      await store.commit(commit, turn);
+      return store.handOver(commit, turn, since);
+    },
+    get failures() {
+      return store.failures;
     },
   };
   const ledger = createLedger({

@@ -14,6 +14,8 @@ import type { Identity, PeerId } from '../../protocols/wire/identity.ts';
 import { systemEnv } from '../../daemon/system-env.ts';
 import { Database, type OpenOptions } from '../../storage/database.ts';
 import { range } from '../../storage/keyspace.ts';
+import type { LevelHome } from '../../storage/level.ts';
+import { LevelFolder } from '../../storage/level-folder.ts';
 import type { Store } from '../../storage/store.ts';
 import type { StoredRecord } from '../../storage/stored-record.ts';
 import { verifiedJson } from '../../storage/values.ts';
@@ -41,9 +43,12 @@ export async function openLedgerNode(
   identity: Identity,
   merger: Merger,
   onCommit: (committed: Committed) => void = () => undefined,
-  options: Pick<OpenOptions, 'writeBufferBytes'> = {},
+  {
+    home = new LevelFolder(dir),
+    ...options
+  }: Pick<OpenOptions, 'writeBufferBytes'> & { readonly home?: LevelHome } = {},
 ): Promise<LedgerNode> {
-  const db = await Database.open(dir, systemEnv, options);
+  const db = await Database.openAt(home, systemEnv, options);
   const alarms = createAlarms(silent, Date.now);
   try {
     const store = await openStore(db, merger, async () => undefined, alarms, silent);
