@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import type { Env, Timer, TimerOptions } from '../protocols/env.ts';
+import { randomBytes } from './random-pool.ts';
 import { threadPool } from './thread-pool.ts';
 
 /** The machine's own time and chance: the only place that asks for them. */
@@ -11,7 +11,7 @@ export const systemEnv: Env = {
     return (user + system) / 1000;
   },
   random: () => Math.random(),
-  bytes: (length) => randomBytes(length),
+  bytes: randomBytes,
   after: (ms, call, options) => (ms <= 0 ? immediate(call, options) : timeout(ms, call, options)),
   // Asked for in milliseconds that were worked out: a fraction or one below 0 would throw.
   deadline: (ms) => AbortSignal.timeout(Math.min(Math.max(0, Math.ceil(ms)), LONGEST_MS)),

@@ -4,7 +4,7 @@ import type { Access } from '../../api/ports/access.ts';
 import { AgrinetError, errorCode } from '../../protocols/errors.ts';
 import type { Logger } from '../logger.ts';
 import type { KeyRing } from './key-ring.ts';
-import { keyedHash } from './key-rules.ts';
+import { keyHasher } from './key-rules.ts';
 import type { Tokens } from './tokens.ts';
 
 export interface AuthenticatorParts {
@@ -22,7 +22,8 @@ export interface AuthenticatorParts {
 /** Says whom a request is from: by a key, by a bearer token, or nobody. */
 export function createAuthenticator(parts: AuthenticatorParts): Access {
   const { pepper, ring, tokens, logger } = parts;
-  const own = keyedHash(pepper, parts.apiKey);
+  const hashOf = keyHasher(pepper);
+  const own = hashOf(parts.apiKey);
   const everybody: readonly Scope[] = parts.publicReads ? ['read'] : [];
 
   /** No key may do less than no key: what everybody may read, it may read too. */
@@ -32,8 +33,7 @@ export function createAuthenticator(parts: AuthenticatorParts): Access {
 
   async function holderOf(apiKey: string | undefined, bearer: string | undefined): Promise<Principal> {
     if (apiKey !== undefined) {
-      if (timingSafeEqual(keyedHash(pepper, apiKey), own))
-        return { id: 'api-key', scopes: new Set(['operator']) };
+      if (timingSafeEqual(hashOf(apiKey), own)) return { id: 'api-key', scopes: new Set(['operator']) };
       const holder = ring.use(apiKey);
       if (holder === undefined) throw new AgrinetError('unauthorized', 'Unauthorized: Invalid API Key');
       return { ...holder, scopes: new Set(holder.scopes) };

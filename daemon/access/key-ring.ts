@@ -13,7 +13,7 @@ import {
   idOf,
   infoOf,
   KEY_LIMITS,
-  keyedHash,
+  keyHasher,
   makeKey,
   makeRoom,
   registrationOf,
@@ -47,11 +47,12 @@ export interface KeyRingParts {
 const USES_MS = 30_000;
 
 /**
- * The API keys of this node, all in memory: looking one up is one get and one HMAC. Changes run one after the other, and memory
+ * The API keys of this node, all in memory: looking one up is one get, and one HMAC the first time. Changes run one after the other, and memory
  * moves only when they are on disk. `reload` after the database was opened again, `stop` writes what uses are still to be noted.
  */
 export class KeyRing implements Keys {
   readonly #parts: KeyRingParts;
+  readonly #hashOf: (key: string) => Buffer;
   #rows: Map<string, StoredKey>;
   #uses = new Map<string, { count: number; last: number }>();
   /** Resolves when every change so far has ended. */
@@ -60,6 +61,7 @@ export class KeyRing implements Keys {
 
   constructor(parts: KeyRingParts, rows: readonly StoredKey[]) {
     this.#parts = parts;
+    this.#hashOf = keyHasher(parts.pepper);
     this.#rows = new Map(rows.map((row) => [row.id, row]));
   }
 
@@ -208,14 +210,14 @@ export class KeyRing implements Keys {
     const row = id === undefined ? undefined : this.#rows.get(id);
     if (row === undefined || stateOf(row, this.#parts.now()) !== 'active') return undefined;
     const kept = Buffer.from(row.hash, 'hex');
-    const given = keyedHash(this.#parts.pepper, key);
+    const given = this.#hashOf(key);
     return kept.length === given.length && timingSafeEqual(kept, given) ? row : undefined;
   }
 
   #make(userId: string, scopes: readonly Scope[], lifetimeMs: number): { row: StoredKey; key: string } {
     const now = this.#parts.now();
     const { id, key } = makeKey(now, this.#parts.env);
-    const hash = keyedHash(this.#parts.pepper, key).toString('hex');
+    const hash = this.#hashOf(key).toString('hex');
     const row = { id, hash, userId, scopes: scopesOf(scopes), issuedAt: now, expiresAt: now + lifetimeMs };
     return { row: { ...row, usageCount: 0 }, key };
   }

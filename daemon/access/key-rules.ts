@@ -1,8 +1,10 @@
 import { createHmac } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
 import type { KeyInfo, KeyState } from '../../api/ports/access.ts';
 import { type Scope, SCOPES } from '../../api/access.ts';
 import type { Env } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
+import { atMost } from '../../protocols/lru-bound.ts';
 import type { RegistrationKey } from '../../protocols/registry/registration-key.ts';
 import { REGISTRY_LIMITS } from '../../protocols/registry/registry.ts';
 import { hex } from '../../protocols/wire/bytes.ts';
@@ -51,6 +53,23 @@ export function idOf(key: string): string | undefined {
 /** What is kept of a key: whoever reads the database alone can neither use nor guess one. */
 export function keyedHash(pepper: string, key: string): Buffer {
   return createHmac('sha256', pepper).update(key).digest();
+}
+
+/** Hashes remembered: more keys are hardly in use at a time. */
+const REMEMBERED = 256;
+/** Characters of a key that is remembered: far more than one has. */
+const KEY_LENGTH = 128;
+
+/** `keyedHash` under one pepper. The keys in use come with every request: what was made of them last is remembered, in memory alone. */
+export function keyHasher(pepper: string): (key: string) => Buffer {
+  const known = new LRUCache<string, Buffer>(atMost(REMEMBERED));
+  return (key) => {
+    const remembered = known.get(key);
+    if (remembered !== undefined) return remembered;
+    const hash = keyedHash(pepper, key);
+    if (key.length <= KEY_LENGTH) known.set(key, hash);
+    return hash;
+  };
 }
 
 export function stateOf(row: StoredKey, now: number): KeyState {

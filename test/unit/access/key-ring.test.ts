@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { KEY_LIMITS } from '../../../daemon/access/key-rules.ts';
+import { afterEach, beforeEach, describe, expect, it, test, vi } from 'vitest';
+import { KEY_LIMITS, keyedHash, keyHasher } from '../../../daemon/access/key-rules.ts';
 import { KeyRing } from '../../../daemon/access/key-ring.ts';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { AgrinetError } from '../../../protocols/errors.ts';
@@ -364,4 +364,13 @@ describe('trouble', () => {
     await ring.reload();
     expect(ring.use(key)).toBeUndefined();
   });
+});
+
+it('remembers hashes of the keys in use, and of any number of others gives the right one', () => {
+  const hashOf = keyHasher('pepper');
+  const keys = Array.from({ length: 600 }, (_, i) => `key-${i}`).concat('x'.repeat(129));
+  for (const key of [...keys, ...keys]) expect(hashOf(key)).toEqual(keyedHash('pepper', key));
+  expect(hashOf('key-1')).toBe(hashOf('key-1'));
+  // Whoever sends long ones fills no memory.
+  expect(hashOf('x'.repeat(129))).not.toBe(hashOf('x'.repeat(129)));
 });

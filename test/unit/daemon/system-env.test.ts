@@ -111,3 +111,19 @@ describe('chance', () => {
     expect(systemEnv.random()).toBeLessThan(1);
   });
 });
+
+it('gives random bytes of any length, none of them twice and none that others could read', () => {
+  const seen = new Set<string>();
+  for (let i = 0; i < 3000; i++) {
+    const bytes = systemEnv.bytes(16);
+    expect(bytes.buffer.byteLength).toBe(16);
+    seen.add(Buffer.from(bytes).toString('hex'));
+  }
+  expect(seen.size).toBe(3000);
+  for (const length of [0, 1, 63, 64, 65, 5000]) expect(systemEnv.bytes(length)).toHaveLength(length);
+  const all = Buffer.concat(Array.from({ length: 1000 }, () => systemEnv.bytes(64)));
+  const zeros = all.filter((byte) => byte === 0).length;
+  // 250 are to be expected of 64,000; a sixteenth of that or the fourfold comes up once in more runs than there will be.
+  expect(zeros).toBeGreaterThan(15);
+  expect(zeros).toBeLessThan(1000);
+});
