@@ -89,16 +89,25 @@ export function trendsOf(prices: Iterable<PricePoint>, query: TrendQuery): Trend
   const asOf = newestDate(chosen);
   const goods = group(chosen, (p) => JSON.stringify([p.commodity, p.unit, p.currency, p.priceType]));
   const signals = [...goods.values()].flatMap((points) => signalOf(points, query) ?? []);
+  return {
+    signals: inStrength(signals, asOf),
+    asOf,
+    prices: chosen.length,
+    inputs: inputsDigest(chosen.map(({ id }) => id)),
+  };
+}
+
+/** The strongest first, and behind them all goods without a new price for half a year. */
+export function inStrength(signals: readonly TrendSignal[], asOf: string | null): TrendSignal[] {
   const stale = (signal: TrendSignal): number =>
     Date.parse(asOf ?? signal.asOf) - Date.parse(signal.asOf) > STALE * DAY ? 1 : 0;
   const name = (s: TrendSignal): string => [s.commodity, s.unit, s.currency, s.priceType].join('\0');
-  signals.sort(
+  return signals.toSorted(
     (a, b) =>
       stale(a) - stale(b) ||
       Math.abs(b.changePct) * b.confidence - Math.abs(a.changePct) * a.confidence ||
       (name(a) < name(b) ? -1 : 1),
   );
-  return { signals, asOf, prices: chosen.length, inputs: inputsDigest(chosen.map(({ id }) => id)) };
 }
 
 /** SHA-256 over ids, sorted, each with a line feed; hex. */
@@ -127,7 +136,7 @@ function wanted(point: PricePoint, { region, commodity, until }: TrendQuery): bo
 }
 
 /** The signal of one good: each market against itself, then the median of the markets. */
-function signalOf(points: readonly PricePoint[], { back, per }: TrendQuery): TrendSignal | undefined {
+export function signalOf(points: readonly PricePoint[], { back, per }: TrendQuery): TrendSignal | undefined {
   const own = cadenceOf(points);
   if (per === 'week' && own === 'month') return undefined;
   const cadence = per ?? own;
