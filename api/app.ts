@@ -3,14 +3,14 @@ import { boundsOf, answerErrors } from './bounds.ts';
 import type { ApiContext } from './context.ts';
 import { GROUPS } from './groups.ts';
 import { router, type Router } from './route.ts';
-import { createTrendReports } from './trend-reports.ts';
+import type { TrendReports } from './trend-reports.ts';
 
 /** Makes an app of some groups of routes, behind what bounds all requests. */
 type Mount = (groups: readonly (typeof GROUPS)[number][]) => Promise<Router>;
 
 function mounting(node: ApiContext): Mount {
   const bound = boundsOf(node);
-  const trends = createTrendReports(node.trends, node.env.now);
+  const trends: TrendReports = (query) => node.trends.report(query);
   return async (groups) => {
     const loaded = await Promise.all(groups.map(async ({ at, load }) => ({ at, routes: await load() })));
     const app = router();

@@ -8,6 +8,8 @@ import { openSourceKeys, type SourceKeys } from './federation/source-keys.ts';
 import { folderBytes } from './folder-bytes.ts';
 import { type HttpServer, serve, type ServeOptions } from './http.ts';
 import { createHost, type Host, type HostOptions } from './libp2p-host.ts';
+import type { StartPriceWorker } from './market/price-thread.ts';
+import { startPriceWorker } from './market/start-price-worker.ts';
 import { startMergeWorker } from './merging/start-merge-worker.ts';
 import { systemEnv } from './system-env.ts';
 
@@ -26,6 +28,7 @@ export interface Outside extends Pick<GuardedFetchOptions, 'lookup' | 'ca'> {
   readonly folderBytes: (folder: string) => Promise<number>;
   readonly openSourceKeys: (dataDir: string) => Promise<SourceKeys>;
   readonly startMergeWorker: StartMergeWorker;
+  readonly startPriceWorker: StartPriceWorker;
   readonly createHost: (options: HostOptions) => Promise<Host>;
   /** The HTTP API on a socket. */
   readonly serve: (options: ServeOptions) => Promise<HttpServer>;
@@ -44,6 +47,7 @@ export const machine: Outside = {
   folderBytes,
   openSourceKeys,
   startMergeWorker,
+  startPriceWorker,
   createHost,
   serve,
 };

@@ -13,6 +13,7 @@ import { usageRow } from '../storage/usage.ts';
 import { putJson, verifyChecksum } from '../storage/values.ts';
 import { checkDerived, KEPT, type Problem } from './check-derived.ts';
 import { type Survey, surveyFeeds } from './feed-survey.ts';
+import { REPORTS_KEY } from './market/stored-reports.ts';
 import { rederive } from './rederive.ts';
 import { forgetPasses } from './scrub/pass.ts';
 
@@ -33,6 +34,7 @@ const MADE_ANEW: readonly string[] = [
   fullKey('meta', 'schema'),
   fullKey('meta', 'events reserved'),
   COUNTED_KEY,
+  REPORTS_KEY,
 ];
 
 /**

@@ -19,7 +19,7 @@ export interface Standings {
   /** Collections that are left out of comparisons with a peer, because one of the two versions does not know them. */
   notCompared(peer: string): readonly NotCompared[];
   /** Over the prices of all owners. */
-  priceDigest(): string;
+  prices(): HeldPrices;
 }
 
 /** What of the node it reads, each time anew: it may be made before the node has started. */
@@ -36,15 +36,28 @@ export function createStandings(node: StandingsNode): Standings {
     known: () => knownPeers(node),
     digest: () => digestOf(node),
     totalDigest: (covers) => node.store.digests.total(covers),
-    priceDigest: () => priceDigest(node),
+    prices: () => heldPrices(node),
   };
 }
 
-export function priceDigest({ store }: Pick<Node, 'store'>): string {
-  return [...store.digests.of('public')]
-    .map(([owner, collections]) => `${owner}:${collections.get('prices')?.digest ?? ''}`)
-    .sort()
-    .join();
+/** All public prices: their digest, another whenever one comes or goes, and how many they are. */
+export interface HeldPrices {
+  readonly digest: string;
+  readonly count: number;
+}
+
+export function heldPrices({ store }: Pick<Node, 'store'>): HeldPrices {
+  const owners = [...store.digests.of('public')].map(([owner, collections]) => {
+    const prices = collections.get('prices');
+    return { owner, digest: prices?.digest ?? '', count: prices?.count ?? 0 };
+  });
+  return {
+    digest: owners
+      .map(({ owner, digest }) => `${owner}:${digest}`)
+      .sort()
+      .join(),
+    count: owners.reduce((sum, { count }) => sum + count, 0),
+  };
 }
 
 function lagOf({ identity, store, registry, mycelium }: StandingsNode, peer: string, sees: Sees): number {

@@ -1,14 +1,16 @@
-import type { HeldPrice } from '../../protocols/market/trend-snapshot.ts';
+import type { Snapshot } from '../../protocols/market/trend-snapshot.ts';
+import type { SnapshotVerdict } from '../../protocols/market/trend-verify.ts';
+import type { TrendQuery, TrendReport } from '../../protocols/market/trends.ts';
 import type { RecordKey } from '../../protocols/wire/ids.ts';
 
-/** All prices of this node, as trends read them. */
-export interface HeldPrices {
-  readonly prices: readonly HeldPrice[];
-  /** The oldest ones, beyond what is read at all. */
+/** A report on the prices of this node. */
+export interface HeldReport extends TrendReport {
+  /** The oldest prices, beyond what is read at all, and those that cannot be read. */
   readonly leftOut: number;
-  /** Another text when a price has come or gone. */
-  readonly state: string;
 }
+
+/** What a report is about. */
+export type ReportQuery = Omit<TrendQuery, 'until'>;
 
 /** A producer's score, for `/trends/top-rated`. */
 export interface ProducerScore {
@@ -48,7 +50,12 @@ export interface Published {
 
 /** What the routes of trends need beside the records. */
 export interface TrendsPort {
-  prices(): Promise<HeldPrices>;
+  /** The strongest signals alone, at most twenty. Of many prices that have changed since it may be the last report. */
+  report(query: ReportQuery): Promise<HeldReport>;
+  /** Another text when a price has come or gone. */
+  state(): string;
+  /** Makes a snapshot again from the prices of now. */
+  verify(snapshot: Snapshot): Promise<SnapshotVerdict>;
   /** Producers whose score is known, in any order. */
   scores(): Promise<readonly ProducerScore[]>;
   transactions(): AsyncIterable<Transaction>;

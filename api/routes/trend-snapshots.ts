@@ -2,7 +2,7 @@ import { z } from '@hono/zod-openapi';
 import { LRUCache } from 'lru-cache';
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { Snapshot } from '../../protocols/market/trend-snapshot.ts';
-import { type SnapshotVerdict, verifySnapshot } from '../../protocols/market/trend-verify.ts';
+import type { SnapshotVerdict } from '../../protocols/market/trend-verify.ts';
 import { isLive, type RecordState } from '../../protocols/open-dialog/record.ts';
 import { parseRecordKey, publicIdOf } from '../../protocols/wire/ids.ts';
 import type { ApiContext } from '../context.ts';
@@ -157,9 +157,8 @@ export function snapshotRoutes(node: Pick<ApiContext, 'self' | 'reader' | 'trend
     })
     .openapi(verify, async (c) => {
       const state = await found(c.req.valid('param').id);
-      const held = await node.trends.prices();
-      const known = `${state.key}\n${held.state}`;
-      const verdict = verdicts.get(known) ?? verifySnapshot(snapshotOf(state), held.prices);
+      const known = `${state.key}\n${node.trends.state()}`;
+      const verdict = verdicts.get(known) ?? (await node.trends.verify(snapshotOf(state)));
       verdicts.set(known, verdict);
       const { differs, owners, ...rest } = verdict;
       return c.json({ ...headOf(state), ...rest, differs: [...differs], owners: [...owners] }, 200);

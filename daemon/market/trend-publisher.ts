@@ -2,7 +2,7 @@ import { SerialQueue } from '../../protocols/serial-queue.ts';
 import type { Published, TrendsPort } from '../../api/ports/trends.ts';
 import { draftFact } from '../../protocols/ledger/drafts.ts';
 import type { Ledger } from '../../protocols/ledger/types.ts';
-import { makeSnapshot, type RegionCount } from '../../protocols/market/trend-snapshot.ts';
+import type { makeSnapshot, RegionCount, Snapshot } from '../../protocols/market/trend-snapshot.ts';
 import { dueAt } from '../../protocols/wire/deadlines.ts';
 import type { RecordState } from '../../protocols/open-dialog/record.ts';
 import { parseRecordKey, publicId } from '../../protocols/wire/ids.ts';
@@ -15,7 +15,8 @@ export interface TrendPublisherParts {
   readonly hours: number;
   readonly ledger: Pick<Ledger, 'write'>;
   readonly reader: Pick<Reader, 'list'>;
-  readonly prices: TrendsPort['prices'];
+  /** Makes one of the prices held; undefined without any. */
+  readonly snapshot: (from: Parameters<typeof makeSnapshot>[1]) => Promise<Snapshot | undefined>;
   readonly transactions: TrendsPort['transactions'];
   readonly now: () => number;
 }
@@ -62,10 +63,9 @@ export function createTrendPublisher(parts: TrendPublisherParts): TrendPublisher
         (known !== undefined && dueAt(known.publishedAt + hours * HOUR_MS, at, hours * HOUR_MS) > at))
     )
       return { id: known?.id, published: false, reason: 'not-due' };
-    const { prices } = await parts.prices();
-    if (prices.length === 0) return { id: known?.id, published: false, reason: 'no-prices' };
     const transactions = await countsByRegion(parts.transactions());
-    const snapshot = makeSnapshot(prices, { region, publishedAt: at, transactions });
+    const snapshot = await parts.snapshot({ region, publishedAt: at, transactions });
+    if (snapshot === undefined) return { id: known?.id, published: false, reason: 'no-prices' };
     if (snapshot.body === known?.body) return { id: known.id, published: false, reason: 'unchanged' };
     const { records } = await ledger.write({
       keys: [],

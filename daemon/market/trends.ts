@@ -1,18 +1,27 @@
 import type { TrendsPort } from '../../api/ports/trends.ts';
+import type { Env } from '../../protocols/env.ts';
 import type { Ledger } from '../../protocols/ledger/types.ts';
+import { sha256Hex } from '../../protocols/wire/bytes.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
+import type { Database } from '../../storage/database.ts';
+import { packedRows } from '../../storage/packed-rows.ts';
 import type { Reader } from '../../storage/reader.ts';
 import type { Settings } from '../settings.ts';
-import { createHeldPrices } from './held-prices.ts';
+import { PriceThread, type StartPriceWorker } from './price-thread.ts';
+import { storedReports } from './stored-reports.ts';
 import { createTrendPublisher, type TrendPublisher } from './trend-publisher.ts';
+import { TrendReports } from './trend-reports.ts';
 
 export interface TrendsParts {
   readonly self: PeerId;
   readonly settings: Pick<Settings, 'region' | 'trendSnapshotHours'>;
   readonly ledger: Pick<Ledger, 'write'>;
-  readonly reader: Pick<Reader, 'all' | 'list'>;
-  /** Changes whenever a price comes or goes. */
-  readonly priceDigest: () => string;
+  readonly db: Pick<Database, 'level' | 'batch'>;
+  readonly reader: Pick<Reader, 'readable' | 'list'>;
+  readonly env: Pick<Env, 'after' | 'monotonic'>;
+  readonly startPriceWorker: StartPriceWorker;
+  /** All prices by their digest, which changes whenever one comes or goes, and how many they are. */
+  readonly prices: () => { readonly digest: string; readonly count: number };
   readonly now: () => number;
   /** Producers whose score is known. */
   readonly scores?: TrendsPort['scores'];
@@ -20,18 +29,35 @@ export interface TrendsParts {
   readonly transactions: TrendsPort['transactions'];
   /** Of them those that a public rating tells of: only they are counted in what is published. */
   readonly rated: () => Promise<ReadonlySet<string>>;
+  readonly warn: (message: string, fields: Record<string, unknown>) => void;
 }
 
 /** Trends of this node: what the routes need, and what publishes. */
 export interface Trends {
   readonly port: TrendsPort;
   readonly publisher: TrendPublisher;
+  stop(): Promise<void>;
 }
 
 export function createTrends(parts: TrendsParts): Trends {
-  const { self, settings, ledger, reader, priceDigest, transactions, now } = parts;
+  const { self, settings, ledger, db, reader, env, transactions, now, warn } = parts;
   const { region, trendSnapshotHours: hours } = settings;
-  const prices = createHeldPrices(reader, priceDigest);
+  const state = (): string => sha256Hex(parts.prices().digest);
+  const thread = new PriceThread({
+    start: parts.startPriceWorker,
+    env,
+    rows: () => packedRows(db, 'prices'),
+    state,
+    // Whoever reads them finds the damage and tells of it.
+    onDamaged: (keys) => reader.readable(keys),
+  });
+  const reports = new TrendReports({
+    thread,
+    prices: () => ({ state: state(), count: parts.prices().count }),
+    now,
+    monotonic: env.monotonic,
+    stored: storedReports(db, (error) => warn('the reports of trends are not kept', { err: error })),
+  });
   async function* published(): ReturnType<TrendsPort['transactions']> {
     const rated = await parts.rated();
     for await (const each of transactions()) if (rated.has(each.contract)) yield each;
@@ -42,17 +68,20 @@ export function createTrends(parts: TrendsParts): Trends {
     hours,
     ledger,
     reader,
-    prices,
+    snapshot: async (from) => (await thread.ask({ ask: 'snapshot', from })).answer,
     transactions: published,
     now,
   });
   return {
     port: {
-      prices,
+      report: (query) => reports.report(query),
+      state,
+      verify: async (snapshot) => (await thread.ask({ ask: 'verify', snapshot })).answer,
       transactions,
       scores: parts.scores ?? (() => Promise.resolve([])),
       publish: () => publisher.publish(),
     },
     publisher,
+    stop: () => thread.stop(),
   };
 }

@@ -17,7 +17,17 @@ import { defineScores, type ScoresComponents } from './scores.ts';
 
 type MarketNode = Pick<
   Node,
-  'identity' | 'settings' | 'clock' | 'env' | 'hooks' | 'db' | 'store' | 'registry' | 'events' | 'logger'
+  | 'identity'
+  | 'settings'
+  | 'clock'
+  | 'env'
+  | 'hooks'
+  | 'db'
+  | 'store'
+  | 'registry'
+  | 'events'
+  | 'logger'
+  | 'outside'
 > &
   ContractsNode;
 

@@ -16,14 +16,14 @@ import type { Sources } from './sources.ts';
 
 type ScoresNode = Pick<
   Node,
-  'identity' | 'settings' | 'clock' | 'env' | 'hooks' | 'db' | 'registry' | 'logger'
+  'identity' | 'settings' | 'clock' | 'env' | 'hooks' | 'db' | 'registry' | 'logger' | 'outside'
 >;
 
 export interface ScoresComponents {
-  readonly reader: Face<Pick<Reader, 'all' | 'list'>>;
+  readonly reader: Face<Pick<Reader, 'readable' | 'list'>>;
   readonly audited: Face<Pick<Audited, 'ledger' | 'committed'>>;
   readonly sources: Face<Pick<Sources, 'httpNodes'>>;
-  readonly standings: Pick<Standings, 'priceDigest'>;
+  readonly standings: Pick<Standings, 'prices'>;
   readonly ratings: Face<Ratings>;
   readonly contracts: Face<ContractBook>;
 }
@@ -63,21 +63,26 @@ function defineTrends(
   { audited, reader, standings, contracts, ratings }: ScoresComponents,
   trust: Face<TrustPort>,
 ) {
-  const { identity, settings, clock } = node;
+  const { identity, settings, clock, env, outside, logger } = node;
   const self = identity.peerId;
-  return definePart<Trends>('trends', () => ({
-    face: createTrends({
+  return definePart<Trends>('trends', () => {
+    const trends = createTrends({
       self,
       settings,
       ledger: audited.face.ledger,
+      db: node.db,
       reader: reader.face,
-      priceDigest: () => standings.priceDigest(),
+      env,
+      startPriceWorker: outside.startPriceWorker,
+      prices: () => standings.prices(),
       scores: producerScores(trust.face, (peer) =>
         peer === self ? settings.region : (node.registry.get(peer)?.region ?? ''),
       ),
       transactions: () => heldTransactions(contracts.face, { self, region: settings.region }),
       rated: () => ratings.face.tradesOf(self),
       now: clock.now,
-    }),
-  }));
+      warn: (message, fields) => logger.warn(fields, message),
+    });
+    return { face: trends, stop: () => trends.stop() };
+  });
 }

@@ -10,12 +10,13 @@ import { defineReplication } from '../../../daemon/parts/replication.ts';
 import { runningNode } from '../../../daemon/parts/running.ts';
 import { defineReading, defineSources } from '../../../daemon/parts/sources.ts';
 import { loadSettings } from '../../../daemon/settings.ts';
-import { priceDigest } from '../../../daemon/standings.ts';
+import { heldPrices } from '../../../daemon/standings.ts';
 import type { Env } from '../../../protocols/env.ts';
 import type { Committed } from '../../../protocols/ledger/types.ts';
 import type { PullEvent } from '../../../protocols/mycelium/pull-event.ts';
 import type { Identity } from '../../../protocols/wire/identity.ts';
 import { Database } from '../../../storage/database.ts';
+import { inlinePriceWorker } from '../../support/inline-prices.ts';
 import { inlineMergeWorker } from '../../support/inline-merges.ts';
 import type { Disk } from './disk.ts';
 import { homeOn } from './home.ts';
@@ -75,7 +76,7 @@ export async function startNode(given: NodeParts) {
       return { audit: { record: () => undefined }, ledger: node.ledger, committed: base.hooks.committed };
     },
   };
-  const standings = { priceDigest: () => priceDigest(node) };
+  const standings = { prices: () => heldPrices(node) };
   const market = defineMarket(parts, node, { reader, audited, sources, standings });
   const forget = parts.add(defineForget(node, { reader, audited, sources }));
   await parts.start();
@@ -110,6 +111,7 @@ function outsideOf({ env, process, disk }: NodeParts): Outside {
     folderBytes: async () => disk.rows.size,
     openSourceKeys: async () => ({ get: () => undefined, set: never, remove: async () => undefined }),
     startMergeWorker: inlineMergeWorker(env, () => mergeDelay(env)),
+    startPriceWorker: inlinePriceWorker(env),
     createHost: never,
     serve: never,
   };

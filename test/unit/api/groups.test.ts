@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { serveApp } from '../../../api/app.ts';
 import { GROUPS } from '../../../api/groups.ts';
-import { createTrendReports } from '../../../api/trend-reports.ts';
 import { startNode, TEST_KEY, type TestNode } from '../../support/in-process-node.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
@@ -19,9 +18,8 @@ const segmentOf = (path: string): string | undefined => path.split('/', 2)[1];
 
 describe('the groups of routes', () => {
   it('name the first segment of each of their paths, and no other', async () => {
-    const trends = createTrendReports(node.context.trends, node.context.env.now);
     for (const { at, load, segments } of GROUPS) {
-      const { routes } = (await load())(node.context, trends);
+      const { routes } = (await load())(node.context, (query) => node.context.trends.report(query));
       const found = new Set(routes.map(({ path }) => segmentOf(at === '/' ? path : at + path)));
       expect([...found].toSorted(), at).toEqual([...segments].toSorted());
     }

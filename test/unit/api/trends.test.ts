@@ -5,7 +5,6 @@ import { systemEnv } from '../../../daemon/system-env.ts';
 import { createTrendFigures, insights, topRated, type TrendFigures } from '../../../api/trend-figures.ts';
 import { windowOf } from '../../../api/trend-reports.ts';
 import type { Transaction } from '../../../api/ports/trends.ts';
-import { createHeldPrices } from '../../../daemon/market/held-prices.ts';
 import type { RecordState } from '../../../protocols/open-dialog/record.ts';
 import { parsePeerId } from '../../../protocols/wire/identity.ts';
 import { recordKey } from '../../../protocols/wire/ids.ts';
@@ -365,43 +364,5 @@ describe('figures', () => {
       '4 transactions are delayed: their day of delivery is over.',
     ]);
     expect(insights({ ...busy, delayed: 500 }, [], undefined, false)).toEqual([]);
-  });
-});
-
-describe('prices held', () => {
-  it('are read once, again when one comes, and only the newest of too many', async () => {
-    const me = self ?? expect.fail('not a peer id');
-    let reads = 0;
-    let state = 'one';
-    async function* all(): AsyncGenerator<RecordState> {
-      reads++;
-      for (let i = 0; i < 25; i++)
-        yield {
-          key: recordKey('prices', me, `p${i}`),
-          channel: 'public',
-          heads: [],
-          view: { date: `2025-01-${String(i + 1).padStart(2, '0')}`, price: 1, market: 'A' },
-          fieldOps: {},
-          conflicts: {},
-          seqs: {},
-          maxOp: 0,
-          created: [i, 0],
-          updated: [i, 0],
-          tombstone: false,
-          exists: true,
-          pending: 0,
-          ops: 1,
-        };
-    }
-    const held = createHeldPrices({ all }, () => state, 10);
-    const [{ prices, leftOut }] = await Promise.all([held(), held()]);
-    expect(prices.map(({ date }) => date).sort()).toEqual(
-      Array.from({ length: 10 }, (_, i) => `2025-01-${i + 16}`),
-    );
-    expect(leftOut).toBe(15);
-    expect(reads).toBe(1);
-    state = 'two';
-    await held();
-    expect(reads).toBe(2);
   });
 });

@@ -1,9 +1,11 @@
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createTrendPublisher, type TrendPublisher } from '../../../daemon/market/trend-publisher.ts';
-import { createHeldPrices } from '../../../daemon/market/held-prices.ts';
+import { PriceThread } from '../../../daemon/market/price-thread.ts';
+import { startPriceWorker } from '../../../daemon/market/start-price-worker.ts';
 import { createCatalogue } from '../../../protocols/market/catalogue.ts';
 import { recordKey } from '../../../protocols/wire/ids.ts';
+import { packedRows } from '../../../storage/packed-rows.ts';
 import { Reader } from '../../../storage/reader.ts';
 import { startNode, type TestNode } from '../../support/in-process-node.ts';
 import { tempDir } from '../../support/temp-dir.ts';
@@ -13,10 +15,12 @@ const dir = tempDir('publisher');
 let node: TestNode;
 let now = Date.UTC(2026, 0, 20);
 let transactions = 0;
+const threads: PriceThread[] = [];
 beforeAll(async () => {
   node = await startNode(dir.path, { TREND_SNAPSHOT_HOURS: '0' });
 });
 afterAll(async () => {
+  for (const thread of threads) await thread.stop();
   await node.stop();
   dir.remove();
 });
@@ -24,14 +28,21 @@ afterAll(async () => {
 /** Over the real feed of a node: each new one is a new life of it. */
 function publisher(hours = 24): TrendPublisher {
   const reader = new Reader(node.node.db);
-  const prices = createHeldPrices(reader, () => String(reader.version()));
+  const thread = new PriceThread({
+    start: startPriceWorker,
+    env: systemEnv,
+    rows: () => packedRows(node.node.db, 'prices'),
+    state: () => String(reader.version()),
+    onDamaged: () => expect.fail('a damaged row'),
+  });
+  threads.push(thread);
   return createTrendPublisher({
     self: node.peerId,
     region: 'Coast',
     hours,
     ledger: node.node.ledger,
     reader,
-    prices,
+    snapshot: async (from) => (await thread.ask({ ask: 'snapshot', from })).answer,
     transactions: async function* () {
       for (let i = 0; i < transactions; i++)
         yield {
