@@ -39,7 +39,7 @@ export interface Outside extends Pick<GuardedFetchOptions, 'lookup' | 'ca'> {
 /** The machine this process runs on. */
 export const machine: Outside = {
   env: systemEnv,
-  openDatabase: (dataDir, env, options) => Database.open(dataDir, env, options),
+  openDatabase: (dataDir, env, options) => Database.open(dataDir, env, { ...options, tablesLater: true }),
   async freeBytes(dataDir) {
     const { bavail, bsize } = await statfs(dataDir);
     return bavail * bsize;

@@ -34,7 +34,7 @@ export type DatabaseEnv = Pick<Env, 'now' | 'monotonic' | 'cpu' | 'bytes' | 'aft
 
 type Tuning = Pick<LevelOptions, 'writeBufferBytes' | 'now'>;
 
-export interface OpenOptions extends Pick<LevelOptions, 'writeBufferBytes'> {
+export interface OpenOptions extends Pick<LevelOptions, 'writeBufferBytes' | 'tablesLater'> {
   /** Make a database at the first start; maintenance wants one that is there. */
   readonly create?: boolean;
   /** Repair what does not open, on the original, after a copy stands beside it. Otherwise it is `database-damaged`. */
@@ -83,11 +83,11 @@ export class Database {
 
   /** The database that stands there, wherever that is. */
   static async openAt(home: LevelHome, env: DatabaseEnv, options: OpenOptions = {}): Promise<Database> {
-    const { create = true, repair = true, onMigration, ...rest } = options;
+    const { create = true, repair = true, tablesLater = false, onMigration, ...rest } = options;
     const tuning: Tuning = { ...rest, now: env.now };
     const initialized = await lookAt(home, create).catch(fail);
     const { level, repaired } = await home
-      .open({ createIfMissing: !initialized, mayRepair: repair, ...tuning })
+      .open({ createIfMissing: !initialized, mayRepair: repair, tablesLater, ...tuning })
       .catch(fail);
     let db: Database;
     try {
@@ -277,9 +277,20 @@ export class Database {
     await this.batch(ops, true);
   }
 
+  /**
+   * Reads the tables that opening has passed over, and those that are new; `mayGoOn` waits after each, false ends it. A damaged one fails the
+   * database: nothing is written any more, and the next start takes it out. Their names.
+   */
+  async checkTables(mayGoOn: () => Promise<boolean>): Promise<readonly string[]> {
+    const broken = await this.#home.check(this.level, mayGoOn);
+    if (broken.length > 0) this.#broken ??= damaged(this.folder, new Error(`damaged: ${broken.join(', ')}`));
+    return broken;
+  }
+
   async close(): Promise<void> {
     this.#head.close();
     await this.#level.close();
+    if (this.#broken === undefined) await this.#home.closed();
   }
 
   async #readJournal(): Promise<number[]> {

@@ -68,6 +68,8 @@ export interface Level {
 export interface LevelOptions {
   readonly createIfMissing: boolean;
   readonly mayRepair: boolean;
+  /** After a clean stop only those tables are read whose files somebody else has touched: the rest is left to `check`. */
+  readonly tablesLater?: boolean;
   /** Milliseconds since 1970, for what a repair notes. */
   readonly now: () => number;
   /** Bytes that LevelDB gathers in memory before it writes a table. */
@@ -93,6 +95,13 @@ export interface LevelHome {
   open(options: LevelOptions): Promise<{ readonly level: Level; readonly repaired: boolean }>;
   /** Of a closed database; leaves the marks `REBUILDING` and `REJOIN`. Throws `database-damaged`. */
   repair(options: Pick<LevelOptions, 'writeBufferBytes' | 'now'>): Promise<Level>;
+  /**
+   * Reads the tables of an open database, and notes what the next opening goes by. `mayGoOn` waits after each; false ends it. Names of those
+   * that are damaged.
+   */
+  check(level: Level, mayGoOn: () => Promise<boolean>): Promise<readonly string[]>;
+  /** The database was closed, and nothing was wrong with it. */
+  closed(): Promise<void>;
   head(): HeadNote;
   /** Leaves the mark, when there is none. */
   initialize(now: number): Promise<void>;

@@ -6,7 +6,14 @@ import { lockError, refuseLocked } from './folder-lock.ts';
 import { type Level, type LevelOptions, REBUILDING } from './level.ts';
 import { rejoinRow } from './rejoin-row.ts';
 import { damaged, isCorruption, isIncomplete, storageError } from './storage-error.ts';
-import { damagedTables, forgetTables, lacksRoot, liveTables, noteTables } from './table-check.ts';
+import {
+  damagedTables,
+  forgetTables,
+  lacksRoot,
+  liveTables,
+  noteTables,
+  unsealTables,
+} from './table-check.ts';
 import { putJson } from './values.ts';
 
 /** Fewer tables, and fewer compactions, than with LevelDB's default of 4 MiB. */
@@ -17,7 +24,8 @@ export async function openLevel(
   folder: string,
   options: LevelOptions,
 ): Promise<{ level: Level; repaired: boolean }> {
-  const broken = await damagedTables(folder);
+  const wasClean = await unsealTables(folder);
+  const broken = await damagedTables(folder, wasClean && options.tablesLater === true ? 'touched' : 'all');
   if (broken.length > 0 || (await lacksRoot(folder))) {
     if (!options.mayRepair)
       throw damaged(folder, new Error(`damaged: ${broken.join(', ') || 'CURRENT is gone'}`));
@@ -26,7 +34,7 @@ export async function openLevel(
   }
   try {
     const level = await tryOpen(folder, options);
-    if (options.mayRepair) await note(folder, level);
+    if (options.mayRepair && options.tablesLater !== true) await note(folder, level);
     return { level, repaired: false };
   } catch (error) {
     const locked = lockError(folder, error);

@@ -9,16 +9,24 @@ import { syncFolder } from './folder.ts';
  * change once they are part of the database: the checksums of those are noted beside them, and a table that no longer matches is
  * taken out before LevelDB opens it. Which tables are part of it LevelDB alone knows (`liveTables`): a file that merely lies in the
  * folder may be one that LevelDB is writing at this moment, under the number of one that a stop cut short. The number of a table that
- * was part of the database is never used again. A table younger than the last start is not covered; the values in it have checksums of
- * their own.
+ * was part of the database is never used again. A table that was written since tables were last noted is not covered; the values in it
+ * have checksums of their own.
+ *
+ * A start after a clean stop reads only what somebody else has touched: inode, size and times of a table are noted too, and the rest is
+ * read while the node runs (`checkLive`). After any other end everything is read before LevelDB opens.
  */
 const NOTES = 'tables.json';
 /** Of the file's layout; one of another version is not believed. */
 const VERSION = 2;
 
+/** There after a clean stop, until the next opening. */
+const SEAL = 'clean';
+
 interface Noted {
   readonly size: number;
   readonly crc: number;
+  /** Inode and times of the file when its checksum was last right; without it the next start reads it. */
+  readonly stamp?: string;
 }
 
 type Tables = Readonly<Record<string, Noted | undefined>>;
@@ -58,6 +66,12 @@ async function readNotes(folder: string): Promise<Tables> {
   }
 }
 
+/** Changes with whatever writes to the file or puts another in its place. */
+async function stampOf(file: string): Promise<string> {
+  const { ino, mtimeNs, ctimeNs } = await stat(file, { bigint: true });
+  return `${ino} ${mtimeNs} ${ctimeNs}`;
+}
+
 async function checksum(file: string): Promise<number> {
   let crc = 0;
   for await (const chunk of createReadStream(file, { highWaterMark: 1024 * 1024 }))
@@ -77,37 +91,101 @@ async function matches(file: string, noted: Noted): Promise<boolean> {
   }
 }
 
-/** The tables that are not what they were when they were noted. */
-export async function damagedTables(folder: string): Promise<string[]> {
+/** The tables that are not what they were when they were noted; `touched` looks only at those whose file somebody else has touched since. */
+export async function damagedTables(folder: string, which: 'all' | 'touched' = 'all'): Promise<string[]> {
   const notes = await readNotes(folder);
   const broken: string[] = [];
   for (const name of (await tablesIn(folder)).values()) {
     const noted = notes[name];
     if (noted === undefined) continue;
     const file = join(folder, name);
+    if (which === 'touched' && noted.stamp === (await stampOf(file).catch(() => ''))) continue;
     if (!(await matches(file, noted))) broken.push(name);
   }
   return broken;
 }
 
+/** Leaves the mark of a clean stop, once LevelDB is closed. */
+export async function sealTables(folder: string): Promise<void> {
+  await writeFile(join(folder, SEAL), '');
+  await syncFolder(folder);
+}
+
+/** Takes the mark of a clean stop away, on the disk too, before LevelDB is opened; whether it was there. */
+export async function unsealTables(folder: string): Promise<boolean> {
+  const seal = join(folder, SEAL);
+  const wasClean = await stat(seal).then(
+    (found) => found.isFile(),
+    () => false,
+  );
+  await rm(seal, { recursive: true, force: true });
+  if (wasClean) await syncFolder(folder);
+  return wasClean;
+}
+
 /** Notes the tables of these numbers, and forgets all others. */
 export async function noteTables(folder: string, live: readonly number[]): Promise<void> {
   const known = await readNotes(folder);
-  const notes: Record<string, Noted> = {};
+  const notes: Record<string, Noted | undefined> = {};
   const files = await tablesIn(folder);
   for (const number of live) {
     const name = files.get(number);
     if (name === undefined) continue;
     const file = join(folder, name);
-    // LevelDB may drop a table meanwhile, when this runs beside it.
-    const found =
-      known[name] ??
-      (await Promise.all([stat(file), checksum(file)]).then(
-        ([{ size }, crc]) => ({ size, crc }),
-        () => undefined,
-      ));
-    if (found !== undefined) notes[name] = found;
+    const noted = known[name];
+    if (noted === undefined) notes[name] = await noteOf(file);
+    else {
+      // It was read at this opening.
+      const stamp = await stampOf(file).catch(() => undefined);
+      notes[name] = stamp === undefined ? noted : { ...noted, stamp };
+    }
   }
+  await writeNotes(folder, notes);
+}
+
+/** Undefined when LevelDB drops the table meanwhile. */
+async function noteOf(file: string): Promise<Noted | undefined> {
+  try {
+    // Taken first: what is written to the file while it is read shows.
+    const stamp = await stampOf(file);
+    const [{ size }, crc] = await Promise.all([stat(file), checksum(file)]);
+    return { size, crc, stamp };
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Reads the tables of these numbers, beside an open LevelDB: notes those that are new, holds the others against their notes, and gives the
+ * names of those that differ. `mayGoOn` waits after each table; false ends it.
+ */
+export async function checkLive(
+  folder: string,
+  live: readonly number[],
+  mayGoOn: () => Promise<boolean>,
+): Promise<string[]> {
+  const known = await readNotes(folder);
+  const files = await tablesIn(folder);
+  const names = live.map((number) => files.get(number)).filter((name) => name !== undefined);
+  const notes: Record<string, Noted | undefined> = {};
+  for (const name of names) notes[name] = known[name];
+  const broken: string[] = [];
+  for (const name of names) {
+    const file = join(folder, name);
+    const noted = known[name];
+    if (noted === undefined) notes[name] = await noteOf(file);
+    else {
+      const stamp = await stampOf(file).catch(() => undefined);
+      if (!(await matches(file, noted))) broken.push(name);
+      else if (stamp !== undefined) notes[name] = { ...noted, stamp };
+    }
+    if (!(await mayGoOn())) break;
+  }
+  await writeNotes(folder, notes);
+  return broken;
+}
+
+async function writeNotes(folder: string, notes: Tables): Promise<void> {
   await writeFile(join(folder, `${NOTES}.new`), JSON.stringify({ v: VERSION, tables: notes }));
   await rename(join(folder, `${NOTES}.new`), join(folder, NOTES));
 }

@@ -3,7 +3,7 @@ import { createParticipants } from '../participants.ts';
 import type { PartList } from '../parts.ts';
 import { createWriteRefusal } from '../write-refusal.ts';
 import type { Base } from './base.ts';
-import { defineGuard } from './guard.ts';
+import { defineGuard, defineTableCheck } from './guard.ts';
 import { defineLedger } from './ledger.ts';
 import { defineEvents, defineRegistry, defineRejoin } from './registry.ts';
 import { defineDatabase, defineMerger, defineOutbox, defineOwnMerger, defineStore } from './storage.ts';
@@ -27,6 +27,7 @@ export function defineCore(parts: PartList, base: Base) {
   const rejoin = parts.add(defineRejoin({ ...base, database, registry }));
   const ledger = parts.add(defineLedger({ ...base, store, merger, ownMerger, registry, refusal }));
   parts.add(defineGuard({ ...base, database, store, ledger, refusal }));
+  parts.add(defineTableCheck({ ...base, database }));
   return {
     participants,
     offences,

@@ -1,3 +1,4 @@
+import { pause } from '../../protocols/env.ts';
 import type { Ledger } from '../../protocols/ledger/types.ts';
 import type { Database } from '../../storage/database.ts';
 import type { Store } from '../../storage/store.ts';
@@ -52,5 +53,42 @@ export function defineGuard({
     });
     guard.start();
     return { face: guard, stop: () => guard.stop() };
+  });
+}
+
+/** When tables are read, in milliseconds: after the start has had its time, 2 MiB each at a hundredth of a core. */
+const TABLES = { firstMs: 10_000, betweenMs: 250 } as const;
+
+/** Reads, in the background, the tables of the database that its opening has passed over. A damaged one stops all writing: a restart repairs it. */
+export function defineTableCheck({
+  env,
+  logger,
+  database,
+}: Pick<Base, 'env' | 'logger'> & { readonly database: Face<Pick<Database, 'checkTables'>> }) {
+  return definePart('table check', () => {
+    const ended = new AbortController();
+    const mayGoOn = async (ms: number): Promise<boolean> => {
+      await pause(env, ms, ended.signal, { holds: false });
+      return !ended.signal.aborted;
+    };
+    async function check(): Promise<void> {
+      if (!(await mayGoOn(TABLES.firstMs))) return;
+      const tables = await database.face.checkTables(() => mayGoOn(TABLES.betweenMs));
+      if (tables.length > 0)
+        logger.error(
+          { tables },
+          'tables of the database are damaged: restart the daemon, which repairs them',
+        );
+    }
+    const checked = check().catch((error: unknown) =>
+      logger.warn({ err: error }, 'the tables of the database could not be read; the next start tries again'),
+    );
+    return {
+      face: undefined,
+      stop() {
+        ended.abort();
+        return checked;
+      },
+    };
   });
 }

@@ -10,6 +10,8 @@ export function homeOn(disk: Disk, process: Process): LevelHome {
     look: async () => ({ initialized: disk.initialized, present: disk.initialized }),
     open: async () => ({ level: open(), repaired: false }),
     repair: async () => open(),
+    check: async () => [],
+    closed: async () => undefined,
     head: (): HeadNote => ({
       read: () => disk.head,
       write: (no) => {

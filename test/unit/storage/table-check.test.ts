@@ -1,8 +1,9 @@
-import { appendFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import type { Level } from '../../../storage/level.ts';
+import { Database } from '../../../storage/database.ts';
 import { openLevel } from '../../../storage/open-level.ts';
 import { damagedTables, liveTables, noteTables } from '../../../storage/table-check.ts';
 import { seededRandom } from '../../support/random.ts';
@@ -86,4 +87,86 @@ it('does not take tables for damaged that a repair wrote anew under their names'
   const second = await open();
   expect(second.repaired).toBe(false);
   await second.level.close();
+});
+
+describe('a daemon, which reads tables while it runs', () => {
+  const start = (): Promise<Database> =>
+    Database.open(dir.path, systemEnv, { tablesLater: true, writeBufferBytes: 64 * 1024 });
+  const all = async (): Promise<boolean> => true;
+
+  /** A database of several tables, all of them noted, after a clean stop. */
+  async function stopped(): Promise<string[]> {
+    const db = await start();
+    await fill(db.level, seededRandom(3), 60);
+    await db.level.compactRange('\0', '\u{10ffff}');
+    expect(await db.checkTables(all)).toEqual([]);
+    await db.close();
+    const names = Object.keys(notes().tables);
+    expect(names.length).toBeGreaterThan(1);
+    return names;
+  }
+  const notes = () =>
+    JSON.parse(readFileSync(join(folder, 'tables.json'), 'utf8')) as {
+      tables: Record<string, { crc: number }>;
+    };
+  /** What a disk that forgets looks like: other bytes than were noted, and a file that nobody has touched. */
+  function rot(name: string): void {
+    const noted = notes();
+    const table = noted.tables[name];
+    if (table === undefined) throw new TypeError(`${name} is not noted`);
+    table.crc ^= 1;
+    writeFileSync(join(folder, 'tables.json'), JSON.stringify(noted));
+  }
+  const repairs = async (): Promise<boolean> => {
+    const db = await start();
+    await db.close();
+    return db.findings.repaired;
+  };
+
+  it('reads at its start what somebody has touched since its clean stop', async () => {
+    const [name = ''] = await stopped();
+    const bytes = readFileSync(join(folder, name));
+    bytes[100] = (bytes[100] ?? 0) ^ 1;
+    writeFileSync(join(folder, name), bytes);
+    expect(await repairs()).toBe(true);
+  });
+
+  it('finds the others later, stops writing, and repairs them at its next start', async () => {
+    const [name = ''] = await stopped();
+    rot(name);
+    const db = await start();
+    expect(db.findings.repaired).toBe(false);
+    expect(existsSync(join(folder, 'clean'))).toBe(false);
+    expect(await db.checkTables(all)).toEqual([name]);
+    expect(db.failed).toBe(true);
+    await expect(
+      db.batch([{ type: 'put', key: 'e!x', value: new Uint8Array(1) }], true),
+    ).rejects.toMatchObject({
+      code: 'database-damaged',
+    });
+    await db.close();
+    expect(existsSync(join(folder, 'clean'))).toBe(false);
+    expect(await repairs()).toBe(true);
+  });
+
+  it('reads everything at its start after any other end', async () => {
+    const [name = ''] = await stopped();
+    rot(name);
+    rmSync(join(folder, 'clean'));
+    expect(await repairs()).toBe(true);
+  });
+
+  it('notes tables as far as it came when it is stopped meanwhile', async () => {
+    const names = await stopped();
+    rmSync(join(folder, 'tables.json'));
+    const db = await start();
+    let left = 1;
+    expect(await db.checkTables(async () => left-- > 0)).toEqual([]);
+    await db.close();
+    expect(Object.keys(notes().tables)).toHaveLength(2);
+    const again = await start();
+    expect(await again.checkTables(all)).toEqual([]);
+    await again.close();
+    expect(Object.keys(notes().tables).toSorted()).toEqual(names.toSorted());
+  });
 });
