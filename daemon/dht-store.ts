@@ -1,4 +1,4 @@
-import { MemoryDatastore } from 'datastore-core';
+import { MemoryDatastore } from 'datastore-core/memory';
 
 type Key = Parameters<MemoryDatastore['put']>[0];
 

@@ -39,6 +39,14 @@ export class HeldDisk implements LevelHome {
     while (this.inside === 0) await setImmediate();
   }
 
+  check(level: Level, mayGoOn: () => Promise<boolean>): Promise<readonly string[]> {
+    return this.#home.check(level, mayGoOn);
+  }
+
+  closed(): Promise<void> {
+    return this.#home.closed();
+  }
+
   async #written(write: () => Promise<void>): Promise<void> {
     this.inside++;
     this.most = Math.max(this.most, this.inside);
