@@ -7,7 +7,7 @@ import { runCampaign } from '../support/campaign.ts';
 import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { PASSPHRASE, restore, type RestoreReport } from '../support/backups.ts';
-import { agrinet } from '../support/cli.ts';
+import { agrinetHere } from '../support/cli.ts';
 import { checkFeeds } from '../support/feed-check.ts';
 import { ProcessFederation, type ProcessMember, sameDigest } from '../support/federation.ts';
 import { expectAcknowledged, nothingAcknowledged, writeUntil } from '../support/load.ts';
@@ -142,7 +142,7 @@ const writes = (told: { writes: number }, more: number): Promise<true> => {
 
 async function takeBackup(node: ProcessMember, file: string): Promise<{ digest: string }> {
   const env = { DATA_DIR: node.dir, BACKUP_PASSPHRASE: PASSPHRASE };
-  const taken = await agrinet(node, ['backup', file, '--with-keys', '--json'], env);
+  const taken = await agrinetHere(node, ['backup', file, '--with-keys', '--json'], env);
   if (taken.code !== 0) throw new Error(`backup ended with ${taken.code}: ${taken.stderr}`);
   return JSON.parse(taken.stdout) as { digest: string };
 }
@@ -161,7 +161,7 @@ function copyAsImage(node: ProcessMember, to: string): void {
 
 /** Every signature, chain, value and digest of a folder that no daemon has touched yet. */
 async function wholeByItself(dir: string): Promise<void> {
-  const { code, stdout, stderr } = await agrinet(undefined, ['fsck'], { DATA_DIR: dir });
+  const { code, stdout, stderr } = await agrinetHere(undefined, ['fsck'], { DATA_DIR: dir });
   if (code !== 0) throw new Error(`fsck after the restore: ${stdout}${stderr}`);
 }
 

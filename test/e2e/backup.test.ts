@@ -10,7 +10,7 @@ import { identityFromSeed } from '../../protocols/wire/identity.ts';
 import { writeBackup } from '../../storage/backup/backup-file.ts';
 import { MAGIC } from '../../storage/backup/blocks.ts';
 import { listing, PASSPHRASE, restore } from '../support/backups.ts';
-import { agrinet, type CliResult } from '../support/cli.ts';
+import { agrinet, agrinetHere, type CliResult } from '../support/cli.ts';
 import { compileCache } from '../support/compile-cache.ts';
 import { type Daemon, startDaemon, startDaemonHere } from '../support/daemon.ts';
 import { seededRandom } from '../support/random.ts';
@@ -49,7 +49,7 @@ describe('a backup', () => {
     return path;
   };
   const restoring = (dir: string, file: string, env: Record<string, string> = {}): Promise<CliResult> =>
-    agrinet(undefined, ['restore', file], { ...settings, DATA_DIR: dir, ...env });
+    agrinetHere(undefined, ['restore', file], { ...settings, DATA_DIR: dir, ...env });
 
   beforeAll(async () => {
     daemon = await startDaemonHere(data, { API_KEY: 'not-in-a-file-but-in-the-environment' });
@@ -63,7 +63,7 @@ describe('a backup', () => {
       ['backup', plain],
       ['backup', keyed, '--with-keys'],
     ]) {
-      const { code, stderr } = await agrinet(daemon, args, settings);
+      const { code, stderr } = await agrinetHere(daemon, args, settings);
       expect([code, stderr]).toEqual([0, '']);
     }
     const seedOf = JSON.parse(readFileSync(join(data, 'identity.json'), 'utf8')) as { seed: string };
@@ -92,7 +92,7 @@ describe('a backup', () => {
     expect([...report.keyFiles].sort()).toEqual(['identity.json', 'key-pepper']);
     // Nothing in the folder is for others to read.
     expect(listing(dir).filter((line) => !/ (?:100600|40700) /.test(line))).toEqual([]);
-    expect((await agrinet(undefined, ['fsck'], { DATA_DIR: dir })).code).toBe(0);
+    expect((await agrinetHere(undefined, ['fsck'], { DATA_DIR: dir })).code).toBe(0);
     await daemon.stop();
     const again = await startDaemonHere(dir);
     try {
@@ -113,7 +113,7 @@ describe('a backup', () => {
     const dir = folder('own-keys');
     for (const name of ['identity.json', 'key-pepper']) cpSync(join(data, name), join(dir, name));
     expect(await restore(dir, plain)).toMatchObject({ peerId, digest, keyFiles: [], pepperMissing: false });
-    expect((await agrinet(undefined, ['fsck'], { DATA_DIR: dir })).code).toBe(0);
+    expect((await agrinetHere(undefined, ['fsck'], { DATA_DIR: dir })).code).toBe(0);
     const without = folder('without-keys');
     cpSync(join(data, 'identity.json'), join(without, 'identity.json'));
     expect(await restore(without, keyed, '--without-keys')).toMatchObject({
@@ -127,7 +127,7 @@ describe('a backup', () => {
     await restore(dir, keyed);
     const file = join(work.path, 'down.backup');
     const nobody = { ...settings, DATA_DIR: dir, BACKEND_URL: 'http://127.0.0.1:9' };
-    const taken = await agrinet(undefined, ['backup', file, '--with-keys'], nobody);
+    const taken = await agrinetHere(undefined, ['backup', file, '--with-keys'], nobody);
     expect(taken).toMatchObject({ code: 0, stderr: '' });
     expect(taken.stdout).toContain('No daemon is running here');
     expect(await restore(join(work.path, 'down-again'), file)).toMatchObject({ peerId, digest });
@@ -135,18 +135,19 @@ describe('a backup', () => {
 
   it('never replaces a file unasked, and leaves none behind when it fails', async () => {
     const before = readFileSync(plain);
-    const refused = await agrinet(daemon, ['backup', plain], settings);
+    const refused = await agrinetHere(daemon, ['backup', plain], settings);
     expect(refused).toMatchObject({ code: 2, stdout: '' });
     expect(readFileSync(plain)).toEqual(before);
     const weak = { ...settings, BACKUP_PASSPHRASE: 'agrinet' };
     const other = join(work.path, 'other');
-    expect((await agrinet(daemon, ['backup', other, '--with-keys'], weak)).code).toBe(2);
-    expect((await agrinet(daemon, ['backup', other, '--with-keys'], { DATA_DIR: data })).code).toBe(2);
+    expect((await agrinetHere(daemon, ['backup', other, '--with-keys'], weak)).code).toBe(2);
+    expect((await agrinetHere(daemon, ['backup', other, '--with-keys'], { DATA_DIR: data })).code).toBe(2);
     const elsewhere = { ...settings, DATA_DIR: join(work.path, 'own-keys-of-nobody') };
+    // It has begun to read: its end is that of the process.
     expect((await agrinet(daemon, ['backup', other, '--with-keys'], elsewhere)).code).toBe(70);
     expect(existsSync(other)).toBe(false);
     expect(existsSync(`${other}.partial`)).toBe(false);
-    const forced = await agrinet(daemon, ['backup', plain, '--force'], settings);
+    const forced = await agrinetHere(daemon, ['backup', plain, '--force'], settings);
     expect(forced.code).toBe(0);
   });
 
@@ -241,13 +242,13 @@ describe('a backup', () => {
         expect([started.code, started.stderr]).toEqual([87, expect.stringContaining('agrinet restore')]);
       }
       if (existsSync(join(dir, 'initialized')) && !existsSync(join(dir, '.restoring'))) {
-        expect((await agrinet(undefined, ['fsck'], env)).code).toBe(0);
+        expect((await agrinetHere(undefined, ['fsck'], env)).code).toBe(0);
         rmSync(dir, { recursive: true });
       }
     }
     expect(cutOff).toBeGreaterThan(0);
     expect(await restore(dir, keyed)).toMatchObject({ peerId, digest });
-    expect((await agrinet(undefined, ['fsck'], env)).code).toBe(0);
+    expect((await agrinetHere(undefined, ['fsck'], env)).code).toBe(0);
     expect(existsSync(join(dir, '.restoring'))).toBe(false);
   }, 120_000);
 
@@ -267,7 +268,7 @@ describe('a backup', () => {
       );
     const held = await mine.digest();
     const file = join(work.path, 'never');
-    const taking = agrinet(mine, ['backup', file], settings);
+    const taking = agrinetHere(mine, ['backup', file], settings);
     await waitFor('the backup to begin', () => existsSync(`${file}.partial`), 20_000);
     await mine.stop('SIGKILL');
     const { code, stderr } = await taking;

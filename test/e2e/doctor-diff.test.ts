@@ -1,14 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { DiffReport } from '../../api/ports/doctor.ts';
-import { agrinet, type CliResult } from '../support/cli.ts';
+import { agrinetHere, type CliResult } from '../support/cli.ts';
 import { plantDamage, flipBit } from '../support/damage.ts';
 import type { Daemon } from '../support/daemon.ts';
-import { ProcessFederation, sameDigest } from '../support/federation.ts';
+import { Federation, sameDigest } from '../support/federation.ts';
 import { waitFor } from '../support/wait.ts';
 
-let federation: ProcessFederation;
+let federation: Federation;
 beforeEach(() => {
-  federation = new ProcessFederation();
+  federation = new Federation();
 });
 afterEach(() => federation.close());
 
@@ -18,7 +18,7 @@ async function diff(
   peer: string,
   ...more: string[]
 ): Promise<CliResult & { readonly report: DiffReport }> {
-  const result = await agrinet(of, ['doctor', '--diff', peer, '--json', ...more]);
+  const result = await agrinetHere(of, ['doctor', '--diff', peer, '--json', ...more]);
   expect(result.stdout, result.stderr).not.toBe('');
   return { ...result, report: JSON.parse(result.stdout) as DiffReport };
 }
@@ -58,19 +58,19 @@ describe('agrinet doctor --diff', () => {
     expect(asked.status).toBe(403);
     const equal = await diff(here, there.peerId);
     expect([equal.code, equal.report.same, equal.report.requests]).toEqual([0, true, 2]);
-    const said = await agrinet(here, ['doctor', '--diff', there.url]);
+    const said = await agrinetHere(here, ['doctor', '--diff', there.url]);
     expect([said.code, said.stdout]).toEqual([
       0,
       expect.stringMatching(/^The stored checksums match .*\nskipped: the records of 1 owner, .*--deep/),
     ]);
-    const looked = await agrinet(here, ['doctor', '--diff', there.url, '--deep']);
+    const looked = await agrinetHere(here, ['doctor', '--diff', there.url, '--deep']);
     expect([looked.code, looked.stdout]).toEqual([
       0,
       expect.stringMatching(/^Both nodes hold the same records of 1 owner \([^\n]*\)\.$/m),
     ]);
     expect(looked.stdout).not.toContain('skipped:');
 
-    expect((await agrinet(here, ['suspend', there.peerId])).code).toBe(0);
+    expect((await agrinetHere(here, ['suspend', there.peerId])).code).toBe(0);
     await there.json('PATCH', '/listings/changed', { title: 'after' });
     await there.json('PUT', '/listings/after', { type: 'offer', title: 'after' });
     const { code, report } = await diff(here, there.peerId);
@@ -85,7 +85,7 @@ describe('agrinet doctor --diff', () => {
         ],
       },
     ]);
-    const text = await agrinet(here, ['doctor', '--diff', there.peerId]);
+    const text = await agrinetHere(here, ['doctor', '--diff', there.peerId]);
     expect(text.stdout).toContain('the peer has more entries');
     expect(text.stdout).toContain('only there  listings/after');
   });
@@ -121,7 +121,7 @@ describe('agrinet doctor --diff', () => {
     await waitFor(
       'the unequal digest in the report',
       async () => {
-        const found = await agrinet(here, ['doctor', '--json'], { DATA_DIR: here.dir });
+        const found = await agrinetHere(here, ['doctor', '--json'], { DATA_DIR: here.dir });
         return found.code === 81 && found.stdout.includes('"digests"');
       },
       60_000,
@@ -129,7 +129,7 @@ describe('agrinet doctor --diff', () => {
 
     await there.stop();
     const env = { DATA_DIR: there.dir, MYCELIUM_NETWORK: 'test' };
-    expect((await agrinet(undefined, ['rebuild'], env)).code).toBe(0);
+    expect((await agrinetHere(undefined, ['rebuild'], env)).code).toBe(0);
     there = await federation.start(there.dir, { PORT: new URL(there.url).port });
     const after = await diff(here, there.peerId, '--deep');
     expect([after.code, after.report.same]).toEqual([0, true]);
@@ -155,7 +155,7 @@ describe('agrinet doctor --diff', () => {
 
   it('says what is wrong with a peer that is none', async () => {
     const here = await federation.add();
-    const { code, stderr } = await agrinet(here, ['doctor', '--diff', 'nobody']);
+    const { code, stderr } = await agrinetHere(here, ['doctor', '--diff', 'nobody']);
     expect([code, stderr]).toEqual([75, expect.stringContaining('no node nobody is registered here')]);
   });
 });

@@ -3,7 +3,7 @@ import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { DoctorReport, FindingRow } from '../../api/ports/doctor.ts';
-import { agrinet } from '../support/cli.ts';
+import { agrinetHere } from '../support/cli.ts';
 import { Federation, sameDigest } from '../support/federation.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -21,13 +21,13 @@ describe('a healthy federation', () => {
       await member.json('POST', '/listings', { type: 'offer', title: `Maize ${i}` });
     await sameDigest(members, 20_000);
     for (const member of members) {
-      const result = await agrinet(member, ['doctor', '--json'], { DATA_DIR: member.dir });
+      const result = await agrinetHere(member, ['doctor', '--json'], { DATA_DIR: member.dir });
       expect(JSON.parse(result.stdout)).toMatchObject({ healthy: true, unchecked: [] });
       expect((JSON.parse(result.stdout) as { findings: unknown[] }).findings).toEqual([]);
       expect([result.code, result.stderr]).toEqual([0, '']);
     }
     const [first] = members;
-    const shown = await agrinet(first, ['doctor']);
+    const shown = await agrinetHere(first, ['doctor']);
     expect([shown.code, shown.stdout]).toEqual([
       0,
       expect.stringMatching(/\d+ checks passed, no problems found\.\n$/),
@@ -40,13 +40,13 @@ describe('agrinet doctor', () => {
     const node = await federation.add();
     const identity = join(node.dir, 'identity.json');
     chmodSync(identity, 0o644);
-    const sick = await agrinet(node, ['doctor']);
+    const sick = await agrinetHere(node, ['doctor']);
     expect([sick.code, sick.stderr]).toEqual([81, 'agrinet: 1 problem found.\n']);
     expect(sick.stdout).toContain(`Errors\n  files: ${identity} can be read or changed by others (mode 644)`);
     const [, command] = /→ (chmod .*)/.exec(sick.stdout) ?? [];
     expect(command).toBe(`chmod 600 ${identity}`);
     execFileSync('sh', ['-c', command ?? 'false']);
-    expect((await agrinet(node, ['doctor'])).code).toBe(0);
+    expect((await agrinetHere(node, ['doctor'])).code).toBe(0);
   });
 
   it('tells of a registered node that is stopped, and when it is tried again', async () => {
@@ -71,10 +71,10 @@ describe('agrinet doctor', () => {
   it('without the daemon says so, and looks at what it can: 73, or 81 when something is wrong', async () => {
     const node = await federation.add();
     const env = { DATA_DIR: node.dir, MYCELIUM_NETWORK: 'test' };
-    const busy = await agrinet({ url: 'http://127.0.0.1:9', apiKey: node.apiKey }, ['doctor'], env);
+    const busy = await agrinetHere({ url: 'http://127.0.0.1:9', apiKey: node.apiKey }, ['doctor'], env);
     expect([busy.code, busy.stdout]).toEqual([81, expect.stringMatching(/Process \d+ already runs as/)]);
     await node.stop();
-    const down = await agrinet(node, ['doctor', '--json'], env);
+    const down = await agrinetHere(node, ['doctor', '--json'], env);
     const report = JSON.parse(down.stdout) as DoctorReport;
     expect([down.code, report.healthy]).toEqual([73, false]);
     expect(report.findings.map(({ check, mend }) => [check, mend])).toEqual([['daemon', 'agrinet start']]);
@@ -86,7 +86,7 @@ describe('agrinet doctor', () => {
   it('is for the operator alone', async () => {
     const node = await federation.add();
     expect((await fetch(`${node.url}/doctor`)).status).toBe(403);
-    const other = await agrinet({ url: node.url, apiKey: 'another-key-that-is-none' }, ['doctor']);
+    const other = await agrinetHere({ url: node.url, apiKey: 'another-key-that-is-none' }, ['doctor']);
     expect(other.code).toBe(75);
   });
 });

@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import { join as path } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { agrinet } from '../support/cli.ts';
+import { agrinetHere } from '../support/cli.ts';
 import { join } from '../support/daemon.ts';
 import { complaints, Federation, type Member, sameDigest } from '../support/federation.ts';
 import { filesWith } from '../support/files-with.ts';
@@ -144,7 +144,7 @@ describe('an erasure', () => {
       await member.stop();
       for (const text of [MESSAGE, LISTING]) expect(filesWith(member.dir, text)).toEqual([]);
       for (const command of ['fsck', 'rebuild', 'fsck']) {
-        const { code, stdout, stderr } = await agrinet(undefined, [command], {
+        const { code, stdout, stderr } = await agrinetHere(undefined, [command], {
           DATA_DIR: member.dir,
           MYCELIUM_NETWORK: 'test',
         });

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { agrinet, type CliResult } from '../support/cli.ts';
+import { agrinetHere, type CliResult } from '../support/cli.ts';
 import { join as register } from '../support/daemon.ts';
 import { digestOf, Federation, type Member, sameDigest } from '../support/federation.ts';
 import { tempDir } from '../support/temp-dir.ts';
@@ -35,12 +35,12 @@ describe('feeds carried in a file, between nodes that cannot connect', () => {
       await member.json('POST', '/listings', { type: 'offer', title: `carried ${i}`, quantity: i });
   }
   async function carry(from: Member, name: string, ...args: string[]): Promise<void> {
-    const { code, stderr } = await agrinet(from, ['export-feed', file(name), ...args]);
+    const { code, stderr } = await agrinetHere(from, ['export-feed', file(name), ...args]);
     expect([code, stderr]).toEqual([0, '']);
     expect(statSync(file(name)).mode & 0o777).toBe(0o600);
   }
   const bringing = (to: Member, name: string): Promise<CliResult> =>
-    agrinet(to, ['import-feed', file(name), '--json']);
+    agrinetHere(to, ['import-feed', file(name), '--json']);
   async function bring(to: Member, name: string): Promise<Totals> {
     const { code, stdout, stderr } = await bringing(to, name);
     expect([code, stderr]).toEqual([0, '']);
@@ -109,7 +109,7 @@ describe('feeds carried in a file, between nodes that cannot connect', () => {
     expect((await digestOf(c)).owners[b.peerId]).toBeUndefined();
     await carry(a, 'only-b', '--author', b.peerId);
     expect(await bring(c, 'only-b')).toMatchObject({ accepted: 0, known: 0 });
-    const told = await agrinet(c, ['import-feed', file('only-b')]);
+    const told = await agrinetHere(c, ['import-feed', file('only-b')]);
     expect(told.stdout).toContain(`${b.peerId} is not registered here`);
   });
 
@@ -154,7 +154,7 @@ describe('feeds carried in a file, between nodes that cannot connect', () => {
     const key = { 'x-api-key': '' };
     for (const method of ['GET', 'POST'])
       expect((await fetch(`${a.url}/federation/feed-file`, { method, headers: key })).status).toBe(403);
-    expect((await agrinet(a, ['export-feed', file('x'), '--for', 'nobody'])).code).toBe(2);
-    expect((await agrinet(a, ['export-feed', file('later')])).code).toBe(2);
+    expect((await agrinetHere(a, ['export-feed', file('x'), '--for', 'nobody'])).code).toBe(2);
+    expect((await agrinetHere(a, ['export-feed', file('later')])).code).toBe(2);
   });
 });

@@ -5,7 +5,7 @@ import { ITEM_SEQUENCE } from '../../protocols/mycelium/item-sequence.ts';
 import { sealStatement } from '../../protocols/registry/statement.ts';
 import { base64url, concat } from '../../protocols/wire/bytes.ts';
 import { PASSPHRASE, restore } from '../support/backups.ts';
-import { agrinet } from '../support/cli.ts';
+import { agrinetHere } from '../support/cli.ts';
 import { type DaemonProcess, startDaemon } from '../support/daemon.ts';
 import { mirrorEnv, startDynamo, type TestDynamo } from '../support/dynamo.ts';
 import { Hand, listingOps, NET, randomFrom, someIdentity } from '../support/forge.ts';
@@ -121,10 +121,18 @@ interface Digests {
     { forgotten?: { entries: number }; collections: Record<string, { count: number }> }
   >;
 }
+async function expectVerified(daemon: DaemonProcess): Promise<void> {
+  // The daemon's own look at its tables may still go on: one at a time.
+  const { code, stderr } = await waitFor('the tables to be checked by nobody else', async () => {
+    const ended = await agrinetHere(daemon, ['mirror', 'verify']);
+    return !ended.stderr.includes('being checked already') && ended;
+  });
+  expect([code, stderr]).toEqual([0, expect.any(String)]);
+}
 async function expectGap(daemon: DaemonProcess, author: string): Promise<void> {
-  const { stdout } = await agrinet(daemon, ['digest', '--json']);
+  const { stdout } = await agrinetHere(daemon, ['digest', '--json']);
   expect((JSON.parse(stdout) as Digests).owners[author]?.forgotten).toMatchObject({ entries: LISTINGS });
-  const doctor = await agrinet(daemon, ['doctor', '--json']);
+  const doctor = await agrinetHere(daemon, ['doctor', '--json']);
   const { findings } = JSON.parse(doctor.stdout) as { findings: { id: string; subject?: string }[] };
   expect(findings).toContainEqual(expect.objectContaining({ id: 'entries-forgotten', subject: author }));
   expect((await daemon.request('GET', `/listings/${author}.l0`)).status).toBe(404);
@@ -138,12 +146,12 @@ it(`is finished after each SIGKILL in its middle, in the mirror too, and is righ
   for (let n = 0; n < OWN; n++)
     await daemon.json('PUT', `/listings/own-${n}`, { type: 'offer', title: `own ${n}` });
   await take(daemon, author);
-  expect((await agrinet(daemon, ['mirror', 'init'])).code).toBe(0);
+  expect((await agrinetHere(daemon, ['mirror', 'init'])).code).toBe(0);
   await settled(daemon);
   expect(await listed(peerId)).toEqual([OWN, LISTINGS]);
   const before = join(folder(), 'before.backup');
   const backup = async (file: string): Promise<void> => {
-    const { code, stderr } = await agrinet(daemon, ['backup', file, '--with-keys'], {
+    const { code, stderr } = await agrinetHere(daemon, ['backup', file, '--with-keys'], {
       DATA_DIR: path,
       BACKUP_PASSPHRASE: PASSPHRASE,
     });
@@ -158,16 +166,16 @@ it(`is finished after each SIGKILL in its middle, in the mirror too, and is righ
     daemon = await start(path);
   }
   expect(middles, 'kills in the middle').toBeGreaterThan(0);
-  const again = await agrinet(daemon, ['forget', peerId, '--yes', '--json']);
+  const again = await agrinetHere(daemon, ['forget', peerId, '--yes', '--json']);
   expect([again.code, again.stderr]).toEqual([0, expect.any(String)]);
   await expectGap(daemon, peerId);
   await settled(daemon);
   expect(await listed(peerId)).toEqual([OWN, 0]);
-  expect((await agrinet(daemon, ['mirror', 'verify'])).code).toBe(0);
+  await expectVerified(daemon);
   const after = join(folder(), 'after.backup');
   await backup(after);
   await daemon.stop();
-  const checked = await agrinet(undefined, ['fsck'], { DATA_DIR: path, MYCELIUM_NETWORK: 'test' });
+  const checked = await agrinetHere(undefined, ['fsck'], { DATA_DIR: path, MYCELIUM_NETWORK: 'test' });
   expect([checked.code, checked.stdout + checked.stderr]).toEqual([0, expect.any(String)]);
 
   // A backup from after has the gap, and the tables need nothing of it.
@@ -175,23 +183,23 @@ it(`is finished after each SIGKILL in its middle, in the mirror too, and is righ
   await restore(later, after);
   daemon = await start(later);
   await expectGap(daemon, peerId);
-  expect((await agrinet(daemon, ['mirror', 'init'])).code).toBe(0);
+  expect((await agrinetHere(daemon, ['mirror', 'init'])).code).toBe(0);
   await settled(daemon);
   expect(await listed(peerId)).toEqual([OWN, 0]);
-  expect((await agrinet(daemon, ['mirror', 'verify'])).code).toBe(0);
+  await expectVerified(daemon);
   await daemon.stop();
 
   // One from before brings all of it back, also into the tables; then it is forgotten once more.
   await restore(earlier, before);
   daemon = await start(earlier);
   expect((await daemon.request('GET', `/listings/${peerId}.l0`)).status).toBe(200);
-  expect((await agrinet(daemon, ['mirror', 'init'])).code).toBe(0);
+  expect((await agrinetHere(daemon, ['mirror', 'init'])).code).toBe(0);
   await settled(daemon);
   expect(await listed(peerId)).toEqual([OWN, LISTINGS]);
   await daemon.json('POST', `/federation/nodes/${peerId}/revoke`, {});
-  expect((await agrinet(daemon, ['forget', peerId, '--yes'])).code).toBe(0);
+  expect((await agrinetHere(daemon, ['forget', peerId, '--yes'])).code).toBe(0);
   await expectGap(daemon, peerId);
   await settled(daemon);
   expect(await listed(peerId)).toEqual([OWN, 0]);
-  expect((await agrinet(daemon, ['mirror', 'verify'])).code).toBe(0);
+  await expectVerified(daemon);
 }, 360_000);

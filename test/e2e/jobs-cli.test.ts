@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { agrinet } from '../support/cli.ts';
+import { agrinet, agrinetHere } from '../support/cli.ts';
 import { compileCache } from '../support/compile-cache.ts';
 import { freePort } from '../support/daemon.ts';
 import { redisLacking, startRedis, type TestRedis } from '../support/redis.ts';
@@ -124,16 +124,16 @@ describe.skipIf(lacking !== undefined)(
       };
       const error = { code: 'gone', message: 'nobody there', final: true };
       await request('POST', `/jobs/${id}/fail`, { attempt, error });
-      const listed = await agrinet(daemon, ['jobs', 'list', '--state', 'dead']);
+      const listed = await agrinetHere(daemon, ['jobs', 'list', '--state', 'dead']);
       expect(listed.stdout).toContain('1 dead');
       expect(listed.stdout).toContain(id);
       expect(listed.stdout).toContain('nobody there');
-      expect(await agrinet(daemon, ['jobs', 'retry', id])).toMatchObject({
+      expect(await agrinetHere(daemon, ['jobs', 'retry', id])).toMatchObject({
         code: 0,
         stdout: `${id}: waiting\n`,
       });
-      expect((await agrinet(daemon, ['jobs', 'retry', id])).code).toBe(75);
-      const json = await agrinet(daemon, ['jobs', '--json']);
+      expect((await agrinetHere(daemon, ['jobs', 'retry', id])).code).toBe(75);
+      const json = await agrinetHere(daemon, ['jobs', '--json']);
       expect(JSON.parse(json.stdout)).toMatchObject({ jobs: [{ id, state: 'waiting', attempts: 0 }] });
     });
   },

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'csv-parse/sync';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { agrinet } from '../support/cli.ts';
+import { agrinetHere } from '../support/cli.ts';
 import { counted, type DigestAnswer, Federation, type Member, sameDigest } from '../support/federation.ts';
 
 // The whole file lies beside the clone where there is one; the trimmed copy ships with the project.
@@ -103,7 +103,7 @@ interface ImportAnswer {
 async function importAll(members: readonly Member[]): Promise<ImportAnswer[]> {
   return Promise.all(
     members.map(async (member, i) => {
-      const { code, stdout, stderr } = await agrinet(member, [
+      const { code, stdout, stderr } = await agrinetHere(member, [
         'import',
         file,
         '--json',

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { agrinet } from '../support/cli.ts';
+import { agrinetHere } from '../support/cli.ts';
 import { type DaemonProcess, startDaemon } from '../support/daemon.ts';
 import { mirrorEnv, startDynamo, type TestDynamo } from '../support/dynamo.ts';
 import { type FaultyProxy, startFaultyProxy } from '../support/dynamo-proxy.ts';
@@ -47,7 +47,9 @@ describe('a daemon whose DynamoDB is away', () => {
     async () => {
       const path = folder();
       let daemon = await start(path);
-      expect((await agrinet(daemon, ['mirror', 'init'])).stdout).toMatch(/The mirror is (running|filling)/);
+      expect((await agrinetHere(daemon, ['mirror', 'init'])).stdout).toMatch(
+        /The mirror is (running|filling)/,
+      );
       proxy.setAway(true);
 
       const acknowledged = new Map<string, number>();
@@ -112,7 +114,7 @@ describe('a daemon whose DynamoDB is away', () => {
         expect([id, found.get(id)]).toEqual([id, String(held.quantity)]);
         if (id.startsWith('one-')) expect(held.quantity).toBe(quantity);
       }
-      expect((await agrinet(daemon, ['mirror', 'verify'])).code).toBe(0);
+      expect((await agrinetHere(daemon, ['mirror', 'verify'])).code).toBe(0);
     },
   );
 
@@ -122,11 +124,13 @@ describe('a daemon whose DynamoDB is away', () => {
     async () => {
       const [first, other] = [folder(), folder()];
       const daemon = await start(first, { MIRROR_PREFIX: 'x-' });
-      expect((await agrinet(daemon, ['mirror'])).stdout).toContain('agrinet mirror init');
-      expect((await agrinet(daemon, ['mirror', 'init'])).code).toBe(0);
+      await waitFor('the tables to be missed', async () =>
+        (await agrinetHere(daemon, ['mirror'])).stdout.includes('agrinet mirror init'),
+      );
+      expect((await agrinetHere(daemon, ['mirror', 'init'])).code).toBe(0);
       const rival = await start(other, { MIRROR_PREFIX: 'x-' });
       await waitFor('the refusal', async () => (await mirrorOf(rival)).state === 'refused');
-      const taken = await agrinet(rival, ['mirror', 'init', '--take-over']);
+      const taken = await agrinetHere(rival, ['mirror', 'init', '--take-over']);
       expect([taken.code, taken.stderr]).toEqual([
         75,
         expect.stringContaining('one daemon writes a table set'),
@@ -137,20 +141,20 @@ describe('a daemon whose DynamoDB is away', () => {
       const items = await dynamo.items('x-Listings', ['id']);
       const [id = '', item = {}] = [...items][0] ?? [];
       await dynamo.put('x-Listings', { ...item, title: { S: 'planted' } });
-      const verified = await agrinet(daemon, ['mirror', 'verify']);
+      const verified = await agrinetHere(daemon, ['mirror', 'verify']);
       expect([verified.code, verified.stdout]).toEqual([
         89,
         expect.stringContaining(`differs   Listings ${id}`),
       ]);
-      expect((await agrinet(daemon, ['mirror', 'repair'])).stdout).toContain('Items repaired: 1');
-      expect((await agrinet(daemon, ['mirror', 'verify'])).code).toBe(0);
+      expect((await agrinetHere(daemon, ['mirror', 'repair'])).stdout).toContain('Items repaired: 1');
+      expect((await agrinetHere(daemon, ['mirror', 'verify'])).code).toBe(0);
       expect((await dynamo.items('x-Listings', ['id'])).get(id)?.['title']).toEqual(item['title']);
 
       // The same node starts again at once, although nobody said that it had stopped.
       await daemon.stop('SIGKILL');
       const again = await start(first, { MIRROR_PREFIX: 'x-' });
       await waitFor('it to run again', async () => (await mirrorOf(again)).state === 'running');
-      expect((await agrinet(again, ['mirror', 'status', '--json'])).stdout).toContain('"incarnation":2');
+      expect((await agrinetHere(again, ['mirror', 'status', '--json'])).stdout).toContain('"incarnation":2');
     },
   );
 });

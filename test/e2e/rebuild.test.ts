@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { catalogueDigest } from '../support/catalogue-digest.ts';
-import { agrinet } from '../support/cli.ts';
+import { agrinet, agrinetHere } from '../support/cli.ts';
 import { compileCache } from '../support/compile-cache.ts';
 import { type Daemon, startDaemonHere } from '../support/daemon.ts';
 import { seededRandom } from '../support/random.ts';
@@ -78,8 +78,8 @@ it(`a rebuild gives the same digest and views, however often it is cut off (seed
     expect(await daemon.stop()).toBe(0);
 
     const env = { DATA_DIR: dir.path };
-    expect((await agrinet(undefined, ['fsck'], env)).code).toBe(0);
-    const whole = await agrinet(undefined, ['rebuild', '--json'], env);
+    expect((await agrinetHere(undefined, ['fsck'], env)).code).toBe(0);
+    const whole = await agrinetHere(undefined, ['rebuild', '--json'], env);
     expect(JSON.parse(whole.stdout)).toMatchObject({ records: RECORDS + 1, problems: [] }); // and the head of the audit log
     const started = performance.now();
     await agrinet(undefined, ['rebuild'], env);
@@ -100,7 +100,7 @@ it(`a rebuild gives the same digest and views, however often it is cut off (seed
     expect(after.rest).toBe(all);
     expect(after.cursor.split('.')[0]).not.toBe(cursor.split('.')[0]);
     expect(await daemon.stop()).toBe(0);
-    const checked = await agrinet(undefined, ['fsck'], env);
+    const checked = await agrinetHere(undefined, ['fsck'], env);
     expect([checked.code, checked.stderr]).toEqual([0, '']);
   } finally {
     await daemon?.stop();

@@ -5,7 +5,7 @@ import type { RegistrationStatement } from '../../protocols/registry/statement.t
 import { encodeCbor } from '../../protocols/wire/cbor.ts';
 import { seal } from '../../protocols/wire/envelope.ts';
 import { type Identity, identityFromSeed, parsePeerId } from '../../protocols/wire/identity.ts';
-import { agrinet } from '../support/cli.ts';
+import { agrinetHere } from '../support/cli.ts';
 import { freePort } from '../support/daemon.ts';
 import { Federation, type Member } from '../support/federation.ts';
 import { serve } from '../support/loopback-server.ts';
@@ -125,26 +125,26 @@ describe('registration', () => {
     expect((await register(bytes)).status).toBe(202);
     expect(await nodes()).toMatchObject([{ peerId: caller.peerId, status: 'pending', region: 'Coast' }]);
     expect(await register(bytes)).toEqual({ status: 409, code: 'registration-replayed' });
-    const approved = await agrinet(receiver, ['nodes', 'approve', caller.peerId]);
+    const approved = await agrinetHere(receiver, ['nodes', 'approve', caller.peerId]);
     expect(approved).toMatchObject({ code: 0, stdout: `${caller.peerId}: active\n` });
   });
 
   it('registers neither side when the join is refused', async () => {
     const joiner = federation.members[1];
     if (joiner === undefined) throw new Error('no joiner');
-    const refused = await agrinet(joiner, ['join', receiver.url, '--key', 'not-the-key-of-that-node']);
+    const refused = await agrinetHere(joiner, ['join', receiver.url, '--key', 'not-the-key-of-that-node']);
     expect(refused.code).toBe(75);
     expect(refused.stderr).toContain('the other node refused the API key');
     expect((await joiner.json<{ nodes: unknown[] }>('GET', '/federation/nodes')).nodes).toEqual([]);
     expect(await nodes()).toHaveLength(1);
 
     const stranger = await federation.add({ MYCELIUM_NETWORK: 'quite-another', MYCELIUM_PEERS: '' });
-    const elsewhere = await agrinet(stranger, ['join', receiver.url, '--key', receiver.apiKey]);
+    const elsewhere = await agrinetHere(stranger, ['join', receiver.url, '--key', receiver.apiKey]);
     expect(elsewhere.code).toBe(75);
     expect(elsewhere.stderr).toContain(`is on network ${network.slice(0, 32)}`);
     expect(await nodes()).toHaveLength(1);
 
-    const done = await agrinet(joiner, ['join', receiver.url, '--key', receiver.apiKey]);
+    const done = await agrinetHere(joiner, ['join', receiver.url, '--key', receiver.apiKey]);
     expect({ code: done.code, stdout: done.stdout }).toEqual({
       code: 0,
       stdout: `Joined ${receiver.peerId} (unspecified): active\n`,
@@ -161,12 +161,12 @@ describe('registration', () => {
       const id = `legacy:${old.url}`;
       expect(await answer.json()).toMatchObject({ nodeId: id, status: 'pending' });
       expect(old.connections()).toBe(0);
-      const approved = await agrinet(receiver, ['nodes', 'approve', id]);
+      const approved = await agrinetHere(receiver, ['nodes', 'approve', id]);
       expect(approved).toMatchObject({ code: 0, stdout: `${id}: active\n` });
-      const listed = await agrinet(receiver, ['nodes']);
+      const listed = await agrinetHere(receiver, ['nodes']);
       expect(listed.stdout).toContain('HTTP only');
       expect(JSON.stringify(await nodes())).not.toContain('ops@node.org');
-      const revoked = await agrinet(receiver, ['nodes', 'revoke', id, '--json']);
+      const revoked = await agrinetHere(receiver, ['nodes', 'revoke', id, '--json']);
       expect(JSON.parse(revoked.stdout)).toMatchObject({ nodeId: id, status: 'revoked' });
     } finally {
       await old.close();

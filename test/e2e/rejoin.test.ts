@@ -1,7 +1,7 @@
 import { cpSync, rmSync } from 'node:fs';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { ProcessFederation, type ProcessMember, sameDigest } from '../support/federation.ts';
-import { agrinet } from '../support/cli.ts';
+import { agrinetHere } from '../support/cli.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -103,12 +103,13 @@ it('goes on at the operator’s word, who sees who has not answered', async () =
   expect(degraded).toEqual([
     expect.stringContaining('recovery fence: no new commitments, 1 of 2 nodes have yet to answer'),
   ]);
-  const shown = await agrinet(supplier, ['rejoin']);
+  const shown = await agrinetHere(supplier, ['rejoin']);
   expect(shown.stdout).toContain('(entries-returned): no new commitments until every node has answered.');
   expect(shown.stdout).toMatch(new RegExp(`${absent.peerId} +│ not yet`));
-  const forced = await agrinet(supplier, ['rejoin', '--force']);
+  const forced = await agrinetHere(supplier, ['rejoin', '--force']);
   expect(forced.stdout).toContain('No recovery fence: new commitments are allowed.');
-  expect((await accept(contract)).status).toBe(200);
+  const accepted = await accept(contract);
+  expect([accepted.status, await accepted.json()]).toEqual([200, expect.anything()]);
   expect(await refusal(await accept(tooMuch))).toEqual([409, 'stock-short']);
 
   // An ordinary start: the first answer is waited for, unless the node is stopped first.

@@ -1,5 +1,5 @@
 import { afterAll, expect, it } from 'vitest';
-import { agrinet } from '../support/cli.ts';
+import { agrinetHere } from '../support/cli.ts';
 import { digestOf, Federation, type Member, sameDigest } from '../support/federation.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -20,7 +20,7 @@ it('a suspended node is not followed, can not register itself back, and is pulle
   const before = await post(author, 'before the cut');
   await sameDigest(federation.members, 10_000);
   const held = (await digestOf(judge)).owners[author.peerId];
-  const { code, stdout } = await agrinet(judge, ['suspend', author.peerId]);
+  const { code, stdout } = await agrinetHere(judge, ['suspend', author.peerId]);
   expect({ code, stdout }).toEqual({ code: 0, stdout: `${author.peerId}: suspended\n` });
   const during = await post(author, 'beyond the cut');
   await waitFor('the friend, who suspended nobody, to hold it', () => holds(friend, during));
@@ -39,7 +39,7 @@ it('a suspended node is not followed, can not register itself back, and is pulle
   );
   expect(nodes.find(({ peerId }) => peerId === author.peerId)).toMatchObject({ status: 'suspended' });
 
-  expect((await agrinet(judge, ['resume', author.peerId])).code).toBe(0);
+  expect((await agrinetHere(judge, ['resume', author.peerId])).code).toBe(0);
   await waitFor('what was beyond the cut', () => holds(judge, during), 20_000);
   const live = await post(author, 'live again');
   await waitFor('what is written now', () => holds(judge, live));

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readIdentity } from '../../daemon/identity-file.ts';
 import { draftFact } from '../../protocols/ledger/drafts.ts';
-import { agrinet } from '../support/cli.ts';
+import { agrinetHere } from '../support/cli.ts';
 import { join } from '../support/daemon.ts';
 import { counted, Federation, type Member, sameDigest } from '../support/federation.ts';
 import { startNode } from '../support/in-process-node.ts';
@@ -33,7 +33,7 @@ interface Verdict {
 }
 /** What `agrinet trends verify` says on a node, and its exit code. */
 async function verify(at: Member, ...what: string[]): Promise<{ code: number | null; verdicts: Verdict[] }> {
-  const { code, stdout } = await agrinet(at, ['trends', 'verify', ...what, '--json']);
+  const { code, stdout } = await agrinetHere(at, ['trends', 'verify', ...what, '--json']);
   const lines = stdout.split('\n').filter((line) => line !== '');
   return { code, verdicts: lines.map((line) => JSON.parse(line) as Verdict) };
 }
@@ -84,7 +84,7 @@ describe('trend snapshots among three nodes', () => {
     expect(verdicts.map(({ owner, verdict }) => [owner, verdict]).sort()).toEqual(
       [a, b].map(({ peerId }) => [peerId, 'verified']).sort(),
     );
-    const { stdout } = await agrinet(c, ['trends']);
+    const { stdout } = await agrinetHere(c, ['trends']);
     expect(stdout).toContain('Maize prices up 20% month-over-month in all regions.');
   });
 

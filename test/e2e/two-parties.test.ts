@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { agrinet } from '../support/cli.ts';
+import { agrinetHere } from '../support/cli.ts';
 import { digestOf, Federation, type Member, sameDigest } from '../support/federation.ts';
 import { filesWith } from '../support/files-with.ts';
 import { waitFor } from '../support/wait.ts';
@@ -99,7 +99,7 @@ describe('a contract between two of three nodes', () => {
     const both = await Promise.all([contractAt(buyer), contractAt(supplier)]);
     expect(both[0]?.conflicts).toBeDefined();
     expect(both[0]).toEqual(both[1]);
-    const { stdout } = await agrinet(buyer, ['conflicts', '--json']);
+    const { stdout } = await agrinetHere(buyer, ['conflicts', '--json']);
     expect(JSON.parse(stdout)).toEqual({ conflicts: here });
   });
 

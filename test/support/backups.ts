@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { agrinet } from './cli.ts';
+import { agrinetHere } from './cli.ts';
 
 export const PASSPHRASE = 'lorry maize nine market scale';
 
@@ -31,7 +31,7 @@ export interface RestoreReport {
 
 /** Restores into a folder. Throws with what the command said when it failed. */
 export async function restore(dir: string, file: string, ...args: string[]): Promise<RestoreReport> {
-  const { code, stdout, stderr } = await agrinet(undefined, ['restore', file, '--json', ...args], {
+  const { code, stdout, stderr } = await agrinetHere(undefined, ['restore', file, '--json', ...args], {
     DATA_DIR: dir,
     BACKUP_PASSPHRASE: PASSPHRASE,
   });

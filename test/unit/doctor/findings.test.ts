@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { FindingKind } from '../../../daemon/doctor/finding-kind.ts';
 import { type FindingId, FINDINGS } from '../../../daemon/doctor/findings.ts';
 import { SETTINGS } from '../../../daemon/settings-table.ts';
-import { agrinet } from '../../support/cli.ts';
+import { agrinetHere } from '../../support/cli.ts';
 import { ALARMS } from './cases/alarms.ts';
 import { undoAll } from './cases/bench.ts';
 import type { CasesOf, FindingCase } from './cases/case.ts';
@@ -70,7 +70,7 @@ describe('what mends', () => {
       if (!helps.has(name))
         helps.set(
           name,
-          agrinet(undefined, [name, '--help']).then(({ code, stdout }) => `${code} ${stdout}`),
+          agrinetHere(undefined, [name, '--help']).then(({ code, stdout }) => `${code} ${stdout}`),
         );
       expect(await helps.get(name)).toMatch(new RegExp(`^0 Usage: agrinet ${name}[ \\n]`));
     }

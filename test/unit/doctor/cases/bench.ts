@@ -14,7 +14,7 @@ import { loadSettings } from '../../../../daemon/settings.ts';
 import { systemEnv } from '../../../../daemon/system-env.ts';
 import { identityFromSeed, type Identity } from '../../../../protocols/wire/identity.ts';
 import type { datedCertificate } from '../../../support/certificates.ts';
-import { agrinet } from '../../../support/cli.ts';
+import { agrinetHere } from '../../../support/cli.ts';
 import { factsOf } from '../../../support/examined.ts';
 import { registerHere, startNode, TEST_KEY, type TestNode } from '../../../support/in-process-node.ts';
 import { serve } from '../../../support/loopback-server.ts';
@@ -148,7 +148,7 @@ export async function run(
   const listener = getRequestListener(of.app.fetch);
   const server = await serve((incoming, outgoing) => void listener(incoming, outgoing));
   try {
-    const { code, stderr } = await agrinet({ url: server.url, apiKey: TEST_KEY }, words.split(' '));
+    const { code, stderr } = await agrinetHere({ url: server.url, apiKey: TEST_KEY }, words.split(' '));
     expect([words, code, stderr]).toEqual([words, 0, '']);
   } finally {
     await server.close();

@@ -9,7 +9,7 @@ import type { Finding } from '../../../../daemon/doctor/finding.ts';
 import type { FindingId } from '../../../../daemon/doctor/findings.ts';
 import { gatherOffline } from '../../../../daemon/doctor/offline-facts.ts';
 import { datedCertificate, makeCertificate } from '../../../support/certificates.ts';
-import { agrinet } from '../../../support/cli.ts';
+import { agrinetHere } from '../../../support/cli.ts';
 import { freePort, startDaemon, startDaemonHere } from '../../../support/daemon.ts';
 import type { TestNode } from '../../../support/in-process-node.ts';
 import { smallDisk, smallDiskLacking } from '../../../support/small-disk.ts';
@@ -32,7 +32,7 @@ import type { CasesOf, FindingCase } from './case.ts';
 
 /** The report of the command line without a daemon of its own. */
 async function doctor(env: Record<string, string>): Promise<readonly Finding[]> {
-  const { stdout } = await agrinet(undefined, ['doctor', '--json'], env);
+  const { stdout } = await agrinetHere(undefined, ['doctor', '--json'], env);
   return (JSON.parse(stdout) as { findings: Finding[] }).findings;
 }
 

@@ -1,0 +1,80 @@
+import { Command, CommanderError } from 'commander';
+import { AgrinetError, errorCode, errorMessage } from '../../protocols/errors.ts';
+import { stdout } from './stdout.ts';
+import { exitCodeFor } from '../exit-codes.ts';
+import { errorText } from '../service/journal.ts';
+import { VERSION } from '../version.ts';
+
+/** In the order of the help. Only the one that is called is loaded: the others cost a quarter of a second. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  start: async () => (await import('./start.ts')).startCommand(),
+  status: async () => (await import('./status.ts')).statusCommand(),
+  join: async () => (await import('./join.ts')).joinCommand(),
+  import: async () => (await import('./import.ts')).importCommand(),
+  demo: async () => (await import('./demo.ts')).demoCommand(),
+  digest: async () => (await import('./digest.ts')).digestCommand(),
+  doctor: async () => (await import('./doctor.ts')).doctorCommand(),
+  identity: async () => (await import('./identity.ts')).identityCommand(),
+  nodes: async () => (await import('./nodes.ts')).nodesCommand(),
+  suspend: async () => (await import('./nodes.ts')).suspendCommand(),
+  resume: async () => (await import('./nodes.ts')).resumeCommand(),
+  conflicts: async () => (await import('./conflicts.ts')).conflictsCommand(),
+  keys: async () => (await import('./keys.ts')).keysCommand(),
+  audit: async () => (await import('./audit.ts')).auditCommand(),
+  trends: async () => (await import('./trends.ts')).trendsCommand(),
+  sync: async () => (await import('./sync.ts')).syncCommand(),
+  jobs: async () => (await import('./jobs.ts')).jobsCommand(),
+  worker: async () => (await import('./worker.ts')).workerCommand(),
+  rejoin: async () => (await import('./rejoin.ts')).rejoinCommand(),
+  alarms: async () => (await import('./alarms.ts')).alarmsCommand(),
+  scrub: async () => (await import('./scrub.ts')).scrubCommand(),
+  forget: async () => (await import('./forget.ts')).forgetCommand(),
+  backup: async () => (await import('./backup.ts')).backupCommand(),
+  restore: async () => (await import('./restore.ts')).restoreCommand(),
+  'export-feed': async () => (await import('./export-feed.ts')).exportFeedCommand(),
+  'import-feed': async () => (await import('./import-feed.ts')).importFeedCommand(),
+  mirror: async () => (await import('./mirror.ts')).mirrorCommand(),
+  rebuild: async () => (await import('./rebuild.ts')).rebuildCommand(),
+  fsck: async () => (await import('./fsck.ts')).fsckCommand(),
+};
+
+/** Runs `agrinet` with these words behind it. Sets the exit code of the process unless all went well; never throws. */
+export async function runCommandLine(words: readonly string[]): Promise<void> {
+  try {
+    const program = new Command('agrinet')
+      .description('The Agrinet federation daemon and its command line.')
+      .version(VERSION)
+      .showHelpAfterError('Run `agrinet --help` to list all commands.')
+      .configureOutput({ writeOut: (text) => stdout.write(text) });
+    for (const load of called(words[0])) {
+      program.addCommand((await load()).copyInheritedSettings(program).exitOverride());
+    }
+    await program.exitOverride().parseAsync(words, { from: 'user' });
+  } catch (error) {
+    process.exitCode = report(error);
+  }
+}
+
+/** What `agrinet <name>` needs; all of them for help, and for a name that is not there. */
+function called(name: string | undefined): (() => Promise<Command>)[] {
+  if (name === '--version' || name === '-V') return [];
+  const one = name !== undefined && Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  return one === undefined ? Object.values(COMMANDS) : [one];
+}
+
+/** One line for the person, the exit code for the script. Commander has already printed its own errors. */
+function report(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : exitCodeFor('usage');
+  const debug = process.env['LOG_LEVEL'] === 'debug' || process.env['LOG_LEVEL'] === 'trace';
+  if (debug && error instanceof Error) console.error(errorText(error.stack ?? error.message));
+  const code = errorCode(error);
+  // The one message of several lines: every wrong setting has its own.
+  const text =
+    error instanceof AgrinetError && code === 'settings-invalid' ? error.message : errorMessage(error);
+  const line =
+    error instanceof AgrinetError
+      ? `agrinet: ${text}`
+      : `agrinet: internal error: ${text} (LOG_LEVEL=debug shows where)`;
+  console.error(errorText(line));
+  return exitCodeFor(code);
+}
