@@ -2,7 +2,7 @@ import { commonCoverage, OWN_COVERAGE } from '../digest/coverage.ts';
 import { type Env, pause, type Timer } from '../env.ts';
 import { AgrinetError, errorCode } from '../errors.ts';
 import type { PeerConnection, StreamHost } from '../wire/stream.ts';
-import { type ShownFrontier, wholeFrontier } from './frontier-exchange.ts';
+import { type ShownFrontier, wholeFrontier } from './frontier-stream.ts';
 import type { Access } from './ports.ts';
 import { type FailureParts, peerFailed } from './pull-event.ts';
 import type { RangeRequest } from './range.ts';
@@ -62,9 +62,9 @@ export class Exchanges {
     if (!access.mayReplicate(peer) || offences.isOut(peer, now())) return true;
     try {
       const pages = transportTo(connection).frontier(this.#stopping.signal);
-      const { groups, knows } = await wholeFrontier(pages);
+      const shown = await wholeFrontier(pages);
       // Whoever answers knows already what this node knows.
-      await onFrontier(connection, { groups, knows, covers: commonCoverage(OWN_COVERAGE, knows) });
+      await onFrontier(connection, { ...shown, covers: commonCoverage(OWN_COVERAGE, shown.knows) });
       return true;
     } catch (error) {
       if (!this.#stopping.signal.aborted) peerFailed(this.#parts, peer, errorCode(error));

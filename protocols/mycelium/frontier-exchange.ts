@@ -1,19 +1,23 @@
-import { commonCoverage, type Coverage, OWN_COVERAGE } from '../digest/coverage.ts';
+import type { Coverage } from '../digest/coverage.ts';
 import type { Env } from '../env.ts';
 import { AgrinetError } from '../errors.ts';
+import type { CpuTurn } from '../wire/cpu-turn.ts';
 import { framed, type FramedStream } from '../wire/framed-stream.ts';
 import { LIMITS } from '../wire/limits.ts';
-import { CpuTurn } from '../wire/cpu-turn.ts';
 import type { ByteStream, PeerConnection, StreamHost } from '../wire/stream.ts';
 import { AnswerSlots } from './answer-slots.ts';
-import { decodeFrontier, encodePage, type FrontierGroup, type FrontierPage } from './frontier-page.ts';
+import { DigestsFirst, type FrontierDialogue, WholePages } from './frontier-dialogues.ts';
+import type { FrontierGroup, FrontierPage } from './frontier-page.ts';
+import { FrontierStream, type ShownFrontier } from './frontier-stream.ts';
 import { FrontierTurns } from './frontier-turns.ts';
+import type { FrontierView } from './frontier-view.ts';
 import type { Access } from './ports.ts';
 
 /**
- * Frontier exchange, `/agrinet/<network>/frontier/1`: the asker sends its frontier in pages and closes its side, the other
- * answers with its own, its digests over what both know. Afterwards each knows what the other has. A private channel stands only in what its participants are
- * shown. Not guaranteed: that either still has the same a moment later.
+ * Frontier exchange. `/agrinet/<network>/frontier/2`: the asker sends the digest of its frontier; the other answers that its own is the same, or
+ * with the digests of its places, and then both send, in pages, what they hold at those that differ. `/agrinet/<network>/frontier/1`, for peers
+ * that speak no other: the asker sends all its pages and closes its side, and the other does the same. Afterwards each knows what the other has. A private
+ * channel stands only in what its participants are shown. Not guaranteed: that either still has the same a moment later.
  */
 export const FRONTIER_LIMITS = {
   /** Pages in one exchange: about 10,000 feeds; a longer frontier is shown in turns. */
@@ -30,21 +34,14 @@ export const FRONTIER_LIMITS = {
   answeringPerPeer: 2,
 } as const;
 
-/** The frontier that a peer has shown. */
-export interface ShownFrontier {
-  readonly groups: readonly FrontierGroup[];
-  /** All that the peer knows. */
-  readonly knows: Coverage;
-  /** What its digests are over. */
-  readonly covers: Coverage;
-}
-
 export interface FrontierComponents {
   readonly env: Pick<Env, 'after' | 'cpu' | 'monotonic' | 'deadline' | 'random'>;
   readonly libp2p: StreamHost;
   readonly access: Access;
   /** This node's frontier as this peer may see it, its digests over these collections. */
   readonly frontierFor: (peer: string, covers: Coverage) => readonly FrontierGroup[];
+  /** The same, to be compared. */
+  readonly viewFor: (peer: string, covers: Coverage, turn: Pick<CpuTurn, 'pause'>) => Promise<FrontierView>;
   /** A peer has asked, and shown its frontier. */
   readonly onFrontier: (connection: PeerConnection, shown: ShownFrontier) => Promise<void>;
   readonly onFailure: (peer: string, error: unknown) => void;
@@ -58,44 +55,51 @@ export interface FrontierProtocol {
 }
 
 export function createFrontierProtocol(components: FrontierComponents, network: string): FrontierProtocol {
-  return new FrontierStreams(components, `/agrinet/${network}/frontier/1`);
+  return new FrontierStreams(components, network);
 }
 
 class FrontierStreams implements FrontierProtocol {
   readonly #parts: FrontierComponents;
-  readonly #protocol: string;
+  /** By protocol id, the one that is preferred first. */
+  readonly #dialogues: ReadonlyMap<string, FrontierDialogue>;
   readonly #slots = new AnswerSlots({ ...FRONTIER_LIMITS, further: FRONTIER_LIMITS.answering });
   readonly #turns: FrontierTurns;
   #stopping = new AbortController();
 
-  constructor(components: FrontierComponents, protocol: string) {
+  constructor(components: FrontierComponents, network: string) {
     this.#parts = components;
-    this.#protocol = protocol;
+    this.#dialogues = new Map<string, FrontierDialogue>([
+      [`/agrinet/${network}/frontier/2`, new DigestsFirst(components.viewFor)],
+      [`/agrinet/${network}/frontier/1`, new WholePages(components.frontierFor)],
+    ]);
     this.#turns = new FrontierTurns(FRONTIER_LIMITS.pages, components.env.random);
   }
 
   async start(): Promise<void> {
     this.#stopping = new AbortController();
-    await this.#parts.libp2p.handle(
-      this.#protocol,
-      (stream, connection) => this.#answer(stream, connection),
-      { maxInboundStreams: FRONTIER_LIMITS.streams, maxOutboundStreams: FRONTIER_LIMITS.streams },
-    );
+    for (const [protocol, dialogue] of this.#dialogues)
+      await this.#parts.libp2p.handle(
+        protocol,
+        (stream, connection) => this.#answer(dialogue, stream, connection),
+        { maxInboundStreams: FRONTIER_LIMITS.streams, maxOutboundStreams: FRONTIER_LIMITS.streams },
+      );
   }
 
   async stop(): Promise<void> {
     this.#stopping.abort();
-    await this.#parts.libp2p.unhandle(this.#protocol);
+    for (const protocol of this.#dialogues.keys()) await this.#parts.libp2p.unhandle(protocol);
   }
 
   async *ask(connection: PeerConnection, signal: AbortSignal): AsyncGenerator<FrontierPage, string> {
     const whole = AbortSignal.any([signal, this.#wholeExchange()]);
-    const stream = await connection.newStream(this.#protocol, { signal: this.#soon(whole) });
+    const protocols = [...this.#dialogues.keys()];
+    const stream = await connection.newStream(protocols, { signal: this.#soon(whole) });
     const frames = framed(stream, { maxFrame: LIMITS.frontierBytes });
     let done = false;
     try {
-      await this.#send(frames, connection.remotePeer.toString(), OWN_COVERAGE, whole);
-      yield* this.#pages(frames, whole);
+      const dialogue = this.#dialogues.get(stream.protocol);
+      if (dialogue === undefined) throw new AgrinetError('internal', 'a protocol that was not asked for');
+      yield* dialogue.ask(this.#exchange(frames, connection.remotePeer.toString(), whole));
       done = true;
       return '';
     } finally {
@@ -103,7 +107,7 @@ class FrontierStreams implements FrontierProtocol {
     }
   }
 
-  async #answer(stream: ByteStream, connection: PeerConnection): Promise<void> {
+  async #answer(dialogue: FrontierDialogue, stream: ByteStream, connection: PeerConnection): Promise<void> {
     const { access, onFrontier, onFailure } = this.#parts;
     const peer = connection.remotePeer.toString();
     const frames = framed(stream, { maxFrame: LIMITS.frontierBytes });
@@ -112,11 +116,8 @@ class FrontierStreams implements FrontierProtocol {
     const release = this.#slots.take(peer);
     if (release === undefined) return frames.abort(new AgrinetError('busy', 'too many at once'));
     try {
-      const whole = this.#wholeExchange();
-      const { groups, knows } = await wholeFrontier(this.#pages(frames, whole));
-      await this.#send(frames, peer, commonCoverage(OWN_COVERAGE, knows), whole);
-      // Whoever asks does not know yet what the other knows: its digests are over all that it knows itself.
-      await onFrontier(connection, { groups, knows, covers: knows });
+      const shown = await dialogue.answer(this.#exchange(frames, peer, this.#wholeExchange()));
+      await onFrontier(connection, shown);
     } catch (error) {
       frames.abort(error instanceof Error ? error : new AgrinetError('internal', 'not an error'));
       onFailure(peer, error);
@@ -125,27 +126,18 @@ class FrontierStreams implements FrontierProtocol {
     }
   }
 
-  async #send(frames: FramedStream, peer: string, covers: Coverage, whole: AbortSignal): Promise<void> {
-    const turn = new CpuTurn(this.#parts.env);
-    for (const page of this.#turns.pagesFor(peer, this.#parts.frontierFor(peer, covers))) {
-      await turn.pause();
-      await frames.write(encodePage(page), this.#soon(whole));
-    }
-    await frames.close(this.#soon(whole));
+  #exchange(frames: FramedStream, peer: string, whole: AbortSignal): FrontierStream {
+    return new FrontierStream({
+      env: this.#parts.env,
+      frames,
+      turns: this.#turns,
+      peer,
+      pages: FRONTIER_LIMITS.pages,
+      soon: () => this.#soon(whole),
+    });
   }
 
-  async *#pages(frames: FramedStream, whole: AbortSignal): AsyncGenerator<FrontierPage> {
-    const turn = new CpuTurn(this.#parts.env);
-    for (let pages = 0; ; pages++) {
-      const page = await frames.read(this.#soon(whole));
-      if (page === null) return;
-      if (pages >= FRONTIER_LIMITS.pages) throw new AgrinetError('frontier-malformed', 'too many pages');
-      await turn.pause();
-      yield decodeFrontier(page);
-    }
-  }
-
-  /** For one page: within the whole, and until the node stops. */
+  /** For one frame: within the whole, and until the node stops. */
   #soon(whole: AbortSignal): AbortSignal {
     return AbortSignal.any([this.#stopping.signal, whole, this.#parts.env.deadline(FRONTIER_LIMITS.pageMs)]);
   }
@@ -153,17 +145,4 @@ class FrontierStreams implements FrontierProtocol {
   #wholeExchange(): AbortSignal {
     return this.#parts.env.deadline(FRONTIER_LIMITS.exchangeMs);
   }
-}
-
-/** All pages of a frontier; what its sender knows stands on the first. Throws what reading them throws. */
-export async function wholeFrontier(
-  pages: AsyncIterable<FrontierPage>,
-): Promise<Omit<ShownFrontier, 'covers'>> {
-  const groups: FrontierGroup[] = [];
-  let knows: Coverage | undefined;
-  for await (const page of pages) {
-    knows ??= page.knows;
-    groups.push(...page.groups);
-  }
-  return { groups, knows: knows ?? new Map() };
 }

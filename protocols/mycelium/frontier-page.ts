@@ -21,6 +21,8 @@ export interface FrontierPage {
   /** All that its sender knows, the same on every page. */
   readonly knows: Coverage;
   readonly groups: readonly FrontierGroup[];
+  /** Groups that were compared and not sent: its sender holds the same of them as this node, which holds all that they stand for. */
+  readonly same?: readonly FrontierGroup[];
 }
 
 /** What stands on each page of a frontier: as little as it takes to say so, because a page is encoded when its turn comes. */
@@ -54,18 +56,18 @@ export function frontierPages(groups: readonly FrontierGroup[]): FrontierGroup[]
  * hash, fork | null], …]], …]]`.
  */
 export function encodePage(groups: readonly FrontierGroup[], knows: Coverage = OWN_COVERAGE): Uint8Array {
-  return encodeCbor([
-    coverageList(knows),
-    groups.map(({ author, channel, digest, items }): Cbor => {
-      const encoded = items.map((i) => [
-        fromHex(i.epoch),
-        i.seq,
-        fromHex(i.hash),
-        i.fork === undefined ? null : fromHex(i.fork),
-      ]);
-      return [author, channel, fromHex(digest), encoded];
-    }),
+  return encodeCbor([coverageList(knows), groups.map(encodeGroup)]);
+}
+
+/** One group as it stands on a page. */
+export function encodeGroup({ author, channel, digest, items }: FrontierGroup): Cbor {
+  const encoded = items.map((i) => [
+    fromHex(i.epoch),
+    i.seq,
+    fromHex(i.hash),
+    i.fork === undefined ? null : fromHex(i.fork),
   ]);
+  return [author, channel, fromHex(digest), encoded];
 }
 
 /** All pages of a frontier. */

@@ -12,7 +12,7 @@ import { createFrontierProtocol, type FrontierProtocol } from './frontier-exchan
 import type { FrontierGroup } from './frontier-page.ts';
 import { GossipIntake, type GossipVerdict } from './gossip-intake.ts';
 import type { Offences } from './offences.ts';
-import { ownFrontierFor } from './own-frontier.ts';
+import { OwnFrontier, ownFrontierFor } from './own-frontier.ts';
 import { type Access, type FeedSource, newestConnection } from './ports.ts';
 import { peerFailed, type Privacy, type PullEvent } from './pull-event.ts';
 import { createPuller, type Puller } from './puller.ts';
@@ -91,6 +91,7 @@ class NodeMycelium implements Mycelium {
       new StreamTransport({ frontier: this.#frontier, range: this.#range }, connection);
     const puller = createPuller({ ...components, transportTo });
     this.#puller = puller;
+    const own = new OwnFrontier(components);
     this.#frontier = createFrontierProtocol(
       {
         ...components,
@@ -99,6 +100,7 @@ class NodeMycelium implements Mycelium {
           mayReplicate: (peer) => access.mayReplicate(peer) && !offences.isOut(peer, now()),
         },
         frontierFor: (peer, covers) => ownFrontierFor(components, peer, covers),
+        viewFor: (peer, covers, turn) => own.viewFor(peer, covers, turn),
         onFrontier: (connection, frontier) => puller.onFrontier(connection, frontier),
         onFailure,
       },

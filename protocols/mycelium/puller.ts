@@ -7,7 +7,7 @@ import { CpuTurn } from '../wire/cpu-turn.ts';
 import type { PeerId } from '../wire/identity.ts';
 import type { PeerConnection, StreamHost } from '../wire/stream.ts';
 import type { Need } from './catch-up.ts';
-import type { ShownFrontier } from './frontier-exchange.ts';
+import type { ShownFrontier } from './frontier-stream.ts';
 import type { FrontierGroup } from './frontier-page.ts';
 import { HeldFeeds } from './held-feeds.ts';
 import type { Announcement } from './message.ts';
@@ -87,16 +87,17 @@ class PlannedPuller implements Puller {
   async onFrontier(connection: PeerConnection, frontier: ShownFrontier): Promise<void> {
     const { env, onEvent } = this.#parts;
     const peer = connection.remotePeer.toString();
-    const number = this.#shown.replace(connection, frontier);
+    const groups = [...frontier.same, ...frontier.groups];
+    const number = this.#shown.replace(connection, { ...frontier, groups });
     const behind = await this.#compare(peer, frontier, new CpuTurn(env));
     if (behind === 0) onEvent({ kind: 'peer-synced', peer, received: 0 });
     // What is owed is owed by the last one: an older one that took longer says nothing of it.
-    if (this.#shown.count(peer) === number && this.#owed.shown(peer, frontier.groups))
+    if (this.#shown.count(peer) === number && this.#owed.shown(peer, groups))
       onEvent({ kind: 'own-held', peer });
     this.#pulls.begin();
   }
 
-  /** Goes through a frontier, thousands of groups long, and gives way as it does. How many public groups show something that is lacking. */
+  /** Goes through what is not the same here, thousands of groups long, and gives way as it does. How many public groups show something that is lacking. */
   async #compare(peer: string, { groups, covers }: ShownFrontier, turn: CpuTurn): Promise<number> {
     const useless = new Set<FrontierGroup>();
     let behind = 0;

@@ -3,7 +3,7 @@ import { frontierOf, sameFrontier } from '../feed/frontier.ts';
 import { hasGap } from '../feed/gap.ts';
 import type { PeerId } from '../wire/identity.ts';
 import type { PeerConnection } from '../wire/stream.ts';
-import type { ShownFrontier } from './frontier-exchange.ts';
+import type { ShownFrontier } from './frontier-stream.ts';
 import type { FrontierGroup } from './frontier-page.ts';
 import type { HeldFeeds } from './held-feeds.ts';
 import type { FeedSource } from './ports.ts';
@@ -40,7 +40,7 @@ export class ShownFrontiers {
   }
 
   /** A peer's whole frontier takes the place of the one before, at once: of two that are gone through at a time the newer stays. Its number. */
-  replace(over: PeerConnection, { groups, knows, covers }: ShownFrontier): number {
+  replace(over: PeerConnection, { groups, knows, covers }: Omit<ShownFrontier, 'same'>): number {
     const peer = over.remotePeer.toString();
     const number = this.count(peer) + 1;
     this.#groups.set(peer, groups);

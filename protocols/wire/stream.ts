@@ -14,6 +14,8 @@ export interface StreamClosed {
  * delivers.
  */
 export interface ByteStream {
+  /** The protocol that both sides have agreed on. */
+  readonly protocol: string;
   readonly status: 'open' | 'closing' | 'closed' | 'aborted' | 'reset';
   readonly readStatus: 'readable' | 'paused' | 'closing' | 'closed';
   /** `closed` when the other side has said that it sends no more. */
@@ -43,8 +45,8 @@ export interface PeerConnection {
   readonly status: string;
   /** When it was opened, milliseconds; only compared with that of other connections. */
   readonly timeline: { readonly open: number };
-  /** Opens a stream; throws when the peer does not speak the protocol, or the signal is aborted before. */
-  newStream(protocol: string, options: { readonly signal: AbortSignal }): Promise<ByteStream>;
+  /** Opens a stream of the first of these protocols that the peer speaks; throws when it speaks none, or the signal is aborted before. */
+  newStream(protocol: string | string[], options: { readonly signal: AbortSignal }): Promise<ByteStream>;
 }
 
 /** Answers a stream that a peer has opened. It never throws. */

@@ -8,6 +8,17 @@ import { decodeOp, encodeOp } from '../../protocols/feed/op.ts';
 import { openPeerRecord } from '../../protocols/discovery/peer-exchange.ts';
 import { readLines } from '../../protocols/market/lines.ts';
 import { jsonObject } from '../../api/rows.ts';
+import { OWN_COVERAGE } from '../../protocols/digest/coverage.ts';
+import {
+  decodeOpening,
+  decodeOpeningAnswer,
+  decodePlaces,
+  encodeOpening,
+  encodeOpeningAnswer,
+  encodePlaces,
+  frontierRoot,
+  placeDigests,
+} from '../../protocols/mycelium/frontier-digest.ts';
 import { decodeFrontier, encodeFrontier } from '../../protocols/mycelium/frontier-page.ts';
 import { decodeMessage, encodeMessage } from '../../protocols/mycelium/message.ts';
 import { decodeRangeRequest, encodeRangeRequest, RANGE_LIMITS } from '../../protocols/mycelium/range.ts';
@@ -154,6 +165,26 @@ export function decoders(random: Random): Decoder[] {
       seeds: encodeFrontier([{ author: identity.peerId, channel: 'public', digest: random.hex(32), items }]),
       longest: LIMITS.frontierBytes,
       run: decodeFrontier,
+    },
+    {
+      name: 'opening of a frontier',
+      seeds: [encodeOpening({ knows: OWN_COVERAGE, root: frontierRoot([]) })],
+      longest: LIMITS.frontierBytes,
+      run: decodeOpening,
+    },
+    {
+      name: 'answer to an opening',
+      seeds: [undefined, placeDigests([])].map((digests) =>
+        encodeOpeningAnswer({ knows: OWN_COVERAGE, digests }),
+      ),
+      longest: LIMITS.frontierBytes,
+      run: decodeOpeningAnswer,
+    },
+    {
+      name: 'places of a frontier',
+      seeds: [encodePlaces([]), encodePlaces([0, 7, 255])],
+      longest: LIMITS.frontierBytes,
+      run: decodePlaces,
     },
     {
       name: 'range request',

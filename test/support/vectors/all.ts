@@ -9,6 +9,7 @@ import {
   recordVectors,
   refusedChangeVectors,
 } from './documents.ts';
+import { frontierDigestVectors } from './frontier-digests.ts';
 import { auditVectors, conversationVectors, geofenceVectors, trendVectors } from './market.ts';
 import { rangeFrameVectors } from './range-frames.ts';
 import { rangeRequestVectors } from './range-requests.ts';
@@ -38,6 +39,7 @@ export function vectorsText(): string {
     entries: entryVectors(),
     admission: admissionVectors(),
     frontiers: frontierVectors(),
+    frontierDigests: frontierDigestVectors(),
     erasures: erasureVectors(),
     contentIds: contentIdVectors(),
     genesis: genesisVectors(),

@@ -1,14 +1,16 @@
 import { streamPair } from '@libp2p/utils';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { PeerConnection, StreamHandler } from '../../../protocols/wire/stream.ts';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import {
   createFrontierProtocol,
   FRONTIER_LIMITS,
   type FrontierProtocol,
-  wholeFrontier,
 } from '../../../protocols/mycelium/frontier-exchange.ts';
 import { encodeFrontier, type FrontierGroup } from '../../../protocols/mycelium/frontier-page.ts';
+import { groupHash, groupPlace } from '../../../protocols/mycelium/frontier-digest.ts';
+import { wholeFrontier } from '../../../protocols/mycelium/frontier-stream.ts';
+import { FrontierView } from '../../../protocols/mycelium/frontier-view.ts';
 import { recordKey } from '../../../protocols/wire/ids.ts';
 import { nodeOf } from '../../support/vectors/signatures.ts';
 
@@ -23,12 +25,20 @@ function groupsOf(count: number): FrontierGroup[] {
   }));
 }
 
-/** Two protocols whose connection is a pair of streams; `asked` shows what each of them is told. */
+function viewOf(groups: readonly FrontierGroup[]): FrontierView {
+  return new FrontierView(
+    groups.map((group) => ({ group, place: groupPlace(group), hash: groupHash(group), isWhole: true })),
+  );
+}
+
+/** Two protocols of one version whose connection is a pair of streams; `asked` shows what each of them is told. */
 async function twoNodes(
+  version: string,
   groups: readonly FrontierGroup[],
   { registered = true, random = systemEnv.random }: { registered?: boolean; random?: () => number } = {},
 ) {
-  const handlers: StreamHandler[] = [];
+  const protocol = `/agrinet/test/${version}`;
+  const handlers = new Map<string, StreamHandler>();
   const told: FrontierGroup[][] = [];
   const failures: unknown[] = [];
   const connection = (stream?: () => Promise<unknown>): PeerConnection =>
@@ -38,76 +48,83 @@ async function twoNodes(
       {
         env: { ...systemEnv, random },
         libp2p: {
-          handle: async (_, handler) => void handlers.push(handler),
+          handle: async (name, handler) => void handlers.set(name, handler),
           unhandle: async () => undefined,
           getConnections: () => [],
         },
         access: { mayReplicate: () => registered, mayHold: () => true },
         frontierFor: () => mine,
-        onFrontier: async (_, { groups: shown }) => void told.push([...shown]),
+        viewFor: async () => viewOf(mine),
+        onFrontier: async (_, shown) => void told.push([...shown.same, ...shown.groups]),
         onFailure: (_, error) => failures.push(error),
       },
       'test',
     );
   const asker = make([]);
   await make(groups).start();
-  const [handler] = handlers;
   const dialled = connection(async () => {
     const [ours, theirs] = await streamPair();
-    void handler?.(theirs, connection());
+    ours.protocol = protocol;
+    void handlers.get(protocol)?.(theirs, connection());
     return ours;
   });
   const exchange = async (): Promise<void> => {
-    const { groups: shown } = await wholeFrontier(asker.ask(dialled, AbortSignal.timeout(10_000)));
-    told.push([...shown]);
+    const shown = await wholeFrontier(asker.ask(dialled, AbortSignal.timeout(10_000)));
+    told.push([...shown.same, ...shown.groups]);
   };
   return { exchange, told, failures };
 }
 
-it('both sides are shown the frontier of the other', async () => {
-  const groups = groupsOf(3);
-  const { exchange, told } = await twoNodes(groups);
-  await exchange();
-  expect(told).toContainEqual(groups);
-  expect(told).toContainEqual([]);
-});
+describe.each(['frontier/1', 'frontier/2'])('%s', (version) => {
+  it('both sides are shown the frontier of the other', async () => {
+    const groups = groupsOf(3);
+    const { exchange, told } = await twoNodes(version, groups);
+    await exchange();
+    expect(told).toContainEqual(groups);
+    expect(told).toContainEqual([]);
+  });
 
-it('a frontier longer than one exchange is shown in parts from places of chance, and whole in the end', async () => {
-  const groups = groupsOf(14_000);
-  const pages = encodeFrontier(groups).length;
-  expect(pages).toBeGreaterThan(FRONTIER_LIMITS.pages);
-  // From the middle on, round the end; then from the start.
-  const places = [0.5, 0];
-  const { exchange, told, failures } = await twoNodes(groups, { random: () => places.shift() ?? 1 });
-  await exchange();
-  await exchange();
-  expect(places, 'each exchange has drawn one').toEqual([]);
-  const seen = new Set(told.flat().map(({ channel }) => channel));
-  expect(failures).toEqual([]);
-  expect(seen.size).toBe(groups.length);
-});
+  it('a frontier longer than one exchange is shown in parts from places of chance, and whole in the end', async () => {
+    const groups = groupsOf(14_000);
+    const pages = encodeFrontier(groups).length;
+    expect(pages).toBeGreaterThan(FRONTIER_LIMITS.pages);
+    // From the middle on, round the end; then from the start.
+    const places = [0.5, 0];
+    const { exchange, told, failures } = await twoNodes(version, groups, {
+      random: () => places.shift() ?? 1,
+    });
+    await exchange();
+    await exchange();
+    expect(places, 'each exchange has drawn one').toEqual([]);
+    const seen = new Set(told.flat().map(({ channel }) => channel));
+    expect(failures).toEqual([]);
+    expect(seen.size).toBe(groups.length);
+  });
 
-it('every part of a long one shows the asker the feeds that hold its promises', async () => {
-  const asker = nodeOf(2).peerId;
-  const items = [{ epoch: '00'.repeat(8), seq: 1, hash: '11'.repeat(32) }];
-  const contract = recordKey('contracts', author, 'promised');
-  const own: FrontierGroup[] = [
-    { author: asker, channel: 'public', digest: '', items },
-    { author: asker, channel: contract, digest: '', items },
-    { author, channel: contract, digest: '', items },
-  ];
-  const groups = groupsOf(14_000);
-  const places = [0.9, 0.3, 0];
-  const { exchange, told } = await twoNodes([...groups, ...own], { random: () => places.shift() ?? 1 });
-  for (let i = 0; i < 3; i++) await exchange();
-  const parts = told.filter(({ length }) => length > 0);
-  expect(parts).toHaveLength(3);
-  for (const part of parts) expect(part).toEqual(expect.arrayContaining(own));
-  expect(new Set(told.flat().map(({ channel }) => channel)).size).toBe(groups.length + 2);
-});
+  it('every part of a long one shows the asker the feeds that hold its promises', async () => {
+    const asker = nodeOf(2).peerId;
+    const items = [{ epoch: '00'.repeat(8), seq: 1, hash: '11'.repeat(32) }];
+    const contract = recordKey('contracts', author, 'promised');
+    const own: FrontierGroup[] = [
+      { author: asker, channel: 'public', digest: '', items },
+      { author: asker, channel: contract, digest: '', items },
+      { author, channel: contract, digest: '', items },
+    ];
+    const groups = groupsOf(14_000);
+    const places = [0.9, 0.3, 0];
+    const { exchange, told } = await twoNodes(version, [...groups, ...own], {
+      random: () => places.shift() ?? 1,
+    });
+    for (let i = 0; i < 3; i++) await exchange();
+    const parts = told.filter(({ length }) => length > 0);
+    expect(parts).toHaveLength(3);
+    for (const part of parts) expect(part).toEqual(expect.arrayContaining(own));
+    expect(new Set(told.flat().map(({ channel }) => channel)).size).toBe(groups.length + 2);
+  });
 
-it('a stranger is told nothing', async () => {
-  const { exchange, told } = await twoNodes(groupsOf(3), { registered: false });
-  await expect(exchange()).rejects.toThrow();
-  expect(told).toEqual([]);
+  it('a stranger is told nothing', async () => {
+    const { exchange, told } = await twoNodes(version, groupsOf(3), { registered: false });
+    await expect(exchange()).rejects.toThrow();
+    expect(told).toEqual([]);
+  });
 });

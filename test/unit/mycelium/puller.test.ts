@@ -94,7 +94,7 @@ function pullerOf(
   });
   return { puller, events };
 }
-const known = { knows: OWN_COVERAGE, covers: OWN_COVERAGE };
+const known = { same: [], knows: OWN_COVERAGE, covers: OWN_COVERAGE };
 const answers = (events: readonly PullEvent[]): number =>
   events.filter(({ kind }) => kind === 'own-held').length;
 const pulled = (events: readonly PullEvent[]): number =>
@@ -227,7 +227,12 @@ it('the newer of two frontiers that a peer shows at a time stays, and what it an
   const third = 'third' as PeerId;
   const { puller, events } = pullerOf(node, holder, undefined, undefined, costlyFollows([peer, third]));
   const ended: string[] = [];
-  const older = { groups: [groupOf(peer, 1), ...groupsOf(10_000)], knows: new Map(), covers: new Map() };
+  const older = {
+    groups: [groupOf(peer, 1), ...groupsOf(10_000)],
+    same: [],
+    knows: new Map(),
+    covers: new Map(),
+  };
   const newer = [groupOf(peer, 2), groupOf(own.peerId, 5), ...groupsOf(10)];
   const both = [
     puller.onFrontier(connection, older).then(() => ended.push('older')),

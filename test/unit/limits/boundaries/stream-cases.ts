@@ -12,6 +12,7 @@ import type { StreamHost } from '../../../../protocols/wire/stream.ts';
 import { bareHost } from '../../../support/bare-host.ts';
 import { NET, randomFrom, someIdentity } from '../../../support/forge.ts';
 import { HandClock, settle, watchEnd } from '../../../support/hand-clock.ts';
+import { FrontierView } from '../../../../protocols/mycelium/frontier-view.ts';
 import { nodeOf } from '../../../support/vectors/signatures.ts';
 import { waitFor } from '../../../support/wait.ts';
 import type { Bench } from './bench.ts';
@@ -31,6 +32,7 @@ function frontierOf(env: Env, bench: { libp2p: StreamHost; onFailure: StreamBenc
       libp2p: bench.libp2p,
       access: everybody,
       frontierFor: () => [],
+      viewFor: async () => new FrontierView([]),
       onFrontier: async () => undefined,
       onFailure: bench.onFailure,
     },

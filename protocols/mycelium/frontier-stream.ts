@@ -1,0 +1,97 @@
+import type { Coverage } from '../digest/coverage.ts';
+import type { Env } from '../env.ts';
+import { AgrinetError } from '../errors.ts';
+import { CpuTurn } from '../wire/cpu-turn.ts';
+import type { FramedStream } from '../wire/framed-stream.ts';
+import type { FrontierTurns } from './frontier-turns.ts';
+import { decodeFrontier, encodePage, type FrontierGroup, type FrontierPage } from './frontier-page.ts';
+
+/** The frontier that a peer has shown. */
+export interface ShownFrontier {
+  /** What was sent, and what this node holds alike without all that it stands for. */
+  readonly groups: readonly FrontierGroup[];
+  /** What this node holds alike and whole: nothing of it is missing on either side. */
+  readonly same: readonly FrontierGroup[];
+  /** All that the peer knows. */
+  readonly knows: Coverage;
+  /** What its digests are over. */
+  readonly covers: Coverage;
+}
+
+export interface FrontierStreamParts {
+  readonly env: Pick<Env, 'after' | 'cpu' | 'monotonic'>;
+  readonly frames: FramedStream;
+  readonly turns: FrontierTurns;
+  readonly peer: string;
+  /** Pages in one exchange, in each direction. */
+  readonly pages: number;
+  /** For one frame: within the whole exchange, and until the node stops. */
+  readonly soon: () => AbortSignal;
+}
+
+/** The frames of one exchange of frontiers with a peer. What reading throws is `frontier-malformed`, `not-canonical` or that of the stream. */
+export class FrontierStream {
+  readonly #parts: FrontierStreamParts;
+  /** Work on what this peer asks and sends gives way to others. */
+  readonly turn: CpuTurn;
+
+  constructor(parts: FrontierStreamParts) {
+    this.#parts = parts;
+    this.turn = new CpuTurn(parts.env);
+  }
+
+  get peer(): string {
+    return this.#parts.peer;
+  }
+
+  write(frame: Uint8Array): Promise<void> {
+    return this.#parts.frames.write(frame, this.#parts.soon());
+  }
+
+  async read(): Promise<Uint8Array> {
+    const frame = await this.#parts.frames.read(this.#parts.soon());
+    if (frame === null) throw new AgrinetError('frontier-malformed', 'an exchange that was cut off');
+    return frame;
+  }
+
+  /** Ends this side. */
+  close(): Promise<void> {
+    return this.#parts.frames.close(this.#parts.soon());
+  }
+
+  /** Sends groups in pages, in turns where there are too many, and ends this side. */
+  async sendPages(groups: readonly FrontierGroup[]): Promise<void> {
+    for (const page of this.#parts.turns.pagesFor(this.peer, groups)) {
+      await this.turn.pause();
+      await this.write(encodePage(page));
+    }
+    await this.close();
+  }
+
+  /** Pages, until the other side ends. */
+  async *pages(): AsyncGenerator<FrontierPage> {
+    const { frames, soon, pages: most } = this.#parts;
+    for (let pages = 0; ; pages++) {
+      const page = await frames.read(soon());
+      if (page === null) return;
+      if (pages >= most) throw new AgrinetError('frontier-malformed', 'too many pages');
+      await this.turn.pause();
+      yield decodeFrontier(page);
+    }
+  }
+}
+
+/** All pages of a frontier; what its sender knows stands on the first. Throws what reading them throws. */
+export async function wholeFrontier(
+  pages: AsyncIterable<FrontierPage>,
+): Promise<Omit<ShownFrontier, 'covers'>> {
+  const groups: FrontierGroup[] = [];
+  const same: FrontierGroup[] = [];
+  let knows: Coverage | undefined;
+  for await (const page of pages) {
+    knows ??= page.knows;
+    for (const group of page.groups) groups.push(group);
+    for (const group of page.same ?? []) same.push(group);
+  }
+  return { groups, same, knows: knows ?? new Map() };
+}
