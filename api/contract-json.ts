@@ -2,6 +2,8 @@ import { z } from '@hono/zod-openapi';
 import type { RecordState } from '../protocols/open-dialog/record.ts';
 import { toldAt } from '../protocols/market/contract-book/last-step.ts';
 import type { Transition } from '../protocols/market/contract/statement.ts';
+import { missingTerms } from '../protocols/market/contract/terms.ts';
+import { measuresThatDiffer } from '../protocols/market/contract-book/listing-terms.ts';
 import { publicIdOf } from '../protocols/wire/ids.ts';
 import type { ContractView } from './ports/contracts.ts';
 import { contractRecordJson, recordJson } from './records.ts';
@@ -65,6 +67,14 @@ export const Contract = z
       })
       .optional()
       .openapi({ description: 'The agreement in force.' }),
+    missing: texts('Terms without which it cannot be proposed; until it is accepted.').optional(),
+    differences: z
+      .array(z.object({ field: text('Name of the field.'), contract: ScalarOrNull, listing: ScalarOrNull }))
+      .optional()
+      .openapi({
+        description:
+          'Unit or currency, where the contract and its listing do not have the same; until it is accepted.',
+      }),
     laterEdits: z.record(z.string(), ScalarOrNull).optional().openapi({
       description:
         'Fields of the document edited after the agreement, which are not binding; null for removed fields.',
@@ -84,6 +94,9 @@ export const Contract = z
   })
   .openapi('Contract');
 
+const { title, commodity, quantity, unit, price, currency, location } = contractFields;
+const agreedGoods = { title, commodity, quantity, unit, price, currency, location };
+
 /** A contract from `accepted` on, as old clients know it. */
 export const TransactionJson = z
   .object({
@@ -91,6 +104,7 @@ export const TransactionJson = z
     contractId: text('Same as `id`.'),
     consumerId: text('Buyer, `user@peer-id`.'),
     producerId: text('Supplier, `user@peer-id`.'),
+    ...agreedGoods,
     rating: z.number().int().min(-1).max(4).nullable().describe('The buyer’s LBTAS rating of the supplier.'),
     status: z.enum(['accepted', 'settled', 'cancelled', 'disputed']),
     createdAt: timestamp('When the contract was created.'),
@@ -143,6 +157,18 @@ function movedAt({ state, movedAt = state.updated[0] }: ContractView): string {
   return isoTime(movedAt);
 }
 
+const isOpen = (state: z.output<typeof ContractState>): state is 'draft' | 'proposed' =>
+  state === 'draft' || state === 'proposed';
+
+/** What stands in the way of a proposal, as far as the document alone says. */
+function faultsOf(view: RecordState['view']): Pick<z.output<typeof Contract>, 'missing' | 'differences'> {
+  const [missing, differences] = [missingTerms(view), measuresThatDiffer(view)];
+  return {
+    ...(missing.length === 0 ? {} : { missing }),
+    ...(differences.length === 0 ? {} : { differences }),
+  };
+}
+
 /** The same on every node that holds the same of it. */
 export function contractJson(view: ContractView): z.output<typeof Contract> {
   const { state, laterEdits, held, pings } = view;
@@ -173,7 +199,8 @@ export function contractJson(view: ContractView): z.output<typeof Contract> {
     ...base,
     state: verdict.state,
     // Old clients know a contract that nobody has accepted as open.
-    status: verdict.state === 'draft' || verdict.state === 'proposed' ? 'open' : verdict.state,
+    status: isOpen(verdict.state) ? 'open' : verdict.state,
+    ...(isOpen(verdict.state) ? faultsOf(state.view) : {}),
     parties: [...contract.parties],
     ...(verdict.agreement !== undefined && agreed?.kind === 'propose'
       ? { agreement: { ...verdict.agreement, terms: agreed.terms } }
@@ -186,6 +213,12 @@ export function contractJson(view: ContractView): z.output<typeof Contract> {
   };
 }
 
+/** What was agreed, as far as the old shape has no place of its own for it. */
+function goodsOf(view: RecordState['view']): Partial<z.output<z.ZodObject<typeof agreedGoods>>> {
+  const fields = Object.keys(agreedGoods).filter((field) => view[field] !== undefined);
+  return Object.fromEntries(fields.map((field) => [field, view[field]])); // each valid for its field
+}
+
 /** In the old shape, with the consumer's rating of the producer; undefined before both have agreed. */
 export function transactionJson(
   view: ContractView,
@@ -196,13 +229,14 @@ export function transactionJson(
   const { verdict, binding, statements } = held;
   const applied = new Set(verdict.applied);
   const agreed = statements.some(({ transition: t }) => t.kind === 'accept' && applied.has(t.hash));
-  if (!agreed || verdict.state === 'draft' || verdict.state === 'proposed') return undefined;
+  if (!agreed || isOpen(verdict.state)) return undefined;
   const { id, createdAt } = recordJson(state);
   return {
     id,
     contractId: id,
     consumerId: binding.buyer,
     producerId: binding.supplier,
+    ...goodsOf(state.view),
     rating,
     status: verdict.state,
     createdAt,

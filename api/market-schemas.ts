@@ -102,6 +102,24 @@ export const DeliveryWindow = z
   })
   .openapi('DeliveryWindow', { description: 'When delivery is due.' });
 
+/** What the listing said when the contract was begun. */
+const ListedTerms = z
+  .object({
+    title: goods.title,
+    commodity: goods.commodity,
+    unit: goods.unit,
+    price: goods.price,
+    currency: goods.currency,
+    location: text('Place name, market or region.').optional(),
+    geoLat_: text('Latitude in degrees, as a decimal string.').optional(),
+    geoLong_: text('Longitude in degrees, as a decimal string.').optional(),
+    heads: texts('Hashes of the changes that the listing consisted of.'),
+  })
+  .openapi('ListedTerms', {
+    description:
+      'The listing as the node that began the contract held it. Both parties sign it with the terms.',
+  });
+
 /** A contract’s document; whatever has been agreed is in `Contract`. */
 export const contractFields = {
   contractId: text('Same as `id`.'),
@@ -116,6 +134,10 @@ export const contractFields = {
   amountNeeded: text('Amount needed; set by clients of the old back end.').optional(),
   dateNeeded: text('Date needed; set by clients of the old back end.').optional(),
   pingRate: text('How often progress is to be reported.').optional(),
+  location: text('Place of the goods.').optional(),
+  geoLat_: text('Latitude in degrees, as a decimal string.').optional(),
+  geoLong_: text('Longitude in degrees, as a decimal string.').optional(),
+  listing: ListedTerms.optional(),
   notes: text('Notes.').optional(),
   deliveryWindow: DeliveryWindow.optional(),
   terms: z.array(JsonValue).openapi({ description: 'Clauses of the contract, usually texts.' }),

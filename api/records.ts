@@ -1,6 +1,7 @@
 import type { z } from '@hono/zod-openapi';
 import type { JSONValue } from 'hono/utils/types';
 import { AgrinetError } from '../protocols/errors.ts';
+import { copiedListing } from '../protocols/market/contract-book/listing-terms.ts';
 import { viewJson } from '../protocols/market/record-fields.ts';
 import { clausesOf } from '../protocols/market/contract/clauses.ts';
 import { parseCoordinates } from '../protocols/market/coordinates.ts';
@@ -72,7 +73,7 @@ function clauseJson(text: Scalar): JSONValue {
   return typeof text === 'string' && /^[[{]/.test(text) ? jsonOf(text) : text;
 }
 
-/** The document of a contract: the dotted fields that its delivery window and its clauses are kept in as `deliveryWindow` and `terms`. */
+/** The document of a contract: the dotted fields that its delivery window, its clauses and its copy of the listing are kept in as `deliveryWindow`, `terms` and `listing`. */
 export function contractRecordJson(state: RecordState) {
   const { view } = state;
   const json = recordJson(state);
@@ -82,8 +83,10 @@ export function contractRecordJson(state: RecordState) {
     ...(typeof start === 'string' ? { start } : {}),
     ...(typeof end === 'string' ? { end } : {}),
   };
+  const listing = copiedListing(view);
   return Object.assign(json, {
     contractId: json.id,
+    ...(listing === undefined ? {} : { listing }),
     ...(Object.keys(window).length === 0 ? {} : { deliveryWindow: window }),
     terms: clausesOf(view).map(({ text }) => clauseJson(text)),
   });

@@ -90,7 +90,9 @@ export const ERROR_CODES = {
   'job-not-due': later(409),
   'key-inactive': refused(409),
   'keys-full': refused(409),
+  'listing-differs': refused(409),
   'listing-ended': refused(409),
+  'listing-moved': refused(409),
   'listing-exists': refused(409),
   'listing-without-seller': refused(409),
   'mirror-busy': later(409),
@@ -113,6 +115,7 @@ export const ERROR_CODES = {
   'terms-changed': refused(409),
   'terms-conflict': refused(409),
   'terms-full': refused(409),
+  'terms-incomplete': refused(409),
 
   // Too much, too slow, or this node cannot now.
   'body-slow': later(408),

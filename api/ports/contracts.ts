@@ -1,11 +1,12 @@
 import type {
   Actor,
+  Body,
   ContractBook,
   ContractView,
   StepRequest,
 } from '../../protocols/market/contract-book/types.ts';
 
-export type { Actor, ContractView, StepRequest };
+export type { Actor, Body, ContractView, StepRequest };
 
 /**
  * Contracts as this node's users and its operator see and change them. What is refused has the codes of the contract machine:

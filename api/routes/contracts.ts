@@ -7,7 +7,7 @@ import type { ErrorCode } from '../../protocols/error-codes.ts';
 import { fieldsInput } from '../field-inputs.ts';
 import { contractFields } from '../market-schemas.ts';
 import { idempotentId } from '../limits/idempotency.ts';
-import type { Actor, ContractsPort, StepRequest } from '../ports/contracts.ts';
+import type { Actor, Body, ContractsPort, StepRequest } from '../ports/contracts.ts';
 import { keyOf } from '../records.ts';
 import { json, jsonInput, route, router } from '../route.ts';
 import { filterQuery, idParam, JsonValue, pageOf, pageQuery } from '../schemas.ts';
@@ -34,6 +34,18 @@ const beside = {
     }),
 };
 const proposing = z.boolean().optional();
+const validUntil = z
+  .union([z.number().int().min(0).max(8.64e15), z.iso.datetime({ offset: true })])
+  .optional()
+  .openapi({
+    type: 'string',
+    format: 'date-time',
+    description: 'When the proposal expires. Required for a supplier’s own proposal.',
+  });
+const acknowledgeListing = z
+  .boolean()
+  .optional()
+  .openapi({ description: 'Whether to sign although the terms differ from the listing.' });
 const createBody = jsonInput(
   fieldsInput(
     'contracts',
@@ -42,8 +54,12 @@ const createBody = jsonInput(
       ...beside,
       propose: proposing.openapi({
         description:
-          'Whether to propose the terms to the other party at once; true by default. `false` creates a draft.',
+          'Whether to propose the terms to the other party at once; true by default. `false` creates a draft, and so do terms that are not complete or not as listed.',
       }),
+      validUntil: validUntil.openapi({
+        description: 'When the proposal expires; a supplier’s own is made at once only with it.',
+      }),
+      acknowledgeListing,
     },
   ),
 );
@@ -51,7 +67,12 @@ const updateBody = jsonInput(
   fieldsInput(
     'contracts',
     // Clients that send the whole contract again send this one too.
-    { name: 'ContractUpdate', described, nullable: true, tolerated: { propose: proposing } },
+    {
+      name: 'ContractUpdate',
+      described,
+      nullable: true,
+      tolerated: { propose: proposing, validUntil, acknowledgeListing },
+    },
     beside,
   ),
 );
@@ -91,10 +112,13 @@ const STEPPING: readonly ErrorCode[] = [
   'contract-full',
   'hold-endless',
   'hold-not-over',
+  'listing-differs',
+  'listing-moved',
   'proposal-expired',
   'proposal-unknown',
   'proposal-unnamed',
   'terms-changed',
+  'terms-incomplete',
 ];
 
 const created = (path: '/' | '/createContract', operationId: string, summary: string) =>
@@ -196,20 +220,15 @@ const propose = step(
   'Propose the current terms; a supplier’s proposal reserves the quantity until `validUntil`',
   {
     proposedBy: party,
-    validUntil: z
-      .union([z.number().int().min(0).max(8.64e15), z.iso.datetime({ offset: true })])
-      .optional()
-      .openapi({
-        type: 'string',
-        format: 'date-time',
-        description: 'When the proposal expires. Required for a supplier’s own proposal.',
-      }),
+    validUntil,
+    acknowledgeListing,
     message: note,
   },
 );
 const accept = step('/{id}/accept', 'acceptContract', 'Accept a proposal of the other party as it is', {
   acceptedBy: party,
   proposal: hash.optional(),
+  acknowledgeListing,
   message: note,
 });
 const settle = step(
@@ -254,10 +273,26 @@ export function actorOf(principal: Principal): Actor {
   return { operator: isOperator(principal), userId: principal.userId };
 }
 
+/** The end of a proposal, milliseconds since 1970. Throws `fields-invalid`. */
+function endOf(given: string | number | undefined): number | undefined {
+  const end = typeof given === 'string' ? Date.parse(given) : given;
+  if (end !== undefined && !(end >= 0))
+    throw new AgrinetError('fields-invalid', 'validUntil: must be an ISO 8601 time');
+  return end;
+}
+
+function opened<B extends { validUntil?: string | number | undefined }>(body: B): Body {
+  return { ...body, validUntil: endOf(body.validUntil) };
+}
+
 /** Beside the contracts themselves stands the old name of their beginning. */
 export function oldContractRoutes({ contracts }: ContractsContext) {
   return router().openapi(createOld, async (c) => {
-    const sight = await contracts.create(c.req.valid('json'), actorOf(c.get('principal')), idempotentId(c));
+    const sight = await contracts.create(
+      opened(c.req.valid('json')),
+      actorOf(c.get('principal')),
+      idempotentId(c),
+    );
     return c.json(contractJson(sight), 201);
   });
 }
@@ -270,7 +305,11 @@ export function contractRoutes({ self, contracts, leftOut }: ContractsContext) {
 
   return router()
     .openapi(create, async (c) => {
-      const sight = await contracts.create(c.req.valid('json'), actorOf(c.get('principal')), idempotentId(c));
+      const sight = await contracts.create(
+        opened(c.req.valid('json')),
+        actorOf(c.get('principal')),
+        idempotentId(c),
+      );
       const made = contractJson(sight);
       c.header('location', `/contracts/${made.contractId}`);
       return c.json(made, 201);
@@ -300,16 +339,18 @@ export function contractRoutes({ self, contracts, leftOut }: ContractsContext) {
       return c.json(contractJson(sight), 200);
     })
     .openapi(propose, async (c) => {
-      const { proposedBy: as, validUntil: until } = c.req.valid('json');
-      const validUntil = typeof until === 'string' ? Date.parse(until) : until;
-      if (validUntil !== undefined && !(validUntil >= 0))
-        throw new AgrinetError('fields-invalid', 'validUntil: must be an ISO 8601 time');
-      const request: StepRequest = { kind: 'propose', as, validUntil };
+      const { proposedBy: as, acknowledgeListing: acknowledged, ...body } = c.req.valid('json');
+      const request: StepRequest = {
+        kind: 'propose',
+        as,
+        validUntil: endOf(body.validUntil),
+        acknowledgeListing: acknowledged,
+      };
       return c.json(await stepped(c.req.valid('param').id, c.get('principal'), request), 200);
     })
     .openapi(accept, async (c) => {
-      const { acceptedBy: as, proposal } = c.req.valid('json');
-      const request: StepRequest = { kind: 'accept', as, proposal };
+      const { acceptedBy: as, proposal, acknowledgeListing: acknowledged } = c.req.valid('json');
+      const request: StepRequest = { kind: 'accept', as, proposal, acknowledgeListing: acknowledged };
       return c.json(await stepped(c.req.valid('param').id, c.get('principal'), request), 200);
     })
     .openapi(settle, async (c) => {

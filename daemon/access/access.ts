@@ -16,6 +16,8 @@ import type { Tokens } from './tokens.ts';
 export interface AccessControl {
   readonly access: Access;
   readonly keys: Keys;
+  /** Whether a key was issued for somebody of this name; where users come with tokens, this node cannot tell and takes any. */
+  isUser(userId: string): boolean;
   /** Reads the keys anew after the database was opened again. */
   reload(): Promise<void>;
   /** Notes the last uses of keys; before the database is closed. */
@@ -62,6 +64,7 @@ export async function openAccess(parts: AccessParts): Promise<AccessControl> {
   return {
     access: createAuthenticator({ apiKey, pepper, ring, tokens, publicReads, logger }),
     keys: loggedKeys(ring, logger),
+    isUser: (userId) => tokens !== undefined || ring.isHolder(userId),
     reload: () => ring.reload(),
     stop: () => ring.stop(),
   };

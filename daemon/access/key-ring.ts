@@ -78,6 +78,11 @@ export class KeyRing implements Keys {
     return { id, userId, scopes: scopesOf(scopes), registration: registrationOf(row) };
   }
 
+  /** Whether a key, ended or not, is of this user. */
+  isHolder(userId: string): boolean {
+    return [...this.#rows.values()].some((row) => row.userId === userId);
+  }
+
   async list(query: { userId?: string | undefined; limit: number; cursor?: string | undefined }) {
     const { userId, limit, cursor } = query;
     const rows = [...this.#rows.values()]

@@ -5,6 +5,7 @@ import { createRatingSubmission, type RatingSubmission } from '../../protocols/m
 import { Ratings } from '../../protocols/market/ratings.ts';
 import { fenceTable } from '../../storage/node-tables.ts';
 import type { Reader } from '../../storage/reader.ts';
+import type { AccessControl } from '../access/access.ts';
 import type { Audited } from '../audit/node-audit.ts';
 import { Erasures } from '../erasure.ts';
 import { type ContractsNode, startContracts } from '../market/contracts.ts';
@@ -33,6 +34,7 @@ type MarketNode = Pick<
 
 export interface MarketComponents extends Pick<ScoresComponents, 'standings' | 'sources'> {
   readonly reader: Face<Reader>;
+  readonly keys: Face<Pick<AccessControl, 'isUser'>>;
   readonly audited: Face<Pick<Audited, 'ledger' | 'committed'>>;
 }
 
@@ -70,11 +72,11 @@ function defineRatings(node: MarketNode, { reader, audited }: MarketComponents) 
 
 function defineContracts(
   node: MarketNode,
-  { reader, audited }: MarketComponents,
+  { reader, keys, audited }: MarketComponents,
   ratings: Face<Pick<Ratings, 'current' | 'contractOf'>>,
 ) {
   return definePart<ContractBook>('contracts', () =>
-    startContracts(forRequests(node, audited), reader.face, ratings.face),
+    startContracts(forRequests(node, audited), reader.face, ratings.face, keys.face),
   );
 }
 

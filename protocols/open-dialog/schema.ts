@@ -56,6 +56,20 @@ const goods = {
   currency: text(16),
 };
 
+/** What a contract takes over from a listing, as the node held it that began the contract; `heads` are those of the listing then. */
+const asListed = {
+  'listing.title': text(),
+  'listing.commodity': text(),
+  'listing.unit': text(64),
+  'listing.price': positive,
+  'listing.currency': text(16),
+  'listing.location': text(),
+  'listing.geoLat_': coordinate,
+  'listing.geoLong_': coordinate,
+  /** In hex, ascending, comma-separated. */
+  'listing.heads': text(1040),
+};
+
 const listings: Collection = {
   name: 'listings',
   kind: 'document',
@@ -114,6 +128,10 @@ const contracts: Collection = {
     'deliveryWindow.start': text(32),
     'deliveryWindow.end': text(32),
     notes: long,
+    location: text(),
+    geoLat_: coordinate,
+    geoLong_: coordinate,
+    ...asListed,
   },
   /** The clauses: which writer began it, and its number. Either writer may change it. */
   family: {

@@ -11,6 +11,7 @@ import { filesWith } from '../support/files-with.ts';
 import { befriend, startNode, type TestNode } from '../support/in-process-node.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { waitFor } from '../support/wait.ts';
+import { deal } from '../support/terms.ts';
 
 interface Step {
   readonly kind: string;
@@ -97,7 +98,7 @@ async function begin(buyer: TestNode, supplier: TestNode, fields: object = {}): 
   const made = await ask(buyer, 'POST', '/contracts', {
     buyerId: 'amina',
     supplierId: `ben@${supplier.peerId}`,
-    title: 'Maize',
+    ...deal(10),
     ...fields,
   });
   expect(made).toMatchObject({ state: 'proposed' });

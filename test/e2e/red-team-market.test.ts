@@ -14,6 +14,7 @@ import { befriend, startNode, type TestNode } from '../support/in-process-node.t
 import { settle } from '../support/hand-clock.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { waitFor } from '../support/wait.ts';
+import { deal } from '../support/terms.ts';
 
 interface Contract {
   readonly contractId: string;
@@ -111,8 +112,7 @@ async function offered(quantity: number): Promise<string> {
   const { id } = await ask<{ id: string }>(shop, 'POST', '/listings', {
     type: 'offer',
     status: 'active',
-    title: 'Maize',
-    quantity,
+    ...deal(quantity),
     userId: 'ben',
   });
   await waitFor(
@@ -135,7 +135,7 @@ describe('a counterparty whose node writes what it likes', () => {
     const path = at(draft);
     const key = keyOf(path);
     // The proposal it signs does not say of what listing, nor who takes part.
-    await write(key, signed(key, { kind: 'propose', terms: { quantity: 10 }, heads: [] }, []));
+    await write(key, signed(key, { kind: 'propose', terms: deal(10), heads: [] }, []));
     const proposed = await seen(shop, path, ({ state }) => state === 'proposed');
     const proposal = proposed.transitions[0]?.hash;
     expect(await ask(shop, 'POST', `${path}/accept`, { proposal })).toMatchObject({ state: 'accepted' });
@@ -168,7 +168,7 @@ describe('a counterparty whose node writes what it likes', () => {
     const made = await ask(mallory, 'POST', '/contracts', {
       buyerId: 'amina',
       supplierId: `ben@${SHOP.peerId}`,
-      title: 'Maize',
+      ...deal(1),
     });
     const path = at(made);
     const key = keyOf(path);

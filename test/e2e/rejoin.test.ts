@@ -4,6 +4,7 @@ import { ProcessFederation, type ProcessMember, sameDigest } from '../support/fe
 import { agrinetHere } from '../support/cli.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { waitFor } from '../support/wait.ts';
+import { deal } from '../support/terms.ts';
 
 interface Standing {
   readonly waiting: boolean;
@@ -26,9 +27,7 @@ const standing = (member: ProcessMember): Promise<Standing> => member.json<Stand
 const listing = {
   type: 'offer',
   status: 'active',
-  title: 'Maize',
-  quantity: 100,
-  unit: 'kg',
+  ...deal(100),
   userId: 'mary',
 };
 

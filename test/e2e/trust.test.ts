@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { join } from '../support/daemon.ts';
 import { ProcessFederation, type ProcessMember } from '../support/federation.ts';
 import { waitFor } from '../support/wait.ts';
+import { deal } from '../support/terms.ts';
 
 interface Rating {
   readonly id: string;
@@ -80,8 +81,8 @@ describe('trust over three nodes', () => {
   /** Somebody buys from ben; both settle. */
   async function settled(buyer: ProcessMember, who: string): Promise<string> {
     const made = await as(buyer, who, 'POST', '/contracts', {
+      ...deal(1),
       title: 'Beans',
-      price: 5,
       buyerId: who,
       supplierId: ben,
     });

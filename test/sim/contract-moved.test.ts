@@ -5,6 +5,7 @@ import { randomFrom } from '../support/forge.ts';
 import { startNode, type TestNode } from '../support/in-process-node.ts';
 import { Reader } from '../../storage/reader.ts';
 import { tempDir } from '../support/temp-dir.ts';
+import { deal } from '../support/terms.ts';
 
 const SEED = Number(process.env['SEED'] ?? 3);
 const CONTRACTS = Number(process.env['COUNT'] ?? 12);
@@ -117,9 +118,9 @@ describe('updatedAt of a contract', () => {
     const seen = new Map<string, number>();
     for (let each = 0; each < CONTRACTS; each++) {
       const made = await as<Shown>('amina', 'POST', '/contracts', {
-        title: `c${each}`,
         supplierId: 'ben',
-        quantity: 1,
+        ...deal(1),
+        title: `c${each}`,
       });
       const id = made.body.contractId;
       let last = await checkAll(id, '', `contract ${each}, made`);

@@ -2,6 +2,7 @@ import { judgeContract, type Verdict } from '../../protocols/market/contract/mac
 import type { Contract } from '../../protocols/market/contract/model.ts';
 import type { Transition, TransitionBody } from '../../protocols/market/contract/statement.ts';
 import { sha256Hex } from '../../protocols/wire/bytes.ts';
+import { deal } from '../support/terms.ts';
 
 /** The contract of the campaign: `b` supplies. Signatures are statement.ts's matter and not made here. */
 export const CONTRACT: Contract = { key: 'c', net: 'n', parties: ['a', 'b'], supplier: 'b', stock: true };
@@ -32,7 +33,7 @@ export const LABELS: readonly string[] = [
 export function steps(named: readonly Transition[], before: readonly string[], later = 0): Transition[] {
   const outcomes = ['accepted', 'settled', 'cancelled'] as const;
   const bodies: TransitionBody[] = [
-    { kind: 'propose', terms: { quantity: 1 }, heads: [], validUntil: 9 },
+    { kind: 'propose', terms: deal(1), heads: [], validUntil: 9 },
     { kind: 'settle' },
     { kind: 'cancel' },
     ...outcomes.map((outcome) => ({ kind: 'resolve' as const, outcome })),

@@ -6,6 +6,7 @@ import { base64url } from '../../protocols/wire/bytes.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import { recordKey, type RecordKey } from '../../protocols/wire/ids.ts';
 import { Hand, NET, privateRecord, type Random, someIdentity } from '../support/forge.ts';
+import { deal } from '../support/terms.ts';
 
 /** Times that a header may have, milliseconds: the smallest, the largest, and both sides of what dates and keys hold. */
 export const TIMES = [0, 1, 2 ** 48 - 1, 2 ** 48, 8.64e15 - 1, 8.64e15, 8.64e15 + 1, 2 ** 53 - 1] as const;
@@ -227,7 +228,7 @@ function signedContract(hand: Hand, host: PeerId, random: Random, at: number) {
     supplierId: supplier,
     title: 'at a time',
   });
-  const terms = { buyerId: buyer, supplierId: supplier, price: Number.MAX_VALUE };
+  const terms = { ...deal(1), buyerId: buyer, supplierId: supplier, price: Number.MAX_VALUE };
   const told = { net: NET, contract: key, party: supplier, before: [], at, validUntil: at } as const;
   const bytes = sealTransition(identity, { ...told, kind: 'propose', terms, heads: [] });
   return { key, inside, opened: [...ops, ...edit.ops], statement: base64url(bytes) };

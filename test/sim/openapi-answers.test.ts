@@ -3,6 +3,7 @@ import { answerSchemas, type AnswerSchemas } from '../support/answer-schemas.ts'
 import { type ApiDocument, operationsOf } from '../support/api-document.ts';
 import { startNode, type TestNode } from '../support/in-process-node.ts';
 import { tempDir } from '../support/temp-dir.ts';
+import { DEAL } from '../support/terms.ts';
 
 const dir = tempDir('openapi-answers');
 let node: TestNode;
@@ -41,7 +42,7 @@ describe('an answer', () => {
   it('has no field that its schema lacks: a trade from the listing to the rating', async () => {
     const listing = await asked('post', '/listings', '/listings', {
       type: 'offer',
-      title: 'Maize',
+      ...DEAL,
       quantity: '100',
       price: 55,
       images: ['a.png', { odd: 1 }],

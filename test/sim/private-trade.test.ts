@@ -4,6 +4,7 @@ import { type ApiDocument, operationsOf } from '../support/api-document.ts';
 import { befriend, startNode, type TestNode } from '../support/in-process-node.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { waitFor } from '../support/wait.ts';
+import { DEAL } from '../support/terms.ts';
 
 /** Headers of an answer that say when it was given or how it was sent. */
 const OF_THE_REQUEST = new Set(['x-request-id', 'date']);
@@ -56,7 +57,7 @@ beforeAll(async () => {
   // No quantity: what is left of it is in no public record.
   const made = await must<{ id: string }>(seller, 'POST', '/listings', {
     type: 'offer',
-    title: 'Maize',
+    ...DEAL,
     userId: 'sam',
   });
   listingId = made.id;

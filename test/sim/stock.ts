@@ -6,6 +6,7 @@ import type { Transition, TransitionBody } from '../../protocols/market/contract
 import { available, type Grant, grantOf, granted, mayGrant } from '../../protocols/market/contract/stock.ts';
 import { sha256Hex } from '../../protocols/wire/bytes.ts';
 import { seededRandom } from '../support/random.ts';
+import { deal } from '../support/terms.ts';
 
 const SUPPLIER = 's';
 const HOLD = 20;
@@ -15,7 +16,7 @@ const CONTRACTS = 4;
 type Disk = Map<string, Transition[]>;
 
 function terms(wanted: number, at: number): TransitionBody {
-  return { kind: 'propose', terms: { quantity: wanted }, heads: [], validUntil: at + HOLD };
+  return { kind: 'propose', terms: deal(wanted), heads: [], validUntil: at + HOLD };
 }
 
 /** One schedule. Throws when more is granted than there is, or a unit that nobody was granted cannot be sold. */

@@ -3,7 +3,8 @@ import type { RecordState } from '../../open-dialog/record.ts';
 import { COLLECTIONS } from '../../open-dialog/schema.ts';
 import type { Scalar } from '../../open-dialog/change.ts';
 import { isClauseField } from '../contract/clauses.ts';
-import { parseTerms, type Terms } from '../contract/terms.ts';
+import { missingTerms, parseTerms, type Terms } from '../contract/terms.ts';
+import { isCopy } from './listing-terms.ts';
 import type { Body } from './types.ts';
 
 /** What a client says about the request itself and not about the terms; `status` follows from the steps. */
@@ -11,6 +12,8 @@ export const NOT_TERMS: ReadonlySet<string> = new Set([
   'status',
   'propose',
   'validUntil',
+  'acknowledgeListing',
+  'listing',
   'createdBy',
   'id',
   'progressUpdates',
@@ -25,7 +28,7 @@ export const FIXED = ['buyerId', 'supplierId', 'listingId', 'requestId'] as cons
 export function contractFields(body: Body): Record<string, unknown> {
   const fields: Record<string, unknown> = {};
   for (const [field, value] of Object.entries(body)) {
-    if (NOT_TERMS.has(field)) continue;
+    if (NOT_TERMS.has(field) || isCopy(field)) continue;
     if (field === 'deliveryWindow') flatten(fields, field, value, ['start', 'end']);
     else fields[field] = value;
   }
@@ -65,12 +68,24 @@ export function termsOf(state: RecordState): Terms {
   }
 }
 
+/** Refuses terms that are no deal yet. Throws `terms-incomplete` (409). */
+export function requireComplete(terms: Readonly<Record<string, Scalar | undefined>>): void {
+  const missing = missingTerms(terms);
+  if (missing.length > 0)
+    throw new AgrinetError(
+      'terms-incomplete',
+      `these terms are not complete: ${missing.join(', ')} ${missing.length === 1 ? 'is' : 'are'} missing; add what is missing with PATCH /contracts/:id, then propose`,
+      { details: { missing } },
+    );
+}
+
 /** Fields that an answer to an open request takes over from it. */
 export function termsOfRequest(request: RecordState): Record<string, Scalar> {
   const rules = COLLECTIONS['contracts']?.fields ?? {};
   const keep = (field: string): boolean =>
     (Object.hasOwn(rules, field) || isClauseField(field)) &&
     !NOT_TERMS.has(field) &&
+    !isCopy(field) &&
     !FIXED.some((one) => one === field) &&
     field !== 'producerId';
   return Object.fromEntries(Object.entries(request.view).filter(([field]) => keep(field)));

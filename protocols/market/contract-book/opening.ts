@@ -2,9 +2,10 @@ import { AgrinetError } from '../../errors.ts';
 import { isLive, type RecordState } from '../../open-dialog/record.ts';
 import type { PeerId } from '../../wire/identity.ts';
 import { parsePublicId, parseRecordKey, publicId, recordKey } from '../../wire/ids.ts';
-import { nodeOf, parseParty } from '../party.ts';
+import { nodeOf, type Party, parseParty } from '../party.ts';
 import { type Binding, bindingNonce } from './binding.ts';
 import { contractFields, termsOfRequest } from './fields.ts';
+import { termsOfListing } from './listing-terms.ts';
 import type { Actor, Body, BookParts } from './types.ts';
 
 /** What a request to begin a contract comes to: a contract of two, or an open request of one. */
@@ -30,12 +31,12 @@ interface Parties {
   readonly supplier: string | undefined;
 }
 
-type OpeningParts = Pick<BookParts, 'identity' | 'reader' | 'isActive' | 'bytes'>;
+type OpeningParts = Pick<BookParts, 'identity' | 'reader' | 'isActive' | 'isUser' | 'bytes'>;
 
 /**
  * Reads who is to take part. A bare id is a user of this node; the caller takes the place that is left. Throws `fields-invalid`,
  * `forbidden`, `not-found` (a listing or request that is not here, or not yet), `party-unknown` (409: the other node is not registered and
- * active here), `listing-without-seller` (409).
+ * active here, or there is no such user), `listing-without-seller` (409).
  */
 export async function openingOf(
   parts: OpeningParts,
@@ -51,7 +52,7 @@ export async function openingOf(
   const all = [buyer, supplier].filter((party) => party !== undefined);
   const fields: Record<string, unknown> = {
     ...(request === undefined ? {} : termsOfRequest(request.state)),
-    ...contractFields(body),
+    ...asked.fields(listing?.state),
     ...(listing === undefined ? {} : { listingId: listing.id }),
     ...(request === undefined ? {} : { requestId: request.id }),
   };
@@ -75,6 +76,8 @@ class OpeningRequest {
   readonly #self: PeerId;
   /** The actor as a party; undefined for the operator. */
   readonly #me: string | undefined;
+  /** Users that the request itself names. */
+  readonly #givenNames: (Party & { readonly field: string })[] = [];
 
   constructor(parts: OpeningParts, body: Body, actor: Actor) {
     this.#parts = parts;
@@ -82,6 +85,13 @@ class OpeningRequest {
     this.#actor = actor;
     this.#self = parts.identity.peerId;
     this.#me = actor.userId === undefined ? undefined : `${actor.userId}@${this.#self}`;
+  }
+
+  /** What the request says, and of its listing what it does not say. */
+  fields(listing: RecordState | undefined): Record<string, unknown> {
+    const named = contractFields(this.#body);
+    const listed = Object.entries(listing === undefined ? {} : termsOfListing(listing));
+    return { ...named, ...Object.fromEntries(listed.filter(([field]) => (named[field] ?? null) === null)) };
   }
 
   async publicRecord(field: string, collection: string, what: string): Promise<Named | undefined> {
@@ -105,17 +115,18 @@ class OpeningRequest {
         'nobody stands behind this listing: it names no user whom a contract could be with',
       );
     const offers = listing?.view['type'] === 'offer';
+    const [selling, buying] = offers ? [seller, undefined] : [undefined, seller];
     const { buyer, supplier } = this.#withActor({
       supplier:
-        this.#named('supplierId') ??
-        this.#named('producerId') ??
+        this.#named('supplierId', selling) ??
+        this.#named('producerId', selling) ??
         (request && userOf(request, 'supplierId')) ??
-        (offers ? seller : undefined),
-      buyer:
-        this.#named('buyerId') ?? (request && userOf(request, 'buyerId')) ?? (offers ? undefined : seller),
+        selling,
+      buyer: this.#named('buyerId', buying) ?? (request && userOf(request, 'buyerId')) ?? buying,
     });
     if (buyer !== undefined && buyer === supplier)
       throw invalid('a contract is between two, not with oneself');
+    this.#requireUsers();
     const all = [buyer, supplier].filter((party) => party !== undefined);
     for (const party of all) this.#requireNode(nodeOf(party), party);
     if (all.length > 0 && !all.some((party) => nodeOf(party) === this.#self))
@@ -132,20 +143,39 @@ class OpeningRequest {
     throw new AgrinetError('forbidden', `this key makes contracts of ${this.#actor.userId} only`);
   }
 
-  /** The user that a field names, as `user@peer-id`. */
-  #named(field: string): string | undefined {
+  /** The user that a field names, as `user@peer-id`; where the listing's own user has that place, a bare name is theirs. */
+  #named(field: string, listed?: string): string | undefined {
     const value = this.#value(field);
     if (value === undefined) return undefined;
     if (typeof value !== 'string') throw invalid(`${field}: must be text, user or user@peer-id`);
+    if (listed !== undefined && !value.includes('@')) {
+      if (parseParty(listed)?.user === value) return listed;
+      throw new AgrinetError(
+        'party-unknown',
+        `${field}: the listing is by ${listed}; leave ${field} out, or name the user with the node: user@peer-id`,
+      );
+    }
     if (value === this.#actor.userId) return this.#me;
     const party = parseParty(value.includes('@') ? value : `${value}@${this.#self}`);
     this.#requireNode(party?.node, field);
+    if (party !== undefined) this.#givenNames.push({ ...party, field });
     return party && `${party.user}@${party.node}`;
   }
 
   #value(field: string): unknown {
     const value = this.#body[field];
     return value === null || value === '' ? undefined : value;
+  }
+
+  /** The operator's word makes a user; anybody else names those that there are. */
+  #requireUsers(): void {
+    if (this.#actor.operator) return;
+    for (const { user, node, field } of this.#givenNames)
+      if (node === this.#self && !this.#parts.isUser(user))
+        throw new AgrinetError(
+          'party-unknown',
+          `${field}: this node has no user ${user}; a user of another node is named user@peer-id`,
+        );
   }
 
   #requireNode(node: PeerId | undefined, named: string): void {

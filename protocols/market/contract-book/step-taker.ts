@@ -1,13 +1,23 @@
 import { AgrinetError } from '../../errors.ts';
-import type { RecordKey } from '../../wire/ids.ts';
+import { parsePublicId, recordKey, type RecordKey } from '../../wire/ids.ts';
+import type { TransitionBody } from '../contract/statement.ts';
 import { nodeOf } from '../party.ts';
 import type { HeldContracts } from './held-contracts.ts';
 import type { Reviewer } from './reviewer.ts';
 import type { ContractAccess } from './contract-access.ts';
-import { bodyOf, partyOf, takeStep } from './steps.ts';
-import type { Actor, Body, BookParts, StepRequest } from './types.ts';
+import { requireAsListed } from './listing-terms.ts';
+import { bodyOf, partyOf, takeStep, termsSigned } from './steps.ts';
+import type { Actor, Body, BookParts, HeldContract, StepRequest } from './types.ts';
 
-export interface StepParts extends Pick<BookParts, 'identity' | 'ledger' | 'now' | 'mayPromise'> {
+/** Why a new contract stands as a draft, and says so when it is proposed: its terms are not complete, not as listed, or too long to be signed. */
+const DRAFTS: ReadonlySet<string> = new Set([
+  'fields-invalid',
+  'listing-differs',
+  'listing-moved',
+  'terms-incomplete',
+]);
+
+export interface StepParts extends Pick<BookParts, 'identity' | 'ledger' | 'reader' | 'now' | 'mayPromise'> {
   readonly contracts: HeldContracts;
   readonly access: ContractAccess;
   readonly reviewer: Reviewer;
@@ -34,9 +44,21 @@ export class StepTaker {
     if (listing !== undefined) await this.#sweepListing(listing, key);
     await contracts.inOrder(listing, key, async () => {
       const current = await access.toActIn(key, actor);
-      await takeStep(this.#parts, contracts.stock, current, party, bodyOf(current, party, request));
+      const body = bodyOf(current, party, request);
+      await this.#requireAsListed(current, request, body);
+      await takeStep(this.#parts, contracts.stock, current, party, body);
       await contracts.reload(current);
     });
+  }
+
+  /** What is signed is what the listing says, or its party has been told that it is not. */
+  async #requireAsListed(held: HeldContract, request: StepRequest, body: TransitionBody): Promise<void> {
+    const { contracts, reader } = this.#parts;
+    const listing = parsePublicId(held.binding.listing, contracts.self);
+    const terms = termsSigned(held, body);
+    if (listing === undefined || terms === undefined) return;
+    if ('acknowledgeListing' in request && request.acknowledgeListing === true) return;
+    requireAsListed(terms, await reader.get(recordKey('listings', listing.owner, listing.id)));
   }
 
   async #sweepListing(listing: RecordKey, but: RecordKey): Promise<void> {
@@ -54,14 +76,20 @@ export class StepTaker {
     const me = `${actor.userId ?? ''}@${contracts.self}`;
     const here = contract.parties.filter((party) => nodeOf(party) === contracts.self);
     const party = here.includes(me) ? me : here[0];
-    // A supplier's proposal on a listing is a hold: it needs its end, and has a request of its own.
-    if (party === undefined || (contract.stock && party === contract.supplier)) return;
+    const validUntil = typeof body['validUntil'] === 'number' ? body['validUntil'] : undefined;
+    // A supplier's proposal on a listing is a hold: it needs its end, here or in a request of its own.
+    const isEndless = contract.stock && party === contract.supplier && validUntil === undefined;
+    if (party === undefined || isEndless) return;
     if (current.statements.some(({ transition }) => transition.party === party)) return;
+    const acknowledgeListing = body['acknowledgeListing'] === true;
     try {
-      await this.take(key, { kind: 'propose', as: party }, { operator: true });
+      await this.take(
+        key,
+        { kind: 'propose', as: party, validUntil, acknowledgeListing },
+        { operator: true },
+      );
     } catch (error) {
-      // Terms too long to be signed: the contract stands as a draft, and says so when it is proposed.
-      if (!(error instanceof AgrinetError) || error.code !== 'fields-invalid') throw error;
+      if (!(error instanceof AgrinetError) || !DRAFTS.has(error.code)) throw error;
     }
   }
 }

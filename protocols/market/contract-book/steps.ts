@@ -6,8 +6,9 @@ import { judgeContract } from '../contract/machine.ts';
 import { nextStep, toCarry } from '../contract/next.ts';
 import { joinCarried, openTransition, sealTransition, type TransitionBody } from '../contract/statement.ts';
 import { grantOf } from '../contract/stock.ts';
+import type { Terms } from '../contract/terms.ts';
 import { nodeOf } from '../party.ts';
-import { termsOf } from './fields.ts';
+import { requireComplete, termsOf } from './fields.ts';
 import type { GrantedStock } from './granted-stock.ts';
 import type { Actor, BookParts, HeldContract, SignedStatement, StepRequest } from './types.ts';
 
@@ -49,17 +50,22 @@ export function partyOf(
 export const notAParty = (): AgrinetError =>
   new AgrinetError('not-a-party', 'only the two parties of a contract act in it, each at its own node');
 
-/** What a request comes to, given what stands. Throws `record-merging`, `contract-state`, `terms-changed`, `proposal-unnamed`, `terms-conflict`. */
+/**
+ * What a request comes to, given what stands. Throws `record-merging`, `contract-state`, `terms-changed`, `terms-incomplete`,
+ * `proposal-unnamed`, `terms-conflict`.
+ */
 export function bodyOf(held: HeldContract, party: string, request: StepRequest): TransitionBody {
   switch (request.kind) {
     case 'propose': {
       mustBeMerged(held.state);
+      if (held.verdict.state === 'draft' || held.verdict.state === 'proposed')
+        requireComplete(held.state.view);
       const body = { kind: 'propose', terms: termsOf(held.state), heads: held.state.heads } as const;
       return request.validUntil === undefined ? body : { ...body, validUntil: request.validUntil };
     }
     case 'accept':
       if (request.proposal === undefined) mustBeMerged(held.state);
-      return { kind: 'accept', proposal: request.proposal ?? onlyProposal(held, party) };
+      return { kind: 'accept', proposal: namedProposal(held, request.proposal) ?? onlyProposal(held, party) };
     case 'resolve':
       return {
         kind: 'resolve',
@@ -81,6 +87,21 @@ function mustBeMerged({ unmerged }: HeldContract['state']): void {
     );
 }
 
+/** The proposal that a caller names: one without complete terms is no proposal anywhere, and is told as what it is. */
+function namedProposal({ statements }: HeldContract, proposal: string | undefined): string | undefined {
+  const named = statements.find(({ transition }) => transition.hash === proposal)?.transition;
+  if (named?.kind === 'propose') requireComplete(named.terms);
+  return proposal;
+}
+
+/** The terms that a step signs: its own, or those of the proposal that it accepts. */
+export function termsSigned({ statements }: HeldContract, body: TransitionBody): Terms | undefined {
+  if (body.kind === 'propose') return body.terms;
+  if (body.kind !== 'accept') return undefined;
+  const proposal = statements.find(({ transition }) => transition.hash === body.proposal)?.transition;
+  return proposal?.kind === 'propose' ? proposal.terms : undefined;
+}
+
 /** The proposal of the other party that stands, where the caller names none: what was read is what is accepted. */
 function onlyProposal({ state, statements, verdict }: HeldContract, party: string): string {
   const applied = new Set(verdict.applied);
@@ -91,6 +112,7 @@ function onlyProposal({ state, statements, verdict }: HeldContract, party: strin
   const replaced = new Set(proposals.flatMap((t) => t.before));
   const open = theirs.filter(({ hash }) => !expired.has(hash) && !replaced.has(hash));
   const [one, another] = open;
+  if (one === undefined && proposals.length === 0 && verdict.state === 'draft') requireComplete(state.view);
   if (one === undefined)
     throw proposals.length > theirs.length && theirs.length === 0
       ? new AgrinetError('accept-own', 'a party cannot accept its own proposal; the other party has to')

@@ -52,10 +52,21 @@ export interface ContractView {
 
 export type Body = Readonly<Record<string, unknown>>;
 
-/** A step as a client asks for it; `as` is the party, when the caller is not one by itself. */
+/**
+ * A step as a client asks for it; `as` is the party, when the caller is not one by itself. Who acknowledges the listing signs terms that
+ * differ from it.
+ */
 export type StepRequest = { readonly as?: string | undefined } & (
-  | { readonly kind: 'propose'; readonly validUntil?: number | undefined }
-  | { readonly kind: 'accept'; readonly proposal?: string | undefined }
+  | {
+      readonly kind: 'propose';
+      readonly validUntil?: number | undefined;
+      readonly acknowledgeListing?: boolean | undefined;
+    }
+  | {
+      readonly kind: 'accept';
+      readonly proposal?: string | undefined;
+      readonly acknowledgeListing?: boolean | undefined;
+    }
   | { readonly kind: 'settle' | 'cancel' }
   | { readonly kind: 'resolve'; readonly outcome: Outcome; readonly proposal?: string | undefined }
 );
@@ -79,6 +90,8 @@ export interface BookParts {
   /** What a contract's document said before: its parties are those that it was made with. */
   readonly history: FieldHistory;
   readonly isActive: (peer: PeerId) => boolean;
+  /** Whether this node has a user of that name, as far as it can tell. */
+  readonly isUser: (userId: string) => boolean;
   readonly now: () => number;
   readonly bytes: Env['bytes'];
   /** Resolves when this node knows what it has promised so far. Throws `rejoining`. */

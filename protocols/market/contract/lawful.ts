@@ -2,6 +2,7 @@ import type { ErrorCode } from '../../error-codes.ts';
 import type { History } from './model.ts';
 import type { Transition } from './statement.ts';
 import { proposals, type Summary } from './summary.ts';
+import { missingTerms } from './terms.ts';
 
 /** Why a step may not follow its own past, or undefined when it may; the rules stand in machine.ts. */
 export function mayNot(history: History, now: Summary, t: Transition): ErrorCode | undefined {
@@ -13,6 +14,7 @@ export function mayNot(history: History, now: Summary, t: Transition): ErrorCode
   switch (t.kind) {
     case 'propose':
       if (!open) return 'contract-state';
+      if (missingTerms(t.terms).length > 0) return 'terms-incomplete';
       return contract.stock && t.party === contract.supplier && t.validUntil === undefined
         ? 'hold-endless'
         : undefined;

@@ -11,7 +11,8 @@ import { ascending, weigh } from './weigh.ts';
  * A statement counts when it is of this contract and network, by one of its parties, everything in its `before` counts
  * (else it waits), and its kind may follow what it names. That last is judged on its own ancestors alone: what others
  * sign at the same time never gets it rejected, so a verdict never changes as more arrives.
- *   propose  while its past is `draft` or `proposed`; the supplier's, where the contract takes from stock, has `validUntil`.
+ *   propose  while its past is `draft` or `proposed`, with complete terms; the supplier's, where the contract takes from stock, has
+ *            `validUntil`.
  *   accept   the same, and names a proposal of the other party in its past, neither expired there nor over at its own time.
  *   expire   the supplier, for its own proposal with `validUntil` that its past has not accepted, at or after that time, or
  *            sooner when the other party has cancelled before it.

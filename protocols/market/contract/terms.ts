@@ -1,4 +1,5 @@
 import { AgrinetError } from '../../errors.ts';
+import { COLLECTIONS, fieldRule, valueProblem } from '../../open-dialog/schema.ts';
 
 /** What a proposal is about: a flat map of scalars; dag-cbor makes its one encoding. */
 export type Scalar = string | number | boolean | null;
@@ -38,4 +39,24 @@ export function parseTerms(value: unknown): Terms {
 export function quantityOf(terms: Terms): number | undefined {
   const quantity = Object.hasOwn(terms, 'quantity') ? terms['quantity'] : 0;
   return typeof quantity === 'number' && Number.isFinite(quantity) && quantity >= 0 ? quantity : undefined;
+}
+
+/** Names without which terms are no deal; of those in one group any one will do. */
+const NEEDED = [['title', 'commodity'], ['quantity'], ['unit'], ['price'], ['currency']] as const;
+
+/**
+ * What terms lack before they are complete, as people call it: goods, a quantity above 0, unit, price and currency, each valid for its
+ * field and no text of spaces alone. Empty for complete ones.
+ */
+export function missingTerms(terms: Readonly<Record<string, Scalar | undefined>>): string[] {
+  return NEEDED.filter((names) => !names.some((name) => isGiven(name, terms))).map((names) =>
+    names.join(' or '),
+  );
+}
+
+function isGiven(name: string, terms: Readonly<Record<string, Scalar | undefined>>): boolean {
+  const value = Object.hasOwn(terms, name) ? (terms[name] ?? null) : null;
+  const rule = COLLECTIONS['contracts'] && fieldRule(COLLECTIONS['contracts'], name);
+  if (rule === undefined || valueProblem(rule, value) !== undefined) return false;
+  return typeof value === 'string' ? /[^ ]/.test(value) : name !== 'quantity' || Number(value) > 0;
 }

@@ -3,6 +3,7 @@ import { publicId, recordKey, type RecordKey } from '../../../protocols/wire/ids
 import type { RecordState } from '../../../protocols/open-dialog/record.ts';
 import type { Member } from './member.ts';
 import type { Scenario } from './scenario.ts';
+import { deal } from '../../support/terms.ts';
 
 export const OPERATOR = { operator: true } as const;
 
@@ -13,7 +14,7 @@ export async function offer(
   id: string,
   quantity: number,
 ): Promise<RecordKey> {
-  const listing = { id, type: 'offer', title: 'Maize', quantity, unit: 'kg', userId: 'mary' };
+  const listing = { id, type: 'offer', ...deal(quantity), userId: 'mary' };
   scenario.world.stock.quantities.set(publicId({ owner: supplier.peerId, id }), quantity);
   await scenario.done(scenario.node(supplier).book.catalogue.createListing(listing));
   const key = recordKey('listings', supplier.peerId, id);

@@ -10,6 +10,7 @@ import {
   type Transition,
   type TransitionBody,
 } from '../../../protocols/market/contract/statement.ts';
+import type { Terms } from '../../../protocols/market/contract/terms.ts';
 import { hex } from '../../../protocols/wire/bytes.ts';
 import { type Cbor, decodeCbor, encodeCbor } from '../../../protocols/wire/cbor.ts';
 import { readEnvelope, seal } from '../../../protocols/wire/envelope.ts';
@@ -33,7 +34,7 @@ const CONTRACT: Contract = {
   supplier: SUPPLIER,
   stock: true,
 };
-const TERMS = { quantity: 80, price: 55, currency: 'KES', unit: 'kg' };
+const TERMS = { title: 'Maize', quantity: 80, price: 55, currency: 'KES', unit: 'kg' };
 
 /** Statements by name, each signed by the node of its party. */
 class Statements {
@@ -117,6 +118,28 @@ function hold(s: Statements): Statements {
   return s;
 }
 
+/** Proposals of terms that are no deal, by what is wrong with them. */
+const INCOMPLETE: Readonly<Record<string, Terms>> = {
+  'no-goods': { quantity: 80, price: 55, currency: 'KES', unit: 'kg' },
+  'no-quantity': { title: 'Maize', price: 55, currency: 'KES', unit: 'kg' },
+  'quantity-0': { ...TERMS, quantity: 0 },
+  'no-unit': { title: 'Maize', quantity: 80, price: 55, currency: 'KES' },
+  'unit-of-spaces': { ...TERMS, unit: '  ' },
+  'no-price': { title: 'Maize', quantity: 80, currency: 'KES', unit: 'kg' },
+  'price-in-text': { ...TERMS, price: '55' },
+  'no-currency': { title: 'Maize', quantity: 80, price: 55, unit: 'kg' },
+  'currency-too-long': { ...TERMS, currency: 'K'.repeat(17) },
+};
+
+function incomplete(s: Statements): Statements {
+  for (const [name, terms] of Object.entries(INCOMPLETE))
+    s.say(name, BUYER, { kind: 'propose', terms, heads: [] }, []);
+  s.say('accept-incomplete', SUPPLIER, { kind: 'accept', proposal: s.hash('no-price') }, ['no-price']);
+  const { title: commodity, ...rest } = TERMS;
+  s.say('by-commodity', BUYER, { kind: 'propose', terms: { ...rest, commodity, price: 0 }, heads: [] }, []);
+  return s;
+}
+
 const SETS: readonly (readonly [name: string, statements: readonly string[]])[] = [
   ['nothing', []],
   ['an offer', ['offer']],
@@ -151,6 +174,9 @@ const SETS: readonly (readonly [name: string, statements: readonly string[]])[] 
   ],
   ['two agreements side by side', ['offer', 'accept', 'hold', 'take']],
   ["a supplier's offer without an end", ['endless']],
+  ...Object.keys(INCOMPLETE).map((name) => [`incomplete terms: ${name}`, [name]] as const),
+  ['incomplete terms, accepted', ['no-price', 'accept-incomplete']],
+  ['goods named by commodity alone, for nothing', ['by-commodity']],
   ['an own offer accepted', ['hold', 'accept-own']],
   ['an offer accepted that was not seen', ['offer', 'hold', 'accept-unknown']],
   ['settled without an agreement', ['offer', 'settle-nothing']],
@@ -160,7 +186,7 @@ const SETS: readonly (readonly [name: string, statements: readonly string[]])[] 
 
 /** Statements with their bytes, and the state of every set of them, in any order. */
 export function contractVectors(): unknown {
-  const s = hold(deal());
+  const s = incomplete(hold(deal()));
   const statements = [...s.byName].map(([name, { bytes, transition }]) => ({
     name,
     hash: transition.hash,

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startNode, type TestNode } from '../../support/in-process-node.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 import { waitFor } from '../../support/wait.ts';
+import { deal } from '../../support/terms.ts';
 
 interface Answer {
   readonly status: number;
@@ -54,8 +55,7 @@ async function begun(user: string, body: Record<string, unknown>): Promise<strin
 async function listing(quantity: number): Promise<string> {
   const made = await as('ben', 'POST', '/listings', {
     type: 'offer',
-    title: 'Maize',
-    quantity,
+    ...deal(quantity),
     available: 999,
   });
   expect([made.status, made.body['available']]).toEqual([201, undefined]);
@@ -68,9 +68,9 @@ const soon = (ms = 60_000): number => Date.now() + ms;
 describe('a contract of two users of one node', () => {
   it('goes from its proposal to settled, each party by its own signature', async () => {
     const path = await begun('amina', {
+      ...deal(10),
       title: 'ten bags',
       supplierId: 'ben',
-      quantity: 10,
       price: 5,
       deliveryWindow: { start: '2026-12-01', end: '2026-12-31' },
       terms: ['dry', 'in sacks'],
@@ -115,7 +115,7 @@ describe('a contract of two users of one node', () => {
   });
 
   it('has clauses as a list or by name, at most 32 of one node, and signs nothing of a request for more', async () => {
-    const path = await begun('amina', { title: 'ten bags', supplierId: 'ben', terms: ['dry', 'in sacks'] });
+    const path = await begun('amina', { ...deal(10), supplierId: 'ben', terms: ['dry', 'in sacks'] });
     const patched = async (terms: unknown): Promise<unknown> =>
       (await as('amina', 'PATCH', path, { terms })).body['terms'];
     expect(await patched({ warranty: '12 months', 2: 'in new sacks', grade: { moisture: 13 } })).toEqual([
@@ -148,7 +148,7 @@ describe('a contract of two users of one node', () => {
   });
 
   it('accepts what was proposed and not what became of it', async () => {
-    const path = await begun('amina', { title: 'ten bags', supplierId: 'ben', price: 5 });
+    const path = await begun('amina', { ...deal(10), supplierId: 'ben', price: 5 });
     expect((await as('amina', 'PATCH', path, { price: 1 })).body).toMatchObject({
       price: 1,
       state: 'proposed',
@@ -162,7 +162,7 @@ describe('a contract of two users of one node', () => {
   });
 
   it('begins as a draft when asked, and then nothing can be accepted', async () => {
-    const path = await begun('amina', { title: 'ten bags', supplierId: 'ben', propose: false });
+    const path = await begun('amina', { ...deal(10), supplierId: 'ben', propose: false });
     refused(await as('ben', 'POST', `${path}/accept`, {}), 409, 'contract-state');
     expect((await as('ben', 'POST', `${path}/propose`, {})).body.state).toBe('proposed');
     expect((await as('amina', 'POST', `${path}/cancel`, {})).body.state).toBe('cancelled');
@@ -170,7 +170,7 @@ describe('a contract of two users of one node', () => {
   });
 
   it('is in dispute when one settles and the other cancels, until both say the same', async () => {
-    const path = await begun('amina', { title: 'ten bags', supplierId: 'ben' });
+    const path = await begun('amina', { ...deal(10), supplierId: 'ben' });
     await as('ben', 'POST', `${path}/accept`, {});
     await as('amina', 'POST', `${path}/settle`, {});
     expect((await as('ben', 'POST', `${path}/cancel`, {})).body.state).toBe('disputed');
@@ -183,7 +183,7 @@ describe('a contract of two users of one node', () => {
   });
 
   it('shows its news to both, and tells them', async () => {
-    const path = await begun('amina', { title: 'ten bags', supplierId: 'ben' });
+    const path = await begun('amina', { ...deal(10), supplierId: 'ben' });
     const told: string[] = [];
     const listening = node.node.events.subscribe(
       { logs: ['private'], wants: ({ type }) => type === 'ping.update' },
@@ -208,7 +208,7 @@ describe('a contract of two users of one node', () => {
   });
 
   it('is one with itself when its request comes twice', async () => {
-    const body = { title: 'ten bags', supplierId: 'ben' };
+    const body = { ...deal(10), supplierId: 'ben' };
     const twice = await Promise.all(
       ['/contracts', '/createContract'].map((path) =>
         as('amina', 'POST', path, body, { 'idempotency-key': 'k' }),
@@ -224,7 +224,7 @@ describe('a contract of two users of one node', () => {
     const made = await node.request('POST', '/contracts', {
       buyerId: 'amina',
       supplierId: 'ben',
-      title: 'x',
+      ...deal(1),
     });
     const { contractId } = (await made.json()) as { contractId: string };
     const accept = async (body: object) =>
@@ -272,7 +272,7 @@ describe('an open request', () => {
     expect((await as('nobody', 'GET', `/contracts/${requestId}`)).body).toMatchObject({ variety: 'white' });
     refused(await as('ben', 'POST', `/contracts/${requestId}/accept`, {}), 409, 'contract-state');
     refused(await as('ben', 'PATCH', `/contracts/${requestId}`, { variety: 'yellow' }), 403, 'not-a-party');
-    const path = await begun('ben', { requestId, price: 9 });
+    const path = await begun('ben', { requestId, ...deal(40), price: 9 });
     expect((await as('amina', 'GET', path)).body).toMatchObject({
       requestId,
       buyerId: 'amina',
@@ -299,7 +299,7 @@ describe('stock', () => {
     expect(await availableOf(listingId)).toBe(0);
     for (const change of [{ quantity: 9 }, { quantity: null }, { quantity: '9' }])
       refused(await as('ben', 'PATCH', `/listings/${listingId}`, change), 409, 'quantity-granted');
-    const whole = { type: 'offer', title: 'Maize', quantity: 9 };
+    const whole = { type: 'offer', ...deal(9) };
     refused(await as('ben', 'PUT', `/listings/${listingId}`, whole), 409, 'quantity-granted');
     await as('ben', 'PUT', `/listings/${listingId}`, { ...whole, quantity: 15 });
     expect(await availableOf(listingId)).toBe(5);

@@ -15,7 +15,7 @@ describe('a user’s key acts for its own user only', () => {
 
   beforeAll(async () => {
     node = await startNode(dir.path, { RATE_LIMIT: 'off' });
-    for (const userId of ['amina', 'ben']) {
+    for (const userId of ['amina', 'ben', 'carol']) {
       const made = await node.request('POST', '/api/keys', { userId, scopes: ['read', 'write'] });
       keys.set(userId, ((await made.json()) as { key: string }).key);
     }

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { befriend, startNode, type TestNode } from '../../support/in-process-node.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 import { waitFor } from '../../support/wait.ts';
+import { deal } from '../../support/terms.ts';
 
 interface Rating {
   readonly id: string;
@@ -48,10 +49,8 @@ const stateAt = async (node: TestNode, user: string, id: string): Promise<string
 /** A contract between amina, who buys, and ben; accepted, and with `settle` settled by both. */
 async function contract(settle: boolean): Promise<string> {
   const made = await as(a, 'amina', 'POST', '/contracts', {
-    title: 'Maize',
-    quantity: 2,
+    ...deal(2),
     price: 30,
-    currency: 'KES',
     buyerId: 'amina',
     supplierId: ben,
   });
@@ -217,7 +216,7 @@ describe('POST /submitRating', () => {
   });
 
   it('counts nothing that one user of a node says of another, and says why', async () => {
-    const body = { title: 'Straw', buyerId: 'amina', supplierId: 'anna' };
+    const body = { ...deal(1), title: 'Straw', buyerId: 'amina', supplierId: 'anna' };
     const made = await as(a, 'amina', 'POST', '/contracts', body);
     const { contractId } = (await made.json()) as { contractId: string };
     for (const [user, step] of [

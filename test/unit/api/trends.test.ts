@@ -12,6 +12,7 @@ import { readWfp } from '../../../protocols/market/wfp.ts';
 import { startNode, TEST_KEY, type TestNode } from '../../support/in-process-node.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 import { waitFor } from '../../support/wait.ts';
+import { deal as complete } from '../../support/terms.ts';
 
 const FILE = 'test/data/wfp-kenya-trimmed.csv';
 const dir = tempDir('trends');
@@ -217,6 +218,7 @@ describe('the old routes', () => {
 describe('with transactions', () => {
   const deal = async (n: number): Promise<string> => {
     const made = await node.request('POST', '/contracts', {
+      ...complete(1),
       title: `Deal ${n}`,
       buyerId: 'bea',
       supplierId: 'sam',

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ApiDocument, operationsOf } from '../../support/api-document.ts';
 import { startNode, TEST_KEY, type TestNode } from '../../support/in-process-node.ts';
 import { tempDir } from '../../support/temp-dir.ts';
+import { deal } from '../../support/terms.ts';
 
 const dir = tempDir('callers');
 let node: TestNode;
@@ -119,7 +120,7 @@ const writes = (): readonly Write[] => [
   {
     who: 'api',
     route: 'POST /contracts',
-    body: { title: 'Deal', buyerId: 'amina', supplierId: 'ben' },
+    body: { ...deal(1), buyerId: 'amina', supplierId: 'ben' },
     keep: id('contract', 'contractId'),
   },
   { who: 'operator', route: 'PATCH /contracts/{id:contract}', body: { price: 5 } },

@@ -4,6 +4,7 @@ import { factsOf } from '../../support/examined.ts';
 import { examineOnline } from '../../../daemon/doctor/examine.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 import { waitFor } from '../../support/wait.ts';
+import { DEAL } from '../../support/terms.ts';
 
 const dirs = [tempDir('forget-trade'), tempDir('forget-trade')] as const;
 let here: TestNode;
@@ -44,7 +45,7 @@ afterAll(async () => {
 
 /** Amina buys from ben, both settle, and ben rates her. */
 async function trade(): Promise<string> {
-  const terms = { title: 'Maize', quantity: 2, price: 30, currency: 'KES', buyerId: 'amina' };
+  const terms = { ...DEAL, quantity: 2, price: 30, buyerId: 'amina' };
   const made = await as(here, 'amina', 'POST', '/contracts', { ...terms, supplierId: `ben@${there.peerId}` });
   const id = String(made['contractId']);
   const state = (node: TestNode, user: string, wanted: string) =>

@@ -26,6 +26,7 @@ import { type LedgerNode, openLedgerNode } from '../../support/ledger-node.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 import { CONTRACT, made } from '../../sim/contract-steps.ts';
 import { threadedMerger } from '../../support/merger.ts';
+import { DEAL, deal } from '../../support/terms.ts';
 
 const identity = identityFromSeed(new Uint8Array(32).fill(1));
 const OPERATOR: Actor = { operator: true };
@@ -57,6 +58,7 @@ beforeAll(async () => {
     reader: new Reader(node.db),
     history: fieldHistory(node.store),
     isActive: () => false,
+    isUser: () => true,
     now: Date.now,
     bytes: systemEnv.bytes,
     mayPromise: async () => undefined,
@@ -150,7 +152,7 @@ describe('a contract over its life, its document written over at any time', () =
     await fc.assert(
       fc.asyncProperty(fc.array(move, { minLength: 1, maxLength: 8 }), async (moves) => {
         const begun = await book.create(
-          { title: 'Maize', price: 55, quantity: 80, currency: 'KES', supplierId: 'ben' },
+          { ...DEAL, price: 55, quantity: 80, supplierId: 'ben' },
           USERS[0] ?? OPERATOR,
         );
         const { key } = begun.state;
@@ -222,8 +224,8 @@ const propose = (party: 'a' | 'b', terms: Terms, before: readonly string[] = [])
   made({ kind: 'propose', terms, heads: [], ...(party === 'b' ? { validUntil: 9 } : {}) }, party, before);
 
 describe('what is shown of an agreement', () => {
-  const byA = propose('a', { price: 5, quantity: 2, title: 'Maize' });
-  const byB = propose('b', { price: 6, quantity: 2, title: 'Maize', notes: 'in bags' });
+  const byA = propose('a', { ...deal(2), price: 5 });
+  const byB = propose('b', { ...deal(2), price: 6, notes: 'in bags' });
   const acceptA = made({ kind: 'accept', proposal: byA.hash }, 'b', [byA.hash]);
   const acceptB = made({ kind: 'accept', proposal: byB.hash }, 'a', [byB.hash]);
 
@@ -236,9 +238,15 @@ describe('what is shown of an agreement', () => {
     const held = caseOf([byA, byB, acceptA, acceptB]);
     expect(held.verdict.state).toBe('disputed');
     const { state, laterEdits } = shownContract(held);
-    expect({ ...state.view }).toEqual({ quantity: 2, title: 'Maize' });
+    expect({ ...state.view }).toEqual({ quantity: 2, title: 'Maize', unit: 'kg', currency: 'KES' });
     expect(state.conflicts).toEqual({});
-    expect(laterEdits).toEqual({ price: 0.01, title: 'Gold', quantity: null });
+    expect(laterEdits).toEqual({
+      price: 0.01,
+      title: 'Gold',
+      quantity: null,
+      unit: null,
+      currency: null,
+    });
   });
 
   it.each(['accepted', 'settled', 'cancelled'] as const)(
@@ -260,8 +268,8 @@ describe('what is shown of an agreement', () => {
       expect(held.verdict.state).toBe(outcome);
       const expected =
         outcome === 'cancelled'
-          ? { quantity: 2, title: 'Maize' }
-          : { price: 6, quantity: 2, title: 'Maize', notes: 'in bags' };
+          ? { quantity: 2, title: 'Maize', unit: 'kg', currency: 'KES' }
+          : { ...deal(2), price: 6, notes: 'in bags' };
       expect({ ...shownContract(held).state.view }).toEqual(expected);
     },
   );
@@ -271,7 +279,7 @@ describe('what is shown of an agreement', () => {
     const cancel = made({ kind: 'cancel' }, 'b', [acceptA.hash]);
     const held = caseOf([byA, acceptA, settle, cancel]);
     expect(held.verdict.state).toBe('disputed');
-    expect({ ...shownContract(held).state.view }).toEqual({ price: 5, quantity: 2, title: 'Maize' });
+    expect({ ...shownContract(held).state.view }).toEqual({ ...deal(2), price: 5 });
   });
 
   it('is the document again when an expire has overtaken the acceptance', () => {
@@ -283,8 +291,8 @@ describe('what is shown of an agreement', () => {
 
   it('never lets a signed name pass for the contract’s own, or a value that its field cannot hold', () => {
     const odd = propose('a', {
-      price: 'free',
-      quantity: 2,
+      ...deal(2),
+      variety: 7,
       state: 'settled',
       status: 'settled',
       id: 'another',
@@ -293,9 +301,8 @@ describe('what is shown of an agreement', () => {
       agreement: 'none',
       conflicts: 'none',
       pings: 'none',
-      title: 'Maize',
     });
     const held = caseOf([odd, made({ kind: 'accept', proposal: odd.hash }, 'b', [odd.hash])]);
-    expect({ ...shownContract(held).state.view }).toEqual({ quantity: 2, title: 'Maize' });
+    expect({ ...shownContract(held).state.view }).toEqual(deal(2));
   });
 });

@@ -24,6 +24,7 @@ import { Reader } from '../../../storage/reader.ts';
 import { type LedgerNode, openLedgerNode } from '../../support/ledger-node.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 import { threadedMerger } from '../../support/merger.ts';
+import { DEAL, deal } from '../../support/terms.ts';
 
 const identity = identityFromSeed(new Uint8Array(32).fill(1));
 const self = identity.peerId;
@@ -57,6 +58,7 @@ function open(other: Partial<BookParts> = {}): ContractBook {
     reader: new Reader(node.db),
     history: fieldHistory(node.store),
     isActive: () => false,
+    isUser: () => true,
     now: () => clock,
     bytes: systemEnv.bytes,
     mayPromise: async () => undefined,
@@ -86,7 +88,7 @@ const stateOf = ({ held }: ContractView): string | undefined => held?.verdict.st
 async function listing(quantity: number): Promise<RecordKey> {
   const { state } = await book.catalogue.createListing({
     type: 'offer',
-    title: 'Maize',
+    ...DEAL,
     quantity,
     userId: 'ben',
   });
@@ -102,7 +104,7 @@ const left = async (of: RecordKey): Promise<unknown> =>
 
 describe('the parties of a contract', () => {
   it('are those that its id was made with, whatever is written into its document', async () => {
-    const { state } = await book.create({ title: 'ten bags', supplierId: 'ben' }, amina);
+    const { state } = await book.create({ ...deal(10), supplierId: 'ben' }, amina);
     const accepted = await book.step(state.key, { kind: 'accept' }, ben);
     expect(stateOf(accepted)).toBe('accepted');
     for (const name of ['supplierId', 'buyerId', 'listingId'])
@@ -159,8 +161,8 @@ describe('the parties of a contract', () => {
 
 it('a statement that is not signed right, or of another contract, changes nothing', async () => {
   const [one, two] = [
-    await book.create({ title: 'one', supplierId: 'ben' }, amina),
-    await book.create({ title: 'two', supplierId: 'ben' }, amina),
+    await book.create({ ...deal(1), supplierId: 'ben' }, amina),
+    await book.create({ ...deal(2), supplierId: 'ben' }, amina),
   ];
   const proposal = one.held?.statements[0];
   if (proposal === undefined) throw new Error('nothing was proposed');
@@ -187,7 +189,7 @@ it('a statement that is not signed right, or of another contract, changes nothin
 });
 
 it('a statement in another spelling of base64url is as good as not written', async () => {
-  const made = await book.create({ title: 'one', supplierId: 'ben' }, amina);
+  const made = await book.create({ ...deal(1), supplierId: 'ben' }, amina);
   const contract = made.state.key;
   const bytes = sealTransition(identity, {
     kind: 'cancel',

@@ -13,6 +13,7 @@ import type { RecordState } from '../../../protocols/open-dialog/record.ts';
 import { base64url } from '../../../protocols/wire/bytes.ts';
 import { type Identity, identityFromSeed } from '../../../protocols/wire/identity.ts';
 import { recordKey } from '../../../protocols/wire/ids.ts';
+import { deal } from '../../support/terms.ts';
 
 const [buyer, supplier] = [1, 2].map((seed) => identityFromSeed(new Uint8Array(32).fill(seed))) as [
   Identity,
@@ -46,7 +47,7 @@ function fact(
 }
 
 it('an acceptance that the other node repeats stands, whatever its signer puts before it', async () => {
-  const propose = signed(supplier, { kind: 'propose', terms: { quantity: 1 }, heads: [] }, [], 1);
+  const propose = signed(supplier, { kind: 'propose', terms: deal(1), heads: [] }, [], 1);
   const accept = signed(buyer, { kind: 'accept', proposal: openTransition(propose).hash }, [propose], 2);
   // As old as the buyer's clock likes, and from a feed that came after the acceptance.
   const junk = Array.from({ length: 192 }, (_, i) => signed(buyer, { kind: 'settle' }, [], 10 + i));

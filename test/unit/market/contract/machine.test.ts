@@ -3,8 +3,9 @@ import { judgeContract } from '../../../../protocols/market/contract/machine.ts'
 import { nextStep } from '../../../../protocols/market/contract/next.ts';
 import type { Transition } from '../../../../protocols/market/contract/statement.ts';
 import { CONTRACT, made } from '../../../sim/contract-steps.ts';
+import { deal } from '../../../support/terms.ts';
 
-const propose = made({ kind: 'propose', terms: { quantity: 3 }, heads: [], validUntil: 9 }, 'b', []);
+const propose = made({ kind: 'propose', terms: deal(3), heads: [], validUntil: 9 }, 'b', []);
 const accept = made({ kind: 'accept', proposal: propose.hash }, 'a', [propose.hash]);
 const on = (t: Transition, kind: 'settle' | 'cancel', party: string): Transition =>
   made({ kind }, party, [t.hash]);

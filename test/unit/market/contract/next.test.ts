@@ -3,9 +3,10 @@ import { judgeContract } from '../../../../protocols/market/contract/machine.ts'
 import { nextStep, toCarry } from '../../../../protocols/market/contract/next.ts';
 import { CONTRACT_LIMITS, type Transition } from '../../../../protocols/market/contract/statement.ts';
 import { CONTRACT, made } from '../../../sim/contract-steps.ts';
+import { deal } from '../../../support/terms.ts';
 
 const offer = (party: string, before: readonly string[], at = 5): Transition =>
-  made({ kind: 'propose', terms: { quantity: 1 }, heads: [], validUntil: 99 }, party, before, at);
+  made({ kind: 'propose', terms: deal(1), heads: [], validUntil: 99 }, party, before, at);
 
 function chain(length: number): Transition[] {
   const all: Transition[] = [];
@@ -54,7 +55,7 @@ it("carries only the other party's statements, only what is followed, and no mor
 });
 
 it('refuses a step too many, and more heads than a statement can name', () => {
-  const body = { kind: 'propose', terms: {}, heads: [], validUntil: 9 } as const;
+  const body = { kind: 'propose', terms: deal(1), heads: [], validUntil: 9 } as const;
   const full = expect.objectContaining({ code: 'contract-full' });
   expect(() => nextStep(CONTRACT, chain(CONTRACT_LIMITS.statements), 'a', body, 5)).toThrow(full);
   expect(nextStep(CONTRACT, chain(CONTRACT_LIMITS.statements - 1), 'a', body, 5).before).toHaveLength(1);

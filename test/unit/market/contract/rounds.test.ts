@@ -2,8 +2,9 @@ import { expect, it } from 'vitest';
 import { judgeContract, type Verdict } from '../../../../protocols/market/contract/machine.ts';
 import type { Outcome, Transition } from '../../../../protocols/market/contract/statement.ts';
 import { CONTRACT, made } from '../../../sim/contract-steps.ts';
+import { deal } from '../../../support/terms.ts';
 
-const propose = made({ kind: 'propose', terms: { quantity: 3 }, heads: [], validUntil: 9 }, 'b', []);
+const propose = made({ kind: 'propose', terms: deal(3), heads: [], validUntil: 9 }, 'b', []);
 const accept = made({ kind: 'accept', proposal: propose.hash }, 'a', [propose.hash]);
 const after = (party: string, kind: 'settle' | 'cancel', ...past: Transition[]): Transition =>
   made(
@@ -69,7 +70,7 @@ it('begins anew after a dispute resolved to accepted: earlier settles are no lon
 
 it('counts no settle under an acceptance that has lapsed for the next agreement', () => {
   const expire = made({ kind: 'expire', proposal: propose.hash }, 'b', [propose.hash], 10);
-  const next = made({ kind: 'propose', terms: { quantity: 1 }, heads: [], validUntil: 20 }, 'b', [
+  const next = made({ kind: 'propose', terms: deal(1), heads: [], validUntil: 20 }, 'b', [
     settle.hash,
     expire.hash,
   ]);

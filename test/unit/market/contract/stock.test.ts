@@ -3,9 +3,10 @@ import { judgeContract } from '../../../../protocols/market/contract/machine.ts'
 import { available, granted, grantOf, mayGrant } from '../../../../protocols/market/contract/stock.ts';
 import type { Transition } from '../../../../protocols/market/contract/statement.ts';
 import { CONTRACT, made } from '../../../sim/contract-steps.ts';
+import { deal } from '../../../support/terms.ts';
 
 const hold = (quantity: number, before: readonly string[] = []): Transition =>
-  made({ kind: 'propose', terms: { quantity }, heads: [], validUntil: 9 }, 'b', before);
+  made({ kind: 'propose', terms: deal(quantity), heads: [], validUntil: 9 }, 'b', before);
 const quantity = (...all: Transition[]): number => grantOf('c', judgeContract(CONTRACT, all)).quantity;
 
 it('grants the largest of what may still come of a contract, until the supplier has expired it', () => {
@@ -17,7 +18,7 @@ it('grants the largest of what may still come of a contract, until the supplier 
 });
 
 it('holds nothing for a proposal of the buyer until the supplier accepts it', () => {
-  const asked = made({ kind: 'propose', terms: { quantity: 4 }, heads: [], validUntil: 9 }, 'a', []);
+  const asked = made({ kind: 'propose', terms: deal(4), heads: [], validUntil: 9 }, 'a', []);
   expect(quantity(asked)).toBe(0);
   expect(quantity(asked, made({ kind: 'accept', proposal: asked.hash }, 'b', [asked.hash]))).toBe(4);
 });
