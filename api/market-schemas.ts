@@ -103,7 +103,7 @@ export const DeliveryWindow = z
   .openapi('DeliveryWindow', { description: 'When delivery is due.' });
 
 /** What the listing said when the contract was begun. */
-const ListedTerms = z
+export const ListedTerms = z
   .object({
     title: goods.title,
     commodity: goods.commodity,

@@ -40,6 +40,7 @@ const exitCodes = [
   ['rows-refused', 91, '`agrinet import`: some rows were rejected, each is listed; all others were imported'],
   ['nothing-matched', 92, '`agrinet import --region`: the file has no rows of these regions'],
   ['storage-failed', 94, 'the disk failed to read or write the database', 'stays'],
+  ['note-altered', 96, '`agrinet contract verify`: the deal note was altered, or something was taken out'],
   ['source-keys-invalid', 95, 'the file DATA_DIR/source-keys is damaged or readable by others', 'stays'],
 ] as const satisfies readonly (readonly [name: string, code: number, meaning: string, restart?: 'stays'])[];
 

@@ -285,6 +285,7 @@ export const ERROR_CODES = {
   'source-keys-invalid': inner(),
   'stop-late': inner(),
   'tls-invalid': inner(),
+  'note-altered': inner(),
   'trends-differ': inner(),
   unhealthy: inner(),
   usage: inner(),

@@ -2,6 +2,9 @@ import { z } from '@hono/zod-openapi';
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import { isOperator, type Principal } from '../access.ts';
+import { noteText } from '../../protocols/market/deal-note/note.ts';
+import { dealNotePage } from '../deal-note-page.ts';
+import { DealNoteJson } from '../deal-note-schema.ts';
 import { Contract, contractJson } from '../contract-json.ts';
 import type { ErrorCode } from '../../protocols/error-codes.ts';
 import { fieldsInput } from '../field-inputs.ts';
@@ -9,7 +12,7 @@ import { contractFields } from '../market-schemas.ts';
 import { idempotentId } from '../limits/idempotency.ts';
 import type { Actor, Body, ContractsPort, StepRequest } from '../ports/contracts.ts';
 import { keyOf } from '../records.ts';
-import { json, jsonInput, route, router } from '../route.ts';
+import { json, jsonInput, jsonOrMedia, route, router } from '../route.ts';
 import { filterQuery, idParam, JsonValue, pageOf, pageQuery } from '../schemas.ts';
 import { nextOf, placeOf } from '../paging.ts';
 import { Shown } from '../left-out.ts';
@@ -178,6 +181,32 @@ const read = route(
   },
   'ignored',
 );
+const dealNote = route(
+  'read',
+  {
+    operationId: 'getDealNote',
+    method: 'get',
+    path: '/{id}/note',
+    tags,
+    summary:
+      'Retrieve the deal note of a contract: terms, steps and signatures, to print or to verify offline',
+    description:
+      'For its parties. JSON, exactly as `agrinet contract verify` reads it, or an HTML page that prints on one A4 page. The note can still be read after the listing has been erased.',
+    request: {
+      params: idParam,
+      headers: z.object({
+        accept: z
+          .string()
+          .max(1024)
+          .optional()
+          .openapi({ description: '`text/html` for the page; JSON otherwise.' }),
+      }),
+    },
+    responses: { 200: jsonOrMedia(DealNoteJson, 'The note.', 'text/html') },
+    codes: ['contract-state', 'record-merging'],
+  },
+  'ignored',
+);
 const change = route('write', {
   operationId: 'updateContract',
   method: 'patch',
@@ -332,6 +361,15 @@ export function contractRoutes({ self, contracts, leftOut }: ContractsContext) {
     .openapi(read, async (c) => {
       const sight = await contracts.get(keyIn(c.req.valid('param').id), actorOf(c.get('principal')));
       return c.json(contractJson(sight), 200);
+    })
+    .openapi(dealNote, async (c) => {
+      const made = await contracts.dealNote(keyIn(c.req.valid('param').id), actorOf(c.get('principal')));
+      c.header('vary', 'accept');
+      c.header('cache-control', 'no-store');
+      if (!/\btext\/html\b/i.test(c.req.valid('header').accept ?? ''))
+        return c.body(noteText(made), 200, { 'content-type': 'application/json' });
+      c.header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'");
+      return c.html(await dealNotePage(made));
     })
     .openapi(change, async (c) => {
       const actor = actorOf(c.get('principal'));

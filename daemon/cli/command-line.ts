@@ -19,6 +19,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   suspend: async () => (await import('./nodes.ts')).suspendCommand(),
   resume: async () => (await import('./nodes.ts')).resumeCommand(),
   conflicts: async () => (await import('./conflicts.ts')).conflictsCommand(),
+  contract: async () => (await import('./contract.ts')).contractCommand(),
   keys: async () => (await import('./keys.ts')).keysCommand(),
   audit: async () => (await import('./audit.ts')).auditCommand(),
   trends: async () => (await import('./trends.ts')).trendsCommand(),

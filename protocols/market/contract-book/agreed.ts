@@ -2,7 +2,7 @@ import type { RecordState } from '../../open-dialog/record.ts';
 import { COLLECTIONS, fieldRule, valueProblem } from '../../open-dialog/schema.ts';
 import type { Scalar } from '../../open-dialog/change.ts';
 import { NOT_TERMS } from './fields.ts';
-import type { HeldContract } from './types.ts';
+import type { HeldContract, SignedStatement } from './types.ts';
 
 /** What a contract's document says otherwise than what was agreed, by field; null for what it no longer says. */
 export type Edits = Readonly<Record<string, Scalar>>;
@@ -34,8 +34,13 @@ export function shownContract(held: HeldContract): ShownContract {
   return Object.keys(edits).length === 0 ? { state: shown } : { state: shown, laterEdits: edits };
 }
 
+/** What of a contract says what was agreed. */
+export type Agreed = Pick<HeldContract, 'agreed' | 'binding'> & {
+  readonly statements: readonly Pick<SignedStatement, 'transition'>[];
+};
+
 /** The fields that all standing agreements give the same value; undefined while nothing is agreed. */
-function agreedTerms({ agreed, statements, binding }: HeldContract): RecordState['view'] | undefined {
+export function agreedTerms({ agreed, statements, binding }: Agreed): RecordState['view'] | undefined {
   if (agreed.length === 0) return undefined;
   const proposals = statements.flatMap(({ transition: t }) =>
     t.kind === 'propose' && agreed.includes(t.hash) ? [new Map(Object.entries(t.terms))] : [],

@@ -25,7 +25,8 @@ const TRIES = 4096;
 /** Names of each kind that are tried. */
 const NAMES = 256;
 
-function tagOf({ buyer, supplier, listing }: Binding): Uint8Array {
+/** What the nonce of a contract's creation ends with. */
+export function bindingTag({ buyer, supplier, listing }: Binding): Uint8Array {
   return sha256(encodeCbor({ buyer, supplier, listing })).subarray(0, 16 - SALT);
 }
 
@@ -34,7 +35,7 @@ function tagOf({ buyer, supplier, listing }: Binding): Uint8Array {
  * contract's id, the hash of its creation, is bound to them by this, so that no later edit can put another in a party's place.
  */
 export function bindingNonce(binding: Binding, salt: Uint8Array): Uint8Array {
-  return concat([sha256(salt).subarray(0, SALT), tagOf(binding)]);
+  return concat([sha256(salt).subarray(0, SALT), bindingTag(binding)]);
 }
 
 /** What a document's fields were set to, whoever has written over it since. */
@@ -76,7 +77,7 @@ export function bindingOf(
   let tries = 0;
   for (const binding of nearestFirst(names)) {
     if (tries++ >= TRIES) return undefined;
-    if (binding.buyer !== binding.supplier && wanted.equals(tagOf(binding))) return binding;
+    if (binding.buyer !== binding.supplier && wanted.equals(bindingTag(binding))) return binding;
   }
   return undefined;
 }

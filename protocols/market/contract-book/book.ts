@@ -1,6 +1,7 @@
 import type { RecordChange } from '../../ledger/ports.ts';
 import { isLive } from '../../open-dialog/record.ts';
 import { parseRecordKey, type RecordKey } from '../../wire/ids.ts';
+import { issueNote } from '../deal-note/issue.ts';
 import { editContract } from './edit.ts';
 import { HeldContracts } from './held-contracts.ts';
 import { LastSteps } from './last-step.ts';
@@ -50,6 +51,7 @@ export function openContractBook(parts: BookParts): ContractBook {
     },
     get: (key, actor) => access.get(key, actor),
     list: (filter, limit, cursor, actor) => access.list(filter, limit, cursor, actor),
+    dealNote: async (key, actor) => issueNote(parts, await access.toRead(key, actor)),
     async patch(key, body, actor) {
       await editContract({ reader, contracts, access, catalogue }, key, body, actor);
       return access.get(key, actor);

@@ -64,6 +64,18 @@ export class ContractAccess {
     };
   }
 
+  /** A contract of two, for whoever may see it. Throws `not-found`; `contract-state` for an open request. */
+  async toRead(key: RecordKey, actor: Actor): Promise<HeldContract> {
+    const { state, held } = await this.get(key, actor);
+    if (held !== undefined) return held;
+    throw new AgrinetError(
+      'contract-state',
+      state.channel === 'public'
+        ? 'this is an open request; nobody has agreed to it'
+        : 'whose contract this is cannot be told; begin a new one',
+    );
+  }
+
   /** A contract to act in. Throws `not-found`, `not-a-party`, `contract-state`. */
   async toActIn(key: RecordKey, actor: Actor): Promise<HeldContract> {
     const state = await this.#parts.reader.get(key);

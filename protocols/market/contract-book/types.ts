@@ -9,6 +9,7 @@ import type { Verdict } from '../contract/machine.ts';
 import type { FieldHistory } from '../conversation-members.ts';
 import type { Contract } from '../contract/model.ts';
 import type { Outcome, Transition } from '../contract/statement.ts';
+import type { DealNote } from '../deal-note/note.ts';
 import type { Edits } from './agreed.ts';
 import type { Binding } from './binding.ts';
 import type { OnUnread, Page } from '../../unread.ts';
@@ -117,6 +118,8 @@ export interface ContractBook {
     cursor: string | undefined,
     actor: Actor,
   ): Promise<Page<ContractView>>;
+  /** Its note, for whoever may see it. Throws `not-found`, and `contract-state` (409) before there is an agreement. */
+  dealNote(key: RecordKey, actor: Actor): Promise<DealNote>;
   patch(key: RecordKey, body: Body, actor: Actor): Promise<ContractView>;
   step(key: RecordKey, request: StepRequest, actor: Actor): Promise<ContractView>;
   ping(

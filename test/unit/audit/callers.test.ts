@@ -153,7 +153,7 @@ const writes = (): readonly Write[] => [
   {
     who: 'amina',
     route: 'POST /createContract',
-    body: { title: 'Old', buyerId: 'amina', supplierId: 'ben' },
+    body: { ...deal(1), title: 'Old', buyerId: 'amina', supplierId: 'ben' },
     keep: id('old', 'contractId'),
   },
   { who: 'ben', route: 'POST /contracts/{id:old}/cancel', body: {}, whom: 'ben@' },

@@ -1,0 +1,126 @@
+import { readFile, stat } from 'node:fs/promises';
+import { Command } from 'commander';
+import { AgrinetError } from '../../protocols/errors.ts';
+import type { DealNote } from '../../protocols/market/deal-note/note.ts';
+import {
+  type Finding,
+  NOTE_LIMITS,
+  type NoteVerdict,
+  verifyNote,
+  verifyNoteValue,
+} from '../../protocols/market/deal-note/verify.ts';
+import {
+  boxTable,
+  JSON_OPTION,
+  type JsonFlag,
+  printable,
+  printAnswer,
+  printJson,
+  printLine,
+} from './output.ts';
+
+/** Findings that the line of an error names. */
+const NAMED = 5;
+
+/** `agrinet contract`: deal notes, from a node or from a file, and whether they hold. */
+export function contractCommand(): Command {
+  const command = new Command('contract').description('show and verify deal notes').exitOverride();
+  const what = 'a contract ID, or the file of a deal note (JSON or HTML)';
+  command
+    .command('show')
+    .description('show what was agreed in a contract, and its steps')
+    .argument('<what>', what)
+    .option(...JSON_OPTION)
+    .action(show);
+  command
+    .command('verify')
+    .description(
+      'verify every signature of a deal note, and name what was altered or taken out; a file needs no daemon',
+    )
+    .argument('<what>', what)
+    .option(...JSON_OPTION)
+    .action(verify);
+  return command;
+}
+
+async function show(what: string, { json }: JsonFlag): Promise<void> {
+  const { note, findings } = await verdictOf(what);
+  if (note === undefined) throw altered(what, findings);
+  printAnswer(note, { json }, noteLines);
+  if (findings.length > 0) throw altered(what, findings);
+}
+
+async function verify(what: string, { json }: JsonFlag): Promise<void> {
+  const { note, findings } = await verdictOf(what);
+  if (json)
+    printJson({ valid: findings.length === 0, findings, contractId: note?.contractId, state: note?.state });
+  else for (const { at, what: why } of findings) printLine(`${printable(at, 120)} ${printable(why, 300)}`);
+  if (findings.length > 0) throw altered(what, findings);
+  if (note !== undefined && json !== true)
+    printLine(
+      `Valid: ${note.steps.length} steps of contract ${printable(note.contractId, 160)}, all signed; the contract is ${note.state}.`,
+    );
+}
+
+/** The note of a file, or else of the daemon's contract of that id, with all that is wrong with it. */
+async function verdictOf(what: string): Promise<NoteVerdict> {
+  const text = (await fileText(what)) ?? (await noteFromDaemon(what));
+  return text.trimStart().startsWith('<') ? verifyPage(text) : verifyNote(text);
+}
+
+/** A page shows its own note and nothing else. */
+async function verifyPage(text: string): Promise<NoteVerdict> {
+  const { dealNotePage, noteInPage } = await import('../../api/deal-note-page.ts');
+  const { textDifference } = await import('../../protocols/market/deal-note/differences.ts');
+  const verdict = verifyNoteValue(noteInPage(text));
+  if (verdict.note === undefined || verdict.findings.length > 0) return verdict;
+  const layout = textDifference(text, await dealNotePage(verdict.note));
+  return layout === undefined ? verdict : { ...verdict, findings: [layout] };
+}
+
+/** The text of a file; undefined where there is none of that name. Throws `note-altered` for what is too large for a note. */
+async function fileText(path: string): Promise<string | undefined> {
+  const found = await stat(path).catch(() => undefined);
+  if (found?.isFile() !== true) return undefined;
+  if (found.size > NOTE_LIMITS.fileBytes)
+    throw new AgrinetError('note-altered', `${path}: is larger than any deal note`);
+  return readFile(path, 'utf8');
+}
+
+async function noteFromDaemon(id: string): Promise<string> {
+  const [{ connect }, { readSettings }] = await Promise.all([import('./client.ts'), import('../secrets.ts')]);
+  const response = await connect(readSettings()).getStream(`/contracts/${encodeURIComponent(id)}/note`);
+  return response.text();
+}
+
+function altered(what: string, findings: readonly Finding[]): AgrinetError {
+  const named = findings
+    .slice(0, NAMED)
+    .map(({ at, what: why }) => `${printable(at, 80)} ${printable(why, 120)}`);
+  const rest = findings.length - named.length;
+  return new AgrinetError(
+    'note-altered',
+    `${printable(what, 160)} does not hold: ${named.join('; ')}${rest > 0 ? `; and ${rest} more` : ''}`,
+  );
+}
+
+function noteLines(note: DealNote): string {
+  const cell = (value: unknown): string =>
+    printable(typeof value === 'string' ? value : JSON.stringify(value), 80);
+  const clauses = note.clauses.map((clause, i) => [`clause ${i + 1}`, cell(clause)]);
+  const terms = Object.entries(note.terms).map(([name, value]) => [printable(name, 40), cell(value)]);
+  const steps = note.steps.map(({ step, at, by, kind, standing, hash }) => [
+    String(step),
+    at,
+    by,
+    standing === 'late' ? `${kind} (late)` : kind,
+    hash.slice(0, 16),
+  ]);
+  return [
+    `Contract ${printable(note.contractId, 160)}: ${note.state}`,
+    `Supplier ${printable(note.parties.supplier, 192)}`,
+    `Buyer    ${printable(note.parties.buyer, 192)}`,
+    boxTable(['Term', 'Agreed'], [...terms, ...clauses]),
+    boxTable(['Step', 'Signed at', 'By', 'Step', 'Hash'], steps),
+  ].join('\n');
+}
