@@ -9,15 +9,8 @@ import {
   verifyNote,
   verifyNoteValue,
 } from '../../protocols/market/deal-note/verify.ts';
-import {
-  boxTable,
-  JSON_OPTION,
-  type JsonFlag,
-  printable,
-  printAnswer,
-  printJson,
-  printLine,
-} from './output.ts';
+import { boxTable } from './box-table.ts';
+import { JSON_OPTION, type JsonFlag, printable, printAnswer, printJson, printLine } from './output.ts';
 
 /** Findings that the line of an error names. */
 const NAMED = 5;

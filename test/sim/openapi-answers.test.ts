@@ -85,7 +85,7 @@ describe('an answer', () => {
       deliveryWindow: { start: '2026-12-01' },
       pings: [{ percentComplete: 60, attachments: [{ name: 'a' }] }],
     });
-    example['/contracts/{id}'] = contractId;
+    for (const path of ['/contracts/{id}', '/contracts/{id}/note']) example[path] = contractId;
     await asked('get', '/contracts/{id}', `/contracts/${contractId}`);
     const chat = await asked('post', '/conversations', '/conversations', {
       title: 'Maize',
@@ -121,7 +121,7 @@ describe('an answer', () => {
     }
     // Nobody is registered here, and nothing was queued.
     expect(refused).toEqual(['404 /federation/nodes/{id}', '404 /jobs/{id}']);
-    expect(held.length).toBe(51);
+    expect(held.length).toBe(52);
   }, 60_000);
 
   it('with a field more than its schema is refused, wherever it stands', async () => {
