@@ -109,7 +109,7 @@ describe('an altered deal note', () => {
     const text = await fileOf();
     const random = seededRandom(SEED);
     const unnamed: string[] = [];
-    for (const { what, altered, names } of alterations(text, random, 200)) {
+    for (const { what, altered, names } of alterations(text, random, 1000)) {
       const { findings } = verifyNote(altered);
       if (!findings.some(({ at, what: why }) => names.test(`${at} ${why}`)))
         unnamed.push(`${what}: ${JSON.stringify(findings).slice(0, 300)}`);
