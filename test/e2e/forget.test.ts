@@ -123,10 +123,14 @@ interface Digests {
 }
 async function expectVerified(daemon: DaemonProcess): Promise<void> {
   // It is refused (75) while the daemon's own check of its tables goes on: there is one at a time.
-  const { code, stderr } = await waitFor('the tables to be checked by nobody else', async () => {
-    const ended = await agrinetHere(daemon, ['mirror', 'verify']);
-    return ended.code !== 75 && ended;
-  });
+  const { code, stderr } = await waitFor(
+    'the tables to be checked by nobody else',
+    async () => {
+      const ended = await agrinetHere(daemon, ['mirror', 'verify']);
+      return ended.code !== 75 && ended;
+    },
+    60_000,
+  );
   expect([code, stderr]).toEqual([0, expect.any(String)]);
 }
 async function expectGap(daemon: DaemonProcess, author: string): Promise<void> {
