@@ -103,7 +103,8 @@ class RecoveryFence implements Rejoin {
   /** Wake those that wait for a change. */
   readonly #waiters = new Set<() => void>();
   #recovery: Recovery | undefined;
-  #forced = false;
+  /** What the operator has ended: the short wait of an ordinary start, or that of a loss, which entries that come back later are part of. */
+  #forced: 'start' | 'loss' | undefined;
   #stopped = false;
 
   constructor(parts: RejoinParts) {
@@ -118,8 +119,8 @@ class RecoveryFence implements Rejoin {
     // answers, and may have taken what an answer to an earlier process had given back.
     const isDamage = cause === 'repaired' || cause === 'tail-lost';
     if (isDamage) this.#answered.clear();
-    if (this.#recovery === undefined || isDamage) {
-      this.#forced = false;
+    if (isDamage || (this.#recovery === undefined && this.#forced !== 'loss')) {
+      this.#forced = undefined;
       this.#keep({ cause, since: this.#parts.now(), answered: [...this.#answered] });
     }
     this.peersChanged();
@@ -138,7 +139,7 @@ class RecoveryFence implements Rejoin {
   }
 
   force(): void {
-    this.#forced = true;
+    this.#forced = this.#recovery !== undefined ? 'loss' : (this.#forced ?? 'start');
     this.peersChanged();
   }
 
@@ -165,7 +166,7 @@ class RecoveryFence implements Rejoin {
   }
 
   #waiting(): Waiting | undefined {
-    if (this.#forced) return undefined;
+    if (this.#forced !== undefined) return undefined;
     const state = { startedAt: this.#startedAt, answered: this.#answered, recovery: this.#recovery };
     return waiting({ ...state, active: this.#parts.active() }, this.#parts.now());
   }

@@ -135,10 +135,20 @@ describe('after a loss', () => {
     rejoin.peersChanged();
     expect(await outcome(rejoin.mayPromise())).toBe('may');
   });
-  test('the operator ends it, and a later loss begins anew', async () => {
+  test('the operator ends it: what comes back after that is of the same loss, new damage begins anew', async () => {
     const rejoin = open({ cause: 'restored', since: 5, answered: [] });
     rejoin.force();
     expect(saved).toEqual([undefined]);
+    expect(await outcome(rejoin.mayPromise())).toBe('may');
+    rejoin.lost('entries-returned');
+    expect(saved).toEqual([undefined]);
+    expect(await outcome(rejoin.mayPromise())).toBe('may');
+    rejoin.lost('repaired');
+    expect(await outcome(rejoin.mayPromise())).toBe('rejoining');
+  });
+  test('who ended only the wait of a start did not know of a loss', async () => {
+    const rejoin = open();
+    rejoin.force();
     expect(await outcome(rejoin.mayPromise())).toBe('may');
     rejoin.lost('entries-returned');
     expect(await outcome(rejoin.mayPromise())).toBe('rejoining');
