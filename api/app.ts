@@ -1,7 +1,9 @@
 import { getPath } from 'hono/utils/url';
+import { AgrinetError } from '../protocols/errors.ts';
 import { boundsOf, answerErrors } from './bounds.ts';
 import type { ApiContext } from './context.ts';
 import { GROUPS } from './groups.ts';
+import { requestId } from './limits/request-id.ts';
 import { router, type Router } from './route.ts';
 import type { TrendReports } from './trend-reports.ts';
 
@@ -33,6 +35,21 @@ export function createApp(node: ApiContext): Promise<Router> {
   return everything(node, mounting(node));
 }
 
+/** Answers for routes that cannot be loaded; the next request tries to load them again. */
+function unloaded(node: ApiContext, cause: unknown): Router {
+  const app = router();
+  answerErrors(app, node);
+  app.use(requestId(node.env));
+  app.all('*', () => {
+    throw new AgrinetError(
+      'program-changed',
+      'the program’s files were replaced or removed while it is running: restart the daemon',
+      { cause },
+    );
+  });
+  return app;
+}
+
 /** In place of a first segment that no route begins with. */
 const UNKNOWN = '*';
 const SEGMENTS: ReadonlySet<string> = new Set(GROUPS.flatMap(({ segments }) => segments));
@@ -48,9 +65,13 @@ export function serveApp(node: ApiContext): Pick<Router, 'fetch'> {
 
   async function load(segment: string): Promise<Router> {
     const groups = GROUPS.filter(({ segments }) => segments.includes(segment));
-    const app = await (groups.length > 0 ? mount(groups) : everything(node, mount));
-    apps.set(segment, app);
-    return app;
+    try {
+      const app = await (groups.length > 0 ? mount(groups) : everything(node, mount));
+      apps.set(segment, app);
+      return app;
+    } catch (error) {
+      return unloaded(node, error);
+    }
   }
   return {
     fetch(request, ...rest) {

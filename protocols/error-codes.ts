@@ -128,6 +128,7 @@ export const ERROR_CODES = {
   'mirror-away': later(503),
   'mirror-denied': later(503),
   'mirror-throttled': later(503),
+  'program-changed': later(503),
   'record-merging': later(503),
   rejoining: later(503),
   'storage-failed': later(503),

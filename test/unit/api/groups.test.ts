@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { serveApp } from '../../../api/app.ts';
 import { GROUPS } from '../../../api/groups.ts';
 import { startNode, TEST_KEY, type TestNode } from '../../support/in-process-node.ts';
@@ -29,6 +29,22 @@ describe('the groups of routes', () => {
 describe('the served app', () => {
   const ask = (app: ReturnType<typeof serveApp>, method: string, path: string) =>
     app.fetch(new Request(`http://127.0.0.1${path}`, { method, headers: { 'x-api-key': TEST_KEY } }));
+
+  it('says what to do when its files were replaced meanwhile, and tries again at the next request', async () => {
+    const group = GROUPS.find(({ segments }) => segments.includes('prices'));
+    if (group === undefined) throw new Error('no group serves prices');
+    const load = vi.spyOn(group, 'load').mockRejectedValueOnce(new Error('Cannot find module'));
+    const served = serveApp(node.context);
+    const refused = await ask(served, 'GET', '/prices');
+    expect(refused.status).toBe(503);
+    expect(await refused.json()).toMatchObject({
+      code: 'program-changed',
+      error: 'the program’s files were replaced or removed while it is running: restart the daemon',
+    });
+    expect(refused.headers.get('x-request-id')).not.toBeNull();
+    expect((await ask(served, 'GET', '/prices')).status).toBe(200);
+    expect(load).toHaveBeenCalledTimes(2);
+  });
 
   it('answers every path as the app with all routes does, also the first time and several at once', async () => {
     const served = serveApp(node.context);
