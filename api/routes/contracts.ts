@@ -181,32 +181,27 @@ const read = route(
   },
   'ignored',
 );
-const dealNote = route(
-  'read',
-  {
-    operationId: 'getDealNote',
-    method: 'get',
-    path: '/{id}/note',
-    tags,
-    summary:
-      'Retrieve the deal note of a contract: terms, steps and signatures, to print or to verify offline',
-    description:
-      'For its parties. JSON, exactly as `agrinet contract verify` reads it, or an HTML page that prints on one A4 page. The note can still be read after the listing has been erased.',
-    request: {
-      params: idParam,
-      headers: z.object({
-        accept: z
-          .string()
-          .max(1024)
-          .optional()
-          .openapi({ description: '`text/html` for the page; JSON otherwise.' }),
-      }),
-    },
-    responses: { 200: jsonOrMedia(DealNoteJson, 'The note.', 'text/html') },
-    codes: ['contract-state', 'record-merging'],
+const dealNote = route('read', {
+  operationId: 'getDealNote',
+  method: 'get',
+  path: '/{id}/note',
+  tags,
+  summary: 'Retrieve the deal note of a contract: terms, steps and signatures, to print or to verify offline',
+  description:
+    'For its parties. JSON, exactly as `agrinet contract verify` reads it, or an HTML page that prints on one A4 page. The note can still be read after the listing has been erased.',
+  request: {
+    params: idParam,
+    headers: z.object({
+      accept: z
+        .string()
+        .max(1024)
+        .optional()
+        .openapi({ description: '`text/html` for the page; JSON otherwise.' }),
+    }),
   },
-  'ignored',
-);
+  responses: { 200: jsonOrMedia(DealNoteJson, 'The note.', 'text/html') },
+  codes: ['contract-state', 'record-merging'],
+});
 const change = route('write', {
   operationId: 'updateContract',
   method: 'patch',

@@ -1,4 +1,5 @@
 import type { DoctorPort, DoctorReport } from '../../api/ports/doctor.ts';
+import { Lazy } from '../../protocols/lazy.ts';
 import type { Node } from '../parts/running.ts';
 import type { Started } from '../parts.ts';
 import { startStallWatch } from '../stalls/stall-watch.ts';
@@ -22,16 +23,18 @@ export type DoctorNode = ExaminedNode & DiffedNode & Pick<Node, 'refusal' | 'may
 /** The doctor of a running node: it notes disk space and gaps as time goes, and examines the node when it is asked. Its checks are loaded then. */
 export function startDoctor(node: DoctorNode, sources: DoctorSources): Started<DoctorPort> {
   const watches = startWatches(node, sources);
+  const checks = new Lazy(() => import('./examine-running.ts'));
+  const differ = new Lazy(async () => (await import('./diff.ts')).createDiffer(node, sources.trees));
   const examined = async (): Promise<DoctorReport> => {
-    const { examineRunning } = await import('./examine-running.ts');
+    const { examineRunning } = await checks.get();
     return examineRunning(node, sources, watches);
   };
   let running: Promise<DoctorReport> | undefined;
   return {
     face: {
       async diff(peer, deep) {
-        const { createDiffer } = await import('./diff.ts');
-        return createDiffer(node, sources.trees)(peer, deep);
+        const compare = await differ.get();
+        return compare(peer, deep);
       },
       // However often it is asked at once, the peers are asked once.
       examine() {

@@ -37,7 +37,7 @@ describe.skipIf(lacking !== undefined)(
 
     beforeAll(async () => {
       machine = await startMachine();
-      await machine.sh('/project/systemd/install.sh');
+      await machine.sh('/project/systemd/install.sh || { journalctl -u agrinetd -o cat; exit 1; }');
     }, 120_000);
     afterAll(() => machine.stop());
 

@@ -24,16 +24,13 @@ const SCHEMA = '../../../protocols/open-dialog/schema.ts';
 const COVERAGE = '../../../protocols/digest/coverage.ts';
 type Program = Pick<typeof inProcess, 'startNode'>;
 
-/** This program as it is, or as a later version will be. */
+/** This program as it is, or as a later version will be; it is that one until another is asked for. */
 async function program(change: (() => void) | undefined): Promise<Program> {
   vi.resetModules();
+  vi.doUnmock(SCHEMA);
+  vi.doUnmock(COVERAGE);
   change?.();
-  try {
-    return await import('../../support/in-process-node.ts');
-  } finally {
-    vi.doUnmock(SCHEMA);
-    vi.doUnmock(COVERAGE);
-  }
+  return import('../../support/in-process-node.ts');
 }
 
 const withAuctions = (): void => {
@@ -64,8 +61,17 @@ afterEach(async () => {
 async function serve({ startNode }: Program, name: string, seed: number) {
   const dir = tempDir(name);
   undo.push(() => dir.remove());
-  const start = (): Promise<TestNode> =>
-    startNode(dir.path, { RATE_LIMIT: 'off' }, identityFromSeed(new Uint8Array(32).fill(seed)));
+  const start = async (): Promise<TestNode> => {
+    const started = await startNode(
+      dir.path,
+      { RATE_LIMIT: 'off' },
+      identityFromSeed(new Uint8Array(32).fill(seed)),
+    );
+    // What is loaded at its first use must be of this program too, not of the one that comes after it.
+    await started.context.doctor.examine();
+    await expect(started.context.doctor.diff('nobody', false)).rejects.toThrow('no node nobody');
+    return started;
+  };
   let node = await start();
   undo.push(() => node.stop());
   const listener = getRequestListener((request) => node.app.fetch(request));

@@ -218,7 +218,7 @@ it('takes nothing out on anybody’s word but the author’s, and only what he n
   expect(await receive()).toEqual(['ignore', 'ops-erased']);
   // In another's name nothing can be said at all.
   const forged = sealErasure(thief.identity, target);
-  await expect(b.ledger.receiveErasure(forged)).rejects.toThrow('only own messages');
+  await expect(b.ledger.receiveErasure(forged)).rejects.toThrow('only your own messages');
   const broken = sealErasure(a.identity, target);
   broken[broken.length - 1] = (broken.at(-1) ?? 0) ^ 1;
   await expect(b.ledger.receiveErasure(broken)).rejects.toThrow('signature');
