@@ -79,6 +79,7 @@ export function machineLacking(): string | undefined {
 
 /** Starts one over `lower`, a folder with a Debian in it. */
 export async function startMachine(lower = '/'): Promise<Machine> {
+  process.umask(0o022); // an administrator's, whatever other tests have set
   const dir = tempDir('machine');
   const child = spawn(
     'unshare',
