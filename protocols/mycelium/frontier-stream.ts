@@ -29,7 +29,7 @@ export interface FrontierStreamParts {
   readonly soon: () => AbortSignal;
 }
 
-/** The frames of one exchange of frontiers with a peer. What reading throws is `frontier-malformed`, `not-canonical` or that of the stream. */
+/** The frames of one exchange of frontiers with a peer. What reading throws is `frontier-malformed`, `not-canonical`, `stream-truncated` or that of the stream. */
 export class FrontierStream {
   readonly #parts: FrontierStreamParts;
   /** Work on what this peer asks and sends gives way to others. */
@@ -50,7 +50,8 @@ export class FrontierStream {
 
   async read(): Promise<Uint8Array> {
     const frame = await this.#parts.frames.read(this.#parts.soon());
-    if (frame === null) throw new AgrinetError('frontier-malformed', 'an exchange that was cut off');
+    // Whoever is stopped or killed in the middle has done nothing wrong.
+    if (frame === null) throw new AgrinetError('stream-truncated', 'the exchange was cut off');
     return frame;
   }
 

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { Host } from '../../../daemon/libp2p-host.ts';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { OWN_COVERAGE } from '../../../protocols/digest/coverage.ts';
+import { isSendersFault } from '../../../protocols/error-codes.ts';
 import {
   decodeOpening,
   decodeOpeningAnswer,
@@ -309,7 +310,6 @@ describe('an asker of frontier/2 that', () => {
   it.each([
     ['sends a page too many', (): Uint8Array[] => Array.from({ length: 65 }, () => encodePage([]))],
     ['sends what is no page', () => [encodePlaces([])]],
-    ['ends before it has named the places', undefined],
     ['names places twice', undefined, Uint8Array.of(0x42, 1, 1)],
   ] as const)('%s is refused', async (_, pages?: () => Uint8Array[], places?: Uint8Array) => {
     const { node, frames } = await opened();
@@ -321,6 +321,17 @@ describe('an asker of frontier/2 that', () => {
     await expect(frames.read(soon())).rejects.toThrow();
     expect(node.mycelium.frontiersShown(ONE)).toBe(0);
     expect(node.events).toContainEqual({ kind: 'pull-failed', peer: ONE, code: 'frontier-malformed' });
+  });
+
+  it('ends before it has named the places has shown nothing and done nothing wrong: it may have been killed', async () => {
+    const { node, frames } = await opened();
+    await frames.write(encodeOpening({ knows: OWN_COVERAGE, root }), soon());
+    await frames.read(soon());
+    await frames.close(soon()).catch(() => undefined);
+    await expect(frames.read(soon())).rejects.toThrow();
+    expect(node.mycelium.frontiersShown(ONE)).toBe(0);
+    expect(node.events).toContainEqual({ kind: 'pull-failed', peer: ONE, code: 'stream-truncated' });
+    expect(isSendersFault('stream-truncated')).toBe(false);
   });
 });
 
