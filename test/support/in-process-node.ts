@@ -39,7 +39,7 @@ export async function startNode(
   dataDir: string,
   env: Record<string, string> = {},
   identity: Identity = identityFromSeed(randomBytes(32)),
-  outside: Pick<Outside, 'mirrorLimits'> = {},
+  outside: Partial<Pick<Outside, 'env' | 'mirrorLimits'>> = {},
 ): Promise<TestNode> {
   process.umask(0o077); // as the command line does
   const settings = loadSettings({

@@ -37,6 +37,10 @@ vi.mock('../../../protocols/wire/steady.ts', async (original) => {
   };
 });
 
+/** By how much the node's own deadlines are shorter than they are; those of libp2p and of the test are left. */
+let haste = 1;
+const env = { ...systemEnv, deadline: (ms: number) => systemEnv.deadline(ms / haste) };
+
 const random = randomFrom(31);
 const dir = tempDir('trickle');
 const hosts: Host[] = [];
@@ -44,13 +48,15 @@ let node: TestNode;
 let server: ReturnType<typeof createHttpServer>['server'];
 let port: number;
 beforeAll(async () => {
-  node = await startNode(dir.path, { RATE_LIMIT: 'off' });
+  node = await startNode(dir.path, { RATE_LIMIT: 'off' }, undefined, { env });
   ({ server } = createHttpServer({ env: systemEnv, fetch: node.app.fetch }));
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   ({ port } = server.address() as AddressInfo); // it listens on TCP
 });
-afterEach(() => vi.restoreAllMocks());
+afterEach(() => {
+  haste = 1;
+});
 afterAll(async () => {
   for (const host of hosts) await host.stop();
   server.closeAllConnections();
@@ -173,11 +179,9 @@ async function exchange(host: Host, soon: () => AbortSignal): Promise<boolean> {
 
 it('frontiers that trickle, of four peers at once, are ended, and a fifth exchanges its own meanwhile', async () => {
   // All deadlines of streams a third as long: long enough that the fifth has its turns on a busy machine too.
-  const SCALE = 3;
-  const timeout = AbortSignal.timeout.bind(AbortSignal);
   const honest = await peerHost();
   const peers = [await peerHost(), await peerHost(), await peerHost(), await peerHost()];
-  vi.spyOn(AbortSignal, 'timeout').mockImplementation((ms) => timeout(Math.ceil(ms / SCALE)));
+  haste = 3;
   let left = 0;
   const ways = Object.values(WAYS);
   const ends = peers.flatMap((host, i) =>
@@ -190,7 +194,7 @@ it('frontiers that trickle, of four peers at once, are ended, and a fifth exchan
   await waitFor(
     'all of them to be ended',
     async () => {
-      const ok = await exchange(honest, () => timeout(10_000));
+      const ok = await exchange(honest, () => AbortSignal.timeout(10_000));
       if (ok && left > 0) exchanged++;
       return left === 0;
     },
@@ -349,16 +353,14 @@ it('peers that do not take their answers, four at once, leave places to a fifth,
   }
   const request = encodeRangeRequest({ author, channel: 'public', have: [] });
   expect(request.length).toBeLessThan(128); // a prefix of one byte
-  const timeout = AbortSignal.timeout.bind(AbortSignal);
   const ask = async (host: Host): Promise<Stream> => {
     const connection = await host.libp2p.dial(node.addresses.map(multiaddr));
-    return connection.newStream(`/agrinet/${NET}/range/1`, { signal: timeout(30_000) });
+    return connection.newStream(`/agrinet/${NET}/range/1`, { signal: AbortSignal.timeout(30_000) });
   };
   const peers = [await peerHost(), await peerHost(), await peerHost(), await peerHost()];
   const honest = await peerHost();
   for (const host of [...peers, honest]) await host.libp2p.dial(node.addresses.map(multiaddr));
-  const SCALE = 3;
-  vi.spyOn(AbortSignal, 'timeout').mockImplementation((ms) => timeout(Math.ceil(ms / SCALE)));
+  haste = 3;
   /** Asks and takes nothing; resolves when the node has ended it, or has had no place for it. */
   const deaf = async (host: Host): Promise<void> => {
     const stream = await ask(host).catch(() => undefined);
@@ -375,11 +377,11 @@ it('peers that do not take their answers, four at once, leave places to a fifth,
   );
   const whole = async (): Promise<number> => {
     const frames = framed(await ask(honest), { maxFrame: FRAME_LIMITS.frameBytes });
-    await frames.write(request, timeout(20_000));
-    await frames.close(timeout(20_000));
+    await frames.write(request, AbortSignal.timeout(20_000));
+    await frames.close(AbortSignal.timeout(20_000));
     let bytes = 0;
     for (;;) {
-      const frame = await frames.read(timeout(20_000));
+      const frame = await frames.read(AbortSignal.timeout(20_000));
       if (frame === null) return bytes;
       bytes += frame.length;
     }
