@@ -9,7 +9,7 @@ import type { RatingsPort } from '../ports/trust.ts';
 import { keyOf } from '../records.ts';
 import { json, jsonInput, route, router } from '../route.ts';
 import { number, pageOf, pageQuery, text, texts, timestamp } from '../schemas.ts';
-import { actorOf } from './contracts.ts';
+import { actorOf } from '../contract-inputs.ts';
 import { nextOf, placeOf } from '../paging.ts';
 import { Shown } from '../left-out.ts';
 import type { NoteLeftOut } from '../ports/left-out.ts';

@@ -4,7 +4,7 @@ import type { ContractsPort, ContractView } from '../ports/contracts.ts';
 import type { RatingsPort } from '../ports/trust.ts';
 import { json, route, router } from '../route.ts';
 import { pageOf, pageQuery } from '../schemas.ts';
-import { actorOf } from './contracts.ts';
+import { actorOf } from '../contract-inputs.ts';
 import { nextOf, placeOf } from '../paging.ts';
 import { Shown } from '../left-out.ts';
 import type { NoteLeftOut } from '../ports/left-out.ts';
