@@ -44,10 +44,8 @@ export function createAnnounceProtocol(
     try {
       if (!access.mayReplicate(peer)) throw new AgrinetError('not-registered', 'not registered here');
       const signal = env.deadline(ANNOUNCE_LIMITS.ms);
-      const frame = await frames.read(signal);
-      const message = frame === null ? undefined : decodeMessage(frame);
-      if (message?.kind !== 'announcement')
-        throw new AgrinetError('message-malformed', 'not an announcement');
+      const message = decodeMessage(await frames.readNext(signal));
+      if (message.kind !== 'announcement') throw new AgrinetError('message-malformed', 'not an announcement');
       await frames.close(signal);
       onAnnouncement(connection, message.announcement);
     } catch (error) {

@@ -28,7 +28,10 @@ export function sequenceItem(bytes: Uint8Array): Uint8Array {
   return encodeCbor(bytes);
 }
 
-/** Reads pages as they come; returns the total digest, hex. Gives way between pages. Throws `frontier-malformed` and what reading a page throws. */
+/**
+ * Reads pages as they come; returns the total digest, hex. Gives way between pages. Throws `frontier-malformed`, what reading a page throws,
+ * and `stream-truncated` for a sequence that ends too early: behind a proxy that speaks HTTP/1.0 nothing else tells of a source that was stopped.
+ */
 export async function* readFrontierSequence(
   source: AsyncIterable<Uint8Array>,
   env: Pick<Env, 'after' | 'cpu' | 'monotonic'>,
@@ -58,7 +61,7 @@ export async function* readFrontierSequence(
     }
   }
   if (held === undefined || queue.length > 0)
-    throw new AgrinetError('frontier-malformed', 'a frontier that was cut off');
+    throw new AgrinetError('stream-truncated', 'the frontier was cut off; the next sync asks for it again');
   return hex(held);
 }
 

@@ -48,11 +48,8 @@ export class FrontierStream {
     return this.#parts.frames.write(frame, this.#parts.soon());
   }
 
-  async read(): Promise<Uint8Array> {
-    const frame = await this.#parts.frames.read(this.#parts.soon());
-    // Whoever is stopped or killed in the middle has done nothing wrong.
-    if (frame === null) throw new AgrinetError('stream-truncated', 'the exchange was cut off');
-    return frame;
+  read(): Promise<Uint8Array> {
+    return this.#parts.frames.readNext(this.#parts.soon());
   }
 
   /** Ends this side. */

@@ -8,7 +8,10 @@ import { type ItemPlace, itemPlace, type RangeItem } from './range-item.ts';
  */
 export const ITEM_SEQUENCE = 'application/cbor-seq';
 
-/** Reads a sequence strictly, item by item; no more than one is held, and it is looked at no further than its head. Throws `range-malformed`. */
+/**
+ * Reads a sequence strictly, item by item; no more than one is held, and it is looked at no further than its head. Throws `range-malformed`, and
+ * `stream-truncated` where it ends inside an item: behind a proxy that speaks HTTP/1.0 nothing else tells of a source that was stopped.
+ */
 export async function* decodeItems(source: AsyncIterable<Uint8Array>): AsyncGenerator<RangeItem> {
   const queue = new ByteQueue();
   let place: ItemPlace | undefined;
@@ -24,5 +27,5 @@ export async function* decodeItems(source: AsyncIterable<Uint8Array>): AsyncGene
     }
   }
   if (queue.length > 0)
-    throw new AgrinetError('range-malformed', 'a sequence of entries that ends inside one');
+    throw new AgrinetError('stream-truncated', 'an entry was cut off; the next sync asks for it again');
 }

@@ -123,8 +123,7 @@ class RangeStreams implements RangeProtocol {
     const { env, access, source } = this.#parts;
     const overall = AbortSignal.any([this.#stopping.signal, env.deadline(RANGE_LIMITS.answerMs)]);
     const soon = (): AbortSignal => AbortSignal.any([overall, env.deadline(RANGE_LIMITS.idleMs * 4)]);
-    const request = await frames.read(soon());
-    if (request === null) throw new AgrinetError('range-malformed', 'no range request');
+    const request = await frames.readNext(soon());
     await this.#turn.pause(); // thousands of epochs are milliseconds to read
     const wanted = decodeRangeRequest(request);
     if (wanted.channel !== 'public' && !access.mayHold(peer, wanted.channel))

@@ -11,12 +11,14 @@ import type { ByteStream, StreamClosed, StreamMessage } from './stream.ts';
  * paused meanwhile; every await ends with its signal; after anything has thrown the stream is aborted and stays dead.
  * Not guaranteed: that a written frame arrived. Only an answer says that.
  *
- * Codes: `frame-too-long`, `frame-malformed`, `stream-truncated` (ended inside a frame), `stream-closed` (reset, or the
- * connection went), `stream-timeout`, `stream-aborted` (by our own side).
+ * Codes: `frame-too-long`, `frame-malformed`, `stream-truncated` (ended inside a frame or before the next one), `stream-closed`
+ * (reset, or the connection went), `stream-timeout`, `stream-aborted` (by our own side).
  */
 export interface FramedStream {
   /** The next frame in memory of its own, or null when the remote closed between two frames. One read at a time. */
   read(signal: AbortSignal): Promise<Uint8Array | null>;
+  /** The same where a frame has to come: a remote that closes before it was stopped, and has done nothing wrong (`stream-truncated`). */
+  readNext(signal: AbortSignal): Promise<Uint8Array>;
   /** Hands one frame to the muxer; waits while it is full. Resolved does not mean received. */
   write(bytes: Uint8Array, signal: AbortSignal): Promise<void>;
   /** Flushes and closes our side; reading goes on until the remote closes its own. */
@@ -88,6 +90,12 @@ class Frames implements FramedStream {
     } finally {
       this.#reading = false;
     }
+  }
+
+  async readNext(signal: AbortSignal): Promise<Uint8Array> {
+    const frame = await this.read(signal);
+    if (frame === null) throw this.#fail(new AgrinetError('stream-truncated', 'the stream ended too early'));
+    return frame;
   }
 
   async write(bytes: Uint8Array, signal: AbortSignal): Promise<void> {

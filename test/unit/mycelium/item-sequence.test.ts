@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { errorCode } from '../../../protocols/errors.ts';
 import { decodeItems } from '../../../protocols/mycelium/item-sequence.ts';
 import { encodeItem, type RangeItem } from '../../../protocols/mycelium/range-item.ts';
 import {
@@ -40,11 +41,15 @@ describe('range items as a sequence', () => {
     expect((await decode(encodeItem(large), 65_536)).length).toBe(1);
   });
 
-  it('are refused when cut off, too large, or anything else', async () => {
+  it('are nobody’s fault when cut off: their source may have been stopped', async () => {
     const whole = encodeItem({ kind: 'entry', bytes: new Uint8Array(100) });
+    for (const end of [1, 2, 50, whole.length - 1])
+      for (const bytes of [whole.subarray(0, end), concat([whole, whole.subarray(0, end)])])
+        await expect(decode(bytes, 8), String(end)).rejects.toMatchObject({ code: 'stream-truncated' });
+  });
+
+  it('are refused when too large, or anything else', async () => {
     for (const bytes of [
-      whole.subarray(0, 50),
-      whole.subarray(0, 2),
       encodeItem({ kind: 'entry', bytes: new Uint8Array(LIMITS.entryBytes + 1) }),
       Uint8Array.of(0x82, 3, 0x40),
       Uint8Array.of(0x83, 0, 0x40, 0x40),
@@ -58,12 +63,17 @@ describe('range items as a sequence', () => {
       );
   });
 
-  it('decode or are refused, whatever the bytes', async () => {
+  it('decode, lack their end or are refused, whatever the bytes; nothing behind them mends what is refused', async () => {
+    const outcome = (bytes: Uint8Array): Promise<string> => decode(bytes, 3).then(() => 'taken', errorCode);
     await fc.assert(
-      fc.asyncProperty(fc.uint8Array({ maxLength: 40 }), async (bytes) => {
-        await decode(bytes, 3).catch((error: unknown) =>
-          expect(error).toMatchObject({ code: expect.stringMatching(/range-malformed|not-canonical/) }),
-        );
+      fc.asyncProperty(fc.uint8Array({ minLength: 1, maxLength: 40 }), fc.nat(255), async (bytes, next) => {
+        const code = await outcome(bytes);
+        if (code === 'taken' || code === 'stream-truncated')
+          expect(['taken', 'stream-truncated']).toContain(await outcome(bytes.subarray(0, -1)));
+        else {
+          expect(code).toMatch(/^(range-malformed|not-canonical)$/);
+          expect(await outcome(concat([bytes, Uint8Array.of(next)]))).toBe(code);
+        }
       }),
     );
   });
