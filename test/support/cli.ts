@@ -59,8 +59,9 @@ export function agrinetHere(
 ): Promise<CliResult> {
   return inTurn.run(async () => {
     const said = { stdout: '', stderr: '' };
-    process.umask(0o077); // as the command line does
+    const umask = process.umask(0o077); // as the command line does
     const undo = [
+      () => process.umask(umask),
       replace(process, 'env', { PATH: process.env['PATH'], ...addressOf(daemon), ...env }),
       replace(process, 'exitCode', undefined),
       replace(stdout, 'write', (text) => void (said.stdout += text)),

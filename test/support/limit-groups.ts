@@ -17,6 +17,7 @@ import { METRICS_LIMITS } from '../../daemon/metrics/metrics-table.ts';
 import { PREFIX_LIMITS } from '../../protocols/digest/prefix.ts';
 import { PEER_EXCHANGE_LIMITS } from '../../protocols/discovery/peer-exchange.ts';
 import { RENDEZVOUS_LIMITS } from '../../protocols/discovery/rendezvous.ts';
+import { NOTE_LIMITS } from '../../protocols/market/deal-note/verify.ts';
 import { LEGACY_LIMITS } from '../../protocols/market/legacy.ts';
 import { ANNOUNCE_LIMITS } from '../../protocols/mycelium/announce.ts';
 import { CATCH_UP_LIMITS } from '../../protocols/mycelium/catch-up.ts';
@@ -57,6 +58,7 @@ export const HTTP_LIMITS = {
   'daemon/doctor/diff-limits.ts': ['doctor --diff', DIFF_LIMITS],
   'daemon/backup/backups.ts': ['Snapshots for backups', SNAPSHOT_LIMITS],
   'storage/backup/format.ts': ['Backup files', BACKUP_LIMITS],
+  'protocols/market/deal-note/verify.ts': ['Deal notes', NOTE_LIMITS],
   'storage/mirror/limits.ts': ['The mirror', MIRROR_LIMITS],
 } as const;
 

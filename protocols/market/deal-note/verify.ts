@@ -12,8 +12,10 @@ import { differences, type Finding, isRecord, textDifference } from './differenc
 
 export type { Finding } from './differences.ts';
 
-/** Bytes of a note's file: 256 steps of 8 KiB, and what is said of them. */
-export const NOTE_LIMITS = { fileBytes: 8 * 1024 * 1024 } as const;
+export const NOTE_LIMITS = {
+  /** Bytes of a note's file: 256 steps of 8 KiB, and what is said of them. */
+  fileBytes: 8 * 1024 * 1024,
+} as const;
 
 /** What a note comes to: all that is wrong with it, and the note that its evidence proves, where that much is left. */
 export interface NoteVerdict {

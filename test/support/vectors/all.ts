@@ -1,6 +1,7 @@
 import { admissionVectors, frontierVectors } from './admission.ts';
 import { digestTreeVectors, exportVectors, feedFileVectors } from './carriers.ts';
 import { contractVectors } from './contracts.ts';
+import { dealNoteVectors } from './deal-note.ts';
 import {
   changeVectors,
   contentIdVectors,
@@ -57,6 +58,7 @@ export function vectorsText(): string {
     withdrawals: withdrawalVectors(),
     export: exportVectors(),
     contracts: contractVectors(),
+    dealNotes: dealNoteVectors(),
     ratings: ratingVectors(),
     trends: trendVectors(),
     geofence: geofenceVectors(),

@@ -9,6 +9,7 @@ import { lineHash, NO_LINES, type AuditLine } from '../../../protocols/audit/cha
 import { judgeContract } from '../../../protocols/market/contract/machine.ts';
 import type { Contract } from '../../../protocols/market/contract/model.ts';
 import { openTransition } from '../../../protocols/market/contract/statement.ts';
+import { type IssuedWord, openWord } from '../../../protocols/market/deal-note/evidence.ts';
 import { fenceFromGeoJson, fenceFromText, fenceReason } from '../../../protocols/market/geofence.ts';
 import { messageOrder, type OrderedMessage } from '../../../protocols/market/message-order.ts';
 import { readRating } from '../../../protocols/market/rating.ts';
@@ -22,7 +23,7 @@ import { verifySnapshot } from '../../../protocols/market/trend-verify.ts';
 import { trustProof, trustText, type RatingInput } from '../../../protocols/market/trust.ts';
 import { decodeFeedHead, FEED_END_BYTES, isFeedEnd } from '../../../protocols/mycelium/feed-file.ts';
 import { decodeItems } from '../../../protocols/mycelium/item-sequence.ts';
-import { fromHex, hex, sha256Hex } from '../../../protocols/wire/bytes.ts';
+import { base64url, fromHex, hex, sha256Hex } from '../../../protocols/wire/bytes.ts';
 import type { PeerId } from '../../../protocols/wire/identity.ts';
 import type { RecordKey } from '../../../protocols/wire/ids.ts';
 import { outcomeOf } from '../../support/vectors/outcome.ts';
@@ -33,6 +34,11 @@ interface Vectors {
     readonly statements: { name: string; hash: string; bytes: string }[];
     readonly refused: { name: string; bytes: string; code: string }[];
     readonly states: { name: string; statements: string[]; verdict: object }[];
+  };
+  readonly dealNotes: {
+    readonly word: IssuedWord;
+    readonly bytes: string;
+    readonly refused: { name: string; bytes: string; code: string }[];
   };
   readonly ratings: {
     readonly network: string;
@@ -80,6 +86,17 @@ describe('contracts', () => {
     expect(set).toHaveLength(names.length);
     for (const order of [set, set.toReversed(), [...set, ...set]])
       expect(contractVerdict(judgeContract(contract, order))).toEqual(verdict);
+  });
+});
+
+describe('the word of a deal note', () => {
+  const { word, bytes, refused } = vectors.dealNotes;
+  it('says what it says, by the node that signed it', () => {
+    expect(openWord(base64url(fromHex(bytes)))).toEqual(word);
+  });
+  test.each(refused)('no word: $name', ({ bytes: other, code }) => {
+    expect(code).toBe('note-altered');
+    expect(outcomeOf(() => openWord(base64url(fromHex(other))))).toBe(code);
   });
 });
 

@@ -4,6 +4,7 @@ import { BACKUP_CASES, SNAPSHOT_CASES } from './backup-cases.ts';
 import { DIFF_CASES, DOCTOR_CASES, TREND_CASES } from './doctor-cases.ts';
 import { MIRROR_CASES } from './mirror-cases.ts';
 import { ENDED_JOBS, EVENT_CASES, KEY_CASES, METRICS_CASES, SSE_HEARTBEAT } from './node-cases.ts';
+import { NOTE_CASES } from './note-cases.ts';
 import { IMPORT_CASES, LEGACY_AHEAD, PULL_CASES } from './source-cases.ts';
 
 const SERVER_TEST = 'test/unit/limits/http-server.test.ts';
@@ -223,5 +224,6 @@ export const HTTP_CASES = {
     blockBytes: { shownBy: [BACKUP_TEST, 'is refused when a block says that it is huge, before it is read'] },
     ...BACKUP_CASES,
   },
+  'protocols/market/deal-note/verify.ts': NOTE_CASES,
   'storage/mirror/limits.ts': MIRROR_CASES,
 } satisfies Partial<AllCases>;
