@@ -1,6 +1,7 @@
 import type { Context } from 'hono';
 import type { Env } from '../protocols/env.ts';
 import { AgrinetError } from '../protocols/errors.ts';
+import { isSequenceFault } from '../protocols/mycelium/sequence-fault.ts';
 import { steady } from '../protocols/wire/steady.ts';
 
 const bodySlow = (): AgrinetError =>
@@ -30,4 +31,14 @@ export async function bodyBytes(
     chunks.push(chunk);
   }
   return new Uint8Array(Buffer.concat(chunks));
+}
+
+/** What is read from a body that is a sequence: bytes of another shape, or cut off, are `body-malformed`. */
+export async function sequenceRead<T>(reading: Promise<T>): Promise<T> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (!isSequenceFault(error)) throw error;
+    throw new AgrinetError('body-malformed', error.message, { cause: error });
+  }
 }

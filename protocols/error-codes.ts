@@ -153,6 +153,7 @@ export const ERROR_CODES = {
   'proof-invalid': later(502),
   'source-key-needed': refused(502), // only the operator can mend it
   'source-key-refused': refused(502),
+  'stream-truncated': later(502), // whoever sent it was stopped
 
   // Entries, proofs, erasures and messages: the sender is to blame, whichever way they come.
   'body-mismatch': senders(),
@@ -208,7 +209,6 @@ export const ERROR_CODES = {
   'stream-aborted': inner({ retry: true }),
   'stream-closed': inner({ retry: true }),
   'stream-timeout': inner({ retry: true }),
-  'stream-truncated': inner({ retry: true }),
   'too-many-connections': inner({ retry: true }),
 
   // Statements and documents that cannot be read; inside they become a refusal or a verdict.

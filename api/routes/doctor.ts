@@ -95,6 +95,7 @@ const diff = route('operator', {
     'node-unknown',
     'prefix-malformed',
     'source-unknown',
+    'stream-truncated',
   ],
 });
 

@@ -1,11 +1,10 @@
 import { z } from '@hono/zod-openapi';
 import { AgrinetError } from '../../protocols/errors.ts';
-import { decodeItems, ITEM_SEQUENCE } from '../../protocols/mycelium/item-sequence.ts';
+import { ITEM_SEQUENCE } from '../../protocols/mycelium/item-sequence.ts';
 import { FRAME_LIMITS } from '../../protocols/mycelium/range-frame.ts';
-import type { RangeItem } from '../../protocols/mycelium/range-item.ts';
 import { parsePeerId, type PeerId } from '../../protocols/wire/identity.ts';
 import { byteStream } from '../byte-stream.ts';
-import { gatheredItems } from '../item-stream.ts';
+import { gatheredItems, readItems } from '../item-stream.ts';
 import type { ApiContext } from '../context.ts';
 import type { FeedFilePort } from '../ports/feed-file.ts';
 import { bodyChunks } from '../raw-body.ts';
@@ -13,8 +12,6 @@ import { json, media, rawInput, route, router } from '../route.ts';
 import { count, text } from '../schemas.ts';
 
 const tags = ['Operator'];
-/** What is wrong with the body as such, and not with what is in it. */
-const OF_THE_BODY: ReadonlySet<string> = new Set(['body-too-large', 'body-slow']);
 /** One piece of a file: what one frame of a range holds. */
 const { frameBytes: PIECE_BYTES, frameItems: PIECE_ITEMS } = FRAME_LIMITS;
 
@@ -95,18 +92,7 @@ export function feedFileRoutes({
     })
     .openapi(take, async (c) => {
       const to = optionalPeer(c.req.valid('query').for);
-      const items: RangeItem[] = [];
-      let bytes = 0;
-      try {
-        for await (const item of decodeItems(bodyChunks(c, env))) {
-          bytes += item.bytes.length;
-          if (bytes > PIECE_BYTES || items.push(item) > PIECE_ITEMS)
-            throw new AgrinetError('body-too-large', `at most ${PIECE_ITEMS} items in ${PIECE_BYTES} bytes`);
-        }
-      } catch (error) {
-        if (!(error instanceof AgrinetError) || OF_THE_BODY.has(error.code)) throw error;
-        throw new AgrinetError('body-malformed', error.message, { cause: error });
-      }
+      const items = await readItems(bodyChunks(c, env));
       return c.json(await feedFiles.take(items, to), 200);
     });
 }

@@ -3,17 +3,16 @@ import { isErrorCode } from '../../protocols/error-codes.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { FeedName } from '../../protocols/ledger/types.ts';
 import { FRONTIER_SEQUENCE, readFrontierSequence } from '../../protocols/mycelium/frontier-sequence.ts';
-import { decodeItems, ITEM_SEQUENCE } from '../../protocols/mycelium/item-sequence.ts';
-import { FRAME_LIMITS } from '../../protocols/mycelium/range-frame.ts';
-import type { RangeItem } from '../../protocols/mycelium/range-item.ts';
+import { ITEM_SEQUENCE } from '../../protocols/mycelium/item-sequence.ts';
 import { base64url } from '../../protocols/wire/bytes.ts';
 import { parsePeerId } from '../../protocols/wire/identity.ts';
 import { isChannel } from '../../protocols/wire/ids.ts';
 import type { ApiContext } from '../context.ts';
 import type { ExchangePort } from '../ports/exchange.ts';
 import type { AskedSource, SignedRequest, WorkerOutcome } from '../ports/sync-target.ts';
+import { readItems } from '../item-stream.ts';
 import { PEER_CODES } from '../problem.ts';
-import { bodyChunks } from '../raw-body.ts';
+import { bodyChunks, sequenceRead } from '../raw-body.ts';
 import { json, jsonInput, rawInput, route, router } from '../route.ts';
 import { count, text } from '../schemas.ts';
 import { FeedFrontier } from './feeds.ts';
@@ -211,12 +210,12 @@ export function syncWorkerRoutes({
         return c.json({ request: shownRequest(request), ...(next === undefined ? {} : { next }) }, 200);
       }
       const pages = readFrontierSequence(bodyChunks(c, env), env);
-      return c.json({ feeds: [...(await bodyRead(worker.plan(source, pages)))] }, 200);
+      return c.json({ feeds: [...(await sequenceRead(worker.plan(source, pages)))] }, 200);
     })
     .openapi(entries, async (c) => {
       const { source, author, channel } = c.req.valid('query');
       const feed = feedOf(author, channel);
-      const items = await bodyRead(itemsOf(bodyChunks(c, env)));
+      const items = await readItems(bodyChunks(c, env));
       return c.json(await worker.receive(source, feed, items), 200);
     })
     .openapi(synced, async (c) => {
@@ -257,21 +256,6 @@ function feedOf(authorText: string, channel: string): FeedName {
   );
 }
 
-/** Items of one body: no more than a frame holds. Throws `body-too-large`, `range-malformed`. */
-async function itemsOf(body: AsyncIterable<Uint8Array>): Promise<RangeItem[]> {
-  const items: RangeItem[] = [];
-  let bytes = 0;
-  for await (const each of decodeItems(body)) {
-    bytes += each.bytes.length;
-    if (bytes > FRAME_LIMITS.frameBytes || items.push(each) > FRAME_LIMITS.frameItems)
-      throw new AgrinetError(
-        'body-too-large',
-        `entries: at most ${FRAME_LIMITS.frameItems} in ${FRAME_LIMITS.frameBytes} bytes`,
-      );
-  }
-  return items;
-}
-
 function outcomeOf({
   receivedPrivate,
   lastHash,
@@ -292,15 +276,4 @@ function isNodeId(text: string): boolean {
   if (!text.startsWith('legacy:')) return parsePeerId(text) !== undefined;
   const origin = text.slice('legacy:'.length);
   return /^https?:/.test(origin) && URL.canParse(origin) && new URL(origin).origin === origin;
-}
-
-/** What is read from a body: a codec’s refusal is that of the body. */
-async function bodyRead<T>(reading: Promise<T>): Promise<T> {
-  try {
-    return await reading;
-  } catch (error) {
-    const codes = ['frontier-malformed', 'range-malformed', 'not-canonical'];
-    if (!(error instanceof AgrinetError) || !codes.includes(error.code)) throw error;
-    throw new AgrinetError('body-malformed', error.message, { cause: error });
-  }
 }

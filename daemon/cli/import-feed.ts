@@ -12,6 +12,7 @@ import {
 import { decodeItems, ITEM_SEQUENCE } from '../../protocols/mycelium/item-sequence.ts';
 import { FRAME_LIMITS } from '../../protocols/mycelium/range-frame.ts';
 import { encodeItem } from '../../protocols/mycelium/range-item.ts';
+import { isSequenceFault } from '../../protocols/mycelium/sequence-fault.ts';
 import { bytesEqual, concat } from '../../protocols/wire/bytes.ts';
 import { readSettings } from '../secrets.ts';
 import { connect, type DaemonClient } from './client.ts';
@@ -91,7 +92,7 @@ async function carryIn(
       if (piece.length >= FRAME_LIMITS.frameItems) await flush();
     }
   } catch (error) {
-    if (!['range-malformed', 'not-canonical'].includes(errorCode(error))) throw error;
+    if (!isSequenceFault(error)) throw error;
     await flush();
     throw damaged(file, good, at, end === undefined ? 'is truncated or corrupted' : 'is corrupted');
   } finally {

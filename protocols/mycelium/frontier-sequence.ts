@@ -61,7 +61,7 @@ export async function* readFrontierSequence(
     }
   }
   if (held === undefined || queue.length > 0)
-    throw new AgrinetError('stream-truncated', 'the frontier was cut off; the next sync asks for it again');
+    throw new AgrinetError('stream-truncated', 'the frontier ends before its last item');
   return hex(held);
 }
 

@@ -26,6 +26,5 @@ export async function* decodeItems(source: AsyncIterable<Uint8Array>): AsyncGene
       yield { kind, bytes: queue.take(end).subarray(start) };
     }
   }
-  if (queue.length > 0)
-    throw new AgrinetError('stream-truncated', 'an entry was cut off; the next sync asks for it again');
+  if (queue.length > 0) throw new AgrinetError('stream-truncated', 'the sequence ends inside an entry');
 }

@@ -72,6 +72,23 @@ it('entries of another feed than the one named are refused, and so are cut and f
   expect(node.digest()).not.toBe(before);
 });
 
+it('a body that is a sequence and ends too early is the body’s fault, wherever it is cut off', async () => {
+  const { peerId: author } = source.identity;
+  const plan = `/plan?${new URLSearchParams({ source: author })}`;
+  const shown = await source.fetch('/federation/feeds', { headers: { accept: 'application/cbor-seq' } });
+  const frontier = new Uint8Array(await shown.arrayBuffer());
+  expect(await refusal(plan, frontier, 'application/cbor-seq')).toEqual([200, undefined]);
+  for (const part of [0, 0.1, 0.3, 0.5, 0.7, 0.9, 0.999]) {
+    const cut = frontier.slice(0, Math.floor(part * frontier.length));
+    expect(await refusal(plan, cut, 'application/cbor-seq'), `${part}`).toEqual([400, 'body-malformed']);
+  }
+  for (const part of [0.3, 0.5, 0.7, 0.9, 0.999]) {
+    const cut = range.slice(0, Math.floor(part * range.length));
+    const answer = await entries(author, { author, channel: 'public' }, cut);
+    expect(answer, `${part}`).toEqual([400, 'body-malformed']);
+  }
+});
+
 it('an outcome that cannot be is refused and nothing is noted', async () => {
   for (const outcome of [
     { ...NOTHING, received: -1 },
