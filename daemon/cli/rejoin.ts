@@ -38,7 +38,7 @@ export function rejoinCommand(): Command {
       printLine(boxTable(['Node', 'Answered'], rows));
       if (waiting && cause !== undefined)
         printLine(
-          '`agrinet rejoin --force` lifts the fence now. What only the remaining nodes know about may then be committed twice.',
+          '`agrinet rejoin --force` lifts the fence now; `agrinet suspend <node>` ends the wait for one node. What only such a node knows about may then be committed twice.',
         );
     });
 }
