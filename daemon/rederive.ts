@@ -88,6 +88,7 @@ class Derivation {
       this.#merges,
       ({ author, channel, epoch, seq }) => seq < (store.feed(author, channel, epoch)?.fork?.seq ?? Infinity),
       this.#turn,
+      store.failures,
     );
   }
 }

@@ -56,18 +56,24 @@ export class Commits {
       : Promise.reject(new AgrinetError('storage-failed', 'the write before this one failed; try again'));
   }
 
-  /** Effects of a commit to come. Pending forks count from the moment they are known, before their commit. */
+  /**
+   * Effects of a commit to come. Pending forks count from the moment they are known, before their commit. Whoever has read of the store
+   * for it already says how many commits had failed before that: what was read may have been of one that has failed since.
+   */
   effects(
     turn: Turn,
     merges: Merges,
-    forks: ReadonlyMap<string, number> = new Map<string, number>(),
+    { forks, since }: { readonly forks: ReadonlyMap<string, number>; readonly since: number } = {
+      forks: new Map<string, number>(),
+      since: this.#store.failures,
+    },
   ): Effects {
     const store = this.#store;
     const effective = (ref: OpRef): boolean => {
       const known = store.feed(ref.author, ref.channel, ref.epoch)?.fork?.seq ?? Infinity;
       return ref.seq < Math.min(known, forks.get(feedId(ref)) ?? Infinity);
     };
-    return new Effects(store, merges, effective, turn);
+    return new Effects(store, merges, effective, turn, since);
   }
 
   /** Returns the records as they changed, when that is written. */

@@ -57,9 +57,15 @@ export class Effects {
   readonly since: number;
 
   /** `isEffective` says of a stored op whether it stands below every fork of its feed. */
-  constructor(store: LedgerStore, merges: Merges, isEffective: (ref: OpRef) => boolean, turn: Turn) {
+  constructor(
+    store: LedgerStore,
+    merges: Merges,
+    isEffective: (ref: OpRef) => boolean,
+    turn: Turn,
+    since: number,
+  ) {
     this.#store = store;
-    this.since = store.failures;
+    this.since = since;
     this.#merges = merges;
     this.#turn = turn;
     this.erasing = new Erasing(store, turn);

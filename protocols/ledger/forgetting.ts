@@ -101,9 +101,9 @@ export class Forgetting {
     const { store } = ledger;
     if (channel === 'public') return Promise.resolve();
     return lanes.run({ author, lane: laneOf(author, channel) }, async (turn) => {
-      const [founded] = await store.records([channel]);
-      if (founded?.members !== undefined) return;
       const effects = commits.effects(turn, gate.for(ledger.merges));
+      await effects.load([channel]);
+      if (effects.state(channel)?.members !== undefined) return;
       for (const key of await store.awaiting(channel)) await effects.again(key);
       await effects.settle();
       if (effects.changes().length > 0)

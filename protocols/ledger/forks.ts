@@ -58,6 +58,7 @@ export class Forks {
     const { ledger, newFeeds, counts } = this.#parts;
     const { store, identity } = ledger;
     const { author, channel } = proof;
+    const since = store.failures;
     const refusal = ledger.refusal();
     // The author's own records could not be issued again now: the proof comes again.
     if (refusal !== undefined) throw refusal;
@@ -73,17 +74,23 @@ export class Forks {
       newFeeds.note(author, channel);
     }
     counts.note(proof);
-    await this.#apply(proof, feedOrNew(store, proof, ledger.env.now()), own, turn);
+    await this.#apply(proof, { feed: feedOrNew(store, proof, ledger.env.now()), since }, own, turn);
     return 'new';
   }
 
-  async #apply(proof: ForkProof, base: FeedState, own: boolean, turn: Turn): Promise<void> {
+  /** `since` is what had failed before the feed was read. */
+  async #apply(
+    proof: ForkProof,
+    { feed: base, since }: { readonly feed: FeedState; readonly since: number },
+    own: boolean,
+    turn: Turn,
+  ): Promise<void> {
     const { ledger, commits, gate, budgets, epoch } = this.#parts;
     const held = base.seq >= proof.seq - 1 && proof.seq > 1;
     const below = held ? ((await ledger.store.entry(base.no, proof.seq - 1))?.hash ?? '') : '';
     const feed: FeedState = { ...base, fork: { seq: proof.seq, proof: proof.id, below } };
     const merges = gate.for(ledger.merges);
-    const effects = commits.effects(turn, merges, new Map([[feedId(feed), proof.seq]]));
+    const effects = commits.effects(turn, merges, { forks: new Map([[feedId(feed), proof.seq]]), since });
     const undone = await this.#undo(effects, base, proof.seq, own, turn);
     await effects.settle();
     const proofs = [{ feed, proof }];

@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { surveyFeeds } from '../../../daemon/feed-survey.ts';
 import { draftEdit } from '../../../protocols/ledger/drafts.ts';
 import type { Committed } from '../../../protocols/ledger/types.ts';
 import type { Merger } from '../../../protocols/open-dialog/merger.ts';
@@ -7,6 +8,7 @@ import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 import { recordKey } from '../../../protocols/wire/ids.ts';
 import { Digests } from '../../../storage/digests.ts';
 import { Reader } from '../../../storage/reader.ts';
+import { Hand, listingOps } from '../../support/forge.ts';
 import { HeldDisk } from '../../support/held-disk.ts';
 import { type LedgerNode, openLedgerNode } from '../../support/ledger-node.ts';
 import { threadedMerger } from '../../support/merger.ts';
@@ -157,6 +159,34 @@ describe('when a sync fails', () => {
     await write('after').done;
     expect([entriesShown(), await titleShown()]).toEqual([[1], 'after']);
     await isTrue();
+  });
+
+  it('a fork that was seen upon it is refused as well, and taken when it comes again', async () => {
+    const hand = new Hand(identityFromSeed(new Uint8Array(32).fill(2)), '00'.repeat(8));
+    const listing = (title: string): Uint8Array[] => listingOps(hand.pen, title, undefined, { title });
+    await node.ledger.receive([hand.next(listing('before')).bytes]);
+    const [twice, once] = [hand.sign(listing('twice')), hand.next(listing('once'))];
+    const { promise: refused, reject: refuse } = Promise.withResolvers<never>();
+    refused.catch(() => undefined); // told to the batch that waits
+    let refuses = true;
+    node.db.tap({ before: () => (refuses ? refused : Promise.resolve([])), written: () => undefined });
+    // The feed has been read by now, with the entry whose batch fails while the one below the fork is read.
+    const entry = node.store.entry.bind(node.store);
+    node.store.entry = async (...place) => {
+      refuse(new Error('no outbox'));
+      while (node.store.failures === 0) await setImmediate();
+      refuses = false;
+      return entry(...place);
+    };
+    const received = node.ledger.receive([once.bytes, twice.bytes]);
+    await expect(received).rejects.toMatchObject({ code: 'storage-failed' });
+    const heldOf = () => node.store.feed(hand.pen.author, 'public', hand.epoch);
+    expect(heldOf()).toMatchObject({ seq: 1 });
+    expect(heldOf()?.fork).toBeUndefined();
+    node.store.entry = entry;
+    const kinds = (await node.ledger.receive([once.bytes, twice.bytes])).map(({ kind }) => kind);
+    expect([kinds, heldOf()?.seq, heldOf()?.fork?.seq]).toEqual([['accept', 'fork'], 2, 2]);
+    expect((await surveyFeeds(node.db, () => undefined)).problems).toEqual([]);
   });
 
   it('what was found as it was wanted upon it is refused as well', async () => {
