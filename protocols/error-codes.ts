@@ -222,7 +222,6 @@ export const ERROR_CODES = {
   'collection-unknown': inner(),
   'gzip-damaged': inner({ retry: true }),
   'gzip-too-large': inner({ retry: true }),
-  'epoch-full': inner(), // within the ledger: the write begins a new epoch
   'merge-deadline': inner({ retry: true }),
   'merge-failed': inner({ retry: true }),
   'other-contract': inner(),

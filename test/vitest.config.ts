@@ -3,11 +3,7 @@ import { LongestFirst } from './support/longest-first.ts';
 
 const ALL = ['test/unit/**/*.test.ts', 'test/sim/**/*.test.ts', 'test/e2e/**/*.test.ts'];
 /** What puts other modules in the place of ours: Vite's module runner does that. */
-const REPLACING = [
-  'test/unit/digest/versions.test.ts',
-  'test/unit/ledger/record-changes.test.ts',
-  'test/unit/limits/trickle.test.ts',
-];
+const REPLACING = ['test/unit/digest/versions.test.ts', 'test/unit/limits/trickle.test.ts'];
 /**
  * What measures its own process, or how others are served beside those who are slow, has the machine to itself; so has what leaves running
  * what a crash would have ended: worlds in the same process would see it ask for the time.

@@ -72,12 +72,12 @@ export async function deriveRecord(
 async function stateOf(
   merges: Merges,
   key: RecordKey,
-  { outline, linear, input }: Evaluation,
+  { outline, values: known, input }: Evaluation,
   shown: RecordState | undefined,
 ): Promise<RecordState | undefined> {
   if (shown?.unmerged !== undefined) return withoutMerge(outline, shown, shown.unmerged);
   if (input === undefined) return outline;
-  const values = linear ?? (await merges.merge(key, input));
+  const values = known ?? (await merges.merge(key, input));
   return typeof values === 'object' ? withValues(outline, values) : undefined;
 }
 

@@ -11,7 +11,6 @@ import { sha256 } from '../wire/bytes.ts';
 import { encodeCbor } from '../wire/cbor.ts';
 import type { Identity, PeerId } from '../wire/identity.ts';
 import { type Channel, parseRecordKey, recordKey, type RecordKey } from '../wire/ids.ts';
-import { LIMITS } from '../wire/limits.ts';
 import { withoutPersonalText } from '../wire/personal.ts';
 
 /** Fields to set; `undefined` deletes. */
@@ -26,9 +25,6 @@ export interface Draft {
   /** Of a single op what `readOp` says of it, where that was known before it was encoded. */
   readonly read?: ReadOp;
 }
-
-/** Thrown by `draftEdit` where only a change of another epoch would count: the ledger opens one and drafts again. */
-export const EPOCH_FULL = 'epoch-full';
 
 /** Thrown by `draftEdit` where the state does not hold enough: the ledger has the record evaluated whole and drafts again. */
 export const RECORD_PARTIAL = 'record-partial';
@@ -126,7 +122,7 @@ const parseOpId = (text: string): OpId => {
 
 /**
  * Creates or edits a document: only fields whose value changes, or that are in conflict, become ops. Throws `fields-invalid`
- * and `record-ended` (a tombstone or an erasure ends a record for good), `record-merging`, and to the ledger `EPOCH_FULL` and `RECORD_PARTIAL`.
+ * and `record-ended` (a tombstone or an erasure ends a record for good), `record-merging`, and to the ledger `RECORD_PARTIAL`.
  */
 export function draftEdit(
   writer: Writer,
@@ -157,10 +153,7 @@ export function draftEdit(
       ops.push({ action: 'set', field, value, pred });
   }
   if (ops.length === 0 && !creates) return { key, channel, ops: [] };
-  const seq = last + 1;
-  if (seq > LIMITS.recordChangesPerFeed)
-    throw new AgrinetError(EPOCH_FULL, 'this epoch holds all changes of this record that it can');
-  const change = { actor, seq, startOp: state.maxOp + 1, time: 0, deps: heads, ops };
+  const change = { actor, seq: last + 1, startOp: state.maxOp + 1, time: 0, deps: heads, ops };
   const { bytes: d, hash } = sealChange(change);
   const k = `${parts.owner}/${parts.id}`;
   const encoded = encodeOp({ v: 1, c: collection.name, k, t: creates ? 'create' : 'delta', d });

@@ -237,9 +237,9 @@ export class Effects {
    * The state with its values. While a merge is outstanding they are those that the record has shown so far, none where text of it
    * was erased; the author of an own write is told instead that it cannot be made now.
    */
-  async #merged(key: RecordKey, { outline, linear, input }: Evaluation): Promise<RecordState> {
+  async #merged(key: RecordKey, { outline, values: known, input }: Evaluation): Promise<RecordState> {
     if (input === undefined) return outline;
-    const values = linear ?? (await this.#turn.away(() => this.#merges.merge(key, input)));
+    const values = known ?? (await this.#turn.away(() => this.#merges.merge(key, input)));
     if (typeof values === 'object') return withValues(outline, values);
     // An end needs no values.
     if (this.#own.has(key) && !outline.tombstone) throw recordMerging();

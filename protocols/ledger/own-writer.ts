@@ -1,11 +1,11 @@
-import { AgrinetError, errorCode } from '../errors.ts';
+import { AgrinetError } from '../errors.ts';
 import { readOp } from '../open-dialog/read-op.ts';
 import type { RecordState } from '../open-dialog/record.ts';
 import { collectionOf } from '../open-dialog/schema.ts';
 import { parseRecordKey, type RecordKey } from '../wire/ids.ts';
 import { LIMITS } from '../wire/limits.ts';
 import type { Commits } from './commits.ts';
-import { type Draft, EPOCH_FULL, RECORD_PARTIAL } from './drafts.ts';
+import { type Draft, RECORD_PARTIAL } from './drafts.ts';
 import type { Effects } from './effects.ts';
 import { advanced } from './held-feed.ts';
 import { laneOf } from './lane-of.ts';
@@ -57,7 +57,6 @@ export class OwnWriter {
   /** Writes that wait for a lane. */
   readonly #held = new Map<string, PendingWrite[]>();
   #heldCount = 0;
-  #epochIsFull = false;
 
   constructor(parts: LedgerParts, commits: Commits, epoch: OwnEpoch, lanes: Pick<Lanes, 'isHeld' | 'wake'>) {
     this.#parts = parts;
@@ -95,9 +94,6 @@ export class OwnWriter {
    */
   async commit(turn: Turn): Promise<void> {
     const { merges, ownMerges = merges } = this.#parts;
-    // A change beyond what an epoch may hold of its record would be rejected: the write that waits for this is the next one.
-    if (this.#epochIsFull) this.#epoch.renew();
-    this.#epochIsFull = false;
     const epoch = this.#epoch.id;
     const effects = this.#commits.effects(turn, ownMerges);
     const batch = { effects, pages: new Pages(this.#parts, epoch), epoch };
@@ -170,8 +166,6 @@ export class OwnWriter {
       drafts = pending.request.draft({ author, epoch }, (key) => effects.state(key));
       checkFits(drafts);
     } catch (error) {
-      this.#epochIsFull = errorCode(error) === EPOCH_FULL;
-      if (this.#epochIsFull) return { full: true };
       const partial = hasBase ? undefined : partialRecord(error);
       if (partial !== undefined) {
         await effects.whole(partial, { author, epoch });

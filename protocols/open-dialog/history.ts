@@ -1,10 +1,11 @@
-import type { Change } from './change.ts';
+import type { Change, Scalar } from './change.ts';
 import { type Clock, type Clocked, Clocks, isSeen } from './clocks.ts';
 import { opIdText } from './fast-path.ts';
+import { FieldValues } from './field-values.ts';
 import { genesisOf } from './genesis.ts';
 import { type ActorSeq, HOT, restOf } from './hot.ts';
 import { firstInPieces, hashInPieces, sortedInPieces } from './pieces.ts';
-import type { RecordState } from './record.ts';
+import type { FieldValue, RecordState, Values } from './record.ts';
 import type { Collection } from './schema.ts';
 
 /** A change, read from the op at this place among the ops. */
@@ -30,6 +31,7 @@ export interface Follows {
 interface SetOp {
   readonly id: string;
   readonly field: string;
+  readonly value: Scalar;
   readonly by: Applied;
   readonly replacedBy: Applied[];
 }
@@ -123,7 +125,8 @@ export class History {
       for (const pred of op.pred) this.#sets.get(opIdText(pred))?.replacedBy.push(applied);
       if (op.action !== 'set') return;
       const { field } = op;
-      const set = { id: `${change.startOp + i}@${change.actor}`, field, by: applied, replacedBy: [] };
+      const id = `${change.startOp + i}@${change.actor}`;
+      const set = { id, field, value: op.value ?? null, by: applied, replacedBy: [] };
       this.#sets.set(set.id, set);
       this.#ownSets.set(ownSet(change.actor, field), set);
     });
@@ -149,6 +152,21 @@ export class History {
       others.length === 0 ? undefined : { count: others.length, hash: yield* hashInPieces(others) };
     const rest = restOf(restHeads, this.#seqs.size - actors.length, {});
     return { heads, seqs, maxOp: actors[0]?.[1] ?? 0, ...(rest === undefined ? {} : { rest }) };
+  }
+
+  /** The values that no applied change has replaced: those of Automerge, without a document. */
+  *values(): Generator<void, Values> {
+    const visible = new Map<string, FieldValue[]>();
+    for (const { id, field, value, replacedBy } of this.#sets.values()) {
+      yield;
+      if (replacedBy.length > 0) continue;
+      const values = visible.get(field);
+      if (values === undefined) visible.set(field, [{ op: id, value }]);
+      else values.push({ op: id, value });
+    }
+    const values = new FieldValues();
+    for (const [field, all] of visible) values.set(field, all);
+    return values.all;
   }
 
   /** What the next change of an actor follows. */

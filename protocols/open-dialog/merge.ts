@@ -2,8 +2,8 @@ import * as Automerge from '@automerge/automerge';
 import { AgrinetError } from '../errors.ts';
 import type { RecordKey } from '../wire/ids.ts';
 import type { Scalar } from './change.ts';
+import { FieldValues } from './field-values.ts';
 import { genesisOf, SCHEMA_FIELD } from './genesis.ts';
-import { hotValues } from './hot.ts';
 import type { FieldValue, Values } from './record.ts';
 import type { Follows } from './history.ts';
 import { collectionOf } from './schema.ts';
@@ -17,20 +17,9 @@ export type FieldOps = Readonly<Record<string, readonly string[]>>;
 /** What the counting changes of a document amount to: the visible values of each field and their op ids, all of them Automerge's. */
 export function mergeChanges(key: RecordKey, changes: readonly Uint8Array[]): Values {
   return withDocument(key, changes, (document) => {
-    const view = Object.create(null) as Record<string, Scalar>;
-    const fieldOps = Object.create(null) as Record<string, string[]>;
-    const conflicts = Object.create(null) as Record<string, FieldValue[]>;
-    const more = Object.create(null) as Record<string, number>;
-    for (const [field, values] of fieldsOf(document)) {
-      const [winner] = values;
-      if (winner === undefined) continue;
-      const kept = values.slice(0, hotValues(values));
-      view[field] = winner.value;
-      fieldOps[field] = kept.map(({ op }) => op);
-      if (values.length > 1) conflicts[field] = kept;
-      if (values.length > kept.length) more[field] = values.length - kept.length;
-    }
-    return { view, fieldOps, conflicts, more };
+    const values = new FieldValues();
+    for (const [field, visible] of fieldsOf(document)) values.set(field, visible);
+    return values.all;
   });
 }
 

@@ -204,7 +204,6 @@ function changeProblem(
   creates: boolean,
 ): string | undefined {
   if (change.actor !== actorOf(placed.author, placed.epoch, key)) return 'actor-foreign';
-  if (change.seq > LIMITS.recordChangesPerFeed) return 'record-changes-exceeded';
   // Only the genesis has none: without them a document could begin without what its creation must set.
   if (change.deps.length === 0) return 'deps-missing';
   const genesis = genesisOf(collection).hash;

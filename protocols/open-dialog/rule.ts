@@ -2,7 +2,7 @@ import { decodeOp } from '../feed/op.ts';
 import type { RecordKey } from '../wire/ids.ts';
 import { evaluateChanges } from './evaluate-changes.ts';
 import { APPLIED, linearValues, RECORD_ERASED } from './fast-path.ts';
-import type { Follows, ReadChange } from './history.ts';
+import type { Follows, History, ReadChange } from './history.ts';
 import { hashInPieces } from './pieces.ts';
 import { outlastsErasure, readOp, type ReadOp } from './read-op.ts';
 import type { Membership, PlacedOp, RecordState, Values, Verdict } from './record.ts';
@@ -14,8 +14,11 @@ export interface Evaluation {
   readonly verdicts: readonly Verdict[];
   /** All of the state but what a merge tells: a document has no values here. */
   readonly outline: RecordState;
-  /** The values of a document whose history is linear; undefined where there is real concurrency, and of what is no document. */
-  readonly linear: Values | undefined;
+  /**
+   * The values of a document, where they need no merge: its history is linear, or longer than what is merged. Undefined where there
+   * is real concurrency, and of what is no document.
+   */
+  readonly values: Values | undefined;
   /** What Automerge merges; undefined when no change is applied. */
   readonly input: MergeInput | undefined;
   /** What a change of the actor that was named follows. */
@@ -29,6 +32,9 @@ export interface MergeInput {
   readonly id: string;
 }
 
+/** Beyond so many changes a document would take gigabytes and minutes: there the rule tells the values, which are the same. */
+export const MERGED_CHANGES = 32_768;
+
 /**
  * Evaluates all ops of one record: a pure function of the set, whatever its order. Within one feed, ops on the record are
  * evaluated in the feed's order, and one that is pending makes the later ones pending: so every verdict, once given, stays, however
@@ -40,6 +46,7 @@ export function* evaluate(
   ops: readonly PlacedOp[],
   channelMembers: Membership | undefined,
   actor?: string,
+  merged = MERGED_CHANGES,
 ): Generator<void, Evaluation> {
   const verdicts: Verdict[] = ops.map(() => ({ state: 'rejected', code: 'internal' }));
   const result = new StateBuilder(key, ops);
@@ -71,12 +78,17 @@ export function* evaluate(
   return {
     verdicts,
     outline,
-    linear: some ? yield* linearValues(key, history.order) : undefined,
+    values: some ? yield* valuesOf(key, history, merged) : undefined,
     input: some
       ? { changes: history.order.map(({ bytes }) => bytes), id: yield* hashInPieces(heads) }
       : undefined,
     follows: actor === undefined || !some ? undefined : yield* history.followedBy(actor),
   };
+}
+
+function* valuesOf(key: RecordKey, history: History, merged: number): Generator<void, Values | undefined> {
+  const linear = yield* linearValues(key, history.order);
+  return linear ?? (history.order.length > merged ? yield* history.values() : undefined);
 }
 
 /** Runs an evaluation without a break. */

@@ -25,8 +25,6 @@ export const LIMITS = {
   keyBytes: 160,
   /** Field ops in one change. */
   changeOps: 256,
-  /** The largest `seq` of a change: changes of one feed on one record. A writer goes on in a new epoch. */
-  recordChangesPerFeed: 65_536,
   /** Participants of one private record. */
   participants: 16,
   /** New epochs of one author that are taken in one day: a restart each 90 seconds. */

@@ -145,12 +145,6 @@ export const WIRE_CASES: CasesOf<'protocols/wire/limits.ts'> = {
     ],
   },
   changeOps: { shownBy: ['test/unit/open-dialog/change.test.ts', '257 operations'] },
-  recordChangesPerFeed: {
-    shownBy: [
-      'test/unit/ledger/record-changes.test.ts',
-      'one listing is changed more often than one feed may: every acknowledged change counts, everywhere, and after a restart',
-    ],
-  },
   participants: {
     over: 'in process',
     why: 'the creation of a private record is an op, and its admission that of any op',
