@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { join as befriend, startDaemon } from '../support/daemon.ts';
+import { freePort, join as befriend, startDaemon } from '../support/daemon.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -41,7 +41,8 @@ async function expectService(daemon: Awaited<ReturnType<typeof startDaemon>>): P
 
 test('a daemon whose log is on a full disk from the start serves, counts what is lacking, and ends when asked', async () => {
   const full = ['sh', '-c', 'exec "$@" >/dev/full', 'sh'];
-  await expectService(await startDaemon(dir.path, { LOG_LEVEL: 'debug' }, full));
+  const env = { LOG_LEVEL: 'debug', PORT: String(await freePort()) };
+  await expectService(await startDaemon(dir.path, env, full));
 });
 
 test('so does one whose log nobody reads any more', async () => {

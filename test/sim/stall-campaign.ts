@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { figure, runCampaign } from '../support/campaign.ts';
+import { freePort } from '../support/daemon.ts';
 import { ProcessFederation, type ProcessMember } from '../support/federation.ts';
 import { NET, randomFrom } from '../support/forge.ts';
 import { STRETCH_MS } from '../support/loop-watch.ts';
@@ -86,6 +87,7 @@ export async function stallFigures(
       ALLOW_PRIVATE_PEERS: 'on',
       SYNC_INTERVAL_MINUTES: '0',
       LOG_LEVEL: 'warn',
+      PORT: String(await freePort()), // for such a log does not tell it
     });
     const scene = { victim, random: randomFrom(seed) };
     for (const input of inputs) {

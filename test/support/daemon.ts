@@ -131,12 +131,11 @@ export async function startDaemon(
   env: Record<string, string> = {},
   prefix: readonly string[] = [],
 ): Promise<DaemonProcess> {
-  const port = env['PORT'] ?? String(await freePort());
   const apiKey = keyOf(env);
   const all: Record<string, string> = {
     PATH: process.env['PATH'] ?? '',
     ...compileCache(),
-    ...settingsOf(dataDir, apiKey, { ...env, PORT: port }),
+    ...settingsOf(dataDir, apiKey, env),
   };
   const [command, ...args] = [...prefix, process.execPath, BIN, 'start'];
   const child = spawn(command ?? process.execPath, args, { env: all, stdio: ['ignore', 'pipe', 'pipe'] });
@@ -147,20 +146,7 @@ export async function startDaemon(
       .on('data', (text: string) => (output = (output + text).slice(-OUTPUT_LENGTH)));
   }
   const ask = fetchOf(env);
-  const scheme = ask === fetch ? 'http' : 'https';
-  const url = `${scheme}://${env['HOST'] ?? '127.0.0.1'}:${port}`;
-  await waitFor(
-    `the daemon to answer on ${url}`,
-    async () => {
-      if (child.exitCode !== null) throw new Error(`the daemon ended with ${child.exitCode}: ${output}`);
-      // Without the key: the daemon may have it from elsewhere.
-      return ask(`${url}/health`).then(
-        (r) => r.ok,
-        () => false,
-      );
-    },
-    60_000, // a bound, not an expectation: a start takes three seconds of processor time
-  ).catch((error: unknown) => {
+  const url = await startedAt(child, () => output, env, ask).catch((error: unknown) => {
     child.kill('SIGKILL');
     throw new Error(`it did not start; so far it said: ${output.slice(-3000)}`, { cause: error });
   });
@@ -177,6 +163,48 @@ export async function startDaemon(
       return child.exitCode;
     },
   };
+}
+
+/** A bound, not an expectation: a start takes a second of processor time. */
+const START_MS = 60_000;
+
+/** The URL of a daemon, once it answers there: by its own log, or at the PORT it was given, for then its log may lead elsewhere. */
+async function startedAt(
+  child: ChildProcess,
+  output: () => string,
+  env: Record<string, string>,
+  ask: HttpsFetch,
+): Promise<string> {
+  const refused = (): never => {
+    throw new Error(`the daemon ended with ${child.exitCode ?? child.signalCode}: ${output()}`);
+  };
+  if (env['PORT'] !== undefined && env['PORT'] !== '0') {
+    const scheme = ask === fetch ? 'http' : 'https';
+    const url = `${scheme}://${env['HOST'] ?? '127.0.0.1'}:${env['PORT']}`;
+    // Without the key: the daemon may have it from elsewhere.
+    const answers = (): Promise<boolean> =>
+      ask(`${url}/health`).then(
+        (r) => r.ok,
+        () => false,
+      );
+    const check = (): Promise<boolean> => (child.exitCode === null ? answers() : refused());
+    await waitFor(`the daemon to answer on ${url}`, check, START_MS);
+    return url;
+  }
+  const bound = AbortSignal.timeout(START_MS);
+  const over = new AbortController();
+  const ended = once(child, 'exit', { signal: over.signal }).then(refused);
+  ended.catch(() => undefined); // of interest until it has started
+  try {
+    for (;;) {
+      const url = /"url":"([^"]+)","msg":"listening"/.exec(output())?.[1];
+      if (url !== undefined && output().includes('"msg":"started"')) return url;
+      if (child.stdout === null) throw new TypeError('its output is not piped');
+      await Promise.race([once(child.stdout, 'data', { signal: bound }), ended]);
+    }
+  } finally {
+    over.abort();
+  }
 }
 
 /** Registers two daemons with one another over HTTP. */

@@ -1,3 +1,9 @@
+/** Milliseconds between two looks that cost nothing. */
+const PAUSE_MS = 20;
+/** The pause after a look is so many times as long as the look took, so that looking leaves the processor to what is waited for. */
+const REST = 4;
+const LONGEST_PAUSE_MS = 250;
+
 /** Polls until the check gives a value; fails with the message after the bound. The wait between looks is short and bounded. */
 export async function waitFor<T>(
   what: string,
@@ -6,9 +12,12 @@ export async function waitFor<T>(
 ): Promise<T> {
   const end = performance.now() + ms;
   for (;;) {
+    const began = performance.now();
     const value = await check();
     if (value !== undefined && value !== false) return value;
-    if (performance.now() > end) throw new Error(`waited ${ms} ms in vain for ${what}`);
-    await new Promise<void>((next) => setTimeout(next, 20));
+    const looked = performance.now();
+    if (looked > end) throw new Error(`waited ${ms} ms in vain for ${what}`);
+    const rest = Math.min(Math.max(PAUSE_MS, (looked - began) * REST), LONGEST_PAUSE_MS);
+    await new Promise<void>((next) => setTimeout(next, rest));
   }
 }
