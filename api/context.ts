@@ -33,6 +33,7 @@ import type { QuotaPort } from './ports/quota.ts';
 import type { RegistrationPort, Sees } from './ports/registration.ts';
 import type { TrendsPort } from './ports/trends.ts';
 import type { FencePort, RatingsPort, TrustPort } from './ports/trust.ts';
+import type { UsersPort } from './ports/users.ts';
 
 /** A list's filter and page, as the storage reader takes them. */
 export interface ListQuery {
@@ -110,6 +111,7 @@ export interface ApiContext {
   readonly forget: ForgetPort;
   readonly exchange: ExchangePort;
   readonly jobs: JobsPort;
+  readonly users: UsersPort;
   readonly notifications: NotificationsPort;
   readonly audit: AuditPort;
   readonly rejoin: RejoinPort;

@@ -59,6 +59,7 @@ export const GROUPS = [
   group('/jobs', async () => (await import('./routes/jobs.ts')).jobRoutes),
   group('/logs', async () => (await import('./routes/logs.ts')).logRoutes),
   group('/mirror', async () => (await import('./routes/mirror.ts')).mirrorRoutes),
+  group('/users', async () => (await import('./routes/users.ts')).userRoutes),
   group('/notifications', async () => (await import('./routes/notifications.ts')).notificationRoutes),
   group('/api/keys', async () => (await import('./routes/keys.ts')).keyRoutes),
   group('/', async () => (await import('./routes/events.ts')).eventRoutes, ['events', 'stream']),

@@ -43,6 +43,7 @@ export const KEPT: readonly SublevelName[] = [
   'legacy',
   'apiKeys',
   'jobs',
+  'users',
   'notifications',
   'events',
   'privateEvents',

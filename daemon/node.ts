@@ -19,6 +19,7 @@ import { defineNetwork } from './parts/network.ts';
 import { defineRegistration } from './parts/registration.ts';
 import { runningNode } from './parts/running.ts';
 import { defineReading, defineSources } from './parts/sources.ts';
+import { defineUsers } from './parts/users.ts';
 import { defineReach, defineScrub } from './parts/watch.ts';
 import type { Settings } from './settings.ts';
 import { createStandings } from './standings.ts';
@@ -52,9 +53,10 @@ export async function createNode(options: NodeOptions, other: Partial<Outside> =
   const { leftOut, reader } = defineReading(parts, node);
   const sources = parts.add(defineSources(node));
   const keys = parts.add(defineKeys(node, apiKey.key));
+  const users = parts.add(defineUsers(node, keys));
   const { notifications, jobs } = defineJobs(parts, node, sources);
   const audited = defineAudit(parts, node, { reader, keys });
-  const market = defineMarket(parts, node, { reader, keys, audited, sources, standings });
+  const market = defineMarket(parts, node, { reader, users, audited, sources, standings });
   const { reliability, trends } = market;
   const reach = parts.add(defineReach(node, sources));
   const scrub = parts.add(defineScrub(node));
@@ -70,7 +72,7 @@ export async function createNode(options: NodeOptions, other: Partial<Outside> =
   const examined = { standings, reach, jobs, scrub, mirror, registration, reader };
   const examination = defineExamination(parts, node, examined);
 
-  const trade = { leftOut, reader, notifications, market };
+  const trade = { leftOut, reader, users, notifications, market };
   const operation = { audited, jobs, scrub, forget, mirror, examination };
   const federation = { registration, exchange, standings };
   const served = { ...trade, ...operation, ...federation, closing: closing.signal };

@@ -68,6 +68,7 @@ export const ERROR_CODES = {
   'request-unsigned': refused(403),
   unauthorized: refused(403),
   'key-unknown': refused(404),
+  'user-unknown': refused(404),
   'node-unknown': refused(404),
   'not-found': refused(404),
   'source-unknown': later(404), // until it is registered
@@ -90,6 +91,7 @@ export const ERROR_CODES = {
   'job-not-due': later(409),
   'key-inactive': refused(409),
   'keys-full': refused(409),
+  'users-full': refused(409),
   'listing-differs': refused(409),
   'listing-ended': refused(409),
   'listing-moved': refused(409),

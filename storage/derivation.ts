@@ -28,6 +28,7 @@ const DERIVATION = {
   legacy: 'own',
   apiKeys: 'own',
   jobs: 'own',
+  users: 'own',
   notifications: 'own',
   events: 'own',
   privateEvents: 'own',

@@ -29,6 +29,7 @@ export const KEYSPACE = {
   legacy: sublevel('x', 'origin, collection, id', 'item of an old node; in no feed and no digest'),
   apiKeys: sublevel('p', 'key id', 'keyed hash, owner, scopes, expiry'),
   jobs: sublevel('q', 'job id', 'job and its state'),
+  users: sublevel('6', 'user id', "the node's own directory: name, role, phone, what somebody is told"),
   notifications: sublevel('n', 'user, notification id', 'message, read, time'),
   events: sublevel('s', 'event number', 'event for everybody, kept for those who resume'),
   privateEvents: sublevel('5', 'event number', 'event for some only, numbered apart'),

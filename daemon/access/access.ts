@@ -18,6 +18,8 @@ export interface AccessControl {
   readonly keys: Keys;
   /** Whether a key was issued for somebody of this name; where users come with tokens, this node cannot tell and takes any. */
   isUser(userId: string): boolean;
+  /** Users to whom a key was issued, ended or not. */
+  holders(): ReadonlySet<string>;
   /** Reads the keys anew after the database was opened again. */
   reload(): Promise<void>;
   /** Notes the last uses of keys; before the database is closed. */
@@ -65,6 +67,7 @@ export async function openAccess(parts: AccessParts): Promise<AccessControl> {
     access: createAuthenticator({ apiKey, pepper, ring, tokens, publicReads, logger }),
     keys: loggedKeys(ring, logger),
     isUser: (userId) => tokens !== undefined || ring.isHolder(userId),
+    holders: () => ring.holders(),
     reload: () => ring.reload(),
     stop: () => ring.stop(),
   };

@@ -83,6 +83,11 @@ export class KeyRing implements Keys {
     return [...this.#rows.values()].some((row) => row.userId === userId);
   }
 
+  /** Everybody to whom a key was issued. */
+  holders(): ReadonlySet<string> {
+    return new Set([...this.#rows.values()].map(({ userId }) => userId));
+  }
+
   async list(query: { userId?: string | undefined; limit: number; cursor?: string | undefined }) {
     const { userId, limit, cursor } = query;
     const rows = [...this.#rows.values()]

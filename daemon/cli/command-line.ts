@@ -21,6 +21,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   conflicts: async () => (await import('./conflicts.ts')).conflictsCommand(),
   contract: async () => (await import('./contract.ts')).contractCommand(),
   keys: async () => (await import('./keys.ts')).keysCommand(),
+  users: async () => (await import('./users.ts')).usersCommand(),
   audit: async () => (await import('./audit.ts')).auditCommand(),
   trends: async () => (await import('./trends.ts')).trendsCommand(),
   sync: async () => (await import('./sync.ts')).syncCommand(),

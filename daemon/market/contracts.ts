@@ -7,11 +7,11 @@ import type { RecordState } from '../../protocols/open-dialog/record.ts';
 import type { Json } from '../../protocols/wire/json.ts';
 import { publicIdOf } from '../../protocols/wire/ids.ts';
 import type { Reader } from '../../storage/reader.ts';
-import type { AccessControl } from '../access/access.ts';
 import { refuseWrongClock } from '../clock-line.ts';
 import type { Listens } from '../hooks.ts';
 import type { Started } from '../parts.ts';
 import type { Node } from '../parts/running.ts';
+import type { Directory } from '../users/directory.ts';
 import { fieldHistory } from './field-history.ts';
 
 /** How often holds are looked at that may be over, milliseconds. */
@@ -29,7 +29,7 @@ export function startContracts(
   node: ContractsNode,
   reader: Reader,
   ratings: Pick<Ratings, 'current' | 'contractOf'>,
-  keys: Pick<AccessControl, 'isUser'>,
+  users: Pick<Directory, 'isUser'>,
 ): Started<ContractBook> {
   const { identity, settings, ledger, registry, events, logger, clock, env } = node;
   const book = openContractBook({
@@ -42,7 +42,7 @@ export function startContracts(
     ratedContract: (rating) => ratings.contractOf(rating),
     history: fieldHistory(node.store),
     isActive: (peer) => registry.isActive(peer),
-    isUser: (userId) => keys.isUser(userId),
+    isUser: (userId) => users.isUser(userId),
     bytes: env.bytes,
     now: clock.cautious, // a hold that is ended cannot be begun again
     mayPromise: async () => {

@@ -16,6 +16,7 @@ import type { Exchange } from '../federation/exchange.ts';
 import type { Registration } from '../federation/registration.ts';
 import type { Forget } from '../forget/forget.ts';
 import type { Jobs } from '../jobs/create-jobs.ts';
+import type { Directory } from '../users/directory.ts';
 import type { Notifications } from '../jobs/notifications.ts';
 import type { RunningMirror } from '../mirror/start-mirror.ts';
 import type { Scrub } from '../scrub/scrub.ts';
@@ -47,6 +48,7 @@ export interface ApiComponents {
   readonly leftOut: ApiContext['leftOut'];
   readonly reader: Face<Reader>;
   readonly audited: Face<Audited>;
+  readonly users: Face<Directory>;
   readonly notifications: Face<Notifications>;
   readonly jobs: Face<Jobs>;
   readonly market: Market;
@@ -119,11 +121,13 @@ type MarketPorts =
   | 'ratings'
   | 'trust'
   | 'fence'
+  | 'users'
   | 'notifications';
 
 function marketPorts({
   leftOut,
   reader,
+  users,
   notifications,
   market,
 }: ApiComponents): Pick<ApiContext, MarketPorts> {
@@ -144,6 +148,7 @@ function marketPorts({
     },
     trust: market.trust.face,
     fence: market.fence.face,
+    users: users.face,
     notifications: notifications.face,
   };
 }

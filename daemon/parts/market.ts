@@ -5,13 +5,13 @@ import { createRatingSubmission, type RatingSubmission } from '../../protocols/m
 import { Ratings } from '../../protocols/market/ratings.ts';
 import { fenceTable } from '../../storage/node-tables.ts';
 import type { Reader } from '../../storage/reader.ts';
-import type { AccessControl } from '../access/access.ts';
 import type { Audited } from '../audit/node-audit.ts';
 import { Erasures } from '../erasure.ts';
 import { type ContractsNode, startContracts } from '../market/contracts.ts';
 import { openFence } from '../market/fence.ts';
 import { fieldHistory } from '../market/field-history.ts';
 import { definePart, type Face, type PartList } from '../parts.ts';
+import type { Directory } from '../users/directory.ts';
 import { forRequests } from './requests.ts';
 import type { Node } from './running.ts';
 import { defineScores, type ScoresComponents } from './scores.ts';
@@ -34,7 +34,7 @@ type MarketNode = Pick<
 
 export interface MarketComponents extends Pick<ScoresComponents, 'standings' | 'sources'> {
   readonly reader: Face<Reader>;
-  readonly keys: Face<Pick<AccessControl, 'isUser'>>;
+  readonly users: Face<Pick<Directory, 'isUser'>>;
   readonly audited: Face<Pick<Audited, 'ledger' | 'committed'>>;
 }
 
@@ -72,11 +72,11 @@ function defineRatings(node: MarketNode, { reader, audited }: MarketComponents) 
 
 function defineContracts(
   node: MarketNode,
-  { reader, keys, audited }: MarketComponents,
+  { reader, users, audited }: MarketComponents,
   ratings: Face<Pick<Ratings, 'current' | 'contractOf'>>,
 ) {
   return definePart<ContractBook>('contracts', () =>
-    startContracts(forRequests(node, audited), reader.face, ratings.face, keys.face),
+    startContracts(forRequests(node, audited), reader.face, ratings.face, users.face),
   );
 }
 

@@ -77,8 +77,8 @@ export async function startNode(given: NodeParts) {
     },
   };
   const standings = { prices: () => heldPrices(node) };
-  const keys = { face: { isUser: () => true } };
-  const market = defineMarket(parts, node, { reader, keys, audited, sources, standings });
+  const users = { face: { isUser: () => true } };
+  const market = defineMarket(parts, node, { reader, users, audited, sources, standings });
   const forget = parts.add(defineForget(node, { reader, audited, sources }));
   await parts.start();
   await market.erasures.face.settled();

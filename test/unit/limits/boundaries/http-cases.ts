@@ -124,6 +124,14 @@ export const HTTP_CASES = {
       gives: ['201', '201', '400 fields-invalid'],
     },
   },
+  'daemon/users/directory.ts': {
+    entered: {
+      shownBy: [
+        'test/unit/users/directory.test.ts',
+        '10,000 users can be entered; those who are can still be changed, and one who goes makes room',
+      ],
+    },
+  },
   'api/routes/trust.ts': {
     rootsCharacters: {
       over: 'HTTP',

@@ -1,0 +1,62 @@
+/** Hours without SMS: `HH:MM` on the wall of an IANA time zone; over midnight where they end before they begin. */
+export interface QuietHours {
+  readonly from: string;
+  readonly to: string;
+  readonly timeZone: string;
+}
+
+/** What somebody is told of; every notice is of one kind. */
+export const NOTICE_KINDS = [
+  'message',
+  'proposal',
+  'acceptance',
+  'refusal',
+  'cancellation',
+  'progress',
+  'settlement',
+  'dispute',
+  'resolution',
+  'rating',
+  'hold',
+  'want',
+] as const;
+export type NoticeKind = (typeof NOTICE_KINDS)[number];
+
+/** What a user or the operator may set. */
+export interface UserFields {
+  readonly displayName?: string;
+  readonly role?: string;
+  readonly region?: string;
+  /** BCP 47. */
+  readonly language?: string;
+  /** E.164. */
+  readonly phone?: string;
+  readonly email?: string;
+  readonly quietHours?: QuietHours;
+  /** False: no SMS, whatever happens. */
+  readonly sms?: boolean;
+  /** Kinds of notices that only stand in the list of notifications. */
+  readonly muted?: readonly NoticeKind[];
+}
+
+/** Somebody whom this node serves. Times in milliseconds since 1970. */
+export interface User extends UserFields {
+  readonly id: string;
+  readonly createdAt?: number;
+  readonly updatedAt?: number;
+}
+
+/** A change: null takes a field away, what is absent stays. */
+export type UserChange = { readonly [F in keyof UserFields]: UserFields[F] | null | undefined };
+
+/** The node's own users: who has a key of it or is entered here. Where users come with tokens, anybody may be one. */
+export interface UsersPort {
+  /** By id. `cursor` is the last id of the page before. */
+  list(limit: number, cursor?: string): { readonly users: readonly User[]; readonly cursor?: string };
+  /** Throws `user-unknown`. */
+  get(id: string): User;
+  /** Enters a user, or changes what is said of one; on disk when it resolves. Throws `users-full`. */
+  change(id: string, change: UserChange): Promise<User>;
+  /** Takes away what is said of a user; its keys stay. Throws `user-unknown`. */
+  remove(id: string): Promise<void>;
+}

@@ -1,0 +1,146 @@
+import type { InferResponseType } from 'hono/client';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { NOTICE_KINDS, type NoticeKind, type QuietHours } from '../../api/ports/users.ts';
+import { readSettings } from '../secrets.ts';
+import { boxTable } from './box-table.ts';
+import { answerOf, connect } from './client.ts';
+import { JSON_OPTION, printable, printJson, printLine } from './output.ts';
+
+const daemon = () => connect(readSettings()).api.users;
+type Page = InferResponseType<ReturnType<typeof daemon>['$get'], 200>;
+type User = Page['users'][number];
+const asJson = () => new Option(...JSON_OPTION);
+const ID = ['<id>', 'ID of the user, as its keys name it'] as const;
+
+/** `agrinet users`: whom this node serves, and what they are told. */
+export function usersCommand(): Command {
+  const users = new Command('users')
+    .description('list the users of this node, and enter, change or remove them')
+    .exitOverride(); // before the subcommands are made: they take it over, and a usage error keeps its exit code
+  users
+    .command('list', { isDefault: true })
+    .description('list users: those with a key, and those that were entered')
+    .addOption(asJson())
+    .action(list);
+  users
+    .command('show')
+    .description('show what the directory says of a user')
+    .argument(...ID)
+    .addOption(asJson())
+    .action(show);
+  users
+    .command('set')
+    .description('enter a user, or change one; a field set to "" is removed')
+    .argument(...ID)
+    .option('--name <name>', 'name that others are shown')
+    .option('--role <role>', 'role, such as farmer or buyer')
+    .option('--region <region>', 'region')
+    .option('--language <tag>', 'language of notices, such as en or sw')
+    .option('--phone <number>', 'phone number, such as +254700000000; it stays on this node')
+    .option('--email <address>', 'e-mail address; it stays on this node')
+    .option('--quiet <hours>', 'no SMS in these hours: 21:00-06:00, in UTC or the time zone behind it', quiet)
+    .option('--no-sms', 'send no SMS')
+    .option('--sms', 'send SMS, given a phone number')
+    .option('--mute <kinds>', `only list notices of these kinds: ${NOTICE_KINDS.join(', ')}`, kinds)
+    .addOption(asJson())
+    .action(set);
+  users
+    .command('remove')
+    .description('remove what the directory says of a user; keys stay (agrinet keys revoke)')
+    .argument(...ID)
+    .addOption(asJson())
+    .action(remove);
+  return users;
+}
+
+async function list({ json }: { json?: true }): Promise<void> {
+  const client = daemon();
+  const users: User[] = [];
+  let cursor: string | undefined;
+  do {
+    const query = { limit: '500', ...(cursor === undefined ? {} : { cursor }) };
+    const page: Page = await answerOf(client.$get({ query }));
+    users.push(...page.users);
+    ({ cursor } = page);
+  } while (cursor !== undefined);
+  if (json) {
+    printJson({ users });
+    return;
+  }
+  const head = ['User', 'Name', 'Role', 'Region', 'Language', 'Phone', 'SMS'];
+  const rows = users.map((each) => [
+    ...[each.id, each.displayName, each.role, each.region, each.language, each.phone].map((value = '-') =>
+      printable(value),
+    ),
+    each.phone === undefined ? '-' : each.sms ? 'on' : 'off',
+  ]);
+  printLine(boxTable(head, rows));
+}
+
+async function show(id: string, { json }: { json?: true }): Promise<void> {
+  print(await answerOf(daemon()[':id'].$get({ param: { id: encodeURIComponent(id) } })), json);
+}
+
+interface Fields {
+  name?: string;
+  role?: string;
+  region?: string;
+  language?: string;
+  phone?: string;
+  email?: string;
+  quiet?: QuietHours | '';
+  sms?: boolean;
+  mute?: NoticeKind[];
+  json?: true;
+}
+
+async function set(id: string, { json, name, quiet: quietHours, mute, ...rest }: Fields): Promise<void> {
+  const given = { ...rest, displayName: name, quietHours, muted: mute };
+  const body = Object.fromEntries(
+    Object.entries(given)
+      .filter(([, value]) => value !== undefined)
+      .map(([field, value]) => [field, value === '' ? null : value]),
+  );
+  print(await answerOf(daemon()[':id'].$patch({ param: { id: encodeURIComponent(id) }, json: body })), json);
+}
+
+async function remove(id: string, { json }: { json?: true }): Promise<void> {
+  const { status } = await daemon()[':id'].$delete({ param: { id: encodeURIComponent(id) } });
+  if (json) printJson({ id, removed: status === 204 });
+  else printLine(`${printable(id)}: removed; keys stay (agrinet keys list --user ${printable(id)})`);
+}
+
+function print(user: User, json: true | undefined): void {
+  if (json) {
+    printJson(user);
+    return;
+  }
+  const { quietHours, muted, ...rest } = user;
+  const lines = Object.entries({
+    ...rest,
+    ...(quietHours === undefined
+      ? {}
+      : { quietHours: `${quietHours.from}-${quietHours.to} ${quietHours.timeZone}` }),
+    ...(muted.length === 0 ? {} : { muted: muted.join(', ') }),
+  });
+  printLine(lines.map(([field, value]) => `${field}: ${printable(String(value))}`).join('\n'));
+}
+
+function quiet(text: string): QuietHours | '' {
+  if (text === '') return '';
+  const [, from, to, timeZone = 'UTC'] = /^(\d\d:\d\d)-(\d\d:\d\d)(?: (\S+))?$/.exec(text) ?? [];
+  if (from === undefined || to === undefined)
+    throw new InvalidArgumentError('Use hours such as 21:00-06:00, or "21:00-06:00 Africa/Nairobi".');
+  return { from, to, timeZone };
+}
+
+function kinds(text: string): NoticeKind[] {
+  return text
+    .split(',')
+    .filter((each) => each !== '')
+    .map((each) => {
+      const kind = NOTICE_KINDS.find((known) => known === each.trim());
+      if (kind === undefined) throw new InvalidArgumentError(`Valid kinds: ${NOTICE_KINDS.join(', ')}.`);
+      return kind;
+    });
+}

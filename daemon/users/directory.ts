@@ -1,0 +1,115 @@
+import type { User, UserChange, UsersPort } from '../../api/ports/users.ts';
+import { AgrinetError } from '../../protocols/errors.ts';
+import { SerialQueue } from '../../protocols/serial-queue.ts';
+import type { UserTable } from '../../storage/user-table.ts';
+
+export const USER_LIMITS = {
+  /** Users entered: they are held in memory, some 300 bytes each. */
+  entered: 10_000,
+} as const;
+
+export interface DirectoryParts {
+  readonly table: UserTable<User>;
+  readonly keys: {
+    /** Whether this node has a user of that name without an entry here, as far as it can tell. */
+    readonly isUser: (id: string) => boolean;
+    /** Users to whom keys were issued. */
+    readonly holders: () => ReadonlySet<string>;
+  };
+  readonly now: () => number;
+  /** Why nothing may be written now. */
+  readonly refusal: () => AgrinetError | undefined;
+}
+
+/** The node's own users, and what it knows of each. */
+export interface Directory extends UsersPort {
+  /** What is said of a user; undefined where nothing is. */
+  find(id: string): User | undefined;
+  /** Whether this node has such a user, as far as it can tell. */
+  isUser(id: string): boolean;
+  /** Reads the table anew after the database was opened again. */
+  reload(): Promise<void>;
+}
+
+export async function openDirectory(parts: DirectoryParts): Promise<Directory> {
+  const directory = new UserDirectory(parts);
+  await directory.reload();
+  return directory;
+}
+
+class UserDirectory implements Directory {
+  readonly #parts: DirectoryParts;
+  #rows: ReadonlyMap<string, User> = new Map();
+  /** Memory moves only when a change is on disk. */
+  readonly #changes = new SerialQueue();
+
+  constructor(parts: DirectoryParts) {
+    this.#parts = parts;
+  }
+
+  reload(): Promise<void> {
+    return this.#changes.run(async () => {
+      this.#rows = new Map((await this.#parts.table.load()).map((row) => [row.id, row]));
+    });
+  }
+
+  find(id: string): User | undefined {
+    return this.#rows.get(id);
+  }
+
+  isUser(id: string): boolean {
+    return this.#rows.has(id) || this.#parts.keys.isUser(id);
+  }
+
+  list(limit: number, cursor = ''): { readonly users: readonly User[]; readonly cursor?: string } {
+    const known = new Set([...this.#rows.keys(), ...this.#parts.keys.holders()]);
+    const ids = [...known].filter((id) => id > cursor).sort();
+    const users = ids.slice(0, limit).map((id) => this.#rows.get(id) ?? { id });
+    const last = users.at(-1);
+    return ids.length > limit && last !== undefined ? { users, cursor: last.id } : { users };
+  }
+
+  get(id: string): User {
+    if (!this.isUser(id)) throw unknown();
+    return this.#rows.get(id) ?? { id };
+  }
+
+  change(id: string, change: UserChange): Promise<User> {
+    return this.#write(async () => {
+      const { table, now } = this.#parts;
+      const before = this.#rows.get(id);
+      if (before === undefined && this.#rows.size >= USER_LIMITS.entered)
+        throw new AgrinetError('users-full', 'too many users are entered; remove some: agrinet users remove');
+      const at = now();
+      const fields = Object.entries(change).filter(([, value]) => value !== undefined);
+      const all = { createdAt: at, ...before, ...Object.fromEntries(fields), id, updatedAt: at };
+      const kept = Object.entries(all).filter(([, value]) => value !== null);
+      const row = Object.fromEntries(kept) as unknown as User; // its fields are those of `before` and `change`, without the nulls
+      await table.put(row);
+      this.#rows = new Map(this.#rows).set(id, row);
+      return row;
+    });
+  }
+
+  remove(id: string): Promise<void> {
+    return this.#write(async () => {
+      if (!this.#rows.has(id)) throw unknown();
+      await this.#parts.table.remove(id);
+      const rows = new Map(this.#rows);
+      rows.delete(id);
+      this.#rows = rows;
+    });
+  }
+
+  #write<T>(work: () => Promise<T>): Promise<T> {
+    return this.#changes.run(async () => {
+      const refusal = this.#parts.refusal();
+      if (refusal !== undefined) throw refusal;
+      return work();
+    });
+  }
+}
+
+function unknown(): AgrinetError {
+  return new AgrinetError('user-unknown', 'this node has no such user; list them with: agrinet users');
+}

@@ -1,0 +1,41 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { agrinetHere } from '../support/cli.ts';
+import { Federation, type Member } from '../support/federation.ts';
+
+const federation = new Federation();
+let node: Member;
+
+beforeAll(async () => {
+  node = await federation.add();
+});
+afterAll(() => federation.close());
+
+it('agrinet users enters, shows, lists and removes users', async () => {
+  const run = async (...args: string[]) => {
+    const { code, stdout, stderr } = await agrinetHere(node, ['users', ...args]);
+    expect({ args, code, stderr }).toEqual({ args, code: 0, stderr: '' });
+    return stdout;
+  };
+  const fields = [
+    '--name',
+    'Amina',
+    '--phone',
+    '+254700112233',
+    '--language',
+    'sw',
+    '--mute',
+    'progress,want',
+  ];
+  await run('set', 'amina/1', ...fields, '--quiet', '21:00-06:00 Africa/Nairobi', '--no-sms');
+  expect(await run('list')).toMatch(/amina\/1.*Amina.*sw.*\+254700112233.*off/);
+  const shown = await run('show', 'amina/1');
+  for (const line of ['quietHours: 21:00-06:00 Africa/Nairobi', 'muted: progress, want', 'sms: false'])
+    expect(shown).toContain(line);
+  await run('set', 'amina/1', '--quiet', '', '--sms', '--mute', '');
+  expect(JSON.parse(await run('list', '--json'))).toMatchObject({
+    users: [{ id: 'amina/1', sms: true, muted: [], displayName: 'Amina' }],
+  });
+  expect(await run('remove', 'amina/1')).toContain('removed');
+  expect(await agrinetHere(node, ['users', 'show', 'amina/1'])).toMatchObject({ code: 75 });
+  expect(await agrinetHere(node, ['users', 'set', 'x', '--quiet', 'night'])).toMatchObject({ code: 2 });
+});
