@@ -3,25 +3,31 @@ import { LongestFirst } from './support/longest-first.ts';
 
 const ALL = ['test/unit/**/*.test.ts', 'test/sim/**/*.test.ts', 'test/e2e/**/*.test.ts'];
 /** What puts other modules in the place of ours: Vite's module runner does that. */
-const REPLACING = ['test/unit/digest/versions.test.ts', 'test/unit/limits/trickle.test.ts'];
+const REPLACING = ['test/unit/digest/versions.test.ts'];
+/** So does this, and it also measures how others are served. */
+const REPLACING_AND_MEASURING = ['test/unit/limits/trickle.test.ts'];
 /**
- * What measures its own process, or how others are served beside those who are slow, has the machine to itself; so has what leaves running
- * what a crash would have ended: worlds in the same process would see it ask for the time.
+ * What has a process to itself: its own memory is measured, or it leaves running what a crash would have ended, and worlds in the same process
+ * would see that ask for the time.
  */
-const MEASURING = [
-  'test/e2e/limits.test.ts',
-  'test/sim/floods.test.ts',
-  'test/sim/tarpit.test.ts',
-  'test/unit/scrub/scrub.test.ts',
+const APART = [
   'test/unit/backup/backup-file.test.ts',
   'test/unit/limits/as-clients-ask.test.ts',
   'test/unit/open-dialog/clocks.test.ts',
   'test/unit/jobs/queues.test.ts',
+];
+/** What measures how long something takes, or how others are served meanwhile, has the machine to itself. */
+const MEASURING = [
+  'test/e2e/limits.test.ts',
+  'test/sim/tarpit.test.ts',
+  'test/unit/scrub/scrub.test.ts',
   'test/e2e/events.test.ts',
   'test/sim/main-loop.test.ts',
 ];
-/** One file at a time, apart from all others. */
+/** One file at a time, after all others. */
 const ALONE = { maxWorkers: 1, sequence: { groupOrder: 0 } };
+/** On as many workers as there are. */
+const TOGETHER = { sequence: { groupOrder: 1 } };
 /** Node runs the sources as they stand, as it does outside of tests. */
 const NATIVE = { viteModuleRunner: false, nodeLoader: false };
 
@@ -36,18 +42,23 @@ export default defineConfig({
     pool: 'forks',
     sequence: { sequencer: LongestFirst },
     projects: [
-      { extends: true, test: { name: 'replacing', include: REPLACING, ...ALONE } },
       { extends: true, test: { name: 'measuring', include: MEASURING, experimental: NATIVE, ...ALONE } },
+      {
+        extends: true,
+        test: { name: 'replacing and measuring', include: REPLACING_AND_MEASURING, ...ALONE },
+      },
+      { extends: true, test: { name: 'replacing', include: REPLACING, ...TOGETHER } },
+      { extends: true, test: { name: 'apart', include: APART, experimental: NATIVE, ...TOGETHER } },
       // Loading costs most files more than testing: those that one worker is given share what they load.
       {
         extends: true,
         test: {
           name: 'sharing',
           include: ALL,
-          exclude: [...REPLACING, ...MEASURING],
+          exclude: [...REPLACING, ...REPLACING_AND_MEASURING, ...APART, ...MEASURING],
           isolate: false,
-          sequence: { groupOrder: 1 },
           experimental: NATIVE,
+          ...TOGETHER,
         },
       },
     ],

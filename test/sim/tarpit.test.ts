@@ -99,13 +99,13 @@ async function follow(one: TestNode, other: TestNode): Promise<void> {
 const ended = (signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 
-test('a peer that never answers a range request holds up nobody for longer than a pull may be idle', async () => {
+test.concurrent('a peer that never answers a range request holds up nobody for longer than a pull may be idle', async () => {
   const took = await joinBehind((_write, _entry, over) => ended(over), 20_000);
   console.info(`converged ${Math.round(took)} ms after the other holder was known`);
   expect(took).toBeLessThan(RANGE_LIMITS.idleMs + 4000);
 }, 90_000);
 
-test('a peer that trickles what is known already gives way to another holder', async () => {
+test.concurrent('a peer that trickles what is known already gives way to another holder', async () => {
   const took = await joinBehind(async (write, entry, over) => {
     const frame = concat([Uint8Array.of(0), encodeItem({ kind: 'entry', bytes: entry })]);
     while (!over.aborted) {

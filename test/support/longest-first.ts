@@ -12,7 +12,7 @@ const LONGEST = [
   'sim/stall-share',
   'e2e/service',
   'e2e/trouble',
-  'e2e/limits',
+  'e2e/slow-clients',
   'e2e/restore',
   'sim/openapi',
   'sim/convergence',
