@@ -97,7 +97,7 @@ const sync = route(
     path: '/sync',
     tags,
     summary: 'Queue a sync with every registered node, at most once a minute',
-    description: 'For cron jobs.',
+    description: 'For cron jobs. Of nodes that do not answer, 32 at a time.',
     responses: { 202: json(SyncAll, 'Queued by this request or by an earlier one.') },
     codes: ['jobs-full'],
   },

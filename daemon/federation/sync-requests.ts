@@ -6,10 +6,14 @@ import type { PeerId } from '../../protocols/wire/identity.ts';
 
 /** `GET /federation/sync` is public: however often it is called, sources are asked once in this time. */
 const COALESCE_MS = 60_000;
+/** Of the sources that are not reached so many get a job in one round, in turn: a job that fails is written, tried again and told as well. */
+const LOST_PER_ROUND = 32;
 
 export interface SyncRequestsParts {
   /** Whom this node can sync with over HTTP. */
   readonly sources: () => readonly SyncSource[];
+  /** Whether it was heard from a moment ago. */
+  readonly isReached: (id: string) => boolean;
   readonly addJob: (
     data: { readonly source: string; readonly force: boolean },
     key: string,
@@ -29,6 +33,8 @@ export interface SyncRequestsParts {
 export class SyncRequests implements Pick<ExchangePort, 'pull' | 'syncAll'> {
   readonly #parts: SyncRequestsParts;
   #queuedAt = -Infinity;
+  /** Where among the sources that are not reached the next round begins. */
+  #nextLost = 0;
 
   constructor(parts: SyncRequestsParts) {
     this.#parts = parts;
@@ -48,13 +54,26 @@ export class SyncRequests implements Pick<ExchangePort, 'pull' | 'syncAll'> {
     this.#queuedAt = at;
     try {
       syncNow();
-      const all = sources();
-      for (const { id } of all) await addJob({ source: id, force: false }, id);
-      return { jobs: all.length };
+      const due = this.#due(sources());
+      for (const { id } of due) await addJob({ source: id, force: false }, id);
+      return { jobs: due.length };
     } catch (error) {
       this.#queuedAt = -Infinity; // nothing was queued for certain: the next call tries again
       throw error;
     }
+  }
+
+  /** All that are reached, and some of the others. */
+  #due(all: readonly SyncSource[]): SyncSource[] {
+    const [reached, lost]: [SyncSource[], SyncSource[]] = [[], []];
+    for (const each of all) (this.#parts.isReached(each.id) ? reached : lost).push(each);
+    if (lost.length <= LOST_PER_ROUND) return [...reached, ...lost];
+    const from = this.#nextLost % lost.length;
+    this.#nextLost = from + LOST_PER_ROUND;
+    return [...reached, ...lost.slice(from), ...lost.slice(0, from)].slice(
+      0,
+      reached.length + LOST_PER_ROUND,
+    );
   }
 
   /** What is held of the source is made anew from its feeds; what is missing comes with the sync, whose frontier is seen again. */

@@ -10,6 +10,9 @@ import { isLoopbackHost } from '../settings.ts';
 import type { Base } from './base.ts';
 import { activePeers } from './registry.ts';
 
+/** An entry that was signed so short a time ago shows that its author is there, whoever brought it. */
+const HEARD_MS = 5 * 60_000;
+
 /** Finds peers, and keeps those that are registered connected. */
 export function defineDiscovery({
   settings,
@@ -41,14 +44,21 @@ export function defineDiscovery({
         peerExchange: settings.myceliumPeerExchange,
       },
     );
-    discovery.setRegistered(activePeers(registry));
+    // Of these nothing is heard yet: they are dialled as peers that are absent are.
     for (const { peerId, status, multiaddrs } of registry.list())
-      if (status === 'active') discovery.addPeer(peerId, multiaddrs, 'registered');
+      if (status === 'active') parts.book.face.add(peerId, multiaddrs, 'registered');
+    discovery.setRegistered(activePeers(registry));
     hooks.registered.on('discovery', ({ peerId, status, multiaddrs }) => {
       if (status === 'active') discovery.addPeer(peerId, multiaddrs, 'registered');
       discovery.setRegistered(activePeers(registry));
       host.readmit(peerId);
       if (status === 'active') discovery.dialNow(peerId);
+    });
+    hooks.committed.on('discovery', ({ local, entries }) => {
+      if (local) return;
+      const since = env.now() - HEARD_MS;
+      const heard = new Set(entries.flatMap(({ author, header }) => (header.time[0] > since ? author : [])));
+      for (const author of heard) discovery.heardOf(author);
     });
     await discovery.start();
     return { face: discovery, stop: () => discovery.stop() };

@@ -60,6 +60,7 @@ export function defineExchange(node: ExchangeNode, components: ExchangeComponent
       ledger: node.ledger,
       registry,
       sources: list,
+      isReached: (id) => components.reach.face.isReached(id),
       table,
       sourceKey: (id) => keys.get(id),
       mayHold: node.mayHold,

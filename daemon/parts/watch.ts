@@ -6,11 +6,11 @@ import type { Sources } from './sources.ts';
 
 /** Whether registered nodes are reached, over whatever. */
 export function defineReach(
-  node: Pick<Node, 'settings' | 'env' | 'fetch' | 'registry' | 'host' | 'logger'>,
+  node: Pick<Node, 'settings' | 'env' | 'fetch' | 'registry' | 'host' | 'discovery' | 'logger'>,
   sources: Face<Pick<Sources, 'httpNodes'>>,
 ) {
   return definePart<ReachWatch>('reach watch', () => {
-    const { settings, env, fetch, registry, host, logger } = node;
+    const { settings, env, fetch, registry, host, discovery, logger } = node;
     const reach = startReachWatch({
       network: settings.myceliumNetwork,
       fetch,
@@ -19,6 +19,7 @@ export function defineReach(
       connected: () => new Set(host.libp2p.getPeers().map(String)),
       log: (message, fields) =>
         message === 'peer lost' ? logger.warn(fields, message) : logger.info(fields, message),
+      onBack: (id) => discovery.dialNow(id),
       env,
     });
     return { face: reach, stop: () => reach.stop() };

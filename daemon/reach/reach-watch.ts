@@ -1,7 +1,7 @@
 import { type Env, every } from '../../protocols/env.ts';
 import { errorCode } from '../../protocols/errors.ts';
-import type { HttpNode } from '../../protocols/registry/http-nodes.ts';
-import type { RegisteredNode } from '../../protocols/registry/registry.ts';
+import type { HttpNodes } from '../../protocols/registry/http-nodes.ts';
+import type { RegisteredNode, Registry } from '../../protocols/registry/registry.ts';
 import { probeClock } from '../doctor/clock-probe.ts';
 import { DOCTOR_LIMITS } from '../doctor/facts.ts';
 import type { GuardedFetch } from '../federation/guarded-fetch.ts';
@@ -21,47 +21,48 @@ export interface ReachWatch {
 export interface ReachWatchParts {
   readonly network: string;
   readonly fetch: GuardedFetch;
-  readonly registry: { list(): readonly RegisteredNode[] };
-  readonly httpNodes: { list(): readonly HttpNode[] };
+  readonly registry: Pick<Registry, 'list' | 'get'>;
+  readonly httpNodes: Pick<HttpNodes, 'list' | 'get'>;
   /** Peer ids with an open connection. */
   readonly connected: () => ReadonlySet<string>;
   readonly log: (message: 'peer lost' | 'peer back', fields: Record<string, unknown>) => void;
+  /** One that was lost is heard from again. */
+  readonly onBack: (id: string) => void;
   /** Its `now` is what is shown, never what is decided by. */
-  readonly env: Pick<Env, 'now' | 'monotonic' | 'bytes' | 'after'>;
+  readonly env: Pick<Env, 'now' | 'monotonic' | 'bytes' | 'after' | 'random'>;
 }
 
 export function startReachWatch(parts: ReachWatchParts): ReachWatch {
-  const { now, monotonic } = parts.env;
+  const { now, monotonic, random } = parts.env;
   const state = emptyReach();
   const stopping = new AbortController();
 
-  function watched(): Map<string, { readonly node: WatchedNode; ask(): Promise<boolean> }> {
+  function watched(): WatchedNode[] {
     const connected = parts.connected();
-    const all = new Map<string, { readonly node: WatchedNode; ask(): Promise<boolean> }>();
-    for (const each of parts.registry.list()) {
-      if (each.status !== 'active') continue;
-      const { peerId: id, url } = each;
-      const node = { id, connected: connected.has(id), hasUrl: url !== '' };
-      all.set(id, { node, ask: () => askPeer(parts, each, stopping.signal) });
-    }
-    for (const { id, origin, status } of parts.httpNodes.list()) {
-      if (status !== 'active') continue;
-      const node = { id, connected: false, hasUrl: true };
-      all.set(id, { node, ask: () => askOldNode(parts.fetch, origin, stopping.signal) });
-    }
-    return all;
+    const nodes: WatchedNode[] = [];
+    for (const { peerId: id, url, status } of parts.registry.list())
+      if (status === 'active') nodes.push({ id, connected: connected.has(id), hasUrl: url !== '' });
+    for (const { id, status } of parts.httpNodes.list())
+      if (status === 'active') nodes.push({ id, connected: false, hasUrl: true });
+    return nodes;
+  }
+
+  function ask(id: string): Promise<boolean> {
+    const peer = parts.registry.get(id);
+    if (peer !== undefined) return askPeer(parts, peer, stopping.signal);
+    const old = parts.httpNodes.get(id);
+    return old === undefined ? Promise.resolve(false) : askOldNode(parts.fetch, old.origin, stopping.signal);
   }
 
   function look(): void {
-    const all = watched();
-    const nodes = [...all.values()].map(({ node }) => node);
-    const { probes, lost, back } = round(state, nodes, monotonic());
+    const { probes, lost, back } = round(state, watched(), monotonic());
     for (const id of lost) parts.log('peer lost', { peer: id, ...since(id) });
-    for (const id of back) parts.log('peer back', { peer: id });
-    for (const id of probes) {
-      const asked = all.get(id)?.ask() ?? Promise.resolve(false);
-      void asked.then((answered) => probed(state, id, answered, monotonic()));
+    for (const id of back) {
+      parts.log('peer back', { peer: id });
+      parts.onBack(id);
     }
+    for (const id of probes)
+      void ask(id).then((answered) => probed(state, id, answered, monotonic(), random));
   }
 
   const lastContactAt = (id: string): number | undefined => {

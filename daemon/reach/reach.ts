@@ -8,8 +8,14 @@ export const REACH_LIMITS = {
   probeMs: 25_000,
   /** One that is lost, too: it is worth less than those that are not. */
   lostProbeMs: 60_000,
+  /** One that is lost for long is asked again after this share of its silence at most, as long as others are lost as well. */
+  lostShare: 1 / 4,
+  /** Of many lost ones each waits so long for each of them: two questions in three seconds, however many they are. */
+  perLostMs: 2000,
   /** A question takes no longer than `DOCTOR_LIMITS.probeMs`; so many at a time, those that are reached first. */
   probesAtOnce: 16,
+  /** Of one round so many are asked again that were lost before: one a second. */
+  lostPerRound: 5,
   /** Silent for so long is lost. With a round and a question beside it, well within the 90 s that are promised. */
   lostMs: 75_000,
 } as const;
@@ -28,6 +34,8 @@ interface Reach {
   lastContactAt: number | undefined;
   nextProbeAt: number;
   probing: boolean;
+  /** How the last question ended; undefined before the first one. */
+  answered: boolean | undefined;
   /** What was told of it last. */
   told: 'nothing' | 'reached' | 'lost';
 }
@@ -62,13 +70,31 @@ export function contact(state: ReachState, id: string, now: number): void {
   else reach.lastContactAt = now;
 }
 
-/** A question was answered, or not. */
-export function probed(state: ReachState, id: string, answered: boolean, now: number): void {
+/** A question was answered, or not; `random` is in [0, 1). */
+export function probed(
+  state: ReachState,
+  id: string,
+  answered: boolean,
+  now: number,
+  random: () => number,
+): void {
   const reach = state.nodes.get(id);
   if (reach === undefined) return;
   reach.probing = false;
+  reach.answered = answered;
   if (answered) reach.lastContactAt = now;
-  reach.nextProbeAt = now + (isReached(state, id, now) ? REACH_LIMITS.probeMs : REACH_LIMITS.lostProbeMs);
+  reach.nextProbeAt =
+    now + (isReached(state, id, now) ? REACH_LIMITS.probeMs : lostWait(state, reach, now, random()));
+}
+
+/** It grows with the silence and with the number of those that are lost. */
+function lostWait(state: ReachState, reach: Reach, now: number, random: number): number {
+  const { lostProbeMs, lostShare, perLostMs } = REACH_LIMITS;
+  let lost = 0;
+  for (const { told } of state.nodes.values()) if (told === 'lost') lost++;
+  const silent = now - (reach.lastContactAt ?? reach.firstSeenAt);
+  const wait = Math.min(silent * lostShare, lost * perLostMs);
+  return wait <= lostProbeMs ? lostProbeMs : Math.max(lostProbeMs, wait * (0.5 + random / 2));
 }
 
 /** What a round finds and wants asked; each probe is answered by `probed`. */
@@ -78,7 +104,7 @@ export function round(state: ReachState, nodes: readonly WatchedNode[], now: num
   for (const id of state.nodes.keys()) if (!present.has(id)) state.nodes.delete(id);
   const lost: string[] = [];
   const back: string[] = [];
-  const due: { id: string; reached: boolean; at: number }[] = [];
+  const due: DueProbe[] = [];
   for (const node of nodes) {
     const reach = seen(state, node, now);
     const reached = isReached(state, node.id, now);
@@ -91,13 +117,24 @@ export function round(state: ReachState, nodes: readonly WatchedNode[], now: num
       reach.told = 'reached';
     }
     if (!node.connected && node.hasUrl && !reach.probing && now >= reach.nextProbeAt)
-      due.push({ id: node.id, reached, at: reach.nextProbeAt });
+      due.push({
+        id: node.id,
+        rank: reached ? 0 : reach.answered === undefined ? 1 : 2,
+        at: reach.nextProbeAt,
+      });
   }
   return { probes: startProbes(state, due), lost, back };
 }
 
 function newReach(now: number, lastContactAt: number | undefined): Reach {
-  return { firstSeenAt: now, lastContactAt, nextProbeAt: now, probing: false, told: 'nothing' };
+  return {
+    firstSeenAt: now,
+    lastContactAt,
+    nextProbeAt: now,
+    probing: false,
+    answered: undefined,
+    told: 'nothing',
+  };
 }
 
 function seen(state: ReachState, { id, connected }: WatchedNode, now: number): Reach {
@@ -111,11 +148,21 @@ function seen(state: ReachState, { id, connected }: WatchedNode, now: number): R
   return reach;
 }
 
+/** A question that is due: of one that is reached, that was not asked yet, or that is lost. */
+interface DueProbe {
+  readonly id: string;
+  readonly rank: 0 | 1 | 2;
+  readonly at: number;
+}
+
 /** Those that are reached first: however many dead ones swallow their time, nobody alive is lost by it. */
-function startProbes(state: ReachState, due: { id: string; reached: boolean; at: number }[]): string[] {
+function startProbes(state: ReachState, due: DueProbe[]): string[] {
+  const { probesAtOnce, lostPerRound } = REACH_LIMITS;
   const running = [...state.nodes.values()].filter(({ probing }) => probing).length;
-  due.sort((a, b) => Number(b.reached) - Number(a.reached) || a.at - b.at);
-  const probes = due.slice(0, Math.max(0, REACH_LIMITS.probesAtOnce - running)).map(({ id }) => id);
+  due.sort((a, b) => a.rank - b.rank || a.at - b.at);
+  const alive = due.findIndex(({ rank }) => rank === 2);
+  const most = alive === -1 ? due.length : alive + lostPerRound;
+  const probes = due.slice(0, Math.max(0, Math.min(probesAtOnce - running, most))).map(({ id }) => id);
   for (const id of probes) {
     const reach = state.nodes.get(id);
     if (reach !== undefined) reach.probing = true;

@@ -14,6 +14,8 @@ export const ADDRESS_BOOK_LIMITS = {
   addressChars: 256,
   /** Changes are written together, at most this long after the first of them. */
   saveMs: 10_000,
+  /** A contact so short a time after the one before, at the same addresses, is no change: the whole book is written for one. */
+  sameMs: 10 * 60_000,
 } as const;
 
 /** Who said so, most believed first: the operator or the registration, the peer itself, a signed record, anybody. */
@@ -134,13 +136,15 @@ class StoredBook implements AddressBook {
     const old = before?.addresses ?? [];
     const merged = [...new Set(better ? [...fresh, ...old] : [...old, ...fresh])];
     if (merged.length === 0 || (before === undefined && !this.#makeRoom(peerId))) return before !== undefined;
-    this.#peers.delete(peerId);
-    this.#peers.set(peerId, {
+    const after = {
       peerId,
       addresses: merged.slice(0, ADDRESS_BOOK_LIMITS.addressesPerPeer),
       lastSeen: Math.max(lastSeen, before?.lastSeen ?? 0),
       source: better ? source : before.source,
-    });
+    };
+    if (before !== undefined && isSame(before, after)) return true;
+    this.#peers.delete(peerId);
+    this.#peers.set(peerId, after);
     this.#changed();
     return true;
   }
@@ -166,6 +170,14 @@ class StoredBook implements AddressBook {
       () => void this.save().catch(this.#parts.onSaveFailure),
     );
   }
+}
+
+function isSame(before: StoredAddresses, after: StoredAddresses): boolean {
+  return (
+    before.source === after.source &&
+    after.lastSeen - before.lastSeen < ADDRESS_BOOK_LIMITS.sameMs &&
+    before.addresses.join() === after.addresses.join()
+  );
 }
 
 /** An address as the book keeps it, or undefined for one that is malformed, another peer's, or not to be dialled. */

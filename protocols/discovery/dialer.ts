@@ -10,13 +10,18 @@ import type { Target } from './supervisor-core.ts';
 
 /** Every so many failed dials of a peer the DHT is asked where it is now. */
 const LOOK_UP_EVERY = 3;
+/** The DHT is asked so often for long, however many peers are absent: a look costs dials of its own and other nodes' answers. */
+const LOOK_UP_AGAIN_MS = 10_000;
+/** Of them so many at once, when nobody was looked up for a while; the last ones are for peers that were not tried before. */
+const LOOK_UP_BURST = 8;
+const KEPT_FOR_NEW = 2;
 /** A look into the DHT beside known addresses: these are dialled whatever it says. */
 const LOOK_UP_MS = 2000;
 /** Addresses of one peer that are tried. */
 const ADDRESSES = 16;
 
 export interface DialerParts {
-  readonly env: Pick<Env, 'deadline'>;
+  readonly env: Pick<Env, 'deadline' | 'monotonic'>;
   readonly libp2p: Libp2p;
   readonly book: AddressBook;
   readonly onDebug: (message: string, fields: Record<string, unknown>) => void;
@@ -25,6 +30,8 @@ export interface DialerParts {
 /** Dials a target at the addresses that are known of it: the book's, the peer store's and, now and then, the DHT's. */
 export class Dialer {
   readonly #parts: DialerParts;
+  #looks = LOOK_UP_BURST;
+  #looksAt = -Infinity;
 
   constructor(parts: DialerParts) {
     this.#parts = parts;
@@ -61,7 +68,8 @@ export class Dialer {
       for (const { multiaddr: address } of (await libp2p.peerStore.get(id)).addresses)
         known.add(bareAddress(address.toString()));
     }
-    if (known.size === 0 || attempt % LOOK_UP_EVERY === LOOK_UP_EVERY - 1) {
+    const wanted = known.size === 0 || attempt % LOOK_UP_EVERY === LOOK_UP_EVERY - 1;
+    if (wanted && this.#mayLookUp(attempt)) {
       try {
         const within = AbortSignal.any([signal, env.deadline(LOOK_UP_MS)]);
         const peer = await libp2p.peerRouting.findPeer(id, { signal: within });
@@ -71,5 +79,13 @@ export class Dialer {
       }
     }
     return [...known].slice(0, ADDRESSES).map((address) => `${address}/p2p/${peerId}`);
+  }
+  #mayLookUp(attempt: number): boolean {
+    const now = this.#parts.env.monotonic();
+    this.#looks = Math.min(this.#looks + (now - this.#looksAt) / LOOK_UP_AGAIN_MS, LOOK_UP_BURST);
+    this.#looksAt = now;
+    if (this.#looks < (attempt === 0 ? 1 : 1 + KEPT_FOR_NEW)) return false;
+    this.#looks--;
+    return true;
   }
 }

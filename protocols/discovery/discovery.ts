@@ -46,8 +46,10 @@ export interface Discovery {
   setRegistered(peerIds: readonly string[]): void;
   /** Notes where a peer is (registration, a peer's URL) and dials it: at once when it is registered. */
   addPeer(peerId: string, addresses: readonly string[], source: AddressSource): void;
-  /** Dials a registered peer now. */
+  /** Dials a registered peer now: it was heard from. */
   dialNow(peerId: string): void;
+  /** Somebody else has heard from a registered peer: it is dialled before others that are absent. */
+  heardOf(peerId: string): void;
   snapshot(): SupervisedPeer[];
   /** Peers in the routing table of the DHT. */
   tableSize(): number;
@@ -139,6 +141,10 @@ class Libp2pDiscovery implements Discovery {
     this.#supervisor.dialNow(peerId);
   }
 
+  heardOf(peerId: string): void {
+    this.#supervisor.heardOf(peerId);
+  }
+
   snapshot(): SupervisedPeer[] {
     return this.#supervisor.snapshot();
   }
@@ -175,8 +181,11 @@ class Libp2pDiscovery implements Discovery {
     this.#asking.add(peerId);
     try {
       for (const peer of await this.#exchange.ask(connection, this.#stopping.signal)) {
-        if (peer.peerId !== this.#self && this.#parts.book.add(peer.peerId, peer.addresses, 'exchange'))
-          this.#supervisor.addCandidate(peer.peerId);
+        if (peer.peerId === this.#self || !this.#parts.book.add(peer.peerId, peer.addresses, 'exchange'))
+          continue;
+        this.#supervisor.addCandidate(peer.peerId);
+        // only who is connected is exchanged
+        this.#supervisor.heardOf(peer.peerId);
       }
     } catch (error) {
       this.#parts.onDebug('peer exchange failed', { peer: peerId, err: error });

@@ -4,8 +4,11 @@
  *
  * Registered peers are redialled for ever, each on its own clock, so that a dead one holds up nobody. The wait grows
  * with the outage, not with the number of tries: after 30 s away the next try is at most 7.5 s off, after six minutes
- * it reaches 90 s. It is forgotten at any contact, and shortened for all when one of them comes back, because then it
- * was probably our own network.
+ * it reaches 90 s. Beyond that it grows with the number of those that are absent, two seconds for each, so that a
+ * thousand of them cost no more than fifty; and redials that fail have a budget together, so that they never come in
+ * a burst. Who is absent for long is found again by its own dial, or by what is heard of it: at any contact the wait is
+ * forgotten. When a peer comes back, those that were lost when it was lost are tried at once, because then it was
+ * probably our own network.
  */
 
 /** Limits and times of the supervisor, each with its reason. Times are milliseconds. */
@@ -16,14 +19,24 @@ export const SUPERVISOR_LIMITS = {
   dialMs: 5000,
   /** A dial that fails at once must not be repeated at once. */
   backoffMinMs: 1000,
-  /** A peer that was away for long is found again this soon after it is back. */
+  /** A peer that was away for long is found again this soon after it is back, as long as few are absent. */
   backoffMaxMs: 90_000,
+  /** Of many absent peers the longest wait is so long for each of them: two dials in three seconds, however many they are. */
+  backoffPerAbsentMs: 2000,
+  /** Redials that fail may come so often for long. First dials and those of peers just heard from count not. */
+  redialEveryMs: 1000,
+  /** Of them so many at once, when the budget was not used for a while. */
+  redialBurst: 16,
+  /** Of the dials at once, so many may be redials: a peer that is just heard from finds a free one. */
+  redials: 3,
   /** The next try comes after this share of the outage at most. */
   outageShare: 1 / 4,
   /** A connection that lasted less did not end the outage. */
   stableMs: 5000,
   /** When the network is back, everybody is tried within this time, not in the same instant. */
   spreadMs: 1000,
+  /** A network that is gone is noticed at one peer so much later than at another: by a ping and its time out. */
+  togetherMs: 15_000,
   /** A blackholed connection is found within this and `pingTimeoutMs`. */
   pingMs: 5000,
   /** A stranger that is gone frees its slot within this and `pingTimeoutMs`; nobody waits for it sooner. */
@@ -56,6 +69,8 @@ export interface Entry {
   nextTryAt: number;
   /** How long the wait up to `nextTryAt` was. */
   wait: number;
+  /** Something was heard of it: its dial goes before all others. */
+  heard: boolean;
 }
 
 interface Link {
@@ -74,6 +89,10 @@ export interface SupervisorState {
   readonly entries: Map<string, Entry>;
   readonly links: Map<string, Link>;
   networkBackAt: number;
+  /** Unless something happens, nothing is to be dialled before. */
+  idleUntil: number;
+  /** What redials that fail may still cost, and when that was so. */
+  readonly redials: { left: number; at: number };
 }
 
 /** What happened. */
@@ -87,20 +106,26 @@ export type SupervisorEvent =
   | { readonly type: 'dial-failed'; readonly key: string; readonly forGood?: boolean }
   /** `inconclusive`: our own loop stood still meanwhile, which says nothing about the peer. */
   | { readonly type: 'pinged'; readonly linkId: string; readonly result: 'ok' | 'failed' | 'inconclusive' }
-  | { readonly type: 'dial-now'; readonly peerId: string };
+  /** It was heard from, or registered. */
+  | { readonly type: 'dial-now'; readonly peerId: string }
+  /** Somebody else has heard from it: its dial counts as a redial all the same. */
+  | { readonly type: 'heard-of'; readonly peerId: string };
 
 export function emptyState(self: string, targetDegree: number): SupervisorState {
-  return { self, targetDegree, entries: new Map(), links: new Map(), networkBackAt: -Infinity };
+  const redials = { left: SUPERVISOR_LIMITS.redialBurst, at: -Infinity };
+  const [networkBackAt, idleUntil] = [-Infinity, -Infinity];
+  return { self, targetDegree, entries: new Map(), links: new Map(), networkBackAt, idleUntil, redials };
 }
 
 export function keyOf(target: Target): string {
   return target.kind === 'bootstrap' ? target.address : target.peerId;
 }
 
-/** Milliseconds until the next try after an outage of `outageMs`; `random` is in [0, 1). */
-export function backoff(outageMs: number, random: number): number {
-  const { outageShare, backoffMinMs, backoffMaxMs } = SUPERVISOR_LIMITS;
-  const cap = Math.min(Math.max(outageMs * outageShare, backoffMinMs), backoffMaxMs);
+/** Milliseconds until the next try after an outage of `outageMs`, while so many are absent; `random` is in [0, 1). */
+export function backoff(outageMs: number, random: number, absent = 0): number {
+  const { outageShare, backoffMinMs, backoffMaxMs, backoffPerAbsentMs } = SUPERVISOR_LIMITS;
+  const most = Math.max(backoffMaxMs, absent * backoffPerAbsentMs);
+  const cap = Math.min(Math.max(outageMs * outageShare, backoffMinMs), most);
   return cap * (0.5 + random / 2);
 }
 
@@ -111,6 +136,7 @@ export function apply(
   now: number,
   random: () => number,
 ): void {
+  state.idleUntil = -Infinity;
   switch (event.type) {
     case 'registered':
       return setRegistered(state, event.peerIds, now);
@@ -133,23 +159,16 @@ export function apply(
       const entry = state.entries.get(event.key);
       if (entry === undefined) return;
       entry.dialing = false;
+      if (entry.tries > 0)
+        state.redials.left = Math.min(state.redials.left + 1, SUPERVISOR_LIMITS.redialBurst);
       entry.tries = 0;
       entry.peerId = event.peerId;
       // should the connection be gone again already, the next try still waits
       retryIn(entry, backoff(0, random()), now);
       return;
     }
-    case 'dial-failed': {
-      const entry = state.entries.get(event.key);
-      if (entry === undefined) return;
-      entry.dialing = false;
-      entry.tries++;
-      entry.outageSince ??= now;
-      retryIn(entry, backoff(now - entry.outageSince, random()), now);
-      const tired = entry.target.kind === 'candidate' && entry.tries >= SUPERVISOR_LIMITS.candidateTries;
-      if (event.forGood === true || tired) state.entries.delete(event.key);
-      return;
-    }
+    case 'dial-failed':
+      return dialFailed(state, event.key, event.forGood === true, now, random);
     case 'pinged': {
       const link = state.links.get(event.linkId);
       if (link === undefined) return;
@@ -160,10 +179,35 @@ export function apply(
     }
     case 'dial-now': {
       const entry = state.entries.get(event.peerId);
-      if (entry !== undefined) entry.nextTryAt = now;
+      if (entry === undefined) return;
+      if (!entry.dialing) entry.tries = 0;
+      return heard(entry, now);
+    }
+    case 'heard-of': {
+      const entry = state.entries.get(event.peerId);
+      if (entry?.target.kind === 'registered') heard(entry, now);
       return;
     }
   }
+}
+
+function dialFailed(
+  state: SupervisorState,
+  key: string,
+  forGood: boolean,
+  now: number,
+  random: () => number,
+): void {
+  const entry = state.entries.get(key);
+  if (entry === undefined) return;
+  entry.dialing = false;
+  entry.tries++;
+  entry.outageSince ??= now;
+  // what was heard meanwhile may lead elsewhere than this dial has tried
+  const outage = entry.heard ? 0 : now - entry.outageSince;
+  retryIn(entry, backoff(outage, random(), absentOf(state)), now);
+  const tired = entry.target.kind === 'candidate' && entry.tries >= SUPERVISOR_LIMITS.candidateTries;
+  if (forGood || tired) state.entries.delete(key);
 }
 
 function add(state: SupervisorState, target: Target, now: number): void {
@@ -177,7 +221,21 @@ function add(state: SupervisorState, target: Target, now: number): void {
     outageSince: now,
     nextTryAt: now,
     wait: SUPERVISOR_LIMITS.backoffMinMs,
+    heard: false,
   });
+}
+
+function heard(entry: Entry, now: number): void {
+  entry.nextTryAt = Math.min(entry.nextTryAt, now);
+  entry.heard = true;
+}
+
+/** How many of those that are redialled for ever are not connected. */
+function absentOf(state: SupervisorState): number {
+  let absent = 0;
+  for (const { outageSince, target } of state.entries.values())
+    if (outageSince !== undefined && target.kind !== 'candidate') absent++;
+  return absent;
 }
 
 function retryIn(entry: Entry, wait: number, now: number): void {
@@ -227,19 +285,22 @@ function opened(state: SupervisorState, id: string, peerId: string, now: number,
   if (state.links.has(id)) return;
   const own = state.entries.get(peerId);
   const registered = own?.target.kind === 'registered';
-  const wasAway = registered && !isConnected(state, peerId) && own.outageSince !== undefined;
+  const lostAt = registered && !isConnected(state, peerId) ? own.outageSince : undefined;
   const every = registered ? SUPERVISOR_LIMITS.pingMs : SUPERVISOR_LIMITS.strangerPingMs;
   const nextPingAt = now + every * (0.5 + random() / 2);
   state.links.set(id, { id, peerId, openedAt: now, nextPingAt, pinging: false, dead: false });
   for (const entry of entriesOf(state, peerId)) {
-    entry.tries = 0;
+    // a dial under way is paid for, and is told by `dialled`
+    if (!entry.dialing) entry.tries = 0;
     entry.nextTryAt = now;
   }
-  if (!wasAway || now - state.networkBackAt < SUPERVISOR_LIMITS.stableMs) return;
+  if (lostAt === undefined || now - state.networkBackAt < SUPERVISOR_LIMITS.stableMs) return;
   state.networkBackAt = now;
   for (const entry of state.entries.values()) {
     if (entry.target.kind === 'candidate' || isConnected(state, entry.peerId)) continue;
+    if ((entry.outageSince ?? now) < lostAt - SUPERVISOR_LIMITS.togetherMs) continue;
     entry.nextTryAt = Math.min(entry.nextTryAt, now + random() * SUPERVISOR_LIMITS.spreadMs);
+    entry.heard = true;
   }
 }
 
@@ -251,6 +312,7 @@ function closed(state: SupervisorState, id: string, now: number, random: () => n
   const stable = now - link.openedAt >= SUPERVISOR_LIMITS.stableMs;
   for (const entry of entriesOf(state, link.peerId)) {
     if (stable || entry.outageSince === undefined) entry.outageSince = now;
+    entry.heard = stable;
     // at once after a connection that had lasted, a little apart so that both sides do not dial in the same instant
     retryIn(entry, stable ? random() * 250 : backoff(now - entry.outageSince, random()), now);
   }

@@ -41,40 +41,72 @@ function decideLinks(
 }
 
 function decideDials(state: SupervisorState, now: number): SupervisorEffects['dials'] {
+  if (now < state.idleUntil) return [];
   const links = [...state.links.values()].filter((link) => !link.dead);
   const connected = new Set(links.map(({ peerId }) => peerId));
   const stable = new Set(
     links.filter(({ openedAt }) => now - openedAt >= SUPERVISOR_LIMITS.stableMs).map(({ peerId }) => peerId),
   );
+  refill(state.redials, now);
   const due: Entry[] = [];
   let dialing = 0;
+  let redialing = 0;
   let candidatesDialing = 0;
+  let next = Infinity;
   for (const entry of state.entries.values()) {
     if (entry.dialing) {
       dialing++;
+      if (isRedial(entry)) redialing++;
       if (entry.target.kind === 'candidate') candidatesDialing++;
     } else if (entry.peerId !== undefined && connected.has(entry.peerId)) {
       if (stable.has(entry.peerId)) entry.outageSince = undefined;
-    } else if (now >= entry.nextTryAt) {
+      else next = now;
+    } else if (now < entry.nextTryAt) {
+      next = Math.min(next, entry.nextTryAt);
+    } else if (state.redials.left >= 1 || !isRedial(entry)) {
       due.push(entry);
+    } else {
+      next = Math.min(next, now + (1 - state.redials.left) * SUPERVISOR_LIMITS.redialEveryMs);
     }
   }
-  due.sort((a, b) => rank(a) - rank(b) || overdue(b, now) - overdue(a, now));
+  // Of what is due and finds no place the next look is at once.
+  state.idleUntil = due.length > 0 ? now : next;
+  due.sort(
+    (a, b) => Number(b.heard) - Number(a.heard) || rank(a) - rank(b) || overdue(b, now) - overdue(a, now),
+  );
 
   const dials: SupervisorEffects['dials'][number][] = [];
   let degree = connected.size + candidatesDialing;
   for (const entry of due) {
     if (dialing >= SUPERVISOR_LIMITS.dials) break;
+    const redial = isRedial(entry);
+    if (redial && (redialing >= SUPERVISOR_LIMITS.redials || state.redials.left < 1)) continue;
     if (entry.target.kind === 'candidate') {
       if (degree >= state.targetDegree || candidatesDialing * 2 >= SUPERVISOR_LIMITS.dials) continue;
       candidatesDialing++;
       degree++;
     }
+    if (redial) {
+      redialing++;
+      state.redials.left--;
+    }
     dialing++;
     entry.dialing = true;
+    entry.heard = false;
     dials.push({ key: keyOf(entry.target), target: entry.target, attempt: entry.tries });
   }
   return dials;
+}
+
+/** Candidates are few, and forgotten soon: they have their own bounds. */
+function isRedial({ tries, target }: Entry): boolean {
+  return tries > 0 && target.kind !== 'candidate';
+}
+
+function refill(redials: SupervisorState['redials'], now: number): void {
+  const { redialEveryMs, redialBurst } = SUPERVISOR_LIMITS;
+  redials.left = Math.min(redials.left + (now - redials.at) / redialEveryMs, redialBurst);
+  redials.at = now;
 }
 
 /**

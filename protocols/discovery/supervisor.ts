@@ -47,6 +47,8 @@ export interface Supervisor {
   addCandidate(peerId: string): void;
   /** Tries a peer now, whatever its wait. */
   dialNow(peerId: string): void;
+  /** A registered peer is said to be there: its next redial comes before those of others. */
+  heardOf(peerId: string): void;
   snapshot(): SupervisedPeer[];
 }
 
@@ -111,6 +113,11 @@ class HostSupervisor implements Supervisor {
 
   dialNow(peerId: string): void {
     this.#happened({ type: 'dial-now', peerId });
+  }
+
+  heardOf(peerId: string): void {
+    if (this.#state.entries.get(peerId)?.outageSince === undefined) return;
+    this.#happened({ type: 'heard-of', peerId });
   }
 
   snapshot(): SupervisedPeer[] {

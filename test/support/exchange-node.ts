@@ -118,6 +118,7 @@ export async function startExchangeNode(certificate?: Certificate): Promise<Exch
     digestOf: (author, covers) => store.digests.ownerDigest(author, covers),
     totalDigest: (covers) => store.digests.total(covers),
     scrubAuthor: () => Promise.resolve(),
+    isReached: () => true,
     addJob: async (data, key) => {
       jobs.push(data);
       return { id: `job-of-${key}`, state: 'waiting' };

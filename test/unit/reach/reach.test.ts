@@ -26,7 +26,7 @@ function run(
     const { probes, lost, back } = round(state, nodes(now), now);
     for (const id of lost) told.push({ at: now, what: 'lost', id });
     for (const id of back) told.push({ at: now, what: 'back', id });
-    for (const id of probes) probed(state, id, answers(id, now), now + 1);
+    for (const id of probes) probed(state, id, answers(id, now), now + 1, () => 0.5);
   }
   return told;
 }
@@ -123,6 +123,33 @@ describe('when a node counts as reached', () => {
     expect(told.filter(({ id }) => id === 'alive')).toEqual([]);
     expect(told).toHaveLength(dead.length);
     expect(round(state, [...dead, cut('alive')], 605_000).probes.length).toBeLessThanOrEqual(probesAtOnce);
+  });
+
+  it('asks a thousand lost nodes more rarely the longer they are silent, never many at once, and one that comes back is told', () => {
+    const state = emptyReach();
+    const nodes = Array.from({ length: 1000 }, (_, i) => cut(`n${i}`));
+    const [hour, rest] = [3_600_000, 6 * 3_600_000];
+    let inRound = { at: -1, count: 0, most: 0 };
+    let asked = 0;
+    const count = (_: string, now: number): boolean => {
+      if (now < rest) return false;
+      asked++;
+      const before = now === inRound.at ? inRound.count : 0;
+      inRound = { at: now, count: before + 1, most: Math.max(inRound.most, before + 1) };
+      return false;
+    };
+    run(state, () => nodes, [0, rest + hour], count);
+    // each of them every 25 minutes, all together two in three seconds; and nobody is forgotten
+    expect(asked).toBeLessThan(hour / 1500 + 100);
+    expect(asked).toBeGreaterThan(1000);
+    expect(inRound.most).toBeLessThanOrEqual(REACH_LIMITS.lostPerRound);
+    const told = run(
+      state,
+      () => nodes,
+      [rest + hour, rest + 2 * hour],
+      (id) => id === 'n7',
+    );
+    expect(told).toEqual([{ at: expect.any(Number), what: 'back', id: 'n7' }]);
   });
 
   it('forgets who is registered no more', () => {
