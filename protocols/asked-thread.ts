@@ -1,0 +1,142 @@
+import type { Env, Timer } from './env.ts';
+import type { AgrinetError } from './errors.ts';
+
+/** A thread of one's own that answers what it is asked. */
+export interface AskedWorker<Request> {
+  post(request: Request): void;
+  /** Whether it keeps the process alive: with nothing to do it must not, with work it must. */
+  hold(holds: boolean): void;
+  /** Ends it, whatever it is at. */
+  end(): Promise<void>;
+}
+
+/** First that the thread is there; then to each question its answer, with the question's id. */
+export type AskedAnswer<Answer> = { readonly ready: true } | (Answer & { readonly id: number });
+
+/** What a thread says, never before it is started: its answers, and that it is gone, by itself or ended. */
+export interface AskedEvents<Answer> {
+  readonly answer: (answer: AskedAnswer<Answer>) => void;
+  readonly gone: (cause?: unknown) => void;
+}
+
+/** Starts a thread that keeps nothing alive yet. */
+export type StartAsked<Request, Answer> = (events: AskedEvents<Answer>) => AskedWorker<Request>;
+
+export interface AskedThreadParts<Request, Answer> {
+  readonly env: Pick<Env, 'after'>;
+  readonly start: StartAsked<Request, Answer>;
+  /** What those who wait are told when the thread is gone, or does not start. */
+  readonly failed: (how: 'ended' | 'failed' | 'did not start', cause?: unknown) => AgrinetError;
+  /** It is there no longer, and not because `end` was called: what it held is lost. */
+  readonly onLost?: (error: AgrinetError) => void;
+}
+
+/** To start: modules have to be loaded and compiled, on a machine that may be busy. */
+const START_MS = 60_000;
+
+/** Somebody waits for what is under way. */
+const HOLDS = { holds: true };
+
+interface Waiting<Answer> {
+  resolve(answer: Answer): void;
+  reject(error: Error): void;
+}
+
+/**
+ * One thread at a time, started when it is needed. Each question has a deadline (milliseconds, from the moment that the thread is there and
+ * has all of the question); a thread that misses one is ended, all that wait for it are told why, and the next question finds a fresh one.
+ */
+export class AskedThread<Request, Answer> {
+  readonly #parts: AskedThreadParts<Request, Answer>;
+  readonly #open = new Map<number, Waiting<Answer>>();
+  #worker: AskedWorker<Request> | undefined;
+  #ready: PromiseWithResolvers<void> = Promise.withResolvers();
+  #nextId = 1;
+
+  constructor(parts: AskedThreadParts<Request, Answer>) {
+    this.#parts = parts;
+  }
+
+  /** No question is open. */
+  get isIdle(): boolean {
+    return this.#open.size === 0;
+  }
+
+  /** `send` posts the question under its id, at once or in pieces for as long as it is open. */
+  async ask(
+    deadline: number,
+    overdue: () => AgrinetError,
+    send: (post: (request: Request) => void, id: number, isOpen: () => boolean) => Promise<void> | void,
+  ): Promise<Answer> {
+    const worker = (this.#worker ??= this.#begin());
+    const id = this.#nextId++;
+    worker.hold(true);
+    const answer = new Promise<Answer>((resolve, reject) => {
+      this.#open.set(id, { resolve, reject });
+    });
+    // It may be rejected before anybody waits for it.
+    answer.catch(() => undefined);
+    let timer: Timer | undefined;
+    try {
+      await this.#started(worker);
+      const isOpen = (): boolean => this.#open.has(id);
+      if (isOpen()) await send((request) => worker.post(request), id, isOpen);
+      timer = this.#parts.env.after(deadline, () => this.#lose(worker, overdue()), HOLDS);
+      return await answer;
+    } finally {
+      timer?.cancel();
+      this.#open.delete(id);
+      if (this.#open.size === 0) worker.hold(false);
+    }
+  }
+
+  /** Ends the thread; whoever waits for it is told `error`. The next question finds another. */
+  async end(error: AgrinetError): Promise<void> {
+    const worker = this.#worker;
+    if (worker !== undefined) this.#tell(worker, error);
+    await worker?.end();
+  }
+
+  #begin(): AskedWorker<Request> {
+    const ready = Promise.withResolvers<void>();
+    ready.promise.catch(() => undefined); // whoever waits for it is told
+    const fresh = this.#parts.start({
+      answer: (message) =>
+        'ready' in message ? ready.resolve() : this.#open.get(message.id)?.resolve(message),
+      gone: (cause) => {
+        const error = this.#parts.failed(cause === undefined ? 'ended' : 'failed', cause);
+        if (this.#tell(fresh, error)) this.#parts.onLost?.(error);
+      },
+    });
+    this.#ready = ready;
+    return fresh;
+  }
+
+  /** All that were asked of a thread that is gone are told; who asks next gets another. */
+  #tell(worker: AskedWorker<Request>, error: AgrinetError): boolean {
+    if (this.#worker !== worker) return false;
+    this.#worker = undefined;
+    this.#ready.reject(error);
+    for (const waiting of this.#open.values()) waiting.reject(error);
+    this.#open.clear();
+    return true;
+  }
+
+  #lose(worker: AskedWorker<Request>, error: AgrinetError): void {
+    if (this.#tell(worker, error)) this.#parts.onLost?.(error);
+    void worker.end();
+  }
+
+  async #started(worker: AskedWorker<Request>): Promise<void> {
+    const timer = this.#parts.env.after(
+      START_MS,
+      () => this.#lose(worker, this.#parts.failed('did not start')),
+      HOLDS,
+    );
+    try {
+      await this.#ready.promise;
+    } finally {
+      timer.cancel();
+    }
+  }
+}
