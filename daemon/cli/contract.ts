@@ -1,6 +1,6 @@
-import { readFile, stat } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { Command } from 'commander';
-import { AgrinetError } from '../../protocols/errors.ts';
+import { AgrinetError, errorMessage } from '../../protocols/errors.ts';
 import type { DealNote } from '../../protocols/market/deal-note/note.ts';
 import {
   type Finding,
@@ -71,13 +71,39 @@ async function verifyPage(text: string): Promise<NoteVerdict> {
   return layout === undefined ? verdict : { ...verdict, findings: [layout] };
 }
 
-/** The text of a file; undefined where there is none of that name. Throws `note-altered` for what is too large for a note. */
+/** The text of a file or pipe; undefined where there is none and an ID may be meant. Throws `usage`, and `note-altered` for what is too large for a note. */
 async function fileText(path: string): Promise<string | undefined> {
-  const found = await stat(path).catch(() => undefined);
-  if (found?.isFile() !== true) return undefined;
-  if (found.size > NOTE_LIMITS.fileBytes)
-    throw new AgrinetError('note-altered', `${path}: is larger than any deal note`);
-  return readFile(path, 'utf8');
+  try {
+    return await boundedText(path);
+  } catch (error) {
+    if (error instanceof AgrinetError) throw error;
+    const isNowhere = error instanceof Error && 'code' in error && NOWHERE.has(error.code);
+    if (isNowhere && !LIKE_A_FILE.test(path)) return undefined;
+    throw new AgrinetError('usage', `cannot read ${path}: ${errorMessage(error)}`, { cause: error });
+  }
+}
+
+const NOWHERE: ReadonlySet<unknown> = new Set(['ENOENT', 'ENAMETOOLONG']);
+/** No ID has a slash. */
+const LIKE_A_FILE = /\/|\.(?:json|html?)$/;
+
+/** Opened once: a pipe that is opened a second time has nobody at its other end any more. */
+async function boundedText(path: string): Promise<string> {
+  const file = await open(path);
+  try {
+    if ((await file.stat()).isDirectory()) throw new Error('is a folder');
+    const pieces: Buffer[] = [];
+    let size = 0;
+    for await (const piece of file.createReadStream({ autoClose: false }) as AsyncIterable<Buffer>) {
+      size += piece.length;
+      if (size > NOTE_LIMITS.fileBytes)
+        throw new AgrinetError('note-altered', `${path}: is larger than any deal note`);
+      pieces.push(piece);
+    }
+    return Buffer.concat(pieces).toString('utf8');
+  } finally {
+    await file.close();
+  }
 }
 
 async function noteFromDaemon(id: string): Promise<string> {

@@ -1,4 +1,6 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { agrinet, agrinetHere } from '../support/cli.ts';
@@ -39,6 +41,14 @@ afterAll(async () => {
   dir.remove();
 });
 
+/** A link to itself. */
+function circle(): string {
+  const link = join(dir.path, 'circle');
+  rmSync(link, { force: true });
+  symlinkSync(link, link);
+  return link;
+}
+
 describe('agrinet contract', () => {
   it('verifies and shows a contract of the daemon by its ID', async () => {
     const verified = await agrinetHere(daemon, ['contract', 'verify', contractId]);
@@ -74,6 +84,30 @@ describe('agrinet contract', () => {
       0,
       { valid: true, findings: [], contractId, state: 'settled' },
     ]);
+  });
+
+  it('verifies what comes through a pipe', async () => {
+    const pipe = join(dir.path, 'pipe');
+    expect(spawnSync('mkfifo', [pipe]).status).toBe(0);
+    const written = writeFile(pipe, readFileSync(file));
+    const { code, stdout } = await agrinetHere(undefined, ['contract', 'verify', pipe]);
+    await written;
+    expect([code, stdout]).toEqual([0, expect.stringContaining(`contract ${contractId}, all signed`)]);
+  });
+
+  it.each([
+    ['a folder', () => dir.path, 'is a folder'],
+    ['a file that is not there', () => join(dir.path, 'nowhere', 'note'), 'no such file'],
+    ['a file of that name that is not there', () => 'nowhere.json', 'no such file'],
+    ['what is below a file', () => join(file, 'note'), 'not a directory'],
+    ['a link that leads in a circle', () => circle(), 'too many'],
+  ])('says of %s that it cannot be read, in one line, and asks no daemon', async (_, path, why) => {
+    for (const verb of ['show', 'verify']) {
+      const { code, stderr } = await agrinetHere(undefined, ['contract', verb, path()]);
+      expect([code, stderr.trimEnd().split('\n').length]).toEqual([2, 1]);
+      expect(stderr).toContain(`cannot read ${path()}: `);
+      expect(stderr).toContain(why);
+    }
   });
 
   it.each([
