@@ -42,6 +42,7 @@ type Declared = Pick<RouteConfig, 'method' | 'request'> & { readonly codes?: rea
 
 /** Whatever is asked for. */
 const ALWAYS: readonly ErrorCode[] = [
+  'database-damaged',
   'host-refused',
   'internal',
   'query-invalid',

@@ -86,6 +86,8 @@ export class StorageGuard {
         this.#refuse(short);
         return;
       }
+      // What an opening does not mend is left open: reading goes on.
+      if (db.damage !== undefined) return this.#refuse(db.damage);
       if (db.failed) await this.#reopen();
       this.#wait = CHECK_MS;
       if (this.#refused === undefined) return;

@@ -3,16 +3,17 @@ import type { Database } from '../storage/database.ts';
 
 /** Why nothing may be written now. The storage guard sets it; whoever writes asks. */
 export interface WriteRefusal {
-  /** `disk-full`, `storage-failed`; undefined while writing is possible. */
+  /** `disk-full`, `storage-failed`, `database-damaged`; undefined while writing is possible. */
   get(): AgrinetError | undefined;
   set(refusal: AgrinetError | undefined): void;
 }
 
 /** A database that has failed refuses before the guard has seen it. */
-export function createWriteRefusal(db: () => Pick<Database, 'failed'>): WriteRefusal {
+export function createWriteRefusal(db: () => Pick<Database, 'failed' | 'damage'>): WriteRefusal {
   let refusal: AgrinetError | undefined;
   return {
     get: () =>
+      db().damage ??
       refusal ??
       (db().failed
         ? new AgrinetError('storage-failed', 'the database is being reopened; try again shortly')

@@ -134,6 +134,7 @@ export const ERROR_CODES = {
   'record-merging': later(503),
   rejoining: later(503),
   'storage-failed': later(503),
+  'database-damaged': later(503), // a start repairs it
   stopping: later(503),
   'streams-full': later(503),
   'token-unverifiable': later(503),
@@ -264,7 +265,6 @@ export const ERROR_CODES = {
   'backup-stalled': inner({ retry: true }),
   'backup-too-large': inner(),
   'daemon-not-running': inner({ retry: true }),
-  'database-damaged': inner(),
   'database-locked': inner(),
   'database-missing': inner(),
   'database-newer': inner(),

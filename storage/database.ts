@@ -1,6 +1,6 @@
 import { dirname, join } from 'node:path';
 import type { Env } from '../protocols/env.ts';
-import { AgrinetError } from '../protocols/errors.ts';
+import { AgrinetError, errorCode } from '../protocols/errors.ts';
 import type { Turn } from '../protocols/ledger/turn.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
 import { type HeadNote, type Level, type LevelHome, type LevelOptions, REBUILDING } from './level.ts';
@@ -130,11 +130,19 @@ export class Database {
     return this.#home.folder;
   }
 
-  /** The open LevelDB; throws `storage-failed` while it is being opened again. */
+  /** The open LevelDB; throws `storage-failed` while it is being opened again, `database-damaged` where that will not be. */
   get level(): Level {
     if (this.#level.status !== 'open')
-      throw new AgrinetError('storage-failed', 'the database is being reopened; try again shortly');
+      throw (
+        this.damage ?? new AgrinetError('storage-failed', 'the database is being reopened; try again shortly')
+      );
     return this.#level;
+  }
+
+  /** Why nothing is written until the next start: tables of it are damaged. Reading goes on where it is open. */
+  get damage(): AgrinetError | undefined {
+    const broken = this.#broken;
+    return broken instanceof AgrinetError && broken.code === 'database-damaged' ? broken : undefined;
   }
 
   /** Another number after every batch, also one that failed: what it changed is not known then. */
@@ -243,18 +251,29 @@ export class Database {
 
   /**
    * Closes and opens again after an I/O error; LevelDB refuses writes until then. Whether the batch that failed is in the
-   * database shows only now: `reload` reads again what is kept in memory, before anything is written.
+   * database shows only now: `reload` reads again what is kept in memory, before anything is written. Throws `database-damaged` where that
+   * is not mended by opening, and leaves the database as it is where that is known before.
    */
   async reopen(reload: () => Promise<void>): Promise<void> {
     await this.#lane;
+    if (this.damage !== undefined) throw this.damage;
     await this.#level.close();
-    const { level } = await this.#home.open({ createIfMissing: false, mayRepair: false, ...this.#tuning });
-    this.#level = level;
+    this.#level = await this.#openAgain();
     await this.#readJournal();
     await reload();
     this.#version++;
     this.#broken = undefined;
     this.#counts.reopened++;
+  }
+
+  async #openAgain(): Promise<Level> {
+    try {
+      const { level } = await this.#home.open({ createIfMissing: false, mayRepair: false, ...this.#tuning });
+      return level;
+    } catch (error) {
+      if (errorCode(error) === 'database-damaged') this.#broken = tablesDamaged(error);
+      throw error;
+    }
   }
 
   /** Salvages what can be read, on the original, after a copy stands beside it. Everything derived has to be made anew then. */
@@ -283,7 +302,7 @@ export class Database {
    */
   async checkTables(mayGoOn: () => Promise<boolean>): Promise<readonly string[]> {
     const broken = await this.#home.check(this.level, mayGoOn);
-    if (broken.length > 0) this.#broken ??= damaged(this.folder, new Error(`damaged: ${broken.join(', ')}`));
+    if (broken.length > 0) this.#broken = tablesDamaged(new Error(`damaged: ${broken.join(', ')}`));
     return broken;
   }
 
@@ -332,6 +351,15 @@ async function lookAt(home: LevelHome, create: boolean): Promise<boolean> {
       `there is no database in ${dataDir}; start the node once, or set DATA_DIR`,
     );
   return initialized;
+}
+
+/** A start repairs what no opening mends. */
+function tablesDamaged(cause: unknown): AgrinetError {
+  return new AgrinetError(
+    'database-damaged',
+    'tables of the database are damaged; nothing is written until the daemon is restarted, which repairs them',
+    { cause },
+  );
 }
 
 function fail(error: unknown): Promise<never> {

@@ -99,5 +99,6 @@ const UNANSWERED: ReadonlySet<string> = new Set([
   'peer-refused',
   'address-refused',
   'storage-failed',
+  'database-damaged',
   'internal',
 ]);

@@ -9,7 +9,7 @@ import { type Outcome, runHandler } from './job-runner.ts';
 const CONCURRENCY = 4;
 /** Between tries to write while the disk does not let us. */
 const RETRY_MS = 1000;
-const STORAGE: ReadonlySet<string> = new Set(['storage-failed', 'disk-full']);
+const STORAGE: ReadonlySet<string> = new Set(['storage-failed', 'disk-full', 'database-damaged']);
 
 export interface EmbeddedParts {
   readonly store: JobStore;

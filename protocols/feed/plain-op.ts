@@ -14,7 +14,8 @@ const INLINE = 23;
 const LONGEST_HEAD = 7;
 const PLAIN = /^[\x20-\x7e]*$/;
 
-const [C, D, K, T, V] = Buffer.from('cdktv', 'latin1') as unknown as [number, number, number, number, number];
+/** The keys in their canonical order, as the byte that each is. */
+const [C, D, K, T, V] = [0x63, 0x64, 0x6b, 0x74, 0x76] as const;
 
 /** The op in canonical dag-cbor; undefined when it is not plain. */
 export function writePlainOp({ v, c, k, t, d }: Op): Uint8Array | undefined {

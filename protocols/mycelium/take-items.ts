@@ -7,7 +7,7 @@ import type { CpuTurn } from '../wire/cpu-turn.ts';
 import type { RangeItem } from './range-item.ts';
 
 /** Codes of a node that cannot write now: what was sent was good, and comes again. */
-export const CANNOT_WRITE: ReadonlySet<string> = new Set(['disk-full', 'storage-failed']);
+export const CANNOT_WRITE: ReadonlySet<string> = new Set(['disk-full', 'storage-failed', 'database-damaged']);
 
 /** What came of the items of one answer. */
 export interface TakenItems {
@@ -30,7 +30,7 @@ export interface TakeOptions {
 /**
  * Takes in what a peer has answered, over whatever transport: proofs and erasures first, then the entries in one commit. Nobody brings
  * anything under the name of a request that was not for it. Throws `peer-sent-invalid` for what no honest node can have sent, and
- * `disk-full` or `storage-failed` when this node cannot write.
+ * `disk-full`, `storage-failed` or `database-damaged` when this node cannot write.
  */
 export async function takeItems(
   ledger: Pick<Ledger, 'receive' | 'receiveProof' | 'receiveErasure'>,

@@ -28,6 +28,7 @@ export interface DrainParts extends Omit<PutParts, 'queue'> {
 const GIVE_UP = 16;
 /** What concerns every row alike ends a pass at once. */
 const ENDING = new Set([
+  'database-damaged',
   'mirror-displaced',
   'mirror-denied',
   'mirror-table-missing',
@@ -73,7 +74,7 @@ class Drain {
     } catch (thrown) {
       this.#error = asFailure(thrown); // they are put again
     }
-    if (!this.#ended && this.#error?.code !== 'storage-failed')
+    if (!this.#ended && this.#error?.code !== 'storage-failed' && this.#error?.code !== 'database-damaged')
       this.#parts.outbox.noteOldest(this.#oldest ?? this.#started);
     return { done: this.#done, failed: this.#failed, error: this.#error, nextDue: this.#nextDue };
   }

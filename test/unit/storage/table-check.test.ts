@@ -1,13 +1,18 @@
 import { appendFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createLogger, type Logger } from '../../../daemon/logger.ts';
+import { StorageGuard } from '../../../daemon/storage-guard.ts';
 import { systemEnv } from '../../../daemon/system-env.ts';
+import { createWriteRefusal, type WriteRefusal } from '../../../daemon/write-refusal.ts';
 import type { Level } from '../../../storage/level.ts';
 import { Database } from '../../../storage/database.ts';
+import { Store } from '../../../storage/store.ts';
 import { openLevel } from '../../../storage/open-level.ts';
 import { damagedTables, liveTables, noteTables } from '../../../storage/table-check.ts';
 import { seededRandom } from '../../support/random.ts';
 import { tempDir } from '../../support/temp-dir.ts';
+import { waitFor } from '../../support/wait.ts';
 
 let dir: ReturnType<typeof tempDir>;
 let folder: string;
@@ -146,6 +151,66 @@ describe('a daemon, which reads tables while it runs', () => {
     });
     await db.close();
     expect(existsSync(join(folder, 'clean'))).toBe(false);
+    expect(await repairs()).toBe(true);
+  });
+
+  /** What the guard of a daemon's disk does when it looks, until it has told why nothing is written. */
+  async function guarded(db: Database): Promise<{ refusal: WriteRefusal; stop: () => void }> {
+    const refusal = createWriteRefusal(() => db);
+    const told: string[] = [];
+    const guard = new StorageGuard({
+      env: systemEnv,
+      db,
+      store: await Store.open(db),
+      refusal,
+      dataDir: dir.path,
+      freeBytes: async () => 2 ** 40,
+      reserveBytes: 0,
+      logger: {
+        ...createLogger({ logLevel: 'silent' }),
+        error: (what: object) => void told.push(JSON.stringify(what)),
+      } as Logger,
+      alone: (work) => work(),
+      reload: async () => undefined,
+      onFilling: () => undefined,
+      onRecovered: () => undefined,
+    });
+    guard.failed();
+    await waitFor('the guard to look', () => told.length > 0);
+    return { refusal, stop: () => guard.stop() };
+  }
+
+  it('reads on when a damaged table was found, and says of a write what mends it', async () => {
+    const [name = ''] = await stopped();
+    rot(name);
+    const db = await start();
+    await db.checkTables(all);
+    const { refusal, stop } = await guarded(db);
+    expect(refusal.get()).toMatchObject({
+      code: 'database-damaged',
+      message: expect.stringMatching(/restarted/),
+    });
+    expect(db.level.status).toBe('open');
+    for await (const key of db.level.keys({ limit: 1 })) expect(key).not.toBe('');
+    stop();
+    await db.close();
+    expect(await repairs()).toBe(true);
+  });
+
+  it('says the same when the damage shows at an opening after an I/O error', async () => {
+    const [name = ''] = await stopped();
+    const db = await start();
+    rot(name);
+    const { level } = db;
+    const batch = level.batch.bind(level);
+    level.batch = (() => Promise.reject(new Error('I/O error'))) as never;
+    await expect(db.batch([{ type: 'put', key: 'e!x', value: new Uint8Array(1) }], true)).rejects.toThrow();
+    level.batch = batch;
+    const { refusal, stop } = await guarded(db);
+    await waitFor('the damage to be told', () => refusal.get()?.code === 'database-damaged');
+    expect(() => db.level).toThrow(/restarted/);
+    stop();
+    await db.close();
     expect(await repairs()).toBe(true);
   });
 
