@@ -26,6 +26,7 @@ import type { IdempotencyTable } from './ports/idempotency.ts';
 import type { JobsPort, NotificationsPort } from './ports/jobs.ts';
 import type { RejoinPort } from './ports/rejoin.ts';
 import type { ScrubPort } from './ports/scrub.ts';
+import type { SearchPort } from './ports/search.ts';
 import type { NoteLeftOut } from './ports/left-out.ts';
 import type { MetricsPort } from './ports/metrics.ts';
 import type { MirrorPort } from './ports/mirror.ts';
@@ -105,6 +106,7 @@ export interface ApiContext {
   readonly conversations: ConversationsPort;
   readonly erasure: ErasurePort;
   readonly reader: RecordReader;
+  readonly search: SearchPort;
   readonly contracts: ContractsPort;
   readonly registration: RegistrationPort;
   readonly quotas: QuotaPort;

@@ -1,4 +1,7 @@
+import { AgrinetError } from '../protocols/errors.ts';
+import { clausesOf } from '../protocols/market/search-words.ts';
 import type { ListQuery } from './context.ts';
+import type { SearchQuery, Span } from './ports/search.ts';
 
 type Keep = NonNullable<ListQuery['keep']>;
 type Search = Readonly<Partial<Record<'location' | 'keyword' | 'minPrice' | 'maxPrice', string | undefined>>>;
@@ -25,4 +28,48 @@ export function searched({
     holds(title, keyword) &&
     (least === undefined || (typeof price === 'number' && price >= least)) &&
     (most === undefined || (typeof price === 'number' && price <= most));
+}
+
+/** What a search is asked with; empty is not given. */
+export type SearchNames =
+  | 'q'
+  | 'currency'
+  | 'unit'
+  | 'priceMin'
+  | 'priceMax'
+  | 'quantityMin'
+  | 'quantityMax'
+  | 'sort';
+
+type Given = Readonly<Partial<Record<SearchNames | 'coordinates' | 'geoLat_', string | undefined>>>;
+
+/**
+ * What is searched for; undefined when nothing is. Prices are compared within one currency and unit only, and quantities within one unit:
+ * both have to be named. Throws `query-invalid`.
+ */
+export function searchOf(query: Given): SearchQuery | undefined {
+  const { q = '', currency = '', unit = '', sort = '' } = query;
+  const [price, quantity] = [
+    spanOf(query.priceMin, query.priceMax),
+    spanOf(query.quantityMin, query.quantityMax),
+  ];
+  if (q + currency + unit + sort === '' && price === undefined && quantity === undefined) return undefined;
+  if ((price !== undefined || sort === 'price') && (currency === '' || unit === ''))
+    throw new AgrinetError(
+      'query-invalid',
+      'priceMin, priceMax and sort=price need currency and unit: prices in several of them cannot be compared',
+    );
+  if (quantity !== undefined && unit === '')
+    throw new AgrinetError('query-invalid', 'quantityMin and quantityMax need unit');
+  if (sort === 'distance' && (query.coordinates ?? query.geoLat_ ?? '') === '')
+    throw new AgrinetError('query-invalid', 'sort=distance needs coordinates, or geoLat_ and geoLong_');
+  const clauses = q.trim() === '' ? [] : clausesOf(q);
+  if (clauses.length === 0 && q.trim() !== '')
+    throw new AgrinetError('query-invalid', 'q: no word to search for');
+  return { clauses, price, quantity, sort: sort === 'price' || sort === 'distance' ? sort : 'newest' };
+}
+
+function spanOf(least = '', most = ''): Span | undefined {
+  if (least + most === '') return undefined;
+  return { from: least === '' ? undefined : Number(least), to: most === '' ? undefined : Number(most) };
 }

@@ -8,6 +8,7 @@ import type { Database } from '../storage/database.ts';
 import { Digests } from '../storage/digests.ts';
 import { indexKeys } from '../storage/indexes.ts';
 import { fullKey, KEYSPACE, range, type SublevelName } from '../storage/keyspace.ts';
+import { readManifest, segmentProblem } from '../storage/search/manifest.ts';
 import { recordOpKey } from '../storage/op-keys.ts';
 import { LAST_SEQ, opsInEffect } from './gap-survey.ts';
 import { Store } from '../storage/store.ts';
@@ -32,6 +33,7 @@ export async function checkDerived(db: Database, problems: Problem[], all: boole
   if (problems.length > before) return;
   await checkDigests(db, problems);
   await checkIndexes(db, problems);
+  await checkSearch(db, problems);
   await checkOps(db, problems, all);
 }
 
@@ -116,6 +118,16 @@ async function checkIndexes(db: Database, problems: Problem[]): Promise<void> {
       code: 'index-wrong',
       message: `the indexes have ${rows} rows of ${expected}, ${missing} are missing; run: agrinet rebuild`,
     });
+}
+
+/** The words that listings are found by, as far as they are written: what a start takes in after is not among them. */
+async function checkSearch(db: Database, problems: Problem[]): Promise<void> {
+  for (const head of (await readManifest(db))?.segments ?? []) {
+    const problem = await segmentProblem(db, head);
+    if (problem === undefined) continue;
+    const message = `the search index of changes ${head.from + 1} to ${head.to} ${problem === 'damaged' ? 'cannot be read' : 'does not match the records'}; run: agrinet scrub`;
+    problems.push({ code: 'search-wrong', message });
+  }
 }
 
 /** Each op of an entry is found from its record; for one that is erased its author's word is held. */

@@ -15,6 +15,7 @@ import {
   type RecordKey,
 } from '../protocols/wire/ids.ts';
 import type { Database } from '../storage/database.ts';
+import type { SearchIndex } from '../storage/search/search-index.ts';
 import { erasedRecords, purgeErased } from '../storage/purge.ts';
 import type { Store } from '../storage/store.ts';
 import type { EventLog } from './events/event-log.ts';
@@ -25,6 +26,7 @@ export interface ErasureParts {
   readonly store: Pick<Store, 'records' | 'recordOps'>;
   readonly ledger: Ledger;
   readonly events: Pick<EventLog, 'forget'>;
+  readonly search: Pick<SearchIndex, 'sweep'>;
   readonly now: () => number;
   readonly warn: (message: string, fields: Record<string, unknown>) => void;
 }
@@ -92,7 +94,7 @@ export class Erasures implements ErasurePort {
   }
 
   async #clear(): Promise<void> {
-    const { db, events, warn } = this.#parts;
+    const { db, events, search, warn } = this.#parts;
     this.#queued = false;
     try {
       const taken = [...this.#fresh];
@@ -101,6 +103,7 @@ export class Erasures implements ErasurePort {
       for (const key of records) await this.#eraseRest(key);
       // First what may still be written, then what is.
       await events.forget(records.map(publicIdOf));
+      if (records.length > 0) await search.sweep();
       await purgeErased(db, records, (key) => !this.#fresh.has(key));
     } catch (error) {
       warn('what was erased is still on the disk; it is cleared at the next start', { err: error });

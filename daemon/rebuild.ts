@@ -2,7 +2,7 @@ import { AgrinetError, errorMessage } from '../protocols/errors.ts';
 import type { Merges } from '../protocols/open-dialog/merger.ts';
 import { newGeneration } from '../storage/change-order.ts';
 import type { Database } from '../storage/database.ts';
-import { COUNTED, DERIVED } from '../storage/derivation.ts';
+import { COUNTED, DERIVED, FOLLOWED } from '../storage/derivation.ts';
 import { type BatchOp, fullKey, numberKey, range, type SublevelName } from '../storage/keyspace.ts';
 import { REBUILDING } from '../storage/level.ts';
 import { rejoinRow } from '../storage/rejoin-row.ts';
@@ -110,7 +110,7 @@ export async function rebuildStore(
 ): Promise<{ store: Store; entries: number; records: number; problems: Problem[] }> {
   await db.batch([putJson(REBUILDING, true), newGeneration(db.env)], true);
   const survey = await surveyFeeds(db, () => undefined);
-  for (const name of [...DERIVED, ...COUNTED]) await clear(db, name);
+  for (const name of [...DERIVED, ...COUNTED, ...FOLLOWED]) await clear(db, name);
   await dropDamaged(db, survey.problems);
   await writeFeeds(db, survey);
   const store = await Store.open(db);

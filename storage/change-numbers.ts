@@ -22,6 +22,11 @@ export class ChangeNumbers {
     return ++this.#last;
   }
 
+  /** Where a state that was read or written here stands; undefined for a private one. */
+  of(state: RecordState): number | undefined {
+    return this.#of.get(state);
+  }
+
   /** The state in a row. */
   opened(key: string, value: Uint8Array): RecordState {
     const { state, change } = verifiedJson<StoredRecord>(key, value);

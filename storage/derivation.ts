@@ -2,8 +2,8 @@ import type { SublevelName } from './keyspace.ts';
 
 /**
  * Where the rows of each sublevel come from: `feeds` are the truth that others hold too, `derived` is a function of them (a rebuild
- * makes it, a scrub compares it), `counted` are figures over rows of others (a rebuild counts them anew, fsck compares them), `own` is this
- * node's alone. Complete by its type: a new sublevel has to be classified.
+ * makes it, a scrub compares it), `counted` are figures over rows of others (a rebuild counts them anew, fsck compares them), `followed` is made
+ * from what is derived by whoever follows the order of changes while the node runs (a rebuild empties it, a scrub compares it), `own` is this node's alone. Complete by its type: a new sublevel has to be classified.
  */
 const DERIVATION = {
   meta: 'own',
@@ -37,8 +37,9 @@ const DERIVATION = {
   reliability: 'own',
   fences: 'own',
   addresses: 'own',
+  search: 'followed',
   outbox: 'own',
-} as const satisfies Readonly<Record<SublevelName, 'feeds' | 'derived' | 'counted' | 'own'>>;
+} as const satisfies Readonly<Record<SublevelName, 'feeds' | 'derived' | 'counted' | 'followed' | 'own'>>;
 
 export type DerivedName = {
   [N in SublevelName]: (typeof DERIVATION)[N] extends 'derived' ? N : never;
@@ -52,4 +53,9 @@ export const DERIVED: readonly DerivedName[] = (Object.keys(DERIVATION) as Suble
 /** Every sublevel that a rebuild counts anew. */
 export const COUNTED: readonly SublevelName[] = (Object.keys(DERIVATION) as SublevelName[]).filter(
   (name) => DERIVATION[name] === 'counted',
+);
+
+/** Every sublevel that is made anew while the node runs, once it is empty. */
+export const FOLLOWED: readonly SublevelName[] = (Object.keys(DERIVATION) as SublevelName[]).filter(
+  (name) => DERIVATION[name] === 'followed',
 );

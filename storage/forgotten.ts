@@ -35,8 +35,8 @@ export async function compactForgotten(
   onProgress: (done: number, total: number) => void,
 ): Promise<void> {
   const feeds = gaps.flatMap(({ no }) => [range('entries', numberKey(no)), range('verdicts', numberKey(no))]);
-  const derived = (['records', 'recordOps', 'index', 'changes', 'awaiting', 'legacy'] as const).map((name) =>
-    range(name),
+  const derived = (['records', 'recordOps', 'index', 'changes', 'search', 'awaiting', 'legacy'] as const).map(
+    (name) => range(name),
   );
   const ranges = [...feeds, ...derived];
   for (const [n, { gte, lt }] of ranges.entries()) {

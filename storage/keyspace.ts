@@ -44,6 +44,11 @@ export const KEYSPACE = {
     'how far the feed was held, and when it was forgotten; the ops of the entry that have effect',
   ),
   usage: sublevel('3', 'feed number', 'bytes of its entries; pending ops of it, and their bytes'),
+  search: sublevel(
+    '7',
+    'segment number and name of a row; manifest',
+    'words of listings, with the changes that they stand at; which segments there are, and up to which change',
+  ),
   outbox: sublevel(
     '2',
     'full key of a row, or a table and the key of its item',

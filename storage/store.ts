@@ -107,6 +107,11 @@ export class Store implements LedgerStore {
     return this.#changes.next();
   }
 
+  /** Where a record stands in the order of changes, by its state as a commit told of it; undefined for a private one. */
+  changeOf(state: RecordState): number | undefined {
+    return this.#changes.of(state);
+  }
+
   nextFeedNo(): number {
     return this.#feeds.nextNo();
   }

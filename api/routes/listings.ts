@@ -1,10 +1,12 @@
 import { z } from '@hono/zod-openapi';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { isLive, type RecordState } from '../../protocols/open-dialog/record.ts';
+import type { RecordPage } from '../../protocols/unread.ts';
 import { parseRecordKey } from '../../protocols/wire/ids.ts';
 import type { ApiContext, ListQuery } from '../context.ts';
 import { insideFence, outsideOf } from '../fenced.ts';
-import { allOf, searched } from '../listing-search.ts';
+import { allOf, searched, searchOf } from '../listing-search.ts';
+import type { SearchQuery } from '../ports/search.ts';
 import { forUser, OwnListings } from '../own-listings.ts';
 import { idempotentId } from '../limits/idempotency.ts';
 import { createListAnswers } from '../list-answers.ts';
@@ -18,7 +20,11 @@ import { nextOf, placeOf } from '../paging.ts';
 import type { Context } from 'hono';
 import { Shown } from '../left-out.ts';
 
-const FILTERS = ['commodity', 'region', 'type', 'status', 'productId'] as const;
+const FILTERS = ['commodity', 'region', 'type', 'status', 'productId', 'currency', 'unit'] as const;
+/** Half of the way round the earth, km: a search by distance alone leaves out nothing that has a place. */
+const ANYWHERE_KM = '20100';
+const BEHIND =
+  '299 agrinetd "the search index is being made: listings may be missing; try again in a minute"';
 const tags = ['Listings'];
 const described = Listing.omit({ available: true }).shape;
 /** The market's rules judge it, not the schema: theirs are `coordinates-malformed`, and what null means. */
@@ -87,7 +93,7 @@ const list = route(
     tags,
     summary: 'List listings',
     description:
-      'Newest first unless filtered. A page of a filtered list may be short or even empty and still have a `cursor`.',
+      'Newest first unless filtered. With `q`, `sort`, `currency`, `unit` or a range it is a search: in the order of `sort`, newest first without it. A page may be short or even empty and still have a `cursor`.',
     request: {
       query: z.object({
         commodity: filterQuery('Name of the commodity.'),
@@ -95,10 +101,23 @@ const list = route(
         type: filterQuery('`offer` or `request`.'),
         status: filterQuery('Status.'),
         productId: filterQuery('Product ID.'),
+        q: filterQuery(
+          'Words that the title, the description or the commodity has, all of them; case, diacritics and English plurals do not matter, and goods are found by their other names in English and Swahili, too. A `*` at the end makes the last word the beginning of one.',
+        ),
+        sort: z.enum(['newest', 'price', 'distance']).optional().openapi({
+          description:
+            '`price`: cheapest first, in the given `currency` and `unit`; `distance`: nearest first, from the given `coordinates`.',
+        }),
+        currency: filterQuery('Currency of the price.'),
+        unit: filterQuery('Unit of price and quantity.'),
+        priceMin: decimal.openapi({ description: 'Minimum price; needs `currency` and `unit`.' }),
+        priceMax: decimal.openapi({ description: 'Maximum price; needs `currency` and `unit`.' }),
+        quantityMin: decimal.openapi({ description: 'Minimum quantity; needs `unit`.' }),
+        quantityMax: decimal.openapi({ description: 'Maximum quantity; needs `unit`.' }),
         location: filterQuery('Substring of the location; case-insensitive.'),
         keyword: filterQuery('Substring of the title; case-insensitive.'),
-        minPrice: decimal.openapi({ description: 'Minimum price.' }),
-        maxPrice: decimal.openapi({ description: 'Maximum price.' }),
+        minPrice: decimal.openapi({ description: 'Minimum price, in whatever currency and unit.' }),
+        maxPrice: decimal.openapi({ description: 'Maximum price, in whatever currency and unit.' }),
         ...ownerQuery,
         ...nearQuery,
         ...pageQuery,
@@ -179,6 +198,14 @@ const retire = route(
   'ignored',
 );
 
+/** A page of a list, or of a search. */
+interface Asked {
+  readonly filter: ListQuery;
+  readonly search: SearchQuery | undefined;
+  readonly limit: number;
+  readonly from: string | undefined;
+}
+
 export function listingRoutes(node: ApiContext) {
   const own = new OwnListings(node);
   /** With the reason when it lies outside the fence. */
@@ -188,14 +215,15 @@ export function listingRoutes(node: ApiContext) {
     return outside === undefined ? listing : { ...listing, outside };
   };
   const answers = createListAnswers<Awaited<ReturnType<typeof page>>>(() => node.reader.version());
-  async function page(
-    c: Context,
-    filter: ListQuery,
-    limit: number,
-    from: string | undefined,
-    warn: (text: string) => void,
-  ) {
-    const { records, unread, cursor } = await node.reader.list('listings', filter, limit, from);
+  async function page(c: Context, { filter, search, limit, from }: Asked, warn: (text: string) => void) {
+    if (search !== undefined) {
+      const { isBehind, ...found } = await node.search.page(search, filter, limit, from);
+      if (isBehind) warn(BEHIND);
+      return shownPage(c, found, warn);
+    }
+    return shownPage(c, await node.reader.list('listings', filter, limit, from), warn);
+  }
+  function shownPage(c: Context, { records, unread, cursor }: RecordPage, warn: (text: string) => void) {
     const each = new Shown(node.leftOut);
     each.missed(unread);
     const listings = each.each(records, ({ key }) => key, shown);
@@ -215,9 +243,15 @@ export function listingRoutes(node: ApiContext) {
     .openapi(list, async (c) => {
       const query = c.req.valid('query');
       const keep = allOf(query.fence === 'on' ? insideFence(node.fence) : undefined, searched(query));
-      const filter = { ...listQuery(query, FILTERS), keep };
-      const from = placeOf(c, query.cursor);
-      return answers(c, JSON.stringify(query), (warn) => page(c, filter, query.limit, from, warn));
+      const search = searchOf(query);
+      const { radiusKm: given = '', sort } = query;
+      const radiusKm = given === '' && sort === 'distance' ? ANYWHERE_KM : given;
+      const filter = { ...listQuery({ ...query, radiusKm }, FILTERS), keep };
+      const asked = { filter, search, limit: query.limit, from: placeOf(c, query.cursor) };
+      if (search !== undefined)
+        // Not kept: the index follows the writes that the kept pages go by.
+        return c.json(await page(c, asked, (text) => c.header('warning', text, { append: true })), 200);
+      return answers(c, JSON.stringify(query), (warn) => page(c, asked, warn));
     })
     .openapi(read, async (c) => {
       const state = await node.reader.get(keyOf(c.req.valid('param').id, node.self, 'listings'));

@@ -9,6 +9,7 @@ import type { NodeStatus } from '../../protocols/registry/node-status.ts';
 import type { RegisteredNode } from '../../protocols/registry/registry.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { Database } from '../../storage/database.ts';
+import type { SearchIndex } from '../../storage/search/search-index.ts';
 import { compactForgotten, sweepAwaiting } from '../../storage/forgotten.ts';
 import { purgeGone } from '../../storage/purge.ts';
 import type { LegacyTable } from '../../storage/legacy-table.ts';
@@ -25,6 +26,7 @@ export interface ForgetParts extends EvidenceParts {
   readonly httpNodes: { get(id: string): HttpNode | undefined };
   readonly legacy: Pick<LegacyTable, 'counts' | 'remove'>;
   readonly events: Pick<EventLog, 'forget'>;
+  readonly search: Pick<SearchIndex, 'sweep'>;
   /** What the database takes up on the disk. */
   readonly folderBytes: () => Promise<number>;
   /** Told of what has gone: what a pull noted of this source says nothing any more. */
@@ -150,7 +152,7 @@ export class Forget implements ForgetPort {
   }
 
   async #finish(author: string, onProgress: Progress): Promise<void> {
-    const { db, store, ledger, events } = this.#parts;
+    const { db, store, ledger, events, search } = this.#parts;
     const gaps = store.gaps.all().filter((gap) => gap.author === author);
     const total = gaps.reduce((sum, { seq }) => sum + seq, 0);
     let done = 0;
@@ -159,6 +161,7 @@ export class Forget implements ForgetPort {
     await ledger.alone(() => sweepAwaiting(db));
     // First what may still be written, then what is.
     await events.forget([`${author}.`]);
+    await search.sweep();
     for (const peer of new Set(gaps.map((gap) => gap.author))) await purgeGone(db, peer);
     await compactForgotten(db, gaps, (n, of) => onProgress(total + n, total + of));
     await store.forgotten();

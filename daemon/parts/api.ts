@@ -24,6 +24,7 @@ import type { Reader } from '../../storage/reader.ts';
 import type { defineExamination } from './examination.ts';
 import type { Market } from './market.ts';
 import type { Node } from './running.ts';
+import type { Search } from './search.ts';
 
 type ApiNode = Pick<
   Node,
@@ -47,6 +48,7 @@ type ApiNode = Pick<
 export interface ApiComponents {
   readonly leftOut: ApiContext['leftOut'];
   readonly reader: Face<Reader>;
+  readonly search: Face<Search>;
   readonly audited: Face<Audited>;
   readonly users: Face<Directory>;
   readonly notifications: Face<Notifications>;
@@ -113,6 +115,7 @@ function callerPorts(
 type MarketPorts =
   | 'leftOut'
   | 'reader'
+  | 'search'
   | 'catalogue'
   | 'contracts'
   | 'conversations'
@@ -127,6 +130,7 @@ type MarketPorts =
 function marketPorts({
   leftOut,
   reader,
+  search,
   users,
   notifications,
   market,
@@ -136,6 +140,7 @@ function marketPorts({
   return {
     leftOut,
     reader: reader.face,
+    search: search.face.searches,
     catalogue: contracts.catalogue,
     contracts,
     conversations: market.conversations.face,

@@ -11,6 +11,7 @@ import type { Scrub } from '../scrub/scrub.ts';
 import type { Reader } from '../../storage/reader.ts';
 import type { Standings } from '../standings.ts';
 import type { Node } from './running.ts';
+import type { Search } from './search.ts';
 import type { Sources } from './sources.ts';
 
 type ExchangeNode = Pick<
@@ -116,8 +117,10 @@ export function defineForget(
   {
     sources,
     reader,
+    search,
     audited,
   }: Pick<ExchangeComponents, 'sources' | 'reader'> & {
+    readonly search: Face<Search>;
     readonly audited: Face<{ readonly audit: Pick<Audited['audit'], 'record'> }>;
   },
 ) {
@@ -136,6 +139,7 @@ export function defineForget(
       httpNodes,
       legacy,
       events: node.events,
+      search: search.face.index,
       folderBytes: () => outside.folderBytes(db.folder),
       async onForgotten({ id, freedBytes, ...figures }) {
         await table.remove(id);

@@ -14,6 +14,7 @@ import { definePart, type Face, type PartList } from '../parts.ts';
 import type { Directory } from '../users/directory.ts';
 import { forRequests } from './requests.ts';
 import type { Node } from './running.ts';
+import type { Search } from './search.ts';
 import { defineScores, type ScoresComponents } from './scores.ts';
 
 type MarketNode = Pick<
@@ -34,6 +35,7 @@ type MarketNode = Pick<
 
 export interface MarketComponents extends Pick<ScoresComponents, 'standings' | 'sources'> {
   readonly reader: Face<Reader>;
+  readonly search: Face<Search>;
   readonly users: Face<Pick<Directory, 'isUser'>>;
   readonly audited: Face<Pick<Audited, 'ledger' | 'committed'>>;
 }
@@ -115,11 +117,20 @@ function defineConversations(lower: MarketNode, { reader, audited }: MarketCompo
   });
 }
 
-function defineErasures(lower: MarketNode, { audited }: MarketComponents) {
+function defineErasures(lower: MarketNode, { audited, search }: MarketComponents) {
   return definePart<Erasures>('erasures', () => {
     const { identity, clock, db, store, ledger, events, hooks, logger } = forRequests(lower, audited);
     const warn = (message: string, fields: Record<string, unknown>): void => logger.warn(fields, message);
-    const erasures = new Erasures({ identity, db, store, ledger, events, now: clock.now, warn });
+    const erasures = new Erasures({
+      identity,
+      db,
+      store,
+      ledger,
+      events,
+      search: search.face.index,
+      now: clock.now,
+      warn,
+    });
     hooks.committed.on('erasures', ({ erased }) => erasures.committed(erased ?? []));
     void erasures.settled();
     return { face: erasures, stop: () => erasures.settled() };

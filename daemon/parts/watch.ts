@@ -2,6 +2,7 @@ import { definePart, type Face } from '../parts.ts';
 import { type ReachWatch, startReachWatch } from '../reach/reach-watch.ts';
 import { Scrub } from '../scrub/scrub.ts';
 import type { Node } from './running.ts';
+import type { Search } from './search.ts';
 import type { Sources } from './sources.ts';
 
 /** Whether registered nodes are reached, over whatever. */
@@ -29,6 +30,7 @@ export function defineReach(
 /** Reads all that is held, again and again, and makes anew what is damaged. */
 export function defineScrub(
   node: Pick<Node, 'db' | 'store' | 'merges' | 'ledger' | 'hooks' | 'alarms' | 'env' | 'logger'>,
+  search: Face<Search>,
 ) {
   return definePart<Scrub>('scrub', () => {
     const { db, store, merges, ledger, hooks, alarms, env, logger } = node;
@@ -36,6 +38,7 @@ export function defineScrub(
       db,
       store,
       merges,
+      search: search.face.index,
       alone: (work) => ledger.alone(work),
       onMended: hooks.repaired.emit,
       onWrong: ({ table }, mended) =>

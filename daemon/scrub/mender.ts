@@ -39,7 +39,7 @@ export class Mender {
   async key(phase: Phase, key: string): Promise<void> {
     if (phase === 'entries') await this.entry(key);
     else if (phase === 'records') await this.record(innerKey(key) as RecordKey);
-    else if (phase !== 'feeds' && phase !== 'digests')
+    else if (phase !== 'feeds' && phase !== 'digests' && phase !== 'search')
       await this.#check((at) => checkPointer(at, phase satisfies PointerTable, key));
   }
 

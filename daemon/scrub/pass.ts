@@ -3,7 +3,7 @@ import type { Database } from '../../storage/database.ts';
 import { fullKey, range } from '../../storage/keyspace.ts';
 import { putJson, verifiedJson } from '../../storage/values.ts';
 
-/** The steps of a pass, in order: what entries must have, what records must have, rows that lead nowhere, the sums. */
+/** The steps of a pass, in order: what entries must have, what records must have, rows that lead nowhere, the sums, the words that listings are found by. */
 export const PHASES = [
   'feeds',
   'entries',
@@ -14,6 +14,7 @@ export const PHASES = [
   'index',
   'changes',
   'digests',
+  'search',
 ] as const;
 export type Phase = (typeof PHASES)[number];
 
@@ -69,7 +70,7 @@ export function figuresOf({ startedAt, endedAt, rows, wrong, beyond }: Pass): Sc
 export async function rowsToWalk({ level }: Pick<Database, 'level'>): Promise<number> {
   let rows = 0;
   for (const phase of PHASES)
-    if (phase !== 'feeds' && phase !== 'digests')
+    if (phase !== 'feeds' && phase !== 'digests' && phase !== 'search')
       for await (const key of level.keys(range(phase))) rows += key === '' ? 0 : 1;
   return rows;
 }

@@ -7,6 +7,7 @@ import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { RecordKey } from '../../protocols/wire/ids.ts';
 import type { Database } from '../../storage/database.ts';
 import { numberKey, range, type SublevelName } from '../../storage/keyspace.ts';
+import type { SearchIndex } from '../../storage/search/search-index.ts';
 import type { Store } from '../../storage/store.ts';
 import { recordsOf, type Wrong } from './check-rows.ts';
 import { checkDigests, checkFeeds } from './check-sums.ts';
@@ -29,6 +30,8 @@ export interface ScrubParts {
   readonly db: Pick<Database, 'level' | 'batch' | 'failed' | 'env'>;
   readonly store: Store;
   readonly merges: Merges;
+  /** Where there is none, as in tests of the rest, it is not looked at. */
+  readonly search?: Pick<SearchIndex, 'check'>;
   /** Runs work between two commits. */
   readonly alone: (work: () => Promise<void>) => Promise<void>;
   /** Records that were made anew. */
@@ -149,6 +152,11 @@ export class Scrub {
       if (phase !== pass.phase) Object.assign(pass, { phase, after: '' });
       if (phase === 'feeds') await checkFeeds(this.#parts, found);
       else if (phase === 'digests') await checkDigests(this.#parts, found, walk.pace);
+      else if (phase === 'search')
+        await this.#parts.search?.check(
+          (kind, from) => found({ table: 'search', kind, key: `behind change ${from}` }, true),
+          walk.pace,
+        );
       else await this.#walk(pass, phase, walk);
       if (walk.signal.aborted) throw new AgrinetError('aborted', 'the scrub was stopped');
       await this.#note();

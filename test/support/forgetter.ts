@@ -81,6 +81,7 @@ export async function openForgetter(
     onForgotten: async ({ id }) => void told.push(id),
     log: () => undefined,
     events: { forget: async () => undefined },
+    search: { sweep: async () => undefined },
     folderBytes: () => folderBytes(db.folder),
     now: Date.now,
   });

@@ -7,6 +7,7 @@ import { defineForget } from '../../../daemon/parts/exchange.ts';
 import { defineMarket } from '../../../daemon/parts/market.ts';
 import { activePeers } from '../../../daemon/parts/registry.ts';
 import { defineReplication } from '../../../daemon/parts/replication.ts';
+import { defineSearch } from '../../../daemon/parts/search.ts';
 import { runningNode } from '../../../daemon/parts/running.ts';
 import { defineReading, defineSources } from '../../../daemon/parts/sources.ts';
 import { loadSettings } from '../../../daemon/settings.ts';
@@ -68,7 +69,8 @@ export async function startNode(given: NodeParts) {
   const mycelium = parts.add(defineReplication({ ...base, ...core, host }));
   const ways = { fetch: undefined, policy: undefined, discovery: { face: undefined }, host, mycelium };
   const node = runningNode(base, core, ways);
-  const { reader } = defineReading(parts, node);
+  const { leftOut, reader } = defineReading(parts, node);
+  const search = parts.add(defineSearch(node, leftOut));
   const sources = parts.add(defineSources(node));
   // Who asked for what is written down for people; a world has its chronicle.
   const audited = {
@@ -78,8 +80,8 @@ export async function startNode(given: NodeParts) {
   };
   const standings = { prices: () => heldPrices(node) };
   const users = { face: { isUser: () => true } };
-  const market = defineMarket(parts, node, { reader, users, audited, sources, standings });
-  const forget = parts.add(defineForget(node, { reader, audited, sources }));
+  const market = defineMarket(parts, node, { reader, search, users, audited, sources, standings });
+  const forget = parts.add(defineForget(node, { reader, search, audited, sources }));
   await parts.start();
   await market.erasures.face.settled();
   return {

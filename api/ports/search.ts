@@ -1,0 +1,27 @@
+import type { Clause } from '../../protocols/market/search-words.ts';
+import type { RecordPage } from '../../protocols/unread.ts';
+import type { ListQuery } from '../context.ts';
+
+/** Numbers from the first to the second, both included. */
+export interface Span {
+  readonly from?: number | undefined;
+  readonly to?: number | undefined;
+}
+
+/** What is searched for, beside the filters that every list has. */
+export interface SearchQuery {
+  readonly clauses: readonly Clause[];
+  readonly price?: Span | undefined;
+  readonly quantity?: Span | undefined;
+  readonly sort: 'newest' | 'price' | 'distance';
+}
+
+export interface SearchPort {
+  /** `isBehind`: not all listings are in the index yet. Throws `busy` while a part of it is being made anew. */
+  page(
+    search: SearchQuery,
+    query: ListQuery,
+    limit: number,
+    cursor?: string,
+  ): Promise<RecordPage & { readonly isBehind: boolean }>;
+}

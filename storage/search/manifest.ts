@@ -1,0 +1,196 @@
+import { soleTurn } from '../../protocols/ledger/turn.ts';
+import type { RecordKey } from '../../protocols/wire/ids.ts';
+import type { Database } from '../database.ts';
+import { type BatchOp, fullKey, innerKey, numberKey, range } from '../keyspace.ts';
+import type { StoredRecord } from '../stored-record.ts';
+import { putJson, verifiedJson, withChecksum } from '../values.ts';
+import { Listings } from './listings.ts';
+import { searchedOf } from './searched.ts';
+import { type SegmentHead, SegmentReader, Segment } from './segment.ts';
+import { encodedRows, segmentStart } from './segment-rows.ts';
+
+type SearchDatabase = Pick<Database, 'level' | 'batch' | 'env'>;
+
+/** How words are folded and rows written: another number makes an index of before be made anew. */
+const FORM = 1;
+
+/** Which segments there are, and up to which change the index stands. */
+export interface Manifest {
+  readonly form: number;
+  readonly place: number;
+  /** Of the next segment; a number is never used again. */
+  readonly next: number;
+  readonly segments: readonly SegmentHead[];
+}
+
+export const MANIFEST = fullKey('search', 'manifest');
+export const EMPTY_INDEX: Manifest = { form: FORM, place: 0, next: 1, segments: [] };
+
+export const manifestRow = (manifest: Manifest): BatchOp => putJson(MANIFEST, manifest);
+
+/** Undefined where there is none, or it is damaged or of another form. */
+export async function readManifest(db: Pick<Database, 'level'>): Promise<Manifest | undefined> {
+  const value = await db.level.get(MANIFEST);
+  if (value === undefined) return undefined;
+  try {
+    const manifest = verifiedJson<Manifest>(MANIFEST, value);
+    return manifest.form === FORM ? manifest : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Rows of one batch: some hundred kilobytes. */
+const ROWS_AT_ONCE = 64;
+
+/** Writes the rows of a segment. Nobody reads them before a manifest names it. */
+export async function writeSegment(db: SearchDatabase, no: number, listings: Listings): Promise<void> {
+  const turn = soleTurn(db.env);
+  let ops: BatchOp[] = [];
+  for (const [key, value] of encodedRows(no, listings)) {
+    ops.push({ type: 'put', key, value: withChecksum(key, value) });
+    if (turn.isOver()) await turn.next();
+    if (ops.length < ROWS_AT_ONCE) continue;
+    await db.batch(ops, false);
+    ops = [];
+  }
+  await db.batch(ops, false);
+}
+
+/** Takes away the rows of segments; what a manifest names is not among them. */
+export async function clearSegments(
+  { level }: Pick<Database, 'level'>,
+  nos: Iterable<number>,
+): Promise<void> {
+  for (const no of nos) await level.clear({ gte: segmentStart(no), lt: `${segmentStart(no)}~` });
+}
+
+/** Takes away rows of segments that no manifest names: those of one that was being written. */
+export async function clearOrphans(db: Pick<Database, 'level'>, { segments }: Manifest): Promise<void> {
+  const known = new Set(segments.map(({ no }) => numberKey(no)));
+  for (let after = fullKey('search', ''); ;) {
+    const [key] = await db.level.keys({ gte: after, lt: MANIFEST, limit: 1 }).all();
+    if (key === undefined) return;
+    const no = innerKey(key).slice(0, 8);
+    after = `${fullKey('search', no)}~`;
+    if (!known.has(no)) await db.level.clear({ gte: fullKey('search', no), lt: after });
+  }
+}
+
+/** Numbers of the changes behind `from`, up to `to`, at which records stand. */
+export async function standingChanges(
+  { level, env }: Pick<Database, 'level' | 'env'>,
+  from: number,
+  to: number,
+): Promise<Set<number>> {
+  const turn = soleTurn(env);
+  const standing = new Set<number>();
+  const rows = level.keys(changeRange(from, to));
+  try {
+    for (;;) {
+      const keys = await rows.nextv(1024);
+      if (keys.length === 0) return standing;
+      for (const key of keys) standing.add(Number.parseInt(innerKey(key), 16));
+      if (turn.isOver()) await turn.next();
+    }
+  } finally {
+    await rows.close();
+  }
+}
+
+export function changeRange(from: number, to?: number) {
+  const gt = fullKey('changes', numberKey(from, 12));
+  return to === undefined
+    ? { gt, lt: range('changes').lt }
+    : { gt, lte: fullKey('changes', numberKey(to, 12)) };
+}
+
+/** Listings among some changes, as their records say them; those that cannot be read are passed over. */
+export async function listingsOf(
+  db: Pick<Database, 'level'>,
+  changes: readonly (readonly [key: string, value: Uint8Array])[],
+  take: (number: number, stored: StoredRecord) => void,
+): Promise<void> {
+  const wanted = changes.flatMap(([key, value]) => {
+    const record = Buffer.from(value).toString() as RecordKey;
+    return record.startsWith('listings/') ? [{ number: Number.parseInt(innerKey(key), 16), record }] : [];
+  });
+  const rows = await db.level.getMany(wanted.map(({ record }) => fullKey('records', record)));
+  for (const [i, { number, record }] of wanted.entries()) {
+    const row = rows[i];
+    if (row === undefined) continue;
+    const stored = storedIn(record, row);
+    // What changed since stands at another number.
+    if (stored?.change === number) take(number, stored);
+  }
+}
+
+function storedIn(record: RecordKey, row: Uint8Array): StoredRecord | undefined {
+  try {
+    return verifiedJson<StoredRecord>(fullKey('records', record), row);
+  } catch {
+    return undefined; // the scrub makes it anew, and then it is a change
+  }
+}
+
+/** What a segment over some changes has to be. */
+export async function listingsBetween(db: SearchDatabase, from: number, to: number): Promise<Listings> {
+  const turn = soleTurn(db.env);
+  const listings = new Listings();
+  const rows = db.level.iterator(changeRange(from, to));
+  try {
+    for (;;) {
+      const some = await rows.nextv(64);
+      if (some.length === 0) return listings;
+      await listingsOf(db, some, (number, { state }) => {
+        const listing = searchedOf(state);
+        if (listing !== undefined) listings.add(number, listing);
+      });
+      if (turn.isOver()) await turn.next();
+    }
+  } finally {
+    await rows.close();
+  }
+}
+
+/** Segments that stand behind one another as one; `isCleared`: without what has changed since. */
+export async function joined(
+  db: SearchDatabase,
+  segments: readonly Segment[],
+  isCleared: boolean,
+): Promise<Listings> {
+  const turn = soleTurn(db.env);
+  const listings = new Listings();
+  for (const segment of segments) {
+    const { from, to } = segment.head;
+    const standing = isCleared ? await standingChanges(db, from, to) : undefined;
+    await segment.addTo(listings, (number) => standing?.has(number) ?? true, turn);
+  }
+  return listings;
+}
+
+/**
+ * Compares a segment with what the records among its changes say: undefined where they agree. What came into a segment and changed since
+ * does not matter.
+ */
+export async function segmentProblem(
+  db: SearchDatabase,
+  head: SegmentHead,
+): Promise<'damaged' | 'stale' | undefined> {
+  try {
+    const stored = await joined(db, [new Segment(head, new SegmentReader(db))], true);
+    const wanted = await listingsBetween(db, head.from, head.to);
+    return isSame(stored, wanted) ? undefined : 'stale';
+  } catch {
+    return 'damaged';
+  }
+}
+
+function isSame(a: Listings, b: Listings): boolean {
+  const [left, right] = [encodedRows(0, a), encodedRows(0, b)];
+  for (;;) {
+    const [one, other] = [left.next(), right.next()];
+    if (one.done === true || other.done === true) return one.done === other.done;
+    if (one.value[0] !== other.value[0] || !Buffer.from(one.value[1]).equals(other.value[1])) return false;
+  }
+}

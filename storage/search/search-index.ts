@@ -1,0 +1,420 @@
+import { pause } from '../../protocols/env.ts';
+import { errorCode } from '../../protocols/errors.ts';
+import type { RecordChange } from '../../protocols/ledger/ports.ts';
+import { loopTurn, soleTurn } from '../../protocols/ledger/turn.ts';
+import type { RecordState } from '../../protocols/open-dialog/record.ts';
+import { SerialQueue } from '../../protocols/serial-queue.ts';
+import type { Database } from '../database.ts';
+import { fullKey, innerKey, numberKey } from '../keyspace.ts';
+import { Listings, type Part } from './listings.ts';
+import {
+  changeRange,
+  clearOrphans,
+  clearSegments,
+  EMPTY_INDEX,
+  joined,
+  listingsBetween,
+  listingsOf,
+  type Manifest,
+  manifestRow,
+  readManifest,
+  segmentProblem,
+  standingChanges,
+  writeSegment,
+} from './manifest.ts';
+import { searchedOf } from './searched.ts';
+import { Segment, SegmentReader } from './segment.ts';
+
+/** How much stands in memory and in each segment. */
+export interface SearchSizes {
+  /** Listings that are gathered in memory until they become a segment; a start reads as many again. */
+  readonly sealedAt: number;
+  /** Listings of the largest segments: one is made anew in a second of the main thread, in turns. */
+  readonly largest: number;
+}
+const SIZES: SearchSizes = { sealedAt: 4096, largest: 32_768 };
+/** Changes of whatever kind that a start may have to pass over. */
+const PLACE_AFTER = 50_000;
+/** So many small segments become one. */
+const JOINED = 8;
+/** Numbers that are looked at to tell how much of a segment has changed. */
+const LOOKED_AT = 256;
+/** How long a search waits for what was just written, milliseconds. */
+const CATCH_UP_MS = 250;
+/** Listings that may wait for being taken in; what comes beyond is read from the disk. */
+const WAITING = 8192;
+
+export interface SearchIndexParts {
+  readonly db: Pick<Database, 'level' | 'batch' | 'env'>;
+  /** Where a state of now stands in the order of changes; undefined for a private one. */
+  readonly changeOf: (state: RecordState) => number | undefined;
+  readonly warn: (message: string, fields: Record<string, unknown>) => void;
+  /** Others than the index's own; for tests. */
+  readonly sizes?: SearchSizes;
+  /** Told of each public listing as it comes in; may throw. */
+  readonly onListing?: (number: number, state: RecordState) => void;
+}
+
+interface Noted {
+  readonly number: number;
+  readonly state: RecordState;
+}
+
+/**
+ * The inverted index of all listings. It follows the order of changes: a listing stands in it under the number of its change, and whoever
+ * finds it there looks whether a record stands at that number still. So what is changed, ended, erased or forgotten is found no more at
+ * once, and leaves the rows when they are written next. What came last is in memory; a start reads it again, from the place that is noted.
+ */
+export class SearchIndex {
+  readonly #parts: SearchIndexParts;
+  readonly #sizes: SearchSizes;
+  readonly #rows: SegmentReader;
+  /** Writes rows: one at a time. */
+  readonly #writes = new SerialQueue();
+  #manifest: Manifest = EMPTY_INDEX;
+  #segments: readonly Segment[] = [];
+  /** What is being written as a segment. */
+  #sealed: Listings | undefined;
+  #last = new Listings();
+  #place = 0;
+  #noted: Noted[] = [];
+  #isTaking = false;
+  /** The newest change of all commits told of. */
+  #newest = 0;
+  /** Whether commits told of are all there is behind the place; otherwise it is read from the disk. */
+  #isNear = false;
+  /** A commit, or more, was told of since the disk began to be read. */
+  #more = true;
+  #reload = true;
+  #running: Promise<void> | undefined;
+  #stopped = false;
+  #checked = 0;
+  /** Records have gone and left no trace among the changes: what is in memory is looked at before it is written. */
+  #isSwept = false;
+
+  constructor(parts: SearchIndexParts) {
+    this.#parts = parts;
+    this.#sizes = parts.sizes ?? SIZES;
+    this.#rows = new SegmentReader(parts.db);
+  }
+
+  /** Begins to follow. */
+  start(): void {
+    this.#go();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#running;
+    await this.#writes.idle();
+  }
+
+  /** Takes in what a commit changed, soon. */
+  note(changes: readonly RecordChange[]): void {
+    this.#more = true;
+    for (const { after } of changes) {
+      const number = this.#parts.changeOf(after);
+      if (number === undefined) continue;
+      this.#newest = Math.max(this.#newest, number);
+      if (this.#isNear && number > this.#place && after.key.startsWith('listings/'))
+        this.#noted.push({ number, state: after });
+    }
+    if (this.#noted.length > WAITING) this.again();
+    this.#go();
+  }
+
+  /** Something else wrote records: reads on from the disk. */
+  again(): void {
+    this.#isNear = false;
+    this.#more = true;
+    this.#noted = [];
+    this.#go();
+  }
+
+  /** The database was opened anew: what was in it is not known any more. */
+  reopened(): void {
+    this.#reload = true;
+    this.again();
+  }
+
+  /** Resolves when all that was told of is in, or that takes longer than a search should. */
+  async caughtUp(): Promise<void> {
+    if (this.#running === undefined) return;
+    const waited = new AbortController();
+    await Promise.race([this.#running, pause(this.#parts.db.env, CATCH_UP_MS, waited.signal)]);
+    waited.abort();
+  }
+
+  /** Whether it is being made, or reads what it has missed: then what is found is not all. */
+  get isBehind(): boolean {
+    return !this.#isNear || this.#noted.length > 0 || this.#isTaking;
+  }
+
+  /** Resolves when nothing is left to do; for tests and figures. */
+  async idle(): Promise<void> {
+    while (this.#running !== undefined || this.#writes.size > 0) {
+      await this.#running;
+      await this.#writes.idle();
+    }
+  }
+
+  /** All that is searched, as it is now. */
+  parts(): Part[] {
+    const memory = [this.#sealed, this.#last].flatMap((listings) => listings?.part() ?? []);
+    return [...this.#segments, ...memory];
+  }
+
+  get figures(): { readonly segments: number; readonly listings: number; readonly place: number } {
+    const listings = this.parts().reduce((sum, { size }) => sum + size, 0);
+    return { segments: this.#segments.length, listings, place: this.#place };
+  }
+
+  #go(): void {
+    if (this.#stopped || this.#running !== undefined) return;
+    this.#running = this.#follow()
+      .catch((error: unknown) => {
+        // What could not be written is not lost: it is read again when the database is there again.
+        this.#reload = true;
+        this.#isNear = false;
+        this.#parts.warn('the search index does not follow; it goes on with the next change', { err: error });
+      })
+      .finally(() => {
+        this.#running = undefined;
+      });
+  }
+
+  async #follow(): Promise<void> {
+    const { env } = this.#parts.db;
+    await loopTurn(env); // whoever commits does not wait for it
+    const turn = soleTurn(env);
+    while (!this.#stopped) {
+      if (this.#reload) await this.#open();
+      if (!this.#isNear) {
+        await this.#readOn();
+        continue;
+      }
+      const noted = this.#noted;
+      this.#noted = [];
+      const newest = this.#newest;
+      this.#isTaking = true;
+      for (const { number, state } of noted) {
+        this.#take(number, state);
+        if (turn.isOver()) await turn.next();
+        if (this.#stopped || !this.#isNear) break;
+        if (this.#last.size >= this.#sizes.sealedAt) await this.#seal();
+      }
+      this.#isTaking = false;
+      if (!this.#isNear) continue;
+      this.#place = Math.max(this.#place, newest);
+      if (this.#place - this.#manifest.place > PLACE_AFTER) await this.#seal();
+      if (this.#noted.length === 0) return;
+    }
+  }
+
+  #take(number: number, state: RecordState): void {
+    if (number <= this.#place) return;
+    const listing = searchedOf(state);
+    this.#last.changed(state.key);
+    if (listing !== undefined) this.#last.take(state.key, number, listing);
+    this.#place = number;
+    if (listing === undefined || this.#parts.onListing === undefined) return;
+    this.#parts.onListing(number, state);
+  }
+
+  async #open(): Promise<void> {
+    await this.#writes.run(async () => {
+      const { db } = this.#parts;
+      const manifest = await readManifest(db);
+      if (manifest === undefined) {
+        await clearOrphans(db, EMPTY_INDEX);
+        await db.batch([manifestRow(EMPTY_INDEX)], false);
+      } else await clearOrphans(db, manifest);
+      this.#rows.forget();
+      this.#show(manifest ?? EMPTY_INDEX);
+      this.#sealed = undefined;
+      this.#last = new Listings();
+      this.#place = this.#manifest.place;
+      this.#isNear = false;
+      this.#noted = [];
+      this.#reload = false;
+    });
+  }
+
+  #show(manifest: Manifest): void {
+    const known = new Map(this.#segments.map((segment) => [segment.head.no, segment]));
+    this.#manifest = manifest;
+    this.#segments = manifest.segments.map((head) => known.get(head.no) ?? new Segment(head, this.#rows));
+  }
+
+  /** Takes in what stands behind the place on the disk. */
+  async #readOn(): Promise<void> {
+    const { db } = this.#parts;
+    const turn = soleTurn(db.env);
+    this.#more = false;
+    const rows = db.level.iterator(changeRange(this.#place));
+    try {
+      for (;;) {
+        const some = await rows.nextv(64);
+        if (this.#stopped || this.#reload) return;
+        const last = some.at(-1);
+        if (last === undefined) break;
+        await listingsOf(db, some, (number, { state }) => this.#take(number, state));
+        this.#place = Math.max(this.#place, Number.parseInt(innerKey(last[0]), 16));
+        if (this.#last.size >= this.#sizes.sealedAt || this.#place - this.#manifest.place > PLACE_AFTER)
+          await this.#seal();
+        if (turn.isOver()) await turn.next();
+      }
+    } finally {
+      await rows.close();
+    }
+    if (!this.#more) this.#isNear = true;
+  }
+
+  /** Makes a segment of what is in memory. */
+  async #seal(): Promise<void> {
+    this.#sealed = this.#last;
+    this.#last = new Listings();
+    const [sealed, place] = [this.#sealed, this.#place];
+    await this.#writes.run(async () => {
+      const { place: from } = this.#manifest;
+      const { gone } = sealed;
+      const isSwept = this.#isSwept;
+      this.#isSwept = false;
+      const standing = isSwept ? await standingChanges(this.#parts.db, from, place) : undefined;
+      const stays = (number: number): boolean => standing?.has(number) ?? !gone.has(number);
+      await this.#replace([], isSwept || gone.size > 0 ? kept(sealed, stays) : sealed, { from, to: place });
+      this.#sealed = undefined;
+    });
+    void this.#writes
+      .run(() => this.#tidy())
+      .catch((error: unknown) =>
+        this.#parts.warn('segments of the search index were not joined', { err: error }),
+      );
+  }
+
+  /** Puts one segment in the place of some, or at the end. */
+  async #replace(
+    old: readonly Segment[],
+    listings: Listings,
+    { from, to }: { readonly from: number; readonly to: number },
+  ): Promise<void> {
+    const { db } = this.#parts;
+    const no = this.#manifest.next;
+    const head = { no, from, to, size: listings.size };
+    if (listings.size > 0) await writeSegment(db, no, listings);
+    const gone = new Set(old.map((segment) => segment.head.no));
+    const segments = [
+      ...this.#manifest.segments.filter((each) => !gone.has(each.no)),
+      ...(listings.size > 0 ? [head] : []),
+    ].toSorted((a, b) => a.to - b.to);
+    const place = Math.max(this.#manifest.place, to);
+    const manifest: Manifest = { ...this.#manifest, place, next: no + 1, segments };
+    await db.batch([manifestRow(manifest)], false);
+    this.#show(manifest);
+    await clearSegments(db, gone);
+  }
+
+  /** `isCleared`: without what has changed. */
+  async #join(segments: readonly Segment[], isCleared: boolean): Promise<void> {
+    const [first, last] = [segments[0], segments.at(-1)];
+    if (first === undefined || last === undefined) return;
+    const range = { from: first.head.from, to: last.head.to };
+    await this.#replace(segments, await joined(this.#parts.db, segments, isCleared), range);
+  }
+
+  /** Joins small segments at the end, and writes one anew of which half has changed. */
+  async #tidy(): Promise<void> {
+    const { largest } = this.#sizes;
+    const small: Segment[] = [];
+    let size = 0;
+    for (const segment of this.#segments.toReversed()) {
+      if (segment.size > largest / 2 || size + segment.size > largest) break;
+      small.unshift(segment);
+      size += segment.size;
+    }
+    if (small.length >= JOINED) await this.#join(small, await this.#isStale(small, 0.05));
+    const segment = this.#segments[this.#checked++ % Math.max(1, this.#segments.length)];
+    if (segment !== undefined && (await this.#isStale([segment], 0.5)))
+      await this.#join(withNeighbour(this.#segments, segment, largest), true);
+  }
+
+  /** Whether more than a share of what some segments have has changed since, by what stands at some of their numbers. */
+  async #isStale(segments: readonly Segment[], share: number): Promise<boolean> {
+    const looked: string[] = [];
+    for (const { head } of segments) {
+      const numbers = await this.#rows.numbers(head.no);
+      const step = Math.max(1, Math.floor((numbers.length * segments.length) / LOOKED_AT));
+      for (let at = 0; at < numbers.length; at += step)
+        looked.push(fullKey('changes', numberKey(numbers[at] ?? 0, 12)));
+    }
+    const rows = await this.#parts.db.level.getMany(looked);
+    return rows.filter((row) => row === undefined).length > share * looked.length;
+  }
+
+  async #staleIn({ head }: Segment): Promise<number> {
+    const standing = await standingChanges(this.#parts.db, head.from, head.to);
+    const numbers = await this.#rows.numbers(head.no);
+    return numbers.filter((number) => !standing.has(number)).length;
+  }
+
+  /** Takes the words of all that has changed, ended or gone out of the rows; what is in memory is written without them. */
+  sweep(): Promise<void> {
+    this.#isSwept = true;
+    return this.#writes.run(async () => {
+      for (const segment of this.#segments)
+        if ((await this.#staleIn(segment)) > 0) await this.#join([segment], true);
+    });
+  }
+
+  /** Compares each segment with the records, and makes anew what differs; `wait` is called after each. */
+  async check(
+    found: (what: 'damaged' | 'stale', from: number) => void,
+    wait: () => Promise<void>,
+  ): Promise<void> {
+    for (const segment of this.#segments) {
+      await this.#writes.run(async () => {
+        if (!this.#segments.includes(segment)) return;
+        const problem = await segmentProblem(this.#parts.db, segment.head);
+        if (problem === undefined) return;
+        found(problem, segment.head.from);
+        await this.#remake(segment);
+      });
+      await wait();
+    }
+  }
+
+  /** A search came upon rows that cannot be read: makes them anew from the records. */
+  mend(error: unknown): void {
+    if (errorCode(error) !== 'value-damaged') return;
+    void this.check(
+      (what, from) => this.#parts.warn('a segment of the search index was made anew', { what, from }),
+      async () => undefined,
+    ).catch((failed: unknown) => this.#parts.warn('the search index could not be mended', { err: failed }));
+  }
+
+  async #remake(segment: Segment): Promise<void> {
+    const { from, to } = segment.head;
+    this.#rows.forget();
+    await this.#replace([segment], await listingsBetween(this.#parts.db, from, to), { from, to });
+  }
+}
+
+/** Those that stand at their numbers still. */
+function kept(listings: Listings, stays: (number: number) => boolean): Listings {
+  const left = new Listings();
+  const places = listings.numbers.map((number, place) => {
+    if (!stays(number)) return -1;
+    for (const [name, column] of Object.entries(left.columns))
+      column.push(listings.columns[name as keyof typeof left.columns][place] ?? Number.NaN);
+    return left.numbers.push(number) - 1;
+  });
+  for (const [word, at] of listings.words)
+    for (const place of at) if ((places[place] ?? -1) >= 0) left.note(word, places[place] ?? 0);
+  return left;
+}
+
+/** A segment, with the one behind it when both fit into one. */
+function withNeighbour(all: readonly Segment[], segment: Segment, largest: number): Segment[] {
+  const next = all[all.indexOf(segment) + 1];
+  return next !== undefined && segment.size / 2 + next.size <= largest ? [segment, next] : [segment];
+}
