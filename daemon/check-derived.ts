@@ -12,9 +12,9 @@ import { readManifest, segmentProblem } from '../storage/search/manifest.ts';
 import { recordOpKey } from '../storage/op-keys.ts';
 import { LAST_SEQ, opsInEffect } from './gap-survey.ts';
 import { Store } from '../storage/store.ts';
-import type { StoredRecord } from '../storage/stored-record.ts';
+import { readRecordRow } from '../storage/stored-record.ts';
 import { isCounted } from '../storage/usage-count.ts';
-import { verifiedJson, verifyChecksum } from '../storage/values.ts';
+import { verifyChecksum } from '../storage/values.ts';
 
 /** What is wrong with the stored entries or derived data. */
 export interface Problem {
@@ -86,7 +86,7 @@ async function checkDigests(db: Database, problems: Problem[]): Promise<void> {
   const channels = new Set<string>(['public']);
   (await kept.read(db))();
   for await (const [key, value] of db.level.iterator(range('records')))
-    channels.add(verifiedJson<StoredRecord>(key, value).state.channel);
+    channels.add(readRecordRow(key, value).state.channel);
   const fresh = await Digests.ofRecords(db.level);
   for (const channel of channels) {
     const [a, b] = [kept.of(channel), fresh.of(channel)].map((owners) =>
@@ -105,9 +105,7 @@ async function checkIndexes(db: Database, problems: Problem[]): Promise<void> {
   let expected = 0;
   let missing = 0;
   for await (const [key, value] of db.level.iterator(range('records'))) {
-    const keys = indexKeys(verifiedJson<StoredRecord>(key, value).state).map((index) =>
-      fullKey('index', index),
-    );
+    const keys = indexKeys(readRecordRow(key, value).state).map((index) => fullKey('index', index));
     expected += keys.length;
     for (const row of await db.level.getMany(keys)) if (row === undefined) missing++;
   }

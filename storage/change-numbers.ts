@@ -1,11 +1,10 @@
 import type { Commit } from '../protocols/ledger/ports.ts';
 import type { Turn } from '../protocols/ledger/turn.ts';
 import type { RecordState } from '../protocols/open-dialog/record.ts';
-import { del, put, storedRecord } from './commit-rows.ts';
+import { del, put } from './commit-rows.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
 import type { Level } from './level.ts';
-import { NO_CHANGE, type StoredRecord } from './stored-record.ts';
-import { verifiedJson, withChecksum } from './values.ts';
+import { NO_CHANGE, readRecordRow, recordRow, type RecordDraft } from './stored-record.ts';
 
 /** Draws the numbers that order changes, and remembers those of states read or written here, so that a commit need not read them again. */
 export class ChangeNumbers {
@@ -29,7 +28,7 @@ export class ChangeNumbers {
 
   /** The state in a row. */
   opened(key: string, value: Uint8Array): RecordState {
-    const { state, change } = verifiedJson<StoredRecord>(key, value);
+    const { state, change } = readRecordRow(key, value);
     if (change !== NO_CHANGE) this.#of.set(state, change);
     return state;
   }
@@ -40,7 +39,7 @@ export class ChangeNumbers {
    */
   async rows(
     { records, dropped }: Commit,
-    states: readonly string[],
+    drafts: readonly RecordDraft[],
     ops: BatchOp[],
     turn: Turn,
   ): Promise<void> {
@@ -58,9 +57,8 @@ export class ChangeNumbers {
         ops.push(put(fullKey('changes', numberKey(this.#last, 12)), Buffer.from(key)));
       }
       const full = fullKey('records', key);
-      ops.push(
-        put(full, withChecksum(full, storedRecord(states[i] ?? '', isPublic ? this.#last : NO_CHANGE))),
-      );
+      const draft = drafts[i];
+      if (draft !== undefined) ops.push(put(full, recordRow(full, draft, isPublic ? this.#last : NO_CHANGE)));
       if (turn.isOver()) await turn.next();
     }
   }

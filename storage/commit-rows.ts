@@ -43,11 +43,6 @@ export interface ListedVerdict {
   readonly verdict: Exclude<Verdict, { readonly state: 'applied' }>;
 }
 
-/** The bytes of a `StoredRecord` around a state that is JSON already. */
-export function storedRecord(state: string, change: number): Uint8Array {
-  return Buffer.from(`{"state":${state},"change":${change}}`);
-}
-
 export const put = (key: string, value: Uint8Array): BatchOp => ({ type: 'put', key, value });
 export const del = (key: string): BatchOp => ({ type: 'del', key });
 

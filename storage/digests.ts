@@ -11,10 +11,10 @@ import {
 import { ownerDigest, totalDigest } from '../protocols/digest/state-digest.ts';
 import type { RecordState } from '../protocols/open-dialog/record.ts';
 import type { Level, Snapshot } from './level.ts';
-import type { StoredRecord } from './stored-record.ts';
+import { readRecordRow } from './stored-record.ts';
 import { type BatchOp, fullKey, innerKey, range } from './keyspace.ts';
 import type { Database } from './database.ts';
-import { verifiedJson, verifyChecksum, withChecksum } from './values.ts';
+import { verifyChecksum, withChecksum } from './values.ts';
 import { concat } from '../protocols/wire/bytes.ts';
 
 export interface Sum {
@@ -74,7 +74,7 @@ export class Digests {
     const digests = new Digests();
     const sums = digests.begin();
     for await (const [key, value] of level.iterator(range('records')))
-      sums.change(undefined, verifiedJson<StoredRecord>(key, value).state);
+      sums.change(undefined, readRecordRow(key, value).state);
     sums.commit();
     return digests;
   }

@@ -3,6 +3,7 @@ import { ARRIVALS } from './arrival-migration.ts';
 import { type Level, REBUILDING } from './level.ts';
 import { type BatchOp, fullKey } from './keyspace.ts';
 import { PLACES } from './place-migration.ts';
+import { COMPACT_RECORDS } from './record-migration.ts';
 import { jsonWithChecksum, putJson, verifiedJson } from './values.ts';
 
 /** Brings the database from the version before to `to`; what ends it is one batch with the version stamp. */
@@ -25,7 +26,13 @@ const DOCUMENT_ERASURES: Migration = {
 const VERDICT_WORDS: Migration = { ...DOCUMENT_ERASURES, to: 4 };
 
 /** Every migration there is, ascending; never changed once released. */
-export const MIGRATIONS: readonly Migration[] = [ARRIVALS, DOCUMENT_ERASURES, VERDICT_WORDS, PLACES];
+export const MIGRATIONS: readonly Migration[] = [
+  ARRIVALS,
+  DOCUMENT_ERASURES,
+  VERDICT_WORDS,
+  PLACES,
+  COMPACT_RECORDS,
+];
 
 /** The layout that this program writes. */
 export const LAYOUT = MIGRATIONS.at(-1)?.to ?? 1;

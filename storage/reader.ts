@@ -12,8 +12,7 @@ import { indexStart, indexValue, placeInChannel } from './indexes.ts';
 import { fullKey, innerKey, range } from './keyspace.ts';
 import { openRecord, readRecords } from './record-rows.ts';
 import { type ListFilter, matches } from './list-filter.ts';
-import type { StoredRecord } from './stored-record.ts';
-import { verifiedJson } from './values.ts';
+import { readRecordRow } from './stored-record.ts';
 import { listVerdicts, type VerdictFilter, type VerdictPage } from './verdict-list.ts';
 
 /** CPU that a list may use until others have their turn, milliseconds. */
@@ -222,7 +221,7 @@ export class Reader {
     for await (const [full, value] of rows) {
       const id = innerKey(full).slice(start.length);
       try {
-        const { state } = verifiedJson<StoredRecord>(full, value);
+        const { state } = readRecordRow(full, value);
         const element = state.channel === 'public' ? digestElement(state) : undefined;
         if (element !== undefined) yield { id, hash: sha256Hex(element) };
       } catch (error) {

@@ -32,6 +32,7 @@ import { FeedTable } from './feed-table.ts';
 import { closingRows, gapRows, GapTable, sweepingRow } from './gap-table.ts';
 import { fullKey, innerKey, numberKey, range } from './keyspace.ts';
 import { refKey } from './op-keys.ts';
+import { draftRecord, type RecordDraft } from './stored-record.ts';
 import { UsageTable } from './usage.ts';
 import { usageChanges } from './usage-changes.ts';
 import { verifiedJson, verifyChecksum } from './values.ts';
@@ -288,17 +289,17 @@ export class Store implements LedgerStore {
       turn,
     );
     const sums = this.digests.begin();
-    const states: string[] = [];
+    const drafts: RecordDraft[] = [];
     for (const { key, before, after } of commit.records) {
       if (before?.unmerged !== undefined && after.unmerged === undefined)
         ops.push(del(fullKey('awaiting', `${MERGE}\0${key}`)));
-      states.push(JSON.stringify(after));
+      drafts.push(draftRecord(after));
       ops.push(...indexRows(before, after));
       sums.change(before, after);
       if (turn.isOver()) await turn.next();
     }
     return turn.undivided(async () => {
-      await this.#changes.rows(commit, states, ops, turn);
+      await this.#changes.rows(commit, drafts, ops, turn);
       sums.write(ops);
       ops.push(...this.usage.rows(usage));
       this.usage.apply(usage);

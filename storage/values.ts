@@ -22,13 +22,12 @@ export function verifyChecksum(key: string, stored: Uint8Array): Uint8Array {
     const checksum = new DataView(stored.buffer, stored.byteOffset + end, 4).getUint32(0);
     if (crc32(value, crc32(key)) === checksum) return value;
   }
-  throw new AgrinetError(
-    'value-damaged',
-    `the value of ${JSON.stringify(key)} is damaged; run: agrinet fsck`,
-    {
-      details: { key },
-    },
-  );
+  throw valueDamaged(key);
+}
+
+export function valueDamaged(key: string, cause?: unknown): AgrinetError {
+  const message = `the value of ${JSON.stringify(key)} is damaged; run: agrinet fsck`;
+  return new AgrinetError('value-damaged', message, { details: { key }, cause });
 }
 
 const encoder = new TextEncoder();

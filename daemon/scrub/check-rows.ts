@@ -10,7 +10,7 @@ import { type BatchOp, fullKey, innerKey, numberKey, type SublevelName } from '.
 import { recordOpKey } from '../../storage/op-keys.ts';
 import { verdictRow } from '../../storage/commit-rows.ts';
 import type { Store } from '../../storage/store.ts';
-import { NO_CHANGE, type StoredRecord } from '../../storage/stored-record.ts';
+import { draftRecord, NO_CHANGE, readRecordRow, recordRow } from '../../storage/stored-record.ts';
 import { verifiedJson, jsonWithChecksum } from '../../storage/values.ts';
 import { opsInEffect } from '../gap-survey.ts';
 import { type DeriveParts, type Derived, deriveRecord } from './derive-record.ts';
@@ -39,10 +39,14 @@ const EMPTY = new Uint8Array(0);
 const nothing = (): Checked => ({ wrong: [], mend: [], again: [], states: [] });
 
 /** Rows whose value is not compared further than its checksum: undefined for what is not there. */
-function opened<T>(key: string, stored: Uint8Array | undefined): T | 'damaged' | undefined {
+function opened<T>(
+  read: (key: string, stored: Uint8Array) => T,
+  key: string,
+  stored: Uint8Array | undefined,
+): T | 'damaged' | undefined {
   if (stored === undefined) return undefined;
   try {
-    return verifiedJson<T>(key, stored);
+    return read(key, stored);
   } catch {
     return 'damaged'; // whatever it was, it is made anew
   }
@@ -52,7 +56,7 @@ function opened<T>(key: string, stored: Uint8Array | undefined): T | 'damaged' |
 export async function checkRecord(parts: CheckParts, key: RecordKey): Promise<Checked> {
   const checked = nothing();
   const full = fullKey('records', key);
-  const row = opened<StoredRecord>(full, await parts.db.level.get(full));
+  const row = opened(readRecordRow, full, await parts.db.level.get(full));
   // What waits for a worker shows the values that it showed before: those are compared once it is merged, all else now.
   const unmerged = row === 'damaged' || row?.state.unmerged === undefined ? undefined : row.state;
   const derived = await deriveRecord(parts, key, unmerged);
@@ -73,7 +77,7 @@ async function checkState(
 ): Promise<void> {
   const full = fullKey('records', key);
   const value = await db.level.get(full);
-  const row = opened<StoredRecord>(full, value);
+  const row = opened(readRecordRow, full, value);
   const stored = row === 'damaged' || row === undefined ? undefined : row;
   const isNothing =
     ops.length === 0 && (row === undefined || (stored !== undefined && isEmpty(key, stored.state)));
@@ -85,11 +89,7 @@ async function checkState(
     const isPublic = state.channel === 'public';
     const change = isPublic ? store.nextChange() : NO_CHANGE;
     checked.states.push(state);
-    put(
-      checked,
-      { table: 'records', kind, key: full },
-      jsonWithChecksum(full, { state, change } satisfies StoredRecord),
-    );
+    put(checked, { table: 'records', kind, key: full }, recordRow(full, draftRecord(state), change));
     if (isPublic)
       checked.mend.push({
         type: 'put',
@@ -247,7 +247,7 @@ const POINTS = {
     const value = await db.level.get(full);
     if (value === undefined) return true; // it has moved on meanwhile
     const key = fullKey('records', Buffer.from(value).toString());
-    const row = opened<StoredRecord>(key, await db.level.get(key));
+    const row = opened(readRecordRow, key, await db.level.get(key));
     return row === 'damaged' || (row !== undefined && numberKey(row.change, 12) === inner);
   },
   async awaiting({ db }: CheckParts, inner: string): Promise<boolean> {
@@ -259,7 +259,7 @@ const POINTS = {
 
 async function stateOf(db: CheckParts['db'], key: string): Promise<RecordState | 'damaged' | undefined> {
   const full = fullKey('records', key);
-  const row = opened<StoredRecord>(full, await db.level.get(full));
+  const row = opened(readRecordRow, full, await db.level.get(full));
   return row === 'damaged' ? row : row?.state;
 }
 
@@ -298,7 +298,7 @@ function compare(
   stored: Uint8Array | undefined,
   expected: unknown,
 ): void {
-  const row = opened<unknown>(key, stored);
+  const row = opened(verifiedJson<unknown>, key, stored);
   if (row !== 'damaged' && row !== undefined && equal(row, expected)) return;
   const kind = row === undefined ? 'missing' : row === 'damaged' ? 'damaged' : 'stale';
   put(checked, { table, kind, key }, jsonWithChecksum(key, expected));

@@ -1,7 +1,7 @@
 import { Digests } from '../../storage/digests.ts';
 import { type BatchOp, fullKey, numberKey, range } from '../../storage/keyspace.ts';
-import type { StoredRecord } from '../../storage/stored-record.ts';
-import { verifiedJson, jsonWithChecksum } from '../../storage/values.ts';
+import { readRecordRow } from '../../storage/stored-record.ts';
+import { jsonWithChecksum } from '../../storage/values.ts';
 import type { Wrong } from './check-rows.ts';
 import { SCRUB_LIMITS } from './limits.ts';
 import type { ScrubParts } from './scrub.ts';
@@ -50,7 +50,7 @@ export async function checkDigests(
     const sums = counted.begin();
     let rows = 0;
     for await (const [key, value] of db.level.iterator({ ...range('records'), snapshot })) {
-      sums.change(undefined, verifiedJson<StoredRecord>(key, value).state);
+      sums.change(undefined, readRecordRow(key, value).state);
       if (++rows % SCRUB_LIMITS.chunk === 0) await pace();
     }
     sums.commit();

@@ -5,11 +5,11 @@ import type { Scalar } from '../../protocols/open-dialog/change.ts';
 import type { RecordState } from '../../protocols/open-dialog/record.ts';
 import { recordKey } from '../../protocols/wire/ids.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
-import { indexRows, put, storedRecord } from '../../storage/commit-rows.ts';
+import { indexRows, put } from '../../storage/commit-rows.ts';
+import { draftRecord, recordRow } from '../../storage/stored-record.ts';
 import { Database } from '../../storage/database.ts';
 import { Digests } from '../../storage/digests.ts';
 import { type BatchOp, fullKey, numberKey } from '../../storage/keyspace.ts';
-import { withChecksum } from '../../storage/values.ts';
 import { seededRandom } from '../support/random.ts';
 import type { ListingFields } from './listings.ts';
 
@@ -50,7 +50,7 @@ export async function fillStore(folder: string, fill: Fill, progress: (done: num
     const row = fullKey('records', state.key);
     change++;
     ops.push(
-      put(row, withChecksum(row, storedRecord(JSON.stringify(state), change))),
+      put(row, recordRow(row, draftRecord(state), change)),
       put(fullKey('changes', numberKey(change, 12)), Buffer.from(state.key)),
       ...indexRows(undefined, state),
     );

@@ -7,8 +7,7 @@ import { publicId, parseRecordKey } from '../../protocols/wire/ids.ts';
 import { fullKey, innerKey, range } from '../../storage/keyspace.ts';
 import { liveItem } from '../../storage/mirror/attributes.ts';
 import { Reader } from '../../storage/reader.ts';
-import type { StoredRecord } from '../../storage/stored-record.ts';
-import { verifiedJson } from '../../storage/values.ts';
+import { readRecordRow } from '../../storage/stored-record.ts';
 import { type ApiDocument, operationsOf } from '../support/api-document.ts';
 import { agrinet } from '../support/cli.ts';
 import { Hand, listingOps, randomFrom } from '../support/forge.ts';
@@ -64,7 +63,7 @@ beforeAll(async () => {
   for (const entry of signed.entries) told.push(...(await node.node.ledger.receive([entry])));
   expect(told.filter(({ kind }) => kind !== 'accept')).toEqual([]);
   for (const [key, value] of await node.node.db.level.iterator(range('records')).all()) {
-    const { state } = verifiedJson<StoredRecord>(key, value);
+    const { state } = readRecordRow(key, value);
     if (isLive(state)) live.push(state);
   }
 }, 60_000);

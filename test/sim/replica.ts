@@ -13,7 +13,7 @@ import { Database } from '../../storage/database.ts';
 import { innerKey, range } from '../../storage/keyspace.ts';
 import type { ListedVerdict } from '../../storage/commit-rows.ts';
 import { Store } from '../../storage/store.ts';
-import type { StoredRecord } from '../../storage/stored-record.ts';
+import { readRecordRow } from '../../storage/stored-record.ts';
 import { verifiedJson } from '../../storage/values.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
@@ -129,7 +129,7 @@ export class Replica {
   async picture(): Promise<Picture> {
     const records: Record<string, RecordState> = {};
     for await (const [key, value] of this.#db.level.iterator(range('records'))) {
-      const { state } = verifiedJson<StoredRecord>(key, value);
+      const { state } = readRecordRow(key, value);
       if (state.ops > 0) records[state.key] = state;
     }
     const verdicts: Record<string, unknown> = {};

@@ -3,8 +3,7 @@ import { systemEnv } from '../../daemon/system-env.ts';
 import { Database } from '../../storage/database.ts';
 import { Digests } from '../../storage/digests.ts';
 import { type BatchOp, range } from '../../storage/keyspace.ts';
-import type { StoredRecord } from '../../storage/stored-record.ts';
-import { verifiedJson, jsonWithChecksum } from '../../storage/values.ts';
+import { draftRecord, readRecordRow, recordRow } from '../../storage/stored-record.ts';
 
 /**
  * Alters what a stopped node keeps of some of its records, and the sums over them, as a fault of ours would: every checksum holds, every
@@ -25,10 +24,10 @@ export async function plantDamage(
     let at = 0;
     for await (const [key, value] of db.level.iterator(range('records', `${collection}/`))) {
       if (!places.includes(at++)) continue;
-      const { state, change } = verifiedJson<StoredRecord>(key, value);
+      const { state, change } = readRecordRow(key, value);
       const after: RecordState = { ...state, heads: ['0'.repeat(64)] };
       moves.change(state, after);
-      ops.push({ type: 'put', key, value: jsonWithChecksum(key, { state: after, change }) });
+      ops.push({ type: 'put', key, value: recordRow(key, draftRecord(after), change) });
       keys.push(state.key);
     }
     moves.write(ops);
@@ -44,7 +43,7 @@ export async function flipBit(dataDir: string, collection: string): Promise<stri
   const db = await Database.open(dataDir, systemEnv, { create: false });
   try {
     for await (const [key, value] of db.level.iterator({ ...range('records', `${collection}/`), limit: 1 })) {
-      const { state } = verifiedJson<StoredRecord>(key, value);
+      const { state } = readRecordRow(key, value);
       const flipped = Uint8Array.from(value, (byte, i) => (i === 10 ? byte ^ 1 : byte));
       await db.batch([{ type: 'put', key, value: flipped }], true);
       return state.key;

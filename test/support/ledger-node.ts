@@ -17,8 +17,7 @@ import { range } from '../../storage/keyspace.ts';
 import type { LevelHome } from '../../storage/level.ts';
 import { LevelFolder } from '../../storage/level-folder.ts';
 import type { Store } from '../../storage/store.ts';
-import type { StoredRecord } from '../../storage/stored-record.ts';
-import { verifiedJson } from '../../storage/values.ts';
+import { readRecordRow } from '../../storage/stored-record.ts';
 
 /** A node without network and HTTP: the same database, recovery and ledger as the daemon's, quick to open and close. */
 export interface LedgerNode {
@@ -75,7 +74,7 @@ export async function openLedgerNode(
       async views() {
         const views = new Map<RecordKey, string>();
         for await (const [key, value] of db.level.iterator(range('records'))) {
-          const { state } = verifiedJson<StoredRecord>(key, value);
+          const { state } = readRecordRow(key, value);
           views.set(state.key, viewText(state));
         }
         return views;

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { unmarshall } from '@aws-sdk/util-dynamodb';
 import { isLive } from '../../protocols/open-dialog/record.ts';
-import type { StoredRecord } from '../../storage/stored-record.ts';
+import { readRecordRow, type StoredRecord } from '../../storage/stored-record.ts';
 import { openNotificationTable } from '../../storage/notification-table.ts';
 import { range } from '../../storage/keyspace.ts';
 import { verifiedJson } from '../../storage/values.ts';
@@ -196,7 +196,7 @@ async function expectedTables(node: TestNode): Promise<Record<string, Map<string
   const { db } = node.node;
   const live: StoredRecord['state'][] = [];
   for await (const [key, value] of db.level.iterator(range('records'))) {
-    const { state } = verifiedJson<StoredRecord>(key, value);
+    const { state } = readRecordRow(key, value);
     if (isLive(state)) live.push(state);
   }
   const pub = (key: string): string => key.split('/').slice(1).join('.');

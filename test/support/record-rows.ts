@@ -1,9 +1,9 @@
 import type { Scalar } from '../../protocols/open-dialog/change.ts';
 import type { RecordState } from '../../protocols/open-dialog/record.ts';
 import type { RecordKey } from '../../protocols/wire/ids.ts';
-import { indexRows, put, storedRecord } from '../../storage/commit-rows.ts';
+import { indexRows, put } from '../../storage/commit-rows.ts';
+import { draftRecord, recordRow } from '../../storage/stored-record.ts';
 import { type BatchOp, fullKey } from '../../storage/keyspace.ts';
-import { withChecksum } from '../../storage/values.ts';
 
 /** A public record with these fields, as its first op leaves it. */
 export function plainState(key: RecordKey, view: Record<string, Scalar>, ms: number): RecordState {
@@ -28,8 +28,5 @@ export function plainState(key: RecordKey, view: Record<string, Scalar>, ms: num
 /** What a commit writes of a record that lists and searches read: its row and what it is found by. */
 export function recordRows(before: RecordState | undefined, after: RecordState, change = 0): BatchOp[] {
   const row = fullKey('records', after.key);
-  return [
-    put(row, withChecksum(row, storedRecord(JSON.stringify(after), change))),
-    ...indexRows(before, after),
-  ];
+  return [put(row, recordRow(row, draftRecord(after), change)), ...indexRows(before, after)];
 }

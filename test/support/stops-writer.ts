@@ -8,8 +8,7 @@ import { errorCode } from '../../protocols/errors.ts';
 import { identityFromSeed } from '../../protocols/wire/identity.ts';
 import type { Findings } from '../../storage/database.ts';
 import { range } from '../../storage/keyspace.ts';
-import type { StoredRecord } from '../../storage/stored-record.ts';
-import { verifiedJson } from '../../storage/values.ts';
+import { readRecordRow } from '../../storage/stored-record.ts';
 import { type LedgerNode, openLedgerNode } from './ledger-node.ts';
 import { seededRandom } from './random.ts';
 import { threadedMerger } from './merger.ts';
@@ -38,7 +37,7 @@ function tell(message: WriterMessage): void {
 async function shownBy({ db }: LedgerNode): Promise<Record<string, number>> {
   const shown: Record<string, number> = {};
   for await (const [key, value] of db.level.iterator(range('records', 'listings/'))) {
-    const { state } = verifiedJson<StoredRecord>(key, value);
+    const { state } = readRecordRow(key, value);
     shown[state.key.slice(state.key.lastIndexOf('/') + 1)] = Number(state.view['quantity'] ?? 0);
   }
   return shown;

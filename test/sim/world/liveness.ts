@@ -3,7 +3,7 @@ import { frontierOf } from '../../../protocols/feed/frontier.ts';
 import type { RecordState } from '../../../protocols/open-dialog/record.ts';
 import type { Channel } from '../../../protocols/wire/ids.ts';
 import { range } from '../../../storage/keyspace.ts';
-import type { StoredRecord } from '../../../storage/stored-record.ts';
+import { readRecordRow } from '../../../storage/stored-record.ts';
 import type { ListedVerdict } from '../../../storage/commit-rows.ts';
 import { verifiedJson } from '../../../storage/values.ts';
 import type { Member } from './member.ts';
@@ -116,7 +116,7 @@ export function recordsOf(rows: Rows): Map<string, RecordState> {
   for (const key of rows.keys(range('records'))) {
     const value = rows.get(key);
     if (value === undefined) continue;
-    const { state } = verifiedJson<StoredRecord>(key, value);
+    const { state } = readRecordRow(key, value);
     if (state.ops > 0) records.set(state.key, state);
   }
   return records;

@@ -19,8 +19,8 @@ import type { Level } from '../../../storage/level.ts';
 import { openLevel } from '../../../storage/open-level.ts';
 import { VERSION } from '../../../storage/migrations.ts';
 import { Reader } from '../../../storage/reader.ts';
-import type { StoredRecord } from '../../../storage/stored-record.ts';
-import { verifiedJson, jsonWithChecksum, withChecksum } from '../../../storage/values.ts';
+import { readRecordRow } from '../../../storage/stored-record.ts';
+import { jsonWithChecksum, withChecksum } from '../../../storage/values.ts';
 import {
   Hand,
   listingOps,
@@ -102,7 +102,7 @@ async function rowsOf(level: Level): Promise<string[]> {
 }
 async function statesOf(level: Level): Promise<RecordState[]> {
   const rows = await level.iterator(range('records')).all();
-  return rows.map(([key, value]) => verifiedJson<StoredRecord>(key, value).state);
+  return rows.map(([key, value]) => readRecordRow(key, value).state);
 }
 async function entriesOf(level: Level): Promise<Entry[]> {
   return (await level.iterator(range('entries')).all()).map(([key, value]) => readEntryRow(key, value));

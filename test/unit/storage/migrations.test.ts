@@ -3,8 +3,11 @@ import { systemEnv } from '../../../daemon/system-env.ts';
 import { Database } from '../../../storage/database.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 import { recordKey } from '../../../protocols/wire/ids.ts';
-import { fullKey, range } from '../../../storage/keyspace.ts';
+import { type BatchOp, fullKey, range } from '../../../storage/keyspace.ts';
+import type { Level } from '../../../storage/level.ts';
 import { LAYOUT, type Migration, migrate } from '../../../storage/migrations.ts';
+import { compactRecords } from '../../../storage/record-migration.ts';
+import { readRecordRow } from '../../../storage/stored-record.ts';
 import { verifiedJson, jsonWithChecksum } from '../../../storage/values.ts';
 import { seededRandom } from '../../support/random.ts';
 import { plainState, recordRows } from '../../support/record-rows.ts';
@@ -85,4 +88,67 @@ it('gives listings their exact places, also when that is cut off, and says how f
   expect(await db.level.get(old)).toBeUndefined();
   expect(await db.level.get(done)).toBeUndefined();
   expect(told[0]).toEqual([5, 0]);
+});
+
+/** A database that is cut off before its batch of this number, as a process is that is killed. */
+function dyingBefore(level: Level, batches: number): Level {
+  let left = batches;
+  return new Proxy(level, {
+    get(target, name) {
+      if (name !== 'batch') {
+        const value: unknown = Reflect.get(target, name);
+        return typeof value === 'function' ? value.bind(target) : value;
+      }
+      return (ops: BatchOp[], options: object) =>
+        left-- === 0 ? Promise.reject(new Error('killed')) : target.batch(ops, options);
+    },
+  });
+}
+
+it('makes the rows of records compact, also when it is killed before any of its batches', async () => {
+  const owner = identityFromSeed(new Uint8Array(32)).peerId;
+  const states = Array.from({ length: 110 }, (_, i) =>
+    plainState(
+      recordKey(i % 2 === 0 ? 'listings' : 'prices', owner, `r${i}`),
+      { title: `${i}`, price: i / 4 },
+      i,
+    ),
+  );
+  await db.batch(
+    states.flatMap((state, i) => recordRows(undefined, state, i)),
+    false,
+  );
+  const rows = range('records');
+  const whole = await db.level.iterator(rows).all();
+  // As layout 5 had them; one is damaged, and stays so.
+  const damaged = fullKey('records', states[3]?.key ?? '');
+  await db.level.batch(
+    whole.map(([key, value]) => ({
+      type: 'put',
+      key,
+      value: jsonWithChecksum(key, readRecordRow(key, value)),
+    })),
+  );
+  const bad = new Uint8Array([1, 2, 3, 4, 5]);
+  await db.level.put(damaged, bad);
+  await db.level.put(VERSION, jsonWithChecksum(VERSION, 5));
+  const before = await db.level.iterator(rows).all();
+  const read = (row: readonly (readonly [string, Uint8Array])[]): string =>
+    JSON.stringify(row.filter(([key]) => key !== damaged).map(([key, value]) => readRecordRow(key, value)));
+  const expected = read(before);
+  const inPieces: Migration = { to: 6, run: (level, _, told) => compactRecords(level, 50, told) };
+  for (const batches of [0, 1, 0, 1]) {
+    const cut = migrate(dyingBefore(db.level, batches), systemEnv.now, [inPieces]);
+    await expect(cut).rejects.toThrow('killed');
+    expect(read(await db.level.iterator(rows).all()) === expected).toBe(true);
+  }
+  const told: number[] = [];
+  const end = await migrate(db.level, systemEnv.now, [inPieces], (_, done) => told.push(done));
+  expect(end).toBe(6);
+  expect(told).toEqual([0]); // not from the first again: both whole pieces were done
+  const bytesOf = (some: readonly (readonly [string, Uint8Array])[]): string[] =>
+    some.map(([key, value]) => `${key} ${Buffer.from(key === damaged ? bad : value).toString('hex')}`);
+  expect(bytesOf(await db.level.iterator(rows).all()).join() === bytesOf(whole).join()).toBe(true);
+  expect(Buffer.from((await db.level.get(damaged)) ?? '')).toEqual(Buffer.from(bad));
+  expect(await db.level.get(fullKey('meta', 'records'))).toBeUndefined();
 });
