@@ -11,10 +11,12 @@ import { draftFact, draftPrivate } from '../../protocols/ledger/drafts.ts';
 import { encodeOp } from '../../protocols/feed/op.ts';
 import { identityFromSeed } from '../../protocols/wire/identity.ts';
 import { sha256Hex } from '../../protocols/wire/bytes.ts';
+import type { RecordState } from '../../protocols/open-dialog/record.ts';
 import { recordKey } from '../../protocols/wire/ids.ts';
 import { DERIVED, type DerivedName } from '../../storage/derivation.ts';
 import { Digests } from '../../storage/digests.ts';
 import { type BatchOp, fullKey, numberKey, range } from '../../storage/keyspace.ts';
+import { draftRecord, readRecordRow, recordRow } from '../../storage/stored-record.ts';
 import { verifiedJson, jsonWithChecksum } from '../../storage/values.ts';
 import { type LedgerNode, openLedgerNode } from '../support/ledger-node.ts';
 import { seededRandom } from '../support/random.ts';
@@ -223,10 +225,10 @@ const elsewhere = (key: string, from: RegExp, to: string): BatchOp[] => [
 /** A row of another time, or one that leads nowhere: its checksum holds. */
 const STALE: Readonly<Record<DerivedName, Fault>> = {
   records: (_, key, value) => {
-    const row = verifiedJson<{ state: { view: object; updated: [number, number] } }>(key, value);
-    row.state.view = { ...row.state.view, title: 'as it once was' };
-    row.state.updated = [row.state.updated[0] - 5000, 0];
-    return [{ type: 'put', key, value: jsonWithChecksum(key, row) }];
+    const { state, change } = readRecordRow(key, value);
+    const view = { ...state.view, title: 'as it once was' };
+    const once: RecordState = { ...state, view, updated: [state.updated[0] - 5000, 0] };
+    return [{ type: 'put', key, value: recordRow(key, draftRecord(once), change) }];
   },
   recordOps: (_, key) => elsewhere(key, /\0.{8}/, `\0${numberKey(77)}`),
   verdicts: (_, key, value) => {
