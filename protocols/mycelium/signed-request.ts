@@ -1,8 +1,9 @@
 import { AgrinetError } from '../errors.ts';
-import { base64url, fromBase64url, hex } from '../wire/bytes.ts';
-import { bytesOf, decodeCbor, encodeCbor, integer, mapOf } from '../wire/cbor.ts';
-import { type EnvelopeType, openEnvelope, seal } from '../wire/envelope.ts';
+import { base64url, fromBase64url } from '../wire/bytes.ts';
+import { encodeCbor } from '../wire/cbor.ts';
+import { type EnvelopeType, seal } from '../wire/envelope.ts';
 import { type Identity, parsePeerId, type PeerId } from '../wire/identity.ts';
+import { checkTime, openSignedMap } from '../wire/signed-map.ts';
 
 /** Header of a request that a node signs, as base64url of an envelope over {v, net, caller, receiver, method, path, time, nonce}. */
 export const REQUEST_HEADER = 'x-agrinet-request';
@@ -57,26 +58,14 @@ export function openRequest(
   if (header.length > REQUEST_LIMITS.headerCharacters) throw invalid('too long');
   const bytes = fromBase64url(header);
   if (bytes === undefined) throw invalid('not base64url');
-  let author: PeerId;
-  let map: Record<(typeof KEYS)[number], unknown> | undefined;
-  try {
-    const envelope = openEnvelope(REQUEST_ENVELOPE, bytes);
-    author = envelope.author;
-    map = mapOf(decodeCbor(envelope.payload), KEYS);
-  } catch (error) {
-    throw invalid('the signature does not hold, or it is malformed', error);
-  }
-  const nonce = bytesOf(map?.nonce, 16);
-  const time = integer(map?.time, 0);
-  if (map?.v !== 1 || nonce === undefined || time === undefined) throw invalid('wrong fields');
+  const { author, map, nonce, time } = openSignedMap(REQUEST_ENVELOPE, KEYS, bytes, invalid);
   if (parsePeerId(map.caller) !== author) throw invalid('signed by somebody else than the caller');
   if (map.net !== expected.net) throw invalid('made for another network');
   if (map.receiver !== expected.receiver) throw invalid('made for another receiver');
   if (map.method !== expected.method || map.path !== expected.path)
     throw invalid('made for another method or path');
-  if (Math.abs(time - expected.now) > REQUEST_LIMITS.windowMs)
-    throw invalid('more than five minutes old or ahead; check the clocks of both nodes');
-  return { caller: author, nonce: hex(nonce), time };
+  checkTime(time, expected.now, REQUEST_LIMITS.windowMs, invalid);
+  return { caller: author, nonce, time };
 }
 
 /** Nonces of requests that were answered: each counts once, for as long as its time could still pass. */

@@ -1,9 +1,10 @@
 import { AgrinetError } from '../errors.ts';
-import { hex } from '../wire/bytes.ts';
-import { bytesOf, decodeCbor, encodeCbor, integer, mapOf } from '../wire/cbor.ts';
-import { type EnvelopeType, openEnvelope, seal } from '../wire/envelope.ts';
+import { encodeCbor } from '../wire/cbor.ts';
+import { type EnvelopeType, seal } from '../wire/envelope.ts';
 import { type Identity, parsePeerId, type PeerId } from '../wire/identity.ts';
-import { REGISTRATION_WINDOW_MS, TLS_FINGERPRINT } from './statement.ts';
+import { checkTime, openSignedMap } from '../wire/signed-map.ts';
+import { REGISTRATION_WINDOW_MS } from './addressed.ts';
+import { TLS_FINGERPRINT } from './statement.ts';
 
 /** A proof's own domain string: a signature over a stranger's nonce must be good for nothing else. */
 export const IDENTITY_ENVELOPE: EnvelopeType = {
@@ -55,28 +56,16 @@ export function openProof(
   const invalid = (why: string, cause?: unknown): AgrinetError =>
     new AgrinetError('proof-invalid', `identity proof: ${why}`, { cause });
   if (bytes.length > MAX_PROOF) throw invalid('too long');
-  let author: PeerId;
-  let map: Record<(typeof KEYS)[number], unknown> | undefined;
-  try {
-    const envelope = openEnvelope(IDENTITY_ENVELOPE, bytes);
-    author = envelope.author;
-    map = mapOf(decodeCbor(envelope.payload), KEYS);
-  } catch (error) {
-    throw invalid('the signature does not hold, or it is malformed', error);
-  }
-  const peerId = parsePeerId(map?.peerId);
-  const nonce = bytesOf(map?.nonce, 16);
-  const time = integer(map?.time, 0);
-  if (map?.v !== 1 || peerId === undefined || nonce === undefined || time === undefined)
-    throw invalid('wrong fields');
+  const { author, map, nonce, time } = openSignedMap(IDENTITY_ENVELOPE, KEYS, bytes, invalid);
+  const peerId = parsePeerId(map.peerId);
+  if (peerId === undefined) throw invalid('wrong fields');
   const { nodeUrl, tlsFingerprint } = map;
   if (typeof nodeUrl !== 'string' || nodeUrl.length > 512) throw invalid('nodeUrl');
   if (typeof tlsFingerprint !== 'string' || !TLS_FINGERPRINT.test(tlsFingerprint))
     throw invalid('tlsFingerprint');
   if (peerId !== author) throw invalid('signed by somebody else than the node it names');
   if (map.net !== expected.net) throw invalid(`made for another network than ${expected.net}`);
-  if (hex(nonce) !== expected.nonce) throw invalid('made for another nonce');
-  if (Math.abs(time - expected.now) > (expected.windowMs ?? REGISTRATION_WINDOW_MS))
-    throw invalid('more than five minutes old or ahead; check the clocks of both nodes');
-  return { peerId, nonce: hex(nonce), nodeUrl, tlsFingerprint, time };
+  if (nonce !== expected.nonce) throw invalid('made for another nonce');
+  checkTime(time, expected.now, expected.windowMs ?? REGISTRATION_WINDOW_MS, invalid);
+  return { peerId, nonce, nodeUrl, tlsFingerprint, time };
 }

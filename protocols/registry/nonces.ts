@@ -1,7 +1,7 @@
 import { AgrinetError } from '../errors.ts';
 import { dueAt } from '../wire/deadlines.ts';
 import { REGISTRY_LIMITS } from './registry.ts';
-import { REGISTRATION_WINDOW_MS } from './statement.ts';
+import { REGISTRATION_WINDOW_MS } from './addressed.ts';
 
 /** Where used nonces are kept, so that a restart forgets none. `until` in milliseconds since 1970. */
 export interface NonceStore {

@@ -1,8 +1,8 @@
 import { AgrinetError } from '../errors.ts';
-import { bytesOf, decodeCbor, encodeCbor, integer, mapOf } from '../wire/cbor.ts';
-import { hex } from '../wire/bytes.ts';
-import { type EnvelopeType, openEnvelope, seal } from '../wire/envelope.ts';
-import { type Identity, parsePeerId, type PeerId } from '../wire/identity.ts';
+import { encodeCbor, integer } from '../wire/cbor.ts';
+import { type EnvelopeType, seal } from '../wire/envelope.ts';
+import type { Identity, PeerId } from '../wire/identity.ts';
+import { type ExpectedAddress, openAddressed } from './addressed.ts';
 
 /** A registration's own domain string: no other signature of a node can be passed off as one. */
 export const REGISTRATION_ENVELOPE: EnvelopeType = {
@@ -10,8 +10,6 @@ export const REGISTRATION_ENVELOPE: EnvelopeType = {
   payloadType: new TextEncoder().encode('/agrinet/registration/1'),
 };
 
-/** Statements older or newer than this are refused; nonces are kept twice as long. */
-export const REGISTRATION_WINDOW_MS = 5 * 60 * 1000;
 const MAX_STATEMENT = 8192;
 /** SHA-256 of a TLS certificate, lower-case hex; empty for none. */
 export const TLS_FINGERPRINT = /^([0-9a-f]{64})?$/;
@@ -66,39 +64,13 @@ export function sealStatement(identity: Identity, net: string, statement: Regist
 }
 
 /** Verifies a statement made for this receiver, network and time. Throws `registration-invalid` with what was wrong. */
-export function openStatement(
-  bytes: Uint8Array,
-  expected: { net: string; receiver: PeerId; now: number },
-): RegistrationStatement {
+export function openStatement(bytes: Uint8Array, expected: ExpectedAddress): RegistrationStatement {
   const invalid = (why: string, cause?: unknown): AgrinetError =>
     new AgrinetError('registration-invalid', `registration: ${why}`, { cause });
   if (bytes.length > MAX_STATEMENT) throw invalid('too long');
-  let author: PeerId;
-  let map: Record<(typeof KEYS)[number], unknown> | undefined;
-  try {
-    const envelope = openEnvelope(REGISTRATION_ENVELOPE, bytes);
-    author = envelope.author;
-    map = mapOf(decodeCbor(envelope.payload), KEYS);
-  } catch (error) {
-    throw invalid('the signature does not hold, or it is malformed', error);
-  }
-  const caller = parsePeerId(map?.caller);
-  const nonce = bytesOf(map?.nonce, 16);
-  const time = integer(map?.time, 0);
-  const schemaVersion = integer(map?.schemaVersion, 1);
-  if (
-    map?.v !== 1 ||
-    caller === undefined ||
-    nonce === undefined ||
-    time === undefined ||
-    schemaVersion === undefined
-  )
-    throw invalid('wrong fields');
-  if (caller !== author) throw invalid('signed by somebody else than the caller');
-  if (map.receiver !== expected.receiver) throw invalid('made for another receiver');
-  if (map.net !== expected.net) throw invalid(`made for another network than ${expected.net}`);
-  if (Math.abs(time - expected.now) > REGISTRATION_WINDOW_MS)
-    throw invalid('more than five minutes old or ahead; check the clocks of both nodes');
+  const { caller, map, nonce, time } = openAddressed(REGISTRATION_ENVELOPE, KEYS, bytes, expected, invalid);
+  const schemaVersion = integer(map.schemaVersion, 1);
+  if (schemaVersion === undefined) throw invalid('wrong fields');
   const { nodeUrl, region, name, multiaddrs, tlsFingerprint } = map;
   for (const text of [nodeUrl, region, name])
     if (typeof text !== 'string' || text.length > 512) throw invalid('a text is missing or too long');
@@ -119,7 +91,7 @@ export function openStatement(
     multiaddrs: multiaddrs.map(String),
     schemaVersion,
     time,
-    nonce: hex(nonce),
+    nonce,
     tlsFingerprint,
   };
 }

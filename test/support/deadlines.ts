@@ -5,7 +5,7 @@ import { MOST_COOL_DOWN_MS } from '../../daemon/jobs/breaker.ts';
 import { JOB_LIMITS } from '../../daemon/jobs/job-store.ts';
 import { SCRUB_LIMITS } from '../../daemon/scrub/limits.ts';
 import { REQUEST_LIMITS } from '../../protocols/mycelium/signed-request.ts';
-import { REGISTRATION_WINDOW_MS } from '../../protocols/registry/statement.ts';
+import { REGISTRATION_WINDOW_MS } from '../../protocols/registry/addressed.ts';
 import { IDEMPOTENCY_LIMITS } from '../../storage/idempotency-table.ts';
 import { MIRROR_LIMITS } from '../../storage/mirror/limits.ts';
 

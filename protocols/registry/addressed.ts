@@ -1,0 +1,32 @@
+import type { EnvelopeType } from '../wire/envelope.ts';
+import { parsePeerId, type PeerId } from '../wire/identity.ts';
+import { checkTime, type Invalid, openSignedMap, type SignedMap } from '../wire/signed-map.ts';
+
+/** Statements older or newer than this are refused; nonces are kept twice as long. */
+export const REGISTRATION_WINDOW_MS = 5 * 60 * 1000;
+
+/** For whom, where and when a statement has to be made. */
+export interface ExpectedAddress {
+  readonly net: string;
+  readonly receiver: PeerId;
+  readonly now: number;
+}
+
+/** Opens what one node has signed for another. Throws what `invalid` makes when it is for another receiver, network or time. */
+export function openAddressed<Key extends string>(
+  type: EnvelopeType,
+  keys: readonly (Key | 'v' | 'net' | 'caller' | 'receiver' | 'nonce' | 'time')[],
+  bytes: Uint8Array,
+  expected: ExpectedAddress,
+  invalid: Invalid,
+): SignedMap<Key> & { readonly caller: PeerId } {
+  const opened = openSignedMap(type, keys, bytes, invalid);
+  const { map, time } = opened;
+  const caller = parsePeerId(map.caller);
+  if (caller === undefined) throw invalid('wrong fields');
+  if (caller !== opened.author) throw invalid('signed by somebody else than the caller');
+  if (map.receiver !== expected.receiver) throw invalid('made for another receiver');
+  if (map.net !== expected.net) throw invalid(`made for another network than ${expected.net}`);
+  checkTime(time, expected.now, REGISTRATION_WINDOW_MS, invalid);
+  return { ...opened, caller };
+}
