@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { AgrinetError } from '../../protocols/errors.ts';
+import type { Principal } from '../access.ts';
 import { callerOf, Conversation, conversationJson } from '../conversation-json.ts';
 import { idempotentId } from '../limits/idempotency.ts';
 import type { ConversationsPort } from '../ports/conversations.ts';
@@ -26,6 +27,24 @@ const titleBody = jsonInput(
 const changed = { 200: json(Conversation, 'The updated conversation.') };
 const EDITING = ['record-ended', 'record-merging'] as const;
 
+const CreateBody = z
+  .looseObject({
+    title: z.string().max(256).nullish().openapi({ description: 'Title; `New Chat` by default.' }),
+    participants: z
+      .array(z.string().min(1).max(192))
+      .max(64)
+      .nullish()
+      .openapi({ description: 'Participants beside the caller.' }),
+    metadata: z
+      .union([z.string().max(8192), z.record(z.string(), z.unknown())])
+      .nullish()
+      .openapi({
+        type: ['object', 'null'],
+        additionalProperties: { $ref: '#/components/schemas/JsonValue' },
+        description: 'Metadata, stored as it is.',
+      }),
+  })
+  .openapi('ConversationCreate', { additionalProperties: false });
 const create = route(
   'write',
   {
@@ -37,26 +56,7 @@ const create = route(
     description:
       'Participants on other nodes are named `user@peer-id`; their nodes must be registered here, otherwise 409 `party-unknown`. The participants cannot be changed later. Without participants, the conversation is the caller’s alone.',
     request: {
-      body: jsonInput(
-        z
-          .looseObject({
-            title: z.string().max(256).nullish().openapi({ description: 'Title; `New Chat` by default.' }),
-            participants: z
-              .array(z.string().min(1).max(192))
-              .max(64)
-              .nullish()
-              .openapi({ description: 'Participants beside the caller.' }),
-            metadata: z
-              .union([z.string().max(8192), z.record(z.string(), z.unknown())])
-              .nullish()
-              .openapi({
-                type: ['object', 'null'],
-                additionalProperties: { $ref: '#/components/schemas/JsonValue' },
-                description: 'Metadata, stored as it is.',
-              }),
-          })
-          .openapi('ConversationCreate', { additionalProperties: false }),
-      ),
+      body: jsonInput(CreateBody),
     },
     responses: { 201: json(Conversation, 'The new conversation.') },
     codes: ['party-unknown'],
@@ -163,6 +163,20 @@ const archive = route(
   'ignored',
 );
 
+type Asked = Parameters<ConversationsPort['create']>[1];
+type Edit = Parameters<ConversationsPort['edit']>[2];
+
+/** A conversation as a client asks for it. */
+function askedOf({ title: named, participants, metadata }: z.output<typeof CreateBody>): Asked {
+  return {
+    title: (named ?? '').trim() || 'New Chat',
+    participants: participants ?? [],
+    ...(metadata === null || metadata === undefined
+      ? {}
+      : { metadata: typeof metadata === 'string' ? metadata : JSON.stringify(metadata) }),
+  };
+}
+
 export function conversationRoutes({
   conversations,
   leftOut,
@@ -170,16 +184,12 @@ export function conversationRoutes({
   readonly conversations: ConversationsPort;
   readonly leftOut: NoteLeftOut;
 }) {
+  const edited = async (principal: Principal, id: string, edit: Edit) =>
+    conversationJson(await conversations.edit(callerOf(principal), id, edit));
+
   return router()
     .openapi(create, async (c) => {
-      const { title: named, participants, metadata } = c.req.valid('json');
-      const asked = {
-        title: (named ?? '').trim() || 'New Chat',
-        participants: participants ?? [],
-        ...(metadata === null || metadata === undefined
-          ? {}
-          : { metadata: typeof metadata === 'string' ? metadata : JSON.stringify(metadata) }),
-      };
+      const asked = askedOf(c.req.valid('json'));
       const made = await conversations.create(callerOf(c.get('principal')), asked, idempotentId(c));
       const answer = conversationJson(made);
       c.header('location', `/conversations/${answer.id}`);
@@ -207,26 +217,18 @@ export function conversationRoutes({
     })
     .openapi(put, async (c) => {
       const { title: given } = c.req.valid('json');
-      const { id } = c.req.valid('param');
-      const edited = await conversations.edit(callerOf(c.get('principal')), id, { title: given });
-      return c.json(conversationJson(edited), 200);
+      return c.json(await edited(c.get('principal'), c.req.valid('param').id, { title: given }), 200);
     })
     .openapi(patch, async (c) => {
       const { title: given } = c.req.valid('json');
-      const { id } = c.req.valid('param');
-      const edited = await conversations.edit(callerOf(c.get('principal')), id, { title: given });
-      return c.json(conversationJson(edited), 200);
+      return c.json(await edited(c.get('principal'), c.req.valid('param').id, { title: given }), 200);
     })
     .openapi(pin, async (c) => {
       const { pinned } = c.req.valid('json');
-      const { id } = c.req.valid('param');
-      return c.json(
-        conversationJson(await conversations.edit(callerOf(c.get('principal')), id, { pinned })),
-        200,
-      );
+      return c.json(await edited(c.get('principal'), c.req.valid('param').id, { pinned }), 200);
     })
     .openapi(archive, async (c) => {
-      await conversations.edit(callerOf(c.get('principal')), c.req.valid('param').id, { archived: true });
+      await edited(c.get('principal'), c.req.valid('param').id, { archived: true });
       return c.body(null, 204);
     });
 }

@@ -1,5 +1,10 @@
 import { z } from '@hono/zod-openapi';
-import { commonCoverage, OWN_COVERAGE, readCoverageText } from '../../protocols/digest/coverage.ts';
+import {
+  commonCoverage,
+  type Coverage,
+  OWN_COVERAGE,
+  readCoverageText,
+} from '../../protocols/digest/coverage.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { encodePage, type FrontierGroup } from '../../protocols/mycelium/frontier-page.ts';
 import {
@@ -149,19 +154,9 @@ export function feedRoutes(node: { readonly exchange: ExchangePort } & Pick<ApiC
     return new Response(body, { headers: { 'content-type': ITEM_SEQUENCE } });
   }
 
-  function authorOf(text: string): PeerId {
-    const author = parsePeerId(text);
-    if (author === undefined) throw new AgrinetError('not-found', 'Not found');
-    return author;
-  }
-
   return router()
     .openapi(frontier, async (c) => {
-      const { knows } = c.req.valid('query');
-      const covers =
-        knows === undefined
-          ? OWN_COVERAGE
-          : commonCoverage(OWN_COVERAGE, readCoverageText(knows) ?? OWN_COVERAGE);
+      const covers = coversOf(c.req.valid('query').knows);
       const signer = signerOf(c, node.exchange);
       const list = feeds.list(signer, covers);
       c.header('vary', `${REQUEST_HEADER}, accept`);
@@ -174,16 +169,7 @@ export function feedRoutes(node: { readonly exchange: ExchangePort } & Pick<ApiC
           ? c.body(null, 304, head)
           : new Response(Buffer.from(body), { headers: { ...head, vary: `${REQUEST_HEADER}, accept` } });
       }
-      const shown = list.map(({ digest, items, ...feed }) => ({
-        ...feed,
-        items: [...items],
-        ...(digest === '' ? {} : { digest }),
-      }));
-      const body = {
-        knows: Object.fromEntries(OWN_COVERAGE),
-        feeds: shown,
-        digest: feeds.totalDigest(covers),
-      };
+      const body = frontierJson(list, feeds.totalDigest(covers));
       const etag = `"${sha256Hex(JSON.stringify(body)).slice(0, 32)}"`;
       c.header('etag', etag);
       return c.req.header('if-none-match') === etag ? c.body(null, 304) : c.json(body, 200);
@@ -203,6 +189,29 @@ export function feedRoutes(node: { readonly exchange: ExchangePort } & Pick<ApiC
         signer,
       );
     });
+}
+
+/** What can be compared with somebody who knows these collections: with who does not say, all that this node knows. */
+function coversOf(knows: string | undefined): Coverage {
+  return knows === undefined
+    ? OWN_COVERAGE
+    : commonCoverage(OWN_COVERAGE, readCoverageText(knows) ?? OWN_COVERAGE);
+}
+
+function frontierJson(list: readonly FrontierGroup[], digest: string) {
+  const shown = list.map(({ digest: own, items, ...feed }) => ({
+    ...feed,
+    items: [...items],
+    ...(own === '' ? {} : { digest: own }),
+  }));
+  return { knows: Object.fromEntries(OWN_COVERAGE), feeds: shown, digest };
+}
+
+/** Throws `not-found`. */
+function authorOf(text: string): PeerId {
+  const author = parsePeerId(text);
+  if (author === undefined) throw new AgrinetError('not-found', 'Not found');
+  return author;
 }
 
 /** Throws `query-invalid`. */

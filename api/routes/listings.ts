@@ -206,31 +206,50 @@ interface Asked {
   readonly from: string | undefined;
 }
 
+type Pages = Pick<ApiContext, 'fence' | 'leftOut' | 'reader' | 'search'>;
+
+/** With the reason when it lies outside the fence. */
+function shownListing({ fence }: Pick<Pages, 'fence'>, state: RecordState) {
+  const outside = outsideOf(fence, state);
+  const listing = listingJson(state);
+  return outside === undefined ? listing : { ...listing, outside };
+}
+
+async function pageAsked(
+  node: Pages,
+  c: Context,
+  { filter, search, limit, from }: Asked,
+  warn: (text: string) => void,
+) {
+  if (search === undefined)
+    return shownPage(node, c, await node.reader.list('listings', filter, limit, from), warn);
+  const { isBehind, ...found } = await node.search.page(search, filter, limit, from);
+  if (isBehind) warn(BEHIND);
+  return shownPage(node, c, found, warn);
+}
+
+function shownPage(
+  node: Pages,
+  c: Context,
+  { records, unread, cursor }: RecordPage,
+  warn: (text: string) => void,
+) {
+  const each = new Shown(node.leftOut);
+  each.missed(unread);
+  const listings = each.each(
+    records,
+    ({ key }) => key,
+    (state) => shownListing(node, state),
+  );
+  const warning = each.warning(false);
+  if (warning !== undefined) warn(warning);
+  return { listings, ...nextOf(c, cursor) };
+}
+
 export function listingRoutes(node: ApiContext) {
   const own = new OwnListings(node);
-  /** With the reason when it lies outside the fence. */
-  const shown = (state: RecordState) => {
-    const outside = outsideOf(node.fence, state);
-    const listing = listingJson(state);
-    return outside === undefined ? listing : { ...listing, outside };
-  };
-  const answers = createListAnswers<Awaited<ReturnType<typeof page>>>(() => node.reader.version());
-  async function page(c: Context, { filter, search, limit, from }: Asked, warn: (text: string) => void) {
-    if (search !== undefined) {
-      const { isBehind, ...found } = await node.search.page(search, filter, limit, from);
-      if (isBehind) warn(BEHIND);
-      return shownPage(c, found, warn);
-    }
-    return shownPage(c, await node.reader.list('listings', filter, limit, from), warn);
-  }
-  function shownPage(c: Context, { records, unread, cursor }: RecordPage, warn: (text: string) => void) {
-    const each = new Shown(node.leftOut);
-    each.missed(unread);
-    const listings = each.each(records, ({ key }) => key, shown);
-    const warning = each.warning(false);
-    if (warning !== undefined) warn(warning);
-    return { listings, ...nextOf(c, cursor) };
-  }
+  const shown = (state: RecordState) => shownListing(node, state);
+  const answers = createListAnswers<Awaited<ReturnType<typeof pageAsked>>>(() => node.reader.version());
 
   return router()
     .openapi(create, async (c) => {
@@ -250,8 +269,11 @@ export function listingRoutes(node: ApiContext) {
       const asked = { filter, search, limit: query.limit, from: placeOf(c, query.cursor) };
       if (search !== undefined)
         // Not kept: the index follows the writes that the kept pages go by.
-        return c.json(await page(c, asked, (text) => c.header('warning', text, { append: true })), 200);
-      return answers(c, JSON.stringify(query), (warn) => page(c, asked, warn));
+        return c.json(
+          await pageAsked(node, c, asked, (text) => c.header('warning', text, { append: true })),
+          200,
+        );
+      return answers(c, JSON.stringify(query), (warn) => pageAsked(node, c, asked, warn));
     })
     .openapi(read, async (c) => {
       const state = await node.reader.get(keyOf(c.req.valid('param').id, node.self, 'listings'));

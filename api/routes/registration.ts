@@ -219,8 +219,40 @@ export interface RegistrationContext extends NodeAdminContext {
   readonly catalogue: Pick<Catalogue, 'putProfile'>;
 }
 
+const healthJson = (each: NodeEntry) => ({
+  node: each.url === '' ? each.id : each.url,
+  status: each.online ? ('ONLINE' as const) : ('OFFLINE' as const),
+  listings: each.listings,
+  transactions: each.transactions,
+  users: each.users,
+  lastSync: iso(each.lastSyncAt),
+  ...(each.online ? {} : { error: each.error ?? 'not connected' }),
+  ...(each.notCompared.length === 0 ? {} : { notCompared: [...each.notCompared] }),
+});
+
+/** What the node says of itself, for others to read. */
+function profileRoutes({
+  self,
+  reader,
+  catalogue,
+  trust,
+}: Pick<RegistrationContext, 'self' | 'reader' | 'catalogue' | 'trust'>) {
+  return router()
+    .openapi(readProfile, async (c) => {
+      const state = await reader.get(recordKey('nodes', self, 'profile'));
+      const { trustScore } = await nodeTrust(trust, self);
+      const profile: z.output<typeof Profile> = nodeTemplate(self, state?.view);
+      return c.json({ ...profile, reputation: { leveson: trustScore ?? 0 } }, 200);
+    })
+    .openapi(writeProfile, async (c) => {
+      const { state } = await catalogue.putProfile(scalarsOf('nodes', profileFields(c.req.valid('json'))));
+      const profile: z.output<typeof Profile> = nodeTemplate(self, state.view);
+      return c.json(profile, 200);
+    });
+}
+
 export function registrationRoutes(node: RegistrationContext) {
-  const { self, reader, catalogue, registration, quotas, trust } = node;
+  const { reader, registration, quotas, trust } = node;
   async function row(each: NodeEntry): Promise<z.output<typeof NodeRow>> {
     const score = await nodeTrust(trust, each.id);
     if (each.peerId === undefined) return nodeJson(each, undefined, score);
@@ -243,29 +275,10 @@ export function registrationRoutes(node: RegistrationContext) {
       return c.json({ nodes: await Promise.all(rows) }, 200);
     })
     .openapi(status, async (c) => {
-      const federationHealth = (await registration.nodes(seesOf(c.get('principal')))).map((each) => ({
-        node: each.url === '' ? each.id : each.url,
-        status: each.online ? ('ONLINE' as const) : ('OFFLINE' as const),
-        listings: each.listings,
-        transactions: each.transactions,
-        users: each.users,
-        lastSync: iso(each.lastSyncAt),
-        ...(each.online ? {} : { error: each.error ?? 'not connected' }),
-        ...(each.notCompared.length === 0 ? {} : { notCompared: [...each.notCompared] }),
-      }));
+      const federationHealth = (await registration.nodes(seesOf(c.get('principal')))).map(healthJson);
       return c.json({ federationHealth }, 200);
     })
-    .openapi(readProfile, async (c) => {
-      const state = await reader.get(recordKey('nodes', self, 'profile'));
-      const { trustScore } = await nodeTrust(trust, self);
-      const profile: z.output<typeof Profile> = nodeTemplate(self, state?.view);
-      return c.json({ ...profile, reputation: { leveson: trustScore ?? 0 } }, 200);
-    })
-    .openapi(writeProfile, async (c) => {
-      const { state } = await catalogue.putProfile(scalarsOf('nodes', profileFields(c.req.valid('json'))));
-      const profile: z.output<typeof Profile> = nodeTemplate(self, state.view);
-      return c.json(profile, 200);
-    })
+    .route('/', profileRoutes(node))
     .openapi(register, async (c) => {
       const { contactEmail, ...body } = c.req.valid('json');
       const principal = c.get('principal');
