@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { SearchIndex } from '../../../storage/search/search-index.ts';
 import { startNode, type TestNode } from '../../support/in-process-node.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
@@ -127,7 +128,9 @@ describe('a search for listings', () => {
     await node.request('PATCH', `/listings/${listingId}`, { title: 'Zanzibar pepper' });
     expect((await get('q=clove')).titles).toEqual([]);
     expect((await get('q=pepper')).titles).toEqual(['Zanzibar pepper']);
+    const swept = vi.spyOn(SearchIndex.prototype, 'sweep');
     expect((await node.request('DELETE', `/listings/${listingId}?erase=true`)).status).toBe(200);
+    expect(swept).toHaveBeenCalled();
     expect((await get('q=pepper')).titles).toEqual([]);
   });
 });
