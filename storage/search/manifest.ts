@@ -1,8 +1,9 @@
 import { soleTurn } from '../../protocols/ledger/turn.ts';
+import { isOfOneRecord } from '../../protocols/unread.ts';
 import type { RecordKey } from '../../protocols/wire/ids.ts';
 import type { Database } from '../database.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from '../keyspace.ts';
-import type { StoredRecord } from '../stored-record.ts';
+import { readRecordRow, type StoredRecord } from '../stored-record.ts';
 import { putJson, verifiedJson, withChecksum } from '../values.ts';
 import { Listings } from './listings.ts';
 import { searchedOf } from './searched.ts';
@@ -127,8 +128,9 @@ export async function listingsOf(
 
 function storedIn(record: RecordKey, row: Uint8Array): StoredRecord | undefined {
   try {
-    return verifiedJson<StoredRecord>(fullKey('records', record), row);
-  } catch {
+    return readRecordRow(fullKey('records', record), row);
+  } catch (error) {
+    if (!isOfOneRecord(error)) throw error;
     return undefined; // the scrub makes it anew, and then it is a change
   }
 }
