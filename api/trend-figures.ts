@@ -2,17 +2,10 @@ import { nodeOf } from '../protocols/market/party.ts';
 import { isLive } from '../protocols/open-dialog/record.ts';
 import type { PeerId } from '../protocols/wire/identity.ts';
 import type { RecordReader } from './context.ts';
-import type { ProducerScore, TrendsPort } from './ports/trends.ts';
-import { isoDay } from '../protocols/wire/iso-time.ts';
+import type { ListingCounts, ProducerScore, TrendsPort } from './ports/trends.ts';
 
 /** What the old trend routes count. */
-export interface TrendFigures {
-  readonly listings: number;
-  readonly byLocation: ReadonlyMap<string, number>;
-  /** By day of creation, YYYY-MM-DD. */
-  readonly byDay: ReadonlyMap<string, number>;
-  /** By region, lower-case. */
-  readonly byRegion: ReadonlyMap<string, number>;
+export interface TrendFigures extends ListingCounts {
   readonly sellers: readonly SellerPings[];
   /** Transactions whose delivery is over its day and that nobody has settled. */
   readonly delayed: number;
@@ -28,9 +21,6 @@ export interface SellerPings {
   readonly transactions: number;
 }
 
-/** Names counted one by one, of each kind; what is beyond counts as `(others)`. */
-const NAMES = 20_000;
-const OTHERS = '(others)';
 /** Transactions whose pings are followed. */
 const FOLLOWED = 100_000;
 const DAY_MS = 86_400_000;
@@ -39,9 +29,9 @@ const REST = 20;
 /** A count that took less is made anew for each question: nobody waits for it. */
 const QUICK_MS = 50;
 
-type Port = Pick<TrendsPort, 'transactions'>;
+type Port = Pick<TrendsPort, 'transactions' | 'listings'>;
 
-/** Counts what is held, once for all who ask while nothing is written; memory is bounded by names, not by records. */
+/** Counts what is held, once for all who ask while nothing is written. */
 export function createTrendFigures(
   { self, reader, trends }: { readonly self: PeerId; readonly reader: Figured; readonly trends: Port },
   now: () => number,
@@ -69,26 +59,8 @@ export function createTrendFigures(
 type Figured = Pick<RecordReader, 'all' | 'version'>;
 
 async function count(self: PeerId, reader: Figured, trends: Port, now: number): Promise<TrendFigures> {
-  const byLocation = new Map<string, number>();
-  const byDay = new Map<string, number>();
-  const byRegion = new Map<string, number>();
-  let listings = 0;
-  for await (const { view, created, tombstone } of reader.all('listings', () => undefined)) {
-    if (tombstone) continue;
-    listings++;
-    const text = (field: string): string => String(view[field] ?? '').trim();
-    tally(byLocation, text('location') || text('market') || text('region') || 'unknown');
-    tally(byRegion, text('region').toLowerCase());
-    tally(byDay, isoDay(created[0]));
-  }
-  const { sellers, delayed } = await pings(self, reader, trends, now);
-  return { listings, byLocation, byDay, byRegion, sellers, delayed };
-}
-
-function tally(counts: Map<string, number>, name: string): void {
-  const known = counts.get(name);
-  const under = known === undefined && counts.size >= NAMES ? OTHERS : name;
-  counts.set(under, (counts.get(under) ?? 0) + 1);
+  const counts = await trends.listings();
+  return { ...counts, ...(await pings(self, reader, trends, now)) };
 }
 
 async function pings(

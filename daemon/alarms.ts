@@ -23,6 +23,7 @@ const PUBLIC: ReadonlySet<AnyAlarm['kind']> = new Set<AnyAlarm['kind']>([
   'mirror-denied',
   'mirror-displaced',
   'listener-failed',
+  'trends-failed',
   'rows-mended',
   'entries-damaged',
   'commit-failed',
@@ -72,6 +73,11 @@ interface RecordAlarm {
   readonly key: string;
 }
 
+/** The thread that counts prices and listings died, or took too long. */
+interface TrendsAlarm {
+  readonly kind: 'trends-failed';
+}
+
 /** The scrub found stored rows that differ from the feeds. */
 interface ScrubAlarm {
   readonly kind: 'rows-mended' | 'entries-damaged';
@@ -100,6 +106,7 @@ interface StallAlarm {
 export type AnyAlarm =
   | StallAlarm
   | RecordAlarm
+  | TrendsAlarm
   | LeftOutAlarm
   | Alarm
   | ScrubAlarm
@@ -145,6 +152,8 @@ function textOf(alarm: AnyAlarm): string {
       return `The part "${alarm.listener}" failed to process an event; the log has the error. What it shows may be out of date until the next start.`;
     case 'merge-outstanding':
       return `Concurrent changes to ${alarm.key} could not be merged after several tries; it shows its previous values, marked unmerged, and the merge is retried. If memory is short, add more; otherwise restart the node.`;
+    case 'trends-failed':
+      return 'Trends could not be counted: the thread that does it died or took too long. The last figures are shown, and the next question tries again. If the log says that memory ran out, the machine has too little of it.';
     case 'record-left-out':
       return 'Stored records cannot be read or shown and are left out of lists; the log names each. Run agrinet scrub to rebuild damaged rows; what is still named afterwards is a bug: report it.';
     case 'rows-mended':

@@ -48,6 +48,16 @@ export interface Published {
   readonly reason?: 'no-prices' | 'unchanged' | 'not-due';
 }
 
+/** Live listings, counted. */
+export interface ListingCounts {
+  readonly listings: number;
+  readonly byLocation: ReadonlyMap<string, number>;
+  /** By day of creation, YYYY-MM-DD. */
+  readonly byDay: ReadonlyMap<string, number>;
+  /** By region, lower-case. */
+  readonly byRegion: ReadonlyMap<string, number>;
+}
+
 /** What the routes of trends need beside the records. */
 export interface TrendsPort {
   /** The strongest signals alone, at most twenty. Of many prices that have changed since it may be the last report. */
@@ -59,6 +69,8 @@ export interface TrendsPort {
   /** Producers whose score is known, in any order. */
   scores(): Promise<readonly ProducerScore[]>;
   transactions(): AsyncIterable<Transaction>;
+  /** Counts all listings, on another thread. */
+  listings(): Promise<ListingCounts>;
   /** Publishes a snapshot now, unless nothing has changed since the last. */
   publish(): Promise<Published>;
 }

@@ -6,19 +6,23 @@ import type { RecordKey } from '../../protocols/wire/ids.ts';
 import { innerKey } from '../../storage/keyspace.ts';
 import { unpackedRows } from '../../storage/packed-rows.ts';
 import { openRecord } from '../../storage/record-rows.ts';
-import { isLive } from '../../protocols/open-dialog/record.ts';
+import { isLive, type RecordState } from '../../protocols/open-dialog/record.ts';
+import type { ListingCounts } from '../../api/ports/trends.ts';
 import { heldPrice } from './held-price.ts';
+import { ListingCounter } from './listing-counter.ts';
 
 /** What a snapshot is made with beside the prices. */
 type SnapshotFrom = Parameters<typeof makeSnapshot>[1];
 
-/** What is asked of a worker: first the prices, then what trends they show. */
+/** What is asked of a worker: first the prices, then what trends they show; and listings, to be counted and kept no longer. */
 export type PriceQuestion =
   | { readonly ask: 'take'; readonly rows: Uint8Array }
   | { readonly ask: 'taken' }
   | { readonly ask: 'report'; readonly query: TrendQuery }
   | { readonly ask: 'snapshot'; readonly from: SnapshotFrom }
-  | { readonly ask: 'verify'; readonly snapshot: Snapshot };
+  | { readonly ask: 'verify'; readonly snapshot: Snapshot }
+  | { readonly ask: 'count'; readonly rows: Uint8Array }
+  | { readonly ask: 'counted' };
 
 /** What is answered to each. */
 export interface PriceAnswers {
@@ -34,6 +38,9 @@ export interface PriceAnswers {
   /** Undefined without prices. */
   readonly snapshot: Snapshot | undefined;
   readonly verify: SnapshotVerdict;
+  /** Keys of rows that are damaged. */
+  readonly count: readonly RecordKey[];
+  readonly counted: ListingCounts;
 }
 
 export interface PriceBounds {
@@ -54,6 +61,7 @@ export class PriceQuestions {
   readonly #bounds: PriceBounds;
   #table = new PriceTable();
   #leftOut = 0;
+  #listings = new ListingCounter();
 
   constructor(bounds: PriceBounds = PRICE_BOUNDS) {
     this.#bounds = bounds;
@@ -73,16 +81,21 @@ export class PriceQuestions {
         return this.#table.size === 0 ? undefined : makeSnapshot(this.#ofSnapshot(), question.from);
       case 'verify':
         return verifySnapshot(question.snapshot, this.#ofSnapshot());
+      case 'count':
+        return liveOf(question.rows, (state) => this.#listings.add(state));
+      case 'counted': {
+        const counts = this.#listings.counts();
+        this.#listings = new ListingCounter();
+        return counts;
+      }
     }
   }
 
   #take(rows: Uint8Array): RecordKey[] {
-    const damaged: RecordKey[] = [];
-    for (const [full, value] of unpackedRows(rows)) {
-      const state = openRecord(innerKey(full) as RecordKey, value, ({ key }) => damaged.push(key));
-      const price = isLive(state) ? heldPrice(state) : undefined;
+    const damaged = liveOf(rows, (state) => {
+      const price = heldPrice(state);
       if (price !== undefined) this.#table.add(price);
-    }
+    });
     this.#leftOut += damaged.length;
     if (this.#table.size > this.#bounds.prices * 1.25) this.#cut();
     return damaged;
@@ -105,4 +118,14 @@ export class PriceQuestions {
     const { snapshot: most } = this.#bounds;
     return [...this.#table.prices(this.#table.size > most ? this.#table.newestRows(most) : undefined)];
   }
+}
+
+/** Gives each live record of packed rows to `use`; the keys of rows that are damaged. */
+function liveOf(rows: Uint8Array, use: (state: RecordState) => void): RecordKey[] {
+  const damaged: RecordKey[] = [];
+  for (const [full, value] of unpackedRows(rows)) {
+    const state = openRecord(innerKey(full) as RecordKey, value, ({ key }) => damaged.push(key));
+    if (isLive(state)) use(state);
+  }
+  return damaged;
 }

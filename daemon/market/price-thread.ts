@@ -1,3 +1,4 @@
+import { AskedThread, type StartAsked } from '../../protocols/asked-thread.ts';
 import type { Env, Timer } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { SerialQueue } from '../../protocols/serial-queue.ts';
@@ -5,36 +6,29 @@ import type { RecordKey } from '../../protocols/wire/ids.ts';
 import type { PriceAnswers, PriceQuestion } from './price-questions.ts';
 
 export interface NumberedQuestion {
-  readonly no: number;
+  readonly id: number;
   readonly question: PriceQuestion;
 }
-export type NumberedAnswer =
-  | { readonly no: number; readonly answer: PriceAnswers[PriceQuestion['ask']] }
-  | { readonly no: number; readonly failed: string };
+export type PriceTold = { readonly answer: PriceAnswers[PriceQuestion['ask']] } | { readonly failed: string };
 
-/** A thread, or what stands in for one, that holds prices. */
-export interface PriceWorker {
-  /** The rows of a question are given away. */
-  post(numbered: NumberedQuestion): void;
-  end(): Promise<void>;
-}
-export interface PriceWorkerEvents {
-  readonly answer: (answer: NumberedAnswer) => void;
-  /** It is no longer there. */
-  readonly gone: (cause?: unknown) => void;
-}
-export type StartPriceWorker = (events: PriceWorkerEvents) => PriceWorker;
+/** Starts a thread, or what stands in for one, that holds prices. The rows of a question are given away. */
+export type StartPriceWorker = StartAsked<NumberedQuestion, PriceTold>;
 
 export interface PriceThreadParts {
   readonly start: StartPriceWorker;
   readonly env: Pick<Env, 'after'>;
   /** All rows of prices, packed (`packed-rows.ts`). */
-  readonly rows: () => AsyncIterable<Uint8Array<ArrayBuffer>>;
+  readonly rows: () => Rows;
+  /** All rows of listings, likewise. */
+  readonly listings: () => Rows;
   /** Another text when a price has come or gone. */
   readonly state: () => string;
   /** Told of rows that are damaged. */
   readonly onDamaged: (keys: readonly RecordKey[]) => Promise<unknown>;
+  /** The thread has ended, or was ended because it missed its deadline; the next question begins another. */
+  readonly onLost: (error: AgrinetError) => void;
 }
+type Rows = AsyncIterable<Uint8Array<ArrayBuffer>>;
 
 /** What the thread holds: the prices of one state of the node. */
 export interface Held extends Readonly<PriceAnswers['taken']> {
@@ -44,107 +38,115 @@ export interface Held extends Readonly<PriceAnswers['taken']> {
 /** How long the prices are kept in memory after the last question, milliseconds. */
 const KEPT_MS = 60_000;
 
-interface Waiting {
-  readonly resolve: (answer: NumberedAnswer) => void;
-  readonly reject: (error: Error) => void;
-}
+/** To take some rows: milliseconds, on any machine that keeps up at all. */
+const TAKE_MS = 60_000;
+/** To count what was taken: a million prices take seconds, and a minute on the smallest machines. */
+const COUNT_MS = 10 * 60_000;
 
-/** Asks a thread of its own, which it fills with the prices of this node first. One question at a time; the thread ends when it is asked nothing. */
+/** Of questions of the caller's. */
+type Asked = Exclude<PriceQuestion, { readonly ask: 'take' | 'taken' | 'count' | 'counted' }>;
+
+/**
+ * Asks a thread of its own, which it fills with the prices of this node first. One question at a time; the thread ends when it is asked
+ * nothing. Throws `busy` when it dies or takes too long.
+ */
 export class PriceThread {
   readonly #parts: PriceThreadParts;
   readonly #questions = new SerialQueue();
-  readonly #waiting = new Map<number, Waiting>();
-  #worker: PriceWorker | undefined;
+  readonly #thread: AskedThread<NumberedQuestion, PriceTold>;
   #held: Held | undefined;
-  #no = 0;
   #idle: Timer | undefined;
   #stopped = false;
 
   constructor(parts: PriceThreadParts) {
     this.#parts = parts;
+    this.#thread = new AskedThread({
+      env: parts.env,
+      start: parts.start,
+      failed: (how, cause) =>
+        new AgrinetError('busy', `the thread that counts prices ${how}; try again`, { cause }),
+      onLost: (error) => {
+        this.#held = undefined;
+        parts.onLost(error);
+      },
+    });
   }
 
   /** What is answered about the prices of now. */
-  async ask<Q extends Exclude<PriceQuestion, { readonly ask: 'take' | 'taken' }>>(
+  ask<Q extends Asked>(
     question: Q,
   ): Promise<{ readonly answer: PriceAnswers[Q['ask']]; readonly held: Held }> {
-    this.#idle?.cancel();
-    const asked = this.#questions.run(async () => {
+    return this.#inTurn(async () => {
       const held = await this.#fill();
       return { answer: await this.#post(question), held };
     });
+  }
+
+  /** Counts the listings of now. */
+  listings(): Promise<PriceAnswers['counted']> {
+    return this.#inTurn(async () => {
+      await this.#give('count', this.#parts.listings());
+      return this.#post({ ask: 'counted' });
+    });
+  }
+
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    this.#idle?.cancel();
     try {
-      return await asked;
+      return await this.#questions.run(work);
     } finally {
       if (this.#questions.size === 0) this.#idle = this.#parts.env.after(KEPT_MS, () => void this.#end());
     }
   }
 
   async #fill(): Promise<Held> {
-    const { state, rows, onDamaged } = this.#parts;
+    const { state, rows } = this.#parts;
     const now = state();
     if (this.#held?.state === now) return this.#held;
     await this.#end();
-    let under: Promise<readonly RecordKey[]> = Promise.resolve([]);
-    const took = async (): Promise<void> => {
-      const damaged = await under;
-      if (damaged.length > 0) await onDamaged(damaged);
-    };
-    // The next rows are read while these are being taken.
-    for await (const some of rows()) {
-      await took();
-      under = this.#post({ ask: 'take', rows: some });
-      under.catch(() => undefined); // told when it is asked for
-    }
-    await took();
+    await this.#give('take', rows());
     return (this.#held = { ...(await this.#post({ ask: 'taken' })), state: now });
   }
 
+  /** The next rows are read while these are being taken. */
+  async #give(ask: 'take' | 'count', rows: Rows): Promise<void> {
+    let under: Promise<readonly RecordKey[]> = Promise.resolve([]);
+    const took = async (): Promise<void> => {
+      const damaged = await under;
+      if (damaged.length > 0) await this.#parts.onDamaged(damaged);
+    };
+    for await (const some of rows) {
+      await took();
+      under = this.#post({ ask, rows: some });
+      under.catch(() => undefined); // told when it is asked for
+    }
+    await took();
+  }
+
   async #post<Q extends PriceQuestion>(question: Q): Promise<PriceAnswers[Q['ask']]> {
-    if (this.#stopped) throw new AgrinetError('stopping', 'the node is stopping');
-    const no = ++this.#no;
-    const worker = (this.#worker ??= this.#begin());
-    const told = await new Promise<NumberedAnswer>((resolve, reject) => {
-      this.#waiting.set(no, { resolve, reject });
-      worker.post({ no, question });
-    });
+    if (this.#stopped) throw stopping();
+    const told = await this.#thread.ask(
+      'rows' in question ? TAKE_MS : COUNT_MS,
+      () => new AgrinetError('busy', 'counting prices took too long; try again later'),
+      (post, id) => post({ id, question }),
+    );
     if ('failed' in told) throw new AgrinetError('internal', `trends: ${told.failed}`);
     return told.answer as PriceAnswers[Q['ask']]; // it has the question's number
   }
 
-  #begin(): PriceWorker {
-    const worker = this.#parts.start({
-      answer: (told) => {
-        this.#waiting.get(told.no)?.resolve(told);
-        this.#waiting.delete(told.no);
-      },
-      gone: (cause) => {
-        if (this.#worker !== worker) return;
-        this.#worker = undefined;
-        this.#held = undefined;
-        for (const { reject } of this.#waiting.values())
-          reject(new AgrinetError('busy', 'the thread that counts prices has ended; try again', { cause }));
-        this.#waiting.clear();
-      },
-    });
-    return worker;
-  }
-
   async #end(): Promise<void> {
-    const worker = this.#worker;
-    this.#worker = undefined;
     this.#held = undefined;
-    await worker?.end();
+    await this.#thread.end(new AgrinetError('busy', 'the thread that counts prices has ended; try again'));
   }
 
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#idle?.cancel();
-    const worker = this.#worker;
-    for (const { reject } of this.#waiting.values())
-      reject(new AgrinetError('stopping', 'the node is stopping'));
-    this.#waiting.clear();
-    await this.#end();
-    await worker?.end();
+    this.#held = undefined;
+    await this.#thread.end(stopping());
   }
+}
+
+function stopping(): AgrinetError {
+  return new AgrinetError('stopping', 'the node is stopping');
 }

@@ -1,17 +1,21 @@
 import { parentPort } from 'node:worker_threads';
+import type { AskedAnswer } from '../../protocols/asked-thread.ts';
 import { errorMessage } from '../../protocols/errors.ts';
 import { PriceQuestions } from './price-questions.ts';
-import type { NumberedAnswer, NumberedQuestion } from './price-thread.ts';
+import type { NumberedQuestion, PriceTold } from './price-thread.ts';
 
-/** The thread that holds prices in columns and tells what trends they show. */
+/** The thread that holds prices in columns and tells what trends they show, and counts listings. */
 const questions = new PriceQuestions();
 
-parentPort?.on('message', ({ no, question }: NumberedQuestion) => {
-  let told: NumberedAnswer;
-  try {
-    told = { no, answer: questions.answer(question) };
-  } catch (error) {
-    told = { no, failed: errorMessage(error) };
-  }
+function tell(told: AskedAnswer<PriceTold>): void {
   parentPort?.postMessage(told);
+}
+
+parentPort?.on('message', ({ id, question }: NumberedQuestion) => {
+  try {
+    tell({ id, answer: questions.answer(question) });
+  } catch (error) {
+    tell({ id, failed: errorMessage(error) });
+  }
 });
+tell({ ready: true });

@@ -28,6 +28,8 @@ export interface TrendReportsParts {
   readonly prices: () => { readonly state: string; readonly count: number };
   readonly now: () => number;
   readonly monotonic: () => number;
+  /** A report that nobody waits for could not be made. */
+  readonly onFailure: (error: unknown) => void;
   /** What is kept over a restart. Reading gives nothing when there is none; neither throws. */
   readonly stored: { read(): Promise<StoredReports>; write(reports: StoredReports): Promise<void> };
 }
@@ -50,7 +52,7 @@ export class TrendReports {
 
   async report(query: ReportQuery): Promise<HeldReport> {
     await (this.#loaded ??= this.#load());
-    const { prices, now, monotonic } = this.#parts;
+    const { prices, now, monotonic, onFailure } = this.#parts;
     const name = JSON.stringify([query.region, query.commodity, query.back, query.per]);
     const { state, count } = prices();
     const until = lastDay(now());
@@ -58,7 +60,7 @@ export class TrendReports {
     if (kept?.state === state && isOfDay(kept, until)) return kept.report;
     if (kept === undefined || count <= MANY) return this.#make(name, query, until);
     // Whoever asks does not wait; when it fails, the next one tries again.
-    if (monotonic() >= this.#due) this.#make(name, query, until).catch(() => undefined);
+    if (monotonic() >= this.#due) this.#make(name, query, until).catch(onFailure);
     return kept.report;
   }
 
@@ -73,11 +75,17 @@ export class TrendReports {
   async #ask(name: string, query: ReportQuery, until: string): Promise<HeldReport> {
     const { thread, monotonic, stored } = this.#parts;
     const started = monotonic();
-    const { answer, held } = await thread.ask({ ask: 'report', query: { ...query, until } });
+    const rest = (): void => void (this.#due = monotonic() + (monotonic() - started) * REST);
+    const { answer, held } = await thread
+      .ask({ ask: 'report', query: { ...query, until } })
+      .catch((error: unknown) => {
+        rest(); // what fails takes its twentieth, too
+        throw error;
+      });
     const report = { ...answer, leftOut: held.leftOut };
     this.#kept.set(name, { report, state: held.state, until, newest: held.newest });
     if (held.prices > MANY) {
-      this.#due = monotonic() + (monotonic() - started) * REST;
+      rest();
       await stored.write([...this.#kept.entries()].slice(0, STORED));
     }
     return report;

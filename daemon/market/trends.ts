@@ -29,6 +29,7 @@ export interface TrendsParts {
   readonly transactions: TrendsPort['transactions'];
   /** Of them those that a public rating tells of: only they are counted in what is published. */
   readonly rated: () => Promise<ReadonlySet<string>>;
+  readonly alarm: (alarm: { readonly kind: 'trends-failed' }) => void;
   readonly warn: (message: string, fields: Record<string, unknown>) => void;
 }
 
@@ -47,15 +48,22 @@ export function createTrends(parts: TrendsParts): Trends {
     start: parts.startPriceWorker,
     env,
     rows: () => packedRows(db, 'prices'),
+    listings: () => packedRows(db, 'listings'),
     state,
     // Whoever reads them finds the damage and tells of it.
     onDamaged: (keys) => reader.readable(keys),
+    onLost: (error) => {
+      warn('the thread that counts prices is lost; the next question begins another', { err: error });
+      parts.alarm({ kind: 'trends-failed' });
+    },
   });
   const reports = new TrendReports({
     thread,
     prices: () => ({ state: state(), count: parts.prices().count }),
     now,
     monotonic: env.monotonic,
+    onFailure: (error) =>
+      warn('a report on trends could not be renewed; the last one is shown', { err: error }),
     stored: storedReports(db, (error) => warn('the reports of trends are not kept', { err: error })),
   });
   async function* published(): ReturnType<TrendsPort['transactions']> {
@@ -78,6 +86,7 @@ export function createTrends(parts: TrendsParts): Trends {
       state,
       verify: async (snapshot) => (await thread.ask({ ask: 'verify', snapshot })).answer,
       transactions,
+      listings: () => thread.listings(),
       scores: parts.scores ?? (() => Promise.resolve([])),
       publish: () => publisher.publish(),
     },

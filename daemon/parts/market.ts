@@ -27,6 +27,7 @@ type MarketNode = Pick<
   | 'db'
   | 'store'
   | 'registry'
+  | 'alarms'
   | 'events'
   | 'logger'
   | 'outside'

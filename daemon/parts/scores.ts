@@ -16,7 +16,7 @@ import type { Sources } from './sources.ts';
 
 type ScoresNode = Pick<
   Node,
-  'identity' | 'settings' | 'clock' | 'env' | 'hooks' | 'db' | 'registry' | 'logger' | 'outside'
+  'identity' | 'settings' | 'clock' | 'env' | 'hooks' | 'db' | 'registry' | 'alarms' | 'logger' | 'outside'
 >;
 
 export interface ScoresComponents {
@@ -81,6 +81,7 @@ function defineTrends(
       transactions: () => heldTransactions(contracts.face, { self, region: settings.region }),
       rated: () => ratings.face.tradesOf(self),
       now: clock.now,
+      alarm: (alarm) => node.alarms.raise(alarm),
       warn: (message, fields) => logger.warn(fields, message),
     });
     return { face: trends, stop: () => trends.stop() };

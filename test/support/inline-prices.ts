@@ -6,9 +6,11 @@ import type { Env } from '../../protocols/env.ts';
 export function inlinePriceWorker(env: Pick<Env, 'after'>): StartPriceWorker {
   return ({ answer }) => {
     const questions = new PriceQuestions();
+    answer({ ready: true });
     return {
-      post: ({ no, question }) =>
-        void env.after(0, () => answer({ no, answer: questions.answer(question) }), { holds: true }),
+      post: ({ id, question }) =>
+        void env.after(0, () => answer({ id, answer: questions.answer(question) }), { holds: true }),
+      hold: () => undefined,
       end: () => Promise.resolve(),
     };
   };

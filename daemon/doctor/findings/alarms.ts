@@ -65,6 +65,11 @@ export const ALARMS = {
     'a document could not be merged and shows its previous values',
     'restart the daemon, on a machine with more memory if this happens again',
   ),
+  'alarm-trends-failed': warning(
+    'alarms',
+    'trends could not be counted',
+    'restart the daemon, on a machine with more memory if this happens again',
+  ),
   'alarm-tail-lost': warning(
     'alarms',
     'the newest commits were missing at the start',

@@ -3,6 +3,7 @@ import { parse } from 'csv-parse/sync';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { createTrendFigures, insights, topRated, type TrendFigures } from '../../../api/trend-figures.ts';
+import { ListingCounter } from '../../../daemon/market/listing-counter.ts';
 import { windowOf } from '../../../api/trend-reports.ts';
 import type { Transaction } from '../../../api/ports/trends.ts';
 import type { RecordState } from '../../../protocols/open-dialog/record.ts';
@@ -311,7 +312,14 @@ describe('figures', () => {
       yield* transactions;
     }
     const reader = { all, version: () => 1 };
-    return createTrendFigures({ self: me, reader, trends: { transactions: held } }, () => 100 * DAY)();
+    return createTrendFigures(
+      {
+        self: me,
+        reader,
+        trends: { transactions: held, listings: async () => new ListingCounter().counts() },
+      },
+      () => 100 * DAY,
+    )();
   }
 
   it('ping response: days from acceptance to the first ping and between pings, by seller, the quickest first', async () => {

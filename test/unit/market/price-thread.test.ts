@@ -21,11 +21,12 @@ let db: Database;
 let state: string;
 let damaged: RecordKey[];
 let reads: number;
+let lost: Error[];
 const threads: PriceThread[] = [];
 beforeEach(async () => {
   dir = tempDir('prices');
   db = await Database.open(dir.path, systemEnv);
-  [state, damaged, reads] = ['one', [], 0];
+  [state, damaged, reads, lost] = ['one', [], 0, []];
 });
 afterEach(async () => {
   for (const thread of threads.splice(0)) await thread.stop();
@@ -43,10 +44,12 @@ async function write(from: number, to: number): Promise<void> {
   await db.batch(rows.flat(), false);
 }
 
-function threadOf(start: StartPriceWorker): PriceThread {
+function threadOf(start: StartPriceWorker, env: typeof systemEnv = systemEnv): PriceThread {
   const thread = new PriceThread({
     start,
-    env: systemEnv,
+    env,
+    listings: () => packedRows(db, 'listings'),
+    onLost: (error) => lost.push(error),
     rows: () => {
       reads++;
       return packedRows(db, 'prices');
@@ -67,9 +70,10 @@ describe('the thread of prices', () => {
     await db.level.put(fullKey('records', bad), new Uint8Array([1, 2, 3, 4, 5]));
     const thread = threadOf(({ answer }) => {
       const questions = new PriceQuestions({ prices: 10, snapshot: 10 });
-      const post: ReturnType<StartPriceWorker>['post'] = ({ no, question }) =>
-        void systemEnv.after(0, () => answer({ no, answer: questions.answer(question) }));
-      return { post, end: () => Promise.resolve() };
+      answer({ ready: true });
+      const post: ReturnType<StartPriceWorker>['post'] = ({ id, question }) =>
+        void systemEnv.after(0, () => answer({ id, answer: questions.answer(question) }));
+      return { post, hold: () => undefined, end: () => Promise.resolve() };
     });
     const [first, second] = await Promise.all([thread.ask(REPORT), thread.ask(REPORT)]);
     expect(first.answer).toMatchObject({ prices: 10, asOf: '2025-01-24' });
@@ -93,14 +97,68 @@ describe('the thread of prices', () => {
     let started = 0;
     const dying: StartPriceWorker = (events) => {
       if (++started > 1) return startPriceWorker(events);
+      events.answer({ ready: true });
       return {
         post: () => void systemEnv.after(0, () => events.gone(new Error('out of memory'))),
+        hold: () => undefined,
         end: () => Promise.resolve(),
       };
     };
     const thread = threadOf(dying);
     await expect(thread.ask(REPORT)).rejects.toMatchObject({ code: 'busy' });
+    expect(lost).toMatchObject([{ code: 'busy' }]);
     expect((await thread.ask(REPORT)).answer.prices).toBe(1500);
+  });
+
+  it('that never answers is ended at its deadline and told of, and the next question finds another', async () => {
+    await write(0, 3);
+    let started = 0;
+    let ended = 0;
+    const silent: StartPriceWorker = (events) => {
+      if (++started > 1) return startPriceWorker(events);
+      events.answer({ ready: true });
+      return { post: () => undefined, hold: () => undefined, end: async () => void ended++ };
+    };
+    const waits: number[] = [];
+    // Deadlines are over at once, except of the second thread.
+    const after: typeof systemEnv.after = (ms, call, options) => {
+      waits.push(ms);
+      return systemEnv.after(started > 1 ? ms : 20, call, options);
+    };
+    const thread = threadOf(silent, { ...systemEnv, after });
+    const [first, second] = await Promise.allSettled([thread.ask(REPORT), thread.listings()]);
+    expect(first).toMatchObject({ status: 'rejected', reason: { code: 'busy' } });
+    expect(second.status).toBe('fulfilled'); // it was asked of the next one
+    expect([ended, lost.length]).toEqual([1, 1]);
+    expect(waits).toContain(60_000);
+    expect((await thread.ask(REPORT)).answer.prices).toBe(3);
+  });
+
+  it('counts listings by place, region and day, beside the prices, and leaves out what is damaged', async () => {
+    await write(0, 3);
+    const rows = Array.from({ length: 5 }, (_, n) => {
+      const view = { title: 'Maize', region: 'Coast', ...(n < 2 ? { location: 'Mombasa' } : {}) };
+      return recordRows(undefined, plainState(recordKey('listings', self, `l${n}`), view, n));
+    });
+    await db.batch(rows.flat(), false);
+    const bad = recordKey('listings', self, 'l4');
+    await db.level.put(fullKey('records', bad), new Uint8Array([1, 2, 3, 4, 5]));
+    const thread = threadOf(startPriceWorker);
+    await thread.ask(REPORT);
+    const counts = await thread.listings();
+    expect(counts).toMatchObject({
+      listings: 4,
+      byLocation: new Map([
+        ['Mombasa', 2],
+        ['Coast', 2],
+      ]),
+      byRegion: new Map([['coast', 4]]),
+    });
+    expect([...counts.byDay.values()].reduce((sum, each) => sum + each, 0)).toBe(4);
+    expect(damaged).toEqual([bad]);
+    expect(await thread.listings()).toEqual(counts);
+    expect((await thread.ask(REPORT)).answer.prices).toBe(3);
+    expect(reads).toBe(1); // the prices are still there
   });
 
   it('answers no more when the node stops', async () => {
@@ -136,6 +194,7 @@ describe('reports', () => {
       prices: () => ({ state, count }),
       now: () => day,
       monotonic: () => (ms += 100),
+      onFailure: (error) => failures.push(error),
       stored: storedReports(db, (error) => failures.push(error)),
     });
   /** Claims many prices, without there being so many. */
@@ -185,6 +244,27 @@ describe('reports', () => {
     ms += 10_000_000;
     await expect.poll(async () => (await again.report({ back: 1 })).prices).toBe(13);
     expect(failures).toEqual([]);
+  });
+
+  it('of many prices that cannot be renewed are told as they were, with a word of the failure, and tried again later', async () => {
+    await write(0, 10);
+    const first = many();
+    let asked = 0;
+    let failing = false;
+    const ask: PriceThread['ask'] = (question) => {
+      asked++;
+      return failing ? Promise.reject(new Error('out of memory')) : first.ask(question);
+    };
+    const reports = reportsOf(Object.assign(Object.create(first) as PriceThread, { ask }));
+    expect((await reports.report({ back: 1 })).prices).toBe(10);
+    [state, failing, ms] = ['two', true, 10_000_000];
+    expect((await reports.report({ back: 1 })).prices).toBe(10);
+    await expect.poll(() => failures.length).toBe(1);
+    expect((await reports.report({ back: 1 })).prices).toBe(10);
+    expect(asked).toBe(2); // not at once again
+    [failing, ms] = [false, 20_000_000];
+    await write(10, 11);
+    await expect.poll(async () => (await reports.report({ back: 1 })).prices).toBe(11);
   });
 
   it('that cannot be read are made anew', async () => {

@@ -32,6 +32,8 @@ function publisher(hours = 24): TrendPublisher {
     start: startPriceWorker,
     env: systemEnv,
     rows: () => packedRows(node.node.db, 'prices'),
+    listings: () => packedRows(node.node.db, 'listings'),
+    onLost: (error) => expect.fail(error.message),
     state: () => String(reader.version()),
     onDamaged: () => expect.fail('a damaged row'),
   });

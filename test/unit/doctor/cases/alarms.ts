@@ -90,6 +90,7 @@ export const ALARMS: CasesOf<Extract<FindingId, `alarm-${string}`>> = {
     kind: 'merge-outstanding',
     key: 'listings/x/y',
   }),
+  'alarm-trends-failed': raised(/Trends could not be counted/, { kind: 'trends-failed' }),
   'alarm-tail-lost': raised(/The last 3 commits were missing/, { kind: 'tail-lost', commits: 3 }),
   'alarm-database-damaged': raised(/The database was damaged/, {
     kind: 'database-damaged',
