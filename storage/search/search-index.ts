@@ -188,7 +188,7 @@ export class SearchIndex {
     await loopTurn(env); // whoever commits does not wait for it
     const turn = soleTurn(env);
     while (!this.#stopped) {
-      if (this.#reload) await this.#open();
+      if (this.#reload) await this.#writes.run(() => this.#open());
       if (!this.#isNear) {
         await this.#readOn();
         continue;
@@ -221,23 +221,23 @@ export class SearchIndex {
     this.#parts.onListing(number, state);
   }
 
+  /** Reads which segments there are, and forgets what was in memory; between two writings. */
   async #open(): Promise<void> {
-    await this.#writes.run(async () => {
-      const { db } = this.#parts;
-      const manifest = await readManifest(db);
-      if (manifest === undefined) {
-        await clearOrphans(db, EMPTY_INDEX);
-        await db.batch([manifestRow(EMPTY_INDEX)], false);
-      } else await clearOrphans(db, manifest);
-      this.#rows.forget();
-      this.#show(manifest ?? EMPTY_INDEX);
-      this.#sealed = undefined;
-      this.#last = new Listings();
-      this.#place = this.#manifest.place;
-      this.#isNear = false;
-      this.#noted = [];
-      this.#reload = false;
-    });
+    if (!this.#reload) return;
+    const { db } = this.#parts;
+    const manifest = await readManifest(db);
+    if (manifest === undefined) {
+      await clearOrphans(db, EMPTY_INDEX);
+      await db.batch([manifestRow(EMPTY_INDEX)], false);
+    } else await clearOrphans(db, manifest);
+    this.#rows.forget();
+    this.#show(manifest ?? EMPTY_INDEX);
+    this.#sealed = undefined;
+    this.#last = new Listings();
+    this.#place = this.#manifest.place;
+    this.#isNear = false;
+    this.#noted = [];
+    this.#reload = false;
   }
 
   #show(manifest: Manifest): void {
@@ -361,6 +361,7 @@ export class SearchIndex {
   sweep(): Promise<void> {
     this.#isSwept = true;
     return this.#writes.run(async () => {
+      await this.#open(); // a start finishes what a kill has cut off
       for (const segment of this.#segments)
         if ((await this.#staleIn(segment)) > 0) await this.#join([segment], true);
     });

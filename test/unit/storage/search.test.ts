@@ -330,6 +330,16 @@ describe('the rows of the index', { timeout: 60_000 }, () => {
     await made.commit([{ ...named(40, 'gone'), tombstone: true }]);
     await made.index.sweep();
     expect(await rowsWith(made, 'zanzibarspice')).toBe(0);
+    await made.commit(
+      Array.from({ length: 300 }, (_, i) => named(2000 + i, i === 7 ? 'pembaclove' : 'beans')),
+    );
+    await made.index.idle();
+    expect(await rowsWith(made, 'pembaclove')).toBe(1);
+    await made.commit([{ ...named(2007, 'gone'), tombstone: true }]);
+    // At once after a start, as what a kill has cut off is finished.
+    await made.restart();
+    await made.index.sweep();
+    expect(await rowsWith(made, 'pembaclove')).toBe(0);
     expect(
       (await made.found({ clauses: clausesOf('maize'), sort: 'newest' }, { fields: {} }, 500)).length,
     ).toBe(1499);
