@@ -1,11 +1,8 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { contractJson } from '../../../api/contract-json.ts';
-import { systemEnv } from '../../../daemon/system-env.ts';
-import { fieldHistory } from '../../../daemon/market/field-history.ts';
 import { draftEdit } from '../../../protocols/ledger/drafts.ts';
 import { shownContract } from '../../../protocols/market/contract-book/agreed.ts';
-import { openContractBook } from '../../../protocols/market/contract-book/book.ts';
 import type {
   Actor,
   HeldContract,
@@ -26,6 +23,7 @@ import { type LedgerNode, openLedgerNode } from '../../support/ledger-node.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 import { CONTRACT, made } from '../../sim/contract-steps.ts';
 import { threadedMerger } from '../../support/merger.ts';
+import { openToldBook } from '../../support/told-book.ts';
 import { DEAL, deal } from '../../support/terms.ts';
 
 const identity = identityFromSeed(new Uint8Array(32).fill(1));
@@ -40,34 +38,11 @@ beforeAll(async () => {
   dir = tempDir('contract-agreed');
   merger = threadedMerger();
   node = await openLedgerNode(dir.path, identity, merger);
-  const opened = openContractBook({
-    identity,
-    net: 'test',
-    ledger: {
-      async write(request) {
-        const written = await node.ledger.write(request);
-        opened.note(
-          written.records.flatMap(({ key, before, after }) =>
-            after === undefined ? [] : [{ key, before, after }],
-          ),
-        );
-        return written;
-      },
-    },
-    catalogue: node.catalogue,
-    reader: new Reader(node.db),
-    history: fieldHistory(node.store),
-    isActive: () => false,
-    isUser: () => true,
-    now: Date.now,
-    bytes: systemEnv.bytes,
-    mayPromise: async () => undefined,
-    onPing: () => undefined,
+  book = openToldBook(node, identity, {
     onFailure: (error) => {
       throw error;
     },
   });
-  book = opened;
 });
 afterAll(async () => {
   await book.stop();

@@ -1,11 +1,8 @@
 import { cpSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { systemEnv } from '../../../daemon/system-env.ts';
-import { fieldHistory } from '../../../daemon/market/field-history.ts';
 import { collectionNamed, draftEdit, draftFact } from '../../../protocols/ledger/drafts.ts';
 import { bindingNonce, bindingOf } from '../../../protocols/market/contract-book/binding.ts';
 import { sealTransition } from '../../../protocols/market/contract/statement.ts';
-import { openContractBook } from '../../../protocols/market/contract-book/book.ts';
 import { KeyedQueue } from '../../../protocols/serial-queue.ts';
 import type {
   Body,
@@ -24,6 +21,7 @@ import { Reader } from '../../../storage/reader.ts';
 import { type LedgerNode, openLedgerNode } from '../../support/ledger-node.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 import { threadedMerger } from '../../support/merger.ts';
+import { openToldBook } from '../../support/told-book.ts';
 import { DEAL, deal } from '../../support/terms.ts';
 
 const identity = identityFromSeed(new Uint8Array(32).fill(1));
@@ -38,36 +36,12 @@ let book: ContractBook;
 let clock = Date.now();
 let failures: unknown[] = [];
 
-/** The ledger of these tests tells nobody of commits; the book is told by hand where a step would be. */
-function open(other: Partial<BookParts> = {}): ContractBook {
-  const opened = openContractBook({
-    identity,
-    net: 'test',
-    ledger: {
-      async write(request) {
-        const written = await node.ledger.write(request);
-        opened.note(
-          written.records.flatMap(({ key, before, after }) =>
-            after === undefined ? [] : [{ key, before, after }],
-          ),
-        );
-        return written;
-      },
-    },
-    catalogue: node.catalogue,
-    reader: new Reader(node.db),
-    history: fieldHistory(node.store),
-    isActive: () => false,
-    isUser: () => true,
+const open = (other: Partial<BookParts> = {}): ContractBook =>
+  openToldBook(node, identity, {
     now: () => clock,
-    bytes: systemEnv.bytes,
-    mayPromise: async () => undefined,
-    onPing: () => undefined,
     onFailure: (error) => failures.push(error),
     ...other,
   });
-  return opened;
-}
 beforeEach(async () => {
   clock = Date.now();
   failures = [];
