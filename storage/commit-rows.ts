@@ -50,14 +50,15 @@ export function feedRow(feed: FeedState): BatchOp {
   return putJson(fullKey('feeds', numberKey(feed.no)), feed);
 }
 
-/** The rows of entries, feeds, proofs and erasures. */
-export function feedRows({ entries, feeds, proofs, erasures }: Commit): BatchOp[] {
+export function entryRow({ feed, entry }: Commit['entries'][number]): BatchOp {
+  const key = entryKey(feed.no, entry.header.seq);
+  return put(key, encodeEntryRow(key, entry));
+}
+
+/** The rows of feeds, proofs and erasures. */
+export function feedRows({ feeds, proofs, erasures }: Commit): BatchOp[] {
   const putChecked = (key: string, bytes: Uint8Array): BatchOp => put(key, withChecksum(key, bytes));
   return [
-    ...entries.map(({ feed, entry }) => {
-      const key = entryKey(feed.no, entry.header.seq);
-      return put(key, encodeEntryRow(key, entry));
-    }),
     ...feeds.map(feedRow),
     ...proofs.map(({ feed, proof }) => putChecked(fullKey('forks', numberKey(feed.no)), proof.bytes)),
     ...erasures.map((erasure) =>

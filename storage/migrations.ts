@@ -1,5 +1,6 @@
 import { AgrinetError } from '../protocols/errors.ts';
 import { ARRIVALS } from './arrival-migration.ts';
+import { PACKED_ENTRIES } from './entry-migration.ts';
 import { type Level, REBUILDING } from './level.ts';
 import { type BatchOp, fullKey } from './keyspace.ts';
 import { PLACES } from './place-migration.ts';
@@ -32,6 +33,7 @@ export const MIGRATIONS: readonly Migration[] = [
   VERDICT_WORDS,
   PLACES,
   COMPACT_RECORDS,
+  PACKED_ENTRIES,
 ];
 
 /** The layout that this program writes. */

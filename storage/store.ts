@@ -15,6 +15,7 @@ import { CommitLine } from './commit-line.ts';
 import {
   del,
   EMPTY,
+  entryRow,
   erasedRows,
   erasureKey,
   feedRow,
@@ -30,7 +31,7 @@ import { EntryCache } from './entry-cache.ts';
 import { decodeEntryRow, entryBytesIn, entryKey, readEntryRow } from './entry-row.ts';
 import { FeedTable } from './feed-table.ts';
 import { closingRows, gapRows, GapTable, sweepingRow } from './gap-table.ts';
-import { fullKey, innerKey, numberKey, range } from './keyspace.ts';
+import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
 import { refKey } from './op-keys.ts';
 import { draftRecord, type RecordDraft } from './stored-record.ts';
 import { UsageTable } from './usage.ts';
@@ -268,7 +269,12 @@ export class Store implements LedgerStore {
     const numbers = new Map(commit.feeds.map((feed) => [feedId(feed), feed.no]));
     const numberOf = (ref: OpRef): number =>
       numbers.get(feedId(ref)) ?? this.feed(ref.author, ref.channel, ref.epoch)?.no ?? 0;
-    const ops = feedRows(commit);
+    const ops: BatchOp[] = [];
+    for (const entry of commit.entries) {
+      ops.push(entryRow(entry));
+      if (turn.isOver()) await turn.next();
+    }
+    ops.push(...feedRows(commit));
     for (const judged of commit.verdicts) {
       ops.push(...verdictRows(judged, numberOf(judged.ref)));
       if (turn.isOver()) await turn.next();

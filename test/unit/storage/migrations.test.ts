@@ -3,12 +3,15 @@ import { systemEnv } from '../../../daemon/system-env.ts';
 import { Database } from '../../../storage/database.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 import { recordKey } from '../../../protocols/wire/ids.ts';
+import { ENTRY_ROWS } from '../../../storage/entry-migration.ts';
+import { decodeEntryRow, entryKey } from '../../../storage/entry-row.ts';
 import { type BatchOp, fullKey, range } from '../../../storage/keyspace.ts';
 import type { Level } from '../../../storage/level.ts';
 import { LAYOUT, type Migration, migrate } from '../../../storage/migrations.ts';
-import { compactRecords } from '../../../storage/record-migration.ts';
+import { RECORD_ROWS } from '../../../storage/record-migration.ts';
+import { rewriteRows } from '../../../storage/row-migration.ts';
 import { readRecordRow } from '../../../storage/stored-record.ts';
-import { verifiedJson, jsonWithChecksum } from '../../../storage/values.ts';
+import { jsonWithChecksum, verifiedJson, withChecksum } from '../../../storage/values.ts';
 import { seededRandom } from '../../support/random.ts';
 import { plainState, recordRows } from '../../support/record-rows.ts';
 import { tempDir } from '../../support/temp-dir.ts';
@@ -136,7 +139,10 @@ it('makes the rows of records compact, also when it is killed before any of its 
   const read = (row: readonly (readonly [string, Uint8Array])[]): string =>
     JSON.stringify(row.filter(([key]) => key !== damaged).map(([key, value]) => readRecordRow(key, value)));
   const expected = read(before);
-  const inPieces: Migration = { to: 6, run: (level, _, told) => compactRecords(level, 50, told) };
+  const inPieces: Migration = {
+    to: 6,
+    run: (level, _, told) => rewriteRows(level, { ...RECORD_ROWS, atOnce: 50 }, told),
+  };
   for (const batches of [0, 1, 0, 1]) {
     const cut = migrate(dyingBefore(db.level, batches), systemEnv.now, [inPieces]);
     await expect(cut).rejects.toThrow('killed');
@@ -151,4 +157,47 @@ it('makes the rows of records compact, also when it is killed before any of its 
   expect(bytesOf(await db.level.iterator(rows).all()).join() === bytesOf(whole).join()).toBe(true);
   expect(Buffer.from((await db.level.get(damaged)) ?? '')).toEqual(Buffer.from(bad));
   expect(await db.level.get(fullKey('meta', 'records'))).toBeUndefined();
+});
+
+it('packs large entries, also when it is killed, and leaves the others and what is damaged', async () => {
+  const key = (n: number): string => entryKey(1, n);
+  const entries = Array.from({ length: 30 }, (_, i) => ({
+    bytes: Buffer.from([0x82, ...Buffer.from(`entry ${i} `.repeat(i % 3 === 0 ? 5 : 600))]),
+    arrived: 1000 + i,
+  }));
+  const plain = (i: number, { bytes, arrived }: (typeof entries)[number]): Uint8Array => {
+    const came = Buffer.alloc(6);
+    came.writeUIntBE(arrived, 0, 6);
+    return withChecksum(key(i), Buffer.concat([bytes, came]));
+  };
+  const damaged = Buffer.from([1, 2, 3, 4, 5]);
+  await db.batch(
+    [
+      ...entries.map((entry, i) => ({ key: key(i), value: plain(i, entry) })),
+      { key: key(99), value: damaged },
+    ].map((row) => ({ type: 'put', ...row })),
+    false,
+  );
+  await db.level.put(VERSION, jsonWithChecksum(VERSION, 6));
+  const inPieces: Migration = {
+    to: 7,
+    run: (level, _, told) => rewriteRows(level, { ...ENTRY_ROWS, atOnce: 7 }, told),
+  };
+  const read = async () =>
+    (await db.level.iterator(range('entries')).all())
+      .filter(([at]) => at !== key(99))
+      .map(([at, value]) => decodeEntryRow(at, value))
+      .map(({ bytes, arrived }) => ({ bytes: Buffer.from(bytes), arrived }));
+  for (const batches of [0, 1, 2, 0]) {
+    await expect(migrate(dyingBefore(db.level, batches), systemEnv.now, [inPieces])).rejects.toThrow(
+      'killed',
+    );
+    expect(await read()).toEqual(entries);
+  }
+  expect(await migrate(db.level, systemEnv.now, [inPieces])).toBe(7);
+  expect(await read()).toEqual(entries);
+  const sizes = (await db.level.iterator(range('entries')).all()).map(([, value]) => value.length);
+  for (const [i, { bytes }] of entries.entries())
+    expect((sizes[i] ?? 0) < bytes.length).toBe(bytes.length > 4096);
+  expect(Buffer.from((await db.level.get(key(99))) ?? '')).toEqual(damaged);
 });
