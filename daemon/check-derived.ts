@@ -56,7 +56,15 @@ export const KEPT: readonly SublevelName[] = [
   'forgotten',
 ];
 /** Values with a checksum that a rebuild answers for. Entries are looked at with their feeds. */
-const OF_FEEDS: readonly SublevelName[] = ['feeds', 'records', 'verdicts', 'digests', 'forks', 'usage'];
+const OF_FEEDS: readonly SublevelName[] = [
+  'feeds',
+  'records',
+  'verdicts',
+  'digests',
+  'forks',
+  'usage',
+  'past',
+];
 /** The others; nonces and indexes have no checksum. What is damaged in the audit log stays: it is to show that it is not whole. */
 const BESIDE: readonly SublevelName[] = ['meta', 'audit', ...KEPT];
 

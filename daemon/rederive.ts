@@ -70,6 +70,7 @@ class Derivation {
       feeds: [],
       records,
       verdicts: await effects.verdicts(),
+      past: effects.past(),
       awaiting,
       proofs: [],
       erasures: erasing.erasures,

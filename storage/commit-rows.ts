@@ -7,6 +7,7 @@ import { encodeEntryRow, entryKey } from './entry-row.ts';
 import { indexKeys } from './indexes.ts';
 import { type BatchOp, fullKey, numberKey } from './keyspace.ts';
 import { recordOpKey, refKey } from './op-keys.ts';
+import { opNumberBytes } from './op-numbers.ts';
 import { putJson, withChecksum } from './values.ts';
 
 /** Stands from the commit that erased ops of a record until nothing on disk repeats them. */
@@ -68,13 +69,17 @@ export function feedRows({ feeds, proofs, erasures }: Commit): BatchOp[] {
 }
 
 export function verdictRows(
-  { ref, key, verdict, fresh }: Commit['verdicts'][number],
+  { ref, key, verdict, fresh, no }: Commit['verdicts'][number],
   feedNo: number,
 ): BatchOp[] {
-  const rows = fresh && key !== undefined ? [put(recordOpKey(key, feedNo, ref), EMPTY)] : [];
+  const rows = fresh && key !== undefined ? [opRow(recordOpKey(key, feedNo, ref), no)] : [];
   const { key: row, listed } = verdictRow(ref, feedNo, key, verdict);
   if (listed === undefined) return fresh ? rows : [...rows, del(row)];
   return [...rows, putJson(row, listed)];
+}
+
+function opRow(key: string, no: number | undefined): BatchOp {
+  return put(key, no === undefined ? EMPTY : withChecksum(key, opNumberBytes(no)));
 }
 
 export function erasedRows(ref: OpRef, key: RecordKey, feedNo: number): BatchOp[] {

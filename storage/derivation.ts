@@ -11,6 +11,7 @@ const DERIVATION = {
   entries: 'feeds',
   records: 'derived',
   recordOps: 'derived',
+  past: 'derived',
   verdicts: 'derived',
   awaiting: 'derived',
   digests: 'derived',

@@ -35,9 +35,9 @@ export async function compactForgotten(
   onProgress: (done: number, total: number) => void,
 ): Promise<void> {
   const feeds = gaps.flatMap(({ no }) => [range('entries', numberKey(no)), range('verdicts', numberKey(no))]);
-  const derived = (['records', 'recordOps', 'index', 'changes', 'search', 'awaiting', 'legacy'] as const).map(
-    (name) => range(name),
-  );
+  const derived = (
+    ['records', 'recordOps', 'past', 'index', 'changes', 'search', 'awaiting', 'legacy'] as const
+  ).map((name) => range(name));
   const ranges = [...feeds, ...derived];
   for (const [n, { gte, lt }] of ranges.entries()) {
     onProgress(n, ranges.length);

@@ -9,7 +9,16 @@ export const KEYSPACE = {
   feeds: sublevel('f', 'feed number', 'author, channel, epoch, head, covered epochs, fork'),
   entries: sublevel('e', 'feed number, seq', 'entry bytes as signed, and when they came'),
   records: sublevel('r', 'record key', 'state and view of a record'),
-  recordOps: sublevel('o', 'record key, feed number, seq, index', 'empty: points into entries'),
+  recordOps: sublevel(
+    'o',
+    'record key, feed number, seq, index',
+    'points into entries: empty, or the number of a change that followed all before it',
+  ),
+  past: sublevel(
+    '8',
+    'record key, hash of a change or number of a feed',
+    'an applied change, for those that come late; how far the feed was walked for them',
+  ),
   verdicts: sublevel('v', 'feed number, seq, index', 'why an op is rejected or pending'),
   awaiting: sublevel('l', 'what is missing, record key', 'empty: records to judge again when it comes'),
   digests: sublevel('d', 'channel, owner, collection', 'LtHash state and count'),

@@ -2,7 +2,7 @@ import type { Entry } from '../protocols/feed/entry.ts';
 import { feedId, type FeedState } from '../protocols/feed/feed.ts';
 import { type ForkProof, readForkProof } from '../protocols/feed/fork.ts';
 import type { Gap } from '../protocols/feed/gap.ts';
-import type { Commit, HandedOver, LedgerStore } from '../protocols/ledger/ports.ts';
+import type { Commit, HandedOver, LedgerStore, OpPlace } from '../protocols/ledger/ports.ts';
 import type { Usage } from '../protocols/feed/quota.ts';
 import type { Turn } from '../protocols/ledger/turn.ts';
 import { MERGE, type OpRef, type PlacedOp, type RecordState } from '../protocols/open-dialog/record.ts';
@@ -33,10 +33,12 @@ import { FeedTable } from './feed-table.ts';
 import { closingRows, gapRows, GapTable, sweepingRow } from './gap-table.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
 import { refKey } from './op-keys.ts';
+import { OpNumbers } from './op-numbers.ts';
+import { numberIn, pastPuts, pastRows, placeKey, readPast, readWalked, walkedKey } from './past-rows.ts';
 import { draftRecord, type RecordDraft } from './stored-record.ts';
 import { UsageTable } from './usage.ts';
 import { usageChanges } from './usage-changes.ts';
-import { verifiedJson, verifyChecksum } from './values.ts';
+import { putJson, verifiedJson, verifyChecksum } from './values.ts';
 
 /** Records read from the disk in one go: each may be some 100 KB. */
 const RECORDS_AT_ONCE = 64;
@@ -52,6 +54,7 @@ export class Store implements LedgerStore {
   readonly usage = new UsageTable();
   readonly gaps = new GapTable();
   readonly #changes = new ChangeNumbers();
+  readonly #opNumbers = new OpNumbers();
   readonly #line: CommitLine;
 
   private constructor(db: Database) {
@@ -71,6 +74,7 @@ export class Store implements LedgerStore {
     for await (const [key, value] of this.#db.level.iterator(range('feeds')))
       feeds.push(verifiedJson<FeedState>(key, value));
     await this.#changes.read(this.#db.level);
+    await this.#opNumbers.read(this.#db.level);
     const erasedFeeds: string[] = [];
     for await (const key of this.#db.level.keys(range('erasures')))
       erasedFeeds.push(innerKey(key).split('|').slice(0, 3).join('|'));
@@ -213,6 +217,65 @@ export class Store implements LedgerStore {
     return false;
   }
 
+  nextOpNo(): number {
+    return this.#opNumbers.next();
+  }
+
+  async opFeeds(key: RecordKey): Promise<FeedState[]> {
+    const feeds: FeedState[] = [];
+    const start = fullKey('recordOps', `${key}\0`);
+    for (let after = start; ;) {
+      const [found] = await this.#db.level.keys({ gte: after, lt: `${start}g`, limit: 1 }).all();
+      if (found === undefined) return feeds;
+      const no = Number.parseInt(found.slice(start.length, start.length + 8), 16);
+      const feed = this.#feeds.numbered(no);
+      if (feed !== undefined) feeds.push(feed);
+      after = `${start}${numberKey(no + 1)}`;
+    }
+  }
+
+  async opPlaces(
+    key: RecordKey,
+    feedNo: number,
+    { above, below, reverse }: Parameters<LedgerStore['opPlaces']>[2],
+    limit: number,
+  ): Promise<OpPlace[]> {
+    const start = fullKey('recordOps', `${key}\0${numberKey(feedNo)}`);
+    const rows = this.#db.level.iterator({
+      ...(above === undefined ? { gte: start } : { gt: start + placeKey(above) }),
+      lt: below === undefined ? `${start}g` : start + placeKey(below),
+      reverse: reverse ?? false,
+      limit,
+    });
+    return (await rows.all()).map(([full, value]) => {
+      const place = full.slice(start.length);
+      const no = numberIn(full, value);
+      return {
+        seq: Number.parseInt(place.slice(0, 8), 16),
+        index: Number.parseInt(place.slice(8), 16),
+        ...(no === undefined ? {} : { no }),
+      };
+    });
+  }
+
+  async opAt(key: RecordKey, feedNo: number, { seq, index }: OpPlace): Promise<PlacedOp | undefined> {
+    return (this.#read.get(feedNo, seq) ?? (await this.#readOps(key, feedNo, seq))).get(index);
+  }
+
+  past(...[key, hashes]: Parameters<LedgerStore['past']>): ReturnType<LedgerStore['past']> {
+    return readPast(this.#db.level, key, hashes);
+  }
+
+  covered(...[key, feedNo]: Parameters<LedgerStore['covered']>): ReturnType<LedgerStore['covered']> {
+    return readWalked(this.#db.level, key, feedNo);
+  }
+
+  async keepPast(...[key, rows, walked]: Parameters<LedgerStore['keepPast']>): Promise<void> {
+    const ops = pastPuts(key, rows);
+    ops.push(putJson(walkedKey(key, walked.no), walked.stretches));
+    await this.#db.batch(ops, false);
+  }
+
   async listed(refs: readonly OpRef[]): Promise<boolean[]> {
     const keys = refs.map((ref) =>
       fullKey('verdicts', refKey(this.feed(ref.author, ref.channel, ref.epoch)?.no ?? 0, ref)),
@@ -288,6 +351,7 @@ export class Store implements LedgerStore {
     for (const gap of closed) ops.push(...closingRows(gap));
     for (const { missing, key } of commit.awaiting)
       ops.push(put(fullKey('awaiting', `${missing}\0${key}`), EMPTY));
+    ops.push(...(await pastRows(this.#db.level, commit.past ?? [])));
     const usage = await usageChanges(
       { db: this.#db, gaps: this.gaps, feeds: this.#feeds },
       commit,
@@ -307,6 +371,7 @@ export class Store implements LedgerStore {
     return turn.undivided(async () => {
       await this.#changes.rows(commit, drafts, ops, turn);
       sums.write(ops);
+      this.#opNumbers.reserve(ops);
       ops.push(...this.usage.rows(usage));
       this.usage.apply(usage);
       const written = this.#line.add(ops, commit.sync, since).then(

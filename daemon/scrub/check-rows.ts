@@ -13,6 +13,7 @@ import type { Store } from '../../storage/store.ts';
 import { draftRecord, NO_CHANGE, readRecordRow, recordRow } from '../../storage/stored-record.ts';
 import { verifiedJson, jsonWithChecksum } from '../../storage/values.ts';
 import { opsInEffect } from '../gap-survey.ts';
+import { checkPast } from './check-past.ts';
 import { type DeriveParts, type Derived, deriveRecord } from './derive-record.ts';
 
 /** A row that is not what the feeds say. */
@@ -62,7 +63,10 @@ export async function checkRecord(parts: CheckParts, key: RecordKey): Promise<Ch
   const derived = await deriveRecord(parts, key, unmerged);
   if (derived === undefined) return checked;
   for (const row of derived.astray) surplus(checked, 'recordOps', row);
+  for (const { row, number } of derived.ops)
+    if (number === 'damaged') put(checked, { table: 'recordOps', kind: 'damaged', key: row }, EMPTY);
   await checkState(parts, key, derived, checked);
+  await checkPast(parts.db, key, derived.ops, checked);
   await checkVerdicts(parts, key, derived, checked);
   await checkLacking(parts, key, derived, checked);
   if (derived.state?.unmerged !== undefined) await noteAwaiting(parts, MERGE, key, checked);
@@ -238,6 +242,10 @@ const POINTS = {
   /** Which verdict it is, the record or the entry tells. */
   async verdicts({ db, store }: CheckParts, inner: string): Promise<boolean> {
     return (await opAt({ db, store }, inner)) !== undefined;
+  },
+  /** What it says the record is held against. */
+  async past({ db }: CheckParts, inner: string): Promise<boolean> {
+    return (await stateOf(db, inner.slice(0, inner.indexOf('\0')))) !== undefined;
   },
   async index({ db }: CheckParts, inner: string): Promise<boolean> {
     const state = await stateOf(db, inner.slice(inner.lastIndexOf('\0') + 1));

@@ -11,6 +11,7 @@ import { COLLECTIONS } from '../../protocols/open-dialog/schema.ts';
 import type { RecordKey } from '../../protocols/wire/ids.ts';
 import type { Database } from '../../storage/database.ts';
 import { fullKey, range } from '../../storage/keyspace.ts';
+import { numberIn } from '../../storage/past-rows.ts';
 import type { Store } from '../../storage/store.ts';
 
 /** What deriving reads: rows as they stand, feeds as the store knows them. */
@@ -24,6 +25,9 @@ export interface DeriveParts {
 export interface FoundOp {
   readonly placed: PlacedOp;
   readonly no: number;
+  /** The row, and the number of the change in it. */
+  readonly row: string;
+  readonly number: number | 'damaged' | undefined;
 }
 
 /** What the feeds say of a record, by the rows that lead from it to its ops. */
@@ -105,6 +109,14 @@ function emptied(key: RecordKey, found: readonly FoundOp[]): RecordState | undef
   return emptyState(key, collection, first.placed.channel);
 }
 
+function numberOf(full: string, value: Uint8Array): FoundOp['number'] {
+  try {
+    return numberIn(full, value);
+  } catch {
+    return 'damaged';
+  }
+}
+
 async function opsOf(
   { db, store }: DeriveParts,
   key: RecordKey,
@@ -113,7 +125,7 @@ async function opsOf(
   const astray: string[] = [];
   const start = fullKey('recordOps', `${key}\0`);
   let read: { readonly at: string; readonly ops: readonly PlacedOp[] } | undefined;
-  for await (const full of db.level.keys(range('recordOps', `${key}\0`))) {
+  for await (const [full, value] of db.level.iterator(range('recordOps', `${key}\0`))) {
     const ref = full.slice(start.length);
     const [no, seq, index] = [ref.slice(0, 8), ref.slice(8, 16), ref.slice(16)].map((hex) =>
       Number.parseInt(hex, 16),
@@ -126,7 +138,7 @@ async function opsOf(
     const placed = read.ops.find((each) => each.index === index);
     const what = placed && readOp(placed);
     if (placed !== undefined && what !== undefined && !('problem' in what) && what.key === key)
-      found.push({ placed, no });
+      found.push({ placed, no, row: full, number: numberOf(full, value) });
     else astray.push(full);
   }
   return { found, astray };

@@ -9,6 +9,7 @@ export const PHASES = [
   'entries',
   'records',
   'recordOps',
+  'past',
   'verdicts',
   'awaiting',
   'index',

@@ -119,6 +119,40 @@ export class Ahead implements LedgerStore {
     return this.#store.recordRefs(key, turn);
   }
 
+  nextOpNo(): number {
+    return this.#store.nextOpNo();
+  }
+
+  async opFeeds(key: RecordKey): Promise<FeedState[]> {
+    await this.landed();
+    return this.#store.opFeeds(key);
+  }
+
+  async opPlaces(...what: Parameters<LedgerStore['opPlaces']>): ReturnType<LedgerStore['opPlaces']> {
+    await this.landed();
+    return this.#store.opPlaces(...what);
+  }
+
+  async opAt(...what: Parameters<LedgerStore['opAt']>): ReturnType<LedgerStore['opAt']> {
+    await this.landed();
+    return this.#store.opAt(...what);
+  }
+
+  async past(...what: Parameters<LedgerStore['past']>): ReturnType<LedgerStore['past']> {
+    await this.landed();
+    return this.#store.past(...what);
+  }
+
+  async covered(...what: Parameters<LedgerStore['covered']>): ReturnType<LedgerStore['covered']> {
+    await this.landed();
+    return this.#store.covered(...what);
+  }
+
+  async keepPast(...what: Parameters<LedgerStore['keepPast']>): Promise<void> {
+    await this.landed();
+    await this.#store.keepPast(...what);
+  }
+
   async awaiting(missing: string): Promise<RecordKey[]> {
     await this.landed();
     return this.#store.awaiting(missing);

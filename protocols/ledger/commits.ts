@@ -73,7 +73,7 @@ export class Commits {
       const known = store.feed(ref.author, ref.channel, ref.epoch)?.fork?.seq ?? Infinity;
       return ref.seq < Math.min(known, forks.get(feedId(ref)) ?? Infinity);
     };
-    return new Effects(store, merges, effective, turn, since);
+    return new Effects(store, merges, effective, turn, since, this.#parts.wholeOps);
   }
 
   /** Returns the records as they changed, when that is written. */
@@ -99,6 +99,7 @@ export class Commits {
       feeds: what.feeds,
       records,
       verdicts,
+      past: effects.past(),
       awaiting: effects.awaiting,
       proofs: what.proofs ?? [],
       erasures: [...(what.erasures ?? []), ...erasing.erasures],

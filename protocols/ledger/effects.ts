@@ -11,8 +11,9 @@ import { CommitRecords } from './commit-records.ts';
 import { DraftBase } from './draft-base.ts';
 import { recordMerging, type Writer } from './drafts.ts';
 import { Erasing } from './erasing.ts';
+import { LateChanges, WHOLE_OPS } from './late-changes.ts';
 import { placedOps } from './placed-ops.ts';
-import type { LedgerStore, RecordChange } from './ports.ts';
+import type { LedgerStore, PastCommit, RecordChange } from './ports.ts';
 import { RecordOps } from './record-ops.ts';
 import { sliced, type Turn } from './turn.ts';
 
@@ -22,6 +23,8 @@ export interface EvaluatedOp {
   readonly key: RecordKey | undefined;
   readonly verdict: Verdict;
   readonly fresh: boolean;
+  /** Of a change that followed all that was applied before it. */
+  readonly no?: number | undefined;
 }
 
 /**
@@ -37,6 +40,7 @@ export class Effects {
   readonly #records: CommitRecords;
   readonly #ops: RecordOps;
   readonly #base: DraftBase;
+  readonly #late: LateChanges;
   readonly #toReplay = new Set<RecordKey>();
   /** Records whose stored ops may get another verdict than they have. */
   readonly #again = new Set<RecordKey>();
@@ -63,6 +67,7 @@ export class Effects {
     isEffective: (ref: OpRef) => boolean,
     turn: Turn,
     since: number,
+    wholeOps = WHOLE_OPS,
   ) {
     this.#store = store;
     this.since = since;
@@ -72,6 +77,7 @@ export class Effects {
     this.#records = new CommitRecords(store, turn);
     this.#ops = new RecordOps(store, isEffective, this.erasing, turn);
     this.#base = new DraftBase(this.#records, this.#ops, merges, turn);
+    this.#late = new LateChanges(store, turn, wholeOps);
   }
 
   /** Reads the records of these keys, each once. */
@@ -115,10 +121,23 @@ export class Effects {
       if (reading.kind === 'erasure') this.#again.add(key);
       return undefined;
     }
-    this.#evaluated.push({ ref: placed, key, verdict, fresh: true });
+    const isNumbered = reading.kind === 'change' && verdict.state === 'applied';
+    const no = isNumbered ? this.#late.followed(key, reading.change) : undefined;
+    this.#evaluated.push({ ref: placed, key, verdict, fresh: true, no });
     if (reading.kind === 'fact') this.#standsIn(placed.channel, key);
     if (reading.kind === 'members') this.#turned.push(key);
     return verdict;
+  }
+
+  /** A change that the fast path has left: its record need not be evaluated whole where it is told without. */
+  async #takeLate(placed: PlacedOp, read: ReadOp): Promise<void> {
+    if ('problem' in read || read.reading.kind !== 'change') return;
+    const { key, collection, reading } = read;
+    const state = this.#records.change(key, collection, placed.channel);
+    const verdict = await this.#late.take(state, collection, reading.change, placed);
+    if (verdict === undefined) return;
+    this.#toReplay.delete(key);
+    this.#evaluated.push({ ref: placed, key, verdict, fresh: true });
   }
 
   /** An erasure of a fact, which is no op of its record. */
@@ -141,6 +160,7 @@ export class Effects {
     if (!isAll) return this.again(key);
     // What stands in its channel may be going too: that is evaluated when all of it has gone.
     this.#records.empty(key);
+    this.#late.evaluatedWhole(key, true);
     this.gone.add(key);
   }
 
@@ -158,7 +178,8 @@ export class Effects {
     await this.load(keys);
     for (const { placed, read: what } of read) {
       await this.#base.meet(what, placed);
-      this.#take(placed, what);
+      const isFirst = what.key !== undefined && !this.#toReplay.has(what.key);
+      if (this.#take(placed, what) === undefined && isFirst) await this.#takeLate(placed, what);
       if (this.#turn.isOver()) await this.#turn.next();
     }
   }
@@ -199,6 +220,7 @@ export class Effects {
     for (const ref of forked)
       this.#evaluated.push({ ref, key, verdict: { state: 'rejected', code: 'forked' }, fresh: false });
     const first = ops[0];
+    this.#late.evaluatedWhole(key, first === undefined || this.#again.has(key));
     if (first === undefined) {
       if (this.#records.empty(key)?.members !== undefined) this.#turned.push(key);
       return;
@@ -260,6 +282,11 @@ export class Effects {
       last.set(id, { ...evaluated, fresh: evaluated.fresh || (last.get(id)?.fresh ?? false) });
     }
     return [...last.values()];
+  }
+
+  /** What this commit keeps of changes for those that come late. */
+  past(): PastCommit[] {
+    return this.#late.commits();
   }
 
   /** The records that this commit changes. */

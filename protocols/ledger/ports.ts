@@ -4,6 +4,7 @@ import type { FeedState } from '../feed/feed.ts';
 import type { Gaps } from '../feed/gap.ts';
 import type { Usage } from '../feed/quota.ts';
 import type { ForkProof } from '../feed/fork.ts';
+import type { PastChange } from '../open-dialog/late-change.ts';
 import type { OpRef, PlacedOp, RecordState, Verdict } from '../open-dialog/record.ts';
 import type { PeerId } from '../wire/identity.ts';
 import type { Channel, RecordKey } from '../wire/ids.ts';
@@ -25,6 +26,29 @@ export interface Dropped {
   readonly gone: ReadonlySet<RecordKey>;
 }
 
+/** Where an op of a record stands in its feed, and the number of a change that followed all that was applied before it. */
+export interface OpPlace {
+  readonly seq: number;
+  readonly index: number;
+  readonly no?: number;
+}
+
+/** A stretch of a feed. */
+export interface Covered {
+  readonly from: OpPlace;
+  readonly to: OpPlace;
+}
+
+/** An applied change that is kept by its hash. */
+export type PastRow = readonly [hash: string, past: PastChange];
+
+/** What a commit does to what is kept of a record's changes: adds some; or takes out all, or no more than how far it was walked. */
+export interface PastCommit {
+  readonly key: RecordKey;
+  readonly rows: readonly PastRow[];
+  readonly without?: 'all' | 'walks';
+}
+
 /** What one commit writes: all of it or nothing. */
 export interface Commit {
   readonly entries: readonly { readonly feed: FeedState; readonly entry: Entry }[];
@@ -37,7 +61,10 @@ export interface Commit {
     readonly key: RecordKey | undefined;
     readonly verdict: Verdict;
     readonly fresh: boolean;
+    /** Of a change that followed all that was applied before it: its number among them. */
+    readonly no?: number | undefined;
   }[];
+  readonly past?: readonly PastCommit[];
   readonly awaiting: readonly { readonly missing: string; readonly key: RecordKey }[];
   readonly proofs: readonly { readonly feed: FeedState; readonly proof: ForkProof }[];
   /** Erasures that took effect here or wait for their entry; entries they change are among `entries`. */
@@ -70,6 +97,33 @@ export interface LedgerStore extends Gaps {
   listed(refs: readonly OpRef[]): Promise<boolean[]>;
   /** Every effective op of a record. */
   recordOps(key: RecordKey, turn?: Turn): Promise<PlacedOp[]>;
+  /** A number larger than any that was given before. */
+  nextOpNo(): number;
+  /** The feeds that hold ops of a record. */
+  opFeeds(key: RecordKey): Promise<FeedState[]>;
+  /** Places of a record's ops in a feed, in order or in the reverse one, between two places and without them. */
+  opPlaces(
+    key: RecordKey,
+    feedNo: number,
+    bounds: {
+      readonly above?: OpPlace | undefined;
+      readonly below?: OpPlace | undefined;
+      readonly reverse?: true;
+    },
+    limit: number,
+  ): Promise<OpPlace[]>;
+  /** The op at such a place; undefined where it is erased. */
+  opAt(key: RecordKey, feedNo: number, place: OpPlace): Promise<PlacedOp | undefined>;
+  /** What is kept of changes of a record by their hashes. */
+  past(key: RecordKey, hashes: readonly string[]): Promise<(PastChange | undefined)[]>;
+  /** The stretches of a feed that were walked for a record, the newest first: every applied change in them is kept. */
+  covered(key: RecordKey, feedNo: number): Promise<readonly Covered[]>;
+  /** Keeps what was walked. It says nothing that is not told by rows that are written, so it needs no commit. */
+  keepPast(
+    key: RecordKey,
+    rows: readonly PastRow[],
+    walked: { readonly no: number; readonly stretches: readonly Covered[] },
+  ): Promise<void>;
   /** The places of a record's ops; their entries are not read. */
   recordRefs(key: RecordKey, turn?: Turn): Promise<OpRef[]>;
   /** Records that wait for this. */

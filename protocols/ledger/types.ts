@@ -81,6 +81,8 @@ export interface LedgerParts {
   readonly quota?: (author: PeerId) => Quota;
   readonly clock: Clock;
   readonly env: Pick<Env, 'now' | 'monotonic' | 'cpu' | 'after' | 'bytes'>;
+  /** Records of no more ops than this are evaluated whole where a change comes late; otherwise `WHOLE_OPS`. */
+  readonly wholeOps?: number;
   /** Whether the wall clock reads what can be; without it, it does. */
   readonly credible?: () => boolean;
   /** Why nothing may be written now (a full disk), or undefined. */

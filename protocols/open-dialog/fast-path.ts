@@ -106,13 +106,13 @@ function applyFact(
 }
 
 /** Before anything else of a counting op: times are the earliest and latest of what counts, whatever the order of arrival. */
-function count(state: OpenState, placed: PlacedOp): void {
+export function count(state: OpenState, placed: PlacedOp): void {
   const any = state.exists || state.tombstone || state.erased === true;
   state.ops++;
   noteTimes(state, !any, placed);
 }
 
-function rejected(state: OpenState, code: string): Verdict {
+export function rejected(state: OpenState, code: string): Verdict {
   state.ops++;
   return { state: 'rejected', code };
 }

@@ -65,6 +65,8 @@ export class Replica {
       net: NET,
       store: this.store,
       merges: inline,
+      // The histories are short: late changes are to be told without all the others here too.
+      wholeOps: 0,
       following: { standing: (author) => (this.#suspended.has(author) ? 'suspended' : 'followed') },
       clock: createClock(Date.now),
       env: systemEnv,

@@ -231,6 +231,7 @@ const STALE: Readonly<Record<DerivedName, Fault>> = {
     return [{ type: 'put', key, value: recordRow(key, draftRecord(once), change) }];
   },
   recordOps: (_, key) => elsewhere(key, /\0.{8}/, `\0${numberKey(77)}`),
+  past: (_, key) => elsewhere(key, /[0-9a-f]{4}$/, 'zzzz'),
   verdicts: (_, key, value) => {
     const row = verifiedJson<{ verdict: object }>(key, value);
     return [

@@ -1,6 +1,7 @@
 import { encodeOp } from '../../protocols/feed/op.ts';
 import { encodeChange, type FieldOp, type Scalar } from '../../protocols/open-dialog/change.ts';
 import { genesisOf } from '../../protocols/open-dialog/genesis.ts';
+import type { RecordState } from '../../protocols/open-dialog/record.ts';
 import { actorOf } from '../../protocols/open-dialog/read-op.ts';
 import { COLLECTIONS } from '../../protocols/open-dialog/schema.ts';
 import { sha256Hex } from '../../protocols/wire/bytes.ts';
@@ -25,6 +26,16 @@ export class ChangeHand {
     this.#collection = collection;
     this.#startOp = genesisOf(known).maxOp + 1;
     this.#heads = [genesisOf(known).hash];
+  }
+
+  /** From here on it follows all that this state holds. */
+  follow({ heads, maxOp, fieldOps }: RecordState): void {
+    this.#heads = [...heads];
+    this.#startOp = maxOp + 1;
+    for (const [field, [id = '']] of Object.entries(fieldOps)) {
+      const [counter, actor = ''] = id.split('@');
+      this.#visible.set(field, { counter: Number(counter), actor });
+    }
   }
 
   /** The next change of these fields; the first one creates the record. */

@@ -204,12 +204,14 @@ export async function openLedger(
     credible = () => true,
     monotonic = systemEnv.monotonic,
     cpu = systemEnv.cpu,
+    wholeOps,
   }: {
     quota?: Quota | undefined;
     merging?: Merging;
     credible?: () => boolean;
     monotonic?: () => number;
     cpu?: () => number;
+    wholeOps?: number;
   } = {},
 ): Promise<TestLedger> {
   const db = await Database.open(folder, systemEnv);
@@ -231,6 +233,13 @@ export async function openLedger(
     records: (keys, turn) => store.records(keys, turn),
     recordOps: (key, turn) => store.recordOps(key, turn),
     hasOps: (key, feed) => store.hasOps(key, feed),
+    nextOpNo: () => store.nextOpNo(),
+    opFeeds: (key) => store.opFeeds(key),
+    opPlaces: (...what) => store.opPlaces(...what),
+    opAt: (...what) => store.opAt(...what),
+    past: (...what) => store.past(...what),
+    covered: (...what) => store.covered(...what),
+    keepPast: (...what) => store.keepPast(...what),
     listed: (refs) => store.listed(refs),
     awaiting: (missing) => store.awaiting(missing),
     proof: (no) => store.proof(no),
@@ -251,6 +260,7 @@ export async function openLedger(
     merges: merger,
     following: { standing: (author) => standing.get(author) ?? 'no' },
     ...(quota === undefined ? {} : { quota: () => quota }),
+    ...(wholeOps === undefined ? {} : { wholeOps }),
     clock: createClock(now),
     env: { ...systemEnv, now, monotonic, cpu },
     credible,
