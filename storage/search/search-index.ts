@@ -38,7 +38,7 @@ const PLACE_AFTER = 50_000;
 /** So many small segments become one. */
 const JOINED = 8;
 /** Numbers that are looked at to tell how much of a segment has changed. */
-const LOOKED_AT = 256;
+const LOOKED_AT = 64;
 /** How long a search waits for what was just written, milliseconds. */
 const CATCH_UP_MS = 250;
 /** Listings that may wait for being taken in; what comes beyond is read from the disk. */
