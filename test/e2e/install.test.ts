@@ -31,6 +31,16 @@ const at = (...path: string[]): string => join(dir.path, ...path);
 const mode = (...path: string[]): string => (statSync(at(...path)).mode & 0o777).toString(8);
 const read = (...path: string[]): string => readFileSync(at(...path), 'utf8');
 
+/** Loads every package that the project names, and the daemon. */
+const LOAD_ALL = `
+  import { readFileSync } from 'node:fs';
+  const { dependencies } = JSON.parse(readFileSync('package.json', 'utf8'));
+  for (const name of Object.keys(dependencies)) await import(name);
+  await import(process.cwd() + '/daemon/daemon.ts');
+  console.log('loaded');
+  process.exit(0);
+`;
+
 describe('install.sh --root', () => {
   it(
     'installs into an empty folder, again over it, and takes away all but settings, keys and data',
@@ -63,6 +73,22 @@ describe('install.sh --root', () => {
       expect(version.stdout.toString().trim()).toBe('0.1.0');
       for (const name of ['vitest', 'typescript', 'oxlint'])
         expect(existsSync(at('opt/agrinet/node_modules', name)), name).toBe(false);
+      // Without what nothing that runs reads; each module that is used is there and loads.
+      const unread = spawnSync(
+        'find',
+        ['.', '-name', '*.map', '-o', '-name', '*.ts', '-o', '-path', './node-linux-*/include'],
+        {
+          cwd: at('opt/agrinet/node_modules'),
+          encoding: 'utf8',
+        },
+      );
+      expect(unread.stdout).toBe('');
+      const loaded = spawnSync(
+        at('opt/agrinet/node_modules/.bin/node'),
+        ['--input-type=module', '--eval', LOAD_ALL],
+        { cwd: at('opt/agrinet'), encoding: 'utf8' },
+      );
+      expect(loaded).toMatchObject({ status: 0, stderr: '', stdout: 'loaded\n' });
 
       writeFileSync(at('etc/agrinet/agrinetd.env'), 'PORT=5001\n');
       writeFileSync(at('var/lib/agrinet/identity.json'), 'precious');
