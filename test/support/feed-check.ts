@@ -14,8 +14,15 @@ interface Seen {
   readonly after: readonly (readonly [Uint8Array, number, Uint8Array])[];
 }
 
+/** Kinds of items on the wire. */
+const [ENTRY, PROOF] = [0, 1];
+
+/** An op, or the hash of one that is erased. */
+type BodyItem = Uint8Array | readonly [Uint8Array];
+
 const SPKI = Buffer.from('302a300506032b6570032100', 'hex');
 const sha256 = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest();
+const hashOf = (item: BodyItem): Uint8Array => (item instanceof Uint8Array ? sha256(item) : item[0]);
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
 /**
@@ -37,8 +44,9 @@ export async function checkFeeds(daemon: Daemon, author: string): Promise<FeedSu
     const end = itemEnd(rest, 0);
     const [kind, item] = decode<[number, Uint8Array]>(rest.subarray(0, end));
     rest = rest.subarray(end);
-    if (kind !== 0) throw new Error(`${author} has a fork`);
-    ops += checkEntry(decode<[Uint8Array, Uint8Array[]]>(item), epochs);
+    if (kind === PROOF) throw new Error(`${author} has a fork`);
+    // An erasure stands before the entry that it takes ops out of, and each such op's hash in the op's place.
+    if (kind === ENTRY) ops += checkEntry(decode<[Uint8Array, BodyItem[]]>(item), epochs);
   }
   for (const [epoch, { after }] of epochs)
     for (const [named, seq, hash] of after) {
@@ -51,7 +59,7 @@ export async function checkFeeds(daemon: Daemon, author: string): Promise<FeedSu
   return { epochs: counts, entries: [...counts.values()].reduce((a, b) => a + b, 0), ops };
 }
 
-function checkEntry([envelope, body]: [Uint8Array, Uint8Array[]], epochs: Map<string, Seen>): number {
+function checkEntry([envelope, body]: [Uint8Array, BodyItem[]], epochs: Map<string, Seen>): number {
   const fields = protobuf(envelope);
   const key = fields.get(1)?.subarray(4);
   const [type, payload, signature] = [fields.get(2), fields.get(3), fields.get(5)];
@@ -69,7 +77,7 @@ function checkEntry([envelope, body]: [Uint8Array, Uint8Array[]], epochs: Map<st
     n: number;
     root: Uint8Array;
   }>(payload);
-  if (header.n !== body.length || !sha256(Buffer.concat(body.map(sha256))).equals(header.root))
+  if (header.n !== body.length || !sha256(Buffer.concat(body.map(hashOf))).equals(header.root))
     throw new Error('header and body do not belong together');
   const seen: Seen = epochs.get(hex(header.epoch)) ?? { hashes: [], after: header.after };
   epochs.set(hex(header.epoch), seen);
