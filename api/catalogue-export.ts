@@ -4,14 +4,13 @@ import { nodeOf } from '../protocols/market/party.ts';
 import { isLive, type RecordState } from '../protocols/open-dialog/record.ts';
 import { SCHEMA_VERSION } from '../protocols/open-dialog/schema.ts';
 import { isOfOneRecord, type Unread } from '../protocols/unread.ts';
-import { parseRecordKey, publicIdOf } from '../protocols/wire/ids.ts';
+import { parseRecordKey, publicIdOf, type RecordKey } from '../protocols/wire/ids.ts';
 import { isoTime } from '../protocols/wire/iso-time.ts';
 import type { ApiContext } from './context.ts';
 import type { LeftOut, Shown } from './left-out.ts';
 import type { ChangePosition, ExchangePort } from './ports/exchange.ts';
 import type { TrustPort } from './ports/trust.ts';
 import { contractRecordJson, recordJson } from './records.ts';
-import { pointsOf } from './trust-json.ts';
 
 /** Sections that hold records, with the id that clients know. Users are those who have been rated; transactions stay with their parties. */
 const SECTIONS = [
@@ -40,7 +39,7 @@ export interface ExportExtent {
 export interface ExportComponents extends Pick<ApiContext, 'self' | 'reader'> {
   readonly env: Pick<Env, 'now'>;
   readonly exchange: Pick<ExchangePort, 'changes'>;
-  readonly trust: Pick<TrustPort, 'rated' | 'score'>;
+  readonly trust: Pick<TrustPort, 'rated' | 'percentKept'>;
 }
 
 /** The public catalogue as text, item by item, with bounded memory. */
@@ -125,7 +124,7 @@ export class CatalogueExport {
     }
   }
 
-  /** Those who were rated since, with their score as it stands now. */
+  /** Those who were rated, or whose ratings were annotated, since: with their share of trades without a breach as it stands now. */
   async *#users({ from, owner }: ExportExtent): AsyncGenerator<object> {
     const { self, env, trust } = this.#node;
     const some = from === undefined ? undefined : await this.#ratedSince(from);
@@ -133,9 +132,9 @@ export class CatalogueExport {
     for (const { subject, at } of await trust.rated()) {
       const of = nodeOf(subject) ?? '';
       if ((owner === 'self' && of !== self) || some?.has(subject) === false) continue;
-      let score;
+      let reputationScore;
       try {
-        ({ score } = await trust.score(subject));
+        reputationScore = await trust.percentKept(subject);
       } catch (error) {
         // One of its ratings cannot be read, which is told where that happens.
         if (!isOfOneRecord(error)) throw error;
@@ -145,16 +144,21 @@ export class CatalogueExport {
         id: subject,
         owner: of,
         role: 'user',
-        reputationScore: pointsOf(score),
+        reputationScore,
         updatedAt: isoTime(Math.min(at, now)),
       };
     }
   }
 
   async #ratedSince(from: number): Promise<Set<unknown>> {
+    const { exchange, reader } = this.#node;
     const rated = new Set<unknown>();
-    for await (const { key, view } of this.#node.exchange.changes.since(from))
+    for await (const { key, view } of exchange.changes.since(from)) {
       if (key.startsWith('ratings/')) rated.add(view['to']);
+      const noted = key.startsWith('rating-notes/') ? String(view['rating']) : '';
+      if (parseRecordKey(noted)?.collection === 'ratings')
+        rated.add((await reader.get(noted as RecordKey))?.view['to']); // a record's key, as was just read
+    }
     return rated;
   }
 }

@@ -40,7 +40,11 @@ export const profileParts = {
     })
     .openapi('NodeServices'),
   reputation: z
-    .object({ leveson: number('LBTAS score computed by this node; 0 while no rating counts.') })
+    .object({
+      leveson: number(
+        'Whole percent of the node’s publicly rated contracts without a breach, as this node sees it; 0 without one.',
+      ),
+    })
     .openapi('NodeReputation'),
   interoperability: list,
   support: z

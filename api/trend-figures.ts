@@ -2,7 +2,7 @@ import { nodeOf } from '../protocols/market/party.ts';
 import { isLive } from '../protocols/open-dialog/record.ts';
 import type { PeerId } from '../protocols/wire/identity.ts';
 import type { RecordReader } from './context.ts';
-import type { ListingCounts, ProducerScore, TrendsPort } from './ports/trends.ts';
+import type { ListingCounts, RatedProducer, TrendsPort } from './ports/trends.ts';
 
 /** What the old trend routes count. */
 export interface TrendFigures extends ListingCounts {
@@ -105,17 +105,18 @@ function round(value: number): number {
   return Number(value.toFixed(2));
 }
 
-/** Producers, the best first; of one region when it is given. */
+/** Producers, those without a breach and with the most counterparties first; of one region when it is given. */
 export function topRated(
-  scores: readonly ProducerScore[],
+  producers: readonly RatedProducer[],
   limit: number,
   region: string | undefined,
-): ProducerScore[] {
+): RatedProducer[] {
   const place = region?.trim().toLowerCase();
-  return scores
+  return producers
     .filter((each) => place === undefined || place === 'global' || each.region.toLowerCase() === place)
     .toSorted(
-      (a, b) => b.score - a.score || b.counterparties - a.counterparties || (a.subject < b.subject ? -1 : 1),
+      (a, b) =>
+        b.percent - a.percent || b.counterparties - a.counterparties || (a.subject < b.subject ? -1 : 1),
     )
     .slice(0, limit);
 }
@@ -126,7 +127,7 @@ const QUIET = 10;
 /** What the old back end called AI: sentences by rule. `all` tells of transactions, too, which are their parties' and the operator's. */
 export function insights(
   figures: TrendFigures,
-  top: readonly ProducerScore[],
+  top: readonly RatedProducer[],
   region: string | undefined,
   all: boolean,
 ): string[] {
@@ -139,7 +140,7 @@ export function insights(
   if (volume < QUIET) sentences.push(`Low market activity: only ${volume} listings in ${where}.`);
   if (top.length > 0)
     sentences.push(
-      `Top rated producers: ${top.map(({ subject, score }) => `${subject} (${round(score)})`).join(', ')}.`,
+      `Top rated producers: ${top.map(({ subject, percent }) => `${subject} (${percent} % without breach)`).join(', ')}.`,
     );
   if (all && figures.delayed > 0)
     sentences.push(

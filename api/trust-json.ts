@@ -4,9 +4,6 @@ import { parsePeerId } from '../protocols/wire/identity.ts';
 import type { Reliability, TrustPort } from './ports/trust.ts';
 import { isoTime } from '../protocols/wire/iso-time.ts';
 
-/** Micro-points of a score to one point of LBTAS. */
-const SCALE = 1_000_000;
-
 const time = z.iso.datetime().nullable();
 export const ReliabilityJson = z
   .object({
@@ -18,7 +15,7 @@ export const ReliabilityJson = z
     lastFailedAt: time.describe('When a sync last failed; null if none has.'),
     lastFailure: z.string().nullable().describe('Error code of the last failure.'),
   })
-  .openapi('NodeReliability', { description: 'How the node behaves as a peer; not part of its score.' });
+  .openapi('NodeReliability', { description: 'How the node behaves as a peer; not part of its reputation.' });
 
 const iso = (ms: number | null): string | null => (ms === null ? null : isoTime(ms));
 
@@ -30,20 +27,14 @@ export function reliabilityJson({
   return { ...counts, since: iso(since), lastFailedAt: iso(lastFailedAt) };
 }
 
-/** Points of LBTAS from micro-points. */
-export function pointsOf(micro: number | null): number | null {
-  return micro === null ? null : micro / SCALE;
-}
-
-/** The score of a node in points, null while unknown, and beside it how it does as a peer. */
+/** The share of its rated trades that a node kept, in percent, null while nothing is known, and beside it how it does as a peer. */
 export async function nodeTrust(
-  trust: Pick<TrustPort, 'score' | 'reliability'>,
+  trust: Pick<TrustPort, 'percentKept' | 'reliability'>,
   id: string,
 ): Promise<{ trustScore: number | null; reliability: z.output<typeof ReliabilityJson> }> {
   // An old node over HTTP has no key: nobody can have settled anything with it.
-  const { score } = parsePeerId(id) === undefined ? { score: null } : await trust.score(id);
   return {
-    trustScore: pointsOf(score),
+    trustScore: parsePeerId(id) === undefined ? null : await trust.percentKept(id),
     reliability: reliabilityJson(trust.reliability(id)),
   };
 }

@@ -48,6 +48,7 @@ export const ERROR_CODES = {
   'key-malformed': refused(400),
   'query-invalid': refused(400),
   'rating-score': refused(400),
+  'reason-required': refused(400),
   'registration-invalid': refused(400),
   'registration-self': refused(400),
   'request-malformed': refused(400),
@@ -228,6 +229,7 @@ export const ERROR_CODES = {
   'merge-deadline': inner({ retry: true }),
   'merge-failed': inner({ retry: true }),
   'other-contract': inner(),
+  'settle-role': inner(),
   'record-partial': inner(), // within the ledger: the record is read whole
   'subject-malformed': inner(),
   'transition-invalid': inner(),

@@ -12,12 +12,13 @@ export interface HeldReport extends TrendReport {
 /** What a report is about. */
 export type ReportQuery = Omit<TrendQuery, 'until'>;
 
-/** A producer's score, for `/trends/top-rated`. */
-export interface ProducerScore {
+/** A producer who has been rated, for `/trends/top-rated`. */
+export interface RatedProducer {
   /** `user@peer-id`. */
   readonly subject: string;
-  /** Points of LBTAS, -1 to 4; producers without a counted rating are not here. */
-  readonly score: number;
+  /** Whole percent of its publicly rated contracts without a breach. */
+  readonly percent: number;
+  /** Nodes whose ratings of it are active, in the role in which that is most. */
   readonly counterparties: number;
   /** The region of the producer's node, as far as it is known. */
   readonly region: string;
@@ -66,8 +67,8 @@ export interface TrendsPort {
   state(): string;
   /** Makes a snapshot again from the prices of now. */
   verify(snapshot: Snapshot): Promise<SnapshotVerdict>;
-  /** Producers whose score is known, in any order. */
-  scores(): Promise<readonly ProducerScore[]>;
+  /** Producers who have been rated, in any order. */
+  rated(): Promise<readonly RatedProducer[]>;
   transactions(): AsyncIterable<Transaction>;
   /** Counts all listings, on another thread. */
   listings(): Promise<ListingCounts>;

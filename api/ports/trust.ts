@@ -1,10 +1,13 @@
-import type { TrustProof, TrustScore } from '../../protocols/market/trust.ts';
+import type { ReputationProof, ReputationView } from '../../protocols/market/reputation.ts';
 import type { FenceReason } from '../../protocols/market/geofence.ts';
 import type { RatingSubmission } from '../../protocols/market/rating-submission.ts';
+import type { Actor } from '../../protocols/market/contract-book/types.ts';
+import type { RatingAnnotation } from '../../protocols/market/rating-annotation.ts';
+import type { Rating } from '../../protocols/market/rating.ts';
 import type { Ratings } from '../../protocols/market/ratings.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 
-/** How a node does as a peer: shown beside its score, and never a part of it. */
+/** How a node does as a peer: shown beside its reputation, and never a part of it. */
 export interface Reliability {
   readonly syncs: number;
   readonly syncsFailed: number;
@@ -19,16 +22,23 @@ export interface Reliability {
   readonly lastFailure: string | null;
 }
 
-/** Scores as this node sees them, or as seen from other roots. Throws `subject-malformed`. */
+/** Reputations as this node sees them now: by its own and its active registrations' ratings, with its own notes; or as `view` has it. */
 export interface TrustPort extends Pick<Ratings, 'rated'> {
   /** This node and its active registrations, sorted. */
   roots(): readonly PeerId[];
-  score(subject: string): Promise<TrustScore>;
-  proof(subject: string, roots?: readonly PeerId[]): Promise<TrustProof>;
+  /** Throws `subject-malformed`. */
+  proof(subject: string, view?: Partial<ReputationView>): Promise<ReputationProof>;
+  /** Whole percent of the publicly rated contracts of a user or node without a breach; null without one. */
+  percentKept(subject: string): Promise<number | null>;
   reliability(node: string): Reliability;
 }
 
-export type RatingsPort = RatingSubmission & Pick<Ratings, 'list' | 'current'>;
+export type RatingsPort = RatingSubmission &
+  RatingAnnotation &
+  Pick<Ratings, 'list' | 'current' | 'get' | 'by' | 'notesOf'> & {
+    /** Why a party of a contract gave -1, for those who may read the contract; undefined for everybody else. */
+    reasonOf(rating: Rating, actor: Actor): Promise<string | undefined>;
+  };
 
 /** What of others' records is shown here. */
 export interface FencePort {

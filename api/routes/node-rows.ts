@@ -54,7 +54,15 @@ export const NodeRow = z
       .nullable()
       .describe('Number of its entries still missing here; null if unknown. Operators only.'),
     schemaVersion: z.number().nullable().describe('Schema version of the node; null if unknown.'),
-    trustScore: z.number().nullable().describe('LBTAS score, -1 to 4; null while no rating counts.'),
+    trustScore: z
+      .number()
+      .int()
+      .min(0)
+      .max(100)
+      .nullable()
+      .describe(
+        'Whole percent of the node’s publicly rated contracts without a breach (a rating of -1), rounded down; null without one. The distribution of its ratings: `GET /trust/{id}`.',
+      ),
     reliability: ReliabilityJson,
     connected: flag('Whether it is connected over libp2p.'),
     online: flag('Whether it was heard from within the last 75 s.'),

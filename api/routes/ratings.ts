@@ -1,14 +1,12 @@
 import { z } from '@hono/zod-openapi';
 import { AgrinetError } from '../../protocols/errors.ts';
-import { LBTAS } from '../../protocols/market/trust.ts';
-import type { Rating } from '../../protocols/market/rating.ts';
+import { LBTAS } from '../../protocols/market/reputation.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
-import { parseRecordKey, publicId, type RecordKey } from '../../protocols/wire/ids.ts';
-import { isoTime } from '../../protocols/wire/iso-time.ts';
 import type { RatingsPort } from '../ports/trust.ts';
 import { keyOf } from '../records.ts';
 import { json, jsonInput, route, router } from '../route.ts';
-import { number, pageOf, pageQuery, text, texts, timestamp } from '../schemas.ts';
+import { ratingJson, RatingRow } from '../rating-json.ts';
+import { pageOf, pageQuery, text } from '../schemas.ts';
 import { actorOf } from '../contract-inputs.ts';
 import { nextOf, placeOf } from '../paging.ts';
 import { Shown } from '../left-out.ts';
@@ -23,26 +21,8 @@ const points = z
     type: 'integer',
     minimum: LBTAS.min,
     maximum: LBTAS.max,
-    description: `LBTAS score, ${LBTAS.min} to ${LBTAS.max}.`,
+    description: `LBTAS level, ${LBTAS.min} to ${LBTAS.max}.`,
   });
-const RatingRow = z
-  .object({
-    id: text('`<owner>.<local id>`.'),
-    ratingId: text('Same as `id`.'),
-    contractId: text('Contract that the rating is about.'),
-    from: text('Rater, `user@peer-id`.'),
-    to: text('Rated user, `user@peer-id`.'),
-    score: number(`LBTAS score, ${LBTAS.min} to ${LBTAS.max}.`),
-    comment: text('Comment; may be empty.'),
-    tags: texts('Tags.'),
-    ratedAt: timestamp('When it was given.'),
-    supersedes: z.string().nullable().describe('ID of the rating that this one corrects.'),
-    problem: z
-      .string()
-      .nullable()
-      .describe('Why the rating is invalid and does not count; null if it is valid.'),
-  })
-  .openapi('Rating');
 const Receipt = RatingRow.extend({ message: text('What was done.') }).openapi('RatingReceipt');
 
 const submit = route(
@@ -53,7 +33,8 @@ const submit = route(
     path: '/submitRating',
     tags,
     summary: 'Rate the other party of a settled contract, or correct an earlier rating',
-    description: 'Requires `contractId` and `score`, or `transactionId` and `rating`.',
+    description:
+      'Requires `contractId` and `score`, or `transactionId` and `rating`. A score of -1 records a breach and needs its reason, of at most 500 words, in `comment`: only the parties and their operators can read it.',
     request: {
       body: jsonInput(
         z
@@ -70,7 +51,11 @@ const submit = route(
             to: party.openapi({ description: 'Rated user; by default the other party.' }),
             score: points,
             rating: points.openapi({ description: 'Alias of `score`.' }),
-            comment: z.string().max(8192).optional().openapi({ description: 'Comment.' }),
+            comment: z
+              .string()
+              .max(8192)
+              .optional()
+              .openapi({ description: 'Public comment; with -1 the reason, which is not public.' }),
             feedback: z.string().max(8192).optional().openapi({ description: 'Alias of `comment`.' }),
             tags: z
               .union([z.array(z.string().max(64)).max(32), z.string().max(2048)])
@@ -89,7 +74,15 @@ const submit = route(
       200: json(Receipt, 'The same rating exists already.'),
       201: json(Receipt, 'The new rating; `supersedes` is the rating it corrects.'),
     },
-    codes: ['contract-unsettled', 'not-a-party', 'not-found', 'rating-score', 'record-merging', 'rejoining'],
+    codes: [
+      'contract-unsettled',
+      'not-a-party',
+      'not-found',
+      'rating-score',
+      'reason-required',
+      'record-merging',
+      'rejoining',
+    ],
   },
   'ignored',
 );
@@ -157,38 +150,4 @@ function oneOf<T>(name: string, given: T | undefined, old: T | undefined): T {
 
 function numberOf(value: number | string): number {
   return typeof value === 'number' ? value : value.trim() === '' ? Number.NaN : Number(value);
-}
-
-function idOf(key: RecordKey | string | null): string | null {
-  const parts = parseRecordKey(key);
-  return parts === undefined ? null : publicId(parts);
-}
-
-function tagsOf(text: string): string[] {
-  if (text === '') return [];
-  try {
-    const value: unknown = JSON.parse(text);
-    if (Array.isArray(value) && value.every((one) => typeof one === 'string')) return value;
-  } catch {
-    return [text]; // plain text, as another node may write it
-  }
-  return [text];
-}
-
-function ratingJson(rating: Rating): z.output<typeof RatingRow> {
-  const { from, to, score, comment, ratedAt, problem } = rating;
-  const id = idOf(rating.id) ?? rating.id;
-  return {
-    id,
-    ratingId: id,
-    contractId: idOf(rating.contract) ?? '',
-    from,
-    to,
-    score: Number.isFinite(score) ? score : 0,
-    comment,
-    tags: tagsOf(rating.tags),
-    ratedAt: isoTime(ratedAt),
-    supersedes: idOf(rating.supersedes),
-    problem,
-  };
 }

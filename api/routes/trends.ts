@@ -50,7 +50,9 @@ const Producer = z
     id: text('Producer, `user@peer-id`.'),
     role: z.literal('producer'),
     region: text('Region of the producer’s node.'),
-    reputationScore: number('LBTAS score, -1 to 4.'),
+    reputationScore: number(
+      'Whole percent of the producer’s publicly rated contracts without a breach (a rating of -1); not an average.',
+    ),
     counterparties: count('Number of nodes whose ratings count.'),
   })
   .openapi('RatedProducer');
@@ -100,8 +102,8 @@ const top = route(
     method: 'get',
     path: '/top-rated',
     tags,
-    summary: 'List producers by score, highest first',
-    description: 'Producers without a score are not listed.',
+    summary: 'List rated producers, those without a breach first',
+    description: 'Then by the number of counterparties. Producers whom nobody has rated are not listed.',
     request: {
       query: z.object({
         limit: wholeNumber(1, 100).default(5).openapi({ description: 'Maximum number of producers.' }),
@@ -189,12 +191,12 @@ export function trendRoutes(
     })
     .openapi(top, async (c) => {
       const { limit, region } = c.req.valid('query');
-      const best = topRated(await node.trends.scores(), limit, region).map(
-        ({ subject, score, counterparties, region: at }) => ({
+      const best = topRated(await node.trends.rated(), limit, region).map(
+        ({ subject, percent, counterparties, region: at }) => ({
           id: subject,
           role: 'producer' as const,
           region: at,
-          reputationScore: score,
+          reputationScore: percent,
           counterparties,
         }),
       );
@@ -217,7 +219,7 @@ export function trendRoutes(
     })
     .openapi(insight, async (c) => {
       const { region } = c.req.valid('query');
-      const best = topRated(await node.trends.scores(), 3, region);
+      const best = topRated(await node.trends.rated(), 3, region);
       const all = isOperator(c.get('principal'));
       return c.json({ insights: insights(await figures(), best, region, all) }, 200);
     })

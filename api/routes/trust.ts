@@ -1,11 +1,16 @@
 import { z } from '@hono/zod-openapi';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { nodeOf } from '../../protocols/market/party.ts';
-import { trustText } from '../../protocols/market/trust.ts';
+import { NOTE_KINDS, NOTE_REASONS } from '../../protocols/market/rating-notes.ts';
+import { percentKept, type ReputationView, reputationText } from '../../protocols/market/reputation.ts';
+import { TRADE_ROLES } from '../../protocols/market/roles.ts';
 import { parsePeerId, type PeerId } from '../../protocols/wire/identity.ts';
 import type { TrustPort } from '../ports/trust.ts';
+import { ReputationJson, reputationJson } from '../reputation-json.ts';
 import { json, jsonOrMedia, route, router } from '../route.ts';
-import { count, number, text, texts } from '../schemas.ts';
+import { count, flag, text, texts, timestamp } from '../schemas.ts';
+import { isoTime } from '../../protocols/wire/iso-time.ts';
+import { subjectOf } from '../subject.ts';
 import { ReliabilityJson, reliabilityJson } from '../trust-json.ts';
 
 const tags = ['Ratings'];
@@ -15,92 +20,142 @@ const params = z.object({
   }),
 });
 export const TRUST_LIMITS = {
-  /** Characters of `roots`: 150 peer ids, and what the head of a request can carry beside all else. */
+  /** Characters of `roots` and of `adjudicators`: 150 peer ids, and what the head of a request can carry beside all else. */
   rootsCharacters: 8192,
 } as const;
-const rootsQuery = z.string().max(TRUST_LIMITS.rootsCharacters).optional().openapi({
-  description:
+const peers = (description: string) =>
+  z.string().max(TRUST_LIMITS.rootsCharacters).optional().openapi({ description });
+const query = z.object({
+  roots: peers(
     'Comma-separated peer IDs, up to 150, of the nodes whose ratings count. Default: this node and its active registrations.',
+  ),
+  adjudicators: peers(
+    'Comma-separated peer IDs, up to 150, of the nodes whose notes on others’ ratings take effect. Default: this node. Send an empty value for none.',
+  ),
+  asOf: z.iso
+    .datetime({ offset: true })
+    .optional()
+    .openapi({ description: 'Time at which silence is counted. Default: now.' }),
 });
-const Trust = z
-  .object({
-    subject: text('Rated user, `user@peer-id`, or peer ID of the rated node.'),
-    score: z
-      .number()
-      .min(-1)
-      .max(4)
-      .nullable()
-      .describe('LBTAS score, -1 to 4; null while no rating counts.'),
-    microPoints: z.number().int().nullable().describe('Score in millionths of a point.'),
-    counterparties: count('Number of nodes whose ratings count.'),
-    roots: texts('Peer IDs of the nodes that the score was computed from.'),
-    reliability: ReliabilityJson,
-  })
-  .openapi('TrustScore');
-const integer = (description: string) => z.number().int().describe(description);
+const Trust = ReputationJson.extend({
+  percentKept: z
+    .number()
+    .int()
+    .min(0)
+    .max(100)
+    .nullable()
+    .describe('`contractsKept` of `contracts` in whole percent, rounded down; null without one.'),
+  asOf: timestamp('Time at which silence was counted.'),
+  roots: texts('Peer IDs of the nodes whose ratings count.'),
+  adjudicators: texts('Peer IDs of the nodes whose notes on others’ ratings take effect.'),
+  reliability: ReliabilityJson,
+}).openapi('Trust');
+const ms = (description: string) => z.number().int().describe(`${description}, milliseconds since 1970.`);
+const nullable = (description: string) => z.string().nullable().describe(description);
+const role = z.enum(TRADE_ROLES);
+const input = {
+  id: text('Record key of the rating.'),
+  from: text('Rater, `user@peer-id`.'),
+  to: text('Rated user, `user@peer-id`.'),
+  score: z.number().describe('LBTAS level, -1 to 4.'),
+  contract: text('Record key of the settled contract.'),
+  role: role.nullable().describe('Side of the rated user; null if the receipt does not tell it.'),
+  signedAt: ms('When the rating was signed'),
+  settledAt: ms('The later of the two settlements'),
+  supersedes: nullable('Record key of the rating that this one corrects.'),
+  problem: nullable('Why the rating is invalid; null if it is valid.'),
+};
 const ProofInput = z
   .object({
-    id: text('Key of the rating.'),
-    from: text('Rater.'),
-    to: text('Rated user.'),
-    score: z.number().nullable().describe('LBTAS score; null if the rating is malformed.'),
-    contract: text('Key of the contract.'),
-    supersedes: z.string().nullable().describe('Key of the rating that it corrects.'),
-    problem: z.string().nullable().describe('Why the rating is invalid.'),
-    verdict: text('`counted`, or why it is not.'),
-    by: z.string().nullable().describe('Key of the rating that replaces it.'),
+    ...input,
+    verdict: text('`active`, `late` or `dismissed`, or why it does not count.'),
+    by: nullable('Rating that counts instead.'),
+    contested: flag('Whether the rated user’s node contests it.'),
+    upheld: flag('Whether the rater’s node, or an adjudicator, stands by it.'),
   })
-  .openapi('TrustProofInput');
-const ProofRater = z
+  .openapi('ReputationInput');
+const ProofNote = z
   .object({
-    rater: text('Rater, `user@peer-id`.'),
-    sum: number('Sum of the scores.'),
+    id: text('Record key of the note.'),
+    rating: text('Record key of the rating.'),
+    kind: z.enum(NOTE_KINDS).nullable(),
+    by: text('Who says it, `user@peer-id`.'),
+    why: z.enum(NOTE_REASONS).nullable(),
+    signedAt: ms('When it was signed'),
+    supersedes: nullable('Record key of the note that this one replaces.'),
+    problem: nullable('Why the note is invalid; null if it is valid.'),
+    verdict: text('`effective` or `view`, or why it has no effect.'),
+    side: z.enum(['rater', 'rated', 'adjudicator', 'other']).describe('As whom its node speaks.'),
+  })
+  .openapi('ReputationNote');
+const Defaulted = z
+  .object({
+    from: text('Silent party, `user@peer-id`.'),
+    to: text('Party that counts as rated, `user@peer-id`.'),
+    role: role.describe('Side of that party.'),
+    contract: text('Record key of the settled contract.'),
+    at: ms('When the time for rating was over'),
+    of: text('Record key of the rating that makes the contract public.'),
+    verdict: text('`defaulted`, or why it does not count.'),
+  })
+  .openapi('DefaultedRating');
+const ProofDistribution = z
+  .object({
+    levels: z.array(z.number().int()).length(6).describe('Nodes by the level they gave, from -1 to 4.'),
+    nodes: count('Sum of `levels`.'),
     ratings: count('Number of ratings.'),
-    mean: integer('`floor(scale * sum / ratings)`.'),
+    breaches: count('Number of nodes that gave any -1.'),
+    first: ms('When the first of them was signed').nullable(),
+    last: ms('When the last of them was signed').nullable(),
   })
-  .openapi('TrustProofRater');
-const ProofNode = z
+  .openapi('ReputationDistribution');
+const ProofRole = z
   .object({
-    node: text('Peer ID of the raters’ node.'),
-    mean: integer('Floored mean of its raters.'),
-    raters: z.array(ProofRater),
+    role,
+    active: ProofDistribution,
+    late: ProofDistribution,
+    defaulted: ProofDistribution,
+    dismissed: ProofDistribution,
+    contested: count('Number of active and late ratings that are contested.'),
   })
-  .openapi('TrustProofNode');
+  .openapi('ReputationRole');
 const Proof = z
   .object({
-    v: z.literal(1),
+    v: z.literal(2),
     subject: text('Rated user or node.'),
-    score: z.number().int().nullable().describe('`floor(sum / divisor)`, in units of 1 / `scale` points.'),
-    counterparties: count('Number of nodes whose ratings count.'),
-    scale: integer('Units per point.'),
-    prior: z
-      .object({ score: integer('Prior score, in points.'), weight: integer('Its weight, in ratings.') })
-      .openapi({ description: 'Bayesian prior.' }),
-    roots: texts('Peer IDs of the nodes that the score was computed from.'),
+    asOf: ms('Time at which silence was counted'),
+    roots: texts('Peer IDs of the nodes whose ratings count.'),
+    adjudicators: texts('Peer IDs of the nodes whose notes on others’ ratings take effect.'),
+    roles: z.array(ProofRole),
+    contracts: count('Number of publicly rated contracts of the subject.'),
+    kept: count('Number of those without a breach.'),
     inputs: z.array(ProofInput),
-    nodes: z.array(ProofNode),
-    sum: integer('Weighted sum.'),
-    divisor: integer('Sum of the weights.'),
+    given: z.array(z.object(input).openapi('GivenRating')).describe('Ratings by the subject.'),
+    defaults: z.array(Defaulted),
+    notes: z.array(ProofNote),
   })
-  .openapi('TrustProof');
+  .openapi('ReputationProof');
 
-const score = route('read', {
-  operationId: 'getTrustScore',
+const show = route('read', {
+  operationId: 'getTrust',
   method: 'get',
   path: '/{id}',
   tags,
-  summary: 'Retrieve the trust score of a user or node',
-  request: { params, query: z.object({ roots: rootsQuery }) },
-  responses: { 200: json(Trust, 'The score as seen from the roots.') },
+  summary: 'Retrieve the reputation of a user or node',
+  description:
+    'LBTAS: how often each level was given, per role; there is no average. Lists of active, late, defaulted and dismissed ratings are kept apart.',
+  request: { params, query },
+  responses: { 200: json(Trust, 'The reputation as seen from the roots.') },
 });
 const proof = route('read', {
   operationId: 'getTrustProof',
   method: 'get',
   path: '/{id}/proof',
   tags,
-  summary: 'Retrieve the reproducible proof of a trust score',
-  description: 'Canonical JSON (RFC 8785): the same ratings and roots give the same bytes on every node.',
-  request: { params, query: z.object({ roots: rootsQuery }) },
+  summary: 'Retrieve the reproducible proof of a reputation',
+  description:
+    'Canonical JSON (RFC 8785): the same ratings, notes, roots, adjudicators and `asOf` give the same bytes on every node.',
+  request: { params, query },
   responses: { 200: jsonOrMedia(Proof, 'The proof.') },
 });
 
@@ -110,45 +165,44 @@ export interface TrustContext {
 }
 
 export function trustRoutes({ self, trust }: TrustContext) {
-  /** Throws `not-found`. */
-  function subjectOf(id: string): string {
-    if (parsePeerId(id) !== undefined || nodeOf(id) !== undefined) return id;
-    const own = `${id}@${self}`;
-    if (nodeOf(own) === undefined || id.includes('@')) throw new AgrinetError('not-found', 'Not found');
-    return own;
-  }
-
   return router()
-    .openapi(score, async (c) => {
-      const subject = subjectOf(c.req.valid('param').id);
-      const roots = rootsOf(c.req.valid('query').roots) ?? [...trust.roots()];
-      const { score: micro, counterparties, scale, roots: sorted } = await trust.proof(subject, roots);
+    .openapi(show, async (c) => {
+      const subject = subjectOf(c.req.valid('param').id, self);
+      const found = await trust.proof(subject, viewOf(c.req.valid('query')));
       return c.json(
         {
-          subject,
-          score: micro === null ? null : micro / scale,
-          microPoints: micro,
-          counterparties,
-          roots: [...sorted],
+          ...reputationJson(found),
+          percentKept: percentKept(found),
+          asOf: isoTime(found.asOf),
+          roots: [...found.roots],
+          adjudicators: [...found.adjudicators],
           reliability: reliabilityJson(trust.reliability(nodeOf(subject) ?? subject)),
         },
         200,
       );
     })
     .openapi(proof, async (c) => {
-      const subject = subjectOf(c.req.valid('param').id);
-      const found = await trust.proof(subject, rootsOf(c.req.valid('query').roots));
-      return c.body(trustText(found), 200, { 'content-type': 'application/json' });
+      const subject = subjectOf(c.req.valid('param').id, self);
+      const found = await trust.proof(subject, viewOf(c.req.valid('query')));
+      return c.body(reputationText(found), 200, { 'content-type': 'application/json' });
     });
 }
 
 /** Throws `query-invalid`. */
-function rootsOf(text: string | undefined): PeerId[] | undefined {
-  if (text === undefined) return undefined;
-  const names = text.split(',').map((name) => name.trim());
-  const roots = names.filter((name) => name !== '').map(parsePeerId);
-  const known = roots.filter((root) => root !== undefined);
-  if (known.length !== roots.length)
-    throw new AgrinetError('query-invalid', 'roots: must be comma-separated peer IDs');
+function viewOf({ roots, adjudicators, asOf }: z.output<typeof query>): Partial<ReputationView> {
+  return {
+    ...(roots === undefined ? {} : { roots: peersOf('roots', roots) }),
+    ...(adjudicators === undefined ? {} : { adjudicators: peersOf('adjudicators', adjudicators) }),
+    ...(asOf === undefined ? {} : { asOf: Date.parse(asOf) }),
+  };
+}
+
+/** Throws `query-invalid`. */
+function peersOf(name: string, list: string): PeerId[] {
+  const names = list.split(',').map((one) => one.trim());
+  const ids = names.filter((one) => one !== '').map(parsePeerId);
+  const known = ids.filter((id) => id !== undefined);
+  if (known.length !== ids.length)
+    throw new AgrinetError('query-invalid', `${name}: must be comma-separated peer IDs`);
   return known;
 }

@@ -57,7 +57,7 @@ const fields = {
         .default('UTC')
         .openapi({ description: 'IANA time zone.' }),
     })
-    .openapi('QuietHours', { description: 'Hours in which no SMS is sent; it is sent when they end.' }),
+    .openapi({ description: 'Hours in which no SMS is sent; it is sent when they end.' }),
   sms: z.boolean().openapi({ description: 'False: no SMS at all.' }),
   muted: z
     .array(z.enum(NOTICE_KINDS))
@@ -74,7 +74,7 @@ const UserBody = z
     language: text('Language of notices.').optional(),
     phone: text('Phone number.').optional(),
     email: text('E-mail address.').optional(),
-    quietHours: quietHours.optional(),
+    quietHours: quietHours.openapi('QuietHours').optional(),
     sms: flag('Whether SMS are sent, given a phone number.'),
     muted: z.array(z.enum(NOTICE_KINDS)).openapi({ description: 'Kinds that are only listed.' }),
     createdAt: timestamp('When the user was entered.').optional(),

@@ -32,14 +32,14 @@ export async function evidenceOf(parts: EvidenceParts, author: PeerId): Promise<
   return kept;
 }
 
-/** Of each contract and party the rating that stands, among those that a score looks at. */
+/** Of each contract and party the rating that stands, among those that a reputation looks at. */
 async function standingRatings({ self, net, reader }: EvidenceParts, author: PeerId): Promise<Rating[]> {
   const keys = await reader.keysOf('ratings.node', self, RATING_LIMITS.perNode);
   const theirs = keys.filter((key) => parseRecordKey(key)?.owner === author);
   const valid: Rating[] = [];
   for (let at = 0; at < theirs.length; at += RATING_LIMITS.turn)
     for (const state of await reader.many(theirs.slice(at, at + RATING_LIMITS.turn))) {
-      const rating = isLive(state) ? readRating(state.key, state.view, net) : undefined;
+      const rating = isLive(state) ? readRating(state.key, state.view, net, state.created[0]) : undefined;
       if (rating?.problem === null) valid.push(rating);
     }
   const corrected = new Set(valid.map(({ supersedes }) => supersedes));

@@ -23,8 +23,8 @@ export interface TrendsParts {
   /** All prices by their digest, which changes whenever one comes or goes, and how many they are. */
   readonly prices: () => { readonly digest: string; readonly count: number };
   readonly now: () => number;
-  /** Producers whose score is known. */
-  readonly scores?: TrendsPort['scores'];
+  /** Producers who have been rated. */
+  readonly producers?: TrendsPort['rated'];
   /** Contracts from `accepted` on. */
   readonly transactions: TrendsPort['transactions'];
   /** Of them those that a public rating tells of: only they are counted in what is published. */
@@ -87,7 +87,7 @@ export function createTrends(parts: TrendsParts): Trends {
       verify: async (snapshot) => (await thread.ask({ ask: 'verify', snapshot })).answer,
       transactions,
       listings: () => thread.listings(),
-      scores: parts.scores ?? (() => Promise.resolve([])),
+      rated: parts.producers ?? (() => Promise.resolve([])),
       publish: () => publisher.publish(),
     },
     publisher,

@@ -35,7 +35,7 @@ export async function recordTargets(
     case 'messages':
       return state === undefined ? [] : [target('Messages', publicIdOf(state.channel), publicIdOf(key))];
     case 'ratings': {
-      const contract = state && readRating(key, state.view, network).contract;
+      const contract = state && readRating(key, state.view, network, state.created[0]).contract;
       // Most are of contracts between others, of which nothing is held here.
       const held = contract === undefined ? undefined : await reader.get(contract as RecordKey);
       return held === undefined ? [] : contractTargets(held.key);

@@ -1,8 +1,13 @@
 import { createConversations } from '../../protocols/market/conversations.ts';
 import type { Conversations } from '../../protocols/market/conversation-types.ts';
 import type { ContractBook } from '../../protocols/market/contract-book/types.ts';
-import { createRatingSubmission, type RatingSubmission } from '../../protocols/market/rating-submission.ts';
+import type { RatingsPort } from '../../api/ports/trust.ts';
+import { errorCode } from '../../protocols/errors.ts';
+import { createRatingAnnotation } from '../../protocols/market/rating-annotation.ts';
+import { RatingReasons } from '../../protocols/market/rating-reasons.ts';
+import { createRatingSubmission } from '../../protocols/market/rating-submission.ts';
 import { Ratings } from '../../protocols/market/ratings.ts';
+import type { RecordKey } from '../../protocols/wire/ids.ts';
 import { fenceTable } from '../../storage/node-tables.ts';
 import type { Reader } from '../../storage/reader.ts';
 import type { Audited } from '../audit/node-audit.ts';
@@ -60,6 +65,9 @@ export function defineMarket(parts: PartList, node: MarketNode, components: Mark
   return { ratings, contracts, submission, conversations, erasures, fence, ...scores };
 }
 
+/** What users of this node say of others, and of ratings. */
+type OwnRatings = Pick<RatingsPort, 'submit' | 'annotate' | 'reasonOf'>;
+
 export type Market = ReturnType<typeof defineMarket>;
 
 /** Reads ratings. */
@@ -85,19 +93,45 @@ function defineContracts(
 
 function defineSubmission(
   node: MarketNode,
-  { audited }: MarketComponents,
+  { audited, reader }: MarketComponents,
   ratings: Face<Ratings>,
   contracts: Face<Pick<ContractBook, 'get'>>,
 ) {
-  return definePart<RatingSubmission>('submission of ratings', () => ({
-    face: createRatingSubmission({
-      self: node.identity.peerId,
-      ledger: audited.face.ledger,
-      ratings: ratings.face,
-      contract: (key) => contracts.face.get(key, { operator: true }),
-      now: node.clock.now,
-    }),
-  }));
+  return definePart<OwnRatings>('own ratings', () => {
+    const { ledger } = audited.face;
+    const { now } = node.clock;
+    const self = node.identity.peerId;
+    const reasons = new RatingReasons({ reader: reader.face, ledger, now });
+    return {
+      face: {
+        ...createRatingSubmission({
+          self,
+          ledger,
+          ratings: ratings.face,
+          reasons,
+          contract: (key) => contracts.face.get(key, { operator: true }),
+          now,
+        }),
+        ...createRatingAnnotation({ self, ledger, ratings: ratings.face, now }),
+        reasonOf: ({ contract, from }, actor) => reasonFor(actor, contract as RecordKey, from),
+      },
+    };
+
+    /** Who may not read a contract learns nothing of it. */
+    async function reasonFor(
+      actor: Parameters<OwnRatings['reasonOf']>[1],
+      contract: RecordKey,
+      from: string,
+    ): Promise<string | undefined> {
+      try {
+        await contracts.face.get(contract, actor);
+      } catch (error) {
+        if (errorCode(error) === 'not-found') return undefined;
+        throw error;
+      }
+      return reasons.of(contract, from);
+    }
+  });
 }
 
 function defineConversations(lower: MarketNode, { reader, audited }: MarketComponents) {

@@ -7,7 +7,7 @@ import type { Audited } from '../audit/node-audit.ts';
 import { ReliabilityCounts } from '../market/reliability.ts';
 import { heldTransactions } from '../market/transactions.ts';
 import { createTrends, type Trends } from '../market/trends.ts';
-import { createTrust, producerScores } from '../market/trust.ts';
+import { createTrust, ratedProducers } from '../market/trust.ts';
 import { definePart, type Face, type PartList } from '../parts.ts';
 import type { Standings } from '../standings.ts';
 import { forRequests } from './requests.ts';
@@ -34,7 +34,13 @@ export function defineScores(parts: PartList, node: ScoresNode, components: Scor
   const reliability = parts.add(defineReliability(node, components));
   const trust = parts.add(
     definePart<TrustPort>('trust', () => ({
-      face: createTrust(node.identity.peerId, node.registry, ratings.face, reliability.face),
+      face: createTrust({
+        self: node.identity.peerId,
+        registry: node.registry,
+        ratings: ratings.face,
+        reliability: reliability.face,
+        now: node.clock.now,
+      }),
     })),
   );
   const trends = parts.add(defineTrends(node, components, trust));
@@ -75,7 +81,7 @@ function defineTrends(
       env,
       startPriceWorker: outside.startPriceWorker,
       prices: () => standings.prices(),
-      scores: producerScores(trust.face, (peer) =>
+      producers: ratedProducers(trust.face, (peer) =>
         peer === self ? settings.region : (node.registry.get(peer)?.region ?? ''),
       ),
       transactions: () => heldTransactions(contracts.face, { self, region: settings.region }),

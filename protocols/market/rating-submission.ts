@@ -8,8 +8,9 @@ import { partyOf } from './contract-book/steps.ts';
 import type { Actor, HeldContract, ContractView } from './contract-book/types.ts';
 import { nodeOf } from './party.ts';
 import { type Rating, writeReceipt } from './rating.ts';
+import { REASON_WORDS, type RatingReasons } from './rating-reasons.ts';
 import type { Ratings } from './ratings.ts';
-import { LBTAS } from './trust.ts';
+import { LBTAS } from './reputation.ts';
 
 /** A rating as a client sends it. */
 export interface RatingRequest {
@@ -19,6 +20,7 @@ export interface RatingRequest {
   /** Checked against the contract when it is given. */
   readonly to?: string | undefined;
   readonly score: number;
+  /** Public; of a -1 it is the reason, which only the parties and their operators read. */
   readonly comment?: string | undefined;
   readonly tags?: string | undefined;
 }
@@ -33,6 +35,7 @@ export interface SubmissionParts {
   readonly self: PeerId;
   readonly ledger: Pick<Ledger, 'write'>;
   readonly ratings: Pick<Ratings, 'read' | 'current'>;
+  readonly reasons: Pick<RatingReasons, 'of' | 'write'>;
   /** The contract as its node's operator sees it; throws `not-found`. */
   readonly contract: (key: RecordKey) => Promise<ContractView>;
   readonly now: () => number;
@@ -40,22 +43,26 @@ export interface SubmissionParts {
 
 /** Writes ratings. */
 export interface RatingSubmission {
-  /** Throws `rating-score` (400), `not-found`, `not-a-party`, `forbidden`, `contract-unsettled` (409). */
+  /** Throws `rating-score`, `reason-required` (400), `not-found`, `not-a-party`, `forbidden`, `contract-unsettled` (409). */
   submit(request: RatingRequest, actor: Actor): Promise<Submitted>;
 }
 
 /** Users of this node rate whom they have settled a contract with; one rating of a contract and rater at a time. */
 export function createRatingSubmission(parts: SubmissionParts): RatingSubmission {
-  const { self, ledger, ratings, now } = parts;
+  const { self, ledger, ratings, reasons, now } = parts;
   const locks = new KeyedQueue();
 
   async function submitNow(held: HeldContract, from: string, request: RatingRequest): Promise<Submitted> {
     const to = ratedOf(held, from, request.to);
     const receipt = receiptOf(held);
-    const { score, comment, tags } = request;
+    const { score, tags } = request;
+    const isBreach = score === LBTAS.min;
+    const comment = isBreach ? undefined : request.comment;
     const current = await ratings.current(request.contract, from, to);
+    // First the reason: a rating that stands alone after a crash would have none.
+    const reasoned = isBreach && (await reasons.write(request.contract, from, request.comment ?? ''));
     if (current?.score === score && current.comment === (comment ?? '') && current.tags === (tags ?? ''))
-      return { rating: current, changed: false };
+      return { rating: current, changed: reasoned };
     const fields = {
       from,
       to,
@@ -82,6 +89,7 @@ export function createRatingSubmission(parts: SubmissionParts): RatingSubmission
       const { score, contract } = request;
       if (!Number.isInteger(score) || score < LBTAS.min || score > LBTAS.max)
         throw new AgrinetError('rating-score', 'the score must be a whole number from -1 to 4');
+      if (score === LBTAS.min) requireReason(request.comment);
       const { held } = await parts.contract(contract);
       if (held === undefined)
         throw new AgrinetError('contract-unsettled', 'this is no contract of two parties that was settled');
@@ -89,6 +97,21 @@ export function createRatingSubmission(parts: SubmissionParts): RatingSubmission
       return locks.run(`${contract} ${from}`, () => submitNow(held, from, request));
     },
   };
+}
+
+/** Throws `reason-required`, `fields-invalid`. */
+function requireReason(comment: string | undefined): void {
+  const words = (comment ?? '').split(/\s+/u).filter((word) => word !== '').length;
+  if (words === 0)
+    throw new AgrinetError(
+      'reason-required',
+      'comment: a rating of -1 records a breach and needs the reason; only the parties and their operators can read it',
+    );
+  if (words > REASON_WORDS)
+    throw new AgrinetError(
+      'fields-invalid',
+      `comment: the reason has ${words} words; at most ${REASON_WORDS}`,
+    );
 }
 
 /** What entitles to a rating. Throws `contract-unsettled`. */

@@ -5,9 +5,9 @@ import type { PeerId } from '../wire/identity.ts';
 import { isLocalId, parseRecordKey, recordKey, type RecordKey } from '../wire/ids.ts';
 import { openTransition, type Transition } from './contract/statement.ts';
 import { nodeOf, parseParty } from './party.ts';
-import { LBTAS, type RatingInput } from './trust.ts';
+import { LBTAS, type RatingInput } from './reputation.ts';
 
-/** A rating fact, read. With a problem it never counts, and `contract` is empty when the receipt does not tell it. */
+/** A rating fact, read. With a problem it never counts, and what only the receipt tells is empty, null or 0 when it does not tell it. */
 export interface Rating extends RatingInput {
   readonly id: RecordKey;
   readonly comment: string;
@@ -39,7 +39,9 @@ export type RatingProblem =
   /** The statements name two contracts, or a contract that neither party's node began. */
   | 'receipt-contract'
   /** The statements are not by exactly the rater and the rated. */
-  | 'receipt-party';
+  | 'receipt-party'
+  /** Both statements name the same side of the trade. */
+  | 'receipt-role';
 
 /** The `receipt` field of two signed `settle` statements, the same whichever is given first. */
 export function writeReceipt(one: Uint8Array, other: Uint8Array): string {
@@ -47,10 +49,15 @@ export function writeReceipt(one: Uint8Array, other: Uint8Array): string {
 }
 
 /**
- * Reads a fact of `ratings` and judges it by itself: it is a rating only with the receipt of a contract that both parties
- * settled. Never throws for bad input; `problem` says what is wrong.
+ * Reads a fact of `ratings`, signed at a time in milliseconds, and evaluates it by itself: it is a rating only with the receipt of a
+ * contract that both parties settled. Never throws for bad input; `problem` says what is wrong.
  */
-export function readRating(key: RecordKey, view: Readonly<Record<string, Scalar>>, net: string): Rating {
+export function readRating(
+  key: RecordKey,
+  view: Readonly<Record<string, Scalar>>,
+  net: string,
+  signedAt: number,
+): Rating {
   const text = (name: string): string => (typeof view[name] === 'string' ? view[name] : '');
   const owner = parseRecordKey(key)?.owner;
   const older = text('supersedes');
@@ -63,13 +70,23 @@ export function readRating(key: RecordKey, view: Readonly<Record<string, Scalar>
     tags: text('tags'),
     ratedAt: typeof view['ratedAt'] === 'number' ? view['ratedAt'] : Number.NaN,
     contract: '',
+    role: null,
+    signedAt,
+    settledAt: 0,
     supersedes: owner !== undefined && isLocalId(older) ? recordKey('ratings', owner, older) : null,
   };
   const problem = fieldProblem(rating, owner, view);
   if (problem !== null) return { ...rating, problem };
   const receipt = readReceipt(text('receipt'));
   if (typeof receipt === 'string') return { ...rating, problem: receipt };
-  return { ...rating, contract: receipt[0].contract, problem: receiptProblem(receipt, rating, net) };
+  const rated = receipt.find(({ party }) => party === rating.to);
+  return {
+    ...rating,
+    contract: receipt[0].contract,
+    role: rated?.kind === 'settle' ? rated.role : null,
+    settledAt: Math.max(receipt[0].at, receipt[1].at),
+    problem: receiptProblem(receipt, rating, net),
+  };
 }
 
 type Receipt = readonly [Transition, Transition];
@@ -109,11 +126,12 @@ function receiptProblem(
 ): RatingProblem | null {
   const [one, other] = receipt;
   if (receipt.some((step) => step.net !== net)) return 'receipt-net';
-  if (receipt.some((step) => step.kind !== 'settle')) return 'receipt-kind';
+  if (one.kind !== 'settle' || other.kind !== 'settle') return 'receipt-kind';
   const parts = parseRecordKey(one.contract);
   const begun =
     parts?.collection === 'contracts' && receipt.some(({ party }) => nodeOf(party) === parts.owner);
   if (!begun || one.contract !== other.contract) return 'receipt-contract';
   const theirs = (a: Transition, b: Transition): boolean => a.party === from && b.party === to;
-  return theirs(one, other) || theirs(other, one) ? null : 'receipt-party';
+  if (!theirs(one, other) && !theirs(other, one)) return 'receipt-party';
+  return one.role === other.role ? 'receipt-role' : null;
 }

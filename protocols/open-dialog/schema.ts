@@ -297,6 +297,34 @@ const ratings: Collection = {
   },
 };
 
+/** What a node says of a rating, its own side's or another's. No text: it would describe somebody in public. */
+const ratingNotes: Collection = {
+  name: 'rating-notes',
+  kind: 'fact',
+  version: 1,
+  channels: 'public',
+  required: ['rating', 'kind', 'by', 'why', 'notedAt'],
+  fields: {
+    /** Record key of the rating. */
+    rating: text(),
+    kind: oneOf('contest', 'dismiss', 'uphold'),
+    by: text(192),
+    why: text(64),
+    notedAt: positive,
+    supersedes: text(64),
+  },
+};
+
+/** Why a party gave the other one -1: in the channel of the contract and nowhere else. */
+const ratingReasons: Collection = {
+  name: 'rating-reasons',
+  kind: 'fact',
+  version: 1,
+  channels: 'private',
+  required: ['from', 'reason', 'givenAt'],
+  fields: { from: text(192), reason: long, givenAt: positive },
+};
+
 /** A published trend report; its inputs' digest lets a peer recompute it. */
 const trends: Collection = {
   name: 'trends',
@@ -340,6 +368,8 @@ export const COLLECTIONS: Readonly<Record<string, Collection>> = Object.freeze(
     pings,
     ratings,
     trends,
+    [ratingNotes.name]: ratingNotes,
+    [ratingReasons.name]: ratingReasons,
     [auditHeads.name]: auditHeads,
   }),
 );

@@ -177,7 +177,7 @@ describe('a counterparty whose node writes what it likes', () => {
     const accepted = await seen(mallory, path, ({ state }) => state === 'accepted');
     let before = accepted.transitions.find(({ kind }) => kind === 'accept')?.hash ?? '';
     for (let i = 0; i < 100; i++) {
-      const settle = signed(key, { kind: 'settle' }, [before], Date.now() + i);
+      const settle = signed(key, { kind: 'settle', role: 'market_buyer' }, [before], Date.now() + i);
       before = hashOf(settle);
       await write(key, settle);
     }

@@ -14,40 +14,38 @@ interface Rating {
   readonly problem: string | null;
 }
 interface Trust {
-  readonly microPoints: number | null;
-  readonly counterparties: number;
+  readonly roles: readonly {
+    readonly role: string;
+    readonly active: { readonly levels: Record<string, number>; readonly nodes: number };
+  }[];
 }
 
-/** Rounded down, also below 0. */
-const floor = (n: bigint, d: bigint): bigint => (n - (((n % d) + d) % d)) / d;
 const nodeOf = (party: string): string => party.slice(party.lastIndexOf('@') + 1);
 
 /**
- * The score from the public ratings and the roots, written from the words of the design and from nothing else: one weight for
- * each node that is a root and not the rated one, shared by its raters, theirs by their contracts; five times 2 points beside.
+ * The levels of a seller from the public ratings and the roots, written from the words of the specification and from nothing else: each node
+ * that is a root and not the rated one gives one level, the lower median of its users' ratings.
  */
-function recomputed(ratings: readonly Rating[], subject: string, roots: readonly string[]): number | null {
+function recomputed(ratings: readonly Rating[], subject: string, roots: readonly string[]): number[] {
   const mine = ratings.filter(
     ({ to, from, problem }) =>
       to === subject && problem === null && nodeOf(from) !== nodeOf(to) && roots.includes(nodeOf(from)),
   );
   const corrected = new Set(mine.map(({ supersedes }) => supersedes));
   const standing = mine.filter(({ id }) => !corrected.has(id));
-  const nodes = new Map<string, Map<string, bigint[]>>();
-  for (const { from, score } of standing) {
-    const raters = nodes.get(nodeOf(from)) ?? new Map<string, bigint[]>();
-    nodes.set(nodeOf(from), raters.set(from, [...(raters.get(from) ?? []), BigInt(score)]));
+  const levels = [0, 0, 0, 0, 0, 0];
+  for (const given of Map.groupBy(standing, ({ from }) => nodeOf(from)).values()) {
+    const scores = given.map(({ score }) => score).sort((x, y) => x - y);
+    const median = scores[Math.ceil(scores.length / 2) - 1] ?? 0;
+    levels[median + 1] = (levels[median + 1] ?? 0) + 1;
   }
-  if (nodes.size === 0) return null;
-  let sum = 10_000_000n;
-  for (const raters of nodes.values()) {
-    let all = 0n;
-    for (const scores of raters.values())
-      all += floor(scores.reduce((x, y) => x + y) * 1_000_000n, BigInt(scores.length));
-    sum += floor(all, BigInt(raters.size));
-  }
-  return Number(floor(sum, BigInt(nodes.size + 5)));
+  return levels;
 }
+const levelsOf = ({ roles }: Trust): number[] | undefined => {
+  const levels = roles.find(({ role }) => role === 'market_seller')?.active.levels;
+  return levels && [-1, 0, 1, 2, 3, 4].map((level) => levels[level] ?? 0);
+};
+const nodesOf = ({ roles }: Trust): number | undefined => roles[0]?.active.nodes;
 
 describe('trust over three nodes', () => {
   const federation = new ProcessFederation();
@@ -56,6 +54,8 @@ describe('trust over three nodes', () => {
   let b: ProcessMember;
   let c: ProcessMember;
   let ben = '';
+  /** The same question at the same moment, by nobody's notes. */
+  let same = '';
   let roots = '';
 
   async function as(member: ProcessMember, user: string, method: string, path: string, body?: unknown) {
@@ -100,12 +100,13 @@ describe('trust over three nodes', () => {
     return id;
   }
   async function rated(buyer: ProcessMember, who: string, contractId: string, score: number): Promise<void> {
-    const answer = await as(buyer, who, 'POST', '/submitRating', { contractId, score });
+    const reason = score === -1 ? { comment: 'it never came' } : {};
+    const answer = await as(buyer, who, 'POST', '/submitRating', { contractId, score, ...reason });
     expect(answer.status, await answer.clone().text()).toBe(201);
   }
   const proofAt = async (member: ProcessMember, query = ''): Promise<string> =>
     (await fetch(`${member.url}/trust/${ben}/proof${query}`)).text();
-  const scoreAt = (member: ProcessMember, query = ''): Promise<Trust> =>
+  const trustAt = (member: ProcessMember, query = ''): Promise<Trust> =>
     member.json<Trust>('GET', `/trust/${ben}${query}`);
   const ratingsAt = async (member: ProcessMember): Promise<Rating[]> =>
     (await member.json<{ ratings: Rating[] }>('GET', '/ratings?limit=500')).ratings;
@@ -122,12 +123,13 @@ describe('trust over three nodes', () => {
     await user(b, 'ben');
     await user(c, 'cleo');
     ben = `ben@${b.peerId}`;
-    roots = `?roots=${[a, b, c].map(({ peerId }) => peerId).join()}`;
-  });
+    same = '?adjudicators=&asOf=2030-01-01T00:00:00Z';
+    roots = `${same}&roots=${[a, b, c].map(({ peerId }) => peerId).join()}`;
+  }, 60_000);
   afterAll(() => federation.close());
 
-  it('is the same bytes on each, and recomputes to the score', async () => {
-    expect((await scoreAt(a)).microPoints).toBeNull();
+  it('is the same bytes on each, and recomputes to the levels', async () => {
+    expect((await trustAt(a)).roles).toEqual([]);
     const first = await settled(a, 'amina');
     await rated(a, 'amina', first, -1);
     await rated(a, 'anna', await settled(a, 'anna'), 4);
@@ -137,30 +139,30 @@ describe('trust over three nodes', () => {
     const [here, ...others] = await Promise.all([a, b, c].map((member) => proofAt(member, roots)));
     for (const other of others) expect(other).toBe(here);
     // The default roots are the same set here: each with the two others.
-    expect(await proofAt(c)).toBe(here);
-    const { score } = JSON.parse(here ?? '') as { score: number };
-    // (10 + (1 + 4) / 2 - 1) / 7
-    expect(score).toBe(1_642_857);
-    for (const member of [a, b, c])
-      expect(recomputed(await ratingsAt(member), ben, [a.peerId, b.peerId, c.peerId])).toBe(score);
-    const fromA = await scoreAt(b, `?roots=${a.peerId}`);
-    expect(fromA).toMatchObject({
-      counterparties: 1,
-      microPoints: recomputed(await ratingsAt(b), ben, [a.peerId]),
-    });
+    expect(await proofAt(c, same)).toBe(here);
+    // a's users gave 1, as corrected, and 4; c's gave -1.
+    for (const member of [a, b, c]) {
+      expect(levelsOf(await trustAt(member, roots))).toEqual([1, 0, 1, 0, 0, 0]);
+      expect(recomputed(await ratingsAt(member), ben, [a.peerId, b.peerId, c.peerId])).toEqual([
+        1, 0, 1, 0, 0, 0,
+      ]);
+    }
+    const fromA = await trustAt(b, `?roots=${a.peerId}`);
+    expect(levelsOf(fromA)).toEqual(recomputed(await ratingsAt(b), ben, [a.peerId]));
   });
 
-  it('weighs washed contracts of two users as one', async () => {
-    const before = await scoreAt(c, roots);
+  it('takes washed contracts of two users as one level', async () => {
+    const before = await trustAt(c, roots);
     const held = (await ratingsAt(a)).length;
-    // anna has said 4 already: eight more contracts at 4 say nothing new.
+    // Eight more contracts at 4 move the one level of their node, and add no other.
     for (let i = 0; i < 8; i++) await rated(a, 'anna', await settled(a, 'anna'), 4);
     await count(c, held + 8);
-    expect(await scoreAt(c, roots)).toEqual({ ...before, reliability: expect.anything() as unknown });
+    expect(levelsOf(await trustAt(c, roots))).toEqual([1, 0, 0, 0, 0, 1]);
+    expect(nodesOf(await trustAt(c, roots))).toBe(nodesOf(before));
   });
 
   it('weighs what a node says that is no root as nothing, and shows the node beside its score', async () => {
-    const before = await scoreAt(b, roots);
+    const before = await trustAt(b, roots);
     const held = (await ratingsAt(b)).length;
     const d = await federation.add();
     await join(d, b);
@@ -169,9 +171,9 @@ describe('trust over three nodes', () => {
       await rated(d, name, await settled(d, name), 4);
     }
     await count(b, held + 3);
-    expect(await scoreAt(b, roots)).toMatchObject({ ...before, reliability: expect.anything() as unknown });
+    expect(await trustAt(b, roots)).toMatchObject({ ...before, reliability: expect.anything() as unknown });
     // As b sees it, with d registered: one counterparty more, whatever the number of its users.
-    expect((await scoreAt(b)).counterparties).toBe(3);
+    expect(nodesOf(await trustAt(b))).toBe(3);
     // The others do not hold a word of it.
     expect((await ratingsAt(a)).length).toBe(held);
     expect(await d.stop('SIGKILL')).toBeNull();
@@ -184,6 +186,6 @@ describe('trust over three nodes', () => {
       return reliability.syncsFailed > 0 && reliability;
     });
     expect(failed).toMatchObject({ invalidEntries: 0, equivocations: 0 });
-    expect((await scoreAt(b)).counterparties).toBe(3);
+    expect(nodesOf(await trustAt(b))).toBe(3);
   });
 });

@@ -1,16 +1,32 @@
 import { judgeContract, type Verdict } from '../../protocols/market/contract/machine.ts';
 import type { Contract } from '../../protocols/market/contract/model.ts';
 import type { Transition, TransitionBody } from '../../protocols/market/contract/statement.ts';
+import { roleOf } from '../../protocols/market/roles.ts';
 import { sha256Hex } from '../../protocols/wire/bytes.ts';
 import { deal } from '../support/terms.ts';
 
 /** The contract of the campaign: `b` supplies. Signatures are statement.ts's matter and not made here. */
 export const CONTRACT: Contract = { key: 'c', net: 'n', parties: ['a', 'b'], supplier: 'b', stock: true };
 
-/** A statement named by its content. */
-export function made(body: TransitionBody, party: string, before: readonly string[], at = 5): Transition {
+/** A body without the role, which follows from the party. */
+export type Said = TransitionBody | { readonly kind: 'settle' | 'cancel' };
+
+/** A statement named by its content; who settles says its role truly, unless it is given. */
+export function made(said: Said, party: string, before: readonly string[], at = 5): Transition {
+  const body = bodySaid(said, party);
   const statement = { ...body, net: 'n', contract: 'c', party, before: [...before].sort(), at };
   return { ...statement, hash: sha256Hex(JSON.stringify(statement)) };
+}
+
+function bodySaid(said: Said, party: string): TransitionBody {
+  switch (said.kind) {
+    case 'cancel':
+      return { kind: 'cancel' };
+    case 'settle':
+      return { kind: 'settle', role: 'role' in said ? said.role : roleOf(party, CONTRACT) };
+    default:
+      return said;
+  }
 }
 
 /** A step without regard to which proposal it names: what the table of outcomes is made of. */
@@ -32,7 +48,7 @@ export const LABELS: readonly string[] = [
 /** Every step anybody could sign on top of this, lawful or not; of proposals only those that are given. */
 export function steps(named: readonly Transition[], before: readonly string[], later = 0): Transition[] {
   const outcomes = ['accepted', 'settled', 'cancelled'] as const;
-  const bodies: TransitionBody[] = [
+  const bodies: Said[] = [
     { kind: 'propose', terms: deal(1), heads: [], validUntil: 9 },
     { kind: 'settle' },
     { kind: 'cancel' },

@@ -202,7 +202,7 @@ export function extremesFor(random: Random, host: PeerId): Extremes {
     const inside = new Hand(identity, random.hex(8), key);
     add(inside, ops);
     keys.push(key);
-    const facts = name === 'conversations' ? ['messages'] : ['transitions', 'pings'];
+    const facts = name === 'conversations' ? ['messages'] : ['transitions', 'pings', 'rating-reasons'];
     for (const each of collections) if (facts.includes(each.name)) open(inside, inside, each, key);
   }
   for (const each of TIMES) {

@@ -15,13 +15,22 @@ const BODIES: Readonly<Record<string, Record<string, unknown>>> = {
   'put /conversations/{id}': { title: 'x' },
   'patch /conversations/{id}': { title: 'x' },
   'post /conversations/{id}/pin': { pinned: true },
+  'post /ratings/{id}/contest': { why: 'mistaken' },
+  'post /ratings/{id}/dismiss': { why: 'mistaken' },
+  'post /ratings/{id}/uphold': { why: 'mistaken' },
   'post /messages/{conversationId}': { from: 'amina', type: 'text', content: 'x' },
   'post /stream/{conversationId}/tokens': { id: 'x', token: 'x' },
 };
 /** Fields of bodies that name a record. */
 const NAMING = ['listingId', 'requestId', 'contractId', 'transactionId', 'messageId'];
 /** Routes whose path names something else than a record that may be on its way, or that make the record. */
-const OTHERS = new Set(['put /listings/{id}', 'get /trust/{id}', 'get /trust/{id}/proof']);
+const OTHERS = new Set([
+  'put /listings/{id}',
+  'get /ratings/users/{id}',
+  'get /trust/{id}',
+  'get /trust/{id}/proof',
+  'patch /users/{id}',
+]);
 
 const dir = tempDir('not-arrived');
 const other = someIdentity(randomFrom(11)).peerId;

@@ -100,6 +100,14 @@ describe('an answer', () => {
       content: 'when?',
       attachments: [{ name: 'a' }],
     });
+    const rated = await asked('post', '/submitRating', '/submitRating', {
+      contractId,
+      from: 'amina',
+      score: -1,
+      comment: 'it was wet',
+    });
+    example['/ratings/{id}'] = rated['ratingId'] ?? '';
+    await asked('post', '/ratings/{id}/uphold', `/ratings/${rated['ratingId']}/uphold`, { why: 'mistaken' });
     await asked('post', '/api/keys', '/api/keys', { userId: 'mary', scopes: ['read', 'write'] });
     const { trendId = '' } = await asked('post', '/trends/snapshots', '/trends/snapshots', {});
     for (const path of ['/trends/snapshots/{id}', '/trends/snapshots/{id}/verify']) example[path] = trendId;
@@ -115,13 +123,13 @@ describe('an answer', () => {
         /\{(\w+)\}/g,
         (_, name: string) => example[path] ?? example[name] ?? 'nothing',
       );
-      const answer = await node.request('GET', url);
+      const answer = await node.request('GET', url.startsWith('/ratings/me') ? `${url}?userId=amina` : url);
       expect(schemas.faultOf(method, path, answer.status, await answer.json()), url).toBeUndefined();
       (answer.ok ? held : refused).push(`${answer.status} ${path}`);
     }
     // Nobody is registered here, and nothing was queued.
-    expect(refused).toEqual(['404 /federation/nodes/{id}', '404 /jobs/{id}']);
-    expect(held.length).toBe(52);
+    expect(refused).toEqual(['404 /federation/nodes/{id}', '404 /jobs/{id}', '404 /users/{id}']);
+    expect(held.length).toBe(58);
   }, 60_000);
 
   it('with a field more than its schema is refused, wherever it stands', async () => {

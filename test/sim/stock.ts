@@ -1,3 +1,4 @@
+import { roleOf } from '../../protocols/market/roles.ts';
 import { runCampaign } from '../support/campaign.ts';
 import { judgeContract } from '../../protocols/market/contract/machine.ts';
 import type { Contract } from '../../protocols/market/contract/model.ts';
@@ -97,7 +98,8 @@ function schedule(seed: number): {
     else if (action < 5 && offered !== undefined)
       sign(disk, c, party, { kind: 'accept', proposal: offered.hash });
     else if (action === 5) expire(c);
-    else if (action === 6) sign(disk, c, party, { kind: random() < 0.5 ? 'settle' : 'cancel' });
+    else if (action === 6)
+      sign(disk, c, party, random() < 0.5 ? { kind: 'settle', role: roleOf(party, c) } : { kind: 'cancel' });
     else if (action < 9) heal(c);
     // A buyer's node restarts from an older copy of its disk, and signs on from there.
     else buyers.set(c.key, of(buyers, c).slice(0, below(of(buyers, c).length + 1)));

@@ -143,7 +143,7 @@ export async function startExchangeNode(certificate?: Certificate): Promise<Exch
     trust: {
       roots: () => [self],
       rated: () => Promise.resolve([]),
-      score: (subject: string) => Promise.resolve({ subject, score: null, counterparties: 0 }),
+      percentKept: () => Promise.resolve(null),
     },
     log: () => undefined,
     leftOut: () => undefined,

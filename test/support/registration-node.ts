@@ -175,7 +175,7 @@ export async function registrationNode(
       }),
       fence: { set: () => Promise.reject(new Error('no fence here')), describe: () => 'off' },
       trust: {
-        score: (subject) => Promise.resolve({ subject, score: null, counterparties: 0 }),
+        percentKept: () => Promise.resolve(null),
         reliability: () => ({
           syncs: 0,
           syncsFailed: 0,

@@ -8,6 +8,7 @@ import { joinCarried, openTransition, sealTransition, type TransitionBody } from
 import { grantOf } from '../contract/stock.ts';
 import type { Terms } from '../contract/terms.ts';
 import { nodeOf } from '../party.ts';
+import { roleOf } from '../roles.ts';
 import { requireComplete, termsOf } from './fields.ts';
 import type { GrantedStock } from './granted-stock.ts';
 import type { Actor, BookParts, HeldContract, SignedStatement, StepRequest } from './types.ts';
@@ -73,8 +74,9 @@ export function bodyOf(held: HeldContract, party: string, request: StepRequest):
         ...(request.proposal === undefined ? {} : { proposal: request.proposal }),
       };
     case 'settle':
+      return { kind: 'settle', role: roleOf(party, held.binding) };
     case 'cancel':
-      return { kind: request.kind };
+      return { kind: 'cancel' };
   }
 }
 

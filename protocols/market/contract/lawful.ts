@@ -2,6 +2,7 @@ import type { ErrorCode } from '../../error-codes.ts';
 import type { History } from './model.ts';
 import type { Transition } from './statement.ts';
 import { proposals, type Summary } from './summary.ts';
+import { roleOf } from '../roles.ts';
 import { missingTerms } from './terms.ts';
 
 /** Why a step may not follow its own past, or undefined when it may; the rules stand in machine.ts. */
@@ -32,7 +33,8 @@ export function mayNot(history: History, now: Summary, t: Transition): ErrorCode
         ? undefined
         : 'hold-not-over';
     case 'settle':
-      return now.state === 'accepted' ? undefined : 'contract-state';
+      if (now.state !== 'accepted') return 'contract-state';
+      return t.role === roleOf(t.party, contract) ? undefined : 'settle-role';
     case 'cancel':
       return now.state === 'settled' ||
         now.state === 'disputed' ||

@@ -16,7 +16,7 @@ import { ascending, weigh } from './weigh.ts';
  *   accept   the same, and names a proposal of the other party in its past, neither expired there nor over at its own time.
  *   expire   the supplier, for its own proposal with `validUntil` that its past has not accepted, at or after that time, or
  *            sooner when the other party has cancelled before it.
- *   settle   its past is `accepted`.
+ *   settle   its past is `accepted`, and it names the side of its own party.
  *   cancel   its past is neither settled, disputed nor resolved, and does not hold both parties' cancellation.
  *   resolve  its past is `disputed`; with several agreements it names which, unless it cancels.
  *

@@ -4,6 +4,7 @@ import { bytesOf, type Cbor, decodeCbor, encodeCbor, integer, mapOf } from '../.
 import { type EnvelopeType, openEnvelope, seal } from '../../wire/envelope.ts';
 import type { Identity } from '../../wire/identity.ts';
 import { nodeOf } from '../party.ts';
+import { isTradeRole, type TradeRole } from '../roles.ts';
 import { parseTerms, type Terms } from './terms.ts';
 
 /** A transition's own domain string: no other signature of a node can be passed off as one. */
@@ -25,7 +26,9 @@ export type TransitionBody =
     }
   | { readonly kind: 'accept'; readonly proposal: string }
   | { readonly kind: 'expire'; readonly proposal: string }
-  | { readonly kind: 'settle' | 'cancel' }
+  /** `role` is the signer's own, so that a receipt tells which side of the trade is rated. */
+  | { readonly kind: 'settle'; readonly role: TradeRole }
+  | { readonly kind: 'cancel' }
   | { readonly kind: 'resolve'; readonly outcome: Outcome; readonly proposal?: string };
 export type TransitionKind = TransitionBody['kind'];
 
@@ -45,7 +48,7 @@ const OWN: Readonly<Record<TransitionKind, { needs: readonly string[]; may: read
   propose: { needs: ['terms', 'heads'], may: ['validUntil'] },
   accept: { needs: ['proposal'], may: [] },
   expire: { needs: ['proposal'], may: [] },
-  settle: { needs: [], may: [] },
+  settle: { needs: ['role'], may: [] },
   cancel: { needs: [], may: [] },
   resolve: { needs: ['outcome'], may: ['proposal'] },
 };
@@ -71,6 +74,7 @@ function bodyOf(statement: Statement): Record<string, Cbor> {
         ...(statement.proposal === undefined ? {} : { proposal: fromHex(statement.proposal) }),
       };
     case 'settle':
+      return { role: statement.role };
     case 'cancel':
       return {};
   }
@@ -119,7 +123,11 @@ function parseBody(kind: TransitionKind, map: Record<string, unknown>): Transiti
         ? { kind, outcome, proposal: hash(map['proposal'], 'proposal') }
         : { kind, outcome };
     }
-    case 'settle':
+    case 'settle': {
+      const { role } = map;
+      if (!isTradeRole(role)) throw invalid('role');
+      return { kind, role };
+    }
     case 'cancel':
       return { kind };
   }

@@ -1,3 +1,4 @@
+import type { TradeRole } from '../../../protocols/market/roles.ts';
 import { contractVerdict } from './words.ts';
 import { bindingNonce } from '../../../protocols/market/contract-book/binding.ts';
 import { judgeContract } from '../../../protocols/market/contract/machine.ts';
@@ -75,8 +76,9 @@ function deal(): Statements {
   const s = new Statements();
   s.say('offer', BUYER, { kind: 'propose', terms: TERMS, heads: [] }, []);
   s.say('accept', SUPPLIER, { kind: 'accept', proposal: s.hash('offer') }, ['offer']);
-  s.say('settle-buyer', BUYER, { kind: 'settle' }, ['accept']);
-  s.say('settle-supplier', SUPPLIER, { kind: 'settle' }, ['accept']);
+  s.say('settle-buyer', BUYER, { kind: 'settle', role: 'market_buyer' }, ['accept']);
+  s.say('settle-supplier', SUPPLIER, { kind: 'settle', role: 'market_seller' }, ['accept']);
+  s.say('settle-as-seller', BUYER, { kind: 'settle', role: 'market_seller' }, ['accept']);
   s.say('cancel-buyer', BUYER, { kind: 'cancel' }, ['accept']);
   s.say('cancel-supplier', SUPPLIER, { kind: 'cancel' }, ['accept']);
   s.say('withdraw', BUYER, { kind: 'cancel' }, ['offer']);
@@ -106,11 +108,11 @@ function hold(s: Statements): Statements {
   s.say('release', SUPPLIER, { kind: 'expire', proposal: s.hash('hold') }, ['hold'], { at: until });
   s.say('release-early', SUPPLIER, { kind: 'expire', proposal: s.hash('hold') }, ['hold'], { at: until - 1 });
   s.say('release-by-buyer', BUYER, { kind: 'expire', proposal: s.hash('hold') }, ['hold'], { at: until });
-  s.say('settle-after-take', SUPPLIER, { kind: 'settle' }, ['take']);
+  s.say('settle-after-take', SUPPLIER, { kind: 'settle', role: 'market_seller' }, ['take']);
   s.say('endless', SUPPLIER, { kind: 'propose', terms, heads: [] }, []);
   s.say('accept-own', SUPPLIER, { kind: 'accept', proposal: s.hash('hold') }, ['hold']);
   s.say('accept-unknown', BUYER, { kind: 'accept', proposal: s.hash('offer') }, ['hold']);
-  s.say('settle-nothing', BUYER, { kind: 'settle' }, ['offer']);
+  s.say('settle-nothing', BUYER, { kind: 'settle', role: 'market_buyer' }, ['offer']);
   s.say('stranger', `eve@${C.peerId}`, { kind: 'cancel' }, []);
   s.say('other-contract', BUYER, { kind: 'cancel' }, [], {
     contract: recordKey('contracts', A.peerId, 'z'.repeat(43)),
@@ -179,6 +181,7 @@ const SETS: readonly (readonly [name: string, statements: readonly string[]])[] 
   ['goods named by commodity alone, for nothing', ['by-commodity']],
   ['an own offer accepted', ['hold', 'accept-own']],
   ['an offer accepted that was not seen', ['offer', 'hold', 'accept-unknown']],
+  ['settled as what one is not', ['offer', 'accept', 'settle-as-seller']],
   ['settled without an agreement', ['offer', 'settle-nothing']],
   ['a stranger', ['offer', 'stranger']],
   ['a statement of another contract', ['offer', 'other-contract']],
@@ -215,6 +218,23 @@ function refusedStatements(s: Statements): unknown {
     ['an unknown kind', forged((map) => (map['kind'] = 'sign'))],
     ['a further field', forged((map) => (map['note'] = 'x'))],
     ['a settle with terms', forged((map) => (map['kind'] = 'settle'))],
+    [
+      'a settle without a role',
+      forged((map) => {
+        map['kind'] = 'settle';
+        delete map['terms'];
+        delete map['heads'];
+      }),
+    ],
+    [
+      'a settle in an unknown role',
+      forged((map) => {
+        map['kind'] = 'settle';
+        map['role'] = 'seller';
+        delete map['terms'];
+        delete map['heads'];
+      }),
+    ],
     ['a propose without heads', forged((map) => delete map['heads'])],
     ['before out of order', forged((map) => (map['before'] = [hash(2), hash(1)]))],
     ['before with one twice', forged((map) => (map['before'] = [hash(1), hash(1)]))],
@@ -245,15 +265,18 @@ function bindingVector(): unknown {
   return { ...binding, salt: hex(salt), nonce: hex(bindingNonce(binding, salt)) };
 }
 
-/** Two settles of one contract, for receipts: `wrong` alters the second. */
-export function settles(wrong: Partial<Statement> = {}): {
+/** Two settles of one contract, for receipts: `wrong` alters the second, `role` is the buyer's. */
+export function settles(
+  wrong: Partial<Statement> = {},
+  role: TradeRole = 'market_buyer',
+): {
   readonly buyer: Uint8Array;
   readonly supplier: Uint8Array;
 } {
   const common = { kind: 'settle', net: NET, contract: KEY, before: [], at: TIME } as const;
   return {
-    buyer: sealTransition(A, { ...common, party: BUYER }),
-    supplier: sealTransition(B, { ...common, party: SUPPLIER, ...wrong } as Statement),
+    buyer: sealTransition(A, { ...common, party: BUYER, role }),
+    supplier: sealTransition(B, { ...common, party: SUPPLIER, role: 'market_seller', ...wrong } as Statement),
   };
 }
 

@@ -15,13 +15,25 @@ interface Rating {
 }
 interface Trust {
   readonly subject: string;
-  readonly score: number | null;
-  readonly microPoints: number | null;
-  readonly counterparties: number;
+  readonly roles: readonly {
+    readonly role: string;
+    readonly active: {
+      readonly levels: Readonly<Record<string, number>>;
+      readonly nodes: number;
+      readonly ratings: number;
+      readonly breaches: number;
+    };
+    readonly dismissed: { readonly ratings: number };
+    readonly contested: number;
+  }[];
+  readonly contracts: number;
+  readonly percentKept: number | null;
   readonly reliability: Readonly<Record<string, unknown>>;
 }
 
 const dirs = [tempDir('ratings'), tempDir('ratings')] as const;
+/** One moment for proofs that are compared. */
+const AS_OF = '?asOf=2030-01-01T00:00:00Z';
 const keys = new Map<string, string>();
 let a: TestNode;
 let b: TestNode;
@@ -43,6 +55,11 @@ const rate = async (node: TestNode, user: string, body: unknown): Promise<[numbe
 };
 const trust = async (node: TestNode, id: string): Promise<Trust> =>
   (await (await node.app.request(`/trust/${encodeURIComponent(id)}`)).json()) as Trust;
+/** Nodes by the level they gave, from -1 to 4; nothing where nobody has rated. */
+const levelsOf = ({ roles }: Trust, as = 'market_seller'): readonly number[] | undefined => {
+  const levels = roles.find(({ role }) => role === as)?.active.levels;
+  return levels && [-1, 0, 1, 2, 3, 4].map((level) => levels[level] ?? 0);
+};
 const stateAt = async (node: TestNode, user: string, id: string): Promise<string> =>
   ((await (await as(node, user, 'GET', `/contracts/${id}`)).json()) as { state: string }).state;
 
@@ -115,7 +132,7 @@ describe('POST /submitRating', () => {
       409,
       { code: 'contract-unsettled' },
     ]);
-    expect((await trust(a, ben)).score).toBeNull();
+    expect(await trust(a, ben)).toMatchObject({ roles: [], contracts: 0, percentKept: null });
     // The operator of a node rates for its own users, and for nobody else's.
     const foreign = await b.request('POST', '/submitRating', { ...body, from: amina });
     expect(foreign.status).toBe(403);
@@ -132,17 +149,14 @@ describe('POST /submitRating', () => {
     });
     expect([status, first]).toMatchObject([201, { from: amina, to: ben, score: 4, supersedes: null }]);
     expect(first).toMatchObject({ tags: ['quality', 'on time'], contractId: settled });
-    // (2 * 5 + 4) / 6, in micro-points, rounded down
-    expect(await trust(a, ben)).toMatchObject({
-      score: 2.333333,
-      microPoints: 2_333_333,
-      counterparties: 1,
-    });
+    const seen = await trust(a, ben);
+    expect(levelsOf(seen)).toEqual([0, 0, 0, 0, 0, 1]);
+    expect(seen).toMatchObject({ contracts: 1, percentKept: 100, roles: [{ role: 'market_seller' }] });
     const body = { transactionId: settled, rating: 0, raterId: 'amina', feedback: 'half was wet' };
     const [again, second] = await rate(a, 'amina', body);
     expect([again, second]).toMatchObject([201, { score: 0, supersedes: first.id, comment: 'half was wet' }]);
     expect(second.message).toBe('Rating corrected');
-    expect((await trust(a, ben)).microPoints).toBe(1_666_666);
+    expect(levelsOf(await trust(a, ben))).toEqual([0, 1, 0, 0, 0, 0]);
     const [same, third] = await rate(a, 'amina', body);
     expect([same, third.id]).toEqual([200, second.id]);
     const { ratings } = (await (await a.app.request(`/ratings?to=${ben}`)).json()) as { ratings: Rating[] };
@@ -167,29 +181,30 @@ describe('POST /submitRating', () => {
     );
     expect(answers.map(([status]) => status)).toEqual([201, 201, 201, 201]);
     expect(answers.filter(([, { supersedes }]) => supersedes === null)).toHaveLength(1);
-    const proof = (await (await a.app.request(`/trust/${ben}/proof`)).json()) as {
+    const proof = (await (await a.app.request(`/trust/${ben}/proof${AS_OF}`)).json()) as {
       inputs: { contract: string; verdict: string }[];
     };
     const parts = id.replace('.', '/');
     const of = proof.inputs.filter(({ contract: key }) => key === `contracts/${parts}`);
     expect(of.map(({ verdict }) => verdict).sort()).toEqual([
-      'counted',
+      'active',
       'superseded',
       'superseded',
       'superseded',
     ]);
   });
 
-  it('reaches the other node, which sees the same score, and the users of its export', async () => {
-    const here = await (await a.app.request(`/trust/${ben}/proof`)).text();
+  it('reaches the other node, which sees the same reputation, and the users of its export', async () => {
+    const query = `${AS_OF}&adjudicators=`;
+    const here = await (await a.app.request(`/trust/${ben}/proof${query}`)).text();
     await waitFor(
       'the ratings to be there',
-      async () => (await (await b.app.request(`/trust/${ben}/proof`)).text()) === here,
+      async () => (await (await b.app.request(`/trust/${ben}/proof${query}`)).text()) === here,
     );
-    expect(await trust(b, 'ben')).toMatchObject({ subject: ben, counterparties: 1 });
+    expect(await trust(b, 'ben')).toMatchObject({ subject: ben, roles: [{ active: { nodes: 1 } }] });
     // As a node: all its users.
-    const score = (await trust(a, b.peerId)).score;
-    expect(score).not.toBeNull();
+    const { percentKept: score, contracts } = await trust(a, b.peerId);
+    expect([score, contracts]).toEqual([100, 2]);
     const { nodes } = (await (await a.app.request('/federation/nodes')).json()) as {
       nodes: { nodeId: string; trustScore: number; reputation: { leveson: number } }[];
     };
@@ -207,7 +222,7 @@ describe('POST /submitRating', () => {
         id: ben,
         owner: b.peerId,
         role: 'user',
-        reputationScore: (await trust(a, ben)).score,
+        reputationScore: 100,
         updatedAt: expect.any(String) as string,
       },
     ]);
@@ -226,22 +241,113 @@ describe('POST /submitRating', () => {
     ] as const)
       expect((await as(a, user, 'POST', `/contracts/${contractId}/${step}`, {})).status).toBe(200);
     expect(await rate(a, 'amina', { contractId, score: 4 })).toMatchObject([201, { to: `anna@${a.peerId}` }]);
-    expect(await trust(a, 'anna')).toMatchObject({ score: null, counterparties: 0 });
+    expect(await trust(a, 'anna')).toMatchObject({ roles: [], percentKept: null });
     expect(await (await a.app.request('/trust/anna/proof')).json()).toMatchObject({
       inputs: [{ verdict: 'own-node', score: 4 }],
     });
   });
 
+  it('takes a -1 with its reason alone, which nobody reads but the parties and their operators', async () => {
+    const id = await contract(true);
+    const reason = 'the maize was rotten below the first layer';
+    for (const body of [{}, { comment: '  ' }, { feedback: '' }])
+      expect(await rate(a, 'amina', { contractId: id, score: -1, ...body })).toMatchObject([
+        400,
+        { code: 'reason-required' },
+      ]);
+    const words = Array.from({ length: 501 }, () => 'w').join(' ');
+    expect(await rate(a, 'amina', { contractId: id, score: -1, comment: words })).toMatchObject([
+      400,
+      { code: 'fields-invalid' },
+    ]);
+    const before = await trust(a, ben);
+    const [status, given] = await rate(a, 'amina', { transactionId: id, rating: -1, feedback: reason });
+    expect([status, given]).toMatchObject([201, { score: -1, role: 'market_seller', comment: '' }]);
+    const [again, same] = await rate(a, 'amina', { contractId: id, score: -1, comment: reason });
+    expect([again, same.id]).toEqual([200, given.id]);
+    await waitFor('the rating', async () => (await b.app.request(`/ratings/${given.id}`)).status === 200);
+    const read = async (node: TestNode, user: string): Promise<string | null> =>
+      ((await (await as(node, user, 'GET', `/ratings/${given.id}`)).json()) as { reason: string | null })
+        .reason;
+    await waitFor('the reason', async () => (await read(b, 'ben')) === reason);
+    expect(await read(a, 'amina')).toBe(reason);
+    expect(await read(a, 'anna')).toBeNull();
+    expect(await (await a.app.request(`/ratings/${given.id}`)).json()).toMatchObject({ reason: null });
+    for (const node of [a, b])
+      expect(await (await node.request('GET', `/ratings/${given.id}`)).json()).toMatchObject({ reason });
+    for (const path of ['/ratings', `/ratings/${given.id}`, '/federation/export', `/trust/${ben}/proof`])
+      expect(await (await a.app.request(path)).text(), path).not.toContain('rotten');
+    const after = await trust(a, ben);
+    expect(after.roles[0]?.active).toMatchObject({ breaches: 1, nodes: 1, ratings: 3 });
+    expect([before.percentKept, after.percentKept]).toEqual([100, 66]);
+  });
+
+  it('shows whom one has rated, and whom one still can', async () => {
+    const id = await contract(true);
+    const pending = async (user: string) =>
+      ((await (await as(a, user, 'GET', '/ratings/me/pending')).json()) as { pending: object[] }).pending;
+    expect(await pending('amina')).toMatchObject([{ contractId: id, to: ben, role: 'market_seller' }]);
+    expect(await pending('anna')).toEqual([{ ...(await pending('anna'))[0] }]); // what amina bought of her
+    expect(await rate(a, 'amina', { contractId: id, score: 2 })).toMatchObject([201, {}]);
+    expect(await pending('amina')).toEqual([]);
+    const mine = (await (await as(a, 'amina', 'GET', '/ratings/me')).json()) as { given: object[] };
+    expect(mine).toMatchObject({ user: amina, received: { roles: [] } });
+    expect(mine.given.slice(0, 2)).toMatchObject([{ contractId: id, score: 2 }, { score: -1 }]);
+    expect((await as(a, 'nobody', 'GET', '/ratings/me')).status).toBe(403);
+    expect((await as(a, 'anna', 'GET', '/ratings/me?userId=amina')).status).toBe(403);
+    expect((await a.request('GET', '/ratings/me')).status).toBe(400);
+    expect((await a.request('GET', '/ratings/me?userId=amina')).status).toBe(200);
+    expect(await (await a.app.request('/ratings/scale')).json()).toMatchObject({
+      levels: [{ score: -1, name: 'No Trust' }, {}, {}, {}, {}, { score: 4, name: 'Delight' }],
+    });
+    const counts = (await (await a.app.request(`/ratings/users/${ben}`)).json()) as Trust;
+    expect(counts.roles).toEqual((await trust(a, ben)).roles);
+  });
+
+  it('is contested by whom it is of, taken back by whose it is, and otherwise a view', async () => {
+    const id = await contract(true);
+    const [, harm] = await rate(a, 'amina', { contractId: id, score: -1, comment: 'never came' });
+    await waitFor('the rating', async () => (await b.app.request(`/ratings/${harm.id}`)).status === 200);
+    const note = async (node: TestNode, user: string, kind: string, why = 'facts-differ') => {
+      const answer = await as(node, user, 'POST', `/ratings/${harm.id}/${kind}`, { why });
+      return [answer.status, ((await answer.json()) as { code?: string; by?: string }).by ?? ''];
+    };
+    expect(await note(a, 'amina', 'contest')).toEqual([403, '']);
+    expect(await note(a, 'anna', 'dismiss')).toEqual([403, '']);
+    expect(await note(b, 'ben', 'dismiss')).toEqual([403, '']);
+    expect(await note(b, 'ben', 'contest', 'because')).toEqual([400, '']);
+    expect(await note(b, 'ben', 'contest')).toEqual([201, ben]);
+    expect(await note(b, 'ben', 'contest')).toEqual([200, ben]);
+    const notes = async (node: TestNode): Promise<object[]> =>
+      ((await (await node.app.request(`/ratings/${harm.id}`)).json()) as { notes: object[] }).notes;
+    await waitFor('the note', async () => (await notes(a)).length === 1);
+    const contested = await trust(a, ben);
+    expect(contested.roles[0]).toMatchObject({ contested: 1, dismissed: { ratings: 0 } });
+    expect(await note(a, 'amina', 'uphold')).toEqual([201, amina]);
+    expect(await note(a, 'amina', 'dismiss', 'mistaken')).toEqual([201, amina]);
+    await waitFor('the notes', async () => (await notes(b)).length === 3);
+    for (const node of [a, b]) {
+      const seen = await trust(node, ben);
+      expect(seen.roles[0]).toMatchObject({ contested: 0, dismissed: { ratings: 1 } });
+      expect(await notes(node)).toEqual(
+        expect.arrayContaining([
+          expect.objectContaining({ kind: 'dismiss', by: amina, why: 'mistaken', problem: null }),
+        ]),
+      );
+    }
+    expect((await as(a, 'amina', 'POST', '/ratings/nothing/dismiss', { why: 'mistaken' })).status).toBe(404);
+  });
+
   it('counts nothing from a node that is no root, and says what is unknown', async () => {
     const seen = (await (await a.app.request(`/trust/${ben}?roots=${b.peerId}`)).json()) as Trust;
-    expect(seen).toMatchObject({ score: null, microPoints: null, counterparties: 0 });
+    expect(seen).toMatchObject({ roles: [], contracts: 0, percentKept: null });
     expect((await a.app.request(`/trust/${ben}?roots=somebody`)).status).toBe(400);
     expect((await a.app.request('/trust/a@b')).status).toBe(404);
-    expect(await trust(a, 'nobody-here')).toMatchObject({ score: null });
+    expect(await trust(a, 'nobody-here')).toMatchObject({ roles: [] });
     await a.node.registry.setStatus(b.peerId, 'suspended');
     await b.node.registry.setStatus(a.peerId, 'suspended');
-    expect((await trust(b, ben)).score).toBeNull();
+    expect((await trust(b, ben)).roles).toEqual([]);
     // What a itself has seen of ben counts at a as before.
-    expect((await trust(a, ben)).score).not.toBeNull();
+    expect((await trust(a, ben)).roles).not.toEqual([]);
   });
 });

@@ -358,7 +358,7 @@ describe('figures', () => {
     const none = await figuresOf([], []);
     const scores = ['a', 'b', 'c', 'd'].map((user, i) => ({
       subject: `${user}@${me}`,
-      score: 1 + i / 3,
+      percent: 70 + 10 * i,
       counterparties: 2,
       region: i === 3 ? 'Coast' : 'Nyanza',
     }));
@@ -366,7 +366,7 @@ describe('figures', () => {
     expect(topRated(scores, 3, 'coast').map(({ subject }) => subject)).toEqual([`d@${me}`]);
     expect(insights({ ...none, listings: 101 }, topRated(scores, 3, 'global'), 'global', false)).toEqual([
       'High market activity: 101 listings in all regions.',
-      `Top rated producers: d@${me} (2), c@${me} (1.67), b@${me} (1.33).`,
+      `Top rated producers: d@${me} (100 % without breach), c@${me} (90 % without breach), b@${me} (80 % without breach).`,
     ]);
     const busy = { ...none, listings: 50, byRegion: new Map([['coast', 10]]) };
     expect(insights({ ...busy, delayed: 4 }, [], 'Coast', false)).toEqual([]);

@@ -11,7 +11,14 @@ const PLACES: readonly RegExp[] = [
   /[?:] '([a-z]+(?:-[a-z]+)+)'[;,)\n]/g,
 ];
 /** Looks like a code and is none; domains of signatures have a table of their own. */
-const NONE = new Set(['audit-heads', 'dial-now', 'heard-of', 'other-inputs']);
+const NONE = new Set([
+  'audit-heads',
+  'dial-now',
+  'heard-of',
+  'other-inputs',
+  'rating-notes',
+  'rating-reasons',
+]);
 
 const root = new URL('../../../', import.meta.url).pathname;
 const registry = (): string => {

@@ -50,7 +50,9 @@ it('an acceptance that the other node repeats stands, whatever its signer puts b
   const propose = signed(supplier, { kind: 'propose', terms: deal(1), heads: [] }, [], 1);
   const accept = signed(buyer, { kind: 'accept', proposal: openTransition(propose).hash }, [propose], 2);
   // As old as the buyer's clock likes, and from a feed that came after the acceptance.
-  const junk = Array.from({ length: 192 }, (_, i) => signed(buyer, { kind: 'settle' }, [], 10 + i));
+  const junk = Array.from({ length: 192 }, (_, i) =>
+    signed(buyer, { kind: 'settle', role: 'market_buyer' }, [], 10 + i),
+  );
   const before = [0, 1, 2].map((i) => fact(buyer, i, accept, junk.slice(i * 64, i * 64 + 64)));
   const facts = [...before, fact(supplier, 5, propose, [accept])];
   const binding = { buyer: names.get(buyer) ?? '', supplier: names.get(supplier) ?? '', listing: '' };

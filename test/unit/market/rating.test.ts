@@ -23,29 +23,42 @@ const CONTRACT = recordKey('contracts', a.peerId, 'deal');
 const KEY = recordKey('ratings', a.peerId, 'x'.repeat(43));
 
 function step(identity: Identity, party: string, more: Partial<Statement> = {}): Uint8Array {
-  const settle = { net: NET, contract: CONTRACT, party, kind: 'settle', before: [], at: 1 } as const;
+  const role = party === SELLER ? 'market_seller' : 'market_buyer';
+  const settle = { net: NET, contract: CONTRACT, party, kind: 'settle', role, before: [], at: 1 } as const;
   return sealTransition(identity, { ...settle, ...more } as Statement);
 }
 
 /** Signed by a node that is not the party's. */
 function foreign(identity: Identity, party: string): Uint8Array {
-  const payload = { v: 1, net: NET, contract: CONTRACT, party, kind: 'settle', before: [], at: 1 };
+  const payload = {
+    v: 1,
+    net: NET,
+    contract: CONTRACT,
+    party,
+    kind: 'settle',
+    role: 'market_seller',
+    before: [],
+    at: 1,
+  };
   return seal(identity, CONTRACT_ENVELOPE, encodeCbor(payload));
 }
 
 const both = writeReceipt(step(a, BUYER), step(b, SELLER));
 const fields = { from: BUYER, to: SELLER, score: 3, receipt: both, ratedAt: 1_700_000_000_000 };
 const problem = (view: Record<string, string | number>, key = KEY): string | null =>
-  readRating(key, view, NET).problem;
+  readRating(key, view, NET, 2).problem;
 
 describe('a rating', () => {
   it('reads with the receipt of both parties, in either order', () => {
-    expect(readRating(KEY, { ...fields, comment: 'ripe', tags: '["fair"]' }, NET)).toEqual({
+    expect(readRating(KEY, { ...fields, comment: 'ripe', tags: '["fair"]' }, NET, 2)).toEqual({
       id: KEY,
       from: BUYER,
       to: SELLER,
       score: 3,
       contract: CONTRACT,
+      role: 'market_seller',
+      signedAt: 2,
+      settledAt: 1,
       supersedes: null,
       comment: 'ripe',
       tags: '["fair"]',
@@ -61,7 +74,7 @@ describe('a rating', () => {
 
   it('names the rating that it corrects, of its own feed', () => {
     const older = 'o'.repeat(43);
-    const read = readRating(KEY, { ...fields, supersedes: older }, NET);
+    const read = readRating(KEY, { ...fields, supersedes: older }, NET, 2);
     expect(read).toMatchObject({ problem: null, supersedes: recordKey('ratings', a.peerId, older) });
     expect(problem({ ...fields, supersedes: '../x' })).toBe('rating-supersedes');
     expect(problem({ ...fields, supersedes: '' })).toBe('rating-supersedes');
@@ -95,6 +108,8 @@ describe('a rating', () => {
     ['receipt-signature', step(a, BUYER), foreign(a, SELLER)],
     ['receipt-signature', step(a, BUYER), foreign(b, 'amina')],
     ['receipt-kind', step(a, BUYER), step(b, SELLER, { kind: 'cancel' })],
+    ['receipt-role', step(a, BUYER), step(b, SELLER, { role: 'market_buyer' })],
+    ['receipt-role', step(a, BUYER, { role: 'market_seller' }), step(b, SELLER)],
     ['receipt-net', step(a, BUYER), step(b, SELLER, { net: 'elsewhere' })],
     [
       'receipt-contract',

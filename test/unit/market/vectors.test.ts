@@ -20,7 +20,8 @@ import {
   type Snapshot,
 } from '../../../protocols/market/trend-snapshot.ts';
 import { verifySnapshot } from '../../../protocols/market/trend-verify.ts';
-import { trustProof, trustText, type RatingInput } from '../../../protocols/market/trust.ts';
+import { type NoteInput, readNote } from '../../../protocols/market/rating-notes.ts';
+import { type RatingInput, reputationProof, reputationText } from '../../../protocols/market/reputation.ts';
 import { decodeFeedHead, FEED_END_BYTES, isFeedEnd } from '../../../protocols/mycelium/feed-file.ts';
 import { decodeItems } from '../../../protocols/mycelium/item-sequence.ts';
 import { base64url, fromHex, hex, sha256Hex } from '../../../protocols/wire/bytes.ts';
@@ -28,6 +29,12 @@ import type { PeerId } from '../../../protocols/wire/identity.ts';
 import type { RecordKey } from '../../../protocols/wire/ids.ts';
 import { outcomeOf } from '../../support/vectors/outcome.ts';
 
+interface FactCase {
+  readonly name: string;
+  readonly key: RecordKey;
+  readonly fact: Record<string, string | number>;
+  readonly problem: string | null;
+}
 interface Vectors {
   readonly contracts: {
     readonly contract: Contract;
@@ -42,13 +49,18 @@ interface Vectors {
   };
   readonly ratings: {
     readonly network: string;
-    readonly facts: {
-      name: string;
-      key: RecordKey;
-      fact: Record<string, string | number>;
-      problem: string | null;
+    readonly facts: (FactCase & { role: string | null })[];
+    readonly notes: FactCase[];
+    readonly reputations: {
+      subject: string;
+      roots: PeerId[];
+      adjudicators: PeerId[];
+      asOf: number;
+      received: RatingInput[];
+      given: RatingInput[];
+      notes: NoteInput[];
+      proof: string;
     }[];
-    readonly trust: { subject: string; roots: PeerId[]; ratings: RatingInput[]; proof: string }[];
   };
   readonly trends: { prices: HeldPrice[]; transactions: RegionCount[]; snapshot: Snapshot };
   readonly geofence: {
@@ -101,13 +113,20 @@ describe('the word of a deal note', () => {
 });
 
 describe('ratings', () => {
-  const { network, facts, trust } = vectors.ratings;
-  test.each(facts)('$name: $problem', ({ key, fact, problem }) => {
-    expect(readRating(key, fact, network).problem).toBe(problem);
+  const { network, facts, notes, reputations } = vectors.ratings;
+  test.each(facts)('$name: $problem', ({ key, fact, problem, role }) => {
+    expect(readRating(key, fact, network, 0)).toMatchObject({ problem, role });
   });
-  test.each(trust)('the proof of $subject, byte for byte', ({ subject, roots, ratings, proof }) => {
-    for (const order of [ratings, ratings.toReversed()])
-      expect(trustText(trustProof(subject, order, roots.toReversed()))).toBe(proof);
+  test.each(notes)('a note $name: $problem', ({ key, fact, problem }) => {
+    expect(readNote(key, fact, 0).problem).toBe(problem);
+  });
+  test.each(reputations)('the proof of $subject, byte for byte', ({ subject, proof, ...given }) => {
+    const { roots, adjudicators, asOf, received, given: by, notes: said } = given;
+    const turned = { roots: roots.toReversed(), adjudicators, asOf };
+    for (const order of [received, received.toReversed()])
+      expect(
+        reputationText(reputationProof(subject, { received: order, given: by, notes: said }, turned)),
+      ).toBe(proof);
   });
 });
 

@@ -53,6 +53,8 @@ it('says why a step is refused', () => {
     expect.objectContaining({ code: 'accept-own' }),
   );
   expect(step('c', { kind: 'cancel' })).toThrow(expect.objectContaining({ code: 'not-a-party' }));
-  expect(step('a', { kind: 'settle' })).toThrow(expect.objectContaining({ code: 'contract-state' }));
+  expect(step('a', { kind: 'settle', role: 'market_buyer' })).toThrow(
+    expect.objectContaining({ code: 'contract-state' }),
+  );
   expect(step('a', { kind: 'accept', proposal: propose.hash })()).toMatchObject({ before: [propose.hash] });
 });

@@ -32,7 +32,9 @@ it('refuses every changed byte, another signer and bad terms', () => {
     const changed = Uint8Array.from(bytes, (byte, at) => (at === i ? byte ^ 1 : byte));
     expect(() => openTransition(changed)).toThrow(expect.objectContaining({ code: 'transition-invalid' }));
   }
-  expect(() => sealTransition(ben, { ...base, kind: 'settle' })).toThrow('another node');
+  expect(() => sealTransition(ben, { ...base, kind: 'settle', role: 'market_buyer' })).toThrow(
+    'another node',
+  );
   expect(() => sealTransition(ann, { ...base, kind: 'propose', terms: { quantity: -1 }, heads: [] })).toThrow(
     'quantity',
   );

@@ -1,0 +1,88 @@
+import { z } from '@hono/zod-openapi';
+import { NOTE_REASONS, type NoteKind } from '../../protocols/market/rating-notes.ts';
+import type { PeerId } from '../../protocols/wire/identity.ts';
+import { actorOf } from '../contract-inputs.ts';
+import type { RatingsPort } from '../ports/trust.ts';
+import { keyOf } from '../records.ts';
+import { NoteJson, noteJson } from '../reputation-json.ts';
+import { json, jsonInput, route, router } from '../route.ts';
+import { idParam } from '../schemas.ts';
+
+const tags = ['Ratings'];
+const Input = z
+  .object({
+    why: z.enum(NOTE_REASONS).openapi({
+      description: 'Reason. A code: a text would describe somebody in public.',
+    }),
+  })
+  .openapi('RatingNoteInput');
+const TEXTS: Readonly<Record<NoteKind, { readonly summary: string; readonly description: string }>> = {
+  contest: {
+    summary: 'Contest a rating',
+    description:
+      'By the rated user, or its operator, at its own node. The rating still counts and is shown as contested.',
+  },
+  dismiss: {
+    summary: 'Dismiss a rating',
+    description:
+      'By the rater or its operator: takes the rating back, everywhere. By the operator of another node: states its view, which takes effect where that node is an adjudicator. Nothing is deleted.',
+  },
+  uphold: {
+    summary: 'Stand by a rating',
+    description: 'By those who can dismiss it; replaces an earlier note of the same node.',
+  },
+};
+const step = <K extends NoteKind>(kind: K) =>
+  route('write', {
+    operationId: `${kind}Rating`,
+    method: 'post',
+    path: `/{id}/${kind}` as const,
+    tags,
+    ...TEXTS[kind],
+    request: { params: idParam, body: jsonInput(Input) },
+    responses: {
+      200: json(NoteJson, 'The same note exists already.'),
+      201: json(NoteJson, 'The new note.'),
+    },
+    codes: ['not-found'],
+  });
+const [contest, dismiss, uphold] = [step('contest'), step('dismiss'), step('uphold')] as const;
+
+/** `/ratings/:id/…`: what is said of a rating. */
+export function ratingNoteRoutes({
+  self,
+  ratings,
+}: {
+  readonly self: PeerId;
+  readonly ratings: RatingsPort;
+}) {
+  async function note(
+    kind: NoteKind,
+    id: string,
+    why: z.output<typeof Input>['why'],
+    actor: ReturnType<typeof actorOf>,
+  ) {
+    const { note: written, changed } = await ratings.annotate(
+      { rating: keyOf(id, self, 'ratings'), kind, why },
+      actor,
+    );
+    return { body: noteJson(written), status: changed ? (201 as const) : (200 as const) };
+  }
+
+  return router()
+    .openapi(contest, async (c) => {
+      const actor = actorOf(c.get('principal'));
+      const { body, status } = await note('contest', c.req.valid('param').id, c.req.valid('json').why, actor);
+      return c.json(body, status);
+    })
+    .openapi(dismiss, async (c) => {
+      const actor = actorOf(c.get('principal'));
+      const { body, status } = await note('dismiss', c.req.valid('param').id, c.req.valid('json').why, actor);
+      return c.json(body, status);
+    })
+    .openapi(uphold, async (c) => {
+      const actor = actorOf(c.get('principal'));
+      const { body, status } = await note('uphold', c.req.valid('param').id, c.req.valid('json').why, actor);
+      return c.json(body, status);
+    });
+}

@@ -1,0 +1,103 @@
+import { AgrinetError } from '../errors.ts';
+import { draftFact } from '../ledger/drafts.ts';
+import type { Ledger } from '../ledger/types.ts';
+import { KeyedQueue } from '../serial-queue.ts';
+import type { PeerId } from '../wire/identity.ts';
+import { parseRecordKey, type RecordKey } from '../wire/ids.ts';
+import type { Actor } from './contract-book/types.ts';
+import { nodeOf, parseParty } from './party.ts';
+import { type NoteInput, type NoteKind, type NoteReason, readNote } from './rating-notes.ts';
+import type { Rating } from './rating.ts';
+import type { Ratings } from './ratings.ts';
+
+/** A note as a client sends it. */
+export interface NoteRequest {
+  readonly rating: RecordKey;
+  readonly kind: NoteKind;
+  readonly why: NoteReason;
+}
+
+export interface Annotated {
+  readonly note: NoteInput;
+  /** False when the note that stands says the same already. */
+  readonly changed: boolean;
+}
+
+export interface AnnotationParts {
+  readonly self: PeerId;
+  readonly ledger: Pick<Ledger, 'write'>;
+  readonly ratings: Pick<Ratings, 'get' | 'notesOf'>;
+  readonly now: () => number;
+}
+
+/** Writes notes on ratings. */
+export interface RatingAnnotation {
+  /** Throws `not-found`, `forbidden` (403). */
+  annotate(request: NoteRequest, actor: Actor): Promise<Annotated>;
+}
+
+/** One note of a rating and node stands at a time: a later one replaces it, and what it said before stays readable. */
+export function createRatingAnnotation(parts: AnnotationParts): RatingAnnotation {
+  const { self, ledger, ratings, now } = parts;
+  const locks = new KeyedQueue();
+
+  async function annotateNow({ rating, kind, why }: NoteRequest, by: string): Promise<Annotated> {
+    const current = await ownNote(rating);
+    if (current?.kind === kind && current.why === why && current.by === by)
+      return { note: current, changed: false };
+    const supersedes = current === undefined ? undefined : parseRecordKey(current.id)?.id;
+    const fields = { rating, kind, by, why, notedAt: now(), supersedes };
+    const { records } = await ledger.write({
+      keys: [],
+      draft: (writer) => [draftFact(writer, 'rating-notes', fields)],
+    });
+    const state = records[0]?.after;
+    if (state === undefined) throw new AgrinetError('internal', 'a written note has no state');
+    return { note: readNote(state.key, state.view, state.created[0]), changed: true };
+  }
+
+  async function ownNote(rating: RecordKey): Promise<NoteInput | undefined> {
+    const own = (await ratings.notesOf(rating)).filter(
+      ({ by, problem }) => problem === null && nodeOf(by) === self,
+    );
+    const replaced = new Set(own.map(({ supersedes }) => supersedes));
+    return own.find(({ id }) => !replaced.has(id));
+  }
+
+  return {
+    async annotate(request, actor) {
+      const rating = await ratings.get(request.rating);
+      if (rating === undefined) throw new AgrinetError('not-found', 'no such rating is held here');
+      const by = annotator(rating, request.kind, self, actor);
+      return locks.run(request.rating, () => annotateNow(request, by));
+    },
+  };
+}
+
+/**
+ * As whom a caller speaks. The rated party contests; the rater's side dismisses or upholds; the operator of any other node states its view.
+ * Throws `forbidden`.
+ */
+function annotator({ from, to }: Rating, kind: NoteKind, self: PeerId, actor: Actor): string {
+  const party = kind === 'contest' ? to : from;
+  const { user, node } = parseParty(party) ?? {};
+  if (node === self) {
+    if (actor.operator || (user !== undefined && user === actor.userId)) return party;
+    throw new AgrinetError(
+      'forbidden',
+      kind === 'contest'
+        ? 'only the rated user contests a rating'
+        : 'only the rater takes a rating back or stands by it',
+    );
+  }
+  if (kind === 'contest')
+    throw new AgrinetError('forbidden', 'the rated user contests a rating at its own node');
+  if (nodeOf(to) === self)
+    throw new AgrinetError(
+      'forbidden',
+      'the node of the rated user cannot dismiss or uphold the rating; contest it instead',
+    );
+  if (!actor.operator)
+    throw new AgrinetError('forbidden', 'only an operator states this node’s view of a rating');
+  return `${actor.userId ?? 'operator'}@${self}`;
+}

@@ -1,0 +1,154 @@
+import type { Scalar } from '../open-dialog/change.ts';
+import { isLocalId, parseRecordKey, recordKey, type RecordKey } from '../wire/ids.ts';
+import { nodeOf, parseParty } from './party.ts';
+
+/** What somebody says of a rating that stands. Nothing is deleted: a note stands beside it. */
+export const NOTE_KINDS = ['contest', 'dismiss', 'uphold'] as const;
+export type NoteKind = (typeof NOTE_KINDS)[number];
+
+/** Why. A code and no text: whoever is meant must not be described in public. */
+export const NOTE_REASONS = [
+  'abusive',
+  'coerced',
+  'facts-differ',
+  'mistaken',
+  'resolved',
+  'retaliation',
+  'wrong-party',
+] as const;
+export type NoteReason = (typeof NOTE_REASONS)[number];
+
+export type NoteProblem =
+  /** A field is missing, of the wrong type or not one of its values. */
+  | 'note-malformed'
+  /** Published by another node than that of `by`. */
+  | 'note-foreign';
+
+/** A fact of `rating-notes`, read. */
+export interface NoteInput {
+  /** Record key of the fact. */
+  readonly id: string;
+  /** Record key of the rating. */
+  readonly rating: string;
+  readonly kind: NoteKind | null;
+  /** Who says it, `user@peer-id`. */
+  readonly by: string;
+  readonly why: NoteReason | null;
+  /** When it was signed, milliseconds since 1970. */
+  readonly signedAt: number;
+  /** Record key of the note that this one replaces; null without. */
+  readonly supersedes: string | null;
+  readonly problem: NoteProblem | null;
+}
+
+/** A rating as far as notes are concerned. */
+interface NotedRating {
+  readonly from: string;
+  readonly to: string;
+}
+
+/**
+ * A note and what becomes of it: `effective`; `view` (somebody's opinion, which changes nothing here); `superseded` or `duplicate` (of `by`'s
+ * node, of which one note of a rating stands); a `note-...` code.
+ */
+export interface NoteVerdict extends NoteInput {
+  readonly verdict: string;
+  /** As whom its node speaks: for the rater, for the rated party, as an adjudicator of the question, or as anybody else. */
+  readonly side: 'rater' | 'rated' | 'adjudicator' | 'other';
+}
+
+export interface NoteEffect {
+  readonly dismissed: boolean;
+  readonly contested: boolean;
+  readonly upheld: boolean;
+}
+
+/** Reads a fact of `rating-notes`, signed at a time in milliseconds. Never throws for bad input; `problem` says what is wrong. */
+export function readNote(
+  key: RecordKey,
+  view: Readonly<Record<string, Scalar>>,
+  signedAt: number,
+): NoteInput {
+  const text = (name: string): string => (typeof view[name] === 'string' ? view[name] : '');
+  const owner = parseRecordKey(key)?.owner;
+  const older = text('supersedes');
+  const note = {
+    id: key,
+    rating: text('rating'),
+    kind: NOTE_KINDS.find((kind) => kind === view['kind']) ?? null,
+    by: text('by'),
+    why: NOTE_REASONS.find((reason) => reason === view['why']) ?? null,
+    signedAt,
+    supersedes: owner !== undefined && isLocalId(older) ? recordKey('rating-notes', owner, older) : null,
+  };
+  const by = parseParty(note.by);
+  const isMalformed =
+    note.kind === null ||
+    note.why === null ||
+    by === undefined ||
+    parseRecordKey(note.rating)?.collection !== 'ratings' ||
+    (view['supersedes'] !== undefined && note.supersedes === null);
+  if (isMalformed) return { ...note, problem: 'note-malformed' };
+  return { ...note, problem: by.node === owner ? null : 'note-foreign' };
+}
+
+/**
+ * What becomes of each note: of one node's notes of one rating one stands, as with ratings. The rater's node may take its own side's word
+ * back or stand by it; the rated party's node may contest; any other node's note is its own view, and so is what the rated party's node says
+ * otherwise, so that nobody clears itself. `adjudicators` are the nodes whose view this question takes up.
+ */
+export function verdictsOfNotes(
+  notes: readonly NoteInput[],
+  ratings: ReadonlyMap<string, NotedRating>,
+  adjudicators: ReadonlySet<string>,
+): NoteVerdict[] {
+  const place = ({ rating, by }: NoteInput): string => `${rating} ${nodeOf(by) ?? ''}`;
+  const valid = new Map(notes.filter(({ problem }) => problem === null).map((note) => [note.id, note]));
+  const replaced = new Set<string>();
+  for (const note of valid.values()) {
+    const older = note.supersedes === null ? undefined : valid.get(note.supersedes);
+    if (older !== undefined && older !== note && place(older) === place(note)) replaced.add(older.id);
+  }
+  const standing = new Set<string>();
+  return notes.map((note) => {
+    const side = sideOf(note, ratings.get(note.rating), adjudicators);
+    const outcome = (verdict: string): NoteVerdict => ({ ...noteOf(note), verdict, side });
+    if (note.problem !== null) return outcome(note.problem);
+    if (replaced.has(note.id)) return outcome('superseded');
+    if (standing.has(place(note))) return outcome('duplicate');
+    standing.add(place(note));
+    return outcome(hasEffect(note.kind, side) ? 'effective' : 'view');
+  });
+}
+
+/** What the notes of one rating come to. Adjudicators who disagree leave the rating as it is. */
+export function effectOf(notes: readonly NoteVerdict[]): NoteEffect {
+  const says = (kind: NoteKind, side: NoteVerdict['side']): boolean =>
+    notes.some((note) => note.verdict === 'effective' && note.kind === kind && note.side === side);
+  return {
+    dismissed: says('dismiss', 'rater') || (says('dismiss', 'adjudicator') && !says('uphold', 'adjudicator')),
+    contested: says('contest', 'rated'),
+    upheld: says('uphold', 'rater') || says('uphold', 'adjudicator'),
+  };
+}
+
+function sideOf(
+  { by }: NoteInput,
+  rating: NotedRating | undefined,
+  adjudicators: ReadonlySet<string>,
+): NoteVerdict['side'] {
+  const node = nodeOf(by) ?? '';
+  if (rating !== undefined && node === nodeOf(rating.from)) return 'rater';
+  if (rating !== undefined && node === nodeOf(rating.to)) return 'rated';
+  return adjudicators.has(node) ? 'adjudicator' : 'other';
+}
+
+function hasEffect(kind: NoteKind | null, side: NoteVerdict['side']): boolean {
+  if (side === 'rated') return kind === 'contest';
+  return side !== 'other' && kind !== 'contest';
+}
+
+/** Exactly the fields of an input: a caller's may carry more. */
+function noteOf({ id, rating, kind, by, why, signedAt, supersedes, problem }: NoteInput): NoteInput {
+  return { id, rating, kind, by, why, signedAt, supersedes, problem };
+}
