@@ -1,5 +1,6 @@
 import { statfs } from 'node:fs/promises';
 import type { Env } from '../protocols/env.ts';
+import type { ReadingLimits, StartReadingWorker } from '../protocols/mycelium/range-reader.ts';
 import type { StartMergeWorker } from '../protocols/open-dialog/merge-thread.ts';
 import type { MirrorLimits } from '../storage/mirror/limits.ts';
 import { Database, type DatabaseEnv, type OpenOptions } from '../storage/database.ts';
@@ -11,6 +12,7 @@ import { createHost, type Host, type HostOptions } from './libp2p-host.ts';
 import type { StartPriceWorker } from './market/price-thread.ts';
 import { startPriceWorker } from './market/start-price-worker.ts';
 import { startMergeWorker } from './merging/start-merge-worker.ts';
+import { startReadingWorker } from './reading/start-reading-worker.ts';
 import { systemEnv } from './system-env.ts';
 
 /** All that a node takes from the world outside, so that a test can put its own in the place of any of it. */
@@ -29,6 +31,9 @@ export interface Outside extends Pick<GuardedFetchOptions, 'lookup' | 'ca'> {
   readonly openSourceKeys: (dataDir: string) => Promise<SourceKeys>;
   readonly startMergeWorker: StartMergeWorker;
   readonly startPriceWorker: StartPriceWorker;
+  readonly startReadingWorker: StartReadingWorker;
+  /** Other limits than the reader's own. */
+  readonly readingLimits?: Partial<ReadingLimits>;
   readonly createHost: (options: HostOptions) => Promise<Host>;
   /** The HTTP API on a socket. */
   readonly serve: (options: ServeOptions) => Promise<HttpServer>;
@@ -48,6 +53,7 @@ export const machine: Outside = {
   openSourceKeys,
   startMergeWorker,
   startPriceWorker,
+  startReadingWorker,
   createHost,
   serve,
 };

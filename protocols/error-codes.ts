@@ -228,6 +228,7 @@ export const ERROR_CODES = {
   'gzip-too-large': inner({ retry: true }),
   'merge-deadline': inner({ retry: true }),
   'merge-failed': inner({ retry: true }),
+  'reading-failed': inner({ retry: true }),
   'other-contract': inner(),
   'settle-role': inner(),
   'record-partial': inner(), // within the ledger: the record is read whole

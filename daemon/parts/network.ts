@@ -7,7 +7,7 @@ import type { Base } from './base.ts';
 import type { Core } from './core.ts';
 import { defineDiscovery, definePeerUrls } from './discovery.ts';
 import { defineAddressBook, defineHost } from './host.ts';
-import { defineReplication } from './replication.ts';
+import { defineRangeReader, defineReplication } from './replication.ts';
 
 /** The ways out: HTTP that is guarded, libp2p, replication over it, and how peers are found. */
 export function defineNetwork(parts: PartList, base: Base, core: Core) {
@@ -25,7 +25,8 @@ export function defineNetwork(parts: PartList, base: Base, core: Core) {
   );
   const book = parts.add(defineAddressBook({ ...base, ...core, rule }));
   const host = parts.add(defineHost({ ...base, registry, rule }));
-  const mycelium = parts.add(defineReplication({ ...base, ...core, host }));
+  const rangeReader = parts.add(defineRangeReader(base));
+  const mycelium = parts.add(defineReplication({ ...base, ...core, host, rangeReader }));
   const discovery = parts.add(defineDiscovery({ ...base, registry, book, host }));
   parts.add(definePeerUrls({ ...base, fetch, rule, discovery }));
   return { policy, fetch, host, mycelium, discovery };

@@ -2,6 +2,11 @@ import { createMycelium } from '../../protocols/mycelium/mycelium.ts';
 import type { Ledger } from '../../protocols/ledger/types.ts';
 import type { Offences } from '../../protocols/mycelium/offences.ts';
 import type { PullEvent } from '../../protocols/mycelium/pull-event.ts';
+import {
+  createRangeReader,
+  type RangeReader,
+  READING_LIMITS,
+} from '../../protocols/mycelium/range-reader.ts';
 import type { Registry } from '../../protocols/registry/registry.ts';
 import type { PeerConnection, StreamHost } from '../../protocols/wire/stream.ts';
 import type { Store } from '../../storage/store.ts';
@@ -24,12 +29,25 @@ export interface ReplicationComponents extends Pick<
   'settings' | 'self' | 'clock' | 'env' | 'hooks' | 'alarms' | 'logger'
 > {
   readonly store: Face<Store>;
+  readonly rangeReader: Face<Pick<RangeReader, 'read'>>;
   readonly ledger: Face<Ledger>;
   readonly registry: Face<Pick<Registry, 'isActive' | 'standing' | 'synced'>>;
   readonly events: Face<Pick<EventLogs, 'emit'>>;
   readonly participants: Pick<Participants, 'mayHold' | 'others'>;
   readonly offences: Offences;
   readonly host: Face<ReplicationHost>;
+}
+
+/** Reads what ranges bring, on a thread of its own that ends when nothing comes. */
+export function defineRangeReader({ outside, env }: Pick<Base, 'outside' | 'env'>) {
+  return definePart('range reader', () => {
+    const reader = createRangeReader({
+      env,
+      start: outside.startReadingWorker,
+      limits: { ...READING_LIMITS, ...outside.readingLimits },
+    });
+    return { face: reader, stop: () => reader.stop() };
+  });
 }
 
 /** Moves entries between this node and its peers: gossip, frontiers, ranges. */
@@ -50,6 +68,7 @@ export function defineReplication({
         self,
         libp2p: host.streams,
         source: store,
+        reader: parts.rangeReader.face,
         ledger: parts.ledger.face,
         access: {
           mayReplicate: (peer) => registry.isActive(peer),

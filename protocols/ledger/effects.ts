@@ -164,13 +164,17 @@ export class Effects {
     this.gone.add(key);
   }
 
-  /** Reads the ops of an entry and takes them in: all, or those that `wanted` names. */
-  async takeEntry(entry: Entry, wanted: (index: number) => boolean = () => true): Promise<void> {
+  /** Takes the ops of an entry in: all, or those that `wanted` names. `readAs` is what `readOp` says of each, where that is known already. */
+  async takeEntry(
+    entry: Entry,
+    wanted: (index: number) => boolean = () => true,
+    readAs: (placed: PlacedOp) => ReadOp = readOp,
+  ): Promise<void> {
     this.erasing.entry(entry);
     const read: { placed: PlacedOp; read: ReadOp }[] = [];
     for (const placed of placedOps(entry)) {
       if (!wanted(placed.index)) continue;
-      read.push({ placed, read: readOp(placed) });
+      read.push({ placed, read: readAs(placed) });
       if (this.#turn.isOver()) await this.#turn.next();
     }
     const keys = read.flatMap(({ read: { key } }) => (key === undefined ? [] : [key]));

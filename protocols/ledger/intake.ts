@@ -1,19 +1,18 @@
 import type { ErrorCode } from '../error-codes.ts';
 import { AgrinetError } from '../errors.ts';
 import { type Admission, type AdmissionState, admitUnverified, admitVerified } from '../feed/admission.ts';
-import { bodyMatches, type Entry } from '../feed/entry.ts';
+import type { Entry } from '../feed/entry.ts';
 import { entryPlace, type Erasure, isProven, withoutOps } from '../feed/erasure.ts';
 import { feedId, type FeedState } from '../feed/feed.ts';
 import { overQuota } from '../feed/quota.ts';
-import { ENTRY_ENVELOPE } from '../feed/header.ts';
 import { bytesEqual } from '../wire/bytes.ts';
-import { signatureHolds } from '../wire/envelope.ts';
 import { arrival } from './arrival.ts';
 import type { ReceivedErasures } from './received-erasures.ts';
 import { erasable, erasuresAt } from './erasing.ts';
 import { advanced, feedOrNew } from './held-feed.ts';
 import type { AuthorBudgets } from './author-budgets.ts';
 import type { NewFeeds } from './new-feeds.ts';
+import type { ReadEntry } from './read-entry.ts';
 import type { Turn } from './turn.ts';
 import type { LedgerParts, Received } from './types.ts';
 
@@ -43,7 +42,8 @@ export class Intake {
     this.#turn = turn;
   }
 
-  async admit(entry: Entry): Promise<Received> {
+  async admit(read: ReadEntry): Promise<Received> {
+    const { entry } = read;
     const { author, header } = entry;
     const { ledger, receivedErasures, budgets } = this.#parts;
     const { store, identity } = ledger;
@@ -59,7 +59,7 @@ export class Intake {
     if (standing === 'followed' && author !== identity.peerId && budgets.isExceeded(author))
       return { kind: 'ignore', code: 'author-too-costly', entry };
     const state = { net: ledger.net, standing, feed, heldHash: held?.hash, epochsToday: 0 };
-    const verdict = this.#verdict(entry, { ...state, epochsToday: this.#epochsToday(entry, state) }, held);
+    const verdict = this.#verdict(read, { ...state, epochsToday: this.#epochsToday(entry, state) }, held);
     if (verdict.kind === 'fork' && held !== undefined) this.forks.push({ entry, held });
     const kept = verdict.kind === 'accept' ? await this.#keptAt(feed, header.seq) : undefined;
     if (kept !== undefined && kept.hash !== entry.hash) {
@@ -112,14 +112,18 @@ export class Intake {
     return bounded ? this.#parts.newFeeds.today(author, header.channel) : 0;
   }
 
-  #verdict(entry: Entry, state: AdmissionState, held: Entry | undefined): Admission & { code?: ErrorCode } {
+  #verdict(
+    { entry, signatureHolds, bodyMatches }: ReadEntry,
+    state: AdmissionState,
+    held: Entry | undefined,
+  ): Admission & { code?: ErrorCode } {
     const early = admitUnverified(entry, state);
     // The hash is the header's: signature and body of a copy may be anybody's, so only the very same bytes are passed on.
     if (early?.kind === 'known' && held !== undefined && !bytesEqual(held.bytes, entry.bytes))
       return { kind: 'known', code: 'copy-differs' };
     if (early !== undefined) return early;
-    if (!signatureHolds(ENTRY_ENVELOPE, entry.envelope)) return { kind: 'reject', code: 'signature-invalid' };
-    return admitVerified(entry, state, () => bodyMatches(entry));
+    if (!signatureHolds()) return { kind: 'reject', code: 'signature-invalid' };
+    return admitVerified(entry, state, bodyMatches);
   }
 
   /** The entry as it is kept: whoever has not yet heard of an erasure brings the op whole. */

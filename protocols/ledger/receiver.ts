@@ -1,4 +1,4 @@
-import { decodeEntry, type Entry } from '../feed/entry.ts';
+import type { Entry } from '../feed/entry.ts';
 import { makeForkProof } from '../feed/fork.ts';
 import { isKept } from '../feed/gap.ts';
 import type { PeerId } from '../wire/identity.ts';
@@ -12,6 +12,7 @@ import type { Lanes } from './lanes.ts';
 import type { MergeGate } from './merge-gate.ts';
 import type { OwnEpoch } from './own-epoch.ts';
 import type { LedgerStore } from './ports.ts';
+import { readEntry, type ReadEntry } from './read-entry.ts';
 import type { Turn } from './turn.ts';
 import type { FeedName, Received } from './types.ts';
 
@@ -30,7 +31,7 @@ const BEHIND: Received = { kind: 'ignore', code: 'behind-rejected' };
 interface Group {
   readonly author: PeerId;
   readonly lane: string;
-  readonly items: { readonly at: number; readonly entry: Entry }[];
+  readonly items: { readonly at: number; readonly read: ReadEntry }[];
 }
 
 /** Entries of others: read on their sender's account, admitted and taken in on their author's. */
@@ -44,12 +45,16 @@ export class Receiver {
   }
 
   /** Results stand beside the list. Entries of one author and channel share a commit; `from` is who brought them. */
-  async receive(list: readonly Uint8Array[], only: Partial<FeedName>, from: string): Promise<Received[]> {
+  async receive(
+    list: readonly (Uint8Array | ReadEntry)[],
+    only: Partial<FeedName>,
+    from: string,
+  ): Promise<Received[]> {
     const { lanes, ledger } = this.#parts;
     const refusal = ledger.refusal();
     if (refusal !== undefined) return list.map(() => ({ kind: 'ignore', code: refusal.code }));
     const results: Received[] = [];
-    const groups = await lanes.run({ author: `from ${from}` }, (turn) => read(list, only, results, turn));
+    const groups = await lanes.run({ author: `from ${from}` }, (turn) => readAll(list, only, results, turn));
     await Promise.all(groups.map((group) => lanes.run(group, (turn) => this.#take(group, results, turn))));
     return list.map((_, at) => results[at] ?? BEHIND);
   }
@@ -81,12 +86,12 @@ export class Receiver {
     const intake = new Intake(this.#parts, turn);
     let ops = 0;
     for (let next = left.shift(); next !== undefined; next = left.shift()) {
-      const result = await intake.admit(next.entry);
+      const result = await intake.admit(next.read);
       results[next.at] = result;
       if (result.kind === 'reject') left.length = 0;
       if (turn.isOver()) await turn.next();
       if (result.kind !== 'accept' || result.entry === undefined) continue;
-      await effects.takeEntry(result.entry, lackingOps(ledger.store, result.entry));
+      await effects.takeEntry(result.entry, lackingOps(ledger.store, result.entry), next.read.op);
       ops += result.entry.header.n;
       if (ops >= LIMITS.entryOps) break;
     }
@@ -128,22 +133,23 @@ export class Receiver {
 }
 
 /** Reads entries and puts them in groups of one author and channel; what is none of either has its result at once, and ends it. */
-async function read(
-  list: readonly Uint8Array[],
+async function readAll(
+  list: readonly (Uint8Array | ReadEntry)[],
   only: Partial<FeedName>,
   results: Received[],
   turn: Turn,
 ): Promise<Group[]> {
   const groups = new Map<string, Group>();
-  for (const [at, bytes] of list.entries()) {
+  for (const [at, given] of list.entries()) {
     if (turn.isOver()) await turn.next();
-    let entry: Entry;
+    let read: ReadEntry;
     try {
-      entry = decodeEntry(bytes);
+      read = given instanceof Uint8Array ? readEntry(given) : given;
     } catch (error) {
       results[at] = unreadable(error);
       break;
     }
+    const { entry } = read;
     const { author, header } = entry;
     const { author: wanted = author, channel = header.channel } = only;
     if (wanted !== author || channel !== header.channel) {
@@ -153,7 +159,7 @@ async function read(
     }
     const id = `${author}|${header.channel}`;
     const group = groups.get(id) ?? { author, lane: laneOf(author, header.channel), items: [] };
-    group.items.push({ at, entry });
+    group.items.push({ at, read });
     groups.set(id, group);
   }
   return [...groups.values()];

@@ -15,6 +15,7 @@ import type { Channel, RecordKey } from '../wire/ids.ts';
 import type { Draft, Writer } from './drafts.ts';
 import type { FeedLook } from './forgetting.ts';
 import type { LedgerStore, RecordChange } from './ports.ts';
+import type { ReadEntry } from './read-entry.ts';
 
 /** A local write: the records it looks at, and what it drafts once they are loaded. Throwing refuses it alone. */
 export interface WriteRequest {
@@ -108,9 +109,13 @@ export interface Ledger {
   /**
    * Takes entries as they came, in order; one commit for all of an author and channel that are admitted. `only` rejects those of another
    * author (`not-asked-for`) or channel (`channel-private` without an author). What stands behind the first that is rejected is not
-   * looked at (`behind-rejected`).
+   * looked at (`behind-rejected`). What was read on another thread is not read again.
    */
-  receive(entries: readonly Uint8Array[], only?: Partial<FeedName>, from?: string): Promise<Received[]>;
+  receive(
+    entries: readonly (Uint8Array | ReadEntry)[],
+    only?: Partial<FeedName>,
+    from?: string,
+  ): Promise<Received[]>;
   /** Takes a proof of equivocation. Throws when it proves nothing. */
   receiveProof(bytes: Uint8Array, from?: string): Promise<ProofOutcome>;
   /**

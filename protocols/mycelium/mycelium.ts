@@ -17,6 +17,7 @@ import { type Access, type FeedSource, newestConnection } from './ports.ts';
 import { peerFailed, type Privacy, type PullEvent } from './pull-event.ts';
 import { createPuller, type Puller } from './puller.ts';
 import { createRangeProtocol, type RangeProtocol } from './range-protocol.ts';
+import type { RangeReader } from './range-reader.ts';
 import { StreamTransport } from './stream-transport.ts';
 import type { PeerCoverage } from './shown-frontiers.ts';
 
@@ -25,6 +26,7 @@ export interface MyceliumComponents {
   readonly self: PeerId;
   readonly libp2p: StreamHost;
   readonly source: FeedSource;
+  readonly reader: Pick<RangeReader, 'read'>;
   readonly ledger: Ledger;
   readonly access: Access;
   /** Shared with what is fetched over HTTPS. */

@@ -1,4 +1,5 @@
 import { AgrinetError } from '../errors.ts';
+import type { ReadEntry } from '../ledger/read-entry.ts';
 import { encodeCbor } from '../wire/cbor.ts';
 import { LIMITS } from '../wire/limits.ts';
 
@@ -9,13 +10,15 @@ export const ITEM_KINDS = ['entry', 'proof', 'erasure'] as const;
 export interface RangeItem {
   readonly kind: (typeof ITEM_KINDS)[number];
   readonly bytes: Uint8Array;
+  /** Of an entry, when it was read on another thread: nothing of it need be read again. */
+  readonly read?: ReadEntry;
 }
 
 /** Array head, kind, head of the longest byte string. */
 export const ITEM_HEAD_BYTES = 7;
 
 /** The dag-cbor of `[0, entry]`, `[1, proof]` or `[2, erasure]`. */
-export function encodeItem({ kind, bytes }: RangeItem): Uint8Array {
+export function encodeItem({ kind, bytes }: Pick<RangeItem, 'kind' | 'bytes'>): Uint8Array {
   return encodeCbor([ITEM_KINDS.indexOf(kind), bytes]);
 }
 

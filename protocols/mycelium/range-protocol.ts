@@ -13,8 +13,10 @@ import {
   rangeItems,
   type RangeRequest,
 } from './range.ts';
-import { decodeRangeFrame, FRAME_LIMITS, framesOf } from './range-frame.ts';
+import { FRAME_LIMITS, framesOf } from './range-frame.ts';
 import type { RangeItem } from './range-item.ts';
+import type { RangeReader } from './range-reader.ts';
+import { readAhead } from './read-ahead.ts';
 
 export interface RangeProtocol {
   start(): Promise<void>;
@@ -31,6 +33,7 @@ export interface RangeComponents {
   readonly env: Pick<Env, 'after' | 'cpu' | 'deadline' | 'monotonic' | 'offload'>;
   readonly libp2p: StreamHost;
   readonly source: FeedSource;
+  readonly reader: Pick<RangeReader, 'read'>;
   readonly access: Access;
   readonly onFailure: (peer: string, error: unknown) => void;
 }
@@ -70,9 +73,20 @@ class RangeStreams implements RangeProtocol {
   async *pull(
     connection: PeerConnection,
     request: RangeRequest,
+    signal: AbortSignal,
+  ): AsyncGenerator<readonly RangeItem[]> {
+    // While one batch is taken in, the next is on its way and read.
+    const ended = new AbortController();
+    const outer = AbortSignal.any([signal, ended.signal]);
+    yield* readAhead(this.#batches(connection, request, outer), () => ended.abort());
+  }
+
+  async *#batches(
+    connection: PeerConnection,
+    request: RangeRequest,
     outer: AbortSignal,
   ): AsyncGenerator<readonly RangeItem[]> {
-    const { env } = this.#parts;
+    const { env, reader } = this.#parts;
     const soon = (): AbortSignal =>
       AbortSignal.any([outer, this.#stopping.signal, env.deadline(RANGE_LIMITS.idleMs)]);
     const stream = await connection.newStream(this.#protocol, { signal: soon() });
@@ -86,7 +100,7 @@ class RangeStreams implements RangeProtocol {
       await frames.close(soon());
       for await (const frame of steady(framesIn(frames, soon), { error: pullSlow, now: env.monotonic })) {
         await this.#turn.pause();
-        yield await decodeRangeFrame(frame, env.offload);
+        yield* reader.read(frame, request);
       }
       done = true;
     } finally {

@@ -53,7 +53,7 @@ export async function takeItems(
     if (isSendersFault(code)) throw invalid(from, code);
     ignore(code);
   }
-  const entries = items.flatMap((item) => (item.kind === 'entry' ? [item.bytes] : []));
+  const entries = items.flatMap((item) => (item.kind === 'entry' ? [item.read ?? item.bytes] : []));
   for (const { kind, code } of await ledger.receive(entries, asked, from)) {
     if (kind === 'ignore' || kind === 'reject') onRefused(code ?? 'unknown');
     if (kind === 'reject') throw invalid(from, code ?? 'unknown');

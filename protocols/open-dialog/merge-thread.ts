@@ -4,7 +4,7 @@ import { AgrinetError } from '../errors.ts';
 import type { Merged, MergeQuestion, MergeRequest } from './merge-questions.ts';
 
 /** What a merging worker answers to a question. */
-type Told = { readonly merged: Merged } | { readonly error: string };
+export type Told = { readonly merged: Merged } | { readonly error: string };
 
 /** Somebody who merges elsewhere than on the thread that asks. */
 export type MergeWorker = AskedWorker<MergeRequest>;

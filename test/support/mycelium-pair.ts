@@ -12,6 +12,7 @@ import type { Channel } from '../../protocols/wire/ids.ts';
 import { framed, type FramedStream } from '../../protocols/wire/framed-stream.ts';
 import type { PeerConnection, StreamHandler, StreamHost } from '../../protocols/wire/stream.ts';
 import { FeedTable } from '../../storage/feed-table.ts';
+import { inlineReader } from './inline-reader.ts';
 
 /** One of two nodes: what it holds, and what its exchanges have come to. */
 export interface PairedNode {
@@ -99,6 +100,7 @@ export async function myceliumPair(
         self: peer,
         libp2p,
         source,
+        reader: inlineReader(),
         ledger: {} as never,
         access: {
           mayReplicate: () => true,

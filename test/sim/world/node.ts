@@ -6,7 +6,7 @@ import { type Core, defineCore } from '../../../daemon/parts/core.ts';
 import { defineForget } from '../../../daemon/parts/exchange.ts';
 import { defineMarket } from '../../../daemon/parts/market.ts';
 import { activePeers } from '../../../daemon/parts/registry.ts';
-import { defineReplication } from '../../../daemon/parts/replication.ts';
+import { defineRangeReader, defineReplication } from '../../../daemon/parts/replication.ts';
 import { defineSearch } from '../../../daemon/parts/search.ts';
 import { runningNode } from '../../../daemon/parts/running.ts';
 import { defineReading, defineSources } from '../../../daemon/parts/sources.ts';
@@ -19,6 +19,7 @@ import type { Identity } from '../../../protocols/wire/identity.ts';
 import { Database } from '../../../storage/database.ts';
 import { inlinePriceWorker } from '../../support/inline-prices.ts';
 import { inlineMergeWorker } from '../../support/inline-merges.ts';
+import { inlineReadingWorker } from '../../support/inline-reader.ts';
 import type { Disk } from './disk.ts';
 import { homeOn } from './home.ts';
 import type { Network, VirtualHost } from './network.ts';
@@ -66,7 +67,8 @@ export async function startNode(given: NodeParts) {
   watch(base, watcher);
   const core = planted(defineCore(parts, base), planting);
   const host = parts.add(defineVirtualHost(given, core));
-  const mycelium = parts.add(defineReplication({ ...base, ...core, host }));
+  const rangeReader = parts.add(defineRangeReader(base));
+  const mycelium = parts.add(defineReplication({ ...base, ...core, host, rangeReader }));
   const ways = { fetch: undefined, policy: undefined, discovery: { face: undefined }, host, mycelium };
   const node = runningNode(base, core, ways);
   const { leftOut, reader } = defineReading(parts, node);
@@ -115,6 +117,9 @@ function outsideOf({ env, process, disk }: NodeParts): Outside {
     openSourceKeys: async () => ({ get: () => undefined, set: never, remove: async () => undefined }),
     startMergeWorker: inlineMergeWorker(env, () => mergeDelay(env)),
     startPriceWorker: inlinePriceWorker(env),
+    startReadingWorker: inlineReadingWorker(env),
+    // Both roads are gone: a world has few frames of more than an entry or two.
+    readingLimits: { smallFrame: 512 },
     createHost: never,
     serve: never,
   };

@@ -1,5 +1,6 @@
 import { decodeEntry } from '../../../protocols/feed/entry.ts';
 import { ENTRY_ENVELOPE } from '../../../protocols/feed/header.ts';
+import type { ReadEntry } from '../../../protocols/ledger/read-entry.ts';
 import type { Ledger, Received } from '../../../protocols/ledger/types.ts';
 import type { Rejoin } from '../../../protocols/mycelium/rejoin.ts';
 import { signatureHolds } from '../../../protocols/wire/envelope.ts';
@@ -31,8 +32,8 @@ export function plantingOf(plant: Plant | undefined): Planting {
 /** Takes whichever branch comes first, and nobody's word that there is another. */
 function deafToForks(ledger: Ledger, store: Store): Ledger {
   const known: Received = { kind: 'known' };
-  async function isSecond(bytes: Uint8Array): Promise<boolean> {
-    const { author, envelope, hash, header } = decodeEntry(bytes);
+  async function isSecond(given: Uint8Array | ReadEntry): Promise<boolean> {
+    const { author, envelope, hash, header } = given instanceof Uint8Array ? decodeEntry(given) : given.entry;
     if (!signatureHolds(ENTRY_ENVELOPE, envelope)) return false;
     const feed = store.feed(author, header.channel, header.epoch);
     if (feed === undefined || header.seq > feed.seq) return false;
@@ -43,9 +44,9 @@ function deafToForks(ledger: Ledger, store: Store): Ledger {
     epoch: () => ledger.epoch(),
     async receive(entries, publicOnly, from) {
       const results: Received[] = [];
-      for (const bytes of entries) {
-        const second = await isSecond(bytes).catch(() => false);
-        results.push(second ? known : ((await ledger.receive([bytes], publicOnly, from))[0] ?? known));
+      for (const given of entries) {
+        const second = await isSecond(given).catch(() => false);
+        results.push(second ? known : ((await ledger.receive([given], publicOnly, from))[0] ?? known));
       }
       return results;
     },

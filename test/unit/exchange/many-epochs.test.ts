@@ -14,6 +14,7 @@ import type { Channel } from '../../../protocols/wire/ids.ts';
 import type { PeerConnection, StreamHandler } from '../../../protocols/wire/stream.ts';
 import { type ExchangeNode, startExchangeNode } from '../../support/exchange-node.ts';
 import { Hand } from '../../support/forge.ts';
+import { inlineReader } from '../../support/inline-reader.ts';
 
 /*
  * A feed of more epochs than one request names: each pull once brought again what was held of the others. The feed is in a private channel, in
@@ -95,6 +96,7 @@ async function connectionToHolder(): Promise<{ protocol: RangeProtocol; connecti
           getConnections: () => [],
         },
         source: ledgerNode.store,
+        reader: inlineReader(),
         access: { mayReplicate: () => true, mayHold: () => true },
         onFailure: (_, error) => {
           throw error;

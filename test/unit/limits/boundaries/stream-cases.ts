@@ -18,6 +18,7 @@ import { waitFor } from '../../../support/wait.ts';
 import type { Bench } from './bench.ts';
 import type { BoundaryCase, CasesOf } from './case.ts';
 import { StreamBench } from './stream-bench.ts';
+import { inlineReader } from '../../../support/inline-reader.ts';
 
 const everybody = { mayReplicate: () => true, mayHold: () => true };
 const UNTIL = ['goes on', 'stream-timeout', 'stream-timeout'] as const;
@@ -56,7 +57,14 @@ function rangeOf(
     },
   };
   return createRangeProtocol(
-    { env, libp2p: bench.libp2p, source: source as never, access: everybody, onFailure: bench.onFailure },
+    {
+      env,
+      libp2p: bench.libp2p,
+      source: source as never,
+      reader: inlineReader(env),
+      access: everybody,
+      onFailure: bench.onFailure,
+    },
     NET,
   );
 }

@@ -1,0 +1,14 @@
+import { parentPort } from 'node:worker_threads';
+import { RangeReadings, type ReadingRequest } from '../../protocols/mycelium/range-readings.ts';
+import { threadPool } from '../thread-pool.ts';
+
+/** The thread of a reading worker: it says that it is there, and answers. */
+const readings = new RangeReadings(threadPool);
+
+async function answer(request: ReadingRequest): Promise<void> {
+  const told = await readings.answer(request);
+  parentPort?.postMessage(told, 'batch' in told ? [told.batch.bytes.buffer] : []);
+}
+
+parentPort?.on('message', (request: ReadingRequest) => void answer(request));
+parentPort?.postMessage({ ready: true });

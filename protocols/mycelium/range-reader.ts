@@ -1,0 +1,113 @@
+import { AskedThread, type StartAsked } from '../asked-thread.ts';
+import type { Env, Timer } from '../env.ts';
+import { AgrinetError, errorCode } from '../errors.ts';
+import type { FeedName } from '../ledger/types.ts';
+import { unpacked } from './packed-items.ts';
+import { decodeRangeFrame } from './range-frame.ts';
+import type { RangeItem } from './range-item.ts';
+import type { Reading, ReadingRequest } from './range-readings.ts';
+
+/** The real one is `daemon/reading/start-reading-worker.ts`. */
+export type StartReadingWorker = StartAsked<ReadingRequest, Reading>;
+
+/** Reads the frames of ranges. */
+export interface RangeReader {
+  /** What a frame holds, in batches. Throws `range-malformed`, and `reading-failed` when no worker could read it. */
+  read(frame: Uint8Array, asked: FeedName): AsyncGenerator<readonly RangeItem[]>;
+  stop(): Promise<void>;
+}
+
+/** Times in milliseconds, sizes in bytes. A test has others. */
+export interface ReadingLimits {
+  /** For one batch: the worst that a frame can hold is a second's work. */
+  readonly answerMs: number;
+  /** A worker that has nothing to read for so long is ended, and gives its memory back. */
+  readonly keptMs: number;
+  /** Shorter frames are read where they came, op by op and in turns: the way to a thread and back would take longer. */
+  readonly smallFrame: number;
+}
+
+export const READING_LIMITS: ReadingLimits = {
+  answerMs: 15_000,
+  keptMs: 10_000,
+  smallFrame: 4096,
+};
+
+/** A worker that died may have been ended by another frame; one that this frame ended twice is not tried again. */
+const TRIES = 2;
+
+export interface RangeReaderParts {
+  readonly env: Pick<Env, 'after' | 'offload'>;
+  readonly start: StartReadingWorker;
+  readonly limits?: ReadingLimits;
+}
+
+export function createRangeReader(parts: RangeReaderParts): RangeReader {
+  return new ThreadedReader(parts);
+}
+
+class ThreadedReader implements RangeReader {
+  readonly #env: RangeReaderParts['env'];
+  readonly #limits: ReadingLimits;
+  readonly #thread: AskedThread<ReadingRequest, Reading>;
+  #no = 0;
+  #idle: Timer | undefined;
+  #isStopped = false;
+
+  constructor({ env, start, limits = READING_LIMITS }: RangeReaderParts) {
+    this.#env = env;
+    this.#limits = limits;
+    this.#thread = new AskedThread({
+      env,
+      start,
+      failed: (how, cause) => new AgrinetError('reading-failed', `the reading worker ${how}`, { cause }),
+    });
+  }
+
+  async *read(frame: Uint8Array, asked: FeedName): AsyncGenerator<readonly RangeItem[]> {
+    if (frame.length < this.#limits.smallFrame) return yield await decodeRangeFrame(frame, this.#env.offload);
+    const no = ++this.#no;
+    for (let from: number | undefined = 0; from !== undefined;) {
+      const answer: Reading = await this.#ask({ no, frame, asked, from });
+      if ('refused' in answer) throw new AgrinetError(answer.refused, answer.why);
+      yield unpacked(answer.batch);
+      from = answer.next;
+    }
+  }
+
+  async #ask(
+    question: Omit<ReadingRequest, 'id' | 'frame'> & { readonly frame: Uint8Array },
+  ): Promise<Reading> {
+    if (this.#isStopped) throw stopped();
+    this.#idle?.cancel();
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#thread.ask(this.#limits.answerMs, overdue, (post, id) =>
+          // A copy, because it goes over, and may have to once more.
+          post({ ...question, frame: new Uint8Array(question.frame), id }),
+        );
+      } catch (error) {
+        if (tries === TRIES || this.#isStopped || errorCode(error) !== 'reading-failed') throw error;
+      } finally {
+        this.#rest();
+      }
+    }
+  }
+
+  #rest(): void {
+    this.#idle?.cancel();
+    if (!this.#thread.isIdle || this.#isStopped) return;
+    this.#idle = this.#env.after(this.#limits.keptMs, () => {
+      if (this.#thread.isIdle) void this.#thread.end(stopped());
+    });
+  }
+
+  stop(): Promise<void> {
+    this.#isStopped = true;
+    this.#idle?.cancel();
+    return this.#thread.end(stopped());
+  }
+}
+
+const overdue = (): AgrinetError => new AgrinetError('reading-failed', 'reading a range took too long');
+const stopped = (): AgrinetError => new AgrinetError('reading-failed', 'the reading worker ended');
