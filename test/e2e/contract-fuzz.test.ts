@@ -12,8 +12,6 @@ import { waitFor } from '../support/wait.ts';
 const SEED = Number(process.env['AGRINET_SEED'] ?? 21);
 const CONTRACTS = Number(process.env['CONTRACTS'] ?? 500);
 const AT_ONCE = 10;
-/** An announcement that a busy machine did not deliver in its time is made up for by the next exchange of frontiers, 45 s later. */
-const ARRIVES_MS = 90_000;
 const VALUES: Readonly<Record<string, readonly unknown[]>> = {
   title: ['Maize', '', ' ', null],
   commodity: ['Maize', '', null],
@@ -97,7 +95,7 @@ it(
       await waitFor(
         'the contract',
         async () => (await ask<{ state?: string }>(seller, 'GET', path)).body.state === made.state,
-        ARRIVES_MS,
+        30_000,
       );
       const answer = await ask<{ state?: string }>(seller, 'POST', `${path}/accept`, {
         acceptedBy: 'mary',
@@ -125,7 +123,7 @@ it(
           'the agreement',
           async () =>
             (await ask<{ state?: string }>(node, 'GET', `/contracts/${id}`)).body.state === 'accepted',
-          ARRIVES_MS,
+          30_000,
         );
         const text = await (await node.request('GET', `/contracts/${id}/note`)).text();
         const { findings, note } = verifyNote(text);
