@@ -47,6 +47,8 @@ export const KEPT: readonly SublevelName[] = [
   'jobs',
   'users',
   'notifications',
+  'untold',
+  'told',
   'events',
   'privateEvents',
   'idempotency',

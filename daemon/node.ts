@@ -15,6 +15,7 @@ import { defineCertificate, defineFirstKey, defineHttp, defineLongRequests } fro
 import { defineJobs, defineWork } from './parts/jobs.ts';
 import { defineMarket } from './parts/market.ts';
 import { defineMirror } from './parts/mirror.ts';
+import { defineNotices, defineNotificationTable } from './parts/notices.ts';
 import { defineNetwork } from './parts/network.ts';
 import { defineRegistration } from './parts/registration.ts';
 import { runningNode } from './parts/running.ts';
@@ -56,9 +57,11 @@ export async function createNode(options: NodeOptions, other: Partial<Outside> =
   const sources = parts.add(defineSources(node));
   const keys = parts.add(defineKeys(node, apiKey.key));
   const users = parts.add(defineUsers(node, keys));
-  const { notifications, jobs } = defineJobs(parts, node, sources);
+  const table = parts.add(defineNotificationTable(node));
+  const { notifications, jobs } = defineJobs(parts, node, { sources, table });
   const audited = defineAudit(parts, node, { reader, keys });
   const market = defineMarket(parts, node, { reader, search, users, audited, sources, standings });
+  const notices = parts.add(defineNotices(node, { reader, users, market, table }));
   const { reliability, trends } = market;
   const reach = parts.add(defineReach(node, sources));
   const scrub = parts.add(defineScrub(node, search));
@@ -74,7 +77,7 @@ export async function createNode(options: NodeOptions, other: Partial<Outside> =
   const examined = { standings, reach, jobs, scrub, mirror, registration, reader };
   const examination = defineExamination(parts, node, examined);
 
-  const trade = { leftOut, reader, search, users, notifications, market };
+  const trade = { leftOut, reader, search, users, notices, notifications, market };
   const operation = { audited, jobs, scrub, forget, mirror, examination };
   const federation = { registration, exchange, standings };
   const served = { ...trade, ...operation, ...federation, closing: closing.signal };

@@ -31,6 +31,8 @@ const DERIVATION = {
   jobs: 'own',
   users: 'own',
   notifications: 'own',
+  untold: 'own',
+  told: 'own',
   events: 'own',
   privateEvents: 'own',
   audit: 'own',

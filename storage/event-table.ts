@@ -14,6 +14,7 @@ export interface EventRow {
     readonly conversation?: string;
     readonly userId?: string;
     readonly operatorOnly?: boolean;
+    readonly partyOnly?: boolean;
   };
 }
 
@@ -29,6 +30,8 @@ export interface EventTable {
     events: readonly EventRow[],
     prune: { readonly from: number; readonly to: number } | undefined,
   ): Promise<void>;
+  /** The rows of events, for a batch of somebody else's. */
+  rows(events: readonly EventRow[]): BatchOp[];
   /** Events with ids above `after`, oldest first, and the last id looked at: a damaged event is left out. */
   read(
     after: number,
@@ -63,15 +66,16 @@ export async function openEventTable(db: Database, name: EventTableName = 'event
     return undefined;
   }
 
+  const rows = (events: readonly EventRow[]): BatchOp[] =>
+    events.map((event) => putJson(eventKey(event.id), event));
+
   return {
+    rows,
     reservedTo,
     kept,
     reserve: (to) => db.batch([putJson(reservation, to)], true),
     write(events, prune) {
-      const ops: BatchOp[] = [];
-      for (const event of events) {
-        ops.push(putJson(eventKey(event.id), event));
-      }
+      const ops = rows(events);
       for (let id = prune?.from ?? 0; id < (prune?.to ?? 0); id++)
         ops.push({ type: 'del', key: eventKey(id) });
       return db.batch(ops, false);

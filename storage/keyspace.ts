@@ -40,6 +40,12 @@ export const KEYSPACE = {
   jobs: sublevel('q', 'job id', 'job and its state'),
   users: sublevel('6', 'user id', "the node's own directory: name, role, phone, what somebody is told"),
   notifications: sublevel('n', 'user, notification id', 'message, read, time'),
+  untold: sublevel(
+    '9',
+    'c and a number, or d, a time and a name',
+    'a change that somebody has still to be told of; what is to be told or sent at that time',
+  ),
+  told: sublevel('0', 'hash of an event and a user', 'when somebody was told of it: once'),
   events: sublevel('s', 'event number', 'event for everybody, kept for those who resume'),
   privateEvents: sublevel('5', 'event number', 'event for some only, numbered apart'),
   audit: sublevel('t', 'line number', 'audit line, chained by hashes'),

@@ -12,6 +12,13 @@ export interface NotificationRow {
   /** ISO 8601. */
   readonly createdAt: string;
   readonly jobId?: string;
+  /** Of a notice: what it is about, by names that clients know. */
+  readonly kind?: string;
+  readonly about?: Readonly<Record<string, string>>;
+  /** Language of the message, a BCP 47 tag. */
+  readonly language?: string;
+  /** What became of its SMS. */
+  readonly sms?: string;
 }
 
 /** Of one user; the oldest that were read go first, then the oldest. */
@@ -38,9 +45,50 @@ export class NotificationTable {
     return this.#changes.run(async () => {
       if ((await this.#read(row.userId, row.notificationId)) !== undefined) return false;
       const key = keyOf(row.userId, row.notificationId);
-      const excess = await this.#excess(row.userId);
+      const excess = await this.#excess(row.userId, 1);
       await this.#db.batch([putJson(key, row), ...excess], true);
       return true;
+    });
+  }
+
+  /**
+   * Adds those lines of which none of that id is there: `write` gets them and what is to be written for them, and writes it in one batch
+   * with whatever else stands or falls with them. The new ones, when that is done.
+   */
+  addAll(
+    rows: readonly NotificationRow[],
+    write: (added: readonly NotificationRow[], ops: readonly BatchOp[]) => Promise<void>,
+  ): Promise<readonly NotificationRow[]> {
+    return this.#changes.run(async () => {
+      const keys = rows.map((row) => keyOf(row.userId, row.notificationId));
+      const held = await this.#db.level.getMany(keys);
+      const added = rows.filter((_, i) => held[i] === undefined);
+      const ops: BatchOp[] = added.map((row) => putJson(keyOf(row.userId, row.notificationId), row));
+      for (const userId of new Set(added.map((row) => row.userId)))
+        ops.push(...(await this.#excess(userId, added.filter((row) => row.userId === userId).length)));
+      await write(added, ops);
+      return added;
+    });
+  }
+
+  /** A line as it stands. */
+  get(userId: string, id: string): Promise<NotificationRow | undefined> {
+    return this.#read(userId, id);
+  }
+
+  /** Changes a line that is there, on disk when it resolves, with `beside` in the same batch; without it `beside` alone is written. */
+  change(
+    userId: string,
+    id: string,
+    fields: Partial<Pick<NotificationRow, 'sms'>>,
+    beside: readonly BatchOp[] = [],
+  ): Promise<NotificationRow | undefined> {
+    return this.#changes.run(async () => {
+      const row = await this.#read(userId, id);
+      const now = row && { ...row, ...fields };
+      const ops = now === undefined ? [] : [putJson(keyOf(userId, id), now)];
+      await this.#db.batch([...ops, ...beside], true);
+      return now;
     });
   }
 
@@ -85,12 +133,14 @@ export class NotificationTable {
     return value === undefined ? undefined : open(key, value);
   }
 
-  /** Deletes what is too many once one more is there. */
-  async #excess(userId: string): Promise<BatchOp[]> {
+  /** Deletes what is too many once so many more are there. */
+  async #excess(userId: string, more: number): Promise<BatchOp[]> {
     const held: { key: string; read: boolean }[] = [];
+    const keys = await this.#db.level.keys(range('notifications', prefixOf(userId))).all();
+    if (keys.length + more <= this.#keptPerUser) return [];
     for await (const [key, value] of this.#db.level.iterator(range('notifications', prefixOf(userId))))
       held.push({ key, read: open(key, value)?.read ?? true });
-    const many = held.length + 1 - this.#keptPerUser;
+    const many = held.length + more - this.#keptPerUser;
     if (many <= 0) return [];
     const order = [...held.filter((row) => row.read), ...held.filter((row) => !row.read)];
     return order.slice(0, many).map(({ key }) => ({ type: 'del', key }));

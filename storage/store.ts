@@ -36,6 +36,7 @@ import { refKey } from './op-keys.ts';
 import { OpNumbers } from './op-numbers.ts';
 import { numberIn, pastPuts, pastRows, placeKey, readPast, readWalked, walkedKey } from './past-rows.ts';
 import { draftRecord, type RecordDraft } from './stored-record.ts';
+import { UntoldChanges } from './untold.ts';
 import { UsageTable } from './usage.ts';
 import { usageChanges } from './usage-changes.ts';
 import { putJson, verifiedJson, verifyChecksum } from './values.ts';
@@ -56,6 +57,8 @@ export class Store implements LedgerStore {
   readonly #changes = new ChangeNumbers();
   readonly #opNumbers = new OpNumbers();
   readonly #line: CommitLine;
+  /** What commits leave for those who have to be told. */
+  readonly untold = new UntoldChanges();
 
   private constructor(db: Database) {
     this.#db = db;
@@ -75,6 +78,7 @@ export class Store implements LedgerStore {
       feeds.push(verifiedJson<FeedState>(key, value));
     await this.#changes.read(this.#db.level);
     await this.#opNumbers.read(this.#db.level);
+    await this.untold.read(this.#db.level);
     const erasedFeeds: string[] = [];
     for await (const key of this.#db.level.keys(range('erasures')))
       erasedFeeds.push(innerKey(key).split('|').slice(0, 3).join('|'));
@@ -372,7 +376,7 @@ export class Store implements LedgerStore {
       await this.#changes.rows(commit, drafts, ops, turn);
       sums.write(ops);
       this.#opNumbers.reserve(ops);
-      ops.push(...this.usage.rows(usage));
+      ops.push(...this.untold.rows(commit.records, this.#db.env.now()), ...this.usage.rows(usage));
       this.usage.apply(usage);
       const written = this.#line.add(ops, commit.sync, since).then(
         () => {

@@ -7,6 +7,8 @@ export interface Audience {
   readonly conversation?: string;
   readonly userId?: string;
   readonly operatorOnly?: boolean;
+  /** Not for the operator either, unless it is that user. */
+  readonly partyOnly?: boolean;
 }
 
 /** An event as told to clients. */

@@ -91,10 +91,24 @@ export interface Notification {
   /** ISO 8601. */
   readonly createdAt: string;
   readonly jobId?: string;
+  readonly kind?: string;
+  readonly about?: Readonly<Record<string, string>>;
+  readonly language?: string;
+  readonly sms?: string;
 }
 
 /** Whose notifications those of the node itself are. */
 export const OPERATOR_USER = 'operator';
+
+/** A language that notices are written in. */
+export interface NoticeLanguage {
+  /** BCP 47. */
+  readonly tag: string;
+  /** What its speakers call it. */
+  readonly name: string;
+  /** Whether a speaker has signed the texts. */
+  readonly reviewed: boolean;
+}
 
 /** What the notification routes need of the node. */
 export interface NotificationsPort {
@@ -104,6 +118,8 @@ export interface NotificationsPort {
     limit: number,
     cursor?: string,
   ): Promise<{ readonly notifications: readonly Notification[]; readonly cursor?: string }>;
+  /** Languages that notices are written in. */
+  languages(): readonly NoticeLanguage[];
   /** Throws `not-found`. */
   markRead(userId: string, notificationId: string): Promise<Notification>;
 }

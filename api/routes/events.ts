@@ -30,11 +30,14 @@ const headers = z.object({
 /** What there is to be told of. */
 const TYPES: readonly string[] = [
   'conflict',
+  'contract.update',
   'federation.node',
   'federation.sync',
+  'message',
   'notification',
   'notification.read',
   'ping.update',
+  'rating',
 ];
 const ANY_TYPE = `(${TYPES.map((type) => type.replace('.', '\\.')).join('|')})`;
 const conversationParam = z.object({ conversationId: recordId });
@@ -49,7 +52,7 @@ const all = route(
     tags,
     summary: 'Stream events of this node (server-sent events)',
     description:
-      'Event types: `federation.sync`, `federation.node`, `ping.update`, `notification`, `notification.read`, `conflict`, and `ping` every 15 s. `reset` means that the stream cannot resume after `Last-Event-ID`: reload the data.',
+      'Event types: `federation.sync`, `federation.node`, `conflict`, `notification`, `notification.read`, `ping.update`, and `ping` every 15 s. What somebody else’s step is to a user is told to that user alone, with its line in `GET /notifications` as data: `contract.update`, `message`, `rating`, and `notification` for the rest. `reset` means that the stream cannot resume after `Last-Event-ID`: reload the data.',
     request: {
       headers,
       query: z.object({
@@ -167,6 +170,7 @@ export function eventRoutes({ env, events, limits, metrics, sse }: EventRoutesCo
 export function maySee(principal: Principal, { audience }: TellableEvent): boolean {
   if (audience === undefined) return true;
   if (audience.conversation !== undefined) return false;
+  if (audience.partyOnly === true) return audience.userId === principal.userId;
   if (isOperator(principal)) return true;
   if (audience.operatorOnly === true || audience.userId === OPERATOR_USER) return false;
   return audience.userId === undefined || audience.userId === principal.userId;

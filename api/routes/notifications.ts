@@ -1,6 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import { actingUser, isOperator, type Principal } from '../access.ts';
-import { type NotificationsPort, OPERATOR_USER } from '../ports/jobs.ts';
+import { type Notification, type NotificationsPort, OPERATOR_USER } from '../ports/jobs.ts';
+import { NOTICE_KINDS, SMS_STATES } from '../ports/users.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { json, route, router } from '../route.ts';
 import { flag, pageOf, pageQuery, text, timestamp } from '../schemas.ts';
@@ -18,6 +19,16 @@ const NotificationBody = z
     read: flag('Whether it has been read.'),
     createdAt: timestamp('When it was created.'),
     jobId: text('Job that it is about.').optional(),
+    kind: z.enum(NOTICE_KINDS).optional().openapi({ description: 'Of what kind it is.' }),
+    about: z.record(z.string(), z.string()).optional().openapi({
+      description:
+        'What it is about: `contractId`, `step`, `conversationId`, `messageId`, `ratingId`, `listingId`, `wantId`, and who did it as `from`.',
+    }),
+    language: text('Language of the text, a BCP 47 tag.').optional(),
+    sms: z.enum(SMS_STATES).optional().openapi({
+      description:
+        'What became of its SMS: `waiting`, `sending`, `sent`, `failed`, or `unknown` where it cannot be told whether it was sent; then it is not sent again.',
+    }),
   })
   .openapi('Notification');
 
@@ -34,6 +45,29 @@ const list = route(
   },
   'ignored',
 );
+const languages = route('read', {
+  operationId: 'listNoticeLanguages',
+  method: 'get',
+  path: '/languages',
+  tags,
+  summary: 'List the languages that notices are written in, and whether a speaker has reviewed each',
+  responses: {
+    200: json(
+      z
+        .object({
+          languages: z.array(
+            z.object({
+              language: text('BCP 47 tag, for `language` of a user.'),
+              name: text('What its speakers call it.'),
+              reviewed: flag('Whether a speaker has signed the texts.'),
+            }),
+          ),
+        })
+        .openapi('NoticeLanguages'),
+      'The languages.',
+    ),
+  },
+});
 const markRead = route(
   'write',
   {
@@ -68,11 +102,28 @@ export function notificationRoutes({ notifications }: { readonly notifications: 
     .openapi(list, async (c) => {
       const { userId, limit, cursor } = c.req.valid('query');
       const page = await notifications.list(userOf(c.get('principal'), userId), limit, placeOf(c, cursor));
-      const found = page.notifications.map((each) => ({ ...each }));
+      const found = page.notifications.map(shown);
       return c.json({ notifications: found, ...nextOf(c, page.cursor) }, 200);
+    })
+    .openapi(languages, (c) => {
+      const known = notifications
+        .languages()
+        .map(({ tag, name, reviewed }) => ({ language: tag, name, reviewed }));
+      return c.json({ languages: known }, 200);
     })
     .openapi(markRead, async (c) => {
       const user = userOf(c.get('principal'), c.req.valid('query').userId);
-      return c.json({ ...(await notifications.markRead(user, c.req.valid('param').id)) }, 200);
+      return c.json(shown(await notifications.markRead(user, c.req.valid('param').id)), 200);
     });
+}
+
+function shown({ kind, about, sms, ...line }: Notification) {
+  const known = NOTICE_KINDS.find((each) => each === kind);
+  const state = SMS_STATES.find((each) => each === sms);
+  return {
+    ...line,
+    ...(known === undefined ? {} : { kind: known }),
+    ...(about === undefined ? {} : { about: { ...about } }),
+    ...(state === undefined ? {} : { sms: state }),
+  };
 }

@@ -1,13 +1,18 @@
 import type { EventSubscription, PushEvent, TellableEvent } from '../../api/ports/events.ts';
 import type { TurnEnv } from '../../protocols/cpu-slice.ts';
-import type { Env, Timer } from '../../protocols/env.ts';
+import { type Env, pause, type Timer } from '../../protocols/env.ts';
+import { SerialQueue } from '../../protocols/serial-queue.ts';
 import { CpuTurn } from '../../protocols/wire/cpu-turn.ts';
 import type { EventRow, EventTable } from '../../storage/event-table.ts';
+import type { BatchOp } from '../../storage/keyspace.ts';
 import { type EventListener, replay } from './event-replay.ts';
 import { EventWindow, type WindowLimits } from './event-window.ts';
 
 export type Audience = NonNullable<EventRow['audience']>;
 export type EventData = EventRow['data'];
+
+/** An event without its number. */
+export type NewEvent = Pick<EventRow, 'type' | 'data' | 'audience'>;
 
 /**
  * What happens in this node, numbered, for those who listen. A crash may lose the last events; a number is never given to two of
@@ -26,6 +31,12 @@ export interface EventLog {
   newest(): number;
   /** Numbers, tells and keeps an event. Never blocks and never throws. */
   emit(type: string, data: EventData, audience?: Audience): void;
+  /**
+   * Numbers events and gives `write` the rows that say so, for the one synced batch in which they are kept; tells them once that is written, and
+   * what happens meanwhile after them. Whether a batch that failed was written is looked up when the database can be read again. Rejects
+   * when it was not: none of these numbers has then been told, or ever is.
+   */
+  keep(events: readonly NewEvent[], write: (rows: BatchOp[]) => Promise<void>): Promise<void>;
   /** Tells an event to those who listen now; it has no number and is not kept. */
   relay(type: string, data: EventData, audience: Audience): void;
   /** Forgets what events in memory say of the records of these names. Once it resolves none of it is written to the disk any more. */
@@ -92,6 +103,9 @@ class NumberedEventLog implements EventLog {
   /** The oldest number that may be asked for; what lies below is gone. */
   #oldest: number;
   #reserving = false;
+  /** Writes that bring their events along, one after the other; while one is under way no other event gets a number. */
+  readonly #keeping = new SerialQueue();
+  #holding = false;
   #timer: Timer | undefined;
   #writing: Promise<void> = Promise.resolve();
   #closed = false;
@@ -131,6 +145,46 @@ class NumberedEventLog implements EventLog {
     }
   }
 
+  keep(events: readonly NewEvent[], write: (rows: BatchOp[]) => Promise<void>): Promise<void> {
+    return this.#keeping.run(async () => {
+      const { table } = this.#options;
+      const to = this.#next + events.length;
+      if (to > this.#reservedTo) {
+        await table.reserve(to + this.#limits.reserve);
+        this.#reservedTo = Math.max(this.#reservedTo, to + this.#limits.reserve);
+      }
+      const time = this.#options.env.now();
+      const rows = events.map((event): EventRow => ({ id: this.#next++, time, ...event }));
+      this.#holding = true;
+      try {
+        await this.#written(rows, write(table.rows(rows)));
+        if (this.#closed) return;
+        for (const row of rows) {
+          this.#window.measure(row.data);
+          this.#window.push(row);
+          this.#tell(row);
+        }
+      } finally {
+        this.#holding = false;
+        if (!this.#closed) this.#number();
+      }
+    });
+  }
+
+  /** Resolves when these events are on disk; of a write that failed that shows later. Rejects when they are not. */
+  async #written(rows: readonly EventRow[], write: Promise<void>): Promise<void> {
+    const { table, env } = this.#options;
+    const first = rows[0]?.id;
+    try {
+      await write;
+    } catch (error) {
+      while (table.unavailable() && !this.#closed) await pause(env, this.#limits.retryMs);
+      if (this.#closed || first === undefined) throw error;
+      const { events } = await table.read(first - 1, 1);
+      if (events[0]?.id !== first) throw error;
+    }
+  }
+
   relay(type: string, data: EventData, audience: Audience): void {
     if (!this.#closed) this.#tell({ type, data, audience });
   }
@@ -162,6 +216,8 @@ class NumberedEventLog implements EventLog {
     };
     const blank = <E extends Omit<EventRow, 'id'>>(event: E): E =>
       isNamed(event) ? { ...event, data: { erased: true } } : event;
+    // What is being written may be in the window only then.
+    await this.#keeping.idle();
     this.#window.replace(blank);
     this.#unnumbered.forEach((event, at) => (this.#unnumbered[at] = blank(event)));
     await this.#writing;
@@ -172,6 +228,7 @@ class NumberedEventLog implements EventLog {
     this.#closed = true;
     this.#listeners.clear();
     this.#timer?.cancel();
+    await this.#keeping.idle();
     await this.#writing;
     await this.#flush();
     // A stop in order gives back what was reserved and not used.
@@ -183,7 +240,7 @@ class NumberedEventLog implements EventLog {
 
   /** Gives numbers to what waits, as far as they are reserved, and tells it. */
   #number(): void {
-    while (this.#next < this.#reservedTo) {
+    while (this.#next < this.#reservedTo && !this.#holding) {
       const waiting = this.#unnumbered.shift();
       if (waiting === undefined) break;
       const event: EventRow = { id: this.#next++, ...waiting };
@@ -203,7 +260,7 @@ class NumberedEventLog implements EventLog {
     table.reserve(to).then(
       () => {
         this.#reserving = false;
-        this.#reservedTo = to;
+        this.#reservedTo = Math.max(this.#reservedTo, to);
         this.#number();
       },
       (error: unknown) => {

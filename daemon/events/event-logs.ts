@@ -10,6 +10,8 @@ import { createEventLog, type EventLog, type EventLogOptions } from './event-log
 export interface EventLogs extends Pick<EventsPort, 'subscribe' | 'newest' | 'sealPlace' | 'openPlace'> {
   /** Tells and keeps an event: with an audience in the private log. Never blocks and never throws. */
   emit: EventLog['emit'];
+  /** Of events with an audience, in the private log. */
+  keep: EventLog['keep'];
   relay: EventLog['relay'];
   forget: EventLog['forget'];
   close: EventLog['close'];
@@ -35,6 +37,7 @@ export async function openEventLogs(
     emit(type, data, audience) {
       logs[audience === undefined ? 'public' : 'private'].emit(type, data, audience);
     },
+    keep: (events, write) => logs.private.keep(events, write),
     relay: (type, data, audience) => logs.private.relay(type, data, audience),
     newest: () => ({ public: logs.public.newest(), private: logs.private.newest() }),
     subscribe({ logs: wanted, after, wants }, push) {

@@ -23,7 +23,7 @@ export interface NotificationParts {
   ) => void;
 }
 
-export interface Notifications extends NotificationsPort {
+export interface Notifications extends Omit<NotificationsPort, 'languages'> {
   /** Tells a user something; with `once`, only if no line of that id is there. Whether it was new. On disk when it resolves. */
   record(
     userId: string,

@@ -13,6 +13,7 @@ import { isLoopbackHost } from '../settings.ts';
 import { VERSION } from '../version.ts';
 import type { Standings } from '../standings.ts';
 import type { Exchange } from '../federation/exchange.ts';
+import type { Notices } from '../notices/start-notices.ts';
 import type { Registration } from '../federation/registration.ts';
 import type { Forget } from '../forget/forget.ts';
 import type { Jobs } from '../jobs/create-jobs.ts';
@@ -51,6 +52,7 @@ export interface ApiComponents {
   readonly search: Face<Search>;
   readonly audited: Face<Audited>;
   readonly users: Face<Directory>;
+  readonly notices: Face<Pick<Notices, 'languages'>>;
   readonly notifications: Face<Notifications>;
   readonly jobs: Face<Jobs>;
   readonly market: Market;
@@ -132,6 +134,7 @@ function marketPorts({
   reader,
   search,
   users,
+  notices,
   notifications,
   market,
 }: ApiComponents): Pick<ApiContext, MarketPorts> {
@@ -157,7 +160,7 @@ function marketPorts({
     trust: market.trust.face,
     fence: market.fence.face,
     users: users.face,
-    notifications: notifications.face,
+    notifications: { ...notifications.face, languages: () => notices.face.languages },
   };
 }
 

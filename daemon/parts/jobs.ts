@@ -1,5 +1,5 @@
 import { openJobTable } from '../../storage/job-table.ts';
-import { openNotificationTable } from '../../storage/notification-table.ts';
+import type { NotificationTable } from '../../storage/notification-table.ts';
 import type { AccessControl } from '../access/access.ts';
 import type { AuditLog } from '../audit/audit-log.ts';
 import { createWebhookHandler, startWebhooks, type WebhookOptions } from '../events/webhooks.ts';
@@ -20,12 +20,15 @@ import type { Sources } from './sources.ts';
 export function defineJobs(
   parts: PartList,
   node: Pick<Node, 'settings' | 'db' | 'env' | 'events' | 'logger'>,
-  sources: Face<Pick<Sources, 'list'>>,
+  {
+    sources,
+    table,
+  }: { readonly sources: Face<Pick<Sources, 'list'>>; readonly table: Face<NotificationTable> },
 ) {
   const notifications = parts.add(
     definePart<Notifications>('notifications', () => ({
       face: createNotifications({
-        table: openNotificationTable(node.db),
+        table: table.face,
         env: node.env,
         emit: (type, data, audience) => node.events.emit(type, data, audience),
       }),

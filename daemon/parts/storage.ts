@@ -2,6 +2,7 @@ import { createMerger, type Merger } from '../../protocols/open-dialog/merger.ts
 import type { Database } from '../../storage/database.ts';
 import type { Store } from '../../storage/store.ts';
 import { openOutbox } from '../mirror/open-outbox.ts';
+import { concernsUsers } from '../notices/concerns.ts';
 import { openStore } from '../open-store.ts';
 import type { Participants } from '../participants.ts';
 import { definePart, type Face } from '../parts.ts';
@@ -58,10 +59,11 @@ export function defineStore({
   database,
   merger,
   participants,
+  identity,
   hooks,
   alarms,
   logger,
-}: Pick<Base, 'hooks' | 'alarms' | 'logger'> & {
+}: Pick<Base, 'identity' | 'hooks' | 'alarms' | 'logger'> & {
   readonly database: Face<Database>;
   readonly merger: Face<Merger>;
   readonly participants: Participants;
@@ -69,6 +71,8 @@ export function defineStore({
   return definePart<Store>('store', async () => {
     const load = (opened: Store): Promise<void> => participants.load(opened);
     const store = await openStore(database.face, merger.face, load, alarms, logger);
+    // Before anything is written: who has to be told is noted in the very batch.
+    store.untold.whereItConcerns((change) => concernsUsers(change, identity.peerId));
     hooks.committed.on('participants', ({ changes }) => participants.note(changes));
     hooks.repaired.on('participants', (states) =>
       participants.note(states.map((after) => ({ key: after.key, before: undefined, after }))),

@@ -109,6 +109,15 @@ describe('an answer', () => {
     example['/ratings/{id}'] = rated['ratingId'] ?? '';
     await asked('post', '/ratings/{id}/uphold', `/ratings/${rated['ratingId']}/uphold`, { why: 'mistaken' });
     await asked('post', '/api/keys', '/api/keys', { userId: 'mary', scopes: ['read', 'write'] });
+    await asked('patch', '/users/{id}', '/users/mary', {
+      displayName: 'Mary',
+      phone: '+254700112233',
+      email: 'mary@kestrel-barn.example',
+      language: 'sw',
+      quietHours: { from: '21:00', to: '06:00', timeZone: 'Africa/Nairobi' },
+      muted: ['progress'],
+    });
+    example['/users/{id}'] = 'mary';
     const { trendId = '' } = await asked('post', '/trends/snapshots', '/trends/snapshots', {});
     for (const path of ['/trends/snapshots/{id}', '/trends/snapshots/{id}/verify']) example[path] = trendId;
   }, 60_000);
@@ -128,8 +137,8 @@ describe('an answer', () => {
       (answer.ok ? held : refused).push(`${answer.status} ${path}`);
     }
     // Nobody is registered here, and nothing was queued.
-    expect(refused).toEqual(['404 /federation/nodes/{id}', '404 /jobs/{id}', '404 /users/{id}']);
-    expect(held.length).toBe(58);
+    expect(refused).toEqual(['404 /federation/nodes/{id}', '404 /jobs/{id}']);
+    expect(held.length).toBe(60);
   }, 60_000);
 
   it('with a field more than its schema is refused, wherever it stands', async () => {

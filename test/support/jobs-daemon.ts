@@ -50,7 +50,7 @@ app.use(async (c, next) => {
 });
 const served = app
   .route('/jobs', jobRoutes({ jobs: port }))
-  .route('/notifications', notificationRoutes({ notifications }))
+  .route('/notifications', notificationRoutes({ notifications: { ...notifications, languages: () => [] } }))
   .get('/federation/nodes', (c) => c.json({ nodes: [] }));
 const server = serve({ fetch: served.fetch, hostname: '127.0.0.1', port: Number(PORT) });
 process.once('SIGTERM', () => {

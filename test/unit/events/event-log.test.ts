@@ -77,6 +77,64 @@ describe('the log of events', () => {
     await log.close();
   });
 
+  it('numbers events in the batch of others, and tells them once that is written, before what happened meanwhile', async () => {
+    const log = await open();
+    const live = listen(log);
+    const begun = Promise.withResolvers<void>();
+    const written = Promise.withResolvers<void>();
+    const kept = log.keep(
+      [1, 2].map((n) => ({ type: 'rating', data: { n } })),
+      async (rows) => {
+        begun.resolve();
+        await written.promise;
+        await db.batch(rows, true);
+      },
+    );
+    await begun.promise;
+    log.emit('conflict', { n: 3 });
+    expect(live.events).toEqual([]);
+    written.resolve();
+    await kept;
+    expect(numbers(live.events)).toEqual([1, 2, 3]);
+    expect(live.events.map(({ id }) => id)).toEqual([1, 2, 3]);
+    await log.close();
+    expect((await onDisk()).map(({ id, data }) => [id, data['n']])).toEqual([
+      [1, 1],
+      [2, 2],
+      [3, 3],
+    ]);
+  });
+
+  it('tells nothing of a write that failed, and what was written although it failed', async () => {
+    const log = await open();
+    const live = listen(log);
+    const failing = log.keep([{ type: 'rating', data: { n: 1 } }], () => Promise.reject(new Error('disk')));
+    await expect(failing).rejects.toThrow('disk');
+    await log.keep([{ type: 'rating', data: { n: 2 } }], async (rows) => {
+      await db.batch(rows, true);
+      throw new Error('written, and the answer lost');
+    });
+    log.emit('conflict', { n: 3 });
+    expect(live.events.map(({ id, data }) => [id, data['n']])).toEqual([
+      [2, 2],
+      [3, 3],
+    ]);
+    await log.close();
+  });
+
+  it('reserves as many numbers as a write brings, and gives none of them again after a kill', async () => {
+    const log = await open({ reserve: 4 });
+    const live = listen(log);
+    const many = Array.from({ length: 100 }, (_, n) => ({ type: 'rating', data: { n } }));
+    await log.keep(many, (rows) => db.batch(rows, true));
+    expect(live.events.map(({ id }) => id)).toEqual(many.map((_, n) => n + 1));
+    const later = await open(); // as after a kill: nothing was given back
+    const after = listen(later);
+    later.emit('conflict', {});
+    expect(after.events[0]?.id).toBeGreaterThan(100);
+    await later.close();
+  });
+
   it('waits for a listener that asks it to, and leaves out none', async () => {
     const log = await open();
     for (let n = 1; n <= 200; n++) log.emit('ping.update', { n });

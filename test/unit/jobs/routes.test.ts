@@ -60,7 +60,10 @@ describe('jobs and notifications over HTTP', () => {
     });
     const served = routes
       .route('/jobs', jobRoutes({ jobs: jobs.port }))
-      .route('/notifications', notificationRoutes({ notifications }));
+      .route(
+        '/notifications',
+        notificationRoutes({ notifications: { ...notifications, languages: () => [] } }),
+      );
     return async (method: string, path: string, body?: unknown) => {
       const answer = await served.request(path, {
         method,

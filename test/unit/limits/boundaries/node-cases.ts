@@ -124,6 +124,7 @@ async function eventLog({
       reservedTo: 1,
       kept: undefined,
       reserve,
+      rows: () => [],
       write: async () => void writes++,
       read: async () => ({ events: [], through: 0 }),
       unavailable: away,

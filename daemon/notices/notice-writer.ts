@@ -1,0 +1,126 @@
+import { createHash } from 'node:crypto';
+import type { SmsState, User } from '../../api/ports/users.ts';
+import type { BatchOp } from '../../storage/keyspace.ts';
+import type { NotificationRow, NotificationTable } from '../../storage/notification-table.ts';
+import { isoTime } from '../../protocols/wire/iso-time.ts';
+import { SerialQueue } from '../../protocols/serial-queue.ts';
+import { toldRow } from '../../storage/untold.ts';
+import type { NewEvent } from '../events/event-log.ts';
+import { eventTypeOf, type Notice } from './notice.ts';
+import { type Language, languageFor, textOf } from './texts.ts';
+
+/** A line as it is added, and what is written with it. */
+interface Line {
+  readonly hash: string;
+  readonly row: NotificationRow;
+  readonly type: string;
+  readonly ops: readonly BatchOp[];
+}
+
+export interface NoticeWriterParts {
+  readonly table: Pick<NotificationTable, 'addAll'>;
+  /** Which of these hashes of an event and a user have been told. */
+  readonly told: (hashes: readonly string[]) => Promise<ReadonlySet<string>>;
+  /** The event log's: numbers events in the batch that `write` makes. */
+  readonly keep: (events: readonly NewEvent[], write: (rows: BatchOp[]) => Promise<void>) => Promise<void>;
+  /** One synced batch. */
+  readonly batch: (ops: BatchOp[]) => Promise<void>;
+  readonly languages: ReadonlyMap<string, Language>;
+  readonly users: { find(id: string): User | undefined; isUser(id: string): boolean };
+  /** How a new line is sent beside: what its row says of that, and what is to be written with it. */
+  readonly deliver: (row: NotificationRow, notice: Notice, user: User | undefined) => Delivery;
+}
+
+/** What becomes of a line beside its place in the list. */
+export interface Delivery {
+  readonly sms?: SmsState;
+  readonly ops: readonly BatchOp[];
+}
+
+/**
+ * Writes notices: of each event and user one line and one numbered event, in one batch with what brought them about and with a row that says
+ * that it was told: lines go when there are too many, and the same step can come in more than one record.
+ */
+export class NoticeWriter {
+  readonly #parts: NoticeWriterParts;
+  readonly #queue = new SerialQueue();
+
+  constructor(parts: NoticeWriterParts) {
+    this.#parts = parts;
+  }
+
+  /** On disk when it resolves, `beside` too; how many were new. Notices for somebody who is no user of this node are left out. */
+  write(notices: readonly Notice[], beside: readonly BatchOp[] = []): Promise<number> {
+    return this.#queue.run(async () => {
+      const lines = await this.#untold(notices);
+      const { table, keep, batch } = this.#parts;
+      await table.addAll(
+        [...lines.values()].map(({ row }) => row),
+        (added, ops) => {
+          const told = added.flatMap((row) => lines.get(nameOf(row)) ?? []);
+          const events = told.map(({ row, type }): NewEvent => {
+            const { userId } = row;
+            return { type, data: dataOf(row), audience: { userId, partyOnly: true } };
+          });
+          const all = [...ops, ...told.flatMap((line) => line.ops), ...beside];
+          if (events.length > 0) return keep(events, (eventRows) => batch([...all, ...eventRows]));
+          return all.length > 0 ? batch(all) : Promise.resolve();
+        },
+      );
+      return lines.size;
+    });
+  }
+
+  /** Each that was not told yet, by the name of its line. */
+  async #untold(notices: readonly Notice[]): Promise<Map<string, Line>> {
+    const lines = new Map<string, Line>();
+    for (const notice of notices) {
+      if (!this.#parts.users.isUser(notice.userId)) continue;
+      const line = this.#line(notice);
+      if (!lines.has(line.hash)) lines.set(line.hash, line);
+    }
+    const told = await this.#parts.told([...lines.keys()]);
+    const untold = [...lines.values()].filter(({ hash }) => !told.has(hash));
+    return new Map(untold.map((line) => [nameOf(line.row), line]));
+  }
+
+  #line(notice: Notice): Line {
+    const { languages, users, deliver } = this.#parts;
+    const user = users.find(notice.userId);
+    const language = languageFor(languages, user?.language);
+    const hash = hashOf(notice);
+    const row: NotificationRow = {
+      userId: notice.userId,
+      notificationId: noticeId(notice.at, hash),
+      message: textOf(language, notice.text, notice.values, user?.quietHours?.timeZone),
+      read: false,
+      createdAt: isoTime(notice.at),
+      kind: notice.kind,
+      about: notice.about,
+      language: language.tag,
+    };
+    const { sms, ops } = deliver(row, notice, user);
+    return {
+      hash,
+      row: sms === undefined ? row : { ...row, sms },
+      type: eventTypeOf(notice.kind),
+      ops: [...ops, toldRow(hash, notice.at)],
+    };
+  }
+}
+
+const nameOf = ({ userId, notificationId }: NotificationRow): string => `${userId}/${notificationId}`;
+
+function hashOf({ event, userId }: Notice): string {
+  return createHash('sha256').update(`${event}\0${userId}`).digest('hex').slice(0, 32);
+}
+
+/** Sorts by the time it came here, as all ids of lines do. */
+function noticeId(at: number, hash: string): string {
+  return `note-${Math.max(0, at).toString(16).padStart(12, '0')}-${hash}`;
+}
+
+function dataOf({ about, ...row }: NotificationRow): NewEvent['data'] {
+  const rest = Object.entries(row).filter(([, value]) => value !== undefined);
+  return { ...Object.fromEntries(rest), ...(about === undefined ? {} : { about: { ...about } }) };
+}

@@ -1,0 +1,215 @@
+import { isNewsOf } from '../../protocols/market/contract-book/news.ts';
+import type { ContractBook, HeldContract } from '../../protocols/market/contract-book/types.ts';
+import { openTransition, type Transition } from '../../protocols/market/contract/statement.ts';
+import type { Conversations } from '../../protocols/market/conversation-types.ts';
+import { parseParty } from '../../protocols/market/party.ts';
+import type { Ratings } from '../../protocols/market/ratings.ts';
+import { isLive, type RecordState } from '../../protocols/open-dialog/record.ts';
+import { errorCode } from '../../protocols/errors.ts';
+import { fromBase64url } from '../../protocols/wire/bytes.ts';
+import type { PeerId } from '../../protocols/wire/identity.ts';
+import { parseRecordKey, publicIdOf, type RecordKey } from '../../protocols/wire/ids.ts';
+import type { Notice } from './notice.ts';
+import { dealOf, shortly, stepText, termsOf } from './step-texts.ts';
+
+export interface RecordNoticesParts {
+  readonly self: PeerId;
+  readonly reader: { get(key: RecordKey): Promise<RecordState | undefined> };
+  readonly contracts: Pick<ContractBook, 'get'>;
+  readonly conversations: Pick<Conversations, 'find'>;
+  readonly ratings: Pick<Ratings, 'read'>;
+  /** How a user of this node is called. */
+  readonly nameOf: (userId: string) => string | undefined;
+}
+
+/** What a record comes to: whom to tell what, and an offer that ends. It may have to wait for what it follows. */
+export interface Told {
+  readonly notices: readonly Notice[];
+  readonly offer?: Offer;
+  readonly waits?: true;
+}
+
+/** A proposal that is open until a time, and who may accept it. */
+export interface Offer {
+  readonly contract: RecordKey;
+  readonly proposal: string;
+  readonly userId: string;
+  /** When it was made and when it ends, milliseconds since 1970. */
+  readonly from: number;
+  readonly until: number;
+}
+
+const NOBODY: Told = { notices: [] };
+
+/** Reads who has to be told of what from records as they stand. */
+export class RecordNotices {
+  readonly #parts: RecordNoticesParts;
+
+  constructor(parts: RecordNoticesParts) {
+    this.#parts = parts;
+  }
+
+  /** What a record that came at a time means to the users of this node. */
+  async of(key: RecordKey, at: number): Promise<Told> {
+    const state = await this.#parts.reader.get(key);
+    if (!isLive(state)) return NOBODY;
+    switch (parseRecordKey(key)?.collection) {
+      case 'transitions':
+        return this.#ofStep(state, at);
+      case 'pings':
+        return this.#ofPing(state, at);
+      case 'messages':
+        return this.#ofMessage(state, at);
+      case 'ratings':
+        return this.#ofRating(state, at);
+      default:
+        return NOBODY;
+    }
+  }
+
+  /** That an offer ends, while it is open. */
+  async ofOffer({ contract, proposal, userId, until }: Offer, at: number): Promise<Told> {
+    const held = await this.#contract(contract);
+    const steps = held?.statements.map(({ transition }) => transition) ?? [];
+    const step = steps.find((each) => each.hash === proposal);
+    const isOver = steps.some(
+      (each) => each.kind !== 'propose' && 'proposal' in each && each.proposal === proposal,
+    );
+    if (
+      held === undefined ||
+      step === undefined ||
+      isOver ||
+      held.verdict.state !== 'proposed' ||
+      until <= at
+    )
+      return NOBODY;
+    const values = { from: this.#name(step.party), deal: dealOf(termsOf(held, step)), until };
+    const about = { contractId: publicIdOf(contract), step: 'hold', proposal, from: step.party };
+    return {
+      notices: [{ userId, event: `hold ${proposal}`, at, kind: 'hold', text: 'hold.ends', values, about }],
+    };
+  }
+
+  async #ofStep({ channel, view }: RecordState, at: number): Promise<Told> {
+    const step = statementIn(view['statement']);
+    const held = await this.#contract(channel as RecordKey); // a fact of a contract's channel
+    if (step === undefined || held === undefined || step.contract !== held.contract.key) return NOBODY;
+    const { applied, pending } = held.verdict;
+    if (pending.some(([hash]) => hash === step.hash)) return { notices: [], waits: true };
+    if (!applied.includes(step.hash)) return NOBODY;
+    const { kind, text } = stepText(held, step);
+    const until = step.kind === 'propose' ? step.validUntil : undefined;
+    const values = {
+      from: this.#name(step.party),
+      deal: dealOf(termsOf(held, step)),
+      ...(until === undefined ? {} : { until }),
+    };
+    const about = { contractId: publicIdOf(held.contract.key), step: step.kind, from: step.party };
+    const named = step.kind === 'propose' ? { ...about, proposal: step.hash } : about;
+    // That a hold has ended was not its supplier's own doing: the node ends it.
+    const users = this.#usersAmong(held.contract.parties, step.kind === 'expire' ? undefined : step.party);
+    const notices = users.map((userId) => ({
+      userId,
+      event: `step ${step.hash}`,
+      at,
+      kind,
+      text,
+      values,
+      about: named,
+    }));
+    const [userId] = users;
+    if (until === undefined || userId === undefined) return { notices };
+    const offer = { contract: held.contract.key as RecordKey, proposal: step.hash, userId, from: at, until }; // of a record that is held
+    return { notices, offer };
+  }
+
+  async #ofPing(state: RecordState, at: number): Promise<Told> {
+    const held = await this.#contract(state.channel as RecordKey); // a fact of a contract's channel
+    if (held === undefined || !isNewsOf(held, state)) return NOBODY;
+    const { status, percentComplete, from } = state.view;
+    const progress = [shortly(status), typeof percentComplete === 'number' ? `${percentComplete} %` : '']
+      .filter((part) => part !== '')
+      .join(', ');
+    const values = { from: this.#name(from), deal: dealOf(termsOf(held)), progress: progress || '–' };
+    const about = { contractId: publicIdOf(held.contract.key), step: 'ping', from: String(from) };
+    return this.#tell(this.#usersAmong(held.contract.parties, from), {
+      event: `ping ${state.key}`,
+      at,
+      kind: 'progress',
+      text: 'progress',
+      values,
+      about,
+    });
+  }
+
+  async #ofMessage({ key, channel, view }: RecordState, at: number): Promise<Told> {
+    const conversation = await this.#parts.conversations.find({ operator: true }, publicIdOf(channel));
+    const { from } = view;
+    if (conversation === undefined || !conversation.participants.includes(String(from))) return NOBODY;
+    // A node speaks for its own users only.
+    if (parseParty(from)?.node !== parseRecordKey(key)?.owner) return NOBODY;
+    return this.#tell(this.#usersAmong(conversation.participants, from), {
+      event: `message ${key}`,
+      at,
+      kind: 'message',
+      text: 'message',
+      values: { from: this.#name(from), title: shortly(conversation.state.view['title']) },
+      about: { conversationId: publicIdOf(channel), messageId: publicIdOf(key), from: String(from) },
+    });
+  }
+
+  async #ofRating(state: RecordState, at: number): Promise<Told> {
+    const { problem, contract, from, to, score } = this.#parts.ratings.read(state);
+    if (problem !== null) return NOBODY;
+    const held = await this.#contract(contract as RecordKey); // a rating without a problem names one
+    return this.#tell(this.#usersAmong([to], from), {
+      event: `rating ${state.key}`,
+      at,
+      kind: 'rating',
+      text: 'rating',
+      values: {
+        from: this.#name(from),
+        score: String(score),
+        deal: held === undefined ? '?' : dealOf(termsOf(held)),
+      },
+      about: { ratingId: publicIdOf(state.key), contractId: publicIdOf(contract), from },
+    });
+  }
+
+  #tell(users: readonly string[], notice: Omit<Notice, 'userId'>): Told {
+    return { notices: users.map((userId) => ({ ...notice, userId })) };
+  }
+
+  /** Users of this node among parties, by their bare names, without who did it. */
+  #usersAmong(parties: readonly string[], but: unknown): string[] {
+    const users = parties.flatMap((party) => {
+      const { user, node } = parseParty(party) ?? {};
+      return user !== undefined && node === this.#parts.self && party !== but ? [user] : [];
+    });
+    return [...new Set(users)];
+  }
+
+  #name(party: unknown): string {
+    const { user = '', node } = parseParty(party) ?? {};
+    return shortly((node === this.#parts.self ? this.#parts.nameOf(user) : undefined) ?? user);
+  }
+
+  async #contract(key: RecordKey): Promise<HeldContract | undefined> {
+    try {
+      return (await this.#parts.contracts.get(key, { operator: true })).held;
+    } catch (error) {
+      if (errorCode(error) === 'not-found') return undefined;
+      throw error;
+    }
+  }
+}
+
+function statementIn(field: unknown): Transition | undefined {
+  const bytes = typeof field === 'string' ? fromBase64url(field) : undefined;
+  try {
+    return bytes && openTransition(bytes);
+  } catch (error) {
+    if (errorCode(error) === 'transition-invalid') return undefined; // as good as not written
+    throw error;
+  }
+}

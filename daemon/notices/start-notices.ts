@@ -1,0 +1,70 @@
+import type { PeerId } from '../../protocols/wire/identity.ts';
+import type { Env } from '../../protocols/env.ts';
+import type { BatchOp } from '../../storage/keyspace.ts';
+import { toldOf, UntoldTable } from '../../storage/untold.ts';
+import type { Database } from '../../storage/database.ts';
+import type { NotificationTable } from '../../storage/notification-table.ts';
+import type { EventLogs } from '../events/event-logs.ts';
+import type { Started } from '../parts.ts';
+import type { Directory } from '../users/directory.ts';
+import { Follower, type Later } from './follower.ts';
+import type { Notice } from './notice.ts';
+import { type NoticeWriterParts, NoticeWriter } from './notice-writer.ts';
+import { RecordNotices, type RecordNoticesParts } from './record-notices.ts';
+import { type Language, readTexts } from './texts.ts';
+
+/** Tells this node's users what concerns them. */
+export interface Notices {
+  /**
+   * Tells users something: of each notice one line in `GET /notifications` and one event, on disk when it resolves, in one batch with
+   * `beside`. The same event for the same user again changes nothing, ever. How many were new.
+   */
+  raise(notices: readonly Notice[], beside?: readonly BatchOp[]): Promise<number>;
+  /** There may be something to tell: after each commit. */
+  wake(): void;
+  /** Resolves when everything that is due has been told. */
+  idle(): Promise<void>;
+  readonly languages: readonly Language[];
+}
+
+export interface NoticesParts extends Omit<RecordNoticesParts, 'nameOf'>, Pick<NoticeWriterParts, 'deliver'> {
+  readonly self: PeerId;
+  readonly db: Database;
+  readonly table: NotificationTable;
+  readonly events: Pick<EventLogs, 'keep'>;
+  readonly users: Pick<Directory, 'find' | 'isUser'>;
+  readonly env: Pick<Env, 'now' | 'after'>;
+  readonly warn: (message: string, fields: Record<string, unknown>) => void;
+}
+
+/** Starts telling, with what the last process left to be told. */
+export async function startNotices(parts: NoticesParts): Promise<Started<Notices>> {
+  const { db, events, users, env, warn, deliver, table } = parts;
+  const languages = await readTexts();
+  const writer = new NoticeWriter({
+    table,
+    told: (hashes) => toldOf(db, hashes),
+    keep: (drafts, write) => events.keep(drafts, write),
+    batch: (ops) => db.batch(ops, true),
+    languages,
+    users,
+    deliver,
+  });
+  const follower = new Follower({
+    table: new UntoldTable<Later>(db),
+    records: new RecordNotices({ ...parts, nameOf: (userId) => users.find(userId)?.displayName }),
+    writer,
+    env,
+    warn,
+  });
+  follower.wake();
+  return {
+    face: {
+      raise: (notices, beside) => writer.write(notices, beside),
+      wake: () => follower.wake(),
+      idle: () => follower.idle(),
+      languages: [...languages.values()],
+    },
+    stop: () => follower.stop(),
+  };
+}

@@ -1,0 +1,108 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { AgrinetError } from '../../protocols/errors.ts';
+
+/** Every text that a notice or an SMS can have, and the names that stand in it in braces. */
+export const TEXTS = {
+  message: ['from', 'title'],
+  proposal: ['from', 'deal'],
+  'proposal.until': ['from', 'deal', 'until'],
+  acceptance: ['from', 'deal'],
+  refusal: ['from', 'deal'],
+  'cancellation.draft': ['from', 'deal'],
+  'cancellation.asked': ['from', 'deal'],
+  cancellation: ['from', 'deal'],
+  progress: ['from', 'deal', 'progress'],
+  'settlement.said': ['from', 'deal'],
+  settlement: ['from', 'deal'],
+  dispute: ['from', 'deal'],
+  'resolution.said': ['from', 'deal'],
+  resolution: ['from', 'deal'],
+  rating: ['from', 'score', 'deal'],
+  'hold.ends': ['from', 'deal', 'until'],
+  'hold.ended': ['deal'],
+  want: ['want', 'title'],
+} as const satisfies Readonly<Record<string, readonly string[]>>;
+
+export type TextName = keyof typeof TEXTS;
+/** By name; a number is a time, milliseconds since 1970. */
+export type TextValues = Readonly<Record<string, string | number>>;
+
+/** The texts of one language, as its file has them. */
+export interface Language {
+  /** BCP 47; also the name of its file. */
+  readonly tag: string;
+  /** What its speakers call it. */
+  readonly name: string;
+  /** Whether a speaker has signed the texts. */
+  readonly reviewed: boolean;
+  readonly texts: Readonly<Record<TextName, string>>;
+}
+
+/** Where there is no text in the language of a user. */
+export const FALLBACK = 'en';
+const FOLDER = new URL('texts/', import.meta.url);
+
+const Entries = z.strictObject(
+  Object.fromEntries(Object.keys(TEXTS).map((name) => [name, z.string().min(1).max(400)])) as Record<
+    TextName,
+    z.ZodString
+  >, // one for each name
+);
+const File = z.strictObject({
+  name: z.string().min(1).max(64),
+  /** Who has signed them, a speaker of the language; empty where nobody has yet. */
+  reviewedBy: z.array(z.string().min(1)),
+  texts: Entries,
+});
+
+/** Reads every file of the folder. Throws `internal` for one that is not complete. */
+export async function readTexts(folder: URL = FOLDER): Promise<ReadonlyMap<string, Language>> {
+  const languages = new Map<string, Language>();
+  for (const file of (await readdir(folder)).toSorted()) {
+    const tag = file.replace(/\.json$/, '');
+    languages.set(tag, parseLanguage(tag, await readFile(new URL(file, folder), 'utf8')));
+  }
+  return languages;
+}
+
+/** Throws `internal` for texts that are not complete, or that name what is not given. */
+export function parseLanguage(tag: string, content: string): Language {
+  const parsed = File.safeParse(JSON.parse(content));
+  if (!parsed.success)
+    throw new AgrinetError('internal', `the texts in ${tag} are not complete`, { cause: parsed.error });
+  const { name, reviewedBy, texts } = parsed.data;
+  for (const [text, names] of Object.entries(TEXTS)) {
+    const used = [...texts[text as TextName].matchAll(/\{([^}]*)\}/g)].map(([, each = '']) => each); // a key of TEXTS
+    const needed: readonly string[] = names;
+    if ([...new Set(used)].toSorted().join() !== needed.toSorted().join())
+      throw new AgrinetError('internal', `${tag}: ${text} has to name ${needed.join(', ')}, each in braces`);
+  }
+  return { tag, name, reviewed: reviewedBy.length > 0, texts };
+}
+
+/** The language for somebody: the one asked for, one of its family, or English. */
+export function languageFor(languages: ReadonlyMap<string, Language>, wanted: string | undefined): Language {
+  const tag = wanted?.toLowerCase() ?? FALLBACK;
+  const found = languages.get(tag) ?? languages.get(tag.split('-')[0] ?? '') ?? languages.get(FALLBACK);
+  if (found === undefined) throw new AgrinetError('internal', 'the English texts are missing');
+  return found;
+}
+
+/** The text with its values put in, times as they read there. What others wrote is put in once, whatever braces it holds. */
+export function textOf(
+  { tag, texts }: Language,
+  name: TextName,
+  values: TextValues,
+  timeZone: string = 'UTC',
+): string {
+  const shown = (value: string | number = ''): string =>
+    typeof value === 'string' ? value : timeIn(value, tag, timeZone);
+  return texts[name].replaceAll(/\{([^}]*)\}/g, (_, each: string) => shown(values[each]));
+}
+
+function timeIn(ms: number, language: string, timeZone: string): string {
+  const format = { dateStyle: 'medium', timeStyle: 'short', hourCycle: 'h23', timeZone } as const;
+  const time = new Intl.DateTimeFormat(language === 'en' ? 'en-GB' : language, format).format(ms);
+  return timeZone === 'UTC' ? `${time} UTC` : time;
+}

@@ -1,0 +1,49 @@
+import { openNotificationTable } from '../../storage/notification-table.ts';
+import type { Reader } from '../../storage/reader.ts';
+import { concernsUsers } from '../notices/concerns.ts';
+import { startNotices, type Notices } from '../notices/start-notices.ts';
+import { definePart, type Face } from '../parts.ts';
+import type { Directory } from '../users/directory.ts';
+import type { Market } from './market.ts';
+import type { Node } from './running.ts';
+
+export interface NoticesComponents {
+  readonly reader: Face<Reader>;
+  readonly users: Face<Directory>;
+  readonly market: Pick<Market, 'contracts' | 'conversations' | 'ratings'>;
+  readonly table: Face<ReturnType<typeof openNotificationTable>>;
+}
+
+/** Tells users what others have done that concerns them. */
+export function defineNotices(
+  node: Pick<Node, 'identity' | 'db' | 'env' | 'events' | 'hooks' | 'logger'>,
+  { reader, users, market, table }: NoticesComponents,
+) {
+  return definePart<Notices>('notices', async () => {
+    const { identity, db, env, events, hooks, logger } = node;
+    const started = await startNotices({
+      self: identity.peerId,
+      db,
+      table: table.face,
+      events,
+      reader: reader.face,
+      contracts: market.contracts.face,
+      conversations: market.conversations.face,
+      ratings: market.ratings.face,
+      users: users.face,
+      env,
+      deliver: () => ({ ops: [] }),
+      warn: (message, fields) => logger.warn(fields, message),
+    });
+    hooks.committed.on('notices', ({ changes }) => {
+      if (changes.some((change) => concernsUsers(change, identity.peerId))) started.face.wake();
+    });
+    hooks.reopened.on('notices', () => started.face.wake());
+    return started;
+  });
+}
+
+/** The lines of all users, which several parts write. */
+export function defineNotificationTable(node: Pick<Node, 'db'>) {
+  return definePart('notification table', () => ({ face: openNotificationTable(node.db) }));
+}

@@ -1,0 +1,104 @@
+import type { RecordChange } from '../protocols/ledger/ports.ts';
+import type { RecordKey } from '../protocols/wire/ids.ts';
+import type { Database } from './database.ts';
+import { type BatchOp, fullKey, innerKey, numberKey, range, timeKey } from './keyspace.ts';
+import type { Level } from './level.ts';
+import { putJson, verifiedJson } from './values.ts';
+
+/** A change that somebody here has to be told of, and when it came here, milliseconds since 1970. */
+export interface UntoldChange {
+  readonly record: RecordKey;
+  readonly at: number;
+}
+
+/** Changes in the order of their commits come first, then what is due at a time. */
+const CHANGE = 'c';
+const DUE = 'd';
+const DIGITS = 12;
+
+/** Draws the numbers of the rows that a commit leaves for those who have to be told. */
+export class UntoldChanges {
+  #last = 0;
+  #concerns: (change: RecordChange) => boolean = () => false;
+
+  /** From now on a change of which this is true leaves a row. */
+  whereItConcerns(concerns: (change: RecordChange) => boolean): void {
+    this.#concerns = concerns;
+  }
+
+  /** Goes on from the last one on disk. */
+  async read(level: Level): Promise<void> {
+    for await (const key of level.keys({ ...range('untold', CHANGE), reverse: true, limit: 1 }))
+      this.#last = Math.max(this.#last, Number.parseInt(innerKey(key).slice(1), 16));
+  }
+
+  /** What belongs into the batch of a commit. */
+  rows(changes: readonly RecordChange[], at: number): BatchOp[] {
+    return changes.filter(this.#concerns).map(({ key }) => {
+      const row: UntoldChange = { record: key, at };
+      return putJson(fullKey('untold', CHANGE + numberKey(++this.#last, DIGITS)), row);
+    });
+  }
+}
+
+/** A row of the table, to be deleted in the batch that tells. */
+export interface Untold<Later> {
+  readonly key: string;
+  /** What it is; undefined for a damaged row. */
+  readonly what: { readonly change: UntoldChange } | { readonly later: Later } | undefined;
+}
+
+/** What somebody has still to be told of: changes, and what becomes due later. */
+export class UntoldTable<Later> {
+  readonly #db: Database;
+
+  constructor(db: Database) {
+    this.#db = db;
+  }
+
+  /** Changes first, oldest first, then what is due by `now`. */
+  async first(limit: number, now: number): Promise<Untold<Later>[]> {
+    const found: Untold<Later>[] = [];
+    const due = fullKey('untold', `${DUE}${timeKey(Math.max(0, now + 1))}`);
+    for (const keys of [range('untold', CHANGE), { ...range('untold', DUE), lt: due }]) {
+      if (found.length >= limit) break;
+      for await (const [key, value] of this.#db.level.iterator({ ...keys, limit: limit - found.length }))
+        found.push({ key, what: open(key, value) });
+    }
+    return found;
+  }
+
+  /** When the next one becomes due, milliseconds since 1970. */
+  async nextDue(): Promise<number | undefined> {
+    for await (const key of this.#db.level.keys({ ...range('untold', DUE), limit: 1 }))
+      return Number.parseInt(innerKey(key).slice(1, 15), 16);
+    return undefined;
+  }
+
+  /** The write of what is to be told at a time; `name` tells it from others of that time. */
+  later(at: number, name: string, what: Later): BatchOp {
+    return putJson(fullKey('untold', `${DUE}${timeKey(Math.max(0, at))}${name}`), what);
+  }
+}
+
+/** By its key, as this table writes it. */
+function open<Later>(key: string, value: Uint8Array): Untold<Later>['what'] {
+  try {
+    return innerKey(key).startsWith(CHANGE)
+      ? { change: verifiedJson<UntoldChange>(key, value) }
+      : { later: verifiedJson<Later>(key, value) };
+  } catch {
+    return undefined; // told by whoever reads it
+  }
+}
+
+/** Which of these have been told, by the hash of event and user. A damaged row has been. */
+export async function toldOf(db: Database, hashes: readonly string[]): Promise<ReadonlySet<string>> {
+  const rows = await db.level.getMany(hashes.map((hash) => fullKey('told', hash)));
+  return new Set(hashes.filter((_, i) => rows[i] !== undefined));
+}
+
+/** The write that says so. */
+export function toldRow(hash: string, at: number): BatchOp {
+  return putJson(fullKey('told', hash), at);
+}

@@ -1,0 +1,168 @@
+/**
+ * Two users on two daemons write to one another, and after each tenth message one of the daemons is killed with SIGKILL, in turn. In the end
+ * each message is one line and one numbered event of its recipient, on disk and as a client heard them that goes on after the last one it
+ * had. By itself: `COUNT=1000 npm run campaign:notices`; the test runs the same with less.
+ */
+import { join as joinPath } from 'node:path';
+import { systemEnv } from '../../daemon/system-env.ts';
+import { Database } from '../../storage/database.ts';
+import { openEventTable } from '../../storage/event-table.ts';
+import { runCampaign } from '../support/campaign.ts';
+import { join } from '../support/daemon.ts';
+import { ProcessFederation, type ProcessMember } from '../support/federation.ts';
+import { linesOf, type MarketUser, marketUser } from '../support/market-users.ts';
+import { seededRandom } from '../support/random.ts';
+import { ResumingListener } from '../support/resuming-listener.ts';
+import { waitFor } from '../support/wait.ts';
+
+const EACH = 10;
+
+interface Side {
+  member: ProcessMember;
+  user: MarketUser;
+  readonly listener: ResumingListener;
+  /** Messages to this user, by id. */
+  readonly sent: Set<string>;
+}
+
+export interface NoticeFigures {
+  readonly events: number;
+  readonly kills: number;
+  /** Milliseconds from the request to the event at the other node, of messages that no kill came near. */
+  readonly p50: number;
+  readonly p99: number;
+}
+
+const heardOf = ({ listener }: Side): string[] =>
+  listener.heard.flatMap(({ event, data }) => {
+    const { about } = data as { about?: { messageId?: string } };
+    return event === 'message' && about?.messageId !== undefined ? [about.messageId] : [];
+  });
+
+/** Throws when something was told to somebody more than once, or not at all. */
+export async function noticesCampaign({
+  count,
+  seed,
+  onDone = () => undefined,
+}: {
+  readonly count: number;
+  readonly seed: number;
+  readonly onDone?: () => void;
+}): Promise<NoticeFigures> {
+  const random = seededRandom(seed);
+  const federation = new ProcessFederation();
+  const sides: Side[] = [];
+  try {
+    const ports = ['mary', 'amina'];
+    for (const name of ports) {
+      const member = await federation.add();
+      const user = await marketUser(member, name);
+      const url = `${member.url}/events?types=message,contract.update,rating,notification`;
+      sides.push({ member, user, listener: new ResumingListener(url, user.key), sent: new Set() });
+    }
+    const [one, other] = sides;
+    if (one === undefined || other === undefined) throw new Error('two sides are needed');
+    await join(one.member, other.member);
+    const chat = await one.user.json<{ id: string }>('POST', '/conversations', {
+      title: 'Maize',
+      participants: [`amina@${other.member.peerId}`],
+    });
+    await waitFor(
+      'the conversation',
+      async () => (await other.user.request('GET', `/conversations/${chat.id}`)).ok,
+    );
+    const delays: number[] = [];
+    let kills = 0;
+    for (let n = 1; n <= count; n++) {
+      const [from, to] = n % 2 === 0 ? [other, one] : [one, other];
+      await waitFor('the listener', () => to.listener.connected, 20_000);
+      const began = performance.now();
+      const id = await sendTo(from, to, chat.id, `${n}`);
+      if (n % EACH === 0) {
+        await new Promise((next) => setTimeout(next, random() * 40));
+        await killed(federation, (n / EACH) % 2 === 0 ? one : other);
+        kills++;
+      } else {
+        // A pair that one of them has come back to may need a round of anti-entropy first.
+        const heard = await waitFor(
+          `message ${n}`,
+          () => to.listener.heard.find(({ data }) => isAbout(data, id)),
+          120_000,
+        );
+        if (n % EACH > 2) delays.push(heard.at - began);
+      }
+      onDone();
+    }
+    for (const side of sides)
+      await waitFor('all to be told', () => heardOf(side).length >= side.sent.size, 60_000);
+    for (const side of sides) await expectOnce(side);
+    const sorted = delays.toSorted((a, b) => a - b);
+    const at = (share: number): number => Math.round(sorted[Math.floor(sorted.length * share)] ?? 0);
+    return { events: count, kills, p50: at(0.5), p99: at(0.99) };
+  } finally {
+    await Promise.all(sides.map(({ listener }) => listener.close()));
+    await federation.close();
+  }
+}
+
+const isAbout = (data: Record<string, unknown>, id: string): boolean =>
+  (data as { about?: { messageId?: string } }).about?.messageId === id;
+
+/** Sends a message, again with the same key while the node cannot be reached; its id. */
+async function sendTo(from: Side, to: Side, chat: string, content: string): Promise<string> {
+  const id = await waitFor(
+    'a message to be taken',
+    async () => {
+      const answer = await fetch(`${from.member.url}/messages/${chat}`, {
+        method: 'POST',
+        headers: {
+          'x-api-key': from.user.key,
+          'content-type': 'application/json',
+          'idempotency-key': `message-${content}`,
+        },
+        body: JSON.stringify({ content }),
+      }).catch(() => undefined);
+      if (answer?.ok !== true) return undefined;
+      return ((await answer.json()) as { message: { id: string } }).message.id;
+    },
+    30_000,
+  );
+  to.sent.add(id);
+  return id;
+}
+
+/** It comes back where it was: the other one has no other address of it. */
+async function killed(federation: ProcessFederation, side: Side): Promise<void> {
+  const { port } = new URL(side.member.url);
+  const [, mycelium = '0'] = /\/tcp\/(\d+)/.exec(side.member.multiaddr) ?? [];
+  await side.member.stop('SIGKILL');
+  const env = { PORT: port, MYCELIUM_PORT: mycelium, API_KEY: side.member.apiKey };
+  side.member = await federation.start(side.member.dir, env);
+}
+
+/** As the list has it, as a client heard it, and as the numbered events are on disk. */
+async function expectOnce(side: Side): Promise<void> {
+  const want = [...side.sent].toSorted().join('\n');
+  const lines = (await linesOf({ ...side.user, daemon: side.member })).flatMap(
+    ({ about }) => about?.['messageId'] ?? [],
+  );
+  if (lines.toSorted().join('\n') !== want)
+    throw new Error(`${lines.length} lines of ${side.sent.size} messages`);
+  if (heardOf(side).toSorted().join('\n') !== want)
+    throw new Error(`${heardOf(side).length} events heard of ${side.sent.size} messages`);
+  await side.member.stop();
+  const db = await Database.open(joinPath(side.member.dir), systemEnv);
+  try {
+    const { events } = await (await openEventTable(db, 'privateEvents')).read(0, 100_000);
+    const told = events.flatMap(({ data, audience }) => {
+      const { about } = data as { about?: { messageId?: string } };
+      return audience?.userId !== undefined && about?.messageId !== undefined ? [about.messageId] : [];
+    });
+    if (told.toSorted().join('\n') !== want)
+      throw new Error(`${told.length} numbered events of ${side.sent.size} messages`);
+  } finally {
+    await db.close();
+  }
+}
+
+if (import.meta.main) await runCampaign('notices', 1000, noticesCampaign);

@@ -1,0 +1,150 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { join } from '../support/daemon.ts';
+import { Federation, type Member } from '../support/federation.ts';
+import { linesOf, type MarketUser, marketUser } from '../support/market-users.ts';
+import { waitFor } from '../support/wait.ts';
+import { listenTo, type SseClient } from '../unit/events/event-server.ts';
+
+const federation = new Federation();
+let first: Member;
+let second: Member;
+let mary: MarketUser;
+let amina: MarketUser;
+let zawadi: MarketUser;
+const streams: SseClient[] = [];
+const TERMS = {
+  title: 'White maize',
+  commodity: 'Maize',
+  quantity: 80,
+  unit: 'kg',
+  price: 55,
+  currency: 'KES',
+};
+const DEAL = '80 kg White maize, 55 KES/kg';
+const TYPES = 'contract.update,message,rating,notification';
+
+beforeAll(async () => {
+  first = await federation.add();
+  second = await federation.add();
+  await join(first, second);
+  mary = await marketUser(first, 'mary');
+  amina = await marketUser(second, 'amina');
+  zawadi = await marketUser(second, 'zawadi');
+});
+afterAll(async () => {
+  for (const stream of streams) stream.close();
+  await federation.close();
+});
+
+async function listen(user: MarketUser | Member): Promise<SseClient> {
+  const url = 'daemon' in user ? user.daemon.url : user.url;
+  const key = 'daemon' in user ? user.key : user.apiKey;
+  const stream = await listenTo(`${url}/events?types=${TYPES}`, { 'x-api-key': key });
+  streams.push(stream);
+  return stream;
+}
+const messages = async (user: MarketUser) => (await linesOf(user)).map(({ message }) => message);
+/** Waits until the newest line of a user says this. */
+const told = (user: MarketUser, message: string) =>
+  waitFor(`"${message}"`, async () => (await messages(user))[0] === message);
+/** A request that succeeds once what it rests on has come. */
+const once = (user: MarketUser, path: string, body: unknown = {}) =>
+  waitFor(`POST ${path}`, async () => (await user.request('POST', path, body)).ok);
+
+it('every step that concerns somebody else’s user reaches that user, once, and nobody else', async () => {
+  const [maryHears, aminaHears, zawadiHears, operatorHears] = await Promise.all(
+    [mary, amina, zawadi, second].map(listen),
+  );
+  await mary.json('PATCH', '/users/mary', { displayName: 'Mary Wanjiru' });
+  const { contractId } = await amina.json<{ contractId: string }>('POST', '/contracts', {
+    ...TERMS,
+    supplierId: `mary@${first.peerId}`,
+  });
+  const path = `/contracts/${contractId}`;
+  await told(mary, `amina proposes a deal: ${DEAL}.`);
+  await once(mary, `${path}/accept`);
+  await told(amina, `mary has accepted: ${DEAL}. The deal stands.`);
+  await once(mary, `${path}/pings`, { status: 'loaded', percentComplete: 60, notes: 'not for texts' });
+  await told(amina, `mary reports on ${DEAL}: loaded, 60 %.`);
+  await once(mary, `${path}/settle`);
+  await told(amina, `mary says that this is done: ${DEAL}. Settle it too if that is so.`);
+  await once(amina, `${path}/settle`);
+  await told(mary, `amina has settled too, and the deal is done: ${DEAL}. You can rate it now.`);
+  await once(amina, '/submitRating', { contractId, score: 4, comment: 'dry and on time' });
+  await told(mary, `amina has rated you 4 (from -1 to 4) for ${DEAL}.`);
+  const chat = await mary.json<{ id: string }>('POST', '/conversations', {
+    title: 'Next week',
+    participants: [`amina@${second.peerId}`],
+  });
+  await once(mary, `/messages/${chat.id}`, { content: 'At nine' });
+  await told(amina, 'mary wrote to you in "Next week".');
+
+  for (const [user, stream, types] of [
+    [mary, maryHears, ['contract.update', 'contract.update', 'rating']],
+    [amina, aminaHears, ['contract.update', 'contract.update', 'contract.update', 'message']],
+  ] as const) {
+    const lines = (await linesOf(user)).toReversed();
+    const heard = stream?.messages.filter(({ event }) => event !== 'ping') ?? [];
+    expect(heard.map(({ event }) => event)).toEqual(types);
+    expect(heard.map(({ data }) => data['notificationId'])).toEqual(lines.map((line) => line.notificationId));
+    expect(new Set(heard.map(({ id }) => id)).size).toBe(types.length);
+    expect(lines[0]?.about).toMatchObject({ contractId });
+  }
+  expect(await linesOf(zawadi)).toEqual([]);
+  for (const stream of [zawadiHears, operatorHears])
+    expect(stream?.messages.filter(({ event }) => event !== 'ping')).toEqual([]);
+});
+
+it('a refusal, a cancellation by both and a dispute are told as what they are, and in the language of who is told', async () => {
+  await amina.json('PATCH', '/users/amina', { language: 'sw-KE' });
+  const begin = async () => {
+    const { contractId } = await mary.json<{ contractId: string }>('POST', '/contracts', {
+      ...TERMS,
+      buyerId: `amina@${second.peerId}`,
+    });
+    await told(amina, `mary anapendekeza makubaliano: ${DEAL}.`);
+    return `/contracts/${contractId}`;
+  };
+  await once(amina, `${await begin()}/cancel`);
+  await told(mary, `amina has refused: ${DEAL}.`);
+  const withdrawn = await begin();
+  await once(mary, `${withdrawn}/cancel`);
+  await told(amina, `mary ameondoa pendekezo: ${DEAL}.`);
+
+  const cancelled = await begin();
+  await once(amina, `${cancelled}/accept`);
+  await told(mary, `amina has accepted: ${DEAL}. The deal stands.`);
+  await once(mary, `${cancelled}/cancel`);
+  await told(amina, `mary anataka kufuta: ${DEAL}. Makubaliano yataisha ukifuta pia.`);
+  await once(amina, `${cancelled}/cancel`);
+  await told(mary, `amina has cancelled too, and the deal has ended: ${DEAL}.`);
+
+  const disputed = await begin();
+  await once(amina, `${disputed}/accept`);
+  await told(mary, `amina has accepted: ${DEAL}. The deal stands.`);
+  await once(amina, `${disputed}/settle`);
+  await told(mary, `amina says that this is done: ${DEAL}. Settle it too if that is so.`);
+  await once(mary, `${disputed}/cancel`);
+  await told(amina, `mary anaona tofauti, na kuna mgogoro: ${DEAL}.`);
+  for (const user of [mary, amina]) await once(user, `${disputed}/resolve`, { outcome: 'settled' });
+  await told(mary, `amina has agreed, and the dispute has ended: ${DEAL}.`);
+  expect((await linesOf(amina))[0]).toMatchObject({ language: 'sw', kind: 'resolution' });
+});
+
+it('between users of one node too; somebody who is no user of this node has no lines', async () => {
+  const { contractId } = await amina.json<{ contractId: string }>('POST', '/contracts', {
+    ...TERMS,
+    supplierId: 'zawadi',
+  });
+  await told(zawadi, `amina proposes a deal: ${DEAL}.`);
+  expect((await linesOf(zawadi))[0]?.about).toMatchObject({ contractId, step: 'propose' });
+  await mary.json('POST', '/contracts', { ...TERMS, buyerId: `ghost@${second.peerId}` });
+  const chat = await mary.json<{ id: string }>('POST', '/conversations', {
+    title: 'Ghosts',
+    participants: [`ghost@${second.peerId}`, `amina@${second.peerId}`],
+  });
+  await once(mary, `/messages/${chat.id}`, { content: 'Hello?' });
+  await told(amina, 'mary amekuandikia katika "Ghosts".');
+  const ghosts = await second.json<{ notifications: unknown[] }>('GET', '/notifications?userId=ghost');
+  expect(ghosts.notifications).toEqual([]);
+});
