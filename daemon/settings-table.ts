@@ -254,6 +254,15 @@ export const SETTINGS = {
     example: 'https://hooks.example.org/agrinet',
     help: 'Webhook URLs that events are posted to, comma-separated.',
   },
+  noticeWebhookUrls: {
+    env: 'NOTICE_WEBHOOK_URLS',
+    section: 'Jobs and events',
+    schema: listOf(httpUrl),
+    fallback: '',
+    expects: `a list of at most ${LIST_MAX} http(s) URLs without user, query or fragment`,
+    example: 'https://hooks.example.org/notices',
+    help: 'Webhook URLs that the notices of all users of this node are posted to, comma-separated.',
+  },
   federationWebhookSecret: {
     env: 'FEDERATION_WEBHOOK_SECRET',
     section: 'Jobs and events',

@@ -8,6 +8,8 @@ import { isoTime } from '../../protocols/wire/iso-time.ts';
 export interface WebhookOptions {
   /** FEDERATION_WEBHOOK_URLS: the operator's own setting, so private addresses are his choice. */
   readonly urls: readonly string[];
+  /** NOTICE_WEBHOOK_URLS: where notices of users are posted. */
+  readonly noticeUrls?: readonly string[];
   /** FEDERATION_WEBHOOK_SECRET; without it nothing is posted. */
   readonly secret: string | undefined;
   /** Peer id of this node, told to receivers. */
@@ -108,13 +110,20 @@ export function startWebhooks(
  * The handler of `webhook` jobs. Throws `webhook-refused` (not 2xx; redirects count as that) and `webhook-unreachable`, so that the
  * job is tried again. The receiver's words are not repeated.
  */
-export function createWebhookHandler({ urls, secret, node, env, timeoutMs = TIMEOUT_MS }: WebhookOptions) {
+export function createWebhookHandler({
+  urls,
+  noticeUrls = [],
+  secret,
+  node,
+  env,
+  timeoutMs = TIMEOUT_MS,
+}: WebhookOptions) {
   return async (
     job: { readonly id: string; readonly data: JsonObject },
     run: { readonly signal: AbortSignal },
   ): Promise<JsonObject> => {
-    const { url: index, event } = job.data;
-    const url = typeof index === 'number' ? urls[index] : undefined;
+    const { url: index, event, of } = job.data;
+    const url = typeof index === 'number' ? (of === 'notices' ? noticeUrls : urls)[index] : undefined;
     if (url === undefined || secret === undefined || !isEvent(event))
       return { skipped: 'this address, or the secret, is no longer set' };
     const time = isoTime(event.time);

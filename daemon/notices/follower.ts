@@ -3,6 +3,7 @@ import { errorCode } from '../../protocols/errors.ts';
 import type { RecordKey } from '../../protocols/wire/ids.ts';
 import type { BatchOp } from '../../storage/keyspace.ts';
 import type { Untold, UntoldTable } from '../../storage/untold.ts';
+import type { NoticeHook } from './notice-hooks.ts';
 import type { Notice } from './notice.ts';
 import type { NoticeWriter } from './notice-writer.ts';
 import type { Offer, RecordNotices, Told } from './record-notices.ts';
@@ -10,6 +11,7 @@ import type { Offer, RecordNotices, Told } from './record-notices.ts';
 /** What becomes due later. */
 export type Later =
   | { readonly offer: Offer }
+  | { readonly hook: NoticeHook }
   /** A step that waits for another before it counts. */
   | { readonly again: { readonly record: RecordKey; readonly at: number; readonly tries: number } };
 
@@ -17,6 +19,8 @@ export interface FollowerParts {
   readonly table: UntoldTable<Later>;
   readonly records: Pick<RecordNotices, 'of' | 'ofOffer'>;
   readonly writer: Pick<NoticeWriter, 'write'>;
+  /** Hands a webhook to the job queue; the same one again changes nothing. */
+  readonly handOver: (hook: NoticeHook) => Promise<unknown>;
   readonly env: Pick<Env, 'now' | 'after'>;
   readonly warn: (message: string, fields: Record<string, unknown>) => void;
 }
@@ -141,11 +145,24 @@ export class Follower {
       const { notices } = await records.ofOffer(later.offer, env.now());
       return { notices, ops: [] };
     }
+    if ('hook' in later) return { notices: [], ops: await this.#handOver(later.hook) };
     const { record, at, tries } = later.again;
     const told = await records.of(record, at);
     if (told.waits !== true) return { notices: told.notices, ops: this.#offerOps(told) };
     const again = { again: { record, at, tries: tries + 1 } };
     return { notices: [], ops: tries < WAITS ? [table.later(env.now() + WAIT_MS, record, again)] : [] };
+  }
+
+  /** What the queue does not take now, it is given later. */
+  async #handOver(hook: NoticeHook): Promise<BatchOp[]> {
+    const { table, env, handOver, warn } = this.#parts;
+    try {
+      await handOver(hook);
+      return [];
+    } catch (error) {
+      warn('the webhook of a notice was not queued yet', { err: error, job: hook.job });
+      return [table.later(env.now() + RETRY_MS, hook.job, { hook })];
+    }
   }
 
   #offerOps({ offer }: Told): BatchOp[] {

@@ -29,6 +29,8 @@ export interface NoticeWriterParts {
   readonly users: { find(id: string): User | undefined; isUser(id: string): boolean };
   /** How a new line is sent beside: what its row says of that, and what is to be written with it. */
   readonly deliver: (row: NotificationRow, notice: Notice, user: User | undefined) => Delivery;
+  /** Something was written that becomes due at once. */
+  readonly onWork: () => void;
 }
 
 /** What becomes of a line beside its place in the list. */
@@ -67,6 +69,7 @@ export class NoticeWriter {
           return all.length > 0 ? batch(all) : Promise.resolve();
         },
       );
+      if (lines.size > 0) this.#parts.onWork();
       return lines.size;
     });
   }

@@ -7,9 +7,10 @@ import type { NotificationTable } from '../../storage/notification-table.ts';
 import type { EventLogs } from '../events/event-logs.ts';
 import type { Started } from '../parts.ts';
 import type { Directory } from '../users/directory.ts';
-import { Follower, type Later } from './follower.ts';
+import { Follower, type FollowerParts, type Later } from './follower.ts';
 import type { Notice } from './notice.ts';
-import { type NoticeWriterParts, NoticeWriter } from './notice-writer.ts';
+import { hookRows } from './notice-hooks.ts';
+import { NoticeWriter } from './notice-writer.ts';
 import { RecordNotices, type RecordNoticesParts } from './record-notices.ts';
 import { type Language, readTexts } from './texts.ts';
 
@@ -27,7 +28,9 @@ export interface Notices {
   readonly languages: readonly Language[];
 }
 
-export interface NoticesParts extends Omit<RecordNoticesParts, 'nameOf'>, Pick<NoticeWriterParts, 'deliver'> {
+export interface NoticesParts extends Omit<RecordNoticesParts, 'nameOf'>, Pick<FollowerParts, 'handOver'> {
+  /** Addresses that notices are posted to. */
+  readonly hooks: number;
   readonly self: PeerId;
   readonly db: Database;
   readonly table: NotificationTable;
@@ -39,7 +42,8 @@ export interface NoticesParts extends Omit<RecordNoticesParts, 'nameOf'>, Pick<N
 
 /** Starts telling, with what the last process left to be told. */
 export async function startNotices(parts: NoticesParts): Promise<Started<Notices>> {
-  const { db, events, users, env, warn, deliver, table } = parts;
+  const { db, events, users, env, warn, handOver, hooks, table } = parts;
+  const untold = new UntoldTable<Later>(db);
   const languages = await readTexts();
   const writer = new NoticeWriter({
     table,
@@ -48,10 +52,12 @@ export async function startNotices(parts: NoticesParts): Promise<Started<Notices
     batch: (ops) => db.batch(ops, true),
     languages,
     users,
-    deliver,
+    deliver: (row, notice, user) => ({ ops: hookRows(untold, hooks, { row, notice, user }) }),
+    onWork: () => follower.wake(),
   });
   const follower = new Follower({
-    table: new UntoldTable<Later>(db),
+    table: untold,
+    handOver,
     records: new RecordNotices({ ...parts, nameOf: (userId) => users.find(userId)?.displayName }),
     writer,
     env,

@@ -90,6 +90,7 @@ export function defineWork(parts: PartList, node: WorkNode, components: WorkComp
 function webhookOptions({ settings, identity, env, logger }: WorkNode): WebhookOptions {
   return {
     urls: settings.federationWebhookUrls,
+    noticeUrls: settings.noticeWebhookUrls,
     secret: settings.federationWebhookSecret,
     node: identity.peerId,
     env,

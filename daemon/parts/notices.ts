@@ -2,6 +2,7 @@ import { openNotificationTable } from '../../storage/notification-table.ts';
 import type { Reader } from '../../storage/reader.ts';
 import { concernsUsers } from '../notices/concerns.ts';
 import { startNotices, type Notices } from '../notices/start-notices.ts';
+import type { Jobs } from '../jobs/create-jobs.ts';
 import { definePart, type Face } from '../parts.ts';
 import type { Directory } from '../users/directory.ts';
 import type { Market } from './market.ts';
@@ -11,16 +12,17 @@ export interface NoticesComponents {
   readonly reader: Face<Reader>;
   readonly users: Face<Directory>;
   readonly market: Pick<Market, 'contracts' | 'conversations' | 'ratings'>;
+  readonly jobs: Face<Pick<Jobs, 'queue'>>;
   readonly table: Face<ReturnType<typeof openNotificationTable>>;
 }
 
 /** Tells users what others have done that concerns them. */
 export function defineNotices(
-  node: Pick<Node, 'identity' | 'db' | 'env' | 'events' | 'hooks' | 'logger'>,
-  { reader, users, market, table }: NoticesComponents,
+  node: Pick<Node, 'identity' | 'settings' | 'db' | 'env' | 'events' | 'hooks' | 'logger'>,
+  { reader, users, market, jobs, table }: NoticesComponents,
 ) {
   return definePart<Notices>('notices', async () => {
-    const { identity, db, env, events, hooks, logger } = node;
+    const { identity, settings, db, env, events, hooks, logger } = node;
     const started = await startNotices({
       self: identity.peerId,
       db,
@@ -32,7 +34,9 @@ export function defineNotices(
       ratings: market.ratings.face,
       users: users.face,
       env,
-      deliver: () => ({ ops: [] }),
+      // Without the secret that signs them nothing is posted, as for the events of the federation.
+      hooks: settings.federationWebhookSecret === undefined ? 0 : settings.noticeWebhookUrls.length,
+      handOver: ({ job, data }) => jobs.face.queue.add('webhook', data, { id: job }),
       warn: (message, fields) => logger.warn(fields, message),
     });
     hooks.committed.on('notices', ({ changes }) => {

@@ -1,7 +1,7 @@
 /**
  * Two users on two daemons write to one another, and after each tenth message one of the daemons is killed with SIGKILL, in turn. In the end
  * each message is one line and one numbered event of its recipient, on disk and as a client heard them that goes on after the last one it
- * had. By itself: `COUNT=1000 npm run campaign:notices`; the test runs the same with less.
+ * had, and was posted under one id. By itself: `COUNT=1000 npm run campaign:notices`; the test runs the same with less.
  */
 import { join as joinPath } from 'node:path';
 import { systemEnv } from '../../daemon/system-env.ts';
@@ -10,12 +10,14 @@ import { openEventTable } from '../../storage/event-table.ts';
 import { runCampaign } from '../support/campaign.ts';
 import { join } from '../support/daemon.ts';
 import { ProcessFederation, type ProcessMember } from '../support/federation.ts';
+import { hookServer, type Posted } from '../support/hook-server.ts';
 import { linesOf, type MarketUser, marketUser } from '../support/market-users.ts';
 import { seededRandom } from '../support/random.ts';
 import { ResumingListener } from '../support/resuming-listener.ts';
 import { waitFor } from '../support/wait.ts';
 
 const EACH = 10;
+const SECRET = 'c0de-of-the-hook-9f31b7e2aa';
 
 interface Side {
   member: ProcessMember;
@@ -51,11 +53,13 @@ export async function noticesCampaign({
 }): Promise<NoticeFigures> {
   const random = seededRandom(seed);
   const federation = new ProcessFederation();
+  const hook = await hookServer(SECRET);
+  const hooks = { NOTICE_WEBHOOK_URLS: hook.url, FEDERATION_WEBHOOK_SECRET: SECRET };
   const sides: Side[] = [];
   try {
     const ports = ['mary', 'amina'];
     for (const name of ports) {
-      const member = await federation.add();
+      const member = await federation.add(hooks);
       const user = await marketUser(member, name);
       const url = `${member.url}/events?types=message,contract.update,rating,notification`;
       sides.push({ member, user, listener: new ResumingListener(url, user.key), sent: new Set() });
@@ -80,7 +84,7 @@ export async function noticesCampaign({
       const id = await sendTo(from, to, chat.id, `${n}`);
       if (n % EACH === 0) {
         await new Promise((next) => setTimeout(next, random() * 40));
-        await killed(federation, (n / EACH) % 2 === 0 ? one : other);
+        await killed(federation, (n / EACH) % 2 === 0 ? one : other, hooks);
         kills++;
       } else {
         // A pair that one of them has come back to may need a round of anti-entropy first.
@@ -95,6 +99,14 @@ export async function noticesCampaign({
     }
     for (const side of sides)
       await waitFor('all to be told', () => heardOf(side).length >= side.sent.size, 60_000);
+    const all = sides.flatMap(({ sent }) => [...sent]);
+    await waitFor(
+      'all to be posted',
+      () => all.every((id) => deliveriesOf(hook.posted, id).size > 0),
+      120_000,
+    );
+    if (all.some((id) => deliveriesOf(hook.posted, id).size !== 1))
+      throw new Error('a webhook came under two ids');
     for (const side of sides) await expectOnce(side);
     const sorted = delays.toSorted((a, b) => a - b);
     const at = (share: number): number => Math.round(sorted[Math.floor(sorted.length * share)] ?? 0);
@@ -102,7 +114,13 @@ export async function noticesCampaign({
   } finally {
     await Promise.all(sides.map(({ listener }) => listener.close()));
     await federation.close();
+    hook.close();
   }
+}
+
+/** Ids under which a message was posted. */
+function deliveriesOf(posted: readonly Posted[], message: string): Set<string> {
+  return new Set(posted.filter(({ body }) => isAbout(body.data, message)).map(({ delivery }) => delivery));
 }
 
 const isAbout = (data: Record<string, unknown>, id: string): boolean =>
@@ -132,11 +150,15 @@ async function sendTo(from: Side, to: Side, chat: string, content: string): Prom
 }
 
 /** It comes back where it was: the other one has no other address of it. */
-async function killed(federation: ProcessFederation, side: Side): Promise<void> {
+async function killed(
+  federation: ProcessFederation,
+  side: Side,
+  hooks: Record<string, string>,
+): Promise<void> {
   const { port } = new URL(side.member.url);
   const [, mycelium = '0'] = /\/tcp\/(\d+)/.exec(side.member.multiaddr) ?? [];
   await side.member.stop('SIGKILL');
-  const env = { PORT: port, MYCELIUM_PORT: mycelium, API_KEY: side.member.apiKey };
+  const env = { ...hooks, PORT: port, MYCELIUM_PORT: mycelium, API_KEY: side.member.apiKey };
   side.member = await federation.start(side.member.dir, env);
 }
 

@@ -1,11 +1,14 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { join } from '../support/daemon.ts';
 import { Federation, type Member } from '../support/federation.ts';
+import { hookServer } from '../support/hook-server.ts';
 import { linesOf, type MarketUser, marketUser } from '../support/market-users.ts';
 import { waitFor } from '../support/wait.ts';
 import { listenTo, type SseClient } from '../unit/events/event-server.ts';
 
 const federation = new Federation();
+const SECRET = 'c0de-of-the-hook-9f31b7e2aa';
+let hook: Awaited<ReturnType<typeof hookServer>>;
 let first: Member;
 let second: Member;
 let mary: MarketUser;
@@ -25,7 +28,8 @@ const TYPES = 'contract.update,message,rating,notification';
 
 beforeAll(async () => {
   first = await federation.add();
-  second = await federation.add();
+  hook = await hookServer(SECRET);
+  second = await federation.add({ NOTICE_WEBHOOK_URLS: hook.url, FEDERATION_WEBHOOK_SECRET: SECRET });
   await join(first, second);
   mary = await marketUser(first, 'mary');
   amina = await marketUser(second, 'amina');
@@ -34,6 +38,7 @@ beforeAll(async () => {
 afterAll(async () => {
   for (const stream of streams) stream.close();
   await federation.close();
+  hook.close();
 });
 
 async function listen(user: MarketUser | Member): Promise<SseClient> {
@@ -147,4 +152,25 @@ it('between users of one node too; somebody who is no user of this node has no l
   await told(amina, 'mary amekuandikia katika "Ghosts".');
   const ghosts = await second.json<{ notifications: unknown[] }>('GET', '/notifications?userId=ghost');
   expect(ghosts.notifications).toEqual([]);
+});
+
+it('notices are posted where that is asked for, signed, again after a refusal, under one id; not of kinds that are muted', async () => {
+  const chat = await mary.json<{ id: string }>('POST', '/conversations', {
+    title: 'Hooks',
+    participants: [`amina@${second.peerId}`, `zawadi@${second.peerId}`],
+  });
+  await zawadi.json('PATCH', '/users/zawadi', { muted: ['message'] });
+  await once(mary, `/messages/${chat.id}`, { content: 'quartz-lagoon-51' });
+  await told(zawadi, 'mary wrote to you in "Hooks".');
+  const lines = (await linesOf(amina)).map(({ notificationId }) => notificationId);
+  await waitFor('all of them to be posted', () =>
+    lines.every((id) => hook.posted.some(({ body }) => body.id === id)),
+  );
+  const deliveries = new Map(hook.posted.map(({ delivery, body }) => [delivery, body.id]));
+  expect(new Set(deliveries.values()).size).toBe(deliveries.size);
+  expect(hook.posted.every(({ signed }) => signed)).toBe(true);
+  expect(
+    hook.posted.filter(({ body }) => body.data['userId'] === 'zawadi').map(({ body }) => body.type),
+  ).toEqual(['contract.update']);
+  expect(JSON.stringify(hook.posted)).not.toContain('quartz-lagoon-51');
 });

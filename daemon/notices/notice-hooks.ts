@@ -1,0 +1,34 @@
+import type { JsonObject } from '../../api/ports/jobs.ts';
+import type { User } from '../../api/ports/users.ts';
+import type { BatchOp } from '../../storage/keyspace.ts';
+import type { NotificationRow } from '../../storage/notification-table.ts';
+import type { UntoldTable } from '../../storage/untold.ts';
+import type { Later } from './follower.ts';
+import { eventTypeOf, type Notice } from './notice.ts';
+
+/** A notice that is still to be handed to the job queue, for one address. */
+export interface NoticeHook {
+  /** The job's id, and with it that of the delivery: the same however often it is handed over. */
+  readonly job: string;
+  readonly data: JsonObject;
+}
+
+/** The rows that have a new line posted, in the batch of the line. Nothing of a kind that the user has muted. */
+export function hookRows(
+  table: Pick<UntoldTable<Later>, 'later'>,
+  urls: number,
+  {
+    row,
+    notice,
+    user,
+  }: { readonly row: NotificationRow; readonly notice: Notice; readonly user: User | undefined },
+): BatchOp[] {
+  if (user?.muted?.includes(notice.kind) === true) return [];
+  return Array.from({ length: urls }, (_, url) => {
+    const { userId, notificationId: id, message, kind = '', about = {} } = row;
+    const said = { userId, notificationId: id, message, kind, about: { ...about }, createdAt: row.createdAt };
+    const event = { id, type: eventTypeOf(notice.kind), time: notice.at, data: said };
+    const job = `${id.replace(/^note-/, 'job-')}-${url}`;
+    return table.later(notice.at, job, { hook: { job, data: { of: 'notices', url, event } } });
+  });
+}
