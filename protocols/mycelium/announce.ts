@@ -8,7 +8,7 @@ import type { Access } from './ports.ts';
 /**
  * Direct announcements, `/agrinet/<network>/announce/1`: one frame with one announcement, no answer. Entries of a private
  * channel are made known this way to the participants alone and pulled over the range protocol; they never touch gossip.
- * Not guaranteed: delivery. The next frontier exchange makes up for it.
+ * Not guaranteed: delivery. A frontier exchange makes up for it, which follows soon where the sender has seen it fail.
  */
 export const ANNOUNCE_LIMITS = {
   /** One notice: a reference to a feed's newest entry, far below. */

@@ -19,6 +19,8 @@ export interface AnnouncerParts extends FailureParts {
   readonly direct: Pick<AnnounceProtocol, 'announce'>;
   /** Exchanges frontiers with a peer. */
   readonly exchange: (connection: PeerConnection) => void;
+  /** A peer could not be told of an entry. */
+  readonly missed: (peer: string) => void;
   /** A proof says that the fork is lower still. */
   readonly seekLower: (proof: ForkProof) => void;
 }
@@ -74,8 +76,9 @@ export class Announcer {
     const { libp2p, access, direct } = this.#parts;
     const connection = newestConnection(libp2p, peer);
     if (connection === undefined || !access.mayReplicate(peer)) return;
-    direct
-      .announce(connection, announcement)
-      .catch((error: unknown) => peerFailed(this.#parts, peer, errorCode(error), { private: true }));
+    direct.announce(connection, announcement).catch((error: unknown) => {
+      peerFailed(this.#parts, peer, errorCode(error), { private: true });
+      this.#parts.missed(peer);
+    });
   }
 }

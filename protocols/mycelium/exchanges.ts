@@ -3,7 +3,7 @@ import { type Env, pause, type Timer } from '../env.ts';
 import { AgrinetError, errorCode } from '../errors.ts';
 import type { PeerConnection, StreamHost } from '../wire/stream.ts';
 import { type ShownFrontier, wholeFrontier } from './frontier-stream.ts';
-import type { Access } from './ports.ts';
+import { type Access, newestConnection } from './ports.ts';
 import { type FailureParts, peerFailed } from './pull-event.ts';
 import type { RangeRequest } from './range.ts';
 import type { FeedTransport } from './transport.ts';
@@ -15,6 +15,8 @@ export const EXCHANGE_LIMITS = {
   greetings: 3,
   /** Between two of them: gossip's own stream may open a moment after its subscription arrives. */
   greetAgainMs: 2000,
+  /** After an announcement that did not arrive, once for all that fail until then: the next round may be a minute away. */
+  missedMs: 2000,
 } as const;
 
 export interface ExchangesParts extends FailureParts {
@@ -31,6 +33,8 @@ export class Exchanges {
   readonly #parts: ExchangesParts;
   readonly #stopping = new AbortController();
   #timer: Timer | undefined;
+  /** Peers that were not told of something. */
+  readonly #missed = new Map<string, Timer>();
 
   constructor(parts: ExchangesParts) {
     this.#parts = parts;
@@ -53,6 +57,20 @@ export class Exchanges {
   stop(): void {
     this.#stopping.abort(new AgrinetError('stopping', 'the node is stopping'));
     this.#timer?.cancel();
+    for (const timer of this.#missed.values()) timer.cancel();
+    this.#missed.clear();
+  }
+
+  /** A peer could not be told of something: its frontier is exchanged soon, while it is connected. */
+  missed(peer: string): void {
+    const { env, libp2p } = this.#parts;
+    if (this.#stopping.signal.aborted || this.#missed.has(peer)) return;
+    const timer = env.after(EXCHANGE_LIMITS.missedMs, () => {
+      this.#missed.delete(peer);
+      const connection = newestConnection(libp2p, peer);
+      if (connection !== undefined) void this.exchange(connection);
+    });
+    this.#missed.set(peer, timer);
   }
 
   /** Exchanges frontiers over a connection. False when it failed; a peer that is not to be asked is none of its failures. */

@@ -127,6 +127,7 @@ class NodeMycelium implements Mycelium {
       ...components,
       direct: this.#direct,
       exchange: (connection) => void exchanges.exchange(connection),
+      missed: (peer) => exchanges.missed(peer),
       seekLower: (proof) => puller.seekLower(proof),
     });
     this.#gossip = new GossipIntake({

@@ -37,10 +37,10 @@ export interface MyceliumPair {
   stop(): Promise<void>;
 }
 
-/** Two nodes over one connection, without anything to pull: what their exchanges say and cost. `old` peers speak only the first version. */
+/** Two nodes over one connection, without anything to pull: what their exchanges say and cost. `old` peers speak only the first version; streams of `deaf` protocols cannot be opened. */
 export async function myceliumPair(
   [first, second]: readonly [PeerId, PeerId],
-  { old = [] }: { readonly old?: readonly PeerId[] } = {},
+  { old = [], deaf = [] }: { readonly old?: readonly PeerId[]; readonly deaf?: readonly string[] } = {},
 ): Promise<MyceliumPair> {
   let bytes = 0;
   const handlers = new Map<PeerId, Map<string, StreamHandler>>();
@@ -62,7 +62,8 @@ export async function myceliumPair(
         .flat()
         .find((each) => spoken?.has(each) && (!old.includes(from) || each.endsWith('/1')));
       const handler = protocol === undefined ? undefined : spoken?.get(protocol);
-      if (protocol === undefined || handler === undefined) throw new Error('not spoken');
+      if (protocol === undefined || handler === undefined || deaf.some((each) => protocol.endsWith(each)))
+        throw new Error('not spoken');
       const [ours, theirs] = await streamPair();
       for (const stream of [ours, theirs]) stream.protocol = protocol;
       opened.push(protocol);

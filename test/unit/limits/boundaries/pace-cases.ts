@@ -86,6 +86,20 @@ export const EXCHANGES_CASES: CasesOf<'protocols/mycelium/exchanges.ts'> = {
     },
     gives: [1, 2, 2],
   },
+  missedMs: {
+    over: 'clock',
+    // Of two that failed at once there is one.
+    async send(_, ms) {
+      const clock = new HandClock();
+      const { exchanges, begun } = exchangesWith(clock, () => false);
+      exchanges.missed(peer);
+      exchanges.missed(peer);
+      await clock.pass(ms);
+      exchanges.stop();
+      return begun();
+    },
+    gives: [0, 1, 1],
+  },
 };
 
 /** Rounds that a node with so many peers in its table has looked, each round at its one key of a network without regions twice. */
