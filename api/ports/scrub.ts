@@ -6,6 +6,8 @@ export interface ScrubPass {
   readonly wrong: Readonly<Record<string, number>>;
   /** Entries and what rests on them that cannot be read: only a rebuild, and peers, bring them back. */
   readonly beyond: number;
+  /** Records with too many changes to be derived anew. */
+  readonly unchecked: number;
 }
 
 /** The scrub as its operator sees it. */

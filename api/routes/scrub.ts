@@ -18,6 +18,9 @@ const Pass = z
       .record(z.string(), z.number().int())
       .openapi({ description: 'Number of rows that differed from the feeds, by table.' }),
     beyond: count('Number of those that could not be repaired.'),
+    unchecked: count(
+      'Number of records with more than 50,000 changes, of whose rows only the checksums were compared.',
+    ),
   })
   .openapi('ScrubPass');
 const PassOrNull = z.union([Pass, z.null()]);

@@ -30,6 +30,8 @@ export interface Checked {
   readonly again: RecordKey[];
   /** Records as they are to stand: others may have read them wrong. */
   readonly states: RecordState[];
+  /** The record has too many ops to be derived anew. */
+  tooLong?: true;
 }
 
 export interface CheckParts extends DeriveParts {
@@ -62,6 +64,7 @@ export async function checkRecord(parts: CheckParts, key: RecordKey): Promise<Ch
   const unmerged = row === 'damaged' || row?.state.unmerged === undefined ? undefined : row.state;
   const derived = await deriveRecord(parts, key, unmerged);
   if (derived === undefined) return checked;
+  if (derived === 'too-long') return { ...checked, tooLong: true };
   for (const row of derived.astray) surplus(checked, 'recordOps', row);
   for (const { row, number } of derived.ops)
     if (number === 'damaged') put(checked, { table: 'recordOps', kind: 'damaged', key: row }, EMPTY);

@@ -19,6 +19,8 @@ export interface DeriveParts {
   readonly db: Pick<Database, 'level' | 'env'>;
   readonly store: Pick<Store, 'feed' | 'feedNumbered' | 'entry' | 'gap'>;
   readonly merges: Merges;
+  /** Ops of a record that are derived at most. */
+  readonly opsOfRecord: number;
 }
 
 /** An op that a row of `recordOps` leads to, and the number of its feed. */
@@ -44,15 +46,17 @@ export interface Derived {
 const isBelowFork = (feed: FeedState, seq: number): boolean => seq < (feed.fork?.seq ?? Infinity);
 
 /**
- * Derives one record anew; undefined when it cannot be merged now. Of `unmerged`, a state that waits for its merge, the values are
+ * Derives one record anew; undefined when it cannot be merged now, `too-long` when it has more ops than are derived. Of `unmerged`, a state that waits for its merge, the values are
  * taken as they stand. Throws `value-damaged` when an entry that it rests on cannot be read.
  */
 export async function deriveRecord(
   parts: DeriveParts,
   key: RecordKey,
   unmerged?: RecordState,
-): Promise<Derived | undefined> {
-  const { found, astray } = await opsOf(parts, key);
+): Promise<Derived | 'too-long' | undefined> {
+  const written = await opsOf(parts, key);
+  if (written === 'too-long') return written;
+  const { found, astray } = written;
   const effective = belowForks(parts.store, found);
   const [first] = effective;
   if (first === undefined) return { ops: [], astray, state: emptied(key, found) };
@@ -87,8 +91,9 @@ async function stateOf(
 
 /** The members that a channel's creation names, out of the feeds and not out of a row that may be wrong. */
 async function membersOf(parts: DeriveParts, channel: RecordKey): Promise<Membership | undefined> {
-  const { found } = await opsOf(parts, channel);
-  const effective = belowForks(parts.store, found);
+  const written = await opsOf(parts, channel);
+  if (written === 'too-long') return undefined;
+  const effective = belowForks(parts.store, written.found);
   if (effective.length === 0) return undefined;
   const ops = effective.map(({ placed }) => placed);
   return (await sliced(evaluate(channel, ops, undefined), soleTurn(parts.db.env))).outline.members;
@@ -118,14 +123,15 @@ function numberOf(full: string, value: Uint8Array): FoundOp['number'] {
 }
 
 async function opsOf(
-  { db, store }: DeriveParts,
+  { db, store, opsOfRecord }: DeriveParts,
   key: RecordKey,
-): Promise<{ found: FoundOp[]; astray: string[] }> {
+): Promise<{ found: FoundOp[]; astray: string[] } | 'too-long'> {
   const found: FoundOp[] = [];
   const astray: string[] = [];
   const start = fullKey('recordOps', `${key}\0`);
   let read: { readonly at: string; readonly ops: readonly PlacedOp[] } | undefined;
   for await (const [full, value] of db.level.iterator(range('recordOps', `${key}\0`))) {
+    if (found.length >= opsOfRecord) return 'too-long';
     const ref = full.slice(start.length);
     const [no, seq, index] = [ref.slice(0, 8), ref.slice(8, 16), ref.slice(16)].map((hex) =>
       Number.parseInt(hex, 16),

@@ -14,6 +14,8 @@ export const SCRUB_LIMITS = {
   owedMaxMs: 15_000,
   /** Where it stands is written down so often, in chunks. */
   noteEvery: 64,
+  /** Ops of one record that are derived anew: about 4 KiB of memory each. The rows of a longer one are held against their checksums alone. */
+  opsOfRecord: 50_000,
   /** Rows that are named in the log, of each pass. */
   named: 50,
 } as const;

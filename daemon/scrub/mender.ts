@@ -15,15 +15,21 @@ import type { ScrubParts } from './scrub.ts';
 
 /** Looks at rows; what seems wrong is looked at again between two commits, and mended there. */
 export class Mender {
-  readonly #parts: ScrubParts;
+  readonly #parts: ScrubParts & Pick<CheckParts, 'opsOfRecord'>;
   /** What only looks draws no numbers: a commit may be drawing them at the same time. */
   readonly #looking: CheckParts;
   readonly #found: (wrong: Wrong, mended: boolean) => void;
+  readonly #tooLong: (key: RecordKey) => void;
 
-  constructor(parts: ScrubParts, found: (wrong: Wrong, mended: boolean) => void) {
+  constructor(
+    parts: ScrubParts & Pick<CheckParts, 'opsOfRecord'>,
+    found: (wrong: Wrong, mended: boolean) => void,
+    tooLong: (key: RecordKey) => void,
+  ) {
     const { store } = parts;
     this.#parts = parts;
     this.#found = found;
+    this.#tooLong = tooLong;
     this.#looking = {
       ...parts,
       store: {
@@ -48,7 +54,11 @@ export class Mender {
   }
 
   async record(key: RecordKey): Promise<void> {
-    await this.#check((at) => checkRecord(at, key));
+    await this.#check(async (at) => {
+      const checked = await checkRecord(at, key);
+      if (checked.tooLong) this.#tooLong(key);
+      return checked;
+    });
   }
 
   async #check(check: (at: CheckParts) => Promise<Checked>): Promise<void> {

@@ -28,6 +28,7 @@ export type Pass = {
   rows: number;
   wrong: Record<string, number>;
   beyond: number;
+  unchecked: number;
 };
 
 /** Where the scrub writes down how far it is, and what it has found. */
@@ -60,11 +61,20 @@ export async function notedPass({ level }: Pick<Database, 'level'>): Promise<Pas
 }
 
 export function newPass(now: number): Pass {
-  return { startedAt: now, endedAt: undefined, phase: 'feeds', after: '', rows: 0, wrong: {}, beyond: 0 };
+  return {
+    startedAt: now,
+    endedAt: undefined,
+    phase: 'feeds',
+    after: '',
+    rows: 0,
+    wrong: {},
+    beyond: 0,
+    unchecked: 0,
+  };
 }
 
-export function figuresOf({ startedAt, endedAt, rows, wrong, beyond }: Pass): ScrubPass {
-  return { startedAt, endedAt, rows, wrong: { ...wrong }, beyond };
+export function figuresOf({ startedAt, endedAt, rows, wrong, beyond, unchecked }: Pass): ScrubPass {
+  return { startedAt, endedAt, rows, wrong: { ...wrong }, beyond, unchecked };
 }
 
 /** How many rows a pass goes through. */

@@ -1,5 +1,6 @@
 import { afterAll, expect, it, vi } from 'vitest';
 import { checkDerived, type Problem } from '../../../daemon/check-derived.ts';
+import { SCRUB_LIMITS } from '../../../daemon/scrub/limits.ts';
 import { checkRecord } from '../../../daemon/scrub/check-rows.ts';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { draftEdit } from '../../../protocols/ledger/drafts.ts';
@@ -106,7 +107,7 @@ it('changes that come late to a long record are told by the few that they name: 
 
   const db = await Database.open(folder.path, systemEnv);
   const merges = createInlineMerges(systemEnv);
-  const parts = { db, store: await Store.open(db), merges };
+  const parts = { db, store: await Store.open(db), merges, opsOfRecord: SCRUB_LIMITS.opsOfRecord };
   expect((await checkRecord(parts, listing.key)).wrong).toEqual([]);
   const problems: Problem[] = [];
   await checkDerived(db, problems, true);

@@ -2,6 +2,7 @@ import { afterAll, expect, it } from 'vitest';
 import { checkDerived, type Problem } from '../../../daemon/check-derived.ts';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { rebuildDamaged } from '../../../daemon/rebuild.ts';
+import { SCRUB_LIMITS } from '../../../daemon/scrub/limits.ts';
 import { checkRecord } from '../../../daemon/scrub/check-rows.ts';
 import { draftEdit } from '../../../protocols/ledger/drafts.ts';
 import { digestElement } from '../../../protocols/digest/element.ts';
@@ -79,7 +80,10 @@ it('while no worker lives a record keeps its view, marked; nothing is lost, over
   // What waits for a merge is no damage: neither to the scrub, which has no worker either, nor to whoever compares all rows.
   const db = await Database.open(here.path, systemEnv);
   const merges = createMerger({ env: systemEnv, start: dyingWorker, onAlarm: () => undefined });
-  const checked = await checkRecord({ db, store: await Store.open(db), merges }, key);
+  const checked = await checkRecord(
+    { db, store: await Store.open(db), merges, opsOfRecord: SCRUB_LIMITS.opsOfRecord },
+    key,
+  );
   expect(checked.wrong).toEqual([]);
   const problems: Problem[] = [];
   await checkDerived(db, problems, true);

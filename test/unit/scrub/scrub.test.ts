@@ -145,7 +145,11 @@ describe('the scrub in the background', () => {
         geoLong_: '36.5',
       });
   });
-  function scrub(pause: NonNullable<ScrubParts['pause']>, now: () => number = Date.now): Scrub {
+  function scrub(
+    pause: NonNullable<ScrubParts['pause']>,
+    now: () => number = Date.now,
+    more: Partial<ScrubParts> = {},
+  ): Scrub {
     const made = new Scrub({
       db: node.db,
       store: node.store,
@@ -157,6 +161,7 @@ describe('the scrub in the background', () => {
       env: { ...systemEnv, now },
       firstMs: 1,
       pause,
+      ...more,
     });
     undo.push(() => made.stop());
     return made;
@@ -190,6 +195,25 @@ describe('the scrub in the background', () => {
     expect(cpu / took).toBeLessThan(0.05);
     expect((took / RECORDS) * 200_000).toBeLessThan(SCRUB_LIMITS.everyMs);
   }, 90_000);
+
+  it('derives no record of more ops than it has memory for, and says how many there are', async () => {
+    for (let i = 0; i < 20; i++)
+      await node.catalogue.putListing('l1', { type: 'offer', title: `changed ${i}` });
+    const told: [string, { record: string }][] = [];
+    const made = scrub(async () => undefined, Date.now, {
+      opsOfRecord: 20,
+      log: (message, fields) => told.push([message, { record: String(fields['record']) }]),
+    });
+    const { unchecked, wrong } = await made.run();
+    expect({ unchecked, wrong }).toEqual({ unchecked: 1, wrong: {} });
+    const [[message, { record }] = ['', { record: '' }]] = told;
+    expect([message, record.split('/')[2]]).toEqual([
+      'a record has too many changes to be derived anew',
+      'l1',
+    ]);
+    const all = await scrub(async () => undefined, Date.now, { opsOfRecord: 21 }).run();
+    expect(all.unchecked).toBe(0);
+  });
 
   it('goes on after a restart where it stood', async () => {
     let chunks = 0;
