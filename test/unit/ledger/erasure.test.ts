@@ -114,10 +114,14 @@ async function problemsOf(node: LedgerNode): Promise<Problem[]> {
   return problems;
 }
 
-it('erases a message at every participant, and whoever joins later never gets it', async () => {
+it.each([
+  ['a message', MARKER],
+  ['one that stands packed on disk', `${MARKER} ${'as often said '.repeat(500)}`],
+])('erases %s at every participant, and whoever joins later never gets it', async (_, content) => {
   const [a, b, c] = [await member(), await member(), await member()];
-  const { channel, key } = await conversation(a, [b, c], MARKER);
+  const { channel, key } = await conversation(a, [b, c], content);
   await pull(a, b, a, channel);
+  for (const node of [a, b]) expect(filesWith(node.dir, MARKER)).not.toEqual([]);
   expect((await b.views()).get(key)).toContain(MARKER);
   await erase(a, channel, key);
   expect(await pull(a, b, a, channel)).toEqual(['accept']);
