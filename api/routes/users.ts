@@ -1,6 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { AgrinetError } from '../../protocols/errors.ts';
-import { isoTime } from '../../protocols/wire/iso-time.ts';
+import { isoTime, isTimeZone } from '../../protocols/wire/iso-time.ts';
 import { isOperator, type Principal } from '../access.ts';
 import { nextOf, placeOf } from '../paging.ts';
 import { NOTICE_KINDS, type User, type UsersPort } from '../ports/users.ts';
@@ -175,12 +175,4 @@ function shown({ createdAt, updatedAt, muted = [], sms = true, ...user }: User) 
     ...(createdAt === undefined ? {} : { createdAt: isoTime(createdAt) }),
     ...(updatedAt === undefined ? {} : { updatedAt: isoTime(updatedAt) }),
   };
-}
-
-function isTimeZone(name: string): boolean {
-  try {
-    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== '';
-  } catch {
-    return false;
-  }
 }

@@ -13,7 +13,7 @@ export const SIGNED_BY_THE_NODE: ReadonlySet<string> = new Set(['expire']);
 const MOST = 1024;
 
 /**
- * What a commit means to an auditor: steps and news of contracts, ratings, and messages by their hash; texts stay in their
+ * What a commit means to an auditor: steps and news of contracts, ratings and notes on them, and messages by their hash; texts stay in their
  * channel. Listings and prices are in the feeds themselves, signed.
  */
 export function commitLines({ changes }: Pick<Committed, 'changes'>): AuditEvent[] {
@@ -35,10 +35,21 @@ export function commitLines({ changes }: Pick<Committed, 'changes'>): AuditEvent
     else if (parts.collection === 'pings') lines.push({ kind: 'ping', ...base });
     else if (parts.collection === 'ratings')
       lines.push({ kind: 'rating', ...base, detail: { ...base.detail, score: after.view['score'] ?? null } });
+    else if (parts.collection === 'rating-notes')
+      lines.push({ kind: 'rating', ...base, ...noteOf(after, parts.owner) });
     else if (parts.collection === 'messages') lines.push({ kind: 'dialog', ...base });
     if (lines.length >= MOST) break;
   }
   return lines;
+}
+
+/** What was said of which rating, and by whom. */
+function noteOf(state: RecordState, owner: string): Pick<AuditEvent, 'actor' | 'note' | 'detail'> {
+  return {
+    actor: textOf(state, 'by') ?? owner,
+    note: textOf(state, 'kind') ?? '',
+    detail: { hash: state.heads[0] ?? '', rating: textOf(state, 'rating') ?? '' },
+  };
 }
 
 /** Which step it was and whose; what its node did not sign right is noted as that. */

@@ -53,7 +53,7 @@ export class RecordNotices {
   async of(key: RecordKey, at: number): Promise<Told> {
     const state = await this.#parts.reader.get(key);
     if (!isLive(state)) return NOBODY;
-    switch (parseRecordKey(key)?.collection) {
+    switch (parseRecordKey(key)?.collection ?? '') {
       case 'transitions':
         return this.#ofStep(state, at);
       case 'pings':

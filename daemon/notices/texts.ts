@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { AgrinetError } from '../../protocols/errors.ts';
+import { readableTime } from '../../protocols/wire/iso-time.ts';
 
 /** Every text that a notice or an SMS can have, and the names that stand in it in braces. */
 export const TEXTS = {
@@ -97,12 +98,6 @@ export function textOf(
   timeZone: string = 'UTC',
 ): string {
   const shown = (value: string | number = ''): string =>
-    typeof value === 'string' ? value : timeIn(value, tag, timeZone);
+    typeof value === 'string' ? value : readableTime(value, tag, timeZone);
   return texts[name].replaceAll(/\{([^}]*)\}/g, (_, each: string) => shown(values[each]));
-}
-
-function timeIn(ms: number, language: string, timeZone: string): string {
-  const format = { dateStyle: 'medium', timeStyle: 'short', hourCycle: 'h23', timeZone } as const;
-  const time = new Intl.DateTimeFormat(language === 'en' ? 'en-GB' : language, format).format(ms);
-  return timeZone === 'UTC' ? `${time} UTC` : time;
 }

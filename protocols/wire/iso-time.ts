@@ -8,7 +8,27 @@ export const LAST_TIME = 253_402_300_799_999;
  * only place that formats a time.
  */
 export function isoTime(ms: number): string {
-  return new Date(Number.isNaN(ms) ? 0 : Math.min(Math.max(ms, FIRST_TIME), LAST_TIME)).toISOString();
+  return new Date(within(ms)).toISOString();
+}
+
+/** The same for people: in the words of a language (BCP 47), hours from 0 to 23, at the clock of a time zone (IANA). */
+export function readableTime(ms: number, language: string, timeZone: string): string {
+  const format = { dateStyle: 'medium', timeStyle: 'short', hourCycle: 'h23', timeZone } as const;
+  const time = new Intl.DateTimeFormat(language === 'en' ? 'en-GB' : language, format).format(within(ms));
+  return timeZone === 'UTC' ? `${time} UTC` : time;
+}
+
+/** Whether a name is that of a time zone which this machine knows. */
+export function isTimeZone(name: string): boolean {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== '';
+  } catch {
+    return false;
+  }
+}
+
+function within(ms: number): number {
+  return Number.isNaN(ms) ? 0 : Math.min(Math.max(ms, FIRST_TIME), LAST_TIME);
 }
 
 /** The day of a time in UTC, YYYY-MM-DD. */

@@ -24,7 +24,10 @@ function bodySaid(said: Said, party: string): TransitionBody {
       return { kind: 'cancel' };
     case 'settle':
       return { kind: 'settle', role: 'role' in said ? said.role : roleOf(party, CONTRACT) };
-    default:
+    case 'accept':
+    case 'expire':
+    case 'propose':
+    case 'resolve':
       return said;
   }
 }

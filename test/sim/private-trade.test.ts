@@ -78,6 +78,7 @@ afterAll(async () => {
   for (const dir of dirs) dir.remove();
 });
 
+const AS_OF = 'asOf=2030-01-01T00:00:00Z';
 const callersOf = (node: TestNode): Caller[] => [
   { name: 'nobody', headers: {} },
   { name: 'an outsider', headers: { 'x-api-key': outsiders.get(node) ?? '' } },
@@ -97,12 +98,13 @@ function openPaths(node: TestNode): string[] {
     if (method !== 'get' || (access !== 'open' && access !== 'read') || path === '/events') return [];
     if (path === '/federation/sync') return [];
     const filled = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => example[name] ?? 'nothing');
-    return [filled];
+    return [path.startsWith('/trust/') ? `${filled}?${AS_OF}` : filled];
   });
   const others = [seller, buyer].flatMap(({ peerId }) => [
-    `/trust/${peerId}`,
-    `/trust/sam@${peerId}`,
-    `/trust/bea@${peerId}/proof`,
+    // Of one moment: what is asked as of now tells the time.
+    `/trust/${peerId}?${AS_OF}`,
+    `/trust/sam@${peerId}?${AS_OF}`,
+    `/trust/bea@${peerId}/proof?${AS_OF}`,
     `/federation/feeds/${peerId}`,
     `/federation/digest/${peerId}/contracts`,
     `/federation/digest/${peerId}/transitions`,

@@ -36,7 +36,7 @@ export async function withoutMachine<T>(onAsked: (what: string) => void, work: (
     if (typeof own !== 'function') throw new TypeError(`${name} is no function`);
     const watched = (...args: unknown[]): unknown => {
       const by = callersOfOurs();
-      if (by.length > 0) onAsked(`${name} of the machine was asked for ${by.slice(0, 2).join(' ')}`);
+      if (by.length > 0) onAsked(`${name} of the machine was asked for ${by.slice(0, 5).join(' ')}`);
       return Reflect.apply(own, owner, args);
     };
     Reflect.set(owner, name, watched);

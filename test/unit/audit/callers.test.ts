@@ -149,6 +149,15 @@ const writes = (): readonly Write[] => [
     route: 'POST /submitRating',
     body: { from: 'amina', score: 3, contractId: '{contract}' },
     whom: 'amina@',
+    keep: id('rating', 'ratingId'),
+  },
+  { who: 'ben', route: 'POST /ratings/{id:rating}/contest', body: { why: 'facts-differ' }, whom: 'ben@' },
+  { who: 'amina', route: 'POST /ratings/{id:rating}/uphold', body: { why: 'mistaken' }, whom: 'amina@' },
+  {
+    who: 'operator',
+    route: 'POST /ratings/{id:rating}/dismiss',
+    body: { why: 'mistaken' },
+    whom: 'amina@',
   },
   {
     who: 'amina',
@@ -193,6 +202,9 @@ const writes = (): readonly Write[] => [
   { who: 'operator', route: 'POST /api/keys/{id:zoe}/rotate', body: {}, whom: 'zoe' },
   { who: 'operator', route: 'POST /api/keys/revoke', body: { id: '{zoe}' }, whom: 'zoe' },
   { who: 'operator', route: 'POST /rejoin/force' },
+  { who: 'operator', route: 'PATCH /users/{id:ben}', body: { phone: '+254700000001' } },
+  { who: 'ben', route: 'PATCH /users/{id:ben}', body: { language: 'sw' } },
+  { who: 'operator', route: 'DELETE /users/{id:ben}' },
   { who: 'operator', route: 'POST /scrub' },
 ];
 
@@ -240,7 +252,7 @@ describe('the audit line of every write', () => {
     expect(wrong).toEqual([]);
     const told = JSON.stringify(await newest());
     for (const { key } of keys.values()) expect(told).not.toContain(key);
-    for (const secret of ['White maize', 'a word', 'test-key-of-a-node']) expect(told).not.toContain(secret);
+    for (const secret of ['White maize', 'a word', 'test-key-of-a-node', '+254700000001']) expect(told).not.toContain(secret);
     const { problems } = (await (await node.request('GET', '/logs/verify')).json()) as {
       problems: unknown[];
     };

@@ -31,6 +31,7 @@ describe('loadSettings', () => {
       region: 'unspecified',
       contactEmail: undefined,
       myceliumNodeName: undefined,
+      noticeWebhookUrls: [],
       myceliumPort: 7000,
       myceliumHost: '127.0.0.1',
       myceliumAnnounce: [],

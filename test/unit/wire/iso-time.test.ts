@@ -3,15 +3,17 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { z } from 'zod';
-import { isoDay, isoTime } from '../../../protocols/wire/iso-time.ts';
+import { isoDay, isoTime, isTimeZone, readableTime } from '../../../protocols/wire/iso-time.ts';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 
 it('gives every number a text that RFC 3339 knows, in the order of the numbers', () => {
   const odd = [0, -0, -1, 1.5, 8.64e15, 8.64e15 + 1, -8.64e15 - 1, 5e-324, 1e308, -1e308, 2 ** 53 - 1];
   const isTime = z.iso.datetime();
-  for (const ms of [...odd, Infinity, -Infinity, Number.NaN])
+  for (const ms of [...odd, Infinity, -Infinity, Number.NaN]) {
     expect(isTime.safeParse(isoTime(ms)).success, `${ms}`).toBe(true);
+    for (const language of ['en', 'sw']) expect(readableTime(ms, language, 'Africa/Nairobi')).toMatch(/\d/);
+  }
   fc.assert(
     fc.property(fc.double({ noNaN: true }), fc.double({ noNaN: true }), (a, b) => {
       expect(isTime.safeParse(isoTime(a)).success).toBe(true);
@@ -30,6 +32,12 @@ it('is exact for every time that a date of four digits holds', () => {
       },
     ),
   );
+});
+
+it('tells people a time at their own clock', () => {
+  expect(readableTime(0, 'en', 'Africa/Nairobi')).toBe('1 Jan 1970, 03:00');
+  expect(readableTime(0, 'en', 'UTC')).toBe('1 Jan 1970, 00:00 UTC');
+  expect([isTimeZone('Africa/Nairobi'), isTimeZone('Nowhere/Else')]).toEqual([true, false]);
 });
 
 it('is the only place that makes text of a date, which throws for a number that none can hold', () => {
