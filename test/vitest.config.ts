@@ -23,6 +23,7 @@ const MEASURING = [
   'test/unit/scrub/scrub.test.ts',
   'test/e2e/events.test.ts',
   'test/sim/main-loop.test.ts',
+  'test/sim/stall-share.test.ts',
 ];
 /** One file at a time, after all others. */
 const ALONE = { maxWorkers: 1, sequence: { groupOrder: 0 } };

@@ -252,7 +252,8 @@ describe('the audit line of every write', () => {
     expect(wrong).toEqual([]);
     const told = JSON.stringify(await newest());
     for (const { key } of keys.values()) expect(told).not.toContain(key);
-    for (const secret of ['White maize', 'a word', 'test-key-of-a-node', '+254700000001']) expect(told).not.toContain(secret);
+    for (const secret of ['White maize', 'a word', 'test-key-of-a-node', '+254700000001'])
+      expect(told).not.toContain(secret);
     const { problems } = (await (await node.request('GET', '/logs/verify')).json()) as {
       problems: unknown[];
     };
