@@ -1,9 +1,10 @@
 import type { Erased, ErasurePort } from '../api/ports/erasure.ts';
 import { AgrinetError } from '../protocols/errors.ts';
 import { draftErasure, draftTombstone } from '../protocols/ledger/drafts.ts';
-import { erasureStatements } from '../protocols/ledger/erasure-request.ts';
+import { erasureStatements, statementsByEntry } from '../protocols/ledger/erasure-request.ts';
 import type { Ledger } from '../protocols/ledger/types.ts';
 import { parseParty } from '../protocols/market/party.ts';
+import { KeyedQueue } from '../protocols/serial-queue.ts';
 import type { RecordState } from '../protocols/open-dialog/record.ts';
 import type { Identity, PeerId } from '../protocols/wire/identity.ts';
 import {
@@ -42,6 +43,8 @@ export class Erasures implements ErasurePort {
   #queued = false;
   /** Of which ops were erased since the last clearing began. */
   readonly #fresh = new Set<RecordKey>();
+  /** What is still to be erased of a record is told once: its first entry already sets the clearing off, which asks the same. */
+  readonly #erasing = new KeyedQueue();
 
   constructor(parts: ErasureParts) {
     this.#parts = parts;
@@ -127,10 +130,13 @@ export class Erasures implements ErasurePort {
     if (known?.erased === true) await this.#eraseOps(key, known.channel);
   }
 
-  async #eraseOps(key: RecordKey, channel: Channel): Promise<void> {
+  /** Cut off half-way, the rest is erased by the clearing of the next start. */
+  #eraseOps(key: RecordKey, channel: Channel): Promise<void> {
     const { identity, store, ledger, now } = this.#parts;
-    const statements = erasureStatements(this.#self, key, await store.recordOps(key), now());
-    if (statements.length > 0)
-      await ledger.write({ keys: [], draft: () => [draftErasure(identity, channel, statements)] });
+    return this.#erasing.run(key, async () => {
+      const statements = erasureStatements(this.#self, key, await store.recordOps(key), now());
+      for (const some of statementsByEntry(statements))
+        await ledger.write({ keys: [], draft: () => [draftErasure(identity, channel, some)] });
+    });
   }
 }
