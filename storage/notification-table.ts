@@ -17,8 +17,6 @@ export interface NotificationRow {
   readonly about?: Readonly<Record<string, string>>;
   /** Language of the message, a BCP 47 tag. */
   readonly language?: string;
-  /** What became of its SMS. */
-  readonly sms?: string;
 }
 
 /** Of one user; the oldest that were read go first, then the oldest. */
@@ -68,27 +66,6 @@ export class NotificationTable {
         ops.push(...(await this.#excess(userId, added.filter((row) => row.userId === userId).length)));
       await write(added, ops);
       return added;
-    });
-  }
-
-  /** A line as it stands. */
-  get(userId: string, id: string): Promise<NotificationRow | undefined> {
-    return this.#read(userId, id);
-  }
-
-  /** Changes a line that is there, on disk when it resolves, with `beside` in the same batch; without it `beside` alone is written. */
-  change(
-    userId: string,
-    id: string,
-    fields: Partial<Pick<NotificationRow, 'sms'>>,
-    beside: readonly BatchOp[] = [],
-  ): Promise<NotificationRow | undefined> {
-    return this.#changes.run(async () => {
-      const row = await this.#read(userId, id);
-      const now = row && { ...row, ...fields };
-      const ops = now === undefined ? [] : [putJson(keyOf(userId, id), now)];
-      await this.#db.batch([...ops, ...beside], true);
-      return now;
     });
   }
 

@@ -22,10 +22,6 @@ export const NOTICE_KINDS = [
 ] as const;
 export type NoticeKind = (typeof NOTICE_KINDS)[number];
 
-/** What becomes of the SMS of a notice. `unknown`: it cannot be told whether it was sent, and it is not sent again. */
-export const SMS_STATES = ['waiting', 'sending', 'sent', 'failed', 'unknown'] as const;
-export type SmsState = (typeof SMS_STATES)[number];
-
 /** What a user or the operator may set. */
 export interface UserFields {
   readonly displayName?: string;

@@ -1,7 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import { actingUser, isOperator, type Principal } from '../access.ts';
 import { type Notification, type NotificationsPort, OPERATOR_USER } from '../ports/jobs.ts';
-import { NOTICE_KINDS, SMS_STATES } from '../ports/users.ts';
+import { NOTICE_KINDS } from '../ports/users.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { json, route, router } from '../route.ts';
 import { flag, pageOf, pageQuery, text, timestamp } from '../schemas.ts';
@@ -25,10 +25,6 @@ const NotificationBody = z
         'What it is about: `contractId`, `step`, `conversationId`, `messageId`, `ratingId`, `listingId`, `wantId`, and who did it as `from`.',
     }),
     language: text('Language of the text, a BCP 47 tag.').optional(),
-    sms: z.enum(SMS_STATES).optional().openapi({
-      description:
-        'What became of its SMS: `waiting`, `sending`, `sent`, `failed`, or `unknown` where it cannot be told whether it was sent; then it is not sent again.',
-    }),
   })
   .openapi('Notification');
 
@@ -117,13 +113,11 @@ export function notificationRoutes({ notifications }: { readonly notifications: 
     });
 }
 
-function shown({ kind, about, sms, ...line }: Notification) {
+function shown({ kind, about, ...line }: Notification) {
   const known = NOTICE_KINDS.find((each) => each === kind);
-  const state = SMS_STATES.find((each) => each === sms);
   return {
     ...line,
     ...(known === undefined ? {} : { kind: known }),
     ...(about === undefined ? {} : { about: { ...about } }),
-    ...(state === undefined ? {} : { sms: state }),
   };
 }

@@ -57,12 +57,16 @@ const fields = {
         .default('UTC')
         .openapi({ description: 'IANA time zone.' }),
     })
-    .openapi({ description: 'Hours in which no SMS is sent; it is sent when they end.' }),
-  sms: z.boolean().openapi({ description: 'False: no SMS at all.' }),
+    .openapi({
+      description: 'Hours in which no SMS is to be sent. Kept for later: notices are not sent as SMS yet.',
+    }),
+  sms: z
+    .boolean()
+    .openapi({ description: 'False: no SMS at all. Kept for later: notices are not sent as SMS yet.' }),
   muted: z
     .array(z.enum(NOTICE_KINDS))
     .max(NOTICE_KINDS.length)
-    .openapi({ description: 'Kinds of notices that are listed, but sent neither as SMS nor as webhook.' }),
+    .openapi({ description: 'Kinds of notices that are listed, but not sent to webhooks.' }),
 };
 const { quietHours } = fields;
 const UserBody = z
@@ -75,7 +79,7 @@ const UserBody = z
     phone: text('Phone number.').optional(),
     email: text('E-mail address.').optional(),
     quietHours: quietHours.openapi('QuietHours').optional(),
-    sms: flag('Whether SMS are sent, given a phone number.'),
+    sms: flag('Whether the user wants SMS. Notices are not sent as SMS yet.'),
     muted: z.array(z.enum(NOTICE_KINDS)).openapi({ description: 'Kinds that are only listed.' }),
     createdAt: timestamp('When the user was entered.').optional(),
     updatedAt: timestamp('When the entry was last changed.').optional(),

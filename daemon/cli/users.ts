@@ -38,9 +38,13 @@ export function usersCommand(): Command {
     .option('--language <tag>', 'language of notices, such as en or sw')
     .option('--phone <number>', 'phone number, such as +254700000000; it stays on this node')
     .option('--email <address>', 'e-mail address; it stays on this node')
-    .option('--quiet <hours>', 'no SMS in these hours: 21:00-06:00, in UTC or the time zone behind it', quiet)
-    .option('--no-sms', 'send no SMS')
-    .option('--sms', 'send SMS, given a phone number')
+    .option(
+      '--quiet <hours>',
+      'no SMS in these hours: 21:00-06:00, in UTC or the time zone behind it (kept; notices are not sent as SMS yet)',
+      quiet,
+    )
+    .option('--no-sms', 'send no SMS (kept; notices are not sent as SMS yet)')
+    .option('--sms', 'send SMS again (kept; notices are not sent as SMS yet)')
     .option('--mute <kinds>', `only list notices of these kinds: ${NOTICE_KINDS.join(', ')}`, kinds)
     .addOption(asJson())
     .action(set);
@@ -67,13 +71,12 @@ async function list({ json }: { json?: true }): Promise<void> {
     printJson({ users });
     return;
   }
-  const head = ['User', 'Name', 'Role', 'Region', 'Language', 'Phone', 'SMS'];
-  const rows = users.map((each) => [
-    ...[each.id, each.displayName, each.role, each.region, each.language, each.phone].map((value = '-') =>
+  const head = ['User', 'Name', 'Role', 'Region', 'Language', 'Phone'];
+  const rows = users.map((each) =>
+    [each.id, each.displayName, each.role, each.region, each.language, each.phone].map((value = '-') =>
       printable(value),
     ),
-    each.phone === undefined ? '-' : each.sms ? 'on' : 'off',
-  ]);
+  );
   printLine(boxTable(head, rows));
 }
 

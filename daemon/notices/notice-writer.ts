@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { SmsState, User } from '../../api/ports/users.ts';
+import type { User } from '../../api/ports/users.ts';
 import type { BatchOp } from '../../storage/keyspace.ts';
 import type { NotificationRow, NotificationTable } from '../../storage/notification-table.ts';
 import { isoTime } from '../../protocols/wire/iso-time.ts';
@@ -27,16 +27,10 @@ export interface NoticeWriterParts {
   readonly batch: (ops: BatchOp[]) => Promise<void>;
   readonly languages: ReadonlyMap<string, Language>;
   readonly users: { find(id: string): User | undefined; isUser(id: string): boolean };
-  /** How a new line is sent beside: what its row says of that, and what is to be written with it. */
-  readonly deliver: (row: NotificationRow, notice: Notice, user: User | undefined) => Delivery;
+  /** What is to be written with a new line so that it is sent beside. */
+  readonly deliver: (row: NotificationRow, notice: Notice, user: User | undefined) => readonly BatchOp[];
   /** Something was written that becomes due at once. */
   readonly onWork: () => void;
-}
-
-/** What becomes of a line beside its place in the list. */
-export interface Delivery {
-  readonly sms?: SmsState;
-  readonly ops: readonly BatchOp[];
 }
 
 /**
@@ -102,12 +96,11 @@ export class NoticeWriter {
       about: notice.about,
       language: language.tag,
     };
-    const { sms, ops } = deliver(row, notice, user);
     return {
       hash,
-      row: sms === undefined ? row : { ...row, sms },
+      row,
       type: eventTypeOf(notice.kind),
-      ops: [...ops, toldRow(hash, notice.at)],
+      ops: [...deliver(row, notice, user), toldRow(hash, notice.at)],
     };
   }
 }

@@ -52,7 +52,7 @@ export async function startNotices(parts: NoticesParts): Promise<Started<Notices
     batch: (ops) => db.batch(ops, true),
     languages,
     users,
-    deliver: (row, notice, user) => ({ ops: hookRows(untold, hooks, { row, notice, user }) }),
+    deliver: (row, notice, user) => hookRows(untold, hooks, { row, notice, user }),
     onWork: () => follower.wake(),
   });
   const follower = new Follower({

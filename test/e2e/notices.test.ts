@@ -163,8 +163,11 @@ it('notices are posted where that is asked for, signed, again after a refusal, u
   await once(mary, `/messages/${chat.id}`, { content: 'quartz-lagoon-51' });
   await told(zawadi, 'mary wrote to you in "Hooks".');
   const lines = (await linesOf(amina)).map(({ notificationId }) => notificationId);
-  await waitFor('all of them to be posted', () =>
-    lines.every((id) => hook.posted.some(({ body }) => body.id === id)),
+  await waitFor(
+    'all of them to be posted',
+    () =>
+      lines.every((id) => hook.posted.some(({ body }) => body.id === id)) &&
+      hook.posted.some(({ body }) => body.data['userId'] === 'zawadi'),
   );
   const deliveries = new Map(hook.posted.map(({ delivery, body }) => [delivery, body.id]));
   expect(new Set(deliveries.values()).size).toBe(deliveries.size);
