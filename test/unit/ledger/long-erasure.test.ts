@@ -1,16 +1,24 @@
 import { expect, it } from 'vitest';
-import { statementsByEntry } from '../../../protocols/ledger/erasure-request.ts';
+import { erasureStatements, statementsByEntry } from '../../../protocols/ledger/erasure-request.ts';
 import type { ErasureStatement } from '../../../protocols/feed/erasure.ts';
 import { LIMITS } from '../../../protocols/wire/limits.ts';
-import { recordKey } from '../../../protocols/wire/ids.ts';
+import type { PlacedOp } from '../../../protocols/open-dialog/record.ts';
+import { recordKey, type RecordKey } from '../../../protocols/wire/ids.ts';
 import { filesWith } from '../../support/files-with.ts';
-import { startNode } from '../../support/in-process-node.ts';
+import { startNode, type TestNode } from '../../support/in-process-node.ts';
 import { nodeOf } from '../../support/vectors/signatures.ts';
+import { waitFor } from '../../support/wait.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
 const MARKER = 'zebra-quartz';
 /** More changes than one entry has room for statements. */
 const CHANGES = 1_200;
+
+const keyOf = (node: TestNode): RecordKey => recordKey('listings', node.node.identity.peerId, 'maize');
+const opsOf = (node: TestNode): Promise<readonly PlacedOp[]> => node.node.store.recordOps(keyOf(node));
+/** Entries that still hold a version of it. */
+const unerased = async (node: TestNode): Promise<number> =>
+  erasureStatements(node.node.identity.peerId, keyOf(node), await opsOf(node), 0).length;
 
 it('a listing that was changed a thousand times is erased, every version of it, by several entries', async () => {
   const dir = tempDir('long-erasure');
@@ -28,11 +36,38 @@ it('a listing that was changed a thousand times is erased, every version of it, 
     expect([erased.status, await erased.json()]).toMatchObject([200, { erased: true }]);
     expect(filesWith(dir.path, MARKER)).toEqual([]);
     // Each entry is named once, although the first erasure sets off a clearing that asks for what is left; and the end stays.
-    const key = recordKey('listings', node.node.identity.peerId, 'maize');
-    const ops = async (): Promise<number> => (await node.node.store.recordOps(key)).length;
-    expect(await ops()).toBe(CHANGES + 1 + 1);
+    expect([(await opsOf(node)).length, await unerased(node)]).toEqual([CHANGES + 1 + 1, 0]);
     expect((await node.request('DELETE', '/listings/maize?erase=true')).status).toBe(200);
-    expect(await ops()).toBe(CHANGES + 1 + 1);
+    expect((await opsOf(node)).length).toBe(CHANGES + 1 + 1);
+  } finally {
+    await node.stop();
+    dir.remove();
+  }
+});
+
+it('an erasure by several entries that is cut off goes on by itself, at the next start', async () => {
+  const dir = tempDir('cut-erasure');
+  let node = await startNode(dir.path, { RATE_LIMIT: 'off' });
+  try {
+    expect((await node.request('PUT', '/listings/maize', { type: 'offer', title: MARKER })).status).toBe(201);
+    for (let i = 0; i < 300; i++) await node.request('PATCH', '/listings/maize', { title: `${MARKER} ${i}` });
+    // Only the first entry is written, as if the process had ended then; whatever goes on by itself is refused as well.
+    const { ledger, identity } = node.node;
+    const write = ledger.write.bind(ledger);
+    let written = 0;
+    ledger.write = (request) => {
+      if (request.keys.length > 0 || ++written === 1) return write(request);
+      return Promise.reject(new Error('the process has ended'));
+    };
+    expect((await node.request('DELETE', '/listings/maize?erase=true')).status).toBe(500);
+    expect(written).toBeGreaterThan(1);
+    expect(await unerased(node)).toBe(300 + 1 - 256);
+    await node.stop();
+    node = await startNode(dir.path, { RATE_LIMIT: 'off' }, identity);
+    await waitFor('every version to be erased', async () => (await unerased(node)) === 0);
+    await waitFor('the disk to be cleared', () => filesWith(dir.path, MARKER).length === 0);
+    expect((await opsOf(node)).length).toBe(300 + 1 + 1);
+    expect((await node.request('GET', '/listings/maize')).status).toBe(404);
   } finally {
     await node.stop();
     dir.remove();
