@@ -39,6 +39,20 @@ export interface UserFields {
   readonly muted?: readonly NoticeKind[];
 }
 
+/** Their names: one that is missing here does not compile. */
+const NAMES: { readonly [F in keyof Required<UserFields>]: F } = {
+  displayName: 'displayName',
+  role: 'role',
+  region: 'region',
+  language: 'language',
+  phone: 'phone',
+  email: 'email',
+  quietHours: 'quietHours',
+  sms: 'sms',
+  muted: 'muted',
+};
+export const USER_FIELDS: readonly (keyof UserFields)[] = Object.values(NAMES);
+
 /** Somebody whom this node serves. Times in milliseconds since 1970. */
 export interface User extends UserFields {
   readonly id: string;

@@ -1,4 +1,10 @@
-import type { User, UserChange, UsersPort } from '../../api/ports/users.ts';
+import {
+  USER_FIELDS,
+  type User,
+  type UserChange,
+  type UserFields,
+  type UsersPort,
+} from '../../api/ports/users.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { SerialQueue } from '../../protocols/serial-queue.ts';
 import type { UserTable } from '../../storage/user-table.ts';
@@ -81,10 +87,7 @@ class UserDirectory implements Directory {
       if (before === undefined && this.#rows.size >= USER_LIMITS.entered)
         throw new AgrinetError('users-full', 'too many users are entered; remove some: agrinet users remove');
       const at = now();
-      const fields = Object.entries(change).filter(([, value]) => value !== undefined);
-      const all = { createdAt: at, ...before, ...Object.fromEntries(fields), id, updatedAt: at };
-      const kept = Object.entries(all).filter(([, value]) => value !== null);
-      const row = Object.fromEntries(kept) as unknown as User; // its fields are those of `before` and `change`, without the nulls
+      const row: User = { createdAt: at, ...changed(before, change), id, updatedAt: at };
       await table.put(row);
       this.#rows = new Map(this.#rows).set(id, row);
       return row;
@@ -108,6 +111,18 @@ class UserDirectory implements Directory {
       return work();
     });
   }
+}
+
+/** What is said of a user after a change: null takes a field away, what is absent stays. */
+function changed(before: User | undefined, change: UserChange): UserFields {
+  const fields: { -readonly [F in keyof UserFields]: UserFields[F] } = { ...before };
+  const set = <F extends keyof UserFields>(field: F): void => {
+    const value = change[field];
+    if (value === null) delete fields[field];
+    else if (value !== undefined) fields[field] = value;
+  };
+  USER_FIELDS.forEach((field) => set(field));
+  return fields;
 }
 
 function unknown(): AgrinetError {
