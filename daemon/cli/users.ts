@@ -43,8 +43,9 @@ export function usersCommand(): Command {
       'no SMS in these hours: 21:00-06:00, in UTC or the time zone behind it (kept; notices are not sent as SMS yet)',
       quiet,
     )
-    .option('--no-sms', 'send no SMS (kept; notices are not sent as SMS yet)')
+    // The positive one first: `--no-sms` alone would make true what nobody has said.
     .option('--sms', 'send SMS again (kept; notices are not sent as SMS yet)')
+    .option('--no-sms', 'send no SMS (kept; notices are not sent as SMS yet)')
     .option('--mute <kinds>', `only list notices of these kinds: ${NOTICE_KINDS.join(', ')}`, kinds)
     .addOption(asJson())
     .action(set);

@@ -31,7 +31,11 @@ it('agrinet users enters, shows, lists and removes users', async () => {
   const shown = await run('show', 'amina/1');
   for (const line of ['quietHours: 21:00-06:00 Africa/Nairobi', 'muted: progress, want', 'sms: false'])
     expect(shown).toContain(line);
-  await run('set', 'amina/1', '--quiet', '', '--sms', '--mute', '');
+  expect(JSON.parse(await run('set', 'amina/1', '--name', 'Amina W.', '--json'))).toMatchObject({
+    displayName: 'Amina W.',
+    sms: false,
+  });
+  await run('set', 'amina/1', '--quiet', '', '--sms', '--mute', '', '--name', 'Amina');
   expect(JSON.parse(await run('list', '--json'))).toMatchObject({
     users: [{ id: 'amina/1', sms: true, muted: [], displayName: 'Amina' }],
   });
