@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto';
+import { createHash, createHmac } from 'node:crypto';
 import type { Env, Timer } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { EventLogName, EventSubscription, EventWish, TellableEvent } from '../../api/ports/events.ts';
@@ -45,6 +45,14 @@ export function signWebhook(secret: string, seconds: number, body: string): stri
   return `t=${seconds},v1=${createHmac('sha256', secret).update(`${seconds}.${body}`).digest('hex')}`;
 }
 
+/**
+ * How jobs name an address: by what it is, not by its place in a list, which the operator may put in another order while jobs wait. A hash,
+ * as its path can be a secret and jobs are listed.
+ */
+export function addressOf(url: string): string {
+  return createHash('sha256').update(url).digest('hex').slice(0, 32);
+}
+
 /** Makes a job of each event that goes out, for each address. Warns once when there are addresses and no secret. */
 export function startWebhooks(
   options: WebhookOptions,
@@ -62,7 +70,8 @@ export function startWebhooks(
     warn('no webhooks: set FEDERATION_WEBHOOK_SECRET, which signs them', { urls: urls.length });
     return { close: () => undefined };
   }
-  const waiting: { url: number; id: number | string; event: TellableEvent; time: number }[] = [];
+  const addresses = new Set(urls.map(addressOf));
+  const waiting: { to: string; id: number | string; event: TellableEvent; time: number }[] = [];
   let adding = false;
   let timer: Timer | undefined;
   let closed = false;
@@ -72,9 +81,9 @@ export function startWebhooks(
     adding = true;
     try {
       for (let next = waiting[0]; next !== undefined && !closed; next = waiting[0]) {
-        const { url, id, event, time } = next;
+        const { to, id, event, time } = next;
         const told = { id, type: event.type, time, data: { ...event.data } };
-        await addJob('webhook', { url, event: told }, { key: `webhook:${url}:${id}` });
+        await addJob('webhook', { to, event: told }, { key: `webhook:${to}:${id}` });
         if (waiting[0] === next) waiting.shift();
       }
     } catch (error) {
@@ -88,7 +97,7 @@ export function startWebhooks(
   const subscription = events.subscribe({ logs: ['public', 'private'], wants: isPosted }, (event, log) => {
     // Each log has numbers of its own.
     const id = log === 'private' ? `p${event.id ?? 0}` : (event.id ?? 0);
-    for (const url of urls.keys()) waiting.push({ url, id, event, time: env.now() });
+    for (const to of addresses) waiting.push({ to, id, event, time: env.now() });
     const over = waiting.length - MOST_WAITING;
     if (over > 0) {
       waiting.splice(0, over);
@@ -107,7 +116,7 @@ export function startWebhooks(
 }
 
 /**
- * The handler of `webhook` jobs. Throws `webhook-refused` (not 2xx; redirects count as that) and `webhook-unreachable`, so that the
+ * The handler of `webhook` jobs. A job whose address is no longer in its list is dropped. Throws `webhook-refused` (not 2xx; redirects count as that) and `webhook-unreachable`, so that the
  * job is tried again. The receiver's words are not repeated.
  */
 export function createWebhookHandler({
@@ -116,16 +125,22 @@ export function createWebhookHandler({
   secret,
   node,
   env,
+  warn,
   timeoutMs = TIMEOUT_MS,
 }: WebhookOptions) {
+  const events = new Map(urls.map((url) => [addressOf(url), url]));
+  const notices = new Map(noticeUrls.map((url) => [addressOf(url), url]));
   return async (
     job: { readonly id: string; readonly data: JsonObject },
     run: { readonly signal: AbortSignal },
   ): Promise<JsonObject> => {
-    const { url: index, event, of } = job.data;
-    const url = typeof index === 'number' ? (of === 'notices' ? noticeUrls : urls)[index] : undefined;
-    if (url === undefined || secret === undefined || !isEvent(event))
+    const { to: address, event, of } = job.data;
+    const known = of === 'notices' ? notices : events;
+    const url = typeof address === 'string' ? known.get(address) : undefined;
+    if (url === undefined || secret === undefined || !isEvent(event)) {
+      warn('a webhook is dropped: its address, or the secret, is no longer set', { job: job.id });
       return { skipped: 'this address, or the secret, is no longer set' };
+    }
     const time = isoTime(event.time);
     const body = JSON.stringify({ id: event.id, type: event.type, time, data: event.data, node });
     const status = await post(url, body, {

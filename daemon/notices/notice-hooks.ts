@@ -13,10 +13,10 @@ export interface NoticeHook {
   readonly data: JsonObject;
 }
 
-/** The rows that have a new line posted, in the batch of the line. Nothing of a kind that the user has muted. */
+/** The rows that have a new line posted to these addresses (`addressOf`), in the batch of the line. Nothing of a kind that the user has muted. */
 export function hookRows(
   table: Pick<UntoldTable<Later>, 'later'>,
-  urls: number,
+  addresses: readonly string[],
   {
     row,
     notice,
@@ -24,11 +24,11 @@ export function hookRows(
   }: { readonly row: NotificationRow; readonly notice: Notice; readonly user: User | undefined },
 ): BatchOp[] {
   if (user?.muted?.includes(notice.kind) === true) return [];
-  return Array.from({ length: urls }, (_, url) => {
+  return addresses.map((to) => {
     const { userId, notificationId: id, message, kind = '', about = {} } = row;
     const said = { userId, notificationId: id, message, kind, about: { ...about }, createdAt: row.createdAt };
     const event = { id, type: eventTypeOf(notice.kind), time: notice.at, data: said };
-    const job = `${id.replace(/^note-/, 'job-')}-${url}`;
-    return table.later(notice.at, job, { hook: { job, data: { of: 'notices', url, event } } });
+    const job = `${id.replace(/^note-/, 'job-')}-${to}`;
+    return table.later(notice.at, job, { hook: { job, data: { of: 'notices', to, event } } });
   });
 }

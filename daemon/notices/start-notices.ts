@@ -5,6 +5,7 @@ import { toldOf, UntoldTable } from '../../storage/untold.ts';
 import type { Database } from '../../storage/database.ts';
 import type { NotificationTable } from '../../storage/notification-table.ts';
 import type { EventLogs } from '../events/event-logs.ts';
+import { addressOf } from '../events/webhooks.ts';
 import type { Started } from '../parts.ts';
 import type { Directory } from '../users/directory.ts';
 import { Follower, type FollowerParts, type Later } from './follower.ts';
@@ -29,8 +30,8 @@ export interface Notices {
 }
 
 export interface NoticesParts extends Omit<RecordNoticesParts, 'nameOf'>, Pick<FollowerParts, 'handOver'> {
-  /** Addresses that notices are posted to. */
-  readonly hooks: number;
+  /** URLs that notices are posted to. */
+  readonly hooks: readonly string[];
   readonly self: PeerId;
   readonly db: Database;
   readonly table: NotificationTable;
@@ -44,6 +45,7 @@ export interface NoticesParts extends Omit<RecordNoticesParts, 'nameOf'>, Pick<F
 export async function startNotices(parts: NoticesParts): Promise<Started<Notices>> {
   const { db, events, users, env, warn, handOver, hooks, table } = parts;
   const untold = new UntoldTable<Later>(db);
+  const addresses = [...new Set(hooks.map(addressOf))];
   const languages = await readTexts();
   const writer = new NoticeWriter({
     table,
@@ -52,7 +54,7 @@ export async function startNotices(parts: NoticesParts): Promise<Started<Notices
     batch: (ops) => db.batch(ops, true),
     languages,
     users,
-    deliver: (row, notice, user) => hookRows(untold, hooks, { row, notice, user }),
+    deliver: (row, notice, user) => hookRows(untold, addresses, { row, notice, user }),
     onWork: () => follower.wake(),
   });
   const follower = new Follower({

@@ -35,7 +35,7 @@ export function defineNotices(
       users: users.face,
       env,
       // Without the secret that signs them nothing is posted, as for the events of the federation.
-      hooks: settings.federationWebhookSecret === undefined ? 0 : settings.noticeWebhookUrls.length,
+      hooks: settings.federationWebhookSecret === undefined ? [] : settings.noticeWebhookUrls,
       handOver: ({ job, data }) => jobs.face.queue.add('webhook', data, { id: job }),
       warn: (message, fields) => logger.warn(fields, message),
     });

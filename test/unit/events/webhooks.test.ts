@@ -4,7 +4,12 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { TellableEvent } from '../../../api/ports/events.ts';
 import type { JsonObject } from '../../../api/ports/jobs.ts';
-import { createWebhookHandler, startWebhooks, type WebhookOptions } from '../../../daemon/events/webhooks.ts';
+import {
+  addressOf,
+  createWebhookHandler,
+  startWebhooks,
+  type WebhookOptions,
+} from '../../../daemon/events/webhooks.ts';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { waitFor } from '../../support/wait.ts';
 
@@ -56,9 +61,9 @@ describe('webhooks', () => {
     warn: (message) => warnings.push(message),
     ...more,
   });
-  const job = (event: JsonObject, index = 0) => ({
+  const job = (event: JsonObject, to = url) => ({
     id: 'job-7',
-    data: { url: index, event: { ...event } },
+    data: { to: addressOf(to), event: { ...event } },
   });
   const event = { id: 7, type: 'federation.sync', time: NOW, data: { node: 'n1', received: 3 } };
   const run = { signal: new AbortController().signal };
@@ -98,8 +103,33 @@ describe('webhooks', () => {
     expect(got.map(({ path }) => path)).toEqual(['/hook', '/hook', '/hook']);
     expect(await handle(job(event), run)).toEqual({ status: 204 });
     const nobody = createWebhookHandler(options({ urls: ['http://127.0.0.1:1/'] }));
-    await expect(nobody(job(event), run)).rejects.toMatchObject({ code: 'webhook-unreachable' });
-    expect(await handle(job(event, 5), run)).toMatchObject({ skipped: expect.any(String) });
+    await expect(nobody(job(event, 'http://127.0.0.1:1/'), run)).rejects.toMatchObject({
+      code: 'webhook-unreachable',
+    });
+  });
+
+  it('goes to the address that it was queued for, in whatever order the lists stand by then, or is dropped', async () => {
+    const [other, gone] = [`${url}2`, `${url}3`];
+    for (const kind of [undefined, 'notices']) {
+      const list = kind === 'notices' ? 'noticeUrls' : 'urls';
+      const queued = (to: string) => {
+        const { id, data } = job(event, to);
+        return { id, data: kind === undefined ? data : { ...data, of: kind } };
+      };
+      // What is in the other list alone is no address of this one.
+      const handle = createWebhookHandler(
+        options({ urls: [gone], noticeUrls: [gone], [list]: [other, url] }),
+      );
+      got.length = 0;
+      warnings.length = 0;
+      for (const to of [url, other]) await handle(queued(to), run);
+      expect(got.map(({ path }) => path)).toEqual(['/hook', '/hook2']);
+      expect(warnings).toEqual([]);
+      for (const data of [queued(gone).data, { url: 0, event }])
+        expect(await handle({ id: 'job-8', data }, run)).toMatchObject({ skipped: expect.any(String) });
+      expect(got).toHaveLength(2);
+      expect(warnings).toEqual(Array(2).fill(expect.stringContaining('a webhook is dropped')));
+    }
   });
 
   it('makes a job per address of what is public or for the operator, never of what is private', async () => {
@@ -117,7 +147,7 @@ describe('webhooks', () => {
       { id: 8, type: 'ping.update', data: {} },
     ];
     const webhooks = startWebhooks(
-      options({ urls: [url, `${url}2`] }),
+      options({ urls: [url, `${url}2`, url] }),
       {
         subscribe({ wants }, to) {
           push = (each) => (wants(each) ? to(each) : undefined);
@@ -129,9 +159,10 @@ describe('webhooks', () => {
     for (const each of events) push?.(each);
     await waitFor('the jobs', () => jobs.length === 8);
     expect(jobs.map(({ key }) => key)).toEqual(
-      [1, 2, 5, 6].flatMap((id) => [`webhook:0:${id}`, `webhook:1:${id}`]),
+      [1, 2, 5, 6].flatMap((id) => [url, `${url}2`].map((to) => `webhook:${addressOf(to)}:${id}`)),
     );
-    expect(jobs[0]?.data).toEqual({ url: 0, event: { id: 1, type: 'federation.sync', time: NOW, data: {} } });
+    const told = { id: 1, type: 'federation.sync', time: NOW, data: {} };
+    expect(jobs[0]?.data).toEqual({ to: addressOf(url), event: told });
     webhooks.close();
   });
 
