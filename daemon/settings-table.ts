@@ -252,7 +252,7 @@ export const SETTINGS = {
     fallback: '',
     expects: `a list of at most ${LIST_MAX} http(s) URLs without user, query or fragment`,
     example: 'https://hooks.example.org/agrinet',
-    help: 'Webhook URLs that events are posted to, comma-separated.',
+    help: 'Webhook URLs that events are posted to, comma-separated; nothing is posted without `FEDERATION_WEBHOOK_SECRET`.',
   },
   noticeWebhookUrls: {
     env: 'NOTICE_WEBHOOK_URLS',
@@ -261,7 +261,7 @@ export const SETTINGS = {
     fallback: '',
     expects: `a list of at most ${LIST_MAX} http(s) URLs without user, query or fragment`,
     example: 'https://hooks.example.org/notices',
-    help: 'Webhook URLs that the notices of all users of this node are posted to, comma-separated.',
+    help: 'Webhook URLs that the notices of all users of this node are posted to, comma-separated; nothing is posted without `FEDERATION_WEBHOOK_SECRET`.',
   },
   federationWebhookSecret: {
     env: 'FEDERATION_WEBHOOK_SECRET',
@@ -269,7 +269,7 @@ export const SETTINGS = {
     schema: z.string().min(16).max(1024),
     expects: 'a secret of 16 to 1024 characters',
     example: '<a long random string>',
-    help: 'Secret for the HMAC signature of each webhook.',
+    help: 'Secret for the HMAC signature of each webhook, those of notices too.',
     secret: true,
   },
   twilioAccountSid: {

@@ -53,7 +53,7 @@ export function addressOf(url: string): string {
   return createHash('sha256').update(url).digest('hex').slice(0, 32);
 }
 
-/** Makes a job of each event that goes out, for each address. Warns once when there are addresses and no secret. */
+/** Makes a job of each event that goes out, for each address. Warns once for each list of addresses that has no secret. */
 export function startWebhooks(
   options: WebhookOptions,
   events: {
@@ -65,11 +65,8 @@ export function startWebhooks(
   addJob: AddWebhookJob,
 ): EventSubscription {
   const { urls, secret, warn, env } = options;
-  if (urls.length === 0) return { close: () => undefined };
-  if (secret === undefined) {
-    warn('no webhooks: set FEDERATION_WEBHOOK_SECRET, which signs them', { urls: urls.length });
-    return { close: () => undefined };
-  }
+  warnWithoutSecret(options);
+  if (urls.length === 0 || secret === undefined) return { close: () => undefined };
   const addresses = new Set(urls.map(addressOf));
   const waiting: { to: string; id: number | string; event: TellableEvent; time: number }[] = [];
   let adding = false;
@@ -113,6 +110,14 @@ export function startWebhooks(
       subscription.close();
     },
   };
+}
+
+function warnWithoutSecret({ urls, noticeUrls = [], secret, warn }: WebhookOptions): void {
+  if (secret !== undefined) return;
+  const lists = { FEDERATION_WEBHOOK_URLS: urls, NOTICE_WEBHOOK_URLS: noticeUrls };
+  for (const [setting, { length }] of Object.entries(lists))
+    if (length > 0)
+      warn('no webhooks: set FEDERATION_WEBHOOK_SECRET, which signs them', { setting, urls: length });
 }
 
 /**

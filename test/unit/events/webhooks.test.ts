@@ -169,8 +169,20 @@ describe('webhooks', () => {
   it('posts nothing without a secret, and says so', () => {
     let subscribed = false;
     const source = { subscribe: () => ((subscribed = true), { close: () => undefined }) };
-    startWebhooks(options({ secret: undefined }), source, async () => undefined);
+    const told: unknown[] = [];
+    const warn: WebhookOptions['warn'] = (message, { setting }) => told.push([message, setting]);
+    const start = (more: Partial<WebhookOptions>) =>
+      startWebhooks(options({ secret: undefined, warn, ...more }), source, async () => undefined);
+    const line = expect.stringContaining('FEDERATION_WEBHOOK_SECRET');
+    start({});
+    start({ urls: [], noticeUrls: [url] });
     expect(subscribed).toBe(false);
-    expect(warnings[0]).toContain('FEDERATION_WEBHOOK_SECRET');
+    expect(told).toEqual([
+      [line, 'FEDERATION_WEBHOOK_URLS'],
+      [line, 'NOTICE_WEBHOOK_URLS'],
+    ]);
+    start({ urls: [] });
+    start({ secret: SECRET, noticeUrls: [url] });
+    expect(told).toHaveLength(2);
   });
 });
