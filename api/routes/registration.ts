@@ -1,6 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import { scalarsOf } from '../../protocols/market/record-fields.ts';
 import type { Catalogue } from '../../protocols/market/catalogue.ts';
+import type { RecordState } from '../../protocols/open-dialog/record.ts';
 import { TLS_FINGERPRINT } from '../../protocols/registry/statement.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import { recordKey } from '../../protocols/wire/ids.ts';
@@ -237,17 +238,20 @@ function profileRoutes({
   catalogue,
   trust,
 }: Pick<RegistrationContext, 'self' | 'reader' | 'catalogue' | 'trust'>) {
+  /** The percentage is what this node counts: what the record may say of it is the node's own word. */
+  async function profileJson(view: RecordState['view'] | undefined): Promise<z.output<typeof Profile>> {
+    const { trustScore } = await nodeTrust(trust, self);
+    return { ...nodeTemplate(self, view), reputation: { leveson: trustScore ?? 0 } };
+  }
+
   return router()
     .openapi(readProfile, async (c) => {
       const state = await reader.get(recordKey('nodes', self, 'profile'));
-      const { trustScore } = await nodeTrust(trust, self);
-      const profile: z.output<typeof Profile> = nodeTemplate(self, state?.view);
-      return c.json({ ...profile, reputation: { leveson: trustScore ?? 0 } }, 200);
+      return c.json(await profileJson(state?.view), 200);
     })
     .openapi(writeProfile, async (c) => {
       const { state } = await catalogue.putProfile(scalarsOf('nodes', profileFields(c.req.valid('json'))));
-      const profile: z.output<typeof Profile> = nodeTemplate(self, state.view);
-      return c.json(profile, 200);
+      return c.json(await profileJson(state.view), 200);
     });
 }
 

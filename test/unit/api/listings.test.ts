@@ -226,6 +226,14 @@ it('writes the profile in the node template and reads it back', async () => {
   });
 });
 
+it('shows of its own reputation what it counts, whatever the profile claims, in the answer to a write too', async () => {
+  const put = await node.request('PUT', '/federation/profile', { reputation: { leveson: 100 } });
+  expect(put.status).toBe(200);
+  const profile = await put.json();
+  expect(profile).toMatchObject({ reputation: { leveson: 0 } });
+  expect(await (await node.app.request('/federation/profile')).json()).toEqual(profile);
+});
+
 it('takes prices as JSON and as NDJSON; the same price twice is one', async () => {
   const price = {
     date: '2024-01-15',
