@@ -106,7 +106,8 @@ export class Erasures implements ErasurePort {
       for (const key of records) await this.#eraseRest(key);
       // First what may still be written, then what is.
       await events.forget(records.map(publicIdOf));
-      if (records.length > 0) await search.sweep();
+      const owners = new Set(records.flatMap(ownerOfListing));
+      if (owners.size > 0) await search.sweep([...owners]);
       await purgeErased(db, records, (key) => !this.#fresh.has(key));
     } catch (error) {
       warn('what was erased is still on the disk; it is cleared at the next start', { err: error });
@@ -139,4 +140,10 @@ export class Erasures implements ErasurePort {
         await ledger.write({ keys: [], draft: () => [draftErasure(identity, channel, some)] });
     });
   }
+}
+
+/** Listings alone are in the search index. */
+function ownerOfListing(key: RecordKey): string[] {
+  const parsed = parseRecordKey(key);
+  return parsed?.collection === 'listings' ? [parsed.owner] : [];
 }

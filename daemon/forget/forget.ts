@@ -161,7 +161,7 @@ export class Forget implements ForgetPort {
     await ledger.alone(() => sweepAwaiting(db));
     // First what may still be written, then what is.
     await events.forget([`${author}.`]);
-    await search.sweep();
+    await search.sweep([author]);
     for (const peer of new Set(gaps.map((gap) => gap.author))) await purgeGone(db, peer);
     await compactForgotten(db, gaps, (n, of) => onProgress(total + n, total + of));
     await store.forgotten();

@@ -6,6 +6,7 @@ import type { RecordState } from '../../protocols/open-dialog/record.ts';
 import { SerialQueue } from '../../protocols/serial-queue.ts';
 import type { Database } from '../database.ts';
 import { fullKey, innerKey, numberKey } from '../keyspace.ts';
+import { bitmapOf, placesOf, unite } from './bits.ts';
 import { Listings, type Part } from './listings.ts';
 import {
   changeRange,
@@ -22,7 +23,7 @@ import {
   standingChanges,
   writeSegment,
 } from './manifest.ts';
-import { searchedOf } from './searched.ts';
+import { ownerTerm, searchedOf } from './searched.ts';
 import { Segment, SegmentReader } from './segment.ts';
 
 /** How much stands in memory and in each segment. */
@@ -351,20 +352,28 @@ export class SearchIndex {
     return rows.filter((row) => row === undefined).length > share * looked.length;
   }
 
-  async #staleIn({ head }: Segment): Promise<number> {
-    const standing = await standingChanges(this.#parts.db, head.from, head.to);
-    const numbers = await this.#rows.numbers(head.no);
-    return numbers.filter((number) => !standing.has(number)).length;
-  }
-
-  /** Takes the words of all that has changed, ended or gone out of the rows; what is in memory is written without them. */
-  sweep(): Promise<void> {
+  /**
+   * Takes the words of what has changed, ended or gone of some owners out of the rows; what is in memory is written without them. Segments
+   * without any of it stay as they are.
+   */
+  sweep(owners: readonly string[]): Promise<void> {
     this.#isSwept = true;
     return this.#writes.run(async () => {
       await this.#open(); // a start finishes what a kill has cut off
       for (const segment of this.#segments)
-        if ((await this.#staleIn(segment)) > 0) await this.#join([segment], true);
+        if (await this.#hasGone(segment, owners)) await this.#join([segment], true);
     });
+  }
+
+  /** Whether a segment has listings of some owners that do not stand any more. */
+  async #hasGone(segment: Segment, owners: readonly string[]): Promise<boolean> {
+    const { from, to } = segment.head;
+    const own = bitmapOf(segment.size);
+    for (const owner of owners) unite(own, (await segment.withWord(ownerTerm(owner))) ?? bitmapOf(0));
+    const numbers = await segment.numbers();
+    const standing = await standingChanges(this.#parts.db, from, to);
+    for (const place of placesOf(own)) if (!standing.has(numbers[place] ?? 0)) return true;
+    return false;
   }
 
   /** Compares each segment with the records, and makes anew what differs; `wait` is called after each. */

@@ -130,7 +130,20 @@ describe('a search for listings', () => {
     expect((await get('q=pepper')).titles).toEqual(['Zanzibar pepper']);
     const swept = vi.spyOn(SearchIndex.prototype, 'sweep');
     expect((await node.request('DELETE', `/listings/${listingId}?erase=true`)).status).toBe(200);
-    expect(swept).toHaveBeenCalled();
+    expect(swept).toHaveBeenCalledWith([node.peerId]);
+    swept.mockRestore();
     expect((await get('q=pepper')).titles).toEqual([]);
+  });
+
+  it('looks for words of an erased message in no segment', async () => {
+    const made = await node.request('POST', '/conversations', { title: 'harvest', participants: ['ann'] });
+    const { id } = (await made.json()) as { id: string };
+    const url = `/messages/${encodeURIComponent(id)}`;
+    const sent = await node.request('POST', url, { from: 'ann', content: 'said' });
+    const { message } = (await sent.json()) as { message: { id: string } };
+    const swept = vi.spyOn(SearchIndex.prototype, 'sweep');
+    expect((await node.request('DELETE', `${url}/${message.id}`)).status).toBe(200);
+    expect(swept).not.toHaveBeenCalled();
+    swept.mockRestore();
   });
 });

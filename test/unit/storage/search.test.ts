@@ -308,6 +308,10 @@ describe('a search', { timeout: 60_000 }, () => {
   });
 });
 
+const raise = (): never => {
+  throw new Error('there is none');
+};
+
 describe('the rows of the index', { timeout: 60_000 }, () => {
   async function rowsWith(made: Market, text: string): Promise<number> {
     let rows = 0;
@@ -328,7 +332,7 @@ describe('the rows of the index', { timeout: 60_000 }, () => {
     await made.index.idle();
     expect(await rowsWith(made, 'zanzibarspice')).toBe(1);
     await made.commit([{ ...named(40, 'gone'), tombstone: true }]);
-    await made.index.sweep();
+    await made.index.sweep(OWNERS);
     expect(await rowsWith(made, 'zanzibarspice')).toBe(0);
     await made.commit(
       Array.from({ length: 300 }, (_, i) => named(2000 + i, i === 7 ? 'pembaclove' : 'beans')),
@@ -338,11 +342,45 @@ describe('the rows of the index', { timeout: 60_000 }, () => {
     await made.commit([{ ...named(2007, 'gone'), tombstone: true }]);
     // At once after a start, as what a kill has cut off is finished.
     await made.restart();
-    await made.index.sweep();
+    await made.index.sweep(OWNERS);
     expect(await rowsWith(made, 'pembaclove')).toBe(0);
     expect(
       (await made.found({ clauses: clausesOf('maize'), sort: 'newest' }, { fields: {} }, 500)).length,
     ).toBe(1499);
+  });
+
+  it('are swept of one owner, and stay as they are where none of it has ended', async () => {
+    const SPICES = ['zanzibarspice', 'pembaclove'];
+    const [one, other] = OWNERS.map((owner, n) =>
+      Array.from({ length: SIZES.sealedAt }, (_, i) =>
+        plainState(
+          recordKey('listings', owner, `n${i}`),
+          { type: 'offer', status: 'active', title: i === 40 ? (SPICES[n] ?? '') : 'maize' },
+          i,
+        ),
+      ),
+    );
+    const made = await market();
+    for (const states of [one ?? [], other ?? []]) {
+      await made.commit(states);
+      await made.index.idle();
+    }
+    expect(made.index.figures.segments).toBe(2);
+    for (const states of [one, other])
+      await made.commit([{ ...(states?.[40] ?? raise()), tombstone: true, view: {} }]);
+    const rowsOf = async (no: number) =>
+      (await made.db.level.iterator(range('search', numberKey(no))).all()).map(([key]) => key);
+    const rows = await rowsOf(2);
+    await made.index.sweep(OWNERS.slice(0, 1));
+    expect([await rowsWith(made, 'zanzibarspice'), await rowsWith(made, 'pembaclove')]).toEqual([0, 1]);
+    expect([await rowsOf(1), await rowsOf(2)]).toEqual([[], rows]);
+    // Neither has anything of these that ended since.
+    const all = async () => (await made.db.level.iterator(range('search')).all()).map(String);
+    const before = await all();
+    await made.index.sweep([OWNERS[0] ?? '', OWNERS[2] ?? '']);
+    expect(await all()).toEqual(before);
+    await made.index.sweep(OWNERS.slice(1, 2));
+    expect(await rowsWith(made, 'pembaclove')).toBe(0);
   });
 
   it('stay in proportion to the listings that there are, however often they change', async () => {
