@@ -22,14 +22,11 @@ export interface EventRow {
 export interface EventTable {
   /** Numbers below this may have been given to events; synced before the first of them is. */
   readonly reservedTo: number;
-  /** Ids of the oldest and the newest event kept. */
-  readonly kept: { readonly oldest: number; readonly newest: number } | undefined;
+  /** Ids of the oldest and the newest event kept, and how many they are: each crash leaves a gap in the numbers. */
+  readonly kept: { readonly oldest: number; readonly newest: number; readonly count: number } | undefined;
   reserve(to: number): Promise<void>;
-  /** Adds events and deletes those with ids from `deleteFrom` to below `deleteTo`; not synced. */
-  write(
-    events: readonly EventRow[],
-    prune: { readonly from: number; readonly to: number } | undefined,
-  ): Promise<void>;
+  /** Adds events and deletes so many of the oldest; not synced. The number of the last one deleted, 0 without any. */
+  write(events: readonly EventRow[], prune: number): Promise<number>;
   /** The rows of events, for a batch of somebody else's. */
   rows(events: readonly EventRow[]): BatchOp[];
   /** Events with ids above `after`, oldest first, and the last id looked at: a damaged event is left out. */
@@ -55,15 +52,14 @@ const DIGITS = 12;
 export async function openEventTable(db: Database, name: EventTableName = 'events'): Promise<EventTable> {
   const reservation = RESERVED[name];
   const eventKey = (id: number): string => fullKey(name, numberKey(id, DIGITS));
-  const first = await edge(false);
-  const last = await edge(true);
-  const kept = first === undefined || last === undefined ? undefined : { oldest: first, newest: last };
+  const kept = await keptNow();
   const reservedTo = reservedIn(reservation, await db.level.get(reservation), kept?.newest);
 
-  async function edge(reverse: boolean): Promise<number | undefined> {
-    for await (const key of db.level.keys({ ...range(name), reverse, limit: 1 }))
-      return Number.parseInt(innerKey(key), 16);
-    return undefined;
+  async function keptNow(): Promise<EventTable['kept']> {
+    const keys = await db.level.keys(range(name)).all();
+    const [oldest, newest] = [keys[0], keys.at(-1)];
+    if (oldest === undefined || newest === undefined) return undefined;
+    return { oldest: numberIn(oldest), newest: numberIn(newest), count: keys.length };
   }
 
   const rows = (events: readonly EventRow[]): BatchOp[] =>
@@ -74,11 +70,11 @@ export async function openEventTable(db: Database, name: EventTableName = 'event
     reservedTo,
     kept,
     reserve: (to) => db.batch([putJson(reservation, to)], true),
-    write(events, prune) {
-      const ops = rows(events);
-      for (let id = prune?.from ?? 0; id < (prune?.to ?? 0); id++)
-        ops.push({ type: 'del', key: eventKey(id) });
-      return db.batch(ops, false);
+    async write(events, prune) {
+      const oldest = prune === 0 ? [] : await db.level.keys({ ...range(name), limit: prune }).all();
+      await db.batch([...rows(events), ...oldest.map((key): BatchOp => ({ type: 'del', key }))], false);
+      const last = oldest.at(-1);
+      return last === undefined ? 0 : numberIn(last);
     },
     async read(after, limit) {
       const events: EventRow[] = [];
@@ -87,12 +83,16 @@ export async function openEventTable(db: Database, name: EventTableName = 'event
       for await (const [key, value] of db.level.iterator({ gt: eventKey(after), lt, limit })) {
         const event = openRow(key, value);
         if (event !== undefined) events.push(event);
-        through = Number.parseInt(innerKey(key), 16);
+        through = numberIn(key);
       }
       return { events, through };
     },
     unavailable: () => db.failed,
   };
+}
+
+function numberIn(key: string): number {
+  return Number.parseInt(innerKey(key), 16);
 }
 
 /** Far enough that no number handed out before the damage comes again. */

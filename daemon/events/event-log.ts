@@ -80,7 +80,7 @@ export const EVENT_LIMITS: EventLimits = {
   retryMs: 5000,
 };
 
-/** Numbers deleted with one write at most: many where a crash has left a gap. */
+/** Events deleted with one write at most. */
 const PRUNE = 4096;
 
 /** Opens the log on its table. Numbers are reserved ahead, so that none is told before it can no longer come again. */
@@ -102,6 +102,8 @@ class NumberedEventLog implements EventLog {
   #reservedTo: number;
   /** The oldest number that may be asked for; what lies below is gone. */
   #oldest: number;
+  /** Events on disk; those of a `keep` from when they have been gone through here. */
+  #kept: number;
   #reserving = false;
   /** Writes that bring their events along, one after the other; while one is under way no other event gets a number. */
   readonly #keeping = new SerialQueue();
@@ -118,6 +120,7 @@ class NumberedEventLog implements EventLog {
     this.#next = table.reservedTo;
     this.#reservedTo = table.reservedTo;
     this.#oldest = table.kept?.oldest ?? this.#next;
+    this.#kept = table.kept?.count ?? 0;
     this.#window = new EventWindow(this.#limits, this.#next - 1);
   }
 
@@ -299,10 +302,12 @@ class NumberedEventLog implements EventLog {
     if (last === undefined) return;
     try {
       if (table.unavailable()) throw new Error('the database is being opened again');
-      const to = Math.min(last - ring + 1, this.#oldest + PRUNE);
-      await table.write(events, to > this.#oldest ? { from: this.#oldest, to } : undefined);
+      // Of what is kept, not of numbers: a crash leaves a gap in those, and must cost nobody what came before it.
+      const over = Math.min(Math.max(0, this.#kept + events.length - ring), PRUNE);
+      const deleted = await table.write(events, over);
       this.#window.markWritten(last);
-      this.#oldest = Math.max(this.#oldest, to);
+      this.#kept += events.length - over;
+      this.#oldest = Math.max(this.#oldest, deleted + 1);
       const count = this.#window.takeLost();
       if (count > 0) warn('events were told but could not be kept', { count });
       this.#schedule(flushMs);

@@ -174,6 +174,27 @@ describe('the log of events', () => {
     await log.close();
   });
 
+  it('keeps as many events after kills: the numbers that each of them leaves unused count for nothing', async () => {
+    for (let life = 0; life < 12; life++) {
+      const log = await open({ ring: 100, reserve: 64 });
+      await log.keep([{ type: 'rating', data: { n: life } }], (rows) => db.batch(rows, true));
+      log.emit('conflict', { n: life });
+      await waitFor('the events to be written', async () => (await onDisk()).length === 2 * (life + 1));
+      await db.close(); // nothing is given back
+      db = await Database.open(dir.path, systemEnv);
+    }
+    const log = await open({ ring: 24, reserve: 64 });
+    const all = listen(log, (await onDisk())[0]?.id ?? 0);
+    await waitFor('the replay', () => all.events.length === 23);
+    for (let n = 0; n < 8; n++) log.emit('conflict', { n: 100 + n });
+    await waitFor('the events to be written', async () => numbers(await onDisk()).at(-1) === 107);
+    expect(numbers(await onDisk())).toEqual([
+      ...Array.from({ length: 16 }, (_, i) => 4 + Math.floor(i / 2)),
+      ...Array.from({ length: 8 }, (_, n) => 100 + n),
+    ]);
+    await log.close();
+  });
+
   it('gives no number twice, whatever was not written before the kill', async () => {
     const given = new Set<number>();
     for (let life = 0; life < 4; life++) {
