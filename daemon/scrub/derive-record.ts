@@ -57,7 +57,7 @@ export async function deriveRecord(
   const written = await opsOf(parts, key);
   if (written === 'too-long') return written;
   const { found, astray } = written;
-  const effective = belowForks(parts.store, found);
+  const effective = found.filter((op) => isEffective(parts.store, op));
   const [first] = effective;
   if (first === undefined) return { ops: [], astray, state: emptied(key, found) };
   const { channel } = first.placed;
@@ -89,22 +89,26 @@ async function stateOf(
   return typeof values === 'object' ? withValues(outline, values) : undefined;
 }
 
-/** The members that a channel's creation names, out of the feeds and not out of a row that may be wrong. */
+/**
+ * The members that a channel's creation names, out of the feeds and not out of a row that may be wrong. The channel's id commits to them: any
+ * creation that has effect says the same, however long the channel's history is.
+ */
 async function membersOf(parts: DeriveParts, channel: RecordKey): Promise<Membership | undefined> {
-  const written = await opsOf(parts, channel);
-  if (written === 'too-long') return undefined;
-  const effective = belowForks(parts.store, written.found);
-  if (effective.length === 0) return undefined;
-  const ops = effective.map(({ placed }) => placed);
-  return (await sliced(evaluate(channel, ops, undefined), soleTurn(parts.db.env))).outline.members;
+  for await (const at of rowsOf(parts, channel)) {
+    const read = at.found && isEffective(parts.store, at.found) ? readOp(at.found.placed) : undefined;
+    if (read !== undefined && 'reading' in read && read.reading.kind === 'members')
+      return read.reading.members;
+  }
+  return undefined;
 }
 
-/** The ops that have effect. */
-const belowForks = (store: DeriveParts['store'], found: readonly FoundOp[]): FoundOp[] =>
-  found.filter(({ placed: { author, channel, epoch, seq } }) => {
-    const feed = store.feed(author, channel, epoch);
-    return feed !== undefined && isBelowFork(feed, seq);
-  });
+function isEffective(
+  store: Pick<DeriveParts['store'], 'feed'>,
+  { placed: { author, channel, epoch, seq } }: FoundOp,
+): boolean {
+  const feed = store.feed(author, channel, epoch);
+  return feed !== undefined && isBelowFork(feed, seq);
+}
 
 /** A fork took all ops away: the record stays, and shows nothing. */
 function emptied(key: RecordKey, found: readonly FoundOp[]): RecordState | undefined {
@@ -122,17 +126,30 @@ function numberOf(full: string, value: Uint8Array): FoundOp['number'] {
   }
 }
 
+/** What a record's rows of `recordOps` lead to: all of it, unless that is more than is derived. */
 async function opsOf(
-  { db, store, opsOfRecord }: DeriveParts,
+  parts: DeriveParts,
   key: RecordKey,
 ): Promise<{ found: FoundOp[]; astray: string[] } | 'too-long'> {
   const found: FoundOp[] = [];
   const astray: string[] = [];
+  for await (const at of rowsOf(parts, key)) {
+    if (found.length >= parts.opsOfRecord) return 'too-long';
+    if (at.found === undefined) astray.push(at.row);
+    else found.push(at.found);
+  }
+  return { found, astray };
+}
+
+/** The rows one by one, each with the op that it leads to: none for one that leads astray. */
+async function* rowsOf(
+  { db, store }: Pick<DeriveParts, 'db' | 'store'>,
+  key: RecordKey,
+): AsyncGenerator<{ readonly row: string; readonly found: FoundOp | undefined }> {
   const start = fullKey('recordOps', `${key}\0`);
   let read: { readonly at: string; readonly ops: readonly PlacedOp[] } | undefined;
-  for await (const [full, value] of db.level.iterator(range('recordOps', `${key}\0`))) {
-    if (found.length >= opsOfRecord) return 'too-long';
-    const ref = full.slice(start.length);
+  for await (const [row, value] of db.level.iterator(range('recordOps', `${key}\0`))) {
+    const ref = row.slice(start.length);
     const [no, seq, index] = [ref.slice(0, 8), ref.slice(8, 16), ref.slice(16)].map((hex) =>
       Number.parseInt(hex, 16),
     ) as [number, number, number];
@@ -143,9 +160,7 @@ async function opsOf(
     }
     const placed = read.ops.find((each) => each.index === index);
     const what = placed && readOp(placed);
-    if (placed !== undefined && what !== undefined && !('problem' in what) && what.key === key)
-      found.push({ placed, no, row: full, number: numberOf(full, value) });
-    else astray.push(full);
+    const leads = placed !== undefined && what !== undefined && !('problem' in what) && what.key === key;
+    yield { row, found: leads ? { placed, no, row, number: numberOf(row, value) } : undefined };
   }
-  return { found, astray };
 }

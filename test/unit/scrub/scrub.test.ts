@@ -3,6 +3,7 @@ import { getRequestListener } from '@hono/node-server';
 import type { DiffReport } from '../../../api/ports/doctor.ts';
 import { SCRUB_LIMITS } from '../../../daemon/scrub/limits.ts';
 import { Scrub, type ScrubParts } from '../../../daemon/scrub/scrub.ts';
+import { draftEdit, draftFact, draftPrivate } from '../../../protocols/ledger/drafts.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 import { range } from '../../../storage/keyspace.ts';
 import { startNode, type TestNode } from '../../support/in-process-node.ts';
@@ -127,11 +128,12 @@ describe('rows of a source that are gone here', () => {
 
 describe('the scrub in the background', () => {
   const RECORDS = 400;
+  const identity = identityFromSeed(Buffer.alloc(32, 3));
   let node: LedgerNode;
   let merger: ReturnType<typeof threadedMerger>;
   beforeEach(async () => {
     merger = threadedMerger();
-    node = await openLedgerNode(folder(), identityFromSeed(Buffer.alloc(32, 3)), merger);
+    node = await openLedgerNode(folder(), identity, merger);
     undo.push(
       () => merger.stop(),
       () => node.close(),
@@ -213,6 +215,31 @@ describe('the scrub in the background', () => {
     ]);
     const all = await scrub(async () => undefined, Date.now, { opsOfRecord: 21 }).run();
     expect(all.unchecked).toBe(0);
+  });
+
+  it('takes the members of a channel from its creation, however long the channel’s own history is', async () => {
+    const writers = [identity.peerId];
+    const made = draftPrivate(
+      { author: identity.peerId },
+      'conversations',
+      { writers, participants: writers },
+      new Uint8Array(16),
+    );
+    await node.ledger.write({ keys: [made.key], draft: () => [made] });
+    for (let i = 0; i < 30; i++)
+      await node.ledger.write({
+        keys: [made.key],
+        draft: (writer, read) => [draftEdit(writer, made.key, made.key, read(made.key), { title: `t${i}` })],
+      });
+    const said = { from: `u@${identity.peerId}`, type: 'text', content: 'still here', sentAt: 1 };
+    const { records } = await node.ledger.write({
+      keys: [],
+      draft: (writer) => [draftFact(writer, 'messages', said, made.key)],
+    });
+    const { unchecked, wrong } = await scrub(async () => undefined, Date.now, { opsOfRecord: 20 }).run();
+    expect({ unchecked, wrong }).toEqual({ unchecked: 1, wrong: {} });
+    const [message] = await node.store.records([records[0]?.key ?? made.key]);
+    expect(message?.view['content']).toBe('still here');
   });
 
   it('goes on after a restart where it stood', async () => {
