@@ -4,7 +4,8 @@ import { nodeOf } from '../protocols/market/party.ts';
 import { isLive, type RecordState } from '../protocols/open-dialog/record.ts';
 import { SCHEMA_VERSION } from '../protocols/open-dialog/schema.ts';
 import { isOfOneRecord, type Unread } from '../protocols/unread.ts';
-import { parseRecordKey, publicIdOf, type RecordKey } from '../protocols/wire/ids.ts';
+import { percentKept } from '../protocols/market/reputation.ts';
+import { parseRecordKey, publicIdOf } from '../protocols/wire/ids.ts';
 import { isoTime } from '../protocols/wire/iso-time.ts';
 import type { ApiContext } from './context.ts';
 import type { LeftOut, Shown } from './left-out.ts';
@@ -39,7 +40,7 @@ export interface ExportExtent {
 export interface ExportComponents extends Pick<ApiContext, 'self' | 'reader'> {
   readonly env: Pick<Env, 'now'>;
   readonly exchange: Pick<ExchangePort, 'changes'>;
-  readonly trust: Pick<TrustPort, 'rated' | 'percentKept'>;
+  readonly trust: Pick<TrustPort, 'rated' | 'kept'>;
 }
 
 /** The public catalogue as text, item by item, with bounded memory. */
@@ -134,7 +135,7 @@ export class CatalogueExport {
       if ((owner === 'self' && of !== self) || some?.has(subject) === false) continue;
       let reputationScore;
       try {
-        reputationScore = await trust.percentKept(subject);
+        reputationScore = percentKept(await trust.kept(subject));
       } catch (error) {
         // One of its ratings cannot be read, which is told where that happens.
         if (!isOfOneRecord(error)) throw error;
@@ -151,13 +152,10 @@ export class CatalogueExport {
   }
 
   async #ratedSince(from: number): Promise<Set<unknown>> {
-    const { exchange, reader } = this.#node;
+    const { exchange } = this.#node;
     const rated = new Set<unknown>();
     for await (const { key, view } of exchange.changes.since(from)) {
-      if (key.startsWith('ratings/')) rated.add(view['to']);
-      const noted = key.startsWith('rating-notes/') ? String(view['rating']) : '';
-      if (parseRecordKey(noted)?.collection === 'ratings')
-        rated.add((await reader.get(noted as RecordKey))?.view['to']); // a record's key, as was just read
+      if (key.startsWith('ratings/') || key.startsWith('rating-notes/')) rated.add(view['to']);
     }
     return rated;
   }

@@ -1,6 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import type { Rating } from '../protocols/market/rating.ts';
-import { LBTAS } from '../protocols/market/reputation.ts';
+import { LBTAS } from '../protocols/market/lbtas.ts';
 import { TRADE_ROLES } from '../protocols/market/roles.ts';
 import { parseRecordKey, publicId, type RecordKey } from '../protocols/wire/ids.ts';
 import { isoTime } from '../protocols/wire/iso-time.ts';
@@ -56,7 +56,8 @@ export function ratingJson(rating: Rating): z.output<typeof RatingRow> {
     to,
     score: Number.isFinite(score) ? score : 0,
     role,
-    comment,
+    // Of a -1 it would be a reason in public, whoever wrote it there.
+    comment: score === LBTAS.min ? '' : comment,
     tags: tagsOf(rating.tags),
     ratedAt: isoTime(ratedAt),
     supersedes: idOf(rating.supersedes),

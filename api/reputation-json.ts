@@ -1,11 +1,8 @@
 import { z } from '@hono/zod-openapi';
 import { NOTE_KINDS, NOTE_REASONS, type NoteInput } from '../protocols/market/rating-notes.ts';
-import {
-  type Distribution,
-  LBTAS,
-  type Reputation,
-  type RoleReputation,
-} from '../protocols/market/reputation.ts';
+import { LBTAS } from '../protocols/market/lbtas.ts';
+import type { Distribution } from '../protocols/market/rating-distribution.ts';
+import type { Reputation, RoleReputation } from '../protocols/market/reputation.ts';
 import { TRADE_ROLES } from '../protocols/market/roles.ts';
 import { publicIdOf } from '../protocols/wire/ids.ts';
 import { isoTime } from '../protocols/wire/iso-time.ts';

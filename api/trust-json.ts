@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { count } from './schemas.ts';
+import { percentKept } from '../protocols/market/reputation.ts';
 import { parsePeerId } from '../protocols/wire/identity.ts';
 import type { Reliability, TrustPort } from './ports/trust.ts';
 import { isoTime } from '../protocols/wire/iso-time.ts';
@@ -29,12 +30,12 @@ export function reliabilityJson({
 
 /** The share of its rated trades that a node kept, in percent, null while nothing is known, and beside it how it does as a peer. */
 export async function nodeTrust(
-  trust: Pick<TrustPort, 'percentKept' | 'reliability'>,
+  trust: Pick<TrustPort, 'kept' | 'reliability'>,
   id: string,
 ): Promise<{ trustScore: number | null; reliability: z.output<typeof ReliabilityJson> }> {
   // An old node over HTTP has no key: nobody can have settled anything with it.
   return {
-    trustScore: parsePeerId(id) === undefined ? null : await trust.percentKept(id),
+    trustScore: parsePeerId(id) === undefined ? null : percentKept(await trust.kept(id)),
     reliability: reliabilityJson(trust.reliability(id)),
   };
 }

@@ -11,6 +11,7 @@ export const TEXT_INDEXES: Readonly<Record<string, readonly string[]>> = {
   prices: ['market', 'commodity'],
   contracts: ['listingId', 'requestId'],
   ratings: ['to'],
+  'rating-notes': ['to'],
 };
 
 /** An index value as it stands in keys. */
@@ -42,7 +43,7 @@ export function coordinatesOf(view: RecordState['view']): { lat: number; long: n
   return Math.abs(lat) <= 90 && Math.abs(long) <= 180 ? { lat, long } : undefined;
 }
 
-/** The node of `user@peer-id`, as far as there is one: ratings are found by whom they rate, and by that node. */
+/** The node of `user@peer-id`, as far as there is one: ratings, and notes on them, are found by whom they rate, and by that node. */
 export function ratedNode(to: unknown): string {
   return indexValue(typeof to === 'string' ? to.slice(to.lastIndexOf('@') + 1) : '');
 }
@@ -62,7 +63,7 @@ export function indexKeys(state: RecordState | undefined): string[] {
     const at = coordinatesOf(state.view);
     if (at !== undefined) put('place', placeValue(at));
   }
-  if (collection === 'ratings') put('node', ratedNode(state.view['to']));
+  if (collection === 'ratings' || collection === 'rating-notes') put('node', ratedNode(state.view['to']));
   if (collection === 'prices' && typeof state.view['date'] === 'string')
     put('date', listedDay(state, state.view['date']));
   else put('updatedAt', timeKey(listedTimes(state).updated[0]));

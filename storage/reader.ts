@@ -4,6 +4,7 @@ import { CpuSlice } from '../protocols/cpu-slice.ts';
 import { loopTurn } from '../protocols/ledger/turn.ts';
 import { isLive, type RecordState } from '../protocols/open-dialog/record.ts';
 import { sha256Hex } from '../protocols/wire/bytes.ts';
+import type { PeerId } from '../protocols/wire/identity.ts';
 import { isOfOneRecord, type OnUnread, paged, type RecordPage, type Unread } from '../protocols/unread.ts';
 import type { Channel, RecordKey } from '../protocols/wire/ids.ts';
 import { candidates } from './candidates.ts';
@@ -119,11 +120,14 @@ export class Reader {
     }
   }
 
-  /** Every live record of a collection, in key order, with bounded memory; with `onUnread` without those whose rows are damaged. */
-  async *all(collection: string, onUnread?: OnUnread): AsyncGenerator<RecordState> {
+  /**
+   * Every live record of a collection, or of an owner in it, in key order, with bounded memory; with `onUnread` without those whose rows are
+   * damaged.
+   */
+  async *all(collection: string, onUnread?: OnUnread, owner?: PeerId): AsyncGenerator<RecordState> {
     const telling = onUnread && this.#telling(onUnread);
     const rows = this.#db.level.iterator({
-      ...range('records', `${collection}/`),
+      ...range('records', owner === undefined ? `${collection}/` : `${collection}/${owner}/`),
       highWaterMarkBytes: 128 * 1024,
     });
     try {

@@ -1,4 +1,4 @@
-import type { ReputationProof, ReputationView } from '../../protocols/market/reputation.ts';
+import type { KeptContracts, ReputationProof, ReputationView } from '../../protocols/market/reputation.ts';
 import type { FenceReason } from '../../protocols/market/geofence.ts';
 import type { RatingSubmission } from '../../protocols/market/rating-submission.ts';
 import type { Actor } from '../../protocols/market/contract-book/types.ts';
@@ -28,8 +28,8 @@ export interface TrustPort extends Pick<Ratings, 'rated'> {
   roots(): readonly PeerId[];
   /** Throws `subject-malformed`. */
   proof(subject: string, view?: Partial<ReputationView>): Promise<ReputationProof>;
-  /** Whole percent of the publicly rated contracts of a user or node without a breach; null without one. */
-  percentKept(subject: string): Promise<number | null>;
+  /** The publicly rated contracts of a user or node, which costs next to nothing again. Throws `subject-malformed`. */
+  kept(subject: string): Promise<KeptContracts>;
   reliability(node: string): Reliability;
 }
 

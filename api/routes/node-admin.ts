@@ -149,7 +149,7 @@ export interface NodeAdminContext extends NodeForgetContext {
   readonly registration: RegistrationPort;
   readonly quotas: QuotaPort;
   readonly fence: Pick<FencePort, 'set' | 'describe'>;
-  readonly trust: Pick<TrustPort, 'percentKept' | 'reliability'>;
+  readonly trust: Pick<TrustPort, 'kept' | 'reliability'>;
 }
 
 /** What the operator does about nodes. Ids in paths are URL-encoded. */

@@ -1,6 +1,8 @@
 import { z } from '@hono/zod-openapi';
-import { NOTE_REASONS, type NoteKind } from '../../protocols/market/rating-notes.ts';
+import type { Context } from 'hono';
+import { NOTE_REASONS, type NoteKind, type NoteReason } from '../../protocols/market/rating-notes.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
+import type { ApiEnv } from '../access.ts';
 import { actorOf } from '../contract-inputs.ts';
 import type { RatingsPort } from '../ports/trust.ts';
 import { keyOf } from '../records.ts';
@@ -29,7 +31,8 @@ const TEXTS: Readonly<Record<NoteKind, { readonly summary: string; readonly desc
   },
   uphold: {
     summary: 'Stand by a rating',
-    description: 'By those who can dismiss it; replaces an earlier note of the same node.',
+    description:
+      'By those who can dismiss it; replaces an earlier note of the same node. By the rated user: takes a contest back.',
   },
 };
 const step = <K extends NoteKind>(kind: K) =>
@@ -56,33 +59,15 @@ export function ratingNoteRoutes({
   readonly self: PeerId;
   readonly ratings: RatingsPort;
 }) {
-  async function note(
-    kind: NoteKind,
-    id: string,
-    why: z.output<typeof Input>['why'],
-    actor: ReturnType<typeof actorOf>,
-  ) {
-    const { note: written, changed } = await ratings.annotate(
-      { rating: keyOf(id, self, 'ratings'), kind, why },
-      actor,
-    );
-    return { body: noteJson(written), status: changed ? (201 as const) : (200 as const) };
+  async function note(c: Context<ApiEnv>, kind: NoteKind, id: string, why: NoteReason) {
+    const request = { rating: keyOf(id, self, 'ratings'), kind, why };
+    const { note: written, changed } = await ratings.annotate(request, actorOf(c.get('principal')));
+    const body = noteJson(written);
+    return changed ? c.json(body, 201) : c.json(body, 200);
   }
 
   return router()
-    .openapi(contest, async (c) => {
-      const actor = actorOf(c.get('principal'));
-      const { body, status } = await note('contest', c.req.valid('param').id, c.req.valid('json').why, actor);
-      return c.json(body, status);
-    })
-    .openapi(dismiss, async (c) => {
-      const actor = actorOf(c.get('principal'));
-      const { body, status } = await note('dismiss', c.req.valid('param').id, c.req.valid('json').why, actor);
-      return c.json(body, status);
-    })
-    .openapi(uphold, async (c) => {
-      const actor = actorOf(c.get('principal'));
-      const { body, status } = await note('uphold', c.req.valid('param').id, c.req.valid('json').why, actor);
-      return c.json(body, status);
-    });
+    .openapi(contest, (c) => note(c, 'contest', c.req.valid('param').id, c.req.valid('json').why))
+    .openapi(dismiss, (c) => note(c, 'dismiss', c.req.valid('param').id, c.req.valid('json').why))
+    .openapi(uphold, (c) => note(c, 'uphold', c.req.valid('param').id, c.req.valid('json').why));
 }

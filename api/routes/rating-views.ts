@@ -1,7 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { nodeOf } from '../../protocols/market/party.ts';
-import { LBTAS } from '../../protocols/market/reputation.ts';
+import { LBTAS, ratingDeadline } from '../../protocols/market/lbtas.ts';
 import { roleOf, TRADE_ROLES } from '../../protocols/market/roles.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import { publicIdOf } from '../../protocols/wire/ids.ts';
@@ -23,7 +23,8 @@ import { subjectOf } from '../subject.ts';
 const tags = ['Ratings'];
 /** Own ratings that `/ratings/me` names, the newest. */
 const GIVEN = 500;
-const DAY_MS = 86_400_000;
+/** Notes that are shown with a rating, the newest. */
+const NOTES = 500;
 
 const Scale = z
   .object({
@@ -35,7 +36,7 @@ const Scale = z
   })
   .openapi('RatingScale');
 const Annotated = RatingRow.extend({
-  notes: z.array(NoteJson).openapi({ description: 'What nodes have said of it, all that is held.' }),
+  notes: z.array(NoteJson).openapi({ description: `What nodes have said of it, the newest ${NOTES}.` }),
   reason: z
     .string()
     .nullable()
@@ -121,10 +122,10 @@ export interface RatingViewsContext {
 /** `/ratings/…`: what is known of ratings. */
 export function ratingViewRoutes({ self, ratings, contracts, trust, leftOut }: RatingViewsContext) {
   /** What a user of this node could still rate in a contract. */
-  async function pendingIn({ state, held }: ContractView, party: string) {
+  function pendingIn({ state, held }: ContractView, party: string, rated: ReadonlySet<string>) {
     if (held?.verdict.state !== 'settled' || !held.contract.parties.includes(party)) return [];
+    if (rated.has(state.key)) return [];
     const to = held.contract.parties.find((each) => each !== party) ?? '';
-    if ((await ratings.current(state.key, party, to)) !== undefined) return [];
     const settles = new Set<string>(held.verdict.receipt);
     const times = held.statements.filter((s) => settles.has(s.transition.hash)).map((s) => s.transition.at);
     const settledAt = Math.max(...times);
@@ -133,7 +134,7 @@ export function ratingViewRoutes({ self, ratings, contracts, trust, leftOut }: R
       to,
       role: roleOf(to, held.contract),
       settledAt: isoTime(settledAt),
-      deadline: isoTime(settledAt + LBTAS.ratingDays * DAY_MS),
+      deadline: isoTime(ratingDeadline(settledAt)),
     };
     return [item];
   }
@@ -154,7 +155,9 @@ export function ratingViewRoutes({ self, ratings, contracts, trust, leftOut }: R
       );
       const shown = new Shown(leftOut);
       shown.missed(page.unread);
-      const found = await Promise.all(page.items.map((view) => pendingIn(view, `${user}@${self}`)));
+      const party = `${user}@${self}`;
+      const rated = new Set((await ratings.by(party)).map(({ contract }) => contract));
+      const found = page.items.map((view) => pendingIn(view, party, rated));
       shown.warn(c);
       return c.json({ pending: found.flat(), ...nextOf(c, page.cursor) }, 200);
     })
@@ -171,7 +174,8 @@ export function ratingViewRoutes({ self, ratings, contracts, trust, leftOut }: R
     .openapi(one, async (c) => {
       const rating = await ratings.get(keyOf(c.req.valid('param').id, self, 'ratings'));
       if (rating === undefined) throw new AgrinetError('not-found', 'Not found');
-      const notes = (await ratings.notesOf(rating.id)).map(noteJson);
+      const all = (await ratings.notesOf(rating)).toSorted((a, b) => b.signedAt - a.signedAt);
+      const notes = all.slice(0, NOTES).map(noteJson);
       const reason = (await ratings.reasonOf(rating, actorOf(c.get('principal')))) ?? null;
       return c.json({ ...ratingJson(rating), notes, reason }, 200);
     });

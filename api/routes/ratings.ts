@@ -1,6 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { AgrinetError } from '../../protocols/errors.ts';
-import { LBTAS } from '../../protocols/market/reputation.ts';
+import { LBTAS } from '../../protocols/market/lbtas.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { RatingsPort } from '../ports/trust.ts';
 import { keyOf } from '../records.ts';
@@ -75,6 +75,7 @@ const submit = route(
       201: json(Receipt, 'The new rating; `supersedes` is the rating it corrects.'),
     },
     codes: [
+      'contract-full',
       'contract-unsettled',
       'not-a-party',
       'not-found',

@@ -2,9 +2,17 @@ import { z } from '@hono/zod-openapi';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { nodeOf } from '../../protocols/market/party.ts';
 import { NOTE_KINDS, NOTE_REASONS } from '../../protocols/market/rating-notes.ts';
-import { percentKept, type ReputationView, reputationText } from '../../protocols/market/reputation.ts';
+import {
+  percentKept,
+  type ReputationProof,
+  reputationText,
+  type ReputationView,
+} from '../../protocols/market/reputation.ts';
 import { TRADE_ROLES } from '../../protocols/market/roles.ts';
 import { parsePeerId, type PeerId } from '../../protocols/wire/identity.ts';
+import { CpuTurn } from '../../protocols/wire/cpu-turn.ts';
+import { byteStream } from '../byte-stream.ts';
+import type { ApiContext } from '../context.ts';
 import type { TrustPort } from '../ports/trust.ts';
 import { ReputationJson, reputationJson } from '../reputation-json.ts';
 import { json, jsonOrMedia, route, router } from '../route.ts';
@@ -78,6 +86,7 @@ const ProofNote = z
   .object({
     id: text('Record key of the note.'),
     rating: text('Record key of the rating.'),
+    to: text('Whom that rates, `user@peer-id`.'),
     kind: z.enum(NOTE_KINDS).nullable(),
     by: text('Who says it, `user@peer-id`.'),
     why: z.enum(NOTE_REASONS).nullable(),
@@ -129,6 +138,7 @@ const Proof = z
     roles: z.array(ProofRole),
     contracts: count('Number of publicly rated contracts of the subject.'),
     kept: count('Number of those without a breach.'),
+    counterparties: count('Number of nodes that gave an active or late rating.'),
     inputs: z.array(ProofInput),
     given: z.array(z.object(input).openapi('GivenRating')).describe('Ratings by the subject.'),
     defaults: z.array(Defaulted),
@@ -159,12 +169,29 @@ const proof = route('read', {
   responses: { 200: jsonOrMedia(Proof, 'The proof.') },
 });
 
-export interface TrustContext {
+export interface TrustContext extends Pick<ApiContext, 'env' | 'log'> {
   readonly self: PeerId;
   readonly trust: TrustPort;
 }
 
-export function trustRoutes({ self, trust }: TrustContext) {
+/** Characters of a proof that are sent at once. */
+const CHUNK = 16 * 1024;
+
+/** The text of a proof as it goes out: megabytes of it give way to others in between. */
+async function* proofBytes(proof: ReputationProof, turn: CpuTurn): AsyncGenerator<Uint8Array> {
+  const encoder = new TextEncoder();
+  let text = '';
+  for (const piece of reputationText(proof)) {
+    text += piece;
+    if (text.length < CHUNK) continue;
+    yield encoder.encode(text);
+    text = '';
+    await turn.pause();
+  }
+  yield encoder.encode(text);
+}
+
+export function trustRoutes({ self, trust, env, log }: TrustContext) {
   return router()
     .openapi(show, async (c) => {
       const subject = subjectOf(c.req.valid('param').id, self);
@@ -184,7 +211,10 @@ export function trustRoutes({ self, trust }: TrustContext) {
     .openapi(proof, async (c) => {
       const subject = subjectOf(c.req.valid('param').id, self);
       const found = await trust.proof(subject, viewOf(c.req.valid('query')));
-      return c.body(reputationText(found), 200, { 'content-type': 'application/json' });
+      const body = byteStream(proofBytes(found, new CpuTurn(env)), (error) =>
+        log('a proof broke off', { err: error }),
+      );
+      return c.body(body, 200, { 'content-type': 'application/json' });
     });
 }
 

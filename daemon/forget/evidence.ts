@@ -1,6 +1,6 @@
 import { STATEMENTS_READ } from '../../protocols/market/contract-book/signed-statements.ts';
 import { readRating, type Rating } from '../../protocols/market/rating.ts';
-import { RATING_LIMITS } from '../../protocols/market/ratings-by-subject.ts';
+import { RATING_LIMITS } from '../../protocols/market/facts-by-subject.ts';
 import { isLive } from '../../protocols/open-dialog/record.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import { parseRecordKey, type RecordKey } from '../../protocols/wire/ids.ts';

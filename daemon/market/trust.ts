@@ -2,7 +2,7 @@ import type { TrendsPort } from '../../api/ports/trends.ts';
 import type { TrustPort } from '../../api/ports/trust.ts';
 import { nodeOf } from '../../protocols/market/party.ts';
 import type { Ratings } from '../../protocols/market/ratings.ts';
-import { percentKept, type ReputationView } from '../../protocols/market/reputation.ts';
+import { percentKept } from '../../protocols/market/reputation.ts';
 import type { Registry } from '../../protocols/registry/registry.ts';
 import { isOfOneRecord } from '../../protocols/unread.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
@@ -10,32 +10,39 @@ import type { ReliabilityCounts } from './reliability.ts';
 
 export interface TrustParts {
   readonly self: PeerId;
-  readonly registry: Pick<Registry, 'list'>;
-  readonly ratings: Pick<Ratings, 'proof' | 'rated'>;
+  readonly registry: Pick<Registry, 'actives'>;
+  readonly ratings: Pick<Ratings, 'proof' | 'keptContracts' | 'rated'>;
   readonly reliability: Pick<ReliabilityCounts, 'of'>;
   readonly now: () => number;
 }
 
 /** Reputations as seen from this node and its active registrations. */
 export function createTrust({ self, registry, ratings, reliability, now }: TrustParts): TrustPort {
-  const roots = (): PeerId[] =>
-    [self, ...registry.list().flatMap(({ peerId, status }) => (status === 'active' ? [peerId] : []))].sort();
-  const proof: TrustPort['proof'] = (subject, view = {}) => {
-    const own: ReputationView = { roots: roots(), adjudicators: [self], asOf: now() };
-    return ratings.proof(subject, { ...own, ...view });
-  };
+  let seen: { readonly actives: readonly PeerId[]; readonly jury: OwnJury } | undefined;
+  /** The same object as long as the same nodes are active: what is counted for it is kept. */
+  function jury(): OwnJury {
+    const actives = registry.actives();
+    if (seen?.actives !== actives)
+      seen = { actives, jury: { roots: [self, ...actives].sort(), adjudicators: [self] } };
+    return seen.jury;
+  }
   return {
-    roots,
-    proof,
-    percentKept: async (subject) => percentKept(await proof(subject)),
+    roots: () => jury().roots,
+    proof: (subject, view = {}) => ratings.proof(subject, { ...jury(), asOf: now(), ...view }),
+    kept: (subject) => ratings.keptContracts(subject, jury()),
     reliability: (id) => reliability.of(id),
     rated: () => ratings.rated(),
   };
 }
 
+interface OwnJury {
+  readonly roots: readonly PeerId[];
+  readonly adjudicators: readonly PeerId[];
+}
+
 /** Everybody who has been rated publicly, for the trends, with the region of their node. */
 export function ratedProducers(
-  trust: Pick<TrustPort, 'rated' | 'proof'>,
+  trust: Pick<TrustPort, 'rated' | 'kept'>,
   regionOf: (node: PeerId) => string,
 ): TrendsPort['rated'] {
   return async () => {
@@ -43,12 +50,12 @@ export function ratedProducers(
     for (const { subject } of await trust.rated()) {
       const node = nodeOf(subject);
       // Of whom a rating cannot be read nothing is known; what reads it has told of it.
-      const proof = await trust.proof(subject).catch((error: unknown) => {
+      const kept = await trust.kept(subject).catch((error: unknown) => {
         if (!isOfOneRecord(error)) throw error;
       });
-      if (proof === undefined || node === undefined) continue;
-      const percent = percentKept(proof);
-      const counterparties = Math.max(0, ...proof.roles.map(({ active }) => active.nodes));
+      if (kept === undefined || node === undefined) continue;
+      const percent = percentKept(kept);
+      const { counterparties } = kept;
       if (percent !== null) found.push({ subject, percent, counterparties, region: regionOf(node) });
     }
     return found;

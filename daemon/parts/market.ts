@@ -4,6 +4,9 @@ import type { ContractBook } from '../../protocols/market/contract-book/types.ts
 import type { RatingsPort } from '../../api/ports/trust.ts';
 import { errorCode } from '../../protocols/errors.ts';
 import { createRatingAnnotation } from '../../protocols/market/rating-annotation.ts';
+import type { Actor } from '../../protocols/market/contract-book/types.ts';
+import { LBTAS } from '../../protocols/market/lbtas.ts';
+import type { Rating } from '../../protocols/market/rating.ts';
 import { RatingReasons } from '../../protocols/market/rating-reasons.ts';
 import { createRatingSubmission } from '../../protocols/market/rating-submission.ts';
 import { Ratings } from '../../protocols/market/ratings.ts';
@@ -73,8 +76,8 @@ export type Market = ReturnType<typeof defineMarket>;
 /** Reads ratings. */
 function defineRatings(node: MarketNode, { reader, audited }: MarketComponents) {
   return definePart<Ratings>('ratings', () => {
-    const { settings, hooks } = forRequests(node, audited);
-    const ratings = new Ratings(settings.myceliumNetwork, reader.face);
+    const { settings, env, hooks } = forRequests(node, audited);
+    const ratings = new Ratings(settings.myceliumNetwork, reader.face, env);
     hooks.committed.on('ratings', ({ changes }) => ratings.note(changes));
     hooks.reopened.on('ratings', () => ratings.forget());
     return { face: ratings };
@@ -113,23 +116,24 @@ function defineSubmission(
           now,
         }),
         ...createRatingAnnotation({ self, ledger, ratings: ratings.face, now }),
-        reasonOf: ({ contract, from }, actor) => reasonFor(actor, contract as RecordKey, from),
+        reasonOf,
       },
     };
 
-    /** Who may not read a contract learns nothing of it. */
-    async function reasonFor(
-      actor: Parameters<OwnRatings['reasonOf']>[1],
-      contract: RecordKey,
-      from: string,
+    /** Of a -1 alone. Who may not read a contract learns nothing of it. */
+    async function reasonOf(
+      { contract, from, score, problem }: Rating,
+      actor: Actor,
     ): Promise<string | undefined> {
+      if (score !== LBTAS.min || problem !== null) return undefined;
+      const key = contract as RecordKey; // a statement of it was signed under that key
       try {
-        await contracts.face.get(contract, actor);
+        await contracts.face.get(key, actor);
       } catch (error) {
         if (errorCode(error) === 'not-found') return undefined;
         throw error;
       }
-      return reasons.of(contract, from);
+      return reasons.of(key, from);
     }
   });
 }

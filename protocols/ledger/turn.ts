@@ -42,6 +42,14 @@ export async function sliced<T>(work: Generator<void, T>, turn: Turn): Promise<T
   }
 }
 
+/** The same at once, for work that is known to be short. */
+export function atOnce<T>(work: Generator<void, T>): T {
+  for (;;) {
+    const step = work.next();
+    if (step.done === true) return step.value;
+  }
+}
+
 /** Resolves when the event loop has gone round: timers and sockets had their turn, which promises alone would never give them. */
 export function loopTurn(env: Pick<Env, 'after'>): Promise<void> {
   return new Promise<void>((resolve) => void env.after(0, resolve));

@@ -8,7 +8,7 @@ import type { Actor } from './contract-book/types.ts';
 import { nodeOf, parseParty } from './party.ts';
 import { type NoteInput, type NoteKind, type NoteReason, readNote } from './rating-notes.ts';
 import type { Rating } from './rating.ts';
-import type { Ratings } from './ratings.ts';
+import { type Ratings, standingOf } from './ratings.ts';
 
 /** A note as a client sends it. */
 export interface NoteRequest {
@@ -41,12 +41,15 @@ export function createRatingAnnotation(parts: AnnotationParts): RatingAnnotation
   const { self, ledger, ratings, now } = parts;
   const locks = new KeyedQueue();
 
-  async function annotateNow({ rating, kind, why }: NoteRequest, by: string): Promise<Annotated> {
-    const current = await ownNote(rating);
+  async function annotateNow(of: Rating, { kind, why }: NoteRequest, by: string): Promise<Annotated> {
+    const own = (await ratings.notesOf(of)).filter(
+      (note) => note.problem === null && nodeOf(note.by) === self,
+    );
+    const current = standingOf(own);
     if (current?.kind === kind && current.why === why && current.by === by)
       return { note: current, changed: false };
     const supersedes = current === undefined ? undefined : parseRecordKey(current.id)?.id;
-    const fields = { rating, kind, by, why, notedAt: now(), supersedes };
+    const fields = { rating: of.id, to: of.to, kind, by, why, notedAt: now(), supersedes };
     const { records } = await ledger.write({
       keys: [],
       draft: (writer) => [draftFact(writer, 'rating-notes', fields)],
@@ -56,48 +59,40 @@ export function createRatingAnnotation(parts: AnnotationParts): RatingAnnotation
     return { note: readNote(state.key, state.view, state.created[0]), changed: true };
   }
 
-  async function ownNote(rating: RecordKey): Promise<NoteInput | undefined> {
-    const own = (await ratings.notesOf(rating)).filter(
-      ({ by, problem }) => problem === null && nodeOf(by) === self,
-    );
-    const replaced = new Set(own.map(({ supersedes }) => supersedes));
-    return own.find(({ id }) => !replaced.has(id));
-  }
-
   return {
     async annotate(request, actor) {
       const rating = await ratings.get(request.rating);
       if (rating === undefined) throw new AgrinetError('not-found', 'no such rating is held here');
       const by = annotator(rating, request.kind, self, actor);
-      return locks.run(request.rating, () => annotateNow(request, by));
+      return locks.run(request.rating, () => annotateNow(rating, request, by));
     },
   };
 }
 
 /**
- * As whom a caller speaks. The rated party contests; the rater's side dismisses or upholds; the operator of any other node states its view.
- * Throws `forbidden`.
+ * As whom a caller speaks. The rated party contests, and takes a contest back by upholding; the rater's side dismisses or upholds; the operator
+ * of any other node states its view. Throws `forbidden`.
  */
 function annotator({ from, to }: Rating, kind: NoteKind, self: PeerId, actor: Actor): string {
-  const party = kind === 'contest' ? to : from;
-  const { user, node } = parseParty(party) ?? {};
-  if (node === self) {
-    if (actor.operator || (user !== undefined && user === actor.userId)) return party;
-    throw new AgrinetError(
-      'forbidden',
-      kind === 'contest'
-        ? 'only the rated user contests a rating'
-        : 'only the rater takes a rating back or stands by it',
-    );
-  }
-  if (kind === 'contest')
+  const [rater, rated] = [nodeOf(from) === self, nodeOf(to) === self];
+  if (kind === 'contest' && !rated)
     throw new AgrinetError('forbidden', 'the rated user contests a rating at its own node');
-  if (nodeOf(to) === self)
+  if (kind === 'dismiss' && rated && !rater)
     throw new AgrinetError(
       'forbidden',
-      'the node of the rated user cannot dismiss or uphold the rating; contest it instead',
+      'the node of the rated user cannot dismiss the rating; contest it instead',
     );
-  if (!actor.operator)
-    throw new AgrinetError('forbidden', 'only an operator states this node’s view of a rating');
-  return `${actor.userId ?? 'operator'}@${self}`;
+  if (!rater && !rated) {
+    if (!actor.operator)
+      throw new AgrinetError('forbidden', 'only an operator states this node’s view of a rating');
+    return `${actor.userId ?? 'operator'}@${self}`;
+  }
+  const party = kind === 'contest' || !rater ? to : from;
+  if (actor.operator || parseParty(party)?.user === actor.userId) return party;
+  throw new AgrinetError(
+    'forbidden',
+    party === to
+      ? 'only the rated user contests a rating, or takes that back'
+      : 'only the rater takes a rating back or stands by it',
+  );
 }

@@ -1,6 +1,7 @@
 import type { Scalar } from '../open-dialog/change.ts';
 import { isLocalId, parseRecordKey, recordKey, type RecordKey } from '../wire/ids.ts';
 import { nodeOf, parseParty } from './party.ts';
+import { displaced } from './standing.ts';
 
 /** What somebody says of a rating that stands. Nothing is deleted: a note stands beside it. */
 export const NOTE_KINDS = ['contest', 'dismiss', 'uphold'] as const;
@@ -28,8 +29,9 @@ export type NoteProblem =
 export interface NoteInput {
   /** Record key of the fact. */
   readonly id: string;
-  /** Record key of the rating. */
+  /** Record key of the rating, and whom that rates: a note that names somebody else is none of that rating's. */
   readonly rating: string;
+  readonly to: string;
   readonly kind: NoteKind | null;
   /** Who says it, `user@peer-id`. */
   readonly by: string;
@@ -75,6 +77,7 @@ export function readNote(
   const note = {
     id: key,
     rating: text('rating'),
+    to: text('to'),
     kind: NOTE_KINDS.find((kind) => kind === view['kind']) ?? null,
     by: text('by'),
     why: NOTE_REASONS.find((reason) => reason === view['why']) ?? null,
@@ -87,38 +90,40 @@ export function readNote(
     note.why === null ||
     by === undefined ||
     parseRecordKey(note.rating)?.collection !== 'ratings' ||
+    parseParty(note.to) === undefined ||
     (view['supersedes'] !== undefined && note.supersedes === null);
   if (isMalformed) return { ...note, problem: 'note-malformed' };
   return { ...note, problem: by.node === owner ? null : 'note-foreign' };
 }
 
 /**
- * What becomes of each note: of one node's notes of one rating one stands, as with ratings. The rater's node may take its own side's word
- * back or stand by it; the rated party's node may contest; any other node's note is its own view, and so is what the rated party's node says
- * otherwise, so that nobody clears itself. `adjudicators` are the nodes whose view this question takes up.
+ * What becomes of each note, in ascending order of ids: of one node's notes of one rating one stands, as with ratings. The rater's node may take
+ * its own side's word back or stand by it; the rated party's node may contest; any other node's note is its own view, and so is what the rated
+ * party's node says otherwise, so that nobody clears itself. `adjudicators` are the nodes whose view this question takes up.
  */
-export function verdictsOfNotes(
+export function* noteVerdicts(
   notes: readonly NoteInput[],
   ratings: ReadonlyMap<string, NotedRating>,
   adjudicators: ReadonlySet<string>,
-): NoteVerdict[] {
-  const place = ({ rating, by }: NoteInput): string => `${rating} ${nodeOf(by) ?? ''}`;
-  const valid = new Map(notes.filter(({ problem }) => problem === null).map((note) => [note.id, note]));
-  const replaced = new Set<string>();
-  for (const note of valid.values()) {
-    const older = note.supersedes === null ? undefined : valid.get(note.supersedes);
-    if (older !== undefined && older !== note && place(older) === place(note)) replaced.add(older.id);
-  }
-  const standing = new Set<string>();
-  return notes.map((note) => {
+): Generator<void, NoteVerdict[]> {
+  const others = yield* displaced(
+    notes.filter(({ problem }) => problem === null),
+    placeOf,
+  );
+  const verdicts: NoteVerdict[] = [];
+  for (const note of notes) {
+    yield;
     const side = sideOf(note, ratings.get(note.rating), adjudicators);
-    const outcome = (verdict: string): NoteVerdict => ({ ...noteOf(note), verdict, side });
-    if (note.problem !== null) return outcome(note.problem);
-    if (replaced.has(note.id)) return outcome('superseded');
-    if (standing.has(place(note))) return outcome('duplicate');
-    standing.add(place(note));
-    return outcome(hasEffect(note.kind, side) ? 'effective' : 'view');
-  });
+    const standing = hasEffect(note.kind, side) ? 'effective' : 'view';
+    const verdict = note.problem ?? others.get(note.id)?.verdict ?? standing;
+    verdicts.push({ ...noteOf(note), verdict, side });
+  }
+  return verdicts;
+}
+
+/** One note stands at each: of a rating, by a node. */
+export function placeOf({ rating, by }: NoteInput): string {
+  return `${rating} ${nodeOf(by) ?? ''}`;
 }
 
 /** What the notes of one rating come to. Adjudicators who disagree leave the rating as it is. */
@@ -149,6 +154,6 @@ function hasEffect(kind: NoteKind | null, side: NoteVerdict['side']): boolean {
 }
 
 /** Exactly the fields of an input: a caller's may carry more. */
-function noteOf({ id, rating, kind, by, why, signedAt, supersedes, problem }: NoteInput): NoteInput {
-  return { id, rating, kind, by, why, signedAt, supersedes, problem };
+function noteOf({ id, rating, to, kind, by, why, signedAt, supersedes, problem }: NoteInput): NoteInput {
+  return { id, rating, to, kind, by, why, signedAt, supersedes, problem };
 }

@@ -1,17 +1,19 @@
+import { AgrinetError } from '../errors.ts';
 import { draftFact } from '../ledger/drafts.ts';
 import type { Ledger } from '../ledger/types.ts';
-import { isLive, type RecordState } from '../open-dialog/record.ts';
+import type { RecordState } from '../open-dialog/record.ts';
 import { parseRecordKey, type RecordKey } from '../wire/ids.ts';
 import { nodeOf } from './party.ts';
 
 /** LBTAS (P3-014): a -1 needs a reason of at most so many words, which never enters the commons. */
 export const REASON_WORDS = 500;
-/** Facts of one contract that are looked at, the newest: two parties give few. */
+/** Facts of one contract by each node that are looked at: who gives more hides nothing but its own. */
 const LOOKED_AT = 64;
 
 export interface ReasonParts {
   readonly reader: {
-    newestInChannel(collection: string, channel: RecordKey, limit: number): Promise<readonly RecordState[]>;
+    /** Live facts of a private channel, oldest first, at most so many of each owner. */
+    factsOf(collection: string, channel: RecordKey, perOwner: number): Promise<readonly RecordState[]>;
   };
   readonly ledger: Pick<Ledger, 'write'>;
   readonly now: () => number;
@@ -27,18 +29,19 @@ export class RatingReasons {
 
   /** The reason that a party gave last; undefined without one. */
   async of(contract: RecordKey, from: string): Promise<string | undefined> {
-    const facts = await this.#parts.reader.newestInChannel('rating-reasons', contract, LOOKED_AT);
-    const own = facts.find(
-      (fact) =>
-        isLive(fact) && fact.view['from'] === from && parseRecordKey(fact.key)?.owner === nodeOf(from),
-    );
-    const reason = own?.view['reason'];
+    const last = (await this.#given(contract, nodeOf(from))).findLast(({ view }) => view['from'] === from);
+    const reason = last?.view['reason'];
     return typeof reason === 'string' ? reason : undefined;
   }
 
-  /** Writes a reason of a party of this node, unless it is the one that stands; true when it was written. */
+  /** Writes a reason of a party of this node, unless it is the one that stands; true when it was written. Throws `contract-full`. */
   async write(contract: RecordKey, from: string, reason: string): Promise<boolean> {
     if ((await this.of(contract, from)) === reason) return false;
+    if ((await this.#given(contract, nodeOf(from))).length >= LOOKED_AT)
+      throw new AgrinetError(
+        'contract-full',
+        'this contract holds as many reasons of a rating as are looked at',
+      );
     const { ledger, now } = this.#parts;
     const fields = { from, reason, givenAt: now() };
     await ledger.write({
@@ -46,5 +49,11 @@ export class RatingReasons {
       draft: (writer) => [draftFact(writer, 'rating-reasons', fields, contract)],
     });
     return true;
+  }
+
+  /** All that a node has given in a contract, the oldest first. */
+  async #given(contract: RecordKey, node: string | undefined): Promise<readonly RecordState[]> {
+    const facts = await this.#parts.reader.factsOf('rating-reasons', contract, LOOKED_AT);
+    return facts.filter(({ key }) => parseRecordKey(key)?.owner === node);
   }
 }

@@ -10,7 +10,7 @@ import { nodeOf } from './party.ts';
 import { type Rating, writeReceipt } from './rating.ts';
 import { REASON_WORDS, type RatingReasons } from './rating-reasons.ts';
 import type { Ratings } from './ratings.ts';
-import { LBTAS } from './reputation.ts';
+import { LBTAS } from './lbtas.ts';
 
 /** A rating as a client sends it. */
 export interface RatingRequest {

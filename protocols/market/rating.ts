@@ -5,7 +5,8 @@ import type { PeerId } from '../wire/identity.ts';
 import { isLocalId, parseRecordKey, recordKey, type RecordKey } from '../wire/ids.ts';
 import { openTransition, type Transition } from './contract/statement.ts';
 import { nodeOf, parseParty } from './party.ts';
-import { LBTAS, type RatingInput } from './reputation.ts';
+import { LBTAS } from './lbtas.ts';
+import type { RatingInput } from './rating-verdicts.ts';
 
 /** A rating fact, read. With a problem it never counts, and what only the receipt tells is empty, null or 0 when it does not tell it. */
 export interface Rating extends RatingInput {

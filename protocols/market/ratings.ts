@@ -1,17 +1,28 @@
 import { LRUCache } from 'lru-cache';
+import type { TurnEnv } from '../cpu-slice.ts';
 import { Lazy } from '../lazy.ts';
 import type { RecordChange } from '../ledger/ports.ts';
+import { atOnce, sliced, soleTurn } from '../ledger/turn.ts';
 import { atMost } from '../lru-bound.ts';
 import { isLive, type RecordState } from '../open-dialog/record.ts';
 import { type OnUnread, type Page, paged, readOne, type RecordPage } from '../unread.ts';
-import { parsePeerId } from '../wire/identity.ts';
+import { CpuTurn } from '../wire/cpu-turn.ts';
+import { parsePeerId, type PeerId } from '../wire/identity.ts';
 import type { RecordKey } from '../wire/ids.ts';
-import { KeptFacts } from './kept-facts.ts';
+import { factsAbout, FactsBySubject, RATING_LIMITS, type SubjectReader } from './facts-by-subject.ts';
 import { nodeOf } from './party.ts';
+import { RatedTrades } from './rated-trades.ts';
 import { type NoteInput, readNote } from './rating-notes.ts';
 import { type Rating, readRating } from './rating.ts';
-import { RATING_LIMITS, RatingsBySubject } from './ratings-by-subject.ts';
-import { reputationProof, type ReputationProof, type ReputationView } from './reputation.ts';
+import {
+  type Jury,
+  keptContracts,
+  type KeptContracts,
+  reputationProof,
+  type ReputationProof,
+  type ReputationView,
+} from './reputation.ts';
+import { displaced } from './standing.ts';
 
 /** Somebody who has been rated, `user@peer-id`, and when last, milliseconds since 1970. */
 export interface Rated {
@@ -19,11 +30,9 @@ export interface Rated {
   readonly at: number;
 }
 
-interface RatingsReader {
+interface RatingsReader extends SubjectReader {
   get(key: RecordKey): Promise<RecordState | undefined>;
-  many(keys: readonly RecordKey[]): Promise<readonly (RecordState | undefined)[]>;
-  keysOf(index: string, value: string, perOwner: number): Promise<RecordKey[]>;
-  all(collection: string, onUnread?: OnUnread): AsyncGenerator<RecordState>;
+  all(collection: string, onUnread?: OnUnread, owner?: PeerId): AsyncGenerator<RecordState>;
   list(
     collection: string,
     query: { readonly fields: Readonly<Record<string, string | undefined>> },
@@ -32,42 +41,42 @@ interface RatingsReader {
   ): Promise<RecordPage>;
 }
 
-/** The trade that one rating is of. */
-interface RatedTrade {
-  readonly contract: string;
-  readonly from: string;
-  readonly to: string;
+/** How a subject has kept its contracts, as one jury sees it. */
+interface KeptFor {
+  readonly jury: Jury;
+  readonly kept: KeptContracts;
 }
+
+/** Rows that are damaged are told of where they are read; of everybody else's all is known. */
+const toNobody = (): void => undefined;
 
 /** Ratings of settled contracts, own and others': public facts, each with the receipt that entitles to it, and the notes on them. */
 export class Ratings {
   readonly #net: string;
   readonly #reader: RatingsReader;
+  readonly #env: TurnEnv;
+  readonly #turn: CpuTurn;
   readonly #readings = new LRUCache<RecordKey, Rating>(atMost(RATING_LIMITS.readings));
-  readonly #bySubject: RatingsBySubject;
-  readonly #trades: KeptFacts<RatedTrade>;
-  readonly #notes: KeptFacts<NoteInput>;
+  readonly #received: FactsBySubject<Rating>;
+  readonly #given: FactsBySubject<Rating>;
+  readonly #notes: FactsBySubject<NoteInput>;
+  /** By subject; what is counted while something changes is not kept. */
+  readonly #kept = new LRUCache<string, KeptFor>(atMost(RATING_LIMITS.subjects * 8));
+  #changes = 0;
+  readonly #trades: RatedTrades;
   readonly #rated = new Lazy(() => this.#readRated());
 
-  constructor(net: string, reader: RatingsReader) {
+  constructor(net: string, reader: RatingsReader, env: TurnEnv) {
     this.#net = net;
     this.#reader = reader;
-    this.#bySubject = new RatingsBySubject(reader, (state) => this.read(state));
-    this.#trades = new KeptFacts<RatedTrade>({
-      collection: 'ratings',
-      all: () => reader.all('ratings'),
-      read: (state) => {
-        const { contract, from, to, problem } = this.read(state);
-        return problem === null ? { contract, from, to } : undefined;
-      },
-      groupsOf: ({ from, to }) => groupsOf(from, to),
-    });
-    this.#notes = new KeptFacts<NoteInput>({
-      collection: 'rating-notes',
-      all: () => reader.all('rating-notes', () => undefined),
-      read: ({ key, view, created }) => readNote(key, view, created[0]),
-      groupsOf: ({ rating }) => [rating],
-    });
+    this.#env = env;
+    this.#turn = new CpuTurn(env);
+    const pause = (): Promise<void> => this.#turn.pause();
+    const read = (state: RecordState): Rating => this.read(state);
+    this.#received = new FactsBySubject((subject) => factsAbout(reader, 'ratings', subject, read, pause));
+    this.#given = new FactsBySubject((subject) => this.#readGiven(subject));
+    this.#notes = new FactsBySubject((subject) => factsAbout(reader, 'rating-notes', subject, noteOf, pause));
+    this.#trades = new RatedTrades(() => reader.all('ratings', toNobody), read);
   }
 
   /** What a record says as a rating, checked against its receipt. */
@@ -102,38 +111,42 @@ export class Ratings {
 
   /** What one party of a contract says of the other, as last corrected. */
   async current(contract: RecordKey, from: string, to: string): Promise<Rating | undefined> {
-    const ratings = (await this.#bySubject.of(to)).filter(
+    const ratings = (await this.#received.of(to)).filter(
       (one) => one.from === from && one.contract === contract && one.problem === null,
     );
-    const corrected = new Set(ratings.map(({ supersedes }) => supersedes));
-    return ratings.filter(({ id }) => !corrected.has(id)).sort((a, b) => (a.id < b.id ? -1 : 1))[0];
+    return standingOf(ratings);
   }
 
   /** Notes on a rating, in the order of their keys. */
-  async notesOf(rating: string): Promise<readonly NoteInput[]> {
-    const notes = [...(await this.#notes.of(rating)).values()];
-    return notes.sort((a, b) => (a.id < b.id ? -1 : 1));
+  async notesOf({ id, to }: Pick<Rating, 'id' | 'to'>): Promise<readonly NoteInput[]> {
+    return (await this.#notes.of(to)).filter(({ rating }) => rating === id).toSorted(byId);
   }
 
   /** Ratings by a user, or by all users of a node, the valid ones. */
-  async by(subject: string): Promise<readonly Rating[]> {
-    const all = [...(await this.#trades.of(`by ${subject}`)).keys()].sort();
-    const keys = all.slice(0, RATING_LIMITS.perNode);
-    const found: Rating[] = [];
-    for (let i = 0; i < keys.length; i += RATING_LIMITS.turn)
-      for (const state of await this.#reader.many(keys.slice(i, i + RATING_LIMITS.turn)))
-        if (isLive(state)) found.push(this.read(state));
-    return found;
+  by(subject: string): Promise<readonly Rating[]> {
+    return this.#given.of(subject);
   }
 
   /** Throws `subject-malformed`. */
   async proof(subject: string, view: ReputationView): Promise<ReputationProof> {
-    const isSubject = parsePeerId(subject) !== undefined || nodeOf(subject) !== undefined;
-    if (!isSubject) return reputationProof(subject, { received: [] }, view);
-    const received = await this.#bySubject.of(subject);
-    const notes: NoteInput[] = [];
-    for (const { id } of received) notes.push(...(await this.#notes.of(id)).values());
-    return reputationProof(subject, { received, given: await this.by(subject), notes }, view);
+    const facts = {
+      ...(await this.#facts(subject)),
+      given: isSubject(subject) ? await this.by(subject) : [],
+    };
+    return sliced(reputationProof(subject, facts, view), soleTurn(this.#env));
+  }
+
+  /** How a subject has kept its publicly rated contracts; counted anew when something changed, or for another jury. Throws `subject-malformed`. */
+  async keptContracts(subject: string, jury: Jury): Promise<KeptContracts> {
+    // A list asks for thousands, and each may be known.
+    await this.#turn.pause();
+    const known = this.#kept.get(subject);
+    if (known?.jury.roots === jury.roots && known.jury.adjudicators === jury.adjudicators) return known.kept;
+    const changes = this.#changes;
+    const facts = await this.#facts(subject);
+    const kept = await sliced(keptContracts(subject, facts, jury), soleTurn(this.#env));
+    if (changes === this.#changes) this.#kept.set(subject, { jury, kept });
+    return kept;
   }
 
   /** Everybody who has been rated, sorted. */
@@ -149,37 +162,64 @@ export class Ratings {
   }
 
   /** Contracts that users of a node have rated, or were rated, in. */
-  async tradesOf(node: string): Promise<ReadonlySet<string>> {
-    const trades = await this.#trades.of(`of ${node}`);
-    return new Set([...trades.values()].map(({ contract }) => contract));
+  tradesOf(node: string): Promise<ReadonlySet<string>> {
+    return this.#trades.of(node);
   }
 
   /** To be told of each commit. */
   note(changes: readonly Pick<RecordChange, 'key' | 'before' | 'after'>[]): void {
     this.#trades.note(changes);
-    this.#notes.note(changes);
     for (const { key, before, after } of changes) {
-      if (!key.startsWith('ratings/')) continue;
+      const isRating = key.startsWith('ratings/');
+      if (!isRating && !key.startsWith('rating-notes/')) continue;
+      this.#changes++;
+      const about = [before?.view['to'], after.view['to']];
+      for (const to of about) {
+        if (isRating) this.#received.changed(to);
+        else this.#notes.changed(to);
+        this.#kept.delete(String(to));
+        this.#kept.delete(nodeOf(to) ?? '');
+      }
+      if (!isRating) continue;
       this.#rated.clear();
       if (!isLive(after)) this.#readings.delete(key);
-      this.#bySubject.changed(before?.view['to']);
-      this.#bySubject.changed(after.view['to']);
+      for (const from of [before?.view['from'], after.view['from']]) this.#given.changed(from);
     }
   }
 
   /** After the database was opened anew. */
   forget(): void {
-    this.#readings.clear();
-    this.#bySubject.clear();
+    this.#changes++;
+    for (const kept of [this.#received, this.#given, this.#notes, this.#kept, this.#readings]) kept.clear();
     this.#rated.clear();
     this.#trades.clear();
-    this.#notes.clear();
+  }
+
+  async #facts(subject: string): Promise<{ received: readonly Rating[]; notes: readonly NoteInput[] }> {
+    if (!isSubject(subject)) return { received: [], notes: [] };
+    return { received: await this.#received.of(subject), notes: await this.#notes.of(subject) };
+  }
+
+  /** A valid rating stands in the feed of its rater's node: no other need be looked at. */
+  async #readGiven(subject: string): Promise<readonly Rating[]> {
+    const node = parsePeerId(subject);
+    const owner = node ?? nodeOf(subject);
+    const found: Rating[] = [];
+    if (owner === undefined) return found;
+    for await (const state of this.#reader.all('ratings', toNobody, owner)) {
+      if (found.length >= RATING_LIMITS.perNode) break;
+      await this.#turn.pause();
+      const isBy = node !== undefined || state.view['from'] === subject;
+      const rating = isBy ? this.read(state) : undefined;
+      if (rating?.problem === null) found.push(rating);
+    }
+    return found;
   }
 
   async #readRated(): Promise<readonly Rated[]> {
     const last = new Map<string, number>();
     // Who was rated in a row that is damaged is not known; whoever else was is.
-    for await (const { view, updated } of this.#reader.all('ratings', () => undefined)) {
+    for await (const { view, updated } of this.#reader.all('ratings', toNobody)) {
       const to = view['to'];
       if (typeof to === 'string' && nodeOf(to) !== undefined)
         last.set(to, Math.max(last.get(to) ?? 0, updated[0]));
@@ -190,8 +230,15 @@ export class Ratings {
   }
 }
 
-/** By whom a rating is, user and node, and whose nodes it is of. */
-function groupsOf(from: string, to: string): string[] {
-  const [rater = '', rated = ''] = [nodeOf(from), nodeOf(to)];
-  return [...new Set([`by ${from}`, `by ${rater}`, `of ${rater}`, `of ${rated}`])];
+/** Of several words on one matter the one that stands. */
+export function standingOf<T extends { readonly id: string; readonly supersedes: string | null }>(
+  words: readonly T[],
+): T | undefined {
+  const sorted = words.toSorted(byId);
+  const others = atOnce(displaced(sorted, () => ''));
+  return sorted.find(({ id }) => !others.has(id));
 }
+
+const isSubject = (text: string): boolean => parsePeerId(text) !== undefined || nodeOf(text) !== undefined;
+const noteOf = ({ key, view, created }: RecordState): NoteInput => readNote(key, view, created[0]);
+const byId = (a: { readonly id: string }, b: { readonly id: string }): number => (a.id < b.id ? -1 : 1);

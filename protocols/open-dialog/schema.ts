@@ -303,10 +303,11 @@ const ratingNotes: Collection = {
   kind: 'fact',
   version: 1,
   channels: 'public',
-  required: ['rating', 'kind', 'by', 'why', 'notedAt'],
+  required: ['rating', 'to', 'kind', 'by', 'why', 'notedAt'],
   fields: {
-    /** Record key of the rating. */
+    /** Record key of the rating, and whom that rates: notes are found by it. */
     rating: text(),
+    to: text(192),
     kind: oneOf('contest', 'dismiss', 'uphold'),
     by: text(192),
     why: text(64),

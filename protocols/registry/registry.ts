@@ -94,6 +94,8 @@ export function checkRoom(
 /** Who is registered here. Being discovered is not being registered; an empty registry means nobody. */
 export interface Registry extends Following {
   list(): readonly RegisteredNode[];
+  /** Nodes that are active, sorted: the same list as long as it is the same nodes. */
+  actives(): readonly PeerId[];
   get(peerId: string): RegisteredNode | undefined;
   isActive(peerId: string): boolean;
   /** Throws `registration-self`, `registry-full`, `key-used` or `node-suspended` for who could not be registered now. */
@@ -133,6 +135,7 @@ class StoredRegistry implements Registry {
   readonly #store: RegistryStore;
   readonly #onChange: (node: RegisteredNode) => void;
   readonly #nodes: Map<string, RegisteredNode>;
+  #actives: readonly PeerId[] | undefined;
   /** Synced since they were last written. */
   readonly #dirty = new Set<string>();
   /** Changes are decided and written one after the other: what is counted or compared cannot change before it is on disk. */
@@ -158,6 +161,13 @@ class StoredRegistry implements Registry {
 
   list(): readonly RegisteredNode[] {
     return [...this.#nodes.values()];
+  }
+
+  actives(): readonly PeerId[] {
+    this.#actives ??= this.list()
+      .flatMap(({ peerId, status }) => (status === 'active' ? [peerId] : []))
+      .sort();
+    return this.#actives;
   }
 
   get(peerId: string): RegisteredNode | undefined {
@@ -257,6 +267,7 @@ class StoredRegistry implements Registry {
 
   async #save(node: RegisteredNode): Promise<RegisteredNode> {
     await this.#store.save(node);
+    if (this.#nodes.get(node.peerId)?.status !== node.status) this.#actives = undefined;
     this.#nodes.set(node.peerId, node);
     this.#dirty.delete(node.peerId);
     return node;

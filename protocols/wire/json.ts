@@ -1,8 +1,8 @@
 /** Any JSON value. */
 export type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
 
-/** Canonical JSON (RFC 8785): no spaces, keys sorted by UTF-16 code units. Keys that are whole numbers are not for it. */
-export function canonicalJson(value: Json): string {
+/** Canonical JSON (RFC 8785) of what is JSON: no spaces, keys sorted by UTF-16 code units. Keys that are whole numbers are not for it. */
+export function canonicalJson(value: unknown): string {
   return JSON.stringify(value, (_key, inner: Json) =>
     typeof inner === 'object' && inner !== null && !Array.isArray(inner)
       ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))

@@ -143,7 +143,7 @@ export async function startExchangeNode(certificate?: Certificate): Promise<Exch
     trust: {
       roots: () => [self],
       rated: () => Promise.resolve([]),
-      percentKept: () => Promise.resolve(null),
+      kept: () => Promise.resolve({ contracts: 0, kept: 0, counterparties: 0 }),
     },
     log: () => undefined,
     leftOut: () => undefined,

@@ -175,7 +175,7 @@ export async function registrationNode(
       }),
       fence: { set: () => Promise.reject(new Error('no fence here')), describe: () => 'off' },
       trust: {
-        percentKept: () => Promise.resolve(null),
+        kept: () => Promise.resolve({ contracts: 0, kept: 0, counterparties: 0 }),
         reliability: () => ({
           syncs: 0,
           syncsFailed: 0,

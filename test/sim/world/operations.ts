@@ -1,7 +1,7 @@
 import { publicId, parseRecordKey, recordKey, type RecordKey } from '../../../protocols/wire/ids.ts';
 import type { PeerId } from '../../../protocols/wire/identity.ts';
 import type { RecordState } from '../../../protocols/open-dialog/record.ts';
-import { LBTAS } from '../../../protocols/market/reputation.ts';
+import { LBTAS } from '../../../protocols/market/lbtas.ts';
 import { isLive } from '../../../protocols/open-dialog/record.ts';
 import type { HeldContract } from '../../../protocols/market/contract-book/types.ts';
 import type { Member } from './member.ts';

@@ -1,7 +1,8 @@
 import { readRating, writeReceipt } from '../../../protocols/market/rating.ts';
 import { type NoteInput, type NoteKind, readNote } from '../../../protocols/market/rating-notes.ts';
+import { atOnce } from '../../../protocols/ledger/turn.ts';
+import type { RatingInput } from '../../../protocols/market/rating-verdicts.ts';
 import {
-  type RatingInput,
   type ReputationFacts,
   reputationProof,
   reputationText,
@@ -120,6 +121,7 @@ function proofs(): unknown[] {
   ): NoteInput => ({
     id: `rating-notes/${by.slice(by.lastIndexOf('@') + 1)}/${String(n).padStart(2, '0').repeat(21)}`,
     rating: rated,
+    to: supplier,
     kind,
     by,
     why: 'mistaken',
@@ -135,12 +137,18 @@ function proofs(): unknown[] {
     note(4, `op@${nodeOf(4).peerId}`, 'dismiss', id(A, 12)),
     note(5, `joe@${A}`, 'dismiss', id(A, 13)),
     note(6, `op@${nodeOf(5).peerId}`, 'dismiss', id(A, 1)),
+    note(8, supplier, 'contest', id(A, 1), { to: `own@${B}` }),
     note(7, `op@${nodeOf(6).peerId}`, 'dismiss', id(C, 10), { problem: 'note-foreign' }),
   ];
   const view = { roots: [A, B, C], adjudicators: [nodeOf(4).peerId, B], asOf: days(91) };
   const of = (subject: string, facts: Required<ReputationFacts>): unknown => {
     const lists = { received: [...facts.received], given: [...facts.given], notes: [...facts.notes] };
-    return { subject, ...view, ...lists, proof: reputationText(reputationProof(subject, lists, view)) };
+    return {
+      subject,
+      ...view,
+      ...lists,
+      proof: [...reputationText(atOnce(reputationProof(subject, lists, view)))].join(''),
+    };
   };
   const all = { received: ratings, given, notes };
   return [of(supplier, all), of(B, all), of(supplier, { received: [], given: [], notes: [] })];
@@ -150,6 +158,7 @@ function proofs(): unknown[] {
 function noteFacts(): unknown[] {
   const good = {
     rating: recordKey('ratings', B, 'r'.repeat(43)),
+    to: buyer,
     kind: 'contest',
     by: buyer,
     why: 'facts-differ',
@@ -161,6 +170,7 @@ function noteFacts(): unknown[] {
     ['of another kind', { ...good, kind: 'delete' }],
     ['for a reason in words', { ...good, why: 'she lied' }],
     ['of a listing', { ...good, rating: recordKey('listings', B, 'r'.repeat(43)) }],
+    ['of somebody without a node', { ...good, to: 'mary' }],
     ['by somebody without a node', { ...good, by: 'mary' }],
     ['by a user of another node', { ...good, by: supplier }],
     ['replacing no local id', { ...good, supersedes: 'a b' }],

@@ -277,9 +277,17 @@ describe('POST /submitRating', () => {
       expect(await (await node.request('GET', `/ratings/${given.id}`)).json()).toMatchObject({ reason });
     for (const path of ['/ratings', `/ratings/${given.id}`, '/federation/export', `/trust/${ben}/proof`])
       expect(await (await a.app.request(path)).text(), path).not.toContain('rotten');
+    // Corrected, it has no reason any more: that was one of a -1.
+    const other = await contract(true);
+    const [, low] = await rate(a, 'amina', { contractId: other, score: -1, comment: 'too early' });
+    const [, better] = await rate(a, 'amina', { contractId: other, score: 3, comment: 'settled since' });
+    const seen = async (id: string) => (await as(a, 'amina', 'GET', `/ratings/${id}`)).json();
+    expect(await seen(better.id)).toMatchObject({ reason: null, comment: 'settled since' });
+    expect(await seen(low.id)).toMatchObject({ reason: 'too early', comment: '' });
+    await rate(a, 'amina', { contractId: other, score: 0 });
     const after = await trust(a, ben);
-    expect(after.roles[0]?.active).toMatchObject({ breaches: 1, nodes: 1, ratings: 3 });
-    expect([before.percentKept, after.percentKept]).toEqual([100, 66]);
+    expect(after.roles[0]?.active).toMatchObject({ breaches: 1, nodes: 1, ratings: 4 });
+    expect([before.percentKept, after.percentKept]).toEqual([100, 75]);
   });
 
   it('shows whom one has rated, and whom one still can', async () => {
@@ -292,7 +300,7 @@ describe('POST /submitRating', () => {
     expect(await pending('amina')).toEqual([]);
     const mine = (await (await as(a, 'amina', 'GET', '/ratings/me')).json()) as { given: object[] };
     expect(mine).toMatchObject({ user: amina, received: { roles: [] } });
-    expect(mine.given.slice(0, 2)).toMatchObject([{ contractId: id, score: 2 }, { score: -1 }]);
+    expect(mine.given.slice(0, 2)).toMatchObject([{ contractId: id, score: 2 }, { score: 0 }]);
     expect((await as(a, 'nobody', 'GET', '/ratings/me')).status).toBe(403);
     expect((await as(a, 'anna', 'GET', '/ratings/me?userId=amina')).status).toBe(403);
     expect((await a.request('GET', '/ratings/me')).status).toBe(400);
@@ -316,16 +324,21 @@ describe('POST /submitRating', () => {
     expect(await note(a, 'anna', 'dismiss')).toEqual([403, '']);
     expect(await note(b, 'ben', 'dismiss')).toEqual([403, '']);
     expect(await note(b, 'ben', 'contest', 'because')).toEqual([400, '']);
+    // The same at once is written once; a contest is taken back by upholding, and made anew.
+    const several = await Promise.all([1, 2, 3].map(() => note(b, 'ben', 'contest')));
+    expect(several.map(([status]) => status).toSorted()).toEqual([200, 200, 201]);
+    expect(await note(b, 'ben', 'uphold')).toEqual([201, ben]);
+    expect((await trust(b, ben)).roles[0]).toMatchObject({ contested: 0 });
     expect(await note(b, 'ben', 'contest')).toEqual([201, ben]);
     expect(await note(b, 'ben', 'contest')).toEqual([200, ben]);
     const notes = async (node: TestNode): Promise<object[]> =>
       ((await (await node.app.request(`/ratings/${harm.id}`)).json()) as { notes: object[] }).notes;
-    await waitFor('the note', async () => (await notes(a)).length === 1);
+    await waitFor('the notes', async () => (await notes(a)).length === 3);
     const contested = await trust(a, ben);
     expect(contested.roles[0]).toMatchObject({ contested: 1, dismissed: { ratings: 0 } });
     expect(await note(a, 'amina', 'uphold')).toEqual([201, amina]);
     expect(await note(a, 'amina', 'dismiss', 'mistaken')).toEqual([201, amina]);
-    await waitFor('the notes', async () => (await notes(b)).length === 3);
+    await waitFor('all notes', async () => (await notes(b)).length === 5);
     for (const node of [a, b]) {
       const seen = await trust(node, ben);
       expect(seen.roles[0]).toMatchObject({ contested: 0, dismissed: { ratings: 1 } });

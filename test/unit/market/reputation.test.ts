@@ -1,18 +1,21 @@
 import { describe, expect, it } from 'vitest';
 import { NOTE_KINDS, type NoteInput, type NoteKind } from '../../../protocols/market/rating-notes.ts';
+import { atOnce } from '../../../protocols/ledger/turn.ts';
+import { LBTAS } from '../../../protocols/market/lbtas.ts';
+import type { RatingInput } from '../../../protocols/market/rating-verdicts.ts';
 import {
-  LBTAS,
+  keptContracts,
   percentKept,
-  type RatingInput,
   type ReputationFacts,
   reputationProof,
-  reputationProofHolds,
-  type ReputationView,
+  type ReputationProof,
   reputationText,
+  type ReputationView,
   type RoleReputation,
 } from '../../../protocols/market/reputation.ts';
+import { canonicalJson } from '../../../protocols/wire/json.ts';
 import { sha256Hex } from '../../../protocols/wire/bytes.ts';
-import { identityFromSeed, type PeerId } from '../../../protocols/wire/identity.ts';
+import { identityFromSeed, parsePeerId, type PeerId } from '../../../protocols/wire/identity.ts';
 import { seededRandom } from '../../support/random.ts';
 
 const peer = (n: number) =>
@@ -47,6 +50,7 @@ function note(by: string, kind: NoteKind, on: RatingInput, more: Partial<NoteInp
   return {
     id,
     rating: on.id,
+    to: on.to,
     kind,
     by,
     why: 'mistaken',
@@ -63,8 +67,18 @@ const seen = (roots: readonly PeerId[], more: Partial<ReputationView> = {}): Rep
   asOf: SETTLED + 10 * DAY,
   ...more,
 });
+const proofOf = (subject: string, facts: ReputationFacts, view: ReputationView): ReputationProof =>
+  atOnce(reputationProof(subject, facts, view));
+const textOf = (proof: ReputationProof): string => [...reputationText(proof)].join('');
+/** Whether the proof's own inputs give exactly this proof. */
+const holds = (proof: ReputationProof): boolean => {
+  const facts = { received: proof.inputs, given: proof.given, notes: proof.notes };
+  const peers = (ids: readonly string[]): PeerId[] => ids.map(parsePeerId).filter((id) => id !== undefined);
+  const [roots, adjudicators] = [peers(proof.roots), peers(proof.adjudicators)];
+  return textOf(proofOf(proof.subject, facts, { roots, adjudicators, asOf: proof.asOf })) === textOf(proof);
+};
 const of = (facts: Iterable<RatingInput> | ReputationFacts, view: ReputationView, subject = SELLER) =>
-  reputationProof(subject, 'received' in facts ? facts : { received: facts }, view);
+  proofOf(subject, 'received' in facts ? facts : { received: facts }, view);
 const asSeller = (facts: Iterable<RatingInput> | ReputationFacts, view: ReputationView): RoleReputation => {
   const found = of(facts, view).roles.find(({ role }) => role === 'market_seller');
   if (found === undefined) throw new Error('nothing is known of the seller');
@@ -170,7 +184,9 @@ describe('P3-014', () => {
     expect(LBTAS.levels).toHaveLength(6);
     const harmed = of([rating(`a@${A}`, -1), rating(`c@${C}`, 0)], seen([A, C]));
     expect(harmed.roles[0]?.active).toMatchObject({ levels: [1, 1, 0, 0, 0, 0], breaches: 1 });
-    expect([harmed.contracts, harmed.kept, percentKept(harmed)]).toEqual([2, 1, 50]);
+    expect([harmed.contracts, harmed.kept, harmed.counterparties, percentKept(harmed)]).toEqual([
+      2, 1, 2, 50,
+    ]);
     expect(percentKept(of([], seen([A])))).toBeNull();
   });
 
@@ -188,7 +204,7 @@ describe('P3-014', () => {
       first: SETTLED + DAY,
       last: SETTLED + 3 * DAY,
     });
-    expect(reputationText(of(facts, seen([A, C, D])))).not.toMatch(/mean|average|score":\d+\.\d/);
+    expect(textOf(of(facts, seen([A, C, D])))).not.toMatch(/mean|average|score":\d+\.\d/);
   });
 
   it('3: roles are kept apart', () => {
@@ -229,6 +245,8 @@ describe('P3-014', () => {
     expect(as([view], [C])).toBe('dismissed');
     expect(as([view, note(`op@${D}`, 'uphold', harm)], [C, D])).toBe('active  upheld');
     expect(as([contest, note(`a@${A}`, 'uphold', harm)])).toBe('active contested upheld');
+    // A note that names somebody else as rated is none of this rating's.
+    expect(as([note(SELLER, 'contest', harm, { to: `omar@${B}` })])).toBe('active');
     // A word of the rater's node counts for its own ratings alone, and a contest for the rated party's.
     expect(as([note(`x@${D}`, 'contest', harm)], [D])).toBe('active');
     const replaced = note(`a@${A}`, 'dismiss', harm);
@@ -399,8 +417,8 @@ describe('a reputation', () => {
       }
       const view = seen(nodes.slice(0, 5), { adjudicators: nodes.slice(3, 8), asOf: SETTLED + 200 * DAY });
       for (const subject of [`u0@${nodes[0] ?? A}`, nodes[1] ?? A, `u2@${nodes[4] ?? A}`]) {
-        const text = reputationText(reputationProof(subject, { received: facts, given: facts, notes }, view));
-        const again = reputationProof(
+        const text = textOf(proofOf(subject, { received: facts, given: facts, notes }, view));
+        const again = proofOf(
           subject,
           {
             received: shuffled(facts, random),
@@ -409,9 +427,14 @@ describe('a reputation', () => {
           },
           { ...view, roots: shuffled([...view.roots], random) },
         );
-        expect(reputationText(again)).toBe(text);
-        expect(reputationProofHolds(again)).toBe(true);
-        expect(reputationProofHolds({ ...again, kept: again.kept + 1 })).toBe(false);
+        expect(textOf(again)).toBe(text);
+        // Pieces of it are those of RFC 8785, and what is counted alone is the same.
+        expect(canonicalJson(again)).toBe(text);
+        const { contracts, kept, counterparties } = again;
+        const alone = atOnce(keptContracts(subject, { received: facts, notes }, view));
+        expect(alone).toEqual({ contracts, kept, counterparties });
+        expect(holds(again)).toBe(true);
+        expect(holds({ ...again, kept: again.kept + 1 })).toBe(false);
         const counts: Record<string, Record<string, number[]>> = {};
         for (const { role, active, late, defaulted, dismissed } of again.roles)
           for (const [list, { nodes: known, levels }] of Object.entries({

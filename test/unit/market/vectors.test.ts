@@ -21,7 +21,9 @@ import {
 } from '../../../protocols/market/trend-snapshot.ts';
 import { verifySnapshot } from '../../../protocols/market/trend-verify.ts';
 import { type NoteInput, readNote } from '../../../protocols/market/rating-notes.ts';
-import { type RatingInput, reputationProof, reputationText } from '../../../protocols/market/reputation.ts';
+import { atOnce } from '../../../protocols/ledger/turn.ts';
+import type { RatingInput } from '../../../protocols/market/rating-verdicts.ts';
+import { reputationProof, reputationText } from '../../../protocols/market/reputation.ts';
 import { decodeFeedHead, FEED_END_BYTES, isFeedEnd } from '../../../protocols/mycelium/feed-file.ts';
 import { decodeItems } from '../../../protocols/mycelium/item-sequence.ts';
 import { base64url, fromHex, hex, sha256Hex } from '../../../protocols/wire/bytes.ts';
@@ -125,7 +127,11 @@ describe('ratings', () => {
     const turned = { roots: roots.toReversed(), adjudicators, asOf };
     for (const order of [received, received.toReversed()])
       expect(
-        reputationText(reputationProof(subject, { received: order, given: by, notes: said }, turned)),
+        [
+          ...reputationText(
+            atOnce(reputationProof(subject, { received: order, given: by, notes: said }, turned)),
+          ),
+        ].join(''),
       ).toBe(proof);
   });
 });
