@@ -42,8 +42,8 @@ export const KEYSPACE = {
   notifications: sublevel('n', 'user, notification id', 'message, read, time'),
   untold: sublevel(
     '9',
-    'c and a number, or d, a time and a name',
-    'a change that somebody has still to be told of; what is to be told or sent at that time',
+    'c and a number; d, a time and a name; or w and a contract',
+    'a change that somebody has still to be told of; what is to be told or sent at that time; steps that wait for what they follow',
   ),
   told: sublevel('0', 'hash of an event and a user', 'when somebody was told of it: once'),
   events: sublevel('s', 'event number', 'event for everybody, kept for those who resume'),

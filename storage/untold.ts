@@ -11,9 +11,10 @@ export interface UntoldChange {
   readonly at: number;
 }
 
-/** Changes in the order of their commits come first, then what is due at a time. */
+/** Changes in the order of their commits come first, then what is due at a time; what waits for something else is in no order. */
 const CHANGE = 'c';
 const DUE = 'd';
+const WAITING = 'w';
 const DIGITS = 12;
 
 /** Draws the numbers of the rows that a commit leaves for those who have to be told. */
@@ -48,8 +49,8 @@ export interface Untold<Later> {
   readonly what: { readonly change: UntoldChange } | { readonly later: Later } | undefined;
 }
 
-/** What somebody has still to be told of: changes, and what becomes due later. */
-export class UntoldTable<Later> {
+/** What somebody has still to be told of: changes, what becomes due later, and what waits for something else. */
+export class UntoldTable<Later, Waiting> {
   readonly #db: Database;
 
   constructor(db: Database) {
@@ -79,14 +80,39 @@ export class UntoldTable<Later> {
   later(at: number, name: string, what: Later): BatchOp {
     return putJson(fullKey('untold', `${DUE}${timeKey(Math.max(0, at))}${name}`), what);
   }
+
+  /** All that waits, by the names that it was written under; undefined where a row is damaged. */
+  async waiting(): Promise<{ readonly name: string; readonly what: Waiting | undefined }[]> {
+    const found: { name: string; what: Waiting | undefined }[] = [];
+    for await (const [key, value] of this.#db.level.iterator(range('untold', WAITING)))
+      found.push({ name: innerKey(key).slice(WAITING.length), what: opened<Waiting>(key, value) });
+    return found;
+  }
+
+  /** The write of what waits under a name, in place of what waited there. */
+  wait(name: string, what: Waiting): BatchOp {
+    return putJson(fullKey('untold', WAITING + name), what);
+  }
+
+  /** The write that says that nothing waits under a name any more. */
+  waitNoMore(name: string): BatchOp {
+    return { type: 'del', key: fullKey('untold', WAITING + name) };
+  }
 }
 
 /** By its key, as this table writes it. */
 function open<Later>(key: string, value: Uint8Array): Untold<Later>['what'] {
+  if (innerKey(key).startsWith(CHANGE)) {
+    const change = opened<UntoldChange>(key, value);
+    return change && { change };
+  }
+  const later = opened<Later>(key, value);
+  return later && { later };
+}
+
+function opened<Row>(key: string, value: Uint8Array): Row | undefined {
   try {
-    return innerKey(key).startsWith(CHANGE)
-      ? { change: verifiedJson<UntoldChange>(key, value) }
-      : { later: verifiedJson<Later>(key, value) };
+    return verifiedJson<Row>(key, value);
   } catch {
     return undefined; // told by whoever reads it
   }

@@ -2,22 +2,20 @@ import type { Env, Timer } from '../../protocols/env.ts';
 import { errorCode } from '../../protocols/errors.ts';
 import type { RecordKey } from '../../protocols/wire/ids.ts';
 import type { BatchOp } from '../../storage/keyspace.ts';
-import type { Untold, UntoldTable } from '../../storage/untold.ts';
+import type { Untold, UntoldChange, UntoldTable } from '../../storage/untold.ts';
 import type { NoticeHook } from './notice-hooks.ts';
 import type { Notice } from './notice.ts';
 import type { NoticeWriter } from './notice-writer.ts';
 import type { Offer, RecordNotices, Told } from './record-notices.ts';
+import { type WaitingRow, WaitingSteps } from './waiting-steps.ts';
 
 /** What becomes due later. */
-export type Later =
-  | { readonly offer: Offer }
-  | { readonly hook: NoticeHook }
-  /** A step that waits for another before it counts. */
-  | { readonly again: { readonly record: RecordKey; readonly at: number; readonly tries: number } };
+export type Later = { readonly offer: Offer } | { readonly hook: NoticeHook };
 
 export interface FollowerParts {
-  readonly table: UntoldTable<Later>;
-  readonly records: Pick<RecordNotices, 'of' | 'ofOffer'>;
+  readonly table: UntoldTable<Later, WaitingRow>;
+  /** For what is told in one batch: it reads each contract once. */
+  readonly records: () => Pick<RecordNotices, 'of' | 'ofOffer'>;
   readonly writer: Pick<NoticeWriter, 'write'>;
   /** Hands a webhook to the job queue; the same one again changes nothing. */
   readonly handOver: (hook: NoticeHook) => Promise<unknown>;
@@ -25,16 +23,21 @@ export interface FollowerParts {
   readonly warn: (message: string, fields: Record<string, unknown>) => void;
 }
 
+type Records = Pick<RecordNotices, 'of' | 'ofOffer'>;
+
+/** Whom to tell what, and what is written with it. */
+interface Read {
+  readonly notices: readonly Notice[];
+  readonly ops: readonly BatchOp[];
+}
+const NOTHING: Read = { notices: [], ops: [] };
+
 /** Rows that are told in one batch. */
 const AT_ONCE = 64;
 /** Between two looks at what could not be told: a disk that fails is opened again within that time. */
 const RETRY_MS = 2000;
 /** A clock that was set meanwhile is noticed after so long. */
 const LONGEST_SLEEP_MS = 30_000;
-/** Between two looks at a step that waits for what it follows. */
-const WAIT_MS = 10_000;
-/** What it follows comes within the hour, or is not told. */
-const WAITS = 360;
 /** An offer is told to end a day before, or when a quarter of its time is left. */
 const BEFORE_MS = 24 * 3600 * 1000;
 
@@ -46,6 +49,9 @@ export class Follower {
   readonly #parts: FollowerParts;
   /** How often each row could not be read into a notice. */
   readonly #failed = new Map<string, number>();
+  readonly #waiting: WaitingSteps;
+  /** Whether `#waiting` is as the disk has it. */
+  #isRead = false;
   #running: Promise<void> | undefined;
   #again = false;
   #stopped = false;
@@ -53,6 +59,7 @@ export class Follower {
 
   constructor(parts: FollowerParts) {
     this.#parts = parts;
+    this.#waiting = new WaitingSteps(parts.table, parts.env);
   }
 
   /** There may be something to tell. Never throws. */
@@ -62,6 +69,7 @@ export class Follower {
     this.#timer?.cancel();
     this.#running = this.#run()
       .catch((error: unknown) => {
+        this.#isRead = false;
         if (!this.#stopped) this.#parts.warn('notices wait', { err: error });
         this.#sleep(RETRY_MS);
       })
@@ -86,14 +94,23 @@ export class Follower {
 
   async #run(): Promise<void> {
     const { table, env } = this.#parts;
+    if (!this.#isRead) await this.#readWaiting();
     while (!this.#stopped) {
       this.#again = false;
       const rows = await table.first(AT_ONCE, env.now());
-      if (rows.length === 0) break;
-      await this.#tell(rows);
+      // One contract at a time: however many wait, nothing that is new stands behind more than one of them.
+      const waiting = this.#waiting.due();
+      if (rows.length === 0 && waiting === undefined) break;
+      await this.#tell(rows, waiting);
     }
-    const due = await table.nextDue();
-    if (due !== undefined) this.#sleep(due - env.now());
+    const due = [await table.nextDue(), this.#waiting.nextDue()].filter((each) => each !== undefined);
+    if (due.length > 0) this.#sleep(Math.min(...due) - env.now());
+  }
+
+  async #readWaiting(): Promise<void> {
+    for (const name of await this.#waiting.read())
+      this.#parts.warn('steps that were to be told are damaged and left out', { contract: name });
+    this.#isRead = true;
   }
 
   #sleep(ms: number): void {
@@ -102,55 +119,79 @@ export class Follower {
     this.#timer = this.#parts.env.after(Math.min(Math.max(ms, 1), LONGEST_SLEEP_MS), () => this.wake());
   }
 
-  async #tell(rows: readonly Untold<Later>[]): Promise<void> {
+  async #tell(
+    rows: readonly Untold<Later>[],
+    waiting: { readonly contract: RecordKey; readonly steps: readonly UntoldChange[] } | undefined,
+  ): Promise<void> {
+    const records = this.#parts.records();
     const notices: Notice[] = [];
     const beside: BatchOp[] = [];
     for (const row of rows) {
-      const told = await this.#read(row);
+      const told = await this.#read(row, records);
       beside.push({ type: 'del', key: row.key }, ...told.ops);
+      notices.push(...told.notices);
+    }
+    if (waiting !== undefined) {
+      const told = await this.#readAgain(waiting, records);
+      beside.push(...told.ops);
       notices.push(...told.notices);
     }
     await this.#parts.writer.write(notices, beside);
     for (const { key } of rows) this.#failed.delete(key);
   }
 
-  /** What a row comes to. One that cannot be read after several tries is passed over, and named in the log. */
-  async #read({
-    key,
-    what,
-  }: Untold<Later>): Promise<{ notices: readonly Notice[]; ops: readonly BatchOp[] }> {
-    const none = { notices: [], ops: [] };
-    const { warn } = this.#parts;
-    if (what === undefined) {
-      warn('something that was to be told is damaged and left out', { key });
-      return none;
-    }
+  async #read({ key, what }: Untold<Later>, records: Records): Promise<Read> {
+    if (what !== undefined) return this.#readOrPass(key, () => this.#notices(what, records));
+    this.#parts.warn('something that was to be told is damaged and left out', { key });
+    return NOTHING;
+  }
+
+  /** What is read. What cannot be after several tries is passed over, and named in the log. */
+  async #readOrPass(key: string, read: () => Promise<Read>): Promise<Read> {
     try {
-      return await this.#notices(what);
+      return await read();
     } catch (error) {
       const tries = (this.#failed.get(key) ?? 0) + 1;
       this.#failed.set(key, tries);
       if (errorCode(error) !== 'value-damaged' && tries < 5) throw error;
-      warn('somebody was not told of something', { err: error, key });
-      return none;
+      this.#parts.warn('somebody was not told of something', { err: error, key });
+      return NOTHING;
     }
   }
 
-  async #notices(
-    what: NonNullable<Untold<Later>['what']>,
-  ): Promise<{ notices: readonly Notice[]; ops: readonly BatchOp[] }> {
-    const { records, table, env } = this.#parts;
-    const later = 'later' in what ? what.later : { again: { ...what.change, tries: 0 } };
-    if ('offer' in later) {
-      const { notices } = await records.ofOffer(later.offer, env.now());
-      return { notices, ops: [] };
+  async #notices(what: NonNullable<Untold<Later>['what']>, records: Records): Promise<Read> {
+    if ('change' in what) return this.#ofChange(what.change, records);
+    if ('hook' in what.later) return { notices: [], ops: await this.#handOver(what.later.hook) };
+    const { notices } = await records.ofOffer(what.later.offer, this.#parts.env.now());
+    return { notices, ops: [] };
+  }
+
+  async #ofChange(change: UntoldChange, records: Records): Promise<Read> {
+    const told = await records.of(change.record, change.at);
+    if (told.waitsIn !== undefined) return { notices: [], ops: this.#waiting.add(told.waitsIn, change) };
+    if (told.movedOn !== undefined) this.#waiting.wake(told.movedOn);
+    return { notices: told.notices, ops: this.#offerOps(told) };
+  }
+
+  /** The steps of a contract that wait, looked at again. */
+  async #readAgain(
+    { contract, steps }: { readonly contract: RecordKey; readonly steps: readonly UntoldChange[] },
+    records: Records,
+  ): Promise<Read> {
+    const notices: Notice[] = [];
+    const ops: BatchOp[] = [];
+    const waiting = new Set<RecordKey>();
+    for (const { record, at } of steps) {
+      const read = await this.#readOrPass(record, async () => {
+        const told = await records.of(record, at);
+        if (told.waitsIn !== undefined) waiting.add(record);
+        return { notices: told.notices, ops: this.#offerOps(told) };
+      });
+      notices.push(...read.notices);
+      ops.push(...read.ops);
+      this.#failed.delete(record);
     }
-    if ('hook' in later) return { notices: [], ops: await this.#handOver(later.hook) };
-    const { record, at, tries } = later.again;
-    const told = await records.of(record, at);
-    if (told.waits !== true) return { notices: told.notices, ops: this.#offerOps(told) };
-    const again = { again: { record, at, tries: tries + 1 } };
-    return { notices: [], ops: tries < WAITS ? [table.later(env.now() + WAIT_MS, record, again)] : [] };
+    return { notices, ops: [...ops, ...this.#waiting.looked(contract, waiting)] };
   }
 
   /** What the queue does not take now, it is given later. */

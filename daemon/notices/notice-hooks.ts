@@ -15,7 +15,7 @@ export interface NoticeHook {
 
 /** The rows that have a new line posted to these addresses (`addressOf`), in the batch of the line. Nothing of a kind that the user has muted. */
 export function hookRows(
-  table: Pick<UntoldTable<Later>, 'later'>,
+  table: Pick<UntoldTable<Later, never>, 'later'>,
   addresses: readonly string[],
   {
     row,

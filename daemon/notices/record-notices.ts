@@ -22,11 +22,14 @@ export interface RecordNoticesParts {
   readonly nameOf: (userId: string) => string | undefined;
 }
 
-/** What a record comes to: whom to tell what, and an offer that ends. It may have to wait for what it follows. */
+/** What a record comes to: whom to tell what, and an offer that ends. */
 export interface Told {
   readonly notices: readonly Notice[];
   readonly offer?: Offer;
-  readonly waits?: true;
+  /** The contract in which it waits for what it follows. */
+  readonly waitsIn?: RecordKey;
+  /** The contract that has gone on with it. */
+  readonly movedOn?: RecordKey;
 }
 
 /** A proposal that is open until a time, and who may accept it. */
@@ -41,9 +44,10 @@ export interface Offer {
 
 const NOBODY: Told = { notices: [] };
 
-/** Reads who has to be told of what from records as they stand. */
+/** Reads who has to be told of what from records as they stand; each contract once, so it is for what is told together. */
 export class RecordNotices {
   readonly #parts: RecordNoticesParts;
+  readonly #contracts = new Map<RecordKey, Promise<HeldContract | undefined>>();
 
   constructor(parts: RecordNoticesParts) {
     this.#parts = parts;
@@ -95,7 +99,8 @@ export class RecordNotices {
     const held = await this.#contract(channel as RecordKey); // a fact of a contract's channel
     if (step === undefined || held === undefined || step.contract !== held.contract.key) return NOBODY;
     const { applied, pending } = held.verdict;
-    if (pending.some(([hash]) => hash === step.hash)) return { notices: [], waits: true };
+    const movedOn = held.contract.key as RecordKey; // of a record that is held
+    if (pending.some(([hash]) => hash === step.hash)) return { notices: [], waitsIn: movedOn };
     if (!applied.includes(step.hash)) return NOBODY;
     const { kind, text } = stepText(held, step);
     const until = step.kind === 'propose' ? step.validUntil : undefined;
@@ -118,9 +123,9 @@ export class RecordNotices {
       about: named,
     }));
     const [userId] = users;
-    if (until === undefined || userId === undefined) return { notices };
-    const offer = { contract: held.contract.key as RecordKey, proposal: step.hash, userId, from: at, until }; // of a record that is held
-    return { notices, offer };
+    if (until === undefined || userId === undefined) return { notices, movedOn };
+    const offer = { contract: movedOn, proposal: step.hash, userId, from: at, until };
+    return { notices, movedOn, offer };
   }
 
   async #ofPing(state: RecordState, at: number): Promise<Told> {
@@ -194,7 +199,13 @@ export class RecordNotices {
     return shortly((node === this.#parts.self ? this.#parts.nameOf(user) : undefined) ?? user);
   }
 
-  async #contract(key: RecordKey): Promise<HeldContract | undefined> {
+  #contract(key: RecordKey): Promise<HeldContract | undefined> {
+    const contract = this.#contracts.get(key) ?? this.#load(key);
+    this.#contracts.set(key, contract);
+    return contract;
+  }
+
+  async #load(key: RecordKey): Promise<HeldContract | undefined> {
     try {
       return (await this.#parts.contracts.get(key, { operator: true })).held;
     } catch (error) {

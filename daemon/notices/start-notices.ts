@@ -14,6 +14,7 @@ import { hookRows } from './notice-hooks.ts';
 import { NoticeWriter } from './notice-writer.ts';
 import { RecordNotices, type RecordNoticesParts } from './record-notices.ts';
 import { type Language, readTexts } from './texts.ts';
+import type { WaitingRow } from './waiting-steps.ts';
 
 /** Tells this node's users what concerns them. */
 export interface Notices {
@@ -44,7 +45,7 @@ export interface NoticesParts extends Omit<RecordNoticesParts, 'nameOf'>, Pick<F
 /** Starts telling, with what the last process left to be told. */
 export async function startNotices(parts: NoticesParts): Promise<Started<Notices>> {
   const { db, events, users, env, warn, handOver, hooks, table } = parts;
-  const untold = new UntoldTable<Later>(db);
+  const untold = new UntoldTable<Later, WaitingRow>(db);
   const addresses = [...new Set(hooks.map(addressOf))];
   const languages = await readTexts();
   const writer = new NoticeWriter({
@@ -60,7 +61,7 @@ export async function startNotices(parts: NoticesParts): Promise<Started<Notices
   const follower = new Follower({
     table: untold,
     handOver,
-    records: new RecordNotices({ ...parts, nameOf: (userId) => users.find(userId)?.displayName }),
+    records: () => new RecordNotices({ ...parts, nameOf: (userId) => users.find(userId)?.displayName }),
     writer,
     env,
     warn,

@@ -15,6 +15,7 @@ import { STEADY_LIMITS } from '../../protocols/wire/steady.ts';
 import { SERVER_LIMITS } from '../../daemon/http-server.ts';
 import { JOB_LIMITS } from '../../daemon/jobs/job-store.ts';
 import { METRICS_LIMITS } from '../../daemon/metrics/metrics-table.ts';
+import { WAITING_LIMITS } from '../../daemon/notices/waiting-steps.ts';
 import { PREFIX_LIMITS } from '../../protocols/digest/prefix.ts';
 import { PEER_EXCHANGE_LIMITS } from '../../protocols/discovery/peer-exchange.ts';
 import { RENDEZVOUS_LIMITS } from '../../protocols/discovery/rendezvous.ts';
@@ -54,6 +55,7 @@ export const HTTP_LIMITS = {
   'daemon/federation/legacy-import.ts': ['Exports of old back ends', IMPORT_LIMITS],
   'protocols/market/legacy.ts': ['Their items', LEGACY_LIMITS],
   'daemon/jobs/job-store.ts': ['Jobs', JOB_LIMITS],
+  'daemon/notices/waiting-steps.ts': ['Notices that wait', WAITING_LIMITS],
   'daemon/metrics/metrics-table.ts': ['Metrics', METRICS_LIMITS],
   'daemon/doctor/facts.ts': ['Doctor', DOCTOR_LIMITS],
   'daemon/doctor/disk-trend.ts': ['Its trend of the disk', TREND_LIMITS],

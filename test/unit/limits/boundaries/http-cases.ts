@@ -5,6 +5,7 @@ import { DIFF_CASES, DOCTOR_CASES, TREND_CASES } from './doctor-cases.ts';
 import { MIRROR_CASES } from './mirror-cases.ts';
 import { ENDED_JOBS, EVENT_CASES, KEY_CASES, METRICS_CASES, SSE_HEARTBEAT } from './node-cases.ts';
 import { NOTE_CASES } from './note-cases.ts';
+import { WAITING_CASES } from './notice-cases.ts';
 import { IMPORT_CASES, LEGACY_AHEAD, PULL_CASES } from './source-cases.ts';
 
 const SERVER_TEST = 'test/unit/limits/http-server.test.ts';
@@ -213,6 +214,7 @@ export const HTTP_CASES = {
       ],
     },
   },
+  'daemon/notices/waiting-steps.ts': WAITING_CASES,
   'daemon/metrics/metrics-table.ts': {
     peers: { shownBy: ['test/unit/metrics/metrics.test.ts', 'stay few whatever callers and peers send'] },
     ...METRICS_CASES,

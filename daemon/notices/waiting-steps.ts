@@ -1,0 +1,139 @@
+import type { Env } from '../../protocols/env.ts';
+import { parseRecordKey, type RecordKey } from '../../protocols/wire/ids.ts';
+import type { BatchOp } from '../../storage/keyspace.ts';
+import type { UntoldChange, UntoldTable } from '../../storage/untold.ts';
+
+/** A step that does not count yet, as what it follows has not come, and how often it was looked at in vain. */
+interface WaitingStep extends UntoldChange {
+  readonly looks: number;
+}
+
+/** What is written of the steps of one contract that wait. */
+export interface WaitingRow {
+  readonly steps: readonly WaitingStep[];
+}
+
+type WaitingTable = Pick<UntoldTable<never, WaitingRow>, 'waiting' | 'wait' | 'waitNoMore'>;
+
+/** The steps of one contract, and when they are looked at next. */
+interface Waiting {
+  readonly contract: RecordKey;
+  readonly steps: readonly WaitingStep[];
+  due: number;
+  wait: number;
+  /** Something of the contract has come: this look is beside those that are counted. */
+  isWoken: boolean;
+}
+
+/** Whoever has more of them waiting is not heard with the rest: it hides only its own. */
+export const WAITING_LIMITS = {
+  /** Steps of one contract that wait for what they follow. */
+  ofContract: 64,
+  /** Those of one node. */
+  ofNode: 1024,
+  /** Until a contract whose steps wait is looked at again; each time twice as long. */
+  firstMs: 10_000,
+  longestMs: 600_000,
+  /** Looks at a step, within an hour: what it follows has come by then, or it is not told. */
+  looks: 10,
+} as const;
+
+/** Steps that wait for what they follow: in memory by contract, and on disk in the batch that the follower writes. */
+export class WaitingSteps {
+  readonly #table: WaitingTable;
+  readonly #env: Pick<Env, 'now'>;
+  readonly #byContract = new Map<RecordKey, Waiting>();
+  readonly #ofNode = new Map<string, number>();
+
+  constructor(table: WaitingTable, env: Pick<Env, 'now'>) {
+    this.#table = table;
+    this.#env = env;
+  }
+
+  /** Takes what the disk has in place of what is here; each is due at once. The names of what is damaged. */
+  async read(): Promise<string[]> {
+    this.#byContract.clear();
+    this.#ofNode.clear();
+    const damaged: string[] = [];
+    for (const { name, what } of await this.#table.waiting()) {
+      if (what === undefined) damaged.push(name);
+      else {
+        const contract = name as RecordKey; // as `wait` wrote it
+        this.#put({ contract, steps: what.steps, due: this.#env.now(), wait: 0, isWoken: true });
+      }
+    }
+    return damaged;
+  }
+
+  /** The contract that is to be looked at first of those that are due. */
+  due(): Pick<Waiting, 'contract' | 'steps'> | undefined {
+    const first = this.#first();
+    return first !== undefined && first.due <= this.#env.now() ? first : undefined;
+  }
+
+  /** When the next one becomes due, milliseconds since 1970. */
+  nextDue(): number | undefined {
+    return this.#first()?.due;
+  }
+
+  /** Another step of a contract waits. Nothing is written, or kept, of one too many. */
+  add(contract: RecordKey, step: UntoldChange): BatchOp[] {
+    const before = this.#byContract.get(contract);
+    const steps = before?.steps ?? [];
+    const { ofContract, ofNode, firstMs } = WAITING_LIMITS;
+    if (steps.length >= ofContract || (this.#ofNode.get(nodeOf(step)) ?? 0) >= ofNode) return [];
+    const all = [...steps, { ...step, looks: 0 }];
+    const place = before ?? { due: this.#env.now() + firstMs, wait: firstMs, isWoken: false };
+    return this.#put({ ...place, contract, steps: all });
+  }
+
+  /** A contract was looked at, and these of its steps wait on. */
+  looked(contract: RecordKey, waiting: ReadonlySet<RecordKey>): BatchOp[] {
+    const before = this.#byContract.get(contract);
+    if (before === undefined) return [];
+    const counted = before.isWoken ? 0 : 1;
+    const steps = before.steps
+      .filter(({ record }) => waiting.has(record))
+      .map((step) => ({ ...step, looks: step.looks + counted }))
+      .filter(({ looks }) => looks < WAITING_LIMITS.looks);
+    const { firstMs, longestMs } = WAITING_LIMITS;
+    const wait = Math.min(Math.max(firstMs, before.wait * (1 + counted)), longestMs);
+    return this.#put({ contract, steps, due: this.#env.now() + wait, wait, isWoken: false });
+  }
+
+  /** A step of a contract counts now: what waits there may wait for it. */
+  wake(contract: RecordKey): void {
+    const waiting = this.#byContract.get(contract);
+    if (waiting === undefined) return;
+    waiting.due = this.#env.now();
+    waiting.isWoken = true;
+  }
+
+  #put(waiting: Waiting): BatchOp[] {
+    const { contract, steps } = waiting;
+    for (const step of this.#byContract.get(contract)?.steps ?? []) this.#count(step, -1);
+    for (const step of steps) this.#count(step, 1);
+    this.#byContract.delete(contract); // so that of those due at one time the one that was looked at last comes last
+    if (steps.length === 0) return [this.#table.waitNoMore(contract)];
+    this.#byContract.set(contract, waiting);
+    return [this.#table.wait(contract, { steps })];
+  }
+
+  #count(step: UntoldChange, by: number): void {
+    const node = nodeOf(step);
+    const count = (this.#ofNode.get(node) ?? 0) + by;
+    if (count === 0) this.#ofNode.delete(node);
+    else this.#ofNode.set(node, count);
+  }
+
+  #first(): Waiting | undefined {
+    let first: Waiting | undefined;
+    for (const each of this.#byContract.values())
+      if (first === undefined || each.due < first.due) first = each;
+    return first;
+  }
+}
+
+function nodeOf({ record }: UntoldChange): string {
+  return parseRecordKey(record)?.owner ?? '';
+}
