@@ -33,6 +33,7 @@ export const WAITING_LIMITS = {
   ofNode: 1024,
   /** Until a contract whose steps wait is looked at again; each time twice as long. */
   firstMs: 10_000,
+  /** The longest of these waits: what follows a node that was away for a day need not be told by the second. */
   longestMs: 600_000,
   /** Looks at a step, within an hour: what it follows has come by then, or it is not told. */
   looks: 10,

@@ -19,6 +19,7 @@ import { waitFor } from '../support/wait.ts';
 import { backupCampaign } from './backup-campaign.ts';
 
 const BIN = fileURLToPath(new URL('../../daemon/agrinet.mjs', import.meta.url));
+const END_AT_STEP = new URL('../support/end-at-step.ts', import.meta.url).href;
 const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
 
 describe('a node that lost its disk', () => {
@@ -222,29 +223,31 @@ describe('a backup', () => {
     await restore(join(work.path, 'timed'), keyed);
     const whole = performance.now() - began;
     let cutOff = 0;
-    for (let round = 0; round < 8; round++) {
-      const child = spawn(process.execPath, [BIN, 'restore', keyed], { env, stdio: 'ignore' });
+    const cut = async (late: Record<string, string>, after?: number): Promise<void> => {
+      const child = spawn(process.execPath, [BIN, 'restore', keyed], {
+        env: { ...env, ...late },
+        stdio: 'ignore',
+      });
       const ended = once(child, 'exit');
-      // Most of the time goes into starting and the passphrase; the last part is where the folder changes.
-      const late = round % 2 === 0;
-      // What follows takes some tens of milliseconds: whoever looks now and then sees it done.
-      if (late)
-        while (!existsSync(join(dir, '.restoring')) && child.exitCode === null)
-          await new Promise((next) => setImmediate(next));
-      await new Promise((next) => setTimeout(next, random() * (late ? 60 : whole)));
-      child.kill('SIGKILL');
+      if (after !== undefined) setTimeout(() => child.kill('SIGKILL'), after);
       await ended;
       if (existsSync(join(dir, '.restoring'))) {
         cutOff++;
         const started = await agrinet(undefined, ['start'], { ...env, PORT: '0', MYCELIUM_PORT: '0' });
         expect([started.code, started.stderr]).toEqual([87, expect.stringContaining('agrinet restore')]);
       }
-      if (existsSync(join(dir, 'initialized')) && !existsSync(join(dir, '.restoring'))) {
-        expect((await agrinetHere(undefined, ['fsck'], env)).code).toBe(0);
-        rmSync(dir, { recursive: true });
-      }
-    }
-    expect(cutOff).toBeGreaterThan(0);
+    };
+    // Before the folder changes, and while the database is written, any moment is as good as another.
+    for (let round = 0; round < 3; round++) await cut({}, random() * whole);
+    // Then one step follows another; each is a moment of its own.
+    const isDone = (): boolean =>
+      existsSync(join(dir, 'initialized')) && !existsSync(join(dir, '.restoring'));
+    for (let step = 1; !isDone(); step += 1 + Math.floor(random() * 4))
+      await cut({ NODE_OPTIONS: `--import=${END_AT_STEP}`, END_IN_FOLDER: dir, END_AT_STEP: String(step) });
+    expect((await agrinetHere(undefined, ['fsck'], env)).code).toBe(0);
+    rmSync(dir, { recursive: true });
+    await cut({ NODE_OPTIONS: `--import=${END_AT_STEP}`, END_IN_FOLDER: dir, END_AT_STEP: '3' });
+    expect(cutOff).toBeGreaterThan(3);
     expect(await restore(dir, keyed)).toMatchObject({ peerId, digest });
     expect((await agrinetHere(undefined, ['fsck'], env)).code).toBe(0);
     expect(existsSync(join(dir, '.restoring'))).toBe(false);
