@@ -1,9 +1,18 @@
-import { createRequire } from 'node:module';
-import { isIP } from 'node:net';
 import { resolve } from 'node:path';
-import type * as Multiformats from '@multiformats/multiaddr';
 import { z } from 'zod';
-import { fenceFromText } from '../protocols/market/geofence.ts';
+import {
+  LIST_MAX,
+  wholeNumber,
+  onOff,
+  line,
+  httpUrl,
+  address,
+  hostname,
+  listOf,
+  multiaddrText,
+  isFence,
+  isRedisUrl,
+} from './setting-values.ts';
 
 /** One setting. An empty environment variable counts as unset, as in a unit's EnvironmentFile. */
 export interface Definition {
@@ -28,39 +37,6 @@ export interface Definition {
   /** The value appears in no error, log or table. */
   readonly secret?: true;
 }
-
-const LIST_MAX = 64;
-
-const wholeNumber = (min: number, max: number) =>
-  z
-    .string()
-    .regex(/^\d{1,9}$/)
-    .transform(Number)
-    .refine((value) => value >= min && value <= max);
-const onOff = z.enum(['on', 'off']).transform((value) => value === 'on');
-const line = (max: number) =>
-  z
-    .string()
-    .max(max)
-    .refine((value) => !/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(value));
-const httpUrl = z
-  .string()
-  .max(2048)
-  .refine(isPlainHttpUrl)
-  .transform((value) => new URL(value).href.replace(/\/+$/, ''));
-const address = z.string().refine((value) => isIP(value) !== 0);
-const hostname = z.string().regex(/^(?!-)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*$/);
-const listOf = <T>(item: z.ZodType<T, string>) =>
-  z
-    .string()
-    .transform((value) =>
-      value
-        .split(',')
-        .map((part) => part.trim())
-        .filter((part) => part !== ''),
-    )
-    .pipe(z.array(item).max(LIST_MAX));
-const multiaddrText = z.string().max(512).refine(isMultiaddr);
 
 /** Every setting there is; the key is the environment name in camelCase. README, help, types and checks come from here. */
 export const SETTINGS = {
@@ -521,35 +497,3 @@ export const SETTINGS = {
     secret: true,
   },
 } as const satisfies Record<string, Definition>;
-
-/** Whether a circle is one; a file is read at start. */
-function isFence(text: string): boolean {
-  try {
-    fenceFromText(text);
-    return true;
-  } catch {
-    return false; // that it is malformed is the answer
-  }
-}
-
-function isPlainHttpUrl(text: string): boolean {
-  const url = URL.parse(text);
-  if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) return false;
-  return url.username === '' && url.password === '' && url.search === '' && url.hash === '';
-}
-
-/** Loads the parser when there is an address to parse: most commands have none, and every command reads the settings. */
-function isMultiaddr(text: string): boolean {
-  const { multiaddr } = createRequire(import.meta.url)('@multiformats/multiaddr') as typeof Multiformats;
-  try {
-    multiaddr(text);
-    return true;
-  } catch {
-    return false; // that it cannot be parsed is the answer
-  }
-}
-
-function isRedisUrl(text: string): boolean {
-  const url = URL.parse(text);
-  return url !== null && (url.protocol === 'redis:' || url.protocol === 'rediss:') && url.hostname !== '';
-}

@@ -1,0 +1,75 @@
+import { createRequire } from 'node:module';
+import { isIP } from 'node:net';
+import type * as Multiformats from '@multiformats/multiaddr';
+import { z } from 'zod';
+import { fenceFromText } from '../protocols/market/geofence.ts';
+
+/* How the text of a setting is read: each of these takes an environment variable's text and gives the value, or refuses it. */
+
+/** Items of a list. */
+export const LIST_MAX = 64;
+
+/** Digits alone, no sign: from `min` to `max`. */
+export const wholeNumber = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d{1,9}$/)
+    .transform(Number)
+    .refine((value) => value >= min && value <= max);
+export const onOff = z.enum(['on', 'off']).transform((value) => value === 'on');
+/** One line of text without characters that nobody sees. */
+export const line = (max: number) =>
+  z
+    .string()
+    .max(max)
+    .refine((value) => !/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(value));
+export const httpUrl = z
+  .string()
+  .max(2048)
+  .refine(isPlainHttpUrl)
+  .transform((value) => new URL(value).href.replace(/\/+$/, ''));
+export const address = z.string().refine((value) => isIP(value) !== 0);
+export const hostname = z.string().regex(/^(?!-)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*$/);
+export const listOf = <T>(item: z.ZodType<T, string>) =>
+  z
+    .string()
+    .transform((value) =>
+      value
+        .split(',')
+        .map((part) => part.trim())
+        .filter((part) => part !== ''),
+    )
+    .pipe(z.array(item).max(LIST_MAX));
+export const multiaddrText = z.string().max(512).refine(isMultiaddr);
+
+/** Whether a circle is one; a file is read at start. */
+export function isFence(text: string): boolean {
+  try {
+    fenceFromText(text);
+    return true;
+  } catch {
+    return false; // that it is malformed is the answer
+  }
+}
+
+function isPlainHttpUrl(text: string): boolean {
+  const url = URL.parse(text);
+  if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) return false;
+  return url.username === '' && url.password === '' && url.search === '' && url.hash === '';
+}
+
+/** Loads the parser when there is an address to parse: most commands have none, and every command reads the settings. */
+function isMultiaddr(text: string): boolean {
+  const { multiaddr } = createRequire(import.meta.url)('@multiformats/multiaddr') as typeof Multiformats;
+  try {
+    multiaddr(text);
+    return true;
+  } catch {
+    return false; // that it cannot be parsed is the answer
+  }
+}
+
+export function isRedisUrl(text: string): boolean {
+  const url = URL.parse(text);
+  return url !== null && (url.protocol === 'redis:' || url.protocol === 'rediss:') && url.hostname !== '';
+}
