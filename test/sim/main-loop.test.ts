@@ -196,7 +196,7 @@ test('own writes do not wait behind 1 MB entries of another author', async () =>
   expect((await receiving).every(({ kind }) => kind === 'accept')).toBe(true);
   expect(taken()).toBe(entries.length);
   console.log(`${waited.length} own writes while 8 MB of another author were taken`);
-  // By turns of the work, not by a clock: behind the backlog only one would fit, behind its entries about eight.
-  expect(waited.length).toBeGreaterThan(20);
+  // By turns of the work, not by a clock: behind the backlog one would fit, behind each of its entries one more than these are.
+  expect(waited.length).toBeGreaterThan(1.5 * entries.length);
   expect(Math.max(...waited)).toBeLessThanOrEqual(2);
 });
