@@ -78,25 +78,23 @@ export async function clearOrphans(db: Pick<Database, 'level'>, { segments }: Ma
   }
 }
 
-/** Numbers of the changes behind `from`, up to `to`, at which records stand. */
-export async function standingChanges(
+/** Numbers that are looked for at once. */
+const ASKED_AT_ONCE = 256;
+
+/** Those of some change numbers at which a record stands. */
+export async function standing(
   { level, env }: Pick<Database, 'level' | 'env'>,
-  from: number,
-  to: number,
+  numbers: readonly number[],
 ): Promise<Set<number>> {
   const turn = soleTurn(env);
-  const standing = new Set<number>();
-  const rows = level.keys(changeRange(from, to));
-  try {
-    for (;;) {
-      const keys = await rows.nextv(1024);
-      if (keys.length === 0) return standing;
-      for (const key of keys) standing.add(Number.parseInt(innerKey(key), 16));
-      if (turn.isOver()) await turn.next();
-    }
-  } finally {
-    await rows.close();
+  const found = new Set<number>();
+  for (let at = 0; at < numbers.length; at += ASKED_AT_ONCE) {
+    const some = numbers.slice(at, at + ASKED_AT_ONCE);
+    const rows = await level.getMany(some.map((number) => fullKey('changes', numberKey(number, 12))));
+    for (const [i, number] of some.entries()) if (rows[i] !== undefined) found.add(number);
+    if (turn.isOver()) await turn.next();
   }
+  return found;
 }
 
 export function changeRange(from: number, to?: number) {
@@ -164,9 +162,8 @@ export async function joined(
   const turn = soleTurn(db.env);
   const listings = new Listings();
   for (const segment of segments) {
-    const { from, to } = segment.head;
-    const standing = isCleared ? await standingChanges(db, from, to) : undefined;
-    await segment.addTo(listings, (number) => standing?.has(number) ?? true, turn);
+    const stands = isCleared ? await standing(db, await segment.numbers()) : undefined;
+    await segment.addTo(listings, (number) => stands?.has(number) ?? true, turn);
   }
   return listings;
 }

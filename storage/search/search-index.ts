@@ -5,7 +5,7 @@ import { loopTurn, soleTurn } from '../../protocols/ledger/turn.ts';
 import type { RecordState } from '../../protocols/open-dialog/record.ts';
 import { SerialQueue } from '../../protocols/serial-queue.ts';
 import type { Database } from '../database.ts';
-import { fullKey, innerKey, numberKey } from '../keyspace.ts';
+import { innerKey } from '../keyspace.ts';
 import { bitmapOf, placesOf, unite } from './bits.ts';
 import { Listings, type Part } from './listings.ts';
 import {
@@ -20,7 +20,7 @@ import {
   manifestRow,
   readManifest,
   segmentProblem,
-  standingChanges,
+  standing,
   writeSegment,
 } from './manifest.ts';
 import { ownerTerm, searchedOf } from './searched.ts';
@@ -52,8 +52,6 @@ export interface SearchIndexParts {
   readonly warn: (message: string, fields: Record<string, unknown>) => void;
   /** Others than the index's own; for tests. */
   readonly sizes?: SearchSizes;
-  /** Told of each public listing as it comes in; may throw. */
-  readonly onListing?: (number: number, state: RecordState) => void;
 }
 
 interface Noted {
@@ -218,8 +216,6 @@ export class SearchIndex {
     this.#last.changed(state.key);
     if (listing !== undefined) this.#last.take(state.key, number, listing);
     this.#place = number;
-    if (listing === undefined || this.#parts.onListing === undefined) return;
-    this.#parts.onListing(number, state);
   }
 
   /** Reads which segments there are, and forgets what was in memory; between two writings. */
@@ -281,8 +277,8 @@ export class SearchIndex {
       const { gone } = sealed;
       const isSwept = this.#isSwept;
       this.#isSwept = false;
-      const standing = isSwept ? await standingChanges(this.#parts.db, from, place) : undefined;
-      const stays = (number: number): boolean => standing?.has(number) ?? !gone.has(number);
+      const stands = isSwept ? await standing(this.#parts.db, sealed.numbers) : undefined;
+      const stays = (number: number): boolean => stands?.has(number) ?? !gone.has(number);
       await this.#replace([], isSwept || gone.size > 0 ? kept(sealed, stays) : sealed, { from, to: place });
       this.#sealed = undefined;
     });
@@ -341,15 +337,14 @@ export class SearchIndex {
 
   /** Whether more than a share of what some segments have has changed since, by what stands at some of their numbers. */
   async #isStale(segments: readonly Segment[], share: number): Promise<boolean> {
-    const looked: string[] = [];
-    for (const { head } of segments) {
-      const numbers = await this.#rows.numbers(head.no);
+    const looked: number[] = [];
+    for (const segment of segments) {
+      const numbers = await segment.numbers();
       const step = Math.max(1, Math.floor((numbers.length * segments.length) / LOOKED_AT));
-      for (let at = 0; at < numbers.length; at += step)
-        looked.push(fullKey('changes', numberKey(numbers[at] ?? 0, 12)));
+      looked.push(...numbers.filter((_, place) => place % step === 0));
     }
-    const rows = await this.#parts.db.level.getMany(looked);
-    return rows.filter((row) => row === undefined).length > share * looked.length;
+    const stand = await standing(this.#parts.db, looked);
+    return looked.length - stand.size > share * looked.length;
   }
 
   /**
@@ -367,13 +362,11 @@ export class SearchIndex {
 
   /** Whether a segment has listings of some owners that do not stand any more. */
   async #hasGone(segment: Segment, owners: readonly string[]): Promise<boolean> {
-    const { from, to } = segment.head;
     const own = bitmapOf(segment.size);
     for (const owner of owners) unite(own, (await segment.withWord(ownerTerm(owner))) ?? bitmapOf(0));
     const numbers = await segment.numbers();
-    const standing = await standingChanges(this.#parts.db, from, to);
-    for (const place of placesOf(own)) if (!standing.has(numbers[place] ?? 0)) return true;
-    return false;
+    const theirs = Array.from(placesOf(own), (place) => numbers[place] ?? 0);
+    return (await standing(this.#parts.db, theirs)).size < theirs.length;
   }
 
   /** Compares each segment with the records, and makes anew what differs; `wait` is called after each. */
