@@ -3,7 +3,7 @@ import { isOfOneRecord, type OnUnread } from '../protocols/unread.ts';
 import type { RecordKey } from '../protocols/wire/ids.ts';
 import type { Database } from './database.ts';
 import { fullKey } from './keyspace.ts';
-import { readRecordRow } from './stored-record.ts';
+import { readRecordRow, type StoredRecord } from './stored-record.ts';
 
 /** Records by their keys. Throws `value-damaged`, or with `onUnread` tells of such a one and leaves it out. */
 export async function readRecords(
@@ -20,8 +20,13 @@ export async function readRecords(
 
 /** The record of a row. Throws `value-damaged`, or with `onUnread` tells of it. */
 export function openRecord(key: RecordKey, value: Uint8Array, onUnread?: OnUnread): RecordState | undefined {
+  return openRow(key, value, onUnread)?.state;
+}
+
+/** The same with its place in the order of changes. */
+export function openRow(key: RecordKey, value: Uint8Array, onUnread?: OnUnread): StoredRecord | undefined {
   try {
-    return readRecordRow(fullKey('records', key), value).state;
+    return readRecordRow(fullKey('records', key), value);
   } catch (error) {
     if (onUnread === undefined || !isOfOneRecord(error)) throw error;
     onUnread({ key, error });

@@ -84,3 +84,18 @@ export class Listings {
     };
   }
 }
+
+/** Those that stand at their numbers still, in steps. */
+export function* kept(listings: Listings, stays: (number: number) => boolean): Generator<void, Listings> {
+  const left = new Listings();
+  const places = listings.numbers.map((number, place) => {
+    if (!stays(number)) return -1;
+    for (const column of COLUMNS) left.columns[column].push(listings.columns[column][place] ?? Number.NaN);
+    return left.numbers.push(number) - 1;
+  });
+  for (const [word, at] of listings.words) {
+    for (const place of at) if ((places[place] ?? -1) >= 0) left.note(word, places[place] ?? 0);
+    yield;
+  }
+  return left;
+}

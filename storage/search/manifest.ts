@@ -1,14 +1,16 @@
-import { soleTurn } from '../../protocols/ledger/turn.ts';
+import { sliced, soleTurn, type Turn } from '../../protocols/ledger/turn.ts';
 import { isOfOneRecord } from '../../protocols/unread.ts';
 import type { RecordKey } from '../../protocols/wire/ids.ts';
 import type { Database } from '../database.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from '../keyspace.ts';
-import { readRecordRow, type StoredRecord } from '../stored-record.ts';
+import { openRow } from '../record-rows.ts';
+import type { StoredRecord } from '../stored-record.ts';
 import { putJson, verifiedJson, withChecksum } from '../values.ts';
-import { Listings } from './listings.ts';
+import { kept, Listings } from './listings.ts';
 import { searchedOf } from './searched.ts';
 import { type SegmentHead, SegmentReader, Segment } from './segment.ts';
 import { encodedRows, segmentStart } from './segment-rows.ts';
+import { sortedWords } from './word-order.ts';
 
 type SearchDatabase = Pick<Database, 'level' | 'batch' | 'env'>;
 
@@ -48,7 +50,8 @@ const ROWS_AT_ONCE = 64;
 export async function writeSegment(db: SearchDatabase, no: number, listings: Listings): Promise<void> {
   const turn = soleTurn(db.env);
   let ops: BatchOp[] = [];
-  for (const [key, value] of encodedRows(no, listings)) {
+  const words = await sliced(sortedWords(listings.words.keys()), turn);
+  for (const [key, value] of encodedRows(no, listings, words)) {
     ops.push({ type: 'put', key, value: withChecksum(key, value) });
     if (turn.isOver()) await turn.next();
     if (ops.length < ROWS_AT_ONCE) continue;
@@ -97,6 +100,12 @@ export async function standing(
   return found;
 }
 
+/** Changes behind `from`, up to `to`. */
+export interface ChangeSpan {
+  readonly from: number;
+  readonly to: number;
+}
+
 export function changeRange(from: number, to?: number) {
   const gt = fullKey('changes', numberKey(from, 12));
   return to === undefined
@@ -104,11 +113,14 @@ export function changeRange(from: number, to?: number) {
     : { gt, lte: fullKey('changes', numberKey(to, 12)) };
 }
 
-/** Listings among some changes, as their records say them; those that cannot be read are passed over. */
+/** Listings among some changes, as their records say them, in turns; `missed` gets the numbers of those whose records cannot be read. */
 export async function listingsOf(
   db: Pick<Database, 'level'>,
+  turn: Turn,
   changes: readonly (readonly [key: string, value: Uint8Array])[],
   take: (number: number, stored: StoredRecord) => void,
+  // The scrub makes it anew, and then it is a change.
+  missed: (number: number) => void = () => undefined,
 ): Promise<void> {
   const wanted = changes.flatMap(([key, value]) => {
     const record = Buffer.from(value).toString() as RecordKey;
@@ -117,24 +129,20 @@ export async function listingsOf(
   const rows = await db.level.getMany(wanted.map(({ record }) => fullKey('records', record)));
   for (const [i, { number, record }] of wanted.entries()) {
     const row = rows[i];
-    if (row === undefined) continue;
-    const stored = storedIn(record, row);
+    const stored = row && openRow(record, row, () => undefined);
     // What changed since stands at another number.
     if (stored?.change === number) take(number, stored);
-  }
-}
-
-function storedIn(record: RecordKey, row: Uint8Array): StoredRecord | undefined {
-  try {
-    return readRecordRow(fullKey('records', record), row);
-  } catch (error) {
-    if (!isOfOneRecord(error)) throw error;
-    return undefined; // the scrub makes it anew, and then it is a change
+    else missed(number);
+    if (turn.isOver()) await turn.next();
   }
 }
 
 /** What a segment over some changes has to be. */
-export async function listingsBetween(db: SearchDatabase, from: number, to: number): Promise<Listings> {
+export async function listingsBetween(
+  db: SearchDatabase,
+  { from, to }: ChangeSpan,
+  missed?: (number: number) => void,
+): Promise<Listings> {
   const turn = soleTurn(db.env);
   const listings = new Listings();
   const rows = db.level.iterator(changeRange(from, to));
@@ -142,11 +150,11 @@ export async function listingsBetween(db: SearchDatabase, from: number, to: numb
     for (;;) {
       const some = await rows.nextv(64);
       if (some.length === 0) return listings;
-      await listingsOf(db, some, (number, { state }) => {
+      const take = (number: number, { state }: StoredRecord): void => {
         const listing = searchedOf(state);
         if (listing !== undefined) listings.add(number, listing);
-      });
-      if (turn.isOver()) await turn.next();
+      };
+      await listingsOf(db, turn, some, take, missed);
     }
   } finally {
     await rows.close();
@@ -170,26 +178,38 @@ export async function joined(
 
 /**
  * Compares a segment with what the records among its changes say: undefined where they agree. What came into a segment and changed since
- * does not matter.
+ * does not matter, nor what cannot be compared since its record cannot be read. Throws what the database throws.
  */
 export async function segmentProblem(
   db: SearchDatabase,
   head: SegmentHead,
 ): Promise<'damaged' | 'stale' | undefined> {
+  const turn = soleTurn(db.env);
+  const missed = new Set<number>();
+  const wanted = await listingsBetween(db, head, (number) => missed.add(number));
+  const segment = new Segment(head, new SegmentReader(db));
+  const stored = new Listings();
   try {
-    const stored = await joined(db, [new Segment(head, new SegmentReader(db))], true);
-    const wanted = await listingsBetween(db, head.from, head.to);
-    return isSame(stored, wanted) ? undefined : 'stale';
-  } catch {
+    // Asked when both are there, and of both: no record stands again at a number where it has stood, so commits meanwhile do no harm.
+    const stand = await standing(db, [...new Set([...wanted.numbers, ...(await segment.numbers())])]);
+    const counts = (number: number): boolean => stand.has(number) && !missed.has(number);
+    await segment.addTo(stored, counts, turn);
+    return (await isSame(stored, await sliced(kept(wanted, counts), turn), turn)) ? undefined : 'stale';
+  } catch (error) {
+    if (!isOfOneRecord(error)) throw error;
     return 'damaged';
   }
 }
 
-function isSame(a: Listings, b: Listings): boolean {
-  const [left, right] = [encodedRows(0, a), encodedRows(0, b)];
+async function isSame(a: Listings, b: Listings, turn: Turn): Promise<boolean> {
+  const [left, right] = [
+    encodedRows(0, a, await sliced(sortedWords(a.words.keys()), turn)),
+    encodedRows(0, b, await sliced(sortedWords(b.words.keys()), turn)),
+  ];
   for (;;) {
     const [one, other] = [left.next(), right.next()];
     if (one.done === true || other.done === true) return one.done === other.done;
     if (one.value[0] !== other.value[0] || !Buffer.from(one.value[1]).equals(other.value[1])) return false;
+    if (turn.isOver()) await turn.next();
   }
 }

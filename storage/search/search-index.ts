@@ -1,15 +1,16 @@
 import { pause } from '../../protocols/env.ts';
 import { errorCode } from '../../protocols/errors.ts';
 import type { RecordChange } from '../../protocols/ledger/ports.ts';
-import { loopTurn, soleTurn } from '../../protocols/ledger/turn.ts';
+import { loopTurn, sliced, soleTurn } from '../../protocols/ledger/turn.ts';
 import type { RecordState } from '../../protocols/open-dialog/record.ts';
 import { SerialQueue } from '../../protocols/serial-queue.ts';
 import type { Database } from '../database.ts';
 import { innerKey } from '../keyspace.ts';
 import { bitmapOf, placesOf, unite } from './bits.ts';
-import { Listings, type Part } from './listings.ts';
+import { kept, Listings, type Part } from './listings.ts';
 import {
   changeRange,
+  type ChangeSpan,
   clearOrphans,
   clearSegments,
   EMPTY_INDEX,
@@ -255,7 +256,7 @@ export class SearchIndex {
         if (this.#stopped || this.#reload) return;
         const last = some.at(-1);
         if (last === undefined) break;
-        await listingsOf(db, some, (number, { state }) => this.#take(number, state));
+        await listingsOf(db, turn, some, (number, { state }) => this.#take(number, state));
         this.#place = Math.max(this.#place, Number.parseInt(innerKey(last[0]), 16));
         if (this.#last.size >= this.#sizes.sealedAt || this.#place - this.#manifest.place > PLACE_AFTER)
           await this.#seal();
@@ -279,7 +280,9 @@ export class SearchIndex {
       this.#isSwept = false;
       const stands = isSwept ? await standing(this.#parts.db, sealed.numbers) : undefined;
       const stays = (number: number): boolean => stands?.has(number) ?? !gone.has(number);
-      await this.#replace([], isSwept || gone.size > 0 ? kept(sealed, stays) : sealed, { from, to: place });
+      const left =
+        isSwept || gone.size > 0 ? await sliced(kept(sealed, stays), soleTurn(this.#parts.db.env)) : sealed;
+      await this.#replace([], left, { from, to: place });
       this.#sealed = undefined;
     });
     void this.#writes
@@ -290,11 +293,7 @@ export class SearchIndex {
   }
 
   /** Puts one segment in the place of some, or at the end. */
-  async #replace(
-    old: readonly Segment[],
-    listings: Listings,
-    { from, to }: { readonly from: number; readonly to: number },
-  ): Promise<void> {
+  async #replace(old: readonly Segment[], listings: Listings, { from, to }: ChangeSpan): Promise<void> {
     const { db } = this.#parts;
     const no = this.#manifest.next;
     const head = { no, from, to, size: listings.size };
@@ -398,22 +397,8 @@ export class SearchIndex {
   async #remake(segment: Segment): Promise<void> {
     const { from, to } = segment.head;
     this.#rows.forget();
-    await this.#replace([segment], await listingsBetween(this.#parts.db, from, to), { from, to });
+    await this.#replace([segment], await listingsBetween(this.#parts.db, { from, to }), { from, to });
   }
-}
-
-/** Those that stand at their numbers still. */
-function kept(listings: Listings, stays: (number: number) => boolean): Listings {
-  const left = new Listings();
-  const places = listings.numbers.map((number, place) => {
-    if (!stays(number)) return -1;
-    for (const [name, column] of Object.entries(left.columns))
-      column.push(listings.columns[name as keyof typeof left.columns][place] ?? Number.NaN);
-    return left.numbers.push(number) - 1;
-  });
-  for (const [word, at] of listings.words)
-    for (const place of at) if ((places[place] ?? -1) >= 0) left.note(word, places[place] ?? 0);
-  return left;
 }
 
 /** A segment, with the one behind it when both fit into one. */

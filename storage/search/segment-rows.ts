@@ -19,8 +19,12 @@ export const numbersKey = (no: number): string => `${segmentStart(no)}n`;
 export const columnKey = (no: number, column: ColumnName): string => `${segmentStart(no)}c${column}`;
 export const directoryKey = (no: number): string => `${segmentStart(no)}d`;
 
-/** The rows of a segment without their checksums. The same listings give the same bytes. */
-export function* encodedRows(no: number, listings: Listings): Generator<[key: string, value: Uint8Array]> {
+/** The rows of a segment without their checksums; `words` are those of the listings, sorted. The same listings give the same bytes. */
+export function* encodedRows(
+  no: number,
+  listings: Listings,
+  words: readonly string[],
+): Generator<[key: string, value: Uint8Array]> {
   const writer = new ByteWriter();
   let before = 0;
   for (const number of listings.numbers) {
@@ -31,7 +35,7 @@ export function* encodedRows(no: number, listings: Listings): Generator<[key: st
   for (const column of COLUMNS)
     yield [columnKey(no, column), encodedColumn(column, listings.columns[column])];
   const directory: string[] = [];
-  for (const [first, block] of encodedBlocks(listings)) {
+  for (const [first, block] of encodedBlocks(listings, words)) {
     yield [blockKey(no, directory.length), block];
     directory.push(first);
   }
@@ -39,25 +43,25 @@ export function* encodedRows(no: number, listings: Listings): Generator<[key: st
 }
 
 /** Blocks of words in order, each with its first word. */
-function* encodedBlocks({ words, size }: Listings): Generator<[first: string, block: Uint8Array]> {
+function* encodedBlocks(
+  { words: places, size }: Listings,
+  words: readonly string[],
+): Generator<[first: string, block: Uint8Array]> {
   const writer = new ByteWriter();
   let [first, before] = ['', Buffer.alloc(0)];
-  for (const word of [...words.keys()].toSorted(byUnits)) {
+  for (const word of words) {
     if (writer.length === 0) [first, before] = [word, Buffer.alloc(0)];
     const bytes = Buffer.from(word);
     const shared = sharedLength(before, bytes);
     writer.number(shared);
     writer.number(bytes.length - shared);
     writer.bytes(bytes.subarray(shared));
-    writePostings(writer, words.get(word) ?? [], size);
+    writePostings(writer, places.get(word) ?? [], size);
     before = bytes;
     if (writer.length >= BLOCK_BYTES) yield [first, writer.take()];
   }
   if (writer.length > 0) yield [first, writer.take()];
 }
-
-/** As `<` has strings: the directory is searched so. */
-const byUnits = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 function sharedLength(a: Uint8Array, b: Uint8Array): number {
   let at = 0;

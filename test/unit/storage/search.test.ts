@@ -10,6 +10,14 @@ import { Database } from '../../../storage/database.ts';
 import { indexValue } from '../../../storage/indexes.ts';
 import { type BatchOp, fullKey, numberKey, range } from '../../../storage/keyspace.ts';
 import type { ListFilter } from '../../../storage/list-filter.ts';
+import { type Level, type RowRange } from '../../../storage/level.ts';
+import {
+  EMPTY_INDEX,
+  listingsBetween,
+  readManifest,
+  segmentProblem,
+  writeSegment,
+} from '../../../storage/search/manifest.ts';
 import { type Search, Searches } from '../../../storage/search/search.ts';
 import { SearchIndex } from '../../../storage/search/search-index.ts';
 import { plainState, recordRows } from '../../support/record-rows.ts';
@@ -308,6 +316,9 @@ describe('a search', { timeout: 60_000 }, () => {
   });
 });
 
+/** A number in letters, in no order: words of them are no words that anything folds. */
+const letters = (n: number): string =>
+  ((n * 7_919_993) % 300_007).toString(26).replaceAll(/[0-9]/g, (digit) => 'qrstuvwxyz'[Number(digit)] ?? '');
 const raise = (): never => {
   throw new Error('there is none');
 };
@@ -431,6 +442,83 @@ describe('the rows of the index', { timeout: 60_000 }, () => {
     await scrub();
     expect(new Set(found)).toEqual(new Set(['stale']));
     await expectComplete(made, random, 50);
+  });
+
+  /** A database before each reading of which `look` is called. */
+  const watched = ({ level }: Database, look: (name: string) => Promise<unknown>): Level =>
+    new Proxy(level, {
+      get(target, name) {
+        if (name === 'getMany') return async (keys: string[]) => (await look(name), target.getMany(keys));
+        if (name === 'get') return async (key: string) => (await look(name), target.get(key));
+        if (name !== 'iterator') return Reflect.get(target, name) as unknown;
+        return (of: RowRange) => {
+          const rows = target.iterator(of);
+          return {
+            nextv: async (size: number) => (await look(name), rows.nextv(size)),
+            close: () => rows.close(),
+          };
+        };
+      },
+    });
+  /** All segments of a market, compared with its records. */
+  async function problems(made: Market, level: Level): Promise<unknown[]> {
+    const db = { level, env: systemEnv, batch: raise };
+    const { segments } = (await readManifest(made.db)) ?? EMPTY_INDEX;
+    return Promise.all(segments.map((head) => segmentProblem(db, head)));
+  }
+
+  it('are right though listings change at any moment while they are compared', async () => {
+    const made = await market();
+    await made.commit(Array.from({ length: SIZES.sealedAt }, (_, i) => named(i, `maize ${i}`)));
+    await made.index.idle();
+    let [calls, changed] = [0, 0];
+    for (let moment = 0; ; moment++) {
+      calls = 0;
+      const change = async (): Promise<void> => {
+        if (calls++ !== moment) return;
+        await made.commit([named(moment % 10, `changed ${++changed}`)], false);
+      };
+      expect(await problems(made, watched(made.db, change)), `at call ${moment}`).toEqual([undefined]);
+      if (calls <= moment) break;
+    }
+    expect(changed).toBeGreaterThan(10);
+  });
+
+  it('are right though a record cannot be read, or the database fails while they are compared', async () => {
+    const made = await market();
+    await made.commit(Array.from({ length: SIZES.sealedAt }, (_, i) => named(i, `maize ${i}`)));
+    await made.index.idle();
+    await made.db.level.batch([put(fullKey('records', named(7, '').key), new Uint8Array([1, 2, 3, 4, 5]))]);
+    expect(await problems(made, made.db.level)).toEqual([undefined]);
+    const failing = watched(made.db, async (name) => name === 'get' && raise());
+    await expect(problems(made, failing)).rejects.toThrow('there is none');
+  });
+
+  it('are written and compared in turns, however many words they have', async () => {
+    const texts = Array.from({ length: 120 }, (_, i) =>
+      Array.from({ length: 700 }, (_, n) => `w${letters(i * 700 + n)}`).join(' '),
+    );
+    const made = await market();
+    await made.commit(texts.map((text, i) => named(i, text)));
+    await made.index.idle();
+    let since = process.threadCpuUsage();
+    let longest = 0;
+    const look = (): void => {
+      const { user } = process.threadCpuUsage(since);
+      longest = Math.max(longest, user / 1000);
+      since = process.threadCpuUsage();
+    };
+    const env = {
+      ...systemEnv,
+      after: (ms: number, done: () => void) => (look(), systemEnv.after(ms, () => (look(), done()))),
+    };
+    const db = { level: made.db.level, batch: made.db.batch.bind(made.db), env };
+    const listings = await listingsBetween(db, { from: 0, to: 120 });
+    await writeSegment(db, 1, listings);
+    const head = { no: 1, from: 0, to: 120, size: 120 };
+    expect(await segmentProblem(db, head)).toBeUndefined();
+    look();
+    expect(longest).toBeLessThan(50);
   });
 
   it('are made anew from nothing', async () => {
