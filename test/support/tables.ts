@@ -45,17 +45,21 @@ export function section(text: string, name: string): string {
   return (rest.split(`<!-- /${name} -->`)[0] ?? '').trim();
 }
 
+/** A document with something else between two of its markers. */
+function withSection(text: string, name: string, made: string): string {
+  const pattern = new RegExp(`(<!-- ${name} -->)[^]*(<!-- /${name} -->)`);
+  return text.replace(pattern, (_, open: string, close: string) => `${open}\n${made.trim()}\n${close}`);
+}
+
+/** Writes into a document what stands between two of its markers. */
+export function saveSection(file: string, name: string, made: string): void {
+  writeFileSync(new URL(file, root), withSection(documentText(file), name, made));
+}
+
 /** Writes every generated table into its document. */
 export async function writeTables(): Promise<void> {
-  for (const [name, tables] of Object.entries(GENERATED)) {
-    let text = documentText(name);
-    for (const [marker, table] of Object.entries(tables)) {
-      const pattern = new RegExp(`(<!-- ${marker} -->)[^]*(<!-- /${marker} -->)`);
-      const made = (await table()).trim();
-      text = text.replace(pattern, (_, open: string, close: string) => `${open}\n${made}\n${close}`);
-    }
-    writeFileSync(new URL(name, root), text);
-  }
+  for (const [file, tables] of Object.entries(GENERATED))
+    for (const [name, table] of Object.entries(tables)) saveSection(file, name, await table());
 }
 
 function rows(head: readonly string[], body: readonly (readonly string[])[]): string {
