@@ -56,7 +56,7 @@ export const SETTINGS = {
     fallback: '127.0.0.1',
     expects: 'an IP address or a host name',
     example: '127.0.0.1',
-    help: 'Address the HTTP API listens on. On a loopback address, the daemon also accepts peers on loopback over plain HTTP.',
+    help: 'Address the HTTP API listens on. If it is a loopback address, the daemon also accepts peers on loopback over plain HTTP.',
   },
   publicUrl: {
     env: 'PUBLIC_URL',
@@ -90,7 +90,7 @@ export const SETTINGS = {
     schema: line(4096).transform((path) => resolve(path)),
     expects: 'the path of a file',
     example: '/etc/agrinet/tls.crt',
-    help: 'PEM certificate for `PUBLIC_URL`; the node key signs its fingerprint. Without `TLS_KEY_FILE`, it is the certificate that a reverse proxy serves.',
+    help: 'PEM certificate for `PUBLIC_URL`; the node key signs its fingerprint. If `TLS_KEY_FILE` is unset, a reverse proxy is expected to serve this certificate.',
   },
   tlsKeyFile: {
     env: 'TLS_KEY_FILE',
@@ -98,7 +98,7 @@ export const SETTINGS = {
     schema: line(4096).transform((path) => resolve(path)),
     expects: 'the path of a file',
     example: '/etc/agrinet/tls.key',
-    help: 'PEM private key of that certificate. With both, the daemon serves HTTPS itself.',
+    help: 'PEM private key of the certificate in `TLS_CERT_FILE`. If both are set, the daemon serves HTTPS itself.',
   },
   corsOrigins: {
     env: 'CORS_ORIGINS',
@@ -125,7 +125,7 @@ export const SETTINGS = {
     fallback: '1000',
     expects: 'requests per second from 1 to 1000000, or "off"',
     example: '1000',
-    help: 'Maximum requests per second for each key and each address; more are answered with 429.',
+    help: 'Maximum requests per second for each key and each address; requests beyond it are answered with 429.',
   },
   jwtSecret: {
     env: 'JWT_SECRET',
@@ -142,7 +142,7 @@ export const SETTINGS = {
     schema: httpUrl,
     expects: 'an http(s) URL without user, query or fragment',
     example: 'https://login.example.org',
-    help: 'OAuth 2.0/OIDC issuer whose bearer tokens are accepted; verified with the issuer’s JWKS.',
+    help: 'OAuth 2.0/OIDC issuer whose bearer tokens are accepted. They are verified with the issuer’s JWKS.',
   },
   oauthAudience: {
     env: 'OAUTH_AUDIENCE',
@@ -150,7 +150,7 @@ export const SETTINGS = {
     schema: line(256),
     expects: 'one line of at most 256 characters',
     example: 'agrinet',
-    help: 'Audience that these tokens must name. Requires `OAUTH_ISSUER`.',
+    help: 'Audience (`aud`) that these tokens must have. Requires `OAUTH_ISSUER`.',
   },
   allowPrivatePeers: {
     env: 'ALLOW_PRIVATE_PEERS',
@@ -168,7 +168,7 @@ export const SETTINGS = {
     fallback: 'unspecified',
     expects: 'one line of at most 64 characters',
     example: 'Rift Valley',
-    help: 'Region whose market this node serves. Nodes of the same region find one another by it.',
+    help: 'Region whose market this node serves. Nodes in the same region use it to find one another.',
   },
   geofence: {
     env: 'GEOFENCE',
@@ -176,7 +176,7 @@ export const SETTINGS = {
     schema: line(4096).refine(isFence),
     expects: 'lat,long,km; or geoLat_<lat>,geoLong_<long>,km; or the path of a GeoJSON file',
     example: '-1.28333,36.81667,150',
-    help: 'Area of other nodes’ listings to show: a circle, or the polygons of a GeoJSON file. This node’s own listings are always shown. Storage and replication are not affected.',
+    help: 'Area in which other nodes’ listings are shown: a circle, or the polygons of a GeoJSON file. This node’s own listings are always shown. Storage and replication are not affected.',
   },
   contactEmail: {
     env: 'CONTACT_EMAIL',
@@ -201,7 +201,7 @@ export const SETTINGS = {
     fallback: '30',
     expects: 'a whole number from 0 to 10080',
     example: '30',
-    help: 'Minutes between syncs with each registered node; 0 disables them, for example when cron starts them.',
+    help: 'Minutes between syncs with each registered node; 0 disables them, for example when cron starts them instead.',
   },
   trendSnapshotHours: {
     env: 'TREND_SNAPSHOT_HOURS',
@@ -228,7 +228,7 @@ export const SETTINGS = {
     fallback: '',
     expects: `a list of at most ${LIST_MAX} http(s) URLs without user, query or fragment`,
     example: 'https://hooks.example.org/agrinet',
-    help: 'Webhook URLs that events are posted to, comma-separated; nothing is posted without `FEDERATION_WEBHOOK_SECRET`.',
+    help: 'Webhook URLs to post events to, comma-separated. Requires `FEDERATION_WEBHOOK_SECRET`; nothing is posted without it.',
   },
   noticeWebhookUrls: {
     env: 'NOTICE_WEBHOOK_URLS',
@@ -237,7 +237,7 @@ export const SETTINGS = {
     fallback: '',
     expects: `a list of at most ${LIST_MAX} http(s) URLs without user, query or fragment`,
     example: 'https://hooks.example.org/notices',
-    help: 'Webhook URLs that the notices of all users of this node are posted to, comma-separated; nothing is posted without `FEDERATION_WEBHOOK_SECRET`.',
+    help: 'Webhook URLs to post the notices of all of this node’s users to, comma-separated. Requires `FEDERATION_WEBHOOK_SECRET`; nothing is posted without it.',
   },
   federationWebhookSecret: {
     env: 'FEDERATION_WEBHOOK_SECRET',
@@ -245,7 +245,7 @@ export const SETTINGS = {
     schema: z.string().min(16).max(1024),
     expects: 'a secret of 16 to 1024 characters',
     example: '<a long random string>',
-    help: 'Secret for the HMAC signature of each webhook, those of notices too.',
+    help: 'Secret for the HMAC signature of every webhook, including those for notices.',
     secret: true,
   },
   twilioAccountSid: {
@@ -264,7 +264,7 @@ export const SETTINGS = {
     schema: z.string().regex(/^[\x21-\x7e]{8,256}$/),
     expects: 'a token of 8 to 256 visible ASCII characters',
     example: '<the account’s token>',
-    help: 'Auth token of that Twilio account.',
+    help: 'Auth token of the Twilio account.',
     secret: true,
   },
   twilioSmsNumber: {
@@ -274,7 +274,7 @@ export const SETTINGS = {
     schema: z.string().regex(/^\+[1-9]\d{6,14}$/),
     expects: 'a phone number such as +254700000000',
     example: '+254700000000',
-    help: 'Phone number that SMS are sent from. Alias: `TWILIO_FROM_NUMBER`.',
+    help: 'Phone number that SMS messages are sent from. Alias: `TWILIO_FROM_NUMBER`.',
   },
   myceliumPort: {
     env: 'MYCELIUM_PORT',
@@ -300,7 +300,7 @@ export const SETTINGS = {
     fallback: '',
     expects: `a list of at most ${LIST_MAX} multiaddrs`,
     example: '/dns4/node.example.org/tcp/7000',
-    help: 'Multiaddrs to announce to peers instead of the listening ones, comma-separated.',
+    help: 'Multiaddrs to announce to peers instead of the listen addresses, comma-separated.',
   },
   myceliumPeers: {
     env: 'MYCELIUM_PEERS',
@@ -309,7 +309,7 @@ export const SETTINGS = {
     fallback: '',
     expects: `a list of at most ${LIST_MAX} multiaddrs`,
     example: '/ip4/127.0.0.1/tcp/7000/p2p/12D3KooW…',
-    help: 'Bootstrap multiaddrs, comma-separated.',
+    help: 'Multiaddrs of bootstrap nodes, comma-separated.',
   },
   myceliumPeerUrls: {
     env: 'MYCELIUM_PEER_URLS',
@@ -380,7 +380,7 @@ export const SETTINGS = {
     fallback: '16',
     expects: 'a whole number from 0 to 256',
     example: '16',
-    help: 'Maximum connections from unregistered nodes. They never displace a registered node.',
+    help: 'Maximum number of connections from unregistered nodes. They never displace a registered node.',
   },
   dataDir: {
     env: 'DATA_DIR',
@@ -389,7 +389,7 @@ export const SETTINGS = {
     fallback: './data',
     expects: 'the path of a folder',
     example: './data',
-    help: 'Folder for the database, the identity and the API key; relative paths start at the working directory.',
+    help: 'Folder for the database, the identity and the API key; relative paths are resolved from the working directory.',
   },
   authorQuotaMb: {
     env: 'AUTHOR_QUOTA_MB',
@@ -398,7 +398,7 @@ export const SETTINGS = {
     fallback: '512',
     expects: 'a whole number from 0 to 1000000',
     example: '512',
-    help: 'Maximum size of the entries kept of each other node, MiB; an eighth of it for pending operations. 200,000 listings take about 90, with five updates each about 500; the database needs about five times as much. Beyond the quota, no more entries of that node are accepted until it is raised, here or for one node with `agrinet nodes set`. 0 means no limit.',
+    help: 'Maximum size of the entries kept from each other node, in MiB; pending operations may take an eighth of it. 200,000 listings take about 90 MiB, or about 500 MiB with five updates each; the database needs about five times as much. Once a node is over its quota, no more of its entries are accepted until the quota is raised, here or for one node with `agrinet nodes set`. 0 means no limit.',
   },
   authorQuotaPending: {
     env: 'AUTHOR_QUOTA_PENDING',
@@ -407,7 +407,7 @@ export const SETTINGS = {
     fallback: '50000',
     expects: 'a whole number from 0 to 10000000',
     example: '50000',
-    help: 'Maximum pending operations kept for each other node; 0 means no limit.',
+    help: 'Maximum number of pending operations kept from each other node; 0 means no limit.',
   },
   diskReserveMb: {
     env: 'DISK_RESERVE_MB',
@@ -416,7 +416,7 @@ export const SETTINGS = {
     fallback: '64',
     expects: 'a whole number from 0 to 1000000',
     example: '64',
-    help: 'Free disk space to keep, MiB. When less is left, writes are answered with 507; reads continue.',
+    help: 'Free disk space to keep, in MiB. When less is left, writes are answered with 507; reads continue.',
   },
   logLevel: {
     env: 'LOG_LEVEL',
@@ -458,7 +458,7 @@ export const SETTINGS = {
     schema: httpUrl,
     expects: 'an http(s) URL without user, query or fragment',
     example: 'http://127.0.0.1:8000',
-    help: 'Endpoint of another DynamoDB, such as DynamoDB Local.',
+    help: 'Endpoint of a DynamoDB other than AWS’s, such as DynamoDB Local.',
   },
   awsAccessKeyId: {
     env: 'AWS_ACCESS_KEY_ID',
@@ -493,7 +493,7 @@ export const SETTINGS = {
     schema: line(1024),
     expects: 'one line of at most 1024 characters',
     example: 'a sentence of many words',
-    help: 'Passphrase that protects the keys in a backup, for `backup --with-keys` and `restore`. If unset, both ask for it on the terminal.',
+    help: 'Passphrase that encrypts the keys in a backup, for `backup --with-keys` and `restore`. If unset, both prompt for it on the terminal.',
     secret: true,
   },
 } as const satisfies Record<string, Definition>;

@@ -59,7 +59,7 @@ function problemLine(definition: Definition, raw: string, error: z.ZodError): st
   // A URL can carry a password; what holds an @ is not shown.
   const hidden = definition.secret === true || raw.includes('@');
   const what = hidden ? 'the value' : JSON.stringify(raw.slice(0, 80));
-  const advice = `Set for example ${definition.env}=${definition.example}, or unset it.`;
+  const advice = `For example, set ${definition.env}=${definition.example}, or unset it.`;
   return `${definition.env}: ${what} is not ${definition.expects}${where}. ${advice}`;
 }
 
@@ -77,11 +77,11 @@ export function settingsWarnings(env: Environment): string[] {
       .map((each) => ({ each, slips: editDistance(name.toUpperCase(), each) }))
       .filter(({ each, slips }) => slips <= (each.length < 8 ? 1 : 2))
       .sort((a, b) => a.slips - b.slips)[0]?.each;
-    if (near !== undefined) warnings.push(`${name}: no such setting and ignored. Did you mean ${near}?`);
+    if (near !== undefined) warnings.push(`${name}: not a setting, so it is ignored. Did you mean ${near}?`);
     else if (FAMILIES.some((family) => name.startsWith(family))) {
       const longer = known.find((each) => each.startsWith(`${name}_`) || name.startsWith(`${each}_`));
       const advice = longer === undefined ? 'Unset it.' : `Did you mean ${longer}?`;
-      warnings.push(`${name}: no such setting and ignored. ${advice}`);
+      warnings.push(`${name}: not a setting, so it is ignored. ${advice}`);
     }
   }
   return warnings;
@@ -99,9 +99,9 @@ export function settingsTable(): string {
 /** The settings as an EnvironmentFile of systemd, all of them commented out: `systemd/agrinetd.env`. */
 export function settingsExample(): string {
   const lines = [
-    '# Settings of agrinetd. Remove the # in front of what is to be changed, then: systemctl restart agrinetd',
-    '# Values with spaces or # stand in "double quotes". DATA_DIR is the unit\'s.',
-    '# Secrets are files of their own in /etc/agrinet/credentials, named as here, mode 600:',
+    '# Settings of agrinetd. To change one, remove the # in front of it, then run: systemctl restart agrinetd',
+    '# Put values with spaces or # in "double quotes". DATA_DIR is set in the unit.',
+    '# Each secret is a file of its own in /etc/agrinet/credentials, mode 600, with one of these names:',
     ...definitions.flatMap(([, { env, secret }]) => (secret === true ? [`#   ${env}`] : [])),
   ];
   let before = '';

@@ -1,16 +1,16 @@
 export const DIFF_LIMITS = {
-  /** All of it; the command line waits a minute. */
+  /** The whole comparison; the command line waits a minute. */
   totalMs: 45_000,
-  /** One question. */
+  /** One request. */
   askMs: 15_000,
-  /** Questions to the peer: a thousand scattered differences take about so many. */
+  /** Requests to the peer: a thousand scattered differences take about as many. */
   requests: 1500,
-  /** Bytes of all answers: a frontier of a large federation, and the digests. */
+  /** All answers together: the frontier of a large federation, and the digests. */
   bytes: 32 * 1024 * 1024,
-  /** Of one answer about a prefix: 16 branches or 32 records are below 8 KiB. */
+  /** One answer about a prefix: 16 branches or 32 records take less than 8 KiB. */
   answerBytes: 64 * 1024,
-  /** Questions under way. */
+  /** Requests in flight. */
   parallel: 4,
-  /** Records named of one owner and collection; what is more is said to be more. */
+  /** Records named for each owner and collection; beyond that the report only says that there are more. */
   named: 200,
 } as const;

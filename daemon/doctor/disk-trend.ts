@@ -11,9 +11,9 @@ const HOUR_MS = 60 * 60_000;
 export const TREND_LIMITS = {
   /** Between two samples: 144 of them are a day. */
   everyMs: 10 * 60_000,
-  /** A day, so that what comes once a day, such as a backup, is in it. */
+  /** A day, so that it covers what happens once a day, such as a backup. */
   samples: 144,
-  /** Less says nothing: an import of an hour is no trend. */
+  /** A shorter time says nothing: an import of an hour is not a trend. */
   leastMs: 6 * HOUR_MS,
 } as const;
 
@@ -39,7 +39,7 @@ export function daysLeft(samples: readonly DiskSample[], reserveBytes: number): 
   return Math.max(0, last.freeBytes - reserveBytes) / -bytesPerMs / (24 * HOUR_MS);
 }
 
-/** Takes a sample now and then; keeps those of a day. */
+/** Takes samples regularly and keeps those of the last day. */
 export function startDiskTrend(
   freeBytes: () => Promise<number>,
   env: Pick<Env, 'after'>,

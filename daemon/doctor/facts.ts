@@ -10,39 +10,39 @@ import type { RejoinStanding } from '../../protocols/mycelium/rejoin.ts';
 import type { MirrorStanding } from './ports.ts';
 
 export const DOCTOR_LIMITS = {
-  /** All of an examination: what has not answered by then is not waited for. Below the patience of the command line. */
+  /** A whole examination: whatever has not answered by then is left out. Shorter than the command line's own timeout. */
   totalMs: 8000,
-  /** One question to a peer about its clock. */
+  /** One request to a peer for its clock. */
   probeMs: 4000,
-  /** Peers asked for their clocks, those that are reached first. */
+  /** Peers asked for their clocks, reachable ones first. */
   probes: 32,
-  /** Of them at a time. */
+  /** Peers asked at the same time. */
   probesAtOnce: 8,
-  /** A difference of clocks that is told: a minute is far above what a synchronised machine shows. */
+  /** The smallest clock difference that is reported: a synchronised machine stays far below a minute. */
   skewMs: 60_000,
-  /** Signed requests and registrations are refused from here on. */
+  /** From this difference on, signed requests and registrations are refused. */
   skewMostMs: 5 * 60_000,
-  /** After a start, or a new connection, things are given so long to settle. */
+  /** How long things may take to settle after a start or a new connection. */
   settleMs: 60_000,
-  /** What was shown and has not come after so long is a gap and not a delay. */
+  /** Entries that a peer has shown and that are still missing after this long are a gap, not a delay. */
   gapMs: 3 * 60_000,
-  /** Days before its end from which on a certificate is told of. */
+  /** A certificate is reported this many days before it expires. */
   tlsDays: 14,
-  /** Days until the disk is full, at the pace of the last day, from which on it is told. */
+  /** The disk is reported when, at the rate of the last day, it will be full in this many days. */
   diskDays: 7,
-  /** Jobs waiting from which on the queue counts as behind. */
+  /** With this many waiting jobs the queue counts as falling behind. */
   backlog: 500,
-  /** Oldest job that may wait, whatever their number. */
+  /** How long the oldest job may wait, however many there are. */
   backlogMs: 15 * 60_000,
-  /** Verdicts and records in conflict read for a report. */
+  /** Verdicts and conflicting records read for one report. */
   rows: 10_000,
-  /** Seconds of mirror lag that are told. */
+  /** Seconds of mirror lag from which on it is reported. */
   mirrorLagSeconds: 300,
-  /** Ops that wait for longer than this are told as a warning. */
+  /** Ops that have been pending for longer than this are a warning. */
   waitingMs: 60 * 60_000,
 } as const;
 
-/** What a file of DATA_DIR is like: `problem` in words that end with what to do. */
+/** A file in DATA_DIR; `problem` is a message that ends with what to do. */
 export interface FileFact {
   readonly path: string;
   readonly kind: 'identity' | 'api-key' | 'key-pepper';
@@ -67,7 +67,7 @@ export interface OfflineFacts {
   /** Milliseconds since 1970. */
   readonly now: number;
   readonly settings: Settings;
-  /** Lines about names in the environment that are no setting. */
+  /** Lines about environment variables that look like settings but are not. */
   readonly strayNames: readonly string[];
   readonly files: readonly FileFact[];
   readonly dataDirMode: number | undefined;
@@ -82,7 +82,7 @@ export interface OfflineFacts {
     readonly present: boolean;
     /** A copy from before a repair. */
     readonly damagedCopy: boolean;
-    /** The process that uses this identity, when it is not the one that looks. */
+    /** Another process that uses this identity. */
     readonly holder: { readonly pid: number | undefined; readonly message: string } | undefined;
     /** Why the running daemon refuses writes. */
     readonly refusal: { readonly code: string; readonly message: string } | undefined;
@@ -106,7 +106,7 @@ export interface NodeFact {
   readonly lastContactAt: number | undefined;
   readonly connected: boolean;
   readonly nextRetryAt: number | undefined;
-  /** Collections that are in no comparison with it. */
+  /** Collections that cannot be compared with it. */
   readonly notCompared: readonly NotCompared[];
   readonly error: string | undefined;
   readonly errorCode?: string | undefined;
@@ -118,11 +118,11 @@ export interface ClockFact {
   readonly label: string;
   /** Its clock minus this one, milliseconds, in the middle of the exchange. */
   readonly offsetMs: number;
-  /** The truth is within so much of it: half of the round trip. */
+  /** The true offset is within this of `offsetMs`: half of the round trip. */
   readonly uncertaintyMs: number;
 }
 
-/** What a running daemon knows beside that. */
+/** What a running daemon knows in addition. */
 export interface OnlineFacts extends OfflineFacts {
   readonly startedAt: number;
   readonly ownId: string;
@@ -132,7 +132,7 @@ export interface OnlineFacts extends OfflineFacts {
   readonly ownClock: {
     readonly wall: number;
     readonly credible: boolean;
-    /** How far it is ahead of what the node goes by in what cannot be undone. */
+    /** How far it is ahead of the time that the node uses for what cannot be undone. */
     readonly doubtedMs: number;
     /** Signed time of this node's newest entries; undefined without any. */
     readonly newestOwn: number | undefined;
@@ -155,14 +155,14 @@ export interface OnlineFacts extends OfflineFacts {
     readonly id: string;
     readonly label: string;
     readonly usage: Usage;
-    /** In force for it, MiB; 0: no bound. */
+    /** The quota in force for it, MiB; 0 means no limit. */
     readonly quotaMb: number;
-    /** Ops that may wait; 0: no bound. */
+    /** The limit of pending ops; 0 means no limit. */
     readonly pendingOps: number;
   }[];
-  /** Feeds of this node that do not move at a peer. */
+  /** Feeds of this node that make no progress at a peer. */
   readonly stalls: readonly Stall[];
-  /** Nodes of whose entries some were forgotten, and whether they are followed again. */
+  /** Nodes some of whose entries were forgotten, and whether they are followed again. */
   readonly forgotten: readonly (GapRow & { readonly label: string; readonly active: boolean })[];
   readonly unequal: readonly { readonly peer: string; readonly author: string }[];
   readonly forks: readonly { readonly author: string; readonly channel: string; readonly epoch: string }[];
@@ -170,14 +170,14 @@ export interface OnlineFacts extends OfflineFacts {
     readonly state: 'pending' | 'rejected';
     readonly code: string;
     readonly count: number;
-    /** It waits for a newer agrinetd, which `schema` tells. */
+    /** It is pending until an upgrade, which the check `schema` reports. */
     readonly forUpgrade: boolean;
-    /** Whether some of it is of this node’s own. */
+    /** Whether some of them are this node’s own. */
     readonly own: boolean;
     /** Time of the oldest entry among those looked at; 0 when that is not known. */
     readonly oldest: number;
   }[];
-  /** Records with conflicts: those that this node may settle, and those that only their writers can. */
+  /** Records with conflicts: those that this node can resolve, and those that only their writers can. */
   readonly conflicts: { readonly own: number; readonly others: number };
   readonly alarms: readonly { readonly kind: string; readonly at: string; readonly text: string }[];
   readonly jobs: {

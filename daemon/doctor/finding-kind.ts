@@ -1,17 +1,17 @@
 import type { CheckId, Severity } from './finding.ts';
 
-/** What the doctor can find, before it is about anything. */
+/** A kind of finding, before it is about one case. */
 export interface FindingKind {
   readonly check: CheckId;
   readonly severity: Severity;
   /** What is found, for the table of the README. */
   readonly what: string;
   /**
-   * What makes it go, first of all a command. `{name}` stands for a value of the case, `<a thing>` for what only the operator knows.
-   * Whoever adds a finding shows in `test/unit/doctor/cases` that this mends it.
+   * What makes it go away, starting with a command. `{name}` stands for a value of the case, `<a thing>` for what only the operator
+   * knows. A test in `test/unit/doctor/cases` shows for each finding that its remedy works.
    */
   readonly remedy: string;
-  /** It stays whatever anybody does, and why; only what is good to know may. */
+  /** Why nothing makes it go away; only for findings that are `info`. */
   readonly lasting?: string;
 }
 

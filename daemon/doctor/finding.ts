@@ -1,37 +1,37 @@
 import { type FindingId, FINDINGS } from './findings.ts';
 
-/** How bad it is: `error` something does not work or is wrong, `warning` it will be unless somebody acts, `info` good to know. */
+/** `error`: something does not work or is wrong; `warning`: it will be unless somebody acts; `info`: good to know. */
 export const SEVERITIES = ['error', 'warning', 'info'] as const;
 export type Severity = (typeof SEVERITIES)[number];
 
-/** Everything that is looked at. `offline` checks need no running daemon. */
+/** All checks. `offline` ones need no running daemon. */
 export const CHECKS = {
   daemon: { offline: true, what: 'whether a daemon answers' },
-  settings: { offline: true, what: 'names in the environment that are no setting' },
+  settings: { offline: true, what: 'environment variables that look like settings but are not' },
   secrets: { offline: true, what: 'secrets that can be guessed' },
-  exposure: { offline: true, what: 'settings that together open more than is meant' },
-  files: { offline: true, what: 'identity, API key and pepper: there, and readable by nobody else' },
-  database: { offline: true, what: 'the database: there, not locked by another process, writing' },
+  exposure: { offline: true, what: 'settings that together expose more than was probably intended' },
+  files: { offline: true, what: 'identity, API key and pepper: present, and readable by nobody else' },
+  database: { offline: true, what: 'the database: present, writable, and not locked by another process' },
   disk: { offline: true, what: 'free space against DISK_RESERVE_MB, and how long it will last' },
   tls: { offline: true, what: 'the certificate: its dates and its names' },
   clock: { offline: false, what: 'this clock against those of registered peers' },
   dht: { offline: false, what: 'an empty DHT table while peers are connected' },
   peers: { offline: false, what: 'registered nodes that cannot be reached' },
-  registrations: { offline: false, what: 'nodes that wait, or are suspended or revoked' },
-  schema: { offline: false, what: 'nodes and ops of a newer schema than this one' },
-  gaps: { offline: false, what: 'entries that are known of and do not come' },
-  quotas: { offline: false, what: 'nodes whose entries are near what is kept of one' },
-  stalls: { offline: false, what: 'feeds of this node that do not move at a peer' },
-  forgotten: { offline: false, what: 'nodes of whose entries some were forgotten' },
+  registrations: { offline: false, what: 'nodes that are pending, suspended or revoked' },
+  schema: { offline: false, what: 'nodes and ops with a newer schema than this node’s' },
+  gaps: { offline: false, what: 'entries that are known to exist but do not arrive' },
+  quotas: { offline: false, what: 'nodes close to their quota' },
+  stalls: { offline: false, what: 'feeds of this node that make no progress at a peer' },
+  forgotten: { offline: false, what: 'nodes some of whose entries were forgotten' },
   digests: { offline: false, what: 'equal frontiers with unequal digests' },
   scrub: { offline: false, what: 'stored rows that did not match the feeds' },
   forks: { offline: false, what: 'feeds with two histories' },
   quarantine: { offline: false, what: 'ops that are pending or rejected' },
-  conflicts: { offline: false, what: 'fields that two writers changed at once' },
-  alarms: { offline: false, what: 'alarms since the start' },
-  jobs: { offline: false, what: 'dead jobs, and a queue that grows' },
-  redis: { offline: false, what: 'Redis, with REDIS_URL' },
-  mirror: { offline: false, what: 'the mirror’s lag, and what its tables refuse' },
+  conflicts: { offline: false, what: 'fields that two writers changed at the same time' },
+  alarms: { offline: false, what: 'alarms that have not been cleared' },
+  jobs: { offline: false, what: 'dead jobs, and a queue that falls behind' },
+  redis: { offline: false, what: 'Redis, if REDIS_URL is set' },
+  mirror: { offline: false, what: 'the mirror’s state and lag, and items that its tables reject' },
   rejoin: { offline: false, what: 'commitments held back after a restore' },
 } as const satisfies Record<string, { readonly offline: boolean; readonly what: string }>;
 
@@ -42,7 +42,7 @@ export function checksTable(): string {
   const rows = Object.entries(CHECKS).map(
     ([check, { offline, what }]) => `| \`${check}\` | ${what} | ${offline ? 'yes' : ''} |`,
   );
-  return ['| check | what is looked at | without the daemon |', '|---|---|---|', ...rows].join('\n');
+  return ['| check | what it checks | works without the daemon |', '|---|---|---|', ...rows].join('\n');
 }
 
 /** One thing that the operator should know. */
@@ -53,7 +53,7 @@ export interface Finding {
   /** What it is about: a node, a file, a setting. */
   readonly subject?: string;
   readonly message: string;
-  /** The command, or the setting, that mends it. */
+  /** The command or the setting that fixes it. */
   readonly mend: string;
 }
 
@@ -61,7 +61,7 @@ export interface Finding {
 type Named<T extends string> = T extends `${string}{${infer Name}}${infer Rest}` ? Name | Named<Rest> : never;
 type Remedy<I extends FindingId> = (typeof FINDINGS)[I]['remedy'];
 
-/** What of a finding is about one case; `values` fill in the names in its remedy. */
+/** The part of a finding that belongs to one case; `values` fill in the names in its remedy. */
 export type Case<I extends FindingId> = {
   readonly message: string;
   readonly subject?: string | undefined;
@@ -101,7 +101,7 @@ export function firstOf(findings: readonly Finding[], most = 10): Finding[] {
   const [next] = findings.slice(most);
   if (next === undefined) return [...findings];
   const { id, check, severity, mend } = next;
-  const message = `and ${findings.length - most} more of the kind`;
+  const message = `and ${findings.length - most} more of this kind`;
   return [...findings.slice(0, most), { id, check, severity, message, mend }];
 }
 

@@ -7,8 +7,8 @@ const seconds = (ms: number): string => (Math.abs(ms) / 1000).toFixed(1);
 const when = (ms: number): string => isoTime(ms);
 
 /**
- * Clocks that differ by more than can be the way of the answer. Where all peers agree with one another it is this one that is
- * wrong, and that is said once.
+ * Clocks that differ by more than the round trip explains. Where all peers agree with one another, this clock is the wrong one,
+ * and that is reported once.
  */
 export function checkClock({ clocks, ownClock, now }: OnlineFacts): Finding[] {
   const off = clocks.filter(
@@ -35,7 +35,7 @@ export function checkClock({ clocks, ownClock, now }: OnlineFacts): Finding[] {
   ];
 }
 
-/** This clock against what can be, against itself and against what it has dated. */
+/** Whether this clock is possible, whether it has jumped, and whether an own entry is dated ahead of it. */
 function checkOwnClock(
   { wall, credible, doubtedMs, newestOwn }: OnlineFacts['ownClock'],
   now: number,
@@ -50,13 +50,13 @@ function checkOwnClock(
   else if (doubtedMs >= DOCTOR_LIMITS.skewMs)
     found.push(
       finding('clock-set-ahead', {
-        message: `the clock of this machine was set ${seconds(doubtedMs)} s ahead; nothing expires by it until it has stayed so for ten minutes`,
+        message: `the clock of this machine was set ${seconds(doubtedMs)} s ahead; nothing expires by it until it has stayed that way for ten minutes`,
       }),
     );
   if (newestOwn !== undefined && newestOwn - now >= DOCTOR_LIMITS.skewMostMs)
     found.push(
       finding('own-entry-ahead', {
-        message: `the newest own entry is dated ${when(newestOwn)}, ahead of this clock: one of them is wrong`,
+        message: `the newest own entry is dated ${when(newestOwn)}, ahead of this clock: one of the two is wrong`,
       }),
     );
   return found;
@@ -68,7 +68,7 @@ function agree(clocks: OnlineFacts['clocks']): boolean {
   return Math.max(...offsets) - Math.min(...offsets) <= 2 * slack + 1000;
 }
 
-/** Peers are connected, and none of them is in the DHT's table: nobody new can be found. */
+/** Peers are connected, but none of them is in the DHT's table: no new node can be found. */
 export function checkDht({ dht, now }: OnlineFacts): Finding[] {
   const { tablePeers, connected, since } = dht;
   if (tablePeers > 0 || since === undefined || now - since < DOCTOR_LIMITS.settleMs) return [];
@@ -90,8 +90,8 @@ export function checkPeers({ nodes, now, startedAt }: OnlineFacts): Finding[] {
         `${label} cannot be reached${error === undefined ? '' : ` (${error})`}`,
         // One that went before anybody looked was heard from when it registered or synced.
         `silent since ${when(lastContactAt ?? Math.max(lastSyncAt, registeredAt))}`,
-        lastSyncAt === 0 ? 'never synced with it' : `last synced at ${when(lastSyncAt)}`,
-        ...(nextRetryAt === undefined ? [] : [`tried again at ${when(nextRetryAt)}`]),
+        lastSyncAt === 0 ? 'never synced' : `last synced at ${when(lastSyncAt)}`,
+        ...(nextRetryAt === undefined ? [] : [`next attempt at ${when(nextRetryAt)}`]),
       ].join('; ');
       if (wantsKey(node.errorCode))
         return finding('source-wants-key', { subject: id, message, values: { url } });
@@ -101,18 +101,18 @@ export function checkPeers({ nodes, now, startedAt }: OnlineFacts): Finding[] {
   );
 }
 
-/** Whether a source lacks the key that it asks for: nothing else helps then. */
+/** Whether a source requires a key that this node does not have: nothing else helps then. */
 export function wantsKey(code: string | undefined): boolean {
   return code === 'source-key-needed' || code === 'source-key-refused';
 }
 
 const REGISTRATION = {
-  pending: { id: 'node-pending', what: 'waits for your word' },
-  suspended: { id: 'node-suspended', what: 'is suspended: nothing later of it is taken' },
+  pending: { id: 'node-pending', what: 'is waiting for your approval' },
+  suspended: { id: 'node-suspended', what: 'is suspended: its later entries are ignored' },
   revoked: { id: 'node-revoked', what: 'is revoked' },
 } as const;
 
-/** Nodes that are registered and not replicated with: mostly meant so. */
+/** Nodes that are registered but not replicated with, mostly on purpose. */
 export function checkRegistrations({ nodes }: OnlineFacts): Finding[] {
   return firstOf(
     nodes.flatMap(({ id: node, label, status }): Finding[] => {
@@ -131,7 +131,7 @@ export function checkSchema({ nodes, schemaVersion, quarantine }: OnlineFacts): 
     nodes.filter(newer).map(({ id, label, schemaVersion: theirs }) =>
       finding('node-newer', {
         subject: id,
-        message: `${label} has schema version ${theirs}, this node ${schemaVersion}: what is new in it is stored here without effect`,
+        message: `${label} has schema version ${theirs}, this node has ${schemaVersion}: what is new in it is stored here without effect`,
       }),
     ),
   );
@@ -146,7 +146,7 @@ export function checkSchema({ nodes, schemaVersion, quarantine }: OnlineFacts): 
   return found;
 }
 
-/** What is known of and has not come for long. */
+/** Entries that are known to exist and have been missing for long. */
 export function checkGaps({ gaps, now }: OnlineFacts): Finding[] {
   return firstOf(
     gaps
@@ -165,7 +165,7 @@ export function checkGaps({ gaps, now }: OnlineFacts): Finding[] {
   );
 }
 
-/** Equal frontier, unequal digest: somebody's disk or somebody's code is wrong. */
+/** Equal frontiers but unequal digests: a disk or a version is at fault. */
 export function checkDigests({ unequal, nodes }: OnlineFacts): Finding[] {
   const leftOut = nodes.flatMap(({ id, label, status, notCompared }) =>
     status === 'active'
@@ -189,7 +189,7 @@ export function checkDigests({ unequal, nodes }: OnlineFacts): Finding[] {
   return [...differing, ...firstOf(leftOut)];
 }
 
-/** Feeds with a proof of two histories; of a node that is not replicated with any more they are history. */
+/** Feeds with a proof of two histories; those of nodes that are no longer replicated with do not matter. */
 export function checkForks({ forks, ownId, nodes }: OnlineFacts): Finding[] {
   const active = new Set(nodes.flatMap(({ id, status }) => (status === 'active' ? [id] : [])));
   const authors = new Map<string, number>();
@@ -211,7 +211,7 @@ export function checkForks({ forks, ownId, nodes }: OnlineFacts): Finding[] {
   );
 }
 
-/** Promises that wait after a loss; the short wait of an ordinary start is none of the operator's business. */
+/** The recovery fence after a loss. The short one of an ordinary start does not concern the operator. */
 export function checkRejoin({ rejoin }: OnlineFacts): Finding[] {
   if (!rejoin.waiting || rejoin.recovery === undefined) return [];
   const silent = rejoin.peers.filter(({ answered }) => !answered);

@@ -4,11 +4,11 @@ import type { OnlineFacts } from '../facts.ts';
 import { isoTime } from '../../../protocols/wire/iso-time.ts';
 import { type Finding, finding, firstOf, harmless } from '../finding.ts';
 
-/** Of its quota an author is told of from this share on: then there is time to decide. */
+/** An author is reported from this share of its quota on: there is still time to decide. */
 const NEAR = 0.9;
 const MIB = 1024 * 1024;
 
-/** Authors whose entries are close to what is kept of one, or beyond. */
+/** Authors whose entries are close to their quota, or beyond it. */
 export function checkQuotas({ quotas }: OnlineFacts): Finding[] {
   return firstOf(
     quotas.flatMap(({ id, label, usage, quotaMb, pendingOps }): Finding[] => {
@@ -19,7 +19,7 @@ export function checkQuotas({ quotas }: OnlineFacts): Finding[] {
       if (!isFull && !hasMany) return [];
       const about = {
         subject: id,
-        message: `${label} uses ${Math.round(bytes / MIB)} of ${quotaMb} MiB, ${Math.round(pendingBytes / MIB)} MiB of them in ${pending} pending ops; beyond its quota no more of its entries are accepted. If you do not want them: agrinet suspend ${id}`,
+        message: `${label} uses ${Math.round(bytes / MIB)} of ${quotaMb} MiB, ${Math.round(pendingBytes / MIB)} MiB of them in ${pending} pending ops; over its quota, no more of its entries are accepted. If you do not want them: agrinet suspend ${id}`,
       };
       return [
         isFull
@@ -33,7 +33,7 @@ export function checkQuotas({ quotas }: OnlineFacts): Finding[] {
   );
 }
 
-/** What the operator had forgotten: no damage. Of a node that is followed again, what is lacking is told as of any other. */
+/** Entries that the operator had forgotten, which is no damage. Once the node is followed again, missing entries are reported as for any other. */
 export function checkForgotten({ forgotten }: OnlineFacts): Finding[] {
   return firstOf(
     forgotten
@@ -42,14 +42,14 @@ export function checkForgotten({ forgotten }: OnlineFacts): Finding[] {
         const kept =
           keptEntries === 0
             ? ''
-            : `; ${keptEntries} are kept, because records of this node's users depend on them`;
-        const message = `${entries} entries of ${label} were forgotten at ${isoTime(since)}${kept}`;
+            : `; ${keptEntries} are kept because records of this node's users depend on them`;
+        const message = `${entries} entries of ${label} were forgotten on ${isoTime(since)}${kept}`;
         return finding('entries-forgotten', { subject: id, message, values: { node: id } });
       }),
   );
 }
 
-/** Feeds of this node of which a peer that is there takes nothing more. */
+/** Feeds of this node of which a connected peer accepts nothing more. */
 export function checkStalls({ stalls, nodes }: OnlineFacts): Finding[] {
   return firstOf(
     stalls.map(({ peer, channel, epoch, there, here, sinceMs }) => {

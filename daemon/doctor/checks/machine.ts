@@ -29,11 +29,11 @@ function checkFile({ path, kind, present, needed, mode, problem }: FileFact): Fi
       return [finding('api-key-gone', { subject: path, message })];
     }
     case 'identity': {
-      const message = `${path} is gone: without it this node's records can never be changed again`;
+      const message = `${path} is missing: without it this node's records can never be changed again`;
       return [finding('identity-gone', { ...about, message })];
     }
     case 'key-pepper': {
-      const message = `${path} is gone: the keys that were issued are refused without it`;
+      const message = `${path} is missing: without it every issued key is refused`;
       return [finding('pepper-gone', { ...about, message })];
     }
   }
@@ -61,7 +61,7 @@ export function checkDatabase({ database, settings }: OfflineFacts): Finding[] {
     found.push(
       finding('database-gone', {
         subject: folder,
-        message: `${folder} is gone although this node was initialised before`,
+        message: `${folder} is missing although this node has been initialised`,
         values: { path: folder, marker: `${settings.dataDir}/initialized` },
       }),
     );
@@ -106,15 +106,17 @@ export function checkDisk({ disk, settings, database }: OfflineFacts): Finding[]
     ];
   const free = `${Math.floor(freeBytes / MIB)} MiB are free`;
   if (freeBytes < reserve || database.refusal?.code === 'disk-full') {
-    const message = `${free}, and DISK_RESERVE_MB=${diskReserveMb} is to be kept free: writes are refused, reads continue`;
+    const message = `${free}, less than DISK_RESERVE_MB=${diskReserveMb}: writes are refused, reads continue`;
     return [finding('disk-full', { ...about, message })];
   }
   const days = daysLeft(samples, reserve);
   if (days !== undefined && days < DOCTOR_LIMITS.diskDays) {
-    const message = `${free}; at the rate of the last day writes will be refused in ${days.toFixed(1)} days`;
+    const message = `${free}; at the rate of the last day, writes will be refused in ${days.toFixed(1)} days`;
     return [finding('disk-filling', { ...about, message })];
   }
   // From where the alarm comes on.
   if (freeBytes >= FILLING_TIMES * reserve) return [];
-  return [finding('disk-low', { ...about, message: `${free}; below ${diskReserveMb} writes are refused` })];
+  return [
+    finding('disk-low', { ...about, message: `${free}; below ${diskReserveMb} MiB, writes are refused` }),
+  ];
 }

@@ -6,7 +6,7 @@ import { isoDay, isoTime } from '../../../protocols/wire/iso-time.ts';
 
 const DAY_MS = 24 * 60 * 60_000;
 
-/** Names that are no setting: what was meant has not taken effect. */
+/** Names that are not settings: what was meant has not taken effect. */
 export function checkSettings({ strayNames }: OfflineFacts): Finding[] {
   return strayNames.map((line) => {
     const name = harmless(line.slice(0, line.indexOf(':')));
@@ -18,10 +18,10 @@ export function checkSettings({ strayNames }: OfflineFacts): Finding[] {
   });
 }
 
-/** A value that the program refuses to start with, as the settings' own line says it. */
+/** A value that the daemon refuses to start with; the message is the line that the settings print. */
 export function wrongSetting(line: string): Finding {
   const name = /^[A-Z_]+/.exec(line)?.[0] ?? 'settings';
-  const example = /Set for example (\S+?),? or/.exec(line)?.[1];
+  const example = /For example, set (\S+?),? or/.exec(line)?.[1];
   return finding('setting-wrong', {
     subject: name,
     message: line,
@@ -29,7 +29,7 @@ export function wrongSetting(line: string): Finding {
   });
 }
 
-/** Secrets that can be guessed. A node that others reach does not start with one; on loopback they are told all the same. */
+/** Secrets that can be guessed. A node that others can reach does not start with one; on loopback they are reported all the same. */
 export function checkSecrets({ settings }: OfflineFacts): Finding[] {
   const { apiKey, jwtSecret, federationWebhookSecret } = settings;
   const secrets = {
@@ -51,7 +51,7 @@ function isPublic({ host, publicUrl }: OfflineFacts['settings']): boolean {
   return !isLoopbackHost(host) || (url !== null && !isLoopbackHost(url.hostname));
 }
 
-/** Combinations that open more than is meant. */
+/** Combinations of settings that expose more than was probably intended. */
 export function checkExposure({ settings }: OfflineFacts): Finding[] {
   const { host, publicUrl, tlsCertFile, tlsKeyFile, rateLimit, allowPrivatePeers } = settings;
   const found: Finding[] = [];
@@ -69,7 +69,7 @@ export function checkExposure({ settings }: OfflineFacts): Finding[] {
       finding('open-without-url', {
         subject: 'PUBLIC_URL',
         message:
-          'others can reach this node but are told no URL of it: they cannot register it, nor catch up over HTTPS',
+          'others can reach this node but it announces no URL: they can neither register it nor catch up over HTTPS',
       }),
     );
   if (publicUrl?.startsWith('http:') === true && isPublic(settings))
@@ -90,7 +90,7 @@ export function checkExposure({ settings }: OfflineFacts): Finding[] {
     found.push(
       finding('private-peers-allowed', {
         subject: 'ALLOW_PRIVATE_PEERS',
-        message: 'this node contacts private addresses, which registered nodes may name',
+        message: 'this node contacts private addresses, and registered nodes can make it do so',
       }),
     );
   return found;
@@ -129,7 +129,7 @@ export function checkTls({ certificate, settings, now }: OfflineFacts): Finding[
     found.push(
       finding('certificate-other-name', {
         ...about,
-        message: `the certificate is not made for ${harmless(host ?? '')}, the host of PUBLIC_URL=${harmless(settings.publicUrl ?? '')}`,
+        message: `the certificate does not name ${harmless(host ?? '')}, the host of PUBLIC_URL=${harmless(settings.publicUrl ?? '')}`,
       }),
     );
   return found;

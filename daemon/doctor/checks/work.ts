@@ -4,13 +4,13 @@ import { type Finding, finding, firstOf, harmless } from '../finding.ts';
 import { alarmFinding } from '../findings.ts';
 import { isoTime } from '../../../protocols/wire/iso-time.ts';
 
-/** Ops without effect: void ones stay so, and what waits for long lacks something. */
+/** Ops without effect: rejected ones stay so, and one that is pending for long is missing a dependency. */
 export function checkQuarantine({ quarantine, now }: OnlineFacts): Finding[] {
   return firstOf(
     quarantine
       .filter(({ forUpgrade }) => !forUpgrade)
       .map(({ state, code, count, own, oldest }) => {
-        const since = oldest === 0 ? '' : `, the oldest of ${isoTime(oldest)}`;
+        const since = oldest === 0 ? '' : `, the oldest from ${isoTime(oldest)}`;
         const subject = harmless(code);
         const about = `(${subject})${own ? ', some of this node’s own' : ''}${since}`;
         if (state === 'rejected')
@@ -25,19 +25,21 @@ export function checkQuarantine({ quarantine, now }: OnlineFacts): Finding[] {
   );
 }
 
-/** Values that lost to others at the same moment, and that nobody has settled. */
+/** Values that lost to concurrent ones, in conflicts that nobody has resolved. */
 export function checkConflicts({ conflicts }: OnlineFacts): Finding[] {
   const found: Finding[] = [];
   const { own, others } = conflicts;
   const message = (count: number): string =>
-    `${count} ${count === 1 ? 'record has' : 'records have'} fields that two writers changed at once; the losing values stay until somebody settles them`;
+    `${count} ${count === 1 ? 'record has' : 'records have'} fields that two writers changed at the same time; the losing values are kept until somebody resolves the conflict`;
   if (own > 0) found.push(finding('conflicts-open', { message: message(own) }));
   if (others > 0)
-    found.push(finding('conflicts-elsewhere', { message: `${message(others)}; only their writers can` }));
+    found.push(
+      finding('conflicts-elsewhere', { message: `${message(others)}; only their writers can do that` }),
+    );
   return found;
 }
 
-/** Alarms that nobody has said are seen to, each kind once; those that another check tells of are left to it. */
+/** Alarms that have not been cleared, each kind once; those that another check reports are left to it. */
 export function checkAlarms({ alarms }: OnlineFacts): Finding[] {
   const kinds = Map.groupBy(alarms, ({ kind }) => kind);
   return firstOf(
@@ -56,7 +58,7 @@ export function checkAlarms({ alarms }: OnlineFacts): Finding[] {
   );
 }
 
-/** Jobs that nobody does. */
+/** Dead jobs, and a queue that falls behind. */
 export function checkJobs({ jobs, now }: OnlineFacts): Finding[] {
   const { waiting, dead, oldestWaiting, lastDead } = jobs;
   const found: Finding[] = [];
@@ -65,7 +67,7 @@ export function checkJobs({ jobs, now }: OnlineFacts): Finding[] {
     const subject = lastDead?.id ?? 'dead';
     const newest = lastDead === undefined ? '' : `; the newest: ${harmless(lastDead.error, 200)}`;
     const message = `${dead} ${dead === 1 ? 'job is' : 'jobs are'} dead${newest}`;
-    // Once more without a key it would be refused once more.
+    // Without a key, a retry would be refused again.
     found.push(
       lastDead?.source !== undefined && wantsKey(lastDead.code)
         ? finding('job-wants-key', {
@@ -82,7 +84,7 @@ export function checkJobs({ jobs, now }: OnlineFacts): Finding[] {
     found.push(
       finding('jobs-behind', {
         subject: 'backlog',
-        message: `${waiting} jobs are waiting (with REDIS_URL, another agrinet worker clears them sooner)${since}`,
+        message: `${waiting} jobs are waiting (with REDIS_URL, more agrinet workers clear them sooner)${since}`,
       }),
     );
   }
@@ -94,7 +96,7 @@ export function checkRedis({ jobs }: OnlineFacts): Finding[] {
   return jobs.queue.ok ? [] : [finding('redis-away', { message: harmless(jobs.queue.detail, 200) })];
 }
 
-/** States of the mirror in which it does nothing. */
+/** States in which the mirror writes nothing. */
 const MIRROR_TROUBLE = {
   'tables-missing': 'mirror-tables-missing',
   refused: 'mirror-held',
@@ -102,7 +104,7 @@ const MIRROR_TROUBLE = {
   displaced: 'mirror-displaced',
 } as const;
 
-/** What keeps the mirror from its work, its lag, and what its tables cannot take. */
+/** What stops the mirror, its lag, and the items that its tables do not accept. */
 export function checkMirror({ mirror }: OnlineFacts): Finding[] {
   if (mirror === undefined) return [];
   const { state, detail = '', pending, lagSeconds, refused } = mirror;
@@ -117,19 +119,19 @@ export function checkMirror({ mirror }: OnlineFacts): Finding[] {
     found.push(finding('mirror-behind', { subject, message }));
   }
   if (refused > 0) {
-    const message = `${refused} items are refused by the mirror’s tables`;
+    const message = `the mirror’s tables rejected ${refused} ${refused === 1 ? 'item' : 'items'}`;
     found.push(finding('mirror-items-refused', { subject, message }));
   }
   return found;
 }
 
-/** What the pass under way and the one before it found. */
+/** What the current pass of the scrub and the one before it found. */
 export function checkScrub({ scrub: { current, last } }: OnlineFacts): Finding[] {
   return [current, last].flatMap((pass): Finding[] => {
     if (pass === undefined) return [];
     const tables = Object.entries(pass.wrong).map(([table, rows]) => `${rows} in ${table}`);
     if (tables.length === 0) return [];
-    const what = `stored rows did not match the feeds: ${tables.join(', ')} in the scrub of ${isoTime(pass.startedAt)}`;
+    const what = `stored rows did not match the feeds: ${tables.join(', ')} in the scrub started at ${isoTime(pass.startedAt)}`;
     return [
       pass.beyond > 0
         ? finding('entries-damaged', {

@@ -1,7 +1,7 @@
 import type { AlarmKind } from '../../alarms.ts';
 import { error, type FindingKind, warning } from '../finding-kind.ts';
 
-/** Alarms that are found by the check of what they are about, where they go when that is mended. */
+/** Alarms that the check of their subject reports, and that clear once it is fixed. */
 type ToldElsewhere =
   | 'feed-forked'
   | 'own-feed-forked'
@@ -15,10 +15,10 @@ type ToldElsewhere =
   | 'mirror-displaced';
 type AlarmFinding = `alarm-${Exclude<AlarmKind, ToldElsewhere>}`;
 
-/** An alarm is told until somebody has said that it is seen to; if its cause is still there, it comes again. */
+/** An alarm is reported until somebody clears it; if its cause persists, it is raised again. */
 const SEEN = 'agrinet alarms --clear';
 
-/** Alarms that no other check tells of. */
+/** Alarms that no other check reports. */
 export const ALARMS = {
   'alarm-own-key-elsewhere': error(
     'alarms',
@@ -33,22 +33,22 @@ export const ALARMS = {
   'alarm-commit-failed': error(
     'alarms',
     'a write did not reach the disk',
-    `see to the disk: df -h, dmesg; then ${SEEN}`,
+    `check the disk: df -h, dmesg; then ${SEEN}`,
   ),
   'alarm-own-entries-returned': warning(
     'alarms',
     'peers returned entries of this node that were missing here',
-    `agrinet rejoin shows who has still to answer; then ${SEEN}`,
+    `agrinet rejoin shows which peers have yet to answer; then ${SEEN}`,
   ),
   'alarm-foreign-certificate': error(
     'alarms',
     'a node presents a certificate that its key does not vouch for',
-    `ask its operator; when it has its own again: agrinet sync, then ${SEEN}`,
+    `ask its operator; once it presents its own again: agrinet sync, then ${SEEN}`,
   ),
   'alarm-peer-distrusted': error(
     'alarms',
     'a node sent invalid data',
-    `agrinet suspend <that node>, until its operator has seen to it; then ${SEEN}`,
+    `agrinet suspend <that node>, until its operator has fixed it; then ${SEEN}`,
   ),
   'alarm-listener-failed': error(
     'alarms',

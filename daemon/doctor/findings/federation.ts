@@ -1,13 +1,13 @@
 import { error, info, warning } from '../finding-kind.ts';
 
-const REPLACED = 'upgrade this agrinetd; nothing is lost meanwhile';
+const UPGRADE = 'upgrade this agrinetd; nothing is lost meanwhile';
 
 /** Other nodes, and what comes from them. */
 export const FEDERATION = {
   'dht-empty': warning(
     'dht',
     'peers are connected, but none is in the DHT of this network',
-    'MYCELIUM_NETWORK=<the name the others use>, or MYCELIUM_PEERS=<a node of it>',
+    'MYCELIUM_NETWORK=<the name the others use>, or MYCELIUM_PEERS=<a node of that network>',
   ),
   'peer-away': warning(
     'peers',
@@ -31,8 +31,8 @@ export const FEDERATION = {
   ),
   'node-suspended': info('registrations', 'a node is suspended', 'agrinet resume {node}'),
   'node-revoked': info('registrations', 'a node is revoked', 'agrinet nodes approve {node}'),
-  'node-newer': warning('schema', 'a node has a newer schema', REPLACED),
-  'ops-newer': warning('schema', 'ops of a newer schema are pending', REPLACED),
+  'node-newer': warning('schema', 'a node has a newer schema', UPGRADE),
+  'ops-newer': warning('schema', 'ops of a newer schema are pending', UPGRADE),
   'entries-lacking': warning(
     'gaps',
     'a peer shows entries that do not arrive',
@@ -45,18 +45,18 @@ export const FEDERATION = {
   ),
   'digest-differs': error(
     'digests',
-    'same entries but different records',
+    'a peer has the same entries but different records',
     'agrinet scrub, here and at {peer}',
   ),
   'digests-not-compared': info(
     'digests',
-    'a peer’s version evaluates a collection differently',
+    'a peer runs a version that evaluates a collection differently',
     'upgrade whichever of the two is older; nothing is lost meanwhile',
   ),
   'feed-stalled': warning(
     'stalls',
     'a reachable peer accepts no more entries of this node',
-    'ask the operator of {node} to run agrinet doctor: the disk may be full, a quota reached, the version old',
+    'ask the operator of {node} to run agrinet doctor: its disk may be full, a quota reached, or its version old',
   ),
   'entries-forgotten': info(
     'forgotten',
@@ -75,7 +75,7 @@ export const FEDERATION = {
   ),
   'recovery-fence': warning(
     'rejoin',
-    'no new commitments after a loss, until the peers have answered',
+    'no new commitments after a loss until the peers have answered',
     'start the nodes named, or agrinet rejoin --force',
   ),
 } as const;

@@ -2,7 +2,7 @@ import { error, info, warning } from '../finding-kind.ts';
 
 const NTP = 'timedatectl set-ntp true';
 const RENEW = 'put a valid certificate into {path}; it is loaded without a restart';
-const PUT_BACK = 'put {path} back from a backup';
+const PUT_BACK = 'restore {path} from a backup';
 
 /** This machine and what the daemon is started with. */
 export const MACHINE = {
@@ -50,16 +50,16 @@ export const MACHINE = {
   'secret-file-damaged': error('files', 'the identity or the pepper cannot be read', PUT_BACK),
   'api-key-damaged': error(
     'files',
-    'the file of the API key cannot be read',
+    'the API key file cannot be read',
     'rm {path}; the next start makes a new one',
   ),
-  'identity-gone': error('files', 'the identity is gone', PUT_BACK),
+  'identity-gone': error('files', 'the identity file is missing', PUT_BACK),
   'pepper-gone': error(
     'files',
-    'the pepper of the issued keys is gone',
-    `${PUT_BACK}, or give those keys up: (umask 077; openssl rand -base64 32 > {path})`,
+    'the pepper of the issued keys is missing',
+    `${PUT_BACK}, or, to give those keys up: (umask 077; openssl rand -base64 32 > {path})`,
   ),
-  'api-key-gone': info('files', 'the file of the API key is gone', 'API_KEY=<the key>'),
+  'api-key-gone': info('files', 'the API key file is missing', 'API_KEY=<the key>'),
   'folder-open': warning('files', 'others can read or change the database', 'chmod -R go= {path}'),
   'folder-shared': warning(
     'files',
@@ -68,8 +68,8 @@ export const MACHINE = {
   ),
   'database-gone': error(
     'database',
-    'the database is gone',
-    `${PUT_BACK}, or begin with an empty one that peers refill: rm {marker}`,
+    'the database is missing',
+    `${PUT_BACK}, or start with an empty one that peers refill: rm {marker}`,
   ),
   'identity-in-use': error(
     'database',
@@ -104,19 +104,19 @@ export const MACHINE = {
   'certificate-expiring': warning('tls', 'the certificate expires soon', RENEW),
   'certificate-other-name': warning(
     'tls',
-    'the certificate is made for another host',
+    'the certificate names another host',
     `PUBLIC_URL=<a name of the certificate>, or ${RENEW}`,
   ),
-  'clock-impossible': warning('clock', 'the clock is impossibly wrong', NTP),
+  'clock-impossible': warning('clock', 'the clock of this machine cannot be right', NTP),
   'clock-set-ahead': warning(
     'clock',
     'this clock was set forward',
-    `${NTP}; a right clock is believed after ten minutes`,
+    `${NTP}; a correct clock is trusted after ten minutes`,
   ),
   'own-entry-ahead': warning(
     'clock',
     'the newest own entry is ahead of this clock',
-    `${NTP}; if the clock is right, the next entry of this node ends this`,
+    `${NTP}; if the clock is right, this clears with the next entry of this node`,
   ),
   'own-clock-off': warning('clock', 'all peers’ clocks differ from this one', NTP),
   'own-clock-refused': error(

@@ -12,7 +12,7 @@ export const RECORDS = {
   'own-feed-forked': error(
     'forks',
     'somebody else signs with this node’s key',
-    'a new identity: move DATA_DIR away and join anew',
+    'take a new identity: move DATA_DIR away and join again',
   ),
   'ops-pending': info(
     'quarantine',
@@ -26,7 +26,7 @@ export const RECORDS = {
   ),
   'ops-rejected': {
     ...info('quarantine', 'ops were rejected', 'repeat the write where it is still wanted'),
-    lasting: 'what was signed stays signed',
+    lasting: 'what was signed cannot be unsigned',
   },
   'conflicts-open': warning(
     'conflicts',
@@ -35,7 +35,7 @@ export const RECORDS = {
   ),
   'conflicts-elsewhere': info(
     'conflicts',
-    'records of others have conflicts',
-    'agrinet conflicts, on the node of a writer',
+    'records of other nodes have conflicts',
+    'agrinet conflicts, on the node of one of the writers',
   ),
 } as const;

@@ -10,20 +10,20 @@ export const SERVICES = {
   ),
   'jobs-behind': warning(
     'jobs',
-    'the queue grows',
+    'the job queue is falling behind',
     'agrinet worker, in as many processes as needed (requires REDIS_URL)',
   ),
   'redis-away': warning('redis', 'Redis does not answer', 'systemctl start redis-server'),
   'mirror-tables-missing': error('mirror', 'the mirror has no tables', 'agrinet mirror init'),
   'mirror-held': error(
     'mirror',
-    'the tables belong to another node, or have other keys',
+    'the tables belong to another node, or have a different key schema',
     'agrinet mirror init --take-over (from a node that is gone for good), or MIRROR_PREFIX=<a prefix of its own>',
   ),
   'mirror-denied': error(
     'mirror',
     'DynamoDB refuses the credentials',
-    'AWS_ACCESS_KEY_ID=<id> AWS_SECRET_ACCESS_KEY=<secret>, with the permissions that README.md lists under The mirror',
+    'AWS_ACCESS_KEY_ID=<id> AWS_SECRET_ACCESS_KEY=<secret>, with the permissions listed in systemd/README.md, "Mirror in DynamoDB"',
   ),
   'mirror-displaced': error(
     'mirror',
@@ -37,8 +37,8 @@ export const SERVICES = {
   ),
   'mirror-behind': warning(
     'mirror',
-    'items have been waiting for minutes',
-    'agrinet mirror status; it clears when DynamoDB accepts them, sooner with more write capacity',
+    'items have been waiting for more than five minutes',
+    'agrinet mirror status; this clears once DynamoDB accepts them, sooner with more write capacity',
   ),
   'mirror-items-refused': warning(
     'mirror',

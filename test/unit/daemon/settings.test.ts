@@ -108,7 +108,7 @@ describe('loadSettings', () => {
     }).message.split('\n');
     expect(lines[0]).toBe('5 settings are invalid:');
     expect(lines[1]).toBe(
-      '  PORT: "65536" is not a whole number from 0 to 65535. Set for example PORT=5000, or unset it.',
+      '  PORT: "65536" is not a whole number from 0 to 65535. For example, set PORT=5000, or unset it.',
     );
     for (const name of ['PUBLIC_READS', 'MYCELIUM_NETWORK', 'MYCELIUM_PEERS', 'BACKEND_URL', 'DATADIR']) {
       expect(lines.filter((line) => line.startsWith(`  ${name}: `))).toHaveLength(1);

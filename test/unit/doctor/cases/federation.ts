@@ -104,7 +104,7 @@ const shifted = (ms: number): string =>
 /** A registered node that is not there. */
 const away = (laterMs: number): FindingCase => ({
   ...planted(
-    /cannot be reached \(not connected\); silent since 20\d\d-.*; never synced with it/,
+    /cannot be reached \(not connected\); silent since 20\d\d-.*; never synced/,
     async () => {
       const of = await node();
       await registerHere(of, someone().peerId);
@@ -194,7 +194,7 @@ export const FEDERATION: CasesOf<
         return [await online(of), of];
       },
       async ({ mend }, of) => {
-        expect(mend).toMatch(/the next entry of this node ends this$/);
+        expect(mend).toMatch(/this clears with the next entry of this node$/);
         expect((await of.request('POST', '/listings', { type: 'offer', title: 'next' })).status).toBe(201);
         return online(of);
       },
@@ -254,11 +254,11 @@ export const FEDERATION: CasesOf<
     },
   ],
   'peer-late': away(0),
-  'node-pending': standing(/waits for your word/, 'pending'),
+  'node-pending': standing(/is waiting for your approval/, 'pending'),
   'node-suspended': standing(/is suspended/, 'suspended'),
   'node-revoked': standing(/is revoked/, 'revoked'),
   'node-newer': planted(
-    /has schema version 99, this node \d+/,
+    /has schema version 99, this node has \d+/,
     async () => {
       const of = await node();
       await registerHere(of, someone().peerId, { schemaVersion: 99 });
@@ -360,7 +360,7 @@ export const FEDERATION: CasesOf<
     },
   ),
   'entries-forgotten': planted(
-    /^3 entries of \S+ were forgotten at /,
+    /^3 entries of \S+ were forgotten on /,
     async () => {
       const of = await node();
       await floodedBy(of, 3, 10);
@@ -375,7 +375,7 @@ export const FEDERATION: CasesOf<
     },
   ),
   'author-near-quota': planted(
-    /uses \d+ of 1 MiB.*in 3 pending ops; beyond its quota no more of its entries are accepted/,
+    /uses \d+ of 1 MiB.*in 3 pending ops; over its quota, no more of its entries are accepted/,
     async () => {
       const of = await node({ AUTHOR_QUOTA_MB: '1' });
       await floodedBy(of, 3, 50_000);
@@ -455,7 +455,7 @@ export const FEDERATION: CasesOf<
       return [await online(of), of];
     },
     async ({ mend }, of) => {
-      expect(mend).toMatch(/^a new identity: move DATA_DIR away/);
+      expect(mend).toMatch(/^take a new identity: move DATA_DIR away/);
       await of.stop();
       return online(await node());
     },

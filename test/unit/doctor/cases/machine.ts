@@ -55,9 +55,9 @@ function inFolder(
     async (finding, dir) => offline({ DATA_DIR: dir, ...env, ...mend(finding, dir) }),
   );
 }
-/** Does what "put … back from a backup" says. */
+/** Does what "restore … from a backup" says. */
 function putBack({ mend }: Finding, dir: string): void {
-  const [, path = ''] = /^put (\S+) back from a backup/.exec(mend) ?? [];
+  const [, path = ''] = /^restore (\S+) from a backup/.exec(mend) ?? [];
   cpSync(path.replace(dir, `${dir}-backup`), path, { recursive: true });
 }
 
@@ -141,7 +141,7 @@ async function refused(of: TestNode): Promise<readonly Finding[] | undefined> {
 const MADE_UP = ['OAUTH_SECRET', 'MYCELIUM_FOO', 'FEDERATION_BAR'].map((name) => ({
   name,
   ...planted(
-    new RegExp(`${name}: no such setting and ignored`),
+    new RegExp(`${name}: not a setting, so it is ignored`),
     async () => [await offline({ [name]: '/a/value' }), undefined],
     async ({ mend }) => {
       // A shell's environment, as the daemon gets it.
@@ -164,7 +164,7 @@ const MADE_UP = ['OAUTH_SECRET', 'MYCELIUM_FOO', 'FEDERATION_BAR'].map((name) =>
 const MISTYPED = (['MYCELIUM_PROT', 'TLS_CERT', 'TLS_KEY', 'FEDERATION_WEBHOOK'] as const).map((name) => ({
   name,
   ...planted(
-    new RegExp(`${name}: no such setting and ignored`),
+    new RegExp(`${name}: not a setting, so it is ignored`),
     async () => [await offline({ [name]: '7001' }), undefined],
     async (finding) => {
       expect(finding.mend).toMatch(new RegExp(`^\\w+=<the value>, and unset ${name}$`));
@@ -266,7 +266,7 @@ export const MACHINE: CasesOf<
       ),
     },
   ],
-  'open-without-url': settingCase(/told no URL/, { HOST: '0.0.0.0' }, 'https://node.example.org'),
+  'open-without-url': settingCase(/announces no URL/, { HOST: '0.0.0.0' }, 'https://node.example.org'),
   'url-without-tls': settingCase(
     /plain http, which other nodes refuse/,
     { PUBLIC_URL: 'http://node.example.org' },
@@ -306,13 +306,17 @@ export const MACHINE: CasesOf<
     ({ mend }) => sh({ mend: mend.slice(0, mend.indexOf(';')) }),
     {},
   ),
-  'identity-gone': inFolder(/identity\.json is gone/, (dir) => rmSync(join(dir, 'identity.json')), putBack),
+  'identity-gone': inFolder(
+    /identity\.json is missing/,
+    (dir) => rmSync(join(dir, 'identity.json')),
+    putBack,
+  ),
   'pepper-gone': [
-    inFolder(/key-pepper is gone/, (dir) => rmSync(join(dir, 'key-pepper')), putBack),
+    inFolder(/key-pepper is missing/, (dir) => rmSync(join(dir, 'key-pepper')), putBack),
     {
       name: 'and its keys are given up',
       ...inFolder(
-        /key-pepper is gone/,
+        /key-pepper is missing/,
         (dir) => rmSync(join(dir, 'key-pepper')),
         ({ mend }) => sh({ mend: mend.slice(mend.indexOf('(')) }),
       ),
@@ -352,14 +356,14 @@ export const MACHINE: CasesOf<
   ),
   'database-gone': [
     inFolder(
-      /db is gone although this node was initialised/,
+      /db is missing although this node has been initialised/,
       (dir) => rmSync(join(dir, 'db'), { recursive: true }),
       putBack,
     ),
     {
       name: 'and begun anew',
       ...planted(
-        /db is gone although this node was initialised/,
+        /db is missing although this node has been initialised/,
         async () => {
           const of = await node();
           await of.stop();
@@ -410,10 +414,10 @@ export const MACHINE: CasesOf<
     },
   ),
   'damaged-copy': inFolder(/copy from before a repair/, (dir) => mkdirSync(join(dir, 'db.damaged')), sh),
-  'disk-full': onSmallDisk(/is to be kept free: writes are refused/, 4 * 1024 * 1024),
-  'disk-low': onSmallDisk(/\d+ MiB are free; below 8 writes are refused/, 12 * 1024 * 1024),
+  'disk-full': onSmallDisk(/less than DISK_RESERVE_MB=.*: writes are refused/, 4 * 1024 * 1024),
+  'disk-low': onSmallDisk(/\d+ MiB are free; below 8 MiB, writes are refused/, 12 * 1024 * 1024),
   'disk-filling': planted(
-    /at the rate of the last day writes will be refused in \d\.\d days/,
+    /at the rate of the last day, writes will be refused in \d\.\d days/,
     async () => [await offline({ DISK_RESERVE_MB: '64' }, samples(-3e6)), undefined],
     // Space was freed: the pace of the day that follows is another.
     async () => offline({ DISK_RESERVE_MB: '64' }, samples(3e6)),
@@ -430,7 +434,7 @@ export const MACHINE: CasesOf<
   'certificate-expiring': certificate(/expires on \d{4}-\d\d-\d\d, in [01] days/, makeCertificate),
   'certificate-other-name': [
     planted(
-      /not made for node\.example\.org/,
+      /does not name node\.example\.org/,
       async () => {
         const files = certificateFiles(HOLDS('other.example.org'));
         return [await offline({ ...files, PUBLIC_URL: 'https://node.example.org' }), files];

@@ -190,7 +190,7 @@ export const MIRROR: CasesOf<Extract<FindingId, `mirror-${string}`>> = {
     },
   ),
   'mirror-items-refused': planted(
-    /1 items are refused by the mirror’s tables/,
+    /the mirror’s tables rejected 1 item/,
     async () => {
       const { env } = await dynamo();
       const of = await node(env);

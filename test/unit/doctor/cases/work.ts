@@ -136,7 +136,7 @@ export const WORK: CasesOf<
   | 'entries-damaged'
 > = {
   'ops-pending': waiting(/1 op is pending/, Date.now),
-  'ops-pending-long': waiting(/1 op is pending .* the oldest of 20\d\d-/, () => Date.now() - 120 * MINUTE),
+  'ops-pending-long': waiting(/1 op is pending .* the oldest from 20\d\d-/, () => Date.now() - 120 * MINUTE),
   'ops-rejected': planted(
     /1 op is rejected/,
     async () => {
@@ -151,7 +151,7 @@ export const WORK: CasesOf<
     async (_, of) => online(of),
   ),
   'conflicts-open': planted(
-    /1 record has fields that two writers changed at once/,
+    /1 record has fields that two writers changed at the same time/,
     async () => {
       const identity = someone();
       const of = await node({}, identity);
@@ -172,7 +172,7 @@ export const WORK: CasesOf<
     },
   ),
   'conflicts-elsewhere': planted(
-    /1 record has fields that two writers changed at once.*; only their writers can/,
+    /1 record has fields that two writers changed at the same time.*; only their writers can/,
     async () => {
       const of = await node();
       const identity = await author(of);
@@ -180,7 +180,7 @@ export const WORK: CasesOf<
       return [await online(of), { of, identity }];
     },
     async ({ mend }, { of, identity }) => {
-      expect(mend).toBe('agrinet conflicts, on the node of a writer');
+      expect(mend).toBe('agrinet conflicts, on the node of one of the writers');
       const key: RecordKey = recordKey('listings', identity.peerId, 'maize');
       const [known] = await of.node.store.records([key]);
       const hand = new Hand(identity, epoch());
@@ -247,7 +247,7 @@ export const WORK: CasesOf<
     ),
   },
   'rows-mended': planted(
-    /stored rows did not match the feeds: 1 in records.* in the scrub of .*; all were rebuilt/,
+    /stored rows did not match the feeds: 1 in records.* in the scrub started at .*; all were rebuilt/,
     async () => {
       const of = await node();
       const created = await of.request('POST', '/listings', { type: 'offer', title: 'lost' });
