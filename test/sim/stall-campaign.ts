@@ -58,12 +58,15 @@ function cpuOf({ pid }: ChildProcess): number {
   return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
-/** Until a process has used under a fifth of a core for a second: what it was sent is done with. At most a minute. */
+/**
+ * Until a process has used at most a fifth of a core for half a second: what it was sent is done with, or nearly; what comes later is
+ * seen with the next input. At most a minute.
+ */
 async function untilIdle(child: ChildProcess): Promise<void> {
-  for (let quiet = 0, tries = 0; quiet < 4 && tries < 240; tries++) {
+  for (let quiet = 0, tries = 0; quiet < 5 && tries < 600; tries++) {
     const before = cpuOf(child);
-    await sleep(250);
-    quiet = cpuOf(child) - before < 50 ? quiet + 1 : 0;
+    await sleep(100);
+    quiet = cpuOf(child) - before <= 20 ? quiet + 1 : 0;
   }
 }
 
