@@ -3,6 +3,7 @@ import { type PrefixAnswer, readPrefixAnswer } from '../../protocols/digest/pref
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { FrontierGroup } from '../../protocols/mycelium/frontier-page.ts';
 import { FRONTIER_SEQUENCE, readFrontierSequence } from '../../protocols/mycelium/frontier-sequence.ts';
+import { wholeFrontier } from '../../protocols/mycelium/frontier-stream.ts';
 import { REQUEST_HEADER, sealRequest } from '../../protocols/mycelium/signed-request.ts';
 import type { RegisteredNode } from '../../protocols/registry/registry.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
@@ -54,18 +55,9 @@ export class DiffAsker {
     const path = `/federation/feeds?knows=${coverageText(OWN_COVERAGE)}`;
     const data = await this.#ask(path, PULL_LIMITS.frontierBytes, FRONTIER_SEQUENCE);
     if (data === undefined) return undefined;
-    const groups = new Map<PeerId, FrontierGroup>();
-    let knows: Coverage | undefined;
-    for await (const page of readFrontierSequence(chunkOf(data), this.#node.env)) {
-      knows ??= page.knows;
-      for (const group of page.groups) {
-        if (group.channel !== 'public') continue;
-        // One of more epochs than fit a page comes in parts.
-        const known = groups.get(group.author);
-        groups.set(group.author, known ? { ...known, items: [...known.items, ...group.items] } : group);
-      }
-    }
-    return { groups, knows: knows ?? new Map() };
+    const { groups, knows } = await wholeFrontier(readFrontierSequence(chunkOf(data), this.#node.env));
+    const open = groups.filter(({ channel }) => channel === 'public');
+    return { groups: new Map(open.map((group) => [group.author, group])), knows };
   }
 
   async branch(owner: PeerId, collection: string, prefix: string): Promise<PrefixAnswer | undefined> {

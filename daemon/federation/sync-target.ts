@@ -9,6 +9,7 @@ import { AgrinetError } from '../../protocols/errors.ts';
 import type { FeedName } from '../../protocols/ledger/types.ts';
 import { CATCH_UP_LIMITS } from '../../protocols/mycelium/catch-up.ts';
 import type { FrontierGroup, FrontierPage } from '../../protocols/mycelium/frontier-page.ts';
+import { feedId, GatheredGroups } from '../../protocols/mycelium/gathered-groups.ts';
 import { HeldFeeds, type HeldFeedsParts } from '../../protocols/mycelium/held-feeds.ts';
 import { OwedFeeds } from '../../protocols/mycelium/owed-feeds.ts';
 import type { NextRange } from '../../protocols/mycelium/range.ts';
@@ -69,17 +70,21 @@ export class LocalTarget implements SyncTarget {
     this.#agrinetd(id);
     const { env, self } = this.#parts;
     const turn = new CpuTurn(env);
-    /** Of feeds that may hold promises, and of those that something is missing of: the rest of a frontier is not kept. */
-    const promising: FrontierGroup[] = [];
+    /** Of feeds that may hold promises, and of those of which nothing is known to be missing: the rest of a frontier is not kept. */
+    const kept = new GatheredGroups();
     const behind = new Map<string, FeedName>();
+    const isPromising = ({ author, channel }: FrontierGroup): boolean =>
+      author === self || channel !== 'public';
     for await (const { groups } of pages)
       for (const group of groups) {
         await turn.pause();
-        const { author, channel } = group;
-        if (author === self || (channel !== 'public' && this.#held.takes(author))) promising.push(group);
-        if (this.#held.isBehind(group)) behind.set(`${author}|${channel}`, { author, channel });
+        if (!this.#held.takes(group.author)) continue;
+        const feed = feedId(group);
+        if (isPromising(group) || !behind.has(feed)) kept.add(group);
+        if (!behind.has(feed) && this.#held.isBehind(group))
+          behind.set(feed, { author: group.author, channel: group.channel });
       }
-    this.#owed.shown(id, promising);
+    this.#owed.noted(id, await this.#owed.owedOf(kept.all().filter(isPromising), turn));
     if (behind.size > CATCH_UP_LIMITS.wantedPerPeer) this.#unfinished.add(id);
     else this.#unfinished.delete(id);
     return [...behind.values()].slice(0, CATCH_UP_LIMITS.wantedPerPeer);

@@ -14,7 +14,7 @@ import type { EventLogs } from '../events/event-logs.ts';
 import type { GossipTopic } from '../gossip-topic.ts';
 import type { Participants } from '../participants.ts';
 import { definePart, type Face } from '../parts.ts';
-import { createSlowPeers } from '../slow-peers.ts';
+import { createPeerWarnings } from '../peer-warnings.ts';
 import type { Base } from './base.ts';
 
 /** The network as replication uses it; libp2p is one. */
@@ -121,7 +121,7 @@ function tellOfPulls({
     const audience = event.private === true ? { operatorOnly: true as const } : undefined;
     events.face.emit('federation.sync', { node: event.peer, received: event.received }, audience);
   });
-  hooks.pulled.on('slow peers', createSlowPeers(logger, clock.now));
+  hooks.pulled.on('peer warnings', createPeerWarnings(logger, clock.now));
   hooks.pulled.on('alarms', (event) => {
     if (event.kind === 'peer-distrusted') alarms.raise({ ...event, node: event.peer });
   });
@@ -138,12 +138,7 @@ function logPull(event: PullEvent, logger: Base['logger']): void {
     case 'entry-refused':
       logger.debug({ peer: event.peer, code: event.code }, 'entry refused');
       break;
-    case 'digest-differs':
-      logger.error(
-        { peer: event.peer, author: event.author },
-        'equal frontier but unequal digest: agrinet doctor --diff names the records',
-      );
-      break;
+    case 'digest-differs': // named once in a while
     case 'peer-distrusted': // an alarm says it
     case 'own-held':
       break;

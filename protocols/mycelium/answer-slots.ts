@@ -1,3 +1,10 @@
+import { errorCode } from '../errors.ts';
+
+/** Whoever lets an answer run out of time is slow; what else may have failed says nothing of its pace. */
+export function howFailed(error: unknown): 'slow' | 'failed' {
+  return errorCode(error) === 'stream-timeout' ? 'slow' : 'failed';
+}
+
 export interface AnswerLimits {
   /** Answers under way in total. */
   readonly answering: number;

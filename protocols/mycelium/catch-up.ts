@@ -1,4 +1,5 @@
 import type { FrontierGroup } from './frontier-page.ts';
+import { feedId } from './gathered-groups.ts';
 
 /** One thing to fetch: an author's feeds in one channel. */
 export interface Need {
@@ -78,7 +79,7 @@ export class CatchUpPlan {
 
   /** A peer has something of this feed that is lacking here. False when there is no room to note it. */
   want(peer: string, group: Pick<FrontierGroup, 'author' | 'channel'>): boolean {
-    const id = `${group.author}|${group.channel}`;
+    const id = feedId(group);
     const known = this.#wanted.get(id);
     if (known !== undefined) {
       known.holders.add(peer);

@@ -5,7 +5,7 @@ import type { CpuTurn } from '../wire/cpu-turn.ts';
 import { framed, type FramedStream } from '../wire/framed-stream.ts';
 import { LIMITS } from '../wire/limits.ts';
 import type { ByteStream, PeerConnection, StreamHost } from '../wire/stream.ts';
-import { AnswerSlots } from './answer-slots.ts';
+import { AnswerSlots, howFailed } from './answer-slots.ts';
 import { DigestsFirst, type FrontierDialogue, WholePages } from './frontier-dialogues.ts';
 import type { FrontierGroup, FrontierPage } from './frontier-page.ts';
 import { FrontierStream, type ShownFrontier } from './frontier-stream.ts';
@@ -24,7 +24,7 @@ export const FRONTIER_LIMITS = {
   pages: 64,
   /** One page in either direction. */
   pageMs: 5000,
-  /** All of an exchange: pages that only trickle hold a place that others wait for. */
+  /** All of an exchange: pages that only trickle hold a place that others wait for, and cost their sender its second one. */
   exchangeMs: 60_000,
   /** Per connection, both ways: an exchange has one, and those of both sides may cross. */
   streams: 4,
@@ -118,11 +118,11 @@ class FrontierStreams implements FrontierProtocol {
     try {
       const shown = await dialogue.answer(this.#exchange(frames, peer, this.#wholeExchange()));
       await onFrontier(connection, shown);
+      release('taken');
     } catch (error) {
+      release(howFailed(error));
       frames.abort(error instanceof Error ? error : new AgrinetError('internal', 'not an error'));
       onFailure(peer, error);
-    } finally {
-      release('taken');
     }
   }
 

@@ -5,6 +5,7 @@ import { CpuTurn } from '../wire/cpu-turn.ts';
 import type { FramedStream } from '../wire/framed-stream.ts';
 import type { FrontierTurns } from './frontier-turns.ts';
 import { decodeFrontier, encodePage, type FrontierGroup, type FrontierPage } from './frontier-page.ts';
+import { GatheredGroups } from './gathered-groups.ts';
 
 /** The frontier that a peer has shown. */
 export interface ShownFrontier {
@@ -79,17 +80,17 @@ export class FrontierStream {
   }
 }
 
-/** All pages of a frontier; what its sender knows stands on the first. Throws what reading them throws. */
+/** All pages of a frontier, one group of each feed; what its sender knows stands on the first. Throws what reading them throws, and `frontier-malformed`. */
 export async function wholeFrontier(
   pages: AsyncIterable<FrontierPage>,
 ): Promise<Omit<ShownFrontier, 'covers'>> {
-  const groups: FrontierGroup[] = [];
+  const gathered = new GatheredGroups();
   const same: FrontierGroup[] = [];
   let knows: Coverage | undefined;
   for await (const page of pages) {
     knows ??= page.knows;
-    for (const group of page.groups) groups.push(group);
+    for (const group of page.groups) gathered.add(group);
     for (const group of page.same ?? []) same.push(group);
   }
-  return { groups, same, knows: knows ?? new Map() };
+  return { groups: gathered.all(), same, knows: knows ?? new Map() };
 }

@@ -1,9 +1,10 @@
 import { lacksShown } from '../feed/frontier.ts';
+import type { FeedName } from '../ledger/types.ts';
+import type { CpuTurn } from '../wire/cpu-turn.ts';
 import type { PeerId } from '../wire/identity.ts';
 import type { FrontierGroup } from './frontier-page.ts';
+import { feedId } from './gathered-groups.ts';
 import type { FeedSource } from './ports.ts';
-
-type Feed = Pick<FrontierGroup, 'author' | 'channel'>;
 
 export interface OwedParts {
   readonly self: PeerId;
@@ -33,32 +34,38 @@ export function promisingFeeds(
  */
 export class OwedFeeds {
   readonly #parts: OwedParts;
-  readonly #owed = new Map<string, Map<string, FrontierGroup[]>>();
+  /** By peer and feed. */
+  readonly #owed = new Map<string, Map<string, FrontierGroup>>();
 
   constructor(parts: OwedParts) {
     this.#parts = parts;
   }
 
-  /** A peer's frontier, in the place of the one before. True when nothing is owed. */
-  shown(peer: string, groups: readonly FrontierGroup[]): boolean {
-    const owed = new Map<string, FrontierGroup[]>();
+  /** Of a peer's frontier, one group of each feed, what is owed: to be `noted`. Gives way: a peer may show thousands of feeds as this node's own. */
+  async owedOf(
+    groups: readonly FrontierGroup[],
+    turn: Pick<CpuTurn, 'pause'>,
+  ): Promise<readonly FrontierGroup[]> {
+    const owed: FrontierGroup[] = [];
     for (const group of promisingFeeds(groups, this.#parts.self, this.#parts.follows)) {
-      if (!this.#lacks(group)) continue;
-      const id = idOf(group);
-      const parts = owed.get(id);
-      if (parts === undefined) owed.set(id, [group]);
-      else parts.push(group);
+      await turn.pause();
+      if (this.#lacks(group)) owed.push(group);
     }
-    this.#owed.set(peer, owed);
-    return owed.size === 0;
+    return owed;
+  }
+
+  /** This is owed by a peer, in the place of what was before. True when nothing is, by now. */
+  noted(peer: string, groups: readonly FrontierGroup[]): boolean {
+    this.#owed.set(peer, new Map(groups.map((group) => [feedId(group), group])));
+    return this.isHeld(peer);
   }
 
   /** Something of this feed was taken in, from whomever: the peers that nothing is owed of any more. */
-  taken(feed: Feed): string[] {
-    const id = idOf(feed);
+  taken(feed: FeedName): string[] {
+    const id = feedId(feed);
     return [...this.#owed].flatMap(([peer, owed]) => {
-      const parts = owed.get(id);
-      if (parts === undefined || parts.some((part) => this.#lacks(part))) return [];
+      const group = owed.get(id);
+      if (group === undefined || this.#lacks(group)) return [];
       owed.delete(id);
       return owed.size === 0 ? [peer] : [];
     });
@@ -68,7 +75,7 @@ export class OwedFeeds {
   isHeld(peer: string): boolean {
     const owed = this.#owed.get(peer);
     if (owed === undefined) return false;
-    for (const [id, parts] of owed) if (!parts.some((part) => this.#lacks(part))) owed.delete(id);
+    for (const [id, group] of owed) if (!this.#lacks(group)) owed.delete(id);
     return owed.size === 0;
   }
 
@@ -76,8 +83,4 @@ export class OwedFeeds {
   #lacks({ author, channel, items }: FrontierGroup): boolean {
     return lacksShown(this.#parts.source.feeds(author, channel), items);
   }
-}
-
-function idOf({ author, channel }: Feed): string {
-  return `${author}|${channel}`;
 }

@@ -89,10 +89,12 @@ class PlannedPuller implements Puller {
     const peer = connection.remotePeer.toString();
     const groups = [...frontier.same, ...frontier.groups];
     const number = this.#shown.replace(connection, { ...frontier, groups });
-    const behind = await this.#compare(peer, frontier, new CpuTurn(env));
+    const turn = new CpuTurn(env);
+    const behind = await this.#compare(peer, frontier, turn);
     if (behind === 0) onEvent({ kind: 'peer-synced', peer, received: 0 });
+    const owed = await this.#owed.owedOf(groups, turn);
     // What is owed is owed by the last one: an older one that took longer says nothing of it.
-    if (this.#shown.count(peer) === number && this.#owed.shown(peer, groups))
+    if (this.#shown.count(peer) === number && this.#owed.noted(peer, owed))
       onEvent({ kind: 'own-held', peer });
     this.#pulls.begin();
   }

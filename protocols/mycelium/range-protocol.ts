@@ -1,10 +1,10 @@
 import type { Env } from '../env.ts';
-import { AgrinetError, errorCode } from '../errors.ts';
+import { AgrinetError } from '../errors.ts';
 import { CpuTurn } from '../wire/cpu-turn.ts';
 import { framed, type FramedStream } from '../wire/framed-stream.ts';
 import { pullSlow, steady } from '../wire/steady.ts';
 import type { ByteStream, PeerConnection, StreamHost } from '../wire/stream.ts';
-import { AnswerSlots } from './answer-slots.ts';
+import { AnswerSlots, howFailed } from './answer-slots.ts';
 import type { Access, FeedSource } from './ports.ts';
 import {
   decodeRangeRequest,
@@ -123,12 +123,14 @@ class RangeStreams implements RangeProtocol {
       await this.#serve(frames, peer);
       release('taken');
     } catch (error) {
-      const isSlow = errorCode(error) === 'stream-timeout';
-      release(isSlow ? 'slow' : 'failed');
+      const how = howFailed(error);
+      release(how);
       frames.abort(error instanceof Error ? error : new AgrinetError('internal', 'not an error'));
       onFailure(
         peer,
-        isSlow ? new AgrinetError('answer-slow', 'it took its answer too slowly', { cause: error }) : error,
+        how === 'slow'
+          ? new AgrinetError('answer-slow', 'it took its answer too slowly', { cause: error })
+          : error,
       );
     }
   }

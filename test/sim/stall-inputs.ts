@@ -269,6 +269,10 @@ const STREAMS: readonly StallInput[] = [
   ...thrown('10,000 authors', 'frontier', (random, share) =>
     encodeFrontier(groups(random, many(10_000, share))),
   ),
+  ...thrown('one feed in as many groups as fit', 'frontier', (_random, share, hand) => {
+    const group = { author: hand.identity.peerId, channel: 'public', digest: '', items: [] } as const;
+    return encodeFrontier(Array.from({ length: many(50_000, share) }, () => group));
+  }),
   ...thrown('pages of noise', 'frontier', (random, share) =>
     Array.from({ length: 64 }, () => random.bytes(many(60_000, share))),
   ),

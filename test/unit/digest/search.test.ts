@@ -113,6 +113,37 @@ describe('the search by prefix', () => {
     });
     expect(short.cut).toBe(true);
   });
+
+  it('ends with a peer whose branches never do: by its depth, or by the questions it may ask', async () => {
+    const tree = await treeOf(new Map(Array.from({ length: 500 }, (_, i) => [`r${i}`, 'x'])));
+    // Below each branch sixteen others, each as large as all of it was said to be, and none that gives its digest.
+    const lie = (prefix: string): unknown => ({
+      prefix,
+      count: 16_000,
+      digest: randomBytes(32).toString('hex'),
+      branches: Array.from({ length: 16 }, (_, digit) => ({
+        prefix: prefix + digit.toString(16),
+        count: 1000,
+        digest: randomBytes(32).toString('hex'),
+      })),
+    });
+    let asked = 0;
+    const walk = findDifferences({
+      tree,
+      parallel: 4,
+      most: 200,
+      ask: async (prefix) =>
+        ++asked > 1500
+          ? undefined
+          : readPrefixAnswer(JSON.parse(JSON.stringify(lie(prefix))), { collection, owner, prefix }),
+    });
+    expect((await walk).cut).toBe(true);
+    // Straight down, one branch at a time: nothing is deeper than a prefix may be.
+    const deepest = 'f'.repeat(PREFIX_LIMITS.digits);
+    expect(() => readPrefixAnswer(lie(deepest), { collection, owner, prefix: deepest })).toThrow(
+      expect.objectContaining({ code: 'prefix-malformed' }),
+    );
+  });
 });
 
 it('a tree answers as its rows do, and again, whatever is asked first', async () => {

@@ -8,13 +8,17 @@ import {
   type FrontierProtocol,
 } from '../../../protocols/mycelium/frontier-exchange.ts';
 import { encodeFrontier, type FrontierGroup } from '../../../protocols/mycelium/frontier-page.ts';
-import { groupHash, groupPlace } from '../../../protocols/mycelium/frontier-digest.ts';
 import { wholeFrontier } from '../../../protocols/mycelium/frontier-stream.ts';
+import { encodeOpening, groupHash, groupPlace } from '../../../protocols/mycelium/frontier-digest.ts';
+import { framed } from '../../../protocols/wire/framed-stream.ts';
+import { OWN_COVERAGE } from '../../../protocols/digest/coverage.ts';
+import { errorCode } from '../../../protocols/errors.ts';
 import { FrontierView } from '../../../protocols/mycelium/frontier-view.ts';
 import { recordKey } from '../../../protocols/wire/ids.ts';
 import { nodeOf } from '../../support/vectors/signatures.ts';
 
 const author = nodeOf(1).peerId;
+const soon = (): AbortSignal => AbortSignal.timeout(10_000);
 
 function groupsOf(count: number): FrontierGroup[] {
   return Array.from({ length: count }, (_, i) => ({
@@ -126,5 +130,56 @@ describe.each(['frontier/1', 'frontier/2'])('%s', (version) => {
     const { exchange, told } = await twoNodes(version, groupsOf(3), { registered: false });
     await expect(exchange()).rejects.toThrow();
     expect(told).toEqual([]);
+  });
+});
+
+describe.each(['frontier/1', 'frontier/2'])('%s with those who ask and say nothing', (version) => {
+  it('they get one place at a time after the first, half of all together, and others are answered', async () => {
+    const handlers = new Map<string, StreamHandler>();
+    const failures = new Map<string, string[]>();
+    let places = 0;
+    const protocol = createFrontierProtocol(
+      {
+        env: { ...systemEnv, deadline: (ms) => systemEnv.deadline(ms / 25) },
+        libp2p: {
+          handle: async (name, handler) => void handlers.set(name, handler),
+          unhandle: async () => undefined,
+          getConnections: () => [],
+        },
+        access: { mayReplicate: () => true, mayHold: () => true },
+        frontierFor: () => [],
+        viewFor: async () => viewOf([]),
+        onFrontier: async () => undefined,
+        onFailure: (peer, error) => failures.set(peer, [...(failures.get(peer) ?? []), errorCode(error)]),
+      },
+      'test',
+    );
+    await protocol.start();
+    /** Asks and says nothing, or what an equal says; whether there was a place. */
+    const ask = async (peer: string, says: boolean): Promise<boolean> => {
+      const [ours, theirs] = await streamPair();
+      const handler = handlers.get(`/agrinet/test/${version}`);
+      const told = handler?.(theirs, { remotePeer: { toString: () => peer } } as never);
+      const frames = framed(ours, { maxFrame: 65_536 });
+      if (says && version === 'frontier/2')
+        await frames.write(encodeOpening({ knows: OWN_COVERAGE, root: viewOf([]).root }), soon());
+      if (says) await frames.close(soon());
+      const answered = await frames.read(soon()).then(
+        () => true,
+        () => false,
+      );
+      await told;
+      if (failures.get(peer)?.at(-1) === 'stream-timeout') places++;
+      return answered;
+    };
+    const silent = Array.from({ length: FRONTIER_LIMITS.answering }, (_, i) => `silent-${i}`);
+    await Promise.all(silent.map((peer) => ask(peer, false)));
+    expect([places, await ask('honest', true)]).toEqual([FRONTIER_LIMITS.answering, true]);
+    places = 0;
+    failures.clear();
+    const again = silent.flatMap((peer) => [ask(peer, false), ask(peer, false)]);
+    expect(await ask('honest', true)).toBe(true);
+    await Promise.all(again);
+    expect([...failures.values()].flat()).toHaveLength(FRONTIER_LIMITS.answering / 2);
   });
 });

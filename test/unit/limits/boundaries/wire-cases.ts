@@ -28,11 +28,12 @@ function opOf(bytes: number): Uint8Array {
 /** A page of exactly so many bytes: the ids of private channels are as long as it takes. */
 export function pageOf(bench: Bench, bytes: number): Uint8Array {
   const author = bench.peer.peerId;
+  let epochs = 0; // each stands once in a frontier
   const group = (letters: number): FrontierGroup => ({
     author,
     channel: recordKey('conversations', author, 'x'.repeat(letters)),
     digest: '',
-    items: [{ epoch: '00'.repeat(8), seq: 1, hash: '11'.repeat(32) }],
+    items: [{ epoch: (++epochs).toString(16).padStart(16, '0'), seq: 1, hash: '11'.repeat(32) }],
   });
   const longest = encodePage([group(64)]).length;
   const each = encodePage([group(64), group(64)]).length - longest;
