@@ -13,14 +13,16 @@ const NAMED = 8;
 /**
  * Looks at the names of a query. What a route of our own does not know is refused with the names that there are: a filter that is
  * passed over looks like an answer. Old clients send names that mean nothing here; on their routes these are ignored, and a `Warning` (RFC
- * 7234, 299) names them. Throws `query-invalid`.
+ * 7234, 299) names them. What cannot be decoded is refused everywhere. Throws `query-invalid`.
  */
 export function queryNames(known: readonly string[], unknown: UnknownNames) {
   const names = new Set([...known, ...ALWAYS]);
   const there = known.length === 0 ? 'this route takes none' : `there are ${known.join(', ')}`;
   return createMiddleware<ApiEnv>(async (c, next) => {
-    const strange = c.req.url.includes('?')
-      ? [...new Set(new URL(c.req.url).searchParams.keys())].filter((name) => !names.has(name))
+    const { url } = c.req;
+    if (url.includes('%')) refuseUndecodable(url);
+    const strange = url.includes('?')
+      ? [...new Set(new URL(url).searchParams.keys())].filter((name) => !names.has(name))
       : [];
     if (strange.length === 0) return next();
     const shown = strange.slice(0, NAMED).map((name) => encodeURIComponent(name.slice(0, 64).toWellFormed()));
@@ -32,4 +34,26 @@ export function queryNames(known: readonly string[], unknown: UnknownNames) {
     await next();
     if (c.res.headers.get('warning')?.includes(warning) !== true) c.res.headers.append('warning', warning);
   });
+}
+
+/** Bytes that are no UTF-8, or a `%` without two hex digits: passed on as they stand, they would be another name or value than was meant. */
+function refuseUndecodable(url: string): void {
+  const [path = '', ...query] = url.split('?');
+  const pairs = query.join('?').split('&');
+  const wrong = [path, ...pairs].find((text) => !isDecodable(text));
+  if (wrong === undefined) return;
+  const name = wrong === path ? 'path' : (wrong.split('=')[0] ?? '').slice(0, 64).toWellFormed();
+  throw new AgrinetError(
+    'query-invalid',
+    `${encodeURIComponent(name)}: not percent-encoded UTF-8; a percent sign itself is written %25`,
+  );
+}
+
+function isDecodable(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
 }

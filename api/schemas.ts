@@ -91,7 +91,14 @@ export const nearQuery = {
 /** A filter by a text field. */
 const textQuery = z.string().max(256).optional();
 export const filterQuery = (description: string) => textQuery.openapi({ description });
+/** A filter by a node. Empty is not given, as in every filter; anything else that is no peer ID could only give an empty list. */
+export const peerQuery = (description: string) =>
+  z
+    .string()
+    .regex(/^(12D3KooW[1-9A-HJ-NP-Za-km-z]{44})?$/, 'must be a peer ID')
+    .optional()
+    .openapi({ description });
 export const ownerQuery = {
-  owner: filterQuery('Peer ID of the owner node.'),
-  ownerId: filterQuery('Alias of `owner`.'),
+  owner: peerQuery('Peer ID of the owner node.'),
+  ownerId: peerQuery('Alias of `owner`.'),
 };

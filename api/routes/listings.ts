@@ -98,7 +98,11 @@ const list = route(
       query: z.object({
         commodity: filterQuery('Name of the commodity.'),
         region: filterQuery('Region.'),
-        type: filterQuery('`offer` or `request`.'),
+        type: z
+          .string()
+          .regex(/^(offer|request)?$/, 'must be offer or request')
+          .optional()
+          .openapi({ description: '`offer` or `request`.' }),
         status: filterQuery('Status.'),
         productId: filterQuery('Product ID.'),
         q: filterQuery(

@@ -11,7 +11,7 @@ import { nextOf, placeOf } from '../paging.ts';
 import { json, route, router } from '../route.ts';
 import {
   count,
-  filterQuery,
+  peerQuery,
   flag,
   idParam,
   pageOf,
@@ -84,7 +84,7 @@ const list = route('read', {
   description: 'With `owner`, a page may be short or even empty and still have a `cursor`.',
   request: {
     query: z.object({
-      owner: filterQuery('Peer ID of the publisher.'),
+      owner: peerQuery('Peer ID of the publisher.'),
       limit: wholeNumber(1, 100).default(20).openapi({ description: 'Maximum number of items per page.' }),
       cursor: pageQuery.cursor,
     }),

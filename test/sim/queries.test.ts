@@ -163,6 +163,25 @@ describe('the query of every route', () => {
     expect(tried).toBeGreaterThan(300);
   });
 
+  it('has no name and no value that cannot be decoded', async () => {
+    const wrong: string[] = [];
+    for (const { name, method, path, operation } of routes) {
+      const there = (operation.parameters ?? [])
+        .filter((each) => each.in === 'query')
+        .map((each) => each.name);
+      for (const broken of ['%', '100%', '%zz', '%E0', '%ed%a0%80', '%C0%AF', 'caf%E9', '%25%'])
+        for (const pair of [`_=${broken}`, `${broken}=1`, ...there.map((each) => `${each}=${broken}`)]) {
+          const response = await send(method, `${filled(path, operation, pair.split('=', 1)[0])}&${pair}`);
+          if (response.status !== 400) wrong.push(`${name} ${pair}: ${response.status}`);
+        }
+    }
+    expect(wrong).toEqual([]);
+    for (const path of ['/trust/%E0', '/users/%', '/listings/caf%E9?limit=1'])
+      expect((await send('get', path)).status, path).toBe(400);
+    for (const query of ['q=100%25', 'keyword=caf%C3%A9', 'keyword=café', 'q=a+b', 'keyword=%F0%9F%98%80'])
+      expect((await send('get', `/listings?${query}`)).status, query).toBe(200);
+  });
+
   it('goes on with the cursor of the page before, and with no other', async () => {
     const cursors = new Map<string, string>();
     for (const list of [
@@ -236,6 +255,7 @@ const CURSORS: readonly string[] = [
     Buffer.from(text).toString('base64url'),
   ),
 ];
+const NO_PEERS: readonly string[] = ['x', 'Self', '12D3KooW', '12d3koow'.padEnd(52, 'a'), '0'.repeat(52)];
 const MALFORMED: Readonly<Record<string, readonly string[]>> = {
   cursor: CURSORS,
   since: ['rubbish', '0', 'a.b c', '-.1', 'zz.1'],
@@ -248,4 +268,7 @@ const MALFORMED: Readonly<Record<string, readonly string[]>> = {
   minPrice: ['x', '1,5', '0x1', '1e3', 'NaN'],
   before: ['x y', '\u0000', 'a.b.c/d'],
   source: ['x', 'ftp://x', '__proto__'],
+  type: ['x', 'Offer', 'offers', ' offer', 'offer,request'],
+  owner: NO_PEERS,
+  ownerId: NO_PEERS,
 };

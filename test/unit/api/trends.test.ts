@@ -7,7 +7,7 @@ import { ListingCounter } from '../../../daemon/market/listing-counter.ts';
 import { windowOf } from '../../../api/trend-reports.ts';
 import type { Transaction } from '../../../api/ports/trends.ts';
 import type { RecordState } from '../../../protocols/open-dialog/record.ts';
-import { parsePeerId } from '../../../protocols/wire/identity.ts';
+import { identityFromSeed, parsePeerId } from '../../../protocols/wire/identity.ts';
 import { recordKey } from '../../../protocols/wire/ids.ts';
 import { readWfp } from '../../../protocols/market/wfp.ts';
 import { startNode, TEST_KEY, type TestNode } from '../../support/in-process-node.ts';
@@ -192,7 +192,8 @@ describe('with the Kenya file', () => {
       `/trends/snapshots?limit=1&cursor=${page.cursor}`,
     );
     expect(next.snapshots.map(({ trendId }) => trendId)).toEqual([first.trendId]);
-    expect((await get<{ snapshots: [] }>(`/trends/snapshots?owner=nobody`)).snapshots).toEqual([]);
+    const other = identityFromSeed(new Uint8Array(32).fill(9)).peerId;
+    expect((await get<{ snapshots: [] }>(`/trends/snapshots?owner=${other}`)).snapshots).toEqual([]);
   });
 });
 
