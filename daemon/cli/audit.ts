@@ -7,7 +7,7 @@ import { JSON_OPTION, localTime, printable, printJson, printLine } from './outpu
 
 /** `agrinet audit`: the newest lines of the audit log, and the check of its chain. */
 export function auditCommand(): Command {
-  const command = new Command('audit').description('show and verify the audit log').exitOverride();
+  const command = new Command('audit').description('show and verify the audit log');
   command
     .command('list', { isDefault: true })
     .description('list the latest entries')

@@ -47,14 +47,22 @@ export async function runCommandLine(words: readonly string[]): Promise<void> {
       .description('The Agrinet federation daemon and its command line.')
       .version(VERSION)
       .showHelpAfterError('Run `agrinet --help` to list all commands.')
-      .configureOutput({ writeOut: (text) => stdout.write(text) });
+      .configureOutput({ writeOut: (text) => stdout.write(text) })
+      .exitOverride();
     for (const load of called(words[0])) {
-      program.addCommand((await load()).copyInheritedSettings(program).exitOverride());
+      program.addCommand(below(program, await load()));
     }
-    await program.exitOverride().parseAsync(words, { from: 'user' });
+    await program.parseAsync(words, { from: 'user' });
   } catch (error) {
     process.exitCode = report(error);
   }
+}
+
+/** Puts a command below another with its ways, and so all that are below it: otherwise a usage error ends the process with commander's own exit code. */
+function below(parent: Command, command: Command): Command {
+  command.copyInheritedSettings(parent);
+  for (const each of command.commands) below(command, each);
+  return command;
 }
 
 /** What `agrinet <name>` needs; all of them for help, and for a name that is not there. */

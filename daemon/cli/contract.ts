@@ -17,7 +17,7 @@ const NAMED = 5;
 
 /** `agrinet contract`: deal notes, from a node or from a file, and whether they hold. */
 export function contractCommand(): Command {
-  const command = new Command('contract').description('show and verify deal notes').exitOverride();
+  const command = new Command('contract').description('show and verify deal notes');
   const what = 'a contract ID, or the file of a deal note (JSON or HTML)';
   command
     .command('show')

@@ -15,7 +15,7 @@ const asJson = () => new Option(...JSON_OPTION);
 
 /** `agrinet keys`: the API keys that this node has issued. */
 export function keysCommand(): Command {
-  const keys = new Command('keys').description('list, issue, revoke and rotate API keys').exitOverride(); // before the subcommands are made: they take it over, and a usage error keeps its exit code
+  const keys = new Command('keys').description('list, issue, revoke and rotate API keys');
   keys
     .command('list', { isDefault: true })
     .description('list keys, newest first')

@@ -10,7 +10,7 @@ import { withProgress } from './progress-bar.ts';
 
 /** `agrinet mirror`: the tables in DynamoDB that the node keeps like its own database. */
 export function mirrorCommand(): Command {
-  const command = new Command('mirror').description('manage the DynamoDB mirror').exitOverride();
+  const command = new Command('mirror').description('manage the DynamoDB mirror');
   command
     .command('status', { isDefault: true })
     .description('show state, holder, lag and rejected items')

@@ -16,7 +16,7 @@ import {
 
 /** `agrinet trends`: price movements, published snapshots, and the check of what others have published. */
 export function trendsCommand(): Command {
-  const command = new Command('trends').description('show and verify price trends').exitOverride();
+  const command = new Command('trends').description('show and verify price trends');
   command
     .command('show', { isDefault: true })
     .description('show how prices have moved, from the prices this node holds')

@@ -14,9 +14,9 @@ const ID = ['<id>', 'ID of the user, as its keys name it'] as const;
 
 /** `agrinet users`: whom this node serves, and what they are told. */
 export function usersCommand(): Command {
-  const users = new Command('users')
-    .description('list the users of this node, and enter, change or remove them')
-    .exitOverride(); // before the subcommands are made: they take it over, and a usage error keeps its exit code
+  const users = new Command('users').description(
+    'list the users of this node, and enter, change or remove them',
+  );
   users
     .command('list', { isDefault: true })
     .description('list users: those with a key, and those that were entered')

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createHttpServer } from '../../daemon/http-server.ts';
 import { systemEnv } from '../../daemon/system-env.ts';
 import { exitCodeFor } from '../../daemon/exit-codes.ts';
+import { agrinetHere } from '../support/cli.ts';
 import { compileCache } from '../support/compile-cache.ts';
 import { startNode, TEST_KEY, type TestNode } from '../support/in-process-node.ts';
 import { tempDir } from '../support/temp-dir.ts';
@@ -49,6 +50,33 @@ async function bash(line: string): Promise<{ code: number | null; stdout: string
   const [code] = (await once(child, 'close')) as [number | null];
   return { code, stdout, stderr };
 }
+
+/** The names of what stands below a command, from its help. */
+async function commandsOf(...words: string[]): Promise<string[]> {
+  const { stdout } = await agrinetHere(undefined, [...words, '--help']);
+  const [, list = ''] = stdout.split('\nCommands:\n');
+  return [...list.matchAll(/^ {2}([a-z][a-z-]*)/gm)]
+    .map(([, name = '']) => name)
+    .filter((name) => name !== 'help');
+}
+
+describe('a usage error', () => {
+  test('of any command, at any depth, is told in a line and has its exit code', async () => {
+    const all: string[][] = [];
+    for (const name of await commandsOf())
+      all.push([name], ...(await commandsOf(name)).map((each) => [name, each]));
+    expect(all.length).toBeGreaterThan(50);
+    const wrong: string[] = [];
+    for (const words of all)
+      for (const more of [['--no-such-option'], ['one', 'two', 'three']]) {
+        const { code, stdout: said, stderr } = await agrinetHere(undefined, [...words, ...more]);
+        const isTold = /^error: [^\n]+\n(\(Did you mean [^\n]+\n)?Run `agrinet --help`[^\n]+\n$/.test(stderr);
+        if (code !== exitCodeFor('usage') || said !== '' || !isTold)
+          wrong.push(`${[...words, ...more].join(' ')}: ${code} ${stderr}`);
+      }
+    expect(wrong).toEqual([]);
+  });
+});
 
 describe('what is printed into a full device', () => {
   test.each(['', '--json'])(
