@@ -82,17 +82,22 @@ export async function* readWfp(
   const hxl = (record: readonly string[]): boolean =>
     record[columns.at.get('date') ?? 0]?.trim().startsWith('#') === true;
   let first = true;
+  let rows = 0;
   for (let next = await records.next(columns.width); next !== undefined;) {
     const { line } = next;
-    if ('error' in next) yield { line, error: next.error };
     // The HXL tags (#date, #adm1+name, ...) below the header: no row, and no error.
-    else if (!first || !hxl(next.cells)) {
+    const isRow = !first || 'error' in next || !hxl(next.cells);
+    if (isRow) rows += 1;
+    if ('error' in next) yield { line, error: next.error };
+    else if (isRow) {
       const price = parseRow(next.cells, columns);
       yield 'error' in price ? { line, error: price.error } : { line, price };
     }
     first = false;
     next = await records.next(columns.width);
   }
+  if (rows === 0)
+    throw new AgrinetError('wfp.header', 'not a WFP price file: there is no row below its header');
 }
 
 async function headerOf(records: CsvRecords): Promise<WfpColumns> {

@@ -203,6 +203,15 @@ test.each([
   else expect(read).toMatchObject({ price: { date: expected } });
 });
 
+/** A tar archive of one file: a head of 512 bytes with its magic at 257, and the file. */
+function tar(name: string, text: string): Buffer {
+  const head = Buffer.alloc(512);
+  head.write(name, 0);
+  head.write(text.length.toString(8).padStart(11, '0'), 124);
+  head.write('ustar', 257);
+  return Buffer.concat([head, Buffer.from(text.padEnd(512, '\0'))]);
+}
+
 describe('what is no such file is told by one line', () => {
   const gz = gzipSync(`${HEADER}\n${row({})}\n`.repeat(50));
   test.each<[string, Uint8Array | string, string]>([
@@ -213,6 +222,17 @@ describe('what is no such file is told by one line', () => {
     ['UTF-16 without a mark', Buffer.from(HEADER, 'utf16le'), 'UTF-16 without its byte order mark'],
     ['UTF-32', Buffer.from([0xff, 0xfe, 0, 0, 0x64, 0, 0, 0]), 'UTF-32'],
     ['gzip inside gzip', gzipSync(gz), 'gzip inside gzip'],
+    ['a tar archive', tar('prices.csv', `${HEADER}\n${row({})}\n`), 'a tar archive'],
+    ['a tar archive under gzip', gzipSync(tar('prices.csv', `${HEADER}\n`)), 'a tar archive'],
+    ['a 7-Zip archive', Buffer.from([0x37, 0x7a, 0xbc, 0xaf, 0x27, 0x1c, 0, 4]), '7-Zip'],
+    ['a database', 'SQLite format 3\0', 'SQLite'],
+    ['a header alone', HEADER, 'no row below its header'],
+    [
+      'a header and its tags',
+      `${HEADER}\n${HEADER.replaceAll(/(^|,)/g, '$1#')}\n\n`,
+      'no row below its header',
+    ],
+    ['lines that end in what is no line end', `${HEADER}\u2028${row({})}\u2028`, 'no row below its header'],
     ['damaged gzip', gz.subarray(0, gz.length - 20), 'cut off or damaged'],
     ['an empty file', '', 'it is empty'],
     ['an empty file under gzip', gzipSync(''), 'it is empty'],
