@@ -3,13 +3,13 @@ import type { EventSubscription, PushEvent, TellableEvent } from './ports/events
 
 /** What one client may cost. Times in milliseconds. */
 export interface SseStreamLimits {
-  /** What waits for one client; one that is further behind is closed and resumes with Last-Event-ID. */
+  /** Events queued for one client; a client that falls further behind is closed, and resumes with Last-Event-ID. */
   readonly queueEvents: number;
   /** The same in bytes. */
   readonly queueBytes: number;
   /** Proxies give up after a minute without a byte. */
   readonly heartbeatMs: number;
-  /** A client that takes nothing for so long is gone. */
+  /** A client that takes nothing for this long is gone. */
   readonly stalledMs: number;
 }
 

@@ -6,7 +6,7 @@ import { SSE_STREAM_LIMITS, SseStream, type SseStreamLimits } from './sse-stream
 
 /** How many streams there may be. */
 export interface SseLimits {
-  /** Streams of one key, or of one address without a key: six tabs on three devices and some to spare. */
+  /** Streams of one key, or of one address without a key: six tabs on three devices, with some to spare. */
   readonly perKey: number;
   /** Of everybody together. */
   readonly total: number;

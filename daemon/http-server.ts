@@ -9,21 +9,21 @@ import { ERROR_CODES, type ErrorCode } from '../protocols/error-codes.ts';
 
 /** What one connection, and all of them together, may take. Times in milliseconds. */
 export interface ServerLimits {
-  /** Target, names and values of the headers of one request: ours take less than 12 KiB, a token 8 KiB at most. */
+  /** Request target, header names and values of one request: our own take less than 12 KiB, a token at most 8 KiB. */
   readonly maxHeaderBytes: number;
-  /** From the first byte, or the connection, to the end of the headers: who takes longer holds the connection on purpose. */
+  /** From the connection or the first byte to the end of the headers: a client that takes longer is holding the connection on purpose. */
   readonly headersMs: number;
-  /** A body that brings nothing, or a reader that takes nothing, for so long. A whole request has no limit: imports and exports stream. */
+  /** How long a body may send nothing, or a reader take nothing. A whole request has no time limit, because imports and exports stream. */
   readonly stalledMs: number;
-  /** Longer than the minute that proxies keep an idle connection: the one who closes first must not be us. */
+  /** Longer than the minute for which proxies keep an idle connection, so that the proxy closes first. */
   readonly keepAliveMs: number;
-  /** Of everybody together: below the usual limit of open files, with room for the database and peers. */
+  /** All connections together: below the usual limit of open files, with room for the database and peers. */
   readonly connections: number;
-  /** Of one address (IPv6: one /64), so that one caller cannot take them all. */
+  /** Connections from one address (IPv6: one /64), so that one caller cannot take them all. */
   readonly perAddress: number;
-  /** Loopback: a proxy with everybody behind it. */
+  /** Connections from loopback, where a proxy carries those of all clients. */
   readonly perLoopback: number;
-  /** Requests of one connection that are not answered yet: browsers and proxies wait for each answer. */
+  /** Unanswered requests on one connection: browsers and proxies wait for each answer. */
   readonly pipelined: number;
 }
 

@@ -21,13 +21,13 @@ type Begun =
   | { readonly kind: 'answered'; readonly answer: Answer };
 
 export interface IdempotencyLimits extends KeptLimits {
-  /** A client that repeats a request does so within a day. */
+  /** How long keys are remembered: a client that repeats a request does so within a day. */
   readonly keptMs: number;
-  /** Keys remembered; the time and size of each are held in memory. */
+  /** Keys remembered; the time and size of each are kept in memory. */
   readonly rows: number;
-  /** Of all rows together; the oldest go. */
+  /** All rows together; the oldest are dropped. */
   readonly bytes: number;
-  /** Rows of one caller: one who floods the table loses his own. */
+  /** Rows of one caller: a caller that floods the table displaces only its own. */
   readonly rowsPerCaller: number;
   /** Bytes of one caller's rows. */
   readonly bytesPerCaller: number;

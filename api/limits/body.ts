@@ -6,11 +6,11 @@ import type { ApiEnv } from '../access.ts';
 import { isDeeper } from '../../protocols/wire/json-depth.ts';
 
 export interface BodyLimits {
-  /** The largest body that is read as a whole, in bytes: a listing with long texts is far below. */
+  /** The largest body that is read as a whole, in bytes: a listing with long texts is far smaller. */
   readonly maxBytes: number;
-  /** How deep arrays and objects may lie in one another: nothing here needs more, and what walks them is recursive. */
+  /** How deeply arrays and objects may be nested: nothing here needs more, and the code that walks them is recursive. */
   readonly maxDepth: number;
-  /** How long the whole of it may take to arrive, in milliseconds. A body that is streamed has the server's idle limit instead. */
+  /** How long the whole body may take to arrive, in milliseconds. A streamed body has the server's idle limit instead. */
   readonly timeoutMs: number;
 }
 

@@ -28,7 +28,7 @@ const params = z.object({
   }),
 });
 export const TRUST_LIMITS = {
-  /** Characters of `roots` and of `adjudicators`: 150 peer ids, and what the head of a request can carry beside all else. */
+  /** Characters of `roots` and of `adjudicators`: enough for 150 peer IDs, and what fits into the request headers beside everything else. */
   rootsCharacters: 8192,
 } as const;
 const peers = (description: string) =>

@@ -17,23 +17,23 @@ const DAY_MS = 24 * 3600 * 1000;
 
 /** What bounds the key ring. */
 export const KEY_LIMITS = {
-  /** Of one user, as the old API had it; a key in its grace time after a rotation does not count. */
+  /** Active keys of one user, as in the old API; a key in its grace period after a rotation does not count. */
   activePerUser: 7,
-  /** Old keys of one user still valid after a rotation: nobody can multiply keys by rotating. */
+  /** Old keys of one user that are still valid after a rotation, so that nobody can multiply keys by rotating. */
   gracePerUser: 7,
-  /** Ended keys of one user kept for the operator to look at; the oldest go first. */
+  /** Expired or revoked keys of one user kept for the operator; the oldest are dropped first. */
   endedPerUser: 50,
-  /** All of them: they are held in memory, about 500 bytes each. */
+  /** All keys together: they are kept in memory, about 500 bytes each. */
   total: 10_000,
   /** Without `expiresIn`. */
   lifetimeMs: 90 * DAY_MS,
-  /** The longest that can be asked for: a forgotten key ends by itself. */
+  /** The longest lifetime that can be requested: a forgotten key expires by itself. */
   maxLifetimeMs: 366 * DAY_MS,
   /** Without `graceSeconds`: how long a rotated key stays valid beside the new one. */
   graceMs: DAY_MS,
-  /** How long a key that ended stays in the list. */
+  /** How long an expired or revoked key stays in the list. */
   keptMs: 30 * DAY_MS,
-  /** Nodes that may register with one key: as many as the keys of one user can register. */
+  /** Nodes that one key may register: as many as all the keys of one user. */
   uses: REGISTRY_LIMITS.perAsker,
 } as const;
 

@@ -7,9 +7,9 @@ import { VERSION } from '../version.ts';
 
 /** Bounds of a snapshot: as long as one is held, LevelDB keeps everything that was replaced or erased since. */
 export const SNAPSHOT_LIMITS = {
-  /** A reader that asks for nothing for so long, in milliseconds, has gone. */
+  /** A reader that requests nothing for this long, in milliseconds, is gone. */
   stalledMs: 60_000,
-  /** All of one backup, in milliseconds: hundreds of gigabytes from a slow disk. */
+  /** One whole backup, in milliseconds: time for hundreds of gigabytes from a slow disk. */
   heldMs: 6 * 3_600_000,
 } as const;
 

@@ -54,23 +54,23 @@ export interface EventLogOptions {
 }
 
 export interface EventLimits extends WindowLimits {
-  /** Events kept on disk for those who resume. */
+  /** Events kept on disk for clients that resume. */
   readonly ring: number;
-  /** Characters of JSON of one event; a larger one is not told. */
+  /** Characters of JSON of one event; a larger one is not sent. */
   readonly eventChars: number;
-  /** Numbers reserved with one synced write. */
+  /** Event numbers reserved with one synced write. */
   readonly reserve: number;
-  /** How long events are gathered before they are written. */
+  /** How long events are collected before they are written. */
   readonly flushMs: number;
-  /** How long to wait after a write that failed. */
+  /** How long to wait after a failed write. */
   readonly retryMs: number;
 }
 
 export const EVENT_LIMITS: EventLimits = {
   ring: 10_000,
-  /** Events kept in memory, so that those who were away for a moment cost no disk. */
+  /** Events kept in memory, so that clients that were away for a moment need no disk reads. */
   window: 512,
-  /** Events that may wait to be written. */
+  /** Events waiting to be written. */
   unwritten: 4096,
   /** Characters of their JSON. */
   unwrittenChars: 16 * 1024 * 1024,

@@ -3,9 +3,9 @@ import type { EventRow } from '../../storage/event-table.ts';
 type EventData = EventRow['data'];
 
 export interface WindowLimits {
-  /** Events kept in memory, so that those who were away for a moment cost no disk. */
+  /** Events kept in memory, so that clients that were away for a moment need no disk reads. */
   readonly window: number;
-  /** Events that may wait to be written. */
+  /** Events waiting to be written. */
   readonly unwritten: number;
   /** Characters of their JSON. */
   readonly unwrittenChars: number;

@@ -15,21 +15,21 @@ import type { GuardedAnswer, GuardedFetch } from './guarded-fetch.ts';
 import { SourceAsker } from './source-asker.ts';
 
 export const PULL_LIMITS = {
-  /** A frontier, in pages. */
+  /** A whole frontier, in pages. */
   frontierBytes: FRONTIER_SEQUENCE_LIMITS.sequenceBytes,
-  /** All of that answer. */
+  /** The whole answer. */
   frontierMs: 30_000,
-  /** One range: a hundred thousand entries; what is left comes with the next sync. */
+  /** One range: a hundred thousand entries; the rest comes with the next sync. */
   rangeBytes: 1024 * 1024 * 1024,
-  /** All of that answer. */
+  /** The whole answer. */
   rangeMs: 10 * 60_000,
-  /** So long a sync goes on without an entry that is new here; it gives its place to others then. */
+  /** How long a sync may go on without an entry that is new here; then it makes way for others. */
   uselessMs: 60_000,
-  /** Silence that ends a request. */
+  /** How long a source may be silent before the request is ended. */
   idleMs: 15_000,
-  /** Taken in at once: enough for one commit to be worth it, and one body of a worker. */
+  /** Entries per batch: enough to make a commit worthwhile, and the body of one request of a worker. */
   batchItems: FRAME_LIMITS.frameItems,
-  /** The same in bytes: what one frame of a range holds. */
+  /** The same in bytes: the size of one frame of a range. */
   batchBytes: FRAME_LIMITS.frameBytes,
 } as const;
 

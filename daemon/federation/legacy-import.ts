@@ -14,11 +14,11 @@ import type { ExportItem, ExportSummary, readExport } from './legacy-stream.ts';
 import { KeyedQueue } from '../../protocols/serial-queue.ts';
 
 export const IMPORT_LIMITS = {
-  /** One export of an old node. */
+  /** One export of an old back end. */
   bodyBytes: 256 * 1024 * 1024,
-  /** Refused items that are named one by one; the others are counted. */
+  /** Refused items that are listed one by one; the others are only counted. */
   named: 100,
-  /** Items judged and written at once. */
+  /** Items checked and written at a time. */
   batch: 256,
 } as const;
 

@@ -23,11 +23,11 @@ export type { JobRow };
 export interface JobLimits {
   /** Waiting, delayed and active together. */
   readonly live: number;
-  /** Kept to be looked at; the oldest go. */
+  /** Completed jobs kept for the operator; the oldest are dropped. */
   readonly completed: number;
-  /** Kept until they are retried; the oldest go. */
+  /** Dead jobs kept until they are retried; the oldest are dropped. */
   readonly dead: number;
-  /** A worker that gives no sign of life for so long has lost the job. */
+  /** A worker that sends no sign of life for this long loses the job. */
   readonly leaseMs: number;
 }
 

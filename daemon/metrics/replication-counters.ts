@@ -30,7 +30,7 @@ function countCommits(node: Pick<WatchedNode, 'hooks'>, exposition: Exposition):
     commits.inc({ origin }, 0);
     entries.inc({ origin }, 0);
   }
-  for (const road of ['fast', 'automerge']) merges.inc({ road }, 0);
+  for (const path of ['fast', 'automerge']) merges.inc({ path }, 0);
   /** Merges since the last commit: their records are among its changes, because the ledger does one commit at a time. */
   let merged = 0;
   node.hooks.merged.on('metrics', (ms) => {
@@ -41,8 +41,8 @@ function countCommits(node: Pick<WatchedNode, 'hooks'>, exposition: Exposition):
     const origin = committed.local ? 'local' : 'remote';
     commits.inc({ origin });
     entries.inc({ origin }, committed.entries.length);
-    merges.inc({ road: 'fast' }, Math.max(0, committed.changes.length - merged));
-    merges.inc({ road: 'automerge' }, merged);
+    merges.inc({ path: 'fast' }, Math.max(0, committed.changes.length - merged));
+    merges.inc({ path: 'automerge' }, merged);
     merged = 0;
   });
 }

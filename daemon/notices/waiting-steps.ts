@@ -27,15 +27,15 @@ interface Waiting {
 
 /** Whoever has more of them waiting is not heard with the rest: it hides only its own. */
 export const WAITING_LIMITS = {
-  /** Steps of one contract that wait for what they follow. */
+  /** Steps of one contract that wait for the steps they depend on. */
   ofContract: 64,
-  /** Those of one node. */
+  /** Such steps of one node. */
   ofNode: 1024,
-  /** Until a contract whose steps wait is looked at again; each time twice as long. */
+  /** How long until a contract with waiting steps is checked again; doubled each time. */
   firstMs: 10_000,
-  /** The longest of these waits: what follows a node that was away for a day need not be told by the second. */
+  /** The longest of these waits: news from a node that was away for a day need not arrive within seconds. */
   longestMs: 600_000,
-  /** Looks at a step, within an hour: what it follows has come by then, or it is not told. */
+  /** How often a step is checked, within about an hour: if what it depends on has not arrived by then, no notice is sent. */
   looks: 10,
 } as const;
 

@@ -10,7 +10,7 @@ import { SerialQueue } from '../../protocols/serial-queue.ts';
 import type { UserTable } from '../../storage/user-table.ts';
 
 export const USER_LIMITS = {
-  /** Users entered: they are held in memory, some 300 bytes each. */
+  /** Users in the directory: they are kept in memory, about 300 bytes each. */
   entered: 10_000,
 } as const;
 

@@ -12,7 +12,7 @@ export const LEGACY_LIMITS = {
   itemCharacters: 256 * 1024,
   /** Nesting inside an item. */
   depth: 16,
-  /** A time further ahead would keep every later version out. */
+  /** How far in the future a time may be: one further ahead would keep every later version out. */
   aheadMs: 24 * 60 * 60 * 1000,
 } as const;
 

@@ -1,9 +1,9 @@
 import { AgrinetError } from '../errors.ts';
 
 export const STEADY_LIMITS = {
-  /** After so many milliseconds of waiting for bytes of a body they must have come faster than a trickle. */
+  /** Milliseconds spent waiting for the bytes of a body after which they must have arrived faster than `bytesPerSecond`. */
   graceMs: 20_000,
-  /** What is no trickle: a GPRS line brings several times as many, bytes a second. */
+  /** The slowest acceptable rate, in bytes per second: a GPRS line is several times as fast. */
   bytesPerSecond: 1024,
 } as const;
 

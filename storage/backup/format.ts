@@ -12,15 +12,15 @@ export const BACKUP_LIMITS = {
   manifestBytes: 16 * 1024,
   /** A key of the database; its length has two bytes. */
   keyBytes: 65_535,
-  /** A value of the database: an entry has 1 MiB, a record that many edit at once several. */
+  /** A value of the database: an entry has up to 1 MiB, a record that many edit at the same time several. */
   valueBytes: 16 * 1024 * 1024,
-  /** Records are gathered up to this many bytes a block: large enough to compress, small enough to go on smoothly. */
+  /** Bytes of records collected into one block: large enough to compress well, small enough to stream smoothly. */
   gatherBytes: 256 * 1024,
-  /** A data block inflated: what is gathered and one record of the largest kind. */
+  /** A decompressed data block: what is collected, plus one record of the largest size. */
   inflatedBytes: 17 * 1024 * 1024,
-  /** A data block as it stands in the file; zstd adds little to what does not compress. */
+  /** A data block as stored in the file; zstd adds little to data that does not compress. */
   blockBytes: 18 * 1024 * 1024,
-  /** The window that zstd may ask for, as a power of two: 16 MiB. */
+  /** The window that zstd may request, as a power of two: 16 MiB. */
   windowLog: 24,
   /** The block with the encrypted keys. */
   keysBytes: 64 * 1024,

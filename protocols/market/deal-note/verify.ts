@@ -13,7 +13,7 @@ import { differences, type Finding, isRecord, textDifference } from './differenc
 export type { Finding } from './differences.ts';
 
 export const NOTE_LIMITS = {
-  /** Bytes of a note's file: 256 steps of 8 KiB, and what is said of them. */
+  /** Size of a note's file: 256 steps of 8 KiB, and the text about them. */
   fileBytes: 8 * 1024 * 1024,
 } as const;
 

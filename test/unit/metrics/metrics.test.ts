@@ -100,7 +100,7 @@ describe('the counters', () => {
     expect(moved('agrinet_http_refusals_total', { code: 'fields-invalid' })).toBe(1);
     expect(moved('agrinet_commits_total', { origin: 'local' })).toBe(2);
     expect(moved('agrinet_committed_entries_total', { origin: 'local' })).toBe(2);
-    expect(moved('agrinet_merges_total', { road: 'fast' })).toBe(2);
+    expect(moved('agrinet_merges_total', { path: 'fast' })).toBe(2);
     expect(moved('agrinet_leveldb_batches_total', { synced: 'yes' })).toBeGreaterThanOrEqual(2);
     expect(moved('agrinet_leveldb_sync_seconds_count')).toBeGreaterThanOrEqual(2);
     expect(valueOf(after, 'agrinet_records', { collection: 'listings' })).toBe(1);
@@ -147,9 +147,9 @@ describe('the counters', () => {
       expect(await b.node.ledger.receive([entry.bytes])).toMatchObject([{ kind: 'accept' }]);
     }
     const merged = await scrape(b);
-    expect(valueOf(merged, 'agrinet_merges_total', { road: 'automerge' })).toBe(1);
+    expect(valueOf(merged, 'agrinet_merges_total', { path: 'automerge' })).toBe(1);
     expect(valueOf(merged, 'agrinet_merge_seconds_count')).toBe(1);
-    expect(valueOf(merged, 'agrinet_merges_total', { road: 'fast' })).toBe(6);
+    expect(valueOf(merged, 'agrinet_merges_total', { path: 'fast' })).toBe(6);
   });
 
   it('stay few whatever callers and peers send', async () => {
