@@ -56,6 +56,12 @@ interface MirrorAlarm {
   readonly detail: string;
 }
 
+/** Twilio refuses the credentials: no SMS is sent. */
+interface SmsAlarm {
+  readonly kind: 'sms-denied';
+  readonly status: number;
+}
+
 /** A part of the node did not take in something that has happened. */
 interface ListenerAlarm {
   readonly kind: 'listener-failed';
@@ -115,6 +121,7 @@ export type AnyAlarm =
   | DistrustAlarm
   | DiskAlarm
   | MirrorAlarm
+  | SmsAlarm
   | ListenerAlarm;
 
 export type AlarmKind = AnyAlarm['kind'];
@@ -148,6 +155,8 @@ function textOf(alarm: AnyAlarm): string {
       return `DynamoDB refuses the mirror's credentials: ${alarm.detail}`;
     case 'mirror-displaced':
       return 'The DynamoDB mirror has stopped: a newer process writes to its tables. Stop one of the two, then restart this node.';
+    case 'sms-denied':
+      return `Twilio refuses this node's credentials (status ${alarm.status}), and no SMS is sent. Check TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, and that the account is not suspended; then restart. SMS that wait are sent within a day of their notice.`;
     case 'listener-failed':
       return `The part "${alarm.listener}" failed to process an event; the log has the error. What it shows may be out of date until the next start.`;
     case 'merge-outstanding':

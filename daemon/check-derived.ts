@@ -49,6 +49,7 @@ export const KEPT: readonly SublevelName[] = [
   'notifications',
   'untold',
   'told',
+  'sms',
   'events',
   'privateEvents',
   'idempotency',

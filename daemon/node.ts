@@ -15,7 +15,7 @@ import { defineCertificate, defineFirstKey, defineHttp, defineLongRequests } fro
 import { defineJobs, defineWork } from './parts/jobs.ts';
 import { defineMarket } from './parts/market.ts';
 import { defineMirror } from './parts/mirror.ts';
-import { defineNotices, defineNotificationTable } from './parts/notices.ts';
+import { defineNotices, defineNotificationTable, defineSms } from './parts/notices.ts';
 import { defineNetwork } from './parts/network.ts';
 import { defineRegistration } from './parts/registration.ts';
 import { runningNode } from './parts/running.ts';
@@ -61,7 +61,8 @@ export async function createNode(options: NodeOptions, other: Partial<Outside> =
   const { notifications, jobs } = defineJobs(parts, node, { sources, table });
   const audited = defineAudit(parts, node, { reader, keys });
   const market = defineMarket(parts, node, { reader, search, users, audited, sources, standings });
-  const notices = parts.add(defineNotices(node, { reader, users, market, jobs, table }));
+  const sms = parts.add(defineSms(node, { users, table }));
+  const notices = parts.add(defineNotices(node, { reader, users, market, jobs, sms, table }));
   const { reliability, trends } = market;
   const reach = parts.add(defineReach(node, sources));
   const scrub = parts.add(defineScrub(node, search));

@@ -69,6 +69,12 @@ function isMultiaddr(text: string): boolean {
   }
 }
 
+/** Whether what is sent there is read by nobody on the way. */
+export function isSafeForSecrets(text: string): boolean {
+  const url = URL.parse(text);
+  return url?.protocol === 'https:' || ['127.0.0.1', '[::1]', 'localhost'].includes(url?.hostname ?? '');
+}
+
 export function isRedisUrl(text: string): boolean {
   const url = URL.parse(text);
   return url !== null && (url.protocol === 'redis:' || url.protocol === 'rediss:') && url.hostname !== '';

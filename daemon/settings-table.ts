@@ -12,6 +12,7 @@ import {
   multiaddrText,
   isFence,
   isRedisUrl,
+  isSafeForSecrets,
 } from './setting-values.ts';
 
 /** One setting. An empty environment variable counts as unset, as in a unit's EnvironmentFile. */
@@ -275,6 +276,15 @@ export const SETTINGS = {
     expects: 'a phone number such as +254700000000',
     example: '+254700000000',
     help: 'Phone number that SMS messages are sent from. Alias: `TWILIO_FROM_NUMBER`.',
+  },
+  twilioApiUrl: {
+    env: 'TWILIO_API_URL',
+    section: 'Jobs and events',
+    schema: httpUrl.refine(isSafeForSecrets),
+    fallback: 'https://api.twilio.com',
+    expects: 'an https URL without user, query or fragment (http on loopback only)',
+    example: 'https://api.dublin.ie1.twilio.com',
+    help: 'Where Twilio’s API is: another region of it, or a stand-in on this machine.',
   },
   myceliumPort: {
     env: 'MYCELIUM_PORT',

@@ -1,3 +1,4 @@
+import type { TwilioAccount } from './sms/account.ts';
 import { isIP } from 'node:net';
 import type { z } from 'zod';
 import { AgrinetError } from '../protocols/errors.ts';
@@ -130,4 +131,13 @@ export function isLoopbackHost(host: string): boolean {
   if (bare === 'localhost' || bare === '::1') return true;
   const v4 = bare.startsWith('::ffff:') ? bare.slice(7) : bare;
   return isIP(v4) === 4 && v4.startsWith('127.');
+}
+
+/** Twilio's account; undefined when something of it is missing. */
+export function accountOf(
+  settings: Pick<Settings, 'twilioAccountSid' | 'twilioAuthToken' | 'twilioSmsNumber' | 'twilioApiUrl'>,
+): TwilioAccount | undefined {
+  const { twilioAccountSid: accountSid, twilioAuthToken: authToken, twilioSmsNumber: from } = settings;
+  if (accountSid === undefined || authToken === undefined || from === undefined) return undefined;
+  return { accountSid, authToken, from, url: settings.twilioApiUrl };
 }

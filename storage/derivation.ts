@@ -33,6 +33,7 @@ const DERIVATION = {
   notifications: 'own',
   untold: 'own',
   told: 'own',
+  sms: 'own',
   events: 'own',
   privateEvents: 'own',
   audit: 'own',

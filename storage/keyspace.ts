@@ -46,6 +46,11 @@ export const KEYSPACE = {
     'a change that somebody has still to be told of; what is to be told or sent at that time; steps that wait for what they follow',
   ),
   told: sublevel('0', 'hash of an event and a user', 'when somebody was told of it: once'),
+  sms: sublevel(
+    'S',
+    'd, a time and a notification id; c, a user and a code; or m, a time and a message id',
+    'an SMS that is to be sent, or looked for, at that time; the proposal that a code answers; an SMS that was received',
+  ),
   events: sublevel('s', 'event number', 'event for everybody, kept for those who resume'),
   privateEvents: sublevel('5', 'event number', 'event for some only, numbered apart'),
   audit: sublevel('t', 'line number', 'audit line, chained by hashes'),

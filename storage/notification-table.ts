@@ -17,6 +17,8 @@ export interface NotificationRow {
   readonly about?: Readonly<Record<string, string>>;
   /** Language of the message, a BCP 47 tag. */
   readonly language?: string;
+  /** What became of its SMS; absent where there is none. */
+  readonly sms?: string;
 }
 
 /** Of one user; the oldest that were read go first, then the oldest. */
@@ -81,6 +83,16 @@ export class NotificationTable {
       const key = keyOf(userId, id);
       await this.#db.batch([putJson(key, now)], true);
       return { row: now, changed: true };
+    });
+  }
+
+  /** Writes what became of a line's SMS, undefined for none, in one batch with other rows; those also where the line is gone. */
+  setSms(userId: string, id: string, sms: string | undefined, beside: readonly BatchOp[]): Promise<void> {
+    return this.#changes.run(async () => {
+      const row = await this.#read(userId, id);
+      const { sms: _, ...rest } = row ?? {};
+      const line = row && putJson(keyOf(userId, id), sms === undefined ? rest : { ...rest, sms });
+      await this.#db.batch(line === undefined ? [...beside] : [line, ...beside], true);
     });
   }
 

@@ -94,6 +94,7 @@ export interface Notification {
   readonly kind?: string;
   readonly about?: Readonly<Record<string, string>>;
   readonly language?: string;
+  readonly sms?: string;
 }
 
 /** Whose notifications those of the node itself are. */

@@ -1,7 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import { actingUser, isOperator, type Principal } from '../access.ts';
 import { type Notification, type NotificationsPort, OPERATOR_USER } from '../ports/jobs.ts';
-import { NOTICE_KINDS } from '../ports/users.ts';
+import { NOTICE_KINDS, SMS_STATES } from '../ports/users.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { json, route, router } from '../route.ts';
 import { flag, pageOf, pageQuery, text, timestamp } from '../schemas.ts';
@@ -25,6 +25,10 @@ const NotificationBody = z
         'What it is about: `contractId`, `step`, `conversationId`, `messageId`, `ratingId`, `listingId`, `wantId`, and who did it as `from`.',
     }),
     language: text('Language of the text, a BCP 47 tag.').optional(),
+    sms: z.enum(SMS_STATES).optional().openapi({
+      description:
+        'What became of its SMS: `queued`, `sending`, `sent` (taken by the provider), `failed`, or `unknown`, when it cannot be told whether it was sent; absent without one.',
+    }),
   })
   .openapi('Notification');
 
@@ -113,10 +117,12 @@ export function notificationRoutes({ notifications }: { readonly notifications: 
     });
 }
 
-function shown({ kind, about, ...line }: Notification) {
+function shown({ kind, about, sms, ...line }: Notification) {
   const known = NOTICE_KINDS.find((each) => each === kind);
+  const state = SMS_STATES.find((each) => each === sms);
   return {
     ...line,
+    ...(state === undefined ? {} : { sms: state }),
     ...(known === undefined ? {} : { kind: known }),
     ...(about === undefined ? {} : { about: { ...about } }),
   };

@@ -58,11 +58,11 @@ const fields = {
         .openapi({ description: 'IANA time zone.' }),
     })
     .openapi({
-      description: 'Hours in which no SMS is to be sent. Kept for later: notices are not sent as SMS yet.',
+      description: 'Hours in which no SMS is sent; one that comes up then is sent at their end.',
     }),
   sms: z
     .boolean()
-    .openapi({ description: 'False: no SMS at all. Kept for later: notices are not sent as SMS yet.' }),
+    .openapi({ description: 'False: no SMS at all. So it becomes when the phone answers STOP.' }),
   muted: z
     .array(z.enum(NOTICE_KINDS))
     .max(NOTICE_KINDS.length)
@@ -79,7 +79,7 @@ const UserBody = z
     phone: text('Phone number.').optional(),
     email: text('E-mail address.').optional(),
     quietHours: quietHours.openapi('QuietHours').optional(),
-    sms: flag('Whether the user wants SMS. Notices are not sent as SMS yet.'),
+    sms: flag('Whether the user wants SMS.'),
     muted: z.array(z.enum(NOTICE_KINDS)).openapi({ description: 'Kinds that are only listed.' }),
     createdAt: timestamp('When the user was entered.').optional(),
     updatedAt: timestamp('When the entry was last changed.').optional(),

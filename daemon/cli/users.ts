@@ -38,14 +38,10 @@ export function usersCommand(): Command {
     .option('--language <tag>', 'language of notices, such as en or sw')
     .option('--phone <number>', 'phone number, such as +254700000000; it stays on this node')
     .option('--email <address>', 'e-mail address; it stays on this node')
-    .option(
-      '--quiet <hours>',
-      'no SMS in these hours: 21:00-06:00, in UTC or the time zone behind it (kept; notices are not sent as SMS yet)',
-      quiet,
-    )
+    .option('--quiet <hours>', 'no SMS in these hours: 21:00-06:00, in UTC or the time zone behind it', quiet)
     // The positive one first: `--no-sms` alone would make true what nobody has said.
-    .option('--sms', 'send SMS again (kept; notices are not sent as SMS yet)')
-    .option('--no-sms', 'send no SMS (kept; notices are not sent as SMS yet)')
+    .option('--sms', 'send SMS again')
+    .option('--no-sms', 'send no SMS')
     .option('--mute <kinds>', `only list notices of these kinds: ${NOTICE_KINDS.join(', ')}`, kinds)
     .addOption(asJson())
     .action(set);

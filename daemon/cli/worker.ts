@@ -4,7 +4,7 @@ import { readLocalApiKey } from '../api-key.ts';
 import type { JobHandlers } from '../jobs/job-queue.ts';
 import { readSettings } from '../secrets.ts';
 import { inTerminal } from '../service/signals.ts';
-import { isLoopbackHost, type Settings } from '../settings.ts';
+import { accountOf, isLoopbackHost, type Settings } from '../settings.ts';
 import { systemEnv } from '../system-env.ts';
 import { printLine } from './output.ts';
 
@@ -67,12 +67,12 @@ function say(line: string): void {
 
 /** What a worker does: syncs against the daemon behind its API, and SMS. */
 async function handlersOf(settings: Settings, apiKey: string): Promise<JobHandlers> {
-  const { smsHandler } = await import('../jobs/sms.ts');
   const { createGuardedFetch } = await import('../federation/guarded-fetch.ts');
   const { HttpTarget } = await import('../federation/http-target.ts');
   const { syncHandler } = await import('../jobs/sync-handler.ts');
   const policy = { allowPrivate: settings.allowPrivatePeers, allowLoopback: isLoopbackHost(settings.host) };
-  const sms = smsHandler(settings);
+  const account = accountOf(settings);
+  const sms = account && (await import('../jobs/sms.ts')).smsHandler(account, systemEnv);
   return {
     'federation-sync': syncHandler({
       target: new HttpTarget(settings.backendUrl, apiKey, systemEnv),

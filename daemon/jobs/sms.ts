@@ -1,64 +1,81 @@
-import type { RequestClient } from 'twilio';
+import { type Env, pause } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
+import { gsmText } from '../sms/gsm7.ts';
+import { SMS_LIMITS } from '../sms/limits.ts';
+import { smsToken } from '../sms/sms-text.ts';
+import type { TwilioAccount } from '../sms/account.ts';
+import { type Sent, type SmsProvider, Twilio } from '../sms/twilio.ts';
 import { type JobHandler, textOf } from './job-queue.ts';
-
-export interface SmsSettings {
-  readonly twilioAccountSid: string | undefined;
-  readonly twilioAuthToken: string | undefined;
-  readonly twilioSmsNumber: string | undefined;
-}
 
 const PHONE = /^\+[1-9]\d{6,14}$/;
 /** Ten segments; longer ones are cut, and can be read whole in the notifications. */
-const TEXT_MAX = 1530;
-/** The service answers within a second or two; a message that may have left is not to be sent twice for impatience. */
-const TWILIO_MS = 15_000;
+const TEXT_MAX = 1520;
 
-/** Whether all that Twilio needs is set. */
-export function smsEnabled(settings: SmsSettings): boolean {
-  const { twilioAccountSid, twilioAuthToken, twilioSmsNumber } = settings;
-  return twilioAccountSid !== undefined && twilioAuthToken !== undefined && twilioSmsNumber !== undefined;
+/** The handler of `sms` jobs. The number goes to Twilio and nowhere else. */
+export function smsHandler(account: TwilioAccount, env: Pick<Env, 'after' | 'deadline'>): JobHandler {
+  return sendingJob(new Twilio(account, env), env);
 }
 
 /**
- * The handler of `sms` jobs, or undefined without credentials. The number goes to Twilio and nowhere else. Twilio knows no idempotency key:
- * a worker that dies between its answer and the report sends the SMS again. `httpClient` is for tests.
+ * Sends at most once: of an attempt that is not the first nobody knows how far the one before came, so the provider is asked for the
+ * message by its token, and for long enough that it would show.
  */
-export function smsHandler(settings: SmsSettings, httpClient?: RequestClient): JobHandler | undefined {
-  const { twilioAccountSid: sid, twilioAuthToken: token, twilioSmsNumber: from } = settings;
-  if (sid === undefined || token === undefined || from === undefined) return undefined;
-  return async (job) => {
+export function sendingJob(provider: SmsProvider, env: Pick<Env, 'after'>): JobHandler {
+  return async (job, { signal }) => {
     const to = textOf(job, 'phone');
-    const body = textOf(job, 'message');
-    if (to === undefined || body === undefined || !PHONE.test(to))
+    const text = textOf(job, 'message');
+    if (to === undefined || text === undefined || !PHONE.test(to))
       throw new AgrinetError('sms-malformed', 'an SMS needs a message and a number such as +254700000000');
-    const { default: twilio } = await import('twilio'); // large, and rarely needed
-    const client = twilio(sid, token, { timeout: TWILIO_MS, ...(httpClient && { httpClient }) });
-    try {
-      const { sid: messageId } = await client.messages.create({ to, from, body: body.slice(0, TEXT_MAX) });
-      return { messageId };
-    } catch (error) {
-      throw refusal(error);
+    const body = `${gsmText(text).slice(0, TEXT_MAX).toWellFormed()} ${smsToken(job.id)}`;
+    if (job.attempts > 1) {
+      const message = { to, body, since: job.createdAt };
+      for (const waitMs of [0, SMS_LIMITS.absentMs]) {
+        if (waitMs > 0) await pause(env, waitMs, signal);
+        const messageId = await sentBefore(provider, message, signal);
+        if (messageId !== undefined) return { messageId };
+      }
     }
+    const sent = await provider.send({ to, body }, signal);
+    if (sent.kind === 'sent') return { messageId: sent.id };
+    throw refusal(sent);
   };
 }
 
-/** Twilio's messages repeat the number: only its status and code are kept. */
-function refusal(error: unknown): AgrinetError {
-  const status = numberIn(error, 'status');
-  const code = numberIn(error, 'code');
-  if (status === undefined)
-    return new AgrinetError('sms-unreachable', 'Twilio did not answer; the SMS will be retried');
-  // Other 4xx than "too many" stay as they are, however often they are asked.
-  const final = status >= 400 && status < 500 && status !== 429;
-  return new AgrinetError(
-    final ? 'sms-refused' : 'sms-unavailable',
-    `Twilio refused the SMS with status ${status}${code === undefined ? '' : `, code ${code}: see https://www.twilio.com/docs/api/errors/${code}`}`,
+/** The id of the message, where the provider has it. Throws `sms-unreachable` where that cannot be told. */
+async function sentBefore(
+  provider: SmsProvider,
+  message: { readonly to: string; readonly body: string; readonly since: number },
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const found = await provider.find(message, signal);
+  if (found.kind === 'found') return found.id;
+  if (found.kind === 'absent' && !signal.aborted) return undefined;
+  throw new AgrinetError(
+    'sms-unreachable',
+    'Twilio did not say whether it has the SMS already; it is not sent before that is known',
   );
 }
 
-function numberIn(error: unknown, name: 'status' | 'code'): number | undefined {
-  if (typeof error !== 'object' || error === null) return undefined;
-  const value: unknown = Reflect.get(error, name);
-  return typeof value === 'number' ? value : undefined;
+/** Twilio's messages repeat the number: only its status and code are kept. */
+function refusal(sent: Exclude<Sent, { readonly kind: 'sent' }>): AgrinetError {
+  switch (sent.kind) {
+    case 'unclear':
+      return new AgrinetError(
+        'sms-unreachable',
+        'Twilio did not say that it took the SMS; it will be asked before the SMS is sent again',
+      );
+    case 'busy':
+      return new AgrinetError('sms-unavailable', 'Twilio takes no more SMS now; the SMS will be retried');
+    case 'refused':
+    case 'denied':
+      return new AgrinetError(
+        'sms-refused',
+        `Twilio refused the SMS with status ${sent.status}${codeText(sent.code)}`,
+      );
+  }
+}
+
+/** Where the code of a refusal is explained. */
+export function codeText(code: number | undefined): string {
+  return code === undefined ? '' : `, code ${code}: see https://www.twilio.com/docs/api/errors/${code}`;
 }

@@ -9,10 +9,20 @@ import type { NewEvent } from '../events/event-log.ts';
 import { eventTypeOf, type Notice } from './notice.ts';
 import { type Language, languageFor, textOf } from './texts.ts';
 
+/** How lines go out as SMS. */
+export interface SmsNotices {
+  /** Whether this one does. */
+  wants(notice: Notice, user: User | undefined): boolean;
+  /** What is to be written with a new line so that it is sent. */
+  rows(row: NotificationRow, notice: Notice, language: Language): Promise<readonly BatchOp[]>;
+}
+
 /** A line as it is added, and what is written with it. */
 interface Line {
   readonly hash: string;
   readonly row: NotificationRow;
+  readonly notice: Notice;
+  readonly language: Language;
   readonly type: string;
   readonly ops: readonly BatchOp[];
 }
@@ -27,8 +37,10 @@ export interface NoticeWriterParts {
   readonly batch: (ops: BatchOp[]) => Promise<void>;
   readonly languages: ReadonlyMap<string, Language>;
   readonly users: { find(id: string): User | undefined; isUser(id: string): boolean };
-  /** What is to be written with a new line so that it is sent beside. */
+  /** What is to be written with a new line so that it is posted. */
   readonly deliver: (row: NotificationRow, notice: Notice, user: User | undefined) => readonly BatchOp[];
+  /** Sends lines as SMS; undefined where none is sent. */
+  readonly sms: SmsNotices | undefined;
   /** Something was written that becomes due at once. */
   readonly onWork: () => void;
 }
@@ -52,20 +64,35 @@ export class NoticeWriter {
       const { table, keep, batch } = this.#parts;
       await table.addAll(
         [...lines.values()].map(({ row }) => row),
-        (added, ops) => {
+        async (added, ops) => {
           const told = added.flatMap((row) => lines.get(nameOf(row)) ?? []);
           const events = told.map(({ row, type }): NewEvent => {
             const { userId } = row;
             return { type, data: dataOf(row), audience: { userId, partyOnly: true } };
           });
-          const all = [...ops, ...told.flatMap((line) => line.ops), ...beside];
-          if (events.length > 0) return keep(events, (eventRows) => batch([...all, ...eventRows]));
-          return all.length > 0 ? batch(all) : Promise.resolve();
+          const all = [
+            ...ops,
+            ...told.flatMap((line) => line.ops),
+            ...(await this.#smsRows(told)),
+            ...beside,
+          ];
+          if (events.length > 0) await keep(events, (eventRows) => batch([...all, ...eventRows]));
+          else if (all.length > 0) await batch(all);
         },
       );
       if (lines.size > 0) this.#parts.onWork();
       return lines.size;
     });
+  }
+
+  async #smsRows(lines: readonly Line[]): Promise<BatchOp[]> {
+    const { sms } = this.#parts;
+    if (sms === undefined) return [];
+    const wanted = lines.filter(({ row }) => row.sms !== undefined);
+    const rows = await Promise.all(
+      wanted.map(({ row, notice, language }) => sms.rows(row, notice, language)),
+    );
+    return rows.flat();
   }
 
   /** Each that was not told yet, by the name of its line. */
@@ -82,7 +109,7 @@ export class NoticeWriter {
   }
 
   #line(notice: Notice): Line {
-    const { languages, users, deliver } = this.#parts;
+    const { languages, users, deliver, sms } = this.#parts;
     const user = users.find(notice.userId);
     const language = languageFor(languages, user?.language);
     const hash = hashOf(notice);
@@ -95,10 +122,13 @@ export class NoticeWriter {
       kind: notice.kind,
       about: notice.about,
       language: language.tag,
+      ...(sms?.wants(notice, user) === true ? { sms: 'queued' } : {}),
     };
     return {
       hash,
       row,
+      notice,
+      language,
       type: eventTypeOf(notice.kind),
       ops: [...deliver(row, notice, user), toldRow(hash, notice.at)],
     };

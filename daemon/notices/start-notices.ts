@@ -11,7 +11,7 @@ import type { Directory } from '../users/directory.ts';
 import { Follower, type FollowerParts, type Later } from './follower.ts';
 import type { Notice } from './notice.ts';
 import { hookRows } from './notice-hooks.ts';
-import { NoticeWriter } from './notice-writer.ts';
+import { NoticeWriter, type SmsNotices } from './notice-writer.ts';
 import { RecordNotices, type RecordNoticesParts } from './record-notices.ts';
 import { type Language, readTexts } from './texts.ts';
 import type { WaitingRow } from './waiting-steps.ts';
@@ -38,13 +38,15 @@ export interface NoticesParts extends Omit<RecordNoticesParts, 'nameOf'>, Pick<F
   readonly table: NotificationTable;
   readonly events: Pick<EventLogs, 'keep'>;
   readonly users: Pick<Directory, 'find' | 'isUser'>;
+  /** Undefined where no SMS are sent. */
+  readonly sms: (SmsNotices & { wake(): void }) | undefined;
   readonly env: Pick<Env, 'now' | 'after'>;
   readonly warn: (message: string, fields: Record<string, unknown>) => void;
 }
 
 /** Starts telling, with what the last process left to be told. */
 export async function startNotices(parts: NoticesParts): Promise<Started<Notices>> {
-  const { db, events, users, env, warn, handOver, hooks, table } = parts;
+  const { db, events, users, env, warn, handOver, hooks, table, sms } = parts;
   const untold = new UntoldTable<Later, WaitingRow>(db);
   const addresses = [...new Set(hooks.map(addressOf))];
   const languages = await readTexts();
@@ -56,7 +58,11 @@ export async function startNotices(parts: NoticesParts): Promise<Started<Notices
     languages,
     users,
     deliver: (row, notice, user) => hookRows(untold, addresses, { row, notice, user }),
-    onWork: () => follower.wake(),
+    sms,
+    onWork: () => {
+      follower.wake();
+      sms?.wake();
+    },
   });
   const follower = new Follower({
     table: untold,

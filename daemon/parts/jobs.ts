@@ -9,10 +9,10 @@ import type { JobRow } from '../jobs/job-store.ts';
 import { createNotifications, type Notifications } from '../jobs/notifications.ts';
 import { notificationHandler } from '../jobs/notify-handlers.ts';
 import { startSchedule } from '../jobs/schedule.ts';
-import { smsEnabled, smsHandler } from '../jobs/sms.ts';
 import { syncHandler } from '../jobs/sync-handler.ts';
 import type { TrendPublisher } from '../market/trend-publisher.ts';
 import { definePart, type Face, type PartList } from '../parts.ts';
+import { accountOf } from '../settings.ts';
 import type { Node } from './running.ts';
 import type { Sources } from './sources.ts';
 
@@ -104,11 +104,12 @@ async function startHandlers(
   webhook: WebhookOptions,
 ): Promise<void> {
   const { queue } = jobs.face;
-  const sms = smsHandler(settings);
+  const account = accountOf(settings);
+  const sms = account && (await import('../jobs/sms.ts')).smsHandler(account, env);
   await queue.start({
     'federation-sync': syncHandler({ target: exchange.face.target, env, fetch }),
     'key-expiry': async () => ({ removed: await keys.face.keys.purgeExpired(clock.cautious()) }),
-    notification: notificationHandler(notifications.face, queue, smsEnabled(settings)),
+    notification: notificationHandler(notifications.face, queue, sms !== undefined),
     webhook: createWebhookHandler(webhook),
     ...(sms === undefined ? {} : { sms }),
   });

@@ -4,6 +4,8 @@ import { concernsUsers } from '../notices/concerns.ts';
 import { startNotices, type Notices } from '../notices/start-notices.ts';
 import type { Jobs } from '../jobs/create-jobs.ts';
 import { definePart, type Face } from '../parts.ts';
+import { accountOf } from '../settings.ts';
+import type { Sms } from '../sms/start-sms.ts';
 import type { Directory } from '../users/directory.ts';
 import type { Market } from './market.ts';
 import type { Node } from './running.ts';
@@ -13,13 +15,14 @@ export interface NoticesComponents {
   readonly users: Face<Directory>;
   readonly market: Pick<Market, 'contracts' | 'conversations' | 'ratings'>;
   readonly jobs: Face<Pick<Jobs, 'queue'>>;
+  readonly sms: Face<Sms | undefined>;
   readonly table: Face<ReturnType<typeof openNotificationTable>>;
 }
 
 /** Tells users what others have done that concerns them. */
 export function defineNotices(
   node: Pick<Node, 'identity' | 'settings' | 'db' | 'env' | 'events' | 'hooks' | 'logger'>,
-  { reader, users, market, jobs, table }: NoticesComponents,
+  { reader, users, market, jobs, sms, table }: NoticesComponents,
 ) {
   return definePart<Notices>('notices', async () => {
     const { identity, settings, db, env, events, hooks, logger } = node;
@@ -33,6 +36,7 @@ export function defineNotices(
       conversations: market.conversations.face,
       ratings: market.ratings.face,
       users: users.face,
+      sms: sms.face,
       env,
       // Without the secret that signs them nothing is posted, as for the events of the federation.
       hooks: settings.federationWebhookSecret === undefined ? [] : settings.noticeWebhookUrls,
@@ -50,4 +54,28 @@ export function defineNotices(
 /** The lines of all users, which several parts write. */
 export function defineNotificationTable(node: Pick<Node, 'db'>) {
   return definePart('notification table', () => ({ face: openNotificationTable(node.db) }));
+}
+
+/** Sends what users are told as SMS, where Twilio's settings are there. */
+export function defineSms(
+  node: Pick<Node, 'settings' | 'db' | 'env' | 'alarms' | 'hooks' | 'logger'>,
+  { users, table }: Pick<NoticesComponents, 'users' | 'table'>,
+) {
+  return definePart<Sms | undefined>('SMS', async () => {
+    const { settings, db, env, alarms, hooks, logger } = node;
+    const account = accountOf(settings);
+    if (account === undefined) return { face: undefined };
+    const { startSms } = await import('../sms/start-sms.ts'); // what few nodes use
+    const started = startSms({
+      account,
+      db,
+      lines: table.face,
+      users: users.face,
+      env,
+      warn: (message, fields) => logger.warn(fields, message),
+      onDenied: (status) => alarms.raise({ kind: 'sms-denied', status }),
+    });
+    hooks.reopened.on('SMS', () => started.face.wake());
+    return started;
+  });
 }

@@ -33,6 +33,8 @@ export interface Directory extends UsersPort {
   find(id: string): User | undefined;
   /** Whether this node has such a user, as far as it can tell. */
   isUser(id: string): boolean;
+  /** Everybody who is reached at a number: a phone may be a family's. */
+  byPhone(phone: string): readonly User[];
   /** Reads the table anew after the database was opened again. */
   reload(): Promise<void>;
 }
@@ -65,6 +67,10 @@ class UserDirectory implements Directory {
 
   isUser(id: string): boolean {
     return this.#rows.has(id) || this.#parts.keys.isUser(id);
+  }
+
+  byPhone(phone: string): readonly User[] {
+    return [...this.#rows.values()].filter((user) => user.phone === phone);
   }
 
   list(limit: number, cursor = ''): { readonly users: readonly User[]; readonly cursor?: string } {

@@ -15,6 +15,7 @@ import { STEADY_LIMITS } from '../../protocols/wire/steady.ts';
 import { SERVER_LIMITS } from '../../daemon/http-server.ts';
 import { JOB_LIMITS } from '../../daemon/jobs/job-store.ts';
 import { METRICS_LIMITS } from '../../daemon/metrics/metrics-table.ts';
+import { SMS_LIMITS } from '../../daemon/sms/limits.ts';
 import { WAITING_LIMITS } from '../../daemon/notices/waiting-steps.ts';
 import { PREFIX_LIMITS } from '../../protocols/digest/prefix.ts';
 import { PEER_EXCHANGE_LIMITS } from '../../protocols/discovery/peer-exchange.ts';
@@ -56,6 +57,7 @@ export const HTTP_LIMITS = {
   'protocols/market/legacy.ts': ['Items in these exports', LEGACY_LIMITS],
   'daemon/jobs/job-store.ts': ['Jobs', JOB_LIMITS],
   'daemon/notices/waiting-steps.ts': ['Waiting notices', WAITING_LIMITS],
+  'daemon/sms/limits.ts': ['SMS notices', SMS_LIMITS],
   'daemon/metrics/metrics-table.ts': ['Metrics', METRICS_LIMITS],
   'daemon/doctor/facts.ts': ['The doctor', DOCTOR_LIMITS],
   'daemon/doctor/disk-trend.ts': ['Disk trend of the doctor', TREND_LIMITS],

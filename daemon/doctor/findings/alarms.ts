@@ -55,6 +55,11 @@ export const ALARMS = {
     'a part of this node failed to process an event',
     'restart the daemon',
   ),
+  'alarm-sms-denied': error(
+    'alarms',
+    'Twilio refuses the credentials, and no SMS is sent',
+    'restart the daemon, with TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN of an account that is active',
+  ),
   'alarm-record-left-out': error(
     'alarms',
     'records that cannot be read or shown are left out of lists',

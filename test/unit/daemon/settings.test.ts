@@ -65,6 +65,7 @@ describe('loadSettings', () => {
       federationWebhookUrls: [],
       federationWebhookSecret: undefined,
       twilioAccountSid: undefined,
+      twilioApiUrl: 'https://api.twilio.com',
       twilioAuthToken: undefined,
       twilioSmsNumber: undefined,
     });

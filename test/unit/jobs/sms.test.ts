@@ -1,106 +1,102 @@
-import { mayRetry } from '../../../protocols/error-codes.ts';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import twilio from 'twilio';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Job } from '../../../api/ports/jobs.ts';
-import { smsHandler } from '../../../daemon/jobs/sms.ts';
+import { sendingJob } from '../../../daemon/jobs/sms.ts';
+import { accountOf } from '../../../daemon/settings.ts';
+import { SMS_LIMITS } from '../../../daemon/sms/limits.ts';
+import { Twilio } from '../../../daemon/sms/twilio.ts';
+import { systemEnv } from '../../../daemon/system-env.ts';
+import { mayRetry } from '../../../protocols/error-codes.ts';
+import { HandClock, settle } from '../../support/hand-clock.ts';
+import { twilioServer, type TwilioServer } from '../../support/twilio-server.ts';
 
-const settings = {
-  twilioAccountSid: `AC${'a'.repeat(32)}`,
-  twilioAuthToken: 'token-of-a-test',
-  twilioSmsNumber: '+254700000000',
-};
-const job = (data: Job['data']): Job => ({
+const PHONE = '+254711111111';
+const job = (data: Job['data'], attempts = 1): Job => ({
   id: 'job-1',
   name: 'sms',
   data,
-  key: 'k',
+  key: 'job-1',
   state: 'active',
-  attempts: 1,
+  attempts,
   maxAttempts: 5,
-  createdAt: 0,
+  createdAt: Date.now(),
   runAt: 0,
 });
 const run = { signal: new AbortController().signal, progress: async () => undefined };
 
-// Twilio itself cannot be asked here: a server on loopback plays its API, Twilio's own client talks to it.
-describe('SMS through Twilio’s client, against a mock of its API', () => {
-  let server: Server;
-  const asked: { url: string; authorization: string; body: URLSearchParams }[] = [];
-  let answer: { status: number; body: unknown };
+// Twilio itself cannot be asked here: a stand-in on loopback plays its API.
+describe('SMS as jobs', () => {
+  let server: TwilioServer;
+  let clock: HandClock;
+  const send = (data: Job['data'], attempts = 1) =>
+    sendingJob(new Twilio(server.account, systemEnv), clock.env)(job(data, attempts), run);
 
   beforeEach(async () => {
-    asked.length = 0;
-    server = createServer((request, response) => {
-      let body = '';
-      request.setEncoding('utf8').on('data', (text: string) => (body += text));
-      request.on('end', () => {
-        asked.push({
-          url: request.url ?? '',
-          authorization: request.headers.authorization ?? '',
-          body: new URLSearchParams(body),
-        });
-        response.writeHead(answer.status, { 'content-type': 'application/json' });
-        response.end(JSON.stringify(answer.body));
-      });
-    });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    server = await twilioServer();
+    clock = new HandClock();
   });
-  afterEach(() => void server.close());
-
-  /** Twilio's client, led to the mock. */
-  function client(): InstanceType<typeof twilio.RequestClient> {
-    const { port } = server.address() as AddressInfo;
-    const real = new twilio.RequestClient({ timeout: 5000 });
-    const request = real.request.bind(real);
-    real.request = (options) =>
-      request({ ...options, uri: options.uri.replace('https://api.twilio.com', `http://127.0.0.1:${port}`) });
-    return real;
-  }
+  afterEach(() => server.close());
 
   it('sends number and text, once, and keeps the id of the message', async () => {
-    answer = { status: 201, body: { sid: 'SM1' } };
-    const handler = smsHandler(settings, client());
-    expect(await handler?.(job({ phone: '+254711111111', message: 'Rain tomorrow' }), run)).toEqual({
-      messageId: 'SM1',
+    const result = await send({ phone: PHONE, message: 'Rain tomorrow' });
+    expect(result).toEqual({ messageId: server.taken[0]?.sid });
+    expect(server.taken).toMatchObject([
+      { to: PHONE, body: expect.stringMatching(/^Rain tomorrow #\w{6}$/) },
+    ]);
+    expect(server.asked).toHaveLength(1);
+  });
+
+  it('asks before it sends again: what was taken is not sent twice', async () => {
+    server.become({ behave: () => ({ answer: 'refuses', status: 503, kept: true }) });
+    await expect(send({ phone: PHONE, message: 'Rain' })).rejects.toMatchObject({ code: 'sms-unreachable' });
+    server.become({});
+    expect(await send({ phone: PHONE, message: 'Rain' }, 2)).toEqual({ messageId: server.taken[0]?.sid });
+    expect(server.taken).toHaveLength(1);
+  });
+
+  it('sends again what the provider does not have after a while, and nothing where it cannot be asked', async () => {
+    server.become({ behave: () => ({ answer: 'hangs up' }) });
+    await expect(send({ phone: PHONE, message: 'Rain' })).rejects.toMatchObject({ code: 'sms-unreachable' });
+    server.become({ lists: () => 500 });
+    await expect(send({ phone: PHONE, message: 'Rain' }, 2)).rejects.toMatchObject({
+      code: 'sms-unreachable',
     });
-    expect(asked).toHaveLength(1);
-    expect(asked[0]?.url).toBe(`/2010-04-01/Accounts/${settings.twilioAccountSid}/Messages.json`);
-    expect(Object.fromEntries(asked[0]?.body ?? [])).toEqual({
-      To: '+254711111111',
-      From: '+254700000000',
-      Body: 'Rain tomorrow',
-    });
-    expect(Buffer.from(asked[0]?.authorization.slice(6) ?? '', 'base64').toString()).toBe(
-      `${settings.twilioAccountSid}:token-of-a-test`,
-    );
+    server.become({});
+    const again = send({ phone: PHONE, message: 'Rain' }, 3);
+    const asked = server.asked.length;
+    await expect.poll(() => server.asked.length).toBe(asked + 1);
+    await settle();
+    expect(server.taken).toHaveLength(0);
+    await clock.pass(SMS_LIMITS.absentMs);
+    expect(await again).toEqual({ messageId: server.taken[0]?.sid });
+    expect(server.taken).toHaveLength(1);
   });
 
   it('tells of a refusal without the number, and tries again only what may go well', async () => {
-    const handler = smsHandler(settings, client());
     for (const [status, code] of [
       [400, 'sms-refused'],
       [429, 'sms-unavailable'],
-      [503, 'sms-unavailable'],
+      [503, 'sms-unreachable'],
     ] as const) {
-      answer = { status, body: { code: 21211, message: "Invalid 'To' +254711111111", status } };
-      const failed = handler?.(job({ phone: '+254711111111', message: 'x' }), run);
-      const error: unknown = await failed?.catch((each: unknown) => each);
+      server.become({ behave: () => ({ answer: 'refuses', status, code: 21211 }) });
+      const failed = send({ phone: PHONE, message: 'x' });
+      const error: unknown = await failed.catch((each: unknown) => each);
       expect(error).toMatchObject({ code });
       expect(mayRetry(code)).toBe(status !== 400);
       expect(String(error)).not.toContain('2547');
-      expect(String(error)).toContain('21211');
+      if (status === 400) expect(String(error)).toContain('21211');
     }
   });
 
   it('does nothing without credentials or with what is no number', async () => {
-    expect(smsHandler({ ...settings, twilioAuthToken: undefined })).toBeUndefined();
-    await expect(
-      smsHandler(settings, client())?.(job({ phone: '0711', message: 'x' }), run),
-    ).rejects.toMatchObject({
-      code: 'sms-malformed',
-    });
-    expect(asked).toHaveLength(0);
+    const settings = {
+      twilioAccountSid: server.account.accountSid,
+      twilioAuthToken: undefined,
+      twilioSmsNumber: server.account.from,
+      twilioApiUrl: server.url,
+    };
+    expect(accountOf(settings)).toBeUndefined();
+    expect(accountOf({ ...settings, twilioAuthToken: server.account.authToken })).toEqual(server.account);
+    await expect(send({ phone: '0711', message: 'x' })).rejects.toMatchObject({ code: 'sms-malformed' });
+    expect(server.asked).toHaveLength(0);
   });
 });

@@ -85,6 +85,10 @@ export const ALARMS: CasesOf<Extract<FindingId, `alarm-${string}`>> = {
     kind: 'listener-failed',
     listener: 'gossip',
   }),
+  'alarm-sms-denied': raised(/Twilio refuses this node's credentials \(status 401\)/, {
+    kind: 'sms-denied',
+    status: 401,
+  }),
   'alarm-record-left-out': raised(/cannot be read or shown and are left out/, { kind: 'record-left-out' }),
   'alarm-merge-outstanding': raised(/could not be merged after several tries/, {
     kind: 'merge-outstanding',

@@ -1,0 +1,192 @@
+import type { User } from '../../api/ports/users.ts';
+import { type Env, pause, type Timer } from '../../protocols/env.ts';
+import type { BatchOp } from '../../storage/keyspace.ts';
+import type { NotificationTable } from '../../storage/notification-table.ts';
+import type { SmsRow, SmsTable } from '../../storage/sms-table.ts';
+import { SMS_LIMITS } from './limits.ts';
+import { afterAsking, afterSending, type Outcome, type OutgoingSms, sendingSms, stepOf } from './outgoing.ts';
+import type { Found, Sent, SmsProvider } from './twilio.ts';
+
+export interface SmsSenderParts {
+  readonly table: Pick<SmsTable<OutgoingSms, never>, 'due' | 'nextDue' | 'later'>;
+  readonly lines: Pick<NotificationTable, 'setSms'>;
+  /** One synced batch. */
+  readonly batch: (ops: BatchOp[]) => Promise<void>;
+  readonly provider: SmsProvider;
+  readonly users: {
+    find(id: string): User | undefined;
+    /** Somebody takes no SMS any more. */
+    optOut(id: string): Promise<void>;
+  };
+  readonly env: Pick<Env, 'now' | 'after'>;
+  /** Fields name notices and codes; a number or a text never. */
+  readonly warn: (message: string, fields: Record<string, unknown>) => void;
+  /** The provider refuses the credentials. */
+  readonly onDenied: (status: number) => void;
+}
+
+/** "Attempt to send to unsubscribed recipient": the number has answered STOP. */
+const STOPPED = 21610;
+/** Between two tries of what the disk did not take. */
+const RETRY_MS = 2000;
+/** A clock that was set meanwhile is noticed after so long. */
+const LONGEST_SLEEP_MS = 30_000;
+
+/**
+ * Sends the SMS of notices, each at most once. That one is being sent is on disk before the request is made; what is found so, after a
+ * kill or an answer that never came, is looked for among the provider's messages before it is sent again, and given up as `unknown`
+ * where the provider cannot be asked.
+ */
+export class SmsSender {
+  readonly #parts: SmsSenderParts;
+  /** What is being worked on, by the notice that it is of. */
+  readonly #busy = new Map<string, Promise<void>>();
+  readonly #stopping = new AbortController();
+  #deniedUntil = 0;
+  #looking: Promise<void> | undefined;
+  #again = false;
+  #timer: Timer | undefined;
+
+  constructor(parts: SmsSenderParts) {
+    this.#parts = parts;
+  }
+
+  /** There may be something to send. Never throws. */
+  wake(): void {
+    this.#again = true;
+    if (this.#stopping.signal.aborted || this.#looking !== undefined) return;
+    this.#looking = this.#look()
+      .catch((error: unknown) => {
+        if (!this.#stopping.signal.aborted) this.#parts.warn('SMS wait', { err: error });
+        this.#sleep(RETRY_MS);
+      })
+      .finally(() => {
+        this.#looking = undefined;
+        if (this.#again) this.wake();
+      });
+  }
+
+  /** What is under way is cut off; the next start asks what became of it. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    this.#again = false;
+    this.#timer?.cancel();
+    await this.#looking;
+    await Promise.all(this.#busy.values());
+    this.#timer?.cancel();
+  }
+
+  async #look(): Promise<void> {
+    const { table, env } = this.#parts;
+    this.#timer?.cancel();
+    this.#again = false;
+    if (env.now() < this.#deniedUntil) return this.#sleep(this.#deniedUntil - env.now());
+    const free = SMS_LIMITS.atOnce - this.#busy.size;
+    if (free <= 0) return; // whoever ends wakes it
+    // Those that are being worked on are among the first, or further on: as many more are read.
+    const rows = await table.due(SMS_LIMITS.atOnce + this.#busy.size, env.now());
+    const waiting = rows.filter((row) => !this.#busy.has(nameOf(row))).slice(0, free);
+    for (const row of waiting) this.#begin(row);
+    if (waiting.length > 0) return;
+    const due = await table.nextDue();
+    if (due !== undefined && this.#busy.size === 0) this.#sleep(due - env.now());
+  }
+
+  #sleep(ms: number): void {
+    this.#timer?.cancel();
+    if (this.#stopping.signal.aborted) return;
+    this.#timer = this.#parts.env.after(Math.min(Math.max(ms, 1), LONGEST_SLEEP_MS), () => this.wake());
+  }
+
+  #begin(row: SmsRow<OutgoingSms>): void {
+    const name = nameOf(row);
+    const work = this.#work(row)
+      .catch(async (error: unknown) => {
+        if (this.#stopping.signal.aborted) return;
+        this.#parts.warn('an SMS waits', { err: error });
+        await pause(this.#parts.env, RETRY_MS, this.#stopping.signal);
+      })
+      .finally(() => {
+        this.#busy.delete(name);
+        this.wake();
+      });
+    this.#busy.set(name, work);
+  }
+
+  async #work({ key, what: sms }: SmsRow<OutgoingSms>): Promise<void> {
+    const { batch, users, env, warn } = this.#parts;
+    const gone: BatchOp = { type: 'del', key };
+    if (sms === undefined) {
+      warn('an SMS is damaged and left out', { key });
+      return batch([gone]);
+    }
+    const step = stepOf(sms, users.find(sms.userId), env.now());
+    switch (step.do) {
+      case 'wait':
+        return this.#write(sms, gone, { next: sms, due: step.until });
+      case 'end':
+        return this.#write(sms, gone, { end: step.state });
+      case 'send':
+        return this.#send(sms, gone, step.to);
+      case 'ask': {
+        const found = await this.#ask(sms, step);
+        return this.#stopping.signal.aborted
+          ? undefined
+          : this.#write(sms, gone, afterAsking(sms, found, env.now()));
+      }
+    }
+  }
+
+  async #send(queued: OutgoingSms, gone: BatchOp, to: string): Promise<void> {
+    const { env, provider, table, lines } = this.#parts;
+    const sms = sendingSms(queued, to, env.now());
+    // Should this process end now, it is looked for when the request can no longer be under way.
+    const row = table.later(env.now() + SMS_LIMITS.requestMs, sms.notificationId, sms);
+    await lines.setSms(sms.userId, sms.notificationId, 'sending', [gone, row]);
+    const sent = await provider.send({ to, body: sms.body }, this.#stopping.signal);
+    await this.#noteRefusal(sms, sent);
+    if (this.#stopping.signal.aborted && sent.kind !== 'sent') return;
+    await this.#write(sms, { type: 'del', key: row.key }, afterSending(sms, sent, env.now()));
+  }
+
+  #ask(sms: OutgoingSms, { to }: { readonly to: string }): Promise<Found> {
+    const { provider } = this.#parts;
+    return provider.find({ to, body: sms.body, since: sms.at }, this.#stopping.signal).then((found) => {
+      if (found.kind === 'denied') this.#denied(found.status);
+      return found;
+    });
+  }
+
+  async #noteRefusal({ userId, notificationId }: OutgoingSms, sent: Sent): Promise<void> {
+    if (sent.kind === 'denied') this.#denied(sent.status);
+    if (sent.kind !== 'refused') return;
+    const { warn, users } = this.#parts;
+    if (sent.code === STOPPED) await users.optOut(userId);
+    warn('an SMS was refused', { notice: notificationId, status: sent.status, code: sent.code });
+  }
+
+  #denied(status: number): void {
+    const { env, onDenied } = this.#parts;
+    this.#deniedUntil = env.now() + SMS_LIMITS.deniedMs;
+    onDenied(status);
+  }
+
+  async #write(sms: OutgoingSms, gone: BatchOp, outcome: Outcome): Promise<void> {
+    const { lines, table, warn } = this.#parts;
+    const { userId, notificationId: id } = sms;
+    if ('end' in outcome) {
+      if (outcome.end === 'unknown') warn('whether an SMS was sent cannot be told', { notice: id });
+      await lines.setSms(userId, id, outcome.end === 'dropped' ? undefined : outcome.end, [gone]);
+      return;
+    }
+    const { next, due } = outcome;
+    const row = table.later(due, id, next);
+    const state = next.sending === undefined ? 'queued' : 'sending';
+    await lines.setSms(userId, id, state, row.key === gone.key ? [row] : [gone, row]);
+  }
+}
+
+/** What stays the same when its row moves. */
+function nameOf({ key, what }: SmsRow<OutgoingSms>): string {
+  return what?.notificationId ?? key;
+}

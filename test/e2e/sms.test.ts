@@ -1,0 +1,101 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { smsSegments } from '../../daemon/sms/gsm7.ts';
+import { join } from '../support/daemon.ts';
+import { Federation, type Member } from '../support/federation.ts';
+import { linesOf, type MarketUser, marketUser } from '../support/market-users.ts';
+import { twilioServer, type TwilioServer } from '../support/twilio-server.ts';
+import { waitFor } from '../support/wait.ts';
+
+const federation = new Federation();
+const PHONE = '+254700556677';
+const TERMS = {
+  title: 'White maize',
+  commodity: 'Maize',
+  quantity: 80,
+  unit: 'kg',
+  price: 55,
+  currency: 'KES',
+};
+let twilio: TwilioServer;
+let first: Member;
+let second: Member;
+let mary: MarketUser;
+let amina: MarketUser;
+
+beforeAll(async () => {
+  twilio = await twilioServer();
+  first = await federation.add();
+  second = await federation.add({ ...twilio.settings, LOG_LEVEL: 'trace' });
+  await join(first, second);
+  mary = await marketUser(first, 'mary');
+  amina = await marketUser(second, 'amina');
+  await amina.json('PATCH', '/users/amina', { phone: PHONE });
+});
+afterAll(async () => {
+  await federation.close();
+  await twilio.close();
+});
+
+const proposed = (title: string) =>
+  mary.json<{ contractId: string }>('POST', '/contracts', {
+    ...TERMS,
+    title,
+    buyerId: `amina@${second.peerId}`,
+  });
+const lineOf = async (title: string) => (await linesOf(amina)).find(({ message }) => message.includes(title));
+const smsOf = (title: string) => twilio.taken.filter(({ body }) => body.includes(title));
+
+it('a notice goes out as one SMS to the number of the user, in its language, and the line says so', async () => {
+  await amina.json('PATCH', '/users/amina', { language: 'sw' });
+  await proposed('White maize');
+  await waitFor('the SMS', async () => (await lineOf('White maize'))?.sms === 'sent');
+  const [sms] = smsOf('White maize');
+  expect(sms).toMatchObject({ to: PHONE, from: twilio.account.from });
+  expect(sms?.body).toMatch(/^mary anapendekeza makubaliano: 80 kg White maize, 55 KES\/kg\. #\w{6}$/);
+  expect(smsSegments(sms?.body ?? '')).toBe(1);
+  expect(smsOf('White maize')).toHaveLength(1);
+});
+
+it('who has said no, has muted the kind or is in quiet hours is sent none; the line stands all the same', async () => {
+  await amina.json('PATCH', '/users/amina', { sms: false });
+  await proposed('Red beans');
+  await waitFor('the line', () => lineOf('Red beans'));
+  await amina.json('PATCH', '/users/amina', { sms: true, muted: ['proposal'] });
+  await proposed('Green grams');
+  await waitFor('the line', () => lineOf('Green grams'));
+  const [from, to] = [-60, 60].map((minutes) =>
+    new Date(Date.now() + minutes * 60_000).toISOString().slice(11, 16),
+  );
+  await amina.json('PATCH', '/users/amina', { muted: [], quietHours: { from, to, timeZone: 'UTC' } });
+  await proposed('Sorghum');
+  expect((await waitFor('the line', () => lineOf('Sorghum'))).sms).toBe('queued');
+  expect((await lineOf('Red beans'))?.sms).toBeUndefined();
+  expect((await lineOf('Green grams'))?.sms).toBeUndefined();
+  await amina.json('PATCH', '/users/amina', { quietHours: null });
+  await proposed('Millet');
+  await waitFor('the SMS', async () => (await lineOf('Millet'))?.sms === 'sent');
+  for (const title of ['Red beans', 'Green grams', 'Sorghum']) expect(smsOf(title)).toEqual([]);
+  expect((await lineOf('Sorghum'))?.sms).toBe('queued');
+});
+
+it('a number that has answered STOP is asked no more until its user says so', async () => {
+  twilio.become({ behave: () => ({ answer: 'refuses', status: 400, code: 21610 }) });
+  await proposed('Cassava');
+  await waitFor('the SMS', async () => (await lineOf('Cassava'))?.sms === 'failed');
+  expect(await amina.json('GET', '/users/amina')).toMatchObject({ sms: false });
+  twilio.become({});
+  await amina.json('PATCH', '/users/amina', { sms: true });
+});
+
+it('credentials that are refused are an alarm, and no number or text is in the log', async () => {
+  twilio.become({ behave: () => ({ answer: 'refuses', status: 401, code: 20003 }) });
+  await proposed('Sesame');
+  const alarms = await waitFor('the alarm', async () => {
+    const text = await (await second.request('GET', '/alarms')).text();
+    return text.includes('sms-denied') ? text : undefined;
+  });
+  expect(alarms).toContain('TWILIO_AUTH_TOKEN');
+  expect((await lineOf('Sesame'))?.sms).toBe('queued');
+  for (const text of [PHONE, twilio.account.authToken, 'White maize', 'Sesame'])
+    expect(second.output()).not.toContain(text);
+});
