@@ -320,5 +320,5 @@ export function errorCodeTable(): string {
     .filter(([code, { http }]) => http !== 500 || code === 'internal')
     .sort(([one, a], [other, b]) => a.http - b.http || (one < other ? -1 : 1))
     .map(([code, { http, retry }]) => `| ${http} | \`${code}\` | ${retry ? 'yes' : ''} |`);
-  return ['| status | code | the same request may succeed later |', '|---|---|---|', ...rows].join('\n');
+  return ['| status | code | a retry may succeed |', '|---|---|---|', ...rows].join('\n');
 }

@@ -20,5 +20,5 @@ export function endpointTable(document: ApiDocument): string {
     ({ method, path, operation }) =>
       `| \`${method.toUpperCase()} ${path}\` | ${operation['x-access']} | ${operation.summary} |`,
   );
-  return ['| endpoint | who may | what |', '|---|---|---|', ...rows].join('\n');
+  return ['| endpoint | required scope | what it does |', '|---|---|---|', ...rows].join('\n');
 }
