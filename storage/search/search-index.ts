@@ -86,6 +86,8 @@ export class SearchIndex {
   /** A commit, or more, was told of since the disk began to be read. */
   #more = true;
   #reload = true;
+  /** How often what is in memory was begun anew: whoever waited meanwhile goes by what is no more. */
+  #opened = 0;
   #running: Promise<void> | undefined;
   #stopped = false;
   #checked = 0;
@@ -236,6 +238,7 @@ export class SearchIndex {
     this.#isNear = false;
     this.#noted = [];
     this.#reload = false;
+    this.#opened++;
   }
 
   #show(manifest: Manifest): void {
@@ -248,15 +251,20 @@ export class SearchIndex {
   async #readOn(): Promise<void> {
     const { db } = this.#parts;
     const turn = soleTurn(db.env);
+    const opened = this.#opened;
+    const isOver = (): boolean => this.#stopped || this.#reload || this.#opened !== opened;
     this.#more = false;
     const rows = db.level.iterator(changeRange(this.#place));
     try {
       for (;;) {
         const some = await rows.nextv(64);
-        if (this.#stopped || this.#reload) return;
+        if (isOver()) return;
         const last = some.at(-1);
         if (last === undefined) break;
-        await listingsOf(db, turn, some, (number, { state }) => this.#take(number, state));
+        await listingsOf(db, turn, some, (number, { state }) => {
+          if (!isOver()) this.#take(number, state);
+        });
+        if (isOver()) return;
         this.#place = Math.max(this.#place, Number.parseInt(innerKey(last[0]), 16));
         if (this.#last.size >= this.#sizes.sealedAt || this.#place - this.#manifest.place > PLACE_AFTER)
           await this.#seal();

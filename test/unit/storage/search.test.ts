@@ -83,6 +83,26 @@ const QUERIES = [
   'b*',
 ];
 
+/** A database before each reading of which `look` is called. */
+const watched = ({ level }: Database, look: (name: string) => Promise<unknown>): Level =>
+  new Proxy(level, {
+    get(target, name) {
+      if (name === 'getMany') return async (keys: string[]) => (await look(name), target.getMany(keys));
+      if (name === 'get') return async (key: string) => (await look(name), target.get(key));
+      if (name !== 'iterator') {
+        const value: unknown = Reflect.get(target, name);
+        return typeof value === 'function' ? value.bind(target) : value;
+      }
+      return (of: RowRange) => {
+        const rows = target.iterator(of);
+        return {
+          nextv: async (size: number) => (await look(name), rows.nextv(size)),
+          close: () => rows.close(),
+        };
+      };
+    },
+  });
+
 type One = <T>(values: readonly T[]) => T;
 const chooser =
   (random: () => number): One =>
@@ -314,6 +334,27 @@ describe('a search', { timeout: 60_000 }, () => {
     await made.index.idle();
     await expectComplete(made, random, 50);
   });
+
+  it('is complete though the database was opened anew and rows were swept while it was read', async () => {
+    const made = await market();
+    await made.commit(Array.from({ length: 190 }, (_, i) => listing(() => 0.5, i, i)));
+    await made.index.stop();
+    let reads = 0;
+    const level = watched(made.db, async (name) => {
+      if (name !== 'getMany' || reads++ !== 1) return;
+      index.reopened();
+      await index.sweep([]);
+    });
+    const index: SearchIndex = new SearchIndex({
+      db: { level, env: systemEnv, batch: made.db.batch.bind(made.db) },
+      changeOf: () => undefined,
+      warn: raise,
+    });
+    index.start();
+    await index.idle();
+    expect(index.figures.listings).toBe(190);
+    await index.stop();
+  });
 });
 
 /** A number in letters, in no order: words of them are no words that anything folds. */
@@ -444,22 +485,6 @@ describe('the rows of the index', { timeout: 60_000 }, () => {
     await expectComplete(made, random, 50);
   });
 
-  /** A database before each reading of which `look` is called. */
-  const watched = ({ level }: Database, look: (name: string) => Promise<unknown>): Level =>
-    new Proxy(level, {
-      get(target, name) {
-        if (name === 'getMany') return async (keys: string[]) => (await look(name), target.getMany(keys));
-        if (name === 'get') return async (key: string) => (await look(name), target.get(key));
-        if (name !== 'iterator') return Reflect.get(target, name) as unknown;
-        return (of: RowRange) => {
-          const rows = target.iterator(of);
-          return {
-            nextv: async (size: number) => (await look(name), rows.nextv(size)),
-            close: () => rows.close(),
-          };
-        };
-      },
-    });
   /** All segments of a market, compared with its records. */
   async function problems(made: Market, level: Level): Promise<unknown[]> {
     const db = { level, env: systemEnv, batch: raise };
