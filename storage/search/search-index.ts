@@ -91,6 +91,8 @@ export class SearchIndex {
   #running: Promise<void> | undefined;
   #stopped = false;
   #checked = 0;
+  /** What a search came upon is being mended. */
+  #isMending = false;
   /** Records have gone and left no trace among the changes: what is in memory is looked at before it is written. */
   #isSwept = false;
 
@@ -383,7 +385,7 @@ export class SearchIndex {
   ): Promise<void> {
     for (const segment of this.#segments) {
       await this.#writes.run(async () => {
-        if (!this.#segments.includes(segment)) return;
+        if (this.#stopped || !this.#segments.includes(segment)) return;
         const problem = await segmentProblem(this.#parts.db, segment.head);
         if (problem === undefined) return;
         found(problem, segment.head.from);
@@ -395,11 +397,16 @@ export class SearchIndex {
 
   /** A search came upon rows that cannot be read: makes them anew from the records. */
   mend(error: unknown): void {
-    if (errorCode(error) !== 'value-damaged') return;
+    if (errorCode(error) !== 'value-damaged' || this.#isMending) return;
+    this.#isMending = true;
     void this.check(
       (what, from) => this.#parts.warn('a segment of the search index was made anew', { what, from }),
       async () => undefined,
-    ).catch((failed: unknown) => this.#parts.warn('the search index could not be mended', { err: failed }));
+    )
+      .catch((failed: unknown) => this.#parts.warn('the search index could not be mended', { err: failed }))
+      .finally(() => {
+        this.#isMending = false;
+      });
   }
 
   async #remake(segment: Segment): Promise<void> {

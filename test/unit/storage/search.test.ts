@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { distanceKm } from '../../../protocols/market/coordinates.ts';
 import { clausesOf, fulfils, wordsOf } from '../../../protocols/market/search-words.ts';
@@ -14,6 +14,7 @@ import { type Level, type RowRange } from '../../../storage/level.ts';
 import {
   EMPTY_INDEX,
   listingsBetween,
+  MANIFEST,
   readManifest,
   segmentProblem,
   writeSegment,
@@ -544,6 +545,25 @@ describe('the rows of the index', { timeout: 60_000 }, () => {
     expect(await segmentProblem(db, head)).toBeUndefined();
     look();
     expect(longest).toBeLessThan(50);
+  });
+
+  it('are mended once, however many searches come upon them, and again when that has ended', async () => {
+    const made = await market();
+    await made.commit(Array.from({ length: SIZES.sealedAt }, (_, i) => named(i, 'maize')));
+    await made.index.idle();
+    const checks = vi.spyOn(SearchIndex.prototype, 'check');
+    undo.push(async () => checks.mockRestore());
+    for (let round = 1; round <= 2; round++) {
+      for (const [key] of await made.db.level.iterator(range('search')).all())
+        if (key !== MANIFEST) await made.db.level.del(key);
+      await made.restart();
+      const asked = () => made.found({ clauses: clausesOf('maize'), sort: 'newest' }, { fields: {} }, 500);
+      const answers = await Promise.allSettled(Array.from({ length: 20 }, asked));
+      expect(answers.every(({ status }) => status === 'rejected')).toBe(true);
+      await made.index.idle();
+      expect(checks).toHaveBeenCalledTimes(round);
+      expect(await asked()).toHaveLength(SIZES.sealedAt);
+    }
   });
 
   it('are made anew from nothing', async () => {
