@@ -77,8 +77,18 @@ export class NumberWriter {
     this.#at += this.#bytes.write(text, this.#at, 'utf8');
   }
 
+  bytes(some: Uint8Array): void {
+    this.#room(some.length);
+    this.#bytes.set(some, this.#at);
+    this.#at += some.length;
+  }
+
+  get length(): number {
+    return this.#at;
+  }
+
   /** A copy of what was written, with room behind it. */
-  taken(room: number): Buffer {
+  taken(room = 0): Buffer<ArrayBuffer> {
     const taken = Buffer.allocUnsafe(this.#at + room);
     this.#bytes.copy(taken, 0, 0, this.#at);
     return taken;
@@ -99,7 +109,7 @@ export class NumberReader {
 
   /** What `lengthAt` has set off, and the text behind it. */
   split(): { readonly numbers: NumberReader; readonly text: string } {
-    const from = this.#skip(2) + 2;
+    const from = this.skip(2) + 2;
     const end = from + this.#bytes.readUInt16BE(from - 2);
     if (end > this.#end) throw new NumberBytesError('the bytes end too early');
     return { numbers: new NumberReader(this.#bytes, from, end), text: this.#text(end) };
@@ -136,15 +146,22 @@ export class NumberReader {
   }
 
   double(): number {
-    return this.#bytes.readDoubleBE(this.#skip(8));
+    return this.#bytes.readDoubleBE(this.skip(8));
   }
 
   hex(size: number): string {
-    const at = this.#skip(size);
+    const at = this.skip(size);
     return this.#bytes.toString('hex', at, at + size);
   }
 
-  #skip(size: number): number {
+  /** As they stand there: no copy. */
+  bytes(size: number): Buffer {
+    const at = this.skip(size);
+    return this.#bytes.subarray(at, at + size);
+  }
+
+  /** Leaves out so many bytes; answers where they begin. */
+  skip(size: number): number {
     const at = this.#at;
     if (at + size > this.#end) throw new NumberBytesError('the bytes end too early');
     this.#at += size;

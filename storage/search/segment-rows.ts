@@ -1,7 +1,7 @@
 import { fullKey, numberKey } from '../keyspace.ts';
+import { NumberReader, NumberWriter } from '../number-bytes.ts';
 import { bitmapOf, bitmapSize } from './bits.ts';
 import type { Listings } from './listings.ts';
-import { ByteReader, ByteWriter } from './varints.ts';
 
 /**
  * How a segment of the search index stands in rows: its listings by their change numbers, a column for each of their figures, and the
@@ -25,13 +25,13 @@ export function* encodedRows(
   listings: Listings,
   words: readonly string[],
 ): Generator<[key: string, value: Uint8Array]> {
-  const writer = new ByteWriter();
+  const writer = new NumberWriter();
   let before = 0;
   for (const number of listings.numbers) {
-    writer.number(number - before);
+    writer.whole(number - before);
     before = number;
   }
-  yield [numbersKey(no), writer.take()];
+  yield [numbersKey(no), writer.taken()];
   for (const column of COLUMNS)
     yield [columnKey(no, column), encodedColumn(column, listings.columns[column])];
   const directory: string[] = [];
@@ -47,20 +47,22 @@ function* encodedBlocks(
   { words: places, size }: Listings,
   words: readonly string[],
 ): Generator<[first: string, block: Uint8Array]> {
-  const writer = new ByteWriter();
+  const writer = new NumberWriter();
   let [first, before] = ['', Buffer.alloc(0)];
   for (const word of words) {
     if (writer.length === 0) [first, before] = [word, Buffer.alloc(0)];
     const bytes = Buffer.from(word);
     const shared = sharedLength(before, bytes);
-    writer.number(shared);
-    writer.number(bytes.length - shared);
+    writer.whole(shared);
+    writer.whole(bytes.length - shared);
     writer.bytes(bytes.subarray(shared));
     writePostings(writer, places.get(word) ?? [], size);
     before = bytes;
-    if (writer.length >= BLOCK_BYTES) yield [first, writer.take()];
+    if (writer.length < BLOCK_BYTES) continue;
+    yield [first, writer.taken()];
+    writer.begin();
   }
-  if (writer.length > 0) yield [first, writer.take()];
+  if (writer.length > 0) yield [first, writer.taken()];
 }
 
 function sharedLength(a: Uint8Array, b: Uint8Array): number {
@@ -70,9 +72,9 @@ function sharedLength(a: Uint8Array, b: Uint8Array): number {
 }
 
 /** Twice their number, and one more when a bit for each listing of the segment follows instead of the distances between them. */
-function writePostings(writer: ByteWriter, places: readonly number[], size: number): void {
+function writePostings(writer: NumberWriter, places: readonly number[], size: number): void {
   const dense = places.length > bitmapSize(size);
-  writer.number(places.length * 2 + Number(dense));
+  writer.whole(places.length * 2 + Number(dense));
   if (dense) {
     const bits = bitmapOf(size);
     for (const place of places) bits[place >> 3] = (bits[place >> 3] ?? 0) | (1 << (place & 7));
@@ -81,14 +83,14 @@ function writePostings(writer: ByteWriter, places: readonly number[], size: numb
   }
   let before = 0;
   for (const place of places) {
-    writer.number(place - before);
+    writer.whole(place - before);
     before = place;
   }
 }
 
 /** Reads what stands at the reader, telling `take` each place. */
-export function readPostings(reader: ByteReader, size: number, take: (place: number) => void): void {
-  const head = reader.number();
+export function readPostings(reader: NumberReader, size: number, take: (place: number) => void): void {
+  const head = reader.whole();
   if (head % 2 === 1) {
     const bits = reader.bytes(bitmapSize(size));
     for (let place = 0; place < size; place++)
@@ -96,36 +98,36 @@ export function readPostings(reader: ByteReader, size: number, take: (place: num
     return;
   }
   let place = 0;
-  for (let left = head / 2; left > 0; left--) take((place += reader.number()));
+  for (let left = head / 2; left > 0; left--) take((place += reader.whole()));
 }
 
 /** The words of a block, each as its bytes, valid until the next, with the reader before its listings: `visit` reads them or leaves them. */
 export function eachWord(
   block: Uint8Array,
   size: number,
-  visit: (word: Uint8Array, reader: ByteReader) => boolean,
+  visit: (word: Uint8Array, reader: NumberReader) => boolean,
 ): void {
-  const reader = new ByteReader(block);
+  const reader = new NumberReader(block);
   let word = Buffer.alloc(256);
-  while (!reader.isAtEnd) {
-    const shared = reader.number();
-    const length = shared + reader.number();
+  while (!reader.isDone()) {
+    const shared = reader.whole();
+    const length = shared + reader.whole();
     if (length > word.length) word = Buffer.concat([word, Buffer.alloc(length)]);
     word.set(reader.bytes(length - shared), shared);
     if (!visit(word.subarray(0, length), reader)) skipPostings(reader, size);
   }
 }
 
-function skipPostings(reader: ByteReader, size: number): void {
-  const head = reader.number();
-  if (head % 2 === 1) reader.at += bitmapSize(size);
-  else for (let left = head / 2; left > 0; left--) reader.number();
+function skipPostings(reader: NumberReader, size: number): void {
+  const head = reader.whole();
+  if (head % 2 === 1) reader.skip(bitmapSize(size));
+  else for (let left = head / 2; left > 0; left--) reader.whole();
 }
 
 export function decodedNumbers(bytes: Uint8Array): number[] {
-  const reader = new ByteReader(bytes);
+  const reader = new NumberReader(bytes);
   const numbers: number[] = [];
-  for (let number = 0; !reader.isAtEnd;) numbers.push((number += reader.number()));
+  for (let number = 0; !reader.isDone();) numbers.push((number += reader.whole()));
   return numbers;
 }
 

@@ -1,8 +1,9 @@
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { Turn } from '../../protocols/ledger/turn.ts';
+import { isOfOneRecord } from '../../protocols/unread.ts';
 import { LRUCache } from 'lru-cache';
 import type { Database } from '../database.ts';
-import { verifyChecksum } from '../values.ts';
+import { valueDamaged, verifyChecksum } from '../values.ts';
 import { bitmapOf, type Bits, setBit } from './bits.ts';
 import type { Listings, Part } from './listings.ts';
 import {
@@ -62,9 +63,20 @@ export class SegmentReader {
     const value = await this.#db.level.get(key);
     if (value === undefined)
       throw new AgrinetError('value-damaged', 'a row of the search index is missing', { details: { key } });
-    const row = decode(verifyChecksum(key, value));
+    const bytes = verifyChecksum(key, value);
+    const row = soundly(key, () => decode(bytes));
     this.#kept.set(key, row);
     return row;
+  }
+}
+
+/** Reads what stands under a key; throws `value-damaged` where that is malformed though its checksum holds. */
+function soundly<T>(key: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (!isOfOneRecord(error)) throw error;
+    throw valueDamaged(key, error);
   }
 }
 
@@ -90,13 +102,20 @@ export class Segment implements Part {
     return this.#rows.numbers(this.head.no);
   }
 
+  /** See `eachWord`; of the block of this number. */
+  async #eachWord(index: number, visit: Parameters<typeof eachWord>[2]): Promise<void> {
+    const { no, size } = this.head;
+    const block = await this.#rows.block(no, index);
+    soundly(blockKey(no, index), () => eachWord(block, size, visit));
+  }
+
   async withWord(word: string): Promise<Bits | undefined> {
     const { no, size } = this.head;
     const at = lastNotBehind(await this.#rows.directory(no), word);
     if (at < 0) return undefined;
     const wanted = Buffer.from(word);
     let bits: Bits | undefined;
-    eachWord(await this.#rows.block(no, at), size, (found, reader) => {
+    await this.#eachWord(at, (found, reader) => {
       if (bits !== undefined || !wanted.equals(found)) return false;
       const into = (bits = bitmapOf(size));
       readPostings(reader, size, (place) => setBit(into, place));
@@ -113,7 +132,7 @@ export class Segment implements Part {
     for (let at = Math.max(0, lastNotBehind(directory, prefix)); at < directory.length; at++) {
       const first = directory[at] ?? '';
       if (first > prefix && !first.startsWith(prefix)) break;
-      eachWord(await this.#rows.block(no, at), size, (found, reader) => {
+      await this.#eachWord(at, (found, reader) => {
         if (found.length < wanted.length || !wanted.equals(found.subarray(0, wanted.length))) return false;
         readPostings(reader, size, (place) => setBit(bits, place));
         return true;
@@ -135,7 +154,7 @@ export class Segment implements Part {
         listings.columns[name].push(columns[i]?.[place] ?? Number.NaN);
     }
     for (const at of (await this.#rows.directory(no)).keys()) {
-      eachWord(await this.#rows.block(no, at), size, (found, reader) => {
+      await this.#eachWord(at, (found, reader) => {
         const word = Buffer.from(found).toString();
         readPostings(reader, size, (place) => {
           const to = places[place] ?? -1;
