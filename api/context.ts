@@ -35,6 +35,7 @@ import type { RegistrationPort, Sees } from './ports/registration.ts';
 import type { TrendsPort } from './ports/trends.ts';
 import type { FencePort, RatingsPort, TrustPort } from './ports/trust.ts';
 import type { UsersPort } from './ports/users.ts';
+import type { WantsPort } from './ports/wants.ts';
 
 /** A list's filter and page, as the storage reader takes them. */
 export interface ListQuery {
@@ -114,6 +115,7 @@ export interface ApiContext {
   readonly exchange: ExchangePort;
   readonly jobs: JobsPort;
   readonly users: UsersPort;
+  readonly wants: WantsPort;
   readonly notifications: NotificationsPort;
   readonly audit: AuditPort;
   readonly rejoin: RejoinPort;

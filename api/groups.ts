@@ -62,6 +62,7 @@ export const GROUPS = [
   group('/logs', async () => (await import('./routes/logs.ts')).logRoutes),
   group('/mirror', async () => (await import('./routes/mirror.ts')).mirrorRoutes),
   group('/users', async () => (await import('./routes/users.ts')).userRoutes),
+  group('/wants', async () => (await import('./routes/wants.ts')).wantRoutes),
   group('/notifications', async () => (await import('./routes/notifications.ts')).notificationRoutes),
   group('/api/keys', async () => (await import('./routes/keys.ts')).keyRoutes),
   group('/', async () => (await import('./routes/events.ts')).eventRoutes, ['events', 'stream']),

@@ -105,7 +105,10 @@ export function listQuery(query: Readonly<Record<string, unknown>>, names: reado
     const value = query[name];
     return typeof value === 'string' && value !== '' ? value : undefined;
   };
-  const fields = Object.fromEntries(names.map((name) => [name, text(name)]));
+  // Blank is not given: lists would find nothing by it, and searches what lacks the field.
+  const fields = Object.fromEntries(
+    names.map((name) => [name, text(name)?.trim() === '' ? undefined : text(name)]),
+  );
   const owner = text('owner') ?? text('ownerId');
   const given = text('coordinates');
   const at = given === undefined ? undefined : parseCoordinates(given);

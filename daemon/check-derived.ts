@@ -50,6 +50,7 @@ export const KEPT: readonly SublevelName[] = [
   'untold',
   'told',
   'sms',
+  'wants',
   'events',
   'privateEvents',
   'idempotency',

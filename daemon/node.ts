@@ -22,6 +22,7 @@ import { runningNode } from './parts/running.ts';
 import { defineReading, defineSources } from './parts/sources.ts';
 import { defineSearch } from './parts/search.ts';
 import { defineUsers } from './parts/users.ts';
+import { defineWants } from './parts/wants.ts';
 import { defineReach, defineScrub } from './parts/watch.ts';
 import type { Settings } from './settings.ts';
 import { createStandings } from './standings.ts';
@@ -63,6 +64,7 @@ export async function createNode(options: NodeOptions, other: Partial<Outside> =
   const market = defineMarket(parts, node, { reader, search, users, audited, sources, standings });
   const sms = parts.add(defineSms(node, { users, table }));
   const notices = parts.add(defineNotices(node, { reader, users, market, jobs, sms, table }));
+  const wants = parts.add(defineWants(node, { users, market, notices }));
   const { reliability, trends } = market;
   const reach = parts.add(defineReach(node, sources));
   const scrub = parts.add(defineScrub(node, search));
@@ -78,7 +80,7 @@ export async function createNode(options: NodeOptions, other: Partial<Outside> =
   const examined = { standings, reach, jobs, scrub, mirror, registration, reader };
   const examination = defineExamination(parts, node, examined);
 
-  const trade = { leftOut, reader, search, users, notices, notifications, market };
+  const trade = { leftOut, reader, search, users, notices, wants, notifications, market };
   const operation = { audited, jobs, scrub, forget, mirror, examination };
   const federation = { registration, exchange, standings };
   const served = { ...trade, ...operation, ...federation, closing: closing.signal };

@@ -93,6 +93,7 @@ export const ERROR_CODES = {
   'key-inactive': refused(409),
   'keys-full': refused(409),
   'users-full': refused(409),
+  'wants-full': refused(409),
   'listing-differs': refused(409),
   'listing-ended': refused(409),
   'listing-moved': refused(409),

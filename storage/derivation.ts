@@ -34,6 +34,7 @@ const DERIVATION = {
   untold: 'own',
   told: 'own',
   sms: 'own',
+  wants: 'own',
   events: 'own',
   privateEvents: 'own',
   audit: 'own',

@@ -51,6 +51,11 @@ export const KEYSPACE = {
     'd, a time and a notification id; c, a user and a code; or m, a time and a message id',
     'an SMS that is to be sent, or looked for, at that time; the proposal that a code answers; an SMS that was received',
   ),
+  wants: sublevel(
+    'W',
+    'w and an id; c and a number; or p',
+    'a search that a user has saved; listings that are still to be held against them; up to which number that was done',
+  ),
   events: sublevel('s', 'event number', 'event for everybody, kept for those who resume'),
   privateEvents: sublevel('5', 'event number', 'event for some only, numbered apart'),
   audit: sublevel('t', 'line number', 'audit line, chained by hashes'),

@@ -40,6 +40,7 @@ import { UntoldChanges } from './untold.ts';
 import { UsageTable } from './usage.ts';
 import { usageChanges } from './usage-changes.ts';
 import { putJson, verifiedJson, verifyChecksum } from './values.ts';
+import { ChangedListingRows } from './want-table.ts';
 
 /** Records read from the disk in one go: each may be some 100 KB. */
 const RECORDS_AT_ONCE = 64;
@@ -59,6 +60,8 @@ export class Store implements LedgerStore {
   readonly #line: CommitLine;
   /** What commits leave for those who have to be told. */
   readonly untold = new UntoldChanges();
+  /** What they leave for the searches that users have saved. */
+  readonly changedListings = new ChangedListingRows();
 
   private constructor(db: Database) {
     this.#db = db;
@@ -79,6 +82,7 @@ export class Store implements LedgerStore {
     await this.#changes.read(this.#db.level);
     await this.#opNumbers.read(this.#db.level);
     await this.untold.read(this.#db.level);
+    await this.changedListings.read(this.#db.level);
     const erasedFeeds: string[] = [];
     for await (const key of this.#db.level.keys(range('erasures')))
       erasedFeeds.push(innerKey(key).split('|').slice(0, 3).join('|'));
@@ -376,7 +380,7 @@ export class Store implements LedgerStore {
       await this.#changes.rows(commit, drafts, ops, turn);
       sums.write(ops);
       this.#opNumbers.reserve(ops);
-      ops.push(...this.untold.rows(commit.records, this.#db.env.now()), ...this.usage.rows(usage));
+      ops.push(...this.#leftRows(commit.records), ...this.usage.rows(usage));
       this.usage.apply(usage);
       const written = this.#line.add(ops, commit.sync, since).then(
         () => {
@@ -391,6 +395,12 @@ export class Store implements LedgerStore {
       );
       return { written };
     });
+  }
+
+  /** What a commit leaves for those who have to be told of it. */
+  #leftRows(records: Commit['records']): BatchOp[] {
+    const now = this.#db.env.now();
+    return [...this.untold.rows(records, now), ...this.changedListings.rows(records, now)];
   }
 
   /** What a commit changes of what is kept in memory, once it is written. */

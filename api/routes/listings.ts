@@ -3,26 +3,23 @@ import { AgrinetError } from '../../protocols/errors.ts';
 import { isLive, type RecordState } from '../../protocols/open-dialog/record.ts';
 import type { RecordPage } from '../../protocols/unread.ts';
 import { parseRecordKey } from '../../protocols/wire/ids.ts';
-import type { ApiContext, ListQuery } from '../context.ts';
-import { insideFence, outsideOf } from '../fenced.ts';
-import { allOf, searched, searchOf } from '../listing-search.ts';
-import type { SearchQuery } from '../ports/search.ts';
+import type { ApiContext } from '../context.ts';
+import { outsideOf } from '../fenced.ts';
+import { type AskedListings, askedListings } from '../asked-listings.ts';
+import { fenceQuery, listingQuery } from '../listing-query.ts';
 import { forUser, OwnListings } from '../own-listings.ts';
 import { idempotentId } from '../limits/idempotency.ts';
 import { createListAnswers } from '../list-answers.ts';
-import { keyOf, listingJson, listQuery } from '../records.ts';
+import { keyOf, listingJson } from '../records.ts';
 import { json, jsonInput, route, router } from '../route.ts';
 import { Erasure } from './erasure.ts';
 import { fieldsInput } from '../field-inputs.ts';
 import { Listing } from '../market-schemas.ts';
-import { decimal, filterQuery, flag, idParam, nearQuery, ownerQuery, pageOf, pageQuery } from '../schemas.ts';
+import { flag, idParam, pageOf, pageQuery } from '../schemas.ts';
 import { nextOf, placeOf } from '../paging.ts';
 import type { Context } from 'hono';
 import { Shown } from '../left-out.ts';
 
-const FILTERS = ['commodity', 'region', 'type', 'status', 'productId', 'currency', 'unit'] as const;
-/** Half of the way round the earth, km: a search by distance alone leaves out nothing that has a place. */
-const ANYWHERE_KM = '20100';
 const BEHIND =
   '299 agrinetd "the search index is being made: listings may be missing; try again in a minute"';
 const tags = ['Listings'];
@@ -96,38 +93,9 @@ const list = route(
       'Newest first unless filtered. With `q`, `sort`, `currency`, `unit` or a range it is a search: in the order of `sort`, newest first without it. A page may be short or even empty and still have a `cursor`.',
     request: {
       query: z.object({
-        commodity: filterQuery('Name of the commodity.'),
-        region: filterQuery('Region.'),
-        type: z
-          .string()
-          .regex(/^(offer|request)?$/, 'must be offer or request')
-          .optional()
-          .openapi({ description: '`offer` or `request`.' }),
-        status: filterQuery('Status.'),
-        productId: filterQuery('Product ID.'),
-        q: filterQuery(
-          'Words that the title, the description or the commodity has, all of them; case, diacritics and English plurals do not matter, and goods are found by their other names in English and Swahili, too. A `*` at the end makes the last word the beginning of one.',
-        ),
-        sort: z.enum(['newest', 'price', 'distance']).optional().openapi({
-          description:
-            '`price`: cheapest first, in the given `currency` and `unit`; `distance`: nearest first, from the given `coordinates`.',
-        }),
-        currency: filterQuery('Currency of the price.'),
-        unit: filterQuery('Unit of price and quantity.'),
-        priceMin: decimal.openapi({ description: 'Minimum price; needs `currency` and `unit`.' }),
-        priceMax: decimal.openapi({ description: 'Maximum price; needs `currency` and `unit`.' }),
-        quantityMin: decimal.openapi({ description: 'Minimum quantity; needs `unit`.' }),
-        quantityMax: decimal.openapi({ description: 'Maximum quantity; needs `unit`.' }),
-        location: filterQuery('Substring of the location; case-insensitive.'),
-        keyword: filterQuery('Substring of the title; case-insensitive.'),
-        minPrice: decimal.openapi({ description: 'Minimum price, in whatever currency and unit.' }),
-        maxPrice: decimal.openapi({ description: 'Maximum price, in whatever currency and unit.' }),
-        ...ownerQuery,
-        ...nearQuery,
+        ...listingQuery,
         ...pageQuery,
-        fence: z.enum(['on', 'off']).default('on').openapi({
-          description: '`off` includes listings outside the geofence, each with the reason in `outside`.',
-        }),
+        fence: fenceQuery.default('on'),
       }),
     },
     responses: { 200: json(pageOf('listings', Listing), 'A page of listings.') },
@@ -203,9 +171,7 @@ const retire = route(
 );
 
 /** A page of a list, or of a search. */
-interface Asked {
-  readonly filter: ListQuery;
-  readonly search: SearchQuery | undefined;
+interface Asked extends AskedListings {
   readonly limit: number;
   readonly from: string | undefined;
 }
@@ -265,11 +231,7 @@ export function listingRoutes(node: ApiContext) {
     })
     .openapi(list, async (c) => {
       const query = c.req.valid('query');
-      const keep = allOf(query.fence === 'on' ? insideFence(node.fence) : undefined, searched(query));
-      const search = searchOf(query);
-      const { radiusKm: given = '', sort } = query;
-      const radiusKm = given === '' && sort === 'distance' ? ANYWHERE_KM : given;
-      const filter = { ...listQuery({ ...query, radiusKm }, FILTERS), keep };
+      const { filter, search } = askedListings(query, node.fence);
       const asked = { filter, search, limit: query.limit, from: placeOf(c, query.cursor) };
       if (search !== undefined)
         // Not kept: the index follows the writes that the kept pages go by.

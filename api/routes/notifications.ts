@@ -1,8 +1,7 @@
 import { z } from '@hono/zod-openapi';
-import { actingUser, isOperator, type Principal } from '../access.ts';
-import { type Notification, type NotificationsPort, OPERATOR_USER } from '../ports/jobs.ts';
+import { ownUser } from '../own-user.ts';
+import type { Notification, NotificationsPort } from '../ports/jobs.ts';
 import { NOTICE_KINDS, SMS_STATES } from '../ports/users.ts';
-import { AgrinetError } from '../../protocols/errors.ts';
 import { json, route, router } from '../route.ts';
 import { flag, pageOf, pageQuery, text, timestamp } from '../schemas.ts';
 import { nextOf, placeOf } from '../paging.ts';
@@ -87,21 +86,11 @@ const markRead = route(
   'ignored',
 );
 
-/** Whose notifications are asked for; a key acts for its own user only. Throws `forbidden`. */
-function userOf(principal: Principal, named: string | undefined): string {
-  const user = actingUser(principal, named) ?? (isOperator(principal) ? OPERATOR_USER : undefined);
-  if (user === undefined) throw new AgrinetError('forbidden', 'this key belongs to no user');
-  // A user may have any name, at an issuer of tokens too; the operator's lines are not for one of that name.
-  if (user === OPERATOR_USER && !isOperator(principal))
-    throw new AgrinetError('forbidden', 'only an operator key can read the notifications of the operator');
-  return user;
-}
-
 export function notificationRoutes({ notifications }: { readonly notifications: NotificationsPort }) {
   return router()
     .openapi(list, async (c) => {
       const { userId, limit, cursor } = c.req.valid('query');
-      const page = await notifications.list(userOf(c.get('principal'), userId), limit, placeOf(c, cursor));
+      const page = await notifications.list(ownUser(c.get('principal'), userId), limit, placeOf(c, cursor));
       const found = page.notifications.map(shown);
       return c.json({ notifications: found, ...nextOf(c, page.cursor) }, 200);
     })
@@ -112,7 +101,7 @@ export function notificationRoutes({ notifications }: { readonly notifications: 
       return c.json({ languages: known }, 200);
     })
     .openapi(markRead, async (c) => {
-      const user = userOf(c.get('principal'), c.req.valid('query').userId);
+      const user = ownUser(c.get('principal'), c.req.valid('query').userId);
       return c.json(shown(await notifications.markRead(user, c.req.valid('param').id)), 200);
     });
 }

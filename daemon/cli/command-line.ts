@@ -22,6 +22,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   contract: async () => (await import('./contract.ts')).contractCommand(),
   keys: async () => (await import('./keys.ts')).keysCommand(),
   users: async () => (await import('./users.ts')).usersCommand(),
+  wants: async () => (await import('./wants.ts')).wantsCommand(),
   audit: async () => (await import('./audit.ts')).auditCommand(),
   trends: async () => (await import('./trends.ts')).trendsCommand(),
   sync: async () => (await import('./sync.ts')).syncCommand(),

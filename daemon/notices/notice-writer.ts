@@ -57,8 +57,8 @@ export class NoticeWriter {
     this.#parts = parts;
   }
 
-  /** On disk when it resolves, `beside` too; how many were new. Notices for somebody who is no user of this node are left out. */
-  write(notices: readonly Notice[], beside: readonly BatchOp[] = []): Promise<number> {
+  /** On disk when it resolves, `beside` too; those that were new. Notices for somebody who is no user of this node are left out. */
+  write(notices: readonly Notice[], beside: readonly BatchOp[] = []): Promise<readonly Notice[]> {
     return this.#queue.run(async () => {
       const lines = await this.#untold(notices);
       const { table, keep, batch } = this.#parts;
@@ -81,7 +81,7 @@ export class NoticeWriter {
         },
       );
       if (lines.size > 0) this.#parts.onWork();
-      return lines.size;
+      return [...lines.values()].map(({ notice }) => notice);
     });
   }
 

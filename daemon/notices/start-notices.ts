@@ -20,9 +20,9 @@ import type { WaitingRow } from './waiting-steps.ts';
 export interface Notices {
   /**
    * Tells users something: of each notice one line in `GET /notifications` and one event, on disk when it resolves, in one batch with
-   * `beside`. The same event for the same user again changes nothing, ever. How many were new.
+   * `beside`. The same event for the same user again changes nothing, ever. Those that were new.
    */
-  raise(notices: readonly Notice[], beside?: readonly BatchOp[]): Promise<number>;
+  raise(notices: readonly Notice[], beside?: readonly BatchOp[]): Promise<readonly Notice[]>;
   /** There may be something to tell: after each commit. */
   wake(): void;
   /** Resolves when everything that is due has been told. */

@@ -23,6 +23,7 @@ export const TEXTS = {
   'hold.ends': ['from', 'deal', 'until'],
   'hold.ended': ['deal'],
   want: ['want', 'title'],
+  'want.more': ['want'],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 
 export type TextName = keyof typeof TEXTS;

@@ -53,6 +53,7 @@ export interface ApiComponents {
   readonly audited: Face<Audited>;
   readonly users: Face<Directory>;
   readonly notices: Face<Pick<Notices, 'languages'>>;
+  readonly wants: Face<ApiContext['wants']>;
   readonly notifications: Face<Notifications>;
   readonly jobs: Face<Jobs>;
   readonly market: Market;
@@ -127,6 +128,7 @@ type MarketPorts =
   | 'trust'
   | 'fence'
   | 'users'
+  | 'wants'
   | 'notifications';
 
 function marketPorts({
@@ -134,6 +136,7 @@ function marketPorts({
   reader,
   search,
   users,
+  wants,
   notices,
   notifications,
   market,
@@ -160,6 +163,7 @@ function marketPorts({
     trust: market.trust.face,
     fence: market.fence.face,
     users: users.face,
+    wants: wants.face,
     notifications: { ...notifications.face, languages: () => notices.face.languages },
   };
 }

@@ -7,32 +7,13 @@ import { isLive, type RecordState } from '../../protocols/open-dialog/record.ts'
 import { isOfOneRecord, type OnUnread, paged, type RecordPage, type Unread } from '../../protocols/unread.ts';
 import type { RecordKey } from '../../protocols/wire/ids.ts';
 import type { Database } from '../database.ts';
-import { indexValue } from '../indexes.ts';
 import { fullKey, numberKey } from '../keyspace.ts';
 import { type ListFilter, matches } from '../list-filter.ts';
 import { readRecords } from '../record-rows.ts';
 import { allOf, bitmapOf, type Bits, intersect, placesOf, unite } from './bits.ts';
 import type { Part } from './listings.ts';
 import type { SearchIndex } from './search-index.ts';
-import { exactTerm, isExact, ownerTerm } from './searched.ts';
-
-/** Numbers from the first to the second, both included. */
-export interface Span {
-  readonly from?: number | undefined;
-  readonly to?: number | undefined;
-}
-
-export type SortOrder = 'newest' | 'price' | 'distance';
-
-/** What is searched for, beside what a list is narrowed by. */
-export interface Search {
-  /** All of them are wanted. */
-  readonly clauses: readonly Clause[];
-  readonly price?: Span | undefined;
-  readonly quantity?: Span | undefined;
-  /** `distance` is that from the middle of `near`. */
-  readonly sort: SortOrder;
-}
+import { isIn, type Search, termsOf } from './meets.ts';
 
 /** A listing by its place in the answer: by rank, the smallest first, then by change number, the newest first. */
 interface Hit {
@@ -193,19 +174,11 @@ async function bestHits(
 }
 
 /** Which listings of a part have all words and exact values; undefined for none. */
-async function found(
-  part: Part,
-  { clauses }: Search,
-  { fields, owner }: ListFilter,
-): Promise<Bits | undefined> {
+async function found(part: Part, { clauses }: Search, filter: ListFilter): Promise<Bits | undefined> {
   const bits = allOf(part.size);
   if (part.size === 0) return undefined;
   for (const clause of clauses) if (!intersect(bits, await ofClause(part, clause))) return undefined;
-  const terms = owner === undefined ? [] : [ownerTerm(owner)];
-  for (const [field, value] of Object.entries(fields))
-    if (value !== undefined && isExact(field) && indexValue(value) !== '')
-      terms.push(exactTerm(field, value));
-  for (const term of terms) {
+  for (const term of termsOf(filter)) {
     const having = await part.withWord(term);
     if (having === undefined || !intersect(bits, having)) return undefined;
   }
@@ -253,9 +226,3 @@ async function ranking(
 }
 
 const degrees = (lat = Number.NaN, long = Number.NaN) => ({ lat: lat / 1e6, long: long / 1e6 });
-
-function isIn(span: Span | undefined, value = Number.NaN): boolean {
-  if (span === undefined) return true;
-  const { from = -Infinity, to = Infinity } = span;
-  return value >= from && value <= to;
-}

@@ -38,6 +38,12 @@ afterAll(async () => {
   dir.remove();
 });
 
+/** Of a user who has some. */
+function ofUser(url: string): string {
+  if (url.startsWith('/ratings/me')) return `${url}?userId=amina`;
+  return url.startsWith('/wants') ? `${url}?userId=mary` : url;
+}
+
 describe('an answer', () => {
   it('has no field that its schema lacks: a trade from the listing to the rating', async () => {
     const listing = await asked('post', '/listings', '/listings', {
@@ -118,6 +124,16 @@ describe('an answer', () => {
       muted: ['progress'],
     });
     example['/users/{id}'] = 'mary';
+    const want = await asked('post', '/wants', '/wants', {
+      userId: 'mary',
+      q: 'maize',
+      priceMax: 60,
+      currency: 'KES',
+      unit: 'kg',
+      label: 'For the mill',
+      until: '2050-01-01T00:00:00Z',
+    });
+    example['/wants/{id}'] = want['id'] ?? '';
     const { trendId = '' } = await asked('post', '/trends/snapshots', '/trends/snapshots', {});
     for (const path of ['/trends/snapshots/{id}', '/trends/snapshots/{id}/verify']) example[path] = trendId;
   }, 60_000);
@@ -132,13 +148,13 @@ describe('an answer', () => {
         /\{(\w+)\}/g,
         (_, name: string) => example[path] ?? example[name] ?? 'nothing',
       );
-      const answer = await node.request('GET', url.startsWith('/ratings/me') ? `${url}?userId=amina` : url);
+      const answer = await node.request('GET', ofUser(url));
       expect(schemas.faultOf(method, path, answer.status, await answer.json()), url).toBeUndefined();
       (answer.ok ? held : refused).push(`${answer.status} ${path}`);
     }
     // Nobody is registered here, and nothing was queued.
     expect(refused).toEqual(['404 /federation/nodes/{id}', '404 /jobs/{id}']);
-    expect(held.length).toBe(60);
+    expect(held.length).toBe(62);
   }, 60_000);
 
   it('with a field more than its schema is refused, wherever it stands', async () => {

@@ -5,6 +5,7 @@ import { SSE_LIMITS } from '../../api/sse.ts';
 import { KEY_LIMITS } from '../../daemon/access/key-rules.ts';
 import { SNAPSHOT_LIMITS } from '../../daemon/backup/backups.ts';
 import { USER_LIMITS } from '../../daemon/users/directory.ts';
+import { WANT_LIMITS } from '../../daemon/wants/want-book.ts';
 import { DIFF_LIMITS } from '../../daemon/doctor/diff-limits.ts';
 import { TREND_LIMITS } from '../../daemon/doctor/disk-trend.ts';
 import { DOCTOR_LIMITS } from '../../daemon/doctor/facts.ts';
@@ -47,6 +48,7 @@ export const HTTP_LIMITS = {
   'storage/idempotency-table.ts': ['Repeated requests', IDEMPOTENCY_LIMITS],
   'daemon/access/key-rules.ts': ['Keys', KEY_LIMITS],
   'daemon/users/directory.ts': ['Users', USER_LIMITS],
+  'daemon/wants/want-book.ts': ['Wants', WANT_LIMITS],
   'api/routes/trust.ts': ['Scores', TRUST_LIMITS],
   'api/sse.ts': ['Event streams', SSE_LIMITS],
   'api/sse-stream.ts': ['One event stream', SSE_STREAM_LIMITS],

@@ -204,6 +204,10 @@ const writes = (): readonly Write[] => [
   { who: 'operator', route: 'POST /rejoin/force' },
   { who: 'operator', route: 'PATCH /users/{id:ben}', body: { phone: '+254700000001' } },
   { who: 'ben', route: 'PATCH /users/{id:ben}', body: { language: 'sw' } },
+  { who: 'amina', route: 'POST /wants', body: { q: 'sorghum', label: 'Brewery' }, keep: id('want') },
+  { who: 'amina', route: 'DELETE /wants/{id:want}' },
+  { who: 'operator', route: 'POST /wants', body: { q: 'sorghum', userId: 'ben' }, keep: id('other') },
+  { who: 'operator', route: 'DELETE /wants/{id:other}', query: '?userId=ben' },
   { who: 'operator', route: 'DELETE /users/{id:ben}' },
   { who: 'operator', route: 'POST /scrub' },
 ];
@@ -252,7 +256,14 @@ describe('the audit line of every write', () => {
     expect(wrong).toEqual([]);
     const told = JSON.stringify(await newest());
     for (const { key } of keys.values()) expect(told).not.toContain(key);
-    for (const secret of ['White maize', 'a word', 'test-key-of-a-node', '+254700000001'])
+    for (const secret of [
+      'White maize',
+      'a word',
+      'test-key-of-a-node',
+      '+254700000001',
+      'sorghum',
+      'Brewery',
+    ])
       expect(told).not.toContain(secret);
     const { problems } = (await (await node.request('GET', '/logs/verify')).json()) as {
       problems: unknown[];

@@ -66,7 +66,7 @@ function start(): void {
       async write(notices, beside = []) {
         await db.batch([...beside], true);
         log.push(...notices.map(({ event }) => `tell ${event}`));
-        return notices.length;
+        return notices;
       },
     },
     handOver: async () => undefined,

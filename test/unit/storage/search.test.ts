@@ -19,7 +19,8 @@ import {
   segmentProblem,
   writeSegment,
 } from '../../../storage/search/manifest.ts';
-import { type Search, Searches } from '../../../storage/search/search.ts';
+import type { Search } from '../../../storage/search/meets.ts';
+import { Searches } from '../../../storage/search/search.ts';
 import { SearchIndex } from '../../../storage/search/search-index.ts';
 import { withChecksum } from '../../../storage/values.ts';
 import { plainState, recordRows } from '../../support/record-rows.ts';

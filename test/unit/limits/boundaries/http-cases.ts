@@ -13,6 +13,7 @@ const SERVER_TEST = 'test/unit/limits/http-server.test.ts';
 const SSE_TEST = 'test/unit/events/sse.test.ts';
 const EVENTS_TEST = 'test/unit/events/event-log.test.ts';
 const KEYS_TEST = 'test/unit/access/key-ring.test.ts';
+const WANTS_TEST = 'test/unit/wants/want-book.test.ts';
 const TABLE_TEST = 'test/unit/limits/idempotency.test.ts';
 const BACKUP_TEST = 'test/unit/backup/backup-file.test.ts';
 
@@ -131,6 +132,21 @@ export const HTTP_CASES = {
       shownBy: [
         'test/unit/users/directory.test.ts',
         '10,000 users can be entered; those who are can still be changed, and one who goes makes room',
+      ],
+    },
+  },
+  'daemon/wants/want-book.ts': {
+    ofUser: {
+      shownBy: [
+        WANTS_TEST,
+        'a user has 50 wants; one that is deleted or has ended makes room, and is gone from the disk',
+      ],
+    },
+    ofNode: { shownBy: [WANTS_TEST, 'a node has 10,000 wants of all its users'] },
+    toldADay: {
+      shownBy: [
+        'test/unit/wants/want-follower.test.ts',
+        'a user is told of 1000 listings in a day, and then once that there are more',
       ],
     },
   },

@@ -1,0 +1,98 @@
+import type { InferRequestType, InferResponseType } from 'hono/client';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { readSettings } from '../secrets.ts';
+import { boxTable } from './box-table.ts';
+import { answerOf, connect } from './client.ts';
+import { JSON_OPTION, printable, printJson, printLine } from './output.ts';
+
+const daemon = () => connect(readSettings()).api.wants;
+type Page = InferResponseType<ReturnType<typeof daemon>['$get'], 200>;
+type Want = Page['wants'][number];
+type Body = InferRequestType<ReturnType<typeof daemon>['$post']>['json'];
+const asJson = () => new Option(...JSON_OPTION);
+const user = () => new Option('--user <id>', 'whose wants they are').makeOptionMandatory();
+
+/** `agrinet wants`: the searches that users have saved. */
+export function wantsCommand(): Command {
+  const wants = new Command('wants')
+    .description('list the searches that a user has saved, and save or delete one')
+    .exitOverride(); // before the subcommands are made: they take it over, and a usage error keeps its exit code
+  wants
+    .command('list', { isDefault: true })
+    .description('list the wants of a user, oldest first')
+    .addOption(user())
+    .addOption(asJson())
+    .action(list);
+  wants
+    .command('add')
+    .description('save a search: its user is told of each listing that it finds from now on')
+    .argument('<query>', 'as behind GET /listings?, such as "q=maize&region=Nyanza"', queryOf)
+    .addOption(user())
+    .option('--label <name>', 'what the user calls it')
+    .option('--until <time>', 'when it ends, such as 2027-01-31T00:00:00Z')
+    .addOption(asJson())
+    .action(add);
+  wants
+    .command('remove')
+    .description('delete a want')
+    .argument('<id>', 'ID of the want')
+    .addOption(user())
+    .addOption(asJson())
+    .action(remove);
+  return wants;
+}
+
+interface Options {
+  user: string;
+  json?: true;
+}
+
+async function list({ user: userId, json }: Options): Promise<void> {
+  const client = daemon();
+  const wants: Want[] = [];
+  let cursor: string | undefined;
+  do {
+    const query = { userId, limit: '500', ...(cursor === undefined ? {} : { cursor }) };
+    const page: Page = await answerOf(client.$get({ query }));
+    wants.push(...page.wants);
+    ({ cursor } = page);
+  } while (cursor !== undefined);
+  if (json) printJson({ wants });
+  else printLine(boxTable(['Want', 'Name', 'Asks for', 'Until'], wants.map(lineOf)));
+}
+
+async function add(
+  query: Record<string, string>,
+  { user: userId, label, until, json }: Options & { label?: string; until?: string },
+): Promise<void> {
+  const named = {
+    userId,
+    ...(label === undefined ? {} : { label }),
+    ...(until === undefined ? {} : { until }),
+  };
+  // The daemon knows which names there are, and says so of others.
+  const want = await answerOf(daemon().$post({ json: { ...query, ...named } as Body }));
+  if (json) printJson(want);
+  else printLine(boxTable(['Want', 'Name', 'Asks for', 'Until'], [lineOf(want)]));
+}
+
+async function remove(id: string, { user: userId, json }: Options): Promise<void> {
+  const { status } = await daemon()[':id'].$delete({
+    param: { id: encodeURIComponent(id) },
+    query: { userId },
+  });
+  if (json) printJson({ id, removed: status === 204 });
+  else printLine(`${printable(id)}: removed`);
+}
+
+function lineOf({ id, label = '-', listings, until = '-' }: Want): string[] {
+  const asks = decodeURIComponent(listings.slice(listings.indexOf('?') + 1).replaceAll('+', ' '));
+  return [id, label, asks, until].map(printable);
+}
+
+function queryOf(text: string): Record<string, string> {
+  const query = [...new URLSearchParams(text.replace(/^\/?listings\?/, ''))];
+  if (query.length === 0 || query.some(([name, value]) => name === '' || value === ''))
+    throw new InvalidArgumentError('Use a query such as "q=maize&region=Nyanza".');
+  return Object.fromEntries(query);
+}

@@ -1,0 +1,45 @@
+import type { FencePort } from '../../api/ports/trust.ts';
+import { askedListings } from '../../api/asked-listings.ts';
+import type { Database } from '../../storage/database.ts';
+import { readRecords } from '../../storage/record-rows.ts';
+import { WantTable } from '../../storage/want-table.ts';
+import { type StoredWant, WantBook, type WantBookParts } from './want-book.ts';
+import { WantFollower, type WantFollowerParts } from './want-follower.ts';
+
+export interface WantsParts
+  extends
+    Pick<WantFollowerParts, 'self' | 'raise' | 'warn'>,
+    Pick<WantBookParts, 'rows' | 'isUser' | 'refusal'> {
+  readonly db: Database;
+  readonly env: WantBookParts['env'] & WantFollowerParts['env'];
+  readonly fence: Pick<FencePort, 'reason'>;
+}
+
+/** The searches that users have saved, and who tells them of what these find. */
+export interface OpenWants {
+  readonly book: WantBook;
+  readonly follower: WantFollower;
+}
+
+/** Reads the wants, and goes on with what the last process left to be looked at. */
+export async function openWants(parts: WantsParts): Promise<OpenWants> {
+  const { db, fence, warn } = parts;
+  const table = new WantTable<StoredWant>(db);
+  const book = new WantBook({
+    ...parts,
+    table,
+    // A fence may be set while a want stands: it is asked each time.
+    asked: (query) => askedListings(query, { reason: (...of) => fence.reason(...of), active: true }),
+  });
+  await book.load();
+  const follower = new WantFollower({
+    ...parts,
+    book,
+    table,
+    records: (keys) =>
+      readRecords(db, keys, ({ key }) => warn('a damaged listing is told to nobody', { key })),
+    write: (ops) => db.batch(ops, false),
+  });
+  follower.wake();
+  return { book, follower };
+}

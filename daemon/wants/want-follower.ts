@@ -1,0 +1,134 @@
+import type { Env, Timer } from '../../protocols/env.ts';
+import { loopTurn, soleTurn, type Turn } from '../../protocols/ledger/turn.ts';
+import type { TurnEnv } from '../../protocols/cpu-slice.ts';
+import type { RecordState } from '../../protocols/open-dialog/record.ts';
+import type { PeerId } from '../../protocols/wire/identity.ts';
+import type { RecordKey } from '../../protocols/wire/ids.ts';
+import type { BatchOp } from '../../storage/keyspace.ts';
+import type { ChangedListings, WantTable } from '../../storage/want-table.ts';
+import type { Notice } from '../notices/notice.ts';
+import { type StoredWant, WANT_LIMITS, type WantBook } from './want-book.ts';
+import { dayOf, moreThanIsTold, noticesOf } from './want-notices.ts';
+
+export interface WantFollowerParts {
+  readonly self: PeerId;
+  readonly book: Pick<WantBook, 'matching'>;
+  readonly table: Pick<WantTable<StoredWant>, 'changed' | 'looked'>;
+  /** Records as they stand; undefined for one that cannot be read. */
+  readonly records: (keys: readonly RecordKey[]) => Promise<readonly (RecordState | undefined)[]>;
+  /** Tells users, in one batch with what is written beside; those that were new. */
+  readonly raise: (notices: readonly Notice[], beside: readonly BatchOp[]) => Promise<readonly Notice[]>;
+  /** Writes without waiting for the disk: what is lost of it is looked at again. */
+  readonly write: (ops: BatchOp[]) => Promise<void>;
+  readonly env: Pick<Env, 'now' | 'after'> & TurnEnv;
+  readonly warn: (message: string, fields: Record<string, unknown>) => void;
+}
+
+/** Rows that are looked at together: a few hundred listings. */
+const ROWS = 4;
+/** Notices of one batch. */
+const AT_ONCE = 64;
+/** Between two looks at what could not be told: a disk that fails is opened again within that time. */
+const RETRY_MS = 2000;
+
+/**
+ * Holds the listings that commits have changed against the wants. A row goes in the batch that tells the last of those it brought about;
+ * what is cut off before is looked at again, and told only to who was not told of it.
+ */
+export class WantFollower {
+  readonly #parts: WantFollowerParts;
+  /** Of how many listings each user was told on this day; more than may be once that was said. */
+  #told = new Map<string, number>();
+  #day = 0;
+  #running: Promise<void> | undefined;
+  #again = false;
+  #stopped = false;
+  #timer: Timer | undefined;
+
+  constructor(parts: WantFollowerParts) {
+    this.#parts = parts;
+  }
+
+  /** There may be listings to look at. Never throws. */
+  wake(): void {
+    this.#again = true;
+    if (this.#stopped || this.#running !== undefined) return;
+    this.#timer?.cancel();
+    this.#running = this.#run()
+      .catch((error: unknown) => {
+        if (this.#stopped) return;
+        this.#parts.warn('wants wait', { err: error });
+        this.#again = false;
+        this.#timer = this.#parts.env.after(RETRY_MS, () => this.wake());
+      })
+      .finally(() => {
+        this.#running = undefined;
+        if (this.#again) this.wake();
+      });
+  }
+
+  /** Resolves when nothing is left to look at. */
+  async idle(): Promise<void> {
+    while (this.#running !== undefined) await this.#running;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#again = false;
+    this.#timer?.cancel();
+    await this.#running;
+    this.#timer?.cancel();
+  }
+
+  async #run(): Promise<void> {
+    const { env, table } = this.#parts;
+    await loopTurn(env); // whoever commits does not wait for it
+    const turn = soleTurn(env);
+    while (!this.#stopped) {
+      this.#again = false;
+      const rows = await table.changed(ROWS);
+      if (rows.length === 0) return;
+      await this.#look(rows, turn);
+    }
+  }
+
+  async #look(rows: readonly ChangedListings[], turn: Turn): Promise<void> {
+    const { self, book, table, records, write } = this.#parts;
+    const found: Notice[] = [];
+    for (const row of rows) {
+      for (const state of await records(row.records)) {
+        for (const notice of noticesOf(book, self, state, row)) {
+          found.push(...this.#allowed(notice));
+          if (found.length >= AT_ONCE) await this.#raise(found.splice(0), []);
+          if (turn.isOver()) await turn.next();
+        }
+        if (turn.isOver()) await turn.next();
+        if (this.#stopped) return;
+      }
+    }
+    if (found.length > 0) await this.#raise(found, table.looked(rows));
+    else await write(table.looked(rows));
+  }
+
+  async #raise(notices: readonly Notice[], beside: readonly BatchOp[]): Promise<void> {
+    const { toldADay } = WANT_LIMITS;
+    for (const { userId, text } of await this.#parts.raise(notices, beside)) {
+      const told = this.#told.get(userId) ?? 0;
+      if (text === 'want' && told < toldADay) this.#told.set(userId, told + 1);
+    }
+  }
+
+  /** The notice, or once a day what stands for all that are too many. */
+  #allowed(notice: Notice): Notice[] {
+    const now = this.#parts.env.now();
+    if (this.#day !== dayOf(now)) {
+      this.#day = dayOf(now);
+      this.#told.clear();
+    }
+    const { toldADay } = WANT_LIMITS;
+    const told = this.#told.get(notice.userId) ?? 0;
+    if (told < toldADay) return [notice];
+    this.#told.set(notice.userId, Infinity);
+    return told === toldADay ? [moreThanIsTold(notice, now)] : [];
+  }
+}

@@ -1,0 +1,173 @@
+import type { AskedListings } from '../../api/asked-listings.ts';
+import type { Clause } from '../../protocols/market/search-words.ts';
+import { coordinatesOf, indexValue } from '../../storage/indexes.ts';
+import type { ListFilter } from '../../storage/list-filter.ts';
+import { type Held, meets } from '../../storage/search/meets.ts';
+
+/** A search as it is held against listings. */
+export interface Wanted {
+  readonly asked: AskedListings;
+}
+
+/** Terms of which a listing has one at least, if a want finds it, and how common such terms are among listings. */
+interface Required {
+  readonly terms: readonly string[];
+  readonly share: number;
+}
+
+/** Of a value's share among listings, roughly, the words of their texts being 1. */
+const SHARES: Readonly<Record<string, number>> = {
+  productId: 1,
+  commodity: 2,
+  region: 10,
+  currency: 30,
+  unit: 30,
+  status: 100,
+  type: 100,
+};
+const OWNER_SHARE = 5;
+const CELL_SHARE = 3;
+/** Beginnings of words up to so many letters stand for many words. */
+const SHORT = 2;
+const SHORT_SHARE = 10;
+const ANY: Required = { terms: [''], share: 1000 };
+
+/** Sides of the cells of a grid, in degrees; a circle is in the finest in which it takes up few. */
+const GRIDS = [0.5, 2, 8];
+const MOST_CELLS = 16;
+/** Less than a degree of a meridian, km. */
+const DEGREE_KM = 111;
+/** Nearer to a pole meridians are too close for cells. */
+const POLAR = 85;
+
+/**
+ * Searches by what a listing has to have. Each stands under the terms of one thing that it requires: of those the one under which the fewest
+ * others stand, counted as often as listings have such terms. So a listing is held against few of them, whatever most of them ask for.
+ */
+export class WantIndex<W extends Wanted> {
+  readonly #byTerm = new Map<string, Set<W>>();
+  readonly #termsOf = new Map<W, readonly string[]>();
+  /** Beginnings of words that stand here, by their length. */
+  readonly #lengths = new Map<number, number>();
+
+  add(want: W): void {
+    const { terms } = requiredBy(want.asked)
+      .map((each) => ({ ...each, cost: this.#load(each.terms) * each.share }))
+      .reduce((best, each) => (each.cost < best.cost ? each : best));
+    this.#termsOf.set(want, terms);
+    for (const term of terms) {
+      const wants = this.#byTerm.get(term);
+      if (wants === undefined) this.#byTerm.set(term, new Set([want]));
+      else wants.add(want);
+      this.#countLength(term, 1);
+    }
+  }
+
+  remove(want: W): void {
+    for (const term of this.#termsOf.get(want) ?? []) {
+      const wants = this.#byTerm.get(term);
+      if (wants?.delete(want) === true && wants.size === 0) this.#byTerm.delete(term);
+      this.#countLength(term, -1);
+    }
+    this.#termsOf.delete(want);
+  }
+
+  /** Those that a listing is held against: all that find it are among them. */
+  candidates({ state, words }: Held): Set<W> {
+    const found = new Set<W>();
+    const look = (term: string): void => {
+      for (const want of this.#byTerm.get(term) ?? []) found.add(want);
+    };
+    look('');
+    for (const word of words) {
+      look(word);
+      for (const length of this.#lengths.keys())
+        if (word.length >= length) look(beginning(word.slice(0, length)));
+    }
+    for (const field of Object.keys(SHARES)) look(valueTerm(field, String(state.view[field] ?? '')));
+    look(ownerOf(state.key.split('/')[1] ?? ''));
+    const at = coordinatesOf(state.view);
+    if (at !== undefined) for (const side of GRIDS) look(cellOf(side, at.lat, at.long));
+    return found;
+  }
+
+  /** Those that find a listing. */
+  *matching(held: Held): Generator<W> {
+    for (const want of this.candidates(held)) {
+      const { search, filter } = want.asked;
+      if (meets(held, search, filter)) yield want;
+    }
+  }
+
+  #load(terms: readonly string[]): number {
+    return 1 + Math.max(...terms.map((term) => this.#byTerm.get(term)?.size ?? 0));
+  }
+
+  #countLength(term: string, by: number): void {
+    if (!term.endsWith(BEGINNING)) return;
+    const length = term.length - BEGINNING.length;
+    const count = (this.#lengths.get(length) ?? 0) + by;
+    if (count === 0) this.#lengths.delete(length);
+    else this.#lengths.set(length, count);
+  }
+}
+
+/** No word and no value ends so. */
+const BEGINNING = '\0*';
+const beginning = (letters: string): string => letters + BEGINNING;
+const valueTerm = (field: string, value: string): string => `${field}\0${indexValue(value)}`;
+const ownerOf = (owner: string): string => `owner\0${owner}`;
+const cellOf = (side: number, lat: number, long: number): string =>
+  `${side}\0${Math.floor(lat / side)}\0${Math.floor(((((long + 180) % 360) + 360) % 360) / side)}`;
+
+/** All things of which each alone is required. */
+function requiredBy({ search, filter }: AskedListings): readonly Required[] {
+  return [
+    ...(search?.clauses ?? []).map(ofClause),
+    ...ofFields(filter),
+    ...(filter.owner === undefined ? [] : [{ terms: [ownerOf(filter.owner)], share: OWNER_SHARE }]),
+    ...ofCircle(filter),
+    ANY,
+  ];
+}
+
+function ofClause({ any, prefix }: Clause): Required {
+  // Of several words the longest is the rarest, as a rule.
+  const words = any.map((all) => all.reduce((best, word) => (word.length > best.length ? word : best), ''));
+  if (prefix === undefined) return { terms: words, share: 1 };
+  return { terms: [...words, beginning(prefix)], share: prefix.length > SHORT ? 1 : SHORT_SHARE };
+}
+
+function ofFields({ fields }: ListFilter): Required[] {
+  return Object.entries(fields).flatMap(([field, value]) => {
+    const share = SHARES[field];
+    return value === undefined || share === undefined ? [] : [{ terms: [valueTerm(field, value)], share }];
+  });
+}
+
+/** The cells that a circle may reach into; none for one that is too large. */
+function ofCircle({ near }: ListFilter): Required[] {
+  if (near === undefined) return [];
+  const { lat, long, km } = near;
+  const up = km / DEGREE_KM;
+  const highest = Math.abs(lat) + up;
+  if (highest > POLAR) return [];
+  const across = up / Math.cos((highest / 180) * Math.PI);
+  if (across >= 180) return [];
+  for (const side of GRIDS) {
+    const [rows, columns] = [Math.ceil((2 * up) / side) + 1, Math.ceil((2 * across) / side) + 1];
+    if (rows * columns > MOST_CELLS) continue;
+    const terms = new Set<string>();
+    for (let y = 0; y < rows; y++)
+      for (let x = 0; x < columns; x++)
+        terms.add(
+          cellOf(
+            side,
+            Math.min(lat - up + y * side, lat + up),
+            Math.min(long - across + x * side, long + across),
+          ),
+        );
+    return [{ terms: [...terms], share: CELL_SHARE }];
+  }
+  return [];
+}

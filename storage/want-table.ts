@@ -1,0 +1,152 @@
+import type { RecordChange } from '../protocols/ledger/ports.ts';
+import { isLive } from '../protocols/open-dialog/record.ts';
+import type { RecordKey } from '../protocols/wire/ids.ts';
+import type { Database } from './database.ts';
+import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
+import type { Level } from './level.ts';
+import { putJson, verifiedJson } from './values.ts';
+
+/** Wants, listings that are still to be held against them in the order of their commits, and the number of the last that were. */
+const WANT = 'w';
+const CHANGED = 'c';
+const PLACE = fullKey('wants', 'p');
+const DIGITS = 12;
+/** Listings of one row: a want that many match is told of in several batches, and a batch takes rows as a whole. */
+const OF_ROW = 64;
+
+/** Listings of one commit, and when it was made here, milliseconds since 1970. */
+interface ChangedRow {
+  readonly records: readonly RecordKey[];
+  readonly at: number;
+}
+
+/** A listing that may be what a want looks for. */
+export interface ChangedListings extends ChangedRow {
+  readonly no: number;
+  readonly key: string;
+}
+
+/**
+ * Draws the numbers of the rows that a commit leaves of the listings it changes, once there are wants. The rows are no function of the
+ * feeds: a rebuild numbers all changes anew, and would tell again, or never, what stands behind a place among those.
+ */
+export class ChangedListingRows {
+  #last = 0;
+  #isThere = false;
+  #isWanted = false;
+
+  /** Goes on from the last one on disk. */
+  async read(level: Level): Promise<void> {
+    const place = await level.get(PLACE);
+    if (place !== undefined) this.#last = Math.max(this.#last, placeIn(place));
+    for await (const key of level.keys({ ...range('wants', CHANGED), reverse: true, limit: 1 }))
+      this.#last = Math.max(this.#last, numberIn(key));
+    this.#isThere = (await level.keys({ ...range('wants', WANT), limit: 1 }).all()).length > 0;
+  }
+
+  /** Whether there are wants on the disk, as far as was read. */
+  get isThere(): boolean {
+    return this.#isThere;
+  }
+
+  /** From now on commits leave rows if there are wants: those of a rebuild must not. */
+  follow(): void {
+    this.#isWanted = this.#isThere;
+  }
+
+  /** Whether there are wants now. */
+  set isWanted(isWanted: boolean) {
+    this.#isWanted = isWanted;
+  }
+
+  /** Of the last listings that were changed: a want that is made now looks for those after it. */
+  get last(): number {
+    return this.#last;
+  }
+
+  /** What is behind this is new to a want that was read from the disk. */
+  isBehind(no: number): void {
+    this.#last = Math.max(this.#last, no);
+  }
+
+  /** What belongs into the batch of a commit. */
+  rows(changes: readonly RecordChange[], at: number): BatchOp[] {
+    if (!this.#isWanted) return [];
+    const records = changes.filter(isOffered).map(({ key }) => key);
+    const ops: BatchOp[] = [];
+    for (let from = 0; from < records.length; from += OF_ROW) {
+      const row: ChangedRow = { records: records.slice(from, from + OF_ROW), at };
+      ops.push(putJson(fullKey('wants', CHANGED + numberKey(++this.#last, DIGITS)), row));
+    }
+    return ops;
+  }
+}
+
+function isOffered({ key, after }: RecordChange): boolean {
+  return key.startsWith('listings/') && after.channel === 'public' && isLive(after);
+}
+
+const numberIn = (key: string): number => Number.parseInt(innerKey(key).slice(1), 16);
+
+function placeIn(value: Uint8Array): number {
+  try {
+    return verifiedJson<number>(PLACE, value);
+  } catch {
+    return 0; // the wants themselves say after which number they were made
+  }
+}
+
+/** The rows of the wants of this node's users: in no feed, digest, export or mirrored table. */
+export class WantTable<Want extends { readonly id: string }> {
+  readonly #db: Database;
+
+  constructor(db: Database) {
+    this.#db = db;
+  }
+
+  /** A damaged row is named and left out. */
+  async load(onDamaged: (key: string) => void): Promise<Want[]> {
+    const wants: Want[] = [];
+    for await (const [key, value] of this.#db.level.iterator(range('wants', WANT))) {
+      const want = opened<Want>(key, value);
+      if (want === undefined) onDamaged(key);
+      else wants.push(want);
+    }
+    return wants;
+  }
+
+  /** On disk when it resolves. Throws `disk-full`, `storage-failed`. */
+  change(put: readonly Want[], removed: readonly string[]): Promise<void> {
+    return this.#db.batch(
+      [
+        ...put.map((want) => putJson(fullKey('wants', WANT + want.id), want)),
+        ...removed.map((id): BatchOp => ({ type: 'del', key: fullKey('wants', WANT + id) })),
+      ],
+      true,
+    );
+  }
+
+  /** Listings that are still to be looked at, the oldest commit first; a damaged row has none. */
+  async changed(limit: number): Promise<ChangedListings[]> {
+    const rows = await this.#db.level.iterator({ ...range('wants', CHANGED), limit }).all();
+    return rows.map(([key, value]) => {
+      const { records = [], at = 0 } = opened<ChangedRow>(key, value) ?? {};
+      return { no: numberIn(key), key, records, at };
+    });
+  }
+
+  /** The writes that say that these were looked at, all that were before them too. */
+  looked(rows: readonly ChangedListings[]): BatchOp[] {
+    const last = rows.at(-1);
+    if (last === undefined) return [];
+    return [...rows.map(({ key }): BatchOp => ({ type: 'del', key })), putJson(PLACE, last.no)];
+  }
+}
+
+function opened<Row>(key: string, value: Uint8Array): Row | undefined {
+  try {
+    return verifiedJson<Row>(key, value);
+  } catch {
+    return undefined; // told by whoever reads it
+  }
+}
