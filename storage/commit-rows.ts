@@ -1,6 +1,6 @@
 import type { FeedState } from '../protocols/feed/feed.ts';
 import type { Commit } from '../protocols/ledger/ports.ts';
-import type { OpRef, PlacedOp, RecordState, Verdict } from '../protocols/open-dialog/record.ts';
+import type { OpRef, RecordState, Verdict } from '../protocols/open-dialog/record.ts';
 import type { PeerId } from '../protocols/wire/identity.ts';
 import type { Channel, RecordKey } from '../protocols/wire/ids.ts';
 import { encodeEntryRow, entryKey } from './entry-row.ts';
@@ -19,13 +19,10 @@ export const erasureKey = (feed: { author: PeerId; channel: Channel; epoch: stri
 
 /** The row of an op's verdict: its key, and what is to stand there; nothing for an op that counts. */
 export function verdictRow(
-  ref: PlacedOp,
+  { ref, size, key, verdict }: Pick<Commit['verdicts'][number], 'ref' | 'size' | 'key' | 'verdict'>,
   feedNo: number,
-  key: RecordKey | undefined,
-  verdict: Verdict,
 ): { readonly key: string; readonly listed: ListedVerdict | undefined } {
   const { author, channel, epoch, seq, index } = ref;
-  const size = ref.bytes.length;
   return {
     key: fullKey('verdicts', refKey(feedNo, ref)),
     listed:
@@ -68,12 +65,10 @@ export function feedRows({ feeds, proofs, erasures }: Commit): BatchOp[] {
   ];
 }
 
-export function verdictRows(
-  { ref, key, verdict, fresh, no }: Commit['verdicts'][number],
-  feedNo: number,
-): BatchOp[] {
+export function verdictRows(judged: Commit['verdicts'][number], feedNo: number): BatchOp[] {
+  const { ref, key, fresh, no } = judged;
   const rows = fresh && key !== undefined ? [opRow(recordOpKey(key, feedNo, ref), no)] : [];
-  const { key: row, listed } = verdictRow(ref, feedNo, key, verdict);
+  const { key: row, listed } = verdictRow(judged, feedNo);
   if (listed === undefined) return fresh ? rows : [...rows, del(row)];
   return [...rows, putJson(row, listed)];
 }

@@ -172,9 +172,10 @@ export class Store implements LedgerStore {
     return states;
   }
 
-  async recordOps(key: RecordKey, turn?: Turn): Promise<PlacedOp[]> {
+  /** Every op of a record, at once: for records that are known to be short. */
+  async recordOps(key: RecordKey): Promise<PlacedOp[]> {
     const ops: PlacedOp[] = [];
-    for await (const { no, seq, index } of this.#opPlaces(key, turn)) {
+    for await (const { no, seq, index } of this.#opPlaces(key, undefined)) {
       const op = (this.#read.get(no, seq) ?? (await this.#readOps(key, no, seq))).get(index);
       if (op !== undefined) ops.push(op);
     }

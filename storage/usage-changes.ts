@@ -32,9 +32,9 @@ export async function usageChanges(
     changes.add(feed.no, feed.author, { bytes: entry.bytes.length - before });
   }
   const again: { readonly ref: OpRef; readonly no: number }[] = [];
-  for (const { ref, verdict } of verdicts) {
+  for (const { ref, size, verdict } of verdicts) {
     const no = numberOf(ref);
-    if (verdict.state === 'pending') changes.pending(no, ref.author, 1, ref.bytes.length);
+    if (verdict.state === 'pending') changes.pending(no, ref.author, 1, size);
     if (!fresh.has(`${no}|${ref.seq}`)) again.push({ ref, no });
   }
   for (const { ref } of [...erased, ...(dropped?.ops ?? [])]) again.push({ ref, no: numberOf(ref) });

@@ -1,4 +1,4 @@
-import { placedOps } from '../../protocols/ledger/placed-ops.ts';
+import { placedOps, sizedRef } from '../../protocols/ledger/placed-ops.ts';
 import { emptyState } from '../../protocols/open-dialog/fast-path.ts';
 import { readOp } from '../../protocols/open-dialog/read-op.ts';
 import { MERGE, type RecordState } from '../../protocols/open-dialog/record.ts';
@@ -153,7 +153,7 @@ async function checkVerdicts(
   { ops }: Derived,
   checked: Checked,
 ): Promise<void> {
-  const rows = ops.map(({ placed, no, verdict }) => verdictRow(placed, no, key, verdict));
+  const rows = ops.map(({ placed, no, verdict }) => verdictRow({ ...sizedRef(placed), key, verdict }, no));
   const held = await db.level.getMany(rows.map((row) => row.key));
   for (const [i, { key: full, listed }] of rows.entries()) {
     const stored = held[i];
@@ -204,7 +204,7 @@ export async function checkEntry({ db, store }: CheckParts, entryKey: string): P
       const verdict = read.isPending
         ? ({ state: 'pending', code: read.problem, missing: 'upgrade' } as const)
         : ({ state: 'rejected', code: read.problem } as const);
-      const { key, listed } = verdictRow(placed, no, read.key, verdict);
+      const { key, listed } = verdictRow({ ...sizedRef(placed), key: read.key, verdict }, no);
       if (listed !== undefined) compare(checked, 'verdicts', key, await db.level.get(key), listed);
       continue;
     }

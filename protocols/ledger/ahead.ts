@@ -3,7 +3,7 @@ import { feedId, type FeedState } from '../feed/feed.ts';
 import type { ForkProof } from '../feed/fork.ts';
 import type { Gap } from '../feed/gap.ts';
 import type { Usage } from '../feed/quota.ts';
-import type { OpRef, PlacedOp, RecordState } from '../open-dialog/record.ts';
+import type { OpRef, RecordState } from '../open-dialog/record.ts';
 import type { PeerId } from '../wire/identity.ts';
 import type { Channel, RecordKey } from '../wire/ids.ts';
 import type { Commit, HandedOver, LedgerStore } from './ports.ts';
@@ -107,11 +107,6 @@ export class Ahead implements LedgerStore {
   async listed(refs: readonly OpRef[]): Promise<boolean[]> {
     await this.landed();
     return this.#store.listed(refs);
-  }
-
-  async recordOps(key: RecordKey, turn?: Turn): Promise<PlacedOp[]> {
-    await this.landed();
-    return this.#store.recordOps(key, turn);
   }
 
   async recordRefs(key: RecordKey, turn?: Turn): Promise<OpRef[]> {

@@ -1,13 +1,13 @@
 import type { Merges } from '../open-dialog/merger.ts';
 import { actorOf, type ReadOp } from '../open-dialog/read-op.ts';
 import type { PlacedOp } from '../open-dialog/record.ts';
-import { evaluate } from '../open-dialog/rule.ts';
+import { judgeRecord } from '../open-dialog/rule.ts';
 import { type Collection, collectionOf } from '../open-dialog/schema.ts';
 import type { RecordKey } from '../wire/ids.ts';
 import type { CommitRecords } from './commit-records.ts';
 import { recordMerging, type Writer } from './drafts.ts';
 import type { RecordOps } from './record-ops.ts';
-import { sliced, type Turn } from './turn.ts';
+import type { Turn } from './turn.ts';
 
 /** What a change follows, of records that hold more than their state does. */
 export class DraftBase {
@@ -41,11 +41,12 @@ export class DraftBase {
     const { rest, channel } = state;
     if (rest?.heads === undefined && rest?.values === undefined)
       if (await this.#isNew(key, collection, { ...writer, channel })) return;
-    const { effective } = await this.#ops.of(key);
+    const ops = await this.#ops.of(key);
     const actor = actorOf(writer.author, writer.epoch, key);
-    const evaluation = evaluate(key, effective, this.#records.members(state), actor);
-    const { input, follows } = await sliced(evaluation, this.#turn);
-    if (input === undefined || follows === undefined) return;
+    const members = this.#records.members(state);
+    const { id, follows, changes } = await ops.answer(judgeRecord(key, ops.feeds, members, { actor }));
+    if (id === undefined || follows === undefined) return;
+    const input = { id, changes: await ops.answer(changes()) };
     const fieldOps = await this.#turn.away(() => this.#merges.visibleAt(key, input, follows));
     if (fieldOps === undefined) throw recordMerging();
     this.#records.open(key, collection, channel).base = { ...follows, fieldOps };

@@ -1,25 +1,29 @@
 import type { Entry } from '../feed/entry.ts';
 import type { Erasure } from '../feed/erasure.ts';
+import { feedId } from '../feed/feed.ts';
 import { APPLIED, applyFast } from '../open-dialog/fast-path.ts';
 import type { Merges } from '../open-dialog/merger.ts';
 import { type ReadOp, readOp } from '../open-dialog/read-op.ts';
 import { MERGE, type OpRef, type PlacedOp, type RecordState, type Verdict } from '../open-dialog/record.ts';
-import { type Evaluation, evaluate } from '../open-dialog/rule.ts';
+import { type Judged, judgeRecord, type MergeInput } from '../open-dialog/rule.ts';
 import { withoutMerge, withValues } from '../open-dialog/values.ts';
 import type { Channel, RecordKey } from '../wire/ids.ts';
+import { LIMITS } from '../wire/limits.ts';
 import { CommitRecords } from './commit-records.ts';
 import { DraftBase } from './draft-base.ts';
 import { recordMerging, type Writer } from './drafts.ts';
 import { Erasing } from './erasing.ts';
 import { LateChanges, WHOLE_OPS } from './late-changes.ts';
-import { placedOps } from './placed-ops.ts';
+import { placedOps, sizedRef } from './placed-ops.ts';
 import type { LedgerStore, PastCommit, RecordChange } from './ports.ts';
-import { RecordOps } from './record-ops.ts';
-import { sliced, type Turn } from './turn.ts';
+import { type OpsOfRecord, RecordOps } from './record-ops.ts';
+import type { Turn } from './turn.ts';
 
 /** The verdict on one op, and whether the op is new or was evaluated again. */
 export interface EvaluatedOp {
-  readonly ref: PlacedOp;
+  readonly ref: OpRef;
+  /** Of the op, in bytes. */
+  readonly size: number;
   readonly key: RecordKey | undefined;
   readonly verdict: Verdict;
   readonly fresh: boolean;
@@ -106,7 +110,7 @@ export class Effects {
         ? { state: 'pending', code: read.problem, missing: 'upgrade' }
         : { state: 'rejected', code: read.problem };
       // What is rejected by itself is listed but not kept with the record: the fast path and the full replay must count the same ops.
-      this.#evaluated.push({ ref: placed, key: read.key, verdict, fresh: false });
+      this.#evaluated.push({ ...sizedRef(placed), key: read.key, verdict, fresh: false });
       return verdict;
     }
     const { key, reading } = read;
@@ -123,7 +127,7 @@ export class Effects {
     }
     const isNumbered = reading.kind === 'change' && verdict.state === 'applied';
     const no = isNumbered ? this.#late.followed(key, reading.change) : undefined;
-    this.#evaluated.push({ ref: placed, key, verdict, fresh: true, no });
+    this.#evaluated.push({ ...sizedRef(placed), key, verdict, fresh: true, no });
     if (reading.kind === 'fact') this.#standsIn(placed.channel, key);
     if (reading.kind === 'members') this.#turned.push(key);
     return verdict;
@@ -137,13 +141,13 @@ export class Effects {
     const verdict = await this.#late.take(state, collection, reading.change, placed);
     if (verdict === undefined) return;
     this.#toReplay.delete(key);
-    this.#evaluated.push({ ref: placed, key, verdict, fresh: true });
+    this.#evaluated.push({ ...sizedRef(placed), key, verdict, fresh: true });
   }
 
   /** An erasure of a fact, which is no op of its record. */
   #takeErasure(placed: PlacedOp, erasure: Erasure): Verdict {
     this.erasing.add(erasure);
-    this.#evaluated.push({ ref: placed, key: undefined, verdict: APPLIED, fresh: false });
+    this.#evaluated.push({ ...sizedRef(placed), key: undefined, verdict: APPLIED, fresh: false });
     return APPLIED;
   }
 
@@ -220,52 +224,70 @@ export class Effects {
   }
 
   async #evaluateWhole(key: RecordKey): Promise<void> {
-    const { effective: ops, stored, forked } = await this.#ops.of(key);
-    for (const ref of forked)
-      this.#evaluated.push({ ref, key, verdict: { state: 'rejected', code: 'forked' }, fresh: false });
-    const first = ops[0];
+    const ops = await this.#ops.of(key);
+    await this.#tellForked(key, ops);
+    const [first] = ops.effective();
     this.#late.evaluatedWhole(key, first === undefined || this.#again.has(key));
     if (first === undefined) {
       if (this.#records.empty(key)?.members !== undefined) this.#turned.push(key);
       return;
     }
-    if (first.channel !== 'public') await this.load([first.channel]);
+    const { channel } = ops.refAt(first);
+    if (channel !== 'public') await this.load([channel]);
     const before = this.state(key);
-    const evaluation = await sliced(evaluate(key, ops, this.#records.members(first)), this.#turn);
-    const { verdicts, outline: state } = evaluation;
-    this.#records.set(key, await this.#merged(key, evaluation));
-    const mayDiffer = this.#again.has(key) || (before?.pending ?? 0) > 0;
-    const listed = mayDiffer ? await this.#listed(ops.slice(0, stored), verdicts) : undefined;
-    for (const [i, verdict] of verdicts.entries()) {
-      if (this.#turn.isOver()) await this.#turn.next();
-      const ref = ops[i];
-      // Once given a verdict stays, so of the stored ops only those are told of that waited or may have.
-      if (ref === undefined || (i < stored && listed?.has(ref) !== true)) continue;
-      this.#evaluated.push({ ref, key, verdict, fresh: i >= stored });
-    }
-    this.#standsIn(first.channel, key);
-    if ((before?.members !== undefined) !== (state.members !== undefined)) this.#turned.push(key);
+    const judged = await ops.answer(judgeRecord(key, ops.feeds, this.#records.members({ channel })));
+    this.#records.set(key, await this.#merged(key, judged, ops));
+    await this.#tell(key, ops, judged, this.#again.has(key) || (before?.pending ?? 0) > 0);
+    this.#standsIn(channel, key);
+    const isFounded = judged.outline.members !== undefined;
+    if ((before?.members !== undefined) !== isFounded) this.#turned.push(key);
   }
 
-  /** Of stored ops those whose verdict is to be written: all that do not count, and those that have not counted so far. */
-  async #listed(stored: readonly PlacedOp[], verdicts: readonly Verdict[]): Promise<Set<PlacedOp>> {
-    const changed = new Set(stored.filter((_, i) => verdicts[i]?.state !== 'applied'));
-    const counting = stored.filter((_, i) => verdicts[i]?.state === 'applied');
-    for (let from = 0; from < counting.length; from += LOOKED_UP) {
-      const some = counting.slice(from, from + LOOKED_UP);
-      const known = await this.#store.listed(some);
-      for (const [i, ref] of some.entries()) if (known[i] === true) changed.add(ref);
+  async #tellForked(key: RecordKey, ops: OpsOfRecord): Promise<void> {
+    for (const at of ops.forked()) {
+      if (this.#turn.isOver()) await this.#turn.next();
+      const size = (await ops.read(at))?.bytes.length;
+      if (size !== undefined)
+        this.#evaluated.push({ ref: ops.refAt(at), size, key, verdict: FORKED, fresh: false });
     }
-    return changed;
+  }
+
+  /**
+   * Notes the verdicts that are to be written: of what is new, and where others may differ from those that are written, of all that do not
+   * count and of those that have not counted so far. Once given a verdict stays, so of the stored ops no other is told of.
+   */
+  async #tell(key: RecordKey, ops: OpsOfRecord, judged: Judged, mayDiffer: boolean): Promise<void> {
+    let counting: { readonly at: number; readonly ref: OpRef }[] = [];
+    const note = (at: number, ref = ops.refAt(at)): void => {
+      const verdict = judged.verdictOf(at);
+      if (verdict === undefined) return;
+      this.#evaluated.push({ ref, size: judged.sizeOf(at), key, verdict, fresh: ops.isFresh(at) });
+    };
+    const noteListed = async (): Promise<void> => {
+      const listed = await this.#store.listed(counting.map(({ ref }) => ref));
+      for (const [i, { at, ref }] of counting.entries()) if (listed[i] === true) note(at, ref);
+      counting = [];
+    };
+    for (const at of ops.effective()) {
+      if (this.#turn.isOver()) await this.#turn.next();
+      if (ops.isFresh(at)) note(at);
+      else if (!mayDiffer) continue;
+      else if (judged.verdictOf(at)?.state !== 'applied') note(at);
+      else counting.push({ at, ref: ops.refAt(at) });
+      if (counting.length >= LOOKED_UP) await noteListed();
+    }
+    await noteListed();
   }
 
   /**
    * The state with its values. While a merge is outstanding they are those that the record has shown so far, none where text of it
    * was erased; the author of an own write is told instead that it cannot be made now.
    */
-  async #merged(key: RecordKey, { outline, values: known, input }: Evaluation): Promise<RecordState> {
-    if (input === undefined) return outline;
-    const values = known ?? (await this.#turn.away(() => this.#merges.merge(key, input)));
+  async #merged(key: RecordKey, judged: Judged, ops: OpsOfRecord): Promise<RecordState> {
+    const { outline, id } = judged;
+    if (id === undefined) return outline;
+    const values =
+      judged.values ?? (await this.#merge(key, { id, changes: await ops.answer(judged.changes()) }));
     if (typeof values === 'object') return withValues(outline, values);
     // An end needs no values.
     if (this.#own.has(key) && !outline.tombstone) throw recordMerging();
@@ -275,17 +297,25 @@ export class Effects {
     return withoutMerge(outline, before === undefined || isErased ? outline : before, values);
   }
 
+  #merge(key: RecordKey, input: MergeInput): ReturnType<Merges['merge']> {
+    return this.#turn.away(() => this.#merges.merge(key, input));
+  }
+
   /** The last verdict on every op that was evaluated. */
   async verdicts(): Promise<EvaluatedOp[]> {
-    const last = new Map<string, EvaluatedOp>();
+    const feeds = new Map<string, Map<number, EvaluatedOp>>();
     for (const evaluated of this.#evaluated) {
       if (this.#turn.isOver()) await this.#turn.next();
       const { ref } = evaluated;
       if (this.erasing.isErased(ref)) continue;
-      const id = `${ref.author}|${ref.channel}|${ref.epoch}|${ref.seq}|${ref.index}`;
-      last.set(id, { ...evaluated, fresh: evaluated.fresh || (last.get(id)?.fresh ?? false) });
+      const feed = feedId(ref);
+      const last = feeds.get(feed) ?? new Map<number, EvaluatedOp>();
+      feeds.set(feed, last);
+      const place = ref.seq * LIMITS.entryOps + ref.index;
+      const isNew = evaluated.fresh || last.get(place)?.fresh !== true;
+      last.set(place, isNew ? evaluated : { ...evaluated, fresh: true });
     }
-    return [...last.values()];
+    return [...feeds.values()].flatMap((last) => [...last.values()]);
   }
 
   /** What this commit keeps of changes for those that come late. */
@@ -298,6 +328,8 @@ export class Effects {
     return this.#records.changes();
   }
 }
+
+const FORKED: Verdict = { state: 'rejected', code: 'forked' };
 
 /** Ops whose verdicts are looked up at once. */
 const LOOKED_UP = 500;

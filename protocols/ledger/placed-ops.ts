@@ -1,5 +1,5 @@
 import type { Entry } from '../feed/entry.ts';
-import type { PlacedOp } from '../open-dialog/record.ts';
+import type { OpRef, PlacedOp } from '../open-dialog/record.ts';
 
 /** The ops of an entry at their places; erased ones are left out, they have no effect. */
 export function placedOps(entry: Entry): PlacedOp[] {
@@ -20,4 +20,12 @@ export function placedOps(entry: Entry): PlacedOp[] {
         ]
       : [],
   );
+}
+
+/** Where an op stands and how many bytes it has: what it says would be kept along with it. */
+export function sizedRef({ author, channel, epoch, seq, index, bytes }: PlacedOp): {
+  readonly ref: OpRef;
+  readonly size: number;
+} {
+  return { ref: { author, channel, epoch, seq, index }, size: bytes.length };
 }

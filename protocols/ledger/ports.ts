@@ -57,7 +57,9 @@ export interface Commit {
   readonly records: readonly RecordChange[];
   /** Ops that belong to a record: where they stand, and their verdict. */
   readonly verdicts: readonly {
-    readonly ref: PlacedOp;
+    readonly ref: OpRef;
+    /** Of the op, in bytes. */
+    readonly size: number;
     readonly key: RecordKey | undefined;
     readonly verdict: Verdict;
     readonly fresh: boolean;
@@ -95,8 +97,6 @@ export interface LedgerStore extends Gaps {
   ): Promise<boolean>;
   /** Of each op, whether it is listed as one that is rejected or pending. */
   listed(refs: readonly OpRef[]): Promise<boolean[]>;
-  /** Every effective op of a record. */
-  recordOps(key: RecordKey, turn?: Turn): Promise<PlacedOp[]>;
   /** A number larger than any that was given before. */
   nextOpNo(): number;
   /** The feeds that hold ops of a record. */

@@ -1,17 +1,138 @@
+import { feedId } from '../feed/feed.ts';
+import { NumberColumn } from '../open-dialog/number-column.ts';
 import type { OpRef, PlacedOp } from '../open-dialog/record.ts';
+import type { Asking, FeedOps } from '../open-dialog/record-walk.ts';
 import type { RecordKey } from '../wire/ids.ts';
 import type { Erasing } from './erasing.ts';
-import type { LedgerStore } from './ports.ts';
+import type { LedgerStore, OpPlace } from './ports.ts';
 import type { Turn } from './turn.ts';
 
-/** All ops of a record, sorted out. */
-export interface OpsOfRecord {
-  /** Those that have effect: the stored ones, then those of this commit. */
-  readonly effective: readonly PlacedOp[];
-  /** How many of them were stored before. */
-  readonly stored: number;
+/** Places that are read together. */
+const PLACES_AT_ONCE = 512;
+
+/** A feed's part of a record: those of its ops that have effect, and behind them, up to `end`, those that a fork has taken it from. */
+interface FeedPart extends FeedOps {
+  /** Undefined where nothing of the feed is stored. */
+  readonly no: number | undefined;
+  readonly end: number;
+}
+
+/**
+ * All ops of a record by their numbers, in the order of their feeds. Where they stand is kept, at some bytes for each; what they say is
+ * read when it is asked for.
+ */
+export class OpsOfRecord {
+  readonly #store: LedgerStore;
+  readonly #key: RecordKey;
+  readonly #turn: Turn;
+  readonly #seqs = new NumberColumn();
+  readonly #indexes = new NumberColumn();
+  readonly #fresh = new Map<number, PlacedOp>();
+  readonly #parts: FeedPart[] = [];
+
+  constructor(store: LedgerStore, key: RecordKey, turn: Turn) {
+    this.#store = store;
+    this.#key = key;
+    this.#turn = turn;
+  }
+
+  /** Those that have effect. */
+  get feeds(): readonly FeedOps[] {
+    return this.#parts;
+  }
+
+  /** Those that have effect, by number. */
+  *effective(): Generator<number> {
+    for (const { from, to } of this.#parts) for (let at = from; at < to; at++) yield at;
+  }
+
   /** Those that a fork has taken it from. */
-  readonly forked: readonly PlacedOp[];
+  *forked(): Generator<number> {
+    for (const { to, end } of this.#parts) for (let at = to; at < end; at++) yield at;
+  }
+
+  /** Whether this commit brings it. */
+  isFresh(at: number): boolean {
+    return this.#fresh.has(at);
+  }
+
+  refAt(at: number): OpRef {
+    const { author, channel, epoch } = this.#partOf(at);
+    return { author, channel, epoch, seq: this.#seqs.get(at), index: this.#indexes.get(at) };
+  }
+
+  /** Undefined where it is erased. */
+  async read(at: number): Promise<PlacedOp | undefined> {
+    const fresh = this.#fresh.get(at);
+    const { no } = this.#partOf(at);
+    if (fresh !== undefined || no === undefined) return fresh;
+    return this.#store.opAt(this.#key, no, { seq: this.#seqs.get(at), index: this.#indexes.get(at) });
+  }
+
+  /** Runs work that asks for these ops, and gives way whenever the slice is over. */
+  async answer<T>(work: Asking<T>): Promise<T> {
+    for (let step = work.next(); ;) {
+      if (step.done === true) return step.value;
+      if (this.#turn.isOver()) await this.#turn.next();
+      step = work.next(step.value === undefined ? undefined : await this.read(step.value));
+    }
+  }
+
+  /** Adds a feed's part: what is stored of it and what this commit brings, in the feed's order. */
+  async add(
+    feed: Pick<FeedOps, 'author' | 'channel' | 'epoch'> & { readonly no: number | undefined },
+    fresh: readonly PlacedOp[],
+    has: (ref: OpRef) => 'effect' | 'none' | 'gone',
+  ): Promise<void> {
+    const { author, channel, epoch, no } = feed;
+    const from = this.#seqs.length;
+    let to = from;
+    const note = (place: OpPlace, placed?: PlacedOp): void => {
+      const what = has({ author, channel, epoch, seq: place.seq, index: place.index });
+      if (what === 'gone') return;
+      const at = this.#seqs.push(place.seq);
+      this.#indexes.push(place.index);
+      if (placed !== undefined) this.#fresh.set(at, placed);
+      if (what === 'effect') to = at + 1;
+    };
+    const coming = fresh.toSorted(inOrder);
+    let next = 0;
+    const noteComing = (before?: OpPlace): void => {
+      for (let each = coming[next]; each !== undefined; each = coming[++next]) {
+        if (before !== undefined && inOrder(each, before) > 0) return;
+        note(each, each);
+      }
+    };
+    for await (const place of this.#places(no)) {
+      noteComing(place);
+      note(place);
+    }
+    noteComing();
+    this.#parts.push({ author, channel, epoch, no, from, to, end: this.#seqs.length });
+  }
+
+  async *#places(no: number | undefined): AsyncGenerator<OpPlace> {
+    if (no === undefined) return;
+    for (let above: OpPlace | undefined; ;) {
+      const some = await this.#store.opPlaces(this.#key, no, { above }, PLACES_AT_ONCE);
+      yield* some;
+      if (this.#turn.isOver()) await this.#turn.next();
+      above = some.at(-1);
+      if (some.length < PLACES_AT_ONCE || above === undefined) return;
+    }
+  }
+
+  #partOf(at: number): FeedPart {
+    let [low, high] = [0, this.#parts.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#parts[middle]?.from ?? 0) <= at) low = middle + 1;
+      else high = middle;
+    }
+    const part = this.#parts[low - 1];
+    if (part === undefined) throw new TypeError(`no op ${at} of ${this.#key}`);
+    return part;
+  }
 }
 
 /** The ops of records: those that are stored and those that one commit brings. */
@@ -51,15 +172,25 @@ export class RecordOps {
   }
 
   async of(key: RecordKey): Promise<OpsOfRecord> {
-    const stored: PlacedOp[] = [];
-    const forked: PlacedOp[] = [];
-    for (const ref of await this.#store.recordOps(key, this.#turn)) {
+    const ops = new OpsOfRecord(this.#store, key, this.#turn);
+    const fresh = Map.groupBy(this.#fresh.get(key) ?? [], feedId);
+    const has = (ref: OpRef): 'effect' | 'none' | 'gone' => {
+      if (this.#erasing.isErased(ref)) return 'gone';
+      return this.#isEffective(ref) ? 'effect' : 'none';
+    };
+    for (const feed of await this.#store.opFeeds(key)) {
       if (this.#turn.isOver()) await this.#turn.next();
-      if (this.#erasing.isErased(ref)) continue;
-      if (this.#isEffective(ref)) stored.push(ref);
-      else forked.push(ref);
+      await ops.add(feed, fresh.get(feedId(feed)) ?? [], has);
+      fresh.delete(feedId(feed));
     }
-    const fresh = (this.#fresh.get(key) ?? []).filter((ref) => !this.#erasing.isErased(ref));
-    return { effective: [...stored, ...fresh], stored: stored.length, forked };
+    for (const [, [...some]] of fresh) {
+      const [first] = some;
+      if (first !== undefined) await ops.add({ ...first, no: undefined }, some, has);
+    }
+    return ops;
   }
+}
+
+function inOrder(a: Pick<OpRef, 'seq' | 'index'>, b: Pick<OpRef, 'seq' | 'index'>): number {
+  return a.seq - b.seq || a.index - b.index;
 }

@@ -1,11 +1,11 @@
 /** What each change of a history has seen: at the place of an actor the last of its sequences, 0 where it has seen none. */
 export type Clock = Uint32Array;
 
-/** A change by its actor's place, its sequence and what it follows. */
-export interface Clocked {
-  readonly place: number;
-  readonly seq: number;
-  readonly follows: readonly Clocked[];
+/** Changes by their numbers: each with its actor's place, its sequence and the changes that it follows. */
+export interface ChangeGraph {
+  place(change: number): number;
+  seq(change: number): number;
+  follows(change: number): Iterable<number>;
 }
 
 /**
@@ -22,13 +22,15 @@ const STEP = 50;
 
 /** The clocks of one history. What they say does not depend on which of them are kept. */
 export class Clocks {
+  readonly #graph: ChangeGraph;
   readonly #most: number;
   readonly #places = new Map<string, number>();
   /** The one that was used last comes last. */
-  readonly #kept = new Map<Clocked, Clock>();
+  readonly #kept = new Map<number, Clock>();
   #bytes = 0;
 
-  constructor(most = KEPT_BYTES) {
+  constructor(graph: ChangeGraph, most = KEPT_BYTES) {
+    this.#graph = graph;
     this.#most = most;
   }
 
@@ -47,25 +49,27 @@ export class Clocks {
   }
 
   /** Keeps what a change has seen, itself included, made of what it follows has seen. */
-  keep(change: Clocked, seen: Clock): void {
-    const clock = seen.length > change.place ? seen : extended(seen, change.place + 1);
-    clock[change.place] = change.seq;
+  keep(change: number, seen: Clock): void {
+    const place = this.#graph.place(change);
+    const clock = seen.length > place ? seen : extended(seen, place + 1);
+    clock[place] = this.#graph.seq(change);
     this.#keep(change, clock);
   }
 
   /** What is seen by who follows these changes. Yields after each piece of work. */
-  *seenBy(follows: readonly Clocked[]): Generator<void, Clock> {
+  *seenBy(follows: readonly number[]): Generator<void, Clock> {
+    const graph = this.#graph;
     // Of clocks that are kept: whatever it has seen, it has all that comes before.
     const seen = new Uint32Array(this.#places.size);
-    const walked = new Set<Clocked>();
+    const walked = new Set<number>();
     const todo = [...follows];
     let work = 0;
     for (let change = todo.pop(); change !== undefined; change = todo.pop()) {
-      if (isSeen(seen, change) || walked.has(change)) continue;
+      if (isSeen(seen, graph.place(change), graph.seq(change)) || walked.has(change)) continue;
       const clock = this.#kept.get(change);
       if (clock === undefined) {
         walked.add(change);
-        todo.push(...change.follows);
+        todo.push(...graph.follows(change));
         work += STEP;
       } else {
         this.#kept.delete(change);
@@ -77,11 +81,14 @@ export class Clocks {
       work = 0;
       yield;
     }
-    for (const { place, seq } of walked) seen[place] = Math.max(seen[place] ?? 0, seq);
+    for (const change of walked) {
+      const place = graph.place(change);
+      seen[place] = Math.max(seen[place] ?? 0, graph.seq(change));
+    }
     return seen;
   }
 
-  #keep(change: Clocked, clock: Clock): void {
+  #keep(change: number, clock: Clock): void {
     this.#kept.set(change, clock);
     this.#bytes += bytesOf(clock);
     for (const [oldest, other] of this.#kept) {
@@ -92,7 +99,7 @@ export class Clocks {
   }
 }
 
-export function isSeen(seen: Clock, { place, seq }: Pick<Clocked, 'place' | 'seq'>): boolean {
+export function isSeen(seen: Clock, place: number, seq: number): boolean {
   return (seen[place] ?? 0) >= seq;
 }
 

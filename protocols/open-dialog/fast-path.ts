@@ -3,17 +3,9 @@ import type { Change, FieldOp, OpId } from './change.ts';
 import { genesisOf } from './genesis.ts';
 import { evictActors, restOf } from './hot.ts';
 import { outlastsErasure, type ReadOp, type Reading } from './read-op.ts';
-import {
-  type Membership,
-  type OpenState,
-  openState,
-  type PlacedOp,
-  type RecordState,
-  type Values,
-  type Verdict,
-} from './record.ts';
+import { type Membership, type OpenState, type PlacedOp, type RecordState, type Verdict } from './record.ts';
 import { noteTimes } from './record-times.ts';
-import { type Collection, collectionOf } from './schema.ts';
+import type { Collection } from './schema.ts';
 import { writerProblem } from './writer-rule.ts';
 
 export const APPLIED: Verdict = { state: 'applied' };
@@ -173,26 +165,4 @@ function write(state: OpenState, change: Change & { readonly hash: string }): vo
   const { rest } = state;
   const next = restOf(rest?.heads, (rest?.actors ?? 0) + evicted, rest?.values ?? {});
   if (next !== undefined) state.rest = next;
-}
-
-/**
- * The values of changes that all follow one another, each after those it depends on, without a document; undefined where there is
- * concurrency, which is Automerge's to merge. Yields after each change.
- */
-export function* linearValues(
-  key: RecordState['key'],
-  changes: readonly { readonly change: Change & { readonly hash: string } }[],
-): Generator<void, Values | undefined> {
-  const collection = collectionOf(key);
-  if (collection === undefined) return undefined;
-  const state = openState(emptyState(key, collection, 'public'));
-  for (const { change } of changes) {
-    const [head] = state.heads;
-    if (change.deps.length !== 1 || change.deps[0] !== head) return undefined;
-    if (!change.ops.every((op) => replacesAll(state, op))) return undefined;
-    write(state, change);
-    yield;
-  }
-  const { view, fieldOps, conflicts } = state;
-  return { view, fieldOps, conflicts, more: {} };
 }

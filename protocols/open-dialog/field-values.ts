@@ -18,7 +18,8 @@ export class FieldValues {
   readonly #conflicts = table<readonly FieldValue[]>();
   readonly #more = table<number>();
 
-  set(field: string, visible: readonly FieldValue[]): void {
+  /** `visible`: all that is, or as much of it as can stand in a state, the winner among it; `count` is how much there is. */
+  set(field: string, visible: readonly FieldValue[], count = visible.length): void {
     const values = visible.toSorted(winnerFirst);
     const [winner] = values;
     if (winner === undefined) return;
@@ -26,7 +27,7 @@ export class FieldValues {
     this.#view[field] = winner.value;
     this.#fieldOps[field] = kept.map(({ op }) => op);
     if (values.length > 1) this.#conflicts[field] = kept;
-    if (values.length > kept.length) this.#more[field] = values.length - kept.length;
+    if (count > kept.length) this.#more[field] = count - kept.length;
   }
 
   get all(): Values {

@@ -1,24 +1,13 @@
-import type { Change, Scalar } from './change.ts';
-import { type Clock, type Clocked, Clocks, isSeen } from './clocks.ts';
-import { opIdText } from './fast-path.ts';
-import { FieldValues } from './field-values.ts';
+import type { Change, FieldOp, OpId } from './change.ts';
+import { type ChangeGraph, type Clock, Clocks, isSeen } from './clocks.ts';
 import { genesisOf } from './genesis.ts';
 import { type ActorSeq, HOT, restOf } from './hot.ts';
+import { NumberColumn } from './number-column.ts';
 import { firstInPieces, hashInPieces, sortedInPieces } from './pieces.ts';
-import type { FieldValue, RecordState, Values } from './record.ts';
+import type { RecordState } from './record.ts';
 import type { Collection } from './schema.ts';
 
-/** A change, read from the op at this place among the ops. */
-export interface ReadChange {
-  readonly at: number;
-  readonly change: Change & { readonly hash: string };
-  readonly bytes: Uint8Array;
-}
-
-/** An applied change and its place in the history. */
-export interface Applied extends ReadChange, Clocked {
-  readonly lastOp: number;
-}
+type Hashed = Change & { readonly hash: string };
 
 /** Some heads, and the actor's last sequence. */
 export interface Follows {
@@ -27,109 +16,265 @@ export interface Follows {
   readonly seq: number;
 }
 
-/** An applied `set`, and the applied changes that name it as a predecessor. */
-interface SetOp {
-  readonly id: string;
-  readonly field: string;
-  readonly value: Scalar;
-  readonly by: Applied;
-  readonly replacedBy: Applied[];
+/** What a change that is to be applied follows and has seen, which writes its ops replace, and which own ones are replaced that it does not name. */
+interface Ancestry {
+  readonly follows: readonly number[];
+  readonly seen: Clock;
+  readonly replaces: readonly (readonly number[])[];
+  readonly replaced: readonly number[];
 }
 
-/** What a change that is to be applied has seen, and which own values it has seen replaced that it does not name. */
-interface Ancestry {
-  readonly follows: readonly Applied[];
-  readonly seen: Clock;
-  readonly replaced: readonly string[];
+/** A visible `set`: its id, and where it stands: the op of the record, and its place in that change. */
+export interface ShownSet {
+  readonly counter: number;
+  readonly actor: string;
+  readonly at: number;
+  readonly index: number;
+}
+
+/** What of a field is visible: as much as a state can show, the winner first, and how much there is in all. */
+export interface ShownField {
+  readonly field: string;
+  readonly first: ShownSet[];
+  count: number;
 }
 
 /** A change joins so many heads at once; the next one joins more. */
 const HEADS_AT_ONCE = 64;
+/** Of those that replace one write so many are looked at for one that a further change has seen: whoever sees that sees the other. */
+const REPLACERS_LOOKED_AT = 8;
+/** Writes looked at in one piece of work. */
+const WRITES = 256;
+/** As many as a collection can have fields, and more. */
+const FIELDS = 2 ** 16;
+const NONE = 0;
 
-/** The applied changes of a record: their graph, and which op ids stand for which field. */
-export class History {
-  /** Every change after those it depends on. */
-  readonly order: Applied[] = [];
+/**
+ * The applied changes of a record: their graph, and which writes are visible. Of a change it keeps numbers alone, because a record may
+ * have millions: what a change says is read again where that is asked for. Changes, and writes of fields, have numbers in the order in
+ * which they were applied, each after those it depends on.
+ */
+export class History implements ChangeGraph {
   readonly #genesis: { readonly hash: string; readonly maxOp: number };
-  readonly #byHash = new Map<string, Applied>();
-  readonly #sets = new Map<string, SetOp>();
+  /** By the 32 bytes of a hash as a text of as many characters, which takes half of what hex does. */
+  readonly #byHash = new Map<string, number>();
+  /** Of each change: the op of the record, its actor's place, sequence and counters, and where its writes and what it follows begin. */
+  readonly #ats = new NumberColumn();
+  readonly #places = new NumberColumn();
+  readonly #seqs = new NumberColumn();
+  readonly #startOps = new NumberColumn();
+  readonly #lastOps = new NumberColumn();
+  readonly #writesFrom = new NumberColumn();
+  readonly #followsFrom = new NumberColumn();
+  readonly #follows = new NumberColumn();
+  /** Of each write: its field, doubled, and one more for a `set`. */
+  readonly #writes = new NumberColumn();
+  /** The last of those that replaced it: `NONE`; `REPLACED` where nobody needs to know by which; else where it stands in `#replacers`. */
+  readonly #replacedBy = new NumberColumn();
+  readonly #replacers = new NumberColumn();
+  readonly #nextReplacers = new NumberColumn();
   /** The newest `set` of each actor on each field. */
-  readonly #ownSets = new Map<string, SetOp>();
-  readonly #seqs = new Map<string, ActorSeq>();
-  readonly #clocks = new Clocks();
+  readonly #ownSets = new Map<number, number>();
+  readonly #fields = new Map<string, number>();
+  readonly #actors: string[] = [];
+  /** The changes of each actor, in their order. */
+  readonly #ofActor: number[][] = [];
+  readonly #clocks = new Clocks(this);
   /** The changes that no applied one depends on, with their last op counters. */
   readonly #heads = new Map<string, number>();
+  readonly #line: Line;
 
   constructor(collection: Collection | undefined) {
     this.#genesis = collection?.kind === 'document' ? genesisOf(collection) : { hash: '', maxOp: 0 };
+    this.#line = new Line(this.#genesis.hash);
+    // What a write has here is never `NONE` nor `REPLACED`.
+    for (let i = 0; i <= REPLACED; i++) this.#link(0, NONE);
+  }
+
+  get length(): number {
+    return this.#ats.length;
+  }
+
+  /** Whether each change follows the one before it alone, and replaces just what is visible. */
+  get isLinear(): boolean {
+    return this.#line.isWhole;
+  }
+
+  place(change: number): number {
+    return this.#places.get(change);
+  }
+
+  seq(change: number): number {
+    return this.#seqs.get(change);
+  }
+
+  *follows(change: number): Generator<number> {
+    const to = change + 1 < this.length ? this.#followsFrom.get(change + 1) : this.#follows.length;
+    for (let i = this.#followsFrom.get(change); i < to; i++) yield this.#follows.get(i);
+  }
+
+  /** The op of the record that a change is. */
+  at(change: number): number {
+    return this.#ats.get(change);
   }
 
   /** A change that this one depends on and that has not been applied. */
   missingDependency({ deps }: Change): string | undefined {
-    return deps.find((dep) => dep !== this.#genesis.hash && !this.#byHash.has(dep));
+    return deps.find((dep) => dep !== this.#genesis.hash && !this.#byHash.has(packed(dep)));
   }
 
   /** How a change stands to those that it follows, all of them applied; or the code that it is rejected with. */
-  *check(change: ReadChange['change']): Generator<void, Ancestry | string> {
-    if (this.#byHash.has(change.hash)) return 'change-twice';
-    if (change.seq !== (this.#seqs.get(change.actor)?.[0] ?? 0) + 1) return 'seq-wrong';
+  *check(change: Hashed): Generator<void, Ancestry | string> {
+    if (this.#byHash.has(packed(change.hash))) return 'change-twice';
+    const place = this.#clocks.placeOf(change.actor);
+    const own = place === undefined ? undefined : this.#ofActor[place]?.at(-1);
+    if (change.seq !== (own === undefined ? 0 : this.seq(own)) + 1) return 'seq-wrong';
     const follows = this.#applied(change.deps);
     const seen = yield* this.#clocks.seenBy(follows);
-    const place = this.#clocks.placeOf(change.actor);
-    if (change.seq > 1 && (place === undefined || seen[place] !== change.seq - 1)) return 'seq-not-ancestor';
+    if (place !== undefined && seen[place] !== change.seq - 1) return 'seq-not-ancestor';
     let largest = this.#floor(change);
-    for (const { lastOp } of follows) largest = Math.max(largest, lastOp);
+    for (const each of follows) largest = Math.max(largest, this.#lastOps.get(each));
     if (change.startOp !== largest + 1) return 'start-op-wrong';
-    const replaced = yield* this.#checkOps(change, seen);
-    return typeof replaced === 'string' ? replaced : { follows, seen, replaced };
+    return yield* this.#checkOps(change, follows, seen, place);
   }
 
-  /** The own values that are replaced and not named; or the code of what is wrong with the predecessors. */
-  *#checkOps({ actor, ops }: Change, seen: Clock): Generator<void, string[] | string> {
-    const replaced: string[] = [];
+  *#checkOps(
+    { ops }: Change,
+    follows: readonly number[],
+    seen: Clock,
+    place: number | undefined,
+  ): Generator<void, Ancestry | string> {
+    const replaces: number[][] = [];
+    const replaced: number[] = [];
     for (const { action, field, pred } of ops) {
       if (action === 'del' && pred.length === 0) return 'pred-missing';
-      for (const id of pred) {
+      const writes: number[] = [];
+      const number = this.#fieldNumber(field);
+      for (const [i, id] of pred.entries()) {
+        if (i % WRITES === WRITES - 1) yield;
         // One code, because whether a set that is no ancestor is known yet depends on the order of the walk.
-        const op = this.#sets.get(opIdText(id));
-        if (op?.field !== field || !isSeen(seen, op.by)) return 'pred-wrong';
+        const write = this.#setOf(id, number, seen);
+        if (write === undefined) return 'pred-wrong';
+        writes.push(write);
       }
-      const own = this.#ownSets.get(ownSet(actor, field));
-      if (own === undefined || pred.some((id) => opIdText(id) === own.id)) continue;
-      if (!own.replacedBy.some((by) => isSeen(seen, by))) return 'pred-own-missing';
-      replaced.push(ownSet(actor, field));
+      replaces.push(writes);
+      const own = place === undefined ? undefined : this.#ownSets.get(place * FIELDS + number);
+      if (place === undefined || own === undefined || writes.includes(own)) continue;
+      if (!this.#isReplaced(own, seen)) return 'pred-own-missing';
+      replaced.push(place * FIELDS + number);
       yield;
     }
-    return replaced;
+    return { follows, seen, replaces, replaced };
   }
 
-  /** Takes in a change that has been checked. */
-  apply(read: ReadChange, { follows, seen, replaced }: Ancestry): void {
-    const { change } = read;
-    const applied: Applied = {
-      ...read,
-      follows,
-      place: this.#clocks.placed(change.actor),
-      seq: change.seq,
-      lastOp: Math.max(this.#floor(change), change.startOp + change.ops.length - 1),
-    };
-    this.#clocks.keep(applied, seen);
-    this.order.push(applied);
-    this.#seqs.set(change.actor, [change.seq, applied.lastOp]);
-    for (const dep of change.deps) this.#heads.delete(dep);
-    this.#heads.set(change.hash, applied.lastOp);
-    this.#byHash.set(change.hash, applied);
+  /** The write that a predecessor names, where that is a `set` of this field by a change that is seen. */
+  #setOf({ counter, actor }: OpId, field: number, seen: Clock): number | undefined {
+    const place = this.#clocks.placeOf(actor);
+    const changes = place === undefined ? undefined : this.#ofActor[place];
+    if (place === undefined || changes === undefined) return undefined;
+    let [low, high] = [0, changes.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#startOps.get(changes[middle] ?? 0) <= counter) low = middle + 1;
+      else high = middle;
+    }
+    const change = changes[low - 1];
+    if (change === undefined || !isSeen(seen, place, this.seq(change))) return undefined;
+    const write = this.#writesFrom.get(change) + counter - this.#startOps.get(change);
+    return write < this.#writesTo(change) && this.#writes.get(write) === field * 2 + 1 ? write : undefined;
+  }
+
+  /** Whether one of those that replaced a write is seen. */
+  #isReplaced(write: number, seen: Clock): boolean {
+    for (let link = this.#replacedBy.get(write); link > REPLACED; link = this.#nextReplacers.get(link))
+      if (this.#isSeen(this.#replacers.get(link), seen)) return true;
+    return false;
+  }
+
+  #isSeen(change: number, seen: Clock): boolean {
+    return isSeen(seen, this.place(change), this.seq(change));
+  }
+
+  /** Takes in a change that has been checked; `at` is the op of the record that it is. */
+  apply(at: number, change: Hashed, { follows, seen, replaces, replaced }: Ancestry): void {
+    const { actor, seq, startOp, deps, ops, hash } = change;
+    const place = this.#clocks.placed(actor);
+    const lastOp = Math.max(this.#floor(change), startOp + ops.length - 1);
+    const no = this.#ats.push(at);
+    this.#places.push(place);
+    this.#seqs.push(seq);
+    this.#startOps.push(startOp);
+    this.#lastOps.push(lastOp);
+    this.#writesFrom.push(this.#writes.length);
+    this.#followsFrom.push(this.#follows.length);
+    for (const each of follows) this.#follows.push(each);
+    this.#actors[place] = actor;
+    (this.#ofActor[place] ??= []).push(no);
+    for (const dep of deps) this.#heads.delete(dep);
+    this.#heads.set(hash, lastOp);
+    this.#byHash.set(packed(hash), no);
     // What this change has seen the actor's later ones see too.
     for (const own of replaced) this.#ownSets.delete(own);
-    change.ops.forEach((op, i) => {
-      for (const pred of op.pred) this.#sets.get(opIdText(pred))?.replacedBy.push(applied);
-      if (op.action !== 'set') return;
-      const { field } = op;
-      const id = `${change.startOp + i}@${change.actor}`;
-      const set = { id, field, value: op.value ?? null, by: applied, replacedBy: [] };
-      this.#sets.set(set.id, set);
-      this.#ownSets.set(ownSet(change.actor, field), set);
-    });
+    this.#line.follow(change);
+    for (const [i, op] of ops.entries()) this.#write(no, place, op, replaces[i] ?? [], seen);
+    // It takes the clock over.
+    this.#clocks.keep(no, seen);
+  }
+
+  #write(
+    no: number,
+    place: number,
+    { action, field }: FieldOp,
+    replaces: readonly number[],
+    seen: Clock,
+  ): void {
+    const number = this.#fieldNumber(field);
+    for (const write of replaces) this.#replace(write, no, number, seen);
+    const write = this.#writes.push(number * 2 + (action === 'set' ? 1 : 0));
+    this.#replacedBy.push(NONE);
+    if (action === 'set') this.#ownSets.set(place * FIELDS + number, write);
+    this.#line.write(number, action === 'set' ? write : undefined, replaces);
+  }
+
+  /** Who replaced it is asked for of the newest write of an actor alone. */
+  #replace(write: number, by: number, field: number, seen: Clock): void {
+    const first = this.#replacedBy.get(write);
+    const writer = this.place(this.#changeOf(write));
+    if (this.#ownSets.get(writer * FIELDS + field) !== write) {
+      if (first === NONE) this.#replacedBy.set(write, REPLACED);
+      return;
+    }
+    let link = first;
+    for (let i = 0; link > REPLACED && i < REPLACERS_LOOKED_AT; i++, link = this.#nextReplacers.get(link))
+      if (this.#isSeen(this.#replacers.get(link), seen)) return;
+    this.#replacedBy.set(write, this.#link(by, first));
+  }
+
+  #link(by: number, next: number): number {
+    this.#nextReplacers.push(next);
+    return this.#replacers.push(by);
+  }
+
+  /** The change that a write is of. */
+  #changeOf(write: number): number {
+    let [low, high] = [0, this.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#writesFrom.get(middle) <= write) low = middle + 1;
+      else high = middle;
+    }
+    return low - 1;
+  }
+
+  #writesTo(change: number): number {
+    return change + 1 < this.#writesFrom.length ? this.#writesFrom.get(change + 1) : this.#writes.length;
+  }
+
+  #fieldNumber(field: string): number {
+    const known = this.#fields.get(field);
+    if (known !== undefined) return known;
+    this.#fields.set(field, this.#fields.size);
+    return this.#fields.size - 1;
   }
 
   /** All heads, sorted. */
@@ -140,46 +285,60 @@ export class History {
   /** Where the history stands: what the next change follows. `all`: its heads, sorted. */
   *end(all: readonly string[]): Generator<void, Pick<RecordState, 'heads' | 'seqs' | 'maxOp' | 'rest'>> {
     const seqs = Object.create(null) as Record<string, ActorSeq>;
-    const actors = yield* firstInPieces(this.#lastOps(), HOT.actors, newestFirst);
-    for (const [actor] of actors) {
-      const known = this.#seqs.get(actor);
-      if (known !== undefined) seqs[actor] = known;
-    }
+    const actors = yield* firstInPieces(this.#lastOfActors(), HOT.actors, newestFirst);
+    for (const [actor, lastOp, seq] of actors) seqs[actor] = [seq, lastOp];
     const newest = yield* firstInPieces(this.#heads, HOT.heads, newestFirst);
     const heads = newest.map(([hash]) => hash).sort();
     const others = all.filter((hash) => !heads.includes(hash));
     const restHeads =
       others.length === 0 ? undefined : { count: others.length, hash: yield* hashInPieces(others) };
-    const rest = restOf(restHeads, this.#seqs.size - actors.length, {});
+    const rest = restOf(restHeads, this.#actors.length - actors.length, {});
     return { heads, seqs, maxOp: actors[0]?.[1] ?? 0, ...(rest === undefined ? {} : { rest }) };
   }
 
-  /** The values that no applied change has replaced: those of Automerge, without a document. */
-  *values(): Generator<void, Values> {
-    const visible = new Map<string, FieldValue[]>();
-    for (const { id, field, value, replacedBy } of this.#sets.values()) {
-      yield;
-      if (replacedBy.length > 0) continue;
-      const values = visible.get(field);
-      if (values === undefined) visible.set(field, [{ op: id, value }]);
-      else values.push({ op: id, value });
+  /** What of each field no applied change has replaced. */
+  *shown(): Generator<void, ShownField[]> {
+    const fields = [...this.#fields.keys()].map((field): ShownField => ({ field, first: [], count: 0 }));
+    let passed = 0;
+    for (let change = 0; change < this.length; change++) {
+      const from = this.#writesFrom.get(change);
+      for (let write = from; write < this.#writesTo(change); write++) {
+        if (++passed % WRITES === 0) yield;
+        const what = this.#writes.get(write);
+        const shown = fields[what >> 1];
+        if (shown === undefined || what % 2 === 0 || this.#replacedBy.get(write) !== NONE) continue;
+        shown.count++;
+        const counter = this.#startOps.get(change) + write - from;
+        const actor = this.#actors[this.place(change)] ?? '';
+        shown.first.push({ counter, actor, at: this.at(change), index: write - from });
+        if (shown.first.length <= HOT.values) continue;
+        shown.first.sort(shownFirst).pop();
+      }
     }
-    const values = new FieldValues();
-    for (const [field, all] of visible) values.set(field, all);
-    return values.all;
+    for (const { first } of fields) first.sort(shownFirst);
+    return fields.filter(({ count }) => count > 0);
   }
 
   /** What the next change of an actor follows. */
   *followedBy(actor: string): Generator<void, Follows> {
     const newest = yield* firstInPieces(this.#heads, HEADS_AT_ONCE, newestFirst);
     const heads = newest.map(([hash]) => hash).sort();
-    const own = this.order.findLast(({ change }) => change.actor === actor);
+    const place = this.#clocks.placeOf(actor);
+    const own = place === undefined ? undefined : this.#ofActor[place]?.at(-1);
+    if (own === undefined) return { actor, heads, seq: 0 };
     // An actor's change follows its own last one, whichever heads it joins.
-    const deps =
-      own === undefined || isSeen(yield* this.#clocks.seenBy(this.#applied(heads)), own)
-        ? heads
-        : [...heads, own.change.hash].sort();
-    return { actor, heads: deps, seq: own?.change.seq ?? 0 };
+    const seq = this.seq(own);
+    if (this.#isSeen(own, yield* this.#clocks.seenBy(this.#applied(heads)))) return { actor, heads, seq };
+    return { actor, heads: [...heads, yield* this.#hashOf(own)].sort(), seq };
+  }
+
+  *#hashOf(change: number): Generator<void, string> {
+    let passed = 0;
+    for (const [hash, no] of this.#byHash) {
+      if (no === change) return Buffer.from(hash, 'latin1').toString('hex');
+      if (++passed % WRITES === 0) yield;
+    }
+    return '';
   }
 
   /** The last op counter that a change has by the genesis, where it follows that. */
@@ -187,17 +346,55 @@ export class History {
     return deps.includes(this.#genesis.hash) ? this.#genesis.maxOp : 0;
   }
 
-  #applied(hashes: readonly string[]): Applied[] {
-    return hashes.map((hash) => this.#byHash.get(hash)).filter((applied) => applied !== undefined);
+  #applied(hashes: readonly string[]): number[] {
+    return hashes.map((hash) => this.#byHash.get(packed(hash))).filter((applied) => applied !== undefined);
   }
 
-  *#lastOps(): Generator<[actor: string, lastOp: number]> {
-    for (const [actor, [, lastOp]] of this.#seqs) yield [actor, lastOp];
+  *#lastOfActors(): Generator<[actor: string, lastOp: number, seq: number]> {
+    for (const [place, changes] of this.#ofActor.entries()) {
+      const last = changes.at(-1);
+      if (last !== undefined) yield [this.#actors[place] ?? '', this.#lastOps.get(last), this.seq(last)];
+    }
   }
 }
 
-const ownSet = (actor: string, field: string): string => `${actor} ${field}`;
+/** Of a write that is replaced, nobody needs to know by which. */
+const REPLACED = 1;
+
+/** Changes that follow one another one by one, as long as they do. */
+class Line {
+  #last: string;
+  /** The visible write of each field. */
+  readonly #visible: (number | undefined)[] = [];
+  isWhole = true;
+
+  constructor(genesis: string) {
+    this.#last = genesis;
+  }
+
+  follow({ deps, hash }: Hashed): void {
+    if (deps.length !== 1 || deps[0] !== this.#last) this.isWhole = false;
+    this.#last = hash;
+  }
+
+  write(field: number, write: number | undefined, replaces: readonly number[]): void {
+    const visible = this.#visible[field];
+    const isAll =
+      visible === undefined ? replaces.length === 0 : replaces.length === 1 && replaces[0] === visible;
+    if (!isAll) this.isWhole = false;
+    this.#visible[field] = write;
+  }
+}
+
+function packed(hash: string): string {
+  return Buffer.from(hash, 'hex').toString('latin1');
+}
 
 /** The largest op counter first, then the larger name: of the newest a change of all of them wins. */
-const newestFirst = ([a, x]: readonly [string, number], [b, y]: readonly [string, number]): number =>
-  y - x || (a < b ? 1 : -1);
+const newestFirst = (
+  [a, x]: readonly [string, number, ...number[]],
+  [b, y]: readonly [string, number, ...number[]],
+): number => y - x || (a < b ? 1 : -1);
+
+const shownFirst = (a: ShownSet, b: ShownSet): number =>
+  b.counter - a.counter || (a.actor < b.actor ? 1 : -1);

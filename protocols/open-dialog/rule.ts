@@ -1,17 +1,22 @@
 import { decodeOp } from '../feed/op.ts';
 import type { RecordKey } from '../wire/ids.ts';
-import { evaluateChanges } from './evaluate-changes.ts';
-import { APPLIED, linearValues, RECORD_ERASED } from './fast-path.ts';
-import type { Follows, History, ReadChange } from './history.ts';
+import { FieldValues } from './field-values.ts';
+import type { Follows, ShownField } from './history.ts';
 import { hashInPieces } from './pieces.ts';
-import { outlastsErasure, readOp, type ReadOp } from './read-op.ts';
-import type { Membership, PlacedOp, RecordState, Values, Verdict } from './record.ts';
-import { StateBuilder } from './state-builder.ts';
+import { readOp } from './read-op.ts';
+import type { FieldValue, Membership, PlacedOp, RecordState, Values, Verdict } from './record.ts';
+import { type Asking, type FeedOps, paused, RecordWalk } from './record-walk.ts';
 
 /** What the written rule alone says of a record; nothing of it waits for Automerge. */
-export interface Evaluation {
+export interface Evaluation extends Outcome {
   /** Beside the ops, in the same order. */
   readonly verdicts: readonly Verdict[];
+  /** What Automerge merges; undefined when no change is applied. */
+  readonly input: MergeInput | undefined;
+}
+
+/** The same without what grows with the record. */
+export interface Outcome {
   /** All of the state but what a merge tells: a document has no values here. */
   readonly outline: RecordState;
   /**
@@ -19,10 +24,19 @@ export interface Evaluation {
    * is real concurrency, and of what is no document.
    */
   readonly values: Values | undefined;
-  /** What Automerge merges; undefined when no change is applied. */
-  readonly input: MergeInput | undefined;
   /** What a change of the actor that was named follows. */
   readonly follows: Follows | undefined;
+}
+
+/** A record that has been walked: its outcome, and of each op by its number its verdict and size. */
+export interface Judged extends Outcome {
+  /** SHA-256 of all heads; undefined when no change is applied. */
+  readonly id: string | undefined;
+  /** Undefined where there is no such op. */
+  verdictOf(at: number): Verdict | undefined;
+  sizeOf(at: number): number;
+  /** What Automerge merges, read again. */
+  changes(): Asking<Uint8Array[]>;
 }
 
 /** The applied changes of a record, every one after those it depends on. */
@@ -34,13 +48,48 @@ export interface MergeInput {
 
 /** Beyond so many changes a document would take gigabytes and minutes: there the rule tells the values, which are the same. */
 export const MERGED_CHANGES = 32_768;
+/** And beyond so many bytes of them: all are in memory at once, here and in the worker. */
+const MERGED_BYTES = 64 * 1024 * 1024;
 
 /**
  * Evaluates all ops of one record: a pure function of the set, whatever its order. Within one feed, ops on the record are
  * evaluated in the feed's order, and one that is pending makes the later ones pending: so every verdict, once given, stays, however
  * many ops are still to come. `channelMembers` are those of a private fact's channel; for `actor` it says what a change can be
- * drafted on. It yields after each op, so that whoever runs it on the main thread can let the event loop go round (`runAll` does not).
+ * drafted on. It asks for each op when it needs it, and keeps none: what a record of a million ops takes is some hundred bytes for each.
  */
+export function* judgeRecord(
+  key: RecordKey,
+  feeds: readonly FeedOps[],
+  channelMembers: Membership | undefined,
+  { actor, merged = MERGED_CHANGES }: { readonly actor?: string | undefined; readonly merged?: number } = {},
+): Asking<Judged> {
+  const walk = new RecordWalk(key, feeds, channelMembers);
+  yield* walk.walk();
+  const { history, hasChanges } = walk;
+  const heads = hasChanges ? yield* paused(history.heads()) : [];
+  const outline = yield* paused(walk.finish(heads));
+  const isMerged = !history.isLinear && history.length <= merged && walk.bytes <= MERGED_BYTES;
+  return {
+    outline,
+    values: hasChanges && !isMerged ? yield* shownValues(yield* paused(history.shown())) : undefined,
+    follows: actor === undefined || !hasChanges ? undefined : yield* paused(history.followedBy(actor)),
+    id: hasChanges ? yield* paused(hashInPieces(heads)) : undefined,
+    verdictOf: (at) => walk.verdictOf(at),
+    sizeOf: (at) => walk.sizeOf(at),
+    *changes() {
+      const changes: Uint8Array[] = [];
+      for (let change = 0; change < history.length; change++) {
+        const placed = yield history.at(change);
+        const op = placed && decodeOp(placed.bytes);
+        // A copy: a view would hold its whole entry.
+        if (op !== undefined) changes.push(op.d.slice());
+      }
+      return changes;
+    },
+  };
+}
+
+/** The same of ops that are in memory, with what Automerge merges. It yields after each op, so that whoever runs it on the main thread can let the event loop go round (`runAll` does not). */
 export function* evaluate(
   key: RecordKey,
   ops: readonly PlacedOp[],
@@ -48,47 +97,42 @@ export function* evaluate(
   actor?: string,
   merged = MERGED_CHANGES,
 ): Generator<void, Evaluation> {
-  const verdicts: Verdict[] = ops.map(() => ({ state: 'rejected', code: 'internal' }));
-  const result = new StateBuilder(key, ops);
-  const feeds = new Map<string, ReadChange[]>();
-  const reads: ReadOp[] = [];
-  for (const placed of ops) {
-    reads.push(readOp(placed));
-    yield;
+  const { feeds, order } = inFeeds(ops);
+  const at = (number: number): PlacedOp | undefined => ops[order[number] ?? -1];
+  const judged = yield* answered(judgeRecord(key, feeds, channelMembers, { actor, merged }), at);
+  const { outline, values, follows, id } = judged;
+  const verdicts: Verdict[] = [];
+  for (const [number, place] of order.entries()) {
+    const verdict = judged.verdictOf(number);
+    if (verdict !== undefined) verdicts[place] = verdict;
   }
-  const isErased = reads.some((read) => 'reading' in read && read.reading.kind === 'erasure');
-  for (const [feed, places] of byFeed(ops))
-    for (const at of places) {
-      const placed = ops[at];
-      const op = reads[at];
-      if (placed === undefined || op === undefined) continue;
-      const read = readOne(placed, op, isErased, channelMembers, result);
-      if ('state' in read) verdicts[at] = read;
-      else {
-        const list = feeds.get(feed) ?? [];
-        list.push({ at, ...read });
-        feeds.set(feed, list);
-      }
-      yield;
-    }
-  const history = yield* evaluateChanges(key, ops, feeds, verdicts, result);
-  const some = history.order.length > 0;
-  const heads = yield* history.heads();
-  const outline = result.finish(verdicts, some ? yield* history.end(heads) : {});
-  return {
-    verdicts,
-    outline,
-    values: some ? yield* valuesOf(key, history, merged) : undefined,
-    input: some
-      ? { changes: history.order.map(({ bytes }) => bytes), id: yield* hashInPieces(heads) }
-      : undefined,
-    follows: actor === undefined || !some ? undefined : yield* history.followedBy(actor),
-  };
+  const input = id === undefined ? undefined : { id, changes: yield* answered(judged.changes(), at) };
+  return { verdicts, outline, values, input, follows };
 }
 
-function* valuesOf(key: RecordKey, history: History, merged: number): Generator<void, Values | undefined> {
-  const linear = yield* linearValues(key, history.order);
-  return linear ?? (history.order.length > merged ? yield* history.values() : undefined);
+/** The values of what no applied change has replaced: those of Automerge, without a document. */
+function* shownValues(shown: readonly ShownField[]): Asking<Values> {
+  const values = new FieldValues();
+  for (const { field, first, count } of shown) {
+    const visible: FieldValue[] = [];
+    for (const { counter, actor, at, index } of first) {
+      const placed = yield at;
+      const read = placed && readOp(placed);
+      if (read === undefined || 'problem' in read || read.reading.kind !== 'change') continue;
+      visible.push({ op: `${counter}@${actor}`, value: read.reading.change.ops[index]?.value ?? null });
+    }
+    values.set(field, visible, count);
+  }
+  return values.all;
+}
+
+/** Runs work that asks for ops that are there. */
+function* answered<T>(work: Asking<T>, op: (at: number) => PlacedOp | undefined): Generator<void, T> {
+  for (let step = work.next(); ;) {
+    if (step.done === true) return step.value;
+    yield;
+    step = work.next(step.value === undefined ? undefined : op(step.value));
+  }
 }
 
 /** Runs an evaluation without a break. */
@@ -99,64 +143,26 @@ export function runAll<T>(work: Generator<void, T>): T {
   }
 }
 
-/** Takes in what an op says by itself: its verdict, or the change that is evaluated with others. */
-function readOne(
-  placed: PlacedOp,
-  read: ReadOp,
-  isErased: boolean,
-  channelMembers: Membership | undefined,
-  result: StateBuilder,
-): Verdict | Omit<ReadChange, 'at'> {
-  if ('problem' in read)
-    return read.isPending
-      ? { state: 'pending', code: read.problem, missing: 'upgrade' }
-      : { state: 'rejected', code: read.problem };
-  const { reading } = read;
-  if (isErased && !outlastsErasure(reading)) return { state: 'rejected', code: RECORD_ERASED };
-  switch (reading.kind) {
-    case 'tombstone':
-      result.apply(placed, { tombstone: true });
-      return APPLIED;
-    case 'erasure':
-      result.apply(placed, { erased: true });
-      return APPLIED;
-    case 'members':
-      result.apply(placed, { exists: true, members: reading.members });
-      return APPLIED;
-    case 'fact': {
-      const verdict = factVerdict(placed, channelMembers);
-      if (verdict.state === 'applied')
-        result.apply(placed, { exists: true, heads: [reading.hash], view: reading.fields });
-      return verdict;
-    }
-    case 'change': {
-      const op = decodeOp(placed.bytes);
-      return op === undefined
-        ? { state: 'rejected', code: 'op-malformed' }
-        : { change: reading.change, bytes: op.d };
-    }
+/** The ops of each feed in the feed's order, one feed after another: `order` says where each stands among the ops. */
+function inFeeds(ops: readonly PlacedOp[]): { readonly feeds: FeedOps[]; readonly order: number[] } {
+  const places = new Map<string, number[]>();
+  for (const [at, { author, epoch }] of ops.entries()) {
+    const feed = places.get(`${author}/${epoch}`);
+    if (feed === undefined) places.set(`${author}/${epoch}`, [at]);
+    else feed.push(at);
   }
-}
-
-function factVerdict(placed: PlacedOp, members: Membership | undefined): Verdict {
-  if (placed.channel === 'public') return APPLIED;
-  if (members === undefined) return { state: 'pending', code: 'channel-unknown', missing: placed.channel };
-  return members.writers.includes(placed.author) ? APPLIED : { state: 'rejected', code: 'not-a-writer' };
-}
-
-/** Where the ops of each feed stand, in the feed's order. */
-function byFeed(ops: readonly PlacedOp[]): Map<string, number[]> {
-  const feeds = new Map<string, number[]>();
-  ops.forEach(({ author, epoch }, at) => {
-    const feed = `${author}/${epoch}`;
-    const places = feeds.get(feed);
-    if (places === undefined) feeds.set(feed, [at]);
-    else places.push(at);
-  });
-  for (const places of feeds.values())
-    places.sort((x, y) => {
+  const feeds: FeedOps[] = [];
+  const order: number[] = [];
+  for (const some of places.values()) {
+    some.sort((x, y) => {
       const [a, b] = [ops[x], ops[y]];
       return a === undefined || b === undefined ? 0 : a.seq - b.seq || a.index - b.index;
     });
-  return feeds;
+    const first = ops[some[0] ?? -1];
+    if (first === undefined) continue;
+    const { author, channel, epoch } = first;
+    feeds.push({ author, channel, epoch, from: order.length, to: order.length + some.length });
+    for (const at of some) order.push(at);
+  }
+  return { feeds, order };
 }

@@ -1,23 +1,19 @@
-import type { RecordKey } from '../wire/ids.ts';
+import type { Channel, RecordKey } from '../wire/ids.ts';
 import { emptyState } from './fast-path.ts';
-import type { Membership, PlacedOp, RecordState, Verdict } from './record.ts';
+import type { Membership, PlacedOp, RecordState } from './record.ts';
 import { noteTimes } from './record-times.ts';
 import { collectionOf } from './schema.ts';
 
 /** Gathers what is applied of a record into a state. */
 export class StateBuilder {
   readonly #key: RecordKey;
-  readonly #ops: readonly PlacedOp[];
-  #state: RecordState | undefined;
+  readonly #state: { -readonly [K in keyof RecordState]: RecordState[K] } | undefined;
   #any = false;
 
-  constructor(key: RecordKey, ops: readonly PlacedOp[]) {
+  constructor(key: RecordKey, channel: Channel) {
     this.#key = key;
-    this.#ops = ops;
     const collection = collectionOf(key);
-    const first = ops[0];
-    if (collection !== undefined && first !== undefined)
-      this.#state = emptyState(key, collection, first.channel);
+    if (collection !== undefined) this.#state = { ...emptyState(key, collection, channel) };
   }
 
   get members(): Membership | undefined {
@@ -27,17 +23,15 @@ export class StateBuilder {
   apply(placed: PlacedOp, patch: Partial<RecordState>): void {
     const state = this.#state;
     if (state === undefined) return;
-    const next = { ...state, ...patch };
-    noteTimes(next, !this.#any, placed);
-    this.#state = next;
+    Object.assign(state, patch);
+    noteTimes(state, !this.#any, placed);
     this.#any = true;
   }
 
   /** `end`: where the history of its changes stands. */
-  finish(verdicts: readonly Verdict[], end: Partial<RecordState>): RecordState {
+  finish(ops: number, pending: number, end: Partial<RecordState>): RecordState {
     const state = this.#state;
     if (state === undefined) throw new TypeError(`no ops to evaluate for ${this.#key}`);
-    const pending = verdicts.filter((v) => v.state === 'pending').length;
-    return { ...state, pending, ops: this.#ops.length, ...end };
+    return { ...state, pending, ops, ...end };
   }
 }

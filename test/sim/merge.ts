@@ -11,7 +11,7 @@ import { viewJson } from '../../protocols/market/record-fields.ts';
 import { decodeChange, encodeChange, type Scalar } from '../../protocols/open-dialog/change.ts';
 import { genesisOf, SCHEMA_FIELD } from '../../protocols/open-dialog/genesis.ts';
 import { evaluateWhole } from '../support/evaluate-whole.ts';
-import type { PlacedOp, RecordState } from '../../protocols/open-dialog/record.ts';
+import type { OpRef, PlacedOp, RecordState } from '../../protocols/open-dialog/record.ts';
 import { evaluate, runAll } from '../../protocols/open-dialog/rule.ts';
 import { COLLECTIONS } from '../../protocols/open-dialog/schema.ts';
 import type { Identity } from '../../protocols/wire/identity.ts';
@@ -297,7 +297,7 @@ function verdictsDiffer(
   ops: readonly PlacedOp[],
   verdicts: ReturnType<typeof evaluateWhole>['verdicts'],
 ): string | undefined {
-  const id = ({ author, epoch, seq, index }: PlacedOp): string => `${author} ${epoch} ${seq} ${index}`;
+  const id = ({ author, epoch, seq, index }: OpRef): string => `${author} ${epoch} ${seq} ${index}`;
   const given = new Map(node.verdicts().map(({ ref, verdict }) => [id(ref), verdict]));
   for (const [i, op] of ops.entries())
     if (!isDeepStrictEqual(given.get(id(op)), verdicts[i]))

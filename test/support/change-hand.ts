@@ -17,6 +17,7 @@ export class ChangeHand {
   #seq = 0;
   #startOp: number;
   #heads: string[];
+  #creates = true;
 
   constructor(pen: Writer, collection: string, id: string) {
     const known = COLLECTIONS[collection];
@@ -31,6 +32,7 @@ export class ChangeHand {
   /** From here on it follows all that this state holds. */
   follow({ heads, maxOp, fieldOps }: RecordState): void {
     this.#heads = [...heads];
+    this.#creates = false;
     this.#startOp = maxOp + 1;
     for (const [field, [id = '']] of Object.entries(fieldOps)) {
       const [counter, actor = ''] = id.split('@');
@@ -46,8 +48,9 @@ export class ChangeHand {
       this.#visible.set(field, { counter: this.#startOp + i, actor });
       return { action: 'set', field, value, pred: before === undefined ? [] : [before] };
     });
-    const t = ++this.#seq === 1 ? 'create' : 'delta';
-    const change = { actor, seq: this.#seq, startOp: this.#startOp, time: 0, deps: this.#heads, ops };
+    const t = this.#creates ? 'create' : 'delta';
+    this.#creates = false;
+    const change = { actor, seq: ++this.#seq, startOp: this.#startOp, time: 0, deps: this.#heads, ops };
     const d = encodeChange(change);
     this.#startOp += ops.length;
     this.#heads = [sha256Hex(d.subarray(8))];

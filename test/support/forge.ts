@@ -231,7 +231,6 @@ export async function openLedger(
     recordRefs: (key, turn) => store.recordRefs(key, turn),
     gap: (no) => store.gap(no),
     records: (keys, turn) => store.records(keys, turn),
-    recordOps: (key, turn) => store.recordOps(key, turn),
     hasOps: (key, feed) => store.hasOps(key, feed),
     nextOpNo: () => store.nextOpNo(),
     opFeeds: (key) => store.opFeeds(key),

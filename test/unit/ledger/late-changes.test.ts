@@ -5,6 +5,7 @@ import { checkRecord } from '../../../daemon/scrub/check-rows.ts';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { draftEdit } from '../../../protocols/ledger/drafts.ts';
 import { placedOps } from '../../../protocols/ledger/placed-ops.ts';
+import { RecordOps } from '../../../protocols/ledger/record-ops.ts';
 import type { Entry } from '../../../protocols/feed/entry.ts';
 import type { PlacedOp, RecordState } from '../../../protocols/open-dialog/record.ts';
 import { Database } from '../../../storage/database.ts';
@@ -73,7 +74,7 @@ it('changes that come late to a long record are told by the few that they name: 
   const listing = new LongListing();
   while (listing.ops.length < UPDATES) await take(node, listing.entry());
 
-  const whole = vi.spyOn(node.store, 'recordOps');
+  const whole = vi.spyOn(RecordOps.prototype, 'of');
   const read = vi.spyOn(node.store, 'opAt');
   const walked = vi.spyOn(node.store, 'keepPast');
   const readSince = (): number => read.mock.calls.splice(0).length;
