@@ -61,7 +61,7 @@ export function guard(access: RouteAccess) {
         ? new AgrinetError('unauthorized', 'Unauthorized: Invalid API Key')
         : new AgrinetError(
             'forbidden',
-            `Unauthorized: this needs the scope ${access}; the operator can issue such a key with: agrinet keys issue`,
+            `Unauthorized: this requires a key with the scope ${access}; the operator can issue one with: agrinet keys issue`,
           );
     }
     const caller = c.get('caller');

@@ -43,7 +43,7 @@ function unloaded(node: ApiContext, cause: unknown): Router {
   app.all('*', () => {
     throw new AgrinetError(
       'program-changed',
-      'the program’s files were replaced or removed while it is running: restart the daemon',
+      'the program’s files were replaced or removed while the daemon was running; restart the daemon',
       { cause },
     );
   });

@@ -57,15 +57,15 @@ export function searchOf(query: Given): SearchQuery | undefined {
   if ((price !== undefined || sort === 'price') && (currency === '' || unit === ''))
     throw new AgrinetError(
       'query-invalid',
-      'priceMin, priceMax and sort=price need currency and unit: prices in several of them cannot be compared',
+      'priceMin, priceMax and sort=price require currency and unit: prices in different currencies or units cannot be compared',
     );
   if (quantity !== undefined && unit === '')
-    throw new AgrinetError('query-invalid', 'quantityMin and quantityMax need unit');
+    throw new AgrinetError('query-invalid', 'quantityMin and quantityMax require unit');
   if (sort === 'distance' && (query.coordinates ?? query.geoLat_ ?? '') === '')
-    throw new AgrinetError('query-invalid', 'sort=distance needs coordinates, or geoLat_ and geoLong_');
+    throw new AgrinetError('query-invalid', 'sort=distance requires coordinates, or geoLat_ and geoLong_');
   const clauses = q.trim() === '' ? [] : clausesOf(q);
   if (clauses.length === 0 && q.trim() !== '')
-    throw new AgrinetError('query-invalid', 'q: no word to search for');
+    throw new AgrinetError('query-invalid', 'q: contains no word to search for');
   return { clauses, price, quantity, sort: sort === 'price' || sort === 'distance' ? sort : 'newest' };
 }
 

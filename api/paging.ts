@@ -23,7 +23,7 @@ export function placeOf(c: Context, cursor: string | undefined): string | undefi
   if (cursor !== cursorOf(c, place))
     throw new AgrinetError(
       'query-invalid',
-      'cursor: only the one of the page before, with the filters of that page; leave it out to begin anew',
+      'cursor: not valid for this list and these filters; send the cursor of the previous page with the same filters, or leave it out to start again',
     );
   return place;
 }

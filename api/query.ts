@@ -45,7 +45,7 @@ function refuseUndecodable(url: string): void {
   const name = wrong === path ? 'path' : (wrong.split('=')[0] ?? '').slice(0, 64).toWellFormed();
   throw new AgrinetError(
     'query-invalid',
-    `${encodeURIComponent(name)}: not percent-encoded UTF-8; a percent sign itself is written %25`,
+    `${encodeURIComponent(name)}: not percent-encoded UTF-8; write a literal percent sign as %25`,
   );
 }
 

@@ -5,7 +5,7 @@ import { isSequenceFault } from '../protocols/mycelium/sequence-fault.ts';
 import { steady } from '../protocols/wire/steady.ts';
 
 const bodySlow = (): AgrinetError =>
-  new AgrinetError('body-slow', 'the body arrives too slowly; what was received of it is kept');
+  new AgrinetError('body-slow', 'the body arrives too slowly; what has been received so far is kept');
 
 /** The body as it comes, for routes that read it themselves; each counts for itself. Throws `body-slow`. */
 export async function* bodyChunks(
@@ -27,7 +27,7 @@ export async function bodyBytes(
   for await (const chunk of bodyChunks(c, env)) {
     bytes += chunk.length;
     if (bytes > maxBytes)
-      throw new AgrinetError('body-too-large', `the body is over ${Math.floor(maxBytes / 1024)} KiB`);
+      throw new AgrinetError('body-too-large', `the body is larger than ${Math.floor(maxBytes / 1024)} KiB`);
     chunks.push(chunk);
   }
   return new Uint8Array(Buffer.concat(chunks));

@@ -126,7 +126,7 @@ export function listQuery(query: Readonly<Record<string, unknown>>, names: reado
   ) {
     throw new AgrinetError(
       'query-invalid',
-      'geoLat_ (-90 to 90), geoLong_ (-180 to 180) and radiusKm (over 0) belong together; coordinates says the first two in one',
+      'geoLat_ (-90 to 90), geoLong_ (-180 to 180) and radiusKm (above 0) must be given together; coordinates can replace the first two',
     );
   }
   return { fields, owner, near };

@@ -69,11 +69,14 @@ export class SseStreams {
   open(c: Context, key: string, subscribe: (push: PushEvent) => EventSubscription): Response {
     const { total, perKey } = this.#limits;
     if (this.#closing.aborted || this.size >= total)
-      throw new AgrinetError('streams-full', 'too many event streams are open; try again shortly');
+      throw new AgrinetError(
+        'streams-full',
+        'too many event streams are open on this node; try again shortly',
+      );
     if (this.#ofKey(key) >= perKey)
       throw new AgrinetError(
         'too-many-streams',
-        `at most ${perKey} event streams at once for one key; close others first`,
+        `a key can have at most ${perKey} event streams open; close another one first`,
       );
     // Nobody reads the body of an answer to HEAD, so none is begun.
     if (c.req.method === 'HEAD') return c.body(null, 200, HEADERS);

@@ -17,7 +17,7 @@ export function windowOf(text: string): Pick<ReportQuery, 'back' | 'per'> {
   if (digits === '' || count < 1 || count > MOST[per ?? 'month'])
     throw new AgrinetError(
       'query-invalid',
-      `window: 1 to ${MOST.month} periods, or so many weeks (2w, to ${MOST.week}w), months (3m, to ${MOST.month}m) or years (1y, 2y)`,
+      `window: must be 1 to ${MOST.month} periods, or a number of weeks (2w, up to ${MOST.week}w), months (3m, up to ${MOST.month}m) or years (1y, 2y)`,
     );
   return { back: count, per };
 }

@@ -36,7 +36,7 @@ type StorageAlarm =
   | { readonly kind: 'tail-lost'; readonly commits: number }
   | { readonly kind: 'database-damaged'; readonly holes: number; readonly problems: number };
 
-/** A node shows a certificate that its key does not vouch for. */
+/** A node presents a certificate that its key has not signed. */
 interface CertificateAlarm {
   readonly kind: 'foreign-certificate';
   readonly node: string;
@@ -99,7 +99,7 @@ export interface DiskAlarm {
   readonly most: { readonly author: string; readonly bytes: number; readonly own: boolean } | undefined;
 }
 
-/** A peer that is there takes nothing more of one of this node's feeds; private ones are not named where anybody may read. */
+/** A connected peer accepts no more entries of one of this node's feeds; private feeds are not named where anybody may read. */
 interface StallAlarm {
   readonly kind: 'feed-stalled';
   readonly node: string;
@@ -131,13 +131,13 @@ function textOf(alarm: AnyAlarm): string {
     case 'own-key-elsewhere':
       return "Another process is writing with this node's key. Stop one of the two, or give it its own identity.";
     case 'own-feed-forked':
-      return "This node's feed was forked: somebody else signs with its key. Its records were reissued; consider a new identity.";
+      return "This node's feed was forked: somebody else is signing with its key. Its records were reissued; consider a new identity.";
     case 'feed-forked':
-      return `Node ${alarm.author} signed two histories. What follows the fork has no effect here.`;
+      return `Node ${alarm.author} signed two histories. Entries after the fork have no effect here.`;
     case 'author-over-quota':
       return `Node ${alarm.author} has reached its quota with ${mebibytes(alarm.usage.bytes)} MiB, ${mebibytes(alarm.usage.pendingBytes)} of them in ${alarm.usage.pending} pending operations; no more of its entries are accepted. ${raising(alarm)}; if you do not trust it: agrinet suspend ${alarm.author}`;
     case 'disk-filling':
-      return `${mebibytes(alarm.free)} MiB are free; below ${mebibytes(alarm.reserve)} MiB writes are refused. ${grown(alarm.most)}`;
+      return `${mebibytes(alarm.free)} MiB are free; below ${mebibytes(alarm.reserve)} MiB, writes are refused. ${grown(alarm.most)}`;
     case 'feed-stalled':
       return `Node ${alarm.node} has been stuck at entry ${alarm.there} of this node's ${alarm.channel} feed ${alarm.epoch} for ${alarm.minutes} minutes, although it is reachable and newer entries are here. Ask its operator to check its disk, quota and version; agrinet doctor reports when it moves on.`;
     case 'commit-failed':
@@ -145,7 +145,7 @@ function textOf(alarm: AnyAlarm): string {
     case 'own-entries-returned':
       return 'A peer returned entries of this node that were missing here: the disk lost them, or an older copy of DATA_DIR was restored.';
     case 'foreign-certificate':
-      return `Node ${alarm.node} presents a TLS certificate that its key does not vouch for. Nothing is fetched from it over HTTPS until it does.`;
+      return `Node ${alarm.node} presents a TLS certificate that its node key has not signed. Nothing is fetched from it over HTTPS until it presents one that is signed.`;
     case 'peer-distrusted':
       return `Node ${alarm.node} sent invalid data (${alarm.code}). Nothing is accepted from it for ${Math.round(alarm.forMs / 60_000)} minutes; what it sent before is kept.`;
     case 'mirror-tables-missing':
@@ -156,15 +156,15 @@ function textOf(alarm: AnyAlarm): string {
     case 'mirror-displaced':
       return 'The DynamoDB mirror has stopped: a newer process writes to its tables. Stop one of the two, then restart this node.';
     case 'sms-denied':
-      return `Twilio refuses this node's credentials (status ${alarm.status}), and no SMS is sent. Check TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, and that the account is not suspended; then restart. SMS that wait are sent within a day of their notice.`;
+      return `Twilio refuses this node's credentials (status ${alarm.status}), and no SMS is sent. Check TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, and that the account is not suspended; then restart. Waiting messages are sent if that is done within a day of their notice.`;
     case 'listener-failed':
-      return `The part "${alarm.listener}" failed to process an event; the log has the error. What it shows may be out of date until the next start.`;
+      return `The part "${alarm.listener}" failed to process an event; the log has the error. What it shows may be out of date until the node is restarted.`;
     case 'merge-outstanding':
       return `Concurrent changes to ${alarm.key} could not be merged after several tries; it shows its previous values, marked unmerged, and the merge is retried. If memory is short, add more; otherwise restart the node.`;
     case 'trends-failed':
-      return 'Trends could not be counted: the thread that does it died or took too long. The last figures are shown, and the next question tries again. If the log says that memory ran out, the machine has too little of it.';
+      return 'Trends could not be computed: the thread that computes them died or took too long. The last figures are shown, and the next request tries again. If the log says that memory ran out, the machine has too little of it.';
     case 'record-left-out':
-      return 'Stored records cannot be read or shown and are left out of lists; the log names each. Run agrinet scrub to rebuild damaged rows; what is still named afterwards is a bug: report it.';
+      return 'Stored records cannot be read or shown and are left out of lists; the log names each. Run agrinet scrub to rebuild damaged rows; please report any that are still named afterwards, because that is a bug.';
     case 'rows-mended':
       return `Stored rows of ${alarm.table} did not match the feeds and were rebuilt. If it happens again, this machine's disk or memory is failing.`;
     case 'entries-damaged':
@@ -181,7 +181,7 @@ function raising({ what, author, usage }: Extract<Alarm, { kind: 'author-over-qu
   return `If you trust it: agrinet nodes set ${author} --quota-mb ${roomierQuota(usage)}`;
 }
 
-/** MiB that leave an author who is at its quota as much room again: ops that wait may be an eighth of it. */
+/** MiB that give an author at its quota as much room again; pending ops may take an eighth of it. */
 export function roomierQuota({ bytes, pendingBytes }: Pick<Usage, 'bytes' | 'pendingBytes'>): number {
   return 2 * Math.max(1, mebibytes(Math.max(bytes, PENDING_SHARE * pendingBytes)));
 }
@@ -192,9 +192,9 @@ function mebibytes(bytes: number): number {
 
 function grown(most: DiskAlarm['most']): string {
   if (most === undefined || most.bytes < 1024 * 1024)
-    return 'No node’s entries have grown since the start: see what else fills the disk.';
+    return 'No node’s entries have grown since the start: check what else is filling the disk.';
   const whose = most.own ? 'This node itself' : `Node ${most.author}`;
-  const mend = most.own ? '' : `; if that is none you want: agrinet suspend ${most.author}`;
+  const mend = most.own ? '' : `; if you do not want them: agrinet suspend ${most.author}`;
   return `${whose} has grown most since the start, by ${mebibytes(most.bytes)} MiB of entries${mend}`;
 }
 

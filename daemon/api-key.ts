@@ -60,6 +60,6 @@ function invalid(path: string): AgrinetError {
   const advice = 'Delete the file to have a new key made at the next start, or set API_KEY.';
   return new AgrinetError(
     'api-key-invalid',
-    `${path} holds no key of 8 to 256 visible characters. ${advice}`,
+    `${path} does not contain a key of 8 to 256 visible characters. ${advice}`,
   );
 }

@@ -114,7 +114,11 @@ function statusLine({ refusal, registry, host }: Pick<Node, 'refusal' | 'registr
 /** Private messages are in the database: what others could read is shut before it is opened. */
 async function shutModes(dataDir: string, logger: Logger): Promise<void> {
   const { open, left } = await shutFolder(dataDir, true);
-  if (open > 0) logger.warn({ open, left }, 'files of DATA_DIR could be read by others; they are shut now');
+  if (open > 0)
+    logger.warn(
+      { open, left },
+      'files in DATA_DIR were readable by others; their permissions were corrected',
+    );
 }
 
 /** A database without its identity would go on under a new name, and its own records could never be changed again. */
@@ -123,7 +127,7 @@ async function refuseLostIdentity(dataDir: string): Promise<void> {
   if (initialized !== undefined && (await readIdentity(dataDir)) === undefined) {
     throw new AgrinetError(
       'identity-invalid',
-      `${identityPath(dataDir)} is gone, but the database it belongs to is there; put it back from a backup`,
+      `${identityPath(dataDir)} is missing, but the database it belongs to exists; restore it from a backup`,
     );
   }
 }

@@ -62,7 +62,7 @@ export class Erasures implements ErasurePort {
     if (parseRecordKey(key)?.owner !== this.#self)
       throw new AgrinetError(
         'forbidden',
-        'only the node of its author can erase a message; ask its operator',
+        'only the node of a message’s author can erase it; ask that node’s operator',
       );
     if (userId !== undefined && parseParty(known.view['from'])?.user !== userId)
       throw new AgrinetError('forbidden', 'only the user who sent a message, or the operator, can erase it');

@@ -148,7 +148,7 @@ export function restartDeafGossip(
   for (const connection of old) {
     const peer = connection.remotePeer.toString();
     if (ready.get(peer) !== false) continue;
-    logger.warn({ peer }, 'gossip stream lost, connecting anew');
+    logger.warn({ peer }, 'gossip stream lost; reconnecting');
     connection.abort(new AgrinetError('gossip-lost', 'no gossip stream on this connection'));
   }
 }

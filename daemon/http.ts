@@ -59,6 +59,6 @@ function startError(error: NodeJS.ErrnoException, settings: Pick<Settings, 'host
   if (error.code !== 'EADDRINUSE') return error;
   return new AgrinetError(
     'port-busy',
-    `port ${settings.port} of ${settings.host} is in use; stop what listens there or set PORT`,
+    `port ${settings.port} of ${settings.host} is in use; stop the other process or set PORT`,
   );
 }

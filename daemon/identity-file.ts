@@ -59,5 +59,8 @@ export function parseIdentity(path: string, text: string): Identity {
 
 function invalid(path: string): AgrinetError {
   const advice = 'Restore it from your backup; to start as a new node, move DATA_DIR away.';
-  return new AgrinetError('identity-invalid', `${path} holds no Ed25519 identity of version 1. ${advice}`);
+  return new AgrinetError(
+    'identity-invalid',
+    `${path} does not contain an Ed25519 identity of version 1. ${advice}`,
+  );
 }

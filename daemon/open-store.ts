@@ -26,12 +26,12 @@ export async function openStore(
 ): Promise<Store> {
   const { holes, tailLost, repaired } = db.findings;
   await noteFound(db, db.env.now()).catch((error: unknown) =>
-    logger.warn({ err: error }, 'that something is gone could not be noted; only this process knows it'),
+    logger.warn({ err: error }, 'a loss could not be recorded on disk; only this process knows of it'),
   );
   if (tailLost > 0) {
     logger.error(
       { commits: tailLost },
-      'commits at the end of the database are gone; peers will fill them in',
+      'the last commits of the database are missing; peers will return them',
     );
     alarms.raise({ kind: 'tail-lost', commits: tailLost });
   }
@@ -50,15 +50,15 @@ export async function openStore(
       logger.error({ err: error }, 'the database is damaged');
     }
   }
-  if (upgraded) logger.info('another schema version: evaluating everything anew');
+  if (upgraded) logger.info('schema version changed: evaluating everything again');
   else
     logger.error(
       { repaired, holes },
-      'the database was damaged or a rebuild cut off: rebuilding from the feeds',
+      'the database was damaged or a rebuild was interrupted: rebuilding from the feeds',
     );
   const { rebuildDamaged } = await import('./rebuild.ts');
   const { store, entries, problems } = await rebuildDamaged(db, merges, () => undefined);
-  for (const problem of problems.slice(0, 20)) logger.error({ ...problem }, 'taken away by the damage');
+  for (const problem of problems.slice(0, 20)) logger.error({ ...problem }, 'lost to the damage');
   if (repaired || holes > 0 || problems.length > 0)
     alarms.raise({ kind: 'database-damaged', holes, problems: problems.length });
   logger.warn({ entries, problems: problems.length }, 'rebuilt');

@@ -48,7 +48,7 @@ export function createPeerWarnings(
       const { peer, code } = event;
       const times = slow.again(peer);
       if (times !== undefined)
-        logger.warn({ peer, code, times }, 'a peer was too slow: what was under way with it was ended');
+        logger.warn({ peer, code, times }, 'a peer was too slow: its exchanges were ended');
     }
     if (event.kind === 'digest-differs') {
       const { peer, author } = event;

@@ -38,11 +38,15 @@ export async function openRejoin(
       saving = saving
         .then(() => saveRejoin(db, recovery))
         .catch((error: unknown) =>
-          logger.warn({ err: error }, 'who has answered could not be noted; a restart asks again'),
+          logger.warn(
+            { err: error },
+            'the peers that have answered could not be recorded; a restart asks them again',
+          ),
         );
     },
     onChange: (recovery) => {
-      if (recovery === undefined) logger.info('all active nodes have answered: commitments are made again');
+      if (recovery === undefined)
+        logger.info('all active nodes have answered: new commitments are allowed again');
       else
         logger.warn(
           { cause: recovery.cause },

@@ -284,7 +284,7 @@ export const SETTINGS = {
     fallback: 'https://api.twilio.com',
     expects: 'an https URL without user, query or fragment (http on loopback only)',
     example: 'https://api.dublin.ie1.twilio.com',
-    help: 'Where Twilio’s API is: another region of it, or a stand-in on this machine.',
+    help: 'Base URL of the Twilio API; set it to use another Twilio region, or a test server on this machine.',
   },
   myceliumPort: {
     env: 'MYCELIUM_PORT',

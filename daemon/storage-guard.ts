@@ -91,7 +91,7 @@ export class StorageGuard {
       if (db.failed) await this.#reopen();
       this.#wait = CHECK_MS;
       if (this.#refused === undefined) return;
-      logger.info({ code: this.#refused }, 'writing again');
+      logger.info({ code: this.#refused }, 'writes are accepted again');
       this.#refused = undefined;
       refusal.set(undefined);
       onRecovered();
@@ -129,12 +129,12 @@ export class StorageGuard {
         await reload();
       }),
     );
-    logger.warn('the database was opened again');
+    logger.warn('the database was reopened');
   }
 
   #refuse(error: AgrinetError): void {
     const { refusal, logger } = this.#parts;
-    if (this.#refused !== error.code) logger.error({ code: error.code }, 'writing is refused');
+    if (this.#refused !== error.code) logger.error({ code: error.code }, 'writes are refused');
     this.#refused = error.code;
     refusal.set(error);
   }

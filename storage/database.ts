@@ -343,12 +343,12 @@ async function lookAt(home: LevelHome, create: boolean): Promise<boolean> {
   if (initialized && !present)
     throw new AgrinetError(
       'database-missing',
-      `${home.folder} is gone although this node was initialised before. Put it back, or restore a backup; to begin with an empty one and refill it from peers, delete ${join(dataDir, 'initialized')}`,
+      `${home.folder} is missing although this node has been initialised. Put it back, or restore a backup; to start with an empty one and refill it from peers, delete ${join(dataDir, 'initialized')}`,
     );
   if (!create && !present)
     throw new AgrinetError(
       'database-missing',
-      `there is no database in ${dataDir}; start the node once, or set DATA_DIR`,
+      `there is no database in ${dataDir}; start the daemon once, or set DATA_DIR`,
     );
   return initialized;
 }
@@ -357,7 +357,7 @@ async function lookAt(home: LevelHome, create: boolean): Promise<boolean> {
 function tablesDamaged(cause: unknown): AgrinetError {
   return new AgrinetError(
     'database-damaged',
-    'tables of the database are damaged; nothing is written until the daemon is restarted, which repairs them',
+    'tables of the database are damaged; nothing is written until you restart the daemon, which repairs them',
     { cause },
   );
 }

@@ -31,7 +31,7 @@ function openFile(file: string): number {
     return openSync(file, 'r+');
   } catch (error) {
     if (!/EISDIR/.test(causes(error))) throw error;
-    throw new AgrinetError('database-damaged', `${file} is a folder and has to be a file; remove it`, {
+    throw new AgrinetError('database-damaged', `${file} is a folder but must be a file; remove it`, {
       cause: error,
     });
   }

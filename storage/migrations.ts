@@ -62,7 +62,7 @@ export async function migrate(
   if (version > newest) {
     throw new AgrinetError(
       'database-newer',
-      `the database has layout ${version}, this agrinetd knows ${newest}: install the newer version that wrote it`,
+      `the database has layout ${version}, but this agrinetd only knows ${newest}; install the newer version that wrote it`,
     );
   }
   for (const migration of migrations) {

@@ -100,7 +100,7 @@ export class Outbox implements BatchTap {
     return outbox;
   }
 
-  /** Counts anew, at the start and after the database was opened again. */
+  /** Counts anew, at the start and after the database was reopened. */
   async reload(): Promise<void> {
     this.#counts = { pending: 0, waiting: 0, refused: 0 };
     this.#oldest = undefined;

@@ -27,7 +27,10 @@ export function bodyEncoding(limits: InflateLimits = INFLATE_LIMITS) {
     const { body } = c.req.raw;
     if (body === null) return next();
     if (encoding !== 'gzip' && encoding !== 'x-gzip')
-      throw new AgrinetError('media-unsupported', 'send the body as it is, or with content-encoding: gzip');
+      throw new AgrinetError(
+        'media-unsupported',
+        'unsupported content-encoding; send the body uncompressed, or with content-encoding: gzip',
+      );
     const headers = new Headers(c.req.raw.headers);
     headers.delete('content-encoding');
     headers.delete('content-length'); // of the compressed bytes

@@ -79,5 +79,5 @@ async function whole(c: Context, maxBytes: number): Promise<string> {
 }
 
 function tooLarge(maxBytes: number): AgrinetError {
-  return new AgrinetError('body-too-large', `the body is over ${Math.floor(maxBytes / 1024)} KiB`);
+  return new AgrinetError('body-too-large', `the body is larger than ${Math.floor(maxBytes / 1024)} KiB`);
 }

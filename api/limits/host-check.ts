@@ -32,7 +32,7 @@ export function hostCheck({ loopback, publicUrl, corsOrigins }: HostCheckOptions
     if (name === undefined || !(isLoopbackName(name) || name === own?.hostname))
       throw new AgrinetError(
         'host-refused',
-        'this node listens on loopback and answers to localhost only; set PUBLIC_URL to the name it is reached by',
+        'this node listens on loopback and answers requests for localhost only; to reach it by another name, set PUBLIC_URL',
       );
     lastGood = host;
   }
@@ -48,7 +48,7 @@ export function hostCheck({ loopback, publicUrl, corsOrigins }: HostCheckOptions
       if (!same && !(from !== null && origins.has(from.origin)))
         throw new AgrinetError(
           'origin-refused',
-          'pages of this origin may not write here; the operator can allow it in CORS_ORIGINS',
+          'pages of this origin may not write to this node; the operator can allow the origin in CORS_ORIGINS',
         );
     }
     await next();

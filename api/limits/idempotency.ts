@@ -80,19 +80,19 @@ function again(
       c.header('retry-after', '1');
       throw new AgrinetError(
         'idempotency-busy',
-        'the same request is being carried out; ask again in a moment',
+        'a request with this Idempotency-Key is still being processed; try again in a moment',
       );
     case 'mismatch':
       throw new AgrinetError(
         'idempotency-mismatch',
-        'this Idempotency-Key was used with another body; take a new key for a new request',
+        'this Idempotency-Key was used with a different request; use a new key for a new request',
       );
     case 'answered': {
       const { status, headers, body } = standing.answer;
       if (body === undefined)
         throw new AgrinetError(
           'idempotency-done',
-          `this request was carried out and answered with ${status}; that answer is not shown again`,
+          `this request was already processed and answered with ${status}; that response is not shown again`,
         );
       for (const [name, value] of Object.entries(headers)) c.header(name, value);
       c.header(REPLAYED, 'true');

@@ -37,7 +37,7 @@ export function rateLimit({ perSecond, trustProxy, now }: RateLimitOptions): {
     c.header('retry-after', String(seconds));
     throw new AgrinetError(
       'rate-limited',
-      `${what} sends more than ${perSecond} requests per second; try again in ${seconds} s`,
+      `${what} exceeded ${perSecond} requests per second; try again in ${seconds} s`,
     );
   };
   return {

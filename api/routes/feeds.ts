@@ -236,7 +236,7 @@ function decoded(data: Uint8Array | undefined, author: PeerId, channelText: stri
     throw invalid(error);
   }
   if (request.author === author && request.channel === channelText) return request;
-  throw new AgrinetError('query-invalid', 'have: names another author or channel');
+  throw new AgrinetError('query-invalid', 'have: is for a different author or channel');
 }
 
 /** The pages and behind them the digest, made page by page. */

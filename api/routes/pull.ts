@@ -215,7 +215,7 @@ function sourceOf(text: string): string {
   if (/^https?:/.test(name) && URL.canParse(name)) return `legacy:${new URL(name).origin}`;
   throw new AgrinetError(
     'query-invalid',
-    'source: must be the http(s) origin of an old node, or legacy:import',
+    'source: must be the http(s) origin of an old back end, or legacy:import',
   );
 }
 
@@ -224,6 +224,6 @@ function mayImport(source: string, principal: Principal, exchange: ExchangePort)
   if (isOperator(principal) || exchange.sources().some(({ id }) => id === source)) return;
   throw new AgrinetError(
     'source-unknown',
-    `${source} is not a registered old node; register it with: agrinet nodes add`,
+    `${source} is not a registered old back end; register it with: agrinet nodes add`,
   );
 }

@@ -85,7 +85,7 @@ const Plan = z
     source: z
       .union([Source, z.null()])
       .optional()
-      .openapi({ description: 'Null if it is not an active registered node with an address.' }),
+      .openapi({ description: 'Null if it is not an active registered node with a URL.' }),
     feeds: z.array(Feed).optional().openapi({ description: 'Feeds with missing entries.' }),
     request: Signed.optional(),
     next: text('Pass it as `from` to get the next request for the same feed.').optional(),
@@ -228,7 +228,7 @@ export function syncWorkerRoutes({
       if (!sources().some((each) => each.id === told.source))
         throw new AgrinetError(
           'source-unknown',
-          `${told.source} is not an active registered node with an address`,
+          `${told.source} is not an active registered node with a URL`,
         );
       await worker.noteSync(told.source, outcomeOf(told.outcome));
       return c.json({ noted: true as const }, 200);

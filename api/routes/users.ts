@@ -160,7 +160,7 @@ export function userRoutes({ users }: { readonly users: UsersPort }) {
       requireOwn(principal, id);
       const body = c.req.valid('json');
       if (body.role !== undefined && !isOperator(principal))
-        throw new AgrinetError('forbidden', 'role: only an operator sets it');
+        throw new AgrinetError('forbidden', 'role: only an operator can set it');
       return c.json(shown(await users.change(id, body)), 200);
     })
     .openapi(remove, async (c) => {

@@ -20,7 +20,7 @@ export interface AccessControl {
   isUser(userId: string): boolean;
   /** Users to whom a key was issued, ended or not. */
   holders(): ReadonlySet<string>;
-  /** Reads the keys anew after the database was opened again. */
+  /** Reads the keys anew after the database was reopened. */
   reload(): Promise<void>;
   /** Notes the last uses of keys; before the database is closed. */
   stop(): Promise<void>;
@@ -56,7 +56,7 @@ export async function openAccess(parts: AccessParts): Promise<AccessControl> {
   const rows = await table.load();
   const pepper = await loadOrCreatePepper(settings.dataDir, rows.length > 0, env);
   const onError = (error: unknown): void =>
-    logger.warn({ err: error }, 'uses of API keys could not be written; they are kept for later');
+    logger.warn({ err: error }, 'the use of API keys could not be written; it is kept and retried');
   const ring = new KeyRing({ table, pepper, env, now: cautious, wall, refusal, onError }, rows);
   const { jwtSecret, oauthIssuer, publicReads } = settings;
   const tokens: Tokens | undefined =

@@ -39,7 +39,7 @@ export function createIssuer(issuer: string, { steady, fetch }: IssuerParts): Is
   if (!isSafe(issuer))
     throw new AgrinetError(
       'settings-invalid',
-      'OAUTH_ISSUER: its keys would come unprotected over http. Set an https URL; plain http is for loopback only.',
+      'OAUTH_ISSUER: its keys would be fetched over plain http, which is allowed on loopback only. Set an https URL.',
     );
   const keys = createRemoteJWKSet(new URL(`${issuer}/.well-known/openid-configuration`), {
     cacheMaxAge: Infinity,
@@ -90,8 +90,9 @@ async function fetchKeys(
   limits: { readonly fetch: IssuerParts['fetch']; readonly signal: AbortSignal },
 ): Promise<Response> {
   const found = Discovery.parse(await fetchJson(discovery, limits));
-  if (!issuerNames(issuer).includes(found.issuer)) throw new Error('it calls itself by another name');
-  if (!isSafe(found.jwks_uri)) throw new Error('its keys are on plain http');
+  if (!issuerNames(issuer).includes(found.issuer))
+    throw new Error('its discovery document names another issuer');
+  if (!isSafe(found.jwks_uri)) throw new Error('its keys are served over plain http');
   return Response.json(await fetchJson(found.jwks_uri, limits));
 }
 
@@ -121,7 +122,7 @@ async function bounded(response: Response): Promise<string> {
   let size = 0;
   for await (const part of response.body ?? []) {
     size += part.length;
-    if (size > MAX_BYTES) throw new Error(`its answer is larger than ${MAX_BYTES} bytes`);
+    if (size > MAX_BYTES) throw new Error(`its response is larger than ${MAX_BYTES} bytes`);
     parts.push(part);
   }
   return Buffer.concat(parts).toString('utf8');

@@ -35,7 +35,7 @@ export async function requirePepper(dataDir: string): Promise<string> {
   if (pepper !== undefined) return pepper;
   throw new AgrinetError(
     'key-pepper-invalid',
-    `${path} is gone, and the API keys in the database are hashed with it. Put it back from a backup; ` +
+    `${path} is missing, and the API keys in the database are hashed with it. Restore it from a backup; ` +
       `to give those keys up, make a new one: (umask 077; openssl rand -base64 32 > ${path})`,
   );
 }
@@ -49,6 +49,6 @@ async function readPepper(path: string): Promise<string | undefined> {
 function invalid(path: string): AgrinetError {
   return new AgrinetError(
     'key-pepper-invalid',
-    `${path} holds no secret of 32 to 256 visible characters. Put it back from a backup.`,
+    `${path} does not contain a secret of 32 to 256 visible characters. Restore it from a backup.`,
   );
 }

@@ -48,7 +48,7 @@ const USES_MS = 30_000;
 
 /**
  * The API keys of this node, all in memory: looking one up is one get, and one HMAC the first time. Changes run one after the other, and memory
- * moves only when they are on disk. `reload` after the database was opened again, `stop` writes what uses are still to be noted.
+ * moves only when they are on disk. `reload` after the database was reopened, `stop` writes what uses are still to be noted.
  */
 export class KeyRing implements Keys {
   readonly #parts: KeyRingParts;

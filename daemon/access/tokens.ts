@@ -41,7 +41,7 @@ export function createTokens(
   if (oauthIssuer !== undefined && oauthAudience === undefined)
     throw new AgrinetError(
       'settings-invalid',
-      'OAUTH_AUDIENCE: unset, so tokens that OAUTH_ISSUER made for others would be accepted. Set it to the audience of this node.',
+      'OAUTH_AUDIENCE: not set, so tokens that OAUTH_ISSUER issued for other services would be accepted. Set it to the audience of this node.',
     );
   const secret = jwtSecret === undefined ? undefined : createSecretKey(jwtSecret, 'utf8');
   const issuer =

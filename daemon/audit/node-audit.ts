@@ -38,7 +38,8 @@ export function openNodeAudit(node: AuditedNode, reader: Reader): Promise<AuditL
     signHead: (head) => heads.sign(head),
     signedHeads: () => heads.all(),
     salt: () => hex(env.bytes(16)),
-    onFailure: (error, waiting) => logger.warn({ err: error, waiting }, 'audit lines wait for the disk'),
+    onFailure: (error, waiting) =>
+      logger.warn({ err: error, waiting }, 'audit lines are waiting for the disk'),
   });
 }
 

@@ -31,7 +31,7 @@ export function createBackups(parts: BackupParts): BackupPort {
       if (busy)
         throw new AgrinetError(
           'backup-busy',
-          'a backup is already being made. Try again when it is finished.',
+          'another backup is in progress. Try again when it is finished.',
         );
       busy = true;
       try {

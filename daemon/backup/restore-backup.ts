@@ -64,7 +64,10 @@ export async function restoreBackup(options: RestoreOptions): Promise<RestoredBa
       const progress = every(env, PROGRESS_MS, () => onProgress('restoring', loading.bytesRead / size));
       const loaded = await loadBackup(loading, building.folder, env).finally(() => progress.cancel());
       if (loaded.manifest.digest !== checked.manifest.digest)
-        throw new AgrinetError('backup-damaged', 'the file changed while it was read. Run it again.');
+        throw new AgrinetError(
+          'backup-damaged',
+          'the file changed while it was being read. Run the command again.',
+        );
       await refuseOccupied(dataDir);
       await building.finish(keys);
     } catch (error) {
@@ -102,14 +105,14 @@ async function keysToPlace(
   if (foreign !== undefined)
     throw new AgrinetError(
       'backup-damaged',
-      `it contains ${foreign}, which is not one of a node's keys. Make another backup.`,
+      `it contains ${foreign}, which is not a key file of a node. Make another backup.`,
     );
   const brought = taken[identityName];
   if (brought !== undefined) refuseForeign('the identity in the backup', brought, manifest.peerId);
   if (there === undefined && brought === undefined)
     throw new AgrinetError(
       'identity-invalid',
-      `no key of ${manifest.peerId} is at hand: put its identity.json into ${dataDir} (chmod 600), or take a backup that was made --with-keys.`,
+      `there is no key of ${manifest.peerId}: put its identity.json into ${dataDir} (chmod 600), or use a backup made with --with-keys.`,
     );
   const place: Record<string, string> = {};
   for (const [name, text] of Object.entries(taken)) {
@@ -119,7 +122,7 @@ async function keysToPlace(
       if ((await readSecretFile(path, 'folder-not-empty'))?.trim() !== text.trim())
         throw new AgrinetError(
           'folder-not-empty',
-          `${path} is another one than in the backup. Move away the one that is wrong, or restore --without-keys.`,
+          `${path} differs from the one in the backup. Move it away if it is the wrong one, or restore with --without-keys.`,
         );
     }
   }

@@ -25,7 +25,7 @@ export async function refuseOccupied(dataDir: string): Promise<void> {
   if (other === undefined) return;
   throw new AgrinetError(
     'folder-not-empty',
-    `${dataDir} holds ${JSON.stringify(other)}: a backup is restored into an empty folder, in which only keys may lie. Move it away, or set DATA_DIR.`,
+    `${dataDir} holds ${JSON.stringify(other)}. A backup can only be restored into a folder that is empty except for key files. Move the data away, or set DATA_DIR.`,
   );
 }
 

@@ -64,7 +64,7 @@ function refuseElsewhere({ backendUrl }: Settings): void {
   if (isLoopbackHost(new URL(backendUrl).hostname)) return;
   throw new AgrinetError(
     'usage',
-    `--with-keys reads the keys in DATA_DIR, and the daemon at ${backendUrl} is not on this host. Run it there.`,
+    `--with-keys reads the keys in DATA_DIR, but the daemon at ${backendUrl} is not on this machine. Run the command there.`,
   );
 }
 

@@ -32,7 +32,7 @@ export function createDiffer(node: DiffedNode, trees: DigestTrees): Differ {
       if (shown === undefined)
         throw new AgrinetError(
           'peer-timeout',
-          `${other.url} took too long to show what it has; try again later`,
+          `${other.url} took too long to send its frontier; try again later`,
         );
       const { owners, bySums } = await new Comparison(node, trees, asker, shown).run(deep);
       const { requests, bytes } = asker;
@@ -62,7 +62,7 @@ function nodeOf(registry: Pick<Registry, 'get' | 'list'>, peer: string): Registe
       `no node ${peer.slice(0, 80)} is registered here; see agrinet nodes`,
     );
   if (found.url === '')
-    throw new AgrinetError('source-unknown', 'that node has no URL, so it cannot be asked over HTTP');
+    throw new AgrinetError('source-unknown', 'that node has no URL, so it cannot be compared over HTTP');
   return found;
 }
 

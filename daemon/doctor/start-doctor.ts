@@ -66,7 +66,7 @@ function startWatches(node: DoctorNode, sources: DoctorSources): Watches {
   const disk = startDiskTrend(
     async () => {
       const free = await freeBytes(settings.dataDir);
-      if (free === undefined) throw new TypeError('the disk does not tell');
+      if (free === undefined) throw new TypeError('the free space on the disk is unknown');
       return free;
     },
     env,

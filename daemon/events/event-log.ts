@@ -301,7 +301,7 @@ class NumberedEventLog implements EventLog {
     const last = events.at(-1)?.id;
     if (last === undefined) return;
     try {
-      if (table.unavailable()) throw new Error('the database is being opened again');
+      if (table.unavailable()) throw new Error('the database is being reopened');
       // Of what is kept, not of numbers: a crash leaves a gap in those, and must cost nobody what came before it.
       const over = Math.min(Math.max(0, this.#kept + events.length - ring), PRUNE);
       const deleted = await table.write(events, over);

@@ -47,7 +47,10 @@ export class Acceptance {
     checkCopies(request, statement);
     if (request.key !== undefined) return this.#take(request, statement);
     if (this.#byHand.size >= BY_HAND)
-      throw new AgrinetError('busy', 'too many registrations with the operator’s key at once; one at a time');
+      throw new AgrinetError(
+        'busy',
+        'another registration with the operator’s key is in progress; register one node at a time',
+      );
     return this.#byHand.run(() => this.#take(request, statement));
   }
 
@@ -94,7 +97,7 @@ export class Acceptance {
       if (proven.tlsFingerprint !== statement.tlsFingerprint)
         throw new AgrinetError(
           'registration-invalid',
-          'registration: another TLS certificate is shown there',
+          'registration: the node presents another TLS certificate than it registered with',
         );
     } finally {
       this.#challenges--;
@@ -112,5 +115,8 @@ function checkCopies(request: RegisterRequest, statement: RegistrationStatement)
   const multiaddrs = request.multiaddrs?.join(',') ?? statement.multiaddrs.join(',');
   const what = wrong ?? (multiaddrs === statement.multiaddrs.join(',') ? undefined : 'multiaddrs');
   if (what !== undefined)
-    throw new AgrinetError('registration-invalid', `registration: ${what} is not what the statement signs`);
+    throw new AgrinetError(
+      'registration-invalid',
+      `registration: ${what} does not match the signed statement`,
+    );
 }

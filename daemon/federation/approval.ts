@@ -85,7 +85,7 @@ export function createApproval(parts: ApprovalParts): Approval {
         parts.alarm({ kind: 'foreign-certificate', node: peer });
         throw new AgrinetError(
           'certificate-foreign',
-          `${node.url} shows a TLS certificate that its node key does not vouch for; nothing is pulled from it`,
+          `${node.url} presents a TLS certificate that its node key has not signed; nothing is pulled from it`,
           { cause: error },
         );
       }

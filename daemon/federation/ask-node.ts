@@ -43,7 +43,10 @@ export async function tell(
   if (answer.status >= 200 && answer.status < 300) return answer.json();
   const code = await codeOf(answer);
   if ((answer.status === 401 || answer.status === 403) && !REASONS.has(code))
-    throw new AgrinetError('join-failed', 'the other node refused the API key');
+    throw new AgrinetError(
+      'join-failed',
+      'the other node refused the API key; ask its operator for a new one',
+    );
   throw new AgrinetError('join-failed', `the other node answered ${answer.status}${reasonOf(code)}`);
 }
 

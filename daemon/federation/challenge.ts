@@ -55,19 +55,26 @@ export function createChallenge({ fetch, network, env, now }: ChallengeParts): C
     if (body.network !== network)
       throw new AgrinetError(
         'proof-invalid',
-        `${url} is on network ${printable(body.network)}, this node on ${network}`,
+        `${url} is on the network ${printable(body.network)}, but this node is on ${network}; check MYCELIUM_NETWORK`,
       );
     if (body.proof === undefined)
-      throw new AgrinetError('proof-invalid', `${url} does not sign its identity; its agrinetd is too old`);
+      throw new AgrinetError(
+        'proof-invalid',
+        `${url} does not sign its identity; its agrinetd must be upgraded`,
+      );
     const bytes = fromBase64url(body.proof);
-    if (bytes === undefined) throw new AgrinetError('proof-invalid', `${url}: its proof is not base64url`);
+    if (bytes === undefined)
+      throw new AgrinetError('proof-invalid', `${url}: its identity proof is not base64url`);
     const proof = openProof(bytes, { net: network, nonce, now: now() });
     if (body.peerId !== proof.peerId)
-      throw new AgrinetError('proof-invalid', `${url} names another peer id than it signs with`);
+      throw new AgrinetError(
+        'proof-invalid',
+        `${url} names a peer ID other than that of the key it signs with`,
+      );
     if (!samePlace(proof.nodeUrl, url))
       throw new AgrinetError(
         'proof-invalid',
-        `the node that answers at ${url} says it has another URL; use that one, or correct its PUBLIC_URL`,
+        `the node at ${url} gives another URL as its own; use that one, or correct its PUBLIC_URL`,
       );
     const { name, region, schemaVersion } = body;
     const identity = { name, region, schemaVersion, multiaddrs: body.multiaddrs.slice(0, 16) };
@@ -87,10 +94,10 @@ export function createChallenge({ fetch, network, env, now }: ChallengeParts): C
     if (signed !== '' && signed !== seen)
       throw new AgrinetError(
         'proof-invalid',
-        `${url} shows another TLS certificate than its node key signs; check its TLS_CERT_FILE`,
+        `${url} presents a TLS certificate that its node key has not signed; check its TLS_CERT_FILE`,
       );
     if (expected !== undefined && proven.peerId !== expected)
-      throw new AgrinetError('proof-invalid', `at ${url} another node answers`);
+      throw new AgrinetError('proof-invalid', `a different node answers at ${url}`);
     return proven;
   };
 }
@@ -103,7 +110,7 @@ async function identityOf(url: string, answer: GuardedAnswer): Promise<z.output<
   }
   const parsed = identityAnswer.safeParse(await jsonIn(answer));
   if (answer.status !== 200 || !parsed.success || parsePeerId(parsed.data.peerId) === undefined)
-    throw new AgrinetError('identity-absent', `at ${url} no agrinetd answers`);
+    throw new AgrinetError('identity-absent', `no agrinetd answers at ${url}`);
   return parsed.data;
 }
 

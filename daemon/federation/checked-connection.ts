@@ -51,7 +51,7 @@ export function checkedConnection(
     if (pin !== undefined && tlsFingerprint !== pin.toLowerCase())
       throw new AgrinetError(
         'certificate-changed',
-        `${url.origin} shows another TLS certificate than registered`,
+        `${url.origin} presents another TLS certificate than the one it registered with`,
       );
     return { socket, tlsFingerprint };
   });
@@ -79,6 +79,6 @@ function settled<T>(socket: Socket, event: 'connect' | 'secureConnect', value: (
 function fingerprintOf(socket: TLSSocket): string {
   const certificate = socket.getPeerX509Certificate();
   if (certificate === undefined)
-    throw new AgrinetError('certificate-changed', 'no TLS certificate was shown');
+    throw new AgrinetError('certificate-changed', 'no TLS certificate was presented');
   return certificate.fingerprint256.replaceAll(':', '').toLowerCase();
 }

@@ -127,7 +127,10 @@ function requestOpener({ identity, net, registry, now }: ExchangeParts): Exchang
     const expected = { net, receiver: identity.peerId, method, path, now: at };
     const { caller, nonce } = openRequest(header, expected);
     if (!registry.isActive(caller))
-      throw new AgrinetError('request-unsigned', 'signed request: the caller is not registered here');
+      throw new AgrinetError(
+        'request-unsigned',
+        'signed request: the caller is not registered with this node',
+      );
     nonces.use(caller, nonce, at);
     return caller;
   };

@@ -83,7 +83,10 @@ export function createGuardedFetch(options: GuardedFetchOptions): GuardedFetch {
         throw new AgrinetError('peer-redirects', `${url.origin} redirects; use its final URL`);
       const encoding = response.headers['content-encoding'] ?? 'identity';
       if (encoding !== 'identity' && !(request.gzip === true && GZIP.has(encoding)))
-        throw new AgrinetError('answer-malformed', `${url.origin} answered with a content encoding`);
+        throw new AgrinetError(
+          'answer-malformed',
+          `${url.origin} answered with an unsupported content-encoding`,
+        );
       if (Number(response.headers['content-length'] ?? 0) > request.maxBytes) throw tooLarge(url, request);
       return answerOf(url, request, response, connection.tlsFingerprint, exchange);
     } catch (error) {
@@ -143,7 +146,7 @@ function watch(env: Pick<Env, 'after'>, socket: Socket, origin: string, request:
     end();
   };
   const onAbort = (): void =>
-    fail(new AgrinetError('peer-timeout', `${origin} took too long and is no longer waited for`));
+    fail(new AgrinetError('peer-timeout', `${origin} took too long to answer; try again later`));
   const late = (what: string): void =>
     fail(new AgrinetError('peer-timeout', `${origin} ${what}; try again later`));
   const deadline = env.after(timeoutMs, () => late('took too long'), { holds: true });
@@ -188,11 +191,11 @@ function told(error: unknown, origin: string): Error {
   if (error instanceof AgrinetError) return error;
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   if (code.startsWith('HPE_'))
-    return new AgrinetError('answer-malformed', `${origin} does not answer with HTTP`, { cause: error });
+    return new AgrinetError('answer-malformed', `${origin} did not answer with HTTP`, { cause: error });
   if (/CERT|ALTNAME|SELF_SIGNED|ISSUER|^ERR_TLS/.test(code))
     return new AgrinetError(
       'certificate-changed',
-      `${origin} shows a TLS certificate that is not valid for it`,
+      `${origin} presents a TLS certificate that is not valid for it`,
       {
         cause: error,
       },

@@ -176,7 +176,7 @@ function json(value: unknown): Body {
 function otherVersion(): AgrinetError {
   return new AgrinetError(
     'daemon-refused',
-    'this worker does not understand the daemon’s answer; check that both have the same version',
+    'the daemon sent an unexpected response; check that daemon and worker have the same version',
   );
 }
 

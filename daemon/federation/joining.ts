@@ -64,7 +64,10 @@ async function askToRegister(parts: JoiningParts, target: string, their: Proven,
     await tell(parts.fetch, `${target}/federation/node/register`, body, key, trustIn(their)),
   );
   if (!answer.success)
-    throw new AgrinetError('join-failed', 'the answer is not that of an agrinetd of this version');
+    throw new AgrinetError(
+      'join-failed',
+      'the other node sent an unexpected response; check that it runs an agrinetd of this version',
+    );
   return { nonce, answer: answer.data };
 }
 
@@ -76,7 +79,7 @@ function answeredStatement(
 ): RegistrationStatement {
   const statement = openStatement(envelopeOf(text), { net: network, receiver: identity.peerId, now: now() });
   if (statement.caller !== caller || statement.nonce !== nonce)
-    throw new AgrinetError('join-failed', 'the answer was not made for this registration');
+    throw new AgrinetError('join-failed', 'the other node answered for a different registration; try again');
   return statement;
 }
 

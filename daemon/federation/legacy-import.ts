@@ -87,19 +87,19 @@ async function surveyExport(
   if (found.schemaVersion !== undefined && found.schemaVersion > SCHEMA_VERSION) {
     throw new AgrinetError(
       'schema-newer',
-      `the export has schema version ${found.schemaVersion}, this node knows ${SCHEMA_VERSION}: update agrinetd`,
+      `the export has schema version ${found.schemaVersion}, but this node only knows ${SCHEMA_VERSION}; upgrade agrinetd`,
     );
   }
   if (found.claimedCount !== undefined && found.claimedCount !== found.count) {
     throw new AgrinetError(
       'export-differs',
-      `the export holds ${found.count} items and says ${found.claimedCount}: request it again`,
+      `the export contains ${found.count} items but declares ${found.claimedCount}; request it again`,
     );
   }
   if (found.claimedSha256 !== undefined && found.claimedSha256 !== found.sha256)
     throw new AgrinetError(
       'export-differs',
-      'the items of the export do not have its sha256: request it again',
+      'the items of the export do not match its sha256; request it again',
     );
   return found;
 }

@@ -90,17 +90,13 @@ async function* plain(
   } catch (error) {
     const code = errorCode(error);
     if (code === 'gzip-damaged')
-      throw new AgrinetError(
-        'export-malformed',
-        'the export is compressed with gzip, and the data are cut off or damaged',
-        {
-          cause: error,
-        },
-      );
+      throw new AgrinetError('export-malformed', 'the gzip data of the export are truncated or damaged', {
+        cause: error,
+      });
     if (code === 'gzip-too-large')
       throw new AgrinetError(
         'body-too-large',
-        `the export is over ${IMPORT_LIMITS.bodyBytes / 1024 / 1024} MiB`,
+        `the export is larger than ${IMPORT_LIMITS.bodyBytes / 1024 / 1024} MiB`,
         {
           cause: error,
         },

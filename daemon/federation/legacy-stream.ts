@@ -57,7 +57,7 @@ export async function* readExport(
         throw malformed('is not JSON', error);
       }
       seen += tokens.length;
-      if (seen > MOST_TOKENS) throw malformed('holds more values than any market has');
+      if (seen > MOST_TOKENS) throw malformed('contains more values than any market has');
       // A body of the tiniest values costs most: whoever is served meanwhile waits for one piece of it only.
       if (at > 0) await pause(env, 0);
       for (const token of tokens) {
@@ -131,7 +131,7 @@ class Builder {
     this.depth++;
     if (this.depth > LEGACY_LIMITS.depth) this.problem ??= `nested deeper than ${LEGACY_LIMITS.depth}`;
     // The parser keeps the nesting too: nobody's item goes so deep, and a body of brackets must not fill the memory.
-    if (this.depth > ABSURD_DEPTH) throw malformed('is nested beyond all bounds');
+    if (this.depth > ABSURD_DEPTH) throw malformed('is nested too deeply');
     if (this.problem === undefined) {
       this.#put(container);
       this.#stack.push(container);
@@ -186,7 +186,7 @@ class ExportReader {
         }
         return this.#go((this.#builder = new Builder()), token);
       case 'end':
-        throw malformed('goes on behind its end');
+        throw malformed('has data after its end');
     }
   }
 
@@ -212,7 +212,7 @@ class ExportReader {
         this.#scalars.set(this.#key, value);
       return undefined;
     }
-    if (++this.#count > MOST_ITEMS) throw malformed(`holds more than ${MOST_ITEMS} items`);
+    if (++this.#count > MOST_ITEMS) throw malformed(`contains more than ${MOST_ITEMS} items`);
     const place = { section: this.#section, index: this.#index++ };
     if (problem !== undefined || value === undefined)
       return { ...place, value: undefined, problem: problem ?? 'empty' };
@@ -221,7 +221,7 @@ class ExportReader {
   }
 
   summary(): ExportSummary {
-    if (this.#state !== 'end') throw malformed('breaks off before its end');
+    if (this.#state !== 'end') throw malformed('is truncated');
     const number = (name: string): number | undefined => {
       const value = this.#scalars.get(name);
       return typeof value === 'number' ? value : undefined;

@@ -22,8 +22,9 @@ export function peerUrl(text: string, policy: AddressPolicy): URL {
   const url = text.length > 2048 ? null : URL.parse(text);
   if (url === null) throw refused('not a URL such as https://node.example.org');
   if (url.protocol !== 'http:' && url.protocol !== 'https:')
-    throw refused('it starts with https:// (or http://)');
-  if (url.username !== '' || url.password !== '') throw refused('it holds a user name or password');
+    throw refused('it must start with https:// (or http://)');
+  if (url.username !== '' || url.password !== '')
+    throw refused('it must not contain a user name or password');
   const host = bareHost(url);
   if (host === '') throw refused('it has no host');
   const why = isIP(host) === 0 ? undefined : urlRefusal(host, url.protocol, policy);

@@ -152,6 +152,6 @@ function withoutKey(node: RegisteredNode, key: string | null | undefined): Regis
   if (typeof key !== 'string') return node;
   throw new AgrinetError(
     'fields-invalid',
-    `${node.url} is an agrinetd, registered as ${node.peerId}: it is asked with signed requests, and the key was not kept`,
+    `${node.url} is an agrinetd, registered as ${node.peerId}; requests to it are signed, so it needs no key, and the key was not stored`,
   );
 }

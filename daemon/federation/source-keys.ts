@@ -71,7 +71,7 @@ function parsed(path: string, text: string | undefined): ReadonlyMap<string, str
   if (entries === undefined || found.size !== entries.length)
     throw new AgrinetError(
       'source-keys-invalid',
-      `${path} does not hold the keys of sources. Put it back from a backup, or remove it and give each source's key again: agrinet nodes add <url> --key-file <file>`,
+      `${path} is not a valid file of source keys. Restore it from a backup, or remove it and give each source's key again: agrinet nodes add <url> --key-file <file>`,
     );
   return found;
 }

@@ -32,7 +32,7 @@ export async function spool(body: AsyncIterable<Uint8Array>, maxBytes: number): 
   try {
     for await (const chunk of body) {
       if (bytes + chunk.length > maxBytes)
-        throw new AgrinetError('body-too-large', `the export is over ${maxBytes / 1024 / 1024} MiB`);
+        throw new AgrinetError('body-too-large', `the export is larger than ${maxBytes / 1024 / 1024} MiB`);
       hash.update(chunk);
       for (let at = 0; at < chunk.length;) {
         const { bytesWritten } = await file.write(chunk, at, chunk.length - at, bytes + at);

@@ -40,5 +40,5 @@ export async function syncSource(parts: SyncParts, job: SyncJob, run: SyncRun): 
 async function sourceOf(target: SyncTarget, id: string): Promise<AskedSource> {
   const source = await target.source(id);
   if (source !== undefined) return source;
-  throw new AgrinetError('source-unknown', `${id} is not an active registered node with an address`);
+  throw new AgrinetError('source-unknown', `${id} is not an active registered node with a URL`);
 }

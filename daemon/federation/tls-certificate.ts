@@ -48,8 +48,7 @@ interface Loaded {
 export function openTlsCertificate(options: TlsCertificateOptions): TlsCertificate {
   const { certFile, keyFile } = options;
   if (certFile === undefined) {
-    if (keyFile !== undefined)
-      throw new AgrinetError('tls-invalid', 'TLS_KEY_FILE needs TLS_CERT_FILE beside it');
+    if (keyFile !== undefined) throw new AgrinetError('tls-invalid', 'TLS_KEY_FILE requires TLS_CERT_FILE');
     const nothing = (): undefined => undefined;
     return { fingerprint: () => '', keys: nothing, onChange: nothing, look: nothing, stop: nothing };
   }
@@ -94,7 +93,10 @@ function load(certFile: string, keyFile: string | undefined): Loaded {
     if (keyFile === undefined) return { fingerprint, pair: undefined };
     const key = readFileSync(keyFile, 'utf8');
     if (!leaf.checkPrivateKey(createPrivateKey(key)))
-      throw new AgrinetError('tls-invalid', 'TLS_KEY_FILE is not the key of TLS_CERT_FILE');
+      throw new AgrinetError(
+        'tls-invalid',
+        'the key in TLS_KEY_FILE does not belong to the certificate in TLS_CERT_FILE',
+      );
     return { fingerprint, pair: { cert, key } };
   } catch (error) {
     if (error instanceof AgrinetError) throw error;

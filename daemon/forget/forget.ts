@@ -214,6 +214,6 @@ function added(sum: Forgotten, { entries, bytes, ops, keptBytes, kept }: FeedLoo
 function notRevoked(id: string, status: NodeStatus): AgrinetError {
   return new AgrinetError(
     'node-state',
-    `this node is ${status}: only what a revoked one left can be forgotten. First: agrinet nodes revoke ${id}`,
+    `this node is ${status}: only a revoked node can be forgotten. Run first: agrinet nodes revoke ${id}`,
   );
 }

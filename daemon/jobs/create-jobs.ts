@@ -74,7 +74,7 @@ export async function createJobs(parts: JobsParts): Promise<Jobs> {
     health: () => queue.health(),
     async enqueueSync(source) {
       if (!(await knowsSource(source)))
-        throw new AgrinetError('source-unknown', 'source is not an active registered node with an address');
+        throw new AgrinetError('source-unknown', 'source is not an active registered node with a URL');
       return queue.add('federation-sync', { source, force: false });
     },
     attempts: store,

@@ -63,7 +63,7 @@ export function createWorkerApi(parts: DaemonRequestParts): WorkerApi {
         if (errorCode(error) === 'daemon-unreachable') throw error;
         throw new AgrinetError(
           'request-refused',
-          `The daemon at ${requests.base} refuses this API_KEY; a worker needs one with the scope worker: agrinet keys issue`,
+          `The daemon at ${requests.base} refused this API_KEY; a worker needs a key with the scope worker: agrinet keys issue`,
           { cause: error },
         );
       }
@@ -99,5 +99,5 @@ function pathOf(id: string, what: string): string {
 function known<T>(schema: z.ZodType<T, unknown>, value: unknown, { base }: { readonly base: string }): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  throw new AgrinetError('request-refused', `what answers at ${base} is not an agrinetd of this version`);
+  throw new AgrinetError('request-refused', `the server at ${base} is not an agrinetd of this version`);
 }

@@ -34,13 +34,13 @@ export async function runHandler(
 ): Promise<Outcome> {
   const timeout = new AbortController();
   const timer = env.after(JOB_MS, () =>
-    timeout.abort(new AgrinetError('job-timeout', `it took longer than ${JOB_MS / 60_000} minutes`)),
+    timeout.abort(new AgrinetError('job-timeout', `the job took longer than ${JOB_MS / 60_000} minutes`)),
   );
   try {
     if (handler === undefined)
       throw new AgrinetError(
         'job-unhandled',
-        `this node cannot run ${job.name} jobs; settings may be missing`,
+        `this node cannot run ${job.name} jobs; a setting may be missing`,
       );
     const result = await handler(job, {
       signal: AbortSignal.any([stop, timeout.signal]),

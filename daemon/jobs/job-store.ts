@@ -261,7 +261,7 @@ export class JobStore implements JobAttempts {
   #running(id: string, attempt: string): JobRow {
     const row = this.#found(id);
     if (row.state !== 'active' || row.attempt !== attempt)
-      throw new AgrinetError('attempt-over', 'this attempt has ended, or the job was given to another');
+      throw new AgrinetError('attempt-over', 'this attempt has ended, or another worker has taken the job');
     return row;
   }
 

@@ -111,10 +111,7 @@ async function checkRedis(url: string): Promise<void> {
   } catch (error) {
     const reason = errorMessage(last ?? error);
     if (/NOAUTH|WRONGPASS|NOPERM/.test(`${reason} ${errorMessage(error)}`))
-      throw new AgrinetError(
-        'settings-invalid',
-        'REDIS_URL: Redis refuses the password; put the right one into it',
-      );
+      throw new AgrinetError('settings-invalid', 'REDIS_URL: Redis refused the password; correct it');
     throw new AgrinetError('redis-away', reason);
   } finally {
     redis.disconnect();

@@ -51,13 +51,13 @@ export function startContracts(
     },
     onPing: (userId, contract, ping) =>
       events.emit('ping.update', { contractId: publicIdOf(contract), ping: newsOf(ping) }, { userId }),
-    onFailure: (error) => logger.warn({ err: error }, 'contracts could not be looked through'),
+    onFailure: (error) => logger.warn({ err: error }, 'contracts could not be checked'),
   });
   node.hooks.committed.on('contracts', ({ changes }) => book.note(changes));
   const sweeper = every(env, HOLD_SWEEP_MS, () => {
     book
       .sweep()
-      .catch((error: unknown) => logger.warn({ err: error }, 'a hold could not be released; tried again'));
+      .catch((error: unknown) => logger.warn({ err: error }, 'a hold could not be released; retrying'));
   });
   return {
     face: book,

@@ -63,7 +63,7 @@ function chosenOf(fence: FenceRow['fence']): Chosen {
   if (circle !== undefined) return circle;
   throw new AgrinetError(
     'fence-malformed',
-    'fence: lat,long,radiusKm; or geoLat_<lat>,geoLong_<long>,radiusKm; or GeoJSON; or off; or default',
+    'fence: must be lat,long,radiusKm, or geoLat_<lat>,geoLong_<long>,radiusKm, or GeoJSON, or off, or default',
   );
 }
 

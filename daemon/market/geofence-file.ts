@@ -26,7 +26,7 @@ export async function jsonOf(path: string): Promise<unknown> {
     const file = await open(path, 'r');
     try {
       const { size } = await file.stat();
-      if (size > FILE_BYTES) throw refuse(`has more than ${FILE_BYTES} bytes; simplify the polygon`);
+      if (size > FILE_BYTES) throw refuse(`is larger than ${FILE_BYTES} bytes; simplify the polygon`);
       text = await file.readFile('utf8');
     } finally {
       await file.close();

@@ -64,7 +64,7 @@ export class PriceThread {
       env: parts.env,
       start: parts.start,
       failed: (how, cause) =>
-        new AgrinetError('busy', `the thread that counts prices ${how}; try again`, { cause }),
+        new AgrinetError('busy', `the thread that computes trends ${how}; try again`, { cause }),
       onLost: (error) => {
         this.#held = undefined;
         parts.onLost(error);
@@ -127,7 +127,7 @@ export class PriceThread {
     if (this.#stopped) throw stopping();
     const told = await this.#thread.ask(
       'rows' in question ? TAKE_MS : COUNT_MS,
-      () => new AgrinetError('busy', 'counting prices took too long; try again later'),
+      () => new AgrinetError('busy', 'computing trends took too long; try again later'),
       (post, id) => post({ id, question }),
     );
     if ('failed' in told) throw new AgrinetError('internal', `trends: ${told.failed}`);

@@ -23,7 +23,7 @@ export function createDiskFigures(
       ]);
       exposition.show('batchesFailed', failed);
       exposition.show('reopenings', reopened);
-      // While the database is being opened again there is nothing to ask.
+      // While the database is being reopened there is nothing to ask.
       const files = db.failed ? [] : db.levelFiles();
       exposition.show(
         'levelFiles',

@@ -94,7 +94,8 @@ function onOutcome(
     alarm: (alarm) => alarms.raise(alarm),
     events,
     registration: registration.face,
-    onFailure: (id, failed) => logger.warn({ node: id, err: failed }, 'the end of a sync could not be noted'),
+    onFailure: (id, failed) =>
+      logger.warn({ node: id, err: failed }, 'the outcome of a sync could not be recorded'),
     now: clock.now,
   });
 }
@@ -150,7 +151,7 @@ export function defineForget(
           note: 'forgotten',
           detail: figures,
         });
-        logger.warn({ node: id, freedBytes, ...figures }, 'what a revoked node left was forgotten');
+        logger.warn({ node: id, freedBytes, ...figures }, 'the data of a revoked node was forgotten');
       },
       log: (message, fields) => logger.error(fields, message),
       now: clock.now,

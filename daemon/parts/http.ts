@@ -24,7 +24,7 @@ export function defineCertificate({
       env,
       certFile: settings.tlsCertFile,
       keyFile: settings.tlsKeyFile,
-      onProblem: (error) => logger.error({ err: error }, 'TLS certificate not taken over'),
+      onProblem: (error) => logger.error({ err: error }, 'new TLS certificate not loaded'),
       onRenewed: (fingerprint) => logger.info({ fingerprint }, 'TLS certificate renewed'),
     });
     onHangup(() => tls.look());
@@ -62,9 +62,9 @@ function publishLater(
     apiKey.publish().then(
       () => {
         timer.cancel();
-        logger.info('the clock is set: keys are made again');
+        logger.info('the clock is set: keys can be issued again');
       },
-      (error: unknown) => logger.error({ err: error }, 'the first key could not be written; tried again'),
+      (error: unknown) => logger.error({ err: error }, 'the first API key could not be written; retrying'),
     );
   });
   return () => timer.cancel();

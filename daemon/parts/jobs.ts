@@ -44,7 +44,7 @@ export function defineJobs(
         logger,
         tell: (job, what) => {
           if (job.state === 'dead')
-            logger.warn({ job: job.id, key: job.key, error: job.error }, 'a job is dead: agrinet jobs');
+            logger.warn({ job: job.id, key: job.key, error: job.error }, 'a job is dead; see agrinet jobs');
           return notifications.face.tellSync(job, what);
         },
         knowsSource: (id) => sources.face.list().some((source) => source.id === id),
@@ -126,7 +126,7 @@ function defineSchedule(node: WorkNode, { jobs, exchange, audit, trends }: WorkC
       signAudit: () => audit.face.audit.sign(),
       // Not with a date that cannot be: the next look is in an hour.
       publishTrends: async () => (clock.credible() ? trends.face.publisher.publishIfDue() : undefined),
-      onFailure: (error) => logger.warn({ err: error }, 'a regular job was not queued'),
+      onFailure: (error) => logger.warn({ err: error }, 'a scheduled job could not be queued'),
     });
     return { face: undefined, stop: () => schedule.stop() };
   });

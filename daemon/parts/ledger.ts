@@ -93,7 +93,7 @@ async function mergeOutstanding({
   const again = (key: RecordKey): void => {
     ledger
       .mergeAgain(key)
-      .catch((error: unknown) => logger.warn({ err: error, key }, 'a record goes on waiting'));
+      .catch((error: unknown) => logger.warn({ err: error, key }, 'a record is still pending'));
   };
   merger.onDue(again);
   for (const key of await store.awaiting(MERGE)) again(key);

@@ -40,7 +40,7 @@ export function defineRegistry({
 }: Pick<Base, 'self' | 'hooks' | 'logger'> & { readonly database: Face<Database> }) {
   return definePart('registry', async () => {
     const onDamaged = (key: string): void =>
-      logger.error({ key }, 'a registration is damaged and not in force; register that node again');
+      logger.error({ key }, 'a registration is damaged and has no effect; register that node again');
     const store = registryStore(database.face, onDamaged);
     const registry = await createRegistry(self, store, hooks.registered.emit);
     return { face: registry, stop: () => registry.flush() };

@@ -40,7 +40,7 @@ export function defineSources(
     const { outside, settings, db, registry, events, logger } = node;
     const keys = await outside.openSourceKeys(settings.dataDir);
     const onDamaged = (key: string): void =>
-      logger.error({ key }, 'a registration is damaged and not in force; register that node again');
+      logger.error({ key }, 'a registration is damaged and has no effect; register that node again');
     const httpNodes = await createHttpNodes(httpNodeStore(db, onDamaged), ({ id, status }) => {
       logger.info({ node: id, status }, 'registration');
       events.emit('federation.node', { node: id, status });

@@ -16,7 +16,8 @@ export function defineDatabase({
 }: Pick<Base, 'settings' | 'outside' | 'env' | 'logger'>) {
   return definePart('database', async () => {
     const db = await outside.openDatabase(settings.dataDir, env, {
-      onMigration: (layout, rows) => logger.info({ layout, rows }, 'bringing the database to a newer layout'),
+      onMigration: (layout, rows) =>
+        logger.info({ layout, rows }, 'migrating the database to a newer layout'),
     });
     return { face: db, stop: () => db.close() };
   });

@@ -11,7 +11,7 @@ export interface Vitals {
   storage(): Promise<unknown>;
   /** Why storage refuses at the moment, as far as that is known and dealt with: a full disk is no reason to restart. */
   storageTrouble(): unknown;
-  /** Whether the database is being opened again: the ledger waits for that, however long it takes. */
+  /** Whether the database is being reopened: the ledger waits for that, however long it takes. */
   reopening(): boolean;
   /** A request over the listener of the HTTP API. */
   http(signal: AbortSignal): Promise<unknown>;

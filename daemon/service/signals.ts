@@ -11,10 +11,10 @@ export function inTerminal(): boolean {
  * the daemon goes on, as it does after SIGUSR2. (SIGUSR1 is Node's own, for its debugger; SIGPIPE Node ignores.)
  */
 export function ignoreHangups(logger: Pick<Logger, 'info'>, onHangup: () => void): void {
-  process.on('SIGUSR2', () => logger.info('SIGUSR2 means nothing here; SIGTERM stops the daemon'));
+  process.on('SIGUSR2', () => logger.info('SIGUSR2 is ignored; use SIGTERM to stop the daemon'));
   if (inTerminal()) return;
   process.on('SIGHUP', () => {
-    logger.info('SIGHUP: the certificate is looked at again; settings are read at the start only');
+    logger.info('SIGHUP: the TLS certificate is reloaded; settings are read at the start only');
     onHangup();
   });
 }

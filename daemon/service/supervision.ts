@@ -26,7 +26,7 @@ export function createSupervision(
   env: Pick<Env, 'after'>,
 ): Supervision {
   const notify = createNotify(variables, (error) =>
-    logger.warn({ err: error }, 'systemd cannot be told how the daemon is'),
+    logger.warn({ err: error }, 'systemd could not be notified'),
   );
   if (notify === undefined)
     return { ready: () => undefined, stopping: () => undefined, close: () => undefined };

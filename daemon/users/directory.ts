@@ -35,7 +35,7 @@ export interface Directory extends UsersPort {
   isUser(id: string): boolean;
   /** Everybody who is reached at a number: a phone may be a family's. */
   byPhone(phone: string): readonly User[];
-  /** Reads the table anew after the database was opened again. */
+  /** Reads the table anew after the database was reopened. */
   reload(): Promise<void>;
 }
 

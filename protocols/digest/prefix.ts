@@ -116,7 +116,7 @@ export function readPrefixAnswer(
 ): PrefixAnswer {
   const map = objectOf(value);
   const branch = branchOf(map);
-  if (branch.prefix !== prefix) throw malformed('another prefix than was asked for');
+  if (branch.prefix !== prefix) throw malformed('a different prefix than requested');
   const { records, branches } = map;
   if (Array.isArray(records) && branches === undefined) {
     if (records.length !== branch.count || records.length > PREFIX_LIMITS.records)

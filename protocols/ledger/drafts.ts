@@ -210,7 +210,8 @@ export function draftErasure(
   statements: readonly ErasureStatement[],
 ): Draft {
   const first = statements[0];
-  if (first === undefined) throw new AgrinetError('erasure-malformed', 'an erasure of nothing');
+  if (first === undefined)
+    throw new AgrinetError('erasure-malformed', 'an erasure must name something to erase');
   const c = parseRecordKey(first.record)?.collection ?? '';
   const ops = statements.map((statement) =>
     encodeOp({ v: 1, c, k: '', t: 'erase', d: sealErasure(identity, statement) }),

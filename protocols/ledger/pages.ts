@@ -84,6 +84,6 @@ export function checkFits(drafts: readonly Draft[]): void {
   if (size > ENTRY_OPS_BYTES || ops > LIMITS.entryOps)
     throw new AgrinetError(
       'body-too-large',
-      `one write is at most ${ENTRY_OPS_BYTES} bytes in ${LIMITS.entryOps} ops`,
+      `a write can have at most ${ENTRY_OPS_BYTES} bytes in ${LIMITS.entryOps} ops; split it`,
     );
 }

@@ -46,7 +46,7 @@ async function* inflated(
   } catch (error) {
     const code = errorCode(error);
     if (code === 'gzip-damaged')
-      throw unreadable('its gzip data are cut off or damaged: download it again', error);
+      throw unreadable('its gzip data are truncated or damaged: download it again', error);
     if (code === 'gzip-too-large')
       throw unreadable(`it unpacks to more than ${MOST_INFLATED / 1024 ** 3} GiB: split it`, error);
     throw error;

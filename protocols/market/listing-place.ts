@@ -14,7 +14,7 @@ export function withPlace(body: Readonly<Record<string, unknown>>): Readonly<Rec
   for (const name of ['geoLat_', 'geoLong_'] as const) {
     const given = fields[name];
     if (given !== undefined && Number(given) !== Number(place[name]))
-      throw new AgrinetError('fields-invalid', `${name}: not what coordinates says; send one of them`);
+      throw new AgrinetError('fields-invalid', `${name}: contradicts coordinates; send one of the two`);
   }
   return { ...fields, ...place };
 }

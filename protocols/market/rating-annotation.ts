@@ -62,7 +62,7 @@ export function createRatingAnnotation(parts: AnnotationParts): RatingAnnotation
   return {
     async annotate(request, actor) {
       const rating = await ratings.get(request.rating);
-      if (rating === undefined) throw new AgrinetError('not-found', 'no such rating is held here');
+      if (rating === undefined) throw new AgrinetError('not-found', 'this node has no such rating');
       const by = annotator(rating, request.kind, self, actor);
       return locks.run(request.rating, () => annotateNow(rating, request, by));
     },
@@ -76,7 +76,7 @@ export function createRatingAnnotation(parts: AnnotationParts): RatingAnnotation
 function annotator({ from, to }: Rating, kind: NoteKind, self: PeerId, actor: Actor): string {
   const [rater, rated] = [nodeOf(from) === self, nodeOf(to) === self];
   if (kind === 'contest' && !rated)
-    throw new AgrinetError('forbidden', 'the rated user contests a rating at its own node');
+    throw new AgrinetError('forbidden', 'only the rated user can contest a rating, at its own node');
   if (kind === 'dismiss' && rated && !rater)
     throw new AgrinetError(
       'forbidden',
@@ -84,7 +84,7 @@ function annotator({ from, to }: Rating, kind: NoteKind, self: PeerId, actor: Ac
     );
   if (!rater && !rated) {
     if (!actor.operator)
-      throw new AgrinetError('forbidden', 'only an operator states this node’s view of a rating');
+      throw new AgrinetError('forbidden', 'only an operator can state this node’s view of a rating');
     return `${actor.userId ?? 'operator'}@${self}`;
   }
   const party = kind === 'contest' || !rater ? to : from;

@@ -40,7 +40,7 @@ export class RatingReasons {
     if ((await this.#given(contract, nodeOf(from))).length >= LOOKED_AT)
       throw new AgrinetError(
         'contract-full',
-        'this contract holds as many reasons of a rating as are looked at',
+        'this contract already has the maximum number of rating reasons',
       );
     const { ledger, now } = this.#parts;
     const fields = { from, reason, givenAt: now() };

@@ -92,7 +92,7 @@ export function createRatingSubmission(parts: SubmissionParts): RatingSubmission
       if (score === LBTAS.min) requireReason(request.comment);
       const { held } = await parts.contract(contract);
       if (held === undefined)
-        throw new AgrinetError('contract-unsettled', 'this is no contract of two parties that was settled');
+        throw new AgrinetError('contract-unsettled', 'this is not a settled contract between two parties');
       const from = partyOf(held, self, actor, request.from);
       return locks.run(`${contract} ${from}`, () => submitNow(held, from, request));
     },
@@ -110,7 +110,7 @@ function requireReason(comment: string | undefined): void {
   if (words > REASON_WORDS)
     throw new AgrinetError(
       'fields-invalid',
-      `comment: the reason has ${words} words; at most ${REASON_WORDS}`,
+      `comment: the reason has ${words} words; at most ${REASON_WORDS} are allowed`,
     );
 }
 

@@ -97,7 +97,7 @@ export async function* readWfp(
     next = await records.next(columns.width);
   }
   if (rows === 0)
-    throw new AgrinetError('wfp.header', 'not a WFP price file: there is no row below its header');
+    throw new AgrinetError('wfp.header', 'not a WFP price file: there are no rows below the header');
 }
 
 async function headerOf(records: CsvRecords): Promise<WfpColumns> {

@@ -114,7 +114,8 @@ class FrontierStreams implements FrontierProtocol {
     if (!access.mayReplicate(peer))
       return frames.abort(new AgrinetError('not-registered', 'not registered here'));
     const release = this.#slots.take(peer);
-    if (release === undefined) return frames.abort(new AgrinetError('busy', 'too many at once'));
+    if (release === undefined)
+      return frames.abort(new AgrinetError('busy', 'too many exchanges at once; try again later'));
     try {
       const shown = await dialogue.answer(this.#exchange(frames, peer, this.#wholeExchange()));
       await onFrontier(connection, shown);

@@ -199,6 +199,6 @@ class RecoveryFence implements Rejoin {
 function rejoining(peers: number): AgrinetError {
   return new AgrinetError(
     'rejoining',
-    `this node has lost some of its own entries and may not know all it has promised: it waits until ${peers} more of its nodes ${peers === 1 ? 'has' : 'have'} answered. \`agrinet rejoin\` names them, \`agrinet rejoin --force\` ends the wait`,
+    `this node has lost some of its own entries and may not know all it has promised: it makes no new commitments until ${peers} more of its nodes ${peers === 1 ? 'has' : 'have'} answered. \`agrinet rejoin\` names them, \`agrinet rejoin --force\` ends the wait`,
   );
 }

@@ -59,9 +59,9 @@ export function openRequest(
   const bytes = fromBase64url(header);
   if (bytes === undefined) throw invalid('not base64url');
   const { author, map, nonce, time } = openSignedMap(REQUEST_ENVELOPE, KEYS, bytes, invalid);
-  if (parsePeerId(map.caller) !== author) throw invalid('signed by somebody else than the caller');
+  if (parsePeerId(map.caller) !== author) throw invalid('not signed by the caller');
   if (map.net !== expected.net) throw invalid('made for another network');
-  if (map.receiver !== expected.receiver) throw invalid('made for another receiver');
+  if (map.receiver !== expected.receiver) throw invalid('addressed to another node');
   if (map.method !== expected.method || map.path !== expected.path)
     throw invalid('made for another method or path');
   checkTime(time, expected.now, REQUEST_LIMITS.windowMs, invalid);

@@ -24,9 +24,9 @@ export function openAddressed<Key extends string>(
   const { map, time } = opened;
   const caller = parsePeerId(map.caller);
   if (caller === undefined) throw invalid('wrong fields');
-  if (caller !== opened.author) throw invalid('signed by somebody else than the caller');
-  if (map.receiver !== expected.receiver) throw invalid('made for another receiver');
-  if (map.net !== expected.net) throw invalid(`made for another network than ${expected.net}`);
+  if (caller !== opened.author) throw invalid('not signed by the caller');
+  if (map.receiver !== expected.receiver) throw invalid('addressed to another node');
+  if (map.net !== expected.net) throw invalid(`made for another network, not ${expected.net}`);
   checkTime(time, expected.now, REGISTRATION_WINDOW_MS, invalid);
   return { ...opened, caller };
 }

@@ -63,8 +63,8 @@ export function openProof(
   if (typeof nodeUrl !== 'string' || nodeUrl.length > 512) throw invalid('nodeUrl');
   if (typeof tlsFingerprint !== 'string' || !TLS_FINGERPRINT.test(tlsFingerprint))
     throw invalid('tlsFingerprint');
-  if (peerId !== author) throw invalid('signed by somebody else than the node it names');
-  if (map.net !== expected.net) throw invalid(`made for another network than ${expected.net}`);
+  if (peerId !== author) throw invalid('not signed by the node it names');
+  if (map.net !== expected.net) throw invalid(`made for another network, not ${expected.net}`);
   if (nonce !== expected.nonce) throw invalid('made for another nonce');
   checkTime(time, expected.now, expected.windowMs ?? REGISTRATION_WINDOW_MS, invalid);
   return { peerId, nonce, nodeUrl, tlsFingerprint, time };

@@ -18,8 +18,5 @@ export function changedStatus(status: NodeStatus, action: NodeAction): NodeStatu
   const { to, from } = STEPS[action];
   if (status === to || from.includes(status)) return to;
   const instead = status === 'suspended' ? 'resume' : 'approve';
-  throw new AgrinetError(
-    'node-state',
-    `this node is ${status}; it can be made active again with: ${instead}`,
-  );
+  throw new AgrinetError('node-state', `this node is ${status}; make it active again with: ${instead}`);
 }

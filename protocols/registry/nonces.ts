@@ -46,7 +46,10 @@ export async function createNonces(store: NonceStore, cautious?: () => number): 
       }
       const id = `${caller}|${nonce}`;
       if (used.has(id))
-        throw new AgrinetError('registration-replayed', 'this registration was used before; make a new one');
+        throw new AgrinetError(
+          'registration-replayed',
+          'this registration was already used; run agrinet join again',
+        );
       const many = by !== undefined && (counts.get(by) ?? 0) >= REGISTRY_LIMITS.noncesPerAsker;
       if (many || used.size >= REGISTRY_LIMITS.nonces)
         throw new AgrinetError('registry-full', 'too many registrations at once; try again in ten minutes');

@@ -109,6 +109,6 @@ export function signatureHolds(type: EnvelopeType, envelope: Envelope): boolean 
 export function openEnvelope(type: EnvelopeType, bytes: Uint8Array): Envelope {
   const envelope = readEnvelope(type, bytes);
   if (!signatureHolds(type, envelope))
-    throw new AgrinetError('signature-invalid', 'the signature does not hold');
+    throw new AgrinetError('signature-invalid', 'the signature is invalid');
   return envelope;
 }

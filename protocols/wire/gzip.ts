@@ -49,12 +49,12 @@ export async function* gunzipped(
   try {
     for await (const chunk of gunzip(watched())) {
       size += chunk.length;
-      if (size > most) throw new AgrinetError('gzip-too-large', `it unpacks to more than ${most} bytes`);
+      if (size > most) throw new AgrinetError('gzip-too-large', `it decompresses to more than ${most} bytes`);
       yield chunk;
     }
   } catch (error) {
     if (failed !== undefined) throw failed;
     if (error instanceof AgrinetError) throw error;
-    throw new AgrinetError('gzip-damaged', 'its gzip data are cut off or damaged', { cause: error });
+    throw new AgrinetError('gzip-damaged', 'its gzip data are truncated or damaged', { cause: error });
   }
 }

@@ -32,7 +32,7 @@ export function openSignedMap<Key extends string>(
     envelope = openEnvelope(type, bytes);
     map = mapOf(decodeCbor(envelope.payload), keys);
   } catch (error) {
-    throw invalid('the signature does not hold, or it is malformed', error);
+    throw invalid('the signature is invalid or malformed', error);
   }
   const nonce = bytesOf(map?.nonce, 16);
   const time = integer(map?.time, 0);
@@ -43,5 +43,5 @@ export function openSignedMap<Key extends string>(
 /** Throws what `invalid` makes when a time is further from this node's than so many milliseconds. */
 export function checkTime(time: number, now: number, windowMs: number, invalid: Invalid): void {
   if (Math.abs(time - now) > windowMs)
-    throw invalid('more than five minutes old or ahead; check the clocks of both nodes');
+    throw invalid('more than five minutes old or in the future; check the clocks of both nodes');
 }

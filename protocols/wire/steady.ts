@@ -37,4 +37,4 @@ export async function* steady(
 
 /** The error of an answer that only trickles. */
 export const pullSlow = (): AgrinetError =>
-  new AgrinetError('pull-slow', 'the answer arrives too slowly; what was received of it is kept');
+  new AgrinetError('pull-slow', 'the answer arrives too slowly; what has been received so far is kept');

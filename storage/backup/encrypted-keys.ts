@@ -74,7 +74,7 @@ export async function decryptKeys(
   if (box === undefined || 128 * box.N * box.r > MOST_BYTES)
     throw new AgrinetError(
       'backup-damaged',
-      'the keys in the backup are encrypted in a way that this agrinetd does not know or take.',
+      'the keys in the backup are encrypted in a way that this agrinetd does not support.',
     );
   const [salt, iv, tag, data] = [box.salt, box.iv, box.tag, box.data].map((text) =>
     Buffer.from(text, 'base64'),

@@ -86,5 +86,7 @@ export function jsonOf(bytes: Uint8Array): unknown {
 /** A file that is cut off, altered or none of ours. `at` is the byte where that shows. */
 export function damagedBackup(why: string, at: number, cause?: unknown): AgrinetError {
   const advice = 'Nothing of it can be trusted: take another backup.';
-  return new AgrinetError('backup-damaged', `not a whole backup: ${why} (byte ${at}). ${advice}`, { cause });
+  return new AgrinetError('backup-damaged', `not a complete backup: ${why} (byte ${at}). ${advice}`, {
+    cause,
+  });
 }

@@ -37,7 +37,7 @@ export async function loadBackup(
     if (digest !== backup.manifest.digest)
       throw new AgrinetError(
         'backup-damaged',
-        `what the backup holds has the digest ${digest}, but its manifest says ${backup.manifest.digest}. Make another backup.`,
+        `the content of the backup has the digest ${digest}, but its manifest says ${backup.manifest.digest}. Use another backup.`,
       );
     return backup;
   } finally {

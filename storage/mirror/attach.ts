@@ -56,7 +56,7 @@ async function findAll({ tables, projection }: Pick<AttachParts, 'tables' | 'pro
         'mirror-keys',
         `the table ${name} has other keys than ${spec.key.join(' and ')} as text: set MIRROR_PREFIX, or recreate it`,
       );
-    if (found === 'being-made') throw new AgrinetError('mirror-away', `the table ${name} is being made`);
+    if (found === 'being-made') throw new AgrinetError('mirror-away', `the table ${name} is being created`);
   }
   if (missing.length > 0)
     throw new AgrinetError(

@@ -131,7 +131,7 @@ export class Mirror {
     this.#takeOver = takeOver;
     const late = new AgrinetError(
       'mirror-away',
-      'the mirror did not answer in time; see: agrinet mirror status',
+      'the mirror did not respond in time; see: agrinet mirror status',
     );
     const next = this.#attempts.next(ATTACHED_MS, late);
     this.#pause.end();
@@ -312,7 +312,7 @@ export class Mirror {
     if (holder !== undefined && isFilling)
       throw new AgrinetError(
         'mirror-filling',
-        'the tables are still being filled; try again when that is finished',
+        'the initial copy is still being written to the tables; try again when it is finished',
       );
     if (holder === undefined || (state !== 'running' && state !== 'away'))
       throw new AgrinetError('mirror-away', `the mirror is not running: ${detail === '' ? state : detail}`);

@@ -102,7 +102,7 @@ async function putItem(parts: PutParts, key: string, target: Target, row: Outbox
     if (bytes > parts.limits.itemBytes)
       throw new AgrinetError(
         'mirror-item-refused',
-        `the item has ${bytes} bytes; DynamoDB takes ${parts.limits.itemBytes} at most`,
+        `the item has ${bytes} bytes; DynamoDB accepts at most ${parts.limits.itemBytes}`,
       );
     const outcome = await write(parts, target, item, version, { kind: 'older', than: version });
     if (outcome === 'written') counts.written++;

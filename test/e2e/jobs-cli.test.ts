@@ -70,11 +70,11 @@ describe.skipIf(lacking !== undefined)(
       const refused = await agrinet({ ...daemon, apiKey: 'a-key-of-nobody' }, ['worker'], {
         REDIS_URL: redis.url,
       });
-      expect(refused.stderr).toMatch(/^agrinet: The daemon at .* refuses this API_KEY; .*scope worker.*\n$/);
+      expect(refused.stderr).toMatch(/^agrinet: The daemon at .* refused this API_KEY; .*scope worker.*\n$/);
       expect(refused.code).toBe(75);
       const url = redis.url.replace('secret-of-a-test', 'wrong');
       const wrong = await agrinet(daemon, ['worker'], { REDIS_URL: url });
-      expect(wrong.stderr).toMatch(/^agrinet: REDIS_URL: Redis refuses the password.*\n$/);
+      expect(wrong.stderr).toMatch(/^agrinet: REDIS_URL: Redis refused the password.*\n$/);
       expect(wrong.code).toBe(64);
     });
 

@@ -42,7 +42,9 @@ test.skipIf(process.platform === 'win32')(
       writeFileSync(join(data, 'db', 'LOG.old'), 'an old log', { mode: 0o644 });
       expect(openIn(data).length).toBeGreaterThan(5);
       daemon = await startDaemon(data, {}, OPEN_UMASK);
-      expect(daemon.output()).toContain('files of DATA_DIR could be read by others; they are shut now');
+      expect(daemon.output()).toContain(
+        'files in DATA_DIR were readable by others; their permissions were corrected',
+      );
       expect(openIn(data)).toEqual([]);
       expect(await daemon.stop()).toBe(0);
     } finally {

@@ -79,7 +79,7 @@ describe.skipIf(lacking !== undefined)(
       expect(heard[ready]?.['STATUS']).toBe('ready, 0 of 0 registered nodes connected');
       expect(heard.slice(0, ready).some(({ WATCHDOG }) => WATCHDOG !== undefined)).toBe(false);
       expect(heard.at(-1)).toEqual({ STOPPING: '1', STATUS: 'stopping' });
-      expect(daemon.output()).not.toContain('cannot be told');
+      expect(daemon.output()).not.toContain('could not be notified');
     });
 
     it('a main loop that is blocked: no ping any more', async () => {

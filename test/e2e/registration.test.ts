@@ -134,14 +134,14 @@ describe('registration', () => {
     if (joiner === undefined) throw new Error('no joiner');
     const refused = await agrinetHere(joiner, ['join', receiver.url, '--key', 'not-the-key-of-that-node']);
     expect(refused.code).toBe(75);
-    expect(refused.stderr).toContain('the other node refused the API key');
+    expect(refused.stderr).toContain('the other node refused the API key; ask its operator for a new one');
     expect((await joiner.json<{ nodes: unknown[] }>('GET', '/federation/nodes')).nodes).toEqual([]);
     expect(await nodes()).toHaveLength(1);
 
     const stranger = await federation.add({ MYCELIUM_NETWORK: 'quite-another', MYCELIUM_PEERS: '' });
     const elsewhere = await agrinetHere(stranger, ['join', receiver.url, '--key', receiver.apiKey]);
     expect(elsewhere.code).toBe(75);
-    expect(elsewhere.stderr).toContain(`is on network ${network.slice(0, 32)}`);
+    expect(elsewhere.stderr).toContain(`is on the network ${network.slice(0, 32)}`);
     expect(await nodes()).toHaveLength(1);
 
     const done = await agrinetHere(joiner, ['join', receiver.url, '--key', receiver.apiKey]);

@@ -16,7 +16,7 @@ test('a daemon without a terminal goes on after SIGHUP, SIGUSR2 and SIGPIPE, say
   try {
     for (const [signal, line] of [
       ['SIGHUP', 'settings are read at the start only'],
-      ['SIGUSR2', 'SIGUSR2 means nothing here'],
+      ['SIGUSR2', 'SIGUSR2 is ignored'],
     ] as const) {
       daemon.child.kill(signal);
       await waitFor(`a line about ${signal}`, () => daemon.output().includes(line));

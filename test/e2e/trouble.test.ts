@@ -159,11 +159,11 @@ describe('a node that cannot start says so in one line, with an exit code of its
     const current = join(dir.path, 'db', 'CURRENT');
     renameSync(current, `${current}.away`);
     for (const command of ['start', 'fsck', 'rebuild'])
-      expectRefusal(await start({}, command), 71, /is gone/);
+      expectRefusal(await start({}, command), 71, /is missing/);
     renameSync(join(dir.path, 'db'), join(dir.path, 'db.away'));
     for (const command of ['start', 'fsck', 'rebuild'])
-      expectRefusal(await start({}, command), 71, /is gone/);
+      expectRefusal(await start({}, command), 71, /is missing/);
     mkdirSync(join(dir.path, 'db'));
-    expectRefusal(await start(), 71, /is gone/);
+    expectRefusal(await start(), 71, /is missing/);
   });
 });

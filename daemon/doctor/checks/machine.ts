@@ -77,7 +77,7 @@ export function checkDatabase({ database, settings }: OfflineFacts): Finding[] {
     found.push(
       finding('writes-refused', {
         subject: folder,
-        message: `writing is refused (${refusal.code}): ${refusal.message}`,
+        message: `writes are refused (${refusal.code}): ${refusal.message}`,
       }),
     );
   if (damagedCopy)

@@ -42,7 +42,7 @@ export const ALARMS = {
   ),
   'alarm-foreign-certificate': error(
     'alarms',
-    'a node presents a certificate that its key does not vouch for',
+    'a node presents a certificate that its key has not signed',
     `ask its operator; once it presents its own again: agrinet sync, then ${SEEN}`,
   ),
   'alarm-peer-distrusted': error(
@@ -72,7 +72,7 @@ export const ALARMS = {
   ),
   'alarm-trends-failed': warning(
     'alarms',
-    'trends could not be counted',
+    'trends could not be computed',
     'restart the daemon, on a machine with more memory if this happens again',
   ),
   'alarm-tail-lost': warning(

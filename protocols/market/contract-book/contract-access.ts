@@ -72,7 +72,7 @@ export class ContractAccess {
       'contract-state',
       state.channel === 'public'
         ? 'this is an open request; nobody has agreed to it'
-        : 'whose contract this is cannot be told; begin a new one',
+        : 'this contract has no clear parties; create a new one',
     );
   }
 
@@ -88,7 +88,7 @@ export class ContractAccess {
     const found = await this.#parts.contracts.of(state);
     if (!this.#takesPart(found, actor)) throw notAParty();
     if (found === undefined)
-      throw new AgrinetError('contract-state', 'whose contract this is cannot be told; begin a new one');
+      throw new AgrinetError('contract-state', 'this contract has no clear parties; create a new one');
     return found;
   }
 

@@ -40,7 +40,7 @@ export async function editContract(
     if (verdict.state !== 'draft' && verdict.state !== 'proposed')
       throw new AgrinetError(
         'contract-state',
-        `the contract is ${verdict.state}; its terms stay as they are`,
+        `the contract is ${verdict.state}; its terms can no longer be changed`,
       );
     await catalogue.patch(key, fields);
   });

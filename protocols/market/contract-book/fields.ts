@@ -74,7 +74,7 @@ export function requireComplete(terms: Readonly<Record<string, Scalar | undefine
   if (missing.length > 0)
     throw new AgrinetError(
       'terms-incomplete',
-      `these terms are not complete: ${missing.join(', ')} ${missing.length === 1 ? 'is' : 'are'} missing; add what is missing with PATCH /contracts/:id, then propose`,
+      `these terms are incomplete: ${missing.join(', ')} ${missing.length === 1 ? 'is' : 'are'} missing; add what is missing with PATCH /contracts/:id, then propose`,
       { details: { missing } },
     );
 }

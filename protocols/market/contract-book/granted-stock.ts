@@ -84,13 +84,13 @@ export class GrantedStock {
       if (!isLive(listing) || listing.view['status'] !== 'active')
         throw new AgrinetError(
           'listing-ended',
-          'the listing is no longer active; nothing more is promised of it',
+          'the listing is no longer active, so its stock can no longer be committed',
         );
       const rest = all.filter(({ contract }) => contract !== change.contract);
       if (typeof quantity === 'number' && !mayGrant(quantity, rest, change))
         throw new AgrinetError(
           'stock-short',
-          `of ${quantity} only ${available(quantity, rest)} can still be promised; propose less, or wait until a hold is over`,
+          `only ${available(quantity, rest)} of ${quantity} are still available; propose less, or wait for a hold to expire`,
         );
     }
     if (!isLive(listing) || typeof quantity !== 'number') return [];

@@ -112,7 +112,7 @@ class OpeningRequest {
     if (listing !== undefined && seller === undefined)
       throw new AgrinetError(
         'listing-without-seller',
-        'nobody stands behind this listing: it names no user whom a contract could be with',
+        'this listing names no user who could be the other party of a contract',
       );
     const offers = listing?.view['type'] === 'offer';
     const [selling, buying] = offers ? [seller, undefined] : [undefined, seller];
@@ -125,12 +125,14 @@ class OpeningRequest {
       buyer: this.#named('buyerId', buying) ?? (request && userOf(request, 'buyerId')) ?? buying,
     });
     if (buyer !== undefined && buyer === supplier)
-      throw invalid('a contract is between two, not with oneself');
+      throw invalid('the two parties of a contract must be different users');
     this.#requireUsers();
     const all = [buyer, supplier].filter((party) => party !== undefined);
     for (const party of all) this.#requireNode(nodeOf(party), party);
     if (all.length > 0 && !all.some((party) => nodeOf(party) === this.#self))
-      throw invalid('one of the parties has to be a user of this node; name it as buyerId or supplierId');
+      throw invalid(
+        'one of the parties must be a user of this node; name that user as buyerId or supplierId',
+      );
     return { buyer, supplier };
   }
 
@@ -140,7 +142,7 @@ class OpeningRequest {
     if (me === undefined || me === buyer || me === supplier) return { buyer, supplier };
     if (buyer === undefined) return { buyer: me, supplier };
     if (supplier === undefined) return { buyer, supplier: me };
-    throw new AgrinetError('forbidden', `this key makes contracts of ${this.#actor.userId} only`);
+    throw new AgrinetError('forbidden', `this key can only create contracts for ${this.#actor.userId}`);
   }
 
   /** The user that a field names, as `user@peer-id`; where the listing's own user has that place, a bare name is theirs. */
@@ -152,7 +154,7 @@ class OpeningRequest {
       if (parseParty(listed)?.user === value) return listed;
       throw new AgrinetError(
         'party-unknown',
-        `${field}: the listing is by ${listed}; leave ${field} out, or name the user with the node: user@peer-id`,
+        `${field}: the listing is by ${listed}; leave ${field} out, or name the user with its node: user@peer-id`,
       );
     }
     if (value === this.#actor.userId) return this.#me;
@@ -174,7 +176,7 @@ class OpeningRequest {
       if (node === this.#self && !this.#parts.isUser(user))
         throw new AgrinetError(
           'party-unknown',
-          `${field}: this node has no user ${user}; a user of another node is named user@peer-id`,
+          `${field}: this node has no user ${user}; name a user of another node as user@peer-id`,
         );
   }
 

@@ -44,12 +44,12 @@ export function partyOf(
   const [only, other] = here;
   if (only === undefined) throw notAParty();
   if (other !== undefined)
-    throw new AgrinetError('fields-invalid', 'both parties are users of this node; say which of them acts');
+    throw new AgrinetError('fields-invalid', 'both parties are users of this node; name the one who acts');
   return only;
 }
 
 export const notAParty = (): AgrinetError =>
-  new AgrinetError('not-a-party', 'only the two parties of a contract act in it, each at its own node');
+  new AgrinetError('not-a-party', 'only the two parties of a contract can act in it, each at its own node');
 
 /**
  * What a request comes to, given what stands. Throws `record-merging`, `contract-state`, `terms-changed`, `terms-incomplete`,
@@ -117,14 +117,19 @@ function onlyProposal({ state, statements, verdict }: HeldContract, party: strin
   if (one === undefined && proposals.length === 0 && verdict.state === 'draft') requireComplete(state.view);
   if (one === undefined)
     throw proposals.length > theirs.length && theirs.length === 0
-      ? new AgrinetError('accept-own', 'a party cannot accept its own proposal; the other party has to')
-      : stateError('no proposal of the other party stands; propose with POST /contracts/:id/propose');
+      ? new AgrinetError(
+          'accept-own',
+          'a party cannot accept its own proposal; the other party must accept it',
+        )
+      : stateError(
+          'there is no open proposal from the other party; make one with POST /contracts/:id/propose',
+        );
   if (another !== undefined)
-    throw new AgrinetError('proposal-unnamed', 'several proposals stand; name the one as proposal');
+    throw new AgrinetError('proposal-unnamed', 'there are several open proposals; name one in proposal');
   if (one.kind === 'propose' && [...one.heads].sort().join() !== [...state.heads].sort().join())
     throw new AgrinetError(
       'terms-changed',
-      'the terms were changed after they were proposed; have them proposed again, or name the proposal to accept it as it was made',
+      'the terms have changed since they were proposed; ask for a new proposal, or name the proposal to accept it as it was made',
     );
   return one.hash;
 }

@@ -39,7 +39,7 @@ export function stockedCatalogue(
     if (promised > 0 && !(typeof quantity === 'number' && quantity >= promised))
       throw new AgrinetError(
         'quantity-granted',
-        `${promised} of this listing are promised in contracts; its quantity cannot be less`,
+        `${promised} of this listing are committed in contracts; its quantity cannot be lower`,
       );
     if (promised === 0) return replaces ? fields : { ...fields, available: null };
     return { ...fields, available: available(Number(quantity), stock.grants(key)) };

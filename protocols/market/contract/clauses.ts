@@ -58,7 +58,7 @@ export function clauseChanges(
 ): Record<string, Scalar | undefined> {
   if (Array.isArray(wanted)) return listChanges(wanted, writer, standing);
   if (typeof wanted === 'object' && wanted !== null) return namedChanges(wanted, writer, standing);
-  throw new AgrinetError('fields-invalid', 'terms: must be a list of clauses, or an object of them by id');
+  throw new AgrinetError('fields-invalid', 'terms: must be a list of clauses, or an object of clauses by ID');
 }
 
 function freeFields(writer: number, standing: Fields): string[] {
@@ -68,7 +68,7 @@ function freeFields(writer: number, standing: Fields): string[] {
 function full(): AgrinetError {
   return new AgrinetError(
     'terms-full',
-    `terms: one node can have ${CLAUSES_PER_WRITER} clauses in a contract; put several into one, or take some away first`,
+    `terms: a node can have at most ${CLAUSES_PER_WRITER} clauses in a contract; combine or remove some first`,
   );
 }
 

@@ -6,7 +6,7 @@ import { CONTRACT_LIMITS, type Statement, type Transition, type TransitionBody }
 
 const WHY: Readonly<Partial<Record<ErrorCode, string>>> = {
   'not-a-party': 'only the two parties of a contract sign its steps',
-  'accept-own': 'a party cannot accept its own proposal; the other party has to',
+  'accept-own': 'a party cannot accept its own proposal; the other party must accept it',
   'proposal-unknown': 'this contract has no such proposal; read it again and name one of its proposals',
   'proposal-expired': 'this proposal is over; ask the other party for a new one',
   'proposal-unnamed': 'several agreements stand; name the proposal that is to hold',

@@ -143,7 +143,7 @@ export function openTransition(bytes: Uint8Array): Transition {
     ({ author, payload } = openEnvelope(CONTRACT_ENVELOPE, bytes));
     value = decodeCbor(payload);
   } catch (error) {
-    throw invalid('the signature does not hold, or it is malformed', error);
+    throw invalid('the signature is invalid or malformed', error);
   }
   if (typeof value !== 'object' || value === null) throw invalid('not a map');
   const kind = Object.keys(OWN).find((one): one is TransitionKind => 'kind' in value && value.kind === one);
@@ -155,7 +155,7 @@ export function openTransition(bytes: Uint8Array): Transition {
   const { net, contract, party } = map;
   for (const text of [net, contract])
     if (typeof text !== 'string' || text.length > 512) throw invalid('a text');
-  if (nodeOf(party) !== author) throw invalid('signed by another node than that of its party');
+  if (nodeOf(party) !== author) throw invalid('not signed by the node of its party');
   return {
     ...parseBody(kind, map),
     net: String(net),

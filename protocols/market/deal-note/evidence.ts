@@ -54,7 +54,7 @@ export function openWord(text: string): IssuedWord {
     author = envelope.author;
     value = decodeCbor(envelope.payload);
   } catch (error) {
-    throw invalid('the signature does not hold, or it is malformed', error);
+    throw invalid('the signature is invalid or malformed', error);
   }
   const map = mapOf(value, [
     'v',

@@ -15,7 +15,7 @@ export function issueNote(
   if (state.members === undefined || !counting.some(({ transition }) => transition.kind === 'accept'))
     throw new AgrinetError(
       'contract-state',
-      `the contract is ${verdict.state}: there is no note of it before both parties have agreed`,
+      `the contract is ${verdict.state}; there is a deal note only once both parties have agreed`,
     );
   const sealedWord = sealWord(identity, {
     ...binding,

@@ -282,7 +282,7 @@ describe('an issuer by its JWKS', () => {
       },
     ],
     [
-      'calls itself by another name',
+      'its discovery document names another issuer',
       () =>
         (answers['/.well-known/openid-configuration'] = {
           issuer: 'https://x.example',

@@ -39,7 +39,7 @@ describe('the served app', () => {
     expect(refused.status).toBe(503);
     expect(await refused.json()).toMatchObject({
       code: 'program-changed',
-      error: 'the program’s files were replaced or removed while it is running: restart the daemon',
+      error: 'the program’s files were replaced or removed while the daemon was running; restart the daemon',
     });
     expect(refused.headers.get('x-request-id')).not.toBeNull();
     expect((await ask(served, 'GET', '/prices')).status).toBe(200);

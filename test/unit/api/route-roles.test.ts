@@ -67,7 +67,9 @@ async function admitted(
   }
   const { error } = (await response.json()) as { error?: string };
   const refused =
-    response.status === 403 && error !== undefined && /Invalid API Key$|this needs the scope/.test(error);
+    response.status === 403 &&
+    error !== undefined &&
+    /Invalid API Key$|this requires a key with the scope/.test(error);
   return !refused;
 }
 

@@ -128,7 +128,7 @@ describe('with the Kenya file', () => {
     expect(windowOf('3M')).toEqual({ back: 3, per: 'month' });
     expect(windowOf('1y')).toEqual({ back: 12, per: 'month' });
     for (const window of ['', '0', '25', '25m', '105w', '3y', 'm', '1d', '-1', '1.5', '1mm'])
-      expect(() => windowOf(window), window).toThrow(/window: 1 to 24 periods/);
+      expect(() => windowOf(window), window).toThrow(/window: must be 1 to 24 periods/);
     expect((await node.app.request('/trends?window=abc')).status).toBe(400);
     // Nothing in the file is weekly: of weeks it says nothing.
     expect((await get<Trends>('/trends?window=1w')).topSignals).toEqual([]);

@@ -126,7 +126,7 @@ describe('POST /federation/nodes with a key', () => {
       for (let i = 0; i < 2; i++) {
         const refused = await node.request('POST', '/federation/nodes', { url: other.url, key: 'a-key' });
         expect(refused.status).toBe(400);
-        expect(await refused.text()).toContain('signed requests');
+        expect(await refused.text()).toContain('requests to it are signed');
       }
       expect(readFileSync(sourceKeysPath(dir.path), 'utf8')).not.toContain('a-key');
     } finally {

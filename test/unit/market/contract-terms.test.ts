@@ -123,7 +123,7 @@ describe('terms that are not complete', () => {
   ])('begin a draft without %s, and nobody signs them', async (field, called) => {
     const { path, body } = await begun({ ...complete, [field]: undefined });
     expect(body).toMatchObject({ state: 'draft', status: 'open', missing: [called] });
-    const why = new RegExp(`not complete: ${called} is missing`);
+    const why = new RegExp(`incomplete: ${called} is missing`);
     for (const step of ['propose', 'accept'])
       refused(await as('ben', 'POST', `${path}/${step}`, {}), 'terms-incomplete', why);
     const patched = await as('amina', 'PATCH', path, { [field]: { ...complete }[field] });
@@ -134,7 +134,7 @@ describe('terms that are not complete', () => {
 
   it.each([{ quantity: 0 }, { unit: ' ' }, { title: '', commodity: ' ' }])('include %j', async (change) => {
     const { path } = await begun({ ...complete, ...change });
-    refused(await as('amina', 'POST', `${path}/propose`, {}), 'terms-incomplete', /not complete/);
+    refused(await as('amina', 'POST', `${path}/propose`, {}), 'terms-incomplete', /incomplete/);
   });
 
   it('are complete with a commodity for a title, and for nothing', async () => {

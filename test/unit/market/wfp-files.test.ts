@@ -226,14 +226,14 @@ describe('what is no such file is told by one line', () => {
     ['a tar archive under gzip', gzipSync(tar('prices.csv', `${HEADER}\n`)), 'a tar archive'],
     ['a 7-Zip archive', Buffer.from([0x37, 0x7a, 0xbc, 0xaf, 0x27, 0x1c, 0, 4]), '7-Zip'],
     ['a database', 'SQLite format 3\0', 'SQLite'],
-    ['a header alone', HEADER, 'no row below its header'],
+    ['a header alone', HEADER, 'no rows below the header'],
     [
       'a header and its tags',
       `${HEADER}\n${HEADER.replaceAll(/(^|,)/g, '$1#')}\n\n`,
-      'no row below its header',
+      'no rows below the header',
     ],
-    ['lines that end in what is no line end', `${HEADER}\u2028${row({})}\u2028`, 'no row below its header'],
-    ['damaged gzip', gz.subarray(0, gz.length - 20), 'cut off or damaged'],
+    ['lines that end in what is no line end', `${HEADER}\u2028${row({})}\u2028`, 'no rows below the header'],
+    ['damaged gzip', gz.subarray(0, gz.length - 20), 'truncated or damaged'],
     ['an empty file', '', 'it is empty'],
     ['an empty file under gzip', gzipSync(''), 'it is empty'],
     [

@@ -71,7 +71,7 @@ export const ALARMS: CasesOf<Extract<FindingId, `alarm-${string}`>> = {
       },
     ),
   ],
-  'alarm-foreign-certificate': raised(/presents a TLS certificate that its key does not vouch for/, {
+  'alarm-foreign-certificate': raised(/presents a TLS certificate that its node key has not signed/, {
     kind: 'foreign-certificate',
     node: peer,
   }),
@@ -94,7 +94,7 @@ export const ALARMS: CasesOf<Extract<FindingId, `alarm-${string}`>> = {
     kind: 'merge-outstanding',
     key: 'listings/x/y',
   }),
-  'alarm-trends-failed': raised(/Trends could not be counted/, { kind: 'trends-failed' }),
+  'alarm-trends-failed': raised(/Trends could not be computed/, { kind: 'trends-failed' }),
   'alarm-tail-lost': raised(/The last 3 commits were missing/, { kind: 'tail-lost', commits: 3 }),
   'alarm-database-damaged': raised(/The database was damaged/, {
     kind: 'database-damaged',

@@ -287,21 +287,21 @@ export const MACHINE: CasesOf<
   ),
   'secret-file-damaged': [
     inFolder(
-      /identity\.json holds no Ed25519 identity/,
+      /identity\.json does not contain an Ed25519 identity/,
       (dir) => writeFileSync(join(dir, 'identity.json'), '{}'),
       putBack,
     ),
     {
       name: 'the pepper',
       ...inFolder(
-        /key-pepper holds no secret/,
+        /key-pepper does not contain a secret/,
         (dir) => writeFileSync(join(dir, 'key-pepper'), 'x'),
         putBack,
       ),
     },
   ],
   'api-key-damaged': inFolder(
-    /api-key holds no key/,
+    /api-key does not contain a key/,
     (dir) => writeFileSync(join(dir, 'api-key'), 'x', { mode: 0o600 }),
     ({ mend }) => sh({ mend: mend.slice(0, mend.indexOf(';')) }),
     {},
@@ -399,7 +399,7 @@ export const MACHINE: CasesOf<
     ),
   },
   'writes-refused': planted(
-    /writing is refused \(storage-failed\)/,
+    /writes are refused \(storage-failed\)/,
     async () => {
       // So little is free for opening it again that it stays so.
       const of = await node();

@@ -39,7 +39,7 @@ async function read(make: () => Promise<Uint8Array>): Promise<string> {
     return 'taken';
   } catch (error) {
     return errorCode(error) === 'backup-damaged'
-      ? errorMessage(error).replace(/^not a whole backup: (.*) \(byte.*/s, '$1')
+      ? errorMessage(error).replace(/^not a complete backup: (.*) \(byte.*/s, '$1')
       : errorCode(error);
   }
 }

@@ -33,7 +33,7 @@ it('refuses every changed byte, another signer and bad terms', () => {
     expect(() => openTransition(changed)).toThrow(expect.objectContaining({ code: 'transition-invalid' }));
   }
   expect(() => sealTransition(ben, { ...base, kind: 'settle', role: 'market_buyer' })).toThrow(
-    'another node',
+    'not signed by the node of its party',
   );
   expect(() => sealTransition(ann, { ...base, kind: 'propose', terms: { quantity: -1 }, heads: [] })).toThrow(
     'quantity',
