@@ -25,10 +25,25 @@ export function indexStart(name: string, value: string): string {
   return `${name}\0${value}\0`;
 }
 
-/** Where a record stands among those of its private channel: by creation, as lists have it (`listedTimes`); its key follows. */
+/**
+ * Facts of a private channel from which a state is made. They stand by what was signed alone: of an author that writes more than is
+ * looked at, all nodes have to look at the same ones, whenever these came to them.
+ */
+export const SIGNED_ORDER: ReadonlySet<string> = new Set(['transitions', 'rating-reasons']);
+
+/** Where a time stands among those of a private channel; the record key follows. */
 export function placeInChannel([ms, counter]: HlcTime): string {
   return `${timeKey(ms)}${numberKey(counter)}\0`;
 }
+
+/** Where a record of a private channel stands there: by creation, as it was signed or as lists have it (`listedTimes`). */
+export function placeAmongFacts(state: RecordState): string {
+  const collection = collectionOf(state);
+  const { created } = SIGNED_ORDER.has(collection) ? state : listedTimes(state);
+  return `${collection}.channel\0${state.channel}\0${placeInChannel(created)}${state.key}`;
+}
+
+const collectionOf = ({ key }: RecordState): string => key.slice(0, key.indexOf('/'));
 
 /** The day of a price among those of all: its own, which no price can have seen before it was signed and came here. */
 function listedDay(state: RecordState, date: string): string {
@@ -51,7 +66,7 @@ export function ratedNode(to: unknown): string {
 /** All index keys of a record as it stands; none when it is not live. */
 export function indexKeys(state: RecordState | undefined): string[] {
   if (!isLive(state)) return [];
-  const collection = state.key.slice(0, state.key.indexOf('/'));
+  const collection = collectionOf(state);
   const keys: string[] = [];
   const put = (name: string, value: string): number =>
     keys.push(indexStart(`${collection}.${name}`, value) + state.key);
@@ -67,10 +82,7 @@ export function indexKeys(state: RecordState | undefined): string[] {
   if (collection === 'prices' && typeof state.view['date'] === 'string')
     put('date', listedDay(state, state.view['date']));
   else put('updatedAt', timeKey(listedTimes(state).updated[0]));
-  if (state.channel !== 'public')
-    keys.push(
-      `${collection}.channel\0${state.channel}\0${placeInChannel(listedTimes(state).created)}${state.key}`,
-    );
+  if (state.channel !== 'public') keys.push(placeAmongFacts(state));
   if (Object.keys(state.conflicts).length > 0) put('conflicts', '');
   return keys;
 }

@@ -1,5 +1,6 @@
 import { AgrinetError } from '../protocols/errors.ts';
 import { ARRIVALS } from './arrival-migration.ts';
+import { CHANNEL_PLACES } from './channel-migration.ts';
 import { PACKED_ENTRIES } from './entry-migration.ts';
 import { type Level, REBUILDING } from './level.ts';
 import { type BatchOp, fullKey } from './keyspace.ts';
@@ -34,6 +35,7 @@ export const MIGRATIONS: readonly Migration[] = [
   PLACES,
   COMPACT_RECORDS,
   PACKED_ENTRIES,
+  CHANNEL_PLACES,
 ];
 
 /** The layout that this program writes. */

@@ -172,7 +172,8 @@ export class Reader {
   }
 
   /**
-   * Live facts of a private channel, oldest first, at most so many of each owner: who writes more crowds out nothing but its own.
+   * Live facts of a private channel, at most so many of each owner: who writes more crowds out nothing but its own. The oldest first by
+   * their signed times, equal ones by key, of the collections of `SIGNED_ORDER`.
    */
   async factsOf(collection: string, channel: Channel, perOwner: number): Promise<RecordState[]> {
     const found: RecordState[] = [];

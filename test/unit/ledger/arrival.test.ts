@@ -365,4 +365,32 @@ describe('keys of numbers', () => {
       { numRuns: 50 },
     );
   });
+
+  it('is in nothing that is decided: of the facts of a channel the first are the same wherever and whenever they came', async () => {
+    const peer = someIdentity(random);
+    const pen = { author: peer.peerId, epoch: random.hex(8) };
+    const { key, ops } = privateRecord(pen, [peer.peerId]);
+    const hand = new Hand(peer, pen.epoch, key);
+    const entries = [entryOf(hand, ops, T)];
+    for (const ms of [T + 9 * HOUR, 2 ** 53 - 1, T + 3 * HOUR, T + 6 * HOUR, T])
+      for (const name of ['a', 'b'])
+        entries.push(
+          entryOf(hand, draftFact(hand.pen, 'transitions', { statement: `${name}${ms}` }, key).ops, ms),
+        );
+    const first: string[][] = [];
+    for (const came of [T, T + 4 * HOUR, T + 10 * HOUR]) {
+      const path = folder();
+      const node = await openLedger(path, someIdentity(random), () => came);
+      node.standing.set(peer.peerId, 'followed');
+      for (const entry of entries)
+        expect(await node.ledger.receive([entry])).toMatchObject([{ kind: 'accept' }]);
+      await node.close();
+      await opened(path, async (db) => {
+        const facts = await new Reader(db).factsOf('transitions', key, 5);
+        first.push(facts.map(({ view }) => String(view['statement']).slice(1)));
+      });
+    }
+    const signed = [T, T, T + 3 * HOUR, T + 3 * HOUR, T + 6 * HOUR].map(String);
+    expect(first).toEqual([signed, signed, signed]);
+  });
 });

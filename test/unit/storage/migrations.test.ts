@@ -1,17 +1,19 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { systemEnv } from '../../../daemon/system-env.ts';
+import type { HlcTime } from '../../../protocols/feed/clock.ts';
+import type { RecordState } from '../../../protocols/open-dialog/record.ts';
 import { Database } from '../../../storage/database.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 import { recordKey } from '../../../protocols/wire/ids.ts';
 import { ENTRY_ROWS } from '../../../storage/entry-migration.ts';
 import { decodeEntryRow, entryKey } from '../../../storage/entry-row.ts';
-import { type BatchOp, fullKey, range } from '../../../storage/keyspace.ts';
+import { type BatchOp, fullKey, range, timeKey } from '../../../storage/keyspace.ts';
 import type { Level } from '../../../storage/level.ts';
 import { LAYOUT, type Migration, migrate } from '../../../storage/migrations.ts';
 import { RECORD_ROWS } from '../../../storage/record-migration.ts';
 import { rewriteRows } from '../../../storage/row-migration.ts';
 import { readRecordRow } from '../../../storage/stored-record.ts';
-import { jsonWithChecksum, verifiedJson, withChecksum } from '../../../storage/values.ts';
+import { jsonWithChecksum, putJson, verifiedJson, withChecksum } from '../../../storage/values.ts';
 import { seededRandom } from '../../support/random.ts';
 import { plainState, recordRows } from '../../support/record-rows.ts';
 import { tempDir } from '../../support/temp-dir.ts';
@@ -91,6 +93,38 @@ it('gives listings their exact places, also when that is cut off, and says how f
   expect(await db.level.get(old)).toBeUndefined();
   expect(await db.level.get(done)).toBeUndefined();
   expect(told[0]).toEqual([5, 0]);
+});
+
+it('puts the statements of contracts where they were signed, and leaves messages where lists have them', async () => {
+  const owner = identityFromSeed(new Uint8Array(32)).peerId;
+  const channel = recordKey('contracts', owner, 'c'.repeat(43));
+  const states = ['transitions', 'messages'].flatMap((collection) =>
+    [5, 900, 3].map((ms, i): RecordState => {
+      const state = plainState(recordKey(collection, owner, `${collection}${i}`), {}, ms);
+      const came: HlcTime = [100, 0];
+      return { ...state, channel, ...(ms > 100 ? { listed: { created: came, updated: came } } : {}) };
+    }),
+  );
+  await db.batch(
+    states.flatMap((state) => recordRows(undefined, state)),
+    false,
+  );
+  const places = range('index');
+  const whole = await db.level.keys(places).all();
+  // As the older layout had it: all of them by the time that lists have.
+  const signed = whole.find((key) => key.includes('transitions.channel') && key.includes(timeKey(900))) ?? '';
+  const listed = signed.replace(timeKey(900), timeKey(100));
+  expect(listed).not.toBe(signed);
+  const old: BatchOp[] = [
+    { type: 'del', key: signed },
+    { type: 'put', key: listed, value: new Uint8Array() },
+    putJson(VERSION, 7),
+  ];
+  await db.level.batch(old);
+  await db.close();
+  db = await Database.open(dir.path, systemEnv);
+  expect(await db.level.keys(places).all()).toEqual(whole);
+  expect(whole.some((key) => key.includes('messages.channel') && key.includes(timeKey(100)))).toBe(true);
 });
 
 /** A database that is cut off before its batch of this number, as a process is that is killed. */
