@@ -42,7 +42,7 @@ export function participantsOf({
   return undefined;
 }
 
-/** Every value that a document's field has had, in any order. */
+/** Every value that a document's field was set to, those of its authors in turn, each author's by their signed times. */
 export type FieldHistory = (key: RecordKey, field: string) => Promise<readonly Scalar[]>;
 
 /** Lists found in histories that are remembered. */

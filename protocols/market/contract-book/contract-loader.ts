@@ -45,10 +45,10 @@ export class ContractLoader {
   }
 
   async #evaluate(state: RecordState): Promise<HeldContract | undefined> {
-    const { all, repeated } = await this.#statements.of(state.key);
+    const { all, inTurns, repeated } = await this.#statements.of(state.key);
     const binding = await this.#bindings.of(
       state,
-      all.map(({ transition }) => transition),
+      inTurns.map(({ transition }) => transition),
     );
     if (binding === undefined) return undefined;
     const parties = [binding.buyer, binding.supplier] as const;

@@ -5,6 +5,7 @@ import type { Scalar } from '../../open-dialog/change.ts';
 import { base64url, fromBase64url } from '../../wire/bytes.ts';
 import type { PeerId } from '../../wire/identity.ts';
 import { parseRecordKey, type RecordKey } from '../../wire/ids.ts';
+import { inTurns } from '../in-turns.ts';
 import { openTransition, splitCarried } from '../contract/statement.ts';
 import { nodeOf } from '../party.ts';
 import type { BookReader, SignedStatement } from './types.ts';
@@ -17,6 +18,8 @@ const KEPT = 16_384;
 /** What the facts of one contract's channel hold. */
 export interface ChannelStatements {
   readonly all: readonly SignedStatement[];
+  /** The same as the facts of each node name them, the nodes in turn: some more than once. */
+  readonly inTurns: readonly SignedStatement[];
   /** Hashes of those that this node's own facts repeat. */
   readonly repeated: ReadonlySet<string>;
 }
@@ -38,6 +41,7 @@ export class SignedStatements {
     const own: SignedStatement[] = [];
     const byOthers: SignedStatement[] = [];
     const byItself: SignedStatement[] = [];
+    const byOwner = new Map<string, SignedStatement[]>();
     const repeated = new Set<string>();
     for (const { key, view } of await this.#reader.factsOf('transitions', channel, STATEMENTS_READ)) {
       const text = String(view['statement'] ?? '');
@@ -45,8 +49,12 @@ export class SignedStatements {
       const one = bytes && this.#verify(text, bytes);
       if (one === undefined) continue;
       own.push(one);
-      const owner = parseRecordKey(key)?.owner;
-      for (const other of this.#carriedBy(view['carried'])) {
+      const owner = parseRecordKey(key)?.owner ?? '';
+      const carried = this.#carriedBy(view['carried']);
+      const ofOwner = byOwner.get(owner) ?? [];
+      byOwner.set(owner, ofOwner);
+      ofOwner.push(one, ...carried);
+      for (const other of carried) {
         (nodeOf(other.transition.party) === owner ? byItself : byOthers).push(other);
         if (owner === this.#self) repeated.add(other.transition.hash);
       }
@@ -54,7 +62,9 @@ export class SignedStatements {
     const byHash = new Map<string, SignedStatement>();
     for (const one of [...byOthers, ...own, ...byItself])
       if (one.transition.contract === channel) byHash.set(one.transition.hash, one);
-    return { all: [...byHash.values()], repeated };
+    const ofNodes = [...byOwner].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, said]) => said);
+    const here = ({ transition }: SignedStatement): boolean => transition.contract === channel;
+    return { all: [...byHash.values()], inTurns: inTurns(ofNodes).filter(here), repeated };
   }
 
   #carriedBy(field: Scalar | undefined): SignedStatement[] {
