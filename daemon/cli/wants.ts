@@ -87,7 +87,7 @@ async function remove(id: string, { user: userId, json }: Options): Promise<void
 
 function lineOf({ id, label = '-', listings, until = '-' }: Want): string[] {
   const asks = decodeURIComponent(listings.slice(listings.indexOf('?') + 1).replaceAll('+', ' '));
-  return [id, label, asks, until].map(printable);
+  return [id, label, asks, until].map((each) => printable(each));
 }
 
 function queryOf(text: string): Record<string, string> {

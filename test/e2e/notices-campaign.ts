@@ -1,7 +1,8 @@
 /**
- * Two users on two daemons write to one another, and after each tenth message one of the daemons is killed with SIGKILL, in turn. In the end
- * each message is one line and one numbered event of its recipient, on disk and as a client heard them that goes on after the last one it
- * had, and was posted under one id. By itself: `COUNT=1000 npm run campaign:notices`; the test runs the same with less.
+ * Two users on two daemons write to one another, or list what the other one wants, and after each tenth message or listing one of the
+ * daemons is killed with SIGKILL, in turn. In the end each is one line and one numbered event of whom it is for, on disk and as a client
+ * heard them that goes on after the last one it had, and was posted under one id. By itself: `COUNT=1000 npm run campaign:notices`, with
+ * `KIND=wants` for listings; the tests run the same with less.
  */
 import { join as joinPath } from 'node:path';
 import { systemEnv } from '../../daemon/system-env.ts';
@@ -23,9 +24,58 @@ interface Side {
   member: ProcessMember;
   user: MarketUser;
   readonly listener: ResumingListener;
-  /** Messages to this user, by id. */
+  /** Messages to this user, or listings that it wants, by id. */
   readonly sent: Set<string>;
 }
+
+/** What the two are told of. */
+interface Told {
+  readonly event: string;
+  /** Names it in `about`. */
+  readonly field: 'messageId' | 'listingId';
+  /** Makes ready what the two need; how each of the things is then sent. */
+  readonly begin: (one: Side, other: Side) => Promise<Request>;
+}
+/** A POST that brings one about. */
+interface Request {
+  readonly path: string;
+  readonly body: (n: string) => Record<string, string>;
+  readonly idOf: (answer: Record<string, unknown>) => string;
+}
+
+const MESSAGES: Told = {
+  event: 'message',
+  field: 'messageId',
+  async begin(one, other) {
+    const chat = await one.user.json<{ id: string }>('POST', '/conversations', {
+      title: 'Maize',
+      participants: [`amina@${other.member.peerId}`],
+    });
+    await waitFor(
+      'the conversation',
+      async () => (await other.user.request('GET', `/conversations/${chat.id}`)).ok,
+    );
+    return {
+      path: `/messages/${chat.id}`,
+      body: (content) => ({ content }),
+      idOf: ({ message }) => (message as { id: string }).id,
+    };
+  },
+};
+
+const WANTS: Told = {
+  event: 'notification',
+  field: 'listingId',
+  async begin(one, other) {
+    for (const { user } of [one, other]) await user.json('POST', '/wants', { q: 'mahindi', type: 'offer' });
+    return {
+      path: '/listings',
+      body: (n) => ({ type: 'offer', title: `Maize ${n}` }),
+      idOf: ({ listingId }) => String(listingId),
+    };
+  },
+};
+const CAMPAIGNS = { messages: MESSAGES, wants: WANTS };
 
 export interface NoticeFigures {
   readonly events: number;
@@ -35,23 +85,30 @@ export interface NoticeFigures {
   readonly p99: number;
 }
 
-const heardOf = ({ listener }: Side): string[] =>
-  listener.heard.flatMap(({ event, data }) => {
-    const { about } = data as { about?: { messageId?: string } };
-    return event === 'message' && about?.messageId !== undefined ? [about.messageId] : [];
-  });
+type Data = Record<string, unknown>;
+/** What data of a line are about. */
+const aboutOf = (data: Data, { field }: Told): string[] => {
+  const id = (data as { about?: Record<string, string> }).about?.[field];
+  return id === undefined ? [] : [id];
+};
+
+const heardOf = ({ listener }: Side, told: Told): string[] =>
+  listener.heard.flatMap(({ event, data }) => (event === told.event ? aboutOf(data, told) : []));
 
 /** Throws when something was told to somebody more than once, or not at all. */
 export async function noticesCampaign({
   count,
   seed,
+  of = 'messages',
   onDone = () => undefined,
 }: {
   readonly count: number;
   readonly seed: number;
+  readonly of?: keyof typeof CAMPAIGNS;
   readonly onDone?: () => void;
 }): Promise<NoticeFigures> {
   const random = seededRandom(seed);
+  const told = CAMPAIGNS[of];
   const federation = new ProcessFederation();
   const hook = await hookServer(SECRET);
   const hooks = { NOTICE_WEBHOOK_URLS: hook.url, FEDERATION_WEBHOOK_SECRET: SECRET };
@@ -67,21 +124,14 @@ export async function noticesCampaign({
     const [one, other] = sides;
     if (one === undefined || other === undefined) throw new Error('two sides are needed');
     await join(one.member, other.member);
-    const chat = await one.user.json<{ id: string }>('POST', '/conversations', {
-      title: 'Maize',
-      participants: [`amina@${other.member.peerId}`],
-    });
-    await waitFor(
-      'the conversation',
-      async () => (await other.user.request('GET', `/conversations/${chat.id}`)).ok,
-    );
+    const request = await told.begin(one, other);
     const delays: number[] = [];
     let kills = 0;
     for (let n = 1; n <= count; n++) {
       const [from, to] = n % 2 === 0 ? [other, one] : [one, other];
       await waitFor('the listener', () => to.listener.connected, 20_000);
       const began = performance.now();
-      const id = await sendTo(from, to, chat.id, `${n}`);
+      const id = await sendTo(from, to, request, `${n}`);
       if (n % EACH === 0) {
         await new Promise((next) => setTimeout(next, random() * 40));
         await killed(federation, (n / EACH) % 2 === 0 ? one : other, hooks);
@@ -89,8 +139,8 @@ export async function noticesCampaign({
       } else {
         // A pair that one of them has come back to may need a round of anti-entropy first.
         const heard = await waitFor(
-          `message ${n}`,
-          () => to.listener.heard.find(({ data }) => isAbout(data, id)),
+          `${told.field} ${n}`,
+          () => to.listener.heard.find(({ data }) => aboutOf(data, told).includes(id)),
           120_000,
         );
         if (n % EACH > 2) delays.push(heard.at - began);
@@ -98,16 +148,16 @@ export async function noticesCampaign({
       onDone();
     }
     for (const side of sides)
-      await waitFor('all to be told', () => heardOf(side).length >= side.sent.size, 60_000);
+      await waitFor('all to be told', () => heardOf(side, told).length >= side.sent.size, 60_000);
     const all = sides.flatMap(({ sent }) => [...sent]);
     await waitFor(
       'all to be posted',
-      () => all.every((id) => deliveriesOf(hook.posted, id).size > 0),
+      () => all.every((id) => deliveriesOf(hook.posted, id, told).size > 0),
       120_000,
     );
-    if (all.some((id) => deliveriesOf(hook.posted, id).size !== 1))
+    if (all.some((id) => deliveriesOf(hook.posted, id, told).size !== 1))
       throw new Error('a webhook came under two ids');
-    for (const side of sides) await expectOnce(side);
+    for (const side of sides) await expectOnce(side, told);
     const sorted = delays.toSorted((a, b) => a - b);
     const at = (share: number): number => Math.round(sorted[Math.floor(sorted.length * share)] ?? 0);
     return { events: count, kills, p50: at(0.5), p99: at(0.99) };
@@ -118,30 +168,27 @@ export async function noticesCampaign({
   }
 }
 
-/** Ids under which a message was posted. */
-function deliveriesOf(posted: readonly Posted[], message: string): Set<string> {
-  return new Set(posted.filter(({ body }) => isAbout(body.data, message)).map(({ delivery }) => delivery));
+/** Ids under which it was posted that something came. */
+function deliveriesOf(posted: readonly Posted[], id: string, told: Told): Set<string> {
+  const about = posted.filter(({ body }) => aboutOf(body.data, told).includes(id));
+  return new Set(about.map(({ delivery }) => delivery));
 }
 
-const isAbout = (data: Record<string, unknown>, id: string): boolean =>
-  (data as { about?: { messageId?: string } }).about?.messageId === id;
-
-/** Sends a message, again with the same key while the node cannot be reached; its id. */
-async function sendTo(from: Side, to: Side, chat: string, content: string): Promise<string> {
+/** Sends one, again with the same key while the node cannot be reached; its id. */
+async function sendTo(from: Side, to: Side, { path, body, idOf }: Request, n: string): Promise<string> {
   const id = await waitFor(
-    'a message to be taken',
+    `POST ${path}`,
     async () => {
-      const answer = await fetch(`${from.member.url}/messages/${chat}`, {
+      const answer = await fetch(`${from.member.url}${path}`, {
         method: 'POST',
         headers: {
           'x-api-key': from.user.key,
           'content-type': 'application/json',
-          'idempotency-key': `message-${content}`,
+          'idempotency-key': `sent-${n}`,
         },
-        body: JSON.stringify({ content }),
+        body: JSON.stringify(body(n)),
       }).catch(() => undefined);
-      if (answer?.ok !== true) return undefined;
-      return ((await answer.json()) as { message: { id: string } }).message.id;
+      return answer?.ok === true ? idOf((await answer.json()) as Record<string, unknown>) : undefined;
     },
     30_000,
   );
@@ -163,28 +210,31 @@ async function killed(
 }
 
 /** As the list has it, as a client heard it, and as the numbered events are on disk. */
-async function expectOnce(side: Side): Promise<void> {
+async function expectOnce(side: Side, told: Told): Promise<void> {
   const want = [...side.sent].toSorted().join('\n');
   const lines = (await linesOf({ ...side.user, daemon: side.member })).flatMap(
-    ({ about }) => about?.['messageId'] ?? [],
+    ({ about }) => about?.[told.field] ?? [],
   );
   if (lines.toSorted().join('\n') !== want)
-    throw new Error(`${lines.length} lines of ${side.sent.size} messages`);
-  if (heardOf(side).toSorted().join('\n') !== want)
-    throw new Error(`${heardOf(side).length} events heard of ${side.sent.size} messages`);
+    throw new Error(`${lines.length} lines of ${side.sent.size} that came`);
+  const heard = heardOf(side, told);
+  if (heard.toSorted().join('\n') !== want)
+    throw new Error(`${heard.length} events heard of ${side.sent.size} that came`);
   await side.member.stop();
   const db = await Database.open(joinPath(side.member.dir), systemEnv);
   try {
     const { events } = await (await openEventTable(db, 'privateEvents')).read(0, 100_000);
-    const told = events.flatMap(({ data, audience }) => {
-      const { about } = data as { about?: { messageId?: string } };
-      return audience?.userId !== undefined && about?.messageId !== undefined ? [about.messageId] : [];
-    });
-    if (told.toSorted().join('\n') !== want)
-      throw new Error(`${told.length} numbered events of ${side.sent.size} messages`);
+    const kept = events.flatMap(({ data, audience }) =>
+      audience?.userId === undefined ? [] : aboutOf(data, told),
+    );
+    if (kept.toSorted().join('\n') !== want)
+      throw new Error(`${kept.length} numbered events of ${side.sent.size} that came`);
   } finally {
     await db.close();
   }
 }
 
-if (import.meta.main) await runCampaign('notices', 1000, noticesCampaign);
+if (import.meta.main) {
+  const of = process.env['KIND'] === 'wants' ? 'wants' : 'messages';
+  await runCampaign('notices', 1000, (options) => noticesCampaign({ ...options, of }));
+}
