@@ -52,6 +52,7 @@ export const ERROR_CODES = {
   'registration-invalid': refused(400),
   'registration-self': refused(400),
   'request-malformed': refused(400),
+  'listings.header': refused(400),
   'wfp.header': refused(400),
   'body-too-large': refused(413),
   'digest-too-large': refused(413),

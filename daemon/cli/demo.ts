@@ -10,7 +10,7 @@ import { readWfp } from '../../protocols/market/wfp.ts';
 import { hex } from '../../protocols/wire/bytes.ts';
 import { DemoNode, freePorts, until } from './demo-node.ts';
 import { createNodeProgress } from './demo-progress.ts';
-import { importPrices } from './import-run.ts';
+import { importFile } from './import-run.ts';
 import { boxTable } from './box-table.ts';
 import { printLine } from './output.ts';
 
@@ -209,9 +209,9 @@ async function importAndReplicate(
 }
 
 async function importShare({ market, node }: Member, file: string, signal: AbortSignal): Promise<void> {
-  const { refused } = await importPrices(
+  const { refused } = await importFile(
     { source: createReadStream(file), post: async (body) => await node.postImport(body, signal) },
-    { wanted: market.wanted, seller: SELLER },
+    { wanted: market.wanted, seller: () => SELLER },
   );
   if (refused > 0) throw new AgrinetError('demo.import', `${market.name}: ${refused} rows did not go in`);
 }

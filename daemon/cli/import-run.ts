@@ -1,8 +1,10 @@
 import { z } from 'zod';
 import { systemEnv } from '../system-env.ts';
 import { readLines } from '../../protocols/market/lines.ts';
+import { type ImportFile, openImportFile } from '../../protocols/market/import-file.ts';
+import type { ListingRow } from '../../protocols/market/listing-file.ts';
 import { NewestPrices, NO_REGION } from '../../protocols/market/price-listings.ts';
-import { readWfp } from '../../protocols/market/wfp.ts';
+import type { WfpRow } from '../../protocols/market/wfp.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { printable } from './output.ts';
 
@@ -13,6 +15,8 @@ const MAX_ANSWER_LINE = 4_194_304;
 
 /** What an import did. Rows outside the wanted regions are in none of the figures but `skipped`. */
 export interface ImportSummary {
+  /** What the file held. */
+  kind: ImportFile['kind'];
   prices: { created: number; unchanged: number };
   listings: { created: number; changed: number; unchanged: number };
   /** Rows that could not be read, and records that the daemon refused. */
@@ -26,63 +30,101 @@ export interface RefusedRow {
   reason: string;
 }
 
-/** What `importPrices` needs from outside. */
+/** What `importFile` needs from outside. */
 export interface ImportComponents {
   source: AsyncIterable<Uint8Array | string>;
   /** POSTs NDJSON to the daemon's /import; resolves to the answer whatever its status. */
   post: (body: string) => Promise<Response>;
 }
 
-/** How `importPrices` goes about it. */
+/** How `importFile` goes about it. */
 export interface ImportOptions {
   /** Whether rows of this region (`unspecified` where there is none) are wanted. Default: all. */
   wanted?: (region: string) => boolean;
-  /** The user of the daemon's node who offers at these prices. Default: nobody, and no listing is made. */
-  seller?: string | undefined;
-  /** Called with the records of a kind that the daemon has answered so far; `total` is known for listings only. */
+  /**
+   * The user of the daemon's node who offers at the prices of a file, or whose the listings of a file are that name none. Default: nobody;
+   * no listing is made of prices then. May throw for a kind of file.
+   */
+  seller?: (kind: ImportFile['kind']) => string | undefined;
+  /** Called with the records of a kind that the daemon has answered so far; `total` is known for listings made of prices only. */
   onProgress?: (kind: 'price' | 'listing', done: number, total: number | undefined) => void;
   onRefused?: (row: RefusedRow) => void;
 }
 
-/**
- * Sends each price of a file to the daemon, then, for a seller, the newest of each series as that seller's listing.
- * Running it again changes nothing. In memory: one batch, and one price for each listing.
- */
-export async function importPrices(
+/** Sends what a file of prices or listings holds to the daemon. Running it again changes nothing. */
+export async function importFile(
   { source, post }: ImportComponents,
-  { wanted, seller, onProgress, onRefused }: ImportOptions = {},
+  options: ImportOptions = {},
 ): Promise<ImportSummary> {
-  const newest = new NewestPrices<number>();
-  const refuse = (row: RefusedRow): void => {
-    summary.refused += 1;
-    onRefused?.(row);
-  };
-  const prices = new Batches('price', post, refuse, (done) => onProgress?.('price', done, undefined));
-  const summary: ImportSummary = {
-    prices: { created: 0, unchanged: 0 },
-    listings: { created: 0, changed: 0, unchanged: 0 },
-    refused: 0,
-    skipped: 0,
-  };
-  for await (const row of readWfp(source, systemEnv.offload)) {
-    if ('error' in row) {
-      refuse({ line: row.line, reason: row.error });
-    } else if (wanted?.(row.price.admin1 ?? NO_REGION) ?? true) {
-      // Only what the daemon took can be the newest: a slip in a date must not keep the right price out.
-      const onTaken = seller === undefined ? undefined : () => newest.add(row.price, row.line);
-      await prices.add({ ...row.price }, row.line, onTaken);
-    } else {
-      summary.skipped += 1;
-    }
-  }
-  const { created, unchanged } = await prices.end();
-  summary.prices = { created, unchanged };
-  if (seller === undefined) return summary;
+  const file = await openImportFile(source, systemEnv.offload);
+  const seller = options.seller?.(file.kind);
+  const run = new ImportRun(file.kind, post, options);
+  return file.kind === 'prices' ? await run.prices(file.rows, seller) : await run.listings(file.rows(seller));
+}
 
-  const listings = new Batches('listing', post, refuse, (done) => onProgress?.('listing', done, newest.size));
-  for (const { listing, extra } of newest.listings(seller)) await listings.add({ ...listing }, extra);
-  summary.listings = await listings.end();
-  return summary;
+class ImportRun {
+  readonly #post: ImportComponents['post'];
+  readonly #options: ImportOptions;
+  readonly #summary: ImportSummary;
+
+  constructor(kind: ImportFile['kind'], post: ImportComponents['post'], options: ImportOptions) {
+    this.#post = post;
+    this.#options = options;
+    this.#summary = {
+      kind,
+      prices: { created: 0, unchanged: 0 },
+      listings: { created: 0, changed: 0, unchanged: 0 },
+      refused: 0,
+      skipped: 0,
+    };
+  }
+
+  /** Each price, then, for a seller, the newest of each series as that seller's listing. In memory: one batch, and one price for each listing. */
+  async prices(rows: AsyncIterable<WfpRow>, seller: string | undefined): Promise<ImportSummary> {
+    const newest = new NewestPrices<number>();
+    const prices = this.#batches('price', () => undefined);
+    for await (const row of rows) {
+      if ('error' in row) this.#refuse({ line: row.line, reason: row.error });
+      else if (this.#isWanted(row.price.admin1)) {
+        // Only what the daemon took can be the newest: a slip in a date must not keep the right price out.
+        const onTaken = seller === undefined ? undefined : () => newest.add(row.price, row.line);
+        await prices.add({ ...row.price }, row.line, onTaken);
+      }
+    }
+    const { created, unchanged } = await prices.end();
+    this.#summary.prices = { created, unchanged };
+    if (seller === undefined) return this.#summary;
+    const listings = this.#batches('listing', () => newest.size);
+    for (const { listing, extra } of newest.listings(seller)) await listings.add({ ...listing }, extra);
+    this.#summary.listings = await listings.end();
+    return this.#summary;
+  }
+
+  async listings(rows: AsyncIterable<ListingRow>): Promise<ImportSummary> {
+    const listings = this.#batches('listing', () => undefined);
+    for await (const row of rows) {
+      if ('error' in row) this.#refuse({ line: row.line, reason: row.error });
+      else if (this.#isWanted(row.listing.region)) await listings.add({ ...row.listing }, row.line);
+    }
+    this.#summary.listings = await listings.end();
+    return this.#summary;
+  }
+
+  #isWanted(region: string | undefined): boolean {
+    const isWanted = this.#options.wanted?.(region ?? NO_REGION) ?? true;
+    if (!isWanted) this.#summary.skipped += 1;
+    return isWanted;
+  }
+
+  #refuse(row: RefusedRow): void {
+    this.#summary.refused += 1;
+    this.#options.onRefused?.(row);
+  }
+
+  #batches(kind: 'price' | 'listing', total: () => number | undefined): Batches {
+    const onDone = (done: number): void => this.#options.onProgress?.(kind, done, total());
+    return new Batches(kind, this.#post, (row) => this.#refuse(row), onDone);
+  }
 }
 
 const totals = { created: z.number(), changed: z.number().default(0), unchanged: z.number() };

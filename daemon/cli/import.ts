@@ -6,46 +6,55 @@ import { exitCodeFor } from '../exit-codes.ts';
 import { readSettings } from '../secrets.ts';
 import { systemEnv } from '../system-env.ts';
 import { connect } from './client.ts';
-import { importPrices } from './import-run.ts';
+import { importFile } from './import-run.ts';
 import { JSON_OPTION, printJson, printLine } from './output.ts';
+import { listingTemplate } from '../../protocols/market/listing-file.ts';
 import type { ImportSummary, RefusedRow } from './import-run.ts';
 
 /** So many bad rows are named one by one; of the rest only the number is said. */
 const SHOWN_ROWS = 20;
 
-/** `agrinet import`: the prices of a WFP file into the running daemon, and on request a seller's listings at them. */
+/** `agrinet import`: the prices of a WFP file, or listings, into the running daemon; of prices a seller's listings on request. */
 export function importCommand(): Command {
   return new Command('import')
-    .description('import a WFP food price file, one price per row')
+    .description('import a file of listings (see --template) or of WFP food prices, one record per row')
     .argument(
-      '<file>',
-      'CSV file (any year, delimiter or encoding, optionally gzipped) or pipe; `-` for standard input',
+      '[file]',
+      'CSV file (any delimiter or encoding, optionally gzipped) or pipe; `-` for standard input',
     )
+    .option('--template', 'print a listings file to fill in')
     .option(
       '--region <name...>',
-      'only rows of these regions (admin1); "unspecified" matches rows without one',
+      'only rows of these regions (admin1 of a price); "unspecified" matches rows without one',
     )
-    .option('--listings', 'also create listings for --user at the latest price of each series')
-    .option('--user <seller>', 'the user of this node who offers the listings')
+    .option('--listings', 'of prices: also create listings for --user at the latest price of each series')
+    .option('--user <seller>', 'the user of this node whose listings they are')
     .option(...JSON_OPTION)
-    .action(async (file: string, options: Options) => {
-      await run(file, options);
+    .action(async (file: string | undefined, options: Options) => {
+      if (options.template !== undefined) printLine(listingTemplate().trimEnd());
+      else if (file !== undefined) await run(file, options);
+      else throw new AgrinetError('usage', 'name a file to import, or --template to print one to fill in');
     });
 }
 
 interface Options {
+  readonly template?: true;
   readonly region?: string[];
   readonly listings?: true;
   readonly user?: string;
   readonly json?: boolean;
 }
 
-/** Whose offers the prices become; undefined for nobody's. Throws `usage`: a price that was seen is no offer by itself. */
-function sellerOf({ listings, user }: Options): string | undefined {
-  if (listings === undefined && user === undefined) return undefined;
-  if (listings === undefined)
-    throw new AgrinetError('usage', '--user requires --listings: it names the user to create listings for');
-  if (user === undefined || user.trim() === '')
+/** Whose listings a file brings; undefined for nobody's. Throws `usage`: a price that was seen is no offer by itself. */
+function sellerOf({ listings, user }: Options, kind: ImportSummary['kind']): string | undefined {
+  if (user?.trim() === '') throw new AgrinetError('usage', '--user needs the name of a user');
+  if (kind === 'listings') return user;
+  if (listings === undefined && user !== undefined)
+    throw new AgrinetError(
+      'usage',
+      '--user requires --listings for a file of prices: it names the user to create listings for',
+    );
+  if (listings !== undefined && user === undefined)
     throw new AgrinetError(
       'usage',
       '--listings requires --user <seller>: every listing is an offer by a user of this node',
@@ -65,7 +74,6 @@ function fold(region: string): string {
 }
 
 async function run(file: string, options: Options): Promise<void> {
-  const seller = sellerOf(options);
   const daemon = connect(readSettings());
   const { handle, size } = await opened(file);
   const source = handle.createReadStream();
@@ -74,11 +82,11 @@ async function run(file: string, options: Options): Promise<void> {
   const started = systemEnv.monotonic();
   let count = 0;
   try {
-    const summary = await importPrices(
+    const summary = await importFile(
       { source, post: async (body) => await daemon.postStream('/import', body, 'application/x-ndjson') },
       {
         wanted: regionFilter(options.region),
-        seller,
+        seller: (kind) => sellerOf(options, kind),
         onProgress: progress.update,
         onRefused: (row) => {
           count += 1;
@@ -87,12 +95,16 @@ async function run(file: string, options: Options): Promise<void> {
       },
     );
     progress.stop();
-    report(summary, (systemEnv.monotonic() - started) / 1000, options.json === true, seller !== undefined);
+    report(summary, (systemEnv.monotonic() - started) / 1000, options);
     process.exitCode = exitCodeFor(outcomeOf(summary, options.region !== undefined));
   } catch (error) {
     // A file of another kind is the caller's mistake, as is one that is not there.
-    if (errorCode(error) !== 'wfp.header') throw error;
-    throw new AgrinetError('usage', `${file}: ${errorMessage(error)}`, { cause: error });
+    if (errorCode(error) !== 'wfp.header' && errorCode(error) !== 'listings.header') throw error;
+    const hint =
+      errorCode(error) === 'wfp.header'
+        ? '. A file of listings has a column "title": `agrinet import --template` prints one'
+        : '';
+    throw new AgrinetError('usage', `${file}: ${errorMessage(error)}${hint}`, { cause: error });
   } finally {
     progress.stop();
     source.destroy();
@@ -156,24 +168,26 @@ function createProgress(size: number, bytesRead: () => number): Progress {
 }
 
 function report(
-  { prices, listings, refused, skipped }: ImportSummary,
+  { kind, prices, listings, refused, skipped }: ImportSummary,
   seconds: number,
-  json: boolean,
-  offers: boolean,
+  options: Options,
 ): void {
   const records =
     prices.created + prices.unchanged + listings.created + listings.changed + listings.unchanged;
   const rate = Math.round(records / Math.max(seconds, 0.001));
-  if (json) {
-    printJson({ prices, listings, refused, skipped, seconds, recordsPerSecond: rate });
+  if (options.json === true) {
+    printJson({ kind, prices, listings, refused, skipped, seconds, recordsPerSecond: rate });
     return;
   }
-  printLine(
-    `prices: ${prices.created} created, ${prices.unchanged} unchanged; ` +
-      (offers
-        ? `listings: ${listings.created} created, ${listings.changed} changed, ${listings.unchanged} unchanged; `
-        : '') +
-      `rejected: ${refused}${skipped > 0 ? `; skipped (other regions): ${skipped}` : ''} ` +
-      `(${seconds.toFixed(1)} s, ${rate} records/s)`,
-  );
+  const parts = [
+    ...(kind === 'prices' ? [`prices: ${prices.created} created, ${prices.unchanged} unchanged`] : []),
+    ...(kind === 'listings' || options.listings === true
+      ? [
+          `listings: ${listings.created} created, ${listings.changed} changed, ${listings.unchanged} unchanged`,
+        ]
+      : []),
+    `rejected: ${refused}`,
+    ...(skipped > 0 ? [`skipped (other regions): ${skipped}`] : []),
+  ];
+  printLine(`${parts.join('; ')} (${seconds.toFixed(1)} s, ${rate} records/s)`);
 }

@@ -6,8 +6,7 @@ import type { PeerId } from '../wire/identity.ts';
 import { parseRecordKey } from '../wire/ids.ts';
 import type { Catalogue } from './catalogue-types.ts';
 import { createContract, patchContract } from './contract-writes.ts';
-import { withPlace } from './listing-place.ts';
-import { listingWrites } from './listing-writes.ts';
+import { listingFields, listingWrites } from './listing-writes.ts';
 import { OwnRecords, savedOf } from './own-records.ts';
 import { requirePrice } from './price-rules.ts';
 import { scalarsOf } from './record-fields.ts';
@@ -23,7 +22,8 @@ export function createCatalogue(ledger: Ledger, self: PeerId, env: Pick<Env, 'no
       const parts = parseRecordKey(key);
       const collection = parts?.collection ?? '';
       if (collection === 'contracts') return patchContract(records, key, body);
-      const fields = scalarsOf(collection, collection === 'listings' ? withPlace(body) : body);
+      const fields =
+        collection === 'listings' ? listingFields(body, records.self) : scalarsOf(collection, body);
       return records.save(key, (known, writer) => {
         if (known?.exists !== true) throw new AgrinetError('not-found', 'Not found');
         return draftEdit(writer, key, known.channel, known, fields);

@@ -7,7 +7,7 @@ import { formatOf, MAGIC_BYTES } from './file-format.ts';
 const MOST_INFLATED = 2 * 1024 ** 3;
 
 const unreadable = (why: string, cause?: unknown): AgrinetError =>
-  new AgrinetError('wfp.header', `not a WFP price file: ${why}`, { cause });
+  new AgrinetError('wfp.header', `not a CSV file: ${why}`, { cause });
 
 /**
  * The text of a file, its line ends (LF, CRLF or CR) as LF and without a byte order mark: UTF-8, UTF-16 with its mark, or either

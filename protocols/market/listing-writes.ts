@@ -3,6 +3,7 @@ import { AgrinetError } from '../errors.ts';
 import { draftEdit, type Patch } from '../ledger/drafts.ts';
 import { base64url } from '../wire/bytes.ts';
 import { isLocalId } from '../wire/ids.ts';
+import type { PeerId } from '../wire/identity.ts';
 import type { Catalogue } from './catalogue-types.ts';
 import { withPlace } from './listing-place.ts';
 import type { OwnRecords } from './own-records.ts';
@@ -16,11 +17,11 @@ type ListingWrites = Pick<Catalogue, 'createListing' | 'putListing' | 'putPriceL
 export function listingWrites(records: OwnRecords, env: Pick<Env, 'now' | 'bytes'>): ListingWrites {
   return {
     async createListing(body) {
-      const { id: given, ...rest } = withPlace(body);
+      const { id: given, ...rest } = body;
       const id = given === undefined ? base64url(env.bytes(12)) : given;
       if (typeof id !== 'string' || !isLocalId(id))
         throw new AgrinetError('id-invalid', 'id: must be 1 to 64 letters, digits, - or _');
-      const fields = { status: 'active', ...scalarsOf('listings', rest) };
+      const fields = { status: 'active', ...listingFields(rest, records.self) };
       requireName(fields);
       const key = records.key('listings', id);
       return records.save(key, (known, writer) => {
@@ -31,7 +32,7 @@ export function listingWrites(records: OwnRecords, env: Pick<Env, 'now' | 'bytes
     },
     async putListing(id, body) {
       if (!isLocalId(id)) throw new AgrinetError('id-invalid', 'id: must be 1 to 64 letters, digits, - or _');
-      const fields = { status: 'active', ...scalarsOf('listings', withPlace(body)) };
+      const fields = { status: 'active', ...listingFields(body, records.self) };
       requireName(fields);
       const key = records.key('listings', id);
       return records.save(key, (known, writer) => {
@@ -44,16 +45,10 @@ export function listingWrites(records: OwnRecords, env: Pick<Env, 'now' | 'bytes
     },
     putPriceListing(id, body) {
       if (!isLocalId(id)) throw new AgrinetError('id-invalid', 'id: must be 1 to 64 letters, digits, - or _');
-      const fields = scalarsOf('listings', withPlace(body));
+      const fields = listingFields(body, records.self);
       requireName(fields);
       const { price, priceDate } = fields;
       requirePrice(price, priceDate, env.now());
-      const seller = fields['userId'];
-      if (
-        seller !== undefined &&
-        (parseParty(`${seller}@${records.self}`) === undefined || parseParty(seller))
-      )
-        throw new AgrinetError('fields-invalid', 'userId: must be the bare name of a user of this node');
       if (typeof price !== 'number' || typeof priceDate !== 'string')
         throw new AgrinetError('fields-invalid', 'price and priceDate: required');
       const key = records.key('listings', id);
@@ -66,6 +61,15 @@ export function listingWrites(records: OwnRecords, env: Pick<Env, 'now' | 'bytes
       });
     },
   };
+}
+
+/** What a body says of a listing. Throws `fields-invalid`, also where it gives the listing to whoever is no user of this node. */
+export function listingFields(body: Readonly<Record<string, unknown>>, self: PeerId): Patch {
+  const fields = scalarsOf('listings', withPlace(body));
+  const { userId = '' } = fields; // an empty one is nobody's, as old clients have it
+  if (userId !== '' && (parseParty(`${userId}@${self}`) === undefined || parseParty(userId)))
+    throw new AgrinetError('fields-invalid', 'userId: must be the bare name of a user of this node');
+  return fields;
 }
 
 const NAMES = ['title', 'commodity', 'productId'] as const;

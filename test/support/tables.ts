@@ -5,6 +5,7 @@ import { exitCodeTable } from '../../daemon/exit-codes.ts';
 import { metricsTable } from '../../daemon/metrics/metrics-table.ts';
 import { settingsTable } from '../../daemon/settings.ts';
 import { errorCodeTable } from '../../protocols/error-codes.ts';
+import { LISTING_COLUMNS } from '../../protocols/market/listing-file.ts';
 import { COLLECTIONS, type Collection, type FieldRule } from '../../protocols/open-dialog/schema.ts';
 import { diskDeadlinesTable, reasonsIn, waitsTable } from './deadlines.ts';
 import { KEYSPACE } from '../../storage/keyspace.ts';
@@ -22,6 +23,7 @@ export const GENERATED: Readonly<Record<string, Readonly<Record<string, () => st
     limits: () => limitTables(HTTP_LIMITS),
     metrics: metricsTable,
     checks: checksTable,
+    'listing-columns': listingColumnsTable,
   },
   'api/README.md': { endpoints: async () => endpointTable(await apiDocument()), errors: errorCodeTable },
   'protocols/README.md': {
@@ -66,6 +68,17 @@ function rows(head: readonly string[], body: readonly (readonly string[])[]): st
   const line = (cells: readonly string[]): string =>
     `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
   return [line(head), `|${'---|'.repeat(head.length)}`, ...body.map(line)].join('\n');
+}
+
+function listingColumnsTable(): string {
+  const columns = Object.entries<{ readonly also?: readonly string[]; readonly help: string }>(
+    LISTING_COLUMNS,
+  );
+  const named = (names: readonly string[]): string => names.map((name) => `\`${name}\``).join(', ');
+  return rows(
+    ['column', 'also called', 'what it holds'],
+    columns.map(([name, { also = [], help }]) => [named([name]), named(also), help]),
+  );
 }
 
 function keyspaceTable(): string {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { importPrices, type ImportSummary, type RefusedRow } from '../../../daemon/cli/import-run.ts';
+import { importFile, type ImportSummary, type RefusedRow } from '../../../daemon/cli/import-run.ts';
 import { startNode, TEST_KEY, type TestNode } from '../../support/in-process-node.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
@@ -40,9 +40,9 @@ async function importRows(
   const source = (async function* () {
     yield `${[HEADER, ...rows].join('\n')}\n`;
   })();
-  const summary = await importPrices(
+  const summary = await importFile(
     { source, post },
-    { seller, onRefused: (each) => void refused.push(each) },
+    { seller: () => seller, onRefused: (each) => void refused.push(each) },
   );
   return { summary, refused };
 }
@@ -124,10 +124,68 @@ describe('listings made from prices', () => {
     const source = (async function* () {
       yield `${HEADER}\n${row('2026-10-15', 60)}\n`;
     })();
-    const summary = await importPrices({ source, post });
+    const summary = await importFile({ source, post });
     expect(summary.prices.created).toBe(1);
     expect(await listings()).toEqual([]);
   });
+});
+
+describe('a file of listings', () => {
+  const COLUMNS = 'title,commodity,quantity,unit,price,currency,region,tags,user';
+  const imported = async (
+    ...rows: readonly string[]
+  ): Promise<{ summary: ImportSummary; refused: RefusedRow[] }> => {
+    const refused: RefusedRow[] = [];
+    const source = (async function* () {
+      yield `${[COLUMNS, ...rows].join('\n')}\n`;
+    })();
+    const onRefused = (each: RefusedRow): void => void refused.push(each);
+    return { summary: await importFile({ source, post }, { seller: () => 'amina', onRefused }), refused };
+  };
+
+  it('makes them, changes them when a row says something else, and nothing when it says the same', async () => {
+    const maize = (price: number): string => `Maize of ${market},Maize,100,kg,${price},kes,Coast,dry;white,`;
+    const beans = `Beans of ${market},Beans,5,sack,9000,KES,,,baraka`;
+    expect((await imported(maize(55), beans)).summary.listings).toEqual({
+      created: 2,
+      changed: 0,
+      unchanged: 0,
+    });
+    expect((await imported(beans, maize(55))).summary.listings).toMatchObject({ unchanged: 2 });
+    expect((await imported(maize(60), beans)).summary.listings).toMatchObject({ changed: 1, unchanged: 1 });
+    const answer = await node.app.request(`/listings?keyword=${encodeURIComponent(market)}`);
+    const found = ((await answer.json()) as { listings: Listing[] }).listings;
+    expect(found.toSorted((a, b) => a.price - b.price)).toMatchObject([
+      { price: 60, currency: 'KES', quantity: 100, unit: 'kg', tags: ['dry', 'white'], userId: 'amina' },
+      { price: 9000, userId: 'baraka' },
+    ]);
+  });
+
+  it('names by its line what the daemon refuses too', async () => {
+    const { summary, refused } = await imported(
+      `Good of ${market},,1,kg,1,KES,,,`,
+      `Of another node ${market},,1,kg,1,KES,,,mary@${node.peerId}`,
+    );
+    expect([summary.listings.created, summary.refused]).toEqual([1, 1]);
+    expect(refused).toEqual([{ line: 3, reason: expect.stringContaining('bare name of a user') as string }]);
+  });
+});
+
+it('no listing is given to whoever is no user of this node, however it is written', async () => {
+  const seller = `mary@${node.peerId}`;
+  const listing = { type: 'offer', title: `Of ${market}` };
+  const made = await node.request('POST', '/listings', listing);
+  expect(made.status).toBe(201);
+  const { listingId } = (await made.json()) as Listing;
+  for (const [method, path] of [
+    ['POST', '/listings'],
+    ['PUT', `/listings/${listingId}`],
+    ['PATCH', `/listings/${listingId}`],
+  ] as const)
+    for (const userId of [seller, 'mary\n'])
+      expect((await node.request(method, path, { ...listing, userId })).status, `${method} ${userId}`).toBe(
+        400,
+      );
 });
 
 describe('rows that are no price', () => {

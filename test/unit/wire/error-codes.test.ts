@@ -38,7 +38,7 @@ it('nobody is to blame for what depends on this node: its registry, its disk, it
 
 /** What clients have met under each status since before there was a table. */
 const MET: Readonly<Record<number, string>> = {
-  400: 'address-refused body-malformed body-too-deep coordinates-malformed export-differs export-malformed fence-malformed fields-invalid id-invalid idempotency-malformed key-invalid key-limit key-malformed not-asked-for peer-sent-invalid query-invalid rating-score reason-required registration-invalid registration-self request-malformed wfp.header',
+  400: 'address-refused body-malformed body-too-deep coordinates-malformed export-differs export-malformed fence-malformed fields-invalid id-invalid idempotency-malformed key-invalid key-limit key-malformed listings.header not-asked-for peer-sent-invalid query-invalid rating-score reason-required registration-invalid registration-self request-malformed wfp.header',
   401: 'token-invalid',
   403: 'forbidden host-refused key-used not-a-party origin-refused request-unsigned unauthorized',
   404: 'key-unknown node-unknown not-found source-unknown user-unknown',

@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { expect, test } from 'vitest';
-import { importPrices } from '../../../../daemon/cli/import-run.ts';
+import { importFile } from '../../../../daemon/cli/import-run.ts';
 import type { ImportOptions, ImportSummary, RefusedRow } from '../../../../daemon/cli/import-run.ts';
 
 const data = (name: string): URL => new URL(`../../../data/${name}`, import.meta.url);
@@ -48,14 +48,15 @@ async function run(
 ): Promise<{ summary: ImportSummary; refused: RefusedRow[] }> {
   const refused: RefusedRow[] = [];
   const source = createReadStream(data(name));
-  const summary = await importPrices({ source, post }, { ...options, onRefused: (row) => refused.push(row) });
+  const summary = await importFile({ source, post }, { ...options, onRefused: (row) => refused.push(row) });
   return { summary, refused };
 }
 
 test('every row once, then every listing; the second time nothing changes', async () => {
   const daemon = fakeDaemon();
-  const first = await run('wfp-kenya-trimmed.csv', daemon.post, { seller: 'amina' });
+  const first = await run('wfp-kenya-trimmed.csv', daemon.post, { seller: () => 'amina' });
   expect(first.summary).toEqual({
+    kind: 'prices',
     prices: { created: 1499, unchanged: 0 },
     listings: { created: 895, changed: 0, unchanged: 0 },
     refused: 0,
@@ -63,7 +64,7 @@ test('every row once, then every listing; the second time nothing changes', asyn
   });
   expect(daemon.held.size).toBe(1499 + 895);
   expect(Math.max(...daemon.sizes)).toBeLessThanOrEqual(2_000);
-  const second = await run('wfp-kenya-trimmed.csv', daemon.post, { seller: 'amina' });
+  const second = await run('wfp-kenya-trimmed.csv', daemon.post, { seller: () => 'amina' });
   expect(second.summary.prices).toEqual({ created: 0, unchanged: 1499 });
   expect(second.summary.listings).toEqual({ created: 0, changed: 0, unchanged: 895 });
 });
@@ -86,7 +87,7 @@ test('only the wanted regions; rows without one are "unspecified"', async () => 
 
 test('bad rows and refused ones are named by their line in the file, without control characters', async () => {
   const { summary, refused } = await run('bad-rows.csv', fakeDaemon('Hola (Tana River)').post, {
-    seller: 'amina',
+    seller: () => 'amina',
   });
   expect(summary.prices.created).toBe(1);
   expect(refused.slice(0, 13).map(({ line }) => line)).toEqual([
