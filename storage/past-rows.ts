@@ -1,4 +1,5 @@
 import type { Covered, OpPlace, PastCommit, PastRow } from '../protocols/ledger/ports.ts';
+import type { Turn } from '../protocols/ledger/turn.ts';
 import type { PastChange } from '../protocols/open-dialog/late-change.ts';
 import type { RecordKey } from '../protocols/wire/ids.ts';
 import { del } from './commit-rows.ts';
@@ -32,15 +33,24 @@ export function pastRange(key: RecordKey, without: 'all' | 'walks'): { gte: stri
   return range('past', without === 'all' ? `${key}\0` : `${key}\0${WALKED}`);
 }
 
-/** The rows of what a commit keeps of changes, and what it takes out. */
-export async function pastRows(level: Level, commits: readonly PastCommit[]): Promise<BatchOp[]> {
-  const ops: BatchOp[] = [];
+/** Adds the rows of what a commit keeps of changes, and of what it takes out. */
+export async function pastRows(
+  level: Level,
+  commits: readonly PastCommit[],
+  ops: BatchOp[],
+  turn: Turn,
+): Promise<void> {
   for (const { key, rows, without } of commits) {
     if (without !== undefined)
-      for await (const full of level.keys(pastRange(key, without))) ops.push(del(full));
-    ops.push(...pastPuts(key, rows));
+      for await (const full of level.keys(pastRange(key, without))) {
+        if (turn.isOver()) await turn.next();
+        ops.push(del(full));
+      }
+    for (const row of rows) {
+      if (turn.isOver()) await turn.next();
+      ops.push(...pastPuts(key, [row]));
+    }
   }
-  return ops;
 }
 
 export async function readPast(

@@ -360,7 +360,7 @@ export class Store implements LedgerStore {
     for (const gap of closed) ops.push(...closingRows(gap));
     for (const { missing, key } of commit.awaiting)
       ops.push(put(fullKey('awaiting', `${missing}\0${key}`), EMPTY));
-    ops.push(...(await pastRows(this.#db.level, commit.past ?? [])));
+    await pastRows(this.#db.level, commit.past ?? [], ops, turn);
     const usage = await usageChanges(
       { db: this.#db, gaps: this.gaps, feeds: this.#feeds },
       commit,

@@ -4,6 +4,7 @@ import { genesisOf } from '../open-dialog/genesis.ts';
 import {
   applyLate,
   hasSeen,
+  isSeenTooMuch,
   isWithinState,
   type PastChange,
   type Seen,
@@ -155,6 +156,7 @@ export class LateChanges {
     const seen = seenBy(deps);
     if (own !== undefined && !hasSeen(seen, own)) return 'seq-not-ancestor';
     if (startOp !== 1 + Math.max(...deps.map(({ lastOp }) => lastOp))) return 'start-op-wrong';
+    if (isSeenTooMuch(seen)) throw new PastUnknown();
     for (const op of change.ops) {
       const problem = await this.#opProblem(state, past, seen, change, op);
       if (problem !== undefined) return problem;

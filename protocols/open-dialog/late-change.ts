@@ -43,6 +43,14 @@ export function seenBy(deps: readonly PastChange[]): Seen {
   return { upTo, also };
 }
 
+/** Actors that a change is told to have seen beyond a number. Each late change would else be kept with all who wrote late before it. */
+const ALSO = 64;
+
+/** Whether more has been seen than is kept with a change. */
+export function isSeenTooMuch({ also }: Seen): boolean {
+  return Object.keys(also).length > ALSO;
+}
+
 export function hasSeen({ upTo, also }: Seen, { actor, seq, no }: PastChange): boolean {
   return no <= upTo || (also[actor]?.[0] ?? 0) >= seq;
 }

@@ -7,6 +7,7 @@ import { draftEdit } from '../../../protocols/ledger/drafts.ts';
 import { placedOps } from '../../../protocols/ledger/placed-ops.ts';
 import { RecordOps } from '../../../protocols/ledger/record-ops.ts';
 import type { Entry } from '../../../protocols/feed/entry.ts';
+import { actorOf } from '../../../protocols/open-dialog/read-op.ts';
 import type { PlacedOp, RecordState } from '../../../protocols/open-dialog/record.ts';
 import { Database } from '../../../storage/database.ts';
 import { pastRange } from '../../../storage/past-rows.ts';
@@ -51,7 +52,7 @@ class LongListing {
   }
 }
 
-const folders = ['late', 'late-forked'].map((name) => tempDir(name));
+const folders = ['late', 'late-forked', 'late-many'].map((name) => tempDir(name));
 afterAll(() => {
   for (const folder of folders) folder.remove();
 });
@@ -164,6 +165,36 @@ it('of a long record a late change waits for what is not here, counts when it co
   const [state] = await node.store.records([listing.key]);
   expect(state).toEqual(evaluateWhole(listing.key, left, undefined).state);
   expect(state?.pending).toBe(1);
+  await node.close();
+}, 60_000);
+
+it('of many epochs that write late one upon another no change is kept with all of them', async () => {
+  const EPOCHS = 80;
+  const [, , folder] = folders;
+  if (folder === undefined) return;
+  const node = await openLedger(folder.path, nodeOf(2), Date.now, { wholeOps: 0 });
+  node.standing.set(owner.peerId, 'followed');
+  const listing = new LongListing();
+  await take(node, listing.entry());
+  let known = listing.seen(PER_ENTRY);
+  const begun = listing.ops.slice();
+  await take(node, listing.entry());
+  const chain: PlacedOp[] = [];
+  const seen: number[] = [];
+  for (let i = 0; i < EPOCHS; i++) {
+    const hand = new Hand(owner, i.toString(16).padStart(16, 'e'));
+    const begins = { [actorOf(owner.peerId, hand.epoch, listing.key)]: [0, 0] as const };
+    const base = { ...known, seqs: { ...known.seqs, ...begins } };
+    const ops = draftEdit(hand.pen, listing.key, 'public', base, { notes: `${i}` }).ops;
+    const entry = listing.note(hand.next([...ops]));
+    await take(node, entry);
+    chain.push(...placedOps(entry));
+    known = evaluateWhole(listing.key, [...begun, ...chain], undefined).state;
+    const [past] = await node.store.past(listing.key, known.heads);
+    seen.push(Object.keys(past?.seen?.also ?? {}).length);
+  }
+  expect(Math.max(...seen)).toBe(64);
+  await isWhole(node, listing);
   await node.close();
 }, 60_000);
 
