@@ -24,7 +24,7 @@ export const validUntil = z
 export const acknowledgeListing = z
   .boolean()
   .optional()
-  .openapi({ description: 'Whether to sign although the terms differ from the listing.' });
+  .openapi({ description: 'Whether to sign even if the terms differ from the listing.' });
 
 /** What may be wrong with a contract that is drafted. */
 export const DRAFTING: readonly ErrorCode[] = [

@@ -73,7 +73,7 @@ export const Contract = z
       .optional()
       .openapi({
         description:
-          'Unit or currency, where the contract and its listing do not have the same; until it is accepted.',
+          'Unit or currency, if it differs between the contract and its listing; until the contract is accepted.',
       }),
     laterEdits: z.record(z.string(), ScalarOrNull).optional().openapi({
       description:

@@ -117,7 +117,7 @@ export const ListedTerms = z
   })
   .openapi('ListedTerms', {
     description:
-      'The listing as the node that began the contract held it. Both parties sign it with the terms.',
+      'The listing as held by the node that created the contract. Both parties sign it with the terms.',
   });
 
 /** A contract’s document; whatever has been agreed is in `Contract`. */

@@ -27,9 +27,9 @@ function table(columns: readonly string[], rows: readonly Html[]): Html {
 
 export function jobsLine(jobs: Pick<ApiContext['jobs'], 'counts'>): Html {
   const { waiting, delayed, active, completed, dead } = jobs.counts();
-  const look = html` · <span class="muted">look with <code>npx agrinet jobs list --state dead</code></span>`;
+  const look = html` · <span class="muted">see <code>agrinet jobs list --state dead</code></span>`;
   return html`<p>
-    Jobs: ${waiting + delayed + active} to do, ${completed} done,
+    Jobs: ${waiting + delayed + active} queued or running, ${completed} completed,
     <span class="${dead === 0 ? '' : 'off'}">${dead} dead</span>${dead === 0 ? '' : look}
   </p>`;
 }
@@ -37,13 +37,13 @@ export function jobsLine(jobs: Pick<ApiContext['jobs'], 'counts'>): Html {
 export function nodesTable(nodes: readonly NodeEntry[]): Html {
   if (nodes.length === 0)
     return html`<p class="muted">
-      No node is registered yet. Join one with
-      <code>npx agrinet join &lt;its url&gt; --key &lt;its API key&gt;</code>
+      No node is registered yet. To join one, run
+      <code>agrinet join &lt;its url&gt; --key &lt;its API key&gt;</code>
     </p>`;
   return table(['Node', 'Region', 'Status', '#Listings', '#Lag', 'Last sync'], nodes.map(nodeRow));
 }
 
-/** Green: reached. Amber: waits for somebody. Red: trouble. */
+/** Green: reachable. Amber: waiting for an operator. Red: unreachable. */
 function nodeRow(node: NodeEntry): Html {
   const { name, id, url, kind, region, status, listings, lag, lastSyncAt, error } = node;
   const [look, state] =
@@ -53,7 +53,7 @@ function nodeRow(node: NodeEntry): Html {
         ? ['on', '● connected']
         : node.online
           ? ['on', `● ${kind === 'http' ? 'HTTP only' : 'reached over HTTP'}`]
-          : ['off', `○ ${kind === 'http' ? 'HTTP only, ' : ''}away`];
+          : ['off', `○ ${kind === 'http' ? 'HTTP only, ' : ''}unreachable`];
   const why = status === 'active' ? error : undefined;
   return html`<tr>
     <td>
@@ -115,8 +115,8 @@ export function movementsTable(signals: readonly TrendSignal[]): Html | string {
 export function listingsTable(rows: readonly Html[]): Html {
   if (rows.length === 0)
     return html`<p class="muted">
-      None yet. Offer at market prices with
-      <code>npx agrinet import &lt;prices.csv&gt; --listings --user &lt;seller&gt;</code>
+      None yet. To import some at market prices, run
+      <code>agrinet import &lt;prices.csv&gt; --listings --user &lt;seller&gt;</code>
     </p>`;
   return table(['Listing', 'Market', '#Price', 'Region', 'Owner'], rows);
 }

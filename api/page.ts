@@ -50,10 +50,10 @@ export async function page(node: ApiContext, trends: TrendReports, sees: Sees): 
     ${sees === 'whole' ? jobsLine(node.jobs) : ''}
     <h2>Nodes</h2>
     ${nodesTable(nodes)}
-    <h2>What this node holds</h2>
-    <p class="muted">Digest <code>${digest}</code> — nodes that hold the same show the same.</p>
+    <h2>Data on this node</h2>
+    <p class="muted">Digest <code>${digest}</code> — equal on two nodes if they hold the same data.</p>
     ${holdingsTable(owners, nameOf)}
-    <h2>How prices move</h2>
+    <h2>Price trends</h2>
     <p class="muted">
       ${trendSummary(report, undefined)}${report.asOf === null ? '' : ` As of ${report.asOf}, from ${report.prices} prices.`}
     </p>

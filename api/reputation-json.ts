@@ -36,11 +36,11 @@ export const RoleJson = z
     contested: count('Number of active and late ratings that the rated party contests.'),
   })
   .openapi('RoleReputation', {
-    description: `\`active\`: ratings given in time that nobody has taken back. \`late\`: ratings signed more than ${LBTAS.ratingDays} days after the settlement. \`defaulted\`: parties that were silent for ${LBTAS.ratingDays} days, each of which counts as ${LBTAS.defaulted}, given by nobody. \`dismissed\`: ratings that the rater’s node has taken back, or an adjudicator has dismissed.`,
+    description: `\`active\`: ratings given in time and not withdrawn. \`late\`: ratings signed more than ${LBTAS.ratingDays} days after the settlement. \`defaulted\`: parties that gave no rating within ${LBTAS.ratingDays} days; each counts as ${LBTAS.defaulted}, although nobody gave it. \`dismissed\`: ratings that the rater’s node has withdrawn or an adjudicator has dismissed.`,
   });
 export const ReputationJson = z.object({
   subject: text('Rated user, `user@peer-id`, or peer ID of the rated node.'),
-  roles: z.array(RoleJson).openapi({ description: 'Roles in which anything is known.' }),
+  roles: z.array(RoleJson).openapi({ description: 'Roles in which there are ratings.' }),
   contracts: count('Number of contracts of which an active or late rating of the subject is public.'),
   contractsKept: count('Number of those without a breach, a rating of -1.'),
 });
@@ -48,7 +48,10 @@ export const NoteJson = z
   .object({
     id: text('`<owner>.<local id>`.'),
     ratingId: text('Rating that it is about.'),
-    kind: z.enum(NOTE_KINDS).nullable().describe('What it says of the rating; null if it is invalid.'),
+    kind: z
+      .enum(NOTE_KINDS)
+      .nullable()
+      .describe('What the note says about the rating; null if it is invalid.'),
     by: text('Who says it, `user@peer-id`.'),
     why: z.enum(NOTE_REASONS).nullable().describe('Why; null if it is invalid.'),
     notedAt: timestamp('When it was signed.'),

@@ -15,7 +15,7 @@ const backup = route('operator', {
   request: {
     query: z.object({
       withKeys: z.enum(['true', 'false']).default('false').openapi({
-        description: 'Whether the manifest announces keys; the command line adds them itself.',
+        description: 'Whether the manifest says that keys follow; the command line adds them itself.',
       }),
     }),
   },

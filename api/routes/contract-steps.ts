@@ -25,7 +25,7 @@ const party = z
 const hash = z
   .string()
   .regex(/^[0-9a-f]{64}$/)
-  .openapi({ description: 'Hash of the proposal; needed when several are open.' });
+  .openapi({ description: 'Hash of the proposal; required if several are open.' });
 const note = z
   .string()
   .max(8192)

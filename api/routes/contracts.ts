@@ -49,7 +49,8 @@ const createBody = jsonInput(
           'Whether to propose the terms to the other party at once; true by default. `false` creates a draft, and so do terms that are not complete or not as listed.',
       }),
       validUntil: validUntil.openapi({
-        description: 'When the proposal expires; a supplier’s own is made at once only with it.',
+        description:
+          'When the proposal expires; a supplier’s own proposal is made at once only if it is set.',
       }),
       acknowledgeListing,
     },

@@ -18,7 +18,7 @@ const Hidden = z
     reason: z.enum(['from-malformed', 'from-foreign']),
   })
   .openapi('HiddenMessage', {
-    description: 'A message that is not shown because its node does not speak for its sender.',
+    description: 'A message that is not shown because it comes from another node than its sender’s.',
   });
 const ConversationDetails = Conversation.extend({ hidden: z.array(Hidden) }).openapi('ConversationDetails');
 const titleBody = jsonInput(
@@ -41,7 +41,7 @@ const CreateBody = z
       .openapi({
         type: ['object', 'null'],
         additionalProperties: { $ref: '#/components/schemas/JsonValue' },
-        description: 'Metadata, stored as it is.',
+        description: 'Metadata, stored unchanged.',
       }),
   })
   .openapi('ConversationCreate', { additionalProperties: false });

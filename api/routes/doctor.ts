@@ -82,7 +82,7 @@ const diff = route('operator', {
       z.object({
         peer: z.string().min(1).max(2048).openapi({ description: 'Peer ID or URL of a registered node.' }),
         deep: z.boolean().default(false).openapi({
-          description: 'Compare record by record even where the digests are equal.',
+          description: 'Compare every record, even if the digests are equal.',
         }),
       }),
     ),

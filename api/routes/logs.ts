@@ -37,7 +37,7 @@ const Verification = z
           problem: z.enum(['changed', 'missing', 'inserted', 'cut-off', 'head-differs']),
         }),
       )
-      .openapi({ description: 'Empty if no entry was changed, removed, inserted or cut off.' }),
+      .openapi({ description: 'Empty if no entry was changed, removed, inserted or truncated.' }),
   })
   .openapi('AuditVerification');
 

@@ -18,15 +18,15 @@ const NotificationBody = z
     read: flag('Whether it has been read.'),
     createdAt: timestamp('When it was created.'),
     jobId: text('Job that it is about.').optional(),
-    kind: z.enum(NOTICE_KINDS).optional().openapi({ description: 'Of what kind it is.' }),
+    kind: z.enum(NOTICE_KINDS).optional().openapi({ description: 'Kind of notice.' }),
     about: z.record(z.string(), z.string()).optional().openapi({
       description:
-        'What it is about: `contractId`, `step`, `conversationId`, `messageId`, `ratingId`, `listingId`, `wantId`, and who did it as `from`.',
+        'Subject of the notice: `contractId`, `step`, `conversationId`, `messageId`, `ratingId`, `listingId`, `wantId`, and who did it as `from`.',
     }),
     language: text('Language of the text, a BCP 47 tag.').optional(),
     sms: z.enum(SMS_STATES).optional().openapi({
       description:
-        'What became of its SMS: `queued`, `sending`, `sent` (taken by the provider), `failed`, or `unknown`, when it cannot be told whether it was sent; absent without one.',
+        'State of its SMS: `queued`, `sending`, `sent` (taken by the provider), `failed`, or `unknown`, when it cannot be told whether it was sent; absent without one.',
     }),
   })
   .openapi('Notification');

@@ -56,7 +56,7 @@ const LegacyItem = z
     outside: FenceReason.optional(),
   })
   .catchall(JsonValue)
-  .openapi('LegacyItem', { description: 'An item of an old node, with the fields it has there.' });
+  .openapi('LegacyItem', { description: 'An item of an old back end, with its original fields.' });
 const LegacyPage = pageOf('items', LegacyItem)
   .extend({ sources: texts('All sources, `legacy:<origin>`.') })
   .openapi('LegacyItemPage');
@@ -97,7 +97,7 @@ const sync = route(
     path: '/sync',
     tags,
     summary: 'Queue a sync with every registered node, at most once a minute',
-    description: 'For cron jobs. Of nodes that do not answer, 32 at a time.',
+    description: 'For cron jobs. Of the nodes that do not answer, each round tries 32.',
     responses: { 202: json(SyncAll, 'Queued by this request or by an earlier one.') },
     codes: ['jobs-full'],
   },
@@ -110,7 +110,7 @@ const take = route(
     method: 'post',
     path: '/import',
     tags,
-    summary: 'Import an export of an old node, with the same checks as a pull',
+    summary: 'Import an export of an old back end, with the same checks as a pull',
     request: {
       query: z.object({
         source: z.string().max(2048).default('legacy:import').openapi({
@@ -138,7 +138,7 @@ const legacy = route('read', {
   method: 'get',
   path: '/legacy/{collection}',
   tags,
-  summary: 'List items pulled from an old node',
+  summary: 'List items pulled from an old back end',
   description: 'They are kept apart from the feeds, exports and digests of this node.',
   request: {
     params: z.object({ collection: z.enum(['listings', 'contracts', 'transactions', 'users']) }),
@@ -147,7 +147,7 @@ const legacy = route('read', {
         .string()
         .max(2048)
         .optional()
-        .openapi({ description: 'Origin of the old node; by default the first source.' }),
+        .openapi({ description: 'Origin of the old back end; by default the first source.' }),
       ...pageQuery,
       fence: z
         .enum(['on', 'off'])

@@ -14,7 +14,7 @@ const tags = ['Ratings'];
 const Input = z
   .object({
     why: z.enum(NOTE_REASONS).openapi({
-      description: 'Reason. A code: a text would describe somebody in public.',
+      description: 'Reason, as a code: free text would describe somebody in public.',
     }),
   })
   .openapi('RatingNoteInput');
@@ -27,12 +27,12 @@ const TEXTS: Readonly<Record<NoteKind, { readonly summary: string; readonly desc
   dismiss: {
     summary: 'Dismiss a rating',
     description:
-      'By the rater or its operator: takes the rating back, everywhere. By the operator of another node: states its view, which takes effect where that node is an adjudicator. Nothing is deleted.',
+      'By the rater or its operator: withdraws the rating everywhere. By the operator of another node: states its view, which has an effect wherever that node is an adjudicator. Nothing is deleted.',
   },
   uphold: {
     summary: 'Stand by a rating',
     description:
-      'By those who can dismiss it; replaces an earlier note of the same node. By the rated user: takes a contest back.',
+      'By anybody who can dismiss it; replaces an earlier note of the same node. By the rated user: withdraws a contest.',
   },
 };
 const step = <K extends NoteKind>(kind: K) =>

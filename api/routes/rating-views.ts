@@ -31,12 +31,12 @@ const Scale = z
     levels: z.array(
       z.object({ score: z.number().int(), name: text('Name of the level.') }).openapi('LbtasLevel'),
     ),
-    ratingDays: z.number().int().describe('Days after the settlement in which a rating is in time.'),
-    defaulted: z.number().int().describe('What a party that was silent counts as having given.'),
+    ratingDays: z.number().int().describe('Days after the settlement within which a rating is in time.'),
+    defaulted: z.number().int().describe('Level that counts for a party that gave no rating.'),
   })
   .openapi('RatingScale');
 const Annotated = RatingRow.extend({
-  notes: z.array(NoteJson).openapi({ description: `What nodes have said of it, the newest ${NOTES}.` }),
+  notes: z.array(NoteJson).openapi({ description: `Notes of nodes on the rating, the newest ${NOTES}.` }),
   reason: z
     .string()
     .nullable()

@@ -182,7 +182,7 @@ const register = route(
       ),
     },
     responses: {
-      200: json(Registered, 'It is registered already.'),
+      200: json(Registered, 'The node is already registered.'),
       201: json(Registered, 'It is active; `statement` is the registration of this node in return.'),
       202: json(
         Registered,

@@ -43,7 +43,7 @@ const query = z.object({
   asOf: z.iso
     .datetime({ offset: true })
     .optional()
-    .openapi({ description: 'Time at which silence is counted. Default: now.' }),
+    .openapi({ description: 'Time for which missing ratings are counted. Default: now.' }),
 });
 const Trust = ReputationJson.extend({
   percentKept: z
@@ -67,7 +67,7 @@ const input = {
   to: text('Rated user, `user@peer-id`.'),
   score: z.number().describe('LBTAS level, -1 to 4.'),
   contract: text('Record key of the settled contract.'),
-  role: role.nullable().describe('Side of the rated user; null if the receipt does not tell it.'),
+  role: role.nullable().describe('Side of the rated user; null if the receipt does not show it.'),
   signedAt: ms('When the rating was signed'),
   settledAt: ms('The later of the two settlements'),
   supersedes: nullable('Record key of the rating that this one corrects.'),
@@ -94,7 +94,7 @@ const ProofNote = z
     supersedes: nullable('Record key of the note that this one replaces.'),
     problem: nullable('Why the note is invalid; null if it is valid.'),
     verdict: text('`effective` or `view`, or why it has no effect.'),
-    side: z.enum(['rater', 'rated', 'adjudicator', 'other']).describe('As whom its node speaks.'),
+    side: z.enum(['rater', 'rated', 'adjudicator', 'other']).describe('Capacity in which its node speaks.'),
   })
   .openapi('ReputationNote');
 const Defaulted = z

@@ -16,7 +16,7 @@ const userId = z
   .max(128)
   .regex(/^\P{Cc}+$/u)
   .refine((id) => id.isWellFormed(), 'must be well-formed Unicode')
-  .openapi({ description: 'ID of the user, as keys and tokens name it.' });
+  .openapi({ description: 'ID of the user, as in keys and tokens.' });
 const idParam = z.object({ id: userId });
 /** A line of text that says something. */
 const line = (max: number, description: string) =>
@@ -36,7 +36,9 @@ const fields = {
     .string()
     .max(35)
     .regex(/^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$/, 'must be a language tag such as en or sw')
-    .openapi({ description: 'Language of notices, a BCP 47 tag; English where there is no text in it.' }),
+    .openapi({
+      description: 'Language of notices, a BCP 47 tag; English if there are no texts in that language.',
+    }),
   phone: z
     .string()
     .regex(/^\+[1-9]\d{6,14}$/, 'must be a phone number such as +254700000000')
@@ -58,11 +60,11 @@ const fields = {
         .openapi({ description: 'IANA time zone.' }),
     })
     .openapi({
-      description: 'Hours in which no SMS is sent; one that comes up then is sent at their end.',
+      description: 'Hours in which no SMS is sent; an SMS due then is sent when they end.',
     }),
   sms: z
     .boolean()
-    .openapi({ description: 'False: no SMS at all. So it becomes when the phone answers STOP.' }),
+    .openapi({ description: 'Whether SMS are sent; becomes false when the phone answers STOP.' }),
   muted: z
     .array(z.enum(NOTICE_KINDS))
     .max(NOTICE_KINDS.length)
@@ -103,7 +105,7 @@ const read = route('write', {
   method: 'get',
   path: '/{id}',
   tags,
-  summary: 'Retrieve the directory entry of a user: one’s own, or for the operator any',
+  summary: 'Retrieve the directory entry of a user; operators can retrieve any, others their own',
   request: { params: idParam },
   responses: { 200: json(UserBody, 'The user.') },
   codes: ['user-unknown'],
@@ -113,12 +115,12 @@ const change = route('write', {
   method: 'patch',
   path: '/{id}',
   tags,
-  summary: 'Change the directory entry of a user, or enter one (operator)',
+  summary: 'Update the directory entry of a user; operators can also create one',
   request: {
     params: idParam,
     body: jsonInput(
       z.strictObject(changeable).openapi('UserUpdate', {
-        description: 'Fields to change; null removes one. What is absent stays.',
+        description: 'Fields to change; null removes a field, absent fields stay as they are.',
       }),
     ),
   },
@@ -130,7 +132,7 @@ const remove = route('write', {
   method: 'delete',
   path: '/{id}',
   tags,
-  summary: 'Delete the directory entry of a user, phone number and all; keys stay',
+  summary: 'Delete the directory entry of a user with all its data; keys are kept',
   request: { params: idParam },
   responses: { 204: { description: 'Deleted.' } },
   codes: ['user-unknown'],

@@ -18,8 +18,10 @@ const label = z
   .min(1)
   .max(64)
   .regex(/^[^\p{Cc}\p{Zl}\p{Zp}]+$/u)
-  .openapi({ description: 'What its user calls it; notices name it so.' });
-const until = z.iso.datetime({ offset: true }).openapi({ description: 'When it ends; without it never.' });
+  .openapi({ description: 'Name that the user gives it; notices show it.' });
+const until = z.iso
+  .datetime({ offset: true })
+  .openapi({ description: 'When the search ends; by default never.' });
 
 const asked = { ...listingQuery, fence: fenceQuery.optional() };
 const STRING_OR_NUMBER: ['string', 'number'] = ['string', 'number'];
@@ -47,11 +49,11 @@ const NOT_NARROWING: ReadonlySet<string> = new Set(['sort', 'fence']);
 const WantBody = z
   .object({
     id: text('ID of the want.'),
-    userId: text('Its user.'),
-    label: text('What its user calls it.').optional(),
+    userId: text('User who saved it.'),
+    label: text('Name that the user has given it.').optional(),
     until: timestamp('When it ends.').optional(),
     createdAt: timestamp('When it was saved.'),
-    listings: text('Where the listings that it looks for are listed.'),
+    listings: text('URL that lists the matching listings.'),
     ...asked,
   })
   .openapi('Want');
@@ -63,9 +65,9 @@ const save = route('write', {
   method: 'post',
   path: '/',
   tags,
-  summary: 'Save a search: each listing that it finds from now on is told to its user, once',
+  summary: 'Save a search; its user gets one notice for each new listing that matches',
   description:
-    'The names of `GET /listings` but for `limit` and `cursor`, with the same meaning. Listings that are there already are not told: the query under `listings` of the answer has them.',
+    'The query parameters of `GET /listings`, except `limit` and `cursor`, with the same meaning. There are no notices for existing listings; the URL under `listings` in the response lists those.',
   request: {
     body: jsonInput(
       z
@@ -99,7 +101,7 @@ const remove = route('write', {
   method: 'delete',
   path: '/{id}',
   tags,
-  summary: 'Delete a saved search; what it found stays told',
+  summary: 'Delete a saved search; its notices are kept',
   request: { params: idParam, query: byUser },
   responses: { 204: { description: 'Deleted.' } },
 });
@@ -110,7 +112,7 @@ function queryIn(names: ListingQuery): ListingQuery {
   if (Object.keys(query).every((name) => NOT_NARROWING.has(name)))
     throw new AgrinetError(
       'query-invalid',
-      'a want has to say what is wanted, such as q, commodity or region',
+      'a saved search must contain at least one filter, such as q, commodity or region',
     );
   return query;
 }

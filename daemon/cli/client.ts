@@ -81,7 +81,7 @@ function stranger(base: string): AgrinetError {
 }
 
 function absent(base: string, cause: unknown): AgrinetError {
-  const message = `No daemon answers at ${base}. Start one with \`npx agrinet start\` or set BACKEND_URL.`;
+  const message = `No daemon answers at ${base}. Start one with \`agrinet start\` or set BACKEND_URL.`;
   return new AgrinetError('daemon-not-running', message, { cause });
 }
 

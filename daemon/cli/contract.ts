@@ -21,14 +21,14 @@ export function contractCommand(): Command {
   const what = 'a contract ID, or the file of a deal note (JSON or HTML)';
   command
     .command('show')
-    .description('show what was agreed in a contract, and its steps')
+    .description('show the terms of a contract and its steps')
     .argument('<what>', what)
     .option(...JSON_OPTION)
     .action(show);
   command
     .command('verify')
     .description(
-      'verify every signature of a deal note, and name what was altered or taken out; a file needs no daemon',
+      'verify every signature of a deal note, and name what was altered or removed; for a file, no daemon is needed',
     )
     .argument('<what>', what)
     .option(...JSON_OPTION)
@@ -97,7 +97,7 @@ async function boundedText(path: string): Promise<string> {
     for await (const piece of file.createReadStream({ autoClose: false }) as AsyncIterable<Buffer>) {
       size += piece.length;
       if (size > NOTE_LIMITS.fileBytes)
-        throw new AgrinetError('note-altered', `${path}: is larger than any deal note`);
+        throw new AgrinetError('note-altered', `${path} is larger than a deal note can be`);
       pieces.push(piece);
     }
     return Buffer.concat(pieces).toString('utf8');

@@ -213,7 +213,7 @@ async function importShare({ market, node }: Member, file: string, signal: Abort
     { source: createReadStream(file), post: async (body) => await node.postImport(body, signal) },
     { wanted: market.wanted, seller: () => SELLER },
   );
-  if (refused > 0) throw new AgrinetError('demo.import', `${market.name}: ${refused} rows did not go in`);
+  if (refused > 0) throw new AgrinetError('demo.import', `${market.name}: ${refused} rows were refused`);
 }
 
 interface Expected {

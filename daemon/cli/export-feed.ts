@@ -21,7 +21,7 @@ interface Options {
 /** `agrinet export-feed FILE`: signed entries in a file, to be carried where there is no network. */
 export function exportFeedCommand(): Command {
   return new Command('export-feed')
-    .description('export signed entries to a file, to carry them by hand')
+    .description('export signed entries to a file, for a node without a network connection')
     .argument('<file>', 'file to write; must not exist yet, unless --force is given')
     .option('--author <id...>', 'only feeds of these nodes')
     .option('--for <id>', 'the recipient: includes the private channels it participates in')

@@ -25,7 +25,7 @@ export function fsckCommand(): Command {
         const what = problems.length === 1 ? '1 problem' : `${problems.length} problems`;
         throw new AgrinetError(
           'database-damaged',
-          `${what} in ${entries} entries. Run \`npx agrinet rebuild\` to repair views, indexes and digests.`,
+          `${what} in ${entries} entries. Run \`agrinet rebuild\` to repair views, indexes and digests.`,
         );
       }
       if (!options.json) printLine(`${entries} entries checked, no problems found.`);

@@ -39,6 +39,6 @@ async function whoIs(settings: Settings): Promise<Record<string, unknown>> {
   }
   const identity = await readIdentity(settings.dataDir);
   if (identity !== undefined) return { peerId: identity.peerId, running: false };
-  const message = `There is no ${identityPath(settings.dataDir)} yet. \`npx agrinet start\` creates it.`;
+  const message = `There is no ${identityPath(settings.dataDir)} yet. \`agrinet start\` creates it.`;
   throw new AgrinetError('daemon-not-running', message);
 }

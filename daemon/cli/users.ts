@@ -14,31 +14,33 @@ const ID = ['<id>', 'ID of the user, as its keys name it'] as const;
 
 /** `agrinet users`: whom this node serves, and what they are told. */
 export function usersCommand(): Command {
-  const users = new Command('users').description(
-    'list the users of this node, and enter, change or remove them',
-  );
+  const users = new Command('users').description('list, add, change and remove users of this node');
   users
     .command('list', { isDefault: true })
-    .description('list users: those with a key, and those that were entered')
+    .description('list users: those with a key, and those in the directory')
     .addOption(asJson())
     .action(list);
   users
     .command('show')
-    .description('show what the directory says of a user')
+    .description('show the directory entry of a user')
     .argument(...ID)
     .addOption(asJson())
     .action(show);
   users
     .command('set')
-    .description('enter a user, or change one; a field set to "" is removed')
+    .description('add or change a user; a field set to "" is removed')
     .argument(...ID)
-    .option('--name <name>', 'name that others are shown')
+    .option('--name <name>', 'display name')
     .option('--role <role>', 'role, such as farmer or buyer')
     .option('--region <region>', 'region')
     .option('--language <tag>', 'language of notices, such as en or sw')
     .option('--phone <number>', 'phone number, such as +254700000000; it stays on this node')
     .option('--email <address>', 'e-mail address; it stays on this node')
-    .option('--quiet <hours>', 'no SMS in these hours: 21:00-06:00, in UTC or the time zone behind it', quiet)
+    .option(
+      '--quiet <hours>',
+      'hours without SMS, such as "21:00-06:00 Africa/Nairobi"; UTC without a time zone',
+      quiet,
+    )
     // The positive one first: `--no-sms` alone would make true what nobody has said.
     .option('--sms', 'send SMS again')
     .option('--no-sms', 'send no SMS')
@@ -47,7 +49,7 @@ export function usersCommand(): Command {
     .action(set);
   users
     .command('remove')
-    .description('remove what the directory says of a user; keys stay (agrinet keys revoke)')
+    .description('delete the directory entry of a user; keys are kept (see agrinet keys revoke)')
     .argument(...ID)
     .addOption(asJson())
     .action(remove);

@@ -11,7 +11,7 @@ export const LBTAS = {
     'No Negative Consequences',
     'Delight',
   ],
-  /** Days after the settlement in which a rating is in time. */
+  /** Days after the settlement within which a rating is in time. */
   ratingDays: 90,
   /** What a party that was silent until then counts as having given. */
   defaulted: 2,

@@ -69,7 +69,7 @@ export interface KeptContracts {
 
 export interface Reputation extends KeptContracts {
   readonly subject: string;
-  /** Roles in which anything is known. */
+  /** Roles in which there are ratings. */
   readonly roles: readonly RoleReputation[];
 }
 

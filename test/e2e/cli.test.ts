@@ -104,7 +104,7 @@ describe('the command line against running daemons', () => {
       expect({ code, stdout, stderr }, args.join(' ')).toEqual({
         code: 73,
         stdout: '',
-        stderr: `agrinet: No daemon answers at ${there.url}. Start one with \`npx agrinet start\` or set BACKEND_URL.\n`,
+        stderr: `agrinet: No daemon answers at ${there.url}. Start one with \`agrinet start\` or set BACKEND_URL.\n`,
       });
     }
     const { code, stdout } = await agrinet(there, ['identity', '--json'], { DATA_DIR: there.dir });

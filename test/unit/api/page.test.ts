@@ -32,8 +32,8 @@ function prices(commodity: string, before: number, after: number): object[] {
 it('an empty node says what to do first, and names no trouble', async () => {
   const text = await page();
   expect(text).toContain('● ready');
-  expect(text).toContain('npx agrinet join');
-  expect(text).toContain('Jobs: 0 to do');
+  expect(text).toContain('agrinet join');
+  expect(text).toContain('Jobs: 0 queued or running');
   expect(text).not.toMatch(/degraded|▲|class="move"/);
 });
 

@@ -216,6 +216,6 @@ test('agrinet with a wrong option or no daemon: one line, its exit code', () => 
   const status = run('status');
   expect(status.status).toBe(exitCodeFor('daemon-not-running'));
   expect(status.stderr).toBe(
-    'agrinet: No daemon answers at http://127.0.0.1:1. Start one with `npx agrinet start` or set BACKEND_URL.\n',
+    'agrinet: No daemon answers at http://127.0.0.1:1. Start one with `agrinet start` or set BACKEND_URL.\n',
   );
 });

@@ -122,12 +122,12 @@ describe('a want', () => {
   });
 
   it.each([
-    [{}, 'query-invalid', 'what is wanted'],
-    [{ q: ' ', region: '', sort: 'newest', fence: 'off' }, 'query-invalid', 'what is wanted'],
+    [{}, 'query-invalid', 'at least one filter'],
+    [{ q: ' ', region: '', sort: 'newest', fence: 'off' }, 'query-invalid', 'at least one filter'],
     [{ q: 'the' }, 'query-invalid', 'no word'],
     [{ priceMax: 5 }, 'query-invalid', 'currency and unit'],
     [{ q: 'maize', sort: 'distance' }, 'query-invalid', 'coordinates'],
-    [{ geoLat_: 1, geoLong_: 2 }, 'query-invalid', 'belong together'],
+    [{ geoLat_: 1, geoLong_: 2 }, 'query-invalid', 'must be given together'],
     [{ coordinates: 'here', radiusKm: 5 }, 'coordinates-malformed', ''],
     [{ q: 'maize', priceMax: 'cheap' }, 'fields-invalid', 'priceMax'],
     [{ q: 'maize', priceMax: 1e30 }, 'fields-invalid', 'priceMax'],

@@ -11,7 +11,7 @@ async function verified(bytes: number): Promise<string> {
     const file = join(dir.path, 'note.json');
     writeFileSync(file, '{}'.padEnd(bytes));
     const { code, stderr } = await agrinetHere(undefined, ['contract', 'verify', file]);
-    return `${code} ${stderr.includes('larger than any deal note') ? 'too large' : 'read'}`;
+    return `${code} ${stderr.includes('larger than a deal note') ? 'too large' : 'read'}`;
   } finally {
     dir.remove();
   }
