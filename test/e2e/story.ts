@@ -203,7 +203,13 @@ async function tell(story: Story): Promise<void> {
 }
 
 async function listAndFind(story: Story, mary: Person, amina: Person): Promise<string> {
-  story.chapter('Maize is listed in Kisumu, and found in Mombasa by its name there');
+  story.chapter('Amina says what she wants, in her own word for it');
+  type Found = { listings: Fields[] };
+  const query = 'q=mahindi&currency=KES&unit=kg&priceMax=60&sort=price';
+  await story.gets<Found>(amina, `/listings?${query}`, ({ listings }) => listings);
+  const want = { label: 'Mahindi', q: 'mahindi', currency: 'KES', unit: 'kg', priceMax: 60 };
+  await story.asks<Fields>(amina, 'POST', '/wants', want, only('label'));
+  story.chapter('Maize is listed in Kisumu, and Mombasa tells her');
   const kisumu = story.node('Kisumu').peerId;
   const listing = {
     type: 'offer',
@@ -218,11 +224,12 @@ async function listAndFind(story: Story, mary: Person, amina: Person): Promise<s
     coordinates: 'geoLat_-0.10230,geoLong_34.76170',
   };
   await story.asks<Fields>(mary, 'PUT', '/listings/maize', listing, only('listingId', 'status'));
-  const query = '/listings?q=mahindi&currency=KES&unit=kg&priceMax=60&sort=price';
-  type Found = { listings: Fields[] };
-  await story.gets<Found>(amina, `/listings/${kisumu}.maize`, () => undefined);
-  await story.gets<Found>(amina, query, ({ listings }) =>
-    listings.map(only('title', 'price', 'unit', 'userId')),
+  await story.hears(amina, 'Mpya kwa utafutaji wako');
+  await story.sees<Found>(
+    amina,
+    `/listings?${query}`,
+    ({ listings }) => listings.length > 0,
+    ({ listings }) => listings.map(only('title', 'price', 'unit', 'userId')),
   );
   return `${kisumu}.maize`;
 }
