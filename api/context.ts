@@ -34,6 +34,7 @@ import type { QuotaPort } from './ports/quota.ts';
 import type { RegistrationPort, Sees } from './ports/registration.ts';
 import type { TrendsPort } from './ports/trends.ts';
 import type { FencePort, RatingsPort, TrustPort } from './ports/trust.ts';
+import type { SmsPort } from './ports/sms.ts';
 import type { UsersPort } from './ports/users.ts';
 import type { WantsPort } from './ports/wants.ts';
 
@@ -117,6 +118,7 @@ export interface ApiContext {
   readonly users: UsersPort;
   readonly wants: WantsPort;
   readonly notifications: NotificationsPort;
+  readonly sms: SmsPort;
   readonly audit: AuditPort;
   readonly rejoin: RejoinPort;
   readonly scrub: ScrubPort;

@@ -64,6 +64,7 @@ export const GROUPS = [
   group('/users', async () => (await import('./routes/users.ts')).userRoutes),
   group('/wants', async () => (await import('./routes/wants.ts')).wantRoutes),
   group('/notifications', async () => (await import('./routes/notifications.ts')).notificationRoutes),
+  group('/sms', async () => (await import('./routes/sms.ts')).smsRoutes),
   group('/api/keys', async () => (await import('./routes/keys.ts')).keyRoutes),
   group('/', async () => (await import('./routes/events.ts')).eventRoutes, ['events', 'stream']),
 ] as const;

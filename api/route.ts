@@ -48,6 +48,21 @@ export function rawInput(
   return { required: true, description, content: { [type]: { schema: z.string() } } };
 }
 
+/** A form that the route reads itself, as a signature is over all that it holds: only described here. */
+export function rawForm(description: string, properties: Readonly<Record<string, string>>) {
+  const schema = {
+    type: 'object' as const,
+    properties: Object.fromEntries(
+      Object.entries(properties).map(([name, what]) => [
+        name,
+        { type: 'string' as const, description: what },
+      ]),
+    ),
+    additionalProperties: { type: 'string' as const },
+  };
+  return { required: true, description, content: { 'application/x-www-form-urlencoded': { schema } } };
+}
+
 /** What a route declares beside what `createRoute` takes. */
 interface Declared {
   /** Names it in generated clients: a verb and what it is about. */

@@ -15,7 +15,7 @@ import { defineCertificate, defineFirstKey, defineHttp, defineLongRequests } fro
 import { defineJobs, defineWork } from './parts/jobs.ts';
 import { defineMarket } from './parts/market.ts';
 import { defineMirror } from './parts/mirror.ts';
-import { defineNotices, defineNotificationTable, defineSms } from './parts/notices.ts';
+import { defineNotices, defineNotificationTable, defineSms, defineIncomingSms } from './parts/notices.ts';
 import { defineNetwork } from './parts/network.ts';
 import { defineRegistration } from './parts/registration.ts';
 import { runningNode } from './parts/running.ts';
@@ -65,6 +65,7 @@ export async function createNode(options: NodeOptions, other: Partial<Outside> =
   const sms = parts.add(defineSms(node, { users, table }));
   const notices = parts.add(defineNotices(node, { reader, users, market, jobs, sms, table }));
   const wants = parts.add(defineWants(node, { users, market, notices }));
+  const incoming = parts.add(defineIncomingSms(node, { users, market, audited, notices }));
   const { reliability, trends } = market;
   const reach = parts.add(defineReach(node, sources));
   const scrub = parts.add(defineScrub(node, search));
@@ -80,7 +81,7 @@ export async function createNode(options: NodeOptions, other: Partial<Outside> =
   const examined = { standings, reach, jobs, scrub, mirror, registration, reader };
   const examination = defineExamination(parts, node, examined);
 
-  const trade = { leftOut, reader, search, users, notices, wants, notifications, market };
+  const trade = { leftOut, reader, search, users, notices, wants, notifications, incoming, market };
   const operation = { audited, jobs, scrub, forget, mirror, examination };
   const federation = { registration, exchange, standings };
   const served = { ...trade, ...operation, ...federation, closing: closing.signal };

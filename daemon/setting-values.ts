@@ -40,6 +40,14 @@ export const listOf = <T>(item: z.ZodType<T, string>) =>
         .filter((part) => part !== ''),
     )
     .pipe(z.array(item).max(LIST_MAX));
+/** A sum, in one currency or in any. */
+export const acceptLimit = z
+  .string()
+  .regex(/^\d{1,12}(\.\d{1,2})?( [A-Z]{3})?$/)
+  .transform((text) => {
+    const [sum, currency] = text.split(' ');
+    return { sum: Number(sum), currency };
+  });
 export const multiaddrText = z.string().max(512).refine(isMultiaddr);
 
 /** Whether a circle is one; a file is read at start. */

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import {
+  acceptLimit,
   LIST_MAX,
   wholeNumber,
   onOff,
@@ -276,6 +277,15 @@ export const SETTINGS = {
     expects: 'a phone number such as +254700000000',
     example: '+254700000000',
     help: 'Phone number that SMS messages are sent from. Alias: `TWILIO_FROM_NUMBER`.',
+  },
+  smsAcceptLimit: {
+    env: 'SMS_ACCEPT_LIMIT',
+    section: 'Jobs and events',
+    schema: listOf(acceptLimit),
+    fallback: '',
+    expects: `a list of at most ${LIST_MAX} sums such as 50000 KES, or one without a currency for every other`,
+    example: '50000 KES, 400 USD',
+    help: 'Largest sum of a proposal that can be accepted or refused by SMS (`YES 123456`), by currency, comma-separated; a number without a currency counts for every currency that is not listed. If unset, proposals cannot be answered by SMS.',
   },
   twilioApiUrl: {
     env: 'TWILIO_API_URL',

@@ -116,6 +116,8 @@ export const ERROR_CODES = {
   'registration-replayed': refused(409),
   'registry-full': refused(409),
   'schema-newer': later(409),
+  'sms-off': refused(409),
+  'sms-replayed': refused(409),
   'stock-short': later(409),
   'terms-changed': refused(409),
   'terms-conflict': refused(409),

@@ -49,11 +49,6 @@ export class SmsTable<Outgoing, Code> {
     return fullKey('sms', codePrefix(userId) + code);
   }
 
-  /** Those of everybody. */
-  allCodes(): Promise<SmsRow<Code>[]> {
-    return this.#rows<Code>(range('sms', CODE));
-  }
-
   put(key: string, code: Code): BatchOp {
     return putJson(key, code);
   }

@@ -1,4 +1,5 @@
 import type { NoticeKind } from '../../api/ports/users.ts';
+import type { Answerable } from '../sms/answer-codes.ts';
 import type { TextName, TextValues } from './texts.ts';
 
 /** Something that a user of this node is to be told. */
@@ -15,6 +16,8 @@ export interface Notice {
   readonly values: TextValues;
   /** What it is about, by names that clients know. */
   readonly about: Readonly<Record<string, string>>;
+  /** Of a proposal with a sum: what may be answered by SMS. */
+  readonly answer?: Answerable;
 }
 
 /** The type of the event that tells a notice. */

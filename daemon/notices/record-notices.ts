@@ -9,6 +9,7 @@ import { errorCode } from '../../protocols/errors.ts';
 import { fromBase64url } from '../../protocols/wire/bytes.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import { parseRecordKey, publicIdOf, type RecordKey } from '../../protocols/wire/ids.ts';
+import type { Answerable } from '../sms/answer-codes.ts';
 import type { Notice } from './notice.ts';
 import { dealOf, shortly, stepText, termsOf } from './step-texts.ts';
 
@@ -113,6 +114,7 @@ export class RecordNotices {
     const named = step.kind === 'propose' ? { ...about, proposal: step.hash } : about;
     // That a hold has ended was not its supplier's own doing: the node ends it.
     const users = this.#usersAmong(held.contract.parties, step.kind === 'expire' ? undefined : step.party);
+    const answer = answerable(movedOn, step);
     const notices = users.map((userId) => ({
       userId,
       event: `step ${step.hash}`,
@@ -121,6 +123,7 @@ export class RecordNotices {
       text,
       values,
       about: named,
+      ...(answer === undefined ? {} : { answer }),
     }));
     const [userId] = users;
     if (until === undefined || userId === undefined) return { notices, movedOn };
@@ -213,6 +216,15 @@ export class RecordNotices {
       throw error;
     }
   }
+}
+
+/** A proposal that says what it comes to. */
+function answerable(contract: RecordKey, step: Transition): Answerable | undefined {
+  if (step.kind !== 'propose') return undefined;
+  const { quantity, price, currency } = step.terms;
+  if (typeof quantity !== 'number' || typeof price !== 'number' || typeof currency !== 'string')
+    return undefined;
+  return { contract, proposal: step.hash, sum: quantity * price, currency };
 }
 
 function statementIn(field: unknown): Transition | undefined {

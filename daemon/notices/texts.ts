@@ -24,6 +24,14 @@ export const TEXTS = {
   'hold.ended': ['deal'],
   want: ['want', 'title'],
   'want.more': ['want'],
+  // Behind the SMS of a proposal, and in reply to an SMS.
+  'sms.answer': ['code'],
+  'sms.accepted': [],
+  'sms.refused': [],
+  'sms.wrong': [],
+  'sms.void': [],
+  'sms.later': [],
+  'sms.help': [],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 
 export type TextName = keyof typeof TEXTS;

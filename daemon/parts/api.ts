@@ -1,4 +1,5 @@
 import type { ApiContext } from '../../api/context.ts';
+import type { SmsPort } from '../../api/ports/sms.ts';
 import { openIdempotencyTable } from '../../storage/idempotency-table.ts';
 import type { Audited } from '../audit/node-audit.ts';
 import { createBackups } from '../backup/backups.ts';
@@ -55,6 +56,7 @@ export interface ApiComponents {
   readonly notices: Face<Pick<Notices, 'languages'>>;
   readonly wants: Face<ApiContext['wants']>;
   readonly notifications: Face<Notifications>;
+  readonly incoming: Face<SmsPort>;
   readonly jobs: Face<Jobs>;
   readonly market: Market;
   readonly scrub: Face<Scrub>;
@@ -129,7 +131,8 @@ type MarketPorts =
   | 'fence'
   | 'users'
   | 'wants'
-  | 'notifications';
+  | 'notifications'
+  | 'sms';
 
 function marketPorts({
   leftOut,
@@ -139,6 +142,7 @@ function marketPorts({
   wants,
   notices,
   notifications,
+  incoming,
   market,
 }: ApiComponents): Pick<ApiContext, MarketPorts> {
   const contracts = market.contracts.face;
@@ -165,6 +169,7 @@ function marketPorts({
     users: users.face,
     wants: wants.face,
     notifications: { ...notifications.face, languages: () => notices.face.languages },
+    sms: incoming.face,
   };
 }
 

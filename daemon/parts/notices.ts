@@ -1,3 +1,6 @@
+import type { SmsPort } from '../../api/ports/sms.ts';
+import { AgrinetError } from '../../protocols/errors.ts';
+import type { Audited } from '../audit/node-audit.ts';
 import { openNotificationTable } from '../../storage/notification-table.ts';
 import type { Reader } from '../../storage/reader.ts';
 import { concernsUsers } from '../notices/concerns.ts';
@@ -68,6 +71,7 @@ export function defineSms(
     const { startSms } = await import('../sms/start-sms.ts'); // what few nodes use
     const started = startSms({
       account,
+      acceptLimits: settings.smsAcceptLimit,
       db,
       lines: table.face,
       users: users.face,
@@ -78,4 +82,49 @@ export function defineSms(
     hooks.reopened.on('SMS', () => started.face.wake());
     return started;
   });
+}
+
+/** Answers SMS that Twilio posts here. */
+export function defineIncomingSms(
+  node: Pick<Node, 'settings' | 'db' | 'env' | 'logger'>,
+  {
+    users,
+    market,
+    audited,
+    notices,
+  }: Pick<NoticesComponents, 'users' | 'market'> & {
+    readonly audited: Face<Audited>;
+    readonly notices: Face<Pick<Notices, 'languages'>>;
+  },
+) {
+  return definePart<SmsPort>('incoming SMS', async () => {
+    const { settings, db, env, logger } = node;
+    const account = accountOf(settings);
+    const { publicUrl } = settings;
+    if (account === undefined || publicUrl === undefined) return { face: { incoming: smsOff } };
+    // What few nodes use.
+    const [{ IncomingSms }, { SmsTable }] = await Promise.all([
+      import('../sms/incoming.ts'),
+      import('../../storage/sms-table.ts'),
+    ]);
+    const face = new IncomingSms({
+      table: new SmsTable(db),
+      batch: (ops) => db.batch(ops, true),
+      authToken: account.authToken,
+      publicUrl,
+      users: users.face,
+      contracts: market.contracts.face,
+      audit: audited.face.audit,
+      languages: new Map(notices.face.languages.map((each) => [each.tag, each])),
+      env,
+      warn: (message, fields) => logger.warn(fields, message),
+    });
+    return { face };
+  });
+}
+
+function smsOff(): Promise<never> {
+  const message =
+    'SMS are not set up here: set TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN, TWILIO_SMS_NUMBER and PUBLIC_URL';
+  return Promise.reject(new AgrinetError('sms-off', message));
 }

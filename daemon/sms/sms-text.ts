@@ -14,7 +14,7 @@ export interface SmsWords {
   readonly values: TextValues;
   readonly timeZone?: string | undefined;
   /** Behind the text, whole whatever becomes of that. */
-  readonly tail?: string;
+  readonly tail?: string | undefined;
   readonly token: string;
 }
 

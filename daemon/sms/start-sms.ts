@@ -1,14 +1,14 @@
 import type { User } from '../../api/ports/users.ts';
 import type { Env } from '../../protocols/env.ts';
 import type { Database } from '../../storage/database.ts';
-import type { BatchOp } from '../../storage/keyspace.ts';
-import type { NotificationRow, NotificationTable } from '../../storage/notification-table.ts';
+import type { NotificationTable } from '../../storage/notification-table.ts';
 import { SmsTable } from '../../storage/sms-table.ts';
 import type { Notice } from '../notices/notice.ts';
 import type { SmsNotices } from '../notices/notice-writer.ts';
-import type { Language } from '../notices/texts.ts';
+import { textOf } from '../notices/texts.ts';
 import type { Started } from '../parts.ts';
 import type { Directory } from '../users/directory.ts';
+import { type AcceptLimit, AnswerCodes, type CodeRow, mayAnswer } from './answer-codes.ts';
 import type { OutgoingSms } from './outgoing.ts';
 import { smsText, smsToken } from './sms-text.ts';
 import { SmsSender, type SmsSenderParts } from './sms-sender.ts';
@@ -23,16 +23,19 @@ export interface Sms extends SmsNotices {
 
 export interface SmsParts extends Pick<SmsSenderParts, 'warn' | 'onDenied'> {
   readonly account: TwilioAccount;
+  /** Up to which sums proposals may be answered by SMS. */
+  readonly acceptLimits: readonly AcceptLimit[];
   readonly db: Database;
   readonly lines: Pick<NotificationTable, 'setSms'>;
   readonly users: Pick<Directory, 'find' | 'change' | 'byPhone'>;
-  readonly env: Pick<Env, 'now' | 'after' | 'deadline'>;
+  readonly env: Pick<Env, 'now' | 'after' | 'deadline' | 'bytes'>;
 }
 
 /** Starts sending, with what the last process left to be sent. */
 export function startSms(parts: SmsParts): Started<Sms> {
-  const { account, db, lines, users, env, warn, onDenied } = parts;
-  const table = new SmsTable<OutgoingSms, never>(db);
+  const { account, acceptLimits, db, lines, users, env, warn, onDenied } = parts;
+  const table = new SmsTable<OutgoingSms, CodeRow>(db);
+  const codes = new AnswerCodes(table, env);
   const sender = new SmsSender({
     table,
     lines,
@@ -47,9 +50,22 @@ export function startSms(parts: SmsParts): Started<Sms> {
   return {
     face: {
       wants: wantsSms,
-      rows: async (row, notice, language) => [
-        queued(table, row, notice, { language, user: users.find(row.userId) }),
-      ],
+      async rows({ userId, notificationId }, notice, language) {
+        const user = users.find(userId);
+        const { answer } = notice;
+        const isAnswerable = user !== undefined && answer !== undefined && mayAnswer(answer, acceptLimits);
+        const issued = isAnswerable ? await codes.issue(answer, user) : undefined;
+        const tail = issued && textOf(language, 'sms.answer', { code: issued.code });
+        const body = smsText({
+          language,
+          ...notice,
+          timeZone: user?.quietHours?.timeZone,
+          tail,
+          token: smsToken(notificationId),
+        });
+        const sms: OutgoingSms = { userId, notificationId, body, at: notice.at, tries: 0 };
+        return [table.later(notice.at, notificationId, sms), ...(issued?.ops ?? [])];
+      },
       wake: () => sender.wake(),
     },
     stop: () => sender.stop(),
@@ -58,17 +74,6 @@ export function startSms(parts: SmsParts): Started<Sms> {
 
 function wantsSms({ kind }: Notice, user: User | undefined): boolean {
   return user?.phone !== undefined && user.sms !== false && user.muted?.includes(kind) !== true;
-}
-
-function queued(
-  table: Pick<SmsTable<OutgoingSms, never>, 'later'>,
-  { userId, notificationId }: NotificationRow,
-  { text, values, at }: Notice,
-  { language, user }: { readonly language: Language; readonly user: User | undefined },
-): BatchOp {
-  const token = smsToken(notificationId);
-  const body = smsText({ language, text, values, timeZone: user?.quietHours?.timeZone, token });
-  return table.later(at, notificationId, { userId, notificationId, body, at, tries: 0 });
 }
 
 /** The number has answered STOP, whoever of those who are reached at it did so. */

@@ -16,6 +16,7 @@ import { STEADY_LIMITS } from '../../protocols/wire/steady.ts';
 import { SERVER_LIMITS } from '../../daemon/http-server.ts';
 import { JOB_LIMITS } from '../../daemon/jobs/job-store.ts';
 import { METRICS_LIMITS } from '../../daemon/metrics/metrics-table.ts';
+import { ANSWER_LIMITS } from '../../daemon/sms/answer-codes.ts';
 import { SMS_LIMITS } from '../../daemon/sms/limits.ts';
 import { WAITING_LIMITS } from '../../daemon/notices/waiting-steps.ts';
 import { PREFIX_LIMITS } from '../../protocols/digest/prefix.ts';
@@ -60,6 +61,7 @@ export const HTTP_LIMITS = {
   'daemon/jobs/job-store.ts': ['Jobs', JOB_LIMITS],
   'daemon/notices/waiting-steps.ts': ['Waiting notices', WAITING_LIMITS],
   'daemon/sms/limits.ts': ['SMS notices', SMS_LIMITS],
+  'daemon/sms/answer-codes.ts': ['Answers by SMS', ANSWER_LIMITS],
   'daemon/metrics/metrics-table.ts': ['Metrics', METRICS_LIMITS],
   'daemon/doctor/facts.ts': ['The doctor', DOCTOR_LIMITS],
   'daemon/doctor/disk-trend.ts': ['Disk trend of the doctor', TREND_LIMITS],

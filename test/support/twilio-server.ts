@@ -126,29 +126,41 @@ export async function twilioServer(options: TwilioOptions = {}) {
 
 export type TwilioServer = Awaited<ReturnType<typeof twilioServer>>;
 
-/** A message from a phone, as Twilio posts it to a URL; `signedFor` another one than it is posted to. */
-export async function postSms(
-  url: string,
-  message: { readonly from: string; readonly body: string; readonly sid: string },
-  { signedFor = url, token = TOKEN }: { readonly signedFor?: string; readonly token?: string } = {},
-): Promise<{ readonly status: number; readonly text: string }> {
+interface PhoneSms {
+  readonly from: string;
+  readonly body: string;
+  readonly sid: string;
+}
+
+/** The form of a message from a phone, with the signature that Twilio gives it for a URL. */
+export function signedSms(url: string, { from, body, sid }: PhoneSms, token: string = TOKEN) {
   const params: [string, string][] = [
     ['ToCountry', 'KE'],
-    ['MessageSid', message.sid],
-    ['From', message.from],
+    ['MessageSid', sid],
+    ['From', from],
     ['To', NUMBER],
-    ['Body', message.body],
+    ['Body', body],
     ['NumMedia', '0'],
     ['AccountSid', SID],
   ];
   const sorted = params.toSorted(([a], [b]) => (a < b ? -1 : 1));
   const signature = createHmac('sha1', token)
-    .update(signedFor + sorted.map((pair) => pair.join('')).join(''))
+    .update(url + sorted.map((pair) => pair.join('')).join(''))
     .digest('base64');
+  return { form: new URLSearchParams(params), signature };
+}
+
+/** Posts a message from a phone to a URL, as Twilio does; `signedFor` may be another. */
+export async function postSms(
+  url: string,
+  message: PhoneSms,
+  { signedFor = url, token = TOKEN }: { readonly signedFor?: string; readonly token?: string } = {},
+): Promise<{ readonly status: number; readonly text: string }> {
+  const { form, signature } = signedSms(signedFor, message, token);
   const answer = await fetch(url, {
     method: 'POST',
     headers: { 'x-twilio-signature': signature },
-    body: new URLSearchParams(params),
+    body: form,
   });
   return { status: answer.status, text: await answer.text() };
 }

@@ -56,6 +56,7 @@ export const notAParty = (): AgrinetError =>
  * `proposal-unnamed`, `terms-conflict`.
  */
 export function bodyOf(held: HeldContract, party: string, request: StepRequest): TransitionBody {
+  if ('whileNewest' in request && request.whileNewest !== undefined) requireNewest(held, request.whileNewest);
   switch (request.kind) {
     case 'propose': {
       mustBeMerged(held.state);
@@ -104,16 +105,32 @@ export function termsSigned({ statements }: HeldContract, body: TransitionBody):
   return proposal?.kind === 'propose' ? proposal.terms : undefined;
 }
 
-/** The proposal of the other party that stands, where the caller names none: what was read is what is accepted. */
-function onlyProposal({ state, statements, verdict }: HeldContract, party: string): string {
+/** Proposals that count, and those of them that no later one has replaced and that have not ended. */
+function proposalsOf({ statements, verdict }: HeldContract) {
   const applied = new Set(verdict.applied);
   const all = statements.map(({ transition }) => transition).filter(({ hash }) => applied.has(hash));
   const proposals = all.filter((t) => t.kind === 'propose');
-  const theirs = proposals.filter((t) => t.party !== party);
   const expired = new Set(all.flatMap((t) => (t.kind === 'expire' ? [t.proposal] : [])));
   const replaced = new Set(proposals.flatMap((t) => t.before));
-  const open = theirs.filter(({ hash }) => !expired.has(hash) && !replaced.has(hash));
-  const [one, another] = open;
+  const open = proposals.filter(({ hash }) => !expired.has(hash) && !replaced.has(hash));
+  return { proposals, open };
+}
+
+/** Throws `contract-state` and `terms-changed` unless this proposal alone stands. */
+function requireNewest(held: HeldContract, proposal: string): void {
+  if (held.verdict.state !== 'proposed')
+    throw stateError(`the contract is ${held.verdict.state}; the proposal can no longer be answered`);
+  const { open } = proposalsOf(held);
+  if (open.length !== 1 || open[0]?.hash !== proposal)
+    throw new AgrinetError('terms-changed', 'another proposal was made since; read it first');
+}
+
+/** The proposal of the other party that stands, where the caller names none: what was read is what is accepted. */
+function onlyProposal(held: HeldContract, party: string): string {
+  const { state, verdict } = held;
+  const { proposals, open } = proposalsOf(held);
+  const theirs = proposals.filter((t) => t.party !== party);
+  const [one, another] = open.filter((t) => t.party !== party);
   if (one === undefined && proposals.length === 0 && verdict.state === 'draft') requireComplete(state.view);
   if (one === undefined)
     throw proposals.length > theirs.length && theirs.length === 0

@@ -66,9 +66,12 @@ export type StepRequest = { readonly as?: string | undefined } & (
   | {
       readonly kind: 'accept';
       readonly proposal?: string | undefined;
+      /** Only while this proposal, by its hash, is the one that stands: who answers it has read no other. */
+      readonly whileNewest?: string | undefined;
       readonly acknowledgeListing?: boolean | undefined;
     }
-  | { readonly kind: 'settle' | 'cancel' }
+  | { readonly kind: 'cancel'; readonly whileNewest?: string | undefined }
+  | { readonly kind: 'settle' }
   | { readonly kind: 'resolve'; readonly outcome: Outcome; readonly proposal?: string | undefined }
 );
 

@@ -65,6 +65,7 @@ describe('loadSettings', () => {
       federationWebhookUrls: [],
       federationWebhookSecret: undefined,
       twilioAccountSid: undefined,
+      smsAcceptLimit: [],
       twilioApiUrl: 'https://api.twilio.com',
       twilioAuthToken: undefined,
       twilioSmsNumber: undefined,

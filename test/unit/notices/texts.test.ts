@@ -42,15 +42,11 @@ it('a file that lacks a text, has one too many or names something else is refuse
   for (const name of names) {
     const { [name]: text = '', ...rest } = whole.texts;
     expect(() => parseLanguage('en', withTexts(rest))).toThrow('not complete');
-    expect(() =>
-      parseLanguage(
-        'en',
-        withTexts({
-          ...rest,
-          [name]: text.replace('{deal}', '').replace('{from}', '').replace('{want}', ''),
-        }),
-      ),
-    ).toThrow(name);
+    const [first] = TEXTS[name];
+    if (first !== undefined)
+      expect(() =>
+        parseLanguage('en', withTexts({ ...rest, [name]: text.replaceAll(`{${first}}`, '') })),
+      ).toThrow(name);
     expect(() => parseLanguage('en', withTexts({ ...rest, [name]: `${text} {phone}` }))).toThrow(name);
   }
   expect(() => parseLanguage('en', withTexts({ ...whole.texts, more: 'x' }))).toThrow('not complete');

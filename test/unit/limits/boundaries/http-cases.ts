@@ -6,6 +6,7 @@ import { MIRROR_CASES } from './mirror-cases.ts';
 import { ENDED_JOBS, EVENT_CASES, KEY_CASES, METRICS_CASES, SSE_HEARTBEAT } from './node-cases.ts';
 import { NOTE_CASES } from './note-cases.ts';
 import { WAITING_CASES } from './notice-cases.ts';
+import { ANSWER_CASES } from './answer-cases.ts';
 import { SMS_CASES } from './sms-cases.ts';
 import { IMPORT_CASES, LEGACY_AHEAD, PULL_CASES } from './source-cases.ts';
 
@@ -233,6 +234,7 @@ export const HTTP_CASES = {
   },
   'daemon/notices/waiting-steps.ts': WAITING_CASES,
   'daemon/sms/limits.ts': SMS_CASES,
+  'daemon/sms/answer-codes.ts': ANSWER_CASES,
   'daemon/metrics/metrics-table.ts': {
     peers: { shownBy: ['test/unit/metrics/metrics.test.ts', 'stay few whatever callers and peers send'] },
     ...METRICS_CASES,
