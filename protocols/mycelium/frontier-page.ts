@@ -102,16 +102,25 @@ export function decodeFrontier(page: Uint8Array): FrontierPage {
 }
 
 function decodeItem(item: unknown): FrontierItem {
-  const malformed = (): AgrinetError => new AgrinetError('frontier-malformed', 'malformed frontier item');
-  if (!Array.isArray(item) || item.length !== 4) throw malformed();
+  const read = readFrontierItem(item);
+  if (read === undefined) throw new AgrinetError('frontier-malformed', 'malformed frontier item');
+  return read;
+}
+
+/**
+ * Reads `[epoch, seq, hash, fork or null]`; undefined for anything else. Where nothing is held there is no hash, and of a forked epoch it may
+ * be that what is below the fork is not held.
+ */
+export function readFrontierItem(item: unknown): FrontierItem | undefined {
+  if (!Array.isArray(item) || item.length !== 4) return undefined;
   const [epochValue, seqValue, hashValue, forkValue] = item as readonly unknown[];
   const epoch = bytesOf(epochValue, 8);
-  const seq = integer(seqValue, 0);
-  if (epoch === undefined || seq === undefined) throw malformed();
-  const hash = bytesOf(hashValue, seq === 0 ? 0 : 32) ?? bytesOf(hashValue, 0);
-  if (hash === undefined) throw malformed();
-  if (forkValue === null) return { epoch: hex(epoch), seq, hash: hex(hash) };
-  const fork = bytesOf(forkValue, 32);
-  if (fork === undefined) throw malformed();
-  return { epoch: hex(epoch), seq, hash: hex(hash), fork: hex(fork) };
+  const seq = integer(seqValue, 0, LIMITS.feedEntries);
+  const fork = forkValue === null ? null : bytesOf(forkValue, 32);
+  if (epoch === undefined || seq === undefined || fork === undefined) return undefined;
+  const none = seq === 0 || fork !== null ? bytesOf(hashValue, 0) : undefined;
+  const hash = none ?? (seq === 0 ? undefined : bytesOf(hashValue, 32));
+  if (hash === undefined) return undefined;
+  const base = { epoch: hex(epoch), seq, hash: hex(hash) };
+  return fork === null ? base : { ...base, fork: hex(fork) };
 }

@@ -51,7 +51,7 @@ export function decodeMessage(data: Uint8Array): GossipMessage {
   const [, , channel, epochBytes, seqValue, hashBytes] = items;
   const epoch = bytesOf(epochBytes, 8);
   const hash = bytesOf(hashBytes, 32);
-  const seq = integer(seqValue, 1);
+  const seq = integer(seqValue, 1, LIMITS.feedEntries);
   if (kind !== 1 || items.length !== 6 || author === undefined || !isChannel(channel)) throw malformed();
   if (epoch === undefined || hash === undefined || seq === undefined) throw malformed();
   return { kind: 'announcement', announcement: { author, channel, epoch: hex(epoch), seq, hash: hex(hash) } };

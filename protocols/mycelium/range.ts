@@ -1,9 +1,10 @@
 import { AgrinetError } from '../errors.ts';
 import { effectiveHead, type FeedState } from '../feed/feed.ts';
 import { fromHex, hex } from '../wire/bytes.ts';
-import { bytesOf, decodeCbor, encodeCbor, integer, mapOf } from '../wire/cbor.ts';
+import { bytesOf, decodeCbor, encodeCbor, mapOf } from '../wire/cbor.ts';
 import { parsePeerId, type PeerId } from '../wire/identity.ts';
 import { type Channel, isChannel } from '../wire/ids.ts';
+import { readFrontierItem } from './frontier-page.ts';
 import type { FeedSource } from './ports.ts';
 import type { RangeItem } from './range-item.ts';
 
@@ -93,15 +94,9 @@ export function decodeRangeRequest(data: Uint8Array): RangeRequest {
 }
 
 function decodeHeld(item: unknown): RangeRequest['have'][number] {
-  if (!Array.isArray(item) || item.length !== 4) throw malformed();
-  const [epochValue, seqValue, hashValue, forkValue] = item as readonly unknown[];
-  const epoch = bytesOf(epochValue, 8);
-  const seq = integer(seqValue, 0);
-  const hash = bytesOf(hashValue, 32) ?? bytesOf(hashValue, 0);
-  const fork = forkValue === null ? null : bytesOf(forkValue, 32);
-  if (epoch === undefined || seq === undefined || hash === undefined || fork === undefined) throw malformed();
-  const base = { epoch: hex(epoch), seq, hash: hex(hash) };
-  return fork === null ? base : { ...base, fork: hex(fork) };
+  const held = readFrontierItem(item);
+  if (held === undefined) throw malformed();
+  return held;
 }
 
 function decodeWithin(value: unknown): readonly [string, string] {

@@ -7,6 +7,7 @@ import { fromHex, hex } from '../../../protocols/wire/bytes.ts';
 import { type Cbor, encodeCbor } from '../../../protocols/wire/cbor.ts';
 import { outcomeOf } from './outcome.ts';
 import { nodeOf } from './signatures.ts';
+import { badFrontierItems } from './wire.ts';
 
 const author = nodeOf(1).peerId;
 const epochOf = (n: number): string => n.toString(16).padStart(16, '0');
@@ -25,6 +26,10 @@ export function rangeRequestVectors(): unknown {
       'about the last epochs',
       { ...base, have: [{ epoch: 'ff'.repeat(8), seq: 0, hash: '' }], within: [epochOf(5), 'ff'.repeat(8)] },
     ],
+    [
+      'about a forked epoch of which what is below the fork is not held',
+      { ...base, have: [{ epoch: epochOf(1), seq: 3, hash: '', fork: '33'.repeat(32) }] },
+    ],
   ];
   const item = (n: number): Cbor => [fromHex(epochOf(n)), 1, fromHex(HASH), null];
   const bytes = (n: number): Uint8Array => fromHex(epochOf(n));
@@ -40,6 +45,7 @@ export function rangeRequestVectors(): unknown {
     ['another key', { ...base, have: [], without: [bytes(1), bytes(2)] }],
     ['a key too many', { ...base, have: [], within: [bytes(1), bytes(2)], limit: 1 }],
     ['nothing about what is held', { ...base, within: [bytes(1), bytes(2)] }],
+    ...badFrontierItems().map(([name, held]): [string, Cbor] => [name, { ...base, have: [held] }]),
   ];
   return {
     taken: taken.map(([name, request]) => ({ name, request, bytes: hex(encodeRangeRequest(request)) })),

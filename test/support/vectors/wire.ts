@@ -180,6 +180,18 @@ export function entryVectors(): unknown {
   };
 }
 
+/** What is no epoch of a frontier or of a range request. */
+export function badFrontierItems(): readonly (readonly [name: string, item: Cbor])[] {
+  const [epoch, hash, nothing] = [new Uint8Array(8), new Uint8Array(32), new Uint8Array(0)];
+  return [
+    ['an entry beyond the largest seq', [epoch, 2 ** 32, hash, null]],
+    ['an entry without its hash', [epoch, 1, nothing, null]],
+    ['a hash of no entry', [epoch, 0, hash, null]],
+    ['a hash of no entry, below a fork', [epoch, 0, hash, hash]],
+    ['a hash of 31 bytes, below a fork', [epoch, 1, hash.subarray(1), hash]],
+  ];
+}
+
 /** Frontier pages that are none. */
 function refusedPages(): unknown {
   const known: Cbor = [['listings', 1]];
@@ -207,6 +219,10 @@ function refusedPages(): unknown {
     ['an op version that is text', [[['listings', '1']], []]],
     ['33 collections', [many, []]],
     ['a digest of 31 bytes', [known, [[nodeOf(1).peerId, 'public', new Uint8Array(31), []]]]],
+    ...badFrontierItems().map(([name, item]): [string, Cbor] => [
+      name,
+      [known, [[nodeOf(1).peerId, 'public', new Uint8Array(0), [item]]]],
+    ]),
   ];
   return pages.map(([name, value]) => {
     const page = encodeCbor(value);
