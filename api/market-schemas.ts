@@ -88,7 +88,12 @@ export const Price = z
     currency: text('ISO 4217 currency code.'),
     price: number('Price per `unit`, in `currency`.'),
     usdPrice: number('Price per `unit`, in US dollars.').optional(),
-    source: text('Where the price comes from.').optional(),
+    count: number(
+      'Of `agrinet-trades` and `agrinet-asking`: at least so many pairs of parties, or sellers, lie behind it.',
+    ).optional(),
+    source: text(
+      'Where the price comes from; `agrinet-trades` and `agrinet-asking` are a node’s own medians of a week’s trades and listings.',
+    ).optional(),
     supersedes: text('ID of the price that this one corrects.').optional(),
     ...record,
   })

@@ -66,7 +66,7 @@ export async function createNode(options: NodeOptions, other: Partial<Outside> =
   const notices = parts.add(defineNotices(node, { reader, users, market, jobs, sms, table }));
   const wants = parts.add(defineWants(node, { users, market, notices }));
   const incoming = parts.add(defineIncomingSms(node, { users, market, audited, notices }));
-  const { reliability, trends } = market;
+  const { reliability, trends, cells } = market;
   const reach = parts.add(defineReach(node, sources));
   const scrub = parts.add(defineScrub(node, search));
 
@@ -77,7 +77,7 @@ export async function createNode(options: NodeOptions, other: Partial<Outside> =
   const forget = parts.add(defineForget(node, { sources, reader, search, audited }));
   const limits = outside.mirrorLimits;
   const mirror = parts.add(defineMirror(node, { reader, market, limits }));
-  defineWork(parts, node, { notifications, jobs, keys, exchange, audit: audited, trends });
+  defineWork(parts, node, { notifications, jobs, keys, exchange, audit: audited, trends, cells });
   const examined = { standings, reach, jobs, scrub, mirror, registration, reader };
   const examination = defineExamination(parts, node, examined);
 

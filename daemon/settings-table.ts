@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { LEAST_TRADES } from '../protocols/market/price-cells.ts';
 import {
   acceptLimit,
   LIST_MAX,
@@ -213,6 +214,15 @@ export const SETTINGS = {
     expects: 'a whole number from 0 to 8760',
     example: '24',
     help: 'Hours between published trend snapshots; none is published while prices are unchanged. 0 disables them.',
+  },
+  priceSignalMinTrades: {
+    env: 'PRICE_SIGNAL_MIN_TRADES',
+    section: 'Jobs and events',
+    schema: z.union([wholeNumber(0, 0), wholeNumber(LEAST_TRADES, 1000)]),
+    fallback: String(LEAST_TRADES),
+    expects: `0, or a whole number from ${LEAST_TRADES} to 1000`,
+    example: '10',
+    help: 'Trades, and offers, of a week that a median price needs to be published, of at least three pairs of parties, or sellers; nobody is named. 0 publishes none.',
   },
   redisUrl: {
     env: 'REDIS_URL',

@@ -17,6 +17,8 @@ const NAMES: readonly string[] = [
   // ratings, trends, audit heads, profiles
   'score comment receipt ratedAt asOf inputs body publishedAt head place at',
   'nodeId name url schemaVersion interoperability',
+  // prices from trade
+  'count week',
 ].flatMap((line) => line.split(' '));
 
 const NUMBERS: ReadonlyMap<string, number> = new Map(NAMES.map((name, i) => [name, i + 1]));

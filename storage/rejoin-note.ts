@@ -1,14 +1,24 @@
 import type { Recovery } from '../protocols/mycelium/rejoin.ts';
 import type { Database } from './database.ts';
-import { REJOIN, rejoinRow } from './rejoin-row.ts';
+import { REJOIN, rejoinRow, type RejoinRow } from './rejoin-row.ts';
 import { verifiedJson } from './values.ts';
 
 /** The loss that is not settled yet; a row that cannot be read is a loss like any other. */
 export async function readRejoin(db: Database, now: number): Promise<Recovery | undefined> {
+  const row = await readLoss(db, now);
+  return row?.settled === true ? undefined : row;
+}
+
+/** When own entries were last lost here, settled or not, milliseconds since 1970; undefined for never. */
+export async function lostAt(db: Database, now: number): Promise<number | undefined> {
+  return (await readLoss(db, now))?.since;
+}
+
+async function readLoss(db: Database, now: number): Promise<RejoinRow | undefined> {
   const value = await db.level.get(REJOIN);
   if (value === undefined) return undefined;
   try {
-    return verifiedJson<Recovery>(REJOIN, value);
+    return verifiedJson<RejoinRow>(REJOIN, value);
   } catch {
     return { cause: 'repaired', since: now, answered: [] };
   }
@@ -26,7 +36,9 @@ export async function noteFound(db: Database, now: number): Promise<boolean> {
   return true;
 }
 
-/** Notes a loss, or that it is settled. Throws `disk-full`, `storage-failed`. */
+/** Notes a loss, or that it is settled: when it was stays known. Throws `disk-full`, `storage-failed`. */
 export async function saveRejoin(db: Database, recovery: Recovery | undefined): Promise<void> {
-  await db.batch([recovery === undefined ? { type: 'del', key: REJOIN } : rejoinRow(recovery)], true);
+  const row: RejoinRow | undefined = recovery ?? (await readLoss(db, db.env.now()));
+  if (row !== undefined)
+    await db.batch([rejoinRow(recovery === undefined ? { ...row, settled: true } : row)], true);
 }

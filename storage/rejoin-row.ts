@@ -5,7 +5,10 @@ import { putJson } from './values.ts';
 /** Where it is noted that own entries may be lost here. */
 export const REJOIN = fullKey('meta', 'rejoin');
 
+/** The last loss there was; what is settled holds nothing up. */
+export type RejoinRow = Recovery & { readonly settled?: true };
+
 /** That row, for the batch that makes it so. */
-export function rejoinRow(recovery: Recovery): BatchOp {
+export function rejoinRow(recovery: RejoinRow): BatchOp {
   return putJson(REJOIN, recovery);
 }

@@ -26,6 +26,10 @@ const Signal = z
     unit: text('Unit of measure.'),
     currency: text('ISO 4217 currency code.'),
     priceType: text('Kind of price, such as `Retail`.'),
+    kind: z.enum(['observed', 'traded', 'asking']).openapi({
+      description:
+        'Where the prices come from: seen in markets; agreed in trades; asked in listings. They are never mixed, and each node counts as one market of the last two.',
+    }),
     sampleSize: count('Number of markets compared.'),
     coverage: number('Share of the markets with prices in both periods, 0 to 1.'),
     excluded: count('Number of outliers excluded.'),
@@ -35,8 +39,10 @@ const Signal = z
   .openapi('TrendSignal');
 const Trends = z
   .object({
-    summary: text('Summary of the price movements.'),
-    topSignals: z.array(Signal).openapi({ description: 'Strongest signals first.' }),
+    summary: text('Summary of the price movements; says so when the first of them is of one or two markets.'),
+    topSignals: z.array(Signal).openapi({
+      description: 'Strongest signals first, those of fewer than three markets after all others.',
+    }),
     generatedBy: z.literal('aiTrendHelper'),
     region: text('Region covered; `global` for all.'),
     asOf: z.string().nullable().describe('Newest day covered, `YYYY-MM-DD`; null without prices.'),

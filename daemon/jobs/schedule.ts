@@ -10,13 +10,15 @@ export interface ScheduleParts {
   readonly signAudit: () => Promise<unknown>;
   /** Publishes a trend snapshot when one is due. */
   readonly publishTrends: () => Promise<unknown>;
+  /** Publishes what the trades of a week show, once it is closed. */
+  readonly publishCells: () => Promise<unknown>;
   readonly onFailure: (error: unknown) => void;
 }
 
 const DAY_MS = 24 * 60 * 60_000;
 /** Not in the first moments, when everything else begins too. */
 const FIRST_EXPIRY_MS = 60_000;
-/** When the node has caught up with its peers; then it is looked whether a snapshot is due. */
+/** When the node has caught up with its peers; then it is looked whether a snapshot is due, and whether a week is over. */
 const FIRST_TRENDS_MS = 10 * 60_000;
 const HOUR_MS = 60 * 60_000;
 
@@ -24,7 +26,7 @@ const HOUR_MS = 60 * 60_000;
 export function startSchedule(parts: ScheduleParts): {
   stop(): void;
 } {
-  const { env, syncMinutes, syncAll, expireKeys, signAudit, publishTrends, onFailure } = parts;
+  const { env, syncMinutes, syncAll, expireKeys, signAudit, publishTrends, publishCells, onFailure } = parts;
   const again =
     (job: () => Promise<unknown>): (() => void) =>
     () =>
@@ -36,6 +38,8 @@ export function startSchedule(parts: ScheduleParts): {
     every(env, DAY_MS, again(signAudit)),
     env.after(FIRST_TRENDS_MS, again(publishTrends)),
     every(env, HOUR_MS, again(publishTrends)),
+    env.after(FIRST_TRENDS_MS, again(publishCells)),
+    every(env, DAY_MS, again(publishCells)),
   ];
   return {
     stop() {

@@ -10,6 +10,7 @@ import { createNotifications, type Notifications } from '../jobs/notifications.t
 import { notificationHandler } from '../jobs/notify-handlers.ts';
 import { startSchedule } from '../jobs/schedule.ts';
 import { syncHandler } from '../jobs/sync-handler.ts';
+import type { CellPublisher } from '../market/cell-publisher.ts';
 import type { TrendPublisher } from '../market/trend-publisher.ts';
 import { definePart, type Face, type PartList } from '../parts.ts';
 import { accountOf } from '../settings.ts';
@@ -64,6 +65,7 @@ export interface WorkComponents {
   readonly exchange: Face<Exchange>;
   readonly audit: Face<{ readonly audit: Pick<AuditLog, 'sign'> }>;
   readonly trends: Face<{ readonly publisher: Pick<TrendPublisher, 'publishIfDue'> }>;
+  readonly cells: Face<CellPublisher>;
 }
 
 /** Jobs are done from here on, and queued: one for each event that goes out, and those that come again and again. */
@@ -115,7 +117,7 @@ async function startHandlers(
   });
 }
 
-function defineSchedule(node: WorkNode, { jobs, exchange, audit, trends }: WorkComponents) {
+function defineSchedule(node: WorkNode, { jobs, exchange, audit, trends, cells }: WorkComponents) {
   return definePart('schedule', () => {
     const { settings, clock, env, logger } = node;
     const schedule = startSchedule({
@@ -126,6 +128,7 @@ function defineSchedule(node: WorkNode, { jobs, exchange, audit, trends }: WorkC
       signAudit: () => audit.face.audit.sign(),
       // Not with a date that cannot be: the next look is in an hour.
       publishTrends: async () => (clock.credible() ? trends.face.publisher.publishIfDue() : undefined),
+      publishCells: async () => (clock.credible() ? cells.face.look() : undefined),
       onFailure: (error) => logger.warn({ err: error }, 'a scheduled job could not be queued'),
     });
     return { face: undefined, stop: () => schedule.stop() };

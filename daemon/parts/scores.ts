@@ -3,9 +3,12 @@ import type { ContractBook } from '../../protocols/market/contract-book/types.ts
 import type { Ratings } from '../../protocols/market/ratings.ts';
 import { reliabilityTable } from '../../storage/node-tables.ts';
 import type { Reader } from '../../storage/reader.ts';
+import { lostAt } from '../../storage/rejoin-note.ts';
 import type { Audited } from '../audit/node-audit.ts';
 import { ReliabilityCounts } from '../market/reliability.ts';
 import { heldTransactions } from '../market/transactions.ts';
+import { askingPrices, settledTrades } from '../market/cell-quotes.ts';
+import { type CellPublisher, createCellPublisher } from '../market/cell-publisher.ts';
 import { createTrends, type Trends } from '../market/trends.ts';
 import { createTrust, ratedProducers } from '../market/trust.ts';
 import { definePart, type Face, type PartList } from '../parts.ts';
@@ -16,11 +19,21 @@ import type { Sources } from './sources.ts';
 
 type ScoresNode = Pick<
   Node,
-  'identity' | 'settings' | 'clock' | 'env' | 'hooks' | 'db' | 'registry' | 'alarms' | 'logger' | 'outside'
+  | 'identity'
+  | 'settings'
+  | 'clock'
+  | 'env'
+  | 'hooks'
+  | 'db'
+  | 'registry'
+  | 'rejoin'
+  | 'alarms'
+  | 'logger'
+  | 'outside'
 >;
 
 export interface ScoresComponents {
-  readonly reader: Face<Pick<Reader, 'readable' | 'list'>>;
+  readonly reader: Face<Pick<Reader, 'get' | 'readable' | 'list'>>;
   readonly audited: Face<Pick<Audited, 'ledger' | 'committed'>>;
   readonly sources: Face<Pick<Sources, 'httpNodes'>>;
   readonly standings: Pick<Standings, 'prices'>;
@@ -44,7 +57,8 @@ export function defineScores(parts: PartList, node: ScoresNode, components: Scor
     })),
   );
   const trends = parts.add(defineTrends(node, components, trust));
-  return { reliability, trust, trends };
+  const cells = parts.add(defineCells(node, components));
+  return { reliability, trust, trends, cells };
 }
 
 /** Only of nodes that are registered here in any way: strangers must not fill the table. */
@@ -91,5 +105,27 @@ function defineTrends(
       warn: (message, fields) => logger.warn(fields, message),
     });
     return { face: trends, stop: () => trends.stop() };
+  });
+}
+
+function defineCells(node: ScoresNode, { audited, reader, contracts }: ScoresComponents) {
+  return definePart<CellPublisher>('price cells', () => {
+    const { identity, settings, clock, db, rejoin } = node;
+    const self = identity.peerId;
+    const publisher = createCellPublisher({
+      self,
+      region: settings.region,
+      leastTrades: settings.priceSignalMinTrades,
+      ledger: audited.face.ledger,
+      reader: reader.face,
+      quotes: {
+        traded: (since) => settledTrades(contracts.face, self, since),
+        asking: (since) => askingPrices(reader.face, self, since),
+      },
+      mayPromise: () => rejoin.mayPromise(),
+      lostAt: () => lostAt(db, clock.cautious()),
+      now: clock.cautious, // a week that is closed too early loses its last trades
+    });
+    return { face: publisher };
   });
 }

@@ -8,7 +8,7 @@ import type { Catalogue } from './catalogue-types.ts';
 import { createContract, patchContract } from './contract-writes.ts';
 import { listingFields, listingWrites } from './listing-writes.ts';
 import { OwnRecords, savedOf } from './own-records.ts';
-import { requirePrice } from './price-rules.ts';
+import { requireOtherSource, requirePrice } from './price-rules.ts';
 import { scalarsOf } from './record-fields.ts';
 
 export type { Catalogue, Saved } from './catalogue-types.ts';
@@ -38,6 +38,7 @@ export function createCatalogue(ledger: Ledger, self: PeerId, env: Pick<Env, 'no
     async addPrice(body) {
       const fields = scalarsOf('prices', body);
       requirePrice(fields['price'], fields['date'], env.now());
+      requireOtherSource(fields['source']);
       const written = await ledger.write({
         keys: [],
         draft: (writer) => [draftFact(writer, 'prices', fields)],

@@ -1,9 +1,10 @@
 import { AgrinetError } from '../errors.ts';
 import { isoDay } from '../wire/iso-time.ts';
+import { cellKindOf } from './price-kind.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 /** No currency writes a sum like this for anything that a market sells. */
-const MOST = 1e15;
+export const MOST_PRICE = 1e15;
 /** Nobody observed market prices for these files before; a year like 0206 is a slip. */
 const FIRST_DAY = '1900-01-01';
 
@@ -19,7 +20,7 @@ export function lastPriceDay(now: number): string {
 function priceProblem(price: unknown, date: unknown, now: number): string | undefined {
   if (typeof price === 'number') {
     if (price === 0) return 'price: 0 is no price';
-    if (!(price > 0) || price > MOST) return `price: ${price} is no price`;
+    if (!(price > 0) || price > MOST_PRICE) return `price: ${price} is no price`;
   }
   if (typeof date !== 'string') return undefined; // that it is lacking, or no text, the schema says
   const time = Date.parse(`${date}T00:00:00Z`);
@@ -35,6 +36,15 @@ function priceProblem(price: unknown, date: unknown, now: number): string | unde
 export function requirePrice(price: unknown, date: unknown, now: number): void {
   const problem = priceProblem(price, date, now);
   if (problem !== undefined) throw new AgrinetError('fields-invalid', problem);
+}
+
+/** Throws `fields-invalid` for a price that claims to be a median of this node's trades: only the node itself publishes those. */
+export function requireOtherSource(source: unknown): void {
+  if (typeof source === 'string' && cellKindOf(source.trim().toLowerCase()) !== undefined)
+    throw new AgrinetError(
+      'fields-invalid',
+      `source: ${source} is what this node publishes by itself of its trades and listings; name where the price was seen`,
+    );
 }
 
 /** Whether a price of `date` may take the place of one of the day `held`. A day that is still to come keeps nothing out. */

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { HeldPrice } from './trend-snapshot.ts';
+import { compareByTime, type HeldPrice } from './trend-snapshot.ts';
 import { inStrength, type PricePoint, signalOf, type TrendQuery, type TrendReport } from './trends.ts';
 
 /** Rows of one block of columns. */
@@ -55,7 +55,7 @@ class Dictionary<T> {
   }
 }
 
-type Good = Pick<PricePoint, 'commodity' | 'unit' | 'currency' | 'priceType'>;
+type Good = Pick<PricePoint, 'commodity' | 'unit' | 'currency' | 'priceType' | 'kind'>;
 type Place = Pick<PricePoint, 'region' | 'market'>;
 
 /**
@@ -74,7 +74,7 @@ export class PriceTable {
   size = 0;
 
   add(price: HeldPrice): void {
-    const { id, owner, date, commodity, unit, currency, priceType, region, market, supersedes } = price;
+    const { id, owner, date, commodity, unit, currency, priceType, kind, region, market, supersedes } = price;
     const row = this.size++;
     const at = row % BLOCK;
     let block = this.#blocks[Math.floor(row / BLOCK)];
@@ -82,8 +82,11 @@ export class PriceTable {
     if (ID.test(id)) block.ids.write(id, at * ID_BYTES, 'hex');
     else this.#otherIds.set(row, id);
     if (supersedes !== undefined) this.#supersedes.set(row, supersedes);
-    const good = { commodity, unit, currency, priceType };
-    block.goods[at] = this.#goods.numberOf(JSON.stringify([commodity, unit, currency, priceType]), good);
+    const good = { commodity, unit, currency, priceType, kind };
+    block.goods[at] = this.#goods.numberOf(
+      JSON.stringify([commodity, unit, currency, priceType, kind]),
+      good,
+    );
     block.places[at] = this.#places.numberOf(JSON.stringify([region, market]), { region, market });
     block.owners[at] = this.#owners.numberOf(owner, owner);
     block.dates[at] = this.#dates.numberOf(date, date);
@@ -150,7 +153,7 @@ export class PriceTable {
     return { signals: inStrength(signals, asOf), asOf, prices: rows.length, inputs: hash.digest('hex') };
   }
 
-  /** Rows that a query is about and that no other price of their owner corrects. */
+  /** Rows that a query is about and that stand (`standingPrices`). */
   #chosen({ region, commodity, until }: TrendQuery): number[] {
     const good = commodity?.trim().toLowerCase();
     const place = region?.trim().toLowerCase();
@@ -166,6 +169,7 @@ export class PriceTable {
     );
     const dates = this.#dates.values.map((date) => until === undefined || date <= until);
     const corrected = this.#corrected();
+    const again = this.#publishedAgain();
     const rows: number[] = [];
     for (let row = 0; row < this.size; row++)
       if (
@@ -173,11 +177,35 @@ export class PriceTable {
         places[this.#numberAt('places', row)] === true &&
         dates[this.#numberAt('dates', row)] === true &&
         this.#numberAt('prices', row) > 0 &&
+        !again.has(row) &&
         (corrected.size === 0 ||
+          this.#isOfCell(row) ||
           !corrected.has(`${this.#owners.at(this.#numberAt('owners', row))}/${this.#idAt(row)}`))
       )
         rows.push(row);
     return rows;
+  }
+
+  #isOfCell(row: number): boolean {
+    return this.#goods.at(this.#numberAt('goods', row)).kind !== 'observed';
+  }
+
+  /** Rows of cells that their owner has published before. */
+  #publishedAgain(): Set<number> {
+    const first = new Map<string, number>();
+    const again = new Set<number>();
+    if (this.#goods.values.every(({ kind }) => kind === 'observed')) return again;
+    for (let row = 0; row < this.size; row++) {
+      if (!this.#isOfCell(row)) continue;
+      const { region } = this.#places.at(this.#numberAt('places', row));
+      const cell = ['owners', 'goods', 'dates'] as const;
+      const name = JSON.stringify([region, ...cell.map((column) => this.#numberAt(column, row))]);
+      const known = first.get(name);
+      const isFirst = known === undefined || compareByTime(this.#priceAt(row), this.#priceAt(known)) < 0;
+      if (isFirst) first.set(name, row);
+      if (known !== undefined) again.add(isFirst ? known : row);
+    }
+    return again;
   }
 
   #corrected(): Set<string> {

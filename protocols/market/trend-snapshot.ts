@@ -58,14 +58,43 @@ export function lastDay(ms: number): string {
   return isoDay(ms + DAY_MS);
 }
 
-/** What counts of prices held: those that no other price of their owner corrects. */
+/**
+ * What counts of prices held: those that no other price of their owner corrects; of a cell that its owner has published, which nothing
+ * corrects, what was published first.
+ */
 export function standingPrices(held: readonly HeldPrice[]): HeldPrice[] {
+  const first = firstOfCells(held);
   const corrected = new Set(
     held.flatMap(({ owner, id, supersedes }) =>
       supersedes === undefined || supersedes === id ? [] : [`${owner}/${supersedes}`],
     ),
   );
-  return corrected.size === 0 ? [...held] : held.filter(({ owner, id }) => !corrected.has(`${owner}/${id}`));
+  return held.filter((price) =>
+    price.kind === 'observed'
+      ? !corrected.has(`${price.owner}/${price.id}`)
+      : first.get(cellOfPrice(price)) === price.id,
+  );
+}
+
+/** Ids by cell. */
+function firstOfCells(held: readonly HeldPrice[]): Map<string, string> {
+  const first = new Map<string, HeldPrice>();
+  for (const price of held) {
+    if (price.kind === 'observed') continue;
+    const cell = cellOfPrice(price);
+    const known = first.get(cell);
+    if (known === undefined || compareByTime(price, known) < 0) first.set(cell, price);
+  }
+  return new Map([...first].map(([cell, { id }]) => [cell, id]));
+}
+
+function cellOfPrice({ owner, kind, date, region, commodity, unit, currency }: HeldPrice): string {
+  return JSON.stringify([owner, kind, date, region, commodity, unit, currency]);
+}
+
+/** The order in which an owner's prices became known. */
+export function compareByTime(a: Pick<HeldPrice, 'at' | 'id'>, b: Pick<HeldPrice, 'at' | 'id'>): number {
+  return a.at[0] - b.at[0] || a.at[1] - b.at[1] || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
 }
 
 /** The snapshot of what is held: equal inputs give equal bytes, whatever their order. */
@@ -119,8 +148,7 @@ export function publishedCounts(counts: readonly RegionCount[]): RegionCount[] {
 /** An owner's prices in its own order: what is held of them at any time is, but for gaps, a beginning of it. */
 export function byOwner(held: readonly HeldPrice[]): Map<string, HeldPrice[]> {
   const owners = Map.groupBy(held, ({ owner }) => owner);
-  for (const prices of owners.values())
-    prices.sort((a, b) => a.at[0] - b.at[0] || a.at[1] - b.at[1] || (a.id < b.id ? -1 : 1));
+  for (const prices of owners.values()) prices.sort(compareByTime);
   return new Map([...owners].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 

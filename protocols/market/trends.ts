@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { isoDay } from '../wire/iso-time.ts';
+import type { PriceKind } from './price-kind.ts';
 
 /** One price as trends read it; `id` is the hash of the signed fact: two nodes that publish the same fact count once. */
 export interface PricePoint {
@@ -12,13 +13,15 @@ export interface PricePoint {
   readonly unit: string;
   readonly currency: string;
   readonly priceType: string;
+  /** Medians of trades, or of asking prices, are goods of their own. */
+  readonly kind: PriceKind;
   readonly price: number;
 }
 
 /** Periods that are compared with one another. */
 export type Cadence = 'week' | 'month';
 
-/** How prices of one commodity moved: unit, currency and price type are never mixed. */
+/** How prices of one commodity moved: unit, currency, price type and kind are never mixed. */
 export interface TrendSignal {
   readonly commodity: string;
   /** Percent, one decimal: the median over markets of each market's own change. */
@@ -31,6 +34,7 @@ export interface TrendSignal {
   readonly unit: string;
   readonly currency: string;
   readonly priceType: string;
+  readonly kind: PriceKind;
   /** Markets compared, and their share of those that reported lately. */
   readonly sampleSize: number;
   readonly coverage: number;
@@ -74,6 +78,8 @@ const FEW = 3;
 const RECENT = 6;
 /** Periods before the older of the two compared that tell what is usual. */
 const YEAR = 12;
+/** Signals of fewer markets do not come first. */
+const LEADING_MARKETS = 3;
 /** Days after which a good without a new price no longer comes among the first. */
 const STALE = 183;
 const DAY = 86_400_000;
@@ -87,7 +93,7 @@ export function trendsOf(prices: Iterable<PricePoint>, query: TrendQuery): Trend
   for (const point of prices) if (wanted(point, query)) unique.set(point.id, point);
   const chosen = [...unique.values()];
   const asOf = newestDate(chosen);
-  const goods = group(chosen, (p) => JSON.stringify([p.commodity, p.unit, p.currency, p.priceType]));
+  const goods = group(chosen, (p) => JSON.stringify([p.commodity, p.unit, p.currency, p.priceType, p.kind]));
   const signals = [...goods.values()].flatMap((points) => signalOf(points, query) ?? []);
   return {
     signals: inStrength(signals, asOf),
@@ -97,17 +103,23 @@ export function trendsOf(prices: Iterable<PricePoint>, query: TrendQuery): Trend
   };
 }
 
-/** The strongest first, and behind them all goods without a new price for half a year. */
+/** The strongest first, behind them those of one or two markets, and behind all goods without a new price for half a year. */
 export function inStrength(signals: readonly TrendSignal[], asOf: string | null): TrendSignal[] {
   const stale = (signal: TrendSignal): number =>
     Date.parse(asOf ?? signal.asOf) - Date.parse(signal.asOf) > STALE * DAY ? 1 : 0;
-  const name = (s: TrendSignal): string => [s.commodity, s.unit, s.currency, s.priceType].join('\0');
+  const name = (s: TrendSignal): string => [s.commodity, s.unit, s.currency, s.priceType, s.kind].join('\0');
   return signals.toSorted(
     (a, b) =>
       stale(a) - stale(b) ||
+      Number(isOfFew(a)) - Number(isOfFew(b)) ||
       Math.abs(b.changePct) * b.confidence - Math.abs(a.changePct) * a.confidence ||
       (name(a) < name(b) ? -1 : 1),
   );
+}
+
+/** What one or two markets say may be the doing of one trader, or of one node. */
+function isOfFew({ sampleSize }: Pick<TrendSignal, 'sampleSize'>): boolean {
+  return sampleSize < LEADING_MARKETS;
 }
 
 /** SHA-256 over ids, sorted, each with a line feed; hex. */
@@ -165,7 +177,7 @@ export function signalOf(points: readonly PricePoint[], { back, per }: TrendQuer
   const change = geometricMedian(changes);
   const spread = median(changes.map((each) => Math.max(each / change, change / each) - 1));
   const coverage = compared.length / Math.max(1, reporting);
-  const { commodity, unit, currency, priceType } = first;
+  const { commodity, unit, currency, priceType, kind } = first;
   return {
     commodity,
     changePct: round((change - 1) * 100, 1),
@@ -179,6 +191,7 @@ export function signalOf(points: readonly PricePoint[], { back, per }: TrendQuer
     unit,
     currency,
     priceType,
+    kind,
     sampleSize: compared.length,
     coverage: round(coverage, 2),
     excluded,
@@ -187,9 +200,12 @@ export function signalOf(points: readonly PricePoint[], { back, per }: TrendQuer
   };
 }
 
-/** Two regions may each have a market of one name ("National Average"): neither's prices move the other's. */
-function marketOf({ region, market }: PricePoint): string {
-  return JSON.stringify([region, market]);
+/**
+ * Two regions may each have a market of one name ("National Average"): neither's prices move the other's. A node's own medians are of one
+ * market, whatever region it says.
+ */
+function marketOf({ kind, region, market }: PricePoint): string {
+  return JSON.stringify([kind === 'observed' ? region : '', market]);
 }
 
 /** Weekly when a market's prices are mostly ten days apart at most; a single date says nothing and counts as monthly. */
@@ -217,15 +233,25 @@ function periodName(period: number, cadence: Cadence): string {
   return isoDay((period * 7 - 3) * DAY);
 }
 
+/** What is said to have moved. */
+const NOUNS: Readonly<Record<PriceKind, string>> = {
+  observed: 'prices',
+  traded: 'prices agreed in trades',
+  asking: 'asking prices',
+};
+
 /** One sentence for people. */
 export function trendSummary({ signals, prices }: TrendReport, region: string | undefined): string {
-  const place = region === undefined || region.trim().toLowerCase() === 'global' ? 'all regions' : region;
+  const isGlobal = region === undefined || region.trim().toLowerCase() === 'global';
+  const place = isGlobal ? 'all regions' : region;
   const [top] = signals;
   if (prices === 0) return `No price movements can be told for ${place}: no prices are held here.`;
   if (top === undefined) return `No price movements can be told for ${place}: too few prices are held here.`;
-  const { commodity, changePct, cadence } = top;
+  const { commodity, changePct, cadence, sampleSize, kind } = top;
   const moved = changePct === 0 ? 'unchanged' : `${changePct > 0 ? 'up' : 'down'} ${Math.abs(changePct)}%`;
-  return `${commodity} prices ${moved} ${cadence}-over-${cadence} in ${place}.`;
+  const few = sampleSize === 1 ? 'one market' : 'two markets';
+  const where = !isOfFew(top) ? place : isGlobal ? few : `${few} of ${place}`;
+  return `${commodity} ${NOUNS[kind]} ${moved} ${cadence}-over-${cadence} in ${where}.`;
 }
 
 function group<T>(items: Iterable<T>, keyOf: (item: T) => string): Map<string, T[]> {

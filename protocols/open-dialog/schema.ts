@@ -219,9 +219,22 @@ const prices: Collection = {
     currency: text(16),
     price: positive,
     usdPrice: positive,
+    /** At least so many pairs of parties, or sellers, lie behind a price that is the median of a cell. */
+    count: { type: 'number', min: 1 },
     source: text(64),
     supersedes: text(64),
   },
+};
+
+/** A week that its author has published the cells of, or found none: it publishes no more of it. Equal facts are one: there is one for a week. */
+const priceWeeks: Collection = {
+  name: 'price-weeks',
+  kind: 'fact',
+  version: 1,
+  channels: 'public',
+  required: ['week'],
+  /** Its Monday. */
+  fields: { week: day },
 };
 
 const messages: Collection = {
@@ -372,6 +385,7 @@ export const COLLECTIONS: Readonly<Record<string, Collection>> = Object.freeze(
     [ratingNotes.name]: ratingNotes,
     [ratingReasons.name]: ratingReasons,
     [auditHeads.name]: auditHeads,
+    [priceWeeks.name]: priceWeeks,
   }),
 );
 

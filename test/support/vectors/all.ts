@@ -11,7 +11,13 @@ import {
   refusedChangeVectors,
 } from './documents.ts';
 import { frontierDigestVectors } from './frontier-digests.ts';
-import { auditVectors, conversationVectors, geofenceVectors, trendVectors } from './market.ts';
+import {
+  auditVectors,
+  conversationVectors,
+  geofenceVectors,
+  priceCellVectors,
+  trendVectors,
+} from './market.ts';
 import { rangeFrameVectors } from './range-frames.ts';
 import { rangeRequestVectors } from './range-requests.ts';
 import { ratingVectors } from './ratings.ts';
@@ -61,6 +67,7 @@ export function vectorsText(): string {
     dealNotes: dealNoteVectors(),
     ratings: ratingVectors(),
     trends: trendVectors(),
+    priceCells: priceCellVectors(),
     geofence: geofenceVectors(),
     conversations: conversationVectors(),
     audit: auditVectors(),

@@ -6,6 +6,8 @@ import {
   signingEvent,
 } from '../../../protocols/audit/chain.ts';
 import { fenceFromGeoJson, fenceFromText, fenceReason } from '../../../protocols/market/geofence.ts';
+import { cellPrice, cellsOf, type Quote } from '../../../protocols/market/price-cells.ts';
+import { countBand, priceKindOf, twoDigits } from '../../../protocols/market/price-kind.ts';
 import { participantsNonce, writeParticipants } from '../../../protocols/market/conversation-members.ts';
 import { messageOrder } from '../../../protocols/market/message-order.ts';
 import { type HeldPrice, makeSnapshot } from '../../../protocols/market/trend-snapshot.ts';
@@ -15,7 +17,7 @@ import { nodeOf } from './signatures.ts';
 
 const [A, B] = [nodeOf(1).peerId, nodeOf(2).peerId];
 
-/** Two goods, three markets, two owners; a slip, a correction, a price of nothing and one dated too late. */
+/** Two goods, three markets, two owners; a slip, a correction, a price of nothing and one dated too late; cells of two nodes, one published twice. */
 function prices(): HeldPrice[] {
   const made: HeldPrice[] = [];
   const add = (owner: string, over: Partial<HeldPrice>): void => {
@@ -31,6 +33,7 @@ function prices(): HeldPrice[] {
       unit: '90 KG',
       currency: 'KES',
       priceType: 'Wholesale',
+      kind: 'observed',
       price: 100,
       ...over,
     });
@@ -48,6 +51,15 @@ function prices(): HeldPrice[] {
   add(B, { date: '2099-01-01', price: 1 });
   for (const day of ['01', '08', '15', '22'])
     add(A, { date: `2025-12-${day}`, commodity: 'Beans', price: 90 + Number(day) / 2 });
+  for (const [date, price] of [
+    ['2025-12-08', 42],
+    ['2025-12-15', 44],
+    ['2025-12-15', 99],
+  ] as const)
+    for (const owner of [A, B]) {
+      const cell = { commodity: 'maize', unit: 'kg', priceType: 'Traded', kind: 'traded' } as const;
+      add(owner, { ...cell, market: owner, date, price });
+    }
   return made;
 }
 
@@ -61,6 +73,46 @@ export function trendVectors(): unknown {
   ];
   const snapshot = makeSnapshot(held, { region: 'Nyanza', publishedAt, transactions });
   return { prices: held, transactions, snapshot };
+}
+
+/** What cells come of quotes, how they are told, and which prices are of a cell: null is one that claims to be and is not. */
+export function priceCellVectors(): unknown {
+  const week = '2025-12-15';
+  const start = Date.parse(week);
+  const quotes: Quote[] = [];
+  const add = (by: string, price: number, over: Partial<Quote> = {}): void => {
+    const goods = { commodity: 'Maize', unit: '90 KG', currency: 'KES' };
+    quotes.push({ ...goods, price, by, users: [`user of ${by}`], at: start + quotes.length, ...over });
+  };
+  for (const price of [4100, 4480, 9000]) add('p1', price);
+  for (const by of ['p2', 'p3', 'p4', 'p5']) add(by, 4000 + quotes.length * 100, { commodity: ' maize' });
+  add('p6', 1, { at: start - 1 });
+  add('p7', 1, { at: start + 7 * 86_400_000 });
+  for (const by of ['p1', 'p2']) for (let i = 0; i < 5; i++) add(by, 70, { commodity: 'Beans' });
+  for (const by of ['p1', 'p2', 'p3', 'p4']) add(by, 80, { commodity: 'Rice' });
+  for (const by of ['p1', 'p2', 'p3', 'p4', 'amina']) add(by, 90, { commodity: "Amina's peas", users: [by] });
+  const cells = cellsOf(quotes, week, 5);
+  const [cell] = cells;
+  if (cell === undefined) throw new Error('no cell');
+  const good = cellPrice('traded', cell, { node: A, region: 'Nyanza', monday: week });
+  const facts = [
+    good,
+    cellPrice('asking', cell, { node: A, region: 'Nyanza', monday: week }),
+    { ...good, source: 'WFP' },
+    { ...good, market: 'Kisumu' },
+    { ...good, date: '2025-12-16' },
+    { ...good, price: 4210 },
+    { ...good, count: 4 },
+    { ...good, commodity: 'Maize' },
+    { ...good, priceType: 'Retail' },
+    { ...good, supersedes: 'p01' },
+  ];
+  return {
+    bands: [3, 4, 5, 9, 10, 19, 20, 49, 50, 999, 1000].map((count) => [count, countBand(count)]),
+    medians: [0.0125, 9.95, 41.37, 105, 999.5, 12_345].map((median) => [median, twoDigits(median)]),
+    cells: { quotes, week, leastTrades: 5, cells },
+    facts: facts.map((fact) => ({ owner: A, fact, kind: priceKindOf(fact, A) ?? null })),
+  };
 }
 
 type Position = readonly [long: number, lat: number];

@@ -54,6 +54,7 @@ describe('loadSettings', () => {
       rateLimit: 1000,
       corsOrigins: [],
       trendSnapshotHours: 24,
+      priceSignalMinTrades: 5,
       trustProxy: false,
       tlsCertFile: undefined,
       tlsKeyFile: undefined,

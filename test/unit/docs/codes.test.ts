@@ -16,6 +16,7 @@ const NONE = new Set([
   'dial-now',
   'heard-of',
   'other-inputs',
+  'price-weeks',
   'rating-notes',
   'rating-reasons',
 ]);

@@ -29,6 +29,7 @@ function pricesOf(seed: number, count: number, plainIds: boolean): HeldPrice[] {
       unit: ['KG', '90 KG'][below(2)] ?? '',
       currency: 'KES',
       priceType: 'Retail',
+      kind: (['observed', 'observed', 'traded', 'asking'] as const)[below(4)] ?? 'observed',
       price: below(50) - 1,
       ...(earlier !== undefined && random() < 0.1 ? { supersedes: random() < 0.9 ? earlier.id : id } : {}),
     });
@@ -94,6 +95,6 @@ it('holds more rows than one block has, and ids that begin alike in their order'
     return { ...pricesOf(i, 1, false)[0], id } as HeldPrice;
   });
   const report = tableOf(alike).report({ back: 1 });
-  expect(report).toEqual(trendsOf(alike, { back: 1 }));
+  expect(report).toEqual(trendsOf(standingPrices(alike), { back: 1 }));
   expect(report.prices).toBeGreaterThan(30_000);
 });

@@ -15,7 +15,14 @@ const points: HeldPrice[] = [];
 for await (const row of readWfp(createReadStream(FILE), systemEnv.offload)) {
   if (!('price' in row)) continue;
   const { admin1 = '', ...price } = row.price;
-  points.push({ ...price, id: `line-${row.line}`, region: admin1, owner: 'a', at: [row.line, 0] });
+  points.push({
+    ...price,
+    id: `line-${row.line}`,
+    kind: 'observed',
+    region: admin1,
+    owner: 'a',
+    at: [row.line, 0],
+  });
 }
 
 /** The independent computation: rows as csv-parse gives them, months by their text, medians by sorting. */
@@ -178,6 +185,7 @@ describe('5 % of the prices of a good replaced by wrong ones', () => {
     unit: '90 KG',
     currency: 'KES',
     priceType: 'Wholesale',
+    kind: 'observed',
     price,
   });
 

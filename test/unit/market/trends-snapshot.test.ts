@@ -24,6 +24,7 @@ const price = (over: Partial<HeldPrice>): HeldPrice => ({
   unit: '90 KG',
   currency: 'KES',
   priceType: 'Wholesale',
+  kind: 'observed',
   price: 100,
   ...over,
 });
@@ -52,6 +53,24 @@ const at = (value: Json | undefined, ...path: (string | number)[]): Record<strin
   for (const name of path) here = (here as Record<string | number, Json>)[name];
   return here as Record<string, Json>;
 };
+
+describe('prices of cells', () => {
+  it('stand as they were published first, and nothing corrects them', () => {
+    const cell = (over: Partial<HeldPrice>): HeldPrice => price({ kind: 'traded', market: 'anna', ...over });
+    const first = cell({ at: [5, 0] });
+    const again = cell({ at: [6, 0], price: 300 });
+    const others = [
+      cell({ at: [7, 0], date: '2026-01-12' }),
+      cell({ at: [7, 0], commodity: 'Beans' }),
+      cell({ at: [7, 0], owner: 'berta', market: 'berta' }),
+      cell({ at: [7, 0], kind: 'asking' }),
+    ];
+    const correction = price({ supersedes: first.id });
+    const all = [again, ...others, first, correction];
+    expect(standingPrices(all)).toEqual([...others, first, correction]);
+    expect(standingPrices(all.toReversed())).toEqual([correction, first, ...others.toReversed()]);
+  });
+});
 
 describe('a trend snapshot', () => {
   it('is what the report says, for everywhere and its own region, with its inputs named', () => {

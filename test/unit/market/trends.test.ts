@@ -13,6 +13,7 @@ const price = (over: Partial<PricePoint>): PricePoint => ({
   unit: '90 KG',
   currency: 'KES',
   priceType: 'Wholesale',
+  kind: 'observed',
   price: 100,
   ...over,
 });
@@ -79,6 +80,46 @@ describe('trendsOf', () => {
         ['90 KG', 'KES', 'Retail', 50],
       ]),
     );
+  });
+
+  it('never mixes what was seen, agreed and asked, and says what it is of', () => {
+    const of = (kind: PricePoint['kind'], factor: number): PricePoint[] =>
+      year(['A', 'B', 'C'], factor, { kind });
+    const found = trendsOf([...of('observed', 1.1), ...of('traded', 1.2), ...of('asking', 1.3)], everywhere);
+    const changes = found.signals.map(({ kind, changePct }) => [kind, changePct]);
+    expect(changes).toEqual([
+      ['asking', 30],
+      ['traded', 20],
+      ['observed', 10],
+    ]);
+    expect(trendSummary(found, undefined)).toBe(
+      'Maize asking prices up 30% month-over-month in all regions.',
+    );
+    const traded = { ...found, signals: found.signals.slice(1) };
+    expect(trendSummary(traded, 'Nyanza')).toBe(
+      'Maize prices agreed in trades up 20% month-over-month in Nyanza.',
+    );
+  });
+
+  it('takes what a node has published for one market, whatever regions it names', () => {
+    const traded = ['Nyanza', 'Coast', 'Rift'].flatMap((region) =>
+      year(['a node'], 1.2, { kind: 'traded', region }),
+    );
+    expect(trendsOf(traded, everywhere).signals).toMatchObject([{ sampleSize: 1, changePct: 20 }]);
+    const seen = ['Nyanza', 'Coast', 'Rift'].flatMap((region) => year(['National Average'], 1.2, { region }));
+    expect(trendsOf(seen, everywhere).signals).toMatchObject([{ sampleSize: 3 }]);
+  });
+
+  it('leads with what three markets say, and says so when none does', () => {
+    const few = [...year(['A'], 1.5, { commodity: 'Salt' }), ...year(['A', 'B'], 2, { commodity: 'Beans' })];
+    const many = trendsOf([...few, ...year(['A', 'B', 'C'], 1.01)], everywhere);
+    expect(many.signals.map(({ commodity }) => commodity)).toEqual(['Maize', 'Beans', 'Salt']);
+    expect(trendSummary(many, undefined)).toBe('Maize prices up 1% month-over-month in all regions.');
+    const two = trendsOf(few, everywhere);
+    expect(trendSummary(two, 'global')).toBe('Beans prices up 100% month-over-month in two markets.');
+    const one = trendsOf(few, { ...everywhere, commodity: 'salt' });
+    expect(trendSummary(one, undefined)).toBe('Salt prices up 50% month-over-month in one market.');
+    expect(trendSummary(one, 'Nyanza')).toBe('Salt prices up 50% month-over-month in one market of Nyanza.');
   });
 
   it('compares weeks where prices are weekly', () => {

@@ -11,6 +11,8 @@ import type { Contract } from '../../../protocols/market/contract/model.ts';
 import { openTransition } from '../../../protocols/market/contract/statement.ts';
 import { type IssuedWord, openWord } from '../../../protocols/market/deal-note/evidence.ts';
 import { fenceFromGeoJson, fenceFromText, fenceReason } from '../../../protocols/market/geofence.ts';
+import { type Cell, cellsOf, type Quote } from '../../../protocols/market/price-cells.ts';
+import { countBand, priceKindOf, twoDigits } from '../../../protocols/market/price-kind.ts';
 import { messageOrder, type OrderedMessage } from '../../../protocols/market/message-order.ts';
 import { readRating } from '../../../protocols/market/rating.ts';
 import {
@@ -63,6 +65,12 @@ interface Vectors {
       notes: NoteInput[];
       proof: string;
     }[];
+  };
+  readonly priceCells: {
+    readonly bands: readonly (readonly [number, number])[];
+    readonly medians: readonly (readonly [number, number])[];
+    readonly cells: { quotes: Quote[]; week: string; leastTrades: number; cells: Cell[] };
+    readonly facts: readonly { owner: string; fact: Record<string, string | number>; kind: string | null }[];
   };
   readonly trends: { prices: HeldPrice[]; transactions: RegionCount[]; snapshot: Snapshot };
   readonly geofence: {
@@ -148,6 +156,16 @@ test.each(vectors.geofence)('geofence: $name', ({ fence: given, points }) => {
   expect(fence).toBeDefined();
   if (fence !== undefined)
     for (const { fields, reason } of points) expect(fenceReason(fence, fields) ?? null).toBe(reason);
+});
+
+it('cells come out of their quotes in any order, and prices are of a cell or not', () => {
+  const { bands, medians, cells, facts } = vectors.priceCells;
+  for (const [count, band] of bands) expect(countBand(count)).toBe(band);
+  for (const [median, told] of medians) expect(twoDigits(median)).toBe(told);
+  expect(cells.cells.length).toBeGreaterThan(0);
+  for (const quotes of [cells.quotes, cells.quotes.toReversed()])
+    expect(cellsOf(quotes, cells.week, cells.leastTrades)).toEqual(cells.cells);
+  for (const { owner, fact, kind } of facts) expect(priceKindOf(fact, owner) ?? null).toBe(kind);
 });
 
 it('messages come in one order', () => {

@@ -1,0 +1,90 @@
+import { type Draft, draftFact, type Patch, type Writer } from '../../protocols/ledger/drafts.ts';
+import type { Ledger } from '../../protocols/ledger/types.ts';
+import {
+  cellPrice,
+  cellsOf,
+  closesAt,
+  newestClosedWeek,
+  type Quote,
+} from '../../protocols/market/price-cells.ts';
+import type { CellKind } from '../../protocols/market/price-kind.ts';
+import { SerialQueue } from '../../protocols/serial-queue.ts';
+import type { RecordState } from '../../protocols/open-dialog/record.ts';
+import type { PeerId } from '../../protocols/wire/identity.ts';
+import type { Reader } from '../../storage/reader.ts';
+
+export interface CellPublisherParts {
+  readonly self: PeerId;
+  readonly region: string;
+  /** Trades behind a cell at least; 0: nothing is published. */
+  readonly leastTrades: number;
+  readonly ledger: Pick<Ledger, 'write'>;
+  readonly reader: Pick<Reader, 'get'>;
+  /** What was settled, and listed, at a time or later, milliseconds since 1970. */
+  readonly quotes: Readonly<Record<CellKind, (since: number) => AsyncIterable<Quote>>>;
+  /** Resolves when this node knows what it has published so far. Throws `rejoining`. */
+  readonly mayPromise: () => Promise<void>;
+  /** When own entries were last lost here, milliseconds since 1970; undefined for never. */
+  readonly lostAt: () => Promise<number | undefined>;
+  readonly now: () => number;
+}
+
+/** What came of a look: `closed` with as many cells published as there were. `known`: the week was closed before. */
+export interface CellLook {
+  readonly week: string;
+  readonly outcome: 'off' | 'known' | 'closed';
+  readonly cells: number;
+}
+
+export interface CellPublisher {
+  /** Closes the newest week that is over, unless that has been done. Throws `rejoining`, and what the ledger throws. */
+  look(): Promise<CellLook>;
+}
+
+/**
+ * Publishes what a week's trades and listings of this node show. That a week is closed is a fact of its own, the same bytes whenever it is
+ * written: it is written in one batch with the week's cells, and nothing of a week for which it stands is ever written again. So it
+ * outlives what the cells do: a kill, a rebuild, and a restore, after which it comes back from peers.
+ */
+export function createCellPublisher(parts: CellPublisherParts): CellPublisher {
+  const { self, ledger, leastTrades, now } = parts;
+  const looks = new SerialQueue();
+  const closing = (writer: Writer, week: string): Draft => draftFact(writer, 'price-weeks', { week });
+
+  const stands = (state: RecordState | undefined): boolean =>
+    state?.exists === true || state?.tombstone === true;
+
+  /** Weeks that were closed before own entries were lost may have been published by then: what was not is left out for good. */
+  async function pricesOf(week: string): Promise<Patch[]> {
+    const lostAt = await parts.lostAt();
+    if (lostAt !== undefined && closesAt(week) <= lostAt) return [];
+    const prices: Patch[] = [];
+    for (const kind of ['traded', 'asking'] as const) {
+      const quotes = await Array.fromAsync(parts.quotes[kind](Date.parse(week)));
+      for (const cell of cellsOf(quotes, week, leastTrades))
+        prices.push(cellPrice(kind, cell, { node: self, region: parts.region, monday: week }));
+    }
+    return prices;
+  }
+
+  async function look(): Promise<CellLook> {
+    const week = newestClosedWeek(now());
+    if (leastTrades === 0) return { week, outcome: 'off', cells: 0 };
+    const { key } = closing({ author: self, epoch: '' }, week);
+    if (stands(await parts.reader.get(key))) return { week, outcome: 'known', cells: 0 };
+    await parts.mayPromise();
+    const prices = await pricesOf(week);
+    const { records } = await ledger.write({
+      keys: [key],
+      draft: (writer, read) =>
+        stands(read(key))
+          ? []
+          : [closing(writer, week), ...prices.map((price) => draftFact(writer, 'prices', price))],
+    });
+    return records.length === 0
+      ? { week, outcome: 'known', cells: 0 }
+      : { week, outcome: 'closed', cells: prices.length };
+  }
+
+  return { look: () => looks.run(look) };
+}

@@ -1,0 +1,114 @@
+import type { Scalar } from '../open-dialog/change.ts';
+import { isoDay } from '../wire/iso-time.ts';
+
+/** What a price is: seen in a market; or a median that a node has published of what its users agreed, or ask. They are never mixed. */
+export type PriceKind = 'observed' | CellKind;
+export type CellKind = 'traded' | 'asking';
+
+/** How a price says that it is the median of a cell (`price-cells.ts`): by its source; and its price type, which old clients read. */
+export const CELL_PRICES: Readonly<
+  Record<CellKind, { readonly source: string; readonly priceType: string }>
+> = {
+  traded: { source: 'agrinet-trades', priceType: 'Traded' },
+  asking: { source: 'agrinet-asking', priceType: 'Asking' },
+};
+
+/** Distinct pairs of parties, or sellers, behind a cell: never fewer, whatever is set. */
+export const LEAST_PAIRS = 3;
+
+/** What the price of a cell has, and nothing beside it. */
+const FIELDS = [
+  'admin1',
+  'commodity',
+  'count',
+  'currency',
+  'date',
+  'market',
+  'price',
+  'priceType',
+  'source',
+  'unit',
+].join();
+const DAY_MS = 86_400_000;
+
+type Fields = Readonly<Record<string, Scalar>>;
+
+/** The kind that a source claims; undefined for any other source. */
+export function cellKindOf(source: unknown): CellKind | undefined {
+  if (source === CELL_PRICES.traded.source) return 'traded';
+  return source === CELL_PRICES.asking.source ? 'asking' : undefined;
+}
+
+/** What a price of this owner is; undefined for one that claims to be of a cell and is not: it counts for nothing. */
+export function priceKindOf(fields: Fields, owner: string): PriceKind | undefined {
+  const kind = cellKindOf(fields['source']);
+  if (kind === undefined) return 'observed';
+  return isCellPrice(fields, owner) && fields['priceType'] === CELL_PRICES[kind].priceType ? kind : undefined;
+}
+
+function isCellPrice(fields: Fields, owner: string): boolean {
+  const { market, date, commodity, unit, currency, price, count } = fields;
+  return (
+    Object.keys(fields).sort().join() === FIELDS &&
+    // One node is one market, whatever it calls itself: a median of one node does not pass for one of several.
+    market === owner &&
+    typeof date === 'string' &&
+    isMonday(date) &&
+    typeof commodity === 'string' &&
+    commodity !== '' &&
+    commodity === cellName(commodity) &&
+    typeof unit === 'string' &&
+    unit !== '' &&
+    unit === cellName(unit) &&
+    typeof currency === 'string' &&
+    currency !== '' &&
+    currency === cellCurrency(currency) &&
+    typeof price === 'number' &&
+    price > 0 &&
+    price === twoDigits(price) &&
+    typeof count === 'number' &&
+    count >= LEAST_PAIRS &&
+    count === countBand(count)
+  );
+}
+
+function isMonday(day: string): boolean {
+  const time = Date.parse(`${day}T00:00:00Z`);
+  return !Number.isNaN(time) && isoDay(time) === day && mondayOf(time) === day;
+}
+
+/** The Monday of a time's ISO week in UTC, YYYY-MM-DD. */
+export function mondayOf(ms: number): string {
+  const day = Math.floor(ms / DAY_MS);
+  return isoDay((day - ((((day + 3) % 7) + 7) % 7)) * DAY_MS);
+}
+
+/** A commodity or a unit as cells name it: ASCII letters lower-case, white space evened out. */
+export function cellName(text: string): string {
+  return evened(text).replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase());
+}
+
+/** A currency likewise, ASCII letters upper-case. */
+export function cellCurrency(text: string): string {
+  return evened(text).replaceAll(/[a-z]/g, (letter) => letter.toUpperCase());
+}
+
+function evened(text: string): string {
+  return text.replaceAll(/[\t-\r ]+/g, ' ').replaceAll(/^ | $/g, '');
+}
+
+/** To two significant digits: a median that is somebody's price does not tell it to the cent. */
+export function twoDigits(price: number): number {
+  return Number(price.toPrecision(2));
+}
+
+/**
+ * How many lie behind a cell, as it is told: at least 3, 5, 10, 20, 50, 100 and so on. The number itself would tell whoever knows all
+ * pairs but one that there was one more.
+ */
+export function countBand(count: number): number {
+  if (count < 5) return count < LEAST_PAIRS ? 0 : LEAST_PAIRS;
+  const power = 10 ** Math.floor(Math.log10(count));
+  const [step = 1] = [5, 2, 1].filter((each) => each * power <= count);
+  return step * power;
+}
