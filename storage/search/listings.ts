@@ -30,8 +30,15 @@ export class Listings {
   /** Numbers at which a record does not stand any more, as far as that came in here. */
   readonly gone = new Set<number>();
 
+  #terms = 0;
+
   get size(): number {
     return this.numbers.length;
+  }
+
+  /** Terms of each listing, added up. */
+  get terms(): number {
+    return this.#terms;
   }
 
   /** Adds a listing behind the others. */
@@ -57,8 +64,10 @@ export class Listings {
 
   note(term: string, place: number): void {
     const places = this.words.get(term);
+    if (places?.at(-1) === place) return;
+    this.#terms++;
     if (places === undefined) this.words.set(term, [place]);
-    else if (places.at(-1) !== place) places.push(place);
+    else places.push(place);
   }
 
   /** These as they are now, whatever is added later. */

@@ -15,7 +15,7 @@ import { sortedWords } from './word-order.ts';
 type SearchDatabase = Pick<Database, 'level' | 'batch' | 'env'>;
 
 /** How words are folded and rows written: another number makes an index of before be made anew. */
-const FORM = 1;
+const FORM = 2;
 
 /** Which segments there are, and up to which change the index stands. */
 export interface Manifest {

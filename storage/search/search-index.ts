@@ -25,16 +25,25 @@ import {
   writeSegment,
 } from './manifest.ts';
 import { ownerTerm, searchedOf } from './searched.ts';
-import { Segment, SegmentReader } from './segment.ts';
+import { Segment, SegmentReader, type SegmentSize } from './segment.ts';
 
-/** How much stands in memory and in each segment. */
+/** How much stands in memory and in each segment. Terms are those of each listing, added up: so much more memory and work than listings. */
 export interface SearchSizes {
   /** Listings that are gathered in memory until they become a segment; a start reads as many again. */
   readonly sealedAt: number;
+  /** Terms of which there are as many, when the listings have long texts. */
+  readonly sealedTerms: number;
   /** Listings of the largest segments: one is made anew in a second of the main thread, in turns. */
   readonly largest: number;
+  /** Terms of the largest segments. */
+  readonly largestTerms: number;
 }
-const SIZES: SearchSizes = { sealedAt: 4096, largest: 32_768 };
+const SIZES: SearchSizes = {
+  sealedAt: 4096,
+  sealedTerms: 400_000,
+  largest: 32_768,
+  largestTerms: 1_600_000,
+};
 /** Changes of whatever kind that a start may have to pass over. */
 const PLACE_AFTER = 50_000;
 /** So many small segments become one. */
@@ -52,7 +61,7 @@ export interface SearchIndexParts {
   readonly changeOf: (state: RecordState) => number | undefined;
   readonly warn: (message: string, fields: Record<string, unknown>) => void;
   /** Others than the index's own; for tests. */
-  readonly sizes?: SearchSizes;
+  readonly sizes?: Partial<SearchSizes>;
 }
 
 interface Noted {
@@ -98,7 +107,7 @@ export class SearchIndex {
 
   constructor(parts: SearchIndexParts) {
     this.#parts = parts;
-    this.#sizes = parts.sizes ?? SIZES;
+    this.#sizes = { ...SIZES, ...parts.sizes };
     this.#rows = new SegmentReader(parts.db);
   }
 
@@ -205,7 +214,7 @@ export class SearchIndex {
         this.#take(number, state);
         if (turn.isOver()) await turn.next();
         if (this.#stopped || !this.#isNear) break;
-        if (this.#last.size >= this.#sizes.sealedAt) await this.#seal();
+        if (this.#isFull()) await this.#seal();
       }
       this.#isTaking = false;
       if (!this.#isNear) continue;
@@ -268,14 +277,19 @@ export class SearchIndex {
         });
         if (isOver()) return;
         this.#place = Math.max(this.#place, Number.parseInt(innerKey(last[0]), 16));
-        if (this.#last.size >= this.#sizes.sealedAt || this.#place - this.#manifest.place > PLACE_AFTER)
-          await this.#seal();
+        if (this.#isFull() || this.#place - this.#manifest.place > PLACE_AFTER) await this.#seal();
         if (turn.isOver()) await turn.next();
       }
     } finally {
       await rows.close();
     }
     if (!this.#more) this.#isNear = true;
+  }
+
+  /** Whether enough is in memory for a segment. */
+  #isFull(): boolean {
+    const { sealedAt, sealedTerms } = this.#sizes;
+    return this.#last.size >= sealedAt || this.#last.terms >= sealedTerms;
   }
 
   /** Makes a segment of what is in memory. */
@@ -306,7 +320,7 @@ export class SearchIndex {
   async #replace(old: readonly Segment[], listings: Listings, { from, to }: ChangeSpan): Promise<void> {
     const { db } = this.#parts;
     const no = this.#manifest.next;
-    const head = { no, from, to, size: listings.size };
+    const head = { no, from, to, size: listings.size, terms: listings.terms };
     if (listings.size > 0) await writeSegment(db, no, listings);
     const gone = new Set(old.map((segment) => segment.head.no));
     const segments = [
@@ -330,18 +344,16 @@ export class SearchIndex {
 
   /** Joins small segments at the end, and writes one anew of which half has changed. */
   async #tidy(): Promise<void> {
-    const { largest } = this.#sizes;
     const small: Segment[] = [];
-    let size = 0;
     for (const segment of this.#segments.toReversed()) {
-      if (segment.size > largest / 2 || size + segment.size > largest) break;
+      const heads = [segment, ...small].map(({ head }) => head);
+      if (!fits([scaled(segment.head, 2)], this.#sizes) || !fits(heads, this.#sizes)) break;
       small.unshift(segment);
-      size += segment.size;
     }
     if (small.length >= JOINED) await this.#join(small, await this.#isStale(small, 0.05));
     const segment = this.#segments[this.#checked++ % Math.max(1, this.#segments.length)];
     if (segment !== undefined && (await this.#isStale([segment], 0.5)))
-      await this.#join(withNeighbour(this.#segments, segment, largest), true);
+      await this.#join(withNeighbour(this.#segments, segment, this.#sizes), true);
   }
 
   /** Whether more than a share of what some segments have has changed since, by what stands at some of their numbers. */
@@ -416,8 +428,21 @@ export class SearchIndex {
   }
 }
 
-/** A segment, with the one behind it when both fit into one. */
-function withNeighbour(all: readonly Segment[], segment: Segment, largest: number): Segment[] {
+/** Whether what some segments have, in listings and terms, fits into one. */
+function fits(some: readonly SegmentSize[], { largest, largestTerms }: SearchSizes): boolean {
+  const sum = (of: keyof SegmentSize): number => some.reduce((total, each) => total + each[of], 0);
+  return sum('size') <= largest && sum('terms') <= largestTerms;
+}
+
+const scaled = ({ size, terms }: SegmentSize, factor: number): SegmentSize => ({
+  size: size * factor,
+  terms: terms * factor,
+});
+
+/** A segment of which half has changed, with the one behind it when what is left of both fits into one. */
+function withNeighbour(all: readonly Segment[], segment: Segment, sizes: SearchSizes): Segment[] {
   const next = all[all.indexOf(segment) + 1];
-  return next !== undefined && segment.size / 2 + next.size <= largest ? [segment, next] : [segment];
+  return next !== undefined && fits([scaled(segment.head, 0.5), next.head], sizes)
+    ? [segment, next]
+    : [segment];
 }

@@ -19,12 +19,17 @@ import {
   readPostings,
 } from './segment-rows.ts';
 
+/** Listings of a segment, and how many terms they have altogether. */
+export interface SegmentSize {
+  readonly size: number;
+  readonly terms: number;
+}
+
 /** A segment as the manifest has it: the listings among changes behind `from`, up to `to`. */
-export interface SegmentHead {
+export interface SegmentHead extends SegmentSize {
   readonly no: number;
   readonly from: number;
   readonly to: number;
-  readonly size: number;
 }
 
 /** Rows of segments that are kept in memory, in bytes: the columns of 300,000 listings, or the words of many searches. */

@@ -21,8 +21,8 @@ import {
 } from '../../../storage/search/manifest.ts';
 import type { Search } from '../../../storage/search/meets.ts';
 import { Searches } from '../../../storage/search/search.ts';
-import { SearchIndex } from '../../../storage/search/search-index.ts';
-import { withChecksum } from '../../../storage/values.ts';
+import { SearchIndex, type SearchSizes } from '../../../storage/search/search-index.ts';
+import { jsonWithChecksum, withChecksum } from '../../../storage/values.ts';
 import { plainState, recordRows } from '../../support/record-rows.ts';
 import { seededRandom } from '../../support/random.ts';
 import { tempDir } from '../../support/temp-dir.ts';
@@ -118,13 +118,15 @@ class Market {
   readonly held = new Map<string, { state: RecordState; change: number }>();
   readonly #numbers = new WeakMap<RecordState, number>();
   readonly #words = new Map<string, Set<string>>();
+  readonly #sizes: Partial<SearchSizes>;
   #last = 0;
   index: SearchIndex;
   searches: Searches;
   readonly warnings: unknown[] = [];
 
-  constructor(db: Database) {
+  constructor(db: Database, sizes: Partial<SearchSizes>) {
     this.db = db;
+    this.#sizes = sizes;
     [this.index, this.searches] = this.#begin();
   }
 
@@ -133,7 +135,7 @@ class Market {
       db: this.db,
       changeOf: (state) => this.#numbers.get(state),
       warn: (...what) => this.warnings.push(what),
-      sizes: SIZES,
+      sizes: this.#sizes,
     });
     index.start();
     return [index, new Searches(this.db, index, (unread) => this.warnings.push(unread))];
@@ -278,10 +280,10 @@ const undo: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
   for (const each of undo.splice(0).toReversed()) await each();
 });
-async function market(): Promise<Market> {
+async function market(sizes: Partial<SearchSizes> = {}): Promise<Market> {
   const dir = tempDir('search');
   const db = await Database.open(dir.path, systemEnv);
-  const made = new Market(db);
+  const made = new Market(db, { ...SIZES, ...sizes });
   undo.push(
     async () => dir.remove(),
     () => db.close(),
@@ -543,10 +545,41 @@ describe('the rows of the index', { timeout: 60_000 }, () => {
     const db = { level: made.db.level, batch: made.db.batch.bind(made.db), env };
     const listings = await listingsBetween(db, { from: 0, to: 120 });
     await writeSegment(db, 1, listings);
-    const head = { no: 1, from: 0, to: 120, size: 120 };
+    const head = { no: 1, from: 0, to: 120, size: 120, terms: 0 };
     expect(await segmentProblem(db, head)).toBeUndefined();
     look();
     expect(longest).toBeLessThan(50);
+  });
+
+  it('are written when the listings have many words, however few they are, and joined no further', async () => {
+    const made = await market({ sealedTerms: 2000, largestTerms: 20_000 });
+    const text = (i: number): string => Array.from({ length: 50 }, (_, n) => letters(i * 50 + n)).join(' ');
+    const all = Array.from({ length: 600 }, (_, i) => named(i, text(i)));
+    await made.index.idle();
+    for (let i = 0; i < all.length; i += 20) await made.commit(all.slice(i, i + 20));
+    await made.index.idle();
+    const { segments } = (await readManifest(made.db)) ?? EMPTY_INDEX;
+    const terms = segments.map((head) => head.terms);
+    expect(Math.max(...terms)).toBeGreaterThan(12_000);
+    expect(Math.max(...terms)).toBeLessThanOrEqual(20_000);
+    const { listings, segments: count } = made.index.figures;
+    expect([listings, count]).toEqual([600, segments.length]);
+    // A title, its type, its status and its owner each.
+    const inMemory = 600 - segments.reduce((sum, { size }) => sum + size, 0);
+    expect(inMemory * 53).toBeLessThan(2000);
+    expect(terms.reduce((sum, each) => sum + each, 0)).toBeGreaterThan((600 - inMemory) * 50);
+    // As the form before had it, without terms: made anew.
+    const older = {
+      form: 1,
+      place: 600,
+      next: 99,
+      segments: segments.map(({ no, from, to, size }) => ({ no, from, to, size })),
+    };
+    await made.db.level.put(MANIFEST, jsonWithChecksum(MANIFEST, older));
+    await made.restart();
+    await made.index.idle();
+    expect((await readManifest(made.db))?.segments.every((head) => head.terms > 1000)).toBe(true);
+    expect(made.index.figures.listings).toBe(600);
   });
 
   it('are mended once, however many searches come upon them, and again when that has ended', async () => {
