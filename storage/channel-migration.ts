@@ -4,6 +4,7 @@ import { type BatchOp, fullKey, range } from './keyspace.ts';
 import type { Level } from './level.ts';
 import type { Migration } from './migrations.ts';
 import { openRecord } from './record-rows.ts';
+import { isMadeAnew } from './row-migration.ts';
 
 /** Rows written at once. */
 const AT_ONCE = 5000;
@@ -15,6 +16,7 @@ const AT_ONCE = 5000;
 export const CHANNEL_PLACES: Migration = {
   to: 8,
   async run(level) {
+    if (await isMadeAnew(level, 'index')) return [];
     let ops: BatchOp[] = [];
     for (const collection of SIGNED_ORDER)
       for await (const row of level.keys(range('index', `${collection}.channel\0`))) {

@@ -8,7 +8,7 @@ export const ENTRY_ROWS: Rewriting = {
   mark: 'packed',
   rewrite: (key, value) => {
     const row = encodeEntryRow(key, decodeEntryRow(key, value));
-    return row.length === value.length ? undefined : row;
+    return row.length === value.length ? undefined : { type: 'put', key, value: row };
   },
 };
 

@@ -11,7 +11,7 @@ export const RECORD_ROWS: Rewriting = {
   mark: 'records',
   rewrite: (key, value) => {
     const { state, change } = readRecordRow(key, value);
-    return recordRow(key, draftRecord(state), change);
+    return { type: 'put', key, value: recordRow(key, draftRecord(state), change) };
   },
 };
 

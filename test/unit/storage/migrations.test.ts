@@ -8,7 +8,7 @@ import { recordKey } from '../../../protocols/wire/ids.ts';
 import { ENTRY_ROWS } from '../../../storage/entry-migration.ts';
 import { decodeEntryRow, entryKey } from '../../../storage/entry-row.ts';
 import { type BatchOp, fullKey, range, timeKey } from '../../../storage/keyspace.ts';
-import type { Level } from '../../../storage/level.ts';
+import { type Level, REBUILDING } from '../../../storage/level.ts';
 import { LAYOUT, type Migration, migrate } from '../../../storage/migrations.ts';
 import { RECORD_ROWS } from '../../../storage/record-migration.ts';
 import { rewriteRows } from '../../../storage/row-migration.ts';
@@ -191,6 +191,27 @@ it('makes the rows of records compact, also when it is killed before any of its 
   expect(bytesOf(await db.level.iterator(rows).all()).join() === bytesOf(whole).join()).toBe(true);
   expect(Buffer.from((await db.level.get(damaged)) ?? '')).toEqual(Buffer.from(bad));
   expect(await db.level.get(fullKey('meta', 'records'))).toBeUndefined();
+});
+
+it('writes nothing of what a rebuild makes anew', async () => {
+  const owner = identityFromSeed(new Uint8Array(32)).peerId;
+  const states = Array.from({ length: 20 }, (_, i) =>
+    plainState(recordKey('listings', owner, `r${i + 10}`), { geoLat_: '1', geoLong_: `${i}` }, i),
+  );
+  const rows = states.map((state, i) => {
+    const key = fullKey('records', state.key);
+    return { type: 'put' as const, key, value: jsonWithChecksum(key, { state, change: i }) };
+  });
+  await db.level.batch(rows);
+  await db.level.put(VERSION, jsonWithChecksum(VERSION, 3));
+  for (const mark of ['records', 'places'])
+    await db.level.put(fullKey('meta', mark), jsonWithChecksum(fullKey('meta', mark), rows[3]?.key));
+  expect(await migrate(db.level, systemEnv.now)).toBe(LAYOUT);
+  const held = await db.level.iterator(range('records')).all();
+  expect(held).toEqual(rows.map(({ key, value }) => [key, Buffer.from(value)]));
+  expect(await db.level.keys(range('index')).all()).toEqual([]);
+  for (const mark of ['records', 'places']) expect(await db.level.get(fullKey('meta', mark))).toBeUndefined();
+  expect(await db.level.get(REBUILDING)).toBeDefined();
 });
 
 it('packs large entries, also when it is killed, and leaves the others and what is damaged', async () => {
