@@ -122,17 +122,17 @@ export class NotificationTable {
     return value === undefined ? undefined : open(key, value);
   }
 
-  /** Deletes what is too many once so many more are there. */
+  /** Deletes what is too many once so many more are there; reads no further than it takes to find as many that were read. */
   async #excess(userId: string, more: number): Promise<BatchOp[]> {
-    const held: { key: string; read: boolean }[] = [];
-    const keys = await this.#db.level.keys(range('notifications', prefixOf(userId))).all();
-    if (keys.length + more <= this.#keptPerUser) return [];
-    for await (const [key, value] of this.#db.level.iterator(range('notifications', prefixOf(userId))))
-      held.push({ key, read: open(key, value)?.read ?? true });
-    const many = held.length + more - this.#keptPerUser;
+    const own = range('notifications', prefixOf(userId));
+    const many = (await this.#db.level.keys(own).all()).length + more - this.#keptPerUser;
+    const [wasRead, unread]: [string[], string[]] = [[], []];
     if (many <= 0) return [];
-    const order = [...held.filter((row) => row.read), ...held.filter((row) => !row.read)];
-    return order.slice(0, many).map(({ key }) => ({ type: 'del', key }));
+    for await (const [key, value] of this.#db.level.iterator(own)) {
+      ((open(key, value)?.read ?? true) ? wasRead : unread).push(key);
+      if (wasRead.length === many) break;
+    }
+    return [...wasRead, ...unread].slice(0, many).map((key) => ({ type: 'del', key }));
   }
 }
 
