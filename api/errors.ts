@@ -16,6 +16,13 @@ export interface ErrorAnswer {
   readonly body: { readonly error: string; readonly message: string; readonly code: ErrorCode };
 }
 
+/** What LevelDB says of questions that were under way when it was closed, to be opened again. */
+const CLOSED: ReadonlySet<unknown> = new Set([
+  'LEVEL_DATABASE_NOT_OPEN',
+  'LEVEL_ITERATOR_NOT_OPEN',
+  'LEVEL_SNAPSHOT_NOT_OPEN',
+]);
+
 /** The one error shape. An internal error's message never leaves the node. */
 export function errorAnswer(error: unknown): ErrorAnswer {
   if (error instanceof AgrinetError && ERROR_CODES[error.code].http !== 500)
@@ -25,6 +32,8 @@ export function errorAnswer(error: unknown): ErrorAnswer {
     return answer('body-malformed', 'the body is not JSON');
   if (error instanceof HTTPException && error.status === 415)
     return answer('media-unsupported', 'send JSON, with content-type: application/json');
+  if (error instanceof Error && 'code' in error && CLOSED.has(error.code))
+    return answer('storage-failed', 'the database is being reopened; try again shortly');
   return answer('internal', 'Internal error; the log of the node has the details');
 }
 

@@ -81,7 +81,7 @@ export class Erasures implements ErasurePort {
     return this.#erase(key, known);
   }
 
-  /** After a commit that erased ops. Never throws; what fails is done again at the next start. */
+  /** After a commit that erased ops. Never throws; what fails is done again when writing goes on, or at the next start. */
   committed(records: readonly RecordKey[]): void {
     for (const key of records) this.#fresh.add(key);
     if (records.length > 0) void this.settled();
@@ -110,7 +110,9 @@ export class Erasures implements ErasurePort {
       if (owners.size > 0) await search.sweep([...owners]);
       await purgeErased(db, records, (key) => !this.#fresh.has(key));
     } catch (error) {
-      warn('what was erased is still on the disk; it is cleared at the next start', { err: error });
+      warn('what was erased is still on the disk; it is cleared when writing goes on, or at the next start', {
+        err: error,
+      });
     }
   }
 

@@ -1,4 +1,4 @@
-import { AgrinetError } from '../protocols/errors.ts';
+import type { AgrinetError } from '../protocols/errors.ts';
 import type { Database } from '../storage/database.ts';
 
 /** Why nothing may be written now. The storage guard sets it; whoever writes asks. */
@@ -9,15 +9,10 @@ export interface WriteRefusal {
 }
 
 /** A database that has failed refuses before the guard has seen it. */
-export function createWriteRefusal(db: () => Pick<Database, 'failed' | 'damage'>): WriteRefusal {
+export function createWriteRefusal(db: () => Pick<Database, 'failure' | 'damage'>): WriteRefusal {
   let refusal: AgrinetError | undefined;
   return {
-    get: () =>
-      db().damage ??
-      refusal ??
-      (db().failed
-        ? new AgrinetError('storage-failed', 'the database is being reopened; try again shortly')
-        : undefined),
+    get: () => db().damage ?? refusal ?? db().failure,
     set: (to) => (refusal = to),
   };
 }

@@ -23,7 +23,9 @@ export class CommitLine {
     const made = async (): Promise<BatchOp[]> => {
       await before;
       if (since === this.#failures) return ops;
-      throw new AgrinetError('storage-failed', 'the write before this one failed; try again');
+      throw (
+        this.#db.failure ?? new AgrinetError('storage-failed', 'the write before this one failed; try again')
+      );
     };
     const written = this.#db.batch(made, sync, soleTurn(this.#db.env));
     this.#last = written;

@@ -132,10 +132,7 @@ export class Database {
 
   /** The open LevelDB; throws `storage-failed` while it is being opened again, `database-damaged` where that will not be. */
   get level(): Level {
-    if (this.#level.status !== 'open')
-      throw (
-        this.damage ?? new AgrinetError('storage-failed', 'the database is being reopened; try again shortly')
-      );
+    if (this.#level.status !== 'open') throw this.damage ?? reopening(this.#broken);
     return this.#level;
   }
 
@@ -162,6 +159,13 @@ export class Database {
 
   get failed(): boolean {
     return this.#broken !== undefined;
+  }
+
+  /** Why nothing is written until it is opened again: `disk-full`, `storage-failed`, or the damage; undefined when it has not failed. */
+  get failure(): AgrinetError | undefined {
+    if (this.#broken === undefined) return undefined;
+    const error = storageError(this.#broken);
+    return error.code === 'storage-failed' ? reopening(error) : error;
   }
 
   /** Since it was opened: batches written, those of them that waited for the disk, those that failed, and openings after a failure. */
@@ -364,4 +368,8 @@ function tablesDamaged(cause: unknown): AgrinetError {
 
 function fail(error: unknown): Promise<never> {
   throw storageError(error);
+}
+
+function reopening(cause: unknown): AgrinetError {
+  return new AgrinetError('storage-failed', 'the database is being reopened; try again shortly', { cause });
 }

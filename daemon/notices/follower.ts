@@ -70,6 +70,8 @@ export class Follower {
     this.#running = this.#run()
       .catch((error: unknown) => {
         this.#isRead = false;
+        // At once it would fail again: tries without a turn of the event loop between them keep the database from ever being opened again.
+        this.#again = false;
         if (!this.#stopped) this.#parts.warn('notices wait', { err: error });
         this.#sleep(RETRY_MS);
       })

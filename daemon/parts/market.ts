@@ -171,6 +171,8 @@ function defineErasures(lower: MarketNode, { audited, search }: MarketComponents
       warn,
     });
     hooks.committed.on('erasures', ({ erased }) => erasures.committed(erased ?? []));
+    // What a full disk kept from being cleared.
+    hooks.recovered.on('erasures', () => erasures.settled());
     void erasures.settled();
     return { face: erasures, stop: () => erasures.settled() };
   });

@@ -51,9 +51,11 @@ export class Commits {
 
   /** Resolves when all that these effects may have read is written; rejects when some of it failed. */
   landed(effects: Effects): Promise<void> {
-    return effects.since === this.#store.failures
-      ? this.#store.landed()
-      : Promise.reject(new AgrinetError('storage-failed', 'the write before this one failed; try again'));
+    if (effects.since === this.#store.failures) return this.#store.landed();
+    const why = this.#parts.refusal();
+    return Promise.reject(
+      why ?? new AgrinetError('storage-failed', 'the write before this one failed; try again'),
+    );
   }
 
   /**

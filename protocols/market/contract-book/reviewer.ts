@@ -76,7 +76,9 @@ export class Reviewer {
 
   /** Goes on with what there is to look at. */
   resume(): void {
-    if (!this.#stopped && (this.#toReview.size > 0 || this.#newPings.length > 0)) this.#review();
+    // While the contracts cannot be read it would fail at once, again and again: the sweep reads them.
+    if (!this.#stopped && !this.#unread && (this.#toReview.size > 0 || this.#newPings.length > 0))
+      this.#review();
   }
 
   #review(): void {

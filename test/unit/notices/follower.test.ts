@@ -58,9 +58,9 @@ function records() {
   };
 }
 
-function start(): void {
+function start(of = table): void {
   follower = new Follower({
-    table,
+    table: of,
     records,
     writer: {
       async write(notices, beside = []) {
@@ -110,6 +110,22 @@ afterEach(async () => {
   expect(warnings).toEqual([]);
   await db.close();
   dir.remove();
+});
+
+it('waits before it tries again what fails at once, as everything does while the database is opened anew', async () => {
+  let tries = 0;
+  const fails = async (): Promise<never[]> => {
+    if (++tries > 100) return []; // else this would never end
+    throw new Error('not open');
+  };
+  const failing = { waiting: fails, first: fails, nextDue: async () => undefined };
+  start(Object.assign(Object.create(table), failing));
+  follower.wake();
+  follower.wake();
+  await follower.idle();
+  await new Promise((resolve) => setImmediate(resolve));
+  expect([tries, warnings, sleep]).toEqual([1, ['notices wait'], 2000]);
+  warnings.length = 0;
 });
 
 it('of 10,000 steps of one peer that wait none stands before a message, and each look costs less than the last', async () => {
