@@ -23,7 +23,5 @@ export function findingsTable(): string {
     const mend = lasting === undefined ? remedy : `${remedy} (it stays: ${lasting})`;
     return `| \`${id}\` | ${check} | ${severity} | ${what} | ${mend.replaceAll('<', '&lt;')} |`;
   });
-  return ['| finding | check | severity | what | what mends it |', '|---|---|---|---|---|', ...rows].join(
-    '\n',
-  );
+  return ['| finding | check | severity | what | fix |', '|---|---|---|---|---|', ...rows].join('\n');
 }

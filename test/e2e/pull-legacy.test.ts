@@ -150,7 +150,7 @@ describe('an old node', () => {
     old.broken = JSON.stringify({ schemaVersion: 99, listings: [] });
     await expect(node.sync(id, { force: true })).rejects.toThrow(/schema version 99/);
     old.broken = JSON.stringify({ listings: old.tables.listings, count: 3 });
-    await expect(node.sync(id, { force: true })).rejects.toThrow(/says 3/);
+    await expect(node.sync(id, { force: true })).rejects.toThrow(/declares 3/);
     old.broken = JSON.stringify({ listings: old.tables.listings, sha256: '0'.repeat(64) });
     await expect(node.sync(id, { force: true })).rejects.toThrow(/sha256/);
     expect((await shown('listings')).size).toBe(99);
