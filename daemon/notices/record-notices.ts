@@ -2,7 +2,8 @@ import { isNewsOf } from '../../protocols/market/contract-book/news.ts';
 import type { ContractBook, HeldContract } from '../../protocols/market/contract-book/types.ts';
 import { openTransition, type Transition } from '../../protocols/market/contract/statement.ts';
 import type { Conversations } from '../../protocols/market/conversation-types.ts';
-import { parseParty } from '../../protocols/market/party.ts';
+import { nodeOf, parseParty } from '../../protocols/market/party.ts';
+import { type NoteKind, readNote } from '../../protocols/market/rating-notes.ts';
 import type { Ratings } from '../../protocols/market/ratings.ts';
 import { isLive, type RecordState } from '../../protocols/open-dialog/record.ts';
 import { errorCode } from '../../protocols/errors.ts';
@@ -11,6 +12,7 @@ import type { PeerId } from '../../protocols/wire/identity.ts';
 import { parseRecordKey, publicIdOf, type RecordKey } from '../../protocols/wire/ids.ts';
 import type { Answerable } from '../sms/answer-codes.ts';
 import type { Notice } from './notice.ts';
+import type { TextName } from './texts.ts';
 import { dealOf, shortly, stepText, termsOf } from './step-texts.ts';
 
 export interface RecordNoticesParts {
@@ -67,6 +69,8 @@ export class RecordNotices {
         return this.#ofMessage(state, at);
       case 'ratings':
         return this.#ofRating(state, at);
+      case 'rating-notes':
+        return this.#ofNote(state, at);
       default:
         return NOBODY;
     }
@@ -184,6 +188,36 @@ export class RecordNotices {
     });
   }
 
+  /** What one side of a rating says of it, to the other. */
+  async #ofNote({ key, view, created }: RecordState, at: number): Promise<Told> {
+    const note = readNote(key, view, created[0]);
+    const state = note.problem === null ? await this.#parts.reader.get(note.rating as RecordKey) : undefined; // as read
+    if (!isLive(state) || note.kind === null) return NOBODY;
+    const { problem, contract, from, to, score } = this.#parts.ratings.read(state);
+    const isRaters = nodeOf(note.by) === nodeOf(from) && note.kind !== 'contest';
+    const isRateds = nodeOf(note.by) === nodeOf(to) && note.kind !== 'dismiss';
+    const party = note.by === to || !isRaters ? to : from;
+    if (problem !== null || note.to !== to || (!isRaters && !isRateds)) return NOBODY;
+    const held = await this.#contract(contract as RecordKey); // a rating without a problem names one
+    return this.#tell(this.#usersAmong([party === to ? from : to], note.by), {
+      event: `note ${key}`,
+      at,
+      kind: 'rating',
+      text: noteText(note.kind, party === to),
+      values: {
+        from: this.#name(note.by),
+        score: String(score),
+        deal: held === undefined ? '?' : dealOf(termsOf(held)),
+      },
+      about: {
+        ratingId: publicIdOf(state.key),
+        contractId: publicIdOf(contract),
+        step: note.kind,
+        from: note.by,
+      },
+    });
+  }
+
   #tell(users: readonly string[], notice: Omit<Notice, 'userId'>): Told {
     return { notices: users.map((userId) => ({ ...notice, userId })) };
   }
@@ -216,6 +250,12 @@ export class RecordNotices {
       throw error;
     }
   }
+}
+
+function noteText(kind: NoteKind, byRated: boolean): TextName {
+  if (kind === 'contest') return 'rating.contested';
+  if (kind === 'dismiss') return 'rating.dismissed';
+  return byRated ? 'rating.accepted' : 'rating.upheld';
 }
 
 /** A proposal that says what it comes to. */

@@ -100,6 +100,64 @@ it('every step that concerns somebody else’s user reaches that user, once, and
     expect(stream?.messages.filter(({ event }) => event !== 'ping')).toEqual([]);
 });
 
+it('who is concerned hears that a rating is contested, upheld, taken back, and contested no more', async () => {
+  const { contractId } = await amina.json<{ contractId: string }>('POST', '/contracts', {
+    ...TERMS,
+    title: 'Groundnuts',
+    supplierId: `mary@${first.peerId}`,
+  });
+  const path = `/contracts/${contractId}`;
+  const deal = '80 kg Groundnuts, 55 KES/kg';
+  for (const step of ['accept', 'settle']) await once(mary, `${path}/${step}`);
+  await once(amina, `${path}/settle`);
+  await told(mary, `amina has settled too, and the deal is done: ${deal}. You can rate it now.`);
+  await once(amina, '/submitRating', { contractId, score: 0, comment: 'late' });
+  await told(mary, `amina has rated you 0 (from -1 to 4) for ${deal}.`);
+  const ratingId = (await linesOf(mary))[0]?.about?.['ratingId'] ?? '';
+  const note = (user: MarketUser, kind: string) =>
+    once(user, `/ratings/${ratingId}/${kind}`, { why: 'facts-differ' });
+  await note(mary, 'contest');
+  await told(amina, `mary contests your rating of 0 for ${deal}. You can take it back or stand by it.`);
+  await note(amina, 'uphold');
+  await told(mary, `amina stands by the rating of 0 for ${deal}.`);
+  await note(mary, 'uphold');
+  await told(amina, `mary no longer contests your rating of 0 for ${deal}.`);
+  await note(amina, 'dismiss');
+  await told(mary, `amina has taken back the rating of 0 for ${deal}.`);
+  expect((await linesOf(mary))[0]).toMatchObject({
+    kind: 'rating',
+    about: { ratingId, contractId, step: 'dismiss', from: `amina@${second.peerId}` },
+  });
+});
+
+it('an offer that ends is told before and when it does, to who could have accepted it and to both', async () => {
+  const { listingId } = await mary.json<{ listingId: string }>('POST', '/listings', {
+    ...TERMS,
+    type: 'offer',
+    title: 'Finger millet',
+  });
+  const validUntil = new Date(Date.now() + 6000).toISOString();
+  const { contractId } = await mary.json<{ contractId: string }>('POST', '/contracts', {
+    listingId,
+    quantity: 80,
+    buyerId: `amina@${second.peerId}`,
+    validUntil,
+  });
+  const deal = '80 kg Finger millet, 55 KES/kg';
+  const linesAbout = async (user: MarketUser) =>
+    (await linesOf(user)).filter(({ about }) => about?.['contractId'] === contractId).toReversed();
+  const texts = async (user: MarketUser) => (await linesAbout(user)).map(({ message }) => message);
+  await waitFor('the end of the offer', async () => (await texts(amina)).length === 3, 60_000);
+  expect(await texts(amina)).toEqual([
+    expect.stringMatching(new RegExp(`^mary offers, and holds until .*: ${deal}\\.$`)),
+    expect.stringMatching(new RegExp(`^The offer of mary ends at .*: ${deal}\\.$`)),
+    `The offer has ended without being accepted: ${deal}.`,
+  ]);
+  expect((await linesAbout(amina)).map(({ kind }) => kind)).toEqual(['proposal', 'hold', 'hold']);
+  await waitFor('mary to hear of it', async () => (await texts(mary)).length === 1);
+  expect(await texts(mary)).toEqual([`The offer has ended without being accepted: ${deal}.`]);
+});
+
 it('a refusal, a cancellation by both and a dispute are told as what they are, and in the language of who is told', async () => {
   await amina.json('PATCH', '/users/amina', { language: 'sw-KE' });
   const begin = async () => {
