@@ -95,11 +95,12 @@ export function holdingsTable(owners: ReturnType<ApiContext['digest']>['owners']
 export function movementsTable(signals: readonly TrendSignal[]): Html | string {
   if (signals.length === 0) return '';
   const most = Math.max(1, ...signals.map(({ changePct }) => Math.abs(changePct)));
-  const rows = signals.map(({ commodity, unit, changePct, confidence, sampleSize, from, to }) => {
+  const rows = signals.map(({ commodity, unit, kind, changePct, confidence, sampleSize, from, to }) => {
     const width = Math.round((100 * Math.abs(changePct)) / most);
     const style = `width:${width}%;opacity:${(0.4 + 0.6 * confidence).toFixed(2)}`;
     return html`<tr>
       <td>${commodity} <span class="muted">${unit}</span></td>
+      <td>${kind}</td>
       <td>
         <div class="move"><i class="${changePct < 0 ? 'down' : 'up'}" style="${style}"></i></div>
       </td>
@@ -109,7 +110,7 @@ export function movementsTable(signals: readonly TrendSignal[]): Html | string {
       <td>${from.period} → ${to.period}</td>
     </tr>`;
   });
-  return table(['Commodity', '', '#Change', '#Markets', '#Confidence', 'Periods'], rows);
+  return table(['Commodity', 'Prices', '', '#Change', '#Markets', '#Confidence', 'Periods'], rows);
 }
 
 export function listingsTable(rows: readonly Html[]): Html {

@@ -50,13 +50,14 @@ async function show({ json, ...query }: ShowOptions): Promise<void> {
   printAnswer(report, { json }, ({ summary, topSignals }) => {
     const rows = topSignals.map((signal) => [
       printable(signal.commodity, 40),
+      signal.kind,
       `${signal.changePct > 0 ? '+' : ''}${signal.changePct} %`,
       `${signal.from.median} → ${signal.to.median} ${printable(`${signal.currency}/${signal.unit}`, 24)}`,
       `${printable(signal.from.period)} → ${printable(signal.to.period)}`,
       String(signal.confidence),
       String(signal.sampleSize),
     ]);
-    const head = ['Commodity', 'Change', 'Medians', 'Periods', 'Confidence', 'Markets'];
+    const head = ['Commodity', 'Prices', 'Change', 'Medians', 'Periods', 'Confidence', 'Markets'];
     return [printable(summary, 300), ...(rows.length === 0 ? [] : [boxTable(head, rows)])].join('\n');
   });
 }

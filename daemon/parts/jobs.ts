@@ -128,7 +128,12 @@ function defineSchedule(node: WorkNode, { jobs, exchange, audit, trends, cells }
       signAudit: () => audit.face.audit.sign(),
       // Not with a date that cannot be: the next look is in an hour.
       publishTrends: async () => (clock.credible() ? trends.face.publisher.publishIfDue() : undefined),
-      publishCells: async () => (clock.credible() ? cells.face.look() : undefined),
+      publishCells: async () => {
+        if (!clock.credible()) return;
+        const { week, outcome, cells: published } = await cells.face.look();
+        if (outcome === 'closed')
+          logger.info({ week, prices: published }, 'median prices of a week are published');
+      },
       onFailure: (error) => logger.warn({ err: error }, 'a scheduled job could not be queued'),
     });
     return { face: undefined, stop: () => schedule.stop() };

@@ -1,3 +1,4 @@
+import { cp, rm } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemEnv } from '../../daemon/system-env.ts';
 import { mondayOf } from '../../protocols/market/price-kind.ts';
@@ -90,6 +91,11 @@ async function trade(node: TestNode, buyer: string, supplier: string, price: num
   for (const user of [supplier, buyer]) await ask(node, 'POST', `${path}/settle`, { settledBy: at(user) });
 }
 
+const cells = async (node: TestNode, owner: string): Promise<Price[]> =>
+  (await ask<{ prices: Price[] }>(node, 'GET', '/prices?limit=100')).prices.filter(
+    (price) => price.owner === owner && price.source?.startsWith('agrinet-') === true,
+  );
+
 describe('prices from trade, of two nodes, on a third', () => {
   const weeks = new Weeks();
   const dirs = [tempDir('signals-a'), tempDir('signals-b'), tempDir('signals-c')] as const;
@@ -100,10 +106,6 @@ describe('prices from trade, of two nodes, on a third', () => {
   const env = { REGION: 'Nyanza', MYCELIUM_NETWORK: 'price-signals', ALLOW_PRIVATE_PEERS: 'on' };
   const start = (dir: string, over = {}): Promise<TestNode> =>
     startNode(dir, { ...env, ...over }, undefined, { env: weeks.env });
-  const cells = async (node: TestNode, owner: string): Promise<Price[]> =>
-    (await ask<{ prices: Price[] }>(node, 'GET', '/prices?limit=100')).prices.filter(
-      (price) => price.owner === owner && price.source?.startsWith('agrinet-') === true,
-    );
   const arrive = (owner: string, count: number): Promise<Price[]> =>
     waitFor(
       'the cells on the third node',
@@ -224,4 +226,67 @@ describe('prices from trade, of two nodes, on a third', () => {
     });
     expect(summary).toMatch(/ in (one market|two markets) of nyanza\.$/);
   }, 60_000);
+});
+
+describe('a node that goes on from an older copy of its folder', () => {
+  const weeks = new Weeks();
+  const [dir, copy, other] = [tempDir('signals-old'), tempDir('signals-copy'), tempDir('signals-peer')];
+  const env = { REGION: 'Nyanza', MYCELIUM_NETWORK: 'price-copies', ALLOW_PRIVATE_PEERS: 'on' };
+  let node: TestNode;
+  let peer: TestNode;
+  const first = systemEnv.now() + WEEK;
+  const start = async (): Promise<void> => {
+    node = await startNode(dir.path, env, node.node.identity, { env: weeks.env });
+  };
+
+  beforeAll(async () => {
+    weeks.to(first, DAY);
+    node = await startNode(dir.path, env, undefined, { env: weeks.env });
+    peer = await startNode(other.path, env, undefined, { env: weeks.env });
+    await befriend(node, peer);
+  }, 60_000);
+  afterAll(async () => {
+    for (const each of [node, peer]) await each.stop();
+    for (const each of [dir, copy, other]) each.remove();
+  });
+
+  it('publishes no week again that it had published, of the trades that the copy has', async () => {
+    for (let i = 0; i < 5; i++) await trade(node, `buyer-${i}`, 'amina', 40);
+    await node.stop();
+    await cp(dir.path, copy.path, { recursive: true });
+    await start();
+    for (let i = 0; i < 9; i++) await trade(node, `later-${i}`, 'amina', 80);
+    weeks.to(first, WEEK + 2 * DAY);
+    weeks.look();
+    const told = (at: TestNode): Promise<Price[]> =>
+      waitFor(
+        'the price of the cell',
+        async () => {
+          const held = await cells(at, node.peerId);
+          return held.length > 0 ? held : undefined;
+        },
+        30_000,
+      );
+    const published = await told(peer);
+    expect(published).toMatchObject([{ price: 80, count: 10 }]);
+    await node.stop();
+    await rm(dir.path, { recursive: true });
+    await cp(copy.path, dir.path, { recursive: true });
+    await start();
+    expect(await told(node)).toEqual(published);
+    // This week's look is over when next week's price has come.
+    weeks.look();
+    for (let i = 0; i < 5; i++) await trade(node, `next-${i}`, 'amina', 50);
+    weeks.to(first, 2 * WEEK + 2 * DAY);
+    weeks.look();
+    const both = await waitFor(
+      'the price of the next week',
+      async () => {
+        const held = await cells(peer, node.peerId);
+        return held.some(({ price }) => price === 50) ? held : undefined;
+      },
+      30_000,
+    );
+    expect(both.map(({ price }) => price).sort()).toEqual([50, 80]);
+  }, 120_000);
 });
