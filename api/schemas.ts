@@ -88,14 +88,17 @@ export const nearQuery = {
   }),
 };
 
-/** A filter by a text field. */
-const textQuery = z.string().max(256).optional();
+const unlessEmpty = (text: string): string | undefined => (text === '' ? undefined : text);
+
+/** A filter by a text field; an empty one is not given, as old clients send what nobody filled in. */
+const textQuery = z.string().max(256).transform(unlessEmpty).optional();
 export const filterQuery = (description: string) => textQuery.openapi({ description });
 /** A filter by a node. Empty is not given, as in every filter; anything else that is no peer ID could only give an empty list. */
 export const peerQuery = (description: string) =>
   z
     .string()
     .regex(/^(12D3KooW[1-9A-HJ-NP-Za-km-z]{44})?$/, 'must be a peer ID')
+    .transform(unlessEmpty)
     .optional()
     .openapi({ description });
 export const ownerQuery = {

@@ -182,6 +182,26 @@ describe('the query of every route', () => {
       expect((await send('get', `/listings?${query}`)).status, query).toBe(200);
   });
 
+  it('is the same with an empty value as without the name, wherever one is taken', async () => {
+    const wrong: string[] = [];
+    let taken = 0;
+    for (const { name, method, path, operation } of routes) {
+      if (method !== 'get') continue;
+      for (const { name: field, in: where } of operation.parameters ?? []) {
+        if (where !== 'query' || EMPTY_LISTS.has(field)) continue;
+        const place = filled(path, operation, field);
+        const [without, empty] = [await send(method, place), await send(method, `${place}&${field}=`)];
+        if (empty.status === 400 || empty.headers.get('content-type')?.includes('event-stream') === true)
+          continue;
+        taken++;
+        const [whole, part] = [steady(await without.text()), steady(await empty.text())];
+        if (empty.status !== without.status || part !== whole) wrong.push(`${name} ${field}=: ${part}`);
+      }
+    }
+    expect(wrong).toEqual([]);
+    expect(taken).toBeGreaterThan(30);
+  });
+
   it('goes on with the cursor of the page before, and with no other', async () => {
     const cursors = new Map<string, string>();
     for (const list of [
@@ -227,6 +247,16 @@ describe('the query of every route', () => {
     }
   });
 });
+
+/** Lists, of which an empty one is one, too. */
+const EMPTY_LISTS: ReadonlySet<string> = new Set(['roots', 'adjudicators', 'knows']);
+/** An answer without what differs from one request to the next. */
+function steady(text: string): string {
+  return text.replaceAll(
+    /"(requestId|generatedAt|cursor)":"[^"]*"|"(asOf|time)":[^,}]*|"proof":"[^"]*"/g,
+    '""',
+  );
+}
 
 /** Values that a parameter does not have; none where any text is one. */
 function malformed(field: string, { type, enum: choices, pattern }: JsonSchema): readonly string[] {

@@ -171,7 +171,7 @@ describe('a record that nobody thought of', () => {
         ),
       };
     });
-    for (const path of ['/listings?commodity=', '/']) {
+    for (const path of ['/listings?limit=49', '/']) {
       const answer = await get(path);
       const text = await answer.text();
       expect([path, answer.status, count(text, 'kept')]).toEqual([path, 200, 2]);
