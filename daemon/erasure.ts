@@ -41,6 +41,7 @@ export class Erasures implements ErasurePort {
   readonly #self: PeerId;
   #clearing: Promise<void> = Promise.resolve();
   #queued = false;
+  #stopped = false;
   /** Of which ops were erased since the last clearing began. */
   readonly #fresh = new Set<RecordKey>();
   /** What is still to be erased of a record is told once: its first entry already sets the clearing off, which asks the same. */
@@ -89,10 +90,16 @@ export class Erasures implements ErasurePort {
 
   /** Finishes what was cut off, and waits for what is under way: one clearing at a time; commits that come meanwhile share the next. */
   settled(): Promise<void> {
-    if (!this.#queued) {
+    if (!this.#queued && !this.#stopped) {
       this.#queued = true;
       this.#clearing = this.#clearing.then(() => this.#clear());
     }
+    return this.#clearing;
+  }
+
+  /** Ends what is under way; what is left is cleared at the next start. */
+  stop(): Promise<void> {
+    this.#stopped = true;
     return this.#clearing;
   }
 

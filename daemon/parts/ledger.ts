@@ -1,4 +1,5 @@
 import type { Env } from '../../protocols/env.ts';
+import { errorCode } from '../../protocols/errors.ts';
 import { createClock } from '../../protocols/feed/clock.ts';
 import { createLedger } from '../../protocols/ledger/ledger.ts';
 import type { Ledger } from '../../protocols/ledger/types.ts';
@@ -61,7 +62,7 @@ export function defineLedger({
       onAlarm: (alarm) => alarms.raise(alarm),
     });
     await mergeOutstanding({ store, merger, ledger, logger });
-    return { face: ledger, stop: () => ledger.drain() };
+    return { face: ledger, stop: () => ledger.stop() };
   });
 }
 
@@ -91,9 +92,10 @@ async function mergeOutstanding({
   readonly logger: Pick<Logger, 'warn'>;
 }): Promise<void> {
   const again = (key: RecordKey): void => {
-    ledger
-      .mergeAgain(key)
-      .catch((error: unknown) => logger.warn({ err: error, key }, 'a record is still pending'));
+    ledger.mergeAgain(key).catch((error: unknown) => {
+      // It is merged at the next start.
+      if (errorCode(error) !== 'stopping') logger.warn({ err: error, key }, 'a record is still pending');
+    });
   };
   merger.onDue(again);
   for (const key of await store.awaiting(MERGE)) again(key);

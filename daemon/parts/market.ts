@@ -174,6 +174,6 @@ function defineErasures(lower: MarketNode, { audited, search }: MarketComponents
     // What a full disk kept from being cleared.
     hooks.recovered.on('erasures', () => erasures.settled());
     void erasures.settled();
-    return { face: erasures, stop: () => erasures.settled() };
+    return { face: erasures, stop: () => erasures.stop() };
   });
 }

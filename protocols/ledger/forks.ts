@@ -4,6 +4,7 @@ import { type ForkProof, isNewFork, openForkProof, readForkProof } from '../feed
 import { isKept } from '../feed/gap.ts';
 import type { Effects } from './effects.ts';
 import { readOp } from '../open-dialog/read-op.ts';
+import type { OpenWork } from '../open-work.ts';
 import { LIMITS } from '../wire/limits.ts';
 import type { Commits } from './commits.ts';
 import type { ForkCounts } from './fork-counts.ts';
@@ -30,6 +31,8 @@ export interface ForkParts {
   readonly budgets: AuthorBudgets;
   readonly counts: ForkCounts;
   write(request: WriteRequest): Promise<unknown>;
+  /** Where work is noted that goes on when whoever asked for its cause has an answer. */
+  readonly open: Pick<OpenWork, 'note'>;
 }
 
 /** Proofs of equivocation: what stands at or above a fork loses its effect, and what was this node's own comes back in a new epoch. */
@@ -101,9 +104,9 @@ export class Forks {
       // Whichever epoch was forked: a change of this one that now waits would make all that follow it here wait.
       epoch.renew();
       ledger.onAlarm({ kind: 'own-feed-forked', ...at });
-      void this.#reissue(undone, changes).catch(() =>
-        ledger.onAlarm({ kind: 'commit-failed', code: 'reissue' }),
-      );
+      const reissued = this.#reissue(undone, changes);
+      const failed = (): void => ledger.onAlarm({ kind: 'commit-failed', code: 'reissue' });
+      void this.#parts.open.note(reissued.catch(failed));
     } else {
       budgets.charge(proof.author, 0, turn.usedMs() + merges.ms);
       ledger.onAlarm({ kind: 'feed-forked', author: proof.author, ...at });

@@ -1,3 +1,4 @@
+import { OpenWork } from '../open-work.ts';
 import { Ahead } from './ahead.ts';
 import { AuthorBudgets } from './author-budgets.ts';
 import { Commits } from './commits.ts';
@@ -9,7 +10,6 @@ import { Lanes, type OwnWork } from './lanes.ts';
 import { mergeAgain } from './merge-again.ts';
 import { MergeGate } from './merge-gate.ts';
 import { NewFeeds } from './new-feeds.ts';
-import { OpenWork } from './open-work.ts';
 import { OwnEpoch } from './own-epoch.ts';
 import { OwnWriter } from './own-writer.ts';
 import { Receiver } from './receiver.ts';
@@ -49,26 +49,27 @@ export function createLedger(given: LedgerParts): Ledger {
     budgets: new AuthorBudgets(env.monotonic),
     receivedErasures: new ReceivedErasures(),
   };
-  const forks = new Forks({ ...shared, counts: new ForkCounts(env.now), write });
+  const forks = new Forks({ ...shared, open, counts: new ForkCounts(env.now), write });
   const forgetting = new Forgetting(shared);
   const receiver = new Receiver({ ...shared, forks });
   return {
-    write,
-    mergeAgain: (key) => open.note(mergeAgain(shared, key)),
-    receive: (entries, only = {}, from = '') => open.note(receiver.receive(entries, only, from)),
-    receiveProof: (bytes, from = '') => open.note(forks.receive(bytes, from)),
-    receiveErasure: (bytes, from = '') => receiveErasure(shared, bytes, from),
-    look: (...what) => open.note(forgetting.look(...what)),
-    sweep: (...what) => open.note(forgetting.sweep(...what)),
-    refound: (gap) => open.note(forgetting.refound(gap)),
+    write: (request) => open.begin(() => write(request)),
+    mergeAgain: (key) => open.begin(() => mergeAgain(shared, key)),
+    receive: (entries, only = {}, from = '') => open.begin(() => receiver.receive(entries, only, from)),
+    receiveProof: (bytes, from = '') => open.begin(() => forks.receive(bytes, from)),
+    receiveErasure: (bytes, from = '') => open.begin(() => receiveErasure(shared, bytes, from)),
+    look: (...what) => open.begin(() => forgetting.look(...what)),
+    sweep: (...what) => open.begin(() => forgetting.sweep(...what)),
+    refound: (gap) => open.begin(() => forgetting.refound(gap)),
     epoch: () => epoch.id,
     alone: (work) =>
-      open.note(
+      open.begin(() =>
         lanes.alone(async () => {
           await store.landed().catch(() => undefined); // told to whoever wrote
           await work();
         }),
       ),
     drain: () => open.done(),
+    stop: () => open.close(),
   };
 }

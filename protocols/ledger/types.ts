@@ -141,4 +141,6 @@ export interface Ledger {
   alone(work: () => Promise<void>): Promise<void>;
   /** Resolves when all that was queued is done. */
   drain(): Promise<void>;
+  /** From now on all that is asked for rejects with `stopping`; resolves when what had begun is done, and nothing touches the store any more. */
+  stop(): Promise<void>;
 }

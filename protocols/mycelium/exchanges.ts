@@ -1,6 +1,7 @@
 import { commonCoverage, OWN_COVERAGE } from '../digest/coverage.ts';
 import { type Env, pause, type Timer } from '../env.ts';
 import { AgrinetError, errorCode } from '../errors.ts';
+import { OpenWork } from '../open-work.ts';
 import type { PeerConnection, StreamHost } from '../wire/stream.ts';
 import { type ShownFrontier, wholeFrontier } from './frontier-stream.ts';
 import { type Access, newestConnection } from './ports.ts';
@@ -32,6 +33,7 @@ export interface ExchangesParts extends FailureParts {
 export class Exchanges {
   readonly #parts: ExchangesParts;
   readonly #stopping = new AbortController();
+  readonly #running = new OpenWork();
   #timer: Timer | undefined;
   /** Peers that were not told of something. */
   readonly #missed = new Map<string, Timer>();
@@ -53,12 +55,13 @@ export class Exchanges {
     });
   }
 
-  /** Ends those under way, and begins none by itself any more. */
-  stop(): void {
+  /** Begins none any more, and ends those under way; resolves when they have ended. */
+  async stop(): Promise<void> {
     this.#stopping.abort(new AgrinetError('stopping', 'the node is stopping'));
     this.#timer?.cancel();
     for (const timer of this.#missed.values()) timer.cancel();
     this.#missed.clear();
+    await this.#running.close();
   }
 
   /** A peer could not be told of something: its frontier is exchanged soon, while it is connected. */
@@ -75,6 +78,10 @@ export class Exchanges {
 
   /** Exchanges frontiers over a connection. False when it failed; a peer that is not to be asked is none of its failures. */
   async exchange(connection: PeerConnection): Promise<boolean> {
+    return this.#running.isClosed || this.#running.note(this.#exchange(connection));
+  }
+
+  async #exchange(connection: PeerConnection): Promise<boolean> {
     const { access, offences, now, transportTo, onFrontier } = this.#parts;
     const peer = connection.remotePeer.toString();
     if (!access.mayReplicate(peer) || offences.isOut(peer, now())) return true;

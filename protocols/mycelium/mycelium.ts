@@ -142,9 +142,13 @@ class NodeMycelium implements Mycelium {
   }
 
   async stop(): Promise<void> {
-    this.#exchanges.stop();
-    this.#puller.stop();
-    await Promise.allSettled([this.#range.stop(), this.#frontier.stop(), this.#direct.stop()]);
+    await Promise.allSettled([
+      this.#exchanges.stop(),
+      this.#puller.stop(),
+      this.#range.stop(),
+      this.#frontier.stop(),
+      this.#direct.stop(),
+    ]);
   }
 
   connected(connection: PeerConnection): void {

@@ -3,6 +3,7 @@ import type { Env } from '../env.ts';
 import { AgrinetError, errorCode } from '../errors.ts';
 import type { ForkProof } from '../feed/fork.ts';
 import type { Ledger } from '../ledger/types.ts';
+import { OpenWork } from '../open-work.ts';
 import { CpuTurn } from '../wire/cpu-turn.ts';
 import type { PeerId } from '../wire/identity.ts';
 import type { PeerConnection, StreamHost } from '../wire/stream.ts';
@@ -64,6 +65,8 @@ class PlannedPuller implements Puller {
   readonly #shown: ShownFrontiers;
   readonly #owed: OwedFeeds;
   readonly #stopping = new AbortController();
+  /** Frontiers that are gone through. */
+  readonly #compared = new OpenWork();
 
   constructor(components: PullerComponents) {
     const { env, libp2p, access, offences, now } = components;
@@ -85,15 +88,21 @@ class PlannedPuller implements Puller {
   }
 
   async onFrontier(connection: PeerConnection, frontier: ShownFrontier): Promise<void> {
+    if (!this.#compared.isClosed) await this.#compared.note(this.#onFrontier(connection, frontier));
+  }
+
+  async #onFrontier(connection: PeerConnection, frontier: ShownFrontier): Promise<void> {
     const { env, onEvent } = this.#parts;
     const peer = connection.remotePeer.toString();
     const groups = [...frontier.same, ...frontier.groups];
     const number = this.#shown.replace(connection, { ...frontier, groups });
     const turn = new CpuTurn(env);
     const behind = await this.#compare(peer, frontier, turn);
+    if (this.#compared.isClosed) return;
     if (behind === 0) onEvent({ kind: 'peer-synced', peer, received: 0 });
     const owed = await this.#owed.owedOf(groups, turn);
     // What is owed is owed by the last one: an older one that took longer says nothing of it.
+    if (this.#compared.isClosed) return;
     if (this.#shown.count(peer) === number && this.#owed.noted(peer, owed))
       onEvent({ kind: 'own-held', peer });
     this.#pulls.begin();
@@ -105,6 +114,7 @@ class PlannedPuller implements Puller {
     let behind = 0;
     for (const group of groups) {
       await turn.pause();
+      if (this.#compared.isClosed) return behind;
       const { author, channel } = group;
       if (!this.#shown.isUseful(group)) useless.add(group);
       if (this.#held.isBehind(group)) {
@@ -156,9 +166,9 @@ class PlannedPuller implements Puller {
     return this.#pulls.pending;
   }
 
-  stop(): void {
+  async stop(): Promise<void> {
     this.#stopping.abort(new AgrinetError('stopping', 'the node is stopping'));
-    this.#pulls.stop();
+    await Promise.all([this.#pulls.stop(), this.#compared.close()]);
   }
 
   /** How many entries were new; undefined when it failed. */

@@ -1,4 +1,5 @@
 import type { Env, Timer } from '../env.ts';
+import { OpenWork } from '../open-work.ts';
 import { CatchUpPlan, type Need } from './catch-up.ts';
 
 export interface PullsParts {
@@ -20,7 +21,7 @@ export class Pulls {
   readonly #plan: CatchUpPlan;
   readonly #settled: (() => void)[] = [];
   #retry: Timer | undefined;
-  #stopped = false;
+  readonly #running = new OpenWork();
 
   constructor(parts: PullsParts, plan: CatchUpPlan = new CatchUpPlan()) {
     this.#parts = parts;
@@ -45,9 +46,10 @@ export class Pulls {
 
   /** Begins all pulls that may begin now. */
   readonly begin = (): void => {
-    if (this.#stopped) return;
+    if (this.#running.isClosed) return;
     const { env, now, reachable } = this.#parts;
-    for (const { peer, need } of this.#plan.next(now(), reachable)) void this.#pull(peer, need);
+    for (const { peer, need } of this.#plan.next(now(), reachable))
+      void this.#running.note(this.#pull(peer, need));
     const wake = this.#plan.wakeAt(now());
     this.#retry?.cancel();
     if (wake !== undefined) this.#retry = env.after(Math.max(10, wake - now()), this.begin);
@@ -66,9 +68,10 @@ export class Pulls {
     return this.#plan.pending;
   }
 
-  stop(): void {
-    this.#stopped = true;
+  /** Begins none any more; resolves when those under way have ended. */
+  async stop(): Promise<void> {
     this.#retry?.cancel();
+    await this.#running.close();
   }
 
   async #pull(peer: string, need: Need): Promise<void> {

@@ -77,7 +77,7 @@ class RangeStreams implements RangeProtocol {
   ): AsyncGenerator<readonly RangeItem[]> {
     // While one batch is taken in, the next is on its way and read.
     const ended = new AbortController();
-    const outer = AbortSignal.any([signal, ended.signal]);
+    const outer = AbortSignal.any([signal, ended.signal, this.#stopping.signal]);
     yield* readAhead(this.#batches(connection, request, outer), () => ended.abort());
   }
 
@@ -87,8 +87,7 @@ class RangeStreams implements RangeProtocol {
     outer: AbortSignal,
   ): AsyncGenerator<readonly RangeItem[]> {
     const { env, reader } = this.#parts;
-    const soon = (): AbortSignal =>
-      AbortSignal.any([outer, this.#stopping.signal, env.deadline(RANGE_LIMITS.idleMs)]);
+    const soon = (): AbortSignal => AbortSignal.any([outer, env.deadline(RANGE_LIMITS.idleMs)]);
     const stream = await connection.newStream(this.#protocol, { signal: soon() });
     const frames = framed(stream, {
       maxFrame: FRAME_LIMITS.frameBytes,
@@ -100,6 +99,8 @@ class RangeStreams implements RangeProtocol {
       await frames.close(soon());
       for await (const frame of steady(framesIn(frames, soon), { error: pullSlow, now: env.monotonic })) {
         await this.#turn.pause();
+        // A frame that is here already is not read any more.
+        outer.throwIfAborted();
         yield* reader.read(frame, request);
       }
       done = true;

@@ -286,7 +286,7 @@ export async function openLedger(
         ),
       ),
     async close() {
-      await ledger.drain();
+      await ledger.stop();
       await merger.stop();
       await db.close();
     },

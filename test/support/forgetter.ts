@@ -118,7 +118,7 @@ export async function openForgetter(
     },
     async close() {
       await forget.stop();
-      await ledger.drain();
+      await ledger.stop();
       await db.close();
     },
   };

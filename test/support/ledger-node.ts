@@ -80,7 +80,7 @@ export async function openLedgerNode(
         return views;
       },
       async close() {
-        await ledger.drain();
+        await ledger.stop();
         await db.close();
       },
     };

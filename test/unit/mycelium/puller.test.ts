@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import type { Env } from '../../../protocols/env.ts';
 import { OWN_COVERAGE } from '../../../protocols/digest/coverage.ts';
@@ -249,4 +249,25 @@ it('the newer of two frontiers that a peer shows at a time stays, and what it an
   // An own feed that the newer one shows is lacking, whatever the older one did not show.
   expect(answers(events)).toBe(0);
   puller.stop();
+});
+
+it('stopped while it goes through a frontier, it looks at none of the rest and tells nothing more', async () => {
+  const [node, holder] = [await open(own), await open(other)];
+  await holder.catalogue.createListing({ type: 'offer', title: 'Maize' });
+  const [group] = frontier(holder);
+  if (group === undefined) throw new TypeError('nothing held');
+  // Each step is a turn of the event loop of its own.
+  let cpu = 0;
+  const env = { ...systemEnv, cpu: () => (cpu += 1000), monotonic: () => (cpu += 1000) };
+  const { puller, events } = pullerOf(node, holder, undefined, undefined, { env });
+  const shown = puller.onFrontier(connection, { ...known, groups: Array.from({ length: 200 }, () => group) });
+  const held = vi.spyOn(node.store, 'feeds');
+  for (let i = 0; i < 5; i++) await new Promise(setImmediate);
+  await puller.stop();
+  await shown;
+  held.mockClear();
+  await puller.onFrontier(connection, { ...known, groups: [group] });
+  for (let i = 0; i < 300; i++) await new Promise(setImmediate);
+  expect(held.mock.calls).toEqual([]);
+  expect(events).toEqual([]);
 });

@@ -146,3 +146,21 @@ it('a peer that fails is heard out and keeps its places where it is said so', as
   expect(await after()).toBe(1);
   expect(await after(3)).toBe(3);
 });
+
+it('a stop waits for the pulls that have begun, and none begins after it', async () => {
+  const { promise: held, resolve: letGo } = Promise.withResolvers<undefined>();
+  const { pulls, asked, ended, pass } = pullsOf(() => held);
+  pulls.want('peer', feed(1));
+  pulls.begin();
+  await Promise.resolve();
+  let hasStopped = false;
+  const stopped = pulls.stop().then(() => (hasStopped = true));
+  pulls.want('peer', feed(2));
+  pulls.begin();
+  pass(3_600_000);
+  await new Promise(setImmediate);
+  expect([hasStopped, asked.length, ended.length]).toEqual([false, 1, 0]);
+  letGo(undefined);
+  await stopped;
+  expect([asked.length, ended.length]).toEqual([1, 1]);
+});
