@@ -5,7 +5,7 @@ import type { Env } from '../../protocols/env.ts';
 import { AgrinetError, errorCode } from '../../protocols/errors.ts';
 import { SerialQueue } from '../../protocols/serial-queue.ts';
 import type { Held } from '../../storage/search/meets.ts';
-import type { ChangedListingRows, WantTable } from '../../storage/want-table.ts';
+import type { ChangedListingRows, ChangedListings, WantTable } from '../../storage/want-table.ts';
 import { WantIndex } from './want-index.ts';
 
 export const WANT_LIMITS = {
@@ -130,10 +130,17 @@ export class WantBook {
     });
   }
 
-  /** Those that find a listing which was changed in a row of this number and time. */
-  *matching(held: Held, no: number, at: number): Generator<LiveWant> {
-    for (const want of this.#index.matching(held))
-      if (want.after < no && !hasEnded(want, at) && this.#parts.isUser(want.userId)) yield want;
+  /** Those that find a listing which was changed in a row of this number and time, of users who are told. */
+  matching(
+    held: Held,
+    { no, at }: Pick<ChangedListings, 'no' | 'at'>,
+    isTold: (userId: string) => boolean,
+  ): Generator<LiveWant> {
+    const { isUser } = this.#parts;
+    return this.#index.matching(
+      held,
+      (want) => want.after < no && !hasEnded(want, at) && isTold(want.userId) && isUser(want.userId),
+    );
   }
 
   #checkRoom(userId: string, ended: readonly Want[]): void {

@@ -95,9 +95,11 @@ export class WantFollower {
   async #look(rows: readonly ChangedListings[], turn: Turn): Promise<void> {
     const { self, book, table, records, write } = this.#parts;
     const found: Notice[] = [];
+    const isTold = (userId: string): boolean => (this.#told.get(userId) ?? 0) <= WANT_LIMITS.toldADay;
+    this.#beginDay();
     for (const row of rows) {
       for (const state of await records(row.records)) {
-        for (const notice of noticesOf(book, self, state, row)) {
+        for (const notice of noticesOf(book, self, state, row, isTold)) {
           found.push(...this.#allowed(notice));
           if (found.length >= AT_ONCE) await this.#raise(found.splice(0), []);
           if (turn.isOver()) await turn.next();
@@ -118,17 +120,18 @@ export class WantFollower {
     }
   }
 
+  #beginDay(): void {
+    const day = dayOf(this.#parts.env.now());
+    if (this.#day !== day) this.#told.clear();
+    this.#day = day;
+  }
+
   /** The notice, or once a day what stands for all that are too many. */
   #allowed(notice: Notice): Notice[] {
-    const now = this.#parts.env.now();
-    if (this.#day !== dayOf(now)) {
-      this.#day = dayOf(now);
-      this.#told.clear();
-    }
     const { toldADay } = WANT_LIMITS;
     const told = this.#told.get(notice.userId) ?? 0;
     if (told < toldADay) return [notice];
     this.#told.set(notice.userId, Infinity);
-    return told === toldADay ? [moreThanIsTold(notice, now)] : [];
+    return told === toldADay ? [moreThanIsTold(notice, this.#parts.env.now())] : [];
   }
 }

@@ -2,7 +2,7 @@ import type { AskedListings } from '../../api/asked-listings.ts';
 import type { Clause } from '../../protocols/market/search-words.ts';
 import { coordinatesOf, indexValue } from '../../storage/indexes.ts';
 import type { ListFilter } from '../../storage/list-filter.ts';
-import { type Held, meets } from '../../storage/search/meets.ts';
+import { type Asked, type Held, meets, termsOf } from '../../storage/search/meets.ts';
 
 /** A search as it is held against listings. */
 export interface Wanted {
@@ -25,7 +25,11 @@ const SHARES: Readonly<Record<string, number>> = {
   status: 100,
   type: 100,
 };
+const REGION = 'region';
 const OWNER_SHARE = 5;
+/** Of a word in one place among a word's. */
+const PAIR_SHARE = 0.1;
+const MOST_PAIRS = 64;
 const CELL_SHARE = 3;
 /** Beginnings of words up to so many letters stand for many words. */
 const SHORT = 2;
@@ -46,16 +50,16 @@ const POLAR = 85;
  */
 export class WantIndex<W extends Wanted> {
   readonly #byTerm = new Map<string, Set<W>>();
-  readonly #termsOf = new Map<W, readonly string[]>();
+  readonly #wants = new Map<W, { readonly asked: Asked; readonly under: readonly string[] }>();
   /** Beginnings of words that stand here, by their length. */
   readonly #lengths = new Map<number, number>();
 
   add(want: W): void {
-    const { terms } = requiredBy(want.asked)
+    const { terms: under } = requiredBy(want.asked)
       .map((each) => ({ ...each, cost: this.#load(each.terms) * each.share }))
       .reduce((best, each) => (each.cost < best.cost ? each : best));
-    this.#termsOf.set(want, terms);
-    for (const term of terms) {
+    this.#wants.set(want, { asked: { ...want.asked, terms: termsOf(want.asked.filter) }, under });
+    for (const term of under) {
       const wants = this.#byTerm.get(term);
       if (wants === undefined) this.#byTerm.set(term, new Set([want]));
       else wants.add(want);
@@ -64,12 +68,12 @@ export class WantIndex<W extends Wanted> {
   }
 
   remove(want: W): void {
-    for (const term of this.#termsOf.get(want) ?? []) {
+    for (const term of this.#wants.get(want)?.under ?? []) {
       const wants = this.#byTerm.get(term);
       if (wants?.delete(want) === true && wants.size === 0) this.#byTerm.delete(term);
       this.#countLength(term, -1);
     }
-    this.#termsOf.delete(want);
+    this.#wants.delete(want);
   }
 
   /** Those that a listing is held against: all that find it are among them. */
@@ -78,24 +82,28 @@ export class WantIndex<W extends Wanted> {
     const look = (term: string): void => {
       for (const want of this.#byTerm.get(term) ?? []) found.add(want);
     };
+    const places = [valueTerm(REGION, String(state.view[REGION] ?? ''))];
+    const at = coordinatesOf(state.view);
+    if (at !== undefined) for (const side of GRIDS) places.push(cellOf(side, at.lat, at.long));
     look('');
+    for (const place of places) look(place);
     for (const word of words) {
       look(word);
+      for (const place of places) look(pairOf(word, place));
       for (const length of this.#lengths.keys())
         if (word.length >= length) look(beginning(word.slice(0, length)));
     }
-    for (const field of Object.keys(SHARES)) look(valueTerm(field, String(state.view[field] ?? '')));
+    for (const field of Object.keys(SHARES))
+      if (field !== REGION) look(valueTerm(field, String(state.view[field] ?? '')));
     look(ownerOf(state.key.split('/')[1] ?? ''));
-    const at = coordinatesOf(state.view);
-    if (at !== undefined) for (const side of GRIDS) look(cellOf(side, at.lat, at.long));
     return found;
   }
 
-  /** Those that find a listing. */
-  *matching(held: Held): Generator<W> {
+  /** Those of which `counts` is true that find a listing. */
+  *matching(held: Held, counts: (want: W) => boolean = () => true): Generator<W> {
     for (const want of this.candidates(held)) {
-      const { search, filter } = want.asked;
-      if (meets(held, search, filter)) yield want;
+      const asked = counts(want) ? this.#wants.get(want)?.asked : undefined;
+      if (asked !== undefined && meets(held, asked)) yield want;
     }
   }
 
@@ -116,19 +124,32 @@ export class WantIndex<W extends Wanted> {
 const BEGINNING = '\0*';
 const beginning = (letters: string): string => letters + BEGINNING;
 const valueTerm = (field: string, value: string): string => `${field}\0${indexValue(value)}`;
+const pairOf = (word: string, place: string): string => `${word}\0${place}`;
 const ownerOf = (owner: string): string => `owner\0${owner}`;
 const cellOf = (side: number, lat: number, long: number): string =>
   `${side}\0${Math.floor(lat / side)}\0${Math.floor(((((long + 180) % 360) + 360) % 360) / side)}`;
 
-/** All things of which each alone is required. */
+/** All things of which each alone is required: of words and places each pair, too. */
 function requiredBy({ search, filter }: AskedListings): readonly Required[] {
+  const clauses = (search?.clauses ?? []).map(ofClause);
+  const region = ofField(REGION, filter.fields[REGION]);
+  const places = [...region, ...ofCircle(filter)];
   return [
-    ...(search?.clauses ?? []).map(ofClause),
-    ...ofFields(filter),
+    ...clauses.flatMap((clause) => places.flatMap((place) => ofPair(clause, place))),
+    ...clauses,
+    ...Object.entries(filter.fields).flatMap(([field, value]) => ofField(field, value)),
     ...(filter.owner === undefined ? [] : [{ terms: [ownerOf(filter.owner)], share: OWNER_SHARE }]),
-    ...ofCircle(filter),
+    ...places,
     ANY,
   ];
+}
+
+function ofPair(clause: Required, place: Required): Required[] {
+  if (clause.terms.length * place.terms.length > MOST_PAIRS) return [];
+  // A listing is not looked up by the beginnings of its words in its places.
+  if (clause.terms.some((term) => term.endsWith(BEGINNING))) return [];
+  const terms = clause.terms.flatMap((word) => place.terms.map((each) => pairOf(word, each)));
+  return [{ terms, share: clause.share * PAIR_SHARE }];
 }
 
 function ofClause({ any, prefix }: Clause): Required {
@@ -138,11 +159,9 @@ function ofClause({ any, prefix }: Clause): Required {
   return { terms: [...words, beginning(prefix)], share: prefix.length > SHORT ? 1 : SHORT_SHARE };
 }
 
-function ofFields({ fields }: ListFilter): Required[] {
-  return Object.entries(fields).flatMap(([field, value]) => {
-    const share = SHARES[field];
-    return value === undefined || share === undefined ? [] : [{ terms: [valueTerm(field, value)], share }];
-  });
+function ofField(field: string, value: string | undefined): Required[] {
+  const share = SHARES[field];
+  return value === undefined || share === undefined ? [] : [{ terms: [valueTerm(field, value)], share }];
 }
 
 /** The cells that a circle may reach into; none for one that is too large. */

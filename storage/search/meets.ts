@@ -45,20 +45,24 @@ export interface Held {
   readonly words: ReadonlySet<string>;
 }
 
+/** What listings are held against: a search and a filter, or without a search what a list shows. */
+export interface Asked {
+  readonly search: Search | undefined;
+  readonly filter: ListFilter;
+  /** `termsOf` the filter. */
+  readonly terms: readonly string[];
+}
+
 /**
- * Whether a listing is one that is found by a search and a filter: without an index, and the same as `Searches` would find in one. Without
- * a search it is what a list shows. Throws what the filter's `keep` throws.
+ * Whether a listing is one that is found by a search and a filter: without an index, and the same as `Searches` would find in one. Throws what
+ * the filter's `keep` throws.
  */
-export function meets(
-  { state, listing, words }: Held,
-  search: Search | undefined,
-  filter: ListFilter,
-): boolean {
+export function meets({ state, listing, words }: Held, { search, filter, terms }: Asked): boolean {
   if (search !== undefined) {
     const { clauses, price, quantity } = search;
-    if (!clauses.every((clause) => fulfils(words, clause))) return false;
     if (!isIn(price, listing.price) || !isIn(quantity, listing.quantity)) return false;
-    if (!termsOf(filter).every((term) => words.has(term))) return false;
+    if (!terms.every((term) => words.has(term))) return false;
+    if (!clauses.every((clause) => fulfils(words, clause))) return false;
   }
   return matches(state, filter);
 }

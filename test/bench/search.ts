@@ -1,7 +1,8 @@
 /**
  * `npm run bench:search [-- --listings N] [--questions N] [--seed S]`: fills a store, has its listings indexed and asks random
  * searches. Throws when one finds other than what a look at every listing finds. Tells what the index costs a listing on the main thread and
- * on the disk, and how long first pages take beside plain pages of the list in the same run.
+ * on the disk, what 10,000 saved searches cost it, how long first pages take beside plain pages of the list in the same run, and how soon a
+ * match is told.
  */
 import { parseArgs } from 'node:util';
 import { SCRUB_LIMITS } from '../../daemon/scrub/limits.ts';
@@ -14,12 +15,14 @@ import { range } from '../../storage/keyspace.ts';
 import { readRecords } from '../../storage/record-rows.ts';
 import type { RecordKey } from '../../protocols/wire/ids.ts';
 import { SearchIndex } from '../../storage/search/search-index.ts';
+import { WantTable } from '../../storage/want-table.ts';
 import { startNode, type TestNode } from '../support/in-process-node.ts';
 import { seededRandom } from '../support/random.ts';
 import { bruteForce, type Question, randomQuestion } from '../support/search-questions.ts';
 import { fillStore } from './fill-store.ts';
 import { listingRecords, pricesFile } from './listings.ts';
 import { progress, quantile, temporaryFolder } from './measure.ts';
+import { measureCatchUp, measureMatches, saveWants } from './wants.ts';
 
 const { values } = parseArgs({
   options: {
@@ -90,6 +93,20 @@ async function measureIndex(): Promise<void> {
   );
 }
 
+/** What wants cost; they are there for all that follows. */
+async function measureWants(): Promise<void> {
+  const db = await Database.open(temporary.path, systemEnv);
+  const keys = (await db.level.values(range('changes')).all()).map(
+    (value) => Buffer.from(value).toString() as RecordKey,
+  );
+  const states = (await readRecords(db, keys)).filter((state) => state !== undefined);
+  for (const kind of ['broad', 'narrow'] as const) {
+    await saveWants(new WantTable(db), kind, seededRandom(Number(values.seed)), states);
+    await measureCatchUp(kind, db, identity.peerId, states);
+  }
+  await db.close();
+}
+
 async function measureSearches(node: TestNode, states: readonly RecordState[]): Promise<void> {
   const known = new WeakMap<RecordState, ReadonlySet<string>>();
   const wordsIn = (state: RecordState): ReadonlySet<string> => {
@@ -147,6 +164,7 @@ try {
     () => undefined,
   );
   await measureIndex();
+  await measureWants();
   // No scrub: the store has no feeds, and it would take the records out.
   const env = {
     ...systemEnv,
@@ -162,6 +180,7 @@ try {
       isBehind = headers.has('warning');
     }
     await measureSearches(node, states);
+    await measureMatches(node);
   } finally {
     await node.stop();
   }
