@@ -45,7 +45,7 @@ export async function openLedgerNode(
   {
     home = new LevelFolder(dir),
     ...options
-  }: Pick<OpenOptions, 'writeBufferBytes'> & { readonly home?: LevelHome } = {},
+  }: Pick<OpenOptions, 'writeBufferBytes' | 'onMigration'> & { readonly home?: LevelHome } = {},
 ): Promise<LedgerNode> {
   const db = await Database.openAt(home, systemEnv, options);
   const alarms = createAlarms(silent, Date.now);
