@@ -31,7 +31,7 @@ export interface SseStreamParts {
   readonly onEnd: (why: 'done' | 'slow') => void;
 }
 
-/** How soon a browser comes back after a stream has ended: not in the same instant as all the others, and before its user notices. */
+/** How soon a browser reconnects after a stream has ended: not at the same instant as all others, and before its user notices. */
 const RETRY_MS = 3000;
 
 const encoder = new TextEncoder();

@@ -26,7 +26,7 @@ const FOLLOWED = 100_000;
 const DAY_MS = 86_400_000;
 /** Counting again takes at most a twentieth of the time: what took long is good for so much longer, milliseconds. */
 const REST = 20;
-/** A count that took less is made anew for each question: nobody waits for it. */
+/** A count that took less than this is not cached: nobody notices the wait. */
 const QUICK_MS = 50;
 
 type Port = Pick<TrendsPort, 'transactions' | 'listings'>;

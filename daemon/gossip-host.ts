@@ -17,7 +17,7 @@ export const GOSSIP_LIMITS = {
   backlogBytes: 8 * 1024 * 1024,
   /** One RPC: 1 MiB, because an answer to IWANT carries several entries. */
   rpcBytes: LIMITS.gossipEntryBytes * 16,
-  /** How often lost gossip streams are looked for. */
+  /** How often the node checks for lost gossip streams. */
   watchMs: 5000,
 } as const;
 
@@ -114,7 +114,7 @@ export function forgetScore(gossip: Gossip, peerId: string): void {
   if (cache instanceof Map) cache.delete(peerId);
 }
 
-/** A new connection has so long to open its gossip stream by itself. */
+/** How long a new connection may take to open its gossip stream by itself. */
 const GOSSIP_GRACE_MS = 10_000;
 
 /**

@@ -3,9 +3,9 @@ import { clockIsCredible, RELEASED_AT } from '../protocols/wire/release-date.ts'
 
 /** Steps of the clock up to this are the ordinary work of NTP, milliseconds. */
 const SLEW_MS = 5000;
-/** A clock that was set forward is believed by what cannot be undone after it has stood by it for so long. */
+/** How long a clock that was set forward must keep its time before anything that cannot be undone relies on it. */
 const SETTLE_MS = 10 * 60_000;
-/** Between two looks; a jump back and forth in between does nobody harm. */
+/** Between two checks; a jump back and forth in between is harmless. */
 const LOOK_MS = 5000;
 
 /** The wall clock as the parts of a node may use it. Milliseconds since 1970; no reading is one that cannot be. */

@@ -10,7 +10,7 @@ const answer = z.object({ peerId: z.string(), multiaddrs: z.array(z.string().max
 
 /** Nodes that are started together find one another within seconds. */
 const FIRST_RETRY_MS = 2000;
-/** Of a node that is away for long one question in so much time is no load for either side. */
+/** For a node that is unreachable for long, one request in this time is no load for either side. */
 const LONGEST_RETRY_MS = 5 * 60_000;
 /** A node may have moved: it is asked again now and then. */
 const AGAIN_MS = 30 * 60_000;

@@ -3,7 +3,7 @@ import type { Logger } from './logger.ts';
 
 /** How an exchange fails whose other side is slow. */
 const SLOW: ReadonlySet<string> = new Set(['pull-slow', 'answer-slow', 'stream-timeout']);
-/** A peer that goes on so is named once in this time, with how often it was. */
+/** A peer that repeats the offence is logged once in this time, with the number of times. */
 const AGAIN_MS = 10 * 60_000;
 /** Peers remembered; the one that was named longest ago is forgotten first. */
 const REMEMBERED = 1024;

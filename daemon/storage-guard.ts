@@ -5,7 +5,7 @@ import type { Store } from '../storage/store.ts';
 import type { Logger } from './logger.ts';
 import type { WriteRefusal } from './write-refusal.ts';
 
-/** Between two looks at the free space, each of which asks the disk. */
+/** Between two checks of the free space, each of which asks the disk. */
 const CHECK_MS = 1000;
 /** The alarm comes when this many times the reserve is free: with the default, 192 MiB before writes are refused. */
 export const FILLING_TIMES = 4;

@@ -16,7 +16,7 @@ import { type ListFilter, matches } from './list-filter.ts';
 import { readRecordRow } from './stored-record.ts';
 import { listVerdicts, type VerdictFilter, type VerdictPage } from './verdict-list.ts';
 
-/** CPU that a list may use until others have their turn, milliseconds. */
+/** CPU that a list may use before it yields to others, milliseconds. */
 const SLICE_MS = 5;
 /** Keys that a filter has dropped before a page may end early: on a slow machine, too, each page gets on. */
 const DROPPED = 256;

@@ -7,7 +7,7 @@ import { isLoopbackHost } from '../settings.ts';
 const FETCH_MS = 10_000;
 /** Of each. */
 const MAX_BYTES = 256 * 1024;
-/** Its keys are fetched anew after this, behind the requests' back: so a key that it has withdrawn goes. */
+/** Its keys are fetched again after this, in the background, so that a withdrawn key stops working. */
 const REFRESH_MS = 10 * 60_000;
 /** A token with a key that is not held has them fetched, but not more often than this: anybody can make such tokens up. */
 const COOLDOWN_MS = 30_000;

@@ -17,7 +17,7 @@ export interface DaemonClient {
   getStream(path: string): Promise<Response>;
 }
 
-/** A daemon answers a look within milliseconds; one that is starting, or scanning its records, within seconds. */
+/** A daemon answers a simple request within milliseconds, or within seconds while it is starting or scanning its records. */
 const GET_MS = 10_000;
 /** Joining asks another node, which asks back. */
 const POST_MS = 60_000;

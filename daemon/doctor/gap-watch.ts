@@ -4,7 +4,7 @@ import type { Node } from '../parts/running.ts';
 import type { Standings } from '../standings.ts';
 import type { OnlineFacts } from './facts.ts';
 
-/** Between two looks: a gap is told after minutes, so its begin need not be known better. */
+/** Between two checks: gaps are reported after minutes, so their start need not be known more precisely. */
 const LOOK_MS = 20_000;
 
 /** Notes since when something that is known of is lacking. A gap that closes and opens again begins anew. */

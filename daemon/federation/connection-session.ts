@@ -17,7 +17,7 @@ export interface ConnectionSession {
   close(): void;
 }
 
-/** Shorter than servers keep a silent connection (node:http: 5 s), so that one is seldom taken while it is being closed, milliseconds. */
+/** Milliseconds, shorter than servers keep an idle connection (node:http: 5 s), so that a connection is rarely reused while it is being closed. */
 const IDLE_MS = 2000;
 
 /** Opens a session. Another origin or another pin is another connection; what was idle too long is not used again. */

@@ -9,7 +9,7 @@ import type { SyncParts, SyncRun } from './sync-parts.ts';
 
 /** All of an export; old nodes are slow. */
 const EXPORT_MS = 10 * 60_000;
-/** An old node that makes its whole export before it sends the first byte is silent for so long. */
+/** How long an old back end may be silent: some build the whole export before they send the first byte. */
 const IDLE_MS = 30_000;
 /** Characters; it is kept, and sent back with the next request. */
 const MAX_ETAG = 256;

@@ -33,7 +33,7 @@ export interface TlsCertificateOptions {
   readonly lookMs?: number;
 }
 
-/** Often enough for renewals, which are weeks apart; a look is two `stat`. */
+/** Often enough for renewals, which are weeks apart; a check takes two calls of `stat`. */
 const LOOK_MS = 5000;
 
 interface Loaded {

@@ -12,9 +12,9 @@ import { isoTime } from '../../protocols/wire/iso-time.ts';
 
 /** BullMQ's commands wait for ever while Redis is away. */
 const REDIS_MS = 3000;
-/** What was handed over is handed over again after so long: what Redis still has, it does not take twice. */
+/** A job that was handed to Redis is handed over again after this; Redis ignores one that it still has. */
 const AGAIN_MS = 60_000;
-/** How often it is looked for jobs that were not handed over: jobs that become due call by themselves. */
+/** How often the node checks for jobs that were not handed over; jobs that become due trigger this themselves. */
 const ROUND_MS = 5000;
 const BATCH = 200;
 /** Jobs handed over before any of them is begun; the others wait in LevelDB. */

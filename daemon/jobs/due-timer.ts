@@ -1,6 +1,6 @@
 import type { Env, Timer } from '../../protocols/env.ts';
 
-/** A clock that was set meanwhile is noticed after so long. */
+/** How soon the node notices that the clock was set in the meantime. */
 const LONGEST_SLEEP_MS = 30_000;
 
 /** One timer for the earliest of many times, and listeners that are called once for all that became due together. */

@@ -18,7 +18,7 @@ export interface JobWorker {
 }
 
 const CONCURRENCY = 4;
-/** What runs may end by itself for so long; then it is dropped, and its lease brings it back. */
+/** How long running jobs may take to finish; after that they are dropped, and run again when their lease expires. */
 const STOP_MS = 10_000;
 
 /**

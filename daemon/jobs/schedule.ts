@@ -18,7 +18,7 @@ export interface ScheduleParts {
 const DAY_MS = 24 * 60 * 60_000;
 /** Not in the first moments, when everything else begins too. */
 const FIRST_EXPIRY_MS = 60_000;
-/** When the node has caught up with its peers; then it is looked whether a snapshot is due, and whether a week is over. */
+/** Time for the node to catch up with its peers before it checks whether a snapshot is due and whether a week is over. */
 const FIRST_TRENDS_MS = 10 * 60_000;
 const HOUR_MS = 60 * 60_000;
 

@@ -6,7 +6,7 @@ import { createWorkerApi, type WorkerApi } from './http-attempts.ts';
 import type { JobHandlers } from './job-queue.ts';
 import { createJobWorker } from './job-worker.ts';
 
-/** How often the registered nodes are looked through for syncs that are due. */
+/** How often the registered nodes are checked for due syncs. */
 const POLL_MS = 2 * 60_000;
 /** Between two questions to a daemon that does not answer yet. */
 const AWAY_MS = 2000;

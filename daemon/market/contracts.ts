@@ -14,7 +14,7 @@ import type { Node } from '../parts/running.ts';
 import type { Directory } from '../users/directory.ts';
 import { fieldHistory } from './field-history.ts';
 
-/** How often holds are looked at that may be over, milliseconds. */
+/** How often holds that may have expired are checked, milliseconds. */
 const HOLD_SWEEP_MS = 1000;
 
 /** What contracts use of the node. */

@@ -40,7 +40,7 @@ const KEPT_MS = 60_000;
 
 /** To take some rows: milliseconds, on any machine that keeps up at all. */
 const TAKE_MS = 60_000;
-/** To count what was taken: a million prices take seconds, and a minute on the smallest machines. */
+/** Time to compute: a million prices take seconds, or a minute on the smallest machines. */
 const COUNT_MS = 10 * 60_000;
 
 /** Of questions of the caller's. */

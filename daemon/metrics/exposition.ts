@@ -30,7 +30,7 @@ export interface Exposition {
   readonly contentType: string;
 }
 
-/** How often the event loop is looked at once an operator scrapes; the delay that is shown includes it. Each look wakes the process. */
+/** How often the event loop is sampled once an operator scrapes; the reported delay includes this interval. Each sample wakes the process. */
 const LOOP_LOOK_MS = 100;
 
 /** Has the library show the process itself: from the first scrape that may see it, as nobody looks before. */

@@ -34,11 +34,11 @@ const NOTHING: Read = { notices: [], ops: [] };
 
 /** Rows that are told in one batch. */
 const AT_ONCE = 64;
-/** Between two looks at what could not be told: a disk that fails is opened again within that time. */
+/** Between two attempts to write notices that could not be written: a failed database is reopened within that time. */
 const RETRY_MS = 2000;
-/** A clock that was set meanwhile is noticed after so long. */
+/** How soon the node notices that the clock was set in the meantime. */
 const LONGEST_SLEEP_MS = 30_000;
-/** An offer is told to end a day before, or when a quarter of its time is left. */
+/** A notice of an expiring offer is due a day before it expires, or when a quarter of its lifetime is left. */
 const BEFORE_MS = 24 * 3600 * 1000;
 
 /**

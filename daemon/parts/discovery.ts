@@ -10,7 +10,7 @@ import { isLoopbackHost } from '../settings.ts';
 import type { Base } from './base.ts';
 import { activePeers } from './registry.ts';
 
-/** An entry that was signed so short a time ago shows that its author is there, whoever brought it. */
+/** An entry signed within this time shows that its author is online, whoever delivered it. */
 const HEARD_MS = 5 * 60_000;
 
 /** Finds peers, and keeps those that are registered connected. */

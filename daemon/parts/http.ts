@@ -32,7 +32,7 @@ export function defineCertificate({
   });
 }
 
-/** Between two looks at a clock that is wrong. */
+/** Between two checks of a clock that is wrong. */
 const CLOCK_LOOK_MS = 1000;
 
 /** Makes the first key known: at once, or as soon as the clock can be right. */

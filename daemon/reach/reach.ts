@@ -2,21 +2,21 @@
 
 /** Times and bounds, each with its reason. Milliseconds. */
 export const REACH_LIMITS = {
-  /** How often it is looked who is connected. */
+  /** How often connections are checked. */
   roundMs: 5000,
-  /** A node that is not connected is asked over HTTP so often: three questions before it counts as lost. */
+  /** How often a node that is not connected is asked over HTTP: three requests before it counts as lost. */
   probeMs: 25_000,
   /** One that is lost, too: it is worth less than those that are not. */
   lostProbeMs: 60_000,
   /** One that is lost for long is asked again after this share of its silence at most, as long as others are lost as well. */
   lostShare: 1 / 4,
-  /** Of many lost ones each waits so long for each of them: two questions in three seconds, however many they are. */
+  /** With many lost nodes, the wait of each grows by this much per node: two requests in three seconds, however many there are. */
   perLostMs: 2000,
   /** A question takes no longer than `DOCTOR_LIMITS.probeMs`; so many at a time, those that are reached first. */
   probesAtOnce: 16,
   /** Of one round so many are asked again that were lost before: one a second. */
   lostPerRound: 5,
-  /** Silent for so long is lost. With a round and a question beside it, well within the 90 s that are promised. */
+  /** A node that is silent for this long counts as lost. Together with a round and a request, this is well within the guaranteed 90 s. */
   lostMs: 75_000,
 } as const;
 

@@ -1,6 +1,6 @@
 /** Times and bounds, each with its reason. Milliseconds. */
 export const SCRUB_LIMITS = {
-  /** A pass begins so long after the one before began. */
+  /** Time from the start of one pass to the start of the next. */
   everyMs: 24 * 60 * 60_000,
   /** After a start the node has other things to do. */
   firstMs: 60_000,
@@ -10,7 +10,7 @@ export const SCRUB_LIMITS = {
   share: 0.04,
   /** However slow a chunk was, because others worked too: 200,000 records stay within the day. */
   pauseMaxMs: 1500,
-  /** What one pause could not take of a slow chunk, the next ones make good, up to so much. */
+  /** If one pause could not make up for a slow chunk, the next ones do, up to this much. */
   owedMaxMs: 15_000,
   /** Where it stands is written down so often, in chunks. */
   noteEvery: 64,

@@ -36,9 +36,9 @@ export const ANSWER_LIMITS = {
   tries: 3,
   /** Codes that one user has at the same time: each makes guessing easier. */
   codesPerUser: 8,
-  /** Wrong codes from one number within a day; then its answers are no longer looked at. */
+  /** Wrong codes from one number within a day; after that its answers are ignored. */
   wrongPerNumber: 10,
-  /** Wrong codes from all numbers within an hour; then no answers are looked at until it is over. */
+  /** Wrong codes from all numbers within an hour; after that all answers are ignored until it is over. */
   wrongInAll: 200,
   /** Replies to one number within a day: each is paid for. */
   repliesPerNumber: 20,

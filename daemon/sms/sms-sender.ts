@@ -29,7 +29,7 @@ export interface SmsSenderParts {
 const STOPPED = 21610;
 /** Between two tries of what the disk did not take. */
 const RETRY_MS = 2000;
-/** A clock that was set meanwhile is noticed after so long. */
+/** How soon the node notices that the clock was set in the meantime. */
 const LONGEST_SLEEP_MS = 30_000;
 
 /**

@@ -31,7 +31,7 @@ export interface SmsProvider {
 /** "Authenticate", and an account that is suspended or closed. */
 const DENIED_CODES: ReadonlySet<number> = new Set([20003, 20005, 20006]);
 const FAILED: ReadonlySet<string> = new Set(['failed', 'undelivered', 'canceled']);
-/** Our clock and the provider's may differ by so much, milliseconds. */
+/** Maximum difference between our clock and the provider's, milliseconds. */
 const CLOCKS_MS = 600_000;
 const PAGE_SIZE = '100';
 

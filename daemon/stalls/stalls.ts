@@ -1,9 +1,9 @@
 /** When a feed of this node stands still at a peer: pure decisions. Time is monotonic, milliseconds; no I/O. */
 
 export const STALL_LIMITS = {
-  /** How often it is looked what peers have shown. */
+  /** How often the frontiers of peers are checked. */
   roundMs: 20_000,
-  /** So long a peer may show the same place while more is held here: exchanges with it come every minute or so, and entries on their own. */
+  /** How long a peer may show the same position while this node has more: exchanges take place every minute or so, and entries are sent on their own. */
   stallMs: 5 * 60_000,
   /** Frontiers that have to show it in that time: one that is old says nothing of now. */
   frontiers: 3,

@@ -13,7 +13,7 @@ export const WANT_LIMITS = {
   ofUser: 50,
   /** Wants of all users: they are held in memory, some 2 kB each. */
   ofNode: 10_000,
-  /** Listings that one user is told of in a day, of the calendar in UTC: the list of notifications keeps no more. */
+  /** Listings that one user gets notices of per calendar day (UTC): the list of notifications keeps no more. */
   toldADay: 1000,
 } as const;
 

@@ -28,7 +28,7 @@ export interface WantFollowerParts {
 const ROWS = 4;
 /** Notices of one batch. */
 const AT_ONCE = 64;
-/** Between two looks at what could not be told: a disk that fails is opened again within that time. */
+/** Between two attempts to write notices that could not be written: a failed database is reopened within that time. */
 const RETRY_MS = 2000;
 
 /**

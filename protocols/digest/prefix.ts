@@ -9,7 +9,7 @@ import { isLocalId, recordKey } from '../wire/ids.ts';
  * tree of 16 branches a level. Equal digests end the search of a branch, so that few differences cost few answers.
  */
 export const PREFIX_LIMITS = {
-  /** A branch of so many records is told record by record: about 4 KiB of JSON, less than one more level. */
+  /** A branch of at most this many records is sent record by record: about 4 KiB of JSON, less than one more level. */
   leaf: 32,
   /** Hex digits of a prefix: 16 ^ 8 branches are far more than records. */
   digits: 8,

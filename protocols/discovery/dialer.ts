@@ -10,12 +10,12 @@ import type { Target } from './supervisor-core.ts';
 
 /** Every so many failed dials of a peer the DHT is asked where it is now. */
 const LOOK_UP_EVERY = 3;
-/** The DHT is asked so often for long, however many peers are absent: a look costs dials of its own and other nodes' answers. */
+/** The sustained interval of DHT lookups, however many peers are absent: a lookup costs dials and the work of other nodes. */
 const LOOK_UP_AGAIN_MS = 10_000;
 /** Of them so many at once, when nobody was looked up for a while; the last ones are for peers that were not tried before. */
 const LOOK_UP_BURST = 8;
 const KEPT_FOR_NEW = 2;
-/** A look into the DHT beside known addresses: these are dialled whatever it says. */
+/** One DHT lookup in addition to known addresses, which are dialled whatever its result. */
 const LOOK_UP_MS = 2000;
 /** Addresses of one peer that are tried. */
 const ADDRESSES = 16;

@@ -12,9 +12,9 @@ import { sha256 } from '../wire/bytes.ts';
  * but a dial.
  */
 export const RENDEZVOUS_LIMITS = {
-  /** Providers taken from one look; more come at the next. */
+  /** Providers used from one lookup; more follow with the next. */
   found: 64,
-  /** One provide or look, milliseconds. */
+  /** One provide or lookup, milliseconds. */
   operationMs: 10_000,
   /** While the routing table is empty there is nobody to ask. */
   emptyMs: 250,
@@ -22,7 +22,7 @@ export const RENDEZVOUS_LIMITS = {
   firstMs: 1000,
   /** The longest wait between two rounds. */
   lastMs: 5 * 60_000,
-  /** Each wait is so many times the one before. */
+  /** Factor by which each wait exceeds the one before. */
   growth: 1.6,
 } as const;
 

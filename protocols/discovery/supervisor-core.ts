@@ -17,13 +17,13 @@ export const SUPERVISOR_LIMITS = {
   dials: 4,
   /** Connecting and the handshake: a dozen round trips over a satellite. */
   dialMs: 5000,
-  /** A dial that fails at once must not be repeated at once. */
+  /** A dial that fails immediately must not be repeated immediately. */
   backoffMinMs: 1000,
-  /** A peer that was away for long is found again this soon after it is back, as long as few are absent. */
+  /** How soon a peer that was away for long is found after it is back, while few peers are absent. */
   backoffMaxMs: 90_000,
-  /** Of many absent peers the longest wait is so long for each of them: two dials in three seconds, however many they are. */
+  /** With many absent peers, the longest wait grows by this much per peer: two dials in three seconds, however many there are. */
   backoffPerAbsentMs: 2000,
-  /** Redials that fail may come so often for long. First dials and those of peers just heard from count not. */
+  /** The sustained interval of failing redials. First dials, and those to peers just heard from, do not count. */
   redialEveryMs: 1000,
   /** Of them so many at once, when the budget was not used for a while. */
   redialBurst: 16,
@@ -31,11 +31,11 @@ export const SUPERVISOR_LIMITS = {
   redials: 3,
   /** The next try comes after this share of the outage at most. */
   outageShare: 1 / 4,
-  /** A connection that lasted less did not end the outage. */
+  /** A connection that lasted less than this did not end the outage. */
   stableMs: 5000,
-  /** When the network is back, everybody is tried within this time, not in the same instant. */
+  /** When the network is back, all peers are dialled within this time, not at the same instant. */
   spreadMs: 1000,
-  /** A network that is gone is noticed at one peer so much later than at another: by a ping and its time out. */
+  /** How much later than at another peer the loss of a network may be noticed: the time of a ping and its timeout. */
   togetherMs: 15_000,
   /** A blackholed connection is found within this and `pingTimeoutMs`. */
   pingMs: 5000,

@@ -58,7 +58,7 @@ export interface SupervisorOptions {
   readonly targetDegree: number;
 }
 
-/** How finely the times of the supervisor are kept: the shortest of them is five times as long. */
+/** Resolution of the supervisor's timers: the shortest wait is five times as long. */
 const TICK_MS = 200;
 
 /** Runs the supervisor's decisions over a host. */

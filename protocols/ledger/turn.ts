@@ -1,7 +1,7 @@
 import { CpuSlice, type TurnEnv } from '../cpu-slice.ts';
 import type { Env } from '../env.ts';
 
-/** CPU that a task may use until others have their turn and the event loop goes round, milliseconds. */
+/** CPU that a task may use before it yields to others and to the event loop, milliseconds. */
 export const SLICE_MS = 8;
 
 /** A task's hold on the main thread. Whoever works in a loop asks `isOver` and awaits `next` when it is. */

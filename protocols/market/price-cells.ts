@@ -20,7 +20,7 @@ import { MOST_PRICE } from './price-rules.ts';
 
 /** Trades, or listings, behind a cell: never fewer, whatever is set. */
 export const LEAST_TRADES = 5;
-/** A statement of the last moment of a week may still be on its way for so long after it, milliseconds; what comes later is left out. */
+/** How long a statement from the last moment of a week may still be on its way, milliseconds; later ones are left out. */
 export const CLOSE_GRACE_MS = 2 * 86_400_000;
 /** Cells are of ISO weeks, milliseconds. */
 const WEEK_MS = 7 * 86_400_000;

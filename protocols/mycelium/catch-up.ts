@@ -10,7 +10,7 @@ export interface Need {
 export const CATCH_UP_LIMITS = {
   /** Pulls under way: authors run in parallel. */
   pulls: 8,
-  /** Of one peer: a tarpit holds at most so many places. */
+  /** Pulls from one peer at a time: a tarpit occupies at most this many. */
   pullsPerPeer: 3,
   /** Beyond the first of each peer, of all peers together: four that trickle do not hold all of them. */
   further: 3,
@@ -20,7 +20,7 @@ export const CATCH_UP_LIMITS = {
   retryMs: 3000,
   /** Failures one after another until a peer no longer counts as holder; its next frontier makes it one again. */
   tries: 5,
-  /** Failures one after another, of any feed, until it counts as holder of nothing: lies about thousands of feeds cost so many pulls. */
+  /** Consecutive failures, of any feed, after which a peer counts as holding nothing: false claims of thousands of feeds cost at most this many pulls. */
   patience: 20,
   /** Feeds wanted at once; the next frontier exchange finds what did not fit. */
   wanted: 10_000,

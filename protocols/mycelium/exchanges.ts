@@ -16,7 +16,7 @@ export const EXCHANGE_LIMITS = {
   greetings: 3,
   /** Between two of them: gossip's own stream may open a moment after its subscription arrives. */
   greetAgainMs: 2000,
-  /** After an announcement that did not arrive, once for all that fail until then: the next round may be a minute away. */
+  /** After an announcement that did not arrive, once for all failures until then: the next round may be a minute away. */
   missedMs: 2000,
 } as const;
 

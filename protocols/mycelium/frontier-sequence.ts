@@ -17,7 +17,7 @@ export const FRONTIER_SEQUENCE = 'application/cbor-seq';
 export const FRONTIER_SEQUENCE_LIMITS = {
   /** Pages of one answer: about 40,000 feeds, more than a full registry and its private channels show. */
   sequencePages: 256,
-  /** All of one answer. */
+  /** One whole answer. */
   sequenceBytes: 256 * (LIMITS.frontierBytes + 5) + 34,
 } as const;
 

@@ -1,10 +1,10 @@
 /** What a peer loses that has sent what no honest node can have sent. */
 export const OFFENCE_LIMITS = {
-  /** Nothing is pulled from it and its frontier is not looked at for so long, milliseconds; after each further offence for twice as long. */
+  /** How long nothing is pulled from it and its frontiers are ignored, milliseconds; doubled after each further offence. */
   firstMs: 60_000,
   /** The longest of these times. */
   mostMs: 60 * 60_000,
-  /** Without an offence for so long it begins anew: a disk that was mended, a version that was updated. */
+  /** Without an offence for this long, its record is cleared: the disk may have been repaired, or the version upgraded. */
   forgottenMs: 24 * 60 * 60_000,
   /** Peers remembered; the one that offended longest ago is forgotten first. */
   remembered: 2048,

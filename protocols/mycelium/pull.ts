@@ -6,7 +6,7 @@ import type { TakenItems } from './take-items.ts';
 import type { FeedTransport } from './transport.ts';
 
 export const SLICE_LIMITS = {
-  /** So long a pull may go on without progress, or with it when somebody else has the feed too: frames that trickle must not hold it up. */
+  /** How long a pull may go on without progress, or with progress if another peer has the feed too: frames that trickle must not hold it up. */
   sliceMs: 15_000,
   /** What counts as progress in that time, besides entries that are new here: bytes. */
   sliceBytes: 1024 * 1024,

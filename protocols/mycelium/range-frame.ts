@@ -9,7 +9,7 @@ import { isOneZstdFrame, ZSTD_WINDOW_LOG } from './zstd-frame.ts';
 export const FRAME_LIMITS = {
   /** One frame, and what it is inflated: the largest entry, which may not compress, and what is around it. */
   frameBytes: LIMITS.entryBytes + LIMITS.carrierBytes,
-  /** Items in one frame, counted while they are read: more are refused before the next is looked at. */
+  /** Items in one frame, counted while they are read: the frame is refused at the first item beyond. */
   frameItems: 1024,
   /** Items are gathered up to this many bytes a frame: large enough to compress, small enough to go on smoothly. */
   gatherBytes: 256 * 1024,

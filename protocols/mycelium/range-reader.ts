@@ -21,7 +21,7 @@ export interface RangeReader {
 export interface ReadingLimits {
   /** For one batch: the worst that a frame can hold is a second's work. */
   readonly answerMs: number;
-  /** A worker that has nothing to read for so long is ended, and gives its memory back. */
+  /** A worker that has nothing to read for this long is ended and releases its memory. */
   readonly keptMs: number;
   /** Shorter frames are read where they came, op by op and in turns: the way to a thread and back would take longer. */
   readonly smallFrame: number;

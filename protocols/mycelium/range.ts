@@ -26,7 +26,7 @@ export const RANGE_LIMITS = {
   requestBytes: 512 * 1024,
   /** No frame for this long ends a pull: a tarpit holds nobody up. */
   idleMs: 5000,
-  /** All of one answer. */
+  /** One whole answer. */
   answerMs: 10 * 60 * 1000,
   /** Answers under way in total: each holds a frame and a database iterator. */
   answering: 16,

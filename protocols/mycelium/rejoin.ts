@@ -10,7 +10,7 @@ import { AgrinetError } from '../errors.ts';
  * Not guaranteed: that what no peer ever had comes back.
  */
 export const REJOIN_LIMITS = {
-  /** How long commitments are held back for a first answer after an ordinary start: peers that are there have connected by then. */
+  /** How long commitments wait for a first answer after an ordinary start: peers that are online have connected by then. */
   ordinaryMs: 30_000,
 } as const;
 

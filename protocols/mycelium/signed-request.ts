@@ -19,7 +19,7 @@ export const REQUEST_LIMITS = {
   windowMs: 5 * 60 * 1000,
   /** The header: with the longest query that holds a range, all heads of a request are below the 16 KiB that a server reads. */
   headerCharacters: 8192,
-  /** A range request in a query, base64url: it stands in the path and, signed, in the header once more. A longer one is posted. */
+  /** A range request in a query, base64url: it is in the path and, signed, once more in the header. A longer one is posted. */
   haveCharacters: 4096,
   /** Nonces remembered; a flood beyond it is refused, not forgotten. */
   nonces: 65_536,

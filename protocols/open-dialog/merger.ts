@@ -47,7 +47,7 @@ const TIMES: MergeTimes = { waitMs: 1_000, quickMs: 5_000, patientMs: 40_000, pa
 const MOST = { patientMs: 640_000, pauseMs: 600_000 } as const;
 /** Failed patient tries from which on the operator is told. */
 const LASTING = 3;
-/** Unmerged for so long the operator is told however its tries go: changes may come faster than merges. */
+/** A document unmerged for this long is reported to the operator, whatever its attempts: changes may arrive faster than merges finish. */
 const LASTING_MS = 600_000;
 /** Records remembered as needing patience; the others are tried quickly first. */
 const HEAVY = 10_000;

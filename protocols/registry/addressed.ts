@@ -2,7 +2,7 @@ import type { EnvelopeType } from '../wire/envelope.ts';
 import { parsePeerId, type PeerId } from '../wire/identity.ts';
 import { checkTime, type Invalid, openSignedMap, type SignedMap } from '../wire/signed-map.ts';
 
-/** Statements older or newer than this are refused; nonces are kept twice as long. */
+/** Statements dated further in the past or future than this are refused; nonces are kept twice as long. */
 export const REGISTRATION_WINDOW_MS = 5 * 60 * 1000;
 
 /** For whom, where and when a statement has to be made. */

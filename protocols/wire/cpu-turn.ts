@@ -1,6 +1,6 @@
 import { CpuSlice, type TurnEnv } from '../cpu-slice.ts';
 
-/** CPU that work on what others have sent takes of the main thread before timers and sockets have their turn, milliseconds. */
+/** CPU that work on received data may take on the main thread before it yields to timers and sockets, milliseconds. */
 const TURN_MS = 8;
 
 /** Who waits for a turn of one event loop. Each turn goes to one alone: what four peers send at once is four turns' work. */

@@ -27,15 +27,15 @@ export const LIMITS = {
   changeOps: 256,
   /** Participants of one private record. */
   participants: 16,
-  /** New epochs of one author that are taken in one day: a restart each 90 seconds. */
+  /** New epochs of one author accepted per day: a restart every 90 seconds. */
   epochsPerDay: 1000,
   /** So many times as many feeds of private channels: each new conversation is one. */
   privateFeedsPerEpoch: 10,
-  /** Forks of one epoch that are taken in one day, each lower than the last: every one has records judged again. */
+  /** Forks of one epoch accepted per day, each lower than the last: each one makes records be evaluated again. */
   forksPerEpochDay: 8,
-  /** Forks of one author that are taken in one day: a cloned node forks a few epochs, in its private channels so many more. */
+  /** Forks of one author accepted per day: a cloned node forks a few epochs, and more in its private channels. */
   forksPerDay: 100,
-  /** A clock further ahead than this is kept but does not move ours. */
+  /** A time further ahead than this is stored but does not advance our clock. */
   clockAheadMs: 5 * 60 * 1000,
   /** Collections that a node says it knows, on each page of its frontier: three times as many as there are. */
   knownCollections: 32,

@@ -2,7 +2,7 @@ import { type Env, pause } from '../../protocols/env.ts';
 import type { Tables } from './client.ts';
 import type { TableSpec } from './types.ts';
 
-/** A new table is looked at so often, and so many times. */
+/** How often, and how many times, a new table is checked. */
 const MADE_MS = 250;
 const MADE_TIMES = 240;
 

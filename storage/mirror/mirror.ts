@@ -35,11 +35,11 @@ export interface MirrorParts {
 
 /** How long a check waits for the outbox to be brought out. */
 const DRAINED_MS = 120_000;
-/** Rows that come in while a pass ends go together in the next. */
+/** Rows that arrive while a pass ends are collected for the next one. */
 const GATHER_MS = 20;
-/** What is under way at a stop may take so long. */
+/** How long running requests may take at a stop. */
 const STOP_MS = 1500;
-/** How long `init` waits for the tables to be taken. */
+/** How long `init` waits until this node holds the tables. */
 const ATTACHED_MS = 60_000;
 
 /** Keeps the tables like LevelDB: attaches, fills, drains, renews its hold, and says how it is. Starts by itself. */

@@ -21,7 +21,7 @@ interface Hit {
   readonly number: number;
 }
 
-/** CPU that a search may use until others have their turn, milliseconds. */
+/** CPU that a search may use before it yields to others, milliseconds. */
 const SLICE_MS = 5;
 /** Hits that a filter has dropped before a page may end early. */
 const DROPPED = 256;

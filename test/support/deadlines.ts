@@ -44,7 +44,7 @@ const ON_DISK: readonly (readonly [what: string, longest: number, goesBy: string
     'the nonce of a registration',
     REGISTRATION_WINDOW_MS,
     '`cautious`',
-    'nothing older is taken, so nothing older need be known',
+    'nothing older is accepted, so nothing older need be remembered',
   ],
   [
     'the time of a signed request',
@@ -59,9 +59,19 @@ const ON_DISK: readonly (readonly [what: string, longest: number, goesBy: string
     '`now`, looked at every hour by `steady`',
     'once a day',
   ],
-  ['new feeds and proofs of forks of one author', DAY_MS, '`now`', 'so many a day; the rest comes tomorrow'],
+  [
+    'new feeds and proofs of forks of one author',
+    DAY_MS,
+    '`now`',
+    'a limited number a day; the rest is accepted the next day',
+  ],
   ['a tombstone in the mirror', MIRROR_LIMITS.graceMs, '`now`', 'a late write must meet it'],
-  ['the lease on the mirror’s tables', MIRROR_LIMITS.leaseMs, '`now`', 'who has not renewed it is gone'],
+  [
+    'the lease on the mirror’s tables',
+    MIRROR_LIMITS.leaseMs,
+    '`now`',
+    'a holder that has not renewed it is gone',
+  ],
 ];
 
 /** A length of time as people say it. */

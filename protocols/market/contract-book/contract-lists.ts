@@ -11,7 +11,7 @@ import type { LastSteps } from './last-step.ts';
 import { ContractOrder, type ListedUnder, type OrderPage } from './order.ts';
 import type { Actor, BookParts, HeldContract } from './types.ts';
 
-/** A step that says it is from later than this is listed as if it were from then, milliseconds: nobody pins a contract as newest. */
+/** A step dated further ahead than this is listed as if it were dated then, milliseconds, so that nobody can pin a contract as the newest. */
 const AHEAD_MS = 5 * 60_000;
 
 /** Which contracts a list is of. */
