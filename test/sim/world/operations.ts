@@ -301,8 +301,8 @@ function mayLeaveOut(node: RunningNode, other: Member): boolean {
 async function suspend(world: World, member: Member, node: RunningNode): Promise<void> {
   const other = world.chance.pick(world.members);
   if (other === member || !mayLeaveOut(node, other)) return;
+  member.suspend(other.peerId); // the word counts from before it is on the disk
   await node.registry.change(other.peerId, 'suspend');
-  member.suspend(other.peerId);
 }
 
 async function resume(_: World, __: Member, node: RunningNode): Promise<void> {
@@ -314,8 +314,8 @@ async function resume(_: World, __: Member, node: RunningNode): Promise<void> {
 async function forget(world: World, member: Member, node: RunningNode): Promise<void> {
   const other = world.chance.pick(world.members);
   if (other === member || world.isSettling || !mayLeaveOut(node, other)) return;
-  await node.registry.change(other.peerId, 'revoke');
   member.suspend(other.peerId);
+  await node.registry.change(other.peerId, 'revoke');
   world.time.after(20_000 + world.chance.below(60_000), () => {
     const { running } = member;
     if (running === undefined || running.registry.get(other.peerId)?.status !== 'revoked') return;
