@@ -1,11 +1,13 @@
-import { type Draft, draftFact, type Patch, type Writer } from '../../protocols/ledger/drafts.ts';
+import { type Draft, draftFact } from '../../protocols/ledger/drafts.ts';
+import type { TurnEnv } from '../../protocols/cpu-slice.ts';
+import { sliced, soleTurn } from '../../protocols/ledger/turn.ts';
 import type { Ledger } from '../../protocols/ledger/types.ts';
 import {
   cellPrice,
-  cellsOf,
   closesAt,
   newestClosedWeek,
   type Quote,
+  WeekQuotes,
 } from '../../protocols/market/price-cells.ts';
 import type { CellKind } from '../../protocols/market/price-kind.ts';
 import { SerialQueue } from '../../protocols/serial-queue.ts';
@@ -27,6 +29,7 @@ export interface CellPublisherParts {
   /** When own entries were last lost here, milliseconds since 1970; undefined for never. */
   readonly lostAt: () => Promise<number | undefined>;
   readonly now: () => number;
+  readonly env: TurnEnv;
 }
 
 /** What came of a look: `closed` with as many cells published as there were. `known`: the week was closed before. */
@@ -49,20 +52,29 @@ export interface CellPublisher {
 export function createCellPublisher(parts: CellPublisherParts): CellPublisher {
   const { self, ledger, leastTrades, now } = parts;
   const looks = new SerialQueue();
-  const closing = (writer: Writer, week: string): Draft => draftFact(writer, 'price-weeks', { week });
+  /** A fact is the same op in whatever epoch it is written. */
+  const writer = { author: self, epoch: '' };
 
   const stands = (state: RecordState | undefined): boolean =>
     state?.exists === true || state?.tombstone === true;
 
   /** Weeks that were closed before own entries were lost may have been published by then: what was not is left out for good. */
-  async function pricesOf(week: string): Promise<Patch[]> {
+  async function pricesOf(week: string): Promise<Draft[]> {
     const lostAt = await parts.lostAt();
     if (lostAt !== undefined && closesAt(week) <= lostAt) return [];
-    const prices: Patch[] = [];
+    const prices: Draft[] = [];
+    const turn = soleTurn(parts.env);
     for (const kind of ['traded', 'asking'] as const) {
-      const quotes = await Array.fromAsync(parts.quotes[kind](Date.parse(week)));
-      for (const cell of cellsOf(quotes, week, leastTrades))
-        prices.push(cellPrice(kind, cell, { node: self, region: parts.region, monday: week }));
+      const gathered = new WeekQuotes(week);
+      for await (const quote of parts.quotes[kind](Date.parse(week))) {
+        gathered.add(quote);
+        if (turn.isOver()) await turn.next();
+      }
+      for (const cell of await sliced(gathered.cells(leastTrades), turn)) {
+        const from = { node: self, region: parts.region, monday: week };
+        prices.push(draftFact(writer, 'prices', cellPrice(kind, cell, from)));
+        if (turn.isOver()) await turn.next();
+      }
     }
     return prices;
   }
@@ -70,16 +82,13 @@ export function createCellPublisher(parts: CellPublisherParts): CellPublisher {
   async function look(): Promise<CellLook> {
     const week = newestClosedWeek(now());
     if (leastTrades === 0) return { week, outcome: 'off', cells: 0 };
-    const { key } = closing({ author: self, epoch: '' }, week);
-    if (stands(await parts.reader.get(key))) return { week, outcome: 'known', cells: 0 };
+    const closing = draftFact(writer, 'price-weeks', { week });
+    if (stands(await parts.reader.get(closing.key))) return { week, outcome: 'known', cells: 0 };
     await parts.mayPromise();
     const prices = await pricesOf(week);
     const { records } = await ledger.write({
-      keys: [key],
-      draft: (writer, read) =>
-        stands(read(key))
-          ? []
-          : [closing(writer, week), ...prices.map((price) => draftFact(writer, 'prices', price))],
+      keys: [closing.key],
+      draft: (_, read) => (stands(read(closing.key)) ? [] : [closing, ...prices]),
     });
     return records.length === 0
       ? { week, outcome: 'known', cells: 0 }

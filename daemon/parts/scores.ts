@@ -110,7 +110,7 @@ function defineTrends(
 
 function defineCells(node: ScoresNode, { audited, reader, contracts }: ScoresComponents) {
   return definePart<CellPublisher>('price cells', () => {
-    const { identity, settings, clock, db, rejoin } = node;
+    const { identity, settings, clock, env, db, rejoin } = node;
     const self = identity.peerId;
     const publisher = createCellPublisher({
       self,
@@ -124,6 +124,7 @@ function defineCells(node: ScoresNode, { audited, reader, contracts }: ScoresCom
       },
       mayPromise: () => rejoin.mayPromise(),
       lostAt: () => lostAt(db, clock.cautious()),
+      env,
       now: clock.cautious, // a week that is closed too early loses its last trades
     });
     return { face: publisher };

@@ -25,7 +25,7 @@ export const CLOSE_GRACE_MS = 2 * 86_400_000;
 /** Cells are of ISO weeks, milliseconds. */
 const WEEK_MS = 7 * 86_400_000;
 /** Cells of one kind that a node publishes of one week, all of them in one entry. */
-const MOST_CELLS = 500;
+const MOST_CELLS = 250;
 
 /** A price that somebody agreed or asks. */
 export interface Quote {
@@ -67,64 +67,97 @@ export function pairOf(parties: readonly [string, string]): string {
   return JSON.stringify(parties.toSorted());
 }
 
-/** The cells of a week that enough lie behind, in the order of their names; whether one is depends on no price. */
-export function cellsOf(quotes: Iterable<Quote>, monday: string, leastTrades: number): Cell[] {
-  const cells = new Map<string, Quote[]>();
-  const start = Date.parse(monday);
-  for (const quote of quotes) {
-    if (quote.at < start || quote.at >= start + WEEK_MS) continue;
-    if (!(quote.price > 0) || quote.price > MOST_PRICE) continue;
-    const name = JSON.stringify([
-      cellName(quote.commodity),
-      cellName(quote.unit),
-      cellCurrency(quote.currency),
-    ]);
-    const known = cells.get(name);
-    if (known === undefined) cells.set(name, [quote]);
-    else known.push(quote);
+type Goods = Pick<Cell, 'commodity' | 'unit' | 'currency'>;
+
+/** What is behind a cell. */
+interface Behind extends Goods {
+  /** Prices by who counts once. */
+  readonly byWhom: Map<string, number[]>;
+  trades: number;
+  namesNobody: boolean;
+}
+
+/** Gathers the quotes of a week by their cells; what is of another week, or no price, is left out. */
+export class WeekQuotes {
+  readonly #start: number;
+  readonly #cells = new Map<string, Behind>();
+
+  constructor(monday: string) {
+    this.#start = Date.parse(monday);
   }
-  return [...cells]
-    .flatMap(([name, all]) => cellOf(name, all, Math.max(leastTrades, LEAST_TRADES)) ?? [])
-    .sort((a, b) => b.count - a.count || (nameOf(a) < nameOf(b) ? -1 : 1))
-    .slice(0, MOST_CELLS)
-    .sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
+
+  /** Takes microseconds. */
+  add({ commodity, unit, currency, price, by, users, at }: Quote): void {
+    if (at < this.#start || at >= this.#start + WEEK_MS || !(price > 0) || price > MOST_PRICE) return;
+    const goods = {
+      commodity: cellName(commodity),
+      unit: cellName(unit),
+      currency: cellCurrency(currency),
+    };
+    const name = nameOf(goods);
+    let behind = this.#cells.get(name);
+    if (behind === undefined)
+      this.#cells.set(
+        name,
+        (behind = { ...goods, byWhom: new Map(), trades: 0, namesNobody: isPlain(goods) }),
+      );
+    behind.trades++;
+    if (behind.namesNobody) behind.namesNobody = !users.some((user) => names(goods, user));
+    const known = behind.byWhom.get(by);
+    if (known === undefined) behind.byWhom.set(by, [price]);
+    else known.push(price);
+  }
+
+  /** The cells that enough lie behind, in the order of their names; whether one is depends on no price. Yields now and then. */
+  *cells(leastTrades: number): Generator<void, Cell[]> {
+    const cells: Cell[] = [];
+    for (const { commodity, unit, currency, byWhom, trades, namesNobody } of this.#cells.values()) {
+      yield;
+      if (trades < Math.max(leastTrades, LEAST_TRADES) || byWhom.size < LEAST_PAIRS || !namesNobody) continue;
+      const each: number[] = [];
+      for (const prices of byWhom.values()) {
+        each.push(lowerMedian(prices));
+        yield;
+      }
+      const [median, count] = [twoDigits(lowerMedian(each)), countBand(byWhom.size)];
+      cells.push({ commodity, unit, currency, median, count });
+    }
+    return cells
+      .sort((a, b) => b.count - a.count || (nameOf(a) < nameOf(b) ? -1 : 1))
+      .slice(0, MOST_CELLS)
+      .sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
+  }
 }
 
-function nameOf({ commodity, unit, currency }: Cell): string {
+function nameOf({ commodity, unit, currency }: Goods): string {
   return JSON.stringify([commodity, unit, currency]);
-}
-
-function cellOf(name: string, all: readonly Quote[], leastTrades: number): Cell | undefined {
-  const [commodity = '', unit = '', currency = ''] = JSON.parse(name) as string[]; // made above
-  const byWhom = Map.groupBy(all, ({ by }) => by);
-  if (all.length < leastTrades || byWhom.size < LEAST_PAIRS) return undefined;
-  if (!isPlain(commodity) || !isPlain(unit) || !isPlain(currency)) return undefined;
-  if (all.some(({ users }) => users.some((user) => names(commodity, user) || names(unit, user))))
-    return undefined;
-  const each = [...byWhom.values()].map((quotes) => lowerMedian(quotes.map(({ price }) => price)));
-  return { commodity, unit, currency, median: twoDigits(lowerMedian(each)), count: countBand(byWhom.size) };
 }
 
 /** Of n in ascending order the one at (n - 1) / 2, rounded down: it is one of them, and one more or less moves it by one rank at most. */
 export function lowerMedian(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
+  const sorted = Float64Array.from(values).sort();
   return sorted[(sorted.length - 1) >> 1] ?? NaN;
 }
 
-/** The name of goods, and no address, number of a telephone or note. */
-function isPlain(text: string): boolean {
-  return /^[\p{L}\p{M}\p{N} .,()/&%'’+-]{1,64}$/u.test(text) && !/\d{5}/.test(text);
+/** Names of goods, and no address, number of a telephone or note. */
+function isPlain(goods: Goods): boolean {
+  return [goods.commodity, goods.unit, goods.currency].every(
+    (text) => /^[\p{L}\p{M}\p{N} .,()/&%'’+-]{1,64}$/u.test(text) && !/\d{5}/.test(text),
+  );
 }
 
-/** Whether a text has a user's name among its words. */
-function names(text: string, user: string): boolean {
-  const words = (some: string): string =>
-    ` ${some
-      .toLowerCase()
-      .split(/[^\p{L}\p{M}\p{N}]+/u)
-      .join(' ')
-      .trim()} `;
-  return words(user).trim() !== '' && words(text).includes(words(user));
+/** Whether goods have a user's name among their words. */
+function names({ commodity, unit }: Goods, user: string): boolean {
+  const words = wordsOf(user);
+  return words !== '  ' && (wordsOf(commodity).includes(words) || wordsOf(unit).includes(words));
+}
+
+function wordsOf(text: string): string {
+  return ` ${text
+    .toLowerCase()
+    .split(/[^\p{L}\p{M}\p{N}]+/u)
+    .join(' ')
+    .trim()} `;
 }
 
 /** The fields of the price that a cell is published as. */

@@ -57,6 +57,7 @@ async function main(dir: string, life: number): Promise<void> {
     mayPromise: async () => undefined,
     lostAt: async () => undefined,
     now: () => now,
+    env: systemEnv,
   });
   for (let i = 0; i < WEEKS; i++) {
     now = closesAt(isoDay(FIRST + i * WEEK_MS));

@@ -6,7 +6,8 @@ import {
   signingEvent,
 } from '../../../protocols/audit/chain.ts';
 import { fenceFromGeoJson, fenceFromText, fenceReason } from '../../../protocols/market/geofence.ts';
-import { cellPrice, cellsOf, type Quote } from '../../../protocols/market/price-cells.ts';
+import { cellPrice, type Quote } from '../../../protocols/market/price-cells.ts';
+import { cellsOf } from '../cells-of.ts';
 import { countBand, priceKindOf, twoDigits } from '../../../protocols/market/price-kind.ts';
 import { participantsNonce, writeParticipants } from '../../../protocols/market/conversation-members.ts';
 import { messageOrder } from '../../../protocols/market/message-order.ts';

@@ -2,7 +2,6 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   type Cell,
-  cellsOf,
   closesAt,
   LEAST_TRADES,
   lowerMedian,
@@ -10,6 +9,7 @@ import {
   pairOf,
   type Quote,
 } from '../../../protocols/market/price-cells.ts';
+import { cellsOf } from '../../support/cells-of.ts';
 import { countBand, LEAST_PAIRS, mondayOf, twoDigits } from '../../../protocols/market/price-kind.ts';
 
 const MONDAY = '2026-11-16';
