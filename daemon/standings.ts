@@ -63,9 +63,9 @@ export function heldPrices({ store }: Pick<Node, 'store'>): HeldPrices {
 function lagOf({ identity, store, registry, mycelium }: StandingsNode, peer: string, sees: Sees): number {
   let lag = 0;
   for (const { author, channel, items } of mycelium.frontiers().get(peer) ?? []) {
-    const held = new Map(store.feeds(author, channel).map((feed) => [feed.epoch, feed.seq]));
     if (channel !== 'public' && sees !== 'whole') continue;
     if (author !== identity.peerId && registry.standing(author) !== 'followed') continue;
+    const held = new Map(store.feeds(author, channel).map((feed) => [feed.epoch, feed.seq]));
     for (const { epoch, seq } of items) lag += Math.max(0, seq - (held.get(epoch) ?? 0));
   }
   return lag;
@@ -78,7 +78,7 @@ function leftOutOf({ mycelium }: StandingsNode, peer: string): readonly NotCompa
 
 function peerStanding(node: StandingsNode, peer: PeerId, sees: Sees): ReturnType<Standings['peer']> {
   const { discovery, host, store } = node;
-  const found = discovery.snapshot().find(({ subject }) => subject === peer);
+  const found = discovery.peer(peer);
   const connected = found?.connected ?? host.libp2p.getPeers().some((each) => each.toString() === peer);
   const listings = store.digests.one('public', peer, 'listings')?.count ?? 0;
   return {

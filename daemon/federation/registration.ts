@@ -12,7 +12,9 @@ import type { HttpNode } from '../../protocols/registry/http-nodes.ts';
 import { sealProof } from '../../protocols/registry/identity-proof.ts';
 import type { NodeAction } from '../../protocols/registry/node-status.ts';
 import type { RegisteredNode } from '../../protocols/registry/registry.ts';
+import type { TurnEnv } from '../../protocols/cpu-slice.ts';
 import { base64url } from '../../protocols/wire/bytes.ts';
+import { CpuTurn } from '../../protocols/wire/cpu-turn.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import { Acceptance, type AcceptanceParts } from './acceptance.ts';
 import { type Approval, type ApprovalParts, createApproval } from './approval.ts';
@@ -25,6 +27,7 @@ import type { SourceKeys } from './source-keys.ts';
 type FederationParts = Omit<JoiningParts & AcceptanceParts & ApprovalParts, 'challenge' | 'ownUrl'>;
 
 export interface RegistrationParts extends NodeEntryParts, FederationParts {
+  readonly env: FederationParts['env'] & TurnEnv;
   readonly sourceKeys: Pick<SourceKeys, 'set' | 'remove'>;
 }
 
@@ -89,10 +92,15 @@ class Registrations implements RegistrationPort {
     return { ...answer, proof: base64url(proof) };
   }
 
-  nodes(sees: Sees): Promise<readonly NodeEntry[]> {
-    const { registry, httpNodes } = this.#parts;
-    const all = [...registry.list(), ...httpNodes.list()];
-    return Promise.all(all.map((node) => nodeEntry(this.#parts, node, sees)));
+  async nodes(sees: Sees): Promise<readonly NodeEntry[]> {
+    const { env, registry, httpNodes } = this.#parts;
+    const turn = new CpuTurn(env);
+    const entries: NodeEntry[] = [];
+    for (const node of [...registry.list(), ...httpNodes.list()]) {
+      await turn.pause();
+      entries.push(await nodeEntry(this.#parts, node, sees));
+    }
+    return entries;
   }
 
   async node(id: string): Promise<PrivateNodeEntry> {

@@ -51,6 +51,8 @@ export interface Discovery {
   /** Somebody else has heard from a registered peer: it is dialled before others that are absent. */
   heardOf(peerId: string): void;
   snapshot(): SupervisedPeer[];
+  /** One of them; costs that one alone. */
+  peer(subject: string): SupervisedPeer | undefined;
   /** Peers in the routing table of the DHT. */
   tableSize(): number;
 }
@@ -147,6 +149,10 @@ class Libp2pDiscovery implements Discovery {
 
   snapshot(): SupervisedPeer[] {
     return this.#supervisor.snapshot();
+  }
+
+  peer(subject: string): SupervisedPeer | undefined {
+    return this.#supervisor.peer(subject);
   }
 
   tableSize(): number {

@@ -2,6 +2,7 @@ import { type Env, every, type Timer } from '../env.ts';
 import {
   apply,
   emptyState,
+  type Entry,
   SUPERVISOR_LIMITS,
   type SupervisorEvent,
   type SupervisorState,
@@ -50,6 +51,8 @@ export interface Supervisor {
   /** A registered peer is said to be there: its next redial comes before those of others. */
   heardOf(peerId: string): void;
   snapshot(): SupervisedPeer[];
+  /** One of them; costs that one alone. */
+  peer(subject: string): SupervisedPeer | undefined;
 }
 
 export interface SupervisorOptions {
@@ -121,22 +124,31 @@ class HostSupervisor implements Supervisor {
   }
 
   snapshot(): SupervisedPeer[] {
-    const { now, monotonic } = this.#parts.env;
     const connected = new Set(
       [...this.#state.links.values()].filter((link) => !link.dead).map((link) => link.peerId),
     );
-    const offset = now() - monotonic();
-    return [...this.#state.entries].map(([subject, entry]) => {
-      const here = entry.peerId !== undefined && connected.has(entry.peerId);
-      return {
-        kind: entry.target.kind,
-        subject,
-        connected: here,
-        dialing: entry.dialing,
-        failures: entry.tries,
-        nextRetryAt: here || entry.dialing ? undefined : Math.round(entry.nextTryAt + offset),
-      };
-    });
+    return [...this.#state.entries].map(([subject, entry]) =>
+      this.#shown(subject, entry, entry.peerId !== undefined && connected.has(entry.peerId)),
+    );
+  }
+
+  peer(subject: string): SupervisedPeer | undefined {
+    const entry = this.#state.entries.get(subject);
+    if (entry === undefined) return undefined;
+    const here = [...this.#state.links.values()].some((link) => !link.dead && link.peerId === entry.peerId);
+    return this.#shown(subject, entry, here);
+  }
+
+  #shown(subject: string, entry: Entry, here: boolean): SupervisedPeer {
+    const { now, monotonic } = this.#parts.env;
+    return {
+      kind: entry.target.kind,
+      subject,
+      connected: here,
+      dialing: entry.dialing,
+      failures: entry.tries,
+      nextRetryAt: here || entry.dialing ? undefined : Math.round(entry.nextTryAt + now() - monotonic()),
+    };
   }
 
   #happened(event: SupervisorEvent): void {
