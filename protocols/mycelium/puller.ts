@@ -119,7 +119,8 @@ class PlannedPuller implements Puller {
       if (!this.#shown.isUseful(group)) useless.add(group);
       if (this.#held.isBehind(group)) {
         if (channel === 'public') behind++;
-        this.#pulls.want(peer, group);
+        // For what there is no room now the next frontier is looked at: kept, it would be gone through at every question about the peer.
+        if (!this.#pulls.want(peer, group)) useless.add(group);
       } else if (channel === 'public' && this.#shown.differs(group, covers))
         this.#parts.onEvent({ kind: 'digest-differs', peer, author });
     }

@@ -15,6 +15,7 @@ import type { PullEvent } from '../../protocols/mycelium/pull-event.ts';
 import { type FramedStream, framed } from '../../protocols/wire/framed-stream.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import { recordKey } from '../../protocols/wire/ids.ts';
+import { LIMITS } from '../../protocols/wire/limits.ts';
 import { bareHost } from '../support/bare-host.ts';
 import { randomFrom, someIdentity } from '../support/forge.ts';
 import { befriend, registerHere, startNode, type TestNode } from '../support/in-process-node.ts';
@@ -47,7 +48,7 @@ const noSums = (): Uint8Array =>
   encodeOpeningAnswer({ knows: OWN_COVERAGE, digests: random.bytes(FRONTIER_PLACES * 16) });
 
 /** Shows more of this author's feed than there is. */
-const more = (author: PeerId, seq = 2 ** 50): FrontierGroup => ({
+const more = (author: PeerId, seq = LIMITS.feedEntries): FrontierGroup => ({
   author,
   channel: 'public',
   digest: random.hex(32),

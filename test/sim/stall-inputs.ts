@@ -261,7 +261,7 @@ function groups(random: Random, count: number): Parameters<typeof encodeFrontier
     author: someIdentity(random).peerId,
     channel: 'public' as const,
     digest: random.hex(32),
-    items: [{ epoch: random.hex(8), seq: 2 ** 50, hash: random.hex(32) }],
+    items: [{ epoch: random.hex(8), seq: 2 ** 31, hash: random.hex(32) }],
   }));
 }
 

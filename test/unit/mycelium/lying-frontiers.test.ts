@@ -6,6 +6,7 @@ import {
   encodePlaces,
   FRONTIER_PLACES,
 } from '../../../protocols/mycelium/frontier-digest.ts';
+import { CATCH_UP_LIMITS } from '../../../protocols/mycelium/catch-up.ts';
 import { FRONTIER_LIMITS } from '../../../protocols/mycelium/frontier-exchange.ts';
 import { encodePage, type FrontierGroup, frontierPages } from '../../../protocols/mycelium/frontier-page.ts';
 import type { PeerId } from '../../../protocols/wire/identity.ts';
@@ -107,7 +108,7 @@ describe.each([1, 2] as const)('a frontier/%i', (version) => {
       author: VICTIM,
       channel: recordKey('contracts', VICTIM, random.hex(8)),
       digest: '',
-      items: [{ epoch: random.hex(8), seq: 1, hash: '' }],
+      items: [{ epoch: random.hex(8), seq: 1, hash: '11'.repeat(32) }],
     }));
     const figures = await watchLoop(async () => {
       const ended = await show(version, pages);
@@ -117,6 +118,9 @@ describe.each([1, 2] as const)('a frontier/%i', (version) => {
     });
     console.info(loopLine('feeds of the victim', figures));
     expect(victim.events.filter(({ kind }) => kind === 'own-held')).toEqual([]);
+    // What is kept of it is what may be asked for.
+    const kept = victim.mycelium.frontiers().get(LIAR)?.length;
+    expect(kept).toBeLessThanOrEqual(CATCH_UP_LIMITS.wantedPerPeer);
     expect(figures.cpuMs).toBeLessThan(STRETCH_MS);
   });
 
