@@ -8,6 +8,7 @@ import { REQUEST_LIMITS, RequestNonces } from '../../../../protocols/mycelium/si
 import { encodeOp } from '../../../../protocols/feed/op.ts';
 import { base64url, concat } from '../../../../protocols/wire/bytes.ts';
 import type { PeerId } from '../../../../protocols/wire/identity.ts';
+import { LIMITS } from '../../../../protocols/wire/limits.ts';
 import { inlineOffload } from '../../../support/inline-offload.ts';
 import { someIdentity } from '../../../support/forge.ts';
 import type { Bench } from './bench.ts';
@@ -38,7 +39,7 @@ function requestOf(author: PeerId, count: number, large = false): RangeRequest {
   const have = Array.from({ length: count }, (_, i) => {
     const epoch = i.toString(16).padStart(16, '0');
     return large
-      ? { epoch, seq: Number.MAX_SAFE_INTEGER, hash: '22'.repeat(32), fork: '33'.repeat(32) }
+      ? { epoch, seq: LIMITS.feedEntries, hash: '22'.repeat(32), fork: '33'.repeat(32) }
       : { epoch, seq: 0, hash: '' };
   });
   return { author, channel: 'public', have };
@@ -55,9 +56,10 @@ function requestOfCharacters(author: PeerId, characters: number): string {
       epoch: `f${String(i).padStart(15, '0')}`,
     }));
     const about = Math.floor((bytes - lengthOf(some)) / each);
-    for (let small = Math.max(0, about - 3); small < about; small++)
+    for (let small = Math.max(0, about - 6); small < about; small++)
       for (const seq of [0, 30, 300, 70_000]) {
-        const have = [...some, ...requestOf(author, small).have, { epoch: 'e'.repeat(16), seq, hash: '' }];
+        const last = { epoch: 'e'.repeat(16), seq, hash: '', fork: '33'.repeat(32) };
+        const have = [...some, ...requestOf(author, small).have, last];
         const encoded = encodeRangeRequest({ author, channel: 'public', have });
         if (encoded.length === bytes) return base64url(encoded);
       }
