@@ -32,9 +32,12 @@ export function hotValues(values: readonly FieldValue[]): number {
   return Math.min(kept, values.length);
 }
 
-/** Takes out of `seqs` what is more than the state holds, the actors who have been silent longest first; answers how many. */
+/**
+ * Takes out of `seqs` what is more than the state holds, the actors who have been silent longest first; answers how many. Those without a
+ * change were only met by this commit: they are no actors of the record.
+ */
 export function evictActors(seqs: Record<string, ActorSeq>): number {
-  const actors = Object.keys(seqs);
+  const actors = Object.keys(seqs).filter((actor) => seqs[actor]?.[0] !== 0);
   if (actors.length <= HOT.actors) return 0;
   const lastOp = (actor: string): number => seqs[actor]?.[1] ?? 0;
   const silent = actors.sort((a, b) => lastOp(b) - lastOp(a) || (a < b ? 1 : -1)).slice(HOT.actors);
