@@ -174,12 +174,15 @@ export class Store implements LedgerStore {
 
   /** Every op of a record, at once: for records that are known to be short. */
   async recordOps(key: RecordKey): Promise<PlacedOp[]> {
-    const ops: PlacedOp[] = [];
+    return Array.fromAsync(this.opsOf(key));
+  }
+
+  /** Every op of a record, one after another. */
+  async *opsOf(key: RecordKey): AsyncGenerator<PlacedOp> {
     for await (const { no, seq, index } of this.#opPlaces(key, undefined)) {
       const op = (this.#read.get(no, seq) ?? (await this.#readOps(key, no, seq))).get(index);
-      if (op !== undefined) ops.push(op);
+      if (op !== undefined) yield op;
     }
-    return ops;
   }
 
   async recordRefs(key: RecordKey, turn?: Turn): Promise<OpRef[]> {
