@@ -21,7 +21,10 @@ export interface NotificationRow {
   readonly sms?: string;
 }
 
-/** Of one user; the oldest that were read go first, then the oldest. */
+/**
+ * Of one user; the oldest that were read go first, then the oldest of what was found for a want, then the oldest: whoever lists much does not
+ * push out what others have to say.
+ */
 const KEPT_PER_USER = 1000;
 
 export function openNotificationTable(db: Database, keptPerUser = KEPT_PER_USER): NotificationTable {
@@ -126,13 +129,14 @@ export class NotificationTable {
   async #excess(userId: string, more: number): Promise<BatchOp[]> {
     const own = range('notifications', prefixOf(userId));
     const many = (await this.#db.level.keys(own).all()).length + more - this.#keptPerUser;
-    const [wasRead, unread]: [string[], string[]] = [[], []];
+    const [wasRead, wanted, unread]: [string[], string[], string[]] = [[], [], []];
     if (many <= 0) return [];
     for await (const [key, value] of this.#db.level.iterator(own)) {
-      ((open(key, value)?.read ?? true) ? wasRead : unread).push(key);
+      const row = open(key, value);
+      (row?.read === false ? (row.kind === 'want' ? wanted : unread) : wasRead).push(key);
       if (wasRead.length === many) break;
     }
-    return [...wasRead, ...unread].slice(0, many).map((key) => ({ type: 'del', key }));
+    return [...wasRead, ...wanted, ...unread].slice(0, many).map((key) => ({ type: 'del', key }));
   }
 }
 

@@ -103,7 +103,8 @@ export class WantBook {
       const now = env.now();
       if (hasEnded(draft, now))
         throw new AgrinetError('fields-invalid', 'until: the time when a want ends has to be ahead');
-      const ended = [...this.#byId.values()].filter((want) => hasEnded(want, now));
+      // Those of who is no user any more, too.
+      const ended = [...this.#byId.values()].filter((want) => hasEnded(want, now) || !isUser(want.userId));
       const want: StoredWant = { ...draft, id, createdAt: now, after: rows.last };
       const live: LiveWant = { ...want, asked: asked(draft.query) };
       this.#checkRoom(draft.userId, ended);

@@ -49,3 +49,20 @@ it('drops the oldest that were read, then the oldest, and reads no further than 
     dir.remove();
   }
 });
+
+it('drops what was found for a want before what others have to say', async () => {
+  const dir = tempDir('notification-table-wants');
+  const db = await Database.open(dir.path, systemEnv);
+  try {
+    const table = openNotificationTable(db, 5);
+    await table.add({ ...line(0), kind: 'proposal' });
+    for (let n = 1; n < 10; n++) await table.add({ ...line(n), kind: 'want' });
+    await table.markRead('ann', line(9).notificationId);
+    for (const n of [10, 11]) await table.add({ ...line(n), kind: 'message' });
+    const left = (await table.list('ann', 200)).rows.map(({ notificationId }) => notificationId);
+    expect(left.toReversed()).toEqual([0, 7, 8, 10, 11].map((n) => line(n).notificationId));
+  } finally {
+    await db.close();
+    dir.remove();
+  }
+});

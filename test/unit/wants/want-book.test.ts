@@ -9,7 +9,7 @@ const NOON = 1_700_000_000_000;
 
 /** A book over a table in memory. */
 async function bookOf(stored: readonly StoredWant[] = []) {
-  const state = { now: NOON, fault: undefined as AgrinetError | undefined };
+  const state = { now: NOON, fault: undefined as AgrinetError | undefined, gone: '' };
   const table = new Map(stored.map((want) => [want.id, want]));
   const rows = new ChangedListingRows();
   const book = new WantBook({
@@ -23,7 +23,7 @@ async function bookOf(stored: readonly StoredWant[] = []) {
     },
     rows,
     asked: (query) => askedListings(query, { reason: () => undefined, active: true }),
-    isUser: () => true,
+    isUser: (userId) => userId !== state.gone,
     env: { ...systemEnv, now: () => state.now },
     refusal: () => undefined,
     warn: () => undefined,
@@ -50,6 +50,16 @@ it('a user has 50 wants; one that is deleted or has ended makes room, and is gon
   await expect(book.save(wanted('amina'))).rejects.toMatchObject(full);
   await book.remove('amina', next.id);
   await book.save(wanted('amina'));
+});
+
+it('those of a user who is gone go with the next one that is saved', async () => {
+  const { state, table, book } = await bookOf();
+  const left = await book.save(wanted('amina'));
+  state.gone = 'amina';
+  await expect(book.save(wanted('amina'))).rejects.toMatchObject({ code: 'user-unknown' });
+  const { id } = await book.save(wanted('ben'));
+  expect([...table.keys()]).toEqual([id]);
+  expect(() => book.get('amina', left.id)).toThrow('Not found');
 });
 
 it('a node has 10,000 wants of all its users', async () => {
