@@ -1,6 +1,6 @@
 import type { NoticeKind } from '../../api/ports/users.ts';
 import type { HeldContract } from '../../protocols/market/contract-book/types.ts';
-import { judgeContract } from '../../protocols/market/contract/machine.ts';
+import { evaluateContract } from '../../protocols/market/contract/machine.ts';
 import type { ContractState } from '../../protocols/market/contract/model.ts';
 import type { Transition } from '../../protocols/market/contract/statement.ts';
 import type { Terms } from '../../protocols/market/contract/terms.ts';
@@ -70,8 +70,8 @@ function aroundOf({ contract, statements }: HeldContract, step: Transition): Aro
   const known = [...past.values()];
   return {
     past: known,
-    before: judgeContract(contract, known).state,
-    after: judgeContract(contract, [...known, step]).state,
+    before: evaluateContract(contract, known).state,
+    after: evaluateContract(contract, [...known, step]).state,
   };
 }
 

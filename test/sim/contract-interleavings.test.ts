@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import fc from 'fast-check';
-import { judgeContract } from '../../protocols/market/contract/machine.ts';
+import { evaluateContract } from '../../protocols/market/contract/machine.ts';
 import type { Transition } from '../../protocols/market/contract/statement.ts';
 import { interleavings } from './contract-interleavings.ts';
 import { check, CONTRACT, LABELS, steps } from './contract-steps.ts';
@@ -62,7 +62,7 @@ test('long histories with branches anywhere end alike in any order, and no part 
       const history: Transition[] = [];
       for (const [where, what] of choices) {
         const known = history.slice(0, history.length - (where % 3));
-        const { heads } = judgeContract(CONTRACT, known);
+        const { heads } = evaluateContract(CONTRACT, known);
         const options = steps(
           known.filter((t) => t.kind === 'propose'),
           heads,
@@ -70,10 +70,10 @@ test('long histories with branches anywhere end alike in any order, and no part 
         const chosen = options[what % options.length];
         if (chosen !== undefined) history.push(chosen);
       }
-      const whole = judgeContract(CONTRACT, history);
+      const whole = evaluateContract(CONTRACT, history);
       check(history, whole);
-      expect(judgeContract(CONTRACT, [...history].reverse())).toEqual(whole);
-      const part = judgeContract(CONTRACT, history.slice(0, cut % (history.length + 1)));
+      expect(evaluateContract(CONTRACT, [...history].reverse())).toEqual(whole);
+      const part = evaluateContract(CONTRACT, history.slice(0, cut % (history.length + 1)));
       for (const hash of part.applied) expect(whole.applied).toContain(hash);
     }),
     { numRuns: 300, seed: SEED },

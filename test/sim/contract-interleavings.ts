@@ -1,4 +1,4 @@
-import { judgeContract, type Verdict } from '../../protocols/market/contract/machine.ts';
+import { evaluateContract, type Verdict } from '../../protocols/market/contract/machine.ts';
 import { toCarry } from '../../protocols/market/contract/next.ts';
 import type { Transition } from '../../protocols/market/contract/statement.ts';
 import { seededRandom } from '../support/random.ts';
@@ -52,12 +52,12 @@ function checkStable(part: Verdict, whole: Verdict, all: readonly Transition[]):
 function threeNodes(history: readonly Transition[], x: Transition, y: Transition): number {
   const whole = [...history, x, y];
   const bytes = judged(whole);
-  const { heads } = judgeContract(CONTRACT, whole);
+  const { heads } = evaluateContract(CONTRACT, whole);
   const byHash = new Map(whole.map((t) => [t.hash, t]));
   let verdicts = 1;
   // B answers what it has seen, so that its fact carries all of A's that stand before it.
   const last = steps([], heads, 2).find(
-    (t) => t.party === y.party && judgeContract(CONTRACT, [...whole, t]).applied.includes(t.hash),
+    (t) => t.party === y.party && evaluateContract(CONTRACT, [...whole, t]).applied.includes(t.hash),
   );
   const end = last === undefined ? whole : [...whole, last];
   const endBytes = last === undefined ? bytes : judged(end);
@@ -113,7 +113,7 @@ export function interleavings(options: {
     const [left, right] = [steps(here.named, now.heads), steps(here.named, now.heads, 1)];
     for (const x of left) {
       const set = [...history, x];
-      const after = judgeContract(CONTRACT, set);
+      const after = evaluateContract(CONTRACT, set);
       if (!after.applied.includes(x.hash)) {
         if (first) figures.refused++;
         continue;
@@ -155,7 +155,7 @@ export function interleavings(options: {
   ): void => {
     figures.pairs++;
     const set = [...history, x, y];
-    const whole = judgeContract(CONTRACT, [y, x, ...history]);
+    const whole = evaluateContract(CONTRACT, [y, x, ...history]);
     check(set, whole);
     checkEnded(now, set, whole);
     checkStable(alone, whole, set);
@@ -175,12 +175,12 @@ export function interleavings(options: {
       [x, y],
       [y, x],
     ] as const) {
-      const half = judgeContract(CONTRACT, [...history, one]);
+      const half = evaluateContract(CONTRACT, [...history, one]);
       const named = [...here.named, ...(one.kind === 'propose' ? [one] : [])];
       for (const z of steps(named, half.heads, 2)) {
-        const part = judgeContract(CONTRACT, [...history, one, z]);
+        const part = evaluateContract(CONTRACT, [...history, one, z]);
         const third = [...history, one, other, z];
-        const after = judgeContract(CONTRACT, third);
+        const after = evaluateContract(CONTRACT, third);
         figures.further++;
         check(third, after);
         checkEnded(now, third, after);
@@ -194,13 +194,13 @@ export function interleavings(options: {
   for (let history = todo.shift(); history !== undefined; history = todo.shift()) {
     const here = canonical(history);
     figures.states++;
-    rows.set(here.signature, rowOf(history, here, judgeContract(CONTRACT, history), true));
+    rows.set(here.signature, rowOf(history, here, evaluateContract(CONTRACT, history), true));
   }
   for (const [signature, history] of again) {
     const expected = rows.get(signature);
     if (expected === undefined || random() >= 0.03) continue;
     figures.compared++;
-    const row = rowOf(history, canonical(history), judgeContract(CONTRACT, history), false);
+    const row = rowOf(history, canonical(history), evaluateContract(CONTRACT, history), false);
     if (row !== expected) fail(`a state is not one state: ${signature}`, history);
   }
   return { figures, lawful, outcomes };

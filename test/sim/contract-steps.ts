@@ -1,4 +1,4 @@
-import { judgeContract, type Verdict } from '../../protocols/market/contract/machine.ts';
+import { evaluateContract, type Verdict } from '../../protocols/market/contract/machine.ts';
 import type { Contract } from '../../protocols/market/contract/model.ts';
 import type { Transition, TransitionBody } from '../../protocols/market/contract/statement.ts';
 import { roleOf } from '../../protocols/market/roles.ts';
@@ -165,4 +165,4 @@ export function checkEnded(before: Verdict, statements: readonly Transition[], a
 
 /** The verdict's bytes, which all nodes that hold the same set must share. */
 export const judged = (statements: readonly Transition[]): string =>
-  JSON.stringify(judgeContract(CONTRACT, statements));
+  JSON.stringify(evaluateContract(CONTRACT, statements));

@@ -1,6 +1,6 @@
 import { roleOf } from '../../protocols/market/roles.ts';
 import { runCampaign } from '../support/campaign.ts';
-import { judgeContract } from '../../protocols/market/contract/machine.ts';
+import { evaluateContract } from '../../protocols/market/contract/machine.ts';
 import type { Contract } from '../../protocols/market/contract/model.ts';
 import { nextStep } from '../../protocols/market/contract/next.ts';
 import type { Transition, TransitionBody } from '../../protocols/market/contract/statement.ts';
@@ -42,7 +42,8 @@ function schedule(seed: number): {
   const figures = { steps: 0, refused: 0, expired: 0, late: 0, granted: 0 };
   let now = 100;
   const of = (disk: Disk, c: Contract): Transition[] => disk.get(c.key) ?? [];
-  const grants = (disk: Disk): Grant[] => contracts.map((c) => grantOf(c.key, judgeContract(c, of(disk, c))));
+  const grants = (disk: Disk): Grant[] =>
+    contracts.map((c) => grantOf(c.key, evaluateContract(c, of(disk, c))));
   const sign = (disk: Disk, c: Contract, party: string, body: TransitionBody): boolean => {
     let statement;
     try {
@@ -58,7 +59,7 @@ function schedule(seed: number): {
       !mayGrant(
         quantity,
         grants(shop).filter((g) => g.contract !== c.key),
-        grantOf(c.key, judgeContract(c, after)),
+        grantOf(c.key, evaluateContract(c, after)),
       )
     ) {
       figures.refused++;
@@ -74,7 +75,7 @@ function schedule(seed: number): {
   };
   const sum = (): void => {
     const everything = contracts.map((c) =>
-      grantOf(c.key, judgeContract(c, [...of(shop, c), ...of(buyers, c)])),
+      grantOf(c.key, evaluateContract(c, [...of(shop, c), ...of(buyers, c)])),
     );
     for (const each of [grants(shop), everything])
       if (granted(each) > quantity) throw new Error(`seed ${seed}: granted ${granted(each)} of ${quantity}`);
@@ -110,10 +111,10 @@ function schedule(seed: number): {
   contracts.forEach(expire);
   contracts.forEach(heal);
   sum();
-  figures.late = contracts.filter((c) => judgeContract(c, of(shop, c)).late.length > 0).length;
+  figures.late = contracts.filter((c) => evaluateContract(c, of(shop, c)).late.length > 0).length;
   figures.granted = granted(grants(shop));
   for (const c of contracts) {
-    const verdict = judgeContract(c, of(shop, c));
+    const verdict = evaluateContract(c, of(shop, c));
     if (verdict.claims.length > 0 && (verdict.state === 'draft' || verdict.state === 'proposed'))
       throw new Error(`seed ${seed}: a hold outlived its time`);
   }

@@ -3,7 +3,7 @@ import { atMost } from '../../lru-bound.ts';
 import { isLive, type RecordState } from '../../open-dialog/record.ts';
 import type { PeerId } from '../../wire/identity.ts';
 import type { RecordKey } from '../../wire/ids.ts';
-import { judgeAll } from '../contract/machine.ts';
+import { evaluateStatements } from '../contract/machine.ts';
 import type { FieldHistory } from '../conversation-members.ts';
 import { takesStock } from './binding.ts';
 import { Bindings } from './bindings.ts';
@@ -58,7 +58,7 @@ export class ContractLoader {
     const { key } = state;
     const { supplier } = binding;
     const contract = { key, net: this.#net, parties, supplier, stock: takesStock(binding) };
-    const { verdict, agreed } = judgeAll(
+    const { verdict, agreed } = evaluateStatements(
       contract,
       statements.map(({ transition }) => transition),
     );

@@ -2,7 +2,7 @@ import { AgrinetError } from '../../errors.ts';
 import { draftFact } from '../../ledger/drafts.ts';
 import { base64url } from '../../wire/bytes.ts';
 import type { PeerId } from '../../wire/identity.ts';
-import { judgeContract } from '../contract/machine.ts';
+import { evaluateContract } from '../contract/machine.ts';
 import { nextStep, toCarry } from '../contract/next.ts';
 import { joinCarried, openTransition, sealTransition, type TransitionBody } from '../contract/statement.ts';
 import { grantOf } from '../contract/stock.ts';
@@ -163,7 +163,7 @@ export async function takeStep(
   const transitions = statements.map(({ transition }) => transition);
   const statement = nextStep(contract, transitions, party, body, parts.now());
   const bytes = sealed(parts, statement);
-  const after = judgeContract(contract, [...transitions, openTransition(bytes)]);
+  const after = evaluateContract(contract, [...transitions, openTransition(bytes)]);
   const carried = carriedOf(
     statements,
     toCarry(transitions, statement).map(({ hash }) => hash),

@@ -61,13 +61,13 @@ function claimsOf({ all, contract }: History, end: Summary): Verdict['claims'] {
   });
 }
 
-/** Judges a set of verified statements in any order, repeated or not. Throws nothing. */
-export function judgeContract(contract: Contract, statements: Iterable<Transition>): Verdict {
-  return judgeAll(contract, statements).verdict;
+/** Evaluates a set of verified statements, in any order, repeated or not. Never throws. */
+export function evaluateContract(contract: Contract, statements: Iterable<Transition>): Verdict {
+  return evaluateStatements(contract, statements).verdict;
 }
 
 /** The same, with the proposals whose acceptance stands, sorted: also those that are in dispute with one another. */
-export function judgeAll(
+export function evaluateStatements(
   contract: Contract,
   statements: Iterable<Transition>,
 ): { readonly verdict: Verdict; readonly agreed: readonly string[] } {

@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../../error-codes.ts';
 import { AgrinetError } from '../../errors.ts';
-import { judgeContract } from './machine.ts';
+import { evaluateContract } from './machine.ts';
 import type { Contract } from './model.ts';
 import { CONTRACT_LIMITS, type Statement, type Transition, type TransitionBody } from './statement.ts';
 
@@ -27,7 +27,7 @@ export function nextStep(
   body: TransitionBody,
   at: number,
 ): Statement {
-  const now = judgeContract(contract, known);
+  const now = evaluateContract(contract, known);
   if (now.applied.length >= CONTRACT_LIMITS.statements || now.heads.length > CONTRACT_LIMITS.before)
     throw new AgrinetError('contract-full', 'this contract has too many steps; start a new one');
   const statement: Statement = {
@@ -38,7 +38,7 @@ export function nextStep(
     before: [...now.heads].sort(),
     at,
   };
-  const trial = judgeContract(contract, [...known, { ...statement, hash: '~' }]);
+  const trial = evaluateContract(contract, [...known, { ...statement, hash: '~' }]);
   const code = trial.rejected.find(([hash]) => hash === '~')?.[1];
   if (code !== undefined)
     throw new AgrinetError(

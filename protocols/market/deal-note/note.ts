@@ -9,7 +9,7 @@ import { takesStock } from '../contract-book/binding.ts';
 import { copiedListing, isCopy } from '../contract-book/listing-terms.ts';
 import type { SignedStatement } from '../contract-book/types.ts';
 import { clausesOf, isClauseField } from '../contract/clauses.ts';
-import { judgeAll, type Verdict } from '../contract/machine.ts';
+import { evaluateStatements, type Verdict } from '../contract/machine.ts';
 import type { ContractState } from '../contract/model.ts';
 import { CONTRACT_ENVELOPE, type Outcome, type TransitionKind } from '../contract/statement.ts';
 import type { IssuedWord } from './evidence.ts';
@@ -104,10 +104,10 @@ export function composeNote(source: NoteSource): DealNote {
 }
 
 /** How the statements of a note are judged. */
-export function verdictOf({ statements, word }: NoteSource): ReturnType<typeof judgeAll> {
+export function verdictOf({ statements, word }: NoteSource): ReturnType<typeof evaluateStatements> {
   const { contract: key, net, buyer, supplier } = word;
   const contract = { key, net, parties: [buyer, supplier] as const, supplier, stock: takesStock(word) };
-  return judgeAll(
+  return evaluateStatements(
     contract,
     statements.map(({ transition }) => transition),
   );

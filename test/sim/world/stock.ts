@@ -1,4 +1,4 @@
-import { judgeContract } from '../../../protocols/market/contract/machine.ts';
+import { evaluateContract } from '../../../protocols/market/contract/machine.ts';
 import type { Contract } from '../../../protocols/market/contract/model.ts';
 import type { Transition } from '../../../protocols/market/contract/statement.ts';
 import { granted, grantOf } from '../../../protocols/market/contract/stock.ts';
@@ -82,7 +82,7 @@ export class StockWatch {
     if (quantity === undefined) return;
     const grants = [...this.#contracts].flatMap(([key, watched]) => {
       if (watched.listing !== listing || !watched.contract.stock) return [];
-      return [grantOf(key, judgeContract(watched.contract, [...watched.known.values()].flat()))];
+      return [grantOf(key, evaluateContract(watched.contract, [...watched.known.values()].flat()))];
     });
     const sum = granted(grants);
     if (sum > quantity) this.#chronicle.violate(`${sum} of ${quantity} are promised of listing ${listing}`);

@@ -1,7 +1,7 @@
 import type { TradeRole } from '../../../protocols/market/roles.ts';
 import { contractVerdict } from './words.ts';
 import { bindingNonce } from '../../../protocols/market/contract-book/binding.ts';
-import { judgeContract } from '../../../protocols/market/contract/machine.ts';
+import { evaluateContract } from '../../../protocols/market/contract/machine.ts';
 import type { Contract } from '../../../protocols/market/contract/model.ts';
 import {
   CONTRACT_ENVELOPE,
@@ -198,7 +198,7 @@ export function contractVectors(): unknown {
   const states = SETS.map(([name, names]) => ({
     name,
     statements: names,
-    verdict: contractVerdict(judgeContract(CONTRACT, s.transitions(names))),
+    verdict: contractVerdict(evaluateContract(CONTRACT, s.transitions(names))),
   }));
   return { contract: CONTRACT, statements, refused: refusedStatements(s), states, binding: bindingVector() };
 }

@@ -9,7 +9,7 @@ import type {
   ContractBook,
   StepRequest,
 } from '../../../protocols/market/contract-book/types.ts';
-import { judgeAll } from '../../../protocols/market/contract/machine.ts';
+import { evaluateStatements } from '../../../protocols/market/contract/machine.ts';
 import type { Transition } from '../../../protocols/market/contract/statement.ts';
 import type { Terms } from '../../../protocols/market/contract/terms.ts';
 import { AgrinetError } from '../../../protocols/errors.ts';
@@ -195,7 +195,7 @@ function caseOf(transitions: readonly Transition[]): HeldContract {
       ],
     },
   };
-  const { verdict, agreed } = judgeAll(CONTRACT, transitions);
+  const { verdict, agreed } = evaluateStatements(CONTRACT, transitions);
   return {
     state,
     binding: { buyer: 'a', supplier: 'b', listing: '' },

@@ -6,7 +6,7 @@ import { systemEnv } from '../../../daemon/system-env.ts';
 import { readPrefixAnswer, branchAt, type PrefixRow } from '../../../protocols/digest/prefix.ts';
 import { errorCode } from '../../../protocols/errors.ts';
 import { lineHash, NO_LINES, type AuditLine } from '../../../protocols/audit/chain.ts';
-import { judgeContract } from '../../../protocols/market/contract/machine.ts';
+import { evaluateContract } from '../../../protocols/market/contract/machine.ts';
 import type { Contract } from '../../../protocols/market/contract/model.ts';
 import { openTransition } from '../../../protocols/market/contract/statement.ts';
 import { type IssuedWord, openWord } from '../../../protocols/market/deal-note/evidence.ts';
@@ -108,7 +108,7 @@ describe('contracts', () => {
     const set = names.flatMap((name) => opened.get(name) ?? []);
     expect(set).toHaveLength(names.length);
     for (const order of [set, set.toReversed(), [...set, ...set]])
-      expect(contractVerdict(judgeContract(contract, order))).toEqual(verdict);
+      expect(contractVerdict(evaluateContract(contract, order))).toEqual(verdict);
   });
 });
 

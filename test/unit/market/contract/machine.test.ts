@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { judgeContract } from '../../../../protocols/market/contract/machine.ts';
+import { evaluateContract } from '../../../../protocols/market/contract/machine.ts';
 import { nextStep } from '../../../../protocols/market/contract/next.ts';
 import type { Transition } from '../../../../protocols/market/contract/statement.ts';
 import { CONTRACT, made } from '../../../sim/contract-steps.ts';
@@ -9,7 +9,7 @@ const propose = made({ kind: 'propose', terms: deal(3), heads: [], validUntil: 9
 const accept = made({ kind: 'accept', proposal: propose.hash }, 'a', [propose.hash]);
 const on = (t: Transition, kind: 'settle' | 'cancel', party: string): Transition =>
   made({ kind }, party, [t.hash]);
-const state = (...all: Transition[]): string => judgeContract(CONTRACT, all).state;
+const state = (...all: Transition[]): string => evaluateContract(CONTRACT, all).state;
 
 it('goes from proposed to accepted to settled, each by both', () => {
   expect(state()).toBe('draft');
@@ -21,7 +21,7 @@ it('goes from proposed to accepted to settled, each by both', () => {
 
 it('lets an accept stand against a concurrent cancel, which is late', () => {
   const cancel = on(propose, 'cancel', 'b');
-  expect(judgeContract(CONTRACT, [cancel, accept, propose])).toMatchObject({
+  expect(evaluateContract(CONTRACT, [cancel, accept, propose])).toMatchObject({
     state: 'accepted',
     late: [cancel.hash],
   });
@@ -30,14 +30,14 @@ it('lets an accept stand against a concurrent cancel, which is late', () => {
 
 it('lets an expire close an offer, unless the supplier went on from its acceptance', () => {
   const expire = made({ kind: 'expire', proposal: propose.hash }, 'b', [propose.hash], 10);
-  expect(judgeContract(CONTRACT, [propose, accept, expire])).toMatchObject({ state: 'draft', claims: [] });
+  expect(evaluateContract(CONTRACT, [propose, accept, expire])).toMatchObject({ state: 'draft', claims: [] });
   expect(state(propose, accept, expire, on(accept, 'settle', 'b'))).toBe('accepted');
 });
 
 it('ends a dispute only by both', () => {
   const all = [propose, accept, on(accept, 'settle', 'a'), on(accept, 'cancel', 'b')];
   expect(state(...all)).toBe('disputed');
-  const before = judgeContract(CONTRACT, all).heads;
+  const before = evaluateContract(CONTRACT, all).heads;
   const [a, b] = ['a', 'b'].map((party) => made({ kind: 'resolve', outcome: 'cancelled' }, party, before));
   if (a === undefined || b === undefined) throw new Error('no resolves');
   expect(state(...all, a)).toBe('disputed');

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { judgeContract } from '../../../../protocols/market/contract/machine.ts';
+import { evaluateContract } from '../../../../protocols/market/contract/machine.ts';
 import { nextStep, toCarry } from '../../../../protocols/market/contract/next.ts';
 import { CONTRACT_LIMITS, type Transition } from '../../../../protocols/market/contract/statement.ts';
 import { CONTRACT, made } from '../../../sim/contract-steps.ts';
@@ -32,7 +32,7 @@ function looks(all: readonly Transition[]): number {
         },
       }),
   );
-  expect(judgeContract(CONTRACT, watched).applied).toHaveLength(all.length);
+  expect(evaluateContract(CONTRACT, watched).applied).toHaveLength(all.length);
   return count;
 }
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { judgeContract, type Verdict } from '../../../../protocols/market/contract/machine.ts';
+import { evaluateContract, type Verdict } from '../../../../protocols/market/contract/machine.ts';
 import type { Outcome, Transition } from '../../../../protocols/market/contract/statement.ts';
 import { CONTRACT, made } from '../../../sim/contract-steps.ts';
 import { deal } from '../../../support/terms.ts';
@@ -18,7 +18,7 @@ const resolve = (party: string, outcome: Outcome, ...past: Transition[]): Transi
     party,
     past.map((t) => t.hash),
   );
-const judge = (...all: Transition[]): Verdict => judgeContract(CONTRACT, all);
+const judge = (...all: Transition[]): Verdict => evaluateContract(CONTRACT, all);
 
 const settle = after('a', 'settle', accept);
 const cancel = after('b', 'cancel', accept);

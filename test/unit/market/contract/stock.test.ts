@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { judgeContract } from '../../../../protocols/market/contract/machine.ts';
+import { evaluateContract } from '../../../../protocols/market/contract/machine.ts';
 import { available, granted, grantOf, mayGrant } from '../../../../protocols/market/contract/stock.ts';
 import type { Transition } from '../../../../protocols/market/contract/statement.ts';
 import { CONTRACT, made } from '../../../sim/contract-steps.ts';
@@ -7,7 +7,7 @@ import { deal } from '../../../support/terms.ts';
 
 const hold = (quantity: number, before: readonly string[] = []): Transition =>
   made({ kind: 'propose', terms: deal(quantity), heads: [], validUntil: 9 }, 'b', before);
-const quantity = (...all: Transition[]): number => grantOf('c', judgeContract(CONTRACT, all)).quantity;
+const quantity = (...all: Transition[]): number => grantOf('c', evaluateContract(CONTRACT, all)).quantity;
 
 it('grants the largest of what may still come of a contract, until the supplier has expired it', () => {
   const [three, five] = [hold(3), hold(5)];
