@@ -19,9 +19,9 @@ export async function openOutbox(
     await noteOff(db);
     return undefined;
   }
-  const [storage, { formerTargets, TRACED }] = await Promise.all([
+  const [storage, { previousTargets, TRACED }] = await Promise.all([
     import('../../storage/outbox.ts'),
-    import('./former.ts'),
+    import('./previous-targets.ts'),
   ]);
-  return storage.Outbox.open(db, { now, former: formerTargets, traced: TRACED });
+  return storage.Outbox.open(db, { now, former: previousTargets, traced: TRACED });
 }

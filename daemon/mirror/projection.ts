@@ -8,7 +8,7 @@ import { innerKey, sublevelOf } from '../../storage/keyspace.ts';
 import type { Projection } from '../../storage/mirror/types.ts';
 import type { Target } from '../../storage/outbox.ts';
 import type { Reader } from '../../storage/reader.ts';
-import { formerTargets, target, TRACED } from './former.ts';
+import { previousTargets, target, TRACED } from './previous-targets.ts';
 import { Items } from './project-item.ts';
 import { recordTargets, type TargetParts } from './record-targets.ts';
 import { type TableName, TABLES } from './tables.ts';
@@ -42,7 +42,7 @@ async function targetsOf(parts: TargetParts, source: string): Promise<readonly T
   if (name === 'notifications') return [notificationTarget(inner)];
   if (name === undefined || !TRACED.has(name)) return [];
   const value = await parts.db.level.get(source);
-  return value === undefined ? [] : formerTargets(source, value);
+  return value === undefined ? [] : previousTargets(source, value);
 }
 
 function notificationTarget(inner: string): Target {

@@ -2,7 +2,7 @@ import { readRating } from '../../protocols/market/rating.ts';
 import type { RegisteredNode } from '../../protocols/registry/registry.ts';
 import { parseRecordKey, publicIdOf, type RecordKey } from '../../protocols/wire/ids.ts';
 import type { Target } from '../../storage/outbox.ts';
-import { nodeTargets, target } from './former.ts';
+import { nodeTargets, target } from './previous-targets.ts';
 import type { ProjectionParts } from './projection.ts';
 import { rowOf } from './rows.ts';
 

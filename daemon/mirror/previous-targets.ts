@@ -11,7 +11,7 @@ import type { TableName } from './tables.ts';
 export const TRACED: ReadonlySet<SublevelName> = new Set(['registry', 'httpNodes', 'audit']);
 
 /** The items that such a row stood in; none for one that cannot be read. */
-export function formerTargets(key: string, value: Uint8Array): Target[] {
+export function previousTargets(key: string, value: Uint8Array): Target[] {
   try {
     const name = sublevelOf(key);
     if (name === 'registry') return nodeTargets(verifiedJson<RegisteredNode>(key, value).url);
