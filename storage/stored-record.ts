@@ -3,7 +3,8 @@ import type { RecordKey } from '../protocols/wire/ids.ts';
 import { crc32 } from 'node:zlib';
 import { innerKey } from './keyspace.ts';
 import { NumberBytesError } from './number-bytes.ts';
-import { decodeState, encodeState } from './record-codec.ts';
+import { decodeState } from './record-reader.ts';
+import { encodeState } from './record-writer.ts';
 import { valueDamaged, verifyChecksum, withChecksum } from './values.ts';
 
 /** The place of a private record, which has none: what everybody is told of the order must not move with it. */
