@@ -8,22 +8,10 @@ import type { Database } from '../database.ts';
 import { innerKey } from '../keyspace.ts';
 import { bitmapOf, placesOf, unite } from './bits.ts';
 import { kept, Listings, type Part } from './listings.ts';
-import {
-  changeRange,
-  type ChangeSpan,
-  clearOrphans,
-  clearSegments,
-  EMPTY_INDEX,
-  joined,
-  listingsBetween,
-  listingsOf,
-  type Manifest,
-  manifestRow,
-  readManifest,
-  segmentProblem,
-  standing,
-  writeSegment,
-} from './manifest.ts';
+import { changeRange, type ChangeSpan, listingsBetween, listingsOf, standing } from './changed-listings.ts';
+import { EMPTY_INDEX, type Manifest, manifestRow, readManifest } from './manifest.ts';
+import { clearOrphans, clearSegments, joined, writeSegment } from './segment-build.ts';
+import { segmentProblem } from './segment-check.ts';
 import { ownerTerm, searchedOf } from './searched.ts';
 import { Segment, SegmentReader, type SegmentSize } from './segment.ts';
 

@@ -11,14 +11,10 @@ import { indexValue } from '../../../storage/indexes.ts';
 import { type BatchOp, fullKey, numberKey, range } from '../../../storage/keyspace.ts';
 import type { ListFilter } from '../../../storage/list-filter.ts';
 import { type Level, type RowRange } from '../../../storage/level.ts';
-import {
-  EMPTY_INDEX,
-  listingsBetween,
-  MANIFEST,
-  readManifest,
-  segmentProblem,
-  writeSegment,
-} from '../../../storage/search/manifest.ts';
+import { listingsBetween } from '../../../storage/search/changed-listings.ts';
+import { EMPTY_INDEX, MANIFEST, readManifest } from '../../../storage/search/manifest.ts';
+import { writeSegment } from '../../../storage/search/segment-build.ts';
+import { segmentProblem } from '../../../storage/search/segment-check.ts';
 import type { Search } from '../../../storage/search/meets.ts';
 import { Searches } from '../../../storage/search/search.ts';
 import { SearchIndex, type SearchSizes } from '../../../storage/search/search-index.ts';
