@@ -1,10 +1,12 @@
 /**
  * Two users on two daemons write to one another, or list what the other one wants, and after each tenth message or listing one of the
  * daemons is killed with SIGKILL, in turn. In the end each is one line and one numbered event of whom it is for, on disk and as a client
- * heard them that goes on after the last one it had, and was posted under one id. By itself: `COUNT=1000 npm run campaign:notices`, with
- * `KIND=wants` for listings; the tests run the same with less.
+ * heard them that goes on after the last one it had, was posted under one id, and went out as one SMS, although the provider times out,
+ * answers late, hangs up and fails. By itself: `COUNT=1000 npm run campaign:notices`, with `KIND=wants` for listings; the tests run the same
+ * with less.
  */
 import { join as joinPath } from 'node:path';
+import { smsToken } from '../../daemon/sms/sms-text.ts';
 import { systemEnv } from '../../daemon/system-env.ts';
 import { Database } from '../../storage/database.ts';
 import { openEventTable } from '../../storage/event-table.ts';
@@ -15,6 +17,7 @@ import { hookServer, type Posted } from '../support/hook-server.ts';
 import { linesOf, type MarketUser, marketUser } from '../support/market-users.ts';
 import { seededRandom } from '../support/random.ts';
 import { ResumingListener } from '../support/resuming-listener.ts';
+import { type Behaviour, type TakenSms, twilioServer } from '../support/twilio-server.ts';
 import { waitFor } from '../support/wait.ts';
 
 const EACH = 10;
@@ -83,6 +86,34 @@ export interface NoticeFigures {
   /** Milliseconds from the request to the event at the other node, of messages that no kill came near. */
   readonly p50: number;
   readonly p99: number;
+  /** SMS that the provider took, and requests that did not simply end well. */
+  readonly sms: number;
+  readonly troubled: number;
+}
+
+/** What the provider does with a request: one in eight does not simply end well. */
+function behaviour(chance: number): Behaviour {
+  if (chance < 0.02) return { answer: 'never, kept' };
+  if (chance < 0.03) return { answer: 'late', ms: 20_000 };
+  if (chance < 0.05) return { answer: 'hangs up' };
+  if (chance < 0.09) return { answer: 'refuses', status: 503, kept: true };
+  if (chance < 0.11) return { answer: 'refuses', status: 502 };
+  if (chance < 0.125) return { answer: 'refuses', status: 429 };
+  return { answer: 'well' };
+}
+
+/** Trouble costs a campaign a minute at its end. */
+async function troubledTwilio(seed: number, isTroubled: boolean) {
+  const random = seededRandom(seed + 1);
+  const troubled: Behaviour[] = [];
+  const server = await twilioServer({
+    behave: () => {
+      const chosen: Behaviour = isTroubled ? behaviour(random()) : { answer: 'well' };
+      if (chosen.answer !== 'well') troubled.push(chosen);
+      return chosen;
+    },
+  });
+  return { ...server, troubled };
 }
 
 type Data = Record<string, unknown>;
@@ -111,13 +142,19 @@ export async function noticesCampaign({
   const told = CAMPAIGNS[of];
   const federation = new ProcessFederation();
   const hook = await hookServer(SECRET);
-  const hooks = { NOTICE_WEBHOOK_URLS: hook.url, FEDERATION_WEBHOOK_SECRET: SECRET };
+  const twilio = await troubledTwilio(seed, of === 'messages');
+  const hooks = {
+    NOTICE_WEBHOOK_URLS: hook.url,
+    FEDERATION_WEBHOOK_SECRET: SECRET,
+    ...twilio.settings,
+  };
   const sides: Side[] = [];
   try {
     const ports = ['mary', 'amina'];
     for (const name of ports) {
       const member = await federation.add(hooks);
       const user = await marketUser(member, name);
+      await user.json('PATCH', `/users/${name}`, { phone: `+25470000000${sides.length + 1}` });
       const url = `${member.url}/events?types=message,contract.update,rating,notification`;
       sides.push({ member, user, listener: new ResumingListener(url, user.key), sent: new Set() });
     }
@@ -157,14 +194,35 @@ export async function noticesCampaign({
     );
     if (all.some((id) => deliveriesOf(hook.posted, id, told).size !== 1))
       throw new Error('a webhook came under two ids');
+    for (const side of sides) await expectOneSmsEach(side, twilio.taken);
     for (const side of sides) await expectOnce(side, told);
     const sorted = delays.toSorted((a, b) => a - b);
     const at = (share: number): number => Math.round(sorted[Math.floor(sorted.length * share)] ?? 0);
-    return { events: count, kills, p50: at(0.5), p99: at(0.99) };
+    const sms = { sms: twilio.taken.length, troubled: twilio.troubled.length };
+    return { events: count, kills, p50: at(0.5), p99: at(0.99), ...sms };
   } finally {
     await Promise.all(sides.map(({ listener }) => listener.close()));
     await federation.close();
     hook.close();
+    await twilio.close();
+  }
+}
+
+/** Each line says that its SMS was sent, and the provider has it once. */
+async function expectOneSmsEach(side: Side, taken: readonly TakenSms[]): Promise<void> {
+  const user = { ...side.user, daemon: side.member };
+  const ended = new Set(['sent', 'failed', 'unknown']);
+  const lines = await waitFor(
+    'all SMS to be sent',
+    async () => {
+      const all = await linesOf(user);
+      return all.every(({ sms = '' }) => ended.has(sms)) ? all : undefined;
+    },
+    300_000,
+  );
+  for (const { notificationId, sms } of lines) {
+    const sent = taken.filter(({ body }) => body.endsWith(smsToken(notificationId))).length;
+    if (sms !== 'sent' || sent !== 1) throw new Error(`an SMS was sent ${sent} times, and is ${sms}`);
   }
 }
 
