@@ -24,7 +24,6 @@ export type NoticeKind = (typeof NOTICE_KINDS)[number];
 
 /** What becomes of the SMS of a notice. `unknown`: whether it was sent cannot be told, and it is not sent again. */
 export const SMS_STATES = ['queued', 'sending', 'sent', 'unknown', 'failed'] as const;
-export type SmsState = (typeof SMS_STATES)[number];
 
 /** What a user or the operator may set. */
 export interface UserFields {
