@@ -1,4 +1,6 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import type { Entry } from '../../protocols/feed/entry.ts';
 import { makeForkProof } from '../../protocols/feed/fork.ts';
 import { draftEdit } from '../../protocols/ledger/drafts.ts';
@@ -52,6 +54,9 @@ export async function wholeRecords(
 }
 
 type Act = () => Promise<unknown>;
+
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc') as () => void;
 
 /** Created in one epoch, updated in another. */
 class Listing {
@@ -127,7 +132,7 @@ class Listing {
 
 /** What an act costs: its memory is looked at while it runs, and garbage of what came before is none of it. */
 async function costOf(what: string, act: Act): Promise<WholeCost> {
-  globalThis.gc?.();
+  collect();
   const [before, cpu] = [process.memoryUsage.rss(), process.cpuUsage()];
   let most = before;
   const looking = setInterval(() => (most = Math.max(most, process.memoryUsage.rss())), LOOKED_MS);
