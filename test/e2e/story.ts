@@ -7,7 +7,10 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { systemEnv } from '../../daemon/system-env.ts';
+import { pause } from '../../protocols/env.ts';
 import { agrinet } from '../support/cli.ts';
+import { fakeClock } from '../support/faketime.ts';
 import { ProcessFederation, type ProcessMember } from '../support/federation.ts';
 import { saveSection } from '../support/tables.ts';
 import { tempDir } from '../support/temp-dir.ts';
@@ -35,19 +38,23 @@ const SOON_MS = 60_000;
 class Story {
   readonly #federation = new ProcessFederation();
   readonly #files = tempDir('story');
+  readonly #clock = fakeClock({ withTimers: true });
   readonly #nodes = new Map<string, ProcessMember>();
   readonly #lines: string[] = [];
   /** What differs from run to run, and what stands for it. */
   readonly #names: (readonly [string, string])[] = [];
 
   async open(...towns: readonly string[]): Promise<void> {
-    for (const town of towns) this.#nodes.set(town, await this.#federation.add({ REGION: town }));
+    this.#clock.set(offset(0, 0));
+    for (const town of towns)
+      this.#nodes.set(town, await this.#federation.add({ REGION: town, ...this.#clock.env }));
     for (const [town, { peerId }] of this.#nodes) this.called(peerId, `<${town.toLowerCase()}>`);
     await this.#federation.registerAll();
   }
 
   async close(): Promise<void> {
     await this.#federation.close();
+    this.#clock.remove();
     this.#files.remove();
   }
 
@@ -118,11 +125,25 @@ class Story {
   }
 
   async comesBack(town: string): Promise<void> {
-    const { dir } = this.node(town);
-    this.#nodes.set(
-      town,
-      await this.#federation.start(dir, { REGION: town, API_KEY: this.node(town).apiKey }),
-    );
+    const { dir, apiKey } = this.node(town);
+    const env = { REGION: town, API_KEY: apiKey, ...this.#clock.env };
+    this.#nodes.set(town, await this.#federation.start(dir, env));
+  }
+
+  /** At noon of the Thursday so many weeks after the next one; the machines are restarted on the way, and run for a quarter of an hour. */
+  async weeksLater(weeks: number): Promise<void> {
+    for (const town of this.#nodes.keys()) await this.goesAway(town);
+    this.#clock.set(offset(weeks, 0));
+    for (const town of this.#nodes.keys()) await this.comesBack(town);
+    this.#clock.set(offset(weeks, 15));
+    await pause(systemEnv, 2000); // what they were about when it was set is given up
+  }
+
+  /** Something that takes many steps which others of the story show; `said` stands for it. */
+  async quietly(said: string, steps: () => Promise<void>): Promise<void> {
+    const before = this.#lines.length;
+    await steps();
+    this.#lines.splice(before, Infinity, said);
   }
 
   /** What is answered goes into a file as it comes; its path. */
@@ -148,7 +169,12 @@ class Story {
   }
 
   async #text(who: Person, method: string, path: string, body: unknown): Promise<string> {
-    const headers = { 'x-api-key': who.key, 'content-type': 'application/json', accept: 'application/json' };
+    const headers = {
+      'x-api-key': who.key,
+      'content-type': 'application/json',
+      accept: 'application/json',
+      connection: 'close', // a clock that is set ends what is kept open
+    };
     const sent = body === undefined ? {} : { body: JSON.stringify(body) };
     let said = '';
     const arrived = async (): Promise<boolean> => {
@@ -165,6 +191,14 @@ class Story {
     }
     return said;
   }
+}
+
+/** From now to so many minutes after noon (UTC) of a Thursday: that of this week, or of the next ones. */
+function offset(weeks: number, minutes: number): string {
+  const now = new Date();
+  const monday = now.getUTCDate() - ((now.getUTCDay() + 6) % 7);
+  const to = Date.UTC(now.getUTCFullYear(), now.getUTCMonth(), monday + 7 * (weeks + 1) + 3, 12, minutes);
+  return `+${Math.round((to - now.getTime()) / 1000)}`;
 }
 
 function indented(shown: unknown): string[] {
@@ -200,6 +234,7 @@ async function tell(story: Story): Promise<void> {
   await deliver(story, mary, amina, contractId);
   await keepTheNote(story, amina, contractId);
   await rate(story, { mary, amina, njeri }, contractId);
+  await seeTheTrend(story, { mary, amina, njeri });
 }
 
 async function listAndFind(story: Story, mary: Person, amina: Person): Promise<string> {
@@ -334,6 +369,56 @@ async function rate(
       active: only('levels', 'nodes', 'ratings', 'breaches')(active),
     })),
   );
+}
+
+async function seeTheTrend(
+  story: Story,
+  { mary, amina, njeri }: { mary: Person; amina: Person; njeri: Person },
+): Promise<void> {
+  story.chapter('Two weeks of trade become a price that names nobody, and Nairobi sees how it moves');
+  const buyers = [amina];
+  for (const name of ['juma', 'neema'])
+    await story.quietly(`(${name} of Mombasa buys of Mary too)`, async () => {
+      buyers.push(await story.person('Mombasa', name, name, 'en'));
+    });
+  await story.quietly('(Four more deals are settled in this week, at 55 and 56)', () =>
+    deals(story, mary, buyers, [55, 55, 56, 56]),
+  );
+  await story.weeksLater(1);
+  await story.quietly('(Five are settled in the next, at 60)', () =>
+    deals(story, mary, buyers, [60, 60, 60, 60, 60]),
+  );
+  await story.weeksLater(2);
+  type Trends = { summary: string; topSignals: Fields[] };
+  await story.sees<Trends>(
+    njeri,
+    '/trends?commodity=maize&region=Kisumu',
+    ({ topSignals }) => topSignals.length > 0,
+    ({ summary, topSignals }) => [
+      summary,
+      ...topSignals.map(only('commodity', 'kind', 'changePct', 'sampleSize')),
+    ],
+  );
+}
+
+/** A deal at each price, one after another with each of the buyers, settled by both. */
+async function deals(
+  story: Story,
+  mary: Person,
+  buyers: readonly Person[],
+  prices: readonly number[],
+): Promise<void> {
+  const goods = { title: 'White maize', commodity: 'Maize', quantity: 10, unit: 'kg', currency: 'KES' };
+  const supplierId = `mary@${story.node('Kisumu').peerId}`;
+  for (const [i, price] of prices.entries()) {
+    const buyer = buyers[i % buyers.length];
+    if (buyer === undefined) throw new Error('nobody buys');
+    const terms = { ...goods, price, supplierId };
+    const { contractId } = await story.asks<Contract>(buyer, 'POST', '/contracts', terms, () => undefined);
+    await story.asks(mary, 'POST', `/contracts/${contractId}/accept`, {}, () => undefined);
+    await story.asks(mary, 'POST', `/contracts/${contractId}/settle`, {}, () => undefined);
+    await story.asks(buyer, 'POST', `/contracts/${contractId}/settle`, {}, () => undefined);
+  }
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

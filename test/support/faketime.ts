@@ -12,7 +12,7 @@ export function faketimeLacking(): string | undefined {
   return LIBRARY === undefined ? 'no libfaketime here; install it with: apt-get install faketime' : undefined;
 }
 
-/** A wall clock that a process is given in the place of this machine's; its monotonic clock stays as it is. */
+/** A wall clock that a process is given in the place of this machine's; its monotonic clock stays as it is, or goes with it. */
 export interface FakeClock {
   /** For the environment of the process. */
   readonly env: Readonly<Record<string, string>>;
@@ -21,7 +21,7 @@ export interface FakeClock {
   remove(): void;
 }
 
-export function fakeClock(): FakeClock {
+export function fakeClock({ withTimers = false } = {}): FakeClock {
   const dir = tempDir('faketime');
   const file = join(dir.path, 'offset');
   const set = (offset: string): void => {
@@ -35,8 +35,7 @@ export function fakeClock(): FakeClock {
       LD_PRELOAD: LIBRARY ?? '',
       FAKETIME_TIMESTAMP_FILE: file,
       FAKETIME_NO_CACHE: '1',
-      DONT_FAKE_MONOTONIC: '1',
-      FAKETIME_DONT_FAKE_MONOTONIC: '1',
+      ...(withTimers ? {} : { DONT_FAKE_MONOTONIC: '1', FAKETIME_DONT_FAKE_MONOTONIC: '1' }),
     },
     set,
     remove: () => dir.remove(),
