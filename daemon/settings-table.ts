@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import { LEAST_TRADES } from '../protocols/market/price-cells.ts';
+import { LEAST_TRADES } from '../protocols/market/cell-minimums.ts';
 import {
   acceptLimit,
   LIST_MAX,

@@ -1,8 +1,9 @@
-import type { Env, Timer } from '../../protocols/env.ts';
+import type { Env } from '../../protocols/env.ts';
 import { errorCode } from '../../protocols/errors.ts';
 import type { RecordKey } from '../../protocols/wire/ids.ts';
 import type { BatchOp } from '../../storage/keyspace.ts';
 import type { Untold, UntoldChange, UntoldTable } from '../../storage/untold.ts';
+import { WokenWork } from '../woken-work.ts';
 import type { NoticeHook } from './notice-hooks.ts';
 import type { Notice } from './notice.ts';
 import type { NoticeWriter } from './notice-writer.ts';
@@ -34,10 +35,8 @@ const NOTHING: Read = { notices: [], ops: [] };
 
 /** Rows that are told in one batch. */
 const AT_ONCE = 64;
-/** Between two attempts to write notices that could not be written: a failed database is reopened within that time. */
+/** Until a webhook that the job queue did not take is handed over again. */
 const RETRY_MS = 2000;
-/** How soon the node notices that the clock was set in the meantime. */
-const LONGEST_SLEEP_MS = 30_000;
 /** A notice of an expiring offer is due a day before it expires, or when a quarter of its lifetime is left. */
 const BEFORE_MS = 24 * 3600 * 1000;
 
@@ -52,73 +51,55 @@ export class Follower {
   readonly #waiting: WaitingSteps;
   /** Whether `#waiting` is as the disk has it. */
   #isRead = false;
-  #running: Promise<void> | undefined;
-  #again = false;
-  #stopped = false;
-  #timer: Timer | undefined;
+  readonly #work: WokenWork;
 
   constructor(parts: FollowerParts) {
     this.#parts = parts;
     this.#waiting = new WaitingSteps(parts.table, parts.env);
+    this.#work = new WokenWork({
+      env: parts.env,
+      look: () => this.#look(),
+      onFailure: (err) => parts.warn('notices wait', { err }),
+    });
   }
 
   /** There may be something to tell. Never throws. */
   wake(): void {
-    this.#again = true;
-    if (this.#stopped || this.#running !== undefined) return;
-    this.#timer?.cancel();
-    this.#running = this.#run()
-      .catch((error: unknown) => {
-        this.#isRead = false;
-        // At once it would fail again: tries without a turn of the event loop between them keep the database from ever being opened again.
-        this.#again = false;
-        if (!this.#stopped) this.#parts.warn('notices wait', { err: error });
-        this.#sleep(RETRY_MS);
-      })
-      .finally(() => {
-        this.#running = undefined;
-        if (this.#again) this.wake();
-      });
+    this.#work.wake();
   }
 
   /** Resolves when nothing is left that is due. */
-  async idle(): Promise<void> {
-    while (this.#running !== undefined) await this.#running;
+  idle(): Promise<void> {
+    return this.#work.idle();
   }
 
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    this.#again = false;
-    this.#timer?.cancel();
-    await this.#running;
-    this.#timer?.cancel();
+  stop(): Promise<void> {
+    return this.#work.stop();
   }
 
-  async #run(): Promise<void> {
+  async #look(): Promise<void> {
     const { table, env } = this.#parts;
-    if (!this.#isRead) await this.#readWaiting();
-    while (!this.#stopped) {
-      this.#again = false;
-      const rows = await table.first(AT_ONCE, env.now());
-      // One contract at a time: however many wait, nothing that is new stands behind more than one of them.
-      const waiting = this.#waiting.due();
-      if (rows.length === 0 && waiting === undefined) break;
-      await this.#tell(rows, waiting);
+    try {
+      if (!this.#isRead) await this.#readWaiting();
+      while (!this.#work.stopping.aborted) {
+        const rows = await table.first(AT_ONCE, env.now());
+        // One contract at a time: however many wait, nothing that is new stands behind more than one of them.
+        const waiting = this.#waiting.due();
+        if (rows.length === 0 && waiting === undefined) break;
+        await this.#tell(rows, waiting);
+      }
+    } catch (error) {
+      this.#isRead = false;
+      throw error;
     }
     const due = [await table.nextDue(), this.#waiting.nextDue()].filter((each) => each !== undefined);
-    if (due.length > 0) this.#sleep(Math.min(...due) - env.now());
+    if (due.length > 0) this.#work.sleep(Math.min(...due) - env.now());
   }
 
   async #readWaiting(): Promise<void> {
     for (const name of await this.#waiting.read())
       this.#parts.warn('steps that were to be told are damaged and left out', { contract: name });
     this.#isRead = true;
-  }
-
-  #sleep(ms: number): void {
-    this.#timer?.cancel();
-    if (this.#stopped) return;
-    this.#timer = this.#parts.env.after(Math.min(Math.max(ms, 1), LONGEST_SLEEP_MS), () => this.wake());
   }
 
   async #tell(

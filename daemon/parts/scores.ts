@@ -7,8 +7,7 @@ import { lostAt } from '../../storage/rejoin-note.ts';
 import type { Audited } from '../audit/node-audit.ts';
 import { ReliabilityCounts } from '../market/reliability.ts';
 import { heldTransactions } from '../market/transactions.ts';
-import { askingPrices, settledTrades } from '../market/cell-quotes.ts';
-import { type CellPublisher, createCellPublisher } from '../market/cell-publisher.ts';
+import type { CellPublisher } from '../market/cell-publisher.ts';
 import { createTrends, type Trends } from '../market/trends.ts';
 import { createTrust, ratedProducers } from '../market/trust.ts';
 import { definePart, type Face, type PartList } from '../parts.ts';
@@ -112,21 +111,29 @@ function defineCells(node: ScoresNode, { audited, reader, contracts }: ScoresCom
   return definePart<CellPublisher>('price cells', () => {
     const { identity, settings, clock, env, db, rejoin } = node;
     const self = identity.peerId;
-    const publisher = createCellPublisher({
-      self,
-      region: settings.region,
-      leastTrades: settings.priceSignalMinTrades,
-      ledger: audited.face.ledger,
-      reader: reader.face,
-      quotes: {
-        traded: (since) => settledTrades(contracts.face, self, since),
-        asking: (since) => askingPrices(reader.face, self, since),
-      },
-      mayPromise: () => rejoin.mayPromise(),
-      lostAt: () => lostAt(db, clock.cautious()),
-      env,
-      now: clock.cautious, // a week that is closed too early loses its last trades
-    });
-    return { face: publisher };
+    // Loaded when it is first looked at, which is once a day.
+    const publisher = async (): Promise<CellPublisher> => {
+      const [{ createCellPublisher }, { askingPrices, settledTrades }] = await Promise.all([
+        import('../market/cell-publisher.ts'),
+        import('../market/cell-quotes.ts'),
+      ]);
+      return createCellPublisher({
+        self,
+        region: settings.region,
+        leastTrades: settings.priceSignalMinTrades,
+        ledger: audited.face.ledger,
+        reader: reader.face,
+        quotes: {
+          traded: (since) => settledTrades(contracts.face, self, since),
+          asking: (since) => askingPrices(reader.face, self, since),
+        },
+        mayPromise: () => rejoin.mayPromise(),
+        lostAt: () => lostAt(db, clock.cautious()),
+        env,
+        now: clock.cautious, // a week that is closed too early loses its last trades
+      });
+    };
+    let made: Promise<CellPublisher> | undefined;
+    return { face: { look: async () => (await (made ??= publisher())).look() } };
   });
 }

@@ -1,8 +1,9 @@
 import type { User } from '../../api/ports/users.ts';
-import { type Env, pause, type Timer } from '../../protocols/env.ts';
+import { type Env, pause } from '../../protocols/env.ts';
 import type { BatchOp } from '../../storage/keyspace.ts';
 import type { NotificationTable } from '../../storage/notification-table.ts';
 import type { SmsRow, SmsTable } from '../../storage/sms-table.ts';
+import { WokenWork } from '../woken-work.ts';
 import { SMS_LIMITS } from './limits.ts';
 import { afterAsking, afterSending, type Outcome, type OutgoingSms, sendingSms, stepOf } from './outgoing.ts';
 import type { Found, Sent, SmsProvider } from './twilio.ts';
@@ -29,8 +30,6 @@ export interface SmsSenderParts {
 const STOPPED = 21610;
 /** Between two tries of what the disk did not take. */
 const RETRY_MS = 2000;
-/** How soon the node notices that the clock was set in the meantime. */
-const LONGEST_SLEEP_MS = 30_000;
 
 /**
  * Sends the SMS of notices, each at most once. That one is being sent is on disk before the request is made; what is found so, after a
@@ -41,46 +40,32 @@ export class SmsSender {
   readonly #parts: SmsSenderParts;
   /** What is being worked on, by the notice that it is of. */
   readonly #busy = new Map<string, Promise<void>>();
-  readonly #stopping = new AbortController();
   #deniedUntil = 0;
-  #looking: Promise<void> | undefined;
-  #again = false;
-  #timer: Timer | undefined;
+  readonly #looking: WokenWork;
 
   constructor(parts: SmsSenderParts) {
     this.#parts = parts;
+    this.#looking = new WokenWork({
+      env: parts.env,
+      look: () => this.#look(),
+      onFailure: (err) => parts.warn('SMS wait', { err }),
+    });
   }
 
   /** There may be something to send. Never throws. */
   wake(): void {
-    this.#again = true;
-    if (this.#stopping.signal.aborted || this.#looking !== undefined) return;
-    this.#looking = this.#look()
-      .catch((error: unknown) => {
-        if (!this.#stopping.signal.aborted) this.#parts.warn('SMS wait', { err: error });
-        this.#sleep(RETRY_MS);
-      })
-      .finally(() => {
-        this.#looking = undefined;
-        if (this.#again) this.wake();
-      });
+    this.#looking.wake();
   }
 
   /** What is under way is cut off; the next start asks what became of it. */
   async stop(): Promise<void> {
-    this.#stopping.abort();
-    this.#again = false;
-    this.#timer?.cancel();
-    await this.#looking;
+    await this.#looking.stop();
     await Promise.all(this.#busy.values());
-    this.#timer?.cancel();
   }
 
   async #look(): Promise<void> {
     const { table, env } = this.#parts;
-    this.#timer?.cancel();
-    this.#again = false;
-    if (env.now() < this.#deniedUntil) return this.#sleep(this.#deniedUntil - env.now());
+    if (env.now() < this.#deniedUntil) return this.#looking.sleep(this.#deniedUntil - env.now());
     const free = SMS_LIMITS.atOnce - this.#busy.size;
     if (free <= 0) return; // whoever ends wakes it
     // Those that are being worked on are among the first, or further on: as many more are read.
@@ -89,22 +74,16 @@ export class SmsSender {
     for (const row of waiting) this.#begin(row);
     if (waiting.length > 0) return;
     const due = await table.nextDue();
-    if (due !== undefined && this.#busy.size === 0) this.#sleep(due - env.now());
-  }
-
-  #sleep(ms: number): void {
-    this.#timer?.cancel();
-    if (this.#stopping.signal.aborted) return;
-    this.#timer = this.#parts.env.after(Math.min(Math.max(ms, 1), LONGEST_SLEEP_MS), () => this.wake());
+    if (due !== undefined && this.#busy.size === 0) this.#looking.sleep(due - env.now());
   }
 
   #begin(row: SmsRow<OutgoingSms>): void {
     const name = nameOf(row);
     const work = this.#work(row)
       .catch(async (error: unknown) => {
-        if (this.#stopping.signal.aborted) return;
+        if (this.#looking.stopping.aborted) return;
         this.#parts.warn('an SMS waits', { err: error });
-        await pause(this.#parts.env, RETRY_MS, this.#stopping.signal);
+        await pause(this.#parts.env, RETRY_MS, this.#looking.stopping);
       })
       .finally(() => {
         this.#busy.delete(name);
@@ -130,7 +109,7 @@ export class SmsSender {
         return this.#send(sms, gone, step.to);
       case 'ask': {
         const found = await this.#ask(sms, step);
-        return this.#stopping.signal.aborted
+        return this.#looking.stopping.aborted
           ? undefined
           : this.#write(sms, gone, afterAsking(sms, found, env.now()));
       }
@@ -143,15 +122,15 @@ export class SmsSender {
     // Should this process end now, it is looked for when the request can no longer be under way.
     const row = table.later(env.now() + SMS_LIMITS.requestMs, sms.notificationId, sms);
     await lines.setSms(sms.userId, sms.notificationId, 'sending', [gone, row]);
-    const sent = await provider.send({ to, body: sms.body }, this.#stopping.signal);
+    const sent = await provider.send({ to, body: sms.body }, this.#looking.stopping);
     await this.#noteRefusal(sms, sent);
-    if (this.#stopping.signal.aborted && sent.kind !== 'sent') return;
+    if (this.#looking.stopping.aborted && sent.kind !== 'sent') return;
     await this.#write(sms, { type: 'del', key: row.key }, afterSending(sms, sent, env.now()));
   }
 
   #ask(sms: OutgoingSms, { to }: { readonly to: string }): Promise<Found> {
     const { provider } = this.#parts;
-    return provider.find({ to, body: sms.body, since: sms.at }, this.#stopping.signal).then((found) => {
+    return provider.find({ to, body: sms.body, since: sms.at }, this.#looking.stopping).then((found) => {
       if (found.kind === 'denied') this.#denied(found.status);
       return found;
     });

@@ -1,4 +1,4 @@
-import type { Env, Timer } from '../../protocols/env.ts';
+import type { Env } from '../../protocols/env.ts';
 import { loopTurn, soleTurn, type Turn } from '../../protocols/ledger/turn.ts';
 import type { TurnEnv } from '../../protocols/cpu-slice.ts';
 import type { RecordState } from '../../protocols/open-dialog/record.ts';
@@ -7,6 +7,7 @@ import type { RecordKey } from '../../protocols/wire/ids.ts';
 import type { BatchOp } from '../../storage/keyspace.ts';
 import type { ChangedListings, WantTable } from '../../storage/want-table.ts';
 import type { Notice } from '../notices/notice.ts';
+import { WokenWork } from '../woken-work.ts';
 import { type StoredWant, WANT_LIMITS, type WantBook } from './want-book.ts';
 import { dayOf, moreThanIsTold, noticesOf } from './want-notices.ts';
 
@@ -28,8 +29,6 @@ export interface WantFollowerParts {
 const ROWS = 4;
 /** Notices of one batch. */
 const AT_ONCE = 64;
-/** Between two attempts to write notices that could not be written: a failed database is reopened within that time. */
-const RETRY_MS = 2000;
 
 /**
  * Holds the listings that commits have changed against the wants. A row goes in the batch that tells the last of those it brought about;
@@ -40,52 +39,36 @@ export class WantFollower {
   /** Of how many listings each user was told on this day; more than may be once that was said. */
   #told = new Map<string, number>();
   #day = 0;
-  #running: Promise<void> | undefined;
-  #again = false;
-  #stopped = false;
-  #timer: Timer | undefined;
+  readonly #work: WokenWork;
 
   constructor(parts: WantFollowerParts) {
     this.#parts = parts;
+    this.#work = new WokenWork({
+      env: parts.env,
+      look: () => this.#lookAtAll(),
+      onFailure: (err) => parts.warn('wants wait', { err }),
+    });
   }
 
   /** There may be listings to look at. Never throws. */
   wake(): void {
-    this.#again = true;
-    if (this.#stopped || this.#running !== undefined) return;
-    this.#timer?.cancel();
-    this.#running = this.#run()
-      .catch((error: unknown) => {
-        if (this.#stopped) return;
-        this.#parts.warn('wants wait', { err: error });
-        this.#again = false;
-        this.#timer = this.#parts.env.after(RETRY_MS, () => this.wake());
-      })
-      .finally(() => {
-        this.#running = undefined;
-        if (this.#again) this.wake();
-      });
+    this.#work.wake();
   }
 
   /** Resolves when nothing is left to look at. */
-  async idle(): Promise<void> {
-    while (this.#running !== undefined) await this.#running;
+  idle(): Promise<void> {
+    return this.#work.idle();
   }
 
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    this.#again = false;
-    this.#timer?.cancel();
-    await this.#running;
-    this.#timer?.cancel();
+  stop(): Promise<void> {
+    return this.#work.stop();
   }
 
-  async #run(): Promise<void> {
+  async #lookAtAll(): Promise<void> {
     const { env, table } = this.#parts;
     await loopTurn(env); // whoever commits does not wait for it
     const turn = soleTurn(env);
-    while (!this.#stopped) {
-      this.#again = false;
+    while (!this.#work.stopping.aborted) {
       const rows = await table.changed(ROWS);
       if (rows.length === 0) return;
       await this.#look(rows, turn);
@@ -105,7 +88,7 @@ export class WantFollower {
           if (turn.isOver()) await turn.next();
         }
         if (turn.isOver()) await turn.next();
-        if (this.#stopped) return;
+        if (this.#work.stopping.aborted) return;
       }
     }
     if (found.length > 0) await this.#raise(found, table.looked(rows));

@@ -1,11 +1,11 @@
 import type { Scalar } from '../open-dialog/change.ts';
+import { LEAST_PAIRS, LEAST_TRADES } from './cell-minimums.ts';
 import {
   CELL_PRICES,
   cellCurrency,
   type CellKind,
   cellName,
   countBand,
-  LEAST_PAIRS,
   mondayOf,
   twoDigits,
 } from './price-kind.ts';
@@ -18,8 +18,6 @@ import { MOST_PRICE } from './price-rules.ts';
  * two significant digits, and on which side of its neighbours it lies.
  */
 
-/** Trades, or listings, behind a cell: never fewer, whatever is set. */
-export const LEAST_TRADES = 5;
 /** How long a statement from the last moment of a week may still be on its way, milliseconds; later ones are left out. */
 export const CLOSE_GRACE_MS = 2 * 86_400_000;
 /** Cells are of ISO weeks, milliseconds. */

@@ -1,5 +1,6 @@
 import type { Scalar } from '../open-dialog/change.ts';
 import { isoDay } from '../wire/iso-time.ts';
+import { LEAST_PAIRS } from './cell-minimums.ts';
 
 /** What a price is: seen in a market; or a median that a node has published of what its users agreed, or ask. They are never mixed. */
 export type PriceKind = 'observed' | CellKind;
@@ -12,9 +13,6 @@ export const CELL_PRICES: Readonly<
   traded: { source: 'agrinet-trades', priceType: 'Traded' },
   asking: { source: 'agrinet-asking', priceType: 'Asking' },
 };
-
-/** Distinct pairs of parties, or sellers, behind a cell: never fewer, whatever is set. */
-export const LEAST_PAIRS = 3;
 
 /** What the price of a cell has, and nothing beside it. */
 const FIELDS = [

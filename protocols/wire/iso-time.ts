@@ -18,6 +18,20 @@ export function readableTime(ms: number, language: string, timeZone: string): st
   return timeZone === 'UTC' ? `${time} UTC` : time;
 }
 
+/** Minutes since midnight at the clock of a time zone (IANA), 0 to 1439. */
+export function minuteOfDay(ms: number, timeZone: string): number {
+  const format = new Intl.DateTimeFormat('en', {
+    hour: '2-digit',
+    minute: '2-digit',
+    hourCycle: 'h23',
+    timeZone,
+  });
+  const parts = format.formatToParts(within(ms));
+  const part = (type: 'hour' | 'minute'): number =>
+    Number(parts.find((each) => each.type === type)?.value ?? 0);
+  return part('hour') * 60 + part('minute');
+}
+
 /** Whether a name is that of a time zone which this machine knows. */
 export function isTimeZone(name: string): boolean {
   try {

@@ -3,14 +3,14 @@ import { describe, expect, it } from 'vitest';
 import {
   type Cell,
   closesAt,
-  LEAST_TRADES,
   lowerMedian,
   newestClosedWeek,
   pairOf,
   type Quote,
 } from '../../../protocols/market/price-cells.ts';
 import { cellsOf } from '../../support/cells-of.ts';
-import { countBand, LEAST_PAIRS, mondayOf, twoDigits } from '../../../protocols/market/price-kind.ts';
+import { LEAST_PAIRS, LEAST_TRADES } from '../../../protocols/market/cell-minimums.ts';
+import { countBand, mondayOf, twoDigits } from '../../../protocols/market/price-kind.ts';
 
 const MONDAY = '2026-11-16';
 const DAY = 86_400_000;

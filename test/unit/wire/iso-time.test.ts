@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { z } from 'zod';
-import { isoDay, isoTime, isTimeZone, readableTime } from '../../../protocols/wire/iso-time.ts';
+import { isoDay, isoTime, isTimeZone, readableTime, minuteOfDay } from '../../../protocols/wire/iso-time.ts';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 
@@ -37,6 +37,9 @@ it('is exact for every time that a date of four digits holds', () => {
 it('tells people a time at their own clock', () => {
   expect(readableTime(0, 'en', 'Africa/Nairobi')).toBe('1 Jan 1970, 03:00');
   expect(readableTime(0, 'en', 'UTC')).toBe('1 Jan 1970, 00:00 UTC');
+  expect(minuteOfDay(90 * 60_000, 'Africa/Nairobi')).toBe(4 * 60 + 30);
+  expect(minuteOfDay(-60_000, 'UTC')).toBe(24 * 60 - 1);
+  expect(minuteOfDay(Infinity, 'UTC')).toBe(24 * 60 - 1);
   expect([isTimeZone('Africa/Nairobi'), isTimeZone('Nowhere/Else')]).toEqual([true, false]);
 });
 
