@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { frontierOf } from '../../../protocols/feed/frontier.ts';
 import type { RecordState } from '../../../protocols/open-dialog/record.ts';
-import type { Channel } from '../../../protocols/wire/ids.ts';
+import { type Channel, parseRecordKey } from '../../../protocols/wire/ids.ts';
 import { range } from '../../../storage/keyspace.ts';
 import { readRecordRow } from '../../../storage/stored-record.ts';
 import type { ListedVerdict } from '../../../storage/commit-rows.ts';
@@ -130,10 +130,20 @@ function recordProblem(members: readonly Member[]): string | undefined {
       if (state.unmerged !== undefined) return `${member.name} has not merged ${key}`;
       const known = seen.get(key);
       if (known === undefined) seen.set(key, { member, state });
-      else if (!isDeepStrictEqual(known.state, state))
+      else if (
+        !isDeepStrictEqual(known.state, state) &&
+        ![member, known.member].some((each) => hasGapIn(each, state))
+      )
         return `${known.member.name} and ${member.name} show ${key} differently: ${JSON.stringify(known.state)} and ${JSON.stringify(state)}`;
     }
   return undefined;
+}
+
+/** Who has forgotten an author keeps what own users rest on as evidence; an author who has lost it does not get it back from there. */
+function hasGapIn({ running }: Member, { key, channel }: Pick<RecordState, 'key' | 'channel'>): boolean {
+  if (running === undefined) return false;
+  const author = channel === 'public' ? parseRecordKey(key)?.owner : undefined;
+  return hasForgotten(running.store, channel, author);
 }
 
 /** Nothing waits for something that nobody has, but what somebody sent who keeps to no rules. */

@@ -4,6 +4,7 @@ import type { RecordState } from '../../../protocols/open-dialog/record.ts';
 import { LBTAS } from '../../../protocols/market/lbtas.ts';
 import { isLive } from '../../../protocols/open-dialog/record.ts';
 import type { HeldContract } from '../../../protocols/market/contract-book/types.ts';
+import { countLosses } from './losses.ts';
 import type { Member } from './member.ts';
 import type { RunningNode } from './node.ts';
 import { OPERATOR } from './trade.ts';
@@ -322,6 +323,7 @@ async function forget(world: World, member: Member, node: RunningNode): Promise<
     world.attempt(member, 'approve', () => running.registry.change(other.peerId, 'approve'));
   });
   await node.forget.run(other.peerId, () => undefined);
+  countLosses(world.chronicle, world.members); // the last copy of what its author has lost may have gone
   world.count('forgotten');
 }
 
