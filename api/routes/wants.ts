@@ -58,7 +58,12 @@ const WantBody = z
   })
   .openapi('Want');
 const byUser = z.object({ userId });
-const idParam = z.object({ id: z.string().min(1).max(64).openapi({ description: 'ID of the want.' }) });
+const idParam = z.object({
+  id: z
+    .string()
+    .regex(/^[\w-]{1,64}$/)
+    .openapi({ description: 'ID of the want.' }),
+});
 
 const save = route('write', {
   operationId: 'saveWant',

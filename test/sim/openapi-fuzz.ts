@@ -111,7 +111,11 @@ function callsOf(path: string, operation: Operation, resolve: Resolve): fc.Arbit
           continue;
         }
         if (parameter.in === 'path')
-          url = url.replace(`{${parameter.name}}`, encodeURIComponent(text.slice(0, 2000)) || 'x');
+          // No client can send a segment of one dot or two: a URL resolves them to another path.
+          url = url.replace(
+            `{${parameter.name}}`,
+            encodeURIComponent(text.slice(0, 2000)).replace(/^\.{0,2}$/, 'x'),
+          );
         else if (parameter.in === 'query') query.set(parameter.name, text);
         else if (/^[\x20-\x7e]*$/.test(text)) headers[parameter.name] = text;
       }
