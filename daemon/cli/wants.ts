@@ -1,4 +1,4 @@
-import type { InferRequestType, InferResponseType } from 'hono/client';
+import type { InferResponseType } from 'hono/client';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { readSettings } from '../secrets.ts';
 import { boxTable } from './box-table.ts';
@@ -8,7 +8,6 @@ import { JSON_OPTION, printable, printJson, printLine } from './output.ts';
 const daemon = () => connect(readSettings()).api.wants;
 type Page = InferResponseType<ReturnType<typeof daemon>['$get'], 200>;
 type Want = Page['wants'][number];
-type Body = InferRequestType<ReturnType<typeof daemon>['$post']>['json'];
 const asJson = () => new Option(...JSON_OPTION);
 const user = () => new Option('--user <id>', 'whose wants they are').makeOptionMandatory();
 
@@ -71,7 +70,7 @@ async function add(
     ...(until === undefined ? {} : { until }),
   };
   // The daemon knows which names there are, and says so of others.
-  const want = await answerOf(daemon().$post({ json: { ...query, ...named } as Body }));
+  const want = await answerOf(daemon().$post({ json: { ...query, ...named } }));
   if (json) printJson(want);
   else printLine(boxTable(['Want', 'Name', 'Asks for', 'Until'], [lineOf(want)]));
 }

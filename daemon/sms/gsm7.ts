@@ -28,12 +28,12 @@ const MARKS = /\p{M}/gu;
 
 /** A text with as many of its characters as possible in GSM 03.38: typographic signs and accents that it lacks are written plainly. */
 export function gsmText(text: string): string {
-  return [...text.normalize('NFC')].map((each) => (isGsm(each) ? each : plain(each))).join('');
+  return Array.from(text.normalize('NFC'), (each) => (isGsm(each) ? each : plain(each))).join('');
 }
 
 /** How many SMS a text takes: 160 septets, or 153 in each of several; with any other character 70 and 67 UTF-16 units. */
 export function smsSegments(text: string): number {
-  const signs = [...text];
+  const signs = Array.from(text);
   if (!signs.every(isGsm)) return text.length <= 70 ? 1 : Math.ceil(text.length / 67);
   const septets = signs.reduce((sum, each) => sum + (EXTENDED.has(each) ? 2 : 1), 0);
   return septets <= 160 ? 1 : Math.ceil(septets / 153);
@@ -46,5 +46,5 @@ function isGsm(sign: string): boolean {
 function plain(sign: string): string {
   if (SPACE.test(sign)) return ' ';
   const bare = sign.normalize('NFD').replaceAll(MARKS, '');
-  return OTHERWISE.get(sign) ?? (bare !== '' && [...bare].every(isGsm) ? bare : sign);
+  return OTHERWISE.get(sign) ?? (bare !== '' && Array.from(bare).every(isGsm) ? bare : sign);
 }

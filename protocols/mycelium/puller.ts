@@ -51,7 +51,7 @@ export interface Puller {
   frontiersShown(peer: string): number;
   coverageOf(peer: string): PeerCoverage | undefined;
   readonly pending: number;
-  stop(): void;
+  stop(): Promise<void>;
 }
 
 export function createPuller(components: PullerComponents): Puller {

@@ -111,6 +111,7 @@ export class RecordWalk {
         return this.#isErased ? ERASED : this.#changeVerdict(at, code);
       case KIND.other:
         return this.#isErased ? ERASED : APPLIED;
+      case undefined:
       default:
         return undefined;
     }

@@ -33,10 +33,10 @@ export interface Judged extends Outcome {
   /** SHA-256 of all heads; undefined when no change is applied. */
   readonly id: string | undefined;
   /** Undefined where there is no such op. */
-  verdictOf(at: number): Verdict | undefined;
-  sizeOf(at: number): number;
+  readonly verdictOf: (at: number) => Verdict | undefined;
+  readonly sizeOf: (at: number) => number;
   /** What Automerge merges, read again. */
-  changes(): Asking<Uint8Array[]>;
+  readonly changes: () => Asking<Uint8Array[]>;
 }
 
 /** The applied changes of a record, every one after those it depends on. */

@@ -163,7 +163,7 @@ describe.skipIf(lacking !== undefined)(
     const holds =
       (url: string, expected: object): Check =>
       async () =>
-        void expect(await amina.json('GET', url)).toMatchObject(expected);
+        expect(await amina.json('GET', url)).toMatchObject(expected);
     const isGone =
       (url: string, text: string): Check =>
       async () => {

@@ -276,7 +276,7 @@ async function talkAndPropose(story: Story, mary: Person, amina: Person, listing
     'POST',
     '/conversations',
     { title: 'Maize', participants: [`mary@${story.node('Kisumu').peerId}`] },
-    only('title') as Show<{ id: string }>,
+    only('title'),
   );
   story.called(chat.id, '<chat>');
   await story.asks<unknown>(

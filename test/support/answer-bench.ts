@@ -74,7 +74,7 @@ export async function answerBench(env: Pick<Env, 'now' | 'monotonic' | 'bytes'>,
     /** How steps fail from now on. */
     state,
     /** Draws a code for a proposal of a contract. */
-    async issue(n: number, user: User = { id: 'amina', phone: '+254700000001' }) {
+    issue: async (n: number, user: User = { id: 'amina', phone: '+254700000001' }) => {
       const contract = recordKey('contracts', peerId, `c${n}`);
       const proposal = String(n).padStart(64, '0');
       const issued = await codes.issue({ contract, proposal, ...SUM }, user);
@@ -82,12 +82,11 @@ export async function answerBench(env: Pick<Env, 'now' | 'monotonic' | 'bytes'>,
       return issued?.code;
     },
     /** What is answered to an SMS. */
-    receive(body: string, { from = '+254700000001', sid = `SM${messages++}` } = {}) {
-      return sms.incoming({
+    receive: (body: string, { from = '+254700000001', sid = `SM${messages++}` } = {}) =>
+      sms.incoming({
         ...signedSms(`${PUBLIC_URL}/sms/incoming`, { from, body, sid }),
         path: '/sms/incoming',
-      });
-    },
+      }),
     incoming: (request: Parameters<IncomingSms['incoming']>[0]) => sms.incoming(request),
     restart() {
       sms = open();

@@ -18,7 +18,7 @@ export interface TestNode {
   readonly peerId: string;
   readonly addresses: string[];
   /** A request with the node's key. */
-  request(method: string, path: string, body?: unknown): Promise<Response>;
+  readonly request: (method: string, path: string, body?: unknown) => Promise<Response>;
   digest(): Promise<string>;
   stop(): Promise<void>;
 }

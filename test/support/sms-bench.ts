@@ -83,7 +83,7 @@ export function smsBench(users: readonly User[] = [{ id: 'amina', phone: '+25470
     warnings,
     optedOut,
     /** Queues the SMS of a notice. */
-    queue(id: string, more: Partial<OutgoingSms> = {}) {
+    queue: (id: string, more: Partial<OutgoingSms> = {}): void => {
       const at = clock.env.now();
       put(at, { userId: 'amina', notificationId: id, body: `hello #${id}`, at, tries: 0, ...more });
       sender.wake();

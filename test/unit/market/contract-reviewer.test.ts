@@ -18,7 +18,7 @@ it('contracts that cannot be read are read again by the sweep, and not over and 
     },
     onFailure: (error: unknown) => {
       failures.push(error);
-      if (failures.length > 100) reviewer.stop(); // else this would never end
+      if (failures.length > 100) void reviewer.stop(); // else this would never end
     },
     now: () => 0,
   } as unknown as BookParts; // nothing else is reached

@@ -116,7 +116,7 @@ it('an announcement is no answer: it tells nothing of the other feeds', async ()
   expect(answers(events)).toBe(0);
   await puller.onFrontier(connection, { groups: frontier(buyer), ...known });
   await waitFor('the answer', async () => answers(events) === 1, 5000);
-  puller.stop();
+  await puller.stop();
 });
 
 it('a peer has answered when the contracts are back that the own steps are in', async () => {
@@ -138,7 +138,7 @@ it('a peer has answered when the contracts are back that the own steps are in', 
   release();
   await waitFor('the answer', async () => answers(events) === 1, 5000);
   expect((await restored.views()).has(state.key)).toBe(true);
-  puller.stop();
+  await puller.stop();
 });
 
 it('compares no digest with a peer that shows none: it is missing something that its frontier stands for', async () => {
@@ -149,7 +149,7 @@ it('compares no digest with a peer that shows none: it is missing something that
     const { puller, events } = pullerOf(node, author);
     const groups = frontier(author).map((group) => ({ ...group, digest }));
     await puller.onFrontier(connection, { groups, ...known });
-    puller.stop();
+    await puller.stop();
     return events.filter(({ kind }) => kind === 'digest-differs').length;
   };
   expect(await differing('ab'.repeat(32))).toBe(1);
@@ -168,7 +168,7 @@ it('who answers with a feed that was not asked for is left alone, and it is not 
   await waitFor('the end', async () => events.some(({ kind }) => kind === 'peer-distrusted'), 5000);
   expect(events).toContainEqual({ kind: 'entry-refused', peer, code: 'not-asked-for' });
   expect(asker.store.feeds(foreign.author, 'public')).toEqual([]);
-  puller.stop();
+  await puller.stop();
 });
 
 /** Frontier groups of so many authors. */
@@ -219,7 +219,7 @@ it('gives way while it goes through a frontier of 10,000 authors, and keeps noth
   expect(puller.frontiers().get(peer)).toEqual([groupOf(peer, 1)]);
   expect(costly.cpuMs()).toBeGreaterThan(50);
   expect(costly.longestMs()).toBeLessThan(10);
-  puller.stop();
+  await puller.stop();
 });
 
 it('the newer of two frontiers that a peer shows at a time stays, and what it announces meanwhile', async () => {
@@ -248,7 +248,7 @@ it('the newer of two frontiers that a peer shows at a time stays, and what it an
   expect(puller.coverageOf(peer)?.knows).toBe(OWN_COVERAGE);
   // An own feed that the newer one shows is lacking, whatever the older one did not show.
   expect(answers(events)).toBe(0);
-  puller.stop();
+  await puller.stop();
 });
 
 it('stopped while it goes through a frontier, it looks at none of the rest and tells nothing more', async () => {

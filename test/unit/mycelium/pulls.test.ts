@@ -106,7 +106,7 @@ it('begins nothing once it has stopped', async () => {
   pulls.want('source', feed(1));
   pulls.begin();
   await new Promise(setImmediate);
-  pulls.stop();
+  await pulls.stop();
   pass(CATCH_UP_LIMITS.retryMs);
   pulls.want('source', feed(2));
   pulls.begin();

@@ -188,7 +188,7 @@ describe('a daemon, which reads tables while it runs', () => {
     const { refusal, stop } = await guarded(db);
     expect(refusal.get()).toMatchObject({
       code: 'database-damaged',
-      message: expect.stringMatching(/restarted/),
+      message: expect.stringMatching(/until you restart the daemon/),
     });
     expect(db.level.status).toBe('open');
     for await (const key of db.level.keys({ limit: 1 })) expect(key).not.toBe('');
@@ -208,7 +208,7 @@ describe('a daemon, which reads tables while it runs', () => {
     level.batch = batch;
     const { refusal, stop } = await guarded(db);
     await waitFor('the damage to be told', () => refusal.get()?.code === 'database-damaged');
-    expect(() => db.level).toThrow(/restarted/);
+    expect(() => db.level).toThrow(/until you restart the daemon/);
     stop();
     await db.close();
     expect(await repairs()).toBe(true);

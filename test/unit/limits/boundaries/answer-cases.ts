@@ -3,7 +3,7 @@ import { type AnswerBench, answerBench } from '../../../support/answer-bench.ts'
 import type { CasesOf } from './case.ts';
 
 interface Answers extends AnswerBench {
-  pass(ms: number): void;
+  readonly pass: (ms: number) => void;
 }
 
 /** What comes of something done with answers under a clock that only the test moves. */

@@ -53,7 +53,7 @@ export const EXCHANGES_CASES: CasesOf<'protocols/mycelium/exchanges.ts'> = {
       const { exchanges, begun } = exchangesWith(clock, () => false);
       exchanges.start();
       await clock.pass(ms);
-      exchanges.stop();
+      await exchanges.stop();
       return begun();
     },
     gives: [0, 1, 1],
@@ -81,7 +81,7 @@ export const EXCHANGES_CASES: CasesOf<'protocols/mycelium/exchanges.ts'> = {
       const { exchanges, begun } = exchangesWith(clock, () => true);
       void exchanges.greet(connection);
       await clock.pass(ms);
-      exchanges.stop();
+      await exchanges.stop();
       return begun();
     },
     gives: [1, 2, 2],
@@ -95,7 +95,7 @@ export const EXCHANGES_CASES: CasesOf<'protocols/mycelium/exchanges.ts'> = {
       exchanges.missed(peer);
       exchanges.missed(peer);
       await clock.pass(ms);
-      exchanges.stop();
+      await exchanges.stop();
       return begun();
     },
     gives: [0, 1, 1],
