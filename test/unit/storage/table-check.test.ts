@@ -1,6 +1,6 @@
 import { appendFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { createLogger, type Logger } from '../../../daemon/logger.ts';
 import { StorageGuard } from '../../../daemon/storage-guard.ts';
 import { systemEnv } from '../../../daemon/system-env.ts';
@@ -177,6 +177,7 @@ describe('a daemon, which reads tables while it runs', () => {
     });
     guard.failed();
     await waitFor('the guard to look', () => told.length > 0);
+    onTestFinished(() => guard.stop()); // else it would go on beside the tests that follow
     return { refusal, stop: () => guard.stop() };
   }
 
