@@ -13,9 +13,9 @@ const user = () => new Option('--user <id>', 'whose wants they are').makeOptionM
 
 /** `agrinet wants`: the searches that users have saved. */
 export function wantsCommand(): Command {
-  const wants = new Command('wants')
-    .description('list the searches that a user has saved, and save or delete one')
-    .exitOverride(); // before the subcommands are made: they take it over, and a usage error keeps its exit code
+  const wants = new Command('wants').description(
+    'list the searches that a user has saved, and save or delete one',
+  );
   wants
     .command('list', { isDefault: true })
     .description('list the wants of a user, oldest first')

@@ -52,6 +52,13 @@ describe('agrinet doctor', () => {
   it('tells of a registered node that is stopped, and when it is tried again', async () => {
     const [here, there] = [await federation.add(), await federation.add()];
     await federation.registerAll();
+    await waitFor('a first sync', async () => {
+      const { nodes } = await here.json<{ nodes: { nodeId: string; lastSync: string | null }[] }>(
+        'GET',
+        '/federation/nodes',
+      );
+      return nodes.some(({ nodeId, lastSync }) => nodeId === there.peerId && lastSync !== null);
+    });
     await there.stop();
     const found = await waitFor(
       'the finding',
