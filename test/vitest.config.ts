@@ -42,8 +42,8 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     pool: 'forks',
-    // Many tests wait: with four at once two cores were busy for two thirds of the time.
-    maxWorkers: Math.max(5, availableParallelism()),
+    // Many tests wait: four at once keep two cores busy, and five were no faster.
+    maxWorkers: Math.max(4, availableParallelism()),
     sequence: { sequencer: LongestFirst },
     projects: [
       { extends: true, test: { name: 'measuring', include: MEASURING, experimental: NATIVE, ...ALONE } },
