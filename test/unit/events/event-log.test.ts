@@ -11,6 +11,8 @@ describe('the log of events', () => {
   let dir: ReturnType<typeof tempDir>;
   let db: Database;
   const warnings: string[] = [];
+  /** All of the test, also those that a kill ended: they would try to write for ever. */
+  const opened: EventLog[] = [];
 
   beforeEach(async () => {
     dir = tempDir('events');
@@ -19,16 +21,19 @@ describe('the log of events', () => {
   });
   afterEach(async () => {
     await db.close();
+    for (const log of opened.splice(0)) await log.close();
     dir.remove();
   });
 
   async function open(limits: Partial<EventLimits> = {}): Promise<EventLog> {
-    return createEventLog({
+    const log = await createEventLog({
       table: await openEventTable(db),
       env: { ...systemEnv, now: () => 1_700_000_000_000 },
       warn: (message) => warnings.push(message),
       limits: { flushMs: 1, retryMs: 10, ...limits },
     });
+    opened.push(log);
+    return log;
   }
   function listen(log: EventLog, after?: number, wants: (event: TellableEvent) => boolean = () => true) {
     const events: TellableEvent[] = [];
