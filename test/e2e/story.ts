@@ -7,8 +7,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { systemEnv } from '../../daemon/system-env.ts';
-import { pause } from '../../protocols/env.ts';
 import { agrinet } from '../support/cli.ts';
 import { fakeClock } from '../support/faketime.ts';
 import { ProcessFederation, type ProcessMember } from '../support/federation.ts';
@@ -136,7 +134,14 @@ class Story {
     this.#clock.set(offset(weeks, 0));
     for (const town of this.#nodes.keys()) await this.comesBack(town);
     this.#clock.set(offset(weeks, 15));
-    await pause(systemEnv, 2000); // what they were about when it was set is given up
+    // What they were about when it was set is given up, also a connection that comes in the same moment.
+    const answers = (url: string): Promise<boolean> =>
+      fetch(`${url}/health`, { headers: { connection: 'close' } }).then(
+        ({ ok }) => ok,
+        () => false,
+      );
+    for (const [town, { url }] of this.#nodes)
+      await waitFor(`${town} to answer at its new time`, () => answers(url), SOON_MS);
   }
 
   /** Something that takes many steps which others of the story show; `said` stands for it. */
