@@ -5,32 +5,29 @@ const LONGEST_SLEEP_MS = 30_000;
 /** Between two looks at what could not be done: a disk that fails is opened again within that time. */
 const RETRY_MS = 2000;
 
-export interface WokenWorkParts {
-  readonly env: Pick<Env, 'after'>;
-  /** Does what there is to do. */
-  readonly look: () => Promise<void>;
-  /** Told of a look that failed, unless the work has been stopped. */
-  readonly onFailure: (error: unknown) => void;
-}
-
 /**
  * Work that is looked for when somebody says that there may be some: one look at a time, another where it was woken meanwhile. After a look
  * that failed the next one comes with a timer, however often it is woken: tries without a turn of the event loop between them would
  * keep the database from ever being opened again.
  */
-export class WokenWork {
-  readonly #parts: WokenWorkParts;
+export abstract class WokenWork {
+  readonly #env: Pick<Env, 'after'>;
   readonly #stopping = new AbortController();
   #running: Promise<void> | undefined;
   #again = false;
   #timer: Timer | undefined;
 
-  constructor(parts: WokenWorkParts) {
-    this.#parts = parts;
+  constructor(env: Pick<Env, 'after'>) {
+    this.#env = env;
   }
 
+  /** Does what there is to do. */
+  protected abstract look(): Promise<void>;
+  /** Told of a look that failed, unless the work has been stopped. */
+  protected abstract failed(error: unknown): void;
+
   /** Aborts when the work is stopped. */
-  get stopping(): AbortSignal {
+  protected get stopping(): AbortSignal {
     return this.#stopping.signal;
   }
 
@@ -41,10 +38,10 @@ export class WokenWork {
     this.#timer?.cancel();
     this.#again = false;
     this.#running = Promise.resolve()
-      .then(() => this.#parts.look())
+      .then(() => this.look())
       .catch((error: unknown) => {
         this.#again = false;
-        if (!this.stopping.aborted) this.#parts.onFailure(error);
+        if (!this.stopping.aborted) this.failed(error);
         this.sleep(RETRY_MS);
       })
       .finally(() => {
@@ -54,10 +51,10 @@ export class WokenWork {
   }
 
   /** Wakes it after so long at the latest, instead of when it was last told to. */
-  sleep(ms: number): void {
+  protected sleep(ms: number): void {
     this.#timer?.cancel();
     if (this.stopping.aborted) return;
-    this.#timer = this.#parts.env.after(Math.min(Math.max(ms, 1), LONGEST_SLEEP_MS), () => this.wake());
+    this.#timer = this.#env.after(Math.min(Math.max(ms, 1), LONGEST_SLEEP_MS), () => this.wake());
   }
 
   /** Resolves when no look is under way and none is asked for. */

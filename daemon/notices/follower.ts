@@ -44,44 +44,29 @@ const BEFORE_MS = 24 * 3600 * 1000;
  * Tells what commits have left to be told, and what is due: the rows go in the batch that tells. So each is told once, whatever ends the
  * process in between.
  */
-export class Follower {
+export class Follower extends WokenWork {
   readonly #parts: FollowerParts;
   /** How often each row could not be read into a notice. */
   readonly #failed = new Map<string, number>();
   readonly #waiting: WaitingSteps;
   /** Whether `#waiting` is as the disk has it. */
   #isRead = false;
-  readonly #work: WokenWork;
 
   constructor(parts: FollowerParts) {
+    super(parts.env);
     this.#parts = parts;
     this.#waiting = new WaitingSteps(parts.table, parts.env);
-    this.#work = new WokenWork({
-      env: parts.env,
-      look: () => this.#look(),
-      onFailure: (err) => parts.warn('notices wait', { err }),
-    });
   }
 
-  /** There may be something to tell. Never throws. */
-  wake(): void {
-    this.#work.wake();
+  protected override failed(err: unknown): void {
+    this.#parts.warn('notices wait', { err });
   }
 
-  /** Resolves when nothing is left that is due. */
-  idle(): Promise<void> {
-    return this.#work.idle();
-  }
-
-  stop(): Promise<void> {
-    return this.#work.stop();
-  }
-
-  async #look(): Promise<void> {
+  protected override async look(): Promise<void> {
     const { table, env } = this.#parts;
     try {
       if (!this.#isRead) await this.#readWaiting();
-      while (!this.#work.stopping.aborted) {
+      while (!this.stopping.aborted) {
         const rows = await table.first(AT_ONCE, env.now());
         // One contract at a time: however many wait, nothing that is new stands behind more than one of them.
         const waiting = this.#waiting.due();
@@ -93,7 +78,7 @@ export class Follower {
       throw error;
     }
     const due = [await table.nextDue(), this.#waiting.nextDue()].filter((each) => each !== undefined);
-    if (due.length > 0) this.#work.sleep(Math.min(...due) - env.now());
+    if (due.length > 0) this.sleep(Math.min(...due) - env.now());
   }
 
   async #readWaiting(): Promise<void> {

@@ -36,36 +36,30 @@ const RETRY_MS = 2000;
  * kill or an answer that never came, is looked for among the provider's messages before it is sent again, and given up as `unknown`
  * where the provider cannot be asked.
  */
-export class SmsSender {
+export class SmsSender extends WokenWork {
   readonly #parts: SmsSenderParts;
   /** What is being worked on, by the notice that it is of. */
   readonly #busy = new Map<string, Promise<void>>();
   #deniedUntil = 0;
-  readonly #looking: WokenWork;
 
   constructor(parts: SmsSenderParts) {
+    super(parts.env);
     this.#parts = parts;
-    this.#looking = new WokenWork({
-      env: parts.env,
-      look: () => this.#look(),
-      onFailure: (err) => parts.warn('SMS wait', { err }),
-    });
-  }
-
-  /** There may be something to send. Never throws. */
-  wake(): void {
-    this.#looking.wake();
   }
 
   /** What is under way is cut off; the next start asks what became of it. */
-  async stop(): Promise<void> {
-    await this.#looking.stop();
+  override async stop(): Promise<void> {
+    await super.stop();
     await Promise.all(this.#busy.values());
   }
 
-  async #look(): Promise<void> {
+  protected override failed(err: unknown): void {
+    this.#parts.warn('SMS wait', { err });
+  }
+
+  protected override async look(): Promise<void> {
     const { table, env } = this.#parts;
-    if (env.now() < this.#deniedUntil) return this.#looking.sleep(this.#deniedUntil - env.now());
+    if (env.now() < this.#deniedUntil) return this.sleep(this.#deniedUntil - env.now());
     const free = SMS_LIMITS.atOnce - this.#busy.size;
     if (free <= 0) return; // whoever ends wakes it
     // Those that are being worked on are among the first, or further on: as many more are read.
@@ -74,16 +68,16 @@ export class SmsSender {
     for (const row of waiting) this.#begin(row);
     if (waiting.length > 0) return;
     const due = await table.nextDue();
-    if (due !== undefined && this.#busy.size === 0) this.#looking.sleep(due - env.now());
+    if (due !== undefined && this.#busy.size === 0) this.sleep(due - env.now());
   }
 
   #begin(row: SmsRow<OutgoingSms>): void {
     const name = nameOf(row);
     const work = this.#work(row)
       .catch(async (error: unknown) => {
-        if (this.#looking.stopping.aborted) return;
+        if (this.stopping.aborted) return;
         this.#parts.warn('an SMS waits', { err: error });
-        await pause(this.#parts.env, RETRY_MS, this.#looking.stopping);
+        await pause(this.#parts.env, RETRY_MS, this.stopping);
       })
       .finally(() => {
         this.#busy.delete(name);
@@ -109,9 +103,7 @@ export class SmsSender {
         return this.#send(sms, gone, step.to);
       case 'ask': {
         const found = await this.#ask(sms, step);
-        return this.#looking.stopping.aborted
-          ? undefined
-          : this.#write(sms, gone, afterAsking(sms, found, env.now()));
+        return this.stopping.aborted ? undefined : this.#write(sms, gone, afterAsking(sms, found, env.now()));
       }
     }
   }
@@ -122,15 +114,15 @@ export class SmsSender {
     // Should this process end now, it is looked for when the request can no longer be under way.
     const row = table.later(env.now() + SMS_LIMITS.requestMs, sms.notificationId, sms);
     await lines.setSms(sms.userId, sms.notificationId, 'sending', [gone, row]);
-    const sent = await provider.send({ to, body: sms.body }, this.#looking.stopping);
+    const sent = await provider.send({ to, body: sms.body }, this.stopping);
     await this.#noteRefusal(sms, sent);
-    if (this.#looking.stopping.aborted && sent.kind !== 'sent') return;
+    if (this.stopping.aborted && sent.kind !== 'sent') return;
     await this.#write(sms, { type: 'del', key: row.key }, afterSending(sms, sent, env.now()));
   }
 
   #ask(sms: OutgoingSms, { to }: { readonly to: string }): Promise<Found> {
     const { provider } = this.#parts;
-    return provider.find({ to, body: sms.body, since: sms.at }, this.#looking.stopping).then((found) => {
+    return provider.find({ to, body: sms.body, since: sms.at }, this.stopping).then((found) => {
       if (found.kind === 'denied') this.#denied(found.status);
       return found;
     });

@@ -34,41 +34,26 @@ const AT_ONCE = 64;
  * Holds the listings that commits have changed against the wants. A row goes in the batch that tells the last of those it brought about;
  * what is cut off before is looked at again, and told only to who was not told of it.
  */
-export class WantFollower {
+export class WantFollower extends WokenWork {
   readonly #parts: WantFollowerParts;
   /** Of how many listings each user was told on this day; more than may be once that was said. */
   #told = new Map<string, number>();
   #day = 0;
-  readonly #work: WokenWork;
 
   constructor(parts: WantFollowerParts) {
+    super(parts.env);
     this.#parts = parts;
-    this.#work = new WokenWork({
-      env: parts.env,
-      look: () => this.#lookAtAll(),
-      onFailure: (err) => parts.warn('wants wait', { err }),
-    });
   }
 
-  /** There may be listings to look at. Never throws. */
-  wake(): void {
-    this.#work.wake();
+  protected override failed(err: unknown): void {
+    this.#parts.warn('wants wait', { err });
   }
 
-  /** Resolves when nothing is left to look at. */
-  idle(): Promise<void> {
-    return this.#work.idle();
-  }
-
-  stop(): Promise<void> {
-    return this.#work.stop();
-  }
-
-  async #lookAtAll(): Promise<void> {
+  protected override async look(): Promise<void> {
     const { env, table } = this.#parts;
     await loopTurn(env); // whoever commits does not wait for it
     const turn = soleTurn(env);
-    while (!this.#work.stopping.aborted) {
+    while (!this.stopping.aborted) {
       const rows = await table.changed(ROWS);
       if (rows.length === 0) return;
       await this.#look(rows, turn);
@@ -88,7 +73,7 @@ export class WantFollower {
           if (turn.isOver()) await turn.next();
         }
         if (turn.isOver()) await turn.next();
-        if (this.#work.stopping.aborted) return;
+        if (this.stopping.aborted) return;
       }
     }
     if (found.length > 0) await this.#raise(found, table.looked(rows));
