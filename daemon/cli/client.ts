@@ -56,7 +56,7 @@ export function connect(settings: Settings): DaemonClient {
     }
     if (!response.ok) throw await refused(base, response, key !== undefined);
     if (!response.headers.has('x-agrinet-version')) throw stranger(base);
-    return response;
+    return wholeOrRefused(base, response);
   };
   return {
     api: hc<Api>(base, {
@@ -71,6 +71,27 @@ export function connect(settings: Settings): DaemonClient {
 /** The JSON of an answer; a refusal has been thrown before. */
 export async function answerOf<T>(pending: Promise<ClientResponse<T, number, 'json'>>): Promise<T> {
   return (await pending).json();
+}
+
+/** The same answer; reading it throws `daemon-not-running` where the daemon ends before its answer does. */
+function wholeOrRefused(base: string, response: Response): Response {
+  const { body, status, headers } = response;
+  if (body === null) return response;
+  const reader = body.getReader();
+  const told = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      try {
+        const { done, value } = await reader.read();
+        if (done) controller.close();
+        else controller.enqueue(value);
+      } catch (cause) {
+        const message = `The daemon at ${base} closed the connection before its answer was complete. Check that it runs, then run the command again.`;
+        throw new AgrinetError('daemon-not-running', message, { cause });
+      }
+    },
+    cancel: (reason) => reader.cancel(reason),
+  });
+  return new Response(told, { status, headers });
 }
 
 function stranger(base: string): AgrinetError {
