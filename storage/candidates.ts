@@ -1,6 +1,6 @@
 import type { RecordKey } from '../protocols/wire/ids.ts';
 import { IndexCursor, type KeySource } from './index-cursor.ts';
-import { indexStart, indexValue, TEXT_INDEXES } from './indexes.ts';
+import { indexedValues, indexStart } from './indexes.ts';
 import { fullKey } from './keyspace.ts';
 import type { Level, RowRange } from './level.ts';
 import type { ListFilter } from './list-filter.ts';
@@ -44,7 +44,7 @@ export async function* candidates(
     yield* inAll(level, sources, from, isNarrowedAfter(collection, filter) ? CHUNK : Math.min(limit, CHUNK));
   else {
     const start = fullKey('index', `${collection}.${collection === 'prices' ? 'date' : 'updatedAt'}\0`);
-    const chunk = filter.keep === undefined ? Math.min(limit, CHUNK) : CHUNK;
+    const chunk = isNarrowedAfter(collection, filter) ? CHUNK : Math.min(limit, CHUNK);
     yield* newestFirst(level, start, from, chunk);
   }
 }
@@ -52,23 +52,17 @@ export async function* candidates(
 /** What gives the records of a filter in the order of their keys, the narrowest index first. */
 function sourcesOf(collection: string, { fields, owner }: ListFilter): KeySource[] {
   const within = owner === undefined ? '' : `${collection}/${owner}/`;
-  const sources = (TEXT_INDEXES[collection] ?? []).flatMap((name) => {
-    const value = fields[name];
-    return value === undefined
-      ? []
-      : [{ start: fullKey('index', indexStart(`${collection}.${name}`, indexValue(value))), within }];
-  });
+  const sources = indexedValues(collection, fields).map(({ name, value }) => ({
+    start: fullKey('index', indexStart(`${collection}.${name}`, value)),
+    within,
+  }));
   return sources.length === 0 && owner !== undefined ? [{ start: fullKey('records', ''), within }] : sources;
 }
 
 /** Whether records that these sources give have to be looked at one by one. */
 function isNarrowedAfter(collection: string, { fields, near, keep }: ListFilter): boolean {
-  const indexed = TEXT_INDEXES[collection] ?? [];
-  return (
-    near !== undefined ||
-    keep !== undefined ||
-    Object.keys(fields).some((name) => fields[name] !== undefined && !indexed.includes(name))
-  );
+  const asked = Object.values(fields).filter((value) => value !== undefined).length;
+  return near !== undefined || keep !== undefined || asked > indexedValues(collection, fields).length;
 }
 
 async function anyIsFew(level: Level, sources: readonly KeySource[]): Promise<boolean> {

@@ -6,13 +6,30 @@ import { numberKey, timeKey } from './keyspace.ts';
 import { placeValue } from './place-cells.ts';
 
 /** What each collection is found by, the narrowest first. Values are lower-case; the key ends with the record key, so equal values sort by it. */
-export const TEXT_INDEXES: Readonly<Record<string, readonly string[]>> = {
+const TEXT_INDEXES: Readonly<Record<string, readonly string[]>> = {
   listings: ['productId', 'commodity', 'region', 'status', 'type'],
   prices: ['market', 'commodity'],
   contracts: ['listingId', 'requestId'],
   ratings: ['to'],
   'rating-notes': ['to'],
 };
+
+/** Values that most records have. They are in no index: a row of each would cost every record, and a list of them needs none. */
+const COMMON_VALUES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  listings: { status: 'active', type: 'offer' },
+};
+
+/** The fields of a filter that indexes answer, the narrowest first, and the values as they stand there. */
+export function indexedValues(
+  collection: string,
+  fields: Readonly<Record<string, unknown>>,
+): { readonly name: string; readonly value: string }[] {
+  return (TEXT_INDEXES[collection] ?? []).flatMap((name) => {
+    const field = fields[name];
+    const value = typeof field === 'string' ? indexValue(field) : undefined;
+    return value === undefined || value === COMMON_VALUES[collection]?.[name] ? [] : [{ name, value }];
+  });
+}
 
 /** An index value as it stands in keys. */
 export function indexValue(text: string): string {
@@ -70,10 +87,7 @@ export function indexKeys(state: RecordState | undefined): string[] {
   const keys: string[] = [];
   const put = (name: string, value: string): number =>
     keys.push(indexStart(`${collection}.${name}`, value) + state.key);
-  for (const name of TEXT_INDEXES[collection] ?? []) {
-    const value = state.view[name];
-    if (typeof value === 'string') put(name, indexValue(value));
-  }
+  for (const { name, value } of indexedValues(collection, state.view)) put(name, value);
   if (collection === 'listings') {
     const at = coordinatesOf(state.view);
     if (at !== undefined) put('place', placeValue(at));

@@ -2,6 +2,7 @@ import { AgrinetError } from '../protocols/errors.ts';
 import { ARRIVALS } from './arrival-migration.ts';
 import { CHANNEL_PLACES } from './channel-migration.ts';
 import { PACKED_ENTRIES } from './entry-migration.ts';
+import { COMMON_VALUES_LEFT_OUT } from './index-migration.ts';
 import { type Level, REBUILDING } from './level.ts';
 import { type BatchOp, fullKey } from './keyspace.ts';
 import { PLACES } from './place-migration.ts';
@@ -36,6 +37,7 @@ export const MIGRATIONS: readonly Migration[] = [
   COMPACT_RECORDS,
   PACKED_ENTRIES,
   CHANNEL_PLACES,
+  COMMON_VALUES_LEFT_OUT,
 ];
 
 /** The layout that this program writes. */

@@ -9,6 +9,15 @@ const AT_ONCE = 500;
 
 /** Turns a database as it is written now into what an older one held: what the migrations since did is taken back. */
 export async function toOlderLayout(level: Level, layout: number): Promise<void> {
+  if (layout < 9)
+    await rewrite(level, range('index', 'listings.updatedAt\0'), (key) => {
+      const record = key.slice(key.lastIndexOf('\0') + 1);
+      return ['listings.status\0active\0', 'listings.type\0offer\0'].map((start) => ({
+        type: 'put',
+        key: fullKey('index', start + record),
+        value: new Uint8Array(0),
+      }));
+    });
   if (layout < 7) await rewrite(level, range('entries'), (key, value) => [plainEntry(key, value, layout)]);
   if (layout < 6)
     await rewrite(level, range('records'), (key, value) => [

@@ -15,6 +15,7 @@ import { rewriteRows } from '../../../storage/row-migration.ts';
 import { readRecordRow } from '../../../storage/stored-record.ts';
 import { jsonWithChecksum, putJson, verifiedJson, withChecksum } from '../../../storage/values.ts';
 import { seededRandom } from '../../support/random.ts';
+import { toOlderLayout } from '../../support/older-layouts.ts';
 import { plainState, recordRows } from '../../support/record-rows.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
@@ -125,6 +126,30 @@ it('puts the statements of contracts where they were signed, and leaves messages
   db = await Database.open(dir.path, systemEnv);
   expect(await db.level.keys(places).all()).toEqual(whole);
   expect(whole.some((key) => key.includes('messages.channel') && key.includes(timeKey(100)))).toBe(true);
+});
+
+it('takes listings out of the index at the values that most of them have', async () => {
+  const owner = identityFromSeed(new Uint8Array(32)).peerId;
+  const states = ['active', 'sold'].flatMap((status) =>
+    ['offer', 'request'].map((type) =>
+      plainState(recordKey('listings', owner, `${status}-${type}`), { status, type }, 1),
+    ),
+  );
+  await db.batch(
+    states.flatMap((state) => recordRows(undefined, state)),
+    false,
+  );
+  const whole = await db.level.keys(range('index')).all();
+  await toOlderLayout(db.level, 8);
+  expect((await db.level.keys(range('index')).all()).length).toBeGreaterThan(whole.length);
+  await db.close();
+  db = await Database.open(dir.path, systemEnv);
+  expect(await db.level.keys(range('index')).all()).toEqual(whole);
+  expect(whole.filter((key) => /\.(?:status|type)\0/.test(key))).toEqual(
+    ['status\0sold\0', 'status\0sold\0', 'type\0request\0', 'type\0request\0'].map(
+      (start) => expect.stringContaining(start) as string,
+    ),
+  );
 });
 
 /** A database that is cut off before its batch of this number, as a process is that is killed. */
