@@ -1,6 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import type { RecordState } from '../protocols/open-dialog/record.ts';
-import { toldAt } from '../protocols/market/contract-book/last-step.ts';
+import { pingTime } from '../protocols/market/contract-book/last-step.ts';
 import type { Transition } from '../protocols/market/contract/statement.ts';
 import { missingTerms } from '../protocols/market/contract/terms.ts';
 import { measuresThatDiffer } from '../protocols/market/contract-book/listing-terms.ts';
@@ -117,7 +117,7 @@ function pingJson({ key, view, ...state }: RecordState): z.output<typeof Contrac
   return {
     id: publicIdOf(key),
     from: String(view['from'] ?? ''),
-    at: isoTime(toldAt({ key, view, ...state })),
+    at: isoTime(pingTime({ key, view, ...state })),
     ...(typeof status === 'string' ? { status } : {}),
     ...(typeof percentComplete === 'number' ? { percentComplete } : {}),
     ...(typeof notes === 'string' ? { notes } : {}),

@@ -1,8 +1,8 @@
-import type { EventLogName, EventPlace, EventsPort, PushEvent, TellableEvent } from './ports/events.ts';
+import type { EventLogName, EventPlace, EventsPort, PushEvent, DeliverableEvent } from './ports/events.ts';
 
-type Places = Pick<EventsPort, 'newest' | 'sealPlace' | 'openPlace'>;
+type Places = Pick<EventsPort, 'newest' | 'encryptPlace' | 'decryptPlace'>;
 
-/** `12` for who hears the public log alone; with the private one `12.` and its sealed place, or that alone. */
+/** `12` for who hears the public log alone; with the private one `12.` and its encrypted place, or that alone. */
 const LAST_EVENT_ID = /^(\d{1,15})?(?:\.([A-Za-z0-9_-]{22}))?$/;
 
 /** Before everything: whoever is there has missed something of the log and is told `reset`. */
@@ -18,29 +18,29 @@ export function placeIn(
   lastEventId: string | undefined,
 ): EventPlace {
   if (lastEventId === undefined || lastEventId === '') return {};
-  const [, open, sealed] = LAST_EVENT_ID.exec(lastEventId) ?? [];
+  const [, open, encrypted] = LAST_EVENT_ID.exec(lastEventId) ?? [];
   const places: Record<EventLogName, number> = {
     public: open === undefined ? LOST : Number(open),
-    private: (sealed === undefined ? undefined : events.openPlace(sealed)) ?? LOST,
+    private: (encrypted === undefined ? undefined : events.decryptPlace(encrypted)) ?? LOST,
   };
   return Object.fromEntries(logs.map((log) => [log, places[log]]));
 }
 
 /**
  * Gives the events of one listener the ids that it comes back with: how far it is in each log that it hears. The number in the private log
- * is sealed, because it counts what is for others as well.
+ * is encrypted, because it counts what is for others as well.
  */
 export function numbered(
   events: Places,
   logs: readonly EventLogName[],
   after: EventPlace,
   push: PushEvent,
-): (event: TellableEvent, log: EventLogName) => Promise<void> | undefined {
+): (event: DeliverableEvent, log: EventLogName) => Promise<void> | undefined {
   const place = { ...events.newest(), ...after };
   const hears = new Set(logs);
   const idNow = (): string =>
     (hears.has('public') ? String(Math.max(0, place.public)) : '') +
-    (hears.has('private') ? `.${events.sealPlace(Math.max(0, place.private))}` : '');
+    (hears.has('private') ? `.${events.encryptPlace(Math.max(0, place.private))}` : '');
   return (event, log) => {
     if (event.id === undefined) return push(event);
     place[log] = event.id;

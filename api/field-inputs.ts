@@ -56,14 +56,14 @@ export interface InputOptions {
   readonly required?: readonly string[];
   /** Whether null deletes a field. */
   readonly nullable?: boolean;
-  /** What is judged too, but not documented. */
+  /** Also evaluated, but not documented. */
   readonly tolerated?: z.ZodRawShape;
 }
 
 /**
  * The fields of a collection as a JSON body, with `more` beside them. All are optional here, and old clients' numbers in text are taken:
  * what is required and valid the market's rules say. The document has the fields that clients set, with one type each; what a client
- * sends for another is judged the same.
+ * sends for another is evaluated the same way.
  */
 export function fieldsInput<M extends z.ZodRawShape>(
   collection: string,

@@ -1,5 +1,5 @@
 import type { Env } from '../protocols/env.ts';
-import type { EventSubscription, PushEvent, TellableEvent } from './ports/events.ts';
+import type { EventSubscription, PushEvent, DeliverableEvent } from './ports/events.ts';
 
 /** What one client may cost. Times in milliseconds. */
 export interface SseStreamLimits {
@@ -39,10 +39,10 @@ const BEGIN = encoder.encode(`retry: ${RETRY_MS}\n\n`);
 const HEARTBEAT = encoder.encode('event: ping\ndata: {}\n\n');
 
 /** The bytes of an event are made once and shared by all who get it. */
-const frames = new WeakMap<TellableEvent, Uint8Array>();
+const frames = new WeakMap<DeliverableEvent, Uint8Array>();
 
 /** One event as in the HTML standard, 9.2.6, without its id. JSON holds no line break, and types none either. */
-function frameOf(event: TellableEvent): Uint8Array {
+function frameOf(event: DeliverableEvent): Uint8Array {
   const known = frames.get(event);
   if (known !== undefined) return known;
   const frame = encoder.encode(`event: ${event.type}\ndata: ${JSON.stringify(event.data)}\n\n`);
@@ -111,7 +111,7 @@ export class SseStream implements UnderlyingDefaultSource<Uint8Array> {
   }
 
   /** Resolves, where it waits, when there is room for more. */
-  #push(event: TellableEvent, shownId?: string): Promise<void> | undefined {
+  #push(event: DeliverableEvent, shownId?: string): Promise<void> | undefined {
     if (this.#ended) return undefined;
     const { queueEvents, queueBytes } = this.#parts.limits;
     const frame = frameOf(event);

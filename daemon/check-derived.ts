@@ -76,13 +76,13 @@ const BESIDE: readonly SublevelName[] = ['meta', 'audit', ...KEPT];
 async function checkValues(
   db: Database,
   problems: Problem[],
-  sealed: readonly SublevelName[],
+  encrypted: readonly SublevelName[],
 ): Promise<void> {
   // Every table is read to its end: LevelDB notices some damage only then.
   const names = Object.keys(KEYSPACE) as SublevelName[];
-  for (const name of names.filter((each) => !sealed.includes(each)))
+  for (const name of names.filter((each) => !encrypted.includes(each)))
     for await (const key of db.level.keys(range(name))) if (key === '') break;
-  for (const name of sealed) {
+  for (const name of encrypted) {
     for await (const [key, value] of db.level.iterator(range(name))) {
       try {
         verifyChecksum(key, value);

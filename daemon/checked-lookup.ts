@@ -10,7 +10,7 @@ export type Resolve = (
 ) => void;
 
 /**
- * The look-up of a connection, with what it finds judged in it: what the name leads to a moment later is of no importance.
+ * The look-up of a connection, with the addresses it returns checked here: what the name resolves to a moment later does not matter.
  * One bad address refuses the name: an honest peer has none. Fails with `address-refused`, `peer-unreachable`.
  */
 export function checkedLookup(

@@ -85,11 +85,11 @@ export class Erasures implements ErasurePort {
   /** After a commit that erased ops. Never throws; what fails is done again when writing goes on, or at the next start. */
   committed(records: readonly RecordKey[]): void {
     for (const key of records) this.#fresh.add(key);
-    if (records.length > 0) void this.settled();
+    if (records.length > 0) void this.cleared();
   }
 
   /** Finishes what was cut off, and waits for what is under way: one clearing at a time; commits that come meanwhile share the next. */
-  settled(): Promise<void> {
+  cleared(): Promise<void> {
     if (!this.#queued && !this.#stopped) {
       this.#queued = true;
       this.#clearing = this.#clearing.then(() => this.#clear());
@@ -129,7 +129,7 @@ export class Erasures implements ErasurePort {
 
   async #erase(key: RecordKey, known: RecordState): Promise<Erased> {
     await this.#eraseOps(key, known.channel);
-    await this.settled();
+    await this.cleared();
     return { erased: true, evidence: EVIDENCE };
   }
 

@@ -1,7 +1,7 @@
 import { AgrinetError, errorMessage } from '../protocols/errors.ts';
 import { bodyMatches, type Entry } from '../protocols/feed/entry.ts';
 import type { FeedState } from '../protocols/feed/feed.ts';
-import { type ForkProof, openForkProof } from '../protocols/feed/fork.ts';
+import { type ForkProof, verifyForkProof } from '../protocols/feed/fork.ts';
 import type { Gap } from '../protocols/feed/gap.ts';
 import { ENTRY_ENVELOPE } from '../protocols/feed/header.ts';
 import { signatureHolds } from '../protocols/wire/envelope.ts';
@@ -76,7 +76,7 @@ class SurveyWalk {
 
   fork(key: string, value: Uint8Array): void {
     try {
-      this.#forks.set(Number.parseInt(innerKey(key), 16), openForkProof(verifyChecksum(key, value)));
+      this.#forks.set(Number.parseInt(innerKey(key), 16), verifyForkProof(verifyChecksum(key, value)));
     } catch (error) {
       const code = error instanceof AgrinetError ? error.code : 'value-damaged';
       this.#problems.push({ code, message: errorMessage(error) });

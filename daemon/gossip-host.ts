@@ -131,8 +131,8 @@ export function restartDeafGossip(
   const old = libp2p.getConnections().filter((connection) => {
     const age = now - connection.timeline.open;
     // Opened later than now: the clock was set back meanwhile, and nothing is known of its age.
-    const settled = (age > GOSSIP_GRACE_MS || age < 0) && connection.status === 'open';
-    return settled && connection.limits === undefined && isRegistered(connection.remotePeer.toString());
+    const isStable = (age > GOSSIP_GRACE_MS || age < 0) && connection.status === 'open';
+    return isStable && connection.limits === undefined && isRegistered(connection.remotePeer.toString());
   });
   for (const { remotePeer } of old) {
     const streams = libp2p.getConnections(remotePeer).flatMap((connection) => connection.streams);

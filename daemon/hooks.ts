@@ -11,7 +11,7 @@ export interface Hook<T> {
   /** Never throws, and waits for nobody: what has happened is not undone by who hears of it, and no listener is kept from it by another. */
   readonly emit: (what: T) => void;
   /** As `emit`, and resolves when all listeners are done; then rejects with the first failure, if any. */
-  readonly settle: (what: T) => Promise<void>;
+  readonly emitAndWait: (what: T) => Promise<void>;
 }
 
 /** Only to listen. */
@@ -76,7 +76,7 @@ export function createHook<T>(onFailure: (listener: string, error: unknown) => v
         }
       }
     },
-    async settle(what) {
+    async emitAndWait(what) {
       const done = await Promise.allSettled(
         listeners.map(({ name, listener }) => call(name, listener, what)),
       );

@@ -125,11 +125,11 @@ function onlySoMany(most: number, serve: Listener): Listener {
 function limitServer(server: Server, limits: ServerLimits, env: HttpServerOptions['env']): void {
   server.maxConnections = limits.connections;
   capAddresses(server, limits);
-  const standing = endStandstills(server, limits.stalledMs, env);
+  const isStalled = endStandstills(server, limits.stalledMs, env);
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     // After a failed handshake (ERR_SSL_…, ERR_TLS_…) there is nobody who could read an answer.
     const unheard = /^(ERR_SSL|ERR_TLS|ECONNRESET|EPIPE)/.test(error.code ?? '');
-    if (unheard || !socket.writable || standing(socket)) {
+    if (unheard || !socket.writable || isStalled(socket)) {
       socket.destroy();
       return;
     }

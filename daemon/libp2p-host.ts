@@ -244,7 +244,7 @@ async function loadOptional({ relay, mdns, psk }: HostOptions) {
   };
 }
 
-/** libp2p hands these to net.connect as they are: its own look-up of a name is the one whose answer is judged. */
+/** libp2p hands these to net.connect as they are: its own look-up of a name is the one whose answer is checked. */
 function dialOptions({ rule, resolve }: Pick<HostOptions, 'rule' | 'resolve'>) {
   const lookup =
     rule === undefined ? undefined : checkedLookup((name, ip) => rule.nameRefusal(name, ip), resolve);

@@ -4,7 +4,7 @@ import { clockIsCredible, RELEASED_AT } from '../protocols/wire/release-date.ts'
 /** Steps of the clock up to this are the ordinary work of NTP, milliseconds. */
 const SLEW_MS = 5000;
 /** How long a clock that was set forward must keep its time before anything that cannot be undone relies on it. */
-const SETTLE_MS = 10 * 60_000;
+const CONFIRM_MS = 10 * 60_000;
 /** Between two checks; a jump back and forth in between is harmless. */
 const LOOK_MS = 5000;
 
@@ -63,7 +63,7 @@ export function createNodeClock({
       doubted = undefined;
     } else if (doubted === undefined || Math.abs(doubted.offset - believed) > SLEW_MS) {
       doubted = { offset: believed, since: at };
-    } else if (at - doubted.since >= SETTLE_MS) {
+    } else if (at - doubted.since >= CONFIRM_MS) {
       sure = believed;
       doubted = undefined;
     }

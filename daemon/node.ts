@@ -25,7 +25,7 @@ import { defineUsers } from './parts/users.ts';
 import { defineWants } from './parts/wants.ts';
 import { defineReach, defineScrub } from './parts/watch.ts';
 import type { Settings } from './settings.ts';
-import { createStandings } from './standings.ts';
+import { createReplicationStatus } from './replication-status.ts';
 
 export type { Node } from './parts/running.ts';
 
@@ -52,7 +52,7 @@ export async function createNode(options: NodeOptions, other: Partial<Outside> =
   const network = defineNetwork(parts, base, core);
 
   const node = runningNode(base, core, network);
-  const standings = createStandings(node);
+  const replicationStatus = createReplicationStatus(node);
   const { leftOut, reader } = defineReading(parts, node);
   const search = parts.add(defineSearch(node, leftOut));
   const sources = parts.add(defineSources(node));
@@ -61,7 +61,7 @@ export async function createNode(options: NodeOptions, other: Partial<Outside> =
   const table = parts.add(defineNotificationTable(node));
   const { notifications, jobs } = defineJobs(parts, node, { sources, table });
   const audited = defineAudit(parts, node, { reader, keys });
-  const market = defineMarket(parts, node, { reader, search, users, audited, sources, standings });
+  const market = defineMarket(parts, node, { reader, search, users, audited, sources, replicationStatus });
   const sms = parts.add(defineSms(node, { users, table }));
   const notices = parts.add(defineNotices(node, { reader, users, market, jobs, sms, table }));
   const wants = parts.add(defineWants(node, { users, market, notices }));
@@ -70,20 +70,20 @@ export async function createNode(options: NodeOptions, other: Partial<Outside> =
   const reach = parts.add(defineReach(node, sources));
   const scrub = parts.add(defineScrub(node, search));
 
-  const standing = { sources, audited, market, reach, standings, listening, tls };
-  const registration = parts.add(defineRegistration(node, standing));
-  const exchanged = { reader, sources, jobs, registration, reach, reliability, scrub, standings };
+  const registered = { sources, audited, market, reach, replicationStatus, listening, tls };
+  const registration = parts.add(defineRegistration(node, registered));
+  const exchanged = { reader, sources, jobs, registration, reach, reliability, scrub, replicationStatus };
   const exchange = parts.add(defineExchange(node, exchanged));
   const forget = parts.add(defineForget(node, { sources, reader, search, audited }));
   const limits = outside.mirrorLimits;
   const mirror = parts.add(defineMirror(node, { reader, market, limits }));
   defineWork(parts, node, { notifications, jobs, keys, exchange, audit: audited, trends, cells });
-  const examined = { standings, reach, jobs, scrub, mirror, registration, reader };
+  const examined = { replicationStatus, reach, jobs, scrub, mirror, registration, reader };
   const examination = defineExamination(parts, node, examined);
 
   const trade = { leftOut, reader, search, users, notices, wants, notifications, incoming, market };
   const operation = { audited, jobs, scrub, forget, mirror, examination };
-  const federation = { registration, exchange, standings };
+  const federation = { registration, exchange, replicationStatus };
   const served = { ...trade, ...operation, ...federation, closing: closing.signal };
   const context = parts.add(defineApi(node, served));
   parts.add(defineFirstKey(node, apiKey));

@@ -4,5 +4,5 @@ import type { NotCompared } from '../protocols/digest/coverage.ts';
 export function notComparedText({ collection, here, there }: NotCompared): string {
   if (here === null) return `collection ${collection} (the peer's version knows it, this one does not)`;
   if (there === null) return `collection ${collection} (this version knows it, the peer's does not)`;
-  return `collection ${collection} (judged by op version ${here} here, by ${there} there)`;
+  return `collection ${collection} (evaluated by op version ${here} here, by ${there} there)`;
 }

@@ -74,7 +74,7 @@ async function wasRebuilding(db: Database): Promise<boolean> {
 
 const SCHEMA = fullKey('meta', 'schema');
 
-/** Ops of versions and collections unknown so far have waited in the feeds: after an upgrade they are judged. */
+/** Ops of versions and collections unknown so far are pending in the feeds; after an upgrade they are evaluated. */
 async function schemaDiffers(db: Database): Promise<boolean> {
   const value = await db.level.get(SCHEMA);
   return value !== undefined && verifiedJson<number>(SCHEMA, value) !== SCHEMA_VERSION;

@@ -19,8 +19,8 @@ export class PendingInbound {
 
   arrived(connection: MultiaddrConnection): void {
     const { name, limited } = rangeOf(hostOf(connection));
-    const settle = (): void => this.settled(connection);
-    connection.addEventListener('close', settle, { once: true });
+    const release = (): void => this.release(connection);
+    connection.addEventListener('close', release, { once: true });
     this.#pending.set(connection, name);
     const near = this.#of(name);
     if (limited && near.length > PENDING_LIMITS.perRange) this.#drop(near[0]);
@@ -28,7 +28,7 @@ export class PendingInbound {
   }
 
   /** Proven, refused or gone. */
-  settled(connection: MultiaddrConnection): void {
+  release(connection: MultiaddrConnection): void {
     this.#pending.delete(connection);
   }
 
@@ -49,7 +49,7 @@ export class PendingInbound {
 
   #drop(connection: MultiaddrConnection | undefined): void {
     if (connection === undefined) return;
-    this.settled(connection);
+    this.release(connection);
     connection.abort(
       new AgrinetError('handshake-slow', 'others are waiting, and this one has been silent longest'),
     );

@@ -61,7 +61,7 @@ class Derivation {
 
   async flush(): Promise<void> {
     const effects = this.#effects;
-    await effects.settle();
+    await effects.evaluateRemaining();
     const { erasing, awaiting } = effects;
     const records = effects.changes();
     this.records += records.filter(({ before }) => before === undefined).length;

@@ -3,7 +3,7 @@ import {
   createRejoin,
   type Rejoin,
   type RejoinCause,
-  type RejoinStanding,
+  type RejoinStatus,
 } from '../protocols/mycelium/rejoin.ts';
 import type { Database } from '../storage/database.ts';
 import { readRejoin, saveRejoin } from '../storage/rejoin-note.ts';
@@ -68,7 +68,7 @@ export async function openRejoin(
 }
 
 /** What waits after a loss, in a line; nothing to say after an ordinary start. */
-export function rejoinLine({ waiting, recovery, peers }: RejoinStanding): string[] {
+export function rejoinLine({ waiting, recovery, peers }: RejoinStatus): string[] {
   if (!waiting || recovery === undefined) return [];
   const silent = peers.filter(({ answered }) => !answered).length;
   return [

@@ -66,11 +66,11 @@ export class StrangerGate {
       },
       denyInboundEncryptedConnection: (peer, over) => {
         // A stranger stays under suspicion until all of its connection stands.
-        if (isRegistered(peer.toString())) this.#pending.settled(over);
+        if (isRegistered(peer.toString())) this.#pending.release(over);
         return this.#refuses(peer, 'inbound', over);
       },
       denyInboundUpgradedConnection: (peer, over) => {
-        this.#pending.settled(over);
+        this.#pending.release(over);
         return !this.#takesSlot(peer, 'inbound', over);
       },
       denyOutboundEncryptedConnection: (peer, over) => this.#refuses(peer, 'outbound', over),

@@ -3,7 +3,7 @@ import { SIGNED_ORDER, placeAmongFacts } from './indexes.ts';
 import { type BatchOp, fullKey, range } from './keyspace.ts';
 import type { Level } from './level.ts';
 import type { Migration } from './migrations.ts';
-import { openRecord } from './record-rows.ts';
+import { decodeRecord } from './record-rows.ts';
 import { isMadeAnew } from './row-migration.ts';
 
 /** Rows written at once. */
@@ -33,7 +33,7 @@ export const CHANNEL_PLACES: Migration = {
 async function moved(level: Level, row: string): Promise<BatchOp[]> {
   const key = row.slice(row.lastIndexOf('\0') + 1) as RecordKey;
   const value = await level.get(fullKey('records', key));
-  const state = value && openRecord(key, value, () => undefined);
+  const state = value && decodeRecord(key, value, () => undefined);
   if (state === undefined) return [];
   const place = fullKey('index', placeAmongFacts(state));
   if (place === row) return [];

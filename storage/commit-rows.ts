@@ -65,10 +65,10 @@ export function feedRows({ feeds, proofs, erasures }: Commit): BatchOp[] {
   ];
 }
 
-export function verdictRows(judged: Commit['verdicts'][number], feedNo: number): BatchOp[] {
-  const { ref, key, fresh, no } = judged;
+export function verdictRows(evaluated: Commit['verdicts'][number], feedNo: number): BatchOp[] {
+  const { ref, key, fresh, no } = evaluated;
   const rows = fresh && key !== undefined ? [opRow(recordOpKey(key, feedNo, ref), no)] : [];
-  const { key: row, listed } = verdictRow(judged, feedNo);
+  const { key: row, listed } = verdictRow(evaluated, feedNo);
   if (listed === undefined) return fresh ? rows : [...rows, del(row)];
   return [...rows, putJson(row, listed)];
 }

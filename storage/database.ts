@@ -57,7 +57,7 @@ export class Database {
   readonly #head: HeadNote;
   findings: Findings;
   #broken: unknown;
-  #lane: Promise<void> = Promise.resolve();
+  #queue: Promise<void> = Promise.resolve();
   readonly #counts = { batches: 0, synced: 0, failed: 0, reopened: 0 };
   #onSynced: ((ms: number) => void) | undefined;
   #tap: BatchTap | undefined;
@@ -192,12 +192,12 @@ export class Database {
    * several turns of the event loop. Throws `disk-full` or `storage-failed`.
    */
   batch(ops: BatchOp[] | (() => Promise<BatchOp[]>), sync: boolean, turn?: Turn): Promise<void> {
-    const written = this.#lane.then(async () => {
+    const written = this.#queue.then(async () => {
       if (typeof ops !== 'function') return this.#write(ops, sync, turn);
       const made = await ops();
       if (made.length > 0) await this.#write(made, sync, turn);
     });
-    this.#lane = written.catch(() => undefined); // told to whoever wrote; the next one looks at #broken
+    this.#queue = written.catch(() => undefined); // told to whoever wrote; the next one looks at #broken
     return written;
   }
 
@@ -259,7 +259,7 @@ export class Database {
    * is not mended by opening, and leaves the database as it is where that is known before.
    */
   async reopen(reload: () => Promise<void>): Promise<void> {
-    await this.#lane;
+    await this.#queue;
     if (this.damage !== undefined) throw this.damage;
     await this.#level.close();
     this.#level = await this.#openAgain();

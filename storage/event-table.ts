@@ -81,7 +81,7 @@ export async function openEventTable(db: Database, name: EventTableName = 'event
       let through = after;
       const { lt } = range(name);
       for await (const [key, value] of db.level.iterator({ gt: eventKey(after), lt, limit })) {
-        const event = openRow(key, value);
+        const event = decodeRow(key, value);
         if (event !== undefined) events.push(event);
         through = numberIn(key);
       }
@@ -118,7 +118,7 @@ function reservedIn(key: string, value: Uint8Array | undefined, newest: number |
   }
 }
 
-function openRow(key: string, value: Uint8Array): EventRow | undefined {
+function decodeRow(key: string, value: Uint8Array): EventRow | undefined {
   try {
     return verifiedJson<EventRow>(key, value);
   } catch {

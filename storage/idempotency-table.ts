@@ -53,7 +53,7 @@ export async function openIdempotencyTable(
   for await (const [key, value] of db.level.iterator(range('idempotency'))) {
     // A damaged row is forgotten like an old one: at 0 it goes with the next write.
     // One of a clock that was ahead is as old as this process.
-    const at = Math.min(openRow(key, value)?.at ?? 0, now());
+    const at = Math.min(decodeRow(key, value)?.at ?? 0, now());
     found.push({ id: innerKey(key), at, bytes: value.length + ROW_BYTES });
   }
   const rows = new KeptRows();
@@ -127,7 +127,7 @@ class IdempotencyTable {
     if (known === undefined || known.at <= this.#now() - this.#limits.keptMs) return undefined;
     const key = fullKey('idempotency', id);
     const value = await this.#db.level.get(key);
-    return value === undefined ? undefined : openRow(key, value);
+    return value === undefined ? undefined : decodeRow(key, value);
   }
 
   #put(id: string, row: Row): BatchOp {
@@ -160,7 +160,7 @@ class IdempotencyTable {
   }
 }
 
-function openRow(key: string, value: Uint8Array): Row | undefined {
+function decodeRow(key: string, value: Uint8Array): Row | undefined {
   try {
     return verifiedJson<Row>(key, value);
   } catch {

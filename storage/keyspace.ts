@@ -20,7 +20,7 @@ export const KEYSPACE = {
     'an applied change, for those that come late; how far the feed was walked for them',
   ),
   verdicts: sublevel('v', 'feed number, seq, index', 'why an op is rejected or pending'),
-  awaiting: sublevel('l', 'what is missing, record key', 'empty: records to judge again when it comes'),
+  awaiting: sublevel('l', 'what is missing, record key', 'empty: records to evaluate again when it arrives'),
   digests: sublevel('d', 'channel, owner, collection', 'LtHash state and count'),
   index: sublevel('i', 'index name, value, record key', 'empty'),
   changes: sublevel('c', 'local change number', 'record key'),

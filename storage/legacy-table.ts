@@ -1,4 +1,4 @@
-import { judgeLegacy, type LegacyRow } from '../protocols/market/legacy.ts';
+import { importVerdict, type LegacyRow } from '../protocols/market/legacy.ts';
 import type { Database } from './database.ts';
 import { type BatchOp, fullKey, innerKey, numberKey, range } from './keyspace.ts';
 import { putJson, verifiedJson } from './values.ts';
@@ -10,7 +10,7 @@ interface Head {
   readonly counts: Readonly<Record<string, number>>;
 }
 
-/** One import of a source. Rows are judged against what the part holds; a fresh part is seen only after `finish`. */
+/** One import of a source. Rows are compared with what the part holds; a fresh part is seen only after `finish`. */
 export interface LegacyWriter {
   write(rows: readonly LegacyRow[]): Promise<('imported' | 'unchanged' | 'older')[]>;
   /** On disk, and what the fresh part replaces is gone. */
@@ -98,7 +98,7 @@ export class LegacyTable {
         const ops: BatchOp[] = [];
         const verdicts = rows.map((row, i) => {
           const key = keys[i] ?? '';
-          const verdict = judgeLegacy(known.get(key), row);
+          const verdict = importVerdict(known.get(key), row);
           if (verdict === 'imported') {
             if (!known.has(key)) counts[row.collection] = (counts[row.collection] ?? 0) + 1;
             known.set(key, row);

@@ -5,7 +5,7 @@ import { openHead } from './head-file.ts';
 import type { HeadNote, Level, LevelHome, LevelOptions } from './level.ts';
 import { openLevel, repairLevel } from './open-level.ts';
 import { refuseHalfRestored } from './restored.ts';
-import { checkLive, lacksRoot, liveTables, sealTables } from './table-check.ts';
+import { checkLive, lacksRoot, liveTables, writeCleanMark } from './table-check.ts';
 
 /** LevelDB in `DATA_DIR/db`, with the files `initialized` and `head` beside it. */
 export class LevelFolder implements LevelHome {
@@ -43,7 +43,7 @@ export class LevelFolder implements LevelHome {
 
   /** What fails here costs the next start the reading of all tables, nothing else. */
   closed(): Promise<void> {
-    return sealTables(this.folder).catch(() => undefined);
+    return writeCleanMark(this.folder).catch(() => undefined);
   }
 
   head(): HeadNote {

@@ -12,7 +12,7 @@ import {
   lacksRoot,
   liveTables,
   noteTables,
-  unsealTables,
+  takeCleanMark,
 } from './table-check.ts';
 import { putJson } from './values.ts';
 
@@ -24,7 +24,7 @@ export async function openLevel(
   folder: string,
   options: LevelOptions,
 ): Promise<{ level: Level; repaired: boolean }> {
-  const wasClean = await unsealTables(folder);
+  const wasClean = await takeCleanMark(folder);
   const broken = await damagedTables(folder, wasClean && options.tablesLater === true ? 'touched' : 'all');
   if (broken.length > 0 || (await lacksRoot(folder))) {
     if (!options.mayRepair)

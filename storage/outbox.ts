@@ -61,7 +61,7 @@ export function itemOf(key: string): Target | undefined {
 export interface OutboxOptions {
   readonly now: () => number;
   /** The items that a row stood in, by its old value, where its key alone does not tell; only asked for `traced` sublevels. */
-  readonly former: (key: string, value: Uint8Array) => readonly Target[];
+  readonly previousTargets: (key: string, value: Uint8Array) => readonly Target[];
   readonly traced: ReadonlySet<SublevelName>;
 }
 
@@ -74,7 +74,7 @@ export class Outbox implements BatchTap {
   readonly #db: Database;
   readonly #options: OutboxOptions;
   #n = 0;
-  #settled = 0;
+  #newestVersion = 0;
   #counts = { pending: 0, waiting: 0, refused: 0 };
   #oldest: number | undefined;
   readonly #refusals = new Map<string, string>();
@@ -116,13 +116,13 @@ export class Outbox implements BatchTap {
         this.#count(innerKey(full), undefined, row);
       }
     }
-    this.#settled = this.#n;
+    this.#newestVersion = this.#n;
     if (damaged.length > 0) {
       // Whether it had been brought out can no longer be told: it is done again.
       const again = damaged.map((key) => [key, { n: ++this.#n, at: this.#options.now() }] as const);
       await this.#db.level.batch(again.map(([key, row]) => put(key, row)));
       for (const [key, row] of again) this.#count(key, undefined, row);
-      this.#settled = this.#n;
+      this.#newestVersion = this.#n;
     }
   }
 
@@ -135,8 +135,8 @@ export class Outbox implements BatchTap {
   }
 
   /** The highest version in the database. */
-  get settled(): number {
-    return this.#settled;
+  get newestVersion(): number {
+    return this.#newestVersion;
   }
 
   /** Since when the tables are behind, milliseconds since 1970; undefined when they are not. */
@@ -172,7 +172,10 @@ export class Outbox implements BatchTap {
     return keys.map((key, i) => {
       const before = held[i];
       const value = former.get(key);
-      const was = [...(before?.was ?? []), ...(value === undefined ? [] : this.#options.former(key, value))];
+      const was = [
+        ...(before?.was ?? []),
+        ...(value === undefined ? [] : this.#options.previousTargets(key, value)),
+      ];
       const after: OutboxRow = {
         n: ++this.#n,
         at: isBehind(before) ? before.at : now,
@@ -186,7 +189,7 @@ export class Outbox implements BatchTap {
   written(): void {
     const staged = this.#staged;
     this.#staged = [];
-    this.#settled = this.#n;
+    this.#newestVersion = this.#n;
     for (const { key, before, after } of staged) this.#count(key, before, after);
     if (staged.length > 0) this.#onWork();
   }
@@ -246,8 +249,8 @@ export class Outbox implements BatchTap {
     })) {
       const row = open(full, value);
       if (row === undefined) damaged.push(innerKey(full));
-      // A batch that is in the database and not settled yet: whoever wrote it has not moved its memory.
-      else if (row.n <= this.#settled) yield [innerKey(full), row];
+      // A batch that is in the database but not yet counted here: whoever wrote it has not moved its memory.
+      else if (row.n <= this.#newestVersion) yield [innerKey(full), row];
     }
     if (damaged.length > 0) await this.enqueue(damaged);
   }

@@ -4,7 +4,7 @@ import { coordinatesOf, indexStart } from './indexes.ts';
 import { fullKey, innerKey, range } from './keyspace.ts';
 import type { Migration } from './migrations.ts';
 import { placeValue } from './place-cells.ts';
-import { openRecord } from './record-rows.ts';
+import { decodeRecord } from './record-rows.ts';
 import { type Rewriting, rewriteRows } from './row-migration.ts';
 
 /** A listing whose row is damaged gets no place: whoever mends the row gives it one. */
@@ -15,7 +15,7 @@ export const PLACE_ROWS: Rewriting = {
   mark: 'places',
   rewrite: (full, value) => {
     const key = innerKey(full) as RecordKey;
-    const state = openRecord(key, value);
+    const state = decodeRecord(key, value);
     const at = isLive(state) ? coordinatesOf(state.view) : undefined;
     if (at === undefined) return undefined;
     return {

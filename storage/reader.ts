@@ -11,7 +11,7 @@ import { candidates } from './candidates.ts';
 import type { Database } from './database.ts';
 import { indexStart, indexValue, placeInChannel } from './indexes.ts';
 import { fullKey, innerKey, range } from './keyspace.ts';
-import { openRecord, readRecords } from './record-rows.ts';
+import { decodeRecord, readRecords } from './record-rows.ts';
 import { type ListFilter, matches } from './list-filter.ts';
 import { readRecordRow } from './stored-record.ts';
 import { listVerdicts, type VerdictFilter, type VerdictPage } from './verdict-list.ts';
@@ -139,7 +139,7 @@ export class Reader {
         next = rows.nextv(CHUNK);
         next.catch(() => undefined); // told when they are asked for
         for (const [key, value] of chunk) {
-          const state = openRecord(innerKey(key) as RecordKey, value, telling);
+          const state = decodeRecord(innerKey(key) as RecordKey, value, telling);
           if (isLive(state)) yield state;
         }
       }

@@ -14,17 +14,25 @@ export async function readRecords(
   const values = await db.level.getMany(keys.map((key) => fullKey('records', key)));
   return values.map((value, i) => {
     const key = keys[i];
-    return value === undefined || key === undefined ? undefined : openRecord(key, value, onUnread);
+    return value === undefined || key === undefined ? undefined : decodeRecord(key, value, onUnread);
   });
 }
 
 /** The record of a row. Throws `value-damaged`, or with `onUnread` tells of it. */
-export function openRecord(key: RecordKey, value: Uint8Array, onUnread?: OnUnread): RecordState | undefined {
-  return openRow(key, value, onUnread)?.state;
+export function decodeRecord(
+  key: RecordKey,
+  value: Uint8Array,
+  onUnread?: OnUnread,
+): RecordState | undefined {
+  return decodeRecordRow(key, value, onUnread)?.state;
 }
 
 /** The same with its place in the order of changes. */
-export function openRow(key: RecordKey, value: Uint8Array, onUnread?: OnUnread): StoredRecord | undefined {
+export function decodeRecordRow(
+  key: RecordKey,
+  value: Uint8Array,
+  onUnread?: OnUnread,
+): StoredRecord | undefined {
   try {
     return readRecordRow(fullKey('records', key), value);
   } catch (error) {

@@ -3,13 +3,13 @@ import type { Database } from './database.ts';
 import { REJOIN, rejoinRow, type RejoinRow } from './rejoin-row.ts';
 import { verifiedJson } from './values.ts';
 
-/** The loss that is not settled yet; a row that cannot be read is a loss like any other. */
+/** The loss that peers have not yet made good; a row that cannot be read is a loss like any other. */
 export async function readRejoin(db: Database, now: number): Promise<Recovery | undefined> {
   const row = await readLoss(db, now);
   return row?.settled === true ? undefined : row;
 }
 
-/** When own entries were last lost here, settled or not, milliseconds since 1970; undefined for never. */
+/** When own entries were last lost here, made good or not, milliseconds since 1970; undefined for never. */
 export async function lostAt(db: Database, now: number): Promise<number | undefined> {
   return (await readLoss(db, now))?.since;
 }
@@ -36,7 +36,7 @@ export async function noteFound(db: Database, now: number): Promise<boolean> {
   return true;
 }
 
-/** Notes a loss, or that it is settled: when it was stays known. Throws `disk-full`, `storage-failed`. */
+/** Notes a loss, or that it was made good; the time of the loss is kept. Throws `disk-full`, `storage-failed`. */
 export async function saveRejoin(db: Database, recovery: Recovery | undefined): Promise<void> {
   const row: RejoinRow | undefined = recovery ?? (await readLoss(db, db.env.now()));
   if (row !== undefined)

@@ -5,7 +5,7 @@ import { putJson } from './values.ts';
 /** Where it is noted that own entries may be lost here. */
 export const REJOIN = fullKey('meta', 'rejoin');
 
-/** The last loss there was; what is settled holds nothing up. */
+/** The last loss there was; one that is `settled` (made good) keeps the fence down. */
 export type RejoinRow = Recovery & { readonly settled?: true };
 
 /** That row, for the batch that makes it so. */

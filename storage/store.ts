@@ -36,7 +36,7 @@ import { refKey } from './op-keys.ts';
 import { OpNumbers } from './op-numbers.ts';
 import { numberIn, pastPuts, pastRows, placeKey, readPast, readWalked, walkedKey } from './past-rows.ts';
 import { draftRecord, type RecordDraft } from './stored-record.ts';
-import { UntoldChanges } from './untold.ts';
+import { NoticeRows } from './pending-notices.ts';
 import { UsageTable } from './usage.ts';
 import { usageChanges } from './usage-changes.ts';
 import { putJson, verifiedJson, verifyChecksum } from './values.ts';
@@ -59,7 +59,7 @@ export class Store implements LedgerStore {
   readonly #opNumbers = new OpNumbers();
   readonly #line: CommitLine;
   /** What commits leave for those who have to be told. */
-  readonly untold = new UntoldChanges();
+  readonly untold = new NoticeRows();
   /** What they leave for the searches that users have saved. */
   readonly changedListings = new ChangedListingRows();
 
@@ -350,8 +350,8 @@ export class Store implements LedgerStore {
       if (turn.isOver()) await turn.next();
     }
     ops.push(...feedRows(commit));
-    for (const judged of commit.verdicts) {
-      ops.push(...verdictRows(judged, numberOf(judged.ref)));
+    for (const evaluated of commit.verdicts) {
+      ops.push(...verdictRows(evaluated, numberOf(evaluated.ref)));
       if (turn.isOver()) await turn.next();
     }
     for (const { ref, key } of commit.erased) ops.push(...erasedRows(ref, key, numberOf(ref)));

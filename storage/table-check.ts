@@ -20,7 +20,7 @@ const NOTES = 'tables.json';
 const VERSION = 2;
 
 /** There after a clean stop, until the next opening. */
-const SEAL = 'clean';
+const CLEAN_MARK = 'clean';
 
 interface Noted {
   readonly size: number;
@@ -106,19 +106,19 @@ export async function damagedTables(folder: string, which: 'all' | 'touched' = '
 }
 
 /** Leaves the mark of a clean stop, once LevelDB is closed. */
-export async function sealTables(folder: string): Promise<void> {
-  await writeFile(join(folder, SEAL), '');
+export async function writeCleanMark(folder: string): Promise<void> {
+  await writeFile(join(folder, CLEAN_MARK), '');
   await syncFolder(folder);
 }
 
 /** Takes the mark of a clean stop away, on the disk too, before LevelDB is opened; whether it was there. */
-export async function unsealTables(folder: string): Promise<boolean> {
-  const seal = join(folder, SEAL);
-  const wasClean = await stat(seal).then(
+export async function takeCleanMark(folder: string): Promise<boolean> {
+  const mark = join(folder, CLEAN_MARK);
+  const wasClean = await stat(mark).then(
     (found) => found.isFile(),
     () => false,
   );
-  await rm(seal, { recursive: true, force: true });
+  await rm(mark, { recursive: true, force: true });
   if (wasClean) await syncFolder(folder);
   return wasClean;
 }

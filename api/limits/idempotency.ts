@@ -44,8 +44,8 @@ export function idempotency({ table, secretPaths, streamedPaths }: IdempotencyOp
     const route = c.req.path + (URL.parse(c.req.url)?.search ?? '');
     const id = `${hash(caller).slice(0, 16)}.${hash(JSON.stringify([caller, route, key]))}`;
     const bodyHash = hash(await c.req.text());
-    const standing = await table.begin(id, bodyHash);
-    if (standing.kind !== 'begun') return again(c, standing);
+    const claim = await table.begin(id, bodyHash);
+    if (claim.kind !== 'begun') return again(c, claim);
     c.set('idempotentId', hash(id + bodyHash).slice(0, 22));
     let answer: StoredAnswer | undefined;
     let forget = false;
@@ -73,9 +73,9 @@ export function idempotentId(c: Context): string | undefined {
 
 function again(
   c: Context,
-  standing: Exclude<Awaited<ReturnType<IdempotencyTable['begin']>>, { kind: 'begun' }>,
+  claim: Exclude<Awaited<ReturnType<IdempotencyTable['begin']>>, { kind: 'begun' }>,
 ) {
-  switch (standing.kind) {
+  switch (claim.kind) {
     case 'busy':
       c.header('retry-after', '1');
       throw new AgrinetError(
@@ -88,7 +88,7 @@ function again(
         'this Idempotency-Key was used with a different request; use a new key for a new request',
       );
     case 'answered': {
-      const { status, headers, body } = standing.answer;
+      const { status, headers, body } = claim.answer;
       if (body === undefined)
         throw new AgrinetError(
           'idempotency-done',

@@ -12,7 +12,7 @@ export interface Audience {
 }
 
 /** An event as told to clients. */
-export interface TellableEvent {
+export interface DeliverableEvent {
   /** Grows for ever in its log and is never given twice; absent for what is relayed and not kept. */
   readonly id?: number;
   readonly type: string;
@@ -21,7 +21,7 @@ export interface TellableEvent {
 }
 
 /** Takes one event; `shownId` is the id that this listener gets instead, see event-ids.ts. A promise asks the log to wait before it replays the next one; live events do not wait. */
-export type PushEvent = (event: TellableEvent, shownId?: string) => Promise<void> | undefined;
+export type PushEvent = (event: DeliverableEvent, shownId?: string) => Promise<void> | undefined;
 
 export interface EventSubscription {
   close(): void;
@@ -41,7 +41,7 @@ export interface EventWish {
   /** Logs in which there may be something for this listener. */
   readonly logs: readonly EventLogName[];
   readonly after?: EventPlace;
-  readonly wants: (event: TellableEvent) => boolean;
+  readonly wants: (event: DeliverableEvent) => boolean;
 }
 
 /** What the event routes need of the node. */
@@ -52,14 +52,14 @@ export interface EventsPort {
    */
   subscribe(
     wish: EventWish,
-    push: (event: TellableEvent, log: EventLogName) => Promise<void> | undefined,
+    push: (event: DeliverableEvent, log: EventLogName) => Promise<void> | undefined,
   ): EventSubscription;
   /** The newest event of each log. */
   newest(): Readonly<Record<EventLogName, number>>;
   /** A number of the private log as text that tells nothing of it, not even whether it is the same as another. */
-  sealPlace(place: number): string;
+  encryptPlace(place: number): string;
   /** Undefined for a text that is none. */
-  openPlace(text: string): number | undefined;
+  decryptPlace(text: string): number | undefined;
   /** Tells a piece of a message being written to those who listen to the conversation; it is not kept. */
   relayToken(conversation: string, token: { readonly id: string; readonly token: string }): void;
   /** Record key of a conversation by its public id, when the caller takes part in it or is an operator; otherwise undefined. */

@@ -6,7 +6,7 @@ export interface StoredAnswer {
 }
 
 /** What is known of a request that names an Idempotency-Key. */
-export type Standing =
+export type IdempotencyState =
   /** Carry it out; the node has noted that it has begun. */
   | { readonly kind: 'begun' }
   | { readonly kind: 'answered'; readonly answer: StoredAnswer }
@@ -18,7 +18,7 @@ export type Standing =
 /** The table behind `Idempotency-Key`. `id` stands for caller, route and key together and begins with `<caller>.`, `bodyHash` for the body. */
 export interface IdempotencyTable {
   /** Notes the request before it is carried out. Throws `storage-failed`, `disk-full`. */
-  begin(id: string, bodyHash: string): Promise<Standing>;
+  begin(id: string, bodyHash: string): Promise<IdempotencyState>;
   /** Keeps the answer; resolves when it is on disk, so that what a client was told holds after a crash. */
   finish(id: string, answer: StoredAnswer): Promise<void>;
   /** Ends a request that has no answer to keep. With `forget` nothing of it was done, and the key is free again. */

@@ -12,7 +12,7 @@ export interface ScrubPass {
 
 /** The scrub as its operator sees it. */
 export interface ScrubPort {
-  standing(): {
+  status(): {
     readonly running: boolean;
     readonly phase: string | undefined;
     readonly current: ScrubPass | undefined;

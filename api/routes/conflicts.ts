@@ -46,10 +46,10 @@ const list = route('operator', {
     200: json(z.object({ conflicts: z.array(Conflict) }).openapi('ConflictList'), 'Unresolved conflicts.'),
   },
 });
-const settle = route('operator', {
+const resolve = route('operator', {
   operationId: 'resolveConflict',
   method: 'post',
-  path: '/{id}/settle',
+  path: '/{id}/resolve',
   tags,
   summary: 'Resolve a conflict by writing the value to keep',
   request: {
@@ -86,7 +86,7 @@ export function conflictRoutes(
       shown.warn(c);
       return c.json({ conflicts: rows.flat() }, 200);
     })
-    .openapi(settle, async (c) => {
+    .openapi(resolve, async (c) => {
       const key = Buffer.from(c.req.valid('param').id, 'base64url').toString('utf8');
       const { field, value } = c.req.valid('json');
       if (parseRecordKey(key) === undefined) throw new AgrinetError('not-found', 'Not found');
@@ -105,7 +105,7 @@ export function conflictRoutes(
           'the contract is agreed; edits to its document are not binding and need no resolution',
         );
       const { id, updatedAt } = recordJson(
-        (await node.catalogue.settleConflict(state.key, field, value)).state,
+        (await node.catalogue.resolveConflict(state.key, field, value)).state,
       );
       return c.json({ record: id, field, value, updatedAt }, 200);
     });

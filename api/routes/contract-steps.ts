@@ -143,7 +143,7 @@ export function contractStepRoutes({ self, contracts }: Omit<ContractsContext, '
     .openapi(ping, async (c) => {
       const { from: as, ...news } = c.req.valid('json');
       const key = keyIn(c.req.valid('param').id);
-      const sight = await contracts.ping(key, { ...news, as }, actorOf(c.get('principal')), idempotentId(c));
-      return c.json(contractJson(sight), 200);
+      const view = await contracts.ping(key, { ...news, as }, actorOf(c.get('principal')), idempotentId(c));
+      return c.json(contractJson(view), 200);
     });
 }

@@ -146,12 +146,12 @@ function opened<B extends { validUntil?: string | number | undefined }>(body: B)
 /** Beside the contracts themselves stands the old name of their beginning. */
 export function oldContractRoutes({ contracts }: ContractsContext) {
   return router().openapi(createOld, async (c) => {
-    const sight = await contracts.create(
+    const view = await contracts.create(
       opened(c.req.valid('json')),
       actorOf(c.get('principal')),
       idempotentId(c),
     );
-    return c.json(contractJson(sight), 201);
+    return c.json(contractJson(view), 201);
   });
 }
 
@@ -160,12 +160,12 @@ export function contractRoutes({ self, contracts, leftOut }: ContractsContext) {
 
   return router()
     .openapi(create, async (c) => {
-      const sight = await contracts.create(
+      const view = await contracts.create(
         opened(c.req.valid('json')),
         actorOf(c.get('principal')),
         idempotentId(c),
       );
-      const made = contractJson(sight);
+      const made = contractJson(view);
       c.header('location', `/contracts/${made.contractId}`);
       return c.json(made, 201);
     })
@@ -185,12 +185,12 @@ export function contractRoutes({ self, contracts, leftOut }: ContractsContext) {
       return c.json({ contracts: list, ...nextOf(c, cursor) }, 200);
     })
     .openapi(read, async (c) => {
-      const sight = await contracts.get(keyIn(c.req.valid('param').id), actorOf(c.get('principal')));
-      return c.json(contractJson(sight), 200);
+      const view = await contracts.get(keyIn(c.req.valid('param').id), actorOf(c.get('principal')));
+      return c.json(contractJson(view), 200);
     })
     .openapi(change, async (c) => {
       const actor = actorOf(c.get('principal'));
-      const sight = await contracts.patch(keyIn(c.req.valid('param').id), c.req.valid('json'), actor);
-      return c.json(contractJson(sight), 200);
+      const view = await contracts.patch(keyIn(c.req.valid('param').id), c.req.valid('json'), actor);
+      return c.json(contractJson(view), 200);
     });
 }

@@ -5,7 +5,7 @@ import { AgrinetError } from '../../protocols/errors.ts';
 import { type ApiEnv, isOperator, type Principal } from '../access.ts';
 import { callerAddress } from '../limits/address.ts';
 import { numbered, placeIn } from '../event-ids.ts';
-import type { EventLogName, EventsPort, TellableEvent } from '../ports/events.ts';
+import type { EventLogName, EventsPort, DeliverableEvent } from '../ports/events.ts';
 import { OPERATOR_USER } from '../ports/jobs.ts';
 import { json, jsonInput, media, route, router } from '../route.ts';
 import { recordId } from '../schemas.ts';
@@ -134,7 +134,7 @@ export function eventRoutes({ env, events, limits, metrics, sse }: EventRoutesCo
     c: Context<ApiEnv>,
     logs: readonly EventLogName[],
     lastEventId: string | undefined,
-    wants: (event: TellableEvent) => boolean,
+    wants: (event: DeliverableEvent) => boolean,
   ): Response {
     return streams.open(c, holderOf(c), (push) => {
       const after = placeIn(events, logs, lastEventId);
@@ -147,7 +147,7 @@ export function eventRoutes({ env, events, limits, metrics, sse }: EventRoutesCo
       const principal = c.get('principal');
       const { types } = c.req.valid('query');
       const chosen = types === undefined ? undefined : new Set(types.split(','));
-      const wants = (event: TellableEvent): boolean =>
+      const wants = (event: DeliverableEvent): boolean =>
         (chosen === undefined || chosen.has(event.type)) && maySee(principal, event);
       // Of the other log there is nothing for whoever has no key.
       const logs: EventLogName[] = principal.id === 'anonymous' ? ['public'] : ['public', 'private'];
@@ -155,7 +155,7 @@ export function eventRoutes({ env, events, limits, metrics, sse }: EventRoutesCo
     })
     .openapi(conversation, async (c) => {
       const key = await heard(c.get('principal'), c.req.valid('param').conversationId);
-      const wants = (event: TellableEvent): boolean => event.audience?.conversation === key;
+      const wants = (event: DeliverableEvent): boolean => event.audience?.conversation === key;
       return listen(c, ['private'], c.req.valid('header')['last-event-id'], wants);
     })
     .openapi(tokens, async (c) => {
@@ -167,7 +167,7 @@ export function eventRoutes({ env, events, limits, metrics, sse }: EventRoutesCo
 }
 
 /** Whether an event is for this caller's feed of all events. What is said in conversations has streams of its own. */
-export function maySee(principal: Principal, { audience }: TellableEvent): boolean {
+export function maySee(principal: Principal, { audience }: DeliverableEvent): boolean {
   if (audience === undefined) return true;
   if (audience.conversation !== undefined) return false;
   if (audience.partyOnly === true) return audience.userId === principal.userId;

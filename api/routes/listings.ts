@@ -24,7 +24,7 @@ const BEHIND =
   '299 agrinetd "the search index is being made: listings may be missing; try again in a minute"';
 const tags = ['Listings'];
 const described = Listing.omit({ available: true }).shape;
-/** The market's rules judge it, not the schema: theirs are `coordinates-malformed`, and what null means. */
+/** Checked by the market's rules, not by the schema: they give `coordinates-malformed`, and what null means. */
 const coordinates = (type: 'string' | ['string', 'null']) =>
   z.unknown().optional().openapi({
     type,

@@ -39,7 +39,7 @@ export const Registered = z
   })
   .openapi('RegisteredNode');
 
-/** A node in the Agrinet node template, with its standing. */
+/** A node in the Agrinet node template, with its status. */
 export const NodeRow = z
   .object({
     ...base,

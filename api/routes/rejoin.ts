@@ -1,12 +1,12 @@
 import { z } from '@hono/zod-openapi';
-import { REJOIN_CAUSES, type RejoinStanding } from '../../protocols/mycelium/rejoin.ts';
+import { REJOIN_CAUSES, type RejoinStatus } from '../../protocols/mycelium/rejoin.ts';
 import type { RejoinPort } from '../ports/rejoin.ts';
 import { json, route, router } from '../route.ts';
 import { flag, text, timestamp } from '../schemas.ts';
 import { isoTime } from '../../protocols/wire/iso-time.ts';
 
 const tags = ['Operator'];
-const Standing = z
+const Status = z
   .object({
     waiting: flag(
       'Whether the recovery fence is up: this node makes no new commitments until its peers have returned its lost entries.',
@@ -32,7 +32,7 @@ const show = route('operator', {
   summary: 'Retrieve the state of the recovery fence',
   description:
     'After data loss, this node first recovers its own entries from its peers. Until they have answered, it makes no commitments that depend on lost entries.',
-  responses: { 200: json(Standing, 'The recovery fence.') },
+  responses: { 200: json(Status, 'The recovery fence.') },
 });
 const force = route('operator', {
   operationId: 'liftRecoveryFence',
@@ -40,20 +40,20 @@ const force = route('operator', {
   path: '/force',
   tags,
   summary: 'Lift the recovery fence without waiting for the remaining peers',
-  responses: { 200: json(Standing, 'The recovery fence.') },
+  responses: { 200: json(Status, 'The recovery fence.') },
 });
 
 /** `/rejoin`. */
 export function rejoinRoutes({ rejoin }: { readonly rejoin: RejoinPort }) {
   return router()
-    .openapi(show, (c) => c.json(shown(rejoin.standing()), 200))
+    .openapi(show, (c) => c.json(shown(rejoin.status()), 200))
     .openapi(force, (c) => {
       rejoin.force();
-      return c.json(shown(rejoin.standing()), 200);
+      return c.json(shown(rejoin.status()), 200);
     });
 }
 
-function shown({ waiting, recovery, until, peers }: RejoinStanding) {
+function shown({ waiting, recovery, until, peers }: RejoinStatus) {
   return {
     waiting,
     ...(recovery === undefined ? {} : { cause: recovery.cause, since: isoTime(recovery.since) }),

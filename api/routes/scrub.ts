@@ -24,7 +24,7 @@ const Pass = z
   })
   .openapi('ScrubPass');
 const PassOrNull = z.union([Pass, z.null()]);
-const Standing = z
+const Status = z
   .object({
     running: flag('Whether a scrub is running.'),
     phase: z.string().nullable().describe('Phase of the running scrub.'),
@@ -39,7 +39,7 @@ const show = route('operator', {
   path: '/',
   tags,
   summary: 'Retrieve the progress of the running scrub and the result of the last one',
-  responses: { 200: json(Standing, 'The scrub.') },
+  responses: { 200: json(Status, 'The scrub.') },
 });
 const run = route('operator', {
   operationId: 'runScrub',
@@ -59,7 +59,7 @@ const run = route('operator', {
 export function scrubRoutes({ env, scrub, log }: Pick<ApiContext, 'env' | 'scrub' | 'log'>) {
   return router()
     .openapi(show, (c) => {
-      const { running, phase, current, last } = scrub.standing();
+      const { running, phase, current, last } = scrub.status();
       return c.json({ running, phase: phase ?? null, current: shown(current), last: shown(last) }, 200);
     })
     .openapi(run, (c) => {

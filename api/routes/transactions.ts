@@ -51,10 +51,10 @@ export function transactionRoutes({
     const transactions: z.output<typeof TransactionJson>[] = [];
     const shown = new Shown(leftOut);
     shown.missed(unread);
-    for (const sight of items) {
+    for (const view of items) {
       const one = await readOne(
-        sight.state.key,
-        async () => transactionJson(sight, await ratingOf(sight)),
+        view.state.key,
+        async () => transactionJson(view, await ratingOf(view)),
         (left) => {
           leftOut(left);
           shown.missed([left]);

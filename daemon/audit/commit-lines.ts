@@ -1,7 +1,7 @@
 import type { AuditEvent } from '../../protocols/audit/chain.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { Committed } from '../../protocols/ledger/types.ts';
-import { openTransition } from '../../protocols/market/contract/statement.ts';
+import { verifyTransition } from '../../protocols/market/contract/statement.ts';
 import { isLive, type RecordState } from '../../protocols/open-dialog/record.ts';
 import { fromBase64url } from '../../protocols/wire/bytes.ts';
 import { parseRecordKey, publicId } from '../../protocols/wire/ids.ts';
@@ -58,7 +58,7 @@ function stepOf(state: RecordState, owner: string): Pick<AuditEvent, 'actor' | '
   try {
     // What is no base64url opens as nothing at all does.
     const bytes = fromBase64url(textOf(state, 'statement') ?? '');
-    const step = openTransition(bytes ?? new Uint8Array(0));
+    const step = verifyTransition(bytes ?? new Uint8Array(0));
     return { actor: step.party, note: step.kind, detail: { hash, step: step.hash } };
   } catch (error) {
     if (!(error instanceof AgrinetError)) throw error;

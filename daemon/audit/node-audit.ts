@@ -1,6 +1,6 @@
 import type { Access, Keys } from '../../api/ports/access.ts';
 import type { AuditPort } from '../../api/ports/audit.ts';
-import type { TellableEvent } from '../../api/ports/events.ts';
+import type { DeliverableEvent } from '../../api/ports/events.ts';
 import type { Committed } from '../../protocols/ledger/types.ts';
 import { hex } from '../../protocols/wire/bytes.ts';
 import { parseRecordKey, publicId } from '../../protocols/wire/ids.ts';
@@ -77,7 +77,7 @@ export function followFederation(
   audit: Pick<AuditLog, 'record'>,
   callers: Pick<Callers, 'record'>,
 ): () => void {
-  const isFederation = ({ type }: TellableEvent): boolean => type.startsWith('federation.');
+  const isFederation = ({ type }: DeliverableEvent): boolean => type.startsWith('federation.');
   const subscription = events.subscribe({ logs: ['public', 'private'], wants: isFederation }, (event) => {
     const line = federationLine(event);
     // A sync goes its own way, whoever asked for it.

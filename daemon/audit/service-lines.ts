@@ -1,5 +1,5 @@
 import type { Access, Keys } from '../../api/ports/access.ts';
-import type { TellableEvent } from '../../api/ports/events.ts';
+import type { DeliverableEvent } from '../../api/ports/events.ts';
 import type { AuditEvent } from '../../protocols/audit/chain.ts';
 
 const DAY_MS = 24 * 60 * 60_000;
@@ -69,7 +69,10 @@ export function auditedAccess(
 }
 
 /** What an event of the federation means to an auditor: registrations, suspensions, imports, and what was refused. */
-export function federationLine({ type, data }: Pick<TellableEvent, 'type' | 'data'>): AuditEvent | undefined {
+export function federationLine({
+  type,
+  data,
+}: Pick<DeliverableEvent, 'type' | 'data'>): AuditEvent | undefined {
   const node = textOf(data['node']);
   if (type === 'federation.node') {
     const status = textOf(data['status']);

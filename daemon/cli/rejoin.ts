@@ -15,12 +15,12 @@ export function rejoinCommand(): Command {
     .option(...JSON_OPTION)
     .action(async (options: { force?: true; json?: true }) => {
       const daemon = connect(readSettings()).api.rejoin;
-      const standing = await answerOf(options.force ? daemon.force.$post() : daemon.$get());
+      const status = await answerOf(options.force ? daemon.force.$post() : daemon.$get());
       if (options.json) {
-        printJson(standing);
+        printJson(status);
         return;
       }
-      const { waiting, cause, since, until, nodes } = standing;
+      const { waiting, cause, since, until, nodes } = status;
       if (!waiting) printLine('No recovery fence: new commitments are allowed.');
       else if (cause === undefined)
         printLine(

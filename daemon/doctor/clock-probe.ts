@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Env } from '../../protocols/env.ts';
-import { openProof } from '../../protocols/registry/identity-proof.ts';
+import { verifyIdentityProof } from '../../protocols/registry/identity-proof.ts';
 import { fromBase64url } from '../../protocols/wire/bytes.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { GuardedFetch } from '../federation/guarded-fetch.ts';
@@ -50,7 +50,12 @@ export async function probeClock(
     const { proof } = answerSchema.parse(body);
     const bytes = fromBase64url(proof);
     if (bytes === undefined) return undefined;
-    const { peerId, time } = openProof(bytes, { net: network, nonce, now: middle, windowMs: Infinity });
+    const { peerId, time } = verifyIdentityProof(bytes, {
+      net: network,
+      nonce,
+      now: middle,
+      windowMs: Infinity,
+    });
     if (peerId !== id) return undefined;
     return { id, label, offsetMs: Math.round(time - middle), uncertaintyMs: Math.ceil(roundTripMs / 2) };
   } catch {

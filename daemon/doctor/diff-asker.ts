@@ -4,7 +4,7 @@ import { AgrinetError } from '../../protocols/errors.ts';
 import type { FrontierGroup } from '../../protocols/mycelium/frontier-page.ts';
 import { FRONTIER_SEQUENCE, readFrontierSequence } from '../../protocols/mycelium/frontier-sequence.ts';
 import { wholeFrontier } from '../../protocols/mycelium/frontier-stream.ts';
-import { REQUEST_HEADER, sealRequest } from '../../protocols/mycelium/signed-request.ts';
+import { REQUEST_HEADER, signRequest } from '../../protocols/mycelium/signed-request.ts';
 import type { RegisteredNode } from '../../protocols/registry/registry.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { openSession } from '../federation/connection-session.ts';
@@ -111,7 +111,7 @@ export class DiffAsker {
 
   #signed(path: string): string {
     const { identity, settings, env } = this.#node;
-    return sealRequest(identity, {
+    return signRequest(identity, {
       net: settings.myceliumNetwork,
       receiver: this.#peer.peerId,
       method: 'GET',

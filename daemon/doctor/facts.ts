@@ -6,8 +6,8 @@ import type { OpenModes } from '../folder-modes.ts';
 import type { Settings } from '../settings.ts';
 import type { DiskSample } from './disk-trend.ts';
 import type { Usage } from '../../protocols/feed/quota.ts';
-import type { RejoinStanding } from '../../protocols/mycelium/rejoin.ts';
-import type { MirrorStanding } from './ports.ts';
+import type { RejoinStatus } from '../../protocols/mycelium/rejoin.ts';
+import type { MirrorHealth } from './ports.ts';
 
 export const DOCTOR_LIMITS = {
   /** A whole examination: whatever has not answered by then is left out. Shorter than the command line's own timeout. */
@@ -22,8 +22,8 @@ export const DOCTOR_LIMITS = {
   skewMs: 60_000,
   /** From this difference on, signed requests and registrations are refused. */
   skewMostMs: 5 * 60_000,
-  /** How long things may take to settle after a start or a new connection. */
-  settleMs: 60_000,
+  /** How long things may be incomplete after a start or a new connection. */
+  graceMs: 60_000,
   /** Entries that a peer has shown and that are still missing after this long are a gap, not a delay. */
   gapMs: 3 * 60_000,
   /** A certificate is reported this many days before it expires. */
@@ -189,7 +189,7 @@ export interface OnlineFacts extends OfflineFacts {
       | undefined;
     readonly queue: { readonly ok: boolean; readonly detail: string };
   };
-  readonly mirror: MirrorStanding | undefined;
-  readonly rejoin: RejoinStanding;
-  readonly scrub: Pick<ReturnType<ScrubPort['standing']>, 'current' | 'last'>;
+  readonly mirror: MirrorHealth | undefined;
+  readonly rejoin: RejoinStatus;
+  readonly scrub: Pick<ReturnType<ScrubPort['status']>, 'current' | 'last'>;
 }

@@ -62,7 +62,7 @@ type Named<T extends string> = T extends `${string}{${infer Name}}${infer Rest}`
 type Remedy<I extends FindingId> = (typeof FINDINGS)[I]['remedy'];
 
 /** The part of a finding that belongs to one case; `values` fill in the names in its remedy. */
-export type Case<I extends FindingId> = {
+export type FindingFields<I extends FindingId> = {
   readonly message: string;
   readonly subject?: string | undefined;
 } & ([Named<Remedy<I>>] extends [never]
@@ -70,7 +70,7 @@ export type Case<I extends FindingId> = {
   : { readonly values: Readonly<Record<Named<Remedy<I>>, string>> });
 
 /** A finding of the table about one case. */
-export function finding<I extends FindingId>(id: I, { message, subject, values }: Case<I>): Finding {
+export function finding<I extends FindingId>(id: I, { message, subject, values }: FindingFields<I>): Finding {
   const { check, severity, remedy } = FINDINGS[id];
   const known = new Map<string, string>(Object.entries(values ?? {}));
   return {

@@ -1,7 +1,7 @@
 import { type Env, every } from '../../protocols/env.ts';
 import { missingEpochs } from '../../protocols/feed/frontier.ts';
 import type { Node } from '../parts/running.ts';
-import type { Standings } from '../standings.ts';
+import type { ReplicationStatus } from '../replication-status.ts';
 import type { OnlineFacts } from './facts.ts';
 
 /** Between two checks: gaps are reported after minutes, so their start need not be known more precisely. */
@@ -15,7 +15,7 @@ export interface GapWatch {
 
 export function startGapWatch(
   { identity, registry, store }: Pick<Node, 'identity' | 'registry' | 'store'>,
-  standings: Pick<Standings, 'lag'>,
+  replicationStatus: Pick<ReplicationStatus, 'lag'>,
   env: Pick<Env, 'after'>,
   now: () => number,
 ): GapWatch {
@@ -29,9 +29,9 @@ export function startGapWatch(
       next.set(id, { subject, kind, entries, since: open.get(id)?.since ?? now() });
     };
     for (const { peerId, status } of registry.list())
-      if (status === 'active') note('shown', peerId, standings.lag(peerId, 'whole'));
+      if (status === 'active') note('shown', peerId, replicationStatus.lag(peerId, 'whole'));
     for (const { author, channel, feeds } of store.feedGroups()) {
-      const followed = author === identity.peerId || registry.standing(author) === 'followed';
+      const followed = author === identity.peerId || registry.followState(author) === 'followed';
       if (channel === 'public' && followed) note('named', author, missingEpochs(feeds).length);
     }
     open = next;

@@ -57,8 +57,8 @@ export function nodeFacts(
     unequal: unequalDigests(node),
     forks: forkFacts(node),
     alarms: node.alarms.list(),
-    rejoin: node.rejoin.standing(),
-    scrub: scrub.standing(),
+    rejoin: node.rejoin.status(),
+    scrub: scrub.status(),
   };
 }
 
@@ -130,7 +130,7 @@ function unequalDigests(node: ExaminedNode): OnlineFacts['unequal'] {
   const { mycelium, registry, store } = node;
   const found: { peer: string; author: string }[] = [];
   for (const [peer, groups] of mycelium.frontiers()) {
-    // What its version judges and this one does not is no damage.
+    // What only the other version evaluates is no damage.
     const covers = mycelium.coverageOf(peer)?.covers;
     if (!registry.isActive(peer) || covers === undefined || !isCoveredBy(covers, OWN_COVERAGE)) continue;
     for (const { author, channel, items, digest } of groups) {

@@ -17,7 +17,7 @@ import {
   ownClockFact,
   quarantineFacts,
 } from './node-facts.ts';
-import type { MirrorStanding } from './ports.ts';
+import type { MirrorHealth } from './ports.ts';
 
 /** What the doctor reads of a running node. */
 export interface OnlineSources {
@@ -29,8 +29,8 @@ export interface OnlineSources {
   readonly gaps: () => ReturnType<GapWatch['gaps']>;
   readonly startedAt: number;
   readonly now: () => number;
-  readonly mirror?: (() => MirrorStanding) | undefined;
-  readonly scrub: { standing(): Pick<ReturnType<ScrubPort['standing']>, 'current' | 'last'> };
+  readonly mirror?: (() => MirrorHealth) | undefined;
+  readonly scrub: { status(): Pick<ReturnType<ScrubPort['status']>, 'current' | 'last'> };
 }
 
 /** The facts, and what could not be looked at: a database that fails must not hide what else is wrong. */

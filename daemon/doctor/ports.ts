@@ -1,5 +1,5 @@
 /** What metrics and the doctor want to know of a mirror. */
-export interface MirrorStanding {
+export interface MirrorHealth {
   /** A word of its own, such as `running`. */
   readonly state: string;
   /** In this node's words; nothing while all is well. */

@@ -3,7 +3,7 @@ import { Lazy } from '../../protocols/lazy.ts';
 import type { Node } from '../parts/running.ts';
 import type { Started } from '../parts.ts';
 import { startStallWatch } from '../stalls/stall-watch.ts';
-import type { Standings } from '../standings.ts';
+import type { ReplicationStatus } from '../replication-status.ts';
 import type { DiffedNode } from './diff.ts';
 import type { DigestTrees } from './digest-trees.ts';
 import { startDiskTrend } from './disk-trend.ts';
@@ -13,7 +13,7 @@ import type { OnlineSources } from './online-facts.ts';
 import type { ExaminedNode } from './node-facts.ts';
 
 export type DoctorSources = Pick<OnlineSources, 'registration' | 'jobs' | 'reader' | 'mirror' | 'scrub'> & {
-  readonly standings: Pick<Standings, 'lag'>;
+  readonly replicationStatus: Pick<ReplicationStatus, 'lag'>;
   readonly trees: DigestTrees;
 };
 
@@ -72,7 +72,7 @@ function startWatches(node: DoctorNode, sources: DoctorSources): Watches {
     env,
     steady,
   );
-  const gaps = startGapWatch(node, sources.standings, env, steady);
+  const gaps = startGapWatch(node, sources.replicationStatus, env, steady);
   const stalls = startStallWatch(node, node.env, ({ peer, channel, epoch, there, sinceMs }) =>
     node.alarms.raise({
       kind: 'feed-stalled',

@@ -1,4 +1,4 @@
-import type { EventSubscription, PushEvent, TellableEvent } from '../../api/ports/events.ts';
+import type { EventSubscription, PushEvent, DeliverableEvent } from '../../api/ports/events.ts';
 import type { TurnEnv } from '../../protocols/cpu-slice.ts';
 import { type Env, pause, type Timer } from '../../protocols/env.ts';
 import { SerialQueue } from '../../protocols/serial-queue.ts';
@@ -24,7 +24,7 @@ export interface EventLog {
    * `{oldest}` comes first. Without `after` only what happens from now on.
    */
   subscribe(
-    options: { readonly after?: number; readonly wants: (event: TellableEvent) => boolean },
+    options: { readonly after?: number; readonly wants: (event: DeliverableEvent) => boolean },
     push: PushEvent,
   ): EventSubscription;
   /** The number of the newest event. */
@@ -193,7 +193,7 @@ class NumberedEventLog implements EventLog {
   }
 
   subscribe(
-    { after, wants }: { readonly after?: number; readonly wants: (event: TellableEvent) => boolean },
+    { after, wants }: { readonly after?: number; readonly wants: (event: DeliverableEvent) => boolean },
     push: PushEvent,
   ): EventSubscription {
     const listener: EventListener = { wants, push };
@@ -276,7 +276,7 @@ class NumberedEventLog implements EventLog {
     );
   }
 
-  #tell(event: TellableEvent): void {
+  #tell(event: DeliverableEvent): void {
     for (const listener of this.#listeners) {
       try {
         if (listener.wants(event)) void listener.push(event);

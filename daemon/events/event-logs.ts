@@ -7,7 +7,10 @@ import { createNumberCipher } from '../number-cipher.ts';
 import { createEventLog, type EventLog, type EventLogOptions } from './event-log.ts';
 
 /** What happens in this node, in two logs: what is for everybody, and what is for some. */
-export interface EventLogs extends Pick<EventsPort, 'subscribe' | 'newest' | 'sealPlace' | 'openPlace'> {
+export interface EventLogs extends Pick<
+  EventsPort,
+  'subscribe' | 'newest' | 'encryptPlace' | 'decryptPlace'
+> {
   /** Tells and keeps an event: with an audience in the private log. Never blocks and never throws. */
   emit: EventLog['emit'];
   /** Of events with an audience, in the private log. */
@@ -32,8 +35,8 @@ export async function openEventLogs(
   // Whoever makes a place up gets what it may hear anyway.
   const places = createNumberCipher(identity, 'agrinet event places', options.env);
   return {
-    sealPlace: (place) => places.encrypt(place),
-    openPlace: (text) => places.decrypt(text),
+    encryptPlace: (place) => places.encrypt(place),
+    decryptPlace: (text) => places.decrypt(text),
     emit(type, data, audience) {
       logs[audience === undefined ? 'public' : 'private'].emit(type, data, audience);
     },

@@ -1,4 +1,4 @@
-import type { PushEvent, TellableEvent } from '../../api/ports/events.ts';
+import type { PushEvent, DeliverableEvent } from '../../api/ports/events.ts';
 import type { CpuTurn } from '../../protocols/wire/cpu-turn.ts';
 import type { EventRow, EventTable } from '../../storage/event-table.ts';
 import type { EventWindow } from './event-window.ts';
@@ -7,7 +7,7 @@ import type { EventWindow } from './event-window.ts';
 const PAGE = 64;
 
 export interface EventListener {
-  readonly wants: (event: TellableEvent) => boolean;
+  readonly wants: (event: DeliverableEvent) => boolean;
   readonly push: PushEvent;
 }
 

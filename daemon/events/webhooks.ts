@@ -1,7 +1,7 @@
 import { createHash, createHmac } from 'node:crypto';
 import type { Env, Timer } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
-import type { EventLogName, EventSubscription, EventWish, TellableEvent } from '../../api/ports/events.ts';
+import type { EventLogName, EventSubscription, EventWish, DeliverableEvent } from '../../api/ports/events.ts';
 import type { JsonObject } from '../../api/ports/jobs.ts';
 import { isoTime } from '../../protocols/wire/iso-time.ts';
 
@@ -34,7 +34,7 @@ const MOST_WAITING = 1000;
 const AGAIN_MS = 5000;
 
 /** Whether an event goes out: nothing that is for one user, or said in a conversation. The receivers are the operator's own. */
-export function isPosted({ id, type, audience }: TellableEvent): boolean {
+export function isPosted({ id, type, audience }: DeliverableEvent): boolean {
   if (id === undefined || audience?.userId !== undefined || audience?.conversation !== undefined)
     return false;
   return type.startsWith('federation.') || type === 'notification' || type === 'conflict';
@@ -59,7 +59,7 @@ export function startWebhooks(
   events: {
     subscribe(
       wish: Pick<EventWish, 'logs' | 'wants'>,
-      push: (event: TellableEvent, log?: EventLogName) => undefined,
+      push: (event: DeliverableEvent, log?: EventLogName) => undefined,
     ): EventSubscription;
   },
   addJob: AddWebhookJob,
@@ -68,7 +68,7 @@ export function startWebhooks(
   warnWithoutSecret(options);
   if (urls.length === 0 || secret === undefined) return { close: () => undefined };
   const addresses = new Set(urls.map(addressOf));
-  const waiting: { to: string; id: number | string; event: TellableEvent; time: number }[] = [];
+  const waiting: { to: string; id: number | string; event: DeliverableEvent; time: number }[] = [];
   let adding = false;
   let timer: Timer | undefined;
   let closed = false;

@@ -2,8 +2,8 @@ import type { RegisterRequest } from '../../api/ports/registration.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { Nonces } from '../../protocols/registry/nonces.ts';
 import type { RegisteredNode, Registry } from '../../protocols/registry/registry.ts';
-import { openStatement, type RegistrationStatement } from '../../protocols/registry/statement.ts';
-import { openWithdrawal } from '../../protocols/registry/withdrawal.ts';
+import { verifyRegistration, type RegistrationStatement } from '../../protocols/registry/statement.ts';
+import { verifyWithdrawal } from '../../protocols/registry/withdrawal.ts';
 import { SerialQueue } from '../../protocols/serial-queue.ts';
 import type { AddressPolicy } from '../../protocols/wire/address-policy.ts';
 import type { Challenge } from './challenge.ts';
@@ -43,7 +43,7 @@ export class Acceptance {
   }
 
   async accept(request: RegisterRequest & { readonly statement: string }): Promise<Accepted> {
-    const statement = openStatement(envelopeOf(request.statement), this.#expected());
+    const statement = verifyRegistration(envelopeOf(request.statement), this.#expected());
     checkCopies(request, statement);
     if (request.key !== undefined) return this.#take(request, statement);
     if (this.#byHand.size >= BY_HAND)
@@ -56,7 +56,7 @@ export class Acceptance {
 
   async withdraw(withdrawal: string): Promise<void> {
     const { registry, nonces, now } = this.#parts;
-    const { caller, nonce } = openWithdrawal(envelopeOf(withdrawal), this.#expected());
+    const { caller, nonce } = verifyWithdrawal(envelopeOf(withdrawal), this.#expected());
     // A stranger's withdrawal changes nothing, and must not fill the table of nonces.
     if (registry.get(caller) === undefined) return;
     await nonces.use(caller, nonce, now());

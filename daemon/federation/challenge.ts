@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Env } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
-import { openProof } from '../../protocols/registry/identity-proof.ts';
+import { verifyIdentityProof } from '../../protocols/registry/identity-proof.ts';
 import { fromBase64url, hex } from '../../protocols/wire/bytes.ts';
 import { parsePeerId, type PeerId } from '../../protocols/wire/identity.ts';
 import { ask, jsonIn, type Trust } from './ask-node.ts';
@@ -65,7 +65,7 @@ export function createChallenge({ fetch, network, env, now }: ChallengeParts): C
     const bytes = fromBase64url(body.proof);
     if (bytes === undefined)
       throw new AgrinetError('proof-invalid', `${url}: its identity proof is not base64url`);
-    const proof = openProof(bytes, { net: network, nonce, now: now() });
+    const proof = verifyIdentityProof(bytes, { net: network, nonce, now: now() });
     if (body.peerId !== proof.peerId)
       throw new AgrinetError(
         'proof-invalid',

@@ -32,7 +32,10 @@ export function checkedConnection(
   const target = { host, port, lookup, noDelay: true };
   if (!secure) {
     const socket = netConnect(target);
-    return { pending: socket, ready: settled(socket, 'connect', () => ({ socket, tlsFingerprint: '' })) };
+    return {
+      pending: socket,
+      ready: whenConnected(socket, 'connect', () => ({ socket, tlsFingerprint: '' })),
+    };
   }
   const vouched = pin !== undefined || anyCertificate;
   const socket = tlsConnect({
@@ -46,7 +49,7 @@ export function checkedConnection(
     // What was checked stays what is talked to: no other certificate on a connection in use.
     secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
   });
-  const ready = settled(socket, 'secureConnect', () => {
+  const ready = whenConnected(socket, 'secureConnect', () => {
     const tlsFingerprint = fingerprintOf(socket);
     if (pin !== undefined && tlsFingerprint !== pin.toLowerCase())
       throw new AgrinetError(
@@ -58,7 +61,7 @@ export function checkedConnection(
   return { pending: socket, ready };
 }
 
-function settled<T>(socket: Socket, event: 'connect' | 'secureConnect', value: () => T): Promise<T> {
+function whenConnected<T>(socket: Socket, event: 'connect' | 'secureConnect', value: () => T): Promise<T> {
   return new Promise((resolve, reject) => {
     const fail = (error: Error): void => reject(error);
     const closed = (): void => reject(new AgrinetError('peer-unreachable', 'the connection was closed'));

@@ -8,7 +8,7 @@ import type { Offences } from '../../protocols/mycelium/offences.ts';
 import { ownFrontierFor } from '../../protocols/mycelium/own-frontier.ts';
 import type { FeedSource } from '../../protocols/mycelium/ports.ts';
 import { rangeItems } from '../../protocols/mycelium/range.ts';
-import { openRequest, RequestNonces } from '../../protocols/mycelium/signed-request.ts';
+import { verifyRequest, RequestNonces } from '../../protocols/mycelium/signed-request.ts';
 import type { Registry } from '../../protocols/registry/registry.ts';
 import type { Identity, PeerId } from '../../protocols/wire/identity.ts';
 import type { Channel } from '../../protocols/wire/ids.ts';
@@ -32,7 +32,7 @@ export interface ExchangeParts extends Omit<SyncRequestsParts, 'forget' | 'stead
   readonly reader: Reader;
   readonly feeds: FeedSource;
   readonly ledger: Pick<Ledger, 'receive' | 'receiveProof' | 'receiveErasure'>;
-  readonly registry: Pick<Registry, 'isActive' | 'standing'>;
+  readonly registry: Pick<Registry, 'isActive' | 'followState'>;
   /** How far it has come with each of them. */
   readonly table: SourceTable;
   /** What an old back end is to be asked with. */
@@ -103,7 +103,7 @@ function localTarget(parts: ExchangeParts, importer: LegacyImporter): LocalTarge
     ...parts,
     self: identity.peerId,
     source: feeds,
-    follows: (author) => registry.standing(author) === 'followed',
+    follows: (author) => registry.followState(author) === 'followed',
     requests: new FeedRequests({ env, identity, net, isDistrusted, now }),
     importer,
   });
@@ -125,7 +125,7 @@ function requestOpener({ identity, net, registry, now }: ExchangeParts): Exchang
   return (header, method, path) => {
     const at = now();
     const expected = { net, receiver: identity.peerId, method, path, now: at };
-    const { caller, nonce } = openRequest(header, expected);
+    const { caller, nonce } = verifyRequest(header, expected);
     if (!registry.isActive(caller))
       throw new AgrinetError(
         'request-unsigned',

@@ -2,7 +2,7 @@ import type { AskedSource, SignedRequest, SyncSource } from '../../api/ports/syn
 import type { Env } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { encodeRangeRequest, type RangeRequest } from '../../protocols/mycelium/range.ts';
-import { REQUEST_LIMITS, sealRequest } from '../../protocols/mycelium/signed-request.ts';
+import { REQUEST_LIMITS, signRequest } from '../../protocols/mycelium/signed-request.ts';
 import { base64url } from '../../protocols/wire/bytes.ts';
 import type { Identity } from '../../protocols/wire/identity.ts';
 
@@ -53,7 +53,7 @@ export class FeedRequests {
     const nonce = env.bytes(16);
     return {
       ...request,
-      header: sealRequest(identity, { net, receiver: id, method, path, time: now(), nonce }),
+      header: signRequest(identity, { net, receiver: id, method, path, time: now(), nonce }),
     };
   }
 }

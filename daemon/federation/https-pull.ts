@@ -103,7 +103,7 @@ class HttpsPull {
   async #catchUp(pages: AsyncIterable<FrontierPage>): Promise<void> {
     const { id } = this.#source;
     for (const feed of await this.#parts.target.plan(id, pages)) this.#pulls.want(id, feed);
-    await this.#pulls.settled();
+    await this.#pulls.idle();
     if (this.#failure !== undefined) throw this.#failure;
   }
 

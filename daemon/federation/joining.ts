@@ -2,8 +2,8 @@ import { z } from 'zod';
 import type { Env } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { RegisteredNode, Registry } from '../../protocols/registry/registry.ts';
-import { openStatement, type RegistrationStatement } from '../../protocols/registry/statement.ts';
-import { sealWithdrawal } from '../../protocols/registry/withdrawal.ts';
+import { verifyRegistration, type RegistrationStatement } from '../../protocols/registry/statement.ts';
+import { signWithdrawal } from '../../protocols/registry/withdrawal.ts';
 import type { AddressPolicy } from '../../protocols/wire/address-policy.ts';
 import { base64url, hex } from '../../protocols/wire/bytes.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
@@ -77,7 +77,11 @@ function answeredStatement(
   caller: PeerId,
   nonce: string,
 ): RegistrationStatement {
-  const statement = openStatement(envelopeOf(text), { net: network, receiver: identity.peerId, now: now() });
+  const statement = verifyRegistration(envelopeOf(text), {
+    net: network,
+    receiver: identity.peerId,
+    now: now(),
+  });
   if (statement.caller !== caller || statement.nonce !== nonce)
     throw new AgrinetError('join-failed', 'the other node answered for a different registration; try again');
   return statement;
@@ -87,7 +91,7 @@ function answeredStatement(
 async function takeBack(parts: JoiningParts, url: string, their: Proven): Promise<void> {
   const { identity, network, fetch, env, now } = parts;
   const withdrawal = { receiver: their.peerId, time: now(), nonce: hex(env.bytes(16)) };
-  const statement = base64url(sealWithdrawal(identity, network, withdrawal));
+  const statement = base64url(signWithdrawal(identity, network, withdrawal));
   try {
     await tell(fetch, `${url}/federation/node/withdraw`, { statement }, undefined, trustIn(their));
   } catch (error) {

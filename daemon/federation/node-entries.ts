@@ -14,7 +14,7 @@ export interface NodeCounts {
 }
 
 /** What this process knows of a peer over libp2p. */
-export interface PeerStanding extends NodeCounts {
+export interface PeerStatus extends NodeCounts {
   readonly connected: boolean;
   readonly lag: number;
   readonly notCompared: readonly NotCompared[];
@@ -22,15 +22,15 @@ export interface PeerStanding extends NodeCounts {
 }
 
 /** What the last syncs with a node came to; a row of the source table fits. */
-export interface SyncStanding {
+export interface SyncStatus {
   readonly lastSyncAt: number;
   readonly lastHash?: string;
   readonly error?: { readonly code: string; readonly message: string };
 }
 
 export interface NodeEntryParts {
-  readonly peerStanding: (peer: PeerId, sees: Sees) => Promise<PeerStanding>;
-  readonly syncStanding: (id: string) => Promise<SyncStanding | undefined>;
+  readonly peerStatus: (peer: PeerId, sees: Sees) => Promise<PeerStatus>;
+  readonly syncStatus: (id: string) => Promise<SyncStatus | undefined>;
   /** Who has been heard from lately. */
   readonly reach: Pick<ReachWatch, 'isReached' | 'lastContactAt'>;
   /** Of an HTTP-only node, by its id. */
@@ -58,9 +58,9 @@ export async function privateEntry(
 
 async function peerEntry(parts: NodeEntryParts, node: RegisteredNode, sees: Sees): Promise<NodeEntry> {
   const { peerId, status } = node;
-  const standing = await parts.peerStanding(peerId, sees);
-  const sync = await parts.syncStanding(peerId);
-  const reached = standing.connected || (parts.reach.isReached(peerId) && sync?.error === undefined);
+  const peer = await parts.peerStatus(peerId, sees);
+  const sync = await parts.syncStatus(peerId);
+  const reached = peer.connected || (parts.reach.isReached(peerId) && sync?.error === undefined);
   const trouble = reached ? undefined : (sync?.error?.message ?? silence(parts, peerId));
   return {
     id: peerId,
@@ -70,7 +70,7 @@ async function peerEntry(parts: NodeEntryParts, node: RegisteredNode, sees: Sees
     name: node.name,
     schemaVersion: node.schemaVersion,
     ...common(parts, node, peerId, sync),
-    ...standing,
+    ...peer,
     online: status === 'active' && reached,
     error: status === 'active' ? trouble : status,
   };
@@ -78,7 +78,7 @@ async function peerEntry(parts: NodeEntryParts, node: RegisteredNode, sees: Sees
 
 async function httpEntry(parts: NodeEntryParts, node: HttpNode): Promise<NodeEntry> {
   const { id, status } = node;
-  const sync = await parts.syncStanding(id);
+  const sync = await parts.syncStatus(id);
   const seen = common(parts, node, id, sync);
   const failed =
     sync?.error?.message ?? node.lastError ?? (seen.lastSyncAt === 0 ? 'not pulled yet' : undefined);
@@ -105,7 +105,7 @@ function common(
   { reach }: Pick<NodeEntryParts, 'reach'>,
   { region, status, registeredAt, lastSyncAt }: RegisteredNode | HttpNode,
   id: string,
-  sync: SyncStanding | undefined,
+  sync: SyncStatus | undefined,
 ) {
   return {
     region,

@@ -1,6 +1,6 @@
 import { AgrinetError } from '../../protocols/errors.ts';
 import { SCHEMA_VERSION } from '../../protocols/open-dialog/schema.ts';
-import { type RegistrationStatement, sealStatement } from '../../protocols/registry/statement.ts';
+import { type RegistrationStatement, signRegistration } from '../../protocols/registry/statement.ts';
 import { base64url, fromBase64url } from '../../protocols/wire/bytes.ts';
 import type { Identity, PeerId } from '../../protocols/wire/identity.ts';
 import { urlFor } from './node-url.ts';
@@ -44,7 +44,7 @@ export function ownStatement(
     nonce,
     tlsFingerprint,
   };
-  return { plain, signed: base64url(sealStatement(identity, network, plain)) };
+  return { plain, signed: base64url(signRegistration(identity, network, plain)) };
 }
 
 /** Throws `registration-invalid`. */

@@ -14,7 +14,7 @@ export function bareHost(url: URL): string {
 }
 
 /**
- * Reads the URL of a peer; decimal, octal and hexadecimal hosts are normalised first. A name is judged later, by what
+ * Reads the URL of a peer; decimal, octal and hexadecimal hosts are normalised first. A name is checked later, by what
  * it resolves to inside the connection. Throws `address-refused`.
  */
 export function peerUrl(text: string, policy: AddressPolicy): URL {

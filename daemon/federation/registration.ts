@@ -9,7 +9,7 @@ import type {
 import { AgrinetError } from '../../protocols/errors.ts';
 import { SCHEMA_VERSION } from '../../protocols/open-dialog/schema.ts';
 import type { HttpNode } from '../../protocols/registry/http-nodes.ts';
-import { sealProof } from '../../protocols/registry/identity-proof.ts';
+import { signIdentityProof } from '../../protocols/registry/identity-proof.ts';
 import type { NodeAction } from '../../protocols/registry/node-status.ts';
 import type { RegisteredNode } from '../../protocols/registry/registry.ts';
 import type { TurnEnv } from '../../protocols/cpu-slice.ts';
@@ -88,7 +88,7 @@ class Registrations implements RegistrationPort {
       ...(tlsFingerprint === '' ? {} : { tlsFingerprint }),
     };
     if (nonce === undefined) return answer;
-    const proof = sealProof(identity, network, { nonce, nodeUrl, tlsFingerprint, time: now() });
+    const proof = signIdentityProof(identity, network, { nonce, nodeUrl, tlsFingerprint, time: now() });
     return { ...answer, proof: base64url(proof) };
   }
 

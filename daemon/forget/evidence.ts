@@ -28,12 +28,12 @@ export async function evidenceOf(parts: EvidenceParts, author: PeerId): Promise<
     kept.add(channel);
     for (const { key } of await reader.factsOf('transitions', channel, STATEMENTS_READ)) kept.add(key);
   }
-  for (const { id } of await standingRatings(parts, author)) kept.add(id);
+  for (const { id } of await currentRatings(parts, author)) kept.add(id);
   return kept;
 }
 
 /** Of each contract and party the rating that stands, among those that a reputation looks at. */
-async function standingRatings({ self, net, reader }: EvidenceParts, author: PeerId): Promise<Rating[]> {
+async function currentRatings({ self, net, reader }: EvidenceParts, author: PeerId): Promise<Rating[]> {
   const keys = await reader.keysOf('ratings.node', self, RATING_LIMITS.perNode);
   const theirs = keys.filter((key) => parseRecordKey(key)?.owner === author);
   const valid: Rating[] = [];
@@ -43,10 +43,10 @@ async function standingRatings({ self, net, reader }: EvidenceParts, author: Pee
       if (rating?.problem === null) valid.push(rating);
     }
   const corrected = new Set(valid.map(({ supersedes }) => supersedes));
-  const standing = new Map<string, Rating>();
+  const current = new Map<string, Rating>();
   for (const rating of valid.filter(({ id }) => !corrected.has(id)).sort((a, b) => (a.id < b.id ? -1 : 1))) {
     const of = `${rating.contract} ${rating.from} ${rating.to}`;
-    if (!standing.has(of)) standing.set(of, rating);
+    if (!current.has(of)) current.set(of, rating);
   }
-  return [...standing.values()];
+  return [...current.values()];
 }

@@ -84,7 +84,7 @@ export class Forget implements ForgetPort {
   }
 
   /** Resolves when nothing is under way, also of what an earlier process has begun. */
-  async settled(): Promise<void> {
+  async idle(): Promise<void> {
     await this.#running;
   }
 

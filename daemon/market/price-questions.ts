@@ -5,7 +5,7 @@ import type { TrendQuery, TrendReport } from '../../protocols/market/trends.ts';
 import type { RecordKey } from '../../protocols/wire/ids.ts';
 import { innerKey } from '../../storage/keyspace.ts';
 import { unpackedRows } from '../../storage/packed-rows.ts';
-import { openRecord } from '../../storage/record-rows.ts';
+import { decodeRecord } from '../../storage/record-rows.ts';
 import { isLive, type RecordState } from '../../protocols/open-dialog/record.ts';
 import type { ListingCounts } from '../../api/ports/trends.ts';
 import { heldPrice } from './held-price.ts';
@@ -124,7 +124,7 @@ export class PriceQuestions {
 function liveOf(rows: Uint8Array, use: (state: RecordState) => void): RecordKey[] {
   const damaged: RecordKey[] = [];
   for (const [full, value] of unpackedRows(rows)) {
-    const state = openRecord(innerKey(full) as RecordKey, value, ({ key }) => damaged.push(key));
+    const state = decodeRecord(innerKey(full) as RecordKey, value, ({ key }) => damaged.push(key));
     if (isLive(state)) use(state);
   }
   return damaged;

@@ -9,10 +9,12 @@ export interface NumberedQuestion {
   readonly id: number;
   readonly question: PriceQuestion;
 }
-export type PriceTold = { readonly answer: PriceAnswers[PriceQuestion['ask']] } | { readonly failed: string };
+export type PriceReply =
+  | { readonly answer: PriceAnswers[PriceQuestion['ask']] }
+  | { readonly failed: string };
 
 /** Starts a thread, or what stands in for one, that holds prices. The rows of a question are given away. */
-export type StartPriceWorker = StartAsked<NumberedQuestion, PriceTold>;
+export type StartPriceWorker = StartAsked<NumberedQuestion, PriceReply>;
 
 export interface PriceThreadParts {
   readonly start: StartPriceWorker;
@@ -53,7 +55,7 @@ type Asked = Exclude<PriceQuestion, { readonly ask: 'take' | 'taken' | 'count' |
 export class PriceThread {
   readonly #parts: PriceThreadParts;
   readonly #questions = new SerialQueue();
-  readonly #thread: AskedThread<NumberedQuestion, PriceTold>;
+  readonly #thread: AskedThread<NumberedQuestion, PriceReply>;
   #held: Held | undefined;
   #idle: Timer | undefined;
   #stopped = false;

@@ -2,12 +2,12 @@ import { parentPort } from 'node:worker_threads';
 import type { AskedAnswer } from '../../protocols/asked-thread.ts';
 import { errorMessage } from '../../protocols/errors.ts';
 import { PriceQuestions } from './price-questions.ts';
-import type { NumberedQuestion, PriceTold } from './price-thread.ts';
+import type { NumberedQuestion, PriceReply } from './price-thread.ts';
 
 /** The thread that holds prices in columns and tells what trends they show, and counts listings. */
 const questions = new PriceQuestions();
 
-function tell(told: AskedAnswer<PriceTold>): void {
+function tell(told: AskedAnswer<PriceReply>): void {
   parentPort?.postMessage(told);
 }
 

@@ -1,10 +1,10 @@
 import { Worker } from 'node:worker_threads';
 import type { StartAsked } from '../../protocols/asked-thread.ts';
 import { askedWorker, type Posted } from '../asked-worker.ts';
-import type { NumberedQuestion, PriceTold } from './price-thread.ts';
+import type { NumberedQuestion, PriceReply } from './price-thread.ts';
 
 /** Starts a thread for prices: their reading and counting takes seconds at a million of them. */
-export const startPriceWorker: StartAsked<NumberedQuestion, PriceTold> = (events) =>
+export const startPriceWorker: StartAsked<NumberedQuestion, PriceReply> = (events) =>
   askedWorker(
     new Worker(new URL('./price-worker.ts', import.meta.url), {
       resourceLimits: { maxOldGenerationSizeMb: 512 },

@@ -1,12 +1,12 @@
 import type { Sees } from '../../api/ports/registration.ts';
-import type { MirrorStanding } from '../doctor/ports.ts';
+import type { MirrorHealth } from '../doctor/ports.ts';
 import type { JobQueue } from '../jobs/job-queue.ts';
 import { standardOutput } from '../logger.ts';
 import type { Hooks } from '../hooks.ts';
 import type { Node } from '../parts/running.ts';
 import type { ReachWatch } from '../reach/reach-watch.ts';
 import type { Scrub } from '../scrub/scrub.ts';
-import type { Standings } from '../standings.ts';
+import type { ReplicationStatus } from '../replication-status.ts';
 import { VERSION } from '../version.ts';
 import { createDiskFigures } from './disk-figures.ts';
 import { byLabel, type Exposition, type Figure } from './exposition.ts';
@@ -20,11 +20,11 @@ export type HeldNode = Pick<
 
 /** What metrics read of the parts that stand on a node. */
 export interface HeldParts {
-  readonly standings: Pick<Standings, 'lag'>;
+  readonly replicationStatus: Pick<ReplicationStatus, 'lag'>;
   readonly reach: Pick<ReachWatch, 'isReached'>;
   readonly jobs: { readonly queue: Pick<JobQueue, 'kind' | 'counts' | 'health'> };
-  readonly scrub: Pick<Scrub, 'standing' | 'counts'>;
-  readonly mirror?: (() => MirrorStanding) | undefined;
+  readonly scrub: Pick<Scrub, 'status' | 'counts'>;
+  readonly mirror?: (() => MirrorHealth) | undefined;
 }
 
 /** Shows what the parts know of themselves at this moment: nothing is counted on their way. */
@@ -91,18 +91,18 @@ function showJobs(queue: HeldParts['jobs']['queue'], exposition: Exposition): vo
 }
 
 function showScrub(scrub: HeldParts['scrub'], exposition: Exposition): void {
-  const { running, current, last } = scrub.standing();
+  const { running, current, last } = scrub.status();
   exposition.show('scrubRunning', running ? 1 : 0);
   exposition.show('scrubRows', (current ?? last)?.rows ?? 0);
   exposition.show('scrubWrong', byLabel('table', scrub.counts()));
   exposition.show('scrubEnded', last?.endedAt === undefined ? [] : [[{}, last.endedAt / 1000]]);
 }
 
-function showMirror(standing: MirrorStanding | undefined, exposition: Exposition): void {
+function showMirror(mirror: MirrorHealth | undefined, exposition: Exposition): void {
   const one = (value: number | undefined): Figure[] => (value === undefined ? [] : [[{}, value]]);
-  exposition.show('mirrorState', standing === undefined ? [] : [[{ state: standing.state }, 1]]);
-  exposition.show('mirrorPending', one(standing?.pending));
-  exposition.show('mirrorLag', one(standing?.lagSeconds));
-  exposition.show('mirrorInFlight', one(standing?.inFlight));
-  exposition.show('mirrorRefused', one(standing?.refused));
+  exposition.show('mirrorState', mirror === undefined ? [] : [[{ state: mirror.state }, 1]]);
+  exposition.show('mirrorPending', one(mirror?.pending));
+  exposition.show('mirrorLag', one(mirror?.lagSeconds));
+  exposition.show('mirrorInFlight', one(mirror?.inFlight));
+  exposition.show('mirrorRefused', one(mirror?.refused));
 }

@@ -2,7 +2,7 @@ import type { Sees } from '../../api/ports/registration.ts';
 import { NODE_STATUSES } from '../../protocols/registry/node-status.ts';
 import type { Node } from '../parts/running.ts';
 import type { ReachWatch } from '../reach/reach-watch.ts';
-import type { Standings } from '../standings.ts';
+import type { ReplicationStatus } from '../replication-status.ts';
 import type { Exposition, Figure } from './exposition.ts';
 import { METRICS_LIMITS } from './metrics-table.ts';
 
@@ -10,9 +10,12 @@ import { METRICS_LIMITS } from './metrics-table.ts';
 export function showPeers(
   { registry, host, discovery, mycelium }: Pick<Node, 'registry' | 'host' | 'discovery' | 'mycelium'>,
   {
-    standings,
+    replicationStatus,
     reach,
-  }: { readonly standings: Pick<Standings, 'lag'>; readonly reach: Pick<ReachWatch, 'isReached'> },
+  }: {
+    readonly replicationStatus: Pick<ReplicationStatus, 'lag'>;
+    readonly reach: Pick<ReachWatch, 'isReached'>;
+  },
   sees: Sees,
   exposition: Exposition,
 ): void {
@@ -31,7 +34,7 @@ export function showPeers(
   const active = nodes.flatMap(({ peerId, status }) => (status === 'active' ? [peerId] : [])).sort();
   const show = (key: 'lag' | 'connected' | 'reached', valueOf: (peer: string) => number): void =>
     exposition.show(key, byPeer(active, valueOf));
-  show('lag', (peer) => standings.lag(peer, sees));
+  show('lag', (peer) => replicationStatus.lag(peer, sees));
   show('connected', (peer) => (connected.has(peer) ? 1 : 0));
   show('reached', (peer) => (connected.has(peer) || reach.isReached(peer) ? 1 : 0));
   exposition.show('dht', discovery.tableSize());

@@ -23,5 +23,5 @@ export async function openOutbox(
     import('../../storage/outbox.ts'),
     import('./previous-targets.ts'),
   ]);
-  return storage.Outbox.open(db, { now, former: previousTargets, traced: TRACED });
+  return storage.Outbox.open(db, { now, previousTargets: previousTargets, traced: TRACED });
 }

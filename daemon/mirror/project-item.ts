@@ -95,7 +95,7 @@ export class Items {
     return found && { source: fullKey(name, inner), fields: fields(found) };
   }
 
-  async #sight(key: RecordKey): Promise<ContractView | undefined> {
+  async #viewOf(key: RecordKey): Promise<ContractView | undefined> {
     try {
       return await this.#parts.contracts.get(key, OPERATOR);
     } catch (error) {
@@ -105,12 +105,12 @@ export class Items {
   }
 
   async #contract({ key }: RecordState): Promise<Fields> {
-    const seen = await this.#sight(key);
+    const seen = await this.#viewOf(key);
     return seen && fieldsOf(contractJson(seen));
   }
 
   async #transaction({ key }: RecordState): Promise<Fields> {
-    const seen = await this.#sight(key);
+    const seen = await this.#viewOf(key);
     if (seen?.held === undefined) return undefined;
     const { buyer, supplier } = seen.held.binding;
     const rated = await this.#parts.ratings.current(key, buyer, supplier);

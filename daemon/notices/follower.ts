@@ -2,7 +2,7 @@ import type { Env } from '../../protocols/env.ts';
 import { errorCode } from '../../protocols/errors.ts';
 import type { RecordKey } from '../../protocols/wire/ids.ts';
 import type { BatchOp } from '../../storage/keyspace.ts';
-import type { Untold, UntoldChange, UntoldTable } from '../../storage/untold.ts';
+import type { PendingNotice, PendingChange, PendingNotices } from '../../storage/pending-notices.ts';
 import { WokenWork } from '../woken-work.ts';
 import type { NoticeHook } from './notice-hooks.ts';
 import type { Notice } from './notice.ts';
@@ -14,7 +14,7 @@ import { type WaitingRow, WaitingSteps } from './waiting-steps.ts';
 export type Later = { readonly offer: Offer } | { readonly hook: NoticeHook };
 
 export interface FollowerParts {
-  readonly table: UntoldTable<Later, WaitingRow>;
+  readonly table: PendingNotices<Later, WaitingRow>;
   /** For what is told in one batch: it reads each contract once. */
   readonly records: () => Pick<RecordNotices, 'of' | 'ofOffer'>;
   readonly writer: Pick<NoticeWriter, 'write'>;
@@ -88,8 +88,8 @@ export class Follower extends WokenWork {
   }
 
   async #tell(
-    rows: readonly Untold<Later>[],
-    waiting: { readonly contract: RecordKey; readonly steps: readonly UntoldChange[] } | undefined,
+    rows: readonly PendingNotice<Later>[],
+    waiting: { readonly contract: RecordKey; readonly steps: readonly PendingChange[] } | undefined,
   ): Promise<void> {
     const records = this.#parts.records();
     const notices: Notice[] = [];
@@ -108,7 +108,7 @@ export class Follower extends WokenWork {
     for (const { key } of rows) this.#failed.delete(key);
   }
 
-  async #read({ key, what }: Untold<Later>, records: Records): Promise<Read> {
+  async #read({ key, what }: PendingNotice<Later>, records: Records): Promise<Read> {
     if (what !== undefined) return this.#readOrPass(key, () => this.#notices(what, records));
     this.#parts.warn('something that was to be told is damaged and left out', { key });
     return NOTHING;
@@ -127,14 +127,14 @@ export class Follower extends WokenWork {
     }
   }
 
-  async #notices(what: NonNullable<Untold<Later>['what']>, records: Records): Promise<Read> {
+  async #notices(what: NonNullable<PendingNotice<Later>['what']>, records: Records): Promise<Read> {
     if ('change' in what) return this.#ofChange(what.change, records);
     if ('hook' in what.later) return { notices: [], ops: await this.#handOver(what.later.hook) };
     const { notices } = await records.ofOffer(what.later.offer, this.#parts.env.now());
     return { notices, ops: [] };
   }
 
-  async #ofChange(change: UntoldChange, records: Records): Promise<Read> {
+  async #ofChange(change: PendingChange, records: Records): Promise<Read> {
     const told = await records.of(change.record, change.at);
     if (told.waitsIn !== undefined) return { notices: [], ops: this.#waiting.add(told.waitsIn, change) };
     if (told.movedOn !== undefined) this.#waiting.wake(told.movedOn);
@@ -143,7 +143,7 @@ export class Follower extends WokenWork {
 
   /** The steps of a contract that wait, looked at again. */
   async #readAgain(
-    { contract, steps }: { readonly contract: RecordKey; readonly steps: readonly UntoldChange[] },
+    { contract, steps }: { readonly contract: RecordKey; readonly steps: readonly PendingChange[] },
     records: Records,
   ): Promise<Read> {
     const notices: Notice[] = [];

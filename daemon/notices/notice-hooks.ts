@@ -2,7 +2,7 @@ import type { JsonObject } from '../../api/ports/jobs.ts';
 import type { User } from '../../api/ports/users.ts';
 import type { BatchOp } from '../../storage/keyspace.ts';
 import type { NotificationRow } from '../../storage/notification-table.ts';
-import type { UntoldTable } from '../../storage/untold.ts';
+import type { PendingNotices } from '../../storage/pending-notices.ts';
 import type { Later } from './follower.ts';
 import { eventTypeOf, type Notice } from './notice.ts';
 
@@ -15,7 +15,7 @@ export interface NoticeHook {
 
 /** The rows that have a new line posted to these addresses (`addressOf`), in the batch of the line. Nothing of a kind that the user has muted. */
 export function hookRows(
-  table: Pick<UntoldTable<Later, never>, 'later'>,
+  table: Pick<PendingNotices<Later, never>, 'later'>,
   addresses: readonly string[],
   {
     row,

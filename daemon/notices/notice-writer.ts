@@ -4,7 +4,7 @@ import type { BatchOp } from '../../storage/keyspace.ts';
 import type { NotificationRow, NotificationTable } from '../../storage/notification-table.ts';
 import { isoTime } from '../../protocols/wire/iso-time.ts';
 import { SerialQueue } from '../../protocols/serial-queue.ts';
-import { toldRow } from '../../storage/untold.ts';
+import { notifiedRow } from '../../storage/pending-notices.ts';
 import type { NewEvent } from '../events/event-log.ts';
 import { eventTypeOf, type Notice } from './notice.ts';
 import { type Language, languageFor, textOf } from './texts.ts';
@@ -130,7 +130,7 @@ export class NoticeWriter {
       notice,
       language,
       type: eventTypeOf(notice.kind),
-      ops: [...deliver(row, notice, user), toldRow(hash, notice.at)],
+      ops: [...deliver(row, notice, user), notifiedRow(hash, notice.at)],
     };
   }
 }

@@ -1,6 +1,6 @@
 import { isNewsOf } from '../../protocols/market/contract-book/news.ts';
 import type { ContractBook, HeldContract } from '../../protocols/market/contract-book/types.ts';
-import { openTransition, type Transition } from '../../protocols/market/contract/statement.ts';
+import { verifyTransition, type Transition } from '../../protocols/market/contract/statement.ts';
 import type { Conversations } from '../../protocols/market/conversation-types.ts';
 import { nodeOf, parseParty } from '../../protocols/market/party.ts';
 import { type NoteKind, readNote } from '../../protocols/market/rating-notes.ts';
@@ -270,7 +270,7 @@ function answerable(contract: RecordKey, step: Transition): Answerable | undefin
 function statementIn(field: unknown): Transition | undefined {
   const bytes = typeof field === 'string' ? fromBase64url(field) : undefined;
   try {
-    return bytes && openTransition(bytes);
+    return bytes && verifyTransition(bytes);
   } catch (error) {
     if (errorCode(error) === 'transition-invalid') return undefined; // as good as not written
     throw error;

@@ -1,7 +1,7 @@
 import type { PeerId } from '../../protocols/wire/identity.ts';
 import type { Env } from '../../protocols/env.ts';
 import type { BatchOp } from '../../storage/keyspace.ts';
-import { toldOf, UntoldTable } from '../../storage/untold.ts';
+import { alreadyNotified, PendingNotices } from '../../storage/pending-notices.ts';
 import type { Database } from '../../storage/database.ts';
 import type { NotificationTable } from '../../storage/notification-table.ts';
 import type { EventLogs } from '../events/event-logs.ts';
@@ -47,12 +47,12 @@ export interface NoticesParts extends Omit<RecordNoticesParts, 'nameOf'>, Pick<F
 /** Starts telling, with what the last process left to be told. */
 export async function startNotices(parts: NoticesParts): Promise<Started<Notices>> {
   const { db, events, users, env, warn, handOver, hooks, table, sms } = parts;
-  const untold = new UntoldTable<Later, WaitingRow>(db);
+  const untold = new PendingNotices<Later, WaitingRow>(db);
   const addresses = [...new Set(hooks.map(addressOf))];
   const languages = await readTexts();
   const writer = new NoticeWriter({
     table,
-    told: (hashes) => toldOf(db, hashes),
+    told: (hashes) => alreadyNotified(db, hashes),
     keep: (drafts, write) => events.keep(drafts, write),
     batch: (ops) => db.batch(ops, true),
     languages,

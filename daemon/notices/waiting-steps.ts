@@ -1,10 +1,10 @@
 import type { Env } from '../../protocols/env.ts';
 import { parseRecordKey, type RecordKey } from '../../protocols/wire/ids.ts';
 import type { BatchOp } from '../../storage/keyspace.ts';
-import type { UntoldChange, UntoldTable } from '../../storage/untold.ts';
+import type { PendingChange, PendingNotices } from '../../storage/pending-notices.ts';
 
 /** A step that does not count yet, as what it follows has not come, and how often it was looked at in vain. */
-interface WaitingStep extends UntoldChange {
+interface WaitingStep extends PendingChange {
   readonly looks: number;
 }
 
@@ -13,7 +13,7 @@ export interface WaitingRow {
   readonly steps: readonly WaitingStep[];
 }
 
-type WaitingTable = Pick<UntoldTable<never, WaitingRow>, 'waiting' | 'wait' | 'waitNoMore'>;
+type WaitingTable = Pick<PendingNotices<never, WaitingRow>, 'waiting' | 'wait' | 'waitNoMore'>;
 
 /** The steps of one contract, and when they are looked at next. */
 interface Waiting {
@@ -78,7 +78,7 @@ export class WaitingSteps {
   }
 
   /** Another step of a contract waits. Nothing is written, or kept, of one too many. */
-  add(contract: RecordKey, step: UntoldChange): BatchOp[] {
+  add(contract: RecordKey, step: PendingChange): BatchOp[] {
     const before = this.#byContract.get(contract);
     const steps = before?.steps ?? [];
     const { ofContract, ofNode, firstMs } = WAITING_LIMITS;
@@ -120,7 +120,7 @@ export class WaitingSteps {
     return [this.#table.wait(contract, { steps })];
   }
 
-  #count(step: UntoldChange, by: number): void {
+  #count(step: PendingChange, by: number): void {
     const node = nodeOf(step);
     const count = (this.#ofNode.get(node) ?? 0) + by;
     if (count === 0) this.#ofNode.delete(node);
@@ -135,6 +135,6 @@ export class WaitingSteps {
   }
 }
 
-function nodeOf({ record }: UntoldChange): string {
+function nodeOf({ record }: PendingChange): string {
   return parseRecordKey(record)?.owner ?? '';
 }

@@ -12,7 +12,7 @@ import { createQuotas } from '../quotas.ts';
 import { rejoinLine } from '../rejoin.ts';
 import { isLoopbackHost } from '../settings.ts';
 import { VERSION } from '../version.ts';
-import type { Standings } from '../standings.ts';
+import type { ReplicationStatus } from '../replication-status.ts';
 import type { Exchange } from '../federation/exchange.ts';
 import type { Notices } from '../notices/start-notices.ts';
 import type { Registration } from '../federation/registration.ts';
@@ -65,7 +65,7 @@ export interface ApiComponents {
   readonly forget: Face<Forget>;
   readonly mirror: Face<RunningMirror | undefined>;
   readonly examination: ReturnType<typeof defineExamination>;
-  readonly standings: Standings;
+  readonly replicationStatus: ReplicationStatus;
   /** Aborted when long requests have to end. */
   readonly closing: AbortSignal;
 }
@@ -85,7 +85,7 @@ export function defineApi(node: ApiNode, components: ApiComponents) {
         ...federationPorts(node, components),
         ...operatorPorts(node, components),
         events: eventsPort(node, components),
-        ...standingPorts(node, components),
+        ...statusPorts(node, components),
         log: (message, fields) => logger.error(fields, message),
       },
     };
@@ -177,7 +177,7 @@ type FederationPorts = 'registration' | 'quotas' | 'exchange' | 'feedFiles' | 'i
 
 function federationPorts(
   { identity, settings, store, ledger, registry, mycelium, mayHold }: ApiNode,
-  { audited, registration, exchange, standings }: ApiComponents,
+  { audited, registration, exchange, replicationStatus }: ApiComponents,
 ): Pick<ApiContext, FederationPorts> {
   const { audit } = audited.face;
   return {
@@ -196,8 +196,8 @@ function federationPorts(
     exchange: exchange.face.port,
     feedFiles: createFeedFiles({ self: identity.peerId, feeds: store, ledger, mayHold }),
     isActive: (peer) => registry.isActive(peer),
-    peers: () => standings.known(),
-    digest: () => standings.digest(),
+    peers: () => replicationStatus.known(),
+    digest: () => replicationStatus.digest(),
   };
 }
 
@@ -221,7 +221,7 @@ function operatorPorts(
     scrub: scrub.face,
     forget: forget.face,
     rejoin: {
-      standing: () => rejoin.standing(),
+      status: () => rejoin.status(),
       force() {
         rejoin.force();
         audit.record({ kind: 'operator', actor: 'operator', note: 'rejoin forced' });
@@ -243,21 +243,21 @@ function eventsPort(
   return {
     subscribe: (wish, push) => events.subscribe(wish, push),
     newest: () => events.newest(),
-    sealPlace: (place) => events.sealPlace(place),
-    openPlace: (text) => events.openPlace(text),
+    encryptPlace: (place) => events.encryptPlace(place),
+    decryptPlace: (text) => events.decryptPlace(text),
     relayToken: (conversation, token) => events.relay('token', { ...token }, { conversation }),
     mayHear: conversationAccess(market.conversations.face),
     closing,
   };
 }
 
-type StandingPorts = 'metrics' | 'doctor' | 'trouble' | 'degraded' | 'alarms' | 'digestBranch';
+type StatusPorts = 'metrics' | 'doctor' | 'trouble' | 'degraded' | 'alarms' | 'digestBranch';
 
 /** How the node does. */
-function standingPorts(
+function statusPorts(
   { clock, rejoin, alarms, refusal }: ApiNode,
   { jobs, mirror, examination: { metrics, doctor, trees } }: ApiComponents,
-): Pick<ApiContext, StandingPorts> {
+): Pick<ApiContext, StatusPorts> {
   return {
     metrics: metrics.face,
     doctor: doctor.face,
@@ -270,7 +270,7 @@ function standingPorts(
       return [
         ...clockLine(clock),
         ...(ok ? [] : [detail]),
-        ...rejoinLine(rejoin.standing()),
+        ...rejoinLine(rejoin.status()),
         ...(mirror.face?.degraded(sees) ?? []),
       ];
     },

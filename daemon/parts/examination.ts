@@ -2,7 +2,7 @@ import type { DoctorPort } from '../../api/ports/doctor.ts';
 import type { MetricsPort } from '../../api/ports/metrics.ts';
 import type { Reader } from '../../storage/reader.ts';
 import { createDigestTrees, type DigestTrees } from '../doctor/digest-trees.ts';
-import type { MirrorStanding } from '../doctor/ports.ts';
+import type { MirrorHealth } from '../doctor/ports.ts';
 import { type DoctorNode, startDoctor } from '../doctor/start-doctor.ts';
 import type { Registration } from '../federation/registration.ts';
 import type { Jobs } from '../jobs/create-jobs.ts';
@@ -13,10 +13,10 @@ import type { RunningMirror } from '../mirror/start-mirror.ts';
 import { definePart, type Face, type PartList } from '../parts.ts';
 import type { ReachWatch } from '../reach/reach-watch.ts';
 import type { Scrub } from '../scrub/scrub.ts';
-import type { Standings } from '../standings.ts';
+import type { ReplicationStatus } from '../replication-status.ts';
 
 export interface ExaminationComponents {
-  readonly standings: Pick<Standings, 'lag'>;
+  readonly replicationStatus: Pick<ReplicationStatus, 'lag'>;
   readonly reach: Face<Pick<ReachWatch, 'isReached'>>;
   readonly jobs: Face<Jobs>;
   readonly scrub: Face<Scrub>;
@@ -34,11 +34,11 @@ export function defineExamination(
   const metrics = parts.add(
     definePart<MetricsPort>('metrics', () => ({
       face: startMetrics(node, {
-        standings: components.standings,
+        replicationStatus: components.replicationStatus,
         reach: components.reach.face,
         jobs: components.jobs.face,
         scrub: components.scrub.face,
-        mirror: standingOf(components.mirror),
+        mirror: mirrorHealthOf(components.mirror),
       }),
     })),
   );
@@ -47,9 +47,9 @@ export function defineExamination(
   return { metrics, trees, doctor };
 }
 
-function standingOf(
+function mirrorHealthOf(
   mirror: Face<Pick<RunningMirror, 'snapshot'> | undefined>,
-): (() => MirrorStanding) | undefined {
+): (() => MirrorHealth) | undefined {
   const running = mirror.face;
   return running && (() => running.snapshot());
 }
@@ -71,17 +71,17 @@ function defineTrees(
 
 function defineDoctor(
   node: DoctorNode,
-  { standings, registration, jobs, reader, mirror, scrub }: ExaminationComponents,
+  { replicationStatus, registration, jobs, reader, mirror, scrub }: ExaminationComponents,
   trees: Face<DigestTrees>,
 ) {
   return definePart<DoctorPort>('doctor', () =>
     startDoctor(node, {
-      standings,
+      replicationStatus,
       registration: registration.face.port,
       jobs: jobs.face.port,
       reader: reader.face,
       trees: trees.face,
-      mirror: standingOf(mirror),
+      mirror: mirrorHealthOf(mirror),
       scrub: scrub.face,
     }),
   );

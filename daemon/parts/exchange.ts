@@ -9,7 +9,7 @@ import { definePart, type Face } from '../parts.ts';
 import type { ReachWatch } from '../reach/reach-watch.ts';
 import type { Scrub } from '../scrub/scrub.ts';
 import type { Reader } from '../../storage/reader.ts';
-import type { Standings } from '../standings.ts';
+import type { ReplicationStatus } from '../replication-status.ts';
 import type { Node } from './running.ts';
 import type { Search } from './search.ts';
 import type { Sources } from './sources.ts';
@@ -42,7 +42,7 @@ export interface ExchangeComponents {
   readonly reach: Face<ReachWatch>;
   readonly reliability: Face<ReliabilityCounts>;
   readonly scrub: Face<Scrub>;
-  readonly standings: Pick<Standings, 'totalDigest'>;
+  readonly replicationStatus: Pick<ReplicationStatus, 'totalDigest'>;
 }
 
 /** Export, import and pulls over HTTP. */
@@ -50,7 +50,7 @@ export function defineExchange(node: ExchangeNode, components: ExchangeComponent
   return definePart<Exchange>('exchange', () => {
     const { identity, settings, clock, env, db, store, registry, rejoin, mycelium, offences } = node;
     const { list, keys, table } = components.sources.face;
-    const { jobs, registration, scrub, standings } = components;
+    const { jobs, registration, scrub, replicationStatus } = components;
     const exchange = createExchange({
       env,
       identity,
@@ -67,7 +67,7 @@ export function defineExchange(node: ExchangeNode, components: ExchangeComponent
       mayHold: node.mayHold,
       offences,
       digestOf: node.digestOf,
-      totalDigest: (covers) => standings.totalDigest(covers),
+      totalDigest: (covers) => replicationStatus.totalDigest(covers),
       scrubAuthor: (author) => scrub.face.author(author),
       addJob: (data, key) => jobs.face.queue.add('federation-sync', data, { key }),
       renewCertificate: (peer) => registration.face.renewCertificate(peer),

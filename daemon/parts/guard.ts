@@ -44,7 +44,7 @@ export function defineGuard({
       reserveBytes: reserve,
       logger,
       alone: (work) => parts.ledger.face.alone(work),
-      reload: () => hooks.reopened.settle(),
+      reload: () => hooks.reopened.emitAndWait(),
       onFilling: (free) => alarms.raise({ kind: 'disk-filling', free, reserve, most: growth.most() }),
       onRecovered: () => hooks.recovered.emit(),
     });

@@ -22,7 +22,7 @@ export interface LedgerComponents extends Pick<
   readonly store: Face<Store>;
   readonly merger: Face<Merger>;
   readonly ownMerger: Face<Merges>;
-  readonly registry: Face<Pick<Registry, 'standing' | 'get'>>;
+  readonly registry: Face<Pick<Registry, 'followState' | 'get'>>;
   readonly refusal: Pick<WriteRefusal, 'get'>;
 }
 
@@ -51,7 +51,7 @@ export function defineLedger({
       ownMerges: timed(parts.ownMerger.face, env, hooks.merged),
       // Of who is being forgotten nothing comes in before that is done.
       following: {
-        standing: (author) => (store.gaps.sweeping === author ? 'no' : registry.standing(author)),
+        followState: (author) => (store.gaps.sweeping === author ? 'no' : registry.followState(author)),
       },
       quota: authorQuota(settings, registry),
       clock: createClock(clock.now),

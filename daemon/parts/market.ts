@@ -42,7 +42,7 @@ type MarketNode = Pick<
 > &
   ContractsNode;
 
-export interface MarketComponents extends Pick<ScoresComponents, 'standings' | 'sources'> {
+export interface MarketComponents extends Pick<ScoresComponents, 'replicationStatus' | 'sources'> {
   readonly reader: Face<Reader>;
   readonly search: Face<Search>;
   readonly users: Face<Pick<Directory, 'isUser'>>;
@@ -172,8 +172,8 @@ function defineErasures(lower: MarketNode, { audited, search }: MarketComponents
     });
     hooks.committed.on('erasures', ({ erased }) => erasures.committed(erased ?? []));
     // What a full disk kept from being cleared.
-    hooks.recovered.on('erasures', () => erasures.settled());
-    void erasures.settled();
+    hooks.recovered.on('erasures', () => erasures.cleared());
+    void erasures.cleared();
     return { face: erasures, stop: () => erasures.stop() };
   });
 }

@@ -4,14 +4,14 @@ import type { PeerId } from '../../protocols/wire/identity.ts';
 import { nonceStore } from '../../storage/tables.ts';
 import type { Audited } from '../audit/node-audit.ts';
 import type { OwnAddress } from '../federation/own-statement.ts';
-import type { PeerStanding } from '../federation/node-entries.ts';
+import type { PeerStatus } from '../federation/node-entries.ts';
 import { createRegistration, type Registration, type RegistrationParts } from '../federation/registration.ts';
 import type { SourceKeys } from '../federation/source-keys.ts';
 import type { TlsCertificate } from '../federation/tls-certificate.ts';
 import type { Listening } from '../http.ts';
 import { definePart, type Face } from '../parts.ts';
 import type { ReachWatch } from '../reach/reach-watch.ts';
-import type { Standings } from '../standings.ts';
+import type { ReplicationStatus } from '../replication-status.ts';
 import type { Market } from './market.ts';
 import type { Node } from './running.ts';
 import type { Sources } from './sources.ts';
@@ -36,7 +36,7 @@ export interface RegistrationComponents {
   readonly audited: Face<Pick<Audited, 'audit' | 'keys'>>;
   readonly market: Pick<Market, 'contracts' | 'ratings'>;
   readonly reach: Face<ReachWatch>;
-  readonly standings: Pick<Standings, 'peer'>;
+  readonly replicationStatus: Pick<ReplicationStatus, 'peer'>;
   readonly listening: Listening;
   readonly tls: Face<Pick<TlsCertificate, 'fingerprint'>>;
 }
@@ -57,8 +57,8 @@ export function defineRegistration(node: RegistrationNode, components: Registrat
       policy,
       own: () => ownAddress(node, components),
       contactEmail: settings.contactEmail,
-      peerStanding: (peer, sees) => peerStanding(peer, sees, components),
-      syncStanding: (id) => table.get(id),
+      peerStatus: (peer, sees) => peerStatusOf(peer, sees, components),
+      syncStatus: (id) => table.get(id),
       reach: components.reach.face,
       legacyCounts: async (id) => {
         const { listings = 0, transactions = 0, users = 0 } = await legacy.counts(id);
@@ -92,16 +92,16 @@ function ownAddress(
 }
 
 /** Counts what the public record tells of, and for the operator the trades of this node's users with that node. */
-async function peerStanding(
+async function peerStatusOf(
   peer: PeerId,
   sees: Sees,
-  { standings, market }: RegistrationComponents,
-): Promise<PeerStanding> {
+  { replicationStatus, market }: RegistrationComponents,
+): Promise<PeerStatus> {
   const [ratings, contracts] = [market.ratings.face, market.contracts.face];
   const trades = new Set(await ratings.tradesOf(peer));
   if (sees === 'whole') for (const contract of contracts.agreedWith(peer)) trades.add(contract);
   const transactions = trades.size + (await contracts.openRequestsOf(peer));
-  return { ...standings.peer(peer, sees), transactions };
+  return { ...replicationStatus.peer(peer, sees), transactions };
 }
 
 function auditedSourceKeys(

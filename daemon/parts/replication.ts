@@ -31,7 +31,7 @@ export interface ReplicationComponents extends Pick<
   readonly store: Face<Store>;
   readonly rangeReader: Face<Pick<RangeReader, 'read'>>;
   readonly ledger: Face<Ledger>;
-  readonly registry: Face<Pick<Registry, 'isActive' | 'standing' | 'synced'>>;
+  readonly registry: Face<Pick<Registry, 'isActive' | 'followState' | 'synced'>>;
   readonly events: Face<Pick<EventLogs, 'emit'>>;
   readonly participants: Pick<Participants, 'mayHold' | 'others'>;
   readonly offences: Offences;
@@ -76,7 +76,7 @@ export function defineReplication({
         },
         offences,
         digestOf: (author, covers) => store.digests.ownerDigest(author, covers),
-        follows: (author) => registry.standing(author) === 'followed',
+        follows: (author) => registry.followState(author) === 'followed',
         participants: (channel) => participants.others(channel),
         publish: async (data) => {
           await host.entries.publish(data);

@@ -11,7 +11,7 @@ import type { CellPublisher } from '../market/cell-publisher.ts';
 import { createTrends, type Trends } from '../market/trends.ts';
 import { createTrust, ratedProducers } from '../market/trust.ts';
 import { definePart, type Face, type PartList } from '../parts.ts';
-import type { Standings } from '../standings.ts';
+import type { ReplicationStatus } from '../replication-status.ts';
 import { forRequests } from './requests.ts';
 import type { Node } from './running.ts';
 import type { Sources } from './sources.ts';
@@ -35,7 +35,7 @@ export interface ScoresComponents {
   readonly reader: Face<Pick<Reader, 'get' | 'readable' | 'list'>>;
   readonly audited: Face<Pick<Audited, 'ledger' | 'committed'>>;
   readonly sources: Face<Pick<Sources, 'httpNodes'>>;
-  readonly standings: Pick<Standings, 'prices'>;
+  readonly replicationStatus: Pick<ReplicationStatus, 'prices'>;
   readonly ratings: Face<Ratings>;
   readonly contracts: Face<ContractBook>;
 }
@@ -79,7 +79,7 @@ function defineReliability(lower: ScoresNode, { audited, sources }: ScoresCompon
 
 function defineTrends(
   node: ScoresNode,
-  { audited, reader, standings, contracts, ratings }: ScoresComponents,
+  { audited, reader, replicationStatus, contracts, ratings }: ScoresComponents,
   trust: Face<TrustPort>,
 ) {
   const { identity, settings, clock, env, outside, logger } = node;
@@ -93,7 +93,7 @@ function defineTrends(
       reader: reader.face,
       env,
       startPriceWorker: outside.startPriceWorker,
-      prices: () => standings.prices(),
+      prices: () => replicationStatus.prices(),
       producers: ratedProducers(trust.face, (peer) =>
         peer === self ? settings.region : (node.registry.get(peer)?.region ?? ''),
       ),

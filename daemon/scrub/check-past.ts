@@ -13,7 +13,7 @@ type Hashed = Change & { readonly hash: string };
 
 /**
  * What is kept of a record's changes for those that come late, against its applied changes. Where any of it is wrong all of it goes:
- * it only saves work, and nothing may be judged by what is not so.
+ * it only saves work, and nothing may be evaluated by a wrong one.
  */
 export async function checkPast(
   { level }: CheckParts['db'],

@@ -165,7 +165,7 @@ async function checkVerdicts(
   }
 }
 
-/** A private fact is judged again when its channel's creation comes or goes. */
+/** A private fact is evaluated again when its channel's creation comes or goes. */
 async function checkLacking(
   parts: CheckParts,
   key: RecordKey,

@@ -126,7 +126,7 @@ export class Scrub {
     return this.#counts;
   }
 
-  standing(): ReturnType<ScrubPort['standing']> {
+  status(): ReturnType<ScrubPort['status']> {
     return {
       running: this.#pass !== undefined,
       phase: this.#pass?.phase,

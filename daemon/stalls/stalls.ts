@@ -34,23 +34,23 @@ export interface Stall extends BehindFeed {
   readonly sinceMs: number;
 }
 
-interface Standing {
+interface Position {
   readonly there: number;
   readonly since: number;
   /** Frontiers of the peer when it was first seen at this place, and with the newest that shows it. */
   readonly first: number;
   last: number;
   seenAt: number;
-  told: boolean;
+  reported: boolean;
 }
 
 /** Made by `emptyStalls`, changed only by `stallRound`. */
-export type StallState = Map<string, Standing>;
+export type StallState = Map<string, Position>;
 
 export const emptyStalls = (): StallState => new Map();
 
 /**
- * What stands still now, and of it what is new. A feed that moves begins anew; one that shows nothing is not judged, and one that is no
+ * What stands still now, and of it what is new. A feed that moves begins anew; one that shows nothing is left out, and one that is no
  * longer registered is forgotten.
  */
 export function stallRound(
@@ -65,31 +65,31 @@ export function stallRound(
     for (const feed of behind) {
       const id = `${feed.peer}|${feed.channel}|${feed.epoch}`;
       seen.add(id);
-      const standing = standingOf(state, id, feed, frontiers, now);
-      const sinceMs = standing.seenAt - standing.since;
-      const isTold = standing.last - standing.first >= STALL_LIMITS.frontiers;
-      if (!reachable || sinceMs < STALL_LIMITS.stallMs || !isTold) continue;
+      const position = positionOf(state, id, feed, frontiers, now);
+      const sinceMs = position.seenAt - position.since;
+      const isReported = position.last - position.first >= STALL_LIMITS.frontiers;
+      if (!reachable || sinceMs < STALL_LIMITS.stallMs || !isReported) continue;
       stalls.push({ ...feed, sinceMs });
-      if (!standing.told) fresh.push({ ...feed, sinceMs });
-      standing.told = true;
+      if (!position.reported) fresh.push({ ...feed, sinceMs });
+      position.reported = true;
     }
   for (const id of state.keys()) if (!seen.has(id)) state.delete(id);
   return { stalls, fresh };
 }
 
-function standingOf(
+function positionOf(
   state: StallState,
   id: string,
   { there }: BehindFeed,
   frontiers: number,
   now: number,
-): Standing {
+): Position {
   const known = state.get(id);
   if (known?.there === there) {
     if (frontiers !== known.last) Object.assign(known, { last: frontiers, seenAt: now });
     return known;
   }
-  const begun = { there, since: now, first: frontiers, last: frontiers, seenAt: now, told: false };
+  const begun = { there, since: now, first: frontiers, last: frontiers, seenAt: now, reported: false };
   state.set(id, begun);
   return begun;
 }

@@ -135,12 +135,12 @@ export class WantBook {
   matching(
     held: Held,
     { no, at }: Pick<ChangedListings, 'no' | 'at'>,
-    isTold: (userId: string) => boolean,
+    mayNotify: (userId: string) => boolean,
   ): Generator<LiveWant> {
     const { isUser } = this.#parts;
     return this.#index.matching(
       held,
-      (want) => want.after < no && !hasEnded(want, at) && isTold(want.userId) && isUser(want.userId),
+      (want) => want.after < no && !hasEnded(want, at) && mayNotify(want.userId) && isUser(want.userId),
     );
   }
 

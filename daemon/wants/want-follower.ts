@@ -9,7 +9,7 @@ import type { ChangedListings, WantTable } from '../../storage/want-table.ts';
 import type { Notice } from '../notices/notice.ts';
 import { WokenWork } from '../woken-work.ts';
 import { type StoredWant, WANT_LIMITS, type WantBook } from './want-book.ts';
-import { dayOf, moreThanIsTold, noticesOf } from './want-notices.ts';
+import { dayOf, dailyLimitNotice, noticesOf } from './want-notices.ts';
 
 export interface WantFollowerParts {
   readonly self: PeerId;
@@ -37,7 +37,7 @@ const AT_ONCE = 64;
 export class WantFollower extends WokenWork {
   readonly #parts: WantFollowerParts;
   /** Of how many listings each user was told on this day; more than may be once that was said. */
-  #told = new Map<string, number>();
+  #sentToday = new Map<string, number>();
   #day = 0;
 
   constructor(parts: WantFollowerParts) {
@@ -63,11 +63,11 @@ export class WantFollower extends WokenWork {
   async #look(rows: readonly ChangedListings[], turn: Turn): Promise<void> {
     const { self, book, table, records, write } = this.#parts;
     const found: Notice[] = [];
-    const isTold = (userId: string): boolean => (this.#told.get(userId) ?? 0) <= WANT_LIMITS.toldADay;
+    const mayNotify = (userId: string): boolean => (this.#sentToday.get(userId) ?? 0) <= WANT_LIMITS.toldADay;
     this.#beginDay();
     for (const row of rows) {
       for (const state of await records(row.records)) {
-        for (const notice of noticesOf(book, self, state, row, isTold)) {
+        for (const notice of noticesOf(book, self, state, row, mayNotify)) {
           found.push(...this.#allowed(notice));
           if (found.length >= AT_ONCE) await this.#raise(found.splice(0), []);
           if (turn.isOver()) await turn.next();
@@ -83,23 +83,23 @@ export class WantFollower extends WokenWork {
   async #raise(notices: readonly Notice[], beside: readonly BatchOp[]): Promise<void> {
     const { toldADay } = WANT_LIMITS;
     for (const { userId, text } of await this.#parts.raise(notices, beside)) {
-      const told = this.#told.get(userId) ?? 0;
-      if (text === 'want' && told < toldADay) this.#told.set(userId, told + 1);
+      const told = this.#sentToday.get(userId) ?? 0;
+      if (text === 'want' && told < toldADay) this.#sentToday.set(userId, told + 1);
     }
   }
 
   #beginDay(): void {
     const day = dayOf(this.#parts.env.now());
-    if (this.#day !== day) this.#told.clear();
+    if (this.#day !== day) this.#sentToday.clear();
     this.#day = day;
   }
 
   /** The notice, or once a day what stands for all that are too many. */
   #allowed(notice: Notice): Notice[] {
     const { toldADay } = WANT_LIMITS;
-    const told = this.#told.get(notice.userId) ?? 0;
+    const told = this.#sentToday.get(notice.userId) ?? 0;
     if (told < toldADay) return [notice];
-    this.#told.set(notice.userId, Infinity);
-    return told === toldADay ? [moreThanIsTold(notice, this.#parts.env.now())] : [];
+    this.#sentToday.set(notice.userId, Infinity);
+    return told === toldADay ? [dailyLimitNotice(notice, this.#parts.env.now())] : [];
   }
 }

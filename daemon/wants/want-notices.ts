@@ -14,14 +14,14 @@ export function* noticesOf(
   self: PeerId,
   state: RecordState | undefined,
   row: Pick<ChangedListings, 'no' | 'at'>,
-  isTold: (userId: string) => boolean,
+  mayNotify: (userId: string) => boolean,
 ): Generator<Notice> {
   const listing = searchedOf(state);
   if (!isLive(state) || listing === undefined) return;
   const { key, view } = state;
   const listingId = publicIdOf(key);
   let title: string | undefined;
-  for (const want of book.matching({ state, listing, words: new Set(listing.terms) }, row, isTold)) {
+  for (const want of book.matching({ state, listing, words: new Set(listing.terms) }, row, mayNotify)) {
     if (!isNews(want, self, state)) continue;
     title ??= dealOf(view);
     yield {
@@ -44,7 +44,7 @@ function isNews({ userId, query }: LiveWant, self: PeerId, { key, view }: Record
 }
 
 /** What stands for all others of a day, of a user who is told of no more of them. */
-export function moreThanIsTold({ userId, values }: Notice, now: number): Notice {
+export function dailyLimitNotice({ userId, values }: Notice, now: number): Notice {
   return {
     userId,
     event: `wants of day ${dayOf(now)}`,

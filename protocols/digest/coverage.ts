@@ -4,7 +4,7 @@ import { LIMITS } from '../wire/limits.ts';
 import { COLLECTIONS, OP_VERSION } from '../open-dialog/schema.ts';
 
 /**
- * The public collections that a digest is over, each with the newest op version that its records are judged by. Two nodes of different versions
+ * The public collections that a digest is over, each with the newest op version that its records are evaluated by. Two nodes of different versions
  * hold the same entries and show other records: what is compared is what both know in the same version, so that an upgrade is no damage.
  */
 export type Coverage = ReadonlyMap<string, number>;
@@ -27,7 +27,7 @@ export function isCoveredBy(one: Coverage, other: Coverage): boolean {
   return [...one].every(([collection, version]) => other.get(collection) === version);
 }
 
-/** A collection that two nodes do not compare, with the op version that either judges it by; null where it is not known. */
+/** A collection that two nodes do not compare, with the op version that either evaluates it by; null where it is not known. */
 export interface NotCompared {
   readonly collection: string;
   readonly here: number | null;

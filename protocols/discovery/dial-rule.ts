@@ -18,7 +18,7 @@ const MOST_NAMED = 2048;
 /**
  * The rule for everything that leads to a libp2p dial: bootstrap, registration, identify, peer exchange, DHT, mDNS. A name can
  * lead anywhere, our own network included: names are taken of the operator, of registered peers, or where private addresses are
- * allowed anyway, and what they lead to is judged once more inside the connection. `operators`: multiaddrs with or without `/p2p/…`.
+ * allowed anyway, and the addresses they resolve to are checked once more inside the connection. `operators`: multiaddrs with or without `/p2p/…`.
  */
 export function createDialRule(
   policy: AddressPolicy,

@@ -174,13 +174,13 @@ async function openRecords(value: unknown, signal: AbortSignal): Promise<SignedP
   const peers: SignedPeer[] = [];
   for (const item of value as unknown[]) {
     if (!(item instanceof Uint8Array) || item.length > PEER_EXCHANGE_LIMITS.recordBytes) throw malformed();
-    peers.push(await openPeerRecord(item, signal));
+    peers.push(await verifyPeerRecord(item, signal));
   }
   return peers;
 }
 
 /** Checks one signed peer record: signature, type, canonical bytes, and that it is about its signer. Throws `peers-malformed`. */
-export async function openPeerRecord(bytes: Uint8Array, signal: AbortSignal): Promise<SignedPeer> {
+export async function verifyPeerRecord(bytes: Uint8Array, signal: AbortSignal): Promise<SignedPeer> {
   let envelope: RecordEnvelope;
   let record: PeerRecord;
   try {

@@ -7,13 +7,13 @@ import type { PeerId } from '../wire/identity.ts';
 /** What a node decides by itself about authors. */
 export interface Following {
   /** `followed`: takes new entries; `suspended`: keeps what is held and takes nothing beyond; `no`: not registered. */
-  standing(author: PeerId): 'followed' | 'suspended' | 'no';
+  followState(author: PeerId): 'followed' | 'suspended' | 'no';
 }
 
 /** Everything admission looks at besides the entry: one feed and the receiver's own registry. */
 export interface AdmissionState {
   readonly net: string;
-  readonly standing: 'followed' | 'suspended' | 'no';
+  readonly followState: 'followed' | 'suspended' | 'no';
   readonly feed: FeedState | undefined;
   /** Hash of the header held at the entry's own place, when that place is at or below the head. */
   readonly heldHash: string | undefined;
@@ -37,9 +37,9 @@ export type Admission =
 export function admitUnverified(entry: Entry, state: AdmissionState): Admission | undefined {
   const { header } = entry;
   if (header.net !== state.net) return { kind: 'reject', code: 'network-wrong' };
-  if (state.standing === 'no') return { kind: 'ignore', code: 'author-not-registered' };
+  if (state.followState === 'no') return { kind: 'ignore', code: 'author-not-registered' };
   if (state.heldHash === entry.hash) return { kind: 'known' };
-  if (state.standing === 'suspended') return { kind: 'ignore', code: 'beyond-cut' };
+  if (state.followState === 'suspended') return { kind: 'ignore', code: 'beyond-cut' };
   const { feed } = state;
   if (feed?.fork !== undefined && header.seq >= feed.fork.seq) return { kind: 'ignore', code: 'forked' };
   if (

@@ -1,7 +1,7 @@
 import { AgrinetError } from '../errors.ts';
 import { concat, hex, sha256 } from '../wire/bytes.ts';
 import { bytesOf, type Cbor, decodeCbor, encodeCbor } from '../wire/cbor.ts';
-import { type Envelope, readEnvelope, seal } from '../wire/envelope.ts';
+import { type Envelope, readEnvelope, signEnvelope } from '../wire/envelope.ts';
 import type { Identity, PeerId } from '../wire/identity.ts';
 import { LIMITS } from '../wire/limits.ts';
 import { decodeHeader, encodeHeader, ENTRY_ENVELOPE, type Header, headerHash } from './header.ts';
@@ -72,7 +72,7 @@ export function bodyMatches(entry: Entry): boolean {
  * Signs ops into an entry. `place` is everything of the header that the ops do not determine. The only place where an entry is made, so the only one
  * that has to bound it: every carrier takes what passes here. Throws `entry-too-large`.
  */
-export function sealEntry(
+export function signEntry(
   identity: Identity,
   place: Omit<Header, 'n' | 'root'>,
   ops: readonly Uint8Array[],
@@ -83,7 +83,7 @@ export function sealEntry(
   const body: BodyItem[] = ops.map((op) => ({ op }));
   const header: Header = { ...place, n: ops.length, root: bodyRoot(body) };
   const payload = encodeHeader(header);
-  const envelopeBytes = seal(identity, ENTRY_ENVELOPE, payload);
+  const envelopeBytes = signEnvelope(identity, ENTRY_ENVELOPE, payload);
   const bytes = encodeCbor([envelopeBytes, [...ops]] satisfies Cbor);
   if (bytes.length > LIMITS.entryBytes)
     throw new AgrinetError('entry-too-large', `an entry has at most ${LIMITS.entryBytes} bytes`);

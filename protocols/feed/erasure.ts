@@ -1,7 +1,7 @@
 import { AgrinetError } from '../errors.ts';
 import { hex, sha256Hex, fromHex } from '../wire/bytes.ts';
 import { bytesOf, decodeCbor, encodeCbor, integer, mapOf } from '../wire/cbor.ts';
-import { type EnvelopeType, openEnvelope, readEnvelope, seal } from '../wire/envelope.ts';
+import { type EnvelopeType, verifyEnvelope, readEnvelope, signEnvelope } from '../wire/envelope.ts';
 import type { Identity, PeerId } from '../wire/identity.ts';
 import { type Channel, isChannel, parseRecordKey, type RecordKey } from '../wire/ids.ts';
 import { LIMITS } from '../wire/limits.ts';
@@ -47,7 +47,7 @@ export interface Erasure extends ErasureStatement {
 const KEYS = ['v', 'author', 'channel', 'epoch', 'seq', 'record', 'ops', 'time'] as const;
 
 /** Signs an erasure. */
-export function sealErasure(identity: Identity, statement: ErasureStatement): Uint8Array {
+export function signErasure(identity: Identity, statement: ErasureStatement): Uint8Array {
   const payload = encodeCbor({
     v: 1,
     author: identity.peerId,
@@ -58,15 +58,15 @@ export function sealErasure(identity: Identity, statement: ErasureStatement): Ui
     ops: statement.ops.map(({ index, hash }) => [index, fromHex(hash)]),
     time: statement.time,
   });
-  return seal(identity, ERASURE_ENVELOPE, payload);
+  return signEnvelope(identity, ERASURE_ENVELOPE, payload);
 }
 
 /**
  * Reads and verifies. Throws `erasure-malformed`, `evidence-kept` for what nobody may erase, `not-canonical`, `envelope-malformed` or
  * `signature-invalid`. Whether the ops named are of the record shows only to whoever holds them.
  */
-export function openErasure(bytes: Uint8Array): Erasure {
-  return read(bytes, openEnvelope);
+export function verifyErasure(bytes: Uint8Array): Erasure {
+  return read(bytes, verifyEnvelope);
 }
 
 /** Reads a statement without its signature: what was verified before it was kept. Throws the same but `signature-invalid`. */
@@ -74,7 +74,7 @@ export function readErasure(bytes: Uint8Array): Erasure {
   return read(bytes, readEnvelope);
 }
 
-function read(bytes: Uint8Array, open: typeof openEnvelope): Erasure {
+function read(bytes: Uint8Array, open: typeof verifyEnvelope): Erasure {
   const malformed = (why: string): AgrinetError => new AgrinetError('erasure-malformed', `erasure: ${why}`);
   if (bytes.length > ERASURE_BYTES) throw malformed('too long');
   const envelope = open(ERASURE_ENVELOPE, bytes);
@@ -115,7 +115,7 @@ function read(bytes: Uint8Array, open: typeof openEnvelope): Erasure {
  */
 export function erasureOf({ c, k, d }: Op, at: { author: PeerId; channel: Channel }): Erasure {
   if (k !== '') throw new AgrinetError('erasure-malformed', 'erasure: the op names a record');
-  const erasure = openErasure(d);
+  const erasure = verifyErasure(d);
   if (c !== parseRecordKey(erasure.record)?.collection)
     throw new AgrinetError('erasure-malformed', 'erasure: the op names another collection');
   if (erasure.author !== at.author || erasure.channel !== at.channel)

@@ -1,7 +1,7 @@
 import { AgrinetError } from '../errors.ts';
 import { sha256Hex } from '../wire/bytes.ts';
 import { decodeCbor, encodeCbor } from '../wire/cbor.ts';
-import { openEnvelope, readEnvelope } from '../wire/envelope.ts';
+import { verifyEnvelope, readEnvelope } from '../wire/envelope.ts';
 import type { PeerId } from '../wire/identity.ts';
 import type { Channel } from '../wire/ids.ts';
 import { decodeHeader, ENTRY_ENVELOPE, headerHash } from './header.ts';
@@ -23,8 +23,8 @@ export interface ForkProof {
 }
 
 /** Reads and verifies a proof. Throws `fork-malformed`, `signature-invalid`, or what reading an envelope or header throws. */
-export function openForkProof(bytes: Uint8Array): ForkProof {
-  return readProof(bytes, openEnvelope);
+export function verifyForkProof(bytes: Uint8Array): ForkProof {
+  return readProof(bytes, verifyEnvelope);
 }
 
 /** Reads a proof without its signatures: to look whether its place is forked already, and for what was verified before. */
@@ -32,7 +32,7 @@ export function readForkProof(bytes: Uint8Array): ForkProof {
   return readProof(bytes, readEnvelope);
 }
 
-function readProof(bytes: Uint8Array, open: typeof openEnvelope): ForkProof {
+function readProof(bytes: Uint8Array, open: typeof verifyEnvelope): ForkProof {
   const malformed = (why: string): AgrinetError => new AgrinetError('fork-malformed', `fork proof: ${why}`);
   const value = bytes.length > 16_384 ? undefined : decodeCbor(bytes);
   if (!Array.isArray(value) || value.length !== 2) throw malformed('not a pair');
@@ -70,7 +70,7 @@ export function makeForkProof(
   other: { envelopeBytes: Uint8Array; hash: string },
 ): ForkProof {
   const [low, high] = one.hash < other.hash ? [one, other] : [other, one];
-  return openForkProof(encodeCbor([low.envelopeBytes, high.envelopeBytes]));
+  return verifyForkProof(encodeCbor([low.envelopeBytes, high.envelopeBytes]));
 }
 
 /** Whether a proof changes anything where this is the known fork of its epoch: only a lower place does. */

@@ -23,7 +23,7 @@ interface Coming {
 }
 
 /**
- * The store as it will be when what was handed over is on the disk: the ledger drafts and judges upon that, while readers see what is
+ * The store as it will be when what was handed over is on the disk: the ledger drafts and evaluates on top of it, while readers see what is
  * written. A commit that fails takes with it all that stand upon it. What is not told here of commits on their way is read after them.
  */
 export class Ahead implements LedgerStore {
@@ -49,7 +49,7 @@ export class Ahead implements LedgerStore {
 
   feeds(author: PeerId, channel: Channel): readonly FeedState[] {
     const feeds = new Map(this.#store.feeds(author, channel).map((feed) => [feedId(feed), feed]));
-    for (const coming of this.#standing())
+    for (const coming of this.#inFlight())
       for (const [id, feed] of coming.feeds)
         if (feed.author === author && feed.channel === channel) feeds.set(id, feed);
     return [...feeds.values()];
@@ -74,7 +74,7 @@ export class Ahead implements LedgerStore {
   }
 
   #newest<T>(of: (coming: Coming) => T | undefined): T | undefined {
-    for (const coming of this.#standing().toReversed()) {
+    for (const coming of this.#inFlight().toReversed()) {
       const found = of(coming);
       if (found !== undefined) return found;
     }
@@ -82,7 +82,7 @@ export class Ahead implements LedgerStore {
   }
 
   /** Commits on their way that no failure has taken along. */
-  #standing(): readonly Coming[] {
+  #inFlight(): readonly Coming[] {
     return this.#coming.filter(({ since }) => since === this.failures);
   }
 

@@ -9,7 +9,7 @@ export const AUTHOR_BUDGET = { freeMs: 50, freeMsPerOp: 5, owedMs: 10_000, share
 /** What authors owe whose ops cost out of proportion: they wait themselves, and not those beside them. */
 export class AuthorBudgets {
   readonly #monotonic: () => number;
-  readonly #debts = new Map<PeerId, { owed: number; at: number }>();
+  readonly #owing = new Map<PeerId, { owed: number; at: number }>();
 
   constructor(monotonic: () => number) {
     this.#monotonic = monotonic;
@@ -22,11 +22,11 @@ export class AuthorBudgets {
   /** What so many ops of an author have cost, in milliseconds of this thread's CPU and of the merging worker. */
   charge(author: PeerId, ops: number, ms: number): void {
     const cost = ms - AUTHOR_BUDGET.freeMs - ops * AUTHOR_BUDGET.freeMsPerOp;
-    if (cost > 0) this.#debts.set(author, { owed: this.#owed(author) + cost, at: this.#monotonic() });
+    if (cost > 0) this.#owing.set(author, { owed: this.#owed(author) + cost, at: this.#monotonic() });
   }
 
   #owed(author: PeerId): number {
-    const known = this.#debts.get(author);
+    const known = this.#owing.get(author);
     if (known === undefined) return 0;
     return Math.max(0, known.owed - (this.#monotonic() - known.at) * AUTHOR_BUDGET.share);
   }

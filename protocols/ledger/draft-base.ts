@@ -1,7 +1,7 @@
 import type { Merges } from '../open-dialog/merger.ts';
 import { actorOf, type ReadOp } from '../open-dialog/read-op.ts';
 import type { PlacedOp } from '../open-dialog/record.ts';
-import { judgeRecord } from '../open-dialog/rule.ts';
+import { evaluateRecord } from '../open-dialog/rule.ts';
 import { type Collection, collectionOf } from '../open-dialog/schema.ts';
 import type { RecordKey } from '../wire/ids.ts';
 import type { CommitRecords } from './commit-records.ts';
@@ -44,7 +44,7 @@ export class DraftBase {
     const ops = await this.#ops.of(key);
     const actor = actorOf(writer.author, writer.epoch, key);
     const members = this.#records.members(state);
-    const { id, follows, changes } = await ops.answer(judgeRecord(key, ops.feeds, members, { actor }));
+    const { id, follows, changes } = await ops.answer(evaluateRecord(key, ops.feeds, members, { actor }));
     if (id === undefined || follows === undefined) return;
     const input = { id, changes: await ops.answer(changes()) };
     const fieldOps = await this.#turn.away(() => this.#merges.visibleAt(key, input, follows));

@@ -1,5 +1,5 @@
 import { AgrinetError } from '../errors.ts';
-import { type ErasureStatement, sealErasure } from '../feed/erasure.ts';
+import { type ErasureStatement, signErasure } from '../feed/erasure.ts';
 import { encodeOp } from '../feed/op.ts';
 import { type FieldOp, type OpId, type Scalar, sealChange } from '../open-dialog/change.ts';
 import { emptyState } from '../open-dialog/fast-path.ts';
@@ -214,7 +214,7 @@ export function draftErasure(
     throw new AgrinetError('erasure-malformed', 'an erasure must name something to erase');
   const c = parseRecordKey(first.record)?.collection ?? '';
   const ops = statements.map((statement) =>
-    encodeOp({ v: 1, c, k: '', t: 'erase', d: sealErasure(identity, statement) }),
+    encodeOp({ v: 1, c, k: '', t: 'erase', d: signErasure(identity, statement) }),
   );
   return { key: channel === 'public' ? first.record : channel, channel, ops };
 }

@@ -5,7 +5,7 @@ import { APPLIED, applyFast } from '../open-dialog/fast-path.ts';
 import type { Merges } from '../open-dialog/merger.ts';
 import { type ReadOp, readOp } from '../open-dialog/read-op.ts';
 import { MERGE, type OpRef, type PlacedOp, type RecordState, type Verdict } from '../open-dialog/record.ts';
-import { type Judged, judgeRecord, type MergeInput } from '../open-dialog/rule.ts';
+import { type RecordEvaluation, evaluateRecord, type MergeInput } from '../open-dialog/rule.ts';
 import { withoutMerge, withValues } from '../open-dialog/values.ts';
 import type { Channel, RecordKey } from '../wire/ids.ts';
 import { LIMITS } from '../wire/limits.ts';
@@ -95,7 +95,7 @@ export class Effects {
   }
 
   /**
-   * Takes one op of this node's own in; undefined when `settle` has to evaluate its record first, which throws `record-merging` rather
+   * Takes one op of this node's own in; undefined when `evaluateRemaining` has to evaluate its record first, which throws `record-merging` rather
    * than leave it unmerged. Its record and its channel's record must be loaded. `read` is what `readOp` says of it.
    */
   take(placed: PlacedOp, read: ReadOp): Verdict | undefined {
@@ -205,7 +205,7 @@ export class Effects {
   }
 
   /** Evaluates what the fast path left, and what became decidable by it. */
-  async settle(): Promise<void> {
+  async evaluateRemaining(): Promise<void> {
     for (const key of await this.erasing.apply()) await this.again(key);
     for (;;) {
       const channel = this.#turned.pop();
@@ -235,11 +235,11 @@ export class Effects {
     const { channel } = ops.refAt(first);
     if (channel !== 'public') await this.load([channel]);
     const before = this.state(key);
-    const judged = await ops.answer(judgeRecord(key, ops.feeds, this.#records.members({ channel })));
-    this.#records.set(key, await this.#merged(key, judged, ops));
-    await this.#tell(key, ops, judged, this.#again.has(key) || (before?.pending ?? 0) > 0);
+    const evaluation = await ops.answer(evaluateRecord(key, ops.feeds, this.#records.members({ channel })));
+    this.#records.set(key, await this.#merged(key, evaluation, ops));
+    await this.#tell(key, ops, evaluation, this.#again.has(key) || (before?.pending ?? 0) > 0);
     this.#standsIn(channel, key);
-    const isFounded = judged.outline.members !== undefined;
+    const isFounded = evaluation.outline.members !== undefined;
     if ((before?.members !== undefined) !== isFounded) this.#turned.push(key);
   }
 
@@ -256,12 +256,17 @@ export class Effects {
    * Notes the verdicts that are to be written: of what is new, and where others may differ from those that are written, of all that do not
    * count and of those that have not counted so far. Once given a verdict stays, so of the stored ops no other is told of.
    */
-  async #tell(key: RecordKey, ops: OpsOfRecord, judged: Judged, mayDiffer: boolean): Promise<void> {
+  async #tell(
+    key: RecordKey,
+    ops: OpsOfRecord,
+    evaluation: RecordEvaluation,
+    mayDiffer: boolean,
+  ): Promise<void> {
     let counting: { readonly at: number; readonly ref: OpRef }[] = [];
     const note = (at: number, ref = ops.refAt(at)): void => {
-      const verdict = judged.verdictOf(at);
+      const verdict = evaluation.verdictOf(at);
       if (verdict === undefined) return;
-      this.#evaluated.push({ ref, size: judged.sizeOf(at), key, verdict, fresh: ops.isFresh(at) });
+      this.#evaluated.push({ ref, size: evaluation.sizeOf(at), key, verdict, fresh: ops.isFresh(at) });
     };
     const noteListed = async (): Promise<void> => {
       const listed = await this.#store.listed(counting.map(({ ref }) => ref));
@@ -272,7 +277,7 @@ export class Effects {
       if (this.#turn.isOver()) await this.#turn.next();
       if (ops.isFresh(at)) note(at);
       else if (!mayDiffer) continue;
-      else if (judged.verdictOf(at)?.state !== 'applied') note(at);
+      else if (evaluation.verdictOf(at)?.state !== 'applied') note(at);
       else counting.push({ at, ref: ops.refAt(at) });
       if (counting.length >= LOOKED_UP) await noteListed();
     }
@@ -283,11 +288,11 @@ export class Effects {
    * The state with its values. While a merge is outstanding they are those that the record has shown so far, none where text of it
    * was erased; the author of an own write is told instead that it cannot be made now.
    */
-  async #merged(key: RecordKey, judged: Judged, ops: OpsOfRecord): Promise<RecordState> {
-    const { outline, id } = judged;
+  async #merged(key: RecordKey, evaluation: RecordEvaluation, ops: OpsOfRecord): Promise<RecordState> {
+    const { outline, id } = evaluation;
     if (id === undefined) return outline;
     const values =
-      judged.values ?? (await this.#merge(key, { id, changes: await ops.answer(judged.changes()) }));
+      evaluation.values ?? (await this.#merge(key, { id, changes: await ops.answer(evaluation.changes()) }));
     if (typeof values === 'object') return withValues(outline, values);
     // An end needs no values.
     if (this.#own.has(key) && !outline.tombstone) throw recordMerging();

@@ -9,8 +9,8 @@ import { LIMITS } from '../wire/limits.ts';
 import type { Commits } from './commits.ts';
 import type { Effects } from './effects.ts';
 import type { MergeGate } from './merge-gate.ts';
-import { laneOf } from './lane-of.ts';
-import type { Lanes } from './lanes.ts';
+import { serialKeyOf } from './serial-key.ts';
+import type { TaskScheduler } from './scheduler.ts';
 import { placedOps } from './placed-ops.ts';
 import type { Turn } from './turn.ts';
 import type { LedgerParts } from './types.ts';
@@ -28,7 +28,7 @@ export interface FeedLook {
 
 export interface ForgettingParts {
   readonly ledger: LedgerParts;
-  readonly lanes: Lanes;
+  readonly scheduler: TaskScheduler;
   readonly commits: Commits;
   readonly gate: MergeGate;
 }
@@ -59,7 +59,7 @@ export class Forgetting {
     const before = store.gap(feed.no);
     const kept = new Map([...(before?.kept ?? [])].filter(([seq]) => seq > feed.seq));
     const sums = { entries: 0, bytes: 0, ops: 0, keptBytes: 0 };
-    return this.#parts.lanes.run({ author, lane: laneOf(author, channel) }, async (turn) => {
+    return this.#parts.scheduler.run({ author, serialKey: serialKeyOf(author, channel) }, async (turn) => {
       for await (const bytes of store.entriesFrom(feed.no, 1, feed.seq)) {
         checkGoing(signal);
         onEntry();
@@ -82,10 +82,10 @@ export class Forgetting {
   /** Takes away what is not kept beyond the head of a forgotten feed; `onEntry` is told of each entry looked at. */
   async sweep(gap: Gap, onEntry: () => void, signal: AbortSignal): Promise<void> {
     const { author, channel } = gap;
-    const place = { author, lane: laneOf(author, channel) };
+    const place = { author, serialKey: serialKeyOf(author, channel) };
     for (let after = 0, isMore = true; isMore;) {
       checkGoing(signal);
-      isMore = await this.#parts.lanes.run(place, async (turn) => {
+      isMore = await this.#parts.scheduler.run(place, async (turn) => {
         const entries = await this.#some(gap, after);
         after = entries.at(-1)?.header.seq ?? after;
         if (entries.length > 0) await this.#drop(gap, entries, turn);
@@ -97,15 +97,15 @@ export class Forgetting {
 
   /** Evaluates again what stands in a private channel whose creation has gone with the feed. */
   refound({ author, channel }: Gap): Promise<void> {
-    const { ledger, lanes, commits, gate } = this.#parts;
+    const { ledger, scheduler, commits, gate } = this.#parts;
     const { store } = ledger;
     if (channel === 'public') return Promise.resolve();
-    return lanes.run({ author, lane: laneOf(author, channel) }, async (turn) => {
+    return scheduler.run({ author, serialKey: serialKeyOf(author, channel) }, async (turn) => {
       const effects = commits.effects(turn, gate.for(ledger.merges));
       await effects.load([channel]);
       if (effects.state(channel)?.members !== undefined) return;
       for (const key of await store.awaiting(channel)) await effects.again(key);
-      await effects.settle();
+      await effects.evaluateRemaining();
       if (effects.changes().length > 0)
         await commits.write({ effects, entries: [], feeds: [], local: false, sync: false }, turn);
     });
@@ -149,7 +149,7 @@ export class Forgetting {
         await this.#dropOf(key, effects, turn);
       }
     }
-    await effects.settle();
+    await effects.evaluateRemaining();
     for (const { ref } of effects.dropped) if (ref.epoch === gap.epoch) ops.delete(`${ref.seq} ${ref.index}`);
     const dropped = {
       entries: entries.filter(({ header }) => !gap.kept.has(header.seq)).map((entry) => ({ feed, entry })),

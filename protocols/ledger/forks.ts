@@ -1,6 +1,6 @@
 import { AgrinetError } from '../errors.ts';
 import { feedId, type FeedState } from '../feed/feed.ts';
-import { type ForkProof, isNewFork, openForkProof, readForkProof } from '../feed/fork.ts';
+import { type ForkProof, isNewFork, verifyForkProof, readForkProof } from '../feed/fork.ts';
 import { isKept } from '../feed/gap.ts';
 import type { Effects } from './effects.ts';
 import { readOp } from '../open-dialog/read-op.ts';
@@ -11,8 +11,8 @@ import type { ForkCounts } from './fork-counts.ts';
 import { feedOrNew } from './held-feed.ts';
 import type { MergeGate } from './merge-gate.ts';
 import type { AuthorBudgets } from './author-budgets.ts';
-import { laneOf } from './lane-of.ts';
-import type { Lanes } from './lanes.ts';
+import { serialKeyOf } from './serial-key.ts';
+import type { TaskScheduler } from './scheduler.ts';
 import type { NewFeeds } from './new-feeds.ts';
 import type { OwnEpoch } from './own-epoch.ts';
 import { placedOps } from './placed-ops.ts';
@@ -23,7 +23,7 @@ import type { LedgerParts, ProofOutcome, WriteRequest } from './types.ts';
 
 export interface ForkParts {
   readonly ledger: LedgerParts;
-  readonly lanes: Lanes;
+  readonly scheduler: TaskScheduler;
   readonly commits: Commits;
   readonly epoch: OwnEpoch;
   readonly gate: MergeGate;
@@ -45,18 +45,20 @@ export class Forks {
 
   /** Takes a proof that `from` brought. One of a place that is forked already, or above one, costs its reading and nothing else. */
   async receive(bytes: Uint8Array, from: string): Promise<ProofOutcome> {
-    const { lanes } = this.#parts;
-    const proof = await lanes.run({ author: `from ${from}` }, async () => {
+    const { scheduler } = this.#parts;
+    const proof = await scheduler.run({ author: `from ${from}` }, async () => {
       const { channel, author, epoch, seq } = readForkProof(bytes);
       const held = this.#parts.ledger.store.feed(author, channel, epoch);
-      return isNewFork({ seq }, held?.fork) ? openForkProof(bytes) : undefined;
+      return isNewFork({ seq }, held?.fork) ? verifyForkProof(bytes) : undefined;
     });
     if (proof === undefined) return 'known';
     const { author, channel } = proof;
-    return lanes.run({ author, lane: laneOf(author, channel) }, (turn) => this.take(proof, turn));
+    return scheduler.run({ author, serialKey: serialKeyOf(author, channel) }, (turn) =>
+      this.take(proof, turn),
+    );
   }
 
-  /** Takes a proof whose signatures hold; the caller has its lane. */
+  /** Takes a proof whose signatures hold; the caller holds its serial key. */
   async take(proof: ForkProof, turn: Turn): Promise<ProofOutcome> {
     const { ledger, newFeeds, counts } = this.#parts;
     const { store, identity } = ledger;
@@ -67,7 +69,7 @@ export class Forks {
     if (refusal !== undefined) throw refusal;
     if (proof.net !== ledger.net) throw new AgrinetError('network-wrong', 'a proof of another network');
     const own = author === identity.peerId;
-    if (!own && ledger.following.standing(author) === 'no') return 'ignored';
+    if (!own && ledger.following.followState(author) === 'no') return 'ignored';
     const known = store.feed(author, channel, proof.epoch);
     if (!isNewFork(proof, known?.fork)) return 'known';
     if (!own && !counts.mayTake(proof)) return 'exceeded';
@@ -95,7 +97,7 @@ export class Forks {
     const merges = gate.for(ledger.merges);
     const effects = commits.effects(turn, merges, { forks: new Map([[feedId(feed), proof.seq]]), since });
     const undone = await this.#undo(effects, base, proof.seq, own, turn);
-    await effects.settle();
+    await effects.evaluateRemaining();
     const proofs = [{ feed, proof }];
     const write = { effects, entries: [], feeds: [feed], proofs, local: false, sync: true };
     const changes = await commits.write(write, turn);

@@ -54,11 +54,11 @@ export class Intake {
     if (!isWhole && told.length === 0) return { kind: 'ignore', code: 'ops-erased', entry };
     if (!isProven(entry, told)) return { kind: 'reject', code: 'erasure-mismatch', entry };
     const feed = this.#feed(entry);
-    const standing = author === identity.peerId ? 'followed' : ledger.following.standing(author);
-    const held = standing === 'no' ? undefined : await this.#heldAt(feed, header.seq);
-    if (standing === 'followed' && author !== identity.peerId && budgets.isExceeded(author))
+    const followState = author === identity.peerId ? 'followed' : ledger.following.followState(author);
+    const held = followState === 'no' ? undefined : await this.#heldAt(feed, header.seq);
+    if (followState === 'followed' && author !== identity.peerId && budgets.isExceeded(author))
       return { kind: 'ignore', code: 'author-too-costly', entry };
-    const state = { net: ledger.net, standing, feed, heldHash: held?.hash, epochsToday: 0 };
+    const state = { net: ledger.net, followState, feed, heldHash: held?.hash, epochsToday: 0 };
     const verdict = this.#verdict(read, { ...state, epochsToday: this.#epochsToday(entry, state) }, held);
     if (verdict.kind === 'fork' && held !== undefined) this.forks.push({ entry, held });
     const kept = verdict.kind === 'accept' ? await this.#keptAt(feed, header.seq) : undefined;
@@ -105,10 +105,10 @@ export class Intake {
   /** Its own a node takes back without a bound: only its own key can have signed them. */
   #epochsToday(
     { author, header }: Entry,
-    { standing, feed }: Pick<AdmissionState, 'standing' | 'feed'>,
+    { followState, feed }: Pick<AdmissionState, 'followState' | 'feed'>,
   ): number {
     const opens = header.seq === 1 && (feed === undefined || feed.seq === 0);
-    const bounded = opens && standing === 'followed' && author !== this.#parts.ledger.identity.peerId;
+    const bounded = opens && followState === 'followed' && author !== this.#parts.ledger.identity.peerId;
     return bounded ? this.#parts.newFeeds.today(author, header.channel) : 0;
   }
 

@@ -93,9 +93,9 @@ export class LateChanges {
       const past = this.#past(key);
       const deps = await this.#deps(past, collection, change);
       if (deps === undefined) return undefined;
-      const judged = code ?? (await this.#judge(state, past, deps, change));
-      if (typeof judged === 'string') return rejected(state, judged);
-      const known = { ...pastOf(change, this.#store.nextOpNo()), seen: judged };
+      const seen = code ?? (await this.#evaluate(state, past, deps, change));
+      if (typeof seen === 'string') return rejected(state, seen);
+      const known = { ...pastOf(change, this.#store.nextOpNo()), seen };
       applyLate(state, change, placed, known.lastOp, change.seq === 1);
       past.add({ change, past: known });
       this.#keep(key, [change.hash, known]);
@@ -136,7 +136,7 @@ export class LateChanges {
   }
 
   /** What the change has seen; or the code that it is rejected with. The checks and their order are those of the whole evaluation. */
-  async #judge(
+  async #evaluate(
     state: OpenState,
     past: RecordPast,
     deps: readonly PastChange[],

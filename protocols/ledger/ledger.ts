@@ -5,8 +5,8 @@ import { Commits } from './commits.ts';
 import { ForkCounts } from './fork-counts.ts';
 import { Forgetting } from './forgetting.ts';
 import { Forks } from './forks.ts';
-import { laneOf } from './lane-of.ts';
-import { Lanes, type OwnWork } from './lanes.ts';
+import { serialKeyOf } from './serial-key.ts';
+import { TaskScheduler, type OwnWork } from './scheduler.ts';
 import { mergeAgain } from './merge-again.ts';
 import { MergeGate } from './merge-gate.ts';
 import { NewFeeds } from './new-feeds.ts';
@@ -23,25 +23,25 @@ export function createLedger(given: LedgerParts): Ledger {
   const epoch = new OwnEpoch(env);
   const commits = new Commits(parts, store, epoch);
   const writer = new OwnWriter(parts, commits, epoch, {
-    isHeld: (lane) => lanes.isHeld(lane),
-    wake: () => lanes.wake(),
+    isHeld: (serialKey) => scheduler.isHeld(serialKey),
+    wake: () => scheduler.wake(),
   });
   const own: OwnWork = {
-    lane: laneOf(identity.peerId, 'public'),
+    serialKey: serialKeyOf(identity.peerId, 'public'),
     isWaiting: () => writer.isWaiting(),
     commit: (turn) => writer.commit(turn),
-    freed: (lane) => writer.freed(lane),
+    freed: (serialKey) => writer.freed(serialKey),
   };
-  const lanes = new Lanes(env, own);
+  const scheduler = new TaskScheduler(env, own);
   const open = new OpenWork();
   const write = (request: WriteRequest): Promise<Written> => {
     const written = open.note(writer.add(request));
-    lanes.wake();
+    scheduler.wake();
     return written;
   };
   const shared = {
     ledger: parts,
-    lanes,
+    scheduler,
     commits,
     epoch,
     gate: new MergeGate(env.monotonic),
@@ -64,7 +64,7 @@ export function createLedger(given: LedgerParts): Ledger {
     epoch: () => epoch.id,
     alone: (work) =>
       open.begin(() =>
-        lanes.alone(async () => {
+        scheduler.alone(async () => {
           await store.landed().catch(() => undefined); // told to whoever wrote
           await work();
         }),

@@ -8,10 +8,10 @@ import type { Commits } from './commits.ts';
 import { type Draft, RECORD_PARTIAL } from './drafts.ts';
 import type { Effects } from './effects.ts';
 import { advanced } from './held-feed.ts';
-import { laneOf } from './lane-of.ts';
-import type { Lanes } from './lanes.ts';
+import { serialKeyOf } from './serial-key.ts';
+import type { TaskScheduler } from './scheduler.ts';
 import type { OwnEpoch } from './own-epoch.ts';
-import { checkFits, Pages } from './pages.ts';
+import { checkFits, OpenEntries } from './open-entries.ts';
 import type { Turn } from './turn.ts';
 import type { LedgerParts, WriteRequest, Written } from './types.ts';
 
@@ -26,7 +26,7 @@ interface Drafted {
   readonly before: readonly (RecordState | undefined)[];
 }
 
-/** `full`: it begins the next entry. `held`: somebody's entry is under way in this lane. */
+/** `full`: it begins the next entry. `held`: an entry with this serial key is being processed. */
 type Outcome = Drafted | { readonly full: true } | { readonly held: string };
 
 /** A write that has left the queue, and what came of it. */
@@ -43,7 +43,7 @@ const MAX_WAITING = 20_000;
 /** One commit of own writes under way. */
 interface Batch {
   readonly effects: Effects;
-  readonly pages: Pages;
+  readonly pages: OpenEntries;
   readonly epoch: string;
 }
 
@@ -52,17 +52,22 @@ export class OwnWriter {
   readonly #parts: LedgerParts;
   readonly #commits: Commits;
   readonly #epoch: OwnEpoch;
-  readonly #lanes: Pick<Lanes, 'isHeld' | 'wake'>;
+  readonly #scheduler: Pick<TaskScheduler, 'isHeld' | 'wake'>;
   #writes: PendingWrite[] = [];
-  /** Writes that wait for a lane. */
+  /** Writes that wait for a serial key. */
   readonly #held = new Map<string, PendingWrite[]>();
   #heldCount = 0;
 
-  constructor(parts: LedgerParts, commits: Commits, epoch: OwnEpoch, lanes: Pick<Lanes, 'isHeld' | 'wake'>) {
+  constructor(
+    parts: LedgerParts,
+    commits: Commits,
+    epoch: OwnEpoch,
+    scheduler: Pick<TaskScheduler, 'isHeld' | 'wake'>,
+  ) {
     this.#parts = parts;
     this.#commits = commits;
     this.#epoch = epoch;
-    this.#lanes = lanes;
+    this.#scheduler = scheduler;
   }
 
   /** Resolves when the write is on disk. */
@@ -79,11 +84,11 @@ export class OwnWriter {
     return this.#writes.length > 0 && this.#commits.hasRoom;
   }
 
-  /** The lane is free: what waited for it comes first, in its order. */
-  freed(lane: string): void {
-    const waiting = this.#held.get(lane);
+  /** The serial key is free: what waited for it comes first, in order. */
+  freed(serialKey: string): void {
+    const waiting = this.#held.get(serialKey);
     if (waiting === undefined) return;
-    this.#held.delete(lane);
+    this.#held.delete(serialKey);
     this.#heldCount -= waiting.length;
     this.#writes = [...waiting, ...this.#writes];
   }
@@ -96,14 +101,14 @@ export class OwnWriter {
     const { merges, ownMerges = merges } = this.#parts;
     const epoch = this.#epoch.id;
     const effects = this.#commits.effects(turn, ownMerges);
-    const batch = { effects, pages: new Pages(this.#parts, epoch), epoch };
+    const batch = { effects, pages: new OpenEntries(this.#parts, epoch), epoch };
     const open = this.#writes.splice(0, LIMITS.entryOps);
     // Whoever is told of a failure has left the queue: a write that was refused must not be done later.
     const taken: Taken[] = [];
     try {
       await this.#load(open, taken, effects);
       await this.#draftAll(open, taken, batch, turn);
-      await effects.settle();
+      await effects.evaluateRemaining();
       const { written } = await this.#handOver(batch, turn);
       void this.#tell(taken, effects, written);
     } catch (error) {
@@ -118,7 +123,7 @@ export class OwnWriter {
     } catch (error) {
       for (const { pending } of taken) pending.reject(error);
     } finally {
-      this.#lanes.wake();
+      this.#scheduler.wake();
     }
   }
 
@@ -150,9 +155,9 @@ export class OwnWriter {
     }
   }
 
-  #hold(lane: string, pending: PendingWrite): void {
-    const waiting = this.#held.get(lane);
-    if (waiting === undefined) this.#held.set(lane, [pending]);
+  #hold(serialKey: string, pending: PendingWrite): void {
+    const waiting = this.#held.get(serialKey);
+    if (waiting === undefined) this.#held.set(serialKey, [pending]);
     else waiting.push(pending);
     this.#heldCount++;
   }
@@ -176,8 +181,8 @@ export class OwnWriter {
     }
     const channels = drafts.flatMap(({ channel }) => (channel === 'public' ? [] : [channel]));
     // What is under way there may change what this was drafted from: it is drafted again when that is done.
-    const held = channels.find((channel) => this.#lanes.isHeld(laneOf(author, channel)));
-    if (held !== undefined) return { held: laneOf(author, held) };
+    const held = channels.find((channel) => this.#scheduler.isHeld(serialKeyOf(author, channel)));
+    if (held !== undefined) return { held: serialKeyOf(author, held) };
     await effects.load([...drafts.map(({ key }) => key), ...channels]);
     // A fact that stands already is not said again: the same import twice writes nothing.
     drafts = drafts.map((draft) =>
@@ -199,12 +204,12 @@ export class OwnWriter {
       const { arrived } = page;
       const placed = { author, channel, epoch, seq, index, bytes, time, arrived };
       const verdict = effects.take(placed, draft.read ?? readOp(placed));
-      if (verdict === undefined) await effects.settle();
+      if (verdict === undefined) await effects.evaluateRemaining();
     }
   }
 
   async #handOver({ effects, pages }: Batch, turn: Turn): Promise<{ readonly written: Promise<unknown> }> {
-    const entries = pages.seal();
+    const entries = pages.sign();
     // What these found as they wanted it may be on its way yet.
     if (entries.length === 0) return { written: this.#commits.landed(effects) };
     const feeds = entries.map(({ feed, entry }) => advanced(feed, entry));

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { atMost } from '../lru-bound.ts';
-import { type Erasure, openErasure, placeOf, readErasure } from '../feed/erasure.ts';
-import type { Lanes } from './lanes.ts';
+import { type Erasure, verifyErasure, placeOf, readErasure } from '../feed/erasure.ts';
+import type { TaskScheduler } from './scheduler.ts';
 import type { LedgerParts } from './types.ts';
 
 /** Statements remembered: a range has each right before its entry. */
@@ -41,21 +41,21 @@ export class ReceivedErasures {
 
 export interface ReceiveErasureParts {
   readonly ledger: LedgerParts;
-  readonly lanes: Lanes;
+  readonly scheduler: TaskScheduler;
   readonly receivedErasures: ReceivedErasures;
 }
 
 /** Takes a statement that `from` has sent, for the entry to come. Throws what `openErasure` throws. */
 export function receiveErasure(
-  { ledger: { identity, following }, lanes, receivedErasures }: ReceiveErasureParts,
+  { ledger: { identity, following }, scheduler, receivedErasures }: ReceiveErasureParts,
   bytes: Uint8Array,
   from: string,
 ): Promise<'new' | 'ignored'> {
-  return lanes.run({ author: `from ${from}` }, async () => {
+  return scheduler.run({ author: `from ${from}` }, async () => {
     // The same again costs its reading: no signature is looked at twice.
     const known = receivedErasures.has(readErasure(bytes).id);
-    const erasure = known ? readErasure(bytes) : openErasure(bytes);
-    const follows = erasure.author === identity.peerId || following.standing(erasure.author) !== 'no';
+    const erasure = known ? readErasure(bytes) : verifyErasure(bytes);
+    const follows = erasure.author === identity.peerId || following.followState(erasure.author) !== 'no';
     if (follows) receivedErasures.add(erasure);
     return follows ? 'new' : 'ignored';
   });

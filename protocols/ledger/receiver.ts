@@ -7,8 +7,8 @@ import type { Commits } from './commits.ts';
 import type { Effects } from './effects.ts';
 import type { Forks } from './forks.ts';
 import { Intake, type IntakeParts, unreadable } from './intake.ts';
-import { laneOf } from './lane-of.ts';
-import type { Lanes } from './lanes.ts';
+import { serialKeyOf } from './serial-key.ts';
+import type { TaskScheduler } from './scheduler.ts';
 import type { MergeGate } from './merge-gate.ts';
 import type { OwnEpoch } from './own-epoch.ts';
 import type { LedgerStore } from './ports.ts';
@@ -17,7 +17,7 @@ import type { Turn } from './turn.ts';
 import type { FeedName, Received } from './types.ts';
 
 export interface ReceiverParts extends IntakeParts {
-  readonly lanes: Lanes;
+  readonly scheduler: TaskScheduler;
   readonly commits: Commits;
   readonly forks: Forks;
   readonly epoch: OwnEpoch;
@@ -30,7 +30,7 @@ const BEHIND: Received = { kind: 'ignore', code: 'behind-rejected' };
 /** Entries of one author and channel, and where their results belong. */
 interface Group {
   readonly author: PeerId;
-  readonly lane: string;
+  readonly serialKey: string;
   readonly items: { readonly at: number; readonly read: ReadEntry }[];
 }
 
@@ -50,12 +50,16 @@ export class Receiver {
     only: Partial<FeedName>,
     from: string,
   ): Promise<Received[]> {
-    const { lanes, ledger } = this.#parts;
+    const { scheduler, ledger } = this.#parts;
     const refusal = ledger.refusal();
     if (refusal !== undefined) return list.map(() => ({ kind: 'ignore', code: refusal.code }));
     const results: Received[] = [];
-    const groups = await lanes.run({ author: `from ${from}` }, (turn) => readAll(list, only, results, turn));
-    await Promise.all(groups.map((group) => lanes.run(group, (turn) => this.#take(group, results, turn))));
+    const groups = await scheduler.run({ author: `from ${from}` }, (turn) =>
+      readAll(list, only, results, turn),
+    );
+    await Promise.all(
+      groups.map((group) => scheduler.run(group, (turn) => this.#take(group, results, turn))),
+    );
     return list.map((_, at) => results[at] ?? BEHIND);
   }
 
@@ -109,7 +113,7 @@ export class Receiver {
     effects: Effects,
     turn: Turn,
   ): Promise<{ readonly written: Promise<void> }> {
-    await effects.settle();
+    await effects.evaluateRemaining();
     const { accepted: entries } = intake;
     const [feeds, erasures] = [[...intake.feeds.values()], [...intake.words.values()]];
     const write = { effects, entries, feeds, erasures, local: false, sync: false };
@@ -158,7 +162,7 @@ async function readAll(
       break;
     }
     const id = `${author}|${header.channel}`;
-    const group = groups.get(id) ?? { author, lane: laneOf(author, header.channel), items: [] };
+    const group = groups.get(id) ?? { author, serialKey: serialKeyOf(author, header.channel), items: [] };
     group.items.push({ at, read });
     groups.set(id, group);
   }

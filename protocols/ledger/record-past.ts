@@ -6,7 +6,7 @@ import type { RecordKey } from '../wire/ids.ts';
 import type { Covered, LedgerStore, OpPlace, PastRow } from './ports.ts';
 import type { Turn } from './turn.ts';
 
-/** Thrown where the past of a record is not known well enough to judge by it: then the record is evaluated whole. */
+/** Thrown where the past of a record is not known well enough to evaluate by it; then the record is evaluated whole. */
 export class PastUnknown extends Error {}
 
 /** An applied change of a record with what it says. */

@@ -100,7 +100,7 @@ export type ProofOutcome = 'new' | 'known' | 'ignored' | 'exceeded';
 
 /**
  * The one way in: local writes and entries of others meet here at the same effect and the same commit. Nothing in it keeps the event loop
- * from turning (turn.ts), and what an author causes holds up that author (lanes.ts). `from` is who brought something; what it costs
+ * from turning (turn.ts), and what an author causes holds up that author (scheduler.ts). `from` is who brought something; what it costs
  * to read is on that account.
  */
 export interface Ledger {

@@ -38,5 +38,5 @@ export interface Catalogue {
     id?: string,
     nonce?: Uint8Array,
   ): Promise<Saved>;
-  settleConflict(key: RecordKey, field: string, value: Scalar): Promise<Saved>;
+  resolveConflict(key: RecordKey, field: string, value: Scalar): Promise<Saved>;
 }

@@ -52,7 +52,7 @@ export function createCatalogue(ledger: Ledger, self: PeerId, env: Pick<Env, 'no
       );
     },
     createContract: (...wish) => createContract(records, env.bytes, wish),
-    settleConflict(key, field, value) {
+    resolveConflict(key, field, value) {
       return records.save(key, (known, writer) => {
         if (known?.conflicts[field] === undefined)
           throw new AgrinetError('not-found', `${field} of this record is not in conflict`);

@@ -50,7 +50,7 @@ export function legacyRow(collection: LegacyCollection, value: unknown, now: num
 }
 
 /** `imported` when nothing is held of it, or something older; otherwise why not. */
-export function judgeLegacy(
+export function importVerdict(
   known: Pick<LegacyRow, 'updatedAt' | 'hash'> | undefined,
   row: Pick<LegacyRow, 'updatedAt' | 'hash'>,
 ): 'imported' | 'unchanged' | 'older' {

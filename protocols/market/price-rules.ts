@@ -15,7 +15,7 @@ export function lastPriceDay(now: number): string {
 
 /**
  * Why something that a client brings is no observed price of a real day; undefined when it is one. It guards what this node
- * writes itself: what others have signed is judged by the schema alone, and so alike everywhere.
+ * writes itself: what others have signed is checked by the schema alone, and so the same everywhere.
  */
 function priceProblem(price: unknown, date: unknown, now: number): string | undefined {
   if (typeof price === 'number') {

@@ -8,7 +8,7 @@ import type { Actor } from './contract-book/types.ts';
 import { nodeOf, parseParty } from './party.ts';
 import { type NoteInput, type NoteKind, type NoteReason, readNote } from './rating-notes.ts';
 import type { Rating } from './rating.ts';
-import { type Ratings, standingOf } from './ratings.ts';
+import { type Ratings, currentOf } from './ratings.ts';
 
 /** A note as a client sends it. */
 export interface NoteRequest {
@@ -45,7 +45,7 @@ export function createRatingAnnotation(parts: AnnotationParts): RatingAnnotation
     const own = (await ratings.notesOf(of)).filter(
       (note) => note.problem === null && nodeOf(note.by) === self,
     );
-    const current = standingOf(own);
+    const current = currentOf(own);
     if (current?.kind === kind && current.why === why && current.by === by)
       return { note: current, changed: false };
     const supersedes = current === undefined ? undefined : parseRecordKey(current.id)?.id;

@@ -1,7 +1,7 @@
 import type { Scalar } from '../open-dialog/change.ts';
 import { isLocalId, parseRecordKey, recordKey, type RecordKey } from '../wire/ids.ts';
 import { nodeOf, parseParty } from './party.ts';
-import { displaced } from './standing.ts';
+import { displaced } from './displaced.ts';
 
 /** What somebody says of a rating that stands. Nothing is deleted: a note stands beside it. */
 export const NOTE_KINDS = ['contest', 'dismiss', 'uphold'] as const;
@@ -114,8 +114,8 @@ export function* noteVerdicts(
   for (const note of notes) {
     yield;
     const side = sideOf(note, ratings.get(note.rating), adjudicators);
-    const standing = hasEffect(note.kind, side) ? 'effective' : 'view';
-    const verdict = note.problem ?? others.get(note.id)?.verdict ?? standing;
+    const status = hasEffect(note.kind, side) ? 'effective' : 'view';
+    const verdict = note.problem ?? others.get(note.id)?.verdict ?? status;
     verdicts.push({ ...noteOf(note), verdict, side });
   }
   return verdicts;

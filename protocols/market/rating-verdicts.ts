@@ -2,7 +2,7 @@ import { LBTAS, ratingDeadline } from './lbtas.ts';
 import { nodeOf } from './party.ts';
 import { effectOf, type NoteVerdict } from './rating-notes.ts';
 import type { TradeRole } from './roles.ts';
-import { displaced } from './standing.ts';
+import { displaced } from './displaced.ts';
 
 /** A rating as far as a reputation is concerned. */
 export interface RatingInput {
@@ -80,8 +80,8 @@ export function* ratingVerdicts(
     yield;
     const { dismissed, ...told } = effectOf(noted.get(rating.id) ?? []);
     const other = others.get(rating.id);
-    const standing = dismissed ? 'dismissed' : isLate(rating) ? 'late' : 'active';
-    const verdict = refused.get(rating.id) ?? other?.verdict ?? standing;
+    const status = dismissed ? 'dismissed' : isLate(rating) ? 'late' : 'active';
+    const verdict = refused.get(rating.id) ?? other?.verdict ?? status;
     verdicts.push({ ...ratingInput(rating), verdict, by: other?.by ?? null, ...told });
   }
   return verdicts;

@@ -3,7 +3,7 @@ import type { Scalar } from '../open-dialog/change.ts';
 import { base64url, fromBase64url } from '../wire/bytes.ts';
 import type { PeerId } from '../wire/identity.ts';
 import { isLocalId, parseRecordKey, recordKey, type RecordKey } from '../wire/ids.ts';
-import { openTransition, type Transition } from './contract/statement.ts';
+import { verifyTransition, type Transition } from './contract/statement.ts';
 import { nodeOf, parseParty } from './party.ts';
 import { LBTAS } from './lbtas.ts';
 import type { RatingInput } from './rating-verdicts.ts';
@@ -113,7 +113,7 @@ function readReceipt(text: string): Receipt | RatingProblem {
   if (parts.length !== 2 || !one?.length || !other?.length || parts[0] === parts[1])
     return 'receipt-malformed';
   try {
-    return [openTransition(one), openTransition(other)];
+    return [verifyTransition(one), verifyTransition(other)];
   } catch (error) {
     if (error instanceof AgrinetError) return 'receipt-signature';
     throw error;

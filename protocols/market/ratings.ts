@@ -15,14 +15,14 @@ import { RatedTrades } from './rated-trades.ts';
 import { type NoteInput, readNote } from './rating-notes.ts';
 import { type Rating, readRating } from './rating.ts';
 import {
-  type Jury,
+  type RatingAuthorities,
   keptContracts,
   type KeptContracts,
   reputationProof,
   type ReputationProof,
   type ReputationView,
 } from './reputation.ts';
-import { displaced } from './standing.ts';
+import { displaced } from './displaced.ts';
 
 /** Somebody who has been rated, `user@peer-id`, and when last, milliseconds since 1970. */
 export interface Rated {
@@ -43,7 +43,7 @@ interface RatingsReader extends SubjectReader {
 
 /** How a subject has kept its contracts, as one jury sees it. */
 interface KeptFor {
-  readonly jury: Jury;
+  readonly jury: RatingAuthorities;
   readonly kept: KeptContracts;
 }
 
@@ -114,7 +114,7 @@ export class Ratings {
     const ratings = (await this.#received.of(to)).filter(
       (one) => one.from === from && one.contract === contract && one.problem === null,
     );
-    return standingOf(ratings);
+    return currentOf(ratings);
   }
 
   /** Notes on a rating, in the order of their keys. */
@@ -137,7 +137,7 @@ export class Ratings {
   }
 
   /** How a subject has kept its publicly rated contracts; counted anew when something changed, or for another jury. Throws `subject-malformed`. */
-  async keptContracts(subject: string, jury: Jury): Promise<KeptContracts> {
+  async keptContracts(subject: string, jury: RatingAuthorities): Promise<KeptContracts> {
     // A list asks for thousands, and each may be known.
     await this.#turn.pause();
     const known = this.#kept.get(subject);
@@ -231,7 +231,7 @@ export class Ratings {
 }
 
 /** Of several words on one matter the one that stands. */
-export function standingOf<T extends { readonly id: string; readonly supersedes: string | null }>(
+export function currentOf<T extends { readonly id: string; readonly supersedes: string | null }>(
   words: readonly T[],
 ): T | undefined {
   const sorted = words.toSorted(byId);

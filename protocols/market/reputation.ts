@@ -26,13 +26,13 @@ export interface ReputationFacts {
 }
 
 /** Whose word counts. */
-export interface Jury {
+export interface RatingAuthorities {
   /** Nodes whose ratings count. */
   readonly roots: Iterable<PeerId>;
   /** Nodes whose notes on others' ratings take effect, but for those on ratings of their own users. */
   readonly adjudicators: Iterable<PeerId>;
 }
-export interface ReputationView extends Jury {
+export interface ReputationView extends RatingAuthorities {
   /** When silence is counted, milliseconds since 1970. */
   readonly asOf: number;
 }
@@ -124,7 +124,7 @@ export function* reputationProof(
 export function* keptContracts(
   subject: string,
   facts: Omit<ReputationFacts, 'given'>,
-  jury: Jury,
+  jury: RatingAuthorities,
 ): Generator<void, KeptContracts> {
   return yield* keptOf((yield* evaluated(subject, facts, jury)).inputs);
 }
@@ -151,7 +151,7 @@ export function* reputationText(proof: ReputationProof): Generator<string> {
 }
 
 /** What becomes of the ratings of a subject and the notes on them, both sorted by id. */
-function* evaluated(subject: string, facts: ReputationFacts, jury: Jury) {
+function* evaluated(subject: string, facts: ReputationFacts, jury: RatingAuthorities) {
   const is = isSubject(subject);
   const received = yield* sortedById(facts.received, ({ to }) => is(to));
   const known = new Map(received.map((rating) => [rating.id, rating]));

@@ -62,7 +62,7 @@ export function lastDay(ms: number): string {
  * What counts of prices held: those that no other price of their owner corrects; of a cell that its owner has published, which nothing
  * corrects, what was published first.
  */
-export function standingPrices(held: readonly HeldPrice[]): HeldPrice[] {
+export function currentPrices(held: readonly HeldPrice[]): HeldPrice[] {
   const first = firstOfCells(held);
   const corrected = new Set(
     held.flatMap(({ owner, id, supersedes }) =>
@@ -111,9 +111,9 @@ export function makeSnapshot(
   const used = held.filter(({ date }) => date <= until);
   const owners = [...byOwner(used)].map(([owner, prices]) => ownerInputs(owner, prices));
   const inputs = sha256Hex(owners.map((o) => `${o.owner} ${o.prices} ${o.digest}\n`).join(''));
-  const standing = standingPrices(used);
-  const everywhere = trendsOf(standing, { back: 1 });
-  const local = isRegion(region) ? trendsOf(standing, { back: 1, region }) : undefined;
+  const current = currentPrices(used);
+  const everywhere = trendsOf(current, { back: 1 });
+  const local = isRegion(region) ? trendsOf(current, { back: 1, region }) : undefined;
   const transactions = publishedCounts(from.transactions);
   for (let signals: number = SNAPSHOT_LIMITS.signals; ; signals--) {
     const body = canonicalJson({

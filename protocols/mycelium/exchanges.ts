@@ -106,7 +106,7 @@ export class Exchanges {
   }
 
   /** Two exchanges: gossip's own stream to the peer may open a moment later than its subscription arrives. */
-  async settle(connection: PeerConnection): Promise<void> {
+  async exchangeTwice(connection: PeerConnection): Promise<void> {
     await this.greet(connection);
     if (await this.#isOpenLater(connection)) await this.exchange(connection);
   }

@@ -158,7 +158,7 @@ class NodeMycelium implements Mycelium {
 
   subscribed(peer: string): void {
     const connection = newestConnection(this.#libp2p, peer);
-    if (connection !== undefined) void this.#exchanges.settle(connection);
+    if (connection !== undefined) void this.#exchanges.exchangeTwice(connection);
   }
 
   gossiped(data: Uint8Array, from: string): Promise<GossipVerdict> {

@@ -19,7 +19,7 @@ export interface PullsParts {
 export class Pulls {
   readonly #parts: PullsParts;
   readonly #plan: CatchUpPlan;
-  readonly #settled: (() => void)[] = [];
+  readonly #waiters: (() => void)[] = [];
   #retry: Timer | undefined;
   readonly #running = new OpenWork();
 
@@ -53,12 +53,12 @@ export class Pulls {
     const wake = this.#plan.wakeAt(now());
     this.#retry?.cancel();
     if (wake !== undefined) this.#retry = env.after(Math.max(10, wake - now()), this.begin);
-    if (this.pending === 0) for (const resolve of this.#settled.splice(0)) resolve();
+    if (this.pending === 0) for (const resolve of this.#waiters.splice(0)) resolve();
   };
 
   /** Begins, and resolves when nothing is wanted any more. */
-  async settled(): Promise<void> {
-    const done = new Promise<void>((resolve) => this.#settled.push(resolve));
+  async idle(): Promise<void> {
+    const done = new Promise<void>((resolve) => this.#waiters.push(resolve));
     this.begin();
     await done;
   }

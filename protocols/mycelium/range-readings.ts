@@ -73,7 +73,7 @@ function readBatch(
     if (item === undefined) break;
     if (ops >= LIMITS.entryOps && goesOn) return { batch: packer.packed(), next: at };
     const read: ReadItem | undefined =
-      item.kind === 'entry' && goesOn ? standing(item.bytes, asked) : undefined;
+      item.kind === 'entry' && goesOn ? readAsked(item.bytes, asked) : undefined;
     packer.add(item, read);
     if (item.kind === 'entry') goesOn &&= read !== undefined;
     ops += read?.ops.length ?? 0;
@@ -82,7 +82,7 @@ function readBatch(
 }
 
 /** An entry of the feed that was asked for, whose signature holds and whose body belongs to it, with what its ops say; undefined of all else. */
-function standing(bytes: Uint8Array, asked: FeedName): ReadItem | undefined {
+function readAsked(bytes: Uint8Array, asked: FeedName): ReadItem | undefined {
   let read: ReadEntry;
   try {
     read = readEntry(bytes);

@@ -18,7 +18,7 @@ export const REJOIN_LIMITS = {
 export const REJOIN_CAUSES = ['restored', 'repaired', 'tail-lost', 'entries-returned'] as const;
 export type RejoinCause = (typeof REJOIN_CAUSES)[number];
 
-/** A loss that is not settled yet; it outlives the process. */
+/** A loss that peers have not yet made good; it outlives the process. */
 export interface Recovery {
   readonly cause: RejoinCause;
   /** Milliseconds since 1970. */
@@ -56,7 +56,7 @@ export function waiting(
 }
 
 /** How it stands, for the operator. */
-export interface RejoinStanding {
+export interface RejoinStatus {
   readonly waiting: boolean;
   readonly recovery: Recovery | undefined;
   /** When promises go on without an answer; only after an ordinary start. */
@@ -68,11 +68,11 @@ export interface RejoinParts {
   readonly env: Pick<Env, 'after'>;
   readonly now: () => number;
   readonly active: () => readonly string[];
-  /** A loss that an earlier process has not settled. */
+  /** A loss left over from an earlier process. */
   readonly recovery: Recovery | undefined;
-  /** Keeps the loss on disk until it is settled. */
+  /** Keeps the loss on disk until it is made good. */
   save(recovery: Recovery | undefined): void;
-  /** A loss was noted, or is settled. */
+  /** A loss was noted, or has been made good. */
   onChange(recovery: Recovery | undefined): void;
 }
 
@@ -87,7 +87,7 @@ export interface Rejoin {
   force(): void;
   /** Resolves when this node may promise something. Throws `rejoining`, at once after a loss; `stopping`. */
   mayPromise(): Promise<void>;
-  standing(): RejoinStanding;
+  status(): RejoinStatus;
   /** Nobody waits any longer. */
   stop(): void;
 }
@@ -153,7 +153,7 @@ class RecoveryFence implements Rejoin {
     }
   }
 
-  standing(): RejoinStanding {
+  status(): RejoinStatus {
     const wait = this.#waiting();
     const peers = this.#parts.active().map((peer) => ({ peer, answered: this.#answered.has(peer) }));
     const base = { waiting: wait !== undefined, recovery: this.#recovery, peers };

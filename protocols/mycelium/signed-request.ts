@@ -1,9 +1,9 @@
 import { AgrinetError } from '../errors.ts';
 import { base64url, fromBase64url } from '../wire/bytes.ts';
 import { encodeCbor } from '../wire/cbor.ts';
-import { type EnvelopeType, seal } from '../wire/envelope.ts';
+import { type EnvelopeType, signEnvelope } from '../wire/envelope.ts';
 import { type Identity, parsePeerId, type PeerId } from '../wire/identity.ts';
-import { checkTime, openSignedMap } from '../wire/signed-map.ts';
+import { checkTime, verifySignedMap } from '../wire/signed-map.ts';
 
 /** Header of a request that a node signs, as base64url of an envelope over {v, net, caller, receiver, method, path, time, nonce}. */
 export const REQUEST_HEADER = 'x-agrinet-request';
@@ -42,14 +42,14 @@ export interface RequestToSign {
 }
 
 /** The header's value. */
-export function sealRequest(identity: Identity, request: RequestToSign): string {
+export function signRequest(identity: Identity, request: RequestToSign): string {
   const { net, receiver, method, path, time, nonce } = request;
   const payload = { v: 1, net, caller: identity.peerId, receiver, method, path, time, nonce };
-  return base64url(seal(identity, REQUEST_ENVELOPE, encodeCbor(payload)));
+  return base64url(signEnvelope(identity, REQUEST_ENVELOPE, encodeCbor(payload)));
 }
 
 /** Verifies a header for the request that it came with. Throws `request-unsigned` with what was wrong. */
-export function openRequest(
+export function verifyRequest(
   header: string,
   expected: { net: string; receiver: PeerId; method: string; path: string; now: number },
 ): { readonly caller: PeerId; readonly nonce: string; readonly time: number } {
@@ -58,7 +58,7 @@ export function openRequest(
   if (header.length > REQUEST_LIMITS.headerCharacters) throw invalid('too long');
   const bytes = fromBase64url(header);
   if (bytes === undefined) throw invalid('not base64url');
-  const { author, map, nonce, time } = openSignedMap(REQUEST_ENVELOPE, KEYS, bytes, invalid);
+  const { author, map, nonce, time } = verifySignedMap(REQUEST_ENVELOPE, KEYS, bytes, invalid);
   if (parsePeerId(map.caller) !== author) throw invalid('not signed by the caller');
   if (map.net !== expected.net) throw invalid('made for another network');
   if (map.receiver !== expected.receiver) throw invalid('addressed to another node');

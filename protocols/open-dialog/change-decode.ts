@@ -1,7 +1,7 @@
 import { hash as digestOf } from 'node:crypto';
 
 import type { DecodedChange, FieldOp, OpId, Scalar } from './change-types.ts';
-import { encodeUnsealed } from './change-encode.ts';
+import { encodeWithoutChecksum } from './change-encode.ts';
 import { Reader } from './column-reader.ts';
 import {
   COLUMN,
@@ -52,7 +52,7 @@ export function decodeChange(bytes: Uint8Array): DecodedChange {
     throw refusal('change-checksum', 'The checksum of a chunk does not match.');
   }
   const change = readBody(reader, hash);
-  const again = encodeUnsealed(change);
+  const again = encodeWithoutChecksum(change);
   if (chunk.compare(again, 8, again.length, 8, chunk.length) !== 0) {
     throw refusal('change-not-canonical', 'A change is not in its one canonical encoding.');
   }

@@ -29,8 +29,8 @@ const predActors = new Int32Array(MAX_PREDS);
 const predDeltas = new Int32Array(MAX_PREDS);
 
 /** The chunk of a change, and its hash. Throws AgrinetError, with the codes of `decodeChange`, for what has no encoding. */
-export function sealChange(change: Change): { readonly bytes: Uint8Array; readonly hash: string } {
-  const bytes = new Uint8Array(encodeUnsealed(change));
+export function encodeWithHash(change: Change): { readonly bytes: Uint8Array; readonly hash: string } {
+  const bytes = new Uint8Array(encodeWithoutChecksum(change));
   const digest = hash('sha256', bytes.subarray(8), 'hex');
   Buffer.from(bytes.buffer).write(digest, 4, 4, 'hex');
   return { bytes, hash: digest };
@@ -38,11 +38,11 @@ export function sealChange(change: Change): { readonly bytes: Uint8Array; readon
 
 /** The chunk of a change alone. */
 export function encodeChange(change: Change): Uint8Array {
-  return sealChange(change).bytes;
+  return encodeWithHash(change).bytes;
 }
 
 /** The chunk with an unset checksum, in memory that the next call overwrites. */
-export function encodeUnsealed(change: Change): Buffer {
+export function encodeWithoutChecksum(change: Change): Buffer {
   const { ops } = change;
   checkNumbers(change);
   const others = otherActors(change);
@@ -59,10 +59,10 @@ export function encodeUnsealed(change: Change): Buffer {
 
   if (ops.length === 0) chunk.uint(0);
   else writeColumns(change, others);
-  return seal();
+  return finishChunk();
 }
 
-function seal(): Buffer {
+function finishChunk(): Buffer {
   const length = chunk.pos - BODY_AT;
   const start = BODY_AT - (length < 0x80 ? 10 : length < 0x4000 ? 11 : 12);
   if (length + BODY_AT - start > MAX_CHUNK_BYTES) {

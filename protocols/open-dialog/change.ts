@@ -5,5 +5,5 @@
  */
 
 export { changeHash, decodeChange } from './change-decode.ts';
-export { encodeChange, sealChange } from './change-encode.ts';
+export { encodeChange, encodeWithHash as sealChange } from './change-encode.ts';
 export type { Change, FieldOp, OpId, Scalar } from './change-types.ts';

@@ -34,7 +34,7 @@ interface WalkedFeed extends FeedOps {
 const KIND = { none: 0, problem: 1, upgrade: 2, lasting: 3, other: 4, fact: 5, change: 6 } as const;
 
 /**
- * Goes through the ops of a record, feed by feed, and judges each. A feed goes on until a change of it depends on one that has not been
+ * Goes through the ops of a record, feed by feed, and evaluates each. A feed goes on until a change of it depends on one that has not been
  * applied; it goes on again when that is, and what it waited with is read again then. So what is kept of an op is some numbers, and no
  * more than one op is read at a time, however many the record has.
  */
@@ -165,7 +165,7 @@ export class RecordWalk {
     if (reading.kind === 'change') {
       this.#note(at, KIND.change);
       if (this.#isErased || feed.waits !== undefined) return;
-      yield* this.#judge(feed, at, placed, reading.change);
+      yield* this.#evaluate(feed, at, placed, reading.change);
     } else if (reading.kind === 'fact') this.#fact(at, placed, reading);
     else if (reading.kind === 'members') {
       this.#note(at, KIND.other);
@@ -198,12 +198,12 @@ export class RecordWalk {
         const placed = yield at;
         const read = placed && readOp(placed);
         if (placed === undefined || read === undefined || 'problem' in read) continue;
-        if (read.reading.kind === 'change') yield* this.#judge(feed, at, placed, read.reading.change);
+        if (read.reading.kind === 'change') yield* this.#evaluate(feed, at, placed, read.reading.change);
       }
     }
   }
 
-  *#judge(feed: WalkedFeed, at: number, placed: PlacedOp, change: Change): Asking<void> {
+  *#evaluate(feed: WalkedFeed, at: number, placed: PlacedOp, change: Change): Asking<void> {
     const { members } = this.#result;
     const isPublic = placed.channel === 'public';
     const missing = !isPublic && members === undefined ? this.#key : this.history.missingDependency(change);

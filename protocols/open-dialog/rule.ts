@@ -29,7 +29,7 @@ export interface Outcome {
 }
 
 /** A record that has been walked: its outcome, and of each op by its number its verdict and size. */
-export interface Judged extends Outcome {
+export interface RecordEvaluation extends Outcome {
   /** SHA-256 of all heads; undefined when no change is applied. */
   readonly id: string | undefined;
   /** Undefined where there is no such op. */
@@ -57,12 +57,12 @@ const MERGED_BYTES = 64 * 1024 * 1024;
  * many ops are still to come. `channelMembers` are those of a private fact's channel; for `actor` it says what a change can be
  * drafted on. It asks for each op when it needs it, and keeps none: what a record of a million ops takes is some hundred bytes for each.
  */
-export function* judgeRecord(
+export function* evaluateRecord(
   key: RecordKey,
   feeds: readonly FeedOps[],
   channelMembers: Membership | undefined,
   { actor, merged = MERGED_CHANGES }: { readonly actor?: string | undefined; readonly merged?: number } = {},
-): Asking<Judged> {
+): Asking<RecordEvaluation> {
   const walk = new RecordWalk(key, feeds, channelMembers);
   yield* walk.walk();
   const { history, hasChanges } = walk;
@@ -99,14 +99,14 @@ export function* evaluate(
 ): Generator<void, Evaluation> {
   const { feeds, order } = inFeeds(ops);
   const at = (number: number): PlacedOp | undefined => ops[order[number] ?? -1];
-  const judged = yield* answered(judgeRecord(key, feeds, channelMembers, { actor, merged }), at);
-  const { outline, values, follows, id } = judged;
+  const evaluation = yield* answered(evaluateRecord(key, feeds, channelMembers, { actor, merged }), at);
+  const { outline, values, follows, id } = evaluation;
   const verdicts: Verdict[] = [];
   for (const [number, place] of order.entries()) {
-    const verdict = judged.verdictOf(number);
+    const verdict = evaluation.verdictOf(number);
     if (verdict !== undefined) verdicts[place] = verdict;
   }
-  const input = id === undefined ? undefined : { id, changes: yield* answered(judged.changes(), at) };
+  const input = id === undefined ? undefined : { id, changes: yield* answered(evaluation.changes(), at) };
   return { verdicts, outline, values, input, follows };
 }
 

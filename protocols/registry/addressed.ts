@@ -1,6 +1,6 @@
 import type { EnvelopeType } from '../wire/envelope.ts';
 import { parsePeerId, type PeerId } from '../wire/identity.ts';
-import { checkTime, type Invalid, openSignedMap, type SignedMap } from '../wire/signed-map.ts';
+import { checkTime, type Invalid, verifySignedMap, type SignedMap } from '../wire/signed-map.ts';
 
 /** Statements dated further in the past or future than this are refused; nonces are kept twice as long. */
 export const REGISTRATION_WINDOW_MS = 5 * 60 * 1000;
@@ -13,14 +13,14 @@ export interface ExpectedAddress {
 }
 
 /** Opens what one node has signed for another. Throws what `invalid` makes when it is for another receiver, network or time. */
-export function openAddressed<Key extends string>(
+export function verifyAddressed<Key extends string>(
   type: EnvelopeType,
   keys: readonly (Key | 'v' | 'net' | 'caller' | 'receiver' | 'nonce' | 'time')[],
   bytes: Uint8Array,
   expected: ExpectedAddress,
   invalid: Invalid,
 ): SignedMap<Key> & { readonly caller: PeerId } {
-  const opened = openSignedMap(type, keys, bytes, invalid);
+  const opened = verifySignedMap(type, keys, bytes, invalid);
   const { map, time } = opened;
   const caller = parsePeerId(map.caller);
   if (caller === undefined) throw invalid('wrong fields');

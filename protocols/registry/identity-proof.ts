@@ -1,8 +1,8 @@
 import { AgrinetError } from '../errors.ts';
 import { encodeCbor } from '../wire/cbor.ts';
-import { type EnvelopeType, seal } from '../wire/envelope.ts';
+import { type EnvelopeType, signEnvelope } from '../wire/envelope.ts';
 import { type Identity, parsePeerId, type PeerId } from '../wire/identity.ts';
-import { checkTime, openSignedMap } from '../wire/signed-map.ts';
+import { checkTime, verifySignedMap } from '../wire/signed-map.ts';
 import { REGISTRATION_WINDOW_MS } from './addressed.ts';
 import { TLS_FINGERPRINT } from './statement.ts';
 
@@ -29,7 +29,11 @@ export interface IdentityProof {
 }
 
 /** Signs a proof: an envelope over canonical dag-cbor. */
-export function sealProof(identity: Identity, net: string, proof: Omit<IdentityProof, 'peerId'>): Uint8Array {
+export function signIdentityProof(
+  identity: Identity,
+  net: string,
+  proof: Omit<IdentityProof, 'peerId'>,
+): Uint8Array {
   const payload = encodeCbor({
     v: 1,
     net,
@@ -39,11 +43,11 @@ export function sealProof(identity: Identity, net: string, proof: Omit<IdentityP
     tlsFingerprint: proof.tlsFingerprint,
     time: proof.time,
   });
-  return seal(identity, IDENTITY_ENVELOPE, payload);
+  return signEnvelope(identity, IDENTITY_ENVELOPE, payload);
 }
 
 /** Verifies a proof made for this nonce, network and time. Throws `proof-invalid` with what was wrong. */
-export function openProof(
+export function verifyIdentityProof(
   bytes: Uint8Array,
   expected: {
     readonly net: string;
@@ -56,7 +60,7 @@ export function openProof(
   const invalid = (why: string, cause?: unknown): AgrinetError =>
     new AgrinetError('proof-invalid', `identity proof: ${why}`, { cause });
   if (bytes.length > MAX_PROOF) throw invalid('too long');
-  const { author, map, nonce, time } = openSignedMap(IDENTITY_ENVELOPE, KEYS, bytes, invalid);
+  const { author, map, nonce, time } = verifySignedMap(IDENTITY_ENVELOPE, KEYS, bytes, invalid);
   const peerId = parsePeerId(map.peerId);
   if (peerId === undefined) throw invalid('wrong fields');
   const { nodeUrl, tlsFingerprint } = map;

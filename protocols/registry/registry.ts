@@ -153,7 +153,7 @@ class StoredRegistry implements Registry {
     this.#nodes = new Map(held.map((node) => [node.peerId, node]));
   }
 
-  standing(author: PeerId): ReturnType<Following['standing']> {
+  followState(author: PeerId): ReturnType<Following['followState']> {
     const status = author === this.#self ? 'active' : this.#nodes.get(author)?.status;
     if (status === 'active') return 'followed';
     return status === 'suspended' ? 'suspended' : 'no';

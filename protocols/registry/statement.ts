@@ -1,8 +1,8 @@
 import { AgrinetError } from '../errors.ts';
 import { encodeCbor, integer } from '../wire/cbor.ts';
-import { type EnvelopeType, seal } from '../wire/envelope.ts';
+import { type EnvelopeType, signEnvelope } from '../wire/envelope.ts';
 import type { Identity, PeerId } from '../wire/identity.ts';
-import { type ExpectedAddress, openAddressed } from './addressed.ts';
+import { type ExpectedAddress, verifyAddressed } from './addressed.ts';
 
 /** A registration's own domain string: no other signature of a node can be passed off as one. */
 export const REGISTRATION_ENVELOPE: EnvelopeType = {
@@ -48,9 +48,13 @@ const KEYS = [
 ] as const;
 
 /** Signs a statement: an envelope over canonical dag-cbor. */
-export function sealStatement(identity: Identity, net: string, statement: RegistrationStatement): Uint8Array {
+export function signRegistration(
+  identity: Identity,
+  net: string,
+  statement: RegistrationStatement,
+): Uint8Array {
   const { nonce, multiaddrs, ...rest } = statement;
-  return seal(
+  return signEnvelope(
     identity,
     REGISTRATION_ENVELOPE,
     encodeCbor({
@@ -64,11 +68,11 @@ export function sealStatement(identity: Identity, net: string, statement: Regist
 }
 
 /** Verifies a statement made for this receiver, network and time. Throws `registration-invalid` with what was wrong. */
-export function openStatement(bytes: Uint8Array, expected: ExpectedAddress): RegistrationStatement {
+export function verifyRegistration(bytes: Uint8Array, expected: ExpectedAddress): RegistrationStatement {
   const invalid = (why: string, cause?: unknown): AgrinetError =>
     new AgrinetError('registration-invalid', `registration: ${why}`, { cause });
   if (bytes.length > MAX_STATEMENT) throw invalid('too long');
-  const { caller, map, nonce, time } = openAddressed(REGISTRATION_ENVELOPE, KEYS, bytes, expected, invalid);
+  const { caller, map, nonce, time } = verifyAddressed(REGISTRATION_ENVELOPE, KEYS, bytes, expected, invalid);
   const schemaVersion = integer(map.schemaVersion, 1);
   if (schemaVersion === undefined) throw invalid('wrong fields');
   const { nodeUrl, region, name, multiaddrs, tlsFingerprint } = map;

@@ -17,7 +17,7 @@ export type Carrier = 'https' | 'http' | 'libp2p';
  */
 export type NamedBy = 'operator' | 'known' | 'stranger';
 
-/** Why an IP address may not be asked or dialled, or undefined when it may. Names are judged by what they lead to, when they do. */
+/** Why an IP address may not be asked or dialled, or undefined when it may. Names are checked by the addresses they resolve to, at the time. */
 export function refusalOf(
   address: string,
   carrier: Carrier,

@@ -19,13 +19,13 @@ export class ByteQueue {
   push(bytes: Uint8Array): void {
     this.#length += bytes.length;
     if (bytes.length >= SMALL || this.#chunks.length < MANY) {
-      this.#seal();
+      this.#trimLast();
       this.#chunks.push(bytes);
       return;
     }
     for (let rest = bytes; rest.length > 0;) {
       if (this.#filled < 0 || this.#filled === BLOCK) {
-        this.#seal();
+        this.#trimLast();
         this.#chunks.push(new Uint8Array(BLOCK));
         this.#filled = 0;
       }
@@ -78,7 +78,7 @@ export class ByteQueue {
   }
 
   /** The last block ends where it is filled. */
-  #seal(): void {
+  #trimLast(): void {
     const last = this.#chunks.at(-1);
     if (this.#filled >= 0 && last !== undefined)
       this.#chunks[this.#chunks.length - 1] = last.subarray(0, this.#filled);

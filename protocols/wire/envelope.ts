@@ -47,7 +47,7 @@ function signedBytes(type: EnvelopeType, payload: Uint8Array): Uint8Array {
 }
 
 /** Signs a payload; the one encoding. */
-export function seal(identity: Identity, type: EnvelopeType, payload: Uint8Array): Uint8Array {
+export function signEnvelope(identity: Identity, type: EnvelopeType, payload: Uint8Array): Uint8Array {
   return encodeEnvelope(type, identity.publicKey, payload, identity.sign(signedBytes(type, payload)));
 }
 
@@ -106,7 +106,7 @@ export function signatureHolds(type: EnvelopeType, envelope: Envelope): boolean 
 }
 
 /** Reads and verifies. Throws `envelope-malformed` or `signature-invalid`. */
-export function openEnvelope(type: EnvelopeType, bytes: Uint8Array): Envelope {
+export function verifyEnvelope(type: EnvelopeType, bytes: Uint8Array): Envelope {
   const envelope = readEnvelope(type, bytes);
   if (!signatureHolds(type, envelope))
     throw new AgrinetError('signature-invalid', 'the signature is invalid');

@@ -3,7 +3,7 @@
  * Sizes are bytes, times milliseconds.
  */
 export const LIMITS = {
-  /** One entry with its body. Nothing larger is sealed, and every carrier's bound is an expression of it: what can be committed can be sent. */
+  /** One entry with its body. Nothing larger is signed, and every carrier's bound is derived from it: what can be committed can be sent. */
   entryBytes: 1024 * 1024,
   /** Ops in one entry. */
   entryOps: 1024,

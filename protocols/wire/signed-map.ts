@@ -1,7 +1,7 @@
 import type { AgrinetError } from '../errors.ts';
 import { hex } from './bytes.ts';
 import { bytesOf, decodeCbor, integer, mapOf } from './cbor.ts';
-import { type Envelope, type EnvelopeType, openEnvelope } from './envelope.ts';
+import { type Envelope, type EnvelopeType, verifyEnvelope } from './envelope.ts';
 import type { PeerId } from './identity.ts';
 
 /** What a node signs once, for one moment: registrations, withdrawals, proofs of identity, requests. */
@@ -20,7 +20,7 @@ export type Invalid = (why: string, cause?: unknown) => AgrinetError;
 type Common = 'v' | 'nonce' | 'time';
 
 /** Opens an envelope over a map with just these keys, `v` being 1. Throws what `invalid` makes. */
-export function openSignedMap<Key extends string>(
+export function verifySignedMap<Key extends string>(
   type: EnvelopeType,
   keys: readonly (Key | Common)[],
   bytes: Uint8Array,
@@ -29,7 +29,7 @@ export function openSignedMap<Key extends string>(
   let envelope: Envelope;
   let map: Record<Key | Common, unknown> | undefined;
   try {
-    envelope = openEnvelope(type, bytes);
+    envelope = verifyEnvelope(type, bytes);
     map = mapOf(decodeCbor(envelope.payload), keys);
   } catch (error) {
     throw invalid('the signature is invalid or malformed', error);

@@ -1,7 +1,7 @@
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { Identity } from '../../protocols/wire/identity.ts';
 import { type Block, BlockWriter, MAGIC, readBlocks } from './blocks.ts';
-import { openEnd, sealEnd, type Totals } from './end.ts';
+import { verifyEnd, signEnd, type Totals } from './end.ts';
 import { damagedBackup, decodeManifest, encodeManifest, type Manifest } from './format.ts';
 import { packPairs, type StoredPair, unpackPairs } from './records.ts';
 
@@ -21,7 +21,7 @@ export async function* writeBackup(
     totals.bytes += bytes;
     yield blocks.block('data', payload);
   }
-  yield blocks.block('end', sealEnd(identity, blocks.hash, totals));
+  yield blocks.block('end', signEnd(identity, blocks.hash, totals));
 }
 
 /**
@@ -42,10 +42,10 @@ export async function* withKeys(
       continue;
     }
     const { before: head, at } = block;
-    const totals = openEnd(block.payload, { peerId: identity.peerId, head, at });
+    const totals = verifyEnd(block.payload, { peerId: identity.peerId, head, at });
     const blocks = new BlockWriter(head);
     yield blocks.block('keys', keys);
-    yield blocks.block('end', sealEnd(identity, blocks.hash, totals));
+    yield blocks.block('end', signEnd(identity, blocks.hash, totals));
     return;
   }
 }
@@ -108,7 +108,7 @@ export async function readBackup(
     else {
       if (begun.manifest.withKeys !== (keys !== undefined))
         throw damagedBackup('its keys are missing, or should not be there', at);
-      const signed = openEnd(payload, { peerId: begun.manifest.peerId, head: block.before, at });
+      const signed = verifyEnd(payload, { peerId: begun.manifest.peerId, head: block.before, at });
       if (signed.records !== totals.records || signed.bytes !== totals.bytes)
         throw damagedBackup('records are missing', at);
       done = { ...begun, ...totals, keys };

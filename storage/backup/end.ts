@@ -1,6 +1,6 @@
 import { bytesEqual } from '../../protocols/wire/bytes.ts';
 import { bytesOf, decodeCbor, encodeCbor, integer, mapOf } from '../../protocols/wire/cbor.ts';
-import { openEnvelope, seal } from '../../protocols/wire/envelope.ts';
+import { verifyEnvelope, signEnvelope } from '../../protocols/wire/envelope.ts';
 import type { Identity, PeerId } from '../../protocols/wire/identity.ts';
 import { BACKUP_ENVELOPE, damagedBackup } from './format.ts';
 
@@ -11,12 +11,12 @@ export interface Totals {
 }
 
 /** The last block: the node signs the hash of the block before, and with it the whole file. */
-export function sealEnd(identity: Identity, head: Uint8Array, { records, bytes }: Totals): Uint8Array {
-  return seal(identity, BACKUP_ENVELOPE, encodeCbor({ v: 1, head, records, bytes }));
+export function signEnd(identity: Identity, head: Uint8Array, { records, bytes }: Totals): Uint8Array {
+  return signEnvelope(identity, BACKUP_ENVELOPE, encodeCbor({ v: 1, head, records, bytes }));
 }
 
 /** The totals that this node signed over that hash. Throws `backup-damaged`. */
-export function openEnd(
+export function verifyEnd(
   payload: Uint8Array,
   expected: { readonly peerId: PeerId; readonly head: Uint8Array; readonly at: number },
 ): Totals {
@@ -34,7 +34,7 @@ export function openEnd(
 
 function opened(payload: Uint8Array, at: number) {
   try {
-    const { author, payload: signed } = openEnvelope(BACKUP_ENVELOPE, payload);
+    const { author, payload: signed } = verifyEnvelope(BACKUP_ENVELOPE, payload);
     return { author, map: mapOf(decodeCbor(signed), ['v', 'head', 'records', 'bytes'] as const) };
   } catch (error) {
     throw damagedBackup('its signature does not hold', at, error);

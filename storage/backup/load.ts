@@ -32,7 +32,7 @@ export async function loadBackup(
         await level.batch(pairs.map(([key, value]) => ({ type: 'put', key, value })));
       },
     });
-    await settle(level, env);
+    await writeLastBatch(level, env);
     const digest = (await Digests.ofRecords(level)).total();
     if (digest !== backup.manifest.digest)
       throw new AgrinetError(
@@ -46,7 +46,7 @@ export async function loadBackup(
 }
 
 /** The last batch; its fsync takes along those before it. */
-async function settle(level: Level, env: Pick<DatabaseEnv, 'now' | 'bytes'>): Promise<void> {
+async function writeLastBatch(level: Level, env: Pick<DatabaseEnv, 'now' | 'bytes'>): Promise<void> {
   const ops: BatchOp[] = [
     newGeneration(env),
     rejoinRow({ cause: 'restored', since: env.now(), answered: [] }),

@@ -11,7 +11,7 @@ export interface RepairOptions {
 
 export type RepairStep = VerifyStep | { readonly kind: 'mended'; readonly count: number };
 
-export interface CheckParts extends Omit<VerifyParts, 'incarnation' | 'settled'> {
+export interface CheckParts extends Omit<VerifyParts, 'incarnation' | 'newestVersion'> {
   readonly outbox: Outbox;
   readonly tables: Pick<Tables, 'get' | 'scan' | 'removeForeign'>;
   readonly limits: MirrorLimits;
@@ -37,7 +37,7 @@ export function createChecks(parts: CheckParts): Checks {
     const incarnation = parts.incarnation();
     busy = true;
     try {
-      yield* verifyTables({ ...parts, incarnation, settled: () => outbox.settled });
+      yield* verifyTables({ ...parts, incarnation, newestVersion: () => outbox.newestVersion });
     } finally {
       busy = false;
     }

@@ -248,7 +248,7 @@ export class Mirror {
         tables: this.#tables,
         projection,
         incarnation: held.incarnation,
-        settled: () => outbox.settled,
+        newestVersion: () => outbox.newestVersion,
         isHeld: () => this.#hold.isMine(held),
         counts,
         now: env.now,

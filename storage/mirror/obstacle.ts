@@ -9,11 +9,11 @@ import type { Version } from './types.ts';
  */
 export type Obstacle = 'absent' | 'foreign' | 'newer' | 'older' | 'beyond' | 'planted';
 
-/** `settled`: the highest counter that this process has given. */
+/** `newest`: the highest counter that this process has given. */
 export function obstacleOf(
   item: Attributes | undefined,
   [incarnation, n]: Version,
-  settled: number,
+  newest: number,
 ): Obstacle {
   if (item === undefined) return 'absent';
   if (item[VERSION] === undefined) return 'foreign';
@@ -21,12 +21,12 @@ export function obstacleOf(
   if (there === undefined) return 'planted';
   if (there[0] > incarnation) return 'beyond';
   if (there[0] < incarnation) return 'older';
-  if (there[1] > settled) return 'planted';
+  if (there[1] > newest) return 'planted';
   return there[1] >= n ? 'newer' : 'older';
 }
 
 /** Whether a version is one that this holder, or one before it, may have given. */
-export function isGiven(item: Attributes, incarnation: number, settled: number): boolean {
-  const obstacle = obstacleOf(item, [incarnation, 0], settled);
+export function isGiven(item: Attributes, incarnation: number, newest: number): boolean {
+  const obstacle = obstacleOf(item, [incarnation, 0], newest);
   return obstacle === 'newer' || obstacle === 'older';
 }

@@ -22,7 +22,7 @@ export interface PutParts {
   readonly projection: Projection;
   readonly incarnation: number;
   /** The highest version this process has given. */
-  readonly settled: () => number;
+  readonly newestVersion: () => number;
   /** Whether this process still holds the tables. */
   readonly isHeld: () => Promise<boolean>;
   readonly counts: MirrorCounts;
@@ -137,7 +137,7 @@ async function write(
   for (let round = 0; round < ROUNDS; round++) {
     if (await tables.put(target.table, item, demand)) return 'written';
     const there = await tables.get(target);
-    const obstacle = obstacleOf(there, version, parts.settled());
+    const obstacle = obstacleOf(there, version, parts.newestVersion());
     switch (obstacle) {
       case 'absent':
       case 'foreign':

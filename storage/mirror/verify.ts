@@ -23,7 +23,7 @@ export interface VerifyParts {
   readonly tables: Pick<Tables, 'get' | 'scan'>;
   readonly projection: Projection;
   readonly incarnation: number;
-  readonly settled: () => number;
+  readonly newestVersion: () => number;
   /** Resolves when all that was in the outbox at the call is brought out. Throws `mirror-away`. */
   readonly drained: () => Promise<void>;
   readonly limits: Pick<MirrorLimits, 'scanPage' | 'itemBytes' | 'inFlight'>;
@@ -71,7 +71,7 @@ export async function* verifyTables(parts: VerifyParts): AsyncGenerator<VerifySt
   };
 
   /** Those that differ still. */
-  async function* settle(targets: readonly Target[]): AsyncGenerator<VerifyStep> {
+  async function* recheck(targets: readonly Target[]): AsyncGenerator<VerifyStep> {
     for (let rest = targets, round = 0; rest.length > 0; round++) {
       await parts.drained();
       const found = await parallel(rest, limits.inFlight, (target) => look(parts, target));
@@ -104,7 +104,7 @@ export async function* verifyTables(parts: VerifyParts): AsyncGenerator<VerifySt
           yield { kind: 'foreign', target };
         } else if (found[i] !== undefined) suspects.push(target);
       }
-      yield* settle(suspects);
+      yield* recheck(suspects);
       yield step(page.length);
     }
   }
@@ -112,11 +112,11 @@ export async function* verifyTables(parts: VerifyParts): AsyncGenerator<VerifySt
   for await (const key of sourceKeys(db)) {
     chunk.push(key);
     if (chunk.length < limits.scanPage) continue;
-    yield* settle(await missing(parts, chunk));
+    yield* recheck(await missing(parts, chunk));
     yield step(chunk.length);
     chunk = [];
   }
-  yield* settle(await missing(parts, chunk));
+  yield* recheck(await missing(parts, chunk));
   yield step(chunk.length);
   yield { kind: 'end', summary: { items, foreign, pending, differences } };
 }
@@ -148,7 +148,7 @@ async function look(parts: VerifyParts, target: Target): Promise<Finding> {
 }
 
 async function compare(parts: VerifyParts, spec: TableSpec, item: Attributes): Promise<Finding> {
-  const { projection, incarnation, settled, limits } = parts;
+  const { projection, incarnation, newestVersion, limits } = parts;
   const target = targetOf(spec, item);
   if (target === undefined) return undefined;
   const wanted = await projection.item(target);
@@ -159,7 +159,7 @@ async function compare(parts: VerifyParts, spec: TableSpec, item: Attributes): P
     const expected = liveItem(spec, target, wanted, [incarnation, 0]);
     if (itemSize(expected) > limits.itemBytes) return 'pending';
     if (!sameContent(expected, item)) found = 'differs';
-    else if (!isGiven(item, incarnation, settled())) found = 'version';
+    else if (!isGiven(item, incarnation, newestVersion())) found = 'version';
   }
   if (found === undefined) return undefined;
   const held = await outboxHas(parts, target, wanted?.source, item);

@@ -2,7 +2,7 @@ import { soleTurn, type Turn } from '../../protocols/ledger/turn.ts';
 import type { RecordKey } from '../../protocols/wire/ids.ts';
 import type { Database } from '../database.ts';
 import { fullKey, innerKey, numberKey, range } from '../keyspace.ts';
-import { openRow } from '../record-rows.ts';
+import { decodeRecordRow } from '../record-rows.ts';
 import type { StoredRecord } from '../stored-record.ts';
 import { Listings } from './listings.ts';
 import { searchedOf } from './searched.ts';
@@ -11,7 +11,7 @@ import { searchedOf } from './searched.ts';
 const ASKED_AT_ONCE = 256;
 
 /** Those of some change numbers at which a record stands. */
-export async function standing(
+export async function existing(
   { level, env }: Pick<Database, 'level' | 'env'>,
   numbers: readonly number[],
 ): Promise<Set<number>> {
@@ -55,7 +55,7 @@ export async function listingsOf(
   const rows = await db.level.getMany(wanted.map(({ record }) => fullKey('records', record)));
   for (const [i, { number, record }] of wanted.entries()) {
     const row = rows[i];
-    const stored = row && openRow(record, row, () => undefined);
+    const stored = row && decodeRecordRow(record, row, () => undefined);
     // What changed since stands at another number.
     if (stored?.change === number) take(number, stored);
     else missed(number);

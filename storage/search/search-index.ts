@@ -8,7 +8,7 @@ import type { Database } from '../database.ts';
 import { innerKey } from '../keyspace.ts';
 import { bitmapOf, placesOf, unite } from './bits.ts';
 import { kept, Listings, type Part } from './listings.ts';
-import { changeRange, type ChangeSpan, listingsBetween, listingsOf, standing } from './changed-listings.ts';
+import { changeRange, type ChangeSpan, listingsBetween, listingsOf, existing } from './changed-listings.ts';
 import { EMPTY_INDEX, type Manifest, manifestRow, readManifest } from './manifest.ts';
 import { clearOrphans, clearSegments, joined, writeSegment } from './segment-build.ts';
 import { segmentProblem } from './segment-check.ts';
@@ -18,17 +18,17 @@ import { Segment, SegmentReader, type SegmentSize } from './segment.ts';
 /** How much stands in memory and in each segment. Terms are those of each listing, added up: so much more memory and work than listings. */
 export interface SearchSizes {
   /** Listings that are gathered in memory until they become a segment; a start reads as many again. */
-  readonly sealedAt: number;
+  readonly flushAtListings: number;
   /** Terms of which there are as many, when the listings have long texts. */
-  readonly sealedTerms: number;
+  readonly flushAtTerms: number;
   /** Listings of the largest segments: one is made anew in a second of the main thread, in turns. */
   readonly largest: number;
   /** Terms of the largest segments. */
   readonly largestTerms: number;
 }
 const SIZES: SearchSizes = {
-  sealedAt: 4096,
-  sealedTerms: 400_000,
+  flushAtListings: 4096,
+  flushAtTerms: 400_000,
   largest: 32_768,
   largestTerms: 1_600_000,
 };
@@ -71,7 +71,7 @@ export class SearchIndex {
   #manifest: Manifest = EMPTY_INDEX;
   #segments: readonly Segment[] = [];
   /** What is being written as a segment. */
-  #sealed: Listings | undefined;
+  #flushing: Listings | undefined;
   #last = new Listings();
   #place = 0;
   #noted: Noted[] = [];
@@ -161,7 +161,7 @@ export class SearchIndex {
 
   /** All that is searched, as it is now. */
   parts(): Part[] {
-    const memory = [this.#sealed, this.#last].flatMap((listings) => listings?.part() ?? []);
+    const memory = [this.#flushing, this.#last].flatMap((listings) => listings?.part() ?? []);
     return [...this.#segments, ...memory];
   }
 
@@ -202,12 +202,12 @@ export class SearchIndex {
         this.#take(number, state);
         if (turn.isOver()) await turn.next();
         if (this.#stopped || !this.#isNear) break;
-        if (this.#isFull()) await this.#seal();
+        if (this.#isFull()) await this.#flush();
       }
       this.#isTaking = false;
       if (!this.#isNear) continue;
       this.#place = Math.max(this.#place, newest);
-      if (this.#place - this.#manifest.place > PLACE_AFTER) await this.#seal();
+      if (this.#place - this.#manifest.place > PLACE_AFTER) await this.#flush();
       if (this.#noted.length === 0) return;
     }
   }
@@ -231,7 +231,7 @@ export class SearchIndex {
     } else await clearOrphans(db, manifest);
     this.#rows.forget();
     this.#show(manifest ?? EMPTY_INDEX);
-    this.#sealed = undefined;
+    this.#flushing = undefined;
     this.#last = new Listings();
     this.#place = this.#manifest.place;
     this.#isNear = false;
@@ -265,7 +265,7 @@ export class SearchIndex {
         });
         if (isOver()) return;
         this.#place = Math.max(this.#place, Number.parseInt(innerKey(last[0]), 16));
-        if (this.#isFull() || this.#place - this.#manifest.place > PLACE_AFTER) await this.#seal();
+        if (this.#isFull() || this.#place - this.#manifest.place > PLACE_AFTER) await this.#flush();
         if (turn.isOver()) await turn.next();
       }
     } finally {
@@ -276,26 +276,26 @@ export class SearchIndex {
 
   /** Whether enough is in memory for a segment. */
   #isFull(): boolean {
-    const { sealedAt, sealedTerms } = this.#sizes;
-    return this.#last.size >= sealedAt || this.#last.terms >= sealedTerms;
+    const { flushAtListings, flushAtTerms } = this.#sizes;
+    return this.#last.size >= flushAtListings || this.#last.terms >= flushAtTerms;
   }
 
   /** Makes a segment of what is in memory. */
-  async #seal(): Promise<void> {
-    this.#sealed = this.#last;
+  async #flush(): Promise<void> {
+    this.#flushing = this.#last;
     this.#last = new Listings();
-    const [sealed, place] = [this.#sealed, this.#place];
+    const [segment, place] = [this.#flushing, this.#place];
     await this.#writes.run(async () => {
       const { place: from } = this.#manifest;
-      const { gone } = sealed;
+      const { gone } = segment;
       const isSwept = this.#isSwept;
       this.#isSwept = false;
-      const stands = isSwept ? await standing(this.#parts.db, sealed.numbers) : undefined;
+      const stands = isSwept ? await existing(this.#parts.db, segment.numbers) : undefined;
       const stays = (number: number): boolean => stands?.has(number) ?? !gone.has(number);
       const left =
-        isSwept || gone.size > 0 ? await sliced(kept(sealed, stays), soleTurn(this.#parts.db.env)) : sealed;
+        isSwept || gone.size > 0 ? await sliced(kept(segment, stays), soleTurn(this.#parts.db.env)) : segment;
       await this.#replace([], left, { from, to: place });
-      this.#sealed = undefined;
+      this.#flushing = undefined;
     });
     void this.#writes
       .run(() => this.#tidy())
@@ -352,7 +352,7 @@ export class SearchIndex {
       const step = Math.max(1, Math.floor((numbers.length * segments.length) / LOOKED_AT));
       looked.push(...numbers.filter((_, place) => place % step === 0));
     }
-    const stand = await standing(this.#parts.db, looked);
+    const stand = await existing(this.#parts.db, looked);
     return looked.length - stand.size > share * looked.length;
   }
 
@@ -375,7 +375,7 @@ export class SearchIndex {
     for (const owner of owners) unite(own, (await segment.withWord(ownerTerm(owner))) ?? bitmapOf(0));
     const numbers = await segment.numbers();
     const theirs = Array.from(placesOf(own), (place) => numbers[place] ?? 0);
-    return (await standing(this.#parts.db, theirs)).size < theirs.length;
+    return (await existing(this.#parts.db, theirs)).size < theirs.length;
   }
 
   /** Compares each segment with the records, and makes anew what differs; `wait` is called after each. */

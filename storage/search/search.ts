@@ -106,13 +106,13 @@ export class Searches {
       hits.map(({ number }) => fullKey('changes', numberKey(number, 12))),
     );
     const keys = rows.map((row) => (row === undefined ? '' : Buffer.from(row).toString()) as RecordKey);
-    const standing = keys.filter((key) => key !== '');
+    const present = keys.filter((key) => key !== '');
     const told: OnUnread = (each) => {
       this.#onUnread(each);
       unread.push(each);
     };
     const states = new Map(
-      (await readRecords(this.#db, standing, told)).map((state, i) => [standing[i], state]),
+      (await readRecords(this.#db, present, told)).map((state, i) => [present[i], state]),
     );
     return keys.map((key) => states.get(key));
   }

@@ -2,7 +2,7 @@ import { sliced, soleTurn } from '../../protocols/ledger/turn.ts';
 import type { Database } from '../database.ts';
 import { type BatchOp, fullKey, innerKey, numberKey } from '../keyspace.ts';
 import { withChecksum } from '../values.ts';
-import { standing } from './changed-listings.ts';
+import { existing } from './changed-listings.ts';
 import { Listings } from './listings.ts';
 import { type Manifest, MANIFEST } from './manifest.ts';
 import type { Segment } from './segment.ts';
@@ -40,7 +40,7 @@ export async function joined(
   const turn = soleTurn(db.env);
   const listings = new Listings();
   for (const segment of segments) {
-    const stands = isCleared ? await standing(db, await segment.numbers()) : undefined;
+    const stands = isCleared ? await existing(db, await segment.numbers()) : undefined;
     await segment.addTo(listings, (number) => stands?.has(number) ?? true, turn);
   }
   return listings;

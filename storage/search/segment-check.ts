@@ -1,7 +1,7 @@
 import { sliced, soleTurn, type Turn } from '../../protocols/ledger/turn.ts';
 import { isOfOneRecord } from '../../protocols/unread.ts';
 import type { Database } from '../database.ts';
-import { listingsBetween, standing } from './changed-listings.ts';
+import { listingsBetween, existing } from './changed-listings.ts';
 import { kept, Listings } from './listings.ts';
 import { Segment, type SegmentHead, SegmentReader } from './segment.ts';
 import { encodedRows } from './segment-rows.ts';
@@ -22,7 +22,7 @@ export async function segmentProblem(
   const stored = new Listings();
   try {
     // Asked when both are there, and of both: no record stands again at a number where it has stood, so commits meanwhile do no harm.
-    const stand = await standing(db, [...new Set([...wanted.numbers, ...(await segment.numbers())])]);
+    const stand = await existing(db, [...new Set([...wanted.numbers, ...(await segment.numbers())])]);
     const counts = (number: number): boolean => stand.has(number) && !missed.has(number);
     await segment.addTo(stored, counts, turn);
     return (await isSame(stored, await sliced(kept(wanted, counts), turn), turn)) ? undefined : 'stale';

@@ -12,7 +12,7 @@ import * as Automerge from '@automerge/automerge';
 import { multiaddr } from '@multiformats/multiaddr';
 import { ClassicLevel } from 'classic-level';
 import { echoHost, ECHO } from './echo-host.ts';
-import { decodeEntry, bodyMatches, type Entry, sealEntry } from '../../protocols/feed/entry.ts';
+import { decodeEntry, bodyMatches, type Entry, signEntry } from '../../protocols/feed/entry.ts';
 import { ENTRY_ENVELOPE } from '../../protocols/feed/header.ts';
 import { decodeOp, encodeOp } from '../../protocols/feed/op.ts';
 import { placedOps } from '../../protocols/ledger/placed-ops.ts';
@@ -142,7 +142,7 @@ async function rawCodec(listings: ListingFields[]): Promise<Record<string, numbe
     started = now();
     for (const [i, { header }] of entries.entries()) {
       const ops = changes[i]?.map(({ op, change }) => encodeOp({ ...op, d: encodeChange(change) })) ?? [];
-      if (ops.length > 0) sealEntry(identity, header, ops);
+      if (ops.length > 0) signEntry(identity, header, ops);
     }
     const writeMs = now() - started;
     return {

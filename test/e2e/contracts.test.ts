@@ -1,9 +1,9 @@
 import { rmSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { sealEntry } from '../../protocols/feed/entry.ts';
+import { signEntry } from '../../protocols/feed/entry.ts';
 import { makeForkProof } from '../../protocols/feed/fork.ts';
 import { draftEdit } from '../../protocols/ledger/drafts.ts';
-import { openTransition } from '../../protocols/market/contract/statement.ts';
+import { verifyTransition } from '../../protocols/market/contract/statement.ts';
 import { type Identity, identityFromSeed, type PeerId } from '../../protocols/wire/identity.ts';
 import { parsePublicId, recordKey, type RecordKey } from '../../protocols/wire/ids.ts';
 import { Reader } from '../../storage/reader.ts';
@@ -119,7 +119,7 @@ async function fork(holder: TestNode, author: Identity, channel: RecordKey): Pro
     const entry = await store.entry(feed.no, 1);
     if (entry === undefined) continue;
     const { n, root, ...place } = entry.header;
-    const other = sealEntry(author, { ...place, time: [place.time[0] + n + root.length, 7] }, [
+    const other = signEntry(author, { ...place, time: [place.time[0] + n + root.length, 7] }, [
       new TextEncoder().encode('something else'),
     ]);
     expect(await ledger.receiveProof(makeForkProof(entry, other).bytes)).toBe('new');
@@ -158,7 +158,7 @@ describe('what a party has signed stands', () => {
             .filter((one) => one !== ''),
         );
         const hashes = carried.map(
-          (one) => openTransition(new Uint8Array(Buffer.from(one, 'base64url'))).hash,
+          (one) => verifyTransition(new Uint8Array(Buffer.from(one, 'base64url'))).hash,
         );
         return signed.every(({ hash }) => hashes.includes(hash));
       });
@@ -264,7 +264,7 @@ it('an agreed contract whose document two nodes that keep no rule write apart ha
     expect(await listed(node)).toEqual([]);
     expect((await ask(node, 'GET', path)).price).toBe(41);
     const id = Buffer.from(key).toString('base64url');
-    const refused = await ask(node, 'POST', `/conflicts/${id}/settle`, { field: 'price', value: 1 });
+    const refused = await ask(node, 'POST', `/conflicts/${id}/resolve`, { field: 'price', value: 1 });
     expect(refused.code).toBe('contract-state');
   }
 });

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { encodeItem } from '../../protocols/mycelium/range-item.ts';
 import { ITEM_SEQUENCE } from '../../protocols/mycelium/item-sequence.ts';
-import { sealStatement } from '../../protocols/registry/statement.ts';
+import { signRegistration } from '../../protocols/registry/statement.ts';
 import { base64url, concat } from '../../protocols/wire/bytes.ts';
 import { PASSPHRASE, restore } from '../support/backups.ts';
 import { agrinetHere } from '../support/cli.ts';
@@ -44,7 +44,7 @@ async function start(path: string): Promise<DaemonProcess> {
 async function take(daemon: DaemonProcess, author: Hand): Promise<void> {
   const { peerId } = author.identity;
   const { peerId: receiver } = await daemon.json<{ peerId: typeof peerId }>('GET', '/federation/identity');
-  const statement = sealStatement(author.identity, NET, {
+  const statement = signRegistration(author.identity, NET, {
     caller: peerId,
     receiver,
     nodeUrl: '',

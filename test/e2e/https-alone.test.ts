@@ -6,7 +6,7 @@ import { join as joinPath } from 'node:path';
 import { connect, createServer, type Server } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readIdentity } from '../../daemon/identity-file.ts';
-import { REQUEST_HEADER, sealRequest } from '../../protocols/mycelium/signed-request.ts';
+import { REQUEST_HEADER, signRequest } from '../../protocols/mycelium/signed-request.ts';
 import { parsePeerId } from '../../protocols/wire/identity.ts';
 import { type Certificate, makeCertificate } from '../support/certificates.ts';
 import { freePort, join } from '../support/daemon.ts';
@@ -165,7 +165,7 @@ describe('two daemons that reach one another over HTTPS alone', () => {
       const headers =
         identity === undefined
           ? undefined
-          : { [REQUEST_HEADER]: sealRequest(identity, { ...request, nonce: randomBytes(16) }) };
+          : { [REQUEST_HEADER]: signRequest(identity, { ...request, nonce: randomBytes(16) }) };
       const answer = await httpsFetch(a.certFile)(a.url + path, headers && { headers });
       return { status: answer.status, text: await answer.text() };
     };

@@ -4,7 +4,7 @@ import { systemEnv } from '../../daemon/system-env.ts';
 import { OWN_COVERAGE } from '../../protocols/digest/coverage.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { CATCH_UP_LIMITS } from '../../protocols/mycelium/catch-up.ts';
-import { sealRequest } from '../../protocols/mycelium/signed-request.ts';
+import { signRequest } from '../../protocols/mycelium/signed-request.ts';
 import { identityFromSeed } from '../../protocols/wire/identity.ts';
 import { type Channel, recordKey } from '../../protocols/wire/ids.ts';
 import { type Certificate, makeCertificate } from '../support/certificates.ts';
@@ -114,7 +114,7 @@ describe('two nodes that reach one another over HTTPS alone', () => {
         nonce: crypto.getRandomValues(new Uint8Array(16)),
         ...over,
       };
-      return sealRequest(identity, request);
+      return signRequest(identity, request);
     };
     const status = async (header?: string): Promise<number> => {
       // Over plain fetch the certificate would be refused: the app of the node answers without its socket.

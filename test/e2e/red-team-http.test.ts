@@ -3,7 +3,7 @@ import type { Server } from 'node:http';
 import { createServer } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { sealStatement } from '../../protocols/registry/statement.ts';
+import { signRegistration } from '../../protocols/registry/statement.ts';
 import { identityFromSeed, parsePeerId } from '../../protocols/wire/identity.ts';
 import { type Daemon, startDaemonHere } from '../support/daemon.ts';
 import { tempDir } from '../support/temp-dir.ts';
@@ -132,7 +132,7 @@ describe('the API against its callers and sources', () => {
     if (receiver === undefined) throw new Error('no peer id');
     const statement = (): string => {
       const caller = identityFromSeed(randomBytes(32));
-      const signed = sealStatement(caller, network, {
+      const signed = signRegistration(caller, network, {
         caller: caller.peerId,
         receiver,
         nodeUrl: '',

@@ -2,8 +2,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { draftEdit, draftFact } from '../../protocols/ledger/drafts.ts';
 import {
   joinCarried,
-  openTransition,
-  sealTransition,
+  verifyTransition,
+  signTransition,
   type TransitionBody,
 } from '../../protocols/market/contract/statement.ts';
 import type { ContractBook } from '../../protocols/market/contract-book/types.ts';
@@ -83,7 +83,7 @@ function signed(
   before: readonly string[],
   when = Date.now(),
 ): Uint8Array {
-  return sealTransition(MALLORY, {
+  return signTransition(MALLORY, {
     ...body,
     net: 'test',
     contract: key,
@@ -106,7 +106,7 @@ async function write(
     draft: (pen) => [draftFact(pen, 'transitions', fields, key)],
   });
 }
-const hashOf = (bytes: Uint8Array): string => openTransition(bytes).hash;
+const hashOf = (bytes: Uint8Array): string => verifyTransition(bytes).hash;
 
 async function offered(quantity: number): Promise<string> {
   const { id } = await ask<{ id: string }>(shop, 'POST', '/listings', {

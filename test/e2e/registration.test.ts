@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { REGISTRATION_ENVELOPE, sealStatement } from '../../protocols/registry/statement.ts';
+import { REGISTRATION_ENVELOPE, signRegistration } from '../../protocols/registry/statement.ts';
 import type { RegistrationStatement } from '../../protocols/registry/statement.ts';
 import { encodeCbor } from '../../protocols/wire/cbor.ts';
-import { seal } from '../../protocols/wire/envelope.ts';
+import { signEnvelope } from '../../protocols/wire/envelope.ts';
 import { type Identity, identityFromSeed, parsePeerId } from '../../protocols/wire/identity.ts';
 import { agrinetHere } from '../support/cli.ts';
 import { freePort } from '../support/daemon.ts';
@@ -73,18 +73,18 @@ describe('registration', () => {
   const invalid = { status: 400, code: 'registration-invalid' };
 
   it('is refused without a key and with a wrong one, however well it is signed', async () => {
-    const bytes = sealStatement(caller, network, statement());
+    const bytes = signRegistration(caller, network, statement());
     await expectRefused(bytes, { status: 403, code: 'unauthorized' }, '');
     await expectRefused(bytes, { status: 403, code: 'unauthorized' }, 'not-the-key-of-that-node');
   });
 
   it('is refused when somebody else has signed it', async () => {
     const other: Identity = identityFromSeed(randomBytes(32));
-    await expectRefused(sealStatement(other, network, statement()), invalid);
+    await expectRefused(signRegistration(other, network, statement()), invalid);
   });
 
   it('is refused when a byte of it was changed', async () => {
-    const bytes = sealStatement(caller, network, statement());
+    const bytes = signRegistration(caller, network, statement());
     const at = Math.floor(bytes.length / 2);
     bytes[at] = (bytes[at] ?? 0) ^ 1;
     await expectRefused(bytes, invalid);
@@ -100,27 +100,27 @@ describe('registration', () => {
       multiaddrs: [],
       nonce: new Uint8Array(Buffer.from(nonce, 'hex')),
     });
-    await expectRefused(seal(caller, type, payload), invalid);
+    await expectRefused(signEnvelope(caller, type, payload), invalid);
     // The same payload under the right domain would have been taken: only the purpose was wrong.
   });
 
   it('is refused when it was made for another network, receiver or time', async () => {
-    await expectRefused(sealStatement(caller, 'another', statement()), invalid);
+    await expectRefused(signRegistration(caller, 'another', statement()), invalid);
     const elsewhere = identityFromSeed(randomBytes(32)).peerId;
-    await expectRefused(sealStatement(caller, network, statement({ receiver: elsewhere })), invalid);
+    await expectRefused(signRegistration(caller, network, statement({ receiver: elsewhere })), invalid);
     for (const ms of [-WINDOW_MS - 5000, WINDOW_MS + 5000])
-      await expectRefused(sealStatement(caller, network, statement({ time: Date.now() + ms })), invalid);
+      await expectRefused(signRegistration(caller, network, statement({ time: Date.now() + ms })), invalid);
   });
 
   it('is refused when at the claimed URL nobody answers, or somebody else', async () => {
     const absent = statement({ nodeUrl: `http://127.0.0.1:${await freePort()}` });
-    await expectRefused(sealStatement(caller, network, absent), { status: 502, code: 'peer-unreachable' });
+    await expectRefused(signRegistration(caller, network, absent), { status: 502, code: 'peer-unreachable' });
     const other = statement({ nodeUrl: federation.members[1]?.url ?? '' });
-    await expectRefused(sealStatement(caller, network, other), { status: 502, code: 'proof-invalid' });
+    await expectRefused(signRegistration(caller, network, other), { status: 502, code: 'proof-invalid' });
   });
 
   it('is taken when all of it is right, and not a second time', async () => {
-    const bytes = sealStatement(caller, network, statement());
+    const bytes = signRegistration(caller, network, statement());
     // Without a URL to be asked at, it waits for the operator.
     expect((await register(bytes)).status).toBe(202);
     expect(await nodes()).toMatchObject([{ peerId: caller.peerId, status: 'pending', region: 'Coast' }]);

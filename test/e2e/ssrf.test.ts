@@ -7,7 +7,7 @@ import { createGuardedFetch, type GuardedFetch } from '../../daemon/federation/g
 import { systemEnv } from '../../daemon/system-env.ts';
 import { type PeerUrlsParts, startPeerUrls } from '../../daemon/peer-urls.ts';
 import { errorCode } from '../../protocols/errors.ts';
-import { sealStatement } from '../../protocols/registry/statement.ts';
+import { signRegistration } from '../../protocols/registry/statement.ts';
 import { base64url } from '../../protocols/wire/bytes.ts';
 import { identityFromSeed } from '../../protocols/wire/identity.ts';
 import { serve } from '../support/loopback-server.ts';
@@ -115,7 +115,7 @@ async function tryAll(node: RegistrationNode, fetch: GuardedFetch, url: string):
   const caller = identityFromSeed(randomBytes(32));
   const said = { region: 'x', name: '', multiaddrs: [], schemaVersion: 1, tlsFingerprint: '' };
   const statement = base64url(
-    sealStatement(caller, 'test', {
+    signRegistration(caller, 'test', {
       ...said,
       caller: caller.peerId,
       receiver: node.identity.peerId,

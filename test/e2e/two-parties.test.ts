@@ -108,8 +108,8 @@ describe('a contract between two of three nodes', () => {
     if (conflict === undefined) throw new Error('no conflict');
     const body = { field: 'price', value: 42 };
     // A node that takes no part can do nothing about it.
-    expect((await third.request('POST', `/conflicts/${conflict.id}/settle`, body)).ok).toBe(false);
-    await supplier.json('POST', `/conflicts/${conflict.id}/settle`, body);
+    expect((await third.request('POST', `/conflicts/${conflict.id}/resolve`, body)).ok).toBe(false);
+    await supplier.json('POST', `/conflicts/${conflict.id}/resolve`, body);
     await waitFor('it to be settled on both', async () => {
       const open = await Promise.all([conflictsOf(buyer), conflictsOf(supplier)]);
       return open.every(({ length }) => length === 0);
@@ -117,7 +117,7 @@ describe('a contract between two of three nodes', () => {
     const both = await Promise.all([contractAt(buyer), contractAt(supplier)]);
     expect(both.map((contract) => contract?.price)).toEqual([42, 42]);
     expect(both.map((contract) => contract?.conflicts)).toEqual([undefined, undefined]);
-    expect((await supplier.request('POST', `/conflicts/${conflict.id}/settle`, body)).status).toBe(404);
+    expect((await supplier.request('POST', `/conflicts/${conflict.id}/resolve`, body)).status).toBe(404);
   });
 
   it('is shown to nobody else', async () => {

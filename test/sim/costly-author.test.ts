@@ -24,7 +24,7 @@ test(
     };
     const now = (): number => began + Math.floor(cpu());
     const held = await openLedger(folder.path, someIdentity(random), now, { monotonic: now, cpu });
-    const { ledger, standing } = held;
+    const { ledger, followStates: standing } = held;
     try {
       const hand = new Hand(someIdentity(random), random.hex(8));
       standing.set(hand.identity.peerId, 'followed');

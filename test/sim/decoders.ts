@@ -1,11 +1,11 @@
 import { zstdCompressSync } from 'node:zlib';
 import { systemEnv } from '../../daemon/system-env.ts';
 import { decodeEntry } from '../../protocols/feed/entry.ts';
-import { ERASURE_BYTES, openErasure, sealErasure } from '../../protocols/feed/erasure.ts';
-import { makeForkProof, openForkProof } from '../../protocols/feed/fork.ts';
+import { ERASURE_BYTES, verifyErasure, signErasure } from '../../protocols/feed/erasure.ts';
+import { makeForkProof, verifyForkProof } from '../../protocols/feed/fork.ts';
 import { decodeHeader, ENTRY_ENVELOPE } from '../../protocols/feed/header.ts';
 import { decodeOp, encodeOp } from '../../protocols/feed/op.ts';
-import { openPeerRecord } from '../../protocols/discovery/peer-exchange.ts';
+import { verifyPeerRecord } from '../../protocols/discovery/peer-exchange.ts';
 import { readLines } from '../../protocols/market/lines.ts';
 import { jsonObject } from '../../api/rows.ts';
 import { OWN_COVERAGE } from '../../protocols/digest/coverage.ts';
@@ -27,10 +27,10 @@ import { encodeItem } from '../../protocols/mycelium/range-item.ts';
 import { decodeChange } from '../../protocols/open-dialog/change.ts';
 import { decodeMembership } from '../../protocols/open-dialog/membership.ts';
 import { readOp } from '../../protocols/open-dialog/read-op.ts';
-import { openStatement, sealStatement } from '../../protocols/registry/statement.ts';
+import { verifyRegistration, signRegistration } from '../../protocols/registry/statement.ts';
 import { concat } from '../../protocols/wire/bytes.ts';
 import { decodeCbor } from '../../protocols/wire/cbor.ts';
-import { openEnvelope, readEnvelope } from '../../protocols/wire/envelope.ts';
+import { verifyEnvelope, readEnvelope } from '../../protocols/wire/envelope.ts';
 import { recordKey } from '../../protocols/wire/ids.ts';
 import { LIMITS } from '../../protocols/wire/limits.ts';
 import {
@@ -91,7 +91,7 @@ export function decoders(random: Random): Decoder[] {
   ];
   const packed = (frame: Uint8Array): Uint8Array =>
     concat([Uint8Array.of(1), zstdCompressSync(frame.subarray(1))]);
-  const statement = sealStatement(identity, NET, {
+  const statement = signRegistration(identity, NET, {
     caller: identity.peerId,
     receiver: other.peerId,
     nodeUrl: 'http://127.0.0.1:5000',
@@ -133,12 +133,12 @@ export function decoders(random: Random): Decoder[] {
       name: 'envelope',
       seeds: entries.map((e) => e.envelopeBytes),
       longest: LIMITS.entryBytes,
-      run: (b) => [readEnvelope(ENTRY_ENVELOPE, b), openEnvelope(ENTRY_ENVELOPE, b)],
+      run: (b) => [readEnvelope(ENTRY_ENVELOPE, b), verifyEnvelope(ENTRY_ENVELOPE, b)],
     },
     {
       name: 'erasure',
       seeds: [
-        sealErasure(identity, {
+        signErasure(identity, {
           channel: 'public',
           epoch: first.header.epoch,
           seq: 1,
@@ -148,7 +148,7 @@ export function decoders(random: Random): Decoder[] {
         }),
       ],
       longest: ERASURE_BYTES,
-      run: openErasure,
+      run: verifyErasure,
     },
     {
       name: 'message',
@@ -210,12 +210,12 @@ export function decoders(random: Random): Decoder[] {
       longest: FRAME_LIMITS.frameBytes,
       run: (b) => decodeRangeFrame(packed(b), systemEnv.offload),
     },
-    { name: 'fork proof', seeds: [fork.bytes], longest: LIMITS.entryBytes, run: openForkProof },
+    { name: 'fork proof', seeds: [fork.bytes], longest: LIMITS.entryBytes, run: verifyForkProof },
     {
       name: 'statement',
       seeds: [statement],
       longest: 16_384,
-      run: (b) => openStatement(b, { net: NET, receiver: other.peerId, now: Date.now() }),
+      run: (b) => verifyRegistration(b, { net: NET, receiver: other.peerId, now: Date.now() }),
     },
     {
       name: 'op',
@@ -241,7 +241,7 @@ export function decoders(random: Random): Decoder[] {
       name: 'peer record',
       seeds: [first.envelopeBytes],
       longest: 2048,
-      run: (b) => openPeerRecord(b, AbortSignal.timeout(1000)),
+      run: (b) => verifyPeerRecord(b, AbortSignal.timeout(1000)),
     },
     { name: 'import rows', seeds: rows, longest: 256 * 1024, run: readRows },
   ];

@@ -1,6 +1,6 @@
 import { draftEdit, draftFact, draftPrivate, type Writer } from '../../protocols/ledger/drafts.ts';
 import { bindingNonce } from '../../protocols/market/contract-book/binding.ts';
-import { sealTransition } from '../../protocols/market/contract/statement.ts';
+import { signTransition } from '../../protocols/market/contract/statement.ts';
 import { COLLECTIONS, type Collection, type FieldRule } from '../../protocols/open-dialog/schema.ts';
 import { base64url } from '../../protocols/wire/bytes.ts';
 import type { PeerId } from '../../protocols/wire/identity.ts';
@@ -230,7 +230,7 @@ function signedContract(hand: Hand, host: PeerId, random: Random, at: number) {
   });
   const terms = { ...deal(1), buyerId: buyer, supplierId: supplier, price: Number.MAX_VALUE };
   const told = { net: NET, contract: key, party: supplier, before: [], at, validUntil: at } as const;
-  const bytes = sealTransition(identity, { ...told, kind: 'propose', terms, heads: [] });
+  const bytes = signTransition(identity, { ...told, kind: 'propose', terms, heads: [] });
   return { key, inside, opened: [...ops, ...edit.ops], statement: base64url(bytes) };
 }
 

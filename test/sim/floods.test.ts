@@ -16,7 +16,7 @@ let held: TestLedger;
 beforeEach(async () => {
   folder = tempDir('floods');
   held = await openLedger(folder.path, someIdentity(random));
-  held.standing.set(attacker.peerId, 'followed');
+  held.followStates.set(attacker.peerId, 'followed');
 });
 afterEach(async () => {
   await held.close();

@@ -8,7 +8,7 @@ import { genesisOf } from '../../protocols/open-dialog/genesis.ts';
 import { COLLECTIONS } from '../../protocols/open-dialog/schema.ts';
 import { bytesEqual, concat, sha256 } from '../../protocols/wire/bytes.ts';
 import { type Cbor, encodeCbor } from '../../protocols/wire/cbor.ts';
-import { seal } from '../../protocols/wire/envelope.ts';
+import { signEnvelope } from '../../protocols/wire/envelope.ts';
 import { recordKey } from '../../protocols/wire/ids.ts';
 import { LIMITS } from '../../protocols/wire/limits.ts';
 import {
@@ -54,7 +54,7 @@ export async function setTheStage(folder: string, random: Random): Promise<Stage
   const attacker = hand();
   const suspended = hand();
   const stranger = hand();
-  for (const one of [victim, attacker, suspended]) test.standing.set(one.identity.peerId, 'followed');
+  for (const one of [victim, attacker, suspended]) test.followStates.set(one.identity.peerId, 'followed');
   const grow = (one: Hand): Entry[] =>
     Array.from({ length: RECORDS }, (_, i) => [
       one.next(listingOps(one.pen, `r${i}`, undefined, { title: `record ${i}`, price: i })),
@@ -67,7 +67,7 @@ export async function setTheStage(folder: string, random: Random): Promise<Stage
   );
   const refused = results.find((result) => result.kind !== 'accept');
   if (refused !== undefined) throw new Error(`the stage was refused: ${refused.kind} ${refused.code ?? ''}`);
-  test.standing.set(suspended.identity.peerId, 'suspended');
+  test.followStates.set(suspended.identity.peerId, 'suspended');
   test.verdicts();
   return { random, test, victim, attacker, suspended, stranger, held, attackerHeld };
 }
@@ -206,7 +206,7 @@ export const FORGERIES: Readonly<Record<string, (stage: Stage) => Forgery>> = {
     const { key, type, payload } = envelopeFields(honest);
     // the victim's key in front, the attacker's signature behind, over the very same payload or over its own
     const own = envelopeFields(forged);
-    const domain = seal(
+    const domain = signEnvelope(
       attacker.identity,
       { ...ENTRY_ENVELOPE, domain: 'agrinet-registration' },
       honest.envelope.payload,

@@ -1,7 +1,7 @@
 import { runCampaign } from '../support/campaign.ts';
 import { randomBytes } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
-import { type Entry, decodeEntry, sealEntry } from '../../protocols/feed/entry.ts';
+import { type Entry, decodeEntry, signEntry } from '../../protocols/feed/entry.ts';
 import { makeForkProof } from '../../protocols/feed/fork.ts';
 import { frontierOf, isBehind } from '../../protocols/feed/frontier.ts';
 import {
@@ -199,7 +199,7 @@ function forge(home: Replica, random: () => number): Forgery[] {
           ? [{ epoch: 'ab'.repeat(8), seq: 3, hash: 'cd'.repeat(32) }]
           : place.after;
       const ops = price(pen, 1000 + Math.floor(random() * 1e6)).ops;
-      const entry = sealEntry(home.identity, { ...place, after, time: [Date.now(), length] }, ops);
+      const entry = signEntry(home.identity, { ...place, after, time: [Date.now(), length] }, ops);
       branch.push(entry);
       place = { ...header, seq: entry.header.seq + 1, prev: entry.hash, after: [] };
     }

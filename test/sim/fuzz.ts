@@ -1,11 +1,11 @@
 import { AgrinetError } from '../../protocols/errors.ts';
 import { makeForkProof } from '../../protocols/feed/fork.ts';
 import { decodeOp, encodeOp } from '../../protocols/feed/op.ts';
-import { openStatement, REGISTRATION_ENVELOPE } from '../../protocols/registry/statement.ts';
+import { verifyRegistration, REGISTRATION_ENVELOPE } from '../../protocols/registry/statement.ts';
 import { actorOf } from '../../protocols/open-dialog/read-op.ts';
 import { decodeChange } from '../../protocols/open-dialog/change.ts';
 import { type Cbor, decodeCbor, encodeCbor } from '../../protocols/wire/cbor.ts';
-import { seal } from '../../protocols/wire/envelope.ts';
+import { signEnvelope } from '../../protocols/wire/envelope.ts';
 import { recordKey } from '../../protocols/wire/ids.ts';
 import {
   Hand,
@@ -162,7 +162,7 @@ export async function fuzzSigned(count: number, seed: number): Promise<FuzzRepor
   const measured: TestLedger = { ...test, ledger: { ...test.ledger, receive } };
   const follow = (): Hand => {
     const hand = new Hand(someIdentity(random), random.hex(8));
-    test.standing.set(hand.identity.peerId, 'followed');
+    test.followStates.set(hand.identity.peerId, 'followed');
     return hand;
   };
   const honest = follow();
@@ -335,7 +335,11 @@ async function mutatedStatements(size: number, random: Random, note: Note): Prom
     const payload =
       random.int(4) === 0 ? mutated([encodeCbor(map)], random, 9000) : mutatedBytes(map, random);
     try {
-      openStatement(seal(identity, REGISTRATION_ENVELOPE, payload), { net: NET, receiver, now: Date.now() });
+      verifyRegistration(signEnvelope(identity, REGISTRATION_ENVELOPE, payload), {
+        net: NET,
+        receiver,
+        now: Date.now(),
+      });
       note('statements', 'read');
     } catch (error) {
       note('statements', error instanceof AgrinetError ? error.code : `not ours: ${String(error)}`);

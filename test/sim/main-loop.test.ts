@@ -39,7 +39,7 @@ afterAll(async () => {
 
 function author(): Hand {
   const hand = new Hand(someIdentity(random), random.hex(8));
-  node.standing.set(hand.identity.peerId, 'followed');
+  node.followStates.set(hand.identity.peerId, 'followed');
   return hand;
 }
 

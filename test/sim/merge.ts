@@ -92,7 +92,7 @@ async function onFreshNodes(seed: number, count: number, figures: MergeFigures):
       const node = await openLedger(path, someIdentity(random), Date.now, {
         merging: [startMergeWorker, times],
       });
-      for (const { peerId } of people) node.standing.set(peerId, 'followed');
+      for (const { peerId } of people) node.followStates.set(peerId, 'followed');
       nodes.push(node);
     }
     for (let i = 0; i < count; i++) await oneDocument(nodes, people, seed + i, figures);

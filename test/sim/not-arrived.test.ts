@@ -11,7 +11,7 @@ const BODIES: Readonly<Record<string, Record<string, unknown>>> = {
   'post /contracts': { buyerId: 'amina', supplierId: 'mary', title: 'maize' },
   'post /createContract': { buyerId: 'amina', supplierId: 'mary', title: 'maize' },
   'post /contracts/{id}/resolve': { outcome: 'settled' },
-  'post /conflicts/{id}/settle': { field: 'title', value: 'x' },
+  'post /conflicts/{id}/resolve': { field: 'title', value: 'x' },
   'put /conversations/{id}': { title: 'x' },
   'patch /conversations/{id}': { title: 'x' },
   'post /conversations/{id}/pin': { pinned: true },

@@ -24,7 +24,7 @@ it('does not promise again what only an absent buyer still knows to be promised'
     await scenario.start(supplier);
 
     // The one that is there gives back the listing's last change: something is gone, so the others have to be asked too.
-    const standing = () => scenario.node(supplier).rejoin.standing();
+    const standing = () => scenario.node(supplier).rejoin.status();
     const seen = await scenario.until('the loss to show', () => {
       const now = standing();
       return now.recovery !== undefined && now.peers.some(({ answered }) => answered) && now;
@@ -97,10 +97,10 @@ it('waits for a first answer after an ordinary start, and takes the promise then
     let over = false;
     const accepting = step(scenario, supplier, contract, ACCEPT).finally(() => (over = true));
     await scenario.done(book.catalogue.createListing({ type: 'offer', title: 'Beans' }));
-    expect([over, rejoin.standing().waiting]).toEqual([false, true]);
+    expect([over, rejoin.status().waiting]).toEqual([false, true]);
     await scenario.start(buyer);
     expect(await scenario.done(accepting)).toBe('accepted');
-    expect(rejoin.standing()).toMatchObject({
+    expect(rejoin.status()).toMatchObject({
       waiting: false,
       peers: [{ peer: buyer.peerId, answered: true }],
     });

@@ -67,7 +67,7 @@ export class Replica {
       merges: inline,
       // The histories are short: late changes are to be told without all the others here too.
       wholeOps: 0,
-      following: { standing: (author) => (this.#suspended.has(author) ? 'suspended' : 'followed') },
+      following: { followState: (author) => (this.#suspended.has(author) ? 'suspended' : 'followed') },
       clock: createClock(Date.now),
       env: systemEnv,
       refusal: () => undefined,

@@ -62,7 +62,7 @@ class Listing {
 
   constructor(node: TestLedger) {
     this.#node = node;
-    node.standing.set(this.#owner.peerId, 'followed');
+    node.followStates.set(this.#owner.peerId, 'followed');
   }
 
   async take(): Promise<number> {

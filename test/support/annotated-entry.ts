@@ -1,4 +1,4 @@
-import { type Entry, sealEntry } from '../../protocols/feed/entry.ts';
+import { type Entry, signEntry } from '../../protocols/feed/entry.ts';
 import { encodeOp, type Op } from '../../protocols/feed/op.ts';
 import { fromHex, hex } from '../../protocols/wire/bytes.ts';
 import { type Cbor, decodeCbor, encodeCbor } from '../../protocols/wire/cbor.ts';
@@ -32,7 +32,7 @@ export function shownEntry(): Entry {
     after: [],
     time: [1_768_478_400_000, 0] as const,
   };
-  return sealEntry(identityFromSeed(new Uint8Array(32).fill(1)), place, [encodeOp(op)]);
+  return signEntry(identityFromSeed(new Uint8Array(32).fill(1)), place, [encodeOp(op)]);
 }
 
 /** Its bytes from the first to the last. */

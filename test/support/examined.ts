@@ -3,7 +3,7 @@ import type { OnlineFacts } from '../../daemon/doctor/facts.ts';
 import { gatherOffline } from '../../daemon/doctor/offline-facts.ts';
 import { gatherOnline } from '../../daemon/doctor/online-facts.ts';
 import { systemEnv } from '../../daemon/system-env.ts';
-import { createStandings } from '../../daemon/standings.ts';
+import { createReplicationStatus } from '../../daemon/replication-status.ts';
 import { Reader } from '../../storage/reader.ts';
 import type { TestNode } from './in-process-node.ts';
 
@@ -22,7 +22,7 @@ export async function factsOf(
     running: { samples: [], refusal: context.trouble() },
   });
   const mirror = await context.mirror.status();
-  const gaps = startGapWatch(node, createStandings(node), systemEnv, Date.now);
+  const gaps = startGapWatch(node, createReplicationStatus(node), systemEnv, Date.now);
   try {
     const sources = {
       node,

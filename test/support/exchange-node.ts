@@ -108,7 +108,7 @@ export async function startExchangeNode(certificate?: Certificate): Promise<Exch
     ledger,
     registry: {
       isActive: (peer) => registered.some(({ peerId, status }) => peerId === peer && status === 'active'),
-      standing: (author) => (registered.some(({ peerId }) => peerId === author) ? 'followed' : 'no'),
+      followState: (author) => (registered.some(({ peerId }) => peerId === author) ? 'followed' : 'no'),
     },
     sources: () => syncSources(registered, httpNodes),
     table,

@@ -10,7 +10,7 @@ import { createLedger } from '../../protocols/ledger/ledger.ts';
 import type { Alarm, Ledger } from '../../protocols/ledger/types.ts';
 import type { Commit, LedgerStore } from '../../protocols/ledger/ports.ts';
 import { createClock } from '../../protocols/feed/clock.ts';
-import { bodyRoot, type Entry, sealEntry } from '../../protocols/feed/entry.ts';
+import { bodyRoot, type Entry, signEntry } from '../../protocols/feed/entry.ts';
 import type { Quota } from '../../protocols/feed/quota.ts';
 import { ENTRY_ENVELOPE, type EpochTail } from '../../protocols/feed/header.ts';
 import { startMergeWorker } from '../../daemon/merging/start-merge-worker.ts';
@@ -21,7 +21,7 @@ import { ownerDigest, totalDigest } from '../../protocols/digest/state-digest.ts
 import type { RecordState } from '../../protocols/open-dialog/record.ts';
 import { fromHex } from '../../protocols/wire/bytes.ts';
 import { type Cbor, encodeCbor } from '../../protocols/wire/cbor.ts';
-import { seal } from '../../protocols/wire/envelope.ts';
+import { signEnvelope } from '../../protocols/wire/envelope.ts';
 import { type Identity, identityFromSeed, type PeerId } from '../../protocols/wire/identity.ts';
 import { type Channel, recordKey, type RecordKey } from '../../protocols/wire/ids.ts';
 import { Database } from '../../storage/database.ts';
@@ -93,7 +93,7 @@ export class Hand {
   /** Signs an entry at the next place, or elsewhere; the feed stays where it is. */
   sign(ops: readonly Uint8Array[], place: Place = {}): Entry {
     const seq = place.seq ?? this.seq + 1;
-    return sealEntry(
+    return signEntry(
       this.identity,
       {
         net: NET,
@@ -141,7 +141,7 @@ export class Hand {
 
   /** An entry whose signed header payload is any bytes at all. */
   payload(payload: Uint8Array, ops: readonly Uint8Array[]): Uint8Array {
-    return encodeCbor([seal(this.identity, ENTRY_ENVELOPE, payload), [...ops]]);
+    return encodeCbor([signEnvelope(this.identity, ENTRY_ENVELOPE, payload), [...ops]]);
   }
 }
 
@@ -179,7 +179,7 @@ export interface TestLedger {
   readonly store: Store;
   readonly identity: Identity;
   /** Standing by peer id; whoever is not in it is not registered. */
-  readonly standing: Map<string, 'followed' | 'suspended'>;
+  readonly followStates: Map<string, 'followed' | 'suspended'>;
   /** Verdicts of the commits since the last look, emptied by it. */
   verdicts(): Commit['verdicts'][number][];
   readonly alarms: (Alarm | MergeAlarm)[];
@@ -257,7 +257,7 @@ export async function openLedger(
     net: NET,
     store: listening,
     merges: merger,
-    following: { standing: (author) => standing.get(author) ?? 'no' },
+    following: { followState: (author) => standing.get(author) ?? 'no' },
     ...(quota === undefined ? {} : { quota: () => quota }),
     ...(wholeOps === undefined ? {} : { wholeOps }),
     clock: createClock(now),
@@ -272,7 +272,7 @@ export async function openLedger(
     ledger,
     store,
     identity,
-    standing,
+    followStates: standing,
     verdicts() {
       const all = seen;
       seen = [];

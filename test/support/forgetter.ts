@@ -54,7 +54,7 @@ export async function openForgetter(
     store,
     merges: merger,
     following: {
-      standing: (author) =>
+      followState: (author) =>
         store.gaps.sweeping !== author && status.get(author) === 'active' ? 'followed' : 'no',
     },
     clock: createClock(Date.now),

@@ -3,7 +3,7 @@ import { multiaddr } from '@multiformats/multiaddr';
 import { bareHost } from './bare-host.ts';
 import type { Host } from '../../daemon/libp2p-host.ts';
 import { encodeFrontier } from '../../protocols/mycelium/frontier-page.ts';
-import { sealStatement } from '../../protocols/registry/statement.ts';
+import { signRegistration } from '../../protocols/registry/statement.ts';
 import { base64url } from '../../protocols/wire/bytes.ts';
 import { framed } from '../../protocols/wire/framed-stream.ts';
 import type { Channel } from '../../protocols/wire/ids.ts';
@@ -44,7 +44,7 @@ export class HostilePeer {
   /** By a signed statement, and by the operator's approval: it has no URL that could be asked. */
   async register(random: Random): Promise<void> {
     const { peerId } = this.hand.identity;
-    const statement = sealStatement(this.hand.identity, NET, {
+    const statement = signRegistration(this.hand.identity, NET, {
       caller: peerId,
       receiver: this.#victim.peerId as typeof peerId, // the daemon told its own id
       nodeUrl: '',

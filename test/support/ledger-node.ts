@@ -56,7 +56,7 @@ export async function openLedgerNode(
       net: 'test',
       store,
       merges: merger,
-      following: { standing: () => 'followed' },
+      following: { followState: () => 'followed' },
       clock: createClock(Date.now),
       env: systemEnv,
       refusal: () => undefined,

@@ -115,7 +115,7 @@ export async function registrationNode(
     policy,
     own: () => own,
     contactEmail: 'ops@coast.example',
-    peerStanding: async () => ({
+    peerStatus: async () => ({
       connected: false,
       lag: 0,
       notCompared: [],
@@ -125,7 +125,7 @@ export async function registrationNode(
       users: 0,
     }),
     reach: { isReached: () => false, lastContactAt: () => undefined },
-    syncStanding: () => Promise.resolve(undefined),
+    syncStatus: () => Promise.resolve(undefined),
     legacyCounts: () => Promise.resolve({ listings: 0, transactions: 0, users: 0 }),
     revokeKeys: async (ids) => void (await control.keys.revokeAll(ids)),
     sourceKeys: await openSourceKeys(dir.path),

@@ -71,7 +71,7 @@ function agree(clocks: OnlineFacts['clocks']): boolean {
 /** Peers are connected, but none of them is in the DHT's table: no new node can be found. */
 export function checkDht({ dht, now }: OnlineFacts): Finding[] {
   const { tablePeers, connected, since } = dht;
-  if (tablePeers > 0 || since === undefined || now - since < DOCTOR_LIMITS.settleMs) return [];
+  if (tablePeers > 0 || since === undefined || now - since < DOCTOR_LIMITS.graceMs) return [];
   return [
     finding('dht-empty', {
       message: `the DHT table is empty although ${connected} peers are connected: none of them speaks the DHT of this MYCELIUM_NETWORK`,
@@ -81,7 +81,7 @@ export function checkDht({ dht, now }: OnlineFacts): Finding[] {
 
 /** Registered nodes that neither are connected nor answered the last sync. */
 export function checkPeers({ nodes, now, startedAt }: OnlineFacts): Finding[] {
-  const settling = now - startedAt < DOCTOR_LIMITS.settleMs;
+  const settling = now - startedAt < DOCTOR_LIMITS.graceMs;
   const away = nodes.filter(({ status, online }) => status === 'active' && !online);
   return firstOf(
     away.map((node): Finding => {
@@ -95,7 +95,7 @@ export function checkPeers({ nodes, now, startedAt }: OnlineFacts): Finding[] {
       ].join('; ');
       if (wantsKey(node.errorCode))
         return finding('source-wants-key', { subject: id, message, values: { url } });
-      const late = settling || now - registeredAt < DOCTOR_LIMITS.settleMs;
+      const late = settling || now - registeredAt < DOCTOR_LIMITS.graceMs;
       return finding(late ? 'peer-late' : 'peer-away', { subject: id, message, values: { node: id } });
     }),
   );

@@ -2,7 +2,7 @@ import type { AlarmKind } from '../../alarms.ts';
 import { error, type FindingKind, warning } from '../finding-kind.ts';
 
 /** Alarms that the check of their subject reports, and that clear once it is fixed. */
-type ToldElsewhere =
+type ReportedElsewhere =
   | 'feed-forked'
   | 'own-feed-forked'
   | 'rows-mended'
@@ -13,7 +13,7 @@ type ToldElsewhere =
   | 'mirror-refused'
   | 'mirror-denied'
   | 'mirror-displaced';
-type AlarmFinding = `alarm-${Exclude<AlarmKind, ToldElsewhere>}`;
+type AlarmFinding = `alarm-${Exclude<AlarmKind, ReportedElsewhere>}`;
 
 /** An alarm is reported until somebody clears it; if its cause persists, it is raised again. */
 const SEEN = 'agrinet alarms --clear';

@@ -31,7 +31,7 @@ export const RECORDS = {
   'conflicts-open': warning(
     'conflicts',
     'two writers changed a field at the same time, and this node can resolve it',
-    'agrinet conflicts (and POST /conflicts/<id>/settle with the value to keep)',
+    'agrinet conflicts (and POST /conflicts/<id>/resolve with the value to keep)',
   ),
   'conflicts-elsewhere': info(
     'conflicts',

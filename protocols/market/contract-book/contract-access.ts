@@ -29,10 +29,10 @@ export class ContractAccess {
   async get(key: RecordKey, actor: Actor): Promise<ContractView> {
     const { reader } = this.#parts;
     const state = await reader.get(key);
-    const sight = state && (await this.#visible(state, actor));
-    if (sight === undefined) throw notFound();
-    if (sight.held === undefined) return sight;
-    return { ...sight, pings: await newsOf(reader, sight.held) };
+    const view = state && (await this.#visible(state, actor));
+    if (view === undefined) throw notFound();
+    if (view.held === undefined) return view;
+    return { ...view, pings: await newsOf(reader, view.held) };
   }
 
   async list(
@@ -59,7 +59,7 @@ export class ContractAccess {
       ),
     );
     return {
-      items: access.filter((sight) => sight !== undefined),
+      items: access.filter((view) => view !== undefined),
       ...paged(left, page.cursor),
     };
   }

@@ -47,7 +47,7 @@ export class LastSteps {
     if (known !== undefined) return known;
     const version = this.#changes;
     const pings = await this.#reader.newestInChannel('pings', key, PINGS);
-    const newest = Math.max(0, ...pings.filter((ping) => isNewsOf(held, ping)).map(toldAt));
+    const newest = Math.max(0, ...pings.filter((ping) => isNewsOf(held, ping)).map(pingTime));
     // What came while this was read is in no row that was read for sure.
     if (version === this.#changes) this.#news.set(key, newest);
     return newest;
@@ -55,7 +55,7 @@ export class LastSteps {
 }
 
 /** When its author says that news was told, milliseconds since 1970. */
-export function toldAt({ view, created }: RecordState): number {
+export function pingTime({ view, created }: RecordState): number {
   const { sentAt } = view;
   return typeof sentAt === 'number' ? sentAt : created[0];
 }

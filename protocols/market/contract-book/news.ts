@@ -45,7 +45,7 @@ export async function writeNews(
 }
 
 /** Tells the parties of this node of news that came. */
-export async function tellNews(
+export async function notifyOfPing(
   { onPing }: Pick<BookParts, 'onPing'>,
   contracts: HeldContracts,
   ping: RecordState,

@@ -2,7 +2,7 @@ import type { RecordState } from '../../open-dialog/record.ts';
 import type { RecordKey } from '../../wire/ids.ts';
 import type { HeldContracts } from './held-contracts.ts';
 import { releaseHolds } from './hold-release.ts';
-import { tellNews } from './news.ts';
+import { notifyOfPing } from './news.ts';
 import { keepAnswers, unrepeated } from './steps.ts';
 import type { BookParts } from './types.ts';
 
@@ -101,7 +101,7 @@ export class Reviewer {
       });
     }
     for (let ping = this.#newPings.shift(); ping !== undefined; ping = this.#newPings.shift())
-      await tellNews(this.#parts, this.#contracts, ping);
+      await notifyOfPing(this.#parts, this.#contracts, ping);
   }
 
   /** Looks at one contract: releases its holds that are over, shows what it takes, repeats what the other party answered. */

@@ -6,7 +6,7 @@ import { base64url, fromBase64url } from '../../wire/bytes.ts';
 import type { PeerId } from '../../wire/identity.ts';
 import { parseRecordKey, type RecordKey } from '../../wire/ids.ts';
 import { inTurns } from '../in-turns.ts';
-import { openTransition, splitCarried } from '../contract/statement.ts';
+import { verifyTransition, splitCarried } from '../contract/statement.ts';
 import { nodeOf } from '../party.ts';
 import type { BookReader, SignedStatement } from './types.ts';
 
@@ -90,7 +90,7 @@ export class SignedStatements {
 
 function verified(bytes: Uint8Array): SignedStatement | false {
   try {
-    return { transition: openTransition(bytes), bytes };
+    return { transition: verifyTransition(bytes), bytes };
   } catch (error) {
     // What a counterparty wrote and did not sign right is as good as not written.
     if (!(error instanceof AgrinetError)) throw error;

@@ -4,7 +4,7 @@ import { base64url } from '../../wire/bytes.ts';
 import type { PeerId } from '../../wire/identity.ts';
 import { evaluateContract } from '../contract/machine.ts';
 import { nextStep, toCarry } from '../contract/next.ts';
-import { joinCarried, openTransition, sealTransition, type TransitionBody } from '../contract/statement.ts';
+import { joinCarried, verifyTransition, signTransition, type TransitionBody } from '../contract/statement.ts';
 import { grantOf } from '../contract/stock.ts';
 import type { Terms } from '../contract/terms.ts';
 import { nodeOf } from '../party.ts';
@@ -162,8 +162,8 @@ export async function takeStep(
   const { contract, statements } = held;
   const transitions = statements.map(({ transition }) => transition);
   const statement = nextStep(contract, transitions, party, body, parts.now());
-  const bytes = sealed(parts, statement);
-  const after = evaluateContract(contract, [...transitions, openTransition(bytes)]);
+  const bytes = signed(parts, statement);
+  const after = evaluateContract(contract, [...transitions, verifyTransition(bytes)]);
   const carried = carriedOf(
     statements,
     toCarry(transitions, statement).map(({ hash }) => hash),
@@ -188,14 +188,14 @@ export function unrepeated(
   self: PeerId,
 ): { own: SignedStatement; answers: readonly SignedStatement[] } | undefined {
   const applied = new Set(verdict.applied);
-  const standing = statements.filter(({ transition }) => applied.has(transition.hash));
-  const own = standing
+  const effective = statements.filter(({ transition }) => applied.has(transition.hash));
+  const own = effective
     .filter(({ transition }) => nodeOf(transition.party) === self)
     .reduce<SignedStatement | undefined>(
       (a, b) => (a !== undefined && a.transition.at > b.transition.at ? a : b),
       undefined,
     );
-  const answers = standing.filter(
+  const answers = effective.filter(
     ({ transition: { kind, party, hash } }) =>
       nodeOf(party) !== self && kind !== 'propose' && kind !== 'expire' && !repeated.has(hash),
   );
@@ -227,9 +227,9 @@ export async function keepAnswers(
   });
 }
 
-function sealed(parts: Pick<BookParts, 'identity'>, statement: Parameters<typeof sealTransition>[1]) {
+function signed(parts: Pick<BookParts, 'identity'>, statement: Parameters<typeof signTransition>[1]) {
   try {
-    return sealTransition(parts.identity, statement);
+    return signTransition(parts.identity, statement);
   } catch (error) {
     if (!(error instanceof AgrinetError) || error.code !== 'transition-invalid') throw error;
     throw new AgrinetError('fields-invalid', `this cannot be signed: ${error.message}`, { cause: error });

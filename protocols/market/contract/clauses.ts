@@ -47,22 +47,22 @@ function readClause(value: Scalar): { name?: string; text: Scalar } {
 }
 
 /**
- * What to write so that `standing` has the clauses that a client asks for: a list takes the place of all that stand, an object
+ * What to write so that `current` has the clauses that a client asks for: a list takes the place of all that stand, an object
  * changes those that it names (a number names the clause at that place, null takes one away). Throws `fields-invalid`, and
  * `terms-full` where this writer has no field left.
  */
 export function clauseChanges(
   wanted: unknown,
   writer: number,
-  standing: Fields,
+  current: Fields,
 ): Record<string, Scalar | undefined> {
-  if (Array.isArray(wanted)) return listChanges(wanted, writer, standing);
-  if (typeof wanted === 'object' && wanted !== null) return namedChanges(wanted, writer, standing);
+  if (Array.isArray(wanted)) return listChanges(wanted, writer, current);
+  if (typeof wanted === 'object' && wanted !== null) return namedChanges(wanted, writer, current);
   throw new AgrinetError('fields-invalid', 'terms: must be a list of clauses, or an object of clauses by ID');
 }
 
-function freeFields(writer: number, standing: Fields): string[] {
-  return clauseFieldsOf(writer).filter((field) => standing[field] === undefined);
+function freeFields(writer: number, current: Fields): string[] {
+  return clauseFieldsOf(writer).filter((field) => current[field] === undefined);
 }
 
 function full(): AgrinetError {
@@ -76,11 +76,11 @@ function full(): AgrinetError {
 function listChanges(
   wanted: readonly unknown[],
   writer: number,
-  standing: Fields,
+  current: Fields,
 ): Record<string, Scalar | undefined> {
   const clauses = wanted.filter((clause) => clause !== null && clause !== undefined);
-  const held = clausesOf(standing).map(({ field }) => field);
-  const more = freeFields(writer, standing).slice(0, Math.max(0, clauses.length - held.length));
+  const held = clausesOf(current).map(({ field }) => field);
+  const more = freeFields(writer, current).slice(0, Math.max(0, clauses.length - held.length));
   const fields = [...held.slice(0, clauses.length), ...more].sort();
   if (fields.length < clauses.length) throw full();
   const changes: Record<string, Scalar | undefined> = {};
@@ -89,10 +89,10 @@ function listChanges(
   return changes;
 }
 
-function namedChanges(wanted: object, writer: number, standing: Fields): Record<string, Scalar | undefined> {
-  const held = clausesOf(standing);
+function namedChanges(wanted: object, writer: number, current: Fields): Record<string, Scalar | undefined> {
+  const held = clausesOf(current);
   const plain = held.filter(({ name }) => name === undefined);
-  const free = freeFields(writer, standing);
+  const free = freeFields(writer, current);
   const changes: Record<string, Scalar | undefined> = {};
   // Nothing signed ever holds what is named like an e-mail address, a telephone or a password.
   for (const [name, clause] of Object.entries(wanted).filter(([each]) => !isPersonalName(each))) {

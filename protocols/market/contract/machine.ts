@@ -9,7 +9,7 @@ import { ascending, weigh } from './weigh.ts';
  * The contract machine: a pure function of the set of verified statements, so that nodes which hold the same set agree.
  *
  * A statement counts when it is of this contract and network, by one of its parties, everything in its `before` counts
- * (else it waits), and its kind may follow what it names. That last is judged on its own ancestors alone: what others
+ * (else it waits), and its kind may follow what it names. The latter is evaluated on its own ancestors alone: what others
  * sign at the same time never gets it rejected, so a verdict never changes as more arrives.
  *   propose  while its past is `draft` or `proposed`, with complete terms; the supplier's, where the contract takes from stock, has
  *            `validUntil`.

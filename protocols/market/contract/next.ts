@@ -16,7 +16,7 @@ const WHY: Readonly<Partial<Record<ErrorCode, string>>> = {
 };
 
 /**
- * The statement by which a party takes this step now, following everything known, ready to be sealed. Throws
+ * The statement by which a party takes this step now, following everything known, ready to be signed. Throws
  * `not-a-party` (403), or, all 409: `accept-own`, `contract-state`, `contract-full`, `proposal-unknown`,
  * `proposal-expired`, `proposal-unnamed`, `hold-endless`, `hold-not-over`, `not-supplier`.
  */

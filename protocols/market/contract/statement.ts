@@ -1,7 +1,7 @@
 import { AgrinetError } from '../../errors.ts';
 import { base64url, fromBase64url, fromHex, hex, sha256Hex } from '../../wire/bytes.ts';
 import { bytesOf, type Cbor, decodeCbor, encodeCbor, integer, mapOf } from '../../wire/cbor.ts';
-import { type EnvelopeType, openEnvelope, seal } from '../../wire/envelope.ts';
+import { type EnvelopeType, verifyEnvelope, signEnvelope } from '../../wire/envelope.ts';
 import type { Identity } from '../../wire/identity.ts';
 import { nodeOf } from '../party.ts';
 import { isTradeRole, type TradeRole } from '../roles.ts';
@@ -81,12 +81,12 @@ function bodyOf(statement: Statement): Record<string, Cbor> {
 }
 
 /** Signs a statement; what it makes opens again. Throws `transition-invalid` for what would not. */
-export function sealTransition(identity: Identity, statement: Statement): Uint8Array {
+export function signTransition(identity: Identity, statement: Statement): Uint8Array {
   const { net, contract, party, kind, at } = statement;
   const before = [...statement.before].sort().map(fromHex);
   const payload = encodeCbor({ v: 1, net, contract, party, kind, before, at, ...bodyOf(statement) });
-  const bytes = seal(identity, CONTRACT_ENVELOPE, payload);
-  openTransition(bytes);
+  const bytes = signEnvelope(identity, CONTRACT_ENVELOPE, payload);
+  verifyTransition(bytes);
   return bytes;
 }
 
@@ -134,13 +134,13 @@ function parseBody(kind: TransitionKind, map: Record<string, unknown>): Transiti
 }
 
 /** Reads and verifies one envelope: one encoding, signed by the node of the party it names. Throws `transition-invalid`. */
-export function openTransition(bytes: Uint8Array): Transition {
+export function verifyTransition(bytes: Uint8Array): Transition {
   if (bytes.length > CONTRACT_LIMITS.envelope) throw invalid('too long');
   let author: string;
   let payload: Uint8Array;
   let value: unknown;
   try {
-    ({ author, payload } = openEnvelope(CONTRACT_ENVELOPE, bytes));
+    ({ author, payload } = verifyEnvelope(CONTRACT_ENVELOPE, bytes));
     value = decodeCbor(payload);
   } catch (error) {
     throw invalid('the signature is invalid or malformed', error);

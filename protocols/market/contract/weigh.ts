@@ -11,7 +11,7 @@ const NOTHING: ReadonlySet<string> = new Set();
 export const ascending = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 /** What a set of statements leaves standing. */
-export interface Weighed {
+export interface EvaluatedStatements {
   readonly history: History;
   readonly end: Summary;
   /** Why each does not count. */
@@ -49,7 +49,7 @@ function* inOrder(
 }
 
 /** Finds what counts: each statement is weighed once, on its own past. */
-export function weigh(contract: Contract, statements: Iterable<Transition>): Weighed {
+export function weigh(contract: Contract, statements: Iterable<Transition>): EvaluatedStatements {
   const byHash = new Map<string, Transition>();
   const rejected = new Map<string, ErrorCode>();
   for (const t of [...statements].sort((a, b) => ascending(a.hash, b.hash)))

@@ -3,7 +3,7 @@ import { contentId, encodeMembership } from '../../open-dialog/membership.ts';
 import type { Membership } from '../../open-dialog/record.ts';
 import { base64url, fromBase64url, fromHex, hex, sha256 } from '../../wire/bytes.ts';
 import { bytesOf, decodeCbor, encodeCbor, integer, mapOf } from '../../wire/cbor.ts';
-import { type EnvelopeType, openEnvelope, seal } from '../../wire/envelope.ts';
+import { type EnvelopeType, verifyEnvelope, signEnvelope } from '../../wire/envelope.ts';
 import type { Identity, PeerId } from '../../wire/identity.ts';
 import { recordKey, type RecordKey } from '../../wire/ids.ts';
 import { bindingTag, type Binding } from '../contract-book/binding.ts';
@@ -20,7 +20,7 @@ export const NOTE_ENVELOPE: EnvelopeType = {
 };
 
 /** What a node says of a contract; `statements` are hashes in hex, ascending, `at` milliseconds since 1970. */
-export interface NoteWord extends Binding {
+export interface Attestation extends Binding {
   readonly net: string;
   readonly contract: RecordKey;
   readonly at: number;
@@ -28,7 +28,7 @@ export interface NoteWord extends Binding {
 }
 
 /** A node's word with who gave it. */
-export interface IssuedWord extends NoteWord {
+export interface IssuedAttestation extends Attestation {
   readonly by: PeerId;
 }
 
@@ -36,21 +36,21 @@ const invalid = (why: string, cause?: unknown): AgrinetError =>
   new AgrinetError('note-altered', why, { cause });
 
 /** Signs what a node says of a contract; base64url. */
-export function sealWord(identity: Identity, word: NoteWord): string {
+export function signAttestation(identity: Identity, word: Attestation): string {
   const { net, contract, at, buyer, supplier, listing } = word;
   const statements = [...word.statements].sort().map(fromHex);
   const payload = encodeCbor({ v: 1, net, contract, at, buyer, supplier, listing, statements });
-  return base64url(seal(identity, NOTE_ENVELOPE, payload));
+  return base64url(signEnvelope(identity, NOTE_ENVELOPE, payload));
 }
 
 /** Reads and verifies such a word. Throws `note-altered`. */
-export function openWord(text: string): IssuedWord {
+export function verifyAttestation(text: string): IssuedAttestation {
   const bytes = fromBase64url(text);
   if (bytes === undefined) throw invalid('not base64url');
   let author: PeerId;
   let value: unknown;
   try {
-    const envelope = openEnvelope(NOTE_ENVELOPE, bytes);
+    const envelope = verifyEnvelope(NOTE_ENVELOPE, bytes);
     author = envelope.author;
     value = decodeCbor(envelope.payload);
   } catch (error) {

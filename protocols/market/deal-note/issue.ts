@@ -1,7 +1,7 @@
 import { AgrinetError } from '../../errors.ts';
 import type { Identity } from '../../wire/identity.ts';
 import type { HeldContract } from '../contract-book/types.ts';
-import { openWord, sealWord } from './evidence.ts';
+import { verifyAttestation, signAttestation } from './evidence.ts';
 import { composeNote, type DealNote } from './note.ts';
 
 /** Issues the note of a contract as this node holds it now. Throws `contract-state` (409) while nothing was ever agreed in it. */
@@ -17,7 +17,7 @@ export function issueNote(
       'contract-state',
       `the contract is ${verdict.state}; there is a deal note only once both parties have agreed`,
     );
-  const sealedWord = sealWord(identity, {
+  const signedAttestation = signAttestation(identity, {
     ...binding,
     net: contract.net,
     contract: state.key,
@@ -27,7 +27,7 @@ export function issueNote(
   return composeNote({
     creation: state.members,
     statements: counting,
-    word: openWord(sealedWord),
-    sealedWord,
+    word: verifyAttestation(signedAttestation),
+    signedAttestation,
   });
 }

@@ -12,16 +12,16 @@ import { clausesOf, isClauseField } from '../contract/clauses.ts';
 import { evaluateStatements, type Verdict } from '../contract/machine.ts';
 import type { ContractState } from '../contract/model.ts';
 import { CONTRACT_ENVELOPE, type Outcome, type TransitionKind } from '../contract/statement.ts';
-import type { IssuedWord } from './evidence.ts';
+import type { IssuedAttestation } from './evidence.ts';
 
 /** All that a note is made of; whoever has it makes the same note of it. */
 export interface NoteSource {
   readonly creation: Membership;
   /** Every statement that counts, in any order. */
   readonly statements: readonly SignedStatement[];
-  readonly word: IssuedWord;
+  readonly word: IssuedAttestation;
   /** The word's envelope, base64url. */
-  readonly sealedWord: string;
+  readonly signedAttestation: string;
 }
 
 export type Side = 'buyer' | 'supplier';
@@ -73,9 +73,9 @@ const CHECK: readonly string[] = [
 /** Names of the contract itself that stand elsewhere in a note. */
 const ELSEWHERE: ReadonlySet<string> = new Set(['buyerId', 'supplierId']);
 
-/** Makes the note. Throws nothing for statements that open; what they come to is judged as on every node. */
+/** Makes the note. Throws nothing for statements that open; they are evaluated as on every node. */
 export function composeNote(source: NoteSource): DealNote {
-  const { creation, word, sealedWord } = source;
+  const { creation, word, signedAttestation } = source;
   const statements = source.statements.toSorted(inOrder);
   const { verdict, agreed } = verdictOf(source);
   const steps = statements.map((one, i) => stepOf(one, i + 1, word, verdict));
@@ -98,12 +98,12 @@ export function composeNote(source: NoteSource): DealNote {
     evidence: {
       creation,
       statements: statements.map(({ bytes }) => base64url(bytes)),
-      word: sealedWord,
+      word: signedAttestation,
     },
   };
 }
 
-/** How the statements of a note are judged. */
+/** How the statements of a note are evaluated. */
 export function verdictOf({ statements, word }: NoteSource): ReturnType<typeof evaluateStatements> {
   const { contract: key, net, buyer, supplier } = word;
   const contract = { key, net, parties: [buyer, supplier] as const, supplier, stock: takesStock(word) };
@@ -136,7 +136,7 @@ function termsOf(view: Readonly<Record<string, Scalar>>): Record<string, Scalar>
 function stepOf(
   { transition: t, bytes }: SignedStatement,
   step: number,
-  word: IssuedWord,
+  word: IssuedAttestation,
   verdict: Verdict,
 ): NoteStep {
   return {

@@ -4,9 +4,9 @@ import type { Membership } from '../../open-dialog/record.ts';
 import { fromBase64url, fromHex } from '../../wire/bytes.ts';
 import { parsePeerId } from '../../wire/identity.ts';
 import type { SignedStatement } from '../contract-book/types.ts';
-import { CONTRACT_LIMITS, openTransition } from '../contract/statement.ts';
+import { CONTRACT_LIMITS, verifyTransition } from '../contract/statement.ts';
 import { nodeOf } from '../party.ts';
-import { contractOf, isBoundTo, type IssuedWord, openWord } from './evidence.ts';
+import { contractOf, isBoundTo, type IssuedAttestation, verifyAttestation } from './evidence.ts';
 import { composeNote, type DealNote, noteText, verdictOf } from './note.ts';
 import { differences, type Finding, isRecord, textDifference } from './differences.ts';
 
@@ -64,7 +64,7 @@ class EvidenceReader {
     const statements = this.#statements(word);
     const findings = this.#findings;
     if (word === undefined || creation === undefined) return { findings };
-    const source = { word, creation, statements, sealedWord: String(this.#evidence['word']) };
+    const source = { word, creation, statements, signedAttestation: String(this.#evidence['word']) };
     const { verdict } = verdictOf(source);
     for (const [hash, code] of verdict.rejected) this.#wrong(`step ${hash}`, `does not count: ${code}`);
     for (const [hash, missing] of verdict.pending)
@@ -77,12 +77,12 @@ class EvidenceReader {
     return undefined;
   }
 
-  #word(): IssuedWord | undefined {
+  #word(): IssuedAttestation | undefined {
     const at = 'evidence.word';
     const text = this.#evidence['word'];
     if (typeof text !== 'string') return this.#wrong(at, 'is missing');
     try {
-      const word = openWord(text);
+      const word = verifyAttestation(text);
       if (![word.buyer, word.supplier].some((party) => nodeOf(party) === word.by))
         this.#wrong(at, `is by ${word.by}, which is the node of neither party`);
       return word;
@@ -92,7 +92,7 @@ class EvidenceReader {
     }
   }
 
-  #creation(word: IssuedWord | undefined): Membership | undefined {
+  #creation(word: IssuedAttestation | undefined): Membership | undefined {
     const at = 'evidence.creation';
     const members = membershipOf(this.#evidence['creation']);
     if (members === undefined) return this.#wrong(at, 'is missing, or no creation of a contract');
@@ -103,7 +103,7 @@ class EvidenceReader {
     return members;
   }
 
-  #statements(word: IssuedWord | undefined): SignedStatement[] {
+  #statements(word: IssuedAttestation | undefined): SignedStatement[] {
     const given = this.#evidence['statements'];
     if (!Array.isArray(given) || given.length > CONTRACT_LIMITS.statements) {
       this.#wrong('evidence.statements', 'is missing, or no list of steps');
@@ -127,7 +127,7 @@ class EvidenceReader {
     const bytes = typeof text === 'string' ? fromBase64url(text) : undefined;
     if (bytes === undefined) return this.#wrong(at, 'is not base64url');
     try {
-      return { transition: openTransition(bytes), bytes };
+      return { transition: verifyTransition(bytes), bytes };
     } catch (error) {
       if (!(error instanceof AgrinetError)) throw error;
       return this.#wrong(at, error.message);

@@ -1,6 +1,6 @@
 import { encodeMessage } from '../../../protocols/mycelium/message.ts';
 import { encodeOp } from '../../../protocols/feed/op.ts';
-import { type Entry, sealEntry } from '../../../protocols/feed/entry.ts';
+import { type Entry, signEntry } from '../../../protocols/feed/entry.ts';
 import { draftFact } from '../../../protocols/ledger/drafts.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 import type { Member } from './member.ts';
@@ -156,7 +156,7 @@ async function equivocate(world: World, liar: Member): Promise<void> {
   const pen = { author: liar.peerId, epoch: entry.header.epoch };
   const fields = { date: '2026-01-13', market: `Fork ${world.nextNo()}`, commodity: 'Maize', unit: 'KG' };
   const draft = draftFact(pen, 'prices', { ...fields, currency: 'KES', price: 1, priceType: 'Retail' });
-  tell(world, liar, sealEntry(liar.identity, entry.header, draft.ops).bytes, 0.6);
+  tell(world, liar, signEntry(liar.identity, entry.header, draft.ops).bytes, 0.6);
 }
 
 /** Entries that nobody signed: changed, made up, or by somebody whom nobody knows. */
@@ -186,7 +186,7 @@ async function forge(world: World, liar: Member): Promise<void> {
     prev: null,
     after: [],
   } as const;
-  tell(world, liar, sealEntry(stranger, { ...header, time: [0, 0] }, [op]).bytes, 0.7);
+  tell(world, liar, signEntry(stranger, { ...header, time: [0, 0] }, [op]).bytes, 0.7);
 }
 
 /** What a node does that keeps to no rules. */

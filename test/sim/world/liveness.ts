@@ -37,7 +37,7 @@ export async function unsettled(
 function ofNode({ running, name }: Member): string | undefined {
   if (running === undefined) return `${name} does not run`;
   if (running.mycelium.pending > 0) return 'has pulls under way';
-  if (running.rejoin.standing().waiting) return 'may not promise anything';
+  if (running.rejoin.status().waiting) return 'may not promise anything';
   const silent = running.registry.list().find(({ status }) => status !== 'active');
   return silent && `does not follow ${silent.name}`;
 }

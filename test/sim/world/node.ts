@@ -11,7 +11,7 @@ import { defineSearch } from '../../../daemon/parts/search.ts';
 import { runningNode } from '../../../daemon/parts/running.ts';
 import { defineReading, defineSources } from '../../../daemon/parts/sources.ts';
 import { loadSettings } from '../../../daemon/settings.ts';
-import { heldPrices } from '../../../daemon/standings.ts';
+import { heldPrices } from '../../../daemon/replication-status.ts';
 import type { Env } from '../../../protocols/env.ts';
 import type { Committed } from '../../../protocols/ledger/types.ts';
 import type { PullEvent } from '../../../protocols/mycelium/pull-event.ts';
@@ -80,12 +80,12 @@ export async function startNode(given: NodeParts) {
       return { audit: { record: () => undefined }, ledger: node.ledger, committed: base.hooks.committed };
     },
   };
-  const standings = { prices: () => heldPrices(node) };
+  const replicationStatus = { prices: () => heldPrices(node) };
   const users = { face: { isUser: () => true } };
-  const market = defineMarket(parts, node, { reader, search, users, audited, sources, standings });
+  const market = defineMarket(parts, node, { reader, search, users, audited, sources, replicationStatus });
   const forget = parts.add(defineForget(node, { reader, search, audited, sources }));
   await parts.start();
-  await market.erasures.face.settled();
+  await market.erasures.face.cleared();
   return {
     process,
     env: node.env,

@@ -296,7 +296,7 @@ async function profile(world: World, member: Member, node: RunningNode): Promise
 
 /** Whoever leaves out a node that a recovery waits for does without what was promised to it: these operators do not. */
 function mayLeaveOut(node: RunningNode, other: Member): boolean {
-  return node.registry.isActive(other.peerId) && node.rejoin.standing().recovery === undefined;
+  return node.registry.isActive(other.peerId) && node.rejoin.status().recovery === undefined;
 }
 
 async function suspend(world: World, member: Member, node: RunningNode): Promise<void> {

@@ -58,7 +58,7 @@ export class Safety {
   #checkFollows(member: Member, author: PeerId): void {
     const { running } = member;
     if (running === undefined || author === member.peerId) return;
-    const standing = running.registry.standing(author);
+    const standing = running.registry.followState(author);
     if (standing !== 'followed' && !member.justSuspended(author))
       this.#chronicle.violate(`${member.name} took an entry of ${author}, who is ${standing} there`);
   }

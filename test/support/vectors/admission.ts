@@ -4,7 +4,7 @@ import {
   admitUnverified,
   admitVerified,
 } from '../../../protocols/feed/admission.ts';
-import { bodyMatches, decodeEntry, type Entry, sealEntry } from '../../../protocols/feed/entry.ts';
+import { bodyMatches, decodeEntry, type Entry, signEntry } from '../../../protocols/feed/entry.ts';
 import type { FeedState } from '../../../protocols/feed/feed.ts';
 import { frontierOf, isBehind, missingEpochs } from '../../../protocols/feed/frontier.ts';
 import { ENTRY_ENVELOPE, type Header } from '../../../protocols/feed/header.ts';
@@ -23,7 +23,7 @@ const OTHER_OP = encodeOp({ v: 1, c: 'prices', k: '', t: 'fact', d: encodeCbor({
 
 function entryAt(seq: number, prev: string | null, change: Partial<Header> = {}, op = OP): Entry {
   const time = [1_700_000_000_000 + seq, 0] as const;
-  return sealEntry(
+  return signEntry(
     AUTHOR,
     { net: NET, channel: 'public', epoch: EPOCH, seq, prev, after: [], time, ...change },
     [op],
@@ -47,7 +47,7 @@ const HELD: FeedState = {
 
 /** What a receiver knows when the entry comes, without this node's own numbers. */
 interface Given {
-  readonly standing?: AdmissionState['standing'];
+  readonly standing?: AdmissionState['followState'];
   readonly feed?: FeedState;
   readonly heldHash?: string;
   readonly epochsToday?: number;
@@ -57,7 +57,7 @@ interface Given {
 export function admissionOf(entry: Entry, given: Given): Admission {
   const state: AdmissionState = {
     net: NET,
-    standing: given.standing ?? 'followed',
+    followState: given.standing ?? 'followed',
     feed: given.feed,
     heldHash: given.heldHash,
     epochsToday: given.epochsToday ?? 0,

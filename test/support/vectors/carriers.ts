@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { branchAt, placeOf, type PrefixRow, readPrefixAnswer } from '../../../protocols/digest/prefix.ts';
-import { sealEntry } from '../../../protocols/feed/entry.ts';
+import { signEntry } from '../../../protocols/feed/entry.ts';
 import { makeForkProof } from '../../../protocols/feed/fork.ts';
 import { encodeOp } from '../../../protocols/feed/op.ts';
 import { encodeFeedHead, FeedSum } from '../../../protocols/mycelium/feed-file.ts';
@@ -55,16 +55,16 @@ export function carriedItems(): RangeItem[] {
   );
   const [one = new Uint8Array(0), two = new Uint8Array(0), three = new Uint8Array(0)] = ops;
   const place = { net: 'vectors', channel: 'public', epoch: '0123456789abcdef', after: [] } as const;
-  const first = sealEntry(nodeOf(1), { ...place, seq: 1, prev: null, time: [1_700_000_000_000, 0] }, [one]);
-  const second = sealEntry(nodeOf(1), { ...place, seq: 2, prev: first.hash, time: [1_700_000_000_001, 0] }, [
+  const first = signEntry(nodeOf(1), { ...place, seq: 1, prev: null, time: [1_700_000_000_000, 0] }, [one]);
+  const second = signEntry(nodeOf(1), { ...place, seq: 2, prev: first.hash, time: [1_700_000_000_001, 0] }, [
     two,
   ]);
-  const other = sealEntry(
+  const other = signEntry(
     nodeOf(1),
     { ...place, epoch: 'fedcba9876543210', seq: 1, prev: null, time: [1_700_000_000_002, 0] },
     [two],
   );
-  const forked = sealEntry(
+  const forked = signEntry(
     nodeOf(1),
     { ...place, epoch: 'fedcba9876543210', seq: 1, prev: null, time: [1_700_000_000_002, 0] },
     [three],

@@ -5,8 +5,8 @@ import { evaluateContract } from '../../../protocols/market/contract/machine.ts'
 import type { Contract } from '../../../protocols/market/contract/model.ts';
 import {
   CONTRACT_ENVELOPE,
-  openTransition,
-  sealTransition,
+  verifyTransition,
+  signTransition,
   type Statement,
   type Transition,
   type TransitionBody,
@@ -14,7 +14,7 @@ import {
 import type { Terms } from '../../../protocols/market/contract/terms.ts';
 import { hex } from '../../../protocols/wire/bytes.ts';
 import { type Cbor, decodeCbor, encodeCbor } from '../../../protocols/wire/cbor.ts';
-import { readEnvelope, seal } from '../../../protocols/wire/envelope.ts';
+import { readEnvelope, signEnvelope } from '../../../protocols/wire/envelope.ts';
 import type { Identity } from '../../../protocols/wire/identity.ts';
 import { recordKey } from '../../../protocols/wire/ids.ts';
 import { outcomeOf } from './outcome.ts';
@@ -52,8 +52,8 @@ class Statements {
     const before = after.map((one) => this.hash(one));
     // `change` alters what is common to all kinds, never the kind.
     const statement = { net: NET, contract: KEY, party, before, at: TIME, ...body, ...change } as Statement;
-    const bytes = sealTransition(identity, statement);
-    this.byName.set(name, { bytes, transition: openTransition(bytes) });
+    const bytes = signTransition(identity, statement);
+    this.byName.set(name, { bytes, transition: verifyTransition(bytes) });
     return this;
   }
 
@@ -209,7 +209,7 @@ function refusedStatements(s: Statements): unknown {
   const forged = (change: (map: Record<string, Cbor>) => void, by: Identity = A): Uint8Array => {
     const map = { ...(decodeCbor(readEnvelope(CONTRACT_ENVELOPE, like).payload) as Record<string, Cbor>) };
     change(map);
-    return seal(by, CONTRACT_ENVELOPE, encodeCbor(map));
+    return signEnvelope(by, CONTRACT_ENVELOPE, encodeCbor(map));
   };
   const hash = (byte: number): Uint8Array => new Uint8Array(32).fill(byte);
   const cases: [string, Uint8Array][] = [
@@ -254,7 +254,7 @@ function refusedStatements(s: Statements): unknown {
   return cases.map(([name, bytes]) => ({
     name,
     bytes: hex(bytes),
-    code: outcomeOf(() => openTransition(bytes)),
+    code: outcomeOf(() => verifyTransition(bytes)),
   }));
 }
 
@@ -275,8 +275,8 @@ export function settles(
 } {
   const common = { kind: 'settle', net: NET, contract: KEY, before: [], at: TIME } as const;
   return {
-    buyer: sealTransition(A, { ...common, party: BUYER, role }),
-    supplier: sealTransition(B, { ...common, party: SUPPLIER, role: 'market_seller', ...wrong } as Statement),
+    buyer: signTransition(A, { ...common, party: BUYER, role }),
+    supplier: signTransition(B, { ...common, party: SUPPLIER, role: 'market_seller', ...wrong } as Statement),
   };
 }
 

@@ -1,19 +1,19 @@
 import {
   NOTE_ENVELOPE,
-  type NoteWord,
-  openWord,
-  sealWord,
+  type Attestation,
+  verifyAttestation,
+  signAttestation,
 } from '../../../protocols/market/deal-note/evidence.ts';
 import { base64url, fromBase64url, fromHex, hex } from '../../../protocols/wire/bytes.ts';
 import { type Cbor, encodeCbor } from '../../../protocols/wire/cbor.ts';
-import { type EnvelopeType, readEnvelope, seal } from '../../../protocols/wire/envelope.ts';
+import { type EnvelopeType, readEnvelope, signEnvelope } from '../../../protocols/wire/envelope.ts';
 import { recordKey } from '../../../protocols/wire/ids.ts';
 import { outcomeOf } from './outcome.ts';
 import { nodeOf } from './signatures.ts';
 
 const [A, B] = [nodeOf(1), nodeOf(2)];
 const HASHES = ['11', '22', '33'].map((byte) => byte.repeat(32));
-const WORD: NoteWord = {
+const WORD: Attestation = {
   net: 'vectors',
   contract: recordKey('contracts', A.peerId, 'k'.repeat(43)),
   at: 1_700_000_000_000,
@@ -30,8 +30,8 @@ export function dealNoteVectors(): unknown {
   const hashes = HASHES.map(fromHex);
   const payload = { v: 1, ...WORD, statements: hashes };
   const sealed = (value: Cbor, type: EnvelopeType = NOTE_ENVELOPE): Uint8Array =>
-    seal(B, type, encodeCbor(value));
-  const good = sealWord(B, { ...WORD, statements: HASHES.toReversed() });
+    signEnvelope(B, type, encodeCbor(value));
+  const good = signAttestation(B, { ...WORD, statements: HASHES.toReversed() });
   const altered = fromBase64url(good) ?? new Uint8Array();
   altered[altered.length - 1] = (altered.at(-1) ?? 0) ^ 1;
   const none: readonly [name: string, bytes: Uint8Array][] = [
@@ -55,7 +55,7 @@ export function dealNoteVectors(): unknown {
     refused: none.map(([name, bytes]) => ({
       name,
       bytes: hex(bytes),
-      code: outcomeOf(() => openWord(base64url(bytes))),
+      code: outcomeOf(() => verifyAttestation(base64url(bytes))),
     })),
   };
 }

@@ -9,7 +9,7 @@ import {
 import { digestElement } from '../../../protocols/digest/element.ts';
 import { addElement, emptySum, sumDigest } from '../../../protocols/digest/lthash.ts';
 import { ownerDigest, totalDigest } from '../../../protocols/digest/state-digest.ts';
-import { sealErasure } from '../../../protocols/feed/erasure.ts';
+import { signErasure } from '../../../protocols/feed/erasure.ts';
 import { encodeOp } from '../../../protocols/feed/op.ts';
 import {
   type Change,
@@ -250,7 +250,7 @@ function erased(): { name: string; key: RecordKey; steps: Step[] } {
   const [create, ...others] = steps;
   if (create === undefined) throw new TypeError('no creation');
   const { channel, epoch, seq, op } = create;
-  const statement = sealErasure(nodeOf(1), {
+  const statement = signErasure(nodeOf(1), {
     channel,
     epoch,
     seq,

@@ -1,4 +1,4 @@
-import { readEnvelope, seal, type EnvelopeType } from '../../../protocols/wire/envelope.ts';
+import { readEnvelope, signEnvelope, type EnvelopeType } from '../../../protocols/wire/envelope.ts';
 import { ENTRY_ENVELOPE } from '../../../protocols/feed/header.ts';
 import { bytesEqual, concat, hex } from '../../../protocols/wire/bytes.ts';
 import { type Identity, identityFromSeed } from '../../../protocols/wire/identity.ts';
@@ -125,9 +125,9 @@ export function envelopeVectors(): unknown {
     domain: type.domain,
     payloadType: new TextDecoder().decode(type.payloadType),
     payload: hex(payload),
-    envelope: hex(seal(node, type, payload)),
+    envelope: hex(signEnvelope(node, type, payload)),
   });
-  const bytes = seal(node, ENTRY_ENVELOPE, text('payload'));
+  const bytes = signEnvelope(node, ENTRY_ENVELOPE, text('payload'));
   const refused = reencodings(bytes).map(({ name, bytes: other }) => ({ name, envelope: hex(other) }));
   return {
     author: node.peerId,

@@ -1,17 +1,17 @@
 import {
   ERASURE_ENVELOPE,
-  openErasure,
-  sealErasure,
+  verifyErasure,
+  signErasure,
   type ErasureStatement,
 } from '../../../protocols/feed/erasure.ts';
-import { decodeEntry, sealEntry } from '../../../protocols/feed/entry.ts';
+import { decodeEntry, signEntry } from '../../../protocols/feed/entry.ts';
 import { encodeOp } from '../../../protocols/feed/op.ts';
-import { openRequest, sealRequest } from '../../../protocols/mycelium/signed-request.ts';
-import { openProof, sealProof } from '../../../protocols/registry/identity-proof.ts';
-import { openWithdrawal, sealWithdrawal } from '../../../protocols/registry/withdrawal.ts';
+import { verifyRequest, signRequest } from '../../../protocols/mycelium/signed-request.ts';
+import { verifyIdentityProof, signIdentityProof } from '../../../protocols/registry/identity-proof.ts';
+import { verifyWithdrawal, signWithdrawal } from '../../../protocols/registry/withdrawal.ts';
 import { base64url, fromHex, hex, sha256Hex } from '../../../protocols/wire/bytes.ts';
 import { type Cbor, decodeCbor, encodeCbor } from '../../../protocols/wire/cbor.ts';
-import { readEnvelope, seal } from '../../../protocols/wire/envelope.ts';
+import { readEnvelope, signEnvelope } from '../../../protocols/wire/envelope.ts';
 import type { Identity } from '../../../protocols/wire/identity.ts';
 import { recordKey } from '../../../protocols/wire/ids.ts';
 import { outcomeOf } from './outcome.ts';
@@ -42,7 +42,7 @@ function forge(
 ): Uint8Array {
   const map = { ...(decodeCbor(readEnvelope(envelope, like).payload) as Record<string, Cbor>) };
   change(map);
-  return seal(identity, envelope, encodeCbor(map));
+  return signEnvelope(identity, envelope, encodeCbor(map));
 }
 
 /** Erasures by themselves: what an author may take out, and what nobody may. */
@@ -64,8 +64,8 @@ export function erasureVectors(): { statements: JudgedBytes[]; entry: unknown } 
   const conversation = recordKey('conversations', peerId, 'c'.repeat(43));
   const contract = recordKey('contracts', peerId, 'k'.repeat(43));
   const message = recordKey('messages', peerId, 'm'.repeat(43));
-  const sealed = sealErasure(node, good);
-  const with_ = (change: Partial<ErasureStatement>): Uint8Array => sealErasure(node, { ...good, ...change });
+  const sealed = signErasure(node, good);
+  const with_ = (change: Partial<ErasureStatement>): Uint8Array => signErasure(node, { ...good, ...change });
   const forged = (change: (map: Record<string, Cbor>) => void, by = node): Uint8Array =>
     forge(by, sealed, ERASURE_ENVELOPE, change);
   const cases: [string, Uint8Array][] = [
@@ -89,7 +89,7 @@ export function erasureVectors(): { statements: JudgedBytes[]; entry: unknown } 
     ['a flipped signature', sealed.with(-1, (sealed.at(-1) ?? 0) ^ 1)],
   ];
   return {
-    statements: cases.map(([name, bytes]) => judged(name, bytes, openErasure)),
+    statements: cases.map(([name, bytes]) => judged(name, bytes, verifyErasure)),
     entry: erasedEntry(node),
   };
 }
@@ -115,8 +115,8 @@ function erasedEntry(node: Identity): unknown {
     prev: null,
     after: [],
   } as const;
-  const entry = sealEntry(node, { ...place, time: [TIME, 0] }, ops);
-  const statement = sealErasure(node, {
+  const entry = signEntry(node, { ...place, time: [TIME, 0] }, ops);
+  const statement = signErasure(node, {
     channel: 'public',
     epoch: place.epoch,
     seq: 1,
@@ -130,7 +130,7 @@ function erasedEntry(node: Identity): unknown {
   return {
     entry: hex(entry.bytes),
     statement: hex(statement),
-    id: openErasure(statement).id,
+    id: verifyErasure(statement).id,
     op: hex(op),
     kept: hex(kept),
   };
@@ -147,7 +147,7 @@ export function requestVectors(): unknown {
     now: TIME,
   };
   const request = { ...expected, time: TIME, nonce: fromHex(NONCE) };
-  const header = (change: Partial<typeof request>): string => sealRequest(caller, { ...request, ...change });
+  const header = (change: Partial<typeof request>): string => signRequest(caller, { ...request, ...change });
   const cases: [string, string][] = [
     ['as it came', header({})],
     ['five minutes old', header({ time: TIME - 5 * MINUTES })],
@@ -167,7 +167,7 @@ export function requestVectors(): unknown {
     headers: cases.map(([name, text]) => ({
       name,
       header: text,
-      outcome: outcomeOf(() => openRequest(text, expected)),
+      outcome: outcomeOf(() => verifyRequest(text, expected)),
     })),
   };
 }
@@ -183,7 +183,7 @@ export function identityProofVectors(): unknown {
     time: TIME,
   };
   const made = (change: Partial<typeof proof>, net = NET): Uint8Array =>
-    sealProof(node, net, { ...proof, ...change });
+    signIdentityProof(node, net, { ...proof, ...change });
   const cases: [string, Uint8Array][] = [
     ['over a certificate', made({})],
     ['without a certificate', made({ tlsFingerprint: '' })],
@@ -197,7 +197,7 @@ export function identityProofVectors(): unknown {
   ];
   return {
     expected: { ...expected, peerId: node.peerId },
-    proofs: cases.map(([name, bytes]) => judged(name, bytes, (each) => openProof(each, expected))),
+    proofs: cases.map(([name, bytes]) => judged(name, bytes, (each) => verifyIdentityProof(each, expected))),
   };
 }
 
@@ -207,7 +207,7 @@ export function withdrawalVectors(): unknown {
   const expected = { net: NET, receiver: receiver.peerId, now: TIME };
   const withdrawal = { receiver: receiver.peerId, time: TIME, nonce: NONCE };
   const made = (change: Partial<typeof withdrawal>, net = NET): Uint8Array =>
-    sealWithdrawal(caller, net, { ...withdrawal, ...change });
+    signWithdrawal(caller, net, { ...withdrawal, ...change });
   const cases: [string, Uint8Array][] = [
     ['as it came', made({})],
     ['older than five minutes', made({ time: TIME - 5 * MINUTES - 1 })],
@@ -217,6 +217,8 @@ export function withdrawalVectors(): unknown {
   ];
   return {
     expected: { ...expected, caller: caller.peerId },
-    withdrawals: cases.map(([name, bytes]) => judged(name, bytes, (each) => openWithdrawal(each, expected))),
+    withdrawals: cases.map(([name, bytes]) =>
+      judged(name, bytes, (each) => verifyWithdrawal(each, expected)),
+    ),
   };
 }

@@ -1,4 +1,4 @@
-import { decodeEntry, sealEntry } from '../../../protocols/feed/entry.ts';
+import { decodeEntry, signEntry } from '../../../protocols/feed/entry.ts';
 import { makeForkProof } from '../../../protocols/feed/fork.ts';
 import { encodeHeader, type Header, headerHash } from '../../../protocols/feed/header.ts';
 import { encodeOp } from '../../../protocols/feed/op.ts';
@@ -6,7 +6,7 @@ import { rendezvousKey } from '../../../protocols/discovery/rendezvous.ts';
 import { decodeFrontier, encodePage } from '../../../protocols/mycelium/frontier-page.ts';
 import { encodeMessage } from '../../../protocols/mycelium/message.ts';
 import { encodeRangeRequest } from '../../../protocols/mycelium/range.ts';
-import { sealStatement } from '../../../protocols/registry/statement.ts';
+import { signRegistration } from '../../../protocols/registry/statement.ts';
 import { concat, hex, sha256 } from '../../../protocols/wire/bytes.ts';
 import { type Cbor, encodeCbor } from '../../../protocols/wire/cbor.ts';
 import { peerIdOf } from '../../../protocols/wire/identity.ts';
@@ -161,10 +161,10 @@ export function headerVectors() {
 /** One entry whole, with an op erased, and a proof of equivocation. */
 export function entryVectors(): unknown {
   const node = nodeOf(1);
-  const whole = sealEntry(node, PLACE, OPS);
+  const whole = signEntry(node, PLACE, OPS);
   const [first = new Uint8Array(0), second = new Uint8Array(0)] = OPS;
   const erased = encodeCbor([whole.envelopeBytes, [[sha256(first)], second]]);
-  const other = sealEntry(node, PLACE, [second]);
+  const other = signEntry(node, PLACE, [second]);
   const proof = makeForkProof(whole, other);
   return {
     author: node.peerId,
@@ -232,7 +232,7 @@ function refusedPages(): unknown {
 
 export function messageVectors(): unknown {
   const author = nodeOf(1).peerId;
-  const entry = sealEntry(nodeOf(1), PLACE, OPS);
+  const entry = signEntry(nodeOf(1), PLACE, OPS);
   const announcement = {
     author,
     channel: 'public',
@@ -279,7 +279,7 @@ export function messageVectors(): unknown {
     registration: {
       net: 'vectors',
       statement,
-      envelope: hex(sealStatement(nodeOf(1), 'vectors', statement)),
+      envelope: hex(signRegistration(nodeOf(1), 'vectors', statement)),
     },
     rendezvous: ['', 'Nairobi'].map((region) => ({
       network: 'vectors',

@@ -171,7 +171,7 @@ describe('who may call', () => {
     ['POST', '/import'],
     ['POST', '/contracts'],
     ['GET', '/conflicts'],
-    ['POST', '/conflicts/x/settle'],
+    ['POST', '/conflicts/x/resolve'],
     ['PUT', '/federation/profile'],
     ['POST', '/federation/join'],
     ['POST', '/federation/node/register'],

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { commitLines } from '../../../daemon/audit/commit-lines.ts';
-import { openTransition, sealTransition } from '../../../protocols/market/contract/statement.ts';
+import { verifyTransition, signTransition } from '../../../protocols/market/contract/statement.ts';
 import type { RecordState } from '../../../protocols/open-dialog/record.ts';
 import { base64url } from '../../../protocols/wire/bytes.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
@@ -10,7 +10,7 @@ const ann = identityFromSeed(new Uint8Array(32).fill(1));
 const channel = recordKey('contracts', ann.peerId, 'c'.repeat(43));
 const key = recordKey('transitions', ann.peerId, 't'.repeat(43));
 const party = `ann@${ann.peerId}`;
-const bytes = sealTransition(ann, {
+const bytes = signTransition(ann, {
   net: 'agrinet',
   contract: channel,
   party,
@@ -47,7 +47,7 @@ it('a line about a contract says which step it was and whose', () => {
     actor: party,
     note: 'cancel',
     transactionId: `${ann.peerId}.${'c'.repeat(43)}`,
-    detail: { step: openTransition(bytes).hash },
+    detail: { step: verifyTransition(bytes).hash },
   });
 });
 

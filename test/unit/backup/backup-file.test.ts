@@ -6,7 +6,7 @@ import { errorCode, errorMessage } from '../../../protocols/errors.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 import { readBackup, refuseNewer, withKeys, writeBackup } from '../../../storage/backup/backup-file.ts';
 import { BlockWriter, MAGIC } from '../../../storage/backup/blocks.ts';
-import { sealEnd } from '../../../storage/backup/end.ts';
+import { signEnd } from '../../../storage/backup/end.ts';
 import { BACKUP_LIMITS, encodeManifest, type Manifest } from '../../../storage/backup/format.ts';
 import type { StoredPair } from '../../../storage/backup/records.ts';
 
@@ -174,7 +174,7 @@ describe('a backup that is not whole', () => {
 function forged(blocks: readonly ['manifest' | 'data' | 'keys', Uint8Array][], signer = identity): Buffer {
   const writer = new BlockWriter();
   const parts = blocks.map(([kind, payload]) => writer.block(kind, payload));
-  const end = writer.block('end', sealEnd(signer, writer.hash, { records: 0, bytes: 0 }));
+  const end = writer.block('end', signEnd(signer, writer.hash, { records: 0, bytes: 0 }));
   return Buffer.concat([MAGIC, ...parts, end]);
 }
 const head = (fields: Partial<Record<keyof Manifest, unknown>> = {}): ['manifest', Uint8Array] => [

@@ -40,7 +40,7 @@ it('stopped in the middle of a clearing, erasures wait for it, and what is erase
   await stopped;
   asked.splice(0);
   erasures.committed([key('third')]);
-  await erasures.settled();
+  await erasures.cleared();
   await new Promise(setImmediate);
   expect(asked).toEqual([]);
 });

@@ -34,7 +34,7 @@ describe('a hook', () => {
       heard.push('slow');
     });
     made.on('last', (what) => heard.push(`last ${what}`));
-    const settled = made.settle('a');
+    const settled = made.emitAndWait('a');
     let over = false;
     const noted = settled.catch(() => undefined).then(() => (over = true));
     await new Promise((resolve) => setImmediate(resolve));

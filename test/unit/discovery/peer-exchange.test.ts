@@ -9,7 +9,7 @@ import { describe, expect, it } from 'vitest';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import {
   createPeerExchange,
-  openPeerRecord,
+  verifyPeerRecord,
   PEER_EXCHANGE_LIMITS,
 } from '../../../protocols/discovery/peer-exchange.ts';
 import { concat } from '../../../protocols/wire/bytes.ts';
@@ -33,14 +33,14 @@ async function sealed(about: PrivateKey, by: PrivateKey): Promise<Uint8Array> {
 
 describe('a signed peer record', () => {
   it('tells where its signer is', async () => {
-    expect(await openPeerRecord(await sealed(alice, alice), soon())).toEqual({
+    expect(await verifyPeerRecord(await sealed(alice, alice), soon())).toEqual({
       peerId: peerIdFromPrivateKey(alice).toString(),
       addresses: ['/ip4/8.8.8.8/tcp/7000'],
     });
   });
 
   it('is refused when it is about somebody else', async () => {
-    await expect(openPeerRecord(await sealed(keyOf(2), alice), soon())).rejects.toMatchObject({
+    await expect(verifyPeerRecord(await sealed(keyOf(2), alice), soon())).rejects.toMatchObject({
       code: 'peers-malformed',
     });
   });
@@ -50,14 +50,14 @@ describe('a signed peer record', () => {
     const repeated = concat([bytes, bytes.subarray(0, 2 + (bytes[1] ?? 0))]);
     const unknown = concat([bytes, Uint8Array.of(0x78, 0x01)]);
     for (const other of [repeated, unknown, new Uint8Array()]) {
-      await expect(openPeerRecord(other, soon())).rejects.toMatchObject({ code: 'peers-malformed' });
+      await expect(verifyPeerRecord(other, soon())).rejects.toMatchObject({ code: 'peers-malformed' });
     }
     await fc.assert(
       fc.asyncProperty(fc.nat(bytes.length - 1), fc.integer({ min: 1, max: 255 }), async (at, flip) => {
         const altered = Uint8Array.from(bytes);
         altered[at] = (altered[at] ?? 0) ^ flip;
-        await expect(openPeerRecord(altered, soon())).rejects.toMatchObject({ code: 'peers-malformed' });
-        await expect(openPeerRecord(bytes.subarray(0, at), soon())).rejects.toMatchObject({
+        await expect(verifyPeerRecord(altered, soon())).rejects.toMatchObject({ code: 'peers-malformed' });
+        await expect(verifyPeerRecord(bytes.subarray(0, at), soon())).rejects.toMatchObject({
           code: 'peers-malformed',
         });
       }),

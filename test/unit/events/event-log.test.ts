@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { TellableEvent } from '../../../api/ports/events.ts';
+import type { DeliverableEvent } from '../../../api/ports/events.ts';
 import { createEventLog, type EventLimits, type EventLog } from '../../../daemon/events/event-log.ts';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { Database } from '../../../storage/database.ts';
@@ -35,15 +35,15 @@ describe('the log of events', () => {
     opened.push(log);
     return log;
   }
-  function listen(log: EventLog, after?: number, wants: (event: TellableEvent) => boolean = () => true) {
-    const events: TellableEvent[] = [];
+  function listen(log: EventLog, after?: number, wants: (event: DeliverableEvent) => boolean = () => true) {
+    const events: DeliverableEvent[] = [];
     const subscription = log.subscribe(after === undefined ? { wants } : { after, wants }, (event) => {
       events.push(event);
       return undefined;
     });
     return { events, subscription };
   }
-  const numbers = (events: readonly TellableEvent[]) => events.map(({ data }) => data['n']);
+  const numbers = (events: readonly DeliverableEvent[]) => events.map(({ data }) => data['n']);
   const onDisk = async () => {
     const { events } = await (await openEventTable(db)).read(0, 100_000);
     return events;

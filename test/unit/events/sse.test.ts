@@ -93,7 +93,7 @@ describe('server-sent events over a socket', () => {
     // Resuming shows no more than listening did.
     const later = await listen('/events', {
       ...BARAKA,
-      'last-event-id': `0.${server.log.sealPlace(0)}`,
+      'last-event-id': `0.${server.log.encryptPlace(0)}`,
     });
     await told(later, 2);
     expect(seen(later)).toEqual([1, 6]);
@@ -143,12 +143,15 @@ describe('server-sent events over a socket', () => {
   it('seals a place so that two of one place differ, and takes no other text for one', async () => {
     server = await eventServer();
     const { log } = server;
-    const [one, other] = [log.sealPlace(41), log.sealPlace(41)];
+    const [one, other] = [log.encryptPlace(41), log.encryptPlace(41)];
     expect(one).not.toBe(other);
-    expect([one, other].map((text) => log.openPlace(text))).toEqual([41, 41]);
-    expect([log.openPlace(log.sealPlace(0)), log.openPlace(log.sealPlace(2 ** 40))]).toEqual([0, 2 ** 40]);
+    expect([one, other].map((text) => log.decryptPlace(text))).toEqual([41, 41]);
+    expect([log.decryptPlace(log.encryptPlace(0)), log.decryptPlace(log.encryptPlace(2 ** 40))]).toEqual([
+      0,
+      2 ** 40,
+    ]);
     for (const text of ['', 'x', 'A'.repeat(22), Buffer.alloc(16, 7).toString('base64url')])
-      expect(log.openPlace(text), text).toBeUndefined();
+      expect(log.decryptPlace(text), text).toBeUndefined();
   });
 
   it('tells whoever comes with an id that cannot be read to begin anew, in every log that it hears', async () => {
@@ -159,7 +162,7 @@ describe('server-sent events over a socket', () => {
       log.emit('conflict', { n: 10 + n }, { userId: 'amina' });
       log.emit('message', { n: 20 + n }, { conversation: 'conversations/o/c1' });
     }
-    const sealed = log.sealPlace(6);
+    const sealed = log.encryptPlace(6);
     const ofAnother = createNumberCipher(
       identityFromSeed(new Uint8Array(32).fill(5)),
       'agrinet event places',
@@ -185,7 +188,7 @@ describe('server-sent events over a socket', () => {
       // What is kept is told once more, and each id that came with it can be read.
       expect(seen(client).filter((n) => Number(n) > 10)).toEqual([11, 12, 13]);
       for (const { id: next } of client.messages)
-        expect(log.openPlace(next?.split('.')[1] ?? ''), `${what}: ${next}`).toBeDefined();
+        expect(log.decryptPlace(next?.split('.')[1] ?? ''), `${what}: ${next}`).toBeDefined();
     }
     for (const id of ['nothing', '3', `.${ofAnother}`]) {
       const stream = await listen('/stream/c1', { ...AMINA, 'last-event-id': id });
@@ -203,7 +206,7 @@ describe('server-sent events over a socket', () => {
     // Whoever hears the public log alone needs no other place; an empty id is none, and one that can be read goes on.
     for (const [headers, id, want] of [
       [{}, `1.${ofAnother}`, [2, 3]],
-      [AMINA, `2.${log.sealPlace(4)}`, [3, 13]],
+      [AMINA, `2.${log.encryptPlace(4)}`, [3, 13]],
     ] as const) {
       const client = await listen('/events', { ...headers, 'last-event-id': id });
       await waitFor(id, () => client.messages.length >= want.length);
@@ -243,7 +246,7 @@ describe('server-sent events over a socket', () => {
           listen('/events', {
             ...headers,
             // Whoever comes for the first time wants all from the beginning.
-            'last-event-id': lastId ?? (i === 0 ? '0' : `0.${log.sealPlace(0)}`),
+            'last-event-id': lastId ?? (i === 0 ? '0' : `0.${log.encryptPlace(0)}`),
           }),
         ),
       );

@@ -2,7 +2,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { TellableEvent } from '../../../api/ports/events.ts';
+import type { DeliverableEvent } from '../../../api/ports/events.ts';
 import type { JsonObject } from '../../../api/ports/jobs.ts';
 import {
   addressOf,
@@ -133,9 +133,9 @@ describe('webhooks', () => {
   });
 
   it('makes a job per address of what is public or for the operator, never of what is private', async () => {
-    let push: ((event: TellableEvent) => undefined) | undefined;
+    let push: ((event: DeliverableEvent) => undefined) | undefined;
     const jobs: { data: JsonObject; key: string }[] = [];
-    const events: TellableEvent[] = [
+    const events: DeliverableEvent[] = [
       { id: 1, type: 'federation.sync', data: {} },
       { id: 2, type: 'federation.node', data: {}, audience: { operatorOnly: true } },
       { id: 3, type: 'message', data: {}, audience: { conversation: 'c' } },

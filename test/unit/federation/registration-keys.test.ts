@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { afterEach, describe, expect, it } from 'vitest';
 import { errorCode } from '../../../protocols/errors.ts';
-import { sealProof } from '../../../protocols/registry/identity-proof.ts';
-import { sealStatement } from '../../../protocols/registry/statement.ts';
+import { signIdentityProof } from '../../../protocols/registry/identity-proof.ts';
+import { signRegistration } from '../../../protocols/registry/statement.ts';
 import { base64url } from '../../../protocols/wire/bytes.ts';
 import { type Identity, identityFromSeed } from '../../../protocols/wire/identity.ts';
 import { type LoopbackServer, serve } from '../../support/loopback-server.ts';
@@ -39,7 +39,12 @@ async function callers(count: number): Promise<Callers> {
       now--;
       if (nonce === '' || identity === undefined) return void outgoing.writeHead(404).end();
       const nodeUrl = `${server.url}/n${n}`;
-      const proof = sealProof(identity, 'test', { nonce, nodeUrl, tlsFingerprint: '', time: Date.now() });
+      const proof = signIdentityProof(identity, 'test', {
+        nonce,
+        nodeUrl,
+        tlsFingerprint: '',
+        time: Date.now(),
+      });
       const { peerId } = identity;
       const answer = {
         peerId,
@@ -76,7 +81,7 @@ async function register(
   { identity, url }: { readonly identity: Identity; readonly url: string },
   key: string,
 ): Promise<Answer> {
-  const statement = sealStatement(identity, 'test', {
+  const statement = signRegistration(identity, 'test', {
     caller: identity.peerId,
     receiver: receiver.identity.peerId,
     nodeUrl: url,

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { afterEach, describe, expect, it } from 'vitest';
 import { errorCode } from '../../../protocols/errors.ts';
-import { sealStatement, type RegistrationStatement } from '../../../protocols/registry/statement.ts';
-import { sealWithdrawal } from '../../../protocols/registry/withdrawal.ts';
+import { signRegistration, type RegistrationStatement } from '../../../protocols/registry/statement.ts';
+import { signWithdrawal } from '../../../protocols/registry/withdrawal.ts';
 import { base64url } from '../../../protocols/wire/bytes.ts';
 import { type Identity, identityFromSeed } from '../../../protocols/wire/identity.ts';
 import { makeCertificate } from '../../support/certificates.ts';
@@ -52,7 +52,7 @@ function statement(
     tlsFingerprint: '',
     ...changes,
   };
-  return base64url(sealStatement(caller, 'test', said));
+  return base64url(signRegistration(caller, 'test', said));
 }
 
 describe('signed registration', () => {
@@ -108,7 +108,7 @@ describe('signed registration', () => {
     const b = await node();
     const caller = identityFromSeed(randomBytes(32));
     const good = statement(b, caller, {});
-    const taken = sealWithdrawal(caller, 'test', {
+    const taken = signWithdrawal(caller, 'test', {
       receiver: b.identity.peerId,
       time: Date.now(),
       nonce: randomBytes(16).toString('hex'),
@@ -143,7 +143,7 @@ describe('signed registration', () => {
     const register = (): Promise<Response> =>
       b.request('POST', '/federation/node/register', { statement: statement(b, caller, {}) }, 'register');
     expect((await register()).status).toBe(202);
-    expect(b.registry.standing(caller.peerId)).toBe('no');
+    expect(b.registry.followState(caller.peerId)).toBe('no');
     expect((await b.port.change(caller.peerId, 'approve')).status).toBe('active');
     expect((await register()).status).toBe(201);
     expect(b.registry.get(caller.peerId)?.status).toBe('active');
@@ -185,9 +185,9 @@ describe('signed registration', () => {
     await a.port.join(b.url, 'register');
     const other = identityFromSeed(randomBytes(32));
     const said = { receiver: b.identity.peerId, time: Date.now(), nonce: '00'.repeat(16) };
-    await b.port.withdraw(base64url(sealWithdrawal(other, 'test', said)));
+    await b.port.withdraw(base64url(signWithdrawal(other, 'test', said)));
     expect(b.registry.isActive(a.identity.peerId)).toBe(true);
-    const own = base64url(sealWithdrawal(a.identity, 'test', said));
+    const own = base64url(signWithdrawal(a.identity, 'test', said));
     expect((await b.request('POST', '/federation/node/withdraw', { statement: own }, '')).status).toBe(204);
     expect(b.registry.get(a.identity.peerId)?.status).toBe('pending');
   });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { type AdmissionState, admitUnverified, admitVerified } from '../../../protocols/feed/admission.ts';
-import { type Entry, sealEntry } from '../../../protocols/feed/entry.ts';
+import { type Entry, signEntry } from '../../../protocols/feed/entry.ts';
 import type { FeedState } from '../../../protocols/feed/feed.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 import { LIMITS } from '../../../protocols/wire/limits.ts';
@@ -10,7 +10,7 @@ const EPOCH = '00000000000000aa';
 
 function entryAt(seq: number, prev: string | null, text = 'op'): Entry {
   const place = { net: 'n', channel: 'public', epoch: EPOCH, seq, prev, after: [], time: [1, 0] } as const;
-  return sealEntry(identity, place, [new TextEncoder().encode(text)]);
+  return signEntry(identity, place, [new TextEncoder().encode(text)]);
 }
 
 const first = entryAt(1, null);
@@ -32,7 +32,7 @@ function heldTo(entry: Entry | undefined, fork?: number): FeedState {
 
 const state = (patch: Partial<AdmissionState>): AdmissionState => ({
   net: 'n',
-  standing: 'followed',
+  followState: 'followed',
   feed: undefined,
   heldHash: undefined,
   epochsToday: 0,
@@ -42,19 +42,24 @@ const state = (patch: Partial<AdmissionState>): AdmissionState => ({
 describe('before the signature', () => {
   const cases: [string, Entry, Partial<AdmissionState>, string | undefined][] = [
     ['goes on with a first entry', first, {}, undefined],
-    ['rejects another network before all else', first, { net: 'm', standing: 'no' }, 'reject network-wrong'],
-    ['ignores who is not registered', first, { standing: 'no' }, 'ignore author-not-registered'],
+    [
+      'rejects another network before all else',
+      first,
+      { net: 'm', followState: 'no' },
+      'reject network-wrong',
+    ],
+    ['ignores who is not registered', first, { followState: 'no' }, 'ignore author-not-registered'],
     ['knows what is held', first, { feed: heldTo(second), heldHash: first.hash }, 'known'],
     [
       'knows what is held of a suspended author',
       first,
-      { standing: 'suspended', feed: heldTo(second), heldHash: first.hash },
+      { followState: 'suspended', feed: heldTo(second), heldHash: first.hash },
       'known',
     ],
     [
       'ignores what is beyond the cut',
       third,
-      { standing: 'suspended', feed: heldTo(second) },
+      { followState: 'suspended', feed: heldTo(second) },
       'ignore beyond-cut',
     ],
     ['ignores what stands at a fork', second, { feed: heldTo(first, 2) }, 'ignore forked'],

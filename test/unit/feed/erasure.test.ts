@@ -1,18 +1,18 @@
 import { expect, it } from 'vitest';
-import { decodeEntry, bodyMatches, sealEntry } from '../../../protocols/feed/entry.ts';
+import { decodeEntry, bodyMatches, signEntry } from '../../../protocols/feed/entry.ts';
 import {
   ERASURE_ENVELOPE,
   type ErasureStatement,
   isErasable,
   isProven,
-  openErasure,
-  sealErasure,
+  verifyErasure,
+  signErasure,
   withoutOps,
 } from '../../../protocols/feed/erasure.ts';
 import { ENTRY_ENVELOPE } from '../../../protocols/feed/header.ts';
 import { fromHex, sha256Hex } from '../../../protocols/wire/bytes.ts';
 import { type Cbor, encodeCbor } from '../../../protocols/wire/cbor.ts';
-import { seal, signatureHolds } from '../../../protocols/wire/envelope.ts';
+import { signEnvelope, signatureHolds } from '../../../protocols/wire/envelope.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 import type { Channel, RecordKey } from '../../../protocols/wire/ids.ts';
 
@@ -21,7 +21,7 @@ const other = identityFromSeed(new Uint8Array(32).fill(8));
 const channel = `conversations/${author.peerId}/talk` as Channel;
 const record = `messages/${author.peerId}/one` as RecordKey;
 const ops = [Uint8Array.of(1, 1, 1), Uint8Array.of(2, 2, 2), Uint8Array.of(3, 3, 3)];
-const entry = sealEntry(
+const entry = signEntry(
   author,
   { net: 'test', channel, epoch: '0102030405060708', seq: 1, prev: null, after: [], time: [1, 0] },
   ops,
@@ -38,8 +38,8 @@ const statement = (over: Partial<ErasureStatement> = {}): ErasureStatement => ({
 });
 
 it('comes back as it was signed', () => {
-  const bytes = sealErasure(author, statement());
-  expect(openErasure(bytes)).toMatchObject({ ...statement(), author: author.peerId, bytes });
+  const bytes = signErasure(author, statement());
+  expect(verifyErasure(bytes)).toMatchObject({ ...statement(), author: author.peerId, bytes });
 });
 
 it('takes an op out of an entry that still verifies', () => {
@@ -56,7 +56,7 @@ it('takes an op out of an entry that still verifies', () => {
 
 it('proves just the ops it names, by index and hash', () => {
   const proven = (erased: number[], over: Partial<ErasureStatement>): boolean =>
-    isProven(withoutOps(entry, new Set(erased)), [openErasure(sealErasure(author, statement(over)))]);
+    isProven(withoutOps(entry, new Set(erased)), [verifyErasure(signErasure(author, statement(over)))]);
   expect(proven([1], {})).toBe(true);
   expect(proven([], {})).toBe(true);
   expect(proven([0, 1], {})).toBe(false);
@@ -68,14 +68,14 @@ it('proves just the ops it names, by index and hash', () => {
 it('is refused in any other shape', () => {
   const code = (bytes: Uint8Array): string => {
     try {
-      openErasure(bytes);
+      verifyErasure(bytes);
       return 'opened';
     } catch (error) {
       return error instanceof Error && 'code' in error ? String(error.code) : String(error);
     }
   };
   const payload = (over: Record<string, Cbor>, by = author): Uint8Array =>
-    seal(
+    signEnvelope(
       by,
       ERASURE_ENVELOPE,
       encodeCbor({
@@ -121,7 +121,7 @@ it('is refused in any other shape', () => {
   for (const over of wrong) expect(code(payload(over)), JSON.stringify(over)).toBe('erasure-malformed');
   expect(code(payload({}, other)), 'by another').toBe('erasure-malformed');
   expect(code(payload({ author: other.peerId }, other)), 'another’s record').toBe('evidence-kept');
-  const forEntry = seal(author, ENTRY_ENVELOPE, encodeCbor({ v: 1 }));
+  const forEntry = signEnvelope(author, ENTRY_ENVELOPE, encodeCbor({ v: 1 }));
   expect(code(forEntry), 'another purpose').toBe('envelope-malformed');
 });
 

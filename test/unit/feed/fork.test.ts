@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { AgrinetError } from '../../../protocols/errors.ts';
-import { type Entry, sealEntry } from '../../../protocols/feed/entry.ts';
-import { isNewFork, makeForkProof, openForkProof, readForkProof } from '../../../protocols/feed/fork.ts';
+import { type Entry, signEntry } from '../../../protocols/feed/entry.ts';
+import { isNewFork, makeForkProof, verifyForkProof, readForkProof } from '../../../protocols/feed/fork.ts';
 import { encodeCbor } from '../../../protocols/wire/cbor.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 
@@ -24,14 +24,14 @@ function entryAt(
     after: [],
     time: [1, 0],
   } as const;
-  return sealEntry(identity, { ...place, ...patch }, [new TextEncoder().encode(text)]);
+  return signEntry(identity, { ...place, ...patch }, [new TextEncoder().encode(text)]);
 }
 
 test('a proof is the same from whichever side it is made', () => {
   const [a, b] = [entryAt(2, 'a'), entryAt(2, 'b')];
   const proof = makeForkProof(a, b);
   expect(makeForkProof(b, a)).toEqual(proof);
-  expect(openForkProof(proof.bytes)).toEqual(proof);
+  expect(verifyForkProof(proof.bytes)).toEqual(proof);
   expect(proof.hashes).toEqual([a.hash, b.hash].sort());
 });
 
@@ -50,7 +50,7 @@ test('two places, two authors, two networks or one header twice prove nothing', 
 test('the envelopes stand in one order only', () => {
   const [low, high] = [entryAt(2, 'a'), entryAt(2, 'b')].sort((x, y) => (x.hash < y.hash ? -1 : 1));
   const reversed = encodeCbor([high?.envelopeBytes ?? null, low?.envelopeBytes ?? null]);
-  expect(() => openForkProof(reversed)).toThrow(/order/);
+  expect(() => verifyForkProof(reversed)).toThrow(/order/);
 });
 
 test('the lower place is new; of one place every proof is the same', () => {
@@ -74,5 +74,5 @@ test('reading a proof gives the same as opening it, and looks at no signature', 
   const forged = Uint8Array.from(proof.bytes);
   forged[forged.length - 1] = (forged[forged.length - 1] ?? 0) ^ 1;
   expect(readForkProof(forged).id).toBe(proof.id);
-  expect(() => openForkProof(forged)).toThrow(/signature/);
+  expect(() => verifyForkProof(forged)).toThrow(/signature/);
 });

@@ -279,7 +279,7 @@ describe(`forgetting what a revoked node left (seed ${seed})`, () => {
       if (batches > 0) break;
       const again = await open(path, left);
       again.status.set(peerId, 'revoked');
-      await again.forget.settled();
+      await again.forget.idle();
       // Also of what an earlier process has begun.
       expect([cut, again.told]).toEqual([cut, marked ? [peerId] : []]);
       expect([cut, again.store.gaps.all().length > 0]).toEqual([cut, marked]);

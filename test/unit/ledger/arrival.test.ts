@@ -66,7 +66,7 @@ async function held(
   let now = T;
   const node = await openLedger(path, someIdentity(random), () => now, { credible: () => credible });
   const hand = new Hand(someIdentity(random), random.hex(8));
-  node.standing.set(hand.identity.peerId, 'followed');
+  node.followStates.set(hand.identity.peerId, 'followed');
   for (const { id, at, ms } of signed) {
     now = at;
     const told = await node.ledger.receive([entryOf(hand, listingOps(hand.pen, id, undefined, {}), ms)]);
@@ -145,7 +145,7 @@ describe('a list', () => {
     const path = folder();
     const node = await openLedger(path, someIdentity(random), () => T);
     const hand = new Hand(someIdentity(random), random.hex(8));
-    node.standing.set(hand.identity.peerId, 'followed');
+    node.followStates.set(hand.identity.peerId, 'followed');
     const day = new Date(T).toISOString().slice(0, 10);
     const dates = ['2026-01-01', '9999-99-99', '2027-06-01', day];
     for (const [i, date] of dates.entries()) {
@@ -176,7 +176,7 @@ describe('a list', () => {
     let now = T;
     const node = await openLedger(path, someIdentity(random), () => now);
     const peer = someIdentity(random);
-    node.standing.set(peer.peerId, 'followed');
+    node.followStates.set(peer.peerId, 'followed');
     const pen = { author: peer.peerId, epoch: random.hex(8) };
     const { key, ops } = privateRecord(pen, [peer.peerId, node.identity.peerId]);
     const hand = new Hand(peer, pen.epoch, key);
@@ -228,7 +228,7 @@ describe('the arrival', () => {
       [0, false],
     ] as const) {
       const node = await openLedger(folder(), someIdentity(random), () => now, { credible: () => credible });
-      node.standing.set(identity.peerId, 'followed');
+      node.followStates.set(identity.peerId, 'followed');
       await node.ledger.receive(entries);
       digests.push(node.digest());
       const feed = node.store.feeds(identity.peerId, 'public')[0];
@@ -381,7 +381,7 @@ describe('keys of numbers', () => {
     for (const came of [T, T + 4 * HOUR, T + 10 * HOUR]) {
       const path = folder();
       const node = await openLedger(path, someIdentity(random), () => came);
-      node.standing.set(peer.peerId, 'followed');
+      node.followStates.set(peer.peerId, 'followed');
       for (const entry of entries)
         expect(await node.ledger.receive([entry])).toMatchObject([{ kind: 'accept' }]);
       await node.close();

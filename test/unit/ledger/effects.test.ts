@@ -15,7 +15,7 @@ const folder = tempDir('effects');
 beforeAll(async () => {
   node = await openLedger(folder.path, nodeOf(1));
   author = new Hand(nodeOf(2), '00000000000000aa');
-  node.standing.set(author.identity.peerId, 'followed');
+  node.followStates.set(author.identity.peerId, 'followed');
 });
 afterAll(async () => {
   await node.close();

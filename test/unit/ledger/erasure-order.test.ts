@@ -43,7 +43,7 @@ test('a statement that names another record first does not keep the right one fr
   for (const order of orders) {
     const folder = tempDir('erasure-order');
     const node = await openLedger(folder.path, someIdentity(random));
-    node.standing.set(hand.identity.peerId, 'followed');
+    node.followStates.set(hand.identity.peerId, 'followed');
     for (const bytes of order) expect((await node.ledger.receive([bytes]))[0]?.kind).toBe('accept');
     const feed = node.store.feed(hand.identity.peerId, 'public', hand.epoch);
     const entry = await node.store.entry(feed?.no ?? 0, 1);

@@ -4,8 +4,8 @@ import { checkDerived } from '../../../daemon/check-derived.ts';
 import type { Problem } from '../../../daemon/check-derived.ts';
 import { surveyFeeds } from '../../../daemon/feed-survey.ts';
 import { rebuildStore } from '../../../daemon/rebuild.ts';
-import { decodeEntry, sealEntry } from '../../../protocols/feed/entry.ts';
-import { type Erasure, openErasure, sealErasure, withoutOps } from '../../../protocols/feed/erasure.ts';
+import { decodeEntry, signEntry } from '../../../protocols/feed/entry.ts';
+import { type Erasure, verifyErasure, signErasure, withoutOps } from '../../../protocols/feed/erasure.ts';
 import { makeForkProof } from '../../../protocols/feed/fork.ts';
 import { decodeOp, encodeOp } from '../../../protocols/feed/op.ts';
 import { draftErasure, draftFact, draftPrivate } from '../../../protocols/ledger/drafts.ts';
@@ -221,9 +221,9 @@ it('takes nothing out on anybody’s word but the author’s, and only what he n
   };
   expect(await receive()).toEqual(['ignore', 'ops-erased']);
   // In another's name nothing can be said at all.
-  const forged = sealErasure(thief.identity, target);
+  const forged = signErasure(thief.identity, target);
   await expect(b.ledger.receiveErasure(forged)).rejects.toThrow('only your own messages');
-  const broken = sealErasure(a.identity, target);
+  const broken = signErasure(a.identity, target);
   broken[broken.length - 1] = (broken.at(-1) ?? 0) ^ 1;
   await expect(b.ledger.receiveErasure(broken)).rejects.toThrow('signature');
   expect(await receive()).toEqual(['ignore', 'ops-erased']);
@@ -231,10 +231,10 @@ it('takes nothing out on anybody’s word but the author’s, and only what he n
     { index: ref.index + 1, hash: target.ops[0]?.hash ?? '' },
     { index: ref.index, hash: '0'.repeat(64) },
   ]) {
-    await b.ledger.receiveErasure(sealErasure(a.identity, { ...target, ops: [op] }));
+    await b.ledger.receiveErasure(signErasure(a.identity, { ...target, ops: [op] }));
     expect(await receive()).toEqual(['reject', 'erasure-mismatch']);
   }
-  await b.ledger.receiveErasure(sealErasure(a.identity, target));
+  await b.ledger.receiveErasure(signErasure(a.identity, target));
   expect(await receive()).toEqual(['accept', undefined]);
 });
 
@@ -249,7 +249,7 @@ it('keeps what is evidence: contracts by their channel, everything else by what 
   const statement = { epoch: '00'.repeat(8), seq: 1, ops: [{ index: 0, hash: '0'.repeat(64) }], time: 1 };
   for (const [collection, channel] of rules) {
     const record = `${collection}/${a.self}/x` as RecordKey;
-    expect(() => openErasure(sealErasure(a.identity, { ...statement, channel, record }))).toThrow(
+    expect(() => verifyErasure(signErasure(a.identity, { ...statement, channel, record }))).toThrow(
       expect.objectContaining({ code: 'evidence-kept' }),
     );
   }
@@ -273,7 +273,7 @@ it('stands in an op of the collection of what it erases, and of no other', async
   const { channel, key } = await conversation(a, [], MARKER);
   const [statement] = erasureStatements(a.self, key, await a.store.recordOps(key), Date.now());
   if (statement === undefined) throw new Error('nothing to erase');
-  const d = sealErasure(a.identity, statement);
+  const d = signErasure(a.identity, statement);
   const under = async (c: string): Promise<string | undefined> => {
     const op = encodeOp({ v: 1, c, k: '', t: 'erase', d });
     await a.ledger.write({ keys: [], draft: () => [{ key: channel, channel, ops: [op] }] });
@@ -315,7 +315,7 @@ it('is said again by its author when a fork has hidden it from others', async ()
   const said = decodeEntry(last?.bytes ?? new Uint8Array());
   const { n: _, root: __, ...place } = said.header;
   // Another copy of the key has written something else at that place, and b hears of both before the erasure.
-  const proof = makeForkProof(said, sealEntry(a.identity, place, [Uint8Array.of(1)]));
+  const proof = makeForkProof(said, signEntry(a.identity, place, [Uint8Array.of(1)]));
   expect(await b.ledger.receiveProof(proof.bytes)).toBe('new');
   expect(await a.ledger.receiveProof(proof.bytes)).toBe('new');
   await waitFor('the author to say it again', async () => a.store.feeds(a.self, 'public').length === 2);

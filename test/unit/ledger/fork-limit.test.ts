@@ -29,7 +29,7 @@ async function nodeThatFollows(hand: Hand): Promise<TestLedger> {
   const folder = tempDir('fork-limit');
   const node = await openLedger(folder.path, someIdentity(random), () => now);
   open.push({ node, remove: () => folder.remove() });
-  node.standing.set(hand.identity.peerId, 'followed');
+  node.followStates.set(hand.identity.peerId, 'followed');
   return node;
 }
 

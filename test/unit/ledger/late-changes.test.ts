@@ -71,7 +71,7 @@ it('changes that come late to a long record are told by the few that they name: 
   const [folder] = folders;
   if (folder === undefined) return;
   const node = await openLedger(folder.path, nodeOf(2));
-  node.standing.set(owner.peerId, 'followed');
+  node.followStates.set(owner.peerId, 'followed');
   const listing = new LongListing();
   while (listing.ops.length < UPDATES) await take(node, listing.entry());
 
@@ -124,7 +124,7 @@ it('changes that come late to a long record are told by the few that they name: 
   await db.close();
 
   const again = await openLedger(folder.path, nodeOf(2));
-  again.standing.set(owner.peerId, 'followed');
+  again.followStates.set(owner.peerId, 'followed');
   const other = new Hand(owner, 'd'.repeat(16));
   const ops = draftEdit(other.pen, listing.key, 'public', listing.seen(80), { notes: 'after all' }).ops;
   await take(again, listing.note(other.next([...ops])));
@@ -136,7 +136,7 @@ it('of a long record a late change waits for what is not here, counts when it co
   const [, folder] = folders;
   if (folder === undefined) return;
   const node = await openLedger(folder.path, nodeOf(2));
-  node.standing.set(owner.peerId, 'followed');
+  node.followStates.set(owner.peerId, 'followed');
   const listing = new LongListing();
   while (listing.ops.length < 700) await take(node, listing.entry());
   const known = listing.seen(600);
@@ -173,7 +173,7 @@ it('of many epochs that write late one upon another no change is kept with all o
   const [, , folder] = folders;
   if (folder === undefined) return;
   const node = await openLedger(folder.path, nodeOf(2), Date.now, { wholeOps: 0 });
-  node.standing.set(owner.peerId, 'followed');
+  node.followStates.set(owner.peerId, 'followed');
   const listing = new LongListing();
   await take(node, listing.entry());
   let known = listing.seen(PER_ENTRY);

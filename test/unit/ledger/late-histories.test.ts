@@ -142,7 +142,7 @@ it('whatever is late, and wrong in whatever way, has the verdict and gives the s
   for (let i = 0; i < COUNT; i++) {
     const folder = tempDir('late-histories');
     const node = await openLedger(folder.path, nodeOf(2), Date.now, { wholeOps: 0 });
-    node.standing.set(owner.peerId, 'followed');
+    node.followStates.set(owner.peerId, 'followed');
     const forger = new Forger(randomFrom(SEED + i));
     const ops: PlacedOp[] = [];
     for (let n = 0; n < CHANGES; n++) {

@@ -26,7 +26,7 @@ afterAll(() => {
 
 const owner = nodeOf(2);
 async function give(node: TestLedger, entries: ReturnType<typeof concurrentEdits>['entries']): Promise<void> {
-  node.standing.set(owner.peerId, 'followed');
+  node.followStates.set(owner.peerId, 'followed');
   for (const { bytes } of entries) expect((await node.ledger.receive([bytes]))[0]?.kind).toBe('accept');
 }
 

@@ -48,7 +48,7 @@ async function open(
 }
 function author(held: TestLedger): Hand {
   const hand = new Hand(someIdentity(random), random.hex(8));
-  held.standing.set(hand.identity.peerId, 'followed');
+  held.followStates.set(hand.identity.peerId, 'followed');
   return hand;
 }
 const codes = async (
@@ -102,7 +102,7 @@ describe('the quota of an author', () => {
     expect(came.slice(taken)).not.toContain('accept');
     expect(held.store.usageOf(hand.identity.peerId).bytes).toBeLessThanOrEqual(3000);
     const raised = await again(quotaOf(1, 100));
-    raised.standing.set(hand.identity.peerId, 'followed');
+    raised.followStates.set(hand.identity.peerId, 'followed');
     expect(await codes(raised, entries.slice(taken))).toEqual(entries.slice(taken).map(() => 'accept'));
   });
 

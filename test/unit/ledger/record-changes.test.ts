@@ -20,7 +20,7 @@ afterAll(() => {
 it('the 66,000th change of a listing in one feed counts, everywhere, and whoever goes on after it writes number 66,001', async () => {
   const owner = nodeOf(1);
   const peer = await openLedger(there.path, nodeOf(2));
-  peer.standing.set(owner.peerId, 'followed');
+  peer.followStates.set(owner.peerId, 'followed');
   const feed = new Hand(owner, '0'.repeat(16));
   const hand = new ChangeHand(feed.pen, 'listings', 'maize');
   const entries: Uint8Array[] = [];

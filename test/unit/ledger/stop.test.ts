@@ -48,7 +48,7 @@ it('stopped in the middle of any work, the ledger ends it, begins no other, and 
   if (erasure === undefined) throw new TypeError('no statement');
 
   const node = await openLedger(folder.path, nodeOf(2), systemEnv.now);
-  node.standing.set(owner.peerId, 'followed');
+  node.followStates.set(owner.peerId, 'followed');
   const asks = [
     () => node.ledger.receive([first.bytes]),
     () => node.ledger.receiveErasure(erasure),

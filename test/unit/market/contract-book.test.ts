@@ -2,7 +2,7 @@ import { cpSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { collectionNamed, draftEdit, draftFact } from '../../../protocols/ledger/drafts.ts';
 import { bindingNonce, bindingOf } from '../../../protocols/market/contract-book/binding.ts';
-import { sealTransition } from '../../../protocols/market/contract/statement.ts';
+import { signTransition } from '../../../protocols/market/contract/statement.ts';
 import { KeyedQueue } from '../../../protocols/serial-queue.ts';
 import type {
   Body,
@@ -165,7 +165,7 @@ it('a statement that is not signed right, or of another contract, changes nothin
 it('a statement in another spelling of base64url is as good as not written', async () => {
   const made = await book.create({ ...deal(1), supplierId: 'ben' }, amina);
   const contract = made.state.key;
-  const bytes = sealTransition(identity, {
+  const bytes = signTransition(identity, {
     kind: 'cancel',
     net: 'test',
     contract,

@@ -6,7 +6,7 @@ import { STATEMENTS_READ } from '../../../protocols/market/contract-book/signed-
 import {
   CONTRACT_ENVELOPE,
   joinCarried,
-  sealTransition,
+  signTransition,
   type TransitionBody,
 } from '../../../protocols/market/contract/statement.ts';
 import { emptyState } from '../../../protocols/open-dialog/fast-path.ts';
@@ -24,7 +24,7 @@ const contract = recordKey('contracts', honest.peerId, 'c'.repeat(43));
 
 /** A statement of the contract by somebody's node. */
 function signed(who: Identity, party: string, before: readonly string[], body: TransitionBody): Uint8Array {
-  return sealTransition(who, { ...body, net: 'test', contract, party, before, at: 5 });
+  return signTransition(who, { ...body, net: 'test', contract, party, before, at: 5 });
 }
 const hashOf = (bytes: Uint8Array): string => sha256Hex(readEnvelope(CONTRACT_ENVELOPE, bytes).payload);
 

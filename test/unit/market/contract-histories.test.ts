@@ -3,8 +3,8 @@ import { bindingNonce } from '../../../protocols/market/contract-book/binding.ts
 import { ContractLoader } from '../../../protocols/market/contract-book/contract-loader.ts';
 import {
   joinCarried,
-  openTransition,
-  sealTransition,
+  verifyTransition,
+  signTransition,
   type TransitionBody,
 } from '../../../protocols/market/contract/statement.ts';
 import { collectionNamed } from '../../../protocols/ledger/drafts.ts';
@@ -26,12 +26,12 @@ const names = new Map([
 const key = recordKey('contracts', buyer.peerId, 'c'.repeat(43));
 
 function signed(by: Identity, body: TransitionBody, before: readonly Uint8Array[], at: number): Uint8Array {
-  return sealTransition(by, {
+  return signTransition(by, {
     ...body,
     net: 'test',
     contract: key,
     party: names.get(by) ?? '',
-    before: before.map((bytes) => openTransition(bytes).hash),
+    before: before.map((bytes) => verifyTransition(bytes).hash),
     at,
   });
 }
@@ -48,7 +48,7 @@ function fact(
 
 it('an acceptance that the other node repeats stands, whatever its signer puts before it', async () => {
   const propose = signed(supplier, { kind: 'propose', terms: deal(1), heads: [] }, [], 1);
-  const accept = signed(buyer, { kind: 'accept', proposal: openTransition(propose).hash }, [propose], 2);
+  const accept = signed(buyer, { kind: 'accept', proposal: verifyTransition(propose).hash }, [propose], 2);
   // As old as the buyer's clock likes, and from a feed that came after the acceptance.
   const junk = Array.from({ length: 192 }, (_, i) =>
     signed(buyer, { kind: 'settle', role: 'market_buyer' }, [], 10 + i),

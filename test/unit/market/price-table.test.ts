@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { sha256Hex } from '../../../protocols/wire/bytes.ts';
 import { PriceTable } from '../../../protocols/market/price-table.ts';
-import { type HeldPrice, standingPrices } from '../../../protocols/market/trend-snapshot.ts';
+import { type HeldPrice, currentPrices } from '../../../protocols/market/trend-snapshot.ts';
 import { trendsOf, type TrendQuery } from '../../../protocols/market/trends.ts';
 import { seededRandom } from '../../support/random.ts';
 
@@ -64,8 +64,7 @@ it('tells of prices in columns what is told of the same prices as objects', () =
         const prices = pricesOf(seed, count, plainIds);
         const table = tableOf(prices);
         expect([...table.prices()]).toEqual(prices);
-        for (const each of queries)
-          expect(table.report(each)).toEqual(trendsOf(standingPrices(prices), each));
+        for (const each of queries) expect(table.report(each)).toEqual(trendsOf(currentPrices(prices), each));
       },
     ),
     { numRuns: 60 },
@@ -95,6 +94,6 @@ it('holds more rows than one block has, and ids that begin alike in their order'
     return { ...pricesOf(i, 1, false)[0], id } as HeldPrice;
   });
   const report = tableOf(alike).report({ back: 1 });
-  expect(report).toEqual(trendsOf(standingPrices(alike), { back: 1 }));
+  expect(report).toEqual(trendsOf(currentPrices(alike), { back: 1 }));
   expect(report.prices).toBeGreaterThan(30_000);
 });

@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import {
   CONTRACT_ENVELOPE,
-  sealTransition,
+  signTransition,
   type Statement,
 } from '../../../protocols/market/contract/statement.ts';
 import { parseParty } from '../../../protocols/market/party.ts';
 import { readRating, writeReceipt } from '../../../protocols/market/rating.ts';
 import { encodeCbor } from '../../../protocols/wire/cbor.ts';
-import { seal } from '../../../protocols/wire/envelope.ts';
+import { signEnvelope } from '../../../protocols/wire/envelope.ts';
 import { type Identity, identityFromSeed } from '../../../protocols/wire/identity.ts';
 import { recordKey } from '../../../protocols/wire/ids.ts';
 
@@ -25,7 +25,7 @@ const KEY = recordKey('ratings', a.peerId, 'x'.repeat(43));
 function step(identity: Identity, party: string, more: Partial<Statement> = {}): Uint8Array {
   const role = party === SELLER ? 'market_seller' : 'market_buyer';
   const settle = { net: NET, contract: CONTRACT, party, kind: 'settle', role, before: [], at: 1 } as const;
-  return sealTransition(identity, { ...settle, ...more } as Statement);
+  return signTransition(identity, { ...settle, ...more } as Statement);
 }
 
 /** Signed by a node that is not the party's. */
@@ -40,7 +40,7 @@ function foreign(identity: Identity, party: string): Uint8Array {
     before: [],
     at: 1,
   };
-  return seal(identity, CONTRACT_ENVELOPE, encodeCbor(payload));
+  return signEnvelope(identity, CONTRACT_ENVELOPE, encodeCbor(payload));
 }
 
 const both = writeReceipt(step(a, BUYER), step(b, SELLER));

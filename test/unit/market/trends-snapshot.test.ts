@@ -5,7 +5,7 @@ import {
   makeSnapshot,
   publishedCounts,
   type Snapshot,
-  standingPrices,
+  currentPrices,
 } from '../../../protocols/market/trend-snapshot.ts';
 import { verifySnapshot } from '../../../protocols/market/trend-verify.ts';
 import { trendsOf } from '../../../protocols/market/trends.ts';
@@ -67,8 +67,8 @@ describe('prices of cells', () => {
     ];
     const correction = price({ supersedes: first.id });
     const all = [again, ...others, first, correction];
-    expect(standingPrices(all)).toEqual([...others, first, correction]);
-    expect(standingPrices(all.toReversed())).toEqual([correction, first, ...others.toReversed()]);
+    expect(currentPrices(all)).toEqual([...others, first, correction]);
+    expect(currentPrices(all.toReversed())).toEqual([correction, first, ...others.toReversed()]);
   });
 });
 
@@ -231,10 +231,10 @@ describe('prices held', () => {
     const [wrong] = held;
     if (wrong === undefined) throw new Error('no price');
     const corrects = { supersedes: wrong.id, price: 101 };
-    expect(standingPrices([...held, price({ ...corrects, owner: 'anna' })])).toHaveLength(36);
-    expect(standingPrices([...held, price({ ...corrects, owner: 'berta' })])).toHaveLength(37);
+    expect(currentPrices([...held, price({ ...corrects, owner: 'anna' })])).toHaveLength(36);
+    expect(currentPrices([...held, price({ ...corrects, owner: 'berta' })])).toHaveLength(37);
     const self = price({ id: 'self', supersedes: 'self' });
-    expect(standingPrices([self])).toEqual([self]);
+    expect(currentPrices([self])).toEqual([self]);
   });
 
   it('of a day that is not yet do not count', () => {

@@ -8,8 +8,8 @@ import { errorCode } from '../../../protocols/errors.ts';
 import { lineHash, NO_LINES, type AuditLine } from '../../../protocols/audit/chain.ts';
 import { evaluateContract } from '../../../protocols/market/contract/machine.ts';
 import type { Contract } from '../../../protocols/market/contract/model.ts';
-import { openTransition } from '../../../protocols/market/contract/statement.ts';
-import { type IssuedWord, openWord } from '../../../protocols/market/deal-note/evidence.ts';
+import { verifyTransition } from '../../../protocols/market/contract/statement.ts';
+import { type IssuedAttestation, verifyAttestation } from '../../../protocols/market/deal-note/evidence.ts';
 import { fenceFromGeoJson, fenceFromText, fenceReason } from '../../../protocols/market/geofence.ts';
 import { type Cell, type Quote } from '../../../protocols/market/price-cells.ts';
 import { cellsOf } from '../../support/cells-of.ts';
@@ -48,7 +48,7 @@ interface Vectors {
     readonly states: { name: string; statements: string[]; verdict: object }[];
   };
   readonly dealNotes: {
-    readonly word: IssuedWord;
+    readonly word: IssuedAttestation;
     readonly bytes: string;
     readonly refused: { name: string; bytes: string; code: string }[];
   };
@@ -97,12 +97,12 @@ const vectors = JSON.parse(
 
 describe('contracts', () => {
   const { contract, statements, refused, states } = vectors.contracts;
-  const opened = new Map(statements.map(({ name, bytes }) => [name, openTransition(fromHex(bytes))]));
+  const opened = new Map(statements.map(({ name, bytes }) => [name, verifyTransition(fromHex(bytes))]));
   it('statements have the names they say', () => {
     for (const { name, hash } of statements) expect(opened.get(name)?.hash).toBe(hash);
   });
   test.each(refused)('no statement: $name', ({ bytes, code }) => {
-    expect(outcomeOf(() => openTransition(fromHex(bytes)))).toBe(code);
+    expect(outcomeOf(() => verifyTransition(fromHex(bytes)))).toBe(code);
   });
   test.each(states)('state: $name', ({ statements: names, verdict }) => {
     const set = names.flatMap((name) => opened.get(name) ?? []);
@@ -115,11 +115,11 @@ describe('contracts', () => {
 describe('the word of a deal note', () => {
   const { word, bytes, refused } = vectors.dealNotes;
   it('says what it says, by the node that signed it', () => {
-    expect(openWord(base64url(fromHex(bytes)))).toEqual(word);
+    expect(verifyAttestation(base64url(fromHex(bytes)))).toEqual(word);
   });
   test.each(refused)('no word: $name', ({ bytes: other, code }) => {
     expect(code).toBe('note-altered');
-    expect(outcomeOf(() => openWord(base64url(fromHex(other))))).toBe(code);
+    expect(outcomeOf(() => verifyAttestation(base64url(fromHex(other))))).toBe(code);
   });
 });
 

@@ -2,8 +2,8 @@ import { zstdCompressSync } from 'node:zlib';
 import { expect, it } from 'vitest';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { decodeEntry } from '../../../protocols/feed/entry.ts';
-import { ERASURE_BYTES, openErasure } from '../../../protocols/feed/erasure.ts';
-import { openForkProof } from '../../../protocols/feed/fork.ts';
+import { ERASURE_BYTES, verifyErasure } from '../../../protocols/feed/erasure.ts';
+import { verifyForkProof } from '../../../protocols/feed/fork.ts';
 import { decodeHeader } from '../../../protocols/feed/header.ts';
 import { decodeOp } from '../../../protocols/feed/op.ts';
 import { decodeFrontier } from '../../../protocols/mycelium/frontier-page.ts';
@@ -12,7 +12,7 @@ import { decodeMessage } from '../../../protocols/mycelium/message.ts';
 import { decodeRangeFrame, FRAME_LIMITS } from '../../../protocols/mycelium/range-frame.ts';
 import { encodeItem } from '../../../protocols/mycelium/range-item.ts';
 import { decodeRangeRequest, RANGE_LIMITS } from '../../../protocols/mycelium/range.ts';
-import { openRequest, REQUEST_LIMITS } from '../../../protocols/mycelium/signed-request.ts';
+import { verifyRequest, REQUEST_LIMITS } from '../../../protocols/mycelium/signed-request.ts';
 import { ByteQueue } from '../../../protocols/wire/byte-queue.ts';
 import { base64url, concat } from '../../../protocols/wire/bytes.ts';
 import { encodeCbor } from '../../../protocols/wire/cbor.ts';
@@ -58,8 +58,8 @@ const decoders: readonly (readonly [name: string, longest: number, run: (bytes: 
   ['entry', LIMITS.entryBytes, decodeEntry],
   ['header', LIMITS.headerBytes, decodeHeader],
   ['op', LIMITS.opBytes, decodeOp],
-  ['fork proof', 16_384, openForkProof],
-  ['erasure', ERASURE_BYTES, openErasure],
+  ['fork proof', 16_384, verifyForkProof],
+  ['erasure', ERASURE_BYTES, verifyErasure],
   ['message', LIMITS.gossipEntryBytes + 1024, decodeMessage],
   ['frontier', LIMITS.frontierBytes, decodeFrontier],
   ['request', RANGE_LIMITS.requestBytes, decodeRangeRequest],
@@ -77,7 +77,7 @@ const decoders: readonly (readonly [name: string, longest: number, run: (bytes: 
     'signed request',
     (REQUEST_LIMITS.headerCharacters * 3) / 4,
     (bytes) =>
-      openRequest(base64url(bytes), { net: 'test', receiver: author, method: 'GET', path: '/', now: 0 }),
+      verifyRequest(base64url(bytes), { net: 'test', receiver: author, method: 'GET', path: '/', now: 0 }),
   ],
 ];
 

@@ -4,10 +4,10 @@ import { errorCode } from '../../../protocols/errors.ts';
 import { decodeItems } from '../../../protocols/mycelium/item-sequence.ts';
 import { encodeItem, type RangeItem } from '../../../protocols/mycelium/range-item.ts';
 import {
-  openRequest,
+  verifyRequest,
   REQUEST_LIMITS,
   RequestNonces,
-  sealRequest,
+  signRequest,
 } from '../../../protocols/mycelium/signed-request.ts';
 import { concat } from '../../../protocols/wire/bytes.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
@@ -100,8 +100,8 @@ describe('a signed request', () => {
   };
 
   it('holds for its method, path, receiver, network and time only', () => {
-    const header = sealRequest(caller, request);
-    expect(openRequest(header, expected).caller).toBe(caller.peerId);
+    const header = signRequest(caller, request);
+    expect(verifyRequest(header, expected).caller).toBe(caller.peerId);
     for (const other of [
       { net: 'other' },
       { receiver: caller.peerId },
@@ -110,8 +110,8 @@ describe('a signed request', () => {
       { now: now + REQUEST_LIMITS.windowMs + 1 },
       { now: now - REQUEST_LIMITS.windowMs - 1 },
     ])
-      expect(() => openRequest(header, { ...expected, ...other })).toThrow(/signed request/);
-    expect(() => openRequest('nonsense', expected)).toThrow(/malformed/);
+      expect(() => verifyRequest(header, { ...expected, ...other })).toThrow(/signed request/);
+    expect(() => verifyRequest('nonsense', expected)).toThrow(/malformed/);
   });
 
   it('counts once, and a flood of one caller leaves room for the others', () => {

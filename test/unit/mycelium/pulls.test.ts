@@ -62,7 +62,7 @@ it('one feed that fails does not keep the others from coming, and is tried once 
     tries: 1,
   });
   for (const n of [1, 2, 3, 4, 5]) expect(pulls.want('source', feed(n))).toBe(true);
-  await pulls.settled();
+  await pulls.idle();
   expect(asked.toSorted()).toEqual([1, 2, 3, 4, 5].map((n) => feed(n).author).toSorted());
   expect(ended.filter((received) => received === undefined)).toHaveLength(1);
   expect(pulls.pending).toBe(0);
@@ -71,24 +71,24 @@ it('one feed that fails does not keep the others from coming, and is tried once 
 it('as many at a time as one peer may be asked for', async () => {
   const { pulls, asked, most } = pullsOf(() => 1);
   for (let n = 1; n <= 10; n++) pulls.want('source', feed(n));
-  await pulls.settled();
+  await pulls.idle();
   expect(asked).toHaveLength(10);
   expect(most()).toBe(CATCH_UP_LIMITS.pullsPerPeer);
 });
 
 it('settles at once when nothing is wanted, and when nobody can be asked any more', async () => {
-  await pullsOf(() => 1).pulls.settled();
+  await pullsOf(() => 1).pulls.idle();
   let calls = 0;
   const { pulls, asked } = pullsOf(() => undefined, { tries: 1, reachable: () => calls++ === 0 });
   for (const n of [1, 2, 3]) pulls.want('source', feed(n));
-  await pulls.settled();
+  await pulls.idle();
   expect(asked).toEqual([feed(1).author]);
 });
 
 it('tries a failed one again after the pause, until it has failed as often as it may', async () => {
   const { pulls, asked, pass } = pullsOf(() => undefined);
   pulls.want('source', feed(1));
-  const settled = pulls.settled();
+  const settled = pulls.idle();
   for (let tries = 1; tries < CATCH_UP_LIMITS.tries; tries++) {
     await new Promise(setImmediate);
     expect(asked).toHaveLength(tries);
@@ -119,7 +119,7 @@ it('a peer that fails is heard out and keeps its places where it is said so', as
   const of = async (plan: CatchUpOptions): Promise<{ asked: number; most: number }> => {
     const { pulls, asked, most } = pullsOf(() => undefined, { tries: 1, ...plan });
     for (let n = 1; n <= count; n++) pulls.want('source', feed(n));
-    await pulls.settled();
+    await pulls.idle();
     return { asked: asked.length, most: most() };
   };
   expect((await of({})).asked).toBeLessThan(count);
@@ -138,9 +138,9 @@ it('a peer that fails is heard out and keeps its places where it is said so', as
       { tries: 1, patience: Infinity, ...(pullsWhileFailing === undefined ? {} : { pullsWhileFailing }) },
     );
     pulls.want('source', feed(1));
-    await pulls.settled();
+    await pulls.idle();
     for (let n = 2; n <= 10; n++) pulls.want('source', feed(n));
-    await pulls.settled();
+    await pulls.idle();
     return most;
   };
   expect(await after()).toBe(1);

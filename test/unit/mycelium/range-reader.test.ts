@@ -7,7 +7,7 @@ import { errorCode } from '../../../protocols/errors.ts';
 import { isSendersFault } from '../../../protocols/error-codes.ts';
 import { encodeOp } from '../../../protocols/feed/op.ts';
 import { withBody } from '../../../protocols/feed/entry.ts';
-import { sealErasure, withoutOps } from '../../../protocols/feed/erasure.ts';
+import { signErasure, withoutOps } from '../../../protocols/feed/erasure.ts';
 import { makeForkProof } from '../../../protocols/feed/fork.ts';
 import { placedOps } from '../../../protocols/ledger/placed-ops.ts';
 import { readEntry } from '../../../protocols/ledger/read-entry.ts';
@@ -99,7 +99,7 @@ function someItems(identity = author): RangeItem[] {
   const [first, second] = entries;
   if (first === undefined || second === undefined) throw new Error('no entries');
   const op = first.body[1];
-  const statement = sealErasure(identity, {
+  const statement = signErasure(identity, {
     channel: 'public',
     epoch: hand.epoch,
     seq: 1,

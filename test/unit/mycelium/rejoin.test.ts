@@ -53,7 +53,7 @@ describe('after an ordinary start', () => {
     const rejoin = open();
     const promise = rejoin.mayPromise();
     expect(await outcome(promise)).toBe('waits');
-    expect(rejoin.standing()).toMatchObject({ waiting: true, until: 1_000_000 + REJOIN_LIMITS.ordinaryMs });
+    expect(rejoin.status()).toMatchObject({ waiting: true, until: 1_000_000 + REJOIN_LIMITS.ordinaryMs });
     rejoin.answered('c');
     expect(await outcome(promise)).toBe('may');
     expect(saved).toEqual([]);
@@ -102,7 +102,7 @@ describe('after a loss', () => {
   });
   test('it outlives the process, with those that have answered', async () => {
     const rejoin = open({ cause: 'restored', since: 5, answered: ['b'] });
-    expect(rejoin.standing()).toEqual({
+    expect(rejoin.status()).toEqual({
       waiting: true,
       recovery: { cause: 'restored', since: 5, answered: ['b'] },
       peers: [

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { sealErasure } from '../../../protocols/feed/erasure.ts';
+import { signErasure } from '../../../protocols/feed/erasure.ts';
 import { makeForkProof } from '../../../protocols/feed/fork.ts';
 import type { FeedName, Ledger } from '../../../protocols/ledger/types.ts';
 import type { RangeItem } from '../../../protocols/mycelium/range-item.ts';
@@ -48,7 +48,7 @@ function proofItem(identity = asked): RangeItem {
 
 const erasureItem = (identity: Identity): RangeItem => ({
   kind: 'erasure',
-  bytes: sealErasure(identity, {
+  bytes: signErasure(identity, {
     channel: 'public',
     epoch: random.hex(8),
     seq: 1,

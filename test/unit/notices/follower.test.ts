@@ -5,7 +5,7 @@ import { WAITING_LIMITS, type WaitingRow } from '../../../daemon/notices/waiting
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { recordKey, type RecordKey } from '../../../protocols/wire/ids.ts';
 import { Database } from '../../../storage/database.ts';
-import { UntoldChanges, UntoldTable } from '../../../storage/untold.ts';
+import { NoticeRows, PendingNotices } from '../../../storage/pending-notices.ts';
 import { nodeOf } from '../../support/vectors/signatures.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
@@ -19,8 +19,8 @@ const numberOf = (record: RecordKey): number => Number(/\d+$/.exec(record)?.[0])
 
 let dir: ReturnType<typeof tempDir>;
 let db: Database;
-let changes: UntoldChanges;
-let table: UntoldTable<Later, WaitingRow>;
+let changes: NoticeRows;
+let table: PendingNotices<Later, WaitingRow>;
 let follower: Follower;
 let now = 1_700_000_000_000;
 /** For how long the follower wants to sleep. */
@@ -98,9 +98,9 @@ async function look(ms = 0): Promise<string[]> {
 beforeEach(async () => {
   dir = tempDir('follower');
   db = await Database.open(dir.path, systemEnv);
-  changes = new UntoldChanges();
+  changes = new NoticeRows();
   changes.whereItConcerns(() => true);
-  table = new UntoldTable(db);
+  table = new PendingNotices(db);
   counting.clear();
   warnings.length = 0;
   start();

@@ -1,7 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, it } from 'vitest';
-import { judgeRecord } from '../../../protocols/open-dialog/rule.ts';
+import { evaluateRecord } from '../../../protocols/open-dialog/rule.ts';
 import type { PlacedOp } from '../../../protocols/open-dialog/record.ts';
 import type { FeedOps } from '../../../protocols/open-dialog/record-walk.ts';
 import { ChangeHand } from '../../support/change-hand.ts';
@@ -31,7 +31,7 @@ it('of a long record that is evaluated whole some numbers are kept, and no op', 
   const feed: FeedOps = { author, channel: 'public', epoch, from: 0, to: CHANGES };
   const before = held();
   const shown = new Map<number, PlacedOp>();
-  const work = judgeRecord(hand.key, [feed], undefined);
+  const work = evaluateRecord(hand.key, [feed], undefined);
   for (let step = work.next(), asked = 0; ;) {
     if (step.done === true) {
       const { outline, values, verdictOf } = step.value;

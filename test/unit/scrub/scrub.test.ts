@@ -183,7 +183,7 @@ describe('the scrub in the background', () => {
     const last = await waitFor(
       'the pass',
       () => {
-        const { last: ended } = made.standing();
+        const { last: ended } = made.status();
         return ended !== undefined && ended.startedAt > startedAt && ended;
       },
       60_000,
@@ -252,14 +252,14 @@ describe('the scrub in the background', () => {
     });
     first.start();
     await waitFor('it to be on its way', () => stop.signal.aborted, 60_000);
-    const stood = first.standing();
+    const stood = first.status();
     await first.stop();
     expect(stood.current?.rows).toBeGreaterThan(SCRUB_LIMITS.chunk * 3);
 
     const rows: number[] = [];
-    const second: Scrub = scrub(async () => void rows.push(second.standing().current?.rows ?? 0));
+    const second: Scrub = scrub(async () => void rows.push(second.status().current?.rows ?? 0));
     second.start();
-    const last = await waitFor('the pass', () => second.standing().last, 60_000);
+    const last = await waitFor('the pass', () => second.status().last, 60_000);
     // Not from the beginning: at most what was not noted yet is looked at again.
     expect(rows[0]).toBeGreaterThan(SCRUB_LIMITS.chunk * 3);
     expect(last.startedAt).toBe(stood.current?.startedAt);

@@ -25,7 +25,7 @@ const open = (): Promise<Outbox> =>
   Outbox.open(db, {
     now: () => now,
     traced: new Set(['registry']),
-    former: (_, value) => [{ table: 'NodeRegistry', key: [Buffer.from(value).toString()] }],
+    previousTargets: (_, value) => [{ table: 'NodeRegistry', key: [Buffer.from(value).toString()] }],
   });
 const KEY = fullKey('records', 'listings/me/a');
 const put = (key: string, text = 'x'): Promise<void> =>

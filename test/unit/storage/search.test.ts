@@ -548,7 +548,7 @@ describe('the rows of the index', { timeout: 60_000 }, () => {
   });
 
   it('are written when the listings have many words, however few they are, and joined no further', async () => {
-    const made = await market({ sealedTerms: 2000, largestTerms: 20_000 });
+    const made = await market({ flushAtTerms: 2000, largestTerms: 20_000 });
     const text = (i: number): string => Array.from({ length: 50 }, (_, n) => letters(i * 50 + n)).join(' ');
     const all = Array.from({ length: 600 }, (_, i) => named(i, text(i)));
     await made.index.idle();

@@ -37,7 +37,7 @@ it('a database from before there were counters is counted at its next start, and
   const hand = new Hand(someIdentity(random), random.hex(8));
   const { peerId } = hand.identity;
   const held = await openLedger(dir.path, identity);
-  held.standing.set(peerId, 'followed');
+  held.followStates.set(peerId, 'followed');
   for (let n = 0; n < 20; n++) {
     const waits = encodeOp({ v: 1, c: 'zzz', k: '', t: 'fact', d: random.bytes(random.int(500)) });
     const ops = n % 3 === 0 ? [waits] : listingOps(hand.pen, `l${n}`, undefined, { title: 'Maize' });

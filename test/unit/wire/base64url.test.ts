@@ -9,8 +9,8 @@ import { systemEnv } from '../../../daemon/system-env.ts';
 import { errorCode } from '../../../protocols/errors.ts';
 import { splitCarried } from '../../../protocols/market/contract/statement.ts';
 import { encodeRangeRequest } from '../../../protocols/mycelium/range.ts';
-import { openRequest, sealRequest } from '../../../protocols/mycelium/signed-request.ts';
-import { sealProof } from '../../../protocols/registry/identity-proof.ts';
+import { verifyRequest, signRequest } from '../../../protocols/mycelium/signed-request.ts';
+import { signIdentityProof } from '../../../protocols/registry/identity-proof.ts';
 import { base64url, fromBase64url } from '../../../protocols/wire/bytes.ts';
 import { nodeOf } from '../../support/vectors/signatures.ts';
 
@@ -40,13 +40,13 @@ it('one text for each bytes, and no other', () => {
 
 it('a signed request in another spelling is not signed', () => {
   const asked = { net: 'test', receiver: nodeOf(2).peerId, method: 'GET', path: '/federation/feeds' };
-  const header = sealRequest(nodeOf(1), { ...asked, time: NOW, nonce: new Uint8Array(16) });
+  const header = signRequest(nodeOf(1), { ...asked, time: NOW, nonce: new Uint8Array(16) });
   const expected = { ...asked, now: NOW };
-  expect(openRequest(header, expected).caller).toBe(nodeOf(1).peerId);
+  expect(verifyRequest(header, expected).caller).toBe(nodeOf(1).peerId);
   for (const other of otherSpellings(header)) {
     let code = 'none';
     try {
-      openRequest(other, expected);
+      verifyRequest(other, expected);
     } catch (error) {
       code = errorCode(error);
     }
@@ -91,7 +91,7 @@ it('a proof of identity in another spelling proves nothing, nor tells the time',
   const fetch = async (asked: string): Promise<GuardedAnswer> => {
     const nonce = new URL(asked).searchParams.get('nonce') ?? '';
     const said = { nonce, nodeUrl: url, tlsFingerprint: '', time: NOW };
-    const proof = respell.with(base64url(sealProof(nodeOf(1), 'test', said)));
+    const proof = respell.with(base64url(signIdentityProof(nodeOf(1), 'test', said)));
     const body = { peerId: nodeOf(1).peerId, network: 'test', proof };
     const bytes = new TextEncoder().encode(JSON.stringify(body));
     return {

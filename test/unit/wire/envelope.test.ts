@@ -7,7 +7,12 @@ import { errorCode } from '../../../protocols/errors.ts';
 import { ENTRY_ENVELOPE } from '../../../protocols/feed/header.ts';
 import { REGISTRATION_ENVELOPE } from '../../../protocols/registry/statement.ts';
 import { bytesEqual } from '../../../protocols/wire/bytes.ts';
-import { openEnvelope, readEnvelope, seal, type EnvelopeType } from '../../../protocols/wire/envelope.ts';
+import {
+  verifyEnvelope,
+  readEnvelope,
+  signEnvelope,
+  type EnvelopeType,
+} from '../../../protocols/wire/envelope.ts';
 import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 import { nodeOf, reencodings } from '../../support/vectors/signatures.ts';
 
@@ -35,9 +40,9 @@ describe('the same bytes as libp2p', () => {
           recordOf(type, payload),
           privateKeyFromRaw(identity.privateKeyRaw),
         );
-        const bytes = seal(identity, type, payload);
+        const bytes = signEnvelope(identity, type, payload);
         expect(bytesEqual(bytes, theirs.marshal())).toBe(true);
-        const opened = openEnvelope(type, bytes);
+        const opened = verifyEnvelope(type, bytes);
         expect(bytesEqual(opened.payload, payload)).toBe(true);
         expect(opened.author).toBe(identity.peerId);
         const certified = await RecordEnvelope.openAndCertify(bytes, type.domain);
@@ -60,7 +65,7 @@ describe('the same bytes as libp2p', () => {
 });
 
 describe('one encoding only', () => {
-  const bytes = seal(nodeOf(1), ENTRY_ENVELOPE, new TextEncoder().encode('payload'));
+  const bytes = signEnvelope(nodeOf(1), ENTRY_ENVELOPE, new TextEncoder().encode('payload'));
 
   it('libp2p takes some of the re-encodings, which is why they are tested here', async () => {
     const taken = await Promise.allSettled(
@@ -78,7 +83,7 @@ describe('one encoding only', () => {
       fc.property(fc.nat(bytes.length * 8 - 1), (bit) => {
         const altered = Uint8Array.from(bytes);
         altered[bit >> 3] = (altered[bit >> 3] ?? 0) ^ (1 << (bit & 7));
-        expect(refusalOf(() => openEnvelope(ENTRY_ENVELOPE, altered))).toMatch(
+        expect(refusalOf(() => verifyEnvelope(ENTRY_ENVELOPE, altered))).toMatch(
           /^(envelope-malformed|signature-invalid)$/,
         );
       }),
@@ -87,8 +92,8 @@ describe('one encoding only', () => {
 
   it('a signature for one purpose does not count for another', () => {
     const otherDomain = { ...ENTRY_ENVELOPE, domain: REGISTRATION_ENVELOPE.domain };
-    expect(refusalOf(() => openEnvelope(otherDomain, bytes))).toBe('signature-invalid');
-    expect(refusalOf(() => openEnvelope(REGISTRATION_ENVELOPE, bytes))).toBe('envelope-malformed');
+    expect(refusalOf(() => verifyEnvelope(otherDomain, bytes))).toBe('signature-invalid');
+    expect(refusalOf(() => verifyEnvelope(REGISTRATION_ENVELOPE, bytes))).toBe('envelope-malformed');
   });
 });
 

@@ -2,7 +2,7 @@ import { identityFromSeed } from '../../../protocols/wire/identity.ts';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { errorCode } from '../../../protocols/errors.ts';
-import { bodyMatches, decodeEntry, sealEntry } from '../../../protocols/feed/entry.ts';
+import { bodyMatches, decodeEntry, signEntry } from '../../../protocols/feed/entry.ts';
 import { decodeHeader, encodeHeader, ENTRY_ENVELOPE, type Header } from '../../../protocols/feed/header.ts';
 import { decodeOp, encodeOp, type Op } from '../../../protocols/feed/op.ts';
 import {
@@ -15,7 +15,7 @@ import {
 import { decodeMessage, encodeMessage, type GossipMessage } from '../../../protocols/mycelium/message.ts';
 import { decodeRangeRequest, encodeRangeRequest } from '../../../protocols/mycelium/range.ts';
 import { decodeMembership, encodeMembership } from '../../../protocols/open-dialog/membership.ts';
-import { openStatement, sealStatement } from '../../../protocols/registry/statement.ts';
+import { verifyRegistration, signRegistration } from '../../../protocols/registry/statement.ts';
 import { bytesEqual, hex } from '../../../protocols/wire/bytes.ts';
 import { type Cbor, decodeCbor, encodeCbor } from '../../../protocols/wire/cbor.ts';
 import { signatureHolds } from '../../../protocols/wire/envelope.ts';
@@ -124,7 +124,7 @@ describe('what is written is read back, and only those bytes are read', () => {
     const entries = fc.tuple(headers, fc.array(ops, { minLength: 1, maxLength: 5 }));
     fc.assert(
       fc.property(entries, fc.nat(), ([{ n: _n, root: _root, ...place }, list], at) => {
-        const entry = sealEntry(nodeOf(1), place, list.map(encodeOp));
+        const entry = signEntry(nodeOf(1), place, list.map(encodeOp));
         const read = decodeEntry(entry.bytes);
         expect(read.header).toEqual(entry.header);
         expect(read.hash).toBe(entry.hash);
@@ -254,7 +254,9 @@ describe('what is written is read back, and only those bytes are read', () => {
       fc.property(statements, (rest) => {
         const statement = { caller: nodeOf(1).peerId, receiver: nodeOf(2).peerId, ...rest };
         const expected = { net: 'test', receiver: statement.receiver, now: rest.time };
-        expect(openStatement(sealStatement(nodeOf(1), 'test', statement), expected)).toEqual(statement);
+        expect(verifyRegistration(signRegistration(nodeOf(1), 'test', statement), expected)).toEqual(
+          statement,
+        );
       }),
     );
   });

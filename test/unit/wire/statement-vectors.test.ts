@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { expect, it, test } from 'vitest';
-import { openErasure, withoutOps } from '../../../protocols/feed/erasure.ts';
+import { verifyErasure, withoutOps } from '../../../protocols/feed/erasure.ts';
 import { type Admission } from '../../../protocols/feed/admission.ts';
 import { decodeEntry } from '../../../protocols/feed/entry.ts';
 import type { FeedState } from '../../../protocols/feed/feed.ts';
 import { frontierOf, isBehind, missingEpochs, type FrontierItem } from '../../../protocols/feed/frontier.ts';
-import { openRequest } from '../../../protocols/mycelium/signed-request.ts';
-import { openProof } from '../../../protocols/registry/identity-proof.ts';
-import { openWithdrawal } from '../../../protocols/registry/withdrawal.ts';
+import { verifyRequest } from '../../../protocols/mycelium/signed-request.ts';
+import { verifyIdentityProof } from '../../../protocols/registry/identity-proof.ts';
+import { verifyWithdrawal } from '../../../protocols/registry/withdrawal.ts';
 import { fromHex, hex } from '../../../protocols/wire/bytes.ts';
 import type { PeerId } from '../../../protocols/wire/identity.ts';
 import { admissionOf } from '../../support/vectors/admission.ts';
@@ -65,12 +65,12 @@ const vectors = JSON.parse(
 ) as Vectors;
 
 test.each(vectors.erasures.statements)('erasure: $name is $outcome', ({ bytes, outcome }) => {
-  expect(outcomeOf(() => openErasure(fromHex(bytes)))).toBe(outcome);
+  expect(outcomeOf(() => verifyErasure(fromHex(bytes)))).toBe(outcome);
 });
 
 it('an erased op stands as its hash, under the same entry hash', () => {
   const { entry, statement, id, kept } = vectors.erasures.entry;
-  const erasure = openErasure(fromHex(statement));
+  const erasure = verifyErasure(fromHex(statement));
   const whole = decodeEntry(fromHex(entry));
   expect(erasure.id).toBe(id);
   expect(hex(withoutOps(whole, new Set(erasure.ops.map(({ index }) => index))).bytes)).toBe(kept);
@@ -79,17 +79,17 @@ it('an erased op stands as its hash, under the same entry hash', () => {
 
 test.each(vectors.requests.headers)('signed request: $name is $outcome', ({ header, outcome }) => {
   const { expected } = vectors.requests;
-  expect(outcomeOf(() => openRequest(header, expected))).toBe(outcome);
+  expect(outcomeOf(() => verifyRequest(header, expected))).toBe(outcome);
   if (outcome === 'accepted')
-    expect(openRequest(header, expected)).toMatchObject({ caller: expected.caller, nonce: expected.nonce });
+    expect(verifyRequest(header, expected)).toMatchObject({ caller: expected.caller, nonce: expected.nonce });
 });
 
 test.each(vectors.identityProofs.proofs)('identity proof: $name is $outcome', ({ bytes, outcome }) => {
-  expect(outcomeOf(() => openProof(fromHex(bytes), vectors.identityProofs.expected))).toBe(outcome);
+  expect(outcomeOf(() => verifyIdentityProof(fromHex(bytes), vectors.identityProofs.expected))).toBe(outcome);
 });
 
 test.each(vectors.withdrawals.withdrawals)('withdrawal: $name is $outcome', ({ bytes, outcome }) => {
-  expect(outcomeOf(() => openWithdrawal(fromHex(bytes), vectors.withdrawals.expected))).toBe(outcome);
+  expect(outcomeOf(() => verifyWithdrawal(fromHex(bytes), vectors.withdrawals.expected))).toBe(outcome);
 });
 
 test.each(vectors.admission)(

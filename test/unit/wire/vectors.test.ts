@@ -1,7 +1,7 @@
 import { opVerdict } from '../../support/vectors/words.ts';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it, test } from 'vitest';
-import { openForkProof } from '../../../protocols/feed/fork.ts';
+import { verifyForkProof } from '../../../protocols/feed/fork.ts';
 import {
   commonCoverage,
   coverageText,
@@ -128,7 +128,7 @@ it('an entry keeps hash, signature and root when an op is erased', () => {
 
 it('the proof of equivocation opens', () => {
   const { bytes, id } = vectors.entries.forkProof;
-  expect(openForkProof(fromHex(bytes)).id).toBe(id);
+  expect(verifyForkProof(fromHex(bytes)).id).toBe(id);
 });
 
 test.each(vectors.changes)('change: $name', ({ bytes, hash }) => {

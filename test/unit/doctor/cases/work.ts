@@ -165,7 +165,7 @@ export const WORK: CasesOf<
         conflicts: { id: string; field: string; winner: unknown }[];
       };
       for (const { id, field, winner } of conflicts)
-        expect((await of.request('POST', `/conflicts/${id}/settle`, { field, value: winner })).status).toBe(
+        expect((await of.request('POST', `/conflicts/${id}/resolve`, { field, value: winner })).status).toBe(
           200,
         );
       return online(of);

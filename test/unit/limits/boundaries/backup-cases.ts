@@ -4,7 +4,7 @@ import { errorCode, errorMessage } from '../../../../protocols/errors.ts';
 import { concat } from '../../../../protocols/wire/bytes.ts';
 import { readBackup, withKeys, writeBackup } from '../../../../storage/backup/backup-file.ts';
 import { BlockWriter, MAGIC } from '../../../../storage/backup/blocks.ts';
-import { sealEnd } from '../../../../storage/backup/end.ts';
+import { signEnd } from '../../../../storage/backup/end.ts';
 import { encodeManifest, type Manifest } from '../../../../storage/backup/format.ts';
 import type { StoredPair } from '../../../../storage/backup/records.ts';
 import { HandClock } from '../../../support/hand-clock.ts';
@@ -64,7 +64,7 @@ async function withWindow(log: number): Promise<Uint8Array> {
   const payload = concat([Uint8Array.of(0, 0), await joined(zstd)]);
   const blocks = new BlockWriter();
   const parts = [blocks.block('manifest', encodeManifest(manifest)), blocks.block('data', payload)];
-  const end = sealEnd(identity, blocks.hash, { records: 1, bytes: record.length });
+  const end = signEnd(identity, blocks.hash, { records: 1, bytes: record.length });
   return concat([MAGIC, ...parts, blocks.block('end', end)]);
 }
 

@@ -9,7 +9,7 @@ import { createLogger } from '../../../../daemon/logger.ts';
 import { loadSettings } from '../../../../daemon/settings.ts';
 import { ITEM_SEQUENCE } from '../../../../protocols/mycelium/item-sequence.ts';
 import { encodeItem, type RangeItem } from '../../../../protocols/mycelium/range-item.ts';
-import { REQUEST_HEADER, sealRequest } from '../../../../protocols/mycelium/signed-request.ts';
+import { REQUEST_HEADER, signRequest } from '../../../../protocols/mycelium/signed-request.ts';
 import { concat } from '../../../../protocols/wire/bytes.ts';
 import { framed } from '../../../../protocols/wire/framed-stream.ts';
 import type { Identity } from '../../../../protocols/wire/identity.ts';
@@ -105,7 +105,7 @@ export class Bench {
 
   /** The same, signed by the peer instead of a key. */
   async askSigned(method: 'GET' | 'POST', path: string, body?: Uint8Array): Promise<string> {
-    const request = sealRequest(this.peer, {
+    const request = signRequest(this.peer, {
       net: NET,
       receiver: this.#node.node.identity.peerId,
       method,

@@ -112,7 +112,7 @@ export const DOCTOR_CASES: CasesOf<'daemon/doctor/facts.ts'> = {
     ['peer-clock-refused'],
     ['peer-clock-refused'],
   ]),
-  settleMs: tells('clock', checkDht, (ms) => ({ dht: { tablePeers: 0, connected: 1, since: NOW - ms } }), [
+  graceMs: tells('clock', checkDht, (ms) => ({ dht: { tablePeers: 0, connected: 1, since: NOW - ms } }), [
     [],
     ['dht-empty'],
     ['dht-empty'],

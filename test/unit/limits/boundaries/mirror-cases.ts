@@ -66,7 +66,7 @@ async function drained(
     tables: tablesOf(),
     projection: projectionOf(),
     incarnation: 1,
-    settled: () => 1,
+    newestVersion: () => 1,
     isHeld: async () => true,
     counts: { written: 0, tombstoned: 0, removed: 0, overtaken: 0, failures: 0 },
     now: () => now,

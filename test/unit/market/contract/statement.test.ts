@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
 import {
   joinCarried,
-  openTransition,
-  sealTransition,
+  verifyTransition,
+  signTransition,
   splitCarried,
 } from '../../../../protocols/market/contract/statement.ts';
 import { identityFromSeed } from '../../../../protocols/wire/identity.ts';
@@ -10,7 +10,7 @@ import { identityFromSeed } from '../../../../protocols/wire/identity.ts';
 const ann = identityFromSeed(new Uint8Array(32).fill(1));
 const ben = identityFromSeed(new Uint8Array(32).fill(2));
 const base = { net: 'n', contract: 'c', party: `ann@${ann.peerId}`, before: [], at: 5 };
-const bytes = sealTransition(ann, {
+const bytes = signTransition(ann, {
   ...base,
   kind: 'propose',
   terms: { quantity: 3 },
@@ -19,9 +19,9 @@ const bytes = sealTransition(ann, {
 });
 
 it('opens what was sealed, and carries it', () => {
-  const opened = openTransition(bytes);
+  const opened = verifyTransition(bytes);
   expect(opened).toMatchObject({ ...base, kind: 'propose', terms: { quantity: 3 }, validUntil: 9 });
-  expect(splitCarried(joinCarried([bytes, bytes])).map((one) => openTransition(one).hash)).toEqual([
+  expect(splitCarried(joinCarried([bytes, bytes])).map((one) => verifyTransition(one).hash)).toEqual([
     opened.hash,
     opened.hash,
   ]);
@@ -30,12 +30,12 @@ it('opens what was sealed, and carries it', () => {
 it('refuses every changed byte, another signer and bad terms', () => {
   for (let i = 0; i < bytes.length; i++) {
     const changed = Uint8Array.from(bytes, (byte, at) => (at === i ? byte ^ 1 : byte));
-    expect(() => openTransition(changed)).toThrow(expect.objectContaining({ code: 'transition-invalid' }));
+    expect(() => verifyTransition(changed)).toThrow(expect.objectContaining({ code: 'transition-invalid' }));
   }
-  expect(() => sealTransition(ben, { ...base, kind: 'settle', role: 'market_buyer' })).toThrow(
+  expect(() => signTransition(ben, { ...base, kind: 'settle', role: 'market_buyer' })).toThrow(
     'not signed by the node of its party',
   );
-  expect(() => sealTransition(ann, { ...base, kind: 'propose', terms: { quantity: -1 }, heads: [] })).toThrow(
+  expect(() => signTransition(ann, { ...base, kind: 'propose', terms: { quantity: -1 }, heads: [] })).toThrow(
     'quantity',
   );
 });

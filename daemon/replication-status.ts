@@ -3,13 +3,13 @@ import type { ApiContext, KnownPeer, OwnerDigest } from '../api/context.ts';
 import { type Coverage, type NotCompared, notCompared, OWN_COVERAGE } from '../protocols/digest/coverage.ts';
 import { frontierOf } from '../protocols/feed/frontier.ts';
 import type { PeerId } from '../protocols/wire/identity.ts';
-import type { PeerStanding } from './federation/node-entries.ts';
+import type { PeerStatus } from './federation/node-entries.ts';
 import { gapRowsOf } from './forget/gap-rows.ts';
 import type { Node } from './parts/running.ts';
 
 /** What this process knows of its peers, and the digests of what it holds. */
-export interface Standings {
-  peer(peer: PeerId, sees: Sees): Omit<PeerStanding, 'transactions'>;
+export interface ReplicationStatus {
+  peer(peer: PeerId, sees: Sees): Omit<PeerStatus, 'transactions'>;
   /** Entries that a peer has shown and that are lacking here. */
   lag(peer: string, sees: Sees): number;
   /** Everybody this node knows of: connected, discovered or registered. */
@@ -23,14 +23,14 @@ export interface Standings {
 }
 
 /** What of the node it reads, each time anew: it may be made before the node has started. */
-export type StandingsNode = Pick<
+export type ReplicationStatusNode = Pick<
   Node,
   'identity' | 'store' | 'registry' | 'mycelium' | 'discovery' | 'host' | 'digestOf'
 >;
 
-export function createStandings(node: StandingsNode): Standings {
+export function createReplicationStatus(node: ReplicationStatusNode): ReplicationStatus {
   return {
-    peer: (peer, sees) => peerStanding(node, peer, sees),
+    peer: (peer, sees) => peerStatus(node, peer, sees),
     lag: (peer, sees) => lagOf(node, peer, sees),
     notCompared: (peer) => leftOutOf(node, peer),
     known: () => knownPeers(node),
@@ -60,23 +60,31 @@ export function heldPrices({ store }: Pick<Node, 'store'>): HeldPrices {
   };
 }
 
-function lagOf({ identity, store, registry, mycelium }: StandingsNode, peer: string, sees: Sees): number {
+function lagOf(
+  { identity, store, registry, mycelium }: ReplicationStatusNode,
+  peer: string,
+  sees: Sees,
+): number {
   let lag = 0;
   for (const { author, channel, items } of mycelium.frontiers().get(peer) ?? []) {
     if (channel !== 'public' && sees !== 'whole') continue;
-    if (author !== identity.peerId && registry.standing(author) !== 'followed') continue;
+    if (author !== identity.peerId && registry.followState(author) !== 'followed') continue;
     const held = new Map(store.feeds(author, channel).map((feed) => [feed.epoch, feed.seq]));
     for (const { epoch, seq } of items) lag += Math.max(0, seq - (held.get(epoch) ?? 0));
   }
   return lag;
 }
 
-function leftOutOf({ mycelium }: StandingsNode, peer: string): readonly NotCompared[] {
+function leftOutOf({ mycelium }: ReplicationStatusNode, peer: string): readonly NotCompared[] {
   const knows = mycelium.coverageOf(peer)?.knows;
   return knows === undefined ? [] : notCompared(knows);
 }
 
-function peerStanding(node: StandingsNode, peer: PeerId, sees: Sees): ReturnType<Standings['peer']> {
+function peerStatus(
+  node: ReplicationStatusNode,
+  peer: PeerId,
+  sees: Sees,
+): ReturnType<ReplicationStatus['peer']> {
   const { discovery, host, store } = node;
   const found = discovery.peer(peer);
   const connected = found?.connected ?? host.libp2p.getPeers().some((each) => each.toString() === peer);
@@ -91,7 +99,7 @@ function peerStanding(node: StandingsNode, peer: PeerId, sees: Sees): ReturnType
   };
 }
 
-function knownPeers({ discovery, host, registry }: StandingsNode): KnownPeer[] {
+function knownPeers({ discovery, host, registry }: ReplicationStatusNode): KnownPeer[] {
   const connected = new Set(host.libp2p.getPeers().map(String));
   const waiting = new Map(
     discovery
@@ -105,7 +113,7 @@ function knownPeers({ discovery, host, registry }: StandingsNode): KnownPeer[] {
   });
 }
 
-function digestOf(node: StandingsNode): ReturnType<ApiContext['digest']> {
+function digestOf(node: ReplicationStatusNode): ReturnType<ApiContext['digest']> {
   const { store } = node;
   const byOwner = store.digests.of('public');
   const owners = Object.create(null) as Record<string, OwnerDigest>;

@@ -6,7 +6,7 @@ import type { Level } from './level.ts';
 import { putJson, verifiedJson } from './values.ts';
 
 /** A change that somebody here has to be told of, and when it came here, milliseconds since 1970. */
-export interface UntoldChange {
+export interface PendingChange {
   readonly record: RecordKey;
   readonly at: number;
 }
@@ -18,7 +18,7 @@ const WAITING = 'w';
 const DIGITS = 12;
 
 /** Draws the numbers of the rows that a commit leaves for those who have to be told. */
-export class UntoldChanges {
+export class NoticeRows {
   #last = 0;
   #concerns: (change: RecordChange) => boolean = () => false;
 
@@ -36,21 +36,21 @@ export class UntoldChanges {
   /** What belongs into the batch of a commit. */
   rows(changes: readonly RecordChange[], at: number): BatchOp[] {
     return changes.filter(this.#concerns).map(({ key }) => {
-      const row: UntoldChange = { record: key, at };
+      const row: PendingChange = { record: key, at };
       return putJson(fullKey('untold', CHANGE + numberKey(++this.#last, DIGITS)), row);
     });
   }
 }
 
 /** A row of the table, to be deleted in the batch that tells. */
-export interface Untold<Later> {
+export interface PendingNotice<Later> {
   readonly key: string;
   /** What it is; undefined for a damaged row. */
-  readonly what: { readonly change: UntoldChange } | { readonly later: Later } | undefined;
+  readonly what: { readonly change: PendingChange } | { readonly later: Later } | undefined;
 }
 
 /** What somebody has still to be told of: changes, what becomes due later, and what waits for something else. */
-export class UntoldTable<Later, Waiting> {
+export class PendingNotices<Later, Waiting> {
   readonly #db: Database;
 
   constructor(db: Database) {
@@ -58,8 +58,8 @@ export class UntoldTable<Later, Waiting> {
   }
 
   /** Changes first, oldest first, then what is due by `now`. */
-  async first(limit: number, now: number): Promise<Untold<Later>[]> {
-    const found: Untold<Later>[] = [];
+  async first(limit: number, now: number): Promise<PendingNotice<Later>[]> {
+    const found: PendingNotice<Later>[] = [];
     const due = fullKey('untold', `${DUE}${timeKey(Math.max(0, now + 1))}`);
     for (const keys of [range('untold', CHANGE), { ...range('untold', DUE), lt: due }]) {
       if (found.length >= limit) break;
@@ -101,9 +101,9 @@ export class UntoldTable<Later, Waiting> {
 }
 
 /** By its key, as this table writes it. */
-function open<Later>(key: string, value: Uint8Array): Untold<Later>['what'] {
+function open<Later>(key: string, value: Uint8Array): PendingNotice<Later>['what'] {
   if (innerKey(key).startsWith(CHANGE)) {
-    const change = opened<UntoldChange>(key, value);
+    const change = opened<PendingChange>(key, value);
     return change && { change };
   }
   const later = opened<Later>(key, value);
@@ -119,12 +119,12 @@ function opened<Row>(key: string, value: Uint8Array): Row | undefined {
 }
 
 /** Which of these have been told, by the hash of event and user. A damaged row has been. */
-export async function toldOf(db: Database, hashes: readonly string[]): Promise<ReadonlySet<string>> {
+export async function alreadyNotified(db: Database, hashes: readonly string[]): Promise<ReadonlySet<string>> {
   const rows = await db.level.getMany(hashes.map((hash) => fullKey('told', hash)));
   return new Set(hashes.filter((_, i) => rows[i] !== undefined));
 }
 
 /** The write that says so. */
-export function toldRow(hash: string, at: number): BatchOp {
+export function notifiedRow(hash: string, at: number): BatchOp {
   return putJson(fullKey('told', hash), at);
 }

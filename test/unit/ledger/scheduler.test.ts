@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from 'vitest';
 import { systemEnv } from '../../../daemon/system-env.ts';
-import { Lanes, type OwnWork } from '../../../protocols/ledger/lanes.ts';
+import { TaskScheduler, type OwnWork } from '../../../protocols/ledger/scheduler.ts';
 import { SLICE_MS, type Turn } from '../../../protocols/ledger/turn.ts';
 
 /** Milliseconds that the thread has used, as the test says: nothing here depends on how fast the machine is. */
@@ -16,10 +16,10 @@ beforeEach(() => {
   ownWrites = 0;
 });
 
-/** Lanes whose own writes each cost 1 ms. */
-function lanesWith(own: Partial<OwnWork> = {}): Lanes {
-  return new Lanes(env, {
-    lane: 'public|self',
+/** A scheduler whose own writes each cost 1 ms. */
+function schedulerWith(own: Partial<OwnWork> = {}): TaskScheduler {
+  return new TaskScheduler(env, {
+    serialKey: 'public|self',
     isWaiting: () => ownWrites > 0,
     async commit() {
       log.push('own');
@@ -45,7 +45,7 @@ function steps(name: string, count: number): (turn: Turn) => Promise<void> {
 }
 
 test('long work lets the event loop turn every slice', async () => {
-  const lanes = lanesWith();
+  const scheduler = schedulerWith();
   let turns = 0;
   const timer = setInterval(() => turns++, 0);
   const counted = new Promise<void>((resolve) => {
@@ -54,7 +54,7 @@ test('long work lets the event loop turn every slice', async () => {
   });
   let over = false;
   await Promise.all([
-    lanes.run({ author: 'a', lane: 'a' }, async (turn) => {
+    scheduler.run({ author: 'a', serialKey: 'a' }, async (turn) => {
       while (!over) {
         used += 1;
         if (turn.isOver()) await turn.next();
@@ -67,30 +67,30 @@ test('long work lets the event loop turn every slice', async () => {
 });
 
 test('authors interleave at any step; what one author has queued is done in order', async () => {
-  const lanes = lanesWith();
+  const scheduler = schedulerWith();
   await Promise.all([
-    lanes.run({ author: 'flood', lane: 'f' }, steps('flood 1', 20 * SLICE_MS)),
-    lanes.run({ author: 'flood', lane: 'f' }, steps('flood 2', 20 * SLICE_MS)),
-    lanes.run({ author: 'b', lane: 'b' }, steps('b', SLICE_MS / 2)),
+    scheduler.run({ author: 'flood', serialKey: 'f' }, steps('flood 1', 20 * SLICE_MS)),
+    scheduler.run({ author: 'flood', serialKey: 'f' }, steps('flood 2', 20 * SLICE_MS)),
+    scheduler.run({ author: 'b', serialKey: 'b' }, steps('b', SLICE_MS / 2)),
   ]);
   expect(log.indexOf('b done')).toBeLessThan(4);
   expect(log.indexOf('flood 1 done')).toBeLessThan(log.indexOf('flood 2'));
 });
 
-test('tasks of one lane never interleave, whoever causes them', async () => {
-  const lanes = lanesWith();
+test('tasks with one serial key never interleave, whoever causes them', async () => {
+  const scheduler = schedulerWith();
   await Promise.all([
-    lanes.run({ author: 'a', lane: 'shared' }, steps('a', 5 * SLICE_MS)),
-    lanes.run({ author: 'b', lane: 'shared' }, steps('b', 5 * SLICE_MS)),
+    scheduler.run({ author: 'a', serialKey: 'shared' }, steps('a', 5 * SLICE_MS)),
+    scheduler.run({ author: 'b', serialKey: 'shared' }, steps('b', 5 * SLICE_MS)),
   ]);
   expect(log.indexOf('a done')).toBeLessThan(log.indexOf('b'));
 });
 
 test('an own write waits for one slice at most, however much is queued', async () => {
-  const lanes = lanesWith();
+  const scheduler = schedulerWith();
   const flood = Promise.all(
     Array.from({ length: 50 }, (_, i) =>
-      lanes.run({ author: `author ${i % 5}`, lane: `lane ${i % 5}` }, steps('flood', 4 * SLICE_MS)),
+      scheduler.run({ author: `author ${i % 5}`, serialKey: `key ${i % 5}` }, steps('flood', 4 * SLICE_MS)),
     ),
   );
   while (!log.includes('flood')) await new Promise<void>((next) => setImmediate(next));
@@ -98,7 +98,7 @@ test('an own write waits for one slice at most, however much is queued', async (
   for (let i = 0; i < 20 && log.filter((each) => each === 'flood done').length < 45; i++) {
     const before = log.length;
     ownWrites = 1;
-    lanes.wake();
+    scheduler.wake();
     while (ownWrites > 0) await new Promise<void>((next) => setImmediate(next));
     waits.push(log.slice(before).indexOf('own'));
   }
@@ -110,41 +110,41 @@ test('an own write waits for one slice at most, however much is queued', async (
 
 test('own writes without end leave others a slice between two batches', async () => {
   let more = true;
-  const lanes = lanesWith({
+  const scheduler = schedulerWith({
     isWaiting: () => more,
     async commit() {
       log.push('own');
       used += SLICE_MS;
     },
   });
-  await lanes.run({ author: 'a', lane: 'a' }, steps('a', 5 * SLICE_MS));
+  await scheduler.run({ author: 'a', serialKey: 'a' }, steps('a', 5 * SLICE_MS));
   more = false;
   expect(log.filter((each) => each === 'a').length).toBe(5);
   expect(log.filter((each) => each === 'own').length).toBeLessThanOrEqual(7);
 });
 
-test('while a task waits for another thread, others have their turn, but not in its lane', async () => {
-  const lanes = lanesWith();
+test('while a task waits for another thread, others have their turn, but none with its serial key', async () => {
+  const scheduler = schedulerWith();
   let answer: (() => void) | undefined;
-  const judged = lanes.run({ author: 'a', lane: 'a' }, async (turn) => {
+  const judged = scheduler.run({ author: 'a', serialKey: 'a' }, async (turn) => {
     await turn.away(() => new Promise<void>((resolve) => (answer = resolve)));
     log.push('judged');
   });
-  const same = lanes.run({ author: 'c', lane: 'a' }, steps('same lane', 1));
-  await lanes.run({ author: 'b', lane: 'b' }, steps('b', 1));
+  const same = scheduler.run({ author: 'c', serialKey: 'a' }, steps('same key', 1));
+  await scheduler.run({ author: 'b', serialKey: 'b' }, steps('b', 1));
   expect(log).toEqual(['b done']);
-  expect(lanes.isHeld('a')).toBe(true);
+  expect(scheduler.isHeld('a')).toBe(true);
   answer?.();
   await Promise.all([judged, same]);
-  expect(log).toEqual(['b done', 'judged', 'same lane done']);
+  expect(log).toEqual(['b done', 'judged', 'same key done']);
 });
 
 test('nobody comes between the beginning and the end of a commit, though the loop turns', async () => {
-  const lanes = lanesWith();
-  const committing = lanes.run({ author: 'a', lane: 'a' }, (turn) =>
+  const scheduler = schedulerWith();
+  const committing = scheduler.run({ author: 'a', serialKey: 'a' }, (turn) =>
     turn.undivided(() => steps('commit', 5 * SLICE_MS)(turn)),
   );
-  const other = lanes.run({ author: 'b', lane: 'b' }, steps('b', SLICE_MS));
+  const other = scheduler.run({ author: 'b', serialKey: 'b' }, steps('b', SLICE_MS));
   ownWrites = 1;
   await Promise.all([committing, other]);
   const [first, last] = [log.indexOf('commit'), log.indexOf('commit done')];
@@ -152,15 +152,15 @@ test('nobody comes between the beginning and the end of a commit, though the loo
 });
 
 test('work alone begins when all that has begun is done, and nothing begins meanwhile', async () => {
-  const lanes = lanesWith();
-  const begun = lanes.run({ author: 'a', lane: 'a' }, steps('begun', 3 * SLICE_MS));
+  const scheduler = schedulerWith();
+  const begun = scheduler.run({ author: 'a', serialKey: 'a' }, steps('begun', 3 * SLICE_MS));
   while (!log.includes('begun')) await new Promise<void>((next) => setImmediate(next));
-  const alone = lanes.alone(async () => {
+  const alone = scheduler.alone(async () => {
     log.push('alone');
     await new Promise<void>((next) => setImmediate(next));
     log.push('alone done');
   });
-  const later = lanes.run({ author: 'b', lane: 'b' }, steps('later', 1));
+  const later = scheduler.run({ author: 'b', serialKey: 'b' }, steps('later', 1));
   ownWrites = 1;
   await Promise.all([begun, alone, later]);
   const at = log.indexOf('alone');
@@ -169,14 +169,14 @@ test('work alone begins when all that has begun is done, and nothing begins mean
   expect(log.indexOf('later done')).toBeGreaterThan(at);
 });
 
-test('a task that fails frees its lane and its author', async () => {
+test('a task that fails frees its serial key and its author', async () => {
   const freed: string[] = [];
-  const lanes = lanesWith({ freed: (lane) => freed.push(lane) });
-  const failing = lanes.run({ author: 'a', lane: 'a' }, async () => {
+  const scheduler = schedulerWith({ freed: (serialKey) => freed.push(serialKey) });
+  const failing = scheduler.run({ author: 'a', serialKey: 'a' }, async () => {
     throw new Error('broken');
   });
   await expect(failing).rejects.toThrow('broken');
-  await lanes.run({ author: 'a', lane: 'a' }, steps('a', 1));
+  await scheduler.run({ author: 'a', serialKey: 'a' }, steps('a', 1));
   expect(log).toEqual(['a done']);
   expect(freed).toEqual(['a', 'a']);
 });

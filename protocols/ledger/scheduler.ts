@@ -5,16 +5,16 @@ import { loopTurn, SLICE_MS, type Turn } from './turn.ts';
 /** Who causes a task, and what no other task may touch until it is done; none for work that touches no record. */
 export interface TaskPlace {
   readonly author: string;
-  readonly lane?: string;
+  readonly serialKey?: string;
 }
 
 /** Own writes: asked before anybody else, with all that wait in one task. */
 export interface OwnWork {
-  readonly lane: string;
+  readonly serialKey: string;
   isWaiting(): boolean;
   commit(turn: Turn): Promise<void>;
-  /** The lane has become free: what waited for it can go on. */
-  freed(lane: string): void;
+  /** The serial key has become free: what waited for it can go on. */
+  freed(serialKey: string): void;
 }
 
 interface Task extends TaskPlace {
@@ -29,10 +29,10 @@ interface Task extends TaskPlace {
 
 /**
  * Runs tasks on the one main thread, one at a time and in slices: when a slice is used up, or a task waits for another thread, the
- * next one has its turn. Tasks of one lane run one after another, and so do those of one author; all others may interleave anywhere,
- * because lanes share no record. Own writes come first, but let one slice of others between two of their batches.
+ * next one has its turn. Tasks with the same serial key run one after another, and so do those of one author; all others may interleave anywhere,
+ * because those with different keys share no record. Own writes come first, but let one slice of others between two of their batches.
  */
-export class Lanes {
+export class TaskScheduler {
   readonly #env: TurnEnv;
   readonly #slice: CpuSlice;
   readonly #own: OwnWork;
@@ -40,7 +40,7 @@ export class Lanes {
   readonly #alone: Task[] = [];
   /** Tasks begun and not done, by author. */
   readonly #begun = new Map<string, Task>();
-  readonly #lanes = new Set<string>();
+  readonly #busyKeys = new Set<string>();
   #ownTask: Task | undefined;
   #ownWasLast = false;
   /** The task that nobody may come between. */
@@ -55,7 +55,7 @@ export class Lanes {
     this.#own = own;
   }
 
-  /** Runs work when its turn has come: behind what its author and its lane have begun. */
+  /** Runs work when its turn has come: after what its author and its serial key have begun. */
   run<T>(place: TaskPlace, work: (turn: Turn) => Promise<T>): Promise<T> {
     return this.#made(place, work, (task) => this.#queue.add(task));
   }
@@ -65,9 +65,9 @@ export class Lanes {
     return this.#made({ author: '' }, work, (task) => this.#alone.push(task));
   }
 
-  /** Whether a task that is under way has this lane. */
-  isHeld(lane: string): boolean {
-    return this.#lanes.has(lane);
+  /** Whether a running task has this serial key. */
+  isHeld(serialKey: string): boolean {
+    return this.#busyKeys.has(serialKey);
   }
 
   /** There is something to do. */
@@ -125,7 +125,7 @@ export class Lanes {
 
   #begin(task: Task): void {
     if (task !== this.#ownTask) this.#begun.set(task.author, task);
-    if (task.lane !== undefined) this.#lanes.add(task.lane);
+    if (task.serialKey !== undefined) this.#busyKeys.add(task.serialKey);
   }
 
   #ended(task: Task): void {
@@ -134,9 +134,9 @@ export class Lanes {
       this.#begun.delete(task.author);
       this.#queue.remove(task);
     }
-    if (task.lane === undefined) return;
-    this.#lanes.delete(task.lane);
-    this.#own.freed(task.lane);
+    if (task.serialKey === undefined) return;
+    this.#busyKeys.delete(task.serialKey);
+    this.#own.freed(task.serialKey);
   }
 
   #pick(): Task | undefined {
@@ -156,17 +156,17 @@ export class Lanes {
     const [first] = items;
     const begun = first && this.#begun.get(first.author);
     if (begun !== undefined) return ready(begun);
-    return items.find(({ lane }) => lane === undefined || !this.#lanes.has(lane));
+    return items.find(({ serialKey }) => serialKey === undefined || !this.#busyKeys.has(serialKey));
   }
 
   #ownMayBegin(): boolean {
-    return this.#own.isWaiting() && !this.#lanes.has(this.#own.lane);
+    return this.#own.isWaiting() && !this.#busyKeys.has(this.#own.serialKey);
   }
 
   #ownBegins(): Task {
     const task: Task = {
       author: '',
-      lane: this.#own.lane,
+      serialKey: this.#own.serialKey,
       state: 'waiting',
       usedMs: 0,
       yielded: () => undefined,

@@ -1,5 +1,5 @@
 import { AgrinetError } from '../errors.ts';
-import { type Entry, sealEntry } from '../feed/entry.ts';
+import { type Entry, signEntry } from '../feed/entry.ts';
 import type { FeedState } from '../feed/feed.ts';
 import type { Channel } from '../wire/ids.ts';
 import { LIMITS } from '../wire/limits.ts';
@@ -12,7 +12,7 @@ import type { LedgerParts } from './types.ts';
 const ENTRY_OPS_BYTES = LIMITS.entryBytes - 16_384;
 
 /** An entry of this node's own while it fills. */
-export interface Page {
+export interface OpenEntry {
   readonly feed: FeedState;
   readonly place: Omit<Entry['header'], 'n' | 'root'>;
   readonly arrived: number;
@@ -21,10 +21,10 @@ export interface Page {
 }
 
 /** The next entries of this node's own, one for each channel. */
-export class Pages {
+export class OpenEntries {
   readonly #parts: LedgerParts;
   readonly #epoch: string;
-  readonly #pages = new Map<Channel, Page>();
+  readonly #entries = new Map<Channel, OpenEntry>();
 
   constructor(parts: LedgerParts, epoch: string) {
     this.#parts = parts;
@@ -32,31 +32,31 @@ export class Pages {
   }
 
   /** The page of a channel, opened when it is the first draft there. */
-  at(channel: Channel): Page {
-    const page = this.#pages.get(channel) ?? this.#open(channel);
-    this.#pages.set(channel, page);
+  at(channel: Channel): OpenEntry {
+    const page = this.#entries.get(channel) ?? this.#open(channel);
+    this.#entries.set(channel, page);
     return page;
   }
 
   /** Whether all ops of these drafts find room, whichever page they go to: drafts of one write are never parted. */
   hasRoomFor(drafts: readonly Draft[]): boolean {
     const { ops, size } = sizeOf(drafts);
-    for (const page of this.#pages.values())
+    for (const page of this.#entries.values())
       if (page.bytes + size > ENTRY_OPS_BYTES || page.ops.length + ops > LIMITS.entryOps) return false;
     return true;
   }
 
   /** Signs the pages that hold something. */
-  seal(): { readonly feed: FeedState; readonly entry: Entry }[] {
-    return [...this.#pages.values()]
+  sign(): { readonly feed: FeedState; readonly entry: Entry }[] {
+    return [...this.#entries.values()]
       .filter(({ ops }) => ops.length > 0)
       .map(({ feed, place, ops, arrived }) => ({
         feed,
-        entry: sealEntry(this.#parts.identity, place, ops, arrived),
+        entry: signEntry(this.#parts.identity, place, ops, arrived),
       }));
   }
 
-  #open(channel: Channel): Page {
+  #open(channel: Channel): OpenEntry {
     const { store, identity, net, clock, env } = this.#parts;
     const author = identity.peerId;
     const epoch = this.#epoch;
