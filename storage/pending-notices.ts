@@ -29,7 +29,7 @@ export class NoticeRows {
 
   /** Goes on from the last one on disk. */
   async read(level: Level): Promise<void> {
-    for await (const key of level.keys({ ...range('untold', CHANGE), reverse: true, limit: 1 }))
+    for await (const key of level.keys({ ...range('pendingNotices', CHANGE), reverse: true, limit: 1 }))
       this.#last = Math.max(this.#last, Number.parseInt(innerKey(key).slice(1), 16));
   }
 
@@ -37,7 +37,7 @@ export class NoticeRows {
   rows(changes: readonly RecordChange[], at: number): BatchOp[] {
     return changes.filter(this.#concerns).map(({ key }) => {
       const row: PendingChange = { record: key, at };
-      return putJson(fullKey('untold', CHANGE + numberKey(++this.#last, DIGITS)), row);
+      return putJson(fullKey('pendingNotices', CHANGE + numberKey(++this.#last, DIGITS)), row);
     });
   }
 }
@@ -60,8 +60,8 @@ export class PendingNotices<Later, Waiting> {
   /** Changes first, oldest first, then what is due by `now`. */
   async first(limit: number, now: number): Promise<PendingNotice<Later>[]> {
     const found: PendingNotice<Later>[] = [];
-    const due = fullKey('untold', `${DUE}${timeKey(Math.max(0, now + 1))}`);
-    for (const keys of [range('untold', CHANGE), { ...range('untold', DUE), lt: due }]) {
+    const due = fullKey('pendingNotices', `${DUE}${timeKey(Math.max(0, now + 1))}`);
+    for (const keys of [range('pendingNotices', CHANGE), { ...range('pendingNotices', DUE), lt: due }]) {
       if (found.length >= limit) break;
       for await (const [key, value] of this.#db.level.iterator({ ...keys, limit: limit - found.length }))
         found.push({ key, what: open(key, value) });
@@ -71,32 +71,32 @@ export class PendingNotices<Later, Waiting> {
 
   /** When the next one becomes due, milliseconds since 1970. */
   async nextDue(): Promise<number | undefined> {
-    for await (const key of this.#db.level.keys({ ...range('untold', DUE), limit: 1 }))
+    for await (const key of this.#db.level.keys({ ...range('pendingNotices', DUE), limit: 1 }))
       return Number.parseInt(innerKey(key).slice(1, 15), 16);
     return undefined;
   }
 
   /** The write of what is to be told at a time; `name` tells it from others of that time. */
   later(at: number, name: string, what: Later): BatchOp {
-    return putJson(fullKey('untold', `${DUE}${timeKey(Math.max(0, at))}${name}`), what);
+    return putJson(fullKey('pendingNotices', `${DUE}${timeKey(Math.max(0, at))}${name}`), what);
   }
 
   /** All that waits, by the names that it was written under; undefined where a row is damaged. */
   async waiting(): Promise<{ readonly name: string; readonly what: Waiting | undefined }[]> {
     const found: { name: string; what: Waiting | undefined }[] = [];
-    for await (const [key, value] of this.#db.level.iterator(range('untold', WAITING)))
+    for await (const [key, value] of this.#db.level.iterator(range('pendingNotices', WAITING)))
       found.push({ name: innerKey(key).slice(WAITING.length), what: opened<Waiting>(key, value) });
     return found;
   }
 
   /** The write of what waits under a name, in place of what waited there. */
   wait(name: string, what: Waiting): BatchOp {
-    return putJson(fullKey('untold', WAITING + name), what);
+    return putJson(fullKey('pendingNotices', WAITING + name), what);
   }
 
   /** The write that says that nothing waits under a name any more. */
   waitNoMore(name: string): BatchOp {
-    return { type: 'del', key: fullKey('untold', WAITING + name) };
+    return { type: 'del', key: fullKey('pendingNotices', WAITING + name) };
   }
 }
 
@@ -120,11 +120,11 @@ function opened<Row>(key: string, value: Uint8Array): Row | undefined {
 
 /** Which of these have been told, by the hash of event and user. A damaged row has been. */
 export async function alreadyNotified(db: Database, hashes: readonly string[]): Promise<ReadonlySet<string>> {
-  const rows = await db.level.getMany(hashes.map((hash) => fullKey('told', hash)));
+  const rows = await db.level.getMany(hashes.map((hash) => fullKey('sentNotices', hash)));
   return new Set(hashes.filter((_, i) => rows[i] !== undefined));
 }
 
 /** The write that says so. */
 export function notifiedRow(hash: string, at: number): BatchOp {
-  return putJson(fullKey('told', hash), at);
+  return putJson(fullKey('sentNotices', hash), at);
 }

@@ -59,7 +59,7 @@ export class Store implements LedgerStore {
   readonly #opNumbers = new OpNumbers();
   readonly #line: CommitLine;
   /** What commits leave for those who have to be told. */
-  readonly untold = new NoticeRows();
+  readonly pendingNotices = new NoticeRows();
   /** What they leave for the searches that users have saved. */
   readonly changedListings = new ChangedListingRows();
 
@@ -81,7 +81,7 @@ export class Store implements LedgerStore {
       feeds.push(verifiedJson<FeedState>(key, value));
     await this.#changes.read(this.#db.level);
     await this.#opNumbers.read(this.#db.level);
-    await this.untold.read(this.#db.level);
+    await this.pendingNotices.read(this.#db.level);
     await this.changedListings.read(this.#db.level);
     const erasedFeeds: string[] = [];
     for await (const key of this.#db.level.keys(range('erasures')))
@@ -404,7 +404,7 @@ export class Store implements LedgerStore {
   /** What a commit leaves for those who have to be told of it. */
   #leftRows(records: Commit['records']): BatchOp[] {
     const now = this.#db.env.now();
-    return [...this.untold.rows(records, now), ...this.changedListings.rows(records, now)];
+    return [...this.pendingNotices.rows(records, now), ...this.changedListings.rows(records, now)];
   }
 
   /** What a commit changes of what is kept in memory, once it is written. */

@@ -60,7 +60,7 @@ export class NoticeWriter {
   /** On disk when it resolves, `beside` too; those that were new. Notices for somebody who is no user of this node are left out. */
   write(notices: readonly Notice[], beside: readonly BatchOp[] = []): Promise<readonly Notice[]> {
     return this.#queue.run(async () => {
-      const lines = await this.#untold(notices);
+      const lines = await this.#notYetSent(notices);
       const { table, keep, batch } = this.#parts;
       await table.addAll(
         [...lines.values()].map(({ row }) => row),
@@ -96,7 +96,7 @@ export class NoticeWriter {
   }
 
   /** Each that was not told yet, by the name of its line. */
-  async #untold(notices: readonly Notice[]): Promise<Map<string, Line>> {
+  async #notYetSent(notices: readonly Notice[]): Promise<Map<string, Line>> {
     const lines = new Map<string, Line>();
     for (const notice of notices) {
       if (!this.#parts.users.isUser(notice.userId)) continue;
@@ -104,8 +104,8 @@ export class NoticeWriter {
       if (!lines.has(line.hash)) lines.set(line.hash, line);
     }
     const told = await this.#parts.told([...lines.keys()]);
-    const untold = [...lines.values()].filter(({ hash }) => !told.has(hash));
-    return new Map(untold.map((line) => [nameOf(line.row), line]));
+    const fresh = [...lines.values()].filter(({ hash }) => !told.has(hash));
+    return new Map(fresh.map((line) => [nameOf(line.row), line]));
   }
 
   #line(notice: Notice): Line {

@@ -47,7 +47,7 @@ export interface NoticesParts extends Omit<RecordNoticesParts, 'nameOf'>, Pick<F
 /** Starts telling, with what the last process left to be told. */
 export async function startNotices(parts: NoticesParts): Promise<Started<Notices>> {
   const { db, events, users, env, warn, handOver, hooks, table, sms } = parts;
-  const untold = new PendingNotices<Later, WaitingRow>(db);
+  const pendingNotices = new PendingNotices<Later, WaitingRow>(db);
   const addresses = [...new Set(hooks.map(addressOf))];
   const languages = await readTexts();
   const writer = new NoticeWriter({
@@ -57,7 +57,7 @@ export async function startNotices(parts: NoticesParts): Promise<Started<Notices
     batch: (ops) => db.batch(ops, true),
     languages,
     users,
-    deliver: (row, notice, user) => hookRows(untold, addresses, { row, notice, user }),
+    deliver: (row, notice, user) => hookRows(pendingNotices, addresses, { row, notice, user }),
     sms,
     onWork: () => {
       follower.wake();
@@ -65,7 +65,7 @@ export async function startNotices(parts: NoticesParts): Promise<Started<Notices
     },
   });
   const follower = new Follower({
-    table: untold,
+    table: pendingNotices,
     handOver,
     records: () => new RecordNotices({ ...parts, nameOf: (userId) => users.find(userId)?.displayName }),
     writer,

@@ -73,7 +73,7 @@ export function defineStore({
     const load = (opened: Store): Promise<void> => participants.load(opened);
     const store = await openStore(database.face, merger.face, load, alarms, logger);
     // Before anything is written: who has to be told is noted in the very batch.
-    store.untold.whereItConcerns((change) => concernsUsers(change, identity.peerId));
+    store.pendingNotices.whereItConcerns((change) => concernsUsers(change, identity.peerId));
     store.changedListings.follow();
     hooks.committed.on('participants', ({ changes }) => participants.note(changes));
     hooks.repaired.on('participants', (states) =>

@@ -196,5 +196,5 @@ it('what is wanted is in no entry, export, metric, log or other node: only in th
   expect([...(holding[WORD] ?? [])]).toEqual(['wants']);
   // The notice names it so, to its user and where the operator has notices posted.
   for (const table of holding[LABEL] ?? [])
-    expect(['wants', 'notifications', 'privateEvents', 'untold', 'jobs']).toContain(table);
+    expect(['wants', 'notifications', 'privateEvents', 'pendingNotices', 'jobs']).toContain(table);
 });
