@@ -4,13 +4,13 @@ import type { FeedState } from './feed.ts';
 import { LIMITS } from '../wire/limits.ts';
 import type { PeerId } from '../wire/identity.ts';
 
-/** What a node decides by itself about authors. */
+/** This node's own decisions about authors. */
 export interface Following {
-  /** `followed`: takes new entries; `suspended`: keeps what is held and takes nothing beyond; `no`: not registered. */
+  /** `followed`: new entries are admitted; `suspended`: what is held is kept, nothing new is admitted; `no`: not registered. */
   followState(author: PeerId): 'followed' | 'suspended' | 'no';
 }
 
-/** Everything admission looks at besides the entry: one feed and the receiver's own registry. */
+/** Everything that admission needs besides the entry: one feed and the receiver's own registry. */
 export interface AdmissionState {
   readonly net: string;
   readonly followState: 'followed' | 'suspended' | 'no';
@@ -22,8 +22,9 @@ export interface AdmissionState {
 }
 
 /**
- * What becomes of an entry. `ignore` depends on this node's own registry or on what it already has; `reject` is only what no
- * honest node could have relayed and counts against the sender; `gap` asks for the entries between; `fork` is proof in hand.
+ * The decision on an entry. `ignore` depends on this node's registry or on what it already holds; `reject` means that no honest node
+ * could have relayed it and counts against the sender; `gap` asks for the entries in between; `fork` means that there is proof of
+ * equivocation.
  */
 export type Admission =
   | { readonly kind: 'accept' }
@@ -33,7 +34,7 @@ export type Admission =
   | { readonly kind: 'gap' }
   | { readonly kind: 'fork' };
 
-/** The part of admission that needs no signature: cheapest first. `undefined` means go on. */
+/** The checks that need no signature, cheapest first. `undefined` means that admission continues. */
 export function admitUnverified(entry: Entry, state: AdmissionState): Admission | undefined {
   const { header } = entry;
   if (header.net !== state.net) return { kind: 'reject', code: 'network-wrong' };
@@ -58,7 +59,8 @@ export function admitVerified(entry: Entry, state: AdmissionState, bodyMatches: 
   const { feed } = state;
   const head = feed?.seq ?? 0;
   if (header.seq <= head) return { kind: 'fork' };
-  // Before the gap, because an entry beyond one is forwarded too: whoever has what is between must find it whole.
+  // Checked before the gap, because an entry beyond a gap is forwarded too and must be complete for nodes that hold what is in
+  // between.
   if (!bodyMatches()) return { kind: 'reject', code: 'body-mismatch' };
   if (header.seq > head + 1) return { kind: 'gap' };
   if (header.seq > 1 && header.prev !== feed?.hash) return { kind: 'gap' };

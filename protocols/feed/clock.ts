@@ -37,8 +37,8 @@ export function createClock(now: () => number): Clock {
 }
 
 /**
- * The time that lists order by: the author's, but no later than what a peer's clock may be ahead of this node's at the arrival. So
- * nobody pins a record as the newest there is. `arrived` in milliseconds since 1970, 0 where it is not known.
+ * The time by which lists are ordered: the author's, but no later than the arrival plus the tolerance for a peer's clock, so that
+ * nobody can pin a record as the newest. `arrived` in milliseconds since 1970, 0 where it is not known.
  */
 export function listedTime(time: HlcTime, arrived: number): HlcTime {
   const latest = arrived + LIMITS.clockAheadMs;

@@ -6,7 +6,7 @@ import type { Identity, PeerId } from '../wire/identity.ts';
 import { LIMITS } from '../wire/limits.ts';
 import { decodeHeader, encodeHeader, ENTRY_ENVELOPE, type Header, headerHash } from './header.ts';
 
-/** One op as it stands in a body: its bytes, or only their hash after an erasure. */
+/** One op in a body: its bytes, or only their hash after an erasure. */
 export type BodyItem = { readonly op: Uint8Array } | { readonly erased: Uint8Array };
 
 /** One signed batch of ops. `bytes` is exactly what was received or written and is what gets stored and relayed. */
@@ -99,7 +99,7 @@ export function signEntry(
   };
 }
 
-/** The same entry with another body of equal hashes, written anew around the signed envelope. */
+/** The same entry with another body of equal hashes, encoded again around the signed envelope. */
 export function withBody(entry: Entry, body: readonly BodyItem[]): Entry {
   const items = body.map((item): Cbor => ('op' in item ? item.op : [item.erased]));
   return { ...entry, bytes: encodeCbor([entry.envelopeBytes, items]), body };

@@ -23,7 +23,7 @@ export interface ErasedOp {
   readonly hash: string;
 }
 
-/** What an author signs to take ops out of an entry of its own: they are to stand as their hashes wherever the entry is held. */
+/** What an author signs to remove ops from one of its entries: wherever the entry is held, they are replaced by their hashes. */
 export interface ErasureStatement {
   readonly channel: Channel;
   readonly epoch: string;
@@ -62,8 +62,8 @@ export function signErasure(identity: Identity, statement: ErasureStatement): Ui
 }
 
 /**
- * Reads and verifies. Throws `erasure-malformed`, `evidence-kept` for what nobody may erase, `not-canonical`, `envelope-malformed` or
- * `signature-invalid`. Whether the ops named are of the record shows only to whoever holds them.
+ * Reads and verifies. Throws `erasure-malformed`, `evidence-kept` for what cannot be erased, `not-canonical`, `envelope-malformed`
+ * or `signature-invalid`. Whether the named ops belong to the record is known only to those who hold them.
  */
 export function verifyErasure(bytes: Uint8Array): Erasure {
   return read(bytes, verifyEnvelope);
@@ -123,7 +123,7 @@ export function erasureOf({ c, k, d }: Op, at: { author: PeerId; channel: Channe
   return erasure;
 }
 
-/** What can be erased at all: messages of a conversation and public listings. The channel of a contract keeps everything. */
+/** What can be erased: messages of a conversation and public listings. The channel of a contract keeps everything. */
 export function isErasable(collection: string, channel: Channel): boolean {
   if (channel === 'public') return collection === 'listings';
   return collection === 'messages' && channel.startsWith('conversations/');

@@ -12,7 +12,7 @@ export interface FeedState {
   readonly seq: number;
   /** Hash of the header at `seq`; empty when seq is 0. */
   readonly hash: string;
-  /** What the first header names in `after`; empty until it is held. */
+  /** What the first header names in `after`; empty until that header is held. */
   readonly after: readonly EpochTail[];
   /** Lowest known fork: nothing at or above its seq has effect. */
   readonly fork?: {
@@ -30,7 +30,7 @@ export function feedId(feed: { author: PeerId; channel: Channel; epoch: string }
   return `${feed.author}|${feed.channel}|${feed.epoch}`;
 }
 
-/** What the first header names in `after`; nothing when that header is itself forked, for then nodes hold different ones. */
+/** What the first header names in `after`; nothing when that header is itself forked, because nodes may then hold different ones. */
 export function effectiveAfter(feed: FeedState): readonly EpochTail[] {
   return feed.fork?.seq === 1 ? [] : feed.after;
 }

@@ -64,10 +64,10 @@ export function sameFrontier(mine: readonly FrontierItem[], theirs: readonly Fro
   );
 }
 
-/** Who has more of an owner's feeds: neither, this node, the other one, or each something. */
+/** Which side has more of an owner's feeds: neither, this node, the other one, or both. */
 export type FrontierRelation = 'equal' | 'here' | 'there' | 'both';
 
-/** What is held of one author and channel against a frontier that somebody shows. */
+/** What is held of one author and channel, compared with a frontier shown by a peer. */
 export function frontierRelation(
   feeds: readonly FeedState[],
   theirs: readonly FrontierItem[],
@@ -83,7 +83,7 @@ export function frontierRelation(
   return ahead ? 'here' : 'both';
 }
 
-/** Epochs that held headers name beyond what is held. They are fetched like any gap. */
+/** Epochs beyond what is held that held headers name. They are fetched like any gap. */
 export function missingEpochs(feeds: readonly FeedState[]): string[] {
   const held = new Map(feeds.map((feed) => [feed.epoch, feed]));
   const missing = new Set<string>();
@@ -97,14 +97,14 @@ export function missingEpochs(feeds: readonly FeedState[]): string[] {
 }
 
 /**
- * Whether all is held that the frontier stands for. An epoch that a held header names is not shown, so a frontier may say more than is
- * held; a digest beside it would be of less than it says.
+ * Whether everything that the frontier covers is held. An epoch named by a held header is not shown, so a frontier may cover more
+ * than is held; a digest sent with it would cover less.
  */
 export function isWhole(feeds: readonly FeedState[]): boolean {
   return missingEpochs(feeds).length === 0;
 }
 
-/** True when something is lacking here: a peer's frontier of one author and channel shows it, or a held header names it. */
+/** True when something is missing here: a peer's frontier of one author and channel shows it, or a held header names it. */
 export function isBehind(feeds: readonly FeedState[], theirs: readonly FrontierItem[]): boolean {
   return lacksShown(feeds, theirs) || missingEpochs(feeds).length > 0;
 }

@@ -3,8 +3,8 @@ import type { Channel } from '../wire/ids.ts';
 import type { FeedState } from './feed.ts';
 
 /**
- * What is known of a feed whose entries this node has forgotten: `agrinet forget`. Of the entries beyond the feed's head those in
- * `kept` are still held, as evidence, and of their ops the named ones have effect. It closes when the head has reached `seq` again.
+ * What is known of a feed whose entries this node has forgotten (`agrinet forget`). Of the entries beyond the feed's head, those in
+ * `kept` are still held as evidence, and only their named ops have effect. The gap closes when the head has reached `seq` again.
  */
 export interface Gap {
   /** This node's own number of the feed. */
@@ -20,7 +20,7 @@ export interface Gap {
   readonly kept: ReadonlyMap<number, ReadonlySet<number>>;
 }
 
-/** What tells of gaps, by the number of a feed. */
+/** Looks up gaps by the number of a feed. */
 export interface Gaps {
   gap(feedNo: number): Gap | undefined;
 }
@@ -30,7 +30,7 @@ export function hasGap(source: Gaps, feeds: readonly Pick<FeedState, 'no'>[]): b
   return feeds.some(({ no }) => source.gap(no) !== undefined);
 }
 
-/** Whether an op has effect that stands beyond the head of its feed: kept as evidence, or never to be looked at. */
+/** Whether an op beyond the head of its feed has effect because it was kept as evidence. */
 export function isKept(gap: Gap | undefined, seq: number, index: number): boolean {
   return gap?.kept.get(seq)?.has(index) === true;
 }

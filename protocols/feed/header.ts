@@ -21,7 +21,10 @@ export interface EpochTail {
   readonly hash: string;
 }
 
-/** What an author signs: one entry's place in its feed, and the root of its ops. Hashes and epochs are hex here, bytes on the wire. */
+/**
+ * What an author signs: the position of one entry in its feed, and the root of its ops. Hashes and epochs are hex here, bytes on the
+ * wire.
+ */
 export interface Header {
   readonly net: string;
   readonly channel: Channel;

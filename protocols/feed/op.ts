@@ -22,7 +22,7 @@ export function encodeOp(op: Op): Uint8Array {
 
 const KEYS = ['v', 'c', 'k', 't', 'd'] as const;
 
-/** Reads an op; undefined when it is malformed (the op is then rejected with `op-malformed`). An unknown version is no fault. */
+/** Reads an op; undefined when it is malformed (the op is then rejected with `op-malformed`). An unknown version is not an error. */
 export function decodeOp(bytes: Uint8Array): Op | undefined {
   const map = readPlainOp(bytes) ?? decodeMap(bytes);
   if (map === undefined || !isCollection(map.c)) return undefined;

@@ -59,7 +59,7 @@ export function readPlainOp(bytes: Uint8Array): Op | undefined {
   return { v, c, k, t, d };
 }
 
-/** Goes through the bytes of an op; what is not plain leaves it not whole. */
+/** Reads through the bytes of an op; stops early at anything that is not plain. */
 class Cursor {
   readonly #buffer: Buffer;
   #at = 1;
@@ -84,7 +84,7 @@ class Cursor {
     return new Uint8Array(buffer, byteOffset + from, this.#at - from);
   }
 
-  /** A number that stands in its head. */
+  /** A number in a CBOR head. */
   number(key: number): number {
     const value = this.#head(key, 0);
     return value <= INLINE ? value : this.#fail();
@@ -109,7 +109,7 @@ class Cursor {
     return this.#fail();
   }
 
-  /** A shorter head would do for what is below `least`. */
+  /** A shorter head would be required for numbers below `least`. */
   #number(head: number, value: number, least: number): number {
     this.#at += head;
     return value < least ? this.#fail() : value;

@@ -1,4 +1,4 @@
-/** What an author's entries take up here. */
+/** The storage that an author's entries use on this node. */
 export interface Usage {
   /** Of the entries as stored. */
   readonly bytes: number;
@@ -7,23 +7,23 @@ export interface Usage {
   readonly pendingBytes: number;
 }
 
-/** What one author may take up here: this node's own decision, never a matter of validity. */
+/** How much storage one author may use here: a decision of this node, not a rule of validity. */
 export interface Quota {
   readonly bytes: number;
   readonly pending: number;
   readonly pendingBytes: number;
 }
 
-/** The part of a byte quota that may be ops which wait: nobody can use those, and they are the cheapest way to fill a disk. */
+/** The share of a byte quota that may be pending ops: they are of no use to anybody, and the cheapest way to fill a disk. */
 export const PENDING_SHARE = 8;
 
-/** The quota that two settings make; 0 is none. */
+/** The quota given by two settings; 0 means no limit. */
 export function quotaOf(megabytes: number, pendingOps: number): Quota {
   const bytes = megabytes === 0 ? Infinity : megabytes * 1024 * 1024;
   return { bytes, pending: pendingOps === 0 ? Infinity : pendingOps, pendingBytes: bytes / PENDING_SHARE };
 }
 
-/** What an author has too much of, or undefined. `more` are the bytes of entries that are to come on top. */
+/** The limit that an author exceeds, or undefined. `more` are the bytes of entries about to be added. */
 export function overQuota(usage: Usage, quota: Quota, more: number): keyof Quota | undefined {
   if (usage.bytes + more > quota.bytes) return 'bytes';
   if (usage.pending >= quota.pending) return 'pending';

@@ -12,7 +12,7 @@ import type { Turn } from './turn.ts';
 /** Commits that may be on their way to the disk: one that is written, and one that is made meanwhile. */
 export const ON_THE_WAY = 2;
 
-/** What a commit on its way will have changed. */
+/** What a commit in flight will have changed. */
 interface Coming {
   readonly feeds: ReadonlyMap<string, FeedState>;
   readonly entries: ReadonlyMap<string, Entry>;
@@ -23,8 +23,9 @@ interface Coming {
 }
 
 /**
- * The store as it will be when what was handed over is on the disk: the ledger drafts and evaluates on top of it, while readers see what is
- * written. A commit that fails takes with it all that stand upon it. What is not told here of commits on their way is read after them.
+ * The store as it will be when all commits in flight are on disk: the ledger drafts and evaluates on top of it, while readers see
+ * only what is written. When a commit fails, all commits built on it fail too. Whatever is not found here in the commits in flight
+ * is read from the store.
  */
 export class Ahead implements LedgerStore {
   readonly #store: LedgerStore;
@@ -153,7 +154,7 @@ export class Ahead implements LedgerStore {
     return this.#store.awaiting(missing);
   }
 
-  /** What changes proofs, erasures or gaps is waited for before anything else goes on, so these are as stored. */
+  /** Commits that change proofs, erasures or gaps are waited for before anything else continues, so these are as stored. */
   proof(feedNo: number): Promise<ForkProof | undefined> {
     return this.#store.proof(feedNo);
   }
@@ -193,7 +194,7 @@ export class Ahead implements LedgerStore {
     return { written };
   }
 
-  /** Whether it changes nothing that stands already but records and how far feeds are held. */
+  /** Whether it changes nothing already stored except records and how far feeds are held. */
   #onlyAdds({ entries, feeds, verdicts, proofs, erasures, erased, dropped }: Commit): boolean {
     if (dropped !== undefined || proofs.length + erasures.length + erased.length > 0) return false;
     if (feeds.some(({ no }) => this.gap(no) !== undefined)) return false;

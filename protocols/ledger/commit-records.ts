@@ -27,17 +27,17 @@ export class CommitRecords {
     missing.forEach((key, i) => this.#before.set(key, states[i]));
   }
 
-  /** A loaded record as it stands within this commit. */
+  /** A loaded record in its state within this commit. */
   state(key: RecordKey): RecordState | undefined {
     return this.#now.get(key) ?? this.#before.get(key);
   }
 
-  /** A loaded record as it stood before this commit. */
+  /** A loaded record in its state before this commit. */
   before(key: RecordKey): RecordState | undefined {
     return this.#before.get(key);
   }
 
-  /** Members of the record whose channel an op stands in; loaded before. */
+  /** Members of the record to whose channel an op belongs; loaded before. */
   members(placed: { readonly channel: Channel }): Membership | undefined {
     return placed.channel === 'public' ? undefined : this.state(placed.channel)?.members;
   }

@@ -12,7 +12,7 @@ import type { Dropped, RecordChange } from './ports.ts';
 import type { Turn } from './turn.ts';
 import type { LedgerParts } from './types.ts';
 
-/** What a commit writes besides what its effects say. */
+/** What a commit writes besides its effects. */
 export interface ToCommit {
   readonly effects: Effects;
   readonly entries: readonly { readonly feed: FeedState; readonly entry: Entry }[];
@@ -59,8 +59,8 @@ export class Commits {
   }
 
   /**
-   * Effects of a commit to come. Pending forks count from the moment they are known, before their commit. Whoever has read of the store
-   * for it already says how many commits had failed before that: what was read may have been of one that has failed since.
+   * Effects of the next commit. Pending forks count from the moment they are known, before their commit. A caller that has already
+   * read from the store passes the number of failed commits at that time, because it may have read from one that has failed since.
    */
   effects(
     turn: Turn,
@@ -117,7 +117,7 @@ export class Commits {
       .catch((error: unknown) => this.#failed(error));
     const written = placed.written.then(
       () => {
-        // The next batch is written after this: commits are told in the order in which they are written.
+        // The next batch is written after this one: listeners are notified of commits in the order in which they are written.
         this.#parts.onCommit({ entries: told, local, changes: records, proofs, erased });
         return records;
       },

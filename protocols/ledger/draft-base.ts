@@ -9,7 +9,7 @@ import { recordMerging, type Writer } from './drafts.ts';
 import type { RecordOps } from './record-ops.ts';
 import type { Turn } from './turn.ts';
 
-/** What a change follows, of records that hold more than their state does. */
+/** What a change follows, for records that hold more than their state does. */
 export class DraftBase {
   readonly #records: CommitRecords;
   readonly #ops: RecordOps;
@@ -23,7 +23,7 @@ export class DraftBase {
     this.#turn = turn;
   }
 
-  /** Notes the actor of a change that comes as one that begins, where the state cannot tell and its feed holds nothing of the record. */
+  /** Marks the actor of an incoming change as new, where the state cannot tell and its feed holds nothing of the record. */
   async meet(read: ReadOp, placed: PlacedOp): Promise<void> {
     if ('problem' in read || read.reading.kind !== 'change') return;
     const state = this.#records.state(read.key);
@@ -52,7 +52,7 @@ export class DraftBase {
     this.#records.open(key, collection, channel).base = { ...follows, fieldOps };
   }
 
-  /** Whether a feed holds nothing of the record; its actor is then noted as one that begins. */
+  /** Whether a feed holds nothing of the record; its actor is then marked as new. */
   async #isNew(
     key: RecordKey,
     collection: Collection,

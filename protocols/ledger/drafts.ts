@@ -16,13 +16,13 @@ import { withoutPersonalText } from '../wire/personal.ts';
 /** Fields to set; `undefined` deletes. */
 export type Patch = Readonly<Record<string, Scalar | undefined>>;
 
-/** Ops of one local write, authored against the record as it stands. */
+/** Ops of one local write, drafted on the current record. */
 export interface Draft {
   readonly key: RecordKey;
   readonly channel: Channel;
   /** Ops in order; none when nothing would change. */
   readonly ops: readonly Uint8Array[];
-  /** Of a single op what `readOp` says of it, where that was known before it was encoded. */
+  /** The result of `readOp` for a single op, where it was known before the op was encoded. */
   readonly read?: ReadOp;
 }
 
@@ -36,7 +36,7 @@ export function recordMerging(): AgrinetError {
   );
 }
 
-/** Who writes and in which epoch. */
+/** The author and the epoch of a write. */
 export interface Writer {
   readonly author: PeerId;
   readonly epoch: string;
@@ -70,7 +70,7 @@ function refuse(problems: string[]): void {
     throw new AgrinetError('fields-invalid', problems.join('; '), { details: { problems } });
 }
 
-/** What a user gave, without fields named like an e-mail address, telephone or password in any JSON: nothing signed ever holds one. */
+/** User input without fields named like an e-mail address, telephone or password, in any JSON: nothing signed ever contains one. */
 function withoutPersonalFields(patch: Patch): Patch {
   let cleaned: Record<string, Scalar | undefined> | undefined;
   for (const [field, value] of Object.entries(patch)) {
@@ -121,8 +121,8 @@ const parseOpId = (text: string): OpId => {
 };
 
 /**
- * Creates or edits a document: only fields whose value changes, or that are in conflict, become ops. Throws `fields-invalid`
- * and `record-ended` (a tombstone or an erasure ends a record for good), `record-merging`, and to the ledger `RECORD_PARTIAL`.
+ * Creates or edits a document: only fields whose value changes, or that are in conflict, become ops. Throws `fields-invalid`,
+ * `record-ended` (a tombstone or an erasure ends a record permanently), `record-merging`, and to the ledger `RECORD_PARTIAL`.
  */
 export function draftEdit(
   writer: Writer,
@@ -158,7 +158,7 @@ export function draftEdit(
   const k = `${parts.owner}/${parts.id}`;
   const encoded = encodeOp({ v: 1, c: collection.name, k, t: creates ? 'create' : 'delta', d });
   const draft = { key, channel, ops: [encoded] };
-  // Whoever else's record it is, or in whichever other channel: the rule tells that of the bytes.
+  // Whose record it is and in which channel is checked by the rule, from the bytes.
   if (channel !== 'public' || collection.channels !== 'public' || parts.owner !== writer.author) return draft;
   return {
     ...draft,
@@ -166,7 +166,7 @@ export function draftEdit(
   };
 }
 
-/** What a change follows: all that stands, or of a record with more than its state holds what `Effects.whole` has found. */
+/** What a change follows: all heads, or, for a record with more than its state holds, what `Effects.whole` has found. */
 function baseOf(state: OpenState | RecordState, actor: string, fields: readonly string[]): DraftBase {
   const base = 'base' in state ? state.base : undefined;
   if (base?.actor === actor) return base;

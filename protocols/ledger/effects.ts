@@ -32,10 +32,10 @@ export interface EvaluatedOp {
 }
 
 /**
- * Takes effect: what the ops of one commit do to their records. Local writes and remote entries both go through here. The fast
- * path applies an op to the cached state; what it cannot decide is evaluated whole, by the rule and with every op the record has, in
- * slices of this thread: op states, heads and digests wait for nobody. Where that shows real concurrency the values are Automerge's,
- * and come with the same commit or, marked until then, with a later one.
+ * What the ops of one commit do to their records, for local writes and remote entries alike. The fast path applies an op to the
+ * cached state; what it cannot decide is evaluated completely, by the rule and with every op of the record, in slices of this
+ * thread: op states, heads and digests never wait for a worker. If that reveals real concurrency, the values are Automerge's and are
+ * written with the same commit or, with the record marked until then, with a later one.
  */
 export class Effects {
   readonly #store: LedgerStore;
@@ -51,7 +51,7 @@ export class Effects {
   /** Records that somebody here writes to and waits for. */
   readonly #own = new Set<RecordKey>();
   readonly #evaluated: EvaluatedOp[] = [];
-  /** Private records whose creation came or went: what stands in their channels is evaluated again. */
+  /** Private records whose creation was added or removed: the ops in their channels are evaluated again. */
   readonly #turned: Channel[] = [];
   /** Records to evaluate again when what they lack comes; those of a private channel's facts also when its creation goes. */
   readonly awaiting: { missing: string; key: RecordKey }[] = [];
@@ -64,7 +64,7 @@ export class Effects {
   /** How many commits had failed before anything was read: see `LedgerStore.handOver`. */
   readonly since: number;
 
-  /** `isEffective` says of a stored op whether it stands below every fork of its feed. */
+  /** `isEffective` says whether a stored op is below every fork of its feed. */
   constructor(
     store: LedgerStore,
     merges: Merges,
@@ -89,14 +89,15 @@ export class Effects {
     return this.#records.load(keys);
   }
 
-  /** A loaded record as it stands within this commit. */
+  /** A loaded record in its state within this commit. */
   state(key: RecordKey): RecordState | undefined {
     return this.#records.state(key);
   }
 
   /**
-   * Takes one op of this node's own in; undefined when `evaluateRemaining` has to evaluate its record first, which throws `record-merging` rather
-   * than leave it unmerged. Its record and its channel's record must be loaded. `read` is what `readOp` says of it.
+   * Applies one op of this node's own; undefined when `evaluateRemaining` has to evaluate its record first, which throws
+   * `record-merging` rather than leave it unmerged. Its record and its channel's record must be loaded. `read` is the result of
+   * `readOp` for it.
    */
   take(placed: PlacedOp, read: ReadOp): Verdict | undefined {
     if (read.key !== undefined) this.#own.add(read.key);
@@ -109,7 +110,8 @@ export class Effects {
       const verdict: Verdict = read.isPending
         ? { state: 'pending', code: read.problem, missing: 'upgrade' }
         : { state: 'rejected', code: read.problem };
-      // What is rejected by itself is listed but not kept with the record: the fast path and the full replay must count the same ops.
+      // An op that is rejected by itself is listed but not stored with the record: the fast path and the full replay must count the
+      // same ops.
       this.#evaluated.push({ ...sizedRef(placed), key: read.key, verdict, fresh: false });
       return verdict;
     }
@@ -133,7 +135,10 @@ export class Effects {
     return verdict;
   }
 
-  /** A change that the fast path has left: its record need not be evaluated whole where it is told without. */
+  /**
+   * A change that the fast path could not decide: its record need not be evaluated completely if the change can be decided without
+   * that.
+   */
   async #takeLate(placed: PlacedOp, read: ReadOp): Promise<void> {
     if ('problem' in read || read.reading.kind !== 'change') return;
     const { key, collection, reading } = read;
@@ -144,14 +149,14 @@ export class Effects {
     this.#evaluated.push({ ...sizedRef(placed), key, verdict, fresh: true });
   }
 
-  /** An erasure of a fact, which is no op of its record. */
+  /** An erasure of a fact, which is not an op of its record. */
   #takeErasure(placed: PlacedOp, erasure: Erasure): Verdict {
     this.erasing.add(erasure);
     this.#evaluated.push({ ...sizedRef(placed), key: undefined, verdict: APPLIED, fresh: false });
     return APPLIED;
   }
 
-  /** A private fact depends on its channel's creation for good, whichever of the two comes first. */
+  /** A private fact depends on its channel's creation permanently, whichever of the two arrives first. */
   #standsIn(channel: Channel, key: RecordKey): void {
     if (channel !== 'public' && channel !== key) this.awaiting.push({ missing: channel, key });
   }
@@ -162,13 +167,16 @@ export class Effects {
     this.erasing.drop(refs);
     for (const ref of refs) this.dropped.push({ ref, key });
     if (!isAll) return this.again(key);
-    // What stands in its channel may be going too: that is evaluated when all of it has gone.
+    // The ops in its channel may be removed too: they are evaluated when all of them are gone.
     this.#records.empty(key);
     this.#late.evaluatedWhole(key, true);
     this.gone.add(key);
   }
 
-  /** Takes the ops of an entry in: all, or those that `wanted` names. `readAs` is what `readOp` says of each, where that is known already. */
+  /**
+   * Applies the ops of an entry: all, or those that `wanted` names. `readAs` is the result of `readOp` for each, where it is known
+   * already.
+   */
   async takeEntry(
     entry: Entry,
     wanted: (index: number) => boolean = () => true,
@@ -197,7 +205,7 @@ export class Effects {
     return this.#base.prepare(key, writer);
   }
 
-  /** A record whose ops no longer all have effect, or that waited for something that came. */
+  /** A record some of whose ops no longer have effect, or whose pending ops' dependency has arrived. */
   async again(key: RecordKey): Promise<void> {
     await this.load([key]);
     this.#toReplay.add(key);
@@ -211,7 +219,7 @@ export class Effects {
       const channel = this.#turned.pop();
       if (channel !== undefined) {
         for (const key of await this.#store.awaiting(channel)) await this.again(key);
-        // And what came in this very commit, before its channel's creation.
+        // Likewise for what arrived in this very commit, before its channel's creation.
         for (const { missing, key } of this.awaiting) if (missing === channel) await this.again(key);
         continue;
       }
@@ -253,8 +261,9 @@ export class Effects {
   }
 
   /**
-   * Notes the verdicts that are to be written: of what is new, and where others may differ from those that are written, of all that do not
-   * count and of those that have not counted so far. Once given a verdict stays, so of the stored ops no other is told of.
+   * Records the verdicts to be written: those of new ops, and, where others may differ from what is stored, those of all ops that
+   * are not applied and of those that were not applied so far. A verdict never changes once given, so no other stored op is
+   * affected.
    */
   async #tell(
     key: RecordKey,
@@ -285,7 +294,7 @@ export class Effects {
   }
 
   /**
-   * The state with its values. While a merge is outstanding they are those that the record has shown so far, none where text of it
+   * The state with its values. While a merge is outstanding they are the last ones the record has shown, or none where text of it
    * was erased; the author of an own write is told instead that it cannot be made now.
    */
   async #merged(key: RecordKey, evaluation: RecordEvaluation, ops: OpsOfRecord): Promise<RecordState> {
@@ -323,7 +332,7 @@ export class Effects {
     return [...feeds.values()].flatMap((last) => [...last.values()]);
   }
 
-  /** What this commit keeps of changes for those that come late. */
+  /** What this commit stores of changes for evaluating late ones. */
   past(): PastCommit[] {
     return this.#late.commits();
   }

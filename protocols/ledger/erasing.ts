@@ -18,8 +18,8 @@ import type { LedgerStore } from './ports.ts';
 import type { Turn } from './turn.ts';
 
 /**
- * What the erasures of one commit do: whole ops become hashes in the entries that are held, and of those that come in the same
- * commit; a statement about an entry not held yet waits for it. Where an op is not what its author says it is, it stays.
+ * What the erasures of one commit do: complete ops become hashes in the entries held and in those of the same commit; an erasure of
+ * an entry not held yet waits for it. If an op is not what its author claims, it is kept.
  */
 export class Erasing {
   readonly #store: LedgerStore;
@@ -28,9 +28,9 @@ export class Erasing {
   readonly #entries = new Map<string, Entry>();
   readonly #rewritten = new Map<string, Entry>();
   readonly #refs = new Set<string>();
-  /** What is known to be erased of each place looked at, with the record it was said of. */
+  /** The known erasures of each place examined, with the record that they name. */
   readonly #known = new Map<string, Set<string>>();
-  /** To be kept: they prove to whoever comes later that the ops are gone by their author's will. */
+  /** To be stored: they prove to later peers that the ops were removed by their author. */
   readonly erasures: Erasure[] = [];
   /** The ops that are gone. */
   readonly erased: { ref: OpRef; key: RecordKey }[] = [];
@@ -84,7 +84,7 @@ export class Erasing {
   async #apply(erasure: Erasure): Promise<boolean> {
     const place = placeOf(erasure);
     const known = await this.#knownAt(place, erasure);
-    // What is known has taken effect, or will when its entry comes: nothing is loaded and nothing evaluated for it.
+    // Known erasures have taken effect, or will when their entry arrives: nothing is loaded or evaluated for them.
     if (erasure.ops.every((op) => known.has(nameOf(erasure, op)))) return false;
     const entry = await this.#held(place, erasure);
     if (entry === undefined) {
@@ -92,7 +92,7 @@ export class Erasing {
       return false;
     }
     const gone = await erasable(entry, [erasure], this.#turn);
-    // One that names nothing of the record it speaks of takes no place.
+    // An erasure that names no op of its record takes up no space.
     if (gone.length > 0 || isMissing(entry, erasure)) this.#keep(erasure, known);
     if (gone.length === 0) return false;
     this.#rewritten.set(place, withoutOps(entry, new Set(gone.map(({ index }) => index))));
@@ -145,7 +145,7 @@ export async function erasable(entry: Entry, erasures: readonly Erasure[], turn:
   return gone;
 }
 
-/** What is kept for the place of an entry. */
+/** What is stored for the place of an entry. */
 export async function erasuresAt(
   store: Pick<LedgerStore, 'erasures'>,
   at: Pick<Erasure, 'author' | 'channel' | 'epoch' | 'seq'>,
@@ -159,7 +159,7 @@ export async function erasuresAt(
   return read;
 }
 
-/** Whether an op that is named is gone already: whoever comes later needs the statement too. */
+/** Whether a named op is already erased: peers that join later need this erasure too. */
 function isMissing(entry: Entry, erasure: Erasure): boolean {
   return erasure.ops.some(({ index, hash }) => {
     const item = entry.body[index];

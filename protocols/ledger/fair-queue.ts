@@ -1,8 +1,8 @@
 import { SLICE_MS } from './turn.ts';
 
 /**
- * Deficit round robin (Shreedhar and Varghese 1995) by CPU: authors take turns, each has a slice more to use in every round, and who
- * has used more than that is passed over until it is made up. So an author that floods waits behind itself alone. Pure.
+ * Deficit round robin (Shreedhar and Varghese 1995) by CPU: authors take turns, each may use one more slice in every round, and one
+ * that has used more is skipped until it has made up for it. So an author that floods delays only itself. Pure.
  */
 export class FairQueue<T extends { readonly author: string }> {
   /** In the order of their turns. */
@@ -23,24 +23,24 @@ export class FairQueue<T extends { readonly author: string }> {
     const at = known?.items.indexOf(item) ?? -1;
     if (known === undefined || at < 0) return;
     known.items.splice(at, 1);
-    // Who has nothing more to do keeps no credit; a debt goes too, it is less than one uninterrupted step.
+    // An author with nothing left to do keeps no credit; its debt is cleared too, which is less than one uninterrupted step.
     if (known.items.length === 0) this.#authors.delete(item.author);
   }
 
-  /** What an author's item has cost, milliseconds of CPU. */
+  /** The cost of an author's item, in milliseconds of CPU. */
   charge(author: string, ms: number): void {
     const known = this.#authors.get(author);
     if (known !== undefined) known.credit -= ms;
   }
 
-  /** The next item; it stays in the queue. `choose` says which of an author's items can go on now, if any. */
+  /** The next item; it stays in the queue. `choose` says which of an author's items can continue now, if any. */
   next(choose: (items: readonly T[]) => T | undefined): T | undefined {
     const ready: { readonly author: string; readonly item: T }[] = [];
     for (const [author, { items }] of this.#authors) {
       const item = choose(items);
       if (item !== undefined) ready.push({ author, item });
     }
-    // Rounds until somebody has credit: at once, or in as many as the largest debt has slices.
+    // Rounds until an author has credit: none, or as many slices as the smallest debt has.
     while (ready.length > 0) {
       for (const { author, item } of ready) {
         const known = this.#authors.get(author);

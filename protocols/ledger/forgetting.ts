@@ -15,7 +15,7 @@ import { placedOps } from './placed-ops.ts';
 import type { Turn } from './turn.ts';
 import type { LedgerParts } from './types.ts';
 
-/** What would go of one feed, and what would stay. */
+/** How much of one feed would be removed, and how much kept. */
 export interface FeedLook {
   readonly feed: FeedState;
   readonly entries: number;
@@ -37,8 +37,9 @@ export interface ForgettingParts {
 const BATCH_BYTES = LIMITS.entryBytes;
 
 /**
- * Drops what an author left. First a feed is looked at, then it is noted as forgotten (`Store.forget`), and from then on nothing beyond what is
- * kept is of it: what `sweep` takes away afterwards has no effect any more, so it may be cut off anywhere and goes on later.
+ * Drops what an author has left. A feed is examined first, then noted as forgotten (`Store.forget`); from then on nothing beyond
+ * what is kept belongs to it. What `sweep` removes afterwards has no effect any more, so it may be interrupted anywhere and
+ * continued later.
  */
 export class Forgetting {
   readonly #parts: ForgettingParts;
@@ -47,7 +48,7 @@ export class Forgetting {
     this.#parts = parts;
   }
 
-  /** Counts; `keeps` says of a record whether its ops stay. What an earlier forgetting has kept of the feed stays as it is. */
+  /** Counts; `keeps` says whether the ops of a record are kept. What an earlier forgetting has kept of the feed stays as it is. */
   look(
     feed: FeedState,
     keeps: (key: RecordKey) => boolean,
@@ -79,7 +80,7 @@ export class Forgetting {
     });
   }
 
-  /** Takes away what is not kept beyond the head of a forgotten feed; `onEntry` is told of each entry looked at. */
+  /** Removes what is not kept beyond the head of a forgotten feed; `onEntry` is called for each entry examined. */
   async sweep(gap: Gap, onEntry: () => void, signal: AbortSignal): Promise<void> {
     const { author, channel } = gap;
     const place = { author, serialKey: serialKeyOf(author, channel) };
@@ -95,7 +96,7 @@ export class Forgetting {
     }
   }
 
-  /** Evaluates again what stands in a private channel whose creation has gone with the feed. */
+  /** Evaluates again the ops in a private channel whose creation was removed with the feed. */
   refound({ author, channel }: Gap): Promise<void> {
     const { ledger, scheduler, commits, gate } = this.#parts;
     const { store } = ledger;
@@ -141,7 +142,7 @@ export class Forgetting {
       for (const placed of placedOps(entry)) {
         if (turn.isOver()) await turn.next();
         const read = readOp(placed);
-        // What is rejected by itself is found from no record.
+        // An op that is rejected by itself is found from no record.
         if ('problem' in read) continue;
         const { key } = read;
         if (seen.has(key) || isKept(gap, placed.seq, placed.index)) continue;
@@ -158,7 +159,7 @@ export class Forgetting {
     await commits.write({ effects, entries: [], feeds: [], dropped, local: false, sync: false }, turn);
   }
 
-  /** What a record has of forgotten entries. */
+  /** The forgotten entries' part of a record. */
   async #dropOf(key: RecordKey, effects: Effects, turn: Turn): Promise<void> {
     const { store } = this.#parts.ledger;
     const refs = await store.recordRefs(key, turn);

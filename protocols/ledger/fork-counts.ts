@@ -11,15 +11,15 @@ export interface ForksToday {
 }
 
 /**
- * Whether one more fork is taken today. What is put off is not lost: the frontiers go on to differ, the proof comes with every pull, and
- * the lowest one that anybody holds is taken when the day is over. So nodes agree a day after the last proof at the latest.
+ * Whether one more fork is accepted today. A deferred proof is not lost: the frontiers continue to differ, it is sent with every
+ * pull, and the lowest one that anybody holds is accepted the next day. So nodes agree at the latest a day after the last proof.
  */
 export function mayForkToday(channel: Channel, { ofEpoch, ofAuthor }: ForksToday): boolean {
   const ofAuthorAtMost = LIMITS.forksPerDay * (channel === 'public' ? 1 : LIMITS.privateFeedsPerEpoch);
   return ofEpoch < LIMITS.forksPerEpochDay && ofAuthor < ofAuthorAtMost;
 }
 
-/** Counts the forks taken since this process began, each day anew. */
+/** Counts the forks accepted since this process began, starting again each day. */
 export class ForkCounts {
   readonly #now: () => number;
   readonly #ofEpochs = new Map<string, number>();

@@ -31,11 +31,11 @@ export interface ForkParts {
   readonly budgets: AuthorBudgets;
   readonly counts: ForkCounts;
   write(request: WriteRequest): Promise<unknown>;
-  /** Where work is noted that goes on when whoever asked for its cause has an answer. */
+  /** Work that continues after the caller has its answer is registered here. */
   readonly open: Pick<OpenWork, 'note'>;
 }
 
-/** Proofs of equivocation: what stands at or above a fork loses its effect, and what was this node's own comes back in a new epoch. */
+/** Proofs of equivocation: entries at or above a fork lose their effect, and those of this node are issued again in a new epoch. */
 export class Forks {
   readonly #parts: ForkParts;
 
@@ -43,7 +43,7 @@ export class Forks {
     this.#parts = parts;
   }
 
-  /** Takes a proof that `from` brought. One of a place that is forked already, or above one, costs its reading and nothing else. */
+  /** Processes a proof from `from`. A proof of a place that is already forked, or above a fork, costs only reading it. */
   async receive(bytes: Uint8Array, from: string): Promise<ProofOutcome> {
     const { scheduler } = this.#parts;
     const proof = await scheduler.run({ author: `from ${from}` }, async () => {
@@ -115,7 +115,10 @@ export class Forks {
     }
   }
 
-  /** Has the records evaluated again that ops from the fork on are of. What an earlier fork took away is gone already. */
+  /**
+   * Has the records evaluated again to which the ops from the fork on belong. Those that an earlier fork invalidated are already
+   * excluded.
+   */
   async #undo(
     effects: Effects,
     base: FeedState,
@@ -141,7 +144,7 @@ export class Forks {
     return undone;
   }
 
-  /** The author's honest records come back in a new epoch, as they were before the fork took their ops away. */
+  /** This node's honest records are issued again in a new epoch, as they were before the fork invalidated their ops. */
   async #reissue(undone: readonly UndoneOp[], changes: readonly RecordChange[]): Promise<void> {
     const requests = reissueRequests(undone, changes);
     for (let at = 0; at < requests.length; at += LIMITS.entryOps)

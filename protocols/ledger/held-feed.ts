@@ -26,7 +26,7 @@ export function advanced(feed: FeedState, entry: Entry): FeedState {
   return feed.fork?.seq === seq + 1 ? { ...next, fork: { ...feed.fork, below: entry.hash } } : next;
 }
 
-/** What a new epoch names in `after`: the frontier of the author's own feeds, newest last held first, without forked ones. */
+/** What a new epoch names in `after`: the frontier of the author's own feeds without forked ones, the most recently written last. */
 export function tails(feeds: readonly FeedState[]): EpochTail[] {
   return frontierOf(feeds)
     .filter((item) => item.fork === undefined)

@@ -16,7 +16,7 @@ import type { ReadEntry } from './read-entry.ts';
 import type { Turn } from './turn.ts';
 import type { LedgerParts, Received } from './types.ts';
 
-/** What admission looks at beyond the store. */
+/** What admission needs besides the store. */
 export interface IntakeParts {
   readonly ledger: LedgerParts;
   readonly newFeeds: NewFeeds;
@@ -24,13 +24,13 @@ export interface IntakeParts {
   readonly receivedErasures: ReceivedErasures;
 }
 
-/** Admits entries of one author and channel, one after another: what is admitted changes how the next one stands. */
+/** Admits entries of one author and channel, one after another: each admitted entry changes the state for the next. */
 export class Intake {
   readonly #parts: IntakeParts;
   readonly #turn: Turn;
   readonly feeds = new Map<string, FeedState>();
   readonly accepted: { readonly feed: FeedState; readonly entry: Entry }[] = [];
-  /** The same by place, and their bytes: what one more entry costs does not depend on how many came before it. */
+  /** The same by place, and their bytes, so that the cost of one more entry does not depend on how many came before it. */
   readonly #fresh = new Map<string, Entry>();
   #freshBytes = 0;
   readonly forks: { readonly entry: Entry; readonly held: Entry }[] = [];
@@ -48,7 +48,8 @@ export class Intake {
     const { ledger, receivedErasures, budgets } = this.#parts;
     const { store, identity } = ledger;
     const known = await erasuresAt(store, { author, ...header }, this.#turn);
-    // Root and signature hold for any op replaced by its hash: without the author's word anybody could take ops out for good.
+    // Root and signature stay valid for any op replaced by its hash: without the author's signed erasure, anybody could remove ops
+    // permanently.
     const isWhole = entry.body.every((item) => 'op' in item);
     const told = isWhole ? [] : [...known, ...receivedErasures.at(entryPlace(entry))];
     if (!isWhole && told.length === 0) return { kind: 'ignore', code: 'ops-erased', entry };
@@ -67,14 +68,17 @@ export class Intake {
       return { kind: 'fork', entry };
     }
     const isNew = verdict.kind === 'accept' || verdict.kind === 'gap';
-    // A gap would be asked for, and what came would be refused again.
+    // A gap would be requested, only for the entries to be refused again.
     if (isNew && this.#isOverQuota(entry)) return { kind: 'ignore', code: 'author-over-quota', entry };
     if (verdict.kind !== 'accept') return { ...verdict, entry };
     for (const erasure of told) this.words.set(erasure.id, erasure);
     return { kind: 'accept', entry: await this.#accept(entry, feed, known) };
   }
 
-  /** What was admitted just now counts, too. Looked at last: nobody is refused for what somebody else signed in his name. */
+  /**
+   * Entries admitted just now count too. Checked last, so that no author is refused because of what somebody else signed in its
+   * name.
+   */
   #isOverQuota({ author, bytes }: Entry): boolean {
     const { ledger } = this.#parts;
     const quota = author === ledger.identity.peerId ? undefined : ledger.quota?.(author);
@@ -95,7 +99,7 @@ export class Intake {
     return this.#fresh.get(`${feed.no} ${seq}`) ?? (await this.#parts.ledger.store.entry(feed.no, seq));
   }
 
-  /** What was kept of a forgotten feed at the place of an entry that comes again. */
+  /** What was kept of a forgotten feed at the place of an entry that is received again. */
   async #keptAt(feed: FeedState | undefined, seq: number): Promise<Entry | undefined> {
     const { store } = this.#parts.ledger;
     if (feed === undefined || store.gap(feed.no)?.kept.has(seq) !== true) return undefined;
@@ -126,7 +130,7 @@ export class Intake {
     return admitVerified(entry, state, bodyMatches);
   }
 
-  /** The entry as it is kept: whoever has not yet heard of an erasure brings the op whole. */
+  /** The entry as it is stored: a peer that has not yet received an erasure sends the op complete. */
   async #accept(entry: Entry, feed: FeedState | undefined, known: readonly Erasure[]): Promise<Entry> {
     const { author, header } = entry;
     const { store, env } = this.#parts.ledger;

@@ -30,9 +30,9 @@ const OWN_LOOKED_AT = 1024;
 type Hashed = Change & { readonly hash: string };
 
 /**
- * Changes that come late: they do not follow all that their record holds. In a long record each is held against the few changes that it
- * names and those that they name, found by their places, instead of evaluating everything anew; the verdict and the state are the same.
- * Where that cannot be told so, the record is evaluated whole.
+ * Changes that arrive late: they do not follow everything that their record holds. In a long record each is compared with the few
+ * changes that it names and those that they name, found by their places, instead of evaluating everything again; verdict and state
+ * are the same. Where this is not possible, the record is evaluated completely.
  */
 export class LateChanges {
   readonly #store: LedgerStore;
@@ -67,7 +67,7 @@ export class LateChanges {
     if (this.#without.get(key) !== 'all') this.#without.set(key, isAgain ? 'all' : 'walks');
   }
 
-  /** What is to be kept with the commit. */
+  /** What is to be stored with the commit. */
   commits(): PastCommit[] {
     const keys = new Set([...this.#rows.keys(), ...this.#without.keys()]);
     return [...keys].map((key) => {
@@ -121,7 +121,10 @@ export class LateChanges {
     else rows.push(row);
   }
 
-  /** What a change depends on beside the genesis; undefined when some of it is not applied: what waits is told by the whole. */
+  /**
+   * The dependencies of a change besides the genesis; undefined when one of them is not applied: pending changes are left to the
+   * complete evaluation.
+   */
   async #deps(past: RecordPast, collection: Collection, { deps }: Change): Promise<PastChange[] | undefined> {
     const genesis = genesisOf(collection).hash;
     const found: PastChange[] = [];
@@ -135,7 +138,9 @@ export class LateChanges {
     return found;
   }
 
-  /** What the change has seen; or the code that it is rejected with. The checks and their order are those of the whole evaluation. */
+  /**
+   * What the change has seen, or the code that it is rejected with. The checks and their order are those of the complete evaluation.
+   */
   async #evaluate(
     state: OpenState,
     past: RecordPast,
@@ -149,7 +154,7 @@ export class LateChanges {
       break;
     }
     if (seq !== (own?.seq ?? 0) + 1) {
-      // A change that is applied already is told from another of its sequence.
+      // Distinguishes a change that is already applied from another with its sequence.
       const same = await past.byOp(actor, startOp);
       return same?.change.hash === change.hash ? 'change-twice' : 'seq-wrong';
     }
@@ -183,7 +188,7 @@ export class LateChanges {
     const own = change.seq === 1 ? undefined : await newestOwn(state, past, change.actor, field);
     if (own === undefined || pred.some((id) => opIdText(id) === own.id)) return undefined;
     if (own.isVisible) return 'pred-own-missing';
-    // Replaced by somebody else, of whom the change may have seen nothing: told where it names who did it.
+    // Replaced by another actor, whose write the change may not have seen: decided only if the replacement is known.
     if (replaces.some((set) => set.pred.some((id) => opIdText(id) === own.id))) return undefined;
     throw new PastUnknown();
   }

@@ -6,7 +6,7 @@ export interface GatedMerges extends Merges {
   readonly ms: number;
 }
 
-/** One merge for others at a time: the worker takes what it is given in order, and nobody must fill it for the rest. */
+/** One merge for others at a time: the worker processes requests in order, and no author must be able to fill its queue. */
 export class MergeGate {
   readonly #monotonic: () => number;
   readonly #turns = new SerialQueue();

@@ -10,7 +10,7 @@ export function dayOf(ms: number): number {
   return Math.floor(ms / DAY_MS);
 }
 
-/** New feeds per author today: counted once from what is held, then kept, because this is asked before any signature is checked. */
+/** New feeds per author today: counted once from what is held and then kept in memory, because this is checked before any signature. */
 export class NewFeeds {
   readonly #store: Pick<LedgerStore, 'feedGroups'>;
   readonly #now: () => number;

@@ -78,7 +78,7 @@ function sizeOf(drafts: readonly Draft[]): { readonly ops: number; readonly size
   return { ops, size };
 }
 
-/** Throws `body-too-large` when no entry holds these together: told before anything is signed. */
+/** Throws `body-too-large` when these do not fit in one entry, before anything is signed. */
 export function checkFits(drafts: readonly Draft[]): void {
   const { ops, size } = sizeOf(drafts);
   if (size > ENTRY_OPS_BYTES || ops > LIMITS.entryOps)

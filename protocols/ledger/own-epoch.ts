@@ -15,7 +15,7 @@ export class OwnEpoch {
     return this.#id;
   }
 
-  /** From now on another one, that nobody knows yet. */
+  /** Switches to a new epoch, which no other node knows yet. */
   renew(): void {
     this.#id = freshEpoch(this.#env);
   }

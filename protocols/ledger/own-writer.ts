@@ -29,7 +29,7 @@ interface Drafted {
 /** `full`: it begins the next entry. `held`: an entry with this serial key is being processed. */
 type Outcome = Drafted | { readonly full: true } | { readonly held: string };
 
-/** A write that has left the queue, and what came of it. */
+/** A write that has left the queue, and its outcome. */
 interface Taken {
   readonly pending: PendingWrite;
   readonly drafted: Drafted;
@@ -37,7 +37,7 @@ interface Taken {
 
 const NOTHING: Drafted = { drafts: [], before: [] };
 
-/** Local writes that may wait; beyond it the caller is told to come back. */
+/** Local writes that may wait; beyond this the caller is told to try again. */
 const MAX_WAITING = 20_000;
 
 /** One commit of own writes under way. */
@@ -79,7 +79,7 @@ export class OwnWriter {
     return new Promise<Written>((resolve, reject) => this.#writes.push({ request, resolve, reject }));
   }
 
-  /** What waits is drafted while the batch before it is synced, and no earlier: the more wait, the more share one sync. */
+  /** Waiting writes are drafted while the batch before them is synced, and no earlier: the more wait, the more share one sync. */
   isWaiting(): boolean {
     return this.#writes.length > 0 && this.#commits.hasRoom;
   }
@@ -94,8 +94,8 @@ export class OwnWriter {
   }
 
   /**
-   * Drafts as many of those that wait as fit in one entry of each channel, and hands them over; each is told when its own batch is
-   * on disk. Never throws: whoever waits is told.
+   * Drafts as many of the waiting writes as fit in one entry of each channel and hands them over; each caller is answered when its
+   * own batch is on disk. Never throws: errors go to the callers.
    */
   async commit(turn: Turn): Promise<void> {
     const { merges, ownMerges = merges } = this.#parts;
@@ -103,7 +103,7 @@ export class OwnWriter {
     const effects = this.#commits.effects(turn, ownMerges);
     const batch = { effects, pages: new OpenEntries(this.#parts, epoch), epoch };
     const open = this.#writes.splice(0, LIMITS.entryOps);
-    // Whoever is told of a failure has left the queue: a write that was refused must not be done later.
+    // A write whose caller is told of a failure has left the queue, so a refused write cannot be done later.
     const taken: Taken[] = [];
     try {
       await this.#load(open, taken, effects);
@@ -162,7 +162,7 @@ export class OwnWriter {
     this.#heldCount++;
   }
 
-  /** Drafts one write and takes it in; undefined when it was refused, and told so. */
+  /** Drafts one write and applies it; undefined when it was refused and its caller told so. */
   async #draft(pending: PendingWrite, batch: Batch, hasBase = false): Promise<Outcome | undefined> {
     const { effects, pages, epoch } = batch;
     const author = this.#parts.identity.peerId;
@@ -180,11 +180,11 @@ export class OwnWriter {
       return undefined;
     }
     const channels = drafts.flatMap(({ channel }) => (channel === 'public' ? [] : [channel]));
-    // What is under way there may change what this was drafted from: it is drafted again when that is done.
+    // What is being processed there may change what this was drafted from, so it is drafted again when that is done.
     const held = channels.find((channel) => this.#scheduler.isHeld(serialKeyOf(author, channel)));
     if (held !== undefined) return { held: serialKeyOf(author, held) };
     await effects.load([...drafts.map(({ key }) => key), ...channels]);
-    // A fact that stands already is not said again: the same import twice writes nothing.
+    // A fact that is already there is not written again: the same import twice writes nothing.
     drafts = drafts.map((draft) =>
       isFact(draft.key) && effects.state(draft.key)?.exists === true ? { ...draft, ops: [] } : draft,
     );
@@ -210,7 +210,7 @@ export class OwnWriter {
 
   async #handOver({ effects, pages }: Batch, turn: Turn): Promise<{ readonly written: Promise<unknown> }> {
     const entries = pages.sign();
-    // What these found as they wanted it may be on its way yet.
+    // The records that these found already as wanted may still be in flight.
     if (entries.length === 0) return { written: this.#commits.landed(effects) };
     const feeds = entries.map(({ feed, entry }) => advanced(feed, entry));
     return this.#commits.handOver({ effects, entries, feeds, local: true, sync: true }, turn);

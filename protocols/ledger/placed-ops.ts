@@ -22,7 +22,7 @@ export function placedOps(entry: Entry): PlacedOp[] {
   );
 }
 
-/** Where an op stands and how many bytes it has: what it says would be kept along with it. */
+/** The place and size of an op, without its content, which would be kept in memory with it. */
 export function sizedRef({ author, channel, epoch, seq, index, bytes }: PlacedOp): {
   readonly ref: OpRef;
   readonly size: number;

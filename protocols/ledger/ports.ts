@@ -17,16 +17,19 @@ export interface RecordChange {
   readonly after: RecordState;
 }
 
-/** What goes of entries that are forgotten. */
+/** What is removed of forgotten entries. */
 export interface Dropped {
   readonly entries: readonly { readonly feed: FeedState; readonly entry: Entry }[];
-  /** Ops that have no effect any more, with the record that they are found from; of one that is none's, its verdict alone goes. */
+  /**
+   * Ops that no longer have effect, with the record from which they are found; of an op that belongs to no record, only its verdict
+   * is removed.
+   */
   readonly ops: readonly { readonly ref: OpRef; readonly key: RecordKey | undefined }[];
   /** Records of which nothing is held any more. */
   readonly gone: ReadonlySet<RecordKey>;
 }
 
-/** Where an op of a record stands in its feed, and the number of a change that followed all that was applied before it. */
+/** The place of a record's op in its feed, and the number of a change that followed everything applied before it. */
 export interface OpPlace {
   readonly seq: number;
   readonly index: number;
@@ -42,20 +45,20 @@ export interface Covered {
 /** An applied change that is kept by its hash. */
 export type PastRow = readonly [hash: string, past: PastChange];
 
-/** What a commit does to what is kept of a record's changes: adds some; or takes out all, or no more than how far it was walked. */
+/** How a commit changes what is stored of a record's changes: it adds some, or removes all, or only how far they were read. */
 export interface PastCommit {
   readonly key: RecordKey;
   readonly rows: readonly PastRow[];
   readonly without?: 'all' | 'walks';
 }
 
-/** What one commit writes: all of it or nothing. */
+/** What one commit writes, all or nothing. */
 export interface Commit {
   readonly entries: readonly { readonly feed: FeedState; readonly entry: Entry }[];
-  /** Feeds as they stand afterwards, those of `entries` included. */
+  /** Feeds in their state after the commit, those of `entries` included. */
   readonly feeds: readonly FeedState[];
   readonly records: readonly RecordChange[];
-  /** Ops that belong to a record: where they stand, and their verdict. */
+  /** Ops that belong to a record: their places and their verdicts. */
   readonly verdicts: readonly {
     readonly ref: OpRef;
     /** Of the op, in bytes. */
@@ -78,7 +81,7 @@ export interface Commit {
   readonly sync: boolean;
 }
 
-/** What the ledger needs of a database. Reads throw `value-damaged` rather than serve what is wrong. With a turn, long work yields. */
+/** What the ledger needs of a database. Reads throw `value-damaged` rather than return wrong data. With a turn, long work yields. */
 export interface LedgerStore extends Gaps {
   feeds(author: PeerId, channel: Channel): readonly FeedState[];
   feed(author: PeerId, channel: Channel, epoch: string): FeedState | undefined;
@@ -114,11 +117,11 @@ export interface LedgerStore extends Gaps {
   ): Promise<OpPlace[]>;
   /** The op at such a place; undefined where it is erased. */
   opAt(key: RecordKey, feedNo: number, place: OpPlace): Promise<PlacedOp | undefined>;
-  /** What is kept of changes of a record by their hashes. */
+  /** What is stored of a record's changes, by their hashes. */
   past(key: RecordKey, hashes: readonly string[]): Promise<(PastChange | undefined)[]>;
   /** The stretches of a feed that were walked for a record, the newest first: every applied change in them is kept. */
   covered(key: RecordKey, feedNo: number): Promise<readonly Covered[]>;
-  /** Keeps what was walked. It says nothing that is not told by rows that are written, so it needs no commit. */
+  /** Stores what was read. It is derived from rows that are written, so it needs no commit. */
   keepPast(
     key: RecordKey,
     rows: readonly PastRow[],
@@ -129,13 +132,13 @@ export interface LedgerStore extends Gaps {
   /** Records that wait for this. */
   awaiting(missing: string): Promise<RecordKey[]>;
   proof(feedNo: number): Promise<ForkProof | undefined>;
-  /** Statements that stand for the entries `from` to `to` of a feed, held or not, by sequence. */
+  /** Erasures of the entries `from` to `to` of a feed, held or not, by sequence. */
   erasures(
     feed: { readonly author: PeerId; readonly channel: Channel; readonly epoch: string },
     from: number,
     to: number,
   ): Promise<{ readonly seq: number; readonly bytes: Uint8Array }[]>;
-  /** What an author's entries take up. */
+  /** The storage that an author's entries use. */
   usageOf(author: PeerId): Usage;
   /**
    * Hands one batch over, to be written behind those before it and only if they are. It is made over several turns of the event
@@ -143,7 +146,7 @@ export interface LedgerStore extends Gaps {
    * it: it fails when another commit has failed after that.
    */
   handOver(commit: Commit, turn: Turn, since: number): Promise<HandedOver>;
-  /** How many commits have failed: whoever read before the last one may have read of what is not there. */
+  /** How many commits have failed: data read before the last failure may not be stored. */
   readonly failures: number;
 }
 

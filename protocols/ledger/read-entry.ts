@@ -9,7 +9,7 @@ export interface ReadEntry {
   readonly entry: Entry;
   readonly signatureHolds: () => boolean;
   readonly bodyMatches: () => boolean;
-  /** What `readOp` says of an op that stands in it. */
+  /** The result of `readOp` for an op of the entry. */
   readonly op: (placed: PlacedOp) => ReadOp;
 }
 

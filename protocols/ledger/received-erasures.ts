@@ -7,7 +7,7 @@ import type { LedgerParts } from './types.ts';
 /** Statements remembered: a range has each right before its entry. */
 const REMEMBERED = 4096;
 
-/** Erasures that peers have told of entries still to come; the oldest are forgotten, and come again with the next pull. */
+/** Erasures of entries that have not arrived yet; the oldest are dropped, and are sent again with the next pull. */
 export class ReceivedErasures {
   readonly #byId = new LRUCache<string, Erasure>({
     ...atMost(REMEMBERED),
@@ -52,7 +52,7 @@ export function receiveErasure(
   from: string,
 ): Promise<'new' | 'ignored'> {
   return scheduler.run({ author: `from ${from}` }, async () => {
-    // The same again costs its reading: no signature is looked at twice.
+    // A repeated erasure costs only reading it: no signature is verified twice.
     const known = receivedErasures.has(readErasure(bytes).id);
     const erasure = known ? readErasure(bytes) : verifyErasure(bytes);
     const follows = erasure.author === identity.peerId || following.followState(erasure.author) !== 'no';

@@ -24,7 +24,7 @@ export interface ReceiverParts extends IntakeParts {
   readonly gate: MergeGate;
 }
 
-/** Of what stands behind an entry that is rejected nothing is looked at: it may be a million of the same. */
+/** Nothing after a rejected entry is processed: it may be a million of the same. */
 const BEHIND: Received = { kind: 'ignore', code: 'behind-rejected' };
 
 /** Entries of one author and channel, and where their results belong. */
@@ -34,7 +34,7 @@ interface Group {
   readonly items: { readonly at: number; readonly read: ReadEntry }[];
 }
 
-/** Entries of others: read on their sender's account, admitted and taken in on their author's. */
+/** Entries of others: read on the sender's account, admitted and applied on the author's. */
 export class Receiver {
   readonly #parts: ReceiverParts;
   readonly #startedAt: number;
@@ -44,7 +44,7 @@ export class Receiver {
     this.#startedAt = parts.ledger.env.now();
   }
 
-  /** Results stand beside the list. Entries of one author and channel share a commit; `from` is who brought them. */
+  /** Results are in the order of the list. Entries of one author and channel share a commit; `from` is the peer that sent them. */
   async receive(
     list: readonly (Uint8Array | ReadEntry)[],
     only: Partial<FeedName>,
@@ -74,8 +74,8 @@ export class Receiver {
   }
 
   /**
-   * Hands over one commit: what comes first of `left`, as much as one entry may hold. So nobody waits for a batch longer than for an
-   * entry. Returns what resolves when it is written.
+   * Hands over one commit: the first of `left`, as much as one entry may hold, so that nobody waits longer for a batch than for an
+   * entry. Returns a promise that resolves when it is written.
    */
   async #takeSome(
     author: PeerId,
@@ -136,7 +136,7 @@ export class Receiver {
   }
 }
 
-/** Reads entries and puts them in groups of one author and channel; what is none of either has its result at once, and ends it. */
+/** Reads entries and groups them by author and channel; an entry that cannot be grouped gets its result at once and ends the list. */
 async function readAll(
   list: readonly (Uint8Array | ReadEntry)[],
   only: Partial<FeedName>,

@@ -18,8 +18,8 @@ interface FeedPart extends FeedOps {
 }
 
 /**
- * All ops of a record by their numbers, in the order of their feeds. Where they stand is kept, at some bytes for each; what they say is
- * read when it is asked for.
+ * All ops of a record by their numbers, in the order of their feeds. Their places are kept in memory, at a few bytes each; their
+ * content is read on demand.
  */
 export class OpsOfRecord {
   readonly #store: LedgerStore;
@@ -51,7 +51,7 @@ export class OpsOfRecord {
     for (const { to, end } of this.#parts) for (let at = to; at < end; at++) yield at;
   }
 
-  /** Whether this commit brings it. */
+  /** Whether the op is part of this commit. */
   isFresh(at: number): boolean {
     return this.#fresh.has(at);
   }
@@ -69,7 +69,7 @@ export class OpsOfRecord {
     return this.#store.opAt(this.#key, no, { seq: this.#seqs.get(at), index: this.#indexes.get(at) });
   }
 
-  /** Runs work that asks for these ops, and gives way whenever the slice is over. */
+  /** Runs work that asks for these ops, and yields whenever the slice is over. */
   async answer<T>(work: Asking<T>): Promise<T> {
     for (let step = work.next(); ;) {
       if (step.done === true) return step.value;
@@ -78,7 +78,7 @@ export class OpsOfRecord {
     }
   }
 
-  /** Adds a feed's part: what is stored of it and what this commit brings, in the feed's order. */
+  /** Adds a feed's part: its stored ops and those of this commit, in the feed's order. */
   async add(
     feed: Pick<FeedOps, 'author' | 'channel' | 'epoch'> & { readonly no: number | undefined },
     fresh: readonly PlacedOp[],
@@ -135,7 +135,7 @@ export class OpsOfRecord {
   }
 }
 
-/** The ops of records: those that are stored and those that one commit brings. */
+/** The ops of records: those that are stored and those of one commit. */
 export class RecordOps {
   readonly #store: LedgerStore;
   readonly #turn: Turn;
@@ -143,7 +143,7 @@ export class RecordOps {
   readonly #erasing: Pick<Erasing, 'isErased'>;
   readonly #fresh = new Map<RecordKey, PlacedOp[]>();
 
-  /** `isEffective` says of a stored op whether it stands below every fork of its feed. */
+  /** `isEffective` says whether a stored op is below every fork of its feed. */
   constructor(
     store: LedgerStore,
     isEffective: (ref: OpRef) => boolean,
@@ -162,7 +162,7 @@ export class RecordOps {
     else fresh.push(placed);
   }
 
-  /** Whether a feed holds an op of this record, with what this commit brings. */
+  /** Whether a feed holds an op of this record, including this commit. */
   async hasOf(
     key: RecordKey,
     { author, channel, epoch }: Pick<PlacedOp, 'author' | 'channel' | 'epoch'>,

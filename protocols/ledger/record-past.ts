@@ -9,29 +9,29 @@ import type { Turn } from './turn.ts';
 /** Thrown where the past of a record is not known well enough to evaluate by it; then the record is evaluated whole. */
 export class PastUnknown extends Error {}
 
-/** An applied change of a record with what it says. */
+/** An applied change of a record with its content. */
 export interface KnownChange {
   readonly past: PastChange;
   readonly change: Change & { readonly hash: string };
 }
 
-/** Rows looked at together. */
+/** Rows read together. */
 const AT_ONCE = 64;
-/** Stretches of a feed that are told apart. */
+/** Ranges of a feed that are recorded separately. */
 const STRETCHES = 32;
 /** Rows of what does not count that are passed over in search of a change. */
 const PASSED = 256;
 
 /**
- * The applied changes of one record, found without reading all of them: by hash, by an op of theirs, or back from the newest of a feed.
- * What was walked through in search of a hash is kept, so no op is walked twice. Throws `PastUnknown` where a change has no number:
- * the record was evaluated whole when it was applied.
+ * The applied changes of one record, found without reading all of them: by hash, by an op of theirs, or backwards from the newest of
+ * a feed. What was read in search of a hash is stored, so no op is read twice. Throws `PastUnknown` where a change has no number
+ * because the record was evaluated completely when it was applied.
  */
 export class RecordPast {
   readonly #store: LedgerStore;
   readonly #key: RecordKey;
   readonly #turn: Turn;
-  /** Changes applied by this commit, which no row tells of yet. */
+  /** Changes applied by this commit, which no row contains yet. */
   readonly #fresh: KnownChange[] = [];
   #feeds: Map<string, number> | undefined;
 
@@ -217,7 +217,7 @@ class Walk {
   readonly no: number;
   readonly #store: LedgerStore;
   readonly #key: RecordKey;
-  /** What has been walked down to here, from the newest op on. */
+  /** How far back has been read, from the newest op. */
   #open: Covered | undefined;
   /** Stretches further down, the newest first. */
   #below: readonly Covered[] = [];
@@ -233,7 +233,7 @@ class Walk {
     this.#below = await this.#store.covered(this.#key, this.no);
   }
 
-  /** With too many stretches it goes on until some of them have become one. */
+  /** With too many ranges it reads on until some of them have become one. */
   get isScattered(): boolean {
     return !this.isDone && this.#below.length >= STRETCHES;
   }

@@ -13,8 +13,9 @@ export interface UndoneOp {
 }
 
 /**
- * The writes that bring back what a fork of this node's own feed took away. Facts, creations of private records and tombstones
- * are the same op again, for their names are hashes of their bytes; a document gets the values that it showed before. Creations come first.
+ * The writes that restore what a fork of this node's own feed invalidated. Facts, creations of private records and tombstones are
+ * issued as the same ops, because their names are hashes of their bytes; a document gets the values that it showed before. Creations
+ * come first.
  */
 export function reissueRequests(
   undone: readonly UndoneOp[],
@@ -71,7 +72,7 @@ function again(
   return { keys: [key], draft: (_pen, read) => (stands(read(key)) ? [] : [{ key, channel, ops: [bytes] }]) };
 }
 
-/** What was erased stays so: who has not heard of it below the fork hears of it above. */
+/** What was erased stays erased: a node that did not receive the erasure below the fork receives it above. */
 function eraseAgain({ bytes, channel }: PlacedOp, record: RecordKey): WriteRequest {
   const key = channel === 'public' ? record : channel;
   return { keys: [], draft: () => [{ key, channel, ops: [bytes] }] };
@@ -82,7 +83,7 @@ function restore(key: RecordKey, before: RecordState): WriteRequest {
     keys: [key],
     draft: (writer, read) => {
       const now = read(key);
-      // What was deleted before the fork shows again without the deletion, and is deleted again.
+      // What was deleted before the fork reappears without the deletion, and is deleted again.
       const gone = Object.keys(now?.view ?? {}).filter((field) => !Object.hasOwn(before.view, field));
       const patch = { ...Object.fromEntries(gone.map((field) => [field, undefined])), ...before.view };
       const isEnded = now?.tombstone === true || now?.erased === true;

@@ -2,7 +2,10 @@ import { CpuSlice, type TurnEnv } from '../cpu-slice.ts';
 import { FairQueue } from './fair-queue.ts';
 import { loopTurn, SLICE_MS, type Turn } from './turn.ts';
 
-/** Who causes a task, and what no other task may touch until it is done; none for work that touches no record. */
+/**
+ * The author to which a task is charged, and the key of the records that no other task may touch meanwhile; none for work that
+ * touches no record.
+ */
 export interface TaskPlace {
   readonly author: string;
   readonly serialKey?: string;
@@ -21,7 +24,7 @@ interface Task extends TaskPlace {
   state: 'waiting' | 'ready' | 'running' | 'away';
   /** CPU used in the slices that are over, milliseconds. */
   usedMs: number;
-  /** Begins it, or lets it go on. */
+  /** Starts the task, or lets it continue. */
   go(): void;
   /** Gives the thread back. */
   yielded(): void;
@@ -43,7 +46,7 @@ export class TaskScheduler {
   readonly #busyKeys = new Set<string>();
   #ownTask: Task | undefined;
   #ownWasLast = false;
-  /** The task that nobody may come between. */
+  /** The task that no other task may interrupt. */
   #undivided: Task | undefined;
   #driving = false;
   /** CPU that the thread had used when the running task got it, milliseconds. */
@@ -141,7 +144,7 @@ export class TaskScheduler {
 
   #pick(): Task | undefined {
     if (this.#undivided !== undefined) return ready(this.#undivided);
-    // Begun means that it may have drafted: until its commit nobody may change what it has read.
+    // Once started, it may have drafted: until its commit, nothing that it has read may change.
     if (this.#ownTask !== undefined) return ready(this.#ownTask);
     if (this.#alone.length > 0) {
       for (const task of this.#begun.values()) if (task.state === 'ready') return task;

@@ -13,7 +13,7 @@ export interface Turn {
   next(): Promise<void>;
   /** Waits for another thread; others have their turn meanwhile. */
   away<T>(wait: () => Promise<T>): Promise<T>;
-  /** Work that nobody else of the ledger may come between; the event loop goes round in it all the same. */
+  /** Work that no other task of the ledger may interrupt; the event loop still runs. */
   undivided<T>(work: () => Promise<T>): Promise<T>;
 }
 
@@ -33,7 +33,7 @@ export function soleTurn(env: TurnEnv): Turn {
   };
 }
 
-/** Runs work that yields after each small piece, and gives way whenever the slice is over. */
+/** Runs work that yields after each small piece, and yields whenever the slice is over. */
 export async function sliced<T>(work: Generator<void, T>, turn: Turn): Promise<T> {
   for (;;) {
     const step = work.next();

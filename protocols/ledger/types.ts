@@ -17,13 +17,13 @@ import type { FeedLook } from './forgetting.ts';
 import type { LedgerStore, RecordChange } from './ports.ts';
 import type { ReadEntry } from './read-entry.ts';
 
-/** A local write: the records it looks at, and what it drafts once they are loaded. Throwing refuses it alone. */
+/** A local write: the records it reads, and what it drafts once they are loaded. If it throws, only this write is refused. */
 export interface WriteRequest {
   readonly keys: readonly RecordKey[];
   draft(writer: Writer, read: (key: RecordKey) => RecordState | undefined): readonly Draft[];
 }
 
-/** A write that is on disk: the records as they stood before and stand now, in the order of the drafts. */
+/** A write that is on disk: the records in their state before and after, in the order of the drafts. */
 export interface Written {
   readonly records: readonly {
     readonly key: RecordKey;
@@ -39,7 +39,7 @@ export interface FeedName {
   readonly channel: Channel;
 }
 
-/** What became of one received entry. */
+/** The outcome for one received entry. */
 export interface Received {
   readonly kind: 'accept' | 'known' | 'ignore' | 'reject' | 'gap' | 'fork';
   readonly code?: ErrorCode;
@@ -78,7 +78,7 @@ export interface LedgerParts {
   /** For own writes, which must not wait behind a record of somebody else's in the same worker; otherwise `merges`. */
   readonly ownMerges?: Merges;
   readonly following: Following;
-  /** What an author may take up here; without it nobody is bounded. Own feeds never are. */
+  /** The storage that an author may use here; without it there is no limit. Own feeds have none. */
   readonly quota?: (author: PeerId) => Quota;
   readonly clock: Clock;
   readonly env: Pick<Env, 'now' | 'monotonic' | 'cpu' | 'after' | 'bytes'>;
@@ -93,23 +93,23 @@ export interface LedgerParts {
 }
 
 /**
- * What became of a proof. `known`: that place is forked already, or a lower one. `ignored`: nobody registered here has signed it.
- * `exceeded`: this author has had as many forks today as are taken in a day; it is taken when it comes tomorrow.
+ * The outcome for a proof. `known`: that place, or a lower one, is already forked. `ignored`: its author is not registered here.
+ * `exceeded`: this author has had as many forks today as are accepted in a day; it is accepted when it arrives again tomorrow.
  */
 export type ProofOutcome = 'new' | 'known' | 'ignored' | 'exceeded';
 
 /**
- * The one way in: local writes and entries of others meet here at the same effect and the same commit. Nothing in it keeps the event loop
- * from turning (turn.ts), and what an author causes holds up that author (scheduler.ts). `from` is who brought something; what it costs
- * to read is on that account.
+ * The only entry point: local writes and entries of others share the same effects and the same commit. Nothing in it blocks the
+ * event loop (turn.ts), and what an author causes delays that author (scheduler.ts). `from` is the peer that sent something; reading
+ * it is charged to that peer.
  */
 export interface Ledger {
   /** Resolves when the write is on disk. Writes that wait together share one entry, one signature and one fsync. */
   write(request: WriteRequest): Promise<Written>;
   /**
-   * Takes entries as they came, in order; one commit for all of an author and channel that are admitted. `only` rejects those of another
-   * author (`not-asked-for`) or channel (`channel-private` without an author). What stands behind the first that is rejected is not
-   * looked at (`behind-rejected`). What was read on another thread is not read again.
+   * Admits entries in the order given, with one commit for all admitted entries of an author and channel. `only` rejects those of
+   * another author (`not-asked-for`) or channel (`channel-private` without an author). What follows the first rejected one is not
+   * processed (`behind-rejected`). What was read on another thread is not read again.
    */
   receive(
     entries: readonly (Uint8Array | ReadEntry)[],
@@ -124,16 +124,16 @@ export interface Ledger {
   receiveErasure(bytes: Uint8Array, from?: string): Promise<'new' | 'ignored'>;
   /** Merges a record again whose merge is outstanding. */
   mergeAgain(key: RecordKey): Promise<void>;
-  /** What would go of a feed if it were forgotten, and what would stay. Throws `stopping`. */
+  /** How much of a feed would be removed if it were forgotten, and how much kept. Throws `stopping`. */
   look(
     feed: FeedState,
     keeps: (key: RecordKey) => boolean,
     onEntry: () => void,
     signal: AbortSignal,
   ): Promise<FeedLook>;
-  /** Takes away what is not kept of a feed that is noted as forgotten. Throws `stopping`; it may be cut off and called again. */
+  /** Removes what is not kept of a feed that is noted as forgotten. Throws `stopping`; it may be interrupted and called again. */
   sweep(gap: Gap, onEntry: () => void, signal: AbortSignal): Promise<void>;
-  /** After all of an author's feeds: evaluates again what stands in a channel that its creation has gone from. */
+  /** After all of an author's feeds: evaluates again the ops in channels whose creation was removed. */
   refound(gap: Gap): Promise<void>;
   /** The epoch that this process writes in. */
   epoch(): string;

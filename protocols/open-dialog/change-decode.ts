@@ -24,7 +24,7 @@ const predCounts = new Int32Array(MAX_OPS);
 const predActors = new Int32Array(MAX_PREDS);
 const predDeltas = new Int32Array(MAX_PREDS);
 
-/** The hash of a change: sha256 of its chunk from byte 8, in hex. The bytes are not looked at. */
+/** The hash of a change: SHA-256 of its chunk from byte 8, in hex. The bytes are not checked. */
 export function changeHash(bytes: Uint8Array): string {
   return digestOf('sha256', bytes.subarray(8), 'hex');
 }
@@ -97,7 +97,7 @@ interface Columns {
 function readColumns(reader: Reader): Columns {
   const lengths = { key: 0, insert: 0, action: 0, meta: 0, raw: 0, group: 0, predActor: 0, predCounter: 0 };
   let last = 0;
-  // Eight are known; more than those are out of order or unknown, which the loop says at the first.
+  // Eight are known; any more are out of order or unknown, which the loop reports at the first.
   for (let left = reader.uint(); left > 0; left -= 1) {
     const specifier = reader.uint();
     const length = reader.uint();
@@ -138,7 +138,7 @@ function columnName(specifier: number): keyof Columns {
     case COLUMN.predCounter:
       return 'predCounter';
     default:
-      // Deflated columns are named as such, so that their sender learns what to switch off.
+      // Compressed columns get a code of their own, so that their sender learns what to switch off.
       if ((specifier & DEFLATE_BIT) !== 0) throw refusal('change-compressed', 'A column is compressed.');
       throw refusal('change-unsupported', 'A change has a column that version 1 does not know.');
   }

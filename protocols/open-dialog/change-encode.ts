@@ -108,7 +108,7 @@ function writeHashes(deps: readonly string[]): void {
   }
 }
 
-/** The actors that predecessors name beside the change's own, in the order of their table. */
+/** The actors that predecessors name besides the change's own, in the order of their table. */
 function otherActors({ actor, ops }: Change): string[] {
   let found: Set<string> | undefined;
   let preds = 0;

@@ -7,7 +7,7 @@ export interface OpId {
   readonly actor: string;
 }
 
-/** One write of one field; `value` stands on a `set` only. `pred` are the writes it replaces, each named once. */
+/** One write of one field; only a `set` has a `value`. `pred` are the writes it replaces, each named once. */
 export interface FieldOp {
   readonly action: 'set' | 'del';
   readonly field: string;

@@ -1,4 +1,4 @@
-/** What each change of a history has seen: at the place of an actor the last of its sequences, 0 where it has seen none. */
+/** What each change of a history has seen: for each actor the last of its sequences, 0 where it has seen none. */
 export type Clock = Uint32Array;
 
 /** Changes by their numbers: each with its actor's place, its sequence and the changes that it follows. */
@@ -9,18 +9,18 @@ export interface ChangeGraph {
 }
 
 /**
- * Clocks kept at most, bytes. As many clocks as changes, each as long as there are actors, would grow with the square of a record: ten
- * thousand epochs that follow one another took gigabytes. What is not kept is found again from what it follows.
+ * Clocks kept at most, bytes. One clock per change, each as long as the number of actors, would grow with the square of a record:
+ * ten thousand consecutive epochs took gigabytes. A clock that is not kept is computed again from the changes it follows.
  */
 const KEPT_BYTES = 32 * 1024 * 1024;
-/** What a clock takes beside its numbers: its array's two objects and its place in the table. */
+/** The size of a clock besides its numbers: its array's two objects and its entry in the table. */
 const OVERHEAD_BYTES = 256;
 /** Numbers compared in one piece. */
 const PIECE = 65_536;
 /** So many of them cost what looking at one change does. */
 const STEP = 50;
 
-/** The clocks of one history. What they say does not depend on which of them are kept. */
+/** The clocks of one history. The results do not depend on which of them are kept. */
 export class Clocks {
   readonly #graph: ChangeGraph;
   readonly #most: number;
@@ -56,7 +56,7 @@ export class Clocks {
     this.#keep(change, clock);
   }
 
-  /** What is seen by who follows these changes. Yields after each piece of work. */
+  /** What a change that follows these has seen. Yields after each piece of work. */
   *seenBy(follows: readonly number[]): Generator<void, Clock> {
     const graph = this.#graph;
     // Of clocks that are kept: whatever it has seen, it has all that comes before.

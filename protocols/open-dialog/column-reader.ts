@@ -4,7 +4,7 @@ import { MAX_COUNTER, refusal } from './columns.ts';
 
 const strictText = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** Reads forward through part of a chunk and never past `end`; what is short or overlong throws. */
+/** Reads forward through part of a chunk and never past `end`; throws for what is too short or overlong. */
 export class Reader {
   readonly #bytes: Buffer;
   pos: number;
@@ -20,7 +20,7 @@ export class Reader {
     return this.pos === this.end;
   }
 
-  /** A part of `length` bytes, behind which this reader goes on. */
+  /** A part of `length` bytes, after which this reader continues. */
   part(length: number): Reader {
     const start = this.skip(length);
     return new Reader(this.#bytes, start, this.pos);

@@ -17,7 +17,7 @@ export const MAX_COUNTER = 2 ** 31 - 1;
 /** Most changes that one change depends on; what has more heads is merged in several steps. */
 export const MAX_DEPS = 256;
 
-/** The column specifiers, in the order in which they stand in a chunk. */
+/** The column specifiers, in their order in a chunk. */
 export const COLUMN = {
   keyString: 0x15,
   insert: 0x34,
@@ -29,7 +29,7 @@ export const COLUMN = {
   predCounter: 0x73,
 } as const;
 
-/** The bit of a column specifier that says its data is deflated. */
+/** The bit of a column specifier that says that its data is compressed. */
 export const DEFLATE_BIT = 0x08;
 
 /** The low four bits of a value's meta; the rest is its length in bytes. */

@@ -12,7 +12,7 @@ export const APPLIED: Verdict = { state: 'applied' };
 /** Of an op of a record that an erasure has ended, whatever the op depends on. */
 export const RECORD_ERASED = 'record-erased';
 
-/** The state of a record of which nothing counts. Its times are zero: those of what does not count would depend on who held it. */
+/** The state of a record without applied ops. Its times are zero: those of ops that are not applied would depend on who holds them. */
 export function emptyState(key: RecordState['key'], collection: Collection, channel: Channel): RecordState {
   const document = collection.kind === 'document';
   return {
@@ -38,10 +38,10 @@ const EMPTY: Readonly<Record<string, never>> = Object.freeze(Object.create(null)
 export const opIdText = (id: OpId): string => `${id.counter}@${id.actor}`;
 
 /**
- * The exact shortcut for what is nearly always the case: the op comes right after everything that counts, and each field
- * op names just the values that are visible. It changes the state in place, at a cost of what the op changes; where it cannot tell it
- * changes nothing, and undefined sends the record to the rule and to Automerge, which give the same for every case; a
- * property test holds the two together. `channelMembers` are those of the record whose channel a private fact stands in.
+ * The exact shortcut for the usual case: the op follows everything that is applied, and each field op names exactly the visible
+ * values. It changes the state in place, at a cost in proportion to what the op changes. Where it cannot decide, it changes nothing
+ * and returns undefined, and the record is left to the rule and to Automerge, which give the same in every case; a property test
+ * shows that they are equal. `channelMembers` are those of the record whose channel a private fact belongs to.
  */
 export function applyFast(
   state: OpenState,
@@ -58,7 +58,7 @@ export function applyFast(
       state.tombstone = true;
       return APPLIED;
     case 'erasure':
-      // It takes effect on what is there already.
+      // The erasure takes effect on the ops that are already there.
       if (state.ops > 0 && state.erased !== true) return undefined;
       count(state, placed);
       state.erased = true;
@@ -136,7 +136,7 @@ function applyChange(
   return APPLIED;
 }
 
-/** Whether a field op names just what is visible. */
+/** Whether a field op names exactly what is visible. */
 function replacesAll({ fieldOps, rest }: OpenState, { action, field, pred }: FieldOp): boolean {
   const visible = fieldOps[field] ?? [];
   if (action === 'del' && visible.length === 0) return false;

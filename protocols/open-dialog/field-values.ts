@@ -18,7 +18,7 @@ export class FieldValues {
   readonly #conflicts = table<readonly FieldValue[]>();
   readonly #more = table<number>();
 
-  /** `visible`: all that is, or as much of it as can stand in a state, the winner among it; `count` is how much there is. */
+  /** `visible`: all visible values, or as many as fit in a state, including the winner; `count` is their total number. */
   set(field: string, visible: readonly FieldValue[], count = visible.length): void {
     const values = visible.toSorted(winnerFirst);
     const [winner] = values;

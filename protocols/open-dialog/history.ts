@@ -16,7 +16,10 @@ export interface Follows {
   readonly seq: number;
 }
 
-/** What a change that is to be applied follows and has seen, which writes its ops replace, and which own ones are replaced that it does not name. */
+/**
+ * What a change about to be applied follows and has seen, which writes its ops replace, and which of its actor's replaced writes it
+ * does not name.
+ */
 interface Ancestry {
   readonly follows: readonly number[];
   readonly seen: Clock;
@@ -24,7 +27,7 @@ interface Ancestry {
   readonly replaced: readonly number[];
 }
 
-/** A visible `set`: its id, and where it stands: the op of the record, and its place in that change. */
+/** A visible `set`: its id, and its position: the op of the record, and the index in that change. */
 export interface ShownSet {
   readonly counter: number;
   readonly actor: string;
@@ -32,7 +35,7 @@ export interface ShownSet {
   readonly index: number;
 }
 
-/** What of a field is visible: as much as a state can show, the winner first, and how much there is in all. */
+/** The visible values of a field: as many as a state can show, the winner first, and their total number. */
 export interface ShownField {
   readonly field: string;
   readonly first: ShownSet[];
@@ -41,18 +44,18 @@ export interface ShownField {
 
 /** A change joins so many heads at once; the next one joins more. */
 const HEADS_AT_ONCE = 64;
-/** Of those that replace one write so many are looked at for one that a further change has seen: whoever sees that sees the other. */
+/** How many of the writes that replaced one write are searched for one that a further change has seen. */
 const REPLACERS_LOOKED_AT = 8;
-/** Writes looked at in one piece of work. */
+/** Writes processed in one piece of work. */
 const WRITES = 256;
 /** As many as a collection can have fields, and more. */
 const FIELDS = 2 ** 16;
 const NONE = 0;
 
 /**
- * The applied changes of a record: their graph, and which writes are visible. Of a change it keeps numbers alone, because a record may
- * have millions: what a change says is read again where that is asked for. Changes, and writes of fields, have numbers in the order in
- * which they were applied, each after those it depends on.
+ * The applied changes of a record: their graph, and which writes are visible. It keeps only numbers, because a record may have
+ * millions of changes: a change's content is read again on demand. Changes, and writes of fields, are numbered in the order in which
+ * they were applied, each after those it depends on.
  */
 export class History implements ChangeGraph {
   readonly #genesis: { readonly hash: string; readonly maxOp: number };
@@ -69,7 +72,7 @@ export class History implements ChangeGraph {
   readonly #follows = new NumberColumn();
   /** Of each write: its field, doubled, and one more for a `set`. */
   readonly #writes = new NumberColumn();
-  /** The last of those that replaced it: `NONE`; `REPLACED` where nobody needs to know by which; else where it stands in `#replacers`. */
+  /** The last write that replaced it: `NONE`; `REPLACED` where it does not matter which; else its index in `#replacers`. */
   readonly #replacedBy = new NumberColumn();
   readonly #replacers = new NumberColumn();
   readonly #nextReplacers = new NumberColumn();
@@ -87,7 +90,7 @@ export class History implements ChangeGraph {
   constructor(collection: Collection | undefined) {
     this.#genesis = collection?.kind === 'document' ? genesisOf(collection) : { hash: '', maxOp: 0 };
     this.#line = new Line(this.#genesis.hash);
-    // What a write has here is never `NONE` nor `REPLACED`.
+    // Such an index is never `NONE` nor `REPLACED`.
     for (let i = 0; i <= REPLACED; i++) this.#link(0, NONE);
   }
 
@@ -95,7 +98,7 @@ export class History implements ChangeGraph {
     return this.#ats.length;
   }
 
-  /** Whether each change follows the one before it alone, and replaces just what is visible. */
+  /** Whether each change follows only the one before it, and replaces exactly what is visible. */
   get isLinear(): boolean {
     return this.#line.isWhole;
   }
@@ -123,7 +126,7 @@ export class History implements ChangeGraph {
     return deps.find((dep) => dep !== this.#genesis.hash && !this.#byHash.has(packed(dep)));
   }
 
-  /** How a change stands to those that it follows, all of them applied; or the code that it is rejected with. */
+  /** How a change relates to those that it follows, all of them applied; or the code that it is rejected with. */
   *check(change: Hashed): Generator<void, Ancestry | string> {
     if (this.#byHash.has(packed(change.hash))) return 'change-twice';
     const place = this.#clocks.placeOf(change.actor);
@@ -152,7 +155,7 @@ export class History implements ChangeGraph {
       const number = this.#fieldNumber(field);
       for (const [i, id] of pred.entries()) {
         if (i % WRITES === WRITES - 1) yield;
-        // One code, because whether a set that is no ancestor is known yet depends on the order of the walk.
+        // One code for both, because whether a set that is not an ancestor is known yet depends on the order of processing.
         const write = this.#setOf(id, number, seen);
         if (write === undefined) return 'pred-wrong';
         writes.push(write);
@@ -213,7 +216,7 @@ export class History implements ChangeGraph {
     for (const dep of deps) this.#heads.delete(dep);
     this.#heads.set(hash, lastOp);
     this.#byHash.set(packed(hash), no);
-    // What this change has seen the actor's later ones see too.
+    // What this change has seen is also seen by the actor's later changes.
     for (const own of replaced) this.#ownSets.delete(own);
     this.#line.follow(change);
     for (const [i, op] of ops.entries()) this.#write(no, place, op, replaces[i] ?? [], seen);
@@ -236,7 +239,7 @@ export class History implements ChangeGraph {
     this.#line.write(number, action === 'set' ? write : undefined, replaces);
   }
 
-  /** Who replaced it is asked for of the newest write of an actor alone. */
+  /** The replacing write is needed only for the newest write of an actor. */
   #replace(write: number, by: number, field: number, seen: Clock): void {
     const first = this.#replacedBy.get(write);
     const writer = this.place(this.#changeOf(write));
@@ -282,7 +285,7 @@ export class History implements ChangeGraph {
     return sortedInPieces([...this.#heads.keys()]);
   }
 
-  /** Where the history stands: what the next change follows. `all`: its heads, sorted. */
+  /** The end of the history: what the next change follows. `all`: its heads, sorted. */
   *end(all: readonly string[]): Generator<void, Pick<RecordState, 'heads' | 'seqs' | 'maxOp' | 'rest'>> {
     const seqs = Object.create(null) as Record<string, ActorSeq>;
     const actors = yield* firstInPieces(this.#lastOfActors(), HOT.actors, newestFirst);
@@ -296,7 +299,7 @@ export class History implements ChangeGraph {
     return { heads, seqs, maxOp: actors[0]?.[1] ?? 0, ...(rest === undefined ? {} : { rest }) };
   }
 
-  /** What of each field no applied change has replaced. */
+  /** The writes of each field that no applied change has replaced. */
   *shown(): Generator<void, ShownField[]> {
     const fields = [...this.#fields.keys()].map((field): ShownField => ({ field, first: [], count: 0 }));
     let passed = 0;
@@ -358,7 +361,7 @@ export class History implements ChangeGraph {
   }
 }
 
-/** Of a write that is replaced, nobody needs to know by which. */
+/** For a replaced write, it does not matter which write replaced it. */
 const REPLACED = 1;
 
 /** Changes that follow one another one by one, as long as they do. */

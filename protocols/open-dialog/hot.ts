@@ -1,15 +1,15 @@
 import type { FieldValue, RecordRest } from './record.ts';
 
 /**
- * What of a record stands in its state. With finite names of fields this gives every collection a ceiling. What is beyond it shows as
- * a number and is not lost: it is in the ops, and whoever needs it evaluates the record whole.
+ * How much of a record is in its state. With a finite set of field names this gives every collection an upper bound. What is beyond
+ * it is shown as a number and not lost: it is in the ops, and a caller that needs it evaluates the record completely.
  */
 export const HOT = {
-  /** Visible values of one field, the winner among them: so many writers at the same moment are told apart at a glance. */
+  /** Visible values of one field, including the winner: this many concurrent writers can be shown. */
   values: 8,
-  /** UTF-16 code units of the values of one field that lost; the first of them stands there whatever its length. */
+  /** UTF-16 code units of the losing values of one field; the first of them is shown whatever its length. */
   lostText: 2048,
-  /** Heads: of so many histories that know nothing of one another a change can be drafted on at once. */
+  /** Heads: a change can be drafted on this many concurrent histories at once. */
   heads: 8,
   /** Actors whose last sequence is known: as many as a private record can have writers. */
   actors: 16,
@@ -20,7 +20,7 @@ export type ActorSeq = readonly [seq: number, lastOp: number];
 
 const lengthOf = ({ value }: FieldValue): number => (typeof value === 'string' ? value.length : 8);
 
-/** How many of a field's visible values, the winner first, stand in the state. */
+/** How many of a field's visible values, the winner first, are in the state. */
 export function hotValues(values: readonly FieldValue[]): number {
   let text = 0;
   let kept = 1;
@@ -33,8 +33,8 @@ export function hotValues(values: readonly FieldValue[]): number {
 }
 
 /**
- * Takes out of `seqs` what is more than the state holds, the actors who have been silent longest first; answers how many. Those without a
- * change were only met by this commit: they are no actors of the record.
+ * Removes from `seqs` what exceeds the state's limit, the actors silent for longest first; returns how many. Those without a change
+ * were only met in this commit: they are not actors of the record.
  */
 export function evictActors(seqs: Record<string, ActorSeq>): number {
   const actors = Object.keys(seqs).filter((actor) => seqs[actor]?.[0] !== 0);

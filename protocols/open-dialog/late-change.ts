@@ -5,15 +5,15 @@ import { evictActors, HOT, hotValues, restOf } from './hot.ts';
 import type { FieldValue, OpenState, PlacedOp } from './record.ts';
 
 /**
- * What a change has seen that did not follow all that was applied before it: what was applied up to a number, and beyond that of
- * these actors their changes up to a sequence.
+ * What a change has seen that did not follow everything applied before it: everything applied up to a number, and beyond that the
+ * changes of these actors up to a sequence.
  */
 export interface Seen {
   readonly upTo: number;
   readonly also: Readonly<Record<string, readonly [seq: number, no: number]>>;
 }
 
-/** An applied change as later ones are held against it. */
+/** An applied change in the form with which later ones are compared. */
 export interface PastChange {
   readonly actor: string;
   readonly seq: number;
@@ -25,7 +25,7 @@ export interface PastChange {
   readonly seen?: Seen;
 }
 
-/** What is seen by who follows these. */
+/** What a change that follows these has seen. */
 export function seenBy(deps: readonly PastChange[]): Seen {
   let upTo = 0;
   const also: Record<string, readonly [seq: number, no: number]> = Object.create(null) as never;
@@ -38,12 +38,15 @@ export function seenBy(deps: readonly PastChange[]): Seen {
     note(actor, seq, no);
     for (const [other, [last, at]] of Object.entries(seen.also)) note(other, last, at);
   }
-  // What has a smaller number is seen anyway: so this names only who wrote since all was last seen.
+  // Everything with a smaller number is seen anyway, so this names only actors that wrote since all was last seen.
   for (const [actor, [, no]] of Object.entries(also)) if (no <= upTo) delete also[actor];
   return { upTo, also };
 }
 
-/** Actors that a change is told to have seen beyond a number. Each late change would else be kept with all who wrote late before it. */
+/**
+ * Actors that a change is recorded to have seen beyond a number. Otherwise each late change would be stored with all that wrote late
+ * before it.
+ */
 const ALSO = 64;
 
 /** Whether more has been seen than is kept with a change. */
@@ -55,7 +58,7 @@ export function hasSeen({ upTo, also }: Seen, { actor, seq, no }: PastChange): b
   return no <= upTo || (also[actor]?.[0] ?? 0) >= seq;
 }
 
-/** Whether the state holds all that this change touches: then what it does to it can be told of the two alone. */
+/** Whether the state holds everything that this change touches, so that its effect can be computed from the two alone. */
 export function isWithinState(state: OpenState, { deps, ops }: Change): boolean {
   const { heads, rest, erased, unmerged, pending } = state;
   if (erased === true || unmerged !== undefined || pending > 0 || rest?.heads !== undefined) return false;

@@ -5,7 +5,10 @@ import { parsePeerId, type PeerId } from '../wire/identity.ts';
 import { LIMITS } from '../wire/limits.ts';
 import type { Membership } from './record.ts';
 
-/** The payload of a private record's creation. Its hash is the record's local id, so nobody can create it twice or change who takes part. */
+/**
+ * The payload of a private record's creation. Its hash is the record's local id, so nobody can create it twice or change the
+ * participants.
+ */
 export function encodeMembership(members: Membership, nonce: Uint8Array): Uint8Array {
   return encodeCbor({
     owner: members.owner,

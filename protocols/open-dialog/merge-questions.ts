@@ -9,7 +9,10 @@ export interface MergeQuestion {
   readonly at?: Follows;
 }
 
-/** What a merging worker is sent: the question, then the changes in pieces, then that it was all. `id` comes back with the answer. */
+/**
+ * What is sent to a merging worker: the question, then the changes in pieces, then a message that this was all. `id` is returned
+ * with the answer.
+ */
 export type MergeRequest =
   | { readonly id: number; readonly question: MergeQuestion }
   | { readonly id: number; readonly changes: readonly Uint8Array[] }
@@ -24,7 +27,7 @@ export type MergeAnswer =
 /** The values, or what a change names. */
 export type Merged = { readonly values: Values } | { readonly fieldOps: FieldOps };
 
-/** What a merging worker does, on whatever thread it is: it gathers what it is sent, and merges when that is all. */
+/** What a merging worker does, on whichever thread: it gathers what it receives, and merges when that is complete. */
 export class MergeQuestions {
   readonly #open = new Map<number, { readonly question: MergeQuestion; readonly changes: Uint8Array[] }>();
 

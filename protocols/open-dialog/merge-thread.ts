@@ -6,7 +6,7 @@ import type { Merged, MergeQuestion, MergeRequest } from './merge-questions.ts';
 /** What a merging worker answers to a question. */
 export type Told = { readonly merged: Merged } | { readonly error: string };
 
-/** Somebody who merges elsewhere than on the thread that asks. */
+/** A merger on another thread than the one that asks. */
 export type MergeWorker = AskedWorker<MergeRequest>;
 export type MergeWorkerEvents = AskedEvents<Told>;
 /** Starts a worker that keeps nothing alive yet. The real one is `daemon/merging/start-merge-worker.ts`. */

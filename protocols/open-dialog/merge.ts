@@ -14,7 +14,7 @@ const VALUES_AT_ONCE = 16;
 /** Visible op ids of each field that a change of an actor on some heads names. */
 export type FieldOps = Readonly<Record<string, readonly string[]>>;
 
-/** What the counting changes of a document amount to: the visible values of each field and their op ids, all of them Automerge's. */
+/** The result of a document's applied changes: the visible values of each field and their op ids, all of them Automerge's. */
 export function mergeChanges(key: RecordKey, changes: readonly Uint8Array[]): Values {
   return withDocument(key, changes, (document) => {
     const values = new FieldValues();
@@ -62,7 +62,7 @@ function* fieldsOf(document: Backend, at?: readonly string[]): Generator<[field:
   const heads = at === undefined ? undefined : [...at];
   for (const field of document.keys('/', heads)) {
     if (field === SCHEMA_FIELD) continue;
-    // Automerge tells the winner last.
+    // Automerge returns the winner last.
     const all = document.getAll('/', field, heads).reverse();
     yield [field, all.map(([type, value, op = '']) => ({ op, value: scalarOf(type, value) }))];
   }

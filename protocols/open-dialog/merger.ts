@@ -8,7 +8,7 @@ import type { Unmerged, Values } from './record.ts';
 import type { Follows } from './history.ts';
 import type { MergeInput } from './rule.ts';
 
-/** Alarms of the merging worker; `merge-outstanding` says that a record has waited through several tries. */
+/** Alarms of the merging worker; `merge-outstanding` means that a record has waited through several attempts. */
 export type MergeAlarm = {
   readonly kind: 'merge-deadline' | 'merge-failed' | 'merge-outstanding';
   readonly key: string;
@@ -16,9 +16,9 @@ export type MergeAlarm = {
 
 /** Merges documents with Automerge, off the main thread. */
 export interface Merges {
-  /** The values of a document, or why they are not there yet: then `Merger.onDue` tells when to ask again. */
+  /** The values of a document, or why they are not there yet: then `Merger.onDue` says when to ask again. */
   merge(key: RecordKey, input: MergeInput): Promise<Values | Unmerged>;
-  /** What a change on some heads names; undefined when that cannot be told now. */
+  /** What a change on some heads names; undefined when that is not known now. */
   visibleAt(key: RecordKey, input: MergeInput, at: Follows): Promise<FieldOps | undefined>;
 }
 
@@ -31,13 +31,16 @@ export interface Merger extends Merges {
 /** Times in milliseconds. A test has shorter ones. */
 export interface MergeTimes {
   /**
-   * So long at most a commit waits for values, so that what is merged at once is written once. While a merge is late no other one is
-   * waited for.
+   * How long a commit waits for values at most, so that a quick merge is written once. While a merge is late, no other one is waited
+   * for.
    */
   readonly waitMs: number;
   /** The first try, in the worker that all share. */
   readonly quickMs: number;
-  /** The first try that nobody waits for; each further one has four times as long, because a record can really be that large. */
+  /**
+   * The deadline of the first attempt in the background; quadrupled with each further one, because a record can really be that
+   * large.
+   */
   readonly patientMs: number;
   /** Before the second patient try; each further pause is four times as long. */
   readonly pauseMs: number;
@@ -45,7 +48,7 @@ export interface MergeTimes {
 
 const TIMES: MergeTimes = { waitMs: 1_000, quickMs: 5_000, patientMs: 40_000, pauseMs: 1_000 };
 const MOST = { patientMs: 640_000, pauseMs: 600_000 } as const;
-/** Failed patient tries from which on the operator is told. */
+/** Failed background attempts after which the operator is told. */
 const LASTING = 3;
 /** A document unmerged for this long is reported to the operator, whatever its attempts: changes may arrive faster than merges finish. */
 const LASTING_MS = 600_000;
@@ -78,10 +81,10 @@ interface Heavy {
 }
 
 /**
- * Merges what counts of a record with Automerge, in workers that can be terminated; which changes count, and where the history stands,
- * the rule has said before (`rule.ts`). The work never comes back to the main thread: what a worker does not do in a moment, or dies
- * of, is outstanding. One record at a time is then tried again in a second worker with more time, and after a pause when that fails
- * too.
+ * Merges the applied changes of a record with Automerge, in workers that can be terminated; which changes are applied, and the
+ * heads, are decided by the rule before (`rule.ts`). The work never comes back to the main thread: if a worker does not finish in a
+ * moment, or dies, the merge is outstanding. One record at a time is then retried in a second worker with more time, and after a
+ * pause if that fails too.
  */
 export function createMerger(parts: MergerParts): Merger {
   return new Mergers(parts);
@@ -100,7 +103,7 @@ class Mergers implements Merger {
   readonly #listeners: ((key: RecordKey) => void)[] = [];
   #busy = false;
   #stopped = false;
-  /** Quick merges that nobody waits for any more and that have no answer yet. */
+  /** Quick merges that are no longer waited for and have no answer yet. */
   #late = 0;
 
   constructor({ env, start, onAlarm, times = TIMES }: MergerParts) {
@@ -148,7 +151,7 @@ class Mergers implements Merger {
     await Promise.all([this.#quick.stop(), this.#patient.stop()]);
   }
 
-  /** The first try of a record; waited for while that is short, or while nobody would ask again. */
+  /** The first attempt for a record; it is waited for while it is short, or while nothing would retry it. */
   async #first(key: RecordKey, input: MergeInput, since?: number): Promise<Values | Unmerged> {
     const quick = this.#quickly({ key }, input);
     const merged = this.#listeners.length === 0 ? await quick : await this.#soon(quick);

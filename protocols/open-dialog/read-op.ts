@@ -13,7 +13,7 @@ import { CONTENT_ID_LENGTH, contentId, decodeMembership } from './membership.ts'
 import type { Membership, PlacedOp } from './record.ts';
 import { COLLECTIONS, type Collection, collectionOf, fieldRule, OP_VERSION, valueProblem } from './schema.ts';
 
-/** What an op says, when it is valid by itself: everything that can be told without any other op. */
+/** The content of an op that is valid by itself: everything that can be decided without any other op. */
 export type Reading =
   | {
       readonly kind: 'change';
@@ -25,18 +25,18 @@ export type Reading =
   | { readonly kind: 'tombstone' }
   | { readonly kind: 'erasure'; readonly erasure: Erasure };
 
-/** An op read by itself: its record, and what it says or why it cannot count. */
+/** An op read by itself: its record, and its content or why it is not valid. */
 export type ReadOp =
   | { readonly key: RecordKey; readonly collection: Collection; readonly reading: Reading }
   | {
       readonly key: RecordKey | undefined;
       readonly problem: string;
       readonly isPending: boolean;
-      /** Of a fact: it is applied, but is no op of the record that it names. */
+      /** For a fact: it is applied, but is not an op of the record that it names. */
       readonly erasure?: Erasure;
     };
 
-/** What takes the place of a problem in an erasure that is no op of a record. */
+/** Used in place of a problem in an erasure that is not an op of a record. */
 const ERASURE = 'erasure';
 
 const isVoid = (problem: string, key?: RecordKey): ReadOp => ({ key, problem, isPending: false });
@@ -97,7 +97,7 @@ function readFact(placed: PlacedOp, op: Op, collection: Collection): ReadOp {
   return { key, collection, reading: { kind: 'fact', fields, hash: id } };
 }
 
-/** Copies a decoded map own key by own key into a null-prototype object of scalars, or says why it cannot. */
+/** Copies the own keys of a decoded map into a null-prototype object of scalars, or says why that is not possible. */
 function fieldsOf(collection: Collection, value: unknown): Record<string, Scalar> | string {
   // Bytes and links are objects too, but no maps.
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'fact-malformed';
@@ -127,7 +127,7 @@ function readTombstone(placed: PlacedOp, op: Op, collection: Collection): ReadOp
   return { key: at.key, collection, reading: { kind: 'tombstone' } };
 }
 
-/** An erasure of a document is one of its ops and ends it. That of a fact is not: a fact's key does not tell its channel. */
+/** An erasure of a document is one of its ops and ends it. That of a fact is not, because a fact's key does not tell its channel. */
 function readErase(placed: PlacedOp, op: Op): ReadOp {
   try {
     const erasure = erasureOf(op, placed);
@@ -146,7 +146,7 @@ export function outlastsErasure({ kind }: Reading): boolean {
   return kind === 'tombstone' || kind === 'erasure';
 }
 
-/** The one channel that a document's ops can have effect in; undefined for what is no document. */
+/** The only channel in which a document's ops can have effect; undefined for anything but a document. */
 export function documentChannel(key: RecordKey): Channel | undefined {
   const collection = collectionOf(key);
   if (collection?.kind !== 'document') return undefined;
@@ -158,7 +158,7 @@ export function documentChannel(key: RecordKey): Channel | undefined {
 
 const idLength = (key: RecordKey): number => key.length - key.lastIndexOf('/') - 1;
 
-/** A document stands in the public channel or in the channel named after it; a private fact's own channel is checked by its place. */
+/** A document is in the public channel or in the channel named after it; a private fact's own channel is checked by its place. */
 function inItsChannel(collection: Collection, placed: PlacedOp, key: RecordKey): boolean {
   if (!channelAllowed(collection, placed)) return false;
   // Where both are allowed, ids as long as a hash are those of private records: no record has ops in two channels.

@@ -1,7 +1,7 @@
 import { compareTimes, type HlcTime, listedTime } from '../feed/clock.ts';
 import type { ListedTimes, PlacedOp, RecordState } from './record.ts';
 
-/** What lists order a record by. */
+/** The times by which lists order a record. */
 export function listedTimes({
   listed,
   created,
@@ -17,8 +17,8 @@ interface Timed {
 }
 
 /**
- * Takes the times of one more counting op in: the earliest and the latest, whatever the order in which ops come. `isFirst`: nothing
- * of the record has counted before.
+ * Adds the times of one more applied op: the earliest and the latest, whatever the order of arrival. `isFirst`: nothing of the
+ * record was applied before.
  */
 export function noteTimes(state: Timed, isFirst: boolean, { time, arrived = 0 }: PlacedOp): void {
   const limited = listedTime(time, arrived);

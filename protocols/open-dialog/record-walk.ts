@@ -30,13 +30,13 @@ interface WalkedFeed extends FeedOps {
   waits: { readonly at: number; readonly hash: string; readonly missing: string } | undefined;
 }
 
-/** What an op is, beside its code. */
+/** The decision on an op, besides its code. */
 const KIND = { none: 0, problem: 1, upgrade: 2, lasting: 3, other: 4, fact: 5, change: 6 } as const;
 
 /**
- * Goes through the ops of a record, feed by feed, and evaluates each. A feed goes on until a change of it depends on one that has not been
- * applied; it goes on again when that is, and what it waited with is read again then. So what is kept of an op is some numbers, and no
- * more than one op is read at a time, however many the record has.
+ * Goes through the ops of a record, feed by feed, and evaluates each. A feed is followed up to a change that depends on one not yet
+ * applied, and continued when that has been applied; the waiting change is then read again. So only a few numbers are kept of each
+ * op, and one op is read at a time, however many the record has.
  */
 export class RecordWalk {
   readonly history: History;
@@ -48,7 +48,7 @@ export class RecordWalk {
   readonly #codes: Uint8Array;
   readonly #sizes: Uint32Array;
   readonly #names: string[] = [''];
-  /** What counts; and of that, what an erasure does not take. */
+  /** Applied ops; and of those, the ones that an erasure does not remove. */
   readonly #result: StateBuilder;
   readonly #lasting: StateBuilder;
   /** Feeds by the change, or the private record, that they miss. */
@@ -123,7 +123,7 @@ export class RecordWalk {
     return code === 'channel-unknown' ? { state: 'pending', code, missing } : { state: 'rejected', code };
   }
 
-  /** What a feed holds from its first pending change on is pending with it. */
+  /** Everything of a feed from its first pending change on is pending with it. */
   #changeVerdict(at: number, code: string): Verdict {
     const waits = this.#feedOf(at)?.waits;
     if (waits !== undefined && at >= waits.at) {
@@ -188,7 +188,7 @@ export class RecordWalk {
     } else this.#note(at, KIND.fact, members === undefined ? 'channel-unknown' : 'not-a-writer');
   }
 
-  /** What waited goes on, as far as it can. */
+  /** Pending feeds continue as far as they can. */
   *#goOn(): Asking<void> {
     for (let feed = this.#mayGoOn.pop(); feed !== undefined; feed = this.#mayGoOn.pop()) {
       const from = feed.waits?.at ?? feed.read;
@@ -238,7 +238,7 @@ export class RecordWalk {
     else others.push(feed);
   }
 
-  /** What has waited for this change, or record, may go on. */
+  /** Feeds that have waited for this change, or record, may continue. */
   #free(what: string): void {
     const waiting = this.#blocked.get(what);
     if (waiting === undefined) return;

@@ -4,7 +4,7 @@ import type { Channel, RecordKey } from '../wire/ids.ts';
 import type { Scalar } from './change.ts';
 import type { ActorSeq } from './hot.ts';
 
-/** Where an op stands: the entry that carries it and its index there. */
+/** The position of an op: the entry that carries it and its index there. */
 export interface OpRef {
   readonly author: PeerId;
   readonly channel: Channel;
@@ -17,11 +17,11 @@ export interface OpRef {
 export interface PlacedOp extends OpRef {
   readonly bytes: Uint8Array;
   readonly time: HlcTime;
-  /** When its entry came here, see `Entry`; without it that is not known. */
+  /** When its entry arrived here, see `Entry`; without it that is not known. */
   readonly arrived?: number;
 }
 
-/** What an op amounts to: a pure function of the admitted ops of its record. */
+/** The verdict on an op: a pure function of the admitted ops of its record. */
 export type Verdict =
   | { readonly state: 'applied' }
   | { readonly state: 'pending'; readonly code: string; readonly missing: string }
@@ -44,13 +44,13 @@ export interface Membership {
   readonly owner: PeerId;
   readonly writers: readonly PeerId[];
   readonly participants: readonly PeerId[];
-  /** 16 bytes, hex; what a record's id is bound to beside its members (see market/contract-book/binding.ts). */
+  /** 16 bytes, hex; what a record's id is bound to besides its members (see market/contract-book/binding.ts). */
   readonly nonce?: string;
 }
 
 /**
- * Everything kept of one record between ops: its view and, for documents, what the fast path needs to go on without
- * opening an Automerge document. A cache: it can be rebuilt from the feeds.
+ * Everything kept of one record between ops: its view and, for documents, what the fast path needs to continue without opening an
+ * Automerge document. A cache: it can be rebuilt from the feeds.
  */
 export interface RecordState {
   readonly key: RecordKey;
@@ -93,7 +93,7 @@ export interface Values extends Pick<RecordState, 'view' | 'fieldOps' | 'conflic
   readonly more: Readonly<Record<string, number>>;
 }
 
-/** How much of a record is beyond its state, see `HOT`; what is not named is whole. */
+/** How much of a record is beyond its state, see `HOT`; anything not named is complete. */
 export interface RecordRest {
   /** Further heads, and SHA-256 of them sorted and joined by commas. */
   readonly heads?: { readonly count: number; readonly hash: string };
@@ -103,7 +103,9 @@ export interface RecordRest {
   readonly values?: Readonly<Record<string, number>>;
 }
 
-/** What a change is drafted on where the state does not hold enough: some heads, what is visible in their past, the actor's sequence. */
+/**
+ * What a change is drafted on where the state does not hold enough: some heads, what is visible in their past, the actor's sequence.
+ */
 export interface DraftBase {
   readonly actor: string;
   readonly heads: readonly string[];
@@ -138,10 +140,10 @@ export function openState(state: RecordState): OpenState {
   };
 }
 
-/** What unmerged records lack: the merge is asked for again until it is there. */
+/** What unmerged records are missing: the merge is requested again until it is there. */
 export const MERGE = 'merge';
 
-/** True when the record stands in views, exports and lists. */
+/** True when the record appears in views, exports and lists. */
 export function isLive(state: RecordState | undefined): state is RecordState {
   return state !== undefined && state.exists && !state.tombstone;
 }

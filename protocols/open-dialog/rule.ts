@@ -7,7 +7,7 @@ import { readOp } from './read-op.ts';
 import type { FieldValue, Membership, PlacedOp, RecordState, Values, Verdict } from './record.ts';
 import { type Asking, type FeedOps, paused, RecordWalk } from './record-walk.ts';
 
-/** What the written rule alone says of a record; nothing of it waits for Automerge. */
+/** The result of the written rule alone for a record; nothing of it waits for Automerge. */
 export interface Evaluation extends Outcome {
   /** Beside the ops, in the same order. */
   readonly verdicts: readonly Verdict[];
@@ -17,14 +17,14 @@ export interface Evaluation extends Outcome {
 
 /** The same without what grows with the record. */
 export interface Outcome {
-  /** All of the state but what a merge tells: a document has no values here. */
+  /** The complete state except what needs a merge: a document has no values here. */
   readonly outline: RecordState;
   /**
    * The values of a document, where they need no merge: its history is linear, or longer than what is merged. Undefined where there
-   * is real concurrency, and of what is no document.
+   * is real concurrency, and for anything but a document.
    */
   readonly values: Values | undefined;
-  /** What a change of the actor that was named follows. */
+  /** What a change of the named actor follows. */
   readonly follows: Follows | undefined;
 }
 
@@ -46,16 +46,16 @@ export interface MergeInput {
   readonly id: string;
 }
 
-/** Beyond so many changes a document would take gigabytes and minutes: there the rule tells the values, which are the same. */
+/** With more changes than this a document would take gigabytes and minutes: the rule then gives the values, which are the same. */
 export const MERGED_CHANGES = 32_768;
 /** And beyond so many bytes of them: all are in memory at once, here and in the worker. */
 const MERGED_BYTES = 64 * 1024 * 1024;
 
 /**
- * Evaluates all ops of one record: a pure function of the set, whatever its order. Within one feed, ops on the record are
- * evaluated in the feed's order, and one that is pending makes the later ones pending: so every verdict, once given, stays, however
- * many ops are still to come. `channelMembers` are those of a private fact's channel; for `actor` it says what a change can be
- * drafted on. It asks for each op when it needs it, and keeps none: what a record of a million ops takes is some hundred bytes for each.
+ * Evaluates all ops of one record: a pure function of the set, whatever its order. Within one feed, ops on the record are evaluated
+ * in the feed's order, and one that is pending makes the later ones pending: so a verdict, once given, never changes, however many
+ * ops are still to come. `channelMembers` are those of a private fact's channel; for `actor` the result says what a change can be
+ * drafted on. It asks for each op when it needs it, and keeps none: a record of a million ops takes some hundred bytes for each.
  */
 export function* evaluateRecord(
   key: RecordKey,
@@ -89,7 +89,10 @@ export function* evaluateRecord(
   };
 }
 
-/** The same of ops that are in memory, with what Automerge merges. It yields after each op, so that whoever runs it on the main thread can let the event loop go round (`runAll` does not). */
+/**
+ * The same for ops in memory, with what Automerge merges. It yields after each op, so that a caller on the main thread can let the
+ * event loop run (`runAll` does not).
+ */
 export function* evaluate(
   key: RecordKey,
   ops: readonly PlacedOp[],
@@ -143,7 +146,7 @@ export function runAll<T>(work: Generator<void, T>): T {
   }
 }
 
-/** The ops of each feed in the feed's order, one feed after another: `order` says where each stands among the ops. */
+/** The ops of each feed in the feed's order, one feed after another: `order` gives the index of each among the ops. */
 function inFeeds(ops: readonly PlacedOp[]): { readonly feeds: FeedOps[]; readonly order: number[] } {
   const places = new Map<string, number[]>();
   for (const [at, { author, epoch }] of ops.entries()) {

@@ -2,7 +2,7 @@ import { LIMITS } from '../wire/limits.ts';
 import type { RecordKey } from '../wire/ids.ts';
 import type { Scalar } from './change.ts';
 
-/** What one field may hold. Lengths are UTF-16 code units; numbers are finite. A rule across fields is never a validity rule. */
+/** What one field may hold. Lengths are UTF-16 code units; numbers are finite. No rule of validity involves several fields. */
 export type FieldRule =
   | {
       readonly type: 'string';
@@ -32,7 +32,7 @@ export interface Collection {
   readonly writers?: number;
   /** Fields that the creation sets and no op deletes. Only public documents and facts have them. */
   readonly required: readonly string[];
-  /** Where records of it may stand. */
+  /** The channels in which its records may be. */
   readonly channels: 'public' | 'private' | 'both';
 }
 
@@ -56,7 +56,9 @@ const goods = {
   currency: text(16),
 };
 
-/** What a contract takes over from a listing, as the node held it that began the contract; `heads` are those of the listing then. */
+/**
+ * What a contract copies from a listing, as held by the node that began the contract; `heads` are those of the listing at that time.
+ */
 const asListed = {
   'listing.title': text(),
   'listing.commodity': text(),
@@ -94,7 +96,7 @@ const listings: Collection = {
     notes: long,
     userId: text(128),
     availability: text(),
-    /** What can still be promised of `quantity`; written by the supplier's node with each grant. */
+    /** The part of `quantity` that can still be committed; written by the supplier's node with each grant. */
     available: positive,
   },
 };
@@ -310,7 +312,7 @@ const ratings: Collection = {
   },
 };
 
-/** What a node says of a rating, its own side's or another's. No text: it would describe somebody in public. */
+/** A node's statement about a rating of its own side or of others. No text: it would describe somebody in public. */
 const ratingNotes: Collection = {
   name: 'rating-notes',
   kind: 'fact',
@@ -355,7 +357,7 @@ const trends: Collection = {
   },
 };
 
-/** The head of this node's audit log: what was logged before cannot be changed or cut off unseen. */
+/** The head of this node's audit log: what was logged before cannot be changed or cut off without being noticed. */
 const auditHeads: Collection = {
   name: 'audit-heads',
   kind: 'fact',

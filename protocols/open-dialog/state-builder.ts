@@ -4,7 +4,7 @@ import type { Membership, PlacedOp, RecordState } from './record.ts';
 import { noteTimes } from './record-times.ts';
 import { collectionOf } from './schema.ts';
 
-/** Gathers what is applied of a record into a state. */
+/** Gathers the applied ops of a record into a state. */
 export class StateBuilder {
   readonly #key: RecordKey;
   readonly #state: { -readonly [K in keyof RecordState]: RecordState[K] } | undefined;
@@ -28,7 +28,7 @@ export class StateBuilder {
     this.#any = true;
   }
 
-  /** `end`: where the history of its changes stands. */
+  /** `end`: the end of the history of its changes. */
   finish(ops: number, pending: number, end: Partial<RecordState>): RecordState {
     const state = this.#state;
     if (state === undefined) throw new TypeError(`no ops to evaluate for ${this.#key}`);

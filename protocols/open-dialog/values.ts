@@ -6,7 +6,7 @@ export function withValues(outline: RecordState, { more, ...values }: Values): R
   return { ...outline, ...values, ...restWith(outline, more) };
 }
 
-/** A state whose merge is outstanding: it shows the values of `shown`, and all else is as the rule says. */
+/** A state whose merge is outstanding: it shows the values of `shown`, and everything else is as the rule says. */
 export function withoutMerge(
   outline: RecordState,
   { view, fieldOps, conflicts, rest }: RecordState,
