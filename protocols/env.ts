@@ -5,11 +5,11 @@ export interface Timer {
 
 /** How a timer is kept. */
 export interface TimerOptions {
-  /** The process goes on until the call was made. Without it a timer alone keeps no process alive. */
+  /** The process stays alive until the call was made. Without this, a timer alone keeps no process alive. */
   readonly holds?: boolean;
 }
 
-/** Bounds of what is inflated. */
+/** Limits for decompression. */
 export interface InflateLimits {
   /** Bytes that come out, at most. */
   readonly maxBytes: number;
@@ -17,19 +17,20 @@ export interface InflateLimits {
   readonly windowLog: number;
 }
 
-/** Work that takes long and needs nothing of this thread: it is done on others, or at once where a test wants one order of things. */
+/** Long work that needs nothing of this thread: it runs on other threads, or inline where a test wants one order of events. */
 export interface Offload {
   /** One zstd frame (RFC 8878), at this level. */
   readonly compress: (bytes: Uint8Array, level: number) => Promise<Uint8Array>;
-  /** What one zstd frame holds. Throws for what is damaged or above a limit. */
+  /** The content of one zstd frame. Throws for a damaged frame or one above a limit. */
   readonly decompress: (frame: Uint8Array, limits: InflateLimits) => Promise<Uint8Array>;
-  /** Inflates gzip (RFC 1952) as it comes. Throws for what is damaged or cut off, and what the source throws. */
+  /** Decompresses gzip (RFC 1952) as a stream. Throws for damaged or truncated data, and what the source throws. */
   readonly gunzip: (source: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>;
 }
 
 /**
- * What a node takes from the machine: time, waiting, chance and other threads. Everything that keeps time, waits or draws is given one, so that a test
- * holds them all: the same seed gives the same run. The real one is `daemon/system-env.ts`; a world has its own (`test/sim/world.ts`).
+ * What a node takes from the machine: time, timers, randomness and other threads. Everything that needs them is passed one, so that
+ * a test controls them all: the same seed gives the same run. The real one is `daemon/system-env.ts`; the simulator has its own
+ * (`test/sim/world.ts`).
  */
 export interface Env {
   /** The wall clock, milliseconds since 1970, whole. Somebody may set it. */

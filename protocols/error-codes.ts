@@ -3,17 +3,17 @@ type Status = 400 | 401 | 403 | 404 | 405 | 408 | 409 | 413 | 415 | 422 | 429 | 
 
 /** All that is ever decided by a code. No decision reads its text. */
 export interface ErrorRow {
-  /** What an HTTP client gets; 500 is a fault of this node, and stays unexplained. */
+  /** What an HTTP client gets; 500 is an error of this node, and is not explained. */
   readonly http: Status;
   /** `reject`: no honest node can have sent or relayed it. `ignore`: it depends on the receiver's own registry, clock, disk, or on what it holds. */
   readonly peer: 'reject' | 'ignore';
-  /** Whether the very same may succeed later: what is in its way is not in the request. */
+  /** Whether the very same request may succeed later, because the obstacle is not in the request. */
   readonly retry: boolean;
 }
 
 type Traits = Partial<Omit<ErrorRow, 'http'>>;
 
-/** The request is at fault, or what it is about stands otherwise. */
+/** The request is wrong, or conflicts with the current state. */
 const refused = (http: Status, traits: Traits = {}): ErrorRow => ({
   http,
   peer: 'ignore',
@@ -24,15 +24,15 @@ const refused = (http: Status, traits: Traits = {}): ErrorRow => ({
 const later = (http: Status): ErrorRow => refused(http, { retry: true });
 /** Not for HTTP clients: of this node, its machine, its command line or a stream. */
 const inner = (traits: Traits = {}): ErrorRow => refused(500, traits);
-/** Bytes that nobody honest sends or relays; asked again, it may answer better. */
+/** Bytes that no honest node sends or relays; a further request may get a better answer. */
 const senders = (http: Status = 500, retry = true): ErrorRow => refused(http, { peer: 'reject', retry });
 
 /**
- * Every code there is, of thrown errors and of what becomes of entries: one without a row does not compile. `protocols/README.md` 16.3 says what
- * those of the wire mean, `api/README.md` shows what HTTP clients meet.
+ * Every code of thrown errors and of outcomes for entries: one without a row does not compile. `protocols/README.md` 16.3 explains
+ * those of the wire, `api/README.md` those for HTTP clients.
  */
 export const ERROR_CODES = {
-  // What a request says is wrong.
+  // An error in the request.
   'address-refused': later(400), // the name it is looked up by may lead elsewhere tomorrow
   'body-malformed': refused(400),
   'body-too-deep': refused(400),
@@ -60,7 +60,7 @@ export const ERROR_CODES = {
   'media-unsupported': refused(415),
   'idempotency-mismatch': refused(422),
 
-  // Who asks may not, or what it asks for is not there.
+  // The caller may not, or what it asks for is not there.
   'token-invalid': refused(401),
   forbidden: refused(403),
   'host-refused': refused(403),
@@ -76,7 +76,7 @@ export const ERROR_CODES = {
   'source-unknown': later(404), // until it is registered
   'method-refused': refused(405),
 
-  // What it is about stands otherwise.
+  // Conflicts with the current state.
   'accept-own': refused(409),
   'attempt-over': refused(409),
   'backup-busy': later(409),
@@ -145,7 +145,7 @@ export const ERROR_CODES = {
   'token-unverifiable': later(503),
   'disk-full': later(507),
 
-  // What another node did wrong, or did not do, while this one asked it for a caller.
+  // Another node's error, or missing answer, while this one asked it on behalf of a caller.
   'answer-malformed': later(502),
   'answer-too-large': later(502),
   'certificate-changed': later(502),
@@ -308,7 +308,7 @@ export function isErrorCode(code: string): code is ErrorCode {
   return Object.hasOwn(ERROR_CODES, code);
 }
 
-/** Whether an error's or a verdict's code is the fault of whoever sent what it is about; of an unknown code nobody is. */
+/** Whether the code of an error or a verdict is the fault of the sender; for an unknown code it is not. */
 export function isSendersFault(code: string): boolean {
   return isErrorCode(code) && ERROR_CODES[code].peer === 'reject';
 }

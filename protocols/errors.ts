@@ -1,6 +1,9 @@
 import type { ErrorCode } from './error-codes.ts';
 
-/** What every layer throws: `code` is stable and has a row in error-codes.ts, the message is for people, `details` never holds a secret. */
+/**
+ * Thrown by every layer: `code` is stable and has a row in error-codes.ts, the message is for people, `details` never holds a
+ * secret.
+ */
 export class AgrinetError extends Error {
   readonly code: ErrorCode;
   readonly details: Readonly<Record<string, unknown>>;
@@ -17,7 +20,7 @@ export class AgrinetError extends Error {
   }
 }
 
-/** The code of any thrown value; what is not ours is `internal`. */
+/** The code of any thrown value; anything not from this project is `internal`. */
 export function errorCode(error: unknown): ErrorCode {
   return error instanceof AgrinetError ? error.code : 'internal';
 }

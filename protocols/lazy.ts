@@ -1,4 +1,4 @@
-/** What is read at its first use and kept; a read that failed is made again at the next use. */
+/** A value read at its first use and kept; a failed read is repeated at the next use. */
 export class Lazy<T> {
   readonly #read: () => Promise<T>;
   #reading: Promise<T> | undefined;

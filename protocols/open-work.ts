@@ -1,6 +1,6 @@
 import { AgrinetError } from './errors.ts';
 
-/** All that is under way of a part, so that its stop can wait for it, and after its stop nothing of it is. */
+/** All work in progress of a part, so that its stop can wait for it and none of it remains afterwards. */
 export class OpenWork {
   readonly #open = new Set<Promise<unknown>>();
   #isClosed = false;

@@ -1,4 +1,4 @@
-/** Runs work one piece at a time, in the order of asking. What fails is told to its caller and holds up nothing. */
+/** Runs work one piece at a time, in the order of the calls. A failure goes to its caller and blocks nothing. */
 export class SerialQueue {
   /** The end of all that was asked for. */
   #last: Promise<unknown> = Promise.resolve();
@@ -19,7 +19,7 @@ export class SerialQueue {
     return done;
   }
 
-  /** Runs work beside other work that is shared, and with none that runs alone: behind what was asked for before, in front of the rest. */
+  /** Runs work in parallel with other shared work, but never with exclusive work: after what was requested before, before the rest. */
   share<T>(work: () => Promise<T>): Promise<T> {
     this.#size++;
     const done = this.#lastAlone.then(work).finally(() => this.#size--);

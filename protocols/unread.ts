@@ -2,13 +2,13 @@ import { AgrinetError } from './errors.ts';
 import type { RecordState } from './open-dialog/record.ts';
 import type { RecordKey } from './wire/ids.ts';
 
-/** A record of a list that could not be read or shown: the list goes on without it, and says so. */
+/** A record of a list that could not be read or shown: the list continues without it, and reports it. */
 export interface Unread {
   readonly key: RecordKey;
   readonly error: unknown;
 }
 
-/** Part of a list: what it leaves out, and where it goes on; neither is there when there is none. */
+/** Part of a list: what it leaves out, and where it continues; each absent when there is none. */
 export interface Paged {
   readonly unread?: readonly Unread[];
   readonly cursor?: string;
@@ -30,8 +30,8 @@ export function paged(unread: readonly Unread[], cursor: string | undefined): Pa
 export type OnUnread = (unread: Unread) => void;
 
 /**
- * Whether an error is of the one record that was read or shown: its row is damaged, or what it holds was not thought of. A disk that
- * fails, or a node that stops, is no record's fault.
+ * Whether an error concerns only the record that was read or shown: its row is damaged, or its content unforeseen. A disk that
+ * fails, or a node that stops, is not the record's fault.
  */
 export function isOfOneRecord(error: unknown): boolean {
   if (error instanceof AgrinetError) return error.code === 'value-damaged';
@@ -43,7 +43,7 @@ export function isOfOneRecord(error: unknown): boolean {
   );
 }
 
-/** Runs what reads or shows one record; when that fails by the record's own fault it is told of, and there is nothing. */
+/** Runs what reads or shows one record; when that fails because of the record itself, it is reported and the result is undefined. */
 export async function readOne<T>(
   key: RecordKey,
   read: () => Promise<T>,

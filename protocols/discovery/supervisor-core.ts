@@ -104,11 +104,11 @@ export type SupervisorEvent =
   | { readonly type: 'closed'; readonly linkId: string }
   | { readonly type: 'dialled'; readonly key: string; readonly peerId: string }
   | { readonly type: 'dial-failed'; readonly key: string; readonly forGood?: boolean }
-  /** `inconclusive`: our own loop stood still meanwhile, which says nothing about the peer. */
+  /** `inconclusive`: our own event loop was blocked meanwhile, which says nothing about the peer. */
   | { readonly type: 'pinged'; readonly linkId: string; readonly result: 'ok' | 'failed' | 'inconclusive' }
   /** It was heard from, or registered. */
   | { readonly type: 'dial-now'; readonly peerId: string }
-  /** Somebody else has heard from it: its dial counts as a redial all the same. */
+  /** Another peer has heard from it: its dial still counts as a redial. */
   | { readonly type: 'heard-of'; readonly peerId: string };
 
 export function emptyState(self: string, targetDegree: number): SupervisorState {

@@ -18,8 +18,8 @@ export interface Catalogue {
   /** Creates or replaces; an ended one throws `record-ended`. */
   putListing(id: string, body: Readonly<Record<string, unknown>>): Promise<Saved>;
   /**
-   * Creates a listing from an observed price, or brings it up to an equal or newer `priceDate`: of an older one nothing changes.
-   * What its seller says beside the price (quantity, notes, status) stays. Throws `fields-invalid`, `id-invalid`, `record-ended`.
+   * Creates a listing from an observed price, or updates it for an equal or newer `priceDate`; an older one changes nothing. What
+   * its seller has set besides the price (quantity, notes, status) is kept. Throws `fields-invalid`, `id-invalid`, `record-ended`.
    */
   putPriceListing(id: string, body: Readonly<Record<string, unknown>>): Promise<Saved>;
   patch(key: RecordKey, body: Readonly<Record<string, unknown>>): Promise<Saved>;
@@ -29,8 +29,8 @@ export interface Catalogue {
   addPrice(body: Readonly<Record<string, unknown>>): Promise<Saved>;
   putProfile(fields: Patch): Promise<Saved>;
   /**
-   * The document of a contract: in a private channel of these nodes, or public without any. With a local `id` that is used for this one
-   * request, or with a `nonce` (16 bytes): its repetition finds the contract as it stands, and changes nothing.
+   * The document of a contract: in a private channel of these nodes, or public without any. With a local `id` that is used for this
+   * request only, or with a `nonce` (16 bytes), a repeated call finds the existing contract and changes nothing.
    */
   createContract(
     body: Readonly<Record<string, unknown>>,

@@ -1,7 +1,7 @@
 /**
- * What people call the same goods: the commodities of the WFP's price files for Kenya, with their usual names in English and Swahili.
- * Whoever searches for one name finds the others. A name of several words stands for itself only where all of them follow one another.
- * Searches read this table when they are asked, so a line added here needs no index made anew.
+ * Names of the same goods: the commodities of the WFP's price files for Kenya, with their usual names in English and Swahili. A
+ * search for one name finds the others. A name of several words counts only where all of them follow one another. Searches read this
+ * table at query time, so a line added here needs no new index.
  */
 export const COMMODITY_NAMES: readonly (readonly string[])[] = [
   ['bread', 'mkate', 'mikate'],

@@ -28,7 +28,7 @@ export async function createContract(
   return records.savePrivate('contracts', members, given ?? nonceFor(id, bytes), fields);
 }
 
-/** Which fields the clauses take is decided here, with the document as it stands: two requests at once never take the same. */
+/** Which fields the clauses take is decided here, from the current document: two concurrent requests never take the same. */
 export function patchContract(
   records: OwnRecords,
   key: RecordKey,

@@ -21,7 +21,7 @@ export function conversationOf(state: RecordState, participants: readonly string
   return { state, participants, read: Object.fromEntries(marks) };
 }
 
-/** Who takes part in which conversation, and who may speak there. */
+/** Who takes part in which conversation, and who may write there. */
 export class ConversationAccess {
   readonly #self: PeerId;
   readonly #reader: AccessParts['reader'];
@@ -35,7 +35,7 @@ export class ConversationAccess {
     this.#participants = new ParticipantLists(history);
   }
 
-  /** Undefined when there is none that the caller takes part in. */
+  /** Undefined when there is none in which the caller takes part. */
   async find(caller: Caller, id: string): Promise<Conversation | undefined> {
     const parsed = parsePublicId(id, this.#self);
     if (parsed === undefined) return undefined;
@@ -78,7 +78,7 @@ export class ConversationAccess {
     const isCaller = text === caller.user;
     const qualified = isCaller ? this.here(text) : this.qualified(text);
     const { node } = readParty(qualified, 'participants');
-    // A name that holds an @ is meant for another node: taken for one of ours, it would reach nobody.
+    // A name with an @ is meant for another node: treated as one of ours, it would reach nobody.
     const isBare = !isCaller && node === this.#self && parseParty(text) === undefined;
     if ((isBare && text.includes('@')) || (node !== this.#self && !this.#isActive(node)))
       throw new AgrinetError(

@@ -18,10 +18,10 @@ import type {
 import { nonceFor, OwnRecords, savedOf } from './own-records.ts';
 import { nodeOf } from './party.ts';
 
-/** Conversations looked at for one page of a list. */
+/** Conversations read for one page of a list. */
 const SCANNED = 5000;
 
-/** Writes fields of a conversation, by its record as it then stands. */
+/** Writes fields of a conversation, based on its record at that time. */
 export async function editConversation(
   ledger: Pick<Ledger, 'write'>,
   key: RecordKey,

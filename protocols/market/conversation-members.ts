@@ -13,8 +13,8 @@ export function writeParticipants(users: readonly string[], salt: Uint8Array): s
 }
 
 /**
- * The nonce of a conversation's creation. It binds the users: the nodes that take part stand in the creation itself, but any
- * of them can edit the document that names their users.
+ * The nonce of a conversation's creation. It binds the users: the participating nodes are in the creation itself, but any of them
+ * can edit the document that names their users.
  */
 export function participantsNonce(field: string): Uint8Array {
   return sha256(new TextEncoder().encode(field)).subarray(0, 16);
@@ -26,8 +26,8 @@ export function isOriginal(key: string, members: Membership, field: string): boo
 }
 
 /**
- * The users who take part in a conversation, as `user@peer-id`: those of its creation, whoever has written over them since.
- * Undefined when the list of the creation is not among the field's values.
+ * The users who take part in a conversation, as `user@peer-id`: those of its creation, whoever has overwritten them since. Undefined
+ * when the list of the creation is not among the field's values.
  */
 export function participantsOf({
   key,
@@ -55,8 +55,8 @@ interface FoundUsers {
 }
 
 /**
- * The users who take part, also where a node has written over the list: then it is looked for in the document's history, so
- * that nobody can shut others out.
+ * The users who take part, also where a node has overwritten the list: then it is searched for in the document's history, so that
+ * nobody can shut others out.
  */
 export class ParticipantLists {
   readonly #history: FieldHistory;

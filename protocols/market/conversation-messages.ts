@@ -35,7 +35,7 @@ export class ConversationMessages {
     const { nonce = base64url(bytes(12)) } = message;
     const { state, participants } = await this.#access.getOpen(caller, id);
     const from = this.#access.speaker(caller, message.from, 'from');
-    // One without participants is the operator's, who speaks there as anybody of this node.
+    // A conversation without participants is the operator's, who writes there as any user of this node.
     if (participants.length > 0) requirePart(participants, from, `from: ${message.from}`);
     const channel = state.key;
     const view = await this.#views.of(channel);
@@ -82,7 +82,7 @@ export class ConversationMessages {
     return [...(await this.#older(channel, limit - keys.length, oldest)), ...records];
   }
 
-  /** Messages older than the view, oldest first, as they came to be. */
+  /** Messages older than the view, oldest first, by arrival. */
   async #older(channel: RecordKey, limit: number, before: IndexPlace): Promise<RecordState[]> {
     const page: RecordState[] = [];
     let from = before;
@@ -116,7 +116,7 @@ export class ConversationMessages {
     return conversationOf(marked, participants);
   }
 
-  /** What notes that a user has read as far as a message; nothing when they had read as far before. */
+  /** What records that a user has read up to a message; nothing when they had read that far before. */
   #mark(state: RecordState, view: ConversationView, user: string, message: RecordKey): Patch {
     const { self } = this.#parts;
     const field = state.members && readField(state.members, self);

@@ -9,7 +9,7 @@ import type { ReadChannel } from './conversation-views.ts';
 import type { HiddenReason } from './message-order.ts';
 import type { OnUnread, Page, RecordPage } from '../unread.ts';
 
-/** Who asks: a user of this node, or its operator, who may see and do everything here. */
+/** The caller: a user of this node, or its operator, who may see and do everything here. */
 export interface Caller {
   readonly user?: string | undefined;
   readonly operator: boolean;
@@ -67,18 +67,18 @@ export interface ConversationReader {
   readonly newestInChannel: ReadChannel;
 }
 
-/** Conversations of this node's users. To who takes no part in one it does not exist: `not-found`. */
+/** Conversations of this node's users. For a user who does not take part in one, it does not exist: `not-found`. */
 export interface Conversations {
   /**
-   * Begins a private conversation between users here and elsewhere; who takes part is fixed. The caller always does. Throws
-   * `party-unknown`, `fields-invalid`. With an `id` of a request that may be repeated it is made once.
+   * Begins a private conversation between users here and elsewhere; the participants are fixed and always include the caller. Throws
+   * `party-unknown`, `fields-invalid`. With the `id` of a request that may be repeated, it is created once.
    */
   create(caller: Caller, asked: NewConversation, id?: string): Promise<Conversation>;
-  /** Undefined when there is none that the caller takes part in. */
+  /** Undefined when there is none in which the caller takes part. */
   find(caller: Caller, id: string): Promise<Conversation | undefined>;
-  /** Those the caller takes part in, archived ones left out. A page may be short; `cursor` goes on. */
+  /** Those in which the caller takes part, without archived ones. A page may be short; `cursor` continues. */
   list(caller: Caller, query: ConversationQuery): Promise<Page<Conversation>>;
-  /** For everybody who takes part. An archived one can be read, and no longer changed. */
+  /** For all participants. An archived one can be read, but no longer changed. */
   edit(caller: Caller, id: string, fields: ConversationFields): Promise<Conversation>;
   /** Throws `forbidden` for a `from` that is not here or takes no part. */
   send(caller: Caller, id: string, message: NewMessage): Promise<RecordState>;
@@ -90,9 +90,9 @@ export interface Conversations {
   hidden(
     conversation: Conversation,
   ): Promise<readonly { readonly id: string; readonly reason: HiddenReason }[]>;
-  /** To be told of every commit. */
+  /** To be called for every commit. */
   note(changes: readonly RecordChange[]): void;
-  /** After the database was opened anew. */
+  /** After the database was reopened. */
   forget(): void;
 }
 

@@ -11,12 +11,12 @@ export interface IndexPlace {
   readonly created: HlcTime;
 }
 
-/** Where a record stands in the index of its channel. */
+/** A record's position in the index of its channel. */
 export function indexPlace(state: RecordState): IndexPlace {
   return { key: state.key, created: listedTimes(state).created };
 }
 
-/** Live records of a collection in a private channel, newest first; `before` goes on after that one. */
+/** Live records of a collection in a private channel, newest first; `before` continues after that one. */
 export type ReadChannel = (
   collection: string,
   channel: Channel,
@@ -24,7 +24,7 @@ export type ReadChannel = (
   before?: IndexPlace,
 ) => Promise<readonly RecordState[]>;
 
-/** Newest messages of one conversation that stand in the exact order; older ones are paged as they came to be. */
+/** The newest messages of one conversation, which are in the exact order; older ones are paged by arrival. */
 export const WINDOW = 10_000;
 /** Places kept of all conversations together, some 300 bytes each. */
 const KEPT = 100_000;
@@ -41,7 +41,7 @@ const isBefore = (a: IndexPlace, b: IndexPlace): boolean => {
 export class ConversationView {
   readonly #messages = new Map<RecordKey, MessagePlace>();
   readonly #hidden = new Map<RecordKey, HiddenReason>();
-  /** What is older is not in the view; undefined when everything is. */
+  /** The messages older than the view; undefined when there are none. */
   oldest: IndexPlace | undefined;
   /** The message of this node that was drafted last and may not be on disk yet. */
   drafted: MessagePlace | undefined;
@@ -49,7 +49,7 @@ export class ConversationView {
     | { readonly order: MessagePlace[]; readonly at: Map<RecordKey, number>; heads: string[] }
     | undefined;
 
-  /** A message came, or is gone: its text was erased. */
+  /** A message arrived or was erased. */
   note(state: RecordState): void {
     const { key } = state;
     const was = this.#messages.get(key);
@@ -68,7 +68,7 @@ export class ConversationView {
     return this.oldest !== undefined && isBefore(indexPlace(state), this.oldest);
   }
 
-  /** What has seen all heads comes after everything: the rest of the order stands. */
+  /** A message that has seen all heads comes after everything, so the order of the others does not change. */
   #follow(place: MessagePlace): void {
     const known = this.#known;
     if (known?.at.has(place.key) !== false || !known.heads.every((head) => place.seen.includes(head)))
@@ -96,12 +96,12 @@ export class ConversationView {
     return this.#now().order;
   }
 
-  /** Where a message stands in the order. */
+  /** A message's position in the order. */
   at(key: RecordKey): number | undefined {
     return this.#now().at.get(key);
   }
 
-  /** What a new message has seen: this node's last one, when it is there by now, and what that one has not. */
+  /** What a new message has seen: this node's last one, if it is there by now, and what that one has not. */
   heads(isThere: (key: RecordKey) => boolean): readonly string[] {
     const { heads } = this.#now();
     const last = this.drafted;
@@ -172,7 +172,7 @@ export class ConversationViews {
     }
   }
 
-  /** To be told of every commit. */
+  /** To be called for every commit. */
   noted(changes: readonly RecordChange[]): void {
     for (const { key, after } of changes) {
       if (after.channel === 'public' || !key.startsWith('messages/')) continue;
@@ -184,7 +184,7 @@ export class ConversationViews {
     }
   }
 
-  /** After the database was opened anew. */
+  /** After the database was reopened. */
   clear(): void {
     this.#views.clear();
   }

@@ -43,8 +43,8 @@ export function coordinateFields(at: Coordinates): { geoLat_: string; geoLong_: 
 }
 
 /**
- * Where a record stands: a listing's `geoLat_` and `geoLong_` (text, or numbers from old nodes), a price's `latitude` and
- * `longitude`, else a `location` in the Agrinet form. Undefined when it does not say, or not validly.
+ * A record's location: a listing's `geoLat_` and `geoLong_` (text, or numbers from old nodes), a price's `latitude` and `longitude`,
+ * else a `location` in the Agrinet form. Undefined when it has none, or not a valid one.
  */
 export function placeOf(fields: Readonly<Record<string, unknown>>): Coordinates | undefined {
   for (const [latName, longName] of [

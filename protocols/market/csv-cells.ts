@@ -3,7 +3,7 @@ import { decimalOf } from './csv-numbers.ts';
 
 /* What a cell of a file says. Each throws `BadRow` with the reason where it cannot say that. */
 
-/** What spreadsheets and pandas write where there is no number. */
+/** What spreadsheets and pandas write for a missing number. */
 const NO_NUMBER = new Set(['', 'nan', 'na', 'n/a', 'null', 'none', '-']);
 
 /** A field that is left out where its cell is empty. */
@@ -16,7 +16,7 @@ export function required(value: string, name: string): string {
   return value;
 }
 
-/** A number that is not negative; undefined where there is none. With `commas` its row has decimal commas. */
+/** A number that is not negative; undefined where there is none. With `commas`, its row has decimal commas. */
 export function numberIn(text: string, name: string, commas: boolean): number | undefined {
   if (NO_NUMBER.has(text.toLowerCase())) return undefined;
   const value = decimalOf(text, commas);

@@ -1,4 +1,4 @@
-/** Where each column of a file stands, and how many there are. */
+/** The index of each column of a file, and their number. */
 export interface ColumnPlaces<C extends string> {
   readonly width: number;
   readonly at: ReadonlyMap<C, number>;
@@ -43,13 +43,13 @@ export function delimiterOf(header: string, kinds: readonly Pick<CsvColumns<stri
   return DELIMITERS.reduce((best, each) => (known(each) > known(best) ? each : best));
 }
 
-/** A bad row of a file, by what is wrong with it. */
+/** A bad row of a file, and what is wrong with it. */
 export class BadRow extends Error {}
 
 /** The cell of a column; empty where the file has no such column. */
 export type Cell<C extends string> = (name: C) => string;
 
-/** What is read from one record, or why it cannot be. `read` throws `BadRow`. */
+/** The result for one record, or why it cannot be read. `read` throws `BadRow`. */
 export function rowOf<C extends string, T>(
   record: readonly string[],
   columns: ColumnPlaces<C>,

@@ -17,8 +17,8 @@ export function hasDecimalComma(cells: readonly string[]): boolean {
 }
 
 /**
- * A number with a decimal point, or with a comma where that cannot be anything else, or where the rest of its row has commas. A text
- * is the reason why it is none.
+ * A number with a decimal point, or with a comma where that cannot mean anything else, or where the rest of its row has commas. A
+ * text is the reason why it is not a number.
  */
 export function decimalOf(text: string, commas: boolean): number | string {
   if (commas && /^[+-]?[1-9]\d{0,2}\.\d{3}$/.test(text)) return EITHER_WAY;

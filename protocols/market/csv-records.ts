@@ -2,7 +2,7 @@ import { CsvError } from 'csv-parse';
 import { parse as parseCsv } from 'csv-parse/sync';
 import type { TextLine } from './lines.ts';
 
-/** A field that goes on over more lines than these is a stray quote. */
+/** A field that continues over more lines than this has a stray quote. */
 const MOST_LINES = 8;
 
 /** One record, by the line it begins at. */
@@ -12,12 +12,12 @@ export type CsvRecord = { readonly line: number } & (
 );
 
 /**
- * Lines put together to records: one each, or several where a quoted field goes on. So a stray quote costs its own line and no good
- * one after it.
+ * Lines joined into records: one each, or several where a quoted field continues. So a stray quote costs only its own line and no
+ * good line after it.
  */
 export class CsvRecords {
   readonly #lines: AsyncGenerator<TextLine>;
-  /** Lines that were looked at and are still to be read. */
+  /** Lines that were read ahead and have yet to be processed. */
   readonly #ahead: TextLine[] = [];
   #delimiter = ',';
 
@@ -25,18 +25,21 @@ export class CsvRecords {
     this.#lines = lines;
   }
 
-  /** The first record; `delimiterOf` tells from its first line what divides the cells of all. */
+  /** The first record; `delimiterOf` determines the delimiter of all from its first line. */
   async header(delimiterOf: (line: string) => string): Promise<CsvRecord | undefined> {
     const line = await this.#line();
     if (line === undefined) return undefined;
-    // `sep=;` is how Excel is told the delimiter; the header says it too.
+    // `sep=;` tells Excel the delimiter; the header shows it too.
     if (/^sep=.$/i.test(line.text.trim())) return this.header(delimiterOf);
     this.#delimiter = delimiterOf(line.text);
     this.#ahead.unshift(line);
     return this.next(undefined);
   }
 
-  /** The next record; of one that goes on over lines it is the first. `width` is how many cells one that goes on has to have. */
+  /**
+   * The next record; if it continues over several lines, the first of them. `width` is the number of cells that a record over
+   * several lines must have.
+   */
   async next(width: number | undefined): Promise<CsvRecord | undefined> {
     const first = await this.#line();
     if (first === undefined) return undefined;
@@ -49,7 +52,10 @@ export class CsvRecords {
     return { line, ...(whole ?? { error: QUOTES }) };
   }
 
-  /** What the lines after one with an open quote make of it; undefined, and they are still to be read, when it is a stray one. */
+  /**
+   * A record from one line with an open quote and the lines after it; undefined, with those lines not consumed, when the quote is a
+   * stray one.
+   */
   async #goOn(start: string, width: number | undefined): Promise<{ cells: readonly string[] } | undefined> {
     let text = start;
     for (let more = 0; more < MOST_LINES; more++) {

@@ -5,15 +5,15 @@ export interface Correctable {
   readonly supersedes: string | null;
 }
 
-/** Why one does not stand, and which does in its place. */
+/** Why an item is not current, and which one is in its place. */
 export interface Displaced {
   readonly verdict: 'superseded' | 'duplicate';
   readonly by: string;
 }
 
 /**
- * Which of several words on the same matter stand: at each `place` of those that no other one there corrects the one with the lowest id. The
- * others by id, with what displaces them. `items` ascend by id.
+ * Which of several items on the same matter are current: at each `place`, of those that no other one there corrects, the one with
+ * the lowest id. Returns the others by id, with what displaces them. `items` ascend by id.
  */
 export function* displaced<T extends Correctable>(
   items: readonly T[],

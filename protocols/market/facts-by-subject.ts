@@ -8,8 +8,8 @@ import { nodeOf } from './party.ts';
 
 export const RATING_LIMITS = {
   /**
-   * Facts about one subject by one node that are looked at, those with the lowest keys: still a function of the facts alone, and more of them
-   * could hardly move the one level that a node gives. The same of the ratings by a subject.
+   * Facts about one subject by one node that are read, those with the lowest keys: still a function of the facts alone, and more of
+   * them could hardly change the one level that a node gives. The same for the ratings by a subject.
    */
   perNode: 1000,
   /** Readings of ratings kept: each costs two signatures. */
@@ -25,7 +25,7 @@ export interface SubjectReader {
   keysOf(index: string, value: string, perOwner: number): Promise<RecordKey[]>;
 }
 
-/** Facts about those who were asked about last, a user or all users of a node. */
+/** Facts about the subjects requested last: a user, or all users of a node. */
 export class FactsBySubject<T> {
   readonly #load: (subject: string) => Promise<readonly T[]>;
   readonly #kept = new LRUCache<string, Lazy<readonly T[]>>(atMost(RATING_LIMITS.subjects));
@@ -40,7 +40,7 @@ export class FactsBySubject<T> {
     return kept.get();
   }
 
-  /** Something came or went about a party, `user@peer-id`. */
+  /** A fact about a party, `user@peer-id`, was added or removed. */
   changed(party: unknown): void {
     if (typeof party !== 'string') return;
     this.#kept.delete(party);

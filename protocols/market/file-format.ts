@@ -1,14 +1,14 @@
-/** What the first bytes of a file say it is. */
+/** The format of a file by its first bytes. */
 export type FileFormat =
   | { readonly kind: 'gzip' }
   | { readonly kind: 'text'; readonly encoding: 'utf-8' | 'utf-16le' | 'utf-16be' }
   | { readonly kind: 'other'; readonly is: string };
 
-/** So many bytes tell. */
+/** This many bytes are enough. */
 export const MAGIC_BYTES = 512;
 
 const SHEET = 'save the sheet as CSV (UTF-8)';
-/** What people have in their folders beside CSV, by its first bytes. */
+/** Other files that people have in their folders, by their first bytes. */
 const OTHERS: readonly (readonly [is: string, magic: readonly number[], at?: number])[] = [
   [`a ZIP archive or an Excel or LibreOffice sheet: unpack it, or ${SHEET}`, [0x50, 0x4b, 0x03, 0x04]],
   [`an old Excel sheet: ${SHEET}`, [0xd0, 0xcf, 0x11, 0xe0]],

@@ -11,7 +11,7 @@ const unreadable = (why: string, cause?: unknown): AgrinetError =>
 
 /**
  * The text of a file, its line ends (LF, CRLF or CR) as LF and without a byte order mark: UTF-8, UTF-16 with its mark, or either
- * under gzip. Bytes that are no text of its encoding become U+FFFD. Throws `wfp.header` for what is something else, and says what.
+ * under gzip. Bytes that are invalid in its encoding become U+FFFD. Throws `wfp.header`, naming the format, for anything else.
  */
 export async function* textOf(
   source: AsyncIterable<Uint8Array | string>,

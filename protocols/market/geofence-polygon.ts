@@ -12,7 +12,7 @@ export interface Polygon {
 }
 
 interface Ring {
-  /** x0, y0, x1, y1 of each edge, longitudes unrolled: they go on beyond 180, no edge jumps. */
+  /** x0, y0, x1, y1 of each edge, longitudes unrolled: they continue beyond 180, no edge jumps. */
   readonly edges: Float64Array;
   /** True when the north pole is within the ring though no edge touches it. */
   readonly aroundNorth: boolean;
@@ -21,7 +21,7 @@ interface Ring {
 /** Degrees within which a point is on an edge: a tenth of a millimetre, far above rounding and below five decimals. */
 const ON_EDGE = 1e-9;
 
-/** Which limit of a longitude is looked at: from the east or from the west of it. */
+/** From which side a longitude is approached: from the east or from the west. */
 type Side = 'east' | 'west';
 /** True for latitudes north of the point. */
 type North = (lat: number) => boolean;
@@ -193,7 +193,7 @@ function malformed(where: string, why: string): AgrinetError {
   return fenceMalformed(`${where}: ${why}`);
 }
 
-/** What every reader of a fence throws, code `fence-malformed`. */
+/** Thrown by every reader of a fence, code `fence-malformed`. */
 export function fenceMalformed(why: string): AgrinetError {
   return new AgrinetError('fence-malformed', `GEOFENCE: ${why}`);
 }

@@ -10,7 +10,7 @@ export type Fence =
 export type FenceReason = 'outside-fence' | 'no-coordinates';
 
 export const FENCE_LIMITS = {
-  /** Positions of all rings: a country in detail; each check of a record looks at all of them. */
+  /** Positions of all rings: a country in detail; each check of a record goes through all of them. */
   positions: 50_000,
   /** Half of the earth's circumference is 20,015 km: a larger circle is a slip of the pen. */
   radiusKm: 20_100,

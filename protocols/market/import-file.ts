@@ -8,7 +8,7 @@ import { isListingHeader, LISTING_FILE_COLUMNS, type ListingRow, listingRows } f
 import { WFP_COLUMNS } from './wfp-columns.ts';
 import { type WfpRow, wfpRows } from './wfp.ts';
 
-/** A file that is imported, by what its header says it holds. */
+/** An imported file, by the kind of its header. */
 export type ImportFile =
   | { readonly kind: 'prices'; readonly rows: AsyncGenerator<WfpRow> }
   | {
@@ -17,7 +17,7 @@ export type ImportFile =
       rows(user: string | undefined): AsyncGenerator<ListingRow>;
     };
 
-/** Reads the header. Throws `wfp.header` for what is no CSV file; reading the rows throws for the header of neither kind. */
+/** Reads the header. Throws `wfp.header` for a file that is not CSV; reading the rows throws for a header of neither kind. */
 export async function openImportFile(
   source: AsyncIterable<Uint8Array | string>,
   offload: Pick<Offload, 'gunzip'>,

@@ -13,7 +13,7 @@ export const LBTAS = {
   ],
   /** Days after the settlement within which a rating is in time. */
   ratingDays: 90,
-  /** What a party that was silent until then counts as having given. */
+  /** What a party that has not rated by the deadline counts as having given. */
   defaulted: 2,
 } as const;
 

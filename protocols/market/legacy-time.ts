@@ -9,8 +9,8 @@ const SECONDS = [1e9, 1e10] as const;
 const MILLISECONDS = [1e12, 1e13] as const;
 
 /**
- * A time as old nodes write it, in milliseconds since 1970; a text says why it is none. Without a zone it is UTC, whatever the zone
- * of this machine: whoever stores times without one has servers in UTC, and two nodes must read one export alike.
+ * A time as old nodes write it, in milliseconds since 1970; a text is the reason why it is not one. Without a zone it is UTC,
+ * whatever the zone of this machine: servers that store times without one run in UTC, and two nodes must read one export alike.
  */
 export function legacyTime(value: unknown): number | string {
   if (typeof value === 'number') return fromNumber(value);

@@ -3,7 +3,7 @@ import type { Json } from '../wire/json.ts';
 import { withoutPersonal } from '../wire/personal.ts';
 import { legacyTime } from './legacy-time.ts';
 
-/** What an old node's export holds and is kept here; its other sections are not read. */
+/** Sections of an old node's export that are stored here; others are not read. */
 export const LEGACY_COLLECTIONS = ['listings', 'contracts', 'transactions', 'users'] as const;
 export type LegacyCollection = (typeof LEGACY_COLLECTIONS)[number];
 
@@ -62,7 +62,7 @@ function isObject(value: unknown): value is Record<string, Json> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** The id of an item, as text: `id`, or MongoDB's `_id`; undefined when there is none that can be kept and shown. */
+/** The id of an item, as text: `id`, or MongoDB's `_id`; undefined when there is none that can be stored and shown. */
 export function legacyId(item: Readonly<Record<string, unknown>>): string | undefined {
   const given = item['id'] ?? item['_id'];
   const id = typeof given === 'object' && given !== null && '$oid' in given ? given.$oid : given;
@@ -100,7 +100,7 @@ function problemOf(collection: LegacyCollection, item: Record<string, Json>): st
   }
 }
 
-/** Nothing of a user but what is public. */
+/** Only the public fields of a user. */
 function publicUser(id: string, item: Record<string, Json>): Record<string, Json> {
   const user: Record<string, Json> = { id };
   if (typeof item['role'] === 'string') user['role'] = item['role'].slice(0, 64);

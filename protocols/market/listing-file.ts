@@ -7,7 +7,7 @@ import { hasDecimalComma } from './csv-numbers.ts';
 import type { CsvRecords } from './csv-records.ts';
 
 interface Column {
-  /** What it may be called besides its own name. */
+  /** Other accepted names of a column. */
   readonly also?: readonly string[];
   readonly help: string;
   /** In the template's rows. */
@@ -73,7 +73,7 @@ export interface FileListing {
   readonly userId: string;
 }
 
-/** One row of a listings file: its listing, or why it is none. `line` counts from 1, the header's line included. */
+/** One row of a listings file: its listing, or why it is not one. `line` counts from 1, the header's line included. */
 export type ListingRow = { line: number; listing: FileListing } | { line: number; error: string };
 
 /** A file that can be filled in: the header and two rows. */
@@ -91,8 +91,9 @@ export function isListingHeader(header: readonly string[]): boolean {
 }
 
 /**
- * The rows of a listings file below its header, in their order. A bad row is yielded with its reason and reading goes on, as is one that would
- * replace another row of the file. Throws `listings.header` for columns that do not exist, or twice, and where no row follows.
+ * The rows of a listings file below its header, in their order. A bad row is yielded with its reason and reading continues, as is
+ * one that would replace another row of the file. Throws `listings.header` for columns that do not exist, or appear twice, and where
+ * no row follows.
  */
 export async function* listingRows(
   records: CsvRecords,

@@ -2,8 +2,8 @@ import { AgrinetError } from '../errors.ts';
 import { coordinateFields, parseCoordinates, placeOf, writeCoordinates } from './coordinates.ts';
 
 /**
- * The body of a listing with `coordinates`, the Agrinet string, as the two fields that a listing has; null removes both. Throws
- * `coordinates-malformed`, and `fields-invalid` when the body says two places.
+ * The body of a listing with `coordinates`, the Agrinet string, replaced by the two fields that a listing has; null removes both.
+ * Throws `coordinates-malformed`, and `fields-invalid` when the body names two locations.
  */
 export function withPlace(body: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
   if (!Object.hasOwn(body, 'coordinates')) return body;

@@ -52,7 +52,7 @@ export function listingWrites(records: OwnRecords, env: Pick<Env, 'now' | 'bytes
       if (typeof price !== 'number' || typeof priceDate !== 'string')
         throw new AgrinetError('fields-invalid', 'price and priceDate: required');
       const key = records.key('listings', id);
-      // Held against what stands there inside the write: two imports at once end at the newer price, whoever comes first.
+      // Compared with the record inside the write: two concurrent imports end with the newer price, whichever comes first.
       return records.save(key, (known, writer) => {
         if (known?.exists !== true)
           return draftEdit(writer, key, 'public', known, { status: 'active', ...fields });
@@ -63,7 +63,10 @@ export function listingWrites(records: OwnRecords, env: Pick<Env, 'now' | 'bytes
   };
 }
 
-/** What a body says of a listing. Throws `fields-invalid`, also where it gives the listing to whoever is no user of this node. */
+/**
+ * The fields of a listing in a request body. Throws `fields-invalid`, also where it assigns the listing to somebody who is not a
+ * user of this node.
+ */
 export function listingFields(body: Readonly<Record<string, unknown>>, self: PeerId): Patch {
   const fields = scalarsOf('listings', withPlace(body));
   const { userId = '' } = fields; // an empty one is nobody's, as old clients have it

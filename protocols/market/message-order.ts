@@ -4,7 +4,7 @@ import { listedTimes } from '../open-dialog/record-times.ts';
 import { parseRecordKey, type RecordKey } from '../wire/ids.ts';
 import { parseParty } from './party.ts';
 
-/** What the order of a conversation comes from: nothing but what its author signed. */
+/** The inputs of the order of a conversation: only what the authors have signed. */
 export interface OrderedMessage {
   /** The message's local id, a hash over its bytes and its channel. */
   readonly hash: string;
@@ -30,12 +30,12 @@ export type HiddenReason =
   | 'from-foreign';
 
 const HASH = /^[A-Za-z0-9_-]{43}$/;
-/** What fits into the field `seen`. */
+/** The limits of the field `seen`. */
 const MAX_SEEN = 46;
 
 /**
- * A message as it stands in the order, or why it is not shown: a pure function of the fact. A node signs for its users, so
- * whether one of them takes part is for that node to say; nobody signs for the users of another.
+ * A message with its position's inputs, or why it is not shown: a pure function of the fact. A node signs for its users, so it alone
+ * decides which of them take part; no node signs for the users of another.
  */
 export function placeOf(state: RecordState): MessagePlace | HiddenReason {
   const { key, view } = state;
@@ -54,7 +54,7 @@ export function placeOf(state: RecordState): MessagePlace | HiddenReason {
   };
 }
 
-/** Reads the field `seen`; what is no hash says nothing. */
+/** Reads the field `seen`; values that are not hashes are ignored. */
 export function readSeen(text: string): string[] {
   return [...new Set(text.split(',').filter((hash) => HASH.test(hash)))].slice(0, MAX_SEEN);
 }
@@ -75,8 +75,8 @@ function before(a: OrderedMessage, b: OrderedMessage): boolean {
 }
 
 /**
- * The one order of a set of messages, the same wherever the set is held and however it came: no message stands before one that
- * it has seen; of those that may stand next, the earliest does. What is seen but not held does not matter. Each hash once.
+ * The one order of a set of messages, the same wherever the set is held and however it arrived: no message comes before one that it
+ * has seen; of those that may come next, the earliest does. What is seen but not held does not matter. Each hash once.
  */
 export function messageOrder<M extends OrderedMessage>(messages: Iterable<M>): M[] {
   const held = new Map<string, M>();

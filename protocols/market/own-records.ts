@@ -22,7 +22,7 @@ export class OwnRecords {
     return recordKey(collection, this.self, id);
   }
 
-  /** One change of one record, drafted with the record as it stands. Resolves when it is on disk. */
+  /** One change of one record, drafted from the current record. Resolves when it is on disk. */
   async save(
     key: RecordKey,
     draft: (known: RecordState | undefined, writer: Writer) => Draft,
@@ -34,7 +34,7 @@ export class OwnRecords {
     return savedOf(written, 0);
   }
 
-  /** A private document that these nodes write, once for each nonce: a repetition finds it as it stands, and changes nothing. */
+  /** A private document that these nodes write, once for each nonce: a repetition finds it and changes nothing. */
   async savePrivate(
     collection: string,
     nodes: readonly PeerId[],

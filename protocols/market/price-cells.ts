@@ -12,10 +12,10 @@ import {
 import { MOST_PRICE } from './price-rules.ts';
 
 /**
- * What a node tells of the prices that its users agreed, or ask: cells of one kind, commodity, unit, currency, region and ISO week. Each
- * trade is in one cell, each cell is published once and never revised, and one pair of parties moves its median by one rank at most. So
- * there are no two publications to take the difference of, and who knows all other trades of a cell learns of the last one no more than
- * two significant digits, and on which side of its neighbours it lies.
+ * What a node publishes of the prices that its users agreed on, or ask: cells of one kind, commodity, unit, currency, region and ISO
+ * week. Each trade is in one cell, each cell is published once and never revised, and one pair of parties moves its median by at
+ * most one rank. So there are no two publications to compare, and somebody who knows all other trades of a cell learns at most two
+ * significant digits of the last one, and on which side of its neighbours it is.
  */
 
 /** How long a statement from the last moment of a week may still be on its way, milliseconds; later ones are left out. */
@@ -31,7 +31,7 @@ export interface Quote {
   readonly unit: string;
   readonly currency: string;
   readonly price: number;
-  /** Who counts once in a cell: the pair of parties, or the seller. */
+  /** What counts once in a cell: the pair of parties, or the seller. */
   readonly by: string;
   /** Users behind it: nothing that is published may hold their names. */
   readonly users: readonly string[];
@@ -60,22 +60,22 @@ export function closesAt(monday: string): number {
   return Date.parse(monday) + WEEK_MS + CLOSE_GRACE_MS;
 }
 
-/** The name of a pair: the same whoever of the two sold. */
+/** The name of a pair: the same whichever of the two sold. */
 export function pairOf(parties: readonly [string, string]): string {
   return JSON.stringify(parties.toSorted());
 }
 
 type Goods = Pick<Cell, 'commodity' | 'unit' | 'currency'>;
 
-/** What is behind a cell. */
+/** The contents of a cell. */
 interface Behind extends Goods {
-  /** Prices by who counts once. */
+  /** Prices by pair or seller. */
   readonly byWhom: Map<string, number[]>;
   trades: number;
   namesNobody: boolean;
 }
 
-/** Gathers the quotes of a week by their cells; what is of another week, or no price, is left out. */
+/** Gathers the quotes of a week by their cells; quotes of another week, and what is not a price, are left out. */
 export class WeekQuotes {
   readonly #start: number;
   readonly #cells = new Map<string, Behind>();
@@ -144,7 +144,7 @@ function isPlain(goods: Goods): boolean {
   );
 }
 
-/** Whether goods have a user's name among their words. */
+/** Whether a user's name is among the words of the goods. */
 function names({ commodity, unit }: Goods, user: string): boolean {
   const words = wordsOf(user);
   return words !== '  ' && (wordsOf(commodity).includes(words) || wordsOf(unit).includes(words));

@@ -2,11 +2,14 @@ import type { Scalar } from '../open-dialog/change.ts';
 import { isoDay } from '../wire/iso-time.ts';
 import { LEAST_PAIRS } from './cell-minimums.ts';
 
-/** What a price is: seen in a market; or a median that a node has published of what its users agreed, or ask. They are never mixed. */
+/**
+ * The kind of a price: observed in a market, or a median that a node has published of what its users agreed on, or ask. They are
+ * never mixed.
+ */
 export type PriceKind = 'observed' | CellKind;
 export type CellKind = 'traded' | 'asking';
 
-/** How a price says that it is the median of a cell (`price-cells.ts`): by its source; and its price type, which old clients read. */
+/** How a price is marked as the median of a cell (`price-cells.ts`): by its source, and by its price type, which old clients read. */
 export const CELL_PRICES: Readonly<
   Record<CellKind, { readonly source: string; readonly priceType: string }>
 > = {
@@ -14,7 +17,7 @@ export const CELL_PRICES: Readonly<
   asking: { source: 'agrinet-asking', priceType: 'Asking' },
 };
 
-/** What the price of a cell has, and nothing beside it. */
+/** The fields of a cell's price, all of them. */
 const FIELDS = [
   'admin1',
   'commodity',
@@ -37,7 +40,7 @@ export function cellKindOf(source: unknown): CellKind | undefined {
   return source === CELL_PRICES.asking.source ? 'asking' : undefined;
 }
 
-/** What a price of this owner is; undefined for one that claims to be of a cell and is not: it counts for nothing. */
+/** The kind of a price of this owner; undefined for one that claims to be of a cell but is not: it is not counted. */
 export function priceKindOf(fields: Fields, owner: string): PriceKind | undefined {
   const kind = cellKindOf(fields['source']);
   if (kind === undefined) return 'observed';
@@ -95,14 +98,14 @@ function evened(text: string): string {
   return text.replaceAll(/[\t-\r ]+/g, ' ').replaceAll(/^ | $/g, '');
 }
 
-/** To two significant digits: a median that is somebody's price does not tell it to the cent. */
+/** To two significant digits: a median that is somebody's price does not reveal it exactly. */
 export function twoDigits(price: number): number {
   return Number(price.toPrecision(2));
 }
 
 /**
- * How many lie behind a cell, as it is told: at least 3, 5, 10, 20, 50, 100 and so on. The number itself would tell whoever knows all
- * pairs but one that there was one more.
+ * The published number behind a cell: at least 3, 5, 10, 20, 50, 100 and so on. The exact number would reveal one more pair to
+ * somebody who knows all others.
  */
 export function countBand(count: number): number {
   if (count < 5) return count < LEAST_PAIRS ? 0 : LEAST_PAIRS;

@@ -36,8 +36,8 @@ export interface Newest<T> {
 }
 
 /**
- * What a seller offers at the price that a market was seen at. A price is nobody's offer by itself: this is for whoever says it is
- * theirs. The quantity is not known from a price, so it is left out.
+ * A seller's offer at an observed market price. A price by itself is nobody's offer: this is for a seller who makes it their own. A
+ * price has no quantity, so that is left out.
  */
 export function listingOf(price: Observation, seller: string): PriceListing {
   return {
@@ -92,11 +92,11 @@ export function newestListings(prices: Iterable<Observation>, seller: string): P
 }
 
 /**
- * What tells one series of prices from another: two prices are of one listing when all of these are equal, and else of two. A name
- * counts as its file writes it, capitals included (`Kg` and `KG` may be two units); only the composition of its letters and
- * runs of white space are evened out. A market is told apart by its region and currency, and where its row names no region, as that
- * of every "National Average", by the id that WFP gives it, for whole groups of countries share one franc. Ids count there alone: the older
- * files have none, and a market is no other for being in both. Nor do coordinates or the category, which WFP corrects.
+ * What distinguishes one series of prices from another: two prices belong to one listing if and only if all of these are equal. A
+ * name counts as written in its file, capitals included (`Kg` and `KG` may be two units); only the composition of its letters and
+ * runs of white space are normalised. A market is distinguished by its region and currency, and, where its row names no region, as
+ * for every "National Average", by its WFP id, because whole groups of countries share the franc. Ids count only there: the older
+ * files have none, and a market is the same in both. Coordinates and the category do not count either, because WFP corrects them.
  */
 export function seriesOf(price: Observation): readonly string[] {
   const { source, currency, admin1, admin2, market, marketId, commodity, unit, priceType } = price;

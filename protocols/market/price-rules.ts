@@ -8,14 +8,14 @@ export const MOST_PRICE = 1e15;
 /** Nobody observed market prices for these files before; a year like 0206 is a slip. */
 const FIRST_DAY = '1900-01-01';
 
-/** The last day, as YYYY-MM-DD, of which there can be a price: a day ahead, for whoever lives east of this node. */
+/** The last day, as YYYY-MM-DD, for which there can be a price: one day ahead, for places east of this node. */
 export function lastPriceDay(now: number): string {
   return isoDay(now + DAY_MS);
 }
 
 /**
- * Why something that a client brings is no observed price of a real day; undefined when it is one. It guards what this node
- * writes itself: what others have signed is checked by the schema alone, and so the same everywhere.
+ * Why a client's input is not an observed price of a real day; undefined when it is one. It guards what this node writes itself:
+ * what others have signed is checked by the schema alone, and so the same everywhere.
  */
 function priceProblem(price: unknown, date: unknown, now: number): string | undefined {
   if (typeof price === 'number') {
@@ -24,7 +24,7 @@ function priceProblem(price: unknown, date: unknown, now: number): string | unde
   }
   if (typeof date !== 'string') return undefined; // that it is lacking, or no text, the schema says
   const time = Date.parse(`${date}T00:00:00Z`);
-  // JavaScript rolls 31 June over into July; a date that does not come back as it went in does not exist.
+  // JavaScript turns 31 June into 1 July; a date that changes when parsed does not exist.
   if (!/^\d{4}-\d{2}-\d{2}$/.test(date) || Number.isNaN(time) || isoDay(time) !== date)
     return 'date: no such day, as YYYY-MM-DD';
   if (date > lastPriceDay(now)) return `date: ${date} is more than a day ahead`;
@@ -32,7 +32,7 @@ function priceProblem(price: unknown, date: unknown, now: number): string | unde
   return undefined;
 }
 
-/** Throws `fields-invalid` for what is no observed price of a real day. */
+/** Throws `fields-invalid` for anything but an observed price of a real day. */
 export function requirePrice(price: unknown, date: unknown, now: number): void {
   const problem = priceProblem(price, date, now);
   if (problem !== undefined) throw new AgrinetError('fields-invalid', problem);

@@ -4,7 +4,7 @@ import { inStrength, type PricePoint, signalOf, type TrendQuery, type TrendRepor
 
 /** Rows of one block of columns. */
 const BLOCK = 16_384;
-/** Bytes of an id that is a SHA-256 in hex, as those of facts are; any other stands beside the columns. */
+/** Bytes of an id that is a SHA-256 in hex, as those of facts are; any other is stored outside the columns. */
 const ID_BYTES = 32;
 const ID = /^[0-9a-f]{64}$/;
 /** Ids hashed at once. */
@@ -59,8 +59,8 @@ type Good = Pick<PricePoint, 'commodity' | 'unit' | 'currency' | 'priceType' | '
 type Place = Pick<PricePoint, 'region' | 'market'>;
 
 /**
- * Prices in columns: a million of them in the memory that 300,000 take as objects. What it says of them is what `trendsOf` says of
- * those of `standingPrices`, byte for byte.
+ * Prices in columns: a million of them in the memory that 300,000 take as objects. Results equal those of `trendsOf` for
+ * `currentPrices`, byte for byte.
  */
 export class PriceTable {
   readonly #blocks: Block[] = [];
@@ -153,7 +153,7 @@ export class PriceTable {
     return { signals: inStrength(signals, asOf), asOf, prices: rows.length, inputs: hash.digest('hex') };
   }
 
-  /** Rows that a query is about and that stand (`standingPrices`). */
+  /** Rows that a query covers and that are current (`currentPrices`). */
   #chosen({ region, commodity, until }: TrendQuery): number[] {
     const good = commodity?.trim().toLowerCase();
     const place = region?.trim().toLowerCase();

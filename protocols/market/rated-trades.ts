@@ -11,12 +11,12 @@ interface RatedTrade {
   readonly nodes: readonly string[];
 }
 
-/** What one reading of the ratings has found, and every commit since. */
+/** The result of one reading of the ratings, and of every commit since. */
 class Trades {
   readonly #byRating = new Map<RecordKey, RatedTrade>();
   /** By node: each contract, with the ratings that are of it. */
   readonly #byNode = new Map<string, Map<string, Set<RecordKey>>>();
-  /** Ratings that came or went during the reading, whose rows may be older; undefined once all are read. */
+  /** Ratings added or removed during the reading, whose rows may be older; undefined once all are read. */
   changed: Set<RecordKey> | undefined = new Set();
 
   of(node: string): ReadonlySet<string> {
@@ -51,7 +51,7 @@ class Trades {
 export class RatedTrades {
   readonly #all: () => AsyncGenerator<RecordState>;
   readonly #read: (state: RecordState) => Pick<Rating, 'contract' | 'from' | 'to' | 'problem'>;
-  /** What is being read, or has been; another one after a reading that failed or was of a database that is gone. */
+  /** The current or finished reading; replaced after a reading that failed or was of a database that has been reopened. */
   #trades = new Trades();
   readonly #reading = new Lazy(() => this.#readAll());
 
@@ -68,7 +68,7 @@ export class RatedTrades {
     return (await this.#reading.get()).of(node);
   }
 
-  /** To be told of each commit. */
+  /** To be called for each commit. */
   note(changes: readonly Pick<RecordChange, 'key' | 'after'>[]): void {
     if (!this.#reading.isAsked) return;
     for (const { key, after } of changes) {

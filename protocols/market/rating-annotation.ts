@@ -19,7 +19,7 @@ export interface NoteRequest {
 
 export interface Annotated {
   readonly note: NoteInput;
-  /** False when the note that stands says the same already. */
+  /** False when the current note says the same already. */
   readonly changed: boolean;
 }
 
@@ -36,7 +36,7 @@ export interface RatingAnnotation {
   annotate(request: NoteRequest, actor: Actor): Promise<Annotated>;
 }
 
-/** One note of a rating and node stands at a time: a later one replaces it, and what it said before stays readable. */
+/** One note by a node on a rating is current at a time: a later one replaces it, and the earlier one stays readable. */
 export function createRatingAnnotation(parts: AnnotationParts): RatingAnnotation {
   const { self, ledger, ratings, now } = parts;
   const locks = new KeyedQueue();

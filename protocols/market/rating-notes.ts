@@ -3,11 +3,11 @@ import { isLocalId, parseRecordKey, recordKey, type RecordKey } from '../wire/id
 import { nodeOf, parseParty } from './party.ts';
 import { displaced } from './displaced.ts';
 
-/** What somebody says of a rating that stands. Nothing is deleted: a note stands beside it. */
+/** A node's statement on a rating. Nothing is deleted: a note is shown with it. */
 export const NOTE_KINDS = ['contest', 'dismiss', 'uphold'] as const;
 export type NoteKind = (typeof NOTE_KINDS)[number];
 
-/** Why. A code and no text: whoever is meant must not be described in public. */
+/** The reason, as a code and not a text: nobody must be described in public. */
 export const NOTE_REASONS = [
   'abusive',
   'coerced',
@@ -29,11 +29,11 @@ export type NoteProblem =
 export interface NoteInput {
   /** Record key of the fact. */
   readonly id: string;
-  /** Record key of the rating, and whom that rates: a note that names somebody else is none of that rating's. */
+  /** Record key of the rating, and the party that it rates: a note that names another party does not apply to that rating. */
   readonly rating: string;
   readonly to: string;
   readonly kind: NoteKind | null;
-  /** Who says it, `user@peer-id`. */
+  /** Its author, `user@peer-id`. */
   readonly by: string;
   readonly why: NoteReason | null;
   /** When it was signed, milliseconds since 1970. */
@@ -50,8 +50,8 @@ interface NotedRating {
 }
 
 /**
- * A note and what becomes of it: `effective`; `view` (somebody's opinion, which changes nothing here); `superseded` or `duplicate` (of `by`'s
- * node, of which one note of a rating stands); a `note-...` code.
+ * A note and its verdict: `effective`; `view` (an opinion, without effect here); `superseded` or `duplicate` (by another note of
+ * `by`'s node, of which one per rating is current); a `note-...` code.
  */
 export interface NoteVerdict extends NoteInput {
   readonly verdict: string;
@@ -97,9 +97,10 @@ export function readNote(
 }
 
 /**
- * What becomes of each note, in ascending order of ids: of one node's notes of one rating one stands, as with ratings. The rater's node may take
- * its own side's word back or stand by it; the rated party's node may contest; any other node's note is its own view, and so is what the rated
- * party's node says otherwise, so that nobody clears itself. `adjudicators` are the nodes whose view this question takes up.
+ * The verdict on each note, in ascending order of ids: of one node's notes on one rating one is current, as with ratings. The
+ * rater's node may dismiss its own side's rating or uphold it; the rated party's node may contest; any other node's note is only its
+ * view, as are other notes of the rated party's node, so no node can dismiss ratings of its own users. `adjudicators` are the nodes
+ * whose notes take effect for this question.
  */
 export function* noteVerdicts(
   notes: readonly NoteInput[],
@@ -121,12 +122,12 @@ export function* noteVerdicts(
   return verdicts;
 }
 
-/** One note stands at each: of a rating, by a node. */
+/** One note is current for each rating and node. */
 export function placeOf({ rating, by }: NoteInput): string {
   return `${rating} ${nodeOf(by) ?? ''}`;
 }
 
-/** What the notes of one rating come to. Adjudicators who disagree leave the rating as it is. */
+/** The result of the notes on one rating. Adjudicators who disagree leave the rating as it is. */
 export function effectOf(notes: readonly NoteVerdict[]): NoteEffect {
   const says = (kind: NoteKind, side: NoteVerdict['side']): boolean =>
     notes.some((note) => note.verdict === 'effective' && note.kind === kind && note.side === side);

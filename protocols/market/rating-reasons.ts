@@ -5,9 +5,9 @@ import type { RecordState } from '../open-dialog/record.ts';
 import { parseRecordKey, type RecordKey } from '../wire/ids.ts';
 import { nodeOf } from './party.ts';
 
-/** LBTAS (P3-014): a -1 needs a reason of at most so many words, which never enters the commons. */
+/** LBTAS (P3-014): a -1 needs a reason of at most this many words, which is never published. */
 export const REASON_WORDS = 500;
-/** Facts of one contract by each node that are looked at: who gives more hides nothing but its own. */
+/** Facts of one contract read of each node: a node that gives more hides only its own. */
 const LOOKED_AT = 64;
 
 export interface ReasonParts {
@@ -34,7 +34,7 @@ export class RatingReasons {
     return typeof reason === 'string' ? reason : undefined;
   }
 
-  /** Writes a reason of a party of this node, unless it is the one that stands; true when it was written. Throws `contract-full`. */
+  /** Writes a reason of a party of this node, unless it is the current one; true when it was written. Throws `contract-full`. */
   async write(contract: RecordKey, from: string, reason: string): Promise<boolean> {
     if ((await this.of(contract, from)) === reason) return false;
     if ((await this.#given(contract, nodeOf(from))).length >= LOOKED_AT)

@@ -27,7 +27,7 @@ export interface RatingRequest {
 
 export interface Submitted {
   readonly rating: Rating;
-  /** False when the rating that stands says the same already. */
+  /** False when the current rating says the same already. */
   readonly changed: boolean;
 }
 
@@ -59,7 +59,7 @@ export function createRatingSubmission(parts: SubmissionParts): RatingSubmission
     const isBreach = score === LBTAS.min;
     const comment = isBreach ? undefined : request.comment;
     const current = await ratings.current(request.contract, from, to);
-    // First the reason: a rating that stands alone after a crash would have none.
+    // The reason first: after a crash, a rating must not be there without one.
     const reasoned = isBreach && (await reasons.write(request.contract, from, request.comment ?? ''));
     if (current?.score === score && current.comment === (comment ?? '') && current.tags === (tags ?? ''))
       return { rating: current, changed: reasoned };
@@ -114,7 +114,7 @@ function requireReason(comment: string | undefined): void {
     );
 }
 
-/** What entitles to a rating. Throws `contract-unsettled`. */
+/** The receipt that entitles to a rating. Throws `contract-unsettled`. */
 function receiptOf({ statements, verdict }: HeldContract): string {
   const envelopes = (verdict.receipt ?? []).map(
     (hash) => statements.find(({ transition }) => transition.hash === hash)?.bytes,
@@ -127,7 +127,7 @@ function receiptOf({ statements, verdict }: HeldContract): string {
   );
 }
 
-/** Who is rated, when `named` is that. Throws `fields-invalid`. */
+/** The rated party, if `named` is that. Throws `fields-invalid`. */
 function ratedOf({ contract }: HeldContract, from: string, named: string | undefined): string {
   const to = contract.parties.find((party) => party !== from) ?? '';
   if (named === undefined || named === to || `${named}@${nodeOf(to) ?? ''}` === to) return to;

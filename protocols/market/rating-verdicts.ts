@@ -15,26 +15,26 @@ export interface RatingInput {
   readonly score: number;
   /** Record key of the settled contract. */
   readonly contract: string;
-  /** The side of the rated party; null where the receipt does not tell it. */
+  /** The side of the rated party; null where the receipt does not show it. */
   readonly role: TradeRole | null;
   /** When the rating was signed, and the later of the two settles of its receipt; milliseconds since 1970. */
   readonly signedAt: number;
   readonly settledAt: number;
   /** Record key of the rating that this one corrects; null without. */
   readonly supersedes: string | null;
-  /** Why the fact is no valid rating; null when it is. */
+  /** Why the fact is not a valid rating; null when it is. */
   readonly problem: string | null;
 }
 
 /**
- * What became of a rating: `active`; `late` (signed after the deadline); `dismissed`; a `rating-...` or `receipt-...` code; `own-node` (rater
- * and rated share a node); `not-a-root`; `superseded` or `duplicate` (of `by`).
+ * The verdict on a rating: `active`; `late` (signed after the deadline); `dismissed`; a `rating-...` or `receipt-...` code;
+ * `own-node` (rater and rated share a node); `not-a-root`; `superseded` or `duplicate` (of `by`).
  */
 export interface RatingVerdict extends RatingInput {
   readonly verdict: string;
-  /** The rating that stands in its place. */
+  /** The rating in its place. */
   readonly by: string | null;
-  /** Whether the rated party's node contests it, and whether the rater's node stands by it all the same. */
+  /** Whether the rated party's node contests it, and whether the rater's node upholds it. */
   readonly contested: boolean;
   readonly upheld: boolean;
 }
@@ -44,7 +44,7 @@ export function isLate({ signedAt, settledAt }: Pick<RatingInput, 'signedAt' | '
   return signedAt > ratingDeadline(settledAt);
 }
 
-/** Whether a rating is shown among those that were given: nobody has taken it back, or said it anew. */
+/** Whether a rating is shown among those given: it was neither dismissed nor replaced. */
 export function isGiven({ verdict }: Pick<RatingVerdict, 'verdict'>): boolean {
   return verdict === 'active' || verdict === 'late';
 }
@@ -56,8 +56,8 @@ export function ratingInput(rating: RatingInput): RatingInput {
 }
 
 /**
- * What becomes of each rating, by whose word counts (`roots`) and what was noted; both ascend by id. A correction after the deadline takes
- * nothing back that was said in time: it is shown beside it.
+ * The verdict on each rating, given whose ratings count (`roots`) and the notes; both ascend by id. A correction after the deadline
+ * does not replace what was said in time: it is shown with it.
  */
 export function* ratingVerdicts(
   ratings: readonly RatingInput[],

@@ -8,12 +8,14 @@ import { nodeOf, parseParty } from './party.ts';
 import { LBTAS } from './lbtas.ts';
 import type { RatingInput } from './rating-verdicts.ts';
 
-/** A rating fact, read. With a problem it never counts, and what only the receipt tells is empty, null or 0 when it does not tell it. */
+/**
+ * A rating fact, read. With a problem it never counts, and whatever only the receipt shows is empty, null or 0 when it is not known.
+ */
 export interface Rating extends RatingInput {
   readonly id: RecordKey;
   readonly comment: string;
   readonly tags: string;
-  /** Milliseconds since 1970, as the rater says. */
+  /** Milliseconds since 1970, by the rater's clock. */
   readonly ratedAt: number;
   readonly problem: RatingProblem | null;
 }
@@ -27,7 +29,7 @@ export type RatingProblem =
   | 'rating-party'
   /** Published by another node than the rater's. */
   | 'rating-foreign'
-  /** `supersedes` is no local id. */
+  /** `supersedes` is not a local id. */
   | 'rating-supersedes'
   /** Not two different base64url texts joined by a dot. */
   | 'receipt-malformed'

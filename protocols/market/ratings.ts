@@ -24,7 +24,7 @@ import {
 } from './reputation.ts';
 import { displaced } from './displaced.ts';
 
-/** Somebody who has been rated, `user@peer-id`, and when last, milliseconds since 1970. */
+/** A rated party, `user@peer-id`, and when it was last rated, milliseconds since 1970. */
 export interface Rated {
   readonly subject: string;
   readonly at: number;
@@ -47,7 +47,7 @@ interface KeptFor {
   readonly kept: KeptContracts;
 }
 
-/** Rows that are damaged are told of where they are read; of everybody else's all is known. */
+/** Damaged rows are reported where they are read; what concerns all other parties is complete. */
 const toNobody = (): void => undefined;
 
 /** Ratings of settled contracts, own and others': public facts, each with the receipt that entitles to it, and the notes on them. */
@@ -60,7 +60,7 @@ export class Ratings {
   readonly #received: FactsBySubject<Rating>;
   readonly #given: FactsBySubject<Rating>;
   readonly #notes: FactsBySubject<NoteInput>;
-  /** By subject; what is counted while something changes is not kept. */
+  /** By subject; results computed while something changes are not kept. */
   readonly #kept = new LRUCache<string, KeptFor>(atMost(RATING_LIMITS.subjects * 8));
   #changes = 0;
   readonly #trades: RatedTrades;
@@ -79,7 +79,7 @@ export class Ratings {
     this.#trades = new RatedTrades(() => reader.all('ratings', toNobody), read);
   }
 
-  /** What a record says as a rating, checked against its receipt. */
+  /** A record read as a rating, checked against its receipt. */
   read({ key, view, created }: RecordState): Rating {
     let rating = this.#readings.get(key);
     if (rating === undefined)
@@ -93,7 +93,7 @@ export class Ratings {
     return isLive(state) ? this.read(state) : undefined;
   }
 
-  /** All ratings, newest first, or those of one who is rated. */
+  /** All ratings, newest first, or those of one rated party. */
   async list(to: string | undefined, limit: number, cursor?: string): Promise<Page<Rating>> {
     const page = await this.#reader.list('ratings', { fields: { to } }, limit, cursor);
     const items: Rating[] = [];
@@ -109,7 +109,7 @@ export class Ratings {
     return { items, ...paged(unread, page.cursor) };
   }
 
-  /** What one party of a contract says of the other, as last corrected. */
+  /** A contract's rating by one party of the other, as last corrected. */
   async current(contract: RecordKey, from: string, to: string): Promise<Rating | undefined> {
     const ratings = (await this.#received.of(to)).filter(
       (one) => one.from === from && one.contract === contract && one.problem === null,
@@ -136,7 +136,10 @@ export class Ratings {
     return sliced(reputationProof(subject, facts, view), soleTurn(this.#env));
   }
 
-  /** How a subject has kept its publicly rated contracts; counted anew when something changed, or for another jury. Throws `subject-malformed`. */
+  /**
+   * How a subject has kept its publicly rated contracts; computed again when something changed, or for other authorities. Throws
+   * `subject-malformed`.
+   */
   async keptContracts(subject: string, jury: RatingAuthorities): Promise<KeptContracts> {
     // A list asks for thousands, and each may be known.
     await this.#turn.pause();
@@ -166,7 +169,7 @@ export class Ratings {
     return this.#trades.of(node);
   }
 
-  /** To be told of each commit. */
+  /** To be called for each commit. */
   note(changes: readonly Pick<RecordChange, 'key' | 'before' | 'after'>[]): void {
     this.#trades.note(changes);
     for (const { key, before, after } of changes) {
@@ -187,7 +190,7 @@ export class Ratings {
     }
   }
 
-  /** After the database was opened anew. */
+  /** After the database was reopened. */
   forget(): void {
     this.#changes++;
     for (const kept of [this.#received, this.#given, this.#notes, this.#kept, this.#readings]) kept.clear();
@@ -200,7 +203,7 @@ export class Ratings {
     return { received: await this.#received.of(subject), notes: await this.#notes.of(subject) };
   }
 
-  /** A valid rating stands in the feed of its rater's node: no other need be looked at. */
+  /** A valid rating is in the feed of its rater's node: no other need be read. */
   async #readGiven(subject: string): Promise<readonly Rating[]> {
     const node = parsePeerId(subject);
     const owner = node ?? nodeOf(subject);
@@ -218,7 +221,7 @@ export class Ratings {
 
   async #readRated(): Promise<readonly Rated[]> {
     const last = new Map<string, number>();
-    // Who was rated in a row that is damaged is not known; whoever else was is.
+    // Whom a damaged row rates is not known; all others rated are.
     for await (const { view, updated } of this.#reader.all('ratings', toNobody)) {
       const to = view['to'];
       if (typeof to === 'string' && nodeOf(to) !== undefined)
@@ -230,7 +233,7 @@ export class Ratings {
   }
 }
 
-/** Of several words on one matter the one that stands. */
+/** Of several items on one matter the current one. */
 export function currentOf<T extends { readonly id: string; readonly supersedes: string | null }>(
   words: readonly T[],
 ): T | undefined {

@@ -13,7 +13,7 @@ const LENGTH = 2048;
 
 type Marks = readonly (readonly [message: string, ...users: string[]])[];
 
-/** The field of a node's marks; undefined where it is no writer. */
+/** The field of a node's marks; undefined where it is not a writer. */
 export function readField({ writers }: Membership, node: PeerId): string | undefined {
   const place = writers.indexOf(node);
   return place < 0 ? undefined : `read.${place.toString(16)}`;
@@ -33,7 +33,7 @@ function marksOf(text: unknown): Marks {
   }
 }
 
-/** The public id of the newest message that a user, `user@peer-id`, has read as far as its own node says. */
+/** The public id of the newest message that a user, `user@peer-id`, has read according to its own node. */
 export function readBy(
   { members, view }: Pick<RecordState, 'members' | 'view'>,
   user: string,

@@ -38,7 +38,7 @@ export function viewJson(view: RecordState['view']): Record<string, Json> {
   return json;
 }
 
-/** A list of texts, whoever wrote it: what is no list is its one item, what is no text its JSON. */
+/** A list of texts, whoever wrote it: a value that is not a list becomes its one item, an item that is not a text its JSON. */
 function listOf(text: string): string[] {
   if (text === '') return [];
   if (!text.startsWith('[')) return [text];

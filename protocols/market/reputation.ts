@@ -20,7 +20,7 @@ import { TRADE_ROLES, type TradeRole } from './roles.ts';
 export interface ReputationFacts {
   /** Ratings of the subject. Those of others are left out; given twice, one counts once. */
   readonly received: Iterable<RatingInput>;
-  /** Ratings by the subject: who has not answered one in time counts as having given the default. */
+  /** Ratings by the subject: a party that has not answered one in time counts as having given the default. */
   readonly given?: Iterable<RatingInput>;
   readonly notes?: Iterable<NoteInput>;
 }
@@ -37,7 +37,7 @@ export interface ReputationView extends RatingAuthorities {
   readonly asOf: number;
 }
 
-/** A +2 that nobody gave: the rater was silent until the deadline. `of` is the rating that makes the contract public. */
+/** A +2 by default: the rater was silent until the deadline. `of` is the rating that makes the contract public. */
 export interface DefaultedRating {
   readonly from: string;
   readonly to: string;
@@ -49,7 +49,7 @@ export interface DefaultedRating {
   readonly verdict: string;
 }
 
-/** Each list by itself: nothing of one is hidden in another. */
+/** The lists are separate: none is hidden in another. */
 export interface RoleReputation {
   readonly role: TradeRole;
   readonly active: Distribution;
@@ -129,7 +129,7 @@ export function* keptContracts(
   return yield* keptOf((yield* evaluated(subject, facts, jury)).inputs);
 }
 
-/** Whole percent of the publicly rated contracts without a breach, rounded down; null where there is none. */
+/** Whole percent of the publicly rated contracts without a breach, rounded down; null where there are none. */
 export function percentKept({ contracts, kept }: Pick<KeptContracts, 'contracts' | 'kept'>): number | null {
   return contracts === 0 ? null : Math.floor((100 * kept) / contracts);
 }
@@ -150,7 +150,7 @@ export function* reputationText(proof: ReputationProof): Generator<string> {
   yield '}';
 }
 
-/** What becomes of the ratings of a subject and the notes on them, both sorted by id. */
+/** The verdicts on the ratings of a subject and the notes on them, both sorted by id. */
 function* evaluated(subject: string, facts: ReputationFacts, jury: RatingAuthorities) {
   const is = isSubject(subject);
   const received = yield* sortedById(facts.received, ({ to }) => is(to));
@@ -187,8 +187,8 @@ function* keptOf(inputs: readonly RatingVerdict[]): Generator<void, KeptContract
 }
 
 /**
- * Who was rated by the subject and has not rated it by the deadline counts as having given the default: only then is there a public receipt
- * of the contract.
+ * A party that was rated by the subject and has not rated it by the deadline counts as having given the default: only then is there
+ * a public receipt of the contract.
  */
 function* defaultsOf(
   received: readonly RatingInput[],
@@ -217,7 +217,7 @@ function* defaultsOf(
   return (yield* sortedInPieces([...found.keys()])).flatMap((silent) => found.get(silent) ?? []);
 }
 
-/** What is known of a subject in one role; nothing where that is nothing. */
+/** What is known of a subject in one role; nothing if there is nothing. */
 function* roleReputation(
   role: TradeRole,
   inputs: readonly RatingVerdict[],

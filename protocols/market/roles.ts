@@ -2,7 +2,7 @@
 export const TRADE_ROLES = ['market_seller', 'market_buyer'] as const;
 export type TradeRole = (typeof TRADE_ROLES)[number];
 
-/** The side on which a party stands in a contract of this supplier. */
+/** The side of a party in a contract of this supplier. */
 export function roleOf(party: string, { supplier }: { readonly supplier: string }): TradeRole {
   return party === supplier ? 'market_seller' : 'market_buyer';
 }

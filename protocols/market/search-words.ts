@@ -1,6 +1,6 @@
 import { COMMODITY_NAMES } from './commodity-names.ts';
 
-/** Letters that no decomposition takes apart, as those search who lack them on their keyboards. */
+/** Letters that have no decomposition, as people without them on their keyboards type them. */
 const PLAIN: Readonly<Record<string, string>> = {
   ß: 'ss',
   æ: 'ae',
@@ -12,7 +12,7 @@ const PLAIN: Readonly<Record<string, string>> = {
   þ: 'th',
   ı: 'i',
 };
-/** English plurals that are no ending. */
+/** English words whose final `s` is not a plural. */
 const IRREGULAR: Readonly<Record<string, string>> = {
   leaves: 'leaf',
   loaves: 'loaf',
@@ -25,7 +25,7 @@ const IRREGULAR: Readonly<Record<string, string>> = {
 const EMPTY_WORDS: ReadonlySet<string> = new Set(
   'a an and at by for from in is of on or per the to with cha kwa la na ni vya wa ya za'.split(' '),
 );
-/** A word is kept up to this length, in UTF-16 units: a text without spaces is no longer row in an index. */
+/** A word is indexed up to this length, in UTF-16 units: a text without spaces does not make a longer row in an index. */
 const WORD_UNITS = 64;
 /** Words whose folding is remembered: those of a market repeat. */
 const REMEMBERED = 20_000;
@@ -64,7 +64,7 @@ function tokensOf(text: string): readonly string[] {
 
 const remembered = new Map<string, string>();
 
-/** A token as it is kept; empty for one that says nothing. */
+/** A token as it is indexed; empty for one without content. */
 function folded(token: string): string {
   const known = remembered.get(token);
   if (known !== undefined) return known;
@@ -75,8 +75,8 @@ function folded(token: string): string {
 }
 
 /**
- * One form for singular and plural; it need not be a word. What ends in `e` behind a hiss or an `o` loses it either way: "cheeses" and
- * "cheese" meet, and so do "boxes" and "box".
+ * One form for singular and plural; it need not be a word. What ends in `e` after a sibilant or an `o` loses it either way, so that
+ * "cheeses" matches "cheese" and "boxes" matches "box".
  */
 function singular(word: string): string {
   const known = IRREGULAR[word];
@@ -87,13 +87,13 @@ function singular(word: string): string {
   return one.length > 3 && /(?:[sxzo]|ch|sh)e$/.test(one) ? one.slice(0, -1) : one;
 }
 
-/** One thing that a search wants: all words of any of these lists, or a word that begins so. */
+/** One clause of a search: all words of any of these lists, or a word with this prefix. */
 export interface Clause {
   readonly any: readonly (readonly string[])[];
   readonly prefix?: string;
 }
 
-/** Groups of names by the words they begin with, the longest names first. */
+/** Groups of names by their first words, the longest names first. */
 const NAMES = namesByFirstWord(COMMODITY_NAMES);
 
 function namesByFirstWord(groups: readonly (readonly string[])[]) {
@@ -110,8 +110,8 @@ function namesByFirstWord(groups: readonly (readonly string[])[]) {
 }
 
 /**
- * What a search wants, all of it: each word, or the name of goods with the other names they have. A `*` at the end lets the last word be
- * the beginning of one. Nothing when no word is left.
+ * The clauses of a search, all of which must match: each word, or the name of goods with the other names they have. A `*` at the end
+ * makes the last word a prefix. Nothing when no word is left.
  */
 export function clausesOf(q: string): Clause[] {
   const text = q.trim();
@@ -129,7 +129,7 @@ export function clausesOf(q: string): Clause[] {
   return clauses;
 }
 
-/** Whether words are what a clause wants. */
+/** Whether words match a clause. */
 export function fulfils(words: ReadonlySet<string>, { any, prefix }: Clause): boolean {
   return (
     any.some((all) => all.every((word) => words.has(word))) ||

@@ -47,7 +47,7 @@ export const SNAPSHOT_LIMITS = {
   regions: 100,
   /** Characters of the body, as the collection has it. */
   body: 65_536,
-  /** Fewer transactions than this are told of nobody. */
+  /** Counts of fewer transactions than this are not published. */
   group: 5,
 } as const;
 
@@ -59,8 +59,8 @@ export function lastDay(ms: number): string {
 }
 
 /**
- * What counts of prices held: those that no other price of their owner corrects; of a cell that its owner has published, which nothing
- * corrects, what was published first.
+ * The prices that count: those that no other price of their owner corrects; for a cell that its owner has published, which nothing
+ * corrects, the first one published.
  */
 export function currentPrices(held: readonly HeldPrice[]): HeldPrice[] {
   const first = firstOfCells(held);
@@ -136,7 +136,7 @@ export function makeSnapshot(
   }
 }
 
-/** What may be told of counts: no group under five, nor a sum that gives one away. Sorted by region. */
+/** What may be published of counts: no group under five, nor a sum that reveals one. Sorted by region. */
 export function publishedCounts(counts: readonly RegionCount[]): RegionCount[] {
   return counts
     .filter(({ count }) => count >= SNAPSHOT_LIMITS.group)
@@ -145,7 +145,7 @@ export function publishedCounts(counts: readonly RegionCount[]): RegionCount[] {
     .sort((a, b) => (a.region < b.region ? -1 : 1));
 }
 
-/** An owner's prices in its own order: what is held of them at any time is, but for gaps, a beginning of it. */
+/** An owner's prices in its own order: what is held of them at any time is a prefix of it, except for gaps. */
 export function byOwner(held: readonly HeldPrice[]): Map<string, HeldPrice[]> {
   const owners = Map.groupBy(held, ({ owner }) => owner);
   for (const prices of owners.values()) prices.sort(compareByTime);
@@ -161,7 +161,7 @@ function isRegion(region: string): boolean {
   return !['', 'global', 'unspecified'].includes(region.trim().toLowerCase());
 }
 
-/** Numbers alone: a sentence in signed bytes would have to be worded alike by every implementation, for good. */
+/** Numbers alone: a sentence in signed bytes would have to be worded alike by every implementation, permanently. */
 function section({ signals, asOf, prices, inputs }: TrendReport, most: number): Json {
   return {
     asOf,

@@ -11,26 +11,26 @@ import {
   SNAPSHOT_LIMITS,
 } from './trend-snapshot.ts';
 
-/** How what is held here of one owner's prices stands to what a snapshot was made from. */
+/** How one owner's prices held here relate to those that a snapshot was made from. */
 export interface OwnerComparison {
   readonly owner: string;
   /** Prices the snapshot was made from, and those held here. */
   readonly named: number;
   readonly held: number;
-  /** `lacking`: fewer are held here. `differs`: enough are held, but not those. */
+  /** `lacking`: fewer are held here. `differs`: enough are held, but others. */
   readonly state: 'lacking' | 'differs';
 }
 
 export interface SnapshotVerdict {
   /**
-   * `verified`: made again from the same prices, byte for byte. `differs`: the same prices give something else. `other-inputs`:
-   * this node does not hold the prices it was made from, so nothing can be said. `malformed`: no snapshot at all.
+   * `verified`: computed again from the same prices, byte for byte. `differs`: the same prices give something else. `other-inputs`:
+   * this node does not hold the prices it was made from, so nothing can be said. `malformed`: not a snapshot.
    */
   readonly verdict: 'verified' | 'differs' | 'other-inputs' | 'malformed';
   readonly detail: string;
   /** Where the body, or a field of the fact, differs. */
   readonly differs: readonly string[];
-  /** Owners whose prices are lacking or differ here. */
+  /** Owners whose prices are missing or differ here. */
   readonly owners: readonly OwnerComparison[];
   /** Prices the snapshot was made from that are not held here, at least. */
   readonly lacking: number;
@@ -38,7 +38,7 @@ export interface SnapshotVerdict {
   readonly beyond: number;
 }
 
-/** What a verifier takes from a body; everything else is computed anew. */
+/** What a verifier takes from a body; everything else is computed. */
 interface Claims {
   readonly prices: number;
   readonly owners: readonly OwnerInputs[];
@@ -49,8 +49,8 @@ interface Claims {
 const SHOWN = 20;
 
 /**
- * Makes a snapshot again from what is held here. Prices that came in since do not matter: of each owner the first so many, in its
- * own order, are taken. Counts of transactions are the publisher's word; only that no small group is told is checked.
+ * Computes a snapshot again from what is held here. Prices that arrived since do not matter: of each owner the first so many, in its
+ * own order, are taken. Counts of transactions cannot be verified, except that no small group is published.
  */
 export function verifySnapshot(snapshot: Snapshot, all: readonly HeldPrice[]): SnapshotVerdict {
   const claims = readClaims(snapshot.body);
@@ -74,7 +74,7 @@ export function verifySnapshot(snapshot: Snapshot, all: readonly HeldPrice[]): S
         state: own.length < named.prices ? 'lacking' : 'differs',
       });
   }
-  // Of too many owners only the whole is digested: then it must be exactly what is held here.
+  // With too many owners only the whole is digested: then it must be exactly what is held here.
   const used = (claims.owners.length === 0 ? [...held.values()] : agreed).flat();
   const beyond = holds - used.length;
   const lacking =

@@ -48,10 +48,10 @@ export interface TrendSignal {
 
 export interface TrendReport {
   readonly signals: readonly TrendSignal[];
-  /** Newest price date looked at; null without any. */
+  /** Newest price date read; null without any. */
   readonly asOf: string | null;
   readonly prices: number;
-  /** SHA-256 over the sorted ids of the prices looked at: the same inputs give the same report. */
+  /** SHA-256 over the sorted ids of the prices read: the same inputs give the same report. */
   readonly inputs: string;
 }
 
@@ -62,8 +62,8 @@ export interface TrendQuery {
   /** Periods back that the newest is compared with. */
   readonly back: number;
   /**
-   * What a period is; undefined leaves it to the data of each good. `month` takes weekly data by month; `week` leaves goods
-   * with monthly data out, which say nothing of weeks.
+   * The length of a period; undefined leaves it to the data of each good. `month` takes weekly data by month; `week` leaves out
+   * goods with monthly data, which have no weekly trend.
    */
   readonly per?: Cadence | undefined;
   /** YYYY-MM-DD: prices dated later are slips of the date and left out. */
@@ -72,11 +72,11 @@ export interface TrendQuery {
 
 /** A price this far off its market's own median is a slip of the pen, not a movement. */
 const SLIP = 5;
-/** Fewer prices than this do not tell what is usual in a market. */
+/** Fewer prices than this do not show what is usual in a market. */
 const FEW = 3;
 /** Markets silent for longer than this many periods no longer count as reporting. */
 const RECENT = 6;
-/** Periods before the older of the two compared that tell what is usual. */
+/** Periods before the older of the two compared that show what is usual. */
 const YEAR = 12;
 /** Signals of fewer markets do not come first. */
 const LEADING_MARKETS = 3;
@@ -117,7 +117,7 @@ export function inStrength(signals: readonly TrendSignal[], asOf: string | null)
   );
 }
 
-/** What one or two markets say may be the doing of one trader, or of one node. */
+/** A change in one or two markets may be caused by one trader, or by one node. */
 function isOfFew({ sampleSize }: Pick<TrendSignal, 'sampleSize'>): boolean {
   return sampleSize < LEADING_MARKETS;
 }
@@ -160,7 +160,7 @@ export function signalOf(points: readonly PricePoint[], { back, per }: TrendQuer
   const recent = points.filter(({ date }) => periodOf(date, cadence) > newest - back - YEAR);
   const everywhere = median(recent.map(({ price }) => price));
   for (const market of group(recent, marketOf).values()) {
-    // One slip is half of two prices: so few are held against those of all markets.
+    // One slip is half of two prices: so few are compared with those of all markets.
     const usual = market.length < FEW ? everywhere : median(market.map(({ price }) => price));
     const kept = market.filter(({ price }) => price <= usual * SLIP && price >= usual / SLIP);
     excluded += market.length - kept.length;
@@ -201,14 +201,14 @@ export function signalOf(points: readonly PricePoint[], { back, per }: TrendQuer
 }
 
 /**
- * Two regions may each have a market of one name ("National Average"): neither's prices move the other's. A node's own medians are of one
- * market, whatever region it says.
+ * Two regions may each have a market of the same name ("National Average"), whose prices are kept apart. A node's own medians are of
+ * one market, whatever its region.
  */
 function marketOf({ kind, region, market }: PricePoint): string {
   return JSON.stringify([kind === 'observed' ? region : '', market]);
 }
 
-/** Weekly when a market's prices are mostly ten days apart at most; a single date says nothing and counts as monthly. */
+/** Weekly when a market's prices are mostly at most ten days apart; a single date shows nothing and counts as monthly. */
 function cadenceOf(points: readonly PricePoint[]): Cadence {
   const gaps: number[] = [];
   for (const market of group(points, marketOf).values()) {
@@ -233,7 +233,7 @@ function periodName(period: number, cadence: Cadence): string {
   return isoDay((period * 7 - 3) * DAY);
 }
 
-/** What is said to have moved. */
+/** The goods of a signal. */
 const NOUNS: Readonly<Record<PriceKind, string>> = {
   observed: 'prices',
   traded: 'prices agreed in trades',

@@ -27,7 +27,7 @@ export const WFP_COLUMNS = new CsvColumns(
   Object.entries(NAMES) as [WfpColumn, readonly string[]][], // the keys of a constant
 );
 
-/** Without these a row is no price of a place. */
+/** Without these a row is not a price of a place. */
 const REQUIRED = ['date', 'admin1', 'market', 'commodity', 'unit', 'currency', 'price'] as const;
 
 /** The columns of a header line; throws `wfp.header` with everything that is wrong with it in one message. */

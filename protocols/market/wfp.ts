@@ -46,11 +46,11 @@ const SOURCE = 'WFP';
 /** The price type of a file that does not say which: the old ones have the flag in its column. */
 export const NO_PRICE_TYPE = 'unspecified';
 const FLAGS = /^(actual|aggregate|forecast)([,;] *(actual|aggregate|forecast))*$/i;
-/** In the oldest files the type stands behind the commodity. */
+/** In the oldest files the type follows the commodity. */
 const TYPED = /^(.*\S) +- +(Retail|Wholesale|Producer|Farm Gate)$/i;
 /**
- * The rows of a price file below its header, in their order, a few lines in memory at a time. A bad row is yielded with its reason and
- * reading goes on. Throws `wfp.header` for a header that is none of a price file, and where no row follows it.
+ * The rows of a price file below its header, in their order, a few lines in memory at a time. A bad row is yielded with its reason
+ * and reading continues. Throws `wfp.header` for a header that is not that of a price file, and where no row follows it.
  */
 export async function* wfpRows(records: CsvRecords, header: readonly string[]): AsyncGenerator<WfpRow> {
   const columns = wfpColumnsOf(header);
@@ -122,7 +122,7 @@ function typed(
   type: string,
   flag: string,
 ): Pick<Observation, 'commodity' | 'priceFlag' | 'priceType'> {
-  // In the files of 2020 and 2021 the flag stands where the type is now.
+  // In the files of 2020 and 2021 the flag is in the column of the type.
   const misplaced = flag === '' && FLAGS.test(type);
   const named = misplaced ? '' : type;
   const [, bare, suffix] = named === '' ? (TYPED.exec(commodity) ?? []) : [];
@@ -145,7 +145,7 @@ function date(text: string): string {
   }
   const normal = `${year}-${month.padStart(2, '0')}-${day.padStart(2, '0')}`;
   const time = Date.parse(`${normal}T00:00:00Z`);
-  // JavaScript rolls 31 June over into July; a date that does not come back as it went in does not exist.
+  // JavaScript turns 31 June into 1 July; a date that changes when parsed does not exist.
   if (Number.isNaN(time) || isoDay(time) !== normal) {
     throw new BadRow(`no such date: ${quoted(text)}`);
   }

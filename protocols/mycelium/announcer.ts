@@ -19,13 +19,13 @@ export interface AnnouncerParts extends FailureParts {
   readonly direct: Pick<AnnounceProtocol, 'announce'>;
   /** Exchanges frontiers with a peer. */
   readonly exchange: (connection: PeerConnection) => void;
-  /** A peer could not be told of an entry. */
+  /** A peer could not be notified of an entry. */
   readonly missed: (peer: string) => void;
-  /** A proof says that the fork is lower still. */
+  /** A proof shows that the fork is lower still. */
   readonly seekLower: (proof: ForkProof) => void;
 }
 
-/** Tells peers about commits: everybody of what is public, by gossip, and of what is private its participants alone. */
+/** Notifies peers of commits: of public entries everybody by gossip, of private ones only their participants. */
 export class Announcer {
   readonly #parts: AnnouncerParts;
 
@@ -57,7 +57,7 @@ export class Announcer {
     );
   }
 
-  /** A proof in a private channel names it: its participants see it in the frontier, nobody else hears of it. */
+  /** A proof in a private channel names it: its participants see it in the frontier, nobody else is told. */
   #showTo(peers: readonly string[]): void {
     for (const peer of peers) {
       const connection = newestConnection(this.#parts.libp2p, peer);

@@ -1,6 +1,6 @@
 import { errorCode } from '../errors.ts';
 
-/** Whoever lets an answer run out of time is slow; what else may have failed says nothing of its pace. */
+/** A peer that lets an answer time out is slow; any other failure says nothing about its speed. */
 export function howFailed(error: unknown): 'slow' | 'failed' {
   return errorCode(error) === 'stream-timeout' ? 'slow' : 'failed';
 }
@@ -18,8 +18,8 @@ export interface AnswerLimits {
 const REMEMBERED = 2048;
 
 /**
- * Who may have an answer now. Whoever took the last one more slowly than anything but a trickle gets one at a time until it has taken one
- * whole, and all of those together half of the places: however many trickle, the others are answered.
+ * Which peers may have an answer now. A peer that took the last one too slowly gets one at a time until it has taken one completely,
+ * and all such peers together half of the slots: however many are slow, the others are answered.
  */
 export class AnswerSlots {
   readonly #limits: AnswerLimits;
@@ -33,7 +33,7 @@ export class AnswerSlots {
     this.#limits = limits;
   }
 
-  /** Takes a place, to be given back by the function that comes back; undefined when there is none for this peer. */
+  /** Takes a slot; the returned function releases it. Undefined when there is none for this peer. */
   take(peer: string): ((how: 'taken' | 'slow' | 'failed') => void) | undefined {
     const { answering, answeringPerPeer, further } = this.#limits;
     const busy = this.#busy.get(peer) ?? 0;

@@ -32,8 +32,8 @@ export interface HttpNodes {
   list(): readonly HttpNode[];
   get(id: string): HttpNode | undefined;
   /**
-   * Notes that a node asked to be registered; it waits for the operator. What is decided already stays as it is.
-   * Throws `node-suspended`, `registry-full`.
+   * Records that a node has asked to be registered; it waits for the operator. Earlier decisions are kept. Throws `node-suspended`,
+   * `registry-full`.
    */
   request(
     origin: string,
@@ -61,7 +61,7 @@ class StoredHttpNodes implements HttpNodes {
   readonly #store: HttpNodeStore;
   readonly #onChange: (node: HttpNode) => void;
   readonly #nodes: Map<string, HttpNode>;
-  /** On their way to the disk: what comes meanwhile counts them too. */
+  /** Rows being written: later requests count them too. */
   readonly #arriving = new Map<string, HttpNode>();
 
   constructor(store: HttpNodeStore, onChange: (node: HttpNode) => void, held: readonly HttpNode[]) {

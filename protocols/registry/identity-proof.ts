@@ -15,12 +15,12 @@ export const IDENTITY_ENVELOPE: EnvelopeType = {
 const MAX_PROOF = 2048;
 const KEYS = ['v', 'net', 'peerId', 'nonce', 'nodeUrl', 'tlsFingerprint', 'time'] as const;
 
-/** What a node signs when it is asked who it is. */
+/** What a node signs when it is asked for its identity. */
 export interface IdentityProof {
   readonly peerId: PeerId;
   /** 32 hex digits, drawn by the asker. */
   readonly nonce: string;
-  /** Where the node says that it answers: an answer passed on from another address does not fit. */
+  /** The URL at which the node says it answers: an answer relayed from another address does not match. */
   readonly nodeUrl: string;
   /** SHA-256 of its TLS certificate, lower-case hex; empty when it has none, or one that a CA vouches for. */
   readonly tlsFingerprint: string;

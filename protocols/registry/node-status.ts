@@ -1,9 +1,9 @@
 import { AgrinetError } from '../errors.ts';
 
-/** `pending`: waits for the operator; `active`: replicated with; `suspended`: for a while; `revoked`: for good, until approved anew. */
+/** `pending`: waits for the operator; `active`: replicated with; `suspended`: temporarily; `revoked`: until approved again. */
 export const NODE_STATUSES = ['pending', 'active', 'suspended', 'revoked'] as const;
 export type NodeStatus = (typeof NODE_STATUSES)[number];
-/** What the operator can do about a node. */
+/** The operator's actions on a node. */
 export type NodeAction = 'approve' | 'suspend' | 'resume' | 'revoke';
 
 const STEPS: Readonly<Record<NodeAction, { to: NodeStatus; from: readonly NodeStatus[] }>> = {
@@ -13,7 +13,7 @@ const STEPS: Readonly<Record<NodeAction, { to: NodeStatus; from: readonly NodeSt
   revoke: { to: 'revoked', from: ['pending', 'active', 'suspended'] },
 };
 
-/** The status after an action; doing it twice is no error. Throws `node-state` for a step that is none. */
+/** The status after an action; repeating one is not an error. Throws `node-state` for an impossible one. */
 export function changedStatus(status: NodeStatus, action: NodeAction): NodeStatus {
   const { to, from } = STEPS[action];
   if (status === to || from.includes(status)) return to;

@@ -11,18 +11,18 @@ export interface RegistrationKey {
   readonly uses: number;
 }
 
-/** Keys that one node has registered with: each was issued by the operator, so that many are none in earnest. */
+/** Keys that one node has registered with: the operator issued each, so this many do not occur in practice. */
 const KEYS_PER_NODE = 64;
 
-/** A node with the keys it came with; none when it was registered by the operator's hand. */
+/** A node with the keys it registered with; none when the operator registered it. */
 interface Holder {
   readonly status: NodeStatus;
   readonly keys?: readonly string[];
 }
 
 /**
- * Throws `key-used` when a node may not come with a key: as many others did as it is for, or one of them is revoked, so that
- * who was sent away does not come back under another identity.
+ * Throws `key-used` when a node may not register with a key: it has been used by as many others as it is for, or one of them is
+ * revoked, so that a revoked node does not return under another identity.
  */
 export function checkKey(
   nodes: Iterable<readonly [string, Holder]>,
@@ -43,7 +43,7 @@ export function checkKey(
     );
 }
 
-/** The keys of a node after it came with another. Throws `key-used` for more than anybody needs. */
+/** The keys of a node after it registered with another. Throws `key-used` for more than anybody needs. */
 export function withKeys(before: readonly string[] = [], more: readonly string[]): readonly string[] {
   const keys = [...new Set([...before, ...more])];
   if (keys.length > KEYS_PER_NODE) throw used(`this node has registered with ${KEYS_PER_NODE} keys already`);

@@ -26,13 +26,13 @@ export interface RegisteredNode {
   readonly contactEmail?: string;
   /** Whose key it registered with; absent when that was the operator's. */
   readonly askedBy?: string;
-  /** The registration keys it came with; absent when it came by the operator's hand alone. */
+  /** The registration keys it registered with; absent when the operator alone registered it. */
   readonly keys?: readonly string[];
-  /** What its entries may take up here, MiB, 0 without a bound; absent: as AUTHOR_QUOTA_MB says. This operator's own decision. */
+  /** How much storage its entries may use here, MiB, 0 without a limit; absent: AUTHOR_QUOTA_MB. A decision of this operator. */
   readonly quotaMb?: number;
 }
 
-/** What is registered of a node; a signed statement has it all. */
+/** What is registered of a node; a signed statement contains all of it. */
 export type Registration = Pick<
   RegistrationStatement,
   'caller' | 'nodeUrl' | 'region' | 'name' | 'multiaddrs' | 'schemaVersion' | 'tlsFingerprint'
@@ -59,9 +59,9 @@ export const REGISTRY_LIMITS = {
   noncesPerAsker: 256,
 } as const;
 
-/** How a registration came about. */
+/** How a registration was made. */
 export interface Asked {
-  /** What it is to be; default `active`. */
+  /** The status to set; default `active`. */
   readonly status?: 'active' | 'pending' | undefined;
   /** Whose key it was; undefined for the operator's. */
   readonly by?: string | undefined;
@@ -91,16 +91,16 @@ export function checkRoom(
     throw full('too many nodes wait for approval; the operator sees them with: agrinet nodes');
 }
 
-/** Who is registered here. Being discovered is not being registered; an empty registry means nobody. */
+/** The registered nodes. Being discovered is not being registered; an empty registry means nobody. */
 export interface Registry extends Following {
   list(): readonly RegisteredNode[];
   /** Nodes that are active, sorted: the same list as long as it is the same nodes. */
   actives(): readonly PeerId[];
   get(peerId: string): RegisteredNode | undefined;
   isActive(peerId: string): boolean;
-  /** Throws `registration-self`, `registry-full`, `key-used` or `node-suspended` for who could not be registered now. */
+  /** Throws `registration-self`, `registry-full`, `key-used` or `node-suspended` if the node could not be registered now. */
   mayRegister(peerId: PeerId, asked?: Asked): void;
-  /** Takes in what was verified, as `active`, or as `pending` until the operator approves it; who is active stays so. */
+  /** Registers what was verified, as `active`, or as `pending` until the operator approves it; an active node stays active. */
   register(
     statement: Registration,
     contactEmail: string | undefined,
@@ -229,7 +229,7 @@ class StoredRegistry implements Registry {
   setQuota(peerId: string, quotaMb: number | undefined): Promise<RegisteredNode> {
     return this.#changes.run(() => {
       const { quotaMb: _, ...node } = this.#known(peerId);
-      // Nobody else need know of it: it is no change of the registration.
+      // No other part need know: it is not a change of the registration.
       return this.#save(quotaMb === undefined ? node : { ...node, quotaMb });
     });
   }
@@ -274,7 +274,7 @@ class StoredRegistry implements Registry {
   }
 }
 
-/** A node as it is registered; who is active stays so, and who came first with a key keeps its name. */
+/** A node as it is registered; an active one stays active, and one that registered with a key first keeps its name. */
 function registered(
   statement: Registration,
   contactEmail: string | undefined,

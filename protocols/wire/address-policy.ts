@@ -12,8 +12,8 @@ export interface AddressPolicy {
 export type Carrier = 'https' | 'http' | 'libp2p';
 
 /**
- * Who named an address. What the operator wrote down is his own business. Who is registered, or comes with a key, may be on
- * this machine; a stranger's loopback address would be any service of ours.
+ * Who named an address. The operator may write down any. A node that is registered, or has a key, may be on this machine; a
+ * stranger's loopback address could be any service of ours.
  */
 export type NamedBy = 'operator' | 'known' | 'stranger';
 

@@ -3,7 +3,7 @@ import { kindOf } from './special-addresses.ts';
 /** The network that an address counts as one crowd with. */
 export interface AddressRange {
   readonly name: string;
-  /** Not for loopback and private addresses: a whole network may stand behind one proxy there. */
+  /** Not for loopback and private addresses: a whole network may be behind one proxy there. */
   readonly limited: boolean;
 }
 

@@ -23,8 +23,8 @@ export function base64url(bytes: Uint8Array): string {
 }
 
 /**
- * The bytes of a text that `base64url` makes; undefined for any other spelling: padding, foreign characters, which `Buffer` passes over,
- * and bits of the last character that stand for nothing. So what is signed has one text.
+ * Decodes a text made by `base64url`; undefined for any other spelling: padding, foreign characters, which `Buffer` ignores, and
+ * unused bits of the last character. So what is signed has one text.
  */
 export function fromBase64url(text: string): Uint8Array | undefined {
   const bytes = new Uint8Array(Buffer.from(text, 'base64url'));

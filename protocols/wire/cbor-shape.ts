@@ -5,8 +5,9 @@
 export const CBOR_DEPTH = 16;
 
 /**
- * What the heads alone say of some bytes: why they are unfit to be decoded, or whether they are canonical dag-cbor for certain. Where
- * that is not certain (floats, tags, text beyond ASCII, integers beyond the safe ones, a key out of order), encoding what was decoded has to tell.
+ * What the heads alone show of some bytes: why they must not be decoded, or whether they are certainly canonical dag-cbor. Where
+ * that is not certain (floats, tags, text beyond ASCII, integers outside the safe range, a key out of order), they have to be
+ * decoded and encoded again.
  */
 export type CborShape = { readonly problem: string } | { readonly canonical: boolean };
 
@@ -14,8 +15,9 @@ const CANONICAL: CborShape = { canonical: true };
 const UNCERTAIN: CborShape = { canonical: false };
 
 /**
- * Walks the heads of one CBOR item (RFC 8949, section 3) without building anything, in time linear in the bytes and without recursion.
- * Unfit is what is nested deeper than `CBOR_DEPTH`, has more than `items` values in it, lengths beyond the bytes, or indefinite lengths.
+ * Reads the heads of one CBOR item (RFC 8949, section 3) without building anything, in time linear in the bytes and without
+ * recursion. Refused are items nested deeper than `CBOR_DEPTH`, with more than `items` values, with lengths beyond the bytes, or of
+ * indefinite length.
  */
 export function cborShape(bytes: Uint8Array, items: number = Infinity): CborShape {
   const outer: Container[] = [];
@@ -38,7 +40,7 @@ export function cborShape(bytes: Uint8Array, items: number = Infinity): CborShap
     const argument = width === 0 ? info : readArgument(bytes, at + 1, width);
     at += 1 + width;
     certain &&= isPlain(major, width, argument, initial);
-    // A tag is followed by the item that it is about, and is none itself.
+    // A tag is followed by its item and does not count as one.
     if (major === TAG) continue;
     certain &&= !inside.wantsKey() || (major === TEXT && inside.isInOrder(bytes, at, argument));
     inside.left--;
@@ -49,7 +51,7 @@ export function cborShape(bytes: Uint8Array, items: number = Infinity): CborShap
       certain &&= major === BYTES || isAscii(bytes, at - argument, at);
     } else if (major === ARRAY || major === MAP) {
       const children = major === MAP ? argument * 2 : argument;
-      // Each value takes a byte at least: a count beyond the bytes is a lie, told before anything is made of it.
+      // Each value takes at least a byte, so a count beyond the bytes is false and refused before anything is built.
       if (children > bytes.length - at) return { problem: 'ends early' };
       if (outer.length >= CBOR_DEPTH) return { problem: `nested deeper than ${CBOR_DEPTH}` };
       outer.push(inside);
@@ -97,7 +99,10 @@ class Container {
     return this.#isMap && this.left % 2 === 0;
   }
 
-  /** Whether a key stands after the one before it: shorter keys first, then by their bytes. `__proto__` is no plain key of an object. */
+  /**
+   * Whether a key comes after the one before it: shorter keys first, then by their bytes. `__proto__` is not accepted as a plain
+   * key.
+   */
   isInOrder(bytes: Uint8Array, at: number, length: number): boolean {
     const [before, beforeLength] = [this.#key, this.#keyLength];
     this.#key = at;

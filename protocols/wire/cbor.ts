@@ -4,7 +4,7 @@ import { bytesEqual } from './bytes.ts';
 import { cborShape } from './cbor-shape.ts';
 import { LIMITS } from './limits.ts';
 
-/** What our payloads are made of. Integers are safe integers; other numbers are finite doubles; no undefined, no links. */
+/** The values of our payloads. Integers are safe integers; other numbers are finite doubles; no undefined, no links. */
 export type Cbor =
   | null
   | boolean
@@ -20,9 +20,10 @@ export function encodeCbor(value: Cbor): Uint8Array {
 }
 
 /**
- * Decodes canonical dag-cbor strictly: the bytes must be exactly what encoding the result gives, because the decoder
- * alone lets unsorted keys, float-coded integers, `undefined` and bad UTF-8 pass. Mostly the heads tell that it would; else it is encoded and compared. Depth and the number of values are looked at before
- * anything is built: a million empty lists are a megabyte, and half a second for a decoder. Throws `not-canonical`.
+ * Decodes canonical dag-cbor strictly: encoding the result must give exactly the same bytes, because the decoder alone accepts
+ * unsorted keys, float-coded integers, `undefined` and bad UTF-8. Usually the heads show this; otherwise the result is encoded and
+ * compared. Depth and the number of values are checked before anything is built: a million empty lists are a megabyte, and half a
+ * second for a decoder. Throws `not-canonical`.
  */
 export function decodeCbor(bytes: Uint8Array, items: number = LIMITS.payloadItems): unknown {
   const shape = cborShape(bytes, items);

@@ -3,7 +3,7 @@ import { CpuSlice, type TurnEnv } from '../cpu-slice.ts';
 /** CPU that work on received data may take on the main thread before it yields to timers and sockets, milliseconds. */
 const TURN_MS = 8;
 
-/** Who waits for a turn of one event loop. Each turn goes to one alone: what four peers send at once is four turns' work. */
+/** Tasks that wait for a turn of one event loop. Each turn goes to one of them: what four peers send at once is four turns' work. */
 class Waiting {
   readonly #env: TurnEnv;
   readonly #queue: (() => void)[] = [];
@@ -37,8 +37,8 @@ class Waiting {
 const waitingIn = new WeakMap<TurnEnv, Waiting>();
 
 /**
- * Lets work on what others have sent give way by the CPU time it has used, all of it together: promises alone starve timers and sockets,
- * and a pause for every item would cost more than most items.
+ * Makes work on received data yield by the CPU time that all of it has used: promises alone starve timers and sockets, and a pause
+ * for every item would cost more than most items.
  */
 export class CpuTurn {
   readonly #waiting: Waiting;

@@ -14,7 +14,7 @@ export interface Envelope {
   readonly signature: Uint8Array;
 }
 
-/** What an envelope is for: the domain string keeps a signature for one purpose from counting for another. */
+/** The purpose of an envelope: the domain string prevents a signature for one purpose from being valid for another. */
 export interface EnvelopeType {
   readonly domain: string;
   readonly payloadType: Uint8Array;

@@ -21,7 +21,7 @@ export interface FramedStream {
   readNext(signal: AbortSignal): Promise<Uint8Array>;
   /** Hands one frame to the muxer; waits while it is full. Resolved does not mean received. */
   write(bytes: Uint8Array, signal: AbortSignal): Promise<void>;
-  /** Flushes and closes our side; reading goes on until the remote closes its own. */
+  /** Flushes and closes our side; reading continues until the remote closes its own. */
   close(signal: AbortSignal): Promise<void>;
   /** Resets the stream at once, in both directions. Harmless on a stream that is already closed. */
   abort(error: Error): void;
@@ -30,7 +30,7 @@ export interface FramedStream {
 export interface FramedStreamOptions {
   /** The longest frame taken, in bytes, below 2^28. */
   readonly maxFrame: number;
-  /** The longest frame sent; default: `maxFrame`. What is asked is short where what is answered is long. */
+  /** The longest frame sent; default: `maxFrame`. Requests are short where responses are long. */
   readonly maxSent?: number;
 }
 
@@ -146,7 +146,7 @@ class Frames implements FramedStream {
     wake(this.#writers);
   }
 
-  /** The first failure stays: it is what everybody is told from now on. */
+  /** The first failure is kept: every later call fails with it. */
   #fail(error: AgrinetError): AgrinetError {
     if (this.#failure !== undefined) return this.#failure;
     this.#failure = error;

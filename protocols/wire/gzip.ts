@@ -30,7 +30,10 @@ export function isGzip(head: Uint8Array): boolean {
   return head[0] === 0x1f && head[1] === 0x8b;
 }
 
-/** Inflates as a stream, to `most` bytes. Throws `gzip-too-large`, `gzip-damaged` (cut off, or not what it says), and what the source throws. */
+/**
+ * Decompresses a stream, up to `most` bytes. Throws `gzip-too-large`, `gzip-damaged` (truncated, or a wrong checksum or length), and
+ * what the source throws.
+ */
 export async function* gunzipped(
   source: AsyncIterable<Uint8Array>,
   most: number,

@@ -1,17 +1,17 @@
-/** 0000-01-01T00:00:00.000Z and 9999-12-31T23:59:59.999Z, milliseconds since 1970: what RFC 3339 can tell. */
+/** 0000-01-01T00:00:00.000Z and 9999-12-31T23:59:59.999Z, milliseconds since 1970: the range of RFC 3339. */
 const FIRST_TIME = -62_167_219_200_000;
 export const LAST_TIME = 253_402_300_799_999;
 
 /**
- * A time in milliseconds since 1970 as RFC 3339 text. Every number has one: times are signed by others, and one that no date can hold
- * would throw in whatever shows it. What lies beyond is shown as the first or last moment there is, what is no number as 1970. The
- * only place that formats a time.
+ * A time in milliseconds since 1970 as RFC 3339 text. Every number has one: times are signed by others, and one outside the range of
+ * dates would throw wherever it is shown. Times beyond the range are shown as its first or last moment, NaN as 1970. The only place
+ * that formats a time.
  */
 export function isoTime(ms: number): string {
   return new Date(within(ms)).toISOString();
 }
 
-/** The same for people: in the words of a language (BCP 47), hours from 0 to 23, at the clock of a time zone (IANA). */
+/** The same for people: in the words of a language (BCP 47), hours from 0 to 23, in a time zone (IANA). */
 export function readableTime(ms: number, language: string, timeZone: string): string {
   const format = { dateStyle: 'medium', timeStyle: 'short', hourCycle: 'h23', timeZone } as const;
   const time = new Intl.DateTimeFormat(language === 'en' ? 'en-GB' : language, format).format(within(ms));

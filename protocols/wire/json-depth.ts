@@ -2,8 +2,8 @@ const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
 /**
- * Whether arrays and objects of a JSON text lie deeper in one another than `max`. One pass that parses nothing: a second JSON.parse would cost
- * writes per second. What is no JSON at all, the parser refuses afterwards.
+ * Whether arrays and objects of a JSON text are nested deeper than `max`. One pass that parses nothing: a second JSON.parse would
+ * cost writes per second. Invalid JSON is refused by the parser afterwards.
  */
 export function isDeeper(text: string, max: number): boolean {
   let depth = 0;

@@ -1,7 +1,7 @@
 /** Any JSON value. */
 export type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
 
-/** Canonical JSON (RFC 8785) of what is JSON: no spaces, keys sorted by UTF-16 code units. Keys that are whole numbers are not for it. */
+/** Canonical JSON (RFC 8785) of a JSON value: no spaces, keys sorted by UTF-16 code units. Not for objects with integer-like keys. */
 export function canonicalJson(value: unknown): string {
   return JSON.stringify(value, (_key, inner: Json) =>
     typeof inner === 'object' && inner !== null && !Array.isArray(inner)

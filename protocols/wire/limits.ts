@@ -37,7 +37,7 @@ export const LIMITS = {
   forksPerDay: 100,
   /** A time further ahead than this is stored but does not advance our clock. */
   clockAheadMs: 5 * 60 * 1000,
-  /** Collections that a node says it knows, on each page of its frontier: three times as many as there are. */
+  /** Collections that a node lists as known, on each page of its frontier: three times as many as there are. */
   knownCollections: 32,
   /** One frontier page. */
   frontierBytes: 64 * 1024,

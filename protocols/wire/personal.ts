@@ -4,10 +4,13 @@ import { isDeeper } from './json-depth.ts';
 /** Names of fields that never leave a node that holds them, whatever their spelling. */
 const PERSONAL = /e[-_ ]?mail|phone|^(mobile|whats[-_ ]?app)|^(tel|fax|cell)(?![a-z])|password|passwd|pwd/i;
 
-/** Where such a name may stand in a JSON text at all, also written in escapes. */
+/** Whether such a name may be in a JSON text at all, also when escaped. */
 const MAYBE = /mail|phone|mobile|whats|tel|fax|cell|pass|pwd|\\u/i;
 
-/** Levels of JSON in a text that are gone through: twice as many as any client may send. What lies deeper is left out where a name may stand in it. */
+/**
+ * Levels of JSON within texts that are checked: twice as many as any client may send. Deeper levels are left out where a name may be
+ * in them.
+ */
 const DEPTH = 64;
 
 /** Whether a field of this name is one of them. */
@@ -35,7 +38,7 @@ function cleaned(value: Json, depth: number): Json {
 
 /** Text that is JSON of an object or a list, without personal fields; any other text, and JSON that has none, just as it is. */
 export function withoutPersonalText(text: string): string {
-  // Looked at only where a name could match: nearly every text is no JSON.
+  // Parsed only where a name could match: nearly every text is not JSON.
   if (!/^\s*[{[]/.test(text)) return text;
   const isDeep = isDeeper(text, DEPTH);
   if (isDeep && !MAYBE.test(text)) return text;

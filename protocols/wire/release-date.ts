@@ -1,6 +1,6 @@
 /**
- * The date of this release, in milliseconds since 1970 (UTC). A constant, moved by hand with each release: nothing that happens while
- * this code runs can have happened earlier.
+ * The date of this release, in milliseconds since 1970 (UTC). A constant, updated by hand with each release: nothing that happens
+ * while this code runs can have happened earlier.
  */
 export const RELEASED_AT: number = Date.UTC(2026, 10, 1);
 

@@ -4,7 +4,7 @@ import { bytesOf, decodeCbor, integer, mapOf } from './cbor.ts';
 import { type Envelope, type EnvelopeType, verifyEnvelope } from './envelope.ts';
 import type { PeerId } from './identity.ts';
 
-/** What a node signs once, for one moment: registrations, withdrawals, proofs of identity, requests. */
+/** Maps that a node signs once, for one moment: registrations, withdrawals, proofs of identity, requests. */
 export interface SignedMap<Key extends string> {
   readonly author: PeerId;
   readonly map: Readonly<Record<Key, unknown>>;
@@ -14,7 +14,7 @@ export interface SignedMap<Key extends string> {
   readonly time: number;
 }
 
-/** The error for what is wrong, of the code that the kind of map has. */
+/** The error for a malformed map, with the code of its kind. */
 export type Invalid = (why: string, cause?: unknown) => AgrinetError;
 
 type Common = 'v' | 'nonce' | 'time';

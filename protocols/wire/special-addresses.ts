@@ -4,8 +4,8 @@ import { BlockList, isIP } from 'node:net';
 export type AddressKind = 'public' | 'private' | 'loopback' | 'never';
 
 /**
- * The special-purpose addresses of IANA's two registries and what the address architectures set apart beside them. What stands
- * in none of them is public, in IPv6 only within 2000::/3, the one block of global unicast that is given out.
+ * The special-purpose addresses of IANA's two registries and those that the address architectures reserve besides them. Addresses in
+ * none of them are public, in IPv6 only within 2000::/3, the one block of global unicast in use.
  */
 export const SPECIAL_ADDRESSES: readonly (readonly [
   range: string,
@@ -83,7 +83,9 @@ function tables(family: Family): readonly (readonly [AddressKind, BlockList])[] 
 const TABLES = { ipv4: tables('ipv4'), ipv6: tables('ipv6') };
 const GLOBAL = listed('ipv6', [GLOBAL_UNICAST]);
 
-/** What an IP address in text form is; `never` for what is none, and for one with a zone, which only link-local ones have. */
+/**
+ * The class of an IP address in text form; `never` for anything else, and for one with a zone, which only link-local addresses have.
+ */
 export function kindOf(address: string): AddressKind {
   if (isIP(address) === 0 || address.includes('%')) return 'never';
   const family = familyOf(address);

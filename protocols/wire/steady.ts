@@ -8,7 +8,7 @@ export const STEADY_LIMITS = {
 } as const;
 
 export interface SteadyOptions {
-  /** What is thrown when it only trickles. */
+  /** Thrown when data arrives too slowly. */
   readonly error: () => AgrinetError;
   readonly limits?: { readonly graceMs: number; readonly bytesPerSecond: number };
   /** A clock that nobody sets, milliseconds. */
@@ -16,8 +16,8 @@ export interface SteadyOptions {
 }
 
 /**
- * A body that keeps coming, an answer's or a request's: who sends a byte now and then, so that no silence is ever too long, holds a place that others
- * wait for. Time that the reader takes does not count.
+ * A body that keeps arriving, of a response or a request: a sender of a byte now and then, never silent for too long, would hold a
+ * place that others wait for. Time that the reader takes does not count.
  */
 export async function* steady(
   body: AsyncIterable<Uint8Array>,

@@ -1,4 +1,4 @@
-/** What comes of a stream: bytes in one piece or several, as the muxer had them. */
+/** The output of a stream: bytes in one piece or several, as the muxer had them. */
 export interface StreamMessage {
   readonly data: Uint8Array | Iterable<Uint8Array>;
 }
@@ -18,7 +18,7 @@ export interface ByteStream {
   readonly protocol: string;
   readonly status: 'open' | 'closing' | 'closed' | 'aborted' | 'reset';
   readonly readStatus: 'readable' | 'paused' | 'closing' | 'closed';
-  /** `closed` when the other side has said that it sends no more. */
+  /** `closed` when the remote side has closed for writing. */
   readonly remoteWriteStatus: 'writable' | 'closing' | 'closed';
   /** Bytes that have arrived and were not delivered, because the stream is paused. */
   readonly readBufferLength: number;
@@ -28,7 +28,7 @@ export interface ByteStream {
   send(data: Uint8Array): unknown;
   /** Ends this side, when what was sent has gone. */
   close(options: { readonly signal: AbortSignal }): Promise<void>;
-  /** Resets both directions at once; what is under way is lost. */
+  /** Resets both directions at once; data in flight is lost. */
   abort(error: Error): void;
   pause(): void;
   resume(): void;
@@ -52,16 +52,16 @@ export interface PeerConnection {
 /** Answers a stream that a peer has opened. It never throws. */
 export type StreamHandler = (stream: ByteStream, connection: PeerConnection) => Promise<void>;
 
-/** Streams of one protocol over one connection at a time, by who opens them. */
+/** Streams of one protocol over one connection at a time, by initiator. */
 export interface StreamLimits {
   readonly maxInboundStreams: number;
   readonly maxOutboundStreams: number;
 }
 
-/** What protocols over streams need of a host; libp2p is one as it is. */
+/** What stream protocols need of a host; libp2p satisfies it. */
 export interface StreamHost {
   handle(protocol: string, handler: StreamHandler, limits: StreamLimits): Promise<void>;
   unhandle(protocol: string): Promise<void>;
-  /** Those that stand and those that are closing. */
+  /** Open streams and closing ones. */
   getConnections(): readonly PeerConnection[];
 }

@@ -4,21 +4,21 @@ import type { Scalar } from '../../open-dialog/change.ts';
 import { NOT_TERMS } from './fields.ts';
 import type { HeldContract, SignedStatement } from './types.ts';
 
-/** What a contract's document says otherwise than what was agreed, by field; null for what it no longer says. */
+/** Where a contract's document differs from what was agreed, by field; null for what it no longer contains. */
 export type Edits = Readonly<Record<string, Scalar>>;
 
-/** A record as it is shown, and what stands in its document beside that. */
+/** A record as it is shown, and how its document differs. */
 export interface ShownContract {
   readonly state: RecordState;
   readonly laterEdits?: Edits;
 }
 
 /**
- * A contract's record as every reader sees it. The document is a draft that either node may write, also later and also a node that
- * keeps no rule; what binds is what both have signed. So from the first acceptance that stands the fields are those of the
- * agreed proposal and of nothing else, whether the contract is then settled, cancelled or disputed, and what the document says beside
- * them is shown apart, as edits that nobody has agreed to. Where several agreements are in dispute, a field is shown when all of
- * them say the same.
+ * A contract's record as every reader sees it. The document is a draft that either node may write at any time, including a node that
+ * ignores the rules; what binds is what both have signed. So from the first standing acceptance on, the fields are exactly those of
+ * the agreed proposal, whether the contract is then settled, cancelled or disputed, and the document's other values are shown
+ * separately, as edits that nobody has agreed to. Where several agreements are in dispute, a field is shown when all of them have
+ * the same value.
  */
 export function shownContract(held: HeldContract): ShownContract {
   const { state } = held;
@@ -34,7 +34,7 @@ export function shownContract(held: HeldContract): ShownContract {
   return Object.keys(edits).length === 0 ? { state: shown } : { state: shown, laterEdits: edits };
 }
 
-/** What of a contract says what was agreed. */
+/** The fields of a contract that show what was agreed. */
 export type Agreed = Pick<HeldContract, 'agreed' | 'binding'> & {
   readonly statements: readonly Pick<SignedStatement, 'transition'>[];
 };
@@ -64,7 +64,7 @@ function boundState({ state, binding: { listing } }: HeldContract): RecordState 
   return { ...state, view, conflicts };
 }
 
-/** Other names may be signed as well; they stand in the agreement and cannot pass for a field of the contract itself. */
+/** Other names may be signed as well; they are in the agreement but cannot pass for a field of the contract itself. */
 function isTerm(field: string, value: Scalar): boolean {
   const rule = COLLECTIONS['contracts'] && fieldRule(COLLECTIONS['contracts'], field);
   return rule !== undefined && !NOT_TERMS.has(field) && valueProblem(rule, value) === undefined;

@@ -5,7 +5,7 @@ import { parsePublicId } from '../../wire/ids.ts';
 import type { Transition } from '../contract/statement.ts';
 import { nodeOf, parseParty } from '../party.ts';
 
-/** Who a contract is between and what it takes from: `user@peer` twice, and the public id of a listing or ''. */
+/** The parties of a contract and the listing that it takes from: `user@peer` twice, and the public id of a listing or ''. */
 export interface Binding {
   readonly buyer: string;
   readonly supplier: string;
@@ -18,27 +18,27 @@ export function takesStock({ supplier, listing }: Binding): boolean {
   return supplying !== undefined && parsePublicId(listing, supplying)?.owner === supplying;
 }
 
-/** Of the creation's 16 bytes: so many of chance, and the rest of the hash of the binding. */
+/** Of the creation's 16 bytes, this many are random, and the rest is the hash of the binding. */
 const SALT = 6;
 /** Combinations that are tried for one contract: a party that signs under many names costs no more. */
 const TRIES = 4096;
 /** Names of each kind that are tried. */
 const NAMES = 256;
 
-/** What the nonce of a contract's creation ends with. */
+/** The end of the nonce of a contract's creation. */
 export function bindingTag({ buyer, supplier, listing }: Binding): Uint8Array {
   return sha256(encodeCbor({ buyer, supplier, listing })).subarray(0, 16 - SALT);
 }
 
 /**
- * The nonce of a contract's creation. The terms are a document that either node may edit, and the parties stand in it too; the
- * contract's id, the hash of its creation, is bound to them by this, so that no later edit can put another in a party's place.
+ * The nonce of a contract's creation. The terms and the parties are in a document that either node may edit; through the nonce, the
+ * contract's id, which is the hash of its creation, is bound to the parties, so that no later edit can replace one.
  */
 export function bindingNonce(binding: Binding, salt: Uint8Array): Uint8Array {
   return concat([sha256(salt).subarray(0, SALT), bindingTag(binding)]);
 }
 
-/** What a document's fields were set to, whoever has written over it since. */
+/** All values that a document's fields have had, including overwritten ones. */
 export type PastValues = ReadonlyMap<string, readonly unknown[]>;
 
 /**
@@ -82,7 +82,7 @@ export function bindingOf(
   return undefined;
 }
 
-/** Every combination, those of names that came first before all others: names in plenty put off only their own. */
+/** Every combination, those of earlier names before all others: a flood of names delays only itself. */
 function* nearestFirst(names: Readonly<Record<keyof Binding, ReadonlySet<string>>>): Generator<Binding> {
   const [listings, buyers, suppliers] = [names.listing, names.buyer, names.supplier].map((set) =>
     [...set].slice(0, NAMES),

@@ -9,11 +9,14 @@ import { type Binding, bindingOf } from './binding.ts';
 /** Contracts whose bindings are kept in memory. */
 const KEPT = 16_384;
 
-/** The bindings of contracts. A document that was written over has its history read, once for each change: nobody can make a contract unfindable. */
+/**
+ * The bindings of contracts. If a document was overwritten, its history is read, once for each change, so nobody can make a contract
+ * unfindable.
+ */
 export class Bindings {
   readonly #history: FieldHistory;
   readonly #found = new LRUCache<RecordKey, Binding>(atMost(KEPT));
-  /** Contracts whose history has been looked through since their last change: nothing of them is kept but whether it was in vain. */
+  /** Contracts whose history has been searched since their last change: all that is kept is whether nothing was found. */
   readonly #searches = new LRUCache<RecordKey, { isInVain: boolean }>(atMost(KEPT));
 
   constructor(history: FieldHistory) {

@@ -17,7 +17,7 @@ export interface AccessParts {
   readonly lastSteps: LastSteps;
 }
 
-/** Who may see what, and act in it. */
+/** Decides who may see a contract and act in it. */
 export class ContractAccess {
   readonly #parts: AccessParts;
 
@@ -25,7 +25,7 @@ export class ContractAccess {
     this.#parts = parts;
   }
 
-  /** Throws `not-found` for who may not see it. */
+  /** Throws `not-found` for a caller who may not see it. */
   async get(key: RecordKey, actor: Actor): Promise<ContractView> {
     const { reader } = this.#parts;
     const state = await reader.get(key);
@@ -43,7 +43,7 @@ export class ContractAccess {
   ): Promise<Page<ContractView>> {
     const { lists, reader } = this.#parts;
     const page = await lists.page(filter, limit, cursor, actor);
-    // What cannot be read may be anybody's: it is named to the operator.
+    // An unreadable record may belong to anybody, so it is named to the operator.
     const left: Unread[] = actor.operator ? [...page.unread] : [];
     const visible = async (key: RecordKey): Promise<ContractView | undefined> => {
       const state = await reader.get(key);
@@ -64,7 +64,7 @@ export class ContractAccess {
     };
   }
 
-  /** A contract of two, for whoever may see it. Throws `not-found`; `contract-state` for an open request. */
+  /** A contract of two, for a caller who may see it. Throws `not-found`; `contract-state` for an open request. */
   async toRead(key: RecordKey, actor: Actor): Promise<HeldContract> {
     const { state, held } = await this.get(key, actor);
     if (held !== undefined) return held;

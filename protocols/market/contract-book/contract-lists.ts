@@ -23,12 +23,12 @@ export interface ListParts extends Pick<BookParts, 'reader' | 'now' | 'ratedCont
   readonly lastSteps: LastSteps;
 }
 
-/** The lists of contracts, in memory: what each is listed under, and in which order. Who never asks for a list pays for none. */
+/** The lists of contracts, in memory: what each is listed under, and in which order. They are built when a list is first requested. */
 export class ContractLists {
   readonly #parts: ListParts;
   readonly #order = new ContractOrder();
   readonly #openRequests = new Map<string, Set<RecordKey>>();
-  /** What has changed since it was listed: whoever asks next waits for it. */
+  /** What has changed since it was listed: the next request waits for it. */
   readonly #changed = new Set<RecordKey>();
   readonly #unread = new Map<string, Unread>();
   readonly #reading = new Lazy(() => this.#readAll());
@@ -38,7 +38,7 @@ export class ContractLists {
     this.#parts = parts;
   }
 
-  /** To be told of each commit. */
+  /** To be called for each commit. */
   note(changes: readonly Pick<RecordChange, 'key' | 'after'>[]): void {
     for (const { key, after } of changes) {
       const collection = parseRecordKey(key)?.collection;
@@ -51,7 +51,7 @@ export class ContractLists {
     }
   }
 
-  /** A page of those that an actor may see, and the contracts that stand in no list because they cannot be read. */
+  /** A page of those that an actor may see, and the contracts that are missing because they cannot be read. */
   async page(
     { listingId, requestId }: ListFilter,
     limit: number,
@@ -79,7 +79,7 @@ export class ContractLists {
 
   async #upToDate(): Promise<void> {
     await this.#reading.get();
-    // What came while others were listed was perhaps acknowledged before this was asked.
+    // A contract that changed while others were listed may have been acknowledged before this request.
     while (this.#changed.size > 0 || this.#updating !== undefined) {
       this.#updating ??= this.#update().finally(() => (this.#updating = undefined));
       await this.#updating;
@@ -105,7 +105,7 @@ export class ContractLists {
     }
   }
 
-  /** What cannot be read of one is that one's matter alone. */
+  /** A contract that cannot be read affects no other. */
   async #put(state: RecordState, moment: number): Promise<void> {
     const { key } = state;
     this.#noteOpen(state);

@@ -10,17 +10,17 @@ import { Bindings } from './bindings.ts';
 import { SignedStatements } from './signed-statements.ts';
 import type { BookReader, HeldContract } from './types.ts';
 
-/** Statements of each party that are looked at: who writes more hides only its own. */
+/** Statements read of each party: a party that writes more hides only its own. */
 const STATEMENTS = 128;
 /** Contracts kept in memory. */
 const KEPT = 2048;
 
-/** Contracts as they stand, evaluated anew after each change of their channel. */
+/** Contracts in their current state, evaluated again after each change of their channel. */
 export class ContractLoader {
   readonly #net: string;
   readonly #statements: SignedStatements;
   readonly #bindings: Bindings;
-  /** What a change takes out of here is lost to whoever is still loading it. */
+  /** A change that removes one from here is not seen by a load in progress. */
   readonly #kept = new LRUCache<RecordKey, { held?: HeldContract | undefined }>(atMost(KEPT));
 
   constructor(reader: Pick<BookReader, 'factsOf'>, history: FieldHistory, net: string, self: PeerId) {
@@ -29,7 +29,7 @@ export class ContractLoader {
     this.#bindings = new Bindings(history);
   }
 
-  /** A contract of two parties, or undefined: no live one, a public one, or one whose parties cannot be told. */
+  /** A contract of two parties; undefined for an ended or public one, or one whose parties cannot be determined. */
   async load(state: RecordState | undefined): Promise<HeldContract | undefined> {
     if (!isLive(state) || state.channel !== state.key) return undefined;
     const kept = this.#kept.get(state.key) ?? {};

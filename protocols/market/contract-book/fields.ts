@@ -7,7 +7,7 @@ import { missingTerms, parseTerms, type Terms } from '../contract/terms.ts';
 import { isCopy } from './listing-terms.ts';
 import type { Body } from './types.ts';
 
-/** What a client says about the request itself and not about the terms; `status` follows from the steps. */
+/** Fields that a client gives for the request itself and not as terms; `status` follows from the steps. */
 export const NOT_TERMS: ReadonlySet<string> = new Set([
   'status',
   'propose',
@@ -18,7 +18,7 @@ export const NOT_TERMS: ReadonlySet<string> = new Set([
   'id',
   'progressUpdates',
 ]);
-/** What stays as the contract was begun. */
+/** Fields that do not change after the contract is begun. */
 export const FIXED = ['buyerId', 'supplierId', 'listingId', 'requestId'] as const;
 
 /**
@@ -68,7 +68,7 @@ export function termsOf(state: RecordState): Terms {
   }
 }
 
-/** Refuses terms that are no deal yet. Throws `terms-incomplete` (409). */
+/** Refuses terms that are incomplete. Throws `terms-incomplete` (409). */
 export function requireComplete(terms: Readonly<Record<string, Scalar | undefined>>): void {
   const missing = missingTerms(terms);
   if (missing.length > 0)

@@ -9,9 +9,9 @@ import { takesStock } from './binding.ts';
 import type { HeldContract } from './types.ts';
 
 /**
- * What contracts take from this node's own listings, in memory: filled at start from the contracts themselves and kept by every
- * commit. Only this node's own steps raise a grant, and those are made one at a time for each listing, so that the sum is
- * never older than the step it is checked for.
+ * What contracts take from this node's own listings, in memory: filled at start from the contracts themselves and updated by every
+ * commit. Only this node's own steps raise a grant, and those are made one at a time for each listing, so the sum is never older
+ * than the step that is checked against it.
  */
 export class GrantedStock {
   readonly #self: PeerId;
@@ -30,7 +30,7 @@ export class GrantedStock {
     return parts && recordKey('listings', parts.owner, parts.id);
   }
 
-  /** Takes in how a contract stands now; true when what it takes has changed. */
+  /** Updates the grants for a contract's current state; true when they have changed. */
   note(held: HeldContract): boolean {
     const listing = this.listingOf(held);
     if (listing === undefined) return false;
@@ -57,7 +57,7 @@ export class GrantedStock {
     );
   }
 
-  /** What each contract takes of a listing, with one of them as it will be. */
+  /** What each contract takes from a listing, with one of them as it is about to be. */
   grants(listing: RecordKey, change?: Grant): Grant[] {
     const all = new Map<string, number>(this.#grants.get(listing));
     if (change !== undefined) all.set(change.contract, change.quantity);
@@ -110,7 +110,7 @@ export function holdsOf({
       t.kind === 'accept' && verdict.applied.includes(t.hash) ? [t.proposal] : [],
     ),
   );
-  // What the buyer does not want is free at once; the machine lets nobody else be so quick.
+  // What the buyer gives up is released at once; for anybody else the state machine requires an `expire` first.
   const declined = verdict.cancelledBy.some((party) => party !== contract.supplier);
   return statements.flatMap(({ transition: t }) =>
     t.kind === 'propose' &&

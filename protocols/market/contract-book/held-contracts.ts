@@ -12,7 +12,10 @@ import type { BookParts, HeldContract } from './types.ts';
 
 export const notFound = (): AgrinetError => new AgrinetError('not-found', 'Not found');
 
-/** The contracts this node holds, as they stand, what they take of its listings, and the order in which they change: what every part of the book shares. */
+/**
+ * The contracts that this node holds, what they take from its listings, and the order in which they change: the state shared by all
+ * parts of the book.
+ */
 export class HeldContracts {
   readonly self: PeerId;
   readonly stock: GrantedStock;
@@ -32,7 +35,7 @@ export class HeldContracts {
     this.#loader = new ContractLoader(parts.reader, parts.history, parts.net, this.self);
   }
 
-  /** A contract of two as its record and its statements say; undefined for what is none. */
+  /** A contract of two from its record and its statements; undefined if it is not one. */
   of(state: RecordState | undefined): Promise<HeldContract | undefined> {
     return this.#loader.load(state);
   }
@@ -47,7 +50,7 @@ export class HeldContracts {
     this.#changed.add(channel);
   }
 
-  /** Takes in how a contract stands; under its lock. True when what it takes of a listing has changed. */
+  /** Updates the state of a contract; under its lock. True when what it takes from a listing has changed. */
   keep(held: HeldContract): boolean {
     const { key } = held.state;
     const other = held.contract.parties.map(nodeOf).find((node) => node !== this.self) ?? this.self;
@@ -63,15 +66,15 @@ export class HeldContracts {
     return again;
   }
 
-  /** First the listing, then the contract: nobody waits for the other way round. */
+  /** The listing is locked first, then the contract, so nobody waits in the opposite order. */
   inOrder<T>(listing: RecordKey | undefined, key: RecordKey, work: () => Promise<T>): Promise<T> {
     const withContract = (): Promise<T> => this.locks.run(key, work);
     return listing === undefined ? withContract() : this.locks.run(listing, withContract);
   }
 
   /**
-   * Takes in how a contract stands, which was `seen` just now, and does what follows, under its locks. Its flag falls under the listing's
-   * lock: who misses it waits for that.
+   * Updates the state of a contract, which was just `seen`, and does what follows from it, under its locks. Its flag is cleared
+   * under the listing's lock: a caller that misses it waits for that lock.
    */
   async renew(
     key: RecordKey,
@@ -86,7 +89,7 @@ export class HeldContracts {
     });
   }
 
-  /** Counts what changed contracts take up to now; what comes meanwhile waits for nobody. */
+  /** Counts what changed contracts take up to now; changes that arrive meanwhile are not waited for. */
   async updateStock(): Promise<void> {
     const changed = [...this.#changed];
     for (const key of changed)
@@ -95,7 +98,7 @@ export class HeldContracts {
       });
   }
 
-  /** Writes what is left of a listing; under its lock. */
+  /** Writes the remaining quantity of a listing; under its lock. */
   async showAvailable(key: RecordKey): Promise<void> {
     await this.#parts.ledger.write({
       keys: [key],

@@ -7,7 +7,7 @@ import type { BookParts, HeldContract } from './types.ts';
 
 /** Contracts whose newest news is kept in memory. */
 const KEPT = 16_384;
-/** News looked at: what is no party's word does not count, and hides what is as far back as this. */
+/** Progress reports read: those that no party wrote do not count, and hide what is further back than this. */
 const PINGS = 100;
 
 /** When contracts last moved, milliseconds since 1970. */
@@ -48,13 +48,13 @@ export class LastSteps {
     const version = this.#changes;
     const pings = await this.#reader.newestInChannel('pings', key, PINGS);
     const newest = Math.max(0, ...pings.filter((ping) => isNewsOf(held, ping)).map(pingTime));
-    // What came while this was read is in no row that was read for sure.
+    // What arrived during the read may not be in the rows that were read.
     if (version === this.#changes) this.#news.set(key, newest);
     return newest;
   }
 }
 
-/** When its author says that news was told, milliseconds since 1970. */
+/** When the progress was reported, by its author's clock, milliseconds since 1970. */
 export function pingTime({ view, created }: RecordState): number {
   const { sentAt } = view;
   return typeof sentAt === 'number' ? sentAt : created[0];

@@ -4,7 +4,7 @@ import { isLive, type RecordState } from '../../open-dialog/record.ts';
 import { COLLECTIONS, fieldRule, valueProblem } from '../../open-dialog/schema.ts';
 import type { Terms } from '../contract/terms.ts';
 
-/** What a contract takes over from its listing and compares with it later; quantity is a matter of stock. */
+/** The terms that a contract copies from its listing and compares with it later; quantity is a matter of stock. */
 const COMPARED = [
   'title',
   'commodity',
@@ -15,7 +15,7 @@ const COMPARED = [
   'geoLat_',
   'geoLong_',
 ] as const;
-/** What changes the meaning of a quantity or a price. */
+/** Terms that change the meaning of a quantity or a price. */
 const MEASURES: readonly string[] = ['unit', 'currency'];
 /** Fields of a contract that repeat the listing; no client writes them. */
 const PREFIX = 'listing.';
@@ -24,7 +24,7 @@ type Fields = Readonly<Record<string, Scalar | undefined>>;
 
 export const isCopy = (field: string): boolean => field.startsWith(PREFIX);
 
-/** What a listing says, by the contract's names; fields that it does not have are absent. */
+/** The values of a listing, under the contract's names; fields that it does not have are absent. */
 function listed({ view }: RecordState): Record<string, Scalar> {
   const fields: Record<string, Scalar> = {};
   for (const field of COMPARED) {
@@ -40,8 +40,8 @@ const placeOf = (view: RecordState['view']): Scalar | undefined =>
   view['location'] ?? view['market'] ?? view['region'];
 
 /**
- * What a new contract takes from a listing: its terms, with what is left of the quantity, and beside them the same once more as
- * `listing.<field>`, with the listing's heads. So both sign what the listing said.
+ * What a new contract takes from a listing: its terms, with the remaining quantity, and a copy of them as `listing.<field>`, with
+ * the listing's heads. So both parties sign the values of the listing.
  */
 export function termsOfListing(listing: RecordState): Record<string, Scalar | undefined> {
   const terms = listed(listing);
@@ -54,7 +54,10 @@ export function termsOfListing(listing: RecordState): Record<string, Scalar | un
   };
 }
 
-/** What of a contract's fields repeats its listing, by the listing's names; `heads` as a list. Undefined for one without. */
+/**
+ * The fields of a contract that copy its listing, under the listing's names; `heads` as a list. Undefined for a contract without
+ * any.
+ */
 export function copiedListing(
   view: RecordState['view'],
 ): (Record<string, Scalar | string[]> & { heads: string[] }) | undefined {
@@ -66,7 +69,7 @@ export function copiedListing(
   return { ...fields, heads: typeof heads === 'string' ? heads.split(',') : [] };
 }
 
-/** A term and what the listing says. */
+/** A term and the value of the listing. */
 export interface Difference {
   readonly field: string;
   readonly contract: Scalar;
@@ -85,7 +88,7 @@ function differs(field: string, terms: Fields, said: Scalar | undefined): Differ
     : [{ field, contract: term, listing: said }];
 }
 
-/** Where terms that were taken over are no longer what the listing says, a price below it apart. */
+/** Copied terms that differ from the listing by now, except for a lower price. */
 function moved(terms: Fields, now: Fields): Difference[] {
   return COMPARED.flatMap((field) => {
     const copy = terms[PREFIX + field] ?? null;
@@ -97,8 +100,9 @@ function moved(terms: Fields, now: Fields): Difference[] {
 }
 
 /**
- * Refuses to sign terms that the listing no longer says, or whose unit or currency are not its own, before the party has been told:
- * `listing-moved`, `listing-differs` (409). `listing` is the record as it is held now; of one that has ended, what was copied is compared.
+ * Refuses to sign terms that differ from the listing by now, or whose unit or currency are not the listing's, before the party has
+ * been told: `listing-moved`, `listing-differs` (409). `listing` is the record as held now; for one that has ended, the copied
+ * values are compared.
  */
 export function requireAsListed(terms: Terms, listing: RecordState | undefined): void {
   const now = isLive(listing) ? listed(listing) : undefined;

@@ -36,7 +36,7 @@ export async function writeNews(
       ({ view }) => view['nonce'] === nonce && view['from'] === from,
     );
     if (repeated) return;
-    // What is not said is null: a field that is not there at all is no scalar.
+    // Missing values are null: an absent field is not a scalar.
     const { status = null, percentComplete = null, notes = null, attachments = null } = body;
     const said = scalarsOf('pings', { status, percentComplete, notes, attachments });
     const fields = { ...said, from, sentAt: now(), nonce };
@@ -44,7 +44,7 @@ export async function writeNews(
   });
 }
 
-/** Tells the parties of this node of news that came. */
+/** Notifies the parties on this node of a progress report. */
 export async function notifyOfPing(
   { onPing }: Pick<BookParts, 'onPing'>,
   contracts: HeldContracts,

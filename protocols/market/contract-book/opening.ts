@@ -8,7 +8,7 @@ import { contractFields, termsOfRequest } from './fields.ts';
 import { termsOfListing } from './listing-terms.ts';
 import type { Actor, Body, BookParts } from './types.ts';
 
-/** What a request to begin a contract comes to: a contract of two, or an open request of one. */
+/** What a request to begin a contract results in: a contract of two, or an open request of one. */
 export interface Opening {
   readonly fields: Record<string, unknown>;
   readonly two?: {
@@ -34,9 +34,9 @@ interface Parties {
 type OpeningParts = Pick<BookParts, 'identity' | 'reader' | 'isActive' | 'isUser' | 'bytes'>;
 
 /**
- * Reads who is to take part. A bare id is a user of this node; the caller takes the place that is left. Throws `fields-invalid`,
- * `forbidden`, `not-found` (a listing or request that is not here, or not yet), `party-unknown` (409: the other node is not registered and
- * active here, or there is no such user), `listing-without-seller` (409).
+ * Determines the participants. A bare id is a user of this node; the caller takes the remaining role. Throws `fields-invalid`,
+ * `forbidden`, `not-found` (a listing or request that is not here, or not yet), `party-unknown` (409: the other node is not
+ * registered and active here, or there is no such user), `listing-without-seller` (409).
  */
 export async function openingOf(
   parts: OpeningParts,
@@ -56,7 +56,7 @@ export async function openingOf(
     ...(listing === undefined ? {} : { listingId: listing.id }),
     ...(request === undefined ? {} : { requestId: request.id }),
   };
-  // Bare names are kept while everybody is here; a name that goes to another node says whose it is.
+  // Bare names are kept while everybody is on this node; a name sent to another node includes its own node.
   const abroad = all.some((party) => nodeOf(party) !== self);
   const shown = (party: string): string => (abroad ? party : (parseParty(party)?.user ?? party));
   if (buyer !== undefined) fields['buyerId'] = shown(buyer);
@@ -68,7 +68,7 @@ export async function openingOf(
   return { fields, two: { binding, nonce: bindingNonce(binding, salt), members } };
 }
 
-/** What one actor asks for, by its names. */
+/** What one actor asks for, by name. */
 class OpeningRequest {
   readonly #parts: OpeningParts;
   readonly #body: Body;
@@ -87,7 +87,7 @@ class OpeningRequest {
     this.#me = actor.userId === undefined ? undefined : `${actor.userId}@${this.#self}`;
   }
 
-  /** What the request says, and of its listing what it does not say. */
+  /** The fields of the request, and those of its listing that the request does not have. */
   fields(listing: RecordState | undefined): Record<string, unknown> {
     const named = contractFields(this.#body);
     const listed = Object.entries(listing === undefined ? {} : termsOfListing(listing));
@@ -100,13 +100,13 @@ class OpeningRequest {
     const at = typeof value === 'string' ? parsePublicId(value, this.#self) : undefined;
     if (at === undefined) throw invalid(`${field}: must be the id of ${what}`);
     const state = await this.#parts.reader.get(recordKey(collection, at.owner, at.id));
-    // It may be on its way: what is not here is not wrong, and the same request can succeed later.
+    // It may be on its way: a record that is not here is no error of the request, and the same request can succeed later.
     if (!isLive(state) || state.channel !== 'public')
       throw new AgrinetError('not-found', `${field}: no such ${what.replace(/^an? /, '')} on this node`);
     return { id: publicId(at), state };
   }
 
-  /** Buyer and supplier: those who are named, else those of the request, else who stands behind the listing, else the actor. */
+  /** Buyer and supplier: those named, else those of the request, else the owner of the listing, else the actor. */
   parties(listing: RecordState | undefined, request: RecordState | undefined): Parties {
     const seller = listing && userOf(listing, 'userId');
     if (listing !== undefined && seller === undefined)

@@ -11,7 +11,7 @@ export interface ListedUnder {
   readonly request: string;
 }
 
-/** Where it stood, from a moment on. */
+/** Its position, from a moment on. */
 interface Place {
   readonly at: number;
   readonly since: number;
@@ -46,9 +46,9 @@ function compare(a: { at: number; key: string }, b: { at: number; key: string })
 }
 
 /**
- * The order of contracts in lists: by the newest step of each. Steps go on while somebody reads page by page, so a walk keeps to the
- * order of the moment it began at: whatever was there then comes once, however often it moves meanwhile. In memory, a few hundred bytes
- * for each contract.
+ * The order of contracts in lists: by the newest step of each. Steps continue while a client reads page by page, so a walk keeps the
+ * order of the moment at which it began: every contract that was there then appears once, however often it moves meanwhile. In
+ * memory, a few hundred bytes for each contract.
  */
 export class ContractOrder {
   readonly #placed = new Map<RecordKey, Placed>();
@@ -58,7 +58,7 @@ export class ContractOrder {
   #moved: { readonly key: RecordKey; readonly since: number }[] = [];
   #lastMoment = 0;
 
-  /** Those that were there at the start stand where they do since ever: `moment` 0. */
+  /** Contracts that were there at the start have always had their position: `moment` 0. */
   put(key: RecordKey, under: ListedUnder, moment: number): void {
     const known = this.#placed.get(key);
     if (known?.at === under.at) {
@@ -81,7 +81,7 @@ export class ContractOrder {
     if (this.#placed.delete(key)) this.#sorted = undefined;
   }
 
-  /** The next `limit` of those that `wants`, after the place that a cursor names; a text that is none begins anew. */
+  /** The next `limit` of those that `wants`, after the position of a cursor; an invalid cursor begins again. */
   page(wants: (under: ListedUnder) => boolean, limit: number, cursorText: string | undefined): OrderPage {
     const cursor = readCursor(cursorText);
     const sorted = (this.#sorted ??= [...this.#placed.values()].sort(compare));
@@ -153,11 +153,11 @@ function* merged(one: Iterable<InOrder>, others: readonly InOrder[]): Generator<
   for (let other = others[i]; other !== undefined; other = others[++i]) yield other;
 }
 
-/** Where it stood at a moment; undefined for one that was not there yet. */
+/** Its position at a moment; undefined if it was not there yet. */
 function placeAt(placed: Placed, moment: number): number | undefined {
   if (placed.since <= moment) return placed.at;
   const then = placed.before.findLast(({ since }) => since <= moment);
-  // Older places than are kept: where it stood at the oldest of them.
+  // For a moment before the oldest position kept, the oldest one is used.
   return (then ?? (placed.before.length === PLACES ? placed.before[0] : undefined))?.at;
 }
 

@@ -13,7 +13,7 @@ export class Reviewer {
   readonly #parts: ReviewParts;
   readonly #contracts: HeldContracts;
   readonly #toReview = new Set<RecordKey>();
-  /** Those that could not be looked at, for the next sweep. */
+  /** Those that could not be reviewed, for the next sweep. */
   readonly #failed = new Set<RecordKey>();
   readonly #newPings: RecordState[] = [];
   #reviewing: Promise<void> | undefined;
@@ -56,7 +56,7 @@ export class Reviewer {
       if (listing !== undefined) listings.add(listing);
       if (unrepeated(held, contracts.self) !== undefined) this.#toReview.add(state.key);
     }
-    // What a stop came between: the other party's step was written, and what it means for the listing was not.
+    // Interrupted by a stop: the other party's step was written, but not what follows for the listing.
     for (const listing of listings)
       if (!this.#stopped)
         await contracts.locks
@@ -64,12 +64,12 @@ export class Reviewer {
           .catch(this.#parts.onFailure);
   }
 
-  /** A contract has changed; it is looked at after `resume`. */
+  /** A contract has changed; it is reviewed after `resume`. */
   changed(key: RecordKey): void {
     this.#toReview.add(key);
   }
 
-  /** News has come; the parties are told of it after `resume`. */
+  /** A progress report has arrived; the parties are notified after `resume`. */
   came(ping: RecordState): void {
     this.#newPings.push(ping);
   }

@@ -10,7 +10,7 @@ import { verifyTransition, splitCarried } from '../contract/statement.ts';
 import { nodeOf } from '../party.ts';
 import type { BookReader, SignedStatement } from './types.ts';
 
-/** Facts of each owner that are looked at: who writes more hides only its own. */
+/** Facts read of each owner: an owner that writes more hides only its own. */
 export const STATEMENTS_READ = 256;
 /** Verified statements kept in memory. */
 const KEPT = 16_384;
@@ -28,7 +28,7 @@ export interface ChannelStatements {
 export class SignedStatements {
   readonly #reader: Pick<BookReader, 'factsOf'>;
   readonly #self: PeerId;
-  /** By their bytes, base64url; false for what is not signed as it should be. */
+  /** By their bytes, base64url; false for what is not validly signed. */
   readonly #verified = new LRUCache<string, SignedStatement | false>(atMost(KEPT));
 
   constructor(reader: Pick<BookReader, 'factsOf'>, self: PeerId) {
@@ -36,7 +36,7 @@ export class SignedStatements {
     this.#self = self;
   }
 
-  /** All statements of a channel, each once, those that another node repeats first: nobody can crowd those out. */
+  /** All statements of a channel, each once, first those that another node repeats, which nobody can crowd out. */
   async of(channel: RecordKey): Promise<ChannelStatements> {
     const own: SignedStatement[] = [];
     const byOthers: SignedStatement[] = [];
@@ -92,7 +92,7 @@ function verified(bytes: Uint8Array): SignedStatement | false {
   try {
     return { transition: verifyTransition(bytes), bytes };
   } catch (error) {
-    // What a counterparty wrote and did not sign right is as good as not written.
+    // What a counterparty wrote without a valid signature is treated as not written.
     if (!(error instanceof AgrinetError)) throw error;
     return false;
   }

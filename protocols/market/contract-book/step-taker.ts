@@ -9,7 +9,10 @@ import { requireAsListed } from './listing-terms.ts';
 import { bodyOf, partyOf, takeStep, termsSigned } from './steps.ts';
 import type { Actor, Body, BookParts, HeldContract, StepRequest } from './types.ts';
 
-/** Why a new contract stands as a draft, and says so when it is proposed: its terms are not complete, not as listed, or too long to be signed. */
+/**
+ * Why a new contract remains a draft, and fails with an error when it is proposed: its terms are not complete, differ from the
+ * listing, or are too long to be signed.
+ */
 const DRAFTS: ReadonlySet<string> = new Set([
   'fields-invalid',
   'listing-differs',
@@ -39,7 +42,7 @@ export class StepTaker {
     const listing = contracts.stock.listingOf(first);
     const takes = listing !== undefined && takesOfListing(request);
     if (takes || request.kind === 'settle') await this.#parts.mayPromise();
-    // What the wait has brought back is on disk; it counts once the stock shows it.
+    // What the wait has returned is on disk; it counts once the stock includes it.
     if (takes) await contracts.updateStock();
     if (listing !== undefined) await this.#sweepListing(listing, key);
     await contracts.inOrder(listing, key, async () => {
@@ -51,7 +54,7 @@ export class StepTaker {
     });
   }
 
-  /** What is signed is what the listing says, or its party has been told that it is not. */
+  /** Only terms that equal the listing are signed, or ones whose difference the party has been told. */
   async #requireAsListed(held: HeldContract, request: StepRequest, body: TransitionBody): Promise<void> {
     const { contracts, reader } = this.#parts;
     const listing = parsePublicId(held.binding.listing, contracts.self);

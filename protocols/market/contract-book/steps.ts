@@ -52,8 +52,8 @@ export const notAParty = (): AgrinetError =>
   new AgrinetError('not-a-party', 'only the two parties of a contract can act in it, each at its own node');
 
 /**
- * What a request comes to, given what stands. Throws `record-merging`, `contract-state`, `terms-changed`, `terms-incomplete`,
- * `proposal-unnamed`, `terms-conflict`.
+ * The statement that a request results in, given the current state. Throws `record-merging`, `contract-state`, `terms-changed`,
+ * `terms-incomplete`, `proposal-unnamed`, `terms-conflict`.
  */
 export function bodyOf(held: HeldContract, party: string, request: StepRequest): TransitionBody {
   if ('whileNewest' in request && request.whileNewest !== undefined) requireNewest(held, request.whileNewest);
@@ -81,7 +81,7 @@ export function bodyOf(held: HeldContract, party: string, request: StepRequest):
   }
 }
 
-/** What is signed is what is shown, and the heads that are signed are those of what is shown. */
+/** The signed terms are those shown, and the signed heads belong to them. */
 function mustBeMerged({ unmerged }: HeldContract['state']): void {
   if (unmerged !== undefined)
     throw new AgrinetError(
@@ -90,7 +90,7 @@ function mustBeMerged({ unmerged }: HeldContract['state']): void {
     );
 }
 
-/** The proposal that a caller names: one without complete terms is no proposal anywhere, and is told as what it is. */
+/** The proposal that a caller names: one without complete terms is rejected everywhere, so the error says that. */
 function namedProposal({ statements }: HeldContract, proposal: string | undefined): string | undefined {
   const named = statements.find(({ transition }) => transition.hash === proposal)?.transition;
   if (named?.kind === 'propose') requireComplete(named.terms);
@@ -116,7 +116,7 @@ function proposalsOf({ statements, verdict }: HeldContract) {
   return { proposals, open };
 }
 
-/** Throws `contract-state` and `terms-changed` unless this proposal alone stands. */
+/** Throws `contract-state` and `terms-changed` unless exactly this proposal is the current one. */
 function requireNewest(held: HeldContract, proposal: string): void {
   if (held.verdict.state !== 'proposed')
     throw stateError(`the contract is ${held.verdict.state}; the proposal can no longer be answered`);
@@ -125,7 +125,7 @@ function requireNewest(held: HeldContract, proposal: string): void {
     throw new AgrinetError('terms-changed', 'another proposal was made since; read it first');
 }
 
-/** The proposal of the other party that stands, where the caller names none: what was read is what is accepted. */
+/** The other party's current proposal, where the caller names none: what was read is what is accepted. */
 function onlyProposal(held: HeldContract, party: string): string {
   const { state, verdict } = held;
   const { proposals, open } = proposalsOf(held);
@@ -182,7 +182,7 @@ export async function takeStep(
   });
 }
 
-/** What the other party has answered and no fact of this node repeats yet, with this node's own last statement. */
+/** Answers of the other party that no fact of this node repeats yet, with this node's own last statement. */
 export function unrepeated(
   { statements, verdict, repeated }: HeldContract,
   self: PeerId,
@@ -203,8 +203,8 @@ export function unrepeated(
 }
 
 /**
- * Repeats the other party's answers beside this node's own last statement: so that they count here even when that party's feed
- * forks or its disk is lost, before this node has anything more to say.
+ * Repeats the other party's answers with this node's own last statement, so that they count here even if that party's feed forks or
+ * its disk is lost before this node writes anything else.
  */
 export async function keepAnswers(
   parts: Pick<BookParts, 'identity' | 'ledger'>,

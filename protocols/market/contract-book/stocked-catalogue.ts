@@ -9,8 +9,8 @@ import type { GrantedStock } from './granted-stock.ts';
 import type { Body } from './types.ts';
 
 /**
- * The catalogue for this node's clients: `available` is the node's to write, and no listing offers less than what is promised
- * of it. Adds `quantity-granted` (409) to what changing a listing may throw.
+ * The catalogue for this node's clients: `available` is written by the node, and no listing offers less than what is granted from
+ * it. Adds `quantity-granted` (409) to what changing a listing may throw.
  */
 export function stockedCatalogue(
   catalogue: Catalogue,
@@ -28,7 +28,10 @@ export function stockedCatalogue(
       ? Object.fromEntries(Object.entries(body).filter(([field]) => field !== 'available'))
       : body;
 
-  /** The body with what is then left; under the listing's lock, which all who change it share: grants alone must not change meanwhile. */
+  /**
+   * The body with the quantity then remaining; under the listing's lock, which everything that changes it shares, because grants
+   * must not change meanwhile.
+   */
   function stocked(key: RecordKey, body: Body, replaces: boolean): Body {
     const fields = withoutAvailable(body);
     const promised = stock.granted(key);

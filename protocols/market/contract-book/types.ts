@@ -14,7 +14,7 @@ import type { Edits } from './agreed.ts';
 import type { Binding } from './binding.ts';
 import type { OnUnread, Page } from '../../unread.ts';
 
-/** Who acts: a user of this node, or its operator, who may name any of them. */
+/** The actor: a user of this node, or its operator, who may name any of them. */
 export interface Actor {
   readonly operator: boolean;
   readonly userId?: string | undefined;
@@ -33,17 +33,17 @@ export interface HeldContract {
   readonly contract: Contract;
   readonly statements: readonly SignedStatement[];
   readonly verdict: Verdict;
-  /** Proposals whose acceptance stands. */
+  /** Proposals with a standing acceptance. */
   readonly agreed: readonly string[];
   /** Hashes of the statements that this node's own facts repeat. */
   readonly repeated: ReadonlySet<string>;
 }
 
-/** What is shown of a contract; an open request, or one whose parties cannot be told, has no `held`. */
+/** A contract as it is shown; an open request, or one whose parties cannot be determined, has no `held`. */
 export interface ContractView {
-  /** From `accepted` on with the terms that were agreed, whatever its document says by now. */
+  /** From `accepted` on with the agreed terms, whatever its document contains by now. */
   readonly state: RecordState;
-  /** What the document says otherwise: nobody has agreed to it. */
+  /** Where the document differs: nobody has agreed to this. */
   readonly laterEdits?: Edits;
   readonly held?: HeldContract;
   readonly pings: readonly RecordState[];
@@ -54,8 +54,8 @@ export interface ContractView {
 export type Body = Readonly<Record<string, unknown>>;
 
 /**
- * A step as a client asks for it; `as` is the party, when the caller is not one by itself. Who acknowledges the listing signs terms that
- * differ from it.
+ * A step as a client requests it; `as` is the party, when the caller is not one. `acknowledgeListing` allows signing terms that
+ * differ from the listing.
  */
 export type StepRequest = { readonly as?: string | undefined } & (
   | {
@@ -66,7 +66,7 @@ export type StepRequest = { readonly as?: string | undefined } & (
   | {
       readonly kind: 'accept';
       readonly proposal?: string | undefined;
-      /** Only while this proposal, by its hash, is the one that stands: who answers it has read no other. */
+      /** Only while this proposal, by its hash, is the current one: the client has read no other. */
       readonly whileNewest?: string | undefined;
       readonly acknowledgeListing?: boolean | undefined;
     }
@@ -91,7 +91,7 @@ export interface BookParts {
   readonly ledger: Pick<Ledger, 'write'>;
   readonly catalogue: Catalogue;
   readonly reader: BookReader;
-  /** What a contract's document said before: its parties are those that it was made with. */
+  /** The earlier values of a contract's document: its parties are those that it was created with. */
   readonly history: FieldHistory;
   readonly isActive: (peer: PeerId) => boolean;
   /** Whether this node has a user of that name, as far as it can tell. */
@@ -100,7 +100,7 @@ export interface BookParts {
   readonly bytes: Env['bytes'];
   /** Resolves when this node knows what it has promised so far. Throws `rejoining`. */
   readonly mayPromise: () => Promise<void>;
-  /** When the newest rating of a contract was given that stands, milliseconds since 1970; 0 for none. */
+  /** When the newest current rating of a contract was given, milliseconds since 1970; 0 for none. */
   readonly ratedAt?: (held: HeldContract) => Promise<number>;
   /** The contract that a rating is of; undefined for none. */
   readonly ratedContract?: (rating: RecordState) => RecordKey | undefined;
@@ -113,7 +113,7 @@ export interface BookParts {
 /** Contracts of this node's users: what they may see and do, and what they take from its listings. */
 export interface ContractBook {
   create(body: Body, actor: Actor, id?: string): Promise<ContractView>;
-  /** Throws `not-found` for who may not see it. */
+  /** Throws `not-found` for a caller who may not see it. */
   get(key: RecordKey, actor: Actor): Promise<ContractView>;
   list(
     query: Readonly<Record<'listingId' | 'requestId', string | undefined>>,
@@ -121,7 +121,7 @@ export interface ContractBook {
     cursor: string | undefined,
     actor: Actor,
   ): Promise<Page<ContractView>>;
-  /** Its note, for whoever may see it. Throws `not-found`, and `contract-state` (409) before there is an agreement. */
+  /** Its note, for a caller who may see it. Throws `not-found`, and `contract-state` (409) before there is an agreement. */
   dealNote(key: RecordKey, actor: Actor): Promise<DealNote>;
   patch(key: RecordKey, body: Body, actor: Actor): Promise<ContractView>;
   step(key: RecordKey, request: StepRequest, actor: Actor): Promise<ContractView>;

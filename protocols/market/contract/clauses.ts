@@ -10,13 +10,13 @@ import { isPersonalName } from '../../wire/personal.ts';
 
 /** Clauses that one node can have in a contract at once. */
 export const CLAUSES_PER_WRITER = 32;
-/** UTF-16 code units of one clause with its name, as it stands in the document. */
+/** UTF-16 code units of one clause with its name, as stored in the document. */
 export const CLAUSE_LENGTH = 1024;
 
 const PREFIX = 'terms.';
 const fieldOf = (writer: number, n: number): string => `${PREFIX}${writer}${String(n).padStart(2, '0')}`;
 
-/** Every field that a writer's clauses can stand in. */
+/** Every field that can hold a writer's clauses. */
 export function clauseFieldsOf(writer: number): string[] {
   return Array.from({ length: CLAUSES_PER_WRITER }, (_, n) => fieldOf(writer, n));
 }
@@ -47,9 +47,9 @@ function readClause(value: Scalar): { name?: string; text: Scalar } {
 }
 
 /**
- * What to write so that `current` has the clauses that a client asks for: a list takes the place of all that stand, an object
- * changes those that it names (a number names the clause at that place, null takes one away). Throws `fields-invalid`, and
- * `terms-full` where this writer has no field left.
+ * What to write so that `current` has the clauses that a client asks for: a list replaces all existing ones, an object changes those
+ * that it names (a number names the clause at that index, null removes one). Throws `fields-invalid`, and `terms-full` where this
+ * writer has no field left.
  */
 export function clauseChanges(
   wanted: unknown,
@@ -72,7 +72,7 @@ function full(): AgrinetError {
   );
 }
 
-/** Keeps the fields that stand, whoever made them: who writes over a clause at the same time is in conflict, and sees it. */
+/** Reuses existing fields, whoever created them, so that writers of one clause at the same time are in conflict, and see it. */
 function listChanges(
   wanted: readonly unknown[],
   writer: number,
@@ -94,7 +94,7 @@ function namedChanges(wanted: object, writer: number, current: Fields): Record<s
   const plain = held.filter(({ name }) => name === undefined);
   const free = freeFields(writer, current);
   const changes: Record<string, Scalar | undefined> = {};
-  // Nothing signed ever holds what is named like an e-mail address, a telephone or a password.
+  // Nothing signed ever contains a field named like an e-mail address, a telephone or a password.
   for (const [name, clause] of Object.entries(wanted).filter(([each]) => !isPersonalName(each))) {
     const known =
       held.find((each) => each.name === name) ??

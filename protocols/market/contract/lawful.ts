@@ -5,7 +5,7 @@ import { proposals, type Summary } from './summary.ts';
 import { roleOf } from '../roles.ts';
 import { missingTerms } from './terms.ts';
 
-/** Why a step may not follow its own past, or undefined when it may; the rules stand in machine.ts. */
+/** Why a step may not follow its own past, or undefined when it may; the rules are in machine.ts. */
 export function mayNot(history: History, now: Summary, t: Transition): ErrorCode | undefined {
   const { contract } = history;
   const all = history.all.map((s) => s.t);

@@ -26,10 +26,10 @@ import { ascending, weigh } from './weigh.ts';
  * How a round of settling, cancelling and resolving ends is in rounds.ts; what may follow what, as code, in lawful.ts.
  */
 
-/** What a set of statements comes to; lists are sorted. */
+/** The result of a set of statements; lists are sorted. */
 export interface Verdict {
   readonly state: ContractState;
-  /** The one agreement that stands, by hashes. */
+  /** The one standing agreement, by hashes. */
   readonly agreement?: { readonly propose: string; readonly accept: string };
   readonly settledBy: readonly string[];
   readonly cancelledBy: readonly string[];
@@ -37,7 +37,7 @@ export interface Verdict {
   readonly late: readonly string[];
   readonly rejected: readonly (readonly [hash: string, code: ErrorCode])[];
   readonly pending: readonly (readonly [hash: string, missing: readonly string[]])[];
-  /** What counts and nothing follows: the next statement's `before`. */
+  /** Applied statements that nothing follows: the next statement's `before`. */
   readonly heads: readonly string[];
   /** One `settle` of each party, when settled by both. */
   readonly receipt?: readonly [string, string];
@@ -47,7 +47,7 @@ export interface Verdict {
   readonly applied: readonly string[];
 }
 
-/** What the supplier is still bound by. Only what no single signature of the buyer can bring back is left out. */
+/** What the supplier is still bound by. Only what no single signature of the buyer can restore is left out. */
 function claimsOf({ all, contract }: History, end: Summary): Verdict['claims'] {
   if (end.state === 'cancelled' && end.cancelledBy.length === 2) return [];
   const agreed = proposals(end.standing);
@@ -66,7 +66,7 @@ export function evaluateContract(contract: Contract, statements: Iterable<Transi
   return evaluateStatements(contract, statements).verdict;
 }
 
-/** The same, with the proposals whose acceptance stands, sorted: also those that are in dispute with one another. */
+/** The same, with the proposals that have a standing acceptance, sorted: also those that are in dispute with one another. */
 export function evaluateStatements(
   contract: Contract,
   statements: Iterable<Transition>,

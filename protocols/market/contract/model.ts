@@ -1,6 +1,6 @@
 import type { Transition } from './statement.ts';
 
-/** Where a contract stands. */
+/** The state of a contract. */
 export type ContractState = 'draft' | 'proposed' | 'accepted' | 'settled' | 'cancelled' | 'disputed';
 
 /** A contract as its first document names it. Parties and supplier are `user@peer`. */
@@ -14,8 +14,8 @@ export interface Contract {
 }
 
 /**
- * A statement that counts, with what follows from its own ancestors alone and therefore never changes. Sets of statements
- * are bits of one integer, so that what is among the ancestors of what costs one step and not a search.
+ * An applied statement, with what follows from its own ancestors alone and therefore never changes. Sets of statements are bits of
+ * one integer, so checking ancestry costs one step and not a search.
  */
 export interface Step {
   readonly t: Transition;
@@ -26,7 +26,7 @@ export interface Step {
   followers: bigint;
   /** The round in which its ancestors leave the contract, and so its own. */
   readonly round: number;
-  /** What a resolve has before it, by name: every ground of a dispute that its signer knew. */
+  /** What a resolve refers to, by name: every ground of the dispute that its signer knew. */
   readonly knows: ReadonlySet<string>;
 }
 

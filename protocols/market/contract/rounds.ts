@@ -24,7 +24,7 @@ export interface RoundEnd {
   readonly round: number;
   readonly resolved: boolean;
   readonly agreement?: { readonly propose: string; readonly accept: string };
-  /** Proposals whose acceptance stands: several are in dispute with one another, or ended together. */
+  /** Proposals with a standing acceptance: several are in dispute with one another, or ended together. */
   readonly agreed: readonly string[];
   readonly receipt?: readonly [string, string];
   readonly settledBy: readonly string[];
@@ -60,7 +60,7 @@ export function groundsOf(steps: readonly Step[]): Set<string> {
   return new Set(steps.map(ground).filter((one) => one !== undefined));
 }
 
-/** What both have said last, of resolves that know every ground: two answers are a ground for the next. */
+/** The latest answers of both, among resolves that know every ground: two answers are a ground for the next. */
 function chosen(
   contract: Contract,
   covering: readonly ResolveStep[],
@@ -88,7 +88,7 @@ function byRound(all: readonly Step[]): ReadonlyMap<number, Step[]> {
   return out;
 }
 
-/** Whether both parties are among those who signed some of these steps. */
+/** Whether both parties have signed some of these steps. */
 function bothSigned({ parties }: Contract, steps: readonly Step[]): boolean {
   return parties.every((party) => steps.some(({ t }) => t.party === party));
 }
@@ -104,7 +104,7 @@ interface Tally {
   readonly steps: readonly Step[];
   readonly settledBy: readonly string[];
   readonly cancelledBy: readonly string[];
-  /** Those who cancelled knowing of an agreement. */
+  /** Those who cancelled with an agreement in their past. */
   readonly firm: readonly string[];
   readonly resolves: readonly ResolveStep[];
   /** Resolves of both parties that say the same. */

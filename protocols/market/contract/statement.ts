@@ -26,7 +26,7 @@ export type TransitionBody =
     }
   | { readonly kind: 'accept'; readonly proposal: string }
   | { readonly kind: 'expire'; readonly proposal: string }
-  /** `role` is the signer's own, so that a receipt tells which side of the trade is rated. */
+  /** `role` is the signer's own, so that a receipt shows which side of the trade is rated. */
   | { readonly kind: 'settle'; readonly role: TradeRole }
   | { readonly kind: 'cancel' }
   | { readonly kind: 'resolve'; readonly outcome: Outcome; readonly proposal?: string };

@@ -1,21 +1,21 @@
 import type { Verdict } from './machine.ts';
 
-/** What one contract takes from a listing, as the supplier's node sees it. */
+/** What one contract takes from a listing, from the view of the supplier's node. */
 export interface Grant {
   readonly contract: string;
   readonly quantity: number;
 }
 
 /**
- * A contract's grant: the largest quantity that may still come of it, because at most one of its proposals is ever
- * delivered. A hold counts until the supplier has signed its `expire`, not merely until its time is over: before that a
- * buyer's acceptance may still be on its way and would stand.
+ * A contract's grant: the largest quantity that may still result from it, because at most one of its proposals is ever delivered. A
+ * hold counts until the supplier has signed its `expire`, not merely until its time is over: before that, a buyer's acceptance may
+ * still be on its way and would stand.
  */
 export function grantOf(contract: string, verdict: Verdict): Grant {
   return { contract, quantity: Math.max(0, ...verdict.claims.map((claim) => claim.quantity)) };
 }
 
-/** The sum of what is granted, each contract once. */
+/** The sum of all grants, each contract once. */
 export function granted(grants: readonly Grant[]): number {
   const each = new Map<string, number>();
   for (const { contract, quantity } of grants)
@@ -23,7 +23,7 @@ export function granted(grants: readonly Grant[]): number {
   return [...each.values()].reduce((sum, quantity) => sum + quantity, 0);
 }
 
-/** What of a listing can still be granted; never below 0. */
+/** The part of a listing that can still be granted; never below 0. */
 export function available(quantity: number, grants: readonly Grant[]): number {
   return Math.max(0, quantity - granted(grants));
 }

@@ -1,7 +1,7 @@
 import { AgrinetError } from '../../errors.ts';
 import { COLLECTIONS, fieldRule, valueProblem } from '../../open-dialog/schema.ts';
 
-/** What a proposal is about: a flat map of scalars; dag-cbor makes its one encoding. */
+/** The terms of a proposal: a flat map of scalars; dag-cbor gives it one encoding. */
 export type Scalar = string | number | boolean | null;
 export type Terms = Readonly<Record<string, Scalar>>;
 
@@ -35,18 +35,18 @@ export function parseTerms(value: unknown): Terms {
   return Object.fromEntries(terms);
 }
 
-/** The quantity that the terms promise: 0 when they name none, undefined when it is no quantity. */
+/** The quantity in the terms: 0 when they name none, undefined when it is not a quantity. */
 export function quantityOf(terms: Terms): number | undefined {
   const quantity = Object.hasOwn(terms, 'quantity') ? terms['quantity'] : 0;
   return typeof quantity === 'number' && Number.isFinite(quantity) && quantity >= 0 ? quantity : undefined;
 }
 
-/** Names without which terms are no deal; of those in one group any one will do. */
+/** Names without which terms are incomplete; one of each group is enough. */
 const NEEDED = [['title', 'commodity'], ['quantity'], ['unit'], ['price'], ['currency']] as const;
 
 /**
- * What terms lack before they are complete, as people call it: goods, a quantity above 0, unit, price and currency, each valid for its
- * field and no text of spaces alone. Empty for complete ones.
+ * What is missing for terms to be complete, in words for people: goods, a quantity above 0, unit, price and currency, each valid for
+ * its field and not a text of spaces alone. Empty for complete ones.
  */
 export function missingTerms(terms: Readonly<Record<string, Scalar | undefined>>): string[] {
   return NEEDED.filter((names) => !names.some((name) => isGiven(name, terms))).map((names) =>

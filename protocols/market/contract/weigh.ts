@@ -10,13 +10,13 @@ const NOTHING: ReadonlySet<string> = new Set();
 /** Names in the one order that all nodes share. */
 export const ascending = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
-/** What a set of statements leaves standing. */
+/** The evaluation of a set of statements. */
 export interface EvaluatedStatements {
   readonly history: History;
   readonly end: Summary;
   /** Why each does not count. */
   readonly rejected: ReadonlyMap<string, ErrorCode>;
-  /** What is missing something that it follows. */
+  /** Statements with a missing dependency. */
   readonly pending: readonly Transition[];
 }
 

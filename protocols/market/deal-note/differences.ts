@@ -4,16 +4,16 @@ export interface Finding {
   readonly what: string;
 }
 
-/** Findings of one note that are told. */
+/** Findings reported for one note. */
 const MOST = 50;
-/** Characters of a value that are told. */
+/** Characters of a value that are reported. */
 const TOLD = 80;
 
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Where a file says something else than its evidence, by the path of each value. */
+/** Where a file differs from its evidence, by the path of each value. */
 export function differences(file: unknown, proven: unknown): Finding[] {
   const findings: Finding[] = [];
   compare(file, proven, '', findings);

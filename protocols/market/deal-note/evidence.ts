@@ -10,16 +10,16 @@ import { bindingTag, type Binding } from '../contract-book/binding.ts';
 import { CONTRACT_LIMITS } from '../contract/statement.ts';
 
 /**
- * What a deal note proves itself by: the creation that the contract's id is the hash of, and bound to its parties by, every statement
- * that counts, and the word of a party's node that these were all it held. The statements carry the parties' signatures; without
- * that word the last of them could be taken out unseen.
+ * The evidence of a deal note: the creation, of which the contract's id is the hash and which binds it to its parties; every applied
+ * statement; and the attestation of a party's node that these were all it held. The statements have the parties' signatures; without
+ * the attestation, the last of them could be removed without a trace.
  */
 export const NOTE_ENVELOPE: EnvelopeType = {
   domain: 'agrinet-note',
   payloadType: new TextEncoder().encode('/agrinet/note/1'),
 };
 
-/** What a node says of a contract; `statements` are hashes in hex, ascending, `at` milliseconds since 1970. */
+/** A node's attestation about a contract; `statements` are hashes in hex, ascending, `at` milliseconds since 1970. */
 export interface Attestation extends Binding {
   readonly net: string;
   readonly contract: RecordKey;
@@ -27,7 +27,7 @@ export interface Attestation extends Binding {
   readonly statements: readonly string[];
 }
 
-/** A node's word with who gave it. */
+/** An attestation with its signer. */
 export interface IssuedAttestation extends Attestation {
   readonly by: PeerId;
 }
@@ -35,7 +35,7 @@ export interface IssuedAttestation extends Attestation {
 const invalid = (why: string, cause?: unknown): AgrinetError =>
   new AgrinetError('note-altered', why, { cause });
 
-/** Signs what a node says of a contract; base64url. */
+/** Signs a node's attestation about a contract; base64url. */
 export function signAttestation(identity: Identity, word: Attestation): string {
   const { net, contract, at, buyer, supplier, listing } = word;
   const statements = [...word.statements].sort().map(fromHex);
@@ -43,7 +43,7 @@ export function signAttestation(identity: Identity, word: Attestation): string {
   return base64url(signEnvelope(identity, NOTE_ENVELOPE, payload));
 }
 
-/** Reads and verifies such a word. Throws `note-altered`. */
+/** Reads and verifies an attestation. Throws `note-altered`. */
 export function verifyAttestation(text: string): IssuedAttestation {
   const bytes = fromBase64url(text);
   if (bytes === undefined) throw invalid('not base64url');

@@ -14,7 +14,7 @@ import type { ContractState } from '../contract/model.ts';
 import { CONTRACT_ENVELOPE, type Outcome, type TransitionKind } from '../contract/statement.ts';
 import type { IssuedAttestation } from './evidence.ts';
 
-/** All that a note is made of; whoever has it makes the same note of it. */
+/** All inputs of a note; the same inputs give the same note. */
 export interface NoteSource {
   readonly creation: Membership;
   /** Every statement that counts, in any order. */
@@ -26,7 +26,7 @@ export interface NoteSource {
 
 export type Side = 'buyer' | 'supplier';
 
-/** A step of a contract with its signature, as a note tells it. */
+/** A step of a contract with its signature, as a note shows it. */
 export interface NoteStep {
   readonly step: number;
   readonly at: string;
@@ -70,7 +70,7 @@ const CHECK: readonly string[] = [
   'The contract’s ID is the hash of evidence.creation, whose nonce commits to both parties and the listing; evidence.word lists the hashes of all steps, signed by the node of a party.',
 ];
 
-/** Names of the contract itself that stand elsewhere in a note. */
+/** Names of the contract itself that are elsewhere in a note. */
 const ELSEWHERE: ReadonlySet<string> = new Set(['buyerId', 'supplierId']);
 
 /** Makes the note. Throws nothing for statements that open; they are evaluated as on every node. */
@@ -153,7 +153,7 @@ function stepOf(
   };
 }
 
-/** Who proposed and who accepted what was agreed. */
+/** Who proposed and who accepted the agreed terms. */
 function signaturesOf(steps: readonly NoteStep[], proposal: string | undefined): DealNote['signatures'] {
   const agreeing = steps.filter(
     ({ kind, hash, proposal: of }) =>

@@ -17,15 +17,15 @@ export const NOTE_LIMITS = {
   fileBytes: 8 * 1024 * 1024,
 } as const;
 
-/** What a note comes to: all that is wrong with it, and the note that its evidence proves, where that much is left. */
+/** The result for a note: everything that is wrong with it, and the note that its evidence proves, where enough of it is left. */
 export interface NoteVerdict {
   readonly findings: readonly Finding[];
   readonly note?: DealNote;
 }
 
 /**
- * Verifies the text of a note by its own evidence alone: every signature, the contract's id, that no step was taken out, and that
- * everything it says for people is what the parties have signed.
+ * Verifies the text of a note by its own evidence alone: every signature, the contract's id, that no step was removed, and that
+ * everything it says to people is what the parties have signed.
  */
 export function verifyNote(text: string): NoteVerdict {
   let value: unknown;
