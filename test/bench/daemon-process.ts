@@ -11,7 +11,12 @@ import { startProxy, type CountingProxy } from './proxy.ts';
 const BIN = fileURLToPath(new URL('../../daemon/agrinet.mjs', import.meta.url));
 const OBSERVED = fileURLToPath(new URL('observed-daemon.ts', import.meta.url));
 /** As `agrinet.mjs` starts itself. */
-const SMALL = ['--max-semi-space-size=16', '--heap-growing-percent=40'];
+const FLAGS = [
+  '--max-semi-space-size=16',
+  '--heap-growing-percent=40',
+  '--min-semi-space-size=4',
+  '--preserve-symlinks',
+];
 const STARTED_WITHIN_MS = 60_000;
 const STOPPED_WITHIN_MS = 15_000;
 const NEXT_COMMIT_MS = 10_000;
@@ -73,7 +78,7 @@ export async function startDaemon(
   };
   const cwd = folder; // no .env of the project and no data folder of it
   const child = observed
-    ? fork(OBSERVED, { cwd, env, execArgv: SMALL, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] })
+    ? fork(OBSERVED, { cwd, env, execArgv: FLAGS, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] })
     : spawn(process.execPath, [BIN, 'start'], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
   const commits: ObservedCommit[] = [];
   child.on('message', (commit: ObservedCommit) => commits.push(commit));

@@ -59,7 +59,7 @@ say 'the installed daemon, as its unit starts it'
 port=${PORT:-5987}
 env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DATA_DIR=/var/lib/agrinet PORT="$port" MYCELIUM_PORT=0 \
   chroot --userspec=agrinet:agrinet "$root" /usr/bin/perl /opt/agrinet/systemd/with-notify-fd.pl \
-  /opt/agrinet/node_modules/.bin/node --max-semi-space-size=16 --heap-growing-percent=40 /opt/agrinet/daemon/agrinet.mjs start >"$dir/daemon" 2>&1 &
+  /opt/agrinet/node_modules/.bin/node --max-semi-space-size=16 --heap-growing-percent=40 --min-semi-space-size=4 --preserve-symlinks /opt/agrinet/daemon/agrinet.mjs start >"$dir/daemon" 2>&1 &
 daemon=$!
 tries=0
 until curl -sf "http://127.0.0.1:$port/health"; do

@@ -58,18 +58,18 @@ describe('agrinetd.service', () => {
     expect(loaded.toSorted()).toEqual([...secrets, 'aws'].toSorted());
     expect(values('agrinetd.service', 'SetCredential')).toEqual(loaded.map((name) => `${name}:\\n`));
   });
+});
 
-  it('gives Node.js the flags with which agrinet.mjs would begin again', () => {
-    const [, flags = ''] =
-      /const SMALL = \[(.*)\]/.exec(
-        readFileSync(new URL('../../../daemon/agrinet.mjs', import.meta.url), 'utf8'),
-      ) ?? [];
-    const wanted = flags.split(',').map((each) => each.trim().replaceAll("'", ''));
-    const given = (values('agrinetd.service', 'ExecStart')[0] ?? '')
-      .split(' ')
-      .filter((each) => each.startsWith('--'));
-    expect(given).toEqual(wanted);
-  });
+test('systemd and PM2 give Node.js the flags with which agrinet.mjs would begin again', () => {
+  const [, list = ''] = /^const FLAGS = \[([^\]]*)\];$/m.exec(text('../daemon/agrinet.mjs')) ?? [];
+  const wanted = [...list.matchAll(/^ {2}'(.*)',$/gm)].map(([, flag]) => flag);
+  expect(wanted).toContain('--max-semi-space-size=16');
+  const given = (line = ''): string[] => line.split(' ').filter((each) => each.startsWith('--'));
+  expect(given(values('agrinetd.service', 'ExecStart')[0])).toEqual(wanted);
+  const { apps } = createRequire(import.meta.url)('../../../systemd/ecosystem.config.cjs') as {
+    apps: { name: string; interpreter_args?: string }[];
+  };
+  expect(given(apps.find(({ name }) => name === 'agrinetd')?.interpreter_args)).toEqual(wanted);
 });
 
 test('agrinetd.env shows the settings as the table has them, all of them commented out', () => {
