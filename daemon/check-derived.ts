@@ -58,6 +58,7 @@ export const KEPT: readonly SublevelName[] = [
   'addresses',
   'outbox',
   'erasures',
+  'checkpoints',
   'forgotten',
 ];
 /** Values with a checksum that a rebuild answers for. Entries are looked at with their feeds. */

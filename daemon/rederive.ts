@@ -74,6 +74,7 @@ class Derivation {
       awaiting,
       proofs: [],
       erasures: erasing.erasures,
+      checkpoints: effects.checkpoints,
       erased: erasing.erased,
       sync: false,
     };

@@ -17,6 +17,10 @@ export const EMPTY = new Uint8Array(0);
 export const erasureKey = (feed: { author: PeerId; channel: Channel; epoch: string }, seq: number): string =>
   `${feed.author}|${feed.channel}|${feed.epoch}|${numberKey(seq)}|`;
 
+/** The key of a checkpoint, by its op. */
+export const checkpointKey = ({ author, epoch, seq, index }: OpRef): string =>
+  fullKey('checkpoints', `${author}|${epoch}|${numberKey(seq)}|${numberKey(index, 4)}`);
+
 /** The row of an op's verdict: its key, and what is to stand there; nothing for an op that counts. */
 export function verdictRow(
   { ref, size, key, verdict }: Pick<Commit['verdicts'][number], 'ref' | 'size' | 'key' | 'verdict'>,
@@ -53,8 +57,8 @@ export function entryRow({ feed, entry }: Commit['entries'][number]): BatchOp {
   return put(key, encodeEntryRow(key, entry));
 }
 
-/** The rows of feeds, proofs and erasures. */
-export function feedRows({ feeds, proofs, erasures }: Commit): BatchOp[] {
+/** The rows of feeds, proofs, erasures and checkpoints. */
+export function feedRows({ feeds, proofs, erasures, checkpoints = [] }: Commit): BatchOp[] {
   const putChecked = (key: string, bytes: Uint8Array): BatchOp => put(key, withChecksum(key, bytes));
   return [
     ...feeds.map(feedRow),
@@ -62,6 +66,7 @@ export function feedRows({ feeds, proofs, erasures }: Commit): BatchOp[] {
     ...erasures.map((erasure) =>
       putChecked(fullKey('erasures', erasureKey(erasure, erasure.seq) + erasure.id), erasure.bytes),
     ),
+    ...checkpoints.map(({ ref, checkpoint }) => putChecked(checkpointKey(ref), checkpoint.signed)),
   ];
 }
 

@@ -21,6 +21,7 @@ const DERIVATION = {
   forgotten: 'own',
   forks: 'feeds',
   erasures: 'feeds',
+  checkpoints: 'feeds',
   registry: 'own',
   journal: 'own',
   httpNodes: 'own',

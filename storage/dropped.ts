@@ -1,5 +1,6 @@
 import type { Dropped } from '../protocols/ledger/ports.ts';
 import type { OpRef } from '../protocols/open-dialog/record.ts';
+import { checkpointKey } from './commit-rows.ts';
 import { entryKey } from './entry-row.ts';
 import { type BatchOp, fullKey } from './keyspace.ts';
 import { recordOpKey, refKey } from './op-keys.ts';
@@ -10,7 +11,10 @@ export function droppedRows({ entries, ops, gone }: Dropped, numberOf: (ref: OpR
   for (const { ref, key } of ops) {
     const no = numberOf(ref);
     keys.push(fullKey('verdicts', refKey(no, ref)));
-    if (key === undefined) continue;
+    if (key === undefined) {
+      if (ref.channel === 'public') keys.push(checkpointKey(ref));
+      continue;
+    }
     keys.push(recordOpKey(key, no, ref));
     // What it waited for in its channel; other rows of the kind are swept at the end.
     if (ref.channel !== 'public' && gone.has(key)) keys.push(fullKey('awaiting', `${ref.channel}\0${key}`));

@@ -30,6 +30,7 @@ export const KEYSPACE = {
     'author, channel, epoch, seq, id',
     "the author's signed erasure of ops of the entry",
   ),
+  checkpoints: sublevel('C', 'author, epoch, seq, index', 'checkpoint that an author has signed'),
   registry: sublevel('g', 'peer id', 'registered node'),
   journal: sublevel('j', 'commit number', "empty: reveals holes in LevelDB's log"),
   httpNodes: sublevel('h', 'origin', 'node without an identity: pending, or an old back end read over HTTP'),

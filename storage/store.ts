@@ -1,3 +1,4 @@
+import { type Checkpoint, readCheckpoint } from '../protocols/checkpoint/statement.ts';
 import type { Entry } from '../protocols/feed/entry.ts';
 import { feedId, type FeedState } from '../protocols/feed/feed.ts';
 import { type ForkProof, readForkProof } from '../protocols/feed/fork.ts';
@@ -44,6 +45,14 @@ import { ChangedListingRows } from './want-table.ts';
 
 /** Records read from the disk in one go: each may be some 100 KB. */
 const RECORDS_AT_ONCE = 64;
+
+/** A checkpoint, and where its op stands. */
+export interface PlacedCheckpoint {
+  readonly epoch: string;
+  readonly seq: number;
+  readonly index: number;
+  readonly checkpoint: Checkpoint;
+}
 
 /** Entries, records, indexes and digests in one LevelDB; `commit` writes all that belongs together in one batch. */
 export class Store implements LedgerStore {
@@ -324,6 +333,19 @@ export class Store implements LedgerStore {
         bytes: verifyChecksum(key, value),
       });
     return found;
+  }
+
+  /** The checkpoints of an author, each where it stands, in the order of their places; one may stand in several. */
+  async *checkpoints(author: PeerId): AsyncGenerator<PlacedCheckpoint> {
+    const rows = this.#db.level.iterator({
+      ...range('checkpoints', `${author}|`),
+      highWaterMarkBytes: 256 * 1024,
+    });
+    for await (const [key, value] of rows) {
+      const [, epoch = '', seq = '', index = ''] = innerKey(key).split('|');
+      const place = { epoch, seq: Number.parseInt(seq, 16), index: Number.parseInt(index, 16) };
+      yield { ...place, checkpoint: readCheckpoint(verifyChecksum(key, value)) };
+    }
   }
 
   get failures(): number {

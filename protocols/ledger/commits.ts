@@ -105,6 +105,7 @@ export class Commits {
       awaiting: effects.awaiting,
       proofs: what.proofs ?? [],
       erasures: [...(what.erasures ?? []), ...erasing.erasures],
+      checkpoints: effects.checkpoints,
       erased: erasing.erased,
       ...(what.dropped === undefined ? {} : { dropped: allDropped(what.dropped, effects) }),
       sync: what.sync,
@@ -118,7 +119,8 @@ export class Commits {
     const written = placed.written.then(
       () => {
         // The next batch is written after this one: listeners are notified of commits in the order in which they are written.
-        this.#parts.onCommit({ entries: told, local, changes: records, proofs, erased });
+        const checkpoints = batch.checkpoints.map(({ checkpoint }) => checkpoint);
+        this.#parts.onCommit({ entries: told, local, changes: records, proofs, erased, checkpoints });
         return records;
       },
       (error: unknown) => this.#failed(error),

@@ -1,4 +1,5 @@
 import { AgrinetError } from '../errors.ts';
+import { CHECKPOINTS } from '../checkpoint/statement.ts';
 import { type ErasureStatement, signErasure } from '../feed/erasure.ts';
 import { encodeOp } from '../feed/op.ts';
 import { type FieldOp, type OpId, type Scalar, sealChange } from '../open-dialog/change.ts';
@@ -217,6 +218,13 @@ export function draftErasure(
     encodeOp({ v: 1, c, k: '', t: 'erase', d: signErasure(identity, statement) }),
   );
   return { key: channel === 'public' ? first.record : channel, channel, ops };
+}
+
+/** A checkpoint that this node has signed. It is of no record; its key stands for it among what was written. */
+export function draftCheckpoint(author: PeerId, signed: Uint8Array): Draft {
+  const op = { v: 1, c: CHECKPOINTS, k: '', t: 'checkpoint', d: signed };
+  const key = recordKey(CHECKPOINTS, author, contentId(sha256(signed)));
+  return { key, channel: 'public', ops: [encodeOp(op)] };
 }
 
 const NONE = new Uint8Array(0);

@@ -1,4 +1,5 @@
 import type { Entry } from '../feed/entry.ts';
+import type { Checkpoint } from '../checkpoint/statement.ts';
 import type { Erasure } from '../feed/erasure.ts';
 import { feedId } from '../feed/feed.ts';
 import { APPLIED, applyFast } from '../open-dialog/fast-path.ts';
@@ -57,6 +58,8 @@ export class Effects {
   readonly awaiting: { missing: string; key: RecordKey }[] = [];
   /** What the erasures of this commit do to entries. */
   readonly erasing: Erasing;
+  /** Checkpoints that came, each where it stands. */
+  readonly checkpoints: { readonly ref: OpRef; readonly checkpoint: Checkpoint }[] = [];
   /** Ops that go with entries that are forgotten, and records of which nothing is left then. */
   readonly dropped: { readonly ref: OpRef; readonly key: RecordKey }[] = [];
   readonly gone = new Set<RecordKey>();
@@ -107,6 +110,7 @@ export class Effects {
   #take(placed: PlacedOp, read: ReadOp): Verdict | undefined {
     if ('problem' in read) {
       if (read.erasure !== undefined) return this.#takeErasure(placed, read.erasure);
+      if (read.checkpoint !== undefined) return this.#takeCheckpoint(placed, read.checkpoint);
       const verdict: Verdict = read.isPending
         ? { state: 'pending', code: read.problem, missing: 'upgrade' }
         : { state: 'rejected', code: read.problem };
@@ -152,6 +156,14 @@ export class Effects {
   /** An erasure of a fact, which is not an op of its record. */
   #takeErasure(placed: PlacedOp, erasure: Erasure): Verdict {
     this.erasing.add(erasure);
+    this.#evaluated.push({ ...sizedRef(placed), key: undefined, verdict: APPLIED, fresh: false });
+    return APPLIED;
+  }
+
+  /** A checkpoint, which is an op of no record. */
+  #takeCheckpoint(placed: PlacedOp, checkpoint: Checkpoint): Verdict {
+    const { author, channel, epoch, seq, index } = placed;
+    this.checkpoints.push({ ref: { author, channel, epoch, seq, index }, checkpoint });
     this.#evaluated.push({ ...sizedRef(placed), key: undefined, verdict: APPLIED, fresh: false });
     return APPLIED;
   }

@@ -1,3 +1,4 @@
+import type { Checkpoint } from '../checkpoint/statement.ts';
 import type { Entry } from '../feed/entry.ts';
 import type { Erasure } from '../feed/erasure.ts';
 import type { FeedState } from '../feed/feed.ts';
@@ -74,6 +75,8 @@ export interface Commit {
   readonly proofs: readonly { readonly feed: FeedState; readonly proof: ForkProof }[];
   /** Erasures that took effect here or wait for their entry; entries they change are among `entries`. */
   readonly erasures: readonly Erasure[];
+  /** Checkpoints that came, each where it stands. */
+  readonly checkpoints?: readonly { readonly ref: OpRef; readonly checkpoint: Checkpoint }[];
   /** Ops that are gone from their entries. */
   readonly erased: readonly { readonly ref: OpRef; readonly key: RecordKey }[];
   readonly dropped?: Dropped;

@@ -3,6 +3,7 @@ import type { Env } from '../env.ts';
 import type { AgrinetError } from '../errors.ts';
 import type { Following } from '../feed/admission.ts';
 import type { Clock } from '../feed/clock.ts';
+import type { Checkpoint } from '../checkpoint/statement.ts';
 import type { Entry } from '../feed/entry.ts';
 import type { FeedState } from '../feed/feed.ts';
 import type { Gap } from '../feed/gap.ts';
@@ -54,6 +55,7 @@ export interface Committed {
   readonly proofs: readonly ForkProof[];
   /** Records of which ops were erased: whatever else repeats them has to go too. */
   readonly erased?: readonly RecordKey[];
+  readonly checkpoints?: readonly Checkpoint[];
 }
 
 export type Alarm =

@@ -111,7 +111,7 @@ function packedEntry({ author, header, hash, envelope, envelopeBytes, body }: En
 function packOp(read: ReadOp, into: PackedOp[]): void {
   if ('problem' in read) {
     // Of a view all that it is part of would be sent.
-    into.push(read.erasure === undefined ? read : { ...read, erasure: copied(read.erasure) });
+    into.push(lasting(read));
     return;
   }
   const { key, collection, reading } = read;
@@ -125,6 +125,14 @@ function packOp(read: ReadOp, into: PackedOp[]): void {
   const isFirst = deps.length === 1 && deps[0] === genesisOf(collection).hash;
   const where = isFirst ? GENESIS : deps;
   into.push(CREATION, key, collection.name, actor, seq, startOp, time, where, hash, reading.creates, values);
+}
+
+/** An op without views of what was received. */
+function lasting(read: Extract<ReadOp, { problem: string }>): Extract<ReadOp, { problem: string }> {
+  const { erasure, checkpoint } = read;
+  if (erasure !== undefined) return { ...read, erasure: copied(erasure) };
+  if (checkpoint === undefined) return read;
+  return { ...read, checkpoint: { ...checkpoint, signed: checkpoint.signed.slice() } };
 }
 
 function copied<T extends { readonly bytes: Uint8Array }>(erasure: T): T {

@@ -6,6 +6,7 @@ import { type Channel, parseRecordKey, recordKey, type RecordKey } from '../wire
 import type { PeerId } from '../wire/identity.ts';
 import { LIMITS } from '../wire/limits.ts';
 import { type Change, decodeChange, type Scalar } from './change.ts';
+import { type Checkpoint, checkpointOf, CHECKPOINTS } from '../checkpoint/statement.ts';
 import { type Erasure, erasureOf } from '../feed/erasure.ts';
 import { decodeOp, type Op } from '../feed/op.ts';
 import { genesisOf } from './genesis.ts';
@@ -34,10 +35,14 @@ export type ReadOp =
       readonly isPending: boolean;
       /** For a fact: it is applied, but is not an op of the record that it names. */
       readonly erasure?: Erasure;
+      /** It is applied, and of no record. */
+      readonly checkpoint?: Checkpoint;
     };
 
 /** Used in place of a problem in an erasure that is not an op of a record. */
 const ERASURE = 'erasure';
+/** The same of a checkpoint. */
+const CHECKPOINT = 'checkpoint';
 
 const isVoid = (problem: string, key?: RecordKey): ReadOp => ({ key, problem, isPending: false });
 
@@ -52,6 +57,7 @@ export function readOp(placed: PlacedOp): ReadOp {
   if (op === undefined) return isVoid('op-malformed');
   const collection = COLLECTIONS[op.c];
   if (op.v !== OP_VERSION) return { key: undefined, problem: 'op-version-unknown', isPending: true };
+  if (op.c === CHECKPOINTS) return readCheckpointOp(placed, op);
   if (collection === undefined) return { key: undefined, problem: 'collection-unknown', isPending: true };
   switch (op.t) {
     case 'fact':
@@ -138,6 +144,16 @@ function readErase(placed: PlacedOp, op: Op): ReadOp {
       : { key: undefined, problem: ERASURE, isPending: false, erasure };
   } catch (error) {
     return isVoid(error instanceof AgrinetError ? error.code : 'erasure-malformed');
+  }
+}
+
+function readCheckpointOp(placed: PlacedOp, op: Op): ReadOp {
+  if (op.t !== 'checkpoint') return { key: undefined, problem: 'op-type-unknown', isPending: true };
+  try {
+    const checkpoint = checkpointOf(op, placed);
+    return { key: undefined, problem: CHECKPOINT, isPending: false, checkpoint };
+  } catch (error) {
+    return isVoid(error instanceof AgrinetError ? error.code : 'checkpoint-malformed');
   }
 }
 

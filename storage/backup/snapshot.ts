@@ -17,6 +17,7 @@ const CHECKED: readonly SublevelName[] = [
   'digests',
   'forks',
   'erasures',
+  'checkpoints',
   'registry',
   'apiKeys',
 ];

@@ -1,5 +1,6 @@
 import { admissionVectors, frontierVectors } from './admission.ts';
 import { digestTreeVectors, exportVectors, feedFileVectors } from './carriers.ts';
+import { checkpointVectors } from './checkpoints.ts';
 import { contractVectors } from './contracts.ts';
 import { dealNoteVectors } from './deal-note.ts';
 import {
@@ -48,6 +49,7 @@ export function vectorsText(): string {
     frontiers: frontierVectors(),
     frontierDigests: frontierDigestVectors(),
     erasures: erasureVectors(),
+    checkpoints: checkpointVectors(),
     contentIds: contentIdVectors(),
     genesis: genesisVectors(),
     changes: changeVectors(),

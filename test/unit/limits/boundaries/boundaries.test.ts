@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HTTP_LIMITS, PROTOCOL_LIMITS } from '../../../support/limit-groups.ts';
 import { Bench } from './bench.ts';
 import type { AllCases, BoundaryCase } from './case.ts';
+import { CHECKPOINT_CASES } from './checkpoint-cases.ts';
 import { EXCHANGE_CASES } from './exchange-cases.ts';
 import { HTTP_CASES } from './http-cases.ts';
 import { WIRE_CASES } from './wire-cases.ts';
@@ -14,6 +15,7 @@ import { WIRE_CASES } from './wire-cases.ts';
  */
 const CASES: AllCases = {
   'protocols/wire/limits.ts': WIRE_CASES,
+  'protocols/checkpoint/limits.ts': CHECKPOINT_CASES,
   ...EXCHANGE_CASES,
   ...HTTP_CASES,
 };

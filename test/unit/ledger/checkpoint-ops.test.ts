@@ -1,0 +1,130 @@
+import { randomBytes } from 'node:crypto';
+import { afterAll, afterEach, beforeEach, expect, it } from 'vitest';
+import { rebuildStore } from '../../../daemon/rebuild.ts';
+import { type CheckpointStatement, signCheckpoint } from '../../../protocols/checkpoint/statement.ts';
+import { makeForkProof } from '../../../protocols/feed/fork.ts';
+import { encodeOp } from '../../../protocols/feed/op.ts';
+import { draftCheckpoint, draftFact } from '../../../protocols/ledger/drafts.ts';
+import type { Committed } from '../../../protocols/ledger/types.ts';
+import { ItemPacker, unpacked } from '../../../protocols/mycelium/packed-items.ts';
+import { readOp } from '../../../protocols/open-dialog/read-op.ts';
+import type { PeerId } from '../../../protocols/wire/identity.ts';
+import { Hand } from '../../support/forge.ts';
+import { type LedgerNode, openLedgerNode, pull } from '../../support/ledger-node.ts';
+import { threadedMerger } from '../../support/merger.ts';
+import { tempDir } from '../../support/temp-dir.ts';
+import { vectorStatement } from '../../support/vectors/checkpoints.ts';
+import { nodeOf } from '../../support/vectors/signatures.ts';
+import { listVerdicts } from '../../../storage/verdict-list.ts';
+
+const merger = threadedMerger((alarm) => {
+  throw new Error(alarm.kind);
+});
+afterAll(() => merger.stop());
+
+let dir: ReturnType<typeof tempDir>;
+let node: LedgerNode;
+let told: Committed[];
+const author = nodeOf(7);
+beforeEach(async () => {
+  dir = tempDir('checkpoint-ops');
+  told = [];
+  node = await openLedgerNode(dir.path, nodeOf(8), merger, (committed) => told.push(committed));
+});
+afterEach(async () => {
+  await node.close();
+  dir.remove();
+});
+
+const said = (gen: number): CheckpointStatement => ({ ...vectorStatement(), net: 'test', gen });
+const op = (gen: number, by = author, change: { k?: string; t?: string } = {}): Uint8Array =>
+  encodeOp({ v: 1, c: 'checkpoints', k: '', t: 'checkpoint', d: signCheckpoint(by, said(gen)), ...change });
+const kept = async (of: PeerId = author.peerId): Promise<number[]> =>
+  (await Array.fromAsync(node.store.checkpoints(of))).map(({ checkpoint }) => checkpoint.gen);
+const hand = (): Hand => new Hand(author, randomBytes(8).toString('hex'));
+const verdicts = async (): Promise<string[]> =>
+  (await listVerdicts(node.db, 10, {}, '')).ops.map(({ verdict }) => verdict.code);
+
+it('is kept, told of, and is in no digest', async () => {
+  const before = node.digestOf(author.peerId);
+  const [received] = await node.ledger.receive([hand().next([op(1)]).bytes]);
+  expect(received?.kind).toBe('accept');
+  expect(await kept()).toEqual([1]);
+  expect(told.flatMap(({ checkpoints = [] }) => checkpoints.map(({ gen }) => gen))).toEqual([1]);
+  expect(node.digestOf(author.peerId)).toBe(before);
+  expect(await verdicts()).toEqual([]);
+});
+
+it('of another, for a record, or of an unknown type is none', async () => {
+  const ops = [op(1, nodeOf(9)), op(2, author, { k: `${author.peerId}/x` }), op(3, author, { t: 'more' })];
+  await node.ledger.receive([hand().next(ops).bytes]);
+  expect(await kept()).toEqual([]);
+  expect((await verdicts()).sort()).toEqual([
+    'checkpoint-foreign',
+    'checkpoint-malformed',
+    'op-type-unknown',
+  ]);
+});
+
+it('outlives a fork below it, and a rebuild', async () => {
+  const feed = hand();
+  const fact = encodeOp({ v: 1, c: 'later', k: '', t: 'fact', d: new Uint8Array(1) });
+  const [first, second] = [feed.next([fact]), feed.next([op(1)])];
+  await node.ledger.receive([first.bytes, second.bytes]);
+  const other = new Hand(author, feed.epoch).next([fact, fact]);
+  expect(await node.ledger.receiveProof(makeForkProof(first, other).bytes)).toBe('new');
+  expect(await kept()).toEqual([1]);
+  const { store, problems } = await rebuildStore(node.db, merger, () => undefined);
+  expect(problems).toEqual([]);
+  const again = await Array.fromAsync(store.checkpoints(author.peerId));
+  expect(again.map(({ checkpoint }) => checkpoint.gen)).toEqual([1]);
+});
+
+it('reads the same on the thread that reads ranges', () => {
+  const entry = hand().next([op(1)]);
+  const [item] = entry.body;
+  const bytes = item !== undefined && 'op' in item ? item.op : new Uint8Array();
+  const placed = { ...entry.header, author: author.peerId, index: 0, bytes };
+  const read = readOp(placed);
+  const packer = new ItemPacker();
+  packer.add({ kind: 'entry', bytes: entry.bytes }, { entry, ops: [read] });
+  const [opened] = unpacked(structuredClone(packer.packed()));
+  expect(read).toMatchObject({ checkpoint: { gen: 1, author: author.peerId } });
+  expect(opened).toMatchObject({ kind: 'entry' });
+  expect(opened?.read?.op(placed)).toEqual(read);
+});
+
+it('is written by the own ledger, and pulled by others', async () => {
+  const identity = nodeOf(8);
+  await node.ledger.write({
+    keys: [],
+    draft: () => [draftCheckpoint(node.self, signCheckpoint(identity, said(1)))],
+  });
+  const price = {
+    date: '2026-01-15',
+    market: 'Kisumu',
+    commodity: 'Maize',
+    unit: 'kg',
+    priceType: 'Retail',
+    currency: 'KES',
+    price: 55.5,
+  };
+  await node.ledger.write({
+    keys: [],
+    draft: (writer) => [
+      draftCheckpoint(node.self, signCheckpoint(identity, said(2))),
+      draftFact(writer, 'prices', price),
+    ],
+  });
+  expect(await kept(node.self)).toEqual([1, 2]);
+  const otherDir = tempDir('checkpoint-ops');
+  const other = await openLedgerNode(otherDir.path, nodeOf(9), merger);
+  try {
+    expect(await pull(node, other, [node.self])).toBe(2);
+    expect((await Array.fromAsync(other.store.checkpoints(node.self))).length).toBe(2);
+    expect(other.digestOf(node.self)).toBe(node.digestOf(node.self));
+  } finally {
+    await other.close();
+    otherDir.remove();
+  }
+});
