@@ -10,16 +10,16 @@ const bodySlow = (): AgrinetError =>
 /** The body as it comes, for routes that read it themselves; each counts for itself. Throws `body-slow`. */
 export async function* bodyChunks(
   c: Context,
-  { monotonic }: Pick<Env, 'monotonic'>,
+  env: Pick<Env, 'after' | 'monotonic'>,
 ): AsyncGenerator<Uint8Array> {
   const { body } = c.req.raw;
-  if (body !== null) yield* steady(body, { error: bodySlow, now: monotonic });
+  if (body !== null) yield* steady(body, { error: bodySlow, env });
 }
 
 /** The whole body as bytes. Throws `body-too-large`. */
 export async function bodyBytes(
   c: Context,
-  env: Pick<Env, 'monotonic'>,
+  env: Pick<Env, 'after' | 'monotonic'>,
   maxBytes: number,
 ): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];

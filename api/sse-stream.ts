@@ -61,7 +61,8 @@ export class SseStream implements UnderlyingDefaultSource<Uint8Array> {
   #bytes = 0;
   /** Whether the socket has asked for more than it got. */
   #asked = false;
-  #stuckSince: number | undefined;
+  /** For how long the socket has taken nothing, milliseconds, by the beats; undefined while nothing waits for it. */
+  #stuckMs: number | undefined;
   #lastSent: number;
   #ended = false;
   #body: ReadableStreamDefaultController<Uint8Array> | undefined;
@@ -86,7 +87,7 @@ export class SseStream implements UnderlyingDefaultSource<Uint8Array> {
 
   pull(): void {
     this.#asked = true;
-    this.#stuckSince = undefined;
+    this.#stuckMs = undefined;
     this.#send();
   }
 
@@ -94,10 +95,15 @@ export class SseStream implements UnderlyingDefaultSource<Uint8Array> {
     this.#release('done');
   }
 
-  /** Closes a client that is stuck, and tells one that hears nothing that the stream goes on. `now` is monotonic. */
-  beat(now: number): void {
+  /**
+   * Closes a client that is stuck, and tells one that hears nothing that the stream goes on. `now` is monotonic. A beat counts for `everyMs`
+   * however late it comes: while the node itself stands still, no client can take anything.
+   */
+  beat(now: number, everyMs: number): void {
     const { stalledMs, heartbeatMs } = this.#parts.limits;
-    if (this.#stuckSince !== undefined && now - this.#stuckSince >= stalledMs) this.end('slow');
+    if (this.#stuckMs !== undefined) this.#stuckMs += everyMs;
+    // The first beat may have come right after it got stuck.
+    if (this.#stuckMs !== undefined && this.#stuckMs >= stalledMs + everyMs) this.end('slow');
     else if (this.#queue.length === 0 && now - this.#lastSent >= heartbeatMs) this.#enqueue(HEARTBEAT);
   }
 
@@ -141,8 +147,7 @@ export class SseStream implements UnderlyingDefaultSource<Uint8Array> {
       if (next.id !== undefined) this.#body?.enqueue(next.id);
       this.#body?.enqueue(next.frame);
     }
-    this.#stuckSince =
-      this.#queue.length === 0 ? undefined : (this.#stuckSince ?? this.#parts.env.monotonic());
+    this.#stuckMs = this.#queue.length === 0 ? undefined : (this.#stuckMs ?? 0);
     if (this.#hasRoom()) this.#resume();
   }
 

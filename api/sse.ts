@@ -102,9 +102,10 @@ export class SseStreams {
     const { heartbeatMs, stalledMs } = this.#limits;
     this.#streams.set(stream, key);
     this.#watch?.opened();
-    this.#ticker ??= every(this.#env, Math.min(heartbeatMs, stalledMs / 4), () => {
+    const everyMs = Math.min(heartbeatMs, stalledMs / 4);
+    this.#ticker ??= every(this.#env, everyMs, () => {
       const now = this.#env.monotonic();
-      for (const each of this.#streams.keys()) each.beat(now);
+      for (const each of this.#streams.keys()) each.beat(now, everyMs);
     });
   }
 

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { getRequestListener, RequestError } from '@hono/node-server';
 import { addressGroup, isLoopback } from '../api/limits/address.ts';
-import { type Env, every } from '../protocols/env.ts';
+import { allowOthers, type Env, every } from '../protocols/env.ts';
 import { ERROR_CODES, type ErrorCode } from '../protocols/error-codes.ts';
 
 /** What one connection, and all of them together, may take. Times in milliseconds. */
@@ -125,71 +125,109 @@ function onlySoMany(most: number, serve: Listener): Listener {
 function limitServer(server: Server, limits: ServerLimits, env: HttpServerOptions['env']): void {
   server.maxConnections = limits.connections;
   capAddresses(server, limits);
-  const isStalled = endStandstills(server, limits.stalledMs, env);
-  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+  const { answering, requests } = endStandstills(server, limits.stalledMs, env);
+  const stoodStill = standstills(server, Math.ceil(limits.headersMs / 4), env);
+  const refuseError = (error: NodeJS.ErrnoException, socket: Duplex): void => {
     // After a failed handshake (ERR_SSL_…, ERR_TLS_…) there is nobody who could read an answer.
     const unheard = /^(ERR_SSL|ERR_TLS|ECONNRESET|EPIPE)/.test(error.code ?? '');
-    if (unheard || !socket.writable || isStalled(socket)) {
+    if (unheard || !socket.writable || answering(socket)) {
       socket.destroy();
       return;
     }
     refuse(socket, ...(REFUSALS.get(error.code) ?? MALFORMED));
+  };
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    if (error.code !== 'ERR_HTTP_REQUEST_TIMEOUT' || !stoodStill()) {
+      refuseError(error, socket);
+      return;
+    }
+    // Node's own clock has run on; its parser goes on with what comes, but asks no more.
+    const before = requests(socket);
+    const timer = allowOthers(env, limits.headersMs, () => {
+      if (requests(socket) === before) refuseError(error, socket);
+    });
+    socket.once('close', () => timer.cancel());
   });
   server.on('connect', (_, socket) => {
     refuse(socket, 'method-refused', 'this is not a proxy');
   });
 }
 
-/** What the last look found of a connection that has carried a request. */
+/** Says whether this process has just stood still, by looks that came much too late or are still due. */
+function standstills(server: Server, everyMs: number, env: HttpServerOptions['env']): () => boolean {
+  let lookedAt = env.monotonic();
+  let lateAt = -Infinity;
+  const isLate = (now: number): boolean => now - lookedAt >= 2 * everyMs;
+  const timer = every(env, everyMs, () => {
+    const now = env.monotonic();
+    if (isLate(now)) lateAt = now;
+    lookedAt = now;
+  });
+  server.once('close', () => timer.cancel());
+  return () => {
+    const now = env.monotonic();
+    return isLate(now) || now - lateAt < everyMs;
+  };
+}
+
+/** What the last look found of a connection that has carried a request, and how many looks in a row have found the same. */
 interface Exchange {
+  requests: number;
   incoming: IncomingMessage;
   outgoing: ServerResponse;
   read: number;
-  readAt: number;
+  unread: number;
   sent: string;
-  sentAt: number;
+  unsent: number;
 }
+
+/** So many looks that find nothing moved end an exchange. Looks are counted, not time: while the node itself stood still, nobody was looked at. */
+const LOOKS = 6;
 
 /**
  * Looks now and then at every connection: one whose body stopped coming is answered 408, one that takes nothing of its answer is
- * destroyed. A socket's own timer would not do: a byte in one direction sets it back for both. Gives whether an answer is under way.
+ * destroyed. A socket's own timer would not do: a byte in one direction sets it back for both. Gives whether an answer is under way, and
+ * how many requests a connection has carried.
  */
 function endStandstills(
   server: Server,
   stalledMs: number,
   env: HttpServerOptions['env'],
-): (socket: Duplex) => boolean {
+): { answering(socket: Duplex): boolean; requests(socket: Duplex): number } {
   const exchanges = new Map<Duplex, Exchange>();
   server.prependListener('request', (incoming, outgoing) => {
     const { socket } = incoming;
     const known = exchanges.get(socket);
-    if (known !== undefined) Object.assign(known, { incoming, outgoing });
+    if (known !== undefined) Object.assign(known, { incoming, outgoing, requests: known.requests + 1 });
     else {
-      const at = env.monotonic();
-      exchanges.set(socket, { incoming, outgoing, read: 0, readAt: at, sent: '', sentAt: at });
+      exchanges.set(socket, { requests: 1, incoming, outgoing, read: 0, unread: 0, sent: '', unsent: 0 });
       socket.once('close', () => exchanges.delete(socket));
     }
   });
-  function look(exchange: Exchange, now: number): void {
+  function look(exchange: Exchange): void {
     const { incoming, outgoing } = exchange;
     const { socket } = incoming;
     const sent = `${socket.bytesWritten - socket.writableLength} ${queuedBytes(socket)}`;
-    if (socket.writableLength === 0 || sent !== exchange.sent) Object.assign(exchange, { sent, sentAt: now });
+    if (socket.writableLength === 0 || sent !== exchange.sent) Object.assign(exchange, { sent, unsent: 0 });
+    else exchange.unsent++;
     // What has come and was not read yet is the node's own delay.
     const owes = !outgoing.writableFinished && !incoming.complete && incoming.readableLength === 0;
     if (!owes || socket.bytesRead !== exchange.read)
-      Object.assign(exchange, { read: socket.bytesRead, readAt: now });
-    if (now - exchange.sentAt >= stalledMs) socket.destroy();
-    else if (now - exchange.readAt < stalledMs) return;
+      Object.assign(exchange, { read: socket.bytesRead, unread: 0 });
+    else exchange.unread++;
+    if (exchange.unsent >= LOOKS) socket.destroy();
+    else if (exchange.unread < LOOKS) return;
     else if (outgoing.headersSent) socket.destroy();
     else refuse(socket, 'body-slow', 'the body stopped coming; send it again');
   }
-  const timer = every(env, Math.ceil(stalledMs / 6), () => {
-    const now = env.monotonic();
-    for (const exchange of exchanges.values()) look(exchange, now);
+  const timer = every(env, Math.ceil(stalledMs / LOOKS), () => {
+    for (const exchange of exchanges.values()) look(exchange);
   });
   server.once('close', () => timer.cancel());
-  return (socket) => exchanges.get(socket)?.outgoing.writableFinished === false;
+  return {
+    answering: (socket) => exchanges.get(socket)?.outgoing.writableFinished === false,
+    requests: (socket) => exchanges.get(socket)?.requests ?? 0,
+  };
 }
 
 /**

@@ -79,3 +79,46 @@ export function every(env: Pick<Env, 'after'>, ms: number, call: () => void, opt
   }
   return { cancel: () => timer.cancel() };
 }
+
+/** How often a wait for somebody else looks at the clock, milliseconds: a standstill of this process counts for two looks at most. */
+const LOOK_MS = 1000;
+
+/**
+ * A wait for somebody else, such as the next bytes of a body. `end` gives the milliseconds that it took, without most of the time in which
+ * this process itself stood still (suspended, or busy): what is held against others are looks, and each counts for so much at most.
+ */
+export function waitForOthers(env: Pick<Env, 'after' | 'monotonic'>): { readonly end: () => number } {
+  let waited = 0;
+  let at = env.monotonic();
+  const look = (): void => {
+    const now = env.monotonic();
+    waited += Math.min(now - at, 2 * LOOK_MS);
+    at = now;
+  };
+  const timer = every(env, LOOK_MS, look);
+  return {
+    end() {
+      timer.cancel();
+      look();
+      return waited;
+    },
+  };
+}
+
+/** In how many looks a bound on what others do is counted. */
+const LOOKS = 6;
+
+/**
+ * Calls when somebody else has had so many milliseconds. Time in which this process stood still counts for a sixth of them at most, so what has
+ * arrived meanwhile is read first. A call may come later by as much as the loop is late.
+ */
+export function allowOthers(env: Pick<Env, 'after'>, ms: number, call: () => void): Timer {
+  let looks = 0;
+  const timer = every(env, Math.ceil(ms / LOOKS), () => {
+    looks++;
+    if (looks < LOOKS) return;
+    timer.cancel();
+    call();
+  });
+  return timer;
+}

@@ -1,6 +1,6 @@
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
-import type { Env, Timer } from '../../protocols/env.ts';
+import { allowOthers, type Env, type Timer } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import type { ApiEnv } from '../access.ts';
 import { isDeeper } from '../../protocols/wire/json-depth.ts';
@@ -44,7 +44,7 @@ async function readText(c: Context, env: Pick<Env, 'after'>, limits: BodyLimits)
   const { maxBytes, maxDepth, timeoutMs } = limits;
   let timer: Timer | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = env.after(timeoutMs, () => {
+    timer = allowOthers(env, timeoutMs, () => {
       c.header('connection', 'close');
       reject(
         new AgrinetError('body-slow', `the body has not arrived within ${timeoutMs / 1000} s; send it again`),

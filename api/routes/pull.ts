@@ -163,7 +163,7 @@ export function pullRoutes({
   exchange,
   fence,
 }: {
-  readonly env: Pick<Env, 'monotonic'>;
+  readonly env: Pick<Env, 'after' | 'monotonic'>;
   readonly exchange: ExchangePort;
   readonly fence: Pick<FencePort, 'reason'>;
 }) {

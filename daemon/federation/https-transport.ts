@@ -124,7 +124,7 @@ export class HttpsTransport implements FeedTransport<SignedRequest> {
   }
 
   async *#body({ body }: GuardedAnswer): AsyncGenerator<Uint8Array> {
-    for await (const chunk of steady(body, { error: pullSlow, now: this.#env.monotonic })) {
+    for await (const chunk of steady(body, { error: pullSlow, env: this.#env })) {
       this.#bytes += chunk.length;
       yield chunk;
     }

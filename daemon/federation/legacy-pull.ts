@@ -44,7 +44,7 @@ export async function pullExport(
     throw new AgrinetError('peer-refused', `${source.url} answered with status ${answer.status}`);
   }
   const body = await spool(
-    watched(plain(steady(answer.body, { error: pullSlow, now: env.monotonic }), env), run),
+    watched(plain(steady(answer.body, { error: pullSlow, env }), env), run),
     IMPORT_LIMITS.bodyBytes,
   );
   try {

@@ -97,7 +97,7 @@ class RangeStreams implements RangeProtocol {
     try {
       await frames.write(encodeRangeRequest(request), soon());
       await frames.close(soon());
-      for await (const frame of steady(framesIn(frames, soon), { error: pullSlow, now: env.monotonic })) {
+      for await (const frame of steady(framesIn(frames, soon), { error: pullSlow, env })) {
         await this.#turn.pause();
         // A frame that is here already is not read any more.
         outer.throwIfAborted();

@@ -1,3 +1,4 @@
+import { type Env, waitForOthers } from '../env.ts';
 import { AgrinetError } from '../errors.ts';
 
 export const STEADY_LIMITS = {
@@ -11,27 +12,31 @@ export interface SteadyOptions {
   /** Thrown when data arrives too slowly. */
   readonly error: () => AgrinetError;
   readonly limits?: { readonly graceMs: number; readonly bytesPerSecond: number };
-  /** A clock that nobody sets, milliseconds. */
-  readonly now: () => number;
+  readonly env: Pick<Env, 'after' | 'monotonic'>;
 }
 
 /**
  * A body that keeps arriving, of a response or a request: a sender of a byte now and then, never silent for too long, would hold a
- * place that others wait for. Time that the reader takes does not count.
+ * place that others wait for. Time that the reader takes does not count, nor
+ * most of the time for which this process stands still.
  */
 export async function* steady(
   body: AsyncIterable<Uint8Array>,
-  { error, limits = STEADY_LIMITS, now }: SteadyOptions,
+  { error, limits = STEADY_LIMITS, env }: SteadyOptions,
 ): AsyncGenerator<Uint8Array> {
   let waited = 0;
   let bytes = 0;
-  let since = now();
-  for await (const chunk of body) {
-    waited += now() - since;
-    bytes += chunk.length;
-    if (waited > limits.graceMs && bytes < (waited / 1000) * limits.bytesPerSecond) throw error();
-    yield chunk;
-    since = now();
+  let wait = waitForOthers(env);
+  try {
+    for await (const chunk of body) {
+      waited += wait.end();
+      bytes += chunk.length;
+      if (waited > limits.graceMs && bytes < (waited / 1000) * limits.bytesPerSecond) throw error();
+      yield chunk;
+      wait = waitForOthers(env);
+    }
+  } finally {
+    wait.end();
   }
 }
 

@@ -1,11 +1,12 @@
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { once } from 'node:events';
+import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Hono } from 'hono';
 import { stream } from 'hono/streaming';
 import { createHttpServer, type ServerLimits } from '../../../daemon/http-server.ts';
-import { every } from '../../../protocols/env.ts';
+import { every, pause } from '../../../protocols/env.ts';
 import { systemEnv } from '../../../daemon/system-env.ts';
 import { type SelfSigned, selfSigned } from '../../support/self-signed.ts';
 import { waitFor } from '../../support/wait.ts';
@@ -57,6 +58,14 @@ class Line {
 async function standstill(line: Line): Promise<void> {
   line.send('POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\na');
   expect(await line.end()).toBe(408);
+}
+
+/** Lets nothing in this process run for so long, from after its sockets were read until before its timers are called; then a turn of the loop. */
+async function standStill(ms: number): Promise<void> {
+  await turn();
+  const until = systemEnv.monotonic() + ms;
+  while (systemEnv.monotonic() < until);
+  await pause(systemEnv, 1);
 }
 
 describe('createHttpServer', () => {
@@ -200,6 +209,30 @@ describe('createHttpServer', () => {
       clearInterval(timer);
       slow.socket.destroy();
     }
+  });
+
+  it('does not hold it against slow clients that the node itself stood still', async () => {
+    const { line, state } = await serve();
+    const head = line().send('GET / HTTP/1.1\r\nHost: a\r\n');
+    const body = line().send('POST /take HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\na');
+    await waitFor('the beginning of the body', () => state.taken === 1);
+    const reader = line(false).send('GET /large HTTP/1.1\r\nHost: a\r\n\r\n');
+    let read = 0;
+    await once(reader.socket.on('data', (chunk) => (read += chunk.length)), 'data');
+    reader.socket.pause();
+    // Several times every limit, in which neither the server nor these clients did anything.
+    for (let i = 0; i < 4; i++) await standStill(500);
+    expect([head.isClosed, body.isClosed, reader.isClosed]).toEqual([false, false, false]);
+    head.send('\r\n');
+    body.send('bcd');
+    reader.socket.resume();
+    expect([await head.answer(), await body.answer()]).toEqual([200, 200]);
+    await waitFor('the whole of the answer', () => read > LARGE.length);
+    reader.socket.destroy();
+    // Who still says nothing has its time once more, and no longer.
+    const silent = line().send('GET / HTTP/1.1\r\nHost: a\r\n');
+    await standStill(500);
+    expect(await silent.end()).toBe(408);
   });
 
   it('keeps idle connections for their time, then closes them', async () => {

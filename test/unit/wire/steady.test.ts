@@ -1,17 +1,18 @@
 import { expect, it } from 'vitest';
+import { HandClock } from '../../support/hand-clock.ts';
 import { pullSlow, steady } from '../../../protocols/wire/steady.ts';
 
 const limits = { graceMs: 20_000, bytesPerSecond: 1000 };
 
 /** A body of one chunk after so long: whether it is let through. */
 async function takes(afterMs: number, bytes: number): Promise<boolean> {
-  let now = 0;
+  const clock = new HandClock();
   async function* body(): AsyncGenerator<Uint8Array> {
-    now += afterMs;
+    await clock.pass(afterMs);
     yield new Uint8Array(bytes);
   }
   try {
-    for await (const chunk of steady(body(), { error: pullSlow, limits, now: () => now }))
+    for await (const chunk of steady(body(), { error: pullSlow, limits, env: clock.env }))
       expect(chunk.length).toBe(bytes);
     return true;
   } catch (error) {
@@ -38,14 +39,29 @@ it('one below, at and one above the pace', async () => {
 });
 
 it('does not hold the reader’s own slowness against the sender', async () => {
-  let now = 0;
+  const clock = new HandClock();
   async function* body(): AsyncGenerator<Uint8Array> {
     for (let i = 0; i < 5; i++) yield Uint8Array.of(i);
   }
   let count = 0;
-  for await (const _ of steady(body(), { error: pullSlow, limits, now: () => now })) {
+  for await (const _ of steady(body(), { error: pullSlow, limits, env: clock.env })) {
     count++;
-    now += 60_000;
+    await clock.pass(60_000);
   }
   expect(count).toBe(5);
+});
+
+it('does not hold it against the sender that this process stood still', async () => {
+  const clock = new HandClock();
+  let stood = 0;
+  const env = { ...clock.env, monotonic: () => clock.env.monotonic() + stood };
+  async function* body(): AsyncGenerator<Uint8Array> {
+    await clock.pass(1500);
+    stood += 3_600_000; // no timer is called meanwhile
+    await clock.pass(1500);
+    yield new Uint8Array(1);
+  }
+  let count = 0;
+  for await (const chunk of steady(body(), { error: pullSlow, limits, env })) count += chunk.length;
+  expect(count).toBe(1);
 });
