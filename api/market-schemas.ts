@@ -54,7 +54,9 @@ export const Listing = z
     geoLong_: text('Longitude in degrees, as a decimal string.').optional(),
     coordinates: text('`geoLat_<lat>,geoLong_<long>`; present when both are set.').optional(),
     priceType: text('Kind of price, such as `Retail` or `Wholesale`.').optional(),
-    priceDate: text('Date of the price, `YYYY-MM-DD`.').optional(),
+    priceDate: text(
+      'Date on which the price was observed, `YYYY-MM-DD`, at most a day ahead; `price` must then be above 0.',
+    ).optional(),
     source: text('Where the data comes from.').optional(),
     images: texts('Image URLs.').optional(),
     tags: texts('Tags.').optional(),

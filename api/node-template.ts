@@ -1,29 +1,8 @@
 import { z } from '@hono/zod-openapi';
 import type { JSONValue } from 'hono/utils/types';
-import { COLLECTIONS } from '../protocols/open-dialog/schema.ts';
 import type { RecordState } from '../protocols/open-dialog/record.ts';
 import { jsonOf } from './json-text.ts';
 import { JsonValue, number, text } from './schemas.ts';
-
-/** Fields of the Agrinet node template that are lists; everywhere else the template has scalars. */
-const LISTS = new Set(
-  Object.keys(COLLECTIONS['nodes']?.fields ?? {}).filter(
-    (f) =>
-      ![
-        'nodeId',
-        'name',
-        'region',
-        'url',
-        'schemaVersion',
-        'services.messaging.enabled',
-        'reputation.leveson',
-      ].includes(f),
-  ),
-);
-const DEFAULTS: Readonly<Record<string, JSONValue>> = {
-  'services.messaging.enabled': false,
-  'reputation.leveson': 0,
-};
 
 const list = z.array(JsonValue);
 /** The nested parts of the Agrinet node template. */
@@ -100,42 +79,52 @@ export const ProfileUpdate = z.record(z.string().max(256), z.unknown()).openapi(
   }),
 });
 
-/** A profile in the nested form of the Agrinet node template, with its defaults where a field is not set. */
-export function nodeTemplate(
-  nodeId: string,
-  view: RecordState['view'] | undefined,
-): z.output<typeof Profile> {
-  const out: Branch = { nodeId };
-  for (const field of Object.keys(COLLECTIONS['nodes']?.fields ?? {})) {
-    const value = view?.[field];
-    if (LISTS.has(field)) setPath(out, field, listOf(value));
-    else if (value !== undefined || field in DEFAULTS) setPath(out, field, value ?? DEFAULTS[field] ?? null);
-  }
-  return out as unknown as z.output<typeof Profile>; // one branch for each field of the collection
+/**
+ * A profile in the nested form of the Agrinet node template, with its defaults where a field is not set. Neither whose profile it is nor its
+ * reputation is taken from what it says.
+ */
+export function nodeTemplate(nodeId: string, view: RecordState['view'] = {}): z.output<typeof Profile> {
+  const { name, region, url, schemaVersion } = view;
+  const list = (field: string): JSONValue[] => listOf(view[field]);
+  return {
+    nodeId,
+    ...(typeof name === 'string' ? { name } : {}),
+    ...(typeof region === 'string' ? { region } : {}),
+    ...(typeof url === 'string' ? { url } : {}),
+    ...(typeof schemaVersion === 'number' ? { schemaVersion } : {}),
+    production: { capabilities: list('production.capabilities') },
+    services: {
+      educational: list('services.educational'),
+      socialMedia: list('services.socialMedia'),
+      extension: list('services.extension'),
+      financial: {
+        marketListings: list('services.financial.marketListings'),
+        grants: list('services.financial.grants'),
+      },
+      marketing: {
+        onNetwork: list('services.marketing.onNetwork'),
+        socialMediaSyndication: list('services.marketing.socialMediaSyndication'),
+      },
+      messaging: {
+        enabled: view['services.messaging.enabled'] === true,
+        levesonRatings: list('services.messaging.levesonRatings'),
+      },
+    },
+    reputation: { leveson: 0 },
+    interoperability: list('interoperability'),
+    support: {
+      compostingGrazing: list('support.compostingGrazing'),
+      environmentalServices: list('support.environmentalServices'),
+      labor: list('support.labor'),
+      collectiveManagement: list('support.collectiveManagement'),
+    },
+  };
 }
 
 function listOf(value: unknown): JSONValue[] {
   if (typeof value !== 'string') return [];
   const list = jsonOf(value);
   return Array.isArray(list) ? list : [value];
-}
-
-type Branch = Record<string, JSONValue | undefined>;
-
-function setPath(out: Branch, path: string, value: JSONValue): void {
-  const names = path.split('.');
-  const last = names.pop() ?? path;
-  let at = out;
-  for (const name of names) {
-    const next = at[name];
-    if (typeof next === 'object' && next !== null && !Array.isArray(next)) at = next as Branch;
-    else {
-      const made: Branch = {};
-      at[name] = made;
-      at = made;
-    }
-  }
-  at[last] = value;
 }
 
 /** The nested template flattened to the fields of the `nodes` collection; unknown ones stay and are refused by name. */

@@ -12,7 +12,7 @@ import { createNode, type Node } from './node.ts';
 import { askHealth, createSelfCheck, type SelfCheck } from './service/self-check.ts';
 import { createSupervision, type Supervision } from './service/supervision.ts';
 import { ignoreHangups, stopSignalled } from './service/signals.ts';
-import { type Settings, settingsWarnings } from './settings.ts';
+import { type Settings, strayNames } from './settings.ts';
 import { systemEnv } from './system-env.ts';
 
 /** How long the end waits for the last lines of the log. */
@@ -24,7 +24,7 @@ const LOG_END_MS = 1000;
  */
 export async function runDaemon(settings: Settings): Promise<void> {
   const logger = createLogger(settings);
-  for (const warning of settingsWarnings(process.env)) logger.warn({ warning }, 'unknown setting ignored');
+  for (const { line } of strayNames(process.env)) logger.warn({ warning: line }, 'unknown setting ignored');
   const supervision = createSupervision(process.env, logger, systemEnv);
   try {
     await run(settings, logger, supervision);

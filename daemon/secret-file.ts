@@ -2,6 +2,7 @@ import { link, mkdir, mkdtemp, open, rename, rm, type FileHandle } from 'node:fs
 import { dirname, join } from 'node:path';
 import type { ErrorCode } from '../protocols/error-codes.ts';
 import { AgrinetError, errorMessage } from '../protocols/errors.ts';
+import { shellWord } from './shell-word.ts';
 
 /** Far above any key we write; a larger file is not one of ours. */
 const MAX_BYTES = 4096;
@@ -32,7 +33,7 @@ export async function readSecretFile(
       const octal = (mode & 0o777).toString(8);
       throw new AgrinetError(
         code,
-        `${path} can be read or changed by others (mode ${octal}). Run: chmod 600 ${path}`,
+        `${path} can be read or changed by others (mode ${octal}). Run: chmod 600 ${shellWord(path)}`,
       );
     }
     if (size > most)

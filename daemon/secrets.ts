@@ -1,8 +1,15 @@
 import { readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { AgrinetError, errorMessage } from '../protocols/errors.ts';
-import { isLoopbackHost, loadSettings, type Settings } from './settings.ts';
+import { errorMessage } from '../protocols/errors.ts';
+import {
+  isLoopbackHost,
+  loadSettings,
+  type SettingProblem,
+  type Settings,
+  settingsInvalid,
+} from './settings.ts';
 import { type Definition, SETTINGS } from './settings-table.ts';
+import { shellWord } from './shell-word.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -15,6 +22,12 @@ const MAKE_ONE = 'Make one with: openssl rand -base64 32';
 const definitions: readonly Definition[] = Object.values(SETTINGS);
 const secretSettings = definitions.filter(({ secret }) => secret === true);
 
+/** A file with a secret, and the variable or credential that names it. */
+interface SecretFile {
+  readonly from: string;
+  readonly path: string;
+}
+
 /**
  * The environment with secrets from files filled in: for each secret setting X the file that `X_FILE` names, or the systemd credential
  * `$CREDENTIALS_DIRECTORY/X` (or `x-in-lower-case`). Throws `settings-invalid`, one line for each that is given twice, cannot be
@@ -23,10 +36,10 @@ const secretSettings = definitions.filter(({ secret }) => secret === true);
  */
 export function withSecretFiles(env: Environment): Record<string, string | undefined> {
   const filled: Record<string, string | undefined> = { ...env };
-  const problems: string[] = [];
+  const problems: SettingProblem[] = [];
   const folder = env['CREDENTIALS_DIRECTORY'] || undefined;
   for (const { env: name, aliases = [] } of secretSettings) {
-    const sources: { readonly from: string; readonly path: string }[] = [];
+    const sources: SecretFile[] = [];
     const named = env[`${name}_FILE`] || undefined;
     if (named !== undefined) sources.push({ from: `${name}_FILE`, path: resolve(named) });
     for (const file of folder === undefined ? [] : [name, name.toLowerCase().replaceAll('_', '-')]) {
@@ -39,15 +52,17 @@ export function withSecretFiles(env: Environment): Record<string, string | undef
     const plain = [name, ...aliases].filter((each) => (env[each]?.trim() ?? '') !== '');
     const given = [...plain, ...sources.map(({ from }) => from)];
     if (given.length > 1) {
-      problems.push(`${name}: given ${given.length} times (${given.join(', ')}). Keep one of them.`);
+      const line = `${name}: given ${given.length} times (${given.join(', ')}). Keep one of them.`;
+      problems.push({ setting: name, line, fix: withoutAllBut(sources.at(-1), plain, sources) });
       continue;
     }
     const read = readSecret(source.path, folder);
-    if ('problem' in read) problems.push(`${name}: ${source.from}: ${read.problem}`);
+    if ('problem' in read)
+      problems.push({ setting: name, line: `${name}: ${source.from}: ${read.problem}`, fix: read.fix });
     else filled[name] = read.secret;
     delete filled[`${name}_FILE`];
   }
-  if (problems.length > 0) throw refused(problems);
+  if (problems.length > 0) throw settingsInvalid(problems);
   return filled;
 }
 
@@ -71,13 +86,19 @@ export function refuseWeakSecrets(
     JWT_SECRET: settings.jwtSecret,
     FEDERATION_WEBHOOK_SECRET: settings.federationWebhookSecret,
   };
-  const problems = Object.entries(secrets).flatMap(([name, secret]) => {
+  const problems = Object.entries(secrets).flatMap(([name, secret]): SettingProblem[] => {
     const weakness = secret === undefined ? undefined : weaknessOf(secret);
     return weakness === undefined
       ? []
-      : [`${name}: ${weakness}; too weak for a node that others can reach. ${MAKE_ONE}`];
+      : [
+          {
+            setting: name,
+            line: `${name}: ${weakness}; too weak for a node that others can reach. ${MAKE_ONE}`,
+            fix: `${name}=$(openssl rand -base64 32)`,
+          },
+        ];
   });
-  if (problems.length > 0) throw refused(problems);
+  if (problems.length > 0) throw settingsInvalid(problems);
 }
 
 /** Words of examples and defaults, longest first: what is left of a secret without them has to be long enough by itself. */
@@ -108,24 +129,55 @@ function isRepetition(secret: string): boolean {
   return false;
 }
 
+/** Takes away what is given beside the file that is kept: a variable does less for a secret than a file of its own. */
+function withoutAllBut(
+  kept: SecretFile | undefined,
+  variables: readonly string[],
+  files: readonly SecretFile[],
+): string {
+  const others = files.filter((each) => each !== kept);
+  const named = [...variables, ...others.flatMap(({ from }) => (from.endsWith('_FILE') ? [from] : []))];
+  const credentials = others.flatMap(({ from, path }) => (from.endsWith('_FILE') ? [] : [shellWord(path)]));
+  return [
+    ...(named.length > 0 ? [`unset ${named.join(' ')}`] : []),
+    ...(credentials.length > 0 ? [`rm ${credentials.join(' ')}`] : []),
+  ].join('; ');
+}
+
 function readSecret(
   path: string,
   credentials: string | undefined,
-): { readonly secret: string } | { readonly problem: string } {
+): { readonly secret: string } | { readonly problem: string; readonly fix: string } {
+  const shown = shellWord(path);
+  const write = `(umask 077; cat > ${shown})`;
   try {
     const stats = statSync(path);
-    if (!stats.isFile()) return { problem: `${path} is not a regular file. Name a file with the secret.` };
+    if (!stats.isFile())
+      return {
+        problem: `${path} is not a regular file. Name a file with the secret.`,
+        fix: `ls -ld ${shown}`,
+      };
     // systemd lets the service read a credential by an ACL, which shows as a right of the group.
     const open = credentials !== undefined && dirname(path) === resolve(credentials) ? 0o037 : 0o077;
     if ((stats.mode & open) !== 0 && process.platform !== 'win32') {
       const mode = (stats.mode & 0o777).toString(8);
-      return { problem: `${path} can be read or changed by others (mode ${mode}). Run: chmod 600 ${path}` };
+      const fix = `chmod 600 ${shown}`;
+      return { problem: `${path} can be read or changed by others (mode ${mode}). Run: ${fix}`, fix };
     }
-    if (stats.size > MAX_BYTES) return { problem: `${path} is larger than ${MAX_BYTES} bytes: no secret.` };
+    if (stats.size > MAX_BYTES)
+      return {
+        problem: `${path} is larger than ${MAX_BYTES} bytes: no secret. Name a file with the secret.`,
+        fix: write,
+      };
     const secret = readFileSync(path, 'utf8').trim();
-    return secret === '' ? { problem: `${path} is empty. Write the secret into it.` } : { secret };
+    return secret === ''
+      ? { problem: `${path} is empty. Write the secret into it.`, fix: write }
+      : { secret };
   } catch (error) {
-    return { problem: `cannot be read (${errorMessage(error)}). Give this user read access, or unset it.` };
+    return {
+      problem: `cannot be read (${errorMessage(error)}). Give this user read access, or unset it.`,
+      fix: `ls -ld ${shown}`,
+    };
   }
 }
 
@@ -134,7 +186,9 @@ function exists(path: string): boolean {
     return statSync(path, { throwIfNoEntry: false }) !== undefined;
   } catch (error) {
     const advice = 'Give this user read access to the folder, or unset it.';
-    throw refused([`CREDENTIALS_DIRECTORY: cannot be read (${errorMessage(error)}). ${advice}`]);
+    const setting = 'CREDENTIALS_DIRECTORY';
+    const line = `${setting}: cannot be read (${errorMessage(error)}). ${advice}`;
+    throw settingsInvalid([{ setting, line, fix: `unset ${setting}` }]);
   }
 }
 
@@ -146,12 +200,4 @@ function isBlank(path: string): boolean {
   } catch {
     return false;
   }
-}
-
-function refused(problems: readonly string[]): AgrinetError {
-  const title =
-    problems.length === 1 ? 'One setting is invalid:' : `${problems.length} settings are invalid:`;
-  return new AgrinetError('settings-invalid', [title, ...problems.map((each) => `  ${each}`)].join('\n'), {
-    details: { problems },
-  });
 }

@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import { AgrinetError } from '../protocols/errors.ts';
 import { editDistance } from './edit-distance.ts';
 import { type Definition, SETTINGS } from './settings-table.ts';
+import { shellWord } from './shell-word.ts';
 
 type Table = typeof SETTINGS;
 type Value<D extends Definition> = D extends { fallback: string }
@@ -20,10 +21,42 @@ type Environment = Readonly<Record<string, string | undefined>>;
 const FOREIGN: ReadonlySet<string> = new Set(['SSL_CERT_FILE', 'SSL_CERT_DIR']);
 const definitions: readonly (readonly [string, Definition])[] = Object.entries(SETTINGS);
 
+/** What is wrong with one setting. */
+export interface SettingProblem {
+  readonly setting: string;
+  /** One line: what was wrong and what to do. */
+  readonly line: string;
+  /** What settles it, as a shell has it: an assignment, `unset`, or a command. */
+  readonly fix: string;
+}
+
+/** The error `settings-invalid`: a line for each problem, and for each hint that goes with them. */
+export function settingsInvalid(
+  problems: readonly SettingProblem[],
+  hints: readonly string[] = [],
+): AgrinetError {
+  const title =
+    problems.length === 1 ? 'One setting is invalid:' : `${problems.length} settings are invalid:`;
+  const lines = [...problems.map(({ line }) => line), ...hints];
+  return new AgrinetError('settings-invalid', [title, ...lines.map((each) => `  ${each}`)].join('\n'), {
+    details: { problems },
+  });
+}
+
+/** The problems of a `settings-invalid`; of another error it is undefined. */
+export function settingProblems(error: unknown): readonly SettingProblem[] | undefined {
+  if (!(error instanceof AgrinetError) || error.code !== 'settings-invalid') return undefined;
+  const { problems } = error.details;
+  // Errors of this code have them from `settingsInvalid`, or have but their message, which begins with the setting.
+  if (Array.isArray(problems)) return problems as SettingProblem[];
+  const [setting = ''] = error.message.split(':');
+  return [{ setting, line: error.message, fix: `unset ${setting}` }];
+}
+
 /** Reads the settings; throws `settings-invalid` with one line for each problem there is. */
 export function loadSettings(env: Environment): Settings {
   const values: Record<string, unknown> = {};
-  const problems: string[] = [];
+  const problems: SettingProblem[] = [];
   for (const [name, definition] of definitions) {
     const given = [definition.env, ...(definition.aliases ?? [])]
       .map((name) => env[name]?.trim() ?? '')
@@ -35,42 +68,52 @@ export function loadSettings(env: Environment): Settings {
     }
     const result = definition.schema.safeParse(raw);
     if (result.success) values[name] = result.data;
-    else problems.push(problemLine(definition, raw, result.error));
+    else problems.push(problemOf(definition, raw, result.error));
   }
-  if (problems.length > 0) {
-    const hints = settingsWarnings(env);
-    const title =
-      problems.length === 1 ? 'One setting is invalid:' : `${problems.length} settings are invalid:`;
-    throw new AgrinetError(
-      'settings-invalid',
-      [title, ...[...problems, ...hints].map((each) => `  ${each}`)].join('\n'),
-      {
-        details: { problems },
-      },
+  if (problems.length > 0)
+    throw settingsInvalid(
+      problems,
+      strayNames(env).map(({ line }) => line),
     );
-  }
   const host = String(values['host']);
   values['myceliumHost'] ??= isIP(host) === 0 ? '127.0.0.1' : host;
   return values as Settings; // each value came out of the schema its type is taken from
 }
 
-function problemLine(definition: Definition, raw: string, error: z.ZodError): string {
+/** Whether an example describes a value that only the operator knows. */
+const isPlaceholder = (example: string): boolean => /<[^<>]+>/.test(example);
+
+function problemOf(definition: Definition, raw: string, error: z.ZodError): SettingProblem {
   const index = error.issues[0]?.path[0];
   const where = typeof index === 'number' ? ` (item ${index + 1} is wrong)` : '';
   // A URL can carry a password; what holds an @ is not shown.
   const hidden = definition.secret === true || raw.includes('@');
   const what = hidden ? 'the value' : JSON.stringify(raw.slice(0, 80));
-  const advice = `For example, set ${definition.env}=${definition.example}, or unset it.`;
-  return `${definition.env}: ${what} is not ${definition.expects}${where}. ${advice}`;
+  const { example } = definition;
+  const fix = `${definition.env}=${isPlaceholder(example) ? example : shellWord(example)}`;
+  return {
+    setting: definition.env,
+    line: `${definition.env}: ${what} is not ${definition.expects}${where}. For example, set ${fix}, or unset it.`,
+    fix,
+  };
 }
 
 /** Beginnings that no other program's variables have: a name with one is meant for this node, or is a left-over. */
 const FAMILIES = ['MYCELIUM_', 'TLS_', 'OAUTH_', 'FEDERATION_', 'GEOFENCE_', 'MIRROR_'];
 
-/** Names in the environment that look like a mistyped setting, or are of one of our families and no setting; one line each. */
-export function settingsWarnings(env: Environment): string[] {
+/** A name in the environment that is taken for a setting but is none. */
+export interface StrayName {
+  readonly name: string;
+  /** The setting that was probably meant. */
+  readonly meant?: string | undefined;
+  /** One line about it. */
+  readonly line: string;
+}
+
+/** Names in the environment that look like a mistyped setting, or are of one of our families and no setting. */
+export function strayNames(env: Environment): StrayName[] {
   const known = definitions.flatMap(([, definition]) => [definition.env, ...(definition.aliases ?? [])]);
-  const warnings: string[] = [];
+  const found: StrayName[] = [];
   for (const name of Object.keys(env)) {
     if (known.includes(name) || FOREIGN.has(name)) continue;
     // Short names have innocent neighbours (HOME is two letters from HOST), so they get one slip, longer ones two.
@@ -78,14 +121,13 @@ export function settingsWarnings(env: Environment): string[] {
       .map((each) => ({ each, slips: editDistance(name.toUpperCase(), each) }))
       .filter(({ each, slips }) => slips <= (each.length < 8 ? 1 : 2))
       .sort((a, b) => a.slips - b.slips)[0]?.each;
-    if (near !== undefined) warnings.push(`${name}: not a setting, so it is ignored. Did you mean ${near}?`);
-    else if (FAMILIES.some((family) => name.startsWith(family))) {
-      const longer = known.find((each) => each.startsWith(`${name}_`) || name.startsWith(`${each}_`));
-      const advice = longer === undefined ? 'Unset it.' : `Did you mean ${longer}?`;
-      warnings.push(`${name}: not a setting, so it is ignored. ${advice}`);
-    }
+    const isOurs = FAMILIES.some((family) => name.startsWith(family));
+    if (near === undefined && !isOurs) continue;
+    const meant = near ?? known.find((each) => each.startsWith(`${name}_`) || name.startsWith(`${each}_`));
+    const advice = meant === undefined ? 'Unset it.' : `Did you mean ${meant}?`;
+    found.push({ name, meant, line: `${name}: not a setting, so it is ignored. ${advice}` });
   }
-  return warnings;
+  return found;
 }
 
 /** The runbook's table of settings, in markdown. */

@@ -29,6 +29,13 @@ export interface AskedThreadParts<Request, Answer> {
   readonly failed: (how: 'ended' | 'failed' | 'did not start', cause?: unknown) => AgrinetError;
   /** It is there no longer, and not because `end` was called: what it held is lost. */
   readonly onLost?: (error: AgrinetError) => void;
+  /** Without it, the thread is kept until it is ended. */
+  readonly idle?: {
+    /** A thread that has had nothing to do for this long, milliseconds, is ended and releases its memory. */
+    readonly keptMs: number;
+    /** What it held is gone with it. */
+    readonly onEnd?: () => void;
+  };
 }
 
 /** To start: modules have to be loaded and compiled, on a machine that may be busy. */
@@ -52,6 +59,10 @@ export class AskedThread<Request, Answer> {
   #worker: AskedWorker<Request> | undefined;
   #ready: PromiseWithResolvers<void> = Promise.withResolvers();
   #nextId = 1;
+  /** Pieces of work of several questions that are under way. */
+  #kept = 0;
+  #idle: Timer | undefined;
+  #stopped: AgrinetError | undefined;
 
   constructor(parts: AskedThreadParts<Request, Answer>) {
     this.#parts = parts;
@@ -62,12 +73,25 @@ export class AskedThread<Request, Answer> {
     return this.#open.size === 0;
   }
 
-  /** `send` posts the question under its id, at once or in pieces for as long as it is open. */
+  /** Runs work that asks several questions of one thread: it is not idle in between. */
+  async keep<T>(work: () => Promise<T>): Promise<T> {
+    this.#kept++;
+    try {
+      return await work();
+    } finally {
+      this.#kept--;
+      this.#rest();
+    }
+  }
+
+  /** `send` posts the question under its id, at once or in pieces for as long as it is open. Throws what `stop` was given once it was called. */
   async ask(
     deadline: number,
     overdue: () => AgrinetError,
     send: (post: (request: Request) => void, id: number, isOpen: () => boolean) => Promise<void> | void,
   ): Promise<Answer> {
+    if (this.#stopped !== undefined) throw this.#stopped;
+    this.#idle?.cancel();
     const worker = (this.#worker ??= this.#begin());
     const id = this.#nextId++;
     worker.hold(true);
@@ -87,7 +111,25 @@ export class AskedThread<Request, Answer> {
       timer?.cancel();
       this.#open.delete(id);
       if (this.#open.size === 0) worker.hold(false);
+      this.#rest();
     }
+  }
+
+  #rest(): void {
+    const { env, idle } = this.#parts;
+    this.#idle?.cancel();
+    if (idle === undefined || this.#worker === undefined || !this.isIdle || this.#kept > 0) return;
+    this.#idle = env.after(idle.keptMs, () => {
+      idle.onEnd?.();
+      void this.end(this.#parts.failed('ended'));
+    });
+  }
+
+  /** Ends the thread for good: whoever waits for it, and whoever asks from now on, is told `error`. */
+  stop(error: AgrinetError): Promise<void> {
+    this.#stopped = error;
+    this.#idle?.cancel();
+    return this.end(error);
   }
 
   /** Ends the thread; whoever waits for it is told `error`. The next question finds another. */

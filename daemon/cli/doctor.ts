@@ -1,8 +1,8 @@
 import chalk from 'chalk';
 import { Command } from 'commander';
 import type { DiffReport, DoctorReport } from '../../api/ports/doctor.ts';
-import { AgrinetError, errorCode, errorMessage } from '../../protocols/errors.ts';
-import { isLoopbackHost, type Settings } from '../settings.ts';
+import { AgrinetError } from '../../protocols/errors.ts';
+import { isLoopbackHost, type SettingProblem, settingProblems, type Settings } from '../settings.ts';
 import { notComparedText } from '../not-compared.ts';
 import { readSettings } from '../secrets.ts';
 import { systemEnv } from '../system-env.ts';
@@ -39,8 +39,9 @@ async function examined(): Promise<{ readonly report: Shown; readonly down?: Agr
   try {
     settings = readSettings();
   } catch (error) {
-    if (errorCode(error) !== 'settings-invalid') throw error;
-    return { report: await wrongSettings(error) };
+    const problems = settingProblems(error);
+    if (problems === undefined) throw error;
+    return { report: await wrongSettings(problems) };
   }
   try {
     return { report: await answerOf(connect(settings).api.doctor.$get()) };
@@ -72,14 +73,12 @@ async function withoutDaemon(settings: Settings, down: AgrinetError): Promise<Sh
 }
 
 /** With settings that cannot be read nothing else can be asked: each wrong one is a finding. */
-async function wrongSettings(error: unknown): Promise<Shown> {
+async function wrongSettings(problems: readonly SettingProblem[]): Promise<Shown> {
   const { CHECKS } = await import('../doctor/finding.ts');
   const { wrongSetting } = await import('../doctor/checks/settings.ts');
-  const problems = error instanceof AgrinetError ? error.details['problems'] : undefined;
-  const lines = Array.isArray(problems) ? problems.map(String) : [errorMessage(error)];
   return {
     healthy: false,
-    findings: lines.map((line) => wrongSetting(line)),
+    findings: problems.map((problem) => wrongSetting(problem)),
     checked: [{ check: 'settings', what: CHECKS.settings.what }],
     unchecked: Object.keys(CHECKS)
       .filter((check) => check !== 'settings')

@@ -3,7 +3,7 @@ import type { GapRow } from '../../api/ports/forget.ts';
 import type { Stall } from '../stalls/stalls.ts';
 import type { ScrubPort } from '../../api/ports/scrub.ts';
 import type { OpenModes } from '../folder-modes.ts';
-import type { Settings } from '../settings.ts';
+import type { Settings, StrayName } from '../settings.ts';
 import type { DiskSample } from './disk-trend.ts';
 import type { Usage } from '../../protocols/feed/quota.ts';
 import type { RejoinStatus } from '../../protocols/mycelium/rejoin.ts';
@@ -67,8 +67,8 @@ export interface OfflineFacts {
   /** Milliseconds since 1970. */
   readonly now: number;
   readonly settings: Settings;
-  /** Lines about environment variables that look like settings but are not. */
-  readonly strayNames: readonly string[];
+  /** Environment variables that look like settings but are not. */
+  readonly strayNames: readonly StrayName[];
   readonly files: readonly FileFact[];
   readonly dataDirMode: number | undefined;
   /** How much of DATA_DIR others can read or change, and the first paths of it. */

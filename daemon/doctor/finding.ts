@@ -1,3 +1,4 @@
+import { shellWord } from '../shell-word.ts';
 import { type FindingId, FINDINGS } from './findings.ts';
 
 /** `error`: something does not work or is wrong; `warning`: it will be unless somebody acts; `info`: good to know. */
@@ -61,25 +62,33 @@ export interface Finding {
 type Named<T extends string> = T extends `${string}{${infer Name}}${infer Rest}` ? Name | Named<Rest> : never;
 type Remedy<I extends FindingId> = (typeof FINDINGS)[I]['remedy'];
 
+/** A piece of a remedy: one word of a command, whatever it holds; a whole command; or undefined where only the operator knows. */
+type Value = string | { readonly command: string } | undefined;
+
 /** The part of a finding that belongs to one case; `values` fill in the names in its remedy. */
 export type FindingFields<I extends FindingId> = {
   readonly message: string;
   readonly subject?: string | undefined;
 } & ([Named<Remedy<I>>] extends [never]
   ? { readonly values?: undefined }
-  : { readonly values: Readonly<Record<Named<Remedy<I>>, string>> });
+  : { readonly values: Readonly<Record<Named<Remedy<I>>, Value>> });
 
 /** A finding of the table about one case. */
 export function finding<I extends FindingId>(id: I, { message, subject, values }: FindingFields<I>): Finding {
   const { check, severity, remedy } = FINDINGS[id];
-  const known = new Map<string, string>(Object.entries(values ?? {}));
+  const known = new Map<string, Value>(Object.entries(values ?? {}));
+  const fill = (name: string): string => {
+    const value = known.get(name);
+    if (value === undefined) return `<${name}>`;
+    return typeof value === 'string' ? shellWord(value) : value.command;
+  };
   return {
     id,
     check,
     severity,
     message,
     ...(subject === undefined ? {} : { subject }),
-    mend: remedy.replace(/\{(\w+)\}/g, (_, name: string) => known.get(name) ?? `<${name}>`),
+    mend: remedy.replace(/\{(\w+)\}/g, (_, name: string) => fill(name)),
   };
 }
 

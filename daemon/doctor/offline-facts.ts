@@ -9,7 +9,7 @@ import { apiKeyPath, readLocalApiKey } from '../api-key.ts';
 import { shutFolder } from '../folder-modes.ts';
 import { identityPath, readIdentity } from '../identity-file.ts';
 import { lockIdentity } from '../lock.ts';
-import { type Settings, settingsWarnings } from '../settings.ts';
+import { type Settings, strayNames } from '../settings.ts';
 import type { CertificateFact, FileFact, OfflineFacts } from './facts.ts';
 import { freeBytes } from './free-bytes.ts';
 
@@ -40,7 +40,7 @@ export async function gatherOffline(sources: OfflineSources): Promise<OfflineFac
   return {
     now,
     settings,
-    strayNames: settingsWarnings(env),
+    strayNames: strayNames(env),
     files,
     dataDirMode: folder === undefined || process.platform === 'win32' ? undefined : folder.mode & 0o7777,
     openModes: await shutFolder(dataDir, false),

@@ -1,5 +1,5 @@
 import { AskedThread, type StartAsked } from '../../protocols/asked-thread.ts';
-import type { Env, Timer } from '../../protocols/env.ts';
+import type { Env } from '../../protocols/env.ts';
 import { AgrinetError } from '../../protocols/errors.ts';
 import { SerialQueue } from '../../protocols/serial-queue.ts';
 import type { RecordKey } from '../../protocols/wire/ids.ts';
@@ -57,8 +57,6 @@ export class PriceThread {
   readonly #questions = new SerialQueue();
   readonly #thread: AskedThread<NumberedQuestion, PriceReply>;
   #held: Held | undefined;
-  #idle: Timer | undefined;
-  #stopped = false;
 
   constructor(parts: PriceThreadParts) {
     this.#parts = parts;
@@ -71,6 +69,7 @@ export class PriceThread {
         this.#held = undefined;
         parts.onLost(error);
       },
+      idle: { keptMs: KEPT_MS, onEnd: () => (this.#held = undefined) },
     });
   }
 
@@ -92,13 +91,8 @@ export class PriceThread {
     });
   }
 
-  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    this.#idle?.cancel();
-    try {
-      return await this.#questions.run(work);
-    } finally {
-      if (this.#questions.size === 0) this.#idle = this.#parts.env.after(KEPT_MS, () => void this.#end());
-    }
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    return this.#thread.keep(() => this.#questions.run(work));
   }
 
   async #fill(): Promise<Held> {
@@ -126,7 +120,6 @@ export class PriceThread {
   }
 
   async #post<Q extends PriceQuestion>(question: Q): Promise<PriceAnswers[Q['ask']]> {
-    if (this.#stopped) throw stopping();
     const told = await this.#thread.ask(
       'rows' in question ? TAKE_MS : COUNT_MS,
       () => new AgrinetError('busy', 'computing trends took too long; try again later'),
@@ -142,13 +135,7 @@ export class PriceThread {
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true;
-    this.#idle?.cancel();
     this.#held = undefined;
-    await this.#thread.end(stopping());
+    await this.#thread.stop(new AgrinetError('stopping', 'the node is stopping'));
   }
-}
-
-function stopping(): AgrinetError {
-  return new AgrinetError('stopping', 'the node is stopping');
 }

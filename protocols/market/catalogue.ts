@@ -8,7 +8,7 @@ import type { Catalogue } from './catalogue-types.ts';
 import { createContract, patchContract } from './contract-writes.ts';
 import { listingFields, listingWrites } from './listing-writes.ts';
 import { OwnRecords, savedOf } from './own-records.ts';
-import { requireOtherSource, requirePrice } from './price-rules.ts';
+import { requireListingPrice, requireOtherSource, requirePrice } from './price-rules.ts';
 import { scalarsOf } from './record-fields.ts';
 
 export type { Catalogue, Saved } from './catalogue-types.ts';
@@ -26,6 +26,9 @@ export function createCatalogue(ledger: Ledger, self: PeerId, env: Pick<Env, 'no
         collection === 'listings' ? listingFields(body, records.self) : scalarsOf(collection, body);
       return records.save(key, (known, writer) => {
         if (known?.exists !== true) throw new AgrinetError('not-found', 'Not found');
+        // Of what the listing is afterwards: its price and its day are one statement. Other edits leave an old one as it is.
+        if (collection === 'listings' && ('price' in fields || 'priceDate' in fields))
+          requireListingPrice({ ...known.view, ...fields }, env.now());
         return draftEdit(writer, key, known.channel, known, fields);
       });
     },

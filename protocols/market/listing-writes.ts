@@ -8,7 +8,7 @@ import type { Catalogue } from './catalogue-types.ts';
 import { withPlace } from './listing-place.ts';
 import type { OwnRecords } from './own-records.ts';
 import { parseParty } from './party.ts';
-import { replacesPriceOf, requirePrice } from './price-rules.ts';
+import { replacesPriceOf, requireListingPrice } from './price-rules.ts';
 import { scalarsOf } from './record-fields.ts';
 
 type ListingWrites = Pick<Catalogue, 'createListing' | 'putListing' | 'putPriceListing'>;
@@ -23,6 +23,7 @@ export function listingWrites(records: OwnRecords, env: Pick<Env, 'now' | 'bytes
         throw new AgrinetError('id-invalid', 'id: must be 1 to 64 letters, digits, - or _');
       const fields = { status: 'active', ...listingFields(rest, records.self) };
       requireName(fields);
+      requireListingPrice(fields, env.now());
       const key = records.key('listings', id);
       return records.save(key, (known, writer) => {
         if (known?.exists === true && !known.tombstone)
@@ -34,6 +35,7 @@ export function listingWrites(records: OwnRecords, env: Pick<Env, 'now' | 'bytes
       if (!isLocalId(id)) throw new AgrinetError('id-invalid', 'id: must be 1 to 64 letters, digits, - or _');
       const fields = { status: 'active', ...listingFields(body, records.self) };
       requireName(fields);
+      requireListingPrice(fields, env.now());
       const key = records.key('listings', id);
       return records.save(key, (known, writer) => {
         const gone = Object.keys(known?.view ?? {}).filter((field) => !Object.hasOwn(fields, field));
@@ -48,7 +50,7 @@ export function listingWrites(records: OwnRecords, env: Pick<Env, 'now' | 'bytes
       const fields = listingFields(body, records.self);
       requireName(fields);
       const { price, priceDate } = fields;
-      requirePrice(price, priceDate, env.now());
+      requireListingPrice(fields, env.now());
       if (typeof price !== 'number' || typeof priceDate !== 'string')
         throw new AgrinetError('fields-invalid', 'price and priceDate: required');
       const key = records.key('listings', id);

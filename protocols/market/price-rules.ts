@@ -17,7 +17,7 @@ export function lastPriceDay(now: number): string {
  * Why a client's input is not an observed price of a real day; undefined when it is one. It guards what this node writes itself:
  * what others have signed is checked by the schema alone, and so the same everywhere.
  */
-function priceProblem(price: unknown, date: unknown, now: number): string | undefined {
+function priceProblem(price: unknown, date: unknown, now: number, field = 'date'): string | undefined {
   if (typeof price === 'number') {
     if (price === 0) return 'price: 0 is no price';
     if (!(price > 0) || price > MOST_PRICE) return `price: ${price} is no price`;
@@ -26,15 +26,26 @@ function priceProblem(price: unknown, date: unknown, now: number): string | unde
   const time = Date.parse(`${date}T00:00:00Z`);
   // JavaScript turns 31 June into 1 July; a date that changes when parsed does not exist.
   if (!/^\d{4}-\d{2}-\d{2}$/.test(date) || Number.isNaN(time) || isoDay(time) !== date)
-    return 'date: no such day, as YYYY-MM-DD';
-  if (date > lastPriceDay(now)) return `date: ${date} is more than a day ahead`;
-  if (date < FIRST_DAY) return `date: ${date} is before ${FIRST_DAY}`;
+    return `${field}: no such day, as YYYY-MM-DD`;
+  if (date > lastPriceDay(now)) return `${field}: ${date} is more than a day ahead`;
+  if (date < FIRST_DAY) return `${field}: ${date} is before ${FIRST_DAY}`;
   return undefined;
 }
 
 /** Throws `fields-invalid` for anything but an observed price of a real day. */
 export function requirePrice(price: unknown, date: unknown, now: number): void {
   const problem = priceProblem(price, date, now);
+  if (problem !== undefined) throw new AgrinetError('fields-invalid', problem);
+}
+
+/**
+ * The same of a listing, whichever way it comes: one that names the day of its price says that the price was observed. Without `priceDate` a
+ * price is the seller's own, and may be 0, as of what is given away. Throws `fields-invalid`.
+ */
+export function requireListingPrice(fields: Readonly<Record<string, unknown>>, now: number): void {
+  const { price, priceDate } = fields;
+  if (priceDate === undefined) return;
+  const problem = priceProblem(price, priceDate, now, 'priceDate');
   if (problem !== undefined) throw new AgrinetError('fields-invalid', problem);
 }
 

@@ -1,5 +1,5 @@
 import { AskedThread, type StartAsked } from '../asked-thread.ts';
-import type { Env, Timer } from '../env.ts';
+import type { Env } from '../env.ts';
 import { AgrinetError, errorCode } from '../errors.ts';
 import type { FeedName } from '../ledger/types.ts';
 import { unpacked } from './packed-items.ts';
@@ -51,7 +51,6 @@ class ThreadedReader implements RangeReader {
   readonly #limits: ReadingLimits;
   readonly #thread: AskedThread<ReadingRequest, Reading>;
   #no = 0;
-  #idle: Timer | undefined;
   #isStopped = false;
 
   constructor({ env, start, limits = READING_LIMITS }: RangeReaderParts) {
@@ -60,6 +59,7 @@ class ThreadedReader implements RangeReader {
     this.#thread = new AskedThread({
       env,
       start,
+      idle: { keptMs: limits.keptMs },
       failed: (how, cause) => new AgrinetError('reading-failed', `the reading worker ${how}`, { cause }),
     });
   }
@@ -78,8 +78,6 @@ class ThreadedReader implements RangeReader {
   async #ask(
     question: Omit<ReadingRequest, 'id' | 'frame'> & { readonly frame: Uint8Array },
   ): Promise<Reading> {
-    if (this.#isStopped) throw stopped();
-    this.#idle?.cancel();
     for (let tries = 1; ; tries++) {
       try {
         return await this.#thread.ask(this.#limits.answerMs, overdue, (post, id) =>
@@ -88,26 +86,14 @@ class ThreadedReader implements RangeReader {
         );
       } catch (error) {
         if (tries === TRIES || this.#isStopped || errorCode(error) !== 'reading-failed') throw error;
-      } finally {
-        this.#rest();
       }
     }
   }
 
-  #rest(): void {
-    this.#idle?.cancel();
-    if (!this.#thread.isIdle || this.#isStopped) return;
-    this.#idle = this.#env.after(this.#limits.keptMs, () => {
-      if (this.#thread.isIdle) void this.#thread.end(stopped());
-    });
-  }
-
   stop(): Promise<void> {
     this.#isStopped = true;
-    this.#idle?.cancel();
-    return this.#thread.end(stopped());
+    return this.#thread.stop(new AgrinetError('reading-failed', 'the reading worker ended'));
   }
 }
 
 const overdue = (): AgrinetError => new AgrinetError('reading-failed', 'reading a range took too long');
-const stopped = (): AgrinetError => new AgrinetError('reading-failed', 'the reading worker ended');

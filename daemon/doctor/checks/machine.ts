@@ -70,7 +70,7 @@ export function checkDatabase({ database, settings }: OfflineFacts): Finding[] {
       finding('identity-in-use', {
         subject: folder,
         message: holder.message,
-        values: { pid: holder.pid === undefined ? '<its pid>' : String(holder.pid) },
+        values: { pid: holder.pid?.toString() },
       }),
     );
   if (refusal !== undefined && refusal.code !== 'disk-full')

@@ -1,4 +1,4 @@
-import { isLoopbackHost } from '../../settings.ts';
+import { isLoopbackHost, type SettingProblem } from '../../settings.ts';
 import { weaknessOf } from '../../secrets.ts';
 import { DOCTOR_LIMITS, type OfflineFacts } from '../facts.ts';
 import { type Finding, finding, harmless } from '../finding.ts';
@@ -8,9 +8,8 @@ const DAY_MS = 24 * 60 * 60_000;
 
 /** Names that are not settings: what was meant has not taken effect. */
 export function checkSettings({ strayNames }: OfflineFacts): Finding[] {
-  return strayNames.map((line) => {
-    const name = harmless(line.slice(0, line.indexOf(':')));
-    const meant = /Did you mean (\w+)\?$/.exec(line)?.[1];
+  return strayNames.map(({ name: given, meant, line }) => {
+    const name = harmless(given);
     const about = { subject: name, message: harmless(line, 200) };
     return meant === undefined
       ? finding('setting-unknown', { ...about, values: { name } })
@@ -19,14 +18,8 @@ export function checkSettings({ strayNames }: OfflineFacts): Finding[] {
 }
 
 /** A value that the daemon refuses to start with; the message is the line that the settings print. */
-export function wrongSetting(line: string): Finding {
-  const name = /^[A-Z_]+/.exec(line)?.[0] ?? 'settings';
-  const example = /For example, set (\S+?),? or/.exec(line)?.[1];
-  return finding('setting-wrong', {
-    subject: name,
-    message: line,
-    values: { setting: example ?? `unset ${name}` },
-  });
+export function wrongSetting({ setting, line, fix }: SettingProblem): Finding {
+  return finding('setting-wrong', { subject: setting, message: line, values: { fix: { command: fix } } });
 }
 
 /** Secrets that can be guessed. A node that others can reach does not start with one; on loopback they are reported all the same. */

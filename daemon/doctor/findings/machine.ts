@@ -22,7 +22,7 @@ export const MACHINE = {
     'an environment variable looks like a setting but is not one',
     'unset {name}',
   ),
-  'setting-wrong': error('settings', 'a setting has an invalid value', '{setting}'),
+  'setting-wrong': error('settings', 'a setting has an invalid value', '{fix}'),
   'secret-weak': error('secrets', 'a public node has a weak secret', '{name}=$(openssl rand -base64 32)'),
   'secret-weak-here': info(
     'secrets',

@@ -1,8 +1,10 @@
+import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { readSettings, refuseWeakSecrets, weaknessOf, withSecretFiles } from '../../../daemon/secrets.ts';
+import { settingProblems } from '../../../daemon/settings.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
 let dir: ReturnType<typeof tempDir>;
@@ -28,7 +30,24 @@ function problem(env: Record<string, string>): string {
   return 'none';
 }
 
+/** What settles the one problem that there is. */
+function fixOf(env: Record<string, string>): string | undefined {
+  try {
+    withSecretFiles(env);
+  } catch (error) {
+    return settingProblems(error)?.[0]?.fix;
+  }
+  return undefined;
+}
+
 describe('secrets from files', () => {
+  test('that others can read are settled by the command that is named, whatever their path is', () => {
+    const path = file("clé d'accès $(false)", 'the secret of tokens', 0o644);
+    const fix = fixOf({ JWT_SECRET_FILE: path });
+    execFileSync('sh', ['-c', fix ?? 'false']);
+    expect(withSecretFiles({ JWT_SECRET_FILE: path })).toEqual({ JWT_SECRET: 'the secret of tokens' });
+  });
+
   test('X_FILE fills X in, without the line’s end, and every other variable stays', () => {
     const env = { JWT_SECRET_FILE: file('jwt', 'the secret of tokens\n'), PORT: '0', TLS_KEY_FILE: '/none' };
     expect(withSecretFiles(env)).toEqual({
@@ -56,6 +75,7 @@ describe('secrets from files', () => {
     const text = problem({ API_KEY: 'secret-in-the-variable', API_KEY_FILE: path });
     expect(text).toContain('API_KEY: given 2 times (API_KEY, API_KEY_FILE)');
     expect(text).not.toContain('secret-in');
+    expect(fixOf({ API_KEY: 'secret-in-the-variable', API_KEY_FILE: path })).toBe('unset API_KEY');
     file('twilio-account-sid', 'AC0');
     expect(problem({ CREDENTIALS_DIRECTORY: dir.path, TWILIO_SID: 'AC1' })).toContain('TWILIO_SID');
   });

@@ -224,6 +224,37 @@ describe('rows that are no price', () => {
       expect((await node.request('POST', '/prices', { ...price, ...over })).status).toBe(400);
     expect((await node.request('POST', '/prices', price)).status).toBe(201);
   });
+
+  it('is refused of a listing, whichever way it comes; a price without its day may be 0', async () => {
+    const offer = { type: 'offer', title: 'Maize', price: 5, priceDate: '2026-10-15' };
+    const { listingId } = (await (await node.request('POST', '/listings', offer)).json()) as Listing;
+    const path = `/listings/${listingId}`;
+    for (const over of [
+      { price: 0 },
+      { priceDate: '2099-01-15' },
+      { priceDate: '2026-02-30' },
+      { price: '0' },
+    ]) {
+      for (const [method, at, body] of [
+        ['POST', '/listings', { ...offer, ...over }],
+        ['PUT', '/listings/other', { ...offer, ...over }],
+        ['PATCH', path, over],
+      ] as const) {
+        const response = await node.request(method, at, body);
+        expect([method, over, response.status]).toEqual([method, over, 400]);
+      }
+      const imported = await post(JSON.stringify({ kind: 'listing', id: 'other', ...offer, ...over }));
+      expect(await imported.text()).toMatch(/"refused":\[\{"line":1,[^}]*price/);
+    }
+    expect(await (await node.request('GET', path)).json()).toMatchObject({
+      price: 5,
+      priceDate: '2026-10-15',
+    });
+    expect((await node.request('PATCH', path, { price: 0, priceDate: null })).status).toBe(200);
+    expect((await node.request('PATCH', path, { priceDate: '2026-10-15' })).status).toBe(400);
+    const free = { type: 'offer', title: 'Surplus', price: 0 };
+    expect((await node.request('POST', '/listings', free)).status).toBe(201);
+  });
 });
 
 it('nobody makes a contract on a listing that no user stands behind', async () => {

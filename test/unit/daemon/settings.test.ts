@@ -1,10 +1,17 @@
-import { spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { errorCode } from '../../../protocols/errors.ts';
 import { exitCodeFor, exitCodeTable } from '../../../daemon/exit-codes.ts';
-import { isLoopbackHost, loadSettings, settingsTable, settingsWarnings } from '../../../daemon/settings.ts';
+import {
+  isLoopbackHost,
+  loadSettings,
+  settingProblems,
+  settingsTable,
+  strayNames,
+} from '../../../daemon/settings.ts';
+import { SETTINGS } from '../../../daemon/settings-table.ts';
 import { compileCache } from '../../support/compile-cache.ts';
 
 const agrinet = fileURLToPath(new URL('../../../daemon/agrinet.mjs', import.meta.url));
@@ -135,6 +142,29 @@ describe('loadSettings', () => {
     for (const value of values) expect(failure({ [name]: value }).message).toContain(`${name}: `);
   });
 
+  test('names for each a value that a shell takes and that is right', () => {
+    const fixes = Object.values(SETTINGS).flatMap(({ env }) => {
+      const [problem] = ['\u0001', 'x x', '-', 'x'.repeat(9000)].flatMap((value) => {
+        try {
+          loadSettings({ [env]: value });
+          return [];
+        } catch (error) {
+          return settingProblems(error) ?? [];
+        }
+      });
+      // Some are known to the operator alone, such as those of secrets.
+      return problem === undefined || /<[^<>]+>/.test(problem.fix) ? [] : [problem];
+    });
+    expect(fixes.length).toBeGreaterThan(40);
+    const script = fixes.map(({ setting, fix }) => `${fix}; printf '%s\\0' "$${setting}"`).join('\n');
+    const values = execFileSync('sh', ['-c', script], { env: {}, encoding: 'utf8' }).split('\0');
+    for (const [i, { setting, line, fix }] of fixes.entries()) {
+      expect(line).toContain(`For example, set ${fix}, or unset it.`);
+      expect(values[i]).not.toBe('');
+      expect(() => loadSettings({ [setting]: values[i] }), fix).not.toThrow();
+    }
+  });
+
   test('repeats no secret', () => {
     const error = failure({ API_KEY: 'hunter2 with spaces', BACKEND_URL: 'http://me:hunter2@x' });
     expect(JSON.stringify([error.message, error])).not.toContain('hunter2');
@@ -142,24 +172,26 @@ describe('loadSettings', () => {
 });
 
 test('a mistyped name is noticed, an innocent neighbour is not', () => {
-  const near = settingsWarnings({
+  const near = strayNames({
     PROT: '1',
     MYCELIUM_PERS: 'x',
     DATADIR: 'y',
     mycelium_port: '7',
     API_KEYS: 's3cret',
   });
-  expect(near.map((line) => /^(\S+):.* (\S+)\?$/.exec(line)?.slice(1))).toEqual([
+  for (const { name, meant, line } of near)
+    expect(line).toBe(`${name}: not a setting, so it is ignored. Did you mean ${meant}?`);
+  expect(near.map(({ name, meant }) => [name, meant])).toEqual([
     ['PROT', 'PORT'],
     ['MYCELIUM_PERS', 'MYCELIUM_PEERS'],
     ['DATADIR', 'DATA_DIR'],
     ['mycelium_port', 'MYCELIUM_PORT'],
     ['API_KEYS', 'API_KEY'],
   ]);
-  expect(near.join()).not.toContain('s3cret');
-  expect(settingsWarnings({ MYCELIUM_COLOUR: 'x' })).toHaveLength(1);
+  expect(JSON.stringify(near)).not.toContain('s3cret');
+  expect(strayNames({ MYCELIUM_COLOUR: 'x' })).toHaveLength(1);
   expect(
-    settingsWarnings({
+    strayNames({
       HOME: '/',
       PATH: '',
       USER: 'x',

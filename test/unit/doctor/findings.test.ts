@@ -1,4 +1,6 @@
+import { execFileSync } from 'node:child_process';
 import { afterEach, describe, expect, it } from 'vitest';
+import { type Case, finding } from '../../../daemon/doctor/finding.ts';
 import type { FindingKind } from '../../../daemon/doctor/finding-kind.ts';
 import { type FindingId, FINDINGS } from '../../../daemon/doctor/findings.ts';
 import { SETTINGS } from '../../../daemon/settings-table.ts';
@@ -46,6 +48,22 @@ describe('every finding is planted, found, mended as it says, and gone', () => {
 });
 
 describe('what mends', () => {
+  it('holds a path or an address as one word, whatever is in it', () => {
+    const HOSTILE = "/srv/Agri net/d'eau $(touch x);`rm y`";
+    const names = KINDS.flatMap(([id, { remedy }]) =>
+      [...remedy.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => [id, name] as const),
+    );
+    expect(names.length).toBeGreaterThan(20);
+    for (const [id, name] of names) {
+      const { mend } = finding(id, {
+        message: '',
+        values: { [name]: HOSTILE },
+      } as unknown as Case<FindingId>);
+      const [, word = ''] = /('\/srv.*?rm y`')/.exec(mend) ?? [];
+      expect(execFileSync('sh', ['-c', `printf %s ${word}`], { encoding: 'utf8' }), mend).toBe(HOSTILE);
+    }
+  });
+
   it('stays only where nobody has to act', () => {
     const lasting = KINDS.filter((kind) => kind[1].lasting !== undefined);
     expect(lasting.filter((kind) => kind[1].severity !== 'info')).toEqual([]);

@@ -218,7 +218,10 @@ describe('createHttpServer', () => {
     await waitFor('the beginning of the body', () => state.taken === 1);
     const reader = line(false).send('GET /large HTTP/1.1\r\nHost: a\r\n\r\n');
     let read = 0;
-    await once(reader.socket.on('data', (chunk) => (read += chunk.length)), 'data');
+    await once(
+      reader.socket.on('data', (chunk) => (read += chunk.length)),
+      'data',
+    );
     reader.socket.pause();
     // Several times every limit, in which neither the server nor these clients did anything.
     for (let i = 0; i < 4; i++) await standStill(500);
