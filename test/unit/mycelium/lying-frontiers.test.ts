@@ -113,7 +113,8 @@ describe.each([1, 2] as const)('a frontier/%i', (version) => {
     const figures = await watchLoop(async () => {
       const ended = await show(version, pages);
       await waitFor('it to be looked at', () => victim.mycelium.frontiersShown(LIAR) > 0);
-      await new Promise((resolve) => setTimeout(resolve, 300)); // what follows from it
+      // What follows from it: feeds are asked for, which the other has not.
+      await waitFor('a pull', () => victim.events.some(({ kind }) => kind === 'pull-failed'));
       return ended;
     });
     console.info(loopLine('feeds of the victim', figures));
