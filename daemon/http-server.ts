@@ -193,7 +193,10 @@ function endStandstills(
   server: Server,
   stalledMs: number,
   env: HttpServerOptions['env'],
-): { answering(socket: Duplex): boolean; requests(socket: Duplex): number } {
+): {
+  readonly answering: (socket: Duplex) => boolean;
+  readonly requests: (socket: Duplex) => number;
+} {
   const exchanges = new Map<Duplex, Exchange>();
   server.prependListener('request', (incoming, outgoing) => {
     const { socket } = incoming;

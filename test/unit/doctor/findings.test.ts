@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { afterEach, describe, expect, it } from 'vitest';
-import { type Case, finding } from '../../../daemon/doctor/finding.ts';
+import { finding, type FindingFields } from '../../../daemon/doctor/finding.ts';
 import type { FindingKind } from '../../../daemon/doctor/finding-kind.ts';
 import { type FindingId, FINDINGS } from '../../../daemon/doctor/findings.ts';
 import { SETTINGS } from '../../../daemon/settings-table.ts';
@@ -58,7 +58,7 @@ describe('what mends', () => {
       const { mend } = finding(id, {
         message: '',
         values: { [name]: HOSTILE },
-      } as unknown as Case<FindingId>);
+      } as unknown as FindingFields<FindingId>);
       const [, word = ''] = /('\/srv.*?rm y`')/.exec(mend) ?? [];
       expect(execFileSync('sh', ['-c', `printf %s ${word}`], { encoding: 'utf8' }), mend).toBe(HOSTILE);
     }
