@@ -80,7 +80,7 @@ export function every(env: Pick<Env, 'after'>, ms: number, call: () => void, opt
   return { cancel: () => timer.cancel() };
 }
 
-/** How often a wait for somebody else looks at the clock, milliseconds: a standstill of this process counts for two looks at most. */
+/** How often a wait for another party checks the clock, milliseconds. A pause of this process counts as at most twice this. */
 const LOOK_MS = 1000;
 
 /**
