@@ -26,6 +26,15 @@ const MEASURING = [
   'test/sim/main-loop.test.ts',
   'test/sim/stall-share.test.ts',
 ];
+/** What computes most of the time and waits for no clock: CI runs it at a low priority beside all others, where a core is idle. */
+const BACKGROUND = [
+  'test/sim/merge.test.ts',
+  'test/sim/world.test.ts',
+  'test/sim/migration-kills.test.ts',
+  'test/sim/convergence.test.ts',
+  'test/sim/contract-interleavings.test.ts',
+  'test/sim/log-tail.test.ts',
+];
 /** Two files at a time, before all others: most of them wait for deadlines. */
 const ALONE = { maxWorkers: 2, sequence: { groupOrder: 0 } };
 /** On as many workers as there are. */
@@ -57,9 +66,22 @@ export default defineConfig({
       {
         extends: true,
         test: {
+          name: 'background',
+          include: BACKGROUND,
+          // COUNT makes campaigns of some of them.
+          testTimeout: 3_600_000,
+          maxWorkers: Math.max(2, availableParallelism()),
+          sequence: { groupOrder: 2 },
+          isolate: false,
+          experimental: NATIVE,
+        },
+      },
+      {
+        extends: true,
+        test: {
           name: 'sharing',
           include: ALL,
-          exclude: [...REPLACING, ...REPLACING_AND_MEASURING, ...APART, ...MEASURING],
+          exclude: [...REPLACING, ...REPLACING_AND_MEASURING, ...APART, ...MEASURING, ...BACKGROUND],
           isolate: false,
           experimental: NATIVE,
           ...TOGETHER,

@@ -53,7 +53,7 @@ test(`every state with every two concurrent steps ends alike on three nodes, as 
   if (process.env.UPDATE === '1') writeFileSync(TABLE, now);
   expect(now.split('\n')).toEqual(readFileSync(TABLE, 'utf8').split('\n'));
   expect(now).not.toContain('\t\n');
-}, 3_600_000);
+});
 
 test('long histories with branches anywhere end alike in any order, and no part is unsaid', () => {
   const choice = fc.tuple(fc.nat(), fc.nat());
@@ -78,4 +78,4 @@ test('long histories with branches anywhere end alike in any order, and no part 
     }),
     { numRuns: 300, seed: SEED },
   );
-}, 120_000);
+});

@@ -227,7 +227,7 @@ async function deliver(
   }
   const read = async (): Promise<RecordState | undefined> => (await node.store.records([key]))[0];
   const late = (await read())?.unmerged !== undefined;
-  await waitFor('the merge', async () => (await read())?.unmerged === undefined);
+  await waitFor('the merge', async () => (await read())?.unmerged === undefined, 60_000);
   return { state: await read(), late };
 }
 

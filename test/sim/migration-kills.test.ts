@@ -7,4 +7,4 @@ it('a migration that is killed at any of its steps goes on at the next start, an
   const figures = await migrationKills({ count: 8, seed, onDone: () => undefined }, [1, 4]);
   console.log(JSON.stringify({ seed, ...figures }));
   expect(figures).toMatchObject({ kills: 8 });
-}, 300_000);
+});
