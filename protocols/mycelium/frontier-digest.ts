@@ -36,13 +36,18 @@ export function frontierRoot(groups: readonly PlacedHash[]): Uint8Array {
   return fromHex(sha256Hex(hashes.join('')));
 }
 
+/** Most places hold nothing, where few authors are known. */
+const OF_NOTHING = frontierRoot([]);
+
 /** The digests of all places, one behind the other: of each the first 16 bytes of the same hash over its own groups. */
 export function placeDigests(groups: Iterable<PlacedHash>): Uint8Array {
   const places = Array.from({ length: FRONTIER_PLACES }, (): PlacedHash[] => []);
   for (const each of groups) places[each.place]?.push(each);
   const digests = new Uint8Array(FRONTIER_PLACES * PLACE_BYTES);
-  for (const [place, held] of places.entries())
-    digests.set(frontierRoot(held).subarray(0, PLACE_BYTES), place * PLACE_BYTES);
+  for (const [place, held] of places.entries()) {
+    const root = held.length === 0 ? OF_NOTHING : frontierRoot(held);
+    digests.set(root.subarray(0, PLACE_BYTES), place * PLACE_BYTES);
+  }
   return digests;
 }
 
