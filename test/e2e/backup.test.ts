@@ -233,6 +233,11 @@ describe('a backup', () => {
       await ended;
       if (existsSync(join(dir, '.restoring'))) {
         cutOff++;
+        await expect(startDaemonHere(dir)).rejects.toMatchObject({
+          code: 'restore-unfinished',
+          message: expect.stringContaining('agrinet restore'),
+        });
+        if (cutOff > 1) return;
         const started = await agrinet(undefined, ['start'], { ...env, PORT: '0', MYCELIUM_PORT: '0' });
         expect([started.code, started.stderr]).toEqual([87, expect.stringContaining('agrinet restore')]);
       }
