@@ -69,6 +69,7 @@ const RARE_FIELDS = {
   members: true,
   rest: true,
   unmerged: true,
+  floored: true,
 } as const satisfies Readonly<Record<Rare, true>>;
 export const RARE = Object.keys(RARE_FIELDS) as readonly Rare[];
 export type Tail = { readonly [N in Rare]?: RecordState[N] };

@@ -44,9 +44,10 @@ export class DraftBase {
     const ops = await this.#ops.of(key);
     const actor = actorOf(writer.author, writer.epoch, key);
     const members = this.#records.members(state);
-    const { id, follows, changes } = await ops.answer(evaluateRecord(key, ops.feeds, members, { actor }));
-    if (id === undefined || follows === undefined) return;
-    const input = { id, changes: await ops.answer(changes()) };
+    const evaluation = await ops.answer(evaluateRecord(key, ops.feeds, members, { actor }));
+    const { follows } = evaluation;
+    const input = await ops.answer(evaluation.input());
+    if (input === undefined || follows === undefined) return;
     const fieldOps = await this.#turn.away(() => this.#merges.visibleAt(key, input, follows));
     if (fieldOps === undefined) throw recordMerging();
     this.#records.open(key, collection, channel).base = { ...follows, fieldOps };

@@ -2,9 +2,10 @@ import { AgrinetError } from '../errors.ts';
 import { CHECKPOINTS } from '../checkpoint/statement.ts';
 import { type ErasureStatement, signErasure } from '../feed/erasure.ts';
 import { encodeOp } from '../feed/op.ts';
-import { type FieldOp, type OpId, type Scalar, sealChange } from '../open-dialog/change.ts';
+import { type FieldOp, type Scalar, sealChange } from '../open-dialog/change.ts';
 import { emptyState } from '../open-dialog/fast-path.ts';
 import { contentId, encodeMembership } from '../open-dialog/membership.ts';
+import { opIdOf } from '../open-dialog/op-id.ts';
 import { actorOf, type ReadOp } from '../open-dialog/read-op.ts';
 import type { DraftBase, Membership, OpenState, RecordState } from '../open-dialog/record.ts';
 import { COLLECTIONS, type Collection, fieldRule, valueProblem } from '../open-dialog/schema.ts';
@@ -116,11 +117,6 @@ function inOrder(fields: Readonly<Record<string, Scalar>>): Record<string, Scala
   return sorted;
 }
 
-const parseOpId = (text: string): OpId => {
-  const [counter = '', actor = ''] = text.split('@');
-  return { counter: Number(counter), actor };
-};
-
 /**
  * Creates or edits a document: only fields whose value changes, or that are in conflict, become ops. Throws `fields-invalid`,
  * `record-ended` (a tombstone or an erasure ends a record permanently), `record-merging`, and to the ledger `RECORD_PARTIAL`.
@@ -147,7 +143,7 @@ export function draftEdit(
   const { heads, fieldOps, seq: last } = baseOf(state, actor, Object.keys(patch));
   const ops: FieldOp[] = [];
   for (const [field, value] of Object.entries(patch)) {
-    const pred = (fieldOps[field] ?? []).map(parseOpId);
+    const pred = (fieldOps[field] ?? []).map(opIdOf);
     if (value === undefined) {
       if (pred.length > 0) ops.push({ action: 'del', field, pred });
     } else if ((state.fieldOps[field]?.length ?? 0) !== 1 || state.view[field] !== value)

@@ -310,10 +310,11 @@ export class Effects {
    * was erased; the author of an own write is told instead that it cannot be made now.
    */
   async #merged(key: RecordKey, evaluation: RecordEvaluation, ops: OpsOfRecord): Promise<RecordState> {
-    const { outline, id } = evaluation;
-    if (id === undefined) return outline;
-    const values =
-      evaluation.values ?? (await this.#merge(key, { id, changes: await ops.answer(evaluation.changes()) }));
+    const { outline } = evaluation;
+    if (!evaluation.hasChanges) return outline;
+    const input = evaluation.values === undefined ? await ops.answer(evaluation.input()) : undefined;
+    const values = input === undefined ? evaluation.values : await this.#merge(key, input);
+    if (values === undefined) return outline;
     if (typeof values === 'object') return withValues(outline, values);
     // An end needs no values.
     if (this.#own.has(key) && !outline.tombstone) throw recordMerging();

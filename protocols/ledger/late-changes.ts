@@ -1,5 +1,5 @@
 import type { Change, FieldOp } from '../open-dialog/change.ts';
-import { APPLIED, opIdText, rejected } from '../open-dialog/fast-path.ts';
+import { APPLIED, rejected } from '../open-dialog/fast-path.ts';
 import { genesisOf } from '../open-dialog/genesis.ts';
 import {
   applyLate,
@@ -10,6 +10,7 @@ import {
   type Seen,
   seenBy,
 } from '../open-dialog/late-change.ts';
+import { opIdText } from '../open-dialog/op-id.ts';
 import type { OpenState, PlacedOp, Verdict } from '../open-dialog/record.ts';
 import type { Collection } from '../open-dialog/schema.ts';
 import { writerProblem } from '../open-dialog/writer-rule.ts';

@@ -1,7 +1,8 @@
 import type { Channel } from '../wire/ids.ts';
-import type { Change, FieldOp, OpId } from './change.ts';
+import type { Change, FieldOp } from './change.ts';
 import { genesisOf } from './genesis.ts';
 import { evictActors, restOf } from './hot.ts';
+import { opIdText } from './op-id.ts';
 import { outlastsErasure, type ReadOp, type Reading } from './read-op.ts';
 import { type Membership, type OpenState, type PlacedOp, type RecordState, type Verdict } from './record.ts';
 import { noteTimes } from './record-times.ts';
@@ -11,6 +12,8 @@ import { writerProblem } from './writer-rule.ts';
 export const APPLIED: Verdict = { state: 'applied' };
 /** Of an op of a record that an erasure has ended, whatever the op depends on. */
 export const RECORD_ERASED = 'record-erased';
+/** Of a change of a record that ended below its floor: there is nothing that it could follow. */
+export const RECORD_ENDED = 'record-ended';
 
 /** The state of a record without applied ops. Its times are zero: those of ops that are not applied would depend on who holds them. */
 export function emptyState(key: RecordState['key'], collection: Collection, channel: Channel): RecordState {
@@ -35,8 +38,6 @@ export function emptyState(key: RecordState['key'], collection: Collection, chan
 
 const EMPTY: Readonly<Record<string, never>> = Object.freeze(Object.create(null) as Record<string, never>);
 
-export const opIdText = (id: OpId): string => `${id.counter}@${id.actor}`;
-
 /**
  * The exact shortcut for the usual case: the op follows everything that is applied, and each field op names exactly the visible
  * values. It changes the state in place, at a cost in proportion to what the op changes. Where it cannot decide, it changes nothing
@@ -58,8 +59,8 @@ export function applyFast(
       state.tombstone = true;
       return APPLIED;
     case 'erasure':
-      // The erasure takes effect on the ops that are already there.
-      if (state.ops > 0 && state.erased !== true) return undefined;
+      // The erasure takes effect on the ops that are already there, and on the floor.
+      if ((state.ops > 0 || state.floored === 'open') && state.erased !== true) return undefined;
       count(state, placed);
       state.erased = true;
       return APPLIED;
@@ -72,6 +73,7 @@ export function applyFast(
       state.members = reading.members;
       return APPLIED;
     case 'change':
+      if (state.floored === 'ended') return rejected(state, RECORD_ENDED);
       return state.pending > 0 ? undefined : applyChange(state, op.collection, reading.change, placed);
   }
 }
@@ -124,9 +126,10 @@ function applyChange(
   // An actor that is not in the state may be one of the others.
   if (known === undefined && rest?.actors !== undefined) return undefined;
   // It follows all that counts, so these are the verdicts of the whole evaluation.
+  const isFree = state.floored !== undefined && (known?.[0] ?? 0) === 0;
   const problem =
     (isPublic ? undefined : writerProblem(collection, state.members, placed.author, change)) ??
-    (change.seq === (known?.[0] ?? 0) + 1 ? undefined : 'seq-wrong') ??
+    (isFree || change.seq === (known?.[0] ?? 0) + 1 ? undefined : 'seq-wrong') ??
     (change.startOp === state.maxOp + 1 ? undefined : 'start-op-wrong');
   if (problem !== undefined) return rejected(state, problem);
   for (const op of change.ops) if (!replacesAll(state, op)) return undefined;

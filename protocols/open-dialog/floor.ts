@@ -1,6 +1,8 @@
 import type { HlcTime } from '../feed/clock.ts';
 import type { RecordKey } from '../wire/ids.ts';
 import type { Scalar } from './change.ts';
+import { genesisOf } from './genesis.ts';
+import type { Collection } from './schema.ts';
 
 /**
  * Where the history of a public record begins for everybody who evaluates it above a checkpoint: what the ops that the checkpoint covers
@@ -43,4 +45,20 @@ export interface EndedFloor extends Floored {
   readonly kind: 'ended';
   readonly tombstone: boolean;
   readonly erased: boolean;
+}
+
+/** What the first changes of a history follow: all of these heads together. */
+export interface Ground {
+  readonly heads: readonly string[];
+  readonly maxOp: number;
+  readonly values: readonly FloorValue[];
+  /** Upon the genesis an actor begins with the sequence 1; upon a floor with any, because what it has written below it is not known. */
+  readonly isGenesis: boolean;
+}
+
+export function groundOf(collection: Collection | undefined, floor: Floor | undefined): Ground {
+  if (floor?.kind === 'document') return { ...floor, isGenesis: false };
+  if (collection?.kind !== 'document') return { heads: [], maxOp: 0, values: [], isGenesis: true };
+  const { hash, maxOp } = genesisOf(collection);
+  return { heads: [hash], maxOp, values: [], isGenesis: true };
 }

@@ -1,45 +1,23 @@
 import type { Change, FieldOp, OpId } from './change.ts';
 import { type ChangeGraph, type Clock, Clocks, isSeen } from './clocks.ts';
-import { genesisOf } from './genesis.ts';
+import { type Floor, type FloorValue, type Ground, groundOf } from './floor.ts';
+import type { Follows, Lack, ShownField, ShownSet } from './history-types.ts';
 import { type ActorSeq, HOT, restOf } from './hot.ts';
+import { Line } from './line.ts';
 import { NumberColumn } from './number-column.ts';
+import { opIdText } from './op-id.ts';
 import { firstInPieces, hashInPieces, sortedInPieces } from './pieces.ts';
-import type { RecordState } from './record.ts';
+import { CHECKPOINT, type RecordState } from './record.ts';
 import type { Collection } from './schema.ts';
 
 type Hashed = Change & { readonly hash: string };
 
-/** Some heads, and the actor's last sequence. */
-export interface Follows {
-  readonly actor: string;
-  readonly heads: readonly string[];
-  readonly seq: number;
-}
-
-/**
- * What a change about to be applied follows and has seen, which writes its ops replace, and which of its actor's replaced writes it
- * does not name.
- */
+/** What a change that is to be applied follows and has seen, which writes its ops replace, and which own ones are replaced that it does not name. */
 interface Ancestry {
   readonly follows: readonly number[];
   readonly seen: Clock;
   readonly replaces: readonly (readonly number[])[];
   readonly replaced: readonly number[];
-}
-
-/** A visible `set`: its id, and its position: the op of the record, and the index in that change. */
-export interface ShownSet {
-  readonly counter: number;
-  readonly actor: string;
-  readonly at: number;
-  readonly index: number;
-}
-
-/** The visible values of a field: as many as a state can show, the winner first, and their total number. */
-export interface ShownField {
-  readonly field: string;
-  readonly first: ShownSet[];
-  count: number;
 }
 
 /** A change joins so many heads at once; the next one joins more. */
@@ -58,7 +36,9 @@ const NONE = 0;
  * they were applied, each after those it depends on.
  */
 export class History implements ChangeGraph {
-  readonly #genesis: { readonly hash: string; readonly maxOp: number };
+  /** What the first changes follow; its values are the first writes. */
+  readonly #ground: Ground;
+  readonly #groundWrites = new Map<string, number>();
   /** By the 32 bytes of a hash as a text of as many characters, which takes half of what hex does. */
   readonly #byHash = new Map<string, number>();
   /** Of each change: the op of the record, its actor's place, sequence and counters, and where its writes and what it follows begin. */
@@ -87,11 +67,28 @@ export class History implements ChangeGraph {
   readonly #heads = new Map<string, number>();
   readonly #line: Line;
 
-  constructor(collection: Collection | undefined) {
-    this.#genesis = collection?.kind === 'document' ? genesisOf(collection) : { hash: '', maxOp: 0 };
-    this.#line = new Line(this.#genesis.hash);
+  /** `floor`: what it begins at; without one at the genesis. */
+  constructor(collection: Collection | undefined, floor?: Floor) {
+    this.#ground = groundOf(collection, floor);
+    const { heads, maxOp, values } = this.#ground;
+    this.#line = new Line(heads);
     // Such an index is never `NONE` nor `REPLACED`.
     for (let i = 0; i <= REPLACED; i++) this.#link(0, NONE);
+    for (const head of heads) this.#heads.set(head, maxOp);
+    for (const value of values) this.#begin(value);
+  }
+
+  /** A value that is visible before the first change. */
+  #begin(value: FloorValue): void {
+    const place = this.#clocks.placed(value.actor);
+    this.#actors[place] = value.actor;
+    this.#ofActor[place] ??= [];
+    const field = this.#fieldNumber(value.field);
+    const write = this.#writes.push(field * 2 + 1);
+    this.#replacedBy.push(NONE);
+    this.#groundWrites.set(opIdText(value), write);
+    this.#ownSets.set(place * FIELDS + field, write);
+    this.#line.begin(field, write);
   }
 
   get length(): number {
@@ -121,9 +118,18 @@ export class History implements ChangeGraph {
     return this.#ats.get(change);
   }
 
-  /** A change that this one depends on and that has not been applied. */
-  missingDependency({ deps }: Change): string | undefined {
-    return deps.find((dep) => dep !== this.#genesis.hash && !this.#byHash.has(packed(dep)));
+  /**
+   * What keeps a change from being applied; undefined when it follows what is applied, and the heads of a floor all together if it follows
+   * one. Whatever follows a floor begins beyond the largest op of it: what does not is below it, and waits for nothing that may still come.
+   */
+  lacks({ deps, startOp }: Change): Lack | undefined {
+    const { heads, isGenesis, maxOp } = this.#ground;
+    const named = heads.length === 1 ? 0 : heads.filter((head) => deps.includes(head)).length;
+    const isPart = named > 0 && named < heads.length;
+    const missing = deps.find((dep) => !heads.includes(dep) && !this.#byHash.has(packed(dep)));
+    if (!isGenesis && (isPart || (missing !== undefined && startOp <= maxOp)))
+      return { missing: CHECKPOINT, code: 'below-floor' };
+    return missing === undefined ? undefined : { missing, code: 'dependency-missing' };
   }
 
   /** How a change relates to those that it follows, all of them applied; or the code that it is rejected with. */
@@ -131,10 +137,11 @@ export class History implements ChangeGraph {
     if (this.#byHash.has(packed(change.hash))) return 'change-twice';
     const place = this.#clocks.placeOf(change.actor);
     const own = place === undefined ? undefined : this.#ofActor[place]?.at(-1);
-    if (change.seq !== (own === undefined ? 0 : this.seq(own)) + 1) return 'seq-wrong';
+    const isFree = own === undefined && !this.#ground.isGenesis;
+    if (!isFree && change.seq !== (own === undefined ? 0 : this.seq(own)) + 1) return 'seq-wrong';
     const follows = this.#applied(change.deps);
     const seen = yield* this.#clocks.seenBy(follows);
-    if (place !== undefined && seen[place] !== change.seq - 1) return 'seq-not-ancestor';
+    if (own !== undefined && !this.#isSeen(own, seen)) return 'seq-not-ancestor';
     let largest = this.#floor(change);
     for (const each of follows) largest = Math.max(largest, this.#lastOps.get(each));
     if (change.startOp !== largest + 1) return 'start-op-wrong';
@@ -170,8 +177,11 @@ export class History implements ChangeGraph {
     return { follows, seen, replaces, replaced };
   }
 
-  /** The write that a predecessor names, where that is a `set` of this field by a change that is seen. */
-  #setOf({ counter, actor }: OpId, field: number, seen: Clock): number | undefined {
+  /** The write that a predecessor names, where that is a `set` of this field, visible at the floor or by a change that is seen. */
+  #setOf(id: OpId, field: number, seen: Clock): number | undefined {
+    const known = this.#ground.isGenesis ? undefined : this.#groundWrites.get(opIdText(id));
+    if (known !== undefined) return this.#writes.get(known) === field * 2 + 1 ? known : undefined;
+    const { counter, actor } = id;
     const place = this.#clocks.placeOf(actor);
     const changes = place === undefined ? undefined : this.#ofActor[place];
     if (place === undefined || changes === undefined) return undefined;
@@ -242,7 +252,7 @@ export class History implements ChangeGraph {
   /** The replacing write is needed only for the newest write of an actor. */
   #replace(write: number, by: number, field: number, seen: Clock): void {
     const first = this.#replacedBy.get(write);
-    const writer = this.place(this.#changeOf(write));
+    const writer = this.#writerOf(write);
     if (this.#ownSets.get(writer * FIELDS + field) !== write) {
       if (first === NONE) this.#replacedBy.set(write, REPLACED);
       return;
@@ -256,6 +266,13 @@ export class History implements ChangeGraph {
   #link(by: number, next: number): number {
     this.#nextReplacers.push(next);
     return this.#replacers.push(by);
+  }
+
+  /** The place of the actor that a write is of. */
+  #writerOf(write: number): number {
+    const { values } = this.#ground;
+    const value = values[write];
+    return value === undefined ? this.place(this.#changeOf(write)) : (this.#clocks.placeOf(value.actor) ?? 0);
   }
 
   /** The change that a write is of. */
@@ -295,14 +312,26 @@ export class History implements ChangeGraph {
     const others = all.filter((hash) => !heads.includes(hash));
     const restHeads =
       others.length === 0 ? undefined : { count: others.length, hash: yield* hashInPieces(others) };
-    const rest = restOf(restHeads, this.#actors.length - actors.length, {});
-    return { heads, seqs, maxOp: actors[0]?.[1] ?? 0, ...(rest === undefined ? {} : { rest }) };
+    const count = this.#ofActor.filter((changes) => changes.length > 0).length;
+    const rest = restOf(restHeads, count - actors.length, {});
+    const maxOp = actors[0]?.[1] ?? this.#ground.maxOp;
+    return { heads, seqs, maxOp, ...(rest === undefined ? {} : { rest }) };
   }
 
-  /** The writes of each field that no applied change has replaced. */
-  *shown(): Generator<void, ShownField[]> {
+  /** What of each field no applied change has replaced; of its values, winner first, at most so many. */
+  *shown(most: number = HOT.values): Generator<void, ShownField[]> {
     const fields = [...this.#fields.keys()].map((field): ShownField => ({ field, first: [], count: 0 }));
+    const show = (shown: ShownField, set: ShownSet): void => {
+      shown.count++;
+      shown.first.push(set);
+      if (shown.first.length > most) shown.first.sort(shownFirst).pop();
+    };
     let passed = 0;
+    for (const [write, { counter, actor, value }] of this.#ground.values.entries()) {
+      if (++passed % WRITES === 0) yield;
+      const shown = fields[this.#writes.get(write) >> 1];
+      if (shown !== undefined && this.#replacedBy.get(write) === NONE) show(shown, { counter, actor, value });
+    }
     for (let change = 0; change < this.length; change++) {
       const from = this.#writesFrom.get(change);
       for (let write = from; write < this.#writesTo(change); write++) {
@@ -310,12 +339,9 @@ export class History implements ChangeGraph {
         const what = this.#writes.get(write);
         const shown = fields[what >> 1];
         if (shown === undefined || what % 2 === 0 || this.#replacedBy.get(write) !== NONE) continue;
-        shown.count++;
         const counter = this.#startOps.get(change) + write - from;
         const actor = this.#actors[this.place(change)] ?? '';
-        shown.first.push({ counter, actor, at: this.at(change), index: write - from });
-        if (shown.first.length <= HOT.values) continue;
-        shown.first.sort(shownFirst).pop();
+        show(shown, { counter, actor, at: this.at(change), index: write - from });
       }
     }
     for (const { first } of fields) first.sort(shownFirst);
@@ -344,9 +370,10 @@ export class History implements ChangeGraph {
     return '';
   }
 
-  /** The last op counter that a change has by the genesis, where it follows that. */
+  /** The last op counter that a change has by what all begin at, where it follows that. */
   #floor({ deps }: Change): number {
-    return deps.includes(this.#genesis.hash) ? this.#genesis.maxOp : 0;
+    const { heads, maxOp } = this.#ground;
+    return heads.some((head) => deps.includes(head)) ? maxOp : 0;
   }
 
   #applied(hashes: readonly string[]): number[] {
@@ -363,31 +390,6 @@ export class History implements ChangeGraph {
 
 /** For a replaced write, it does not matter which write replaced it. */
 const REPLACED = 1;
-
-/** Changes that follow one another one by one, as long as they do. */
-class Line {
-  #last: string;
-  /** The visible write of each field. */
-  readonly #visible: (number | undefined)[] = [];
-  isWhole = true;
-
-  constructor(genesis: string) {
-    this.#last = genesis;
-  }
-
-  follow({ deps, hash }: Hashed): void {
-    if (deps.length !== 1 || deps[0] !== this.#last) this.isWhole = false;
-    this.#last = hash;
-  }
-
-  write(field: number, write: number | undefined, replaces: readonly number[]): void {
-    const visible = this.#visible[field];
-    const isAll =
-      visible === undefined ? replaces.length === 0 : replaces.length === 1 && replaces[0] === visible;
-    if (!isAll) this.isWhole = false;
-    this.#visible[field] = write;
-  }
-}
 
 function packed(hash: string): string {
   return Buffer.from(hash, 'hex').toString('latin1');

@@ -1,11 +1,13 @@
 import type { RecordKey } from '../wire/ids.ts';
 import { type FieldOps, mergeChanges, visibleAt } from './merge.ts';
+import type { DocumentFloor } from './floor.ts';
 import type { Values } from './record.ts';
-import type { Follows } from './history.ts';
+import type { Follows } from './history-types.ts';
 
 /** Which document, and where a change is to be drafted when one is: then the answer is what that change names. */
 export interface MergeQuestion {
   readonly key: RecordKey;
+  readonly floor?: DocumentFloor | undefined;
   readonly at?: Follows;
 }
 
@@ -52,8 +54,8 @@ export class MergeQuestions {
   }
 }
 
-function merged({ key, at }: MergeQuestion, changes: readonly Uint8Array[]): Merged {
+function merged({ key, at, floor }: MergeQuestion, changes: readonly Uint8Array[]): Merged {
   return at === undefined
-    ? { values: mergeChanges(key, changes) }
-    : { fieldOps: visibleAt(key, changes, at) };
+    ? { values: mergeChanges(key, changes, floor) }
+    : { fieldOps: visibleAt(key, changes, at, floor) };
 }

@@ -2,10 +2,12 @@ import * as Automerge from '@automerge/automerge';
 import { AgrinetError } from '../errors.ts';
 import type { RecordKey } from '../wire/ids.ts';
 import type { Scalar } from './change.ts';
+import type { DocumentFloor } from './floor.ts';
+import { FlooredChanges } from './floored-changes.ts';
 import { FieldValues } from './field-values.ts';
 import { genesisOf, SCHEMA_FIELD } from './genesis.ts';
 import type { FieldValue, Values } from './record.ts';
-import type { Follows } from './history.ts';
+import type { Follows } from './history-types.ts';
 import { collectionOf } from './schema.ts';
 
 /** A change names so many values of a field at once; the next one names more. */
@@ -14,9 +16,9 @@ const VALUES_AT_ONCE = 16;
 /** Visible op ids of each field that a change of an actor on some heads names. */
 export type FieldOps = Readonly<Record<string, readonly string[]>>;
 
-/** The result of a document's applied changes: the visible values of each field and their op ids, all of them Automerge's. */
-export function mergeChanges(key: RecordKey, changes: readonly Uint8Array[]): Values {
-  return withDocument(key, changes, (document) => {
+/** The result of a document's applied changes, above its floor where it has one: the visible values of each field and their op ids, all of them Automerge's. */
+export function mergeChanges(key: RecordKey, changes: readonly Uint8Array[], floor?: DocumentFloor): Values {
+  return withDocument(key, changes, floor, (document) => {
     const values = new FieldValues();
     for (const [field, visible] of fieldsOf(document)) values.set(field, visible);
     return values.all;
@@ -28,10 +30,11 @@ export function visibleAt(
   key: RecordKey,
   changes: readonly Uint8Array[],
   { actor, heads }: Follows,
+  floor?: DocumentFloor,
 ): FieldOps {
-  return withDocument(key, changes, (document) => {
+  return withDocument(key, changes, floor, (document, at) => {
     const fieldOps = Object.create(null) as Record<string, string[]>;
-    for (const [field, values] of fieldsOf(document, heads)) {
+    for (const [field, values] of fieldsOf(document, at(heads))) {
       const ops = values.map(({ op }) => op);
       const isMine = (op: string): boolean => op.endsWith(`@${actor}`);
       const mine = ops.filter(isMine);
@@ -44,13 +47,21 @@ export function visibleAt(
 
 type Backend = ReturnType<typeof Automerge.getBackend>;
 
-function withDocument<T>(key: RecordKey, changes: readonly Uint8Array[], read: (document: Backend) => T): T {
+/** `read` is given the document, and what heads are called in it. */
+function withDocument<T>(
+  key: RecordKey,
+  changes: readonly Uint8Array[],
+  floor: DocumentFloor | undefined,
+  read: (document: Backend, at: (heads: readonly string[]) => readonly string[]) => T,
+): T {
   const collection = collectionOf(key);
   if (collection?.kind !== 'document') throw new TypeError(`${key} is no document`);
+  const genesis = genesisOf(collection);
+  const floored = floor && new FlooredChanges(genesis.hash, floor, changes);
   let document = Automerge.init<Record<string, unknown>>();
   try {
-    [document] = Automerge.applyChanges(document, [genesisOf(collection).bytes, ...changes]);
-    return read(Automerge.getBackend(document));
+    [document] = Automerge.applyChanges(document, [genesis.bytes, ...(floored?.changes ?? changes)]);
+    return read(Automerge.getBackend(document), (heads) => floored?.names(heads) ?? heads);
   } finally {
     // wasm memory is not freed by the garbage collector in time.
     Automerge.free(document);

@@ -5,7 +5,7 @@ import type { FieldOps } from './merge.ts';
 import type { Merged, MergeQuestion } from './merge-questions.ts';
 import { MergeThread, type StartMergeWorker } from './merge-thread.ts';
 import type { Unmerged, Values } from './record.ts';
-import type { Follows } from './history.ts';
+import type { Follows } from './history-types.ts';
 import type { MergeInput } from './rule.ts';
 
 /** Alarms of the merging worker; `merge-outstanding` means that a record has waited through several attempts. */
@@ -132,12 +132,12 @@ class Mergers implements Merger {
     }
     known.since ??= this.#env.monotonic();
     if (this.#env.monotonic() - known.since > LASTING_MS) this.#onAlarm({ kind: 'merge-outstanding', key });
-    void this.#patiently({ key }, input, known);
+    void this.#patiently({ key, floor: input.floor }, input, known);
     return known.reason ?? 'in-progress';
   }
 
   async visibleAt(key: RecordKey, input: MergeInput, at: Follows): Promise<FieldOps | undefined> {
-    const merged = await this.#quickly({ key, at }, input);
+    const merged = await this.#quickly({ key, at, floor: input.floor }, input);
     return typeof merged === 'object' && 'fieldOps' in merged ? merged.fieldOps : undefined;
   }
 
@@ -153,7 +153,7 @@ class Mergers implements Merger {
 
   /** The first attempt for a record; it is waited for while it is short, or while nothing would retry it. */
   async #first(key: RecordKey, input: MergeInput, since?: number): Promise<Values | Unmerged> {
-    const quick = this.#quickly({ key }, input);
+    const quick = this.#quickly({ key, floor: input.floor }, input);
     const merged = this.#listeners.length === 0 ? await quick : await this.#soon(quick);
     if (merged !== undefined && typeof merged === 'object') return valuesOf(merged);
     if (this.#listeners.length === 0) return merged ?? 'failed';
@@ -161,7 +161,7 @@ class Mergers implements Merger {
     if (merged === undefined) void this.#lateOne(key, input, known, quick);
     else {
       known.reason = merged;
-      void this.#patiently({ key }, input, known);
+      void this.#patiently({ key, floor: input.floor }, input, known);
     }
     return known.reason ?? 'in-progress';
   }

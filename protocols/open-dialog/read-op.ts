@@ -92,15 +92,20 @@ function readFact(placed: PlacedOp, op: Op, collection: Collection): ReadOp {
   const id = contentId(sha256(op.d), placed.channel);
   const key = recordKey(op.c, placed.author, id);
   if (!channelAllowed(collection, placed)) return isVoid('channel-wrong', key);
-  let value: unknown;
-  try {
-    value = decodeCbor(op.d);
-  } catch {
-    return isVoid('fact-malformed', key);
-  }
-  const fields = fieldsOf(collection, value);
+  const fields = factFields(collection, op.d);
   if (typeof fields === 'string') return isVoid(fields, key);
   return { key, collection, reading: { kind: 'fact', fields, hash: id } };
+}
+
+/** The fields of a fact's payload, or what is wrong with them. */
+export function factFields(collection: Collection, d: Uint8Array): Record<string, Scalar> | string {
+  let value: unknown;
+  try {
+    value = decodeCbor(d);
+  } catch {
+    return 'fact-malformed';
+  }
+  return fieldsOf(collection, value);
 }
 
 /** Copies the own keys of a decoded map into a null-prototype object of scalars, or says why that is not possible. */

@@ -1,8 +1,13 @@
+import { decodeOp } from '../feed/op.ts';
+import { sha256 } from '../wire/bytes.ts';
 import type { PeerId } from '../wire/identity.ts';
 import type { Channel, RecordKey } from '../wire/ids.ts';
-import { APPLIED, RECORD_ERASED } from './fast-path.ts';
+import { APPLIED, RECORD_ENDED, RECORD_ERASED } from './fast-path.ts';
+import type { Floor } from './floor.ts';
+import type { Lack } from './history-types.ts';
 import { History } from './history.ts';
-import { readOp, type Reading } from './read-op.ts';
+import { factFields, readOp, type Reading } from './read-op.ts';
+import { contentId } from './membership.ts';
 import type { Membership, PlacedOp, RecordState, Verdict } from './record.ts';
 import { collectionOf } from './schema.ts';
 import { StateBuilder } from './state-builder.ts';
@@ -27,7 +32,12 @@ interface WalkedFeed extends FeedOps {
   /** The first op that has not been read. */
   read: number;
   /** Where its changes wait: the op, its hash as a change, and what it waits for. */
-  waits: { readonly at: number; readonly hash: string; readonly missing: string } | undefined;
+  waits: Waits | undefined;
+}
+
+interface Waits extends Lack {
+  readonly at: number;
+  readonly hash: string;
 }
 
 /** The decision on an op, besides its code. */
@@ -54,26 +64,58 @@ export class RecordWalk {
   /** Feeds by the change, or the private record, that they miss. */
   readonly #blocked = new Map<string, WalkedFeed[]>();
   readonly #mayGoOn: WalkedFeed[] = [];
+  readonly #floor: Floor | undefined;
+  #factBytes: Uint8Array | undefined;
   #isErased = false;
   #bytes = 0;
 
-  constructor(key: RecordKey, feeds: readonly FeedOps[], channelMembers: Membership | undefined) {
+  constructor(
+    key: RecordKey,
+    feeds: readonly FeedOps[],
+    channelMembers: Membership | undefined,
+    floor?: Floor,
+  ) {
     this.#key = key;
+    this.#floor = floor;
     this.#channelMembers = channelMembers;
     this.#feeds = feeds.map((feed) => ({ ...feed, read: feed.from, waits: undefined }));
     const count = feeds.reduce((most, { to }) => Math.max(most, to), 0);
     this.#kinds = new Uint8Array(count);
     this.#codes = new Uint8Array(count);
     this.#sizes = new Uint32Array(count);
-    this.history = new History(collectionOf(key));
+    this.history = new History(collectionOf(key), floor);
     const channel = feeds[0]?.channel ?? 'public';
     this.#result = new StateBuilder(key, channel);
     this.#lasting = new StateBuilder(key, channel);
+    if (floor !== undefined) this.#begin(floor);
+  }
+
+  #begin(floor: Floor): void {
+    const collection = collectionOf(this.#key);
+    if (floor.kind === 'document') this.#result.begin(floor, { exists: true, floored: 'open' });
+    else if (floor.kind === 'fact') {
+      const fields = collection && factFields(collection, floor.d);
+      if (typeof fields !== 'object') throw new TypeError(`the floor of ${this.#key} is no fact`);
+      this.#factBytes = floor.d;
+      const heads = [contentId(sha256(floor.d))];
+      this.#result.begin(floor, { exists: true, heads, view: fields });
+    } else {
+      const { tombstone, erased } = floor;
+      this.#isErased = erased;
+      // Times of what an erasure does not take are not told apart from the others.
+      for (const each of [this.#result, this.#lasting])
+        each.begin(floor, { tombstone, floored: 'ended', ...(erased ? { erased } : {}) });
+    }
   }
 
   /** Whether changes have effect. */
   get hasChanges(): boolean {
-    return !this.#isErased && this.history.length > 0;
+    return !this.#isErased && (this.history.length > 0 || this.#floor?.kind === 'document');
+  }
+
+  /** The payload of the fact that is applied. */
+  get fact(): Uint8Array | undefined {
+    return this.#factBytes;
   }
 
   /** Bytes of the ops whose changes are applied. */
@@ -127,8 +169,8 @@ export class RecordWalk {
   #changeVerdict(at: number, code: string): Verdict {
     const waits = this.#feedOf(at)?.waits;
     if (waits !== undefined && at >= waits.at) {
-      const missing = at === waits.at ? waits.missing : waits.hash;
-      return { state: 'pending', code: 'dependency-missing', missing };
+      const { code: why, missing } = at === waits.at ? waits : { code: WAITS, missing: waits.hash };
+      return { state: 'pending', code: why, missing };
     }
     return code === '' ? APPLIED : { state: 'rejected', code };
   }
@@ -163,8 +205,8 @@ export class RecordWalk {
     if ('problem' in read) return this.#note(at, read.isPending ? KIND.upgrade : KIND.problem, read.problem);
     const { reading } = read;
     if (reading.kind === 'change') {
-      this.#note(at, KIND.change);
-      if (this.#isErased || feed.waits !== undefined) return;
+      this.#note(at, KIND.change, this.#floor?.kind === 'ended' ? RECORD_ENDED : '');
+      if (this.#floor?.kind === 'ended' || this.#isErased || feed.waits !== undefined) return;
       yield* this.#evaluate(feed, at, placed, reading.change);
     } else if (reading.kind === 'fact') this.#fact(at, placed, reading);
     else if (reading.kind === 'members') {
@@ -184,6 +226,7 @@ export class RecordWalk {
     const members = this.#channelMembers;
     if (placed.channel === 'public' || members?.writers.includes(placed.author) === true) {
       this.#note(at, KIND.fact);
+      this.#factBytes ??= decodeOp(placed.bytes)?.d.slice();
       this.#result.apply(placed, { exists: true, heads: [hash], view: fields });
     } else this.#note(at, KIND.fact, members === undefined ? 'channel-unknown' : 'not-a-writer');
   }
@@ -206,8 +249,9 @@ export class RecordWalk {
   *#evaluate(feed: WalkedFeed, at: number, placed: PlacedOp, change: Change): Asking<void> {
     const { members } = this.#result;
     const isPublic = placed.channel === 'public';
-    const missing = !isPublic && members === undefined ? this.#key : this.history.missingDependency(change);
-    if (missing !== undefined) return this.#wait(feed, { at, hash: change.hash, missing });
+    const lack =
+      !isPublic && members === undefined ? { missing: this.#key, code: WAITS } : this.history.lacks(change);
+    if (lack !== undefined) return this.#wait(feed, { at, hash: change.hash, ...lack });
     const code = yield* this.#codeOf(placed, change, at, members);
     if (code !== undefined) return this.#note(at, KIND.change, code);
     this.#result.apply(placed, isPublic ? { exists: true } : {});
@@ -231,7 +275,7 @@ export class RecordWalk {
     return undefined;
   }
 
-  #wait(feed: WalkedFeed, waits: NonNullable<WalkedFeed['waits']>): void {
+  #wait(feed: WalkedFeed, waits: Waits): void {
     feed.waits = waits;
     const others = this.#blocked.get(waits.missing);
     if (others === undefined) this.#blocked.set(waits.missing, [feed]);
@@ -253,6 +297,7 @@ export class RecordWalk {
   }
 }
 
+const WAITS = 'dependency-missing';
 const ERASED: Verdict = { state: 'rejected', code: RECORD_ERASED };
 
 /** Work that asks for nothing, within some that does. */

@@ -74,6 +74,8 @@ export interface RecordState {
   readonly tombstone: boolean;
   /** An erasure has ended it: of its ops only tombstones and erasures have effect. */
   readonly erased?: true;
+  /** Its history begins at a checkpoint's floor, where an actor's first sequence is free; or it ended below that. */
+  readonly floored?: 'open' | 'ended';
   /** Counting creation op or change: without it there is nothing to show. */
   readonly exists: boolean;
   readonly pending: number;
@@ -142,6 +144,9 @@ export function openState(state: RecordState): OpenState {
 
 /** What unmerged records are missing: the merge is requested again until it is there. */
 export const MERGE = 'merge';
+
+/** What changes below a floor are missing: no further change can let them be applied, but another checkpoint may. */
+export const CHECKPOINT = 'checkpoint';
 
 /** True when the record appears in views, exports and lists. */
 export function isLive(state: RecordState | undefined): state is RecordState {

@@ -1,7 +1,13 @@
 import { decodeOp } from '../feed/op.ts';
+import { sha256Hex } from '../wire/bytes.ts';
 import type { RecordKey } from '../wire/ids.ts';
 import { FieldValues } from './field-values.ts';
-import type { Follows, ShownField } from './history.ts';
+import type { Scalar } from './change.ts';
+import type { DocumentFloor, Floor, FloorValue } from './floor.ts';
+import type { Follows, ShownField, ShownSet } from './history-types.ts';
+import type { History } from './history.ts';
+import { HOT } from './hot.ts';
+import { opIdText } from './op-id.ts';
 import { hashInPieces } from './pieces.ts';
 import { readOp } from './read-op.ts';
 import type { FieldValue, Membership, PlacedOp, RecordState, Values, Verdict } from './record.ts';
@@ -13,6 +19,8 @@ export interface Evaluation extends Outcome {
   readonly verdicts: readonly Verdict[];
   /** What Automerge merges; undefined when no change is applied. */
   readonly input: MergeInput | undefined;
+  /** What a history that begins here is upon. */
+  readonly floor: Floor | typeof TOO_MANY_HEADS | undefined;
 }
 
 /** The same without what grows with the record. */
@@ -30,19 +38,26 @@ export interface Outcome {
 
 /** A record that has been walked: its outcome, and of each op by its number its verdict and size. */
 export interface RecordEvaluation extends Outcome {
-  /** SHA-256 of all heads; undefined when no change is applied. */
-  readonly id: string | undefined;
+  /** Whether changes have effect, those below its floor included. */
+  readonly hasChanges: boolean;
   /** Undefined where there is no such op. */
   readonly verdictOf: (at: number) => Verdict | undefined;
   readonly sizeOf: (at: number) => number;
   /** What Automerge merges, read again. */
-  readonly changes: () => Asking<Uint8Array[]>;
+  readonly input: () => Asking<MergeInput | undefined>;
+  /** What a history that begins here is upon; undefined where nothing is applied. */
+  readonly floor: () => Asking<Floor | typeof TOO_MANY_HEADS | undefined>;
 }
+
+/** Instead of a floor: no change could follow all of these heads. */
+export const TOO_MANY_HEADS = 'too-many-heads';
 
 /** The applied changes of a record, every one after those it depends on. */
 export interface MergeInput {
   readonly changes: readonly Uint8Array[];
-  /** SHA-256 of all heads: equal for equal sets of changes. */
+  /** What they begin at, where that is not the genesis. */
+  readonly floor?: DocumentFloor;
+  /** SHA-256 of all heads: equal for equal sets of changes upon one floor. */
   readonly id: string;
 }
 
@@ -55,15 +70,16 @@ const MERGED_BYTES = 64 * 1024 * 1024;
  * Evaluates all ops of one record: a pure function of the set, whatever its order. Within one feed, ops on the record are evaluated
  * in the feed's order, and one that is pending makes the later ones pending: so a verdict, once given, never changes, however many
  * ops are still to come. `channelMembers` are those of a private fact's channel; for `actor` the result says what a change can be
- * drafted on. It asks for each op when it needs it, and keeps none: a record of a million ops takes some hundred bytes for each.
+ * drafted on. Above a `floor` the ops are all but the covered changes. It asks for each op when it needs it, and keeps none: a record
+ * of a million ops takes some hundred bytes for each.
  */
 export function* evaluateRecord(
   key: RecordKey,
   feeds: readonly FeedOps[],
   channelMembers: Membership | undefined,
-  { actor, merged = MERGED_CHANGES }: { readonly actor?: string | undefined; readonly merged?: number } = {},
+  { actor, merged = MERGED_CHANGES, floor }: EvaluationOptions = {},
 ): Asking<RecordEvaluation> {
-  const walk = new RecordWalk(key, feeds, channelMembers);
+  const walk = new RecordWalk(key, feeds, channelMembers, floor);
   yield* walk.walk();
   const { history, hasChanges } = walk;
   const heads = hasChanges ? yield* paused(history.heads()) : [];
@@ -73,20 +89,59 @@ export function* evaluateRecord(
     outline,
     values: hasChanges && !isMerged ? yield* shownValues(yield* paused(history.shown())) : undefined,
     follows: actor === undefined || !hasChanges ? undefined : yield* paused(history.followedBy(actor)),
-    id: hasChanges ? yield* paused(hashInPieces(heads)) : undefined,
+    hasChanges,
     verdictOf: (at) => walk.verdictOf(at),
     sizeOf: (at) => walk.sizeOf(at),
-    *changes() {
-      const changes: Uint8Array[] = [];
-      for (let change = 0; change < history.length; change++) {
-        const placed = yield history.at(change);
-        const op = placed && decodeOp(placed.bytes);
-        // A copy: a view would hold its whole entry.
-        if (op !== undefined) changes.push(op.d.slice());
-      }
-      return changes;
+    *input() {
+      return hasChanges ? yield* mergeInput(history, heads, floor) : undefined;
     },
+    floor: () => floorOf(walk, outline, heads),
   };
+}
+
+interface EvaluationOptions {
+  readonly actor?: string | undefined;
+  readonly merged?: number;
+  readonly floor?: Floor | undefined;
+  /** Of `evaluate` alone: it tells the floor that these ops give. */
+  readonly tellsFloor?: true;
+}
+
+function* mergeInput(
+  history: History,
+  heads: readonly string[],
+  floor: Floor | undefined,
+): Asking<MergeInput> {
+  const changes: Uint8Array[] = [];
+  for (let change = 0; change < history.length; change++) {
+    const placed = yield history.at(change);
+    const op = placed && decodeOp(placed.bytes);
+    // A copy: a view would hold its whole entry.
+    if (op !== undefined) changes.push(op.d.slice());
+  }
+  const id = yield* paused(hashInPieces(heads));
+  if (floor?.kind !== 'document') return { changes, id };
+  return { changes, floor, id: `${id} ${sha256Hex(JSON.stringify(floor.values))}` };
+}
+
+function* floorOf(
+  walk: RecordWalk,
+  { key, created, updated, tombstone, erased, exists, maxOp }: RecordState,
+  heads: readonly string[],
+): Asking<Floor | typeof TOO_MANY_HEADS | undefined> {
+  const times = { key, created, updated };
+  if (tombstone || erased === true) return { kind: 'ended', ...times, tombstone, erased: erased === true };
+  if (walk.fact !== undefined) return { kind: 'fact', ...times, d: walk.fact };
+  if (!exists || !walk.hasChanges) return undefined;
+  if (heads.length > HOT.heads) return TOO_MANY_HEADS;
+  const values: FloorValue[] = [];
+  const shown = yield* paused(walk.history.shown(Infinity));
+  for (const { field, first } of shown.toSorted((a, b) => (a.field < b.field ? -1 : 1)))
+    for (const set of first) {
+      const value = yield* valueOf(set);
+      if (value !== undefined) values.push({ field, counter: set.counter, actor: set.actor, value });
+    }
+  return { kind: 'document', ...times, heads, maxOp, values };
 }
 
 /**
@@ -97,20 +152,20 @@ export function* evaluate(
   key: RecordKey,
   ops: readonly PlacedOp[],
   channelMembers: Membership | undefined,
-  actor?: string,
-  merged = MERGED_CHANGES,
+  how: EvaluationOptions = {},
 ): Generator<void, Evaluation> {
   const { feeds, order } = inFeeds(ops);
   const at = (number: number): PlacedOp | undefined => ops[order[number] ?? -1];
-  const evaluation = yield* answered(evaluateRecord(key, feeds, channelMembers, { actor, merged }), at);
-  const { outline, values, follows, id } = evaluation;
+  const evaluation = yield* answered(evaluateRecord(key, feeds, channelMembers, how), at);
+  const { outline, values, follows } = evaluation;
   const verdicts: Verdict[] = [];
   for (const [number, place] of order.entries()) {
     const verdict = evaluation.verdictOf(number);
     if (verdict !== undefined) verdicts[place] = verdict;
   }
-  const input = id === undefined ? undefined : { id, changes: yield* answered(evaluation.changes(), at) };
-  return { verdicts, outline, values, input, follows };
+  const input = yield* answered(evaluation.input(), at);
+  const floor = how.tellsFloor === true ? yield* answered(evaluation.floor(), at) : undefined;
+  return { verdicts, outline, values, input, follows, floor };
 }
 
 /** The values of what no applied change has replaced: those of Automerge, without a document. */
@@ -118,15 +173,21 @@ function* shownValues(shown: readonly ShownField[]): Asking<Values> {
   const values = new FieldValues();
   for (const { field, first, count } of shown) {
     const visible: FieldValue[] = [];
-    for (const { counter, actor, at, index } of first) {
-      const placed = yield at;
-      const read = placed && readOp(placed);
-      if (read === undefined || 'problem' in read || read.reading.kind !== 'change') continue;
-      visible.push({ op: `${counter}@${actor}`, value: read.reading.change.ops[index]?.value ?? null });
+    for (const set of first) {
+      const value = yield* valueOf(set);
+      if (value !== undefined) visible.push({ op: opIdText(set), value });
     }
     values.set(field, visible, count);
   }
   return values.all;
+}
+
+function* valueOf(set: ShownSet): Asking<Scalar | undefined> {
+  if (set.at === undefined) return set.value;
+  const placed = yield set.at;
+  const read = placed && readOp(placed);
+  if (read === undefined || 'problem' in read || read.reading.kind !== 'change') return undefined;
+  return read.reading.change.ops[set.index]?.value ?? null;
 }
 
 /** Runs work that asks for ops that are there. */

@@ -1,5 +1,6 @@
 import type { Channel, RecordKey } from '../wire/ids.ts';
 import { emptyState } from './fast-path.ts';
+import type { Floor } from './floor.ts';
 import type { Membership, PlacedOp, RecordState } from './record.ts';
 import { noteTimes } from './record-times.ts';
 import { collectionOf } from './schema.ts';
@@ -25,6 +26,14 @@ export class StateBuilder {
     if (state === undefined) return;
     Object.assign(state, patch);
     noteTimes(state, !this.#any, placed);
+    this.#any = true;
+  }
+
+  /** What is applied below a floor. */
+  begin({ created, updated }: Floor, patch: Partial<RecordState>): void {
+    const state = this.#state;
+    if (state === undefined) return;
+    Object.assign(state, patch, { created, updated });
     this.#any = true;
   }
 

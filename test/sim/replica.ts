@@ -21,8 +21,8 @@ export const NET = 'sim';
 
 /** Automerge itself, without a worker. */
 const inline: Merges = {
-  merge: async (key, { changes }) => mergeChanges(key, changes),
-  visibleAt: async (key, { changes }, at) => visibleAt(key, changes, at),
+  merge: async (key, { changes, floor }) => mergeChanges(key, changes, floor),
+  visibleAt: async (key, { changes, floor }, at) => visibleAt(key, changes, at, floor),
 };
 
 /** Everything about what a replica holds that must not depend on how it came. */

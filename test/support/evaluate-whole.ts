@@ -7,6 +7,7 @@ import type {
   RecordState,
   Verdict,
 } from '../../protocols/open-dialog/record.ts';
+import type { Floor } from '../../protocols/open-dialog/floor.ts';
 import { evaluate, runAll } from '../../protocols/open-dialog/rule.ts';
 import { withValues } from '../../protocols/open-dialog/values.ts';
 
@@ -29,14 +30,15 @@ export function evaluateWhole(
   ops: readonly PlacedOp[],
   channelMembers: Membership | undefined,
   actor?: string,
+  floor?: Floor,
 ): WholeEvaluation {
-  const { verdicts, outline, input, follows } = runAll(evaluate(key, ops, channelMembers, actor));
+  const { verdicts, outline, input, follows } = runAll(evaluate(key, ops, channelMembers, { actor, floor }));
   if (input === undefined) return { verdicts, state: outline, base: undefined, changes: [] };
   const { changes } = input;
-  const state = withValues(outline, mergeChanges(key, changes));
+  const state = withValues(outline, mergeChanges(key, changes, input.floor));
   const base =
     follows === undefined || state.rest === undefined
       ? undefined
-      : { ...follows, fieldOps: visibleAt(key, changes, follows) };
+      : { ...follows, fieldOps: visibleAt(key, changes, follows, input.floor) };
   return { verdicts, state, base, changes };
 }

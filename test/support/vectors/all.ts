@@ -11,6 +11,7 @@ import {
   recordVectors,
   refusedChangeVectors,
 } from './documents.ts';
+import { floorVectors } from './floors.ts';
 import { frontierDigestVectors } from './frontier-digests.ts';
 import {
   auditVectors,
@@ -55,6 +56,7 @@ export function vectorsText(): string {
     changes: changeVectors(),
     refusedChanges: refusedChangeVectors(),
     records: recordVectors(),
+    floors: floorVectors(),
     digest: digestVectors(),
     digestTree: digestTreeVectors(),
     messages: messageVectors(),

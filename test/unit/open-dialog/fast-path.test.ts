@@ -282,7 +282,7 @@ test('op by op, the fast path or the full replay where it declines, is the evalu
         same(withValues(outline, linear), whole.state, at);
       }
       if (linear === undefined) {
-        const { values } = runAll(evaluate(history.key, taken, history.members, undefined, 0));
+        const { values } = runAll(evaluate(history.key, taken, history.members, { merged: 0 }));
         if (values !== undefined) {
           seen.long++;
           same(withValues(outline, values), whole.state, at);

@@ -8,13 +8,16 @@ import {
   notCompared,
   readCoverageText,
 } from '../../../protocols/digest/coverage.ts';
+import { digestElement } from '../../../protocols/digest/element.ts';
 import { bodyMatches, decodeEntry } from '../../../protocols/feed/entry.ts';
 import { decodeHeader, ENTRY_ENVELOPE, headerHash } from '../../../protocols/feed/header.ts';
 import { errorCode } from '../../../protocols/errors.ts';
 import { decodeFrontier } from '../../../protocols/mycelium/frontier-page.ts';
 import { decodeChange } from '../../../protocols/open-dialog/change.ts';
 import { evaluateWhole } from '../../support/evaluate-whole.ts';
-import type { PlacedOp } from '../../../protocols/open-dialog/record.ts';
+import type { Floor } from '../../../protocols/open-dialog/floor.ts';
+import type { PlacedOp, Verdict } from '../../../protocols/open-dialog/record.ts';
+import { evaluate, runAll } from '../../../protocols/open-dialog/rule.ts';
 import { fromHex, hex } from '../../../protocols/wire/bytes.ts';
 import { decodeCbor, encodeCbor, type Cbor } from '../../../protocols/wire/cbor.ts';
 import { readEnvelope, signatureHolds } from '../../../protocols/wire/envelope.ts';
@@ -44,6 +47,7 @@ interface Vectors {
     heads: string[];
     view: unknown;
   }[];
+  readonly floors: FloorVector[];
   readonly messages: {
     frontierPage: {
       knows: Record<string, number>;
@@ -56,6 +60,18 @@ interface Vectors {
     compared: { here: string; there: string; common: string; notCompared: unknown[] }[];
   };
   readonly entries: { entry: string; erased: string; forkProof: { bytes: string; id: string } };
+}
+
+interface FloorVector {
+  readonly name: string;
+  readonly key: RecordKey;
+  readonly below: FloorVector['above'];
+  readonly floor: Floor;
+  readonly above: (Omit<PlacedOp, 'bytes'> & { readonly op: string; readonly verdict?: Verdict })[];
+  readonly heads: string[];
+  readonly view: unknown;
+  readonly conflicts: unknown;
+  readonly element: string;
 }
 const vectors = JSON.parse(text) as Vectors;
 
@@ -155,6 +171,22 @@ test.each(vectors.records)('record, in any order of arrival: $name', ({ key, ops
     expect({ ...state.view }).toEqual(view);
     const expected = (order === placed ? ops : ops.toReversed()).map(({ verdict }) => verdict);
     expect(verdicts.map(opVerdict)).toEqual(expected);
+  }
+});
+
+test.each(vectors.floors)('a floor and what is above it, in any order of arrival: $name', (vector) => {
+  const placed = (ops: FloorVector['above']): PlacedOp[] =>
+    ops.map(({ op, ...place }) => ({ ...place, bytes: fromHex(op) }));
+  const { floor } = runAll(evaluate(vector.key, placed(vector.below), undefined, { tellsFloor: true }));
+  expect(floor).toEqual(vector.floor);
+  const above = placed(vector.above);
+  for (const order of [above, above.toReversed()]) {
+    const { verdicts, state } = evaluateWhole(vector.key, order, undefined, undefined, vector.floor);
+    expect(state.heads).toEqual(vector.heads);
+    expect([{ ...state.view }, { ...state.conflicts }]).toEqual([vector.view, vector.conflicts]);
+    expect(digestElement(state)).toBe(vector.element);
+    const expected = vector.above.map(({ verdict }) => verdict);
+    expect(verdicts).toEqual(order === above ? expected : expected.toReversed());
   }
 });
 
